@@ -1,0 +1,501 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Device`]: an identity and its prekeys. Begins sessions and accepts them.
+//!
+//! Every private key is made here and none leaves but in a sealed snapshot. What a server gets is [`Prekey`],
+//! `Publication`, and messages.
+//!
+//! Not the concern of this module: which device belongs to which user, and where bundles come from.
+
+use crate::error::{AcceptError, DecodeError, DecryptError, EncryptError, InitiateError, PrekeyError, RestoreError};
+use crate::handshake::{self, Agreed};
+use crate::identity::{Identity, IdentityKeyPair, SafetyNumber};
+use crate::prekeys::{Bundle, Prekey, PrekeyKind, PrekeyPair};
+use crate::primitives::Primitives;
+use crate::ratchet::double::DoubleRatchet;
+use crate::ratchet::skipped::SkippedKeyStore;
+use crate::secret::Secret;
+use crate::session::{Opening, Parties, Session, message_len};
+use crate::snapshot::{self, StorageKey, Stored};
+use crate::wire::{FIRST_MESSAGE_OVERHEAD, Full, HANDSHAKE_LEN, Handshake, Reader, Writer};
+use arrayvec::ArrayVec;
+use rand_core::CryptoRng;
+
+#[cfg(feature = "alloc")]
+use crate::prekeys::Publication;
+#[cfg(feature = "alloc")]
+use crate::ratchet::skipped::Heap;
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
+
+/// The signed prekey and who has used it without a one-time key.
+#[derive(Debug)]
+struct SignedPrekey<const REPLAY: usize> {
+    pair: PrekeyPair,
+    /// EKA of every handshake accepted on the last-resort key (PQXDH §4.2; attack B6).
+    replay_record: ArrayVec<[u8; 32], REPLAY>,
+}
+
+/// A user's device: an identity, a signed prekey with its predecessor, and up to `ONE_TIME` one-time prekeys.
+///
+/// `REPLAY` is how many handshakes without a one-time key each signed prekey can tell from their repetitions; then it
+/// accepts no more of them until it is rotated.
+#[derive(Debug)]
+pub struct Device<P, const ONE_TIME: usize, const REPLAY: usize> {
+    primitives: P,
+    identity: IdentityKeyPair,
+    signed_prekey: SignedPrekey<REPLAY>,
+    previous_signed_prekey: Option<SignedPrekey<REPLAY>>,
+    one_time_prekeys: ArrayVec<PrekeyPair, ONE_TIME>,
+    /// The id that the next prekey gets, of whichever kind: none is issued twice (attack B34).
+    next_id: u32,
+}
+
+/// Ids begin here; 0 stands for "none" on the wire.
+const FIRST_ID: u32 = 1;
+
+impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TIME, REPLAY> {
+    /// A new identity with its first signed prekey, which expires at `expiry` (seconds since the Unix epoch). Draws
+    /// 160 bytes from `rng`.
+    pub fn generate_with(primitives: P, expiry: u64, rng: &mut impl CryptoRng) -> Self {
+        let identity = IdentityKeyPair::generate(&primitives, rng);
+        let pair = PrekeyPair::generate(&primitives, PrekeyKind::Signed, FIRST_ID, expiry, rng);
+        Self {
+            primitives,
+            identity,
+            signed_prekey: SignedPrekey { pair, replay_record: ArrayVec::new() },
+            previous_signed_prekey: None,
+            one_time_prekeys: ArrayVec::new(),
+            next_id: FIRST_ID.saturating_add(1),
+        }
+    }
+
+    /// The public identity.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        self.identity.public()
+    }
+
+    /// The safety number with another identity, without further identifiers; see [`SafetyNumber::new`].
+    #[must_use]
+    pub fn safety_number(&self, remote: &Identity) -> SafetyNumber {
+        SafetyNumber::new(&self.primitives, (self.identity(), b""), (remote, b""))
+    }
+
+    /// The signed prekey in force, to publish.
+    #[must_use]
+    pub fn signed_prekey(&self) -> Prekey {
+        self.signed_prekey.pair.public(&self.primitives, &self.identity)
+    }
+
+    /// One-time prekeys that this device holds: published and, as far as it knows, not used.
+    #[must_use]
+    pub fn one_time_prekeys_left(&self) -> usize {
+        self.one_time_prekeys.len()
+    }
+
+    /// Makes one one-time prekey, to publish. Draws 96 bytes from `rng`. Save the device before uploading it.
+    ///
+    /// # Errors
+    /// [`PrekeyError`] if the store is full or all ids are used.
+    pub fn generate_one_time_prekey(&mut self, expiry: u64, rng: &mut impl CryptoRng) -> Result<Prekey, PrekeyError> {
+        if self.one_time_prekeys.is_full() {
+            return Err(PrekeyError::StoreFull);
+        }
+        let (id, next_id) = self.allocate_id()?;
+        let pair = PrekeyPair::generate(&self.primitives, PrekeyKind::OneTime, id, expiry, rng);
+        let public = pair.public(&self.primitives, &self.identity);
+        self.one_time_prekeys.try_push(pair).map_err(|_| PrekeyError::StoreFull)?;
+        self.next_id = next_id;
+        Ok(public)
+    }
+
+    /// Replaces the signed prekey and its last-resort key, weekly or monthly. The old one is kept for messages on
+    /// their way until the next rotation or [`delete_previous_signed_prekey`](Self::delete_previous_signed_prekey).
+    /// Draws 96 bytes from `rng`.
+    ///
+    /// # Errors
+    /// [`PrekeyError::IdsExhausted`] if all ids are used.
+    pub fn rotate(&mut self, expiry: u64, rng: &mut impl CryptoRng) -> Result<Prekey, PrekeyError> {
+        let (id, next_id) = self.allocate_id()?;
+        let pair = PrekeyPair::generate(&self.primitives, PrekeyKind::Signed, id, expiry, rng);
+        let fresh = SignedPrekey { pair, replay_record: ArrayVec::new() };
+        self.previous_signed_prekey = Some(core::mem::replace(&mut self.signed_prekey, fresh));
+        self.next_id = next_id;
+        Ok(self.signed_prekey())
+    }
+
+    /// Deletes the signed prekey before the last rotation: nothing that was sealed to it can be opened any more, not
+    /// even by who steals this device. True if there was one.
+    pub fn delete_previous_signed_prekey(&mut self) -> bool {
+        self.previous_signed_prekey.take().is_some()
+    }
+
+    /// Deletes a one-time prekey by its id. True if it was there.
+    pub fn delete_one_time_prekey(&mut self, id: u32) -> bool {
+        match self.one_time_prekeys.iter().position(|pair| pair.id == id) {
+            Some(at) => {
+                self.remove_one_time(at);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Deletes the one-time prekeys and the previous signed prekey that expired before `now`, and says how many. The
+    /// signed prekey in force is replaced by [`rotate`](Self::rotate) only.
+    pub fn delete_expired(&mut self, now: u64) -> usize {
+        let before = self.one_time_prekeys.len();
+        while let Some(at) = self.one_time_prekeys.iter().position(|pair| pair.expiry < now) {
+            self.remove_one_time(at);
+        }
+        let previous = self.previous_signed_prekey.as_ref().is_some_and(|previous| previous.pair.expiry < now);
+        if previous {
+            self.previous_signed_prekey = None;
+        }
+        before.saturating_sub(self.one_time_prekeys.len()).saturating_add(usize::from(previous))
+    }
+
+    fn allocate_id(&self) -> Result<(u32, u32), PrekeyError> {
+        let next_id = self.next_id.checked_add(1).ok_or(PrekeyError::IdsExhausted)?;
+        Ok((self.next_id, next_id))
+    }
+
+    /// Wipes the key where it lies: `remove` would leave a copy behind the end.
+    fn remove_one_time(&mut self, at: usize) {
+        let last = self.one_time_prekeys.len().saturating_sub(1);
+        if at <= last && !self.one_time_prekeys.is_empty() {
+            self.one_time_prekeys.swap(at, last);
+            self.one_time_prekeys.truncate(last);
+        }
+    }
+
+    /// Bytes of a first message for a plaintext of `plaintext_len` bytes; `None` beyond
+    /// [`MAX_PLAINTEXT_LEN`](crate::session::MAX_PLAINTEXT_LEN).
+    #[must_use]
+    pub fn first_message_len(plaintext_len: usize) -> Option<usize> {
+        message_len(FIRST_MESSAGE_OVERHEAD, plaintext_len)
+    }
+
+    /// Begins a session with the owner of `bundle` and writes the first message to `out`. `now` is the caller's time
+    /// in seconds since the Unix epoch; an expired prekey is refused. Draws 112 bytes from `rng`.
+    ///
+    /// Returns the session and the message's length. Save the session before sending.
+    ///
+    /// # Errors
+    /// [`InitiateError`]; nothing has been made.
+    ///
+    /// # Security
+    /// The bundle says who its owner is; whether that is the person meant only a comparison of safety numbers tells.
+    /// An attacker with a quantum computer *while* this runs can impersonate (PQXDH §4.8); one who records it and
+    /// builds the computer later learns nothing.
+    ///
+    /// # Leaks
+    /// Lengths, and which prekeys the bundle has: the server chose them.
+    pub fn initiate_into<S: SkippedKeyStore>(
+        &self,
+        bundle: &Bundle,
+        plaintext: &[u8],
+        associated_data: &[u8],
+        now: u64,
+        out: &mut [u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Session<P, S>, usize), InitiateError> {
+        let needed = Self::first_message_len(plaintext.len()).ok_or(InitiateError::TooLong)?;
+        if out.len() < needed {
+            return Err(InitiateError::BufferTooShort);
+        }
+        let initiated = handshake::initiate(&self.primitives, &self.identity, bundle, now, rng)?;
+        let Agreed { keys, associated_data: transcript } = initiated.agreed;
+        self.primitives.step("HS-I8");
+        let mut session = Session {
+            primitives: self.primitives.clone(),
+            parties: Some(Parties { local: *self.identity(), remote: *bundle.identity() }),
+            associated_data: transcript,
+            opening: Opening::Unanswered(initiated.handshake),
+            ratchet: DoubleRatchet::initiator(keys, *bundle.signed_prekey().dh_key()),
+        };
+        let len = session.encrypt_into(plaintext, associated_data, out, rng).map_err(|error| match error {
+            EncryptError::TooLong => InitiateError::TooLong,
+            EncryptError::BufferTooShort => InitiateError::BufferTooShort,
+            EncryptError::NotYetReceived | EncryptError::ChainExhausted => InitiateError::Refused,
+        })?;
+        Ok((session, len))
+    }
+
+    /// Accepts a first message: opens it in place and returns the new session and the plaintext within the message.
+    ///
+    /// If the message used a one-time prekey, that key dies here. Save the device *and* the session, in one
+    /// transaction, before showing the plaintext.
+    ///
+    /// # Errors
+    /// [`AcceptError`]; the device is as it was and the buffer holds no plaintext. `PrekeyUsed` and `Repeated` mean
+    /// that the message may be a copy: give it to `decrypt` of the session that the first copy made.
+    ///
+    /// # Security
+    /// The plaintext's author is [`Session::remote_identity`]; a name for it is the caller's business. Without a
+    /// one-time prekey a thief of the signed prekey can read the first messages until it is deleted (PQXDH §4.6).
+    ///
+    /// # Leaks
+    /// Lengths, success or failure, which prekeys the message names, and at which of decapsulation, identity and
+    /// message a refused one failed.
+    pub fn accept_in_place<'m, S: SkippedKeyStore>(
+        &mut self,
+        message: &'m mut [u8],
+        associated_data: &[u8],
+    ) -> Result<(Session<P, S>, &'m mut [u8]), AcceptError> {
+        self.primitives.step("HS-R1");
+        let (bytes, _) = message.split_first_chunk::<HANDSHAKE_LEN>().ok_or(AcceptError::Refused)?;
+        let handshake = Handshake::parse(bytes).map_err(|_| AcceptError::Refused)?;
+        let is_previous = self.signed_prekey.pair.id != handshake.signed_prekey_id;
+        let signed = match (is_previous, &self.previous_signed_prekey) {
+            (false, _) => &self.signed_prekey,
+            (true, Some(previous)) if previous.pair.id == handshake.signed_prekey_id => previous,
+            _ => return Err(AcceptError::Refused),
+        };
+        let one_time = match handshake.one_time_prekey_id {
+            Some(id) => Some(self.find_one_time(id)?),
+            None => {
+                signed.check_replay(handshake.ephemeral_key.as_bytes())?;
+                None
+            }
+        };
+        let one_time_pair = one_time.and_then(|at| self.one_time_prekeys.get(at));
+        let (agreed, remote) =
+            handshake::respond(&self.primitives, &self.identity, &signed.pair, one_time_pair, &handshake)?;
+        let ephemeral_key = *handshake.ephemeral_key.as_bytes();
+        let mut session = Session {
+            primitives: self.primitives.clone(),
+            parties: Some(Parties { local: *self.identity(), remote }),
+            associated_data: agreed.associated_data,
+            opening: Opening::Accepted(self.primitives.sha256(&[handshake.bytes])),
+            ratchet: DoubleRatchet::responder(agreed.keys, signed.pair.dh.duplicate()),
+        };
+        let plaintext = session.decrypt_in_place(message, associated_data).map_err(|error| match error {
+            DecryptError::Refused | DecryptError::TooManySkipped => AcceptError::Refused,
+        })?;
+
+        self.primitives.step("HS-R7");
+        match one_time {
+            Some(at) => self.remove_one_time(at),
+            None => {
+                let signed = match (is_previous, &mut self.previous_signed_prekey) {
+                    (true, Some(previous)) => previous,
+                    _ => &mut self.signed_prekey,
+                };
+                // There is room: checked before the work.
+                let _ = signed.replay_record.try_push(ephemeral_key);
+            }
+        }
+        Ok((session, plaintext))
+    }
+
+    fn find_one_time(&self, id: u32) -> Result<usize, AcceptError> {
+        let found = self.one_time_prekeys.iter().position(|pair| pair.id == id);
+        found.ok_or(if (FIRST_ID..self.next_id).contains(&id) { AcceptError::PrekeyUsed } else { AcceptError::Refused })
+    }
+
+    /// Bytes that [`snapshot_into`](Self::snapshot_into) would write now.
+    #[must_use]
+    pub fn snapshot_len(&self) -> usize {
+        snapshot::sealed_len::<P, Self>(self)
+    }
+
+    /// Writes the device, sealed under `key`, to `out` and returns the number of bytes; `None` if `out` is shorter
+    /// than [`snapshot_len`](Self::snapshot_len). `generation` must grow with every save.
+    #[must_use]
+    pub fn snapshot_into(&self, key: &StorageKey, generation: u64, out: &mut [u8]) -> Option<usize> {
+        snapshot::seal(&self.primitives, self, key, generation, out)
+    }
+
+    /// Restores a device. `newest` is the newest generation that the caller knows to have been saved. `snapshot` is
+    /// opened in place and wiped.
+    ///
+    /// # Errors
+    /// [`RestoreError`]: another key, damage, or an older generation.
+    pub fn restore_in_place(
+        primitives: P,
+        snapshot: &mut [u8],
+        key: &StorageKey,
+        newest: u64,
+    ) -> Result<Self, RestoreError> {
+        snapshot::open(primitives, snapshot, key, newest)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TIME, REPLAY> {
+    /// [`generate_with`](Self::generate_with) the default instance of the primitives.
+    pub fn generate(expiry: u64, rng: &mut impl CryptoRng) -> Self
+    where
+        P: Default,
+    {
+        Self::generate_with(P::default(), expiry, rng)
+    }
+
+    /// Makes `count` one-time prekeys and returns all that a server needs: identity, signed prekey, the new one-time
+    /// ones. Save the device before uploading.
+    ///
+    /// # Errors
+    /// [`PrekeyError`]; then none was made.
+    pub fn publish(&mut self, count: usize, expiry: u64, rng: &mut impl CryptoRng) -> Result<Publication, PrekeyError> {
+        if count > self.one_time_prekeys.remaining_capacity() {
+            return Err(PrekeyError::StoreFull);
+        }
+        let ids = u32::try_from(count).map_err(|_| PrekeyError::StoreFull)?;
+        self.next_id.checked_add(ids).ok_or(PrekeyError::IdsExhausted)?;
+        let made: Result<Vec<_>, _> = (0..count).map(|_| self.generate_one_time_prekey(expiry, rng)).collect();
+        Ok(Publication { identity: *self.identity(), signed_prekey: self.signed_prekey(), one_time_prekeys: made? })
+    }
+
+    /// Makes as many one-time prekeys as are missing until there are `target`; otherwise as
+    /// [`publish`](Self::publish).
+    ///
+    /// # Errors
+    /// [`PrekeyError`]; then none was made.
+    pub fn replenish(
+        &mut self,
+        target: usize,
+        expiry: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Publication, PrekeyError> {
+        self.publish(target.saturating_sub(self.one_time_prekeys.len()), expiry, rng)
+    }
+
+    /// [`initiate_into`](Self::initiate_into) a new `Vec`.
+    ///
+    /// # Errors
+    /// [`InitiateError`]; nothing has been made.
+    pub fn initiate(
+        &self,
+        bundle: &Bundle,
+        plaintext: &[u8],
+        associated_data: &[u8],
+        now: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Session<P, Heap>, Vec<u8>), InitiateError> {
+        let len = Self::first_message_len(plaintext.len()).ok_or(InitiateError::TooLong)?;
+        let mut message = alloc::vec![0; len];
+        let (session, _) = self.initiate_into(bundle, plaintext, associated_data, now, &mut message, rng)?;
+        Ok((session, message))
+    }
+
+    /// [`accept_in_place`](Self::accept_in_place) on a copy; returns the new session and the plaintext.
+    ///
+    /// # Errors
+    /// [`AcceptError`]; the device is as it was.
+    pub fn accept(
+        &mut self,
+        message: &[u8],
+        associated_data: &[u8],
+    ) -> Result<(Session<P, Heap>, Vec<u8>), AcceptError> {
+        let mut buffer = message.to_vec();
+        let (session, plaintext) = self.accept_in_place(&mut buffer, associated_data)?;
+        let plaintext = plaintext.to_vec();
+        zeroize::Zeroize::zeroize(&mut buffer);
+        Ok((session, plaintext))
+    }
+
+    /// The device as bytes for any database, sealed under `key`. `generation` must grow with every save.
+    #[must_use]
+    pub fn snapshot(&self, key: &StorageKey, generation: u64) -> Vec<u8> {
+        let mut out = alloc::vec![0; self.snapshot_len()];
+        let len = self.snapshot_into(key, generation, &mut out).unwrap_or_default();
+        out.truncate(len);
+        out
+    }
+
+    /// [`restore_in_place`](Self::restore_in_place) from a copy.
+    ///
+    /// # Errors
+    /// [`RestoreError`]: another key, damage, or an older generation.
+    pub fn restore(snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError>
+    where
+        P: Default,
+    {
+        Self::restore_in_place(P::default(), &mut snapshot.to_vec(), key, newest)
+    }
+}
+
+impl<const REPLAY: usize> SignedPrekey<REPLAY> {
+    /// Whether a handshake on the last-resort key is new. The record never forgets: full, it refuses.
+    fn check_replay(&self, ephemeral_key: &[u8; 32]) -> Result<(), AcceptError> {
+        if self.replay_record.contains(ephemeral_key) {
+            return Err(AcceptError::Repeated);
+        }
+        if self.replay_record.is_full() { Err(AcceptError::ReplayRecordFull) } else { Ok(()) }
+    }
+
+    fn stored_len(&self) -> usize {
+        PrekeyPair::STORED_LEN.saturating_add(4).saturating_add(self.replay_record.len().saturating_mul(32))
+    }
+
+    fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        self.pair.store(writer)?;
+        writer.u32(u32::try_from(self.replay_record.len()).map_err(|_| Full)?)?;
+        self.replay_record.iter().try_for_each(|key| writer.put(key))
+    }
+
+    fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let pair = PrekeyPair::load(primitives, PrekeyKind::Signed, reader)?;
+        let mut replay_record = ArrayVec::new();
+        for _ in 0..reader.u32()? {
+            replay_record.try_push(*reader.array()?).map_err(|_| DecodeError::Refused)?;
+        }
+        Ok(Self { pair, replay_record })
+    }
+}
+
+impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Stored<P> for Device<P, ONE_TIME, REPLAY> {
+    const KIND: u8 = 2;
+
+    fn stored_len(&self) -> usize {
+        let previous = self.previous_signed_prekey.as_ref().map_or(0, SignedPrekey::stored_len);
+        let one_time = self.one_time_prekeys.len().saturating_mul(PrekeyPair::STORED_LEN);
+        [32, 32, 4, self.signed_prekey.stored_len(), 1, previous, 4, one_time]
+            .into_iter()
+            .fold(0, usize::saturating_add)
+    }
+
+    fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.put(self.identity.signing_seed().expose())?;
+        writer.put(self.identity.dh_secret().expose())?;
+        writer.u32(self.next_id)?;
+        self.signed_prekey.store(writer)?;
+        writer.u8(u8::from(self.previous_signed_prekey.is_some()))?;
+        if let Some(previous) = &self.previous_signed_prekey {
+            previous.store(writer)?;
+        }
+        writer.u32(u32::try_from(self.one_time_prekeys.len()).map_err(|_| Full)?)?;
+        self.one_time_prekeys.iter().try_for_each(|pair| pair.store(writer))
+    }
+
+    fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let signing_seed = Secret::new(*reader.array()?);
+        let dh_secret = Secret::new(*reader.array()?);
+        let identity = IdentityKeyPair::from_secrets(&primitives, signing_seed, dh_secret);
+        let next_id = reader.u32()?;
+        let signed_prekey = SignedPrekey::load(&primitives, reader)?;
+        let previous_signed_prekey = if reader.flag()? { Some(SignedPrekey::load(&primitives, reader)?) } else { None };
+        let mut one_time_prekeys: ArrayVec<PrekeyPair, ONE_TIME> = ArrayVec::new();
+        for _ in 0..reader.u32()? {
+            let pair = PrekeyPair::load(&primitives, PrekeyKind::OneTime, reader)?;
+            one_time_prekeys.try_push(pair).map_err(|_| DecodeError::Refused)?;
+        }
+        let device = Self { primitives, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id };
+        device.check_ids().map(|()| device)
+    }
+}
+
+impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TIME, REPLAY> {
+    /// Every id was issued, and no two keys share one.
+    fn check_ids(&self) -> Result<(), DecodeError> {
+        let ids = || {
+            let previous = self.previous_signed_prekey.iter().map(|signed| signed.pair.id);
+            let one_time = self.one_time_prekeys.iter().map(|pair| pair.id);
+            core::iter::once(self.signed_prekey.pair.id).chain(previous).chain(one_time)
+        };
+        let issued = ids().all(|id| (FIRST_ID..self.next_id).contains(&id));
+        let unique = ids().enumerate().all(|(i, a)| ids().skip(i.saturating_add(1)).all(|b| a != b));
+        if issued && unique { Ok(()) } else { Err(DecodeError::Refused) }
+    }
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! PQXDH (rev 3) with X25519 and ML-KEM-1024, initiator and responder.
+//!
+//! Steps are numbered `HS-I*` and `HS-R*` as in spec/protocol.md §6. The initiator's identity travels encrypted under
+//! a key from DH3 and SS, so that the server does not learn it (difference D5).
+//!
+//! Not the concern of this module: where prekeys are kept, when they die, and replay records: see `device`.
+
+use crate::error::{AcceptError, InitiateError};
+use crate::identity::{Identity, IdentityKeyPair};
+use crate::labels;
+use crate::prekeys::{Bundle, Description, Prekey, PrekeyPair};
+use crate::primitives::{DhKeyPair, DhPublicKey, NONCE_LEN, Primitives, TAG_LEN};
+use crate::ratchet::double::InitialKeys;
+use crate::secret::Secret;
+use crate::wire::{HANDSHAKE_CLEAR_LEN, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, TYPE_FIRST, Writer};
+use rand_core::CryptoRng;
+
+/// F of PQXDH §2.2: an input that no scalar and no point encoding begins with.
+const F: [u8; 32] = [0xFF; 32];
+
+/// What both sides agree on.
+#[derive(Debug)]
+pub(crate) struct Agreed {
+    pub(crate) keys: InitialKeys,
+    /// AD: a hash of everything both sides must agree on.
+    pub(crate) associated_data: [u8; 32],
+}
+
+/// The initiator's result: the agreement, and the bytes to repeat until the first reply.
+#[derive(Debug)]
+pub(crate) struct Initiated {
+    pub(crate) agreed: Agreed,
+    pub(crate) handshake: [u8; HANDSHAKE_LEN],
+}
+
+/// The initiator's side, from a bundle whose signatures were verified when it was parsed (HS-I1).
+pub(crate) fn initiate<P: Primitives>(
+    primitives: &P,
+    local: &IdentityKeyPair,
+    bundle: &Bundle,
+    now: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<Initiated, InitiateError> {
+    primitives.step("HS-I2");
+    bundle.check_expiry(now)?;
+    let (remote, signed, one_time) = (bundle.identity(), bundle.signed_prekey(), bundle.one_time_prekey());
+
+    primitives.step("HS-I3");
+    let ephemeral = DhKeyPair::generate(primitives, rng);
+    let roles = Roles {
+        initiator: local.public(),
+        responder: remote,
+        ephemeral_key: &ephemeral.public,
+        signed_prekey: signed.dh_key(),
+        one_time_prekey: one_time.map(Prekey::dh_key),
+    };
+    if !roles.distinct() {
+        return Err(InitiateError::Refused);
+    }
+    let kem_key = one_time.unwrap_or(signed).kem_key();
+    let coins = Secret::random(rng);
+    let (kem_ciphertext, ss) = primitives.encapsulate(kem_key, &coins);
+
+    primitives.step("HS-I4");
+    let dh = |secret: &Secret<32>, public: &DhPublicKey| {
+        primitives.dh(secret, public.as_bytes()).map_err(|_| InitiateError::Refused)
+    };
+    let dh1 = dh(local.dh_secret(), signed.dh_key())?;
+    let dh2 = dh(&ephemeral.secret, remote.dh_key())?;
+    let dh3 = dh(&ephemeral.secret, signed.dh_key())?;
+    let dh4 = one_time.map(|prekey| dh(&ephemeral.secret, prekey.dh_key())).transpose()?;
+    drop(ephemeral.secret);
+    let sk = kdf(primitives, labels::PQXDH, [&dh1, &dh2, &dh3], dh4.as_ref(), &ss);
+
+    primitives.step("HS-I5");
+    let mut handshake = [0; HANDSHAKE_LEN];
+    let (clear, hidden) = handshake.split_at_mut(HANDSHAKE_CLEAR_LEN);
+    let mut writer = Writer::new(clear);
+    writer
+        .u8(TYPE_FIRST)
+        .and_then(|()| writer.u32(signed.id()))
+        .and_then(|()| writer.u8(u8::from(one_time.is_some())))
+        .and_then(|()| writer.u32(one_time.map_or(0, Prekey::id)))
+        .and_then(|()| writer.put(ephemeral.public.as_bytes()))
+        .and_then(|()| writer.put(&kem_ciphertext))
+        .map_err(|_| InitiateError::Refused)?;
+
+    primitives.step("HS-I6");
+    let (key, nonce) = hidden_identity_key(primitives, &dh3, &ss);
+    let mut identity = local.public().to_bytes();
+    let tag = primitives.seal(&key, &nonce, clear, &mut identity).map_err(|_| InitiateError::Refused)?;
+    let (body, end) = hidden.split_at_mut(IDENTITY_LEN);
+    body.copy_from_slice(&identity);
+    end.copy_from_slice(&tag);
+
+    primitives.step("HS-I7");
+    let (clear, _) = handshake.split_at(HANDSHAKE_CLEAR_LEN);
+    let identities = (local.public(), remote);
+    let one_time = one_time.map(Prekey::description);
+    let associated_data = transcript(primitives, identities, clear, signed.description(), one_time);
+    let agreed = Agreed { keys: expand(primitives, &sk), associated_data };
+    Ok(Initiated { agreed, handshake })
+}
+
+/// The responder's side. Reads its keys and changes nothing: nothing is deleted or stored before the first message
+/// authenticated (attacks B6, B9).
+pub(crate) fn respond<P: Primitives>(
+    primitives: &P,
+    local: &IdentityKeyPair,
+    signed: &PrekeyPair,
+    one_time: Option<&PrekeyPair>,
+    handshake: &Handshake<'_>,
+) -> Result<(Agreed, Identity), AcceptError> {
+    primitives.step("HS-R2");
+    let ephemeral_key = handshake.ephemeral_key;
+    if !primitives.dh_is_torsion_free(ephemeral_key.as_bytes()) {
+        return Err(AcceptError::Refused);
+    }
+
+    primitives.step("HS-R3");
+    let dh = |secret: &Secret<32>, public: &DhPublicKey| {
+        primitives.dh(secret, public.as_bytes()).map_err(|_| AcceptError::Refused)
+    };
+    let ss = primitives.decapsulate(&one_time.unwrap_or(signed).kem_seed, handshake.kem_ciphertext);
+    let dh3 = dh(&signed.dh.secret, &ephemeral_key)?;
+
+    primitives.step("HS-R4");
+    let (key, nonce) = hidden_identity_key(primitives, &dh3, &ss);
+    let mut identity = *handshake.hidden_identity;
+    primitives
+        .open(&key, &nonce, handshake.clear, &mut identity, handshake.identity_tag)
+        .map_err(|_| AcceptError::Refused)?;
+    let remote = Identity::from_bytes(primitives, &identity).map_err(|_| AcceptError::Refused)?;
+    let roles = Roles {
+        initiator: &remote,
+        responder: local.public(),
+        ephemeral_key: &ephemeral_key,
+        signed_prekey: &signed.dh.public,
+        one_time_prekey: one_time.map(|prekey| &prekey.dh.public),
+    };
+    if !roles.distinct() {
+        return Err(AcceptError::Refused);
+    }
+
+    primitives.step("HS-R5");
+    let dh1 = dh(&signed.dh.secret, remote.dh_key())?;
+    let dh2 = dh(local.dh_secret(), &ephemeral_key)?;
+    let dh4 = one_time.map(|prekey| dh(&prekey.dh.secret, &ephemeral_key)).transpose()?;
+    let sk = kdf(primitives, labels::PQXDH, [&dh1, &dh2, &dh3], dh4.as_ref(), &ss);
+
+    primitives.step("HS-R6");
+    let identities = (&remote, local.public());
+    let one_time = one_time.map(|prekey| prekey.description(primitives));
+    let associated_data =
+        transcript(primitives, identities, handshake.clear, &signed.description(primitives), one_time.as_ref());
+    Ok((Agreed { keys: expand(primitives, &sk), associated_data }, remote))
+}
+
+/// The public keys of one handshake by their roles.
+struct Roles<'a> {
+    initiator: &'a Identity,
+    responder: &'a Identity,
+    ephemeral_key: &'a DhPublicKey,
+    signed_prekey: &'a DhPublicKey,
+    one_time_prekey: Option<&'a DhPublicKey>,
+}
+
+impl Roles<'_> {
+    /// No key may stand in two roles: no session with oneself, no ephemeral key that is somebody's long-term key
+    /// (attacks B16, B17).
+    fn distinct(&self) -> bool {
+        let keys = [
+            Some(self.initiator.dh_key()),
+            Some(self.responder.dh_key()),
+            Some(self.ephemeral_key),
+            Some(self.signed_prekey),
+            self.one_time_prekey,
+        ];
+        let present = || keys.iter().flatten().enumerate();
+        let dh_distinct = present().all(|(i, a)| present().all(|(j, b)| i == j || a != b));
+        dh_distinct && self.initiator.signing_key() != self.responder.signing_key()
+    }
+}
+
+/// `KDF(KM)` of PQXDH §2.2: HKDF(salt = 0, ikm = F || DH1 || DH2 || DH3 [|| DH4] || SS, info, 32).
+fn kdf<P: Primitives>(
+    primitives: &P,
+    info: &[u8],
+    [dh1, dh2, dh3]: [&Secret<32>; 3],
+    dh4: Option<&Secret<32>>,
+    ss: &Secret<32>,
+) -> Secret<32> {
+    let mut sk = Secret::zero();
+    let dh4: &[u8] = dh4.map_or(&[], |dh4| dh4.expose());
+    let ikm: [&[u8]; 6] = [&F, dh1.expose(), dh2.expose(), dh3.expose(), dh4, ss.expose()];
+    primitives.hkdf(&[0; 32], &ikm, &[info], sk.expose_mut());
+    sk
+}
+
+/// HKDF(salt = 0, ikm = F || DH3 || SS, info, 44): seals the initiator's identity. Fresh, since EK and SS are.
+fn hidden_identity_key<P: Primitives>(
+    primitives: &P,
+    dh3: &Secret<32>,
+    ss: &Secret<32>,
+) -> (Secret<32>, [u8; NONCE_LEN]) {
+    let mut material = Secret::<{ 32 + NONCE_LEN }>::zero();
+    let ikm: [&[u8]; 3] = [&F, dh3.expose(), ss.expose()];
+    primitives.hkdf(&[0; 32], &ikm, &[labels::HIDDEN_IDENTITY], material.expose_mut());
+    material.split_key_nonce()
+}
+
+/// SK to three keys by three labels; SK itself is used nowhere else.
+pub(crate) fn expand<P: Primitives>(primitives: &P, sk: &Secret<32>) -> InitialKeys {
+    let labelled = |label: &[u8]| {
+        let mut key = Secret::zero();
+        primitives.hkdf_expand(sk, &[label], key.expose_mut());
+        key
+    };
+    InitialKeys {
+        root_key: labelled(labels::SK_ROOT),
+        initiator_header_key: labelled(labels::SK_HKA),
+        responder_header_key: labelled(labels::SK_NHKB),
+    }
+}
+
+/// AD: SHA-256 over label, suite, both identities (initiator's first), the handshake's clear part (type, ids, EK, CT),
+/// and the prekeys as they were signed. Every part has a fixed width but the last, whose presence the clear part's
+/// flag tells.
+fn transcript<P: Primitives>(
+    primitives: &P,
+    (initiator, responder): (&Identity, &Identity),
+    clear: &[u8],
+    signed: &Description,
+    one_time: Option<&Description>,
+) -> [u8; 32] {
+    let one_time = one_time.map(Description::to_bytes);
+    let one_time: &[u8] = one_time.as_ref().map_or(&[], |bytes| bytes);
+    let (initiator, responder) = (initiator.keys(), responder.keys());
+    let signed = signed.to_bytes();
+    primitives.sha256(&[labels::TRANSCRIPT, labels::PQXDH, &initiator, &responder, clear, &signed, one_time])
+}
+
+const _: () = assert!(HANDSHAKE_LEN == HANDSHAKE_CLEAR_LEN + IDENTITY_LEN + TAG_LEN);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::primitives::RustCrypto;
+    use crate::test_hex::hex;
+
+    /// SPECS §17.
+    #[test]
+    fn the_kdf_gives_the_known_answers_with_and_without_dh4() {
+        let [dh1, dh2, dh3, ss, dh4] = [1, 2, 3, 4, 5].map(|byte| Secret::new([byte; 32]));
+        let info = b"MyProtocol_CURVE25519_SHA-256_ML-KEM-1024";
+        let sk = |dh4| kdf(&RustCrypto, info, [&dh1, &dh2, &dh3], dh4, &ss);
+        assert_eq!(sk(None).expose(), &hex("56f9a2e0bbf00b65a4434f3736e468fd59d66dae40b726dfca1d8b1d912c15af"));
+        assert_eq!(sk(Some(&dh4)).expose(), &hex("757348693a0a745d58f84d868c2131a30cc4fbee68d15d4b1083b3fe0f36ce65"));
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every domain-separation string, in one table (spec/protocol.md §3).
+//!
+//! All begin with the protocol's name and version, none is a prefix of another, and each is used for one thing.
+
+/// The suite, in the form of PQXDH rev 3 §2.2: what the info of the handshake's KDF names.
+pub(crate) const PQXDH: &[u8] = b"noescrow-v1_X25519_SHA-256_ML-KEM-1024";
+/// The transcript that becomes AD.
+pub(crate) const TRANSCRIPT: &[u8] = b"noescrow-v1 transcript";
+/// The key that hides the initiator's identity.
+pub(crate) const HIDDEN_IDENTITY: &[u8] = b"noescrow-v1 hidden identity";
+/// SK expanded: the seed of the Double Ratchet's root key.
+pub(crate) const SK_ROOT: &[u8] = b"noescrow-v1 sk: root key";
+/// SK expanded: the initiator's first sending header key.
+pub(crate) const SK_HKA: &[u8] = b"noescrow-v1 sk: shared_hka";
+/// SK expanded: the responder's first sending header key.
+pub(crate) const SK_NHKB: &[u8] = b"noescrow-v1 sk: shared_nhkb";
+/// AD of a session whose secret came from somebody else's handshake.
+#[cfg(feature = "hazmat")]
+pub(crate) const FOREIGN_HANDSHAKE: &[u8] = b"noescrow-v1 foreign handshake";
+/// KDF_RK_HE.
+pub(crate) const ROOT: &[u8] = b"noescrow-v1 KDF_RK_HE";
+/// KDF_HYBRID: message key to AEAD key and nonce.
+pub(crate) const MESSAGE: &[u8] = b"noescrow-v1 message";
+/// Header key and salt to AEAD key, nonce and commitment.
+pub(crate) const HEADER: &[u8] = b"noescrow-v1 header";
+/// What the signing key says of the identity's DH key.
+pub(crate) const IDENTITY_CERTIFICATE: &[u8] = b"noescrow-v1 identity certificate";
+/// What the signing key says of a prekey.
+pub(crate) const PREKEY: &[u8] = b"noescrow-v1 prekey";
+/// The storage key's key for a snapshot's synthetic salt.
+pub(crate) const SNAPSHOT_SALT: &[u8] = b"noescrow-v1 snapshot salt";
+/// The storage key's key for a snapshot's AEAD.
+pub(crate) const SNAPSHOT_SEAL: &[u8] = b"noescrow-v1 snapshot seal";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: &[&[u8]] = &[
+        PQXDH,
+        TRANSCRIPT,
+        HIDDEN_IDENTITY,
+        SK_ROOT,
+        SK_HKA,
+        SK_NHKB,
+        b"noescrow-v1 foreign handshake",
+        ROOT,
+        MESSAGE,
+        HEADER,
+        IDENTITY_CERTIFICATE,
+        PREKEY,
+        SNAPSHOT_SALT,
+        SNAPSHOT_SEAL,
+    ];
+
+    fn prefix_free(labels: &[&[u8]]) -> bool {
+        labels.iter().enumerate().all(|(i, a)| labels.iter().enumerate().all(|(j, b)| i == j || !b.starts_with(a)))
+    }
+
+    /// Attack F21: two uses of one key must never share a label or extend one another's.
+    #[test]
+    fn labels_are_pairwise_distinct_and_prefix_free() {
+        assert!(prefix_free(ALL));
+        // Control.
+        assert!(!prefix_free(&[b"noescrow-v1 message", b"noescrow-v1 message key"]));
+    }
+
+    #[test]
+    fn every_label_names_the_protocol_and_its_version() {
+        assert!(ALL.iter().all(|label| label.starts_with(b"noescrow-v1")));
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#![cfg_attr(feature = "alloc", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "alloc"), doc = "End-to-end encrypted sessions whose server holds no key.")]
+#![no_std]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+pub mod error;
+mod labels;
+mod padding;
+pub mod primitives;
+mod secret;
+mod wire;
+
+pub mod device;
+mod handshake;
+mod identity;
+mod prekeys;
+mod ratchet;
+pub mod session;
+pub mod snapshot;
+
+pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};
+#[cfg(feature = "alloc")]
+pub use prekeys::Publication;
+pub use prekeys::{BUNDLE_LEN, Bundle, PREKEY_LEN, Prekey, PrekeyKind};
+#[cfg(feature = "alloc")]
+pub use ratchet::skipped::Heap;
+pub use ratchet::skipped::{Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, SkippedKeyStore};
+pub use secret::Secret;
+pub use snapshot::StorageKey;
+pub use wire::{FIRST_MESSAGE_OVERHEAD, IDENTITY_LEN, MESSAGE_OVERHEAD, is_first_message};
+
+use primitives::RustCrypto;
+
+/// One-time prekeys that a [`Device`] holds at the most.
+pub const ONE_TIME_PREKEYS: usize = 100;
+/// Handshakes without a one-time prekey that a [`Device`] accepts on one signed prekey.
+pub const REPLAY_RECORD: usize = 256;
+
+/// A user's device with the default primitives: [`device::Device`].
+pub type Device = device::Device<RustCrypto, ONE_TIME_PREKEYS, REPLAY_RECORD>;
+
+/// One conversation with the default primitives and a growing store of skipped keys: [`session::Session`].
+#[cfg(feature = "alloc")]
+pub type Session = session::Session<RustCrypto, Heap>;
+
+/// One conversation without an allocator: up to `SKIPPED` skipped keys, 40 bytes each, inside the session.
+pub type FixedSession<const SKIPPED: usize = 128> = session::Session<RustCrypto, Inline<SKIPPED>>;
+
+#[cfg(test)]
+mod test_hex {
+    /// Bytes of a known answer.
+    pub(crate) fn hex<const N: usize>(text: &str) -> [u8; N] {
+        assert_eq!(text.len(), 2 * N);
+        core::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+    }
+}

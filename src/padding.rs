@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Padding: one marker byte, then zeros up to a Padmé length, so that a message's size tells the server little.
+//!
+//! Source: Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs" (PoPETs
+//! 2019), algorithm 1: a length L keeps only the leading bits that leave O(log log L) bits of information, at a
+//! cost of at most 12 %. The marker is ISO/IEC 7816-4's: 0x80, then zeros.
+
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+const MARKER: u8 = 0x80;
+
+/// The Padmé length of `len` bytes: at most 12 % above it. `None` on overflow.
+///
+/// # Leaks
+/// `len`, which the result tells anyhow to within its class.
+const fn padme(len: usize) -> Option<usize> {
+    let mask = class_mask(len);
+    match len.checked_add(mask) {
+        Some(sum) => Some(sum & !mask),
+        None => None,
+    }
+}
+
+/// The low bits that Padmé clears in lengths like `len`: 2^(E - S) - 1 with E = ⌊log2 len⌋, S = ⌊log2 E⌋ + 1.
+const fn class_mask(len: usize) -> usize {
+    let Some(exponent) = len.checked_ilog2() else { return 0 };
+    let Some(log) = exponent.checked_ilog2() else { return 0 };
+    let kept = log.saturating_add(1);
+    match 1usize.checked_shl(exponent.saturating_sub(kept)) {
+        Some(size) => size.saturating_sub(1),
+        None => 0,
+    }
+}
+
+/// Bytes of a plaintext of `plaintext_len` bytes once padded. `None` on overflow.
+pub(crate) const fn padded_len(plaintext_len: usize) -> Option<usize> {
+    match plaintext_len.checked_add(1) {
+        Some(with_marker) => padme(with_marker),
+        None => None,
+    }
+}
+
+/// Writes marker and zeros over everything behind the plaintext.
+pub(crate) fn pad(padding: &mut [u8]) {
+    padding.fill(0);
+    if let Some(first) = padding.first_mut() {
+        *first = MARKER;
+    }
+}
+
+/// The plaintext's length within `padded`, or `None` if this is not the padding of [`pad`] at a Padmé length.
+///
+/// # Leaks
+/// `padded.len()` only: the loop covers every place at which the marker may stand for that length, and the
+/// accumulators are updated without a branch. The result, a length the caller is about to read, is the caller's.
+pub(crate) fn unpad(padded: &[u8]) -> Option<usize> {
+    let len = padded.len();
+    if padme(len) != Some(len) || len == 0 {
+        return None;
+    }
+    // The shortest text with this padded length has len - mask bytes with its marker, so the marker stands within
+    // the last mask + 1.
+    let start = len.saturating_sub(class_mask(len).saturating_add(1));
+    let tail = padded.get(start..)?;
+
+    // The last word that is not zero holds the marker as its last byte that is not zero. Words, not bytes, because
+    // a mebibyte has 32 KiB of places to look at.
+    let mut last = 0u64;
+    let mut words_behind = 0u64;
+    let mut looking = Choice::from(1);
+    for chunk in tail.rchunks(8) {
+        let mut bytes = [0; 8];
+        bytes.iter_mut().rev().zip(chunk.iter().rev()).for_each(|(byte, from)| *byte = *from);
+        let word = u64::from_be_bytes(bytes);
+        last.conditional_assign(&word, looking);
+        looking &= word.ct_eq(&0);
+        words_behind = words_behind.wrapping_add(u64::from(looking.unwrap_u8()));
+    }
+    let mut bytes_behind = 0u64;
+    let mut marker = 0u8;
+    let mut looking = Choice::from(1);
+    for byte in last.to_be_bytes().iter().rev() {
+        marker.conditional_assign(byte, looking);
+        looking &= byte.ct_eq(&0);
+        bytes_behind = bytes_behind.wrapping_add(u64::from(looking.unwrap_u8()));
+    }
+    if !bool::from(marker.ct_eq(&MARKER)) {
+        return None;
+    }
+    let behind = usize::try_from(words_behind.checked_mul(8)?.checked_add(bytes_behind)?).ok()?;
+    let plaintext_len = len.checked_sub(behind)?.checked_sub(1)?;
+    // One spelling: at a power of two the last places looked at belong to a shorter class.
+    (padded_len(plaintext_len) == Some(len)).then_some(plaintext_len)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec;
+
+    #[test]
+    fn lengths_are_those_of_the_paper() {
+        // Figure 3's algorithm worked by hand: 9 = 0b1001, E = 3, S = 2, one bit cleared.
+        for (len, padded) in [(1, 1), (2, 2), (8, 8), (9, 10), (33, 36), (100, 104), (1000, 1024), (1 << 20, 1 << 20)] {
+            assert_eq!(padme(len), Some(padded), "{len}");
+        }
+        assert_eq!(padme(usize::MAX), None);
+    }
+
+    #[test]
+    fn padding_costs_at_most_an_eighth_and_lengths_are_fixed_points() {
+        for len in 1..20_000 {
+            let padded = padme(len).unwrap();
+            assert!(padded >= len && (padded - len) * 8 <= len, "{len}");
+            assert_eq!(padme(padded), Some(padded), "{len}");
+            assert_eq!(class_mask(len), class_mask(padded.min((len + 1).next_power_of_two() - 1).max(len)), "{len}");
+        }
+    }
+
+    #[test]
+    fn what_is_padded_comes_back() {
+        for len in 0..3_000 {
+            let mut bytes = vec![0x80; padded_len(len).unwrap()];
+            pad(&mut bytes[len..]);
+            assert_eq!(unpad(&bytes), Some(len));
+        }
+    }
+
+    #[test]
+    fn other_padding_is_refused() {
+        let mut bytes = vec![7; padded_len(1000).unwrap()];
+        pad(&mut bytes[1000..]);
+        assert_eq!(unpad(&bytes), Some(1000));
+        for at in 1000..bytes.len() {
+            for flip in [1, 0x80, 0xFF] {
+                let mut bad = bytes.clone();
+                bad[at] ^= flip;
+                // A second marker further back is padding of a longer text.
+                let longer = flip == 0x80 && at > 1000;
+                assert_eq!(unpad(&bad), longer.then_some(at), "{at} {flip}");
+            }
+        }
+        assert_eq!(unpad(&bytes[..bytes.len() - 1]), None, "not a Padmé length");
+        assert_eq!(unpad(&[]), None);
+        assert_eq!(unpad(&vec![0; 1024]), None, "no marker");
+        assert_eq!(unpad(&vec![7; 1024]), None, "no marker");
+    }
+}

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Prekeys: what a device publishes so that others can write to it while it sleeps.
+//!
+//! A prekey is a pair, an X25519 key and an ML-KEM-1024 key, under one signature that also covers the suite, the
+//! kind, the id and the expiry (differences D3, D4 in spec/protocol.md). The signed prekey (SPK) carries the
+//! last-resort KEM key (PQSPK); a one-time prekey (OPK) carries a one-time KEM key (PQOPK).
+//!
+//! Not the concern of this module: which prekey a handshake uses, and when one dies.
+
+use crate::error::{DecodeError, InitiateError};
+use crate::identity::{Identity, IdentityKeyPair};
+use crate::labels;
+use crate::primitives::{
+    DhKeyPair, DhPublicKey, KEM_PUBLIC_LEN, KEM_SEED_LEN, PUBLIC_KEY_LEN, Primitives, SIGNATURE_LEN,
+};
+use crate::secret::Secret;
+use crate::wire::{Full, IDENTITY_LEN, Reader, Writer};
+use core::fmt;
+use rand_core::CryptoRng;
+
+/// Bytes of a prekey's signed description: kind, id, expiry, X25519 key, ML-KEM key.
+const DESCRIPTION_LEN: usize = 1 + 4 + 8 + PUBLIC_KEY_LEN + KEM_PUBLIC_LEN;
+/// Bytes of what is signed: label, suite, description.
+const SIGNED_LEN: usize = labels::PREKEY.len() + labels::PQXDH.len() + DESCRIPTION_LEN;
+/// Bytes of an encoded prekey: description and signature.
+pub const PREKEY_LEN: usize = DESCRIPTION_LEN + SIGNATURE_LEN;
+/// Bytes of the longest encoded bundle: identity, signed prekey, a flag, one-time prekey.
+pub const BUNDLE_LEN: usize = IDENTITY_LEN + PREKEY_LEN + 1 + PREKEY_LEN;
+
+/// What a prekey is for. Signed, so that one kind cannot be passed off as the other (attack B5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PrekeyKind {
+    /// SPK with the last-resort PQSPK: used by many, replaced on rotation.
+    Signed,
+    /// OPK with PQOPK: used by one, deleted on use.
+    OneTime,
+}
+
+impl PrekeyKind {
+    const fn to_byte(self) -> u8 {
+        match self {
+            Self::Signed => 1,
+            Self::OneTime => 2,
+        }
+    }
+
+    const fn from_byte(byte: u8) -> Result<Self, DecodeError> {
+        match byte {
+            1 => Ok(Self::Signed),
+            2 => Ok(Self::OneTime),
+            _ => Err(DecodeError::Refused),
+        }
+    }
+}
+
+/// What a prekey is, without its signature: what AD covers.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Description {
+    kind: PrekeyKind,
+    id: u32,
+    expiry: u64,
+    dh_key: DhPublicKey,
+    kem_key: [u8; KEM_PUBLIC_LEN],
+}
+
+impl Description {
+    fn write(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.u8(self.kind.to_byte())?;
+        writer.u32(self.id)?;
+        writer.u64(self.expiry)?;
+        writer.put(self.dh_key.as_bytes())?;
+        writer.put(&self.kem_key)
+    }
+
+    pub(crate) fn to_bytes(&self) -> [u8; DESCRIPTION_LEN] {
+        let mut bytes = [0; DESCRIPTION_LEN];
+        // The lengths add up to DESCRIPTION_LEN.
+        let _ = self.write(&mut Writer::new(&mut bytes));
+        bytes
+    }
+
+    /// What the identity signs: `label || suite || kind || id || expiry || X25519 key || ML-KEM key`.
+    fn signed(&self) -> [u8; SIGNED_LEN] {
+        let mut bytes = [0; SIGNED_LEN];
+        let mut writer = Writer::new(&mut bytes);
+        // The lengths add up to SIGNED_LEN.
+        let _ =
+            writer.put(labels::PREKEY).and_then(|()| writer.put(labels::PQXDH)).and_then(|()| self.write(&mut writer));
+        bytes
+    }
+}
+
+/// A public prekey. Exists only verified, under the identity it was parsed with. 1,677 bytes encoded.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Prekey {
+    description: Description,
+    signature: [u8; SIGNATURE_LEN],
+}
+
+impl Prekey {
+    /// Parses a prekey of `identity` and verifies it (PK-2).
+    ///
+    /// # Errors
+    /// [`DecodeError::Refused`] if it is malformed, its keys are not canonical, have torsion or fail the modulus
+    /// check, or the signature is not `identity`'s (attacks B1, B2, B3, B5, B11).
+    pub fn from_bytes<P: Primitives>(
+        primitives: &P,
+        identity: &Identity,
+        bytes: &[u8; PREKEY_LEN],
+    ) -> Result<Self, DecodeError> {
+        primitives.step("PK-2");
+        let mut reader = Reader::new(bytes);
+        let description = Description {
+            kind: PrekeyKind::from_byte(reader.u8()?)?,
+            id: reader.u32()?,
+            expiry: reader.u64()?,
+            dh_key: reader.dh_public()?,
+            kem_key: *reader.array()?,
+        };
+        let signature = *reader.array()?;
+        reader.finish()?;
+        let sound = primitives.dh_is_torsion_free(description.dh_key.as_bytes())
+            && primitives.kem_public_is_valid(&description.kem_key)
+            && primitives.verify(identity.signing_key(), &description.signed(), &signature).is_ok();
+        if sound { Ok(Self { description, signature }) } else { Err(DecodeError::Refused) }
+    }
+
+    /// The encoding: kind (1), id (4), expiry (8), X25519 key (32), ML-KEM-1024 key (1568), signature (64).
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; PREKEY_LEN] {
+        let mut bytes = [0; PREKEY_LEN];
+        let (description, signature) = bytes.split_at_mut(DESCRIPTION_LEN);
+        description.copy_from_slice(&self.description.to_bytes());
+        signature.copy_from_slice(&self.signature);
+        bytes
+    }
+
+    pub(crate) const fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Signed or one-time.
+    #[must_use]
+    pub const fn kind(&self) -> PrekeyKind {
+        self.description.kind
+    }
+
+    /// The device's id for this key, unique among its keys of both kinds.
+    #[must_use]
+    pub const fn id(&self) -> u32 {
+        self.description.id
+    }
+
+    /// The last second, since the Unix epoch, at which a session may be initiated with this key.
+    #[must_use]
+    pub const fn expiry(&self) -> u64 {
+        self.description.expiry
+    }
+
+    /// The curve key.
+    #[must_use]
+    pub const fn dh_key(&self) -> &DhPublicKey {
+        &self.description.dh_key
+    }
+
+    /// The ML-KEM-1024 key.
+    #[must_use]
+    pub const fn kem_key(&self) -> &[u8; KEM_PUBLIC_LEN] {
+        &self.description.kem_key
+    }
+}
+
+impl fmt::Debug for Prekey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { description: Description { kind, id, expiry, dh_key: _, kem_key: _ }, signature: _ } = self;
+        f.debug_struct("Prekey").field("kind", kind).field("id", id).field("expiry", expiry).finish_non_exhaustive()
+    }
+}
+
+/// A prekey with its private halves; the KEM's is its 64-byte seed.
+#[derive(Debug)]
+pub(crate) struct PrekeyPair {
+    pub(crate) kind: PrekeyKind,
+    pub(crate) id: u32,
+    pub(crate) expiry: u64,
+    pub(crate) dh: DhKeyPair,
+    pub(crate) kem_seed: Secret<KEM_SEED_LEN>,
+}
+
+impl PrekeyPair {
+    pub(crate) fn generate<P: Primitives>(
+        primitives: &P,
+        kind: PrekeyKind,
+        id: u32,
+        expiry: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Self {
+        let dh = DhKeyPair::generate(primitives, rng);
+        Self { kind, id, expiry, dh, kem_seed: Secret::random(rng) }
+    }
+
+    /// The public half without its signature. Computed when asked for: 1.6 kB a key are not worth keeping.
+    pub(crate) fn description<P: Primitives>(&self, primitives: &P) -> Description {
+        let kem_key = primitives.kem_public(&self.kem_seed);
+        Description { kind: self.kind, id: self.id, expiry: self.expiry, dh_key: self.dh.public, kem_key }
+    }
+
+    /// PK-1: the public half, signed.
+    pub(crate) fn public<P: Primitives>(&self, primitives: &P, identity: &IdentityKeyPair) -> Prekey {
+        primitives.step("PK-1");
+        let description = self.description(primitives);
+        let signature = primitives.sign(identity.signing_seed(), &description.signed());
+        Prekey { description, signature }
+    }
+
+    pub(crate) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.u32(self.id)?;
+        writer.u64(self.expiry)?;
+        writer.put(self.dh.secret.expose())?;
+        writer.put(self.kem_seed.expose())
+    }
+
+    pub(crate) fn load<P: Primitives>(
+        primitives: &P,
+        kind: PrekeyKind,
+        reader: &mut Reader<'_>,
+    ) -> Result<Self, DecodeError> {
+        Ok(Self {
+            kind,
+            id: reader.u32()?,
+            expiry: reader.u64()?,
+            dh: DhKeyPair::from_secret(primitives, Secret::new(*reader.array()?)),
+            kem_seed: Secret::new(*reader.array()?),
+        })
+    }
+
+    /// Bytes that [`store`](Self::store) writes.
+    pub(crate) const STORED_LEN: usize = 4 + 8 + 32 + KEM_SEED_LEN;
+}
+
+/// What a server gives to somebody who wants to write to a device: its identity, its signed prekey, and a one-time
+/// prekey if any is left. Exists only verified. At most [`BUNDLE_LEN`] bytes encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    identity: Identity,
+    signed_prekey: Prekey,
+    one_time_prekey: Option<Prekey>,
+}
+
+impl Bundle {
+    /// Puts a bundle together from verified parts.
+    ///
+    /// # Errors
+    /// [`DecodeError::Refused`] if a prekey is of the other kind (attack B5).
+    pub fn new(
+        identity: Identity,
+        signed_prekey: Prekey,
+        one_time_prekey: Option<Prekey>,
+    ) -> Result<Self, DecodeError> {
+        let kinds_fit = signed_prekey.kind() == PrekeyKind::Signed
+            && one_time_prekey.as_ref().is_none_or(|prekey| prekey.kind() == PrekeyKind::OneTime);
+        if kinds_fit { Ok(Self { identity, signed_prekey, one_time_prekey }) } else { Err(DecodeError::Refused) }
+    }
+
+    /// Parses a bundle and verifies every signature in it (HS-I1).
+    ///
+    /// # Errors
+    /// [`DecodeError::Refused`] if anything in it is wrong.
+    pub fn from_bytes<P: Primitives>(primitives: &P, bytes: &[u8]) -> Result<Self, DecodeError> {
+        primitives.step("HS-I1");
+        let mut reader = Reader::new(bytes);
+        let identity = Identity::from_bytes(primitives, reader.array()?)?;
+        let signed_prekey = Prekey::from_bytes(primitives, &identity, reader.array()?)?;
+        let one_time_prekey = match reader.flag()? {
+            true => Some(Prekey::from_bytes(primitives, &identity, reader.array()?)?),
+            false => None,
+        };
+        reader.finish()?;
+        Self::new(identity, signed_prekey, one_time_prekey)
+    }
+
+    /// Writes identity (128), signed prekey (1677), a flag (1) and, if the flag is 1, the one-time prekey (1677).
+    /// Returns the number of bytes; `None` if `out` is shorter ([`BUNDLE_LEN`] always suffices).
+    #[must_use]
+    pub fn write_to(&self, out: &mut [u8]) -> Option<usize> {
+        let mut writer = Writer::new(out);
+        writer.put(&self.identity.to_bytes()).ok()?;
+        writer.put(&self.signed_prekey.to_bytes()).ok()?;
+        writer.u8(u8::from(self.one_time_prekey.is_some())).ok()?;
+        if let Some(prekey) = &self.one_time_prekey {
+            writer.put(&prekey.to_bytes()).ok()?;
+        }
+        Some(writer.written())
+    }
+
+    /// The encoding of [`write_to`](Self::write_to).
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn to_bytes(&self) -> alloc::vec::Vec<u8> {
+        let mut bytes = alloc::vec![0; BUNDLE_LEN];
+        let len = self.write_to(&mut bytes).unwrap_or_default();
+        bytes.truncate(len);
+        bytes
+    }
+
+    /// Whose bundle this claims to be. Compare it, or the safety number, with what the user knows: a server can put
+    /// its own here (attack B22).
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The signed prekey.
+    #[must_use]
+    pub const fn signed_prekey(&self) -> &Prekey {
+        &self.signed_prekey
+    }
+
+    /// The one-time prekey. Without one, the first messages' forward secrecy waits for the signed prekey's rotation
+    /// (attack B10).
+    #[must_use]
+    pub const fn one_time_prekey(&self) -> Option<&Prekey> {
+        self.one_time_prekey.as_ref()
+    }
+
+    /// HS-I2: no prekey may have expired at the caller's time (attack B12).
+    pub(crate) fn check_expiry(&self, now: u64) -> Result<(), InitiateError> {
+        let expired = |prekey: &Prekey| prekey.expiry() < now;
+        if expired(&self.signed_prekey) || self.one_time_prekey.as_ref().is_some_and(expired) {
+            return Err(InitiateError::Expired);
+        }
+        Ok(())
+    }
+}
+
+/// What a device gives to a server: its identity, its signed prekey and any number of one-time prekeys. Public.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// Whose prekeys these are.
+    pub identity: Identity,
+    /// The signed prekey now in force.
+    pub signed_prekey: Prekey,
+    /// The one-time prekeys made by this call.
+    pub one_time_prekeys: alloc::vec::Vec<Prekey>,
+}

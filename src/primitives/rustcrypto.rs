@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The default primitives: pure Rust, `no_std`, no allocator.
+
+use super::{
+    Failed, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KEM_SEED_LEN, NONCE_LEN, PUBLIC_KEY_LEN, Primitives, SIGNATURE_LEN,
+    TAG_LEN,
+};
+use crate::secret::Secret;
+use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use curve25519_dalek::edwards::CompressedEdwardsY;
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use hkdf::{Hkdf, HkdfExtract};
+use hmac::{Hmac, Mac};
+use libcrux_ml_kem::mlkem1024;
+use sha2::{Digest, Sha256, Sha512};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+/// x25519-dalek, ed25519-dalek, aes-gcm, sha2, hmac, hkdf and libcrux-ml-kem. Of size zero.
+///
+/// # Leaks
+/// Lengths. Constant time is what these crates promise of themselves; where hardware AES is missing, aes-gcm
+/// uses a bitsliced implementation, never tables.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RustCrypto;
+
+impl Primitives for RustCrypto {
+    fn dh_public(&self, secret: &Secret<32>) -> [u8; PUBLIC_KEY_LEN] {
+        x25519_dalek::x25519(*secret.expose(), x25519_dalek::X25519_BASEPOINT_BYTES)
+    }
+
+    fn dh(&self, secret: &Secret<32>, public: &[u8; PUBLIC_KEY_LEN]) -> Result<Secret<32>, Failed> {
+        let shared = Secret::new(x25519_dalek::x25519(*secret.expose(), *public));
+        let all_zero = shared.ct_eq(&Secret::zero());
+        if bool::from(all_zero) { Err(Failed) } else { Ok(shared) }
+    }
+
+    fn dh_is_torsion_free(&self, public: &[u8; PUBLIC_KEY_LEN]) -> bool {
+        MontgomeryPoint(*public).to_edwards(0).is_some_and(|point| point.is_torsion_free())
+    }
+
+    fn signing_public(&self, seed: &Secret<32>) -> [u8; PUBLIC_KEY_LEN] {
+        SigningKey::from_bytes(seed.expose()).verifying_key().to_bytes()
+    }
+
+    fn sign(&self, seed: &Secret<32>, message: &[u8]) -> [u8; SIGNATURE_LEN] {
+        SigningKey::from_bytes(seed.expose()).sign(message).to_bytes()
+    }
+
+    fn signing_is_torsion_free(&self, public: &[u8; PUBLIC_KEY_LEN]) -> bool {
+        CompressedEdwardsY(*public).decompress().is_some_and(|point| {
+            let canonical = point.compress().0 == *public;
+            canonical && !point.is_small_order() && point.is_torsion_free()
+        })
+    }
+
+    fn verify(
+        &self,
+        public: &[u8; PUBLIC_KEY_LEN],
+        message: &[u8],
+        signature: &[u8; SIGNATURE_LEN],
+    ) -> Result<(), Failed> {
+        VerifyingKey::from_bytes(public)
+            .and_then(|key| key.verify_strict(message, &Signature::from_bytes(signature)))
+            .map_err(|_| Failed)
+    }
+
+    fn kem_public(&self, seed: &Secret<KEM_SEED_LEN>) -> [u8; KEM_PUBLIC_LEN] {
+        let (private, public) = mlkem1024::generate_key_pair(*seed.expose()).into_parts();
+        wipe_private(private);
+        public.into()
+    }
+
+    fn kem_public_is_valid(&self, public: &[u8; KEM_PUBLIC_LEN]) -> bool {
+        mlkem1024::validate_public_key(&public.into())
+    }
+
+    fn encapsulate(&self, public: &[u8; KEM_PUBLIC_LEN], coins: &Secret<32>) -> ([u8; KEM_CIPHERTEXT_LEN], Secret<32>) {
+        let (ciphertext, mut shared) = mlkem1024::encapsulate(&public.into(), *coins.expose());
+        let secret = Secret::new(shared);
+        shared.zeroize();
+        (ciphertext.into(), secret)
+    }
+
+    fn decapsulate(&self, seed: &Secret<KEM_SEED_LEN>, ciphertext: &[u8; KEM_CIPHERTEXT_LEN]) -> Secret<32> {
+        let (private, _) = mlkem1024::generate_key_pair(*seed.expose()).into_parts();
+        let mut shared = mlkem1024::decapsulate(&private, &ciphertext.into());
+        let secret = Secret::new(shared);
+        shared.zeroize();
+        wipe_private(private);
+        secret
+    }
+
+    fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
+        let mut mac = keyed(key);
+        for part in parts {
+            mac.update(part);
+        }
+        finish(mac)
+    }
+
+    fn hmac_pair(&self, key: &Secret<32>, first: u8, second: u8) -> (Secret<32>, Secret<32>) {
+        let mut one = keyed(key.expose());
+        let mut two = one.clone();
+        one.update(&[first]);
+        two.update(&[second]);
+        (finish(one), finish(two))
+    }
+
+    fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
+        let mut extract = HkdfExtract::<Sha256>::new(Some(salt));
+        for part in ikm {
+            extract.input_ikm(part);
+        }
+        let (mut prk, expand) = extract.finalize();
+        prk.as_mut_slice().zeroize();
+        expand_or_zero(&expand, info, out);
+    }
+
+    fn hkdf_expand(&self, prk: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
+        match Hkdf::<Sha256>::from_prk(prk.expose()) {
+            Ok(expand) => expand_or_zero(&expand, info, out),
+            // Not reached: the PRK has exactly HashLen bytes.
+            Err(_) => out.fill(0),
+        }
+    }
+
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+
+    fn sha512(&self, parts: &[&[u8]]) -> [u8; 64] {
+        let mut hash = Sha512::new();
+        for part in parts {
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+
+    fn seal(
+        &self,
+        key: &Secret<32>,
+        nonce: &[u8; NONCE_LEN],
+        ad: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<[u8; TAG_LEN], Failed> {
+        Aes256Gcm::new(key.expose().into())
+            .encrypt_inout_detached(nonce.into(), ad, buffer.into())
+            .map(Into::into)
+            .map_err(|_| Failed)
+    }
+
+    fn open(
+        &self,
+        key: &Secret<32>,
+        nonce: &[u8; NONCE_LEN],
+        ad: &[u8],
+        buffer: &mut [u8],
+        tag: &[u8; TAG_LEN],
+    ) -> Result<(), Failed> {
+        Aes256Gcm::new(key.expose().into())
+            .decrypt_inout_detached(nonce.into(), ad, buffer.into(), tag.into())
+            .map_err(|_| Failed)
+    }
+}
+
+/// RFC 2104 §2: a key longer than a block is hashed first, a shorter one padded with zeros.
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    let mut block = Secret::<64>::zero();
+    match block.expose_mut().get_mut(..key.len()) {
+        Some(start) => start.copy_from_slice(key),
+        None => {
+            let (start, _) = block.expose_mut().split_at_mut(32);
+            start.copy_from_slice(&Sha256::digest(key));
+        }
+    }
+    Hmac::new(block.expose().into())
+}
+
+/// libcrux does not wipe its expanded private keys.
+fn wipe_private(mut private: mlkem1024::MlKem1024PrivateKey) {
+    core::ops::IndexMut::index_mut(&mut private, 0..).zeroize();
+}
+
+fn finish(mac: Hmac<Sha256>) -> Secret<32> {
+    let mut output = mac.finalize().into_bytes();
+    let mut secret = Secret::zero();
+    secret.expose_mut().copy_from_slice(&output);
+    output.as_mut_slice().zeroize();
+    secret
+}
+
+/// HKDF-Expand refuses only more than 255 · 32 bytes, which no caller asks for; then nothing secret is put out.
+fn expand_or_zero(expand: &Hkdf<Sha256>, info: &[&[u8]], out: &mut [u8]) {
+    if expand.expand_multi_info(info, out).is_err() {
+        out.fill(0);
+    }
+}

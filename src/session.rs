@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Session`]: one conversation with one device. Created by a handshake; then `encrypt` and `decrypt`.
+//!
+//! Not the concern of this module: which of several sessions a message belongs to, delivery, storage, clocks.
+
+use crate::error::{DecodeError, DecryptError, EncryptError, RestoreError};
+use crate::identity::{Identity, SafetyNumber};
+use crate::padding;
+use crate::primitives::{Primitives, TAG_LEN};
+use crate::ratchet::double::DoubleRatchet;
+use crate::ratchet::header::SealedHeader;
+use crate::ratchet::skipped::SkippedKeyStore;
+use crate::snapshot::{self, StorageKey, Stored};
+use crate::wire::{
+    FIRST_MESSAGE_OVERHEAD, Full, HANDSHAKE_LEN, IDENTITY_LEN, MESSAGE_OVERHEAD, Reader, SEALED_HEADER_LEN, TYPE_FIRST,
+    TYPE_MESSAGE, Writer,
+};
+use rand_core::CryptoRng;
+use zeroize::Zeroize;
+
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
+
+/// Bytes of the longest plaintext, 1 GiB: padded and sealed it is far below GCM's 2^36 - 32 bytes and its length fits
+/// a 32-bit `usize`. Send larger things in parts.
+pub const MAX_PLAINTEXT_LEN: usize = 1 << 30;
+
+/// Bytes of AD = session AD || SHA-256(caller's associated data) || type || sealed header.
+const AEAD_AD_LEN: usize = 32 + 32 + 1 + SEALED_HEADER_LEN;
+
+/// How the session began, and what that still means.
+#[derive(Debug)]
+pub(crate) enum Opening {
+    /// Initiator, unanswered: the handshake stands at the head of every message.
+    Unanswered([u8; HANDSHAKE_LEN]),
+    /// Responder: a digest of the handshake, by which its copies are known.
+    Accepted([u8; 32]),
+    /// Initiator, answered; or a session of a foreign handshake.
+    Done,
+}
+
+/// Who takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Parties {
+    pub(crate) local: Identity,
+    pub(crate) remote: Identity,
+}
+
+/// One end of a conversation: seals messages for the other end and opens the other end's.
+///
+/// Any error leaves the session exactly as it was. There is no `Clone`: two copies would use one key twice.
+#[derive(Debug)]
+#[must_use = "a session that is dropped cannot be resumed"]
+pub struct Session<P, S> {
+    pub(crate) primitives: P,
+    pub(crate) parties: Option<Parties>,
+    /// AD of PQXDH: the hash of the handshake's transcript.
+    pub(crate) associated_data: [u8; 32],
+    pub(crate) opening: Opening,
+    pub(crate) ratchet: DoubleRatchet<S>,
+}
+
+impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
+    /// Bytes of the message that [`encrypt_into`](Self::encrypt_into) would write for a plaintext of `plaintext_len`
+    /// bytes; `None` if that is more than [`MAX_PLAINTEXT_LEN`].
+    #[must_use]
+    pub fn message_len(&self, plaintext_len: usize) -> Option<usize> {
+        let overhead = match self.opening {
+            Opening::Unanswered(_) => FIRST_MESSAGE_OVERHEAD,
+            Opening::Accepted(_) | Opening::Done => MESSAGE_OVERHEAD,
+        };
+        message_len(overhead, plaintext_len)
+    }
+
+    /// Seals `plaintext` into `out` and returns the message's length, [`message_len`](Self::message_len). Draws 16
+    /// bytes from `rng`, or 48 where a ratchet step is due.
+    ///
+    /// `associated_data` is not sent; the other side must give the same bytes to `decrypt`: who talks to whom, in
+    /// which conversation. Give `b""` where there is nothing to bind.
+    ///
+    /// Save the session before the message leaves the device: see [the crash contract](crate::snapshot).
+    ///
+    /// # Errors
+    /// [`EncryptError`]; `out` then holds no part of the plaintext and the session is as it was.
+    ///
+    /// # Security
+    /// Losing the newest state after the message was sent, and going on from an older one, uses one key for two
+    /// messages and reveals both.
+    ///
+    /// # Leaks
+    /// Lengths, and whether a ratchet step was due.
+    pub fn encrypt_into(
+        &mut self,
+        plaintext: &[u8],
+        associated_data: &[u8],
+        out: &mut [u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<usize, EncryptError> {
+        self.primitives.step("DR-E0");
+        let len = self.message_len(plaintext.len()).ok_or(EncryptError::TooLong)?;
+        let out = out.get_mut(..len).ok_or(EncryptError::BufferTooShort)?;
+        let mut writer = Writer::new(out);
+        let outer = match &self.opening {
+            Opening::Unanswered(handshake) => writer.put(handshake).map(|()| TYPE_FIRST),
+            Opening::Accepted(_) | Opening::Done => writer.u8(TYPE_MESSAGE).map(|()| TYPE_MESSAGE),
+        }
+        .map_err(|_| EncryptError::BufferTooShort)?;
+        let at = writer.written();
+        let (header, body) = out
+            .get_mut(at..)
+            .and_then(|rest| rest.split_first_chunk_mut::<SEALED_HEADER_LEN>())
+            .ok_or(EncryptError::BufferTooShort)?;
+        let (body, tag) = body.split_last_chunk_mut::<TAG_LEN>().ok_or(EncryptError::BufferTooShort)?;
+        let (text, padding) = body.split_at_mut_checked(plaintext.len()).ok_or(EncryptError::BufferTooShort)?;
+
+        let outgoing = self.ratchet.send(&self.primitives, outer, rng)?;
+        self.primitives.step("DR-E4");
+        *header = outgoing.header;
+        text.copy_from_slice(plaintext);
+        padding::pad(padding);
+        let ad = self.aead_ad(associated_data, outer, header);
+        let (key, nonce) = outgoing.message_key.aead_key(&self.primitives);
+        // MAX_PLAINTEXT_LEN is within GCM's bound: this cannot fail, and if it did the key would be used up unseen.
+        *tag = self.primitives.seal(&key, &nonce, &ad, body).map_err(|_| {
+            body.zeroize();
+            EncryptError::TooLong
+        })?;
+        Ok(len)
+    }
+
+    /// Opens `message` in place and returns the plaintext, which lies within it.
+    ///
+    /// Messages may come in any order, and any of them may be lost. Save the session before showing the plaintext or
+    /// acknowledging the message: see [the crash contract](crate::snapshot).
+    ///
+    /// # Errors
+    /// [`DecryptError`]; the session is as it was and the buffer holds no plaintext.
+    ///
+    /// # Leaks
+    /// Lengths, success or failure, which receiving chain the message belongs to and how many messages it skips.
+    pub fn decrypt_in_place<'m>(
+        &mut self,
+        message: &'m mut [u8],
+        associated_data: &[u8],
+    ) -> Result<&'m mut [u8], DecryptError> {
+        let head_len = head_len(message)?;
+        let (head, rest) = message.split_at_mut_checked(head_len).ok_or(DecryptError::Refused)?;
+        let (body, tag) = rest.split_last_chunk_mut().ok_or(DecryptError::Refused)?;
+        let len = self.open(head, body, tag, associated_data)?;
+        Ok(body.split_at_mut_checked(len).map_or(&mut [], |(plaintext, _)| plaintext))
+    }
+
+    /// Opens `body` in place and returns the plaintext's length. `head` is all that stands before it.
+    fn open(
+        &mut self,
+        head: &[u8],
+        body: &mut [u8],
+        tag: &[u8; TAG_LEN],
+        associated_data: &[u8],
+    ) -> Result<usize, DecryptError> {
+        self.primitives.step("DR-D1");
+        let (handshake, header) = head.split_last_chunk::<SEALED_HEADER_LEN>().ok_or(DecryptError::Refused)?;
+        let outer = match handshake {
+            [TYPE_MESSAGE] => TYPE_MESSAGE,
+            first => self.check_repeated_handshake(first).map(|()| TYPE_FIRST)?,
+        };
+        let sealed = SealedHeader::parse(header).ok_or(DecryptError::Refused)?;
+        let incoming = self.ratchet.receive(&self.primitives, outer, &sealed)?;
+
+        self.primitives.step("DR-D8");
+        let ad = self.aead_ad(associated_data, outer, header);
+        let (key, nonce) = incoming.message_key.aead_key(&self.primitives);
+        self.primitives.open(&key, &nonce, &ad, body, tag).map_err(|_| DecryptError::Refused)?;
+        let Some(len) = padding::unpad(body) else {
+            body.zeroize();
+            return Err(DecryptError::Refused);
+        };
+
+        self.ratchet.commit(&self.primitives, incoming);
+        if let Opening::Unanswered(_) = self.opening {
+            self.opening = Opening::Done;
+        }
+        Ok(len)
+    }
+
+    /// HS-R8: a first message on a session that exists must be a copy of the one that made it (attack B26).
+    fn check_repeated_handshake(&self, handshake: &[u8]) -> Result<(), DecryptError> {
+        match &self.opening {
+            Opening::Accepted(digest) if *digest == self.primitives.sha256(&[handshake]) => Ok(()),
+            _ => Err(DecryptError::Refused),
+        }
+    }
+
+    /// `CONCAT(AD, header)`, every part of fixed width.
+    fn aead_ad(&self, associated_data: &[u8], outer: u8, header: &[u8; SEALED_HEADER_LEN]) -> [u8; AEAD_AD_LEN] {
+        let mut bytes = [0; AEAD_AD_LEN];
+        let mut writer = Writer::new(&mut bytes);
+        // The lengths add up to AEAD_AD_LEN.
+        let _ = writer
+            .put(&self.associated_data)
+            .and_then(|()| writer.put(&self.primitives.sha256(&[associated_data])))
+            .and_then(|()| writer.u8(outer))
+            .and_then(|()| writer.put(header));
+        bytes
+    }
+
+    /// Who is on the other end: the identity that the handshake authenticated. `None` for a session of a foreign
+    /// handshake.
+    #[must_use]
+    pub fn remote_identity(&self) -> Option<&Identity> {
+        self.parties.as_ref().map(|parties| &parties.remote)
+    }
+
+    /// The safety number of the identities that this session's AD covers; `None` for a foreign handshake.
+    #[must_use]
+    pub fn safety_number(&self) -> Option<SafetyNumber> {
+        let parties = self.parties.as_ref()?;
+        Some(SafetyNumber::new(&self.primitives, (&parties.local, b""), (&parties.remote, b"")))
+    }
+
+    /// Whether the peer has answered: until then an initiator repeats the handshake in every message. Always true for
+    /// a responder.
+    #[must_use]
+    pub const fn is_answered(&self) -> bool {
+        !matches!(self.opening, Opening::Unanswered(_))
+    }
+
+    /// Keys kept for messages that have not arrived.
+    #[must_use]
+    pub fn skipped_message_keys(&self) -> usize {
+        self.ratchet.skipped.len()
+    }
+
+    /// Bytes that [`snapshot_into`](Self::snapshot_into) would write now.
+    #[must_use]
+    pub fn snapshot_len(&self) -> usize {
+        snapshot::sealed_len::<P, Self>(self)
+    }
+
+    /// Writes the session, sealed under `key`, to `out` and returns the number of bytes; `None` if `out` is shorter
+    /// than [`snapshot_len`](Self::snapshot_len). `generation` must grow with every save.
+    #[must_use]
+    pub fn snapshot_into(&self, key: &StorageKey, generation: u64, out: &mut [u8]) -> Option<usize> {
+        snapshot::seal(&self.primitives, self, key, generation, out)
+    }
+
+    /// Restores a session. `newest` is the newest generation that the caller knows to have been saved. `snapshot` is
+    /// opened in place and wiped.
+    ///
+    /// # Errors
+    /// [`RestoreError`]: another key, damage, or an older generation.
+    pub fn restore_in_place(
+        primitives: P,
+        snapshot: &mut [u8],
+        key: &StorageKey,
+        newest: u64,
+    ) -> Result<Self, RestoreError> {
+        snapshot::open(primitives, snapshot, key, newest)
+    }
+}
+
+/// Bytes before the body: type or handshake, and sealed header.
+fn head_len(message: &[u8]) -> Result<usize, DecryptError> {
+    match message.first() {
+        Some(&TYPE_MESSAGE) => Ok(MESSAGE_OVERHEAD - TAG_LEN),
+        Some(&TYPE_FIRST) => Ok(FIRST_MESSAGE_OVERHEAD - TAG_LEN),
+        _ => Err(DecryptError::Refused),
+    }
+}
+
+pub(crate) fn message_len(overhead: usize, plaintext_len: usize) -> Option<usize> {
+    if plaintext_len > MAX_PLAINTEXT_LEN {
+        return None;
+    }
+    padding::padded_len(plaintext_len)?.checked_add(overhead)
+}
+
+#[cfg(feature = "alloc")]
+impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
+    /// [`encrypt_into`](Self::encrypt_into) a new `Vec`.
+    ///
+    /// # Errors
+    /// [`EncryptError`]; the session is as it was.
+    pub fn encrypt(
+        &mut self,
+        plaintext: &[u8],
+        associated_data: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<u8>, EncryptError> {
+        let len = self.message_len(plaintext.len()).ok_or(EncryptError::TooLong)?;
+        let mut message = alloc::vec![0; len];
+        self.encrypt_into(plaintext, associated_data, &mut message, rng)?;
+        Ok(message)
+    }
+
+    /// As [`decrypt_in_place`](Self::decrypt_in_place), into a new `Vec`.
+    ///
+    /// # Errors
+    /// [`DecryptError`]; the session is as it was.
+    pub fn decrypt(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Vec<u8>, DecryptError> {
+        let (head, rest) = message.split_at_checked(head_len(message)?).ok_or(DecryptError::Refused)?;
+        let (body, tag) = rest.split_last_chunk().ok_or(DecryptError::Refused)?;
+        let mut plaintext = body.to_vec();
+        let len = self.open(head, &mut plaintext, tag, associated_data)?;
+        plaintext.truncate(len);
+        Ok(plaintext)
+    }
+
+    /// The session as bytes for any database, sealed under `key`. `generation` must grow with every save.
+    #[must_use]
+    pub fn snapshot(&self, key: &StorageKey, generation: u64) -> Vec<u8> {
+        let mut out = alloc::vec![0; self.snapshot_len()];
+        let len = self.snapshot_into(key, generation, &mut out).unwrap_or_default();
+        out.truncate(len);
+        out
+    }
+
+    /// [`restore_in_place`](Self::restore_in_place) from a copy.
+    ///
+    /// # Errors
+    /// [`RestoreError`]: another key, damage, or an older generation.
+    pub fn restore(snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError>
+    where
+        P: Default,
+    {
+        Self::restore_in_place(P::default(), &mut snapshot.to_vec(), key, newest)
+    }
+}
+
+impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
+    const KIND: u8 = 1;
+
+    fn stored_len(&self) -> usize {
+        let parties = self.parties.map_or(0, |_| 2 * IDENTITY_LEN);
+        let opening = match self.opening {
+            Opening::Unanswered(_) => HANDSHAKE_LEN,
+            Opening::Accepted(_) => 32,
+            Opening::Done => 0,
+        };
+        [1, parties, 32, 1, opening, self.ratchet.stored_len()].into_iter().fold(0, usize::saturating_add)
+    }
+
+    fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.u8(u8::from(self.parties.is_some()))?;
+        if let Some(Parties { local, remote }) = &self.parties {
+            writer.put(&local.to_bytes())?;
+            writer.put(&remote.to_bytes())?;
+        }
+        writer.put(&self.associated_data)?;
+        match &self.opening {
+            Opening::Unanswered(handshake) => writer.u8(0).and_then(|()| writer.put(handshake))?,
+            Opening::Accepted(digest) => writer.u8(1).and_then(|()| writer.put(digest))?,
+            Opening::Done => writer.u8(2)?,
+        }
+        self.ratchet.store(writer)
+    }
+
+    fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let parties = match reader.flag()? {
+            true => Some(Parties {
+                local: Identity::from_bytes(&primitives, reader.array()?)?,
+                remote: Identity::from_bytes(&primitives, reader.array()?)?,
+            }),
+            false => None,
+        };
+        let associated_data = *reader.array()?;
+        let opening = match reader.u8()? {
+            0 => Opening::Unanswered(*reader.array()?),
+            1 => Opening::Accepted(*reader.array()?),
+            2 => Opening::Done,
+            _ => return Err(DecodeError::Refused),
+        };
+        let ratchet = DoubleRatchet::load(&primitives, reader)?;
+        Ok(Self { primitives, parties, associated_data, opening, ratchet })
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Snapshots: a session or device as bytes that may lie in any database, sealed under the caller's storage key.
+//!
+//! ```text
+//! version (1) || kind (1) || generation (8) || salt (32) || ciphertext || tag (16)
+//! salt       = HMAC(HKDF-Expand(storage key, "snapshot salt"), version || kind || generation || state)
+//! key, nonce = HKDF-Expand(storage key, "snapshot seal" || salt, 44)
+//! ```
+//!
+//! The salt is a function of the state, so that sealing needs no randomness, two states never share an AEAD key, and
+//! equal states of equal generation give equal bytes. It is checked again after opening, which makes the seal commit
+//! to its key.
+//!
+//! # The crash contract
+//!
+//! | after | save | then |
+//! |---|---|---|
+//! | `encrypt` | the session, under a higher generation | send the message |
+//! | `decrypt` | the session, under a higher generation | show the plaintext, acknowledge to the server |
+//! | `initiate` | the new session | send the first message |
+//! | `accept` | the device **and** the new session, in one transaction | show the plaintext, acknowledge |
+//! | `publish`, `replenish`, `rotate` | the device | upload |
+//!
+//! A message sent before its session was saved may, after a crash, be followed by another one under the same key:
+//! AES-GCM forgives that least of all. A message acknowledged before the session was saved is lost by a crash. With
+//! [`Durable`](crate::durable::Durable) the order is kept by the type system.
+//!
+//! The generation is the caller's: a number that grows with every save, kept where an old backup does not reset it.
+//! Restoring refuses anything older than the newest generation that the caller knows of.
+//!
+//! # Security
+//! Deletion on real media is out of scope: who can read an older snapshot *and* the storage key has the keys of that
+//! time.
+
+use crate::error::{DecodeError, RestoreError};
+use crate::labels;
+use crate::primitives::{NONCE_LEN, Primitives, TAG_LEN};
+use crate::secret::Secret;
+use crate::wire::{Full, Reader, Writer};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+/// First byte of a snapshot.
+const VERSION: u8 = 1;
+/// Bytes before the ciphertext.
+const HEAD_LEN: usize = 1 + 1 + 8 + SALT_LEN;
+const SALT_LEN: usize = 32;
+/// Bytes that sealing adds to a state.
+pub const SNAPSHOT_OVERHEAD: usize = HEAD_LEN + TAG_LEN;
+
+/// The key under which snapshots are sealed: 32 bytes, kept by the caller where the platform keeps keys.
+///
+/// There is no default and no constant: without a key there is no snapshot (attack F19).
+#[derive(Debug)]
+pub struct StorageKey(Secret<32>);
+
+impl StorageKey {
+    /// Takes 32 uniformly random bytes. The caller's own copy is the caller's to wipe.
+    #[must_use]
+    pub const fn new(key: [u8; 32]) -> Self {
+        Self(Secret::new(key))
+    }
+}
+
+/// What can be stored. Each kind has its own byte, so that one cannot be restored as another.
+pub(crate) trait Stored<P: Primitives>: Sized {
+    const KIND: u8;
+    /// Bytes that [`store`](Self::store) writes.
+    fn stored_len(&self) -> usize;
+    fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full>;
+    /// Checks every invariant: what loads is a state that could have been stored.
+    fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
+}
+
+/// Bytes of the snapshot of `value`.
+pub(crate) fn sealed_len<P: Primitives, T: Stored<P>>(value: &T) -> usize {
+    value.stored_len().saturating_add(SNAPSHOT_OVERHEAD)
+}
+
+/// SN-1: seals `value` into `out` and returns the number of bytes, [`sealed_len`]; `None` if `out` is shorter.
+pub(crate) fn seal<P: Primitives, T: Stored<P>>(
+    primitives: &P,
+    value: &T,
+    key: &StorageKey,
+    generation: u64,
+    out: &mut [u8],
+) -> Option<usize> {
+    primitives.step("SN-1");
+    let len = sealed_len(value);
+    let (head, rest) = out.get_mut(..len)?.split_at_mut_checked(HEAD_LEN)?;
+    let (state, end) = rest.split_at_mut_checked(value.stored_len())?;
+    value.store(&mut Writer::new(state)).ok()?;
+
+    let context = [&[VERSION, T::KIND], &generation.to_be_bytes()[..]];
+    let salt = salt(primitives, key, &context, state);
+    let mut writer = Writer::new(head);
+    for part in context.into_iter().chain([&salt.expose()[..]]) {
+        writer.put(part).ok()?;
+    }
+    let (aead_key, nonce) = aead_key(primitives, key, salt.expose());
+    match primitives.seal(&aead_key, &nonce, head, state) {
+        Ok(tag) => end.copy_from_slice(&tag),
+        Err(_) => {
+            state.zeroize();
+            return None;
+        }
+    }
+    Some(len)
+}
+
+/// SN-2: opens and checks a snapshot of at least generation `newest`. `snapshot` is opened in place and wiped.
+pub(crate) fn open<P: Primitives, T: Stored<P>>(
+    primitives: P,
+    snapshot: &mut [u8],
+    key: &StorageKey,
+    newest: u64,
+) -> Result<T, RestoreError> {
+    primitives.step("SN-2");
+    let (head, rest) = snapshot.split_at_mut_checked(HEAD_LEN).ok_or(RestoreError::Refused)?;
+    let state_len = rest.len().checked_sub(TAG_LEN).ok_or(RestoreError::Refused)?;
+    let (state, tag) = rest.split_at_mut_checked(state_len).ok_or(RestoreError::Refused)?;
+    let opened = open_state(&primitives, head, state, tag, key, T::KIND);
+    let value = opened.and_then(|generation| {
+        if generation < newest {
+            return Err(RestoreError::Rollback);
+        }
+        let mut reader = Reader::new(state);
+        T::load(primitives, &mut reader)
+            .and_then(|value| reader.finish().map(|()| value))
+            .map_err(|_| RestoreError::Refused)
+    });
+    state.zeroize();
+    value
+}
+
+fn open_state<P: Primitives>(
+    primitives: &P,
+    head: &[u8],
+    state: &mut [u8],
+    tag: &[u8],
+    key: &StorageKey,
+    kind: u8,
+) -> Result<u64, RestoreError> {
+    let refused = |_| RestoreError::Refused;
+    let mut reader = Reader::new(head);
+    let clear = (reader.u8().map_err(refused)?, reader.u8().map_err(refused)?);
+    let generation = reader.u64().map_err(refused)?;
+    let claimed: &[u8; SALT_LEN] = reader.array().map_err(refused)?;
+    let tag = Reader::new(tag).array().map_err(refused)?;
+    if clear != (VERSION, kind) {
+        return Err(RestoreError::Refused);
+    }
+    let (aead_key, nonce) = aead_key(primitives, key, claimed);
+    primitives.open(&aead_key, &nonce, head, state, tag).map_err(|_| RestoreError::Refused)?;
+    let salt = salt(primitives, key, &[&[VERSION, kind], &generation.to_be_bytes()], state);
+    if bool::from(salt.expose().ct_eq(claimed)) { Ok(generation) } else { Err(RestoreError::Refused) }
+}
+
+fn salt<P: Primitives>(primitives: &P, key: &StorageKey, context: &[&[u8]; 2], state: &[u8]) -> Secret<SALT_LEN> {
+    let mut salt_key = Secret::<32>::zero();
+    primitives.hkdf_expand(&key.0, &[labels::SNAPSHOT_SALT], salt_key.expose_mut());
+    let [kind, generation] = *context;
+    primitives.hmac(salt_key.expose(), &[kind, generation, state])
+}
+
+fn aead_key<P: Primitives>(primitives: &P, key: &StorageKey, salt: &[u8; SALT_LEN]) -> (Secret<32>, [u8; NONCE_LEN]) {
+    let mut material = Secret::<{ 32 + NONCE_LEN }>::zero();
+    primitives.hkdf_expand(&key.0, &[labels::SNAPSHOT_SEAL, salt], material.expose_mut());
+    material.split_key_nonce()
+}

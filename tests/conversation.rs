@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A conversation through the public API, as a user would hold it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test says what it expects")]
+
+use noescrow::error::{AcceptError, DecryptError, RestoreError};
+use noescrow::{Bundle, Device, Session, StorageKey};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+const NOW: u64 = 1_800_000_000;
+const LATER: u64 = NOW + 30 * 86_400;
+
+fn pair(one_time: bool) -> (Session, Session, ChaCha20Rng) {
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let alice = Device::generate(LATER, &mut rng);
+    let mut bob = Device::generate(LATER, &mut rng);
+    let mut published = bob.publish(usize::from(one_time), LATER, &mut rng).unwrap();
+    let bundle =
+        Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
+    let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &bundle.to_bytes()).unwrap();
+    let (session, hello) = alice.initiate(&bundle, b"hi Bob", b"", NOW, &mut rng).unwrap();
+    let (theirs, text) = bob.accept(&hello, b"").unwrap();
+    assert_eq!(text, b"hi Bob");
+    assert_eq!(bob.one_time_prekeys_left(), 0);
+    let again = bob.accept(&hello, b"").unwrap_err();
+    assert_eq!(again, if one_time { AcceptError::PrekeyUsed } else { AcceptError::Repeated });
+    assert_eq!(theirs.remote_identity(), Some(alice.identity()));
+    assert_eq!(session.safety_number(), theirs.safety_number());
+    (session, theirs, rng)
+}
+
+#[test]
+fn alice_and_bob_talk_with_and_without_a_one_time_prekey() {
+    for one_time in [true, false] {
+        let (mut alice, mut bob, mut rng) = pair(one_time);
+        for round in 0..50u8 {
+            let text = vec![round; usize::from(round) * 7];
+            let message = bob.encrypt(&text, b"ad", &mut rng).unwrap();
+            assert_eq!(alice.decrypt(&message, b"ad").unwrap(), text);
+            let reply = alice.encrypt(&text, b"ad", &mut rng).unwrap();
+            assert_eq!(bob.decrypt(&reply, b"ad").unwrap(), text);
+            assert_eq!(bob.decrypt(&reply, b"ad"), Err(DecryptError::Refused), "a message opens once");
+        }
+    }
+}
+
+#[test]
+fn the_first_message_is_repeated_until_the_first_reply() {
+    let (mut alice, mut bob, mut rng) = pair(true);
+    let second = alice.encrypt(b"second", b"", &mut rng).unwrap();
+    let third = alice.encrypt(b"third", b"", &mut rng).unwrap();
+    assert!(noescrow::is_first_message(&third).unwrap());
+    assert_eq!(bob.decrypt(&third, b"").unwrap(), b"third");
+    assert_eq!(bob.decrypt(&second, b"").unwrap(), b"second");
+    let reply = bob.encrypt(b"reply", b"", &mut rng).unwrap();
+    assert_eq!(alice.decrypt(&reply, b"").unwrap(), b"reply");
+    let fourth = alice.encrypt(b"fourth", b"", &mut rng).unwrap();
+    assert!(!noescrow::is_first_message(&fourth).unwrap());
+    assert_eq!(bob.decrypt(&fourth, b"").unwrap(), b"fourth");
+}
+
+#[test]
+fn a_session_restored_goes_on_and_an_older_generation_is_refused() {
+    let (mut alice, mut bob, mut rng) = pair(true);
+    let key = StorageKey::new([9; 32]);
+    let old = bob.snapshot(&key, 1);
+    let lost = alice.encrypt(b"late", b"", &mut rng).unwrap();
+    let seen = alice.encrypt(b"seen", b"", &mut rng).unwrap();
+    bob.decrypt(&seen, b"").unwrap();
+    let new = bob.snapshot(&key, 2);
+    assert_eq!(new, bob.snapshot(&key, 2), "equal states of equal generation are equal bytes");
+    assert_eq!(Session::restore(&old, &key, 2).unwrap_err(), RestoreError::Rollback);
+    assert_eq!(Session::restore(&new, &StorageKey::new([8; 32]), 2).unwrap_err(), RestoreError::Refused);
+    for at in 0..new.len() {
+        let mut bad = new.clone();
+        bad[at] ^= 0x40;
+        assert_eq!(Session::restore(&bad, &key, 0).unwrap_err(), RestoreError::Refused, "{at}");
+    }
+    let mut bob = Session::restore(&new, &key, 2).unwrap();
+    assert_eq!(bob.decrypt(&lost, b"").unwrap(), b"late");
+    let reply = bob.encrypt(b"reply", b"", &mut rng).unwrap();
+    assert_eq!(alice.decrypt(&reply, b"").unwrap(), b"reply");
+}

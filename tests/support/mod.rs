@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A device whose primitives its owner bends: what a hostile peer can do, and what an honest one is seen to do.
+//!
+//! [`Puppet`] performs every operation with the default primitives, counts them, and lets a test rewrite what is about
+//! to be sealed or signed. So attacks are mounted on the shipped protocol code, through the public API.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use noescrow::primitives::{Failed, Primitives, RustCrypto};
+use noescrow::{Bundle, Heap, Secret, device, session};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+pub const NOW: u64 = 1_800_000_000;
+pub const LATER: u64 = NOW + 30 * 86_400;
+
+pub type PuppetDevice = device::Device<Puppet, 100, 4>;
+pub type PuppetSession = session::Session<Puppet, Heap>;
+
+/// Rewrites a plaintext that is about to be sealed. Headers are the ones of [`HEADER_LEN`] bytes.
+pub type Rewrite = Box<dyn FnMut(&mut [u8])>;
+
+/// Bytes of a header in the clear: ratchet key (32), PN (4), N (4), kind of the post-quantum part (1).
+pub const HEADER_LEN: usize = 41;
+
+#[derive(Clone, Default)]
+pub struct Puppet {
+    counts: Rc<RefCell<BTreeMap<&'static str, usize>>>,
+    steps: Rc<RefCell<Vec<&'static str>>>,
+    before_seal: Rc<RefCell<Option<Rewrite>>>,
+    /// A device that would sign or accept anything: switches off its own checks of what it parses.
+    pub gullible: Rc<Cell<bool>>,
+}
+
+impl std::fmt::Debug for Puppet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Puppet")
+    }
+}
+
+impl Puppet {
+    /// How often an operation was performed since [`Puppet::reset`].
+    pub fn count(&self, operation: &str) -> usize {
+        self.counts.borrow().get(operation).copied().unwrap_or_default()
+    }
+
+    /// All operations since [`Puppet::reset`].
+    pub fn work(&self) -> usize {
+        self.counts.borrow().values().sum()
+    }
+
+    /// The labels of the steps taken since [`Puppet::reset`].
+    pub fn steps(&self) -> Vec<&'static str> {
+        self.steps.borrow().clone()
+    }
+
+    pub fn reset(&self) {
+        self.counts.borrow_mut().clear();
+        self.steps.borrow_mut().clear();
+    }
+
+    /// Rewrites every plaintext before it is sealed, until [`Puppet::behave`].
+    pub fn rewrite(&self, rewrite: impl FnMut(&mut [u8]) + 'static) {
+        *self.before_seal.borrow_mut() = Some(Box::new(rewrite));
+    }
+
+    /// Rewrites headers only.
+    pub fn rewrite_headers(&self, mut rewrite: impl FnMut(&mut [u8; HEADER_LEN]) + 'static) {
+        self.rewrite(move |plaintext| {
+            if let Ok(header) = <&mut [u8; HEADER_LEN]>::try_from(plaintext) {
+                rewrite(header);
+            }
+        });
+    }
+
+    pub fn behave(&self) {
+        *self.before_seal.borrow_mut() = None;
+    }
+
+    fn tick(&self, operation: &'static str) {
+        *self.counts.borrow_mut().entry(operation).or_default() += 1;
+    }
+}
+
+impl Primitives for Puppet {
+    fn step(&self, label: &'static str) {
+        self.steps.borrow_mut().push(label);
+    }
+    fn dh_public(&self, secret: &Secret<32>) -> [u8; 32] {
+        self.tick("dh_public");
+        RustCrypto.dh_public(secret)
+    }
+    fn dh(&self, secret: &Secret<32>, public: &[u8; 32]) -> Result<Secret<32>, Failed> {
+        self.tick("dh");
+        RustCrypto.dh(secret, public)
+    }
+    fn dh_is_torsion_free(&self, public: &[u8; 32]) -> bool {
+        self.tick("dh_is_torsion_free");
+        self.gullible.get() || RustCrypto.dh_is_torsion_free(public)
+    }
+    fn signing_public(&self, seed: &Secret<32>) -> [u8; 32] {
+        self.tick("signing_public");
+        RustCrypto.signing_public(seed)
+    }
+    fn sign(&self, seed: &Secret<32>, message: &[u8]) -> [u8; 64] {
+        self.tick("sign");
+        RustCrypto.sign(seed, message)
+    }
+    fn signing_is_torsion_free(&self, public: &[u8; 32]) -> bool {
+        self.tick("signing_is_torsion_free");
+        self.gullible.get() || RustCrypto.signing_is_torsion_free(public)
+    }
+    fn verify(&self, public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), Failed> {
+        self.tick("verify");
+        if self.gullible.get() { Ok(()) } else { RustCrypto.verify(public, message, signature) }
+    }
+    fn kem_public(&self, seed: &Secret<64>) -> [u8; 1568] {
+        self.tick("kem_public");
+        RustCrypto.kem_public(seed)
+    }
+    fn kem_public_is_valid(&self, public: &[u8; 1568]) -> bool {
+        self.tick("kem_public_is_valid");
+        self.gullible.get() || RustCrypto.kem_public_is_valid(public)
+    }
+    fn encapsulate(&self, public: &[u8; 1568], coins: &Secret<32>) -> ([u8; 1568], Secret<32>) {
+        self.tick("encapsulate");
+        RustCrypto.encapsulate(public, coins)
+    }
+    fn decapsulate(&self, seed: &Secret<64>, ciphertext: &[u8; 1568]) -> Secret<32> {
+        self.tick("decapsulate");
+        RustCrypto.decapsulate(seed, ciphertext)
+    }
+    fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
+        self.tick("hmac");
+        RustCrypto.hmac(key, parts)
+    }
+    fn hmac_pair(&self, key: &Secret<32>, first: u8, second: u8) -> (Secret<32>, Secret<32>) {
+        self.tick("hmac_pair");
+        RustCrypto.hmac_pair(key, first, second)
+    }
+    fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
+        self.tick("hkdf");
+        RustCrypto.hkdf(salt, ikm, info, out);
+    }
+    fn hkdf_expand(&self, prk: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
+        self.tick("hkdf_expand");
+        RustCrypto.hkdf_expand(prk, info, out);
+    }
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        self.tick("sha256");
+        RustCrypto.sha256(parts)
+    }
+    fn sha512(&self, parts: &[&[u8]]) -> [u8; 64] {
+        self.tick("sha512");
+        RustCrypto.sha512(parts)
+    }
+    fn seal(&self, key: &Secret<32>, nonce: &[u8; 12], ad: &[u8], buffer: &mut [u8]) -> Result<[u8; 16], Failed> {
+        self.tick("seal");
+        if let Some(rewrite) = self.before_seal.borrow_mut().as_mut() {
+            rewrite(buffer);
+        }
+        RustCrypto.seal(key, nonce, ad, buffer)
+    }
+    fn open(
+        &self,
+        key: &Secret<32>,
+        nonce: &[u8; 12],
+        ad: &[u8],
+        buffer: &mut [u8],
+        tag: &[u8; 16],
+    ) -> Result<(), Failed> {
+        self.tick("open");
+        RustCrypto.open(key, nonce, ad, buffer, tag)
+    }
+}
+
+/// A deterministic generator.
+pub fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+/// A device with its puppet's strings.
+pub fn puppet(rng: &mut ChaCha20Rng) -> (PuppetDevice, Puppet) {
+    let strings = Puppet::default();
+    (PuppetDevice::generate_with(strings.clone(), LATER, rng), strings)
+}
+
+/// A fresh bundle of `device`, with or without a one-time prekey.
+pub fn bundle(device: &mut PuppetDevice, one_time: bool, rng: &mut ChaCha20Rng) -> Bundle {
+    let mut published = device.publish(usize::from(one_time), LATER, rng).unwrap();
+    Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap()
+}
+
+/// Two ends of one conversation, after the first message was accepted.
+pub struct Talk {
+    pub alice: PuppetSession,
+    pub alice_strings: Puppet,
+    pub bob: PuppetSession,
+    pub bob_strings: Puppet,
+    pub rng: ChaCha20Rng,
+}
+
+impl Talk {
+    pub fn new(seed: u64) -> Self {
+        let mut rng = rng(seed);
+        let (alice, alice_strings) = puppet(&mut rng);
+        let (mut bob, bob_strings) = puppet(&mut rng);
+        let bundle = bundle(&mut bob, true, &mut rng);
+        let (alice, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
+        let (bob, text) = bob.accept(&hello, b"").unwrap();
+        assert_eq!(text, b"hello");
+        Self { alice, alice_strings, bob, bob_strings, rng }
+    }
+
+    /// After `rounds` exchanges in both directions.
+    pub fn after(seed: u64, rounds: usize) -> Self {
+        let mut talk = Self::new(seed);
+        for _ in 0..rounds {
+            let message = talk.from_bob(b"ping");
+            assert_eq!(talk.alice.decrypt(&message, b"").unwrap(), b"ping");
+            let message = talk.from_alice(b"pong");
+            assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"pong");
+        }
+        talk
+    }
+
+    pub fn from_alice(&mut self, text: &[u8]) -> Vec<u8> {
+        self.alice.encrypt(text, b"", &mut self.rng).unwrap()
+    }
+
+    pub fn from_bob(&mut self, text: &[u8]) -> Vec<u8> {
+        self.bob.encrypt(text, b"", &mut self.rng).unwrap()
+    }
+}
+
+/// The whole state, byte for byte: equal states of equal generation give equal snapshots.
+pub fn state(session: &PuppetSession) -> Vec<u8> {
+    session.snapshot(&noescrow::StorageKey::new([0x5A; 32]), 0)
+}
+
+/// As [`state`], for a device.
+pub fn device_state(device: &PuppetDevice) -> Vec<u8> {
+    device.snapshot(&noescrow::StorageKey::new([0x5A; 32]), 0)
+}
