@@ -127,7 +127,10 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// Deletes the signed prekey before the last rotation: nothing that was sealed to it can be opened any more, not
     /// even by who steals this device. True if there was one.
     pub fn delete_previous_signed_prekey(&mut self) -> bool {
-        self.previous_signed_prekey.take().is_some()
+        let existed = self.previous_signed_prekey.is_some();
+        // Assigned, not taken: so it is wiped where it lies.
+        self.previous_signed_prekey = None;
+        existed
     }
 
     /// Deletes a one-time prekey by its id. True if it was there.

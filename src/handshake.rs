@@ -9,7 +9,7 @@
 use crate::error::{AcceptError, InitiateError};
 use crate::identity::{Identity, IdentityKeyPair};
 use crate::labels;
-use crate::prekeys::{Bundle, Description, Prekey, PrekeyPair};
+use crate::prekeys::{Bundle, Prekey, PrekeyPair};
 use crate::primitives::{DhKeyPair, DhPublicKey, NONCE_LEN, Primitives, TAG_LEN};
 use crate::ratchet::double::InitialKeys;
 use crate::secret::Secret;
@@ -97,8 +97,9 @@ pub(crate) fn initiate<P: Primitives>(
     primitives.step("HS-I7");
     let (clear, _) = handshake.split_at(HANDSHAKE_CLEAR_LEN);
     let identities = (local.public(), remote);
-    let one_time = one_time.map(Prekey::description);
-    let associated_data = transcript(primitives, identities, clear, signed.description(), one_time);
+    let signed = signed.description().digest(primitives);
+    let one_time = one_time.map(|prekey| prekey.description().digest(primitives));
+    let associated_data = transcript(primitives, identities, clear, &signed, one_time.as_ref());
     let agreed = Agreed { keys: expand(primitives, &sk), associated_data };
     Ok(Initiated { agreed, handshake })
 }
@@ -151,9 +152,8 @@ pub(crate) fn respond<P: Primitives>(
 
     primitives.step("HS-R6");
     let identities = (&remote, local.public());
-    let one_time = one_time.map(|prekey| prekey.description(primitives));
-    let associated_data =
-        transcript(primitives, identities, handshake.clear, &signed.description(primitives), one_time.as_ref());
+    let one_time = one_time.map(|prekey| prekey.digest);
+    let associated_data = transcript(primitives, identities, handshake.clear, &signed.digest, one_time.as_ref());
     Ok((Agreed { keys: expand(primitives, &sk), associated_data }, remote))
 }
 
@@ -225,20 +225,18 @@ pub(crate) fn expand<P: Primitives>(primitives: &P, sk: &Secret<32>) -> InitialK
 }
 
 /// AD: SHA-256 over label, suite, both identities (initiator's first), the handshake's clear part (type, ids, EK, CT),
-/// and the prekeys as they were signed. Every part has a fixed width but the last, whose presence the clear part's
-/// flag tells.
+/// and digests of the prekeys as they were signed. Every part has a fixed width but the last, whose presence the clear
+/// part's flag tells.
 fn transcript<P: Primitives>(
     primitives: &P,
     (initiator, responder): (&Identity, &Identity),
     clear: &[u8],
-    signed: &Description,
-    one_time: Option<&Description>,
+    signed: &[u8; 32],
+    one_time: Option<&[u8; 32]>,
 ) -> [u8; 32] {
-    let one_time = one_time.map(Description::to_bytes);
-    let one_time: &[u8] = one_time.as_ref().map_or(&[], |bytes| bytes);
+    let one_time: &[u8] = one_time.map_or(&[], |digest| digest);
     let (initiator, responder) = (initiator.keys(), responder.keys());
-    let signed = signed.to_bytes();
-    primitives.sha256(&[labels::TRANSCRIPT, labels::PQXDH, &initiator, &responder, clear, &signed, one_time])
+    primitives.sha256(&[labels::TRANSCRIPT, labels::PQXDH, &initiator, &responder, clear, signed, one_time])
 }
 
 const _: () = assert!(HANDSHAKE_LEN == HANDSHAKE_CLEAR_LEN + IDENTITY_LEN + TAG_LEN);

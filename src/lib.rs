@@ -14,7 +14,11 @@ mod secret;
 mod wire;
 
 pub mod device;
+#[cfg(feature = "alloc")]
+pub mod durable;
 mod handshake;
+#[cfg(feature = "hazmat")]
+pub mod hazmat;
 mod identity;
 mod prekeys;
 mod ratchet;

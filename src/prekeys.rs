@@ -73,11 +73,16 @@ impl Description {
         writer.put(&self.kem_key)
     }
 
-    pub(crate) fn to_bytes(&self) -> [u8; DESCRIPTION_LEN] {
+    fn to_bytes(&self) -> [u8; DESCRIPTION_LEN] {
         let mut bytes = [0; DESCRIPTION_LEN];
         // The lengths add up to DESCRIPTION_LEN.
         let _ = self.write(&mut Writer::new(&mut bytes));
         bytes
+    }
+
+    /// What stands for the prekey in AD.
+    pub(crate) fn digest<P: Primitives>(&self, primitives: &P) -> [u8; 32] {
+        primitives.sha256(&[&self.to_bytes()])
     }
 
     /// What the identity signs: `label || suite || kind || id || expiry || X25519 key || ML-KEM key`.
@@ -186,6 +191,8 @@ pub(crate) struct PrekeyPair {
     pub(crate) expiry: u64,
     pub(crate) dh: DhKeyPair,
     pub(crate) kem_seed: Secret<KEM_SEED_LEN>,
+    /// SHA-256 of the description, kept because the KEM's public key takes a key generation to compute.
+    pub(crate) digest: [u8; 32],
 }
 
 impl PrekeyPair {
@@ -197,11 +204,13 @@ impl PrekeyPair {
         rng: &mut impl CryptoRng,
     ) -> Self {
         let dh = DhKeyPair::generate(primitives, rng);
-        Self { kind, id, expiry, dh, kem_seed: Secret::random(rng) }
+        let mut pair = Self { kind, id, expiry, dh, kem_seed: Secret::random(rng), digest: [0; 32] };
+        pair.digest = pair.description(primitives).digest(primitives);
+        pair
     }
 
     /// The public half without its signature. Computed when asked for: 1.6 kB a key are not worth keeping.
-    pub(crate) fn description<P: Primitives>(&self, primitives: &P) -> Description {
+    fn description<P: Primitives>(&self, primitives: &P) -> Description {
         let kem_key = primitives.kem_public(&self.kem_seed);
         Description { kind: self.kind, id: self.id, expiry: self.expiry, dh_key: self.dh.public, kem_key }
     }
@@ -218,7 +227,8 @@ impl PrekeyPair {
         writer.u32(self.id)?;
         writer.u64(self.expiry)?;
         writer.put(self.dh.secret.expose())?;
-        writer.put(self.kem_seed.expose())
+        writer.put(self.kem_seed.expose())?;
+        writer.put(&self.digest)
     }
 
     pub(crate) fn load<P: Primitives>(
@@ -232,11 +242,12 @@ impl PrekeyPair {
             expiry: reader.u64()?,
             dh: DhKeyPair::from_secret(primitives, Secret::new(*reader.array()?)),
             kem_seed: Secret::new(*reader.array()?),
+            digest: *reader.array()?,
         })
     }
 
     /// Bytes that [`store`](Self::store) writes.
-    pub(crate) const STORED_LEN: usize = 4 + 8 + 32 + KEM_SEED_LEN;
+    pub(crate) const STORED_LEN: usize = 4 + 8 + 32 + KEM_SEED_LEN + 32;
 }
 
 /// What a server gives to somebody who wants to write to a device: its identity, its signed prekey, and a one-time

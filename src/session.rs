@@ -211,6 +211,13 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         self.parties.as_ref().map(|parties| &parties.remote)
     }
 
+    /// A name for this session, the same on both sides: the digest that is its AD. Not secret, but made of both
+    /// identities: give it to no server.
+    #[must_use]
+    pub const fn id(&self) -> [u8; 32] {
+        self.associated_data
+    }
+
     /// The safety number of the identities that this session's AD covers; `None` for a foreign handshake.
     #[must_use]
     pub fn safety_number(&self) -> Option<SafetyNumber> {

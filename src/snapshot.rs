@@ -60,6 +60,12 @@ impl StorageKey {
     pub const fn new(key: [u8; 32]) -> Self {
         Self(Secret::new(key))
     }
+
+    /// For the sessions of a durable device, which are sealed under its key.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn duplicate(&self) -> Self {
+        Self(self.0.duplicate())
+    }
 }
 
 /// What can be stored. Each kind has its own byte, so that one cannot be restored as another.

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A conversation through the public API, as a user would hold it.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test says what it expects")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test says what it expects"
+)]
 
 use noescrow::error::{AcceptError, DecryptError, RestoreError};
 use noescrow::{Bundle, Device, Session, StorageKey};
@@ -15,8 +20,7 @@ fn pair(one_time: bool) -> (Session, Session, ChaCha20Rng) {
     let alice = Device::generate(LATER, &mut rng);
     let mut bob = Device::generate(LATER, &mut rng);
     let mut published = bob.publish(usize::from(one_time), LATER, &mut rng).unwrap();
-    let bundle =
-        Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
+    let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &bundle.to_bytes()).unwrap();
     let (session, hello) = alice.initiate(&bundle, b"hi Bob", b"", NOW, &mut rng).unwrap();
     let (theirs, text) = bob.accept(&hello, b"").unwrap();

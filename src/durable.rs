@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Durable`]: the crash contract by type. What a step produces comes out only when the caller's store has saved the
+//! state behind it, so that forgetting to save does not compile.
+//!
+//! ```
+//! use noescrow::durable::{Durable, Record, Store};
+//! # use noescrow::{Bundle, Device, StorageKey};
+//! # use rand_chacha::rand_core::SeedableRng;
+//! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(0);
+//! struct Database(Vec<Vec<u8>>);
+//! impl Store for Database {
+//!     type Error = std::io::Error;
+//!     fn save(&mut self, records: &[Record<'_>]) -> Result<(), Self::Error> {
+//!         // One transaction, on disk when it returns.
+//!         self.0.extend(records.iter().map(|record| record.snapshot.to_vec()));
+//!         Ok(())
+//!     }
+//! }
+//! # let mut bob = Device::generate(100, &mut rng);
+//! # let published = bob.publish(0, 100, &mut rng)?;
+//! # let bundle = Bundle::new(published.identity, published.signed_prekey, None)?;
+//! let mut database = Database(Vec::new());
+//! let mut alice = Durable::new(Device::generate(100, &mut rng), StorageKey::new([7; 32]), 0);
+//! let (mut session, hello) = alice.initiate(&bundle, b"hi", b"", 50, &mut rng)?.save(&mut database).unwrap();
+//! let message = session.encrypt(b"more", b"", &mut rng)?.save(&mut database).unwrap();
+//! assert_eq!(database.0.len(), 2);
+//! # let _ = (hello, message);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Not the concern of this module: where snapshots lie, and that they are really on disk when `save` returns.
+
+use crate::device::Device;
+use crate::error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyError, RestoreError};
+use crate::prekeys::{Bundle, Prekey, Publication};
+use crate::primitives::Primitives;
+use crate::ratchet::skipped::{Heap, SkippedKeyStore};
+use crate::session::Session;
+use crate::snapshot::StorageKey;
+use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
+use rand_core::CryptoRng;
+
+/// What a [`Record`] is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Subject {
+    /// The device: there is one.
+    Device,
+    /// The session of this [`Session::id`].
+    Session([u8; 32]),
+}
+
+/// One snapshot to be saved, in place of the subject's last one.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Whose state this is.
+    pub subject: Subject,
+    /// Grows with every save. Keep the highest where a restored backup does not lower it, and give it to `restore`.
+    pub generation: u64,
+    /// The sealed state.
+    pub snapshot: &'a [u8],
+}
+
+/// The caller's database.
+pub trait Store {
+    /// What can go wrong in it.
+    type Error;
+
+    /// Saves all records in one transaction. When this returns `Ok` they survive a crash.
+    ///
+    /// # Errors
+    /// The store's own; nothing is released then and the step can be tried again.
+    fn save(&mut self, records: &[Record<'_>]) -> Result<(), Self::Error>;
+}
+
+/// A session or device whose every step must be saved before its outcome is seen.
+#[derive(Debug)]
+#[must_use = "a state that is dropped is lost unless it was saved"]
+pub struct Durable<T> {
+    inner: T,
+    key: StorageKey,
+    generation: u64,
+}
+
+/// The outcome of a step that has not been saved yet: a message, a plaintext, a session. There is no way to it but
+/// [`save`](Unsaved::save).
+///
+/// Dropping it is what a crash would be: a message never sent, a plaintext never seen. To go on, restore the last
+/// saved state.
+#[must_use = "nothing comes of a step that is not saved"]
+pub struct Unsaved<'a, T> {
+    outcome: T,
+    records: Vec<(Subject, u64, Vec<u8>)>,
+    // No further step before this one is saved, or the store would get generations in the wrong order.
+    step: PhantomData<&'a mut ()>,
+}
+
+/// The store refused; the step waits to be saved again.
+pub struct SaveFailed<'a, T, E> {
+    /// The step, to be saved again.
+    pub unsaved: Unsaved<'a, T>,
+    /// The store's error.
+    pub error: E,
+}
+
+impl<'a, T> Unsaved<'a, T> {
+    fn new(outcome: T, records: Vec<(Subject, u64, Vec<u8>)>) -> Self {
+        Self { outcome, records, step: PhantomData }
+    }
+
+    /// Saves the state behind the outcome, and releases the outcome.
+    ///
+    /// # Errors
+    /// [`SaveFailed`] with the store's error, if the store refused.
+    pub fn save<S: Store>(self, store: &mut S) -> Result<T, SaveFailed<'a, T, S::Error>> {
+        let records: Vec<_> = self
+            .records
+            .iter()
+            .map(|(subject, generation, snapshot)| Record { subject: *subject, generation: *generation, snapshot })
+            .collect();
+        match store.save(&records) {
+            Ok(()) => Ok(self.outcome),
+            Err(error) => Err(SaveFailed { unsaved: self, error }),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Unsaved<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unsaved(..)")
+    }
+}
+
+impl<T, E: fmt::Debug> fmt::Debug for SaveFailed<'_, T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SaveFailed").field(&self.error).finish()
+    }
+}
+
+impl<T> Durable<T> {
+    /// Wraps a state that was last saved as `generation` (0: never). Nothing is saved before the first step.
+    pub const fn new(inner: T, key: StorageKey, generation: u64) -> Self {
+        Self { inner, key, generation }
+    }
+
+    /// The generation of the last step.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The state itself, to look at.
+    #[must_use]
+    pub const fn get(&self) -> &T {
+        &self.inner
+    }
+
+    /// 2^64 steps do not happen; a generation that cannot grow stays, and a store that checks will refuse it.
+    const fn advance(&mut self) -> u64 {
+        self.generation = self.generation.saturating_add(1);
+        self.generation
+    }
+}
+
+impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
+    fn record(&mut self) -> (Subject, u64, Vec<u8>) {
+        let generation = self.advance();
+        (Subject::Session(self.inner.id()), generation, self.inner.snapshot(&self.key, generation))
+    }
+
+    /// [`Session::encrypt`]; the message comes out when it is saved.
+    ///
+    /// # Errors
+    /// [`EncryptError`]; the session is as it was.
+    pub fn encrypt(
+        &mut self,
+        plaintext: &[u8],
+        associated_data: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Vec<u8>>, EncryptError> {
+        let message = self.inner.encrypt(plaintext, associated_data, rng)?;
+        let record = self.record();
+        Ok(Unsaved::new(message, alloc::vec![record]))
+    }
+
+    /// [`Session::decrypt`]; the plaintext comes out when it is saved. Acknowledge the message to the server then.
+    ///
+    /// # Errors
+    /// [`DecryptError`]; the session is as it was.
+    pub fn decrypt(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Unsaved<'_, Vec<u8>>, DecryptError> {
+        let plaintext = self.inner.decrypt(message, associated_data)?;
+        let record = self.record();
+        Ok(Unsaved::new(plaintext, alloc::vec![record]))
+    }
+
+    /// [`Session::restore`]; `newest` is also the generation that the session goes on from.
+    ///
+    /// # Errors
+    /// [`RestoreError`]: another key, damage, or an older generation.
+    pub fn restore(snapshot: &[u8], key: StorageKey, newest: u64) -> Result<Self, RestoreError>
+    where
+        P: Default,
+    {
+        let inner = Session::restore(snapshot, &key, newest)?;
+        Ok(Self::new(inner, key, newest))
+    }
+}
+
+/// A durable session and what came with its making: the first message, or the plaintext of the first message.
+pub type Begun<P> = (Durable<Session<P, Heap>>, Vec<u8>);
+
+impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P, ONE_TIME, REPLAY>> {
+    fn record(&mut self) -> (Subject, u64, Vec<u8>) {
+        let generation = self.advance();
+        (Subject::Device, generation, self.inner.snapshot(&self.key, generation))
+    }
+
+    fn unsaved<T>(&mut self, outcome: T) -> Unsaved<'_, T> {
+        let record = self.record();
+        Unsaved::new(outcome, alloc::vec![record])
+    }
+
+    fn begin(&self, session: Session<P, Heap>) -> Durable<Session<P, Heap>> {
+        Durable::new(session, self.key.duplicate(), 0)
+    }
+
+    /// [`Device::initiate`]; session and first message come out when the session is saved. The session is sealed
+    /// under the device's storage key.
+    ///
+    /// # Errors
+    /// [`InitiateError`]; nothing has been made.
+    pub fn initiate(
+        &mut self,
+        bundle: &Bundle,
+        plaintext: &[u8],
+        associated_data: &[u8],
+        now: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Begun<P>>, InitiateError> {
+        let (session, message) = self.inner.initiate(bundle, plaintext, associated_data, now, rng)?;
+        let mut session = self.begin(session);
+        let record = session.record();
+        Ok(Unsaved::new((session, message), alloc::vec![record]))
+    }
+
+    /// [`Device::accept`]; session and plaintext come out when device and session are saved, in one transaction.
+    ///
+    /// # Errors
+    /// [`AcceptError`]; the device is as it was.
+    pub fn accept(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Unsaved<'_, Begun<P>>, AcceptError> {
+        let (session, plaintext) = self.inner.accept(message, associated_data)?;
+        let mut session = self.begin(session);
+        let records = alloc::vec![self.record(), session.record()];
+        Ok(Unsaved::new((session, plaintext), records))
+    }
+
+    /// [`Device::publish`]; the publication comes out when the private halves are saved.
+    ///
+    /// # Errors
+    /// [`PrekeyError`]; then none was made.
+    pub fn publish(
+        &mut self,
+        count: usize,
+        expiry: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Publication>, PrekeyError> {
+        let publication = self.inner.publish(count, expiry, rng)?;
+        Ok(self.unsaved(publication))
+    }
+
+    /// [`Device::replenish`]; the publication comes out when the private halves are saved.
+    ///
+    /// # Errors
+    /// [`PrekeyError`]; then none was made.
+    pub fn replenish(
+        &mut self,
+        target: usize,
+        expiry: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Publication>, PrekeyError> {
+        let publication = self.inner.replenish(target, expiry, rng)?;
+        Ok(self.unsaved(publication))
+    }
+
+    /// [`Device::rotate`]; the new prekey comes out when its private half is saved.
+    ///
+    /// # Errors
+    /// [`PrekeyError`]; then none was made.
+    pub fn rotate(&mut self, expiry: u64, rng: &mut impl CryptoRng) -> Result<Unsaved<'_, Prekey>, PrekeyError> {
+        let prekey = self.inner.rotate(expiry, rng)?;
+        Ok(self.unsaved(prekey))
+    }
+
+    /// [`Device::delete_previous_signed_prekey`]; whether there was one comes out when the deletion is saved.
+    pub fn delete_previous_signed_prekey(&mut self) -> Unsaved<'_, bool> {
+        let deleted = self.inner.delete_previous_signed_prekey();
+        self.unsaved(deleted)
+    }
+
+    /// [`Device::delete_expired`]; the count comes out when the deletion is saved.
+    pub fn delete_expired(&mut self, now: u64) -> Unsaved<'_, usize> {
+        let deleted = self.inner.delete_expired(now);
+        self.unsaved(deleted)
+    }
+
+    /// [`Device::restore`]; `newest` is also the generation that the device goes on from.
+    ///
+    /// # Errors
+    /// [`RestoreError`]: another key, damage, or an older generation.
+    pub fn restore(snapshot: &[u8], key: StorageKey, newest: u64) -> Result<Self, RestoreError>
+    where
+        P: Default,
+    {
+        let inner = Device::restore(snapshot, &key, newest)?;
+        Ok(Self::new(inner, key, newest))
+    }
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A session from the 32-byte secret of somebody else's handshake: Noise, a KEM over another channel, a ceremony.
+//!
+//! # Security
+//! What PQXDH would have given is the caller's to give: that the secret is fresh for each session, known to the two
+//! sides only, post-quantum if that is wanted, and bound to who they are. Put everything that both sides must agree
+//! on, identities above all, into `context`. There is no first message to repeat and no safety number.
+
+use crate::error::DecodeError;
+use crate::handshake::expand;
+use crate::labels;
+use crate::primitives::{DhKeyPair, DhPublicKey, Primitives};
+use crate::ratchet::double::{DoubleRatchet, InitialKeys};
+use crate::ratchet::skipped::SkippedKeyStore;
+use crate::secret::Secret;
+use crate::session::{Opening, Session};
+
+/// The side that sends first. `remote_ratchet_key` is the other side's first ratchet key, 32 bytes, which came with
+/// the handshake and is authenticated by it.
+///
+/// # Errors
+/// [`DecodeError::Refused`] if that key is not canonical, has low order or a torsion component.
+pub fn initiator<P: Primitives, S: SkippedKeyStore>(
+    primitives: P,
+    shared_secret: &Secret<32>,
+    remote_ratchet_key: &[u8; 32],
+    context: &[u8],
+) -> Result<Session<P, S>, DecodeError> {
+    let remote_ratchet_key = DhPublicKey::from_bytes(*remote_ratchet_key)?;
+    if !primitives.dh_is_torsion_free(remote_ratchet_key.as_bytes()) {
+        return Err(DecodeError::Refused);
+    }
+    Ok(session(primitives, shared_secret, context, |keys| DoubleRatchet::initiator(keys, remote_ratchet_key)))
+}
+
+/// The side that receives first. `ratchet_secret` is the private half of the key that the other side was given; it is
+/// used up by the first message. Until then `encrypt` fails with `NotYetReceived`.
+pub fn responder<P: Primitives, S: SkippedKeyStore>(
+    primitives: P,
+    shared_secret: &Secret<32>,
+    ratchet_secret: Secret<32>,
+    context: &[u8],
+) -> Session<P, S> {
+    let key_pair = DhKeyPair::from_secret(&primitives, ratchet_secret);
+    session(primitives, shared_secret, context, |keys| DoubleRatchet::responder(keys, key_pair))
+}
+
+fn session<P: Primitives, S: SkippedKeyStore>(
+    primitives: P,
+    shared_secret: &Secret<32>,
+    context: &[u8],
+    ratchet: impl FnOnce(InitialKeys) -> DoubleRatchet<S>,
+) -> Session<P, S> {
+    let ratchet = ratchet(expand(&primitives, shared_secret));
+    let associated_data = primitives.sha256(&[labels::FOREIGN_HANDSHAKE, context]);
+    Session { primitives, parties: None, associated_data, opening: Opening::Done, ratchet }
+}
