@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #![cfg_attr(feature = "alloc", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "alloc"), doc = "End-to-end encrypted sessions whose server holds no key.")]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should"))]
 #![no_std]
 
 #[cfg(feature = "alloc")]

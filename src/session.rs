@@ -30,6 +30,7 @@ const AEAD_AD_LEN: usize = 32 + 32 + 1 + SEALED_HEADER_LEN;
 
 /// How the session began, and what that still means.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "without an allocator there is nowhere else to keep the handshake")]
 pub(crate) enum Opening {
     /// Initiator, unanswered: the handshake stands at the head of every message.
     Unanswered([u8; HANDSHAKE_LEN]),

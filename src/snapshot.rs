@@ -23,7 +23,7 @@
 //!
 //! A message sent before its session was saved may, after a crash, be followed by another one under the same key:
 //! AES-GCM forgives that least of all. A message acknowledged before the session was saved is lost by a crash. With
-//! [`Durable`](crate::durable::Durable) the order is kept by the type system.
+//! `durable::Durable` the order is kept by the type system.
 //!
 //! The generation is the caller's: a number that grows with every save, kept where an old backup does not reset it.
 //! Restoring refuses anything older than the newest generation that the caller knows of.

@@ -195,10 +195,10 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         sealed: &SealedHeader<'_>,
     ) -> Result<Incoming<S>, DecryptError> {
         primitives.step("DR-D2");
-        if let Some(chain) = &self.receiving {
-            if let Some(header) = chain.header_key.hdecrypt(primitives, outer, sealed) {
-                return self.receive_in_chain(primitives, chain, &header);
-            }
+        if let Some(chain) = &self.receiving
+            && let Some(header) = chain.header_key.hdecrypt(primitives, outer, sealed)
+        {
+            return self.receive_in_chain(primitives, chain, &header);
         }
         if let Some(header) = self.next_receiving_header_key.hdecrypt(primitives, outer, sealed) {
             return self.receive_step(primitives, &header);

@@ -41,7 +41,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Where skipped message keys live: [`Heap`] grows, [`Inline`] is a part of the session and needs no allocator.
+/// Where skipped message keys live: `Heap` grows, [`Inline`] is a part of the session and needs no allocator.
 pub trait SkippedKeyStore: sealed::Sealed + Default + core::fmt::Debug {
     /// Entries held at the most; also the largest jump, where smaller than [`MAX_SKIP`].
     const CAPACITY: usize;
