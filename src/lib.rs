@@ -17,12 +17,16 @@ mod wire;
 pub mod device;
 #[cfg(feature = "alloc")]
 pub mod durable;
+#[cfg(feature = "events")]
+pub mod events;
 mod handshake;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 mod identity;
 mod prekeys;
 mod ratchet;
+#[cfg(feature = "alloc")]
+pub mod relay;
 pub mod session;
 pub mod snapshot;
 

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Two devices send each other files in chunks, reliably, over a network that is not.
+//!
+//! Each side numbers its chunks, keeps the sealed messages until they are acknowledged and sends the same bytes again
+//! when they are not: nothing is encrypted twice. A copy that arrives late is refused by the session as a replay.
+
+use crate::witness::Witness;
+use noescrow::{Heap, session};
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Bytes of file content in a message.
+pub const CHUNK: usize = 64 << 10;
+/// Chunks on their way at a time, in each direction: 4 MiB.
+const WINDOW: usize = 64;
+/// What the messages are bound to besides the session.
+const ASSOCIATED_DATA: &[u8] = b"court order example";
+
+pub type Conversation = session::Session<Witness, Heap>;
+
+/// One side: what it has to send, what it has received.
+pub struct Peer {
+    session: Conversation,
+    outbox: Outbox,
+    inbox: Inbox,
+    /// Messages refused because they had been opened before.
+    pub replays_refused: u64,
+}
+
+struct Outbox {
+    files: Vec<PathBuf>,
+    reading: Option<(u32, File)>,
+    next_file: u32,
+    next_chunk: u64,
+    unacknowledged: BTreeMap<u64, Vec<u8>>,
+}
+
+struct Inbox {
+    folder: PathBuf,
+    writing: Option<(u32, BufWriter<File>)>,
+    /// All chunks below this one have come.
+    contiguous: u64,
+    /// Chunks that came early, kept until it is their turn.
+    early: BTreeMap<u64, Vec<u8>>,
+    received: Vec<PathBuf>,
+}
+
+impl Peer {
+    pub fn new(session: Conversation, files: &[PathBuf], folder: &Path) -> Result<Self, Box<dyn Error>> {
+        std::fs::create_dir_all(folder)?;
+        Ok(Self {
+            session,
+            outbox: Outbox {
+                files: files.to_vec(),
+                reading: None,
+                next_file: 0,
+                next_chunk: 0,
+                unacknowledged: BTreeMap::new(),
+            },
+            inbox: Inbox {
+                folder: folder.to_path_buf(),
+                writing: None,
+                contiguous: 0,
+                early: BTreeMap::new(),
+                received: Vec::new(),
+            },
+            replays_refused: 0,
+        })
+    }
+
+    /// Whether all files were sent and acknowledged.
+    pub fn is_done(&self) -> bool {
+        self.outbox.is_read() && self.outbox.unacknowledged.is_empty()
+    }
+
+    /// The files received, in the order in which they were sent.
+    pub fn received(&self) -> &[PathBuf] {
+        &self.inbox.received
+    }
+
+    /// Chunks received in order so far.
+    pub fn chunks_received(&self) -> u64 {
+        self.inbox.contiguous
+    }
+
+    /// Messages to send now: an acknowledgement, what is not acknowledged yet, and new chunks.
+    pub fn outgoing(&mut self, rng: &mut impl rand_core::CryptoRng) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+        let mut batch = vec![self.session.encrypt(&self.inbox.acknowledgement(), ASSOCIATED_DATA, rng)?];
+        batch.extend(self.outbox.unacknowledged.values().cloned());
+        while self.outbox.unacknowledged.len() < WINDOW {
+            let Some(chunk) = self.outbox.next()? else { break };
+            let message = self.session.encrypt(&chunk, ASSOCIATED_DATA, rng)?;
+            batch.push(message.clone());
+            self.outbox.unacknowledged.insert(self.outbox.next_chunk, message);
+            self.outbox.next_chunk += 1;
+        }
+        Ok(batch)
+    }
+
+    /// Takes one message off the network.
+    pub fn incoming(&mut self, message: &[u8]) -> Result<(), Box<dyn Error>> {
+        match self.session.decrypt(message, ASSOCIATED_DATA) {
+            Ok(plaintext) => self.take(&plaintext),
+            Err(noescrow::error::DecryptError::Refused) => {
+                self.replays_refused += 1;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes an opened plaintext: an acknowledgement, or a chunk.
+    pub fn take(&mut self, plaintext: &[u8]) -> Result<(), Box<dyn Error>> {
+        match plaintext.split_first() {
+            Some((0, rest)) => self.outbox.acknowledged(rest),
+            Some((1, rest)) => self.inbox.chunk(rest),
+            _ => Err("a message of an unknown kind".into()),
+        }
+    }
+}
+
+impl Outbox {
+    fn is_read(&self) -> bool {
+        self.reading.is_none() && self.next_file as usize == self.files.len()
+    }
+
+    /// `1 || chunk number (8) || file (4) || last (1) || content`; an empty file is one empty chunk.
+    fn next(&mut self) -> Result<Option<Vec<u8>>, Box<dyn Error>> {
+        if self.reading.is_none() {
+            let Some(path) = self.files.get(self.next_file as usize) else { return Ok(None) };
+            self.reading = Some((self.next_file, File::open(path)?));
+            self.next_file += 1;
+        }
+        let Some((number, file)) = &mut self.reading else { return Ok(None) };
+        let mut content = Vec::with_capacity(CHUNK);
+        file.take(CHUNK as u64).read_to_end(&mut content)?;
+        let last = content.len() < CHUNK;
+        let mut chunk = vec![1];
+        chunk.extend(self.next_chunk.to_be_bytes());
+        chunk.extend(number.to_be_bytes());
+        chunk.push(u8::from(last));
+        chunk.append(&mut content);
+        if last {
+            self.reading = None;
+        }
+        Ok(Some(chunk))
+    }
+
+    /// `0 || contiguous (8) || {early chunk (8)}`: everything received so far, so that a lost one does not matter.
+    fn acknowledged(&mut self, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+        let mut numbers = bytes.chunks_exact(8).map(|number| number.try_into().map(u64::from_be_bytes));
+        let contiguous = numbers.next().ok_or("an empty acknowledgement")??;
+        self.unacknowledged.retain(|number, _| *number >= contiguous);
+        for number in numbers {
+            self.unacknowledged.remove(&number?);
+        }
+        Ok(())
+    }
+}
+
+impl Inbox {
+    fn acknowledgement(&self) -> Vec<u8> {
+        let numbers = core::iter::once(self.contiguous).chain(self.early.keys().copied());
+        core::iter::once(0).chain(numbers.flat_map(u64::to_be_bytes)).collect()
+    }
+
+    fn chunk(&mut self, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+        let (number, rest) = bytes.split_first_chunk().ok_or("a short chunk")?;
+        self.early.insert(u64::from_be_bytes(*number), rest.to_vec());
+        while let Some(chunk) = self.early.remove(&self.contiguous) {
+            self.contiguous += 1;
+            self.write(&chunk)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, chunk: &[u8]) -> Result<(), Box<dyn Error>> {
+        let (file, rest) = chunk.split_first_chunk().ok_or("a short chunk")?;
+        let (last, content) = rest.split_first().ok_or("a short chunk")?;
+        let number = u32::from_be_bytes(*file);
+        if self.writing.as_ref().is_none_or(|(open, _)| *open != number) {
+            let path = self.folder.join(format!("file-{number}"));
+            self.writing = Some((number, BufWriter::new(File::create(&path)?)));
+            self.received.push(path);
+        }
+        if let Some((_, file)) = &mut self.writing {
+            file.write_all(content)?;
+            if *last == 1 {
+                file.flush()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Numbers of a batch that survive, some of them twice, in an order of the network's choosing.
+pub fn deliver<T: Clone>(batch: Vec<T>, network: &mut impl rand_core::CryptoRng, losses: &mut Losses) -> Vec<T> {
+    let mut delivered = Vec::with_capacity(batch.len());
+    for item in batch {
+        match network.next_u32() % 100 {
+            0..5 => losses.lost += 1,
+            5..8 => {
+                losses.duplicated += 1;
+                delivered.push(item.clone());
+                delivered.push(item);
+            }
+            _ => delivered.push(item),
+        }
+    }
+    let mut moved = BTreeSet::new();
+    for at in (1..delivered.len()).rev() {
+        let other = network.next_u32() as usize % (at + 1);
+        delivered.swap(at, other);
+        moved.extend((at != other).then_some(at));
+    }
+    losses.reordered += moved.len() as u64;
+    delivered
+}
+
+/// What the network did.
+#[derive(Default)]
+pub struct Losses {
+    pub lost: u64,
+    pub duplicated: u64,
+    pub reordered: u64,
+}

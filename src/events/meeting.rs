@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How a world begins: two devices, a bundle as bytes, first messages of which any may be the first to arrive.
+
+use super::endpoint::storage_key;
+use super::event::{Opening, Side, pick};
+use super::model::{Label, Limits, Party, Verdict};
+use super::violation::{Claim, Violation};
+use super::world::{Both, Sent, World, associated_data};
+use crate::device::Device;
+use crate::error::AcceptError;
+use crate::prekeys::Bundle;
+use crate::primitives::Primitives;
+use crate::ratchet::skipped::SkippedKeyStore;
+use crate::session::Session;
+use crate::wire::FIRST_MESSAGE_OVERHEAD;
+use alloc::vec::Vec;
+use rand_core::CryptoRng;
+
+/// Holds what two sessions need.
+type Owner<P> = Device<P, 2, 2>;
+
+const NOW: u64 = 1;
+const EXPIRY: u64 = 2;
+
+/// Bytes of the plaintexts of first messages.
+const FIRST_LENGTH: usize = 40;
+
+impl<P: Primitives, S: SkippedKeyStore, R: CryptoRng> World<Session<P, S>, R> {
+    /// Two devices, and two sessions between them: the conversation, and one beside it.
+    ///
+    /// # Errors
+    /// [`Violation`] of a claim about handshakes.
+    pub fn new(alice: P, bob: P, opening: Opening, mut rng: R) -> Result<Self, Violation> {
+        let mut devices = Devices {
+            primitives: alice.clone(),
+            alice: Owner::generate_with(alice, EXPIRY, &mut rng),
+            bob: Owner::generate_with(bob, EXPIRY, &mut rng),
+        };
+        let main = devices.meet::<S>(opening, &mut rng)?;
+        let other = devices.meet::<S>(Opening { burst: 0, ..opening }, &mut rng)?;
+        Ok(Self::from_meeting(main.ends, main.model, other.ends, (main.bundle, main.sent), rng))
+    }
+}
+
+struct Devices<P> {
+    primitives: P,
+    alice: Owner<P>,
+    bob: Owner<P>,
+}
+
+struct Meeting<P, S> {
+    bundle: Vec<u8>,
+    ends: Both<Session<P, S>>,
+    model: Both<Party>,
+    sent: Vec<Sent>,
+}
+
+impl<P: Primitives> Devices<P> {
+    fn meet<S: SkippedKeyStore>(
+        &mut self,
+        opening: Opening,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Meeting<P, S>, Violation> {
+        let failed = violation(Claim::HandshakeSucceeds);
+        let mut published = self.bob.publish(usize::from(opening.one_time), EXPIRY, rng).map_err(|_| failed)?;
+        let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())
+            .map_err(|_| failed)?
+            .to_bytes();
+        let parsed = Bundle::from_bytes(&self.primitives, &bundle).map_err(|_| failed)?;
+
+        let limits = Limits::of::<S>();
+        let mut model = Both { alice: Party::initiator(limits), bob: Party::responder(limits) };
+        let mut first = Sent::draft(Side::Alice, model.alice.send().ok_or(failed)?, FIRST_LENGTH, 1, rng);
+        first.bytes = alloc::vec![0; Owner::<P>::first_message_len(FIRST_LENGTH).ok_or(failed)?];
+        let ad = associated_data(first.associated_data);
+        let initiated = self.alice.initiate_into(&parsed, &first.plaintext, ad, NOW, &mut first.bytes, rng);
+        let (mut alice, _) = initiated.map_err(|_| failed)?;
+
+        let mut sent = alloc::vec![first];
+        for _ in 0..opening.burst & 15 {
+            let mut next = Sent::draft(Side::Alice, model.alice.send().ok_or(failed)?, FIRST_LENGTH, 2, rng);
+            next.bytes = alice
+                .encrypt(&next.plaintext, associated_data(next.associated_data), rng)
+                .map_err(|_| violation(Claim::Sends))?;
+            sent.push(next);
+        }
+        let bob = self.accept_any(&mut sent, opening.accepted, &mut model.bob)?;
+        Ok(Meeting { bundle, ends: Both { alice, bob }, model, sent })
+    }
+
+    /// The chosen message arrives first: forged, then as it is, then again. Where it skips too much it is refused, and
+    /// the first one is accepted instead.
+    fn accept_any<S: SkippedKeyStore>(
+        &mut self,
+        sent: &mut [Sent],
+        accepted: u16,
+        model: &mut Party,
+    ) -> Result<Session<P, S>, Violation> {
+        let failed = violation(Claim::HandshakeSucceeds);
+        let chosen = pick(accepted, sent.len()).and_then(|at| sent.get(at)).ok_or(failed)?;
+        for at in [0, FIRST_MESSAGE_OVERHEAD / 2, FIRST_MESSAGE_OVERHEAD] {
+            let mut forged = chosen.bytes.clone();
+            if let Some(byte) = forged.get_mut(at) {
+                *byte ^= 2;
+            }
+            self.refuse::<S>(&forged, chosen, |error| error == AcceptError::Refused, Claim::ForgedFirstIsRefused)?;
+        }
+        let at = match model.verdict(&chosen.label) {
+            Verdict::Opens => pick(accepted, sent.len()).ok_or(failed)?,
+            Verdict::Refused | Verdict::TooManySkipped => {
+                let refused = |error| error == AcceptError::Refused;
+                self.refuse::<S>(&chosen.bytes, chosen, refused, Claim::ForgedFirstIsRefused)?;
+                0
+            }
+        };
+        let arrived = sent.get_mut(at).ok_or(failed)?;
+        let mut buffer = arrived.bytes.clone();
+        let ad = associated_data(arrived.associated_data);
+        let (session, plaintext) = self.bob.accept_in_place(&mut buffer, ad).map_err(|_| violation(Claim::MustOpen))?;
+        if plaintext != arrived.plaintext {
+            return Err(violation(Claim::OpensToWhatWasSent));
+        }
+        arrived.opened = true;
+        let label: Label = arrived.label;
+        model.receive(&label);
+
+        for copy in sent.iter() {
+            let known = |error| matches!(error, AcceptError::PrekeyUsed | AcceptError::Repeated);
+            self.refuse::<S>(&copy.bytes, copy, known, Claim::AcceptedOnce)?;
+        }
+        Ok(session)
+    }
+
+    fn refuse<S: SkippedKeyStore>(
+        &mut self,
+        message: &[u8],
+        original: &Sent,
+        due: impl Fn(AcceptError) -> bool,
+        claim: Claim,
+    ) -> Result<(), Violation> {
+        let before = self.bob.snapshot(&storage_key(), 0);
+        let ad = associated_data(original.associated_data);
+        match self.bob.accept_in_place::<S>(&mut message.to_vec(), ad) {
+            Err(error) if due(error) => {}
+            _ => return Err(violation(claim)),
+        }
+        match before == self.bob.snapshot(&storage_key(), 0) {
+            true => Ok(()),
+            false => Err(violation(Claim::DeviceUnchanged)),
+        }
+    }
+}
+
+const fn violation(claim: Claim) -> Violation {
+    Violation { event: None, claim }
+}

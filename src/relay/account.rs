@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An account: a name, and everything that is held under it.
+
+use super::directory::Directory;
+use super::mailbox::Mailbox;
+use super::{Held, Public, RelayError, write_bytes};
+use crate::prekeys::Publication;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::IpAddr;
+
+/// Bytes of the longest account name: a telephone number has 16, an address more.
+pub const MAX_ACCOUNT_NAME_LEN: usize = 64;
+/// Contacts kept per account. A server need not keep any; it keeps the last few, and discloses them.
+pub const MAX_CONTACTS: usize = 32;
+
+/// A telephone number, or any other name: 1 to [`MAX_ACCOUNT_NAME_LEN`] bytes without control characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AccountName(String);
+
+impl AccountName {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// [`RelayError::BadAccountName`].
+    pub fn new(name: &str) -> Result<Self, RelayError> {
+        let fits = (1..=MAX_ACCOUNT_NAME_LEN).contains(&name.len()) && !name.chars().any(char::is_control);
+        if fits { Ok(Self(name.into())) } else { Err(RelayError::BadAccountName) }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// When and from where an account's owner spoke to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Contact {
+    /// Seconds since the Unix epoch.
+    pub time: u64,
+    /// The network address.
+    pub address: IpAddr,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(super) opened: Held<u64>,
+    pub(super) directory: Directory,
+    pub(super) mailbox: Mailbox,
+    /// Newest last.
+    pub(super) contacts: VecDeque<(Held<u64>, Held<IpAddr>)>,
+}
+
+impl Account {
+    pub(super) fn open(publication: Publication, now: u64) -> Result<Self, RelayError> {
+        Ok(Self {
+            opened: Held(now),
+            directory: Directory::open(publication, now)?,
+            mailbox: Mailbox::default(),
+            contacts: VecDeque::new(),
+        })
+    }
+
+    /// Records a contact of the owner; the oldest beyond [`MAX_CONTACTS`] is forgotten.
+    pub(super) fn saw(&mut self, address: IpAddr, now: u64) {
+        if self.contacts.len() >= MAX_CONTACTS {
+            self.contacts.pop_front();
+        }
+        self.contacts.push_back((Held(now), Held(address)));
+    }
+
+    pub(super) fn contacts(&self) -> impl Iterator<Item = Contact> {
+        self.contacts.iter().map(|(time, address)| Contact { time: time.0, address: address.0 })
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let Self { opened, directory, mailbox, contacts } = self;
+        opened.0.write(out);
+        directory.write(out);
+        mailbox.write(out);
+        let mut seen = Vec::new();
+        for (time, address) in contacts {
+            time.0.write(&mut seen);
+            address.0.write(&mut seen);
+        }
+        write_bytes(&seen, out);
+    }
+}
