@@ -9,45 +9,45 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Bytes of a fragment. By chance one of a million fragments turns up in a gigabyte with probability 2^-78.
-pub const FRAGMENT: usize = 16;
+pub(crate) const FRAGMENT: usize = 16;
 /// Every so many bytes of plaintext one fragment is searched for.
 const PLAINTEXT_STRIDE: usize = 1024;
 /// Bits of the filter: first three bytes of a fragment.
 const FILTER_BITS: usize = 1 << 24;
 
 /// A fragment that was found.
-pub struct Hit {
-    pub file: PathBuf,
-    pub offset: u64,
-    pub what: &'static str,
+pub(crate) struct Hit {
+    pub(crate) file: PathBuf,
+    pub(crate) offset: u64,
+    pub(crate) what: &'static str,
 }
 
 /// The fragments that are searched for.
-pub struct Fragments {
+pub(crate) struct Fragments {
     filter: Vec<u64>,
     known: HashMap<[u8; FRAGMENT], &'static str>,
     /// Plaintext fragments left out because they are too regular to mean anything.
-    pub left_out: usize,
+    pub(crate) left_out: usize,
 }
 
 impl Fragments {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { filter: vec![0; FILTER_BITS / 64], known: HashMap::new(), left_out: 0 }
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.known.len()
     }
 
     /// Both halves of a 32-byte secret.
-    pub fn add_secret(&mut self, secret: &[u8; 32]) {
+    pub(crate) fn add_secret(&mut self, secret: &[u8; 32]) {
         for half in secret.chunks_exact(FRAGMENT) {
             self.add(half, "device secret");
         }
     }
 
     /// A fragment of every stretch of plaintext.
-    pub fn add_plaintext(&mut self, plaintext: &[u8]) {
+    pub(crate) fn add_plaintext(&mut self, plaintext: &[u8]) {
         for stretch in plaintext.chunks(PLAINTEXT_STRIDE) {
             let Some(fragment) = stretch.get(..FRAGMENT) else { continue };
             // Runs of one byte stand in any file format and in a relay's own counters.
@@ -71,7 +71,7 @@ impl Fragments {
     }
 
     /// Searches every file below `folder`; returns the hits and the number of bytes examined.
-    pub fn search(&self, folder: &Path) -> io::Result<(Vec<Hit>, u64)> {
+    pub(crate) fn search(&self, folder: &Path) -> io::Result<(Vec<Hit>, u64)> {
         let (mut hits, mut examined) = (Vec::new(), 0);
         let mut folders = vec![folder.to_path_buf()];
         while let Some(folder) = folders.pop() {
@@ -108,7 +108,7 @@ impl Fragments {
     }
 
     /// Calls `found` for every fragment in `bytes`.
-    pub fn search_bytes(&self, bytes: &[u8], mut found: impl FnMut(usize, &'static str)) {
+    pub(crate) fn search_bytes(&self, bytes: &[u8], mut found: impl FnMut(usize, &'static str)) {
         for (offset, window) in bytes.windows(FRAGMENT).enumerate() {
             let at = filter_at(window);
             if self.filter[at / 64] >> (at % 64) & 1 == 1 {

@@ -13,21 +13,21 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Bytes of file content in a message.
-pub const CHUNK: usize = 64 << 10;
+pub(crate) const CHUNK: usize = 64 << 10;
 /// Chunks on their way at a time, in each direction: 4 MiB.
 const WINDOW: usize = 64;
 /// What the messages are bound to besides the session.
-const ASSOCIATED_DATA: &[u8] = b"court order example";
+pub(crate) const ASSOCIATED_DATA: &[u8] = b"court order example";
 
-pub type Conversation = session::Session<Witness, Heap>;
+pub(crate) type Conversation = session::Session<Witness, Heap>;
 
 /// One side: what it has to send, what it has received.
-pub struct Peer {
+pub(crate) struct Peer {
     session: Conversation,
     outbox: Outbox,
     inbox: Inbox,
     /// Messages refused because they had been opened before.
-    pub replays_refused: u64,
+    pub(crate) replays_refused: u64,
 }
 
 struct Outbox {
@@ -49,7 +49,7 @@ struct Inbox {
 }
 
 impl Peer {
-    pub fn new(session: Conversation, files: &[PathBuf], folder: &Path) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(session: Conversation, files: &[PathBuf], folder: &Path) -> Result<Self, Box<dyn Error>> {
         std::fs::create_dir_all(folder)?;
         Ok(Self {
             session,
@@ -72,22 +72,22 @@ impl Peer {
     }
 
     /// Whether all files were sent and acknowledged.
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.outbox.is_read() && self.outbox.unacknowledged.is_empty()
     }
 
     /// The files received, in the order in which they were sent.
-    pub fn received(&self) -> &[PathBuf] {
+    pub(crate) fn received(&self) -> &[PathBuf] {
         &self.inbox.received
     }
 
     /// Chunks received in order so far.
-    pub fn chunks_received(&self) -> u64 {
+    pub(crate) fn chunks_received(&self) -> u64 {
         self.inbox.contiguous
     }
 
     /// Messages to send now: an acknowledgement, what is not acknowledged yet, and new chunks.
-    pub fn outgoing(&mut self, rng: &mut impl rand_core::CryptoRng) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+    pub(crate) fn outgoing(&mut self, rng: &mut impl rand_core::CryptoRng) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
         let mut batch = vec![self.session.encrypt(&self.inbox.acknowledgement(), ASSOCIATED_DATA, rng)?];
         batch.extend(self.outbox.unacknowledged.values().cloned());
         while self.outbox.unacknowledged.len() < WINDOW {
@@ -101,7 +101,7 @@ impl Peer {
     }
 
     /// Takes one message off the network.
-    pub fn incoming(&mut self, message: &[u8]) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn incoming(&mut self, message: &[u8]) -> Result<(), Box<dyn Error>> {
         match self.session.decrypt(message, ASSOCIATED_DATA) {
             Ok(plaintext) => self.take(&plaintext),
             Err(noescrow::error::DecryptError::Refused) => {
@@ -113,7 +113,7 @@ impl Peer {
     }
 
     /// Takes an opened plaintext: an acknowledgement, or a chunk.
-    pub fn take(&mut self, plaintext: &[u8]) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn take(&mut self, plaintext: &[u8]) -> Result<(), Box<dyn Error>> {
         match plaintext.split_first() {
             Some((0, rest)) => self.outbox.acknowledged(rest),
             Some((1, rest)) => self.inbox.chunk(rest),
@@ -197,7 +197,7 @@ impl Inbox {
 }
 
 /// Numbers of a batch that survive, some of them twice, in an order of the network's choosing.
-pub fn deliver<T: Clone>(batch: Vec<T>, network: &mut impl rand_core::CryptoRng, losses: &mut Losses) -> Vec<T> {
+pub(crate) fn deliver<T: Clone>(batch: Vec<T>, network: &mut impl rand_core::CryptoRng, losses: &mut Losses) -> Vec<T> {
     let mut delivered = Vec::with_capacity(batch.len());
     for item in batch {
         match network.next_u32() % 100 {
@@ -222,8 +222,8 @@ pub fn deliver<T: Clone>(batch: Vec<T>, network: &mut impl rand_core::CryptoRng,
 
 /// What the network did.
 #[derive(Default)]
-pub struct Losses {
-    pub lost: u64,
-    pub duplicated: u64,
-    pub reordered: u64,
+pub(crate) struct Losses {
+    pub(crate) lost: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) reordered: u64,
 }

@@ -10,11 +10,11 @@ use std::rc::Rc;
 
 /// What one device's primitives have seen.
 #[derive(Clone, Debug, Default)]
-pub struct Witness(Rc<RefCell<HashSet<[u8; 32]>>>);
+pub(crate) struct Witness(Rc<RefCell<HashSet<[u8; 32]>>>);
 
 impl Witness {
     /// Every 32-byte secret so far: private keys, shared secrets, root, chain, header, message and AEAD keys.
-    pub fn secrets(&self) -> Vec<[u8; 32]> {
+    pub(crate) fn secrets(&self) -> Vec<[u8; 32]> {
         self.0.borrow().iter().copied().collect()
     }
 

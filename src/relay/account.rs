@@ -72,8 +72,11 @@ impl Account {
         })
     }
 
-    /// Records a contact of the owner; the oldest beyond [`MAX_CONTACTS`] is forgotten.
+    /// Records a contact of the owner, the same one once; the oldest beyond [`MAX_CONTACTS`] is forgotten.
     pub(super) fn saw(&mut self, address: IpAddr, now: u64) {
+        if self.contacts.back() == Some(&(Held(now), Held(address))) {
+            return;
+        }
         if self.contacts.len() >= MAX_CONTACTS {
             self.contacts.pop_front();
         }

@@ -4,6 +4,7 @@
 //! [`Puppet`] performs every operation with the default primitives, counts them, and lets a test rewrite what is about
 //! to be sealed or signed. So attacks are mounted on the shipped protocol code, through the public API.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::wrong_self_convention, reason = "a message from Alice is not a conversion")]
 
 use noescrow::primitives::{Failed, Primitives, RustCrypto};
 use noescrow::{Bundle, Heap, Secret, device, session};

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The case this crate is built for: two devices exchange files through a relay, a court orders the relay to hand over
+//! the keys, and everything that the relay ever held or saw is searched for them.
+//!
+//! ```sh
+//! cargo run --release --example court_order -- [--json] [--out DIR] FILE...
+//! ```
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "an example may stop")]
+
+mod search;
+mod transfer;
+mod witness;
+
+use noescrow::primitives::RustCrypto;
+use noescrow::relay::{AccountName, Disclosure, Envelope, Order, Relay};
+use noescrow::{Bundle, device};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{SeedableRng, UnwrapErr};
+use search::{Fragments, Hit};
+use sha2::{Digest, Sha256};
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{BufWriter, IsTerminal, Read, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use transfer::{CHUNK, Losses, Peer, deliver};
+use witness::Witness;
+
+type Device = device::Device<Witness, 100, 256>;
+
+/// Rounds in which nothing new arrived before the exchange is given up.
+const STALLED: u32 = 1_000;
+const MONTH: u64 = 30 * 86_400;
+
+fn main() -> ExitCode {
+    match Options::parse(std::env::args().skip(1)).and_then(|options| run(&options)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("court_order: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Options {
+    files: Vec<PathBuf>,
+    out: PathBuf,
+    json: bool,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
+        let (mut files, mut out, mut json) = (Vec::new(), None, false);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--json" => json = true,
+                "--out" => out = Some(arguments.next().ok_or("--out needs a directory")?.into()),
+                "--help" | "-h" => {
+                    println!("usage: court_order [--json] [--out DIR] FILE...");
+                    std::process::exit(0);
+                }
+                option if option.starts_with("--") => return Err(format!("unknown option {option}").into()),
+                file => files.push(PathBuf::from(file)),
+            }
+        }
+        if files.is_empty() {
+            files.push(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md").into());
+        }
+        for file in &files {
+            let kind = fs::metadata(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            if !kind.is_file() {
+                return Err(format!("{} is not a file", file.display()).into());
+            }
+        }
+        let out = out.unwrap_or_else(|| std::env::temp_dir().join("noescrow-court-order"));
+        Ok(Self { files, out, json })
+    }
+}
+
+/// What is printed at the end.
+struct Outcome {
+    bytes: u64,
+    messages: u64,
+    losses: Losses,
+    replays_refused: u64,
+    identical: bool,
+    disclosures: Vec<Disclosure>,
+    fragments: usize,
+    left_out: usize,
+    secrets: usize,
+    examined: u64,
+    hits: Vec<Hit>,
+    control_found: bool,
+    seconds: f64,
+}
+
+fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
+    let started = Instant::now();
+    let (held, received) = prepare(&options.out)?;
+
+    let mut exchange = Exchange::begin(options, &held, &received)?;
+    let bytes = exchange.run(options)?;
+    let identical = exchange.compare(options)?;
+
+    exchange.server.keep(&held)?;
+    let disclosures = exchange.server.answer_court()?;
+    for (number, disclosure) in disclosures.iter().enumerate() {
+        fs::write(held.join(format!("disclosure-{number}.json")), serde_json::to_vec_pretty(disclosure)?)?;
+    }
+
+    let secrets = exchange.secrets();
+    let fragments = fragments(&secrets, &options.files)?;
+    let (hits, examined) = fragments.search(&held)?;
+    let outcome = Outcome {
+        bytes,
+        messages: exchange.server.messages,
+        replays_refused: exchange.alice.replays_refused + exchange.bob.replays_refused,
+        losses: exchange.losses,
+        identical,
+        disclosures,
+        fragments: fragments.len(),
+        left_out: fragments.left_out,
+        secrets: secrets.len(),
+        examined,
+        hits,
+        control_found: control(&fragments, &secrets),
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    if options.json {
+        outcome.print_json(&options.out)?
+    } else {
+        outcome.print(&options.out)
+    }
+    Ok(outcome.holds())
+}
+
+/// Makes the folders, anew if they are of an earlier run. Nothing else is ever deleted: a folder that is not empty and
+/// not of an earlier run is refused.
+fn prepare(out: &Path) -> Result<(PathBuf, PathBuf), Box<dyn Error>> {
+    let marker = out.join(".noescrow-court-order");
+    let in_use = |out: &Path| Ok::<_, std::io::Error>(fs::read_dir(out)?.next().is_some());
+    if out.exists() && !marker.exists() && in_use(out)? {
+        return Err(format!("{} is not empty: choose another folder with --out", out.display()).into());
+    }
+    fs::create_dir_all(out)?;
+    File::create(marker)?;
+    let (held, received) = (out.join("relay"), out.join("received"));
+    for folder in [&held, &received] {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir(folder)?;
+    }
+    Ok((held, received))
+}
+
+/// The server: a relay, and a log of every byte that reached it.
+struct Server {
+    relay: Relay,
+    wire: BufWriter<File>,
+    messages: u64,
+    now: u64,
+}
+
+impl Server {
+    fn receive(&mut self, to: &AccountName, message: Vec<u8>) -> Result<(), Box<dyn Error>> {
+        self.saw(&message)?;
+        self.messages += 1;
+        self.relay.deliver(to, Envelope::new(message)?, self.now)?;
+        Ok(())
+    }
+
+    fn saw(&mut self, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+        self.wire.write_all(&(bytes.len() as u64).to_be_bytes())?;
+        self.wire.write_all(bytes)?;
+        Ok(())
+    }
+
+    /// Everything waiting; acknowledged, as a device does once it has saved its state.
+    fn hand_over(&mut self, to: &AccountName, address: IpAddr) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+        let waiting: Vec<_> = self
+            .relay
+            .pending(to, address, self.now)?
+            .map(|received| (received.number, received.envelope.as_bytes().to_vec()))
+            .collect();
+        for (number, _) in &waiting {
+            self.relay.acknowledge(to, *number)?;
+        }
+        Ok(waiting.into_iter().map(|(_, message)| message).collect())
+    }
+
+    /// The complete state, beside the wire log.
+    fn keep(&mut self, folder: &Path) -> Result<(), Box<dyn Error>> {
+        self.wire.flush()?;
+        fs::write(folder.join("state.bin"), self.relay.state_bytes())?;
+        Ok(())
+    }
+
+    fn answer_court(&self) -> Result<Vec<Disclosure>, Box<dyn Error>> {
+        let order = Order::new("to hand over the keys needed to decrypt users' messages");
+        [alice()?, bob()?].iter().map(|account| Ok(self.relay.disclose(account, &order)?)).collect()
+    }
+}
+
+fn alice() -> Result<AccountName, Box<dyn Error>> {
+    Ok(AccountName::new("+14153333333")?)
+}
+
+fn bob() -> Result<AccountName, Box<dyn Error>> {
+    Ok(AccountName::new("+14152222222")?)
+}
+
+/// Addresses from the ranges reserved for documentation.
+const ALICE_ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 17));
+const BOB_ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 23));
+
+/// Both devices, the server between them, and a bad network.
+struct Exchange {
+    alice: Peer,
+    bob: Peer,
+    witnesses: [Witness; 2],
+    server: Server,
+    network: ChaCha20Rng,
+    losses: Losses,
+}
+
+impl Exchange {
+    fn begin(options: &Options, held: &Path, received: &Path) -> Result<Self, Box<dyn Error>> {
+        let mut rng = UnwrapErr(getrandom::SysRng);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let wire = BufWriter::with_capacity(1 << 20, File::create(held.join("wire.bin"))?);
+        let mut server = Server { relay: Relay::default(), wire, messages: 0, now };
+        let witnesses = [Witness::default(), Witness::default()];
+        let mut devices = witnesses.clone().map(|witness| Device::generate_with(witness, now + MONTH, &mut rng));
+        for (device, account, address) in
+            devices.iter_mut().zip([alice()?, bob()?]).zip([ALICE_ADDRESS, BOB_ADDRESS]).map(|((d, n), a)| (d, n, a))
+        {
+            let publication = device.publish(10, now + MONTH, &mut rng)?;
+            server.saw(&publication.identity.to_bytes())?;
+            for prekey in publication.one_time_prekeys.iter().chain([&publication.signed_prekey]) {
+                server.saw(&prekey.to_bytes())?;
+            }
+            server.relay.publish(&account, publication, address, now)?;
+        }
+        let [from, mut to] = devices;
+
+        let bundle = server.relay.fetch(&bob()?, now)?.to_bytes();
+        server.saw(&bundle)?;
+        let bundle = Bundle::from_bytes(&RustCrypto, &bundle)?;
+        // An acknowledgement of nothing: the first message has to say something.
+        let (session, hello) = from.initiate(&bundle, &[0; 9], transfer::ASSOCIATED_DATA, now, &mut rng)?;
+        server.receive(&bob()?, hello)?;
+        let hello = server.hand_over(&bob()?, BOB_ADDRESS)?.pop().ok_or("the first message was lost")?;
+        let (theirs, first) = to.accept(&hello, transfer::ASSOCIATED_DATA)?;
+        if session.safety_number() != theirs.safety_number() {
+            return Err("the safety numbers differ".into());
+        }
+        let alice = Peer::new(session, &options.files, &received.join("alice"))?;
+        let mut bob = Peer::new(theirs, &options.files, &received.join("bob"))?;
+        bob.take(&first)?;
+        let network = ChaCha20Rng::seed_from_u64(2018);
+        Ok(Self { alice, bob, witnesses, server, network, losses: Losses::default() })
+    }
+
+    /// Both send everything to each other; returns the bytes exchanged.
+    fn run(&mut self, options: &Options) -> Result<u64, Box<dyn Error>> {
+        let mut rng = UnwrapErr(getrandom::SysRng);
+        let sizes = options.files.iter().map(|file| Ok(fs::metadata(file)?.len()));
+        let total: u64 = sizes.sum::<Result<u64, std::io::Error>>()?;
+        let mut progress = Progress::new(total);
+        let (alice_name, bob_name) = (alice()?, bob()?);
+        let (mut stalled, mut last) = (0, 0);
+        while !(self.alice.is_done() && self.bob.is_done()) {
+            let batch = deliver(self.alice.outgoing(&mut rng)?, &mut self.network, &mut self.losses);
+            for message in batch {
+                self.server.receive(&bob_name, message)?;
+            }
+            for message in self.server.hand_over(&bob_name, BOB_ADDRESS)? {
+                self.bob.incoming(&message)?;
+            }
+            let batch = deliver(self.bob.outgoing(&mut rng)?, &mut self.network, &mut self.losses);
+            for message in batch {
+                self.server.receive(&alice_name, message)?;
+            }
+            for message in self.server.hand_over(&alice_name, ALICE_ADDRESS)? {
+                self.alice.incoming(&message)?;
+            }
+            let chunks = self.bob.chunks_received();
+            progress.show(chunks * CHUNK as u64);
+            stalled = if chunks + self.alice.chunks_received() == last { stalled + 1 } else { 0 };
+            last = chunks + self.alice.chunks_received();
+            if stalled > STALLED {
+                return Err("the exchange does not get on".into());
+            }
+        }
+        progress.end();
+        // One more word that nobody fetches: what the relay still has when the order comes.
+        let waiting = self.alice.outgoing(&mut rng)?;
+        for message in waiting {
+            self.server.receive(&bob_name, message)?;
+        }
+        Ok(2 * total)
+    }
+
+    /// Whether both received what was sent, by SHA-256.
+    fn compare(&self, options: &Options) -> Result<bool, Box<dyn Error>> {
+        for peer in [&self.alice, &self.bob] {
+            if peer.received().len() != options.files.len() {
+                return Ok(false);
+            }
+            for (sent, received) in options.files.iter().zip(peer.received()) {
+                if digest(sent)? != digest(received)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn secrets(&self) -> Vec<[u8; 32]> {
+        let mut secrets: Vec<_> = self.witnesses.iter().flat_map(Witness::secrets).collect();
+        secrets.sort_unstable();
+        secrets.dedup();
+        secrets
+    }
+}
+
+fn digest(path: &Path) -> Result<[u8; 32], Box<dyn Error>> {
+    let mut hash = Sha256::new();
+    for_blocks(path, |block| hash.update(block))?;
+    Ok(hash.finalize().into())
+}
+
+fn for_blocks(path: &Path, mut take: impl FnMut(&[u8])) -> Result<(), Box<dyn Error>> {
+    let mut file = File::open(path)?;
+    let mut block = vec![0; 1 << 20];
+    loop {
+        let read = file.read(&mut block)?;
+        if read == 0 {
+            return Ok(());
+        }
+        take(&block[..read]);
+    }
+}
+
+fn fragments(secrets: &[[u8; 32]], files: &[PathBuf]) -> Result<Fragments, Box<dyn Error>> {
+    let mut fragments = Fragments::new();
+    secrets.iter().for_each(|secret| fragments.add_secret(secret));
+    for file in files {
+        for_blocks(file, |block| fragments.add_plaintext(block))?;
+    }
+    Ok(fragments)
+}
+
+/// The search must find what is there: half of a secret, between other bytes.
+fn control(fragments: &Fragments, secrets: &[[u8; 32]]) -> bool {
+    secrets.first().is_some_and(|secret| {
+        let leak = [&[0x5A; 100][..], &secret[16..], &[0xA5; 100][..]].concat();
+        let mut found = 0;
+        fragments.search_bytes(&leak, |_, _| found += 1);
+        found == 1
+    })
+}
+
+/// A line on a terminal for what takes longer than a moment.
+struct Progress {
+    total: u64,
+    shown: bool,
+}
+
+impl Progress {
+    fn new(total: u64) -> Self {
+        Self { total, shown: total > 8 << 20 && std::io::stderr().is_terminal() }
+    }
+
+    fn show(&self, done: u64) {
+        if self.shown {
+            let done = done.min(self.total);
+            eprint!("\r{:>3} % of {} MB", done * 100 / self.total.max(1), self.total / 1_000_000);
+        }
+    }
+
+    fn end(&mut self) {
+        if self.shown {
+            eprintln!("\r100 %                         ");
+        }
+    }
+}
+
+impl Outcome {
+    fn holds(&self) -> bool {
+        self.identical && self.hits.is_empty() && self.control_found
+    }
+
+    fn print(&self, out: &Path) {
+        let Losses { lost, duplicated, reordered } = self.losses;
+        println!("Exchanged {} bytes in {} messages over the relay, both ways.", self.bytes, self.messages);
+        println!("The network lost {lost}, duplicated {duplicated} and moved {reordered} of them;");
+        println!("the sessions refused {} that had been opened before.", self.replays_refused);
+        println!("Received files are {}.\n", if self.identical { "identical (SHA-256)" } else { "NOT IDENTICAL" });
+        for disclosure in &self.disclosures {
+            println!("{disclosure}");
+        }
+        println!("Searched {} bytes that the relay held or saw, in {}", self.examined, out.join("relay").display());
+        println!(
+            "for {} fragments of {} bytes, of {} device secrets and of the files ({} too regular left out).",
+            self.fragments,
+            search::FRAGMENT,
+            self.secrets,
+            self.left_out
+        );
+        for hit in &self.hits {
+            println!("FOUND: {} at byte {} of {}", hit.what, hit.offset, hit.file.display());
+        }
+        println!("Control, half a secret planted: {}.", if self.control_found { "found" } else { "NOT FOUND" });
+        let verdict = if self.holds() { "No server-held key was found." } else { "THE CLAIM DOES NOT HOLD." };
+        println!("\n{verdict}  ({:.1} s)", self.seconds);
+        println!("Raw bytes were searched for. Encodings, and what follows from what, are the task of the audit.");
+    }
+
+    fn print_json(&self, out: &Path) -> Result<(), Box<dyn Error>> {
+        let hits: Vec<_> = self
+            .hits
+            .iter()
+            .map(|hit| serde_json::json!({ "what": hit.what, "file": hit.file, "offset": hit.offset }))
+            .collect();
+        let report = serde_json::json!({
+            "holds": self.holds(),
+            "bytes_exchanged": self.bytes,
+            "messages": self.messages,
+            "network": {
+                "lost": self.losses.lost,
+                "duplicated": self.losses.duplicated,
+                "reordered": self.losses.reordered,
+            },
+            "replays_refused": self.replays_refused,
+            "files_identical": self.identical,
+            "disclosures": self.disclosures,
+            "search": {
+                "folder": out.join("relay"),
+                "bytes_examined": self.examined,
+                "fragments": self.fragments,
+                "fragment_bytes": search::FRAGMENT,
+                "secrets": self.secrets,
+                "plaintext_fragments_left_out": self.left_out,
+                "hits": hits,
+                "control_found": self.control_found,
+            },
+            "seconds": self.seconds,
+        });
+        println!("{}", serde_json::to_string_pretty(&report)?);
+        Ok(())
+    }
+}
