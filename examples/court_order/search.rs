@@ -111,10 +111,10 @@ impl Fragments {
     pub(crate) fn search_bytes(&self, bytes: &[u8], mut found: impl FnMut(usize, &'static str)) {
         for (offset, window) in bytes.windows(FRAGMENT).enumerate() {
             let at = filter_at(window);
-            if self.filter[at / 64] >> (at % 64) & 1 == 1 {
-                if let Some(what) = <&[u8; FRAGMENT]>::try_from(window).ok().and_then(|w| self.known.get(w)) {
-                    found(offset, what);
-                }
+            if self.filter[at / 64] >> (at % 64) & 1 == 1
+                && let Some(what) = <&[u8; FRAGMENT]>::try_from(window).ok().and_then(|w| self.known.get(w))
+            {
+                found(offset, what);
             }
         }
     }

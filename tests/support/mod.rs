@@ -3,7 +3,7 @@
 //!
 //! [`Puppet`] performs every operation with the default primitives, counts them, and lets a test rewrite what is about
 //! to be sealed or signed. So attacks are mounted on the shipped protocol code, through the public API.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::wrong_self_convention, reason = "a message from Alice is not a conversion")]
 
 use noescrow::primitives::{Failed, Primitives, RustCrypto};
@@ -33,6 +33,8 @@ pub struct Puppet {
     before_seal: Rc<RefCell<Option<Rewrite>>>,
     /// A device that would sign or accept anything: switches off its own checks of what it parses.
     pub gullible: Rc<Cell<bool>>,
+    /// Primitives that are wrong: every output differs in one bit, every check passes.
+    pub broken: Rc<Cell<bool>>,
 }
 
 impl std::fmt::Debug for Puppet {
@@ -80,6 +82,25 @@ impl Puppet {
         *self.before_seal.borrow_mut() = None;
     }
 
+    fn spoil<const N: usize>(&self, mut output: [u8; N]) -> [u8; N] {
+        if self.broken.get() {
+            output[N / 2] ^= 1;
+        }
+        output
+    }
+
+    fn spoil_secret<const N: usize>(&self, output: Secret<N>) -> Secret<N> {
+        Secret::new(self.spoil(*output.expose()))
+    }
+
+    fn spoil_bytes(&self, output: &mut [u8]) {
+        if self.broken.get()
+            && let Some(first) = output.first_mut()
+        {
+            *first ^= 1;
+        }
+    }
+
     fn tick(&self, operation: &'static str) {
         *self.counts.borrow_mut().entry(operation).or_default() += 1;
     }
@@ -95,6 +116,9 @@ impl Primitives for Puppet {
     }
     fn dh(&self, secret: &Secret<32>, public: &[u8; 32]) -> Result<Secret<32>, Failed> {
         self.tick("dh");
+        if self.broken.get() {
+            return Ok(self.spoil_secret(RustCrypto.dh(secret, public).unwrap_or(Secret::new([0; 32]))));
+        }
         RustCrypto.dh(secret, public)
     }
     fn dh_is_torsion_free(&self, public: &[u8; 32]) -> bool {
@@ -107,7 +131,7 @@ impl Primitives for Puppet {
     }
     fn sign(&self, seed: &Secret<32>, message: &[u8]) -> [u8; 64] {
         self.tick("sign");
-        RustCrypto.sign(seed, message)
+        self.spoil(RustCrypto.sign(seed, message))
     }
     fn signing_is_torsion_free(&self, public: &[u8; 32]) -> bool {
         self.tick("signing_is_torsion_free");
@@ -115,27 +139,28 @@ impl Primitives for Puppet {
     }
     fn verify(&self, public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), Failed> {
         self.tick("verify");
-        if self.gullible.get() { Ok(()) } else { RustCrypto.verify(public, message, signature) }
+        if self.gullible.get() || self.broken.get() { Ok(()) } else { RustCrypto.verify(public, message, signature) }
     }
     fn kem_public(&self, seed: &Secret<64>) -> [u8; 1568] {
         self.tick("kem_public");
-        RustCrypto.kem_public(seed)
+        self.spoil(RustCrypto.kem_public(seed))
     }
     fn kem_public_is_valid(&self, public: &[u8; 1568]) -> bool {
         self.tick("kem_public_is_valid");
-        self.gullible.get() || RustCrypto.kem_public_is_valid(public)
+        self.gullible.get() || self.broken.get() || RustCrypto.kem_public_is_valid(public)
     }
     fn encapsulate(&self, public: &[u8; 1568], coins: &Secret<32>) -> ([u8; 1568], Secret<32>) {
         self.tick("encapsulate");
-        RustCrypto.encapsulate(public, coins)
+        let (ciphertext, shared) = RustCrypto.encapsulate(public, coins);
+        (self.spoil(ciphertext), shared)
     }
     fn decapsulate(&self, seed: &Secret<64>, ciphertext: &[u8; 1568]) -> Secret<32> {
         self.tick("decapsulate");
-        RustCrypto.decapsulate(seed, ciphertext)
+        self.spoil_secret(RustCrypto.decapsulate(seed, ciphertext))
     }
     fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
         self.tick("hmac");
-        RustCrypto.hmac(key, parts)
+        self.spoil_secret(RustCrypto.hmac(key, parts))
     }
     fn hmac_pair(&self, key: &Secret<32>, first: u8, second: u8) -> (Secret<32>, Secret<32>) {
         self.tick("hmac_pair");
@@ -144,6 +169,7 @@ impl Primitives for Puppet {
     fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
         self.tick("hkdf");
         RustCrypto.hkdf(salt, ikm, info, out);
+        self.spoil_bytes(out);
     }
     fn hkdf_expand(&self, prk: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
         self.tick("hkdf_expand");
@@ -162,7 +188,7 @@ impl Primitives for Puppet {
         if let Some(rewrite) = self.before_seal.borrow_mut().as_mut() {
             rewrite(buffer);
         }
-        RustCrypto.seal(key, nonce, ad, buffer)
+        RustCrypto.seal(key, nonce, ad, buffer).map(|tag| self.spoil(tag))
     }
     fn open(
         &self,
@@ -173,7 +199,7 @@ impl Primitives for Puppet {
         tag: &[u8; 16],
     ) -> Result<(), Failed> {
         self.tick("open");
-        RustCrypto.open(key, nonce, ad, buffer, tag)
+        if self.broken.get() { Ok(()) } else { RustCrypto.open(key, nonce, ad, buffer, tag) }
     }
 }
 

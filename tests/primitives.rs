@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Curve keys and signatures that must be refused (attacks A1 to A7), at the level of the primitives.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test says what it expects"
+)]
+
+use curve25519_dalek::constants::EIGHT_TORSION;
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use curve25519_dalek::scalar::Scalar;
+use noescrow::Secret;
+use noescrow::primitives::{DhPublicKey, Failed, Primitives, RustCrypto};
+
+fn hex(text: &str) -> [u8; 32] {
+    std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+}
+
+/// p + `offset`, for small offsets, little-endian: p = 2^255 - 19.
+fn p_plus(offset: i16) -> [u8; 32] {
+    let mut bytes = [0xFF; 32];
+    bytes[0] = u8::try_from(0xED + offset).unwrap();
+    bytes[31] = 0x7F;
+    bytes
+}
+
+fn with_high_bit(mut bytes: [u8; 32]) -> [u8; 32] {
+    bytes[31] |= 0x80;
+    bytes
+}
+
+/// SPECS §1.1: seven encodings, and the same with bit 255 set.
+fn low_order() -> Vec<[u8; 32]> {
+    let mut one = [0; 32];
+    one[0] = 1;
+    let seven = [
+        [0; 32],
+        one,
+        hex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
+        hex("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
+        p_plus(-1),
+        p_plus(0),
+        p_plus(1),
+    ];
+    seven.into_iter().chain(seven.map(with_high_bit)).collect()
+}
+
+#[test]
+fn a1_all_fourteen_low_order_encodings_are_refused_as_keys_and_as_results() {
+    for bytes in low_order() {
+        assert!(DhPublicKey::from_bytes(bytes).is_err());
+        assert!(!RustCrypto.dh_is_torsion_free(&bytes));
+        for scalar in [[1; 32], [0xFF; 32], [0x42; 32]] {
+            assert_eq!(RustCrypto.dh(&Secret::new(scalar), &bytes).map(drop), Err(Failed));
+            // Control: the bare function gives zeros, silently.
+            assert_eq!(MontgomeryPoint(bytes).mul_clamped(scalar).0, [0; 32]);
+        }
+    }
+    assert_eq!(low_order().len(), 14);
+}
+
+#[test]
+fn a3_every_other_spelling_of_a_key_is_refused() {
+    // 19 values from p to 2^255 - 1.
+    for offset in 0..19 {
+        assert!(DhPublicKey::from_bytes(p_plus(offset)).is_err(), "p + {offset}");
+    }
+    for seed in 1..=50 {
+        let key = RustCrypto.dh_public(&Secret::new([seed; 32]));
+        assert_eq!(DhPublicKey::from_bytes(key).unwrap().as_bytes(), &key);
+        assert!(DhPublicKey::from_bytes(with_high_bit(key)).is_err());
+        // Control: to X25519 both spellings are one key.
+        let secret = Secret::new([77; 32]);
+        let shared = |key| *RustCrypto.dh(&secret, &key).unwrap().expose();
+        assert_eq!(shared(key), shared(with_high_bit(key)));
+    }
+    // p - 2, the largest canonical value that is not of low order.
+    assert!(DhPublicKey::from_bytes(p_plus(-2)).is_ok());
+}
+
+/// Older lists call these low-order; with masking they are not. They are refused because bit 255 is set.
+#[test]
+fn a3_the_five_values_of_older_lists_are_refused_for_their_spelling_only() {
+    let mut high = [0xFF; 32];
+    let five = [
+        hex("cdeb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b880"),
+        hex("4c9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f11d7"),
+    ];
+    let rest = [0xD9, 0xDA, 0xDB].map(|low| {
+        high[0] = low;
+        high
+    });
+    for bytes in five.into_iter().chain(rest) {
+        assert!(DhPublicKey::from_bytes(bytes).is_err());
+        assert!(RustCrypto.dh(&Secret::new([9; 32]), &bytes).is_ok());
+    }
+}
+
+/// The seven other points that differ from a key by a point of small order.
+fn torsion_twins(key: &[u8; 32]) -> Vec<[u8; 32]> {
+    let point = MontgomeryPoint(*key).to_edwards(0).unwrap();
+    EIGHT_TORSION.iter().skip(1).map(|torsion| (point + torsion).to_montgomery().0).collect()
+}
+
+#[test]
+fn a4_a_torsion_twin_looks_like_another_key_and_is_refused() {
+    let key = RustCrypto.dh_public(&Secret::new([5; 32]));
+    let secret = Secret::new([6; 32]);
+    let shared = |key: &[u8; 32]| *RustCrypto.dh(&secret, key).unwrap().expose();
+    let twins = torsion_twins(&key);
+    assert_eq!(twins.len(), 7);
+    for twin in twins {
+        // Control: canonical, different, and the same secret.
+        assert!(DhPublicKey::from_bytes(twin).is_ok());
+        assert_ne!(twin, key);
+        assert_eq!(shared(&twin), shared(&key));
+        assert!(!RustCrypto.dh_is_torsion_free(&twin));
+    }
+    assert!(RustCrypto.dh_is_torsion_free(&key));
+}
+
+#[test]
+fn a4_a_key_on_the_twist_is_refused() {
+    let twist = (2..50u8).map(|low| {
+        let mut key = [0; 32];
+        key[0] = low;
+        key
+    });
+    let on_twist: Vec<_> = twist.filter(|key| MontgomeryPoint(*key).to_edwards(0).is_none()).collect();
+    assert!(on_twist.len() > 10);
+    assert!(on_twist.iter().all(|key| !RustCrypto.dh_is_torsion_free(key)));
+}
+
+/// The group order q, little-endian (SPECS §17).
+const Q: &str = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
+
+#[test]
+fn a5_a_signature_with_s_plus_q_is_refused() {
+    let seed = Secret::new([3; 32]);
+    let key = RustCrypto.signing_public(&seed);
+    let genuine = RustCrypto.sign(&seed, b"message");
+    let mut twin = genuine;
+    let mut carry = 0u16;
+    for (byte, q) in twin[32..].iter_mut().zip(hex(Q)) {
+        let sum = u16::from(*byte) + u16::from(q) + carry;
+        *byte = sum as u8;
+        carry = sum >> 8;
+    }
+    assert_eq!(carry, 0);
+    assert_eq!(RustCrypto.verify(&key, b"message", &twin), Err(Failed));
+    assert_eq!(RustCrypto.verify(&key, b"message", &genuine), Ok(()));
+    // Control: as scalars both are one.
+    let scalar = |bytes: &[u8]| Scalar::from_bytes_mod_order(bytes.try_into().unwrap());
+    assert_eq!(scalar(&twin[32..]), scalar(&genuine[32..]));
+}
+
+#[test]
+fn a6_signing_keys_and_nonce_points_of_small_order_are_refused() {
+    for torsion in EIGHT_TORSION {
+        let key = torsion.compress().0;
+        assert!(!RustCrypto.signing_is_torsion_free(&key));
+        // s = 0 and R of small order: valid for many messages where nobody looks.
+        let mut signature = [0; 64];
+        signature[..32].copy_from_slice(&key);
+        for message in [b"one", b"two"] {
+            assert_eq!(RustCrypto.verify(&key, message, &signature), Err(Failed));
+        }
+    }
+    let genuine = RustCrypto.signing_public(&Secret::new([3; 32]));
+    assert!(RustCrypto.signing_is_torsion_free(&genuine));
+    // A key with a torsion component, and one that is not canonical: y = p + 1.
+    let point = curve25519_dalek::edwards::CompressedEdwardsY(genuine).decompress().unwrap();
+    assert!(!RustCrypto.signing_is_torsion_free(&(point + EIGHT_TORSION[1]).compress().0));
+    assert!(!RustCrypto.signing_is_torsion_free(&p_plus(1)));
+}
+
+/// There is no second public key to mismatch: the type says so.
+#[test]
+fn a7_signing_takes_no_public_key() {
+    let sign: fn(&RustCrypto, &Secret<32>, &[u8]) -> [u8; 64] = RustCrypto::sign;
+    let seed = Secret::new([4; 32]);
+    assert_eq!(sign(&RustCrypto, &seed, b"m"), RustCrypto.sign(&seed, b"m"));
+}

