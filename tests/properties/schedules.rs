@@ -135,6 +135,9 @@ pub fn schedule(bound: u16) -> impl Strategy<Value = Vec<Event>> {
 }
 
 pub fn opening() -> impl Strategy<Value = Opening> {
-    (any::<bool>(), prop_oneof![Just(0u8), 0u8..16], at())
-        .prop_map(|(one_time, burst, accepted)| Opening { one_time, burst, accepted })
+    (any::<bool>(), prop_oneof![Just(0u8), 0u8..16], at()).prop_map(|(one_time, burst, accepted)| Opening {
+        one_time,
+        burst,
+        accepted,
+    })
 }

@@ -53,7 +53,7 @@ fn head(message: &[u8]) -> &[u8] {
     &message[..len.min(message.len())]
 }
 
-fn find<'a>(known: &'a [(Vec<u8>, Vec<u8>)], matches: impl Fn(&[u8]) -> bool) -> Option<&'a Vec<u8>> {
+fn find(known: &[(Vec<u8>, Vec<u8>)], matches: impl Fn(&[u8]) -> bool) -> Option<&Vec<u8>> {
     known.iter().find(|(message, _)| matches(message)).map(|(_, plaintext)| plaintext)
 }
 
@@ -87,7 +87,9 @@ impl<E: Endpoint> Endpoint for Twin<E> {
         let mut outcome = self.inner.decrypt(message, ad);
         if self.fault == Fault::IgnoresAssociatedData && outcome.is_err() {
             let all = b"conversation 42";
-            outcome = (0..=all.len()).find_map(|len| self.inner.decrypt(message, &all[..len]).ok()).ok_or(DecryptError::Refused);
+            outcome = (0..=all.len())
+                .find_map(|len| self.inner.decrypt(message, &all[..len]).ok())
+                .ok_or(DecryptError::Refused);
         }
         match outcome {
             Ok(mut plaintext) => {
