@@ -5,14 +5,15 @@
 //! the allocator: wiping and constant time are other tests' concern.
 
 use crate::schedules::{self, config, hostile, jump, ping_pong};
+use crate::support::stored::{SENDING_NUMBER_FROM_END, SESSION, opened, sealed, storage_key};
 use crate::support::{self, LATER, NOW, Puppet, PuppetDevice, PuppetSession, Talk, bundle, device_state, puppet, rng};
 use crate::watch::{Key, Watch};
 use noescrow::error::{AcceptError, DecodeError, DecryptError, EncryptError, RestoreError};
 use noescrow::events::{Endpoint, Event, Opening, Side, World};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{
-    Bundle, FIRST_MESSAGE_OVERHEAD, Heap, Identity, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MESSAGE_OVERHEAD, Secret,
-    Session, StorageKey, device, session,
+    Bundle, FIRST_MESSAGE_OVERHEAD, Heap, Identity, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MESSAGE_OVERHEAD, Session,
+    device, session,
 };
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
@@ -25,40 +26,6 @@ fn watched(opening: Opening) -> (WatchedWorld, [Watch; 2]) {
     let watches = [Watch::default(), Watch::default()];
     let world = World::new(watches[0].clone(), watches[1].clone(), opening, rng(11)).unwrap();
     (world, watches)
-}
-
-fn storage_key() -> StorageKey {
-    StorageKey::new([0x33; 32])
-}
-
-/// Bytes of a snapshot before the ciphertext: version, kind, generation, salt.
-const SNAPSHOT_HEAD: usize = 1 + 1 + 8 + 32;
-
-fn snapshot_aead_key(salt: &[u8]) -> (Secret<32>, [u8; 12]) {
-    let mut material = [0; 44];
-    RustCrypto.hkdf_expand(&Secret::new([0x33; 32]), &[b"noescrow-v1 snapshot seal", salt], &mut material);
-    (Secret::new(material[..32].try_into().unwrap()), material[32..].try_into().unwrap())
-}
-
-/// A snapshot's state in the clear, as who has the storage key sees it.
-fn opened(mut snapshot: Vec<u8>) -> Vec<u8> {
-    let tag = snapshot.split_off(snapshot.len() - 16).try_into().unwrap();
-    let mut state = snapshot.split_off(SNAPSHOT_HEAD);
-    let (key, nonce) = snapshot_aead_key(&snapshot[10..]);
-    RustCrypto.open(&key, &nonce, &snapshot, &mut state, &tag).unwrap();
-    state
-}
-
-/// A snapshot of any state, sealed as a session would: what who has the storage key can forge.
-fn sealed(mut state: Vec<u8>) -> Vec<u8> {
-    let mut salt_key = [0; 32];
-    RustCrypto.hkdf_expand(&Secret::new([0x33; 32]), &[b"noescrow-v1 snapshot salt"], &mut salt_key);
-    let clear = [1, 1, 0, 0, 0, 0, 0, 0, 0, 0];
-    let salt = RustCrypto.hmac(&salt_key, &[&clear, &state]);
-    let head = [&clear[..], salt.expose()].concat();
-    let (key, nonce) = snapshot_aead_key(salt.expose());
-    let tag = RustCrypto.seal(&key, &nonce, &head, &mut state).unwrap();
-    [head, state, tag.to_vec()].concat()
 }
 
 fn secrets_in(state: &[u8], secrets: &HashSet<Key>) -> usize {
@@ -118,7 +85,7 @@ proptest! {
         let mut forged = state.clone();
         let at = from_end.map_or(at.index(state.len()), |back| state.len() - 1 - back);
         forged[at] ^= byte;
-        match PuppetSession::restore(&sealed(forged.clone()), &storage_key(), 0) {
+        match PuppetSession::restore(&sealed(SESSION, forged.clone()), &storage_key(), 0) {
             Ok(mut bob) => {
                 prop_assert_eq!(opened(bob.snapshot(&storage_key(), 0)), forged);
                 let _ = bob.decrypt(&lost, b"");
@@ -127,7 +94,7 @@ proptest! {
             Err(error) => prop_assert_eq!(error, RestoreError::Refused),
         }
         // The right bytes load.
-        let mut bob = PuppetSession::restore(&sealed(state), &storage_key(), 0).unwrap();
+        let mut bob = PuppetSession::restore(&sealed(SESSION, state), &storage_key(), 0).unwrap();
         prop_assert_eq!(bob.decrypt(&lost, b"").unwrap(), b"lost");
     }
 
@@ -268,7 +235,7 @@ fn invariant_2_counts_in_a_snapshot_are_not_believed() {
         for count in [1, 33, 2_001, 1 << 30, u32::MAX] {
             let mut forged = state.clone();
             forged[at..at + 4].copy_from_slice(&count.to_be_bytes());
-            let error = PuppetSession::restore(&sealed(forged), &storage_key(), 0).unwrap_err();
+            let error = PuppetSession::restore(&sealed(SESSION, forged), &storage_key(), 0).unwrap_err();
             assert_eq!(error, RestoreError::Refused, "{at} {count}");
         }
     }
@@ -278,10 +245,10 @@ fn invariant_2_counts_in_a_snapshot_are_not_believed() {
     talk.bob.decrypt(&pong, b"").unwrap();
     let _ = talk.from_bob(b"a chain of its own");
     let mut state = opened(talk.bob.snapshot(&storage_key(), 0));
-    let number = state.len() - 8 - 4 - 64 - 4 - 96 - 1 - 4 - 4;
+    let number = state.len() - SENDING_NUMBER_FROM_END;
     assert_eq!(state[number..number + 4], 1u32.to_be_bytes());
     state[number..number + 4].copy_from_slice(&u32::MAX.to_be_bytes());
-    let mut bob = PuppetSession::restore(&sealed(state), &storage_key(), 0).unwrap();
+    let mut bob = PuppetSession::restore(&sealed(SESSION, state), &storage_key(), 0).unwrap();
     let before = support::state(&bob);
     assert_eq!(bob.encrypt(b"", b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
     assert_eq!(before, support::state(&bob));

@@ -6,6 +6,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::wrong_self_convention, reason = "a message from Alice is not a conversion")]
 
+pub mod stored;
+
 use noescrow::primitives::{Failed, Primitives, RustCrypto};
 use noescrow::{Bundle, Heap, Secret, device, session};
 use rand_chacha::ChaCha20Rng;
@@ -35,6 +37,8 @@ pub struct Puppet {
     pub gullible: Rc<Cell<bool>>,
     /// Primitives that are wrong: every output differs in one bit, every check passes.
     pub broken: Rc<Cell<bool>>,
+    /// Bodies open whatever their tag says, headers do not: what a receiver sees that acts before it has authenticated.
+    pub unchecked: Rc<Cell<bool>>,
 }
 
 impl std::fmt::Debug for Puppet {
@@ -199,6 +203,10 @@ impl Primitives for Puppet {
         tag: &[u8; 16],
     ) -> Result<(), Failed> {
         self.tick("open");
+        if self.unchecked.get() && buffer.len() != HEADER_LEN {
+            // The keystream alone: sealing what is sealed.
+            return RustCrypto.seal(key, nonce, ad, buffer).map(|_| ());
+        }
         if self.broken.get() { Ok(()) } else { RustCrypto.open(key, nonce, ad, buffer, tag) }
     }
 }
@@ -264,10 +272,10 @@ impl Talk {
 
 /// The whole state, byte for byte: equal states of equal generation give equal snapshots.
 pub fn state(session: &PuppetSession) -> Vec<u8> {
-    session.snapshot(&noescrow::StorageKey::new([0x5A; 32]), 0)
+    session.snapshot(&stored::storage_key(), 0)
 }
 
 /// As [`state`], for a device.
 pub fn device_state(device: &PuppetDevice) -> Vec<u8> {
-    device.snapshot(&noescrow::StorageKey::new([0x5A; 32]), 0)
+    device.snapshot(&stored::storage_key(), 0)
 }
