@@ -347,7 +347,8 @@ fn skip_message_keys<P: Primitives, S: SkippedKeyStore>(
     skipped: &mut S,
 ) -> ChainKey {
     let mut chain_key = ChainKey(chain_key.0.duplicate());
-    for number in (from..).zip(0..count).map(|(number, _)| number) {
+    // Does not saturate: the sum is the header's N or PN. An open range would step over 2^32 - 1 where it ends (C4).
+    for number in from..from.saturating_add(count) {
         let (next, key) = chain_key.kdf_ck(primitives);
         skipped.push(SkippedMessageKey { step, number, key });
         chain_key = next;
