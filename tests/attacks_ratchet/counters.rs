@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Counters that a hostile peer chooses: work, and the ends of 32 bits.
+
+use crate::support::stored::{
+    RECEIVING_NUMBER_FROM_END, SENDING_NUMBER_FROM_END, SESSION, opened, sealed, storage_key,
+};
+use crate::support::{PuppetSession, Talk, state};
+use crate::{cost, refuses};
+use noescrow::error::{DecryptError, EncryptError};
+use noescrow::{MAX_SKIP, MAX_SKIPPED_STEPS};
+use rand_chacha::rand_core::Rng;
+
+/// Alice lies about PN and N in her next header; in the chain she has, or in a new one.
+fn lie(talk: &mut Talk, previous: u32, number: u32, new_chain: bool) -> Vec<u8> {
+    if new_chain {
+        let ping = talk.from_bob(b"ping");
+        talk.alice.decrypt(&ping, b"").unwrap();
+    }
+    talk.alice_strings.rewrite_headers(move |header| {
+        header[32..36].copy_from_slice(&previous.to_be_bytes());
+        header[36..40].copy_from_slice(&number.to_be_bytes());
+    });
+    let message = talk.from_alice(b"lies");
+    talk.alice_strings.behave();
+    message
+}
+
+const OPENED: Option<DecryptError> = None;
+const REFUSED: Option<DecryptError> = Some(DecryptError::Refused);
+const TOO_MANY: Option<DecryptError> = Some(DecryptError::TooManySkipped);
+
+/// Chain HMACs and Diffie-Hellmans of the lie, and what became of it.
+fn work_of_a_lie(previous: u32, number: u32, new_chain: bool) -> (usize, usize, Option<DecryptError>) {
+    let mut talk = Talk::after(40, 1);
+    let message = lie(&mut talk, previous, number, new_chain);
+    let before = state(&talk.bob);
+    talk.bob_strings.reset();
+    let error = talk.bob.decrypt(&message, b"").err();
+    let work = (talk.bob_strings.count("hmac_pair"), talk.bob_strings.count("dh"), error);
+    assert_eq!(error.is_some(), before == state(&talk.bob));
+    let next = talk.from_alice(b"next");
+    assert_eq!(talk.bob.decrypt(&next, b"").unwrap(), b"next");
+    work
+}
+
+/// Sharpens `invariant_2_nothing_received_causes_an_unbounded_loop_or_an_unbounded_allocation`.
+#[test]
+fn c2_a_huge_number_is_refused_before_a_single_key_is_derived() {
+    // Bob has received one message of this chain.
+    for number in [MAX_SKIP + 2, 1 << 31, u32::MAX - 1] {
+        assert_eq!(work_of_a_lie(0, number, false), (0, 0, TOO_MANY), "{number}");
+    }
+    for number in [MAX_SKIP + 1, 1 << 31, u32::MAX - 1] {
+        assert_eq!(work_of_a_lie(0, number, true), (0, 0, TOO_MANY), "{number}");
+    }
+    // Control: one less is work, of the bounded amount, so that the counter would see the rest.
+    let bound = MAX_SKIP as usize + 1;
+    assert_eq!(work_of_a_lie(0, MAX_SKIP + 1, false), (bound, 0, REFUSED));
+    assert_eq!(work_of_a_lie(0, MAX_SKIP, true), (bound, 1, REFUSED));
+    assert_eq!(work_of_a_lie(0, MAX_SKIP / 2, true), (bound / 2 + 1, 1, REFUSED));
+}
+
+#[test]
+fn c3_a_huge_previous_chain_is_refused_and_both_jumps_together_are_bounded() {
+    for (previous, number) in [(MAX_SKIP + 2, 0), (u32::MAX, 0), (u32::MAX, MAX_SKIP), (MAX_SKIP, MAX_SKIP + 1)] {
+        assert_eq!(work_of_a_lie(previous, number, true), (0, 0, TOO_MANY), "{previous} {number}");
+    }
+    // Control: both at their bound are the most that can be asked for.
+    let most = work_of_a_lie(MAX_SKIP + 1, MAX_SKIP, true);
+    assert_eq!(most, (2 * MAX_SKIP as usize + 1, 1, REFUSED));
+    // A PN below what has been received stores nothing.
+    assert_eq!(work_of_a_lie(0, 0, true), (1, 1, OPENED));
+}
+
+/// Both ends of a chain of which 2^32 - 4 messages have been sent and received.
+fn worn_out(seed: u64) -> Talk {
+    let mut talk = Talk::after(seed, 1);
+    let number = u32::MAX - 3;
+    let wind = |end: &PuppetSession, strings: &crate::support::Puppet, from_end: usize| {
+        let mut bytes = opened(state(end));
+        let at = bytes.len() - from_end;
+        assert_eq!(bytes[at..at + 4], 1u32.to_be_bytes());
+        bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
+        PuppetSession::restore_in_place(strings.clone(), &mut sealed(SESSION, bytes), &storage_key(), 0).unwrap()
+    };
+    talk.alice = wind(&talk.alice, &talk.alice_strings, SENDING_NUMBER_FROM_END);
+    talk.bob = wind(&talk.bob, &talk.bob_strings, RECEIVING_NUMBER_FROM_END);
+    talk
+}
+
+#[test]
+fn c4_counters_at_their_end_neither_wrap_nor_panic() {
+    // How many of the last three arrive before the chain ends.
+    for arrive in 0..=3 {
+        let mut talk = worn_out(41);
+        let last: Vec<_> = (0..3).map(|_| talk.from_alice(b"last")).collect();
+        let before = state(&talk.alice);
+        assert_eq!(talk.alice.encrypt(b"", b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
+        assert_eq!(before, state(&talk.alice));
+        for message in last.iter().take(arrive) {
+            assert_eq!(talk.bob.decrypt(message, b"").unwrap(), b"last");
+        }
+        // The chain that ends has PN = 2^32 - 1; what did not arrive of it is kept.
+        let ping = talk.from_bob(b"ping");
+        assert_eq!(talk.alice.decrypt(&ping, b"").unwrap(), b"ping");
+        let fresh = talk.from_alice(b"fresh");
+        assert_eq!(talk.bob.decrypt(&fresh, b"").unwrap(), b"fresh");
+        assert_eq!(talk.bob.skipped_message_keys(), 3 - arrive);
+        for message in last.iter().skip(arrive) {
+            assert_eq!(talk.bob.decrypt(message, b"").unwrap(), b"last");
+        }
+        refuses(&mut talk.bob, &last[0]);
+    }
+    // Control: the specification's check in 32 bits, wrapped, refuses the honest message that was just opened.
+    let (received, honest) = (u32::MAX - 3, u32::MAX - 2);
+    assert!(received.wrapping_add(MAX_SKIP) < honest);
+    assert!(received.checked_add(MAX_SKIP).is_none(), "and checked, it panics or fails");
+}
+
+#[test]
+fn c4_forged_counters_at_their_end_are_refused() {
+    for (new_chain, previous, number) in
+        [(false, 0, u32::MAX), (true, u32::MAX, u32::MAX), (true, 0, u32::MAX), (true, u32::MAX, u32::MAX - 1)]
+    {
+        let mut talk = worn_out(43);
+        let message = lie(&mut talk, previous, number, new_chain);
+        let before = state(&talk.bob);
+        assert!(talk.bob.decrypt(&message, b"").is_err(), "{new_chain} {previous} {number}");
+        assert_eq!(before, state(&talk.bob));
+        let genuine = talk.from_alice(b"genuine");
+        assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"genuine");
+    }
+}
+
+#[test]
+fn c27_a_number_of_the_past_without_a_kept_key_costs_no_derivation() {
+    let mut talk = Talk::after(44, 1);
+    let seen = talk.from_alice(b"seen");
+    talk.bob.decrypt(&seen, b"").unwrap();
+    let late = talk.from_alice(b"late");
+    let next = talk.from_alice(b"next");
+    talk.bob.decrypt(&next, b"").unwrap();
+    let last = talk.from_alice(b"last");
+    let Talk { bob, bob_strings, .. } = &mut talk;
+    let [hmacs, dhs, headers, openings] = cost(bob_strings, || {
+        bob.decrypt(&seen, b"").unwrap_err();
+    });
+    // HKr opened the header; the body was not looked at.
+    assert_eq!([hmacs, dhs, headers, openings], [0, 0, 1, 1]);
+    // Controls: a kept key is found without derivation either, and opens; the next key is derived. The specification's
+    // pseudocode would have done that for the replay.
+    assert_eq!(cost(bob_strings, || assert_eq!(bob.decrypt(&late, b"").unwrap(), b"late")), [0, 0, 1, 2]);
+    assert_eq!(cost(bob_strings, || assert_eq!(bob.decrypt(&last, b"").unwrap(), b"last")), [1, 0, 1, 2]);
+}
+
+#[test]
+fn d6_the_header_keys_tried_are_bounded_by_the_steps_kept() {
+    let mut talk = Talk::new(45);
+    let mut tried = Vec::new();
+    for _ in 0..2 * MAX_SKIPPED_STEPS {
+        // Each chain leaves one message behind, so that its header key is kept.
+        let ping = talk.from_bob(b"ping");
+        talk.alice.decrypt(&ping, b"").unwrap();
+        let _gap = talk.from_alice(b"gap");
+        let pong = talk.from_alice(b"pong");
+        talk.bob.decrypt(&pong, b"").unwrap();
+        let mut noise = vec![0; 122];
+        talk.rng.fill_bytes(&mut noise);
+        noise[0] = 0x12;
+        let Talk { bob, bob_strings, .. } = &mut talk;
+        let [hmacs, dhs, headers, openings] = cost(bob_strings, || {
+            bob.decrypt(&noise, b"").unwrap_err();
+        });
+        assert_eq!([hmacs, dhs, openings], [0, 0, 0]);
+        tried.push(headers);
+    }
+    let bound = MAX_SKIPPED_STEPS as usize + 2;
+    assert_eq!(tried.last(), Some(&bound), "{tried:?}");
+    assert!(tried.iter().all(|headers| *headers <= bound));
+    // Control: below the bound each gap does cost a trial more, HKr and NHKr aside.
+    assert!(tried.iter().take(MAX_SKIPPED_STEPS as usize).enumerate().all(|(gaps, headers)| *headers == gaps + 2));
+}

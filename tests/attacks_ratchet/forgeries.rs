@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Messages that are not what was sent: forged, cut, spliced, reflected.
+
+use crate::support::{LATER, NOW, PuppetSession, Talk, bundle, puppet, rng, state};
+use crate::{
+    HEAD_LEN, HEADER_PARTS, aead_key, concat_ad, cost, open_with, opened, refuses, talk_with_a_gap, unchecked,
+};
+use noescrow::error::DecryptError;
+use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD, Secret};
+use rand_chacha::rand_core::Rng;
+
+/// Sharpens `invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated`: the forger has the header key.
+#[test]
+fn c1_a_forged_header_with_a_new_ratchet_key_desynchronises_nobody() {
+    for genuine_header in [false, true] {
+        let mut talk = Talk::after(60, 2);
+        let ping = talk.from_bob(b"ping");
+        talk.alice.decrypt(&ping, b"").unwrap();
+        let forged = if genuine_header {
+            // A thief of the header key names a ratchet key of its own, and has no message key.
+            let key = RustCrypto.dh_public(&Secret::new([4; 32]));
+            let mut thief = crate::copy_with(&talk.alice, talk.alice_strings.clone());
+            talk.alice_strings.rewrite_headers(move |header| header[..32].copy_from_slice(&key));
+            let forged = thief.encrypt(b"forged", b"", &mut talk.rng).unwrap();
+            talk.alice_strings.behave();
+            forged
+        } else {
+            let mut noise = vec![0; MESSAGE_OVERHEAD + 8];
+            talk.rng.fill_bytes(&mut noise);
+            noise[0] = 0x12;
+            noise
+        };
+        // Control: a ratchet that commits before it has authenticated. The step is taken, and the genuine one is lost.
+        let mut hasty = unchecked(&talk.bob);
+        let genuine = talk.from_alice(b"genuine");
+        if genuine_header {
+            let marked = (0..=255u8).any(|guess| {
+                // The plaintext is garbage; the forger tries until its padding parses.
+                let mut forged = forged.clone();
+                forged[HEAD_LEN + 6] ^= guess;
+                hasty.decrypt(&forged, b"").is_ok()
+            });
+            assert!(marked);
+            assert_eq!(hasty.decrypt(&genuine, b""), Err(DecryptError::Refused));
+        }
+        refuses(&mut talk.bob, &forged);
+        assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"genuine");
+    }
+}
+
+#[test]
+fn c13_every_flipped_bit_is_refused_at_no_change() {
+    let (mut talk, late) = talk_with_a_gap(61);
+    let next = talk.from_alice(b"next");
+    // Alice has not been answered: her message has the handshake before its header.
+    let mut early = Talk::new(62);
+    let repeated = early.from_alice(b"first again");
+    for message in [&late, &next, &repeated] {
+        let bob = if *message == repeated { &mut early.bob } else { &mut talk.bob };
+        let before = state(bob);
+        for bit in 0..8 * message.len() {
+            let mut forged = message.clone();
+            forged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(bob.decrypt(&forged, b""), Err(DecryptError::Refused), "{bit}");
+        }
+        assert_eq!(before, state(bob));
+        // Control: where the tag is not checked, a flipped bit of it or of the text passes; of the header, none does.
+        let taken = |bit: usize| {
+            let mut forged = message.clone();
+            forged[bit / 8] ^= 1 << (bit % 8);
+            unchecked(bob).decrypt(&forged, b"").is_ok()
+        };
+        let head = if *message == repeated { FIRST_MESSAGE_OVERHEAD - 16 } else { HEAD_LEN };
+        assert!(taken(8 * message.len() - 1) && taken(8 * head) && !taken(8 * head - 1));
+        bob.decrypt(message, b"").unwrap();
+    }
+}
+
+#[test]
+fn c14_the_ad_of_a_body_is_session_associated_data_type_and_header_each_of_fixed_width() {
+    let (mut talk, _) = talk_with_a_gap(63);
+    let megabyte = vec![0x12; 1 << 20];
+    for associated_data in [&b""[..], b"a", b"ab", &megabyte] {
+        let message = talk.alice.encrypt(b"text", associated_data, &mut talk.rng).unwrap();
+        // The message key is the next one of the chain, CKr in Bob's state.
+        let stored = opened(state(&talk.bob));
+        let chain = |window: &[u8]| RustCrypto.hmac_pair(&Secret::new(window.try_into().unwrap()), 1, 2).0;
+        let ad = concat_ad(&talk.bob, associated_data, &message);
+        let key = stored.windows(32).map(chain).find(|key| open_with(key.expose(), &[&ad], &message).is_some());
+        let key = *key.expect("opens as written in the specification").expose();
+        assert_eq!(ad.len(), 32 + 32 + 1 + 89);
+        // Controls: with a part left out, or taken as it is instead of by its digest, the tag is another one.
+        let id = talk.bob.id();
+        let digest = RustCrypto.sha256(&[associated_data]);
+        let head = &message[..HEAD_LEN];
+        for wrong in [vec![&digest[..], head], vec![&id, head], vec![&id, &digest], vec![&id, &digest, &head[1..]]] {
+            assert_eq!(open_with(&key, &wrong, &message), None);
+        }
+        assert_eq!(open_with(&key, &[&id, associated_data, head], &message), None);
+        // Every other associated data is another message, the shifted and the doubled one too.
+        let shifted = [associated_data, &message[..1]].concat();
+        let doubled = [associated_data, associated_data, b"x"].concat();
+        for other in [&shifted[..], &doubled, &associated_data[associated_data.len().min(1)..], head] {
+            if other != associated_data {
+                let before = state(&talk.bob);
+                assert_eq!(talk.bob.decrypt(&message, other), Err(DecryptError::Refused));
+                assert_eq!(before, state(&talk.bob));
+            }
+        }
+        assert_eq!(talk.bob.decrypt(&message, associated_data).unwrap(), b"text");
+    }
+    // Control: concatenation as it is has two readings.
+    let plain = |associated_data: &[u8], head: &[u8]| [associated_data, head].concat();
+    assert_eq!(plain(b"a", b"bc"), plain(b"ab", b"c"));
+}
+
+/// Key, nonce and AD of the next message of the receiving chain, found as [`open_with`] would.
+fn next_aead_key(bob: &PuppetSession, message: &[u8]) -> (Secret<32>, [u8; 12], Vec<u8>) {
+    let ad = concat_ad(bob, b"", message);
+    let stored = opened(state(bob));
+    let chain = |window: &[u8]| RustCrypto.hmac_pair(&Secret::new(window.try_into().unwrap()), 1, 2).0;
+    let message_key = stored.windows(32).map(chain).find(|key| open_with(key.expose(), &[&ad], message).is_some());
+    let (key, nonce) = aead_key(message_key.unwrap().expose());
+    (key, nonce, ad)
+}
+
+#[test]
+fn c15_a_tag_of_fewer_than_sixteen_bytes_is_refused_by_length_or_as_another_tag() {
+    let mut talk = Talk::after(64, 1);
+    let message = talk.from_alice(b"");
+    assert_eq!(message.len(), MESSAGE_OVERHEAD + 1);
+    let Talk { bob, bob_strings, .. } = &mut talk;
+    for len in 0..message.len() {
+        refuses(bob, &message[..len]);
+        let [_, _, headers, _] = cost(bob_strings, || {
+            let _ = bob.decrypt(&message[..len], b"");
+        });
+        // Too short to have a tag at all: no key is touched.
+        assert_eq!(headers > 0, len >= MESSAGE_OVERHEAD, "{len}");
+    }
+    // All first bytes of the tag of a forged body.
+    let at = message.len() - 16;
+    let forged = |guess: u8| {
+        let mut forged = message.clone();
+        forged[at - 1] ^= 1;
+        forged[at] = guess;
+        forged
+    };
+    (0..=255).for_each(|guess| refuses(bob, &forged(guess)));
+    // Control: a verifier of the tag's first byte takes one of them. Sealing what is sealed twice gives the right tag.
+    let (key, nonce, ad) = next_aead_key(bob, &message);
+    let mut body = forged(0)[HEAD_LEN..at].to_vec();
+    RustCrypto.seal(&key, &nonce, &ad, &mut body).unwrap();
+    let tag = RustCrypto.seal(&key, &nonce, &ad, &mut body).unwrap();
+    let taken = |len: usize| (0..=255).filter(|guess| forged(*guess)[at..at + len] == tag[..len]).count();
+    assert_eq!((taken(1), taken(16)), (1, 0));
+    assert_eq!(bob.decrypt(&message, b"").unwrap(), b"");
+}
+
+#[test]
+fn c16_no_other_version_and_no_other_tag_length_is_spoken() {
+    let mut talk = Talk::after(65, 1);
+    let message = talk.from_alice(b"text");
+    let end = message.len() - 16;
+    for first in (0..=255u8).filter(|first| !matches!(first, 0x11 | 0x12)) {
+        // No tag, 8 bytes of it, all 16, and a 32-byte MAC's worth.
+        for tag_len in [0, 8, 16, 32] {
+            let mut other = message.clone();
+            other.truncate(end + tag_len);
+            other.resize(end + tag_len, 0);
+            other[0] = first;
+            let Talk { bob, bob_strings, .. } = &mut talk;
+            bob_strings.reset();
+            assert_eq!(bob.decrypt(&other, b""), Err(DecryptError::Refused));
+            assert_eq!(bob_strings.work(), 0, "{first:#x}");
+        }
+    }
+    for tag_len in [0, 8, 12, 15, 17, 32] {
+        let mut other = message.clone();
+        other.truncate(end + tag_len);
+        other.resize(end + tag_len, 0);
+        refuses(&mut talk.bob, &other);
+    }
+    // Control: its own version, with its own tag.
+    talk.bob_strings.reset();
+    assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"text");
+    assert!(talk.bob_strings.work() > 0);
+}
+
+#[test]
+fn c17_a_reflected_message_opens_under_no_key_of_its_sender() {
+    let mut talk = Talk::new(66);
+    // Unanswered, answered, a step due, in the middle of a chain, with a gap: own messages of every state in every later.
+    let mut own: [Vec<Vec<u8>>; 2] = [Vec::new(), Vec::new()];
+    for round in 0..4 {
+        for from_alice in [true, false, true, true] {
+            let (sender, receiver, sent) = match from_alice {
+                true => (&mut talk.alice, &mut talk.bob, &mut own[0]),
+                false => (&mut talk.bob, &mut talk.alice, &mut own[1]),
+            };
+            let message = sender.encrypt(b"mine", b"", &mut talk.rng).unwrap();
+            let mut opened_here = 0;
+            sent.push(message.clone());
+            for strings in [&talk.alice_strings, &talk.bob_strings] {
+                strings.reset();
+            }
+            let strings = if from_alice { &talk.alice_strings } else { &talk.bob_strings };
+            for reflected in sent.iter() {
+                let [_, _, _, openings] = cost(strings, || {
+                    assert_eq!(sender.decrypt(reflected, b""), Err(DecryptError::Refused));
+                });
+                opened_here += openings;
+                refuses(sender, reflected);
+            }
+            // Not even a header key commits to it.
+            assert_eq!(opened_here, 0);
+            // Control: the other side's keys do.
+            let strings = if from_alice { &talk.bob_strings } else { &talk.alice_strings };
+            if round % 2 == 0 || !from_alice {
+                let [_, _, _, openings] =
+                    cost(strings, || assert_eq!(receiver.decrypt(&message, b"").unwrap(), b"mine"));
+                assert_eq!(openings, 2);
+            }
+        }
+    }
+}
+
+/// Two sessions between the same two devices.
+#[test]
+fn c18_messages_of_two_sessions_of_one_pair_do_not_mix() {
+    let mut rng = rng(67);
+    let (alice, alice_strings) = puppet(&mut rng);
+    let (mut bob, bob_strings) = puppet(&mut rng);
+    let mut talks: Vec<Talk> = (0..2)
+        .map(|_| {
+            let bundle = bundle(&mut bob, true, &mut rng);
+            let (first, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
+            let (second, _) = bob.accept(&hello, b"").unwrap();
+            Talk {
+                alice: first,
+                alice_strings: alice_strings.clone(),
+                bob: second,
+                bob_strings: bob_strings.clone(),
+                rng: rng.clone(),
+            }
+        })
+        .collect();
+    assert_eq!(talks[0].bob.remote_identity(), talks[1].bob.remote_identity());
+    assert_ne!(talks[0].bob.id(), talks[1].bob.id());
+    assert!(NOW < LATER);
+    for answered in [false, true] {
+        if answered {
+            for talk in &mut talks {
+                let reply = talk.from_bob(b"reply");
+                talk.alice.decrypt(&reply, b"").unwrap();
+            }
+        }
+        let messages = [talks[0].from_alice(b"to one"), talks[1].from_alice(b"to two")];
+        let head = if answered { HEAD_LEN } else { FIRST_MESSAGE_OVERHEAD - 16 };
+        let splice = |a: &[u8], b: &[u8]| [&a[..head], &b[head..]].concat();
+        for (at, talk) in talks.iter_mut().enumerate() {
+            refuses(&mut talk.bob, &messages[1 - at]);
+            refuses(&mut talk.bob, &splice(&messages[at], &messages[1 - at]));
+            refuses(&mut talk.bob, &splice(&messages[1 - at], &messages[at]));
+        }
+        // Control: each opens where it belongs.
+        assert_eq!(talks[0].bob.decrypt(&messages[0], b"").unwrap(), b"to one");
+        assert_eq!(talks[1].bob.decrypt(&messages[1], b"").unwrap(), b"to two");
+    }
+}
+
+#[test]
+fn c18_the_head_of_one_message_with_the_body_of_another_is_refused() {
+    let mut talk = Talk::after(68, 1);
+    let messages: Vec<_> = (0..3).map(|_| talk.from_alice(b"text")).collect();
+    for (head, body) in [(0, 1), (1, 0), (2, 0), (0, 2)] {
+        let spliced = [&messages[head][..HEAD_LEN], &messages[body][HEAD_LEN..]].concat();
+        refuses(&mut talk.bob, &spliced);
+    }
+    // Control: without the tag the splice is decrypted to something, and taken where its padding happens to parse.
+    assert!(messages.iter().all(|message| talk.bob.decrypt(message, b"").is_ok()));
+}
+
+/// Two sealings of one header and one text, from a sender that was rolled back: key and nonce of the body are the same,
+/// so that nothing but its AD tells the two apart.
+#[test]
+fn d4_a_body_belongs_to_the_bytes_of_its_sealed_header() {
+    let mut talk = Talk::after(69, 1);
+    let mut backup = crate::copy(&talk.alice);
+    let one = talk.from_alice(b"text");
+    let two = backup.encrypt(b"text", b"", &mut talk.rng).unwrap();
+    assert_eq!(one[HEAD_LEN..one.len() - 16], two[HEAD_LEN..two.len() - 16], "the same body");
+    assert_ne!(one[..HEAD_LEN], two[..HEAD_LEN], "another salt");
+    let spliced = [&one[..HEAD_LEN], &two[HEAD_LEN..]].concat();
+    // Control: where the tag is not checked, nothing else notices.
+    assert_eq!(unchecked(&talk.bob).decrypt(&spliced, b"").unwrap(), b"text");
+    refuses(&mut talk.bob, &spliced);
+    for part in HEADER_PARTS {
+        let mut mixed = one.clone();
+        mixed[part.clone()].copy_from_slice(&two[part]);
+        refuses(&mut talk.bob, &mixed);
+    }
+    let genuine: fn(&mut PuppetSession, &[u8]) = |bob, message| assert_eq!(bob.decrypt(message, b"").unwrap(), b"text");
+    genuine(&mut unchecked(&talk.bob), &two);
+    genuine(&mut talk.bob, &one);
+}

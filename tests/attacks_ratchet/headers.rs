@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Header encryption: what can be done to a header, and what it tells.
+
+use crate::ghash::{Gcm, collide};
+use crate::support::stored::{NEXT_RECEIVING_HEADER_KEY_FROM_END, RECEIVING_HEADER_KEY_FROM_END, opened};
+use crate::support::{HEADER_LEN, PuppetSession, Talk, rng, state};
+use crate::{HEAD_LEN, HEADER_PARTS, copy, copy_with, cost, refuses};
+use noescrow::SkippedKeyStore;
+use noescrow::error::DecryptError;
+use noescrow::primitives::{DhPublicKey, Primitives, RustCrypto};
+use noescrow::{FIRST_MESSAGE_OVERHEAD, Heap, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, MESSAGE_OVERHEAD, Secret};
+use rand_chacha::rand_core::Rng;
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+/// One header's AEAD key and nonce, and its commitment: Expand(hk, label || salt, 60).
+fn header_keys(header_key: &[u8; 32], salt: &[u8; 16]) -> (Gcm, [u8; 16]) {
+    let mut material = [0; 60];
+    RustCrypto.hkdf_expand(&Secret::new(*header_key), &[b"noescrow-v1 header", salt], &mut material);
+    let key = Secret::new(material[..32].try_into().unwrap());
+    (Gcm::new(key, material[32..44].try_into().unwrap()), material[44..].try_into().unwrap())
+}
+
+fn decodes(header: &[u8]) -> bool {
+    DhPublicKey::from_bytes(header[..32].try_into().unwrap()).is_ok() && header[40] == 0
+}
+
+/// The peer knows HKr and NHKr, since it made both. It looks for a salt under which one ciphertext is a header under
+/// either, and solves for the tag.
+#[test]
+fn d2_a_ciphertext_that_opens_under_two_header_keys_is_refused_by_the_commitment() {
+    let mut talk = Talk::after(80, 2);
+    let stored = opened(state(&talk.bob));
+    let key_at = |from_end: usize| -> [u8; 32] { *stored[stored.len() - from_end..].first_chunk().unwrap() };
+    let header_keys_of_bob = [key_at(RECEIVING_HEADER_KEY_FROM_END), key_at(NEXT_RECEIVING_HEADER_KEY_FROM_END)];
+    const OUTER: &[u8] = &[0x12];
+
+    let mut rng = rng(80);
+    let mut salt = [0; 16];
+    let mut ciphertext = [0; HEADER_LEN];
+    let (tag, commitments) = loop {
+        rng.fill_bytes(&mut salt);
+        let [(one, first), (other, second)] = header_keys_of_bob.map(|key| header_keys(&key, &salt));
+        let streams: [[u8; HEADER_LEN]; 2] = [one.keystream(), other.keystream()];
+        if streams[0][40] != streams[1][40] {
+            continue;
+        }
+        // PN = N = 0 under the first, kind 0 under both; the ratchet key is what the equation leaves.
+        ciphertext.copy_from_slice(&streams[0]);
+        let tag = collide([&one, &other], OUTER, &mut ciphertext);
+        // Control: plain AES-GCM opens it under either key, to two different headers.
+        let headers = [&one, &other].map(|gcm| gcm.open(OUTER, &ciphertext, &tag).expect("opens under both"));
+        assert_ne!(headers[0], headers[1]);
+        if headers.iter().all(|header| decodes(header)) {
+            break (tag, [first, second]);
+        }
+    };
+
+    let body = [7; 16 + 8];
+    let message = |commitment: &[u8; 16]| [OUTER, &salt, commitment, &ciphertext, &tag, &body].concat();
+    let mut neither = commitments[0];
+    neither[0] ^= 1;
+    for (commitment, opens) in [(commitments[0], 1), (commitments[1], 1), (neither, 0)] {
+        let Talk { bob, bob_strings, .. } = &mut talk;
+        let forged = message(&commitment);
+        let [_, _, _, openings] = cost(bob_strings, || {
+            let _ = bob.decrypt(&forged, b"");
+        });
+        // One key commits to it: under the other it is not even tried, so that it is one header and not two.
+        assert!(openings == opens || (openings == 2 && bob_strings.steps().contains(&"DR-D8")), "{openings}");
+        assert_eq!(bob_strings.steps().contains(&"DR-D6"), commitment == commitments[1]);
+        refuses(bob, &forged);
+    }
+    let genuine = talk.from_alice(b"genuine");
+    assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"genuine");
+}
+
+fn xor(a: &[u8], b: &[u8]) -> Vec<u8> {
+    a.iter().zip(b).map(|(a, b)| a ^ b).collect()
+}
+
+/// Two messages of one chain, and their headers in the clear.
+fn two_with(talk: &mut Talk, seeds: [u64; 2]) -> ([Vec<u8>; 2], Vec<Vec<u8>>) {
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let note = seen.clone();
+    talk.alice_strings.rewrite_headers(move |header| note.borrow_mut().push(header.to_vec()));
+    let messages = seeds.map(|seed| talk.alice.encrypt(&[3; 64], b"", &mut rng(seed)).unwrap());
+    talk.alice_strings.behave();
+    let headers = seen.borrow().clone();
+    (messages, headers)
+}
+
+#[test]
+fn d3_a_salt_that_repeats_shows_the_difference_of_two_headers_and_nothing_of_the_bodies() {
+    let mut talk = Talk::after(81, 1);
+    let [salt, _, sealed, _] = HEADER_PARTS;
+    let (messages, headers) = two_with(&mut talk, [5, 5]);
+    let [one, two] = &messages;
+    assert_eq!(one[salt.clone()], two[salt.clone()]);
+    // The documented consequence: the same ratchet key and PN, and numbers that differ, can be read off.
+    assert_eq!(xor(&one[sealed.clone()], &two[sealed.clone()]), xor(&headers[0], &headers[1]));
+    // The bodies have keys of their own, which no generator makes.
+    assert!(xor(&one[HEAD_LEN..], &two[HEAD_LEN..]).iter().filter(|byte| **byte == 0).count() < 10);
+    assert!(messages.iter().all(|message| talk.bob.decrypt(message, b"").unwrap() == [3; 64]));
+
+    // Control: with any other generator there is no such difference, and no salt comes twice.
+    let (messages, headers) = two_with(&mut talk, [6, 7]);
+    let [one, two] = &messages;
+    assert_ne!(xor(&one[sealed.clone()], &two[sealed]), xor(&headers[0], &headers[1]));
+    let salts: HashSet<Vec<u8>> = (0..1_000).map(|_| talk.from_alice(b"")[salt.clone()].to_vec()).collect();
+    assert_eq!(salts.len(), 1_000);
+}
+
+#[test]
+fn d5_a_header_under_an_old_header_key_whose_message_key_is_not_kept_is_refused_at_once() {
+    let mut talk = Talk::after(82, 1);
+    let kept = talk.from_alice(b"kept");
+    let used = talk.from_alice(b"used");
+    talk.bob.decrypt(&used, b"").unwrap();
+    // A backup of Alice's seals on in the chain that she leaves.
+    let mut backup = copy_with(&talk.alice, talk.alice_strings.clone());
+    for _ in 0..2 {
+        let ping = talk.from_bob(b"ping");
+        talk.alice.decrypt(&ping, b"").unwrap();
+        let pong = talk.from_alice(b"pong");
+        talk.bob.decrypt(&pong, b"").unwrap();
+    }
+    let mut forged = |number: u32| {
+        talk.alice_strings.rewrite_headers(move |header| header[36..40].copy_from_slice(&number.to_be_bytes()));
+        let forged = backup.encrypt(b"forged", b"", &mut talk.rng).unwrap();
+        talk.alice_strings.behave();
+        forged
+    };
+    let mut unstored = vec![used];
+    // 1 is kept; all others of that chain were used up or came after its end.
+    unstored.extend([0, 2, 3, 4, 500, MAX_SKIP, u32::MAX - 1, u32::MAX].map(&mut forged));
+    for message in &unstored {
+        let Talk { bob, bob_strings, .. } = &mut talk;
+        let [hmacs, dhs, headers, openings] = cost(bob_strings, || {
+            assert_eq!(bob.decrypt(message, b""), Err(DecryptError::Refused));
+        });
+        // HKr and NHKr do not commit to it, the old key does; then it ends.
+        assert_eq!([hmacs, dhs, headers, openings], [0, 0, 3, 1]);
+        refuses(bob, message);
+    }
+    // Control: the one whose key is kept opens under that header key; with it the header key goes, and no key fits.
+    assert_eq!(talk.bob.decrypt(&kept, b"").unwrap(), b"kept");
+    let Talk { bob, bob_strings, .. } = &mut talk;
+    let gone = cost(bob_strings, || {
+        bob.decrypt(&unstored[0], b"").unwrap_err();
+    });
+    assert_eq!(gone, [0, 0, 2, 0]);
+}
+
+#[test]
+fn d7_the_length_of_a_header_tells_nothing() {
+    // In chains of any length, behind chains of any length, with numbers of any size, in both directions.
+    let mut talk = Talk::new(83);
+    let mut sizes = HashSet::new();
+    let mut numbers = HashSet::new();
+    for burst in [1, 3, 130, 300] {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let note = seen.clone();
+        talk.alice_strings.rewrite_headers(move |header| note.borrow_mut().push(header[32..40].to_vec()));
+        let ping = talk.from_bob(b"ping");
+        talk.alice.decrypt(&ping, b"").unwrap();
+        let messages: Vec<_> = (0..burst).map(|_| talk.from_alice(&[1; 8])).collect();
+        talk.alice_strings.behave();
+        talk.bob.decrypt(messages.last().unwrap(), b"").unwrap();
+        sizes.extend(messages.iter().map(Vec::len));
+        sizes.insert(talk.from_bob(&[1; 8]).len());
+        numbers.extend(seen.borrow().iter().cloned());
+    }
+    assert_eq!(sizes, HashSet::from([MESSAGE_OVERHEAD + 10]), "8 bytes and a marker, padded");
+    // An unanswered initiator's are longer by the handshake, and by nothing else.
+    let unanswered = Talk::new(84).from_alice(&[1; 8]).len();
+    assert_eq!(unanswered, FIRST_MESSAGE_OVERHEAD + 10);
+    // Control: with counters as long as they need to be, the numbers that were sealed would make three sizes.
+    let varint = |bytes: &[u8]| (32 - u32::from_be_bytes(bytes.try_into().unwrap()).leading_zeros()).div_ceil(7).max(1);
+    let lengths: HashSet<u32> = numbers.iter().map(|pair| varint(&pair[..4]) + varint(&pair[4..])).collect();
+    assert!(lengths.len() > 1, "{lengths:?}");
+}
+
+/// How many keys are kept, after each of a conversation's messages.
+fn kept(seed: u64, text: &[u8], lost: u32) -> Vec<usize> {
+    let mut talk = Talk::new(seed);
+    (0..MAX_SKIPPED_STEPS + 5)
+        .map(|round| {
+            let ping = talk.from_bob(text);
+            talk.alice.decrypt(&ping, b"").unwrap();
+            (0..if round == 0 { lost } else { round % 3 }).for_each(|_| drop(talk.from_alice(text)));
+            let pong = talk.from_alice(text);
+            talk.bob.decrypt(&pong, b"").unwrap();
+            talk.bob.skipped_message_keys()
+        })
+        .collect()
+}
+
+/// Bounds and deletion are functions of the messages' order: neither a clock nor a user's choice tells devices apart.
+#[test]
+fn d8_what_is_kept_depends_on_the_order_of_messages_alone() {
+    assert_eq!((MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS), (1_000, 2_000, 32), "part of the protocol's version");
+    assert_eq!(Heap::CAPACITY, MAX_SKIPPED_KEYS);
+    let one = kept(85, b"short", 4);
+    assert_eq!(one, kept(86, &[9; 500], 4), "other keys, other texts");
+    assert!(one.windows(2).any(|pair| pair[1] < pair[0]), "something dies");
+    // Control: one lost message more shows until it dies, at the same step.
+    let other = kept(85, b"short", 5);
+    let steps = MAX_SKIPPED_STEPS as usize + 1;
+    assert!(one[..steps].iter().zip(&other).all(|(a, b)| a + 1 == *b) && one[steps..] == other[steps..]);
+}
+
+/// A copy goes on as the first does: what [`kept`] counts is in the state.
+#[test]
+fn d8_control_a_restored_session_keeps_the_same() {
+    let mut talk = Talk::after(87, 2);
+    let lost = talk.from_alice(b"lost");
+    let next = talk.from_alice(b"next");
+    talk.bob.decrypt(&next, b"").unwrap();
+    let mut restored: PuppetSession = copy(&talk.bob);
+    assert_eq!(restored.skipped_message_keys(), 1);
+    assert_eq!(restored.decrypt(&lost, b"").unwrap(), b"lost");
+}

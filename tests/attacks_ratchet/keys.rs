@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Ratchet keys that a hostile peer chooses, and randomness that fails.
+
+use crate::support::stored::storage_key;
+use crate::support::{LATER, NOW, PuppetSession, Talk, rng, state};
+use crate::watch::{Key, Watch};
+use crate::{copy, cost, refuses};
+use noescrow::error::{DecryptError, EncryptError};
+use noescrow::primitives::{DhPublicKey, Failed, Primitives, RustCrypto};
+use noescrow::{Bundle, Secret, hazmat};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, TryCryptoRng, TryRng};
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+fn hex(text: &str) -> [u8; 32] {
+    std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+}
+
+fn with_bit_255(mut key: [u8; 32]) -> [u8; 32] {
+    key[31] |= 0x80;
+    key
+}
+
+/// p + `off`, little-endian: the spelling of `off` that is not its own.
+fn p_plus(off: u8) -> [u8; 32] {
+    let mut key = [0xFF; 32];
+    key[0] = 0xED_u8.wrapping_add(off);
+    key[31] = 0x7F;
+    key
+}
+
+/// The 14 encodings of SPECS §1.1 that give zero with every scalar: RFC 7748, §6.1.
+fn low_order() -> Vec<[u8; 32]> {
+    let mut one = [0; 32];
+    one[0] = 1;
+    let mut minus_one = p_plus(0);
+    minus_one[0] -= 1;
+    let of_order_8 = [
+        hex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
+        hex("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
+    ];
+    let masked = [[0; 32], one, of_order_8[0], of_order_8[1], minus_one, p_plus(0), p_plus(1)];
+    masked.into_iter().chain(masked.map(with_bit_255)).collect()
+}
+
+/// Alice's next header claims `key`; in the chain she has, or in a new one.
+fn claim(seed: u64, key: [u8; 32], new_chain: bool) -> (Talk, Vec<u8>) {
+    let mut talk = Talk::after(seed, 3);
+    if new_chain {
+        let ping = talk.from_bob(b"ping");
+        talk.alice.decrypt(&ping, b"").unwrap();
+    }
+    talk.alice_strings.rewrite_headers(move |header| header[..32].copy_from_slice(&key));
+    let message = talk.from_alice(b"trust me");
+    talk.alice_strings.behave();
+    (talk, message)
+}
+
+#[test]
+fn a2_a_low_order_ratchet_key_is_refused_and_the_session_goes_on() {
+    let encodings = low_order();
+    assert_eq!(encodings.iter().collect::<HashSet<_>>().len(), 14);
+    for (key, new_chain) in encodings.into_iter().flat_map(|key| [(key, false), (key, true)]) {
+        let (mut talk, message) = claim(20, key, new_chain);
+        talk.bob_strings.reset();
+        refuses(&mut talk.bob, &message);
+        assert_eq!(talk.bob_strings.count("dh"), 0, "refused before it is used");
+        // Its number is lost with it, as a message that was dropped is.
+        let next = talk.from_alice(b"next");
+        assert_eq!(talk.bob.decrypt(&next, b"").unwrap(), b"next");
+        // What it would have done: every scalar gives zero, so that the root's input would be known to all.
+        for scalar in [[7; 32], [8; 32]] {
+            assert_eq!(RustCrypto.dh(&Secret::new(scalar), &key).unwrap_err(), Failed, "the second line");
+        }
+    }
+    // Control: any other key gets as far as the root and the body, where it is one that Alice does not have.
+    let stranger = RustCrypto.dh_public(&Secret::new([9; 32]));
+    let (mut talk, message) = claim(20, stranger, true);
+    talk.bob_strings.reset();
+    assert_eq!(talk.bob.decrypt(&message, b""), Err(DecryptError::Refused));
+    assert!(talk.bob_strings.count("dh") == 1 && talk.bob_strings.steps().contains(&"DR-D8"));
+}
+
+#[test]
+fn a3_a_respelled_ratchet_key_is_refused() {
+    let not_canonical = (0..19).map(p_plus);
+    for key in not_canonical.clone().chain(not_canonical.map(with_bit_255)) {
+        assert!(DhPublicKey::from_bytes(key).is_err());
+        let session = hazmat::initiator::<_, noescrow::Heap>(RustCrypto, &Secret::new([1; 32]), &key, b"");
+        assert!(session.is_err());
+        let (mut talk, message) = claim(21, key, true);
+        talk.bob_strings.reset();
+        refuses(&mut talk.bob, &message);
+        assert_eq!(talk.bob_strings.count("dh"), 0);
+    }
+    // Alice's own key in its other spelling: the very same point.
+    for new_chain in [false, true] {
+        let mut talk = Talk::after(21, 3);
+        if new_chain {
+            let ping = talk.from_bob(b"ping");
+            talk.alice.decrypt(&ping, b"").unwrap();
+        }
+        let seen = Rc::new(Cell::new([0; 32]));
+        let spell = seen.clone();
+        talk.alice_strings.rewrite_headers(move |header| {
+            spell.set(header[..32].try_into().unwrap());
+            header[31] |= 0x80;
+        });
+        let respelled = talk.from_alice(b"same key");
+        talk.alice_strings.behave();
+        refuses(&mut talk.bob, &respelled);
+        // Control: X25519 does not see the difference, so that nothing behind the parser would.
+        let scalar = Secret::new([5; 32]);
+        let dh = |key| *RustCrypto.dh(&scalar, &key).unwrap().expose();
+        assert_eq!(dh(seen.get()), dh(with_bit_255(seen.get())));
+        let genuine = talk.from_alice(b"same chain");
+        assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"same chain");
+    }
+}
+
+/// The public key in the next header that `talk`'s Alice or Bob sends.
+fn overheard(strings: &crate::support::Puppet, send: impl FnOnce() -> Vec<u8>) -> [u8; 32] {
+    let seen = Rc::new(RefCell::new([0; 32]));
+    let note = seen.clone();
+    strings.rewrite_headers(move |header| *note.borrow_mut() = header[..32].try_into().unwrap());
+    send();
+    strings.behave();
+    let key = *seen.borrow();
+    key
+}
+
+#[test]
+fn c19_our_own_key_and_the_last_one_repeated_are_refused_before_any_work() {
+    for returned in ["our own", "the last one", "a stranger's"] {
+        let mut talk = Talk::after(22, 3);
+        let last = {
+            let Talk { alice, alice_strings, rng, .. } = &mut talk;
+            overheard(alice_strings, || alice.encrypt(b"", b"", rng).unwrap())
+        };
+        let ping = talk.from_bob(b"ping");
+        talk.alice.decrypt(&ping, b"").unwrap();
+        let own = {
+            let Talk { bob, bob_strings, rng, .. } = &mut talk;
+            overheard(bob_strings, || bob.encrypt(b"", b"", rng).unwrap())
+        };
+        let key = match returned {
+            "our own" => own,
+            "the last one" => last,
+            _ => RustCrypto.dh_public(&Secret::new([3; 32])),
+        };
+        talk.alice_strings.rewrite_headers(move |header| header[..32].copy_from_slice(&key));
+        let message = talk.from_alice(b"again");
+        talk.alice_strings.behave();
+        let bob = &mut talk.bob;
+        let [_, dh, _, _] = cost(&talk.bob_strings, || refuses(bob, &message));
+        // Control: a stranger's key costs its Diffie-Hellman.
+        assert_eq!(dh, usize::from(returned == "a stranger's"), "{returned}");
+        let genuine = talk.from_alice(b"genuine");
+        assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"genuine");
+    }
+}
+
+/// A peer whose generator has two outputs in turn: every key of its is an old one. No message key repeats, because our
+/// own pair is new at each step.
+#[test]
+fn c19_a_peer_that_returns_to_earlier_ratchet_keys_makes_no_key_repeat() {
+    type WatchDevice = noescrow::device::Device<Watch, 2, 2>;
+    let mut good = rng(23);
+    let watch = Watch::default();
+    let alice = WatchDevice::generate_with(Watch::default(), LATER, &mut good);
+    let mut bob = WatchDevice::generate_with(watch.clone(), LATER, &mut good);
+    let published = bob.publish(0, LATER, &mut good).unwrap();
+    let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
+    let (mut alice, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut good).unwrap();
+    let (mut bob, _) = bob.accept(&hello, b"").unwrap();
+    for round in 0..8 {
+        let ping = bob.encrypt(b"ping", b"", &mut good).unwrap();
+        alice.decrypt(&ping, b"").unwrap();
+        let pong = alice.encrypt(b"pong", b"", &mut rng(round % 2)).unwrap();
+        assert_eq!(bob.decrypt(&pong, b"").unwrap(), b"pong", "an older key of the peer's is no error");
+    }
+    let keys = |watch: &Watch| -> (usize, HashSet<Key>) {
+        let log = watch.log.borrow();
+        (log.opens.len() + log.seals.len(), log.opens.iter().chain(&log.seals).map(|used| used.key).collect())
+    };
+    let (uses, distinct) = keys(&watch);
+    assert_eq!(uses, distinct.len());
+    // Control: the same key at each step is the last one repeated, and ends the conversation.
+    let ping = bob.encrypt(b"ping", b"", &mut good).unwrap();
+    alice.decrypt(&ping, b"").unwrap();
+    let stuck = alice.encrypt(b"pong", b"", &mut rng(1)).unwrap();
+    assert_eq!(bob.decrypt(&stuck, b""), Err(DecryptError::Refused));
+    // Control: a key that is used twice is seen.
+    let backup = bob.snapshot(&storage_key(), 0);
+    bob.encrypt(b"one", b"", &mut good).unwrap();
+    let mut again = noescrow::session::Session::<Watch, noescrow::Heap>::restore_in_place(
+        watch.clone(),
+        &mut backup.clone(),
+        &storage_key(),
+        0,
+    )
+    .unwrap();
+    again.encrypt(b"two", b"", &mut good).unwrap();
+    let (uses, distinct) = keys(&watch);
+    assert!(uses > distinct.len());
+}
+
+/// Fails from its `left`-th draw on, in the only way that the trait leaves: it does not return.
+struct Failing {
+    left: usize,
+    good: ChaCha20Rng,
+}
+
+impl TryRng for Failing {
+    type Error = Infallible;
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.good.next_u32())
+    }
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.good.next_u64())
+    }
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        self.left = self.left.checked_sub(1).expect("no entropy");
+        self.good.fill_bytes(out);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Failing {}
+
+#[test]
+fn c26_a_generator_that_fails_harms_no_message() {
+    // Decryption has none that could fail.
+    let _: fn(&mut PuppetSession, &[u8], &[u8]) -> Result<Vec<u8>, DecryptError> = PuppetSession::decrypt;
+    let mut draws = 0;
+    for left in 0..3 {
+        let mut talk = Talk::after(24, 1);
+        let ping = talk.from_bob(b"ping");
+        let alice = &mut talk.alice;
+        let made = talk.alice_strings.count("dh_public");
+        alice.decrypt(&ping, b"").unwrap();
+        assert_eq!(talk.alice_strings.count("dh_public"), made, "the step at receipt makes no key pair");
+        let mut failing = Failing { left, good: rng(left as u64) };
+        let outcome = catch_unwind(AssertUnwindSafe(|| alice.encrypt(b"never", b"", &mut failing)));
+        // Control: with enough of it, the step at sending makes one, and the message opens.
+        match outcome {
+            Ok(message) => assert_eq!(talk.bob.decrypt(&message.unwrap(), b"").unwrap(), b"never"),
+            Err(_) => draws += 1,
+        }
+        assert_eq!(talk.alice_strings.count("dh_public") > made, left > 0);
+        let message = talk.from_alice(b"goes on");
+        assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"goes on");
+        assert_eq!(talk.bob.skipped_message_keys(), 0, "no number was lost");
+        let reply = talk.from_bob(b"so do I");
+        assert_eq!(talk.alice.decrypt(&reply, b"").unwrap(), b"so do I");
+    }
+    assert_eq!(draws, 2, "the ratchet key and the salt");
+}
+
+#[test]
+fn c28_a_responder_that_has_received_nothing_has_nothing_to_send_on() {
+    // A device hands out a responder's session with the first plaintext and not before: only `hazmat` has one earlier.
+    let secret = Secret::new([1; 32]);
+    let ratchet = Secret::new([2; 32]);
+    let public = RustCrypto.dh_public(&ratchet);
+    let strings = crate::support::Puppet::default();
+    let mut alice: PuppetSession = hazmat::initiator(strings.clone(), &secret, &public, b"").unwrap();
+    let mut bob: PuppetSession = hazmat::responder(strings.clone(), &secret, ratchet, b"");
+    let mut rng = rng(25);
+    let before = state(&bob);
+    strings.reset();
+    assert_eq!(bob.encrypt(b"first", b"", &mut rng).unwrap_err(), EncryptError::NotYetReceived);
+    assert_eq!((strings.count("seal"), strings.count("hmac_pair")), (0, 0));
+    assert_eq!(before, state(&bob));
+    assert_eq!(copy(&bob).encrypt(b"first", b"", &mut rng).unwrap_err(), EncryptError::NotYetReceived, "restored");
+    // Control: the initiator can, and so can he once he has received.
+    let hello = alice.encrypt(b"hello", b"", &mut rng).unwrap();
+    assert_eq!(bob.decrypt(&hello, b"").unwrap(), b"hello");
+    let reply = bob.encrypt(b"first", b"", &mut rng).unwrap();
+    assert_eq!(alice.decrypt(&reply, b"").unwrap(), b"first");
+}
