@@ -321,7 +321,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         key: &StorageKey,
         newest: u64,
     ) -> Result<Self, RestoreError> {
-        snapshot::open(primitives, snapshot, key, newest)
+        snapshot::open(primitives, snapshot, key, newest).map(|(value, _)| value)
     }
 }
 

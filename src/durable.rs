@@ -36,7 +36,7 @@ use crate::prekeys::{Bundle, Prekey, Publication};
 use crate::primitives::Primitives;
 use crate::ratchet::skipped::{Heap, SkippedKeyStore};
 use crate::session::Session;
-use crate::snapshot::StorageKey;
+use crate::snapshot::{self, StorageKey};
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
@@ -195,7 +195,8 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
         Ok(Unsaved::new(plaintext, alloc::vec![record]))
     }
 
-    /// [`Session::restore`]; `newest` is also the generation that the session goes on from.
+    /// [`Session::restore`]; the session goes on from the generation of `snapshot`, which may be newer than `newest`: a crash can
+    /// come between saving a snapshot and noting its generation.
     ///
     /// # Errors
     /// [`RestoreError`]: another key, damage, or an older generation.
@@ -203,8 +204,8 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
     where
         P: Default,
     {
-        let inner = Session::restore(snapshot, &key, newest)?;
-        Ok(Self::new(inner, key, newest))
+        let (inner, generation) = snapshot::open(P::default(), &mut snapshot.to_vec(), &key, newest)?;
+        Ok(Self::new(inner, key, generation))
     }
 }
 
@@ -305,7 +306,8 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
         self.unsaved(deleted)
     }
 
-    /// [`Device::restore`]; `newest` is also the generation that the device goes on from.
+    /// [`Device::restore`]; the device goes on from the generation of `snapshot`, which may be newer than `newest`: a crash can
+    /// come between saving a snapshot and noting its generation.
     ///
     /// # Errors
     /// [`RestoreError`]: another key, damage, or an older generation.
@@ -313,7 +315,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
     where
         P: Default,
     {
-        let inner = Device::restore(snapshot, &key, newest)?;
-        Ok(Self::new(inner, key, newest))
+        let (inner, generation) = snapshot::open(P::default(), &mut snapshot.to_vec(), &key, newest)?;
+        Ok(Self::new(inner, key, generation))
     }
 }

@@ -263,7 +263,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         key: &StorageKey,
         newest: u64,
     ) -> Result<Self, RestoreError> {
-        snapshot::open(primitives, snapshot, key, newest)
+        snapshot::open(primitives, snapshot, key, newest).map(|(value, _)| value)
     }
 }
 

@@ -114,13 +114,14 @@ pub(crate) fn seal<P: Primitives, T: Stored<P>>(
     Some(len)
 }
 
-/// SN-2: opens and checks a snapshot of at least generation `newest`. `snapshot` is opened in place and wiped.
+/// SN-2: opens and checks a snapshot of at least generation `newest`; returns its own. `snapshot` is opened in place and
+/// wiped.
 pub(crate) fn open<P: Primitives, T: Stored<P>>(
     primitives: P,
     snapshot: &mut [u8],
     key: &StorageKey,
     newest: u64,
-) -> Result<T, RestoreError> {
+) -> Result<(T, u64), RestoreError> {
     primitives.step("SN-2");
     let (head, rest) = snapshot.split_at_mut_checked(HEAD_LEN).ok_or(RestoreError::Refused)?;
     let state_len = rest.len().checked_sub(TAG_LEN).ok_or(RestoreError::Refused)?;
@@ -132,7 +133,7 @@ pub(crate) fn open<P: Primitives, T: Stored<P>>(
         }
         let mut reader = Reader::new(state);
         T::load(primitives, &mut reader)
-            .and_then(|value| reader.finish().map(|()| value))
+            .and_then(|value| reader.finish().map(|()| (value, generation)))
             .map_err(|_| RestoreError::Refused)
     });
     state.zeroize();

@@ -1,0 +1,538 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The crash contract (attacks C9, C10): a store that fails at its k-th save, for every k, under a scripted conversation.
+//! Nothing comes out before the state behind it is on disk; after a crash anywhere everything goes on; no message key
+//! seals two messages that left the device.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test says what it expects"
+)]
+
+use noescrow::durable::{Durable, Record, Store, Subject};
+use noescrow::error::{AcceptError, DecryptError, RestoreError};
+use noescrow::primitives::{Failed, Primitives, RustCrypto};
+use noescrow::{Bundle, Heap, Secret, StorageKey, device, session};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+const NOW: u64 = 1_800_000_000;
+const LATER: u64 = NOW + 30 * 86_400;
+
+type Device = device::Device<Recorder, 8, 8>;
+type Session = session::Session<Recorder, Heap>;
+
+thread_local! {
+    static STEP: Cell<&'static str> = const { Cell::new("") };
+    /// Key and nonce of the last body that was sealed on this thread, by whichever session.
+    static LAST_BODY_KEY: RefCell<Option<BodyKey>> = const { RefCell::new(None) };
+}
+
+type BodyKey = ([u8; 32], [u8; 12]);
+
+/// The default primitives; notes under which key a body is sealed. Its log is the thread's, because `Durable::restore`
+/// makes new primitives.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recorder;
+
+impl Primitives for Recorder {
+    fn step(&self, label: &'static str) {
+        STEP.set(label);
+    }
+    fn dh_public(&self, secret: &Secret<32>) -> [u8; 32] {
+        RustCrypto.dh_public(secret)
+    }
+    fn dh(&self, secret: &Secret<32>, public: &[u8; 32]) -> Result<Secret<32>, Failed> {
+        RustCrypto.dh(secret, public)
+    }
+    fn dh_is_torsion_free(&self, public: &[u8; 32]) -> bool {
+        RustCrypto.dh_is_torsion_free(public)
+    }
+    fn signing_public(&self, seed: &Secret<32>) -> [u8; 32] {
+        RustCrypto.signing_public(seed)
+    }
+    fn sign(&self, seed: &Secret<32>, message: &[u8]) -> [u8; 64] {
+        RustCrypto.sign(seed, message)
+    }
+    fn signing_is_torsion_free(&self, public: &[u8; 32]) -> bool {
+        RustCrypto.signing_is_torsion_free(public)
+    }
+    fn verify(&self, public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), Failed> {
+        RustCrypto.verify(public, message, signature)
+    }
+    fn kem_public(&self, seed: &Secret<64>) -> [u8; 1568] {
+        RustCrypto.kem_public(seed)
+    }
+    fn kem_public_is_valid(&self, public: &[u8; 1568]) -> bool {
+        RustCrypto.kem_public_is_valid(public)
+    }
+    fn encapsulate(&self, public: &[u8; 1568], coins: &Secret<32>) -> ([u8; 1568], Secret<32>) {
+        RustCrypto.encapsulate(public, coins)
+    }
+    fn decapsulate(&self, seed: &Secret<64>, ciphertext: &[u8; 1568]) -> Secret<32> {
+        RustCrypto.decapsulate(seed, ciphertext)
+    }
+    fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
+        RustCrypto.hmac(key, parts)
+    }
+    fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
+        RustCrypto.hkdf(salt, ikm, info, out);
+    }
+    fn hkdf_expand(&self, prk: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
+        RustCrypto.hkdf_expand(prk, info, out);
+    }
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        RustCrypto.sha256(parts)
+    }
+    fn sha512(&self, parts: &[&[u8]]) -> [u8; 64] {
+        RustCrypto.sha512(parts)
+    }
+    fn seal(&self, key: &Secret<32>, nonce: &[u8; 12], ad: &[u8], buffer: &mut [u8]) -> Result<[u8; 16], Failed> {
+        if STEP.get() == "DR-E4" {
+            LAST_BODY_KEY.replace(Some((*key.expose(), *nonce)));
+        }
+        RustCrypto.seal(key, nonce, ad, buffer)
+    }
+    fn open(
+        &self,
+        key: &Secret<32>,
+        nonce: &[u8; 12],
+        ad: &[u8],
+        buffer: &mut [u8],
+        tag: &[u8; 16],
+    ) -> Result<(), Failed> {
+        RustCrypto.open(key, nonce, ad, buffer, tag)
+    }
+}
+
+fn last_body_key() -> BodyKey {
+    LAST_BODY_KEY.take().unwrap()
+}
+
+fn key() -> StorageKey {
+    StorageKey::new([0x44; 32])
+}
+
+/// What happens at the k-th save.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// An error, nothing written; then a crash.
+    Refuses,
+    /// An error, nothing written; saved again at once.
+    RefusesOnce,
+    /// Written, and then an error or a crash before the answer came.
+    WritesAndFails,
+    /// Control: says that it has saved and has not; later comes a crash.
+    Lies,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Conviction {
+    /// One key sealed two messages of which one has left the device, or would when going on from what is on disk.
+    KeyTwice,
+    /// A message left the device, and what is on disk would go on in another chain.
+    ChainLost,
+    /// A plaintext was shown, and what is on disk would show it again.
+    ShownTwice,
+    /// A public key was given out, and what is on disk has not its private half.
+    PrivateHalfLost,
+    /// A session came out that is not on disk.
+    SessionLost,
+}
+
+#[derive(Debug)]
+struct Refused;
+
+/// Counts the saves of both parties, because the script is one.
+struct Fuse {
+    saves: Cell<usize>,
+    at: usize,
+    fault: Fault,
+}
+
+struct Disk {
+    records: Vec<(Subject, u64, Vec<u8>)>,
+    fuse: Rc<Fuse>,
+}
+
+impl Disk {
+    fn newest(&self, subject: Subject) -> Option<&(Subject, u64, Vec<u8>)> {
+        self.records.iter().find(|(of, ..)| *of == subject)
+    }
+
+    fn write(&mut self, records: &[Record<'_>]) {
+        for record in records {
+            assert!(self.newest(record.subject).is_none_or(|(_, old, _)| *old < record.generation), "grows");
+            self.records.retain(|(of, ..)| *of != record.subject);
+            self.records.push((record.subject, record.generation, record.snapshot.to_vec()));
+        }
+    }
+}
+
+impl Store for Disk {
+    type Error = Refused;
+
+    fn save(&mut self, records: &[Record<'_>]) -> Result<(), Refused> {
+        self.fuse.saves.set(self.fuse.saves.get() + 1);
+        let fault = if self.fuse.saves.get() == self.fuse.at { self.fuse.fault } else { Fault::None };
+        match fault {
+            Fault::None => self.write(records),
+            Fault::Refuses | Fault::RefusesOnce => return Err(Refused),
+            Fault::WritesAndFails => {
+                self.write(records);
+                return Err(Refused);
+            }
+            Fault::Lies => {}
+        }
+        Ok(())
+    }
+}
+
+/// One device, its one session, and its disk.
+struct Party {
+    device: Durable<Device>,
+    session: Option<Durable<Session>>,
+    disk: Disk,
+}
+
+impl Party {
+    fn new(fuse: &Rc<Fuse>, rng: &mut ChaCha20Rng) -> Self {
+        let device = Device::generate(LATER, rng);
+        // The first save of a device is its owner's.
+        let records = vec![(Subject::Device, 1, device.snapshot(&key(), 1))];
+        let disk = Disk { records, fuse: fuse.clone() };
+        Self { device: Durable::new(device, key(), 1), session: None, disk }
+    }
+
+    fn stored_device(&self) -> Durable<Device> {
+        let (_, generation, bytes) = self.disk.newest(Subject::Device).unwrap();
+        Durable::<Device>::restore(bytes, key(), *generation).unwrap()
+    }
+
+    fn stored_session(&self, id: [u8; 32]) -> Option<Durable<Session>> {
+        let (_, generation, bytes) = self.disk.newest(Subject::Session(id))?;
+        Some(Durable::<Session>::restore(bytes, key(), *generation).unwrap())
+    }
+
+    /// All that is not on disk is gone. A session that was begun and never told of is found there.
+    fn crash(&mut self) {
+        self.device = self.stored_device();
+        let known = self.session.as_ref().map(|session| session.get().id());
+        let begun = self.disk.records.iter().rev().find_map(|(subject, ..)| match subject {
+            Subject::Session(id) => Some(*id),
+            _ => None,
+        });
+        self.session = known.or(begun).and_then(|id| self.stored_session(id));
+    }
+}
+
+/// The outcome of a step, saved; `None` after a crash.
+macro_rules! saved {
+    ($unsaved:expr, $disk:expr) => {
+        match $unsaved.save(&mut $disk) {
+            Ok(outcome) => Some(outcome),
+            Err(failed) if $disk.fuse.fault == Fault::RefusesOnce => Some(failed.unsaved.save(&mut $disk).unwrap()),
+            Err(_) => None,
+        }
+    };
+}
+
+struct Script {
+    alice: Party,
+    bob: Party,
+    rng: ChaCha20Rng,
+    /// Every message that left a device, by the key of its body.
+    released: HashMap<BodyKey, Vec<u8>>,
+    /// Plaintexts that their readers saw.
+    shown: usize,
+    /// Plaintexts whose reader crashed between the save and the release.
+    lost: usize,
+    attempts: u8,
+}
+
+type Outcome<T> = Result<T, Conviction>;
+
+impl Script {
+    fn new(fault: Fault, at: usize) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(9);
+        let fuse = Rc::new(Fuse { saves: Cell::new(0), at, fault });
+        let (alice, bob) = (Party::new(&fuse, &mut rng), Party::new(&fuse, &mut rng));
+        Self { alice, bob, rng, released: HashMap::new(), shown: 0, lost: 0, attempts: 0 }
+    }
+
+    /// The text differs from attempt to attempt, as a user's would: a key used twice is then used for two texts.
+    fn text(&mut self) -> Vec<u8> {
+        self.attempts += 1;
+        vec![self.attempts; 40]
+    }
+
+    /// `message` leaves a device. What is on disk must have gone past its key.
+    fn release(&mut self, from_alice: bool, body_key: BodyKey, message: &[u8], id: [u8; 32]) -> Outcome<()> {
+        if self.released.insert(body_key, message.to_vec()).is_some_and(|other| other != message) {
+            return Err(Conviction::KeyTwice);
+        }
+        let party = if from_alice { &self.alice } else { &self.bob };
+        let mut stored = party.stored_session(id).ok_or(Conviction::SessionLost)?;
+        let _ = stored.encrypt(b"after a crash", b"", &mut self.rng).unwrap();
+        if self.released.contains_key(&last_body_key()) {
+            return Err(Conviction::KeyTwice);
+        }
+        // Where a step is due the key would be another one, in a chain that the peer never gets to know.
+        let stored = party.stored_session(id).ok_or(Conviction::SessionLost)?;
+        let state = |session: &Durable<Session>| session.get().snapshot(&key(), 0);
+        let same = party.session.as_ref().is_some_and(|session| state(session) == state(&stored));
+        if same { Ok(()) } else { Err(Conviction::ChainLost) }
+    }
+
+    fn publish(&mut self) -> Outcome<Bundle> {
+        loop {
+            let unsaved = self.bob.device.publish(1, LATER, &mut self.rng).unwrap();
+            let Some(mut published) = saved!(unsaved, self.bob.disk) else {
+                self.bob.crash();
+                continue;
+            };
+            let left = self.bob.stored_device().get().one_time_prekeys_left();
+            if left != self.bob.device.get().one_time_prekeys_left() {
+                return Err(Conviction::PrivateHalfLost);
+            }
+            let one_time = published.one_time_prekeys.pop();
+            return Ok(Bundle::new(published.identity, published.signed_prekey, one_time).unwrap());
+        }
+    }
+
+    fn rotate(&mut self) -> Outcome<()> {
+        loop {
+            let unsaved = self.bob.device.rotate(LATER, &mut self.rng).unwrap();
+            match saved!(unsaved, self.bob.disk) {
+                Some(prekey) if self.bob.stored_device().get().signed_prekey() == prekey => return Ok(()),
+                Some(_) => return Err(Conviction::PrivateHalfLost),
+                None => self.bob.crash(),
+            }
+        }
+    }
+
+    fn initiate(&mut self, bundle: &Bundle) -> Outcome<Vec<u8>> {
+        loop {
+            let text = self.text();
+            let unsaved = self.alice.device.initiate(bundle, &text, b"", NOW, &mut self.rng).unwrap();
+            let body_key = last_body_key();
+            if let Some((session, message)) = saved!(unsaved, self.alice.disk) {
+                let id = session.get().id();
+                self.alice.session = Some(session);
+                self.release(true, body_key, &message, id)?;
+                return Ok(message);
+            }
+            self.alice.crash();
+            self.alice.session = None;
+        }
+    }
+
+    fn accept(&mut self, message: &[u8]) -> Outcome<()> {
+        loop {
+            match self.bob.device.accept(message, b"") {
+                Ok(unsaved) => match saved!(unsaved, self.bob.disk) {
+                    Some((session, _)) => {
+                        let id = session.get().id();
+                        self.bob.session = Some(session);
+                        self.shown += 1;
+                        if self.bob.stored_session(id).is_none() {
+                            return Err(Conviction::SessionLost);
+                        }
+                        let again = self.bob.stored_device().accept(message, b"").map(|_| ());
+                        return if again.is_err() { Ok(()) } else { Err(Conviction::ShownTwice) };
+                    }
+                    None => self.bob.crash(),
+                },
+                // It was saved, and the crash came before it was seen: the session is on disk.
+                Err(error) => {
+                    assert_eq!(error, AcceptError::PrekeyUsed);
+                    assert!(self.bob.session.is_some());
+                    self.lost += 1;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, from_alice: bool) -> Outcome<Vec<u8>> {
+        loop {
+            let text = self.text();
+            let party = if from_alice { &mut self.alice } else { &mut self.bob };
+            let session = party.session.as_mut().unwrap();
+            let id = session.get().id();
+            let unsaved = session.encrypt(&text, b"", &mut self.rng).unwrap();
+            let body_key = last_body_key();
+            if let Some(message) = saved!(unsaved, party.disk) {
+                self.release(from_alice, body_key, &message, id)?;
+                return Ok(message);
+            }
+            party.crash();
+        }
+    }
+
+    fn receive(&mut self, at_alice: bool, message: &[u8]) -> Outcome<()> {
+        loop {
+            let party = if at_alice { &mut self.alice } else { &mut self.bob };
+            let session = party.session.as_mut().unwrap();
+            let id = session.get().id();
+            match session.decrypt(message, b"") {
+                Ok(unsaved) => match saved!(unsaved, party.disk) {
+                    Some(_) => {
+                        self.shown += 1;
+                        let mut stored = party.stored_session(id).ok_or(Conviction::SessionLost)?;
+                        let again = stored.decrypt(message, b"").map(|_| ());
+                        return if again.is_err() { Ok(()) } else { Err(Conviction::ShownTwice) };
+                    }
+                    None => party.crash(),
+                },
+                Err(error) => {
+                    assert_eq!(error, DecryptError::Refused);
+                    self.lost += 1;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Handshake, both directions, messages that are overtaken within a chain and across a step, a rotation.
+    fn play(&mut self) -> Outcome<()> {
+        let bundle = self.publish()?;
+        let hello = self.initiate(&bundle)?;
+        let second = self.send(true)?;
+        self.accept(&hello)?;
+        let replies = [self.send(false)?, self.send(false)?, self.send(false)?];
+        self.receive(true, &replies[2])?;
+        self.receive(false, &second)?;
+        let late = [self.send(true)?, self.send(true)?];
+        self.receive(true, &replies[0])?;
+        self.receive(false, &late[1])?;
+        self.rotate()?;
+        let reply = self.send(false)?;
+        self.receive(true, &reply)?;
+        let next = self.send(true)?;
+        self.receive(false, &next)?;
+        self.receive(false, &late[0])?;
+        self.receive(true, &replies[1])?;
+        Ok(())
+    }
+}
+
+/// Plaintexts of the script.
+const TEXTS: usize = 9;
+
+fn saves_of_the_script() -> usize {
+    let mut script = Script::new(Fault::None, 0);
+    script.play().unwrap();
+    assert_eq!((script.shown, script.lost, script.released.len()), (TEXTS, 0, TEXTS));
+    script.alice.disk.fuse.saves.get()
+}
+
+#[test]
+fn c10_a_crash_at_any_save_releases_nothing_unsaved_and_everything_goes_on() {
+    let saves = saves_of_the_script();
+    assert_eq!(saves, 2 * TEXTS + 2, "each text leaves and arrives; a publication, a rotation");
+    for at in 1..=saves {
+        for fault in [Fault::Refuses, Fault::RefusesOnce] {
+            let mut script = Script::new(fault, at);
+            assert_eq!(script.play(), Ok(()), "{fault:?} {at}");
+            assert_eq!((script.shown, script.lost, script.released.len()), (TEXTS, 0, TEXTS), "{fault:?} {at}");
+            assert_eq!(script.alice.disk.fuse.saves.get(), saves + 1, "{fault:?} {at}");
+        }
+    }
+}
+
+/// What was saved and not yet seen is gone, one text of one reader: a crash after the save is not told from one before.
+/// Who cannot bear that keeps the ciphertext, and a snapshot of before, until the plaintext is safe.
+#[test]
+fn c10_a_crash_just_after_any_save_costs_at_most_the_one_text_and_no_key() {
+    let mut lost = 0;
+    for at in 1..=saves_of_the_script() {
+        let mut script = Script::new(Fault::WritesAndFails, at);
+        assert_eq!(script.play(), Ok(()), "{at}");
+        assert_eq!(script.shown + script.lost, TEXTS, "{at}");
+        assert!(script.lost <= 1, "{at}");
+        lost += script.lost;
+    }
+    assert_eq!(lost, TEXTS, "at each of the saves before a plaintext");
+}
+
+#[test]
+fn c10_control_a_store_that_says_it_has_saved_and_has_not_is_convicted_at_every_save() {
+    let mut seen = Vec::new();
+    for at in 1..=saves_of_the_script() {
+        let conviction = Script::new(Fault::Lies, at).play().unwrap_err();
+        if !seen.contains(&conviction) {
+            seen.push(conviction);
+        }
+    }
+    assert_eq!(seen.len(), 5, "{seen:?}");
+}
+
+fn two_sessions() -> (Durable<Session>, Durable<Session>, ChaCha20Rng) {
+    let mut script = Script::new(Fault::None, 0);
+    let bundle = script.publish().unwrap();
+    let hello = script.initiate(&bundle).unwrap();
+    script.accept(&hello).unwrap();
+    (script.alice.session.take().unwrap(), script.bob.session.take().unwrap(), script.rng)
+}
+
+/// Bytes before the body, of a message of a session that has been answered.
+const HEAD_LEN: usize = noescrow::MESSAGE_OVERHEAD - 16;
+
+#[test]
+fn c9_going_on_from_an_older_state_is_refused_where_the_newest_generation_is_known() {
+    let (_, mut bob, mut rng) = two_sessions();
+    let mut disk = Disk { records: Vec::new(), fuse: Rc::new(Fuse { saves: Cell::new(0), at: 0, fault: Fault::None }) };
+    // The step is due: the first reply makes the chain.
+    bob.encrypt(b"reply", b"", &mut rng).unwrap().save(&mut disk).unwrap();
+    let backup = disk.records[0].clone();
+    let one = bob.encrypt(&[b'1'; 40], b"", &mut rng).unwrap().save(&mut disk).unwrap();
+    let used = last_body_key();
+    let newest = disk.records[0].1;
+    let rollback = Durable::<Session>::restore(&backup.2, key(), newest).map(|_| ());
+    assert_eq!(rollback, Err(RestoreError::Rollback));
+    // Control: who does not know the newest generation has one key for two texts, and shows their difference.
+    let mut old = Durable::<Session>::restore(&backup.2, key(), 0).unwrap();
+    let two = old.encrypt(&[b'2'; 40], b"", &mut rng).unwrap().save(&mut disk_of(Fault::None)).unwrap();
+    assert_eq!(last_body_key(), used);
+    let difference: Vec<u8> = (HEAD_LEN..HEAD_LEN + 40).map(|at| one[at] ^ two[at]).collect();
+    assert_eq!(difference, [b'1' ^ b'2'; 40]);
+}
+
+fn disk_of(fault: Fault) -> Disk {
+    Disk { records: Vec::new(), fuse: Rc::new(Fuse { saves: Cell::new(0), at: 1, fault }) }
+}
+
+/// The snapshot was saved as generation 2, and the crash came before that was noted.
+#[test]
+fn c9_a_state_newer_than_the_noted_generation_goes_on_from_its_own() {
+    let (_, mut bob, mut rng) = two_sessions();
+    let mut disk = disk_of(Fault::None);
+    let noted = bob.generation();
+    bob.encrypt(b"one", b"", &mut rng).unwrap().save(&mut disk).unwrap();
+    let (_, generation, snapshot) = disk.records[0].clone();
+    assert!(generation > noted);
+
+    let mut restored = Durable::<Session>::restore(&snapshot, key(), noted).unwrap();
+    assert_eq!(restored.generation(), generation);
+    // `Disk` asserts that generations grow.
+    restored.encrypt(b"two", b"", &mut rng).unwrap().save(&mut disk).unwrap();
+    let newest = disk.records[0].1;
+    assert_eq!(Durable::<Session>::restore(&snapshot, key(), newest).map(|_| ()), Err(RestoreError::Rollback));
+    // Control: going on from the noted one, as a caller may by `new`, gives one generation to two states, and the older
+    // of them is not refused.
+    let inner = Session::restore(&snapshot, &key(), noted).unwrap();
+    let mut wrong = Durable::new(inner, key(), noted);
+    let mut other = disk_of(Fault::None);
+    wrong.encrypt(b"two", b"", &mut rng).unwrap().save(&mut other).unwrap();
+    assert!(Durable::<Session>::restore(&snapshot, key(), other.records[0].1).is_ok());
+
+    let device = Device::generate(LATER, &mut rng);
+    let stored = device.snapshot(&key(), 7);
+    assert_eq!(Durable::<Device>::restore(&stored, key(), 3).unwrap().generation(), 7);
+}
