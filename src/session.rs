@@ -12,8 +12,8 @@ use crate::ratchet::header::SealedHeader;
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::snapshot::{self, StorageKey, Stored};
 use crate::wire::{
-    FIRST_MESSAGE_OVERHEAD, Full, HANDSHAKE_LEN, IDENTITY_LEN, MESSAGE_OVERHEAD, Reader, SEALED_HEADER_LEN, TYPE_FIRST,
-    TYPE_MESSAGE, Writer,
+    FIRST_MESSAGE_OVERHEAD, Full, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, MESSAGE_OVERHEAD, Reader, SEALED_HEADER_LEN,
+    TYPE_FIRST, TYPE_MESSAGE, Writer,
 };
 use rand_core::CryptoRng;
 use zeroize::Zeroize;
@@ -379,6 +379,17 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
             _ => return Err(DecodeError::Refused),
         };
         let ratchet = DoubleRatchet::load(&primitives, reader)?;
+        // How the session began and how far the ratchet is belong together (attack F18).
+        let reachable = match &opening {
+            Opening::Unanswered(handshake) => {
+                parties.is_some() && ratchet.has_only_sent() && Handshake::parse(handshake).is_ok()
+            }
+            Opening::Accepted(_) => parties.is_some() && ratchet.receiving.is_some(),
+            Opening::Done => parties.is_none() || ratchet.receiving.is_some(),
+        };
+        if !reachable {
+            return Err(DecodeError::Refused);
+        }
         Ok(Self { primitives, parties, associated_data, opening, ratchet })
     }
 }

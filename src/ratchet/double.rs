@@ -116,6 +116,11 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         Self::new(keys.root_key, sending, keys.responder_header_key, keys.initiator_header_key)
     }
 
+    /// The initiator from its first message to the first answer.
+    pub(crate) const fn has_only_sent(&self) -> bool {
+        matches!(self.sending, SendingState::Sending(_)) && self.receiving.is_none()
+    }
+
     fn new(
         root_key: Secret<32>,
         sending: SendingState,

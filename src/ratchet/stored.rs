@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The ratchet's state as bytes, inside a sealed snapshot (spec/protocol.md §11). What loads is a state that could
-//! have been stored: every public key is canonical, skipped keys are in order, within their bounds, and each has its
-//! header key.
+//! have been stored: every public key is canonical, a chain has at least one message, skipped keys are in order, within
+//! their bounds, and each has its header key.
 
 use super::chain::{ChainKey, MessageKey};
 use super::double::{DoubleRatchet, ReceivingChain, SendingChain, SendingState};
@@ -95,8 +95,14 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         let step = reader.u32()?;
         // The responder's first step makes its first receiving chain, and nothing else does.
         let fresh_matches = receiving.is_some() == (step > 0);
-        let waiting_matches = !matches!(sending, SendingState::Waiting { .. }) || receiving.is_none();
-        if !(fresh_matches && waiting_matches) {
+        let sending_matches = match &sending {
+            SendingState::Waiting { .. } => step == 0,
+            // Before anything was received there was no chain before this one.
+            SendingState::Due { previous_chain_length, .. } => step > 0 || *previous_chain_length == 0,
+            SendingState::Sending(chain) => chain.number > 0 && (step > 0 || chain.previous_chain_length == 0),
+        };
+        let receiving_matches = receiving.as_ref().is_none_or(|chain| chain.number > 0);
+        if !(fresh_matches && sending_matches && receiving_matches) {
             return Err(DecodeError::Refused);
         }
         let number = receiving.as_ref().map_or(0, |chain| chain.number);
@@ -133,7 +139,7 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
         let mut last_step = None;
         for _ in 0..reader.u32()? {
             let chain = SkippedChain { step: reader.u32()?, header_key: HeaderKey(secret(reader)?) };
-            let in_order = last_step.is_none_or(|last| last < chain.step) && chain.step < step;
+            let in_order = last_step.unwrap_or(0) < chain.step && chain.step < step;
             last_step = Some(chain.step);
             if !in_order || is_too_old(chain.step, step) {
                 return Err(DecodeError::Refused);

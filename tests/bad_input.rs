@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Bad input, thing by thing: truncated, extended, flipped, empty, huge, of another version, from elsewhere, for somebody
+//! else, again, back at its sender, with counters at their end; snapshots under another key, older, damaged. Each is one
+//! clear error, opaque where the network sent it; nothing is lost, and the state is the same byte for byte.
+//!
+//! What `properties/invariants.rs` shows for random bytes and for messages of a session is not shown again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "a test says what it expects"
+)]
+
+#[path = "bad_input/spelling.rs"]
+mod spelling;
+#[path = "bad_input/stored.rs"]
+mod stored_states;
+mod support;
+
+use noescrow::error::{AcceptError, DecodeError, DecryptError, SafetyNumberError};
+use noescrow::primitives::RustCrypto;
+use noescrow::{Bundle, Identity, PREKEY_LEN, Prekey, SafetyNumber, is_first_message};
+use support::{NOW, PuppetDevice, PuppetSession, Talk, bundle, device_state, puppet, rng, state};
+
+/// Everything that is wrong with bytes themselves: cut at every length below `edge` and then now and then, longer by a
+/// little and by a lot, one bit of every byte (of every fifth within long keys), nothing at all, zeros.
+fn damaged(genuine: &[u8], edge: usize) -> Vec<Vec<u8>> {
+    let cuts = (0..genuine.len()).filter(|len| *len < edge || len % 61 == 0 || *len + 40 > genuine.len());
+    let mut all: Vec<Vec<u8>> = cuts.map(|len| genuine[..len].to_vec()).collect();
+    for more in [&[0][..], &[0x80], &[0; 16], &[7; 1000], genuine] {
+        all.push([genuine, more].concat());
+    }
+    for at in (0..genuine.len()).filter(|at| *at < 250 || *at + 300 > genuine.len() || at % 5 == 0) {
+        let mut flipped = genuine.to_vec();
+        flipped[at] ^= 1 << (at % 8);
+        all.push(flipped);
+    }
+    all.push(vec![0; genuine.len()]);
+    all.push(vec![0xFF; genuine.len()]);
+    all.push(genuine.iter().rev().copied().collect());
+    all.retain(|bytes| bytes != genuine);
+    all
+}
+
+/// Of every other first byte.
+fn other_versions(genuine: &[u8]) -> Vec<Vec<u8>> {
+    let of = |first: u8| [&[first][..], &genuine[1..]].concat();
+    (0..=255).filter(|first| *first != genuine[0]).map(of).collect()
+}
+
+fn refused_by_session(end: &mut PuppetSession, bad: &[Vec<u8>]) {
+    let before = state(end);
+    for bytes in bad {
+        assert_eq!(end.decrypt(bytes, b""), Err(DecryptError::Refused), "{}", bytes.len());
+        let mut buffer = bytes.clone();
+        assert_eq!(end.decrypt_in_place(&mut buffer, b"").unwrap_err(), DecryptError::Refused);
+        assert!(!buffer.windows(7).any(|window| window == b"genuine"), "no plaintext is left in the buffer");
+    }
+    assert_eq!(before, state(end));
+}
+
+fn refused_by_device(device: &mut PuppetDevice, bad: &[Vec<u8>], error: AcceptError) {
+    let before = device_state(device);
+    for bytes in bad {
+        assert_eq!(device.accept(bytes, b"").unwrap_err(), error, "{}", bytes.len());
+    }
+    assert_eq!(before, device_state(device));
+}
+
+#[test]
+fn a_message_that_is_damaged_or_of_another_version_is_refused() {
+    let mut talk = Talk::after(1, 2);
+    let message = talk.from_alice(b"genuine");
+    refused_by_session(&mut talk.bob, &damaged(&message, message.len()));
+    refused_by_session(&mut talk.bob, &other_versions(&message));
+    // Control: nothing was lost.
+    assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"genuine");
+}
+
+#[test]
+fn a_message_from_elsewhere_for_somebody_else_again_or_back_at_its_sender_is_refused() {
+    let mut talk = Talk::after(2, 2);
+    let mut others = Talk::after(3, 2);
+    let message = talk.from_alice(b"genuine");
+    let seen = talk.from_alice(b"genuine");
+    talk.bob.decrypt(&seen, b"").unwrap();
+    let foreign = others.from_alice(b"genuine");
+    refused_by_session(&mut talk.bob, &[foreign.clone(), seen]);
+    refused_by_session(&mut others.bob, std::slice::from_ref(&message));
+    refused_by_session(&mut talk.alice, std::slice::from_ref(&message));
+    assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"genuine");
+    assert_eq!(others.bob.decrypt(&foreign, b"").unwrap(), b"genuine");
+}
+
+#[test]
+fn a_message_with_counters_at_their_end_is_refused_or_too_far_ahead_and_nothing_is_lost() {
+    for (previous, number) in [(u32::MAX, 0), (0, u32::MAX), (u32::MAX, u32::MAX), (0, u32::MAX - 1)] {
+        for new_chain in [false, true] {
+            let mut talk = Talk::after(4, 2);
+            if new_chain {
+                let ping = talk.from_bob(b"ping");
+                talk.alice.decrypt(&ping, b"").unwrap();
+            }
+            talk.alice_strings.rewrite_headers(move |header| {
+                header[32..36].copy_from_slice(&previous.to_be_bytes());
+                header[36..40].copy_from_slice(&number.to_be_bytes());
+            });
+            let liar = talk.from_alice(b"lies");
+            talk.alice_strings.behave();
+            let before = state(&talk.bob);
+            let error = talk.bob.decrypt(&liar, b"").unwrap_err();
+            // The peer alone can cause this one.
+            assert!(matches!(error, DecryptError::TooManySkipped | DecryptError::Refused), "{previous} {number}");
+            assert_eq!(before, state(&talk.bob));
+            let message = talk.from_alice(b"genuine");
+            assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"genuine");
+        }
+    }
+}
+
+/// A kind of the post-quantum part that this version does not know, in an authentic header.
+#[test]
+fn a_header_of_another_kind_is_refused() {
+    for kind in [1, 2, 0x80, 0xFF] {
+        let mut talk = Talk::after(5, 1);
+        talk.alice_strings.rewrite_headers(move |header| header[40] = kind);
+        let other = talk.from_alice(b"genuine");
+        talk.alice_strings.behave();
+        refused_by_session(&mut talk.bob, &[other]);
+        let message = talk.from_alice(b"genuine");
+        assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"genuine");
+    }
+}
+
+#[test]
+fn a_first_message_that_is_damaged_is_refused_and_the_prekey_lives() {
+    for one_time in [true, false] {
+        let mut rng = rng(6);
+        let (alice, _) = puppet(&mut rng);
+        let (mut bob, _) = puppet(&mut rng);
+        let bundle = bundle(&mut bob, one_time, &mut rng);
+        let (_, hello) = alice.initiate(&bundle, b"genuine", b"", NOW, &mut rng).unwrap();
+        let mut bad = damaged(&hello, 12);
+        bad.extend(other_versions(&hello));
+        // A flipped bit in the one-time prekey's id or its flag names another prekey: by these it may have been used.
+        let (ids, rest): (Vec<_>, Vec<_>) = bad.into_iter().partition(|bytes| {
+            bytes.len() >= 10 && bytes[0] == hello[0] && bytes[5..10] != hello[5..10] && bytes[10..] == hello[10..]
+        });
+        refused_by_device(&mut bob, &rest, AcceptError::Refused);
+        let before = device_state(&bob);
+        for bytes in &ids {
+            let error = bob.accept(bytes, b"").unwrap_err();
+            assert!(matches!(error, AcceptError::Refused | AcceptError::PrekeyUsed), "{error}");
+        }
+        assert_eq!(before, device_state(&bob));
+        assert_eq!(ids.len(), 5);
+        // Control: nothing was lost.
+        assert_eq!(bob.accept(&hello, b"").unwrap().1, b"genuine");
+    }
+}
+
+#[test]
+fn a_first_message_for_somebody_else_again_or_back_at_its_sender_is_refused() {
+    for one_time in [true, false] {
+        let mut rng = rng(7);
+        let (mut alice, _) = puppet(&mut rng);
+        let (mut bob, _) = puppet(&mut rng);
+        let (mut carol, _) = puppet(&mut rng);
+        // Carol and Alice have prekeys of the same ids.
+        for device in [&mut alice, &mut carol] {
+            device.publish(1, support::LATER, &mut rng).unwrap();
+        }
+        let bundle = bundle(&mut bob, one_time, &mut rng);
+        let (mut session, hello) = alice.initiate(&bundle, b"genuine", b"", NOW, &mut rng).unwrap();
+        let copies = [hello.clone()];
+        refused_by_device(&mut carol, &copies, AcceptError::Refused);
+        refused_by_device(&mut alice, &copies, AcceptError::Refused);
+        refused_by_session(&mut session, &copies);
+        // A later message of an established session is no first message to anybody.
+        let later = [Talk::after(8, 1).from_alice(b"genuine")];
+        refused_by_device(&mut bob, &later, AcceptError::Refused);
+        let (mut accepted, text) = bob.accept(&hello, b"").unwrap();
+        assert_eq!(text, b"genuine");
+        let known = if one_time { AcceptError::PrekeyUsed } else { AcceptError::Repeated };
+        refused_by_device(&mut bob, &copies, known);
+        refused_by_session(&mut accepted, &copies);
+        // A huge one costs what a small one does: nothing of it is read. Zeros that are never touched are not there.
+        let mut huge = vec![0; 1 << 30];
+        huge[..2_000.min(hello.len())].copy_from_slice(&hello[..2_000.min(hello.len())]);
+        huge[11] ^= 1;
+        let refused = bob.accept_in_place::<noescrow::Heap>(&mut huge, b"").map(|_| ()).unwrap_err();
+        assert!(matches!(refused, AcceptError::Refused | AcceptError::PrekeyUsed));
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Bundle, DecodeError> {
+    Bundle::from_bytes(&RustCrypto, bytes)
+}
+
+#[test]
+fn a_bundle_a_prekey_and_an_identity_that_are_damaged_are_refused() {
+    let mut rng = rng(9);
+    let (mut bob, _) = puppet(&mut rng);
+    let (mut eve, _) = puppet(&mut rng);
+    let [ours, theirs] = [&mut bob, &mut eve].map(|device| bundle(device, true, &mut rng));
+    let genuine = ours.to_bytes();
+    for bytes in damaged(&genuine, 10) {
+        assert_eq!(parse(&bytes), Err(DecodeError::Refused), "{}", bytes.len());
+    }
+    let mut huge = vec![0; 1 << 30];
+    huge[..genuine.len()].copy_from_slice(&genuine);
+    assert_eq!(parse(&huge), Err(DecodeError::Refused), "nothing may follow");
+    drop(huge);
+    assert!(parse(&genuine).is_ok());
+
+    // Parts of another identity's, in every place.
+    let other = theirs.to_bytes();
+    let signed = 128..128 + PREKEY_LEN;
+    let one_time = signed.end + 1..genuine.len();
+    for part in [0..128, signed.clone(), one_time.clone()] {
+        let mut mixed = genuine.clone();
+        mixed[part.clone()].copy_from_slice(&other[part]);
+        assert_eq!(parse(&mixed), Err(DecodeError::Refused));
+    }
+    // Each prekey in the other's place, and every value of kind and flag.
+    let mut swapped = genuine.clone();
+    swapped[signed.clone()].copy_from_slice(&genuine[one_time.clone()]);
+    assert_eq!(parse(&swapped), Err(DecodeError::Refused));
+    for at in [signed.start, signed.end, one_time.start] {
+        for value in (0..=255).filter(|value| *value != genuine[at]) {
+            let mut bad = genuine.clone();
+            bad[at] = value;
+            assert_eq!(parse(&bad), Err(DecodeError::Refused), "{at} {value}");
+        }
+    }
+    // Control: without its one-time prekey and with the flag to say so, it is a bundle.
+    let mut without = genuine[..=signed.end].to_vec();
+    without[signed.end] = 0;
+    assert!(parse(&without).is_ok());
+
+    let bytes = ours.signed_prekey().to_bytes();
+    for at in 0..bytes.len() {
+        let mut flipped = bytes;
+        flipped[at] ^= 1 << (at % 8);
+        assert!(Prekey::from_bytes(&RustCrypto, bob.identity(), &flipped).is_err(), "{at}");
+    }
+    assert!(Prekey::from_bytes(&RustCrypto, eve.identity(), &bytes).is_err(), "of another identity");
+    assert_eq!(&Prekey::from_bytes(&RustCrypto, bob.identity(), &bytes).unwrap(), ours.signed_prekey());
+    // `identity.rs` flips every byte of an identity; here, one made of two.
+    let mut mixed = bob.identity().to_bytes();
+    mixed[32..64].copy_from_slice(&eve.identity().to_bytes()[32..64]);
+    assert!(Identity::from_bytes(&RustCrypto, &mixed).is_err());
+}
+
+#[test]
+fn a_scanned_safety_number_that_is_damaged_is_malformed_or_differs() {
+    let mut rng = rng(10);
+    let (alice, _) = puppet(&mut rng);
+    let (bob, _) = puppet(&mut rng);
+    let ours = alice.safety_number(bob.identity());
+    let genuine = SafetyNumber::new(&RustCrypto, (bob.identity(), b""), (alice.identity(), b"")).to_bytes();
+    for bytes in damaged(&genuine, genuine.len()) {
+        let whole = bytes.len() == genuine.len() && bytes[0] == genuine[0];
+        let due = if whole { SafetyNumberError::Mismatch } else { SafetyNumberError::Malformed };
+        assert_eq!(ours.verify_scanned(&bytes), Err(due));
+    }
+    for bytes in other_versions(&genuine) {
+        assert_eq!(ours.verify_scanned(&bytes), Err(SafetyNumberError::Malformed));
+    }
+    assert_eq!(ours.verify_scanned(&genuine), Ok(()));
+}
+
+#[test]
+fn the_first_byte_tells_three_things_apart() {
+    let of = |first: u8| is_first_message(&[first, 1, 2]);
+    assert_eq!((of(0x11), of(0x12)), (Ok(true), Ok(false)));
+    assert!(
+        (0..=255).filter(|first| !matches!(first, 0x11 | 0x12)).all(|first| of(first) == Err(DecodeError::Refused))
+    );
+    assert_eq!(is_first_message(&[]), Err(DecodeError::Refused));
+}

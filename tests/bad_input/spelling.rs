@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One spelling for one thing (attack F5): what decodes encodes to the bytes that it was decoded from.
+//!
+//! Signatures would refuse nearly every changed byte before its spelling matters; so these parse with primitives that
+//! believe every signature and every key, and only the parsers stand between.
+
+use crate::support::{NOW, Puppet, PuppetDevice, bundle, puppet, rng};
+use noescrow::error::AcceptError;
+use noescrow::primitives::DhPublicKey;
+use noescrow::{Bundle, Identity, Prekey};
+use proptest::prelude::*;
+use std::sync::OnceLock;
+
+fn gullible() -> Puppet {
+    let strings = Puppet::default();
+    strings.gullible.set(true);
+    strings
+}
+
+fn genuine(one_time: bool) -> Vec<u8> {
+    static BUNDLES: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    let of = |one_time| {
+        let mut rng = rng(20);
+        bundle(&mut puppet(&mut rng).0, one_time, &mut rng).to_bytes()
+    };
+    BUNDLES.get_or_init(|| [of(false), of(true)])[usize::from(one_time)].clone()
+}
+
+/// Bytes of a genuine bundle, of which a few are replaced.
+fn respelled() -> impl Strategy<Value = Vec<u8>> {
+    let edits = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
+    let fields = prop_oneof![Just(31usize), Just(63), Just(128), Just(128 + 44), Just(128 + 1677), Just(128 + 1678)];
+    let edge = prop::option::of((fields, any::<u8>()));
+    (any::<bool>(), edits, edge, 0usize..3).prop_map(|(one_time, edits, edge, more)| {
+        let mut bytes = genuine(one_time);
+        for (at, byte) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if let Some((at, byte)) = edge.filter(|(at, _)| *at < bytes.len()) {
+            bytes[at] = byte;
+        }
+        // Sometimes more, sometimes less than a bundle.
+        match more {
+            1 => bytes.push(0),
+            2 => bytes.truncate(bytes.len() - 1),
+            _ => {}
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn f5_what_decodes_encodes_to_the_same_bytes(bytes in respelled()) {
+        if let Ok(bundle) = Bundle::from_bytes(&gullible(), &bytes) {
+            prop_assert_eq!(bundle.to_bytes(), &bytes[..]);
+        }
+        let identity = bytes.first_chunk().unwrap();
+        if let Ok(decoded) = Identity::from_bytes(&gullible(), identity) {
+            prop_assert_eq!(&decoded.to_bytes(), identity);
+        }
+        let prekey = bytes[128..].first_chunk().unwrap();
+        let (owner, _) = puppet(&mut rng(20));
+        if let Ok(decoded) = Prekey::from_bytes(&gullible(), owner.identity(), prekey) {
+            prop_assert_eq!(&decoded.to_bytes(), prekey);
+        }
+    }
+
+    #[test]
+    fn f5_a_curve_key_that_decodes_encodes_to_the_same_bytes(mut key: [u8; 32], high in any::<bool>()) {
+        // Half of them near p.
+        if high {
+            key[1..].fill(0xFF);
+            key[31] = 0x7F;
+        }
+        let decoded = DhPublicKey::from_bytes(key);
+        prop_assert!(decoded.is_err() || decoded.unwrap().as_bytes() == &key);
+        // Control: a parser that masks bit 255 and no more, as RFC 7748 does, has a second spelling for each key.
+        let masked = |mut key: [u8; 32]| { key[31] &= 0x7F; key };
+        let respelled = { let mut key = key; key[31] ^= 0x80; key };
+        prop_assert_eq!(masked(respelled), masked(key));
+        prop_assert!(DhPublicKey::from_bytes(respelled).is_err() || DhPublicKey::from_bytes(key).is_err());
+    }
+}
+
+/// The generator reaches both: what decodes although it was changed, and what does not.
+#[test]
+fn control_changed_bundles_decode_and_do_not() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let outcomes: Vec<bool> = (0..100)
+        .map(|_| Bundle::from_bytes(&gullible(), &respelled().new_tree(&mut runner).unwrap().current()).is_ok())
+        .collect();
+    let decoded = outcomes.iter().filter(|decoded| **decoded).count();
+    assert!(decoded > 10 && decoded < 90, "{decoded}");
+}
+
+/// The fields of a handshake before its first secret: flag and one-time id. Nothing else spells "none" or "this one".
+#[test]
+fn f5_a_first_message_has_one_spelling() {
+    for one_time in [true, false] {
+        let mut rng = rng(21);
+        let (alice, _) = puppet(&mut rng);
+        let (mut bob, strings): (PuppetDevice, Puppet) = puppet(&mut rng);
+        let bundle = bundle(&mut bob, one_time, &mut rng);
+        let (_, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
+        let mut parsed = 0;
+        for flag in 0..=255u8 {
+            for id in [0, 1, 2, 3, u32::MAX] {
+                let mut other = hello.clone();
+                other[5] = flag;
+                other[6..10].copy_from_slice(&id.to_be_bytes());
+                if other == hello {
+                    continue;
+                }
+                strings.reset();
+                let error = bob.accept(&other, b"").map(|_| ()).unwrap_err();
+                assert!(matches!(error, AcceptError::Refused | AcceptError::PrekeyUsed));
+                parsed += usize::from(strings.work() > 0);
+            }
+        }
+        // Control: what parses as another handshake, one without the one-time prekey, is read on; and is another AD.
+        assert_eq!(parsed, usize::from(one_time));
+        assert_eq!(bob.accept(&hello, b"").unwrap().1, b"hello");
+    }
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Snapshots that are not what was stored (attack F18): by others without the storage key, and by who has it.
+
+use crate::support::stored::{
+    COUNTS_FROM_END, DEVICE, HEAD, RECEIVING_NUMBER_FROM_END, SENDING_NUMBER_FROM_END, SESSION, STEP_FROM_END, opened,
+    sealed, storage_key,
+};
+use crate::support::{LATER, NOW, PuppetDevice, PuppetSession, Talk, bundle, device_state, puppet, rng, state};
+use crate::{damaged, other_versions};
+use noescrow::StorageKey;
+use noescrow::error::RestoreError;
+
+fn session(snapshot: &[u8], newest: u64) -> Result<PuppetSession, RestoreError> {
+    PuppetSession::restore(snapshot, &storage_key(), newest)
+}
+
+fn device(snapshot: &[u8], newest: u64) -> Result<PuppetDevice, RestoreError> {
+    PuppetDevice::restore(snapshot, &storage_key(), newest)
+}
+
+/// A device with a previous signed prekey, a one-time prekey and an entry in its replay record.
+fn stored_device() -> PuppetDevice {
+    let mut rng = rng(30);
+    let (alice, _) = puppet(&mut rng);
+    let (mut bob, _) = puppet(&mut rng);
+    let bundle = bundle(&mut bob, false, &mut rng);
+    let (_, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
+    let _ = bob.accept(&hello, b"").unwrap();
+    bob.rotate(LATER, &mut rng).unwrap();
+    bob.publish(1, LATER, &mut rng).unwrap();
+    bob
+}
+
+#[test]
+fn a_snapshot_that_is_damaged_older_of_another_kind_or_under_another_key_is_refused() {
+    let mut talk = Talk::after(31, 2);
+    let _ = talk.from_alice(b"one more");
+    let ours = (talk.alice.snapshot(&storage_key(), 7), stored_device().snapshot(&storage_key(), 7));
+    let refused = |snapshot: &[u8]| {
+        assert_eq!(session(snapshot, 0).unwrap_err(), RestoreError::Refused);
+        assert_eq!(device(snapshot, 0).unwrap_err(), RestoreError::Refused);
+    };
+    for genuine in [&ours.0, &ours.1] {
+        damaged(genuine, HEAD + 20).iter().chain(&other_versions(genuine)).for_each(|bytes| refused(bytes));
+        for kind in (0..=255).filter(|kind| *kind != genuine[1]) {
+            let mut other = genuine.clone();
+            other[1] = kind;
+            refused(&other);
+        }
+    }
+    // One is not the other.
+    assert_eq!(session(&ours.1, 0).unwrap_err(), RestoreError::Refused);
+    assert_eq!(device(&ours.0, 0).unwrap_err(), RestoreError::Refused);
+    let other_key = StorageKey::new([0x5B; 32]);
+    assert_eq!(PuppetSession::restore(&ours.0, &other_key, 0).unwrap_err(), RestoreError::Refused);
+    assert_eq!(PuppetDevice::restore(&ours.1, &other_key, 0).unwrap_err(), RestoreError::Refused);
+    for newest in [8, u64::MAX] {
+        assert_eq!(session(&ours.0, newest).unwrap_err(), RestoreError::Rollback);
+        assert_eq!(device(&ours.1, newest).unwrap_err(), RestoreError::Rollback);
+        // Whether a damaged one is older is not said: it is not known whose number that is.
+        let mut bad = ours.0.clone();
+        bad[HEAD] ^= 1;
+        assert_eq!(session(&bad, newest).unwrap_err(), RestoreError::Refused);
+    }
+    // Control.
+    assert_eq!(state(&session(&ours.0, 7).unwrap()), state(&talk.alice));
+    assert_eq!(device_state(&device(&ours.1, 7).unwrap()), device_state(&stored_device()));
+}
+
+/// Restoring in place leaves nothing of the state in the buffer, whatever came of it.
+#[test]
+fn a_snapshot_is_wiped_where_it_was_opened() {
+    let talk = Talk::after(32, 2);
+    let clear = opened(state(&talk.bob));
+    let secret = &clear[clear.len() - STEP_FROM_END - 32..][..32];
+    for newest in [0, 1] {
+        let mut buffer = state(&talk.bob);
+        let primitives = talk.bob_strings.clone();
+        let restored = PuppetSession::restore_in_place(primitives, &mut buffer, &storage_key(), newest);
+        assert_eq!(restored.is_ok(), newest == 0);
+        let end = buffer.len() - 16;
+        assert!(buffer[HEAD..end].iter().all(|byte| *byte == 0));
+        assert!(!buffer.windows(32).any(|window| window == secret));
+    }
+}
+
+/// Each byte of the state in turn, under the right storage key: refused, or the state that is exactly these bytes.
+fn means_its_bytes(kind: u8, clear: &[u8], reload: impl Fn(Vec<u8>) -> Option<Vec<u8>>) -> [usize; 2] {
+    let mut outcomes = [0, 0];
+    for at in 0..clear.len() {
+        for change in [1, 0x80, 0xFF] {
+            let mut forged = clear.to_vec();
+            forged[at] ^= change;
+            let again = reload(sealed(kind, forged.clone()));
+            assert!(again.as_ref().is_none_or(|again| *again == forged), "{at} {change}");
+            outcomes[usize::from(again.is_some())] += 1;
+        }
+    }
+    assert_eq!(reload(sealed(kind, clear.to_vec())).as_deref(), Some(clear), "the right bytes");
+    for len in [0, 1, clear.len() - 1] {
+        assert_eq!(reload(sealed(kind, clear[..len].to_vec())), None);
+    }
+    assert_eq!(reload(sealed(kind, [clear, &[0]].concat())), None, "nothing may follow");
+    outcomes
+}
+
+/// Sharpens `invariant_2_a_forged_state_under_the_right_storage_key_is_refused_or_means_exactly_its_bytes`: every byte,
+/// and of a device too. Control: the right bytes, and that both outcomes are met.
+#[test]
+fn f18_whatever_is_loaded_is_stored_again_as_the_same_bytes() {
+    let mut talk = Talk::after(33, 1);
+    let _lost = talk.from_alice(b"lost");
+    for _ in 0..2 {
+        let next = talk.from_alice(b"next");
+        talk.bob.decrypt(&next, b"").unwrap();
+        let ping = talk.from_bob(b"ping");
+        talk.alice.decrypt(&ping, b"").unwrap();
+    }
+    let reload = |snapshot: Vec<u8>| session(&snapshot, 0).ok().map(|loaded| opened(state(&loaded)));
+    let outcomes = means_its_bytes(SESSION, &opened(state(&talk.bob)), reload);
+    assert!(outcomes[0] > 100 && outcomes[1] > 100, "{outcomes:?}");
+
+    let reload = |snapshot: Vec<u8>| device(&snapshot, 0).ok().map(|loaded| opened(device_state(&loaded)));
+    let outcomes = means_its_bytes(DEVICE, &opened(device_state(&stored_device())), reload);
+    assert!(outcomes[0] > 20 && outcomes[1] > 100, "{outcomes:?}");
+}
+
+/// Counts of a gibibyte and more. `invariant_2_counts_in_a_snapshot_are_not_believed` has those of a session.
+#[test]
+fn f18_counts_in_a_devices_snapshot_are_not_believed() {
+    let clear = opened(device_state(&stored_device()));
+    // Identity (64), next id (4), signed prekey (140), its record's count; at the end, one one-time prekey's count.
+    let counts = [64 + 4 + 140, clear.len() - 140 - 4];
+    for (at, due) in counts.into_iter().zip([0u32, 1]) {
+        assert_eq!(clear[at..at + 4], due.to_be_bytes(), "{at}");
+        for count in [due + 1, 2, 5, 101, 1 << 20, 1 << 30, u32::MAX].into_iter().filter(|count| *count != due) {
+            let mut forged = clear.clone();
+            forged[at..at + 4].copy_from_slice(&count.to_be_bytes());
+            assert_eq!(device(&sealed(DEVICE, forged), 0).unwrap_err(), RestoreError::Refused, "{at} {count}");
+        }
+    }
+    assert!(device(&sealed(DEVICE, clear), 0).is_ok());
+}
+
+/// Two prekeys of one id, an id that was never issued, an id of "none".
+#[test]
+fn f18_ids_of_a_stored_device_are_unique_and_issued() {
+    let clear = opened(device_state(&stored_device()));
+    let (signed, one_time) = (64 + 4, clear.len() - 140);
+    let [next, first, last] =
+        [64, signed, one_time].map(|at| u32::from_be_bytes(clear[at..at + 4].try_into().unwrap()));
+    for (at, id) in [(one_time, first), (one_time, next), (one_time, 0), (signed, last), (64, last), (64, 0)] {
+        let mut forged = clear.clone();
+        forged[at..at + 4].copy_from_slice(&id.to_be_bytes());
+        assert_eq!(device(&sealed(DEVICE, forged), 0).unwrap_err(), RestoreError::Refused, "{at} {id}");
+    }
+    // Control: a later next id is a device that has deleted some.
+    let mut later = clear;
+    later[64..68].copy_from_slice(&(next + 9).to_be_bytes());
+    assert!(device(&sealed(DEVICE, later), 0).is_ok());
+}
+
+/// States that no run of the protocol leaves behind, each a step away from one that it does.
+#[test]
+fn f18_how_a_session_began_and_how_far_it_is_must_fit() {
+    let mut talk = Talk::new(34);
+    let accepted = opened(state(&talk.bob));
+    let unanswered = opened(state(&talk.alice));
+    let reply = talk.from_bob(b"reply");
+    talk.alice.decrypt(&reply, b"").unwrap();
+    let _ = talk.from_alice(b"a chain of her own");
+    let answered = opened(state(&talk.alice));
+    let refused = |forged: Vec<u8>| {
+        assert_eq!(session(&sealed(SESSION, forged), 0).unwrap_err(), RestoreError::Refused);
+    };
+    // Flag, two identities, AD; then the opening and the ratchet.
+    let opening = 1 + 2 * 128 + 32;
+    let handshake = unanswered[opening + 1..opening + 1 + 1754].to_vec();
+    let ratchet = |state: &[u8], opening_len: usize| state[opening + 1 + opening_len..].to_vec();
+    let with =
+        |state: &[u8], opening_bytes: &[u8], ratchet: &[u8]| [&state[..opening], opening_bytes, ratchet].concat();
+    let [before, after, theirs] = [ratchet(&unanswered, 1754), ratchet(&answered, 0), ratchet(&accepted, 32)];
+
+    // Unanswered, with an answer received; answered or accepted, with none.
+    refused(with(&answered, &[&[0][..], &handshake].concat(), &after));
+    refused(with(&unanswered, &[2], &before));
+    refused(with(&accepted, &[&[1][..], &[7; 32]].concat(), &before));
+    // A handshake that is none: another version, no spelling of "no one-time prekey", a key that is no key.
+    for (at, value) in [(0, 0x12), (5, 2), (5, 0), (41, 0xFF)] {
+        let mut bad = handshake.clone();
+        bad[at] = value;
+        refused(with(&unanswered, &[&[0][..], &bad].concat(), &before));
+    }
+    // Nobody in it, as after a foreign handshake, which none of these is.
+    for state in [&unanswered, &accepted] {
+        refused([&[0][..], &state[1 + 2 * 128..]].concat());
+    }
+    // A chain without a message; a chain before the first one.
+    let zeroed = |state: &[u8], from_end: usize, value: u32| {
+        let mut forged = state.to_vec();
+        let at = state.len() - from_end;
+        forged[at..at + 4].copy_from_slice(&value.to_be_bytes());
+        forged
+    };
+    refused(zeroed(&answered, SENDING_NUMBER_FROM_END, 0));
+    refused(zeroed(&answered, RECEIVING_NUMBER_FROM_END, 0));
+    refused(zeroed(&answered, STEP_FROM_END, 0));
+    let unreceived = STEP_FROM_END + 64 + 1 + 4;
+    refused(zeroed(&unanswered, unreceived, 3));
+    refused(zeroed(&unanswered, unreceived + 4, 0));
+    // A retired chain of step 0, which there never is, with a key.
+    let mut retired = accepted[..accepted.len() - COUNTS_FROM_END].to_vec();
+    retired.extend([&[0, 0, 0, 1][..], &[0; 4], &[3; 32], &[0, 0, 0, 1], &[0; 8], &[4; 32]].concat());
+    refused(retired);
+
+    // Control: what they were made from loads, in parts put together again.
+    for right in [
+        with(&unanswered, &[&[0][..], &handshake].concat(), &before),
+        with(&answered, &[2], &after),
+        with(&accepted, &accepted[opening..opening + 33], &theirs),
+        zeroed(&answered, SENDING_NUMBER_FROM_END, 9),
+        zeroed(&answered, RECEIVING_NUMBER_FROM_END, 9),
+    ] {
+        assert!(session(&sealed(SESSION, right), 0).is_ok());
+    }
+}
