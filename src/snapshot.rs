@@ -31,6 +31,10 @@
 //! # Security
 //! Deletion on real media is out of scope: who can read an older snapshot *and* the storage key has the keys of that
 //! time.
+//!
+//! A snapshot does not know under which name it was filed. Who can write to the database can put one session's in
+//! another's place, if its generation is high enough: compare [`Session::id`](crate::session::Session::id) or
+//! [`remote_identity`](crate::session::Session::remote_identity) with what the place is for, before sending.
 
 use crate::error::{DecodeError, RestoreError};
 use crate::labels;

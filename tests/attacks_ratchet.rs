@@ -7,6 +7,7 @@
 //! here says which of its properties it sharpens.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,

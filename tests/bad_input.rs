@@ -121,6 +121,34 @@ fn a_message_with_counters_at_their_end_is_refused_or_too_far_ahead_and_nothing_
     }
 }
 
+/// An authentic body whose padding is none, from a peer that pads as it likes. In place, none of it is left to be read.
+#[test]
+fn a_body_with_another_padding_is_refused_and_wiped() {
+    // 7 bytes and a marker are 8, a Padmé length; 9 bytes are not.
+    for padding in [0x00, 0x01, 0x40, 0x81, 0xFF] {
+        let mut talk = Talk::after(11, 1);
+        talk.alice_strings.rewrite(move |plaintext| {
+            if plaintext.len() == 8 {
+                plaintext[7] = padding;
+            }
+        });
+        let other = talk.from_alice(b"genuine");
+        talk.alice_strings.behave();
+        refused_by_session(&mut talk.bob, &[other]);
+        let message = talk.from_alice(b"genuine");
+        assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"genuine");
+    }
+    // Control: a marker further back is the padding of a shorter text, and opens.
+    let mut talk = Talk::after(11, 1);
+    talk.alice_strings.rewrite(|plaintext| {
+        if plaintext.len() == 40 {
+            plaintext[38..].copy_from_slice(&[0x80, 0]);
+        }
+    });
+    let shorter = talk.from_alice(&[1; 39]);
+    assert_eq!(talk.bob.decrypt(&shorter, b"").unwrap(), [1; 38]);
+}
+
 /// A kind of the post-quantum part that this version does not know, in an authentic header.
 #[test]
 fn a_header_of_another_kind_is_refused() {

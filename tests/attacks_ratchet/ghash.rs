@@ -40,7 +40,7 @@ pub fn block(bytes: &[u8]) -> u128 {
 
 /// len(A) || len(C) in bits.
 fn lengths(ad: usize, ciphertext: usize) -> u128 {
-    (8 * ad as u128) << 64 | 8 * ciphertext as u128
+    ((8 * ad as u128) << 64) | (8 * ciphertext as u128)
 }
 
 /// One key and nonce, as far as it matters to GHASH: H and E(J0), found by sealing alone.

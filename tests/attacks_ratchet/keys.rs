@@ -10,7 +10,7 @@ use noescrow::primitives::{DhPublicKey, Failed, Primitives, RustCrypto};
 use noescrow::{Bundle, Secret, hazmat};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, TryCryptoRng, TryRng};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -124,13 +124,12 @@ fn a3_a_respelled_ratchet_key_is_refused() {
 
 /// The public key in the next header that `talk`'s Alice or Bob sends.
 fn overheard(strings: &crate::support::Puppet, send: impl FnOnce() -> Vec<u8>) -> [u8; 32] {
-    let seen = Rc::new(RefCell::new([0; 32]));
+    let seen = Rc::new(Cell::new([0; 32]));
     let note = seen.clone();
-    strings.rewrite_headers(move |header| *note.borrow_mut() = header[..32].try_into().unwrap());
+    strings.rewrite_headers(move |header| note.set(header[..32].try_into().unwrap()));
     send();
     strings.behave();
-    let key = *seen.borrow();
-    key
+    seen.get()
 }
 
 #[test]
@@ -235,7 +234,8 @@ impl TryCryptoRng for Failing {}
 #[test]
 fn c26_a_generator_that_fails_harms_no_message() {
     // Decryption has none that could fail.
-    let _: fn(&mut PuppetSession, &[u8], &[u8]) -> Result<Vec<u8>, DecryptError> = PuppetSession::decrypt;
+    type Decrypt = fn(&mut PuppetSession, &[u8], &[u8]) -> Result<Vec<u8>, DecryptError>;
+    let _: Decrypt = PuppetSession::decrypt;
     let mut draws = 0;
     for left in 0..3 {
         let mut talk = Talk::after(24, 1);

@@ -67,6 +67,18 @@ fn a_snapshot_that_is_damaged_older_of_another_kind_or_under_another_key_is_refu
     assert_eq!(device_state(&device(&ours.1, 7).unwrap()), device_state(&stored_device()));
 }
 
+/// The storage attacker's one move that the seal does not see; the session's name does.
+#[test]
+fn a_snapshot_in_another_sessions_place_restores_and_says_which_session_it_is() {
+    let [ours, theirs] = [35, 36].map(|seed| Talk::after(seed, 1));
+    let exchanged = session(&theirs.alice.snapshot(&storage_key(), 5), 4).unwrap();
+    assert_ne!(exchanged.id(), ours.alice.id());
+    assert_ne!(exchanged.remote_identity(), ours.alice.remote_identity());
+    // Control: what belongs there says so.
+    let right = session(&ours.alice.snapshot(&storage_key(), 5), 4).unwrap();
+    assert_eq!((right.id(), right.remote_identity()), (ours.bob.id(), ours.alice.remote_identity()));
+}
+
 /// Restoring in place leaves nothing of the state in the buffer, whatever came of it.
 #[test]
 fn a_snapshot_is_wiped_where_it_was_opened() {
