@@ -7,16 +7,20 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    unreachable_pub,
     reason = "a test says what it expects"
 )]
 
+#[path = "durable/recorder.rs"]
+mod recorder;
+
 use noescrow::durable::{Durable, Record, Store, Subject};
 use noescrow::error::{AcceptError, DecryptError, RestoreError};
-use noescrow::primitives::{Failed, Primitives, RustCrypto};
-use noescrow::{Bundle, Heap, Secret, StorageKey, device, session};
+use noescrow::{Bundle, Heap, StorageKey, device, session};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use std::cell::{Cell, RefCell};
+use recorder::{BodyKey, Recorder, last_body_key};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -25,93 +29,6 @@ const LATER: u64 = NOW + 30 * 86_400;
 
 type Device = device::Device<Recorder, 8, 8>;
 type Session = session::Session<Recorder, Heap>;
-
-thread_local! {
-    static STEP: Cell<&'static str> = const { Cell::new("") };
-    /// Key and nonce of the last body that was sealed on this thread, by whichever session.
-    static LAST_BODY_KEY: RefCell<Option<BodyKey>> = const { RefCell::new(None) };
-}
-
-type BodyKey = ([u8; 32], [u8; 12]);
-
-/// The default primitives; notes under which key a body is sealed. Its log is the thread's, because `Durable::restore`
-/// makes new primitives.
-#[derive(Clone, Copy, Debug, Default)]
-struct Recorder;
-
-impl Primitives for Recorder {
-    fn step(&self, label: &'static str) {
-        STEP.set(label);
-    }
-    fn dh_public(&self, secret: &Secret<32>) -> [u8; 32] {
-        RustCrypto.dh_public(secret)
-    }
-    fn dh(&self, secret: &Secret<32>, public: &[u8; 32]) -> Result<Secret<32>, Failed> {
-        RustCrypto.dh(secret, public)
-    }
-    fn dh_is_torsion_free(&self, public: &[u8; 32]) -> bool {
-        RustCrypto.dh_is_torsion_free(public)
-    }
-    fn signing_public(&self, seed: &Secret<32>) -> [u8; 32] {
-        RustCrypto.signing_public(seed)
-    }
-    fn sign(&self, seed: &Secret<32>, message: &[u8]) -> [u8; 64] {
-        RustCrypto.sign(seed, message)
-    }
-    fn signing_is_torsion_free(&self, public: &[u8; 32]) -> bool {
-        RustCrypto.signing_is_torsion_free(public)
-    }
-    fn verify(&self, public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), Failed> {
-        RustCrypto.verify(public, message, signature)
-    }
-    fn kem_public(&self, seed: &Secret<64>) -> [u8; 1568] {
-        RustCrypto.kem_public(seed)
-    }
-    fn kem_public_is_valid(&self, public: &[u8; 1568]) -> bool {
-        RustCrypto.kem_public_is_valid(public)
-    }
-    fn encapsulate(&self, public: &[u8; 1568], coins: &Secret<32>) -> ([u8; 1568], Secret<32>) {
-        RustCrypto.encapsulate(public, coins)
-    }
-    fn decapsulate(&self, seed: &Secret<64>, ciphertext: &[u8; 1568]) -> Secret<32> {
-        RustCrypto.decapsulate(seed, ciphertext)
-    }
-    fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
-        RustCrypto.hmac(key, parts)
-    }
-    fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
-        RustCrypto.hkdf(salt, ikm, info, out);
-    }
-    fn hkdf_expand(&self, prk: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
-        RustCrypto.hkdf_expand(prk, info, out);
-    }
-    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
-        RustCrypto.sha256(parts)
-    }
-    fn sha512(&self, parts: &[&[u8]]) -> [u8; 64] {
-        RustCrypto.sha512(parts)
-    }
-    fn seal(&self, key: &Secret<32>, nonce: &[u8; 12], ad: &[u8], buffer: &mut [u8]) -> Result<[u8; 16], Failed> {
-        if STEP.get() == "DR-E4" {
-            LAST_BODY_KEY.replace(Some((*key.expose(), *nonce)));
-        }
-        RustCrypto.seal(key, nonce, ad, buffer)
-    }
-    fn open(
-        &self,
-        key: &Secret<32>,
-        nonce: &[u8; 12],
-        ad: &[u8],
-        buffer: &mut [u8],
-        tag: &[u8; 16],
-    ) -> Result<(), Failed> {
-        RustCrypto.open(key, nonce, ad, buffer, tag)
-    }
-}
-
-fn last_body_key() -> BodyKey {
-    LAST_BODY_KEY.take().unwrap()
-}
 
 fn key() -> StorageKey {
     StorageKey::new([0x44; 32])
