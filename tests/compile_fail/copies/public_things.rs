@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Control: what is public may be copied.
+fn cloned<T: Clone>() {}
+
+fn twice(value: noescrow::Identity) -> [noescrow::Identity; 2] {
+    [value, value]
+}
+
+fn main() {
+    cloned::<noescrow::Identity>();
+    cloned::<noescrow::Bundle>();
+    cloned::<noescrow::relay::Envelope>();
+    let _ = twice;
+}

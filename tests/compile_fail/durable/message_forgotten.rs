@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#![deny(unused_must_use)]
+use noescrow::durable::Durable;
+use noescrow::error::EncryptError;
+use rand_chacha::ChaCha20Rng;
+
+fn send(session: &mut Durable<noescrow::Session>, rng: &mut ChaCha20Rng) -> Result<(), EncryptError> {
+    session.encrypt(b"hi", b"", rng)?;
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+use noescrow::durable::Durable;
+use noescrow::error::EncryptError;
+use rand_chacha::ChaCha20Rng;
+
+fn send(session: &mut Durable<noescrow::Session>, rng: &mut ChaCha20Rng) -> Result<Vec<u8>, EncryptError> {
+    Ok(session.encrypt(b"hi", b"", rng)?.outcome)
+}
+
+fn main() {}

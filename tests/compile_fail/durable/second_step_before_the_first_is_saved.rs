@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+use noescrow::durable::Durable;
+use noescrow::error::EncryptError;
+use rand_chacha::ChaCha20Rng;
+
+fn send(session: &mut Durable<noescrow::Session>, rng: &mut ChaCha20Rng) -> Result<(), EncryptError> {
+    let first = session.encrypt(b"first", b"", rng)?;
+    let second = session.encrypt(b"second", b"", rng)?;
+    drop((first, second));
+    Ok(())
+}
+
+fn main() {}

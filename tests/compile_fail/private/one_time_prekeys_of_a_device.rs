@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+fn taken(from: &noescrow::Device) {
+    let _ = &from.one_time_prekeys;
+}
+
+fn main() {}

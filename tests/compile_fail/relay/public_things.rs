@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Control: what a server may hold it can be handed.
+use noescrow::relay::{AccountName, Envelope, Public, Relay};
+
+fn server_holds(_: impl Public) {}
+
+fn device_has(identity: noescrow::Identity, prekey: noescrow::Prekey, name: AccountName, message: Envelope) {
+    server_holds(identity);
+    server_holds(prekey);
+    server_holds(name);
+    server_holds(message);
+}
+
+fn send(relay: &mut Relay, bob: &AccountName, message: Vec<u8>) {
+    if let Ok(envelope) = Envelope::new(message) {
+        let _ = relay.deliver(bob, envelope, 0);
+    }
+}
+
+fn main() {
+    let _ = (device_has, send);
+}

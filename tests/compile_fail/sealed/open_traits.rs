@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Control: what is open can be implemented and called from outside.
+use noescrow::primitives::{Primitives, RustCrypto};
+
+struct Nowhere;
+
+impl noescrow::durable::Store for Nowhere {
+    type Error = ();
+    fn save(&mut self, _: &[noescrow::durable::Record<'_>]) -> Result<(), ()> {
+        Ok(())
+    }
+}
+
+fn sign(seed: &noescrow::Secret<32>, device: &noescrow::Device) -> [u8; 64] {
+    let _ = device.signed_prekey();
+    RustCrypto.sign(seed, b"message")
+}
+
+fn main() {
+    let _ = (sign, Nowhere);
+}
