@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A small language of edits: bytes that say how to change other bytes.
+
+/// Bytes of an edit: what, where (two bytes), with what.
+const EDIT_LEN: usize = 4;
+
+/// Applies the edits that `script` is; a piece of one at the end is left out. Every byte means something, and no edit
+/// makes `bytes` longer than by one.
+pub(crate) fn edit(bytes: &mut Vec<u8>, script: &[u8]) {
+    for &[what, high, low, value] in script.as_chunks::<EDIT_LEN>().0 {
+        let at = usize::from(u16::from_be_bytes([high, low])) % (bytes.len() + 1);
+        match what % 6 {
+            0 => bytes[at..].first_mut().into_iter().for_each(|byte| *byte ^= value),
+            1 => bytes[at..].first_mut().into_iter().for_each(|byte| *byte = value),
+            2 => bytes[at..].iter_mut().take(4).for_each(|byte| *byte = value),
+            3 => bytes[at..].iter_mut().take(32).for_each(|byte| *byte = value),
+            4 => bytes.truncate(at),
+            _ => bytes.insert(at, value),
+        }
+    }
+}
+
+/// The same for bytes whose length is fixed: what does not fit falls off the end, what is missing stays as it was.
+pub(crate) fn edit_in_place(bytes: &mut [u8], script: &[u8]) {
+    let mut edited = bytes.to_vec();
+    edit(&mut edited, script);
+    bytes.iter_mut().zip(edited).for_each(|(to, from)| *to = from);
+}

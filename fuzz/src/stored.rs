@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What comes back from the caller's database, by somebody who has the storage key: sealed as spec/protocol.md §11 says,
+//! by the default primitives.
+
+use super::Bug;
+use super::edit::edit;
+use super::support::{LATER, NOW, Talk};
+use noescrow::primitives::{Primitives, RustCrypto, TAG_LEN};
+use noescrow::snapshot::SNAPSHOT_OVERHEAD;
+use noescrow::{Bundle, Secret, StorageKey, device, session};
+use std::sync::OnceLock;
+
+type Session = session::Session<RustCrypto, noescrow::Inline<8>>;
+type Device = device::Device<RustCrypto, 3, 2>;
+
+const KEY: [u8; 32] = [0x5A; 32];
+/// Bytes before the salt: version, kind, generation.
+const CONTEXT_LEN: usize = 1 + 1 + 8;
+const SALT_LEN: usize = 32;
+const KIND_SESSION: u8 = 1;
+const KIND_DEVICE: u8 = 2;
+
+fn aead_key(salt: &[u8]) -> (Secret<32>, [u8; 12]) {
+    let mut material = [0; 44];
+    RustCrypto.hkdf_expand(&Secret::new(KEY), &[b"noescrow-v1 snapshot seal", salt], &mut material);
+    let (key, nonce) = material.split_at(32);
+    (Secret::new(key.try_into().unwrap()), nonce.try_into().unwrap())
+}
+
+/// SN-1, of any state.
+fn seal(kind: u8, mut state: Vec<u8>) -> Vec<u8> {
+    let mut snapshot = vec![1, kind];
+    snapshot.extend_from_slice(&1u64.to_be_bytes());
+    let mut salt_key = [0; 32];
+    RustCrypto.hkdf_expand(&Secret::new(KEY), &[b"noescrow-v1 snapshot salt"], &mut salt_key);
+    let salt = RustCrypto.hmac(&salt_key, &[&snapshot, &state]);
+    snapshot.extend_from_slice(salt.expose());
+    let (key, nonce) = aead_key(salt.expose());
+    let tag = RustCrypto.seal(&key, &nonce, &snapshot, &mut state).unwrap();
+    snapshot.extend(state);
+    snapshot.extend(tag);
+    snapshot
+}
+
+/// SN-2 without its checks: the state within a snapshot.
+fn open(snapshot: &[u8]) -> Vec<u8> {
+    let (head, rest) = snapshot.split_at(SNAPSHOT_OVERHEAD - TAG_LEN);
+    let (state, tag) = rest.split_last_chunk().unwrap();
+    let mut state = state.to_vec();
+    let (key, nonce) = aead_key(&head[CONTEXT_LEN..CONTEXT_LEN + SALT_LEN]);
+    RustCrypto.open(&key, &nonce, head, &mut state, tag).unwrap();
+    state
+}
+
+/// The states of a device, and of sessions: unanswered, accepted, and long ones with skipped keys.
+fn states() -> &'static [Vec<u8>; 5] {
+    static STATES: OnceLock<[Vec<u8>; 5]> = OnceLock::new();
+    STATES.get_or_init(|| {
+        let key = StorageKey::new(KEY);
+        let mut rng = super::support::rng(10);
+        let alice = Device::generate(LATER, &mut rng);
+        let mut bob = Device::generate(LATER, &mut rng);
+        let published = bob.publish(2, LATER, &mut rng).unwrap();
+        bob.rotate(LATER, &mut rng).unwrap();
+        let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
+        let (initiator, hello) = alice.initiate(&bundle, b"hi", b"", NOW, &mut rng).unwrap();
+        let (responder, _) = bob.accept(&hello, b"").unwrap();
+        let mut talk = Talk::after(11, 2);
+        let _ = (talk.from_alice(b"lost"), talk.from_alice(b"lost"));
+        let message = talk.from_alice(b"seen");
+        talk.bob.decrypt(&message, b"").unwrap();
+        let message = talk.from_bob(b"turn");
+        talk.alice.decrypt(&message, b"").unwrap();
+        let _ = talk.from_alice(b"lost");
+        let message = talk.from_alice(b"seen");
+        talk.bob.decrypt(&message, b"").unwrap();
+        [
+            bob.snapshot(&key, 1),
+            initiator.snapshot(&key, 1),
+            responder.snapshot(&key, 1),
+            talk.alice.snapshot(&key, 1),
+            talk.bob.snapshot(&key, 1),
+        ]
+        .map(|snapshot| open(&snapshot))
+    })
+}
+
+/// A state forged under the right key: it is refused, or it is a state that can be stored as the same bytes, and with
+/// which nothing panics. First byte: which of the states (modulo 5), from 128 on as another kind; the rest is an edit
+/// of it.
+///
+/// The planted bug: it is stored as other bytes.
+pub fn snapshot(bytes: &[u8], bug: Bug) {
+    let Some((&mode, script)) = bytes.split_first() else { return };
+    let which = usize::from(mode & 0x7F) % 5;
+    let mut state = states()[which].clone();
+    edit(&mut state, script);
+    let is_device = (which == 0) != (mode >= 0x80);
+    let forged = seal(if is_device { KIND_DEVICE } else { KIND_SESSION }, state);
+    if is_device { restored_device(&forged, bug) } else { restored_session(&forged, bug) }
+}
+
+/// Which generation a planted bug stores under, and which is due.
+const fn generation(bug: Bug) -> u64 {
+    if bug.is_planted() { 2 } else { 1 }
+}
+
+fn restored_session(forged: &[u8], bug: Bug) {
+    let key = StorageKey::new(KEY);
+    let Ok(mut session) = Session::restore(forged, &key, 1) else { return };
+    assert_eq!(session.snapshot(&key, generation(bug)), forged, "restored, it is stored as other bytes");
+    assert!(Session::restore(forged, &key, 2).is_err(), "an older generation was restored");
+    let mut rng = super::support::rng(12);
+    let _ = (session.safety_number(), session.skipped_message_keys());
+    for message in [&b"\x11"[..], b"\x12", &[0x12; 120], &[0x11; 1900]] {
+        assert!(session.decrypt(message, b"").is_err(), "noise was opened");
+    }
+    assert_eq!(session.snapshot(&key, 1), forged, "a refused message changed the session");
+    let own = (session.encrypt(b"hi", b"", &mut rng), session.encrypt(b"hi", b"", &mut rng));
+    if let (_, Ok(message)) | (Ok(message), _) = own {
+        // A forged state may be its own peer.
+        let _ = session.decrypt(&message, b"");
+    }
+}
+
+fn restored_device(forged: &[u8], bug: Bug) {
+    let key = StorageKey::new(KEY);
+    let Ok(mut device) = Device::restore(forged, &key, 1) else { return };
+    assert_eq!(device.snapshot(&key, generation(bug)), forged, "restored, it is stored as other bytes");
+    let mut rng = super::support::rng(13);
+    let _ = device.publish(1, LATER, &mut rng);
+    let _ = device.rotate(LATER, &mut rng);
+    let (signed, left) = (device.signed_prekey(), device.one_time_prekeys_left());
+    assert!(device.delete_expired(u64::MAX) >= left, "an expired prekey was kept");
+    let bundle = Bundle::new(*device.identity(), signed, None).unwrap();
+    let peer = Device::generate(LATER, &mut rng);
+    if let Ok((_, hello)) = peer.initiate(&bundle, b"hi", b"", 0, &mut rng) {
+        let _ = device.accept(&hello, b"");
+    }
+}
