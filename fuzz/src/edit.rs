@@ -9,13 +9,14 @@ const EDIT_LEN: usize = 4;
 pub(crate) fn edit(bytes: &mut Vec<u8>, script: &[u8]) {
     for &[what, high, low, value] in script.as_chunks::<EDIT_LEN>().0 {
         let at = usize::from(u16::from_be_bytes([high, low])) % (bytes.len() + 1);
-        match what % 6 {
+        match what % 7 {
             0 => bytes[at..].first_mut().into_iter().for_each(|byte| *byte ^= value),
             1 => bytes[at..].first_mut().into_iter().for_each(|byte| *byte = value),
             2 => bytes[at..].iter_mut().take(4).for_each(|byte| *byte = value),
             3 => bytes[at..].iter_mut().take(32).for_each(|byte| *byte = value),
             4 => bytes.truncate(at),
-            _ => bytes.insert(at, value),
+            5 => bytes.insert(at, value),
+            _ => bytes.push(value),
         }
     }
 }
