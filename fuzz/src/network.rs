@@ -4,14 +4,22 @@
 use super::Bug;
 use super::edit::{edit, edit_in_place};
 use super::support::{
-    LATER, NOW, Puppet, PuppetDevice, PuppetSession, Talk, bundle as bundle_of, device_state, puppet, rng, state,
+    HEADER_LEN, LATER, NOW, Puppet, PuppetDevice, PuppetSession, Talk, bundle as bundle_of, device_state, puppet, rng,
+    state,
 };
 use noescrow::primitives::{DhPublicKey, Primitives, RustCrypto};
 use noescrow::relay::{AccountName, Envelope};
-use noescrow::{Bundle, IDENTITY_LEN, Identity, PREKEY_LEN, Prekey, StorageKey, device};
+use noescrow::{
+    Bundle, Heap, IDENTITY_LEN, Identity, PREKEY_LEN, Prekey, SafetyNumber, Secret, Session, StorageKey, device,
+    hazmat, session,
+};
+use std::cell::RefCell;
 use std::sync::OnceLock;
 
-/// Bytes edited and put in place of a genuine thing: `[bytes]`, or an edit of it.
+/// The key under which `support` takes states.
+const KEY: [u8; 32] = [0x5A; 32];
+
+/// What arrives in the place of a genuine thing: `script` itself, or an edit that `script` is.
 fn forged(genuine: &[u8], raw: bool, script: &[u8]) -> Vec<u8> {
     if raw {
         return script.to_vec();
@@ -25,7 +33,7 @@ fn forged(genuine: &[u8], raw: bool, script: &[u8]) -> Vec<u8> {
 struct States(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl States {
-    /// Sealing and opening once more than in every run: kept as bytes.
+    /// Made once, kept as bytes.
     fn of() -> &'static Self {
         static STATES: OnceLock<States> = OnceLock::new();
         STATES.get_or_init(|| {
@@ -61,9 +69,13 @@ impl States {
     }
 }
 
-fn restored(state: &[u8]) -> PuppetSession {
-    let key = StorageKey::new([0x5A; 32]);
-    PuppetSession::restore_in_place(Puppet::default(), &mut state.to_vec(), &key, 0).unwrap()
+fn restored<P: Primitives + Default>(state: &[u8]) -> session::Session<P, Heap> {
+    session::Session::restore(state, &StorageKey::new(KEY), 0).unwrap()
+}
+
+thread_local! {
+    /// One session of each state, in that state: restoring costs more than all the rest.
+    static SESSIONS: RefCell<[Option<Session>; 4]> = const { RefCell::new([const { None }; 4]) };
 }
 
 /// A message to a session: what is not the genuine one is refused, and nothing changes. First byte: which state (bits 0
@@ -78,10 +90,11 @@ pub fn decrypt(bytes: &[u8], bug: Bug) {
     if mode & 8 != 0 {
         return hostile_peer(mode, script, bug);
     }
-    let states = States::of();
-    let (before, genuine) = &states.0[usize::from(mode & 3)];
+    let which = usize::from(mode & 3);
+    let (before, genuine) = &States::of().0[which];
     let message = forged(genuine, mode & 4 != 0, script);
-    let mut session = restored(before);
+    let kept = SESSIONS.with_borrow_mut(|sessions| sessions[which].take());
+    let mut session: Session = kept.unwrap_or_else(|| restored(before));
     match session.decrypt(&message, b"") {
         Ok(_) => assert_eq!(&message, genuine, "a forged message was opened"),
         Err(_) => {
@@ -89,35 +102,47 @@ pub fn decrypt(bytes: &[u8], bug: Bug) {
                 let _ = session.decrypt(genuine, b"");
             }
             assert_ne!(&message, genuine, "the genuine message was refused");
-            assert_eq!(&state(&session), before, "a refused message changed the session");
+            assert_eq!(&session.snapshot(&StorageKey::new(KEY), 0), before, "a refused message changed the session");
+            SESSIONS.with_borrow_mut(|sessions| sessions[which] = Some(session));
         }
     }
     let _ = Envelope::new(message);
 }
 
+/// Two ends of a conversation whose handshake was elsewhere: it costs next to nothing to begin.
+fn met() -> (PuppetSession, Puppet, PuppetSession) {
+    let (strings, secret, ratchet) = (Puppet::default(), Secret::new([1; 32]), [2; 32]);
+    let public = RustCrypto.dh_public(&Secret::new(ratchet));
+    let alice = hazmat::initiator(strings.clone(), &secret, &public, b"fuzz").unwrap();
+    (alice, strings, hazmat::responder(Puppet::default(), &secret, Secret::new(ratchet), b"fuzz"))
+}
+
 fn hostile_peer(mode: u8, script: &[u8], bug: Bug) {
-    let mut talk = Talk::after(5, 1);
+    let mut rng = rng(5);
+    let (mut alice, strings, mut bob) = met();
+    let hello = alice.encrypt(b"hello", b"", &mut rng).unwrap();
+    bob.decrypt(&hello, b"").unwrap();
     let script = script.to_vec();
-    let (body, header_len) = (mode & 16 != 0, super::support::HEADER_LEN);
-    talk.alice_strings.rewrite(move |plaintext| {
+    let body = mode & 16 != 0;
+    strings.rewrite(move |plaintext| {
         // The plaintext below is padded to another length than a header's.
-        if body == (plaintext.len() != header_len) {
+        if body == (plaintext.len() != HEADER_LEN) {
             edit_in_place(plaintext, &script);
         }
     });
-    let message = talk.from_alice(&[7; 70]);
-    talk.alice_strings.behave();
-    let before = state(&talk.bob);
-    if talk.bob.decrypt(&message, b"").is_err() {
+    let message = alice.encrypt(&[7; 70], b"", &mut rng).unwrap();
+    strings.behave();
+    let before = state(&bob);
+    if bob.decrypt(&message, b"").is_err() {
         if bug.is_planted() {
-            let _ = talk.from_bob(b"changed");
+            let _ = bob.encrypt(b"changed", b"", &mut rng);
         }
-        assert_eq!(state(&talk.bob), before, "a refused message changed the session");
+        assert_eq!(state(&bob), before, "a refused message changed the session");
     }
-    let after = state(&talk.bob);
-    assert_eq!(state(&restored(&after)), after, "the session cannot be stored any more");
-    let answer = talk.from_bob(b"answer");
-    let _ = talk.alice.decrypt(&answer, b"");
+    let after = state(&bob);
+    assert_eq!(state(&restored::<Puppet>(&after)), after, "the session cannot be stored any more");
+    let answer = bob.encrypt(b"answer", b"", &mut rng).unwrap();
+    let _ = alice.decrypt(&answer, b"");
 }
 
 /// First messages to a device: what is not a genuine one is refused, and the device does not change. First byte: with
@@ -130,28 +155,27 @@ fn hostile_peer(mode: u8, script: &[u8], bug: Bug) {
 /// The planted bug: a refused message changes the device.
 pub fn accept(bytes: &[u8], bug: Bug) {
     let Some((&mode, script)) = bytes.split_first() else { return };
-    let mut rng = rng(u64::from(mode & 3));
-    let (mut bob, _) = puppet(&mut rng);
-    let (alice, strings) = puppet(&mut rng);
-    let bundle = bundle_of(&mut bob, mode & 3 == 0, &mut rng);
-    if mode & 3 >= 2 {
-        bob.rotate(LATER, &mut rng).unwrap();
-    }
     let hostile = mode & 8 != 0;
-    if hostile {
+    let (mut bob, genuine) = if hostile {
         let (script, which) = (script.to_vec(), mode >> 4 & 3);
-        strings.rewrite(move |plaintext| {
+        first_message(mode & 3, move |plaintext| {
             let kind = match plaintext.len() {
                 IDENTITY_LEN => 0,
-                super::support::HEADER_LEN => 1,
+                HEADER_LEN => 1,
                 _ => 2,
             };
             if which == kind {
                 edit_in_place(plaintext, &script);
             }
+        })
+    } else {
+        static GENUINE: [OnceLock<(Vec<u8>, Vec<u8>)>; 4] = [const { OnceLock::new() }; 4];
+        let (device, message) = GENUINE[usize::from(mode & 3)].get_or_init(|| {
+            let (device, message) = first_message(mode & 3, |_| {});
+            (device_state(&device), message)
         });
-    }
-    let (_, genuine) = alice.initiate(&bundle, &[7; 70], b"", NOW, &mut rng).unwrap();
+        (restored_device(device), message.clone())
+    };
     let message = if hostile { genuine.clone() } else { forged(&genuine, mode & 4 != 0, script) };
 
     let before = device_state(&bob);
@@ -159,21 +183,37 @@ pub fn accept(bytes: &[u8], bug: Bug) {
         Ok((session, _)) => {
             assert_eq!(message, genuine, "a forged first message was accepted");
             let stored = state(&session);
-            assert_eq!(state(&restored(&stored)), stored, "the session cannot be stored");
+            assert_eq!(state(&restored::<Puppet>(&stored)), stored, "the session cannot be stored");
             assert!(bob.accept(&message, b"").is_err(), "a first message was accepted twice");
         }
         Err(_) => {
             if bug.is_planted() {
-                bob.rotate(LATER, &mut rng).unwrap();
+                bob.rotate(LATER, &mut rng(0)).unwrap();
             }
             assert!(hostile || message != genuine, "the genuine first message was refused");
             assert_eq!(device_state(&bob), before, "a refused message changed the device");
         }
     }
     let stored = device_state(&bob);
-    let key = StorageKey::new([0x5A; 32]);
-    let again = PuppetDevice::restore_in_place(Puppet::default(), &mut stored.clone(), &key, 0).unwrap();
-    assert_eq!(device_state(&again), stored, "the device cannot be stored any more");
+    assert_eq!(device_state(&restored_device(&stored)), stored, "the device cannot be stored any more");
+}
+
+fn restored_device(state: &[u8]) -> PuppetDevice {
+    PuppetDevice::restore_in_place(Puppet::default(), &mut state.to_vec(), &StorageKey::new(KEY), 0).unwrap()
+}
+
+/// A device, and a first message to it whose author rewrites what it seals.
+fn first_message(prekey: u8, rewrite: impl FnMut(&mut [u8]) + 'static) -> (PuppetDevice, Vec<u8>) {
+    let mut rng = rng(u64::from(prekey));
+    let (mut bob, _) = puppet(&mut rng);
+    let (alice, strings) = puppet(&mut rng);
+    let bundle = bundle_of(&mut bob, prekey == 0, &mut rng);
+    if prekey >= 2 {
+        bob.rotate(LATER, &mut rng).unwrap();
+    }
+    strings.rewrite(rewrite);
+    let (_, message) = alice.initiate(&bundle, &[7; 70], b"", NOW, &mut rng).unwrap();
+    (bob, message)
 }
 
 /// Primitives that find every signature and every key sound: the parser alone decides.
@@ -278,7 +318,8 @@ fn pieces<P: Primitives>(primitives: &P, mode: u8, script: &[u8], identity: &Ide
             }
         }
         _ => {
-            let number = noescrow::SafetyNumber::new(primitives, (identity, b""), (identity, b"other"));
+            static NUMBER: OnceLock<SafetyNumber> = OnceLock::new();
+            let number = NUMBER.get_or_init(|| SafetyNumber::new(primitives, (identity, b""), (identity, b"other")));
             let mut scanned = number.to_bytes().to_vec();
             scanned[1..].rotate_left(32);
             let due = scanned.clone();
