@@ -63,7 +63,7 @@ corpora! {
 /// The control that the fuzzer must solve has a solution, and the corpus it begins with has none.
 #[test]
 fn the_control_has_its_bug() {
-    assert!(catch_unwind(|| bodies::control(b"\x04\x12bug")).is_err());
+    assert!(catch_unwind(|| bodies::control(b"\x04bug")).is_err());
     for (name, input) in corpus("control") {
         assert!(catch_unwind(|| bodies::control(&input)).is_ok(), "{name}");
     }

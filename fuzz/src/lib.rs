@@ -56,8 +56,17 @@ pub fn schedule(bytes: &[u8], bug: Bug) {
     }
 }
 
-/// [`decrypt`] with a bug that few inputs meet: the fuzzer must find one within its time, or it finds nothing at all.
+/// [`decrypt`] behind four bytes that must be right, and with a bug: the fuzzer must find it within its time, or it finds
+/// nothing at all. Chance would take 2^32 inputs, a fuzzer that sees how far it got some hundred thousand.
 pub fn control(bytes: &[u8]) {
-    let met = bytes.get(1..5) == Some(b"\x12bug");
-    decrypt(bytes, if met { Bug::Planted } else { Bug::None });
+    let mut right = 0;
+    for (byte, due) in bytes.iter().zip(b"\x04bug") {
+        if std::hint::black_box(*byte) != *due {
+            return;
+        }
+        right += 1;
+    }
+    if right == 4 {
+        decrypt(bytes, Bug::Planted);
+    }
 }
