@@ -28,10 +28,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A crash between the saving of a step and the use of its outcome loses that outcome: a message is not sent (send another),
+//! a plaintext is not shown, and its sender must send it again, because its key is gone.
+//!
 //! Not the concern of this module: where snapshots lie, and that they are really on disk when `save` returns.
 
 use crate::device::Device;
 use crate::error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyError, RestoreError};
+use crate::identity::{Identity, SafetyNumber};
 use crate::prekeys::{Bundle, Prekey, Publication};
 use crate::primitives::Primitives;
 use crate::ratchet::skipped::{Heap, SkippedKeyStore};
@@ -151,10 +155,9 @@ impl<T> Durable<T> {
         self.generation
     }
 
-    /// The state itself, to look at.
-    #[must_use]
-    pub const fn get(&self) -> &T {
-        &self.inner
+    /// The state, which is the caller's to save from now on.
+    pub fn into_inner(self) -> T {
+        self.inner
     }
 
     /// 2^64 steps do not happen; a generation that cannot grow stays, and a store that checks will refuse it.
@@ -168,6 +171,30 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
     fn record(&mut self) -> (Subject, u64, Vec<u8>) {
         let generation = self.advance();
         (Subject::Session(self.inner.id()), generation, self.inner.snapshot(&self.key, generation))
+    }
+
+    /// [`Session::id`].
+    #[must_use]
+    pub const fn id(&self) -> [u8; 32] {
+        self.inner.id()
+    }
+
+    /// [`Session::remote_identity`].
+    #[must_use]
+    pub fn remote_identity(&self) -> Option<&Identity> {
+        self.inner.remote_identity()
+    }
+
+    /// [`Session::safety_number`].
+    #[must_use]
+    pub fn safety_number(&self) -> Option<SafetyNumber> {
+        self.inner.safety_number()
+    }
+
+    /// [`Session::is_answered`].
+    #[must_use]
+    pub const fn is_answered(&self) -> bool {
+        self.inner.is_answered()
     }
 
     /// [`Session::encrypt`]; the message comes out when it is saved.
@@ -225,6 +252,30 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
 
     fn begin(&self, session: Session<P, Heap>) -> Durable<Session<P, Heap>> {
         Durable::new(session, self.key.duplicate(), 0)
+    }
+
+    /// [`Device::identity`].
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        self.inner.identity()
+    }
+
+    /// [`Device::safety_number`].
+    #[must_use]
+    pub fn safety_number(&self, remote: &Identity) -> SafetyNumber {
+        self.inner.safety_number(remote)
+    }
+
+    /// [`Device::signed_prekey`].
+    #[must_use]
+    pub fn signed_prekey(&self) -> Prekey {
+        self.inner.signed_prekey()
+    }
+
+    /// [`Device::one_time_prekeys_left`].
+    #[must_use]
+    pub fn one_time_prekeys_left(&self) -> usize {
+        self.inner.one_time_prekeys_left()
     }
 
     /// [`Device::initiate`]; session and first message come out when the session is saved. The session is sealed
@@ -297,6 +348,12 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
     /// [`Device::delete_previous_signed_prekey`]; whether there was one comes out when the deletion is saved.
     pub fn delete_previous_signed_prekey(&mut self) -> Unsaved<'_, bool> {
         let deleted = self.inner.delete_previous_signed_prekey();
+        self.unsaved(deleted)
+    }
+
+    /// [`Device::delete_one_time_prekey`]; whether it was there comes out when the deletion is saved.
+    pub fn delete_one_time_prekey(&mut self, id: u32) -> Unsaved<'_, bool> {
+        let deleted = self.inner.delete_one_time_prekey(id);
         self.unsaved(deleted)
     }
 

@@ -139,7 +139,7 @@ impl Party {
     /// All that is not on disk is gone. A session that was begun and never told of is found there.
     fn crash(&mut self) {
         self.device = self.stored_device();
-        let known = self.session.as_ref().map(|session| session.get().id());
+        let known = self.session.as_ref().map(|session| session.id());
         let begun = self.disk.records.iter().rev().find_map(|(subject, ..)| match subject {
             Subject::Session(id) => Some(*id),
             _ => None,
@@ -193,7 +193,7 @@ impl Script {
         if self.released.insert(body_key, message.to_vec()).is_some_and(|other| other != message) {
             return Err(Conviction::KeyTwice);
         }
-        let party = if from_alice { &self.alice } else { &self.bob };
+        let party = if from_alice { &mut self.alice } else { &mut self.bob };
         let mut stored = party.stored_session(id).ok_or(Conviction::SessionLost)?;
         let _ = stored.encrypt(b"after a crash", b"", &mut self.rng).unwrap();
         if self.released.contains_key(&last_body_key()) {
@@ -201,8 +201,16 @@ impl Script {
         }
         // Where a step is due the key would be another one, in a chain that the peer never gets to know.
         let stored = party.stored_session(id).ok_or(Conviction::SessionLost)?;
-        let state = |session: &Durable<Session>| session.get().snapshot(&key(), 0);
-        let same = party.session.as_ref().is_some_and(|session| state(session) == state(&stored));
+        let same = match party.session.take() {
+            Some(session) => {
+                let generation = session.generation();
+                let inner = session.into_inner();
+                let same = inner.snapshot(&key(), 0) == stored.into_inner().snapshot(&key(), 0);
+                party.session = Some(Durable::new(inner, key(), generation));
+                same
+            }
+            None => false,
+        };
         if same { Ok(()) } else { Err(Conviction::ChainLost) }
     }
 
@@ -213,8 +221,8 @@ impl Script {
                 self.bob.crash();
                 continue;
             };
-            let left = self.bob.stored_device().get().one_time_prekeys_left();
-            if left != self.bob.device.get().one_time_prekeys_left() {
+            let left = self.bob.stored_device().one_time_prekeys_left();
+            if left != self.bob.device.one_time_prekeys_left() {
                 return Err(Conviction::PrivateHalfLost);
             }
             let one_time = published.one_time_prekeys.pop();
@@ -226,7 +234,7 @@ impl Script {
         loop {
             let unsaved = self.bob.device.rotate(LATER, &mut self.rng).unwrap();
             match saved!(unsaved, self.bob.disk) {
-                Some(prekey) if self.bob.stored_device().get().signed_prekey() == prekey => return Ok(()),
+                Some(prekey) if self.bob.stored_device().signed_prekey() == prekey => return Ok(()),
                 Some(_) => return Err(Conviction::PrivateHalfLost),
                 None => self.bob.crash(),
             }
@@ -239,7 +247,7 @@ impl Script {
             let unsaved = self.alice.device.initiate(bundle, &text, b"", NOW, &mut self.rng).unwrap();
             let body_key = last_body_key();
             if let Some((session, message)) = saved!(unsaved, self.alice.disk) {
-                let id = session.get().id();
+                let id = session.id();
                 self.alice.session = Some(session);
                 self.release(true, body_key, &message, id)?;
                 return Ok(message);
@@ -254,7 +262,7 @@ impl Script {
             match self.bob.device.accept(message, b"") {
                 Ok(unsaved) => match saved!(unsaved, self.bob.disk) {
                     Some((session, _)) => {
-                        let id = session.get().id();
+                        let id = session.id();
                         self.bob.session = Some(session);
                         self.shown += 1;
                         if self.bob.stored_session(id).is_none() {
@@ -281,7 +289,7 @@ impl Script {
             let text = self.text();
             let party = if from_alice { &mut self.alice } else { &mut self.bob };
             let session = party.session.as_mut().unwrap();
-            let id = session.get().id();
+            let id = session.id();
             let unsaved = session.encrypt(&text, b"", &mut self.rng).unwrap();
             let body_key = last_body_key();
             if let Some(message) = saved!(unsaved, party.disk) {
@@ -296,7 +304,7 @@ impl Script {
         loop {
             let party = if at_alice { &mut self.alice } else { &mut self.bob };
             let session = party.session.as_mut().unwrap();
-            let id = session.get().id();
+            let id = session.id();
             match session.decrypt(message, b"") {
                 Ok(unsaved) => match saved!(unsaved, party.disk) {
                     Some(_) => {
