@@ -101,6 +101,8 @@ impl Description {
 pub struct Prekey {
     description: Description,
     signature: [u8; SIGNATURE_LEN],
+    /// The signing key under which it was verified: another identity's bundle does not take it (attack B1).
+    signer: [u8; PUBLIC_KEY_LEN],
 }
 
 impl Prekey {
@@ -128,7 +130,8 @@ impl Prekey {
         let sound = primitives.dh_is_torsion_free(description.dh_key.as_bytes())
             && primitives.kem_public_is_valid(&description.kem_key)
             && primitives.verify(identity.signing_key(), &description.signed(), &signature).is_ok();
-        if sound { Ok(Self { description, signature }) } else { Err(DecodeError::Refused) }
+        let signer = *identity.signing_key();
+        if sound { Ok(Self { description, signature, signer }) } else { Err(DecodeError::Refused) }
     }
 
     /// The encoding: kind (1), id (4), expiry (8), X25519 key (32), ML-KEM-1024 key (1568), signature (64).
@@ -143,6 +146,11 @@ impl Prekey {
 
     pub(crate) const fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// Whether this is a prekey of `kind` that was verified under `identity`.
+    pub(crate) fn fits(&self, identity: &Identity, kind: PrekeyKind) -> bool {
+        self.kind() == kind && self.signer == *identity.signing_key()
     }
 
     /// Signed or one-time.
@@ -178,7 +186,8 @@ impl Prekey {
 
 impl fmt::Debug for Prekey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { description: Description { kind, id, expiry, dh_key: _, kem_key: _ }, signature: _ } = self;
+        let Self { description: Description { kind, id, expiry, dh_key: _, kem_key: _ }, signature: _, signer: _ } =
+            self;
         f.debug_struct("Prekey").field("kind", kind).field("id", id).field("expiry", expiry).finish_non_exhaustive()
     }
 }
@@ -220,7 +229,7 @@ impl PrekeyPair {
         primitives.step("PK-1");
         let description = self.description(primitives);
         let signature = primitives.sign(identity.signing_seed(), &description.signed());
-        Prekey { description, signature }
+        Prekey { description, signature, signer: *identity.public().signing_key() }
     }
 
     pub(crate) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
@@ -263,15 +272,16 @@ impl Bundle {
     /// Puts a bundle together from verified parts.
     ///
     /// # Errors
-    /// [`DecodeError::Refused`] if a prekey is of the other kind (attack B5).
+    /// [`DecodeError::Refused`] if a prekey is of the other kind (attack B5) or was verified under another identity
+    /// (attack B1).
     pub fn new(
         identity: Identity,
         signed_prekey: Prekey,
         one_time_prekey: Option<Prekey>,
     ) -> Result<Self, DecodeError> {
-        let kinds_fit = signed_prekey.kind() == PrekeyKind::Signed
-            && one_time_prekey.as_ref().is_none_or(|prekey| prekey.kind() == PrekeyKind::OneTime);
-        if kinds_fit { Ok(Self { identity, signed_prekey, one_time_prekey }) } else { Err(DecodeError::Refused) }
+        let fit = signed_prekey.fits(&identity, PrekeyKind::Signed)
+            && one_time_prekey.as_ref().is_none_or(|prekey| prekey.fits(&identity, PrekeyKind::OneTime));
+        if fit { Ok(Self { identity, signed_prekey, one_time_prekey }) } else { Err(DecodeError::Refused) }
     }
 
     /// Parses a bundle and verifies every signature in it (HS-I1).

@@ -43,9 +43,9 @@ impl Directory {
         if identity != self.identity.0 {
             return Err(RelayError::IdentityChanged);
         }
-        let kinds_fit = signed_prekey.kind() == PrekeyKind::Signed
-            && one_time_prekeys.iter().all(|prekey| prekey.kind() == PrekeyKind::OneTime);
-        if !kinds_fit {
+        let fit = signed_prekey.fits(&identity, PrekeyKind::Signed)
+            && one_time_prekeys.iter().all(|prekey| prekey.fits(&identity, PrekeyKind::OneTime));
+        if !fit {
             return Err(RelayError::BadPublication);
         }
         if self.one_time_prekeys.len().saturating_add(one_time_prekeys.len()) > MAX_ONE_TIME_PREKEYS {
@@ -74,7 +74,7 @@ impl Directory {
             self.allowance = Held(self.allowance.0.saturating_sub(1));
         }
         Bundle::new(self.identity.0, self.signed_prekey.0.clone(), one_time.map(|held| held.0))
-            // The kinds were checked when they were published.
+            // Kinds and signer were checked when they were published.
             .map_err(|_| RelayError::BadPublication)
     }
 

@@ -101,7 +101,7 @@ pub enum RelayError {
     BadAccountName,
     /// The account has another identity; it changes only by [`Relay::replace_identity`].
     IdentityChanged,
-    /// A prekey is of the wrong kind, or two have one id.
+    /// A prekey is of the wrong kind or of another identity, or two have one id.
     BadPublication,
     /// The account has [`MAX_ONE_TIME_PREKEYS`].
     TooManyPrekeys,
@@ -117,7 +117,7 @@ impl core::fmt::Display for RelayError {
             Self::UnknownAccount => "unknown account",
             Self::BadAccountName => "not an account name",
             Self::IdentityChanged => "the account has another identity",
-            Self::BadPublication => "prekeys of the wrong kind, or two with one id",
+            Self::BadPublication => "prekeys of the wrong kind or of another identity, or two with one id",
             Self::TooManyPrekeys => "too many one-time prekeys",
             Self::BadEnvelope => "not a message",
             Self::MailboxFull => "mailbox full",

@@ -64,6 +64,9 @@ fn what_is_refused_changes_nothing() {
     let mut swapped = twice.clone();
     swapped.one_time_prekeys = vec![swapped.signed_prekey.clone()];
     assert_eq!(relay.publish(&bob(), swapped, address(9), NOW), Err(RelayError::BadPublication));
+    let mut planted = twice.clone();
+    planted.one_time_prekeys.clone_from(&foreign.one_time_prekeys);
+    assert_eq!(relay.publish(&bob(), planted, address(9), NOW), Err(RelayError::BadPublication));
     let unknown = AccountName::new("nobody").unwrap();
     assert_eq!(relay.fetch(&unknown, NOW).unwrap_err(), RelayError::UnknownAccount);
     assert_eq!(relay.deliver(&unknown, message(200), NOW), Err(RelayError::UnknownAccount));
