@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! B1, B2, B3, B5, B10, B11, B12, B19: what a server can make of a bundle.
+
+use crate::forger::{self, DESCRIPTION_LEN, FLAG, IDENTITY, ONE_TIME, SIGNED, raw_dh};
+use crate::spy::{Bends, Party};
+use crate::support::{LATER, NOW};
+use noescrow::error::{AcceptError, InitiateError};
+use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow::relay::{AccountName, ONE_TIME_BURST, ONE_TIME_INTERVAL, Relay};
+use noescrow::{Bundle, Device, Identity, Prekey, PrekeyKind, Secret, is_first_message};
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
+
+/// The server's own keys.
+const SERVER_SEED: [u8; 32] = [0x51; 32];
+const SERVER_DH: [u8; 32] = [0x52; 32];
+const SERVER_KEM: [u8; 64] = [0x53; 64];
+
+const GULLIBLE: Bends = Bends {
+    no_verify: true,
+    no_torsion_check: false,
+    no_modulus_check: false,
+    no_ad: crate::spy::NoAd::Nowhere,
+    weak_kem: false,
+    no_identity_dh: false,
+    server_nonce: None,
+};
+
+/// A prekey whose private halves the server has, signed by the server.
+fn servers_prekey(kind: u8, id: u32) -> Vec<u8> {
+    let kem_key = RustCrypto.kem_public(&Secret::new(SERVER_KEM));
+    forger::prekey(&SERVER_SEED, kind, id, LATER, &forger::dh_public(&SERVER_DH), &kem_key)
+}
+
+/// Refused before anything is drawn or derived; a device to which all signatures are right takes it.
+fn refused_for_its_signature(bundle: &[u8]) {
+    let mut alice = Party::new(99);
+    let drawn = alice.rng.drawn.len();
+    alice.spy.forget();
+    assert!(alice.initiate(bundle).is_none());
+    assert_eq!((alice.spy.count("hkdf"), alice.spy.count("dh"), alice.rng.drawn.len()), (0, 0, drawn));
+    alice.spy.bend(GULLIBLE);
+    assert!(alice.initiate(bundle).is_some(), "refused for another reason");
+}
+
+/// Weak forward secrecy (PQXDH §4.5): forged prekeys now, IKB's private half later.
+#[test]
+fn b1_forged_signed_prekeys_are_refused_before_an_ephemeral_key_is_made() {
+    let mut bob = Party::new(1);
+    let genuine = bob.bundle(false);
+    let signature = SIGNED.end - 64..SIGNED.end;
+    for bit in 0..512 {
+        let mut flipped = genuine.clone();
+        flipped[signature.start + bit / 8] ^= 1 << (bit % 8);
+        assert!(Bundle::from_bytes(&RustCrypto, &flipped).is_err(), "{bit}");
+    }
+    let with = |prekey: &[u8]| forger::bundle(&genuine[IDENTITY], prekey, None);
+    let resigned = |by: &[u8]| with(&[&genuine[SIGNED][..DESCRIPTION_LEN], by].concat());
+    let zero = resigned(&[0; 64]);
+    let by_another_identity = with(&forger::sign_prekey(&SERVER_SEED, genuine[SIGNED][..DESCRIPTION_LEN].to_vec()));
+    // The signature before the rotation, on the key after it.
+    bob.device.rotate(LATER, &mut bob.rng).unwrap();
+    let rotated = bob.bundle(false);
+    let old = with(&[&rotated[SIGNED][..DESCRIPTION_LEN], &genuine[signature.clone()]].concat());
+    let own = with(&servers_prekey(1, 1));
+    for forged in [&zero, &by_another_identity, &old, &own] {
+        refused_for_its_signature(forged);
+    }
+    let mut empty = genuine.clone();
+    empty.drain(signature);
+    assert!(Bundle::from_bytes(&RustCrypto, &empty).is_err());
+
+    // Control: a gullible initiator uses the server's prekey; with IKB's private half stolen later, the server has SK.
+    let mut alice = Party::bent(2, GULLIBLE);
+    let (_, hello) = alice.initiate(&own).unwrap();
+    let stolen = bob.spy.secret_of(&genuine[32..64].try_into().unwrap());
+    let key = |bytes: &[u8]| -> [u8; 32] { bytes.try_into().unwrap() };
+    let ephemeral_key = key(&hello[forger::EK]);
+    let alice_key = alice.device.identity().dh_key().as_bytes();
+    let ss = RustCrypto.decapsulate(&Secret::new(SERVER_KEM), hello[forger::CT].try_into().unwrap());
+    let computed = [
+        raw_dh(&SERVER_DH, alice_key),
+        raw_dh(&stolen, &ephemeral_key),
+        raw_dh(&SERVER_DH, &ephemeral_key),
+        *ss.expose(),
+    ];
+    let ([_, dh1, dh2, dh3, _, ss], _) = alice.spy.key_agreement();
+    assert_eq!(computed.map(|part| part.to_vec()), [dh1, dh2, dh3, ss]);
+
+    alice.spy.straighten();
+    assert!(alice.initiate(&genuine).is_some());
+}
+
+/// A caller that fetches the parts of a bundle apart and takes the identity from elsewhere, say from a pinned contact.
+#[test]
+fn b1_a_prekey_that_was_verified_under_another_identity_does_not_enter_a_bundle() {
+    let (mut bob, mut server) = (Party::new(3), Party::new(4));
+    let (bobs, servers) = (bob.bundle(true), server.bundle(true));
+    let parse = |bytes: &[u8]| Bundle::from_bytes(&RustCrypto, bytes).unwrap();
+    let (bobs, servers) = (parse(&bobs), parse(&servers));
+    let put = |identity: &Bundle, signed: &Bundle, one_time: Option<&Bundle>| {
+        let one_time = one_time.map(|bundle| bundle.one_time_prekey().unwrap().clone());
+        Bundle::new(*identity.identity(), signed.signed_prekey().clone(), one_time)
+    };
+    assert!(put(&bobs, &servers, None).is_err());
+    assert!(put(&bobs, &servers, Some(&servers)).is_err());
+    assert!(put(&bobs, &bobs, Some(&servers)).is_err());
+    assert!(put(&bobs, &servers, Some(&bobs)).is_err());
+    // What the device itself hands out is as bound as what was parsed.
+    assert!(Bundle::new(*server.device.identity(), bob.device.signed_prekey(), None).is_err());
+    // The right ones; and as bytes the wrong ones are what b1 and b11 refuse.
+    assert_eq!(put(&bobs, &bobs, Some(&bobs)).unwrap(), bobs);
+    assert!(put(&servers, &servers, None).is_ok());
+}
+
+/// A signature covers both keys of a pair, so that a KEM key has no signature of its own to forget.
+#[test]
+fn b2_every_part_of_every_prekey_is_covered_whether_its_signature_is_missing_wrong_or_another_one_s() {
+    let mut bob = Party::new(5);
+    let (genuine, another) = (bob.bundle(true), bob.bundle(true));
+    let dh_key = |prekey: &Range<usize>| prekey.start + 13..prekey.start + 45;
+    let kem_key = |prekey: &Range<usize>| prekey.start + 45..prekey.start + 45 + 1568;
+    let signature = |prekey: &Range<usize>| prekey.end - 64..prekey.end;
+    let servers = forger::bundle(&genuine[IDENTITY], &servers_prekey(1, 1), Some(&servers_prekey(2, 2)));
+    for (prekey, other) in [(&SIGNED, &ONE_TIME), (&ONE_TIME, &SIGNED)] {
+        for part in [dh_key(prekey), kem_key(prekey)] {
+            let servers_part = || {
+                let mut bytes = genuine.clone();
+                bytes[part.clone()].copy_from_slice(&servers[part.clone()]);
+                bytes
+            };
+            // Missing: no signature beside the server's part.
+            let mut bytes = servers_part();
+            bytes[signature(prekey)].fill(0);
+            refused_for_its_signature(&bytes);
+            // Wrong: the signature of what was there, the server's own, that of the other prekey.
+            refused_for_its_signature(&servers_part());
+            let mut bytes = servers_part();
+            bytes[signature(prekey)].copy_from_slice(&servers[signature(prekey)]);
+            refused_for_its_signature(&bytes);
+            let mut bytes = servers_part();
+            bytes[signature(prekey)].copy_from_slice(&genuine[signature(other)]);
+            refused_for_its_signature(&bytes);
+        }
+    }
+    // Swapped between them: curve keys, KEM keys, both.
+    for parts in [&[dh_key as fn(&Range<usize>) -> _][..], &[kem_key], &[dh_key, kem_key]] {
+        let mut bytes = genuine.clone();
+        for part in parts {
+            bytes[part(&SIGNED)].copy_from_slice(&genuine[part(&ONE_TIME)]);
+            bytes[part(&ONE_TIME)].copy_from_slice(&genuine[part(&SIGNED)]);
+        }
+        refused_for_its_signature(&bytes);
+    }
+    // And the halves of two one-time prekeys, both of them Bob's.
+    let mut mixed = genuine.clone();
+    mixed[kem_key(&ONE_TIME)].copy_from_slice(&another[kem_key(&ONE_TIME)]);
+    refused_for_its_signature(&mixed);
+    assert!(Party::new(98).initiate(&genuine).is_some());
+    assert!(Party::new(98).initiate(&another).is_some());
+}
+
+#[test]
+fn b3_no_bytes_are_taken_by_two_decoders_and_no_signature_serves_for_another_kind_of_thing() {
+    let mut bob = Party::new(6);
+    let (bytes, short) = (bob.bundle(true), bob.bundle(false));
+    let (session, hello) = Party::new(7).initiate(&bytes).unwrap();
+    drop(session);
+    let identity = *bob.device.identity();
+    // To a device to which every signature is right, so that only the form can tell.
+    let (spy, mut device) = (&bob.spy, Party::new(8));
+    let takers = |bytes: &[u8], device: &mut Party| {
+        let identity_taker = bytes.try_into().is_ok_and(|bytes| Identity::from_bytes(spy, bytes).is_ok());
+        let prekey_taker = bytes.try_into().is_ok_and(|bytes| Prekey::from_bytes(spy, &identity, bytes).is_ok());
+        let bundle_taker = Bundle::from_bytes(spy, bytes).is_ok();
+        // What is of a length with no taker at all must look like no message either.
+        let message_taker = is_first_message(bytes) == Ok(true) && bytes.len() > noescrow::FIRST_MESSAGE_OVERHEAD;
+        assert!(device.device.accept(bytes, b"").is_err());
+        [identity_taker, prekey_taker, bundle_taker, message_taker]
+    };
+    spy.bend(GULLIBLE);
+    let genuine: [&[u8]; 5] = [&bytes[IDENTITY], &bytes[SIGNED], &bytes[ONE_TIME], &bytes, &hello];
+    for (thing, taken_by) in genuine.into_iter().zip([0, 1, 1, 2, 3]) {
+        let takers = takers(thing, &mut device);
+        assert_eq!(takers, std::array::from_fn(|at| at == taken_by));
+    }
+    // Each cut or filled to the length of each other, and moved to the place where the other has its key.
+    let places = [&genuine[..], &[&short[..]]].concat();
+    for (one, two) in genuine.iter().flat_map(|one| places.iter().map(move |two| (one, two))) {
+        for offset in [0, 13, 32, 45] {
+            let mut moved = two.to_vec();
+            let (place, len) = (offset.min(two.len()), one.len().min(two.len() - offset.min(two.len())));
+            moved[place..place + len].copy_from_slice(&one[..len]);
+            let taken = takers(&moved, &mut device).iter().filter(|taken| **taken).count();
+            assert!(taken <= 1, "{} bytes in {}", one.len(), two.len());
+        }
+    }
+    spy.straighten();
+
+    // The certificate for a prekey's signature and the reverse; a curve key where the KEM key stands, and the reverse.
+    let (certificate, signature) = (IDENTITY.end - 64..IDENTITY.end, SIGNED.end - 64..SIGNED.end);
+    let mut crossed = bytes.clone();
+    crossed[certificate.clone()].copy_from_slice(&bytes[signature.clone()]);
+    refused_for_its_signature(&crossed);
+    let mut crossed = bytes.clone();
+    crossed[signature].copy_from_slice(&bytes[certificate]);
+    refused_for_its_signature(&crossed);
+    let mut crossed = bytes.clone();
+    crossed.copy_within(SIGNED.start + 13..SIGNED.start + 45, SIGNED.start + 45);
+    assert!(Bundle::from_bytes(&RustCrypto, &crossed).is_err());
+    let mut crossed = bytes.clone();
+    crossed.copy_within(SIGNED.start + 45..SIGNED.start + 77, SIGNED.start + 13);
+    assert!(Bundle::from_bytes(&RustCrypto, &crossed).is_err());
+    assert!(Bundle::from_bytes(&RustCrypto, &bytes).is_ok());
+}
+
+#[test]
+fn b5_a_last_resort_key_cannot_be_passed_off_as_a_one_time_key_nor_the_reverse() {
+    let mut bob = Party::new(9);
+    let genuine = bob.bundle(true);
+    let (signed, one_time) = (&genuine[SIGNED], &genuine[ONE_TIME]);
+    let put = |signed: &[u8], one_time| forger::bundle(&genuine[IDENTITY], signed, one_time);
+    // As they are: both are genuine, the kinds do not fit.
+    assert!(Bundle::from_bytes(&RustCrypto, &put(signed, Some(signed))).is_err());
+    assert!(Bundle::from_bytes(&RustCrypto, &put(one_time, None)).is_err());
+    assert!(Bundle::from_bytes(&RustCrypto, &put(one_time, Some(signed))).is_err());
+    let parsed = Bundle::from_bytes(&RustCrypto, &genuine).unwrap();
+    let (spk, opk) = (parsed.signed_prekey().clone(), parsed.one_time_prekey().unwrap().clone());
+    assert!(Bundle::new(*parsed.identity(), spk.clone(), Some(spk.clone())).is_err());
+    assert!(Bundle::new(*parsed.identity(), opk.clone(), None).is_err());
+    // With the kind rewritten: the signature covers it. Control: to the gullible, whose kinds are then unsigned, both
+    // pass, and the initiator believes that it has one-time secrecy.
+    let relabelled = |prekey: &[u8], kind: u8| [&[kind], &prekey[1..]].concat();
+    refused_for_its_signature(&put(&relabelled(one_time, 1), None));
+    let mut server = Party::new(10);
+    let last_resort = server.bundle(false);
+    let passed_off = put(signed, Some(&relabelled(&last_resort[SIGNED], 2)));
+    refused_for_its_signature(&passed_off);
+    let mut gullible = Party::bent(11, GULLIBLE);
+    let believed = Bundle::from_bytes(&gullible.spy, &passed_off).unwrap();
+    assert_eq!(believed.one_time_prekey().unwrap().kind(), PrekeyKind::OneTime);
+    assert!(gullible.initiate(&passed_off).is_some());
+    // The caller of a genuine bundle reads which kinds it has.
+    assert_eq!((spk.kind(), opk.kind()), (PrekeyKind::Signed, PrekeyKind::OneTime));
+    assert!(Bundle::new(*parsed.identity(), spk, Some(opk)).is_ok());
+}
+
+/// A drained account: the handshake goes on with the last-resort key, and both sides can know.
+#[test]
+fn b10_a_drained_account_is_still_reached_and_what_was_sent_dies_with_the_signed_prekey() {
+    let mut rng = crate::support::rng(12);
+    let mut bob = Device::generate(LATER, &mut rng);
+    let (account, address) = (AccountName::new("bob").unwrap(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let mut relay = Relay::default();
+    relay.publish(&account, bob.publish(100, LATER, &mut rng).unwrap(), address, NOW).unwrap();
+    // Anybody may ask; the relay gives out a burst and then one a minute, so that the drain takes its time.
+    let drained = (0..200).filter(|_| relay.fetch(&account, NOW).unwrap().one_time_prekey().is_some()).count();
+    assert_eq!(drained as u64, ONE_TIME_BURST);
+    assert!(relay.fetch(&account, NOW + ONE_TIME_INTERVAL).unwrap().one_time_prekey().is_some());
+    // Control: a relay without an allowance has nothing left after as many requests as there are keys.
+    let patient = (1..200).filter(|i| relay.fetch(&account, NOW + (i + 2) * 3600).unwrap().one_time_prekey().is_some());
+    assert_eq!(patient.count() as u64, 100 - ONE_TIME_BURST - 1);
+    assert_eq!(relay.one_time_prekeys_left(&account).unwrap(), 0);
+    // The device makes new ones when its owner asks, not when the server does.
+    assert_eq!(bob.one_time_prekeys_left(), 100);
+
+    let bundle = relay.fetch(&account, NOW).unwrap();
+    assert!(bundle.one_time_prekey().is_none(), "the initiator reads that there is none");
+    let alice = Device::generate(LATER, &mut rng);
+    let (_, hello) = alice.initiate(&bundle, b"hi", b"", NOW, &mut rng).unwrap();
+    let key = noescrow::StorageKey::new([1; 32]);
+    let thief = |device: &Device| Device::restore(&device.snapshot(&key, 0), &key, 0).unwrap();
+    // The documented limit: who steals the device before the signed prekey dies reads the first message.
+    assert_eq!(thief(&bob).accept(&hello, b"").unwrap().1, b"hi");
+    assert_eq!(bob.accept(&hello, b"").unwrap().1, b"hi");
+    bob.rotate(LATER, &mut rng).unwrap();
+    assert!(bob.delete_previous_signed_prekey());
+    assert_eq!(thief(&bob).accept(&hello, b"").unwrap_err(), AcceptError::Refused);
+}
+
+#[test]
+fn b11_a_one_time_key_planted_by_the_server_is_refused_and_unknown_to_its_owner() {
+    let mut bob = Party::new(13);
+    let genuine = bob.bundle(true);
+    let plant = |one_time: &[u8]| forger::bundle(&genuine[IDENTITY], &genuine[SIGNED], Some(one_time));
+    let opk_id = u32::from_be_bytes(genuine[ONE_TIME][1..5].try_into().unwrap());
+    let by_server = |id| plant(&servers_prekey(2, id));
+    let unsigned = plant(&[&servers_prekey(2, opk_id)[..DESCRIPTION_LEN], &[0; 64]].concat());
+    for planted in [&by_server(opk_id), &by_server(999), &unsigned] {
+        refused_for_its_signature(planted);
+    }
+    for id in [opk_id, 999, 0, 1] {
+        // Control: a gullible initiator takes it, as plain PQXDH would, and a key of the server's is in SK.
+        let mut alice = Party::bent(14, GULLIBLE);
+        let (_, hello) = alice.initiate(&by_server(id)).unwrap();
+        let ([_, _, _, _, dh4, ss], _) = alice.spy.key_agreement();
+        assert_eq!(dh4, raw_dh(&SERVER_DH, hello[forger::EK].try_into().unwrap()));
+        let known = RustCrypto.decapsulate(&Secret::new(SERVER_KEM), hello[forger::CT].try_into().unwrap());
+        assert_eq!(ss, known.expose());
+        // Its owner has no such key, or another of that id: nothing is accepted, nothing used up.
+        let error = bob.refuses(&hello);
+        // Ids that were issued, to keys of another kind included, cannot be told from used ones.
+        assert_eq!(error, if id == 1 { AcceptError::PrekeyUsed } else { AcceptError::Refused });
+    }
+    assert_eq!(bob.device.one_time_prekeys_left(), 1);
+    let (_, hello) = Party::new(15).initiate(&genuine).unwrap();
+    assert!(bob.device.accept(&hello, b"").is_ok());
+}
+
+#[test]
+fn b12_an_expired_prekey_is_refused_and_one_that_its_owner_deleted_is_unknown() {
+    let mut bob = Party::new(16);
+    let mut alice = Party::new(17);
+    let stale = bob.bundle(true);
+    let parsed = Bundle::from_bytes(&alice.spy, &stale).unwrap();
+    let drawn = alice.rng.drawn.len();
+    let at = |now, alice: &mut Party| alice.device.initiate(&parsed, b"hi", b"", now, &mut alice.rng).map(|_| ());
+    for now in [LATER + 1, LATER + 365 * 86_400, u64::MAX] {
+        assert_eq!(at(now, &mut alice), Err(InitiateError::Expired));
+    }
+    assert_eq!(alice.rng.drawn.len(), drawn, "no ephemeral key was made");
+    assert_eq!(at(LATER, &mut alice), Ok(()));
+    // Each of the two counts.
+    let sooner = |kind: usize| {
+        let mut bytes = stale.clone();
+        bytes[[SIGNED, ONE_TIME][kind].start + 5..][..8].copy_from_slice(&(NOW - 1).to_be_bytes());
+        Bundle::from_bytes(&Party::bent(18, GULLIBLE).spy, &bytes).unwrap()
+    };
+    for bundle in [sooner(0), sooner(1)] {
+        let outcome = alice.device.initiate(&bundle, b"hi", b"", NOW, &mut alice.rng);
+        assert_eq!(outcome.map(|_| ()).unwrap_err(), InitiateError::Expired);
+    }
+    // The server cannot prolong it. Control: a gullible reader takes the longer life.
+    let mut prolonged = stale.clone();
+    prolonged[SIGNED.start + 5..SIGNED.start + 13].fill(0xFF);
+    refused_for_its_signature(&prolonged);
+    // A caller without a clock: the owner has deleted the private half after two rotations.
+    let (_, hello) = alice.initiate(&stale).unwrap();
+    bob.device.rotate(LATER, &mut bob.rng).unwrap();
+    let kept = bob.state();
+    bob.device.rotate(LATER, &mut bob.rng).unwrap();
+    assert_eq!(bob.refuses(&hello), AcceptError::Refused);
+    // Control: after one rotation it still opens.
+    assert!(Party::restored(&kept, 16).device.accept(&hello, b"").is_ok());
+}
+
+/// Telegram's clients got p and g from the server. Here no byte of a bundle or message is a parameter: groups, KEM and
+/// hash are types, and each byte is a version, a kind, a flag, an id, an expiry, a key or a signature.
+#[test]
+fn b19_no_byte_chooses_a_group_a_kem_or_a_hash() {
+    let mut bob = Party::new(19);
+    let (long, short) = (bob.bundle(true), bob.bundle(false));
+    let mut gullible = Party::bent(20, GULLIBLE);
+    assert_eq!((long.len(), short.len()), (128 + 1677 + 1 + 1677, 128 + 1677 + 1));
+    // Bytes that are neither a key nor a signature nor a number have one value each in their place, signatures or not.
+    for (at, right) in [(SIGNED.start, 1), (FLAG, 1), (ONE_TIME.start, 2)] {
+        let taken = (0..=255).filter(|byte| {
+            let mut bytes = long.clone();
+            bytes[at] = *byte;
+            gullible.initiate(&bytes).is_some()
+        });
+        assert_eq!(taken.collect::<Vec<_>>(), [right]);
+    }
+    // Nothing may follow, nothing may be missing.
+    for len in [0, 1, 128, 1805, long.len() - 1] {
+        assert!(gullible.initiate(&long[..len]).is_none());
+    }
+    assert!(gullible.initiate(&[&long[..], &[0]].concat()).is_none());
+    // Whatever the ids and expiries say, the same functions are called on inputs of the same sizes.
+    let shape = |bytes: &[u8]| {
+        let mut alice = Party::bent(21, GULLIBLE);
+        assert!(alice.initiate(bytes).is_some());
+        let ledger = alice.spy.ledger.borrow();
+        let sizes = |parts: &[Vec<u8>]| parts.iter().map(Vec::len).collect::<Vec<_>>();
+        ledger.iter().map(|one| (one.name, sizes(&one.inputs), sizes(&one.outputs))).collect::<Vec<_>>()
+    };
+    let usual = shape(&long);
+    for (at, len) in [(SIGNED.start + 1, 4), (SIGNED.start + 5, 8), (ONE_TIME.start + 1, 4), (ONE_TIME.start + 5, 8)] {
+        let mut bytes = long.clone();
+        bytes[at..at + len].fill(0xFF);
+        assert_eq!(shape(&bytes), usual);
+    }
+    // Control: what does choose shows; a one-time prekey is one DH more.
+    assert_ne!(shape(&short), usual);
+    assert!(Party::new(22).initiate(&long).is_some());
+}

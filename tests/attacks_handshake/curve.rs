@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A1, A3, A4: curve keys of low order, spelt otherwise, or with a torsion component, wherever a handshake has one.
+
+use crate::forger::{self, EK, Forger, raw_dh};
+use crate::spy::{Bends, NoAd, Party};
+use crate::support::LATER;
+use curve25519_dalek::constants::EIGHT_TORSION;
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use noescrow::error::AcceptError;
+use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow::{Bundle, Identity, Secret};
+use proptest::prelude::*;
+
+const SEED: [u8; 32] = [1; 32];
+const KEYS: [[u8; 32]; 4] = [[2; 32], [3; 32], [4; 32], [5; 32]];
+
+/// p + `offset`, for small offsets, little-endian: p = 2^255 - 19.
+fn p_plus(offset: i16) -> [u8; 32] {
+    let mut bytes = [0xFF; 32];
+    bytes[0] = u8::try_from(0xED + offset).unwrap();
+    bytes[31] = 0x7F;
+    bytes
+}
+
+fn with_high_bit(mut bytes: [u8; 32]) -> [u8; 32] {
+    bytes[31] |= 0x80;
+    bytes
+}
+
+/// SPECS §1.1: seven encodings, and the same with bit 255 set. Of the canonical ones two have order 8: the u-coordinates
+/// of the torsion points that are neither 0, 1 nor p - 1.
+fn low_order() -> Vec<[u8; 32]> {
+    let one = std::array::from_fn(|i| u8::from(i == 0));
+    let order_8: Vec<[u8; 32]> = [1, 3].map(|at: usize| EIGHT_TORSION[at].to_montgomery().0).to_vec();
+    let seven = [vec![[0; 32], one, p_plus(-1), p_plus(0), p_plus(1)], order_8].concat();
+    let high: Vec<_> = seven.iter().map(|bytes| with_high_bit(*bytes)).collect();
+    [seven, high].concat()
+}
+
+/// Every other spelling: the 19 values from p to 2^255 - 1 and, of four good keys, the one with bit 255 set.
+fn respelled() -> Vec<[u8; 32]> {
+    (0..19).map(p_plus).chain(KEYS.map(|secret| with_high_bit(forger::dh_public(&secret)))).collect()
+}
+
+/// The seven other points that differ from a key by a point of small order.
+fn torsion_twins(key: &[u8; 32]) -> Vec<[u8; 32]> {
+    let point = MontgomeryPoint(*key).to_edwards(0).unwrap();
+    EIGHT_TORSION.iter().skip(1).map(|torsion| (point + torsion).to_montgomery().0).collect()
+}
+
+/// A bundle in which every signature is right, with these keys as IKB, SPKB, OPKB.
+fn bundle_of([identity, signed, one_time]: [&[u8; 32]; 3]) -> Vec<u8> {
+    let kem_key = RustCrypto.kem_public(&Secret::new([9; 64]));
+    let prekey = |kind, key| forger::prekey(&SEED, kind, u32::from(kind), LATER, key, &kem_key);
+    forger::bundle(&forger::identity(&SEED, identity), &prekey(1, signed), Some(&prekey(2, one_time)))
+}
+
+/// Whether an initiator takes `key` as IKB, as SPKB, as OPKB; refused, nothing is drawn and no KDF runs.
+fn initiator_takes(key: &[u8; 32], bends: Bends) -> [bool; 3] {
+    let mut alice = Party::bent(1, bends);
+    let good = KEYS.map(|secret| forger::dh_public(&secret));
+    [0, 1, 2].map(|place| {
+        let mut keys = [&good[0], &good[1], &good[2]];
+        keys[place] = key;
+        alice.spy.forget();
+        let drawn = alice.rng.drawn.len();
+        let taken = alice.initiate(&bundle_of(keys)).is_some();
+        if !taken {
+            assert_eq!((alice.spy.count("hkdf"), alice.spy.count("dh"), alice.rng.drawn.len()), (0, 0, drawn));
+        }
+        taken
+    })
+}
+
+/// A responder's answer to `key` as IKA and as EKA, in messages that are otherwise complete: where all DHs with a key
+/// are known to be zero, or are those of another spelling, anybody can complete them.
+fn responder_answers(key: &[u8; 32], secret: Option<[u8; 32]>, bends: Bends) -> [Result<(), AcceptError>; 2] {
+    let honest = Forger::new(SEED, KEYS[0], KEYS[1]);
+    let as_identity = Forger { identity: forger::identity(&SEED, key), dh_secret: secret, ..honest.clone() };
+    let as_ephemeral = Forger { ephemeral_key: *key, ephemeral_secret: secret, ..honest.clone() };
+    [as_identity, as_ephemeral].map(|forger| {
+        let mut bob = Party::new(2);
+        let bytes = bob.bundle(true);
+        let bundle = Bundle::from_bytes(&RustCrypto, &bytes).unwrap();
+        let (message, _) = forger.first_message(&bundle);
+        bob.spy.bend(bends);
+        bob.spy.forget();
+        let before = bob.state();
+        let outcome = bob.device.accept(&message, b"").map(|_| ());
+        if outcome.is_err() {
+            // The identity is hidden behind one DH and one KDF; SK is never computed.
+            assert!(bob.spy.count("dh") <= 1 && bob.spy.count("hkdf") <= 1);
+            assert_eq!(before, bob.state());
+            assert_eq!(bob.device.one_time_prekeys_left(), 1);
+            bob.spy.straighten();
+            assert!(bob.device.accept(&honest.first_message(&bundle).0, b"").is_ok(), "the right one passes");
+        }
+        outcome
+    })
+}
+
+const REFUSED: [Result<(), AcceptError>; 2] = [Err(AcceptError::Refused); 2];
+
+#[test]
+fn a1_all_fourteen_low_order_encodings_are_refused_in_all_five_positions_of_a_handshake() {
+    assert_eq!(low_order().len(), 14);
+    for key in low_order() {
+        // Control: to X25519 each of them is a key, and the shared secret no secret.
+        assert_eq!(raw_dh(&KEYS[3], &key), [0; 32]);
+        assert_eq!(initiator_takes(&key, Bends::default()), [false; 3]);
+        assert_eq!(responder_answers(&key, None, Bends::default()), REFUSED);
+    }
+    // Control: the same bundles and messages with an honest key.
+    let honest = forger::dh_public(&KEYS[3]);
+    assert_eq!(initiator_takes(&honest, Bends::default()), [true; 3]);
+    assert_eq!(responder_answers(&honest, Some(KEYS[3]), Bends::default()), [Ok(()); 2]);
+}
+
+/// One spelling is the edge's alone to refuse: no bent device takes another. That a key of two spellings is one key to
+/// X25519 is the control.
+#[test]
+fn a3_every_other_spelling_is_refused_in_all_five_positions_of_a_handshake() {
+    for key in respelled() {
+        assert_eq!(initiator_takes(&key, Bends::default()), [false; 3]);
+        assert_eq!(responder_answers(&key, None, Bends::default()), REFUSED);
+    }
+    for secret in KEYS {
+        let key = forger::dh_public(&secret);
+        assert_eq!(raw_dh(&[7; 32], &key), raw_dh(&[7; 32], &with_high_bit(key)));
+        assert_eq!(responder_answers(&with_high_bit(key), Some(secret), Bends::default()), REFUSED);
+    }
+    // u = p - 2, the largest canonical value that is not of low order, is on the curve's twist.
+    let largest = p_plus(-2);
+    assert_eq!(initiator_takes(&largest, Bends::default()), [false; 3]);
+    assert_eq!(initiator_takes(&largest, Bends { no_torsion_check: true, ..Bends::default() }), [true; 3]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// Read by a device to which every signature is right: otherwise nearly nothing would be decoded.
+    #[test]
+    fn a3_what_is_decoded_encodes_to_the_same_bytes(
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), one_time: bool,
+    ) {
+        let mut gullible = Party::bent(3, Bends { no_verify: true, no_torsion_check: true, ..Bends::default() });
+        let mut bytes = gullible.bundle(one_time);
+        for (at, byte) in edits {
+            // Half of the edits hit what is not a KEM key or a signature.
+            let places = [0..64, 128..173, 1805..1851, 0..bytes.len()];
+            let place = places[usize::from(byte) % 4].clone();
+            let at = place.start + at.index(place.len());
+            if let Some(byte_there) = bytes.get_mut(at) {
+                *byte_there = byte;
+            }
+        }
+        if let Ok(bundle) = Bundle::from_bytes(&gullible.spy, &bytes) {
+            prop_assert_eq!(bundle.to_bytes(), &bytes[..]);
+        }
+        if let Ok(identity) = Identity::from_bytes(&gullible.spy, bytes.first_chunk().unwrap()) {
+            prop_assert_eq!(&identity.to_bytes()[..], &bytes[..128]);
+        }
+    }
+}
+
+#[test]
+fn a4_torsion_twins_are_refused_in_all_five_positions_of_a_handshake() {
+    let unchecked = Bends { no_torsion_check: true, ..Bends::default() };
+    let twins = torsion_twins(&forger::dh_public(&KEYS[3]));
+    assert_eq!(twins.len(), 7);
+    for twin in twins {
+        assert_eq!(initiator_takes(&twin, Bends::default()), [false; 3]);
+        assert_eq!(responder_answers(&twin, Some(KEYS[3]), Bends::default()), REFUSED);
+        // Control: without the check one secret has eight public keys, and one person eight identities.
+        assert_eq!(initiator_takes(&twin, unchecked), [true; 3]);
+        assert_eq!(responder_answers(&twin, Some(KEYS[3]), unchecked), [Ok(()); 2]);
+    }
+}
+
+/// The server's attack: a recorded message becomes a new one, for the replay record knows EK by its bytes. Two things
+/// stop it, each of them alone: the torsion check, and that EK's bytes are associated data.
+#[test]
+fn a4_torsion_twins_of_an_accepted_ephemeral_key_are_refused() {
+    let twins_of = |message: &[u8]| {
+        let key: [u8; 32] = message[EK].try_into().unwrap();
+        let secret = [8; 32];
+        torsion_twins(&key).into_iter().map(move |twin| {
+            assert_eq!(raw_dh(&secret, &twin), raw_dh(&secret, &key), "to the responder both are one key");
+            twin
+        })
+    };
+    let replay = |message: &[u8], twin: [u8; 32]| {
+        let mut replayed = message.to_vec();
+        replayed[EK].copy_from_slice(&twin);
+        replayed
+    };
+    let no_torsion_check = Bends { no_torsion_check: true, ..Bends::default() };
+    let no_ad = Bends { no_ad: NoAd::Everywhere, ..Bends::default() };
+    let neither = Bends { no_torsion_check: true, ..no_ad };
+    for (bends, refused_in) in
+        [(Bends::default(), Some("HS-R2")), (no_torsion_check, Some("HS-R4")), (no_ad, Some("HS-R2")), (neither, None)]
+    {
+        let mut bob = Party::bent(5, bends);
+        let mut alice = Party::bent(4, Bends { no_ad: bends.no_ad, ..Bends::default() });
+        let (_, message) = alice.initiate(&bob.bundle(false)).unwrap();
+        assert_eq!(bob.device.accept(&message, b"").unwrap().1, b"hello");
+        assert_eq!(bob.refuses(&message), AcceptError::Repeated);
+        let mut accepted = 0;
+        // Two only where it is accepted: the record holds four.
+        for twin in twins_of(&message).take(if refused_in.is_some() { 7 } else { 2 }) {
+            let replayed = replay(&message, twin);
+            match refused_in {
+                Some(step) => {
+                    let before = bob.state();
+                    bob.spy.forget();
+                    assert_eq!(bob.device.accept(&replayed, b"").unwrap_err(), AcceptError::Refused);
+                    assert_eq!(bob.spy.steps().last(), Some(&step));
+                    assert_eq!(before, bob.state());
+                }
+                None => {
+                    // Control: accepted as new, the same words to the user a second time.
+                    assert_eq!(bob.device.accept(&replayed, b"").unwrap().1, b"hello");
+                    accepted += 1;
+                }
+            }
+        }
+        assert_eq!(accepted, if refused_in.is_some() { 0 } else { 2 });
+    }
+}

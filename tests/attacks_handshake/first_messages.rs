@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! B16, B17, B24, B25, B34: reflection, one key in two roles, versions, optional fields, ids.
+
+use crate::forger::{self, CT, EK, Forger, HIDDEN, IDENTITY};
+use crate::kem::{Repeats, opened, sealed};
+use crate::spy::{Draws, Party};
+use crate::support::{LATER, NOW};
+use noescrow::error::{AcceptError, DecryptError, InitiateError, PrekeyError};
+use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow::{Bundle, Identity, Secret};
+use std::collections::HashSet;
+
+const HONEST: [[u8; 32]; 3] = [[1; 32], [2; 32], [3; 32]];
+
+fn honest() -> Forger {
+    Forger::new(HONEST[0], HONEST[1], HONEST[2])
+}
+
+/// The forger shares no protocol code with the crate: what it makes by the document is accepted, and both have one AD.
+#[test]
+fn b24_version_suite_identities_ids_presence_and_prekeys_are_in_ad_as_the_document_says() {
+    for one_time in [true, false] {
+        let mut bob = Party::new(1);
+        let bytes = bob.bundle(one_time);
+        let bundle = Bundle::from_bytes(&RustCrypto, &bytes).unwrap();
+        let (message, ad) = honest().first_message(&bundle);
+        let (session, text) = bob.device.accept(&message, b"").unwrap();
+        assert_eq!((text.as_slice(), session.id()), (&b"forged"[..], ad));
+        let forged = Identity::from_bytes(&RustCrypto, &honest().identity).unwrap();
+        assert_eq!(session.remote_identity(), Some(&forged));
+
+        let mut alice = Party::new(2);
+        let (session, hello) = alice.initiate(&bytes).unwrap_or_else(|| panic!("refused"));
+        let expected = forger::associated_data(&alice.device.identity().to_bytes(), &bundle, &hello[..HIDDEN.start]);
+        assert_eq!(session.id(), expected);
+        // Control: another suite, another version, another presence is another AD.
+        let mut versioned = hello[..HIDDEN.start].to_vec();
+        versioned[0] ^= 0x30;
+        assert_ne!(expected, forger::associated_data(&alice.device.identity().to_bytes(), &bundle, &versioned));
+        let absent = Bundle::new(*bundle.identity(), bundle.signed_prekey().clone(), None).unwrap();
+        let clear = &hello[..HIDDEN.start];
+        let without = forger::associated_data(&alice.device.identity().to_bytes(), &absent, clear);
+        assert_eq!(expected == without, !one_time);
+    }
+}
+
+#[test]
+fn b24_there_is_one_version_and_nothing_can_be_left_out() {
+    for one_time in [true, false] {
+        let mut bob = Party::new(3);
+        let (mut from_alice, hello) = Party::new(4).initiate(&bob.bundle(one_time)).unwrap();
+        for version in (0..=255).filter(|version| *version != hello[0]) {
+            let mut other = hello.clone();
+            other[0] = version;
+            assert_eq!(bob.refuses(&other), AcceptError::Refused, "{version}");
+        }
+        // Each field cut out: one-time id, EK, ciphertext, hidden identity, its tag, header, body.
+        let header = HIDDEN.end..HIDDEN.end + 89;
+        for field in [0..1, 1..5, 5..6, 6..10, 5..10, EK, CT, HIDDEN, HIDDEN.end - 16..HIDDEN.end, header] {
+            let mut cut = hello.clone();
+            cut.drain(field);
+            assert_eq!(bob.refuses(&cut), AcceptError::Refused);
+        }
+        // The post-quantum part overwritten, as if there were none.
+        let mut classical = hello.clone();
+        classical[CT].fill(0);
+        assert_eq!(bob.refuses(&classical), AcceptError::Refused);
+        assert_eq!(bob.refuses(&[]), AcceptError::Refused);
+        // Control.
+        let (mut from_bob, _) = bob.device.accept(&hello, b"").unwrap();
+        let reply = from_bob.encrypt(b"reply", b"", &mut bob.rng).unwrap();
+        for version in (0..=255).filter(|version| *version != reply[0]) {
+            let mut other = reply.clone();
+            other[0] = version;
+            assert_eq!(from_alice.decrypt(&other, b""), Err(DecryptError::Refused), "{version}");
+        }
+        assert_eq!(from_alice.decrypt(&reply, b"").unwrap(), b"reply");
+    }
+}
+
+/// Every presence and id that the server can write over the genuine one.
+#[test]
+fn b25_no_two_sides_disagree_on_whether_a_one_time_key_takes_part() {
+    for one_time in [true, false] {
+        let mut bob = Party::new(5);
+        let bundle = bob.bundle(one_time);
+        // Another one-time key lies there, so that naming it finds one.
+        bob.bundle(true);
+        let (session, hello) = Party::new(6).initiate(&bundle).unwrap();
+        let genuine: [u8; 5] = hello[5..10].try_into().unwrap();
+        let with_dh4 = session.id();
+        for (flag, id) in
+            [0, 1, 2, 0x7F, 0xFF].into_iter().flat_map(|flag| (0..6).chain([u32::MAX]).map(move |id| (flag, id)))
+        {
+            let mut altered = hello.clone();
+            altered[5] = flag;
+            altered[6..10].copy_from_slice(&id.to_be_bytes());
+            if altered[5..10] == genuine {
+                continue;
+            }
+            bob.spy.forget();
+            let error = bob.refuses(&altered);
+            let is_absent_and_named = flag == 0 && id != 0;
+            if flag > 1 || is_absent_and_named {
+                // Two spellings of one thing: refused before any key is touched.
+                assert_eq!((error, bob.spy.count("dh")), (AcceptError::Refused, 0));
+            }
+        }
+        let (accepted, _) = bob.device.accept(&hello, b"").unwrap();
+        assert_eq!(accepted.id(), with_dh4);
+        assert_eq!(bob.device.one_time_prekeys_left(), 1);
+    }
+    // Control: to DHs and KEM alone presence is nothing but 32 bytes more of key material, which SK shows.
+    let sk = |one_time| {
+        let mut alice = Party::new(7);
+        assert!(alice.initiate(&Party::new(8).bundle(one_time)).is_some());
+        alice.spy.key_agreement().0.concat().len()
+    };
+    assert_eq!(sk(true), sk(false) + 32);
+}
+
+#[test]
+fn b16_no_session_with_oneself_and_nothing_of_one_s_own_is_taken_back() {
+    let mut alice = Party::new(9);
+    let mut bob = Party::new(10);
+    for one_time in [true, false] {
+        // The server gives Alice's own bundle out as Bob's.
+        let own = alice.bundle(one_time);
+        let parsed = Bundle::from_bytes(&alice.spy, &own).unwrap();
+        let refused = alice.device.initiate(&parsed, b"me", b"", NOW, &mut alice.rng).map(|_| ());
+        assert_eq!(refused.unwrap_err(), InitiateError::Refused);
+        // It echoes her message, to her device and to her session.
+        let (mut session, hello) = alice.initiate(&bob.bundle(one_time)).unwrap();
+        assert!(matches!(alice.refuses(&hello), AcceptError::Refused | AcceptError::PrekeyUsed));
+        assert_eq!(session.decrypt(&hello, b""), Err(DecryptError::Refused));
+        // Later messages too, and no key that seals in one direction seals in the other.
+        let (mut from_bob, _) = bob.device.accept(&hello, b"").unwrap();
+        alice.spy.forget();
+        bob.spy.forget();
+        for _ in 0..4 {
+            let pong = from_bob.encrypt(b"pong", b"", &mut bob.rng).unwrap();
+            assert_eq!(from_bob.decrypt(&pong, b""), Err(DecryptError::Refused));
+            assert_eq!(session.decrypt(&pong, b"").unwrap(), b"pong");
+            let ping = session.encrypt(b"ping", b"", &mut alice.rng).unwrap();
+            assert_eq!(session.decrypt(&ping, b""), Err(DecryptError::Refused));
+            assert_eq!(from_bob.decrypt(&ping, b"").unwrap(), b"ping");
+        }
+        let keys = |party: &Party, name| -> HashSet<Vec<u8>> {
+            let ledger = party.spy.ledger.borrow();
+            ledger.iter().filter(|one| one.name == name && one.succeeded).map(|one| one.inputs[0].clone()).collect()
+        };
+        assert!(keys(&alice, "seal").is_disjoint(&keys(&bob, "seal")));
+        // Control: the comparison finds what is equal.
+        assert_eq!(keys(&alice, "seal"), keys(&bob, "open"));
+        assert_eq!(keys(&bob, "seal"), keys(&alice, "open"));
+    }
+    // A message that would be right in every other respect, from Bob's own identity; its secrets were his first draws.
+    let secrets = [0, 1].map(|at: usize| -> [u8; 32] { bob.rng.drawn[at].as_slice().try_into().unwrap() });
+    let bytes = bob.bundle(true);
+    let bundle = Bundle::from_bytes(&RustCrypto, &bytes).unwrap();
+    let identity: [u8; 128] = bytes[IDENTITY].try_into().unwrap();
+    let from_himself = Forger { identity, dh_secret: Some(secrets[1]), ..honest() };
+    assert_eq!(bob.refuses(&from_himself.first_message(&bundle).0), AcceptError::Refused);
+    // And under his signing key with another DH key, certified by himself.
+    let half = Forger { identity: forger::identity(&secrets[0], &forger::dh_public(&HONEST[1])), ..honest() };
+    assert_eq!(half.identity[..32], identity[..32]);
+    assert_eq!(bob.refuses(&half.first_message(&bundle).0), AcceptError::Refused);
+    // Control: the same from anybody else is accepted.
+    assert!(bob.device.accept(&honest().first_message(&bundle).0, b"").is_ok());
+}
+
+/// Threema's flaw of 2023: an ephemeral key that was somebody's long-term key. Every message here is complete, made with
+/// the secret of the key in question; only that it stands in two roles is wrong.
+#[test]
+fn b17_a_responder_refuses_a_key_that_stands_in_two_roles() {
+    let mut bob = Party::new(11);
+    let bundle = Bundle::from_bytes(&RustCrypto, &bob.bundle(true)).unwrap();
+    let keys =
+        [bundle.identity().dh_key(), bundle.signed_prekey().dh_key(), bundle.one_time_prekey().unwrap().dh_key()];
+    let [identity_secret, signed_secret, one_time_secret] = keys.map(|key| bob.spy.secret_of(key.as_bytes()));
+    let as_identity = |secret| Forger::new(HONEST[0], secret, HONEST[2]);
+    let as_ephemeral = |secret| Forger::new(HONEST[0], HONEST[1], secret);
+    let equal = [
+        as_ephemeral(identity_secret),
+        as_ephemeral(signed_secret),
+        as_ephemeral(one_time_secret),
+        as_identity(identity_secret),
+        as_identity(signed_secret),
+        as_identity(one_time_secret),
+        // IKA = EKA.
+        as_identity(HONEST[2]),
+    ];
+    for forger in equal {
+        bob.spy.forget();
+        let before = bob.state();
+        bob.spy.forget();
+        assert_eq!(bob.device.accept(&forger.first_message(&bundle).0, b"").unwrap_err(), AcceptError::Refused);
+        // The identity was opened, so that the message is complete so far; no other DH was computed.
+        assert_eq!((bob.spy.steps().last(), bob.spy.count("dh")), (Some(&"ID-1"), 1));
+        assert_eq!(before, bob.state());
+    }
+    assert_eq!(bob.device.one_time_prekeys_left(), 1);
+    // Control: the same messages with keys of their own are accepted.
+    let snapshot = bob.state();
+    for forger in [as_ephemeral([7; 32]), as_identity([7; 32])] {
+        assert!(Party::restored(&snapshot, 11).device.accept(&forger.first_message(&bundle).0, b"").is_ok());
+    }
+
+    // His own prekeys equal: a device with a bad generator.
+    let mut repeats = Repeats(Draws::new(12));
+    bob.device.rotate(LATER, &mut repeats).unwrap();
+    let published = bob.device.publish(1, LATER, &mut repeats).unwrap();
+    let one_time = published.one_time_prekeys.first().cloned();
+    let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
+    assert_eq!(bundle.signed_prekey().dh_key(), bundle.one_time_prekey().unwrap().dh_key());
+    assert_eq!(bob.refuses(&honest().first_message(&bundle).0), AcceptError::Refused);
+}
+
+/// Bundles of a peer that certifies and signs whatever it likes.
+#[test]
+fn b17_an_initiator_refuses_a_bundle_in_which_a_key_stands_in_two_roles() {
+    let mut alice = Party::new(13);
+    let own = *alice.device.identity().dh_key().as_bytes();
+    let [a, b, c] = [7, 8, 9].map(|secret| forger::dh_public(&[secret; 32]));
+    let kem_key = RustCrypto.kem_public(&Secret::new([9; 64]));
+    let bundle_of = |identity: &[u8; 32], signed: &[u8; 32], one_time: Option<&[u8; 32]>| {
+        let prekey = |kind: u8, key| forger::prekey(&HONEST[0], kind, kind.into(), LATER, key, &kem_key);
+        let one_time = one_time.map(|key| prekey(2, key));
+        let bytes = forger::bundle(&forger::identity(&HONEST[0], identity), &prekey(1, signed), one_time.as_deref());
+        Bundle::from_bytes(&RustCrypto, &bytes).unwrap()
+    };
+    let equal = [
+        bundle_of(&a, &a, None),
+        bundle_of(&a, &a, Some(&c)),
+        bundle_of(&a, &b, Some(&a)),
+        bundle_of(&a, &b, Some(&b)),
+        bundle_of(&own, &b, Some(&c)),
+        bundle_of(&a, &own, Some(&c)),
+        bundle_of(&a, &b, Some(&own)),
+    ];
+    for bundle in equal {
+        alice.spy.forget();
+        let outcome = alice.device.initiate(&bundle, b"hi", b"", NOW, &mut alice.rng).map(|_| ());
+        assert_eq!(outcome, Err(InitiateError::Refused));
+        assert_eq!((alice.spy.count("dh"), alice.spy.count("encapsulate")), (0, 0));
+    }
+    // Control: keys of their own.
+    for one_time in [None, Some(&c)] {
+        assert!(alice.device.initiate(&bundle_of(&a, &b, one_time), b"hi", b"", NOW, &mut alice.rng).is_ok());
+    }
+}
+
+#[test]
+fn b34_an_id_names_a_key_of_one_kind_and_is_never_issued_twice() {
+    let mut bob = Party::new(14);
+    let bundle = bob.bundle(true);
+    let parsed = Bundle::from_bytes(&RustCrypto, &bundle).unwrap();
+    let (signed_id, one_time_id) = (parsed.signed_prekey().id(), parsed.one_time_prekey().unwrap().id());
+    // The other kind's id in each place: looked for among its own kind only.
+    let (_, hello) = Party::new(15).initiate(&bundle).unwrap();
+    for (place, id) in [(1..5, one_time_id), (6..10, signed_id)] {
+        let mut crossed = hello.clone();
+        crossed[place].copy_from_slice(&id.to_be_bytes());
+        bob.spy.forget();
+        bob.refuses(&crossed);
+        assert_eq!((bob.spy.count("dh"), bob.spy.count("decapsulate")), (0, 0));
+    }
+    assert!(bob.device.accept(&hello, b"").is_ok());
+
+    // Used, deleted, expired, rotated away, restored: the next id is always a new one.
+    let mut seen = HashSet::from([signed_id, one_time_id]);
+    for round in 0..4 {
+        let published = bob.device.publish(3, LATER, &mut bob.rng).unwrap();
+        let ids: Vec<_> = published.one_time_prekeys.iter().map(noescrow::Prekey::id).collect();
+        assert!(bob.device.delete_one_time_prekey(ids[1]));
+        let rotated = bob.device.rotate(LATER, &mut bob.rng).unwrap().id();
+        assert!(ids.into_iter().chain([rotated]).all(|id| seen.insert(id)), "{round}");
+        bob.device.delete_expired(LATER + 1);
+        bob = Party::restored(&bob.state(), 16 + round);
+    }
+
+    // At the end of the numbers nothing wraps. The next id stands behind both identity secrets.
+    let mut state = opened(bob.state());
+    let at = 64..68;
+    let ids = [u32::MAX - 2, u32::MAX - 1, u32::MAX];
+    for (next, left) in ids.into_iter().zip([2, 1, 0]) {
+        state[at.clone()].copy_from_slice(&next.to_be_bytes());
+        let mut last = Party::restored(&sealed(state.clone()), 20);
+        let before = last.state();
+        assert_eq!(last.device.publish(left + 1, LATER, &mut last.rng).unwrap_err(), PrekeyError::IdsExhausted);
+        assert_eq!(before, last.state(), "none was made");
+        for expected in next..u32::MAX {
+            assert_eq!(last.device.generate_one_time_prekey(LATER, &mut last.rng).unwrap().id(), expected);
+        }
+        let before = last.state();
+        assert_eq!(last.device.rotate(LATER, &mut last.rng).unwrap_err(), PrekeyError::IdsExhausted);
+        let one_more = last.device.generate_one_time_prekey(LATER, &mut last.rng);
+        assert_eq!(one_more.unwrap_err(), PrekeyError::IdsExhausted);
+        assert_eq!(before, last.state());
+    }
+    // A stored device that holds ids which it says were never issued does not load.
+    state[at].copy_from_slice(&1u32.to_be_bytes());
+    let (spy, key) = (crate::spy::Spy::default(), noescrow::StorageKey::new([0x5A; 32]));
+    assert!(crate::spy::SpyDevice::restore_in_place(spy, &mut sealed(state), &key, 0).is_err());
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An initiator by hand: spec/protocol.md §4 to §9 transcribed without a check, for what no honest device can be made to
+//! do. It shares the primitives with the crate and nothing of the protocol.
+
+use crate::spy::SUITE;
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow::{Bundle, Device, FIRST_MESSAGE_OVERHEAD, Prekey, Secret};
+
+const F: [u8; 32] = [0xFF; 32];
+/// Bytes of a prekey without its signature.
+pub const DESCRIPTION_LEN: usize = 1 + 4 + 8 + 32 + 1568;
+
+/// Where the parts of a bundle stand.
+pub const IDENTITY: std::ops::Range<usize> = 0..128;
+pub const SIGNED: std::ops::Range<usize> = 128..128 + noescrow::PREKEY_LEN;
+pub const FLAG: usize = SIGNED.end;
+pub const ONE_TIME: std::ops::Range<usize> = FLAG + 1..FLAG + 1 + noescrow::PREKEY_LEN;
+
+/// Where the parts of a handshake stand.
+pub const EK: std::ops::Range<usize> = 10..42;
+pub const CT: std::ops::Range<usize> = 42..42 + 1568;
+pub const HIDDEN: std::ops::Range<usize> = CT.end..CT.end + 128 + 16;
+
+pub fn dh_public(secret: &[u8; 32]) -> [u8; 32] {
+    RustCrypto.dh_public(&Secret::new(*secret))
+}
+
+/// X25519 without a check.
+pub fn raw_dh(secret: &[u8; 32], public: &[u8; 32]) -> [u8; 32] {
+    MontgomeryPoint(*public).mul_clamped(*secret).0
+}
+
+/// An identity with a valid certificate on any DH key.
+pub fn identity(signing_seed: &[u8; 32], dh_key: &[u8; 32]) -> [u8; 128] {
+    let seed = Secret::new(*signing_seed);
+    let signed = [b"noescrow-v1 identity certificate", SUITE, dh_key].concat();
+    let parts = [&RustCrypto.signing_public(&seed)[..], dh_key, &RustCrypto.sign(&seed, &signed)];
+    parts.concat().try_into().unwrap()
+}
+
+/// A prekey with a valid signature on anything.
+pub fn prekey(
+    signing_seed: &[u8; 32],
+    kind: u8,
+    id: u32,
+    expiry: u64,
+    dh_key: &[u8; 32],
+    kem_key: &[u8; 1568],
+) -> Vec<u8> {
+    let description = [&[kind], &id.to_be_bytes()[..], &expiry.to_be_bytes(), dh_key, kem_key].concat();
+    sign_prekey(signing_seed, description)
+}
+
+/// The same from its description.
+pub fn sign_prekey(signing_seed: &[u8; 32], description: Vec<u8>) -> Vec<u8> {
+    let signed = [b"noescrow-v1 prekey", SUITE, &description].concat();
+    let signature = RustCrypto.sign(&Secret::new(*signing_seed), &signed);
+    [description, signature.to_vec()].concat()
+}
+
+/// A bundle from its parts.
+pub fn bundle(identity: &[u8], signed: &[u8], one_time: Option<&[u8]>) -> Vec<u8> {
+    let rest = one_time.map_or_else(|| vec![0], |one_time| [&[1], one_time].concat());
+    [identity, signed, &rest].concat()
+}
+
+/// AD of spec/protocol.md §7, from the bytes that both sides saw.
+pub fn associated_data(initiator: &[u8; 128], bundle: &Bundle, clear: &[u8]) -> [u8; 32] {
+    let digest = |prekey: &Prekey| RustCrypto.sha256(&[&prekey.to_bytes()[..DESCRIPTION_LEN]]);
+    let one_time = bundle.one_time_prekey().map(digest);
+    RustCrypto.sha256(&[
+        b"noescrow-v1 transcript",
+        SUITE,
+        &initiator[..64],
+        &bundle.identity().to_bytes()[..64],
+        clear,
+        &digest(bundle.signed_prekey()),
+        one_time.as_ref().map_or(&[], |digest| digest),
+    ])
+}
+
+/// What a forger puts into a handshake. A DH secret of `None` stands for a key that nobody has the secret of, because
+/// it is of low order: every DH with it is zero.
+#[derive(Clone)]
+pub struct Forger {
+    pub identity: [u8; 128],
+    pub dh_secret: Option<[u8; 32]>,
+    pub ephemeral_key: [u8; 32],
+    pub ephemeral_secret: Option<[u8; 32]>,
+    /// SK with DH1 and DH2 (or zeros in their place).
+    pub identity_dh: bool,
+}
+
+impl Forger {
+    /// An honest one.
+    pub fn new(signing_seed: [u8; 32], dh_secret: [u8; 32], ephemeral_secret: [u8; 32]) -> Self {
+        Self {
+            identity: identity(&signing_seed, &dh_public(&dh_secret)),
+            dh_secret: Some(dh_secret),
+            ephemeral_key: dh_public(&ephemeral_secret),
+            ephemeral_secret: Some(ephemeral_secret),
+            identity_dh: true,
+        }
+    }
+
+    /// The first message with the text `forged`, and its AD.
+    pub fn first_message(&self, bundle: &Bundle) -> (Vec<u8>, [u8; 32]) {
+        let (signed, one_time) = (bundle.signed_prekey(), bundle.one_time_prekey());
+        let with = |secret: Option<[u8; 32]>, key: &[u8; 32]| secret.map_or([0; 32], |secret| raw_dh(&secret, key));
+        let spk = signed.dh_key().as_bytes();
+        let (mut dh1, mut dh2) =
+            (with(self.dh_secret, spk), with(self.ephemeral_secret, bundle.identity().dh_key().as_bytes()));
+        if !self.identity_dh {
+            (dh1, dh2) = ([0; 32], [0; 32]);
+        }
+        let dh3 = with(self.ephemeral_secret, spk);
+        let dh4 = one_time.map(|prekey| with(self.ephemeral_secret, prekey.dh_key().as_bytes()));
+        let (ct, ss) = RustCrypto.encapsulate(one_time.unwrap_or(signed).kem_key(), &Secret::new([0x42; 32]));
+
+        let mut sk = [0; 32];
+        let dh4 = dh4.as_ref().map_or(&[][..], |dh4| dh4);
+        RustCrypto.hkdf(&[0; 32], &[&F, &dh1, &dh2, &dh3, dh4, ss.expose()], &[SUITE], &mut sk);
+        let (id, flag) = (one_time.map_or(0, Prekey::id), u8::from(one_time.is_some()));
+        let clear =
+            [&[0x11], &signed.id().to_be_bytes()[..], &[flag], &id.to_be_bytes(), &self.ephemeral_key, &ct].concat();
+        let mut hiding = [0; 44];
+        let label: &[u8] = b"noescrow-v1 hidden identity";
+        RustCrypto.hkdf(&[0; 32], &[&F, &dh3, ss.expose()], &[label], &mut hiding);
+        let mut handshake = clear.clone();
+        handshake.extend(seal(&hiding, &clear, self.identity.to_vec()));
+        let ad = associated_data(&self.identity, bundle, &clear);
+        let message = first_ratchet_message(&sk, &ad, spk);
+        ([handshake, message].concat(), ad)
+    }
+}
+
+fn seal(key_and_nonce: &[u8], ad: &[u8], mut text: Vec<u8>) -> Vec<u8> {
+    let key = Secret::new(key_and_nonce[..32].try_into().unwrap());
+    let tag = RustCrypto.seal(&key, key_and_nonce[32..44].try_into().unwrap(), ad, &mut text).unwrap();
+    [text, tag.to_vec()].concat()
+}
+
+fn expand<const N: usize>(key: &[u8], info: &[&[u8]]) -> [u8; N] {
+    let mut out = [0; N];
+    RustCrypto.hkdf_expand(&Secret::new(key.try_into().unwrap()), info, &mut out);
+    out
+}
+
+/// Header and body of the first message of the first chain.
+fn first_ratchet_message(sk: &[u8; 32], ad: &[u8; 32], spk: &[u8; 32]) -> Vec<u8> {
+    let (ratchet_secret, salt) = ([0x77; 32], [0x88; 16]);
+    let root: [u8; 32] = expand(sk, &[b"noescrow-v1 sk: root key"]);
+    let header_key: [u8; 32] = expand(sk, &[b"noescrow-v1 sk: shared_hka"]);
+    let mut step = [0; 96];
+    RustCrypto.hkdf(&root, &[&raw_dh(&ratchet_secret, spk)], &[b"noescrow-v1 KDF_RK_HE"], &mut step);
+    let message_key = RustCrypto.hmac(&step[32..64], &[&[1]]);
+
+    let header = [&dh_public(&ratchet_secret)[..], &[0; 9]].concat();
+    let keys: [u8; 60] = expand(&header_key, &[b"noescrow-v1 header", &salt]);
+    let header = [&salt[..], &keys[44..], &seal(&keys[..44], &[0x11], header)].concat();
+
+    let text = b"forged";
+    let mut body = vec![0; Device::first_message_len(text.len()).unwrap() - FIRST_MESSAGE_OVERHEAD];
+    body[..text.len()].copy_from_slice(text);
+    body[text.len()] = 0x80;
+    let mut material = [0; 44];
+    RustCrypto.hkdf(&[0; 32], &[message_key.expose()], &[b"noescrow-v1 message"], &mut material);
+    let body = seal(&material, &[&ad[..], &RustCrypto.sha256(&[b""]), &[0x11], &header].concat(), body);
+    [header, body].concat()
+}

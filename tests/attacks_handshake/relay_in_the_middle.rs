@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! B18, B20: what comes from the relay and gets into a key. In Telegram's secret chats of 2013 a nonce from the server
+//! did, by which the server could make both users' fingerprints equal over unequal keys; and its random bytes went into
+//! the clients' generators.
+
+use crate::forger::{self, CT, EK, Forger, IDENTITY, SIGNED, raw_dh};
+use crate::spy::{Bends, Draws, NoAd, Party, SUITE, SpyDevice, SpySession};
+use crate::support::{LATER, NOW};
+use noescrow::error::{AcceptError, DecryptError};
+use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow::{Bundle, Secret, StorageKey};
+use rand_chacha::rand_core::{Rng, TryCryptoRng, TryRng};
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::path::Path;
+
+/// spec/protocol.md §3, and the constants of its formulas.
+const CONSTANTS: &[&[u8]] = &[
+    SUITE,
+    b"noescrow-v1 hidden identity",
+    b"noescrow-v1 sk: root key",
+    b"noescrow-v1 sk: shared_hka",
+    b"noescrow-v1 sk: shared_nhkb",
+    b"noescrow-v1 KDF_RK_HE",
+    b"noescrow-v1 message",
+    b"noescrow-v1 header",
+    &[0xFF; 32],
+    &[0; 32],
+    &[1],
+    &[2],
+    &[],
+];
+
+/// Where the inputs of keys came from, and those of which nobody knows.
+#[derive(Debug, Default)]
+struct Origins {
+    constants: usize,
+    own: usize,
+    peer: usize,
+    unexplained: Vec<(&'static str, &'static str)>,
+}
+
+fn within(blobs: &[&[u8]], value: &[u8]) -> bool {
+    blobs.iter().any(|blob| blob.windows(value.len()).any(|window| window == value))
+}
+
+fn made_by(party: &Party) -> Vec<Vec<u8>> {
+    let ledger = party.spy.ledger.borrow();
+    // What was opened was made by who sealed it.
+    let outputs = ledger.iter().filter(|one| one.name != "open").flat_map(|one| one.outputs.clone());
+    party.rng.drawn.iter().cloned().chain(outputs).collect()
+}
+
+/// What a signature or a seal vouches for to `party`: messages whose signature verified, plaintexts and associated data
+/// that opened, and what was hashed into them.
+fn vouched_for(party: &Party) -> Vec<Vec<u8>> {
+    let ledger = party.spy.ledger.borrow();
+    let mut vouched: Vec<Vec<u8>> = Vec::new();
+    for one in ledger.iter().filter(|one| one.succeeded) {
+        match one.name {
+            "verify" => vouched.push(one.inputs[1].clone()),
+            "open" => vouched.extend([one.inputs[2].clone(), one.outputs[0].clone()]),
+            _ => {}
+        }
+    }
+    for hash in ledger.iter().filter(|one| one.name == "sha256") {
+        if within(&vouched.iter().map(Vec::as_slice).collect::<Vec<_>>(), &hash.outputs[0]) {
+            vouched.extend(hash.inputs.clone());
+        }
+    }
+    vouched
+}
+
+/// Every input of every operation that makes or uses a key: a constant; or made by the party itself, before; or made by
+/// its peer and vouched for.
+fn origins(party: &Party, peer: &Party) -> Origins {
+    let (peers, vouched) = (made_by(peer), vouched_for(party));
+    let (peers, vouched): (Vec<_>, Vec<_>) =
+        (peers.iter().map(Vec::as_slice).collect(), vouched.iter().map(Vec::as_slice).collect());
+    let ledger = party.spy.ledger.borrow();
+    let mut own: Vec<&[u8]> = party.rng.drawn.iter().map(Vec::as_slice).collect();
+    let mut origins = Origins::default();
+    for one in ledger.iter() {
+        let inputs = match one.name {
+            "dh" | "dh_public" | "encapsulate" | "decapsulate" | "hmac" | "hkdf" | "hkdf_expand" => &one.inputs[..],
+            "seal" | "open" => &one.inputs[..2],
+            _ => &[],
+        };
+        for input in inputs {
+            if CONSTANTS.contains(&input.as_slice()) {
+                origins.constants += 1;
+            } else if within(&own, input) {
+                origins.own += 1;
+            } else if within(&peers, input) && within(&vouched, input) {
+                origins.peer += 1;
+            } else {
+                origins.unexplained.push((one.name, one.step));
+            }
+        }
+        if one.name != "open" {
+            own.extend(one.outputs.iter().map(Vec::as_slice));
+        }
+    }
+    origins
+}
+
+fn rounds(alice: (&mut Party, &mut SpySession), bob: (&mut Party, &mut SpySession), count: usize) {
+    for _ in 0..count {
+        let lost = bob.1.encrypt(b"lost", b"", &mut bob.0.rng).unwrap();
+        let pong = bob.1.encrypt(b"pong", b"", &mut bob.0.rng).unwrap();
+        assert_eq!(alice.1.decrypt(&pong, b"").unwrap(), b"pong");
+        assert_eq!(alice.1.decrypt(&lost, b"").unwrap(), b"lost");
+        let ping = alice.1.encrypt(b"ping", b"", &mut alice.0.rng).unwrap();
+        assert_eq!(bob.1.decrypt(&ping, b"").unwrap(), b"ping");
+    }
+}
+
+/// The origins on both sides of a handshake and a conversation.
+fn audit(bends: Bends, one_time: bool) -> [Origins; 2] {
+    let (mut alice, mut bob) = (Party::bent(1, bends), Party::bent(2, bends));
+    let (mut from_alice, hello) = alice.initiate(&bob.bundle(one_time)).unwrap();
+    let (mut from_bob, _) = bob.device.accept(&hello, b"").unwrap();
+    rounds((&mut alice, &mut from_alice), (&mut bob, &mut from_bob), 3);
+    [origins(&alice, &bob), origins(&bob, &alice)]
+}
+
+#[test]
+fn b18_every_input_of_every_key_is_a_constant_one_s_own_or_the_peer_s_and_vouched_for() {
+    for one_time in [true, false] {
+        for side in audit(Bends::default(), one_time) {
+            assert_eq!(side.unexplained, []);
+            assert!(side.constants > 50 && side.own > 50 && side.peer > 10, "{side:?}");
+        }
+    }
+}
+
+#[test]
+fn control_b18_the_audit_names_a_server_s_nonce_a_planted_key_and_a_key_nobody_vouches_for() {
+    let nonce = Bends { server_nonce: Some([0x5E; 32]), ..Bends::default() };
+    for side in audit(nonce, true) {
+        // Into every HKDF: of the hidden identity, of SK, of each root step, of each message.
+        let steps: HashSet<_> = side.unexplained.iter().map(|(name, _)| *name).collect();
+        assert_eq!(steps, HashSet::from(["hkdf"]), "{:?}", side.unexplained);
+        assert!(side.unexplained.len() > 10);
+    }
+    // EK and ciphertext, which only associated data vouches for.
+    let [alice, bob] = audit(Bends { no_ad: NoAd::Everywhere, ..Bends::default() }, true);
+    assert!(bob.unexplained.contains(&("decapsulate", "HS-R3")) && bob.unexplained.contains(&("dh", "HS-R3")));
+    assert_eq!(alice.unexplained.iter().filter(|(_, step)| step.starts_with("HS")).count(), 0);
+    // A gullible initiator with the server's prekeys.
+    let (mut alice, mut bob) = (Party::bent(3, Bends { no_verify: true, ..Bends::default() }), Party::new(4));
+    assert!(alice.initiate(&own_prekeys(&bob.bundle(true))).is_some());
+    let planted = origins(&alice, &bob).unexplained;
+    assert!(planted.contains(&("dh", "HS-I4")) && planted.contains(&("encapsulate", "HS-I3")), "{planted:?}");
+}
+
+/// The server's secrets.
+const SERVER: [[u8; 32]; 3] = [[0x51; 32], [0x52; 32], [0x53; 32]];
+const SERVER_KEM: [u8; 64] = [0x54; 64];
+
+/// Prekeys of the server's under the owner's identity.
+fn own_prekeys(bundle: &[u8]) -> Vec<u8> {
+    let kem_key = RustCrypto.kem_public(&Secret::new(SERVER_KEM));
+    let signed = forger::prekey(&SERVER[0], 1, 1, LATER, &forger::dh_public(&SERVER[1]), &kem_key);
+    forger::bundle(&bundle[IDENTITY], &signed, None)
+}
+
+/// What the server does to a bundle on its way to Alice, or to the first message on its way to Bob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BundleMove {
+    Honest,
+    /// Without the one-time prekey.
+    Withhold,
+    /// An older one of Bob's.
+    Older,
+    /// The server's own identity and prekeys.
+    Replace,
+    OwnPrekeys,
+    /// The prekeys of Bob's under the server's identity.
+    OwnIdentity,
+    Flip(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MessageMove {
+    Honest,
+    /// A message of the server's own in Alice's place, under its own identity.
+    Replace,
+    /// The same under Alice's identity.
+    Impersonate,
+    Flip(usize),
+}
+
+#[derive(Debug, Default)]
+struct Search {
+    refused: usize,
+    /// Both have a session, and one safety number, and one key.
+    equal: usize,
+    /// Both have a session and see different numbers.
+    different: usize,
+    /// One safety number over two keys, or over a key that the server knows.
+    violations: Vec<(BundleMove, MessageMove)>,
+}
+
+/// What the server can compute of Alice's SK where SPK and PQPK are its own.
+fn computed_sk(alice: &Party, hello: &[u8], bends: Bends) -> [u8; 32] {
+    let ephemeral_key = hello[EK].try_into().unwrap();
+    let with_spk = |key| raw_dh(&SERVER[1], key);
+    let (dh1, dh3) = (with_spk(alice.device.identity().dh_key().as_bytes()), with_spk(ephemeral_key));
+    // DH2 takes the secret of the identity that Alice believes in.
+    let dh2 = raw_dh(&SERVER[2], ephemeral_key);
+    let (dh1, dh2) = if bends.no_identity_dh { ([0; 32], [0; 32]) } else { (dh1, dh2) };
+    let ss = RustCrypto.decapsulate(&Secret::new(SERVER_KEM), hello[CT].try_into().unwrap());
+    let mut sk = [0; 32];
+    RustCrypto.hkdf(&[0; 32], &[&[0xFF; 32], &dh1, &dh2, &dh3, ss.expose()], &[SUITE], &mut sk);
+    sk
+}
+
+/// Every move on the bundle with every move on the first message. `nonces`: a build whose server may add bytes of its
+/// own to each side's keys once the sessions stand.
+fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
+    let mut found = Search::default();
+    let mut bob = Party::bent(1, bends);
+    let older = bob.bundle(true);
+    bob.device.rotate(LATER, &mut bob.rng).unwrap();
+    let genuine = bob.bundle(true);
+    let bobs = bob.state();
+    let server_identity = forger::identity(&SERVER[0], &forger::dh_public(&SERVER[2]));
+    let flips = (0..genuine.len()).step_by(stride).map(BundleMove::Flip);
+    let moves = [
+        BundleMove::Honest,
+        BundleMove::Withhold,
+        BundleMove::Older,
+        BundleMove::Replace,
+        BundleMove::OwnPrekeys,
+        BundleMove::OwnIdentity,
+    ];
+    let mut alice = Party::bent(2, bends);
+    for bundle_move in moves.into_iter().chain(flips) {
+        let served = match bundle_move {
+            BundleMove::Honest => genuine.clone(),
+            BundleMove::Withhold => forger::bundle(&genuine[IDENTITY], &genuine[SIGNED], None),
+            BundleMove::Older => older.clone(),
+            BundleMove::OwnPrekeys => own_prekeys(&genuine),
+            BundleMove::Replace => [&server_identity, &own_prekeys(&genuine)[128..]].concat(),
+            BundleMove::OwnIdentity => [&server_identity, &genuine[128..]].concat(),
+            BundleMove::Flip(at) => {
+                let mut bytes = genuine.clone();
+                bytes[at] ^= 1 << (at % 8);
+                bytes
+            }
+        };
+        alice.spy.forget();
+        let Some((from_alice, hello)) = alice.initiate(&served) else {
+            found.refused += 1;
+            continue;
+        };
+        let alice_sk = alice.spy.key_agreement().1;
+        let alice_known = alice_sk == computed_sk(&alice, &hello, bends);
+        let saved = from_alice.snapshot(&StorageKey::new([1; 32]), 0);
+        let message_stride = if bundle_move == BundleMove::Honest { stride } else { 53 * stride };
+        let flips = (0..hello.len()).step_by(message_stride).map(MessageMove::Flip);
+        bob = Party::restored(&bobs, 3);
+        bob.spy.bend(bends);
+        for message_move in
+            [MessageMove::Honest, MessageMove::Replace, MessageMove::Impersonate].into_iter().chain(flips)
+        {
+            let to_bob = Bundle::from_bytes(&RustCrypto, &genuine).unwrap();
+            let own = Forger { identity_dh: !bends.no_identity_dh, ..Forger::new(SERVER[0], SERVER[1], SERVER[2]) };
+            let message = match message_move {
+                MessageMove::Honest => hello.clone(),
+                MessageMove::Replace => own.first_message(&to_bob).0,
+                MessageMove::Impersonate => {
+                    let identity = alice.device.identity().to_bytes();
+                    Forger { identity, dh_secret: None, ..own }.first_message(&to_bob).0
+                }
+                MessageMove::Flip(at) => {
+                    let mut bytes = hello.clone();
+                    bytes[at] ^= 1 << (at % 8);
+                    bytes
+                }
+            };
+            bob.spy.forget();
+            let Ok((mut from_bob, _)) = bob.device.accept(&message, b"") else {
+                found.refused += 1;
+                continue;
+            };
+            let bob_known = matches!(message_move, MessageMove::Replace | MessageMove::Impersonate);
+            let key = StorageKey::new([1; 32]);
+            let mut from_alice = SpySession::restore_in_place(alice.spy.clone(), &mut saved.clone(), &key, 0).unwrap();
+            if nonces {
+                alice.spy.bend(Bends { server_nonce: Some([1; 32]), ..bends });
+                bob.spy.bend(Bends { server_nonce: Some([2; 32]), ..bends });
+            }
+            let reply = from_bob.encrypt(b"reply", b"", &mut bob.rng).unwrap();
+            let agree = alice_sk == bob.spy.key_agreement().1 || nonces;
+            let agree = agree && from_alice.decrypt(&reply, b"").is_ok();
+            let numbers_equal = from_alice.safety_number() == from_bob.safety_number();
+            match (numbers_equal, agree && !alice_known && !bob_known) {
+                (true, true) => found.equal += 1,
+                (true, false) => found.violations.push((bundle_move, message_move)),
+                (false, _) => found.different += 1,
+            }
+            alice.spy.bend(bends);
+            bob = Party::restored(&bobs, 3);
+            bob.spy.bend(bends);
+        }
+    }
+    found
+}
+
+#[test]
+fn b18_no_relay_finds_equal_safety_numbers_over_unequal_or_known_keys() {
+    let found = search(Bends::default(), false, 1);
+    assert_eq!(found.violations, []);
+    // Bob's own three bundles end well; the server in the middle shows; every flipped byte is refused.
+    assert_eq!(found.equal, 3, "{found:?}");
+    assert!(found.different >= 4, "{found:?}");
+    assert!(found.refused > 3483 + 1800, "{found:?}");
+}
+
+#[test]
+fn control_b18_a_build_with_a_server_s_nonce_or_without_identities_in_sk_is_found() {
+    let nonces = search(Bends::default(), true, 97);
+    assert!(nonces.violations.contains(&(BundleMove::Honest, MessageMove::Honest)), "{nonces:?}");
+    let no_verify = Bends { no_verify: true, ..Bends::default() };
+    let neither = search(Bends { no_identity_dh: true, ..no_verify }, false, 401);
+    assert!(neither.violations.contains(&(BundleMove::OwnPrekeys, MessageMove::Impersonate)), "{neither:?}");
+    // Each defence alone holds against who has no identity's secret: DH2 against planted prekeys, signatures without it.
+    assert_eq!(search(no_verify, false, 401).violations, []);
+    let no_identity_dh = search(Bends { no_identity_dh: true, ..Bends::default() }, false, 401);
+    let planted = |one: &&(BundleMove, MessageMove)| one.0 == BundleMove::OwnPrekeys;
+    assert_eq!(no_identity_dh.violations.iter().filter(planted).count(), 0);
+}
+
+/// A generator into which the server's bytes are mixed, as Telegram's clients did.
+struct Mixed(Draws, [u8; 32]);
+
+impl TryRng for Mixed {
+    type Error = Infallible;
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.0.next_u32())
+    }
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.0.next_u64())
+    }
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.0.fill_bytes(bytes);
+        bytes.iter_mut().zip(self.1.iter().cycle()).for_each(|(byte, theirs)| *byte ^= theirs);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Mixed {}
+
+/// The same bytes, whatever is asked.
+struct Stuck;
+
+impl TryRng for Stuck {
+    type Error = Infallible;
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(7)
+    }
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(7)
+    }
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.fill(7);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Stuck {}
+
+#[test]
+fn b20_what_is_drawn_does_not_depend_on_what_the_server_sent() {
+    let bundles = |served: u64| {
+        let mut bob = Party::new(10 + served);
+        bob.bundle(served.is_multiple_of(2))
+    };
+    let drawn = |served: u64| {
+        let mut alice = Party::new(20);
+        let (_, hello) = alice.initiate(&bundles(served)).unwrap();
+        (alice.rng.drawn.clone(), hello[EK].to_vec())
+    };
+    let first = drawn(0);
+    assert!((1..6).all(|served| drawn(served) == first));
+    // Nothing that receives is given a generator: decryption and acceptance cannot draw.
+    type Accept = fn(&mut SpyDevice, &[u8], &[u8]) -> Result<(SpySession, Vec<u8>), AcceptError>;
+    type Decrypt = fn(&mut SpySession, &[u8], &[u8]) -> Result<Vec<u8>, DecryptError>;
+    let (_, _): (Accept, Decrypt) = (SpyDevice::accept, SpySession::decrypt);
+    // Control: where the server's bytes are mixed in, EK follows them.
+    let mixed = |served: u64| {
+        let bytes = bundles(served);
+        let alice = Party::new(20);
+        let bundle = Bundle::from_bytes(&alice.spy, &bytes).unwrap();
+        let mut rng = Mixed(Draws::new(20), RustCrypto.sha256(&[&bytes]));
+        alice.device.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap().1[EK].to_vec()
+    };
+    assert_ne!(mixed(0), mixed(1));
+}
+
+/// With a generator that is stuck, EK and coins repeat, and with them what goes to one prekey. What goes to different
+/// peers has nothing in common but EK: the peers' keys are in every key.
+#[test]
+fn b20_a_stuck_generator_repeats_the_ephemeral_key_but_no_key_with_another_peer() {
+    let alice = Party::new(30);
+    let to = |seed: u64| {
+        let bundle = Bundle::from_bytes(&RustCrypto, &Party::new(seed).bundle(true)).unwrap();
+        alice.spy.forget();
+        let (_, hello) = alice.device.initiate(&bundle, b"hello", b"", NOW, &mut Stuck).unwrap();
+        let ledger = alice.spy.ledger.borrow();
+        let keys: HashSet<_> =
+            ledger.iter().filter(|one| one.name == "seal").map(|one| one.inputs[0].clone()).collect();
+        (hello, keys)
+    };
+    let ((one, keys), (other, other_keys)) = (to(31), to(32));
+    assert_eq!(one[EK], other[EK]);
+    assert_eq!(keys.len(), 3);
+    assert!(keys.is_disjoint(&other_keys));
+    assert_ne!(one[CT], other[CT]);
+    // Control, and the limit: to the same prekeys again, all of it is the same.
+    assert_eq!(to(31), (one, keys));
+}
+
+/// Names of generators, clocks and environments, by which something nobody passed in could get into a key.
+const SOURCES: [&str; 9] =
+    ["getrandom", "OsRng", "SysRng", "thread_rng", "from_os_rng", "ThreadRng", "SystemTime", "Instant", "std::env"];
+
+fn sources_in(text: &str) -> Vec<&'static str> {
+    SOURCES.into_iter().filter(|source| text.contains(source)).collect()
+}
+
+#[test]
+fn b20_the_crate_has_no_generator_and_no_clock_of_its_own() {
+    fn walk(folder: &Path, texts: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, texts);
+            } else {
+                texts.push(std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts = Vec::new();
+    walk(&root.join("src"), &mut texts);
+    assert!(texts.len() > 20);
+    assert!(texts.iter().all(|text| sources_in(text).is_empty()));
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let linked = manifest.split("[dev-dependencies]").next().unwrap();
+    assert!(sources_in(linked).is_empty());
+    // Control: the development dependencies have one.
+    assert_eq!(sources_in(&manifest), ["getrandom"]);
+}
