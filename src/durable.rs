@@ -74,6 +74,9 @@ pub trait Store {
 
     /// Saves all records in one transaction. When this returns `Ok` they survive a crash.
     ///
+    /// Refuse a generation that is not above the subject's last one: another process was faster, and both would use
+    /// one key (attack B8).
+    ///
     /// # Errors
     /// The store's own; nothing is released then and the step can be tried again.
     fn save(&mut self, records: &[Record<'_>]) -> Result<(), Self::Error>;

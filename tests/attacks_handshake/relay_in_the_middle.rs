@@ -255,6 +255,8 @@ fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
             found.refused += 1;
             continue;
         };
+        let is_flipped = matches!(bundle_move, BundleMove::Flip(_));
+        assert!(bends != Bends::default() || !is_flipped, "{bundle_move:?} is taken");
         let alice_sk = alice.spy.key_agreement().1;
         let alice_known = alice_sk == computed_sk(&alice, &hello, bends);
         let saved = from_alice.snapshot(&StorageKey::new([1; 32]), 0);
