@@ -52,7 +52,10 @@ fn b24_there_is_one_version_and_nothing_can_be_left_out() {
         for version in (0..=255).filter(|version| *version != hello[0]) {
             let mut other = hello.clone();
             other[0] = version;
+            bob.spy.forget();
             assert_eq!(bob.refuses(&other), AcceptError::Refused, "{version}");
+            // Before any key is touched, not only by associated data.
+            assert_eq!(bob.spy.count("dh"), 0, "{version}");
         }
         // Each field cut out: one-time id, EK, ciphertext, hidden identity, its tag, header, body.
         let header = HIDDEN.end..HIDDEN.end + 89;
