@@ -12,6 +12,8 @@ use curve25519_dalek::montgomery::MontgomeryPoint;
 use curve25519_dalek::scalar::Scalar;
 use noescrow::Secret;
 use noescrow::primitives::{DhPublicKey, Failed, Primitives, RustCrypto};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 fn hex(text: &str) -> [u8; 32] {
     std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
@@ -130,6 +132,59 @@ fn a4_a_key_on_the_twist_is_refused() {
     let on_twist: Vec<_> = twist.filter(|key| MontgomeryPoint(*key).to_edwards(0).is_none()).collect();
     assert!(on_twist.len() > 10);
     assert!(on_twist.iter().all(|key| !RustCrypto.dh_is_torsion_free(key)));
+}
+
+/// Scalars and u-coordinates: 10,000 random ones, of which half lie on the twist, and every kind of edge.
+fn x25519_inputs() -> Vec<Case> {
+    let mut rng = ChaCha20Rng::seed_from_u64(25_519);
+    let mut random = || {
+        let mut bytes = [0; 32];
+        rng.fill_bytes(&mut bytes);
+        bytes
+    };
+    let keys: Vec<_> = (1..=4).map(|seed| RustCrypto.dh_public(&Secret::new([seed; 32]))).collect();
+    let small = (0..=255).map(|low| {
+        let mut u = [0; 32];
+        u[0] = low;
+        u
+    });
+    let edges = (-20..19).map(p_plus).chain(low_order()).chain(keys.iter().flat_map(torsion_twins)).chain(small);
+    let edges: Vec<_> = edges.flat_map(|u| [u, with_high_bit(u)]).collect();
+    let scalars = [[0; 32], [0xFF; 32], [0x55; 32], hex(Q), p_plus(0), random(), random()];
+    let on_edges = edges.iter().flat_map(|u| scalars.map(|scalar| (scalar, *u)));
+    on_edges.chain((0..10_000).map(|_| (random(), random()))).collect()
+}
+
+type Case = ([u8; 32], [u8; 32]);
+
+/// On how many of the inputs `x25519` differs from x25519-dalek's Montgomery ladder.
+fn disagreements(inputs: &[Case], x25519: impl Fn([u8; 32], [u8; 32]) -> [u8; 32]) -> usize {
+    inputs.iter().filter(|(scalar, u)| x25519(*scalar, *u) != x25519_dalek::x25519(*scalar, *u)).count()
+}
+
+#[test]
+fn x25519_is_the_ladder_on_curve_and_twist_for_low_order_and_for_every_spelling() {
+    let edwards = |u| MontgomeryPoint(u).to_edwards(0);
+    let inputs = x25519_inputs();
+    let on_twist = inputs.iter().filter(|(_, u)| edwards(*u).is_none()).count();
+    assert!((4_000..inputs.len() - 4_000).contains(&on_twist));
+
+    let ours = |scalar, u| RustCrypto.dh(&Secret::new(scalar), &u).map_or([0; 32], |shared| *shared.expose());
+    assert_eq!(disagreements(&inputs, ours), 0);
+    let public = |scalar| RustCrypto.dh_public(&Secret::new(scalar));
+    let base = x25519_dalek::X25519_BASEPOINT_BYTES;
+    assert!(inputs.iter().step_by(8).all(|(scalar, _)| public(*scalar) == x25519_dalek::x25519(*scalar, base)));
+
+    // Controls: no ladder for the twist; the clamped scalar taken modulo q, which only torsion shows; no clamping.
+    let some: Vec<_> = inputs.into_iter().step_by(8).collect();
+    let multiply = |u, scalar: Scalar, otherwise: [u8; 32]| {
+        edwards(u).map_or(otherwise, |point| (point * scalar).to_montgomery().0)
+    };
+    let reduced = Scalar::from_bytes_mod_order;
+    let clamp = curve25519_dalek::scalar::clamp_integer;
+    assert!(disagreements(&some, |scalar, u| edwards(u).map_or([0; 32], |_| ours(scalar, u))) > 400);
+    assert!(disagreements(&some, |scalar, u| multiply(u, reduced(clamp(scalar)), ours(scalar, u))) > 400);
+    assert!(disagreements(&some, |scalar, u| multiply(u, reduced(scalar), ours(scalar, u))) > 400);
 }
 
 /// The group order q, little-endian (SPECS §17).

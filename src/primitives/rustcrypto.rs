@@ -18,21 +18,21 @@ use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-/// x25519-dalek, ed25519-dalek, aes-gcm, sha2, hmac, hkdf and libcrux-ml-kem. Of size zero.
+/// curve25519-dalek, ed25519-dalek, aes-gcm, sha2, hmac, hkdf and libcrux-ml-kem. Of size zero.
 ///
 /// # Leaks
-/// Lengths. Constant time is what these crates promise of themselves; where hardware AES is missing, aes-gcm
+/// Lengths; whether a peer's curve key lies on the curve or on its twist, where no honest key lies. Constant time is what these crates promise of themselves; where hardware AES is missing, aes-gcm
 /// uses a bitsliced implementation, never tables.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RustCrypto;
 
 impl Primitives for RustCrypto {
     fn dh_public(&self, secret: &Secret<32>) -> [u8; PUBLIC_KEY_LEN] {
-        x25519_dalek::x25519(*secret.expose(), x25519_dalek::X25519_BASEPOINT_BYTES)
+        MontgomeryPoint::mul_base_clamped(*secret.expose()).to_bytes()
     }
 
     fn dh(&self, secret: &Secret<32>, public: &[u8; PUBLIC_KEY_LEN]) -> Result<Secret<32>, Failed> {
-        let shared = Secret::new(x25519_dalek::x25519(*secret.expose(), *public));
+        let shared = x25519(secret, public);
         let all_zero = shared.ct_eq(&Secret::zero());
         if bool::from(all_zero) { Err(Failed) } else { Ok(shared) }
     }
@@ -168,6 +168,31 @@ impl Primitives for RustCrypto {
             .decrypt_inout_detached(nonce.into(), ad, buffer.into(), tag.into())
             .map_err(|_| Failed)
     }
+}
+
+/// X25519 through the Edwards form of the curve, where that is faster than the Montgomery ladder: with dalek's vector
+/// backends, by 15 % with AVX2 and 40 % with AVX-512 IFMA. Its serial backend is faster on the ladder.
+const BY_EDWARDS: bool = cfg!(target_arch = "x86_64");
+
+/// X25519 (RFC 7748 §5). The two ways give the same bytes: the birational map takes multiples to multiples, the sign of
+/// the Edwards x that it leaves open is the sign of a point and u does not have it, and the point at infinity comes out
+/// as 0 both ways. The Edwards form has no points of the twist: those take the ladder. Both are constant-time in
+/// `secret`; the branch is on the public key.
+fn x25519(secret: &Secret<32>, public: &[u8; PUBLIC_KEY_LEN]) -> Secret<32> {
+    let public = MontgomeryPoint(*public);
+    let on_curve = if BY_EDWARDS { public.to_edwards(0) } else { None };
+    let mut shared = match on_curve {
+        Some(point) => {
+            let mut product = point.mul_clamped(*secret.expose());
+            let shared = product.to_montgomery();
+            product.zeroize();
+            shared
+        }
+        None => public.mul_clamped(*secret.expose()),
+    };
+    let output = Secret::new(shared.to_bytes());
+    shared.zeroize();
+    output
 }
 
 /// RFC 2104 §2: a key longer than a block is hashed first, a shorter one padded with zeros.
