@@ -58,7 +58,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// 160 bytes from `rng`.
     pub fn generate_with(primitives: P, expiry: u64, rng: &mut impl CryptoRng) -> Self {
         let identity = IdentityKeyPair::generate(&primitives, rng);
-        let pair = PrekeyPair::generate(&primitives, PrekeyKind::Signed, FIRST_ID, expiry, rng);
+        let (pair, _) = PrekeyPair::generate(&primitives, PrekeyKind::Signed, FIRST_ID, expiry, rng);
         Self {
             primitives,
             identity,
@@ -102,8 +102,8 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
             return Err(PrekeyError::StoreFull);
         }
         let (id, next_id) = self.allocate_id()?;
-        let pair = PrekeyPair::generate(&self.primitives, PrekeyKind::OneTime, id, expiry, rng);
-        let public = pair.public(&self.primitives, &self.identity);
+        let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::OneTime, id, expiry, rng);
+        let public = description.sign(&self.primitives, &self.identity);
         self.one_time_prekeys.try_push(pair).map_err(|_| PrekeyError::StoreFull)?;
         self.next_id = next_id;
         Ok(public)
@@ -117,11 +117,11 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// [`PrekeyError::IdsExhausted`] if all ids are used.
     pub fn rotate(&mut self, expiry: u64, rng: &mut impl CryptoRng) -> Result<Prekey, PrekeyError> {
         let (id, next_id) = self.allocate_id()?;
-        let pair = PrekeyPair::generate(&self.primitives, PrekeyKind::Signed, id, expiry, rng);
+        let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::Signed, id, expiry, rng);
         let fresh = SignedPrekey { pair, replay_record: ArrayVec::new() };
         self.previous_signed_prekey = Some(core::mem::replace(&mut self.signed_prekey, fresh));
         self.next_id = next_id;
-        Ok(self.signed_prekey())
+        Ok(description.sign(&self.primitives, &self.identity))
     }
 
     /// Deletes the signed prekey before the last rotation: nothing that was sealed to it can be opened any more, not

@@ -94,6 +94,13 @@ impl Description {
             writer.put(labels::PREKEY).and_then(|()| writer.put(labels::PQXDH)).and_then(|()| self.write(&mut writer));
         bytes
     }
+
+    /// PK-1.
+    pub(crate) fn sign<P: Primitives>(self, primitives: &P, identity: &IdentityKeyPair) -> Prekey {
+        primitives.step("PK-1");
+        let signature = primitives.sign(identity.signing_seed(), &self.signed());
+        Prekey { description: self, signature, signer: *identity.public().signing_key() }
+    }
 }
 
 /// A public prekey. Exists only verified, under the identity it was parsed with. 1,677 bytes encoded.
@@ -205,17 +212,19 @@ pub(crate) struct PrekeyPair {
 }
 
 impl PrekeyPair {
+    /// A fresh pair, and its public half to sign: computing that again would cost a KEM key generation.
     pub(crate) fn generate<P: Primitives>(
         primitives: &P,
         kind: PrekeyKind,
         id: u32,
         expiry: u64,
         rng: &mut impl CryptoRng,
-    ) -> Self {
+    ) -> (Self, Description) {
         let dh = DhKeyPair::generate(primitives, rng);
         let mut pair = Self { kind, id, expiry, dh, kem_seed: Secret::random(rng), digest: [0; 32] };
-        pair.digest = pair.description(primitives).digest(primitives);
-        pair
+        let description = pair.description(primitives);
+        pair.digest = description.digest(primitives);
+        (pair, description)
     }
 
     /// The public half without its signature. Computed when asked for: 1.6 kB a key are not worth keeping.
@@ -224,12 +233,9 @@ impl PrekeyPair {
         Description { kind: self.kind, id: self.id, expiry: self.expiry, dh_key: self.dh.public, kem_key }
     }
 
-    /// PK-1: the public half, signed.
+    /// The public half, signed.
     pub(crate) fn public<P: Primitives>(&self, primitives: &P, identity: &IdentityKeyPair) -> Prekey {
-        primitives.step("PK-1");
-        let description = self.description(primitives);
-        let signature = primitives.sign(identity.signing_seed(), &description.signed());
-        Prekey { description, signature, signer: *identity.public().signing_key() }
+        self.description(primitives).sign(primitives, identity)
     }
 
     pub(crate) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {

@@ -165,6 +165,10 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
     /// Takes over the keys skipped by a message that has now been authenticated, evicting the oldest where there is
     /// no room. `staged` holds no more than `S::CAPACITY`.
     pub(crate) fn absorb(&mut self, mut staged: S) {
+        if self.keys.entries().is_empty() && !staged.entries().is_empty() {
+            // Nothing to keep: the staged ones as they lie. On the heap that copies no key.
+            core::mem::swap(&mut self.keys, &mut staged);
+        }
         let room = S::CAPACITY.saturating_sub(staged.entries().len());
         self.evict(self.keys.entries().len().saturating_sub(room));
         for entry in staged.entries_mut() {
