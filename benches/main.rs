@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `cargo bench`: every operation a user waits for, beside the primitives it cannot avoid ([`kernel`]) and beside
+//! vodozemac, in one run. README.md says what is measured and how.
+
+mod kernel;
+mod processor_time;
+mod table;
+
+use criterion::measurement::Measurement;
+use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion};
+use kernel::Owner;
+use noescrow::{Bundle, Device, FixedSession, Session, StorageKey};
+use processor_time::ProcessorTime;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use std::cell::RefCell;
+use std::time::{Duration, SystemTime};
+use table::{OURS, PEER, RAW};
+use vodozemac::olm::{self, Account, OlmMessage, SessionConfig};
+
+const NOW: u64 = 1_800_000_000;
+const LATER: u64 = NOW + 30 * 86_400;
+/// As long as a short message.
+const TEXT: [u8; 32] = [0x6E; 32];
+const SIZES: [(usize, &str); 4] = [(32, "32 B"), (1 << 10, "1 KiB"), (64 << 10, "64 KiB"), (1 << 20, "1 MiB")];
+
+fn main() {
+    kernel::check(NOW, LATER);
+    let started = SystemTime::now();
+    let folder = table::folder();
+    // Short by default; criterion's own options make it longer.
+    let mut criterion = Criterion::default()
+        .with_measurement(ProcessorTime)
+        .output_directory(&folder)
+        .without_plots()
+        .sample_size(30)
+        .warm_up_time(Duration::from_millis(150))
+        .measurement_time(Duration::from_millis(600))
+        .configure_from_args();
+    handshake(&mut criterion);
+    encrypt(&mut criterion);
+    decrypt(&mut criterion);
+    ping_pong(&mut criterion);
+    out_of_order(&mut criterion);
+    snapshots(&mut criterion);
+    prekeys(&mut criterion);
+    criterion.final_summary();
+    table::print(&folder, started);
+    sizes();
+}
+
+fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+/// Messages made at a time, outside the clock, for those that are used up by what is measured: few large ones, so that
+/// they do not leave the cache, many small ones, so that reading the clock does not count.
+fn batch(len: usize) -> BatchSize {
+    BatchSize::NumIterations(((256 << 10) / len.max(1) as u64).clamp(4, 256))
+}
+
+fn each<M: Measurement, I, O>(
+    group: &mut BenchmarkGroup<'_, M>,
+    who: &str,
+    size: BatchSize,
+    mut input: impl FnMut() -> I,
+    mut routine: impl FnMut(I) -> O,
+) {
+    group.bench_function(BenchmarkId::from_parameter(who), |bencher| {
+        bencher.iter_batched(&mut input, &mut routine, size);
+    });
+}
+
+/// Two sessions past the handshake, the second of which has sent last.
+fn pair() -> (Session, Session) {
+    let mut rng = rng(1);
+    let alice = Device::generate(LATER, &mut rng);
+    let mut bob = Device::generate(LATER, &mut rng);
+    let (mut alice, hello) = alice.initiate(&bundle(&mut bob, &mut rng), &TEXT, b"", NOW, &mut rng).unwrap();
+    let (mut bob, _) = bob.accept(&hello, b"").unwrap();
+    let reply = bob.encrypt(&TEXT, b"", &mut rng).unwrap();
+    alice.decrypt(&reply, b"").unwrap();
+    (alice, bob)
+}
+
+fn bundle(device: &mut Device, rng: &mut ChaCha20Rng) -> Bundle {
+    let mut published = device.publish(1, LATER, rng).unwrap();
+    Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap()
+}
+
+fn kernel_pair() -> (kernel::Party, kernel::Party) {
+    let bob = Owner::new(2, LATER);
+    let (mut alice, hello) = Owner::new(1, LATER).initiate(&bob.bundle(), &TEXT);
+    let (mut bob, _) = bob.accept(&hello);
+    alice.open_step(&bob.seal_step(&TEXT, b""), b"", 1);
+    (alice, bob)
+}
+
+fn peer_pair() -> (olm::Session, olm::Session) {
+    let (alice, mut bob) = (Account::new(), Account::new());
+    let mut session = peer_outbound(&alice, &mut bob);
+    let OlmMessage::PreKey(hello) = session.encrypt(TEXT).unwrap() else { unreachable!() };
+    let mut theirs =
+        bob.create_inbound_session(SessionConfig::version_1(), alice.curve25519_key(), &hello).unwrap().session;
+    session.decrypt(&theirs.encrypt(TEXT).unwrap()).unwrap();
+    (session, theirs)
+}
+
+fn peer_outbound(alice: &Account, bob: &mut Account) -> olm::Session {
+    bob.generate_one_time_keys(1);
+    let key = *bob.one_time_keys().values().next().unwrap();
+    bob.mark_keys_as_published();
+    alice.create_outbound_session(SessionConfig::version_1(), bob.curve25519_key(), key).unwrap()
+}
+
+/// Bundle parsed and checked, session made, first message of 32 bytes sealed; and the same opened by the responder.
+fn handshake(criterion: &mut Criterion<ProcessorTime>) {
+    let mut group = criterion.benchmark_group("handshake, initiator");
+    let mut random = rng(3);
+    let alice = Device::generate(LATER, &mut random);
+    let mut bob = Device::generate(LATER, &mut random);
+    let bytes = bundle(&mut bob, &mut random).to_bytes();
+    group.bench_function(OURS, |bencher| {
+        bencher.iter(|| {
+            let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &bytes).unwrap();
+            alice.initiate(&bundle, &TEXT, b"", NOW, &mut random).unwrap()
+        });
+    });
+    let mut owner = Owner::new(4, LATER);
+    let raw_bytes = Owner::new(5, LATER).bundle();
+    group.bench_function(RAW, |bencher| bencher.iter(|| owner.initiate(&raw_bytes, &TEXT)));
+    let (peer_alice, peer_bob) = (Account::new(), RefCell::new(Account::new()));
+    let key = {
+        let mut bob = peer_bob.borrow_mut();
+        bob.generate_one_time_keys(1);
+        *bob.one_time_keys().values().next().unwrap()
+    };
+    // Olm leaves the check of the bundle's signatures to the caller: one for the identity, one for the one-time key.
+    let (peer_key, signature) = {
+        let bob = peer_bob.borrow();
+        (bob.ed25519_key(), bob.sign(key.to_base64()))
+    };
+    let signed = key.to_base64();
+    let remote = peer_bob.borrow().curve25519_key();
+    group.bench_function(PEER, |bencher| {
+        bencher.iter(|| {
+            peer_key.verify(signed.as_bytes(), &signature).unwrap();
+            peer_key.verify(signed.as_bytes(), &signature).unwrap();
+            let mut session = peer_alice.create_outbound_session(SessionConfig::version_1(), remote, key).unwrap();
+            session.encrypt(TEXT).unwrap()
+        });
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("handshake, responder");
+    let bob = RefCell::new(bob);
+    let first = || {
+        let bundle = bundle(&mut bob.borrow_mut(), &mut random);
+        alice.initiate(&bundle, &TEXT, b"", NOW, &mut random).unwrap().1
+    };
+    let few = BatchSize::NumIterations(16);
+    each(&mut group, OURS, few, first, |hello| bob.borrow_mut().accept(&hello, b"").unwrap());
+    let bob = Owner::new(5, LATER);
+    let (_, hello) = owner.initiate(&bob.bundle(), &TEXT);
+    group.bench_function(RAW, |bencher| bencher.iter(|| bob.accept(&hello)));
+    let first = || match peer_outbound(&peer_alice, &mut peer_bob.borrow_mut()).encrypt(TEXT).unwrap() {
+        OlmMessage::PreKey(hello) => hello,
+        OlmMessage::Normal(_) => unreachable!(),
+    };
+    each(&mut group, PEER, few, first, |hello| {
+        let config = SessionConfig::version_1();
+        peer_bob.borrow_mut().create_inbound_session(config, peer_alice.curve25519_key(), &hello).unwrap()
+    });
+    group.finish();
+}
+
+/// One message of a chain, into a new `Vec`.
+fn encrypt(criterion: &mut Criterion<ProcessorTime>) {
+    let (mut ours, mut raw, mut peer) = (pair().1, kernel_pair().1, peer_pair().1);
+    let mut rng = rng(6);
+    for (len, name) in SIZES {
+        let mut group = criterion.benchmark_group(format!("encrypt {name}"));
+        let text = vec![0x6E; len];
+        group.bench_function(OURS, |bencher| bencher.iter(|| ours.encrypt(&text, b"", &mut rng).unwrap()));
+        group.bench_function(RAW, |bencher| bencher.iter(|| raw.seal(&text, b"")));
+        group.bench_function(PEER, |bencher| bencher.iter(|| peer.encrypt(&text).unwrap()));
+        group.finish();
+    }
+}
+
+/// One message of a chain, the next in order, into a new `Vec`.
+fn decrypt(criterion: &mut Criterion<ProcessorTime>) {
+    let ((mut to, mut from), (mut raw_to, mut raw_from)) = (pair(), kernel_pair());
+    let (mut peer_to, mut peer_from) = peer_pair();
+    let mut rng = rng(7);
+    for (len, name) in SIZES {
+        let mut group = criterion.benchmark_group(format!("decrypt {name}"));
+        let text = vec![0x6E; len];
+        let message = || from.encrypt(&text, b"", &mut rng).unwrap();
+        each(&mut group, OURS, batch(len), message, |message| to.decrypt(&message, b"").unwrap());
+        let message = || raw_from.seal(&text, b"");
+        each(&mut group, RAW, batch(len), message, |message| raw_to.open(&message, b"", 0));
+        let message = || peer_from.encrypt(&text).unwrap();
+        each(&mut group, PEER, batch(len), message, |message| peer_to.decrypt(&message).unwrap());
+        group.finish();
+    }
+}
+
+/// A message there and one back, each with its ratchet step: two encryptions and two decryptions of 32 bytes.
+fn ping_pong(criterion: &mut Criterion<ProcessorTime>) {
+    let ((mut alice, mut bob), (mut raw_alice, mut raw_bob)) = (pair(), kernel_pair());
+    let (mut peer_alice, mut peer_bob) = peer_pair();
+    let mut rng = rng(8);
+    let mut group = criterion.benchmark_group("ping-pong 32 B, there and back");
+    group.bench_function(OURS, |bencher| {
+        bencher.iter(|| {
+            let there = alice.encrypt(&TEXT, b"", &mut rng).unwrap();
+            bob.decrypt(&there, b"").unwrap();
+            let back = bob.encrypt(&TEXT, b"", &mut rng).unwrap();
+            alice.decrypt(&back, b"").unwrap()
+        });
+    });
+    group.bench_function(RAW, |bencher| {
+        bencher.iter(|| {
+            raw_bob.open_step(&raw_alice.seal_step(&TEXT, b""), b"", 1);
+            raw_alice.open_step(&raw_bob.seal_step(&TEXT, b""), b"", 1)
+        });
+    });
+    group.bench_function(PEER, |bencher| {
+        bencher.iter(|| {
+            peer_bob.decrypt(&peer_alice.encrypt(TEXT).unwrap()).unwrap();
+            peer_alice.decrypt(&peer_bob.encrypt(TEXT).unwrap()).unwrap()
+        });
+    });
+    group.finish();
+}
+
+/// The message behind a gap, and then the one that was overtaken first. In boxes, so that moving a session does not count.
+fn out_of_order(criterion: &mut Criterion<ProcessorTime>) {
+    let key = StorageKey::new([9; 32]);
+    let mut rng = rng(9);
+    for gap in [1usize, 100, 1_000] {
+        let ((to, mut from), (raw_to, mut raw_from)) = (pair(), kernel_pair());
+        let (peer_to, mut peer_from) = peer_pair();
+        let (to, peer_to) = (to.snapshot(&key, 0), serde_json::to_vec(&peer_to.pickle()).unwrap());
+        let size = BatchSize::NumIterations(if gap < 1_000 { 32 } else { 8 });
+
+        let mut group = criterion.benchmark_group(format!("out of order, {gap} skipped"));
+        let late = from.encrypt(&TEXT, b"", &mut rng).unwrap();
+        (1..gap).for_each(|_| drop(from.encrypt(&TEXT, b"", &mut rng).unwrap()));
+        let early = from.encrypt(&TEXT, b"", &mut rng).unwrap();
+        let restored = || Box::new(Session::restore(&to, &key, 0).unwrap());
+        each(&mut group, OURS, size, restored, |mut session| {
+            session.decrypt(&early, b"").unwrap();
+            session
+        });
+        let raw_early = (0..=gap).map(|_| raw_from.seal(&TEXT, b"")).last().unwrap();
+        each(
+            &mut group,
+            RAW,
+            size,
+            || raw_to.fork(),
+            |mut party| {
+                party.open(&raw_early, b"", gap);
+                party
+            },
+        );
+        let peer_late = peer_from.encrypt(TEXT).unwrap();
+        (1..gap).for_each(|_| drop(peer_from.encrypt(TEXT).unwrap()));
+        let peer_early = peer_from.encrypt(TEXT).unwrap();
+        let peer_restored = || Box::new(olm::Session::from_pickle(serde_json::from_slice(&peer_to).unwrap()));
+        each(&mut group, PEER, size, peer_restored, |mut session| {
+            session.decrypt(&peer_early).unwrap();
+            session
+        });
+        group.finish();
+
+        let mut group = criterion.benchmark_group(format!("the late one of {gap} skipped"));
+        let behind_the_gap = || {
+            let mut session = restored();
+            session.decrypt(&early, b"").unwrap();
+            session
+        };
+        each(&mut group, OURS, size, behind_the_gap, |mut session| {
+            session.decrypt(&late, b"").unwrap();
+            session
+        });
+        // vodozemac keeps 40 keys of a chain: from a larger gap the first message cannot be read any more.
+        if gap < 40 {
+            let behind_the_gap = || {
+                let mut session = peer_restored();
+                session.decrypt(&peer_early).unwrap();
+                session
+            };
+            each(&mut group, PEER, size, behind_the_gap, |mut session| {
+                session.decrypt(&peer_late).unwrap();
+                session
+            });
+        }
+        group.finish();
+    }
+}
+
+/// A session without skipped keys to sealed bytes and back.
+fn snapshots(criterion: &mut Criterion<ProcessorTime>) {
+    let key = StorageKey::new([9; 32]);
+    let ((session, _), (peer, _)) = (pair(), peer_pair());
+    let mut group = criterion.benchmark_group("snapshot");
+    group.bench_function(OURS, |bencher| bencher.iter(|| session.snapshot(&key, 1)));
+    group.bench_function(PEER, |bencher| bencher.iter(|| peer.pickle().encrypt(&[9; 32])));
+    group.finish();
+    let mut group = criterion.benchmark_group("restore");
+    let bytes = session.snapshot(&key, 1);
+    group.bench_function(OURS, |bencher| bencher.iter(|| Session::restore(&bytes, &key, 1).unwrap()));
+    let text = peer.pickle().encrypt(&[9; 32]);
+    group.bench_function(PEER, |bencher| {
+        bencher.iter(|| olm::Session::from_pickle(olm::SessionPickle::from_encrypted(&text, &[9; 32]).unwrap()));
+    });
+    group.finish();
+}
+
+/// One-time prekeys to publish: a curve key, an ML-KEM key and a signature each; vodozemac's are curve keys alone.
+fn prekeys(criterion: &mut Criterion<ProcessorTime>) {
+    let mut random = rng(10);
+    for count in [1, 100] {
+        let mut group = criterion.benchmark_group(format!("prekeys, {count}"));
+        let size = BatchSize::NumIterations(2);
+        let device = RefCell::new(Device::generate(LATER, &mut random));
+        let mut rng = rng(11);
+        // The store is full after 100: emptied outside the clock.
+        let emptied = || {
+            let mut device = device.borrow_mut();
+            device.delete_expired(u64::MAX);
+        };
+        each(&mut group, OURS, BatchSize::PerIteration, emptied, |()| {
+            let mut device = device.borrow_mut();
+            (0..count).map(|_| device.generate_one_time_prekey(LATER, &mut rng).unwrap().to_bytes()).collect::<Vec<_>>()
+        });
+        let mut owner = Owner::new(12, LATER);
+        group.bench_function(RAW, |bencher| {
+            bencher.iter(|| (0..count).map(|_| owner.make_prekey(LATER)).collect::<Vec<_>>());
+        });
+        each(&mut group, PEER, size, Account::new, |mut account| {
+            account.generate_one_time_keys(count);
+            account
+        });
+        group.finish();
+    }
+}
+
+/// What a message adds, and what a conversation takes in memory and in a database.
+fn sizes() {
+    let key = StorageKey::new([9; 32]);
+    let alice = Device::generate(LATER, &mut rng(1));
+    let mut bob = Device::generate(LATER, &mut rng(2));
+    let (opening, _) = alice.initiate(&bundle(&mut bob, &mut rng(3)), &TEXT, b"", NOW, &mut rng(4)).unwrap();
+    println!("\n{:<58}{:>10}", "bytes", "noescrow");
+    for (what, bytes) in [
+        ("a message adds to its padded plaintext", noescrow::MESSAGE_OVERHEAD),
+        ("a first message adds to its padded plaintext", noescrow::FIRST_MESSAGE_OVERHEAD),
+        ("bundle with a one-time prekey", noescrow::BUNDLE_LEN),
+        ("Session in memory (skipped keys on the heap)", size_of::<Session>()),
+        ("FixedSession<128> in memory", size_of::<FixedSession>()),
+        ("Device in memory", size_of::<Device>()),
+        ("stored: session, unanswered", opening.snapshot_len()),
+        ("stored: session, answered", pair().0.snapshot_len()),
+        ("stored: device with one one-time prekey", bob.snapshot(&key, 0).len()),
+    ] {
+        println!("{what:<58}{bytes:>10}");
+    }
+}
