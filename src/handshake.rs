@@ -59,7 +59,7 @@ pub(crate) fn initiate<P: Primitives>(
         return Err(InitiateError::Refused);
     }
     let kem_key = one_time.unwrap_or(signed).kem_key();
-    let coins = Secret::random(rng);
+    let coins = Secret::random(primitives, rng);
     let (kem_ciphertext, ss) = primitives.encapsulate(kem_key, &coins);
 
     primitives.step("HS-I4");

@@ -103,8 +103,8 @@ pub(crate) struct IdentityKeyPair {
 
 impl IdentityKeyPair {
     pub(crate) fn generate<P: Primitives>(primitives: &P, rng: &mut impl CryptoRng) -> Self {
-        let signing_seed = Secret::random(rng);
-        let dh_secret = Secret::random(rng);
+        let signing_seed = Secret::random(primitives, rng);
+        let dh_secret = Secret::random(primitives, rng);
         Self::from_secrets(primitives, signing_seed, dh_secret)
     }
 

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
+#[cfg(feature = "audit")]
+extern crate std;
 
 pub mod error;
 mod labels;
@@ -14,6 +16,8 @@ pub mod primitives;
 mod secret;
 mod wire;
 
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod device;
 #[cfg(feature = "alloc")]
 pub mod durable;

@@ -221,7 +221,8 @@ impl PrekeyPair {
         rng: &mut impl CryptoRng,
     ) -> (Self, Description) {
         let dh = DhKeyPair::generate(primitives, rng);
-        let mut pair = Self { kind, id, expiry, dh, kem_seed: Secret::random(rng), digest: [0; 32] };
+        let kem_seed = Secret::random(primitives, rng);
+        let mut pair = Self { kind, id, expiry, dh, kem_seed, digest: [0; 32] };
         let description = pair.description(primitives);
         pair.digest = description.digest(primitives);
         (pair, description)

@@ -4,6 +4,7 @@
 //! Every secret of the protocol is one of these. What the type does not do: it cannot wipe the copies that a
 //! compiler leaves on the stack when a value moves. Keys are therefore derived in place where that is possible.
 
+use crate::primitives::Primitives;
 use core::fmt;
 use rand_core::CryptoRng;
 use subtle::{Choice, ConstantTimeEq};
@@ -28,9 +29,10 @@ impl<const N: usize> Secret<N> {
     }
 
     /// `N` bytes drawn from `rng`.
-    pub(crate) fn random(rng: &mut impl CryptoRng) -> Self {
+    pub(crate) fn random<P: Primitives>(primitives: &P, rng: &mut impl CryptoRng) -> Self {
         let mut secret = Self::zero();
         rng.fill_bytes(&mut secret.0);
+        primitives.fresh(&secret.0);
         secret
     }
 

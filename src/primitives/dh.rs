@@ -71,7 +71,7 @@ pub struct DhKeyPair {
 impl DhKeyPair {
     /// A fresh pair, 32 bytes drawn from `rng`.
     pub(crate) fn generate<P: Primitives>(primitives: &P, rng: &mut impl CryptoRng) -> Self {
-        Self::from_secret(primitives, Secret::random(rng))
+        Self::from_secret(primitives, Secret::random(primitives, rng))
     }
 
     /// The pair of a secret scalar (clamped when used).

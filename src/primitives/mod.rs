@@ -54,6 +54,13 @@ pub trait Primitives: Clone + core::fmt::Debug {
         let _ = label;
     }
 
+    /// Told of each value that was drawn from a generator, private keys and salts alike. The default does nothing and
+    /// costs nothing; a recorder learns where values come from.
+    #[inline(always)]
+    fn fresh(&self, value: &[u8]) {
+        let _ = value;
+    }
+
     /// The X25519 public key of `secret` (RFC 7748 §6.1; clamping included).
     fn dh_public(&self, secret: &Secret<32>) -> [u8; PUBLIC_KEY_LEN];
 

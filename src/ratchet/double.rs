@@ -163,6 +163,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         primitives.step("DR-E3");
         let mut salt = [0; SALT_LEN];
         rng.fill_bytes(&mut salt);
+        primitives.fresh(&salt);
         let header = chain.header_key.hencrypt(primitives, outer, &salt, &header);
         chain.chain_key = chain_key;
         chain.number = next;

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Base64 in both alphabets at once, broken by lines or not: as plain text, within JSON strings, indented.
+
+use std::vec::Vec;
+
+/// Symbols that hold 16 bytes.
+pub const MIN_SYMBOLS: usize = 22;
+/// Where groups of four may begin.
+pub const ALIGNMENTS: usize = 4;
+
+const NONE: u8 = 0xFF;
+static VALUES: [u8; 256] = values();
+
+const fn values() -> [u8; 256] {
+    let mut values = [NONE; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        let value = match byte {
+            b'A'..=b'Z' => byte.wrapping_sub(b'A'),
+            b'a'..=b'z' => byte.wrapping_sub(b'a').wrapping_add(26),
+            b'0'..=b'9' => byte.wrapping_sub(b'0').wrapping_add(52),
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => NONE,
+        };
+        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            values[byte as usize] = value;
+        }
+        byte = byte.wrapping_add(1);
+    }
+    values
+}
+
+#[inline(always)]
+fn value(byte: u8) -> u8 {
+    VALUES.get(usize::from(byte)).copied().unwrap_or(NONE)
+}
+
+/// Appends the symbols, as numbers below 64, of the run that `text` begins with; its length.
+pub fn symbols(text: &[u8], out: &mut Vec<u8>) -> usize {
+    let mut at = 0usize;
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let start = out.len();
+        for chunk in rest.chunks_exact(8) {
+            let values: [u8; 8] = core::array::from_fn(|i| chunk.get(i).map_or(NONE, |&byte| value(byte)));
+            if values.iter().fold(0, |all, value| all | value) >= 64 {
+                break;
+            }
+            out.extend_from_slice(&values);
+        }
+        at = at.saturating_add(out.len().saturating_sub(start));
+        let rest = text.get(at..).unwrap_or_default();
+        let start = out.len();
+        out.extend(rest.iter().map(|&byte| value(byte)).take_while(|&value| value < 64));
+        at = at.saturating_add(out.len().saturating_sub(start));
+        match separator(text.get(at..).unwrap_or_default()) {
+            0 => return at,
+            len => at = at.saturating_add(len),
+        }
+    }
+}
+
+/// A line break with an indentation behind it; the same as escaped in JSON strings, where a slash may be escaped too.
+fn separator(text: &[u8]) -> usize {
+    match text {
+        [b'\n' | b'\r', rest @ ..] => {
+            rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r' | b' ' | b'\t')).count().saturating_add(1)
+        }
+        [b'\\', b'n' | b'r', ..] => 2,
+        [b'\\', b'/', ..] => 1,
+        _ => 0,
+    }
+}
+
+/// Where in a run of `count` symbols the one with this number is.
+pub fn position(run: &[u8], count: usize, symbol: usize) -> usize {
+    if count == run.len() {
+        return symbol;
+    }
+    let (mut at, mut left) = (0usize, symbol);
+    while let Some(&byte) = run.get(at) {
+        if value(byte) < 64 {
+            if left == 0 {
+                break;
+            }
+            left = left.saturating_sub(1);
+            at = at.saturating_add(1);
+        } else {
+            at = at.saturating_add(separator(run.get(at..).unwrap_or_default()).max(1));
+        }
+    }
+    at
+}
+
+/// Whether all symbols are hexadecimal digits of one case. Sixteen random bytes are so with a chance of 2^-40: such text is
+/// left to [`hex`](super::hex), since decoding it four times over would take most of the time.
+pub fn is_hex(symbols: &[u8]) -> bool {
+    let all = |case: u8| symbols.iter().all(|&symbol| matches!(symbol, 52..=61) || symbol.wrapping_sub(case) < 6);
+    all(0) || all(26)
+}
+
+/// The symbol in which a decoded byte begins.
+pub const fn symbol_of(byte: usize) -> usize {
+    byte.saturating_mul(4) / 3
+}
+
+/// Replaces `out` by what the symbols stand for; two or three at the end by one or two bytes.
+pub fn decode(symbols: &[u8], out: &mut Vec<u8>) {
+    let groups = symbols.chunks_exact(4);
+    let rest = groups.remainder();
+    out.resize((symbols.len() / 4).saturating_mul(3), 0);
+    for (bytes, group) in out.chunks_exact_mut(3).zip(groups) {
+        let (Some(bytes), Some(&[a, b, c, d])) = (bytes.first_chunk_mut::<3>(), group.first_chunk()) else { continue };
+        *bytes = [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d];
+    }
+    match *rest {
+        [a, b] => out.push(a << 2 | b >> 4),
+        [a, b, c] => out.extend([a << 2 | b >> 4, b << 4 | c >> 2]),
+        _ => {}
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The encodings in which a value may lie in what a server holds.
+
+use core::fmt;
+
+/// One layer between the bytes of a source and a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// The bytes themselves.
+    Raw,
+    /// The bytes from the last to the first, as a big number is turned over.
+    Reversed,
+    /// Hexadecimal, in either case, with or without separators and prefixes.
+    Hex,
+    /// Base64, standard or for URLs.
+    Base64,
+    /// A list of decimal integers, signed or not.
+    Integers,
+    /// A list of hexadecimal integers of one or two digits.
+    HexIntegers,
+    /// Percent-encoding, as in URLs.
+    Percent,
+    /// UTF-16, low byte first.
+    Utf16Le,
+    /// UTF-16, high byte first.
+    Utf16Be,
+    /// A gzip member.
+    Gzip,
+    /// A zlib stream.
+    Zlib,
+    /// A Zstandard frame.
+    Zstd,
+}
+
+impl Encoding {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Raw,
+        Self::Reversed,
+        Self::Hex,
+        Self::Base64,
+        Self::Integers,
+        Self::HexIntegers,
+        Self::Percent,
+        Self::Utf16Le,
+        Self::Utf16Be,
+        Self::Gzip,
+        Self::Zlib,
+        Self::Zstd,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Reversed => "reversed",
+            Self::Hex => "hex",
+            Self::Base64 => "base64",
+            Self::Integers => "integers",
+            Self::HexIntegers => "hex integers",
+            Self::Percent => "percent",
+            Self::Utf16Le => "utf-16le",
+            Self::Utf16Be => "utf-16be",
+            Self::Gzip => "gzip",
+            Self::Zlib => "zlib",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A set of encodings: those that a search looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encodings(u16);
+
+impl Default for Encodings {
+    fn default() -> Self {
+        Self::ALL
+    }
+}
+
+impl Encodings {
+    /// Every encoding there is.
+    pub const ALL: Self = Self(u16::MAX);
+
+    /// Without this one: what a control does without.
+    #[must_use]
+    pub const fn without(self, encoding: Encoding) -> Self {
+        Self(self.0 & !(1 << encoding as u16))
+    }
+
+    /// Whether this one is looked for.
+    #[must_use]
+    pub const fn contains(self, encoding: Encoding) -> bool {
+        self.0 & (1 << encoding as u16) != 0
+    }
+
+    /// Those that are in the set, in the order of [`Encoding::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Encoding> {
+        Encoding::ALL.into_iter().filter(move |&encoding| self.contains(encoding))
+    }
+}

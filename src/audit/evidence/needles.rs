@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Needles`]: the values that are searched for, and the index that meets them.
+//!
+//! Every window of eight bytes of a secret is in the index; a search looks at every ninth window of the evidence. Sixteen
+//! bytes hold nine windows in a row, so that each fragment of sixteen is met once, whatever its place. A window and its
+//! mirror image share one entry, which is how reversed secrets cost nothing.
+//!
+//! ```text
+//! filter    four bits of one 64-bit word for each window: whether a table lookup is worth its cache miss
+//! starts    where each bucket begins in entries: one for eight entries
+//! entries   tag || offset into the arena, 32 bits in all
+//! arena     the values, one behind the other
+//! ```
+
+use super::windows::{SPAN, WINDOW, canonical, is_strong, is_weak, window};
+use core::fmt;
+use std::vec;
+use std::vec::Vec;
+
+/// Bytes of a fragment that is found wherever it is.
+pub const FRAGMENT: usize = 16;
+/// Bytes at the beginning of a secret in which every fragment of [`FRAGMENT`] bytes is found: more than the longest key,
+/// so that only plaintexts are ever sampled.
+pub const DENSE: usize = 4096;
+/// Bytes of a fragment that is found behind the first [`DENSE`] bytes of a secret: there, the first sixteen bytes that are
+/// not too plain are indexed in each stretch of [`STRETCH`], and a fragment of this length holds one of those whole.
+pub const LONG_FRAGMENT: usize = 512;
+/// Two stretches hold the widest gap between samples; sixteen bytes more hold the sample.
+const STRETCH: usize = (LONG_FRAGMENT - FRAGMENT) / 2;
+/// Entries of one window. A window that more values share (a common prefix of plaintexts) is met through its neighbours
+/// as well, and a fragment that nothing sets apart is reported for this many values.
+pub(super) const CROWD: usize = 32;
+/// Bits of the filter for a window: with four bits set, 2 to 3 % of foreign windows pass.
+const FILTER_BITS: u64 = 10;
+/// Entries for a bucket, on average.
+const BUCKET: usize = 8;
+
+/// The index cannot hold so many bytes: offsets into the values have 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyNeedles;
+
+impl fmt::Display for TooManyNeedles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the values to be found are more than 4 GiB")
+    }
+}
+
+impl core::error::Error for TooManyNeedles {}
+
+#[derive(Clone, Copy)]
+pub(super) struct Value {
+    pub(super) id: u32,
+    pub(super) start: u32,
+    /// A public value: it counts from its first byte on, or not at all.
+    pub(super) whole: bool,
+}
+
+/// The values to be found, one by one.
+#[derive(Default)]
+pub struct Needles {
+    arena: Vec<u8>,
+    values: Vec<Value>,
+    too_short: u64,
+    overflow: bool,
+}
+
+impl fmt::Debug for Needles {
+    /// Without the values: most are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Needles").field("values", &self.values.len()).finish_non_exhaustive()
+    }
+}
+
+impl Needles {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A secret, of which every fragment of [`FRAGMENT`] bytes is to be found; behind the first [`DENSE`] bytes, every
+    /// fragment of [`LONG_FRAGMENT`] bytes. Values shorter than a fragment are counted ([`Index::too_short`]), and not
+    /// searched.
+    pub fn add_secret(&mut self, id: u32, bytes: &[u8]) {
+        self.add(id, bytes, false);
+    }
+
+    /// A public value, found by its first [`FRAGMENT`] bytes; the hit says how much of it is there.
+    pub fn add_whole(&mut self, id: u32, bytes: &[u8]) {
+        self.add(id, bytes, true);
+    }
+
+    fn add(&mut self, id: u32, bytes: &[u8], whole: bool) {
+        if bytes.len() < FRAGMENT {
+            self.too_short = self.too_short.saturating_add(1);
+            return;
+        }
+        let end = self.arena.len().saturating_add(bytes.len());
+        match (u32::try_from(self.arena.len()), u32::try_from(end)) {
+            (Ok(start), Ok(_)) => {
+                self.values.push(Value { id, start, whole });
+                self.arena.extend_from_slice(bytes);
+            }
+            _ => self.overflow = true,
+        }
+    }
+
+    /// The index, in a time that grows with the windows.
+    ///
+    /// # Errors
+    /// [`TooManyNeedles`] beyond 4 GiB.
+    pub fn build(mut self) -> Result<Index, TooManyNeedles> {
+        if self.overflow {
+            return Err(TooManyNeedles);
+        }
+        self.arena.shrink_to_fit();
+        self.values.shrink_to_fit();
+        let (mut windows, mut weak) = (0u64, 0u64);
+        self.for_each_window(&mut weak, |_, _| windows = windows.saturating_add(1));
+        let entries = usize::try_from(windows).map_err(|_| TooManyNeedles)?;
+        let _ = u32::try_from(entries).map_err(|_| TooManyNeedles)?;
+        let words = usize::try_from(windows.saturating_mul(FILTER_BITS) >> 6).map_err(|_| TooManyNeedles)?;
+        let mut index = Index {
+            arena: Vec::new(),
+            values: Vec::new(),
+            filter: vec![0; words.saturating_add(1)],
+            starts: vec![0; (entries / BUCKET).saturating_add(3)],
+            entries: vec![0; entries],
+            offset_mask: u32::try_from(self.arena.len())
+                .unwrap_or(u32::MAX)
+                .checked_next_power_of_two()
+                .unwrap_or(0)
+                .wrapping_sub(1),
+            too_short: self.too_short,
+            weak_windows: weak,
+        };
+        index.fill(&self);
+        (index.arena, index.values) = (self.arena, self.values);
+        index.thin_crowds();
+        Ok(index)
+    }
+
+    /// Visits the windows that are indexed: their offsets in the arena, and their canonical values.
+    fn for_each_window(&self, weak: &mut u64, mut visit: impl FnMut(u32, u64)) {
+        for (at, value) in self.values.iter().enumerate() {
+            let start = value.start as usize;
+            let end = self.values.get(at.saturating_add(1)).map_or(self.arena.len(), |next| next.start as usize);
+            let bytes = self.arena.get(start..end).unwrap_or_default();
+            let dense = if value.whole { FRAGMENT } else { DENSE.min(bytes.len()) };
+            let mut visit_at = |at: usize, bytes: u64| match is_weak(bytes) {
+                true => *weak = weak.saturating_add(1),
+                false => visit(value.start.wrapping_add(at as u32), canonical(bytes)),
+            };
+            for (at, bytes) in bytes.get(..dense).unwrap_or_default().windows(WINDOW).enumerate() {
+                visit_at(at, window(bytes, 0).unwrap_or_default());
+            }
+            // The dense part holds every fragment up to its end; a sample may begin in its last fifteen bytes.
+            let mut from = dense.saturating_sub(FRAGMENT).saturating_add(1);
+            while from.saturating_add(FRAGMENT) <= bytes.len() {
+                let stretch =
+                    from..from.saturating_add(STRETCH).min(bytes.len().saturating_sub(FRAGMENT).saturating_add(1));
+                let sample = stretch.clone().find(|&at| is_strong(bytes.get(at..).unwrap_or_default()));
+                if let Some(sample) = sample {
+                    for at in sample..sample.saturating_add(SPAN) {
+                        visit_at(at, window(bytes, at).unwrap_or_default());
+                    }
+                }
+                from = stretch.end;
+            }
+        }
+    }
+}
+
+/// The index over [`Needles`]: about 190 bytes for a secret of 32.
+pub struct Index {
+    pub(super) arena: Vec<u8>,
+    pub(super) values: Vec<Value>,
+    filter: Vec<u64>,
+    starts: Vec<u32>,
+    entries: Vec<u32>,
+    /// The low bits of an entry: an offset into the arena. What is left above is a tag.
+    offset_mask: u32,
+    too_short: u64,
+    weak_windows: u64,
+}
+
+impl fmt::Debug for Index {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Index").field("values", &self.values.len()).finish_non_exhaustive()
+    }
+}
+
+impl Index {
+    /// Values that are searched for.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether nothing is searched for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Values of fewer than [`FRAGMENT`] bytes, which are not searched for.
+    #[must_use]
+    pub const fn too_short(&self) -> u64 {
+        self.too_short
+    }
+
+    /// Windows of eight bytes with one or two distinct values, which are not in the index. A fragment of sixteen that
+    /// holds no other has fewer than five distinct values.
+    #[must_use]
+    pub const fn weak_windows(&self) -> u64 {
+        self.weak_windows
+    }
+
+    /// Bytes of memory that the index takes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let Self { arena, values, filter, starts, entries, offset_mask: _, too_short: _, weak_windows: _ } = self;
+        let tables = filter.capacity().saturating_mul(8).saturating_add(starts.capacity().saturating_mul(4));
+        tables
+            .saturating_add(entries.capacity().saturating_mul(4))
+            .saturating_add(arena.capacity())
+            .saturating_add(values.capacity().saturating_mul(size_of::<Value>()))
+    }
+
+    /// Whether a window of this hash may be there.
+    #[inline(always)]
+    pub(super) fn may_hold(&self, hash: u64) -> bool {
+        let word = self.filter.get(reduce(hash, self.filter.len())).copied().unwrap_or_default();
+        let bits = filter_bits(hash);
+        word & bits == bits
+    }
+
+    /// Where in the arena the window of this hash may be; a few are of other windows.
+    pub(super) fn candidates(&self, hash: u64) -> impl Iterator<Item = usize> {
+        self.tagged(self.bucket_of(hash), hash)
+    }
+
+    /// The bounds of a hash's bucket.
+    #[inline(always)]
+    pub(super) fn bucket_of(&self, hash: u64) -> [u32; 2] {
+        self.starts.get(self.bucket(hash)..).and_then(|starts| starts.first_chunk()).copied().unwrap_or_default()
+    }
+
+    /// The offsets in a bucket that have the tag of this hash.
+    #[inline(always)]
+    pub(super) fn tagged(&self, [from, to]: [u32; 2], hash: u64) -> impl Iterator<Item = usize> {
+        let entries = self.entries.get(from as usize..to as usize).unwrap_or_default();
+        let (tag, mask) = (self.tag(hash), self.offset_mask);
+        entries.iter().filter(move |&&entry| entry & !mask == tag).map(move |&entry| (entry & mask) as usize)
+    }
+
+    /// The value that holds the byte at `offset` of the arena: its number, and where it lies.
+    pub(super) fn value_at(&self, offset: usize) -> Option<(u32, core::ops::Range<usize>)> {
+        let behind = self.values.partition_point(|value| value.start as usize <= offset);
+        let number = behind.checked_sub(1)?;
+        let start = self.values.get(number)?.start as usize;
+        let end = self.values.get(behind).map_or(self.arena.len(), |next| next.start as usize);
+        Some((u32::try_from(number).ok()?, start..end))
+    }
+
+    /// A value by its number, and its length.
+    pub(super) fn describe(&self, number: u32) -> Option<(Value, usize)> {
+        let value = *self.values.get(number as usize)?;
+        let (_, span) = self.value_at(value.start as usize)?;
+        Some((value, span.len()))
+    }
+
+    fn bucket(&self, hash: u64) -> usize {
+        reduce(hash.wrapping_mul(0x9E37_79B9_7F4A_7C15), self.starts.len().saturating_sub(2))
+    }
+
+    const fn tag(&self, hash: u64) -> u32 {
+        (hash as u32).rotate_left(16) & !self.offset_mask
+    }
+
+    /// A counting sort: how many a bucket gets, where it begins, then each entry to its place.
+    fn fill(&mut self, needles: &Needles) {
+        let mut weak = 0;
+        needles.for_each_window(&mut weak, |_, window| {
+            let bucket = self.bucket(hash(window));
+            // Two behind: while the entries are placed, `starts[bucket + 1]` walks from the beginning of the bucket to its end.
+            if let Some(count) = self.starts.get_mut(bucket.saturating_add(2)) {
+                *count = count.saturating_add(1);
+            }
+        });
+        let mut sum = 0u32;
+        for start in &mut self.starts {
+            sum = sum.saturating_add(*start);
+            *start = sum;
+        }
+        needles.for_each_window(&mut weak, |offset, window| {
+            let hash = hash(window);
+            let (word, bucket, tag) = (reduce(hash, self.filter.len()), self.bucket(hash), self.tag(hash));
+            if let Some(word) = self.filter.get_mut(word) {
+                *word |= filter_bits(hash);
+            }
+            let Some(next) = self.starts.get_mut(bucket.saturating_add(1)) else { return };
+            if let Some(entry) = self.entries.get_mut(*next as usize) {
+                *entry = tag | offset;
+            }
+            *next = next.saturating_add(1);
+        });
+    }
+
+    /// Keeps [`CROWD`] entries of each window: a bucket is walked for every window that meets it.
+    fn thin_crowds(&mut self) {
+        let mut kept = 0u32;
+        let mut bucket_start = 0;
+        for bucket in 1..self.starts.len() {
+            let Some(&bucket_end) = self.starts.get(bucket) else { break };
+            let mut run = (0u64, 0usize);
+            let entries = self.entries.get_mut(bucket_start as usize..bucket_end as usize).unwrap_or_default();
+            let is_crowd = entries.len() > CROWD;
+            let (arena, mask) = (&self.arena, self.offset_mask);
+            let window_of = |entry: u32| canonical(window(arena, (entry & mask) as usize).unwrap_or_default());
+            if is_crowd {
+                entries.sort_unstable_by_key(|&entry| (window_of(entry), entry & mask));
+            }
+            for at in bucket_start..bucket_end {
+                let Some(&entry) = self.entries.get(at as usize) else { break };
+                if is_crowd {
+                    let of = window_of(entry);
+                    run = if of == run.0 { (of, run.1.saturating_add(1)) } else { (of, 1) };
+                    if run.1 > CROWD {
+                        continue;
+                    }
+                }
+                if let Some(place) = self.entries.get_mut(kept as usize) {
+                    *place = entry;
+                }
+                kept = kept.saturating_add(1);
+            }
+            bucket_start = bucket_end;
+            if let Some(end) = self.starts.get_mut(bucket) {
+                *end = kept;
+            }
+        }
+        self.entries.truncate(kept as usize);
+        self.entries.shrink_to_fit();
+    }
+}
+
+/// A hash of a canonical window: both halves of a product, so that every bit counts in every other.
+#[inline(always)]
+pub(super) const fn hash(window: u64) -> u64 {
+    let product = ((window ^ 0xA076_1D64_78BD_642F) as u128).wrapping_mul(0xE703_7ED1_A0B4_28DB);
+    (product >> 64) as u64 ^ product as u64
+}
+
+/// A number below `len`, from the upper half of a hash.
+#[inline(always)]
+const fn reduce(hash: u64, len: usize) -> usize {
+    ((hash >> 32).wrapping_mul(len as u64) >> 32) as usize
+}
+
+/// Masks of four bits: a load, where four shifts would be a dozen instructions.
+static MASKS: [u64; 1024] = masks();
+
+const fn masks() -> [u64; 1024] {
+    let mut masks = [0; 1024];
+    let mut at = 0;
+    let mut state = 0u64;
+    while at < masks.len() {
+        let mut mask = 0u64;
+        while mask.count_ones() < 4 {
+            state = state.wrapping_add(1);
+            mask |= 1 << (hash(state) & 63);
+        }
+        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            masks[at] = mask;
+        }
+        at = at.wrapping_add(1);
+    }
+    masks
+}
+
+/// Four bits of a word, from the lower half of a hash.
+#[inline(always)]
+fn filter_bits(hash: u64) -> u64 {
+    MASKS.get((hash & 1023) as usize).copied().unwrap_or_default()
+}

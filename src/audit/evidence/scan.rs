@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A search under way: blocks of a source, and layer by layer what is decoded from them.
+//!
+//! ```text
+//! source ── Layer ── block ──┬── the index
+//!                            ├── text: runs of symbols, decoded ── the same again, one deeper
+//!                            └── compressed streams ── Layer, one deeper
+//! ```
+//!
+//! A block is examined together with the last [`OVERLAP`] bytes of the one before. Text is decoded within a block;
+//! compressed streams live as long as they last.
+
+use super::compressed::{self, Stream};
+use super::encoding::{Encoding, Encodings};
+use super::hits::{Chain, Findings, Hits, Statistics};
+use super::needles::Index;
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+/// Bytes of a source that are examined at once: what a core's own cache holds, since they are gone through several times.
+/// Compressed streams within text are followed to the end of a block.
+pub(super) const BLOCK: usize = 1 << 18;
+/// The same for what is decompressed and for the flows of a capture, of which there may be many.
+pub(super) const SMALL_BLOCK: usize = 1 << 16;
+/// Bytes that are examined with both blocks: what a fragment of 16 bytes may take at its longest, a list of integers
+/// with a line and a deep indentation for each, in UTF-16, is under 2 KiB.
+pub(super) const OVERLAP: usize = 4096;
+/// Streams that are decompressed at once in one layer. Streams do not overlap; what seems one by chance soon fails.
+const MAX_STREAMS: usize = 8;
+
+/// Bounds of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes that one compressed stream of a source, with all that is in it, may become. 4 GiB by default: more than a
+    /// database dump of a test has, and half a minute's work.
+    pub stream: u64,
+    /// Bytes that all compressed streams of a source may become. 64 GiB by default.
+    pub source: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { stream: 1 << 32, source: 1 << 36 }
+    }
+}
+
+/// Where some bytes come from.
+pub(super) struct Frame<'a> {
+    pub(super) chain: Chain,
+    /// The offset in the source of the byte at an index.
+    pub(super) place: &'a dyn Fn(usize) -> u64,
+}
+
+pub(super) struct Search<'i> {
+    index: &'i Index,
+    pub(super) encodings: Encodings,
+    limits: Limits,
+    pub(super) statistics: Statistics,
+    hits: Hits,
+    /// Bytes that may still be decompressed, in this source and in this stream.
+    source_budget: u64,
+    stream_budget: u64,
+    in_stream: bool,
+    /// Buffers that are not in use.
+    pool: Vec<Vec<u8>>,
+}
+
+impl<'i> Search<'i> {
+    pub(super) fn new(index: &'i Index, encodings: Encodings, limits: Limits) -> Self {
+        let statistics = Statistics { encodings, ..Statistics::default() };
+        let (hits, pool) = (Hits::default(), Vec::new());
+        Self { index, encodings, limits, statistics, hits, source_budget: 0, stream_budget: 0, in_stream: false, pool }
+    }
+
+    /// What comes now is of this new source; its number.
+    pub(super) fn begin(&mut self, source: String) -> u32 {
+        self.source_budget = self.limits.source;
+        self.hits.begin(source)
+    }
+
+    /// What comes now is of a source that has begun before.
+    pub(super) const fn resume(&mut self, source: u32) {
+        self.hits.resume(source);
+    }
+
+    pub(super) fn source(&self) -> &str {
+        self.hits.source()
+    }
+
+    pub(super) fn finish(self) -> Findings {
+        self.hits.finish(self.index, self.statistics)
+    }
+
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+        self.pool.pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_back(&mut self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        self.pool.push(buffer);
+    }
+
+    /// Looks at bytes as they are.
+    fn meet(&mut self, bytes: &[u8], frame: &Frame<'_>) {
+        let (forwards, backwards) =
+            (self.encodings.contains(Encoding::Raw), self.encodings.contains(Encoding::Reversed));
+        let hits = &mut self.hits;
+        self.index.examine(bytes, |found| {
+            if if found.reversed { backwards } else { forwards } {
+                let last = found.at.saturating_add(found.range.len()).saturating_sub(1);
+                let bytes = (frame.place)(found.at)..(frame.place)(last).saturating_add(1);
+                hits.add(found, frame.chain, bytes);
+            }
+        });
+    }
+
+    /// Looks at bytes that a text decoder gave, and at what is within them.
+    pub(super) fn meet_decoded(
+        &mut self,
+        bytes: &[u8],
+        step: Encoding,
+        parent: &Frame<'_>,
+        place: &dyn Fn(usize) -> u64,
+    ) {
+        let Some(chain) = parent.chain.then(step) else {
+            self.statistics.omit(|| String::from("encodings nested too deep"));
+            return;
+        };
+        self.statistics.decoded = self.statistics.decoded.saturating_add(bytes.len() as u64);
+        let frame = Frame { chain, place };
+        self.meet(bytes, &frame);
+        self.examine_text(bytes, &frame);
+        for (at, format) in compressed::beginnings(bytes) {
+            if !self.encodings.contains(format.encoding()) {
+                continue;
+            }
+            let Some(mut stream) = self.open(format, chain, place(at)) else { continue };
+            let rest = bytes.get(at..).unwrap_or_default();
+            let more = self.within_budget(&mut self.limits.stream.clone(), |search| {
+                let more = stream.feed(search, rest);
+                stream.finish(search);
+                more
+            });
+            if more && stream.is_plausible() {
+                let source = String::from(self.source());
+                self.statistics.omit(|| format!("{source}: the rest of a {step} > {} stream", format.encoding()));
+            }
+        }
+    }
+
+    fn open(&mut self, format: compressed::Format, chain: Chain, origin: u64) -> Option<Stream> {
+        let Some(chain) = chain.then(format.encoding()) else {
+            self.statistics.omit(|| String::from("encodings nested too deep"));
+            return None;
+        };
+        Some(Stream::new(format, Layer::inner(chain, origin, self.take_buffer())))
+    }
+
+    /// A step of a stream, which may become no more than `budget`; a stream within another shares that one's.
+    fn within_budget<T>(&mut self, budget: &mut u64, step: impl FnOnce(&mut Self) -> T) -> T {
+        if self.in_stream {
+            return step(self);
+        }
+        (self.in_stream, self.stream_budget) = (true, *budget);
+        let result = step(self);
+        (self.in_stream, *budget) = (false, self.stream_budget);
+        result
+    }
+
+    /// Whether `bytes` more may be decompressed.
+    pub(super) fn spend(&mut self, bytes: u64) -> bool {
+        self.statistics.decoded = self.statistics.decoded.saturating_add(bytes);
+        let left = (self.source_budget.checked_sub(bytes), self.stream_budget.checked_sub(bytes));
+        self.source_budget = left.0.unwrap_or(0);
+        self.stream_budget = left.1.unwrap_or(0);
+        left.0.is_some() && left.1.is_some()
+    }
+}
+
+/// A stream of bytes at some depth, examined block by block.
+pub(super) struct Layer {
+    buffer: Vec<u8>,
+    /// The offset of the first byte of `buffer`.
+    base: u64,
+    block: usize,
+    chain: Chain,
+    /// Within a compressed stream: where the outermost one begins.
+    origin: Option<u64>,
+    /// From where in `buffer` on beginnings of streams have not been looked for.
+    unread: usize,
+    streams: Vec<(Stream, u64)>,
+}
+
+impl Layer {
+    /// A source, or what a protocol carries.
+    pub(super) fn source(base: u64, block: usize) -> Self {
+        let (buffer, streams) = (Vec::new(), Vec::new());
+        Self { buffer, base, block, chain: Chain::EMPTY, origin: None, unread: 0, streams }
+    }
+
+    fn inner(chain: Chain, origin: u64, buffer: Vec<u8>) -> Self {
+        Self { buffer, base: 0, block: SMALL_BLOCK, chain, origin: Some(origin), unread: 0, streams: Vec::new() }
+    }
+
+    /// More bytes.
+    pub(super) fn push(&mut self, search: &mut Search<'_>, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = self.block.saturating_sub(self.buffer.len());
+            let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+            self.buffer.extend_from_slice(now);
+            bytes = later;
+            if self.buffer.len() >= self.block {
+                self.examine(search, false);
+                let keep = self.buffer.len().saturating_sub(OVERLAP);
+                self.buffer.drain(..keep);
+                self.base = self.base.saturating_add(keep as u64);
+                self.unread = self.unread.saturating_sub(keep);
+            }
+        }
+    }
+
+    /// What follows lies so many bytes further on.
+    pub(super) fn skip(&mut self, search: &mut Search<'_>, missing: u64) {
+        self.finish(search);
+        let end = self.base.saturating_add(self.unread as u64);
+        (self.base, self.unread) = (end.saturating_add(missing), 0);
+    }
+
+    /// No more bytes.
+    pub(super) fn finish(&mut self, search: &mut Search<'_>) {
+        self.examine(search, true);
+        for (mut stream, mut budget) in core::mem::take(&mut self.streams) {
+            search.within_budget(&mut budget, |search| stream.finish(search));
+        }
+        search.give_back(core::mem::take(&mut self.buffer));
+    }
+
+    fn examine(&mut self, search: &mut Search<'_>, last: bool) {
+        let (base, origin) = (self.base, self.origin);
+        let place = move |at: usize| origin.unwrap_or_else(|| base.saturating_add(at as u64));
+        let frame = Frame { chain: self.chain, place: &place };
+        search.meet(&self.buffer, &frame);
+        search.examine_text(&self.buffer, &frame);
+        // Streams that are open get what is new; then come those that begin in it.
+        let fresh = self.unread;
+        let buffer = core::mem::take(&mut self.buffer);
+        let end = buffer.len();
+        let mut streams = core::mem::take(&mut self.streams);
+        streams.retain_mut(|(stream, budget)| {
+            let new = buffer.get(stream.fed_to(base)..).unwrap_or_default();
+            search.within_budget(budget, |search| stream.feed_at(search, new, base, end))
+        });
+        // A beginning is recognised by four bytes.
+        self.unread = if last { end } else { end.saturating_sub(3) }.max(fresh);
+        for (at, format) in compressed::beginnings(buffer.get(fresh..).unwrap_or_default()) {
+            let at = fresh.saturating_add(at);
+            if at >= self.unread || !search.encodings.contains(format.encoding()) {
+                continue;
+            }
+            if streams.len() >= MAX_STREAMS {
+                search.statistics.omit(|| String::from("too many compressed streams at once"));
+                continue;
+            }
+            let Some(mut stream) = search.open(format, self.chain, place(at)) else { continue };
+            let new = buffer.get(at..).unwrap_or_default();
+            let mut budget = search.limits.stream;
+            if search.within_budget(&mut budget, |search| stream.feed_at(search, new, base, end)) {
+                streams.push((stream, budget));
+            }
+        }
+        (self.buffer, self.streams) = (buffer, streams);
+    }
+}

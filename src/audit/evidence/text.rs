@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Text: where in some bytes runs of symbols are that a decoder may read, found by their words of eight.
+//!
+//! Every run long enough to hold a fragment covers a word that begins at a multiple of eight. A word that is wholly of one
+//! class seeds a run, which is then followed to both ends.
+
+use super::decode::{base64, hex, integers, percent, utf16};
+use super::encoding::Encoding;
+use super::scan::{Frame, Search};
+use core::ops::Range;
+use std::vec::Vec;
+
+pub(super) const TEXT: u8 = 1;
+pub(super) const BASE64: u8 = 2;
+/// Digits of hexadecimal and decimal numbers, and what separates them.
+pub(super) const NUMBERS: u8 = 4;
+pub(super) const PERCENT: u8 = 8;
+/// What separates the numbers of a list.
+pub(super) const SEPARATOR: u8 = 16;
+
+/// The classes of each byte.
+static CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        let mut class = 0;
+        if matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r') {
+            class |= TEXT;
+        }
+        if matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' | b'-' | b'_' | b'\r' | b'\n' | b'\\') {
+            class |= BASE64;
+        }
+        if matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' | b'x' | b'X' | b'\\' | b' ' | b':' | b'-' | b',') {
+            class |= NUMBERS;
+        }
+        if matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'*' | b'\'' | b'(' | b')')
+        {
+            class |= PERCENT;
+        }
+        if matches!(byte, b' ' | b',' | b'\t' | b'\n' | b'\r') {
+            class |= SEPARATOR | NUMBERS;
+        }
+        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        {
+            classes[byte as usize] = class;
+        }
+        byte = byte.wrapping_add(1);
+    }
+    classes
+}
+
+#[inline(always)]
+pub(super) fn class(byte: u8) -> u8 {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// Where the bytes of a class that end before `seed` begin, no further back than `floor`.
+pub(super) fn beginning(bytes: &[u8], seed: usize, floor: usize, of: u8) -> usize {
+    let before = bytes.get(floor..seed).unwrap_or_default();
+    seed.saturating_sub(before.iter().rev().take_while(|&&byte| class(byte) & of != 0).count())
+}
+
+const WORD: usize = 8;
+const TOP_BITS: u64 = 0x8080_8080_8080_8080;
+const EVEN_BYTES: u64 = 0x00FF_00FF_00FF_00FF;
+
+/// How far each decoder has read.
+#[derive(Default)]
+struct Read {
+    base64: usize,
+    hex: usize,
+    integers: usize,
+    hex_integers: usize,
+    percent: usize,
+    utf16: usize,
+}
+
+impl Search<'_> {
+    /// Finds, decodes and examines what text there is.
+    pub(super) fn examine_text(&mut self, bytes: &[u8], frame: &Frame<'_>) {
+        let mut read = Read::default();
+        // Whether the word before is such that a percent-encoded run may begin or end in its neighbours.
+        let (mut after_bare, mut last) = (false, 0u64);
+        for (at, word) in bytes.chunks_exact(WORD).enumerate() {
+            let at = at.wrapping_mul(WORD);
+            let value = word.first_chunk().copied().map_or(0, u64::from_le_bytes);
+            if value & TOP_BITS != 0 {
+                if after_bare && has_percent(value) {
+                    self.percent(bytes, at.saturating_sub(1), &mut read, frame);
+                }
+                (after_bare, last) = (false, value);
+                continue;
+            }
+            if value == 0 {
+                (after_bare, last) = (false, value);
+                continue;
+            }
+            let classes = word.iter().fold(u8::MAX, |all, &byte| all & class(byte));
+            if classes & TEXT == 0 && (value & EVEN_BYTES == 0 || value & !EVEN_BYTES == 0) && at >= read.utf16 {
+                self.utf16(bytes, at, &mut read, frame);
+            }
+            if classes & BASE64 != 0 && at >= read.base64 {
+                self.base64(bytes, at, &mut read, frame);
+            }
+            if classes & NUMBERS != 0 {
+                self.numbers(bytes, at, word, &mut read, frame);
+            }
+            let bare = classes & PERCENT != 0;
+            if has_percent(value) || bare && !after_bare && has_percent(last) {
+                self.percent(bytes, at, &mut read, frame);
+            }
+            (after_bare, last) = (bare, value);
+        }
+        // The last bytes are no whole word.
+        let rest = bytes.chunks_exact(WORD).remainder();
+        if rest.contains(&b'%') {
+            self.percent(bytes, bytes.len().saturating_sub(rest.len()), &mut read, frame);
+        }
+    }
+
+    fn base64(&mut self, bytes: &[u8], seed: usize, read: &mut Read, frame: &Frame<'_>) {
+        let mut from = beginning(bytes, seed, read.base64, BASE64);
+        if !self.encodings.contains(Encoding::Base64) {
+            read.base64 = usize::MAX;
+            return;
+        }
+        let mut symbols = self.take_buffer();
+        // What precedes a run in its class (a lone backslash) may end another.
+        while from <= seed {
+            symbols.clear();
+            let run = bytes.get(from..).unwrap_or_default();
+            let len = base64::symbols(run, &mut symbols);
+            if symbols.len() >= base64::MIN_SYMBOLS && !base64::is_hex(&symbols) {
+                let run = run.get(..len).unwrap_or_default();
+                let place =
+                    |symbol: usize| (frame.place)(from.saturating_add(base64::position(run, symbols.len(), symbol)));
+                let mut decoded = self.take_buffer();
+                for alignment in 0..base64::ALIGNMENTS {
+                    base64::decode(symbols.get(alignment..).unwrap_or_default(), &mut decoded);
+                    let place = |at: usize| place(base64::symbol_of(at).saturating_add(alignment));
+                    self.meet_decoded(&decoded, Encoding::Base64, frame, &place);
+                }
+                self.give_back(decoded);
+            }
+            from = from.saturating_add(len).saturating_add(1);
+        }
+        read.base64 = from.saturating_sub(1);
+        self.give_back(symbols);
+    }
+
+    fn numbers(&mut self, bytes: &[u8], at: usize, word: &[u8], read: &mut Read, frame: &Frame<'_>) {
+        if at >= read.hex {
+            self.hex(bytes, at, read, frame);
+        }
+        // Numbers of a list have four characters at the most, so that each word holds a separator.
+        if (at >= read.integers || at >= read.hex_integers) && word.iter().any(|&byte| class(byte) & SEPARATOR != 0) {
+            for (encoding, radix) in
+                [(Encoding::Integers, integers::Radix::Decimal), (Encoding::HexIntegers, integers::Radix::Hex)]
+            {
+                self.integers(bytes, at, (encoding, radix), read, frame);
+            }
+        }
+    }
+
+    fn hex(&mut self, bytes: &[u8], seed: usize, read: &mut Read, frame: &Frame<'_>) {
+        if !self.encodings.contains(Encoding::Hex) {
+            read.hex = usize::MAX;
+            return;
+        }
+        let mut from = beginning(bytes, seed, read.hex, NUMBERS);
+        let mut symbols = self.take_buffer();
+        while from <= seed {
+            symbols.clear();
+            let run = bytes.get(from..).unwrap_or_default();
+            let len = hex::symbols(run, &mut symbols);
+            if symbols.len() >= hex::MIN_SYMBOLS {
+                let run = run.get(..len).unwrap_or_default();
+                let place =
+                    |symbol: usize| (frame.place)(from.saturating_add(hex::position(run, symbols.len(), symbol)));
+                let mut decoded = self.take_buffer();
+                for alignment in 0..2 {
+                    hex::decode(symbols.get(alignment..).unwrap_or_default(), &mut decoded);
+                    let place = |at: usize| place(at.saturating_mul(2).saturating_add(alignment));
+                    self.meet_decoded(&decoded, Encoding::Hex, frame, &place);
+                }
+                self.give_back(decoded);
+            }
+            from = from.saturating_add(len).saturating_add(1);
+        }
+        read.hex = from.saturating_sub(1);
+        self.give_back(symbols);
+    }
+
+    fn integers(
+        &mut self,
+        bytes: &[u8],
+        seed: usize,
+        (encoding, radix): (Encoding, integers::Radix),
+        read: &mut Read,
+        frame: &Frame<'_>,
+    ) {
+        let done = match radix {
+            integers::Radix::Decimal => &mut read.integers,
+            integers::Radix::Hex => &mut read.hex_integers,
+        };
+        if seed < *done {
+            return;
+        }
+        if !self.encodings.contains(encoding) {
+            *done = usize::MAX;
+            return;
+        }
+        let mut from = beginning(bytes, seed, *done, NUMBERS);
+        let mut decoded = self.take_buffer();
+        while from <= seed {
+            decoded.clear();
+            let run = bytes.get(from..).unwrap_or_default();
+            let len = integers::decode(run, radix, &mut decoded);
+            if decoded.len() >= integers::MIN_NUMBERS {
+                let run = run.get(..len).unwrap_or_default();
+                let place = |at: usize| (frame.place)(from.saturating_add(integers::position(run, radix, at)));
+                self.meet_decoded(&decoded, encoding, frame, &place);
+            }
+            from = from.saturating_add(len.max(1));
+        }
+        *done = from;
+        self.give_back(decoded);
+    }
+
+    fn percent(&mut self, bytes: &[u8], seed: usize, read: &mut Read, frame: &Frame<'_>) {
+        if !self.encodings.contains(Encoding::Percent) {
+            return;
+        }
+        let end_of_seed = seed.saturating_add(WORD).min(bytes.len());
+        let mut from = beginning(bytes, seed.max(read.percent), read.percent, PERCENT);
+        let mut decoded = self.take_buffer();
+        while from < end_of_seed {
+            decoded.clear();
+            let run = bytes.get(from..).unwrap_or_default();
+            let len = percent::decode(run, &mut decoded);
+            if decoded.len() >= percent::MIN_BYTES && decoded.len() < len {
+                let run = run.get(..len).unwrap_or_default();
+                let place = |at: usize| (frame.place)(from.saturating_add(percent::position(run, at)));
+                self.meet_decoded(&decoded, Encoding::Percent, frame, &place);
+            }
+            from = from.saturating_add(len.max(1));
+        }
+        read.percent = from;
+        self.give_back(decoded);
+    }
+
+    fn utf16(&mut self, bytes: &[u8], seed: usize, read: &mut Read, frame: &Frame<'_>) {
+        let Some(utf16::Run { range, encoding }) = utf16::run(bytes, seed, read.utf16) else { return };
+        read.utf16 = range.end;
+        if !self.encodings.contains(encoding) {
+            return;
+        }
+        let Range { start, end } = range;
+        let mut decoded: Vec<u8> = self.take_buffer();
+        utf16::decode(bytes.get(start..end).unwrap_or_default(), encoding, &mut decoded);
+        let place = |at: usize| (frame.place)(start.saturating_add(at.saturating_mul(2)));
+        self.meet_decoded(&decoded, encoding, frame, &place);
+        self.give_back(decoded);
+    }
+}
+
+const fn has_percent(word: u64) -> bool {
+    let other = word ^ 0x2525_2525_2525_2525;
+    // Zero bytes, and sometimes the one above a zero byte.
+    other.wrapping_sub(0x0101_0101_0101_0101) & !other & TOP_BITS != 0
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The bodies of fuzz targets, which tests run too.
+
+use super::operation::Role;
+use super::recompute::{Recomputed, recompute};
+use super::trace::{Record, TraceError, TraceReader, TraceWriter};
+
+/// Reads `bytes` as a trace, computes every operation again, writes what was read, and compares. Returns the number of
+/// operations.
+///
+/// # Errors
+/// [`TraceError`] if `bytes` are no trace.
+///
+/// # Panics
+/// If what a trace says has a second spelling, or a ciphertext another length than its plaintext.
+pub fn trace_reader(bytes: &[u8]) -> Result<u64, TraceError> {
+    let mut operations = 0u64;
+    let mut writer = TraceWriter::new();
+    TraceReader::new(bytes)?.for_each_record(|record| match record {
+        Record::Participant(participant) => drop(writer.participant(&participant.name, participant.is_server)),
+        Record::Operation(operation) => {
+            operations = operations.saturating_add(1);
+            if let Recomputed::Agrees(Some(ciphertext)) = recompute(&operation) {
+                let plaintext = operation.fields.iter().find(|field| field.role == Role::Plaintext);
+                assert_eq!(plaintext.map(|field| field.bytes.len()), Some(ciphertext.len()));
+            }
+            writer.operation(operation.participant, operation.step, operation.kind, operation.fields.iter().copied());
+        }
+    })?;
+    assert!(writer.buffer == bytes, "a trace with a second spelling");
+    Ok(operations)
+}

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Ledger`]: every value of a run, once, with what it is and where it came from; and the clauses that say what follows
+//! from what.
+//!
+//! What a field of an operation is, its role tells: keys are secret, public keys and labels are public, and what a
+//! KDF's output holds stands in [`fields_of`]. A public value is taken to be known to everybody, whether the
+//! server's evidence has it or not: an attacker who knows more.
+
+use super::classes::{Class, is_well_known};
+use super::clauses::{Clauses, Rule};
+use super::operation::{Kind, Operation, Role};
+use super::trace::Participant;
+use super::within::Inner;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::string::String;
+use std::vec::Vec;
+
+/// A value's number within a ledger.
+pub(crate) type Id = u32;
+/// A participant's number among those of all traces, each of which may have 256.
+pub(crate) type Who = u32;
+
+/// Bytes of the longest secret that is kept, and so searched for values within it: a device's state with all its prekeys
+/// and skipped keys is below it. Of longer ones a digest is kept.
+pub(super) const MAX_KEPT: usize = 1 << 18;
+/// Bytes that are kept of what is no secret, to recognise it in the evidence: more than the longest public key. Ciphertexts
+/// and padded plaintexts are most of a trace.
+const MAX_OPEN_KEPT: usize = 1 << 12;
+
+/// The name of a secret that came from outside, until it is used.
+const GIVEN: &str = "secret given from outside";
+
+/// A value of the run.
+#[derive(Clone, Debug)]
+pub(crate) struct Value {
+    pub(crate) class: Class,
+    /// Also met in a place that everybody sees.
+    pub(crate) is_public: bool,
+    /// What it is, in words.
+    pub(crate) what: &'static str,
+    /// The operation that first had it.
+    pub(crate) operation: u32,
+    /// Whether something is known of where it came from.
+    pub(crate) has_origin: bool,
+    /// An operation computed it: nobody chose its bytes.
+    pub(crate) is_computed: bool,
+    /// A server made it.
+    pub(crate) made_by_server: bool,
+    /// A device had it: a server's own keys are no secrets of the devices.
+    pub(crate) of_device: bool,
+    pub(crate) len: usize,
+    /// Where its bytes begin in the arena, and how many of them are there.
+    pub(super) start: usize,
+    pub(crate) kept: usize,
+}
+
+/// The first operation of a value, for people.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) kind: Kind,
+    pub(crate) participant: Who,
+    /// Index into [`Ledger::steps`].
+    pub(crate) step: u16,
+}
+
+/// One sealed message of a conversation.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) sender: Who,
+    pub(crate) sealed_at: u32,
+    /// By whom, and when.
+    pub(crate) opened: Option<(Who, u32)>,
+    /// Padded.
+    pub(crate) plaintext: Id,
+}
+
+/// A state that a device sealed: its memory at that moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    pub(crate) participant: Who,
+    pub(crate) at: u32,
+    pub(crate) state: Id,
+}
+
+/// Something wrong with the run itself, whatever the server holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// A value was drawn twice.
+    RepeatedFresh { value: Id, first: u32, again: u32 },
+    /// Two plaintexts, or one with two associated data, were sealed under one key and nonce.
+    TwoTimePad { key: Id, first: u32, again: u32 },
+    /// An operation's recorded output is not what its inputs give.
+    DoesNotRecompute { operation: u32 },
+    /// A secret of which nothing says where it came from was used.
+    UnknownOrigin { value: Id, operation: u32 },
+    /// A value that a server made went into a key derivation.
+    ServerInKey { value: Id, operation: u32 },
+}
+
+/// All that is known of a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    pub(super) values: Vec<Value>,
+    by_key: HashMap<Key, Id>,
+    pub(super) arena: Vec<u8>,
+    pub(crate) places: Vec<Place>,
+    pub(crate) steps: Vec<String>,
+    pub(crate) participants: Vec<Participant>,
+    pub(crate) clauses: Clauses,
+    pub(crate) flaws: Vec<Flaw>,
+    pub(crate) messages: Vec<Message>,
+    pub(crate) memories: Vec<Memory>,
+    /// Known to everybody, or made by a server.
+    pub(crate) facts: Vec<Id>,
+    /// X25519 private keys by their public ones, and the reverse.
+    pub(super) dh_private: HashMap<Id, Id>,
+    pub(super) dh_public: HashMap<Id, Id>,
+    pub(super) exchanges: Vec<(Id, Id, Id, u32)>,
+    pub(super) kem_seed: HashMap<Id, Id>,
+    pub(super) encapsulations: Vec<(Id, Id, Id, u32)>,
+    pub(super) drawn: HashMap<Id, u32>,
+    /// What was sealed under a key and nonce: plaintext, ciphertext, operation.
+    pub(super) sealed: HashMap<(Id, Id), (Id, Id, u32)>,
+    pub(super) by_ciphertext: HashMap<Id, usize>,
+    /// Padded plaintexts whose text has been noted: most are met twice, sealed and opened.
+    pub(super) texts: std::collections::HashSet<Id>,
+    /// Uses of secrets, to be asked for their origin when all is known.
+    pub(super) uses: Vec<(Id, u32)>,
+    /// KDF outputs that are several fields.
+    pub(super) outputs: Vec<(Id, u32)>,
+    /// First participant of the trace that is being read.
+    pub(super) base: Who,
+    /// Whether the operation that is being noted is a server's.
+    pub(super) at_server: bool,
+}
+
+/// A value by its bytes: themselves up to 32, their digest beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key(u64, [u8; 32]);
+
+impl Key {
+    fn of(bytes: &[u8]) -> Self {
+        let mut short = [0; 32];
+        match short.get_mut(..bytes.len()) {
+            Some(start) => start.copy_from_slice(bytes),
+            None => short = Sha256::digest(bytes).into(),
+        }
+        Self(u64::try_from(bytes.len()).unwrap_or(u64::MAX), short)
+    }
+}
+
+impl Ledger {
+    pub(crate) fn value(&self, id: Id) -> Option<&Value> {
+        self.values.get(index(id))
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = (Id, &Value)> {
+        (0..).zip(&self.values)
+    }
+
+    /// A value's bytes, if they were kept.
+    pub(crate) fn bytes(&self, id: Id) -> Option<&[u8]> {
+        self.beginning(id).filter(|bytes| self.value(id).is_some_and(|value| value.len == bytes.len()))
+    }
+
+    /// As many of a value's bytes as were kept.
+    pub(crate) fn beginning(&self, id: Id) -> Option<&[u8]> {
+        let value = self.value(id)?;
+        self.arena.get(value.start..value.start.checked_add(value.kept)?)
+    }
+
+    /// The number of a value that the run has.
+    pub(crate) fn find(&self, bytes: &[u8]) -> Option<Id> {
+        self.by_key.get(&Key::of(bytes)).copied()
+    }
+
+    pub(crate) fn operations(&self) -> usize {
+        self.places.len()
+    }
+
+    pub(super) fn now(&self) -> u32 {
+        u32::try_from(self.places.len().saturating_sub(1)).unwrap_or(u32::MAX)
+    }
+
+    /// Begins another trace: its participants are others.
+    pub(crate) fn begin_trace(&mut self) {
+        self.base = Who::try_from(self.participants.len()).unwrap_or(Who::MAX);
+    }
+
+    /// Takes note of an operation. `ciphertext` is what sealing or opening had, recomputed, without its tag.
+    pub(crate) fn note(&mut self, operation: &Operation<'_>, ciphertext: Option<&[u8]>) {
+        let step = self.step_number(operation.step);
+        let participant = self.base.saturating_add(Who::from(operation.participant));
+        self.at_server = self.participants.get(index(participant)).is_some_and(|who| who.is_server);
+        self.places.push(Place { kind: operation.kind, participant, step });
+        let first_new = self.values.len();
+        match operation.kind {
+            Kind::Fresh => self.note_fresh(operation),
+            Kind::Given => {
+                for field in operation.fields {
+                    self.born(field.bytes, Class::Secret, GIVEN);
+                }
+            }
+            Kind::DhPublic | Kind::SigningPublic | Kind::KemPublic => self.note_public(operation),
+            Kind::Dh => self.note_dh(operation),
+            Kind::Sign => self.note_plain(operation, Role::Signature, "signature"),
+            Kind::Verify => {
+                self.note_inputs(operation);
+            }
+            Kind::Encapsulate => self.note_encapsulation(operation),
+            Kind::Decapsulate => self.note_plain(operation, Role::KemShared, "KEM shared secret"),
+            Kind::Hmac | Kind::Hkdf | Kind::HkdfExpand => self.note_kdf(operation),
+            Kind::Sha256 | Kind::Sha512 => self.note_plain(operation, Role::Digest, "digest"),
+            Kind::Seal | Kind::Open => self.note_aead(operation, ciphertext),
+            Kind::Refused => {}
+        }
+        if self.at_server {
+            // What a server's operation had, it knows; what it made, it made.
+            let known: Vec<Id> = operation.fields.iter().filter_map(|field| self.find(field.bytes)).collect();
+            self.facts.extend(known);
+            for value in self.values.iter_mut().skip(first_new) {
+                value.made_by_server = true;
+            }
+        }
+    }
+
+    pub(crate) fn does_not_recompute(&mut self) {
+        self.flaws.push(Flaw::DoesNotRecompute { operation: self.now() });
+    }
+
+    /// Two devices take part.
+    pub(crate) fn meet_two(&mut self, one: &str, other: &str) {
+        let device = |name: &str| Participant { name: name.into(), is_server: false };
+        self.participants.extend([device(one), device(other)]);
+    }
+
+    fn step_number(&mut self, step: &str) -> u16 {
+        let at = self.steps.iter().position(|known| known == step).unwrap_or_else(|| {
+            self.steps.push(step.into());
+            self.steps.len().saturating_sub(1)
+        });
+        u16::try_from(at).unwrap_or(u16::MAX)
+    }
+
+    /// The number of a value, new or not.
+    pub(super) fn intern(&mut self, bytes: &[u8], class: Class, what: &'static str) -> Id {
+        let key = Key::of(bytes);
+        let next = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+        let id = *self.by_key.entry(key).or_insert(next);
+        let well_known = is_well_known(bytes);
+        if id == next {
+            let operation = self.now();
+            self.values.push(Value {
+                class: Class::Neutral,
+                is_public: false,
+                what,
+                operation,
+                has_origin: well_known,
+                is_computed: false,
+                made_by_server: false,
+                of_device: false,
+                len: bytes.len(),
+                start: 0,
+                kept: 0,
+            });
+            if well_known {
+                self.facts.push(id);
+            }
+        }
+        let at_server = self.at_server;
+        if let Some(value) = self.values.get_mut(index(id)) {
+            value.of_device |= !at_server;
+            if class == Class::Public && !value.is_public {
+                value.is_public = true;
+                self.facts.push(id);
+            }
+            // What a secret from outside is for, its use tells.
+            if class > value.class || (class == value.class && value.what == GIVEN) {
+                value.class = class;
+                value.what = what;
+            }
+            let keep = match value.class {
+                Class::Secret | Class::State if bytes.len() <= MAX_KEPT => bytes.len(),
+                Class::Secret | Class::State => 0,
+                Class::Neutral | Class::Stored | Class::Public => bytes.len().min(MAX_OPEN_KEPT),
+            };
+            if keep > value.kept {
+                (value.start, value.kept) = (self.arena.len(), keep);
+                self.arena.extend_from_slice(bytes.get(..keep).unwrap_or_default());
+            }
+        }
+        id
+    }
+
+    /// A value with an origin.
+    pub(super) fn born(&mut self, bytes: &[u8], class: Class, what: &'static str) -> Id {
+        let id = self.intern(bytes, class, what);
+        let kind = self.places.last().map(|place| place.kind);
+        if let Some(value) = self.values.get_mut(index(id)) {
+            value.has_origin = true;
+            value.is_computed |= !matches!(kind, Some(Kind::Fresh | Kind::Given));
+        }
+        id
+    }
+
+    /// When all operations are known: the other order of each Diffie-Hellman, the holder's way to each KEM secret, what
+    /// lies within long values, and the secrets that came from nowhere.
+    pub(crate) fn finish(&mut self) {
+        for (private, public, shared, at) in core::mem::take(&mut self.exchanges) {
+            if let (Some(&other), Some(&own)) = (self.dh_private.get(&public), self.dh_public.get(&private)) {
+                self.clauses.push(&[other, own], shared, Rule::OtherOrder(at));
+            }
+        }
+        for (public, ciphertext, shared, at) in core::mem::take(&mut self.encapsulations) {
+            if let Some(&seed) = self.kem_seed.get(&public) {
+                self.clauses.push(&[seed, ciphertext], shared, Rule::OtherOrder(at));
+            }
+        }
+        self.look_within();
+        let uses = core::mem::take(&mut self.uses);
+        let mut told = std::collections::HashSet::new();
+        for (id, operation) in uses {
+            let Some(place) = self.places.get(index(operation)) else { continue };
+            let by_server = self.participants.get(index(place.participant)).is_some_and(|who| who.is_server);
+            let Some(value) = self.value(id) else { continue };
+            if by_server || is_well_known(self.bytes(id).unwrap_or(&[1])) {
+                continue;
+            }
+            let flaw = match (value.made_by_server, value.has_origin) {
+                (true, _) => Flaw::ServerInKey { value: id, operation },
+                (false, false) => Flaw::UnknownOrigin { value: id, operation },
+                (false, true) => continue,
+            };
+            if told.insert(id) {
+                self.flaws.push(flaw);
+            }
+        }
+    }
+
+    /// Values within states, plaintexts and KDF outputs of unknown layout: `container → part`.
+    fn look_within(&mut self) {
+        let inner = Inner::of(self);
+        let containers: Vec<(Id, u32)> = self
+            .values()
+            .filter(|(_, value)| matches!(value.class, Class::State | Class::Secret) && value.len > 32)
+            .map(|(id, value)| (id, value.operation))
+            .collect();
+        let mut found = Vec::new();
+        for (container, operation) in containers {
+            let Some(bytes) = self.bytes(container) else { continue };
+            found.extend(
+                inner.within(self, bytes).filter(|part| *part != container).map(|part| (container, part, operation)),
+            );
+        }
+        for (container, part, operation) in found {
+            self.clauses.push(&[container], part, Rule::Field(operation));
+            // A restored state, and an output's fields, are where their parts came from.
+            let known = self.value(container).is_some_and(|value| value.has_origin);
+            if let Some(value) = self.values.get_mut(index(part))
+                && known
+            {
+                value.has_origin = true;
+            }
+        }
+    }
+
+    /// Public keys with the private keys that a quantum computer gives for them.
+    pub(crate) fn quantum(&self) -> impl Iterator<Item = (Id, Id)> {
+        self.dh_private.iter().map(|(public, private)| (*public, *private))
+    }
+}
+
+pub(crate) fn index(id: Id) -> usize {
+    usize::try_from(id).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_kept_whole_and_of_what_is_none_the_beginning_until_it_becomes_one() {
+        let mut ledger = Ledger::default();
+        let long: Vec<u8> = (0..10_000u32).flat_map(u32::to_be_bytes).collect();
+        let id = ledger.intern(&long, Class::Neutral, "hashed");
+        assert_eq!(ledger.beginning(id), long.get(..MAX_OPEN_KEPT));
+        assert_eq!(ledger.bytes(id), None);
+        assert_eq!(ledger.intern(&long, Class::Public, "label"), id);
+        assert_eq!(ledger.bytes(id), None);
+        assert_eq!(ledger.intern(&long, Class::Secret, "KDF input"), id);
+        assert_eq!(ledger.bytes(id), Some(&*long));
+        // Once known, it takes no more room.
+        let room = ledger.arena.len();
+        ledger.intern(&long, Class::Public, "label");
+        assert_eq!((ledger.arena.len(), ledger.find(&long)), (room, Some(id)));
+
+        let longest = std::vec![7; MAX_KEPT + 1];
+        let id = ledger.intern(&longest, Class::Secret, "KDF input");
+        assert_eq!((ledger.beginning(id), ledger.bytes(id)), (Some(&[][..]), None));
+    }
+}

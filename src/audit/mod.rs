@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The audit: whether a server holds a key of the devices that talk through it, or a plaintext, or what gives one.
+//!
+//! Devices of a test run use [`Recorder`] as their primitives. What the server then holds (files, database, logs,
+//! traffic, memory) is [`Evidence`]. [`Audit::verdict`] says whether a secret of the devices or a plaintext lies in the
+//! evidence in any encoding in which servers leak, or follows from what lies there; each finding comes with its place and
+//! its whole derivation.
+//!
+//! ```
+//! use noescrow::audit::{Audit, Recorder, Tape};
+//! use noescrow::{Bundle, Heap, device::Device, session::Session};
+//! # use rand_chacha::rand_core::SeedableRng;
+//! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(0);
+//! # let (now, next_month) = (0, 1);
+//! let tape = Tape::in_memory();
+//! let mut bob = Device::<Recorder, 100, 16>::generate_with(tape.device("Bob").unwrap(), next_month, &mut rng);
+//! let alice = Device::<Recorder, 100, 16>::generate_with(tape.device("Alice").unwrap(), next_month, &mut rng);
+//!
+//! let mut wire = Vec::new(); // all that the server sees
+//! let mut published = bob.publish(1, next_month, &mut rng)?;
+//! let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())?;
+//! wire.extend(bundle.to_bytes());
+//! let (session, hello) = alice.initiate(&bundle, b"hi Bob, a secret", b"", now, &mut rng)?;
+//! wire.extend(&hello);
+//! let (_, text) = bob.accept(&hello, b"")?;
+//!
+//! let verdict = Audit::of(&tape)?.server_saw("wire", &wire).verdict();
+//! assert!(verdict.holds(), "{verdict}");
+//!
+//! // And the same server with a log that should not be there.
+//! let verdict = Audit::of(&tape)?.server_saw("wire", &wire).server_saw("log", b"got: hi Bob, a secret").verdict();
+//! assert!(!verdict.holds());
+//! # let _: (Session<Recorder, Heap>, _) = (session, text);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! How to audit one's own server is in [the guide], what is computed in [spec/audit.md].
+//!
+//! [the guide]: https://docs.rs/crate/noescrow/latest/source/examples/audit_your_server.md
+//! [spec/audit.md]: https://docs.rs/crate/noescrow/latest/source/spec/audit.md
+//!
+//! # What is believed
+//! That the recorded operations are all that the devices did with their secrets, and that the evidence is all that the
+//! server holds. The recorded outputs are not believed: each is computed again by other primitives. A secret that comes
+//! from nowhere is a finding, so that an operation outside the recorded ones shows where its result is used.
+
+mod classes;
+mod clauses;
+mod compromise;
+mod control;
+mod evidence;
+mod explore;
+pub mod fuzz;
+mod ledger;
+mod noting;
+mod operation;
+mod picture;
+mod recompute;
+mod record;
+mod report;
+mod trace;
+mod verdict;
+mod within;
+
+#[doc(hidden)]
+pub use clauses::closure_of_chain;
+pub use compromise::{Cell, Healing, MatrixRow, SecrecyMatrix, Theft, Thief};
+#[doc(hidden)]
+pub use evidence::decode;
+pub use evidence::{
+    DENSE, Encoding, Encodings, Evidence, EvidenceError, FRAGMENT, Findings, HITS_PER_VALUE, Hit, Index, LONG_FRAGMENT,
+    Limits, MAX_DEPTH, NAMED_OMISSIONS, Needles, Statistics, TooManyNeedles,
+};
+pub use explore::{Bounds, Counterexample, Exploration, explore, explore_with};
+pub use operation::{Field, Kind, Operation, Role};
+pub use record::{Recorder, Tape};
+pub use trace::{Participant, TraceError, TraceReader};
+pub use verdict::{
+    DerivationStep, EvidencePlace, Examined, Finding, FindingKind, MAX_FINDINGS, NOT_SHOWN, Outcome, Verdict,
+};
+
+use classes::Class;
+use clauses::{Closure, Known};
+use core::fmt;
+use ledger::{Id, Ledger};
+use recompute::{Recomputed, recompute};
+use std::collections::BTreeMap;
+use std::format;
+use std::io::Read;
+use std::path::Path;
+use std::vec::Vec;
+use trace::Record;
+use verdict::Account;
+
+/// Whole values before a fragment that are asked whether they explain it. More would only be asked where many values
+/// begin at one place.
+const NEIGHBOURS: usize = 64;
+
+/// A run of devices and what a server held of it, to be examined.
+pub struct Audit<'a> {
+    ledger: Ledger,
+    evidence: Evidence<'a>,
+    progress: std::boxed::Box<dyn FnMut(u64, u64) + 'a>,
+}
+
+impl fmt::Debug for Audit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Audit").field("operations", &self.ledger.operations()).finish_non_exhaustive()
+    }
+}
+
+/// An audit whose evidence has been searched: answers what follows from it.
+pub struct Examination {
+    ledger: Ledger,
+    searched: Searched,
+}
+
+impl fmt::Debug for Examination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Examination").field("examined", &self.searched.examined).finish_non_exhaustive()
+    }
+}
+
+/// What the search of the evidence gave.
+#[derive(Debug, Default)]
+struct Searched {
+    /// Where values lie whole, or piece by piece, and where fragments of them do.
+    whole: BTreeMap<Id, Vec<EvidencePlace>>,
+    fragments: BTreeMap<Id, Vec<EvidencePlace>>,
+    /// Facts of the run, and what the evidence has.
+    facts: Vec<Id>,
+    examined: Examined,
+}
+
+impl Searched {
+    /// Sorts hits by what they are of: whole values are facts, the rest are fragments.
+    fn sort(&mut self, ledger: &Ledger, hits: Vec<Hit>) {
+        let mut places: BTreeMap<Id, Vec<EvidencePlace>> = BTreeMap::new();
+        for hit in hits {
+            places.entry(hit.id).or_default().push(EvidencePlace::of(hit));
+        }
+        for (id, places) in places {
+            let Some(value) = ledger.value(id) else { continue };
+            match covers(&places, if value.kept == 0 { value.len } else { value.kept }) {
+                true => {
+                    self.facts.push(id);
+                    self.whole.insert(id, places);
+                }
+                false => {
+                    self.fragments.insert(id, places);
+                }
+            }
+        }
+        self.drop_fragments_of_what_is_whole(ledger);
+    }
+
+    /// A secret that lies there whole explains the fragments of others that share bytes with it, messages that begin
+    /// alike, and is a finding itself. Of public values those explain that were computed, such as the ratchet key in a
+    /// header: a device may tell a key in what it draws, a salt.
+    fn drop_fragments_of_what_is_whole(&mut self, ledger: &Ledger) {
+        let explains = |id: &Id| {
+            ledger.value(*id).is_some_and(|value| match value.class {
+                Class::Secret | Class::State => value.of_device,
+                Class::Public => value.is_computed,
+                Class::Neutral | Class::Stored => false,
+            })
+        };
+        let wholes = self.whole.iter().filter(|(id, _)| explains(id)).flat_map(|(_, places)| places);
+        let mut stretches: Vec<(&str, &str, u64, u64)> =
+            wholes.map(|place| (&*place.source, &*place.encoding, place.offset, place.end())).collect();
+        stretches.sort_unstable();
+        let explained = |place: &EvidencePlace| {
+            let key = (&*place.source, &*place.encoding);
+            let behind =
+                stretches.partition_point(|stretch| (stretch.0, stretch.1, stretch.2) <= (key.0, key.1, place.offset));
+            let before = stretches.get(..behind).unwrap_or_default().iter().rev();
+            before
+                .take_while(|stretch| (stretch.0, stretch.1) == key)
+                .take(NEIGHBOURS)
+                .any(|stretch| place.end() <= stretch.3)
+        };
+        self.fragments.retain(|_, places| !places.iter().all(explained));
+    }
+}
+
+impl<'a> Audit<'a> {
+    /// An audit of what was recorded on a tape in memory.
+    ///
+    /// # Errors
+    /// [`TraceError`] for a tape with a writer: read what it wrote with [`Audit::read`].
+    pub fn of(tape: &Tape) -> Result<Self, TraceError> {
+        Self::read(tape.bytes().as_slice())
+    }
+
+    /// An audit of a trace; wants a buffered reader.
+    ///
+    /// # Errors
+    /// [`TraceError`] if it is not one.
+    pub fn read(trace: impl Read) -> Result<Self, TraceError> {
+        let progress = std::boxed::Box::new(|_, _| {});
+        Self { ledger: Ledger::default(), evidence: Evidence::new(), progress }.and_trace(trace)
+    }
+
+    /// Adds another run, or another device's trace of the same run: what one has, the other may leak.
+    ///
+    /// # Errors
+    /// [`TraceError`] if it is not a trace.
+    pub fn and_trace(mut self, trace: impl Read) -> Result<Self, TraceError> {
+        let ledger = &mut self.ledger;
+        ledger.begin_trace();
+        TraceReader::new(trace)?.for_each_record(|record| match record {
+            Record::Participant(participant) => ledger.participants.push(participant.clone()),
+            Record::Operation(operation) => {
+                let outcome = recompute(&operation);
+                let ciphertext = if let Recomputed::Agrees(Some(bytes)) = &outcome { Some(&**bytes) } else { None };
+                ledger.note(&operation, ciphertext);
+                if !matches!(outcome, Recomputed::Agrees(_)) {
+                    ledger.does_not_recompute();
+                }
+            }
+        })?;
+        Ok(self)
+    }
+
+    /// Evidence: these bytes, under a name for people.
+    #[must_use]
+    pub fn server_saw(self, name: &str, bytes: &'a [u8]) -> Self {
+        self.with(|evidence| evidence.bytes(name, bytes))
+    }
+
+    /// Evidence: a file, or all files below a directory.
+    #[must_use]
+    pub fn server_files(self, path: &Path) -> Self {
+        let name = path.to_string_lossy();
+        self.with(|evidence| match path.is_dir() {
+            true => evidence.directory(&name, path),
+            false => evidence.file(&name, path),
+        })
+    }
+
+    /// More evidence, of any kind.
+    #[must_use]
+    pub fn with(mut self, add: impl FnOnce(Evidence<'a>) -> Evidence<'a>) -> Self {
+        self.evidence = add(self.evidence);
+        self
+    }
+
+    /// Calls `progress` during the search with the bytes done and the bytes in all, as far as they are known.
+    #[must_use]
+    pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + 'a) -> Self {
+        self.progress = std::boxed::Box::new(progress);
+        self
+    }
+
+    /// Searches the evidence and answers. For more than the verdict, see [`examine`](Self::examine).
+    pub fn verdict(self) -> Verdict {
+        self.examine().verdict()
+    }
+
+    /// Searches the evidence.
+    #[must_use]
+    pub fn examine(mut self) -> Examination {
+        self.ledger.finish();
+        let ledger = &self.ledger;
+        let mut examined = Examined {
+            operations: ledger.operations(),
+            values: ledger.values().count(),
+            clauses: ledger.clauses.len(),
+            ..Examined::default()
+        };
+        let mut needles = Needles::default();
+        for (id, value) in ledger.values() {
+            let Some(bytes) = ledger.beginning(id) else { continue };
+            match (value.class, value.is_public) {
+                (Class::Secret, _) if !classes::is_well_known(bytes) => {
+                    examined.secrets = examined.secrets.saturating_add(1);
+                    needles.add_secret(id, bytes);
+                }
+                (Class::State | Class::Stored, _) | (_, true) if bytes.len() >= FRAGMENT => {
+                    needles.add_whole(id, bytes)
+                }
+                _ => {}
+            }
+        }
+        let found = match needles.build() {
+            Ok(index) => {
+                let found = self.evidence.search(&index, self.progress).map_err(|error| format!("{error}"));
+                if let Ok(found) = &found {
+                    (examined.controls_planted, examined.controls_found) =
+                        control::control(ledger, &index, found.statistics.encodings);
+                }
+                found
+            }
+            Err(error) => Err(format!("{error}")),
+        };
+        let mut searched = Searched { facts: ledger.facts.clone(), ..Searched::default() };
+        match found {
+            Ok(found) => {
+                examined.note(&found.statistics);
+                searched.sort(ledger, found.hits);
+            }
+            Err(error) => examined.not_examined.push(error),
+        }
+        let public = |id: &Id| ledger.value(*id).is_some_and(|value| value.is_public && value.class != Class::Secret);
+        let long = |id: &Id| ledger.value(*id).is_some_and(|value| value.len >= FRAGMENT);
+        examined.public_values = ledger.values().filter(|(id, _)| public(id) && long(id)).count();
+        examined.public_values_seen = searched.whole.keys().filter(|id| public(id)).count();
+        if examined.controls_found < examined.controls_planted {
+            examined.not_examined.push("the search did not find all that was planted for it".into());
+        }
+        if examined.public_values_seen == 0 {
+            let why = "the evidence has no public key and no message of this run: is it that server's?";
+            examined.not_examined.push(why.into());
+        }
+        searched.examined = examined;
+        Examination { ledger: self.ledger, searched }
+    }
+}
+
+impl Examination {
+    fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What the server knows from the start.
+    fn facts(&self) -> &[Id] {
+        &self.searched.facts
+    }
+
+    /// The answer.
+    pub fn verdict(&self) -> Verdict {
+        let (ledger, searched) = (&self.ledger, &self.searched);
+        let values = ledger.values().count();
+        let watches = ledger.clauses.watches(values);
+        let closure = Closure::of(&ledger.clauses, &watches, values, searched.facts.iter().copied());
+        let account = Account { ledger, closure: &closure, places: &searched.whole };
+
+        let mut findings: Vec<Finding> = Vec::new();
+        for (id, value) in ledger.values() {
+            let is_secret = matches!(value.class, Class::Secret | Class::State) && value.of_device;
+            let is_constant = ledger.bytes(id).is_some_and(classes::is_well_known);
+            if is_secret && !is_constant && closure.knows(id) {
+                findings.push(self.known_secret(id, &account));
+            }
+        }
+        for (id, places) in &searched.fragments {
+            if ledger.value(*id).is_some_and(|value| value.class == Class::Secret) && !closure.knows(*id) {
+                findings.push(Finding {
+                    kind: FindingKind::FragmentInEvidence,
+                    what: account.name(*id),
+                    why: "a part of it lies in the evidence".into(),
+                    places: places.clone(),
+                    derivation: Vec::new(),
+                });
+            }
+        }
+        findings.extend(ledger.flaws.iter().map(|flaw| account.flaw(*flaw)));
+        findings.sort_by_key(|finding| finding.kind);
+        let outcome = match (findings.is_empty(), searched.examined.not_examined.is_empty()) {
+            (false, _) => Outcome::Finding,
+            (true, true) => Outcome::Holds,
+            (true, false) => Outcome::CouldNotExamine,
+        };
+        let findings_not_told = findings.len().saturating_sub(MAX_FINDINGS);
+        findings.truncate(MAX_FINDINGS);
+        Verdict {
+            outcome,
+            findings,
+            findings_not_told,
+            examined: searched.examined.clone(),
+            not_shown: NOT_SHOWN.to_vec(),
+        }
+    }
+
+    fn known_secret(&self, id: Id, account: &Account<'_>) -> Finding {
+        let places = account.places(id);
+        let value = self.ledger.value(id);
+        let is_plaintext = value.is_some_and(|value| value.what == "plaintext" || value.what == "header");
+        let travels = value.is_some_and(|value| value.is_public);
+        let (kind, why) = match (account.closure.how(id), places.is_empty(), travels) {
+            (Known::By(_), ..) => (FindingKind::Derivable, "follows from what the server has"),
+            (_, true, true) => (FindingKind::SecretTravels, "used as a secret, and in a place that everybody sees"),
+            (_, true, false) => (FindingKind::Derivable, "the server's own operations have it"),
+            (_, false, _) if is_plaintext => (FindingKind::PlaintextInEvidence, "lies in the evidence"),
+            (_, false, _) => (FindingKind::SecretInEvidence, "lies in the evidence"),
+        };
+        Finding { kind, what: account.name(id), why: why.into(), places, derivation: account.derivation(id) }
+    }
+}
+
+/// Whether these pieces make up the whole of a value.
+fn covers(places: &[EvidencePlace], len: usize) -> bool {
+    let mut pieces: Vec<(usize, usize)> = places.iter().map(|place| (place.from, place.to)).collect();
+    pieces.sort_unstable();
+    pieces.into_iter().fold(0, |end, (from, to)| if from <= end { end.max(to) } else { end }) >= len
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What each kind of operation adds to a [`Ledger`]: its values with their classes, and its clauses.
+
+use super::classes::{Class, fields_of, is_hash, is_message, is_well_known, plaintext_class, plaintext_name};
+use super::clauses::Rule;
+use super::ledger::{Flaw, Id, Ledger, MAX_KEPT, Memory, Message};
+use super::operation::{Kind, Operation, Role};
+use std::vec::Vec;
+
+/// Bytes of the shortest value that may not be drawn twice: below, chance repeats it.
+const MIN_FRESH: usize = 16;
+
+impl Ledger {
+    pub(super) fn note_fresh(&mut self, operation: &Operation<'_>) {
+        let now = self.now();
+        for field in operation.fields {
+            let value = self.born(field.bytes, Class::Neutral, "fresh value");
+            if field.bytes.len() >= MIN_FRESH
+                && let Some(first) = self.drawn.insert(value, now)
+            {
+                self.flaws.push(Flaw::RepeatedFresh { value, first, again: now });
+            }
+        }
+    }
+
+    /// Interns what went in, and asks later where its secrets came from.
+    pub(super) fn note_inputs(&mut self, operation: &Operation<'_>) -> Vec<Id> {
+        let is_state = operation.step.starts_with("SN-");
+        let label = operation.inputs(Role::Context).next().map(<[u8]>::as_ptr);
+        let mut ids = Vec::with_capacity(operation.fields.len());
+        for field in operation.fields.iter().filter(|field| !field.is_output) {
+            let (class, what, is_secret) = match field.role {
+                Role::DhPrivate => (Class::Secret, "X25519 private key", true),
+                Role::SigningSeed => (Class::Secret, "Ed25519 private key", true),
+                Role::KemSeed => (Class::Secret, "ML-KEM private key", true),
+                Role::KemCoins => (Class::Secret, "ML-KEM coins", true),
+                Role::AeadKey => (Class::Secret, "AEAD key", true),
+                Role::KdfKey | Role::KdfInput if is_well_known(field.bytes) => (Class::Public, "constant", false),
+                // The caller's own, by definition.
+                Role::KdfKey if is_state && operation.kind == Kind::HkdfExpand => (Class::Secret, "storage key", false),
+                Role::KdfKey => (Class::Secret, "KDF key", true),
+                Role::KdfInput => (Class::Secret, "KDF input", true),
+                Role::DhPublic => (Class::Public, "X25519 public key", false),
+                Role::SigningPublic => (Class::Public, "Ed25519 public key", false),
+                Role::KemPublic => (Class::Public, "ML-KEM public key", false),
+                Role::KemCiphertext => (Class::Public, "ML-KEM ciphertext", false),
+                Role::Message | Role::Signature | Role::Tag => (Class::Public, "signed or sealed in the clear", false),
+                Role::Context if is_hash(operation.kind) || (is_state && operation.kind == Kind::Hmac) => {
+                    (Class::Neutral, "hashed", false)
+                }
+                Role::Context if Some(field.bytes.as_ptr()) != label => (Class::Public, "salt", false),
+                Role::Context => (Class::Public, "label", false),
+                Role::Plaintext => (plaintext_class(operation.step), plaintext_name(operation.step), false),
+                _ => (Class::Neutral, "parameter", false),
+            };
+            let id = self.intern(field.bytes, class, what);
+            if is_secret {
+                self.uses.push((id, self.now()));
+            }
+            ids.push(id);
+        }
+        ids
+    }
+
+    /// An operation whose one output follows from its inputs.
+    pub(super) fn note_plain(&mut self, operation: &Operation<'_>, role: Role, what: &'static str) {
+        let premises = self.note_inputs(operation);
+        let Some(bytes) = operation.output(role) else { return };
+        let class = match role {
+            Role::Signature => Class::Public,
+            Role::Digest => Class::Neutral,
+            _ => Class::Secret,
+        };
+        let output = self.born(bytes, class, what);
+        self.clauses.push(&premises, output, Rule::Operation(self.now()));
+    }
+
+    pub(super) fn note_public(&mut self, operation: &Operation<'_>) {
+        let (role, what) = match operation.kind {
+            Kind::DhPublic => (Role::DhPublic, "X25519 public key"),
+            Kind::SigningPublic => (Role::SigningPublic, "Ed25519 public key"),
+            _ => (Role::KemPublic, "ML-KEM public key"),
+        };
+        let premises = self.note_inputs(operation);
+        let (Some(private), Some(bytes)) = (premises.first().copied(), operation.output(role)) else { return };
+        let public = self.born(bytes, Class::Public, what);
+        self.clauses.push(&premises, public, Rule::Operation(self.now()));
+        match operation.kind {
+            Kind::DhPublic => {
+                self.dh_private.insert(public, private);
+                self.dh_public.insert(private, public);
+            }
+            Kind::KemPublic => {
+                self.kem_seed.insert(public, private);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn note_dh(&mut self, operation: &Operation<'_>) {
+        let premises = self.note_inputs(operation);
+        let (&[private, public], Some(bytes)) = (premises.as_slice(), operation.output(Role::DhShared)) else { return };
+        let shared = self.born(bytes, Class::Secret, "X25519 shared secret");
+        let now = self.now();
+        self.clauses.push(&premises, shared, Rule::Operation(now));
+        self.exchanges.push((private, public, shared, now));
+    }
+
+    pub(super) fn note_encapsulation(&mut self, operation: &Operation<'_>) {
+        let premises = self.note_inputs(operation);
+        let (Some(public), Some(ciphertext), Some(shared)) =
+            (premises.first().copied(), operation.output(Role::KemCiphertext), operation.output(Role::KemShared))
+        else {
+            return;
+        };
+        let now = self.now();
+        let ciphertext = self.born(ciphertext, Class::Public, "ML-KEM ciphertext");
+        let shared = self.born(shared, Class::Secret, "KEM shared secret");
+        self.clauses.push(&premises, shared, Rule::Operation(now));
+        self.encapsulations.push((public, ciphertext, shared, now));
+    }
+
+    pub(super) fn note_kdf(&mut self, operation: &Operation<'_>) {
+        let premises = self.note_inputs(operation);
+        let Some(bytes) = operation.output(Role::KdfOutput) else { return };
+        let label = operation.inputs(Role::Context).next().unwrap_or_default();
+        let now = self.now();
+        let is_chain =
+            operation.kind == Kind::Hmac && operation.inputs(Role::Context).map(<[u8]>::len).sum::<usize>() == 1;
+        let fields = fields_of(label);
+        if fields.iter().map(|(_, len, _)| len).sum::<usize>() == bytes.len() && fields.len() > 1 {
+            let output = self.born(bytes, Class::State, "KDF output");
+            self.clauses.push(&premises, output, Rule::Operation(now));
+            let mut rest = bytes;
+            let mut parts = Vec::with_capacity(fields.len());
+            for (what, len, class) in fields {
+                let (field, behind) = rest.split_at_checked(*len).unwrap_or_default();
+                rest = behind;
+                let field = self.born(field, *class, what);
+                self.clauses.push(&[output], field, Rule::Field(now));
+                parts.push(field);
+            }
+            self.clauses.push(&parts, output, Rule::Whole(now));
+            return;
+        }
+        let (class, what) = match (fields, label) {
+            ([(what, _, class)], _) => (*class, *what),
+            (_, [1]) if is_chain => (Class::Secret, "message key"),
+            (_, [2]) if is_chain => (Class::Secret, "chain key"),
+            // A snapshot's salt lies in the clear beside what it seals.
+            _ if operation.kind == Kind::Hmac && operation.step.starts_with("SN-") => (Class::Neutral, "snapshot salt"),
+            _ if bytes.len() > 32 => (Class::State, "KDF output"),
+            _ => (Class::Secret, "derived key"),
+        };
+        let output = self.born(bytes, class, what);
+        self.clauses.push(&premises, output, Rule::Operation(now));
+        if class == Class::State {
+            self.outputs.push((output, now));
+        }
+    }
+
+    pub(super) fn note_aead(&mut self, operation: &Operation<'_>, ciphertext: Option<&[u8]>) {
+        let mut inputs = self.note_inputs(operation);
+        let (Some(key), Some(nonce)) = (inputs.first().copied(), inputs.get(1).copied()) else { return };
+        let now = self.now();
+        let step = operation.step;
+        let plaintext = match operation.output(Role::Plaintext) {
+            Some(opened) => self.born(opened, plaintext_class(step), plaintext_name(step)),
+            None => match inputs.get(3).copied() {
+                Some(sealed) => sealed,
+                None => return,
+            },
+        };
+        if is_message(step)
+            && let Some(field) = operation.fields.iter().find(|field| field.role == Role::Plaintext)
+        {
+            self.note_text(plaintext, field.bytes);
+        }
+        let is_state = step.starts_with("SN-");
+        let tag = operation.fields.iter().find(|field| field.role == Role::Tag);
+        let (Some(ciphertext), Some(tag)) = (ciphertext, tag) else { return };
+        // With its tag: the ciphertexts of short plaintexts are too short to tell messages apart.
+        let ciphertext = [ciphertext, tag.bytes].concat();
+        let ciphertext = self.born(&ciphertext, if is_state { Class::Stored } else { Class::Public }, "ciphertext");
+        inputs = [key, ciphertext].into();
+        self.clauses.push(&inputs, plaintext, Rule::Operation(now));
+
+        match self.sealed.get(&(key, nonce)).copied() {
+            // The tag is of the associated data too: one text sealed twice for two places is no repetition.
+            Some((other, other_ciphertext, first)) if other_ciphertext != ciphertext => {
+                self.flaws.push(Flaw::TwoTimePad { key, first, again: now });
+                for (known, gives) in [(other, plaintext), (plaintext, other)] {
+                    self.clauses.push(&[known, ciphertext, other_ciphertext], gives, Rule::TwoTimePad(now));
+                }
+            }
+            Some(_) => {}
+            None => {
+                self.sealed.insert((key, nonce), (plaintext, ciphertext, now));
+            }
+        }
+        let Some(place) = self.places.last().copied() else { return };
+        match (operation.kind, is_message(step)) {
+            (Kind::Seal, _) if is_state => {
+                self.memories.push(Memory { participant: place.participant, at: now, state: plaintext });
+            }
+            (Kind::Seal, true) => {
+                self.by_ciphertext.entry(ciphertext).or_insert(self.messages.len());
+                self.messages.push(Message { sender: place.participant, sealed_at: now, opened: None, plaintext });
+            }
+            (Kind::Open, true) => {
+                let at = self.by_ciphertext.get(&ciphertext).copied();
+                if let Some(message) = at.and_then(|at| self.messages.get_mut(at)) {
+                    message.opened.get_or_insert((place.participant, now));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What the user wrote, within its padding (`0x80`, then zeros); a long text in pieces that are kept.
+    pub(super) fn note_text(&mut self, padded: Id, bytes: &[u8]) {
+        if !self.texts.insert(padded) {
+            return;
+        }
+        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap_or_default();
+        let text = bytes.get(..end).unwrap_or_default();
+        for piece in text.chunks(MAX_KEPT) {
+            let id = self.born(piece, Class::Secret, "plaintext");
+            self.clauses.push(&[padded], id, Rule::Field(self.now()));
+            if piece.len() == text.len() {
+                // Who knows the text can pad it.
+                self.clauses.push(&[id], padded, Rule::Padding(self.now()));
+            }
+        }
+    }
+}
