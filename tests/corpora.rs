@@ -58,6 +58,18 @@ corpora! {
     identities_and_prekeys_that_decode_encode_to_the_same_bytes: identity_and_prekey;
     a_forged_state_is_refused_or_harmless: snapshot;
     schedules_do_what_the_oracle_says: schedule;
+    schedules_on_recorders_give_a_server_nothing: audit_schedule;
+    a_trace_has_one_spelling_and_can_be_audited: audit_trace;
+    a_secret_in_hex_is_found: evidence_hex;
+    a_secret_in_base64_is_found: evidence_base64;
+    a_secret_as_integers_is_found: evidence_integers;
+    a_secret_as_hex_integers_is_found: evidence_hex_integers;
+    a_secret_in_percent_encoding_is_found: evidence_percent;
+    a_secret_in_utf_16_low_byte_first_is_found: evidence_utf16_le;
+    a_secret_in_utf_16_high_byte_first_is_found: evidence_utf16_be;
+    a_secret_in_gzip_is_found: evidence_gzip;
+    a_secret_in_zlib_is_found: evidence_zlib;
+    a_secret_in_zstd_is_found: evidence_zstd;
 }
 
 /// The control that the fuzzer must solve has a solution, and the corpus it begins with has none.

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Any fragment of any secret, in any encoding, anywhere in any data.
+
+use super::encode::WAYS;
+use super::{index_of, random, search};
+use noescrow::audit::FRAGMENT;
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_planted_fragment_is_found_and_clean_data_has_none(
+        seed in any::<u64>(),
+        lens in prop::collection::vec(16usize..200, 1..20),
+        which in any::<prop::sample::Index>(),
+        way in any::<prop::sample::Index>(),
+        (from, len) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+        (before, behind) in (0usize..3000, 0usize..3000),
+        textual in any::<bool>(),
+    ) {
+        let secrets: Vec<Vec<u8>> = (0..).zip(&lens).map(|(i, &len)| random(seed.wrapping_add(i), len)).collect();
+        let index = index_of(&secrets.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let number = which.index(secrets.len());
+        let secret = &secrets[number];
+        let from = from.index(secret.len() - FRAGMENT + 1);
+        let to = from + FRAGMENT + len.index(secret.len() - from - FRAGMENT + 1);
+        let way = &WAYS[way.index(WAYS.len())];
+        // Around it random bytes, or text that decoders read.
+        let around = |seed, len| match textual {
+            true => random(seed, len).iter().map(|byte| b"0123456789abcdef, -%xGQ/\n"[usize::from(byte % 25)]).collect(),
+            false => random(seed, len),
+        };
+        // A character that ends every run: what precedes it must not change what a decoder reads.
+        let (lead, tail): (Vec<u8>, Vec<u8>) = (around(seed ^ 1 << 63, before), around(seed ^ 1 << 62, behind));
+        let evidence = [lead.clone(), vec![0xFE], (way.encode)(&secret[from..to]), vec![0xFE], tail.clone()].concat();
+        let hits = search(&evidence, &index).hits;
+        let found = hits.iter().any(|hit| hit.id as usize == number && hit.range.start <= from && hit.range.end >= to && hit.encoding == way.chain);
+        prop_assert!(found, "{} {from}..{to}: {hits:?}", way.name);
+        prop_assert!(hits.iter().all(|hit| hit.id as usize == number));
+        prop_assert!(search(&[lead, tail].concat(), &index).hits.is_empty());
+    }
+
+    #[test]
+    fn no_bytes_make_a_decoder_fail_or_grow(bytes in prop::collection::vec(any::<u8>(), 0..600), text in "[0-9a-fx, %\\\\n-]{0,300}") {
+        use noescrow::audit::decode::{base64, hex, integers, percent, utf16};
+        for input in [bytes.as_slice(), text.as_bytes()] {
+            let mut out = Vec::new();
+            prop_assert!(base64::symbols(input, &mut out) <= input.len() && out.len() <= input.len());
+            let symbols = core::mem::take(&mut out);
+            base64::decode(&symbols, &mut out);
+            prop_assert!(out.len() <= symbols.len());
+            out.clear();
+            prop_assert!(hex::symbols(input, &mut out) <= input.len() && out.len() <= input.len());
+            out.clear();
+            for radix in [integers::Radix::Decimal, integers::Radix::Hex] {
+                prop_assert!(integers::decode(input, radix, &mut out) <= input.len());
+            }
+            out.clear();
+            prop_assert!(percent::decode(input, &mut out) <= input.len() && out.len() <= input.len());
+            for seed in 0..input.len() {
+                prop_assert!(utf16::run(input, seed, 0).is_none_or(|run| run.range.end <= input.len()));
+            }
+        }
+    }
+}
