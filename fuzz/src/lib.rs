@@ -18,12 +18,17 @@
     reason = "a fuzz target says what it expects"
 )]
 
+mod audit;
 mod edit;
 mod network;
 mod stored;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+pub use audit::{
+    audit_schedule, audit_trace, evidence_base64, evidence_gzip, evidence_hex, evidence_hex_integers,
+    evidence_integers, evidence_percent, evidence_utf16_be, evidence_utf16_le, evidence_zlib, evidence_zstd,
+};
 pub use network::{accept, bundle, decrypt, identity_and_prekey};
 pub use stored::snapshot;
 
