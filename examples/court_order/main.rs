@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The case this crate is built for: two devices exchange files through a relay, a court orders the relay to hand over
-//! the keys, and everything that the relay ever held or saw is searched for them.
+//! the keys, and everything that the relay ever held or saw is audited: is a key in it, or a plaintext, in any encoding,
+//! or does one follow from what is?
 //!
 //! ```sh
 //! cargo run --release --example court_order -- [--json] [--out DIR] FILE...
 //! ```
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "an example may stop")]
 
-mod search;
+mod hearing;
 mod transfer;
-mod witness;
 
+use hearing::Hearing;
+use noescrow::audit::{Recorder, Tape};
 use noescrow::primitives::RustCrypto;
 use noescrow::relay::{AccountName, Disclosure, Envelope, Order, Relay};
-use noescrow::{Bundle, device};
+use noescrow::{Bundle, StorageKey, device};
 use rand_chacha::ChaCha20Rng;
-use rand_core::{SeedableRng, UnwrapErr};
-use search::{Fragments, Hit};
+use rand_core::{Rng, SeedableRng, UnwrapErr};
 use sha2::{Digest, Sha256};
 use std::error::Error;
 use std::fs::{self, File};
@@ -26,12 +27,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use transfer::{CHUNK, Losses, Peer, deliver};
-use witness::Witness;
 
-type Device = device::Device<Witness, 100, 256>;
+type Device = device::Device<Recorder, 100, 256>;
 
 /// Rounds in which nothing new arrived before the exchange is given up.
 const STALLED: u32 = 1_000;
+/// Times at which each device could be stolen.
+const THEFTS: u64 = 24;
 const MONTH: u64 = 30 * 86_400;
 
 fn main() -> ExitCode {
@@ -88,32 +90,26 @@ struct Outcome {
     replays_refused: u64,
     identical: bool,
     disclosures: Vec<Disclosure>,
-    fragments: usize,
-    left_out: usize,
-    secrets: usize,
-    examined: u64,
-    hits: Vec<Hit>,
-    control_found: bool,
+    hearing: Hearing,
     seconds: f64,
 }
 
 fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let started = Instant::now();
-    let (held, received) = prepare(&options.out)?;
+    let Folders { held, received, devices } = prepare(&options.out)?;
+    let trace = devices.join("run.trace");
 
-    let mut exchange = Exchange::begin(options, &held, &received)?;
+    let mut exchange = Exchange::begin(options, &held, &received, &trace)?;
     let bytes = exchange.run(options)?;
     let identical = exchange.compare(options)?;
 
     exchange.server.keep(&held)?;
     let disclosures = exchange.server.answer_court()?;
+    // Not among what is searched: its values are in the relay's state, and its words are this crate's, which a file may have.
     for (number, disclosure) in disclosures.iter().enumerate() {
-        fs::write(held.join(format!("disclosure-{number}.json")), serde_json::to_vec_pretty(disclosure)?)?;
+        fs::write(options.out.join(format!("disclosure-{number}.json")), serde_json::to_vec_pretty(disclosure)?)?;
     }
-
-    let secrets = exchange.secrets();
-    let fragments = fragments(&secrets, &options.files)?;
-    let (hits, examined) = fragments.search(&held)?;
+    exchange.tape.flush().map_err(|error| format!("cannot write {}: {error}", trace.display()))?;
     let outcome = Outcome {
         bytes,
         messages: exchange.server.messages,
@@ -121,14 +117,10 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         losses: exchange.losses,
         identical,
         disclosures,
-        fragments: fragments.len(),
-        left_out: fragments.left_out,
-        secrets: secrets.len(),
-        examined,
-        hits,
-        control_found: control(&fragments, &secrets),
+        hearing: Hearing::hold(&trace, &held)?,
         seconds: started.elapsed().as_secs_f64(),
     };
+    outcome.hearing.write(&options.out)?;
     if options.json {
         outcome.print_json(&options.out)?
     } else {
@@ -137,9 +129,17 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     Ok(outcome.holds())
 }
 
+/// What the relay held or saw, which is searched; what the devices received; and what they did, which is secret and must
+/// not lie where is searched.
+struct Folders {
+    held: PathBuf,
+    received: PathBuf,
+    devices: PathBuf,
+}
+
 /// Makes the folders, anew if they are of an earlier run. Nothing else is ever deleted: a folder that is not empty and
 /// not of an earlier run is refused.
-fn prepare(out: &Path) -> Result<(PathBuf, PathBuf), Box<dyn Error>> {
+fn prepare(out: &Path) -> Result<Folders, Box<dyn Error>> {
     let marker = out.join(".noescrow-court-order");
     let in_use = |out: &Path| Ok::<_, std::io::Error>(fs::read_dir(out)?.next().is_some());
     if out.exists() && !marker.exists() && in_use(out)? {
@@ -147,14 +147,14 @@ fn prepare(out: &Path) -> Result<(PathBuf, PathBuf), Box<dyn Error>> {
     }
     fs::create_dir_all(out)?;
     File::create(marker)?;
-    let (held, received) = (out.join("relay"), out.join("received"));
-    for folder in [&held, &received] {
+    let folders = Folders { held: out.join("relay"), received: out.join("received"), devices: out.join("devices") };
+    for folder in [&folders.held, &folders.received, &folders.devices] {
         if folder.exists() {
             fs::remove_dir_all(folder)?;
         }
         fs::create_dir(folder)?;
     }
-    Ok((held, received))
+    Ok(folders)
 }
 
 /// The server: a relay, and a log of every byte that reached it.
@@ -221,20 +221,22 @@ const BOB_ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 23)
 struct Exchange {
     alice: Peer,
     bob: Peer,
-    witnesses: [Witness; 2],
+    tape: Tape,
     server: Server,
     network: ChaCha20Rng,
     losses: Losses,
 }
 
 impl Exchange {
-    fn begin(options: &Options, held: &Path, received: &Path) -> Result<Self, Box<dyn Error>> {
+    fn begin(options: &Options, held: &Path, received: &Path, trace: &Path) -> Result<Self, Box<dyn Error>> {
         let mut rng = UnwrapErr(getrandom::SysRng);
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let wire = BufWriter::with_capacity(1 << 20, File::create(held.join("wire.bin"))?);
         let mut server = Server { relay: Relay::default(), wire, messages: 0, now };
-        let witnesses = [Witness::default(), Witness::default()];
-        let mut devices = witnesses.clone().map(|witness| Device::generate_with(witness, now + MONTH, &mut rng));
+        let tape = Tape::to_writer(File::create(trace)?);
+        let [alices, bobs] = ["Alice", "Bob"].map(|name| tape.device(name).ok_or("too many devices"));
+        let recorders = [alices?, bobs?];
+        let mut devices = recorders.map(|recorder| Device::generate_with(recorder, now + MONTH, &mut rng));
         for (device, account, address) in
             devices.iter_mut().zip([alice()?, bob()?]).zip([ALICE_ADDRESS, BOB_ADDRESS]).map(|((d, n), a)| (d, n, a))
         {
@@ -251,26 +253,33 @@ impl Exchange {
         server.saw(&bundle)?;
         let bundle = Bundle::from_bytes(&RustCrypto, &bundle)?;
         // An acknowledgement of nothing: the first message has to say something.
-        let (session, hello) = from.initiate(&bundle, &[0; 9], transfer::ASSOCIATED_DATA, now, &mut rng)?;
+        let (session, hello) =
+            from.initiate(&bundle, &transfer::NOTHING_YET, transfer::ASSOCIATED_DATA, now, &mut rng)?;
         server.receive(&bob()?, hello)?;
         let hello = server.hand_over(&bob()?, BOB_ADDRESS)?.pop().ok_or("the first message was lost")?;
         let (theirs, first) = to.accept(&hello, transfer::ASSOCIATED_DATA)?;
         if session.safety_number() != theirs.safety_number() {
             return Err("the safety numbers differ".into());
         }
-        let alice = Peer::new(session, &options.files, &received.join("alice"))?;
-        let mut bob = Peer::new(theirs, &options.files, &received.join("bob"))?;
+        // A device meets each chunk of both, and an acknowledgement now and then.
+        let every = (2 * total(&options.files)? / CHUNK as u64 / THEFTS).max(1);
+        let mut memory = || {
+            let mut key = [0; 32];
+            rng.fill_bytes(&mut key);
+            (StorageKey::new(key), every)
+        };
+        let alice = Peer::new(1, session, memory(), &options.files, &received.join("alice"))?;
+        let mut bob = Peer::new(2, theirs, memory(), &options.files, &received.join("bob"))?;
         bob.take(&first)?;
         let network = ChaCha20Rng::seed_from_u64(2018);
-        Ok(Self { alice, bob, witnesses, server, network, losses: Losses::default() })
+        Ok(Self { alice, bob, tape, server, network, losses: Losses::default() })
     }
 
     /// Both send everything to each other; returns the bytes exchanged.
     fn run(&mut self, options: &Options) -> Result<u64, Box<dyn Error>> {
         let mut rng = UnwrapErr(getrandom::SysRng);
-        let sizes = options.files.iter().map(|file| Ok(fs::metadata(file)?.len()));
-        let total: u64 = sizes.sum::<Result<u64, std::io::Error>>()?;
-        let mut progress = Progress::new(total);
+        let total = total(&options.files)?;
+        let mut progress = Progress::new("exchanged", total);
         let (alice_name, bob_name) = (alice()?, bob()?);
         let (mut stalled, mut last) = (0, 0);
         while !(self.alice.is_done() && self.bob.is_done()) {
@@ -319,13 +328,10 @@ impl Exchange {
         }
         Ok(true)
     }
+}
 
-    fn secrets(&self) -> Vec<[u8; 32]> {
-        let mut secrets: Vec<_> = self.witnesses.iter().flat_map(Witness::secrets).collect();
-        secrets.sort_unstable();
-        secrets.dedup();
-        secrets
-    }
+fn total(files: &[PathBuf]) -> Result<u64, std::io::Error> {
+    files.iter().map(|file| Ok(fs::metadata(file)?.len())).sum()
 }
 
 fn digest(path: &Path) -> Result<[u8; 32], Box<dyn Error>> {
@@ -346,53 +352,37 @@ fn for_blocks(path: &Path, mut take: impl FnMut(&[u8])) -> Result<(), Box<dyn Er
     }
 }
 
-fn fragments(secrets: &[[u8; 32]], files: &[PathBuf]) -> Result<Fragments, Box<dyn Error>> {
-    let mut fragments = Fragments::new();
-    secrets.iter().for_each(|secret| fragments.add_secret(secret));
-    for file in files {
-        for_blocks(file, |block| fragments.add_plaintext(block))?;
-    }
-    Ok(fragments)
-}
-
-/// The search must find what is there: half of a secret, between other bytes.
-fn control(fragments: &Fragments, secrets: &[[u8; 32]]) -> bool {
-    secrets.first().is_some_and(|secret| {
-        let leak = [&[0x5A; 100][..], &secret[16..], &[0xA5; 100][..]].concat();
-        let mut found = 0;
-        fragments.search_bytes(&leak, |_, _| found += 1);
-        found == 1
-    })
-}
-
 /// A line on a terminal for what takes longer than a moment.
-struct Progress {
+pub(crate) struct Progress {
+    what: &'static str,
     total: u64,
+    percent: u64,
     shown: bool,
 }
 
 impl Progress {
-    fn new(total: u64) -> Self {
-        Self { total, shown: total > 8 << 20 && std::io::stderr().is_terminal() }
+    pub(crate) fn new(what: &'static str, total: u64) -> Self {
+        Self { what, total, percent: u64::MAX, shown: total > 8 << 20 && std::io::stderr().is_terminal() }
     }
 
-    fn show(&self, done: u64) {
-        if self.shown {
-            let done = done.min(self.total);
-            eprint!("\r{:>3} % of {} MB", done * 100 / self.total.max(1), self.total / 1_000_000);
+    pub(crate) fn show(&mut self, done: u64) {
+        let percent = done.min(self.total) * 100 / self.total.max(1);
+        if self.shown && percent != self.percent {
+            self.percent = percent;
+            eprint!("\r{percent:>3} % of {} MB {}", self.total / 1_000_000, self.what);
         }
     }
 
-    fn end(&mut self) {
+    pub(crate) fn end(&self) {
         if self.shown {
-            eprintln!("\r100 %                         ");
+            eprint!("\r{:50}\r", "");
         }
     }
 }
 
 impl Outcome {
     fn holds(&self) -> bool {
-        self.identical && self.hits.is_empty() && self.control_found
+        self.identical && self.hearing.holds()
     }
 
     fn print(&self, out: &Path) {
@@ -404,29 +394,13 @@ impl Outcome {
         for disclosure in &self.disclosures {
             println!("{disclosure}");
         }
-        println!("Searched {} bytes that the relay held or saw, in {}", self.examined, out.join("relay").display());
-        println!(
-            "for {} fragments of {} bytes, of {} device secrets and of the files ({} too regular left out).",
-            self.fragments,
-            search::FRAGMENT,
-            self.secrets,
-            self.left_out
-        );
-        for hit in &self.hits {
-            println!("FOUND: {} at byte {} of {}", hit.what, hit.offset, hit.file.display());
-        }
-        println!("Control, half a secret planted: {}.", if self.control_found { "found" } else { "NOT FOUND" });
-        let verdict = if self.holds() { "No server-held key was found." } else { "THE CLAIM DOES NOT HOLD." };
-        println!("\n{verdict}  ({:.1} s)", self.seconds);
-        println!("Raw bytes were searched for. Encodings, and what follows from what, are the task of the audit.");
+        self.hearing.print(out);
+        let answer =
+            if self.holds() { "No server-held key exists in what was examined." } else { "THE CLAIM DOES NOT HOLD." };
+        println!("\n{answer}  ({:.1} s)", self.seconds);
     }
 
     fn print_json(&self, out: &Path) -> Result<(), Box<dyn Error>> {
-        let hits: Vec<_> = self
-            .hits
-            .iter()
-            .map(|hit| serde_json::json!({ "what": hit.what, "file": hit.file, "offset": hit.offset }))
-            .collect();
         let report = serde_json::json!({
             "holds": self.holds(),
             "bytes_exchanged": self.bytes,
@@ -439,16 +413,10 @@ impl Outcome {
             "replays_refused": self.replays_refused,
             "files_identical": self.identical,
             "disclosures": self.disclosures,
-            "search": {
-                "folder": out.join("relay"),
-                "bytes_examined": self.examined,
-                "fragments": self.fragments,
-                "fragment_bytes": search::FRAGMENT,
-                "secrets": self.secrets,
-                "plaintext_fragments_left_out": self.left_out,
-                "hits": hits,
-                "control_found": self.control_found,
-            },
+            "searched": out.join("relay"),
+            "trace": out.join("devices/run.trace"),
+            "verdict": serde_json::from_str::<serde_json::Value>(&self.hearing.verdict.to_json())?,
+            "forward_secrecy_failures": self.hearing.failures(),
             "seconds": self.seconds,
         });
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -2,35 +2,56 @@
 //! Two devices send each other files in chunks, reliably, over a network that is not.
 //!
 //! Each side numbers its chunks, keeps the sealed messages until they are acknowledged and sends the same bytes again
-//! when they are not: nothing is encrypted twice. A copy that arrives late is refused by the session as a replay.
+//! when they are not: nothing is encrypted twice. A copy that arrives late is refused by the session as a replay. No two
+//! plaintexts are the same, though both may send the same file: who steals one message's text must not have another's by it.
 
-use crate::witness::Witness;
-use noescrow::{Heap, session};
+use noescrow::audit::Recorder;
+use noescrow::{Heap, StorageKey, session};
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Bytes of file content in a message.
-pub(crate) const CHUNK: usize = 64 << 10;
+/// Bytes of file content in a message: with what is before it, and padded, just below 256 KiB, beyond which the audit keeps
+/// a text in pieces.
+pub(crate) const CHUNK: usize = 240 << 10;
 /// Chunks on their way at a time, in each direction: 4 MiB.
-const WINDOW: usize = 64;
+const WINDOW: usize = 17;
 /// What the messages are bound to besides the session.
 pub(crate) const ASSOCIATED_DATA: &[u8] = b"court order example";
 
-pub(crate) type Conversation = session::Session<Witness, Heap>;
+pub(crate) type Conversation = session::Session<Recorder, Heap>;
+
+/// A plaintext begins with what it is and who sent it.
+const ACKNOWLEDGEMENT: u8 = 0;
+const CONTENT: u8 = 1;
+
+/// What the first message says: nothing has come yet.
+pub(crate) const NOTHING_YET: [u8; 18] = [0; 18];
 
 /// One side: what it has to send, what it has received.
 pub(crate) struct Peer {
+    side: u8,
     session: Conversation,
+    acknowledgements: u64,
+    memory: Memory,
     outbox: Outbox,
     inbox: Inbox,
     /// Messages refused because they had been opened before.
     pub(crate) replays_refused: u64,
 }
 
+/// When this device saves itself, and so when it could be stolen.
+struct Memory {
+    key: StorageKey,
+    every: u64,
+    messages: u64,
+    generation: u64,
+}
+
 struct Outbox {
+    side: u8,
     files: Vec<PathBuf>,
     reading: Option<(u32, File)>,
     next_file: u32,
@@ -49,11 +70,22 @@ struct Inbox {
 }
 
 impl Peer {
-    pub(crate) fn new(session: Conversation, files: &[PathBuf], folder: &Path) -> Result<Self, Box<dyn Error>> {
+    /// `side` tells the two apart. A snapshot under `key` is taken every so many messages.
+    pub(crate) fn new(
+        side: u8,
+        session: Conversation,
+        (key, every): (StorageKey, u64),
+        files: &[PathBuf],
+        folder: &Path,
+    ) -> Result<Self, Box<dyn Error>> {
         std::fs::create_dir_all(folder)?;
         Ok(Self {
+            side,
             session,
+            acknowledgements: 0,
+            memory: Memory { key, every, messages: 0, generation: 0 },
             outbox: Outbox {
+                side,
                 files: files.to_vec(),
                 reading: None,
                 next_file: 0,
@@ -88,11 +120,15 @@ impl Peer {
 
     /// Messages to send now: an acknowledgement, what is not acknowledged yet, and new chunks.
     pub(crate) fn outgoing(&mut self, rng: &mut impl rand_core::CryptoRng) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
-        let mut batch = vec![self.session.encrypt(&self.inbox.acknowledgement(), ASSOCIATED_DATA, rng)?];
+        self.acknowledgements += 1;
+        let acknowledgement = self.inbox.acknowledgement(self.side, self.acknowledgements);
+        let mut batch = vec![self.session.encrypt(&acknowledgement, ASSOCIATED_DATA, rng)?];
+        self.memory.after_message(&self.session);
         batch.extend(self.outbox.unacknowledged.values().cloned());
         while self.outbox.unacknowledged.len() < WINDOW {
             let Some(chunk) = self.outbox.next()? else { break };
             let message = self.session.encrypt(&chunk, ASSOCIATED_DATA, rng)?;
+            self.memory.after_message(&self.session);
             batch.push(message.clone());
             self.outbox.unacknowledged.insert(self.outbox.next_chunk, message);
             self.outbox.next_chunk += 1;
@@ -103,7 +139,10 @@ impl Peer {
     /// Takes one message off the network.
     pub(crate) fn incoming(&mut self, message: &[u8]) -> Result<(), Box<dyn Error>> {
         match self.session.decrypt(message, ASSOCIATED_DATA) {
-            Ok(plaintext) => self.take(&plaintext),
+            Ok(plaintext) => {
+                self.memory.after_message(&self.session);
+                self.take(&plaintext)
+            }
             Err(noescrow::error::DecryptError::Refused) => {
                 self.replays_refused += 1;
                 Ok(())
@@ -115,9 +154,20 @@ impl Peer {
     /// Takes an opened plaintext: an acknowledgement, or a chunk.
     pub(crate) fn take(&mut self, plaintext: &[u8]) -> Result<(), Box<dyn Error>> {
         match plaintext.split_first() {
-            Some((0, rest)) => self.outbox.acknowledged(rest),
-            Some((1, rest)) => self.inbox.chunk(rest),
+            Some((&ACKNOWLEDGEMENT, rest)) => self.outbox.acknowledged(rest.get(1 + 8..).unwrap_or_default()),
+            Some((&CONTENT, rest)) => self.inbox.chunk(rest.get(1..).unwrap_or_default()),
             _ => Err("a message of an unknown kind".into()),
+        }
+    }
+}
+
+impl Memory {
+    /// The snapshot goes nowhere: the trace has the state that it seals.
+    fn after_message(&mut self, session: &Conversation) {
+        self.messages += 1;
+        if self.messages.is_multiple_of(self.every) {
+            self.generation += 1;
+            drop(session.snapshot(&self.key, self.generation));
         }
     }
 }
@@ -127,7 +177,7 @@ impl Outbox {
         self.reading.is_none() && self.next_file as usize == self.files.len()
     }
 
-    /// `1 || chunk number (8) || file (4) || last (1) || content`; an empty file is one empty chunk.
+    /// `1 || side || chunk number (8) || file (4) || last (1) || content`; an empty file is one empty chunk.
     fn next(&mut self) -> Result<Option<Vec<u8>>, Box<dyn Error>> {
         if self.reading.is_none() {
             let Some(path) = self.files.get(self.next_file as usize) else { return Ok(None) };
@@ -138,7 +188,7 @@ impl Outbox {
         let mut content = Vec::with_capacity(CHUNK);
         file.take(CHUNK as u64).read_to_end(&mut content)?;
         let last = content.len() < CHUNK;
-        let mut chunk = vec![1];
+        let mut chunk = vec![CONTENT, self.side];
         chunk.extend(self.next_chunk.to_be_bytes());
         chunk.extend(number.to_be_bytes());
         chunk.push(u8::from(last));
@@ -149,7 +199,7 @@ impl Outbox {
         Ok(Some(chunk))
     }
 
-    /// `0 || contiguous (8) || {early chunk (8)}`: everything received so far, so that a lost one does not matter.
+    /// `0 || side || number (8) || contiguous (8) || {early chunk (8)}`: everything received so far, so that a lost one does not matter.
     fn acknowledged(&mut self, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
         let mut numbers = bytes.chunks_exact(8).map(|number| number.try_into().map(u64::from_be_bytes));
         let contiguous = numbers.next().ok_or("an empty acknowledgement")??;
@@ -162,9 +212,9 @@ impl Outbox {
 }
 
 impl Inbox {
-    fn acknowledgement(&self) -> Vec<u8> {
-        let numbers = core::iter::once(self.contiguous).chain(self.early.keys().copied());
-        core::iter::once(0).chain(numbers.flat_map(u64::to_be_bytes)).collect()
+    fn acknowledgement(&self, side: u8, number: u64) -> Vec<u8> {
+        let numbers = [number, self.contiguous].into_iter().chain(self.early.keys().copied());
+        [ACKNOWLEDGEMENT, side].into_iter().chain(numbers.flat_map(u64::to_be_bytes)).collect()
     }
 
     fn chunk(&mut self, bytes: &[u8]) -> Result<(), Box<dyn Error>> {

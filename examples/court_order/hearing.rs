@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The audit of what the relay held, and what would fall to whom who also had stolen a device.
+
+use crate::Progress;
+use noescrow::audit::{Audit, SecrecyMatrix, Thief, Verdict};
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::Path;
+
+/// Rows and columns of the matrix on a terminal, and as a picture.
+const TEXT: (usize, usize) = (24, 48);
+const PICTURE: (usize, usize) = (160, 48);
+/// Bytes of the trace that are read at once.
+const READ: usize = 1 << 20;
+
+pub(crate) struct Hearing {
+    pub(crate) verdict: Verdict,
+    matrix: SecrecyMatrix,
+}
+
+impl Hearing {
+    /// Searches the folder `held` for every secret of the trace.
+    pub(crate) fn hold(trace: &Path, held: &Path) -> Result<Self, Box<dyn Error>> {
+        let recorded = BufReader::with_capacity(READ, File::open(trace)?);
+        let audit = Audit::read(recorded).map_err(|error| format!("{}: {error}", trace.display()))?;
+        let mut progress: Option<Progress> = None;
+        let examination = audit
+            .server_files(held)
+            .on_progress(move |done, all| {
+                let progress = progress.get_or_insert_with(|| Progress::new("searched", all));
+                progress.total = all;
+                progress.show(done);
+                if done == all {
+                    progress.end();
+                }
+            })
+            .examine();
+        let matrix = examination.secrecy_matrix(&examination.thefts(), &Thief::default());
+        Ok(Self { verdict: examination.verdict(), matrix })
+    }
+
+    /// The search was controlled, too: it found what was planted for it.
+    pub(crate) fn holds(&self) -> bool {
+        let examined = &self.verdict.examined;
+        let controlled = examined.controls_planted > 0 && examined.controls_found == examined.controls_planted;
+        self.verdict.holds() && controlled && self.failures() == 0
+    }
+
+    /// Messages that fall to a theft though they were over before it, theft by theft.
+    pub(crate) fn failures(&self) -> usize {
+        self.matrix.failures_of_forward_secrecy().len()
+    }
+
+    pub(crate) fn write(&self, out: &Path) -> Result<(), Box<dyn Error>> {
+        let matrix = self.matrix.condensed(PICTURE.0, PICTURE.1);
+        fs::write(out.join("report.html"), self.verdict.to_html(Some(&matrix)))?;
+        fs::write(out.join("matrix.svg"), matrix.to_svg())?;
+        Ok(())
+    }
+
+    pub(crate) fn print(&self, out: &Path) {
+        println!("Searched: {}", out.join("relay").display());
+        println!("{}", self.verdict);
+        let (messages, thefts) = (self.matrix.messages.len(), self.matrix.thefts.len());
+        println!(
+            "Who also stole a device: {messages} messages, one below the other, by {thefts} thefts, side by side;"
+        );
+        println!("  . stays secret   o falls   X falls, though it was over before; of many in one place, the worst.");
+        print!("{}", self.matrix.condensed(TEXT.0, TEXT.1).to_text());
+        println!("Forward secrecy failed in {} of {} cells.\n", self.failures(), messages * thefts);
+        println!("Report:   {}", out.join("report.html").display());
+        println!("Trace:    {}", out.join("devices/run.trace").display());
+        println!("          It holds every secret of the devices, and so lies beside what was searched, not in it.");
+    }
+}

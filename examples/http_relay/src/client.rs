@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What an app does: devices that record, talking HTTP/1.1, one connection a request.
+
+use noescrow::audit::Recorder;
+use noescrow::primitives::RustCrypto;
+use noescrow::{Bundle, Heap, Publication, device, session};
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+pub type Device = device::Device<Recorder, 100, 16>;
+pub type Session = session::Session<Recorder, Heap>;
+pub type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One account's connection to the server.
+pub struct Client {
+    pub server: SocketAddr,
+    pub account: &'static str,
+    /// Sent with the next request: what a client that is too helpful adds.
+    pub extra: Option<(&'static str, String)>,
+}
+
+impl Client {
+    fn request(&mut self, method: &str, path: &str, body: &[u8]) -> Outcome<Vec<u8>> {
+        let extra = self.extra.take().map_or_else(String::new, |(name, value)| format!("{name}: {value}\r\n"));
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\nContent-Length: {length}\r\n{extra}\r\n"
+        );
+        let mut stream = TcpStream::connect_timeout(&self.server, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.write_all(&[head.as_bytes(), body].concat())?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let end =
+            answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or("an answer without an end of headers")?;
+        let body = answer.split_off(end + 4);
+        let status = String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap_or_default().to_owned();
+        if status.starts_with('2') { Ok(body) } else { Err(format!("{method} {path}: status {status}").into()) }
+    }
+
+    pub fn publish(&mut self, publication: &Publication) -> Outcome<()> {
+        let mut body = publication.identity.to_bytes().to_vec();
+        for prekey in [&publication.signed_prekey].into_iter().chain(&publication.one_time_prekeys) {
+            body.extend(prekey.to_bytes());
+        }
+        self.request("PUT", &format!("/accounts/{}", self.account), &body).map(drop)
+    }
+
+    pub fn fetch(&mut self, account: &str) -> Outcome<Bundle> {
+        let bundle = self.request("GET", &format!("/accounts/{account}"), &[])?;
+        Ok(Bundle::from_bytes(&RustCrypto, &bundle)?)
+    }
+
+    pub fn send(&mut self, account: &str, message: &[u8]) -> Outcome<()> {
+        self.request("POST", &format!("/accounts/{account}/messages"), message).map(drop)
+    }
+
+    /// What waits for this account; the server forgets it.
+    pub fn receive(&mut self) -> Outcome<Vec<Vec<u8>>> {
+        let path = format!("/accounts/{}/messages", self.account);
+        let answer = self.request("GET", &path, &[])?;
+        let (mut rest, mut messages) = (answer.as_slice(), Vec::new());
+        while let Some((number, behind)) = rest.split_first_chunk() {
+            let (len, behind) = behind.split_first_chunk().ok_or("a short answer")?;
+            let len = usize::try_from(u64::from_be_bytes(*len))?;
+            let (message, behind) = behind.split_at_checked(len).ok_or("a short answer")?;
+            messages.push(message.to_vec());
+            rest = behind;
+            self.request("DELETE", &format!("{path}/{}", i64::from_be_bytes(*number)), &[])?;
+        }
+        Ok(messages)
+    }
+
+    /// What only the client of a broken server does.
+    pub fn keep_for_recovery(&mut self, root_key: &str) -> Outcome<()> {
+        self.request("PUT", &format!("/accounts/{}/recovery", self.account), root_key.as_bytes()).map(drop)
+    }
+
+    /// A request that carries nothing and changes nothing.
+    pub fn idle(&mut self) -> Outcome<()> {
+        self.request("GET", "/idle", &[]).map(drop)
+    }
+}

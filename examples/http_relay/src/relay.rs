@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A relay over HTTP with its state in SQLite: what `noescrow::relay` may hold, and nothing else. Every body that comes in
+//! is made an [`Identity`], a [`Prekey`] or an [`Envelope`] before it is stored.
+//!
+//! ```text
+//! PUT    /accounts/NAME                    identity || signed prekey || one-time prekeys
+//! GET    /accounts/NAME                    a bundle; its one-time prekey is gone then
+//! POST   /accounts/NAME/messages           a message
+//! GET    /accounts/NAME/messages           {number (8) || length (8) || message}
+//! DELETE /accounts/NAME/messages/NUMBER    it was received
+//! ```
+//!
+//! With `--broken LEAK` it is the twin that an audit must convict. A server can leak only what it is given: each of them
+//! takes something that a client "helpfully" sends. Not the concern of this program: who may do what.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{delete, get, post, put};
+use noescrow::primitives::RustCrypto;
+use noescrow::relay::{AccountName, Envelope};
+use noescrow::{Bundle, Identity, Prekey, PrekeyKind};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::io::AsyncReadExt;
+
+/// Bytes of a body: 400 prekeys, or a long message.
+const MAX_BODY: usize = 1 << 20;
+const IDENTITY_LEN: usize = 128;
+const PREKEY_LEN: usize = noescrow::PREKEY_LEN;
+
+const SCHEMA: &str = "
+    PRAGMA journal_mode = WAL;
+    CREATE TABLE accounts (name TEXT PRIMARY KEY, opened INTEGER, identity BLOB, signed_prekey BLOB);
+    CREATE TABLE prekeys (account TEXT, id INTEGER, prekey BLOB, PRIMARY KEY (account, id));
+    CREATE TABLE messages (number INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT, time INTEGER, envelope BLOB);
+    CREATE TABLE contacts (account TEXT, time INTEGER, address TEXT);
+    CREATE TABLE escrow (account TEXT, root_key TEXT);
+";
+
+/// How a twin is broken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    /// It logs its requests' debug header.
+    Log,
+    /// It keeps what clients store with it "for recovery".
+    Escrow,
+    /// It did, and has deleted it.
+    Deleted,
+    /// It remembers the previews of messages, in memory only.
+    Preview,
+}
+
+struct Server {
+    broken: Option<Broken>,
+    database: Mutex<Connection>,
+    log: Mutex<File>,
+    previews: Mutex<Vec<String>>,
+}
+
+type Shared = State<Arc<Server>>;
+/// What goes wrong is the client's request or the database.
+type Answer<T> = Result<T, StatusCode>;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (mut folder, mut broken, mut seconds) = (None, None, 60);
+    while let Some(argument) = arguments.next() {
+        let value = arguments.next().ok_or("usage: relay --folder DIR [--broken LEAK] [--seconds N]")?;
+        match argument.as_str() {
+            "--folder" => folder = Some(PathBuf::from(value)),
+            "--seconds" => seconds = value.parse()?,
+            "--broken" => {
+                broken = Some(match value.as_str() {
+                    "log" => Broken::Log,
+                    "escrow" => Broken::Escrow,
+                    "deleted" => Broken::Deleted,
+                    "preview" => Broken::Preview,
+                    _ => return Err("LEAK is one of log, escrow, deleted, preview".into()),
+                });
+            }
+            _ => return Err(format!("unknown option {argument}").into()),
+        }
+    }
+    let folder = folder.ok_or("--folder is missing")?;
+    let database = Connection::open(folder.join("relay.db"))?;
+    database.execute_batch(SCHEMA)?;
+    let log = File::options().append(true).create(true).open(folder.join("relay.log"))?;
+    let (database, log) = (Mutex::new(database), Mutex::new(log));
+    let server = Arc::new(Server { broken, database, log, previews: Mutex::default() });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(server, Duration::from_secs(seconds)))
+}
+
+/// Serves until its standard input ends, and no longer than it was told.
+async fn serve(server: Arc<Server>, longest: Duration) -> Result<(), Box<dyn Error>> {
+    let routes = Router::new()
+        .route("/accounts/{name}", put(publish).get(fetch))
+        .route("/accounts/{name}/messages", post(deliver).get(pending))
+        .route("/accounts/{name}/messages/{number}", delete(acknowledge))
+        .route("/accounts/{name}/recovery", put(recovery))
+        .route("/idle", get(|| async {}))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(server)
+        .into_make_service_with_connect_info::<SocketAddr>();
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    println!("{}", listener.local_addr()?);
+    let served = std::future::IntoFuture::into_future(axum::serve(listener, routes));
+    let mut input = tokio::io::stdin();
+    tokio::select! {
+        result = served => result?,
+        _ = async { while input.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {} } => {}
+        () = tokio::time::sleep(longest) => {}
+    }
+    // The thread that waits for standard input is not waited for.
+    std::process::exit(0)
+}
+
+impl Server {
+    fn database(&self) -> MutexGuard<'_, Connection> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A line for each request: what an operator's access log has.
+    fn log(&self, request: &str, headers: &HeaderMap) {
+        let mut line = format!("{} {request}", now());
+        if self.broken == Some(Broken::Log)
+            && let Some(debug) = headers.get("x-debug").and_then(|value| value.to_str().ok())
+        {
+            let _ = write!(line, " debug={debug}");
+        }
+        let _ = writeln!(self.log.lock().unwrap_or_else(PoisonError::into_inner), "{line}");
+    }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+fn name(name: &str) -> Answer<AccountName> {
+    AccountName::new(name).map_err(|_| StatusCode::BAD_REQUEST)
+}
+
+fn failed(error: rusqlite::Error) -> StatusCode {
+    eprintln!("relay: {error}");
+    StatusCode::INTERNAL_SERVER_ERROR
+}
+
+async fn publish(
+    State(server): Shared,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    Path(account): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer<StatusCode> {
+    server.log(&format!("PUT account {account}, {} bytes, from {}", body.len(), client.ip()), &headers);
+    let account = name(&account)?;
+    let bad = |_| StatusCode::BAD_REQUEST;
+    let (identity, prekeys) = body.split_first_chunk::<IDENTITY_LEN>().ok_or(StatusCode::BAD_REQUEST)?;
+    let identity = Identity::from_bytes(&RustCrypto, identity).map_err(bad)?;
+    if prekeys.is_empty() || prekeys.len() % PREKEY_LEN != 0 {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let prekeys = prekeys.chunks_exact(PREKEY_LEN).map(|bytes| prekey(&identity, bytes));
+    let prekeys = prekeys.collect::<Answer<Vec<Prekey>>>()?;
+    let (signed, one_time) = prekeys.split_first().ok_or(StatusCode::BAD_REQUEST)?;
+    let kinds_fit = signed.kind() == PrekeyKind::Signed && one_time.iter().all(|key| key.kind() == PrekeyKind::OneTime);
+    if !kinds_fit {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let mut database = server.database();
+    let transaction = database.transaction().map_err(failed)?;
+    let opened = params![account.as_str(), now(), &identity.to_bytes()[..], &signed.to_bytes()[..]];
+    transaction.execute("INSERT INTO accounts VALUES (?, ?, ?, ?)", opened).map_err(|_| StatusCode::CONFLICT)?;
+    for key in one_time {
+        let row = params![account.as_str(), key.id(), &key.to_bytes()[..]];
+        transaction.execute("INSERT INTO prekeys VALUES (?, ?, ?)", row).map_err(|_| StatusCode::CONFLICT)?;
+    }
+    let seen = params![account.as_str(), now(), client.ip().to_string()];
+    transaction.execute("INSERT INTO contacts VALUES (?, ?, ?)", seen).map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    Ok(StatusCode::CREATED)
+}
+
+fn prekey(identity: &Identity, bytes: &[u8]) -> Answer<Prekey> {
+    let bytes = bytes.try_into().map_err(|_| StatusCode::BAD_REQUEST)?;
+    Prekey::from_bytes(&RustCrypto, identity, bytes).map_err(|_| StatusCode::BAD_REQUEST)
+}
+
+async fn fetch(State(server): Shared, Path(account): Path<String>, headers: HeaderMap) -> Answer<Vec<u8>> {
+    server.log(&format!("GET account {account}"), &headers);
+    let account = name(&account)?;
+    let database = server.database();
+    let known = database
+        .query_row("SELECT identity, signed_prekey FROM accounts WHERE name = ?", [account.as_str()], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?))
+        })
+        .optional()
+        .map_err(failed)?;
+    let (identity, signed) = known.ok_or(StatusCode::NOT_FOUND)?;
+    let oldest = "DELETE FROM prekeys WHERE account = ?1 AND id = (SELECT min(id) FROM prekeys WHERE account = ?1) \
+                  RETURNING prekey";
+    let one_time =
+        database.query_row(oldest, [account.as_str()], |row| row.get::<_, Vec<u8>>(0)).optional().map_err(failed)?;
+    let stored = |_| StatusCode::INTERNAL_SERVER_ERROR;
+    let identity = identity.as_slice().try_into().map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    let identity = Identity::from_bytes(&RustCrypto, identity).map_err(stored)?;
+    let one_time = one_time.map(|bytes| prekey(&identity, &bytes)).transpose()?;
+    Ok(Bundle::new(identity, prekey(&identity, &signed)?, one_time)
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?
+        .to_bytes())
+}
+
+async fn deliver(
+    State(server): Shared,
+    Path(account): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Answer<StatusCode> {
+    server.log(&format!("POST message to {account}, {} bytes", body.len()), &headers);
+    let account = name(&account)?;
+    let envelope = Envelope::new(body.to_vec()).map_err(|_| StatusCode::BAD_REQUEST)?;
+    if server.broken == Some(Broken::Preview)
+        && let Some(preview) = headers.get("x-preview").and_then(|value| value.to_str().ok())
+    {
+        server.previews.lock().unwrap_or_else(PoisonError::into_inner).push(preview.to_owned());
+    }
+    let row = params![account.as_str(), now(), envelope.as_bytes()];
+    let statement = "INSERT INTO messages (account, time, envelope) SELECT name, ?2, ?3 FROM accounts WHERE name = ?1";
+    match server.database().execute(statement, row).map_err(failed)? {
+        1 => Ok(StatusCode::CREATED),
+        _ => Err(StatusCode::NOT_FOUND),
+    }
+}
+
+async fn pending(
+    State(server): Shared,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    Path(account): Path<String>,
+    headers: HeaderMap,
+) -> Answer<Vec<u8>> {
+    server.log(&format!("GET messages of {account}, from {}", client.ip()), &headers);
+    let account = name(&account)?;
+    let database = server.database();
+    let seen = params![account.as_str(), now(), client.ip().to_string()];
+    database.execute("INSERT INTO contacts VALUES (?, ?, ?)", seen).map_err(failed)?;
+    let mut waiting =
+        database.prepare("SELECT number, envelope FROM messages WHERE account = ? ORDER BY number").map_err(failed)?;
+    let rows = waiting
+        .query_map([account.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))
+        .map_err(failed)?;
+    let mut answer = Vec::new();
+    for row in rows {
+        let (number, envelope) = row.map_err(failed)?;
+        answer.extend(number.to_be_bytes());
+        answer.extend((envelope.len() as u64).to_be_bytes());
+        answer.extend(envelope);
+    }
+    Ok(answer)
+}
+
+async fn acknowledge(
+    State(server): Shared,
+    Path((account, number)): Path<(String, i64)>,
+    headers: HeaderMap,
+) -> Answer<StatusCode> {
+    server.log(&format!("DELETE message {number} of {account}"), &headers);
+    let account = name(&account)?;
+    let row = params![account.as_str(), number];
+    server.database().execute("DELETE FROM messages WHERE account = ? AND number = ?", row).map_err(failed)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Only a broken server has this: a key that comes back when the telephone is lost.
+async fn recovery(
+    State(server): Shared,
+    Path(account): Path<String>,
+    headers: HeaderMap,
+    root_key: String,
+) -> Answer<StatusCode> {
+    if !matches!(server.broken, Some(Broken::Escrow | Broken::Deleted)) {
+        return Err(StatusCode::NOT_FOUND);
+    }
+    server.log(&format!("PUT recovery of {account}"), &headers);
+    let database = server.database();
+    let account = name(&account)?;
+    let row = params![account.as_str(), root_key];
+    database.execute("INSERT INTO escrow VALUES (?, ?)", row).map_err(failed)?;
+    if server.broken == Some(Broken::Deleted) {
+        database.execute("DELETE FROM escrow", []).map_err(failed)?;
+    }
+    Ok(StatusCode::CREATED)
+}
