@@ -9,6 +9,7 @@
 use super::classes::{Class, is_well_known};
 use super::clauses::{Clauses, Rule};
 use super::operation::{Kind, Operation, Role};
+use super::recompute::{Recomputed, recompute};
 use super::trace::Participant;
 use super::within::Inner;
 use sha2::{Digest, Sha256};
@@ -188,8 +189,18 @@ impl Ledger {
         self.base = Who::try_from(self.participants.len()).unwrap_or(Who::MAX);
     }
 
-    /// Takes note of an operation. `ciphertext` is what sealing or opening had, recomputed, without its tag.
-    pub(crate) fn note(&mut self, operation: &Operation<'_>, ciphertext: Option<&[u8]>) {
+    /// Computes an operation again and takes note of it; that its outputs are not what its inputs give is a flaw.
+    pub(crate) fn take(&mut self, operation: &Operation<'_>) {
+        let outcome = recompute(operation);
+        let ciphertext = if let Recomputed::Agrees(Some(bytes)) = &outcome { Some(&**bytes) } else { None };
+        self.note(operation, ciphertext);
+        if !matches!(outcome, Recomputed::Agrees(_)) {
+            self.flaws.push(Flaw::DoesNotRecompute { operation: self.now() });
+        }
+    }
+
+    /// `ciphertext` is what sealing or opening had, recomputed, without its tag.
+    fn note(&mut self, operation: &Operation<'_>, ciphertext: Option<&[u8]>) {
         let step = self.step_number(operation.step);
         let participant = self.base.saturating_add(Who::from(operation.participant));
         self.at_server = self.participants.get(index(participant)).is_some_and(|who| who.is_server);
@@ -223,10 +234,6 @@ impl Ledger {
                 value.made_by_server = true;
             }
         }
-    }
-
-    pub(crate) fn does_not_recompute(&mut self) {
-        self.flaws.push(Flaw::DoesNotRecompute { operation: self.now() });
     }
 
     /// Two devices take part.
