@@ -20,8 +20,25 @@ pub enum Fault {
     Masked,
     /// Message keys stay in memory when they have been used.
     KeepsUsedKeys,
+    /// Keys of messages that were overtaken stay in memory when these have come.
+    KeepsSkippedKeys,
+    /// All that a session had stays in memory.
+    WipesNothing,
     /// Signs what the server asks it to.
     SignsAnything,
+}
+
+impl Fault {
+    /// What of its past lies in a device's memory at each theft.
+    pub const fn keeps(self) -> Option<&'static [Name]> {
+        use Name::{ChainKey, DhPrivate, DhShared, HeaderKey, MessageKey, RootKey, SkippedMessageKey};
+        match self {
+            Self::KeepsUsedKeys => Some(&[MessageKey]),
+            Self::KeepsSkippedKeys => Some(&[SkippedMessageKey]),
+            Self::WipesNothing => Some(&[RootKey, ChainKey, HeaderKey, MessageKey, DhPrivate, DhShared]),
+            _ => None,
+        }
+    }
 }
 
 /// What a value is.
@@ -40,6 +57,7 @@ pub enum Name {
     ChainKey,
     HeaderKey,
     MessageKey,
+    SkippedMessageKey,
     MessageAeadKey,
     SnapshotAeadKey,
     Header,
@@ -57,12 +75,24 @@ pub struct Seen {
 pub struct Tap {
     pub step: &'static str,
     pub seen: Vec<Seen>,
+    /// The last message key that was derived for a message that has come.
+    received: Option<Vec<u8>>,
 }
 
 impl Tap {
     fn see(&mut self, name: Name, bytes: &[u8]) {
         if !self.seen.iter().any(|seen| seen.name == name && seen.bytes == bytes) {
             self.seen.push(Seen { step: self.step, name, bytes: bytes.to_vec() });
+        }
+    }
+
+    /// A message key. Of those that are derived for one message that has come, the last is its own.
+    fn see_message_key(&mut self, key: &[u8]) {
+        self.see(Name::MessageKey, key);
+        if matches!(self.step, "DR-D5" | "DR-D7")
+            && let Some(skipped) = self.received.replace(key.to_vec())
+        {
+            self.see(Name::SkippedMessageKey, &skipped);
         }
     }
 
@@ -116,7 +146,9 @@ fn mask(key: &Secret<32>) -> Secret<32> {
 
 impl Primitives for Broken {
     fn step(&self, label: &'static str) {
-        self.tap.borrow_mut().step = label;
+        let mut tap = self.tap.borrow_mut();
+        tap.step = label;
+        tap.received = None;
         self.inner.step(label);
     }
     fn fresh(&self, value: &[u8]) {
@@ -180,7 +212,7 @@ impl Primitives for Broken {
             _ => self.inner.hmac_pair(key, first, second),
         };
         self.see(Name::ChainKey, key.expose());
-        self.see(Name::MessageKey, message_key.expose());
+        self.tap.borrow_mut().see_message_key(message_key.expose());
         (message_key, chain_key)
     }
     fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
@@ -221,9 +253,10 @@ impl Primitives for Broken {
             "DR-E3" => self.see(Name::Header, buffer),
             "SN-1" => {
                 self.see(Name::State, buffer);
-                if self.fault == Fault::KeepsUsedKeys {
+                if let Some(names) = self.fault.keeps() {
                     // What else is in memory at this moment.
-                    let mut kept = self.tap.borrow().all(Name::MessageKey, "").concat();
+                    let tap = self.tap.borrow();
+                    let mut kept = names.iter().flat_map(|name| tap.all(*name, "")).collect::<Vec<_>>().concat();
                     self.inner.seal(key, &nonce.map(|byte| !byte), ad, &mut kept)?;
                 }
             }

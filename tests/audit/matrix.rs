@@ -115,6 +115,45 @@ fn control_a_device_that_keeps_used_keys_has_no_forward_secrecy() {
     }
 }
 
+/// Each row of the last theft, which is of Bob's memory: his messages came, but for one that was overtaken.
+fn last_column(seed: u64, fault: Fault) -> (Vec<Cell>, usize) {
+    let mut run = Run::new(seed, &watched(fault));
+    turns(&mut run, 2);
+    let before = run.texts.len();
+    assert!(run.send(ALICE) && run.send(ALICE) && run.send(ALICE));
+    let [first, _, third] = run.waiting(BOB).try_into().unwrap();
+    assert!(run.open(BOB, &third.1).is_some() && run.open(BOB, &first.1).is_some());
+    run.save(BOB);
+    let study = Study::of(run);
+    assert_eq!(study.examination.verdict().findings, [], "seed {seed}: the server has none of it");
+    // His state, and what else lies in his memory.
+    let seals = 1 + usize::from(fault.keeps().is_some());
+    let stolen = &study.thefts[study.thefts.len() - seals..];
+    let matrix = study.examination.after_all(stolen, &Thief::default());
+    (matrix.cells.iter().map(|row| *row.last().unwrap()).collect(), before)
+}
+
+#[test]
+fn control_a_device_that_never_deletes_skipped_keys_gives_what_was_overtaken() {
+    use Cell::{Falls, FallsAfterTheFact, Secret};
+    for seed in 0..runs() {
+        let (good, before) = last_column(seed, Fault::None);
+        assert_eq!(good[before..], [Secret, Falls, Secret], "seed {seed}");
+        let (kept, _) = last_column(seed, Fault::KeepsSkippedKeys);
+        assert_eq!(kept[before..], [FallsAfterTheFact, Falls, Secret], "seed {seed}");
+    }
+}
+
+#[test]
+fn control_a_device_that_does_not_wipe_gives_all_of_the_past() {
+    for seed in 0..runs() {
+        let (cells, before) = last_column(seed, Fault::WipesNothing);
+        let under_way = |row: usize| row == before + 1;
+        let due = |row| if under_way(row) { Cell::Falls } else { Cell::FallsAfterTheFact };
+        assert_eq!(cells, (0..before + 3).map(due).collect::<Vec<_>>(), "seed {seed}");
+    }
+}
+
 #[test]
 fn control_a_conversation_whose_ratchet_keys_are_known_does_not_heal() {
     for seed in 0..runs() {

@@ -297,8 +297,8 @@ impl Run {
     }
 
     fn note_saved(&mut self, saved: Saved) {
-        // A device that keeps used keys seals them beside its state.
-        let seals = if self.fault == Fault::KeepsUsedKeys { 2 } else { 1 };
+        // A device that keeps what it had seals it beside its state.
+        let seals = if self.fault.keeps().is_some() { 2 } else { 1 };
         self.saved.extend(std::iter::repeat_n(saved, seals));
     }
 
