@@ -3,6 +3,7 @@
 
 use super::operation::Kind;
 use crate::labels;
+use crate::primitives::LOW_ORDER;
 
 /// Who may know a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,9 +20,17 @@ pub(super) enum Class {
     State,
 }
 
-/// Zeros, or 0xFF: separators and empty salts that everybody knows.
+/// The u-coordinate of X25519's base point (RFC 7748 §4.1).
+const BASE_POINT: [u8; 32] = {
+    let mut nine = [0; 32];
+    nine[0] = 9;
+    nine
+};
+
+/// Zeros, or 0xFF: separators and empty salts that everybody knows. And the points that stand in every book on X25519.
 pub(super) fn is_well_known(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0) || bytes.iter().all(|byte| *byte == 0xFF)
+    let is_point = || LOW_ORDER.iter().chain([&BASE_POINT]).any(|point| point == bytes);
+    bytes.iter().all(|byte| *byte == 0) || bytes.iter().all(|byte| *byte == 0xFF) || is_point()
 }
 
 /// What a KDF's output is made of: name, bytes, class.
@@ -69,5 +78,67 @@ pub(super) fn plaintext_name(step: &str) -> &'static str {
         "DR-E3" | "DR-D2" => "header",
         _ if step.starts_with("SN-") => "state of a device",
         _ => "plaintext",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Audit, FindingKind, Recorder, Role, Tape, TraceReader, Verdict};
+    use super::*;
+    use crate::primitives::Primitives;
+    use crate::secret::Secret;
+    use std::vec::Vec;
+
+    /// A device that agrees on a key with these bytes as its private one, and a server that sees the other public key.
+    fn agreed(private: [u8; 32]) -> Verdict {
+        let tape = Tape::in_memory();
+        let [alice, bob]: [Recorder; 2] = ["Alice", "Bob"].map(|name| tape.device(name).unwrap());
+        let other = Secret::new([0xB0; 32]);
+        bob.fresh(other.expose());
+        let public = bob.dh_public(&other);
+        let _ = alice.dh(&Secret::new(private), &public).unwrap();
+        Audit::of(&tape).unwrap().server_saw("wire", &public).verdict()
+    }
+
+    #[test]
+    fn a_secret_that_is_a_well_known_point_is_known_from_the_start() {
+        let derived = |verdict: &Verdict| -> Vec<bool> {
+            let follows = verdict.of_kind(FindingKind::Derivable);
+            follows.map(|finding| finding.what.starts_with("X25519 shared secret")).collect()
+        };
+        for point in LOW_ORDER.into_iter().chain([BASE_POINT]) {
+            let verdict = agreed(point);
+            assert_eq!(derived(&verdict), [true], "{point:?}: {verdict}");
+            assert_eq!(verdict.of_kind(FindingKind::UnknownOrigin).count(), 0);
+            // Control: a bit away from it nothing follows.
+            for at in [3, 17, 30] {
+                let mut private = point;
+                private[at] ^= 4;
+                let verdict = agreed(private);
+                assert!(derived(&verdict).is_empty(), "{point:?}, {at}: {verdict}");
+                assert_eq!(verdict.of_kind(FindingKind::UnknownOrigin).count(), 1);
+            }
+            assert!(!is_well_known(&[&point[..], &[1]].concat()));
+        }
+    }
+
+    #[test]
+    fn a_shared_secret_of_zeros_is_refused_and_nobody_has_one() {
+        let outcome = |public: &[u8; 32]| {
+            let tape = Tape::in_memory();
+            let alice: Recorder = tape.device("Alice").unwrap();
+            let is_refused = alice.dh(&Secret::new([0x41; 32]), public).is_err();
+            let mut kinds = Vec::new();
+            let note = |operation: &super::super::Operation<'_>| {
+                kinds.push((operation.kind, operation.fields.iter().any(|field| field.role == Role::DhShared)));
+            };
+            TraceReader::new(&tape.bytes()[..]).unwrap().for_each(note).unwrap();
+            (is_refused, kinds)
+        };
+        for point in &LOW_ORDER {
+            assert_eq!(outcome(point), (true, std::vec![(Kind::Refused, false)]), "{point:?}");
+        }
+        // Control.
+        assert_eq!(outcome(&BASE_POINT), (false, std::vec![(Kind::Dh, true)]));
     }
 }

@@ -16,7 +16,7 @@ const P_MINUS_1: [u8; 32] = {
 
 /// The canonical u-coordinates that give an all-zero X25519 output for every scalar: 0, 1, two of order 8 and
 /// p - 1. The other encodings of these points (p, p + 1, and all with bit 255 set) are not canonical.
-const LOW_ORDER: [[u8; 32]; 5] = [
+pub(crate) const LOW_ORDER: [[u8; 32]; 5] = [
     [0; 32],
     {
         let mut one = [0; 32];

@@ -9,6 +9,8 @@
 mod dh;
 mod rustcrypto;
 
+#[cfg(feature = "audit")]
+pub(crate) use dh::LOW_ORDER;
 pub use dh::{DhKeyPair, DhPublicKey};
 pub use rustcrypto::RustCrypto;
 
