@@ -34,8 +34,10 @@ fn spawn(seed: u64) -> Child {
     child
 }
 
+/// Attack F7, the tool that will show it: what a process still holds is found in its image, and what it never held is not.
+/// That this crate leaves no copy behind is not claimed here.
 #[test]
-fn a_secret_in_the_memory_of_a_process_is_found_and_not_in_one_that_has_none() {
+fn f7_a_secret_in_the_memory_of_a_process_is_found_and_not_in_one_that_has_none() {
     let index = index_of(&[&random(4711, 64)]);
     for (seed, holds) in [(4711, true), (4712, false)] {
         let mut child = spawn(seed);
