@@ -70,6 +70,7 @@ corpora! {
     a_secret_in_gzip_is_found: evidence_gzip;
     a_secret_in_zlib_is_found: evidence_zlib;
     a_secret_in_zstd_is_found: evidence_zstd;
+    a_secret_over_two_segments_is_found_in_a_capture: evidence_capture;
 }
 
 /// The control that the fuzzer must solve has a solution, and the corpus it begins with has none.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The audit: any schedule on recorders, with the audit as the oracle; any bytes as a trace; and any bytes around an encoded
-//! secret as evidence, one target for each decoder.
+//! secret as evidence, one target for each decoder and one for captures of traffic.
 
 use super::Bug;
 use super::edit::edit;
@@ -147,6 +147,98 @@ fn evidence(encoding: Encoding, bytes: &[u8], bug: Bug) {
     let whole =
         found.hits.iter().any(|hit| hit.whole && (hit.encoding.contains(&encoding) || hit.encoding.contains(&also)));
     assert!(whole, "{encoding} at {}: {:?}", before.len(), found.hits);
+}
+
+/// A packet of IPv4, from a client to a server.
+fn ip(protocol: u8, transport: &[u8]) -> Vec<u8> {
+    let len = (transport.len() as u16 + 20).to_be_bytes();
+    let head = [0x45, 0, len[0], len[1], 0, 0, 0x40, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    [&head, transport].concat()
+}
+
+const PORTS: [u8; 4] = [0x30, 0x39, 0x01, 0xBB];
+const SYN: u8 = 2;
+const ACK: u8 = 0x10;
+
+fn tcp(sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let head = [&PORTS, &sequence.to_be_bytes()[..], &[0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0]].concat();
+    ip(6, &[&head, payload].concat())
+}
+
+fn udp(payload: &[u8]) -> Vec<u8> {
+    let len = (payload.len() as u16 + 8).to_be_bytes();
+    ip(17, &[&PORTS[..], &len, &[0, 0], payload].concat())
+}
+
+/// Link types (pcap's registry): Ethernet, and packets of IP as they are.
+const ETHERNET: u32 = 1;
+const RAW_IP: u32 = 101;
+
+fn pcap(link: u32, packets: &[Vec<u8>]) -> Vec<u8> {
+    let head = [0xA1B2_C3D4, 0x0004_0002, 0, 0, 65_535, link].map(u32::to_le_bytes).concat();
+    let packet = |packet: &Vec<u8>| {
+        let len = packet.len() as u32;
+        [[0, 0, len, len].map(u32::to_le_bytes).concat(), packet.clone()].concat()
+    };
+    [head, packets.iter().flat_map(packet).collect()].concat()
+}
+
+fn pcapng(link: u32, packets: &[Vec<u8>]) -> Vec<u8> {
+    let block = |kind: u32, body: &[u8]| {
+        let padded = [body, &vec![0; body.len().wrapping_neg() % 4]].concat();
+        let len = (padded.len() as u32 + 12).to_le_bytes();
+        [&kind.to_le_bytes()[..], &len, &padded, &len].concat()
+    };
+    let section = [0x1A2B_3C4D, 1, u32::MAX, u32::MAX].map(u32::to_le_bytes).concat();
+    let interface = [link, 0].map(u32::to_le_bytes).concat();
+    let packet = |packet: &Vec<u8>| {
+        let len = packet.len() as u32;
+        block(6, &[[0, 0, 0, len, len].map(u32::to_le_bytes).concat(), packet.clone()].concat())
+    };
+    [block(0x0A0D_0D0A, &section), block(1, &interface), packets.iter().flat_map(packet).collect()].concat()
+}
+
+/// Any bytes as a capture, and as the packets of one, make nothing panic. And a secret over two segments, among any bytes
+/// that are sent too, is found in the stream, in either format, whichever segment comes first and wherever the sequence
+/// numbers begin. The planted bug: the second segment does not reach what puts the stream together.
+pub fn evidence_capture(bytes: &[u8], bug: Bug) {
+    let mut needles = Needles::new();
+    needles.add_secret(1, &SECRET);
+    let index = needles.build().unwrap();
+    let search = |capture: &[u8]| Evidence::new().capture("any", capture).search(&index, |_, _| {});
+    let _ = search(bytes);
+    let packets: Vec<Vec<u8>> = bytes.chunks(60).map(<[u8]>::to_vec).collect();
+    for link in [ETHERNET, RAW_IP] {
+        let read =
+            [pcap(link, &packets), pcapng(link, &packets)].map(|capture| search(&capture).unwrap().statistics.bytes);
+        assert!(read.iter().all(|read| *read >= bytes.len() as u64), "{read:?}");
+    }
+
+    let Some(([shape, cut, start, place], around)) = bytes.split_first_chunk() else { return };
+    let (before, behind) = around.split_at(usize::from(*place).min(around.len()));
+    let stream = [before, &SECRET, behind].concat();
+    // Within the secret.
+    let cut = before.len() + 1 + usize::from(*cut) % (SECRET.len() - 1);
+    let first = u32::from(*start).wrapping_sub(128);
+    let mut segments = vec![
+        tcp(first.wrapping_add(1), ACK, &stream[..cut]),
+        tcp(first.wrapping_add(1 + cut as u32), ACK, &stream[cut..]),
+    ];
+    if bug == Bug::Planted {
+        segments.pop();
+    }
+    if shape & 1 != 0 {
+        segments.reverse();
+    }
+    if shape & 2 != 0 {
+        // Sent again.
+        segments.push(segments[0].clone());
+    }
+    let packets = [vec![tcp(first, SYN, b""), udp(around)], segments].concat();
+    let capture = if shape & 4 != 0 { pcapng(RAW_IP, &packets) } else { pcap(RAW_IP, &packets) };
+    let found = search(&capture).unwrap();
+    let whole = found.hits.iter().any(|hit| hit.whole && hit.source.starts_with("any: TCP "));
+    assert!(whole, "{shape} {cut} {first}: {:?}", found.hits);
 }
 
 macro_rules! decoders {

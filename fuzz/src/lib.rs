@@ -26,7 +26,7 @@ mod stored;
 mod support;
 
 pub use audit::{
-    audit_schedule, audit_trace, evidence_base64, evidence_gzip, evidence_hex, evidence_hex_integers,
+    audit_schedule, audit_trace, evidence_base64, evidence_capture, evidence_gzip, evidence_hex, evidence_hex_integers,
     evidence_integers, evidence_percent, evidence_utf16_be, evidence_utf16_le, evidence_zlib, evidence_zstd,
 };
 pub use network::{accept, bundle, decrypt, identity_and_prekey};
