@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What must not be in the program, for `run` to find: libc's allocator behind Rust's.
+//! What must not be in the program, for `run` to find: libc's allocator behind Rust's, and a panic that no line of
+//! panics.txt accounts for.
 
 extern crate alloc;
 
@@ -28,5 +29,6 @@ unsafe impl GlobalAlloc for Libc {
 static ALLOCATOR: Libc = Libc;
 
 pub(crate) fn allocate() {
-    core::hint::black_box(alloc::vec![0u8; core::hint::black_box(7)]);
+    let bytes = core::hint::black_box(alloc::vec![0u8; core::hint::black_box(7)]);
+    core::hint::black_box(bytes.first().expect("seven bytes"));
 }
