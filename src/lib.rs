@@ -9,30 +9,52 @@ extern crate alloc;
 #[cfg(feature = "audit")]
 extern crate std;
 
-pub mod error;
+// In the order of spec/protocol.md.
+
+// §3: labels, bounds, curve keys and KEM keys; what every secret is kept in.
 mod labels;
-mod padding;
 pub mod primitives;
 mod secret;
-mod wire;
 
-#[cfg(feature = "audit")]
-pub mod audit;
+// §4: identity and safety number.
+mod identity;
+
+// §5: prekeys and bundles; the device that owns them.
 pub mod device;
-#[cfg(feature = "alloc")]
-pub mod durable;
-#[cfg(feature = "events")]
-pub mod events;
+mod prekeys;
+
+// §6 and §7: PQXDH, and what it gives.
 mod handshake;
+
+// §7: what another handshake gives.
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
-mod identity;
-mod prekeys;
+
+// §8 and §9: the Double Ratchet, its keys and its steps.
 mod ratchet;
+
+// §9: messages; their bytes, their padding, the three verbs.
+mod padding;
+pub mod session;
+mod wire;
+
+// §10: failure.
+pub mod error;
+
+// §11: what is stored, and the crash contract by type.
+#[cfg(feature = "alloc")]
+pub mod durable;
+pub mod snapshot;
+
+// Beside the protocol: the whole of what a server may hold.
 #[cfg(feature = "alloc")]
 pub mod relay;
-pub mod session;
-pub mod snapshot;
+
+// spec/audit.md: whether a server holds a key; and the schedules that it is tested on.
+#[cfg(feature = "audit")]
+pub mod audit;
+#[cfg(feature = "events")]
+pub mod events;
 
 pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};
 #[cfg(feature = "alloc")]

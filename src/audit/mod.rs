@@ -34,10 +34,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! How to audit one's own server is in [the guide], what is computed in [spec/audit.md].
-//!
-//! [the guide]: https://docs.rs/crate/noescrow/latest/source/examples/audit_your_server.md
-//! [spec/audit.md]: https://docs.rs/crate/noescrow/latest/source/spec/audit.md
+//! How to audit one's own server is in `examples/audit_your_server.md` of the repository, what is computed in
+//! `spec/audit.md`.
 //!
 //! # What is believed
 //! That the recorded operations are all that the devices did with their secrets, and that the evidence is all that the
@@ -50,6 +48,7 @@ mod compromise;
 mod control;
 mod evidence;
 mod explore;
+#[doc(hidden)]
 pub mod fuzz;
 mod ledger;
 mod noting;
