@@ -181,11 +181,31 @@ fn plain_bytes_are_no_hit_and_do_not_hide_one() {
             assert_eq!(hits.len(), 1, "{from} {at}");
         }
     }
+    // Behind many of the same byte, of which a search skips most, and before them; seven bytes hold no window of their own.
+    for many in 560..600 {
+        let (first, last, zeros) = (&secret[20..27], &secret[21..28], vec![0; many]);
+        for evidence in [[&zeros[..], first, &[0xFE; 9]].concat(), [&vec![0xFE; many - 300], last, &zeros].concat()] {
+            assert_eq!(search(&evidence, &index).hits.len(), 1, "{many}");
+        }
+    }
     // Four distinct values, and five.
     let index = index_of(&[b"abcdabcdabcdabcd", b"abcdeabcdeabcdea"]);
     assert!(search(b"....abcdabcdabcdabcd....", &index).hits.is_empty());
     assert_eq!(search(b"....abcdeabcdeabcdea....", &index).hits.len(), 1);
     assert_eq!(index_of(&[&[1; 15]]).too_short(), 1);
+}
+
+#[test]
+fn an_escape_between_bare_text_and_binary_data_is_found_at_every_place() {
+    let secret = b"abcdefghijklmno\xFE";
+    let index = index_of(&[secret]);
+    for at in 64..192 {
+        let evidence = [&vec![0xFE; at][..], b"abcdefghijklmno%FE", &[0xFE; 200]].concat();
+        let hits = search(&evidence, &index).hits;
+        assert!(hits.iter().any(|hit| hit.encoding == [Encoding::Percent, Encoding::Raw]), "{at}: {hits:?}");
+        let without = [&vec![0xFE; at][..], b"abcdefghijklmno%FF", &[0xFE; 200]].concat();
+        assert!(search(&without, &index).hits.is_empty());
+    }
 }
 
 #[test]

@@ -48,8 +48,12 @@ proptest! {
             let mut out = Vec::new();
             prop_assert!(base64::symbols(input, &mut out) <= input.len() && out.len() <= input.len());
             let symbols = core::mem::take(&mut out);
-            base64::decode(&symbols, &mut out);
-            prop_assert!(out.len() <= symbols.len());
+            let mut packed = Vec::new();
+            base64::pack(&symbols, &mut packed);
+            for alignment in 0..base64::ALIGNMENTS {
+                base64::decode(&packed, symbols.len(), alignment, &mut out);
+                prop_assert_eq!(out.len(), symbols.len().saturating_sub(alignment) * 3 / 4);
+            }
             out.clear();
             prop_assert!(hex::symbols(input, &mut out) <= input.len() && out.len() <= input.len());
             out.clear();

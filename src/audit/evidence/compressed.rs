@@ -49,11 +49,35 @@ impl Format {
     fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0x1F, 0x8B, 8, flags, ..] if flags & 0xE0 == 0 => Some(Self::Gzip),
-            [0x78, 0x01 | 0x5E | 0x9C | 0xDA, first, ..] if first & 6 != 6 => Some(Self::Zlib),
+            [0x78, 0x01 | 0x5E | 0x9C | 0xDA, stream @ ..] if may_be_deflate(stream) => Some(Self::Zlib),
             [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(Self::Zstd),
             _ => None,
         }
     }
+}
+
+/// Whether a deflate stream may begin so (RFC 1951, 3.2): of two bytes of a zlib header that are there by chance, most are
+/// told before an inflater is made for them. What is cut short may be one.
+fn may_be_deflate(stream: &[u8]) -> bool {
+    let Some(&first) = stream.first() else { return false };
+    match first >> 1 & 3 {
+        // A length, and its complement.
+        0 => stream.get(1..5).is_none_or(|lens| match *lens {
+            [low, high, not_low, not_high] => low == !not_low && high == !not_high,
+            _ => true,
+        }),
+        1 => true,
+        2 => stream.first_chunk().is_none_or(|start| is_complete_code(u128::from_le_bytes(*start))),
+        _ => false,
+    }
+}
+
+/// Whether the code of a dynamic block's code lengths is a complete prefix code, which inflaters ask for.
+fn is_complete_code(block: u128) -> bool {
+    let bits = |at: u32, count: u32| (block >> at) as u32 & (1u32 << count).wrapping_sub(1);
+    let lens = bits(13, 4).saturating_add(4);
+    let space: u32 = (0..lens).map(|i| 128u32 >> bits(i.saturating_mul(3).saturating_add(17), 3) & 127).sum();
+    space == 128
 }
 
 /// Bytes that are looked at together: enough for the vector units, few enough to seldom hold a beginning by chance.
@@ -68,17 +92,21 @@ pub(super) fn beginnings(bytes: &[u8]) -> impl Iterator<Item = (usize, Format)> 
     let lanes = ones.iter().zip(others).enumerate().filter(|(_, (ones, others))| {
         ones.iter().zip(*others).fold(0, |any, (&one, &other)| any | pair(one, other)) != 0
     });
-    let rest = core::iter::once(whole.saturating_mul(LANE)..bytes.len());
-    let found =
-        lanes.map(|(lane, _)| lane.saturating_mul(LANE)..lane.saturating_add(1).saturating_mul(LANE)).chain(rest);
+    let rest = whole.saturating_mul(LANE)..bytes.len();
+    let (ones, others) = (bytes.get(rest.clone()), bytes.get(rest.start.saturating_add(1)..));
+    let (ones, others) = (ones.unwrap_or_default(), others.unwrap_or_default());
+    let any = ones.iter().zip(others).fold(0, |any, (&one, &other)| any | pair(one, other));
+    let found = lanes.map(|(lane, _)| lane.saturating_mul(LANE)..lane.saturating_add(1).saturating_mul(LANE));
+    let found = found.chain((any != 0).then_some(rest));
     found.flatten().filter_map(move |at| Some((at, Format::of(bytes.get(at..)?)?)))
 }
 
-/// Not zero if a stream may begin with these two.
+/// Not zero if a stream may begin with these two. The three flags of zlib beside 0x01 have bits in common, with thirteen
+/// other values: one comparison for three.
 #[inline(always)]
 fn pair(one: u8, other: u8) -> u8 {
     let gzip = u8::from(one == 0x1F) & u8::from(other == 0x8B);
-    let flags = u8::from(other == 0x01) | u8::from(other == 0x5E) | u8::from(other == 0x9C) | u8::from(other == 0xDA);
+    let flags = u8::from(other == 0x01) | u8::from(other & 0x39 == 0x18);
     let zstd = u8::from(one == 0x28) & u8::from(other == 0xB5);
     gzip | (u8::from(one == 0x78) & flags) | zstd
 }
@@ -193,7 +221,7 @@ impl Stream {
 
     fn inflate(&mut self, search: &mut Search<'_>, mut bytes: &[u8]) {
         let State::Deflate(mut inflater) = core::mem::replace(&mut self.state, State::Done) else { return };
-        let mut output = search.take_buffer();
+        let mut output = search.take_output();
         output.resize(OUTPUT, 0);
         loop {
             let (read, written) = (inflater.total_in(), inflater.total_out());
@@ -212,7 +240,7 @@ impl Stream {
                 _ => break,
             }
         }
-        search.give_back(output);
+        search.give_back_output(output);
     }
 
     /// Decodes the blocks that are there whole, one at a time: a block of four bytes may become 128 KiB.

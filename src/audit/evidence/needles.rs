@@ -6,7 +6,8 @@
 //! mirror image share one entry, which is how reversed secrets cost nothing.
 //!
 //! ```text
-//! filter    four bits of one 64-bit word for each window: whether a table lookup is worth its cache miss
+//! filter    four bits of one 64-bit word for each window: whether a table lookup is worth its cache miss. Also for the
+//!           windows that are too plain for an entry: what has their look is met through its neighbours
 //! starts    where each bucket begins in entries: one for eight entries
 //! entries   tag || offset into the arena, 32 bits in all
 //! arena     the values, one behind the other
@@ -30,8 +31,8 @@ const STRETCH: usize = (LONG_FRAGMENT - FRAGMENT) / 2;
 /// Entries of one window. A window that more values share (a common prefix of plaintexts) is met through its neighbours
 /// as well, and a fragment that nothing sets apart is reported for this many values.
 pub(super) const CROWD: usize = 32;
-/// Bits of the filter for a window: with four bits set, 2 to 3 % of foreign windows pass.
-const FILTER_BITS: u64 = 10;
+/// Bits of the filter for a window: with four bits set, one in a hundred foreign windows passes.
+const FILTER_BITS: u64 = 12;
 /// Entries for a bucket, on average.
 const BUCKET: usize = 8;
 
@@ -116,7 +117,10 @@ impl Needles {
         self.arena.shrink_to_fit();
         self.values.shrink_to_fit();
         let (mut windows, mut weak) = (0u64, 0u64);
-        self.for_each_window(&mut weak, |_, _| windows = windows.saturating_add(1));
+        self.for_each_window(|_, window| match is_weak(window) {
+            true => weak = weak.saturating_add(1),
+            false => windows = windows.saturating_add(1),
+        });
         let entries = usize::try_from(windows).map_err(|_| TooManyNeedles)?;
         let _ = u32::try_from(entries).map_err(|_| TooManyNeedles)?;
         let words = usize::try_from(windows.saturating_mul(FILTER_BITS) >> 6).map_err(|_| TooManyNeedles)?;
@@ -140,17 +144,14 @@ impl Needles {
         Ok(index)
     }
 
-    /// Visits the windows that are indexed: their offsets in the arena, and their canonical values.
-    fn for_each_window(&self, weak: &mut u64, mut visit: impl FnMut(u32, u64)) {
+    /// Visits the windows that are looked for: their offsets in the arena, and their canonical values.
+    fn for_each_window(&self, mut visit: impl FnMut(u32, u64)) {
         for (at, value) in self.values.iter().enumerate() {
             let start = value.start as usize;
             let end = self.values.get(at.saturating_add(1)).map_or(self.arena.len(), |next| next.start as usize);
             let bytes = self.arena.get(start..end).unwrap_or_default();
             let dense = if value.whole { FRAGMENT } else { DENSE.min(bytes.len()) };
-            let mut visit_at = |at: usize, bytes: u64| match is_weak(bytes) {
-                true => *weak = weak.saturating_add(1),
-                false => visit(value.start.wrapping_add(at as u32), canonical(bytes)),
-            };
+            let mut visit_at = |at: usize, bytes: u64| visit(value.start.wrapping_add(at as u32), canonical(bytes));
             for (at, bytes) in bytes.get(..dense).unwrap_or_default().windows(WINDOW).enumerate() {
                 visit_at(at, window(bytes, 0).unwrap_or_default());
             }
@@ -171,7 +172,7 @@ impl Needles {
     }
 }
 
-/// The index over [`Needles`]: about 190 bytes for a secret of 32.
+/// The index over [`Needles`]: about 195 bytes for a secret of 32.
 pub struct Index {
     pub(super) arena: Vec<u8>,
     pub(super) values: Vec<Value>,
@@ -230,9 +231,13 @@ impl Index {
     /// Whether a window of this hash may be there.
     #[inline(always)]
     pub(super) fn may_hold(&self, hash: u64) -> bool {
-        let word = self.filter.get(reduce(hash, self.filter.len())).copied().unwrap_or_default();
-        let bits = filter_bits(hash);
-        word & bits == bits
+        passes(self.filter_word(hash), hash)
+    }
+
+    /// The word of the filter that tells of this hash: [`passes`].
+    #[inline(always)]
+    pub(super) fn filter_word(&self, hash: u64) -> u64 {
+        self.filter.get(reduce(hash, self.filter.len())).copied().unwrap_or_default()
     }
 
     /// Where in the arena the window of this hash may be; a few are of other windows.
@@ -244,6 +249,11 @@ impl Index {
     #[inline(always)]
     pub(super) fn bucket_of(&self, hash: u64) -> [u32; 2] {
         self.starts.get(self.bucket(hash)..).and_then(|starts| starts.first_chunk()).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    pub(super) fn entry(&self, at: u32) -> u32 {
+        self.entries.get(at as usize).copied().unwrap_or_default()
     }
 
     /// The offsets in a bucket that have the tag of this hash.
@@ -280,8 +290,10 @@ impl Index {
 
     /// A counting sort: how many a bucket gets, where it begins, then each entry to its place.
     fn fill(&mut self, needles: &Needles) {
-        let mut weak = 0;
-        needles.for_each_window(&mut weak, |_, window| {
+        needles.for_each_window(|_, window| {
+            if is_weak(window) {
+                return;
+            }
             let bucket = self.bucket(hash(window));
             // Two behind: while the entries are placed, `starts[bucket + 1]` walks from the beginning of the bucket to its end.
             if let Some(count) = self.starts.get_mut(bucket.saturating_add(2)) {
@@ -293,11 +305,14 @@ impl Index {
             sum = sum.saturating_add(*start);
             *start = sum;
         }
-        needles.for_each_window(&mut weak, |offset, window| {
-            let hash = hash(window);
+        needles.for_each_window(|offset, window| {
+            let (hash, is_weak) = (hash(window), is_weak(window));
             let (word, bucket, tag) = (reduce(hash, self.filter.len()), self.bucket(hash), self.tag(hash));
             if let Some(word) = self.filter.get_mut(word) {
                 *word |= filter_bits(hash);
+            }
+            if is_weak {
+                return;
             }
             let Some(next) = self.starts.get_mut(bucket.saturating_add(1)) else { return };
             if let Some(entry) = self.entries.get_mut(*next as usize) {
@@ -350,6 +365,13 @@ impl Index {
 pub(super) const fn hash(window: u64) -> u64 {
     let product = ((window ^ 0xA076_1D64_78BD_642F) as u128).wrapping_mul(0xE703_7ED1_A0B4_28DB);
     (product >> 64) as u64 ^ product as u64
+}
+
+/// Whether this word of the filter has the bits of this hash.
+#[inline(always)]
+pub(super) fn passes(word: u64, hash: u64) -> bool {
+    let bits = filter_bits(hash);
+    word & bits == bits
 }
 
 /// A number below `len`, from the upper half of a hash.

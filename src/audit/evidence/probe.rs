@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where bytes meet the index: every ninth window is looked up, and what is met is compared to its ends.
 
-use super::needles::{CROWD, FRAGMENT, Index, hash};
-use super::windows::{SPAN, WINDOW, canonical, is_strong, is_weak, may_be_weak, window};
+use super::needles::{CROWD, FRAGMENT, Index, hash, passes};
+use super::windows::{SPAN, WINDOW, canonical, is_strong, is_weak, window};
 use core::ops::Range;
 use std::vec::Vec;
 
 /// Windows whose filter words are fetched together, so that one cache miss hides the others.
-const BATCH: usize = 16;
-/// Windows that passed the filter and wait to be looked up.
+const BATCH: usize = 32;
+/// Windows that wait to be looked up; there is room for a batch more.
 const QUEUE: usize = 32;
+/// Windows that are looked up together, for the same reason.
+const LOOK_UPS: usize = 32;
 /// Matches of which is remembered how far they reach, so that a long value is not compared anew at each of its windows.
 const RECENT: usize = 64;
 
@@ -43,77 +45,98 @@ impl Index {
         }
         let mut probe = Probe { index: self, bytes, recent: Vec::new(), oldest: 0, found };
         let (windows, rest) = bytes.as_chunks::<SPAN>();
-        let mut waiting = Waiting { places: [(0, 0); QUEUE], len: 0 };
+        let mut waiting = Waiting { places: [0; QUEUE + BATCH], len: 0 };
         let mut base = 0usize;
-        for batch in windows.chunks(BATCH) {
-            // Loads in a row, with nothing between them that waits for one.
-            let (mut hashes, mut weak, mut passed) = ([0u64; BATCH], 0u32, 0u32);
-            let mut bit = 1u32;
-            for (place, &[a, b, c, d, e, f, g, h, _]) in hashes.iter_mut().zip(batch) {
-                let window = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-                *place = hash(canonical(window));
-                weak |= bit & u32::from(may_be_weak(window)).wrapping_neg();
-                bit <<= 1;
+        let (batches, others) = windows.as_chunks::<BATCH>();
+        for batch in batches {
+            self.probe_batch(batch, base, &mut waiting);
+            if waiting.len > QUEUE {
+                waiting.visit(&mut probe);
             }
-            let mut bit = 1u32;
-            for &hash in &hashes {
-                passed |= bit & u32::from(self.may_hold(hash)).wrapping_neg();
-                bit <<= 1;
-            }
-            // Those beyond the end of a short batch.
-            passed = (passed | weak)
-                & u32::MAX.checked_shr(u32::BITS.saturating_sub(batch.len() as u32)).unwrap_or_default();
-            if weak.count_ones() as usize == BATCH && is_uniform(batch.as_flattened()) {
-                // What the windows within stand for is all the same; those at the ends stand for what is around as well.
-                passed = 1 | 1 << (BATCH - 1);
-            }
-            while passed != 0 {
-                let number = passed.trailing_zeros();
-                passed &= passed.wrapping_sub(1);
-                let at = base.saturating_add(SPAN.saturating_mul(number as usize));
-                if weak >> number & 1 != 0 {
-                    probe.visit(at);
-                } else if waiting.push(at, hashes.get(number as usize).copied().unwrap_or_default()) {
-                    waiting.visit(&mut probe);
-                }
-            }
-            base = base.saturating_add(SPAN.saturating_mul(batch.len()));
+            base = base.wrapping_add(SPAN * BATCH);
         }
+        self.probe_batch(others, base, &mut waiting);
+        base = base.saturating_add(SPAN.saturating_mul(others.len()));
         waiting.visit(&mut probe);
         if rest.len() >= WINDOW {
             probe.visit(base);
+        }
+    }
+
+    /// Queues what passes the filter. Loads in a row, with nothing between them that waits for one, and no branch that
+    /// chance decides: it would be mispredicted every few windows, and end the overlap each time.
+    #[inline(always)]
+    fn probe_batch(&self, batch: &[[u8; SPAN]], base: usize, waiting: &mut Waiting) {
+        let (mut hashes, mut words) = ([0u64; BATCH], [0u64; BATCH]);
+        for (hashed, bytes) in hashes.iter_mut().zip(batch) {
+            *hashed = hash(canonical(bytes.first_chunk().copied().map_or(0, u64::from_le_bytes)));
+        }
+        for (word, &hash) in words.iter_mut().zip(&hashes).take(batch.len()) {
+            *word = self.filter_word(hash);
+        }
+        let (mut at, before) = (base, waiting.len);
+        let mut len = before;
+        for (&word, &hash) in words.iter().zip(&hashes).take(batch.len()) {
+            // Written in any case, and kept if it is wanted.
+            if let Some(place) = waiting.places.get_mut(len) {
+                *place = at;
+            }
+            len = len.wrapping_add(usize::from(passes(word, hash)));
+            at = at.wrapping_add(SPAN);
+        }
+        waiting.len = len;
+        if len.wrapping_sub(before) == batch.len() {
+            waiting.thin_plain(batch, before);
         }
     }
 }
 
 /// Windows that passed the filter. They are looked up together, so that their cache misses overlap too.
 struct Waiting {
-    places: [(usize, u64); QUEUE],
+    places: [usize; QUEUE + BATCH],
     len: usize,
 }
 
 impl Waiting {
-    /// Whether there is no more room.
-    fn push(&mut self, at: usize, hash: u64) -> bool {
-        if let Some(place) = self.places.get_mut(self.len) {
-            *place = (at, hash);
-            self.len = self.len.saturating_add(1);
+    /// Of a batch that is all the same byte, as most of a process's memory is, the first and the last window speak for those
+    /// between them: [`Probe::is_plain`].
+    #[inline(never)]
+    fn thin_plain(&mut self, batch: &[[u8; SPAN]], before: usize) {
+        let bytes = batch.as_flattened();
+        let first = bytes.first().copied().unwrap_or_default();
+        let is_plain = bytes.iter().fold(0, |different, &byte| different | (byte ^ first)) == 0;
+        if is_plain && batch.len() > 2 {
+            self.places.swap(before.saturating_add(1), self.len.saturating_sub(1));
+            self.len = before.saturating_add(2);
         }
-        self.len >= QUEUE
     }
 
     fn visit(&mut self, probe: &mut Probe<'_, impl FnMut(Match)>) {
-        let places = self.places.get(..self.len).unwrap_or_default();
-        let mut buckets = [[0u32; 2]; QUEUE];
-        for (bucket, &(_, hash)) in buckets.iter_mut().zip(places) {
-            *bucket = probe.index.bucket_of(hash);
-        }
-        let mut may_be = [false; QUEUE];
-        for ((may_be, &bucket), &(_, hash)) in may_be.iter_mut().zip(&buckets).zip(places) {
-            *may_be = probe.index.tagged(bucket, hash).next().is_some();
-        }
-        for (&(at, _), _) in places.iter().zip(may_be).filter(|&(_, may_be)| may_be) {
-            probe.visit(at);
+        let index = probe.index;
+        for places in self.places.get(..self.len).unwrap_or_default().chunks(LOOK_UPS) {
+            let (mut kept, mut len) = ([(0usize, 0u64, false); LOOK_UPS], 0usize);
+            for &at in places {
+                let bytes = window(probe.bytes, at).unwrap_or_default();
+                let (weak, hash) = (is_weak(bytes), hash(canonical(bytes)));
+                if let Some(place) = kept.get_mut(len) {
+                    *place = (at, hash, weak);
+                    len = len.wrapping_add(usize::from(weak | index.may_hold(hash)));
+                }
+            }
+            let kept = kept.get(..len).unwrap_or_default();
+            let (mut buckets, mut may_be) = ([[0u32; 2]; LOOK_UPS], [false; LOOK_UPS]);
+            for (bucket, &(_, hash, _)) in buckets.iter_mut().zip(kept) {
+                *bucket = index.bucket_of(hash);
+            }
+            // Brings the buckets near, before a walk whose length is chance.
+            let first = buckets.iter().take(len).fold(0, |any, &[from, _]| any | index.entry(from));
+            core::hint::black_box(first);
+            for ((may_be, &bucket), &(_, hash, weak)) in may_be.iter_mut().zip(&buckets).zip(kept) {
+                *may_be = weak || index.tagged(bucket, hash).next().is_some();
+            }
+            for (&(at, ..), _) in kept.iter().zip(may_be).filter(|&(_, may_be)| may_be) {
+                probe.visit(at);
+            }
         }
         self.len = 0;
     }
@@ -206,12 +229,6 @@ impl<F: FnMut(Match)> Probe<'_, F> {
             (self.found)(Match { value, range, at: from, reversed });
         }
     }
-}
-
-/// Whether all bytes are the same, without a branch for each.
-fn is_uniform(bytes: &[u8]) -> bool {
-    let first = bytes.first().copied().unwrap_or_default();
-    bytes.iter().fold(0, |any, byte| any | (byte ^ first)) == 0
 }
 
 fn common<'a>(one: impl Iterator<Item = &'a u8>, other: impl Iterator<Item = &'a u8>) -> usize {

@@ -64,13 +64,25 @@ pub(super) struct Search<'i> {
     in_stream: bool,
     /// Buffers that are not in use.
     pool: Vec<Vec<u8>>,
+    /// The same for what inflaters write, which keep their length: to fill them anew would take longer than most streams.
+    outputs: Vec<Vec<u8>>,
 }
 
 impl<'i> Search<'i> {
     pub(super) fn new(index: &'i Index, encodings: Encodings, limits: Limits) -> Self {
         let statistics = Statistics { encodings, ..Statistics::default() };
-        let (hits, pool) = (Hits::default(), Vec::new());
-        Self { index, encodings, limits, statistics, hits, source_budget: 0, stream_budget: 0, in_stream: false, pool }
+        Self {
+            index,
+            encodings,
+            limits,
+            statistics,
+            hits: Hits::default(),
+            source_budget: 0,
+            stream_budget: 0,
+            in_stream: false,
+            pool: Vec::new(),
+            outputs: Vec::new(),
+        }
     }
 
     /// What comes now is of this new source; its number.
@@ -99,6 +111,14 @@ impl<'i> Search<'i> {
     pub(super) fn give_back(&mut self, mut buffer: Vec<u8>) {
         buffer.clear();
         self.pool.push(buffer);
+    }
+
+    pub(super) fn take_output(&mut self) -> Vec<u8> {
+        self.outputs.pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_back_output(&mut self, output: Vec<u8>) {
+        self.outputs.push(output);
     }
 
     /// Looks at bytes as they are.

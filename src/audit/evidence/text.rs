@@ -15,8 +15,8 @@ pub(super) const BASE64: u8 = 2;
 /// Digits of hexadecimal and decimal numbers, and what separates them.
 pub(super) const NUMBERS: u8 = 4;
 pub(super) const PERCENT: u8 = 8;
-/// What separates the numbers of a list.
-pub(super) const SEPARATOR: u8 = 16;
+/// What does not separate the numbers of a list.
+const SOLID: u8 = 16;
 
 /// The classes of each byte.
 static CLASSES: [u8; 256] = classes();
@@ -39,9 +39,7 @@ const fn classes() -> [u8; 256] {
         {
             class |= PERCENT;
         }
-        if matches!(byte, b' ' | b',' | b'\t' | b'\n' | b'\r') {
-            class |= SEPARATOR | NUMBERS;
-        }
+        class |= if matches!(byte, b' ' | b',' | b'\t' | b'\n' | b'\r') { NUMBERS } else { SOLID };
         #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
         {
             classes[byte as usize] = class;
@@ -63,6 +61,8 @@ pub(super) fn beginning(bytes: &[u8], seed: usize, floor: usize, of: u8) -> usiz
 }
 
 const WORD: usize = 8;
+/// Words that are passed over together if none is text, or if all are zero.
+const LANE: usize = 8;
 const TOP_BITS: u64 = 0x8080_8080_8080_8080;
 const EVEN_BYTES: u64 = 0x00FF_00FF_00FF_00FF;
 
@@ -83,38 +83,44 @@ impl Search<'_> {
         let mut read = Read::default();
         // Whether the word before is such that a percent-encoded run may begin or end in its neighbours.
         let (mut after_bare, mut last) = (false, 0u64);
-        for (at, word) in bytes.chunks_exact(WORD).enumerate() {
-            let at = at.wrapping_mul(WORD);
-            let value = word.first_chunk().copied().map_or(0, u64::from_le_bytes);
-            if value & TOP_BITS != 0 {
-                if after_bare && has_percent(value) {
-                    self.percent(bytes, at.saturating_sub(1), &mut read, frame);
+        let (words, rest) = bytes.as_chunks::<WORD>();
+        for (lane, words) in words.chunks(LANE).enumerate() {
+            if !after_bare && let Some(value) = passed_over(words) {
+                last = value;
+                continue;
+            }
+            for (number, word) in words.iter().enumerate() {
+                let at = lane.wrapping_mul(LANE).wrapping_add(number).wrapping_mul(WORD);
+                let value = u64::from_le_bytes(*word);
+                if value & TOP_BITS != 0 {
+                    if after_bare && has_percent(value) {
+                        self.percent(bytes, at.saturating_sub(1), &mut read, frame);
+                    }
+                    (after_bare, last) = (false, value);
+                    continue;
                 }
-                (after_bare, last) = (false, value);
-                continue;
+                if value == 0 {
+                    (after_bare, last) = (false, value);
+                    continue;
+                }
+                let classes = word.iter().fold(u8::MAX, |all, &byte| all & class(byte));
+                if classes & TEXT == 0 && (value & EVEN_BYTES == 0 || value & !EVEN_BYTES == 0) && at >= read.utf16 {
+                    self.utf16(bytes, at, &mut read, frame);
+                }
+                if classes & BASE64 != 0 && at >= read.base64 {
+                    self.base64(bytes, at, &mut read, frame);
+                }
+                if classes & NUMBERS != 0 {
+                    self.numbers(bytes, at, classes & SOLID == 0, &mut read, frame);
+                }
+                let bare = classes & PERCENT != 0;
+                if has_percent(value) || (bare && !after_bare && has_percent(last)) {
+                    self.percent(bytes, at, &mut read, frame);
+                }
+                (after_bare, last) = (bare, value);
             }
-            if value == 0 {
-                (after_bare, last) = (false, value);
-                continue;
-            }
-            let classes = word.iter().fold(u8::MAX, |all, &byte| all & class(byte));
-            if classes & TEXT == 0 && (value & EVEN_BYTES == 0 || value & !EVEN_BYTES == 0) && at >= read.utf16 {
-                self.utf16(bytes, at, &mut read, frame);
-            }
-            if classes & BASE64 != 0 && at >= read.base64 {
-                self.base64(bytes, at, &mut read, frame);
-            }
-            if classes & NUMBERS != 0 {
-                self.numbers(bytes, at, word, &mut read, frame);
-            }
-            let bare = classes & PERCENT != 0;
-            if has_percent(value) || bare && !after_bare && has_percent(last) {
-                self.percent(bytes, at, &mut read, frame);
-            }
-            (after_bare, last) = (bare, value);
         }
         // The last bytes are no whole word.
-        let rest = bytes.chunks_exact(WORD).remainder();
         if rest.contains(&b'%') {
             self.percent(bytes, bytes.len().saturating_sub(rest.len()), &mut read, frame);
         }
@@ -136,12 +142,14 @@ impl Search<'_> {
                 let run = run.get(..len).unwrap_or_default();
                 let place =
                     |symbol: usize| (frame.place)(from.saturating_add(base64::position(run, symbols.len(), symbol)));
-                let mut decoded = self.take_buffer();
+                let (mut packed, mut decoded) = (self.take_buffer(), self.take_buffer());
+                base64::pack(&symbols, &mut packed);
                 for alignment in 0..base64::ALIGNMENTS {
-                    base64::decode(symbols.get(alignment..).unwrap_or_default(), &mut decoded);
+                    base64::decode(&packed, symbols.len(), alignment, &mut decoded);
                     let place = |at: usize| place(base64::symbol_of(at).saturating_add(alignment));
                     self.meet_decoded(&decoded, Encoding::Base64, frame, &place);
                 }
+                self.give_back(packed);
                 self.give_back(decoded);
             }
             from = from.saturating_add(len).saturating_add(1);
@@ -150,12 +158,12 @@ impl Search<'_> {
         self.give_back(symbols);
     }
 
-    fn numbers(&mut self, bytes: &[u8], at: usize, word: &[u8], read: &mut Read, frame: &Frame<'_>) {
+    fn numbers(&mut self, bytes: &[u8], at: usize, separated: bool, read: &mut Read, frame: &Frame<'_>) {
         if at >= read.hex {
             self.hex(bytes, at, read, frame);
         }
         // Numbers of a list have four characters at the most, so that each word holds a separator.
-        if (at >= read.integers || at >= read.hex_integers) && word.iter().any(|&byte| class(byte) & SEPARATOR != 0) {
+        if (at >= read.integers || at >= read.hex_integers) && separated {
             for (encoding, radix) in
                 [(Encoding::Integers, integers::Radix::Decimal), (Encoding::HexIntegers, integers::Radix::Hex)]
             {
@@ -179,12 +187,14 @@ impl Search<'_> {
                 let run = run.get(..len).unwrap_or_default();
                 let place =
                     |symbol: usize| (frame.place)(from.saturating_add(hex::position(run, symbols.len(), symbol)));
-                let mut decoded = self.take_buffer();
-                for alignment in 0..2 {
-                    hex::decode(symbols.get(alignment..).unwrap_or_default(), &mut decoded);
+                let (mut packed, mut decoded) = (self.take_buffer(), self.take_buffer());
+                hex::pack(&symbols, &mut packed);
+                for alignment in 0..hex::ALIGNMENTS {
+                    hex::decode(&packed, symbols.len(), alignment, &mut decoded);
                     let place = |at: usize| place(at.saturating_mul(2).saturating_add(alignment));
                     self.meet_decoded(&decoded, Encoding::Hex, frame, &place);
                 }
+                self.give_back(packed);
                 self.give_back(decoded);
             }
             from = from.saturating_add(len).saturating_add(1);
@@ -264,6 +274,14 @@ impl Search<'_> {
         self.meet_decoded(&decoded, encoding, frame, &place);
         self.give_back(decoded);
     }
+}
+
+/// The last of some words, if each has a byte that is no text or if all are zero.
+#[inline(always)]
+fn passed_over(words: &[[u8; WORD]]) -> Option<u64> {
+    let last = u64::from_le_bytes(*words.last()?);
+    let is_binary = words.iter().all(|&word| u64::from_le_bytes(word) & TOP_BITS != 0);
+    (is_binary || last == 0 && words.iter().all(|&word| word == [0; WORD])).then_some(last)
 }
 
 const fn has_percent(word: u64) -> bool {

@@ -97,7 +97,11 @@ pub fn position(run: &[u8], count: usize, symbol: usize) -> usize {
 /// Whether all symbols are hexadecimal digits of one case. Sixteen random bytes are so with a chance of 2^-40: such text is
 /// left to [`hex`](super::hex), since decoding it four times over would take most of the time.
 pub fn is_hex(symbols: &[u8]) -> bool {
-    let all = |case: u8| symbols.iter().all(|&symbol| matches!(symbol, 52..=61) || symbol.wrapping_sub(case) < 6);
+    let all = |case: u8| {
+        // Without a branch within a chunk, for the vector units.
+        let is_other = |&symbol: &u8| (symbol.wrapping_sub(52) >= 10) & (symbol.wrapping_sub(case) >= 6);
+        symbols.chunks(64).all(|chunk| chunk.iter().fold(0, |others, symbol| others | u8::from(is_other(symbol))) == 0)
+    };
     all(0) || all(26)
 }
 
@@ -106,18 +110,47 @@ pub const fn symbol_of(byte: usize) -> usize {
     byte.saturating_mul(4) / 3
 }
 
-/// Replaces `out` by what the symbols stand for; two or three at the end by one or two bytes.
-pub fn decode(symbols: &[u8], out: &mut Vec<u8>) {
-    let groups = symbols.chunks_exact(4);
-    let rest = groups.remainder();
-    out.resize((symbols.len() / 4).saturating_mul(3), 0);
-    for (bytes, group) in out.chunks_exact_mut(3).zip(groups) {
-        let (Some(bytes), Some(&[a, b, c, d])) = (bytes.first_chunk_mut::<3>(), group.first_chunk()) else { continue };
-        *bytes = [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d];
+/// Replaces `out` by the bits of the symbols, one behind the other; zeros fill the last byte.
+pub fn pack(symbols: &[u8], out: &mut Vec<u8>) {
+    let (chunks, rest) = symbols.as_chunks::<8>();
+    // A chunk becomes six bytes; the two zeros behind them are overwritten by the next.
+    out.resize(chunks.len().saturating_mul(6).saturating_add(8), 0);
+    let mut at = 0usize;
+    for chunk in chunks.iter().copied().chain([padded(rest)]) {
+        let symbols = u64::from_be_bytes(chunk);
+        let pairs = symbols & 0x003F_003F_003F_003F | (symbols & 0x3F00_3F00_3F00_3F00) >> 2;
+        let groups = pairs & 0x0000_0FFF_0000_0FFF | (pairs & 0x0FFF_0000_0FFF_0000) >> 4;
+        let bits = (groups & 0x00FF_FFFF) << 16 | (groups >> 32) << 40;
+        if let Some(place) = out.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+            *place = bits.to_be_bytes();
+        }
+        at = at.wrapping_add(6);
     }
-    match *rest {
-        [a, b] => out.push(a << 2 | b >> 4),
-        [a, b, c] => out.extend([a << 2 | b >> 4, b << 4 | c >> 2]),
-        _ => {}
+}
+
+fn padded(rest: &[u8]) -> [u8; 8] {
+    let mut chunk = [0; 8];
+    chunk.iter_mut().zip(rest).for_each(|(place, symbol)| *place = *symbol);
+    chunk
+}
+
+/// Replaces `out` by what the symbols from the one at `alignment` on stand for, of `count` that were [packed](pack); two or
+/// three at the end by one or two bytes.
+pub fn decode(packed: &[u8], count: usize, alignment: usize, out: &mut Vec<u8>) {
+    // Six bits are dropped for each symbol before the first.
+    let shift = (alignment.wrapping_mul(6) % 8) as u32;
+    let len = count.saturating_sub(alignment).saturating_mul(3) / 4;
+    shifted(packed.get(alignment.saturating_mul(6) / 8..).unwrap_or_default(), shift, len, out);
+}
+
+/// Replaces `out` by `len` bytes that begin `shift` bits behind the first of `packed`.
+pub(super) fn shifted(packed: &[u8], shift: u32, len: usize, out: &mut Vec<u8>) {
+    out.clear();
+    out.reserve(len);
+    match shift {
+        0 => out.extend_from_slice(packed.get(..len).unwrap_or_default()),
+        2 => out.extend(packed.iter().zip(packed.iter().skip(1)).take(len).map(|(one, next)| one << 2 | next >> 6)),
+        4 => out.extend(packed.iter().zip(packed.iter().skip(1)).take(len).map(|(one, next)| one << 4 | next >> 4)),
+        _ => out.extend(packed.iter().zip(packed.iter().skip(1)).take(len).map(|(one, next)| one << 6 | next >> 2)),
     }
 }

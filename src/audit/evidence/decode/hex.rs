@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Hexadecimal digits in either case, mixed, with separators and prefixes or without.
 
+use super::base64;
 use std::vec::Vec;
 
 /// Digits that hold 16 bytes.
 pub const MIN_SYMBOLS: usize = 32;
+/// Where pairs may begin.
+pub const ALIGNMENTS: usize = 2;
 /// White space in a row that a run may hold: a line break and a deep indentation.
 const MAX_GAP: usize = 64;
 
@@ -107,12 +110,17 @@ pub fn position(run: &[u8], count: usize, symbol: usize) -> usize {
     at
 }
 
-/// Replaces `out` by what the digits stand for; an odd one at the end falls away.
-pub fn decode(symbols: &[u8], out: &mut Vec<u8>) {
-    out.resize(symbols.len() / 2, 0);
-    for (byte, pair) in out.iter_mut().zip(symbols.chunks_exact(2)) {
-        if let &[high, low] = pair {
-            *byte = high << 4 | low;
-        }
-    }
+/// Replaces `out` by the bits of the digits, one behind the other; zeros fill the last byte.
+pub fn pack(symbols: &[u8], out: &mut Vec<u8>) {
+    let (pairs, rest) = symbols.as_chunks::<2>();
+    out.clear();
+    out.extend(pairs.iter().map(|[high, low]| high << 4 | low));
+    out.extend(rest.iter().map(|high| high << 4));
+}
+
+/// Replaces `out` by what the digits from the one at `alignment` on stand for, of `count` that were [packed](pack); an odd
+/// one at the end falls away.
+pub fn decode(packed: &[u8], count: usize, alignment: usize, out: &mut Vec<u8>) {
+    let shift = if alignment == 0 { 0 } else { 4 };
+    base64::shifted(packed, shift, count.saturating_sub(alignment) / 2, out);
 }
