@@ -136,6 +136,12 @@ impl Closure {
             }
         };
         facts.into_iter().for_each(|fact| learn(fact, Known::Fact, &mut queue));
+        // What follows from nothing: the hash of nothing.
+        for (clause, conclusion) in (0..).zip(&clauses.conclusions) {
+            if clauses.premises(clause).is_empty() {
+                learn(*conclusion, Known::By(clause), &mut queue);
+            }
+        }
         while let Some(value) = queue.pop_front() {
             for &clause in watches.of(value) {
                 let Some(left) = missing.get_mut(index(clause)) else { continue };
@@ -214,6 +220,9 @@ mod tests {
         assert_eq!((0..10).filter(|value| known.knows(*value)).collect::<Vec<_>>(), [0, 1, 2, 3]);
         assert_eq!(known.derivation(&clauses, 3), [1, 0, 2, 3]);
         assert_eq!(known.how(3), Known::By(1));
+        let mut axioms = Clauses::default();
+        axioms.push(&[], 4, Rule::Operation(0));
+        assert!(closure(&axioms, &[]).knows(4) && !closure(&axioms, &[]).knows(3));
         // One premise less, and nothing follows; one more, and all does, cycles included.
         assert!(!closure(&clauses, &[0]).knows(2));
         assert!(closure(&clauses, &[0, 1, 4]).knows(5));

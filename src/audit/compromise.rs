@@ -151,7 +151,8 @@ impl Examination {
             let done = |who: Who, at: u32| Some(who) == participant && at < theft.at;
             let is_past =
                 done(message.sender, message.sealed_at) || message.opened.is_some_and(|(who, at)| done(who, at));
-            match (closure.knows(message.plaintext), is_past) {
+            // Its key, not its text: a text may be what everybody knows, or that of another message too.
+            match (closure.knows(message.key), is_past) {
                 (false, _) => Cell::Secret,
                 (true, false) => Cell::Falls,
                 (true, true) => Cell::FallsAfterTheFact,

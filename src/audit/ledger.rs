@@ -24,7 +24,7 @@ pub(crate) type Who = u32;
 
 /// Bytes of the longest secret that is kept, and so searched for values within it: a device's state with all its prekeys
 /// and skipped keys is below it. Of longer ones a digest is kept.
-pub(super) const MAX_KEPT: usize = 1 << 18;
+pub(super) const MAX_KEPT: usize = 1 << 20;
 /// Bytes that are kept of what is no secret, to recognise it in the evidence: more than the longest public key. Ciphertexts
 /// and padded plaintexts are most of a trace.
 const MAX_OPEN_KEPT: usize = 1 << 12;
@@ -72,8 +72,8 @@ pub(crate) struct Message {
     pub(crate) sealed_at: u32,
     /// By whom, and when.
     pub(crate) opened: Option<(Who, u32)>,
-    /// Padded.
-    pub(crate) plaintext: Id,
+    /// Its AEAD key.
+    pub(crate) key: Id,
 }
 
 /// A state that a device sealed: its memory at that moment.
@@ -128,8 +128,10 @@ pub(crate) struct Ledger {
     pub(super) texts: std::collections::HashSet<Id>,
     /// Uses of secrets, to be asked for their origin when all is known.
     pub(super) uses: Vec<(Id, u32)>,
-    /// KDF outputs that are several fields.
-    pub(super) outputs: Vec<(Id, u32)>,
+    /// Digests, with what they are of.
+    pub(super) hashes: Vec<(Id, Vec<Id>, u32)>,
+    /// Operations with a public key of which no participant has the private half.
+    pub(super) strangers: Vec<u32>,
     /// First participant of the trace that is being read.
     pub(super) base: Who,
     /// Whether the operation that is being noted is a server's.
@@ -315,15 +317,20 @@ impl Ledger {
     /// lies within long values, and the secrets that came from nowhere.
     pub(crate) fn finish(&mut self) {
         for (private, public, shared, at) in core::mem::take(&mut self.exchanges) {
-            if let (Some(&other), Some(&own)) = (self.dh_private.get(&public), self.dh_public.get(&private)) {
-                self.clauses.push(&[other, own], shared, Rule::OtherOrder(at));
+            match (self.dh_private.get(&public), self.dh_public.get(&private)) {
+                (Some(&other), Some(&own)) => self.clauses.push(&[other, own], shared, Rule::OtherOrder(at)),
+                // The own public key was not computed on the tape: public anyhow.
+                (Some(&other), None) => self.clauses.push(&[other], shared, Rule::OtherOrder(at)),
+                (None, _) => self.strangers.push(at),
             }
         }
         for (public, ciphertext, shared, at) in core::mem::take(&mut self.encapsulations) {
-            if let Some(&seed) = self.kem_seed.get(&public) {
-                self.clauses.push(&[seed, ciphertext], shared, Rule::OtherOrder(at));
+            match self.kem_seed.get(&public) {
+                Some(&seed) => self.clauses.push(&[seed, ciphertext], shared, Rule::OtherOrder(at)),
+                None => self.strangers.push(at),
             }
         }
+        self.suspect();
         self.look_within();
         let uses = core::mem::take(&mut self.uses);
         let mut told = std::collections::HashSet::new();
@@ -341,6 +348,26 @@ impl Ledger {
             };
             if told.insert(id) {
                 self.flaws.push(flaw);
+            }
+        }
+    }
+
+    /// What was drawn and never shown is a secret, used or not. What a secret is the hash of was used as one.
+    fn suspect(&mut self) {
+        let drawn: Vec<Id> = self.drawn.keys().copied().collect();
+        for id in drawn {
+            if let Some(value) = self.values.get_mut(index(id))
+                && value.class == Class::Neutral
+                && !value.is_public
+                && value.len >= 32
+                && value.kept == value.len
+            {
+                value.class = Class::Secret;
+            }
+        }
+        for (digest, inputs, operation) in core::mem::take(&mut self.hashes) {
+            if self.value(digest).is_some_and(|value| value.class == Class::Secret) {
+                self.uses.extend(inputs.into_iter().map(|input| (input, operation)));
             }
         }
     }

@@ -86,6 +86,7 @@ use std::collections::BTreeMap;
 use std::format;
 use std::io::Read;
 use std::path::Path;
+use std::string::ToString;
 use std::vec::Vec;
 use trace::Record;
 use verdict::Account;
@@ -167,7 +168,13 @@ impl Searched {
         let mut stretches: Vec<(&str, &str, u64, u64)> =
             wholes.map(|place| (&*place.source, &*place.encoding, place.offset, place.end())).collect();
         stretches.sort_unstable();
+        // Of what lies in a compressed stream only the stream's beginning is told, so that nothing there is beside
+        // anything; and of a value with as many places as are listed there may be others.
+        let compressed = [Encoding::Gzip, Encoding::Zlib, Encoding::Zstd].map(|encoding| encoding.to_string());
         let explained = |place: &EvidencePlace| {
+            if place.encoding.split(" > ").any(|layer| compressed.iter().any(|known| known == layer)) {
+                return false;
+            }
             let key = (&*place.source, &*place.encoding);
             let behind =
                 stretches.partition_point(|stretch| (stretch.0, stretch.1, stretch.2) <= (key.0, key.1, place.offset));
@@ -177,7 +184,7 @@ impl Searched {
                 .take(NEIGHBOURS)
                 .any(|stretch| place.end() <= stretch.3)
         };
-        self.fragments.retain(|_, places| !places.iter().all(explained));
+        self.fragments.retain(|_, places| places.len() >= HITS_PER_VALUE || !places.iter().all(explained));
     }
 }
 
@@ -260,18 +267,34 @@ impl<'a> Audit<'a> {
             ..Examined::default()
         };
         let mut needles = Needles::default();
+        let mut too_long = 0u64;
         for (id, value) in ledger.values() {
             let Some(bytes) = ledger.beginning(id) else { continue };
+            let is_whole = value.kept == value.len;
             match (value.class, value.is_public) {
+                (Class::Secret | Class::State, _) if !is_whole => too_long = too_long.saturating_add(1),
                 (Class::Secret, _) if !classes::is_well_known(bytes) => {
                     examined.secrets = examined.secrets.saturating_add(1);
                     needles.add_secret(id, bytes);
                 }
-                (Class::State | Class::Stored, _) | (_, true) if bytes.len() >= FRAGMENT => {
-                    needles.add_whole(id, bytes)
+                // What is neither secret nor public may be what a key is made of: known where it is found.
+                (Class::State | Class::Stored | Class::Neutral | Class::Public, _) if bytes.len() >= FRAGMENT => {
+                    needles.add_whole(id, bytes);
                 }
                 _ => {}
             }
+        }
+        if too_long > 0 {
+            examined
+                .not_examined
+                .push(format!("{too_long} secrets and states of more than {} bytes", ledger::MAX_KEPT));
+        }
+        if let Some(first) = ledger.strangers.first() {
+            let count = ledger.strangers.len();
+            examined.not_examined.push(format!(
+                "{count} operations, the first of them operation {first}, with a public key of nobody on the tape: what its \
+                 owner knows does not follow here"
+            ));
         }
         let found = match needles.build() {
             Ok(index) => {
@@ -292,7 +315,10 @@ impl<'a> Audit<'a> {
             }
             Err(error) => examined.not_examined.push(error),
         }
-        let public = |id: &Id| ledger.value(*id).is_some_and(|value| value.is_public && value.class != Class::Secret);
+        // Keys, ciphertexts, signatures; not labels, which every binary with this crate in it has.
+        let public = |id: &Id| {
+            ledger.value(*id).is_some_and(|value| value.is_public && value.is_computed && value.class != Class::Secret)
+        };
         let long = |id: &Id| ledger.value(*id).is_some_and(|value| value.len >= FRAGMENT);
         examined.public_values = ledger.values().filter(|(id, _)| public(id) && long(id)).count();
         examined.public_values_seen = searched.whole.keys().filter(|id| public(id)).count();
@@ -330,7 +356,12 @@ impl Examination {
         for (id, value) in ledger.values() {
             let is_secret = matches!(value.class, Class::Secret | Class::State) && value.of_device;
             let is_constant = ledger.bytes(id).is_some_and(classes::is_well_known);
-            if is_secret && !is_constant && closure.knows(id) {
+            // A user may write what everybody knows.
+            let is_everybodys = value.what == "plaintext"
+                && value.is_public
+                && closure.how(id) == Known::Fact
+                && !searched.whole.contains_key(&id);
+            if is_secret && !is_constant && !is_everybodys && closure.knows(id) {
                 findings.push(self.known_secret(id, &account));
             }
         }

@@ -5,6 +5,7 @@ use super::classes::{Class, fields_of, is_hash, is_message, is_well_known, plain
 use super::clauses::Rule;
 use super::ledger::{Flaw, Id, Ledger, MAX_KEPT, Memory, Message};
 use super::operation::{Kind, Operation, Role};
+use super::recompute::extracted;
 use std::vec::Vec;
 
 /// Bytes of the shortest value that may not be drawn twice: below, chance repeats it.
@@ -73,6 +74,9 @@ impl Ledger {
         };
         let output = self.born(bytes, class, what);
         self.clauses.push(&premises, output, Rule::Operation(self.now()));
+        if role == Role::Digest {
+            self.hashes.push((output, premises, self.now()));
+        }
     }
 
     pub(super) fn note_public(&mut self, operation: &Operation<'_>) {
@@ -141,6 +145,7 @@ impl Ledger {
                 parts.push(field);
             }
             self.clauses.push(&parts, output, Rule::Whole(now));
+            self.note_extract(operation, &premises, output);
             return;
         }
         let (class, what) = match (fields, label) {
@@ -149,14 +154,24 @@ impl Ledger {
             (_, [2]) if is_chain => (Class::Secret, "chain key"),
             // A snapshot's salt lies in the clear beside what it seals.
             _ if operation.kind == Kind::Hmac && operation.step.starts_with("SN-") => (Class::Neutral, "snapshot salt"),
-            _ if bytes.len() > 32 => (Class::State, "KDF output"),
             _ => (Class::Secret, "derived key"),
         };
         let output = self.born(bytes, class, what);
         self.clauses.push(&premises, output, Rule::Operation(now));
-        if class == Class::State {
-            self.outputs.push((output, now));
-        }
+        self.note_extract(operation, &premises, output);
+    }
+
+    /// HKDF's two halves: `{salt, ikm} → PRK` and `{PRK, info} → output`. Who has the PRK needs nothing else.
+    fn note_extract(&mut self, operation: &Operation<'_>, premises: &[Id], output: Id) {
+        let Some(prk) = extracted(operation) else { return };
+        let prk = self.born(&prk, Class::Secret, "pseudorandom key of HKDF");
+        let inputs = operation.fields.iter().filter(|field| !field.is_output).zip(premises);
+        let (contexts, others): (Vec<_>, Vec<_>) = inputs.partition(|(field, _)| field.role == Role::Context);
+        let others: Vec<Id> = others.into_iter().map(|(_, id)| *id).collect();
+        let expand: Vec<Id> = contexts.into_iter().map(|(_, id)| *id).chain([prk]).collect();
+        let now = self.now();
+        self.clauses.push(&others, prk, Rule::Operation(now));
+        self.clauses.push(&expand, output, Rule::Operation(now));
     }
 
     pub(super) fn note_aead(&mut self, operation: &Operation<'_>, ciphertext: Option<&[u8]>) {
@@ -205,7 +220,7 @@ impl Ledger {
             }
             (Kind::Seal, true) => {
                 self.by_ciphertext.entry(ciphertext).or_insert(self.messages.len());
-                self.messages.push(Message { sender: place.participant, sealed_at: now, opened: None, plaintext });
+                self.messages.push(Message { sender: place.participant, sealed_at: now, opened: None, key });
             }
             (Kind::Open, true) => {
                 let at = self.by_ciphertext.get(&ciphertext).copied();

@@ -205,6 +205,16 @@ fn hkdf(mut fields: Fields<'_>) -> Result<bool, Impossible> {
     expansion_agrees(pseudorandom_key.as_ref(), fields)
 }
 
+/// HKDF's pseudorandom key, which no device's primitives give out; of another operation there is none.
+pub(crate) fn extracted(operation: &Operation<'_>) -> Option<[u8; BLOCK_LEN]> {
+    if operation.kind != Kind::Hkdf {
+        return None;
+    }
+    let mut fields = Fields(operation.fields);
+    let salt = hmac::Key::new(hmac::HMAC_SHA256, fields.input(Role::KdfKey).ok()?);
+    hmac_of(&salt, fields.parts(Role::KdfInput)).as_ref().try_into().ok()
+}
+
 fn hkdf_expand(mut fields: Fields<'_>) -> Result<bool, Impossible> {
     let pseudorandom_key: &[u8; BLOCK_LEN] = fields.fixed(Role::KdfKey)?;
     expansion_agrees(pseudorandom_key, fields)

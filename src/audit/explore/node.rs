@@ -283,7 +283,7 @@ impl Node {
             for message in &ledger.messages {
                 let is_past = message.sender == participant
                     || message.opened.is_some_and(|(receiver, _)| receiver == participant);
-                if is_past && known.knows(message.plaintext) {
+                if is_past && known.knows(message.key) {
                     return Err(self.fails(&format!("{side:?}'s memory gives a message of the past")));
                 }
             }
