@@ -3,7 +3,7 @@
 
 use super::operation::Kind;
 use crate::labels;
-use crate::primitives::LOW_ORDER;
+use crate::primitives::dh::LOW_ORDER;
 
 /// Who may know a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

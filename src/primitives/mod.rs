@@ -6,11 +6,9 @@
 //!
 //! Not the concern of this module: which keys, in which order, with which labels.
 
-mod dh;
+pub(crate) mod dh;
 mod rustcrypto;
 
-#[cfg(feature = "audit")]
-pub(crate) use dh::LOW_ORDER;
 pub use dh::{DhKeyPair, DhPublicKey};
 pub use rustcrypto::RustCrypto;
 
