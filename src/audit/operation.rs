@@ -39,12 +39,21 @@ pub enum Kind {
     Seal = 16,
     /// AES-256-GCM opening that succeeded.
     Open = 17,
+    /// Both parts of the ML-KEM-768 encapsulation key of a seed.
+    IncrementalPublic = 19,
+    /// The first step of ML-KEM-768's encapsulation. Its ct1 is written down with the second step's ct2: no other
+    /// implementation computes it without the whole key.
+    Encaps1 = 20,
+    /// Its second step, with all that both have given.
+    Encaps2 = 21,
+    /// ML-KEM-768 decapsulation.
+    IncrementalDecapsulate = 22,
     /// A primitive refused: an all-zero shared secret, a signature or tag that does not verify. Nothing came of it.
     Refused = 18,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::Fresh,
         Self::Given,
         Self::DhPublic,
@@ -63,6 +72,10 @@ impl Kind {
         Self::Seal,
         Self::Open,
         Self::Refused,
+        Self::IncrementalPublic,
+        Self::Encaps1,
+        Self::Encaps2,
+        Self::IncrementalDecapsulate,
     ];
 
     pub(super) fn from_byte(byte: u8) -> Option<Self> {
@@ -91,11 +104,15 @@ impl Kind {
             Self::Seal => "AES-256-GCM sealing",
             Self::Open => "AES-256-GCM opening",
             Self::Refused => "refusal",
+            Self::IncrementalPublic => "ML-KEM-768 encapsulation key",
+            Self::Encaps1 => "ML-KEM-768 encapsulation, first step",
+            Self::Encaps2 => "ML-KEM-768 encapsulation, second step",
+            Self::IncrementalDecapsulate => "ML-KEM-768 decapsulation",
         }
     }
 }
 
-/// What a field of an operation is. The byte stands in a trace, with [`Role::OUTPUT`] set where it came out.
+/// What a field of an operation is. The byte stands in a trace, with bit 7 set where it came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Role {
@@ -145,13 +162,21 @@ pub enum Role {
     Plaintext = 22,
     /// An AES-256-GCM tag, 16 bytes.
     Tag = 23,
+    /// The first part of an ML-KEM-768 encapsulation key, 64 bytes.
+    EkHeader = 24,
+    /// Its second part, 1152 bytes.
+    EkVector = 25,
+    /// The first part of an ML-KEM-768 ciphertext, 960 bytes.
+    Ct1 = 26,
+    /// Its second part, 128 bytes.
+    Ct2 = 27,
 }
 
 impl Role {
     /// The bit of a role's byte that says: this came out.
     pub(super) const OUTPUT: u8 = 0x80;
 
-    pub(super) const ALL: [Self; 23] = [
+    pub(super) const ALL: [Self; 27] = [
         Self::Value,
         Self::DhPrivate,
         Self::DhPublic,
@@ -175,6 +200,10 @@ impl Role {
         Self::AssociatedData,
         Self::Plaintext,
         Self::Tag,
+        Self::EkHeader,
+        Self::EkVector,
+        Self::Ct1,
+        Self::Ct2,
     ];
 
     pub(super) fn from_byte(byte: u8) -> Option<Self> {

@@ -157,7 +157,7 @@ impl SecrecyMatrix {
         svg
     }
 
-    /// The cells alone as a PNG, [`CELL`] pixels each: a row for each message, a column for each theft. Empty if there
+    /// The cells alone as a PNG, twelve pixels each: a row for each message, a column for each theft. Empty if there
     /// is none.
     #[must_use]
     pub fn to_png(&self) -> Vec<u8> {

@@ -24,7 +24,7 @@ pub const FRAGMENT: usize = 16;
 /// so that only plaintexts are ever sampled.
 pub const DENSE: usize = 4096;
 /// Bytes of a fragment that is found behind the first [`DENSE`] bytes of a secret: there, the first sixteen bytes that are
-/// not too plain are indexed in each stretch of [`STRETCH`], and a fragment of this length holds one of those whole.
+/// not too plain are indexed in each stretch of `STRETCH`, and a fragment of this length holds one of those whole.
 pub const LONG_FRAGMENT: usize = 512;
 /// Two stretches hold the widest gap between samples; sixteen bytes more hold the sample.
 const STRETCH: usize = (LONG_FRAGMENT - FRAGMENT) / 2;
