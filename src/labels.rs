@@ -22,6 +22,8 @@ pub(crate) const FOREIGN_HANDSHAKE: &[u8] = b"noescrow-v1 foreign handshake";
 pub(crate) const ROOT: &[u8] = b"noescrow-v1 KDF_RK_HE";
 /// KDF_HYBRID: message key to AEAD key and nonce.
 pub(crate) const MESSAGE: &[u8] = b"noescrow-v1 message";
+/// PROTOCOL_INFO of the ML-KEM Braid: what the infos of its KDFs and MACs begin with.
+pub(crate) const BRAID: &[u8] = b"noescrow-v1_ML-KEM-768_SHA-256";
 /// Header key and salt to AEAD key, nonce and commitment.
 pub(crate) const HEADER: &[u8] = b"noescrow-v1 header";
 /// What the signing key says of the identity's DH key.
@@ -47,6 +49,7 @@ mod tests {
         b"noescrow-v1 foreign handshake",
         ROOT,
         MESSAGE,
+        BRAID,
         HEADER,
         IDENTITY_CERTIFICATE,
         PREKEY,

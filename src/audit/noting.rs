@@ -44,6 +44,8 @@ impl Ledger {
                 Role::DhPublic => (Class::Public, "X25519 public key", false),
                 Role::SigningPublic => (Class::Public, "Ed25519 public key", false),
                 Role::KemPublic => (Class::Public, "ML-KEM public key", false),
+                Role::EkHeader | Role::EkVector => (Class::Public, "part of an ML-KEM public key", false),
+                Role::Ct1 | Role::Ct2 => (Class::Public, "part of an ML-KEM ciphertext", false),
                 Role::KemCiphertext => (Class::Public, "ML-KEM ciphertext", false),
                 Role::Message | Role::Signature | Role::Tag => (Class::Public, "signed or sealed in the clear", false),
                 Role::Context if is_hash(operation.kind) || (is_state && operation.kind == Kind::Hmac) => {
@@ -101,6 +103,19 @@ impl Ledger {
         }
     }
 
+    pub(super) fn note_incremental_public(&mut self, operation: &Operation<'_>) {
+        let premises = self.note_inputs(operation);
+        let Some(private) = premises.first().copied() else { return };
+        for role in [Role::EkHeader, Role::EkVector] {
+            let Some(bytes) = operation.output(role) else { continue };
+            let part = self.born(bytes, Class::Public, "part of an ML-KEM public key");
+            self.clauses.push(&premises, part, Rule::Operation(self.now()));
+            if role == Role::EkHeader {
+                self.kem_seed.insert(part, private);
+            }
+        }
+    }
+
     pub(super) fn note_dh(&mut self, operation: &Operation<'_>) {
         let premises = self.note_inputs(operation);
         let (&[private, public], Some(bytes)) = (premises.as_slice(), operation.output(Role::DhShared)) else { return };
@@ -112,12 +127,17 @@ impl Ledger {
 
     pub(super) fn note_encapsulation(&mut self, operation: &Operation<'_>) {
         let premises = self.note_inputs(operation);
+        // Of the two steps, the first part of the ciphertext stands for it: who has a seed wants no more for K.
+        let ciphertext = operation.output(Role::KemCiphertext).or_else(|| operation.output(Role::Ct1));
         let (Some(public), Some(ciphertext), Some(shared)) =
-            (premises.first().copied(), operation.output(Role::KemCiphertext), operation.output(Role::KemShared))
+            (premises.first().copied(), ciphertext, operation.output(Role::KemShared))
         else {
             return;
         };
         let now = self.now();
+        if let Some(ct2) = operation.output(Role::Ct2) {
+            self.born(ct2, Class::Public, "part of an ML-KEM ciphertext");
+        }
         let ciphertext = self.born(ciphertext, Class::Public, "ML-KEM ciphertext");
         let shared = self.born(shared, Class::Secret, "KEM shared secret");
         self.clauses.push(&premises, shared, Rule::Operation(now));

@@ -10,11 +10,12 @@
 //! believed. What is computed is values, in no constant time: a trace is no secret from its auditor.
 
 use super::operation::{Field, Kind, Operation, Role};
+use crate::primitives::{CT1_LEN, CT2_LEN, EK_HEADER_LEN, EK_VECTOR_LEN};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{self, X25519};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use aws_lc_rs::{digest, hmac};
-use ml_kem::{Decapsulate, DecapsulationKey, EncapsulationKey, KeyExport, MlKem1024};
+use ml_kem::{Decapsulate, DecapsulationKey, EncapsulationKey, KeyExport, MlKem768, MlKem1024, Seed};
 use std::vec::Vec;
 
 /// Bytes of a block of HKDF-Expand's output, and of an HMAC.
@@ -51,6 +52,10 @@ fn again(kind: Kind, fields: Fields<'_>) -> Result<Recomputed, Impossible> {
         Kind::KemPublic => kem_public(fields),
         Kind::Encapsulate => encapsulate(fields),
         Kind::Decapsulate => decapsulate(fields),
+        Kind::IncrementalPublic => incremental_public(fields),
+        Kind::Encaps1 => encaps1(fields),
+        Kind::Encaps2 => encaps2(fields),
+        Kind::IncrementalDecapsulate => incremental_decapsulate(fields),
         Kind::Hmac => hmac_sha256(fields),
         Kind::Hkdf => hkdf(fields),
         Kind::HkdfExpand => hkdf_expand(fields),
@@ -157,13 +162,13 @@ fn verify(mut fields: Fields<'_>) -> Result<bool, Impossible> {
     Ok(UnparsedPublicKey::new(&ED25519, public).verify(message, signature).is_ok())
 }
 
-fn kem_pair(fields: &mut Fields<'_>) -> Result<DecapsulationKey<MlKem1024>, Impossible> {
+fn kem_seed(fields: &mut Fields<'_>) -> Result<Seed, Impossible> {
     let seed: &[u8; 64] = fields.fixed(Role::KemSeed)?;
-    Ok(DecapsulationKey::from_seed((*seed).into()))
+    Ok((*seed).into())
 }
 
 fn kem_public(mut fields: Fields<'_>) -> Result<bool, Impossible> {
-    let pair = kem_pair(&mut fields)?;
+    let pair = DecapsulationKey::<MlKem1024>::from_seed(kem_seed(&mut fields)?);
     same(fields.last_output(Role::KemPublic)?, &pair.encapsulation_key().to_bytes())
 }
 
@@ -179,9 +184,59 @@ fn encapsulate(mut fields: Fields<'_>) -> Result<bool, Impossible> {
 }
 
 fn decapsulate(mut fields: Fields<'_>) -> Result<bool, Impossible> {
-    let pair = kem_pair(&mut fields)?;
+    let pair = DecapsulationKey::<MlKem1024>::from_seed(kem_seed(&mut fields)?);
     let ciphertext: &[u8; 1568] = fields.fixed(Role::KemCiphertext)?;
     same(fields.last_output(Role::KemShared)?, &pair.decapsulate(&(*ciphertext).into()))
+}
+
+/// `rho || H(ek)` and ek_vector of FIPS 203's `ek_vector || rho`.
+fn incremental_public(mut fields: Fields<'_>) -> Result<bool, Impossible> {
+    let pair = DecapsulationKey::<MlKem768>::from_seed(kem_seed(&mut fields)?);
+    let key = pair.encapsulation_key().to_bytes();
+    let (ek_vector, rho) = key.split_at_checked(EK_VECTOR_LEN).ok_or(Impossible("no ML-KEM-768 key"))?;
+    let header = [rho, digest::digest(&digest::SHA3_256, &key).as_ref()].concat();
+    let recorded = fields.next(Role::EkHeader, true)?;
+    Ok(same(recorded, &header)? & same(fields.last_output(Role::EkVector)?, ek_vector)?)
+}
+
+/// K = the first half of G(m || H(ek)) (FIPS 203, algorithm 17).
+fn encaps1(mut fields: Fields<'_>) -> Result<bool, Impossible> {
+    let header: &[u8; EK_HEADER_LEN] = fields.fixed(Role::EkHeader)?;
+    let coins: &[u8; 32] = fields.fixed(Role::KemCoins)?;
+    let (_, hash) = header.split_at(32);
+    let both = digest::digest(&digest::SHA3_512, &[coins, hash].concat());
+    let (shared, _) = both.as_ref().split_at_checked(32).ok_or(Impossible("no hash"))?;
+    same(fields.last_output(Role::KemShared)?, shared)
+}
+
+fn encaps2(mut fields: Fields<'_>) -> Result<bool, Impossible> {
+    let header: &[u8; EK_HEADER_LEN] = fields.fixed(Role::EkHeader)?;
+    let ek_vector: &[u8; EK_VECTOR_LEN] = fields.fixed(Role::EkVector)?;
+    let coins: &[u8; 32] = fields.fixed(Role::KemCoins)?;
+    let (rho, hash) = header.split_at(32);
+    let key = [&ek_vector[..], rho].concat();
+    let recorded = [fields.next(Role::Ct1, true)?, fields.next(Role::Ct2, true)?];
+    let recorded_shared = fields.last_output(Role::KemShared)?;
+    if recorded.map(<[u8]>::len) != [CT1_LEN, CT2_LEN] {
+        return Err(Impossible("an output of a wrong length"));
+    }
+    if digest::digest(&digest::SHA3_256, &key).as_ref() != hash {
+        return Err(Impossible("a key that its header does not name"));
+    }
+    let key = key.as_slice().try_into().map_err(|_| Impossible("no ML-KEM-768 key"))?;
+    let key = EncapsulationKey::<MlKem768>::new(&key)
+        .map_err(|_| Impossible("an encapsulation key that fails the modulus check"))?;
+    let (ciphertext, shared) = key.encapsulate_deterministic(&(*coins).into());
+    Ok(same(&recorded.concat(), &ciphertext)? & same(recorded_shared, &shared)?)
+}
+
+fn incremental_decapsulate(mut fields: Fields<'_>) -> Result<bool, Impossible> {
+    let pair = DecapsulationKey::<MlKem768>::from_seed(kem_seed(&mut fields)?);
+    let ct1: &[u8; CT1_LEN] = fields.fixed(Role::Ct1)?;
+    let ct2: &[u8; CT2_LEN] = fields.fixed(Role::Ct2)?;
+    let ciphertext = [&ct1[..], ct2].concat();
+    let ciphertext = ciphertext.as_slice().try_into().map_err(|_| Impossible("no ML-KEM-768 ciphertext"))?;
+    same(fields.last_output(Role::KemShared)?, &pair.decapsulate(&ciphertext))
 }
 
 fn hmac_of(key: &hmac::Key, parts: &[Field<'_>]) -> hmac::Tag {

@@ -8,8 +8,8 @@
 use super::operation::{Field, Kind, Role};
 use super::trace::TraceWriter;
 use crate::primitives::{
-    Failed, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KEM_SEED_LEN, NONCE_LEN, PUBLIC_KEY_LEN, Primitives, RustCrypto,
-    SIGNATURE_LEN, TAG_LEN,
+    CT1_LEN, CT2_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Failed, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KEM_SEED_LEN,
+    NONCE_LEN, PUBLIC_KEY_LEN, Primitives, RustCrypto, SIGNATURE_LEN, TAG_LEN,
 };
 use crate::secret::Secret;
 use core::fmt;
@@ -292,6 +292,65 @@ impl Primitives for Recorder {
             (Role::KemShared, OUT, shared.expose()),
         ];
         self.write(Kind::Decapsulate, &fields);
+        shared
+    }
+
+    fn incremental_public(&self, seed: &Secret<KEM_SEED_LEN>) -> ([u8; EK_HEADER_LEN], [u8; EK_VECTOR_LEN]) {
+        let (header, ek_vector) = self.inner.incremental_public(seed);
+        let fields = [
+            (Role::KemSeed, IN, &seed.expose()[..]),
+            (Role::EkHeader, OUT, &header),
+            (Role::EkVector, OUT, &ek_vector),
+        ];
+        self.write(Kind::IncrementalPublic, &fields);
+        (header, ek_vector)
+    }
+
+    fn encaps1(&self, header: &[u8; EK_HEADER_LEN], coins: &Secret<32>) -> ([u8; CT1_LEN], Secret<32>) {
+        let (ct1, shared) = self.inner.encaps1(header, coins);
+        let fields = [
+            (Role::EkHeader, IN, &header[..]),
+            (Role::KemCoins, IN, coins.expose()),
+            (Role::KemShared, OUT, shared.expose()),
+        ];
+        self.write(Kind::Encaps1, &fields);
+        (ct1, shared)
+    }
+
+    fn encaps2(
+        &self,
+        header: &[u8; EK_HEADER_LEN],
+        ek_vector: &[u8; EK_VECTOR_LEN],
+        coins: &Secret<32>,
+    ) -> Result<[u8; CT2_LEN], Failed> {
+        let ct2 = self.inner.encaps2(header, ek_vector, coins).inspect_err(|_| self.refused())?;
+        let (ct1, shared) = self.inner.encaps1(header, coins);
+        let fields = [
+            (Role::EkHeader, IN, &header[..]),
+            (Role::EkVector, IN, ek_vector),
+            (Role::KemCoins, IN, coins.expose()),
+            (Role::Ct1, OUT, &ct1),
+            (Role::Ct2, OUT, &ct2),
+            (Role::KemShared, OUT, shared.expose()),
+        ];
+        self.write(Kind::Encaps2, &fields);
+        Ok(ct2)
+    }
+
+    fn incremental_decapsulate(
+        &self,
+        seed: &Secret<KEM_SEED_LEN>,
+        ct1: &[u8; CT1_LEN],
+        ct2: &[u8; CT2_LEN],
+    ) -> Secret<32> {
+        let shared = self.inner.incremental_decapsulate(seed, ct1, ct2);
+        let fields = [
+            (Role::KemSeed, IN, &seed.expose()[..]),
+            (Role::Ct1, IN, ct1),
+            (Role::Ct2, IN, ct2),
+            (Role::KemShared, OUT, shared.expose()),
+        ];
+        self.write(Kind::IncrementalDecapsulate, &fields);
         shared
     }
 

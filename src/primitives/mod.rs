@@ -24,6 +24,14 @@ pub const KEM_PUBLIC_LEN: usize = 1568;
 pub const KEM_CIPHERTEXT_LEN: usize = 1568;
 /// Bytes of an ML-KEM key pair's seed, `d || z`: the only form in which a private KEM key is kept (attack B31).
 pub const KEM_SEED_LEN: usize = 64;
+/// Bytes of the first part of an ML-KEM-768 encapsulation key, `rho || H(ek)`: what ct1 is made for.
+pub const EK_HEADER_LEN: usize = 32 + 32;
+/// Bytes of the second part, ByteEncode12(t) for k = 3: what only ct2 needs.
+pub const EK_VECTOR_LEN: usize = 1152;
+/// Bytes of the first part of an ML-KEM-768 ciphertext, the compressed u.
+pub const CT1_LEN: usize = 960;
+/// Bytes of the second part, the compressed v.
+pub const CT2_LEN: usize = 128;
 /// Bytes of an AES-256-GCM tag, never truncated.
 pub const TAG_LEN: usize = 16;
 /// Bytes of an AES-256-GCM nonce.
@@ -104,6 +112,33 @@ pub trait Primitives: Clone + core::fmt::Debug {
 
     /// ML-KEM.Decaps_internal. Never fails: a wrong ciphertext gives another secret (implicit rejection).
     fn decapsulate(&self, seed: &Secret<KEM_SEED_LEN>, ciphertext: &[u8; KEM_CIPHERTEXT_LEN]) -> Secret<32>;
+
+    /// The two parts of the ML-KEM-768 encapsulation key of the pair grown from `seed`: `rho || H(ek)`, where H is over
+    /// FIPS 203's order `ek_vector || rho` (attack E4), and ek_vector.
+    fn incremental_public(&self, seed: &Secret<KEM_SEED_LEN>) -> ([u8; EK_HEADER_LEN], [u8; EK_VECTOR_LEN]);
+
+    /// The first step of ML-KEM-768's encapsulation with `coins` as m: ct1 and K. All that the second step needs is
+    /// given to it again: what is kept in between is `coins`, 32 bytes, and no implementation's own state (attack E10).
+    fn encaps1(&self, header: &[u8; EK_HEADER_LEN], coins: &Secret<32>) -> ([u8; CT1_LEN], Secret<32>);
+
+    /// The second step, with the header and coins of the first: ct2. `ct1 || ct2` and K are those of ML-KEM-768.
+    ///
+    /// # Errors
+    /// [`Failed`] if `ek_vector` is not the one that the header names, or fails the modulus check of FIPS 203 §7.2.
+    fn encaps2(
+        &self,
+        header: &[u8; EK_HEADER_LEN],
+        ek_vector: &[u8; EK_VECTOR_LEN],
+        coins: &Secret<32>,
+    ) -> Result<[u8; CT2_LEN], Failed>;
+
+    /// ML-KEM-768's ML-KEM.Decaps_internal of `ct1 || ct2`. Never fails: a wrong ciphertext gives another secret.
+    fn incremental_decapsulate(
+        &self,
+        seed: &Secret<KEM_SEED_LEN>,
+        ct1: &[u8; CT1_LEN],
+        ct2: &[u8; CT2_LEN],
+    ) -> Secret<32>;
 
     /// HMAC-SHA-256 of the concatenation of `parts`.
     fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32>;

@@ -2,8 +2,8 @@
 //! The default primitives: pure Rust, `no_std`, no allocator.
 
 use super::{
-    Failed, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KEM_SEED_LEN, NONCE_LEN, PUBLIC_KEY_LEN, Primitives, SIGNATURE_LEN,
-    TAG_LEN,
+    CT1_LEN, CT2_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Failed, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KEM_SEED_LEN,
+    NONCE_LEN, PUBLIC_KEY_LEN, Primitives, SIGNATURE_LEN, TAG_LEN,
 };
 use crate::secret::Secret;
 use aes_gcm::Aes256Gcm;
@@ -13,6 +13,7 @@ use curve25519_dalek::montgomery::MontgomeryPoint;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use hkdf::{Hkdf, HkdfExtract};
 use hmac::{Hmac, Mac};
+use libcrux_ml_kem::mlkem768::incremental;
 use libcrux_ml_kem::mlkem1024;
 use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
@@ -90,6 +91,47 @@ impl Primitives for RustCrypto {
         let secret = Secret::new(shared);
         shared.zeroize();
         wipe_private(private);
+        secret
+    }
+
+    fn incremental_public(&self, seed: &Secret<KEM_SEED_LEN>) -> ([u8; EK_HEADER_LEN], [u8; EK_VECTOR_LEN]) {
+        let (mut header, mut ek_vector) = ([0; EK_HEADER_LEN], [0; EK_VECTOR_LEN]);
+        let private = incremental_private(seed);
+        // FIPS 203's dk: dk_pke || ek_vector || rho || H(ek) || z.
+        let (_, public) = private.expose().split_at(EK_VECTOR_LEN);
+        for (byte, from) in ek_vector.iter_mut().chain(&mut header).zip(public) {
+            *byte = *from;
+        }
+        (header, ek_vector)
+    }
+
+    fn encaps1(&self, header: &[u8; EK_HEADER_LEN], coins: &Secret<32>) -> ([u8; CT1_LEN], Secret<32>) {
+        let (ct1, shared, _) = encaps1_with_state(header, coins);
+        (ct1, shared)
+    }
+
+    fn encaps2(
+        &self,
+        header: &[u8; EK_HEADER_LEN],
+        ek_vector: &[u8; EK_VECTOR_LEN],
+        coins: &Secret<32>,
+    ) -> Result<[u8; CT2_LEN], Failed> {
+        incremental::validate_pk_bytes(header, ek_vector).map_err(|_| Failed)?;
+        let (_, _, state) = encaps1_with_state(header, coins);
+        Ok(incremental::encapsulate2(state.expose(), ek_vector).value)
+    }
+
+    fn incremental_decapsulate(
+        &self,
+        seed: &Secret<KEM_SEED_LEN>,
+        ct1: &[u8; CT1_LEN],
+        ct2: &[u8; CT2_LEN],
+    ) -> Secret<32> {
+        let private = incremental_private(seed);
+        let (ct1, ct2) = (incremental::Ciphertext1 { value: *ct1 }, incremental::Ciphertext2 { value: *ct2 });
+        let mut shared = incremental::decapsulate_compressed_key(private.expose(), &ct1, &ct2);
+        let secret = Secret::new(shared);
+        shared.zeroize();
         secret
     }
 
@@ -206,6 +248,25 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
         }
     }
     Hmac::new(block.expose().into())
+}
+
+/// ct1, K, and what libcrux would have us keep until the second step. That has no byte order that is promised to stay,
+/// and is 2,080 bytes; here it never outlives a call, and the second step makes it again.
+fn encaps1_with_state(
+    header: &[u8; EK_HEADER_LEN],
+    coins: &Secret<32>,
+) -> ([u8; CT1_LEN], Secret<32>, Secret<{ incremental::encaps_state_len() }>) {
+    let (mut shared, mut state) = (Secret::zero(), Secret::zero());
+    let ct1 = incremental::encapsulate1(header, *coins.expose(), state.expose_mut(), shared.expose_mut());
+    // Does not fail: all four lengths are right.
+    (ct1.map_or([0; CT1_LEN], |ct1| ct1.value), shared, state)
+}
+
+/// FIPS 203's expanded dk of ML-KEM-768, in bytes that are wiped.
+fn incremental_private(seed: &Secret<KEM_SEED_LEN>) -> Secret<{ incremental::COMPRESSED_KEYPAIR_LEN }> {
+    let mut private = Secret::zero();
+    incremental::generate_key_pair_compressed(*seed.expose(), private.expose_mut());
+    private
 }
 
 /// libcrux does not wipe its expanded private keys.

@@ -203,6 +203,18 @@ impl Primitives for Broken {
         self.see(Name::KemShared, shared.expose());
         shared
     }
+    fn incremental_public(&self, seed: &Secret<64>) -> ([u8; 64], [u8; 1152]) {
+        self.inner.incremental_public(seed)
+    }
+    fn encaps1(&self, header: &[u8; 64], coins: &Secret<32>) -> ([u8; 960], Secret<32>) {
+        self.inner.encaps1(header, coins)
+    }
+    fn encaps2(&self, header: &[u8; 64], ek_vector: &[u8; 1152], coins: &Secret<32>) -> Result<[u8; 128], Failed> {
+        self.inner.encaps2(header, ek_vector, coins)
+    }
+    fn incremental_decapsulate(&self, seed: &Secret<64>, ct1: &[u8; 960], ct2: &[u8; 128]) -> Secret<32> {
+        self.inner.incremental_decapsulate(seed, ct1, ct2)
+    }
     fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
         self.inner.hmac(key, parts)
     }

@@ -55,6 +55,18 @@ impl Primitives for Recorder {
     fn decapsulate(&self, seed: &Secret<64>, ciphertext: &[u8; 1568]) -> Secret<32> {
         RustCrypto.decapsulate(seed, ciphertext)
     }
+    fn incremental_public(&self, seed: &Secret<64>) -> ([u8; 64], [u8; 1152]) {
+        RustCrypto.incremental_public(seed)
+    }
+    fn encaps1(&self, header: &[u8; 64], coins: &Secret<32>) -> ([u8; 960], Secret<32>) {
+        RustCrypto.encaps1(header, coins)
+    }
+    fn encaps2(&self, header: &[u8; 64], ek_vector: &[u8; 1152], coins: &Secret<32>) -> Result<[u8; 128], Failed> {
+        RustCrypto.encaps2(header, ek_vector, coins)
+    }
+    fn incremental_decapsulate(&self, seed: &Secret<64>, ct1: &[u8; 960], ct2: &[u8; 128]) -> Secret<32> {
+        RustCrypto.incremental_decapsulate(seed, ct1, ct2)
+    }
     fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
         RustCrypto.hmac(key, parts)
     }

@@ -162,6 +162,24 @@ impl Primitives for Puppet {
         self.tick("decapsulate");
         self.spoil_secret(RustCrypto.decapsulate(seed, ciphertext))
     }
+    fn incremental_public(&self, seed: &Secret<64>) -> ([u8; 64], [u8; 1152]) {
+        self.tick("incremental_public");
+        let (header, ek_vector) = RustCrypto.incremental_public(seed);
+        (self.spoil(header), self.spoil(ek_vector))
+    }
+    fn encaps1(&self, header: &[u8; 64], coins: &Secret<32>) -> ([u8; 960], Secret<32>) {
+        self.tick("encaps1");
+        let (ct1, shared) = RustCrypto.encaps1(header, coins);
+        (self.spoil(ct1), shared)
+    }
+    fn encaps2(&self, header: &[u8; 64], ek_vector: &[u8; 1152], coins: &Secret<32>) -> Result<[u8; 128], Failed> {
+        self.tick("encaps2");
+        RustCrypto.encaps2(header, ek_vector, coins).map(|ct2| self.spoil(ct2))
+    }
+    fn incremental_decapsulate(&self, seed: &Secret<64>, ct1: &[u8; 960], ct2: &[u8; 128]) -> Secret<32> {
+        self.tick("incremental_decapsulate");
+        self.spoil_secret(RustCrypto.incremental_decapsulate(seed, ct1, ct2))
+    }
     fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
         self.tick("hmac");
         self.spoil_secret(RustCrypto.hmac(key, parts))

@@ -73,6 +73,10 @@ fn every_kind(device: &Recorder, rng: &mut ChaCha20Rng) {
     let kem_public = device.kem_public(&kem_seed);
     let (ciphertext, _) = device.encapsulate(&kem_public, &coins);
     device.decapsulate(&kem_seed, &ciphertext);
+    let (header, ek_vector) = device.incremental_public(&kem_seed);
+    let (ct1, _) = device.encaps1(&header, &coins);
+    let ct2 = device.encaps2(&header, &ek_vector, &coins).unwrap();
+    device.incremental_decapsulate(&kem_seed, &ct1, &ct2);
     device.hmac(&one, &parts);
     device.hmac_pair(&key, 1, 2);
     device.hkdf(&salt, &parts, &infos, &mut vec![0; output]);
@@ -110,7 +114,12 @@ fn is_without_effect(kind: Kind, role: Role, bit: usize) -> bool {
     match (kind, role) {
         (Kind::DhPublic | Kind::Dh, Role::DhPrivate) => matches!(bit, 0 | 1 | 2 | 254 | 255),
         (Kind::Dh, Role::DhPublic) => bit == 255,
-        (Kind::KemPublic | Kind::Decapsulate, Role::KemSeed) => bit >= 256,
+        (
+            Kind::KemPublic | Kind::Decapsulate | Kind::IncrementalPublic | Kind::IncrementalDecapsulate,
+            Role::KemSeed,
+        ) => bit >= 256,
+        // K is made of the key's hash, not of rho.
+        (Kind::Encaps1, Role::EkHeader) => bit < 256,
         _ => false,
     }
 }
@@ -221,7 +230,7 @@ fn a_fixed_field_of_another_length_is_malformed() {
             tried.extend((!is_free).then_some((operation.0, *role)));
         }
     }
-    assert_eq!(tried.len(), 30, "{tried:?}");
+    assert_eq!(tried.len(), 46, "{tried:?}");
 }
 
 fn hkdf_operation(salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], len: usize) -> (Owned, Vec<u8>) {

@@ -157,7 +157,7 @@ fn second_spellings_and_nonsense_are_refused_each_with_its_reason() {
         (&[&[PARTICIPANT, 1, 2, 0]], "a participant out of order"),
         (&[&[PARTICIPANT, 1, 0, 1, 0xFF]], "a name that is not text"),
         (&[&[0, 0, 0, 0, 0]], "an unknown kind"),
-        (&[&[19, 0, 0, 0, 0]], "an unknown kind"),
+        (&[&[23, 0, 0, 0, 0]], "an unknown kind"),
         (&[&[0x82]], "an unknown kind"),
         (&[&[18, 1, 0, 0, 0]], "an unknown participant"),
         (&[&[18, 0, 0, 1, 0]], "an unknown step"),
@@ -170,7 +170,7 @@ fn second_spellings_and_nonsense_are_refused_each_with_its_reason() {
         (&[&first, &other, &[18, 0, 0, 2, 0]], "an unknown kind"),
         (&[&first, &[PARTICIPANT, 1, 0, 0], &again], "an unknown kind"),
         (&[&[1, 0, 0, 0, 1, 0, 0]], "an unknown role"),
-        (&[&[1, 0, 0, 0, 1, 24, 0]], "an unknown role"),
+        (&[&[1, 0, 0, 0, 1, 28, 0]], "an unknown role"),
         // Lengths: a zero too many, one too large, six bytes.
         (&[&[1, 0, 0, 0, 1, 0x81, 0x80, 0]], "a length beyond its bound"),
         (&[&[18, 0, 0, 0, 0x80, 0]], "a length beyond its bound"),

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The five states of the party that makes an epoch's key pair and decapsulates. Of the pair only the seed is kept;
+//! its public parts are grown again when they are needed, 64 bytes instead of 1,280.
+
+use super::authenticator::{Authenticator, kdf_ok, verifies};
+use super::erasure::Codeword;
+use super::message::Payload;
+use super::states::Change;
+use super::{CT2_MAC_LEN, Ct1Decoder, Ct2Decoder, EkEncoder, Epoch, EpochKey, HeaderEncoder, joined, split};
+use crate::primitives::{CT1_LEN, KEM_SEED_LEN, Primitives};
+use crate::secret::Secret;
+use rand_core::CryptoRng;
+
+/// Nothing but the epoch.
+#[derive(Debug)]
+pub(super) struct KeysUnsampled {
+    pub(super) epoch: Epoch,
+    pub(super) authenticator: Authenticator,
+}
+
+/// There is a key pair; its header is being sent.
+#[derive(Debug)]
+pub(super) struct KeysSampled<const CHUNK: usize> {
+    pub(super) epoch: Epoch,
+    pub(super) authenticator: Authenticator,
+    pub(super) seed: Secret<KEM_SEED_LEN>,
+    /// `header || MacHdr`.
+    pub(super) header: HeaderEncoder<CHUNK>,
+}
+
+/// The peer has the header; ek_vector is being sent while ct1 arrives.
+#[derive(Debug)]
+pub(super) struct HeaderSent<const CHUNK: usize> {
+    pub(super) epoch: Epoch,
+    pub(super) authenticator: Authenticator,
+    pub(super) seed: Secret<KEM_SEED_LEN>,
+    pub(super) ek: EkEncoder<CHUNK>,
+    pub(super) ct1: Ct1Decoder<CHUNK>,
+}
+
+/// ct1 is there; ek_vector is still being sent, with the acknowledgement.
+#[derive(Debug)]
+pub(super) struct Ct1Received<const CHUNK: usize> {
+    pub(super) epoch: Epoch,
+    pub(super) authenticator: Authenticator,
+    pub(super) seed: Secret<KEM_SEED_LEN>,
+    pub(super) ek: EkEncoder<CHUNK>,
+    pub(super) ct1: [u8; CT1_LEN],
+}
+
+/// The peer has ek_vector; ct2 arrives.
+#[derive(Debug)]
+pub(super) struct EkSentCt1Received<const CHUNK: usize> {
+    pub(super) epoch: Epoch,
+    pub(super) authenticator: Authenticator,
+    pub(super) seed: Secret<KEM_SEED_LEN>,
+    pub(super) ct1: [u8; CT1_LEN],
+    pub(super) ct2: Ct2Decoder<CHUNK>,
+}
+
+impl KeysUnsampled {
+    /// BR-1: a fresh key pair.
+    pub(super) fn generate<P: Primitives, const CHUNK: usize>(
+        self,
+        primitives: &P,
+        rng: &mut impl CryptoRng,
+    ) -> KeysSampled<CHUNK> {
+        primitives.step("BR-1");
+        KeysSampled::new(primitives, self.epoch, self.authenticator, Secret::random(primitives, rng), 0)
+    }
+}
+
+impl<const CHUNK: usize> KeysSampled<CHUNK> {
+    /// With `issued` codewords of the header already sent.
+    pub(super) fn new<P: Primitives>(
+        primitives: &P,
+        epoch: Epoch,
+        authenticator: Authenticator,
+        seed: Secret<KEM_SEED_LEN>,
+        issued: u32,
+    ) -> Self {
+        let (header, _) = primitives.incremental_public(&seed);
+        let mac = authenticator.mac_header(primitives, epoch, &header);
+        let header = HeaderEncoder::resume(&joined(&header, &mac), issued);
+        Self { epoch, authenticator, seed, header }
+    }
+
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload<CHUNK>) -> Change<CHUNK> {
+        let Payload::Ct1(codeword) = payload else { return Change::Nothing };
+        primitives.step("BR-2");
+        Change::BeginCt1(*codeword)
+    }
+
+    /// BR-2: who sends ct1 has the header.
+    pub(super) fn begin_ct1<P: Primitives>(self, primitives: &P, codeword: &Codeword<CHUNK>) -> HeaderSent<CHUNK> {
+        let mut ct1 = Ct1Decoder::new();
+        ct1.add(codeword);
+        HeaderSent::new(primitives, self.epoch, self.authenticator, self.seed, 0, ct1)
+    }
+}
+
+impl<const CHUNK: usize> HeaderSent<CHUNK> {
+    /// With `issued` codewords of ek_vector already sent.
+    pub(super) fn new<P: Primitives>(
+        primitives: &P,
+        epoch: Epoch,
+        authenticator: Authenticator,
+        seed: Secret<KEM_SEED_LEN>,
+        issued: u32,
+        ct1: Ct1Decoder<CHUNK>,
+    ) -> Self {
+        let (_, ek_vector) = primitives.incremental_public(&seed);
+        Self { epoch, authenticator, seed, ek: EkEncoder::resume(&ek_vector, issued), ct1 }
+    }
+
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload<CHUNK>) -> Change<CHUNK> {
+        match payload {
+            Payload::Ct1(codeword) if self.ct1.lacks(codeword.index) => match self.ct1.completed_by(codeword) {
+                Some(ct1) => {
+                    primitives.step("BR-3");
+                    Change::Ct1Complete(ct1)
+                }
+                None => Change::Collect(*codeword),
+            },
+            _ => Change::Nothing,
+        }
+    }
+
+    /// BR-3. ct1 is not authenticated yet: MacCt covers it.
+    pub(super) fn ct1_complete(self, ct1: [u8; CT1_LEN]) -> Ct1Received<CHUNK> {
+        Ct1Received { epoch: self.epoch, authenticator: self.authenticator, seed: self.seed, ek: self.ek, ct1 }
+    }
+}
+
+impl<const CHUNK: usize> Ct1Received<CHUNK> {
+    pub(super) fn receive<P: Primitives>(
+        &self,
+        primitives: &P,
+        payload: &Payload<CHUNK>,
+        key: &mut Option<EpochKey>,
+    ) -> Change<CHUNK> {
+        let Payload::Ct2(codeword) = payload else { return Change::Nothing };
+        primitives.step("BR-4");
+        // Chunks of 256 bytes: the first is the whole, and BR-5 follows at once.
+        match Ct2Decoder::new().completed_by(codeword) {
+            Some(ct2) => agree(primitives, self.epoch, &self.authenticator, &self.seed, &self.ct1, &ct2, key),
+            None => Change::BeginCt2(*codeword),
+        }
+    }
+
+    /// BR-4: who sends ct2 has ek_vector.
+    pub(super) fn begin_ct2(self, codeword: &Codeword<CHUNK>) -> EkSentCt1Received<CHUNK> {
+        let mut ct2 = Ct2Decoder::new();
+        ct2.add(codeword);
+        let Self { epoch, authenticator, seed, ek: _, ct1 } = self;
+        EkSentCt1Received { epoch, authenticator, seed, ct1, ct2 }
+    }
+}
+
+impl<const CHUNK: usize> EkSentCt1Received<CHUNK> {
+    pub(super) fn receive<P: Primitives>(
+        &self,
+        primitives: &P,
+        payload: &Payload<CHUNK>,
+        key: &mut Option<EpochKey>,
+    ) -> Change<CHUNK> {
+        match payload {
+            Payload::Ct2(codeword) if self.ct2.lacks(codeword.index) => match self.ct2.completed_by(codeword) {
+                Some(ct2) => agree(primitives, self.epoch, &self.authenticator, &self.seed, &self.ct1, &ct2, key),
+                None => Change::Collect(*codeword),
+            },
+            _ => Change::Nothing,
+        }
+    }
+}
+
+/// BR-5: the epoch's key, if the ciphertext is the one that its maker's authenticator covers. The roles swap: next is
+/// NoHeaderReceived of the next epoch.
+fn agree<P: Primitives, const CHUNK: usize>(
+    primitives: &P,
+    epoch: Epoch,
+    authenticator: &Authenticator,
+    seed: &Secret<KEM_SEED_LEN>,
+    ct1: &[u8; CT1_LEN],
+    ct2_mac: &[u8; CT2_MAC_LEN],
+    output: &mut Option<EpochKey>,
+) -> Change<CHUNK> {
+    primitives.step("BR-5");
+    let (ct2, mac) = split(ct2_mac);
+    let shared_secret = primitives.incremental_decapsulate(seed, ct1, &ct2);
+    let key = kdf_ok(primitives, &shared_secret, epoch);
+    let updated = authenticator.update(primitives, epoch, &key);
+    let genuine = verifies(&updated.mac_ciphertext(primitives, epoch, ct1, &ct2), &mac);
+    match epoch.next() {
+        Some(next) if genuine => {
+            *output = Some(EpochKey { epoch, key });
+            Change::Agreed(next, updated)
+        }
+        _ => Change::Fail,
+    }
+}

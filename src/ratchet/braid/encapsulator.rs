@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The six states of the party that encapsulates in an epoch. Between the two steps of the encapsulation `coins` are
+//! kept: as secret as the key that they give, and dead with encaps2.
+
+use super::authenticator::{Authenticator, kdf_ok, verifies};
+use super::decapsulator::KeysUnsampled;
+use super::erasure::Codeword;
+use super::message::{Message, Payload};
+use super::states::Change;
+use super::{CT2_MAC_LEN, Ct1Encoder, Ct2Encoder, EkDecoder, Epoch, EpochKey, HeaderDecoder, joined, split};
+use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Primitives};
+use crate::secret::Secret;
+use rand_core::CryptoRng;
+
+/// The header arrives.
+#[derive(Debug)]
+pub(super) struct NoHeaderReceived<const CHUNK: usize> {
+    pub(super) epoch: Epoch,
+    pub(super) authenticator: Authenticator,
+    pub(super) header: HeaderDecoder<CHUNK>,
+}
+
+/// The header is there, and genuine.
+#[derive(Debug)]
+pub(super) struct HeaderReceived {
+    pub(super) epoch: Epoch,
+    pub(super) authenticator: Authenticator,
+    pub(super) header: [u8; EK_HEADER_LEN],
+}
+
+/// ct1 is being sent while ek_vector arrives. The epoch's key is out.
+#[derive(Debug)]
+pub(super) struct Ct1Sampled<const CHUNK: usize> {
+    pub(super) epoch: Epoch,
+    /// Updated with the epoch's key.
+    pub(super) authenticator: Authenticator,
+    pub(super) coins: Secret<32>,
+    pub(super) header: [u8; EK_HEADER_LEN],
+    pub(super) ct1: Ct1Encoder<CHUNK>,
+    pub(super) ek: EkDecoder<CHUNK>,
+}
+
+/// ek_vector is there; ct1 is still being sent.
+#[derive(Debug)]
+pub(super) struct EkReceivedCt1Sampled<const CHUNK: usize> {
+    pub(super) epoch: Epoch,
+    pub(super) authenticator: Authenticator,
+    pub(super) coins: Secret<32>,
+    pub(super) header: [u8; EK_HEADER_LEN],
+    pub(super) ct1: Ct1Encoder<CHUNK>,
+    pub(super) ek_vector: [u8; EK_VECTOR_LEN],
+}
+
+/// The peer has ct1; ek_vector still arrives.
+#[derive(Debug)]
+pub(super) struct Ct1Acknowledged<const CHUNK: usize> {
+    pub(super) epoch: Epoch,
+    pub(super) authenticator: Authenticator,
+    pub(super) coins: Secret<32>,
+    pub(super) header: [u8; EK_HEADER_LEN],
+    pub(super) ct1: [u8; CT1_LEN],
+    pub(super) ek: EkDecoder<CHUNK>,
+}
+
+/// Everything is computed; ct2 is being sent.
+#[derive(Debug)]
+pub(super) struct Ct2Sampled<const CHUNK: usize> {
+    pub(super) epoch: Epoch,
+    pub(super) authenticator: Authenticator,
+    /// `ct2 || MacCt`.
+    pub(super) ct2: Ct2Encoder<CHUNK>,
+}
+
+impl<const CHUNK: usize> NoHeaderReceived<CHUNK> {
+    pub(super) const fn new(epoch: Epoch, authenticator: Authenticator) -> Self {
+        Self { epoch, authenticator, header: HeaderDecoder::new() }
+    }
+
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload<CHUNK>) -> Change<CHUNK> {
+        let Payload::Hdr(codeword) = payload else { return Change::Nothing };
+        if !self.header.lacks(codeword.index) {
+            return Change::Nothing;
+        }
+        let Some(header_mac) = self.header.completed_by(codeword) else { return Change::Collect(*codeword) };
+        primitives.step("BR-6");
+        let (header, mac) = split(&header_mac);
+        if verifies(&self.authenticator.mac_header(primitives, self.epoch, &header), &mac) {
+            Change::HeaderComplete(header)
+        } else {
+            Change::Fail
+        }
+    }
+
+    /// BR-6.
+    pub(super) fn header_complete(self, header: [u8; EK_HEADER_LEN]) -> HeaderReceived {
+        HeaderReceived { epoch: self.epoch, authenticator: self.authenticator, header }
+    }
+}
+
+impl HeaderReceived {
+    /// BR-7: ct1, and the epoch's key, which the peer will have when ct2 has arrived.
+    pub(super) fn encapsulate<P: Primitives, const CHUNK: usize>(
+        self,
+        primitives: &P,
+        rng: &mut impl CryptoRng,
+    ) -> (Ct1Sampled<CHUNK>, EpochKey) {
+        primitives.step("BR-7");
+        let Self { epoch, authenticator, header } = self;
+        let coins = Secret::random(primitives, rng);
+        let (ct1, shared_secret) = primitives.encaps1(&header, &coins);
+        let key = kdf_ok(primitives, &shared_secret, epoch);
+        let authenticator = authenticator.update(primitives, epoch, &key);
+        let (ct1, ek) = (Ct1Encoder::new(&ct1), EkDecoder::new());
+        (Ct1Sampled { epoch, authenticator, coins, header, ct1, ek }, EpochKey { epoch, key })
+    }
+}
+
+impl<const CHUNK: usize> Ct1Sampled<CHUNK> {
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload<CHUNK>) -> Change<CHUNK> {
+        match payload {
+            Payload::Ek(codeword) if self.ek.lacks(codeword.index) => match self.ek.completed_by(codeword) {
+                Some(ek_vector) => {
+                    primitives.step("BR-10");
+                    Change::EkComplete(ek_vector)
+                }
+                None => Change::Collect(*codeword),
+            },
+            Payload::EkCt1Ack(codeword) => match self.ek.completed_by(codeword) {
+                Some(ek_vector) => {
+                    primitives.step("BR-9");
+                    let ct1 = self.ct1.value();
+                    encaps2(primitives, self.epoch, &self.authenticator, &self.coins, &self.header, &ct1, &ek_vector)
+                }
+                None => {
+                    primitives.step("BR-8");
+                    Change::Ct1Acknowledged(*codeword)
+                }
+            },
+            _ => Change::Nothing,
+        }
+    }
+
+    /// BR-8. The chunk counts, if it is new.
+    pub(super) fn acknowledged(self, codeword: &Codeword<CHUNK>) -> Ct1Acknowledged<CHUNK> {
+        let Self { epoch, authenticator, coins, header, ct1, mut ek } = self;
+        ek.add(codeword);
+        Ct1Acknowledged { epoch, authenticator, coins, header, ct1: ct1.value(), ek }
+    }
+
+    /// BR-10. ek_vector is checked when it is used, at BR-12.
+    pub(super) fn ek_complete(self, ek_vector: [u8; EK_VECTOR_LEN]) -> EkReceivedCt1Sampled<CHUNK> {
+        let Self { epoch, authenticator, coins, header, ct1, ek: _ } = self;
+        EkReceivedCt1Sampled { epoch, authenticator, coins, header, ct1, ek_vector }
+    }
+
+    /// BR-9.
+    pub(super) fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN]) -> Ct2Sampled<CHUNK> {
+        Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2: Ct2Encoder::new(ct2_mac) }
+    }
+}
+
+impl<const CHUNK: usize> EkReceivedCt1Sampled<CHUNK> {
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload<CHUNK>) -> Change<CHUNK> {
+        let Payload::EkCt1Ack(_) = payload else { return Change::Nothing };
+        primitives.step("BR-12");
+        let ct1 = self.ct1.value();
+        encaps2(primitives, self.epoch, &self.authenticator, &self.coins, &self.header, &ct1, &self.ek_vector)
+    }
+
+    /// BR-12.
+    pub(super) fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN]) -> Ct2Sampled<CHUNK> {
+        Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2: Ct2Encoder::new(ct2_mac) }
+    }
+}
+
+impl<const CHUNK: usize> Ct1Acknowledged<CHUNK> {
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload<CHUNK>) -> Change<CHUNK> {
+        match payload {
+            Payload::EkCt1Ack(codeword) if self.ek.lacks(codeword.index) => match self.ek.completed_by(codeword) {
+                Some(ek_vector) => {
+                    primitives.step("BR-11");
+                    let (ct1, header) = (&self.ct1, &self.header);
+                    encaps2(primitives, self.epoch, &self.authenticator, &self.coins, header, ct1, &ek_vector)
+                }
+                None => Change::Collect(*codeword),
+            },
+            _ => Change::Nothing,
+        }
+    }
+
+    /// BR-11.
+    pub(super) fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN]) -> Ct2Sampled<CHUNK> {
+        Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2: Ct2Encoder::new(ct2_mac) }
+    }
+}
+
+impl<const CHUNK: usize> Ct2Sampled<CHUNK> {
+    /// Awaits the next epoch: whoever is in it has ct2.
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, message: &Message<CHUNK>) -> Change<CHUNK> {
+        match self.epoch.next() {
+            Some(next) if message.epoch == next => {
+                primitives.step("BR-13");
+                Change::NextEpoch(next)
+            }
+            _ => Change::Nothing,
+        }
+    }
+
+    /// BR-13: the roles swap.
+    pub(super) fn next_epoch(self, epoch: Epoch) -> KeysUnsampled {
+        KeysUnsampled { epoch, authenticator: self.authenticator }
+    }
+}
+
+/// ct2 and MacCt, if ek_vector is the one that the header announced and passes the modulus check (SPECS §15 E4).
+fn encaps2<P: Primitives, const CHUNK: usize>(
+    primitives: &P,
+    epoch: Epoch,
+    authenticator: &Authenticator,
+    coins: &Secret<32>,
+    header: &[u8; EK_HEADER_LEN],
+    ct1: &[u8; CT1_LEN],
+    ek_vector: &[u8; EK_VECTOR_LEN],
+) -> Change<CHUNK> {
+    match primitives.encaps2(header, ek_vector, coins) {
+        Ok(ct2) => {
+            let mac = authenticator.mac_ciphertext(primitives, epoch, ct1, &ct2);
+            Change::Ct2Encapsulated(joined(&ct2, &mac))
+        }
+        Err(_) => Change::Fail,
+    }
+}

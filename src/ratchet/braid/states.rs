@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The eleven states of ML-KEM Braid rev 1, and [`Braid`], which is in one of them or dead.
+//!
+//! ```text
+//!   initiator, epoch 1                                    responder, epoch 1
+//!          |                                                     |
+//!          v        decapsulator                                 v        encapsulator
+//! +-> KeysUnsampled <----------------- BR-13 ----+  +----> NoHeaderReceived <------------ BR-5 ----+
+//! |        | BR-1 send: key pair, Hdr            |  |            | BR-6 header complete, MacHdr    |
+//! |        v                                     |  |            v                                 |
+//! |   KeysSampled           sends Hdr            |  |      HeaderReceived                          |
+//! |        | BR-2 first chunk of ct1             |  |            | BR-7 send: encaps1, key out     |
+//! |        v                                     |  |            v                                 |
+//! |   HeaderSent            sends Ek             |  |      Ct1Sampled            sends Ct1         |
+//! |        | BR-3 ct1 complete                   |  |            |        \         \              |
+//! |        v                                     |  |       BR-8 | ack     | BR-10   | BR-9         |
+//! |   Ct1Received           sends EkCt1Ack       |  |            |         | ek      | ek, ack      |
+//! |        | BR-4 first chunk of ct2             |  |            v         v         |              |
+//! |        v                                     |  |  Ct1Acknowledged   EkReceived- |              |
+//! |   EkSentCt1Received                          |  |            |       Ct1Sampled  |              |
+//! |        | BR-5 ct2 complete: decapsulate,     |  |      BR-11 | ek      | BR-12   |              |
+//! |        |      MacCt, key out, epoch + 1      |  |            v         v ack     v              |
+//! |        |                                     |  |      Ct2Sampled (encaps2)  sends Ct2         |
+//! |        +------> NoHeaderReceived             |  |            | BR-13 a message of epoch + 1    |
+//! +----------------------------------------------+--+------------+                                 |
+//! ```
+//!
+//! A state is a struct that holds what is known then and nothing more; a transition consumes it. Receiving is in two
+//! halves, as in the Double Ratchet: [`Braid::receive`] takes `&self` and finds out what a message would change;
+//! [`Braid::commit`] changes it, when the message has been authenticated. So a forged chunk changes nothing, by
+//! construction (attack E1), and neither does a forged failure.
+
+use super::decapsulator::{Ct1Received, EkSentCt1Received, HeaderSent, KeysSampled, KeysUnsampled};
+use super::encapsulator::{
+    Ct1Acknowledged, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled, HeaderReceived, NoHeaderReceived,
+};
+use super::erasure::Codeword;
+use super::message::{Message, Payload};
+use super::{Abandoned, CT2_MAC_LEN, Epoch, EpochKey};
+use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Primitives};
+use crate::secret::Secret;
+use rand_core::CryptoRng;
+
+use super::authenticator::Authenticator;
+
+/// One party's side of the Braid, with chunks of `CHUNK` bytes: 32, 64, 128 or 256.
+#[derive(Debug)]
+pub(crate) struct Braid<const CHUNK: usize>(pub(super) State<CHUNK>);
+
+/// The states, for storage and dispatch.
+#[derive(Debug)]
+pub(super) enum State<const CHUNK: usize> {
+    KeysUnsampled(KeysUnsampled),
+    KeysSampled(KeysSampled<CHUNK>),
+    HeaderSent(HeaderSent<CHUNK>),
+    Ct1Received(Ct1Received<CHUNK>),
+    EkSentCt1Received(EkSentCt1Received<CHUNK>),
+    NoHeaderReceived(NoHeaderReceived<CHUNK>),
+    HeaderReceived(HeaderReceived),
+    Ct1Sampled(Ct1Sampled<CHUNK>),
+    EkReceivedCt1Sampled(EkReceivedCt1Sampled<CHUNK>),
+    Ct1Acknowledged(Ct1Acknowledged<CHUNK>),
+    Ct2Sampled(Ct2Sampled<CHUNK>),
+    /// Failed for good. Holds nothing.
+    Dead,
+}
+
+/// What rides on one message.
+#[derive(Debug)]
+pub(crate) struct Outgoing<const CHUNK: usize> {
+    pub(crate) message: Message<CHUNK>,
+    /// The newest epoch whose key the receiver is sure to have after this message; 0 before the first.
+    pub(crate) sending_epoch: u64,
+    /// The key of an epoch, once.
+    pub(crate) key: Option<EpochKey>,
+}
+
+/// What a received message would do.
+#[derive(Debug)]
+pub(crate) struct Incoming<const CHUNK: usize> {
+    /// The sending epoch that its sender had: always the message's epoch - 1 (SPECS §15 E14), so that both sides name the
+    /// same chain.
+    pub(crate) receiving_epoch: u64,
+    pub(crate) key: Option<EpochKey>,
+    change: Change<CHUNK>,
+}
+
+/// What becomes of the state, named for the transition that it makes; each holds only what the message adds.
+#[derive(Debug)]
+pub(super) enum Change<const CHUNK: usize> {
+    /// Not of this epoch, or not awaited here, or nothing new.
+    Nothing,
+    /// One more chunk of what the state collects.
+    Collect(Codeword<CHUNK>),
+    /// BR-2.
+    BeginCt1(Codeword<CHUNK>),
+    /// BR-3.
+    Ct1Complete([u8; CT1_LEN]),
+    /// BR-4.
+    BeginCt2(Codeword<CHUNK>),
+    /// BR-5: the next epoch and its authenticator.
+    Agreed(Epoch, Authenticator),
+    /// BR-6.
+    HeaderComplete([u8; EK_HEADER_LEN]),
+    /// BR-8.
+    Ct1Acknowledged(Codeword<CHUNK>),
+    /// BR-10.
+    EkComplete([u8; EK_VECTOR_LEN]),
+    /// BR-9, BR-11, BR-12: ct2 and its MAC.
+    Ct2Encapsulated([u8; CT2_MAC_LEN]),
+    /// BR-13.
+    NextEpoch(Epoch),
+    /// What was put together is not genuine, or there is no next epoch.
+    Fail,
+}
+
+impl<const CHUNK: usize> Braid<CHUNK> {
+    /// The party that makes the first key pair. `secret` is both parties' alone, and used for nothing else.
+    pub(crate) fn initiator<P: Primitives>(primitives: &P, secret: &Secret<32>) -> Self {
+        let authenticator = Authenticator::init(primitives, secret);
+        Self(State::KeysUnsampled(KeysUnsampled { epoch: Epoch::FIRST, authenticator }))
+    }
+
+    /// The party that encapsulates first.
+    pub(crate) fn responder<P: Primitives>(primitives: &P, secret: &Secret<32>) -> Self {
+        Self(State::NoHeaderReceived(NoHeaderReceived::new(Epoch::FIRST, Authenticator::init(primitives, secret))))
+    }
+
+    /// `Send`: one message, whatever the state.
+    ///
+    /// # Errors
+    /// [`Abandoned`] for ever after the Braid has failed.
+    pub(crate) fn send<P: Primitives>(
+        &mut self,
+        primitives: &P,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Outgoing<CHUNK>, Abandoned> {
+        let epoch = self.epoch().ok_or(Abandoned)?;
+        let mut key = None;
+        if matches!(self.0, State::KeysUnsampled(_) | State::HeaderReceived(_)) {
+            self.0 = match core::mem::replace(&mut self.0, State::Dead) {
+                State::KeysUnsampled(state) => State::KeysSampled(state.generate(primitives, rng)),
+                State::HeaderReceived(state) => {
+                    let (state, output) = state.encapsulate(primitives, rng);
+                    key = Some(output);
+                    State::Ct1Sampled(state)
+                }
+                state => state,
+            };
+        }
+        // An encoder that has nothing left gives a message without a chunk (attack E12).
+        let payload = match &mut self.0 {
+            State::KeysSampled(state) => state.header.next_codeword().map(Payload::Hdr),
+            State::HeaderSent(state) => state.ek.next_codeword().map(Payload::Ek),
+            State::Ct1Received(state) => state.ek.next_codeword().map(Payload::EkCt1Ack),
+            State::Ct1Sampled(state) => state.ct1.next_codeword().map(Payload::Ct1),
+            State::EkReceivedCt1Sampled(state) => state.ct1.next_codeword().map(Payload::Ct1),
+            State::Ct2Sampled(state) => state.ct2.next_codeword().map(Payload::Ct2),
+            State::KeysUnsampled(_)
+            | State::EkSentCt1Received(_)
+            | State::NoHeaderReceived(_)
+            | State::HeaderReceived(_)
+            | State::Ct1Acknowledged(_)
+            | State::Dead => None,
+        };
+        let message = Message { epoch, payload: payload.unwrap_or(Payload::None) };
+        Ok(Outgoing { message, sending_epoch: epoch.before(), key })
+    }
+
+    /// `Receive`, up to what it changes; changes nothing. What is not awaited is ignored without an error.
+    ///
+    /// # Errors
+    /// [`Abandoned`] for ever after the Braid has failed. A message that would make it fail is no error here, because it
+    /// may not be genuine.
+    ///
+    /// # Leaks
+    /// The state, and whether a value is complete.
+    pub(crate) fn receive<P: Primitives>(
+        &self,
+        primitives: &P,
+        message: &Message<CHUNK>,
+    ) -> Result<Incoming<CHUNK>, Abandoned> {
+        let epoch = self.epoch().ok_or(Abandoned)?;
+        let mut key = None;
+        let change = match &self.0 {
+            State::Ct2Sampled(state) => state.receive(primitives, message),
+            _ if message.epoch != epoch => Change::Nothing,
+            State::KeysSampled(state) => state.receive(primitives, &message.payload),
+            State::HeaderSent(state) => state.receive(primitives, &message.payload),
+            State::Ct1Received(state) => state.receive(primitives, &message.payload, &mut key),
+            State::EkSentCt1Received(state) => state.receive(primitives, &message.payload, &mut key),
+            State::NoHeaderReceived(state) => state.receive(primitives, &message.payload),
+            State::Ct1Sampled(state) => state.receive(primitives, &message.payload),
+            State::EkReceivedCt1Sampled(state) => state.receive(primitives, &message.payload),
+            State::Ct1Acknowledged(state) => state.receive(primitives, &message.payload),
+            State::KeysUnsampled(_) | State::HeaderReceived(_) | State::Dead => Change::Nothing,
+        };
+        Ok(Incoming { receiving_epoch: message.epoch.before(), key, change })
+    }
+
+    /// The message has been authenticated: its changes are made. `incoming` is what [`receive`](Self::receive) gave for
+    /// the state as it is; for another state it is a failure.
+    ///
+    /// # Errors
+    /// [`Abandoned`] if the message made the Braid fail. Then it is dead.
+    pub(crate) fn commit<P: Primitives>(&mut self, primitives: &P, incoming: Incoming<CHUNK>) -> Result<(), Abandoned> {
+        // In place: what most messages do.
+        let change = match incoming.change {
+            Change::Nothing => return Ok(()),
+            Change::Collect(codeword) => return self.collect(&codeword),
+            change => change,
+        };
+        self.0 = match (core::mem::replace(&mut self.0, State::Dead), change) {
+            (State::KeysSampled(state), Change::BeginCt1(codeword)) => {
+                State::HeaderSent(state.begin_ct1(primitives, &codeword))
+            }
+            (State::HeaderSent(state), Change::Ct1Complete(ct1)) => State::Ct1Received(state.ct1_complete(ct1)),
+            (State::Ct1Received(state), Change::BeginCt2(codeword)) => {
+                State::EkSentCt1Received(state.begin_ct2(&codeword))
+            }
+            (State::EkSentCt1Received(_) | State::Ct1Received(_), Change::Agreed(epoch, authenticator)) => {
+                State::NoHeaderReceived(NoHeaderReceived::new(epoch, authenticator))
+            }
+            (State::NoHeaderReceived(state), Change::HeaderComplete(header)) => {
+                State::HeaderReceived(state.header_complete(header))
+            }
+            (State::Ct1Sampled(state), Change::Ct1Acknowledged(codeword)) => {
+                State::Ct1Acknowledged(state.acknowledged(&codeword))
+            }
+            (State::Ct1Sampled(state), Change::EkComplete(ek_vector)) => {
+                State::EkReceivedCt1Sampled(state.ek_complete(ek_vector))
+            }
+            (State::Ct1Sampled(state), Change::Ct2Encapsulated(ct2)) => State::Ct2Sampled(state.ct2_encapsulated(&ct2)),
+            (State::Ct1Acknowledged(state), Change::Ct2Encapsulated(ct2)) => {
+                State::Ct2Sampled(state.ct2_encapsulated(&ct2))
+            }
+            (State::EkReceivedCt1Sampled(state), Change::Ct2Encapsulated(ct2)) => {
+                State::Ct2Sampled(state.ct2_encapsulated(&ct2))
+            }
+            (State::Ct2Sampled(state), Change::NextEpoch(epoch)) => State::KeysUnsampled(state.next_epoch(epoch)),
+            _ => return Err(Abandoned),
+        };
+        Ok(())
+    }
+
+    fn collect(&mut self, codeword: &Codeword<CHUNK>) -> Result<(), Abandoned> {
+        match &mut self.0 {
+            State::HeaderSent(state) => state.ct1.add(codeword),
+            State::EkSentCt1Received(state) => state.ct2.add(codeword),
+            State::NoHeaderReceived(state) => state.header.add(codeword),
+            State::Ct1Sampled(state) => state.ek.add(codeword),
+            State::Ct1Acknowledged(state) => state.ek.add(codeword),
+            state => {
+                *state = State::Dead;
+                return Err(Abandoned);
+            }
+        }
+        Ok(())
+    }
+
+    /// The epoch that is being agreed on; `None` when dead.
+    pub(crate) const fn epoch(&self) -> Option<Epoch> {
+        Some(match &self.0 {
+            State::KeysUnsampled(state) => state.epoch,
+            State::KeysSampled(state) => state.epoch,
+            State::HeaderSent(state) => state.epoch,
+            State::Ct1Received(state) => state.epoch,
+            State::EkSentCt1Received(state) => state.epoch,
+            State::NoHeaderReceived(state) => state.epoch,
+            State::HeaderReceived(state) => state.epoch,
+            State::Ct1Sampled(state) => state.epoch,
+            State::EkReceivedCt1Sampled(state) => state.epoch,
+            State::Ct1Acknowledged(state) => state.epoch,
+            State::Ct2Sampled(state) => state.epoch,
+            State::Dead => return None,
+        })
+    }
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The Braid's state as bytes, for inside a sealed snapshot (spec/protocol.md §12). What loads is a state that could
+//! have been stored: counters are in range, collected chunks are distinct and fewer than complete. What follows from
+//! something else is not stored: public keys and ct1 are computed again, in the same way on every machine.
+
+use super::authenticator::Authenticator;
+use super::decapsulator::{EkSentCt1Received, HeaderSent, KeysSampled, KeysUnsampled};
+use super::encapsulator::{
+    Ct1Acknowledged, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled, HeaderReceived, NoHeaderReceived,
+};
+use super::erasure::{CODEWORDS, Codeword, Decoder};
+use super::states::{Braid, State};
+use super::{CT2_MAC_LEN, Ct1Encoder, Ct2Encoder, Epoch};
+use crate::error::DecodeError;
+use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, KEM_SEED_LEN, Primitives};
+use crate::secret::Secret;
+use crate::wire::{Full, Reader, Writer};
+
+/// Bytes of a state's number, epoch, root and MAC key.
+const HEAD_LEN: usize = 1 + 8 + 32 + 32;
+/// Bytes of an encoder's count.
+const ISSUED_LEN: usize = 4;
+
+impl<const CHUNK: usize> Braid<CHUNK> {
+    pub(crate) fn stored_len(&self) -> usize {
+        let parts = match &self.0 {
+            State::KeysUnsampled(_) => [0, 0, 0],
+            State::KeysSampled(_) => [KEM_SEED_LEN, ISSUED_LEN, 0],
+            State::HeaderSent(state) => [KEM_SEED_LEN, ISSUED_LEN, state.ct1.stored_len()],
+            State::Ct1Received(_) => [KEM_SEED_LEN, ISSUED_LEN, CT1_LEN],
+            State::EkSentCt1Received(state) => [KEM_SEED_LEN, CT1_LEN, state.ct2.stored_len()],
+            State::NoHeaderReceived(state) => [state.header.stored_len(), 0, 0],
+            State::HeaderReceived(_) => [EK_HEADER_LEN, 0, 0],
+            State::Ct1Sampled(state) => [32 + EK_HEADER_LEN, ISSUED_LEN, state.ek.stored_len()],
+            State::EkReceivedCt1Sampled(_) => [32 + EK_HEADER_LEN, ISSUED_LEN, EK_VECTOR_LEN],
+            State::Ct1Acknowledged(state) => [32 + EK_HEADER_LEN, 0, state.ek.stored_len()],
+            State::Ct2Sampled(_) => [CT2_MAC_LEN, ISSUED_LEN, 0],
+            State::Dead => return 1,
+        };
+        parts.into_iter().fold(HEAD_LEN, usize::saturating_add)
+    }
+
+    pub(crate) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        match &self.0 {
+            State::Dead => writer.u8(0),
+            State::KeysUnsampled(state) => head(writer, 1, state.epoch, &state.authenticator),
+            State::KeysSampled(state) => {
+                head(writer, 2, state.epoch, &state.authenticator)?;
+                writer.put(state.seed.expose())?;
+                writer.u32(state.header.issued())
+            }
+            State::HeaderSent(state) => {
+                head(writer, 3, state.epoch, &state.authenticator)?;
+                writer.put(state.seed.expose())?;
+                writer.u32(state.ek.issued())?;
+                state.ct1.store(writer)
+            }
+            State::Ct1Received(state) => {
+                head(writer, 4, state.epoch, &state.authenticator)?;
+                writer.put(state.seed.expose())?;
+                writer.u32(state.ek.issued())?;
+                writer.put(&state.ct1)
+            }
+            State::EkSentCt1Received(state) => {
+                head(writer, 5, state.epoch, &state.authenticator)?;
+                writer.put(state.seed.expose())?;
+                writer.put(&state.ct1)?;
+                state.ct2.store(writer)
+            }
+            State::NoHeaderReceived(state) => {
+                head(writer, 6, state.epoch, &state.authenticator)?;
+                state.header.store(writer)
+            }
+            State::HeaderReceived(state) => {
+                head(writer, 7, state.epoch, &state.authenticator)?;
+                writer.put(&state.header)
+            }
+            State::Ct1Sampled(state) => {
+                head(writer, 8, state.epoch, &state.authenticator)?;
+                writer.put(state.coins.expose())?;
+                writer.put(&state.header)?;
+                writer.u32(state.ct1.issued())?;
+                state.ek.store(writer)
+            }
+            State::EkReceivedCt1Sampled(state) => {
+                head(writer, 9, state.epoch, &state.authenticator)?;
+                writer.put(state.coins.expose())?;
+                writer.put(&state.header)?;
+                writer.u32(state.ct1.issued())?;
+                writer.put(&state.ek_vector)
+            }
+            State::Ct1Acknowledged(state) => {
+                head(writer, 10, state.epoch, &state.authenticator)?;
+                writer.put(state.coins.expose())?;
+                writer.put(&state.header)?;
+                state.ek.store(writer)
+            }
+            State::Ct2Sampled(state) => {
+                head(writer, 11, state.epoch, &state.authenticator)?;
+                writer.put(&state.ct2.value())?;
+                writer.u32(state.ct2.issued())
+            }
+        }
+    }
+
+    pub(crate) fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let number = reader.u8()?;
+        if number == 0 {
+            return Ok(Self(State::Dead));
+        }
+        let epoch = Epoch::new(reader.u64()?).ok_or(DecodeError::Refused)?;
+        let authenticator = Authenticator { root: secret(reader)?, mac_key: secret(reader)? };
+        Ok(Self(match number {
+            1 => State::KeysUnsampled(KeysUnsampled { epoch, authenticator }),
+            // The state was entered by sending the first.
+            2 => State::KeysSampled(KeysSampled::new(
+                primitives,
+                epoch,
+                authenticator,
+                secret(reader)?,
+                issued(reader, 1)?,
+            )),
+            3 => {
+                let (seed, issued) = (secret(reader)?, issued(reader, 0)?);
+                let ct1 = Decoder::load(reader, 1)?;
+                State::HeaderSent(HeaderSent::new(primitives, epoch, authenticator, seed, issued, ct1))
+            }
+            4 => {
+                let (seed, issued) = (secret(reader)?, issued(reader, 0)?);
+                let sent = HeaderSent::new(primitives, epoch, authenticator, seed, issued, Decoder::new());
+                State::Ct1Received(sent.ct1_complete(*reader.array()?))
+            }
+            5 => State::EkSentCt1Received(EkSentCt1Received {
+                epoch,
+                authenticator,
+                seed: secret(reader)?,
+                ct1: *reader.array()?,
+                ct2: Decoder::load(reader, 1)?,
+            }),
+            6 => State::NoHeaderReceived(NoHeaderReceived { epoch, authenticator, header: Decoder::load(reader, 0)? }),
+            7 => State::HeaderReceived(HeaderReceived { epoch, authenticator, header: *reader.array()? }),
+            8 | 9 => {
+                let (coins, header) = (secret(reader)?, *reader.array()?);
+                let issued = issued(reader, 1)?;
+                let ct1 = Ct1Encoder::resume(&primitives.encaps1(&header, &coins).0, issued);
+                if number == 8 {
+                    let ek = Decoder::load(reader, 0)?;
+                    State::Ct1Sampled(Ct1Sampled { epoch, authenticator, coins, header, ct1, ek })
+                } else {
+                    let ek_vector = *reader.array()?;
+                    State::EkReceivedCt1Sampled(EkReceivedCt1Sampled {
+                        epoch,
+                        authenticator,
+                        coins,
+                        header,
+                        ct1,
+                        ek_vector,
+                    })
+                }
+            }
+            10 => {
+                let (coins, header) = (secret(reader)?, *reader.array()?);
+                let (ct1, _) = primitives.encaps1(&header, &coins);
+                // The chunk that came with the acknowledgement, or the one that it repeated.
+                let ek = Decoder::load(reader, 1)?;
+                State::Ct1Acknowledged(Ct1Acknowledged { epoch, authenticator, coins, header, ct1, ek })
+            }
+            11 => {
+                let ct2 = reader.array()?;
+                State::Ct2Sampled(Ct2Sampled { epoch, authenticator, ct2: Ct2Encoder::resume(ct2, issued(reader, 0)?) })
+            }
+            _ => return Err(DecodeError::Refused),
+        }))
+    }
+}
+
+fn head(writer: &mut Writer<'_>, number: u8, epoch: Epoch, authenticator: &Authenticator) -> Result<(), Full> {
+    writer.u8(number)?;
+    writer.put(&epoch.to_bytes())?;
+    writer.put(authenticator.root.expose())?;
+    writer.put(authenticator.mac_key.expose())
+}
+
+fn secret<const N: usize>(reader: &mut Reader<'_>) -> Result<Secret<N>, DecodeError> {
+    reader.array().map(|bytes| Secret::new(*bytes))
+}
+
+/// How many codewords an encoder has put out.
+fn issued(reader: &mut Reader<'_>, at_least: u32) -> Result<u32, DecodeError> {
+    let issued = reader.u32()?;
+    if (at_least..=CODEWORDS).contains(&issued) { Ok(issued) } else { Err(DecodeError::Refused) }
+}
+
+impl<const LEN: usize, const CAPACITY: usize, const CHUNK: usize> Decoder<LEN, CAPACITY, CHUNK> {
+    fn stored_len(&self) -> usize {
+        self.count().saturating_mul(2_usize.saturating_add(CHUNK)).saturating_add(1)
+    }
+
+    fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.u8(u8::try_from(self.count()).map_err(|_| Full)?)?;
+        for Codeword { index, chunk } in self.codewords() {
+            writer.put(&index.to_be_bytes())?;
+            writer.put(&chunk)?;
+        }
+        Ok(())
+    }
+
+    /// A decoder that is not complete: with the last codeword the state would have been left.
+    fn load(reader: &mut Reader<'_>, at_least: usize) -> Result<Self, DecodeError> {
+        let count = usize::from(reader.u8()?);
+        if count < at_least || count >= Self::CHUNKS {
+            return Err(DecodeError::Refused);
+        }
+        let mut decoder = Self::new();
+        for _ in 0..count {
+            let codeword = Codeword { index: u16::from_be_bytes(*reader.array()?), chunk: *reader.array()? };
+            if !decoder.lacks(codeword.index) {
+                return Err(DecodeError::Refused);
+            }
+            decoder.add(&codeword);
+        }
+        Ok(decoder)
+    }
+}

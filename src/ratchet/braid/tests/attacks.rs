@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a hostile peer or server may put into the Braid, and the values that must not be computed.
+
+use super::*;
+
+/// Attack E1: a forged chunk changes nothing unless it is committed; committed, it kills at the MAC, and for ever.
+#[test]
+fn e1_a_forged_chunk_kills_only_if_it_is_committed() {
+    let forged = |message: &Message<32>| {
+        let mut bytes = written(message);
+        *bytes.last_mut().unwrap() ^= 1;
+        parsed::<32>(&bytes).unwrap()
+    };
+    let mut two = Two::<32>::new(31);
+    let messages = [two.a.send(), two.a.send(), two.a.send()];
+    let before = stored(&two.b.braid);
+    two.b.stage(&forged(&messages[0]));
+    assert_eq!(stored(&two.b.braid), before);
+    two.b.receive(&messages[0]);
+    two.b.receive(&messages[1]);
+    // The forged completion is seen to be one, and still nothing changes.
+    let before = stored(&two.b.braid);
+    two.b.stage(&forged(&messages[2]));
+    assert_eq!(stored(&two.b.braid), before);
+    let mut poisoned = Party::<32>::new(loaded(&before).unwrap(), 0);
+    assert_eq!(poisoned.commit(&forged(&messages[2])), Err(Abandoned));
+    assert_is_dead(&mut poisoned);
+    // Control.
+    two.b.receive(&messages[2]);
+    assert_eq!(name(&two.b.braid), "HeaderReceived");
+}
+
+/// A forged ciphertext: every chunk of ct1, and of ct2 and its MAC.
+#[test]
+fn a_ciphertext_that_is_not_the_authenticated_one_kills_the_braid() {
+    for at in 0..4 + 1 {
+        let mut two = Two::<256>::new(32);
+        let mut flipped = false;
+        let result = loop {
+            let message = two.a.send();
+            two.b.receive(&message);
+            let mut message = two.b.send();
+            if let Payload::Ct1(codeword) = &mut message.payload {
+                if usize::from(codeword.index) == at {
+                    codeword.chunk[at] ^= 0x10;
+                    flipped = true;
+                }
+            } else if let Payload::Ct2(codeword) = &mut message.payload
+                && at == 4
+            {
+                codeword.chunk[159] ^= 1;
+                flipped = true;
+            }
+            let result = two.a.commit(&message);
+            if result.is_err() || two.a.braid.epoch() == Epoch::new(2) {
+                break result;
+            }
+        };
+        assert_eq!((flipped, result), (true, Err(Abandoned)), "chunk {at}");
+        assert_is_dead(&mut two.a);
+    }
+}
+
+/// Attack E5: every bit of ek_vector, at the primitive; every chunk of it, in the protocol.
+#[test]
+fn e5_an_ek_vector_that_is_not_the_announced_one_is_refused_in_every_bit() {
+    let (header, ek_vector) = RustCrypto.incremental_public(&Secret::new([3; 64]));
+    let coins = Secret::new([4; 32]);
+    assert!(RustCrypto.encaps2(&header, &ek_vector, &coins).is_ok());
+    for bit in 0..8 * ek_vector.len() {
+        let mut other = ek_vector;
+        other[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(RustCrypto.encaps2(&header, &other, &coins), Err(Failed), "bit {bit}");
+    }
+    for at in 0..36 {
+        let mut two = braided::<32>(50);
+        let result = loop {
+            let mut message = two.a.send();
+            if let Payload::Ek(codeword) | Payload::EkCt1Ack(codeword) = &mut message.payload
+                && usize::from(codeword.index) == at
+            {
+                codeword.chunk[at % 32] ^= 1 << (at % 8);
+            }
+            let result = two.b.commit(&message);
+            if result.is_err() || name(&two.b.braid) == "Ct2Sampled" {
+                break result;
+            }
+            let message = two.b.send();
+            two.a.receive(&message);
+        };
+        assert_eq!(result, Err(Abandoned), "chunk {at}");
+        assert_is_dead(&mut two.b);
+    }
+}
+
+/// Attack E5, SPECS §15 E4: a coefficient that is not reduced is refused although the hash fits.
+#[test]
+fn an_ek_vector_that_fails_the_modulus_check_is_refused() {
+    let (header, ek_vector) = RustCrypto.incremental_public(&Secret::new([3; 64]));
+    let announce = |ek_vector: &[u8; 1152]| {
+        let mut public = ek_vector.to_vec();
+        public.extend_from_slice(&header[..32]);
+        let mut announced = header;
+        announced[32..].copy_from_slice(&libcrux_sha3::sha256(&public));
+        announced
+    };
+    assert_eq!(announce(&ek_vector), header);
+    let mut unreduced = ek_vector;
+    unreduced[0] = 0xFF;
+    unreduced[1] |= 0x0F;
+    let coins = Secret::new([4; 32]);
+    assert_eq!(RustCrypto.encaps2(&announce(&unreduced), &unreduced, &coins), Err(Failed));
+    // Control: a reduced one in the same place passes.
+    unreduced[..2].copy_from_slice(&[0, 0]);
+    assert!(RustCrypto.encaps2(&announce(&unreduced), &unreduced, &coins).is_ok());
+}
+
+/// SPECS §17 and attack E4: the header's hash is over `ek_vector || rho`.
+#[test]
+fn e4_incremental_ml_kem_gives_the_known_answers_and_never_the_wrong_order_hash() {
+    let mut seed = [2; 64];
+    seed[..32].fill(1);
+    let (seed, coins) = (Secret::new(seed), Secret::new([3; 32]));
+    let (header, ek_vector) = RustCrypto.incremental_public(&seed);
+    let mut expected = [0; 64];
+    expected[..32].copy_from_slice(&hex::<32>("1c895ce4b234c9759472998b2d30ca26ebdbec72bee7accb2c2f12721aa18152"));
+    expected[32..].copy_from_slice(&hex::<32>("605a1583f2f42c2622d4bb3714033272ba2528b8257fe30aeca1f7d2d88d4d8b"));
+    assert_eq!(header, expected);
+    let digest = |bytes: &[u8]| RustCrypto.sha256(&[bytes]);
+    assert_eq!(digest(&ek_vector), hex("091b0e2b7d89d82ad6e56d54ce53d1c2c0257d91a06e68f2beea0c9a74a0d628"));
+    let (ct1, shared) = RustCrypto.encaps1(&header, &coins);
+    assert_eq!(digest(&ct1), hex("465422b65859400130206c2e7c147aec19a63a48120236f44a6b554ecef98f3d"));
+    let ct2 = RustCrypto.encaps2(&header, &ek_vector, &coins).unwrap();
+    assert_eq!(digest(&ct2), hex("80561d31001bfd82ce9e73f71cbb23eb91481e0618c6301ee80ddd006f3af67a"));
+    let k = hex("f39b95557ee52af1954cd59f19febcb39f127e4abefc6f90546e7b8139ce94ba");
+    assert_eq!(shared.expose(), &k);
+    assert_eq!(RustCrypto.incremental_decapsulate(&seed, &ct1, &ct2).expose(), &k);
+    // Control: the order of the Braid's text gives the value that must not appear.
+    let wrong = hex::<32>("041186834dae98ca6142cef9c9d0e82cf17368beadaff27e04a34322856ea155");
+    let mut text = header[..32].to_vec();
+    text.extend_from_slice(&ek_vector);
+    assert_eq!(libcrux_sha3::sha256(&text), wrong);
+    assert_ne!(header[32..], wrong);
+}
+
+/// Attack E9.
+#[test]
+fn e9_two_initiators_agree_on_nothing_and_two_different_secrets_die_at_the_first_mac() {
+    let secret = Secret::new(SECRET);
+    let mut two = Two::<256>::new(9);
+    two.b.braid = Braid::initiator(&RustCrypto, &secret);
+    for _ in 0..50 {
+        two.turn(none);
+    }
+    assert_eq!((two.names(), two.a.keys.len()), (("KeysSampled", "KeysSampled"), 0));
+    let mut two = Two::<256>::new(9);
+    two.b.braid = Braid::responder(&RustCrypto, &Secret::new([0x5D; 32]));
+    let message = two.a.send();
+    assert_eq!(two.b.commit(&message), Err(Abandoned));
+    assert_is_dead(&mut two.b);
+}
+
+/// Attack E12.
+#[test]
+fn e12_after_65536_codewords_to_a_silent_peer_messages_are_empty_and_the_state_stands() {
+    let mut two = Two::<256>::new(12);
+    let mut last = None;
+    for _ in 0..=u16::MAX {
+        last = Some(two.a.send().payload);
+    }
+    assert!(matches!(last, Some(Payload::Hdr(codeword)) if codeword.index == u16::MAX));
+    let exhausted = stored(&two.a.braid);
+    for _ in 0..3 {
+        assert_eq!(two.a.send().payload, Payload::None);
+    }
+    assert_eq!(stored(&two.a.braid), exhausted);
+    two.a.restart();
+    // Any one of them is enough for a peer that speaks again.
+    let header = last.map(|payload| Message { epoch: Epoch::FIRST, payload }).unwrap();
+    two.b.receive(&header);
+    while two.a.keys.is_empty() {
+        two.turn(none);
+    }
+    assert_eq!(two.a.keys, two.b.keys);
+}
+
+/// Attack E3: no epoch wraps. Who would have to go beyond the last fails.
+#[test]
+fn e3_the_last_epoch_has_no_successor() {
+    assert_eq!((Epoch::new(0), Epoch::new(u64::MAX)), (None, None));
+    assert_eq!(Epoch::new(LAST).unwrap().next(), None);
+    let at = |braid: &Braid<256>, epoch: u64| {
+        let mut bytes = stored(braid);
+        bytes[1..9].copy_from_slice(&epoch.to_be_bytes());
+        loaded::<256>(&bytes)
+    };
+    let fresh = Two::<256>::new(3);
+    assert!(at(&fresh.a.braid, 0).is_err() && at(&fresh.a.braid, u64::MAX).is_err());
+    for (epoch, expected) in [(LAST, Err(Abandoned)), (LAST - 1, Ok(()))] {
+        let mut two = Two::<256>::new(3);
+        two.a.braid = at(&two.a.braid, epoch).unwrap();
+        two.b.braid = at(&two.b.braid, epoch).unwrap();
+        let mut result = Ok(());
+        for _ in 0..30 {
+            let message = two.a.braid.send(&RustCrypto, &mut two.a.rng).unwrap().message;
+            assert_eq!(two.b.commit(&message), Ok(()));
+            let message = two.b.braid.send(&RustCrypto, &mut two.b.rng).unwrap().message;
+            result = two.a.commit(&message);
+            if result.is_err() || two.a.braid.epoch() != Epoch::new(epoch) {
+                break;
+            }
+        }
+        assert_eq!(result, expected);
+    }
+}

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The Braid between two parties: `transitions`, each by its number; `schedules`, random ones; `attacks`, E1 to E12;
+//! `bytes`, of messages and of storage.
+
+mod attacks;
+mod bytes;
+mod schedules;
+mod transitions;
+
+extern crate std;
+
+use super::erasure::Codeword;
+use super::message::{Message, Payload, message_len};
+use super::states::{Braid, Incoming, State};
+use super::{Abandoned, Epoch, EpochKey};
+use crate::error::DecodeError;
+use crate::primitives::{Failed, Primitives, RustCrypto};
+use crate::secret::Secret;
+use crate::test_hex::hex;
+use crate::wire::{Reader, Writer};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::vec;
+use std::vec::Vec;
+
+const SECRET: [u8; 32] = [0x5C; 32];
+const LAST: u64 = u64::MAX - 1;
+
+fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+fn name<const CHUNK: usize>(braid: &Braid<CHUNK>) -> &'static str {
+    match &braid.0 {
+        State::KeysUnsampled(_) => "KeysUnsampled",
+        State::KeysSampled(_) => "KeysSampled",
+        State::HeaderSent(_) => "HeaderSent",
+        State::Ct1Received(_) => "Ct1Received",
+        State::EkSentCt1Received(_) => "EkSentCt1Received",
+        State::NoHeaderReceived(_) => "NoHeaderReceived",
+        State::HeaderReceived(_) => "HeaderReceived",
+        State::Ct1Sampled(_) => "Ct1Sampled",
+        State::EkReceivedCt1Sampled(_) => "EkReceivedCt1Sampled",
+        State::Ct1Acknowledged(_) => "Ct1Acknowledged",
+        State::Ct2Sampled(_) => "Ct2Sampled",
+        State::Dead => "Dead",
+    }
+}
+
+const STATES: [&str; 12] = [
+    "Dead",
+    "KeysUnsampled",
+    "KeysSampled",
+    "HeaderSent",
+    "Ct1Received",
+    "EkSentCt1Received",
+    "NoHeaderReceived",
+    "HeaderReceived",
+    "Ct1Sampled",
+    "EkReceivedCt1Sampled",
+    "Ct1Acknowledged",
+    "Ct2Sampled",
+];
+
+fn stored<const CHUNK: usize>(braid: &Braid<CHUNK>) -> Vec<u8> {
+    let mut bytes = vec![0; braid.stored_len()];
+    let mut writer = Writer::new(&mut bytes);
+    braid.store(&mut writer).unwrap();
+    assert_eq!(writer.written(), braid.stored_len());
+    bytes
+}
+
+fn loaded<const CHUNK: usize>(bytes: &[u8]) -> Result<Braid<CHUNK>, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let braid = Braid::load(&RustCrypto, &mut reader)?;
+    reader.finish()?;
+    Ok(braid)
+}
+
+fn written<const CHUNK: usize>(message: &Message<CHUNK>) -> Vec<u8> {
+    let mut bytes = vec![0; message_len::<CHUNK>()];
+    let mut writer = Writer::new(&mut bytes);
+    message.write(&mut writer).unwrap();
+    assert_eq!(writer.written(), message_len::<CHUNK>());
+    bytes
+}
+
+fn parsed<const CHUNK: usize>(bytes: &[u8]) -> Result<Message<CHUNK>, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let message = Message::parse(&mut reader)?;
+    reader.finish()?;
+    Ok(message)
+}
+
+/// One party, and the keys that it has put out.
+struct Party<const CHUNK: usize> {
+    braid: Braid<CHUNK>,
+    keys: Vec<(u64, [u8; 32])>,
+    rng: ChaCha20Rng,
+}
+
+impl<const CHUNK: usize> Party<CHUNK> {
+    fn new(braid: Braid<CHUNK>, seed: u64) -> Self {
+        Self { braid, keys: Vec::new(), rng: rng(seed) }
+    }
+
+    fn note(&mut self, key: Option<EpochKey>) {
+        self.keys.extend(key.map(|key| (key.epoch.number(), *key.key.expose())));
+    }
+
+    fn send(&mut self) -> Message<CHUNK> {
+        let outgoing = self.braid.send(&RustCrypto, &mut self.rng).unwrap();
+        assert_eq!(outgoing.sending_epoch, outgoing.message.epoch.before());
+        self.note(outgoing.key);
+        parsed(&written(&outgoing.message)).unwrap()
+    }
+
+    fn receive(&mut self, message: &Message<CHUNK>) {
+        let mut incoming = self.stage(message);
+        let receiving_epoch = incoming.receiving_epoch;
+        self.note(incoming.key.take());
+        self.braid.commit(&RustCrypto, incoming).unwrap();
+        // What `sending_epoch` promises.
+        assert!(self.keys.len() as u64 >= receiving_epoch);
+    }
+
+    fn stage(&self, message: &Message<CHUNK>) -> Incoming<CHUNK> {
+        self.braid.receive(&RustCrypto, message).unwrap()
+    }
+
+    /// Commits what may fail.
+    fn commit(&mut self, message: &Message<CHUNK>) -> Result<(), Abandoned> {
+        let incoming = self.braid.receive(&RustCrypto, message)?;
+        self.braid.commit(&RustCrypto, incoming)
+    }
+
+    fn restart(&mut self) {
+        let bytes = stored(&self.braid);
+        self.braid = loaded(&bytes).unwrap();
+        assert_eq!(stored(&self.braid), bytes);
+    }
+}
+
+struct Two<const CHUNK: usize> {
+    a: Party<CHUNK>,
+    b: Party<CHUNK>,
+    /// Messages sent in turns.
+    turns: usize,
+}
+
+impl<const CHUNK: usize> Two<CHUNK> {
+    fn new(seed: u64) -> Self {
+        let secret = Secret::new(SECRET);
+        Self {
+            a: Party::new(Braid::initiator(&RustCrypto, &secret), 2 * seed),
+            b: Party::new(Braid::responder(&RustCrypto, &secret), 2 * seed + 1),
+            turns: 0,
+        }
+    }
+
+    /// One message, from each party in turn, unless `lost`.
+    fn turn(&mut self, lost: impl Fn(&Payload<CHUNK>) -> bool) {
+        let (from, to) =
+            if self.turns.is_multiple_of(2) { (&mut self.a, &mut self.b) } else { (&mut self.b, &mut self.a) };
+        let message = from.send();
+        if !lost(&message.payload) {
+            to.receive(&message);
+        }
+        self.turns += 1;
+    }
+
+    /// Turns until the parties are in these states.
+    fn until(mut self, a: &str, b: &str, lost: impl Fn(&Payload<CHUNK>) -> bool) -> Self {
+        for _ in 0..400 {
+            if self.names() == (a, b) {
+                return self;
+            }
+            self.turn(&lost);
+        }
+        panic!("{a} and {b} never came together")
+    }
+
+    fn names(&self) -> (&'static str, &'static str) {
+        (name(&self.a.braid), name(&self.b.braid))
+    }
+}
+
+fn none<const CHUNK: usize>(_: &Payload<CHUNK>) -> bool {
+    false
+}
+
+/// All but the first, until ek_vector is there.
+fn ct1_lost<const CHUNK: usize>(payload: &Payload<CHUNK>) -> bool {
+    matches!(payload, Payload::Ct1(codeword) if (1..50).contains(&codeword.index))
+}
+
+/// Both in the middle of epoch 1: A has HeaderSent with one chunk of ct1, B has Ct1Sampled.
+fn braided<const CHUNK: usize>(seed: u64) -> Two<CHUNK> {
+    Two::new(seed).until("HeaderSent", "Ct1Sampled", none)
+}
+
+/// Calls `look` with the party that is in it for each of the eleven states; chunks of 128 bytes.
+fn for_every_state(mut look: impl FnMut(&Two<128>, char)) {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut visit = |two: &Two<128>| {
+        for (party, name) in [('a', name(&two.a.braid)), ('b', name(&two.b.braid))] {
+            if seen.insert(name) {
+                look(two, party);
+            }
+        }
+    };
+    for lost in [none, ct1_lost] {
+        let mut two = Two::new(77);
+        for _ in 0..60 {
+            two.turn(lost);
+            visit(&two);
+        }
+    }
+    assert_eq!(seen.len(), 11, "{seen:?}");
+}
+
+/// Attack E6: no fallback, not even after a restart.
+fn assert_is_dead<const CHUNK: usize>(party: &mut Party<CHUNK>) {
+    for _ in 0..2 {
+        assert_eq!(name(&party.braid), "Dead");
+        assert_eq!(party.braid.epoch(), None);
+        assert_eq!(party.braid.send(&RustCrypto, &mut party.rng).map(drop), Err(Abandoned));
+        let message = Message { epoch: Epoch::FIRST, payload: Payload::None };
+        assert_eq!(party.braid.receive(&RustCrypto, &message).map(drop), Err(Abandoned));
+        assert_eq!(stored(&party.braid), [0]);
+        party.restart();
+    }
+}

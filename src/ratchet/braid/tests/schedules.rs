@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Attack E16: both parties' keys under loss, duplication, reordering and restarts.
+
+use super::*;
+
+/// Attack E16: what both parties' outputs must be at any time.
+fn agree(a: &[(u64, [u8; 32])], b: &[(u64, [u8; 32])]) -> bool {
+    let consecutive = |keys: &[(u64, [u8; 32])]| keys.iter().zip(1..).all(|((epoch, _), at)| *epoch == at);
+    consecutive(a) && consecutive(b) && a.iter().zip(b).all(|(a, b)| a == b) && a.len().abs_diff(b.len()) <= 1
+}
+
+#[test]
+fn the_oracle_of_schedules_sees_a_key_that_is_repeated_skipped_or_different() {
+    let (one, two) = ((1, [1; 32]), (2, [2; 32]));
+    assert!(agree(&[one, two], &[one]));
+    assert!(!agree(&[one, one], &[one]));
+    assert!(!agree(&[two], &[]));
+    assert!(!agree(&[one, two], &[one, (2, [3; 32])]));
+}
+
+/// One random schedule: sending, delivery in any order, loss, duplication, staging without commitment, restarts. Then
+/// none is lost, and a new epoch must come.
+pub(super) fn schedule<const CHUNK: usize>(seed: u64, events: usize) -> usize {
+    let mut two = Two::<CHUNK>::new(seed);
+    let mut rng = rng(!seed);
+    let mut pick = |below: usize| rng.next_u32() as usize % below;
+    let mut queues: [Vec<Message<CHUNK>>; 2] = [Vec::new(), Vec::new()];
+    // Some schedules lose much, some little.
+    let loss = pick(60);
+    for _ in 0..events {
+        let side = pick(2);
+        let (party, queue) = match side {
+            0 => (&mut two.a, &mut queues[1]),
+            _ => (&mut two.b, &mut queues[0]),
+        };
+        match pick(100) {
+            0 => party.restart(),
+            1..50 => {
+                let message = party.send();
+                queues[side].push(message);
+            }
+            _ if queue.is_empty() => {}
+            dice => {
+                // Mostly the oldest.
+                let at = if pick(4) == 0 { pick(queue.len()) } else { 0 };
+                let message = queue[at];
+                if dice < 95 {
+                    queue.remove(at);
+                }
+                if pick(100) < loss {
+                    continue;
+                }
+                if pick(8) == 0 {
+                    let before = stored(&party.braid);
+                    drop(party.stage(&message));
+                    assert_eq!(stored(&party.braid), before);
+                }
+                party.receive(&message);
+            }
+        }
+        assert!(agree(&two.a.keys, &two.b.keys), "seed {seed}");
+    }
+    let (reached, turns) = (two.a.keys.len(), two.turns);
+    while two.a.keys.len().min(two.b.keys.len()) <= reached {
+        assert!(two.turns < turns + 1_000, "seed {seed}: no new epoch although nothing is lost");
+        two.turn(none);
+    }
+    assert!(agree(&two.a.keys, &two.b.keys), "seed {seed}");
+    two.a.keys.len()
+}
+
+/// How many schedules: 2,000 in an ordinary run, more by `BRAID_SCHEDULES`.
+fn schedules() -> u64 {
+    std::env::var("BRAID_SCHEDULES").ok().and_then(|count| count.parse().ok()).unwrap_or(2_000)
+}
+
+#[test]
+fn keys_are_equal_consecutive_and_put_out_once_under_random_schedules() {
+    let mut epochs = 0;
+    for seed in 0..schedules() {
+        epochs += match seed % 200 {
+            0 => schedule::<32>(seed, 300),
+            1..4 => schedule::<64>(seed, 200),
+            4..10 => schedule::<128>(seed, 100),
+            _ => schedule::<256>(seed, 40),
+        };
+    }
+    assert!(epochs as u64 > schedules());
+}
