@@ -33,6 +33,7 @@ mod hits;
 #[cfg(target_os = "linux")]
 mod memory;
 mod needles;
+mod pages;
 mod pcap;
 mod probe;
 mod scan;

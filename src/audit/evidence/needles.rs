@@ -13,7 +13,8 @@
 //! arena     the values, one behind the other
 //! ```
 
-use super::windows::{SPAN, WINDOW, canonical, is_strong, is_weak, window};
+use super::pages::Pages;
+use super::windows::{SPAN, WINDOW, canonical, hash, is_ascii, is_strong, is_weak, window};
 use core::fmt;
 use std::vec;
 use std::vec::Vec;
@@ -116,18 +117,23 @@ impl Needles {
         }
         self.arena.shrink_to_fit();
         self.values.shrink_to_fit();
-        let (mut windows, mut weak) = (0u64, 0u64);
+        let (mut windows, mut ascii, mut weak) = (0u64, 0u64, 0u64);
         self.for_each_window(|_, window| match is_weak(window) {
             true => weak = weak.saturating_add(1),
-            false => windows = windows.saturating_add(1),
+            false => {
+                windows = windows.saturating_add(1);
+                ascii = ascii.saturating_add(u64::from(is_ascii(window)));
+            }
         });
         let entries = usize::try_from(windows).map_err(|_| TooManyNeedles)?;
         let _ = u32::try_from(entries).map_err(|_| TooManyNeedles)?;
-        let words = usize::try_from(windows.saturating_mul(FILTER_BITS) >> 6).map_err(|_| TooManyNeedles)?;
+        let words = |windows: u64| usize::try_from(windows.saturating_mul(FILTER_BITS) >> 6).map(|words| words.max(1));
+        let ascii_words = words(ascii).map_err(|_| TooManyNeedles)?;
+        let words = words(windows.saturating_sub(ascii)).map_err(|_| TooManyNeedles)?;
         let mut index = Index {
             arena: Vec::new(),
             values: Vec::new(),
-            filter: vec![0; words.saturating_add(1)],
+            filter: Filter::new(ascii_words, words),
             starts: vec![0; (entries / BUCKET).saturating_add(3)],
             entries: vec![0; entries],
             offset_mask: u32::try_from(self.arena.len())
@@ -176,7 +182,7 @@ impl Needles {
 pub struct Index {
     pub(super) arena: Vec<u8>,
     pub(super) values: Vec<Value>,
-    filter: Vec<u64>,
+    pub(super) filter: Filter,
     starts: Vec<u32>,
     entries: Vec<u32>,
     /// The low bits of an entry: an offset into the arena. What is left above is a tag.
@@ -221,23 +227,11 @@ impl Index {
     #[must_use]
     pub fn memory(&self) -> usize {
         let Self { arena, values, filter, starts, entries, offset_mask: _, too_short: _, weak_windows: _ } = self;
-        let tables = filter.capacity().saturating_mul(8).saturating_add(starts.capacity().saturating_mul(4));
+        let tables = filter.words.len().saturating_add(starts.capacity().saturating_mul(4));
         tables
             .saturating_add(entries.capacity().saturating_mul(4))
             .saturating_add(arena.capacity())
             .saturating_add(values.capacity().saturating_mul(size_of::<Value>()))
-    }
-
-    /// Whether a window of this hash may be there.
-    #[inline(always)]
-    pub(super) fn may_hold(&self, hash: u64) -> bool {
-        passes(self.filter_word(hash), hash)
-    }
-
-    /// The word of the filter that tells of this hash: [`passes`].
-    #[inline(always)]
-    pub(super) fn filter_word(&self, hash: u64) -> u64 {
-        self.filter.get(reduce(hash, self.filter.len())).copied().unwrap_or_default()
     }
 
     /// Where in the arena the window of this hash may be; a few are of other windows.
@@ -307,10 +301,8 @@ impl Index {
         }
         needles.for_each_window(|offset, window| {
             let (hash, is_weak) = (hash(window), is_weak(window));
-            let (word, bucket, tag) = (reduce(hash, self.filter.len()), self.bucket(hash), self.tag(hash));
-            if let Some(word) = self.filter.get_mut(word) {
-                *word |= filter_bits(hash);
-            }
+            let (bucket, tag) = (self.bucket(hash), self.tag(hash));
+            self.filter.insert(window, hash);
             if is_weak {
                 return;
             }
@@ -360,11 +352,59 @@ impl Index {
     }
 }
 
-/// A hash of a canonical window: both halves of a product, so that every bit counts in every other.
-#[inline(always)]
-pub(super) const fn hash(window: u64) -> u64 {
-    let product = ((window ^ 0xA076_1D64_78BD_642F) as u128).wrapping_mul(0xE703_7ED1_A0B4_28DB);
-    (product >> 64) as u64 ^ product as u64
+/// A Bloom filter of one word for each window, in two parts: text, of which there is much in evidence, is looked up where
+/// the few windows are that are text, in a part that caches hold.
+pub(super) struct Filter {
+    words: Pages,
+    /// Words of the part that is text.
+    ascii: usize,
+}
+
+impl Filter {
+    fn new(ascii: usize, other: usize) -> Self {
+        Self { words: Pages::new(ascii.saturating_add(other).saturating_mul(size_of::<u64>())), ascii }
+    }
+
+    fn insert(&mut self, window: u64, hash: u64) {
+        let place = self.view().place(window, hash);
+        if let Some(word) = self.words.as_chunks_mut().get_mut(place) {
+            *word = (u64::from_le_bytes(*word) | filter_bits(hash)).to_le_bytes();
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn view(&self) -> FilterView<'_> {
+        FilterView { words: self.words.as_chunks(), ascii: self.ascii }
+    }
+}
+
+/// [`Filter`], to be read.
+#[derive(Clone, Copy)]
+pub(super) struct FilterView<'a> {
+    words: &'a [[u8; 8]],
+    ascii: usize,
+}
+
+impl FilterView<'_> {
+    /// Where the word is that tells of this window.
+    #[inline(always)]
+    pub(super) fn place(self, window: u64, hash: u64) -> usize {
+        let (from, len) =
+            if is_ascii(window) { (0, self.ascii) } else { (self.ascii, self.words.len().wrapping_sub(self.ascii)) };
+        from.wrapping_add(reduce(hash, len))
+    }
+
+    /// That word: [`passes`].
+    #[inline(always)]
+    pub(super) fn word(self, place: usize) -> u64 {
+        self.words.get(place).copied().map_or(0, u64::from_le_bytes)
+    }
+
+    /// Whether this window may be there.
+    #[inline(always)]
+    pub(super) fn may_hold(self, window: u64, hash: u64) -> bool {
+        passes(self.word(self.place(window, hash)), hash)
+    }
 }
 
 /// Whether this word of the filter has the bits of this hash.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where bytes meet the index: every ninth window is looked up, and what is met is compared to its ends.
+//! Where bytes meet the index: every eleventh window is looked up, and what is met is compared to its ends.
 
-use super::needles::{CROWD, FRAGMENT, Index, hash, passes};
-use super::windows::{SPAN, WINDOW, canonical, is_strong, is_weak, window};
+use super::needles::{CROWD, FRAGMENT, FilterView, Index, passes};
+use super::windows::{SPAN, WINDOW, first_window, hash, is_plain, is_strong, is_weak, mirrored, window};
 use core::ops::Range;
 use std::vec::Vec;
 
@@ -14,6 +14,9 @@ const QUEUE: usize = 32;
 const LOOK_UPS: usize = 32;
 /// Matches of which is remembered how far they reach, so that a long value is not compared anew at each of its windows.
 const RECENT: usize = 64;
+
+/// How far before and behind a window the others begin that share a fragment with it.
+const REACH: usize = SPAN - 1;
 
 /// A part of a value in some bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,47 +49,20 @@ impl Index {
         let mut probe = Probe { index: self, bytes, recent: Vec::new(), oldest: 0, found };
         let (windows, rest) = bytes.as_chunks::<SPAN>();
         let mut waiting = Waiting { places: [0; QUEUE + BATCH], len: 0 };
-        let mut base = 0usize;
+        let (mut base, filter) = (0usize, self.filter.view());
         let (batches, others) = windows.as_chunks::<BATCH>();
         for batch in batches {
-            self.probe_batch(batch, base, &mut waiting);
+            waiting.probe(filter, batch, base);
             if waiting.len > QUEUE {
                 waiting.visit(&mut probe);
             }
             base = base.wrapping_add(SPAN * BATCH);
         }
-        self.probe_batch(others, base, &mut waiting);
+        waiting.probe(filter, others, base);
         base = base.saturating_add(SPAN.saturating_mul(others.len()));
         waiting.visit(&mut probe);
         if rest.len() >= WINDOW {
             probe.visit(base);
-        }
-    }
-
-    /// Queues what passes the filter. Loads in a row, with nothing between them that waits for one, and no branch that
-    /// chance decides: it would be mispredicted every few windows, and end the overlap each time.
-    #[inline(always)]
-    fn probe_batch(&self, batch: &[[u8; SPAN]], base: usize, waiting: &mut Waiting) {
-        let (mut hashes, mut words) = ([0u64; BATCH], [0u64; BATCH]);
-        for (hashed, bytes) in hashes.iter_mut().zip(batch) {
-            *hashed = hash(canonical(bytes.first_chunk().copied().map_or(0, u64::from_le_bytes)));
-        }
-        for (word, &hash) in words.iter_mut().zip(&hashes).take(batch.len()) {
-            *word = self.filter_word(hash);
-        }
-        let (mut at, before) = (base, waiting.len);
-        let mut len = before;
-        for (&word, &hash) in words.iter().zip(&hashes).take(batch.len()) {
-            // Written in any case, and kept if it is wanted.
-            if let Some(place) = waiting.places.get_mut(len) {
-                *place = at;
-            }
-            len = len.wrapping_add(usize::from(passes(word, hash)));
-            at = at.wrapping_add(SPAN);
-        }
-        waiting.len = len;
-        if len.wrapping_sub(before) == batch.len() {
-            waiting.thin_plain(batch, before);
         }
     }
 }
@@ -98,6 +74,35 @@ struct Waiting {
 }
 
 impl Waiting {
+    /// Queues what passes the filter. Loads in a row, with nothing between them that waits for one, and no branch that
+    /// chance decides: it would be mispredicted every few windows, and end the overlap each time.
+    #[inline(always)]
+    fn probe(&mut self, filter: FilterView<'_>, batch: &[[u8; SPAN]], base: usize) {
+        let (mut hashes, mut words) = ([(0u64, 0usize); BATCH], [0u64; BATCH]);
+        for (hashed, bytes) in hashes.iter_mut().zip(batch) {
+            let window = bytes.first_chunk().copied().map_or(0, first_window);
+            let hash = hash(window);
+            *hashed = (hash, filter.place(window, hash));
+        }
+        for (word, &(_, place)) in words.iter_mut().zip(&hashes).take(batch.len()) {
+            *word = filter.word(place);
+        }
+        let (mut at, before) = (base, self.len);
+        let mut len = before;
+        for (&word, &(hash, _)) in words.iter().zip(&hashes).take(batch.len()) {
+            // Written in any case, and kept if it is wanted.
+            if let Some(place) = self.places.get_mut(len) {
+                *place = at;
+            }
+            len = len.wrapping_add(usize::from(passes(word, hash)));
+            at = at.wrapping_add(SPAN);
+        }
+        self.len = len;
+        if len.wrapping_sub(before) == batch.len() {
+            self.thin_plain(batch, before);
+        }
+    }
+
     /// Of a batch that is all the same byte, as most of a process's memory is, the first and the last window speak for those
     /// between them: [`Probe::is_plain`].
     #[inline(never)]
@@ -114,15 +119,12 @@ impl Waiting {
     fn visit(&mut self, probe: &mut Probe<'_, impl FnMut(Match)>) {
         let index = probe.index;
         for places in self.places.get(..self.len).unwrap_or_default().chunks(LOOK_UPS) {
-            let (mut kept, mut len) = ([(0usize, 0u64, false); LOOK_UPS], 0usize);
-            for &at in places {
+            let mut kept = [(0usize, 0u64, false); LOOK_UPS];
+            for (kept, &at) in kept.iter_mut().zip(places) {
                 let bytes = window(probe.bytes, at).unwrap_or_default();
-                let (weak, hash) = (is_weak(bytes), hash(canonical(bytes)));
-                if let Some(place) = kept.get_mut(len) {
-                    *place = (at, hash, weak);
-                    len = len.wrapping_add(usize::from(weak | index.may_hold(hash)));
-                }
+                *kept = (at, hash(bytes), is_weak(bytes));
             }
+            let len = places.len();
             let kept = kept.get(..len).unwrap_or_default();
             let (mut buckets, mut may_be) = ([[0u32; 2]; LOOK_UPS], [false; LOOK_UPS]);
             for (bucket, &(_, hash, _)) in buckets.iter_mut().zip(kept) {
@@ -148,8 +150,7 @@ impl<F: FnMut(Match)> Probe<'_, F> {
         let Some(bytes) = window(self.bytes, at) else { return };
         let crowded = if is_weak(bytes) { true } else { self.look_up(at, bytes) };
         if crowded && !self.is_plain(at, bytes) {
-            let last = at.saturating_add(SPAN);
-            for near in at.saturating_sub(WINDOW)..last {
+            for near in at.saturating_sub(REACH)..=at.saturating_add(REACH) {
                 match window(self.bytes, near) {
                     Some(bytes) if near != at && !is_weak(bytes) => _ = self.look_up(near, bytes),
                     _ => {}
@@ -161,23 +162,22 @@ impl<F: FnMut(Match)> Probe<'_, F> {
     /// Whether all the bytes around are the same: what most of a process's memory is.
     fn is_plain(&self, at: usize, bytes: u64) -> bool {
         let same = |at| window(self.bytes, at) == Some(bytes);
-        bytes == bytes.rotate_left(8)
-            && at >= WINDOW
-            && same(at.saturating_sub(WINDOW))
-            && same(at.saturating_add(WINDOW))
+        is_plain(bytes)
+            && at >= REACH
+            && [WINDOW, REACH].iter().all(|&far| same(at.saturating_sub(far)) && same(at.saturating_add(far)))
     }
 
     /// Compares what the index has for this window; whether that is a crowd.
     fn look_up(&mut self, at: usize, bytes: u64) -> bool {
-        let hash = hash(canonical(bytes));
-        if !self.index.may_hold(hash) {
+        let hash = hash(bytes);
+        if !self.index.filter.view().may_hold(bytes, hash) {
             return false;
         }
         let index = self.index;
         let mut same = 0usize;
         for offset in index.candidates(hash) {
             let Some(there) = window(&index.arena, offset) else { continue };
-            let (forwards, backwards) = (there == bytes, there == bytes.swap_bytes());
+            let (forwards, backwards) = (there == bytes, there == mirrored(bytes));
             if forwards || backwards {
                 same = same.saturating_add(1);
             }
