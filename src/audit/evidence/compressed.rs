@@ -98,7 +98,11 @@ pub(super) fn beginnings(bytes: &[u8]) -> impl Iterator<Item = (usize, Format)> 
     let any = ones.iter().zip(others).fold(0, |any, (&one, &other)| any | pair(one, other));
     let found = lanes.map(|(lane, _)| lane.saturating_mul(LANE)..lane.saturating_add(1).saturating_mul(LANE));
     let found = found.chain((any != 0).then_some(rest));
-    found.flatten().filter_map(move |at| Some((at, Format::of(bytes.get(at..)?)?)))
+    let found = found.flatten().filter(|&at| match bytes.get(at..) {
+        Some(&[one, other, ..]) => pair(one, other) != 0,
+        _ => false,
+    });
+    found.filter_map(|at| Some((at, Format::of(bytes.get(at..)?)?)))
 }
 
 /// Not zero if a stream may begin with these two. The three flags of zlib beside 0x01 have bits in common, with thirteen

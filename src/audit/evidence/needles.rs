@@ -13,10 +13,9 @@
 //! arena     the values, one behind the other
 //! ```
 
-use super::pages::Pages;
+use super::pages::{Pages, fetch};
 use super::windows::{SPAN, WINDOW, canonical, hash, is_ascii, is_strong, is_weak, window};
 use core::fmt;
-use std::vec;
 use std::vec::Vec;
 
 /// Bytes of a fragment that is found wherever it is.
@@ -35,7 +34,7 @@ pub(super) const CROWD: usize = 32;
 /// Bits of the filter for a window: with four bits set, one in a hundred foreign windows passes.
 const FILTER_BITS: u64 = 12;
 /// Entries for a bucket, on average.
-const BUCKET: usize = 8;
+const BUCKET: usize = 16;
 
 /// The index cannot hold so many bytes: offsets into the values have 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,8 +133,8 @@ impl Needles {
             arena: Vec::new(),
             values: Vec::new(),
             filter: Filter::new(ascii_words, words),
-            starts: vec![0; (entries / BUCKET).saturating_add(3)],
-            entries: vec![0; entries],
+            starts: Pages::new((entries / BUCKET).saturating_add(3).saturating_mul(4)),
+            entries: Pages::new(entries.saturating_mul(4)),
             offset_mask: u32::try_from(self.arena.len())
                 .unwrap_or(u32::MAX)
                 .checked_next_power_of_two()
@@ -183,8 +182,8 @@ pub struct Index {
     pub(super) arena: Vec<u8>,
     pub(super) values: Vec<Value>,
     pub(super) filter: Filter,
-    starts: Vec<u32>,
-    entries: Vec<u32>,
+    starts: Pages,
+    entries: Pages,
     /// The low bits of an entry: an offset into the arena. What is left above is a tag.
     offset_mask: u32,
     too_short: u64,
@@ -227,35 +226,42 @@ impl Index {
     #[must_use]
     pub fn memory(&self) -> usize {
         let Self { arena, values, filter, starts, entries, offset_mask: _, too_short: _, weak_windows: _ } = self;
-        let tables = filter.words.len().saturating_add(starts.capacity().saturating_mul(4));
+        let tables = filter.words.len().saturating_add(starts.len()).saturating_add(entries.len());
         tables
-            .saturating_add(entries.capacity().saturating_mul(4))
             .saturating_add(arena.capacity())
             .saturating_add(values.capacity().saturating_mul(size_of::<Value>()))
     }
 
     /// Where in the arena the window of this hash may be; a few are of other windows.
     pub(super) fn candidates(&self, hash: u64) -> impl Iterator<Item = usize> {
-        self.tagged(self.bucket_of(hash), hash)
+        self.tagged(self.bounds(self.bucket(hash)), hash)
     }
 
-    /// The bounds of a hash's bucket.
+    /// The number of a hash's bucket, which is fetched.
     #[inline(always)]
-    pub(super) fn bucket_of(&self, hash: u64) -> [u32; 2] {
-        self.starts.get(self.bucket(hash)..).and_then(|starts| starts.first_chunk()).copied().unwrap_or_default()
+    pub(super) fn bucket(&self, hash: u64) -> usize {
+        let starts = self.starts.as_chunks::<4>();
+        let bucket = reduce(hash.wrapping_mul(0x9E37_79B9_7F4A_7C15), starts.len().saturating_sub(2));
+        fetch(starts, bucket);
+        bucket
     }
 
+    /// The bounds of a bucket, whose first entry is fetched.
     #[inline(always)]
-    pub(super) fn entry(&self, at: u32) -> u32 {
-        self.entries.get(at as usize).copied().unwrap_or_default()
+    pub(super) fn bounds(&self, bucket: usize) -> [u32; 2] {
+        let starts = self.starts.as_chunks().get(bucket..).and_then(|starts| starts.first_chunk());
+        let bounds = starts.copied().unwrap_or_default().map(u32::from_le_bytes);
+        fetch(self.entries.as_chunks::<4>(), bounds[0] as usize);
+        bounds
     }
 
     /// The offsets in a bucket that have the tag of this hash.
     #[inline(always)]
     pub(super) fn tagged(&self, [from, to]: [u32; 2], hash: u64) -> impl Iterator<Item = usize> {
-        let entries = self.entries.get(from as usize..to as usize).unwrap_or_default();
+        let entries = self.entries.as_chunks().get(from as usize..to as usize).unwrap_or_default();
         let (tag, mask) = (self.tag(hash), self.offset_mask);
-        entries.iter().filter(move |&&entry| entry & !mask == tag).map(move |&entry| (entry & mask) as usize)
+        let entries = entries.iter().map(|&entry| u32::from_le_bytes(entry));
+        entries.filter(move |entry| entry & !mask == tag).map(move |entry| (entry & mask) as usize)
     }
 
     /// The value that holds the byte at `offset` of the arena: its number, and where it lies.
@@ -274,10 +280,6 @@ impl Index {
         Some((value, span.len()))
     }
 
-    fn bucket(&self, hash: u64) -> usize {
-        reduce(hash.wrapping_mul(0x9E37_79B9_7F4A_7C15), self.starts.len().saturating_sub(2))
-    }
-
     const fn tag(&self, hash: u64) -> u32 {
         (hash as u32).rotate_left(16) & !self.offset_mask
     }
@@ -290,14 +292,14 @@ impl Index {
             }
             let bucket = self.bucket(hash(window));
             // Two behind: while the entries are placed, `starts[bucket + 1]` walks from the beginning of the bucket to its end.
-            if let Some(count) = self.starts.get_mut(bucket.saturating_add(2)) {
-                *count = count.saturating_add(1);
+            if let Some(count) = self.starts.as_chunks_mut().get_mut(bucket.saturating_add(2)) {
+                *count = u32::from_le_bytes(*count).saturating_add(1).to_le_bytes();
             }
         });
         let mut sum = 0u32;
-        for start in &mut self.starts {
-            sum = sum.saturating_add(*start);
-            *start = sum;
+        for start in self.starts.as_chunks_mut() {
+            sum = sum.saturating_add(u32::from_le_bytes(*start));
+            *start = sum.to_le_bytes();
         }
         needles.for_each_window(|offset, window| {
             let (hash, is_weak) = (hash(window), is_weak(window));
@@ -306,11 +308,12 @@ impl Index {
             if is_weak {
                 return;
             }
-            let Some(next) = self.starts.get_mut(bucket.saturating_add(1)) else { return };
-            if let Some(entry) = self.entries.get_mut(*next as usize) {
-                *entry = tag | offset;
+            let Some(next) = self.starts.as_chunks_mut().get_mut(bucket.saturating_add(1)) else { return };
+            let place = u32::from_le_bytes(*next);
+            if let Some(entry) = self.entries.as_chunks_mut().get_mut(place as usize) {
+                *entry = (tag | offset).to_le_bytes();
             }
-            *next = next.saturating_add(1);
+            *next = place.saturating_add(1).to_le_bytes();
         });
     }
 
@@ -318,18 +321,21 @@ impl Index {
     fn thin_crowds(&mut self) {
         let mut kept = 0u32;
         let mut bucket_start = 0;
-        for bucket in 1..self.starts.len() {
-            let Some(&bucket_end) = self.starts.get(bucket) else { break };
+        let (starts, entries) = (self.starts.as_chunks_mut(), self.entries.as_chunks_mut());
+        for start in starts.iter_mut().skip(1) {
+            let bucket_end = u32::from_le_bytes(*start);
             let mut run = (0u64, 0usize);
-            let entries = self.entries.get_mut(bucket_start as usize..bucket_end as usize).unwrap_or_default();
-            let is_crowd = entries.len() > CROWD;
+            let bucket = entries.get_mut(bucket_start as usize..bucket_end as usize).unwrap_or_default();
+            let is_crowd = bucket.len() > CROWD;
             let (arena, mask) = (&self.arena, self.offset_mask);
-            let window_of = |entry: u32| canonical(window(arena, (entry & mask) as usize).unwrap_or_default());
+            let offset_of = |entry: [u8; 4]| u32::from_le_bytes(entry) & mask;
+            let window_of =
+                |entry: [u8; 4]| canonical(window(arena, offset_of(entry) as usize).unwrap_or_default());
             if is_crowd {
-                entries.sort_unstable_by_key(|&entry| (window_of(entry), entry & mask));
+                bucket.sort_unstable_by_key(|&entry| (window_of(entry), offset_of(entry)));
             }
             for at in bucket_start..bucket_end {
-                let Some(&entry) = self.entries.get(at as usize) else { break };
+                let Some(&entry) = entries.get(at as usize) else { break };
                 if is_crowd {
                     let of = window_of(entry);
                     run = if of == run.0 { (of, run.1.saturating_add(1)) } else { (of, 1) };
@@ -337,18 +343,14 @@ impl Index {
                         continue;
                     }
                 }
-                if let Some(place) = self.entries.get_mut(kept as usize) {
+                if let Some(place) = entries.get_mut(kept as usize) {
                     *place = entry;
                 }
                 kept = kept.saturating_add(1);
             }
             bucket_start = bucket_end;
-            if let Some(end) = self.starts.get_mut(bucket) {
-                *end = kept;
-            }
+            *start = kept.to_le_bytes();
         }
-        self.entries.truncate(kept as usize);
-        self.entries.shrink_to_fit();
     }
 }
 
@@ -392,6 +394,11 @@ impl FilterView<'_> {
         let (from, len) =
             if is_ascii(window) { (0, self.ascii) } else { (self.ascii, self.words.len().wrapping_sub(self.ascii)) };
         from.wrapping_add(reduce(hash, len))
+    }
+
+    #[inline(always)]
+    pub(super) fn fetch(self, place: usize) {
+        fetch(self.words, place);
     }
 
     /// That word: [`passes`].

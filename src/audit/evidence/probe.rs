@@ -6,11 +6,12 @@ use super::windows::{SPAN, WINDOW, first_window, hash, is_plain, is_strong, is_w
 use core::ops::Range;
 use std::vec::Vec;
 
-/// Windows whose filter words are fetched together, so that one cache miss hides the others.
+/// Windows whose filter words are fetched before they are tested: as long as memory takes, a hundred nanoseconds, at three
+/// or four for a window.
 const BATCH: usize = 32;
 /// Windows that wait to be looked up; there is room for a batch more.
 const QUEUE: usize = 32;
-/// Windows that are looked up together, for the same reason.
+/// Windows that are looked up together, so that one cache miss hides the others.
 const LOOK_UPS: usize = 32;
 /// Matches of which is remembered how far they reach, so that a long value is not compared anew at each of its windows.
 const RECENT: usize = 64;
@@ -48,21 +49,51 @@ impl Index {
         }
         let mut probe = Probe { index: self, bytes, recent: Vec::new(), oldest: 0, found };
         let (windows, rest) = bytes.as_chunks::<SPAN>();
+        let filter = self.filter.view();
         let mut waiting = Waiting { places: [0; QUEUE + BATCH], len: 0 };
-        let (mut base, filter) = (0usize, self.filter.view());
+        // What is tested are the windows of the batch before: in the meantime their words have come.
+        let (mut one, mut other) = ([(0u64, 0usize); BATCH], [(0u64, 0usize); BATCH]);
+        let (mut fetched, mut fetching) = (&mut one, &mut other);
+        let mut base = 0usize;
         let (batches, others) = windows.as_chunks::<BATCH>();
+        let mut before: &[[u8; SPAN]] = &[];
         for batch in batches {
-            waiting.probe(filter, batch, base);
+            filter.fetch_all(batch, fetching);
+            waiting.test(filter, fetched, before, base);
+            (fetched, fetching) = (fetching, fetched);
+            base = base.wrapping_add(SPAN.wrapping_mul(before.len()));
+            before = batch;
             if waiting.len > QUEUE {
                 waiting.visit(&mut probe);
             }
-            base = base.wrapping_add(SPAN * BATCH);
         }
-        waiting.probe(filter, others, base);
-        base = base.saturating_add(SPAN.saturating_mul(others.len()));
+        filter.fetch_all(others, fetching);
+        for (fetched, batch) in [(fetched, before), (fetching, others)] {
+            waiting.test(filter, fetched, batch, base);
+            base = base.wrapping_add(SPAN.wrapping_mul(batch.len()));
+            if waiting.len > QUEUE {
+                waiting.visit(&mut probe);
+            }
+        }
         waiting.visit(&mut probe);
         if rest.len() >= WINDOW {
             probe.visit(base);
+        }
+    }
+}
+
+/// Of each window of a batch, its hash and where the word is that tells of it.
+type Fetched = [(u64, usize); BATCH];
+
+impl FilterView<'_> {
+    #[inline(always)]
+    fn fetch_all(self, batch: &[[u8; SPAN]], fetched: &mut Fetched) {
+        for (fetched, bytes) in fetched.iter_mut().zip(batch) {
+            let window = bytes.first_chunk().copied().map_or(0, first_window);
+            let hash = hash(window);
+            let place = self.place(window, hash);
+            self.fetch(place);
+            *fetched = (hash, place);
         }
     }
 }
@@ -74,27 +105,18 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Queues what passes the filter. Loads in a row, with nothing between them that waits for one, and no branch that
-    /// chance decides: it would be mispredicted every few windows, and end the overlap each time.
+    /// Queues what passes the filter, without a branch that chance decides: it would be mispredicted every few windows.
     #[inline(always)]
-    fn probe(&mut self, filter: FilterView<'_>, batch: &[[u8; SPAN]], base: usize) {
-        let (mut hashes, mut words) = ([(0u64, 0usize); BATCH], [0u64; BATCH]);
-        for (hashed, bytes) in hashes.iter_mut().zip(batch) {
-            let window = bytes.first_chunk().copied().map_or(0, first_window);
-            let hash = hash(window);
-            *hashed = (hash, filter.place(window, hash));
-        }
-        for (word, &(_, place)) in words.iter_mut().zip(&hashes).take(batch.len()) {
-            *word = filter.word(place);
-        }
+    fn test(&mut self, filter: FilterView<'_>, fetched: &Fetched, batch: &[[u8; SPAN]], base: usize) {
         let (mut at, before) = (base, self.len);
         let mut len = before;
-        for (&word, &(hash, _)) in words.iter().zip(&hashes).take(batch.len()) {
+        for &(hash, place) in fetched.iter().take(batch.len()) {
+            let passes = passes(filter.word(place), hash);
             // Written in any case, and kept if it is wanted.
             if let Some(place) = self.places.get_mut(len) {
                 *place = at;
             }
-            len = len.wrapping_add(usize::from(passes(word, hash)));
+            len = len.wrapping_add(usize::from(passes));
             at = at.wrapping_add(SPAN);
         }
         self.len = len;
@@ -119,25 +141,18 @@ impl Waiting {
     fn visit(&mut self, probe: &mut Probe<'_, impl FnMut(Match)>) {
         let index = probe.index;
         for places in self.places.get(..self.len).unwrap_or_default().chunks(LOOK_UPS) {
-            let mut kept = [(0usize, 0u64, false); LOOK_UPS];
-            for (kept, &at) in kept.iter_mut().zip(places) {
-                let bytes = window(probe.bytes, at).unwrap_or_default();
-                *kept = (at, hash(bytes), is_weak(bytes));
+            let (mut looked_up, mut bounds) = ([(0u64, 0usize); LOOK_UPS], [[0u32; 2]; LOOK_UPS]);
+            for (looked_up, &at) in looked_up.iter_mut().zip(places) {
+                let hash = hash(window(probe.bytes, at).unwrap_or_default());
+                *looked_up = (hash, index.bucket(hash));
             }
-            let len = places.len();
-            let kept = kept.get(..len).unwrap_or_default();
-            let (mut buckets, mut may_be) = ([[0u32; 2]; LOOK_UPS], [false; LOOK_UPS]);
-            for (bucket, &(_, hash, _)) in buckets.iter_mut().zip(kept) {
-                *bucket = index.bucket_of(hash);
+            for (bounds, &(_, bucket)) in bounds.iter_mut().zip(&looked_up).take(places.len()) {
+                *bounds = index.bounds(bucket);
             }
-            // Brings the buckets near, before a walk whose length is chance.
-            let first = buckets.iter().take(len).fold(0, |any, &[from, _]| any | index.entry(from));
-            core::hint::black_box(first);
-            for ((may_be, &bucket), &(_, hash, weak)) in may_be.iter_mut().zip(&buckets).zip(kept) {
-                *may_be = weak || index.tagged(bucket, hash).next().is_some();
-            }
-            for (&(at, ..), _) in kept.iter().zip(may_be).filter(|&(_, may_be)| may_be) {
-                probe.visit(at);
+            for ((&at, &bounds), &(hash, _)) in places.iter().zip(&bounds).zip(&looked_up) {
+                if index.tagged(bounds, hash).next().is_some() || window(probe.bytes, at).is_some_and(is_weak) {
+                    probe.visit(at);
+                }
             }
         }
         self.len = 0;
