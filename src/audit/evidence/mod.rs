@@ -36,6 +36,7 @@ mod needles;
 mod pages;
 mod pcap;
 mod probe;
+mod runs;
 mod scan;
 mod source;
 mod text;

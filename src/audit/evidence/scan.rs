@@ -14,6 +14,7 @@ use super::compressed::{self, Stream};
 use super::encoding::{Encoding, Encodings};
 use super::hits::{Chain, Findings, Hits, Statistics};
 use super::needles::Index;
+use super::runs::within_borders;
 use std::format;
 use std::string::String;
 use std::vec::Vec;
@@ -121,24 +122,28 @@ impl<'i> Search<'i> {
         self.outputs.push(output);
     }
 
-    /// Looks at bytes as they are.
-    fn meet(&mut self, bytes: &[u8], frame: &Frame<'_>) {
+    /// Looks at bytes as they are; nothing lies across a border.
+    fn meet(&mut self, bytes: &[u8], borders: &[usize], frame: &Frame<'_>) {
         let (forwards, backwards) =
             (self.encodings.contains(Encoding::Raw), self.encodings.contains(Encoding::Reversed));
         let hits = &mut self.hits;
         self.index.examine(bytes, |found| {
             if if found.reversed { backwards } else { forwards } {
-                let last = found.at.saturating_add(found.range.len()).saturating_sub(1);
-                let bytes = (frame.place)(found.at)..(frame.place)(last).saturating_add(1);
-                hits.add(found, frame.chain, bytes);
+                within_borders(found, borders, bytes, |found| {
+                    let last = found.at.saturating_add(found.range.len()).saturating_sub(1);
+                    let bytes = (frame.place)(found.at)..(frame.place)(last).saturating_add(1);
+                    hits.add(found, frame.chain, bytes);
+                });
             }
         });
     }
 
-    /// Looks at bytes that a text decoder gave, and at what is within them.
+    /// Looks at bytes that a text decoder gave, and at what is within them. They may be of several runs, with one byte that
+    /// is in no text at each border.
     pub(super) fn meet_decoded(
         &mut self,
         bytes: &[u8],
+        borders: &[usize],
         step: Encoding,
         parent: &Frame<'_>,
         place: &dyn Fn(usize) -> u64,
@@ -147,16 +152,19 @@ impl<'i> Search<'i> {
             self.statistics.omit(|| String::from("encodings nested too deep"));
             return;
         };
-        self.statistics.decoded = self.statistics.decoded.saturating_add(bytes.len() as u64);
+        let decoded = bytes.len().saturating_sub(borders.len());
+        self.statistics.decoded = self.statistics.decoded.saturating_add(decoded as u64);
         let frame = Frame { chain, place };
-        self.meet(bytes, &frame);
+        self.meet(bytes, borders, &frame);
         self.examine_text(bytes, &frame);
         for (at, format) in compressed::beginnings(bytes) {
             if !self.encodings.contains(format.encoding()) {
                 continue;
             }
             let Some(mut stream) = self.open(format, chain, place(at)) else { continue };
-            let rest = bytes.get(at..).unwrap_or_default();
+            let next = borders.partition_point(|&border| border < at);
+            let end = borders.get(next).copied().unwrap_or(bytes.len());
+            let rest = bytes.get(at..end).unwrap_or_default();
             let more = self.within_budget(&mut self.limits.stream.clone(), |search| {
                 let more = stream.feed(search, rest);
                 stream.finish(search);
@@ -260,7 +268,7 @@ impl Layer {
         let (base, origin) = (self.base, self.origin);
         let place = move |at: usize| origin.unwrap_or_else(|| base.saturating_add(at as u64));
         let frame = Frame { chain: self.chain, place: &place };
-        search.meet(&self.buffer, &frame);
+        search.meet(&self.buffer, &[], &frame);
         search.examine_text(&self.buffer, &frame);
         // Streams that are open get what is new; then come those that begin in it.
         let fresh = self.unread;

@@ -6,6 +6,7 @@
 
 use super::decode::{base64, hex, integers, percent, utf16};
 use super::encoding::Encoding;
+use super::runs::Runs;
 use super::scan::{Frame, Search};
 use core::ops::Range;
 use std::vec::Vec;
@@ -66,9 +67,10 @@ const LANE: usize = 8;
 const TOP_BITS: u64 = 0x8080_8080_8080_8080;
 const EVEN_BYTES: u64 = 0x00FF_00FF_00FF_00FF;
 
-/// How far each decoder has read.
-#[derive(Default)]
+/// How far each decoder has read, and what waits to be examined.
 struct Read {
+    base64_runs: Runs,
+    hex_runs: Runs,
     base64: usize,
     hex: usize,
     integers: usize,
@@ -77,10 +79,17 @@ struct Read {
     utf16: usize,
 }
 
+impl Read {
+    fn new() -> Self {
+        let (base64_runs, hex_runs) = (Runs::new(Encoding::Base64), Runs::new(Encoding::Hex));
+        Self { base64_runs, hex_runs, base64: 0, hex: 0, integers: 0, hex_integers: 0, percent: 0, utf16: 0 }
+    }
+}
+
 impl Search<'_> {
     /// Finds, decodes and examines what text there is.
     pub(super) fn examine_text(&mut self, bytes: &[u8], frame: &Frame<'_>) {
-        let mut read = Read::default();
+        let mut read = Read::new();
         // Whether the word before is such that a percent-encoded run may begin or end in its neighbours.
         let (mut after_bare, mut last) = (false, 0u64);
         let (words, rest) = bytes.as_chunks::<WORD>();
@@ -124,6 +133,8 @@ impl Search<'_> {
         if rest.contains(&b'%') {
             self.percent(bytes, bytes.len().saturating_sub(rest.len()), &mut read, frame);
         }
+        read.base64_runs.examine(self, bytes, frame);
+        read.hex_runs.examine(self, bytes, frame);
     }
 
     fn base64(&mut self, bytes: &[u8], seed: usize, read: &mut Read, frame: &Frame<'_>) {
@@ -139,18 +150,7 @@ impl Search<'_> {
             let run = bytes.get(from..).unwrap_or_default();
             let len = base64::symbols(run, &mut symbols);
             if symbols.len() >= base64::MIN_SYMBOLS && !base64::is_hex(&symbols) {
-                let run = run.get(..len).unwrap_or_default();
-                let place =
-                    |symbol: usize| (frame.place)(from.saturating_add(base64::position(run, symbols.len(), symbol)));
-                let (mut packed, mut decoded) = (self.take_buffer(), self.take_buffer());
-                base64::pack(&symbols, &mut packed);
-                for alignment in 0..base64::ALIGNMENTS {
-                    base64::decode(&packed, symbols.len(), alignment, &mut decoded);
-                    let place = |at: usize| place(base64::symbol_of(at).saturating_add(alignment));
-                    self.meet_decoded(&decoded, Encoding::Base64, frame, &place);
-                }
-                self.give_back(packed);
-                self.give_back(decoded);
+                read.base64_runs.add(self, &symbols, from..from.saturating_add(len), bytes, frame);
             }
             from = from.saturating_add(len).saturating_add(1);
         }
@@ -184,18 +184,7 @@ impl Search<'_> {
             let run = bytes.get(from..).unwrap_or_default();
             let len = hex::symbols(run, &mut symbols);
             if symbols.len() >= hex::MIN_SYMBOLS {
-                let run = run.get(..len).unwrap_or_default();
-                let place =
-                    |symbol: usize| (frame.place)(from.saturating_add(hex::position(run, symbols.len(), symbol)));
-                let (mut packed, mut decoded) = (self.take_buffer(), self.take_buffer());
-                hex::pack(&symbols, &mut packed);
-                for alignment in 0..hex::ALIGNMENTS {
-                    hex::decode(&packed, symbols.len(), alignment, &mut decoded);
-                    let place = |at: usize| place(at.saturating_mul(2).saturating_add(alignment));
-                    self.meet_decoded(&decoded, Encoding::Hex, frame, &place);
-                }
-                self.give_back(packed);
-                self.give_back(decoded);
+                read.hex_runs.add(self, &symbols, from..from.saturating_add(len), bytes, frame);
             }
             from = from.saturating_add(len).saturating_add(1);
         }
@@ -231,7 +220,7 @@ impl Search<'_> {
             if decoded.len() >= integers::MIN_NUMBERS {
                 let run = run.get(..len).unwrap_or_default();
                 let place = |at: usize| (frame.place)(from.saturating_add(integers::position(run, radix, at)));
-                self.meet_decoded(&decoded, encoding, frame, &place);
+                self.meet_decoded(&decoded, &[], encoding, frame, &place);
             }
             from = from.saturating_add(len.max(1));
         }
@@ -253,7 +242,7 @@ impl Search<'_> {
             if decoded.len() >= percent::MIN_BYTES && decoded.len() < len {
                 let run = run.get(..len).unwrap_or_default();
                 let place = |at: usize| (frame.place)(from.saturating_add(percent::position(run, at)));
-                self.meet_decoded(&decoded, Encoding::Percent, frame, &place);
+                self.meet_decoded(&decoded, &[], Encoding::Percent, frame, &place);
             }
             from = from.saturating_add(len.max(1));
         }
@@ -271,7 +260,7 @@ impl Search<'_> {
         let mut decoded: Vec<u8> = self.take_buffer();
         utf16::decode(bytes.get(start..end).unwrap_or_default(), encoding, &mut decoded);
         let place = |at: usize| (frame.place)(start.saturating_add(at.saturating_mul(2)));
-        self.meet_decoded(&decoded, encoding, frame, &place);
+        self.meet_decoded(&decoded, &[], encoding, frame, &place);
         self.give_back(decoded);
     }
 }

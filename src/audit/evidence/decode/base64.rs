@@ -134,8 +134,8 @@ fn padded(rest: &[u8]) -> [u8; 8] {
     chunk
 }
 
-/// Replaces `out` by what the symbols from the one at `alignment` on stand for, of `count` that were [packed](pack); two or
-/// three at the end by one or two bytes.
+/// Appends what the symbols from the one at `alignment` on stand for, of `count` that were [packed](pack); two or three at
+/// the end by one or two bytes.
 pub fn decode(packed: &[u8], count: usize, alignment: usize, out: &mut Vec<u8>) {
     // Six bits are dropped for each symbol before the first.
     let shift = (alignment.wrapping_mul(6) % 8) as u32;
@@ -143,14 +143,15 @@ pub fn decode(packed: &[u8], count: usize, alignment: usize, out: &mut Vec<u8>) 
     shifted(packed.get(alignment.saturating_mul(6) / 8..).unwrap_or_default(), shift, len, out);
 }
 
-/// Replaces `out` by `len` bytes that begin `shift` bits behind the first of `packed`.
+/// Appends `len` bytes that begin `shift` bits behind the first of `packed`.
 pub(super) fn shifted(packed: &[u8], shift: u32, len: usize, out: &mut Vec<u8>) {
-    out.clear();
-    out.reserve(len);
+    // Two slices, for the vector units.
+    let (ones, nexts) = (packed.get(..len).unwrap_or(packed), packed.get(1..).unwrap_or_default());
+    let pairs = ones.iter().zip(nexts);
     match shift {
-        0 => out.extend_from_slice(packed.get(..len).unwrap_or_default()),
-        2 => out.extend(packed.iter().zip(packed.iter().skip(1)).take(len).map(|(one, next)| one << 2 | next >> 6)),
-        4 => out.extend(packed.iter().zip(packed.iter().skip(1)).take(len).map(|(one, next)| one << 4 | next >> 4)),
-        _ => out.extend(packed.iter().zip(packed.iter().skip(1)).take(len).map(|(one, next)| one << 6 | next >> 2)),
+        0 => out.extend_from_slice(ones),
+        2 => out.extend(pairs.map(|(one, next)| one << 2 | next >> 6)),
+        4 => out.extend(pairs.map(|(one, next)| one << 4 | next >> 4)),
+        _ => out.extend(pairs.map(|(one, next)| one << 6 | next >> 2)),
     }
 }

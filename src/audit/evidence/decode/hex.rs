@@ -118,8 +118,8 @@ pub fn pack(symbols: &[u8], out: &mut Vec<u8>) {
     out.extend(rest.iter().map(|high| high << 4));
 }
 
-/// Replaces `out` by what the digits from the one at `alignment` on stand for, of `count` that were [packed](pack); an odd
-/// one at the end falls away.
+/// Appends what the digits from the one at `alignment` on stand for, of `count` that were [packed](pack); an odd one at the
+/// end falls away.
 pub fn decode(packed: &[u8], count: usize, alignment: usize, out: &mut Vec<u8>) {
     let shift = if alignment == 0 { 0 } else { 4 };
     base64::shifted(packed, shift, count.saturating_sub(alignment) / 2, out);
