@@ -246,12 +246,14 @@ impl Index {
         bucket
     }
 
-    /// The bounds of a bucket, whose first entry is fetched.
+    /// The bounds of a bucket, whose first and last entries are fetched.
     #[inline(always)]
     pub(super) fn bounds(&self, bucket: usize) -> [u32; 2] {
         let starts = self.starts.as_chunks().get(bucket..).and_then(|starts| starts.first_chunk());
         let bounds = starts.copied().unwrap_or_default().map(u32::from_le_bytes);
-        fetch(self.entries.as_chunks::<4>(), bounds[0] as usize);
+        for bound in bounds {
+            fetch(self.entries.as_chunks::<4>(), bound as usize);
+        }
         bounds
     }
 
@@ -262,6 +264,14 @@ impl Index {
         let (tag, mask) = (self.tag(hash), self.offset_mask);
         let entries = entries.iter().map(|&entry| u32::from_le_bytes(entry));
         entries.filter(move |entry| entry & !mask == tag).map(move |entry| (entry & mask) as usize)
+    }
+
+    /// Whether a bucket has an entry with the tag of this hash: all are looked at, since where to stop would be mispredicted.
+    #[inline(always)]
+    pub(super) fn has_tag(&self, [from, to]: [u32; 2], hash: u64) -> bool {
+        let entries = self.entries.as_chunks().get(from as usize..to as usize).unwrap_or_default();
+        let (tag, mask) = (self.tag(hash), !self.offset_mask);
+        entries.iter().fold(false, |any, &entry| any | (u32::from_le_bytes(entry) & mask == tag))
     }
 
     /// The value that holds the byte at `offset` of the arena: its number, and where it lies.
@@ -427,18 +437,20 @@ const fn reduce(hash: u64, len: usize) -> usize {
     ((hash >> 32).wrapping_mul(len as u64) >> 32) as usize
 }
 
-/// Masks of four bits: a load, where four shifts would be a dozen instructions.
-static MASKS: [u64; 1024] = masks();
+/// Masks of two and of three bits: two loads, where five shifts would be a dozen instructions. Of 65536 pairs, since of one
+/// table's masks too many would be those of foreign windows.
+static TWO_BITS: [u64; 256] = masks(2);
+static THREE_BITS: [u64; 256] = masks(3);
 
-const fn masks() -> [u64; 1024] {
-    let mut masks = [0; 1024];
+const fn masks(bits: u32) -> [u64; 256] {
+    let mut masks = [0; 256];
     let mut at = 0;
-    let mut state = 0u64;
+    let mut state = bits as u64;
     while at < masks.len() {
         let mut mask = 0u64;
-        while mask.count_ones() < 4 {
-            state = state.wrapping_add(1);
-            mask |= 1 << (hash(state) & 63);
+        while mask.count_ones() < bits {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            mask |= 1 << (state >> 58);
         }
         #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
         {
@@ -449,8 +461,9 @@ const fn masks() -> [u64; 1024] {
     masks
 }
 
-/// Four bits of a word, from the lower half of a hash.
+/// Up to five bits of a word, from the lower half of a hash.
 #[inline(always)]
 fn filter_bits(hash: u64) -> u64 {
-    MASKS.get((hash & 1023) as usize).copied().unwrap_or_default()
+    let mask = |masks: &[u64; 256], byte: u64| masks.get((byte & 0xFF) as usize).copied().unwrap_or_default();
+    mask(&TWO_BITS, hash) | mask(&THREE_BITS, hash >> 8)
 }

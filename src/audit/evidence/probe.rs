@@ -150,7 +150,7 @@ impl Waiting {
                 *bounds = index.bounds(bucket);
             }
             for ((&at, &bounds), &(hash, _)) in places.iter().zip(&bounds).zip(&looked_up) {
-                if index.tagged(bounds, hash).next().is_some() || window(probe.bytes, at).is_some_and(is_weak) {
+                if index.has_tag(bounds, hash) | window(probe.bytes, at).is_some_and(is_weak) {
                     probe.visit(at);
                 }
             }

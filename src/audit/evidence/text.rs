@@ -112,18 +112,24 @@ impl Search<'_> {
                     (after_bare, last) = (false, value);
                     continue;
                 }
+                // What else begins within a run of base64 has at least 31 bytes, and covers two words.
+                if number % 2 == 0 && at.saturating_add(WORD) <= read.base64 {
+                    (after_bare, last) = (true, value);
+                    continue;
+                }
                 let classes = word.iter().fold(u8::MAX, |all, &byte| all & class(byte));
                 if classes & TEXT == 0 && (value & EVEN_BYTES == 0 || value & !EVEN_BYTES == 0) && at >= read.utf16 {
                     self.utf16(bytes, at, &mut read, frame);
                 }
-                if classes & BASE64 != 0 && at >= read.base64 {
+                // What a run decides comes before what each word does, which is mispredicted.
+                if at >= read.base64 && classes & BASE64 != 0 {
                     self.base64(bytes, at, &mut read, frame);
                 }
                 if classes & NUMBERS != 0 {
                     self.numbers(bytes, at, classes & SOLID == 0, &mut read, frame);
                 }
                 let bare = classes & PERCENT != 0;
-                if has_percent(value) || (bare && !after_bare && has_percent(last)) {
+                if has_percent(value) || (has_percent(last) && bare && !after_bare) {
                     self.percent(bytes, at, &mut read, frame);
                 }
                 (after_bare, last) = (bare, value);
@@ -138,11 +144,10 @@ impl Search<'_> {
     }
 
     fn base64(&mut self, bytes: &[u8], seed: usize, read: &mut Read, frame: &Frame<'_>) {
-        let mut from = beginning(bytes, seed, read.base64, BASE64);
         if !self.encodings.contains(Encoding::Base64) {
-            read.base64 = usize::MAX;
             return;
         }
+        let mut from = beginning(bytes, seed, read.base64, BASE64);
         let mut symbols = self.take_buffer();
         // What precedes a run in its class (a lone backslash) may end another.
         while from <= seed {

@@ -8,33 +8,21 @@ pub const MIN_SYMBOLS: usize = 22;
 /// Where groups of four may begin.
 pub const ALIGNMENTS: usize = 4;
 
-const NONE: u8 = 0xFF;
-static VALUES: [u8; 256] = values();
-
-const fn values() -> [u8; 256] {
-    let mut values = [NONE; 256];
-    let mut byte = 0u8;
-    while byte < 128 {
-        let value = match byte {
-            b'A'..=b'Z' => byte.wrapping_sub(b'A'),
-            b'a'..=b'z' => byte.wrapping_sub(b'a').wrapping_add(26),
-            b'0'..=b'9' => byte.wrapping_sub(b'0').wrapping_add(52),
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => NONE,
-        };
-        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-        {
-            values[byte as usize] = value;
-        }
-        byte = byte.wrapping_add(1);
-    }
-    values
-}
-
+/// Symbols that are read together: a vector.
+const CHUNK: usize = 16;
+/// By comparisons, not from a table, so that the vector units do many at once.
 #[inline(always)]
 fn value(byte: u8) -> u8 {
-    VALUES.get(usize::from(byte)).copied().unwrap_or(NONE)
+    // The values of a range of symbols, and zero for other bytes.
+    let range = |first: u8, len: u8, value: u8| {
+        let number = byte.wrapping_sub(first);
+        let is_within = u8::from(number < len).wrapping_neg();
+        is_within & number.wrapping_add(value).wrapping_add(1)
+    };
+    let letters = range(b'A', 26, 0) | range(b'a', 26, 26);
+    let others = range(b'0', 10, 52) | range(b'+', 1, 62) | range(b'-', 1, 62) | range(b'/', 1, 63) | range(b'_', 1, 63);
+    // What is in no range becomes 255.
+    (letters | others).wrapping_sub(1)
 }
 
 /// Appends the symbols, as numbers below 64, of the run that `text` begins with; its length.
@@ -43,8 +31,9 @@ pub fn symbols(text: &[u8], out: &mut Vec<u8>) -> usize {
     loop {
         let rest = text.get(at..).unwrap_or_default();
         let start = out.len();
-        for chunk in rest.chunks_exact(8) {
-            let values: [u8; 8] = core::array::from_fn(|i| chunk.get(i).map_or(NONE, |&byte| value(byte)));
+        for chunk in rest.as_chunks::<CHUNK>().0 {
+            let mut values = [0; CHUNK];
+            values.iter_mut().zip(chunk).for_each(|(value, &byte)| *value = self::value(byte));
             if values.iter().fold(0, |all, value| all | value) >= 64 {
                 break;
             }

@@ -11,31 +11,19 @@ pub const ALIGNMENTS: usize = 2;
 /// White space in a row that a run may hold: a line break and a deep indentation.
 const MAX_GAP: usize = 64;
 
-const NONE: u8 = 0xFF;
-static VALUES: [u8; 256] = values();
+/// Digits that are read together: a vector.
+const CHUNK: usize = 16;
 
-const fn values() -> [u8; 256] {
-    let mut values = [NONE; 256];
-    let mut byte = 0u8;
-    while byte < 128 {
-        let value = match byte {
-            b'0'..=b'9' => byte.wrapping_sub(b'0'),
-            b'a'..=b'f' => byte.wrapping_sub(b'a').wrapping_add(10),
-            b'A'..=b'F' => byte.wrapping_sub(b'A').wrapping_add(10),
-            _ => NONE,
-        };
-        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-        {
-            values[byte as usize] = value;
-        }
-        byte = byte.wrapping_add(1);
-    }
-    values
-}
-
+/// By comparisons, not from a table, so that the vector units do many at once. What is no digit is no number below 16.
 #[inline(always)]
 pub(super) fn value(byte: u8) -> u8 {
-    VALUES.get(usize::from(byte)).copied().unwrap_or(NONE)
+    // One more than the numbers of a range of digits, and zero for other bytes.
+    let range = |number: u8, len: u8, value: u8| {
+        let is_within = u8::from(number < len).wrapping_neg();
+        is_within & number.wrapping_add(value).wrapping_add(1)
+    };
+    let (digit, letter) = (byte.wrapping_sub(b'0'), (byte | 0x20).wrapping_sub(b'a'));
+    (range(digit, 10, 0) | range(letter, 6, 10)).wrapping_sub(1)
 }
 
 /// Appends the digits, as numbers below 16, of the run that `text` begins with; its length.
@@ -44,8 +32,9 @@ pub fn symbols(text: &[u8], out: &mut Vec<u8>) -> usize {
     loop {
         let rest = text.get(at..).unwrap_or_default();
         let start = out.len();
-        for chunk in rest.chunks_exact(8) {
-            let values: [u8; 8] = core::array::from_fn(|i| chunk.get(i).map_or(NONE, |&byte| value(byte)));
+        for chunk in rest.as_chunks::<CHUNK>().0 {
+            let mut values = [0; CHUNK];
+            values.iter_mut().zip(chunk).for_each(|(value, &byte)| *value = self::value(byte));
             if values.iter().fold(0, |all, value| all | value) >= 16 {
                 break;
             }
@@ -63,7 +52,7 @@ pub fn symbols(text: &[u8], out: &mut Vec<u8>) -> usize {
             at = at.saturating_add(1);
         }
         if out.last() == Some(&0) && text.get(at).is_some_and(|byte| byte | 0x20 == b'x') {
-            // The chunk of eight ended between a prefix's two characters.
+            // The chunk ended between a prefix's two characters.
             out.pop();
             at = at.saturating_sub(1);
         }
@@ -114,7 +103,9 @@ pub fn position(run: &[u8], count: usize, symbol: usize) -> usize {
 pub fn pack(symbols: &[u8], out: &mut Vec<u8>) {
     let (pairs, rest) = symbols.as_chunks::<2>();
     out.clear();
-    out.extend(pairs.iter().map(|[high, low]| high << 4 | low));
+    // As numbers of sixteen bits, for the vector units.
+    let pairs = pairs.iter().map(|&pair| u16::from_le_bytes(pair));
+    out.extend(pairs.map(|pair| (pair << 4 | pair >> 8) as u8));
     out.extend(rest.iter().map(|high| high << 4));
 }
 
