@@ -227,9 +227,7 @@ impl Index {
     pub fn memory(&self) -> usize {
         let Self { arena, values, filter, starts, entries, offset_mask: _, too_short: _, weak_windows: _ } = self;
         let tables = filter.words.len().saturating_add(starts.len()).saturating_add(entries.len());
-        tables
-            .saturating_add(arena.capacity())
-            .saturating_add(values.capacity().saturating_mul(size_of::<Value>()))
+        tables.saturating_add(arena.capacity()).saturating_add(values.capacity().saturating_mul(size_of::<Value>()))
     }
 
     /// Where in the arena the window of this hash may be; a few are of other windows.
@@ -339,8 +337,7 @@ impl Index {
             let is_crowd = bucket.len() > CROWD;
             let (arena, mask) = (&self.arena, self.offset_mask);
             let offset_of = |entry: [u8; 4]| u32::from_le_bytes(entry) & mask;
-            let window_of =
-                |entry: [u8; 4]| canonical(window(arena, offset_of(entry) as usize).unwrap_or_default());
+            let window_of = |entry: [u8; 4]| canonical(window(arena, offset_of(entry) as usize).unwrap_or_default());
             if is_crowd {
                 bucket.sort_unstable_by_key(|&entry| (window_of(entry), offset_of(entry)));
             }

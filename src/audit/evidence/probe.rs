@@ -44,11 +44,17 @@ struct Probe<'a, F> {
 impl Index {
     /// Calls `found` with every match of [`FRAGMENT`] bytes and more; those with too few distinct values are left out.
     pub(super) fn examine(&self, bytes: &[u8], found: impl FnMut(Match)) {
+        self.examine_every::<SPAN>(bytes, found);
+    }
+
+    /// One window in `STRIDE` is looked up: with more than [`SPAN`], fragments lie between them.
+    #[inline(always)]
+    fn examine_every<const STRIDE: usize>(&self, bytes: &[u8], found: impl FnMut(Match)) {
         if self.is_empty() || bytes.len() < FRAGMENT {
             return;
         }
         let mut probe = Probe { index: self, bytes, recent: Vec::new(), oldest: 0, found };
-        let (windows, rest) = bytes.as_chunks::<SPAN>();
+        let (windows, rest) = bytes.as_chunks::<STRIDE>();
         let filter = self.filter.view();
         let mut waiting = Waiting { places: [0; QUEUE + BATCH], len: 0 };
         // What is tested are the windows of the batch before: in the meantime their words have come.
@@ -56,12 +62,12 @@ impl Index {
         let (mut fetched, mut fetching) = (&mut one, &mut other);
         let mut base = 0usize;
         let (batches, others) = windows.as_chunks::<BATCH>();
-        let mut before: &[[u8; SPAN]] = &[];
+        let mut before: &[[u8; STRIDE]] = &[];
         for batch in batches {
             filter.fetch_all(batch, fetching);
             waiting.test(filter, fetched, before, base);
             (fetched, fetching) = (fetching, fetched);
-            base = base.wrapping_add(SPAN.wrapping_mul(before.len()));
+            base = base.wrapping_add(STRIDE.wrapping_mul(before.len()));
             before = batch;
             if waiting.len > QUEUE {
                 waiting.visit(&mut probe);
@@ -70,7 +76,7 @@ impl Index {
         filter.fetch_all(others, fetching);
         for (fetched, batch) in [(fetched, before), (fetching, others)] {
             waiting.test(filter, fetched, batch, base);
-            base = base.wrapping_add(SPAN.wrapping_mul(batch.len()));
+            base = base.wrapping_add(STRIDE.wrapping_mul(batch.len()));
             if waiting.len > QUEUE {
                 waiting.visit(&mut probe);
             }
@@ -87,7 +93,7 @@ type Fetched = [(u64, usize); BATCH];
 
 impl FilterView<'_> {
     #[inline(always)]
-    fn fetch_all(self, batch: &[[u8; SPAN]], fetched: &mut Fetched) {
+    fn fetch_all<const STRIDE: usize>(self, batch: &[[u8; STRIDE]], fetched: &mut Fetched) {
         for (fetched, bytes) in fetched.iter_mut().zip(batch) {
             let window = bytes.first_chunk().copied().map_or(0, first_window);
             let hash = hash(window);
@@ -107,7 +113,13 @@ struct Waiting {
 impl Waiting {
     /// Queues what passes the filter, without a branch that chance decides: it would be mispredicted every few windows.
     #[inline(always)]
-    fn test(&mut self, filter: FilterView<'_>, fetched: &Fetched, batch: &[[u8; SPAN]], base: usize) {
+    fn test<const STRIDE: usize>(
+        &mut self,
+        filter: FilterView<'_>,
+        fetched: &Fetched,
+        batch: &[[u8; STRIDE]],
+        base: usize,
+    ) {
         let (mut at, before) = (base, self.len);
         let mut len = before;
         for &(hash, place) in fetched.iter().take(batch.len()) {
@@ -117,7 +129,7 @@ impl Waiting {
                 *place = at;
             }
             len = len.wrapping_add(usize::from(passes));
-            at = at.wrapping_add(SPAN);
+            at = at.wrapping_add(STRIDE);
         }
         self.len = len;
         if len.wrapping_sub(before) == batch.len() {
@@ -128,7 +140,7 @@ impl Waiting {
     /// Of a batch that is all the same byte, as most of a process's memory is, the first and the last window speak for those
     /// between them: [`Probe::is_plain`].
     #[inline(never)]
-    fn thin_plain(&mut self, batch: &[[u8; SPAN]], before: usize) {
+    fn thin_plain<const STRIDE: usize>(&mut self, batch: &[[u8; STRIDE]], before: usize) {
         let bytes = batch.as_flattened();
         let first = bytes.first().copied().unwrap_or_default();
         let is_plain = bytes.iter().fold(0, |different, &byte| different | (byte ^ first)) == 0;
@@ -248,4 +260,41 @@ impl<F: FnMut(Match)> Probe<'_, F> {
 
 fn common<'a>(one: impl Iterator<Item = &'a u8>, other: impl Iterator<Item = &'a u8>) -> usize {
     one.zip(other).take_while(|(one, other)| one == other).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::needles::Needles;
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::vec;
+
+    /// Where in so many bytes a fragment is lost.
+    fn lost<const STRIDE: usize>(len: usize) -> BTreeSet<usize> {
+        let secret: Vec<u8> = (100..132).collect();
+        let mut needles = Needles::new();
+        needles.add_secret(0, &secret);
+        let Ok(index) = needles.build() else { return (0..len).collect() };
+        let is_lost = |from: usize, at: usize| {
+            let mut bytes = vec![0xFE; len];
+            bytes.splice(at..at + FRAGMENT, secret[from..from + FRAGMENT].iter().copied());
+            let mut found = Vec::new();
+            index.examine_every::<STRIDE>(&bytes, |one| found.push((one.range, one.at)));
+            found != [(from..from + FRAGMENT, at)]
+        };
+        let last = len - FRAGMENT;
+        (0..=secret.len() - FRAGMENT)
+            .flat_map(|from| (0..=last).filter(move |&at| is_lost(from, at)).collect::<Vec<_>>())
+            .collect()
+    }
+
+    #[test]
+    fn no_fragment_lies_between_the_windows_that_are_looked_up_and_with_one_more_some_do() {
+        // Less than a window in eleven, a part of a batch, and several batches with a part.
+        for len in [FRAGMENT, FRAGMENT + 1, 100, 3 * SPAN * BATCH + 17] {
+            assert_eq!(lost::<SPAN>(len), BTreeSet::new(), "{len}");
+        }
+        let expected: BTreeSet<_> = (0..=100 - FRAGMENT).filter(|at| at % (SPAN + 1) == 1).collect();
+        assert_eq!(lost::<{ SPAN + 1 }>(100), expected);
+    }
 }

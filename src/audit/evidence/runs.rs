@@ -82,7 +82,8 @@ impl Runs {
         }
         let place = |at: usize| {
             let number = self.borders.partition_point(|&border| border < at);
-            let from = number.checked_sub(1).and_then(|before| self.borders.get(before)).map_or(0, |&at| at.saturating_add(1));
+            let from =
+                number.checked_sub(1).and_then(|before| self.borders.get(before)).map_or(0, |&at| at.saturating_add(1));
             let Some(Run { text, count, alignment }) = self.runs.get(number) else { return (frame.place)(0) };
             let (run, at) = (bytes.get(text.clone()).unwrap_or_default(), at.saturating_sub(from));
             let position = match self.encoding {

@@ -20,7 +20,8 @@ fn value(byte: u8) -> u8 {
         is_within & number.wrapping_add(value).wrapping_add(1)
     };
     let letters = range(b'A', 26, 0) | range(b'a', 26, 26);
-    let others = range(b'0', 10, 52) | range(b'+', 1, 62) | range(b'-', 1, 62) | range(b'/', 1, 63) | range(b'_', 1, 63);
+    let others =
+        range(b'0', 10, 52) | range(b'+', 1, 62) | range(b'-', 1, 62) | range(b'/', 1, 63) | range(b'_', 1, 63);
     // What is in no range becomes 255.
     (letters | others).wrapping_sub(1)
 }

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Fragments of exactly sixteen bytes, each of a secret's, in every encoding and at every place. The control of the look-ups
+//! themselves, one window too far apart, is beside them (src/audit/evidence/probe.rs).
+
+use super::encode::{WAYS, Way, base64};
+use super::{BLOCK, index_of, random, search};
+use noescrow::audit::{Encoding, FRAGMENT, Index};
+
+const SECRET: usize = 32;
+
+/// A byte that is in no text, and that no fragment has next to it.
+const OTHER: u8 = 0xFE;
+
+fn is_found(way: &Way, index: &Index, from: usize, evidence: &[u8]) -> bool {
+    let range = from..from + FRAGMENT;
+    search(evidence, index).hits.iter().any(|hit| hit.encoding == way.chain && hit.range == range)
+}
+
+/// A secret without [`OTHER`], whose fragments are told apart by their ends.
+fn secret() -> Vec<u8> {
+    random(40, SECRET).iter().map(|&byte| if byte == OTHER { 0 } else { byte }).collect()
+}
+
+#[test]
+fn each_fragment_is_found_at_each_alignment_in_every_encoding_and_its_neighbour_alone_is_not() {
+    let secret = secret();
+    let index = index_of(&[&secret]);
+    for way in WAYS {
+        for from in 0..=SECRET - FRAGMENT {
+            let text = (way.encode)(&secret[from..from + FRAGMENT]);
+            for alignment in 0..64 {
+                let evidence = [&vec![OTHER; alignment][..], &text, &[OTHER; 70]].concat();
+                assert!(is_found(way, &index, from, &evidence), "{} {from} at {alignment}", way.name);
+            }
+            // The control: one byte less is no fragment, at no alignment. Where bytes are stored as they are, what follows
+            // them may by chance go on like the secret.
+            let less = (way.encode)(&secret[from..from + FRAGMENT - 1]);
+            for alignment in 0..11 {
+                let evidence = [&vec![OTHER; alignment][..], &less, &[OTHER; 70]].concat();
+                let hits = search(&evidence, &index).hits;
+                assert!(hits.iter().all(|hit| hit.encoding != way.chain), "{} {from} at {alignment}", way.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn each_fragment_is_found_at_the_start_the_end_and_alone() {
+    let secret = secret();
+    let index = index_of(&[&secret]);
+    for way in WAYS {
+        for from in 0..=SECRET - FRAGMENT {
+            let text = (way.encode)(&secret[from..from + FRAGMENT]);
+            assert!(is_found(way, &index, from, &text), "{} {from} alone", way.name);
+            for many in 1..24 {
+                let others = vec![OTHER; many];
+                assert!(is_found(way, &index, from, &[&text[..], &others].concat()), "{} {from} first", way.name);
+                assert!(is_found(way, &index, from, &[&others[..], &text].concat()), "{} {from} last", way.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn each_fragment_is_found_across_the_border_of_two_blocks() {
+    let secret = secret();
+    let index = index_of(&[&secret]);
+    let mut evidence = vec![0; BLOCK + 2048];
+    for (number, way) in WAYS.iter().enumerate() {
+        for from in 0..=SECRET - FRAGMENT {
+            let text = (way.encode)(&secret[from..from + FRAGMENT]);
+            // A place for each fragment, another for each encoding.
+            let at = BLOCK - 1 - (from * 7 + number) % text.len();
+            evidence[at - 1..].fill(OTHER);
+            evidence[at..at + text.len()].copy_from_slice(&text);
+            assert!(is_found(way, &index, from, &evidence), "{} {from} at {at}", way.name);
+            evidence[at - 1..].fill(0);
+        }
+    }
+}
+
+#[test]
+fn what_lies_across_two_runs_is_no_hit_and_what_lies_in_one_is() {
+    let (one, other) = (random(41, 24), random(42, 24));
+    // Runs are examined one behind the other, with a byte between them: the first as its symbols from the fourth on, then
+    // the second as all of its.
+    let evidence = [b"AAA", &base64(&one, false, false, 0)[..], b".", &base64(&other, false, false, 0)].concat();
+    let across = |from: usize, to: usize| [&one[from..], &[OTHER], &other[..to]].concat();
+    let (neither, first, second) = (across(9, 15), across(8, 15), across(9, 16));
+    assert!(search(&evidence, &index_of(&[&neither])).hits.is_empty());
+    // The controls: sixteen bytes of the first, of the second; and the same raw.
+    for (secret, range) in [(first, 0..16), (second, 16..32)] {
+        let hits = search(&evidence, &index_of(&[&secret])).hits;
+        assert!(
+            hits.iter().any(|hit| hit.range == range && hit.encoding == [Encoding::Base64, Encoding::Raw]),
+            "{hits:?}"
+        );
+        assert!(hits.iter().all(|hit| hit.range == range), "{hits:?}");
+    }
+    assert_eq!(search(&neither, &index_of(&[&neither])).hits.len(), 1);
+}
