@@ -11,9 +11,12 @@
     reason = "a benchmark that panics fails, as it should"
 )]
 
+mod processor_time;
+
 use aho_corasick::AhoCorasick;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use noescrow::audit::{Encoding, Encodings, Evidence, Index, Needles};
+use processor_time::ProcessorTime;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::fmt::Write as _;
@@ -78,7 +81,7 @@ fn log() -> Vec<u8> {
     text.into_bytes()
 }
 
-fn evidence(c: &mut Criterion) {
+fn evidence(c: &mut Criterion<ProcessorTime>) {
     let random = random(2, LEN);
     let kinds = [
         ("random", random.clone()),
@@ -120,5 +123,9 @@ fn evidence(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, evidence);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(ProcessorTime);
+    targets = evidence
+}
 criterion_main!(benches);

@@ -5,9 +5,10 @@
 //! ```text
 //! encoding.rs     the encodings                       source.rs   bytes, files, directories, readers
 //! needles.rs      what is searched for, the index     memory.rs   the memory of a process
-//! windows.rs      windows of eight bytes              pcap.rs     captures of traffic, flows.rs their streams
-//! probe.rs        where bytes meet the index          hits.rs     what was found
+//! windows.rs      windows of six bytes                pcap.rs     captures of traffic, flows.rs their streams
+//! probe.rs        where bytes meet the index          pages.rs    its tables, in huge pages and fetched ahead
 //! scan.rs         blocks, layer by layer              text.rs, decode/, compressed.rs   what may be within them
+//! hits.rs         what was found                      runs.rs     decoded runs, examined together
 //! ```
 //!
 //! # What is found

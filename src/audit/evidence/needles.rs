@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Needles`]: the values that are searched for, and the index that meets them.
 //!
-//! Every window of eight bytes of a secret is in the index; a search looks at every ninth window of the evidence. Sixteen
-//! bytes hold nine windows in a row, so that each fragment of sixteen is met once, whatever its place. A window and its
+//! Every window of six bytes of a secret is in the index; a search looks at every eleventh window of the evidence. Sixteen
+//! bytes hold eleven windows in a row, so that each fragment of sixteen is met once, whatever its place. A window and its
 //! mirror image share one entry, which is how reversed secrets cost nothing.
 //!
 //! ```text
-//! filter    four bits of one 64-bit word for each window: whether a table lookup is worth its cache miss. Also for the
+//! filter    five bits of one 64-bit word for each window: whether a table lookup is worth its cache miss. Also for the
 //!           windows that are too plain for an entry: what has their look is met through its neighbours
-//! starts    where each bucket begins in entries: one for eight entries
+//! starts    where each bucket begins in entries: one for sixteen entries
 //! entries   tag || offset into the arena, 32 bits in all
 //! arena     the values, one behind the other
 //! ```
@@ -31,9 +31,10 @@ const STRETCH: usize = (LONG_FRAGMENT - FRAGMENT) / 2;
 /// Entries of one window. A window that more values share (a common prefix of plaintexts) is met through its neighbours
 /// as well, and a fragment that nothing sets apart is reported for this many values.
 pub(super) const CROWD: usize = 32;
-/// Bits of the filter for a window: with four bits set, one in a hundred foreign windows passes.
+/// Bits of the filter for a window: with five bits set, one in a hundred foreign windows passes. With eight bits the filter
+/// of a million secrets would be smaller by a third, and a search slower: what passes costs two misses more.
 const FILTER_BITS: u64 = 12;
-/// Entries for a bucket, on average.
+/// Entries for a bucket, on average: what a cache line holds.
 const BUCKET: usize = 16;
 
 /// The index cannot hold so many bytes: offsets into the values have 32 bits.
@@ -177,7 +178,8 @@ impl Needles {
     }
 }
 
-/// The index over [`Needles`]: about 195 bytes for a secret of 32.
+/// The index over [`Needles`]: 199 bytes for a secret of 32: 108 of entries, 41 of the filter, 32 of its
+/// own, 12 of what it is, 7 of starts.
 pub struct Index {
     pub(super) arena: Vec<u8>,
     pub(super) values: Vec<Value>,
@@ -215,7 +217,7 @@ impl Index {
         self.too_short
     }
 
-    /// Windows of eight bytes with one or two distinct values, which are not in the index. A fragment of sixteen that
+    /// Windows of six bytes with one or two distinct values, which are not in the index. A fragment of sixteen that
     /// holds no other has fewer than five distinct values.
     #[must_use]
     pub const fn weak_windows(&self) -> u64 {
