@@ -52,7 +52,7 @@ pub struct Device<P, const ONE_TIME: usize, const REPLAY: usize> {
 }
 
 /// Ids begin here; 0 stands for "none" on the wire.
-const FIRST_ID: u32 = 1;
+pub(crate) const FIRST_ID: u32 = 1;
 
 impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TIME, REPLAY> {
     /// A new identity with its first signed prekey, which expires at `expiry` (seconds since the Unix epoch). Draws

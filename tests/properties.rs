@@ -25,7 +25,7 @@ mod twins;
 mod watch;
 
 use noescrow::events::{
-    Claim, Event, FROM_BACK, How, Limits, Opening, Report, Side, Violation, World, pick, run, run_bytes,
+    Claim, Event, FROM_BACK, How, Limits, Offer, Opening, Report, Side, Violation, World, pick, run, run_bytes,
 };
 use noescrow::primitives::RustCrypto;
 use noescrow::{Heap, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, SkippedKeyStore, session};
@@ -33,7 +33,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rand_chacha::ChaCha20Rng;
-use schedules::{config, jump, opening, ping_pong, schedule};
+use schedules::{config, handshake, jump, opening, ping_pong, schedule};
 use std::collections::HashSet;
 use support::rng;
 use twins::{Fault, Twin};
@@ -42,11 +42,13 @@ use watch::{Bent, Watch};
 type Conversation<S> = World<session::Session<RustCrypto, S>, ChaCha20Rng>;
 
 fn world<S: SkippedKeyStore>(opening: Opening) -> Conversation<S> {
-    World::new(RustCrypto, RustCrypto, opening, rng(7)).unwrap()
+    World::new(RustCrypto, RustCrypto, RustCrypto, opening, rng(7)).unwrap()
 }
 
 fn play<S: SkippedKeyStore>(opening: Opening, events: impl IntoIterator<Item = Event>) -> Result<Report, Violation> {
-    run(&mut World::<session::Session<RustCrypto, S>, _>::new(RustCrypto, RustCrypto, opening, rng(7))?, events)
+    let mut world =
+        World::<session::Session<RustCrypto, S>, _>::new(RustCrypto, RustCrypto, RustCrypto, opening, rng(7))?;
+    run(&mut world, events)
 }
 
 fn holds(outcome: Result<Report, Violation>) -> Result<(), TestCaseError> {
@@ -75,7 +77,7 @@ proptest! {
 
     #[test]
     fn every_byte_string_is_a_schedule_that_holds(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
-        holds(run_bytes::<_, Inline<40>, _>(RustCrypto, RustCrypto, &bytes, rng(7)))?;
+        holds(run_bytes::<_, Inline<40>, _>(RustCrypto, RustCrypto, RustCrypto, &bytes, rng(7)))?;
     }
 
     #[test]
@@ -153,16 +155,19 @@ fn the_generator_reaches_every_kind_of_outcome_and_event() {
             all.retired += one.retired;
             all.restored += one.restored;
             all.snapshots_refused += one.snapshots_refused;
+            all.lobby_refused += one.lobby_refused;
+            all.lobby_taken += one.lobby_taken;
             all.chains = all.chains.max(one.chains);
             all.most_skipped = all.most_skipped.max(one.most_skipped);
         }
         (all, kinds)
     }
-    let (small, kinds) = reach::<Inline<7>>(60);
+    let (small, kinds) = reach::<Inline<7>>(120);
     assert_eq!(kinds.len(), usize::from(Event::KINDS), "{kinds:?}");
     let counts = [small.opened, small.opened_late, small.refused, small.lost, small.too_many_skipped, small.evicted];
     assert!(counts.iter().all(|count| *count > 20), "{small:?}");
     assert!(small.retired > 0 && small.restored > 20 && small.snapshots_refused > 5, "{small:?}");
+    assert!(small.lobby_refused > 20 && small.lobby_taken > 20, "{small:?}");
     assert!(small.chains > MAX_SKIPPED_STEPS && small.most_skipped == 7, "{small:?}");
 }
 
@@ -278,7 +283,7 @@ fn control_a_broken_handshake_is_caught_by_the_claim_that_it_breaks() {
     let judge = |bent: Bent| {
         let watch = || Watch { bent, ..Watch::default() };
         let opening = Opening { burst: 2, accepted: 0, one_time: true };
-        let world = World::<session::Session<Watch, Heap>, _>::new(watch(), watch(), opening, rng(7));
+        let world = World::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), opening, rng(7));
         world.map(|_| ()).map_err(|violation| violation.claim)
     };
     assert_eq!(judge(Bent::Straight), Ok(()));
@@ -286,6 +291,29 @@ fn control_a_broken_handshake_is_caught_by_the_claim_that_it_breaks() {
     assert_eq!(judge(Bent::Restless), Err(Claim::DeviceUnchanged));
     assert_eq!(judge(Bent::Distrusts), Err(Claim::HandshakeSucceeds));
     assert_eq!(judge(Bent::SealsBadly), Err(Claim::MustOpen));
+}
+
+/// `InitiatesInTime` has no control either: no primitive knows the time.
+#[test]
+fn control_a_device_that_believes_every_signature_is_caught_with_each_bundle_that_only_a_signature_betrays() {
+    let judge = |bent: Bent, offer: Offer| {
+        let watch = || Watch { bent, ..Watch::default() };
+        let mut world =
+            World::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), Opening::PLAIN, rng(7)).unwrap();
+        let given_before = handshake(Side::Alice, Offer::Honest, 2);
+        let events = [given_before, handshake(Side::Alice, offer, 2)].concat();
+        // Behind a bundle that is refused comes the first message before, again; a bundle that is used up is taken, and its
+        // first message refused.
+        run(&mut world, events).map(|report| report.lobby_refused).map_err(|violation| violation.claim)
+    };
+    for offer in Offer::ALL {
+        let refused = if offer.is_sound() { usize::from(offer == Offer::Repeated) } else { 2 };
+        assert_eq!(judge(Bent::Straight, offer), Ok(refused), "{offer:?}");
+        let betrayed_by_a_signature =
+            matches!(offer, Offer::PlantedSignedPrekey | Offer::PlantedOneTimePrekey | Offer::ClaimedPrekeys);
+        let due = if betrayed_by_a_signature { Err(Claim::TakesSoundBundlesOnly) } else { Ok(refused) };
+        assert_eq!(judge(Bent::Believes, offer), due, "{offer:?}");
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Bug {
 pub fn schedule(bytes: &[u8], bug: Bug) {
     let bob = Puppet::default();
     bob.broken.set(bug.is_planted());
-    if let Err(violation) = run_bytes::<_, Inline<40>, _>(Puppet::default(), bob, bytes, rng(7)) {
+    if let Err(violation) = run_bytes::<_, Inline<40>, _>(Puppet::default(), bob, Puppet::default(), bytes, rng(7)) {
         panic!("{violation}");
     }
 }

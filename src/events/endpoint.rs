@@ -12,6 +12,9 @@ use rand_core::CryptoRng;
 
 /// One end of a conversation.
 pub trait Endpoint: Sized {
+    /// What its device computes with.
+    type Primitives: Primitives;
+
     /// Seals a message.
     ///
     /// # Errors
@@ -49,6 +52,8 @@ pub(super) const fn storage_key() -> StorageKey {
 }
 
 impl<P: Primitives, S: SkippedKeyStore> Endpoint for Session<P, S> {
+    type Primitives = P;
+
     fn encrypt(
         &mut self,
         plaintext: &[u8],

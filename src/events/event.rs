@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Event`]: the words of the language. Every byte string is a schedule, and every schedule is a byte string.
 
+use super::offer::Offer;
+
 /// One of the two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
@@ -17,6 +19,26 @@ impl Side {
         match self {
             Self::Alice => Self::Bob,
             Self::Bob => Self::Alice,
+        }
+    }
+}
+
+/// One who can have an end of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Who {
+    /// A device.
+    Alice,
+    /// The other.
+    Bob,
+    /// The relay between them, under an identity of its own.
+    Relay,
+}
+
+impl From<Side> for Who {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Alice => Self::Alice,
+            Side::Bob => Self::Bob,
         }
     }
 }
@@ -202,13 +224,65 @@ pub enum Event {
         /// Whose.
         side: Side,
     },
+    /// A device makes one-time prekeys and uploads them with its identity and its signed prekey.
+    Publish {
+        /// Which.
+        side: Side,
+        /// How many, modulo 3, and no more than it has room for.
+        count: u8,
+    },
+    /// A device replaces its signed prekey, keeps the one before, and uploads the new one.
+    Rotate {
+        /// Which.
+        side: Side,
+    },
+    /// A device deletes the signed prekey before the last rotation.
+    DeletePrevious {
+        /// Which.
+        side: Side,
+    },
+    /// A device asks for the other's bundle, and gets what the relay makes of it.
+    Fetch {
+        /// Who asks.
+        by: Side,
+        /// What it gets.
+        offer: Offer,
+        /// Which point of low order, where it has one.
+        point: u8,
+    },
+    /// A device begins a session with the bundle that it has taken; one that was sealed to the relay's own identity the
+    /// relay reads, answers, and passes on under that identity.
+    Initiate {
+        /// Who.
+        from: Side,
+        /// When all prekeys have expired.
+        too_late: bool,
+    },
+    /// A first message of a handshake arrives, for the first time or again; a session that comes of it is tried both ways.
+    Arrive {
+        /// At whom.
+        to: Side,
+        /// Which of all that were ever sent to it.
+        message: u16,
+        /// With a point of low order for its ephemeral key.
+        low_order: Option<u8>,
+    },
+    /// A message of one conversation arrives in another of the same device, and then where it belongs.
+    Mix {
+        /// At whom.
+        to: Side,
+        /// Of which of its conversations.
+        message: u16,
+        /// In which.
+        into: u16,
+    },
 }
 
 impl Event {
     /// Bytes of an event: kind, side (bit 0) and small number (the rest), two numbers.
     pub const LEN: usize = 6;
     /// Kinds of events.
-    pub const KINDS: u8 = 19;
+    pub const KINDS: u8 = 26;
 
     /// Reads an event; every value of every byte means something.
     #[must_use]
@@ -243,7 +317,14 @@ impl Event {
             15 => Self::Restore { side },
             16 => Self::Rollback { side, age: a },
             17 => Self::Damage { side, place: a },
-            _ => Self::Crash { side },
+            18 => Self::Crash { side },
+            19 => Self::Publish { side, count: small % 3 },
+            20 => Self::Rotate { side },
+            21 => Self::DeletePrevious { side },
+            22 => Self::Fetch { by: side, offer: Offer::decode(a1), point: a0 },
+            23 => Self::Initiate { from: side, too_late: small & 3 == 3 },
+            24 => Self::Arrive { to: side, message: a, low_order: if small & 3 == 3 { Some(b0) } else { None } },
+            _ => Self::Mix { to: side, message: a, into: b },
         }
     }
 
@@ -278,6 +359,14 @@ impl Event {
             Self::Rollback { side, age } => (16, side, 0, age, 0),
             Self::Damage { side, place } => (17, side, 0, place, 0),
             Self::Crash { side } => (18, side, 0, 0, 0),
+            Self::Publish { side, count } => (19, side, count % 3, 0, 0),
+            Self::Rotate { side } => (20, side, 0, 0, 0),
+            Self::DeletePrevious { side } => (21, side, 0, 0, 0),
+            Self::Fetch { by, offer, point } => (22, by, 0, u16::from_be_bytes([offer as u8, point]), 0),
+            Self::Initiate { from, too_late } => (23, from, if too_late { 3 } else { 0 }, 0, 0),
+            Self::Arrive { to, message, low_order: None } => (24, to, 0, message, 0),
+            Self::Arrive { to, message, low_order: Some(point) } => (24, to, 3, message, point as u16),
+            Self::Mix { to, message, into } => (25, to, 0, message, into),
         };
         let side: u8 = match side {
             Side::Alice => 0,

@@ -88,7 +88,14 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
             | Event::DeliverAll { .. }
             | Event::Drop { .. }
             | Event::Duplicate { .. }
-            | Event::Reorder { .. } => Ok(()),
+            | Event::Reorder { .. }
+            | Event::Publish { .. }
+            | Event::Rotate { .. }
+            | Event::DeletePrevious { .. }
+            | Event::Fetch { .. }
+            | Event::Initiate { .. }
+            | Event::Arrive { .. }
+            | Event::Mix { .. } => Ok(()),
         }
     }
 

@@ -3,10 +3,10 @@
 
 use super::endpoint::storage_key;
 use super::event::{Opening, Side, pick};
+use super::lobby::{EXPIRY, Lobby, NOW, Owner};
 use super::model::{Label, Limits, Party, Verdict};
 use super::violation::{Claim, Violation};
 use super::world::{Both, Sent, World, associated_data};
-use crate::device::Device;
 use crate::error::AcceptError;
 use crate::prekeys::Bundle;
 use crate::primitives::Primitives;
@@ -16,36 +16,21 @@ use crate::wire::FIRST_MESSAGE_OVERHEAD;
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
-/// Holds what two sessions need.
-type Owner<P> = Device<P, 2, 2>;
-
-const NOW: u64 = 1;
-const EXPIRY: u64 = 2;
-
 /// Bytes of the plaintexts of first messages.
 const FIRST_LENGTH: usize = 40;
 
 impl<P: Primitives, S: SkippedKeyStore, R: CryptoRng> World<Session<P, S>, R> {
-    /// Two devices, and two sessions between them: the conversation, and one beside it.
+    /// Two devices, and two sessions between them: the conversation, and one beside it. What the relay computes, it computes
+    /// with primitives of its own.
     ///
     /// # Errors
     /// [`Violation`] of a claim about handshakes.
-    pub fn new(alice: P, bob: P, opening: Opening, mut rng: R) -> Result<Self, Violation> {
-        let mut devices = Devices {
-            primitives: alice.clone(),
-            alice: Owner::generate_with(alice, EXPIRY, &mut rng),
-            bob: Owner::generate_with(bob, EXPIRY, &mut rng),
-        };
-        let main = devices.meet::<S>(opening, &mut rng)?;
-        let other = devices.meet::<S>(Opening { burst: 0, ..opening }, &mut rng)?;
-        Ok(Self::from_meeting(main.ends, main.model, other.ends, (main.bundle, main.sent), rng))
+    pub fn new(alice: P, bob: P, relay: P, opening: Opening, mut rng: R) -> Result<Self, Violation> {
+        let mut lobby = Lobby::new(alice, bob, relay, &mut rng);
+        let main = lobby.meet::<S>(opening, &mut rng)?;
+        let other = lobby.meet::<S>(Opening { burst: 0, ..opening }, &mut rng)?;
+        Ok(Self::from_meeting(main.ends, main.model, other.ends, lobby, (main.bundle, main.sent), rng))
     }
-}
-
-struct Devices<P> {
-    primitives: P,
-    alice: Owner<P>,
-    bob: Owner<P>,
 }
 
 struct Meeting<P, S> {
@@ -55,25 +40,25 @@ struct Meeting<P, S> {
     sent: Vec<Sent>,
 }
 
-impl<P: Primitives> Devices<P> {
+impl<P: Primitives> Lobby<P> {
     fn meet<S: SkippedKeyStore>(
         &mut self,
         opening: Opening,
         rng: &mut impl CryptoRng,
     ) -> Result<Meeting<P, S>, Violation> {
         let failed = violation(Claim::HandshakeSucceeds);
-        let mut published = self.bob.publish(usize::from(opening.one_time), EXPIRY, rng).map_err(|_| failed)?;
+        let mut published = self.devices.bob.publish(usize::from(opening.one_time), EXPIRY, rng).map_err(|_| failed)?;
         let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())
             .map_err(|_| failed)?
             .to_bytes();
-        let parsed = Bundle::from_bytes(&self.primitives, &bundle).map_err(|_| failed)?;
+        let parsed = Bundle::from_bytes(&self.primitives.alice, &bundle).map_err(|_| failed)?;
 
         let limits = Limits::of::<S>();
         let mut model = Both { alice: Party::initiator(limits), bob: Party::responder(limits) };
         let mut first = Sent::draft(Side::Alice, model.alice.send().ok_or(failed)?, FIRST_LENGTH, 1, rng);
         first.bytes = alloc::vec![0; Owner::<P>::first_message_len(FIRST_LENGTH).ok_or(failed)?];
         let ad = associated_data(first.associated_data);
-        let initiated = self.alice.initiate_into(&parsed, &first.plaintext, ad, NOW, &mut first.bytes, rng);
+        let initiated = self.devices.alice.initiate_into(&parsed, &first.plaintext, ad, NOW, &mut first.bytes, rng);
         let (mut alice, _) = initiated.map_err(|_| failed)?;
 
         let mut sent = alloc::vec![first];
@@ -85,6 +70,7 @@ impl<P: Primitives> Devices<P> {
             sent.push(next);
         }
         let bob = self.accept_any(&mut sent, opening.accepted, &mut model.bob)?;
+        self.note_opening(opening.one_time);
         Ok(Meeting { bundle, ends: Both { alice, bob }, model, sent })
     }
 
@@ -116,7 +102,8 @@ impl<P: Primitives> Devices<P> {
         let arrived = sent.get_mut(at).ok_or(failed)?;
         let mut buffer = arrived.bytes.clone();
         let ad = associated_data(arrived.associated_data);
-        let (session, plaintext) = self.bob.accept_in_place(&mut buffer, ad).map_err(|_| violation(Claim::MustOpen))?;
+        let (session, plaintext) =
+            self.devices.bob.accept_in_place(&mut buffer, ad).map_err(|_| violation(Claim::MustOpen))?;
         if plaintext != arrived.plaintext {
             return Err(violation(Claim::OpensToWhatWasSent));
         }
@@ -138,13 +125,13 @@ impl<P: Primitives> Devices<P> {
         due: impl Fn(AcceptError) -> bool,
         claim: Claim,
     ) -> Result<(), Violation> {
-        let before = self.bob.snapshot(&storage_key(), 0);
+        let before = self.devices.bob.snapshot(&storage_key(), 0);
         let ad = associated_data(original.associated_data);
-        match self.bob.accept_in_place::<S>(&mut message.to_vec(), ad) {
+        match self.devices.bob.accept_in_place::<S>(&mut message.to_vec(), ad) {
             Err(error) if due(error) => {}
             _ => return Err(violation(claim)),
         }
-        match before == self.bob.snapshot(&storage_key(), 0) {
+        match before == self.devices.bob.snapshot(&storage_key(), 0) {
             true => Ok(()),
             false => Err(violation(Claim::DeviceUnchanged)),
         }

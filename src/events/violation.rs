@@ -22,6 +22,10 @@ macro_rules! claims {
 claims! {
     /// A handshake between honest devices succeeds.
     HandshakeSucceeds => "an honest handshake failed",
+    /// A device takes a bundle whose every signature is right, and no other.
+    TakesSoundBundlesOnly => "a bundle was taken that must be refused, or a sound one refused",
+    /// A device begins a session while the prekeys are in force, and not later.
+    InitiatesInTime => "a session was begun with an expired prekey, or not begun in time",
     /// A first message that is forged, or skips too much, is refused.
     ForgedFirstIsRefused => "a first message that must be refused was accepted, or refused with another error",
     /// A first message is accepted once.

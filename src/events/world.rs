@@ -4,6 +4,7 @@
 
 use super::endpoint::Endpoint;
 use super::event::{Event, Side, pick};
+use super::lobby::{Answer, Happened, Lobby};
 use super::model::{Label, Limits, Party, Verdict};
 use super::violation::{Claim, Violation};
 use crate::error::DecryptError;
@@ -116,15 +117,20 @@ pub struct Report {
     pub restored: usize,
     /// Snapshots refused.
     pub snapshots_refused: usize,
+    /// Bundles, expired prekeys, first messages and messages of other conversations refused by the devices.
+    pub lobby_refused: usize,
+    /// Bundles, handshakes and first messages taken.
+    pub lobby_taken: usize,
 }
 
 /// Two ends of a conversation and all that ever passed between them.
 #[derive(Debug)]
-pub struct World<E, R> {
+pub struct World<E: Endpoint, R> {
     pub(super) ends: Both<E>,
     pub(super) model: Both<Party>,
     /// Another session of the same devices.
     pub(super) other: Both<E>,
+    lobby: Lobby<E::Primitives>,
     bundle: Vec<u8>,
     pub(super) sent: Vec<Sent>,
     /// Messages under way, by addressee.
@@ -140,11 +146,12 @@ pub struct World<E, R> {
     now: Option<(usize, Event)>,
 }
 
-impl<E, R> World<E, R> {
+impl<E: Endpoint, R> World<E, R> {
     pub(super) fn from_meeting(
         ends: Both<E>,
         model: Both<Party>,
         other: Both<E>,
+        lobby: Lobby<E::Primitives>,
         (bundle, sent): (Vec<u8>, Vec<Sent>),
         rng: R,
     ) -> Self {
@@ -154,6 +161,7 @@ impl<E, R> World<E, R> {
             ends,
             model,
             other,
+            lobby,
             bundle,
             under_way: Both { alice: VecDeque::new(), bob: all().filter(|at| !arrived(at)).collect() },
             sent_to: Both { alice: Vec::new(), bob: all().collect() },
@@ -170,11 +178,12 @@ impl<E, R> World<E, R> {
     }
 
     /// The same world with other ends: twins that break a rule.
-    pub fn map<F>(self, mut end: impl FnMut(Side, E) -> F) -> World<F, R> {
+    pub fn map<F: Endpoint<Primitives = E::Primitives>>(self, mut end: impl FnMut(Side, E) -> F) -> World<F, R> {
         let mut both = |ends: Both<E>| Both { alice: end(Side::Alice, ends.alice), bob: end(Side::Bob, ends.bob) };
         World {
             ends: both(self.ends),
             other: both(self.other),
+            lobby: self.lobby,
             model: self.model,
             bundle: self.bundle,
             sent: self.sent,
@@ -219,6 +228,12 @@ impl<E, R> World<E, R> {
         &self.model
     }
 
+    /// The devices, the relay between them, and their further handshakes.
+    #[must_use]
+    pub const fn lobby(&self) -> &Lobby<E::Primitives> {
+        &self.lobby
+    }
+
     /// Messages under way to one side.
     #[must_use]
     pub fn under_way(&self, to: Side) -> usize {
@@ -260,6 +275,7 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
         Ok(Self {
             ends: Both { alice: twin(&self.ends.alice)?, bob: twin(&self.ends.bob)? },
             other: Both { alice: twin(&self.other.alice)?, bob: twin(&self.other.bob)? },
+            lobby: self.lobby.fork().ok_or(self.violation(Claim::Restores))?,
             model: self.model.clone(),
             bundle: self.bundle.clone(),
             sent: self.sent.clone(),
@@ -326,10 +342,37 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
                     queue.insert(place, id);
                 }
             }
+            Event::Publish { .. }
+            | Event::Rotate { .. }
+            | Event::DeletePrevious { .. }
+            | Event::Fetch { .. }
+            | Event::Initiate { .. }
+            | Event::Arrive { .. }
+            | Event::Mix { .. } => {
+                let Happened { due, did, claim } = self.happen(event)?;
+                self.claim(claim, due == did)?;
+                let count = match did {
+                    Answer::IsNotAsked => return Ok(()),
+                    Answer::GoesOn => &mut self.report.lobby_taken,
+                    Answer::Refuses => &mut self.report.lobby_refused,
+                };
+                *count = count.saturating_add(1);
+                return Ok(());
+            }
             hostile => self.suffer(hostile)?,
         }
         self.check_skipped_keys(Side::Alice)?;
         self.check_skipped_keys(Side::Bob)
+    }
+
+    /// An event of a handshake, without a word on whether the devices did what they must: to see what becomes of devices
+    /// that do not.
+    ///
+    /// # Errors
+    /// A [`Violation`] of any other claim.
+    pub fn happen(&mut self, event: Event) -> Result<Happened, Violation> {
+        self.now = Some((self.report.events, event));
+        self.lobby.happen(event, &mut self.rng).map_err(|claim| self.violation(claim))
     }
 
     fn take(&mut self, to: Side, at: u16) -> Option<usize> {

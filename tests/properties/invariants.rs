@@ -24,7 +24,7 @@ type WatchedWorld = World<session::Session<Watch, Heap>, ChaCha20Rng>;
 
 fn watched(opening: Opening) -> (WatchedWorld, [Watch; 2]) {
     let watches = [Watch::default(), Watch::default()];
-    let world = World::new(watches[0].clone(), watches[1].clone(), opening, rng(11)).unwrap();
+    let world = World::new(watches[0].clone(), watches[1].clone(), Watch::default(), opening, rng(11)).unwrap();
     (world, watches)
 }
 
@@ -43,7 +43,7 @@ proptest! {
         before in schedules::schedule(20),
         attacks in proptest::collection::vec(hostile(), 40),
     ) {
-        let mut world = World::<Session, _>::new(RustCrypto, RustCrypto, Opening::PLAIN, rng(1)).unwrap();
+        let mut world = World::<Session, _>::new(RustCrypto, RustCrypto, RustCrypto, Opening::PLAIN, rng(1)).unwrap();
         for event in before.into_iter().chain(attacks) {
             world.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
         }
@@ -512,8 +512,8 @@ fn transcript<P: Primitives, S: noescrow::SkippedKeyStore>(
     events: &[Event],
     seed: u64,
 ) -> Transcript {
-    let mut world =
-        World::<session::Session<P, S>, _>::new(primitives.clone(), primitives, opening, rng(seed)).unwrap();
+    let [alice, bob] = [primitives.clone(), primitives.clone()];
+    let mut world = World::<session::Session<P, S>, _>::new(alice, bob, primitives, opening, rng(seed)).unwrap();
     noescrow::events::run(&mut world, events.iter().copied()).unwrap();
     let states = [&world.ends().alice, &world.ends().bob].map(|end| end.save(0));
     (world.bundle().to_vec(), world.sent().iter().map(|sent| sent.bytes.clone()).collect(), states)

@@ -2,7 +2,7 @@
 //! Schedules weighted towards the edges: the first and the last of what exists, jumps just within and just beyond the
 //! bounds, conversations long enough that keys grow old.
 
-use noescrow::events::{Event, FROM_BACK, How, Opening, Side};
+use noescrow::events::{Event, FROM_BACK, How, Offer, Opening, Side};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -75,6 +75,36 @@ pub fn storing() -> impl Strategy<Value = Event> + Clone {
     ]
 }
 
+fn offer() -> impl Strategy<Value = Offer> + Clone {
+    prop_oneof![3 => Just(Offer::Honest), 5 => proptest::sample::select(&Offer::ALL)]
+}
+
+/// Handshakes with a hostile relay: any event of them, or a whole one.
+pub fn handshakes() -> impl Strategy<Value = Vec<Event>> + Clone {
+    let one = prop_oneof![
+        3 => (side(), 0u8..3).prop_map(|(side, count)| Event::Publish { side, count }),
+        1 => side().prop_map(|side| Event::Rotate { side }),
+        1 => side().prop_map(|side| Event::DeletePrevious { side }),
+        5 => (side(), offer(), any::<u8>()).prop_map(|(by, offer, point)| Event::Fetch { by, offer, point }),
+        4 => (side(), prop::bool::weighted(0.2)).prop_map(|(from, too_late)| Event::Initiate { from, too_late }),
+        5 => (side(), at(), prop::option::weighted(0.2, any::<u8>()))
+            .prop_map(|(to, message, low_order)| Event::Arrive { to, message, low_order }),
+        3 => (side(), at(), at()).prop_map(|(to, message, into)| Event::Mix { to, message, into }),
+    ];
+    let whole = (side(), offer(), 0u8..3).prop_map(|(from, offer, count)| handshake(from, offer, count));
+    prop_oneof![vec(one, 1..6), whole]
+}
+
+/// A handshake of `from`'s, with what the relay offers it.
+pub fn handshake(from: Side, offer: Offer, one_time_prekeys: u8) -> Vec<Event> {
+    vec![
+        Event::Publish { side: from.other(), count: one_time_prekeys },
+        Event::Fetch { by: from, offer, point: 0 },
+        Event::Initiate { from, too_late: false },
+        Event::Arrive { to: from.other(), message: FROM_BACK, low_order: None },
+    ]
+}
+
 const fn send(from: Side) -> Event {
     Event::Send { from, length: 5, associated_data: 0 }
 }
@@ -122,6 +152,7 @@ fn piece(bound: u16) -> impl Strategy<Value = Vec<Event>> + Clone {
         100 => vec(honest(), 1..6),
         60 => vec(hostile(), 1..4),
         24 => vec(storing(), 1..2),
+        40 => handshakes(),
         20 => (1usize..6, 0u16..3).prop_map(|(rounds, left)| ping_pong(rounds, left)),
         2 => (30usize..36, 0u16..2).prop_map(|(rounds, left)| ping_pong(rounds, left)),
         dear => (side(), around(bound)).prop_map(|(from, count)| jump(from, 0, count)),

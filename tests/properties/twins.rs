@@ -58,6 +58,8 @@ fn find(known: &[(Vec<u8>, Vec<u8>)], matches: impl Fn(&[u8]) -> bool) -> Option
 }
 
 impl<E: Endpoint> Endpoint for Twin<E> {
+    type Primitives = E::Primitives;
+
     fn encrypt(&mut self, text: &[u8], ad: &[u8], rng: &mut impl CryptoRng) -> Result<Vec<u8>, EncryptError> {
         if self.fault == Fault::RunsDry && self.own.len() == 3 {
             return Err(EncryptError::ChainExhausted);

@@ -47,6 +47,8 @@ pub enum Bent {
     Restless,
     /// Signatures never verify.
     Distrusts,
+    /// Signatures always verify.
+    Believes,
     /// The seal of every message but the first is broken, as if it had not been sent well.
     SealsBadly,
 }
@@ -87,7 +89,11 @@ impl Primitives for Watch {
         RustCrypto.signing_is_torsion_free(public)
     }
     fn verify(&self, public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), Failed> {
-        if self.bent == Bent::Distrusts { Err(Failed) } else { RustCrypto.verify(public, message, signature) }
+        match self.bent {
+            Bent::Distrusts => Err(Failed),
+            Bent::Believes => Ok(()),
+            _ => RustCrypto.verify(public, message, signature),
+        }
     }
     fn kem_public(&self, seed: &Secret<64>) -> [u8; 1568] {
         self.log.borrow_mut().kem_seeds.push(*seed.expose());
