@@ -159,6 +159,13 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         before.saturating_sub(self.one_time_prekeys.len()).saturating_add(usize::from(previous))
     }
 
+    /// The same device with other primitives.
+    #[cfg(feature = "audit")]
+    pub(crate) fn computing_with<Q>(self, primitives: Q) -> Device<Q, ONE_TIME, REPLAY> {
+        let Self { primitives: _, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id } = self;
+        Device { primitives, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id }
+    }
+
     fn allocate_id(&self) -> Result<(u32, u32), PrekeyError> {
         let next_id = self.next_id.checked_add(1).ok_or(PrekeyError::IdsExhausted)?;
         Ok((self.next_id, next_id))

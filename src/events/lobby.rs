@@ -27,14 +27,15 @@ const REPLAY: usize = 4;
 /// Conversations of one lobby; then none is begun.
 pub const MAX_CONVERSATIONS: usize = 8;
 
-pub(super) type Owner<P> = Device<P, ONE_TIME, REPLAY>;
+/// A device of a lobby.
+pub(crate) type Owner<P> = Device<P, ONE_TIME, REPLAY>;
 /// The relay's own device can talk in every conversation.
 type RelayDevice<P> = Device<P, MAX_CONVERSATIONS, MAX_CONVERSATIONS>;
 
-pub(super) const NOW: u64 = 1;
-pub(super) const EXPIRY: u64 = 2;
+pub(crate) const NOW: u64 = 1;
+pub(crate) const EXPIRY: u64 = 2;
 /// When every prekey has expired.
-const TOO_LATE: u64 = 3;
+pub(crate) const TOO_LATE: u64 = 3;
 
 /// Bytes of the plaintexts.
 const TEXT_LEN: usize = 32;
@@ -69,7 +70,7 @@ pub struct Happened {
 
 /// What the specification says that a device has.
 #[derive(Clone, Debug)]
-struct Shelf {
+pub(crate) struct Shelf {
     signed_prekey: u32,
     previous: Option<u32>,
     one_time_prekeys: BTreeSet<u32>,
@@ -78,12 +79,34 @@ struct Shelf {
 }
 
 impl Shelf {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { signed_prekey: FIRST_ID, previous: None, one_time_prekeys: BTreeSet::new(), recorded: BTreeMap::new() }
     }
 
+    /// One-time prekeys were made.
+    pub(crate) fn publish(&mut self, ids: impl Iterator<Item = u32>) {
+        self.one_time_prekeys.extend(ids);
+    }
+
+    /// There is another signed prekey.
+    pub(crate) const fn rotate(&mut self, id: u32) {
+        self.previous = Some(self.signed_prekey);
+        self.signed_prekey = id;
+    }
+
+    /// The signed prekey before is gone.
+    pub(crate) const fn delete_previous(&mut self) {
+        self.previous = None;
+    }
+
+    /// Whether this device still has a signed prekey.
+    #[cfg(feature = "audit")]
+    pub(crate) fn has_signed(&self, id: u32) -> bool {
+        id == self.signed_prekey || Some(id) == self.previous
+    }
+
     /// What must become of a genuine first message that comes for the first time, or again.
-    fn due(&self, signed_prekey: u32, one_time_prekey: Option<u32>, again: bool) -> Result<(), AcceptError> {
+    pub(crate) fn due(&self, signed_prekey: u32, one_time_prekey: Option<u32>, again: bool) -> Result<(), AcceptError> {
         if signed_prekey != self.signed_prekey && Some(signed_prekey) != self.previous {
             return Err(AcceptError::Refused);
         }
@@ -98,7 +121,8 @@ impl Shelf {
         }
     }
 
-    fn accept(&mut self, signed_prekey: u32, one_time_prekey: Option<u32>) {
+    /// A handshake was accepted.
+    pub(crate) fn accept(&mut self, signed_prekey: u32, one_time_prekey: Option<u32>) {
         match one_time_prekey {
             Some(id) => {
                 self.one_time_prekeys.remove(&id);
@@ -261,7 +285,7 @@ impl<P: Primitives> Lobby<P> {
             }
             Event::DeletePrevious { side } => {
                 self.devices.of_mut(side).delete_previous_signed_prekey();
-                self.shelves.of_mut(side).previous = None;
+                self.shelves.of_mut(side).delete_previous();
                 None
             }
             Event::Fetch { by, offer, point } => self.fetch(by, offer, point, rng),
@@ -278,7 +302,7 @@ impl<P: Primitives> Lobby<P> {
         let count = usize::from(count).min(ONE_TIME.saturating_sub(device.one_time_prekeys_left()));
         let publication = device.publish(count, EXPIRY, rng).map_err(|_| Claim::HandshakeSucceeds)?;
         let ids = publication.one_time_prekeys.iter().map(crate::prekeys::Prekey::id);
-        self.shelves.of_mut(side).one_time_prekeys.extend(ids);
+        self.shelves.of_mut(side).publish(ids);
         self.seen.extend(publication.identity.to_bytes());
         self.seen.extend(publication.signed_prekey.to_bytes());
         publication.one_time_prekeys.iter().for_each(|prekey| self.seen.extend(prekey.to_bytes()));
@@ -288,8 +312,7 @@ impl<P: Primitives> Lobby<P> {
 
     fn rotate(&mut self, side: Side, rng: &mut impl CryptoRng) -> Result<(), Claim> {
         let prekey = self.devices.of_mut(side).rotate(EXPIRY, rng).map_err(|_| Claim::HandshakeSucceeds)?;
-        let shelf = self.shelves.of_mut(side);
-        shelf.previous = Some(core::mem::replace(&mut shelf.signed_prekey, prekey.id()));
+        self.shelves.of_mut(side).rotate(prekey.id());
         self.seen.extend(prekey.to_bytes());
         let directory = self.directories.of_mut(side);
         if directory.is_published() {

@@ -45,6 +45,9 @@ pub use offer::{Directory, Offer, Parts, with_low_order_ephemeral};
 pub use violation::{Claim, Violation};
 pub use world::{Both, MAX_BURST, MAX_LENGTH, MAX_MESSAGES, Report, Sent, World};
 
+#[cfg(feature = "audit")]
+pub(crate) use lobby::{EXPIRY, NOW, Owner, Shelf, TOO_LATE};
+
 use crate::primitives::Primitives;
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::session::Session;

@@ -114,7 +114,7 @@ fn encoded(prekey: &Prekey) -> Vec<u8> {
 }
 
 /// What a relay has of one device.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Directory {
     identity: Vec<u8>,
     signed_prekey: Vec<u8>,

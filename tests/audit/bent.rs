@@ -17,6 +17,8 @@ pub(crate) enum Bend {
     MaskedKey,
     /// Tags are not checked.
     NoTag,
+    /// Signatures are not checked.
+    Believes,
 }
 
 #[derive(Clone, Debug)]
@@ -61,7 +63,8 @@ impl Primitives for Bent {
         self.recorder.signing_is_torsion_free(public)
     }
     fn verify(&self, public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), Failed> {
-        self.recorder.verify(public, message, signature)
+        let outcome = self.recorder.verify(public, message, signature);
+        if self.bend == Bend::Believes { Ok(()) } else { outcome }
     }
     fn kem_public(&self, seed: &Secret<64>) -> [u8; 1568] {
         self.recorder.kem_public(seed)

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What devices draw in an exploration.
+//! What devices draw in an exploration: a function of who draws, and for what.
 
-use crate::events::Side;
 use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
 use sha2::{Digest, Sha256};
 
-/// What a device draws for its n-th message.
+/// What somebody draws for one purpose.
 pub(super) struct Draws {
     seed: [u8; 32],
     count: u64,
 }
 
 impl Draws {
-    pub(super) fn of(side: Side, message: u8) -> Self {
-        let side = side == Side::Alice;
-        Self { seed: Sha256::digest([b'd', u8::from(side), message]).into(), count: 0 }
+    pub(super) fn of(purpose: &[u8]) -> Self {
+        Self { seed: Sha256::digest(purpose).into(), count: 0 }
     }
 }
 

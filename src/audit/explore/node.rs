@@ -1,81 +1,215 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Node`]: one state of an exploration, what may follow, and what must hold there.
+//! [`Node`]: one state of an exploration, and what may follow. Handshakes are in `meet`, what must hold at each state in
+//! `follow`, what a hostile relay tries in vain there in `suffer`.
 
 use super::draws::Draws;
 use super::{Bounds, Counterexample, Exploration};
-use crate::audit::classes::Class;
-use crate::audit::clauses::Closure;
-use crate::audit::ledger::{Id, Ledger};
+use crate::audit::ledger::Ledger;
 use crate::audit::record::{Recorder, Tape};
-use crate::audit::trace::{Record, TraceError, TraceReader};
-use crate::audit::within::Inner;
-use crate::events::{Both, Label, Limits, Party, Side, Verdict};
-use crate::hazmat;
+use crate::audit::trace::{Participant, Record, TraceError, TraceReader};
+use crate::device::Device;
+use crate::events::{Both, Directory, Label, Limits, Offer, Owner, Parts, Party, Shelf, Side, Verdict, Who};
 use crate::primitives::{Primitives, RustCrypto};
 use crate::ratchet::skipped::Inline;
-use crate::secret::Secret;
 use crate::session::Session;
 use crate::snapshot::Stored;
-use crate::wire::{MESSAGE_OVERHEAD, Reader, Writer};
+use crate::wire::{Reader, Writer};
 use sha2::{Digest, Sha256};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::string::String;
 use std::sync::Arc;
 use std::vec::Vec;
 use std::{format, vec};
 
 /// Room for skipped keys: as many as messages, so that nothing is evicted within the bound.
-type Store = Inline<16>;
+pub(super) type Store = Inline<16>;
 
 /// A message.
 #[derive(Debug)]
 pub(super) struct Sent {
-    from: Side,
-    label: Label,
-    text: [u8; TEXT_LEN],
-    bytes: Vec<u8>,
+    pub(super) conversation: usize,
+    pub(super) from: Side,
+    pub(super) label: Label,
+    pub(super) text: [u8; TEXT_LEN],
+    pub(super) bytes: Vec<u8>,
+    /// With the handshake at its head.
+    pub(super) is_first: bool,
 }
 
 const TEXT_LEN: usize = 20;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Move {
-    Send(Side),
+    /// Bob makes a one-time prekey, and uploads it with all else.
+    Publish,
+    /// Bob uploads another signed prekey, and deletes the one before.
+    Replace,
+    /// Alice asks for Bob's bundle, and gets one that she must take.
+    Fetch(Offer),
+    /// Alice begins a conversation with the bundle that she has.
+    Initiate,
+    /// The relay begins one with Bob, under its own identity.
+    Approach,
+    /// In which conversation, and which end of it.
+    Send(usize, Side),
     /// By its place among what is under way.
     Deliver(usize),
     Duplicate(usize),
     Lose(usize),
 }
 
+impl Move {
+    pub(super) const fn kind(self) -> &'static str {
+        match self {
+            Self::Publish => "prekeys published",
+            Self::Replace => "signed prekey replaced, the one before deleted",
+            Self::Fetch(offer) => offer_name(offer),
+            Self::Initiate => "handshake begun",
+            Self::Approach => "handshake begun by the relay under its own identity",
+            Self::Send(..) => "message sent",
+            Self::Deliver(_) => "message delivered",
+            Self::Duplicate(_) => "message delivered, and kept to come again",
+            Self::Lose(_) => "message lost",
+        }
+    }
+}
+
+pub(super) const fn offer_name(offer: Offer) -> &'static str {
+    match offer {
+        Offer::Honest => "bundle fetched",
+        Offer::WithoutOneTimePrekey => "bundle: one-time prekey withheld",
+        Offer::Repeated => "bundle: repeated",
+        Offer::OtherIdentity => "bundle: identity substituted",
+        Offer::PlantedSignedPrekey => "bundle: signed prekey planted",
+        Offer::PlantedOneTimePrekey => "bundle: one-time prekey planted",
+        Offer::ClaimedPrekeys => "bundle: prekeys under another identity",
+        Offer::ConfusedKinds => "bundle: kinds of prekeys confused",
+        Offer::LowOrderIdentity => "bundle: identity of low order",
+        Offer::LowOrderSignedPrekey => "bundle: signed prekey of low order",
+        Offer::LowOrderOneTimePrekey => "bundle: one-time prekey of low order",
+    }
+}
+
+/// One thing for each of the three.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Each<T> {
+    pub(super) alice: T,
+    pub(super) bob: T,
+    pub(super) relay: T,
+}
+
+impl<T> Each<T> {
+    pub(super) const fn of(&self, who: Who) -> &T {
+        match who {
+            Who::Alice => &self.alice,
+            Who::Bob => &self.bob,
+            Who::Relay => &self.relay,
+        }
+    }
+
+    pub(super) const fn of_mut(&mut self, who: Who) -> &mut T {
+        match who {
+            Who::Alice => &mut self.alice,
+            Who::Bob => &mut self.bob,
+            Who::Relay => &mut self.relay,
+        }
+    }
+}
+
+/// A bundle that Alice has taken.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) bytes: Vec<u8>,
+    pub(super) whose: Who,
+}
+
+/// A handshake, and its two ends.
+#[derive(Clone, Debug)]
+pub(super) struct Conversation {
+    /// Who began it.
+    pub(super) from: Who,
+    /// To whose keys it is sealed.
+    pub(super) to: Who,
+    pub(super) signed_prekey: u32,
+    pub(super) one_time_prekey: Option<u32>,
+    /// `Side::Alice` is who began it.
+    pub(super) sessions: Both<Option<Vec<u8>>>,
+    pub(super) model: Both<Party>,
+    pub(super) sent_by: Both<u8>,
+}
+
+impl Conversation {
+    pub(super) const fn who(&self, side: Side) -> Who {
+        match side {
+            Side::Alice => self.from,
+            Side::Bob => self.to,
+        }
+    }
+
+    /// Whether one end is the relay's.
+    pub(super) fn is_with_relay(&self) -> bool {
+        [self.from, self.to].contains(&Who::Relay)
+    }
+}
+
+/// What the last event changed: what must be tried again there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Touched {
+    /// What the relay has of Bob.
+    pub(super) directory: bool,
+    /// The bundle that Alice has.
+    pub(super) held: bool,
+    /// Bob's device, or the first messages that there are for it.
+    pub(super) device: bool,
+    pub(super) conversation: Option<usize>,
+}
+
 /// One state.
 #[derive(Clone)]
 pub(super) struct Node {
-    pub(super) states: Both<Vec<u8>>,
-    model: Both<Party>,
-    sent_by: Both<u8>,
-    /// In the order of their sending; a number is a message's name.
-    under_way: Vec<Arc<Sent>>,
-    opened: Vec<Arc<Sent>>,
+    pub(super) devices: Each<Vec<u8>>,
+    /// What the specification says that Bob has.
+    pub(super) shelf: Shelf,
+    pub(super) directory: Arc<Directory>,
+    /// What the relay's own device would publish.
+    pub(super) own: Arc<Parts>,
+    pub(super) held: Option<Arc<Held>>,
+    pub(super) published: u8,
+    pub(super) replaced: u8,
+    pub(super) conversations: Vec<Conversation>,
+    /// In the order of their sending; a conversation, a side and a number are a message's name.
+    pub(super) under_way: Vec<Arc<Sent>>,
+    pub(super) opened: Vec<Arc<Sent>>,
+    /// Every message, in the order in which the ledger has them.
+    pub(super) sealed: Vec<Arc<Sent>>,
     losses: u8,
     duplicates: u8,
-    ledger: Ledger,
+    pub(super) touched: Touched,
+    pub(super) ledger: Ledger,
     pub(super) schedule: Vec<String>,
 }
 
 /// A session that records, from a state that was stored.
-fn restore<P: Primitives>(primitives: P, state: &[u8]) -> Option<Session<P, Store>> {
+pub(super) fn restore<P: Primitives>(primitives: P, state: &[u8]) -> Option<Session<P, Store>> {
     let session = Session::<RustCrypto, Store>::load(RustCrypto, &mut Reader::new(state)).ok()?;
     let Session { primitives: _, parties, associated_data, opening, ratchet } = session;
     Some(Session { primitives, parties, associated_data, opening, ratchet })
 }
 
-fn store<P: Primitives>(session: &Session<P, Store>) -> Option<Vec<u8>> {
-    let mut bytes = vec![0; Stored::<P>::stored_len(session)];
-    Stored::<P>::store(session, &mut Writer::new(&mut bytes)).ok()?;
+/// A device that records, from a state that was stored.
+pub(super) fn restore_device<P: Primitives>(primitives: P, state: &[u8]) -> Option<Owner<P>> {
+    let device = Owner::<RustCrypto>::load(RustCrypto, &mut Reader::new(state)).ok()?;
+    Some(device.computing_with(primitives))
+}
+
+pub(super) fn store<P: Primitives>(value: &impl Stored<P>) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; value.stored_len()];
+    value.store(&mut Writer::new(&mut bytes)).ok()?;
     Some(bytes)
 }
 
 /// What was recorded is added to a ledger.
-fn note(ledger: &mut Ledger, tape: &Tape) -> Result<(), TraceError> {
+pub(super) fn note(ledger: &mut Ledger, tape: &Tape) -> Result<(), TraceError> {
     TraceReader::new(tape.bytes().as_slice())?.for_each_record(|record| {
         if let Record::Operation(operation) = record {
             ledger.take(&operation);
@@ -84,67 +218,118 @@ fn note(ledger: &mut Ledger, tape: &Tape) -> Result<(), TraceError> {
     Ok(())
 }
 
-/// Two recorders on a tape of their own. Always these two, so that a ledger can take one tape after the other.
-fn recorders() -> Option<(Tape, Both<Recorder>)> {
+/// Three recorders on a tape of their own. Always these three, so that a ledger can take one tape after the other.
+pub(super) fn recorders() -> Option<(Tape, Each<Recorder>)> {
     let tape = Tape::in_memory();
-    let both = Both { alice: tape.device("Alice")?, bob: tape.device("Bob")? };
-    Some((tape, both))
+    let each = Each { alice: tape.device("Alice")?, bob: tape.device("Bob")?, relay: tape.server("relay")? };
+    Some((tape, each))
+}
+
+/// What tells the three apart in what they draw.
+pub(super) const fn initial(who: Who) -> u8 {
+    match who {
+        Who::Alice => b'A',
+        Who::Bob => b'B',
+        Who::Relay => b'R',
+    }
+}
+
+/// Of a conversation, an end and a number; the same wherever it is asked for.
+pub(super) fn text(conversation: usize, side: Side, number: u8) -> [u8; TEXT_LEN] {
+    let mut text = [0; TEXT_LEN];
+    let conversation = u8::try_from(conversation).unwrap_or(u8::MAX);
+    let digest = Sha256::digest([b't', conversation, u8::from(side == Side::Alice), number]);
+    text.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    text
 }
 
 impl Node {
-    fn fails(&self, claim: &str) -> Counterexample {
+    pub(super) fn fails(&self, claim: &str) -> Counterexample {
         Counterexample { schedule: self.schedule.clone(), claim: claim.into() }
     }
 
-    /// Two sessions of a fresh secret.
-    pub(super) fn root<P: Primitives>(device: &impl Fn(Side, Recorder) -> P) -> Result<Self, Counterexample> {
-        let limits = Limits::of::<Store>();
+    /// Three devices, of which none has published anything.
+    pub(super) fn root<P: Primitives>(device: &impl Fn(Who, Recorder) -> P) -> Result<Self, Counterexample> {
         let mut root = Self {
-            states: Both::default(),
-            model: Both { alice: Party::initiator(limits), bob: Party::responder(limits) },
-            sent_by: Both::default(),
+            devices: Each::default(),
+            shelf: Shelf::new(),
+            directory: Arc::default(),
+            own: Arc::new(Parts { identity: Vec::new(), signed_prekey: Vec::new(), one_time_prekey: None }),
+            held: None,
+            published: 0,
+            replaced: 0,
+            conversations: Vec::new(),
             under_way: Vec::new(),
             opened: Vec::new(),
+            sealed: Vec::new(),
             losses: 0,
             duplicates: 0,
+            touched: Touched::default(),
             ledger: Ledger::default(),
             schedule: Vec::new(),
         };
-        let failed = root.fails("two sessions cannot be made");
-        let (tape, recorders) = recorders().ok_or_else(|| failed.clone())?;
-        let (secret, ratchet) = ([0x51; 32], [0x52; 32]);
-        recorders.alice.given(&secret);
-        recorders.bob.given(&ratchet);
-        let bob = device(Side::Bob, recorders.bob);
-        let public = bob.dh_public(&Secret::new(ratchet));
-        let alice = device(Side::Alice, recorders.alice);
-        let alice =
-            hazmat::initiator::<P, Store>(alice, &Secret::new(secret), &public, b"").map_err(|_| failed.clone())?;
-        let bob = hazmat::responder::<P, Store>(bob, &Secret::new(secret), Secret::new(ratchet), b"");
-        root.states = Both {
-            alice: store(&alice).ok_or_else(|| failed.clone())?,
-            bob: store(&bob).ok_or_else(|| failed.clone())?,
-        };
         root.ledger.meet_two("Alice", "Bob");
-        note(&mut root.ledger, &tape).map_err(|_| failed)?;
+        root.ledger.participants.push(Participant { name: "relay".into(), is_server: true });
+        let failed = root.fails("devices cannot be made");
+        root.generate(device).ok_or(failed)?;
         Ok(root)
     }
 
-    /// What tells states apart: both sessions, what is under way, and what may still happen.
+    fn generate<P: Primitives>(&mut self, device: &impl Fn(Who, Recorder) -> P) -> Option<()> {
+        let (tape, recorders) = recorders()?;
+        for who in [Who::Alice, Who::Bob, Who::Relay] {
+            let mut draws = Draws::of(&[b'g', initial(who)]);
+            let primitives = device(who, recorders.of(who).clone());
+            let mut made: Owner<P> = Device::generate_with(primitives, crate::events::EXPIRY, &mut draws);
+            if who == Who::Relay {
+                let mut published = made.publish(1, crate::events::EXPIRY, &mut draws).ok()?;
+                let one_time_prekey = published.one_time_prekeys.pop().map(|prekey| prekey.to_bytes().to_vec());
+                self.own = Arc::new(Parts {
+                    identity: published.identity.to_bytes().to_vec(),
+                    signed_prekey: published.signed_prekey.to_bytes().to_vec(),
+                    one_time_prekey,
+                });
+            }
+            *self.devices.of_mut(who) = store(&made)?;
+        }
+        note(&mut self.ledger, &tape).ok()
+    }
+
+    /// What tells states apart: devices, sessions, what the relay has and what is under way, and what may still happen.
+    /// What is recorded is a function of these.
     pub(super) fn key(&self) -> [u8; 16] {
+        let mut directory = DefaultHasher::new();
+        self.directory.hash(&mut directory);
         let mut hash = Sha256::new();
-        let mut names: Vec<(bool, u32, u32)> =
-            self.under_way.iter().map(|sent| (sent.from == Side::Alice, sent.label.chain, sent.label.number)).collect();
+        hash.update(directory.finish().to_be_bytes());
+        hash.update([self.published, self.replaced, self.losses, self.duplicates]);
+        if let Some(held) = &self.held {
+            hash.update([initial(held.whose)]);
+            hash.update(&held.bytes);
+        }
+        let mut names: Vec<(usize, bool, u32, u32)> = self
+            .under_way
+            .iter()
+            .map(|sent| (sent.conversation, sent.from == Side::Alice, sent.label.chain, sent.label.number))
+            .collect();
         names.sort_unstable();
-        for (from, chain, number) in names {
+        for (conversation, from, chain, number) in names {
+            hash.update(conversation.to_be_bytes());
             hash.update([u8::from(from)]);
             hash.update(chain.to_be_bytes());
             hash.update(number.to_be_bytes());
         }
-        hash.update([0xFF, self.losses, self.duplicates, self.sent_by.alice, self.sent_by.bob]);
-        hash.update(&self.states.alice);
-        hash.update([0xFF]);
-        hash.update(&self.states.bob);
+        for who in [Who::Alice, Who::Bob, Who::Relay] {
+            hash.update([0xFF]);
+            hash.update(self.devices.of(who));
+        }
+        for one in &self.conversations {
+            hash.update([initial(one.from), initial(one.to), one.sent_by.alice, one.sent_by.bob]);
+            for side in [Side::Alice, Side::Bob] {
+                hash.update([0xFF, u8::from(one.sessions.of(side).is_some())]);
+                hash.update(one.sessions.of(side).as_deref().unwrap_or_default());
+            }
+        }
         let digest = hash.finalize();
         let mut key = [0; 16];
         key.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
@@ -153,9 +338,31 @@ impl Node {
 
     pub(super) fn moves(&self, bounds: Bounds) -> Vec<Move> {
         let mut moves = Vec::new();
-        for side in [Side::Alice, Side::Bob] {
-            if *self.sent_by.of(side) < bounds.messages && self.model.of(side).clone().send().is_some() {
-                moves.push(Move::Send(side));
+        let begun_by = |who: Who| self.conversations.iter().filter(|one| one.from == who).count();
+        if self.published < bounds.publications {
+            moves.push(Move::Publish);
+        }
+        if self.directory.is_published() {
+            if self.replaced < bounds.replacements {
+                moves.push(Move::Replace);
+            }
+            if begun_by(Who::Alice) < usize::from(bounds.handshakes) && self.held.is_none() {
+                // The last is followed first: the honest one.
+                moves.extend(Offer::ALL.into_iter().rev().filter(|offer| offer.is_sound()).map(Move::Fetch));
+            }
+            if begun_by(Who::Relay) < usize::from(bounds.approaches) {
+                moves.push(Move::Approach);
+            }
+        }
+        if self.held.is_some() {
+            moves.push(Move::Initiate);
+        }
+        for (at, one) in self.conversations.iter().enumerate() {
+            for side in [Side::Alice, Side::Bob] {
+                let can = one.sessions.of(side).is_some() && one.model.of(side).clone().send().is_some();
+                if can && *one.sent_by.of(side) < bounds.messages {
+                    moves.push(Move::Send(at, side));
+                }
             }
         }
         for at in 0..self.under_way.len() {
@@ -170,23 +377,49 @@ impl Node {
         moves
     }
 
-    /// The state behind a move.
+    /// The state behind a move; `None` if the relay has not what it takes for it.
     pub(super) fn after<P: Primitives>(
         &self,
         step: Move,
-        device: &impl Fn(Side, Recorder) -> P,
+        device: &impl Fn(Who, Recorder) -> P,
         done: &mut Exploration,
-    ) -> Result<Self, Counterexample> {
+    ) -> Result<Option<Self>, Counterexample> {
         let mut next = self.clone();
+        next.touched = Touched::default();
         let name = |at: usize| {
             self.under_way.get(at).map_or_else(String::new, |sent| {
-                format!("{:?}'s {}.{}", sent.from, sent.label.chain, sent.label.number)
+                let who = self.conversations.get(sent.conversation).map(|one| one.who(sent.from));
+                let author = who.map_or_else(String::new, |who| format!("{who:?}"));
+                format!("{author}'s {}:{}.{}", sent.conversation, sent.label.chain, sent.label.number)
             })
         };
         match step {
-            Move::Send(side) => {
-                next.schedule.push(format!("{side:?} sends"));
-                next.send(side, device)?;
+            Move::Publish => {
+                next.schedule.push("Bob publishes".into());
+                next.publish(device)?;
+            }
+            Move::Replace => {
+                next.schedule.push("Bob replaces his signed prekey".into());
+                next.replace(device)?;
+            }
+            Move::Fetch(offer) => {
+                next.schedule.push(format!("Alice fetches ({})", offer_name(offer)));
+                if !next.fetch(offer, device)? {
+                    return Ok(None);
+                }
+            }
+            Move::Initiate => {
+                next.schedule.push("Alice begins".into());
+                next.initiate(device)?;
+            }
+            Move::Approach => {
+                next.schedule.push("the relay begins with Bob".into());
+                next.approach(device)?;
+            }
+            Move::Send(at, side) => {
+                let who = self.conversations.get(at).map(|one| one.who(side));
+                next.schedule.push(who.map_or_else(String::new, |who| format!("{who:?} sends in {at}")));
+                next.send(at, side, device)?;
             }
             Move::Deliver(at) => {
                 next.schedule.push(format!("{} arrives", name(at)));
@@ -206,128 +439,117 @@ impl Node {
                 next.under_way.remove(at);
             }
         }
-        Ok(next)
+        done.count(step.kind());
+        Ok(Some(next))
     }
 
-    fn send<P: Primitives>(&mut self, side: Side, device: &impl Fn(Side, Recorder) -> P) -> Result<(), Counterexample> {
+    fn send<P: Primitives>(
+        &mut self,
+        at: usize,
+        side: Side,
+        device: &impl Fn(Who, Recorder) -> P,
+    ) -> Result<(), Counterexample> {
         let failed = self.fails("who may send could not");
-        let number = *self.sent_by.of(side);
-        let label = self.model.of_mut(side).send().ok_or_else(|| failed.clone())?;
+        let one = self.conversations.get_mut(at).ok_or_else(|| failed.clone())?;
+        let (who, number) = (one.who(side), *one.sent_by.of(side));
+        let is_first = one.model.of(side).is_unanswered();
+        let label = one.model.of_mut(side).send().ok_or_else(|| failed.clone())?;
         let (tape, recorders) = recorders().ok_or_else(|| failed.clone())?;
-        let mut session =
-            restore(device(side, recorders.of(side).clone()), self.states.of(side)).ok_or_else(|| failed.clone())?;
-        let mut draws = Draws::of(side, number);
-        let mut text = [0; TEXT_LEN];
-        let digest = Sha256::digest([b't', u8::from(side == Side::Alice), number]);
-        text.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        let state = one.sessions.of(side).as_deref().unwrap_or_default();
+        let mut session = restore(device(who, recorders.of(who).clone()), state).ok_or_else(|| failed.clone())?;
+        let place = u8::try_from(at).unwrap_or(u8::MAX);
+        let mut draws = Draws::of(&[b'd', initial(who), place, u8::from(side == Side::Alice), number]);
+        let text = text(at, side, number);
         let bytes = session.encrypt(&text, b"", &mut draws).map_err(|_| failed.clone())?;
-        *self.states.of_mut(side) = store(&session).ok_or_else(|| failed.clone())?;
-        *self.sent_by.of_mut(side) = number.saturating_add(1);
+        *one.sessions.of_mut(side) = Some(store(&session).ok_or_else(|| failed.clone())?);
+        *one.sent_by.of_mut(side) = number.saturating_add(1);
         note(&mut self.ledger, &tape).map_err(|_| failed)?;
-        self.under_way.push(Arc::new(Sent { from: side, label, text, bytes }));
+        self.sealed(Sent { conversation: at, from: side, label, text, bytes, is_first });
         Ok(())
+    }
+
+    /// A message is under way.
+    pub(super) fn sealed(&mut self, sent: Sent) {
+        self.touched.conversation = Some(sent.conversation);
+        self.touched.device |= sent.is_first;
+        let sent = Arc::new(sent);
+        self.sealed.push(sent.clone());
+        self.under_way.push(sent);
+    }
+
+    /// What must become of a message now.
+    fn due(&self, sent: &Sent) -> Option<Verdict> {
+        let one = self.conversations.get(sent.conversation)?;
+        let to = sent.from.other();
+        let due = one.model.of(to).verdict(&sent.label);
+        // Without a session it is the device's to accept. The relay's own has used up nothing.
+        let is_accepted = one.sessions.of(to).is_some()
+            || one.who(to) == Who::Relay
+            || self.shelf.due(one.signed_prekey, one.one_time_prekey, false).is_ok();
+        Some(if is_accepted { due } else { Verdict::Refused })
     }
 
     fn deliver<P: Primitives>(
         &mut self,
         sent: &Arc<Sent>,
-        device: &impl Fn(Side, Recorder) -> P,
+        device: &impl Fn(Who, Recorder) -> P,
         done: &mut Exploration,
     ) -> Result<(), Counterexample> {
+        let failed = self.fails("a message belongs nowhere");
         let to = sent.from.other();
-        let due = self.model.of(to).verdict(&sent.label);
+        let due = self.due(sent).ok_or_else(|| failed.clone())?;
+        let one = self.conversations.get(sent.conversation).ok_or_else(|| failed.clone())?;
+        let who = one.who(to);
+        let before = one.sessions.of(to).clone();
         let (tape, recorders) = recorders().ok_or_else(|| self.fails("a tape cannot be made"))?;
-        let mut session = restore(device(to, recorders.of(to).clone()), self.states.of(to))
-            .ok_or_else(|| self.fails("a session does not restore"))?;
-        match (due, session.decrypt(&sent.bytes, b"")) {
-            (Verdict::Opens, Ok(text)) if text == sent.text => {
-                self.model.of_mut(to).receive(&sent.label);
-                self.opened.push(sent.clone());
-                done.opened = done.opened.saturating_add(1);
+        let primitives = device(who, recorders.of(who).clone());
+        let (outcome, after, owner) = match &before {
+            Some(state) => {
+                let mut session = restore(primitives, state).ok_or_else(|| self.fails("a session does not restore"))?;
+                let outcome = session.decrypt(&sent.bytes, b"").ok();
+                (outcome, store(&session), None)
             }
-            (Verdict::Refused | Verdict::TooManySkipped, Err(_)) => done.refused = done.refused.saturating_add(1),
-            (Verdict::Opens, Ok(_)) => return Err(self.fails("a message opened to another text")),
-            (Verdict::Opens, Err(_)) => return Err(self.fails("a message that must open did not")),
-            (_, Ok(_)) => return Err(self.fails("a message that must be refused opened")),
+            None => self.accept(primitives, who, &sent.bytes)?,
+        };
+        match (due, outcome) {
+            (Verdict::Opens, Some(text)) if text == sent.text => {}
+            (Verdict::Refused | Verdict::TooManySkipped, None) => done.refused = done.refused.saturating_add(1),
+            (Verdict::Opens, Some(_)) => return Err(self.fails("a message opened to another text")),
+            (Verdict::Opens, None) => return Err(self.fails("a message that must open did not")),
+            (_, Some(_)) => return Err(self.fails("a message that must be refused opened")),
         }
-        let state = store(&session).ok_or_else(|| self.fails("a session does not store"))?;
-        if due != Verdict::Opens && state != *self.states.of(to) {
-            return Err(self.fails("a refused message changed the session"));
+        if due != Verdict::Opens {
+            let device_changed = owner.is_some_and(|owner| owner != *self.devices.of(who));
+            if device_changed || (before.is_some() && after != before) {
+                return Err(self.fails("a refused message changed the session or the device"));
+            }
+            return note(&mut self.ledger, &tape).map_err(|_| self.fails("the trace is damaged"));
         }
-        *self.states.of_mut(to) = state;
+        let after = after.ok_or_else(|| self.fails("a session does not store"))?;
+        if let Some(one) = self.conversations.get_mut(sent.conversation) {
+            if before.is_none() && who == Who::Bob {
+                self.shelf.accept(one.signed_prekey, one.one_time_prekey);
+            }
+            one.model.of_mut(to).receive(&sent.label);
+            *one.sessions.of_mut(to) = Some(after);
+        }
+        if let Some(owner) = owner {
+            *self.devices.of_mut(who) = owner;
+            self.touched.device = true;
+            done.count("first message accepted");
+        }
+        self.touched.conversation = Some(sent.conversation);
+        self.opened.push(sent.clone());
+        done.opened = done.opened.saturating_add(1);
         note(&mut self.ledger, &tape).map_err(|_| self.fails("the trace is damaged"))
     }
 
-    /// What follows at this state, for the server, and for who also steals a device's memory.
-    pub(super) fn follow(&self, done: &mut Exploration) -> Result<(), Counterexample> {
-        let mut ledger = self.ledger.clone();
-        ledger.finish();
-        if let Some(flaw) = ledger.flaws.first() {
-            return Err(self.fails(&format!("the run has a flaw: {flaw:?}")));
-        }
-        let values = ledger.values().count();
-        let watches = ledger.clauses.watches(values);
-        let closure = |stolen: &[Id]| {
-            let facts = ledger.facts.iter().chain(stolen).copied();
-            Closure::of(&ledger.clauses, &watches, values, facts)
-        };
-        let known = closure(&[]);
-        if let Some((_, value)) = ledger.values().find(|(id, value)| value.class == Class::Secret && known.knows(*id)) {
-            return Err(self.fails(&format!("a secret follows from what the server saw: {}", value.what)));
-        }
-        let inner = Inner::of(&ledger);
-        for (participant, side) in [(0, Side::Alice), (1, Side::Bob)] {
-            let stolen: Vec<Id> = inner.within(&ledger, self.states.of(side)).collect();
-            let known = closure(&stolen);
-            done.thefts = done.thefts.saturating_add(1);
-            for message in &ledger.messages {
-                let is_past = message.sender == participant
-                    || message.opened.is_some_and(|(receiver, _)| receiver == participant);
-                if is_past && known.knows(message.key) {
-                    return Err(self.fails(&format!("{side:?}'s memory gives a message of the past")));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What a hostile server delivers here: all of it is refused and changes nothing.
-    pub(super) fn suffer<P: Primitives>(
-        &self,
-        device: &impl Fn(Side, Recorder) -> P,
-        done: &mut Exploration,
-    ) -> Result<(), Counterexample> {
-        let flipped = |sent: &Sent, at: usize| {
-            let mut bytes = sent.bytes.clone();
-            if let Some(byte) = bytes.get_mut(at) {
-                *byte ^= 1;
-            }
-            bytes
-        };
-        let mut attacks: Vec<(Side, Vec<u8>)> = Vec::new();
-        if let Some(sent) = self.under_way.last() {
-            let to = sent.from.other();
-            attacks.push((to, flipped(sent, MESSAGE_OVERHEAD / 2)));
-            attacks.push((to, flipped(sent, sent.bytes.len().saturating_sub(1))));
-            attacks.push((sent.from, sent.bytes.clone()));
-        }
-        attacks.extend(self.opened.iter().map(|sent| (sent.from.other(), sent.bytes.clone())));
-        let (_, recorders) = recorders().ok_or_else(|| self.fails("a tape cannot be made"))?;
-        let ends = |side: Side| {
-            restore(device(side, recorders.of(side).clone()), self.states.of(side))
-                .ok_or_else(|| self.fails("a session does not restore"))
-        };
-        let mut both = Both { alice: ends(Side::Alice)?, bob: ends(Side::Bob)? };
-        for (to, bytes) in attacks {
-            if both.of_mut(to).decrypt(&bytes, b"").is_ok() {
-                return Err(self.fails("a forgery, reflection or replay opened"));
-            }
-            done.refused = done.refused.saturating_add(1);
-        }
-        let unchanged = |side: Side| store(both.of(side)).as_deref() == Some(self.states.of(side).as_slice());
-        match unchanged(Side::Alice) && unchanged(Side::Bob) {
-            true => Ok(()),
-            false => Err(self.fails("a forgery, reflection or replay changed the session")),
+    /// What a party without a bound has: each end of a conversation begins with it.
+    pub(super) fn party(side: Side) -> Party {
+        let limits = Limits::of::<Store>();
+        match side {
+            Side::Alice => Party::initiator(limits),
+            Side::Bob => Party::responder(limits),
         }
     }
 }
