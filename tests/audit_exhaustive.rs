@@ -79,7 +79,7 @@ const KINDS: [&str; 28] = [
 #[test]
 fn control_each_bent_device_is_convicted() {
     for (bend, claim) in [
-        (Bend::KeyFromNothing, "a secret follows"),
+        (Bend::KeyFromNothing, "the relay knows the key of a message that is not its own"),
         (Bend::ChainThatStands, "memory gives a message of the past"),
         (Bend::MaskedKey, "UnknownOrigin"),
         (Bend::NoTag, "opened"),

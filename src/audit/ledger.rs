@@ -193,8 +193,12 @@ impl Ledger {
 
     /// Computes an operation again and takes note of it; that its outputs are not what its inputs give is a flaw.
     pub(crate) fn take(&mut self, operation: &Operation<'_>) {
-        let outcome = recompute(operation);
-        let ciphertext = if let Recomputed::Agrees(Some(bytes)) = &outcome { Some(&**bytes) } else { None };
+        self.take_computed(operation, &recompute(operation));
+    }
+
+    /// [`take`](Self::take) of what was computed again before, with what came of it.
+    pub(super) fn take_computed(&mut self, operation: &Operation<'_>, outcome: &Recomputed) {
+        let ciphertext = if let Recomputed::Agrees(Some(bytes)) = outcome { Some(&**bytes) } else { None };
         self.note(operation, ciphertext);
         if !matches!(outcome, Recomputed::Agrees(_)) {
             self.flaws.push(Flaw::DoesNotRecompute { operation: self.now() });

@@ -3,7 +3,8 @@
 
 use super::Counterexample;
 use super::draws::Draws;
-use super::node::{Conversation, Held, Node, Sent, Store, initial, note, recorders, restore_device, store, text};
+use super::memo::note;
+use super::node::{Conversation, Held, Node, Sent, Store, initial, recorders, restore_device, store, text};
 use crate::audit::record::Recorder;
 use crate::events::{Both, EXPIRY, NOW, Offer, Owner, Parts, Side, Who};
 use crate::prekeys::{Bundle, Prekey};

@@ -19,6 +19,7 @@
 mod draws;
 mod follow;
 mod meet;
+mod memo;
 mod node;
 mod suffer;
 

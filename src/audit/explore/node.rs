@@ -3,13 +3,14 @@
 //! `follow`, what a hostile relay tries in vain there in `suffer`.
 
 use super::draws::Draws;
+use super::memo::{Trusting, note};
 use super::{Bounds, Counterexample, Exploration};
 use crate::audit::ledger::Ledger;
 use crate::audit::record::{Recorder, Tape};
-use crate::audit::trace::{Participant, Record, TraceError, TraceReader};
+use crate::audit::trace::Participant;
 use crate::device::Device;
 use crate::events::{Both, Directory, Label, Limits, Offer, Owner, Parts, Party, Shelf, Side, Verdict, Who};
-use crate::primitives::{Primitives, RustCrypto};
+use crate::primitives::Primitives;
 use crate::ratchet::skipped::Inline;
 use crate::session::Session;
 use crate::snapshot::Stored;
@@ -191,14 +192,14 @@ pub(super) struct Node {
 
 /// A session that records, from a state that was stored.
 pub(super) fn restore<P: Primitives>(primitives: P, state: &[u8]) -> Option<Session<P, Store>> {
-    let session = Session::<RustCrypto, Store>::load(RustCrypto, &mut Reader::new(state)).ok()?;
+    let session = Session::<Trusting, Store>::load(Trusting, &mut Reader::new(state)).ok()?;
     let Session { primitives: _, parties, associated_data, opening, ratchet } = session;
     Some(Session { primitives, parties, associated_data, opening, ratchet })
 }
 
 /// A device that records, from a state that was stored.
 pub(super) fn restore_device<P: Primitives>(primitives: P, state: &[u8]) -> Option<Owner<P>> {
-    let device = Owner::<RustCrypto>::load(RustCrypto, &mut Reader::new(state)).ok()?;
+    let device = Owner::<Trusting>::load(Trusting, &mut Reader::new(state)).ok()?;
     Some(device.computing_with(primitives))
 }
 
@@ -206,16 +207,6 @@ pub(super) fn store<P: Primitives>(value: &impl Stored<P>) -> Option<Vec<u8>> {
     let mut bytes = vec![0; value.stored_len()];
     value.store(&mut Writer::new(&mut bytes)).ok()?;
     Some(bytes)
-}
-
-/// What was recorded is added to a ledger.
-pub(super) fn note(ledger: &mut Ledger, tape: &Tape) -> Result<(), TraceError> {
-    TraceReader::new(tape.bytes().as_slice())?.for_each_record(|record| {
-        if let Record::Operation(operation) = record {
-            ledger.take(&operation);
-        }
-    })?;
-    Ok(())
 }
 
 /// Three recorders on a tape of their own. Always these three, so that a ledger can take one tape after the other.

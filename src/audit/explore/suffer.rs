@@ -2,6 +2,7 @@
 //! What a hostile relay tries at a state and must not get: all of it is refused, and changes nothing, so that it leads to no
 //! other state. What the last event did not touch was tried before.
 
+use super::memo::is_new;
 use super::node::{Each, Node, Sent, offer_name, recorders, restore, restore_device, store};
 use super::{Counterexample, Exploration};
 use crate::audit::record::Recorder;
@@ -47,6 +48,9 @@ impl Node {
         for offer in Offer::ALL.into_iter().filter(|offer| !offer.is_sound()) {
             let own = || Some((*self.own).clone());
             let Some(bytes) = (*self.directory).clone().offer(offer, self.published, own) else { continue };
+            if !is_new([&b"bundle"[..], &bytes]) {
+                continue;
+            }
             if Bundle::from_bytes(alice, &bytes).is_ok() {
                 return Err(
                     self.fails(&std::format!("a bundle was taken that must be refused ({})", offer_name(offer)))
@@ -59,7 +63,7 @@ impl Node {
 
     /// Alice gets to the bundle when it has expired.
     fn suffer_delay<P: Primitives>(&self, alice: P, done: &mut Exploration) -> Result<(), Counterexample> {
-        let Some(held) = &self.held else { return Ok(()) };
+        let Some(held) = self.held.as_ref().filter(|held| is_new([&b"late"[..], &held.bytes])) else { return Ok(()) };
         let failed = || self.fails("a bundle that was taken does not parse");
         let bundle = Bundle::from_bytes(&alice, &held.bytes).map_err(|_| failed())?;
         let owner = restore_device(alice, &self.devices.alice).ok_or_else(failed)?;
@@ -91,6 +95,7 @@ impl Node {
                 attacks.push(("first message forged", flipped(sent, sent.bytes.len().saturating_sub(1))));
             }
         }
+        attacks.retain(|(kind, bytes)| is_new([kind.as_bytes(), &self.devices.bob, bytes]));
         if attacks.is_empty() {
             return Ok(());
         }
@@ -138,9 +143,16 @@ impl Node {
         }
         for side in [Side::Alice, Side::Bob] {
             let (Some(state), who) = (one.sessions.of(side), one.who(side)) else { continue };
+            let new: Vec<_> = attacks
+                .iter()
+                .filter(|(to, kind, bytes)| *to == side && is_new([kind.as_bytes(), state, bytes]))
+                .collect();
+            if new.is_empty() {
+                continue;
+            }
             let primitives = device(who, recorders.of(who).clone());
             let mut session = restore(primitives, state).ok_or_else(|| self.fails("a session does not restore"))?;
-            for (_, kind, bytes) in attacks.iter().filter(|(to, ..)| *to == side) {
+            for (_, kind, bytes) in new {
                 if session.decrypt(bytes, b"").is_ok() {
                     return Err(self.fails(&std::format!("what must be refused opened ({kind})")));
                 }

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What an exploration does once and remembers, within a thread: the bytes are the same whenever it comes there again.
+
+use crate::audit::ledger::Ledger;
+use crate::audit::recompute::{Recomputed, recompute};
+use crate::audit::record::Tape;
+use crate::audit::trace::{Record, TraceError, TraceReader};
+use crate::primitives::{Failed, Primitives, RustCrypto};
+use crate::secret::Secret;
+use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::thread_local;
+use std::vec::Vec;
+
+type Key = [u8; 32];
+
+thread_local! {
+    /// What came of computing a tape's operations again.
+    static COMPUTED: RefCell<HashMap<Key, Rc<[Recomputed]>>> = RefCell::default();
+    /// Attempts that were refused, by what was tried on what.
+    static REFUSED: RefCell<HashSet<Key>> = RefCell::default();
+}
+
+fn key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// Whether this thread is the first time here, with these.
+pub(super) fn is_new<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    REFUSED.with_borrow_mut(|refused| refused.insert(key(parts)))
+}
+
+/// What was recorded is added to a ledger, each operation computed again: once for equal tapes.
+pub(super) fn note(ledger: &mut Ledger, tape: &Tape) -> Result<(), TraceError> {
+    let bytes = tape.bytes();
+    let key = key([bytes.as_slice()]);
+    let computed = match COMPUTED.with_borrow(|computed| computed.get(&key).cloned()) {
+        Some(computed) => computed,
+        None => {
+            let mut outcomes = Vec::new();
+            TraceReader::new(bytes.as_slice())?.for_each_record(|record| {
+                if let Record::Operation(operation) = record {
+                    outcomes.push(recompute(&operation));
+                }
+            })?;
+            let outcomes: Rc<[Recomputed]> = outcomes.into();
+            COMPUTED.with_borrow_mut(|computed| computed.insert(key, outcomes.clone()));
+            outcomes
+        }
+    };
+    let mut outcomes = computed.iter();
+    TraceReader::new(bytes.as_slice())?.for_each_record(|record| {
+        if let Record::Operation(operation) = record
+            && let Some(outcome) = outcomes.next()
+        {
+            ledger.take_computed(&operation, outcome);
+        }
+    })?;
+    Ok(())
+}
+
+/// The default primitives for states that this exploration stored itself: what was checked once is not checked at every
+/// return.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trusting;
+
+impl Primitives for Trusting {
+    fn dh_public(&self, secret: &Secret<32>) -> [u8; 32] {
+        RustCrypto.dh_public(secret)
+    }
+    fn dh(&self, secret: &Secret<32>, public: &[u8; 32]) -> Result<Secret<32>, Failed> {
+        RustCrypto.dh(secret, public)
+    }
+    fn dh_is_torsion_free(&self, _: &[u8; 32]) -> bool {
+        true
+    }
+    fn signing_public(&self, seed: &Secret<32>) -> [u8; 32] {
+        RustCrypto.signing_public(seed)
+    }
+    fn sign(&self, seed: &Secret<32>, message: &[u8]) -> [u8; 64] {
+        RustCrypto.sign(seed, message)
+    }
+    fn signing_is_torsion_free(&self, _: &[u8; 32]) -> bool {
+        true
+    }
+    fn verify(&self, _: &[u8; 32], _: &[u8], _: &[u8; 64]) -> Result<(), Failed> {
+        Ok(())
+    }
+    fn kem_public(&self, seed: &Secret<64>) -> [u8; 1568] {
+        RustCrypto.kem_public(seed)
+    }
+    fn kem_public_is_valid(&self, public: &[u8; 1568]) -> bool {
+        RustCrypto.kem_public_is_valid(public)
+    }
+    fn encapsulate(&self, public: &[u8; 1568], coins: &Secret<32>) -> ([u8; 1568], Secret<32>) {
+        RustCrypto.encapsulate(public, coins)
+    }
+    fn decapsulate(&self, seed: &Secret<64>, ciphertext: &[u8; 1568]) -> Secret<32> {
+        RustCrypto.decapsulate(seed, ciphertext)
+    }
+    fn incremental_public(&self, seed: &Secret<64>) -> ([u8; 64], [u8; 1152]) {
+        RustCrypto.incremental_public(seed)
+    }
+    fn encaps1(&self, header: &[u8; 64], coins: &Secret<32>) -> ([u8; 960], Secret<32>) {
+        RustCrypto.encaps1(header, coins)
+    }
+    fn encaps2(&self, header: &[u8; 64], ek_vector: &[u8; 1152], coins: &Secret<32>) -> Result<[u8; 128], Failed> {
+        RustCrypto.encaps2(header, ek_vector, coins)
+    }
+    fn incremental_decapsulate(&self, seed: &Secret<64>, ct1: &[u8; 960], ct2: &[u8; 128]) -> Secret<32> {
+        RustCrypto.incremental_decapsulate(seed, ct1, ct2)
+    }
+    fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
+        RustCrypto.hmac(key, parts)
+    }
+    fn hmac_pair(&self, key: &Secret<32>, first: u8, second: u8) -> (Secret<32>, Secret<32>) {
+        RustCrypto.hmac_pair(key, first, second)
+    }
+    fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
+        RustCrypto.hkdf(salt, ikm, info, out);
+    }
+    fn hkdf_expand(&self, prk: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
+        RustCrypto.hkdf_expand(prk, info, out);
+    }
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        RustCrypto.sha256(parts)
+    }
+    fn sha512(&self, parts: &[&[u8]]) -> [u8; 64] {
+        RustCrypto.sha512(parts)
+    }
+    fn seal(&self, key: &Secret<32>, nonce: &[u8; 12], ad: &[u8], buffer: &mut [u8]) -> Result<[u8; 16], Failed> {
+        RustCrypto.seal(key, nonce, ad, buffer)
+    }
+    fn open(
+        &self,
+        key: &Secret<32>,
+        nonce: &[u8; 12],
+        ad: &[u8],
+        buffer: &mut [u8],
+        tag: &[u8; 16],
+    ) -> Result<(), Failed> {
+        RustCrypto.open(key, nonce, ad, buffer, tag)
+    }
+}
