@@ -7,15 +7,16 @@ use super::edit::edit;
 use super::support::rng;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use noescrow::audit::{Audit, Encoding, Encodings, Evidence, Needles, Recorder, Tape, fuzz};
+use noescrow::audit::{Audit, Encoding, Encodings, Evidence, FindingKind, Needles, Recorder, Tape, fuzz};
 use noescrow::events::{Event, Opening, World, run};
 use noescrow::{Inline, session};
 use std::io::Write;
 use std::sync::OnceLock;
 
-/// An opening and a schedule of two devices on recorders; what a server sees of it gives no secret, and the run has no
-/// flaw. Crashes are left out: what they lose never left its device, and its key is used again by the contract. The planted
-/// bug: the server logs a plaintext.
+/// An opening and a schedule of two devices and a hostile relay, each on a recorder of its own; what the relay sees and makes
+/// of it gives it what was said to its own identity, to the text, and no other secret, and the run has no other flaw. Crashes
+/// are left out: what they lose never left its device, and its key is used again by the contract. The planted bug: the server
+/// logs a plaintext.
 pub fn audit_schedule(bytes: &[u8], bug: Bug) {
     let (opening, schedule) = match bytes.split_first_chunk() {
         Some((opening, schedule)) => (Opening::decode(*opening), schedule),
@@ -23,16 +24,24 @@ pub fn audit_schedule(bytes: &[u8], bug: Bug) {
     };
     let tape = Tape::in_memory();
     let [alice, bob] = ["Alice", "Bob"].map(|name| tape.device(name).unwrap());
-    let mut world = World::<session::Session<Recorder, Inline<40>>, _>::new(alice, bob, opening, rng(7)).unwrap();
+    let relay = tape.server("relay").unwrap();
+    let mut world =
+        World::<session::Session<Recorder, Inline<40>>, _>::new(alice, bob, relay, opening, rng(7)).unwrap();
     let events = Event::decode_all(schedule).filter(|event| !matches!(event, Event::Crash { .. }));
     run(&mut world, events).unwrap();
     let sent = world.sent().iter().flat_map(|sent| sent.bytes.clone());
-    let mut seen: Vec<u8> = world.bundle().iter().copied().chain(sent).collect();
+    let mut seen: Vec<u8> = world.bundle().iter().chain(world.lobby().seen()).copied().chain(sent).collect();
     if bug == Bug::Planted {
         seen.extend(hex(&world.sent()[0].plaintext));
     }
     let verdict = Audit::of(&tape).unwrap().server_saw("server", &seen).verdict();
-    assert!(verdict.holds(), "{verdict}");
+    let told = world.lobby().told().len();
+    assert_eq!(verdict.holds(), told == 0, "{verdict}");
+    let read = verdict.findings.iter().filter(|finding| finding.what.starts_with("plaintext")).count();
+    assert_eq!(read, told, "{verdict}");
+    // In a conversation with the relay keys are made of what it made, and follow from what it knows.
+    let of_relay = [FindingKind::Derivable, FindingKind::ServerInKey];
+    assert!(verdict.findings.iter().all(|finding| of_relay.contains(&finding.kind)), "{verdict}");
 }
 
 /// A trace of a handshake and a message, as bytes.
@@ -42,7 +51,7 @@ fn genuine_trace() -> &'static [u8] {
         let tape = Tape::in_memory();
         let [alice, bob] = ["Alice", "Bob"].map(|name| tape.device(name).unwrap());
         let opening = Opening { one_time: true, burst: 1, accepted: 0 };
-        World::<session::Session<Recorder, Inline<4>>, _>::new(alice, bob, opening, rng(8)).unwrap();
+        World::<session::Session<Recorder, Inline<4>>, _>::new(alice, bob.clone(), bob, opening, rng(8)).unwrap();
         tape.bytes()
     })
 }
