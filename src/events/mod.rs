@@ -34,6 +34,7 @@ mod lobby;
 mod meeting;
 mod model;
 mod offer;
+mod shelf;
 mod violation;
 mod world;
 
@@ -46,7 +47,9 @@ pub use violation::{Claim, Violation};
 pub use world::{Both, MAX_BURST, MAX_LENGTH, MAX_MESSAGES, Report, Sent, World};
 
 #[cfg(feature = "audit")]
-pub(crate) use lobby::{EXPIRY, NOW, Owner, Shelf, TOO_LATE};
+pub(crate) use lobby::{EXPIRY, NOW, Owner, TOO_LATE};
+#[cfg(feature = "audit")]
+pub(crate) use shelf::Shelf;
 
 use crate::primitives::Primitives;
 use crate::ratchet::skipped::SkippedKeyStore;

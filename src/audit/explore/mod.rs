@@ -20,6 +20,7 @@ mod draws;
 mod follow;
 mod meet;
 mod memo;
+mod moves;
 mod node;
 mod suffer;
 
@@ -280,7 +281,7 @@ impl<F> Search<F> {
 
 #[cfg(test)]
 mod tests {
-    use super::node::Move;
+    use super::moves::Move;
     use super::*;
     use crate::events::{Offer, Side};
 

@@ -3,7 +3,8 @@
 //! other state. What the last event did not touch was tried before.
 
 use super::memo::is_new;
-use super::node::{Each, Node, Sent, offer_name, recorders, restore, restore_device, store};
+use super::moves::offer_name;
+use super::node::{Each, Node, Sent, recorders, restore, restore_device, store};
 use super::{Counterexample, Exploration};
 use crate::audit::record::Recorder;
 use crate::error::InitiateError;
