@@ -89,11 +89,10 @@ impl Primitives for Watch {
         RustCrypto.signing_is_torsion_free(public)
     }
     fn verify(&self, public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), Failed> {
-        match self.bent {
-            Bent::Distrusts => Err(Failed),
-            Bent::Believes => Ok(()),
-            _ => RustCrypto.verify(public, message, signature),
+        if self.bent == Bent::Believes {
+            return Ok(());
         }
+        if self.bent == Bent::Distrusts { Err(Failed) } else { RustCrypto.verify(public, message, signature) }
     }
     fn kem_public(&self, seed: &Secret<64>) -> [u8; 1568] {
         self.log.borrow_mut().kem_seeds.push(*seed.expose());
