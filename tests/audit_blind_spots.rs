@@ -6,8 +6,13 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     missing_docs,
+    unreachable_pub,
+    missing_debug_implementations,
     reason = "a test says what it expects"
 )]
+
+#[path = "audit_blind_spots/keys.rs"]
+mod keys;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -27,6 +32,8 @@ struct Run {
     wire: Vec<u8>,
     bundle: Vec<u8>,
     alice: Recorder,
+    session: Session,
+    device: Device,
 }
 
 impl Run {
@@ -52,7 +59,7 @@ impl Run {
         let message = a.encrypt(b"some answer to that, private", b"", &mut rng).unwrap();
         wire.extend(&message);
         b.decrypt(&message, b"").unwrap();
-        Self { tape, wire, bundle: bundle.to_bytes(), alice: recorder }
+        Self { tape, wire, bundle: bundle.to_bytes(), alice: recorder, session: a, device: bob }
     }
 
     fn new() -> Self {

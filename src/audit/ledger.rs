@@ -119,6 +119,8 @@ pub(crate) struct Ledger {
     pub(super) dh_public: HashMap<Id, Id>,
     pub(super) exchanges: Vec<(Id, Id, Id, u32)>,
     pub(super) kem_seed: HashMap<Id, Id>,
+    /// Expanded forms of private keys that are no other's.
+    pub(super) expanded: HashMap<Id, Vec<Id>>,
     pub(super) encapsulations: Vec<(Id, Id, Id, u32)>,
     pub(super) drawn: HashMap<Id, u32>,
     /// What was sealed under a key and nonce: plaintext, ciphertext, operation.
@@ -329,7 +331,10 @@ impl Ledger {
         }
         for (public, ciphertext, shared, at) in core::mem::take(&mut self.encapsulations) {
             match self.kem_seed.get(&public) {
-                Some(&seed) => self.clauses.push(&[seed, ciphertext], shared, Rule::OtherOrder(at)),
+                Some(&seed) => {
+                    self.clauses.push(&[seed, ciphertext], shared, Rule::OtherOrder(at));
+                    self.note_decapsulated(seed, &[ciphertext], shared, at);
+                }
                 None => self.strangers.push(at),
             }
         }

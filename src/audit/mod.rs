@@ -47,6 +47,7 @@ mod clauses;
 mod compromise;
 mod control;
 mod evidence;
+mod expanded;
 mod explore;
 #[doc(hidden)]
 pub mod fuzz;
@@ -57,6 +58,7 @@ mod picture;
 mod recompute;
 mod record;
 mod report;
+mod restored;
 mod trace;
 mod verdict;
 mod within;

@@ -253,6 +253,7 @@ impl Account<'_> {
             Known::By(clause) => match self.ledger.clauses.rule(clause) {
                 Some(Rule::Operation(at)) => format!("by {}, as in operation {at}", kind(at)),
                 Some(Rule::Field(at)) => format!("a part of it, as in operation {at}"),
+                Some(Rule::Expanded(at)) => format!("expanded, as in operation {at}"),
                 Some(Rule::Padding(at)) => format!("padded, as in operation {at}"),
                 Some(Rule::Whole(at)) => format!("all its parts, as in operation {at}"),
                 Some(Rule::OtherOrder(at)) => format!("by {} from the other side of operation {at}", kind(at)),
