@@ -363,7 +363,12 @@ impl Examination {
                 && value.is_public
                 && closure.how(id) == Known::Fact
                 && !searched.whole.contains_key(&id);
-            if is_secret && !is_constant && !is_everybodys && closure.knows(id) {
+            // Of a seed that is known, its expanded form is no news.
+            let is_expansion = match closure.how(id) {
+                Known::By(clause) => matches!(ledger.clauses.rule(clause), Some(clauses::Rule::Expanded(_))),
+                Known::Not | Known::Fact => false,
+            };
+            if is_secret && !is_constant && !is_everybodys && !is_expansion && closure.knows(id) {
                 findings.push(self.known_secret(id, &account));
             }
         }
