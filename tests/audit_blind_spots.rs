@@ -13,6 +13,8 @@
 
 #[path = "audit_blind_spots/keys.rs"]
 mod keys;
+#[path = "audit_blind_spots/search.rs"]
+mod search;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;

@@ -124,6 +124,7 @@ impl Search<'_> {
         if rest.contains(&b'%') {
             self.percent(bytes, bytes.len().saturating_sub(rest.len()), &mut read, frame);
         }
+        self.examine_escaped(bytes, frame);
     }
 
     fn base64(&mut self, bytes: &[u8], seed: usize, read: &mut Read, frame: &Frame<'_>) {
