@@ -15,6 +15,8 @@
 mod keys;
 #[path = "audit_blind_spots/search.rs"]
 mod search;
+#[path = "audit_blind_spots/sources.rs"]
+mod sources;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;

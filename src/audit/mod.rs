@@ -298,24 +298,17 @@ impl<'a> Audit<'a> {
                  owner knows does not follow here"
             ));
         }
-        let found = match needles.build() {
-            Ok(index) => {
-                let found = self.evidence.search(&index, self.progress).map_err(|error| format!("{error}"));
-                if let Ok(found) = &found {
-                    (examined.controls_planted, examined.controls_found) =
-                        control::control(ledger, &index, found.statistics.encodings);
-                }
-                found
-            }
-            Err(error) => Err(format!("{error}")),
-        };
         let mut searched = Searched { facts: ledger.facts.clone(), ..Searched::default() };
-        match found {
-            Ok(found) => {
+        match needles.build() {
+            Ok(index) => {
+                let (found, failed) = self.evidence.search_what_can_be(&index, self.progress);
+                (examined.controls_planted, examined.controls_found) =
+                    control::control(ledger, &index, found.statistics.encodings);
+                examined.not_examined.extend(failed.iter().map(|error| format!("{error}")));
                 examined.note(&found.statistics);
                 searched.sort(ledger, found.hits);
             }
-            Err(error) => examined.not_examined.push(error),
+            Err(error) => examined.not_examined.push(format!("{error}")),
         }
         // Keys, ciphertexts, signatures; not labels, which every binary with this crate in it has.
         let public = |id: &Id| {
