@@ -13,6 +13,8 @@
 
 #[path = "audit_blind_spots/keys.rs"]
 mod keys;
+#[path = "audit_blind_spots/public.rs"]
+mod public;
 #[path = "audit_blind_spots/search.rs"]
 mod search;
 #[path = "audit_blind_spots/sources.rs"]

@@ -380,25 +380,30 @@ impl Ledger {
         }
     }
 
-    /// Values within states, plaintexts and KDF outputs of unknown layout: `container → part`.
+    /// Values within states, plaintexts and KDF outputs of unknown layout: `container → part`. And keys within what is public;
+    /// of texts, a user may write what everybody knows.
     fn look_within(&mut self) {
         let inner = Inner::of(self);
         let containers: Vec<(Id, u32)> = self
             .values()
-            .filter(|(_, value)| matches!(value.class, Class::State | Class::Secret) && value.len > 32)
+            .filter(|(_, value)| matches!(value.class, Class::State | Class::Secret | Class::Public) && value.len > 32)
             .map(|(id, value)| (id, value.operation))
             .collect();
         let mut found = Vec::new();
         for (container, operation) in containers {
-            let Some(bytes) = self.bytes(container) else { continue };
-            found.extend(
-                inner.within(self, bytes).filter(|part| *part != container).map(|part| (container, part, operation)),
-            );
+            let Some(value) = self.value(container) else { continue };
+            let is_public = value.class == Class::Public;
+            // Of what is public the beginning was kept.
+            let bytes = if is_public { self.beginning(container) } else { self.bytes(container) };
+            let is_text = |part: Id| self.value(part).is_some_and(|part| part.what == "plaintext");
+            let parts = inner.within(self, bytes.unwrap_or_default());
+            let parts = parts.filter(|part| *part != container && !(is_public && is_text(*part)));
+            found.extend(parts.map(|part| (container, part, operation)));
         }
         for (container, part, operation) in found {
             self.clauses.push(&[container], part, Rule::Field(operation));
             // A restored state, and an output's fields, are where their parts came from.
-            let known = self.value(container).is_some_and(|value| value.has_origin);
+            let known = self.value(container).is_some_and(|value| value.has_origin && value.class != Class::Public);
             if let Some(value) = self.values.get_mut(index(part))
                 && known
             {

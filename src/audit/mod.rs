@@ -55,6 +55,7 @@ mod ledger;
 mod noting;
 mod operation;
 mod picture;
+mod public;
 mod recompute;
 mod record;
 mod report;
@@ -84,7 +85,8 @@ use classes::Class;
 use clauses::{Closure, Known};
 use core::fmt;
 use ledger::{Id, Ledger};
-use std::collections::BTreeMap;
+use public::Explained;
+use std::collections::{BTreeMap, BTreeSet};
 use std::format;
 use std::io::Read;
 use std::path::Path;
@@ -128,6 +130,10 @@ struct Searched {
     /// Where values lie whole, or piece by piece, and where fragments of them do.
     whole: BTreeMap<Id, Vec<EvidencePlace>>,
     fragments: BTreeMap<Id, Vec<EvidencePlace>>,
+    /// Parts of keys within public values of the run.
+    given_away: BTreeMap<Id, Vec<EvidencePlace>>,
+    /// Texts that are made of what everybody knows.
+    of_everybody: BTreeSet<Id>,
     /// Facts of the run, and what the evidence has.
     facts: Vec<Id>,
     examined: Examined,
@@ -135,13 +141,16 @@ struct Searched {
 
 impl Searched {
     /// Sorts hits by what they are of: whole values are facts, the rest are fragments.
-    fn sort(&mut self, ledger: &Ledger, hits: Vec<Hit>) {
+    fn sort(&mut self, ledger: &Ledger, hits: Vec<Hit>, explained: &mut Explained<'_>) {
         let mut places: BTreeMap<Id, Vec<EvidencePlace>> = BTreeMap::new();
         for hit in hits {
             places.entry(hit.id).or_default().push(EvidencePlace::of(hit));
         }
         for (id, places) in places {
             let Some(value) = ledger.value(id) else { continue };
+            if value.what == "plaintext" && explained.is_known(id, 0..value.len) {
+                self.of_everybody.insert(id);
+            }
             match covers(&places, if value.kept == 0 { value.len } else { value.kept }) {
                 true => {
                     self.facts.push(id);
@@ -152,19 +161,15 @@ impl Searched {
                 }
             }
         }
-        self.drop_fragments_of_what_is_whole(ledger);
+        self.drop_fragments_that_are_explained(ledger, explained);
     }
 
     /// A secret that lies there whole explains the fragments of others that share bytes with it, messages that begin
-    /// alike, and is a finding itself. Of public values those explain that were computed, such as the ratchet key in a
-    /// header: a device may tell a key in what it draws, a salt.
-    fn drop_fragments_of_what_is_whole(&mut self, ledger: &Ledger) {
+    /// alike, and is a finding itself. And public values explain those of secrets that hold them whole.
+    fn drop_fragments_that_are_explained(&mut self, ledger: &Ledger, explained: &mut Explained<'_>) {
         let explains = |id: &Id| {
-            ledger.value(*id).is_some_and(|value| match value.class {
-                Class::Secret | Class::State => value.of_device,
-                Class::Public => value.is_computed,
-                Class::Neutral | Class::Stored => false,
-            })
+            let value = ledger.value(*id);
+            value.is_some_and(|value| matches!(value.class, Class::Secret | Class::State) && value.of_device)
         };
         let wholes = self.whole.iter().filter(|(id, _)| explains(id)).flat_map(|(_, places)| places);
         let mut stretches: Vec<(&str, &str, u64, u64)> =
@@ -173,7 +178,7 @@ impl Searched {
         // Of what lies in a compressed stream only the stream's beginning is told, so that nothing there is beside
         // anything; and of a value with as many places as are listed there may be others.
         let compressed = [Encoding::Gzip, Encoding::Zlib, Encoding::Zstd].map(|encoding| encoding.to_string());
-        let explained = |place: &EvidencePlace| {
+        let lies_within = |place: &EvidencePlace| {
             if place.encoding.split(" > ").any(|layer| compressed.iter().any(|known| known == layer)) {
                 return false;
             }
@@ -186,7 +191,11 @@ impl Searched {
                 .take(NEIGHBOURS)
                 .any(|stretch| place.end() <= stretch.3)
         };
-        self.fragments.retain(|_, places| places.len() >= HITS_PER_VALUE || !places.iter().all(explained));
+        self.fragments.retain(|id, places| {
+            let mut is_explained =
+                |place: &EvidencePlace| lies_within(place) || explained.is_known(*id, place.from..place.to);
+            places.len() >= HITS_PER_VALUE || !places.iter().all(&mut is_explained)
+        });
     }
 }
 
@@ -306,7 +315,9 @@ impl<'a> Audit<'a> {
                     control::control(ledger, &index, found.statistics.encodings);
                 examined.not_examined.extend(failed.iter().map(|error| format!("{error}")));
                 examined.note(&found.statistics);
-                searched.sort(ledger, found.hits);
+                let mut explained = Explained::of(ledger);
+                searched.given_away = public::given_away(ledger, &index, &mut explained);
+                searched.sort(ledger, found.hits, &mut explained);
             }
             Err(error) => examined.not_examined.push(format!("{error}")),
         }
@@ -353,9 +364,8 @@ impl Examination {
             let is_constant = ledger.bytes(id).is_some_and(classes::is_well_known);
             // A user may write what everybody knows.
             let is_everybodys = value.what == "plaintext"
-                && value.is_public
-                && closure.how(id) == Known::Fact
-                && !searched.whole.contains_key(&id);
+                && (searched.of_everybody.contains(&id)
+                    || value.is_public && closure.how(id) == Known::Fact && !searched.whole.contains_key(&id));
             // Of a seed that is known, its expanded form is no news.
             let is_expansion = match closure.how(id) {
                 Known::By(clause) => matches!(ledger.clauses.rule(clause), Some(clauses::Rule::Expanded(_))),
@@ -371,6 +381,17 @@ impl Examination {
                     kind: FindingKind::FragmentInEvidence,
                     what: account.name(*id),
                     why: "a part of it lies in the evidence".into(),
+                    places: places.clone(),
+                    derivation: Vec::new(),
+                });
+            }
+        }
+        for (id, places) in &searched.given_away {
+            if !closure.knows(*id) {
+                findings.push(Finding {
+                    kind: FindingKind::SecretTravels,
+                    what: account.name(*id),
+                    why: "a part of it lies within a value that everybody sees".into(),
                     places: places.clone(),
                     derivation: Vec::new(),
                 });
