@@ -3,6 +3,7 @@
 //! run, which it must clear.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     missing_docs,
@@ -19,6 +20,8 @@ mod public;
 mod search;
 #[path = "audit_blind_spots/sources.rs"]
 mod sources;
+#[path = "audit_blind_spots/verdict.rs"]
+mod verdict;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;

@@ -55,6 +55,7 @@ mod ledger;
 mod noting;
 mod operation;
 mod picture;
+mod planted;
 mod public;
 mod recompute;
 mod record;
@@ -284,10 +285,13 @@ impl<'a> Audit<'a> {
             let is_whole = value.kept == value.len;
             match (value.class, value.is_public) {
                 (Class::Secret | Class::State, _) if !is_whole => too_long = too_long.saturating_add(1),
-                (Class::Secret, _) if !classes::is_well_known(bytes) => {
-                    examined.secrets = examined.secrets.saturating_add(1);
-                    needles.add_secret(id, bytes);
-                }
+                (Class::Secret, _) if !classes::is_well_known(bytes) => match is_searchable(bytes) {
+                    true => {
+                        examined.secrets = examined.secrets.saturating_add(1);
+                        needles.add_secret(id, bytes);
+                    }
+                    false => examined.secrets_not_searched = examined.secrets_not_searched.saturating_add(1),
+                },
                 // What is neither secret nor public may be what a key is made of: known where it is found.
                 (Class::State | Class::Stored | Class::Neutral | Class::Public, _) if bytes.len() >= FRAGMENT => {
                     needles.add_whole(id, bytes);
@@ -328,6 +332,16 @@ impl<'a> Audit<'a> {
         let long = |id: &Id| ledger.value(*id).is_some_and(|value| value.len >= FRAGMENT);
         examined.public_values = ledger.values().filter(|(id, _)| public(id) && long(id)).count();
         examined.public_values_seen = searched.whole.keys().filter(|id| public(id)).count();
+        let left_out = Encoding::ALL.into_iter().map(|encoding| encoding.to_string());
+        let left_out =
+            left_out.filter(|encoding| !examined.encodings.contains(encoding)).collect::<Vec<_>>().join(", ");
+        if !left_out.is_empty() {
+            examined.not_examined.push(format!("not looked for: {left_out}"));
+        }
+        if examined.controls_planted == 0 {
+            let why = "no key of the run could be planted as a control: that the search finds anything is not shown";
+            examined.not_examined.push(why.into());
+        }
         if examined.controls_found < examined.controls_planted {
             examined.not_examined.push("the search did not find all that was planted for it".into());
         }
@@ -429,6 +443,11 @@ impl Examination {
         };
         Finding { kind, what: account.name(id), why: why.into(), places, derivation: account.derivation(id) }
     }
+}
+
+/// Whether a fragment of it can be searched for: one that is long enough and not too plain.
+fn is_searchable(bytes: &[u8]) -> bool {
+    bytes.windows(FRAGMENT).any(evidence::is_strong)
 }
 
 /// Whether these pieces make up the whole of a value.
