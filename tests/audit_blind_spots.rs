@@ -20,6 +20,8 @@ mod public;
 mod search;
 #[path = "audit_blind_spots/sources.rs"]
 mod sources;
+#[path = "audit_blind_spots/traces.rs"]
+mod traces;
 #[path = "audit_blind_spots/verdict.rs"]
 mod verdict;
 

@@ -126,6 +126,10 @@ pub(crate) struct Ledger {
     /// What was sealed under a key and nonce: plaintext, ciphertext, operation.
     pub(super) sealed: HashMap<(Id, Id), (Id, Id, u32)>,
     pub(super) by_ciphertext: HashMap<Id, usize>,
+    /// Openings of messages: ciphertext, by whom, when. The trace that has the sealing may come later.
+    pub(super) openings: Vec<(Id, Who, u32)>,
+    /// The first operation of each trace.
+    pub(crate) traces: Vec<u32>,
     /// Padded plaintexts whose text has been noted: most are met twice, sealed and opened.
     pub(super) texts: std::collections::HashSet<Id>,
     /// Uses of secrets, to be asked for their origin when all is known.
@@ -191,6 +195,54 @@ impl Ledger {
     /// Begins another trace: its participants are others.
     pub(crate) fn begin_trace(&mut self) {
         self.base = Who::try_from(self.participants.len()).unwrap_or(Who::MAX);
+        self.traces.push(u32::try_from(self.places.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Who opened which message. And the messages in an order in which they can have been sent: traces of several devices come
+    /// one behind the other.
+    fn order_messages(&mut self) {
+        for (ciphertext, who, at) in core::mem::take(&mut self.openings) {
+            let message = self.by_ciphertext.get(&ciphertext).copied();
+            if let Some(message) = message.and_then(|message| self.messages.get_mut(message)) {
+                message.opened.get_or_insert((who, at));
+            }
+        }
+        // By trace, what its device sealed and opened, in order.
+        let mut events = std::vec![std::collections::BTreeMap::new(); self.traces.len()];
+        for (number, message) in self.messages.iter().enumerate() {
+            for (at, is_sealed) in [(Some(message.sealed_at), true), (message.opened.map(|(_, at)| at), false)] {
+                let Some(at) = at else { continue };
+                let trace = self.traces.partition_point(|start| *start <= at).saturating_sub(1);
+                if let Some(events) = events.get_mut(trace) {
+                    events.insert(at, (number, is_sealed));
+                }
+            }
+        }
+        let (mut order, mut sent) = (Vec::new(), std::vec![false; self.messages.len()]);
+        loop {
+            let before = order.len();
+            for events in &mut events {
+                // Nothing is opened that has not been sealed.
+                while let Some(event) = events.first_entry() {
+                    let (number, is_sealed) = *event.get();
+                    let Some(sent) = sent.get_mut(number) else { break };
+                    if is_sealed && !*sent {
+                        *sent = true;
+                        order.push(number);
+                    } else if !*sent {
+                        break;
+                    }
+                    event.remove();
+                }
+            }
+            if order.len() == before {
+                break;
+            }
+        }
+        // Of traces that contradict one another, the rest as it came.
+        order.extend((0..self.messages.len()).filter(|number| !sent.get(*number).copied().unwrap_or(true)));
+        self.messages = order.iter().filter_map(|number| self.messages.get(*number).cloned()).collect();
+        self.by_ciphertext.clear();
     }
 
     /// Computes an operation again and takes note of it; that its outputs are not what its inputs give is a flaw.
@@ -338,6 +390,7 @@ impl Ledger {
                 None => self.strangers.push(at),
             }
         }
+        self.order_messages();
         self.suspect();
         self.look_within();
         let uses = core::mem::take(&mut self.uses);

@@ -298,12 +298,7 @@ impl Ledger {
                 self.by_ciphertext.entry(ciphertext).or_insert(self.messages.len());
                 self.messages.push(Message { sender: place.participant, sealed_at: now, opened: None, key });
             }
-            (Kind::Open, true) => {
-                let at = self.by_ciphertext.get(&ciphertext).copied();
-                if let Some(message) = at.and_then(|at| self.messages.get_mut(at)) {
-                    message.opened.get_or_insert((place.participant, now));
-                }
-            }
+            (Kind::Open, true) => self.openings.push((ciphertext, place.participant, now)),
             _ => {}
         }
     }
