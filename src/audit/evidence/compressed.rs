@@ -35,6 +35,7 @@ const END_OF_FRAME: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 const MAX_GZIP_HEADER: usize = 1 << 17;
 /// Bytes of the name of an entry of a ZIP archive, and of its extra fields: a path's bound on most systems.
 const MAX_ZIP_NAME: u16 = 4096;
+const MAX_ZIP_HEADER: usize = BEGINNING + 2 * MAX_ZIP_NAME as usize;
 /// Bytes of the header of an HTTP message, behind the field that announces chunks, and of the line that begins a chunk:
 /// servers' usual bound.
 const MAX_HTTP_HEADER: usize = 1 << 14;
@@ -341,7 +342,7 @@ impl Stream {
         self.state = State::Done;
         let (len, longest) = match format {
             Format::Gzip => (gzip_header_len(&header), MAX_GZIP_HEADER),
-            Format::Zip => (zip_header_len(&header), BEGINNING.saturating_add(2 * MAX_ZIP_NAME as usize)),
+            Format::Zip => (zip_header_len(&header), MAX_ZIP_HEADER),
             Format::Zstd => ((last || header.len() >= FRAME_HEADER).then_some(0), FRAME_HEADER),
             Format::Zlib | Format::Chunked | Format::Closed(_) => return,
         };
