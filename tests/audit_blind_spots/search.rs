@@ -165,6 +165,23 @@ fn a_key_is_found_in_every_way_in_which_servers_write_bytes() {
     }
 }
 
+/// A fragment in which one byte is escaped, the first or the last: what stands for itself is shorter than counts.
+#[test]
+fn a_fragment_with_one_escape_at_its_edge_is_found() {
+    let ways = [(json as Encode, 0xE9), (backslash_x, 0xE9), (latin_1_as_utf_8, 0xE9), (mysql, b'\n')];
+    for (encode, escaped) in ways {
+        for (from, other) in [(0, 15), (16, 0)] {
+            let mut key: [u8; 32] = std::array::from_fn(|at| b'A' + at as u8);
+            key[from + other] = escaped;
+            let run = Run::new();
+            run.alice.step("APP-1");
+            run.alice.fresh(&key);
+            let verdict = run.verdict(&encode(&key[from..from + 16]));
+            assert_eq!(kinds(&verdict), [FindingKind::FragmentInEvidence], "{from}: {verdict}");
+        }
+    }
+}
+
 fn blank() -> Vec<u8> {
     (0..4_000u32).flat_map(|n| (n.wrapping_mul(2_654_435_761) >> 9).to_le_bytes()).collect()
 }

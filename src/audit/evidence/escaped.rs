@@ -104,7 +104,11 @@ impl Search<'_> {
         decode(run, &mut decoded);
         if decoded.len() >= escapes::MIN_BYTES && decoded.len() < run.len() {
             let place = |at: usize| (frame.place)(range.start.saturating_add(position(run, at)));
-            self.meet_decoded(&decoded, encoding, frame, &place);
+            let is_literal = |at: usize, len: usize| {
+                let here = run.get(position(run, at)..).and_then(|rest| rest.get(..len));
+                here.is_some() && here == decoded.get(at..at.saturating_add(len))
+            };
+            self.meet_partly_decoded(&decoded, encoding, frame, &place, &is_literal);
         }
         self.give_back(decoded);
     }

@@ -35,11 +35,6 @@ impl Chain {
         Some(self)
     }
 
-    /// The innermost.
-    pub(super) fn last(&self) -> Option<Encoding> {
-        self.steps().last()
-    }
-
     fn steps(&self) -> impl Iterator<Item = Encoding> {
         self.steps.into_iter().take(self.len)
     }

@@ -50,6 +50,8 @@ pub(super) struct Frame<'a> {
     pub(super) chain: Chain,
     /// The offset in the source of the byte at an index.
     pub(super) place: &'a dyn Fn(usize) -> u64,
+    /// Whether so many bytes from an index on stand for themselves where they come from, and have been met there.
+    pub(super) is_literal: &'a dyn Fn(usize, usize) -> bool,
 }
 
 pub(super) struct Search<'i> {
@@ -126,20 +128,11 @@ impl<'i> Search<'i> {
         let (forwards, backwards) =
             (self.encodings.contains(Encoding::Raw), self.encodings.contains(Encoding::Reversed));
         let hits = &mut self.hits;
-        // Where some bytes stand for themselves, what they alone make up has been met.
-        let is_partly = matches!(frame.chain.last(), Some(Encoding::Escapes | Encoding::Latin1));
         self.index.examine(bytes, |found| {
             if if found.reversed { backwards } else { forwards } {
                 let last = found.at.saturating_add(found.range.len()).saturating_sub(1);
                 let place = (frame.place)(found.at)..(frame.place)(last).saturating_add(1);
-                // Of a backslash that is doubled, the first may stand for itself too.
-                let is_met = || {
-                    let len = found.range.len() as u64;
-                    let up_to_last =
-                        (frame.place)(last.saturating_sub(1)).saturating_add(2).saturating_sub(place.start);
-                    place.end.saturating_sub(place.start) == len || bytes.get(last) == Some(&b'\\') && up_to_last == len
-                };
-                if !is_partly || !is_met() {
+                if !(frame.is_literal)(found.at, found.range.len()) {
                     hits.add(found, frame.chain, place);
                 }
             }
@@ -154,12 +147,24 @@ impl<'i> Search<'i> {
         parent: &Frame<'_>,
         place: &dyn Fn(usize) -> u64,
     ) {
+        self.meet_partly_decoded(bytes, step, parent, place, &|_, _| false);
+    }
+
+    /// As [`meet_decoded`](Self::meet_decoded), of which some stand for themselves.
+    pub(super) fn meet_partly_decoded(
+        &mut self,
+        bytes: &[u8],
+        step: Encoding,
+        parent: &Frame<'_>,
+        place: &dyn Fn(usize) -> u64,
+        is_literal: &dyn Fn(usize, usize) -> bool,
+    ) {
         let Some(chain) = parent.chain.then(step) else {
             self.statistics.omit(|| String::from("encodings nested too deep"));
             return;
         };
         self.statistics.decoded = self.statistics.decoded.saturating_add(bytes.len() as u64);
-        let frame = Frame { chain, place };
+        let frame = Frame { chain, place, is_literal };
         self.meet(bytes, &frame);
         self.examine_text(bytes, &frame);
         let mut chunks_end = 0usize;
@@ -284,7 +289,7 @@ impl Layer {
     fn examine(&mut self, search: &mut Search<'_>, last: bool) {
         let (base, origin) = (self.base, self.origin);
         let place = move |at: usize| origin.unwrap_or_else(|| base.saturating_add(at as u64));
-        let frame = Frame { chain: self.chain, place: &place };
+        let frame = Frame { chain: self.chain, place: &place, is_literal: &|_, _| false };
         search.meet(&self.buffer, &frame);
         search.examine_text(&self.buffer, &frame);
         // Streams that are open get what is new; then come those that begin in it.
