@@ -29,7 +29,8 @@ usage: audit --trace FILE... --evidence PATH... [--pid N...] [options]
   --json              prints the verdict as JSON
   --help              prints this
 
-Exit code: 0 the claim holds, 1 something was found, 2 could not examine (bad trace or evidence, evidence of another run).";
+Exit code: 0 the claim holds, 1 something was found, whatever else could not be examined, 2 could not examine (bad trace or
+evidence, evidence of another run).";
 
 /// Rows and columns of a drawn matrix; of longer runs each cell stands for several.
 const DRAWN: (usize, usize) = (200, 64);
@@ -193,15 +194,15 @@ fn apart(evidence: &Path, traces: &[PathBuf]) -> Result<(), Box<dyn Error>> {
 
 /// A file, or a directory with all that is in it; captures of traffic also by what their flows carry.
 fn gather<'a>(mut audit: Audit<'a>, path: &Path) -> Result<Audit<'a>, Box<dyn Error>> {
-    if !path.is_dir() && is_capture(path).map_err(|error| named(path, &error))? {
+    // What cannot be read is the search's to tell: it hides nothing that lies elsewhere.
+    if !path.is_dir() && is_capture(path).unwrap_or(false) {
         return capture(audit, path);
     }
     audit = audit.server_files(path);
     let mut folders: Vec<PathBuf> = path.is_dir().then(|| path.to_path_buf()).into_iter().collect();
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(|error| named(&folder, &error))? {
-            let entry = entry?;
-            let kind = entry.file_type()?;
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let Ok(kind) = entry.file_type() else { continue };
             if kind.is_dir() {
                 folders.push(entry.path());
             } else if kind.is_file() && is_capture(&entry.path()).unwrap_or(false) {

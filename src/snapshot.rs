@@ -47,7 +47,7 @@ use zeroize::Zeroize;
 /// First byte of a snapshot.
 const VERSION: u8 = 1;
 /// Bytes before the ciphertext.
-const HEAD_LEN: usize = 1 + 1 + 8 + SALT_LEN;
+pub(crate) const HEAD_LEN: usize = 1 + 1 + 8 + SALT_LEN;
 const SALT_LEN: usize = 32;
 /// Bytes that sealing adds to a state.
 pub const SNAPSHOT_OVERHEAD: usize = HEAD_LEN + TAG_LEN;

@@ -3,11 +3,27 @@
 //! run, which it must clear.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     missing_docs,
+    unreachable_pub,
+    missing_debug_implementations,
     reason = "a test says what it expects"
 )]
+
+#[path = "audit_blind_spots/keys.rs"]
+mod keys;
+#[path = "audit_blind_spots/public.rs"]
+mod public;
+#[path = "audit_blind_spots/search.rs"]
+mod search;
+#[path = "audit_blind_spots/sources.rs"]
+mod sources;
+#[path = "audit_blind_spots/traces.rs"]
+mod traces;
+#[path = "audit_blind_spots/verdict.rs"]
+mod verdict;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -27,6 +43,8 @@ struct Run {
     wire: Vec<u8>,
     bundle: Vec<u8>,
     alice: Recorder,
+    session: Session,
+    device: Device,
 }
 
 impl Run {
@@ -52,7 +70,7 @@ impl Run {
         let message = a.encrypt(b"some answer to that, private", b"", &mut rng).unwrap();
         wire.extend(&message);
         b.decrypt(&message, b"").unwrap();
-        Self { tape, wire, bundle: bundle.to_bytes(), alice: recorder }
+        Self { tape, wire, bundle: bundle.to_bytes(), alice: recorder, session: a, device: bob }
     }
 
     fn new() -> Self {

@@ -70,6 +70,10 @@ corpora! {
     a_secret_in_gzip_is_found: evidence_gzip;
     a_secret_in_zlib_is_found: evidence_zlib;
     a_secret_in_zstd_is_found: evidence_zstd;
+    a_secret_in_escapes_is_found: evidence_escapes;
+    a_secret_in_latin_1_as_utf_8_is_found: evidence_latin1;
+    a_secret_in_a_zip_archive_is_found: evidence_zip;
+    a_secret_in_http_chunks_is_found: evidence_chunked;
     a_secret_over_two_segments_is_found_in_a_capture: evidence_capture;
 }
 

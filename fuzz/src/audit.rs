@@ -6,7 +6,7 @@ use super::Bug;
 use super::edit::edit;
 use super::support::rng;
 use flate2::Compression;
-use flate2::write::{GzEncoder, ZlibEncoder};
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use noescrow::audit::{Audit, Encoding, Encodings, Evidence, FindingKind, Needles, Recorder, Tape, fuzz};
 use noescrow::events::{Event, Opening, World, run};
 use noescrow::{Inline, session};
@@ -102,6 +102,14 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     [&[0x28, 0xB5, 0x2F, 0xFD, 0x20, size as u8], &header[..3], bytes].concat()
 }
 
+fn escaped(at: usize, byte: u8) -> String {
+    match at % 3 {
+        0 => format!("\\x{byte:02x}"),
+        1 => format!("\\{byte:03o}"),
+        _ => format!("\\u{byte:04x}"),
+    }
+}
+
 fn encoded(encoding: Encoding) -> Vec<u8> {
     match encoding {
         Encoding::Reversed => SECRET.iter().rev().copied().collect(),
@@ -123,6 +131,20 @@ fn encoded(encoding: Encoding) -> Vec<u8> {
             encoder.finish().unwrap()
         }
         Encoding::Zstd => zstd(&SECRET),
+        // All in one way and the next in another.
+        Encoding::Escapes => (0..).zip(SECRET).flat_map(|(at, byte)| escaped(at, byte).into_bytes()).collect(),
+        Encoding::Latin1 => SECRET.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes(),
+        Encoding::Zip => {
+            let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(&SECRET).unwrap();
+            [&b"PK\x03\x04\x14\0\x08\0\x08\0"[..], &[0; 16], &[1, 0, 0, 0, b'k'], &encoder.finish().unwrap()].concat()
+        }
+        Encoding::Chunked => {
+            let chunks =
+                SECRET.chunks(7).map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+            [b"Transfer-Encoding: chunked\r\n\r\n".to_vec(), chunks.collect::<Vec<_>>().concat(), b"0\r\n\r\n".to_vec()]
+                .concat()
+        }
         _ => SECRET.to_vec(),
     }
 }
@@ -261,6 +283,10 @@ macro_rules! decoders {
 
 decoders! {
     evidence_hex: Hex;
+    evidence_escapes: Escapes;
+    evidence_latin1: Latin1;
+    evidence_zip: Zip;
+    evidence_chunked: Chunked;
     evidence_base64: Base64;
     evidence_integers: Integers;
     evidence_hex_integers: HexIntegers;

@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who may know a value: what its place in an operation tells, and what a KDF's output is made of.
 
-use super::operation::Kind;
+use super::operation::{Kind, Operation, Role};
+use super::restored;
+use crate::identity::Identity;
 use crate::labels;
+use crate::padding::unpad;
+use crate::primitives::RustCrypto;
 use crate::primitives::dh::LOW_ORDER;
+use crate::snapshot::HEAD_LEN;
+use crate::wire::IDENTITY_LEN;
+use std::vec::Vec;
 
 /// Who may know a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,23 +68,37 @@ pub(super) fn is_message(step: &str) -> bool {
     matches!(step, "DR-E4" | "DR-D8")
 }
 
-/// An identity is hidden from the server in its handshake, and is published by its owner: no secret. A padded plaintext
-/// holds one that is.
-pub(super) fn plaintext_class(step: &str) -> Class {
-    match step {
-        "HS-I6" | "HS-R4" | "DR-E4" | "DR-D8" => Class::Neutral,
-        _ if step.starts_with("SN-") => Class::State,
-        _ => Class::Secret,
+/// Whether an operation on a state is what a snapshot does (SN-1, SN-2): its label alone is a claim of the device.
+pub(super) fn is_snapshot(operation: &Operation<'_>) -> bool {
+    if !operation.step.starts_with("SN-") {
+        return false;
+    }
+    let contexts: Vec<&[u8]> = operation.inputs(Role::Context).collect();
+    match (operation.kind, contexts.as_slice()) {
+        (Kind::HkdfExpand, [labels::SNAPSHOT_SALT] | [labels::SNAPSHOT_SEAL, _]) => true,
+        (Kind::Hmac, [kind, generation, state]) => {
+            kind.len() == 2 && generation.len() == 8 && restored::secrets(kind, state).is_some()
+        }
+        (Kind::Seal | Kind::Open, _) => {
+            let head = operation.input(Role::AssociatedData).filter(|head| head.len() == HEAD_LEN);
+            let state = operation.fields.iter().find(|field| field.role == Role::Plaintext);
+            head.zip(state).is_some_and(|(head, state)| restored::secrets(head, state.bytes).is_some())
+        }
+        _ => false,
     }
 }
 
-pub(super) fn plaintext_name(step: &str) -> &'static str {
-    match step {
-        "HS-I6" | "HS-R4" => "identity",
-        "DR-E4" | "DR-D8" => "padded plaintext",
-        "DR-E3" | "DR-D2" => "header",
-        _ if step.starts_with("SN-") => "state of a device",
-        _ => "plaintext",
+/// What a plaintext is. An identity is hidden from the server in its handshake, and is published by its owner: no secret. A
+/// padded plaintext holds one that is. What has not the shape that its step gives it is a secret.
+pub(super) fn plaintext_of(operation: &Operation<'_>, bytes: &[u8]) -> (Class, &'static str) {
+    let is_identity =
+        || bytes.try_into().is_ok_and(|bytes: &[u8; IDENTITY_LEN]| Identity::from_bytes(&RustCrypto, bytes).is_ok());
+    match operation.step {
+        "HS-I6" | "HS-R4" if is_identity() => (Class::Neutral, "identity"),
+        "DR-E4" | "DR-D8" if unpad(bytes).is_some() => (Class::Neutral, "padded plaintext"),
+        "DR-E3" | "DR-D2" => (Class::Secret, "header"),
+        _ if is_snapshot(operation) => (Class::State, "state of a device"),
+        _ => (Class::Secret, "plaintext"),
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) enum Rule {
     Operation(u32),
     /// A value is a part of another one.
     Field(u32),
+    /// A private key, expanded.
+    Expanded(u32),
     /// A text with its padding, which is no secret.
     Padding(u32),
     /// A value is made of others.

@@ -51,12 +51,15 @@ pub enum Cell {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct SecrecyMatrix {
-    /// The messages, in the order of their sending.
+    /// The messages, in the order of their sending; of several traces, in one that can have been.
     pub messages: Vec<MatrixRow>,
     /// The thefts, in the order of time.
     pub thefts: Vec<Theft>,
     /// A row for each message, in it a cell for each theft.
     pub cells: Vec<Vec<Cell>>,
+    /// The first operation of each trace: numbers of different traces say nothing about time.
+    #[serde(skip)]
+    pub(crate) traces: Vec<u32>,
 }
 
 /// How long a theft hurts.
@@ -80,7 +83,7 @@ impl SecrecyMatrix {
             .messages
             .iter()
             .zip(&self.cells)
-            .filter(|(message, _)| message.sealed_at > at)
+            .filter(|(message, _)| self.is_after(message, at))
             .filter_map(|(message, row)| Some((message, *row.get(theft)?)))
             .collect();
         let exposed =
@@ -88,6 +91,25 @@ impl SecrecyMatrix {
         let senders = after.iter().take(exposed).map(|(message, _)| &message.sender);
         let turns = senders.clone().zip(senders.skip(1)).filter(|(one, next)| one != next).count();
         Some(Healing { messages: exposed, turns, healed: exposed < after.len() })
+    }
+
+    fn trace_of(&self, operation: u32) -> usize {
+        self.traces.partition_point(|start| *start <= operation)
+    }
+
+    /// Whether a message was sealed after an operation. In another trace, what comes behind all of which that device had
+    /// opened something by then: it may have been after.
+    fn is_after(&self, message: &MatrixRow, at: u32) -> bool {
+        let (here, there) = (self.trace_of(at), self.trace_of(message.sealed_at));
+        if here == there {
+            return message.sealed_at > at;
+        }
+        let came_before = |row: &&MatrixRow| {
+            let opened = row.opened_at.filter(|opened| self.trace_of(*opened) == here && *opened < at);
+            opened.is_some() && self.trace_of(row.sealed_at) == there
+        };
+        let last = self.messages.iter().filter(came_before).map(|row| row.sealed_at).max();
+        last.is_none_or(|last| message.sealed_at > last)
     }
 
     /// Cells in which forward secrecy failed, as (message, theft).
@@ -165,6 +187,7 @@ impl Examination {
             messages: ledger.messages.iter().map(|message| describe(ledger, message)).collect(),
             thefts: thefts.to_vec(),
             cells: ledger.messages.iter().map(row).collect(),
+            traces: ledger.traces.clone(),
         }
     }
 }

@@ -119,11 +119,17 @@ pub(crate) struct Ledger {
     pub(super) dh_public: HashMap<Id, Id>,
     pub(super) exchanges: Vec<(Id, Id, Id, u32)>,
     pub(super) kem_seed: HashMap<Id, Id>,
+    /// Expanded forms of private keys that are no other's.
+    pub(super) expanded: HashMap<Id, Vec<Id>>,
     pub(super) encapsulations: Vec<(Id, Id, Id, u32)>,
     pub(super) drawn: HashMap<Id, u32>,
     /// What was sealed under a key and nonce: plaintext, ciphertext, operation.
     pub(super) sealed: HashMap<(Id, Id), (Id, Id, u32)>,
     pub(super) by_ciphertext: HashMap<Id, usize>,
+    /// Openings of messages: ciphertext, by whom, when. The trace that has the sealing may come later.
+    pub(super) openings: Vec<(Id, Who, u32)>,
+    /// The first operation of each trace.
+    pub(crate) traces: Vec<u32>,
     /// Padded plaintexts whose text has been noted: most are met twice, sealed and opened.
     pub(super) texts: std::collections::HashSet<Id>,
     /// Uses of secrets, to be asked for their origin when all is known.
@@ -189,6 +195,54 @@ impl Ledger {
     /// Begins another trace: its participants are others.
     pub(crate) fn begin_trace(&mut self) {
         self.base = Who::try_from(self.participants.len()).unwrap_or(Who::MAX);
+        self.traces.push(u32::try_from(self.places.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Who opened which message. And the messages in an order in which they can have been sent: traces of several devices come
+    /// one behind the other.
+    fn order_messages(&mut self) {
+        for (ciphertext, who, at) in core::mem::take(&mut self.openings) {
+            let message = self.by_ciphertext.get(&ciphertext).copied();
+            if let Some(message) = message.and_then(|message| self.messages.get_mut(message)) {
+                message.opened.get_or_insert((who, at));
+            }
+        }
+        // By trace, what its device sealed and opened, in order.
+        let mut events = std::vec![std::collections::BTreeMap::new(); self.traces.len()];
+        for (number, message) in self.messages.iter().enumerate() {
+            for (at, is_sealed) in [(Some(message.sealed_at), true), (message.opened.map(|(_, at)| at), false)] {
+                let Some(at) = at else { continue };
+                let trace = self.traces.partition_point(|start| *start <= at).saturating_sub(1);
+                if let Some(events) = events.get_mut(trace) {
+                    events.insert(at, (number, is_sealed));
+                }
+            }
+        }
+        let (mut order, mut sent) = (Vec::new(), std::vec![false; self.messages.len()]);
+        loop {
+            let before = order.len();
+            for events in &mut events {
+                // Nothing is opened that has not been sealed.
+                while let Some(event) = events.first_entry() {
+                    let (number, is_sealed) = *event.get();
+                    let Some(sent) = sent.get_mut(number) else { break };
+                    if is_sealed && !*sent {
+                        *sent = true;
+                        order.push(number);
+                    } else if !*sent {
+                        break;
+                    }
+                    event.remove();
+                }
+            }
+            if order.len() == before {
+                break;
+            }
+        }
+        // Of traces that contradict one another, the rest as it came.
+        order.extend((0..self.messages.len()).filter(|number| !sent.get(*number).copied().unwrap_or(true)));
+        self.messages = order.iter().filter_map(|number| self.messages.get(*number).cloned()).collect();
+        self.by_ciphertext.clear();
     }
 
     /// Computes an operation again and takes note of it; that its outputs are not what its inputs give is a flaw.
@@ -333,10 +387,14 @@ impl Ledger {
         }
         for (public, ciphertext, shared, at) in core::mem::take(&mut self.encapsulations) {
             match self.kem_seed.get(&public) {
-                Some(&seed) => self.clauses.push(&[seed, ciphertext], shared, Rule::OtherOrder(at)),
+                Some(&seed) => {
+                    self.clauses.push(&[seed, ciphertext], shared, Rule::OtherOrder(at));
+                    self.note_decapsulated(seed, &[ciphertext], shared, at);
+                }
                 None => self.strangers.push(at),
             }
         }
+        self.order_messages();
         self.suspect();
         self.look_within();
         let uses = core::mem::take(&mut self.uses);
@@ -379,25 +437,30 @@ impl Ledger {
         }
     }
 
-    /// Values within states, plaintexts and KDF outputs of unknown layout: `container → part`.
+    /// Values within states, plaintexts and KDF outputs of unknown layout: `container → part`. And keys within what is public;
+    /// of texts, a user may write what everybody knows.
     fn look_within(&mut self) {
         let inner = Inner::of(self);
         let containers: Vec<(Id, u32)> = self
             .values()
-            .filter(|(_, value)| matches!(value.class, Class::State | Class::Secret) && value.len > 32)
+            .filter(|(_, value)| matches!(value.class, Class::State | Class::Secret | Class::Public) && value.len > 32)
             .map(|(id, value)| (id, value.operation))
             .collect();
         let mut found = Vec::new();
         for (container, operation) in containers {
-            let Some(bytes) = self.bytes(container) else { continue };
-            found.extend(
-                inner.within(self, bytes).filter(|part| *part != container).map(|part| (container, part, operation)),
-            );
+            let Some(value) = self.value(container) else { continue };
+            let is_public = value.class == Class::Public;
+            // Of what is public the beginning was kept.
+            let bytes = if is_public { self.beginning(container) } else { self.bytes(container) };
+            let is_text = |part: Id| self.value(part).is_some_and(|part| part.what == "plaintext");
+            let parts = inner.within(self, bytes.unwrap_or_default());
+            let parts = parts.filter(|part| *part != container && !(is_public && is_text(*part)));
+            found.extend(parts.map(|part| (container, part, operation)));
         }
         for (container, part, operation) in found {
             self.clauses.push(&[container], part, Rule::Field(operation));
             // A restored state, and an output's fields, are where their parts came from.
-            let known = self.value(container).is_some_and(|value| value.has_origin);
+            let known = self.value(container).is_some_and(|value| value.has_origin && value.class != Class::Public);
             if let Some(value) = self.values.get_mut(index(part))
                 && known
             {

@@ -47,6 +47,7 @@ mod clauses;
 mod compromise;
 mod control;
 mod evidence;
+mod expanded;
 mod explore;
 #[doc(hidden)]
 pub mod fuzz;
@@ -54,9 +55,12 @@ mod ledger;
 mod noting;
 mod operation;
 mod picture;
+mod planted;
+mod public;
 mod recompute;
 mod record;
 mod report;
+mod restored;
 mod trace;
 mod verdict;
 mod within;
@@ -82,7 +86,8 @@ use classes::Class;
 use clauses::{Closure, Known};
 use core::fmt;
 use ledger::{Id, Ledger};
-use std::collections::BTreeMap;
+use public::Explained;
+use std::collections::{BTreeMap, BTreeSet};
 use std::format;
 use std::io::Read;
 use std::path::Path;
@@ -126,6 +131,10 @@ struct Searched {
     /// Where values lie whole, or piece by piece, and where fragments of them do.
     whole: BTreeMap<Id, Vec<EvidencePlace>>,
     fragments: BTreeMap<Id, Vec<EvidencePlace>>,
+    /// Parts of keys within public values of the run.
+    given_away: BTreeMap<Id, Vec<EvidencePlace>>,
+    /// Texts that are made of what everybody knows.
+    of_everybody: BTreeSet<Id>,
     /// Facts of the run, and what the evidence has.
     facts: Vec<Id>,
     examined: Examined,
@@ -133,13 +142,16 @@ struct Searched {
 
 impl Searched {
     /// Sorts hits by what they are of: whole values are facts, the rest are fragments.
-    fn sort(&mut self, ledger: &Ledger, hits: Vec<Hit>) {
+    fn sort(&mut self, ledger: &Ledger, hits: Vec<Hit>, explained: &mut Explained<'_>) {
         let mut places: BTreeMap<Id, Vec<EvidencePlace>> = BTreeMap::new();
         for hit in hits {
             places.entry(hit.id).or_default().push(EvidencePlace::of(hit));
         }
         for (id, places) in places {
             let Some(value) = ledger.value(id) else { continue };
+            if value.what == "plaintext" && explained.is_known(id, 0..value.len) {
+                self.of_everybody.insert(id);
+            }
             match covers(&places, if value.kept == 0 { value.len } else { value.kept }) {
                 true => {
                     self.facts.push(id);
@@ -150,19 +162,15 @@ impl Searched {
                 }
             }
         }
-        self.drop_fragments_of_what_is_whole(ledger);
+        self.drop_fragments_that_are_explained(ledger, explained);
     }
 
     /// A secret that lies there whole explains the fragments of others that share bytes with it, messages that begin
-    /// alike, and is a finding itself. Of public values those explain that were computed, such as the ratchet key in a
-    /// header: a device may tell a key in what it draws, a salt.
-    fn drop_fragments_of_what_is_whole(&mut self, ledger: &Ledger) {
+    /// alike, and is a finding itself. And public values explain those of secrets that hold them whole.
+    fn drop_fragments_that_are_explained(&mut self, ledger: &Ledger, explained: &mut Explained<'_>) {
         let explains = |id: &Id| {
-            ledger.value(*id).is_some_and(|value| match value.class {
-                Class::Secret | Class::State => value.of_device,
-                Class::Public => value.is_computed,
-                Class::Neutral | Class::Stored => false,
-            })
+            let value = ledger.value(*id);
+            value.is_some_and(|value| matches!(value.class, Class::Secret | Class::State) && value.of_device)
         };
         let wholes = self.whole.iter().filter(|(id, _)| explains(id)).flat_map(|(_, places)| places);
         let mut stretches: Vec<(&str, &str, u64, u64)> =
@@ -171,7 +179,7 @@ impl Searched {
         // Of what lies in a compressed stream only the stream's beginning is told, so that nothing there is beside
         // anything; and of a value with as many places as are listed there may be others.
         let compressed = [Encoding::Gzip, Encoding::Zlib, Encoding::Zstd].map(|encoding| encoding.to_string());
-        let explained = |place: &EvidencePlace| {
+        let lies_within = |place: &EvidencePlace| {
             if place.encoding.split(" > ").any(|layer| compressed.iter().any(|known| known == layer)) {
                 return false;
             }
@@ -184,7 +192,11 @@ impl Searched {
                 .take(NEIGHBOURS)
                 .any(|stretch| place.end() <= stretch.3)
         };
-        self.fragments.retain(|_, places| places.len() >= HITS_PER_VALUE || !places.iter().all(explained));
+        self.fragments.retain(|id, places| {
+            let mut is_explained =
+                |place: &EvidencePlace| lies_within(place) || explained.is_known(*id, place.from..place.to);
+            places.len() >= HITS_PER_VALUE || !places.iter().all(&mut is_explained)
+        });
     }
 }
 
@@ -273,10 +285,13 @@ impl<'a> Audit<'a> {
             let is_whole = value.kept == value.len;
             match (value.class, value.is_public) {
                 (Class::Secret | Class::State, _) if !is_whole => too_long = too_long.saturating_add(1),
-                (Class::Secret, _) if !classes::is_well_known(bytes) => {
-                    examined.secrets = examined.secrets.saturating_add(1);
-                    needles.add_secret(id, bytes);
-                }
+                (Class::Secret, _) if !classes::is_well_known(bytes) => match is_searchable(bytes) {
+                    true => {
+                        examined.secrets = examined.secrets.saturating_add(1);
+                        needles.add_secret(id, bytes);
+                    }
+                    false => examined.secrets_not_searched = examined.secrets_not_searched.saturating_add(1),
+                },
                 // What is neither secret nor public may be what a key is made of: known where it is found.
                 (Class::State | Class::Stored | Class::Neutral | Class::Public, _) if bytes.len() >= FRAGMENT => {
                     needles.add_whole(id, bytes);
@@ -296,24 +311,19 @@ impl<'a> Audit<'a> {
                  owner knows does not follow here"
             ));
         }
-        let found = match needles.build() {
-            Ok(index) => {
-                let found = self.evidence.search(&index, self.progress).map_err(|error| format!("{error}"));
-                if let Ok(found) = &found {
-                    (examined.controls_planted, examined.controls_found) =
-                        control::control(ledger, &index, found.statistics.encodings);
-                }
-                found
-            }
-            Err(error) => Err(format!("{error}")),
-        };
         let mut searched = Searched { facts: ledger.facts.clone(), ..Searched::default() };
-        match found {
-            Ok(found) => {
+        match needles.build() {
+            Ok(index) => {
+                let (found, failed) = self.evidence.search_what_can_be(&index, self.progress);
+                (examined.controls_planted, examined.controls_found) =
+                    control::control(ledger, &index, found.statistics.encodings);
+                examined.not_examined.extend(failed.iter().map(|error| format!("{error}")));
                 examined.note(&found.statistics);
-                searched.sort(ledger, found.hits);
+                let mut explained = Explained::of(ledger);
+                searched.given_away = public::given_away(ledger, &index, &mut explained);
+                searched.sort(ledger, found.hits, &mut explained);
             }
-            Err(error) => examined.not_examined.push(error),
+            Err(error) => examined.not_examined.push(format!("{error}")),
         }
         // Keys, ciphertexts, signatures; not labels, which every binary with this crate in it has.
         let public = |id: &Id| {
@@ -322,6 +332,16 @@ impl<'a> Audit<'a> {
         let long = |id: &Id| ledger.value(*id).is_some_and(|value| value.len >= FRAGMENT);
         examined.public_values = ledger.values().filter(|(id, _)| public(id) && long(id)).count();
         examined.public_values_seen = searched.whole.keys().filter(|id| public(id)).count();
+        let left_out = Encoding::ALL.into_iter().map(|encoding| encoding.to_string());
+        let left_out =
+            left_out.filter(|encoding| !examined.encodings.contains(encoding)).collect::<Vec<_>>().join(", ");
+        if !left_out.is_empty() {
+            examined.not_examined.push(format!("not looked for: {left_out}"));
+        }
+        if examined.controls_planted == 0 {
+            let why = "no key of the run could be planted as a control: that the search finds anything is not shown";
+            examined.not_examined.push(why.into());
+        }
         if examined.controls_found < examined.controls_planted {
             examined.not_examined.push("the search did not find all that was planted for it".into());
         }
@@ -358,10 +378,14 @@ impl Examination {
             let is_constant = ledger.bytes(id).is_some_and(classes::is_well_known);
             // A user may write what everybody knows.
             let is_everybodys = value.what == "plaintext"
-                && value.is_public
-                && closure.how(id) == Known::Fact
-                && !searched.whole.contains_key(&id);
-            if is_secret && !is_constant && !is_everybodys && closure.knows(id) {
+                && (searched.of_everybody.contains(&id)
+                    || value.is_public && closure.how(id) == Known::Fact && !searched.whole.contains_key(&id));
+            // Of a seed that is known, its expanded form is no news.
+            let is_expansion = match closure.how(id) {
+                Known::By(clause) => matches!(ledger.clauses.rule(clause), Some(clauses::Rule::Expanded(_))),
+                Known::Not | Known::Fact => false,
+            };
+            if is_secret && !is_constant && !is_everybodys && !is_expansion && closure.knows(id) {
                 findings.push(self.known_secret(id, &account));
             }
         }
@@ -371,6 +395,17 @@ impl Examination {
                     kind: FindingKind::FragmentInEvidence,
                     what: account.name(*id),
                     why: "a part of it lies in the evidence".into(),
+                    places: places.clone(),
+                    derivation: Vec::new(),
+                });
+            }
+        }
+        for (id, places) in &searched.given_away {
+            if !closure.knows(*id) {
+                findings.push(Finding {
+                    kind: FindingKind::SecretTravels,
+                    what: account.name(*id),
+                    why: "a part of it lies within a value that everybody sees".into(),
                     places: places.clone(),
                     derivation: Vec::new(),
                 });
@@ -408,6 +443,11 @@ impl Examination {
         };
         Finding { kind, what: account.name(id), why: why.into(), places, derivation: account.derivation(id) }
     }
+}
+
+/// Whether a fragment of it can be searched for: one that is long enough and not too plain.
+fn is_searchable(bytes: &[u8]) -> bool {
+    bytes.windows(FRAGMENT).any(evidence::is_strong)
 }
 
 /// Whether these pieces make up the whole of a value.

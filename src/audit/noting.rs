@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each kind of operation adds to a [`Ledger`]: its values with their classes, and its clauses.
 
-use super::classes::{Class, fields_of, is_hash, is_message, is_well_known, plaintext_class, plaintext_name};
+use super::classes::{Class, fields_of, is_hash, is_message, is_snapshot, is_well_known, plaintext_of};
 use super::clauses::Rule;
 use super::ledger::{Flaw, Id, Ledger, MAX_KEPT, Memory, Message};
 use super::operation::{Kind, Operation, Role};
 use super::recompute::extracted;
+use super::{expanded, restored};
 use std::vec::Vec;
 
 /// Bytes of the shortest value that may not be drawn twice: below, chance repeats it.
@@ -26,7 +27,7 @@ impl Ledger {
 
     /// Interns what went in, and asks later where its secrets came from.
     pub(super) fn note_inputs(&mut self, operation: &Operation<'_>) -> Vec<Id> {
-        let is_state = operation.step.starts_with("SN-");
+        let is_state = is_snapshot(operation);
         let label = operation.inputs(Role::Context).next().map(<[u8]>::as_ptr);
         let mut ids = Vec::with_capacity(operation.fields.len());
         for field in operation.fields.iter().filter(|field| !field.is_output) {
@@ -53,16 +54,50 @@ impl Ledger {
                 }
                 Role::Context if Some(field.bytes.as_ptr()) != label => (Class::Public, "salt", false),
                 Role::Context => (Class::Public, "label", false),
-                Role::Plaintext => (plaintext_class(operation.step), plaintext_name(operation.step), false),
+                Role::Plaintext => {
+                    let (class, what) = plaintext_of(operation, field.bytes);
+                    (class, what, false)
+                }
                 _ => (Class::Neutral, "parameter", false),
             };
             let id = self.intern(field.bytes, class, what);
             if is_secret {
                 self.uses.push((id, self.now()));
             }
+            if matches!(field.role, Role::SigningSeed | Role::KemSeed) {
+                self.note_expanded(id, operation.kind, field.role, field.bytes);
+            }
             ids.push(id);
         }
         ids
+    }
+
+    /// The forms into which a private key is expanded follow from it, and are as good.
+    fn note_expanded(&mut self, seed: Id, kind: Kind, role: Role, bytes: &[u8]) {
+        if self.expanded.contains_key(&seed) {
+            return;
+        }
+        let now = self.now();
+        let forms = expanded::of(kind, role, bytes);
+        let forms: Vec<Id> = forms.iter().map(|(form, bytes)| self.born(bytes, Class::Secret, form.name())).collect();
+        forms.iter().for_each(|form| self.clauses.push(&[seed], *form, Rule::Expanded(now)));
+        self.expanded.insert(seed, forms);
+    }
+
+    /// The secrets within a state that is restored: the device has them, and may never use them.
+    fn note_restored(&mut self, operation: &Operation<'_>, state: &[u8]) {
+        let head = operation.input(Role::AssociatedData).unwrap_or_default();
+        for (what, bytes) in restored::secrets(head, state).unwrap_or_default() {
+            if is_well_known(bytes) {
+                continue;
+            }
+            let id = self.born(bytes, Class::Secret, what);
+            match what {
+                restored::KEM_KEY => self.note_expanded(id, Kind::KemPublic, Role::KemSeed, bytes),
+                restored::SIGNING_KEY => self.note_expanded(id, Kind::SigningPublic, Role::SigningSeed, bytes),
+                _ => {}
+            }
+        }
     }
 
     /// An operation whose one output follows from its inputs.
@@ -76,8 +111,21 @@ impl Ledger {
         };
         let output = self.born(bytes, class, what);
         self.clauses.push(&premises, output, Rule::Operation(self.now()));
+        if let (Kind::Decapsulate | Kind::IncrementalDecapsulate, Some((seed, ciphertext))) =
+            (operation.kind, premises.split_first())
+        {
+            self.note_decapsulated(*seed, ciphertext, output, self.now());
+        }
         if role == Role::Digest {
             self.hashes.push((output, premises, self.now()));
+        }
+    }
+
+    /// ŝ opens what a seed opens.
+    pub(super) fn note_decapsulated(&mut self, seed: Id, ciphertext: &[Id], shared: Id, at: u32) {
+        for form in self.expanded.get(&seed).cloned().unwrap_or_default() {
+            let premises: Vec<Id> = [form].into_iter().chain(ciphertext.iter().copied()).collect();
+            self.clauses.push(&premises, shared, Rule::Operation(at));
         }
     }
 
@@ -173,7 +221,7 @@ impl Ledger {
             (_, [1]) if is_chain => (Class::Secret, "message key"),
             (_, [2]) if is_chain => (Class::Secret, "chain key"),
             // A snapshot's salt lies in the clear beside what it seals.
-            _ if operation.kind == Kind::Hmac && operation.step.starts_with("SN-") => (Class::Neutral, "snapshot salt"),
+            _ if operation.kind == Kind::Hmac && is_snapshot(operation) => (Class::Neutral, "snapshot salt"),
             _ => (Class::Secret, "derived key"),
         };
         let output = self.born(bytes, class, what);
@@ -200,7 +248,13 @@ impl Ledger {
         let now = self.now();
         let step = operation.step;
         let plaintext = match operation.output(Role::Plaintext) {
-            Some(opened) => self.born(opened, plaintext_class(step), plaintext_name(step)),
+            Some(opened) => {
+                let (class, what) = plaintext_of(operation, opened);
+                if class == Class::State {
+                    self.note_restored(operation, opened);
+                }
+                self.born(opened, class, what)
+            }
             None => match inputs.get(3).copied() {
                 Some(sealed) => sealed,
                 None => return,
@@ -208,15 +262,16 @@ impl Ledger {
         };
         if is_message(step)
             && let Some(field) = operation.fields.iter().find(|field| field.role == Role::Plaintext)
+            && plaintext_of(operation, field.bytes).0 == Class::Neutral
         {
             self.note_text(plaintext, field.bytes);
         }
-        let is_state = step.starts_with("SN-");
         let tag = operation.fields.iter().find(|field| field.role == Role::Tag);
         let (Some(ciphertext), Some(tag)) = (ciphertext, tag) else { return };
         // With its tag: the ciphertexts of short plaintexts are too short to tell messages apart.
         let ciphertext = [ciphertext, tag.bytes].concat();
-        let ciphertext = self.born(&ciphertext, if is_state { Class::Stored } else { Class::Public }, "ciphertext");
+        let ciphertext =
+            self.born(&ciphertext, if is_snapshot(operation) { Class::Stored } else { Class::Public }, "ciphertext");
         inputs = [key, ciphertext].into();
         self.clauses.push(&inputs, plaintext, Rule::Operation(now));
 
@@ -235,19 +290,15 @@ impl Ledger {
         }
         let Some(place) = self.places.last().copied() else { return };
         match (operation.kind, is_message(step)) {
-            (Kind::Seal, _) if is_state => {
+            // What a device seals for itself, whatever that is, is its memory.
+            (Kind::Seal, _) if step.starts_with("SN-") => {
                 self.memories.push(Memory { participant: place.participant, at: now, state: plaintext });
             }
             (Kind::Seal, true) => {
                 self.by_ciphertext.entry(ciphertext).or_insert(self.messages.len());
                 self.messages.push(Message { sender: place.participant, sealed_at: now, opened: None, key });
             }
-            (Kind::Open, true) => {
-                let at = self.by_ciphertext.get(&ciphertext).copied();
-                if let Some(message) = at.and_then(|at| self.messages.get_mut(at)) {
-                    message.opened.get_or_insert((place.participant, now));
-                }
-            }
+            (Kind::Open, true) => self.openings.push((ciphertext, place.participant, now)),
             _ => {}
         }
     }

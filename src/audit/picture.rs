@@ -80,6 +80,7 @@ impl SecrecyMatrix {
             messages: stretches(&self.messages, rows).filter_map(|messages| messages.first().cloned()).collect(),
             thefts: stretches(&self.thefts, columns).filter_map(|thefts| thefts.first().cloned()).collect(),
             cells: stretches(&self.cells, rows).map(worst_row).collect(),
+            traces: self.traces.clone(),
         }
     }
 
@@ -270,7 +271,8 @@ mod tests {
             .map(|row| (0..size).map(|theft| if row == theft { Cell::Falls } else { Cell::Secret }).collect())
             .collect();
         cells[failure.0][failure.1] = Cell::FallsAfterTheFact;
-        SecrecyMatrix { messages: (0..size).map(row).collect(), thefts: (0..size).map(theft).collect(), cells }
+        let (messages, thefts) = ((0..size).map(row).collect(), (0..size).map(theft).collect());
+        SecrecyMatrix { messages, thefts, cells, traces: Vec::new() }
     }
 
     #[test]

@@ -59,6 +59,7 @@ impl Verdict {
             format!("{} bytes more that were decoded from them", examined.bytes_decoded),
             format!("{} operations, {} values, {} clauses", examined.operations, examined.values, examined.clauses),
             format!("{} secrets and plaintexts searched for, in {}", examined.secrets, examined.encodings.join(", ")),
+            format!("{} secrets too short or too plain to be searched for", examined.secrets_not_searched),
             format!(
                 "{} of {} public values of the run are in the evidence",
                 examined.public_values_seen, examined.public_values

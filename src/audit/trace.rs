@@ -11,7 +11,8 @@
 //! name        = length (u8) || UTF-8
 //! ```
 //!
-//! Integers are big-endian, varints LEB128 of at most five bytes and no more than [`MAX_FIELD_LEN`]. Steps are numbered
+//! Integers are big-endian, varints LEB128 of at most five bytes and no more than [`MAX_FIELD_LEN`], a count no more than
+//! [`MAX_FIELDS`]. Steps are numbered
 //! 1, 2, ... as they are first met, at most [`MAX_STEPS`], and step 0 is none; the first operation of a step, and no
 //! other, has its label, which is not empty and no other step's. So what a trace says has one spelling, and the reader
 //! refuses every other.
@@ -37,6 +38,9 @@ const LABEL: u8 = 0x81;
 const MAX_FIELD_LEN: u64 = (1 << 30) + (1 << 28);
 /// Steps with a number: spec/protocol.md has fewer than a hundred.
 const MAX_STEPS: usize = 1 << 10;
+/// Fields of an operation. This crate's own have about a dozen; each part of a key derivation that an application
+/// performs is one. More would let a few megabytes of trace take as many times their size.
+const MAX_FIELDS: u64 = 1 << 12;
 /// Bytes that are made room for before they have been read: a claimed length is not believed.
 const READ_AHEAD: u64 = 1 << 16;
 
@@ -307,7 +311,11 @@ impl<R: Read> TraceReader<R> {
         if new_step.is_some_and(|new| new != step) {
             return Err(self.malformed("a label of another step"));
         }
-        for _ in 0..self.varint()? {
+        let fields = self.varint()?;
+        if fields > MAX_FIELDS {
+            return Err(self.malformed("more fields than an operation has"));
+        }
+        for _ in 0..fields {
             self.read_field()?;
         }
         Ok(Head { kind, participant, step })

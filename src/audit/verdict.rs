@@ -17,9 +17,12 @@ pub const MAX_FINDINGS: usize = 1_000;
 const MAX_PLACES: usize = 16;
 
 /// What an audit cannot show, said in every verdict.
-pub const NOT_SHOWN: [&str; 6] = [
+pub const NOT_SHOWN: [&str; 9] = [
     "values hidden by operations that no primitive performs, such as an exclusive or with a mask, or a cipher of the server's own",
     "values and fragments of fewer than 16 bytes or of fewer than five distinct ones, and values spread over places that no decoder joins",
+    "fragments of fewer than 512 bytes of what lies behind the first 4096 bytes of a text, and of a state of a device what is no key",
+    "encodings, formats and compressions that are not among those looked for (base32, base85, UTF-32, brotli, LZO, LZMA alone), and what the server has encrypted",
+    "keys in forms that are neither the value itself nor its expanded standard form, such as an implementation's own coefficients or points",
     "side channels: time, power, caches; the leakage contract is another check's",
     "a compromised device, a weak generator that does not repeat itself, and what a user types elsewhere",
     "who talks to whom, when, how much and from which address: a server sees that",
@@ -152,13 +155,15 @@ pub struct Examined {
     pub values: usize,
     /// Of these, secrets that were searched for.
     pub secrets: usize,
+    /// Secrets that were not: too short, or with too few distinct bytes.
+    pub secrets_not_searched: usize,
     /// Clauses.
     pub clauses: usize,
     /// Values of the run that are public, and how many of them the evidence has: that it is evidence of this run.
     pub public_values: usize,
     /// Public values of the run that the evidence has.
     pub public_values_seen: usize,
-    /// Halves of secrets that were planted, raw and in hex, for the same search to find: its control.
+    /// Halves of secrets that were planted, each in every encoding, for the same search to find: its control.
     pub controls_planted: usize,
     /// Of these, what it found.
     pub controls_found: usize,
@@ -253,6 +258,7 @@ impl Account<'_> {
             Known::By(clause) => match self.ledger.clauses.rule(clause) {
                 Some(Rule::Operation(at)) => format!("by {}, as in operation {at}", kind(at)),
                 Some(Rule::Field(at)) => format!("a part of it, as in operation {at}"),
+                Some(Rule::Expanded(at)) => format!("expanded, as in operation {at}"),
                 Some(Rule::Padding(at)) => format!("padded, as in operation {at}"),
                 Some(Rule::Whole(at)) => format!("all its parts, as in operation {at}"),
                 Some(Rule::OtherOrder(at)) => format!("by {} from the other side of operation {at}", kind(at)),
@@ -370,6 +376,7 @@ impl fmt::Display for Verdict {
             examined.secrets,
             examined.encodings.join(", ")
         )?;
+        writeln!(f, "  {} secrets too short or too plain to be searched for", examined.secrets_not_searched)?;
         let (seen, all) = (examined.public_values_seen, examined.public_values);
         writeln!(f, "  {seen} of {all} public values of the run are in the evidence")?;
         let (found, planted) = (examined.controls_found, examined.controls_planted);

@@ -40,6 +40,10 @@ pub(crate) fn percent(bytes: &[u8], bare: bool) -> Vec<u8> {
     out.into_bytes()
 }
 
+pub(crate) fn escaped(bytes: &[u8], write: impl Fn(u8) -> String) -> Vec<u8> {
+    bytes.iter().map(|byte| write(*byte)).collect::<String>().into_bytes()
+}
+
 pub(crate) fn utf16(text: &[u8], big: bool) -> Vec<u8> {
     text.iter().flat_map(|&byte| if big { [0, byte] } else { [byte, 0] }).collect()
 }
@@ -70,7 +74,9 @@ pub(crate) struct Way {
     pub(crate) lead: usize,
 }
 
-use Encoding::{Base64, Gzip, Hex, HexIntegers, Integers, Percent, Raw, Reversed, Utf16Be, Utf16Le, Zlib, Zstd};
+use Encoding::{
+    Base64, Escapes, Gzip, Hex, HexIntegers, Integers, Latin1, Percent, Raw, Reversed, Utf16Be, Utf16Le, Zlib, Zstd,
+};
 
 macro_rules! ways {
     ($($name:literal: $chain:expr, $lead:literal, $encode:expr;)*) => {
@@ -106,6 +112,12 @@ pub(crate) const WAYS: &[Way] = ways! {
     "hex in UTF-16, high byte first": [Utf16Be, Hex, Raw], 0, |b| utf16(&hex(b, "", ""), true);
     "base64 in UTF-16, low byte first": [Utf16Le, Base64, Raw], 0, |b| utf16(&base64(b, false, true, 0), false);
     "base64 in UTF-16, high byte first": [Utf16Be, Base64, Raw], 0, |b| utf16(&base64(b, true, false, 0), true);
+    "\\x": [Escapes, Raw], 0, |b| escaped(b, |byte| format!("\\x{byte:02x}"));
+    "octal": [Escapes, Raw], 0, |b| escaped(b, |byte| format!("\\{byte:03o}"));
+    "\\u00": [Escapes, Raw], 0, |b| escaped(b, |byte| format!("\\u{byte:04X}"));
+    "\\u{}": [Escapes, Raw], 0, |b| escaped(b, |byte| format!("\\u{{{byte:x}}}"));
+    "octal in JSON": [Escapes, Escapes, Raw], 1, |b| escaped(b, |byte| format!("\\\\{byte:03o}"));
+    "Latin-1 in UTF-8": [Latin1, Raw], 0, |b| b.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes();
     "gzip": [Gzip, Raw], 0, gzip;
     "zlib": [Zlib, Raw], 0, zlib;
     "zstd": [Zstd, Raw], 0, zstd;

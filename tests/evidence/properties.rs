@@ -43,7 +43,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_a_decoder_fail_or_grow(bytes in prop::collection::vec(any::<u8>(), 0..600), text in "[0-9a-fx, %\\\\n-]{0,300}") {
-        use noescrow::audit::decode::{base64, hex, integers, percent, utf16};
+        use noescrow::audit::decode::{base64, escapes, hex, integers, latin1, percent, utf16, wide};
         for input in [bytes.as_slice(), text.as_bytes()] {
             let mut out = Vec::new();
             prop_assert!(base64::symbols(input, &mut out) <= input.len() && out.len() <= input.len());
@@ -63,7 +63,17 @@ proptest! {
             }
             out.clear();
             prop_assert!(percent::decode(input, &mut out) <= input.len() && out.len() <= input.len());
+            for (decode, position) in [
+                (escapes::decode as fn(&[u8], &mut Vec<u8>) -> usize, escapes::position as fn(&[u8], usize) -> usize),
+                (latin1::decode, latin1::position),
+            ] {
+                out.clear();
+                let len = decode(input, &mut out);
+                prop_assert!(len <= input.len() && out.len() <= len);
+                prop_assert!((0..out.len()).all(|at| position(input, at) < len));
+            }
             for seed in 0..input.len() {
+                prop_assert!(wide::run(input, seed, 0).is_none_or(|(run, _)| run.end <= input.len() && run.start <= seed));
                 prop_assert!(utf16::run(input, seed, 0).is_none_or(|run| run.range.end <= input.len()));
             }
         }

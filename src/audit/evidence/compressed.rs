@@ -1,12 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Compressed streams anywhere in the evidence: gzip members, zlib streams, Zstandard frames.
+//! Compressed streams anywhere in the evidence: gzip members, zlib streams, Zstandard frames, deflated entries of ZIP
+//! archives; and HTTP's chunks, in which such a stream may lie.
 //!
 //! Streams are recognised by their first bytes, of zlib those with the usual window of 32 KiB and no dictionary. What
-//! comes out before a stream ends, fails or is cut is searched, so that half an archive counts for what it holds.
+//! comes out before a stream ends, fails or is cut is searched, so that half an archive counts for what it holds; the other
+//! half is an omission. So is what is recognised and has no decoder here.
+//!
+//! # What is taken for a stream by chance
+//! An omission for every beginning of three or four bytes would leave no terabyte examined. A gzip member must have a header
+//! that programs write (1 of 2^37 places in random bytes) and a block that may follow it; a Zstandard frame a header and a
+//! first block (2^36); a ZIP entry, an LZ4 frame and what begins with six bytes and more are below 2^40. Of zlib, whose two
+//! bytes are met every 16 KiB, only a stream that went on for [`PLAUSIBLE_INPUT`] bytes counts.
 
 use super::encoding::Encoding;
 use super::scan::{Layer, Search};
-use flate2::{Decompress, FlushDecompress, Status};
+use flate2::{Crc, Decompress, FlushDecompress, Status};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::boxed::Box;
 use std::format;
@@ -19,10 +27,20 @@ const OUTPUT: usize = 1 << 15;
 const MAX_WINDOW: u64 = 1 << 27;
 /// The longest header of a Zstandard frame.
 const FRAME_HEADER: usize = 18;
+/// Bytes of a Zstandard block.
+const MAX_ZSTD_BLOCK: u32 = 1 << 17;
 /// A last block without content, and a checksum.
 const END_OF_FRAME: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 /// Bytes of a gzip header's name, comment or extra field; longer ones are not made by programs.
 const MAX_GZIP_HEADER: usize = 1 << 17;
+/// Bytes of the name of an entry of a ZIP archive, and of its extra fields: a path's bound on most systems.
+const MAX_ZIP_NAME: u16 = 4096;
+const MAX_ZIP_HEADER: usize = BEGINNING + 2 * MAX_ZIP_NAME as usize;
+/// Bytes of the header of an HTTP message, behind the field that announces chunks, and of the line that begins a chunk:
+/// servers' usual bound.
+const MAX_HTTP_HEADER: usize = 1 << 14;
+/// Bytes of a gzip member behind its stream: CRC-32 and length (RFC 1952, 2.3).
+const GZIP_TRAILER: usize = 8;
 /// Bytes that must come out before a stream counts as one.
 const PLAUSIBLE: u64 = 64;
 /// Bytes that must go in without a failure before the lack of an end is worth a word: of what begins by chance like a zlib
@@ -35,14 +53,36 @@ pub(super) enum Format {
     Gzip,
     Zlib,
     Zstd,
+    Zip,
+    Chunked,
+    /// No decoder is here.
+    Closed(&'static str),
 }
 
+/// Bytes by which a beginning is recognised, at the most: a ZIP entry's header.
+pub(super) const BEGINNING: usize = 30;
+
 impl Format {
-    pub(super) const fn encoding(self) -> Encoding {
+    /// `None` for what is not decoded.
+    pub(super) const fn encoding(self) -> Option<Encoding> {
         match self {
-            Self::Gzip => Encoding::Gzip,
-            Self::Zlib => Encoding::Zlib,
-            Self::Zstd => Encoding::Zstd,
+            Self::Gzip => Some(Encoding::Gzip),
+            Self::Zlib => Some(Encoding::Zlib),
+            Self::Zstd => Some(Encoding::Zstd),
+            Self::Zip => Some(Encoding::Zip),
+            Self::Chunked => Some(Encoding::Chunked),
+            Self::Closed(_) => None,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "a gzip member",
+            Self::Zlib => "a zlib stream",
+            Self::Zstd => "a Zstandard frame",
+            Self::Zip => "an entry of a ZIP archive",
+            Self::Chunked => "HTTP chunks",
+            Self::Closed(name) => name,
         }
     }
 
@@ -51,8 +91,50 @@ impl Format {
             [0x1F, 0x8B, 8, flags, ..] if flags & 0xE0 == 0 => Some(Self::Gzip),
             [0x78, 0x01 | 0x5E | 0x9C | 0xDA, stream @ ..] if may_be_deflate(stream) => Some(Self::Zlib),
             [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(Self::Zstd),
+            [b'P', b'K', 3, 4, ..] => zip_entry(bytes),
+            [b'n', b'k', b'e', b'd', b'\r', b'\n', ..] => Some(Self::Chunked),
+            [0xFD, b'7', b'z', b'X', b'Z', 0, rest @ ..] => is_xz(rest).then_some(Self::Closed("an xz stream")),
+            [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..] => {
+                Some(Self::Closed("a bzip2 stream"))
+            }
+            // Version 1, no reserved bit; a block size of 64 KiB to 4 MiB.
+            [4, 0x22, 0x4D, 0x18, flags, size, ..] if flags & 0xC2 == 0x40 && size & 0x8F == 0 && *size >= 0x40 => {
+                Some(Self::Closed("an LZ4 frame"))
+            }
+            [b'7', b'z', 0xBC, 0xAF, 0x27, 0x1C, 0, ..] => Some(Self::Closed("a 7z archive")),
+            [0xFF, 6, 0, 0, b's', b'N', b'a', b'P', b'p', b'Y', ..] => Some(Self::Closed("a Snappy stream")),
+            [b'R', b'a', b'r', b'!', 0x1A, 7, 0 | 1, ..] => Some(Self::Closed("a RAR archive")),
+            [b'L', b'Z', b'I', b'P', 1, ..] => Some(Self::Closed("an lzip member")),
             _ => None,
         }
+    }
+}
+
+/// XZ's stream flags with their checksum (xz-file-format 1.2.1, 2.1.1): the magic alone is in every program that reads xz.
+fn is_xz(rest: &[u8]) -> bool {
+    let Some((flags, checksum)) = rest.split_first_chunk::<2>() else { return false };
+    let mut crc = Crc::new();
+    crc.update(flags);
+    checksum.first_chunk() == Some(&crc.sum().to_le_bytes())
+}
+
+/// A local file header (APPNOTE.TXT 6.3, 4.3.7), as programs write it: a version below 6.4, a method that there is, a name of
+/// a length that there may be.
+fn zip_entry(bytes: &[u8]) -> Option<Format> {
+    let field = |at: usize| bytes.get(at..)?.first_chunk().map(|field| u16::from_le_bytes(*field));
+    let (version, flags, method, name, extra) = (field(4)?, field(6)?, field(8)?, field(26)?, field(28)?);
+    if version & 0xFF > 63 || !(1..=MAX_ZIP_NAME).contains(&name) || extra > MAX_ZIP_NAME || flags & 0xD780 != 0 {
+        return None;
+    }
+    if flags & 1 != 0 {
+        return Some(Format::Closed("an encrypted entry of a ZIP archive"));
+    }
+    match method {
+        // Its bytes are as they are.
+        0 => None,
+        8 => Some(Format::Zip),
+        1..=20 | 93..=99 => Some(Format::Closed("an entry of a ZIP archive in a format that is not decoded")),
+        _ => None,
     }
 }
 
@@ -112,13 +194,22 @@ fn pair(one: u8, other: u8) -> u8 {
     let gzip = u8::from(one == 0x1F) & u8::from(other == 0x8B);
     let flags = u8::from(other == 0x01) | u8::from(other & 0x39 == 0x18);
     let zstd = u8::from(one == 0x28) & u8::from(other == 0xB5);
-    gzip | (u8::from(one == 0x78) & flags) | zstd
+    let is = |first: u8, second: u8| u8::from(one == first) & u8::from(other == second);
+    let archives = is(b'P', b'K') | is(b'7', b'z') | is(b'R', b'a') | is(b'L', b'Z');
+    let closed = is(0xFD, b'7') | is(b'B', b'Z') | is(4, 0x22) | is(0xFF, 6);
+    gzip | (u8::from(one == 0x78) & flags) | zstd | is(b'n', b'k') | archives | closed
 }
 
 enum State {
     /// The beginning has not been read whole.
     Header(Format, Vec<u8>),
     Deflate(Decompress),
+    /// What stands behind a gzip member's stream.
+    Trailer(Vec<u8>),
+    /// What has been read of an HTTP message's header or of a line between chunks, and whether chunks have begun.
+    Line(Vec<u8>, bool),
+    /// Bytes of a chunk that are still to come.
+    Chunk(u64),
     /// A frame, and what has been read of its next block.
     Frame(Box<FrameDecoder>, Vec<u8>),
     Done,
@@ -132,15 +223,49 @@ pub(super) struct Stream {
     fed: u64,
     read: u64,
     out: u64,
+    format: Format,
+    /// Of gzip: what came out.
+    crc: Crc,
+    fate: Fate,
+    /// Its header is one that is not there by chance.
+    is_certain: bool,
+    /// What becomes of it is told elsewhere.
+    is_silent: bool,
+    /// Bytes of the parent that were HTTP's chunks, with the header before them.
+    chunks_len: usize,
+}
+
+/// What came of a stream so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Open,
+    Whole,
+    Broken,
+    /// It went beyond a bound, which has been told.
+    Told,
 }
 
 impl Stream {
     pub(super) fn new(format: Format, layer: Layer) -> Self {
         let state = match format {
             Format::Zlib => State::Deflate(Decompress::new(true)),
-            Format::Gzip | Format::Zstd => State::Header(format, Vec::new()),
+            Format::Chunked => State::Line(Vec::new(), false),
+            Format::Gzip | Format::Zstd | Format::Zip | Format::Closed(_) => State::Header(format, Vec::new()),
         };
-        Self { state, layer: Box::new(layer), fed: 0, read: 0, out: 0 }
+        let (crc, fate) = (Crc::new(), Fate::Open);
+        let layer = Box::new(layer);
+        let (is_certain, is_silent) = (false, false);
+        Self { state, layer, fed: 0, read: 0, out: 0, format, crc, fate, is_certain, is_silent, chunks_len: 0 }
+    }
+
+    /// Its failure is no omission.
+    pub(super) const fn silence(&mut self) {
+        self.is_silent = true;
+    }
+
+    /// Bytes from its beginning that were HTTP's chunks.
+    pub(super) const fn chunks_len(&self) -> usize {
+        self.chunks_len
     }
 
     /// Where in a buffer that begins at `base` the bytes are that it has not seen.
@@ -153,7 +278,7 @@ impl Stream {
         self.fed = base.saturating_add(end as u64);
         let more = self.feed(search, bytes);
         if !more {
-            self.finish(search);
+            self.finish(search, false);
         }
         more
     }
@@ -164,6 +289,8 @@ impl Stream {
         match &mut self.state {
             State::Done => {}
             State::Deflate(_) => self.inflate(search, bytes),
+            State::Trailer(_) => self.close(bytes),
+            State::Line(..) | State::Chunk(_) => self.chunks(search, bytes),
             State::Frame(_, pending) => {
                 pending.extend_from_slice(bytes);
                 self.decode_blocks(search, false);
@@ -177,48 +304,73 @@ impl Stream {
         !matches!(self.state, State::Done)
     }
 
-    /// No more of it: what came out is searched to its end.
-    pub(super) fn finish(&mut self, search: &mut Search<'_>) {
+    /// No more of it: what came out is searched to its end. What there is beyond that is an omission; not so of a small
+    /// stream that is `cut` by the end of a block of text, of which the next block has the whole.
+    pub(super) fn finish(&mut self, search: &mut Search<'_>, cut: bool) {
         match &mut self.state {
             State::Header(format, header) => {
                 let (format, header) = (*format, core::mem::take(header));
                 self.open(search, format, header, true);
             }
             State::Frame(..) => self.decode_blocks(search, true),
-            State::Deflate(_) | State::Done => {}
+            State::Deflate(_) | State::Trailer(_) | State::Line(..) | State::Chunk(_) | State::Done => {}
         }
         if self.out >= PLAUSIBLE {
             search.statistics.streams = search.statistics.streams.saturating_add(1);
         }
+        let is_one = if cut && self.fate == Fate::Open { self.is_plausible() } else { self.is_recognised() };
+        let how = match self.fate {
+            Fate::Open if self.format != Format::Chunked => Some("ends too early"),
+            Fate::Broken => Some("cannot be decompressed"),
+            Fate::Open | Fate::Whole | Fate::Told => None,
+        };
+        if let Some(how) = how.filter(|_| is_one && !self.is_silent) {
+            let (source, name) = (String::from(search.source()), self.format.name());
+            let at = self.layer.origin().unwrap_or_default();
+            search.statistics.omit(|| format!("{source}, byte {at}: {name} that {how}"));
+        }
         self.layer.finish(search);
     }
 
+    /// Whether it is no chance that this seems to be a stream.
+    const fn is_recognised(&self) -> bool {
+        self.is_certain || self.is_plausible()
+    }
+
     /// Whether it is likely to be a stream.
-    pub(super) const fn is_plausible(&self) -> bool {
+    const fn is_plausible(&self) -> bool {
         self.out >= PLAUSIBLE && self.read >= PLAUSIBLE_INPUT
     }
 
     fn open(&mut self, search: &mut Search<'_>, format: Format, header: Vec<u8>, last: bool) {
         self.state = State::Done;
+        let (len, longest) = match format {
+            Format::Gzip => (gzip_header_len(&header), MAX_GZIP_HEADER),
+            Format::Zip => (zip_header_len(&header), MAX_ZIP_HEADER),
+            Format::Zstd => ((last || header.len() >= FRAME_HEADER).then_some(0), FRAME_HEADER),
+            Format::Zlib | Format::Chunked | Format::Closed(_) => return,
+        };
+        let Some(len) = len else {
+            if header.len() <= longest && !last {
+                self.state = State::Header(format, header);
+            }
+            return;
+        };
+        let mut rest = header.get(len..).unwrap_or_default();
         match format {
-            Format::Zlib => {}
-            Format::Gzip => match gzip_header_len(&header) {
-                Some(len) => {
-                    self.state = State::Deflate(Decompress::new(false));
-                    self.inflate(search, header.get(len..).unwrap_or_default());
-                }
-                None if header.len() < MAX_GZIP_HEADER && !last => self.state = State::Header(format, header),
-                None => {}
-            },
-            Format::Zstd if header.len() < FRAME_HEADER && !last => self.state = State::Header(format, header),
             Format::Zstd => {
                 let mut decoder = FrameDecoder::new();
                 decoder.set_max_window_size(MAX_WINDOW);
-                let mut rest = header.as_slice();
                 if decoder.reset(&mut rest).is_ok() {
+                    self.is_certain = may_be_zstd_block(rest);
                     self.state = State::Frame(Box::new(decoder), rest.to_vec());
                     self.decode_blocks(search, last);
                 }
+            }
+            _ => {
+                self.is_certain = format == Format::Zip || is_usual_gzip(&header) && may_be_deflate(rest);
+                self.state = State::Deflate(Decompress::new(false));
+                self.inflate(search, rest);
             }
         }
     }
@@ -233,7 +385,11 @@ impl Stream {
             let read = usize::try_from(inflater.total_in().saturating_sub(read)).unwrap_or_default();
             let written = usize::try_from(inflater.total_out().saturating_sub(written)).unwrap_or_default();
             bytes = bytes.get(read..).unwrap_or_default();
-            let within = self.hand_on(search, output.get(..written).unwrap_or_default());
+            let output = output.get(..written).unwrap_or_default();
+            if self.format == Format::Gzip {
+                self.crc.update(output);
+            }
+            let within = self.hand_on(search, output);
             match status {
                 Ok(Status::Ok | Status::BufError) if within => {
                     if read == 0 && written == 0 {
@@ -241,10 +397,75 @@ impl Stream {
                         break;
                     }
                 }
-                _ => break,
+                Ok(Status::StreamEnd) if within => {
+                    self.fate = Fate::Whole;
+                    if self.format == Format::Gzip {
+                        (self.state, self.fate) = (State::Trailer(Vec::new()), Fate::Open);
+                        self.close(bytes);
+                    }
+                    break;
+                }
+                Ok(_) => break,
+                Err(_) => {
+                    // What was fed is not what was read.
+                    (self.fate, self.read) = (Fate::Broken, inflater.total_in());
+                    break;
+                }
             }
         }
         search.give_back_output(output);
+    }
+
+    /// Whether a gzip member is what was compressed: a broken one may inflate to something else.
+    fn close(&mut self, bytes: &[u8]) {
+        let State::Trailer(trailer) = &mut self.state else { return };
+        trailer.extend(bytes.iter().take(GZIP_TRAILER.saturating_sub(trailer.len())));
+        if trailer.len() < GZIP_TRAILER {
+            return;
+        }
+        let is_whole = trailer.starts_with(&self.crc.sum().to_le_bytes());
+        self.fate = if is_whole { Fate::Whole } else { Fate::Broken };
+        self.state = State::Done;
+    }
+
+    /// RFC 9112, 7.1: lines with a chunk's length in hexadecimal, each with the chunk behind it. Before the first, the rest
+    /// of the message's header.
+    fn chunks(&mut self, search: &mut Search<'_>, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match &mut self.state {
+                State::Chunk(left) => {
+                    let now = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                    let (chunk, behind) = bytes.split_at_checked(now).unwrap_or((bytes, &[]));
+                    *left = left.saturating_sub(now as u64);
+                    if *left == 0 {
+                        self.state = State::Line(Vec::new(), true);
+                    }
+                    bytes = behind;
+                    self.chunks_len = self.chunks_len.saturating_add(now);
+                    if !self.hand_on(search, chunk) {
+                        self.state = State::Done;
+                    }
+                }
+                State::Line(line, begun) => {
+                    let Some((&byte, behind)) = bytes.split_first() else { return };
+                    bytes = behind;
+                    self.chunks_len = self.chunks_len.saturating_add(1);
+                    line.push(byte);
+                    let is_end =
+                        if *begun { line.len() > 2 && line.ends_with(b"\r\n") } else { line.ends_with(b"\r\n\r\n") };
+                    match (is_end, *begun) {
+                        (true, false) => self.state = State::Line(b"\r\n".to_vec(), true),
+                        (true, true) => {
+                            let len = chunk_len(line);
+                            self.state = len.map_or(State::Done, State::Chunk);
+                        }
+                        (false, _) if line.len() > MAX_HTTP_HEADER => self.state = State::Done,
+                        (false, _) => {}
+                    }
+                }
+                _ => return,
+            }
+        }
     }
 
     /// Decodes the blocks that are there whole, one at a time: a block of four bytes may become 128 KiB.
@@ -259,7 +480,13 @@ impl Stream {
                 break;
             }
             let mut unread = rest;
-            alive = matches!(decoder.decode_blocks(&mut unread, BlockDecodingStrategy::UptoBlocks(1)), Ok(false));
+            let decoded = decoder.decode_blocks(&mut unread, BlockDecodingStrategy::UptoBlocks(1));
+            alive = matches!(decoded, Ok(false));
+            self.fate = match decoded {
+                Ok(false) => Fate::Open,
+                Ok(true) => Fate::Whole,
+                Err(_) => Fate::Broken,
+            };
             from = pending.len().saturating_sub(unread.len());
             let output = decoder.collect().unwrap_or_default();
             within = self.hand_on(search, &output);
@@ -284,6 +511,7 @@ impl Stream {
         if !search.spend(output.len() as u64) {
             let source = String::from(search.source());
             search.statistics.omit(|| format!("{source}: a compressed stream beyond the bound"));
+            self.fate = Fate::Told;
             return false;
         }
         self.layer.push(search, output);
@@ -309,6 +537,35 @@ fn gzip_header_len(bytes: &[u8]) -> Option<usize> {
         len = len.saturating_add(2);
     }
     (bytes.len() >= len).then_some(len)
+}
+
+/// Extra flags and system of a gzip header, as programs write them (RFC 1952, 2.3.1).
+fn is_usual_gzip(header: &[u8]) -> bool {
+    matches!(header.get(8..10), Some([0 | 2 | 4, 0..=13 | 255]))
+}
+
+/// Bytes of a local file header of a ZIP archive, with name and extra fields. `None` if it is not there whole.
+fn zip_header_len(bytes: &[u8]) -> Option<usize> {
+    let field = |at: usize| bytes.get(at..)?.first_chunk().map(|field| usize::from(u16::from_le_bytes(*field)));
+    let len = BEGINNING.saturating_add(field(26)?).saturating_add(field(28)?);
+    (bytes.len() >= len).then_some(len)
+}
+
+/// The length that a chunk's line says: the line break of the chunk before, digits, perhaps extensions. `None` for the last
+/// chunk, which is empty, and for what is no such line.
+fn chunk_len(line: &[u8]) -> Option<u64> {
+    let line = line.strip_prefix(b"\r\n")?;
+    let digits = line.iter().take(16).take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let len = u64::from_str_radix(core::str::from_utf8(line.get(..digits)?).ok()?, 16).ok()?;
+    let is_line = matches!(line.get(digits), Some(b'\r' | b';' | b' ' | b'\t'));
+    (is_line && len > 0).then_some(len)
+}
+
+/// Whether a block may begin so: of a kind that there is, no longer than a block may be (RFC 8878, 3.1.1.2).
+fn may_be_zstd_block(block: &[u8]) -> bool {
+    let Some(&[low, middle, high]) = block.first_chunk::<3>() else { return false };
+    let header = u32::from_le_bytes([low, middle, high, 0]);
+    header >> 1 & 3 != 3 && header >> 3 <= MAX_ZSTD_BLOCK
 }
 
 /// RFC 8878, 3.1.1.2: the block at the beginning of `bytes` with its header and, behind the last one, a checksum.

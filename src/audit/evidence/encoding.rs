@@ -31,11 +31,19 @@ pub enum Encoding {
     Zlib,
     /// A Zstandard frame.
     Zstd,
+    /// Escapes with a backslash, in hexadecimal, octal or of Unicode.
+    Escapes,
+    /// Bytes that were taken for Latin-1, in UTF-8.
+    Latin1,
+    /// A deflated entry of a ZIP archive.
+    Zip,
+    /// Chunks of HTTP/1.1.
+    Chunked,
 }
 
 impl Encoding {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -48,6 +56,10 @@ impl Encoding {
         Self::Gzip,
         Self::Zlib,
         Self::Zstd,
+        Self::Escapes,
+        Self::Latin1,
+        Self::Zip,
+        Self::Chunked,
     ];
 
     const fn name(self) -> &'static str {
@@ -64,6 +76,10 @@ impl Encoding {
             Self::Gzip => "gzip",
             Self::Zlib => "zlib",
             Self::Zstd => "zstd",
+            Self::Escapes => "escapes",
+            Self::Latin1 => "latin-1 in utf-8",
+            Self::Zip => "zip entry",
+            Self::Chunked => "http chunks",
         }
     }
 }
@@ -76,7 +92,7 @@ impl fmt::Display for Encoding {
 
 /// A set of encodings: those that a search looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Encodings(u16);
+pub struct Encodings(u32);
 
 impl Default for Encodings {
     fn default() -> Self {
@@ -86,7 +102,7 @@ impl Default for Encodings {
 
 impl Encodings {
     /// Every encoding there is.
-    pub const ALL: Self = Self(u16::MAX);
+    pub const ALL: Self = Self(u32::MAX);
 
     /// Without this one: what a control does without.
     #[must_use]

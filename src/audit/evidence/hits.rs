@@ -51,6 +51,8 @@ pub struct Hit {
     /// The first encoded byte in the source: an address for a process's memory, a byte of the payload for a capture.
     /// Within a compressed stream, where that stream begins; what it holds of one range of a value is one hit.
     pub offset: u64,
+    /// The byte of the source behind the last encoded one; of text, behind the first character of what stands for that.
+    pub end: u64,
     /// From the source inwards; the last is [`Encoding::Raw`] or [`Encoding::Reversed`].
     pub encoding: Vec<Encoding>,
     /// The part of the value.
@@ -62,7 +64,7 @@ pub struct Hit {
 impl fmt::Display for Hit {
     /// `value 7, bytes 0 to 32: database at 1234, gzip > base64 > raw`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, source, offset, encoding, range, whole: _ } = self;
+        let Self { id, source, offset, end: _, encoding, range, whole: _ } = self;
         write!(f, "value {id}, bytes {} to {}: {source} at {offset}, ", range.start, range.end)?;
         for (depth, step) in encoding.iter().enumerate() {
             if depth > 0 {
@@ -203,6 +205,7 @@ impl Hits {
                     id: value.id,
                     source: self.sources.get(source as usize).cloned().unwrap_or_default(),
                     offset: bytes.start,
+                    end: bytes.end,
                     encoding: chain.steps().chain([last]).collect(),
                     whole: range == (0..len),
                     range,

@@ -7,7 +7,7 @@
 //! needles.rs      what is searched for, the index     memory.rs   the memory of a process
 //! windows.rs      windows of six bytes                pcap.rs     captures of traffic, flows.rs their streams
 //! probe.rs        where bytes meet the index          pages.rs    its tables, in huge pages and fetched ahead
-//! scan.rs         blocks, layer by layer              text.rs, decode/, compressed.rs   what may be within them
+//! scan.rs         blocks, layer by layer              text.rs, escaped.rs, decode/, compressed.rs   what may be within them
 //! hits.rs         what was found                      runs.rs     decoded runs, examined together
 //! ```
 //!
@@ -29,6 +29,7 @@ mod compressed;
 #[doc(hidden)]
 pub mod decode;
 mod encoding;
+mod escaped;
 mod flows;
 mod hits;
 #[cfg(target_os = "linux")]

@@ -2,12 +2,13 @@
 //! Captures of traffic: classic pcap and pcapng, and the packets in them down to what TCP and UDP carry.
 //!
 //! The capture's own bytes are examined as well, so that headers, fragments and protocols that are not understood count
-//! for what lies in one piece. Formats: draft-ietf-opsawg-pcap-05, draft-ietf-opsawg-pcapng-03.
+//! for what lies in one piece; that they are no more than searched as they are is an omission. Formats: draft-ietf-opsawg-pcap-05, draft-ietf-opsawg-pcapng-03.
 
 use super::flows::{Flow, Flows, Transport};
 use super::scan::{BLOCK, Layer, Search};
 use super::source::{EvidenceError, Progress, examine};
 use core::net::IpAddr;
+use std::collections::BTreeMap;
 use std::format;
 use std::io::{self, ErrorKind, Read};
 use std::string::String;
@@ -34,6 +35,34 @@ struct Bytes<'r, 's, 'i, 'p> {
     flows: Flows,
     big: bool,
     raw: Vec<u8>,
+    /// Packets that no flow has, or not whole, by why.
+    left: BTreeMap<Left, u64>,
+}
+
+/// Why a packet is no part of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Left {
+    CutShort,
+    Fragment,
+    Link(u32),
+    EtherType(u16),
+    Protocol(u8),
+    Malformed,
+    /// What such a packet carries, it carries whole.
+    Control,
+}
+
+impl Left {
+    fn describe(self) -> String {
+        match self {
+            Self::CutShort => "packets that were cut short when they were captured".into(),
+            Self::Fragment => "fragments of IP packets".into(),
+            Self::Link(link) => format!("packets of link type {link}"),
+            Self::EtherType(kind) => format!("packets of EtherType {kind:#06x}"),
+            Self::Protocol(protocol) => format!("packets of IP protocol {protocol}"),
+            Self::Malformed | Self::Control => "packets that are malformed".into(),
+        }
+    }
 }
 
 enum Failure {
@@ -57,11 +86,16 @@ pub(super) fn capture(
     let number = search.begin(String::from(name));
     let layer = Layer::source(0, BLOCK);
     let flows = Flows::new(name, number);
-    let mut bytes = Bytes { from: &mut from, search, progress, layer, flows, big: false, raw: Vec::new() };
+    let (big, raw, left) = (false, Vec::new(), BTreeMap::new());
+    let mut bytes = Bytes { from: &mut from, search, progress, layer, flows, big, raw, left };
     let result = bytes.read();
     bytes.search.resume(number);
     bytes.layer.finish(bytes.search);
     bytes.flows.finish(bytes.search);
+    for (why, count) in bytes.left {
+        let why = why.describe();
+        bytes.search.statistics.omit(|| format!("{name}: {count} {why}: no more than searched as they are"));
+    }
     result.map_err(|failure| match failure {
         Failure::Io(error) => EvidenceError::Io { source: String::from(name), error },
         Failure::Malformed(what) => EvidenceError::Capture { source: String::from(name), what },
@@ -121,10 +155,10 @@ impl Bytes<'_, '_, '_, '_> {
                 16 => {}
                 _ => return Err(Failure::Io(ErrorKind::UnexpectedEof.into())),
             }
-            let len = self.u32_at(&header, 8) as usize;
+            let (len, sent) = (self.u32_at(&header, 8) as usize, self.u32_at(&header, 12) as usize);
             self.raw = header;
             let packet = self.exactly(len)?;
-            self.packet(link, &packet);
+            self.packet(link, &packet, sent);
             self.raw = packet;
         }
     }
@@ -151,22 +185,31 @@ impl Bytes<'_, '_, '_, '_> {
             head.clear();
             self.raw = head;
             let block = self.exactly(rest)?;
-            // Enhanced, simple and old packet blocks: interface, captured length, where the packet begins.
-            let packet: Option<(usize, usize, usize)> = match kind {
+            // Enhanced, simple and old packet blocks: interface, lengths captured and sent, where the packet begins.
+            let packet: Option<(usize, usize, u32, usize)> = match kind {
                 1 => {
                     links.push(self.u16_at(&block, 0));
                     None
                 }
-                2 => Some((usize::from(self.u16_at(&block, 0)), self.u32_at(&block, 12) as usize, 20)),
-                3 => Some((0, (self.u32_at(&block, 0) as usize).min(rest.saturating_sub(8)), 4)),
-                6 => Some((self.u32_at(&block, 0) as usize, self.u32_at(&block, 12) as usize, 20)),
+                2 => {
+                    let interface = usize::from(self.u16_at(&block, 0));
+                    Some((interface, self.u32_at(&block, 12) as usize, self.u32_at(&block, 16), 20))
+                }
+                3 => {
+                    let sent = self.u32_at(&block, 0);
+                    Some((0, (sent as usize).min(rest.saturating_sub(8)), sent, 4))
+                }
+                6 => {
+                    let interface = self.u32_at(&block, 0) as usize;
+                    Some((interface, self.u32_at(&block, 12) as usize, self.u32_at(&block, 16), 20))
+                }
                 _ => None,
             };
-            if let Some((interface, len, at)) = packet {
+            if let Some((interface, len, sent, at)) = packet {
                 let link = *links.get(interface).ok_or(Failure::Malformed("an unknown interface"))?;
                 let packet =
                     block.get(at..at.saturating_add(len)).ok_or(Failure::Malformed("a packet beyond its block"))?;
-                self.packet(u32::from(link), packet);
+                self.packet(u32::from(link), packet, sent as usize);
             }
             self.raw = block;
             let next = self.take(4)?;
@@ -178,91 +221,136 @@ impl Bytes<'_, '_, '_, '_> {
         }
     }
 
-    fn packet(&mut self, link: u32, packet: &[u8]) {
-        if let Some((flow, header)) = dissect(link, packet) {
-            self.flows.add(self.search, flow, header);
+    /// `sent` is how long the packet was on the wire.
+    fn packet(&mut self, link: u32, packet: &[u8], sent: usize) {
+        if packet.len() < sent {
+            self.leave(Left::CutShort);
+        }
+        match dissect(link, packet) {
+            Ok((flow, header)) => self.flows.add(self.search, flow, header),
+            Err(why) => self.leave(why),
+        }
+    }
+
+    fn leave(&mut self, why: Left) {
+        if why != Left::Control {
+            let count = self.left.entry(why).or_default();
+            *count = count.saturating_add(1);
         }
     }
 }
 
 /// The flow of a packet and, from its header on, the segment or datagram.
-fn dissect(link: u32, packet: &[u8]) -> Option<(Flow, &[u8])> {
+fn dissect(link: u32, packet: &[u8]) -> Result<(Flow, &[u8]), Left> {
     network(link_payload(link, packet)?)
 }
 
+fn u16_be(packet: &[u8], at: usize) -> Result<u16, Left> {
+    let bytes = packet.get(at..).and_then(|rest| rest.first_chunk()).ok_or(Left::Malformed)?;
+    Ok(u16::from_be_bytes(*bytes))
+}
+
+fn behind(packet: &[u8], at: usize) -> Result<&[u8], Left> {
+    packet.get(at..).ok_or(Left::Malformed)
+}
+
 /// What the link layer carries, if that is IP (tcpdump.org/linktypes.html).
-fn link_payload(link: u32, packet: &[u8]) -> Option<&[u8]> {
+fn link_payload(link: u32, packet: &[u8]) -> Result<&[u8], Left> {
     match link {
         // BSD loopback: an address family of four bytes. Which number is IPv6 depends on the system: IP says it itself.
-        0 | 108 => packet.get(4..),
+        0 | 108 => behind(packet, 4),
         1 => {
             let mut at = 12usize;
             for _ in 0..MAX_TAGS {
-                let kind = packet.get(at..)?.first_chunk::<2>()?;
+                let kind = u16_be(packet, at)?;
                 at = at.saturating_add(2);
-                match u16::from_be_bytes(*kind) {
-                    0x0800 | 0x86DD => return packet.get(at..),
+                match kind {
+                    0x0800 | 0x86DD => return behind(packet, at),
                     0x8100 | 0x88A8 | 0x9100 => at = at.saturating_add(2),
-                    _ => return None,
+                    _ => return Err(other(kind, packet.get(at..).unwrap_or_default())),
                 }
             }
-            None
+            Err(Left::Malformed)
         }
         // Raw IP, by its various numbers.
-        12 | 14 | 101 | 228 | 229 => Some(packet),
-        // Linux "any", two versions.
-        113 => packet.get(16..),
-        276 => packet.get(20..),
-        _ => None,
+        12 | 14 | 101 | 228 | 229 => Ok(packet),
+        // Linux "any", two versions, each with an EtherType in its header.
+        113 => cooked(packet, 14, 16),
+        276 => cooked(packet, 0, 20),
+        _ => Err(Left::Link(link)),
     }
 }
 
-fn network(packet: &[u8]) -> Option<(Flow, &[u8])> {
-    let first = packet.first()?;
+fn cooked(packet: &[u8], kind: usize, at: usize) -> Result<&[u8], Left> {
+    let payload = behind(packet, at)?;
+    match payload.first().map(|first| first >> 4) {
+        Some(4 | 6) => Ok(payload),
+        _ => Err(other(u16_be(packet, kind)?, payload)),
+    }
+}
+
+/// Of what is not IP: ARP and its reverse, EAPOL, LLDP, PTP and loop tests, and spanning trees (IEEE 802.2) are control
+/// protocols. Their packets stand alone, and are searched as they are.
+fn other(kind: u16, payload: &[u8]) -> Left {
+    match (kind, payload) {
+        (0x0806 | 0x8035 | 0x888E | 0x88CC | 0x88F7 | 0x9000, _) | (..0x0600, [0x42, 0x42, ..]) => Left::Control,
+        _ => Left::EtherType(kind),
+    }
+}
+
+fn network(packet: &[u8]) -> Result<(Flow, &[u8]), Left> {
+    let first = packet.first().ok_or(Left::Malformed)?;
     let (from, to, protocol, payload): (IpAddr, IpAddr, u8, &[u8]) = match first >> 4 {
         4 => {
             let header_len = usize::from(first & 0x0F).saturating_mul(4);
-            let total = usize::from(u16::from_be_bytes(*packet.get(2..)?.first_chunk()?));
+            let total = usize::from(u16_be(packet, 2)?);
             // A fragment's ports are in another packet.
-            if u16::from_be_bytes(*packet.get(6..)?.first_chunk()?) & 0x3FFF != 0 {
-                return None;
+            if u16_be(packet, 6)? & 0x3FFF != 0 {
+                return Err(Left::Fragment);
             }
-            let addresses = (*packet.get(12..)?.first_chunk::<4>()?, *packet.get(16..)?.first_chunk::<4>()?);
+            let address = |at: usize| packet.get(at..).and_then(|rest| rest.first_chunk::<4>()).ok_or(Left::Malformed);
+            let addresses = (*address(12)?, *address(16)?);
             // Segmentation offload leaves a length of zero; a padded frame is longer than its packet.
             let end = if total == 0 { packet.len() } else { total.min(packet.len()) };
-            (addresses.0.into(), addresses.1.into(), *packet.get(9)?, packet.get(header_len..end)?)
+            let payload = packet.get(header_len..end).ok_or(Left::Malformed)?;
+            (addresses.0.into(), addresses.1.into(), packet.get(9).copied().unwrap_or_default(), payload)
         }
         6 => {
-            let len = usize::from(u16::from_be_bytes(*packet.get(4..)?.first_chunk()?));
-            let addresses = (*packet.get(8..)?.first_chunk::<16>()?, *packet.get(24..)?.first_chunk::<16>()?);
+            let len = usize::from(u16_be(packet, 4)?);
+            let address = |at: usize| packet.get(at..).and_then(|rest| rest.first_chunk::<16>()).ok_or(Left::Malformed);
+            let addresses = (*address(8)?, *address(24)?);
             let end = if len == 0 { packet.len() } else { len.saturating_add(40).min(packet.len()) };
-            let (protocol, payload) = extensions(*packet.get(6)?, packet.get(40..end)?)?;
+            let payload = packet.get(40..end).ok_or(Left::Malformed)?;
+            let (protocol, payload) = extensions(packet.get(6).copied().unwrap_or_default(), payload)?;
             (addresses.0.into(), addresses.1.into(), protocol, payload)
         }
-        _ => return None,
+        _ => return Err(Left::Malformed),
     };
     let transport = match protocol {
         6 => Transport::Tcp,
         17 => Transport::Udp,
-        _ => return None,
+        // ICMP, IGMP, ICMPv6, and nothing.
+        1 | 2 | 58 | 59 => return Err(Left::Control),
+        protocol => return Err(Left::Protocol(protocol)),
     };
-    let ports = (*payload.first_chunk::<2>()?, *payload.get(2..)?.first_chunk::<2>()?);
-    let (from_port, to_port) = (u16::from_be_bytes(ports.0), u16::from_be_bytes(ports.1));
-    Some((Flow { transport, from: (from, from_port).into(), to: (to, to_port).into() }, payload))
+    let (from_port, to_port) = (u16_be(payload, 0)?, u16_be(payload, 2)?);
+    Ok((Flow { transport, from: (from, from_port).into(), to: (to, to_port).into() }, payload))
 }
 
 /// Steps over the extension headers that do not hide what follows (RFC 8200, 4).
-fn extensions(mut protocol: u8, mut payload: &[u8]) -> Option<(u8, &[u8])> {
+fn extensions(mut protocol: u8, mut payload: &[u8]) -> Result<(u8, &[u8]), Left> {
     for _ in 0..MAX_EXTENSIONS {
         match protocol {
             0 | 43 | 60 => {
-                let len = usize::from(*payload.get(1)?).saturating_add(1).saturating_mul(8);
-                (protocol, payload) = (*payload.first()?, payload.get(len..)?);
+                let len = payload.get(1).ok_or(Left::Malformed)?;
+                let len = usize::from(*len).saturating_add(1).saturating_mul(8);
+                (protocol, payload) = (payload.first().copied().unwrap_or_default(), behind(payload, len)?);
             }
-            _ => return Some((protocol, payload)),
+            44 => return Err(Left::Fragment),
+            _ => return Ok((protocol, payload)),
         }
     }
-    None
+    Err(Left::Malformed)
 }
 
 /// The name of a flow's source.

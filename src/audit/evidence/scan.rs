@@ -51,6 +51,8 @@ pub(super) struct Frame<'a> {
     pub(super) chain: Chain,
     /// The offset in the source of the byte at an index.
     pub(super) place: &'a dyn Fn(usize) -> u64,
+    /// Whether so many bytes from an index on stand for themselves where they come from, and have been met there.
+    pub(super) is_literal: &'a dyn Fn(usize, usize) -> bool,
 }
 
 pub(super) struct Search<'i> {
@@ -131,8 +133,10 @@ impl<'i> Search<'i> {
             if if found.reversed { backwards } else { forwards } {
                 within_borders(found, borders, bytes, |found| {
                     let last = found.at.saturating_add(found.range.len()).saturating_sub(1);
-                    let bytes = (frame.place)(found.at)..(frame.place)(last).saturating_add(1);
-                    hits.add(found, frame.chain, bytes);
+                    let place = (frame.place)(found.at)..(frame.place)(last).saturating_add(1);
+                    if !(frame.is_literal)(found.at, found.range.len()) {
+                        hits.add(found, frame.chain, place);
+                    }
                 });
             }
         });
@@ -148,37 +152,56 @@ impl<'i> Search<'i> {
         parent: &Frame<'_>,
         place: &dyn Fn(usize) -> u64,
     ) {
+        self.meet_partly_decoded(bytes, borders, step, parent, place, &|_, _| false);
+    }
+
+    /// As [`meet_decoded`](Self::meet_decoded), of which some stand for themselves.
+    pub(super) fn meet_partly_decoded(
+        &mut self,
+        bytes: &[u8],
+        borders: &[usize],
+        step: Encoding,
+        parent: &Frame<'_>,
+        place: &dyn Fn(usize) -> u64,
+        is_literal: &dyn Fn(usize, usize) -> bool,
+    ) {
         let Some(chain) = parent.chain.then(step) else {
             self.statistics.omit(|| String::from("encodings nested too deep"));
             return;
         };
         let decoded = bytes.len().saturating_sub(borders.len());
         self.statistics.decoded = self.statistics.decoded.saturating_add(decoded as u64);
-        let frame = Frame { chain, place };
+        let frame = Frame { chain, place, is_literal };
         self.meet(bytes, borders, &frame);
         self.examine_text(bytes, &frame);
+        let mut chunks_end = 0usize;
         for (at, format) in compressed::beginnings(bytes) {
-            if !self.encodings.contains(format.encoding()) {
-                continue;
-            }
             let Some(mut stream) = self.open(format, chain, place(at)) else { continue };
             let next = borders.partition_point(|&border| border < at);
             let end = borders.get(next).copied().unwrap_or(bytes.len());
             let rest = bytes.get(at..end).unwrap_or_default();
-            let more = self.within_budget(&mut self.limits.stream.clone(), |search| {
-                let more = stream.feed(search, rest);
-                stream.finish(search);
-                more
+            self.within_budget(&mut self.limits.stream.clone(), |search| {
+                if at < chunks_end {
+                    stream.silence();
+                }
+                stream.feed(search, rest);
+                stream.finish(search, true);
             });
-            if more && stream.is_plausible() {
-                let source = String::from(self.source());
-                self.statistics.omit(|| format!("{source}: the rest of a {step} > {} stream", format.encoding()));
-            }
+            chunks_end = chunks_end.max(at.saturating_add(stream.chunks_len()));
         }
     }
 
+    /// A stream that begins at `origin`, if it is looked for.
     fn open(&mut self, format: compressed::Format, chain: Chain, origin: u64) -> Option<Stream> {
-        let Some(chain) = chain.then(format.encoding()) else {
+        let Some(encoding) = format.encoding() else {
+            let (source, name) = (String::from(self.source()), format.name());
+            self.statistics.omit(|| format!("{source}, byte {origin}: could not look into {name}"));
+            return None;
+        };
+        if !self.encodings.contains(encoding) {
+            return None;
+        }
+        let Some(chain) = chain.then(encoding) else {
             self.statistics.omit(|| String::from("encodings nested too deep"));
             return None;
         };
@@ -218,17 +241,25 @@ pub(super) struct Layer {
     /// From where in `buffer` on beginnings of streams have not been looked for.
     unread: usize,
     streams: Vec<(Stream, u64)>,
+    /// Where HTTP's chunks end: a stream that they cut in pieces is broken in what they lie in, and whole within them.
+    chunks_end: u64,
 }
 
 impl Layer {
     /// A source, or what a protocol carries.
     pub(super) fn source(base: u64, block: usize) -> Self {
         let (buffer, streams) = (Vec::new(), Vec::new());
-        Self { buffer, base, block, chain: Chain::EMPTY, origin: None, unread: 0, streams }
+        Self { buffer, base, block, chain: Chain::EMPTY, origin: None, unread: 0, streams, chunks_end: 0 }
     }
 
     fn inner(chain: Chain, origin: u64, buffer: Vec<u8>) -> Self {
-        Self { buffer, base: 0, block: SMALL_BLOCK, chain, origin: Some(origin), unread: 0, streams: Vec::new() }
+        let (origin, streams) = (Some(origin), Vec::new());
+        Self { buffer, base: 0, block: SMALL_BLOCK, chain, origin, unread: 0, streams, chunks_end: 0 }
+    }
+
+    /// Within a compressed stream: where the outermost one begins.
+    pub(super) const fn origin(&self) -> Option<u64> {
+        self.origin
     }
 
     /// More bytes.
@@ -259,7 +290,7 @@ impl Layer {
     pub(super) fn finish(&mut self, search: &mut Search<'_>) {
         self.examine(search, true);
         for (mut stream, mut budget) in core::mem::take(&mut self.streams) {
-            search.within_budget(&mut budget, |search| stream.finish(search));
+            search.within_budget(&mut budget, |search| stream.finish(search, false));
         }
         search.give_back(core::mem::take(&mut self.buffer));
     }
@@ -267,7 +298,7 @@ impl Layer {
     fn examine(&mut self, search: &mut Search<'_>, last: bool) {
         let (base, origin) = (self.base, self.origin);
         let place = move |at: usize| origin.unwrap_or_else(|| base.saturating_add(at as u64));
-        let frame = Frame { chain: self.chain, place: &place };
+        let frame = Frame { chain: self.chain, place: &place, is_literal: &|_, _| false };
         search.meet(&self.buffer, &[], &frame);
         search.examine_text(&self.buffer, &frame);
         // Streams that are open get what is new; then come those that begin in it.
@@ -276,14 +307,20 @@ impl Layer {
         let end = buffer.len();
         let mut streams = core::mem::take(&mut self.streams);
         streams.retain_mut(|(stream, budget)| {
-            let new = buffer.get(stream.fed_to(base)..).unwrap_or_default();
-            search.within_budget(budget, |search| stream.feed_at(search, new, base, end))
+            let from = stream.fed_to(base);
+            let new = buffer.get(from..).unwrap_or_default();
+            let chunks_before = stream.chunks_len();
+            let more = search.within_budget(budget, |search| stream.feed_at(search, new, base, end));
+            let chunks = stream.chunks_len().saturating_sub(chunks_before);
+            if chunks > 0 {
+                self.chunks_end = base.saturating_add(from.saturating_add(chunks) as u64);
+            }
+            more
         });
-        // A beginning is recognised by four bytes.
-        self.unread = if last { end } else { end.saturating_sub(3) }.max(fresh);
+        self.unread = if last { end } else { end.saturating_sub(compressed::BEGINNING.saturating_sub(1)) }.max(fresh);
         for (at, format) in compressed::beginnings(buffer.get(fresh..).unwrap_or_default()) {
             let at = fresh.saturating_add(at);
-            if at >= self.unread || !search.encodings.contains(format.encoding()) {
+            if at >= self.unread || format.encoding().is_some_and(|encoding| !search.encodings.contains(encoding)) {
                 continue;
             }
             if streams.len() >= MAX_STREAMS {
@@ -293,7 +330,13 @@ impl Layer {
             let Some(mut stream) = search.open(format, self.chain, place(at)) else { continue };
             let new = buffer.get(at..).unwrap_or_default();
             let mut budget = search.limits.stream;
-            if search.within_budget(&mut budget, |search| stream.feed_at(search, new, base, end)) {
+            let begins = base.saturating_add(at as u64);
+            if begins < self.chunks_end {
+                stream.silence();
+            }
+            let more = search.within_budget(&mut budget, |search| stream.feed_at(search, new, base, end));
+            self.chunks_end = self.chunks_end.max(begins.saturating_add(stream.chunks_len() as u64));
+            if more {
                 streams.push((stream, budget));
             }
         }

@@ -171,40 +171,48 @@ impl<'a> Evidence<'a> {
     ///
     /// # Errors
     /// [`EvidenceError`] if a source cannot be examined: a search of less than all is none.
-    pub fn search(self, index: &Index, mut progress: impl FnMut(u64, u64)) -> Result<Findings, EvidenceError> {
+    pub fn search(self, index: &Index, progress: impl FnMut(u64, u64)) -> Result<Findings, EvidenceError> {
+        let (findings, failed) = self.search_what_can_be(index, progress);
+        failed.into_iter().next().map_or(Ok(findings), Err)
+    }
+
+    /// As [`search`](Self::search), but a source that cannot be examined hides nothing in the others, nor what came before
+    /// it failed.
+    pub(in crate::audit) fn search_what_can_be(
+        self,
+        index: &Index,
+        mut progress: impl FnMut(u64, u64),
+    ) -> (Findings, Vec<EvidenceError>) {
         let total = self.sources.iter().map(|(_, source)| source.len()).fold(0, u64::saturating_add);
         let mut progress = Progress { tell: &mut progress, done: 0, total };
         let mut search = Search::new(index, self.encodings, self.limits);
-        for (name, source) in self.sources {
-            let (search, progress) = (&mut search, &mut progress);
-            let examined = match source {
-                Source::Bytes(bytes) => {
-                    search.begin(name);
-                    let mut layer = Layer::source(0, BLOCK);
-                    bytes.chunks(READ).for_each(|bytes| examine(search, progress, &mut layer, bytes));
-                    layer.finish(search);
-                    continue;
-                }
-                Source::Reader(reader) => stream(search, progress, name.clone(), reader),
-                Source::File(path) => File::open(path).and_then(|file| stream(search, progress, name.clone(), file)),
-                Source::Directory(path) => directory(search, progress, &name, &path),
-                #[cfg(target_os = "linux")]
-                Source::Process(pid) => {
-                    super::memory::process(search, progress, &name, pid)?;
-                    continue;
-                }
-                Source::Capture(reader) => {
-                    super::pcap::capture(search, progress, &name, reader)?;
-                    continue;
-                }
-            };
-            examined.map_err(|error| EvidenceError::Io { source: name, error })?;
-        }
-        Ok(search.finish())
+        let sources = self.sources.into_iter();
+        let failed = sources.filter_map(|(name, source)| source.examine(&mut search, &mut progress, name).err());
+        let failed = failed.collect();
+        (search.finish(), failed)
     }
 }
 
 impl Source<'_> {
+    fn examine(self, search: &mut Search<'_>, progress: &mut Progress<'_>, name: String) -> Result<(), EvidenceError> {
+        let examined = match self {
+            Self::Bytes(bytes) => {
+                search.begin(name);
+                let mut layer = Layer::source(0, BLOCK);
+                bytes.chunks(READ).for_each(|bytes| examine(search, progress, &mut layer, bytes));
+                layer.finish(search);
+                return Ok(());
+            }
+            Self::Reader(reader) => stream(search, progress, name.clone(), reader),
+            Self::File(path) => File::open(path).and_then(|file| stream(search, progress, name.clone(), file)),
+            Self::Directory(path) => directory(search, progress, &name, &path),
+            #[cfg(target_os = "linux")]
+            Self::Process(pid) => return super::memory::process(search, progress, &name, pid),
+            Self::Capture(reader) => return super::pcap::capture(search, progress, &name, reader),
+        };
+        examined.map_err(|error| EvidenceError::Io { source: name, error })
+    }
+
     fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,

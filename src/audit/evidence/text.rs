@@ -141,6 +141,7 @@ impl Search<'_> {
         }
         read.base64_runs.examine(self, bytes, frame);
         read.hex_runs.examine(self, bytes, frame);
+        self.examine_escaped(bytes, frame);
     }
 
     fn base64(&mut self, bytes: &[u8], seed: usize, read: &mut Read, frame: &Frame<'_>) {

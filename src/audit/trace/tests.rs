@@ -176,6 +176,7 @@ fn second_spellings_and_nonsense_are_refused_each_with_its_reason() {
         (&[&[18, 0, 0, 0, 0x80, 0]], "a length beyond its bound"),
         (&[&[1, 0, 0, 0, 1, 0x81, 0x81, 0x80, 0x80, 0x80, 5]], "a length beyond its bound"),
         (&[&[1, 0, 0, 0, 1, 0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F]], "a length beyond its bound"),
+        (&[&[1, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 4]], "more fields than an operation has"),
     ];
     for (records, reason) in cases {
         let bytes = trace(records);
@@ -194,6 +195,20 @@ fn second_spellings_and_nonsense_are_refused_each_with_its_reason() {
     for beginning in [&b""[..], b"noescrow trac", b"noescrow trace\x02", b"noescrow trace\x00", b"noescrow_trace\x01"] {
         assert!(TraceReader::new(beginning).is_err(), "{beginning:?}");
     }
+}
+
+#[test]
+fn an_operation_has_as_many_fields_as_its_bound_and_no_more() {
+    let of = |fields: usize| {
+        let mut writer = TraceWriter::new();
+        writer.participant("A", false).unwrap();
+        let parts: Vec<(Role, bool, &[u8])> = vec![(Role::Context, false, b"part"); fields];
+        write(&mut writer, &operation(0, "", Kind::Sha256, &parts));
+        read(&writer.buffer).map(|(_, operations)| operations[0].3.len())
+    };
+    let most = usize::try_from(MAX_FIELDS).unwrap();
+    assert_eq!(of(most).unwrap(), most);
+    assert!(matches!(of(most + 1), Err(TraceError::Malformed { what: "more fields than an operation has", .. })));
 }
 
 #[test]

@@ -3,7 +3,10 @@
 //! a value begins, so that all alignments are read. Output is never longer than input.
 
 pub mod base64;
+pub mod escapes;
 pub mod hex;
 pub mod integers;
+pub mod latin1;
 pub mod percent;
 pub mod utf16;
+pub mod wide;
