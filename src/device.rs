@@ -13,11 +13,11 @@ use crate::handshake::{self, Agreed};
 use crate::identity::{Identity, IdentityKeyPair, SafetyNumber};
 use crate::prekeys::{Bundle, Prekey, PrekeyKind, PrekeyPair};
 use crate::primitives::Primitives;
-use crate::ratchet::double::DoubleRatchet;
 use crate::ratchet::skipped::SkippedKeyStore;
+use crate::ratchet::triple::TripleRatchet;
 use crate::session::{Opening, Parties, Session, message_len};
 use crate::snapshot::{self, StorageKey};
-use crate::wire::{FIRST_MESSAGE_OVERHEAD, HANDSHAKE_LEN, Handshake};
+use crate::wire::{ChunkSize, HANDSHAKE_LEN, Handshake};
 use arrayvec::ArrayVec;
 use rand_core::CryptoRng;
 
@@ -160,7 +160,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     }
 
     /// The same device with other primitives.
-    #[cfg(feature = "audit")]
+    #[allow(dead_code, reason = "for explorations of schedules, which not every build has")]
     pub(crate) fn computing_with<Q>(self, primitives: Q) -> Device<Q, ONE_TIME, REPLAY> {
         let Self { primitives: _, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id } = self;
         Device { primitives, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id }
@@ -184,11 +184,17 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// [`MAX_PLAINTEXT_LEN`](crate::session::MAX_PLAINTEXT_LEN).
     #[must_use]
     pub fn first_message_len(plaintext_len: usize) -> Option<usize> {
-        message_len(FIRST_MESSAGE_OVERHEAD, plaintext_len)
+        Self::first_message_len_with(ChunkSize::default(), plaintext_len)
+    }
+
+    /// [`first_message_len`](Self::first_message_len) with another chunk size than the default one.
+    #[must_use]
+    pub fn first_message_len_with(chunk_size: ChunkSize, plaintext_len: usize) -> Option<usize> {
+        message_len(chunk_size.first_message_overhead(), plaintext_len)
     }
 
     /// Begins a session with the owner of `bundle` and writes the first message to `out`. `now` is the caller's time
-    /// in seconds since the Unix epoch; an expired prekey is refused. Draws 112 bytes from `rng`.
+    /// in seconds since the Unix epoch; an expired prekey is refused. Draws 176 bytes from `rng`.
     ///
     /// Returns the session and the message's length. Save the session before sending.
     ///
@@ -211,11 +217,29 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         out: &mut [u8],
         rng: &mut impl CryptoRng,
     ) -> Result<(Session<P, S>, usize), InitiateError> {
-        let needed = Self::first_message_len(plaintext.len()).ok_or(InitiateError::TooLong)?;
+        self.initiate_into_with(ChunkSize::default(), bundle, plaintext, associated_data, now, out, rng)
+    }
+
+    /// [`initiate_into`](Self::initiate_into) with another chunk size than the default one.
+    ///
+    /// # Errors
+    /// [`InitiateError`]; nothing has been made.
+    #[expect(clippy::too_many_arguments, reason = "those of initiate_into, which most callers want, and one")]
+    pub fn initiate_into_with<S: SkippedKeyStore>(
+        &self,
+        chunk_size: ChunkSize,
+        bundle: &Bundle,
+        plaintext: &[u8],
+        associated_data: &[u8],
+        now: u64,
+        out: &mut [u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Session<P, S>, usize), InitiateError> {
+        let needed = Self::first_message_len_with(chunk_size, plaintext.len()).ok_or(InitiateError::TooLong)?;
         if out.len() < needed {
             return Err(InitiateError::BufferTooShort);
         }
-        let initiated = handshake::initiate(&self.primitives, &self.identity, bundle, now, rng)?;
+        let initiated = handshake::initiate(&self.primitives, &self.identity, bundle, now, chunk_size, rng)?;
         let Agreed { keys, associated_data: transcript } = initiated.agreed;
         self.primitives.step("HS-I8");
         let mut session = Session {
@@ -223,12 +247,14 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
             parties: Some(Parties { local: *self.identity(), remote: *bundle.identity() }),
             associated_data: transcript,
             opening: Opening::Unanswered(initiated.handshake),
-            ratchet: DoubleRatchet::initiator(keys, *bundle.signed_prekey().dh_key()),
+            ratchet: TripleRatchet::initiator(&self.primitives, keys, *bundle.signed_prekey().dh_key(), chunk_size),
         };
         let len = session.encrypt_into(plaintext, associated_data, out, rng).map_err(|error| match error {
             EncryptError::TooLong => InitiateError::TooLong,
             EncryptError::BufferTooShort => InitiateError::BufferTooShort,
-            EncryptError::NotYetReceived | EncryptError::ChainExhausted => InitiateError::Refused,
+            EncryptError::NotYetReceived | EncryptError::ChainExhausted | EncryptError::Abandoned => {
+                InitiateError::Refused
+            }
         })?;
         Ok((session, len))
     }
@@ -279,10 +305,15 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
             parties: Some(Parties { local: *self.identity(), remote }),
             associated_data: agreed.associated_data,
             opening: Opening::Accepted(self.primitives.sha256(&[handshake.bytes])),
-            ratchet: DoubleRatchet::responder(agreed.keys, signed.pair.dh.duplicate()),
+            ratchet: TripleRatchet::responder(
+                &self.primitives,
+                agreed.keys,
+                signed.pair.dh.duplicate(),
+                handshake.chunk_size,
+            ),
         };
         let plaintext = session.decrypt_in_place(message, associated_data).map_err(|error| match error {
-            DecryptError::Refused | DecryptError::TooManySkipped => AcceptError::Refused,
+            DecryptError::Refused | DecryptError::TooManySkipped | DecryptError::Abandoned => AcceptError::Refused,
         })?;
 
         self.primitives.step("HS-R7");
@@ -384,9 +415,26 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         now: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<(Session<P, Heap>, Vec<u8>), InitiateError> {
-        let len = Self::first_message_len(plaintext.len()).ok_or(InitiateError::TooLong)?;
+        self.initiate_with(ChunkSize::default(), bundle, plaintext, associated_data, now, rng)
+    }
+
+    /// [`initiate`](Self::initiate) with another chunk size than the default one.
+    ///
+    /// # Errors
+    /// [`InitiateError`]; nothing has been made.
+    pub fn initiate_with(
+        &self,
+        chunk_size: ChunkSize,
+        bundle: &Bundle,
+        plaintext: &[u8],
+        associated_data: &[u8],
+        now: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Session<P, Heap>, Vec<u8>), InitiateError> {
+        let len = Self::first_message_len_with(chunk_size, plaintext.len()).ok_or(InitiateError::TooLong)?;
         let mut message = alloc::vec![0; len];
-        let (session, _) = self.initiate_into(bundle, plaintext, associated_data, now, &mut message, rng)?;
+        let (session, _) =
+            self.initiate_into_with(chunk_size, bundle, plaintext, associated_data, now, &mut message, rng)?;
         Ok((session, message))
     }
 

@@ -67,6 +67,9 @@ errors! {
         NotYetReceived => "nothing received yet",
         /// 2^32 - 1 messages were sent without an answer: the counter must not wrap.
         ChainExhausted => "sending chain exhausted",
+        /// The post-quantum ratchet has failed, for good: the peer's key or ciphertext was not genuine, or the epochs are
+        /// used up. The session is over and does not go on without it: begin a new one.
+        Abandoned => "post-quantum ratchet failed: begin a new session",
         /// The caller's output buffer is too short: see `message_len`.
         BufferTooShort => "buffer too short",
         /// The plaintext is longer than `MAX_PLAINTEXT_LEN`.
@@ -81,6 +84,8 @@ errors! {
         /// only the peer can cause it and the user can be told to start anew. Reveals to who can see the error
         /// that the header is genuine.
         TooManySkipped => "too many skipped messages",
+        /// The post-quantum ratchet has failed, for good: see [`EncryptError::Abandoned`]. Says nothing of the message.
+        Abandoned => "post-quantum ratchet failed: begin a new session",
     }
 
     /// Why a stored snapshot does not become a session or device again.

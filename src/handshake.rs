@@ -11,9 +11,10 @@ use crate::identity::{Identity, IdentityKeyPair};
 use crate::labels;
 use crate::prekeys::{Bundle, Prekey, PrekeyPair};
 use crate::primitives::{DhKeyPair, DhPublicKey, NONCE_LEN, Primitives, TAG_LEN};
-use crate::ratchet::double::InitialKeys;
+use crate::ratchet::double;
+use crate::ratchet::triple::InitialKeys;
 use crate::secret::Secret;
-use crate::wire::{HANDSHAKE_CLEAR_LEN, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, TYPE_FIRST, Writer};
+use crate::wire::{ChunkSize, HANDSHAKE_CLEAR_LEN, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, TYPE_FIRST, Writer};
 use rand_core::CryptoRng;
 
 /// F of PQXDH §2.2: an input that no scalar and no point encoding begins with.
@@ -40,6 +41,7 @@ pub(crate) fn initiate<P: Primitives>(
     local: &IdentityKeyPair,
     bundle: &Bundle,
     now: u64,
+    chunk_size: ChunkSize,
     rng: &mut impl CryptoRng,
 ) -> Result<Initiated, InitiateError> {
     primitives.step("HS-I2");
@@ -84,6 +86,7 @@ pub(crate) fn initiate<P: Primitives>(
         .and_then(|()| writer.u32(one_time.map_or(0, Prekey::id)))
         .and_then(|()| writer.put(ephemeral.public.as_bytes()))
         .and_then(|()| writer.put(&kem_ciphertext))
+        .and_then(|()| writer.u8(chunk_size.code()))
         .map_err(|_| InitiateError::Refused)?;
 
     primitives.step("HS-I6");
@@ -210,7 +213,7 @@ fn hidden_identity_key<P: Primitives>(
     material.split_key_nonce()
 }
 
-/// SK to three keys by three labels; SK itself is used nowhere else.
+/// SK to five keys by five labels; SK itself is used nowhere else.
 pub(crate) fn expand<P: Primitives>(primitives: &P, sk: &Secret<32>) -> InitialKeys {
     let labelled = |label: &[u8]| {
         let mut key = Secret::zero();
@@ -218,15 +221,19 @@ pub(crate) fn expand<P: Primitives>(primitives: &P, sk: &Secret<32>) -> InitialK
         key
     };
     InitialKeys {
-        root_key: labelled(labels::SK_ROOT),
-        initiator_header_key: labelled(labels::SK_HKA),
-        responder_header_key: labelled(labels::SK_NHKB),
+        double: double::InitialKeys {
+            root_key: labelled(labels::SK_ROOT),
+            initiator_header_key: labelled(labels::SK_HKA),
+            responder_header_key: labelled(labels::SK_NHKB),
+        },
+        sparse: labelled(labels::SK_SPARSE),
+        braid: labelled(labels::SK_BRAID),
     }
 }
 
-/// AD: SHA-256 over label, suite, both identities (initiator's first), the handshake's clear part (type, ids, EK, CT),
-/// and digests of the prekeys as they were signed. Every part has a fixed width but the last, whose presence the clear
-/// part's flag tells.
+/// AD: SHA-256 over label, suite, both identities (initiator's first), the handshake's clear part (type, ids, EK, CT,
+/// chunk size), and digests of the prekeys as they were signed. Every part has a fixed width but the last, whose presence
+/// the clear part's flag tells.
 fn transcript<P: Primitives>(
     primitives: &P,
     (initiator, responder): (&Identity, &Identity),

@@ -4,16 +4,18 @@
 //! # Security
 //! What PQXDH would have given is the caller's to give: that the secret is fresh for each session, known to the two
 //! sides only, post-quantum if that is wanted, and bound to who they are. Put everything that both sides must agree
-//! on, identities above all, into `context`. There is no first message to repeat and no safety number.
+//! on, identities above all, into `context`. There is no first message to repeat and no safety number. Chunks have the
+//! default size.
 
 use crate::error::DecodeError;
 use crate::handshake::expand;
 use crate::labels;
 use crate::primitives::{DhKeyPair, DhPublicKey, Primitives};
-use crate::ratchet::double::{DoubleRatchet, InitialKeys};
 use crate::ratchet::skipped::SkippedKeyStore;
+use crate::ratchet::triple::{InitialKeys, TripleRatchet};
 use crate::secret::Secret;
 use crate::session::{Opening, Session};
+use crate::wire::ChunkSize;
 
 /// The side that sends first. `remote_ratchet_key` is the other side's first ratchet key, 32 bytes, which came with
 /// the handshake and is authenticated by it.
@@ -30,7 +32,9 @@ pub fn initiator<P: Primitives, S: SkippedKeyStore>(
     if !primitives.dh_is_torsion_free(remote_ratchet_key.as_bytes()) {
         return Err(DecodeError::Refused);
     }
-    Ok(session(primitives, shared_secret, context, |keys| DoubleRatchet::initiator(keys, remote_ratchet_key)))
+    Ok(session(primitives, shared_secret, context, |primitives, keys| {
+        TripleRatchet::initiator(primitives, keys, remote_ratchet_key, ChunkSize::default())
+    }))
 }
 
 /// The side that receives first. `ratchet_secret` is the private half of the key that the other side was given; it is
@@ -42,16 +46,19 @@ pub fn responder<P: Primitives, S: SkippedKeyStore>(
     context: &[u8],
 ) -> Session<P, S> {
     let key_pair = DhKeyPair::from_secret(&primitives, ratchet_secret);
-    session(primitives, shared_secret, context, |keys| DoubleRatchet::responder(keys, key_pair))
+    session(primitives, shared_secret, context, |primitives, keys| {
+        TripleRatchet::responder(primitives, keys, key_pair, ChunkSize::default())
+    })
 }
 
 fn session<P: Primitives, S: SkippedKeyStore>(
     primitives: P,
     shared_secret: &Secret<32>,
     context: &[u8],
-    ratchet: impl FnOnce(InitialKeys) -> DoubleRatchet<S>,
+    ratchet: impl FnOnce(&P, InitialKeys) -> TripleRatchet<S>,
 ) -> Session<P, S> {
-    let ratchet = ratchet(expand(&primitives, shared_secret));
+    let keys = expand(&primitives, shared_secret);
+    let ratchet = ratchet(&primitives, keys);
     let associated_data = primitives.sha256(&[labels::FOREIGN_HANDSHAKE, context]);
     Session { primitives, parties: None, associated_data, opening: Opening::Done, ratchet }
 }

@@ -15,12 +15,24 @@ pub(crate) const SK_ROOT: &[u8] = b"noescrow-v1 sk: root key";
 pub(crate) const SK_HKA: &[u8] = b"noescrow-v1 sk: shared_hka";
 /// SK expanded: the responder's first sending header key.
 pub(crate) const SK_NHKB: &[u8] = b"noescrow-v1 sk: shared_nhkb";
+/// SK expanded: the Sparse Post-Quantum Ratchet's secret.
+pub(crate) const SK_SPARSE: &[u8] = b"noescrow-v1 sk: sparse ratchet";
+/// SK expanded: the ML-KEM Braid's secret.
+pub(crate) const SK_BRAID: &[u8] = b"noescrow-v1 sk: braid";
 /// AD of a session whose secret came from somebody else's handshake.
 #[cfg(feature = "hazmat")]
 pub(crate) const FOREIGN_HANDSHAKE: &[u8] = b"noescrow-v1 foreign handshake";
 /// KDF_RK_HE.
 pub(crate) const ROOT: &[u8] = b"noescrow-v1 KDF_RK_HE";
-/// KDF_HYBRID: message key to AEAD key and nonce.
+/// A step's next header key with the newest post-quantum root's share.
+pub(crate) const NEXT_HEADER_KEY: &[u8] = b"noescrow-v1 next header key";
+/// KDF_SCKA_INIT.
+pub(crate) const CHAIN_START: &[u8] = b"noescrow-v1 KDF_SCKA_INIT";
+/// KDF_SCKA_RK.
+pub(crate) const CHAIN_ADD_EPOCH: &[u8] = b"noescrow-v1 KDF_SCKA_RK";
+/// KDF_SCKA_CK.
+pub(crate) const CHAIN_NEXT: &[u8] = b"noescrow-v1 KDF_SCKA_CK";
+/// KDF_HYBRID: both ratchets' message keys to AEAD key and nonce.
 pub(crate) const MESSAGE: &[u8] = b"noescrow-v1 message";
 /// PROTOCOL_INFO of the ML-KEM Braid: what the infos of its KDFs and MACs begin with.
 pub(crate) const BRAID: &[u8] = b"noescrow-v1_ML-KEM-768_SHA-256";
@@ -46,8 +58,14 @@ mod tests {
         SK_ROOT,
         SK_HKA,
         SK_NHKB,
+        SK_SPARSE,
+        SK_BRAID,
         b"noescrow-v1 foreign handshake",
         ROOT,
+        NEXT_HEADER_KEY,
+        CHAIN_START,
+        CHAIN_ADD_EPOCH,
+        CHAIN_NEXT,
         MESSAGE,
         BRAID,
         HEADER,

@@ -30,7 +30,7 @@ mod handshake;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 
-// §8 and §9: the Double Ratchet, its keys and its steps.
+// §8, §9, §12 to §14: the Triple Ratchet, its keys and its steps.
 mod ratchet;
 
 // §9: messages; their bytes, their padding, the three verbs.
@@ -65,7 +65,7 @@ pub use ratchet::skipped::Heap;
 pub use ratchet::skipped::{Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, SkippedKeyStore};
 pub use secret::Secret;
 pub use snapshot::StorageKey;
-pub use wire::{FIRST_MESSAGE_OVERHEAD, IDENTITY_LEN, MESSAGE_OVERHEAD, is_first_message};
+pub use wire::{ChunkSize, FIRST_MESSAGE_OVERHEAD, IDENTITY_LEN, MESSAGE_OVERHEAD, is_first_message};
 
 use primitives::RustCrypto;
 
@@ -81,8 +81,29 @@ pub type Device = device::Device<RustCrypto, ONE_TIME_PREKEYS, REPLAY_RECORD>;
 #[cfg(feature = "alloc")]
 pub type Session = session::Session<RustCrypto, Heap>;
 
-/// One conversation without an allocator: up to `SKIPPED` skipped keys, 40 bytes each, inside the session.
+/// One conversation without an allocator: up to `SKIPPED` skipped messages, 80 bytes each, inside the session.
 pub type FixedSession<const SKIPPED: usize = 128> = session::Session<RustCrypto, Inline<SKIPPED>>;
+
+/// What lies in memory where a value lies: also what its fields do not cover any more.
+#[cfg(test)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "memory is read as Linux shows it"))]
+mod test_memory {
+    extern crate std;
+    use std::io::{Read, Seek, SeekFrom};
+
+    pub(crate) fn bytes_of<T>(value: &T) -> std::vec::Vec<u8> {
+        let address = core::ptr::from_ref(value) as usize;
+        let mut memory = std::fs::File::open("/proc/self/mem").unwrap();
+        memory.seek(SeekFrom::Start(address as u64)).unwrap();
+        let mut bytes = std::vec![0; size_of::<T>()];
+        memory.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    pub(crate) fn contains(bytes: &[u8], part: &[u8]) -> bool {
+        bytes.windows(part.len()).any(|window| window == part)
+    }
+}
 
 #[cfg(test)]
 mod test_hex {

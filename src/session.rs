@@ -7,13 +7,14 @@ use crate::error::{DecodeError, DecryptError, EncryptError, RestoreError};
 use crate::identity::{Identity, SafetyNumber};
 use crate::padding;
 use crate::primitives::{Primitives, TAG_LEN};
-use crate::ratchet::double::DoubleRatchet;
 use crate::ratchet::header::SealedHeader;
 use crate::ratchet::skipped::SkippedKeyStore;
+use crate::ratchet::sparse::Direction;
+use crate::ratchet::triple::TripleRatchet;
 use crate::snapshot::{self, StorageKey, Stored};
 use crate::wire::{
-    FIRST_MESSAGE_OVERHEAD, Full, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, MESSAGE_OVERHEAD, Reader, SEALED_HEADER_LEN,
-    TYPE_FIRST, TYPE_MESSAGE, Writer,
+    ChunkSize, Full, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, MAX_SEALED_HEADER_LEN, Reader, TYPE_FIRST, TYPE_MESSAGE,
+    Writer,
 };
 use rand_core::CryptoRng;
 use zeroize::Zeroize;
@@ -25,8 +26,10 @@ use alloc::vec::Vec;
 /// a 32-bit `usize`. Send larger things in parts.
 pub const MAX_PLAINTEXT_LEN: usize = 1 << 30;
 
-/// Bytes of AD = session AD || SHA-256(caller's associated data) || type || sealed header.
-const AEAD_AD_LEN: usize = 32 + 32 + 1 + SEALED_HEADER_LEN;
+/// Bytes of AD before the sealed header: session AD || SHA-256(caller's associated data) || type.
+const BEFORE_SEALED_HEADER_LEN: usize = 32 + 32 + 1;
+/// Bytes of the longest AD.
+const MAX_AEAD_AD_LEN: usize = BEFORE_SEALED_HEADER_LEN + MAX_SEALED_HEADER_LEN;
 
 /// How the session began, and what that still means.
 #[derive(Debug)]
@@ -58,7 +61,7 @@ pub struct Session<P, S> {
     /// AD of PQXDH: the hash of the handshake's transcript.
     pub(crate) associated_data: [u8; 32],
     pub(crate) opening: Opening,
-    pub(crate) ratchet: DoubleRatchet<S>,
+    pub(crate) ratchet: TripleRatchet<S>,
 }
 
 impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
@@ -67,14 +70,15 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     #[must_use]
     pub fn message_len(&self, plaintext_len: usize) -> Option<usize> {
         let overhead = match self.opening {
-            Opening::Unanswered(_) => FIRST_MESSAGE_OVERHEAD,
-            Opening::Accepted(_) | Opening::Done => MESSAGE_OVERHEAD,
+            Opening::Unanswered(_) => self.ratchet.chunk_size.first_message_overhead(),
+            Opening::Accepted(_) | Opening::Done => self.ratchet.chunk_size.message_overhead(),
         };
         message_len(overhead, plaintext_len)
     }
 
     /// Seals `plaintext` into `out` and returns the message's length, [`message_len`](Self::message_len). Draws 16
-    /// bytes from `rng`, or 48 where a ratchet step is due.
+    /// bytes from `rng`, 32 more where a ratchet step is due, and once an epoch 32 or 64 more for the post-quantum
+    /// ratchet.
     ///
     /// `associated_data` is not sent; the other side must give the same bytes to `decrypt`: who talks to whom, in
     /// which conversation. Give `b""` where there is nothing to bind.
@@ -89,7 +93,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// messages and reveals both.
     ///
     /// # Leaks
-    /// Lengths, and whether a ratchet step was due.
+    /// Lengths, and whether a ratchet step was due or a KEM operation.
     pub fn encrypt_into(
         &mut self,
         plaintext: &[u8],
@@ -109,20 +113,19 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         let at = writer.written();
         let (header, body) = out
             .get_mut(at..)
-            .and_then(|rest| rest.split_first_chunk_mut::<SEALED_HEADER_LEN>())
+            .and_then(|rest| rest.split_at_mut_checked(self.ratchet.chunk_size.sealed_header_len()))
             .ok_or(EncryptError::BufferTooShort)?;
         let (body, tag) = body.split_last_chunk_mut::<TAG_LEN>().ok_or(EncryptError::BufferTooShort)?;
         let (text, padding) = body.split_at_mut_checked(plaintext.len()).ok_or(EncryptError::BufferTooShort)?;
 
-        let outgoing = self.ratchet.send(&self.primitives, outer, rng)?;
+        let (key, nonce) = self.ratchet.send(&self.primitives, outer, header, rng)?;
         self.primitives.step("DR-E4");
-        *header = outgoing.header;
         text.copy_from_slice(plaintext);
         padding::pad(padding);
-        let ad = self.aead_ad(associated_data, outer, header);
-        let (key, nonce) = outgoing.message_key.aead_key(&self.primitives);
+        let mut ad = [0; MAX_AEAD_AD_LEN];
+        let ad = self.aead_ad(associated_data, outer, header, &mut ad);
         // MAX_PLAINTEXT_LEN is within GCM's bound: this cannot fail, and if it did the key would be used up unseen.
-        *tag = self.primitives.seal(&key, &nonce, &ad, body).map_err(|_| {
+        *tag = self.primitives.seal(&key, &nonce, ad, body).map_err(|_| {
             body.zeroize();
             EncryptError::TooLong
         })?;
@@ -144,7 +147,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         message: &'m mut [u8],
         associated_data: &[u8],
     ) -> Result<&'m mut [u8], DecryptError> {
-        let head_len = head_len(message)?;
+        let head_len = self.head_len(message)?;
         let (head, rest) = message.split_at_mut_checked(head_len).ok_or(DecryptError::Refused)?;
         let (body, tag) = rest.split_last_chunk_mut().ok_or(DecryptError::Refused)?;
         let len = self.open(head, body, tag, associated_data)?;
@@ -160,7 +163,9 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         associated_data: &[u8],
     ) -> Result<usize, DecryptError> {
         self.primitives.step("DR-D1");
-        let (handshake, header) = head.split_last_chunk::<SEALED_HEADER_LEN>().ok_or(DecryptError::Refused)?;
+        let handshake_len = head.len().checked_sub(self.ratchet.chunk_size.sealed_header_len());
+        let (handshake, header) =
+            handshake_len.and_then(|len| head.split_at_checked(len)).ok_or(DecryptError::Refused)?;
         let outer = match handshake {
             [TYPE_MESSAGE] => TYPE_MESSAGE,
             first => self.check_repeated_handshake(first).map(|()| TYPE_FIRST)?,
@@ -169,9 +174,10 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         let incoming = self.ratchet.receive(&self.primitives, outer, &sealed)?;
 
         self.primitives.step("DR-D8");
-        let ad = self.aead_ad(associated_data, outer, header);
-        let (key, nonce) = incoming.message_key.aead_key(&self.primitives);
-        self.primitives.open(&key, &nonce, &ad, body, tag).map_err(|_| DecryptError::Refused)?;
+        let mut ad = [0; MAX_AEAD_AD_LEN];
+        let ad = self.aead_ad(associated_data, outer, header, &mut ad);
+        let (key, nonce) = &incoming.aead_key;
+        self.primitives.open(key, nonce, ad, body, tag).map_err(|_| DecryptError::Refused)?;
         let Some(len) = padding::unpad(body) else {
             body.zeroize();
             return Err(DecryptError::Refused);
@@ -184,6 +190,16 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         Ok(len)
     }
 
+    /// Bytes before the body: type or handshake, and sealed header.
+    fn head_len(&self, message: &[u8]) -> Result<usize, DecryptError> {
+        let before = match message.first() {
+            Some(&TYPE_MESSAGE) => 1,
+            Some(&TYPE_FIRST) => HANDSHAKE_LEN,
+            _ => return Err(DecryptError::Refused),
+        };
+        Ok(self.ratchet.chunk_size.sealed_header_len().saturating_add(before))
+    }
+
     /// HS-R8: a first message on a session that exists must be a copy of the one that made it (attack B26).
     fn check_repeated_handshake(&self, handshake: &[u8]) -> Result<(), DecryptError> {
         match &self.opening {
@@ -192,17 +208,23 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         }
     }
 
-    /// `CONCAT(AD, header)`, every part of fixed width.
-    fn aead_ad(&self, associated_data: &[u8], outer: u8, header: &[u8; SEALED_HEADER_LEN]) -> [u8; AEAD_AD_LEN] {
-        let mut bytes = [0; AEAD_AD_LEN];
-        let mut writer = Writer::new(&mut bytes);
-        // The lengths add up to AEAD_AD_LEN.
+    /// `CONCAT(AD, header)`: in a session every part has one width.
+    fn aead_ad<'b>(
+        &self,
+        associated_data: &[u8],
+        outer: u8,
+        header: &[u8],
+        bytes: &'b mut [u8; MAX_AEAD_AD_LEN],
+    ) -> &'b [u8] {
+        let mut writer = Writer::new(bytes);
+        // There is room for the longest header.
         let _ = writer
             .put(&self.associated_data)
             .and_then(|()| writer.put(&self.primitives.sha256(&[associated_data])))
             .and_then(|()| writer.u8(outer))
             .and_then(|()| writer.put(header));
-        bytes
+        let written = writer.written();
+        bytes.get(..written).unwrap_or_default()
     }
 
     /// Who is on the other end: the identity that the handshake authenticated. `None` for a session of a foreign
@@ -233,10 +255,33 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         !matches!(self.opening, Opening::Unanswered(_))
     }
 
-    /// Keys kept for messages that have not arrived.
+    /// Keys of the Double Ratchet kept for messages that have not arrived.
     #[must_use]
     pub fn skipped_message_keys(&self) -> usize {
-        self.ratchet.skipped.len()
+        self.ratchet.double.skipped.len()
+    }
+
+    /// How much of the post-quantum ratchet rides on each message, as the initiator chose.
+    #[must_use]
+    pub const fn chunk_size(&self) -> ChunkSize {
+        self.ratchet.chunk_size
+    }
+
+    /// How many fresh post-quantum keys this session's keys rest on, beside the handshake's: 0 at the start. It grows
+    /// only as both sides send.
+    #[must_use]
+    pub fn post_quantum_epoch(&self) -> u32 {
+        self.ratchet.sparse.epoch()
+    }
+
+    /// Whether the post-quantum ratchet has failed: then the session is over, and everything but restoring and asking
+    /// fails with `Abandoned`.
+    ///
+    /// It does so when an authenticated message completes a key or ciphertext that is not genuine, which only a faulty or
+    /// hostile peer can cause. That message still decrypts; nothing does after it.
+    #[must_use]
+    pub const fn is_abandoned(&self) -> bool {
+        self.ratchet.sparse.is_dead()
     }
 
     /// Bytes that [`snapshot_into`](Self::snapshot_into) would write now.
@@ -264,15 +309,6 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         newest: u64,
     ) -> Result<Self, RestoreError> {
         snapshot::open(primitives, snapshot, key, newest).map(|(value, _)| value)
-    }
-}
-
-/// Bytes before the body: type or handshake, and sealed header.
-fn head_len(message: &[u8]) -> Result<usize, DecryptError> {
-    match message.first() {
-        Some(&TYPE_MESSAGE) => Ok(MESSAGE_OVERHEAD - TAG_LEN),
-        Some(&TYPE_FIRST) => Ok(FIRST_MESSAGE_OVERHEAD - TAG_LEN),
-        _ => Err(DecryptError::Refused),
     }
 }
 
@@ -306,7 +342,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// # Errors
     /// [`DecryptError`]; the session is as it was.
     pub fn decrypt(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Vec<u8>, DecryptError> {
-        let (head, rest) = message.split_at_checked(head_len(message)?).ok_or(DecryptError::Refused)?;
+        let (head, rest) = message.split_at_checked(self.head_len(message)?).ok_or(DecryptError::Refused)?;
         let (body, tag) = rest.split_last_chunk().ok_or(DecryptError::Refused)?;
         let mut plaintext = body.to_vec();
         let len = self.open(head, &mut plaintext, tag, associated_data)?;
@@ -378,16 +414,19 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
             2 => Opening::Done,
             _ => return Err(DecodeError::Refused),
         };
-        let ratchet = DoubleRatchet::load(&primitives, reader)?;
+        let ratchet = TripleRatchet::load(&primitives, reader)?;
         // How the session began and how far the ratchet is belong together (attack F18).
+        let received = ratchet.double.receiving.is_some();
         let reachable = match &opening {
             Opening::Unanswered(handshake) => {
-                parties.is_some() && ratchet.has_only_sent() && Handshake::parse(handshake).is_ok()
+                let parsed = Handshake::parse(handshake);
+                let same_size = parsed.is_ok_and(|handshake| handshake.chunk_size == ratchet.chunk_size);
+                parties.is_some() && ratchet.has_only_sent() && same_size
             }
-            Opening::Accepted(_) => parties.is_some() && ratchet.receiving.is_some(),
-            Opening::Done => parties.is_none() || ratchet.receiving.is_some(),
+            Opening::Accepted(_) => parties.is_some() && received && ratchet.sparse.direction == Direction::B2A,
+            Opening::Done => parties.is_none() || (received && ratchet.sparse.direction == Direction::A2B),
         };
-        if !reachable {
+        if !(reachable || ratchet.sparse.is_dead()) {
             return Err(DecodeError::Refused);
         }
         Ok(Self { primitives, parties, associated_data, opening, ratchet })

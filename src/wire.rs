@@ -19,18 +19,120 @@ pub(crate) const SALT_LEN: usize = 16;
 /// Bytes of a header's key commitment. 128 bits: nobody but the peer can choose header keys, and what a peer would
 /// gain by 2^64 work is an ambiguity in its own conversation (spec/protocol.md §9).
 pub(crate) const COMMITMENT_LEN: usize = 16;
-/// Bytes of a header in the clear: ratchet key, PN, N, and the kind of the post-quantum part (0: none).
-pub(crate) const HEADER_LEN: usize = 32 + 4 + 4 + 1;
-/// Bytes of a sealed header: salt, commitment, ciphertext, tag.
-pub(crate) const SEALED_HEADER_LEN: usize = SALT_LEN + COMMITMENT_LEN + HEADER_LEN + TAG_LEN;
-/// Bytes that a message adds to its padded plaintext: type, sealed header, tag.
-pub const MESSAGE_OVERHEAD: usize = 1 + SEALED_HEADER_LEN + TAG_LEN;
-/// Bytes of a handshake before the hidden identity: type, signed prekey id, flag, one-time id, EK, ciphertext.
-pub(crate) const HANDSHAKE_CLEAR_LEN: usize = 1 + 4 + 1 + 4 + 32 + KEM_CIPHERTEXT_LEN;
+/// Bytes of a header's classical part: ratchet key, PN, N.
+pub(crate) const DOUBLE_HEADER_LEN: usize = 32 + 4 + 4;
+/// Bytes of a header's post-quantum part beside the chunk: message type, epoch, chunk index; n, and the age of the
+/// mixed root.
+pub(crate) const SPARSE_HEADER_LEN: usize = 1 + 4 + 2 + 4 + 1;
+/// Bytes of a sealed header before the ciphertext.
+pub(crate) const BEFORE_HEADER_LEN: usize = SALT_LEN + COMMITMENT_LEN;
+/// Bytes of the longest sealed header.
+pub(crate) const MAX_SEALED_HEADER_LEN: usize = ChunkSize::Bytes256.sealed_header_len();
+/// Bytes that a message adds to its padded plaintext, with chunks of the default size:
+/// [`ChunkSize::message_overhead`].
+pub const MESSAGE_OVERHEAD: usize = ChunkSize::Bytes32.message_overhead();
+/// Bytes of a handshake before the hidden identity: type, signed prekey id, flag, one-time id, EK, ciphertext, chunk
+/// size.
+pub(crate) const HANDSHAKE_CLEAR_LEN: usize = 1 + 4 + 1 + 4 + 32 + KEM_CIPHERTEXT_LEN + 1;
 /// Bytes of a handshake, repeated at the head of every message until the first reply.
 pub(crate) const HANDSHAKE_LEN: usize = HANDSHAKE_CLEAR_LEN + IDENTITY_LEN + TAG_LEN;
-/// Bytes that a first message adds to its padded plaintext.
-pub const FIRST_MESSAGE_OVERHEAD: usize = HANDSHAKE_LEN + SEALED_HEADER_LEN + TAG_LEN;
+/// Bytes that a first message adds to its padded plaintext, with chunks of the default size:
+/// [`ChunkSize::first_message_overhead`].
+pub const FIRST_MESSAGE_OVERHEAD: usize = ChunkSize::Bytes32.first_message_overhead();
+
+/// How much of the post-quantum ratchet's keys rides on each message of a session: chosen by its initiator, authenticated
+/// by its handshake. Larger chunks heal after fewer messages, and every message is longer.
+///
+/// | | a message adds | messages an epoch, taking turns |
+/// |---|---|---|
+/// | `Bytes32` | 149 bytes | 87 |
+/// | `Bytes64` | 181 bytes | 45 |
+/// | `Bytes128` | 245 bytes | 23 |
+/// | `Bytes256` | 373 bytes | 13 |
+///
+/// A message that is late by two epochs cannot be opened any more: with small chunks
+/// [`MAX_SKIPPED_STEPS`](crate::MAX_SKIPPED_STEPS) comes first, with large ones this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ChunkSize {
+    /// Chunks of 32 bytes.
+    #[default]
+    Bytes32,
+    /// Chunks of 64 bytes.
+    Bytes64,
+    /// Chunks of 128 bytes.
+    Bytes128,
+    /// Chunks of 256 bytes.
+    Bytes256,
+}
+
+impl ChunkSize {
+    /// Every size, ascending.
+    pub const ALL: [Self; 4] = [Self::Bytes32, Self::Bytes64, Self::Bytes128, Self::Bytes256];
+
+    /// The size in bytes.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Bytes32 => 32,
+            Self::Bytes64 => 64,
+            Self::Bytes128 => 128,
+            Self::Bytes256 => 256,
+        }
+    }
+
+    /// Bytes that a message adds to its padded plaintext: type, sealed header, tag.
+    #[must_use]
+    pub const fn message_overhead(self) -> usize {
+        // At most 373.
+        (1 + TAG_LEN).saturating_add(self.sealed_header_len())
+    }
+
+    /// Bytes that a message with a handshake adds to its padded plaintext.
+    #[must_use]
+    pub const fn first_message_overhead(self) -> usize {
+        (HANDSHAKE_LEN + TAG_LEN).saturating_add(self.sealed_header_len())
+    }
+
+    /// Bytes of a header in the clear.
+    pub(crate) const fn header_len(self) -> usize {
+        (DOUBLE_HEADER_LEN + SPARSE_HEADER_LEN).saturating_add(self.bytes())
+    }
+
+    /// Bytes of a sealed header: salt, commitment, ciphertext, tag.
+    pub(crate) const fn sealed_header_len(self) -> usize {
+        (BEFORE_HEADER_LEN + TAG_LEN).saturating_add(self.header_len())
+    }
+
+    /// Chunks of a value of `len` bytes.
+    pub(crate) const fn chunks(self, len: usize) -> usize {
+        match self {
+            Self::Bytes32 => len.div_ceil(32),
+            Self::Bytes64 => len.div_ceil(64),
+            Self::Bytes128 => len.div_ceil(128),
+            Self::Bytes256 => len.div_ceil(256),
+        }
+    }
+
+    /// As it stands in a handshake and in a stored session.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Bytes32 => 0,
+            Self::Bytes64 => 1,
+            Self::Bytes128 => 2,
+            Self::Bytes256 => 3,
+        }
+    }
+
+    pub(crate) const fn from_code(code: u8) -> Result<Self, DecodeError> {
+        match code {
+            0 => Ok(Self::Bytes32),
+            1 => Ok(Self::Bytes64),
+            2 => Ok(Self::Bytes128),
+            3 => Ok(Self::Bytes256),
+            _ => Err(DecodeError::Refused),
+        }
+    }
+}
 
 /// Reads fields in order from bytes that somebody else wrote.
 #[derive(Clone, Copy)]
@@ -57,6 +159,12 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn u64(&mut self) -> Result<u64, DecodeError> {
         self.array().map(|bytes| u64::from_be_bytes(*bytes))
+    }
+
+    pub(crate) fn bytes(&mut self, len: usize) -> Result<&'a [u8], DecodeError> {
+        let (head, rest) = self.0.split_at_checked(len).ok_or(DecodeError::Refused)?;
+        self.0 = rest;
+        Ok(head)
     }
 
     /// A byte that is 0 or 1.
@@ -132,6 +240,7 @@ pub(crate) struct Handshake<'a> {
     pub(crate) ephemeral_key: DhPublicKey,
     /// CT.
     pub(crate) kem_ciphertext: &'a [u8; KEM_CIPHERTEXT_LEN],
+    pub(crate) chunk_size: ChunkSize,
     pub(crate) hidden_identity: &'a [u8; IDENTITY_LEN],
     pub(crate) identity_tag: &'a [u8; TAG_LEN],
 }
@@ -157,6 +266,7 @@ impl<'a> Handshake<'a> {
             one_time_prekey_id,
             ephemeral_key: reader.dh_public()?,
             kem_ciphertext: reader.array()?,
+            chunk_size: ChunkSize::from_code(reader.u8()?)?,
             hidden_identity: reader.array()?,
             identity_tag: reader.array()?,
         };
@@ -165,9 +275,9 @@ impl<'a> Handshake<'a> {
     }
 }
 
-/// The Double Ratchet's header in the clear.
+/// The Double Ratchet's header in the clear: the first part of a message's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Header {
+pub(crate) struct DoubleHeader {
     /// DHs of the sender.
     pub(crate) ratchet_key: DhPublicKey,
     /// PN.
@@ -176,28 +286,15 @@ pub(crate) struct Header {
     pub(crate) number: u32,
 }
 
-impl Header {
-    /// DR-E3. The last byte is the place of the post-quantum ratchet's part: kind 0, none.
-    pub(crate) fn encode(&self) -> [u8; HEADER_LEN] {
-        let mut bytes = [0; HEADER_LEN];
-        let [d @ .., p0, p1, p2, p3, n0, n1, n2, n3, post_quantum] = &mut bytes;
-        d.copy_from_slice(self.ratchet_key.as_bytes());
-        [*p0, *p1, *p2, *p3] = self.previous_chain_length.to_be_bytes();
-        [*n0, *n1, *n2, *n3] = self.number.to_be_bytes();
-        *post_quantum = 0;
-        bytes
+impl DoubleHeader {
+    pub(crate) fn write(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.put(self.ratchet_key.as_bytes())?;
+        writer.u32(self.previous_chain_length)?;
+        writer.u32(self.number)
     }
 
-    /// DR-D3.
-    pub(crate) fn decode(bytes: &[u8; HEADER_LEN]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes);
-        let header =
-            Self { ratchet_key: reader.dh_public()?, previous_chain_length: reader.u32()?, number: reader.u32()? };
-        if reader.u8()? != 0 {
-            return Err(DecodeError::Refused);
-        }
-        reader.finish()?;
-        Ok(header)
+    pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { ratchet_key: reader.dh_public()?, previous_chain_length: reader.u32()?, number: reader.u32()? })
     }
 }
 
@@ -219,22 +316,35 @@ mod tests {
 
     #[test]
     fn sizes_on_the_wire_are_pinned() {
-        assert_eq!(MESSAGE_OVERHEAD, 106);
-        assert_eq!(HANDSHAKE_LEN, 1754);
-        assert_eq!(FIRST_MESSAGE_OVERHEAD, 1859);
+        assert_eq!(ChunkSize::ALL.map(ChunkSize::message_overhead), [149, 181, 245, 373]);
+        assert_eq!((MESSAGE_OVERHEAD, ChunkSize::default().message_overhead()), (149, 149));
+        assert_eq!(HANDSHAKE_LEN, 1755);
+        assert_eq!(FIRST_MESSAGE_OVERHEAD, 1903);
         assert_eq!((TYPE_FIRST, TYPE_MESSAGE), (0x11, 0x12));
     }
 
     #[test]
-    fn header_has_one_spelling() {
-        let mut bytes = [0u8; HEADER_LEN];
+    fn a_chunk_size_has_one_spelling() {
+        for (code, size) in (0..).zip(ChunkSize::ALL) {
+            assert_eq!((size.code(), ChunkSize::from_code(code)), (code, Ok(size)));
+            assert_eq!(size.chunks(1152), 1152_usize.div_ceil(size.bytes()));
+        }
+        for code in 4..=u8::MAX {
+            assert_eq!(ChunkSize::from_code(code), Err(DecodeError::Refused));
+        }
+    }
+
+    #[test]
+    fn a_classical_header_is_read_as_it_was_written() {
+        let mut bytes = [0u8; DOUBLE_HEADER_LEN];
         bytes[0] = 9;
         bytes[35] = 3;
         bytes[39] = 4;
-        let header = Header::decode(&bytes).unwrap();
+        let header = DoubleHeader::parse(&mut Reader::new(&bytes)).unwrap();
         assert_eq!((header.previous_chain_length, header.number), (3, 4));
-        assert_eq!(header.encode(), bytes);
-        bytes[40] = 1;
-        assert!(Header::decode(&bytes).is_err(), "a post-quantum part that this version does not know");
+        let mut written = [0; DOUBLE_HEADER_LEN];
+        header.write(&mut Writer::new(&mut written)).unwrap();
+        assert_eq!(written, bytes);
+        assert!(DoubleHeader::parse(&mut Reader::new(&bytes[..39])).is_err());
     }
 }

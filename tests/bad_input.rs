@@ -149,12 +149,20 @@ fn a_body_with_another_padding_is_refused_and_wiped() {
     assert_eq!(talk.bob.decrypt(&shorter, b"").unwrap(), [1; 38]);
 }
 
-/// A kind of the post-quantum part that this version does not know, in an authentic header.
+/// A post-quantum part that this version does not know, or that has another spelling, in an authentic header: kinds of the
+/// Braid's messages, epochs, ages, n; and a message without a chunk that has one.
 #[test]
 fn a_header_of_another_kind_is_refused() {
-    for kind in [1, 2, 0x80, 0xFF] {
-        let mut talk = Talk::after(5, 1);
-        talk.alice_strings.rewrite_headers(move |header| header[40] = kind);
+    const NUMBERS: [&[u8]; 3] = [&[0; 4], &[0xFF; 4], &[0, 0, 0, 9]];
+    let kinds = [6, 7, 0x80, 0xFF].map(|kind| (40, vec![kind]));
+    let epochs = NUMBERS.map(|epoch| (41, epoch.to_vec()));
+    // n of the first message is 1, and this is Alice's fourth: none, and one that she has sent.
+    let numbers = [0u32, 1, 3].map(|number| (79, number.to_be_bytes().to_vec()));
+    let ages = [1, 2, 0x80, 0xFF].map(|age| (83, vec![age]));
+    let no_chunk = [(40, vec![0])];
+    for (at, bytes) in kinds.into_iter().chain(epochs).chain(numbers).chain(ages).chain(no_chunk) {
+        let mut talk = Talk::after(5, 2);
+        talk.alice_strings.rewrite_headers(move |header| header[at..at + bytes.len()].copy_from_slice(&bytes));
         let other = talk.from_alice(b"genuine");
         talk.alice_strings.behave();
         refused_by_session(&mut talk.bob, &[other]);

@@ -28,7 +28,7 @@ use noescrow::events::{
     Claim, Event, FROM_BACK, How, Limits, Offer, Opening, Report, Side, Violation, World, pick, run, run_bytes,
 };
 use noescrow::primitives::RustCrypto;
-use noescrow::{Heap, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, SkippedKeyStore, session};
+use noescrow::{ChunkSize, Heap, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, SkippedKeyStore, session};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -150,6 +150,8 @@ fn the_generator_reaches_every_kind_of_outcome_and_event() {
             all.opened_late += one.opened_late;
             all.refused += one.refused;
             all.lost += one.lost;
+            all.expired += one.expired;
+            all.epochs = all.epochs.max(one.epochs);
             all.too_many_skipped += one.too_many_skipped;
             all.evicted += one.evicted;
             all.retired += one.retired;
@@ -169,11 +171,28 @@ fn the_generator_reaches_every_kind_of_outcome_and_event() {
     assert!(small.retired > 0 && small.restored > 20 && small.snapshots_refused > 5, "{small:?}");
     assert!(small.lobby_refused > 20 && small.lobby_taken > 20, "{small:?}");
     assert!(small.chains > MAX_SKIPPED_STEPS && small.most_skipped == 7, "{small:?}");
+    assert!(small.expired > 0 && small.epochs > 2, "{small:?}");
+}
+
+/// Large chunks, so that an epoch is as long as a few rounds; each chain leaves a message behind, and all come at the end.
+fn late_by_epochs(rounds: usize) -> (Opening, Vec<Event>) {
+    (Opening { chunk_size: ChunkSize::Bytes256, ..Opening::PLAIN }, ping_pong(rounds, 1))
+}
+
+#[test]
+fn a_message_of_the_epoch_before_opens_and_an_older_one_does_not() {
+    let (opening, events) = late_by_epochs(MAX_SKIPPED_STEPS as usize);
+    let report = play::<Heap>(opening, events).unwrap();
+    assert!(report.epochs > 3 && report.expired > 10 && report.opened_late > 5, "{report:?}");
+    assert_eq!((report.lost, report.retired), (report.expired, 0), "{report:?}");
+    // Control: the same with small chunks ends within the second epoch.
+    let report = play::<Heap>(Opening::PLAIN, ping_pong(MAX_SKIPPED_STEPS as usize, 1)).unwrap();
+    assert_eq!((report.expired, report.lost), (0, 0), "{report:?}");
 }
 
 #[test]
 fn a_forked_world_goes_on_as_the_first_does() {
-    let mut first = world::<Heap>(Opening { burst: 5, accepted: 3, one_time: false });
+    let mut first = world::<Heap>(Opening { burst: 5, accepted: 3, one_time: false, ..Opening::PLAIN });
     run(&mut first, ping_pong(3, 2)).unwrap();
     let mut second = first.fork().unwrap();
     run(&mut first, jump(Side::Bob, 4, 4)).unwrap();
@@ -210,6 +229,12 @@ fn control_an_oracle_that_is_off_by_one_is_caught_at_each_bound() {
         Limits { max_skip: 6, ..right },
     ] {
         assert!(caught(wrong), "{wrong:?}");
+    }
+    for (max_epochs, wrong) in [(0, true), (1, false), (2, true)] {
+        let (opening, events) = late_by_epochs(MAX_SKIPPED_STEPS as usize);
+        let mut large = world::<Heap>(opening);
+        large.set_limits(Limits { max_epochs, ..thousand });
+        assert_eq!(run(&mut large, events).is_err(), wrong, "{max_epochs}");
     }
     for max_skip in [MAX_SKIP - 1, MAX_SKIP + 1] {
         for bound in [MAX_SKIP as u16, MAX_SKIP as u16 + 1] {
@@ -282,7 +307,7 @@ fn control_every_broken_twin_of_a_session_is_caught_by_the_claim_that_it_breaks(
 fn control_a_broken_handshake_is_caught_by_the_claim_that_it_breaks() {
     let judge = |bent: Bent| {
         let watch = || Watch { bent, ..Watch::default() };
-        let opening = Opening { burst: 2, accepted: 0, one_time: true };
+        let opening = Opening { burst: 2, ..Opening::PLAIN };
         let world = World::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), opening, rng(7));
         world.map(|_| ()).map_err(|violation| violation.claim)
     };

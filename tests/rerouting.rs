@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One conversation through five forwarders whom nobody trusts. They drop, duplicate, reorder, hoard and forge, they swap
 //! roles, and hand messages to each other; some messages arrive thousands of messages late, others many ratchet steps
-//! late. Of every message of which a genuine copy arrives, exactly one opens, with the right bytes; nothing else does.
+//! late. Of every message of which a genuine copy arrives, exactly one opens, with the right bytes; nothing else does. But
+//! after two post-quantum epochs its keys are gone: what comes so late never opens.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,6 +11,7 @@
     reason = "a test says what it expects"
 )]
 
+use noescrow::events::Endpoint;
 use noescrow::relay::{AccountName, Envelope, Relay};
 use noescrow::{Bundle, Device, MAX_SKIPPED_KEYS, Session, is_first_message};
 use rand_chacha::ChaCha20Rng;
@@ -174,6 +176,9 @@ impl PostOffice {
 struct Fate {
     from: Side,
     text: Vec<u8>,
+    /// The post-quantum epoch it was sent in.
+    epoch: u32,
+    /// While its epoch's keys were kept: the addressee sends in the same one, or in one of its neighbours.
     genuine_arrived: bool,
     opened: usize,
 }
@@ -250,6 +255,8 @@ struct Conversation {
     /// How many messages later than sent the latest one opened.
     latest: usize,
     refused: usize,
+    /// Arrivals of genuine messages that came two epochs late.
+    expired: usize,
     most_skipped: usize,
 }
 
@@ -266,9 +273,9 @@ impl Conversation {
         let (alice, hello) = alice.initiate(&bundle, b"message 0", b"ad", NOW, &mut rng).unwrap();
         let mut network = Network::new(seed, sabotage);
         network.post(Side::Bob, 0, hello);
-        let fate = Fate { from: Side::Alice, text: b"message 0".to_vec(), genuine_arrived: false, opened: 0 };
+        let fate = Fate { from: Side::Alice, text: b"message 0".to_vec(), epoch: 0, genuine_arrived: false, opened: 0 };
         let (fates, bob) = (vec![fate], Err(bob));
-        Self { alice, bob, network, rng, fates, offices, latest: 0, refused: 0, most_skipped: 0 }
+        Self { alice, bob, network, rng, fates, offices, latest: 0, refused: 0, expired: 0, most_skipped: 0 }
     }
 
     fn send(&mut self, from: Side) -> Result<(), String> {
@@ -279,8 +286,9 @@ impl Conversation {
             (Side::Bob, Ok(bob)) => (bob, Side::Alice),
             (Side::Bob, Err(_)) => return Err("Bob has nobody to write to".into()),
         };
+        let epoch = session.sending_epoch();
         let bytes = session.encrypt(&text, b"ad", &mut self.rng).map_err(|error| error.to_string())?;
-        self.fates.push(Fate { from, text, genuine_arrived: false, opened: 0 });
+        self.fates.push(Fate { from, text, epoch, genuine_arrived: false, opened: 0 });
         self.network.post(to, id, bytes);
         self.pass_on(2)
     }
@@ -304,6 +312,11 @@ impl Conversation {
     }
 
     fn arrive(&mut self, parcel: Parcel) -> Result<(), String> {
+        let epoch = match (parcel.to, &self.bob) {
+            (Side::Alice, _) => self.alice.sending_epoch(),
+            (Side::Bob, Ok(bob)) => bob.sending_epoch(),
+            (Side::Bob, Err(_)) => 0,
+        };
         let opened = match (parcel.to, &mut self.bob) {
             (Side::Alice, _) => self.alice.decrypt(&parcel.bytes, b"ad").ok(),
             (Side::Bob, Ok(bob)) => bob.decrypt(&parcel.bytes, b"ad").ok(),
@@ -318,7 +331,9 @@ impl Conversation {
         };
         let newest = self.fates.len();
         let fate = &mut self.fates[parcel.id];
-        fate.genuine_arrived |= !parcel.is_forged();
+        let expired = fate.epoch + 1 < epoch;
+        fate.genuine_arrived |= !parcel.is_forged() && !expired;
+        self.expired += usize::from(expired && fate.opened == 0 && !parcel.is_forged());
         match opened {
             None => self.refused += 1,
             Some(_) if parcel.is_forged() => return Err(format!("a forgery of message {} opened", parcel.id)),
@@ -402,6 +417,7 @@ fn assert_rough(talk: &Conversation) {
     let lost = talk.fates.len() - opened;
     assert!(talk.fates.len() > 12_000 && lost > 300 && opened > 10_000, "{opened} opened, {lost} lost");
     assert!(talk.refused > 3_000, "{} refused", talk.refused);
+    assert!(talk.expired > 0 && talk.expired < opened / 20, "{} expired", talk.expired);
     assert!(talk.latest > 3_000, "{} messages late", talk.latest);
     assert!(talk.most_skipped < MAX_SKIPPED_KEYS && talk.most_skipped > 300, "{} kept", talk.most_skipped);
 }

@@ -17,7 +17,7 @@ fn labels(text: &str) -> BTreeSet<String> {
 fn is_label(word: &str) -> bool {
     let Some((room, step)) = word.split_once('-') else { return false };
     let digits = step.strip_prefix(|c: char| c.is_ascii_uppercase()).unwrap_or(step);
-    ["ID", "PK", "HS", "DR", "BR", "SN"].contains(&room)
+    ["ID", "PK", "HS", "DR", "BR", "SP", "TR", "SN"].contains(&room)
         && !digits.is_empty()
         && digits.chars().all(|c| c.is_ascii_digit())
 }

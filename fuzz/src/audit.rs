@@ -50,7 +50,7 @@ fn genuine_trace() -> &'static [u8] {
     TRACE.get_or_init(|| {
         let tape = Tape::in_memory();
         let [alice, bob] = ["Alice", "Bob"].map(|name| tape.device(name).unwrap());
-        let opening = Opening { one_time: true, burst: 1, accepted: 0 };
+        let opening = Opening { burst: 1, ..Opening::PLAIN };
         World::<session::Session<Recorder, Inline<4>>, _>::new(alice, bob.clone(), bob, opening, rng(8)).unwrap();
         tape.bytes()
     })

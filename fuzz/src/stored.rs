@@ -7,7 +7,7 @@ use super::edit::edit;
 use super::support::{LATER, NOW, Talk};
 use noescrow::primitives::{Primitives, RustCrypto, TAG_LEN};
 use noescrow::snapshot::SNAPSHOT_OVERHEAD;
-use noescrow::{Bundle, Secret, StorageKey, device, session};
+use noescrow::{Bundle, FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD, Secret, StorageKey, device, session};
 use std::sync::OnceLock;
 
 type Session = session::Session<RustCrypto, noescrow::Inline<8>>;
@@ -112,7 +112,7 @@ fn restored_session(forged: &[u8], bug: Bug) {
     assert!(Session::restore(forged, &key, 2).is_err(), "an older generation was restored");
     let mut rng = super::support::rng(12);
     let _ = (session.safety_number(), session.skipped_message_keys());
-    for message in [&b"\x11"[..], b"\x12", &[0x12; 120], &[0x11; 1900]] {
+    for message in [&b"\x11"[..], b"\x12", &[0x12; MESSAGE_OVERHEAD + 14], &[0x11; FIRST_MESSAGE_OVERHEAD + 14]] {
         assert!(session.decrypt(message, b"").is_err(), "noise was opened");
     }
     assert_eq!(session.snapshot(&key, 1), forged, "a refused message changed the session");

@@ -8,8 +8,10 @@ use crate::labels;
 use crate::padding::unpad;
 use crate::primitives::RustCrypto;
 use crate::primitives::dh::LOW_ORDER;
+use crate::ratchet::braid::message::Payload;
+use crate::ratchet::triple::Header;
 use crate::snapshot::HEAD_LEN;
-use crate::wire::IDENTITY_LEN;
+use crate::wire::{ChunkSize, DOUBLE_HEADER_LEN, IDENTITY_LEN};
 use std::vec::Vec;
 
 /// Who may know a value.
@@ -43,21 +45,42 @@ pub(super) fn is_well_known(bytes: &[u8]) -> bool {
 /// What a KDF's output is made of: name, bytes, class.
 pub(super) type Layout = &'static [(&'static str, usize, Class)];
 
-/// The layout of a KDF's output by its label.
-pub(super) fn fields_of(label: &[u8]) -> Layout {
+/// The layout of the sparse ratchet's root step.
+const SPARSE_ROOT: Layout = &[
+    ("post-quantum root key", 32, Class::Secret),
+    ("post-quantum chain key", 32, Class::Secret),
+    ("post-quantum chain key", 32, Class::Secret),
+    ("post-quantum header secret", 32, Class::Secret),
+];
+
+/// The layout of a KDF's output by its label and, of the Braid's, by what stands behind it.
+pub(super) fn fields_of(label: &[u8], behind: &[u8]) -> Layout {
     use Class::{Neutral, Public, Secret};
-    const LAYOUTS: [(&[u8], Layout); 9] = [
+    const LAYOUTS: [(&[u8], Layout); 15] = [
         (labels::PQXDH, &[("SK of the handshake", 32, Secret)]),
         (labels::HIDDEN_IDENTITY, &[("key of the hidden identity", 32, Secret), ("nonce", 12, Neutral)]),
         (labels::SK_ROOT, &[("root key", 32, Secret)]),
         (labels::SK_HKA, &[("initiator's header key", 32, Secret)]),
         (labels::SK_NHKB, &[("responder's header key", 32, Secret)]),
+        (labels::SK_SPARSE, &[("sparse ratchet's secret", 32, Secret)]),
+        (labels::SK_BRAID, &[("Braid's secret", 32, Secret)]),
+        (labels::CHAIN_START, SPARSE_ROOT),
+        (labels::CHAIN_ADD_EPOCH, SPARSE_ROOT),
+        (labels::CHAIN_NEXT, &[("post-quantum chain key", 32, Secret), ("post-quantum message key", 32, Secret)]),
+        (labels::NEXT_HEADER_KEY, &[("header key", 32, Secret)]),
         (labels::ROOT, &[("root key", 32, Secret), ("chain key", 32, Secret), ("header key", 32, Secret)]),
         (labels::MESSAGE, &[("AEAD key of a message", 32, Secret), ("nonce", 12, Neutral)]),
         (labels::HEADER, &[("AEAD key of a header", 32, Secret), ("nonce", 12, Neutral), ("commitment", 16, Public)]),
         (labels::SNAPSHOT_SEAL, &[("AEAD key of a snapshot", 32, Secret), ("nonce", 12, Neutral)]),
     ];
-    LAYOUTS.iter().find(|(known, _)| *known == label).map_or(&[], |(_, fields)| fields)
+    match (label, behind) {
+        (labels::BRAID, b":SCKA Key") => &[("key of an epoch", 32, Secret)],
+        (labels::BRAID, b":Authenticator Update") => {
+            &[("authenticator's root", 32, Secret), ("authenticator's MAC key", 32, Secret)]
+        }
+        (labels::BRAID, _) => &[("MAC of the Braid", 32, Neutral)],
+        _ => LAYOUTS.iter().find(|(known, _)| *known == label).map_or(&[], |(_, fields)| fields),
+    }
 }
 
 pub(super) const fn is_hash(kind: Kind) -> bool {
@@ -101,6 +124,20 @@ pub(super) fn plaintext_of(operation: &Operation<'_>, bytes: &[u8]) -> (Class, &
         _ => (Class::Secret, "plaintext"),
     }
 }
+
+/// What a header that was sealed or opened carries for the Braid: a part of a key or a ciphertext.
+pub(super) fn chunk_of_header<'a>(step: &str, bytes: &'a [u8]) -> Option<&'a [u8]> {
+    if !matches!(step, "DR-E3" | "DR-D2") {
+        return None;
+    }
+    let chunk_size = ChunkSize::ALL.into_iter().find(|size| size.header_len() == bytes.len())?;
+    let header = Header::parse(chunk_size, bytes).ok()?;
+    (header.sparse.message.payload != Payload::None).then_some(())?;
+    bytes.get(CHUNK_AT..)?.get(..chunk_size.bytes())
+}
+
+/// Where a header's chunk begins: behind ratchet key, PN, N, type, epoch and index.
+const CHUNK_AT: usize = DOUBLE_HEADER_LEN + 1 + 4 + 2;
 
 #[cfg(test)]
 mod tests {

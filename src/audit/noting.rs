@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each kind of operation adds to a [`Ledger`]: its values with their classes, and its clauses.
 
-use super::classes::{Class, fields_of, is_hash, is_message, is_snapshot, is_well_known, plaintext_of};
+use super::classes::{
+    Class, chunk_of_header, fields_of, is_hash, is_message, is_snapshot, is_well_known, plaintext_of,
+};
 use super::clauses::Rule;
 use super::ledger::{Flaw, Id, Ledger, MAX_KEPT, Memory, Message};
 use super::operation::{Kind, Operation, Role};
@@ -94,6 +96,7 @@ impl Ledger {
             let id = self.born(bytes, Class::Secret, what);
             match what {
                 restored::KEM_KEY => self.note_expanded(id, Kind::KemPublic, Role::KemSeed, bytes),
+                restored::BRAID_KEM_KEY => self.note_expanded(id, Kind::IncrementalPublic, Role::KemSeed, bytes),
                 restored::SIGNING_KEY => self.note_expanded(id, Kind::SigningPublic, Role::SigningSeed, bytes),
                 _ => {}
             }
@@ -195,11 +198,12 @@ impl Ledger {
     pub(super) fn note_kdf(&mut self, operation: &Operation<'_>) {
         let premises = self.note_inputs(operation);
         let Some(bytes) = operation.output(Role::KdfOutput) else { return };
-        let label = operation.inputs(Role::Context).next().unwrap_or_default();
+        let mut contexts = operation.inputs(Role::Context);
+        let (label, behind) = (contexts.next().unwrap_or_default(), contexts.next().unwrap_or_default());
         let now = self.now();
         let is_chain =
             operation.kind == Kind::Hmac && operation.inputs(Role::Context).map(<[u8]>::len).sum::<usize>() == 1;
-        let fields = fields_of(label);
+        let fields = fields_of(label, behind);
         if fields.iter().map(|(_, len, _)| len).sum::<usize>() == bytes.len() && fields.len() > 1 {
             let output = self.born(bytes, Class::State, "KDF output");
             self.clauses.push(&premises, output, Rule::Operation(now));
@@ -265,6 +269,12 @@ impl Ledger {
             && plaintext_of(operation, field.bytes).0 == Class::Neutral
         {
             self.note_text(plaintext, field.bytes);
+        }
+        if let Some(field) = operation.fields.iter().find(|field| field.role == Role::Plaintext)
+            && let Some(chunk) = chunk_of_header(operation.step, field.bytes)
+        {
+            // Of a public key or a ciphertext, which are taken to be known to everybody.
+            self.born(chunk, Class::Public, "chunk of the Braid");
         }
         let tag = operation.fields.iter().find(|field| field.role == Role::Tag);
         let (Some(ciphertext), Some(tag)) = (ciphertext, tag) else { return };

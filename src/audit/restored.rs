@@ -2,18 +2,20 @@
 //! The secrets within a state that was sealed in a snapshot (spec/protocol.md §11): a device that a trace begins by
 //! restoring has used none of them yet, so that no operation says what they are.
 //!
-//! The layouts are those of `device/stored.rs`, `session.rs` and `ratchet/stored.rs`: `tests/audit_blind_spots/keys.rs` meets
+//! The layouts are those of `device/stored.rs`, `session.rs`, `ratchet/stored.rs` and `ratchet/braid/stored.rs`: `tests/audit_blind_spots/keys.rs` meets
 //! every secret of genuine states in parts.
 
 use crate::error::DecodeError;
-use crate::primitives::KEM_SEED_LEN;
-use crate::wire::{HANDSHAKE_LEN, IDENTITY_LEN, Reader};
+use crate::primitives::{CT1_LEN, CT2_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, KEM_SEED_LEN};
+use crate::wire::{ChunkSize, HANDSHAKE_LEN, IDENTITY_LEN, Reader};
 use std::vec::Vec;
 
 /// The name of an identity's seed.
 pub(super) const SIGNING_KEY: &str = "Ed25519 private key";
 /// The name of a prekey's seed, which is of ML-KEM-1024.
 pub(super) const KEM_KEY: &str = "ML-KEM private key";
+/// The name of a seed of the Braid, which is of ML-KEM-768.
+pub(super) const BRAID_KEM_KEY: &str = "ML-KEM-768 private key";
 
 /// A secret, and what it is.
 pub(super) type Part<'a> = (&'static str, &'a [u8]);
@@ -48,6 +50,12 @@ fn session<'a>(reader: &mut Reader<'a>, parts: &mut Parts<'a>) -> Result<(), Dec
         1 => drop(reader.array::<32>()?),
         _ => {}
     }
+    let chunk_size = ChunkSize::from_code(reader.u8()?)?;
+    double_ratchet(reader, parts)?;
+    if braid(reader, chunk_size, parts)? { sparse_ratchet(reader, parts) } else { reader.u8().map(drop) }
+}
+
+fn double_ratchet<'a>(reader: &mut Reader<'a>, parts: &mut Parts<'a>) -> Result<(), DecodeError> {
     key(reader, "root key", parts)?;
     match reader.u8()? {
         0 => key(reader, "X25519 private key", parts)?,
@@ -59,7 +67,7 @@ fn session<'a>(reader: &mut Reader<'a>, parts: &mut Parts<'a>) -> Result<(), Dec
             key(reader, "X25519 private key", parts)?;
             key(reader, "chain key", parts)?;
             key(reader, "header key", parts)?;
-            reader.array::<8>()?;
+            reader.array::<12>()?;
         }
     }
     if reader.flag()? {
@@ -78,6 +86,68 @@ fn session<'a>(reader: &mut Reader<'a>, parts: &mut Parts<'a>) -> Result<(), Dec
     for _ in 0..reader.u32()? {
         reader.array::<8>()?;
         key(reader, "message key", parts)?;
+    }
+    Ok(())
+}
+
+/// False if it is dead, and holds nothing.
+fn braid<'a>(reader: &mut Reader<'a>, chunk_size: ChunkSize, parts: &mut Parts<'a>) -> Result<bool, DecodeError> {
+    let state = reader.u8()?;
+    if state == 0 {
+        return Ok(false);
+    }
+    reader.u32()?;
+    key(reader, "authenticator's root", parts)?;
+    key(reader, "authenticator's MAC key", parts)?;
+    if (2..=5).contains(&state) {
+        parts.push((BRAID_KEM_KEY, reader.array::<KEM_SEED_LEN>()?));
+    }
+    if (8..=10).contains(&state) {
+        key(reader, "ML-KEM coins", parts)?;
+        reader.array::<EK_HEADER_LEN>()?;
+    }
+    if [2, 3, 4, 8, 9].contains(&state) {
+        reader.u32()?;
+    }
+    match state {
+        4 => drop(reader.array::<CT1_LEN>()?),
+        5 => {
+            reader.array::<CT1_LEN>()?;
+            chunks(reader, chunk_size)?;
+        }
+        3 | 6 | 8 | 10 => chunks(reader, chunk_size)?,
+        7 => drop(reader.array::<EK_HEADER_LEN>()?),
+        9 => drop(reader.array::<EK_VECTOR_LEN>()?),
+        11 => drop(reader.array::<{ CT2_LEN + 32 + 4 }>()?),
+        _ => {}
+    }
+    Ok(true)
+}
+
+fn chunks(reader: &mut Reader<'_>, chunk_size: ChunkSize) -> Result<(), DecodeError> {
+    for _ in 0..reader.u8()? {
+        reader.array::<2>()?;
+        reader.bytes(chunk_size.bytes())?;
+    }
+    Ok(())
+}
+
+fn sparse_ratchet<'a>(reader: &mut Reader<'a>, parts: &mut Parts<'a>) -> Result<(), DecodeError> {
+    reader.u8()?;
+    key(reader, "post-quantum root key", parts)?;
+    reader.u32()?;
+    for _ in 0..reader.u8()? {
+        if reader.flag()? {
+            key(reader, "post-quantum chain key", parts)?;
+            reader.u32()?;
+        }
+        key(reader, "post-quantum chain key", parts)?;
+        reader.u32()?;
+        key(reader, "post-quantum header secret", parts)?;
+    }
+    for _ in 0..reader.u32()? {
+        reader.array::<8>()?;
+        key(reader, "post-quantum message key", parts)?;
     }
     Ok(())
 }

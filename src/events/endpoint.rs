@@ -35,6 +35,9 @@ pub trait Endpoint: Sized {
     /// Keys kept for messages that have not arrived.
     fn skipped_message_keys(&self) -> usize;
 
+    /// The post-quantum epoch of its next message.
+    fn sending_epoch(&self) -> u32;
+
     /// The whole state as bytes, under a storage key of the endpoint's own: equal states of equal generation give
     /// equal bytes.
     fn save(&self, generation: u64) -> Vec<u8>;
@@ -69,6 +72,10 @@ impl<P: Primitives, S: SkippedKeyStore> Endpoint for Session<P, S> {
 
     fn skipped_message_keys(&self) -> usize {
         Self::skipped_message_keys(self)
+    }
+
+    fn sending_epoch(&self) -> u32 {
+        self.ratchet.sparse.sending_epoch().unwrap_or_default()
     }
 
     fn save(&self, generation: u64) -> Vec<u8> {

@@ -2,6 +2,7 @@
 //! [`Event`]: the words of the language. Every byte string is a schedule, and every schedule is a byte string.
 
 use super::offer::Offer;
+use crate::wire::ChunkSize;
 
 /// One of the two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -395,6 +396,8 @@ pub struct Opening {
     pub burst: u8,
     /// Which of them reaches Bob first, as [`pick`] picks.
     pub accepted: u16,
+    /// How much of the post-quantum ratchet rides on each message.
+    pub chunk_size: ChunkSize,
 }
 
 impl Opening {
@@ -402,12 +405,18 @@ impl Opening {
     pub const LEN: usize = 3;
 
     /// With a one-time prekey, and the first message arrives first.
-    pub const PLAIN: Self = Self { one_time: true, burst: 0, accepted: 0 };
+    pub const PLAIN: Self = Self { one_time: true, burst: 0, accepted: 0, chunk_size: ChunkSize::Bytes32 };
 
     /// Reads an opening; every value of every byte means something.
     #[must_use]
     pub const fn decode(bytes: [u8; Self::LEN]) -> Self {
         let [first, a1, a0] = bytes;
-        Self { one_time: first & 1 == 1, burst: first >> 1, accepted: u16::from_be_bytes([a1, a0]) }
+        let chunk_size = match first >> 5 & 3 {
+            0 => ChunkSize::Bytes32,
+            1 => ChunkSize::Bytes64,
+            2 => ChunkSize::Bytes128,
+            _ => ChunkSize::Bytes256,
+        };
+        Self { one_time: first & 1 == 1, burst: first >> 1, accepted: u16::from_be_bytes([a1, a0]), chunk_size }
     }
 }

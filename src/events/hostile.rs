@@ -8,7 +8,7 @@ use super::violation::{Claim, Violation};
 use super::world::{Sent, World, associated_data};
 use crate::error::{DecryptError, RestoreError};
 use crate::primitives::TAG_LEN;
-use crate::wire::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD, TYPE_FIRST, TYPE_MESSAGE};
+use crate::wire::{TYPE_FIRST, TYPE_MESSAGE};
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
@@ -24,9 +24,12 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
             }
             Event::Splice { to, message, body } => {
                 let Some(donor) = self.message_to(to, body) else { return Ok(()) };
-                let (_, body) = donor.bytes.split_at(head_len(&donor.bytes));
+                let (_, body) = donor.bytes.split_at(self.head_len(&donor.bytes));
                 let body = body.to_vec();
-                self.forge(to, message, |bytes, _| splice(bytes, &body))
+                let Some(head) = self.message_to(to, message).map(|sent| self.head_len(&sent.bytes)) else {
+                    return Ok(());
+                };
+                self.forge(to, message, |bytes, _| splice(bytes, head, &body))
             }
             Event::Replay { to, message } => {
                 let opened = self.opened_by.of(to);
@@ -44,7 +47,8 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
                 let Some(sent) = self.message_to(to, message) else { return Ok(()) };
                 let bytes = sent.bytes.clone();
                 let wrong = sent.associated_data.wrapping_add((by % 15).saturating_add(1));
-                let due = self.due_behind_header(to, sent);
+                let sent = sent.clone();
+                let due = self.due_behind_header(to, &sent);
                 self.refuse(to, &bytes, associated_data(wrong), due, Claim::MustNotOpen)
             }
             Event::CrossSession { to } => self.cross(to),
@@ -99,6 +103,15 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
         }
     }
 
+    /// Bytes before the body.
+    fn head_len(&self, bytes: &[u8]) -> usize {
+        let overhead = match bytes.first() {
+            Some(&TYPE_FIRST) => self.chunk_size.first_message_overhead(),
+            _ => self.chunk_size.message_overhead(),
+        };
+        overhead.saturating_sub(TAG_LEN).min(bytes.len())
+    }
+
     fn message_to(&self, to: Side, message: u16) -> Option<&Sent> {
         let all = self.sent_to.of(to);
         pick(message, all.len()).and_then(|at| all.get(at)).and_then(|id| self.sent.get(*id))
@@ -116,7 +129,7 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
         if forged == sent.bytes {
             return Ok(());
         }
-        let head = head_len(&sent.bytes);
+        let head = self.head_len(&sent.bytes);
         let genuine_header =
             forged.len() >= head.saturating_add(TAG_LEN) && forged.get(..head) == sent.bytes.get(..head);
         let due = if genuine_header { self.due_behind_header(to, &sent) } else { DecryptError::Refused };
@@ -124,7 +137,8 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
     }
 
     /// The error of a message whose header is genuine and whose body is not: the jump is checked before the body.
-    fn due_behind_header(&self, to: Side, sent: &Sent) -> DecryptError {
+    fn due_behind_header(&mut self, to: Side, sent: &Sent) -> DecryptError {
+        self.tell_epoch(to);
         match self.model.of(to).verdict(&sent.label) {
             Verdict::TooManySkipped => DecryptError::TooManySkipped,
             Verdict::Opens | Verdict::Refused => DecryptError::Refused,
@@ -194,12 +208,6 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
     }
 }
 
-/// Bytes before the body.
-fn head_len(bytes: &[u8]) -> usize {
-    let overhead = if bytes.first() == Some(&TYPE_FIRST) { FIRST_MESSAGE_OVERHEAD } else { MESSAGE_OVERHEAD };
-    overhead.saturating_sub(TAG_LEN).min(bytes.len())
-}
-
 fn tamper(bytes: &[u8], place: u16, how: How, rng: &mut impl CryptoRng) -> Vec<u8> {
     let mut forged = bytes.to_vec();
     let Some(at) = pick(place, forged.len()) else { return forged };
@@ -224,8 +232,8 @@ fn tamper(bytes: &[u8], place: u16, how: How, rng: &mut impl CryptoRng) -> Vec<u
     forged
 }
 
-/// The head of `bytes` before another body.
-fn splice(bytes: &[u8], body: &[u8]) -> Vec<u8> {
-    let (head, _) = bytes.split_at(head_len(bytes));
+/// The head of `bytes`, of `head_len` bytes, before another body.
+fn splice(bytes: &[u8], head_len: usize, body: &[u8]) -> Vec<u8> {
+    let (head, _) = bytes.split_at(head_len);
     [head, body].concat()
 }

@@ -29,7 +29,15 @@ impl<P: Primitives, S: SkippedKeyStore, R: CryptoRng> World<Session<P, S>, R> {
         let mut lobby = Lobby::new(alice, bob, relay, &mut rng);
         let main = lobby.meet::<S>(opening, &mut rng)?;
         let other = lobby.meet::<S>(Opening { burst: 0, ..opening }, &mut rng)?;
-        Ok(Self::from_meeting(main.ends, main.model, other.ends, lobby, (main.bundle, main.sent), rng))
+        Ok(Self::from_meeting(
+            main.ends,
+            main.model,
+            other.ends,
+            lobby,
+            opening.chunk_size,
+            (main.bundle, main.sent),
+            rng,
+        ))
     }
 }
 
@@ -56,9 +64,18 @@ impl<P: Primitives> Lobby<P> {
         let limits = Limits::of::<S>();
         let mut model = Both { alice: Party::initiator(limits), bob: Party::responder(limits) };
         let mut first = Sent::draft(Side::Alice, model.alice.send().ok_or(failed)?, FIRST_LENGTH, 1, rng);
-        first.bytes = alloc::vec![0; Owner::<P>::first_message_len(FIRST_LENGTH).ok_or(failed)?];
-        let ad = associated_data(first.associated_data);
-        let initiated = self.devices.alice.initiate_into(&parsed, &first.plaintext, ad, NOW, &mut first.bytes, rng);
+        let len = Owner::<P>::first_message_len_with(opening.chunk_size, FIRST_LENGTH).ok_or(failed)?;
+        first.bytes = alloc::vec![0; len];
+        let (chunk_size, ad) = (opening.chunk_size, associated_data(first.associated_data));
+        let initiated = self.devices.alice.initiate_into_with(
+            chunk_size,
+            &parsed,
+            &first.plaintext,
+            ad,
+            NOW,
+            &mut first.bytes,
+            rng,
+        );
         let (mut alice, _) = initiated.map_err(|_| failed)?;
 
         let mut sent = alloc::vec![first];

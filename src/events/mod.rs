@@ -46,9 +46,9 @@ pub use offer::{Directory, Offer, Parts, with_low_order_ephemeral};
 pub use violation::{Claim, Violation};
 pub use world::{Both, MAX_BURST, MAX_LENGTH, MAX_MESSAGES, Report, Sent, World};
 
-#[cfg(feature = "audit")]
+#[allow(unused_imports, reason = "for explorations of schedules, which not every build has")]
 pub(crate) use lobby::{EXPIRY, NOW, Owner, TOO_LATE};
-#[cfg(feature = "audit")]
+#[allow(unused_imports, reason = "as above")]
 pub(crate) use shelf::Shelf;
 
 use crate::primitives::Primitives;

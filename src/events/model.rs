@@ -4,7 +4,9 @@
 //! A chain is one ratchet step of its sender, counted from 1. Since each side steps only when the other has, a
 //! receiver is never more than one chain behind, and the n-th chain it sees is the n-th one sent.
 //!
-//! Naive on purpose: a set of what was skipped, no binary search, no staging.
+//! Naive on purpose: a set of what was skipped, no binary search, no staging. And no Braid: a party is told its
+//! post-quantum epoch, and says which epochs' messages must open. All else that the sparse ratchet keeps follows from what
+//! the Double Ratchet keeps: its chains go on where those end, and it skips the same messages in the same order.
 
 use crate::ratchet::skipped::{MAX_SKIP, MAX_SKIPPED_STEPS, SkippedKeyStore};
 use alloc::collections::BTreeSet;
@@ -18,13 +20,15 @@ pub struct Limits {
     pub capacity: usize,
     /// Receiving steps for which they are kept.
     pub max_steps: u32,
+    /// Post-quantum epochs before the receiver's own sending epoch whose messages still open.
+    pub max_epochs: u32,
 }
 
 impl Limits {
     /// Those of a session with this store.
     #[must_use]
     pub const fn of<S: SkippedKeyStore>() -> Self {
-        Self { max_skip: MAX_SKIP, capacity: S::CAPACITY, max_steps: MAX_SKIPPED_STEPS }
+        Self { max_skip: MAX_SKIP, capacity: S::CAPACITY, max_steps: MAX_SKIPPED_STEPS, max_epochs: 1 }
     }
 }
 
@@ -37,6 +41,8 @@ pub struct Label {
     pub number: u32,
     /// PN: messages of the chain before.
     pub previous_chain_length: u32,
+    /// The post-quantum epoch of its other key.
+    pub epoch: u32,
 }
 
 /// What must become of a genuine message.
@@ -44,7 +50,7 @@ pub struct Label {
 pub enum Verdict {
     /// It opens.
     Opens,
-    /// Its key was used, evicted, or is too old.
+    /// Its key was used, evicted, or is too old; or its epoch is.
     Refused,
     /// It would skip more than is allowed.
     TooManySkipped,
@@ -63,6 +69,7 @@ pub struct Party {
     receiving_chain: u32,
     receiving_number: u32,
     skipped_message_keys: BTreeSet<(u32, u32)>,
+    epoch: u32,
     evicted: usize,
     retired: usize,
 }
@@ -87,6 +94,7 @@ impl Party {
             receiving_chain: 0,
             receiving_number: 0,
             skipped_message_keys: BTreeSet::new(),
+            epoch: 0,
             evicted: 0,
             retired: 0,
         }
@@ -95,6 +103,11 @@ impl Party {
     /// Holds the party to other bounds: an oracle that is wrong, to see that somebody notices.
     pub const fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+    }
+
+    /// Tells the party its sending epoch, before it sends or receives.
+    pub const fn set_epoch(&mut self, epoch: u32) {
+        self.epoch = epoch;
     }
 
     /// Sends a message; `None` before a responder has received anything.
@@ -112,6 +125,7 @@ impl Party {
             chain: self.sending_chain,
             number: self.sending_number,
             previous_chain_length: self.previous_chain_length,
+            epoch: self.epoch,
         };
         self.sending_number = self.sending_number.saturating_add(1);
         Some(label)
@@ -123,6 +137,7 @@ impl Party {
         let kept = self.skipped_message_keys.contains(&(label.chain, label.number));
         let (previous, current) = self.jump(label);
         match (self.is_new(label), kept) {
+            (false, true) if self.is_retired(label) => Verdict::Refused,
             (false, true) => Verdict::Opens,
             (false, false) => Verdict::Refused,
             (true, _) if previous > self.limits.max_skip || current > self.limits.max_skip => Verdict::TooManySkipped,
@@ -171,6 +186,17 @@ impl Party {
     pub(super) const fn is_new(&self, label: &Label) -> bool {
         label.chain > self.receiving_chain
             || (label.chain == self.receiving_chain && label.number >= self.receiving_number)
+    }
+
+    /// Whether its epoch's chains are gone. Of no message that is new: two epochs take answers to what was sent before.
+    #[must_use]
+    pub const fn is_retired(&self, label: &Label) -> bool {
+        label.epoch < self.epoch.saturating_sub(self.limits.max_epochs)
+    }
+
+    /// Whether its key is kept and its epoch's is not.
+    pub(super) fn is_expired(&self, label: &Label) -> bool {
+        self.skipped_message_keys.contains(&(label.chain, label.number)) && self.is_retired(label)
     }
 
     /// Messages that `label` would skip in the chain before and in its own.

@@ -39,7 +39,7 @@ impl Shelf {
     }
 
     /// Whether this device still has a signed prekey.
-    #[cfg(feature = "audit")]
+    #[allow(dead_code, reason = "for explorations of schedules, which not every build has")]
     pub(crate) fn has_signed(&self, id: u32) -> bool {
         id == self.signed_prekey || Some(id) == self.previous
     }

@@ -8,7 +8,7 @@ use super::lobby::{Answer, Happened, Lobby};
 use super::model::{Label, Limits, Party, Verdict};
 use super::violation::{Claim, Violation};
 use crate::error::DecryptError;
-use crate::wire::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD, is_first_message};
+use crate::wire::{ChunkSize, is_first_message};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
@@ -103,6 +103,8 @@ pub struct Report {
     pub refused: usize,
     /// Of these, genuine ones that have not been opened: their keys were given up.
     pub lost: usize,
+    /// Of these, those that came two post-quantum epochs late, with a classical key that is kept.
+    pub expired: usize,
     /// Headers that would have skipped too much.
     pub too_many_skipped: usize,
     /// Skipped keys given up for want of room.
@@ -113,6 +115,8 @@ pub struct Report {
     pub most_skipped: usize,
     /// The longest receiving history: ratchet steps.
     pub chains: u32,
+    /// The newest post-quantum epoch that a side sent in.
+    pub epochs: u32,
     /// Sessions restored.
     pub restored: usize,
     /// Snapshots refused.
@@ -131,6 +135,7 @@ pub struct World<E: Endpoint, R> {
     /// Another session of the same devices.
     pub(super) other: Both<E>,
     lobby: Lobby<E::Primitives>,
+    pub(super) chunk_size: ChunkSize,
     bundle: Vec<u8>,
     pub(super) sent: Vec<Sent>,
     /// Messages under way, by addressee.
@@ -152,6 +157,7 @@ impl<E: Endpoint, R> World<E, R> {
         model: Both<Party>,
         other: Both<E>,
         lobby: Lobby<E::Primitives>,
+        chunk_size: ChunkSize,
         (bundle, sent): (Vec<u8>, Vec<Sent>),
         rng: R,
     ) -> Self {
@@ -162,6 +168,7 @@ impl<E: Endpoint, R> World<E, R> {
             model,
             other,
             lobby,
+            chunk_size,
             bundle,
             under_way: Both { alice: VecDeque::new(), bob: all().filter(|at| !arrived(at)).collect() },
             sent_to: Both { alice: Vec::new(), bob: all().collect() },
@@ -185,6 +192,7 @@ impl<E: Endpoint, R> World<E, R> {
             other: both(self.other),
             lobby: self.lobby,
             model: self.model,
+            chunk_size: self.chunk_size,
             bundle: self.bundle,
             sent: self.sent,
             under_way: self.under_way,
@@ -277,6 +285,7 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
             other: Both { alice: twin(&self.other.alice)?, bob: twin(&self.other.bob)? },
             lobby: self.lobby.fork().ok_or(self.violation(Claim::Restores))?,
             model: self.model.clone(),
+            chunk_size: self.chunk_size,
             bundle: self.bundle.clone(),
             sent: self.sent.clone(),
             under_way: self.under_way.clone(),
@@ -384,6 +393,7 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
         if self.sent.len() >= MAX_MESSAGES {
             return Ok(());
         }
+        self.tell_epoch(from);
         let party = self.model.of_mut(from);
         let unanswered = party.is_unanswered();
         let Some(label) = party.send() else { return Err(self.violation(Claim::Sends)) };
@@ -392,7 +402,10 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
         let Ok(bytes) = end.encrypt(&sent.plaintext, associated_data(ad), &mut self.rng) else {
             return Err(self.violation(Claim::Sends));
         };
-        let overhead = if unanswered { FIRST_MESSAGE_OVERHEAD } else { MESSAGE_OVERHEAD };
+        let overhead = match unanswered {
+            true => self.chunk_size.first_message_overhead(),
+            false => self.chunk_size.message_overhead(),
+        };
         let least = overhead.saturating_add(length).saturating_add(1);
         let fits = (least..=least.saturating_add(length >> 3)).contains(&bytes.len());
         self.claim(Claim::SendsTheRightKind, fits && is_first_message(&bytes) == Ok(unanswered))?;
@@ -405,9 +418,18 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
         Ok(())
     }
 
+    /// The oracle has no Braid of its own.
+    pub(super) fn tell_epoch(&mut self, side: Side) {
+        let epoch = self.ends.of(side).sending_epoch();
+        self.model.of_mut(side).set_epoch(epoch);
+        self.report.epochs = self.report.epochs.max(epoch);
+    }
+
     /// A genuine message arrives.
     pub(super) fn deliver(&mut self, to: Side, id: usize) -> Result<(), Violation> {
+        self.tell_epoch(to);
         let Some(sent) = self.sent.get(id) else { return Ok(()) };
+        let expired = self.model.of(to).is_expired(&sent.label);
         let (bytes, ad, opened) = (sent.bytes.clone(), associated_data(sent.associated_data), sent.opened);
         let due = match self.model.of(to).verdict(&sent.label) {
             Verdict::Opens => return self.open(to, id, &bytes, ad),
@@ -416,6 +438,7 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
         };
         if due == DecryptError::Refused && !opened {
             self.report.lost = self.report.lost.saturating_add(1);
+            self.report.expired = self.report.expired.saturating_add(usize::from(expired));
         }
         self.refuse(to, &bytes, ad, due, if opened { Claim::OpensOnce } else { Claim::MustNotOpen })
     }

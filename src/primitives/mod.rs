@@ -149,7 +149,7 @@ pub trait Primitives: Clone + core::fmt::Debug {
     }
 
     /// HKDF-SHA-256, extract then expand (RFC 5869); `info` is the concatenation of its parts. `out` is at most
-    /// 255 · 32 bytes; all callers here ask for at most 96.
+    /// 255 · 32 bytes; all callers here ask for at most 128.
     fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]);
 
     /// HKDF-Expand alone, for a key that is already pseudorandom. `out` as in [`hkdf`](Self::hkdf).

@@ -18,11 +18,11 @@
 use super::chain::{ChainKey, MessageKey};
 use super::header::{HeaderKey, SealedHeader};
 use super::root::RootKey;
-use super::skipped::{MAX_SKIP, SkippedKeyStore, SkippedMessageKey, SkippedMessageKeys};
+use super::skipped::{MAX_SKIP, SkippedKeyStore, SkippedKeys, SkippedMessageKey, SkippedMessageKeys};
 use crate::error::{DecryptError, EncryptError};
 use crate::primitives::{DhKeyPair, DhPublicKey, Primitives};
 use crate::secret::Secret;
-use crate::wire::{Header, SALT_LEN, SEALED_HEADER_LEN};
+use crate::wire::{DoubleHeader, SALT_LEN};
 use rand_core::CryptoRng;
 
 /// The sending side of the state.
@@ -44,6 +44,8 @@ pub(crate) struct SendingChain {
     pub(crate) header_key: HeaderKey,
     pub(crate) number: u32,
     pub(crate) previous_chain_length: u32,
+    /// The post-quantum epoch whose root is mixed into NHKs, which the step that made this chain derived.
+    pub(crate) mixed_epoch: u32,
 }
 
 /// DHr, CKr, HKr, Nr.
@@ -70,7 +72,7 @@ pub(crate) struct DoubleRatchet<S> {
     pub(crate) skipped: SkippedMessageKeys<S>,
 }
 
-/// What both sides have after the handshake: the labelled expansions of SK.
+/// This ratchet's labelled expansions of SK.
 #[derive(Debug)]
 pub(crate) struct InitialKeys {
     pub(crate) root_key: Secret<32>,
@@ -80,10 +82,29 @@ pub(crate) struct InitialKeys {
     pub(crate) responder_header_key: Secret<32>,
 }
 
+/// What a step at sending changes.
+pub(crate) struct SendingStep {
+    root_key: RootKey,
+    chain: SendingChain,
+    next_header_key: HeaderKey,
+}
+
 /// What one message is sealed with.
 pub(crate) struct Outgoing {
-    pub(crate) header: [u8; SEALED_HEADER_LEN],
+    pub(crate) header: DoubleHeader,
+    pub(crate) mixed_epoch: u32,
     pub(crate) message_key: MessageKey,
+}
+
+/// Which of its keys a header opened under.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Under {
+    /// HKr.
+    Current,
+    /// NHKr.
+    Next,
+    /// A retired chain's, by its step.
+    Retired { step: u32 },
 }
 
 /// What one message is opened with, and what becomes of the state if it opens.
@@ -98,9 +119,16 @@ enum Change<S> {
     /// A skipped key is used up.
     UseSkipped { at: usize },
     /// The chain advances.
-    Advance { chain_key: ChainKey, number: u32, skipped: S },
+    Advance { chain_key: ChainKey, number: u32, skipped: SkippedKeys<S> },
     /// A ratchet step, and the new chain advances.
-    Step { root_key: RootKey, receiving: ReceivingChain, next_header_key: HeaderKey, skipped: S },
+    Step { root_key: RootKey, receiving: ReceivingChain, next_header_key: HeaderKey, skipped: SkippedKeys<S> },
+}
+
+impl<S> Incoming<S> {
+    /// Whether it is the first message of a new chain, with which a sending step becomes due.
+    pub(crate) const fn is_step(&self) -> bool {
+        matches!(self.change, Change::Step { .. })
+    }
 }
 
 impl<S: SkippedKeyStore> DoubleRatchet<S> {
@@ -138,83 +166,148 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         }
     }
 
-    /// `RatchetEncryptHE` up to the message key (DR-E1 to DR-E3).
-    pub(crate) fn send<P: Primitives>(
-        &mut self,
-        primitives: &P,
-        outer: u8,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Outgoing, EncryptError> {
-        if let SendingState::Due { remote_ratchet_key, previous_chain_length } = self.sending {
-            primitives.step("DR-E1");
-            self.sending_step(primitives, remote_ratchet_key, previous_chain_length, rng)?;
+    /// Whether a message can be sent now.
+    pub(crate) const fn check_sending(&self) -> Result<(), EncryptError> {
+        match &self.sending {
+            SendingState::Waiting { .. } => Err(EncryptError::NotYetReceived),
+            SendingState::Sending(SendingChain { number: u32::MAX, .. }) => Err(EncryptError::ChainExhausted),
+            SendingState::Sending(_) | SendingState::Due { .. } => Ok(()),
         }
-        let SendingState::Sending(chain) = &mut self.sending else { return Err(EncryptError::NotYetReceived) };
-
-        primitives.step("DR-E2");
-        let next = chain.number.checked_add(1).ok_or(EncryptError::ChainExhausted)?;
-        let (chain_key, message_key) = chain.chain_key.kdf_ck(primitives);
-        let header = Header {
-            ratchet_key: chain.key_pair.public,
-            previous_chain_length: chain.previous_chain_length,
-            number: chain.number,
-        };
-
-        primitives.step("DR-E3");
-        let mut salt = [0; SALT_LEN];
-        rng.fill_bytes(&mut salt);
-        primitives.fresh(&salt);
-        let header = chain.header_key.hencrypt(primitives, outer, &salt, &header);
-        chain.chain_key = chain_key;
-        chain.number = next;
-        Ok(Outgoing { header, message_key })
     }
 
-    /// The second half of `DHRatchetHE`: HKs = NHKs; DHs fresh; (RK, CKs, NHKs) = KDF_RK_HE(RK, DH(DHs, DHr)).
-    fn sending_step<P: Primitives>(
-        &mut self,
+    /// DR-E1, if it is due; changes nothing. `header_secret` is the post-quantum root's share of the epoch `mixed_epoch`.
+    pub(crate) fn step_if_due<P: Primitives>(
+        &self,
         primitives: &P,
-        remote_ratchet_key: DhPublicKey,
-        previous_chain_length: u32,
+        mixed_epoch: u32,
+        header_secret: &Secret<32>,
         rng: &mut impl CryptoRng,
-    ) -> Result<(), EncryptError> {
+    ) -> Result<Option<SendingStep>, EncryptError> {
+        let SendingState::Due { remote_ratchet_key, previous_chain_length } = self.sending else { return Ok(None) };
+        primitives.step("DR-E1");
+        // The second half of `DHRatchetHE`: HKs = NHKs; DHs fresh; (RK, CKs, NHKs) = KDF_RK_HE(RK, DH(DHs, DHr)).
         let key_pair = DhKeyPair::generate(primitives, rng);
         // Cannot be zero: DHr was refused on receipt if its DH with our last key was.
         let dh =
             primitives.dh(&key_pair.secret, remote_ratchet_key.as_bytes()).map_err(|_| EncryptError::NotYetReceived)?;
         let (root_key, chain_key, next_header_key) = self.root_key.kdf_rk_he(primitives, &dh);
-        self.root_key = root_key;
-        let header_key = core::mem::replace(&mut self.next_sending_header_key, next_header_key);
-        self.sending =
-            SendingState::Sending(SendingChain { key_pair, chain_key, header_key, number: 0, previous_chain_length });
-        Ok(())
+        let next_header_key = next_header_key.mixed(primitives, header_secret);
+        let header_key = HeaderKey(self.next_sending_header_key.0.duplicate());
+        let chain = SendingChain { key_pair, chain_key, header_key, number: 0, previous_chain_length, mixed_epoch };
+        Ok(Some(SendingStep { root_key, chain, next_header_key }))
     }
 
-    /// `RatchetDecryptHE` up to the message key (DR-D2 to DR-D7); changes nothing.
+    /// The step is taken.
+    pub(crate) fn take(&mut self, step: SendingStep) {
+        self.root_key = step.root_key;
+        self.next_sending_header_key = step.next_header_key;
+        self.sending = SendingState::Sending(step.chain);
+    }
+
+    /// DR-E2: the next message's key, and what its header says.
+    pub(crate) fn send<P: Primitives>(&mut self, primitives: &P) -> Result<Outgoing, EncryptError> {
+        let SendingState::Sending(chain) = &mut self.sending else { return Err(EncryptError::NotYetReceived) };
+        primitives.step("DR-E2");
+        let next = chain.number.checked_add(1).ok_or(EncryptError::ChainExhausted)?;
+        let (chain_key, message_key) = chain.chain_key.kdf_ck(primitives);
+        let header = DoubleHeader {
+            ratchet_key: chain.key_pair.public,
+            previous_chain_length: chain.previous_chain_length,
+            number: chain.number,
+        };
+        chain.chain_key = chain_key;
+        chain.number = next;
+        Ok(Outgoing { header, mixed_epoch: chain.mixed_epoch, message_key })
+    }
+
+    /// DR-E3: seals a header, which lies in `sealed` as [`HeaderKey::hencrypt`] says.
+    pub(crate) fn seal_header<P: Primitives>(
+        &self,
+        primitives: &P,
+        outer: u8,
+        salt: &[u8; SALT_LEN],
+        sealed: &mut [u8],
+    ) -> Option<()> {
+        let SendingState::Sending(chain) = &self.sending else { return None };
+        primitives.step("DR-E3");
+        chain.header_key.hencrypt(primitives, outer, salt, sealed)
+    }
+
+    /// DR-D2: opens a header into `out`.
     ///
     /// # Leaks
-    /// Which chain the header opened under, and how many messages were skipped.
-    pub(crate) fn receive<P: Primitives>(
+    /// Which chain the header opened under.
+    pub(crate) fn open_header<P: Primitives>(
         &self,
         primitives: &P,
         outer: u8,
         sealed: &SealedHeader<'_>,
-    ) -> Result<Incoming<S>, DecryptError> {
+        out: &mut [u8],
+    ) -> Result<Under, DecryptError> {
         primitives.step("DR-D2");
-        if let Some(chain) = &self.receiving
-            && let Some(header) = chain.header_key.hdecrypt(primitives, outer, sealed)
-        {
-            return self.receive_in_chain(primitives, chain, &header);
+        let mut opens = |key: &HeaderKey| key.hdecrypt(primitives, outer, sealed, out);
+        if self.receiving.as_ref().is_some_and(|chain| opens(&chain.header_key)) {
+            return Ok(Under::Current);
         }
-        if let Some(header) = self.next_receiving_header_key.hdecrypt(primitives, outer, sealed) {
-            return self.receive_step(primitives, &header);
+        if opens(&self.next_receiving_header_key) {
+            return Ok(Under::Next);
         }
-        for chain in self.skipped.chains() {
-            if let Some(header) = chain.header_key.hdecrypt(primitives, outer, sealed) {
-                return self.receive_skipped(primitives, chain.step, &header);
-            }
+        match self.skipped.chains().find(|chain| opens(&chain.header_key)) {
+            Some(chain) => Ok(Under::Retired { step: chain.step }),
+            None => Err(DecryptError::Refused),
         }
-        Err(DecryptError::Refused)
+    }
+
+    /// Whether nothing has been received that was sent after a message with this header.
+    pub(crate) fn is_new(&self, under: Under, header: &DoubleHeader) -> bool {
+        match (under, &self.receiving) {
+            (Under::Next, _) => true,
+            (Under::Current, Some(chain)) => header.number >= chain.number,
+            (Under::Current, None) | (Under::Retired { .. }, _) => false,
+        }
+    }
+
+    /// Of the chain that messages are sent on until the next step: the epoch whose header secret was mixed at its own.
+    /// `None` if that step is still due.
+    pub(crate) const fn mixed_epoch(&self) -> Option<u32> {
+        match &self.sending {
+            SendingState::Sending(chain) => Some(chain.mixed_epoch),
+            SendingState::Waiting { .. } | SendingState::Due { .. } => None,
+        }
+    }
+
+    /// Nothing is left but a public key: for a session that is over.
+    pub(crate) fn wipe(&mut self) {
+        if let Some(chain) = &self.receiving {
+            let remote_ratchet_key = chain.remote_ratchet_key;
+            self.sending = SendingState::Due { remote_ratchet_key, previous_chain_length: 0 };
+        }
+        self.root_key = RootKey(Secret::zero());
+        self.receiving = None;
+        self.next_sending_header_key = HeaderKey(Secret::zero());
+        self.next_receiving_header_key = HeaderKey(Secret::zero());
+        self.step = 0;
+        self.skipped = SkippedMessageKeys::default();
+    }
+
+    /// `RatchetDecryptHE` from the opened header to the message key (DR-D4 to DR-D7); changes nothing. `header_secret` is
+    /// what the sender mixed into its next header key, if this side has it.
+    ///
+    /// # Leaks
+    /// How many messages were skipped.
+    pub(crate) fn receive<P: Primitives>(
+        &self,
+        primitives: &P,
+        under: Under,
+        header: &DoubleHeader,
+        header_secret: Option<&Secret<32>>,
+    ) -> Result<Incoming<S>, DecryptError> {
+        match (under, &self.receiving) {
+            (Under::Current, Some(chain)) => self.receive_in_chain(primitives, chain, header),
+            (Under::Current, None) => Err(DecryptError::Refused),
+            (Under::Next, _) => self.receive_step(primitives, header, header_secret.ok_or(DecryptError::Refused)?),
+            (Under::Retired { step }, _) => self.receive_skipped(primitives, step, header),
+        }
     }
 
     /// DR-D4: a message of an old chain, or one that was overtaken. If its key is not kept, it is refused: never
@@ -223,7 +316,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         &self,
         primitives: &P,
         step: u32,
-        header: &Header,
+        header: &DoubleHeader,
     ) -> Result<Incoming<S>, DecryptError> {
         primitives.step("DR-D4");
         let at = self.skipped.find(step, header.number).ok_or(DecryptError::Refused)?;
@@ -236,7 +329,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         &self,
         primitives: &P,
         chain: &ReceivingChain,
-        header: &Header,
+        header: &DoubleHeader,
     ) -> Result<Incoming<S>, DecryptError> {
         if header.ratchet_key != chain.remote_ratchet_key {
             return Err(DecryptError::Refused);
@@ -247,7 +340,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         primitives.step("DR-D5");
         let jump = Jump::check::<S>(0, header.number.saturating_sub(chain.number))?;
         let number = header.number.checked_add(1).ok_or(DecryptError::Refused)?;
-        let mut skipped = S::default();
+        let mut skipped = SkippedKeys::default();
         let (chain_key, message_key) =
             skip_message_keys(primitives, &chain.chain_key, self.step, chain.number, jump.current, &mut skipped)
                 .kdf_ck(primitives);
@@ -255,7 +348,12 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
     }
 
     /// DR-D6: the first message of a new chain: the first half of `DHRatchetHE`.
-    fn receive_step<P: Primitives>(&self, primitives: &P, header: &Header) -> Result<Incoming<S>, DecryptError> {
+    fn receive_step<P: Primitives>(
+        &self,
+        primitives: &P,
+        header: &DoubleHeader,
+        header_secret: &Secret<32>,
+    ) -> Result<Incoming<S>, DecryptError> {
         primitives.step("DR-D6");
         let key_pair = match &self.sending {
             SendingState::Waiting { key_pair } => key_pair,
@@ -276,9 +374,10 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
 
         let dh = primitives.dh(&key_pair.secret, header.ratchet_key.as_bytes()).map_err(|_| DecryptError::Refused)?;
         let (root_key, chain_key, next_header_key) = self.root_key.kdf_rk_he(primitives, &dh);
+        let next_header_key = next_header_key.mixed(primitives, header_secret);
 
         primitives.step("DR-D7");
-        let mut skipped = S::default();
+        let mut skipped = SkippedKeys::default();
         if let Some(chain) = &self.receiving {
             skip_message_keys(primitives, &chain.chain_key, self.step, chain.number, jump.previous, &mut skipped);
         }
@@ -350,13 +449,13 @@ fn skip_message_keys<P: Primitives, S: SkippedKeyStore>(
     step: u32,
     from: u32,
     count: u32,
-    skipped: &mut S,
+    skipped: &mut SkippedKeys<S>,
 ) -> ChainKey {
     let mut chain_key = ChainKey(chain_key.0.duplicate());
     // Does not saturate: the sum is the header's N or PN. An open range would step over 2^32 - 1 where it ends (C4).
     for number in from..from.saturating_add(count) {
         let (next, key) = chain_key.kdf_ck(primitives);
-        skipped.push(SkippedMessageKey { step, number, key });
+        skipped.push(SkippedMessageKey { chain: step, number, key });
         chain_key = next;
     }
     chain_key

@@ -7,8 +7,9 @@
 use crate::labels;
 use crate::primitives::{NONCE_LEN, Primitives, TAG_LEN};
 use crate::secret::Secret;
-use crate::wire::{COMMITMENT_LEN, HEADER_LEN, Header, SALT_LEN, SEALED_HEADER_LEN};
+use crate::wire::{BEFORE_HEADER_LEN, COMMITMENT_LEN, SALT_LEN, Writer};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
 
 /// HK: HKs, HKr, NHKs, NHKr.
 #[derive(Debug)]
@@ -18,15 +19,16 @@ pub(crate) struct HeaderKey(pub(crate) Secret<32>);
 pub(crate) struct SealedHeader<'a> {
     salt: &'a [u8; SALT_LEN],
     commitment: &'a [u8; COMMITMENT_LEN],
-    ciphertext: &'a [u8; HEADER_LEN],
+    ciphertext: &'a [u8],
     tag: &'a [u8; TAG_LEN],
 }
 
 impl<'a> SealedHeader<'a> {
-    pub(crate) fn parse(bytes: &'a [u8; SEALED_HEADER_LEN]) -> Option<Self> {
-        let mut reader = crate::wire::Reader::new(bytes);
-        let (salt, commitment) = (reader.array().ok()?, reader.array().ok()?);
-        Some(Self { salt, commitment, ciphertext: reader.array().ok()?, tag: reader.array().ok()? })
+    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (salt, rest) = bytes.split_first_chunk()?;
+        let (commitment, rest) = rest.split_first_chunk()?;
+        let (ciphertext, tag) = rest.split_last_chunk()?;
+        Some(Self { salt, commitment, ciphertext, tag })
     }
 }
 
@@ -50,30 +52,28 @@ impl HeaderKey {
         keys
     }
 
-    /// `HENCRYPT(hk, header)`. `outer` is the clear byte before the header: its associated data.
+    /// `HENCRYPT(hk, header)`: `sealed` is the header in the clear with room for a salt and a commitment before it and a
+    /// tag behind it, and becomes the sealed header. `outer` is the clear byte before it: its associated data.
+    ///
+    /// `None`, with no header in the clear, if `sealed` is shorter than what is added.
     pub(crate) fn hencrypt<P: Primitives>(
         &self,
         primitives: &P,
         outer: u8,
         salt: &[u8; SALT_LEN],
-        header: &Header,
-    ) -> [u8; SEALED_HEADER_LEN] {
+        sealed: &mut [u8],
+    ) -> Option<()> {
+        let (header, tag) = sealed.split_last_chunk_mut::<TAG_LEN>()?;
+        let (before, header) = header.split_at_mut_checked(BEFORE_HEADER_LEN)?;
         let keys = self.derive(primitives, salt);
-        let mut ciphertext = header.encode();
-        // 41 bytes are within GCM's bounds, so that this cannot fail; a zero tag would open nowhere.
-        let tag = primitives.seal(&keys.key, &keys.nonce, &[outer], &mut ciphertext).unwrap_or([0; TAG_LEN]);
-        let mut sealed = [0; SEALED_HEADER_LEN];
-        let mut writer = crate::wire::Writer::new(&mut sealed);
-        // The lengths add up to SEALED_HEADER_LEN.
-        let _ = writer
-            .put(salt)
-            .and_then(|()| writer.put(&keys.commitment))
-            .and_then(|()| writer.put(&ciphertext))
-            .and_then(|()| writer.put(&tag));
-        sealed
+        // At most 308 bytes: within GCM's bounds, so that this cannot fail; if it did, nothing would leave in the clear.
+        *tag = primitives.seal(&keys.key, &keys.nonce, &[outer], header).map_err(|_| header.zeroize()).ok()?;
+        let mut writer = Writer::new(before);
+        writer.put(salt).and_then(|()| writer.put(&keys.commitment)).ok()
     }
 
-    /// `HDECRYPT(hk, header)`: the header, or `None` under another key.
+    /// `HDECRYPT(hk, header)`: writes the header in the clear to `out`, of its length, if it was sealed under this key;
+    /// says whether it was.
     ///
     /// # Leaks
     /// Whether it opened. The commitment is compared in constant time; the cipher runs only where it matches.
@@ -82,13 +82,22 @@ impl HeaderKey {
         primitives: &P,
         outer: u8,
         sealed: &SealedHeader<'_>,
-    ) -> Option<Header> {
+        out: &mut [u8],
+    ) -> bool {
         let keys = self.derive(primitives, sealed.salt);
-        if !bool::from(keys.commitment.ct_eq(sealed.commitment)) {
-            return None;
+        if !bool::from(keys.commitment.ct_eq(sealed.commitment)) || out.len() != sealed.ciphertext.len() {
+            return false;
         }
-        let mut header = *sealed.ciphertext;
-        primitives.open(&keys.key, &keys.nonce, &[outer], &mut header, sealed.tag).ok()?;
-        Header::decode(&header).ok()
+        out.copy_from_slice(sealed.ciphertext);
+        primitives.open(&keys.key, &keys.nonce, &[outer], out, sealed.tag).is_ok()
+    }
+
+    /// NHK as a ratchet step leaves it: with the newest post-quantum root's share (difference D15). Who learns NHK by
+    /// breaking the step's Diffie-Hellman alone has no header key. It seals the chain after the one that the step begins: an
+    /// epoch's secret reaches headers up to two chains after it reached messages.
+    pub(crate) fn mixed<P: Primitives>(&self, primitives: &P, header_secret: &Secret<32>) -> Self {
+        let mut mixed = Secret::zero();
+        primitives.hkdf(header_secret.expose(), &[self.0.expose()], &[labels::NEXT_HEADER_KEY], mixed.expose_mut());
+        Self(mixed)
     }
 }

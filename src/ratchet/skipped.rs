@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! MKSKIPPED: keys of messages that have not arrived, bounded in number and in age.
+//! MKSKIPPED: keys of messages that have not arrived, bounded in number and in age, of the Double Ratchet and of the
+//! Sparse Post-Quantum Ratchet.
 //!
-//! Entries are ordered by (step, number): chains are retired in order and keys of one chain are skipped in order,
-//! so that finding is a binary search and the oldest entries are the first. Old header keys are kept once per
-//! chain, and only while an entry needs them.
+//! Entries are ordered by (chain, number): chains are retired in order and keys of one chain are skipped in order,
+//! so that finding is a binary search and the oldest entries are the first. The Double Ratchet's old header keys are kept
+//! once per chain, and only while an entry needs them.
 
 use super::chain::MessageKey;
 use super::header::HeaderKey;
@@ -24,16 +25,16 @@ const MAX_SKIPPED_CHAINS: usize = MAX_SKIPPED_STEPS as usize;
 /// A message key and where it belongs.
 #[derive(Debug)]
 pub struct SkippedMessageKey {
-    /// The receiving chain, counted in ratchet steps.
-    pub(crate) step: u32,
-    /// N, the message's number in its chain.
+    /// The receiving chain: counted in ratchet steps in the Double Ratchet, the epoch in the sparse one.
+    pub(crate) chain: u32,
+    /// N or n, the message's number in its chain.
     pub(crate) number: u32,
     pub(crate) key: MessageKey,
 }
 
 impl SkippedMessageKey {
     const fn empty() -> Self {
-        Self { step: 0, number: 0, key: MessageKey(Secret::zero()) }
+        Self { chain: 0, number: 0, key: MessageKey(Secret::zero()) }
     }
 }
 
@@ -120,6 +121,86 @@ impl SkippedKeyStore for Heap {
     }
 }
 
+/// Skipped message keys by (chain, number), in that order.
+#[derive(Debug, Default)]
+pub(crate) struct SkippedKeys<S>(S);
+
+impl<S: SkippedKeyStore> SkippedKeys<S> {
+    pub(crate) fn entries(&self) -> &[SkippedMessageKey] {
+        self.0.entries()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.entries().len()
+    }
+
+    /// Adds a key that belongs behind all others, while fewer than `S::CAPACITY` are there.
+    pub(crate) fn push(&mut self, entry: SkippedMessageKey) {
+        self.0.push(entry);
+    }
+
+    /// The place of message `number` of chain `chain`, if its key is kept.
+    pub(crate) fn find(&self, chain: u32, number: u32) -> Option<usize> {
+        self.entries().binary_search_by_key(&(chain, number), |entry| (entry.chain, entry.number)).ok()
+    }
+
+    pub(crate) fn get(&self, at: usize) -> Option<&MessageKey> {
+        self.entries().get(at).map(|entry| &entry.key)
+    }
+
+    /// Whether a key of chain `chain` is kept.
+    pub(crate) fn has_chain(&self, chain: u32) -> bool {
+        self.entries().binary_search_by(|entry| entry.chain.cmp(&chain)).is_ok()
+    }
+
+    /// Deletes one key; returns its chain.
+    pub(crate) fn remove(&mut self, at: usize) -> Option<u32> {
+        let chain = self.entries().get(at).map(|entry| entry.chain)?;
+        if let Some(behind) = self.0.entries_mut().get_mut(at..) {
+            behind.rotate_left(1);
+        }
+        self.0.truncate(self.len().saturating_sub(1));
+        Some(chain)
+    }
+
+    /// Takes over the keys skipped by a message that has now been authenticated, evicting the oldest where there is
+    /// no room. `staged` holds no more than `S::CAPACITY`, in one piece of the order. In the sparse ratchet it may belong
+    /// before others that are kept: an old epoch's chain goes on while there is a newer one.
+    pub(crate) fn absorb(&mut self, mut staged: Self) {
+        if self.entries().is_empty() && !staged.entries().is_empty() {
+            // Nothing to keep: the staged ones as they lie. On the heap that copies no key.
+            core::mem::swap(self, &mut staged);
+        }
+        let first = staged.entries().first().map_or((u32::MAX, u32::MAX), |entry| (entry.chain, entry.number));
+        let before = self.entries().partition_point(|entry| (entry.chain, entry.number) < first);
+        let over = self.len().saturating_add(staged.len()).saturating_sub(S::CAPACITY);
+        let dead = over.min(before);
+        self.evict(dead);
+        staged.evict(over.saturating_sub(dead));
+        let count = staged.len();
+        for entry in staged.0.entries_mut() {
+            self.0.push(core::mem::replace(entry, SkippedMessageKey::empty()));
+        }
+        if let Some(behind) = self.0.entries_mut().get_mut(before.saturating_sub(dead)..) {
+            behind.rotate_right(count.min(behind.len()));
+        }
+    }
+
+    /// Deletes all keys of chains below `chain`.
+    pub(crate) fn retire_below(&mut self, chain: u32) {
+        self.evict(self.entries().partition_point(|entry| entry.chain < chain));
+    }
+
+    /// Deletes the `count` oldest keys.
+    fn evict(&mut self, count: usize) {
+        let len = self.len();
+        if count > 0 {
+            self.0.entries_mut().rotate_left(count.min(len));
+            self.0.truncate(len.saturating_sub(count));
+        }
+    }
+}
+
 /// A retired chain's header key, kept while one of its messages may still come.
 #[derive(Debug)]
 pub(crate) struct SkippedChain {
@@ -127,10 +208,10 @@ pub(crate) struct SkippedChain {
     pub(crate) header_key: HeaderKey,
 }
 
-/// MKSKIPPED: `(header key, N) → mk`, the header key by its chain's step.
+/// MKSKIPPED of the Double Ratchet: `(header key, N) → mk`, the header key by its chain's step.
 #[derive(Debug, Default)]
 pub(crate) struct SkippedMessageKeys<S> {
-    pub(super) keys: S,
+    pub(super) keys: SkippedKeys<S>,
     /// Oldest first.
     pub(super) chains: ArrayVec<SkippedChain, MAX_SKIPPED_CHAINS>,
 }
@@ -141,70 +222,44 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
         self.chains.iter().rev()
     }
 
-    /// The place of message `number` of chain `step`, if its key is kept.
     pub(crate) fn find(&self, step: u32, number: u32) -> Option<usize> {
-        self.keys.entries().binary_search_by_key(&(step, number), |entry| (entry.step, entry.number)).ok()
+        self.keys.find(step, number)
     }
 
     pub(crate) fn get(&self, at: usize) -> Option<&MessageKey> {
-        self.keys.entries().get(at).map(|entry| &entry.key)
+        self.keys.get(at)
     }
 
     /// Deletes one key, and its chain's header key if it was the last to need it.
     pub(crate) fn remove(&mut self, at: usize) {
-        let Some(step) = self.keys.entries().get(at).map(|entry| entry.step) else { return };
-        if let Some(behind) = self.keys.entries_mut().get_mut(at..) {
-            behind.rotate_left(1);
-        }
-        self.keys.truncate(self.keys.entries().len().saturating_sub(1));
-        if !self.keys.entries().iter().any(|entry| entry.step == step) {
+        if let Some(step) = self.keys.remove(at)
+            && !self.keys.has_chain(step)
+        {
             self.forget_chains(|chain| chain.step == step);
         }
     }
 
-    /// Takes over the keys skipped by a message that has now been authenticated, evicting the oldest where there is
-    /// no room. `staged` holds no more than `S::CAPACITY`.
-    pub(crate) fn absorb(&mut self, mut staged: S) {
-        if self.keys.entries().is_empty() && !staged.entries().is_empty() {
-            // Nothing to keep: the staged ones as they lie. On the heap that copies no key.
-            core::mem::swap(&mut self.keys, &mut staged);
-        }
-        let room = S::CAPACITY.saturating_sub(staged.entries().len());
-        self.evict(self.keys.entries().len().saturating_sub(room));
-        for entry in staged.entries_mut() {
-            self.keys.push(core::mem::replace(entry, SkippedMessageKey::empty()));
-        }
+    /// [`SkippedKeys::absorb`]; header keys that are no longer needed die.
+    pub(crate) fn absorb(&mut self, staged: SkippedKeys<S>) {
+        self.keys.absorb(staged);
         self.forget_unneeded_chains();
     }
 
     /// A chain is retired by a ratchet step to `now`: its header key is kept if a key of it is, and everything older
     /// than [`MAX_SKIPPED_STEPS`] dies.
     pub(crate) fn retire(&mut self, step: u32, header_key: HeaderKey, now: u32) {
-        let dead = self.keys.entries().partition_point(|entry| is_too_old(entry.step, now));
-        self.evict(dead);
+        self.keys.retire_below(now.saturating_sub(MAX_SKIPPED_STEPS));
         self.forget_unneeded_chains();
-        if self.keys.entries().iter().any(|entry| entry.step == step) {
+        if self.keys.has_chain(step) {
             // At most MAX_SKIPPED_STEPS steps are young enough, so that there is room.
             let _ = self.chains.try_push(SkippedChain { step, header_key });
         }
     }
 
-    /// Deletes the `count` oldest keys.
-    fn evict(&mut self, count: usize) {
-        let len = self.len();
-        if count > 0 {
-            self.keys.entries_mut().rotate_left(count.min(len));
-            self.keys.truncate(len.saturating_sub(count));
-        }
-    }
-
     fn forget_unneeded_chains(&mut self) {
-        let entries = self.keys.entries();
-        let oldest = entries.first().map_or(u32::MAX, |entry| entry.step);
-        let needed = |step: u32| step >= oldest && entries.binary_search_by(|entry| entry.step.cmp(&step)).is_ok();
         let mut kept = 0usize;
         for at in 0..self.chains.len() {
-            if self.chains.get(at).is_some_and(|chain| needed(chain.step)) {
+            if self.chains.get(at).is_some_and(|chain| self.keys.has_chain(chain.step)) {
                 self.chains.swap(kept, at);
                 kept = kept.saturating_add(1);
             }
@@ -222,7 +277,7 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.keys.entries().len()
+        self.keys.len()
     }
 }
 

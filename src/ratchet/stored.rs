@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The ratchet's state as bytes, inside a sealed snapshot (spec/protocol.md §11). What loads is a state that could
+//! The ratchets' state as bytes, inside a sealed snapshot (spec/protocol.md §11). What loads is a state that could
 //! have been stored: every public key is canonical, a chain has at least one message, skipped keys are in order, within
-//! their bounds, and each has its header key.
+//! their bounds, and each has its header key; the epochs that are kept are those that the Braid's epoch asks for.
 
+use super::braid::{Braid, Epoch};
 use super::chain::{ChainKey, MessageKey};
 use super::double::{DoubleRatchet, ReceivingChain, SendingChain, SendingState};
 use super::header::HeaderKey;
 use super::root::RootKey;
-use super::skipped::{SkippedChain, SkippedKeyStore, SkippedMessageKey, SkippedMessageKeys, is_too_old};
+use super::skipped::{SkippedChain, SkippedKeyStore, SkippedKeys, SkippedMessageKey, SkippedMessageKeys, is_too_old};
+use super::sparse::{Direction, EpochChains, SparseChain, SparseRatchet};
+use super::triple::TripleRatchet;
 use crate::error::DecodeError;
 use crate::primitives::{DhKeyPair, Primitives};
 use crate::secret::Secret;
-use crate::wire::{Full, Reader, Writer};
+use crate::wire::{ChunkSize, Full, Reader, Writer};
+use arrayvec::ArrayVec;
 
 /// Bytes of a skipped key: step, number, key.
 const SKIPPED_KEY_LEN: usize = 4 + 4 + 32;
 /// Bytes of a retired chain: step, header key.
 const SKIPPED_CHAIN_LEN: usize = 4 + 32;
+/// Bytes of a chain of the sparse ratchet: chain key, number.
+const SPARSE_CHAIN_LEN: usize = 32 + 4;
 
 fn secret(reader: &mut Reader<'_>) -> Result<Secret<32>, DecodeError> {
     reader.array().map(|bytes| Secret::new(*bytes))
@@ -27,7 +33,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         let sending = match self.sending {
             SendingState::Waiting { .. } => 32,
             SendingState::Due { .. } => 32 + 4,
-            SendingState::Sending(_) => 32 + 32 + 32 + 4 + 4,
+            SendingState::Sending(_) => 32 + 32 + 32 + 4 + 4 + 4,
         };
         let receiving = self.receiving.as_ref().map_or(0, |_| 32 + 32 + 32 + 4);
         [32, 1, sending, 1, receiving, 32, 32, 4, self.skipped.stored_len()].into_iter().fold(0, usize::saturating_add)
@@ -52,6 +58,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
                 writer.put(chain.header_key.0.expose())?;
                 writer.u32(chain.number)?;
                 writer.u32(chain.previous_chain_length)?;
+                writer.u32(chain.mixed_epoch)?;
             }
         }
         writer.u8(u8::from(self.receiving.is_some()))?;
@@ -78,6 +85,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
                 header_key: HeaderKey(secret(reader)?),
                 number: reader.u32()?,
                 previous_chain_length: reader.u32()?,
+                mixed_epoch: reader.u32()?,
             }),
             _ => return Err(DecodeError::Refused),
         };
@@ -114,8 +122,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
 impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
     fn stored_len(&self) -> usize {
         let chains = self.chains().count().saturating_mul(SKIPPED_CHAIN_LEN);
-        let keys = self.len().saturating_mul(SKIPPED_KEY_LEN);
-        chains.saturating_add(keys).saturating_add(8)
+        chains.saturating_add(self.keys.stored_len()).saturating_add(4)
     }
 
     fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
@@ -124,18 +131,12 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
             writer.u32(chain.step)?;
             writer.put(chain.header_key.0.expose())?;
         }
-        writer.u32(u32::try_from(self.len()).map_err(|_| Full)?)?;
-        for entry in self.keys.entries() {
-            writer.u32(entry.step)?;
-            writer.u32(entry.number)?;
-            writer.put(entry.key.0.expose())?;
-        }
-        Ok(())
+        self.keys.store(writer)
     }
 
     /// `step` and `number` are those of the current receiving chain.
     fn load(reader: &mut Reader<'_>, step: u32, number: u32) -> Result<Self, DecodeError> {
-        let mut loaded = Self::default();
+        let mut chains = ArrayVec::new();
         let mut last_step = None;
         for _ in 0..reader.u32()? {
             let chain = SkippedChain { step: reader.u32()?, header_key: HeaderKey(secret(reader)?) };
@@ -144,26 +145,172 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
             if !in_order || is_too_old(chain.step, step) {
                 return Err(DecodeError::Refused);
             }
-            loaded.chains.try_push(chain).map_err(|_| DecodeError::Refused)?;
+            chains.try_push(chain).map_err(|_| DecodeError::Refused)?;
         }
+        let keys = SkippedKeys::load(reader, |entry| {
+            if entry.chain == step {
+                entry.number < number.saturating_sub(1)
+            } else {
+                chains.iter().any(|chain| chain.step == entry.chain)
+            }
+        })?;
+        if chains.iter().all(|chain| keys.has_chain(chain.step)) {
+            Ok(Self { keys, chains })
+        } else {
+            Err(DecodeError::Refused)
+        }
+    }
+}
+
+impl<S: SkippedKeyStore> SkippedKeys<S> {
+    fn stored_len(&self) -> usize {
+        self.len().saturating_mul(SKIPPED_KEY_LEN).saturating_add(4)
+    }
+
+    fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.u32(u32::try_from(self.len()).map_err(|_| Full)?)?;
+        for entry in self.entries() {
+            writer.u32(entry.chain)?;
+            writer.u32(entry.number)?;
+            writer.put(entry.key.0.expose())?;
+        }
+        Ok(())
+    }
+
+    /// `has_place` says whether there is a chain that skipped an entry.
+    fn load(reader: &mut Reader<'_>, has_place: impl Fn(&SkippedMessageKey) -> bool) -> Result<Self, DecodeError> {
+        let mut loaded = Self::default();
         let mut last = None;
         for _ in 0..reader.u32()? {
             let entry =
-                SkippedMessageKey { step: reader.u32()?, number: reader.u32()?, key: MessageKey(secret(reader)?) };
-            let place = (entry.step, entry.number);
+                SkippedMessageKey { chain: reader.u32()?, number: reader.u32()?, key: MessageKey(secret(reader)?) };
+            let place = (entry.chain, entry.number);
             let in_order = last.is_none_or(|last| last < place);
-            let has_chain = if entry.step == step {
-                entry.number < number
-            } else {
-                loaded.chains.iter().any(|chain| chain.step == entry.step)
-            };
             last = Some(place);
-            if !in_order || !has_chain || loaded.len() >= S::CAPACITY {
+            if !in_order || !has_place(&entry) || loaded.len() >= S::CAPACITY {
                 return Err(DecodeError::Refused);
             }
-            loaded.keys.push(entry);
+            loaded.push(entry);
         }
-        let needed = |step| loaded.keys.entries().iter().any(|entry| entry.step == step);
-        if loaded.chains.iter().all(|chain| needed(chain.step)) { Ok(loaded) } else { Err(DecodeError::Refused) }
+        Ok(loaded)
+    }
+}
+
+impl<S: SkippedKeyStore> TripleRatchet<S> {
+    pub(crate) fn stored_len(&self) -> usize {
+        [1, self.double.stored_len(), self.sparse.stored_len()].into_iter().fold(0, usize::saturating_add)
+    }
+
+    pub(crate) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.u8(self.chunk_size.code())?;
+        self.double.store(writer)?;
+        self.sparse.store(writer)
+    }
+
+    pub(crate) fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let chunk_size = ChunkSize::from_code(reader.u8()?)?;
+        let double = DoubleRatchet::load(primitives, reader)?;
+        let sparse = SparseRatchet::load(primitives, chunk_size, reader)?;
+        // A chain is begun with the sending epoch's root, and its messages are of that epoch or the next.
+        let mixed = match (&double.sending, sparse.sending_epoch()) {
+            (SendingState::Sending(chain), Some(epoch)) => {
+                epoch.saturating_sub(1) <= chain.mixed_epoch && chain.mixed_epoch <= epoch
+            }
+            _ => true,
+        };
+        // Who has sent first, and who is to make which key pair.
+        let is_initiator = sparse.direction == Direction::A2B;
+        let began = double.step > 0 || is_initiator != matches!(double.sending, SendingState::Waiting { .. });
+        if (mixed && began) || sparse.is_dead() {
+            Ok(Self { chunk_size, double, sparse })
+        } else {
+            Err(DecodeError::Refused)
+        }
+    }
+}
+
+impl<S: SkippedKeyStore> SparseRatchet<S> {
+    fn stored_len(&self) -> usize {
+        let chains = |chains: &EpochChains| {
+            let send = chains.send.as_ref().map_or(0, |_| SPARSE_CHAIN_LEN);
+            SPARSE_CHAIN_LEN.saturating_add(1 + 32).saturating_add(send)
+        };
+        let live = self.epochs.iter().map(chains).fold(1 + 32 + 4 + 1, usize::saturating_add);
+        let live = if self.is_dead() { 1 } else { live.saturating_add(self.skipped.stored_len()) };
+        live.saturating_add(self.braid.stored_len())
+    }
+
+    /// The Braid first: when it is dead there is nothing else.
+    fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        self.braid.store(writer)?;
+        writer.u8(match self.direction {
+            Direction::A2B => 0,
+            Direction::B2A => 1,
+        })?;
+        if self.is_dead() {
+            return Ok(());
+        }
+        writer.put(self.root_key.expose())?;
+        writer.u32(self.epoch())?;
+        writer.u8(u8::try_from(self.epochs.len()).map_err(|_| Full)?)?;
+        for chains in &self.epochs {
+            writer.u8(u8::from(chains.send.is_some()))?;
+            if let Some(chain) = &chains.send {
+                writer.put(chain.chain_key.expose())?;
+                writer.u32(chain.number)?;
+            }
+            writer.put(chains.receive.chain_key.expose())?;
+            writer.u32(chains.receive.number)?;
+            writer.put(chains.header_secret.expose())?;
+        }
+        self.skipped.store(writer)
+    }
+
+    fn load<P: Primitives>(
+        primitives: &P,
+        chunk_size: ChunkSize,
+        reader: &mut Reader<'_>,
+    ) -> Result<Self, DecodeError> {
+        let braid = Braid::load(primitives, chunk_size, reader)?;
+        let direction = match reader.u8()? {
+            0 => Direction::A2B,
+            1 => Direction::B2A,
+            _ => return Err(DecodeError::Refused),
+        };
+        let Some(sending_epoch) = braid.epoch().map(Epoch::before) else {
+            let (root_key, skipped) = (Secret::zero(), SkippedKeys::default());
+            return Ok(Self { direction, root_key, epochs: ArrayVec::new(), skipped, braid });
+        };
+        let root_key = secret(reader)?;
+        let newest = reader.u32()?;
+        // The newest key that is out, and down to the epoch before the sending epoch.
+        let oldest = sending_epoch.saturating_sub(1);
+        let count = newest.checked_sub(oldest).and_then(|epochs| epochs.checked_add(1)).ok_or(DecodeError::Refused)?;
+        let is_odd = sending_epoch.is_multiple_of(2);
+        if braid.is_decapsulator() != Some((direction == Direction::A2B) == is_odd) {
+            return Err(DecodeError::Refused);
+        }
+        if braid.newest_key() != Some(newest) || u32::from(reader.u8()?) != count {
+            return Err(DecodeError::Refused);
+        }
+        let chain = |reader: &mut Reader<'_>| -> Result<SparseChain, DecodeError> {
+            Ok(SparseChain { chain_key: secret(reader)?, number: reader.u32()? })
+        };
+        let mut epochs = ArrayVec::new();
+        for epoch in oldest..=newest {
+            // Sending chains of epochs before the sending epoch are gone.
+            let send = match (reader.flag()?, epoch >= sending_epoch) {
+                (true, true) => Some(chain(reader)?),
+                (false, false) => None,
+                _ => return Err(DecodeError::Refused),
+            };
+            let chains = EpochChains { epoch, send, receive: chain(reader)?, header_secret: secret(reader)? };
+            epochs.try_push(chains).map_err(|_| DecodeError::Refused)?;
+        }
+        let skipped = SkippedKeys::load(reader, |entry| {
+            let chains = epochs.iter().find(|chains: &&EpochChains| chains.epoch == entry.chain);
+            entry.number > 0 && chains.is_some_and(|chains| entry.number < chains.receive.number)
+        })?;
+        Ok(Self { direction, root_key, epochs, skipped, braid })
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::*;
 use crate::Device;
+use crate::wire::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD};
 use alloc::vec;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -111,17 +112,23 @@ fn a_mailbox_is_bounded_in_number_and_in_bytes() {
 
     let (mut relay, ..) = relay_with(0);
     for _ in 0..MAX_QUEUE_LEN {
-        relay.deliver(&bob(), message(108), NOW).unwrap();
+        relay.deliver(&bob(), message(MESSAGE_OVERHEAD + 2), NOW).unwrap();
     }
-    assert_eq!(relay.deliver(&bob(), message(108), NOW), Err(RelayError::MailboxFull));
+    assert_eq!(relay.deliver(&bob(), message(MESSAGE_OVERHEAD + 2), NOW), Err(RelayError::MailboxFull));
 }
 
 #[test]
 fn nothing_but_a_message_is_an_envelope() {
-    for bad in [vec![], vec![0x12; 106], vec![0x11; 1_859], vec![0x13; 500], vec![0x12; MAX_ENVELOPE_LEN + 1]] {
+    for bad in [
+        vec![],
+        vec![0x12; MESSAGE_OVERHEAD],
+        vec![0x11; FIRST_MESSAGE_OVERHEAD],
+        vec![0x13; 500],
+        vec![0x12; MAX_ENVELOPE_LEN + 1],
+    ] {
         assert_eq!(Envelope::new(bad), Err(RelayError::BadEnvelope));
     }
-    assert!(Envelope::new(vec![0x12; 107]).is_ok());
+    assert!(Envelope::new(vec![0x12; MESSAGE_OVERHEAD + 1]).is_ok());
 }
 
 #[test]

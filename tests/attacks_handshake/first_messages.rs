@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! B16, B17, B24, B25, B34: reflection, one key in two roles, versions, optional fields, ids.
 
-use crate::forger::{self, CT, EK, Forger, HIDDEN, IDENTITY};
+use crate::forger::{self, CHUNK_SIZE, CT, EK, Forger, HIDDEN, IDENTITY};
 use crate::kem::{Repeats, opened, sealed};
-use crate::spy::{Draws, Party};
+use crate::spy::{Bends, Draws, NoAd, Party};
 use crate::support::{LATER, NOW};
 use noescrow::error::{AcceptError, DecryptError, InitiateError, PrekeyError};
 use noescrow::primitives::{Primitives, RustCrypto};
-use noescrow::{Bundle, Identity, Secret};
+use noescrow::{Bundle, ChunkSize, Identity, Secret};
 use std::collections::HashSet;
 
 const HONEST: [[u8; 32]; 3] = [[1; 32], [2; 32], [3; 32]];
@@ -57,9 +57,10 @@ fn b24_there_is_one_version_and_nothing_can_be_left_out() {
             // Before any key is touched, not only by associated data.
             assert_eq!(bob.spy.count("dh"), 0, "{version}");
         }
-        // Each field cut out: one-time id, EK, ciphertext, hidden identity, its tag, header, body.
-        let header = HIDDEN.end..HIDDEN.end + 89;
-        for field in [0..1, 1..5, 5..6, 6..10, 5..10, EK, CT, HIDDEN, HIDDEN.end - 16..HIDDEN.end, header] {
+        // Each field cut out: one-time id, EK, ciphertext, chunk size, hidden identity, its tag, header, body.
+        let (chunk_size, header) = (CHUNK_SIZE..HIDDEN.start, HIDDEN.end..HIDDEN.end + 132);
+        let fields = [0..1, 1..5, 5..6, 6..10, 5..10, EK, CT, chunk_size, HIDDEN, HIDDEN.end - 16..HIDDEN.end, header];
+        for field in fields {
             let mut cut = hello.clone();
             cut.drain(field);
             assert_eq!(bob.refuses(&cut), AcceptError::Refused);
@@ -78,6 +79,36 @@ fn b24_there_is_one_version_and_nothing_can_be_left_out() {
             assert_eq!(from_alice.decrypt(&other, b""), Err(DecryptError::Refused), "{version}");
         }
         assert_eq!(from_alice.decrypt(&reply, b"").unwrap(), b"reply");
+    }
+}
+
+/// Every code of a chunk size that the server can write over the genuine one.
+#[test]
+fn b24_the_chunk_size_is_the_initiator_s_and_no_server_s() {
+    for (code, chunk_size) in ChunkSize::ALL.into_iter().enumerate() {
+        let mut steps = [0, 0];
+        for (bent, steps) in [NoAd::Nowhere, NoAd::OfIdentity].into_iter().zip(&mut steps) {
+            let bends = Bends { no_ad: bent, ..Bends::default() };
+            let (mut bob, mut alice) = (Party::bent(3, bends), Party::bent(4, bends));
+            let bundle = Bundle::from_bytes(&RustCrypto, &bob.bundle(true)).unwrap();
+            let initiated = alice.device.initiate_with(chunk_size, &bundle, b"hello", b"", NOW, &mut alice.rng);
+            let (_, hello) = initiated.unwrap();
+            assert_eq!(usize::from(hello[CHUNK_SIZE]), code);
+            for other in (0..=255).filter(|other| *other != hello[CHUNK_SIZE]) {
+                let mut altered = hello.clone();
+                altered[CHUNK_SIZE] = other;
+                bob.spy.forget();
+                assert_eq!(bob.refuses(&altered), AcceptError::Refused);
+                // What is no code is refused before any key is touched, what is one as associated data of the identity.
+                assert_eq!(bob.spy.count("dh") > 0, other < 4, "{other}");
+                *steps += usize::from(bob.spy.steps().contains(&"HS-R5"));
+            }
+            // Control.
+            let (session, _) = bob.device.accept(&hello, b"").unwrap();
+            assert_eq!(session.chunk_size(), chunk_size);
+        }
+        // Control: without that associated data the three others get as far as SK, and fail with its transcript.
+        assert_eq!(steps, [0, 3]);
     }
 }
 

@@ -20,7 +20,9 @@ pub const ONE_TIME: std::ops::Range<usize> = FLAG + 1..FLAG + 1 + noescrow::PREK
 /// Where the parts of a handshake stand.
 pub const EK: std::ops::Range<usize> = 10..42;
 pub const CT: std::ops::Range<usize> = 42..42 + 1568;
-pub const HIDDEN: std::ops::Range<usize> = CT.end..CT.end + 128 + 16;
+/// The code of the chunk size, the last byte of the clear part.
+pub const CHUNK_SIZE: usize = CT.end;
+pub const HIDDEN: std::ops::Range<usize> = CHUNK_SIZE + 1..CHUNK_SIZE + 1 + 128 + 16;
 
 pub fn dh_public(secret: &[u8; 32]) -> [u8; 32] {
     RustCrypto.dh_public(&Secret::new(*secret))
@@ -122,8 +124,9 @@ impl Forger {
         let dh4 = dh4.as_ref().map_or(&[][..], |dh4| dh4);
         RustCrypto.hkdf(&[0; 32], &[&F, &dh1, &dh2, &dh3, dh4, ss.expose()], &[SUITE], &mut sk);
         let (id, flag) = (one_time.map_or(0, Prekey::id), u8::from(one_time.is_some()));
-        let clear =
-            [&[0x11], &signed.id().to_be_bytes()[..], &[flag], &id.to_be_bytes(), &self.ephemeral_key, &ct].concat();
+        let ids = [&signed.id().to_be_bytes()[..], &[flag], &id.to_be_bytes()].concat();
+        // Chunks of 32 bytes.
+        let clear = [&[0x11], &ids[..], &self.ephemeral_key, &ct, &[0]].concat();
         let mut hiding = [0; 44];
         let label: &[u8] = b"noescrow-v1 hidden identity";
         RustCrypto.hkdf(&[0; 32], &[&F, &dh3, ss.expose()], &[label], &mut hiding);
@@ -147,7 +150,7 @@ fn expand<const N: usize>(key: &[u8], info: &[&[u8]]) -> [u8; N] {
     out
 }
 
-/// Header and body of the first message of the first chain.
+/// Header and body of the first message of the first chain. Its Braid says nothing, as one does that has nothing to send.
 fn first_ratchet_message(sk: &[u8; 32], ad: &[u8; 32], spk: &[u8; 32]) -> Vec<u8> {
     let (ratchet_secret, salt) = ([0x77; 32], [0x88; 16]);
     let root: [u8; 32] = expand(sk, &[b"noescrow-v1 sk: root key"]);
@@ -155,8 +158,15 @@ fn first_ratchet_message(sk: &[u8; 32], ad: &[u8; 32], spk: &[u8; 32]) -> Vec<u8
     let mut step = [0; 96];
     RustCrypto.hkdf(&root, &[&raw_dh(&ratchet_secret, spk)], &[b"noescrow-v1 KDF_RK_HE"], &mut step);
     let message_key = RustCrypto.hmac(&step[32..64], &[&[1]]);
+    let sparse: [u8; 32] = expand(sk, &[b"noescrow-v1 sk: sparse ratchet"]);
+    let mut start = [0; 128];
+    RustCrypto.hkdf(&[0; 32], &[&sparse], &[b"noescrow-v1 KDF_SCKA_INIT"], &mut start);
+    let number = 1u32.to_be_bytes();
+    let post_quantum: [u8; 64] = expand(&start[32..64], &[b"noescrow-v1 KDF_SCKA_CK", &number]);
 
-    let header = [&dh_public(&ratchet_secret)[..], &[0; 9]].concat();
+    // PN, N; the Braid's message: none, of epoch 1, without index and chunk; n, and the root of epoch 0, of no age.
+    let braid = [&[0][..], &1u32.to_be_bytes(), &[0; 2 + 32]].concat();
+    let header = [&dh_public(&ratchet_secret)[..], &[0; 8], &braid, &number, &[0]].concat();
     let keys: [u8; 60] = expand(&header_key, &[b"noescrow-v1 header", &salt]);
     let header = [&salt[..], &keys[44..], &seal(&keys[..44], &[0x11], header)].concat();
 
@@ -165,7 +175,7 @@ fn first_ratchet_message(sk: &[u8; 32], ad: &[u8; 32], spk: &[u8; 32]) -> Vec<u8
     body[..text.len()].copy_from_slice(text);
     body[text.len()] = 0x80;
     let mut material = [0; 44];
-    RustCrypto.hkdf(&[0; 32], &[message_key.expose()], &[b"noescrow-v1 message"], &mut material);
+    RustCrypto.hkdf(&post_quantum[32..], &[message_key.expose()], &[b"noescrow-v1 message"], &mut material);
     let body = seal(&material, &[&ad[..], &RustCrypto.sha256(&[b""]), &[0x11], &header].concat(), body);
     [header, body].concat()
 }

@@ -208,16 +208,25 @@ impl Primitives for Spy {
         shared
     }
     fn incremental_public(&self, seed: &Secret<64>) -> ([u8; 64], [u8; 1152]) {
-        RustCrypto.incremental_public(seed)
+        let (header, ek_vector) = RustCrypto.incremental_public(seed);
+        self.note("incremental_public", &[seed.expose()], &[&header, &ek_vector], true);
+        (header, ek_vector)
     }
     fn encaps1(&self, header: &[u8; 64], coins: &Secret<32>) -> ([u8; 960], Secret<32>) {
-        RustCrypto.encaps1(header, coins)
+        let (ct1, shared) = RustCrypto.encaps1(header, coins);
+        self.note("encaps1", &[header, coins.expose()], &[&ct1, shared.expose()], true);
+        (ct1, shared)
     }
     fn encaps2(&self, header: &[u8; 64], ek_vector: &[u8; 1152], coins: &Secret<32>) -> Result<[u8; 128], Failed> {
-        RustCrypto.encaps2(header, ek_vector, coins)
+        let ct2 = RustCrypto.encaps2(header, ek_vector, coins);
+        let output = ct2.as_ref().map_or(&[][..], |ct2| ct2);
+        self.note("encaps2", &[header, ek_vector, coins.expose()], &[output], ct2.is_ok());
+        ct2
     }
     fn incremental_decapsulate(&self, seed: &Secret<64>, ct1: &[u8; 960], ct2: &[u8; 128]) -> Secret<32> {
-        RustCrypto.incremental_decapsulate(seed, ct1, ct2)
+        let shared = RustCrypto.incremental_decapsulate(seed, ct1, ct2);
+        self.note("incremental_decapsulate", &[seed.expose(), ct1, ct2], &[shared.expose()], true);
+        shared
     }
     fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
         let tag = RustCrypto.hmac(key, parts);

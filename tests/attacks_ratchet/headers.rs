@@ -2,7 +2,7 @@
 //! Header encryption: what can be done to a header, and what it tells.
 
 use crate::ghash::{Gcm, collide};
-use crate::support::stored::{NEXT_RECEIVING_HEADER_KEY_FROM_END, RECEIVING_HEADER_KEY_FROM_END, opened};
+use crate::support::stored::{Places, opened};
 use crate::support::{HEADER_LEN, PuppetSession, Talk, rng, state};
 use crate::{HEAD_LEN, HEADER_PARTS, copy, copy_with, cost, refuses};
 use noescrow::SkippedKeyStore;
@@ -15,15 +15,17 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 /// One header's AEAD key and nonce, and its commitment: Expand(hk, label || salt, 60).
-fn header_keys(header_key: &[u8; 32], salt: &[u8; 16]) -> (Gcm, [u8; 16]) {
+pub fn header_keys(header_key: &[u8; 32], salt: &[u8; 16]) -> (Gcm, [u8; 16]) {
     let mut material = [0; 60];
     RustCrypto.hkdf_expand(&Secret::new(*header_key), &[b"noescrow-v1 header", salt], &mut material);
     let key = Secret::new(material[..32].try_into().unwrap());
     (Gcm::new(key, material[32..44].try_into().unwrap()), material[44..].try_into().unwrap())
 }
 
+/// A ratchet key, a message of the Braid with a chunk, and an age.
 fn decodes(header: &[u8]) -> bool {
-    DhPublicKey::from_bytes(header[..32].try_into().unwrap()).is_ok() && header[40] == 0
+    let ratchet_key = DhPublicKey::from_bytes(header[..32].try_into().unwrap());
+    ratchet_key.is_ok() && (1..=5).contains(&header[40]) && header[83] < 2
 }
 
 /// The peer knows HKr and NHKr, since it made both. It looks for a salt under which one ciphertext is a header under
@@ -32,8 +34,9 @@ fn decodes(header: &[u8]) -> bool {
 fn d2_a_ciphertext_that_opens_under_two_header_keys_is_refused_by_the_commitment() {
     let mut talk = Talk::after(80, 2);
     let stored = opened(state(&talk.bob));
-    let key_at = |from_end: usize| -> [u8; 32] { *stored[stored.len() - from_end..].first_chunk().unwrap() };
-    let header_keys_of_bob = [key_at(RECEIVING_HEADER_KEY_FROM_END), key_at(NEXT_RECEIVING_HEADER_KEY_FROM_END)];
+    let places = Places::of(&stored);
+    let key_at = |at: usize| -> [u8; 32] { *stored[at..].first_chunk().unwrap() };
+    let header_keys_of_bob = [key_at(places.receiving_header_key.unwrap()), key_at(places.next_receiving_header_key)];
     const OUTER: &[u8] = &[0x12];
 
     let mut rng = rng(80);
@@ -43,11 +46,15 @@ fn d2_a_ciphertext_that_opens_under_two_header_keys_is_refused_by_the_commitment
         rng.fill_bytes(&mut salt);
         let [(one, first), (other, second)] = header_keys_of_bob.map(|key| header_keys(&key, &salt));
         let streams: [[u8; HEADER_LEN]; 2] = [one.keystream(), other.keystream()];
-        if streams[0][40] != streams[1][40] {
+        // Under the second: PN = N = 0, a chunk of epoch 1, the next n, and the root of epoch 0. Under the first it is left
+        // to chance whether it is a header. The ratchet key is what the equation leaves.
+        let mut header = [0; HEADER_LEN];
+        (header[40], header[44], header[82]) = (1, 1, 4);
+        ciphertext.copy_from_slice(&xor(&header, &streams[1]));
+        let under_first = xor(&ciphertext, &streams[0]);
+        if !(1..=5).contains(&under_first[40]) || under_first[83] > 1 {
             continue;
         }
-        // PN = N = 0 under the first, kind 0 under both; the ratchet key is what the equation leaves.
-        ciphertext.copy_from_slice(&streams[0]);
         let tag = collide([&one, &other], OUTER, &mut ciphertext);
         // Control: plain AES-GCM opens it under either key, to two different headers.
         let headers = [&one, &other].map(|gcm| gcm.open(OUTER, &ciphertext, &tag).expect("opens under both"));
@@ -98,7 +105,7 @@ fn d3_a_salt_that_repeats_shows_the_difference_of_two_headers_and_nothing_of_the
     let (messages, headers) = two_with(&mut talk, [5, 5]);
     let [one, two] = &messages;
     assert_eq!(one[salt.clone()], two[salt.clone()]);
-    // The documented consequence: the same ratchet key and PN, and numbers that differ, can be read off.
+    // The documented consequence: the same ratchet key and PN, numbers and chunks that differ, can be read off.
     assert_eq!(xor(&one[sealed.clone()], &two[sealed.clone()]), xor(&headers[0], &headers[1]));
     // The bodies have keys of their own, which no generator makes.
     assert!(xor(&one[HEAD_LEN..], &two[HEAD_LEN..]).iter().filter(|byte| **byte == 0).count() < 10);

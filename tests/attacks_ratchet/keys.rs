@@ -244,21 +244,87 @@ fn c26_a_generator_that_fails_harms_no_message() {
         let made = talk.alice_strings.count("dh_public");
         alice.decrypt(&ping, b"").unwrap();
         assert_eq!(talk.alice_strings.count("dh_public"), made, "the step at receipt makes no key pair");
-        let mut failing = Failing { left, good: rng(left as u64) };
+        let (mut failing, before) = (Failing { left, good: rng(left as u64) }, state(alice));
         let outcome = catch_unwind(AssertUnwindSafe(|| alice.encrypt(b"never", b"", &mut failing)));
         // Control: with enough of it, the step at sending makes one, and the message opens.
         match outcome {
             Ok(message) => assert_eq!(talk.bob.decrypt(&message.unwrap(), b"").unwrap(), b"never"),
-            Err(_) => draws += 1,
+            Err(_) => {
+                draws += 1;
+                assert_eq!(before, state(alice));
+            }
         }
-        assert_eq!(talk.alice_strings.count("dh_public") > made, left > 0);
+        assert_eq!(talk.alice_strings.count("dh_public") > made, left > 1);
         let message = talk.from_alice(b"goes on");
         assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"goes on");
         assert_eq!(talk.bob.skipped_message_keys(), 0, "no number was lost");
         let reply = talk.from_bob(b"so do I");
         assert_eq!(talk.alice.decrypt(&reply, b"").unwrap(), b"so do I");
     }
-    assert_eq!(draws, 2, "the ratchet key and the salt");
+    assert_eq!(draws, 2, "the salt and the ratchet key");
+}
+
+/// A conversation of which the next message, of this side's, makes a key in this epoch.
+fn before_a_draw(by_bob: bool, epoch: u32, operation: &str) -> Talk {
+    let mut talk = Talk::new(26);
+    for turn in 0.. {
+        let (sender, receiver) = match turn % 2 {
+            0 => (&mut talk.bob, &mut talk.alice),
+            _ => (&mut talk.alice, &mut talk.bob),
+        };
+        let strings = crate::support::Puppet::default();
+        let mut probe = crate::copy_with(sender, strings.clone());
+        strings.reset();
+        probe.encrypt(b"", b"", &mut talk.rng).unwrap();
+        if (turn % 2 == 0) == by_bob && strings.count(operation) == 1 && sender.post_quantum_epoch() == epoch {
+            break;
+        }
+        let message = sender.encrypt(b"", b"", &mut talk.rng).unwrap();
+        receiver.decrypt(&message, b"").unwrap();
+    }
+    talk
+}
+
+/// Once an epoch each side draws for the post-quantum ratchet, too: its coins, its key pair.
+#[test]
+fn c26_a_generator_that_fails_before_a_post_quantum_key_harms_neither_ratchet() {
+    // In the second epoch the roles are changed.
+    for (by_bob, epoch, operation) in [(true, 0, "encaps1"), (false, 1, "encaps1"), (true, 1, "incremental_public")] {
+        let mut draws = 0;
+        for left in 0..4 {
+            let mut talk = before_a_draw(by_bob, epoch, operation);
+            let (sender, receiver, strings) = match by_bob {
+                true => (&mut talk.bob, &mut talk.alice, &talk.bob_strings),
+                false => (&mut talk.alice, &mut talk.bob, &talk.alice_strings),
+            };
+            let before = state(sender);
+            strings.reset();
+            let mut failing = Failing { left, good: rng(left as u64) };
+            match catch_unwind(AssertUnwindSafe(|| sender.encrypt(b"never", b"", &mut failing))) {
+                // Control: with enough of it, it is this message that draws it.
+                Ok(message) => {
+                    assert_eq!(strings.count(operation), 1);
+                    assert_eq!(receiver.decrypt(&message.unwrap(), b"").unwrap(), b"never");
+                }
+                Err(_) => {
+                    draws += 1;
+                    assert_eq!(before, state(sender), "{left}");
+                    let message = sender.encrypt(b"goes on", b"", &mut talk.rng).unwrap();
+                    assert_eq!(strings.count(operation), 1);
+                    assert_eq!(receiver.decrypt(&message, b"").unwrap(), b"goes on");
+                }
+            }
+            // The epoch comes to its end.
+            for _ in 0..90 {
+                let ping = talk.from_bob(b"ping");
+                talk.alice.decrypt(&ping, b"").unwrap();
+                let pong = talk.from_alice(b"pong");
+                talk.bob.decrypt(&pong, b"").unwrap();
+            }
+            assert!(talk.alice.post_quantum_epoch() > epoch + 1 && !talk.alice.is_abandoned());
+        }
+        assert_eq!(draws, 3, "the salt, the ratchet key, and {operation}");
+    }
 }
 
 #[test]

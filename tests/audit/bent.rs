@@ -11,8 +11,10 @@ pub(crate) enum Bend {
     Straight,
     /// A message's AEAD key is derived from nothing but constants.
     KeyFromNothing,
-    /// The chain key stays as it is.
-    ChainThatStands,
+    /// The chain keys of both ratchets stay as they are.
+    ChainsThatStand,
+    /// Only the classical ratchet's does: no message falls for that.
+    ClassicalChainThatStands,
     /// An AEAD key is masked, outside the recorded operations.
     MaskedKey,
     /// Tags are not checked.
@@ -96,18 +98,24 @@ impl Primitives for Bent {
     fn hmac_pair(&self, key: &Secret<32>, first: u8, second: u8) -> (Secret<32>, Secret<32>) {
         let (message_key, next) = self.recorder.hmac_pair(key, first, second);
         match self.bend {
-            Bend::ChainThatStands => (message_key, Secret::new(*key.expose())),
+            Bend::ChainsThatStand | Bend::ClassicalChainThatStands => (message_key, Secret::new(*key.expose())),
             _ => (message_key, next),
         }
     }
     fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
         match (self.bend, out.len()) {
-            (Bend::KeyFromNothing, 44) => self.recorder.hkdf(salt, &[&[0; 32]], info, out),
+            (Bend::KeyFromNothing, 44) => self.recorder.hkdf(&[0; 32], &[&[0; 32]], info, out),
             _ => self.recorder.hkdf(salt, ikm, info, out),
         }
     }
     fn hkdf_expand(&self, prk: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
         self.recorder.hkdf_expand(prk, info, out);
+        if self.bend == Bend::ChainsThatStand
+            && matches!(info, [b"noescrow-v1 KDF_SCKA_CK", _])
+            && let Some(next) = out.first_chunk_mut()
+        {
+            *next = *prk.expose();
+        }
     }
     fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
         self.recorder.sha256(parts)

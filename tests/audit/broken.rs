@@ -22,6 +22,8 @@ pub enum Fault {
     KeepsUsedKeys,
     /// Keys of messages that were overtaken stay in memory when these have come.
     KeepsSkippedKeys,
+    /// All that the classical half of a session had stays in memory.
+    KeepsClassicalKeys,
     /// All that a session had stays in memory.
     WipesNothing,
     /// Signs what the server asks it to.
@@ -31,11 +33,22 @@ pub enum Fault {
 impl Fault {
     /// What of its past lies in a device's memory at each theft.
     pub const fn keeps(self) -> Option<&'static [Name]> {
-        use Name::{ChainKey, DhPrivate, DhShared, HeaderKey, MessageKey, RootKey, SkippedMessageKey};
+        use Name::{ChainKey, DhPrivate, DhShared, HeaderKey, MessageKey, PostQuantumMessageKey, RootKey};
+        use Name::{PostQuantumChainKey, SkippedMessageKey, SkippedPostQuantumKey};
         match self {
-            Self::KeepsUsedKeys => Some(&[MessageKey]),
-            Self::KeepsSkippedKeys => Some(&[SkippedMessageKey]),
-            Self::WipesNothing => Some(&[RootKey, ChainKey, HeaderKey, MessageKey, DhPrivate, DhShared]),
+            Self::KeepsUsedKeys => Some(&[MessageKey, PostQuantumMessageKey]),
+            Self::KeepsSkippedKeys => Some(&[SkippedMessageKey, SkippedPostQuantumKey]),
+            Self::KeepsClassicalKeys => Some(&[RootKey, ChainKey, HeaderKey, MessageKey, DhPrivate, DhShared]),
+            Self::WipesNothing => Some(&[
+                RootKey,
+                ChainKey,
+                HeaderKey,
+                MessageKey,
+                DhPrivate,
+                DhShared,
+                PostQuantumChainKey,
+                PostQuantumMessageKey,
+            ]),
             _ => None,
         }
     }
@@ -58,6 +71,17 @@ pub enum Name {
     HeaderKey,
     MessageKey,
     SkippedMessageKey,
+    /// The sparse ratchet's first secret.
+    SparseSecret,
+    PostQuantumRootKey,
+    PostQuantumChainKey,
+    PostQuantumMessageKey,
+    SkippedPostQuantumKey,
+    /// Of the Braid: an epoch's output, and what it was agreed on with.
+    EpochKey,
+    BraidSeed,
+    BraidCoins,
+    BraidShared,
     MessageAeadKey,
     SnapshotAeadKey,
     Header,
@@ -75,7 +99,7 @@ pub struct Seen {
 pub struct Tap {
     pub step: &'static str,
     pub seen: Vec<Seen>,
-    /// The last message key that was derived for a message that has come.
+    /// The last message key that was derived for a message that has come, of either ratchet.
     received: Option<Vec<u8>>,
 }
 
@@ -93,6 +117,16 @@ impl Tap {
             && let Some(skipped) = self.received.replace(key.to_vec())
         {
             self.see(Name::SkippedMessageKey, &skipped);
+        }
+    }
+
+    /// As [`see_message_key`](Self::see_message_key), of the sparse ratchet.
+    fn see_post_quantum_key(&mut self, key: &[u8]) {
+        self.see(Name::PostQuantumMessageKey, key);
+        if self.step == "SP-R2"
+            && let Some(skipped) = self.received.replace(key.to_vec())
+        {
+            self.see(Name::SkippedPostQuantumKey, &skipped);
         }
     }
 
@@ -117,6 +151,7 @@ impl std::fmt::Debug for Broken {
 }
 
 const MASK: u8 = 0x5A;
+const SUITE: &[u8] = b"noescrow-v1_X25519_SHA-256_ML-KEM-1024";
 
 impl Broken {
     pub fn new(inner: Recorder, fault: Fault) -> Self {
@@ -204,10 +239,14 @@ impl Primitives for Broken {
         shared
     }
     fn incremental_public(&self, seed: &Secret<64>) -> ([u8; 64], [u8; 1152]) {
+        self.see(Name::BraidSeed, seed.expose());
         self.inner.incremental_public(seed)
     }
     fn encaps1(&self, header: &[u8; 64], coins: &Secret<32>) -> ([u8; 960], Secret<32>) {
-        self.inner.encaps1(header, coins)
+        let (ct1, shared) = self.inner.encaps1(header, coins);
+        self.see(Name::BraidCoins, coins.expose());
+        self.see(Name::BraidShared, shared.expose());
+        (ct1, shared)
     }
     fn encaps2(&self, header: &[u8; 64], ek_vector: &[u8; 1152], coins: &Secret<32>) -> Result<[u8; 128], Failed> {
         self.inner.encaps2(header, ek_vector, coins)
@@ -229,12 +268,19 @@ impl Primitives for Broken {
     }
     fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
         let mut ikm = ikm.to_vec();
-        if let (Fault::ServerNonce(nonce), 32) = (&self.fault, out.len()) {
+        if let (Fault::ServerNonce(nonce), [SUITE]) = (&self.fault, info) {
             ikm.push(nonce);
         }
         self.inner.hkdf(salt, &ikm, info, out);
         match (out.len(), info) {
-            (32, _) => self.see(Name::HandshakeSecret, out),
+            (32, [SUITE]) => self.see(Name::HandshakeSecret, out),
+            (32, [b"noescrow-v1 next header key"]) => self.see(Name::HeaderKey, out),
+            (32, [_, b":SCKA Key", _]) => self.see(Name::EpochKey, out),
+            (128, _) => {
+                self.see(Name::PostQuantumRootKey, &out[..32]);
+                self.see(Name::PostQuantumChainKey, &out[32..64]);
+                self.see(Name::PostQuantumChainKey, &out[64..96]);
+            }
             (44, [b"noescrow-v1 message"]) => self.see(Name::MessageAeadKey, &out[..32]),
             (44, _) => self.see(Name::IdentityKey, &out[..32]),
             (96, _) => {
@@ -250,7 +296,13 @@ impl Primitives for Broken {
         match info {
             [b"noescrow-v1 sk: root key"] => self.see(Name::RootKey, out),
             [b"noescrow-v1 snapshot seal", ..] => self.see(Name::SnapshotAeadKey, &out[..32]),
+            [b"noescrow-v1 sk: sparse ratchet"] => self.see(Name::SparseSecret, out),
+            [b"noescrow-v1 sk: braid"] => {}
             [label] if label.starts_with(b"noescrow-v1 sk:") => self.see(Name::FirstHeaderKey, out),
+            [b"noescrow-v1 KDF_SCKA_CK", _] => {
+                self.see(Name::PostQuantumChainKey, prk.expose());
+                self.tap.borrow_mut().see_post_quantum_key(&out[32..]);
+            }
             _ => {}
         }
     }

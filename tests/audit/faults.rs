@@ -6,18 +6,23 @@ use crate::broken::{Fault, Name};
 use crate::controls::{Control, encoded, follows, found};
 use crate::encodings::{base64, hex};
 use crate::generators::Source;
-use crate::leaks::{bobs_states, control, in_a_dump, plain, rng};
+use crate::leaks::{bobs_states, control, in_a_dump, limited, plain, rng};
 use crate::run::{ALICE, BOB, Device, LATER, NAMES, Run, Session, Setup};
 use noescrow::audit::FindingKind::{
     Derivable, FragmentInEvidence, PlaintextInEvidence, RepeatedFresh, ServerInKey, TwoTimePad, UnknownOrigin,
 };
 use noescrow::audit::{FindingKind, Recorder};
-use noescrow::{Bundle, StorageKey};
+use noescrow::{Bundle, ChunkSize, StorageKey};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 fn without_one_time_prekeys(_: u64) -> Setup {
     Setup { one_time_prekeys: 0, ..Setup::default() }
+}
+
+/// Chunks of 256 bytes: an epoch is agreed on within the run.
+fn long(_: u64) -> Setup {
+    Setup { chunk_size: ChunkSize::Bytes256, steps: 90, ..Setup::default() }
 }
 
 fn nothing(_: &mut Run) -> Vec<u8> {
@@ -26,10 +31,6 @@ fn nothing(_: &mut Run) -> Vec<u8> {
 
 fn first_of(run: &Run, who: usize, name: Name, step: &str) -> Vec<u8> {
     run.tap(who).all(name, step).swap_remove(0)
-}
-
-const fn limited(control: Control, never: &'static [(FindingKind, &'static str)]) -> Control {
-    Control { never, ..control }
 }
 
 fn sealed_backup(run: &mut Run, who: usize, key: &[u8]) -> Vec<u8> {
@@ -165,10 +166,66 @@ pub const FAULTS: &[Control] = &[
         ],
     ),
     control(
-        "chain key kept in the mailbox",
+        "chain keys kept in the mailbox",
         plain,
-        |run| first_of(run, ALICE, Name::ChainKey, "DR-E1"),
-        &[encoded("chain key", "raw"), follows("plaintext", "chain key")],
+        |run| {
+            let classical = first_of(run, ALICE, Name::ChainKey, "DR-E1");
+            [classical, first_of(run, ALICE, Name::PostQuantumChainKey, "SP-S2")].concat()
+        },
+        &[
+            encoded("chain key", "raw"),
+            follows("plaintext", "chain key"),
+            follows("plaintext", "post-quantum chain key"),
+        ],
+    ),
+    limited(
+        control(
+            "chain key of the classical half kept in the mailbox",
+            plain,
+            |run| first_of(run, ALICE, Name::ChainKey, "DR-E1"),
+            &[encoded("chain key", "raw"), follows("message key", "chain key")],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "AEAD key of a message")],
+    ),
+    limited(
+        control(
+            "chain key of the post-quantum half kept in the mailbox",
+            plain,
+            |run| first_of(run, ALICE, Name::PostQuantumChainKey, "SP-S2"),
+            &[encoded("post-quantum chain key", "raw"), follows("post-quantum message key", "post-quantum chain key")],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "AEAD key of a message")],
+    ),
+    limited(
+        control(
+            "secret of the sparse ratchet",
+            plain,
+            |run| first_of(run, ALICE, Name::SparseSecret, ""),
+            &[
+                encoded("sparse ratchet's secret", "raw"),
+                follows("post-quantum root key", "sparse ratchet's secret"),
+                follows("post-quantum message key", "sparse ratchet's secret"),
+            ],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "chain key")],
+    ),
+    limited(
+        control(
+            "seed of the Braid's key pair",
+            long,
+            |run| first_of(run, ALICE, Name::BraidSeed, "BR-1"),
+            &[encoded("ML-KEM private key", "raw"), follows("key of an epoch", "ML-KEM private key")],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "post-quantum chain key")],
+    ),
+    limited(
+        control(
+            "coins of the Braid",
+            long,
+            |run| first_of(run, BOB, Name::BraidCoins, "BR-7"),
+            &[encoded("ML-KEM coins", "raw"), follows("key of an epoch", "ML-KEM coins")],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "post-quantum chain key")],
     ),
     control(
         "two plaintexts under one key and nonce",
@@ -305,12 +362,25 @@ pub const FAULTS: &[Control] = &[
         ),
         &[(Derivable, "")],
     ),
+    limited(
+        control(
+            "root key and the result of the next Diffie-Hellman",
+            plain,
+            |run| {
+                let shared = first_of(run, ALICE, Name::DhShared, "DR-E1");
+                [first_of(run, ALICE, Name::RootKey, ""), shared].concat()
+            },
+            &[follows("chain key", "root key"), follows("message key", "X25519 shared secret")],
+        ),
+        &[(Derivable, "plaintext")],
+    ),
     control(
-        "root key and the result of the next Diffie-Hellman",
+        "both root keys and the result of the next Diffie-Hellman",
         plain,
         |run| {
             let shared = first_of(run, ALICE, Name::DhShared, "DR-E1");
-            [first_of(run, ALICE, Name::RootKey, ""), shared].concat()
+            let sparse = first_of(run, ALICE, Name::SparseSecret, "");
+            [first_of(run, ALICE, Name::RootKey, ""), sparse, shared].concat()
         },
         &[follows("chain key", "root key"), follows("plaintext", "X25519 shared secret")],
     ),
@@ -403,9 +473,11 @@ pub const FAULTS: &[Control] = &[
         |_| Setup::default(),
         |run| {
             run.source = Source::Telling { rng: rng(run), key: nonce(1) };
-            run.send(ALICE);
-            run.settle();
-            run.send(BOB);
+            // More often than the Braid draws something between a ratchet key and the salt.
+            for from in [ALICE, BOB, ALICE, BOB] {
+                run.send(from);
+                run.settle();
+            }
             Vec::new()
         },
         &[found(FragmentInEvidence, "X25519 private key")],

@@ -9,7 +9,7 @@ use noescrow::durable::{Durable, Record, Store, Subject};
 use noescrow::error::DecryptError;
 use noescrow::primitives::{Failed, RustCrypto};
 use noescrow::relay::{Order, Relay, RelayError};
-use noescrow::{Heap, Inline, Secret, StorageKey};
+use noescrow::{ChunkSize, Heap, Inline, Secret, StorageKey};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -111,6 +111,7 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("RustCrypto", format!("{RustCrypto:?}")));
     log.push(("Prekey", format!("{:?}", bundle.signed_prekey())));
     log.push(("PrekeyKind", format!("{:?}", bundle.signed_prekey().kind())));
+    log.push(("ChunkSize", format!("{:?}", ChunkSize::ALL)));
     log.push(("Bundle", format!("{bundle:?}")));
     log.push(("Publication", format!("{publication:?}")));
     log.push(("AccountName", format!("{:?}", account(BOB))));

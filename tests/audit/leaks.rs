@@ -7,7 +7,7 @@ use crate::encodings::{
     base64, base64_url_in_lines, gzip, hex, hex_with_colons, percent, signed_integers, utf16, zlib, zstd,
 };
 use crate::run::{BOB, Run, Setup};
-use noescrow::audit::FindingKind::{FragmentInEvidence, PlaintextInEvidence, SecretInEvidence};
+use noescrow::audit::FindingKind::{self, Derivable, FragmentInEvidence, PlaintextInEvidence, SecretInEvidence};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -41,6 +41,22 @@ pub const fn control(
     Control { name, setup, leak, expected, never: &[] }
 }
 
+pub const fn limited(control: Control, never: &'static [(FindingKind, &'static str)]) -> Control {
+    Control { never, ..control }
+}
+
+/// Of one message, both ratchets' keys.
+fn both_message_keys(run: &mut Run) -> [Vec<u8>; 2] {
+    let who = rng(run).next_u64() as usize % 2;
+    let [mut classical, mut post_quantum] = {
+        let tap = run.tap(who);
+        [tap.all(Name::MessageKey, "DR-E2"), tap.all(Name::PostQuantumMessageKey, "SP-S2")]
+    };
+    assert_eq!(classical.len(), post_quantum.len());
+    let at = rng(run).next_u64() as usize % classical.len();
+    [classical.swap_remove(at), post_quantum.swap_remove(at)]
+}
+
 const fn fragment(what: &'static str, encoding: &'static str) -> Expected {
     Expected { kind: FragmentInEvidence, what, from: "", encoding }
 }
@@ -53,10 +69,36 @@ pub fn bobs_states(run: &mut Run) -> Vec<u8> {
 pub const LEAKS: &[Control] = &[
     control("root key in escrow", plain, |run| run.any(Name::RootKey, ""), &[encoded("root key", "raw")]),
     control(
-        "message key logged in base64",
+        "both message keys of a message logged in base64",
         plain,
-        |run| format!("DEBUG mk={} ok\n", base64(&run.any(Name::MessageKey, ""))).into_bytes(),
-        &[encoded("message key", "base64"), follows("plaintext", "message key")],
+        |run| {
+            let [classical, post_quantum] = both_message_keys(run);
+            format!("DEBUG mk={} pq={} ok\n", base64(&classical), base64(&post_quantum)).into_bytes()
+        },
+        &[
+            encoded("message key", "base64"),
+            encoded("post-quantum message key", "base64"),
+            follows("plaintext", "message key"),
+        ],
+    ),
+    // Either half alone is found, and opens nothing.
+    limited(
+        control(
+            "classical message key logged in base64",
+            plain,
+            |run| format!("DEBUG mk={} ok\n", base64(&run.any(Name::MessageKey, ""))).into_bytes(),
+            &[encoded("message key", "base64")],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "AEAD key of a message")],
+    ),
+    limited(
+        control(
+            "post-quantum message key logged in base64",
+            plain,
+            |run| format!("DEBUG mk={} ok\n", base64(&run.any(Name::PostQuantumMessageKey, ""))).into_bytes(),
+            &[encoded("post-quantum message key", "base64")],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "AEAD key of a message")],
     ),
     control(
         "base64url without padding, over lines",

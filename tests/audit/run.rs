@@ -6,7 +6,7 @@ use crate::generators::{Source, draw};
 use noescrow::audit::{Audit, Tape};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::relay::{AccountName, Envelope, Order, Relay};
-use noescrow::{Bundle, Heap, StorageKey, device, session};
+use noescrow::{Bundle, ChunkSize, Heap, StorageKey, device, session};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::cell::Ref;
@@ -42,6 +42,7 @@ pub struct Setup {
     /// What Alice draws from for her handshake; as before if none.
     pub handshake_source: Option<Source>,
     pub one_time_prekeys: usize,
+    pub chunk_size: ChunkSize,
     /// Both sessions and Bob's device are saved after every step: each is a moment at which they can be stolen.
     pub saves_always: bool,
     pub steps: usize,
@@ -50,7 +51,15 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let fault = Fault::None;
-        Self { fault, source: None, handshake_source: None, one_time_prekeys: 2, saves_always: false, steps: 24 }
+        Self {
+            fault,
+            source: None,
+            handshake_source: None,
+            one_time_prekeys: 2,
+            chunk_size: ChunkSize::default(),
+            saves_always: false,
+            steps: 24,
+        }
     }
 }
 
@@ -81,6 +90,7 @@ pub struct Run {
     /// The moments at which a device can be stolen: whose, and whether it is the device or the session.
     pub saved: Vec<Saved>,
     fault: Fault,
+    chunk_size: ChunkSize,
     saves_always: bool,
     generation: u64,
     now: u64,
@@ -150,6 +160,7 @@ impl Run {
             source,
             saved: vec![],
             fault: setup.fault,
+            chunk_size: setup.chunk_size,
             saves_always: setup.saves_always,
             generation: 0,
             now: NOW,
@@ -194,7 +205,8 @@ impl Run {
 
     pub fn initiate(&mut self, bundle: &Bundle) {
         let text = self.text();
-        let (session, hello) = self.devices[ALICE].initiate(bundle, &text, b"", self.now, &mut self.source).unwrap();
+        let (session, hello) =
+            self.devices[ALICE].initiate_with(self.chunk_size, bundle, &text, b"", self.now, &mut self.source).unwrap();
         self.sessions[ALICE] = Some(session);
         self.texts.push(text);
         self.post(BOB, hello);

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Snapshots that are not what was stored (attack F18): by others without the storage key, and by who has it.
 
-use crate::support::stored::{
-    COUNTS_FROM_END, DEVICE, HEAD, RECEIVING_NUMBER_FROM_END, SENDING_NUMBER_FROM_END, SESSION, STEP_FROM_END, opened,
-    sealed, storage_key,
-};
+use crate::support::stored::{DEVICE, HANDSHAKE_LEN, HEAD, OPENING, Places, SESSION, opened, sealed, storage_key};
 use crate::support::{LATER, NOW, PuppetDevice, PuppetSession, Talk, bundle, device_state, puppet, rng, state};
 use crate::{damaged, other_versions};
 use noescrow::StorageKey;
@@ -84,7 +81,7 @@ fn a_snapshot_in_another_sessions_place_restores_and_says_which_session_it_is() 
 fn a_snapshot_is_wiped_where_it_was_opened() {
     let talk = Talk::after(32, 2);
     let clear = opened(state(&talk.bob));
-    let secret = &clear[clear.len() - STEP_FROM_END - 32..][..32];
+    let secret = &clear[Places::of(&clear).next_receiving_header_key..][..32];
     for newest in [0, 1] {
         let mut buffer = state(&talk.bob);
         let primitives = talk.bob_strings.clone();
@@ -186,19 +183,20 @@ fn f18_how_a_session_began_and_how_far_it_is_must_fit() {
         assert_eq!(session(&sealed(SESSION, forged), 0).unwrap_err(), RestoreError::Refused);
     };
     // Flag, two identities, AD; then the opening and the ratchet.
-    let opening = 1 + 2 * 128 + 32;
-    let handshake = unanswered[opening + 1..opening + 1 + 1754].to_vec();
+    let opening = OPENING;
+    let handshake = unanswered[opening + 1..opening + 1 + HANDSHAKE_LEN].to_vec();
     let ratchet = |state: &[u8], opening_len: usize| state[opening + 1 + opening_len..].to_vec();
     let with =
         |state: &[u8], opening_bytes: &[u8], ratchet: &[u8]| [&state[..opening], opening_bytes, ratchet].concat();
-    let [before, after, theirs] = [ratchet(&unanswered, 1754), ratchet(&answered, 0), ratchet(&accepted, 32)];
+    let [before, after, theirs] = [ratchet(&unanswered, HANDSHAKE_LEN), ratchet(&answered, 0), ratchet(&accepted, 32)];
 
     // Unanswered, with an answer received; answered or accepted, with none.
     refused(with(&answered, &[&[0][..], &handshake].concat(), &after));
     refused(with(&unanswered, &[2], &before));
     refused(with(&accepted, &[&[1][..], &[7; 32]].concat(), &before));
-    // A handshake that is none: another version, no spelling of "no one-time prekey", a key that is no key.
-    for (at, value) in [(0, 0x12), (5, 2), (5, 0), (41, 0xFF)] {
+    // A handshake that is none: another version, no spelling of "no one-time prekey", a key that is no key; an unknown
+    // chunk size, and one that is not the ratchet's.
+    for (at, value) in [(0, 0x12), (5, 2), (5, 0), (41, 0xFF), (1610, 4), (1610, 1)] {
         let mut bad = handshake.clone();
         bad[at] = value;
         refused(with(&unanswered, &[&[0][..], &bad].concat(), &before));
@@ -208,21 +206,26 @@ fn f18_how_a_session_began_and_how_far_it_is_must_fit() {
         refused([&[0][..], &state[1 + 2 * 128..]].concat());
     }
     // A chain without a message; a chain before the first one.
-    let zeroed = |state: &[u8], from_end: usize, value: u32| {
+    let zeroed = |state: &[u8], at: usize, value: u32| {
         let mut forged = state.to_vec();
-        let at = state.len() - from_end;
         forged[at..at + 4].copy_from_slice(&value.to_be_bytes());
         forged
     };
-    refused(zeroed(&answered, SENDING_NUMBER_FROM_END, 0));
-    refused(zeroed(&answered, RECEIVING_NUMBER_FROM_END, 0));
-    refused(zeroed(&answered, STEP_FROM_END, 0));
-    let unreceived = STEP_FROM_END + 64 + 1 + 4;
-    refused(zeroed(&unanswered, unreceived, 3));
-    refused(zeroed(&unanswered, unreceived + 4, 0));
+    let places = Places::of(&answered);
+    let [sending, receiving] = [places.sending_number, places.receiving_number].map(Option::unwrap);
+    refused(zeroed(&answered, sending, 0));
+    refused(zeroed(&answered, receiving, 0));
+    refused(zeroed(&answered, places.step, 0));
+    let unreceived = Places::of(&unanswered).sending_number.unwrap();
+    // PN stands behind Ns, and behind it the epoch that was mixed in: there is none yet.
+    refused(zeroed(&unanswered, unreceived + 4, 3));
+    refused(zeroed(&unanswered, unreceived + 8, 1));
+    refused(zeroed(&unanswered, unreceived, 0));
     // A retired chain of step 0, which there never is, with a key.
-    let mut retired = accepted[..accepted.len() - COUNTS_FROM_END].to_vec();
+    let counts = Places::of(&accepted).chains;
+    let mut retired = accepted[..counts].to_vec();
     retired.extend([&[0, 0, 0, 1][..], &[0; 4], &[3; 32], &[0, 0, 0, 1], &[0; 8], &[4; 32]].concat());
+    retired.extend(&accepted[counts + 8..]);
     refused(retired);
 
     // Control: what they were made from loads, in parts put together again.
@@ -230,8 +233,8 @@ fn f18_how_a_session_began_and_how_far_it_is_must_fit() {
         with(&unanswered, &[&[0][..], &handshake].concat(), &before),
         with(&answered, &[2], &after),
         with(&accepted, &accepted[opening..opening + 33], &theirs),
-        zeroed(&answered, SENDING_NUMBER_FROM_END, 9),
-        zeroed(&answered, RECEIVING_NUMBER_FROM_END, 9),
+        zeroed(&answered, sending, 9),
+        zeroed(&answered, receiving, 9),
     ] {
         assert!(session(&sealed(SESSION, right), 0).is_ok());
     }

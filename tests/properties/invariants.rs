@@ -5,7 +5,7 @@
 //! the allocator: wiping and constant time are other tests' concern.
 
 use crate::schedules::{self, config, hostile, jump, ping_pong};
-use crate::support::stored::{SENDING_NUMBER_FROM_END, SESSION, opened, sealed, storage_key};
+use crate::support::stored::{Places, SESSION, opened, sealed, storage_key};
 use crate::support::{self, LATER, NOW, Puppet, PuppetDevice, PuppetSession, Talk, bundle, device_state, puppet, rng};
 use crate::watch::{Key, Watch};
 use noescrow::error::{AcceptError, DecodeError, DecryptError, EncryptError, RestoreError};
@@ -18,7 +18,7 @@ use noescrow::{
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 type WatchedWorld = World<session::Session<Watch, Heap>, ChaCha20Rng>;
 
@@ -131,7 +131,12 @@ proptest! {
     ) {
         let plain = transcript::<_, Heap>(RustCrypto, opening, &events, seed);
         prop_assert_eq!(&plain, &transcript::<_, Heap>(Puppet::default(), opening, &events, seed));
-        prop_assert_eq!(&plain, &transcript::<_, Inline<512>>(RustCrypto, opening, &events, seed));
+        // A large session without a heap, several of which are on the stack at a time.
+        let inline = std::thread::scope(|scope| {
+            let run = || transcript::<_, Inline<512>>(RustCrypto, opening, &events, seed);
+            std::thread::Builder::new().stack_size(16 << 20).spawn_scoped(scope, run).unwrap().join().unwrap()
+        });
+        prop_assert_eq!(&plain, &inline);
         // Control: other randomness shows.
         prop_assert_ne!(&plain, &transcript::<_, Heap>(RustCrypto, opening, &events, seed.wrapping_add(1)));
     }
@@ -221,7 +226,7 @@ fn invariant_2_a_message_of_a_gibibyte_costs_what_one_of_a_hundred_bytes_costs()
     // Zeros that are never touched are not there: were the body read, this would take seconds and the memory.
     let mut huge = vec![0; 1 << 30];
     huge[0] = 0x12;
-    let mut small = huge[..120].to_vec();
+    let mut small = huge[..MESSAGE_OVERHEAD + 100].to_vec();
     assert_eq!(work(&mut huge), work(&mut small));
     assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"genuine");
 }
@@ -230,8 +235,8 @@ fn invariant_2_a_message_of_a_gibibyte_costs_what_one_of_a_hundred_bytes_costs()
 fn invariant_2_counts_in_a_snapshot_are_not_believed() {
     let mut talk = Talk::after(6, 1);
     let state = opened(talk.bob.snapshot(&storage_key(), 0));
-    let (chains, keys) = (state.len() - 8, state.len() - 4);
-    for at in [chains, keys] {
+    let places = Places::of(&state);
+    for at in [places.chains, places.keys, places.sparse_keys.unwrap()] {
         for count in [1, 33, 2_001, 1 << 30, u32::MAX] {
             let mut forged = state.clone();
             forged[at..at + 4].copy_from_slice(&count.to_be_bytes());
@@ -239,19 +244,29 @@ fn invariant_2_counts_in_a_snapshot_are_not_believed() {
             assert_eq!(error, RestoreError::Refused, "{at} {count}");
         }
     }
-    // Counters at their end: the chain is exhausted, and says so. The last number of the sending chain stands before
-    // PN, the receiving chain, two header keys, the step and the counts.
+    // Counters at their end, of either ratchet: the chain is exhausted, and says so.
     let pong = talk.from_alice(b"pong");
     talk.bob.decrypt(&pong, b"").unwrap();
     let _ = talk.from_bob(b"a chain of its own");
-    let mut state = opened(talk.bob.snapshot(&storage_key(), 0));
-    let number = state.len() - SENDING_NUMBER_FROM_END;
-    assert_eq!(state[number..number + 4], 1u32.to_be_bytes());
-    state[number..number + 4].copy_from_slice(&u32::MAX.to_be_bytes());
-    let mut bob = PuppetSession::restore(&sealed(SESSION, state), &storage_key(), 0).unwrap();
-    let before = support::state(&bob);
-    assert_eq!(bob.encrypt(b"", b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
-    assert_eq!(before, support::state(&bob));
+    let state = opened(talk.bob.snapshot(&storage_key(), 0));
+    let places = Places::of(&state);
+    let sparse = places.epochs[0].1.unwrap() + 32;
+    for (number, sent) in [(places.sending_number.unwrap(), 1u32), (sparse, 2)] {
+        assert_eq!(state[number..number + 4], sent.to_be_bytes());
+        let worn_out = |number_is: u32| {
+            let mut state = state.clone();
+            state[number..number + 4].copy_from_slice(&number_is.to_be_bytes());
+            PuppetSession::restore(&sealed(SESSION, state), &storage_key(), 0).unwrap()
+        };
+        let mut bob = worn_out(u32::MAX);
+        let before = support::state(&bob);
+        assert_eq!(bob.encrypt(b"", b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
+        assert_eq!(before, support::state(&bob));
+        // Control: one number is left.
+        let mut bob = worn_out(u32::MAX - 1);
+        bob.encrypt(b"", b"", &mut talk.rng).unwrap();
+        assert_eq!(bob.encrypt(b"", b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
+    }
 }
 
 /// AEAD keys of messages and headers that sealed twice, or opened twice at one side. Snapshots are sealed under a key
@@ -333,7 +348,7 @@ fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() 
         let bundle = bundle(&mut bob, one_time, &mut rng);
         let (_, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
         let before = device_state(&bob);
-        for at in FIRST_MESSAGE_OVERHEAD - 16 - 89..hello.len() {
+        for at in FIRST_MESSAGE_OVERHEAD - 16 - 132..hello.len() {
             let mut forged = hello.clone();
             forged[at] ^= 4;
             strings.reset();
@@ -357,6 +372,11 @@ fn holds_only_what_is_to_come(end: &session::Session<Watch, Heap>, watch: &Watch
     prop_assert_eq!(secrets_in(&state, &log.used_message_keys), 0, "used message keys");
     prop_assert_eq!(secrets_in(&state, &log.root_keys), 1, "root keys");
     prop_assert!(secrets_in(&state, &log.chain_keys) <= 2, "chain keys");
+    // Chains of two epochs and of the next; the sending one of the oldest is gone.
+    prop_assert_eq!(secrets_in(&state, &log.sparse_root_keys), 1, "post-quantum root keys");
+    prop_assert!(secrets_in(&state, &log.sparse_chain_keys) <= 5, "post-quantum chain keys");
+    let kept = Places::of(&state).sparse_keys.map(|at| *state[at..].first_chunk().unwrap()).map(u32::from_be_bytes);
+    prop_assert_eq!(Some(secrets_in(&state, &log.sparse_message_keys) as u32), kept, "post-quantum message keys");
     prop_assert!(secrets_in(&state, &secrets) <= 1, "ratchet secrets");
     Ok(())
 }
@@ -481,7 +501,8 @@ fn invariant_6_operations_depend_on_nothing_secret() {
     // Control: what the contract does list is seen, an old key, the next one, and one behind three others.
     assert!(bodies[0] != bodies[1] && bodies[1] != bodies[2] && bodies[0] != bodies[2]);
 
-    let mut costs = HashSet::new();
+    // Of the post-quantum ratchet's states the contract says that they show: each step of the Braid is a class.
+    let mut costs: BTreeMap<Option<&str>, HashSet<_>> = BTreeMap::new();
     for round in 0..50u8 {
         let mut text = vec![round; 100];
         talk.rng.fill_bytes(&mut text[..usize::from(round)]);
@@ -493,14 +514,13 @@ fn invariant_6_operations_depend_on_nothing_secret() {
             continue;
         }
         assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), text);
-        costs.insert((
-            talk.alice_strings.work(),
-            talk.alice_strings.steps(),
-            talk.bob_strings.work(),
-            talk.bob_strings.steps(),
-        ));
+        let steps = [talk.alice_strings.steps(), talk.bob_strings.steps()];
+        let braid = steps.concat().into_iter().find(|step| step.starts_with("BR-"));
+        costs.entry(braid).or_default().insert((talk.alice_strings.work(), talk.bob_strings.work(), steps));
     }
-    assert_eq!(costs.len(), 1);
+    // One message completes the peer's key, and all others cost the same.
+    assert_eq!(costs.keys().collect::<Vec<_>>(), [&None, &Some("BR-10")]);
+    assert!(costs.values().all(|costs| costs.len() == 1), "{costs:?}");
 }
 
 type Transcript = (Vec<u8>, Vec<Vec<u8>>, [Vec<u8>; 2]);
@@ -639,7 +659,8 @@ fn invariant_9_a_first_message_shows_prekey_ids_and_nothing_that_two_of_them_sha
     let messages: Vec<_> = (0..64).map(|_| first()).collect();
     let same = |at: &usize| messages.iter().all(|message| message[*at] == messages[0][*at]);
     let constant: Vec<_> = (0..messages[0].len()).filter(same).collect();
-    assert_eq!(constant, (0..10).collect::<Vec<_>>(), "type, signed prekey's id, flag, one-time prekey's id");
+    let known: Vec<_> = (0..10).chain([10 + 32 + 1568]).collect();
+    assert_eq!(constant, known, "type, signed prekey's id, flag, one-time prekey's id, chunk size");
     let shared = |a: &[u8], b: &[u8]| a.windows(8).any(|window| b.windows(8).any(|other| other == window));
     let identity = alice.identity().to_bytes();
     assert!(messages.iter().all(|message| !shared(&identity, message)));

@@ -2,6 +2,7 @@
 //! Schedules weighted towards the edges: the first and the last of what exists, jumps just within and just beyond the
 //! bounds, conversations long enough that keys grow old.
 
+use noescrow::ChunkSize;
 use noescrow::events::{Event, FROM_BACK, How, Offer, Opening, Side};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -166,9 +167,8 @@ pub fn schedule(bound: u16) -> impl Strategy<Value = Vec<Event>> {
 }
 
 pub fn opening() -> impl Strategy<Value = Opening> {
-    (any::<bool>(), prop_oneof![Just(0u8), 0u8..16], at()).prop_map(|(one_time, burst, accepted)| Opening {
-        one_time,
-        burst,
-        accepted,
-    })
+    // With the largest chunks epochs are short enough to end within a schedule.
+    let chunk_size = prop_oneof![2 => Just(ChunkSize::Bytes256), 1 => proptest::sample::select(&ChunkSize::ALL[..])];
+    (any::<bool>(), prop_oneof![Just(0u8), 0u8..16], at(), chunk_size)
+        .prop_map(|(one_time, burst, accepted, chunk_size)| Opening { one_time, burst, accepted, chunk_size })
 }

@@ -115,6 +115,10 @@ impl<E: Endpoint> Endpoint for Twin<E> {
         if lost { 0 } else { self.inner.skipped_message_keys() }
     }
 
+    fn sending_epoch(&self) -> u32 {
+        self.inner.sending_epoch()
+    }
+
     fn save(&self, generation: u64) -> Vec<u8> {
         let mut bytes = self.inner.save(generation);
         match self.fault {

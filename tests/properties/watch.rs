@@ -28,9 +28,13 @@ pub struct Log {
     pub root_keys: HashSet<Key>,
     pub chain_keys: HashSet<Key>,
     pub message_keys: HashSet<Key>,
-    /// Keys that opened a message.
+    /// Of the post-quantum ratchet.
+    pub sparse_root_keys: HashSet<Key>,
+    pub sparse_chain_keys: HashSet<Key>,
+    pub sparse_message_keys: HashSet<Key>,
+    /// Keys that opened a message, of either ratchet.
     pub used_message_keys: HashSet<Key>,
-    last_message_key: Option<Key>,
+    last_message_keys: Option<[Key; 2]>,
     /// Private curve keys.
     pub dh_secrets: Vec<Key>,
     pub kem_seeds: Vec<[u8; 64]>,
@@ -59,6 +63,7 @@ pub struct Watch {
     pub bent: Bent,
 }
 
+const CHAIN_NEXT: &[u8] = b"noescrow-v1 KDF_SCKA_CK";
 const SK_ROOT: &[u8] = b"noescrow-v1 sk: root key";
 
 fn key(bytes: &[u8]) -> Key {
@@ -143,7 +148,11 @@ impl Primitives for Watch {
                 log.root_keys.extend([key(salt), key(&out[..32])]);
                 log.chain_keys.insert(key(&out[32..64]));
             }
-            (44, [message_key]) => log.last_message_key = Some(key(message_key)),
+            (128, _) => {
+                log.sparse_root_keys.insert(key(&out[..32]));
+                log.sparse_chain_keys.extend([key(&out[32..64]), key(&out[64..96])]);
+            }
+            (44, [message_key]) => log.last_message_keys = Some([key(message_key), key(salt)]),
             _ => {}
         }
     }
@@ -151,6 +160,11 @@ impl Primitives for Watch {
         RustCrypto.hkdf_expand(prk, info, out);
         if info == [SK_ROOT] {
             self.log.borrow_mut().root_keys.insert(key(out));
+        }
+        if info[0] == CHAIN_NEXT {
+            let mut log = self.log.borrow_mut();
+            log.sparse_chain_keys.extend([*prk.expose(), key(&out[..32])]);
+            log.sparse_message_keys.insert(key(&out[32..]));
         }
     }
     fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
@@ -187,8 +201,8 @@ impl Primitives for Watch {
         let mut log = self.log.borrow_mut();
         let step = log.step;
         log.opens.push(Use { step, key: *key.expose(), nonce: *nonce });
-        if let ("DR-D8", Some(message_key)) = (step, log.last_message_key) {
-            log.used_message_keys.insert(message_key);
+        if let ("DR-D8", Some(message_keys)) = (step, log.last_message_keys) {
+            log.used_message_keys.extend(message_keys);
         }
         Ok(())
     }

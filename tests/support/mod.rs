@@ -9,7 +9,7 @@
 pub mod stored;
 
 use noescrow::primitives::{Failed, Primitives, RustCrypto};
-use noescrow::{Bundle, Heap, Secret, device, session};
+use noescrow::{Bundle, ChunkSize, Heap, Secret, device, session};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::cell::{Cell, RefCell};
@@ -25,14 +25,31 @@ pub type PuppetSession = session::Session<Puppet, Heap>;
 /// Rewrites a plaintext that is about to be sealed. Headers are the ones of [`HEADER_LEN`] bytes.
 pub type Rewrite = Box<dyn FnMut(&mut [u8])>;
 
-/// Bytes of a header in the clear: ratchet key (32), PN (4), N (4), kind of the post-quantum part (1).
-pub const HEADER_LEN: usize = 41;
+/// Bytes of a header in the clear with chunks of 32 bytes: ratchet key (32), PN (4), N (4); type (1), epoch (4), index (2)
+/// and chunk (32) of the Braid, n (4), age of the mixed root (1). No padded plaintext is as long.
+pub const HEADER_LEN: usize = 84;
+
+/// What KDF_HYBRID took for one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageKeys {
+    pub classical: [u8; 32],
+    pub post_quantum: [u8; 32],
+}
+
+/// A next header key before and after the post-quantum root's share was mixed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MixedHeaderKey {
+    pub classical: [u8; 32],
+    pub mixed: [u8; 32],
+}
 
 #[derive(Clone, Default)]
 pub struct Puppet {
     counts: Rc<RefCell<BTreeMap<&'static str, usize>>>,
     steps: Rc<RefCell<Vec<&'static str>>>,
     before_seal: Rc<RefCell<Option<Rewrite>>>,
+    message_keys: Rc<RefCell<Vec<MessageKeys>>>,
+    header_keys: Rc<RefCell<Vec<MixedHeaderKey>>>,
     /// A device that would sign or accept anything: switches off its own checks of what it parses.
     pub gullible: Rc<Cell<bool>>,
     /// Primitives that are wrong: every output differs in one bit, every check passes.
@@ -55,7 +72,9 @@ impl Puppet {
 
     /// All operations since [`Puppet::reset`].
     pub fn work(&self) -> usize {
-        self.counts.borrow().values().sum()
+        let kinds = self.count("header key") + self.count("post-quantum step");
+        // These two are counted as what they are, too.
+        self.counts.borrow().values().sum::<usize>() - kinds
     }
 
     /// The labels of the steps taken since [`Puppet::reset`].
@@ -80,6 +99,16 @@ impl Puppet {
                 rewrite(header);
             }
         });
+    }
+
+    /// Of every message that was sealed, opened, or refused by its body.
+    pub fn message_keys(&self) -> Vec<MessageKeys> {
+        self.message_keys.borrow().clone()
+    }
+
+    /// Of every step that was sent, received, or refused by its body.
+    pub fn header_keys(&self) -> Vec<MixedHeaderKey> {
+        self.header_keys.borrow().clone()
     }
 
     pub fn behave(&self) {
@@ -191,10 +220,23 @@ impl Primitives for Puppet {
     fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
         self.tick("hkdf");
         RustCrypto.hkdf(salt, ikm, info, out);
+        if info == [b"noescrow-v1 message"] {
+            let (classical, post_quantum) = (ikm[0].try_into().unwrap(), salt.try_into().unwrap());
+            self.message_keys.borrow_mut().push(MessageKeys { classical, post_quantum });
+        }
+        if info == [b"noescrow-v1 next header key"] {
+            let (classical, mixed) = (ikm[0].try_into().unwrap(), (&*out).try_into().unwrap());
+            self.header_keys.borrow_mut().push(MixedHeaderKey { classical, mixed });
+        }
         self.spoil_bytes(out);
     }
     fn hkdf_expand(&self, prk: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
         self.tick("hkdf_expand");
+        match info[0] {
+            b"noescrow-v1 header" => self.tick("header key"),
+            b"noescrow-v1 KDF_SCKA_CK" => self.tick("post-quantum step"),
+            _ => {}
+        }
         RustCrypto.hkdf_expand(prk, info, out);
     }
     fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
@@ -257,11 +299,15 @@ pub struct Talk {
 
 impl Talk {
     pub fn new(seed: u64) -> Self {
+        Self::with(seed, ChunkSize::default())
+    }
+
+    pub fn with(seed: u64, chunk_size: ChunkSize) -> Self {
         let mut rng = rng(seed);
         let (alice, alice_strings) = puppet(&mut rng);
         let (mut bob, bob_strings) = puppet(&mut rng);
         let bundle = bundle(&mut bob, true, &mut rng);
-        let (alice, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
+        let (alice, hello) = alice.initiate_with(chunk_size, &bundle, b"hello", b"", NOW, &mut rng).unwrap();
         let (bob, text) = bob.accept(&hello, b"").unwrap();
         assert_eq!(text, b"hello");
         Self { alice, alice_strings, bob, bob_strings, rng }
@@ -277,6 +323,16 @@ impl Talk {
             assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"pong");
         }
         talk
+    }
+
+    /// One message, which arrives.
+    pub fn turn(&mut self, from_bob: bool) {
+        let (sender, receiver) = match from_bob {
+            true => (&mut self.bob, &mut self.alice),
+            false => (&mut self.alice, &mut self.bob),
+        };
+        let message = sender.encrypt(b"turn", b"", &mut self.rng).unwrap();
+        assert_eq!(receiver.decrypt(&message, b"").unwrap(), b"turn");
     }
 
     pub fn from_alice(&mut self, text: &[u8]) -> Vec<u8> {

@@ -17,16 +17,109 @@ pub const DEVICE: u8 = 2;
 /// Bytes of a snapshot before the ciphertext: version, kind, generation, salt.
 pub const HEAD: usize = 1 + 1 + 8 + 32;
 
-/// Where the ratchet's fields stand, counted from the end of a session's state that holds no skipped key.
-pub const COUNTS_FROM_END: usize = 4 + 4;
-pub const STEP_FROM_END: usize = COUNTS_FROM_END + 4;
-pub const NEXT_RECEIVING_HEADER_KEY_FROM_END: usize = STEP_FROM_END + 32;
-/// Nr, of a session that has received.
-pub const RECEIVING_NUMBER_FROM_END: usize = NEXT_RECEIVING_HEADER_KEY_FROM_END + 32 + 4;
-/// HKr, of a session that has received.
-pub const RECEIVING_HEADER_KEY_FROM_END: usize = RECEIVING_NUMBER_FROM_END + 32;
-/// Ns, of a session that has received and sent since.
-pub const SENDING_NUMBER_FROM_END: usize = RECEIVING_HEADER_KEY_FROM_END + 32 + 32 + 1 + 4 + 4;
+/// Bytes of a session's state before its opening: flag, two identities, AD.
+pub const OPENING: usize = 1 + 2 * 128 + 32;
+/// Bytes of a handshake.
+pub const HANDSHAKE_LEN: usize = 1755;
+
+/// Where the fields of a session's state stand (spec/protocol.md §11). What the state does not have stands nowhere.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// The chunk size's code, with which the ratchets begin.
+    pub chunk_size: usize,
+    /// CKs and Ns, of a session that has sent since it last received.
+    pub sending_chain_key: Option<usize>,
+    pub sending_number: Option<usize>,
+    /// CKr, HKr and Nr, of a session that has received.
+    pub receiving_chain_key: Option<usize>,
+    pub receiving_header_key: Option<usize>,
+    pub receiving_number: Option<usize>,
+    pub next_receiving_header_key: usize,
+    pub step: usize,
+    /// How many retired chains there are, and how many skipped keys.
+    pub chains: usize,
+    pub keys: usize,
+    /// The sparse ratchet's half: the number of the Braid's state.
+    pub braid: usize,
+    /// The direction, where the Braid ends.
+    pub direction: usize,
+    /// What is left of the fields, unless the Braid is dead: for each epoch its number, and where CKs and CKr stand; N of
+    /// each stands behind it.
+    pub epochs: Vec<(u32, Option<usize>, usize)>,
+    /// How many keys the sparse ratchet has skipped.
+    pub sparse_keys: Option<usize>,
+}
+
+impl Places {
+    pub fn of(state: &[u8]) -> Self {
+        let number = |at: usize| u32::from_be_bytes(*state[at..].first_chunk().unwrap());
+        let count = |at: usize| number(at) as usize;
+        let mut places = Self::default();
+        // The parties may be missing; the handshake, its digest or nothing stands behind the AD.
+        let opening = if state[0] == 1 { OPENING } else { 1 + 32 };
+        let mut at = opening + 1 + [HANDSHAKE_LEN, 32, 0][usize::from(state[opening])];
+        places.chunk_size = at;
+        let chunk = 32 << state[at];
+        at += 1 + 32;
+        at += match state[at] {
+            0 => 1 + 32,
+            1 => 1 + 32 + 4,
+            _ => {
+                places.sending_chain_key = Some(at + 1 + 32);
+                places.sending_number = Some(at + 1 + 3 * 32);
+                1 + 3 * 32 + 3 * 4
+            }
+        };
+        at += match state[at] {
+            0 => 1,
+            _ => {
+                places.receiving_chain_key = Some(at + 1 + 32);
+                places.receiving_header_key = Some(at + 1 + 2 * 32);
+                places.receiving_number = Some(at + 1 + 3 * 32);
+                1 + 3 * 32 + 4
+            }
+        };
+        places.next_receiving_header_key = at + 32;
+        places.step = at + 2 * 32;
+        places.chains = places.step + 4;
+        places.keys = places.chains + 4 + count(places.chains) * 36;
+        places.braid = places.keys + 4 + count(places.keys) * 40;
+
+        at = places.braid;
+        let decoder = |at: usize| 1 + usize::from(state[at]) * (2 + chunk);
+        let head = at + 1 + 4 + 2 * 32;
+        at = match state[at] {
+            0 => at + 1,
+            1 => head,
+            2 => head + 64 + 4,
+            3 => head + 64 + 4 + decoder(head + 64 + 4),
+            4 => head + 64 + 4 + 960,
+            5 => head + 64 + 960 + decoder(head + 64 + 960),
+            6 => head + decoder(head),
+            7 => head + 64,
+            8 => head + 32 + 64 + 4 + decoder(head + 32 + 64 + 4),
+            9 => head + 32 + 64 + 4 + 1152,
+            10 => head + 32 + 64 + decoder(head + 32 + 64),
+            _ => head + 128 + 32 + 4,
+        };
+        places.direction = at;
+        if state[places.braid] == 0 {
+            return places;
+        }
+        // Direction, root key, newest epoch, how many epochs.
+        let (newest, epochs) = (number(at + 1 + 32), u32::from(state[at + 1 + 32 + 4]));
+        at += 1 + 32 + 4 + 1;
+        for epoch in newest + 1 - epochs..=newest {
+            let sending = (state[at] == 1).then_some(at + 1);
+            at += 1 + sending.map_or(0, |_| 32 + 4);
+            places.epochs.push((epoch, sending, at));
+            at += 32 + 4 + 32;
+        }
+        places.sparse_keys = Some(at);
+        assert_eq!(at + 4 + count(at) * 40, state.len(), "the end of the state");
+        places
+    }
+}
 
 fn aead_key(salt: &[u8]) -> (Secret<32>, [u8; 12]) {
     let mut material = [0; 44];

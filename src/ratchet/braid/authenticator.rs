@@ -26,6 +26,10 @@ impl Authenticator {
         update(primitives, labels::BRAID, &[0; 32], key, Epoch::FIRST)
     }
 
+    pub(super) fn duplicate(&self) -> Self {
+        Self { root: self.root.duplicate(), mac_key: self.mac_key.duplicate() }
+    }
+
     /// `Auth.Update(epoch, key)`. The old values die where the caller replaces them.
     pub(crate) fn update<P: Primitives>(&self, primitives: &P, epoch: Epoch, key: &Secret<32>) -> Self {
         update(primitives, labels::BRAID, self.root.expose(), key, epoch)

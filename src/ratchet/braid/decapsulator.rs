@@ -9,7 +9,7 @@ use super::states::Change;
 use super::{CT2_MAC_LEN, Ct1Decoder, Ct2Decoder, EkEncoder, Epoch, EpochKey, HeaderEncoder, joined, split};
 use crate::primitives::{CT1_LEN, KEM_SEED_LEN, Primitives};
 use crate::secret::Secret;
-use rand_core::CryptoRng;
+use crate::wire::ChunkSize;
 
 /// Nothing but the epoch.
 #[derive(Debug)]
@@ -20,86 +20,110 @@ pub(super) struct KeysUnsampled {
 
 /// There is a key pair; its header is being sent.
 #[derive(Debug)]
-pub(super) struct KeysSampled<const CHUNK: usize> {
+pub(super) struct KeysSampled {
     pub(super) epoch: Epoch,
     pub(super) authenticator: Authenticator,
     pub(super) seed: Secret<KEM_SEED_LEN>,
     /// `header || MacHdr`.
-    pub(super) header: HeaderEncoder<CHUNK>,
+    pub(super) header: HeaderEncoder,
 }
 
 /// The peer has the header; ek_vector is being sent while ct1 arrives.
 #[derive(Debug)]
-pub(super) struct HeaderSent<const CHUNK: usize> {
+pub(super) struct HeaderSent {
     pub(super) epoch: Epoch,
     pub(super) authenticator: Authenticator,
     pub(super) seed: Secret<KEM_SEED_LEN>,
-    pub(super) ek: EkEncoder<CHUNK>,
-    pub(super) ct1: Ct1Decoder<CHUNK>,
+    pub(super) ek: EkEncoder,
+    pub(super) ct1: Ct1Decoder,
 }
 
 /// ct1 is there; ek_vector is still being sent, with the acknowledgement.
 #[derive(Debug)]
-pub(super) struct Ct1Received<const CHUNK: usize> {
+pub(super) struct Ct1Received {
     pub(super) epoch: Epoch,
     pub(super) authenticator: Authenticator,
     pub(super) seed: Secret<KEM_SEED_LEN>,
-    pub(super) ek: EkEncoder<CHUNK>,
+    pub(super) ek: EkEncoder,
     pub(super) ct1: [u8; CT1_LEN],
 }
 
 /// The peer has ek_vector; ct2 arrives.
 #[derive(Debug)]
-pub(super) struct EkSentCt1Received<const CHUNK: usize> {
+pub(super) struct EkSentCt1Received {
     pub(super) epoch: Epoch,
     pub(super) authenticator: Authenticator,
     pub(super) seed: Secret<KEM_SEED_LEN>,
     pub(super) ct1: [u8; CT1_LEN],
-    pub(super) ct2: Ct2Decoder<CHUNK>,
+    pub(super) ct2: Ct2Decoder,
 }
 
 impl KeysUnsampled {
-    /// BR-1: a fresh key pair.
-    pub(super) fn generate<P: Primitives, const CHUNK: usize>(
+    pub(super) fn duplicate(&self) -> Self {
+        Self { epoch: self.epoch, authenticator: self.authenticator.duplicate() }
+    }
+
+    /// BR-1: a fresh key pair, from a fresh seed.
+    pub(super) fn generate<P: Primitives>(
         self,
         primitives: &P,
-        rng: &mut impl CryptoRng,
-    ) -> KeysSampled<CHUNK> {
-        primitives.step("BR-1");
-        KeysSampled::new(primitives, self.epoch, self.authenticator, Secret::random(primitives, rng), 0)
+        chunk_size: ChunkSize,
+        seed: Secret<KEM_SEED_LEN>,
+    ) -> KeysSampled {
+        KeysSampled::new(primitives, self.epoch, self.authenticator, seed, chunk_size, 0)
     }
 }
 
-impl<const CHUNK: usize> KeysSampled<CHUNK> {
+impl KeysSampled {
+    pub(super) fn duplicate(&self) -> Self {
+        Self {
+            epoch: self.epoch,
+            authenticator: self.authenticator.duplicate(),
+            seed: self.seed.duplicate(),
+            header: self.header.clone(),
+        }
+    }
+
     /// With `issued` codewords of the header already sent.
     pub(super) fn new<P: Primitives>(
         primitives: &P,
         epoch: Epoch,
         authenticator: Authenticator,
         seed: Secret<KEM_SEED_LEN>,
+        chunk_size: ChunkSize,
         issued: u32,
     ) -> Self {
         let (header, _) = primitives.incremental_public(&seed);
         let mac = authenticator.mac_header(primitives, epoch, &header);
-        let header = HeaderEncoder::resume(&joined(&header, &mac), issued);
+        let header = HeaderEncoder::resume(&joined(&header, &mac), chunk_size, issued);
         Self { epoch, authenticator, seed, header }
     }
 
-    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload<CHUNK>) -> Change<CHUNK> {
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
         let Payload::Ct1(codeword) = payload else { return Change::Nothing };
         primitives.step("BR-2");
         Change::BeginCt1(*codeword)
     }
 
     /// BR-2: who sends ct1 has the header.
-    pub(super) fn begin_ct1<P: Primitives>(self, primitives: &P, codeword: &Codeword<CHUNK>) -> HeaderSent<CHUNK> {
-        let mut ct1 = Ct1Decoder::new();
+    pub(super) fn begin_ct1<P: Primitives>(self, primitives: &P, codeword: &Codeword) -> HeaderSent {
+        let mut ct1 = Ct1Decoder::new(self.header.chunk_size());
         ct1.add(codeword);
         HeaderSent::new(primitives, self.epoch, self.authenticator, self.seed, 0, ct1)
     }
 }
 
-impl<const CHUNK: usize> HeaderSent<CHUNK> {
+impl HeaderSent {
+    pub(super) fn duplicate(&self) -> Self {
+        Self {
+            epoch: self.epoch,
+            authenticator: self.authenticator.duplicate(),
+            seed: self.seed.duplicate(),
+            ek: self.ek.clone(),
+            ct1: self.ct1.clone(),
+        }
+    }
+
     /// With `issued` codewords of ek_vector already sent.
     pub(super) fn new<P: Primitives>(
         primitives: &P,
@@ -107,13 +131,13 @@ impl<const CHUNK: usize> HeaderSent<CHUNK> {
         authenticator: Authenticator,
         seed: Secret<KEM_SEED_LEN>,
         issued: u32,
-        ct1: Ct1Decoder<CHUNK>,
+        ct1: Ct1Decoder,
     ) -> Self {
         let (_, ek_vector) = primitives.incremental_public(&seed);
-        Self { epoch, authenticator, seed, ek: EkEncoder::resume(&ek_vector, issued), ct1 }
+        Self { epoch, authenticator, seed, ek: EkEncoder::resume(&ek_vector, ct1.chunk_size(), issued), ct1 }
     }
 
-    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload<CHUNK>) -> Change<CHUNK> {
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
         match payload {
             Payload::Ct1(codeword) if self.ct1.lacks(codeword.index) => match self.ct1.completed_by(codeword) {
                 Some(ct1) => {
@@ -127,43 +151,53 @@ impl<const CHUNK: usize> HeaderSent<CHUNK> {
     }
 
     /// BR-3. ct1 is not authenticated yet: MacCt covers it.
-    pub(super) fn ct1_complete(self, ct1: [u8; CT1_LEN]) -> Ct1Received<CHUNK> {
+    pub(super) fn ct1_complete(self, ct1: [u8; CT1_LEN]) -> Ct1Received {
         Ct1Received { epoch: self.epoch, authenticator: self.authenticator, seed: self.seed, ek: self.ek, ct1 }
     }
 }
 
-impl<const CHUNK: usize> Ct1Received<CHUNK> {
+impl Ct1Received {
+    pub(super) fn duplicate(&self) -> Self {
+        Self {
+            epoch: self.epoch,
+            authenticator: self.authenticator.duplicate(),
+            seed: self.seed.duplicate(),
+            ek: self.ek.clone(),
+            ct1: self.ct1,
+        }
+    }
+
     pub(super) fn receive<P: Primitives>(
         &self,
         primitives: &P,
-        payload: &Payload<CHUNK>,
+        payload: &Payload,
         key: &mut Option<EpochKey>,
-    ) -> Change<CHUNK> {
+    ) -> Change {
         let Payload::Ct2(codeword) = payload else { return Change::Nothing };
         primitives.step("BR-4");
         // Chunks of 256 bytes: the first is the whole, and BR-5 follows at once.
-        match Ct2Decoder::new().completed_by(codeword) {
+        match Ct2Decoder::new(self.ek.chunk_size()).completed_by(codeword) {
             Some(ct2) => agree(primitives, self.epoch, &self.authenticator, &self.seed, &self.ct1, &ct2, key),
             None => Change::BeginCt2(*codeword),
         }
     }
 
     /// BR-4: who sends ct2 has ek_vector.
-    pub(super) fn begin_ct2(self, codeword: &Codeword<CHUNK>) -> EkSentCt1Received<CHUNK> {
-        let mut ct2 = Ct2Decoder::new();
+    pub(super) fn begin_ct2(self, codeword: &Codeword) -> EkSentCt1Received {
+        let Self { epoch, authenticator, seed, ek, ct1 } = self;
+        let mut ct2 = Ct2Decoder::new(ek.chunk_size());
         ct2.add(codeword);
-        let Self { epoch, authenticator, seed, ek: _, ct1 } = self;
         EkSentCt1Received { epoch, authenticator, seed, ct1, ct2 }
     }
 }
 
-impl<const CHUNK: usize> EkSentCt1Received<CHUNK> {
+impl EkSentCt1Received {
     pub(super) fn receive<P: Primitives>(
         &self,
         primitives: &P,
-        payload: &Payload<CHUNK>,
+        payload: &Payload,
         key: &mut Option<EpochKey>,
-    ) -> Change<CHUNK> {
+    ) -> Change {
         match payload {
             Payload::Ct2(codeword) if self.ct2.lacks(codeword.index) => match self.ct2.completed_by(codeword) {
                 Some(ct2) => agree(primitives, self.epoch, &self.authenticator, &self.seed, &self.ct1, &ct2, key),
@@ -176,7 +210,7 @@ impl<const CHUNK: usize> EkSentCt1Received<CHUNK> {
 
 /// BR-5: the epoch's key, if the ciphertext is the one that its maker's authenticator covers. The roles swap: next is
 /// NoHeaderReceived of the next epoch.
-fn agree<P: Primitives, const CHUNK: usize>(
+fn agree<P: Primitives>(
     primitives: &P,
     epoch: Epoch,
     authenticator: &Authenticator,
@@ -184,7 +218,7 @@ fn agree<P: Primitives, const CHUNK: usize>(
     ct1: &[u8; CT1_LEN],
     ct2_mac: &[u8; CT2_MAC_LEN],
     output: &mut Option<EpochKey>,
-) -> Change<CHUNK> {
+) -> Change {
     primitives.step("BR-5");
     let (ct2, mac) = split(ct2_mac);
     let shared_secret = primitives.incremental_decapsulate(seed, ct1, &ct2);

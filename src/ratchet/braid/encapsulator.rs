@@ -10,14 +10,14 @@ use super::states::Change;
 use super::{CT2_MAC_LEN, Ct1Encoder, Ct2Encoder, EkDecoder, Epoch, EpochKey, HeaderDecoder, joined, split};
 use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Primitives};
 use crate::secret::Secret;
-use rand_core::CryptoRng;
+use crate::wire::ChunkSize;
 
 /// The header arrives.
 #[derive(Debug)]
-pub(super) struct NoHeaderReceived<const CHUNK: usize> {
+pub(super) struct NoHeaderReceived {
     pub(super) epoch: Epoch,
     pub(super) authenticator: Authenticator,
-    pub(super) header: HeaderDecoder<CHUNK>,
+    pub(super) header: HeaderDecoder,
 }
 
 /// The header is there, and genuine.
@@ -30,53 +30,57 @@ pub(super) struct HeaderReceived {
 
 /// ct1 is being sent while ek_vector arrives. The epoch's key is out.
 #[derive(Debug)]
-pub(super) struct Ct1Sampled<const CHUNK: usize> {
+pub(super) struct Ct1Sampled {
     pub(super) epoch: Epoch,
     /// Updated with the epoch's key.
     pub(super) authenticator: Authenticator,
     pub(super) coins: Secret<32>,
     pub(super) header: [u8; EK_HEADER_LEN],
-    pub(super) ct1: Ct1Encoder<CHUNK>,
-    pub(super) ek: EkDecoder<CHUNK>,
+    pub(super) ct1: Ct1Encoder,
+    pub(super) ek: EkDecoder,
 }
 
 /// ek_vector is there; ct1 is still being sent.
 #[derive(Debug)]
-pub(super) struct EkReceivedCt1Sampled<const CHUNK: usize> {
+pub(super) struct EkReceivedCt1Sampled {
     pub(super) epoch: Epoch,
     pub(super) authenticator: Authenticator,
     pub(super) coins: Secret<32>,
     pub(super) header: [u8; EK_HEADER_LEN],
-    pub(super) ct1: Ct1Encoder<CHUNK>,
+    pub(super) ct1: Ct1Encoder,
     pub(super) ek_vector: [u8; EK_VECTOR_LEN],
 }
 
 /// The peer has ct1; ek_vector still arrives.
 #[derive(Debug)]
-pub(super) struct Ct1Acknowledged<const CHUNK: usize> {
+pub(super) struct Ct1Acknowledged {
     pub(super) epoch: Epoch,
     pub(super) authenticator: Authenticator,
     pub(super) coins: Secret<32>,
     pub(super) header: [u8; EK_HEADER_LEN],
     pub(super) ct1: [u8; CT1_LEN],
-    pub(super) ek: EkDecoder<CHUNK>,
+    pub(super) ek: EkDecoder,
 }
 
 /// Everything is computed; ct2 is being sent.
 #[derive(Debug)]
-pub(super) struct Ct2Sampled<const CHUNK: usize> {
+pub(super) struct Ct2Sampled {
     pub(super) epoch: Epoch,
     pub(super) authenticator: Authenticator,
     /// `ct2 || MacCt`.
-    pub(super) ct2: Ct2Encoder<CHUNK>,
+    pub(super) ct2: Ct2Encoder,
 }
 
-impl<const CHUNK: usize> NoHeaderReceived<CHUNK> {
-    pub(super) const fn new(epoch: Epoch, authenticator: Authenticator) -> Self {
-        Self { epoch, authenticator, header: HeaderDecoder::new() }
+impl NoHeaderReceived {
+    pub(super) fn duplicate(&self) -> Self {
+        Self { epoch: self.epoch, authenticator: self.authenticator.duplicate(), header: self.header.clone() }
     }
 
-    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload<CHUNK>) -> Change<CHUNK> {
+    pub(super) const fn new(epoch: Epoch, authenticator: Authenticator, chunk_size: ChunkSize) -> Self {
+        Self { epoch, authenticator, header: HeaderDecoder::new(chunk_size) }
+    }
+
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
         let Payload::Hdr(codeword) = payload else { return Change::Nothing };
         if !self.header.lacks(codeword.index) {
             return Change::Nothing;
@@ -98,25 +102,39 @@ impl<const CHUNK: usize> NoHeaderReceived<CHUNK> {
 }
 
 impl HeaderReceived {
-    /// BR-7: ct1, and the epoch's key, which the peer will have when ct2 has arrived.
-    pub(super) fn encapsulate<P: Primitives, const CHUNK: usize>(
+    pub(super) fn duplicate(&self) -> Self {
+        Self { epoch: self.epoch, authenticator: self.authenticator.duplicate(), header: self.header }
+    }
+
+    /// BR-7: ct1 with fresh coins, and the epoch's key, which the peer will have when ct2 has arrived.
+    pub(super) fn encapsulate<P: Primitives>(
         self,
         primitives: &P,
-        rng: &mut impl CryptoRng,
-    ) -> (Ct1Sampled<CHUNK>, EpochKey) {
-        primitives.step("BR-7");
+        chunk_size: ChunkSize,
+        coins: Secret<32>,
+    ) -> (Ct1Sampled, EpochKey) {
         let Self { epoch, authenticator, header } = self;
-        let coins = Secret::random(primitives, rng);
         let (ct1, shared_secret) = primitives.encaps1(&header, &coins);
         let key = kdf_ok(primitives, &shared_secret, epoch);
         let authenticator = authenticator.update(primitives, epoch, &key);
-        let (ct1, ek) = (Ct1Encoder::new(&ct1), EkDecoder::new());
+        let (ct1, ek) = (Ct1Encoder::new(&ct1, chunk_size), EkDecoder::new(chunk_size));
         (Ct1Sampled { epoch, authenticator, coins, header, ct1, ek }, EpochKey { epoch, key })
     }
 }
 
-impl<const CHUNK: usize> Ct1Sampled<CHUNK> {
-    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload<CHUNK>) -> Change<CHUNK> {
+impl Ct1Sampled {
+    pub(super) fn duplicate(&self) -> Self {
+        Self {
+            epoch: self.epoch,
+            authenticator: self.authenticator.duplicate(),
+            coins: self.coins.duplicate(),
+            header: self.header,
+            ct1: self.ct1.clone(),
+            ek: self.ek.clone(),
+        }
+    }
+
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
         match payload {
             Payload::Ek(codeword) if self.ek.lacks(codeword.index) => match self.ek.completed_by(codeword) {
                 Some(ek_vector) => {
@@ -141,26 +159,38 @@ impl<const CHUNK: usize> Ct1Sampled<CHUNK> {
     }
 
     /// BR-8. The chunk counts, if it is new.
-    pub(super) fn acknowledged(self, codeword: &Codeword<CHUNK>) -> Ct1Acknowledged<CHUNK> {
+    pub(super) fn acknowledged(self, codeword: &Codeword) -> Ct1Acknowledged {
         let Self { epoch, authenticator, coins, header, ct1, mut ek } = self;
         ek.add(codeword);
         Ct1Acknowledged { epoch, authenticator, coins, header, ct1: ct1.value(), ek }
     }
 
     /// BR-10. ek_vector is checked when it is used, at BR-12.
-    pub(super) fn ek_complete(self, ek_vector: [u8; EK_VECTOR_LEN]) -> EkReceivedCt1Sampled<CHUNK> {
+    pub(super) fn ek_complete(self, ek_vector: [u8; EK_VECTOR_LEN]) -> EkReceivedCt1Sampled {
         let Self { epoch, authenticator, coins, header, ct1, ek: _ } = self;
         EkReceivedCt1Sampled { epoch, authenticator, coins, header, ct1, ek_vector }
     }
 
     /// BR-9.
-    pub(super) fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN]) -> Ct2Sampled<CHUNK> {
-        Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2: Ct2Encoder::new(ct2_mac) }
+    pub(super) fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN]) -> Ct2Sampled {
+        let ct2 = Ct2Encoder::new(ct2_mac, self.ct1.chunk_size());
+        Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2 }
     }
 }
 
-impl<const CHUNK: usize> EkReceivedCt1Sampled<CHUNK> {
-    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload<CHUNK>) -> Change<CHUNK> {
+impl EkReceivedCt1Sampled {
+    pub(super) fn duplicate(&self) -> Self {
+        Self {
+            epoch: self.epoch,
+            authenticator: self.authenticator.duplicate(),
+            coins: self.coins.duplicate(),
+            header: self.header,
+            ct1: self.ct1.clone(),
+            ek_vector: self.ek_vector,
+        }
+    }
+
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
         let Payload::EkCt1Ack(_) = payload else { return Change::Nothing };
         primitives.step("BR-12");
         let ct1 = self.ct1.value();
@@ -168,13 +198,25 @@ impl<const CHUNK: usize> EkReceivedCt1Sampled<CHUNK> {
     }
 
     /// BR-12.
-    pub(super) fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN]) -> Ct2Sampled<CHUNK> {
-        Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2: Ct2Encoder::new(ct2_mac) }
+    pub(super) fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN]) -> Ct2Sampled {
+        let ct2 = Ct2Encoder::new(ct2_mac, self.ct1.chunk_size());
+        Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2 }
     }
 }
 
-impl<const CHUNK: usize> Ct1Acknowledged<CHUNK> {
-    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload<CHUNK>) -> Change<CHUNK> {
+impl Ct1Acknowledged {
+    pub(super) fn duplicate(&self) -> Self {
+        Self {
+            epoch: self.epoch,
+            authenticator: self.authenticator.duplicate(),
+            coins: self.coins.duplicate(),
+            header: self.header,
+            ct1: self.ct1,
+            ek: self.ek.clone(),
+        }
+    }
+
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
         match payload {
             Payload::EkCt1Ack(codeword) if self.ek.lacks(codeword.index) => match self.ek.completed_by(codeword) {
                 Some(ek_vector) => {
@@ -189,14 +231,19 @@ impl<const CHUNK: usize> Ct1Acknowledged<CHUNK> {
     }
 
     /// BR-11.
-    pub(super) fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN]) -> Ct2Sampled<CHUNK> {
-        Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2: Ct2Encoder::new(ct2_mac) }
+    pub(super) fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN]) -> Ct2Sampled {
+        let ct2 = Ct2Encoder::new(ct2_mac, self.ek.chunk_size());
+        Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2 }
     }
 }
 
-impl<const CHUNK: usize> Ct2Sampled<CHUNK> {
+impl Ct2Sampled {
+    pub(super) fn duplicate(&self) -> Self {
+        Self { epoch: self.epoch, authenticator: self.authenticator.duplicate(), ct2: self.ct2.clone() }
+    }
+
     /// Awaits the next epoch: whoever is in it has ct2.
-    pub(super) fn receive<P: Primitives>(&self, primitives: &P, message: &Message<CHUNK>) -> Change<CHUNK> {
+    pub(super) fn receive<P: Primitives>(&self, primitives: &P, message: &Message) -> Change {
         match self.epoch.next() {
             Some(next) if message.epoch == next => {
                 primitives.step("BR-13");
@@ -213,7 +260,7 @@ impl<const CHUNK: usize> Ct2Sampled<CHUNK> {
 }
 
 /// ct2 and MacCt, if ek_vector is the one that the header announced and passes the modulus check (SPECS §15 E4).
-fn encaps2<P: Primitives, const CHUNK: usize>(
+fn encaps2<P: Primitives>(
     primitives: &P,
     epoch: Epoch,
     authenticator: &Authenticator,
@@ -221,7 +268,7 @@ fn encaps2<P: Primitives, const CHUNK: usize>(
     header: &[u8; EK_HEADER_LEN],
     ct1: &[u8; CT1_LEN],
     ek_vector: &[u8; EK_VECTOR_LEN],
-) -> Change<CHUNK> {
+) -> Change {
     match primitives.encaps2(header, ek_vector, coins) {
         Ok(ct2) => {
             let mac = authenticator.mac_ciphertext(primitives, epoch, ct1, &ct2);

@@ -17,8 +17,10 @@
 //! Here codewords are made one a message until the peer has enough, on a device without an allocator, and k is at most
 //! 36, where its O(n log n) gains nothing.
 
+use crate::wire::ChunkSize;
+
 /// The longest chunk: values are stored padded to a multiple of it, which is one of all shorter ones.
-pub(crate) const MAX_CHUNK_LEN: usize = 256;
+pub(crate) const MAX_CHUNK_LEN: usize = ChunkSize::Bytes256.bytes();
 /// The most chunks that a value may have: 1,152 bytes of 32.
 pub(crate) const MAX_CHUNKS: usize = 36;
 /// Codewords of one value: one for each u16.
@@ -28,40 +30,47 @@ pub(crate) const CODEWORDS: u32 = 1 << 16;
 const LANES: usize = 16;
 type Elements = [u16; LANES];
 
+/// A chunk of any size; zeros behind its end.
+pub(crate) type Chunk = [u8; MAX_CHUNK_LEN];
+
 /// Codeword `index` of some value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Codeword<const CHUNK: usize> {
+pub(crate) struct Codeword {
     pub(crate) index: u16,
-    pub(crate) chunk: [u8; CHUNK],
+    pub(crate) chunk: Chunk,
 }
 
 /// Puts out codewords 0, 1, 2, ... of a value of `LEN` bytes, each once. `CAPACITY` is `LEN` up to the next multiple of
 /// [`MAX_CHUNK_LEN`].
-#[derive(Debug)]
-pub(crate) struct Encoder<const LEN: usize, const CAPACITY: usize, const CHUNK: usize> {
+#[derive(Clone, Debug)]
+pub(crate) struct Encoder<const LEN: usize, const CAPACITY: usize> {
     padded: [u8; CAPACITY],
     next: u32,
+    size: ChunkSize,
 }
 
-impl<const LEN: usize, const CAPACITY: usize, const CHUNK: usize> Encoder<LEN, CAPACITY, CHUNK> {
-    const CHUNKS: usize = checked_chunks::<LEN, CAPACITY, CHUNK>();
-
-    pub(crate) fn new(value: &[u8; LEN]) -> Self {
-        Self::resume(value, 0)
+impl<const LEN: usize, const CAPACITY: usize> Encoder<LEN, CAPACITY> {
+    pub(crate) fn new(value: &[u8; LEN], size: ChunkSize) -> Self {
+        Self::resume(value, size, 0)
     }
 
     /// An encoder that has already put out `next` codewords.
-    pub(crate) fn resume(value: &[u8; LEN], next: u32) -> Self {
+    pub(crate) fn resume(value: &[u8; LEN], size: ChunkSize, next: u32) -> Self {
+        const { check_lengths::<LEN, CAPACITY>() };
         let mut padded = [0; CAPACITY];
         for (to, from) in padded.iter_mut().zip(value) {
             *to = *from;
         }
-        Self { padded, next }
+        Self { padded, next, size }
     }
 
     /// The value.
     pub(crate) fn value(&self) -> [u8; LEN] {
         self.padded.first_chunk().copied().unwrap_or([0; LEN])
+    }
+
+    pub(crate) const fn chunk_size(&self) -> ChunkSize {
+        self.size
     }
 
     /// Codewords put out so far.
@@ -70,50 +79,63 @@ impl<const LEN: usize, const CAPACITY: usize, const CHUNK: usize> Encoder<LEN, C
     }
 
     /// The next codeword; `None` when all 65,536 have been put out (attack E12).
-    pub(crate) fn next_codeword(&mut self) -> Option<Codeword<CHUNK>> {
+    pub(crate) fn next_codeword(&mut self) -> Option<Codeword> {
         let index = u16::try_from(self.next).ok()?;
         // At most 2^16.
         self.next = self.next.saturating_add(1);
         Some(Codeword { index, chunk: self.codeword(index) })
     }
 
-    fn codeword(&self, index: u16) -> [u8; CHUNK] {
-        let (chunks, _) = self.padded.as_chunks::<CHUNK>();
-        if let Some(chunk) = chunks.get(usize::from(index)) {
-            // Of a short value, what lies behind the last chunk is not a codeword.
-            if usize::from(index) < Self::CHUNKS {
-                return *chunk;
-            }
+    /// The next codeword, from the first on again when all have been put out: for where each message says something beside
+    /// its chunk.
+    pub(crate) fn next_codeword_again(&mut self) -> Option<Codeword> {
+        self.next_codeword().or_else(|| {
+            self.next = 0;
+            self.next_codeword()
+        })
+    }
+
+    fn codeword(&self, index: u16) -> Chunk {
+        let k = self.size.chunks(LEN);
+        if usize::from(index) < k {
+            return nth(&self.padded, self.size, usize::from(index));
         }
         let mut points = [0; MAX_CHUNKS];
         for (at, point) in (0..).zip(&mut points) {
             *point = at;
         }
-        let points = points.get(..Self::CHUNKS).unwrap_or_default();
-        Interpolation::new(points).at(index, chunks)
+        Interpolation::new(points.get(..k).unwrap_or_default()).at(index, &self.padded, self.size)
     }
 }
 
 /// Collects codewords of a value of `LEN` bytes: of each index the first, until there are k.
-#[derive(Debug)]
-pub(crate) struct Decoder<const LEN: usize, const CAPACITY: usize, const CHUNK: usize> {
+#[derive(Clone, Debug)]
+pub(crate) struct Decoder<const LEN: usize, const CAPACITY: usize> {
     chunks: [u8; CAPACITY],
     indices: [u16; MAX_CHUNKS],
     count: usize,
+    size: ChunkSize,
 }
 
-impl<const LEN: usize, const CAPACITY: usize, const CHUNK: usize> Decoder<LEN, CAPACITY, CHUNK> {
-    /// k.
-    pub(crate) const CHUNKS: usize = checked_chunks::<LEN, CAPACITY, CHUNK>();
+impl<const LEN: usize, const CAPACITY: usize> Decoder<LEN, CAPACITY> {
+    pub(crate) const fn new(size: ChunkSize) -> Self {
+        const { check_lengths::<LEN, CAPACITY>() };
+        Self { chunks: [0; CAPACITY], indices: [0; MAX_CHUNKS], count: 0, size }
+    }
 
-    pub(crate) const fn new() -> Self {
-        Self { chunks: [0; CAPACITY], indices: [0; MAX_CHUNKS], count: 0 }
+    /// k.
+    pub(crate) const fn needed(&self) -> usize {
+        self.size.chunks(LEN)
+    }
+
+    pub(crate) const fn chunk_size(&self) -> ChunkSize {
+        self.size
     }
 
     /// What has been collected, in order of arrival.
-    pub(crate) fn codewords(&self) -> impl Iterator<Item = Codeword<CHUNK>> {
-        let (chunks, _) = self.chunks.as_chunks();
-        self.indices().iter().zip(chunks).map(|(index, chunk)| Codeword { index: *index, chunk: *chunk })
+    pub(crate) fn codewords(&self) -> impl Iterator<Item = Codeword> {
+        let indices = self.indices().iter().enumerate();
+        indices.map(|(at, index)| Codeword { index: *index, chunk: nth(&self.chunks, self.size, at) })
     }
 
     /// How many have been collected.
@@ -127,17 +149,19 @@ impl<const LEN: usize, const CAPACITY: usize, const CHUNK: usize> Decoder<LEN, C
 
     /// Whether `codeword` would be kept: its index is new, and k are not yet there.
     pub(crate) fn lacks(&self, index: u16) -> bool {
-        self.count < Self::CHUNKS && !self.indices().contains(&index)
+        self.count < self.needed() && !self.indices().contains(&index)
     }
 
     /// Keeps `codeword`, unless there is one of its index, even a different one, or there are k (attack E2).
-    pub(crate) fn add(&mut self, codeword: &Codeword<CHUNK>) {
+    pub(crate) fn add(&mut self, codeword: &Codeword) {
         if !self.lacks(codeword.index) {
             return;
         }
-        let (chunks, _) = self.chunks.as_chunks_mut();
-        if let (Some(chunk), Some(index)) = (chunks.get_mut(self.count), self.indices.get_mut(self.count)) {
-            *chunk = codeword.chunk;
+        let chunk = self.chunks.chunks_exact_mut(self.size.bytes()).nth(self.count);
+        if let (Some(chunk), Some(index)) = (chunk, self.indices.get_mut(self.count)) {
+            for (to, from) in chunk.iter_mut().zip(&codeword.chunk) {
+                *to = *from;
+            }
             *index = codeword.index;
             // At most k.
             self.count = self.count.saturating_add(1);
@@ -145,24 +169,27 @@ impl<const LEN: usize, const CAPACITY: usize, const CHUNK: usize> Decoder<LEN, C
     }
 
     /// The value, if `codeword` is the one that was missing. Changes nothing.
-    pub(crate) fn completed_by(&self, codeword: &Codeword<CHUNK>) -> Option<[u8; LEN]> {
-        if !self.lacks(codeword.index) || self.count.saturating_add(1) < Self::CHUNKS {
+    pub(crate) fn completed_by(&self, codeword: &Codeword) -> Option<[u8; LEN]> {
+        if !self.lacks(codeword.index) || self.count.saturating_add(1) < self.needed() {
             return None;
         }
-        let mut whole = Self { chunks: self.chunks, indices: self.indices, count: self.count };
+        let mut whole = Self { chunks: self.chunks, indices: self.indices, count: self.count, size: self.size };
         whole.add(codeword);
         Some(whole.decode())
     }
 
     /// The value, from k codewords.
     fn decode(&self) -> [u8; LEN] {
-        let (chunks, _) = self.chunks.as_chunks::<CHUNK>();
         let mut value = [0; LEN];
         let mut interpolation = None;
-        for (at, out) in (0..).zip(value.chunks_mut(CHUNK)) {
+        for (at, out) in (0..).zip(value.chunks_mut(self.size.bytes())) {
             let chunk = match self.indices().iter().position(|index| *index == at) {
-                Some(place) => chunks.get(place).copied().unwrap_or([0; CHUNK]),
-                None => interpolation.get_or_insert_with(|| Interpolation::new(self.indices())).at(at, chunks),
+                Some(place) => nth(&self.chunks, self.size, place),
+                None => interpolation.get_or_insert_with(|| Interpolation::new(self.indices())).at(
+                    at,
+                    &self.chunks,
+                    self.size,
+                ),
             };
             for (to, from) in out.iter_mut().zip(&chunk) {
                 *to = *from;
@@ -172,13 +199,19 @@ impl<const LEN: usize, const CAPACITY: usize, const CHUNK: usize> Decoder<LEN, C
     }
 }
 
-/// k, at compile time; chunk sizes weigh the Braid's bytes a message against its messages an epoch.
-const fn checked_chunks<const LEN: usize, const CAPACITY: usize, const CHUNK: usize>() -> usize {
-    let chunks = LEN.div_ceil(CHUNK);
-    assert!(matches!(CHUNK, 32 | 64 | 128 | 256), "not a chunk size of the Braid");
+/// Chunk `at` of a value, or of what has been collected of one.
+fn nth(chunks: &[u8], size: ChunkSize, at: usize) -> Chunk {
+    let mut chunk = [0; MAX_CHUNK_LEN];
+    for (to, from) in chunk.iter_mut().zip(chunks.chunks_exact(size.bytes()).nth(at).unwrap_or_default()) {
+        *to = *from;
+    }
+    chunk
+}
+
+/// At compile time: every chunk size divides the capacity, and the smallest gives no more than MAX_CHUNKS.
+const fn check_lengths<const LEN: usize, const CAPACITY: usize>() {
     assert!(CAPACITY == LEN.next_multiple_of(MAX_CHUNK_LEN), "not the capacity of this length");
-    assert!(chunks <= MAX_CHUNKS, "too many chunks");
-    chunks
+    assert!(ChunkSize::Bytes32.chunks(LEN) <= MAX_CHUNKS, "too many chunks");
 }
 
 /// The polynomial of degree below k through k points of different x: Lagrange's form, with what depends on the points
@@ -201,8 +234,8 @@ impl<'a> Interpolation<'a> {
         Self { points, denominators }
     }
 
-    /// P(x), where the polynomial has the value `chunks[i]` at `points[i]`. `x` is none of the points.
-    fn at<const CHUNK: usize>(&self, x: u16, chunks: &[[u8; CHUNK]]) -> [u8; CHUNK] {
+    /// P(x), where the polynomial has the value of chunk i at `points[i]`. `x` is none of the points.
+    fn at(&self, x: u16, chunks: &[u8], size: ChunkSize) -> Chunk {
         // Weight i = product of (x - x_m) over all m / ((x - x_i) denominator_i).
         let mut divisors = self.denominators;
         multiply_by_distance(&mut divisors, self.points, x);
@@ -212,7 +245,8 @@ impl<'a> Interpolation<'a> {
             *lanes = multiply(&inverse(lanes), &[product; LANES]);
         }
 
-        let mut value = [0; CHUNK];
+        let mut value = [0; MAX_CHUNK_LEN];
+        let chunks = chunks.chunks_exact(size.bytes());
         for (weight, chunk) in weights.as_flattened().iter().zip(chunks).take(self.points.len()) {
             for (to, from) in value.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut().zip(chunk.as_chunks().0) {
                 let term = multiply(&elements(from), &[*weight; LANES]);
@@ -341,7 +375,14 @@ mod tests {
 
     const REFERENCE: Reference = Reference { polynomial: 0x1100B };
 
-    type Short = Encoder<96, 256, 32>;
+    type Short = Encoder<96, 256>;
+    const SMALL: ChunkSize = ChunkSize::Bytes32;
+
+    fn chunk(of: &[u8]) -> Chunk {
+        let mut chunk = [0; MAX_CHUNK_LEN];
+        chunk[..of.len()].copy_from_slice(of);
+        chunk
+    }
 
     /// SPECS §17's value.
     fn three_hashes() -> [u8; 96] {
@@ -379,16 +420,16 @@ mod tests {
     #[test]
     fn codewords_are_the_known_ones_and_the_last_three_give_the_value_back() {
         let value = three_hashes();
-        let encoder = Short::new(&value);
+        let encoder = Short::new(&value, SMALL);
         for (index, chunk) in [
             (3, "dac9450763729e62aca78b63cbaae8dc1fa837fa018c71aceb81fc8ad828a7e0"),
             (4, "656c2754a0805b1da2594f1ccfa543e39e36bc03b6ddb3f0dc29922961dbca8e"),
             (36, "35c4b4bdf794d75510400eca17bf696b0ccdd05aa665d1b5ef25f5e2d819cfb7"),
             (65_535, "5433b2f53fc6dcbce18ac877e7df0045c1fc080dd2063f4d7f5251194e9a904d"),
         ] {
-            assert_eq!(encoder.codeword(index), hex::<32>(chunk), "codeword {index}");
+            assert_eq!(encoder.codeword(index), self::chunk(&hex::<32>(chunk)), "codeword {index}");
         }
-        let mut decoder = Decoder::<96, 256, 32>::new();
+        let mut decoder = Decoder::<96, 256>::new(SMALL);
         let codeword = |index| Codeword { index, chunk: encoder.codeword(index) };
         decoder.add(&codeword(65_535));
         decoder.add(&codeword(36));
@@ -396,14 +437,14 @@ mod tests {
     }
 
     /// Attack E2: any k distinct of 65,536 recover; the codewords are the reference's.
-    fn any_k_recover<const LEN: usize, const CAPACITY: usize, const CHUNK: usize>(rng: &mut ChaCha20Rng) {
+    fn any_k_recover<const LEN: usize, const CAPACITY: usize>(rng: &mut ChaCha20Rng, size: ChunkSize) {
         let mut value = [0; LEN];
         rng.fill_bytes(&mut value);
-        let encoder = Encoder::<LEN, CAPACITY, CHUNK>::new(&value);
+        let encoder = Encoder::<LEN, CAPACITY>::new(&value, size);
         assert_eq!(encoder.value(), value);
         for round in 0..20 {
             let mut indices = BTreeSet::new();
-            while indices.len() < LEN.div_ceil(CHUNK) {
+            while indices.len() < size.chunks(LEN) {
                 // Small indices and large ones, so that some chunks are themselves and some are computed.
                 let mask = if rng.next_u32() & 1 == 0 { 0x3F } else { 0xFFFF };
                 indices.insert((rng.next_u32() & mask) as u16);
@@ -411,7 +452,7 @@ mod tests {
             let mut indices: Vec<u16> = indices.into_iter().collect();
             let turn = round % indices.len();
             indices.rotate_left(turn);
-            let mut decoder = Decoder::<LEN, CAPACITY, CHUNK>::new();
+            let mut decoder = Decoder::<LEN, CAPACITY>::new(size);
             let (last, first) = indices.split_last().unwrap();
             for index in first {
                 let codeword = Codeword { index: *index, chunk: encoder.codeword(*index) };
@@ -424,37 +465,33 @@ mod tests {
             codeword.chunk[0] ^= 1;
             assert_ne!(decoder.completed_by(&codeword), Some(value));
         }
-        for index in [0, LEN.div_ceil(CHUNK) as u16, 40_000] {
-            assert_eq!(encoder.codeword(index)[..], REFERENCE.codeword(&value, CHUNK, index), "codeword {index}");
+        for index in [0, size.chunks(LEN) as u16, 40_000] {
+            let expected = chunk(&REFERENCE.codeword(&value, size.bytes(), index));
+            assert_eq!(encoder.codeword(index), expected, "codeword {index}");
         }
-    }
-
-    fn every_value_of<const CHUNK: usize>() {
-        let mut rng = ChaCha20Rng::seed_from_u64(CHUNK as u64);
-        any_k_recover::<96, 256, CHUNK>(&mut rng);
-        any_k_recover::<1152, 1280, CHUNK>(&mut rng);
-        any_k_recover::<960, 1024, CHUNK>(&mut rng);
-        any_k_recover::<160, 256, CHUNK>(&mut rng);
     }
 
     #[test]
     fn any_k_distinct_codewords_recover_every_value_with_chunks_of_every_size() {
-        every_value_of::<32>();
-        every_value_of::<64>();
-        every_value_of::<128>();
-        every_value_of::<256>();
+        for size in ChunkSize::ALL {
+            let mut rng = ChaCha20Rng::seed_from_u64(size.bytes() as u64);
+            any_k_recover::<96, 256>(&mut rng, size);
+            any_k_recover::<1152, 1280>(&mut rng, size);
+            any_k_recover::<960, 1024>(&mut rng, size);
+            any_k_recover::<160, 256>(&mut rng, size);
+        }
     }
 
     /// Attack E2.
     #[test]
     fn of_each_index_the_first_codeword_is_kept_and_none_after_k() {
         let value = three_hashes();
-        let encoder = Short::new(&value);
+        let encoder = Short::new(&value, SMALL);
         let genuine = |index| Codeword { index, chunk: encoder.codeword(index) };
-        let mut decoder = Decoder::<96, 256, 32>::new();
+        let mut decoder = Decoder::<96, 256>::new(SMALL);
         for index in [7, 8] {
             decoder.add(&genuine(index));
-            for other in [genuine(index), Codeword { index, chunk: [0xEE; 32] }] {
+            for other in [genuine(index), Codeword { index, chunk: chunk(&[0xEE; 32]) }] {
                 assert!(!decoder.lacks(index));
                 assert_eq!(decoder.completed_by(&other), None);
                 decoder.add(&other);
@@ -463,11 +500,11 @@ mod tests {
         assert_eq!(decoder.count(), 2);
         assert_eq!(decoder.completed_by(&genuine(9)), Some(value));
         decoder.add(&genuine(9));
-        decoder.add(&Codeword { index: 10, chunk: [0xEE; 32] });
+        decoder.add(&Codeword { index: 10, chunk: chunk(&[0xEE; 32]) });
         assert_eq!((decoder.count(), decoder.decode()), (3, value));
         // Control: a conflicting chunk that comes first is kept, and spoils the value.
-        let mut spoilt = Decoder::<96, 256, 32>::new();
-        spoilt.add(&Codeword { index: 7, chunk: [0xEE; 32] });
+        let mut spoilt = Decoder::<96, 256>::new(SMALL);
+        spoilt.add(&Codeword { index: 7, chunk: chunk(&[0xEE; 32]) });
         spoilt.add(&genuine(7));
         spoilt.add(&genuine(8));
         assert_ne!(spoilt.completed_by(&genuine(9)), Some(value));
@@ -476,11 +513,44 @@ mod tests {
     /// Attack E12.
     #[test]
     fn an_encoder_puts_out_every_codeword_once_and_then_nothing() {
-        let mut encoder = Encoder::<160, 256, 256>::new(&[5; 160]);
+        let mut encoder = Encoder::<160, 256>::new(&[5; 160], ChunkSize::Bytes256);
         for index in 0..=u16::MAX {
             assert_eq!(encoder.next_codeword().map(|codeword| codeword.index), Some(index));
         }
         assert_eq!((encoder.next_codeword(), encoder.next_codeword()), (None, None));
         assert_eq!(encoder.issued(), CODEWORDS);
+    }
+
+    /// What a codeword and a value cost, where nothing is the value itself: printed by
+    /// `cargo test --release --lib coding_grows -- --nocapture`. Counted in multiplications it is linear in k for a codeword
+    /// and quadratic for a value of k chunks, of which k - 1 messages pay nothing.
+    fn cost<const LEN: usize, const CAPACITY: usize>(what: &str) {
+        let value = [0x5A; LEN];
+        let encoder = Encoder::<LEN, CAPACITY>::new(&value, SMALL);
+        let k = SMALL.chunks(LEN) as u16;
+        let rounds = 200;
+        let started = std::time::Instant::now();
+        let codewords: Vec<Codeword> =
+            (k..k + rounds).map(|index| Codeword { index, chunk: encoder.codeword(index) }).collect();
+        let encoded = started.elapsed() / u32::from(rounds);
+        let (last, first) = codewords[..usize::from(k)].split_last().unwrap();
+        let mut decoder = Decoder::<LEN, CAPACITY>::new(SMALL);
+        first.iter().for_each(|codeword| decoder.add(codeword));
+        let started = std::time::Instant::now();
+        for _ in 0..rounds {
+            assert_eq!(decoder.completed_by(last), Some(value));
+        }
+        let decoded = started.elapsed() / u32::from(rounds);
+        std::println!(
+            "{what}, {k} chunks: a codeword {encoded:?}, the value {decoded:?}, {:?} a chunk",
+            decoded / u32::from(k)
+        );
+    }
+
+    #[test]
+    fn coding_grows_as_is_stated() {
+        cost::<96, 256>("header");
+        cost::<960, 1024>("ct1");
+        cost::<1152, 1280>("ek_vector");
     }
 }

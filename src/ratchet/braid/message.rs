@@ -1,45 +1,40 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The Braid's messages: `type (u8) || epoch (u64) || chunk index (u16) || chunk`, always of one length, so that a
-//! sealed header's length does not tell what is in it (attack D7).
+//! The Braid's messages: `type (u8) || epoch (u32) || chunk index (u16) || chunk`, in a session always of one length, so
+//! that a sealed header's length does not tell what is in it (attack D7).
 //!
 //! One spelling: a message without a chunk has zeros in its place. A type that comes with a chunk always has one, so
 //! that the question whether it is there (SPECS §15 E7) does not arise behind this file.
 
 use super::Epoch;
-use super::erasure::Codeword;
+use super::erasure::{Codeword, MAX_CHUNK_LEN};
 use crate::error::DecodeError;
-use crate::wire::{Full, Reader, Writer};
-
-/// Bytes of a message whose chunks have `CHUNK` bytes.
-pub(crate) const fn message_len<const CHUNK: usize>() -> usize {
-    const { 1 + 8 + 2 + CHUNK }
-}
+use crate::wire::{ChunkSize, Full, Reader, Writer};
 
 /// One message, stamped with its sender's epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Message<const CHUNK: usize> {
+pub(crate) struct Message {
     pub(crate) epoch: Epoch,
-    pub(crate) payload: Payload<CHUNK>,
+    pub(crate) payload: Payload,
 }
 
 /// What a message carries. `Ct1Ack` of the document's list is missing: no state sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Payload<const CHUNK: usize> {
+pub(crate) enum Payload {
     None,
     /// Of `header || MAC`.
-    Hdr(Codeword<CHUNK>),
+    Hdr(Codeword),
     /// Of ek_vector.
-    Ek(Codeword<CHUNK>),
+    Ek(Codeword),
     /// Of ek_vector, and all of ct1 has arrived.
-    EkCt1Ack(Codeword<CHUNK>),
+    EkCt1Ack(Codeword),
     /// Of ct1.
-    Ct1(Codeword<CHUNK>),
+    Ct1(Codeword),
     /// Of `ct2 || MAC`.
-    Ct2(Codeword<CHUNK>),
+    Ct2(Codeword),
 }
 
-impl<const CHUNK: usize> Message<CHUNK> {
-    pub(crate) fn write(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+impl Message {
+    pub(crate) fn write(&self, chunk_size: ChunkSize, writer: &mut Writer<'_>) -> Result<(), Full> {
         let (kind, codeword) = match &self.payload {
             Payload::None => (0, None),
             Payload::Hdr(codeword) => (1, Some(codeword)),
@@ -49,16 +44,14 @@ impl<const CHUNK: usize> Message<CHUNK> {
             Payload::Ct2(codeword) => (5, Some(codeword)),
         };
         writer.u8(kind)?;
-        writer.put(&self.epoch.to_bytes())?;
-        let Codeword { index, chunk } = codeword.copied().unwrap_or(no_codeword());
-        writer.put(&index.to_be_bytes())?;
-        writer.put(&chunk)
+        writer.u32(self.epoch.number())?;
+        codeword.copied().unwrap_or(no_codeword()).write(chunk_size, writer)
     }
 
-    pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn parse(chunk_size: ChunkSize, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let kind = reader.u8()?;
-        let epoch = Epoch::new(reader.u64()?).ok_or(DecodeError::Refused)?;
-        let codeword = Codeword { index: u16::from_be_bytes(*reader.array()?), chunk: *reader.array()? };
+        let epoch = Epoch::new(reader.u32()?).ok_or(DecodeError::Refused)?;
+        let codeword = Codeword::read(chunk_size, reader)?;
         let payload = match kind {
             0 if codeword == no_codeword() => Payload::None,
             1 => Payload::Hdr(codeword),
@@ -72,7 +65,24 @@ impl<const CHUNK: usize> Message<CHUNK> {
     }
 }
 
+impl Codeword {
+    /// `index || chunk`.
+    pub(super) fn write(&self, chunk_size: ChunkSize, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.put(&self.index.to_be_bytes())?;
+        writer.put(self.chunk.get(..chunk_size.bytes()).ok_or(Full)?)
+    }
+
+    pub(super) fn read(chunk_size: ChunkSize, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut codeword = Self { index: u16::from_be_bytes(*reader.array()?), chunk: [0; MAX_CHUNK_LEN] };
+        let bytes = reader.bytes(chunk_size.bytes())?;
+        for (to, from) in codeword.chunk.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        Ok(codeword)
+    }
+}
+
 /// What stands in a codeword's place.
-const fn no_codeword<const CHUNK: usize>() -> Codeword<CHUNK> {
-    Codeword { index: 0, chunk: [0; CHUNK] }
+const fn no_codeword() -> Codeword {
+    Codeword { index: 0, chunk: [0; MAX_CHUNK_LEN] }
 }

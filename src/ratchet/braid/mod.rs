@@ -18,7 +18,7 @@ mod authenticator;
 mod decapsulator;
 mod encapsulator;
 mod erasure;
-mod message;
+pub(crate) mod message;
 mod states;
 mod stored;
 #[cfg(test)]
@@ -28,31 +28,33 @@ use crate::primitives::{CT1_LEN, CT2_LEN, EK_HEADER_LEN, EK_VECTOR_LEN};
 use crate::secret::Secret;
 use authenticator::MAC_LEN;
 use erasure::{Decoder, Encoder};
+pub(crate) use states::{Braid, Incoming};
 
 /// Header and its MAC, as they are cut into chunks.
 const HEADER_MAC_LEN: usize = EK_HEADER_LEN + MAC_LEN;
 /// ct2 and the MAC of the ciphertext.
 const CT2_MAC_LEN: usize = CT2_LEN + MAC_LEN;
 
-type HeaderEncoder<const CHUNK: usize> = Encoder<HEADER_MAC_LEN, 256, CHUNK>;
-type HeaderDecoder<const CHUNK: usize> = Decoder<HEADER_MAC_LEN, 256, CHUNK>;
-type EkEncoder<const CHUNK: usize> = Encoder<EK_VECTOR_LEN, 1280, CHUNK>;
-type EkDecoder<const CHUNK: usize> = Decoder<EK_VECTOR_LEN, 1280, CHUNK>;
-type Ct1Encoder<const CHUNK: usize> = Encoder<CT1_LEN, 1024, CHUNK>;
-type Ct1Decoder<const CHUNK: usize> = Decoder<CT1_LEN, 1024, CHUNK>;
-type Ct2Encoder<const CHUNK: usize> = Encoder<CT2_MAC_LEN, 256, CHUNK>;
-type Ct2Decoder<const CHUNK: usize> = Decoder<CT2_MAC_LEN, 256, CHUNK>;
+type HeaderEncoder = Encoder<HEADER_MAC_LEN, 256>;
+type HeaderDecoder = Decoder<HEADER_MAC_LEN, 256>;
+type EkEncoder = Encoder<EK_VECTOR_LEN, 1280>;
+type EkDecoder = Decoder<EK_VECTOR_LEN, 1280>;
+type Ct1Encoder = Encoder<CT1_LEN, 1024>;
+type Ct1Decoder = Decoder<CT1_LEN, 1024>;
+type Ct2Encoder = Encoder<CT2_MAC_LEN, 256>;
+type Ct2Decoder = Decoder<CT2_MAC_LEN, 256>;
 
-/// The number of an epoch, from 1 to 2^64 - 2: neither 0 nor the last u64 is one, so that counting cannot wrap.
+/// The number of an epoch, from 1 to 2^32 - 2: neither 0 nor the last u32 is one, so that counting cannot wrap. In four
+/// bytes, because the Double Ratchet counts its steps in as many, and an epoch takes several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Epoch(u64);
+pub(crate) struct Epoch(u32);
 
 impl Epoch {
     pub(crate) const FIRST: Self = Self(1);
 
-    pub(crate) const fn new(number: u64) -> Option<Self> {
+    pub(crate) const fn new(number: u32) -> Option<Self> {
         match number {
-            0 | u64::MAX => None,
+            0 | u32::MAX => None,
             _ => Some(Self(number)),
         }
     }
@@ -63,16 +65,17 @@ impl Epoch {
     }
 
     /// The number before it: 0 before the first, where keys come from the handshake alone.
-    pub(crate) const fn before(self) -> u64 {
+    pub(crate) const fn before(self) -> u32 {
         self.0.saturating_sub(1)
     }
 
-    pub(crate) const fn number(self) -> u64 {
+    pub(crate) const fn number(self) -> u32 {
         self.0
     }
 
-    pub(crate) const fn to_bytes(self) -> [u8; 8] {
-        self.0.to_be_bytes()
+    /// As KDFs and MACs take it: eight bytes (SPECS §15 E5).
+    pub(crate) fn to_bytes(self) -> [u8; 8] {
+        u64::from(self.0).to_be_bytes()
     }
 }
 

@@ -25,7 +25,8 @@
 //! +----------------------------------------------+--+------------+                                 |
 //! ```
 //!
-//! A state is a struct that holds what is known then and nothing more; a transition consumes it. Receiving is in two
+//! A state is a struct that holds what is known then and nothing more; a transition consumes a copy of it, and what it gives
+//! takes its place: taken out of its place, the old one would leave its secrets there unwiped. Receiving is in two
 //! halves, as in the Double Ratchet: [`Braid::receive`] takes `&self` and finds out what a message would change;
 //! [`Braid::commit`] changes it, when the message has been authenticated. So a forged chunk changes nothing, by
 //! construction (attack E1), and neither does a forged failure.
@@ -39,71 +40,82 @@ use super::message::{Message, Payload};
 use super::{Abandoned, CT2_MAC_LEN, Epoch, EpochKey};
 use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Primitives};
 use crate::secret::Secret;
+use crate::wire::ChunkSize;
+use core::fmt;
 use rand_core::CryptoRng;
 
 use super::authenticator::Authenticator;
 
-/// One party's side of the Braid, with chunks of `CHUNK` bytes: 32, 64, 128 or 256.
-#[derive(Debug)]
-pub(crate) struct Braid<const CHUNK: usize>(pub(super) State<CHUNK>);
+/// One party's side of the Braid.
+pub(crate) struct Braid {
+    pub(super) chunk_size: ChunkSize,
+    pub(super) state: State,
+}
+
+/// No byte of a key or ciphertext: sealed headers hide them on their way, and a log must not show them (attack F8).
+impl fmt::Debug for Braid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Braid").field("epoch", &self.epoch()).finish_non_exhaustive()
+    }
+}
 
 /// The states, for storage and dispatch.
 #[derive(Debug)]
-pub(super) enum State<const CHUNK: usize> {
+pub(super) enum State {
     KeysUnsampled(KeysUnsampled),
-    KeysSampled(KeysSampled<CHUNK>),
-    HeaderSent(HeaderSent<CHUNK>),
-    Ct1Received(Ct1Received<CHUNK>),
-    EkSentCt1Received(EkSentCt1Received<CHUNK>),
-    NoHeaderReceived(NoHeaderReceived<CHUNK>),
+    KeysSampled(KeysSampled),
+    HeaderSent(HeaderSent),
+    Ct1Received(Ct1Received),
+    EkSentCt1Received(EkSentCt1Received),
+    NoHeaderReceived(NoHeaderReceived),
     HeaderReceived(HeaderReceived),
-    Ct1Sampled(Ct1Sampled<CHUNK>),
-    EkReceivedCt1Sampled(EkReceivedCt1Sampled<CHUNK>),
-    Ct1Acknowledged(Ct1Acknowledged<CHUNK>),
-    Ct2Sampled(Ct2Sampled<CHUNK>),
+    Ct1Sampled(Ct1Sampled),
+    EkReceivedCt1Sampled(EkReceivedCt1Sampled),
+    Ct1Acknowledged(Ct1Acknowledged),
+    Ct2Sampled(Ct2Sampled),
     /// Failed for good. Holds nothing.
     Dead,
 }
 
 /// What rides on one message.
 #[derive(Debug)]
-pub(crate) struct Outgoing<const CHUNK: usize> {
-    pub(crate) message: Message<CHUNK>,
+pub(crate) struct Outgoing {
+    pub(crate) message: Message,
     /// The newest epoch whose key the receiver is sure to have after this message; 0 before the first.
-    pub(crate) sending_epoch: u64,
+    pub(crate) sending_epoch: u32,
     /// The key of an epoch, once.
     pub(crate) key: Option<EpochKey>,
 }
 
 /// What a received message would do.
 #[derive(Debug)]
-pub(crate) struct Incoming<const CHUNK: usize> {
+pub(crate) struct Incoming {
     /// The sending epoch that its sender had: always the message's epoch - 1 (SPECS §15 E14), so that both sides name the
     /// same chain.
-    pub(crate) receiving_epoch: u64,
+    pub(crate) receiving_epoch: u32,
     pub(crate) key: Option<EpochKey>,
-    change: Change<CHUNK>,
+    change: Change,
 }
 
 /// What becomes of the state, named for the transition that it makes; each holds only what the message adds.
 #[derive(Debug)]
-pub(super) enum Change<const CHUNK: usize> {
+pub(super) enum Change {
     /// Not of this epoch, or not awaited here, or nothing new.
     Nothing,
     /// One more chunk of what the state collects.
-    Collect(Codeword<CHUNK>),
+    Collect(Codeword),
     /// BR-2.
-    BeginCt1(Codeword<CHUNK>),
+    BeginCt1(Codeword),
     /// BR-3.
     Ct1Complete([u8; CT1_LEN]),
     /// BR-4.
-    BeginCt2(Codeword<CHUNK>),
+    BeginCt2(Codeword),
     /// BR-5: the next epoch and its authenticator.
     Agreed(Epoch, Authenticator),
     /// BR-6.
     HeaderComplete([u8; EK_HEADER_LEN]),
     /// BR-8.
-    Ct1Acknowledged(Codeword<CHUNK>),
+    Ct1Acknowledged(Codeword),
     /// BR-10.
     EkComplete([u8; EK_VECTOR_LEN]),
     /// BR-9, BR-11, BR-12: ct2 and its MAC.
@@ -114,16 +126,26 @@ pub(super) enum Change<const CHUNK: usize> {
     Fail,
 }
 
-impl<const CHUNK: usize> Braid<CHUNK> {
+impl Incoming {
+    /// Whether the sending epoch advances: BR-5 and BR-13.
+    pub(crate) const fn advances(&self) -> bool {
+        matches!(self.change, Change::Agreed(..) | Change::NextEpoch(_))
+    }
+}
+
+impl Braid {
     /// The party that makes the first key pair. `secret` is both parties' alone, and used for nothing else.
-    pub(crate) fn initiator<P: Primitives>(primitives: &P, secret: &Secret<32>) -> Self {
+    pub(crate) fn initiator<P: Primitives>(primitives: &P, secret: &Secret<32>, chunk_size: ChunkSize) -> Self {
         let authenticator = Authenticator::init(primitives, secret);
-        Self(State::KeysUnsampled(KeysUnsampled { epoch: Epoch::FIRST, authenticator }))
+        let state = State::KeysUnsampled(KeysUnsampled { epoch: Epoch::FIRST, authenticator });
+        Self { chunk_size, state }
     }
 
     /// The party that encapsulates first.
-    pub(crate) fn responder<P: Primitives>(primitives: &P, secret: &Secret<32>) -> Self {
-        Self(State::NoHeaderReceived(NoHeaderReceived::new(Epoch::FIRST, Authenticator::init(primitives, secret))))
+    pub(crate) fn responder<P: Primitives>(primitives: &P, secret: &Secret<32>, chunk_size: ChunkSize) -> Self {
+        let authenticator = Authenticator::init(primitives, secret);
+        let state = State::NoHeaderReceived(NoHeaderReceived::new(Epoch::FIRST, authenticator, chunk_size));
+        Self { chunk_size, state }
     }
 
     /// `Send`: one message, whatever the state.
@@ -134,25 +156,31 @@ impl<const CHUNK: usize> Braid<CHUNK> {
         &mut self,
         primitives: &P,
         rng: &mut impl CryptoRng,
-    ) -> Result<Outgoing<CHUNK>, Abandoned> {
+    ) -> Result<Outgoing, Abandoned> {
         let epoch = self.epoch().ok_or(Abandoned)?;
         let mut key = None;
-        if matches!(self.0, State::KeysUnsampled(_) | State::HeaderReceived(_)) {
-            self.0 = match core::mem::replace(&mut self.0, State::Dead) {
-                State::KeysUnsampled(state) => State::KeysSampled(state.generate(primitives, rng)),
-                State::HeaderReceived(state) => {
-                    let (state, output) = state.encapsulate(primitives, rng);
-                    key = Some(output);
-                    State::Ct1Sampled(state)
-                }
-                state => state,
-            };
+        // Drawn before the state is taken out of its place: a generator that panics leaves it where it is (attack C26).
+        match &self.state {
+            State::KeysUnsampled(state) => {
+                primitives.step("BR-1");
+                let seed = Secret::random(primitives, rng);
+                self.state = State::KeysSampled(state.duplicate().generate(primitives, self.chunk_size, seed));
+            }
+            State::HeaderReceived(state) => {
+                primitives.step("BR-7");
+                let coins = Secret::random(primitives, rng);
+                let (state, output) = state.duplicate().encapsulate(primitives, self.chunk_size, coins);
+                key = Some(output);
+                self.state = State::Ct1Sampled(state);
+            }
+            _ => {}
         }
-        // An encoder that has nothing left gives a message without a chunk (attack E12).
-        let payload = match &mut self.0 {
+        // An encoder that has nothing left gives a message without a chunk (attack E12). The acknowledgement has to go on: for
+        // it, chunks begin again.
+        let payload = match &mut self.state {
             State::KeysSampled(state) => state.header.next_codeword().map(Payload::Hdr),
             State::HeaderSent(state) => state.ek.next_codeword().map(Payload::Ek),
-            State::Ct1Received(state) => state.ek.next_codeword().map(Payload::EkCt1Ack),
+            State::Ct1Received(state) => state.ek.next_codeword_again().map(Payload::EkCt1Ack),
             State::Ct1Sampled(state) => state.ct1.next_codeword().map(Payload::Ct1),
             State::EkReceivedCt1Sampled(state) => state.ct1.next_codeword().map(Payload::Ct1),
             State::Ct2Sampled(state) => state.ct2.next_codeword().map(Payload::Ct2),
@@ -175,14 +203,10 @@ impl<const CHUNK: usize> Braid<CHUNK> {
     ///
     /// # Leaks
     /// The state, and whether a value is complete.
-    pub(crate) fn receive<P: Primitives>(
-        &self,
-        primitives: &P,
-        message: &Message<CHUNK>,
-    ) -> Result<Incoming<CHUNK>, Abandoned> {
+    pub(crate) fn receive<P: Primitives>(&self, primitives: &P, message: &Message) -> Result<Incoming, Abandoned> {
         let epoch = self.epoch().ok_or(Abandoned)?;
         let mut key = None;
-        let change = match &self.0 {
+        let change = match &self.state {
             State::Ct2Sampled(state) => state.receive(primitives, message),
             _ if message.epoch != epoch => Change::Nothing,
             State::KeysSampled(state) => state.receive(primitives, &message.payload),
@@ -203,48 +227,55 @@ impl<const CHUNK: usize> Braid<CHUNK> {
     ///
     /// # Errors
     /// [`Abandoned`] if the message made the Braid fail. Then it is dead.
-    pub(crate) fn commit<P: Primitives>(&mut self, primitives: &P, incoming: Incoming<CHUNK>) -> Result<(), Abandoned> {
+    pub(crate) fn commit<P: Primitives>(&mut self, primitives: &P, incoming: Incoming) -> Result<(), Abandoned> {
         // In place: what most messages do.
         let change = match incoming.change {
             Change::Nothing => return Ok(()),
             Change::Collect(codeword) => return self.collect(&codeword),
             change => change,
         };
-        self.0 = match (core::mem::replace(&mut self.0, State::Dead), change) {
+        // Assigned in its place: so the old state is wiped where it lay.
+        self.state = match (&self.state, change) {
             (State::KeysSampled(state), Change::BeginCt1(codeword)) => {
-                State::HeaderSent(state.begin_ct1(primitives, &codeword))
+                State::HeaderSent(state.duplicate().begin_ct1(primitives, &codeword))
             }
-            (State::HeaderSent(state), Change::Ct1Complete(ct1)) => State::Ct1Received(state.ct1_complete(ct1)),
+            (State::HeaderSent(state), Change::Ct1Complete(ct1)) => {
+                State::Ct1Received(state.duplicate().ct1_complete(ct1))
+            }
             (State::Ct1Received(state), Change::BeginCt2(codeword)) => {
-                State::EkSentCt1Received(state.begin_ct2(&codeword))
+                State::EkSentCt1Received(state.duplicate().begin_ct2(&codeword))
             }
             (State::EkSentCt1Received(_) | State::Ct1Received(_), Change::Agreed(epoch, authenticator)) => {
-                State::NoHeaderReceived(NoHeaderReceived::new(epoch, authenticator))
+                State::NoHeaderReceived(NoHeaderReceived::new(epoch, authenticator, self.chunk_size))
             }
             (State::NoHeaderReceived(state), Change::HeaderComplete(header)) => {
-                State::HeaderReceived(state.header_complete(header))
+                State::HeaderReceived(state.duplicate().header_complete(header))
             }
             (State::Ct1Sampled(state), Change::Ct1Acknowledged(codeword)) => {
-                State::Ct1Acknowledged(state.acknowledged(&codeword))
+                State::Ct1Acknowledged(state.duplicate().acknowledged(&codeword))
             }
             (State::Ct1Sampled(state), Change::EkComplete(ek_vector)) => {
-                State::EkReceivedCt1Sampled(state.ek_complete(ek_vector))
+                State::EkReceivedCt1Sampled(state.duplicate().ek_complete(ek_vector))
             }
-            (State::Ct1Sampled(state), Change::Ct2Encapsulated(ct2)) => State::Ct2Sampled(state.ct2_encapsulated(&ct2)),
+            (State::Ct1Sampled(state), Change::Ct2Encapsulated(ct2)) => {
+                State::Ct2Sampled(state.duplicate().ct2_encapsulated(&ct2))
+            }
             (State::Ct1Acknowledged(state), Change::Ct2Encapsulated(ct2)) => {
-                State::Ct2Sampled(state.ct2_encapsulated(&ct2))
+                State::Ct2Sampled(state.duplicate().ct2_encapsulated(&ct2))
             }
             (State::EkReceivedCt1Sampled(state), Change::Ct2Encapsulated(ct2)) => {
-                State::Ct2Sampled(state.ct2_encapsulated(&ct2))
+                State::Ct2Sampled(state.duplicate().ct2_encapsulated(&ct2))
             }
-            (State::Ct2Sampled(state), Change::NextEpoch(epoch)) => State::KeysUnsampled(state.next_epoch(epoch)),
-            _ => return Err(Abandoned),
+            (State::Ct2Sampled(state), Change::NextEpoch(epoch)) => {
+                State::KeysUnsampled(state.duplicate().next_epoch(epoch))
+            }
+            _ => State::Dead,
         };
-        Ok(())
+        if self.epoch().is_some() { Ok(()) } else { Err(Abandoned) }
     }
 
-    fn collect(&mut self, codeword: &Codeword<CHUNK>) -> Result<(), Abandoned> {
-        match &mut self.0 {
+    fn collect(&mut self, codeword: &Codeword) -> Result<(), Abandoned> {
+        match &mut self.state {
             State::HeaderSent(state) => state.ct1.add(codeword),
             State::EkSentCt1Received(state) => state.ct2.add(codeword),
             State::NoHeaderReceived(state) => state.header.add(codeword),
@@ -258,9 +289,34 @@ impl<const CHUNK: usize> Braid<CHUNK> {
         Ok(())
     }
 
+    /// The newest epoch whose key this party has put out: the encapsulator has it before the epoch ends. `None` when dead.
+    pub(crate) fn newest_key(&self) -> Option<u32> {
+        let epoch = self.epoch()?;
+        Some(match &self.state {
+            State::Ct1Sampled(_)
+            | State::EkReceivedCt1Sampled(_)
+            | State::Ct1Acknowledged(_)
+            | State::Ct2Sampled(_) => epoch.number(),
+            _ => epoch.before(),
+        })
+    }
+
+    /// Whether this party makes the epoch's key pair; `None` when dead.
+    pub(crate) const fn is_decapsulator(&self) -> Option<bool> {
+        match &self.state {
+            State::KeysUnsampled(_)
+            | State::KeysSampled(_)
+            | State::HeaderSent(_)
+            | State::Ct1Received(_)
+            | State::EkSentCt1Received(_) => Some(true),
+            State::Dead => None,
+            _ => Some(false),
+        }
+    }
+
     /// The epoch that is being agreed on; `None` when dead.
     pub(crate) const fn epoch(&self) -> Option<Epoch> {
-        Some(match &self.0 {
+        Some(match &self.state {
             State::KeysUnsampled(state) => state.epoch,
             State::KeysSampled(state) => state.epoch,
             State::HeaderSent(state) => state.epoch,

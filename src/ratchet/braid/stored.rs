@@ -14,16 +14,16 @@ use super::{CT2_MAC_LEN, Ct1Encoder, Ct2Encoder, Epoch};
 use crate::error::DecodeError;
 use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, KEM_SEED_LEN, Primitives};
 use crate::secret::Secret;
-use crate::wire::{Full, Reader, Writer};
+use crate::wire::{ChunkSize, Full, Reader, Writer};
 
 /// Bytes of a state's number, epoch, root and MAC key.
-const HEAD_LEN: usize = 1 + 8 + 32 + 32;
+const HEAD_LEN: usize = 1 + 4 + 32 + 32;
 /// Bytes of an encoder's count.
 const ISSUED_LEN: usize = 4;
 
-impl<const CHUNK: usize> Braid<CHUNK> {
+impl Braid {
     pub(crate) fn stored_len(&self) -> usize {
-        let parts = match &self.0 {
+        let parts = match &self.state {
             State::KeysUnsampled(_) => [0, 0, 0],
             State::KeysSampled(_) => [KEM_SEED_LEN, ISSUED_LEN, 0],
             State::HeaderSent(state) => [KEM_SEED_LEN, ISSUED_LEN, state.ct1.stored_len()],
@@ -41,7 +41,7 @@ impl<const CHUNK: usize> Braid<CHUNK> {
     }
 
     pub(crate) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
-        match &self.0 {
+        match &self.state {
             State::Dead => writer.u8(0),
             State::KeysUnsampled(state) => head(writer, 1, state.epoch, &state.authenticator),
             State::KeysSampled(state) => {
@@ -103,14 +103,29 @@ impl<const CHUNK: usize> Braid<CHUNK> {
         }
     }
 
-    pub(crate) fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    /// `chunk_size` is the session's, and stored with it.
+    pub(crate) fn load<P: Primitives>(
+        primitives: &P,
+        chunk_size: ChunkSize,
+        reader: &mut Reader<'_>,
+    ) -> Result<Self, DecodeError> {
+        State::load(primitives, chunk_size, reader).map(|state| Self { chunk_size, state })
+    }
+}
+
+impl State {
+    fn load<P: Primitives>(
+        primitives: &P,
+        chunk_size: ChunkSize,
+        reader: &mut Reader<'_>,
+    ) -> Result<Self, DecodeError> {
         let number = reader.u8()?;
         if number == 0 {
-            return Ok(Self(State::Dead));
+            return Ok(Self::Dead);
         }
-        let epoch = Epoch::new(reader.u64()?).ok_or(DecodeError::Refused)?;
+        let epoch = Epoch::new(reader.u32()?).ok_or(DecodeError::Refused)?;
         let authenticator = Authenticator { root: secret(reader)?, mac_key: secret(reader)? };
-        Ok(Self(match number {
+        Ok(match number {
             1 => State::KeysUnsampled(KeysUnsampled { epoch, authenticator }),
             // The state was entered by sending the first.
             2 => State::KeysSampled(KeysSampled::new(
@@ -118,16 +133,17 @@ impl<const CHUNK: usize> Braid<CHUNK> {
                 epoch,
                 authenticator,
                 secret(reader)?,
+                chunk_size,
                 issued(reader, 1)?,
             )),
             3 => {
                 let (seed, issued) = (secret(reader)?, issued(reader, 0)?);
-                let ct1 = Decoder::load(reader, 1)?;
+                let ct1 = Decoder::load(chunk_size, reader, 1)?;
                 State::HeaderSent(HeaderSent::new(primitives, epoch, authenticator, seed, issued, ct1))
             }
             4 => {
                 let (seed, issued) = (secret(reader)?, issued(reader, 0)?);
-                let sent = HeaderSent::new(primitives, epoch, authenticator, seed, issued, Decoder::new());
+                let sent = HeaderSent::new(primitives, epoch, authenticator, seed, issued, Decoder::new(chunk_size));
                 State::Ct1Received(sent.ct1_complete(*reader.array()?))
             }
             5 => State::EkSentCt1Received(EkSentCt1Received {
@@ -135,16 +151,20 @@ impl<const CHUNK: usize> Braid<CHUNK> {
                 authenticator,
                 seed: secret(reader)?,
                 ct1: *reader.array()?,
-                ct2: Decoder::load(reader, 1)?,
+                ct2: Decoder::load(chunk_size, reader, 1)?,
             }),
-            6 => State::NoHeaderReceived(NoHeaderReceived { epoch, authenticator, header: Decoder::load(reader, 0)? }),
+            6 => State::NoHeaderReceived(NoHeaderReceived {
+                epoch,
+                authenticator,
+                header: Decoder::load(chunk_size, reader, 0)?,
+            }),
             7 => State::HeaderReceived(HeaderReceived { epoch, authenticator, header: *reader.array()? }),
             8 | 9 => {
                 let (coins, header) = (secret(reader)?, *reader.array()?);
                 let issued = issued(reader, 1)?;
-                let ct1 = Ct1Encoder::resume(&primitives.encaps1(&header, &coins).0, issued);
+                let ct1 = Ct1Encoder::resume(&primitives.encaps1(&header, &coins).0, chunk_size, issued);
                 if number == 8 {
-                    let ek = Decoder::load(reader, 0)?;
+                    let ek = Decoder::load(chunk_size, reader, 0)?;
                     State::Ct1Sampled(Ct1Sampled { epoch, authenticator, coins, header, ct1, ek })
                 } else {
                     let ek_vector = *reader.array()?;
@@ -162,21 +182,25 @@ impl<const CHUNK: usize> Braid<CHUNK> {
                 let (coins, header) = (secret(reader)?, *reader.array()?);
                 let (ct1, _) = primitives.encaps1(&header, &coins);
                 // The chunk that came with the acknowledgement, or the one that it repeated.
-                let ek = Decoder::load(reader, 1)?;
+                let ek = Decoder::load(chunk_size, reader, 1)?;
                 State::Ct1Acknowledged(Ct1Acknowledged { epoch, authenticator, coins, header, ct1, ek })
             }
             11 => {
                 let ct2 = reader.array()?;
-                State::Ct2Sampled(Ct2Sampled { epoch, authenticator, ct2: Ct2Encoder::resume(ct2, issued(reader, 0)?) })
+                State::Ct2Sampled(Ct2Sampled {
+                    epoch,
+                    authenticator,
+                    ct2: Ct2Encoder::resume(ct2, chunk_size, issued(reader, 0)?),
+                })
             }
             _ => return Err(DecodeError::Refused),
-        }))
+        })
     }
 }
 
 fn head(writer: &mut Writer<'_>, number: u8, epoch: Epoch, authenticator: &Authenticator) -> Result<(), Full> {
     writer.u8(number)?;
-    writer.put(&epoch.to_bytes())?;
+    writer.u32(epoch.number())?;
     writer.put(authenticator.root.expose())?;
     writer.put(authenticator.mac_key.expose())
 }
@@ -191,29 +215,25 @@ fn issued(reader: &mut Reader<'_>, at_least: u32) -> Result<u32, DecodeError> {
     if (at_least..=CODEWORDS).contains(&issued) { Ok(issued) } else { Err(DecodeError::Refused) }
 }
 
-impl<const LEN: usize, const CAPACITY: usize, const CHUNK: usize> Decoder<LEN, CAPACITY, CHUNK> {
+impl<const LEN: usize, const CAPACITY: usize> Decoder<LEN, CAPACITY> {
     fn stored_len(&self) -> usize {
-        self.count().saturating_mul(2_usize.saturating_add(CHUNK)).saturating_add(1)
+        self.count().saturating_mul(self.chunk_size().bytes().saturating_add(2)).saturating_add(1)
     }
 
     fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.u8(u8::try_from(self.count()).map_err(|_| Full)?)?;
-        for Codeword { index, chunk } in self.codewords() {
-            writer.put(&index.to_be_bytes())?;
-            writer.put(&chunk)?;
-        }
-        Ok(())
+        self.codewords().try_for_each(|codeword| codeword.write(self.chunk_size(), writer))
     }
 
     /// A decoder that is not complete: with the last codeword the state would have been left.
-    fn load(reader: &mut Reader<'_>, at_least: usize) -> Result<Self, DecodeError> {
+    fn load(chunk_size: ChunkSize, reader: &mut Reader<'_>, at_least: usize) -> Result<Self, DecodeError> {
         let count = usize::from(reader.u8()?);
-        if count < at_least || count >= Self::CHUNKS {
+        let mut decoder = Self::new(chunk_size);
+        if count < at_least || count >= decoder.needed() {
             return Err(DecodeError::Refused);
         }
-        let mut decoder = Self::new();
         for _ in 0..count {
-            let codeword = Codeword { index: u16::from_be_bytes(*reader.array()?), chunk: *reader.array()? };
+            let codeword = Codeword::read(chunk_size, reader)?;
             if !decoder.lacks(codeword.index) {
                 return Err(DecodeError::Refused);
             }

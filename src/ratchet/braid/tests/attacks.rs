@@ -6,12 +6,12 @@ use super::*;
 /// Attack E1: a forged chunk changes nothing unless it is committed; committed, it kills at the MAC, and for ever.
 #[test]
 fn e1_a_forged_chunk_kills_only_if_it_is_committed() {
-    let forged = |message: &Message<32>| {
-        let mut bytes = written(message);
+    let forged = |message: &Message| {
+        let mut bytes = written(Bytes32, message);
         *bytes.last_mut().unwrap() ^= 1;
-        parsed::<32>(&bytes).unwrap()
+        parsed(Bytes32, &bytes).unwrap()
     };
-    let mut two = Two::<32>::new(31);
+    let mut two = Two::new(Bytes32, 31);
     let messages = [two.a.send(), two.a.send(), two.a.send()];
     let before = stored(&two.b.braid);
     two.b.stage(&forged(&messages[0]));
@@ -22,7 +22,7 @@ fn e1_a_forged_chunk_kills_only_if_it_is_committed() {
     let before = stored(&two.b.braid);
     two.b.stage(&forged(&messages[2]));
     assert_eq!(stored(&two.b.braid), before);
-    let mut poisoned = Party::<32>::new(loaded(&before).unwrap(), 0);
+    let mut poisoned = Party::new(loaded(Bytes32, &before).unwrap(), 0);
     assert_eq!(poisoned.commit(&forged(&messages[2])), Err(Abandoned));
     assert_is_dead(&mut poisoned);
     // Control.
@@ -34,7 +34,7 @@ fn e1_a_forged_chunk_kills_only_if_it_is_committed() {
 #[test]
 fn a_ciphertext_that_is_not_the_authenticated_one_kills_the_braid() {
     for at in 0..4 + 1 {
-        let mut two = Two::<256>::new(32);
+        let mut two = Two::new(Bytes256, 32);
         let mut flipped = false;
         let result = loop {
             let message = two.a.send();
@@ -73,7 +73,7 @@ fn e5_an_ek_vector_that_is_not_the_announced_one_is_refused_in_every_bit() {
         assert_eq!(RustCrypto.encaps2(&header, &other, &coins), Err(Failed), "bit {bit}");
     }
     for at in 0..36 {
-        let mut two = braided::<32>(50);
+        let mut two = braided(Bytes32, 50);
         let result = loop {
             let mut message = two.a.send();
             if let Payload::Ek(codeword) | Payload::EkCt1Ack(codeword) = &mut message.payload
@@ -147,14 +147,14 @@ fn e4_incremental_ml_kem_gives_the_known_answers_and_never_the_wrong_order_hash(
 #[test]
 fn e9_two_initiators_agree_on_nothing_and_two_different_secrets_die_at_the_first_mac() {
     let secret = Secret::new(SECRET);
-    let mut two = Two::<256>::new(9);
-    two.b.braid = Braid::initiator(&RustCrypto, &secret);
+    let mut two = Two::new(Bytes256, 9);
+    two.b.braid = Braid::initiator(&RustCrypto, &secret, Bytes256);
     for _ in 0..50 {
         two.turn(none);
     }
     assert_eq!((two.names(), two.a.keys.len()), (("KeysSampled", "KeysSampled"), 0));
-    let mut two = Two::<256>::new(9);
-    two.b.braid = Braid::responder(&RustCrypto, &Secret::new([0x5D; 32]));
+    let mut two = Two::new(Bytes256, 9);
+    two.b.braid = Braid::responder(&RustCrypto, &Secret::new([0x5D; 32]), Bytes256);
     let message = two.a.send();
     assert_eq!(two.b.commit(&message), Err(Abandoned));
     assert_is_dead(&mut two.b);
@@ -163,7 +163,7 @@ fn e9_two_initiators_agree_on_nothing_and_two_different_secrets_die_at_the_first
 /// Attack E12.
 #[test]
 fn e12_after_65536_codewords_to_a_silent_peer_messages_are_empty_and_the_state_stands() {
-    let mut two = Two::<256>::new(12);
+    let mut two = Two::new(Bytes256, 12);
     let mut last = None;
     for _ in 0..=u16::MAX {
         last = Some(two.a.send().payload);
@@ -184,20 +184,89 @@ fn e12_after_65536_codewords_to_a_silent_peer_messages_are_empty_and_the_state_s
     assert_eq!(two.a.keys, two.b.keys);
 }
 
+/// Attack E12, where each message says something beside its chunk: the acknowledgement goes on, with chunks from the first on.
+#[test]
+fn e12_an_exhausted_encoder_still_acknowledges() {
+    let mut two = braided(Bytes256, 12).until("HeaderSent", "EkReceivedCt1Sampled", ct1_lost);
+    while two.a.send().payload != Payload::None {}
+    // Whatever of ct1 arrives now, a says so.
+    while name(&two.a.braid) == "HeaderSent" {
+        let message = two.b.send();
+        two.a.receive(&message);
+    }
+    assert!(matches!(two.a.send().payload, Payload::EkCt1Ack(codeword) if codeword.index == 0));
+    two.a.restart();
+    let acknowledgement = two.a.send();
+    assert!(matches!(acknowledgement.payload, Payload::EkCt1Ack(codeword) if codeword.index == 1));
+    two.b.receive(&acknowledgement);
+    assert_eq!(name(&two.b.braid), "Ct2Sampled");
+}
+
+/// Attack C25: after every transition nothing secret of the states before is left where the Braid lies.
+#[cfg(target_os = "linux")]
+#[test]
+fn c25_no_transition_leaves_a_secret_of_the_state_before_in_its_place() {
+    use crate::test_memory::{bytes_of, contains};
+    // Every 32 bytes that a stored state's secret fields can begin with: all are random, so that chance finds none.
+    let secrets = |bytes: &[u8]| -> Vec<Vec<u8>> {
+        let (number, rest) = bytes.split_first().unwrap();
+        let auth = rest.get(4..68).unwrap_or_default();
+        let own = if matches!(number, 2..=5) {
+            64
+        } else if matches!(number, 8..=10) {
+            32
+        } else {
+            0
+        };
+        auth.chunks(32).chain(rest.get(68..68 + own).unwrap_or_default().chunks(32)).map(<[u8]>::to_vec).collect()
+    };
+    let mut transitions = 0;
+    for lost in [none, ct1_lost] {
+        let mut two = std::boxed::Box::new(Two::new(Bytes256, 25));
+        let mut seen: [Vec<Vec<u8>>; 2] = [Vec::new(), Vec::new()];
+        for _ in 0..120 {
+            let before = two.names();
+            two.turn(lost);
+            transitions += usize::from(two.names() != before);
+            for (party, seen) in [&two.a, &two.b].into_iter().zip(&mut seen) {
+                let (live, memory) = (secrets(&stored(&party.braid)), bytes_of(&party.braid));
+                for secret in seen.iter().filter(|secret| !live.contains(secret)) {
+                    assert!(!contains(&memory, secret), "after {before:?}: {}", name(&party.braid));
+                }
+                seen.extend(live);
+                seen.sort();
+                seen.dedup();
+            }
+        }
+    }
+    assert!(transitions > 20);
+    // When it dies as well. And the control: a state that is taken out of its place leaves what it held.
+    for is_taken in [false, true] {
+        let mut two = std::boxed::Box::new(braided(Bytes256, 26));
+        let secret = secrets(&stored(&two.a.braid)).pop().unwrap();
+        assert!(contains(&bytes_of(&two.a.braid), &secret));
+        match is_taken {
+            true => drop(core::mem::replace(&mut two.a.braid.state, State::Dead)),
+            false => two.a.braid.state = State::Dead,
+        }
+        assert_eq!(contains(&bytes_of(&two.a.braid), &secret), is_taken);
+    }
+}
+
 /// Attack E3: no epoch wraps. Who would have to go beyond the last fails.
 #[test]
 fn e3_the_last_epoch_has_no_successor() {
-    assert_eq!((Epoch::new(0), Epoch::new(u64::MAX)), (None, None));
+    assert_eq!((Epoch::new(0), Epoch::new(u32::MAX)), (None, None));
     assert_eq!(Epoch::new(LAST).unwrap().next(), None);
-    let at = |braid: &Braid<256>, epoch: u64| {
+    let at = |braid: &Braid, epoch: u32| {
         let mut bytes = stored(braid);
-        bytes[1..9].copy_from_slice(&epoch.to_be_bytes());
-        loaded::<256>(&bytes)
+        bytes[1..5].copy_from_slice(&epoch.to_be_bytes());
+        loaded(Bytes256, &bytes)
     };
-    let fresh = Two::<256>::new(3);
-    assert!(at(&fresh.a.braid, 0).is_err() && at(&fresh.a.braid, u64::MAX).is_err());
+    let fresh = Two::new(Bytes256, 3);
+    assert!(at(&fresh.a.braid, 0).is_err() && at(&fresh.a.braid, u32::MAX).is_err());
     for (epoch, expected) in [(LAST, Err(Abandoned)), (LAST - 1, Ok(()))] {
-        let mut two = Two::<256>::new(3);
+        let mut two = Two::new(Bytes256, 3);
         two.a.braid = at(&two.a.braid, epoch).unwrap();
         two.b.braid = at(&two.b.braid, epoch).unwrap();
         let mut result = Ok(());
@@ -211,5 +280,43 @@ fn e3_the_last_epoch_has_no_successor() {
             }
         }
         assert_eq!(result, expected);
+    }
+}
+
+/// Attack E14: who has stolen the authenticator and sits in between replaces the header of the next key pair, and goes on
+/// knowing every key. The limit that spec/protocol.md §14 states: a thief who only listens is another matter.
+#[test]
+fn e14_a_stolen_authenticator_lets_an_active_thief_agree_instead_of_the_peer() {
+    for is_stolen in [true, false] {
+        let two = Two::new(Bytes256, 14);
+        // The thief goes on from a's state with randomness of its own, or has none of it.
+        let state = stored(&two.a.braid);
+        let secret = Secret::new([0xD0; 32]);
+        let braid = match is_stolen {
+            true => loaded(Bytes256, &state).unwrap(),
+            false => Braid::initiator(&RustCrypto, &secret, Bytes256),
+        };
+        let mut attacked = Two { a: Party::new(braid, 999), ..two };
+        let mut result = Ok(());
+        while attacked.a.keys.len() < 3 && result.is_ok() {
+            let message = attacked.a.send();
+            match is_stolen {
+                true => attacked.b.receive(&message),
+                false => result = attacked.b.commit(&message),
+            }
+            if result.is_ok() {
+                let message = attacked.b.send();
+                attacked.a.receive(&message);
+            }
+        }
+        match is_stolen {
+            // Every epoch, b's too: that b's own randomness is good does not help.
+            true => assert!(attacked.b.keys.len() >= 2 && attacked.a.keys[..2] == attacked.b.keys[..2]),
+            // Control: without it the first header dies at its MAC.
+            false => {
+                assert_eq!((result, attacked.a.keys.len()), (Err(Abandoned), 0));
+                assert_is_dead(&mut attacked.b);
+            }
+        }
     }
 }

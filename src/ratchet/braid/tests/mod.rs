@@ -10,13 +10,14 @@ mod transitions;
 extern crate std;
 
 use super::erasure::Codeword;
-use super::message::{Message, Payload, message_len};
+use super::message::{Message, Payload};
 use super::states::{Braid, Incoming, State};
 use super::{Abandoned, Epoch, EpochKey};
 use crate::error::DecodeError;
 use crate::primitives::{Failed, Primitives, RustCrypto};
 use crate::secret::Secret;
 use crate::test_hex::hex;
+use crate::wire::ChunkSize::{self, Bytes32, Bytes64, Bytes128, Bytes256};
 use crate::wire::{Reader, Writer};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -24,14 +25,14 @@ use std::vec;
 use std::vec::Vec;
 
 const SECRET: [u8; 32] = [0x5C; 32];
-const LAST: u64 = u64::MAX - 1;
+const LAST: u32 = u32::MAX - 1;
 
 fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-fn name<const CHUNK: usize>(braid: &Braid<CHUNK>) -> &'static str {
-    match &braid.0 {
+fn name(braid: &Braid) -> &'static str {
+    match &braid.state {
         State::KeysUnsampled(_) => "KeysUnsampled",
         State::KeysSampled(_) => "KeysSampled",
         State::HeaderSent(_) => "HeaderSent",
@@ -62,7 +63,7 @@ const STATES: [&str; 12] = [
     "Ct2Sampled",
 ];
 
-fn stored<const CHUNK: usize>(braid: &Braid<CHUNK>) -> Vec<u8> {
+fn stored(braid: &Braid) -> Vec<u8> {
     let mut bytes = vec![0; braid.stored_len()];
     let mut writer = Writer::new(&mut bytes);
     braid.store(&mut writer).unwrap();
@@ -70,37 +71,37 @@ fn stored<const CHUNK: usize>(braid: &Braid<CHUNK>) -> Vec<u8> {
     bytes
 }
 
-fn loaded<const CHUNK: usize>(bytes: &[u8]) -> Result<Braid<CHUNK>, DecodeError> {
+fn loaded(chunk_size: ChunkSize, bytes: &[u8]) -> Result<Braid, DecodeError> {
     let mut reader = Reader::new(bytes);
-    let braid = Braid::load(&RustCrypto, &mut reader)?;
+    let braid = Braid::load(&RustCrypto, chunk_size, &mut reader)?;
     reader.finish()?;
     Ok(braid)
 }
 
-fn written<const CHUNK: usize>(message: &Message<CHUNK>) -> Vec<u8> {
-    let mut bytes = vec![0; message_len::<CHUNK>()];
+fn written(chunk_size: ChunkSize, message: &Message) -> Vec<u8> {
+    let mut bytes = vec![0; 7 + chunk_size.bytes()];
     let mut writer = Writer::new(&mut bytes);
-    message.write(&mut writer).unwrap();
-    assert_eq!(writer.written(), message_len::<CHUNK>());
+    message.write(chunk_size, &mut writer).unwrap();
+    assert_eq!(writer.written(), 7 + chunk_size.bytes());
     bytes
 }
 
-fn parsed<const CHUNK: usize>(bytes: &[u8]) -> Result<Message<CHUNK>, DecodeError> {
+fn parsed(chunk_size: ChunkSize, bytes: &[u8]) -> Result<Message, DecodeError> {
     let mut reader = Reader::new(bytes);
-    let message = Message::parse(&mut reader)?;
+    let message = Message::parse(chunk_size, &mut reader)?;
     reader.finish()?;
     Ok(message)
 }
 
 /// One party, and the keys that it has put out.
-struct Party<const CHUNK: usize> {
-    braid: Braid<CHUNK>,
-    keys: Vec<(u64, [u8; 32])>,
+struct Party {
+    braid: Braid,
+    keys: Vec<(u32, [u8; 32])>,
     rng: ChaCha20Rng,
 }
 
-impl<const CHUNK: usize> Party<CHUNK> {
-    fn new(braid: Braid<CHUNK>, seed: u64) -> Self {
+impl Party {
+    fn new(braid: Braid, seed: u64) -> Self {
         Self { braid, keys: Vec::new(), rng: rng(seed) }
     }
 
@@ -108,58 +109,59 @@ impl<const CHUNK: usize> Party<CHUNK> {
         self.keys.extend(key.map(|key| (key.epoch.number(), *key.key.expose())));
     }
 
-    fn send(&mut self) -> Message<CHUNK> {
+    fn send(&mut self) -> Message {
         let outgoing = self.braid.send(&RustCrypto, &mut self.rng).unwrap();
         assert_eq!(outgoing.sending_epoch, outgoing.message.epoch.before());
         self.note(outgoing.key);
-        parsed(&written(&outgoing.message)).unwrap()
+        let size = self.braid.chunk_size;
+        parsed(size, &written(size, &outgoing.message)).unwrap()
     }
 
-    fn receive(&mut self, message: &Message<CHUNK>) {
+    fn receive(&mut self, message: &Message) {
         let mut incoming = self.stage(message);
         let receiving_epoch = incoming.receiving_epoch;
         self.note(incoming.key.take());
         self.braid.commit(&RustCrypto, incoming).unwrap();
         // What `sending_epoch` promises.
-        assert!(self.keys.len() as u64 >= receiving_epoch);
+        assert!(self.keys.len() as u32 >= receiving_epoch);
     }
 
-    fn stage(&self, message: &Message<CHUNK>) -> Incoming<CHUNK> {
+    fn stage(&self, message: &Message) -> Incoming {
         self.braid.receive(&RustCrypto, message).unwrap()
     }
 
     /// Commits what may fail.
-    fn commit(&mut self, message: &Message<CHUNK>) -> Result<(), Abandoned> {
+    fn commit(&mut self, message: &Message) -> Result<(), Abandoned> {
         let incoming = self.braid.receive(&RustCrypto, message)?;
         self.braid.commit(&RustCrypto, incoming)
     }
 
     fn restart(&mut self) {
         let bytes = stored(&self.braid);
-        self.braid = loaded(&bytes).unwrap();
+        self.braid = loaded(self.braid.chunk_size, &bytes).unwrap();
         assert_eq!(stored(&self.braid), bytes);
     }
 }
 
-struct Two<const CHUNK: usize> {
-    a: Party<CHUNK>,
-    b: Party<CHUNK>,
+struct Two {
+    a: Party,
+    b: Party,
     /// Messages sent in turns.
     turns: usize,
 }
 
-impl<const CHUNK: usize> Two<CHUNK> {
-    fn new(seed: u64) -> Self {
+impl Two {
+    fn new(chunk_size: ChunkSize, seed: u64) -> Self {
         let secret = Secret::new(SECRET);
         Self {
-            a: Party::new(Braid::initiator(&RustCrypto, &secret), 2 * seed),
-            b: Party::new(Braid::responder(&RustCrypto, &secret), 2 * seed + 1),
+            a: Party::new(Braid::initiator(&RustCrypto, &secret, chunk_size), 2 * seed),
+            b: Party::new(Braid::responder(&RustCrypto, &secret, chunk_size), 2 * seed + 1),
             turns: 0,
         }
     }
 
     /// One message, from each party in turn, unless `lost`.
-    fn turn(&mut self, lost: impl Fn(&Payload<CHUNK>) -> bool) {
+    fn turn(&mut self, lost: impl Fn(&Payload) -> bool) {
         let (from, to) =
             if self.turns.is_multiple_of(2) { (&mut self.a, &mut self.b) } else { (&mut self.b, &mut self.a) };
         let message = from.send();
@@ -170,7 +172,7 @@ impl<const CHUNK: usize> Two<CHUNK> {
     }
 
     /// Turns until the parties are in these states.
-    fn until(mut self, a: &str, b: &str, lost: impl Fn(&Payload<CHUNK>) -> bool) -> Self {
+    fn until(mut self, a: &str, b: &str, lost: impl Fn(&Payload) -> bool) -> Self {
         for _ in 0..400 {
             if self.names() == (a, b) {
                 return self;
@@ -185,24 +187,24 @@ impl<const CHUNK: usize> Two<CHUNK> {
     }
 }
 
-fn none<const CHUNK: usize>(_: &Payload<CHUNK>) -> bool {
+fn none(_: &Payload) -> bool {
     false
 }
 
 /// All but the first, until ek_vector is there.
-fn ct1_lost<const CHUNK: usize>(payload: &Payload<CHUNK>) -> bool {
+fn ct1_lost(payload: &Payload) -> bool {
     matches!(payload, Payload::Ct1(codeword) if (1..50).contains(&codeword.index))
 }
 
 /// Both in the middle of epoch 1: A has HeaderSent with one chunk of ct1, B has Ct1Sampled.
-fn braided<const CHUNK: usize>(seed: u64) -> Two<CHUNK> {
-    Two::new(seed).until("HeaderSent", "Ct1Sampled", none)
+fn braided(chunk_size: ChunkSize, seed: u64) -> Two {
+    Two::new(chunk_size, seed).until("HeaderSent", "Ct1Sampled", none)
 }
 
 /// Calls `look` with the party that is in it for each of the eleven states; chunks of 128 bytes.
-fn for_every_state(mut look: impl FnMut(&Two<128>, char)) {
+fn for_every_state(mut look: impl FnMut(&Two, char)) {
     let mut seen = std::collections::BTreeSet::new();
-    let mut visit = |two: &Two<128>| {
+    let mut visit = |two: &Two| {
         for (party, name) in [('a', name(&two.a.braid)), ('b', name(&two.b.braid))] {
             if seen.insert(name) {
                 look(two, party);
@@ -210,7 +212,7 @@ fn for_every_state(mut look: impl FnMut(&Two<128>, char)) {
         }
     };
     for lost in [none, ct1_lost] {
-        let mut two = Two::new(77);
+        let mut two = Two::new(Bytes128, 77);
         for _ in 0..60 {
             two.turn(lost);
             visit(&two);
@@ -220,7 +222,7 @@ fn for_every_state(mut look: impl FnMut(&Two<128>, char)) {
 }
 
 /// Attack E6: no fallback, not even after a restart.
-fn assert_is_dead<const CHUNK: usize>(party: &mut Party<CHUNK>) {
+fn assert_is_dead(party: &mut Party) {
     for _ in 0..2 {
         assert_eq!(name(&party.braid), "Dead");
         assert_eq!(party.braid.epoch(), None);

@@ -5,7 +5,7 @@ use super::*;
 
 #[test]
 fn br_1_the_first_send_makes_a_key_pair_and_sends_the_header() {
-    let mut two = Two::<32>::new(1);
+    let mut two = Two::new(Bytes32, 1);
     assert_eq!(two.names(), ("KeysUnsampled", "NoHeaderReceived"));
     for index in 0..5 {
         let Payload::Hdr(codeword) = two.a.send().payload else { panic!() };
@@ -17,7 +17,7 @@ fn br_1_the_first_send_makes_a_key_pair_and_sends_the_header() {
 
 #[test]
 fn br_2_the_first_chunk_of_ct1_starts_ek_vector() {
-    let mut two = Two::<32>::new(2).until("KeysSampled", "HeaderReceived", none);
+    let mut two = Two::new(Bytes32, 2).until("KeysSampled", "HeaderReceived", none);
     let ct1 = two.b.send();
     // Control: other types do not.
     two.a.receive(&Message { payload: Payload::None, ..ct1 });
@@ -29,7 +29,7 @@ fn br_2_the_first_chunk_of_ct1_starts_ek_vector() {
 
 #[test]
 fn br_3_all_of_ct1_is_acknowledged_and_br_8_and_br_11_follow() {
-    let mut two = braided::<32>(3).until("Ct1Received", "Ct1Sampled", none);
+    let mut two = braided(Bytes32, 3).until("Ct1Received", "Ct1Sampled", none);
     let acknowledgement = two.a.send();
     assert!(matches!(acknowledgement.payload, Payload::EkCt1Ack(codeword) if codeword.index < 36));
     // BR-8: ek_vector is not complete.
@@ -49,7 +49,7 @@ fn br_3_all_of_ct1_is_acknowledged_and_br_8_and_br_11_follow() {
 
 #[test]
 fn br_4_and_br_5_ct2_completes_the_epoch_for_its_key_pair() {
-    let mut two = braided::<32>(4).until("EkSentCt1Received", "Ct2Sampled", none);
+    let mut two = braided(Bytes32, 4).until("EkSentCt1Received", "Ct2Sampled", none);
     assert_eq!((two.a.send().payload, two.a.keys.len()), (Payload::None, 0));
     while name(&two.a.braid) == "EkSentCt1Received" {
         let message = two.b.send();
@@ -62,7 +62,7 @@ fn br_4_and_br_5_ct2_completes_the_epoch_for_its_key_pair() {
 
 #[test]
 fn br_6_and_br_7_the_header_is_checked_then_answered_and_the_key_is_out() {
-    let mut two = Two::<32>::new(6).until("KeysSampled", "HeaderReceived", none);
+    let mut two = Two::new(Bytes32, 6).until("KeysSampled", "HeaderReceived", none);
     assert_eq!(two.b.keys.len(), 0);
     let message = two.b.send();
     assert!(matches!(message.payload, Payload::Ct1(codeword) if codeword.index == 0));
@@ -73,7 +73,7 @@ fn br_6_and_br_7_the_header_is_checked_then_answered_and_the_key_is_out() {
 
 #[test]
 fn br_9_the_acknowledgement_brings_the_last_chunk_of_ek_vector() {
-    let mut two = braided::<32>(9);
+    let mut two = braided(Bytes32, 9);
     let mut ct1 = Vec::new();
     for _ in 0..40 {
         ct1.push(two.b.send());
@@ -93,7 +93,7 @@ fn br_9_the_acknowledgement_brings_the_last_chunk_of_ek_vector() {
 
 #[test]
 fn br_10_and_br_12_ek_vector_is_complete_before_the_acknowledgement() {
-    let mut two = braided::<32>(10).until("HeaderSent", "EkReceivedCt1Sampled", ct1_lost);
+    let mut two = braided(Bytes32, 10).until("HeaderSent", "EkReceivedCt1Sampled", ct1_lost);
     assert!(matches!(two.b.send().payload, Payload::Ct1(_)));
     let more = two.a.send();
     let before = stored(&two.b.braid);
@@ -105,7 +105,7 @@ fn br_10_and_br_12_ek_vector_is_complete_before_the_acknowledgement() {
 
 #[test]
 fn br_13_the_next_epoch_swaps_the_roles() {
-    let mut two = braided::<32>(13).until("NoHeaderReceived", "Ct2Sampled", none);
+    let mut two = braided(Bytes32, 13).until("NoHeaderReceived", "Ct2Sampled", none);
     let old = Message { epoch: Epoch::FIRST, payload: Payload::None };
     two.b.receive(&old);
     let message = two.a.send();
@@ -121,7 +121,9 @@ fn messages_of_other_epochs_and_of_types_not_awaited_change_nothing_in_any_state
         let before = stored(&party.braid);
         let epoch = party.braid.epoch().unwrap();
         let far = Epoch::new(epoch.number() + 2).unwrap();
-        let codeword = Codeword { index: 50_000, chunk: [0xEE; 128] };
+        let mut chunk = [0; 256];
+        chunk[..128].fill(0xEE);
+        let codeword = Codeword { index: 50_000, chunk };
         let all = [Payload::Hdr, Payload::Ek, Payload::EkCt1Ack, Payload::Ct1, Payload::Ct2].map(|kind| kind(codeword));
         let awaited: &[usize] = match name(&party.braid) {
             "KeysSampled" | "HeaderSent" => &[3],
@@ -133,7 +135,7 @@ fn messages_of_other_epochs_and_of_types_not_awaited_change_nothing_in_any_state
         };
         for (at, payload) in all.into_iter().enumerate() {
             for (epoch, effect) in [(epoch, awaited.contains(&at)), (far, false)] {
-                let mut copy = Party::<128>::new(loaded(&before).unwrap(), 0);
+                let mut copy = Party::new(loaded(Bytes128, &before).unwrap(), 0);
                 let _ = copy.commit(&Message { epoch, payload });
                 assert_eq!(stored(&copy.braid) != before, effect, "{} {payload:?}", name(&party.braid));
             }
@@ -142,8 +144,8 @@ fn messages_of_other_epochs_and_of_types_not_awaited_change_nothing_in_any_state
 }
 
 /// How many messages each epoch takes when the parties take turns and none is lost.
-fn messages_per_epoch<const CHUNK: usize>() -> [usize; 3] {
-    let mut two = Two::<CHUNK>::new(20);
+fn messages_per_epoch(chunk_size: ChunkSize) -> [usize; 3] {
+    let mut two = Two::new(chunk_size, 20);
     let mut counts = [0; 3];
     for count in &mut counts {
         let (before, keys) = (two.turns, two.a.keys.len());
@@ -159,8 +161,8 @@ fn messages_per_epoch<const CHUNK: usize>() -> [usize; 3] {
 /// Three chunks of header, 36 of ek_vector, five of ct2 in one direction, one message behind, and as many in the other.
 #[test]
 fn epochs_under_strict_alternation_take_87_messages_with_chunks_of_32_bytes() {
-    assert_eq!(messages_per_epoch::<32>(), [86, 87, 87]);
-    assert_eq!(messages_per_epoch::<64>(), [44, 45, 45]);
-    assert_eq!(messages_per_epoch::<128>(), [22, 23, 23]);
-    assert_eq!(messages_per_epoch::<256>(), [12, 13, 13]);
+    assert_eq!(messages_per_epoch(Bytes32), [86, 87, 87]);
+    assert_eq!(messages_per_epoch(Bytes64), [44, 45, 45]);
+    assert_eq!(messages_per_epoch(Bytes128), [22, 23, 23]);
+    assert_eq!(messages_per_epoch(Bytes256), [12, 13, 13]);
 }

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The Sparse Post-Quantum Ratchet (Double Ratchet rev 4 §5) over the ML-KEM Braid: a root key into which every epoch's
+//! output key is folded, and for each epoch one chain a direction.
+//!
+//! ```text
+//!            epoch 0               epoch 1                    epoch 2
+//!   SK --> RK ------- Add Epoch --> RK ------- Add Epoch -----> RK  ...
+//!            |-- CK A2B: mk 1, 2, ... |-- CK A2B: mk 1, 2, ...    |
+//!            |-- CK B2A: mk 1, 2, ... |-- CK B2A: mk 1, 2, ...    |
+//!            `-- header secret        `-- header secret           `
+//! ```
+//!
+//! A message is sent on the chain of the newest epoch whose key its receiver is sure to have. Steps are numbered `SP-*` as
+//! in spec/protocol.md §13. Receiving is in two halves, as in the Double Ratchet: [`SparseRatchet::receive`] changes
+//! nothing, [`SparseRatchet::commit`] stores, when the message has been authenticated.
+//!
+//! Not the concern of this module: how an epoch's key is agreed on (`braid`), and what a message key is used for
+//! (`triple`).
+
+use super::braid::message::Message;
+use super::braid::{self, Braid, EpochKey};
+use super::chain::MessageKey;
+use super::skipped::{MAX_SKIP, SkippedKeyStore, SkippedKeys, SkippedMessageKey};
+use crate::error::{DecryptError, EncryptError};
+use crate::labels;
+use crate::primitives::Primitives;
+use crate::secret::Secret;
+use crate::wire::ChunkSize;
+use arrayvec::ArrayVec;
+use rand_core::CryptoRng;
+
+/// Epochs whose chains are kept: that of the sending epoch, the one before it, from which messages may still come, and
+/// the next, whose key may be out already (SPECS §8.7).
+const MAX_EPOCHS: usize = 3;
+/// Keys that one message may skip in a chain: those of two chains of the Double Ratchet, because a chain here goes on over
+/// its steps, and between two messages that arrive lie at most the ends of two (see [`MAX_SKIP`]).
+const MAX_SPARSE_SKIP: u32 = 2 * MAX_SKIP;
+
+/// Who sends on which chain: A2B is the session's initiator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    A2B,
+    B2A,
+}
+
+/// CK and N of one direction; N is the last message's number, and the first message's is 1 (SPECS §15 E15).
+#[derive(Debug)]
+pub(crate) struct SparseChain {
+    pub(crate) chain_key: Secret<32>,
+    pub(crate) number: u32,
+}
+
+/// `kdfchains[epoch]`.
+#[derive(Debug)]
+pub(crate) struct EpochChains {
+    pub(crate) epoch: u32,
+    /// `None` when a later epoch has become the sending epoch.
+    pub(crate) send: Option<SparseChain>,
+    pub(crate) receive: SparseChain,
+    /// The root's share for the Double Ratchet's header keys.
+    pub(crate) header_secret: Secret<32>,
+}
+
+/// The state of Double Ratchet rev 4 §5.2. When the Braid is dead, the rest is empty.
+#[derive(Debug)]
+pub(crate) struct SparseRatchet<S> {
+    pub(crate) direction: Direction,
+    pub(crate) root_key: Secret<32>,
+    /// Consecutive epochs, ascending; the last is the newest that was folded in.
+    pub(crate) epochs: ArrayVec<EpochChains, MAX_EPOCHS>,
+    pub(crate) skipped: SkippedKeys<S>,
+    pub(crate) braid: Braid,
+}
+
+/// What a message says to this ratchet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SparseHeader {
+    pub(crate) message: Message,
+    /// n, the message's number in its chain.
+    pub(crate) number: u32,
+}
+
+/// What one message is opened with, and what becomes of the state if it opens.
+#[derive(Debug)]
+pub(crate) struct Incoming<S> {
+    pub(crate) message_key: MessageKey,
+    /// The message's chain.
+    epoch: u32,
+    chain: Change<S>,
+    /// The root key behind an epoch, and the epoch.
+    folded: Option<(Secret<32>, EpochChains)>,
+    braid: braid::Incoming,
+}
+
+#[derive(Debug)]
+enum Change<S> {
+    /// A skipped key is used up.
+    UseSkipped { at: usize },
+    /// The chain advances.
+    Advance { chain: SparseChain, skipped: SkippedKeys<S> },
+}
+
+impl<S> Incoming<S> {
+    /// Whether the sending epoch advances with it.
+    pub(crate) const fn advances(&self) -> bool {
+        self.braid.advances()
+    }
+}
+
+impl<S: SkippedKeyStore> SparseRatchet<S> {
+    /// `RatchetInitAliceSCKA`, `RatchetInitBobSCKA` (SP-I1). Both secrets are labelled expansions of SK.
+    pub(crate) fn new<P: Primitives>(
+        primitives: &P,
+        direction: Direction,
+        secret: &Secret<32>,
+        braid_secret: &Secret<32>,
+        chunk_size: ChunkSize,
+    ) -> Self {
+        primitives.step("SP-I1");
+        let (root_key, chains) = kdf_scka(primitives, &[0; 32], secret, labels::CHAIN_START, 0, direction);
+        let braid = match direction {
+            Direction::A2B => Braid::initiator(primitives, braid_secret, chunk_size),
+            Direction::B2A => Braid::responder(primitives, braid_secret, chunk_size),
+        };
+        let mut epochs = ArrayVec::new();
+        epochs.push(chains);
+        Self { direction, root_key, epochs, skipped: SkippedKeys::default(), braid }
+    }
+
+    /// Whether the Braid has failed, and with it the session (attack E6).
+    pub(crate) const fn is_dead(&self) -> bool {
+        self.braid.epoch().is_none()
+    }
+
+    /// The newest epoch that is folded in; 0 before the first, and when dead.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epochs.last().map_or(0, |chains| chains.epoch)
+    }
+
+    /// The newest epoch whose key the peer is sure to have: that of the next message's chain. `None` when dead.
+    pub(crate) fn sending_epoch(&self) -> Option<u32> {
+        self.braid.epoch().map(braid::Epoch::before)
+    }
+
+    /// The sending epoch, with its share for header keys.
+    pub(crate) fn sending_header_secret(&self) -> Option<(u32, &Secret<32>)> {
+        let epoch = self.sending_epoch()?;
+        Some((epoch, self.header_secret(epoch)?))
+    }
+
+    /// The share of epoch `epoch` for header keys, while its chains are kept.
+    pub(crate) fn header_secret(&self, epoch: u32) -> Option<&Secret<32>> {
+        self.epochs.iter().find(|chains| chains.epoch == epoch).map(|chains| &chains.header_secret)
+    }
+
+    /// Whether a message can be sent now.
+    pub(crate) fn check_sending(&self) -> Result<(), EncryptError> {
+        let epoch = self.sending_epoch().ok_or(EncryptError::Abandoned)?;
+        let chains = self.epochs.iter().find(|chains| chains.epoch == epoch);
+        match chains.and_then(|chains| chains.send.as_ref()) {
+            Some(SparseChain { number: u32::MAX, .. }) => Err(EncryptError::ChainExhausted),
+            Some(_) => Ok(()),
+            None => Err(EncryptError::Abandoned),
+        }
+    }
+
+    /// `SCKASend` and the sending chain's step. Cannot fail after [`check_sending`](Self::check_sending).
+    pub(crate) fn send<P: Primitives>(
+        &mut self,
+        primitives: &P,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(SparseHeader, MessageKey), EncryptError> {
+        primitives.step("SP-S1");
+        let outgoing = self.braid.send(primitives, rng).map_err(|_| EncryptError::Abandoned)?;
+        if let Some(key) = outgoing.key {
+            let (root_key, chains) = self.fold(primitives, &key).ok_or(EncryptError::Abandoned)?;
+            self.keep(root_key, chains);
+        }
+        self.retire(outgoing.sending_epoch);
+
+        primitives.step("SP-S2");
+        let chains = self.epochs.iter_mut().find(|chains| chains.epoch == outgoing.sending_epoch);
+        let chain = chains.and_then(|chains| chains.send.as_mut()).ok_or(EncryptError::Abandoned)?;
+        let number = chain.number.checked_add(1).ok_or(EncryptError::ChainExhausted)?;
+        let (chain_key, message_key) = kdf_scka_ck(primitives, &chain.chain_key, number);
+        *chain = SparseChain { chain_key, number };
+        Ok((SparseHeader { message: outgoing.message, number }, message_key))
+    }
+
+    /// Whether there may be a key for a message, before any work (SP-R1). `is_new`: whether the Double Ratchet has received
+    /// nothing that was sent after it. What is new is on the newest chain that anything came on, or on a newer one, and
+    /// beyond all that came on it: otherwise a thief of an old epoch's chain could go on sending on it.
+    ///
+    /// # Errors
+    /// [`DecryptError::Refused`] if the message's epoch is retired or its key used; `TooManySkipped`; `Abandoned` when dead.
+    pub(crate) fn check_receiving(&self, header: &SparseHeader, is_new: bool) -> Result<(), DecryptError> {
+        if self.is_dead() {
+            return Err(DecryptError::Abandoned);
+        }
+        let epoch = header.message.epoch.before();
+        let chain = self.epochs.iter().find(|chains| chains.epoch == epoch).ok_or(DecryptError::Refused)?;
+        // Of the first message, with number 1, nothing is missing.
+        let missing = header.number.checked_sub(1).and_then(|last| last.checked_sub(chain.receive.number));
+        let capacity = u32::try_from(S::CAPACITY).unwrap_or(u32::MAX);
+        let heard = self.epochs.iter().rev().find(|chains| chains.receive.number > 0).map_or(0, |chains| chains.epoch);
+        match missing {
+            Some(missing) if missing > MAX_SPARSE_SKIP.min(capacity) => Err(DecryptError::TooManySkipped),
+            Some(_) if !is_new || epoch >= heard => Ok(()),
+            None if !is_new && self.skipped.find(epoch, header.number).is_some() => Ok(()),
+            _ => Err(DecryptError::Refused),
+        }
+    }
+
+    /// `SCKAReceive` and the receiving chain's steps up to the message key, after
+    /// [`check_receiving`](Self::check_receiving); changes nothing.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn receive<P: Primitives>(
+        &self,
+        primitives: &P,
+        header: &SparseHeader,
+    ) -> Result<Incoming<S>, DecryptError> {
+        let epoch = header.message.epoch.before();
+        let chain = self.epochs.iter().find(|chains| chains.epoch == epoch).ok_or(DecryptError::Refused)?;
+        let found = self.skipped.find(epoch, header.number);
+
+        primitives.step("SP-R1");
+        let mut braid = self.braid.receive(primitives, &header.message).map_err(|_| DecryptError::Abandoned)?;
+        let folded = match &braid.key {
+            Some(key) => Some(self.fold(primitives, key).ok_or(DecryptError::Abandoned)?),
+            None => None,
+        };
+        // Wiped where it lies.
+        braid.key = None;
+
+        primitives.step("SP-R2");
+        let (message_key, chain) = match found.and_then(|at| Some((at, self.skipped.get(at)?))) {
+            Some((at, key)) => (MessageKey(key.0.duplicate()), Change::UseSkipped { at }),
+            None if header.number <= chain.receive.number => return Err(DecryptError::Refused),
+            None => advance(primitives, &chain.receive, epoch, header.number),
+        };
+        Ok(Incoming { message_key, epoch: braid.receiving_epoch, chain, folded, braid })
+    }
+
+    /// SP-R3: the message has been authenticated; its changes are stored. If it made the Braid fail, the ratchet is dead
+    /// from here on: all that it held is wiped.
+    pub(crate) fn commit<P: Primitives>(&mut self, primitives: &P, incoming: Incoming<S>) {
+        primitives.step("SP-R3");
+        match incoming.chain {
+            Change::UseSkipped { at } => {
+                self.skipped.remove(at);
+            }
+            Change::Advance { chain, skipped } => {
+                if let Some(chains) = self.epochs.iter_mut().find(|chains| chains.epoch == incoming.epoch) {
+                    chains.receive = chain;
+                }
+                self.skipped.absorb(skipped);
+            }
+        }
+        if let Some((root_key, chains)) = incoming.folded {
+            self.keep(root_key, chains);
+        }
+        match self.braid.commit(primitives, incoming.braid) {
+            Ok(()) => self.retire(self.sending_epoch().unwrap_or(0)),
+            Err(braid::Abandoned) => {
+                self.root_key = Secret::zero();
+                self.epochs.clear();
+                self.skipped = SkippedKeys::default();
+            }
+        }
+    }
+
+    /// KDF_SCKA_RK: the root key and chains of the next epoch; `None` if the key is of another one.
+    fn fold<P: Primitives>(&self, primitives: &P, key: &EpochKey) -> Option<(Secret<32>, EpochChains)> {
+        let epoch = key.epoch.number();
+        if key.epoch.before() != self.epoch() {
+            return None;
+        }
+        let label = labels::CHAIN_ADD_EPOCH;
+        Some(kdf_scka(primitives, self.root_key.expose(), &key.key, label, epoch, self.direction))
+    }
+
+    fn keep(&mut self, root_key: Secret<32>, chains: EpochChains) {
+        self.root_key = root_key;
+        // There is room: before a key is put out there are chains of at most two epochs.
+        let _ = self.epochs.try_push(chains);
+    }
+
+    /// `ClearOldEpochs`, and the sending chains of old epochs.
+    fn retire(&mut self, sending_epoch: u32) {
+        let oldest = sending_epoch.saturating_sub(1);
+        // Wiped where they lie: `retain` would leave copies behind the end.
+        let dead = self.epochs.iter().take_while(|chains| chains.epoch < oldest).count();
+        self.epochs.rotate_left(dead);
+        self.epochs.truncate(self.epochs.len().saturating_sub(dead));
+        for chains in self.epochs.iter_mut().filter(|chains| chains.epoch < sending_epoch) {
+            chains.send = None;
+        }
+        self.skipped.retire_below(oldest);
+    }
+}
+
+/// Skips to `number` - 1 and steps once (SPECS §15 E2).
+fn advance<P: Primitives, S: SkippedKeyStore>(
+    primitives: &P,
+    chain: &SparseChain,
+    epoch: u32,
+    number: u32,
+) -> (MessageKey, Change<S>) {
+    let mut skipped = SkippedKeys::default();
+    let mut chain_key = chain.chain_key.duplicate();
+    for number in chain.number.saturating_add(1)..number {
+        let (next, key) = kdf_scka_ck(primitives, &chain_key, number);
+        skipped.push(SkippedMessageKey { chain: epoch, number, key });
+        chain_key = next;
+    }
+    let (chain_key, message_key) = kdf_scka_ck(primitives, &chain_key, number);
+    (message_key, Change::Advance { chain: SparseChain { chain_key, number }, skipped })
+}
+
+/// KDF_SCKA_INIT and KDF_SCKA_RK: HKDF(salt, ikm, info, 128) = RK || CK_A2B || CK_B2A || header secret. The first 96 bytes
+/// are the specification's; the last 32 are difference D15's.
+fn kdf_scka<P: Primitives>(
+    primitives: &P,
+    salt: &[u8; 32],
+    ikm: &Secret<32>,
+    info: &[u8],
+    epoch: u32,
+    direction: Direction,
+) -> (Secret<32>, EpochChains) {
+    let mut material = Secret::<128>::zero();
+    primitives.hkdf(salt, &[ikm.expose()], &[info], material.expose_mut());
+    let mut parts = [const { Secret::<32>::zero() }; 4];
+    for (part, bytes) in parts.iter_mut().zip(material.expose().as_chunks::<32>().0) {
+        *part.expose_mut() = *bytes;
+    }
+    let [root_key, a2b, b2a, header_secret] = parts;
+    let [a2b, b2a] = [a2b, b2a].map(|chain_key| SparseChain { chain_key, number: 0 });
+    let (send, receive) = match direction {
+        Direction::A2B => (a2b, b2a),
+        Direction::B2A => (b2a, a2b),
+    };
+    (root_key, EpochChains { epoch, send: Some(send), receive, header_secret })
+}
+
+/// KDF_SCKA_CK: HKDF-Expand(ck, label || counter, 64) = CK || mk, keyed by the chain key (SPECS §15 E1).
+fn kdf_scka_ck<P: Primitives>(primitives: &P, chain_key: &Secret<32>, number: u32) -> (Secret<32>, MessageKey) {
+    let mut material = Secret::<64>::zero();
+    primitives.hkdf_expand(chain_key, &[labels::CHAIN_NEXT, &number.to_be_bytes()], material.expose_mut());
+    let (mut next, mut message_key) = (Secret::zero(), Secret::zero());
+    let (first, second) = material.expose().split_at(32);
+    next.expose_mut().copy_from_slice(first);
+    message_key.expose_mut().copy_from_slice(second);
+    (next, MessageKey(message_key))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The Triple Ratchet through the public API, under random schedules: messages in both directions, any subset lost, some
+//! twice, out of order over three epochs, with restarts. 20,000 messages in an ordinary run;
+//! `NOESCROW_MESSAGES=1000000 cargo test --release --test triple_ratchet -- --nocapture` goes on for longer.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test says what it expects"
+)]
+
+use noescrow::error::DecryptError;
+use noescrow::{Bundle, ChunkSize, Device, FixedSession, Session, StorageKey};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// Messages of a side that may be under way: too few for the Double Ratchet to forget one (32 steps).
+const UNDER_WAY: usize = 40;
+/// The same where an epoch takes 13 messages, so that the sparse ratchet forgets some first.
+const UNDER_WAY_FOR_LONG: usize = 160;
+
+fn messages() -> usize {
+    std::env::var("NOESCROW_MESSAGES").map_or(20_000, |messages| messages.parse().unwrap())
+}
+
+fn pick(rng: &mut ChaCha20Rng, below: usize) -> usize {
+    rng.next_u32() as usize % below
+}
+
+/// A message under way, and what its sender was at.
+struct UnderWay {
+    bytes: Vec<u8>,
+    text: [u8; 8],
+    epoch: u32,
+    opened: bool,
+}
+
+/// What came of a conversation.
+#[derive(Debug, Default)]
+struct Outcome {
+    sent: usize,
+    lost: usize,
+    opened: usize,
+    /// Copies of messages that were opened.
+    repeated: usize,
+    /// Refused, because their epoch was over.
+    late: usize,
+    epochs: u32,
+    restarts: usize,
+}
+
+struct Talk {
+    sessions: [Session; 2],
+    under_way: [Vec<UnderWay>; 2],
+    rng: ChaCha20Rng,
+    /// Messages of a side under way, at the most.
+    most: usize,
+    /// What is wrong, on purpose.
+    fault: Fault,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// A device goes back to an older state now and then: it uses keys twice.
+    Rollback,
+}
+
+impl Talk {
+    fn begin(chunk_size: ChunkSize, seed: u64, fault: Fault) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let alice = Device::generate(1, &mut rng);
+        let mut bob = Device::generate(1, &mut rng);
+        let mut published = bob.publish(1, 1, &mut rng).unwrap();
+        let one_time = published.one_time_prekeys.pop();
+        let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
+        let (alice, hello) = alice.initiate_with(chunk_size, &bundle, b"hello", b"", 0, &mut rng).unwrap();
+        let (bob, _) = bob.accept(&hello, b"").unwrap();
+        assert_eq!((alice.chunk_size(), bob.chunk_size()), (chunk_size, chunk_size));
+        Self { sessions: [alice, bob], under_way: [Vec::new(), Vec::new()], rng, most: UNDER_WAY, fault }
+    }
+
+    /// Sends and delivers at random until `count` messages have been sent. An error says what should not be.
+    fn run(&mut self, count: usize) -> Result<Outcome, String> {
+        let mut outcome = Outcome::default();
+        let key = StorageKey::new([3; 32]);
+        let mut saved = self.sessions.each_ref().map(|session| session.snapshot(&key, 0));
+        // Some stretches lose much, some nothing; some are one side's.
+        let (mut loss, mut leaning) = (0, 50);
+        while outcome.sent < count {
+            if pick(&mut self.rng, 200) == 0 {
+                (loss, leaning) = (pick(&mut self.rng, 50), [5, 95, 50, 50, 50, 50, 50, 50][pick(&mut self.rng, 8)]);
+            }
+            let who = usize::from(pick(&mut self.rng, 100) < leaning);
+            match pick(&mut self.rng, 100) {
+                0 => {
+                    if self.fault == Fault::None {
+                        saved[who] = self.sessions[who].snapshot(&key, 0);
+                    }
+                    self.sessions[who] = Session::restore(&saved[who], &key, 0).unwrap();
+                    outcome.restarts += 1;
+                }
+                1..50 => {
+                    outcome.sent += 1;
+                    let text = (outcome.sent as u64).to_be_bytes();
+                    let session = &mut self.sessions[who];
+                    let bytes = session.encrypt(&text, b"", &mut self.rng).map_err(|error| error.to_string())?;
+                    let message = UnderWay { bytes, text, epoch: session.post_quantum_epoch(), opened: false };
+                    let queue = &mut self.under_way[who];
+                    queue.push(message);
+                    if queue.len() > self.most {
+                        queue.remove(0);
+                    }
+                }
+                dice => self.deliver(who ^ 1, dice, loss, &mut outcome)?,
+            }
+        }
+        outcome.epochs = self.sessions[0].post_quantum_epoch();
+        Ok(outcome)
+    }
+
+    fn deliver(&mut self, to: usize, dice: usize, loss: usize, outcome: &mut Outcome) -> Result<(), String> {
+        let queue = &mut self.under_way[to ^ 1];
+        if queue.is_empty() {
+            return Ok(());
+        }
+        // Mostly the oldest.
+        let at = if pick(&mut self.rng, 4) == 0 { pick(&mut self.rng, queue.len()) } else { 0 };
+        if pick(&mut self.rng, 100) < loss {
+            queue.remove(at);
+            outcome.lost += 1;
+            return Ok(());
+        }
+        let (session, message) = (&mut self.sessions[to], &mut queue[at]);
+        let epoch = session.post_quantum_epoch();
+        let opens = session.decrypt(&message.bytes, b"");
+        match (&opens, message.opened) {
+            (Ok(text), false) if *text == message.text => outcome.opened += 1,
+            (Ok(_), false) => return Err("another text".to_owned()),
+            (Ok(_), true) => return Err("opened twice".to_owned()),
+            (Err(DecryptError::Refused), true) => outcome.repeated += 1,
+            // A message's epoch is its sender's newest or the one before; kept are the receiver's, to two before its newest.
+            (Err(DecryptError::Refused), false) if message.epoch < epoch => outcome.late += 1,
+            (Err(error), false) => return Err(format!("{error}: of epoch {} in epoch {epoch}", message.epoch)),
+            (Err(error), true) => return Err(format!("{error}, of a copy")),
+        }
+        if opens.is_ok() && message.epoch + 3 <= epoch {
+            return Err(format!("of epoch {} in epoch {epoch}", message.epoch));
+        }
+        message.opened |= opens.is_ok();
+        // Some come once more.
+        if dice < 90 {
+            queue.remove(at);
+        }
+        Ok(())
+    }
+}
+
+/// Attack E16, with all that a network may do.
+#[test]
+fn e16_any_subset_of_messages_in_any_order_opens_once_over_many_epochs() {
+    for (part, chunk_size) in ChunkSize::ALL.into_iter().enumerate() {
+        // Small chunks take long to an epoch: most messages for the largest, where epochs are short.
+        let count = messages() * [10, 15, 25, 50][part] / 100;
+        let outcome = Talk::begin(chunk_size, part as u64, Fault::None).run(count).unwrap();
+        println!("chunks of {} bytes: {outcome:?}", chunk_size.bytes());
+        assert!(outcome.opened > count / 3 && outcome.repeated > 20 && outcome.lost > 20 && outcome.restarts > 5);
+        assert!(outcome.epochs as usize > count / (25 * chunk_size_epoch(chunk_size)), "{outcome:?}");
+    }
+}
+
+/// Messages of an epoch in turns.
+const fn chunk_size_epoch(chunk_size: ChunkSize) -> usize {
+    match chunk_size {
+        ChunkSize::Bytes32 => 87,
+        ChunkSize::Bytes64 => 45,
+        ChunkSize::Bytes128 => 23,
+        ChunkSize::Bytes256 => 13,
+    }
+}
+
+#[test]
+fn some_come_too_late_over_three_epochs() {
+    let mut late = 0;
+    for seed in 10..14 {
+        let mut talk = Talk::begin(ChunkSize::Bytes256, seed, Fault::None);
+        talk.most = UNDER_WAY_FOR_LONG;
+        late += talk.run(3_000).unwrap().late;
+    }
+    assert!(late > 0);
+}
+
+/// The oracle sees a device that goes on from an older state.
+#[test]
+fn control_a_rollback_is_noticed() {
+    for seed in 0..4 {
+        let error = Talk::begin(ChunkSize::Bytes256, seed, Fault::Rollback).run(20_000).unwrap_err();
+        assert!(!error.is_empty());
+    }
+}
+
+/// Memory and bytes, as the README states them.
+#[test]
+fn sizes_are_within_their_limits() {
+    // Without skipped keys, which have their own bound.
+    let (fixed, heap) = (size_of::<FixedSession<0>>(), size_of::<Session>());
+    println!("a session without skipped keys: {fixed} bytes; on a heap: {heap}");
+    assert!(fixed <= 16 << 10 && heap <= 16 << 10);
+    assert_eq!(noescrow::MESSAGE_OVERHEAD, 149);
+    // And what it stores, at every point of two epochs.
+    let mut talk = Talk::begin(ChunkSize::Bytes32, 1, Fault::None);
+    let (key, mut longest) = (StorageKey::new([1; 32]), 0);
+    for number in 0..2 * 87 {
+        let message = talk.sessions[number % 2].encrypt(b"text", b"", &mut talk.rng).unwrap();
+        assert_eq!(message.len(), if number == 0 { 1903 + 5 } else { 149 + 5 });
+        talk.sessions[(number % 2) ^ 1].decrypt(&message, b"").unwrap();
+        longest = talk.sessions.iter().map(|session| session.snapshot(&key, 0).len()).fold(longest, usize::max);
+    }
+    println!("stored: at most {longest} bytes");
+    assert!(longest <= 16 << 10);
+}
