@@ -6,7 +6,9 @@
 //! store of skipped keys, no second header key tried, no checks of lengths and roles, no padding taken off, nothing
 //! wiped but what the crates wipe, no way to fail but a panic.
 //!
-//! It is the protocol none the less, and not merely as much work: [`check`] lets it talk with noescrow in both roles.
+//! It is the protocol none the less, and not merely as much work: [`check`] lets it talk with noescrow in both roles. Of the
+//! post-quantum half it has the message keys, and never says anything in the Braid, which its peer cannot tell from one that
+//! has nothing to say yet; [`braid_kem`] is what an epoch of the Braid cannot do without.
 
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{AeadInOut, KeyInit};
@@ -14,16 +16,17 @@ use curve25519_dalek::edwards::CompressedEdwardsY;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use hmac::{Hmac, Mac};
-use libcrux_ml_kem::mlkem1024;
+use libcrux_ml_kem::{mlkem768, mlkem1024};
 use noescrow::{Bundle, Device};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
 const SUITE: &[u8] = b"noescrow-v1_X25519_SHA-256_ML-KEM-1024";
-const HEADER_LEN: usize = 41;
+/// Ratchet key, PN, N; type, epoch, index, chunk; n, age.
+const HEADER_LEN: usize = 32 + 4 + 4 + 1 + 4 + 2 + 32 + 4 + 1;
 const SEALED_HEADER_LEN: usize = 16 + 16 + HEADER_LEN + 16;
-const CLEAR_LEN: usize = 1 + 4 + 1 + 4 + 32 + 1568;
+const CLEAR_LEN: usize = 1 + 4 + 1 + 4 + 32 + 1568 + 1;
 const HANDSHAKE_LEN: usize = CLEAR_LEN + 128 + 16;
 const DESCRIPTION_LEN: usize = 1 + 4 + 8 + 32 + 1568;
 const PREKEY_LEN: usize = DESCRIPTION_LEN + 64;
@@ -138,9 +141,28 @@ pub struct Party {
     sending: Option<Sending>,
     receiving: Option<Receiving>,
     associated_data: [u8; 32],
-    zero_salt: Keyed,
-    skipped: Vec<[u8; 32]>,
+    /// The sparse ratchet's chains of epoch 0, and what its root gives header keys.
+    sparse_sending: SparseChain,
+    sparse_receiving: SparseChain,
+    header_secret: Keyed,
+    skipped: Vec<([u8; 32], [u8; 32])>,
     rng: ChaCha20Rng,
+}
+
+#[derive(Clone, Copy)]
+struct SparseChain {
+    chain_key: [u8; 32],
+    number: u32,
+}
+
+impl SparseChain {
+    /// KDF_SCKA_CK; returns mk.
+    fn step(&mut self) -> [u8; 32] {
+        self.number += 1;
+        let out: [u8; 64] = expand(&keyed(&self.chain_key), &[b"noescrow-v1 KDF_SCKA_CK", &self.number.to_be_bytes()]);
+        self.chain_key = out[..32].try_into().unwrap();
+        out[32..].try_into().unwrap()
+    }
 }
 
 impl Party {
@@ -149,6 +171,12 @@ impl Party {
         let [root_key, a, b] =
             ["root key", "shared_hka", "shared_nhkb"].map(|name| expand(&sk, &[b"noescrow-v1 sk: ", name.as_bytes()]));
         let (next_sending, next_receiving) = if initiator { (a, b) } else { (b, a) };
+        let sparse: [u8; 32] = expand(&sk, &[b"noescrow-v1 sk: sparse ratchet"]);
+        let sparse: [u8; 128] = hkdf(&keyed(&[0; 32]), &[&sparse], b"noescrow-v1 KDF_SCKA_INIT");
+        let part = |at: usize| <[u8; 32]>::try_from(&sparse[at..at + 32]).unwrap();
+        let chain = |at| SparseChain { chain_key: part(at), number: 0 };
+        let (sparse_sending, sparse_receiving) =
+            if initiator { (chain(32), chain(64)) } else { (chain(64), chain(32)) };
         Self {
             root_key,
             next_sending,
@@ -158,7 +186,9 @@ impl Party {
             sending: None,
             receiving: None,
             associated_data,
-            zero_salt: keyed(&[0; 32]),
+            sparse_sending,
+            sparse_receiving,
+            header_secret: keyed(&part(96)),
             skipped: Vec::new(),
             rng: ChaCha20Rng::seed_from_u64(7),
         }
@@ -169,7 +199,8 @@ impl Party {
         let out: [u8; 96] = hkdf(&keyed(&self.root_key), &[dh], b"noescrow-v1 KDF_RK_HE");
         let part = |at: usize| <[u8; 32]>::try_from(&out[at..at + 32]).unwrap();
         self.root_key = part(0);
-        (part(32), part(64))
+        let header_key = hkdf(&self.header_secret, &[&part(64)], b"noescrow-v1 next header key");
+        (part(32), header_key)
     }
 
     /// DR-E1. `head` stands before every sealed header of the chain.
@@ -185,7 +216,7 @@ impl Party {
     /// What every message costs its sender.
     pub fn seal(&mut self, plaintext: &[u8], associated_data: &[u8]) -> Vec<u8> {
         let chain = self.sending.as_mut().unwrap();
-        let message_key = chain_step(&mut chain.chain_key);
+        let message_keys = (chain_step(&mut chain.chain_key), self.sparse_sending.step());
 
         let at = chain.head.len();
         let body = at + SEALED_HEADER_LEN;
@@ -201,13 +232,16 @@ impl Party {
         header[32..64].copy_from_slice(&chain.ratchet_key);
         header[68..72].copy_from_slice(&chain.number.to_be_bytes());
         chain.number += 1;
-        let tag = seal(&material, &[outer], &mut header[32..73]);
-        header[73..].copy_from_slice(&tag);
+        // Nothing, in the Braid's first epoch.
+        header[76] = 1;
+        header[111..115].copy_from_slice(&self.sparse_sending.number.to_be_bytes());
+        let tag = seal(&material, &[outer], &mut header[32..32 + HEADER_LEN]);
+        header[32 + HEADER_LEN..].copy_from_slice(&tag);
 
         let (text, tag) = tail.split_last_chunk_mut::<16>().unwrap();
         text[..plaintext.len()].copy_from_slice(plaintext);
         text[plaintext.len()] = 0x80;
-        let material: [u8; 44] = hkdf(&self.zero_salt, &[&message_key], b"noescrow-v1 message");
+        let material = hybrid(&message_keys);
         *tag = seal(&material, &self.body_ad(associated_data, outer, header), text);
         message
     }
@@ -225,10 +259,10 @@ impl Party {
         let chain = self.receiving.as_mut().unwrap();
         open_header(&chain.header_key, message, 1);
         for _ in 0..skip {
-            self.skipped.push(chain_step(&mut chain.chain_key));
+            self.skipped.push((chain_step(&mut chain.chain_key), self.sparse_receiving.step()));
         }
-        let message_key = chain_step(&mut chain.chain_key);
-        self.open_body(message, associated_data, &message_key, 1)
+        let message_keys = (chain_step(&mut chain.chain_key), self.sparse_receiving.step());
+        self.open_body(message, associated_data, &message_keys, 1)
     }
 
     /// The first message of a new chain, whose header stands at `at`.
@@ -238,9 +272,9 @@ impl Party {
         let shared = dh(&self.secret, &self.remote);
         let (mut chain_key, next) = self.root_step(&shared);
         self.next_receiving = next;
-        let message_key = chain_step(&mut chain_key);
+        let message_keys = (chain_step(&mut chain_key), self.sparse_receiving.step());
         self.receiving = Some(Receiving { chain_key, header_key });
-        self.open_body(message, associated_data, &message_key, at)
+        self.open_body(message, associated_data, &message_keys, at)
     }
 
     /// The first message of a new chain of our own.
@@ -249,10 +283,16 @@ impl Party {
         self.seal(plaintext, associated_data)
     }
 
-    fn open_body(&self, message: &[u8], associated_data: &[u8], message_key: &[u8; 32], at: usize) -> Vec<u8> {
+    fn open_body(
+        &self,
+        message: &[u8],
+        associated_data: &[u8],
+        message_keys: &([u8; 32], [u8; 32]),
+        at: usize,
+    ) -> Vec<u8> {
         let (header, body) = message[at..].split_at(SEALED_HEADER_LEN);
         let (body, tag) = body.split_last_chunk::<16>().unwrap();
-        let material: [u8; 44] = hkdf(&self.zero_salt, &[message_key], b"noescrow-v1 message");
+        let material = hybrid(message_keys);
         let mut plaintext = body.to_vec();
         open(&material, &self.body_ad(associated_data, message[0], header), &mut plaintext, tag);
         plaintext
@@ -267,7 +307,7 @@ impl Party {
         Self {
             sending: None,
             receiving,
-            zero_salt: self.zero_salt.clone(),
+            header_secret: self.header_secret.clone(),
             skipped: Vec::new(),
             rng: self.rng.clone(),
             ..*self
@@ -283,13 +323,19 @@ fn chain_step(chain_key: &mut [u8; 32]) -> [u8; 32] {
     message_key
 }
 
+/// KDF_HYBRID of the classical and the post-quantum message key.
+fn hybrid((classical, post_quantum): &([u8; 32], [u8; 32])) -> [u8; 44] {
+    hkdf(&keyed(post_quantum), &[classical], b"noescrow-v1 message")
+}
+
 /// Compares the commitment, opens the header and returns its ratchet key.
 fn open_header(header_key: &Keyed, message: &[u8], at: usize) -> [u8; 32] {
     let sealed = &message[at..at + SEALED_HEADER_LEN];
     let material: [u8; 60] = expand(header_key, &[b"noescrow-v1 header", &sealed[..16]]);
     assert_eq!(material[44..], sealed[16..32]);
-    let mut header = <[u8; HEADER_LEN]>::try_from(&sealed[32..73]).unwrap();
-    open(&material, &message[..1], &mut header, &sealed[73..]);
+    let (sealed, tag) = sealed[32..].split_at(HEADER_LEN);
+    let mut header = <[u8; HEADER_LEN]>::try_from(sealed).unwrap();
+    open(&material, &message[..1], &mut header, tag);
     header[..32].try_into().unwrap()
 }
 
@@ -374,6 +420,8 @@ impl Owner {
         head.extend(&one_time[1..5]);
         head.extend(ek);
         head.extend(<[u8; 1568]>::from(ct));
+        // Chunks of 32 bytes.
+        head.push(0);
         let material: [u8; 44] = hkdf(&zero_salt, &[&[0xFF; 32], &dh3, &ss], b"noescrow-v1 hidden identity");
         let mut identity = self.identity;
         let tag = seal(&material, &head, &mut identity);
@@ -394,7 +442,7 @@ impl Owner {
         let ek: [u8; 32] = clear[10..42].try_into().unwrap();
         torsion_free(&ek);
         let (private, _) = mlkem1024::generate_key_pair(self.one_time.seed).into_parts();
-        let ct: &[u8; 1568] = clear[42..].try_into().unwrap();
+        let ct: &[u8; 1568] = clear[42..CLEAR_LEN - 1].try_into().unwrap();
         let ss = mlkem1024::decapsulate(&private, &ct.into());
         let dh3 = dh(&self.signed.secret, &ek);
         let zero_salt = keyed(&[0; 32]);
@@ -443,6 +491,15 @@ fn check_identity(identity: &[u8]) {
 fn transcript(initiator: &[u8], responder: &[u8], clear: &[u8], digests: &[[u8; 32]; 2]) -> [u8; 32] {
     let keys = [&initiator[..64], &responder[..64]];
     sha256(&[b"noescrow-v1 transcript", SUITE, keys[0], keys[1], clear, &digests[0], &digests[1]])
+}
+
+/// The KEM operations of one epoch of the Braid: a key pair, an encapsulation, a decapsulation.
+pub fn braid_kem(rng: &mut ChaCha20Rng) -> [u8; 32] {
+    let (private, public) = mlkem768::generate_key_pair(random(rng)).into_parts();
+    assert!(mlkem768::validate_public_key(&public));
+    let (ciphertext, ss) = mlkem768::encapsulate(&public, random(rng));
+    assert_eq!(mlkem768::decapsulate(&private, &ciphertext), ss);
+    ss
 }
 
 /// The kernel is the protocol: it begins a conversation with noescrow and is begun with, and both read what the other

@@ -9,7 +9,7 @@ mod table;
 use criterion::measurement::Measurement;
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion};
 use kernel::Owner;
-use noescrow::{Bundle, Device, FixedSession, Session, StorageKey};
+use noescrow::{Bundle, ChunkSize, Device, FixedSession, Session, StorageKey};
 use processor_time::ProcessorTime;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -41,6 +41,7 @@ fn main() {
     encrypt(&mut criterion);
     decrypt(&mut criterion);
     ping_pong(&mut criterion);
+    epochs(&mut criterion);
     out_of_order(&mut criterion);
     snapshots(&mut criterion);
     prekeys(&mut criterion);
@@ -73,10 +74,15 @@ fn each<M: Measurement, I, O>(
 
 /// Two sessions past the handshake, the second of which has sent last.
 fn pair() -> (Session, Session) {
+    pair_with(ChunkSize::default())
+}
+
+fn pair_with(chunk_size: ChunkSize) -> (Session, Session) {
     let mut rng = rng(1);
     let alice = Device::generate(LATER, &mut rng);
     let mut bob = Device::generate(LATER, &mut rng);
-    let (mut alice, hello) = alice.initiate(&bundle(&mut bob, &mut rng), &TEXT, b"", NOW, &mut rng).unwrap();
+    let (mut alice, hello) =
+        alice.initiate_with(chunk_size, &bundle(&mut bob, &mut rng), &TEXT, b"", NOW, &mut rng).unwrap();
     let (mut bob, _) = bob.accept(&hello, b"").unwrap();
     let reply = bob.encrypt(&TEXT, b"", &mut rng).unwrap();
     alice.decrypt(&reply, b"").unwrap();
@@ -235,6 +241,40 @@ fn ping_pong(criterion: &mut Criterion<ProcessorTime>) {
     group.finish();
 }
 
+/// An epoch of the post-quantum ratchet in turns: as many messages as agree on a key, each with its ratchet step. Beside
+/// it the same messages of the kernel, and the KEM operations of one epoch; what is between them, by the message, is what
+/// the Braid costs beside its KEM.
+fn epochs(criterion: &mut Criterion<ProcessorTime>) {
+    for (chunk_size, messages) in
+        [(ChunkSize::Bytes32, 87), (ChunkSize::Bytes64, 45), (ChunkSize::Bytes128, 23), (ChunkSize::Bytes256, 13)]
+    {
+        let ((mut alice, mut bob), (mut raw_alice, mut raw_bob)) = (pair_with(chunk_size), kernel_pair());
+        let mut rng = rng(13);
+        let mut group = criterion.benchmark_group(format!("{messages} in turns: an epoch of {} B", chunk_size.bytes()));
+        group.bench_function(OURS, |bencher| {
+            bencher.iter(|| {
+                for _ in 0..messages {
+                    let message = alice.encrypt(&TEXT, b"", &mut rng).unwrap();
+                    bob.decrypt(&message, b"").unwrap();
+                    std::mem::swap(&mut alice, &mut bob);
+                }
+            });
+        });
+        assert!(alice.post_quantum_epoch() > 0, "that many messages agree on a key");
+        let mut kem = self::rng(14);
+        group.bench_function(RAW, |bencher| {
+            bencher.iter(|| {
+                for _ in 0..messages {
+                    raw_bob.open_step(&raw_alice.seal_step(&TEXT, b""), b"", 1);
+                    std::mem::swap(&mut raw_alice, &mut raw_bob);
+                }
+                kernel::braid_kem(&mut kem)
+            });
+        });
+        group.finish();
+    }
+}
+
 /// The message behind a gap, and then the one that was overtaken first. In boxes, so that moving a session does not count.
 fn out_of_order(criterion: &mut Criterion<ProcessorTime>) {
     let key = StorageKey::new([9; 32]);
@@ -356,12 +396,16 @@ fn sizes() {
     let mut bob = Device::generate(LATER, &mut rng(2));
     let (opening, _) = alice.initiate(&bundle(&mut bob, &mut rng(3)), &TEXT, b"", NOW, &mut rng(4)).unwrap();
     println!("\n{:<58}{:>10}", "bytes", "noescrow");
+    for chunk_size in ChunkSize::ALL {
+        let what = format!("a message adds, with chunks of {} bytes", chunk_size.bytes());
+        println!("{what:<58}{:>10}", chunk_size.message_overhead());
+    }
     for (what, bytes) in [
-        ("a message adds to its padded plaintext", noescrow::MESSAGE_OVERHEAD),
         ("a first message adds to its padded plaintext", noescrow::FIRST_MESSAGE_OVERHEAD),
         ("bundle with a one-time prekey", noescrow::BUNDLE_LEN),
         ("Session in memory (skipped keys on the heap)", size_of::<Session>()),
         ("FixedSession<128> in memory", size_of::<FixedSession>()),
+        ("FixedSession<0> in memory: without skipped keys", size_of::<FixedSession<0>>()),
         ("Device in memory", size_of::<Device>()),
         ("stored: session, unanswered", opening.snapshot_len()),
         ("stored: session, answered", pair().0.snapshot_len()),
