@@ -16,7 +16,10 @@ const READ: usize = 1 << 20;
 
 pub(crate) struct Hearing {
     pub(crate) verdict: Verdict,
+    /// Of a thief with today's computers.
     matrix: SecrecyMatrix,
+    /// Of one to whom X25519 private keys follow from public ones.
+    quantum: SecrecyMatrix,
 }
 
 impl Hearing {
@@ -36,8 +39,9 @@ impl Hearing {
                 }
             })
             .examine();
-        let matrix = examination.secrecy_matrix(&examination.thefts(), &Thief::default());
-        Ok(Self { verdict: examination.verdict(), matrix })
+        let of_thief =
+            |quantum| examination.secrecy_matrix(&examination.thefts(), &Thief { quantum, ..Thief::default() });
+        Ok(Self { verdict: examination.verdict(), matrix: of_thief(false), quantum: of_thief(true) })
     }
 
     /// The search was controlled, too: it found what was planted for it.
@@ -49,13 +53,14 @@ impl Hearing {
 
     /// Messages that fall to a theft though they were over before it, theft by theft.
     pub(crate) fn failures(&self) -> usize {
-        self.matrix.failures_of_forward_secrecy().len()
+        [&self.matrix, &self.quantum].map(|matrix| matrix.failures_of_forward_secrecy().len()).iter().sum()
     }
 
     pub(crate) fn write(&self, out: &Path) -> Result<(), Box<dyn Error>> {
         let matrix = self.matrix.condensed(PICTURE.0, PICTURE.1);
         fs::write(out.join("report.html"), self.verdict.to_html(Some(&matrix)))?;
         fs::write(out.join("matrix.svg"), matrix.to_svg())?;
+        fs::write(out.join("matrix-quantum.svg"), self.quantum.condensed(PICTURE.0, PICTURE.1).to_svg())?;
         Ok(())
     }
 
@@ -68,9 +73,28 @@ impl Hearing {
         );
         println!("  . stays secret   o falls   X falls, though it was over before; of many in one place, the worst.");
         print!("{}", self.matrix.condensed(TEXT.0, TEXT.1).to_text());
-        println!("Forward secrecy failed in {} of {} cells.\n", self.failures(), messages * thefts);
+        println!("Healed: {}.\n", healing(&self.matrix));
+        println!("The same, if the thief also has a quantum computer:");
+        print!("{}", self.quantum.condensed(TEXT.0, TEXT.1).to_text());
+        println!("Healed: {}.\n", healing(&self.quantum));
+        println!("Forward secrecy failed in {} of {} cells.\n", self.failures(), 2 * messages * thefts);
         println!("Report:   {}", out.join("report.html").display());
         println!("Trace:    {}", out.join("devices/run.trace").display());
         println!("          It holds every secret of the devices, and so lies beside what was searched, not in it.");
+    }
+}
+
+/// After how many messages, of the thefts behind which the conversation went on for long enough.
+fn healing(matrix: &SecrecyMatrix) -> String {
+    let thefts = (0..matrix.thefts.len()).filter_map(|theft| matrix.healing(theft));
+    let mut healed: Vec<usize> = thefts.filter(|healing| healing.healed).map(|healing| healing.messages).collect();
+    healed.sort_unstable();
+    match (healed.get(healed.len() / 2), healed.last()) {
+        (Some(median), Some(most)) => format!(
+            "{} of {} thefts, after {median} messages (median), {most} at the most",
+            healed.len(),
+            matrix.thefts.len()
+        ),
+        _ => "none, the conversation ended before".to_owned(),
     }
 }

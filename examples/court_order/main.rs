@@ -15,7 +15,7 @@ use hearing::Hearing;
 use noescrow::audit::{Recorder, Tape};
 use noescrow::primitives::RustCrypto;
 use noescrow::relay::{AccountName, Disclosure, Envelope, Order, Relay};
-use noescrow::{Bundle, StorageKey, device};
+use noescrow::{Bundle, ChunkSize, StorageKey, device};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng, UnwrapErr};
 use sha2::{Digest, Sha256};
@@ -30,6 +30,8 @@ use transfer::{CHUNK, Losses, Peer, deliver};
 
 type Device = device::Device<Recorder, 100, 256>;
 
+/// Of the post-quantum ratchet, beside chunks of files: as large as there are, so that short conversations heal too.
+const CHUNK_SIZE: ChunkSize = ChunkSize::Bytes256;
 /// Rounds in which nothing new arrived before the exchange is given up.
 const STALLED: u32 = 1_000;
 /// Times at which each device could be stolen.
@@ -254,7 +256,7 @@ impl Exchange {
         let bundle = Bundle::from_bytes(&RustCrypto, &bundle)?;
         // An acknowledgement of nothing: the first message has to say something.
         let (session, hello) =
-            from.initiate(&bundle, &transfer::NOTHING_YET, transfer::ASSOCIATED_DATA, now, &mut rng)?;
+            from.initiate_with(CHUNK_SIZE, &bundle, &transfer::NOTHING_YET, transfer::ASSOCIATED_DATA, now, &mut rng)?;
         server.receive(&bob()?, hello)?;
         let hello = server.hand_over(&bob()?, BOB_ADDRESS)?.pop().ok_or("the first message was lost")?;
         let (theirs, first) = to.accept(&hello, transfer::ASSOCIATED_DATA)?;

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! After how many messages does secrecy return, when a device was stolen? Read off the secrecy matrix of recorded
+//! conversations, for a thief with today's computers and for one who also has a quantum computer, to whom every X25519
+//! private key follows from the public one.
+//!
+//! ```sh
+//! cargo run --release --features audit --example healing -- [RUNS]
+//! ```
+//!
+//! Each figure is of RUNS conversations (12 if not said), in which Alice's memory is stolen at as many points of an epoch.
+//! The thief only listens. A figure counts the messages sent after the theft, those that were lost too, up to and with
+//! the last one that falls.
+#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "an example may stop")]
+
+use noescrow::audit::{Audit, Recorder, Tape, Thief};
+use noescrow::{Bundle, ChunkSize, Heap, StorageKey, device, session};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use std::error::Error;
+
+type Device = device::Device<Recorder, 1, 1>;
+type Session = session::Session<Recorder, Heap>;
+
+const LATER: u64 = 1;
+/// Messages of a burst, from one side, before the other one answers with one.
+const BURST: usize = 10;
+/// Messages to which nobody answers.
+const SILENCE: usize = 200;
+/// Epochs that a conversation goes on for after the theft.
+const EPOCHS: usize = 5;
+
+/// How two people talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Schedule {
+    Turns,
+    Bursts,
+    Silence,
+    Losses,
+}
+
+impl Schedule {
+    const ALL: [Self; 4] = [Self::Turns, Self::Bursts, Self::Silence, Self::Losses];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Turns => "in turns",
+            Self::Bursts => "10 of one side, 1 of the other",
+            Self::Silence => "200 without an answer, then in turns",
+            Self::Losses => "in turns, 30 % lost",
+        }
+    }
+
+    /// Who sends message `number` after the theft: Alice or not.
+    const fn is_alices(self, number: usize) -> bool {
+        match self {
+            Self::Turns | Self::Losses => number.is_multiple_of(2),
+            Self::Bursts => !(number + 1).is_multiple_of(BURST + 1),
+            Self::Silence => number < SILENCE || number.is_multiple_of(2),
+        }
+    }
+
+    /// How many messages such a conversation takes for as much as `turns` messages in turns.
+    const fn messages(self, turns: usize) -> usize {
+        match self {
+            Self::Turns => turns,
+            // Of both sides' messages the rarer ones count.
+            Self::Bursts => turns * (BURST + 1) / 2,
+            Self::Silence => SILENCE + turns,
+            Self::Losses => 2 * turns,
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let runs = std::env::args().nth(1).map_or(Ok(12), |runs| runs.parse())?;
+    if runs == 0 {
+        return Err("RUNS is at least 1".into());
+    }
+    println!("Messages after a theft until secrecy returns: median, and the most of {runs} thefts.\n");
+    println!("| chunk | conversation | today's thief | with a quantum computer |");
+    println!("|---|---|---|---|");
+    for chunk_size in ChunkSize::ALL {
+        for schedule in Schedule::ALL {
+            let healed = (0..runs).map(|run| heal(chunk_size, schedule, run, runs)).collect::<Result<Vec<_>, _>>()?;
+            let [today, quantum] = [0, 1].map(|thief| {
+                let mut messages: Vec<Option<usize>> = healed.iter().map(|run| run[thief]).collect();
+                // What did not heal is the worst.
+                messages.sort_by_key(|messages| messages.unwrap_or(usize::MAX));
+                let shown = |messages: Option<usize>| messages.map_or("never".to_owned(), |count| count.to_string());
+                format!("{}, {}", shown(messages[messages.len() / 2]), shown(messages[messages.len() - 1]))
+            });
+            println!("| {} | {} | {today} | {quantum} |", chunk_size.bytes(), schedule.name());
+        }
+    }
+    Ok(())
+}
+
+/// The messages that fall to each thief after the theft; `None` if there is none behind them that does not.
+fn heal(
+    chunk_size: ChunkSize,
+    schedule: Schedule,
+    run: usize,
+    runs: usize,
+) -> Result<[Option<usize>; 2], Box<dyn Error>> {
+    let mut talk = Talk::begin(chunk_size, run as u64)?;
+    let epoch = match chunk_size {
+        ChunkSize::Bytes32 => 87,
+        ChunkSize::Bytes64 => 45,
+        ChunkSize::Bytes128 => 23,
+        ChunkSize::Bytes256 => 13,
+    };
+    // Two epochs, in which the roles change, and a part of them.
+    for number in 0..2 * epoch + 2 * epoch * run / runs {
+        talk.send(number.is_multiple_of(2), false)?;
+    }
+    // What only the audit reads: the memory of Alice's device at this moment.
+    let _ = talk.alice.snapshot(&StorageKey::new([7; 32]), 1);
+    for number in 0..schedule.messages(EPOCHS * epoch) {
+        let lost = schedule == Schedule::Losses && talk.rng.next_u32() % 10 < 3;
+        talk.send(schedule.is_alices(number), lost)?;
+    }
+    let examination = Audit::of(&talk.tape)?.examine();
+    let thefts = examination.thefts();
+    Ok([false, true].map(|quantum| {
+        let matrix = examination.secrecy_matrix(&thefts, &Thief { quantum, ..Thief::default() });
+        matrix.healing(0).filter(|healing| healing.healed).map(|healing| healing.messages)
+    }))
+}
+
+/// A conversation on recorders.
+struct Talk {
+    tape: Tape,
+    alice: Session,
+    bob: Session,
+    rng: ChaCha20Rng,
+}
+
+impl Talk {
+    fn begin(chunk_size: ChunkSize, seed: u64) -> Result<Self, Box<dyn Error>> {
+        let (tape, mut rng) = (Tape::in_memory(), ChaCha20Rng::seed_from_u64(seed));
+        let recorder = |name| tape.device(name).ok_or("too many devices");
+        let alice = Device::generate_with(recorder("Alice")?, LATER, &mut rng);
+        let mut bob = Device::generate_with(recorder("Bob")?, LATER, &mut rng);
+        let mut published = bob.publish(1, LATER, &mut rng)?;
+        let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())?;
+        let (alice, hello) = alice.initiate_with(chunk_size, &bundle, b"hello", b"", 0, &mut rng)?;
+        let (bob, _) = bob.accept(&hello, b"")?;
+        Ok(Self { tape, alice, bob, rng })
+    }
+
+    fn send(&mut self, is_alices: bool, is_lost: bool) -> Result<(), Box<dyn Error>> {
+        let (from, to) = if is_alices { (&mut self.alice, &mut self.bob) } else { (&mut self.bob, &mut self.alice) };
+        let message = from.encrypt(b"a message", b"", &mut self.rng)?;
+        if !is_lost {
+            to.decrypt(&message, b"")?;
+        }
+        Ok(())
+    }
+}
