@@ -238,6 +238,30 @@ fn a_compressed_stream_that_cannot_be_looked_into_leaves_the_claim_unshown() {
     }
 }
 
+/// What is no secret's place leaves the claim as it is: a row of backslashes, which can be unescaped for ever; a zlib stream
+/// that stores, so that its bytes lie there as they are, and then breaks.
+#[test]
+fn what_can_be_decoded_for_ever_and_what_is_only_stored_is_no_omission() {
+    let backslashes = [&b"C:"[..], &[b'\\'; 4096], b"share"].concat();
+    let mut random = vec![0; 3000];
+    {
+        use rand_chacha::rand_core::{Rng, SeedableRng};
+        rand_chacha::ChaCha8Rng::seed_from_u64(5).fill_bytes(&mut random);
+    }
+    let len = u16::try_from(random.len()).unwrap();
+    let stored = [&[0x78, 0x9C, 0x00][..], &len.to_le_bytes(), &(!len).to_le_bytes(), &random, &[0xFF; 40]].concat();
+    for held in [backslashes, stored] {
+        let (outcome, verdict) = outcome(&held);
+        assert_eq!(outcome, Outcome::Holds, "{verdict}");
+    }
+    // Control: a text that is wrapped once more than is looked.
+    let mut wrapped = blank();
+    for _ in 0..7 {
+        wrapped = gzip(&wrapped);
+    }
+    assert_eq!(outcome(&wrapped).0, Outcome::CouldNotExamine);
+}
+
 /// Four-byte beginnings are met by chance once in 4 GiB; what follows them must be a header too.
 #[test]
 fn random_bytes_are_no_compressed_stream() {

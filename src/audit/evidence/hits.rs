@@ -35,6 +35,16 @@ impl Chain {
         Some(self)
     }
 
+    pub(super) fn has(&self, step: Encoding) -> bool {
+        self.steps().any(|other| other == step)
+    }
+
+    /// Whether the innermost `count` steps are `step`.
+    pub(super) fn ends_in(&self, step: Encoding, count: usize) -> bool {
+        let from = self.len.saturating_sub(count);
+        self.len >= count && self.steps().skip(from).all(|other| other == step)
+    }
+
     fn steps(&self) -> impl Iterator<Item = Encoding> {
         self.steps.into_iter().take(self.len)
     }

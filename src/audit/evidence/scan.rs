@@ -12,9 +12,10 @@
 
 use super::compressed::{self, Stream};
 use super::encoding::{Encoding, Encodings};
-use super::hits::{Chain, Findings, Hits, Statistics};
-use super::needles::Index;
+use super::hits::{Chain, Findings, Hits, MAX_DEPTH, Statistics};
+use super::needles::{FRAGMENT, Index};
 use super::runs::within_borders;
+use super::windows::is_strong;
 use std::format;
 use std::string::String;
 use std::vec::Vec;
@@ -166,7 +167,11 @@ impl<'i> Search<'i> {
         is_literal: &dyn Fn(usize, usize) -> bool,
     ) {
         let Some(chain) = parent.chain.then(step) else {
-            self.statistics.omit(|| String::from("encodings nested too deep"));
+            // A row of backslashes can be unescaped for ever; nobody escapes so often, and it holds no fragment.
+            let repeats = parent.chain.ends_in(step, MAX_DEPTH / 2);
+            if !repeats && bytes.windows(FRAGMENT).any(is_strong) {
+                self.omit_depth(parent.chain);
+            }
             return;
         };
         let decoded = bytes.len().saturating_sub(borders.len());
@@ -191,6 +196,14 @@ impl<'i> Search<'i> {
         }
     }
 
+    /// Something lies deeper than is looked. Within what begins like a zlib stream nobody can tell: two bytes do so by chance,
+    /// and what comes out of those repeats itself, and nests.
+    fn omit_depth(&mut self, chain: Chain) {
+        if !chain.has(Encoding::Zlib) {
+            self.statistics.omit(|| String::from("encodings nested too deep"));
+        }
+    }
+
     /// A stream that begins at `origin`, if it is looked for.
     fn open(&mut self, format: compressed::Format, chain: Chain, origin: u64) -> Option<Stream> {
         let Some(encoding) = format.encoding() else {
@@ -201,10 +214,13 @@ impl<'i> Search<'i> {
         if !self.encodings.contains(encoding) {
             return None;
         }
-        let Some(chain) = chain.then(encoding) else {
-            self.statistics.omit(|| String::from("encodings nested too deep"));
+        let Some(deeper) = chain.then(encoding) else {
+            if format != compressed::Format::Zlib {
+                self.omit_depth(chain);
+            }
             return None;
         };
+        let chain = deeper;
         Some(Stream::new(format, Layer::inner(chain, origin, self.take_buffer())))
     }
 
