@@ -171,7 +171,9 @@ fn the_generator_reaches_every_kind_of_outcome_and_event() {
     assert!(small.retired > 0 && small.restored > 20 && small.snapshots_refused > 5, "{small:?}");
     assert!(small.lobby_refused > 20 && small.lobby_taken > 20, "{small:?}");
     assert!(small.chains > MAX_SKIPPED_STEPS && small.most_skipped == 7, "{small:?}");
-    assert!(small.expired > 0 && small.epochs > 2, "{small:?}");
+    // A larger store, in which keys live until their epoch is over.
+    let (large, _) = reach::<Inline<40>>(120);
+    assert!(large.expired > 0 && large.epochs > 2, "{large:?}");
 }
 
 /// Large chunks, so that an epoch is as long as a few rounds; each chain leaves a message behind, and all come at the end.
