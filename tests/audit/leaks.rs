@@ -47,11 +47,8 @@ pub const fn limited(control: Control, never: &'static [(FindingKind, &'static s
 
 /// Of one message, both ratchets' keys.
 fn both_message_keys(run: &mut Run) -> [Vec<u8>; 2] {
-    let who = rng(run).next_u64() as usize % 2;
-    let [mut classical, mut post_quantum] = {
-        let tap = run.tap(who);
-        [tap.all(Name::MessageKey, "DR-E2"), tap.all(Name::PostQuantumMessageKey, "SP-S2")]
-    };
+    let [mut classical, mut post_quantum] =
+        [run.all(Name::MessageKey, "DR-E2"), run.all(Name::PostQuantumMessageKey, "SP-S2")];
     assert_eq!(classical.len(), post_quantum.len());
     let at = rng(run).next_u64() as usize % classical.len();
     [classical.swap_remove(at), post_quantum.swap_remove(at)]
