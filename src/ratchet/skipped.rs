@@ -12,12 +12,12 @@ use crate::secret::Secret;
 use arrayvec::ArrayVec;
 
 /// Messages that may be skipped by one jump, at the end of the previous chain and again in the current one. A jump
-/// costs the receiver two HMACs a message; 1,000 is the specification's own example (§8.4).
+/// costs the receiver two HMACs a message in each ratchet; 1,000 is the specification's own example (§8.4).
 pub const MAX_SKIP: u32 = 1_000;
-/// Skipped message keys kept in all: two jumps' worth. Beyond it the oldest are evicted.
+/// Skipped message keys kept in all, by each of the two ratchets: two jumps' worth. Beyond it the oldest are evicted.
 pub const MAX_SKIPPED_KEYS: usize = 2_000;
-/// Ratchet steps of the receiving side for which a skipped key is kept (§8.4, §8.7: events, not clocks). Also
-/// bounds the header keys that a message is tried under.
+/// Ratchet steps of the receiving side for which a skipped key is kept (§8.4, §8.7: events, not clocks). Two epochs of the
+/// post-quantum ratchet end it sooner, where chunks are large. Also bounds the header keys that a message is tried under.
 pub const MAX_SKIPPED_STEPS: u32 = 32;
 /// The same as a capacity: header keys of that many retired chains.
 const MAX_SKIPPED_CHAINS: usize = MAX_SKIPPED_STEPS as usize;
@@ -59,7 +59,7 @@ pub trait SkippedKeyStore: sealed::Sealed + Default + core::fmt::Debug {
     fn truncate(&mut self, len: usize);
 }
 
-/// Up to `N` skipped message keys inside the session itself: 40 bytes each, no allocator.
+/// Up to `N` skipped message keys of each ratchet inside the session itself: 40 bytes each, no allocator.
 #[derive(Debug, Default)]
 pub struct Inline<const N: usize>(ArrayVec<SkippedMessageKey, N>);
 
