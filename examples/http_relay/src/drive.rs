@@ -38,8 +38,8 @@ struct Case {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Helps {
     Not,
-    /// A message key, "to debug".
-    MessageKey,
+    /// Both ratchets' keys of a message, "to debug".
+    MessageKeys,
     /// Half a chain key, "as a fingerprint".
     HalfChainKey,
     /// The root key, "for recovery".
@@ -56,9 +56,10 @@ const CASES: [Case; 6] = [
     Case {
         name: "logs a debug header",
         broken: Some("log"),
-        helps: Helps::MessageKey,
+        helps: Helps::MessageKeys,
         expected: &[
             Expected(FindingKind::SecretInEvidence, "message key", Some(("relay.log", "base64"))),
+            Expected(FindingKind::SecretInEvidence, "post-quantum message key", Some(("relay.log", "base64"))),
             Expected(FindingKind::Derivable, "plaintext", None),
         ],
     },
@@ -175,7 +176,10 @@ impl Case {
     fn help(&self, client: &mut Client, tape: &Tape, text: &str) -> Outcome<()> {
         match self.helps {
             Helps::Not => {}
-            Helps::MessageKey => client.extra = Some(("x-debug", base64(&latest(tape, Wanted::Message)?))),
+            Helps::MessageKeys => {
+                let keys = [latest(tape, Wanted::Message)?, latest(tape, Wanted::PostQuantumMessage)?];
+                client.extra = Some(("x-debug", base64(&keys.concat())));
+            }
             Helps::HalfChainKey => {
                 client.extra = Some(("x-debug", hex(&latest(tape, Wanted::Chain)?[..16])));
             }
@@ -254,6 +258,7 @@ impl Drop for Relay {
 /// The key that the driver takes off the tape to leak it.
 enum Wanted {
     Message,
+    PostQuantumMessage,
     Chain,
     Root,
 }
@@ -267,6 +272,8 @@ fn latest(tape: &Tape, wanted: Wanted) -> Outcome<Vec<u8>> {
         // KDF_CK's constants (protocol.md §8), and the root key in front of KDF_RK_HE's three keys.
         let key = match (&wanted, operation.kind, constant) {
             (Wanted::Message, Kind::Hmac, [1]) | (Wanted::Chain, Kind::Hmac, [2]) => Some(output),
+            // KDF_SCKA_CK's 64 bytes (§13): the next chain key, and the message key.
+            (Wanted::PostQuantumMessage, Kind::HkdfExpand, b"noescrow-v1 KDF_SCKA_CK") => output.get(32..),
             (Wanted::Root, Kind::Hkdf, _) if output.len() == 96 => output.get(..32),
             _ => None,
         };
