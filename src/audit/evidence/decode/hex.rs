@@ -68,7 +68,9 @@ fn separator(text: &[u8]) -> usize {
     match *text {
         [b'0', b'x' | b'X', digit, ..] | [b'\\', b'x', digit, ..] if value(digit) < 16 => 2,
         [b' ' | b'\n' | b'\r' | b'\t', ref rest @ ..] => {
-            let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t')).count();
+            // No further than it matters: each of a megabyte of blanks would be counted from each other one.
+            let blanks = rest.iter().take(MAX_GAP).take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
+            let blank = blanks.count();
             if blank < MAX_GAP { blank.saturating_add(1) } else { 0 }
         }
         [b':' | b'-' | b',', ..] => 1,
