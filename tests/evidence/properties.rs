@@ -73,7 +73,8 @@ proptest! {
                 prop_assert!((0..out.len()).all(|at| position(input, at) < len));
             }
             for seed in 0..input.len() {
-                prop_assert!(wide::run(input, seed, 0).is_none_or(|(run, _)| run.end <= input.len() && run.start <= seed));
+                let (run, _) = wide::run(input, seed, 0);
+                prop_assert!(run.start <= seed && seed < run.end && run.end <= input.len());
                 prop_assert!(utf16::run(input, seed, 0).is_none_or(|run| run.range.end <= input.len()));
             }
         }

@@ -78,11 +78,9 @@ impl Search<'_> {
                 continue;
             }
             let character = if is_first { at } else { at.saturating_add(1) };
-            let Some((run, encoding)) = wide::run(bytes, character, done) else { continue };
+            let (run, encoding) = wide::run(bytes, character, done);
             done = run.end;
-            if !self.encodings.contains(encoding) {
-                continue;
-            }
+            let Some(encoding) = encoding.filter(|encoding| self.encodings.contains(*encoding)) else { continue };
             let mut decoded = self.take_buffer();
             decoded.extend(bytes.get(run.clone()).unwrap_or_default().iter().step_by(2));
             let place = |at: usize| (frame.place)(run.start.saturating_add(at.saturating_mul(2)));

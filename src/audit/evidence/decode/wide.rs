@@ -33,8 +33,8 @@ fn more_than_one(word: u64) -> bool {
 
 /// The run of characters two bytes apart, with a zero between them, around the one at `character`, no further back than
 /// `floor`: its bytes from the first character to the last, and which byte of each comes first, as far as the neighbours
-/// tell. `None` if it is short, or text alone.
-pub fn run(bytes: &[u8], character: usize, floor: usize) -> Option<(Range<usize>, Encoding)> {
+/// tell: none if the run is short, or text alone. The range tells how far not to look again, of those as well.
+pub fn run(bytes: &[u8], character: usize, floor: usize) -> (Range<usize>, Option<Encoding>) {
     let is_zero = |at: usize| bytes.get(at) == Some(&0);
     let (mut first, mut zeros) = (character, 0usize);
     while first >= floor.saturating_add(2) && is_zero(first.saturating_sub(1)) && zeros < MAX_ZEROS {
@@ -50,8 +50,34 @@ pub fn run(bytes: &[u8], character: usize, floor: usize) -> Option<(Range<usize>
     let characters = || bytes.get(range.clone()).unwrap_or_default().iter().step_by(2);
     let is_text = || characters().all(|&byte| class(byte) & TEXT != 0);
     if characters().len() < MIN_CHARACTERS || is_text() {
-        return None;
+        return (range, None);
     }
     let big = first > 0 && is_zero(first.saturating_sub(1));
-    Some((range, if big { Encoding::Utf16Be } else { Encoding::Utf16Le }))
+    (range, Some(if big { Encoding::Utf16Be } else { Encoding::Utf16Le }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn wide(characters: impl IntoIterator<Item = u8>) -> Vec<u8> {
+        characters.into_iter().flat_map(|byte| [byte, 0]).collect()
+    }
+
+    /// From any character of a run the whole of it is told, also of one that is not decoded: otherwise a megabyte of text
+    /// would be walked through once for each of its words.
+    #[test]
+    fn a_run_is_told_to_its_end_whether_it_is_decoded_or_not() {
+        for (bytes, encoding) in [
+            (wide(core::iter::repeat_n(b'a', 5_000)), None),
+            (wide([b'a'; 7]), None),
+            // Control: bytes that are no text are decoded.
+            (wide((0..5_000u16).map(|number| 0x80 | number as u8)), Some(Encoding::Utf16Le)),
+        ] {
+            for character in [0, 4, bytes.len() - 2] {
+                assert_eq!(run(&bytes, character, 0), (0..bytes.len() - 1, encoding), "{character}");
+            }
+        }
+    }
 }
