@@ -43,6 +43,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_a_decoder_fail_or_grow(bytes in prop::collection::vec(any::<u8>(), 0..600), text in "[0-9a-fx, %\\\\n-]{0,300}") {
+        use noescrow::audit::decode::symbols::{self, Places, Symbol};
         use noescrow::audit::decode::{base64, escapes, hex, integers, latin1, percent, utf16, wide};
         for input in [bytes.as_slice(), text.as_bytes()] {
             let mut out = Vec::new();
@@ -62,15 +63,19 @@ proptest! {
                 prop_assert!(integers::decode(input, radix, &mut out) <= input.len());
             }
             out.clear();
-            prop_assert!(percent::decode(input, &mut out) <= input.len() && out.len() <= input.len());
-            for (decode, position) in [
-                (escapes::decode as fn(&[u8], &mut Vec<u8>) -> usize, escapes::position as fn(&[u8], usize) -> usize),
-                (latin1::decode, latin1::position),
-            ] {
+            for symbol in [percent::symbol as Symbol, escapes::symbol, latin1::symbol] {
                 out.clear();
-                let len = decode(input, &mut out);
+                let len = symbols::decode(symbol, input, &mut out);
                 prop_assert!(len <= input.len() && out.len() <= len);
-                prop_assert!((0..out.len()).all(|at| position(input, at) < len));
+                let places = Places::new(symbol, input);
+                for at in 0..out.len() {
+                    let place = places.of(at);
+                    prop_assert!(place < len && symbol(&input[place..]).is_some_and(|(byte, _)| byte == out[at]));
+                    prop_assert!(escapes::byte_of(input, place) < input.len());
+                }
+                // Asked for in another order, each is where it was.
+                let backwards: Vec<usize> = (0..out.len()).rev().map(|at| places.of(at)).collect();
+                prop_assert!(backwards.iter().rev().copied().eq((0..out.len()).map(|at| Places::new(symbol, input).of(at))));
             }
             for seed in 0..input.len() {
                 let (run, _) = wide::run(input, seed, 0);

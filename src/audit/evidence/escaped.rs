@@ -3,6 +3,7 @@
 //!
 //! What stands for itself is searched where it lies; only around what does not is anything decoded.
 
+use super::decode::symbols::{self, Places, Symbol};
 use super::decode::{escapes, latin1, wide};
 use super::encoding::Encoding;
 use super::scan::{Frame, Search};
@@ -42,7 +43,7 @@ impl Search<'_> {
                 }
             }
             done = at;
-            self.decoded(bytes, from..at, (Encoding::Escapes, escapes::decode, escapes::position), frame);
+            self.decoded(bytes, from..at, (Encoding::Escapes, escapes::symbol, escapes::byte_of), frame);
         }
     }
 
@@ -64,7 +65,7 @@ impl Search<'_> {
                 }
             }
             done = at;
-            self.decoded(bytes, from..at, (Encoding::Latin1, latin1::decode, latin1::position), frame);
+            self.decoded(bytes, from..at, (Encoding::Latin1, latin1::symbol, |_, at| at), frame);
         }
     }
 
@@ -94,16 +95,18 @@ impl Search<'_> {
         &mut self,
         bytes: &[u8],
         range: Range<usize>,
-        (encoding, decode, position): (Encoding, Decode, Position),
+        (encoding, symbol, byte_of): (Encoding, Symbol, ByteOf),
         frame: &Frame<'_>,
     ) {
         let mut decoded = self.take_buffer();
         let run = bytes.get(range.clone()).unwrap_or_default();
-        decode(run, &mut decoded);
+        symbols::decode(symbol, run, &mut decoded);
         if decoded.len() >= escapes::MIN_BYTES && decoded.len() < run.len() {
-            let place = |at: usize| (frame.place)(range.start.saturating_add(position(run, at)));
+            let places = Places::new(symbol, run);
+            let position = |at: usize| byte_of(run, places.of(at));
+            let place = |at: usize| (frame.place)(range.start.saturating_add(position(at)));
             let is_literal = |at: usize, len: usize| {
-                let here = run.get(position(run, at)..).and_then(|rest| rest.get(..len));
+                let here = run.get(position(at)..).and_then(|rest| rest.get(..len));
                 here.is_some() && here == decoded.get(at..at.saturating_add(len))
             };
             self.meet_partly_decoded(&decoded, &[], encoding, frame, &place, &is_literal);
@@ -112,8 +115,8 @@ impl Search<'_> {
     }
 }
 
-type Decode = fn(&[u8], &mut std::vec::Vec<u8>) -> usize;
-type Position = fn(&[u8], usize) -> usize;
+/// Where in the symbol at a place of a run its byte stands.
+type ByteOf = fn(&[u8], usize) -> usize;
 
 /// Bytes that are looked at together.
 const LANE: usize = 64;

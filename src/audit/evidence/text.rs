@@ -4,6 +4,7 @@
 //! Every run long enough to hold a fragment covers a word that begins at a multiple of eight. A word that is wholly of one
 //! class seeds a run, which is then followed to both ends.
 
+use super::decode::symbols::{self, Places};
 use super::decode::{base64, hex, integers, percent, utf16};
 use super::encoding::Encoding;
 use super::runs::Runs;
@@ -244,10 +245,11 @@ impl Search<'_> {
         while from < end_of_seed {
             decoded.clear();
             let run = bytes.get(from..).unwrap_or_default();
-            let len = percent::decode(run, &mut decoded);
+            let len = symbols::decode(percent::symbol, run, &mut decoded);
             if decoded.len() >= percent::MIN_BYTES && decoded.len() < len {
                 let run = run.get(..len).unwrap_or_default();
-                let place = |at: usize| (frame.place)(from.saturating_add(percent::position(run, at)));
+                let places = Places::new(percent::symbol, run);
+                let place = |at: usize| (frame.place)(from.saturating_add(places.of(at)));
                 self.meet_decoded(&decoded, &[], Encoding::Percent, frame, &place);
             }
             from = from.saturating_add(len.max(1));

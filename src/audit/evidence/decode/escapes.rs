@@ -3,7 +3,6 @@
 //! PostgreSQL and of protocol buffers, `\u00e9` of JSON, `\u{e9}` of Rust, `\n`, `\'` and `\Z` of SQL.
 
 use super::hex;
-use std::vec::Vec;
 
 /// Bytes that are a fragment.
 pub const MIN_BYTES: usize = 16;
@@ -60,27 +59,13 @@ fn code_point(digits: &[u8]) -> Option<u8> {
     u8::try_from(value).ok().filter(|_| !digits.is_empty())
 }
 
-fn symbol(text: &[u8]) -> Option<(u8, usize)> {
+/// See [`super::symbols::Symbol`]. A backslash that begins no escape stands for itself, so that a run ends with its text.
+pub fn symbol(text: &[u8]) -> Option<(u8, usize)> {
     escape(text).or_else(|| Some((*text.first()?, 1)))
 }
 
-/// Appends what all of `text` stands for; its length. A backslash that begins no escape stands for itself.
-pub fn decode(text: &[u8], out: &mut Vec<u8>) -> usize {
-    let mut at = 0usize;
-    while let Some((byte, len)) = symbol(text.get(at..).unwrap_or_default()) {
-        out.push(byte);
-        at = at.saturating_add(len);
-    }
-    at
-}
-
-/// Where in a run the byte at this index is; of `\\` and the like, the byte that stands for itself.
-pub fn position(run: &[u8], index: usize) -> usize {
-    let mut at = 0usize;
-    for _ in 0..index {
-        let Some((_, len)) = symbol(run.get(at..).unwrap_or_default()) else { break };
-        at = at.saturating_add(len);
-    }
+/// Where in a symbol at `at` its byte stands: of `\\` and the like, where the byte is that stands for itself.
+pub fn byte_of(run: &[u8], at: usize) -> usize {
     let rest = run.get(at..).unwrap_or_default();
     match (rest, escape(rest)) {
         ([_, second, ..], Some((byte, 2))) if *second == byte => at.saturating_add(1),

@@ -8,5 +8,6 @@ pub mod hex;
 pub mod integers;
 pub mod latin1;
 pub mod percent;
+pub mod symbols;
 pub mod utf16;
 pub mod wide;
