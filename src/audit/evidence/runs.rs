@@ -2,6 +2,7 @@
 //! Runs of symbols, decoded one behind the other and examined together: most have a few dozen bytes, and look-ups are fast
 //! in a long row.
 
+use super::decode::symbols::Cursor;
 use super::decode::{base64, hex};
 use super::encoding::Encoding;
 use super::needles::FRAGMENT;
@@ -23,6 +24,8 @@ struct Run {
     /// Its symbols, and how many of them were left out at the beginning.
     count: usize,
     alignment: usize,
+    /// Where a symbol of it was found last.
+    cursor: Cursor,
 }
 
 /// Runs of one encoding.
@@ -67,7 +70,8 @@ impl Runs {
                 Encoding::Hex => hex::decode(&packed, symbols.len(), alignment, &mut self.bytes),
                 _ => base64::decode(&packed, symbols.len(), alignment, &mut self.bytes),
             }
-            self.runs.push(Run { text: text.clone(), count: symbols.len(), alignment });
+            let cursor = Cursor::default();
+            self.runs.push(Run { text: text.clone(), count: symbols.len(), alignment, cursor });
             if self.bytes.len() >= TOGETHER {
                 self.examine(search, bytes, frame);
             }
@@ -84,11 +88,17 @@ impl Runs {
             let number = self.borders.partition_point(|&border| border < at);
             let from =
                 number.checked_sub(1).and_then(|before| self.borders.get(before)).map_or(0, |&at| at.saturating_add(1));
-            let Some(Run { text, count, alignment }) = self.runs.get(number) else { return (frame.place)(0) };
+            let Some(Run { text, count, alignment, cursor }) = self.runs.get(number) else { return (frame.place)(0) };
             let (run, at) = (bytes.get(text.clone()).unwrap_or_default(), at.saturating_sub(from));
             let position = match self.encoding {
-                Encoding::Hex => hex::position(run, *count, at.saturating_mul(2).saturating_add(*alignment)),
-                _ => base64::position(run, *count, base64::symbol_of(at).saturating_add(*alignment)),
+                Encoding::Hex => {
+                    let digit = at.saturating_mul(2).saturating_add(*alignment);
+                    cursor.of(digit, |known, digit| hex::position(run, *count, known, digit))
+                }
+                _ => {
+                    let symbol = base64::symbol_of(at).saturating_add(*alignment);
+                    cursor.of(symbol, |known, symbol| base64::position(run, *count, known, symbol))
+                }
             };
             (frame.place)(text.start.saturating_add(position))
         };

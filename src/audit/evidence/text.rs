@@ -4,7 +4,7 @@
 //! Every run long enough to hold a fragment covers a word that begins at a multiple of eight. A word that is wholly of one
 //! class seeds a run, which is then followed to both ends.
 
-use super::decode::symbols::{self, Places};
+use super::decode::symbols::{self, Cursor, Places};
 use super::decode::{base64, hex, integers, percent, utf16};
 use super::encoding::Encoding;
 use super::runs::Runs;
@@ -226,7 +226,9 @@ impl Search<'_> {
             let len = integers::decode(run, radix, &mut decoded);
             if decoded.len() >= integers::MIN_NUMBERS {
                 let run = run.get(..len).unwrap_or_default();
-                let place = |at: usize| (frame.place)(from.saturating_add(integers::position(run, radix, at)));
+                let cursor = Cursor::default();
+                let position = |at| cursor.of(at, |known, at| integers::position(run, radix, known, at));
+                let place = |at: usize| (frame.place)(from.saturating_add(position(at)));
                 self.meet_decoded(&decoded, &[], encoding, frame, &place);
             }
             from = from.saturating_add(len.max(1));

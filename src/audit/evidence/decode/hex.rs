@@ -78,12 +78,12 @@ fn separator(text: &[u8]) -> usize {
     }
 }
 
-/// Where in a run of `count` digits the one with this number is.
-pub fn position(run: &[u8], count: usize, symbol: usize) -> usize {
+/// Where in a run of `count` digits the one with this number is, from where an earlier one is.
+pub fn position(run: &[u8], count: usize, (known, mut at): (usize, usize), symbol: usize) -> usize {
     if count == run.len() {
         return symbol;
     }
-    let (mut at, mut left) = (0usize, symbol);
+    let mut left = symbol.saturating_sub(known);
     while let Some(&byte) = run.get(at) {
         let separator = separator(run.get(at..).unwrap_or_default());
         if separator > 0 {

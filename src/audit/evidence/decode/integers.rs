@@ -84,10 +84,10 @@ fn gap(text: &[u8]) -> usize {
     text.iter().take(MAX_GAP.saturating_add(1)).take_while(|&&byte| is_separator(byte)).count()
 }
 
-/// Where in a list the number at this index is.
-pub fn position(run: &[u8], radix: Radix, index: usize) -> usize {
-    let mut at = gap(run);
-    for _ in 0..index {
+/// Where in a list the number at this index is, from where an earlier one is, or the list begins.
+pub fn position(run: &[u8], radix: Radix, (known, at): (usize, usize), index: usize) -> usize {
+    let mut at = if at == 0 { gap(run) } else { at };
+    for _ in known..index {
         let rest = run.get(at..).unwrap_or_default();
         let Some(Number { len, .. }) = number(rest, radix) else { break };
         at = at.saturating_add(len);

@@ -17,30 +17,43 @@ pub fn decode(symbol: Symbol, text: &[u8], out: &mut Vec<u8>) -> usize {
     at
 }
 
-/// Where in a run its bytes are. Asked in ascending order it walks through the run once.
+/// Where in a text something with a number was found last: whoever asks in ascending order walks through the text once, and
+/// not from its beginning for each.
+#[derive(Debug, Default)]
+pub struct Cursor(Cell<(usize, usize)>);
+
+impl Cursor {
+    /// Where number `index` is: `walk` goes there from a number and its place, which are 0 and 0 at the beginning.
+    pub fn of(&self, index: usize, walk: impl FnOnce((usize, usize), usize) -> usize) -> usize {
+        let last = self.0.get();
+        let at = walk(if last.0 <= index { last } else { (0, 0) }, index);
+        self.0.set((index, at));
+        at
+    }
+}
+
+/// Where in a run its bytes are.
 #[derive(Debug)]
 pub struct Places<'a> {
     symbol: Symbol,
     run: &'a [u8],
-    /// The byte that was asked for last, and where it is.
-    last: Cell<(usize, usize)>,
+    cursor: Cursor,
 }
 
 impl<'a> Places<'a> {
     /// Of a run of these symbols.
-    pub const fn new(symbol: Symbol, run: &'a [u8]) -> Self {
-        Self { symbol, run, last: Cell::new((0, 0)) }
+    pub fn new(symbol: Symbol, run: &'a [u8]) -> Self {
+        Self { symbol, run, cursor: Cursor::default() }
     }
 
     /// Where the byte at this index is; the run's end behind the last.
     pub fn of(&self, index: usize) -> usize {
-        let (known, at) = self.last.get();
-        let (known, mut at) = if known <= index { (known, at) } else { (0, 0) };
-        for _ in known..index {
-            let Some((_, len)) = (self.symbol)(self.run.get(at..).unwrap_or_default()) else { return at };
-            at = at.saturating_add(len);
-        }
-        self.last.set((index, at));
-        at
+        self.cursor.of(index, |(known, mut at), index| {
+            for _ in known..index {
+                let Some((_, len)) = (self.symbol)(self.run.get(at..).unwrap_or_default()) else { break };
+                at = at.saturating_add(len);
+            }
+            at
+        })
     }
 }
