@@ -68,9 +68,9 @@ proptest! {
                 let len = symbols::decode(symbol, input, &mut out);
                 prop_assert!(len <= input.len() && out.len() <= len);
                 let places = Places::new(symbol, input);
-                for at in 0..out.len() {
+                for (at, expected) in out.iter().enumerate() {
                     let place = places.of(at);
-                    prop_assert!(place < len && symbol(&input[place..]).is_some_and(|(byte, _)| byte == out[at]));
+                    prop_assert!(place < len && symbol(&input[place..]).is_some_and(|(byte, _)| byte == *expected));
                     prop_assert!(escapes::byte_of(input, place) < input.len());
                 }
                 // Asked for in another order, each is where it was.

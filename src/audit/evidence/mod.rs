@@ -7,8 +7,9 @@
 //! needles.rs      what is searched for, the index     memory.rs   the memory of a process
 //! windows.rs      windows of six bytes                pcap.rs     captures of traffic, flows.rs their streams
 //! probe.rs        where bytes meet the index          pages.rs    its tables, in huge pages and fetched ahead
-//! scan.rs         blocks, layer by layer              text.rs, escaped.rs, decode/, compressed.rs   what may be within them
-//! hits.rs         what was found                      runs.rs     decoded runs, examined together
+//! scan.rs         blocks, layer by layer              text.rs, escaped.rs, decode/   text that may be within them
+//! hits.rs         what was found                      formats.rs, compressed.rs      streams that may be
+//! runs.rs         decoded runs, examined together
 //! ```
 //!
 //! # What is found
@@ -31,6 +32,7 @@ pub mod decode;
 mod encoding;
 mod escaped;
 mod flows;
+mod formats;
 mod hits;
 #[cfg(target_os = "linux")]
 mod memory;

@@ -10,8 +10,9 @@
 //! A block is examined together with the last [`OVERLAP`] bytes of the one before. Text is decoded within a block;
 //! compressed streams live as long as they last.
 
-use super::compressed::{self, Stream};
+use super::compressed::Stream;
 use super::encoding::{Encoding, Encodings};
+use super::formats;
 use super::hits::{Chain, Findings, Hits, MAX_DEPTH, Statistics};
 use super::needles::{FRAGMENT, Index};
 use super::runs::within_borders;
@@ -180,7 +181,7 @@ impl<'i> Search<'i> {
         self.meet(bytes, borders, &frame);
         self.examine_text(bytes, &frame);
         let mut chunks_end = 0usize;
-        for (at, format) in compressed::beginnings(bytes) {
+        for (at, format) in formats::beginnings(bytes) {
             let Some(mut stream) = self.open(format, chain, place(at)) else { continue };
             let next = borders.partition_point(|&border| border < at);
             let end = borders.get(next).copied().unwrap_or(bytes.len());
@@ -205,7 +206,7 @@ impl<'i> Search<'i> {
     }
 
     /// A stream that begins at `origin`, if it is looked for.
-    fn open(&mut self, format: compressed::Format, chain: Chain, origin: u64) -> Option<Stream> {
+    fn open(&mut self, format: formats::Format, chain: Chain, origin: u64) -> Option<Stream> {
         let Some(encoding) = format.encoding() else {
             let (source, name) = (String::from(self.source()), format.name());
             self.statistics.omit(|| format!("{source}, byte {origin}: could not look into {name}"));
@@ -215,7 +216,7 @@ impl<'i> Search<'i> {
             return None;
         }
         let Some(deeper) = chain.then(encoding) else {
-            if format != compressed::Format::Zlib {
+            if format != formats::Format::Zlib {
                 self.omit_depth(chain);
             }
             return None;
@@ -333,8 +334,8 @@ impl Layer {
             }
             more
         });
-        self.unread = if last { end } else { end.saturating_sub(compressed::BEGINNING.saturating_sub(1)) }.max(fresh);
-        for (at, format) in compressed::beginnings(buffer.get(fresh..).unwrap_or_default()) {
+        self.unread = if last { end } else { end.saturating_sub(formats::BEGINNING.saturating_sub(1)) }.max(fresh);
+        for (at, format) in formats::beginnings(buffer.get(fresh..).unwrap_or_default()) {
             let at = fresh.saturating_add(at);
             if at >= self.unread || format.encoding().is_some_and(|encoding| !search.encodings.contains(encoding)) {
                 continue;

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Both ratchets joined: KDF_HYBRID, the composite header, attacks C20 and E6 between two ratchets, what is stored.
+
+extern crate std;
+use super::*;
+use crate::primitives::RustCrypto;
+use crate::ratchet::braid::Epoch;
+use crate::ratchet::braid::message::Payload;
+use crate::ratchet::skipped::Heap;
+use crate::test_hex::hex;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use std::vec;
+use std::vec::Vec;
+
+/// SPECS §17's arithmetic, HKDF(salt = pq_mk, ikm = ec_mk, info, 32), and that this is ours with our label and length.
+#[test]
+fn kdf_hybrid_gives_the_known_answer() {
+    let (pq_mk, ec_mk) = (MessageKey(Secret::new([0x66; 32])), MessageKey(Secret::new([0x77; 32])));
+    let hkdf = |salt: &MessageKey, ikm: &MessageKey, info: &[u8]| {
+        let mut out = [0; 44];
+        RustCrypto.hkdf(salt.0.expose(), &[ikm.0.expose()], &[info], &mut out);
+        out
+    };
+    let known = hkdf(&pq_mk, &ec_mk, b"MyProtocol_TripleRatchet");
+    assert_eq!(known[..32], hex::<32>("4459477a8228ff6d26d46f2be8d5e4233ce2de83c43794484133a4da245a78db"));
+    let (key, nonce) = kdf_hybrid(&RustCrypto, &ec_mk, &pq_mk);
+    let ours = hkdf(&pq_mk, &ec_mk, labels::MESSAGE);
+    assert_eq!((&key.expose()[..], &nonce[..]), ours.split_at(32));
+    // Control: the halves exchanged.
+    assert_ne!(hkdf(&ec_mk, &pq_mk, labels::MESSAGE), ours);
+}
+
+#[test]
+fn a_composite_header_has_one_spelling_and_a_length_that_does_not_depend_on_what_is_in_it() {
+    let mut ratchet_key = [0; 32];
+    ratchet_key[0] = 9;
+    let ratchet_key = DhPublicKey::from_bytes(ratchet_key).unwrap();
+    for chunk_size in ChunkSize::ALL {
+        let header = Header {
+            double: DoubleHeader { ratchet_key, previous_chain_length: 3, number: 4 },
+            sparse: SparseHeader {
+                message: Message { epoch: Epoch::new(7).unwrap(), payload: Payload::None },
+                number: 5,
+            },
+            mixed_epoch: 5,
+        };
+        let mut bytes = vec![0; chunk_size.header_len()];
+        let mut writer = Writer::new(&mut bytes);
+        header.write(chunk_size, &mut writer).unwrap();
+        assert_eq!(writer.written(), chunk_size.header_len());
+        assert_eq!(Header::parse(chunk_size, &bytes), Ok(header));
+        assert!(Header::parse(chunk_size, &bytes[1..]).is_err());
+        bytes.push(0);
+        assert!(Header::parse(chunk_size, &bytes).is_err());
+        bytes.pop();
+        // An age of two; an epoch before the first.
+        *bytes.last_mut().unwrap() = 2;
+        assert!(Header::parse(chunk_size, &bytes).is_err());
+        *bytes.last_mut().unwrap() = 1;
+        bytes[41..45].copy_from_slice(&1u32.to_be_bytes());
+        assert!(Header::parse(chunk_size, &bytes).is_err());
+    }
+}
+
+type Ratchet = TripleRatchet<Heap>;
+
+fn keys() -> InitialKeys {
+    let key = |byte| Secret::new([byte; 32]);
+    let double = double::InitialKeys { root_key: key(1), initiator_header_key: key(2), responder_header_key: key(3) };
+    InitialKeys { double, sparse: key(4), braid: key(5) }
+}
+
+fn pair(chunk_size: ChunkSize) -> (Ratchet, Ratchet) {
+    let prekey = DhKeyPair::from_secret(&RustCrypto, Secret::new([6; 32]));
+    let initiator = Ratchet::initiator(&RustCrypto, keys(), prekey.public, chunk_size);
+    (initiator, Ratchet::responder(&RustCrypto, keys(), prekey, chunk_size))
+}
+
+fn send(ratchet: &mut Ratchet, rng: &mut ChaCha20Rng) -> Vec<u8> {
+    let mut sealed = vec![0; ratchet.chunk_size.sealed_header_len()];
+    ratchet.send(&RustCrypto, 0x12, &mut sealed, rng).map(drop).unwrap();
+    sealed
+}
+
+fn receive(ratchet: &mut Ratchet, sealed: &[u8]) -> Result<(), DecryptError> {
+    let incoming = ratchet.receive(&RustCrypto, 0x12, &SealedHeader::parse(sealed).unwrap())?;
+    ratchet.commit(&RustCrypto, incoming);
+    Ok(())
+}
+
+fn stored(ratchet: &Ratchet) -> Vec<u8> {
+    let mut bytes = vec![0; ratchet.stored_len()];
+    let mut writer = Writer::new(&mut bytes);
+    ratchet.store(&mut writer).unwrap();
+    assert_eq!(writer.written(), ratchet.stored_len());
+    bytes
+}
+
+fn loaded(bytes: &[u8]) -> Result<Ratchet, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let ratchet = Ratchet::load(&RustCrypto, &mut reader)?;
+    reader.finish().map(|()| ratchet)
+}
+
+/// Attack C20, on both halves: a peer that hears our chain and never answers it with a step. It may delay the healing, and
+/// no more: our state can be stored and read at every time, and nothing that we say outgrows its place.
+#[test]
+fn c20_a_peer_that_never_steps_cannot_advance_the_epoch_twice_in_one_chain() {
+    let mut rng = ChaCha20Rng::seed_from_u64(20);
+    let (mut mallory, mut bob) = pair(ChunkSize::Bytes256);
+    receive(&mut bob, &send(&mut mallory, &mut rng)).unwrap();
+    // Two Double Ratchets: one goes on sending on its first chain, the other one receives.
+    let mut sender = loaded(&stored(&mallory)).unwrap().double;
+    receive(&mut mallory, &send(&mut bob, &mut rng)).unwrap();
+    let mut refused = 0;
+    for _ in 0..60 {
+        core::mem::swap(&mut mallory.double, &mut sender);
+        if let double::SendingState::Sending(chain) = &mut mallory.double.sending {
+            // Says that all is well.
+            chain.mixed_epoch = mallory.sparse.sending_epoch().unwrap();
+        }
+        let message = send(&mut mallory, &mut rng);
+        core::mem::swap(&mut mallory.double, &mut sender);
+        let before = stored(&bob);
+        if receive(&mut bob, &message).is_err() {
+            refused += 1;
+            assert_eq!(stored(&bob), before);
+        }
+        assert_eq!(loaded(&stored(&bob)).map(|bob| stored(&bob)), Ok(stored(&bob)));
+        let answer = send(&mut bob, &mut rng);
+        let _ = receive(&mut mallory, &answer);
+    }
+    assert!(refused > 10 && bob.sparse.sending_epoch() == Some(1), "{refused}");
+    // Control: who answers as it should is never refused.
+    let (mut alice, mut bob) = pair(ChunkSize::Bytes256);
+    for _ in 0..60 {
+        receive(&mut bob, &send(&mut alice, &mut rng)).unwrap();
+        receive(&mut alice, &send(&mut bob, &mut rng)).unwrap();
+    }
+    assert!(bob.sparse.sending_epoch() > Some(5));
+}
+
+/// Attack E6: of a session that is over nothing secret is left, in either half, and it can still be stored.
+#[test]
+fn e6_when_the_braid_dies_both_halves_are_wiped() {
+    let mut rng = ChaCha20Rng::seed_from_u64(6);
+    let (mut alice, mut bob) = pair(ChunkSize::Bytes256);
+    receive(&mut bob, &send(&mut alice, &mut rng)).unwrap();
+    receive(&mut alice, &send(&mut bob, &mut rng)).unwrap();
+    // A's key pair is another one than it announced, in the middle of the epoch.
+    let mut other = pair(ChunkSize::Bytes256).0;
+    for _ in 0..4 {
+        let _ = send(&mut other, &mut rng);
+    }
+    alice.sparse.braid = other.sparse.braid;
+    let mut turns = 0;
+    while !bob.sparse.is_dead() && turns < 40 {
+        receive(&mut bob, &send(&mut alice, &mut rng)).unwrap();
+        if bob.sparse.is_dead() {
+            break;
+        }
+        let _ = receive(&mut alice, &send(&mut bob, &mut rng));
+        turns += 1;
+    }
+    assert!(bob.sparse.is_dead() && bob.double.receiving.is_none() && bob.double.skipped.len() == 0);
+    let bytes = stored(&bob);
+    assert_eq!(stored(&loaded(&bytes).unwrap()), bytes);
+    // All that is there is a public key, a chunk size, a direction.
+    assert!(bytes.iter().filter(|byte| **byte != 0).count() <= 32 + 3, "{bytes:?}");
+    let mut sealed = vec![0; bob.chunk_size.sealed_header_len()];
+    assert_eq!(bob.send(&RustCrypto, 0x12, &mut sealed, &mut rng).map(drop), Err(EncryptError::Abandoned));
+    assert_eq!(receive(&mut bob, &send(&mut alice, &mut rng)), Err(DecryptError::Abandoned));
+}
+
+#[test]
+fn states_in_which_the_halves_do_not_fit_are_refused() {
+    let mut rng = ChaCha20Rng::seed_from_u64(10);
+    let (mut alice, mut bob) = pair(ChunkSize::Bytes256);
+    for turn in 0..60 {
+        for (ratchet, other) in [(&alice, Direction::B2A), (&bob, Direction::A2B)] {
+            let bytes = stored(ratchet);
+            assert_eq!(loaded(&bytes).map(|ratchet| stored(&ratchet)).as_ref(), Ok(&bytes), "turn {turn}");
+            // The other direction, behind the Braid.
+            let at = 1 + ratchet.double.stored_len() + ratchet.sparse.braid.stored_len();
+            let mut swapped = bytes.clone();
+            swapped[at] = u8::from(other == Direction::B2A);
+            assert_ne!(swapped, bytes);
+            assert!(loaded(&swapped).is_err(), "turn {turn}");
+            for len in 0..bytes.len() {
+                assert!(loaded(&bytes[..len]).is_err());
+            }
+        }
+        receive(&mut bob, &send(&mut alice, &mut rng)).unwrap();
+        receive(&mut alice, &send(&mut bob, &mut rng)).unwrap();
+    }
+}
