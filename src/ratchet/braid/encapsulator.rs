@@ -28,14 +28,20 @@ pub(super) struct HeaderReceived {
     pub(super) header: [u8; EK_HEADER_LEN],
 }
 
-/// ct1 is being sent while ek_vector arrives. The epoch's key is out.
+/// An encapsulation between its two steps: what the second one needs. The epoch's key is out.
 #[derive(Debug)]
-pub(super) struct Ct1Sampled {
+pub(super) struct Begun {
     pub(super) epoch: Epoch,
     /// Updated with the epoch's key.
     pub(super) authenticator: Authenticator,
     pub(super) coins: Secret<32>,
     pub(super) header: [u8; EK_HEADER_LEN],
+}
+
+/// ct1 is being sent while ek_vector arrives.
+#[derive(Debug)]
+pub(super) struct Ct1Sampled {
+    pub(super) begun: Begun,
     pub(super) ct1: Ct1Encoder,
     pub(super) ek: EkDecoder,
 }
@@ -43,10 +49,7 @@ pub(super) struct Ct1Sampled {
 /// ek_vector is there; ct1 is still being sent.
 #[derive(Debug)]
 pub(super) struct EkReceivedCt1Sampled {
-    pub(super) epoch: Epoch,
-    pub(super) authenticator: Authenticator,
-    pub(super) coins: Secret<32>,
-    pub(super) header: [u8; EK_HEADER_LEN],
+    pub(super) begun: Begun,
     pub(super) ct1: Ct1Encoder,
     pub(super) ek_vector: [u8; EK_VECTOR_LEN],
 }
@@ -54,10 +57,7 @@ pub(super) struct EkReceivedCt1Sampled {
 /// The peer has ct1; ek_vector still arrives.
 #[derive(Debug)]
 pub(super) struct Ct1Acknowledged {
-    pub(super) epoch: Epoch,
-    pub(super) authenticator: Authenticator,
-    pub(super) coins: Secret<32>,
-    pub(super) header: [u8; EK_HEADER_LEN],
+    pub(super) begun: Begun,
     pub(super) ct1: [u8; CT1_LEN],
     pub(super) ek: EkDecoder,
 }
@@ -118,20 +118,38 @@ impl HeaderReceived {
         let key = kdf_ok(primitives, &shared_secret, epoch);
         let authenticator = authenticator.update(primitives, epoch, &key);
         let (ct1, ek) = (Ct1Encoder::new(&ct1, chunk_size), EkDecoder::new(chunk_size));
-        (Ct1Sampled { epoch, authenticator, coins, header, ct1, ek }, EpochKey { epoch, key })
+        let begun = Begun { epoch, authenticator, coins, header };
+        (Ct1Sampled { begun, ct1, ek }, EpochKey { epoch, key })
+    }
+}
+
+impl Begun {
+    fn duplicate(&self) -> Self {
+        let Self { epoch, authenticator, coins, header } = self;
+        Self { epoch: *epoch, authenticator: authenticator.duplicate(), coins: coins.duplicate(), header: *header }
+    }
+
+    /// ct2 and MacCt, if ek_vector is the one that the header announced and passes the modulus check (SPECS §15 E4).
+    fn encaps2<P: Primitives>(&self, primitives: &P, ct1: &[u8; CT1_LEN], ek_vector: &[u8; EK_VECTOR_LEN]) -> Change {
+        match primitives.encaps2(&self.header, ek_vector, &self.coins) {
+            Ok(ct2) => {
+                let mac = self.authenticator.mac_ciphertext(primitives, self.epoch, ct1, &ct2);
+                Change::Ct2Encapsulated(joined(&ct2, &mac))
+            }
+            Err(_) => Change::Fail,
+        }
+    }
+
+    /// The coins die here.
+    fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN], chunk_size: ChunkSize) -> Ct2Sampled {
+        let ct2 = Ct2Encoder::new(ct2_mac, chunk_size);
+        Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2 }
     }
 }
 
 impl Ct1Sampled {
     pub(super) fn duplicate(&self) -> Self {
-        Self {
-            epoch: self.epoch,
-            authenticator: self.authenticator.duplicate(),
-            coins: self.coins.duplicate(),
-            header: self.header,
-            ct1: self.ct1.clone(),
-            ek: self.ek.clone(),
-        }
+        Self { begun: self.begun.duplicate(), ct1: self.ct1.clone(), ek: self.ek.clone() }
     }
 
     pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
@@ -147,7 +165,7 @@ impl Ct1Sampled {
                 Some(ek_vector) => {
                     primitives.step("BR-9");
                     let ct1 = self.ct1.value();
-                    encaps2(primitives, self.epoch, &self.authenticator, &self.coins, &self.header, &ct1, &ek_vector)
+                    self.begun.encaps2(primitives, &ct1, &ek_vector)
                 }
                 None => {
                     primitives.step("BR-8");
@@ -160,60 +178,44 @@ impl Ct1Sampled {
 
     /// BR-8. The chunk counts, if it is new.
     pub(super) fn acknowledged(self, codeword: &Codeword) -> Ct1Acknowledged {
-        let Self { epoch, authenticator, coins, header, ct1, mut ek } = self;
+        let Self { begun, ct1, mut ek } = self;
         ek.add(codeword);
-        Ct1Acknowledged { epoch, authenticator, coins, header, ct1: ct1.value(), ek }
+        Ct1Acknowledged { begun, ct1: ct1.value(), ek }
     }
 
     /// BR-10. ek_vector is checked when it is used, at BR-12.
     pub(super) fn ek_complete(self, ek_vector: [u8; EK_VECTOR_LEN]) -> EkReceivedCt1Sampled {
-        let Self { epoch, authenticator, coins, header, ct1, ek: _ } = self;
-        EkReceivedCt1Sampled { epoch, authenticator, coins, header, ct1, ek_vector }
+        let Self { begun, ct1, ek: _ } = self;
+        EkReceivedCt1Sampled { begun, ct1, ek_vector }
     }
 
     /// BR-9.
     pub(super) fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN]) -> Ct2Sampled {
-        let ct2 = Ct2Encoder::new(ct2_mac, self.ct1.chunk_size());
-        Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2 }
+        self.begun.ct2_encapsulated(ct2_mac, self.ct1.chunk_size())
     }
 }
 
 impl EkReceivedCt1Sampled {
     pub(super) fn duplicate(&self) -> Self {
-        Self {
-            epoch: self.epoch,
-            authenticator: self.authenticator.duplicate(),
-            coins: self.coins.duplicate(),
-            header: self.header,
-            ct1: self.ct1.clone(),
-            ek_vector: self.ek_vector,
-        }
+        Self { begun: self.begun.duplicate(), ct1: self.ct1.clone(), ek_vector: self.ek_vector }
     }
 
     pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
         let Payload::EkCt1Ack(_) = payload else { return Change::Nothing };
         primitives.step("BR-12");
         let ct1 = self.ct1.value();
-        encaps2(primitives, self.epoch, &self.authenticator, &self.coins, &self.header, &ct1, &self.ek_vector)
+        self.begun.encaps2(primitives, &ct1, &self.ek_vector)
     }
 
     /// BR-12.
     pub(super) fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN]) -> Ct2Sampled {
-        let ct2 = Ct2Encoder::new(ct2_mac, self.ct1.chunk_size());
-        Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2 }
+        self.begun.ct2_encapsulated(ct2_mac, self.ct1.chunk_size())
     }
 }
 
 impl Ct1Acknowledged {
     pub(super) fn duplicate(&self) -> Self {
-        Self {
-            epoch: self.epoch,
-            authenticator: self.authenticator.duplicate(),
-            coins: self.coins.duplicate(),
-            header: self.header,
-            ct1: self.ct1,
-            ek: self.ek.clone(),
-        }
+        Self { begun: self.begun.duplicate(), ct1: self.ct1, ek: self.ek.clone() }
     }
 
     pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
@@ -221,8 +223,7 @@ impl Ct1Acknowledged {
             Payload::EkCt1Ack(codeword) if self.ek.lacks(codeword.index) => match self.ek.completed_by(codeword) {
                 Some(ek_vector) => {
                     primitives.step("BR-11");
-                    let (ct1, header) = (&self.ct1, &self.header);
-                    encaps2(primitives, self.epoch, &self.authenticator, &self.coins, header, ct1, &ek_vector)
+                    self.begun.encaps2(primitives, &self.ct1, &ek_vector)
                 }
                 None => Change::Collect(*codeword),
             },
@@ -232,8 +233,7 @@ impl Ct1Acknowledged {
 
     /// BR-11.
     pub(super) fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN]) -> Ct2Sampled {
-        let ct2 = Ct2Encoder::new(ct2_mac, self.ek.chunk_size());
-        Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2 }
+        self.begun.ct2_encapsulated(ct2_mac, self.ek.chunk_size())
     }
 }
 
@@ -256,24 +256,5 @@ impl Ct2Sampled {
     /// BR-13: the roles swap.
     pub(super) fn next_epoch(self, epoch: Epoch) -> KeysUnsampled {
         KeysUnsampled { epoch, authenticator: self.authenticator }
-    }
-}
-
-/// ct2 and MacCt, if ek_vector is the one that the header announced and passes the modulus check (SPECS §15 E4).
-fn encaps2<P: Primitives>(
-    primitives: &P,
-    epoch: Epoch,
-    authenticator: &Authenticator,
-    coins: &Secret<32>,
-    header: &[u8; EK_HEADER_LEN],
-    ct1: &[u8; CT1_LEN],
-    ek_vector: &[u8; EK_VECTOR_LEN],
-) -> Change {
-    match primitives.encaps2(header, ek_vector, coins) {
-        Ok(ct2) => {
-            let mac = authenticator.mac_ciphertext(primitives, epoch, ct1, &ct2);
-            Change::Ct2Encapsulated(joined(&ct2, &mac))
-        }
-        Err(_) => Change::Fail,
     }
 }

@@ -324,9 +324,9 @@ impl Braid {
             State::EkSentCt1Received(state) => state.epoch,
             State::NoHeaderReceived(state) => state.epoch,
             State::HeaderReceived(state) => state.epoch,
-            State::Ct1Sampled(state) => state.epoch,
-            State::EkReceivedCt1Sampled(state) => state.epoch,
-            State::Ct1Acknowledged(state) => state.epoch,
+            State::Ct1Sampled(state) => state.begun.epoch,
+            State::EkReceivedCt1Sampled(state) => state.begun.epoch,
+            State::Ct1Acknowledged(state) => state.begun.epoch,
             State::Ct2Sampled(state) => state.epoch,
             State::Dead => return None,
         })

@@ -6,7 +6,7 @@
 use super::authenticator::Authenticator;
 use super::decapsulator::{EkSentCt1Received, HeaderSent, KeysSampled, KeysUnsampled};
 use super::encapsulator::{
-    Ct1Acknowledged, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled, HeaderReceived, NoHeaderReceived,
+    Begun, Ct1Acknowledged, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled, HeaderReceived, NoHeaderReceived,
 };
 use super::erasure::{CODEWORDS, Codeword, Decoder};
 use super::states::{Braid, State};
@@ -76,23 +76,17 @@ impl Braid {
                 writer.put(&state.header)
             }
             State::Ct1Sampled(state) => {
-                head(writer, 8, state.epoch, &state.authenticator)?;
-                writer.put(state.coins.expose())?;
-                writer.put(&state.header)?;
+                begun(writer, 8, &state.begun)?;
                 writer.u32(state.ct1.issued())?;
                 state.ek.store(writer)
             }
             State::EkReceivedCt1Sampled(state) => {
-                head(writer, 9, state.epoch, &state.authenticator)?;
-                writer.put(state.coins.expose())?;
-                writer.put(&state.header)?;
+                begun(writer, 9, &state.begun)?;
                 writer.u32(state.ct1.issued())?;
                 writer.put(&state.ek_vector)
             }
             State::Ct1Acknowledged(state) => {
-                head(writer, 10, state.epoch, &state.authenticator)?;
-                writer.put(state.coins.expose())?;
-                writer.put(&state.header)?;
+                begun(writer, 10, &state.begun)?;
                 state.ek.store(writer)
             }
             State::Ct2Sampled(state) => {
@@ -160,30 +154,23 @@ impl State {
             }),
             7 => State::HeaderReceived(HeaderReceived { epoch, authenticator, header: *reader.array()? }),
             8 | 9 => {
-                let (coins, header) = (secret(reader)?, *reader.array()?);
+                let begun = Begun { epoch, authenticator, coins: secret(reader)?, header: *reader.array()? };
                 let issued = issued(reader, 1)?;
-                let ct1 = Ct1Encoder::resume(&primitives.encaps1(&header, &coins).0, chunk_size, issued);
+                let ct1 = Ct1Encoder::resume(&primitives.encaps1(&begun.header, &begun.coins).0, chunk_size, issued);
                 if number == 8 {
                     let ek = Decoder::load(chunk_size, reader, 0)?;
-                    State::Ct1Sampled(Ct1Sampled { epoch, authenticator, coins, header, ct1, ek })
+                    State::Ct1Sampled(Ct1Sampled { begun, ct1, ek })
                 } else {
                     let ek_vector = *reader.array()?;
-                    State::EkReceivedCt1Sampled(EkReceivedCt1Sampled {
-                        epoch,
-                        authenticator,
-                        coins,
-                        header,
-                        ct1,
-                        ek_vector,
-                    })
+                    State::EkReceivedCt1Sampled(EkReceivedCt1Sampled { begun, ct1, ek_vector })
                 }
             }
             10 => {
-                let (coins, header) = (secret(reader)?, *reader.array()?);
-                let (ct1, _) = primitives.encaps1(&header, &coins);
+                let begun = Begun { epoch, authenticator, coins: secret(reader)?, header: *reader.array()? };
+                let (ct1, _) = primitives.encaps1(&begun.header, &begun.coins);
                 // The chunk that came with the acknowledgement, or the one that it repeated.
                 let ek = Decoder::load(chunk_size, reader, 1)?;
-                State::Ct1Acknowledged(Ct1Acknowledged { epoch, authenticator, coins, header, ct1, ek })
+                State::Ct1Acknowledged(Ct1Acknowledged { begun, ct1, ek })
             }
             11 => {
                 let ct2 = reader.array()?;
@@ -203,6 +190,12 @@ fn head(writer: &mut Writer<'_>, number: u8, epoch: Epoch, authenticator: &Authe
     writer.u32(epoch.number())?;
     writer.put(authenticator.root.expose())?;
     writer.put(authenticator.mac_key.expose())
+}
+
+fn begun(writer: &mut Writer<'_>, number: u8, begun: &Begun) -> Result<(), Full> {
+    head(writer, number, begun.epoch, &begun.authenticator)?;
+    writer.put(begun.coins.expose())?;
+    writer.put(&begun.header)
 }
 
 fn secret<const N: usize>(reader: &mut Reader<'_>) -> Result<Secret<N>, DecodeError> {
