@@ -168,9 +168,10 @@ pub const FAULTS: &[Control] = &[
     control(
         "chain keys kept in the mailbox",
         plain,
+        // Both from before one message: the two ratchets do not step together, so that later keys need not meet in one.
         |run| {
             let classical = first_of(run, ALICE, Name::ChainKey, "DR-E1");
-            [classical, first_of(run, ALICE, Name::PostQuantumChainKey, "SP-S2")].concat()
+            [classical, first_of(run, ALICE, Name::PostQuantumChainKey, "SP-I1")].concat()
         },
         &[
             encoded("chain key", "raw"),
@@ -191,7 +192,7 @@ pub const FAULTS: &[Control] = &[
         control(
             "chain key of the post-quantum half kept in the mailbox",
             plain,
-            |run| first_of(run, ALICE, Name::PostQuantumChainKey, "SP-S2"),
+            |run| first_of(run, ALICE, Name::PostQuantumChainKey, "SP-I1"),
             &[encoded("post-quantum chain key", "raw"), follows("post-quantum message key", "post-quantum chain key")],
         ),
         &[(Derivable, "plaintext"), (Derivable, "AEAD key of a message")],
