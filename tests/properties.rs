@@ -304,7 +304,7 @@ fn control_every_broken_twin_of_a_session_is_caught_by_the_claim_that_it_breaks(
     assert_eq!(judge(Fault::DiesOnError, vec![Event::CrossSession { to: Side::Bob }]), Err(Claim::OtherSessionGoesOn));
 }
 
-/// `AcceptedOnce` has no control: which prekeys are used up is no primitive's business, so that no primitive breaks it.
+/// `AcceptedOnce` has its control at the lobby: which prekeys are used up is no primitive's business.
 #[test]
 fn control_a_broken_handshake_is_caught_by_the_claim_that_it_breaks() {
     let judge = |bent: Bent| {
@@ -320,7 +320,7 @@ fn control_a_broken_handshake_is_caught_by_the_claim_that_it_breaks() {
     assert_eq!(judge(Bent::SealsBadly), Err(Claim::MustOpen));
 }
 
-/// `InitiatesInTime` has no control either: no primitive knows the time.
+/// `InitiatesInTime` has its control at the lobby too: no primitive knows the time.
 #[test]
 fn control_a_device_that_believes_every_signature_is_caught_with_each_bundle_that_only_a_signature_betrays() {
     let judge = |bent: Bent, offer: Offer| {

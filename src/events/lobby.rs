@@ -486,3 +486,6 @@ fn converse<P: Primitives>(
     }
     Ok((texts, [question, answer].concat()))
 }
+
+#[cfg(test)]
+mod tests;
