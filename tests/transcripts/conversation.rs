@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Long conversations over a bad network, through several post-quantum epochs.
+
+use super::handshake::at;
+use super::json::{Event, Transcript, hex};
+use super::stage::Stage;
+use super::{Making, begin, deliver, send, transcript};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde_json::json;
+
+/// Chunk size, and messages that are sent: enough for [`EPOCHS`], and no fewer than 200. The smallest size and the largest;
+/// the other two are in handshakes and snapshots.
+const CONVERSATIONS: [(u64, usize); 2] = [(32, 340), (256, 200)];
+/// Epochs that both sides come to, at the least; the beginning of each has its values written down.
+const EPOCHS: u64 = 3;
+/// Every which event has them, too.
+const CHECKPOINT: usize = 40;
+const NAMES: [&str; 2] = ["Alice", "Bob"];
+
+pub fn transcripts() -> Vec<Transcript> {
+    CONVERSATIONS.map(|(chunk_size, messages)| conversation(chunk_size, messages)).to_vec()
+}
+
+/// A message under way.
+struct Flying {
+    to: usize,
+    sent: Event,
+    associated: Vec<u8>,
+}
+
+struct Network {
+    stage: Making,
+    /// Decides what happens; no byte of it is in a message.
+    chance: ChaCha20Rng,
+    flying: Vec<Flying>,
+    epochs: [u64; 2],
+}
+
+fn conversation(chunk_size: u64, messages: usize) -> Transcript {
+    let mut stage = Stage::seeded(100 + chunk_size);
+    begin(&mut stage, chunk_size);
+    let chance = ChaCha20Rng::seed_from_u64(200 + chunk_size);
+    let mut network = Network { stage, chance, flying: vec![], epochs: [0; 2] };
+    let mut speaker = 1;
+    for number in 0..messages {
+        network.send(speaker, number);
+        network.happen();
+        // Mostly in turns: an epoch takes messages of both.
+        if network.one_in(5) < 4 {
+            speaker = 1 - speaker;
+        }
+    }
+    while !network.flying.is_empty() {
+        network.arrive(0);
+    }
+    assert!(network.epochs.iter().all(|epoch| *epoch >= EPOCHS), "{chunk_size}: {:?}", network.epochs);
+    let comment = format!(
+        "{messages} messages over a network that loses, reorders, repeats and alters; chunks of {chunk_size} bytes."
+    );
+    transcript(&format!("conversation_{chunk_size}"), &comment, network.stage)
+}
+
+impl Network {
+    /// A number below `of`.
+    fn one_in(&mut self, of: u32) -> u32 {
+        self.chance.next_u32() % of
+    }
+
+    fn send(&mut self, from: usize, number: usize) {
+        let text = match self.one_in(12) {
+            0 => vec![],
+            1 => vec![b'.'; 60],
+            _ => format!("{} {number}", NAMES[from]).into_bytes(),
+        };
+        let associated = if self.one_in(4) == 0 { b"room 1".to_vec() } else { vec![] };
+        let sent = self.stage.play(send(NAMES[from], &text, &associated));
+        self.note(&sent, from);
+        self.flying.push(Flying { to: 1 - from, sent, associated });
+    }
+
+    /// Messages arrive until few are left, mostly in order.
+    fn happen(&mut self) {
+        while self.flying.len() > 6 || (!self.flying.is_empty() && self.one_in(8) > 0) {
+            let last = u32::try_from(self.flying.len()).unwrap();
+            let at = if self.one_in(4) == 0 { self.one_in(last) } else { 0 };
+            self.arrive(usize::try_from(at).unwrap());
+        }
+    }
+
+    /// Something becomes of a message.
+    fn arrive(&mut self, which: usize) {
+        match self.one_in(24) {
+            0 | 1 => {
+                let lost = self.flying.remove(which);
+                self.stage.play(json!({"do": "drop", "of": lost.sent["at"]}));
+            }
+            2 => {
+                self.deliver(which);
+                self.deliver(which);
+                self.flying.remove(which);
+            }
+            3 => {
+                let altered = self.altered(which);
+                let Flying { to, associated, .. } = &self.flying[which];
+                let (to, associated) = (*to, hex(associated));
+                let event = json!({
+                    "do": "deliver", "session": NAMES[to], "bytes": altered, "associated_data": associated,
+                    "why": "one bit was altered on the way",
+                });
+                let delivered = self.stage.play(event);
+                assert_eq!(delivered["refused"], "refused");
+            }
+            _ => {
+                self.deliver(which);
+                self.flying.remove(which);
+            }
+        }
+    }
+
+    fn altered(&mut self, which: usize) -> String {
+        let mut bytes = super::json::hex_of(&self.flying[which].sent["message"]).unwrap();
+        let len = u32::try_from(bytes.len()).unwrap();
+        let at = usize::try_from(self.one_in(len)).unwrap();
+        bytes[at] ^= 1 << self.one_in(8);
+        hex(&bytes)
+    }
+
+    fn deliver(&mut self, which: usize) {
+        let Flying { to, sent, associated } = &self.flying[which];
+        let to = *to;
+        let delivered = self.stage.play(deliver(NAMES[to], sent, associated));
+        self.note(&delivered, to);
+    }
+
+    /// Values are written down now and then, and where an epoch begins.
+    fn note(&mut self, event: &Event, who: usize) {
+        let epoch = event["epoch"].as_u64().unwrap();
+        let begins = epoch > self.epochs[who] && epoch <= EPOCHS;
+        if begins || at(event) % CHECKPOINT == 0 || at(event) < 8 {
+            self.stage.want_values(at(event));
+        }
+        self.epochs[who] = epoch;
+    }
+}

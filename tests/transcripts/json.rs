@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The files: JSON with one event a line, bytes as lower-case hex.
+
+use serde_json::{Map, Value, json};
+use std::fmt::Write;
+
+/// One event: what goes in and what comes out, by name.
+pub type Event = Map<String, Value>;
+
+/// One file of spec/vectors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transcript {
+    pub name: String,
+    pub comment: String,
+    pub events: Vec<Event>,
+}
+
+/// What every file begins with, beside its comment.
+const HEAD: [(&str, &str); 2] = [("protocol", "noescrow 1"), ("document", "spec/protocol.md")];
+/// The version of the document, and of the form that spec/vectors/README.md describes.
+const VERSIONS: [(&str, u64); 2] = [("document_version", 1), ("format", 1)];
+
+impl Transcript {
+    pub fn to_text(&self) -> String {
+        let mut text = String::from("{\n");
+        for (key, value) in HEAD {
+            let _ = writeln!(text, "\"{key}\": {},", json!(value));
+        }
+        for (key, value) in VERSIONS {
+            let _ = writeln!(text, "\"{key}\": {value},");
+        }
+        let _ = writeln!(text, "\"comment\": {},", json!(self.comment));
+        let _ = writeln!(text, "\"event_count\": {},\n\"events\": [", self.events.len());
+        let lines: Vec<String> = self.events.iter().map(|event| json!(event).to_string()).collect();
+        text + &lines.join(",\n") + "\n]\n}\n"
+    }
+
+    pub fn from_text(name: &str, text: &str) -> Result<Self, String> {
+        let whole: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let head = HEAD.iter().all(|(key, value)| whole[key] == *value);
+        let versions = VERSIONS.iter().all(|(key, value)| whole[key] == *value);
+        if !(head && versions) {
+            return Err("of another protocol, document or form".into());
+        }
+        let comment = whole["comment"].as_str().ok_or("no comment")?.to_owned();
+        let events = whole["events"].as_array().ok_or("no events")?;
+        let events: Option<Vec<Event>> = events.iter().map(|event| event.as_object().cloned()).collect();
+        let transcript = Self { name: name.to_owned(), comment, events: events.ok_or("an event is no object")? };
+        match whole["event_count"] == transcript.events.len() {
+            true => Ok(transcript),
+            false => Err("another number of events than it says".into()),
+        }
+    }
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+pub fn unhex(text: &str) -> Result<Vec<u8>, String> {
+    let digit = |digit: u8| match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        _ => Err(format!("not lower-case hex: {text}")),
+    };
+    let (pairs, odd) = text.as_bytes().as_chunks::<2>();
+    match odd {
+        [] => pairs.iter().map(|[high, low]| Ok(digit(*high)? << 4 | digit(*low)?)).collect(),
+        _ => Err("an odd number of hex digits".into()),
+    }
+}
+
+pub fn hex_of(value: &Value) -> Result<Vec<u8>, String> {
+    unhex(value.as_str().ok_or("no hex where hex is due")?)
+}
