@@ -11,11 +11,13 @@ use serde_json::json;
 
 /// Chunk size, and messages that are sent: enough for [`EPOCHS`], and no fewer than 200. The smallest size and the largest;
 /// the other two are in handshakes and snapshots.
-const CONVERSATIONS: [(u64, usize); 2] = [(32, 340), (256, 200)];
+const CONVERSATIONS: [(u64, usize); 2] = [(32, 300), (256, 200)];
 /// Epochs that both sides come to, at the least; the beginning of each has its values written down.
 const EPOCHS: u64 = 3;
 /// Every which event has them, too.
-const CHECKPOINT: usize = 40;
+const CHECKPOINT: usize = 60;
+/// Steps of the Braid that have their values written down besides, where they are first taken.
+const BRAID: [&str; 5] = ["BR-1", "BR-5", "BR-7", "BR-9", "BR-11"];
 const NAMES: [&str; 2] = ["Alice", "Bob"];
 
 pub fn transcripts() -> Vec<Transcript> {
@@ -47,7 +49,7 @@ fn conversation(chunk_size: u64, messages: usize) -> Transcript {
         network.send(speaker, number);
         network.happen();
         // Mostly in turns: an epoch takes messages of both.
-        if network.one_in(5) < 4 {
+        if network.below(5) < 4 {
             speaker = 1 - speaker;
         }
     }
@@ -55,6 +57,7 @@ fn conversation(chunk_size: u64, messages: usize) -> Transcript {
         network.arrive(0);
     }
     assert!(network.epochs.iter().all(|epoch| *epoch >= EPOCHS), "{chunk_size}: {:?}", network.epochs);
+    network.stage.want_steps(&BRAID);
     let comment = format!(
         "{messages} messages over a network that loses, reorders, repeats and alters; chunks of {chunk_size} bytes."
     );
@@ -63,17 +66,17 @@ fn conversation(chunk_size: u64, messages: usize) -> Transcript {
 
 impl Network {
     /// A number below `of`.
-    fn one_in(&mut self, of: u32) -> u32 {
+    fn below(&mut self, of: u32) -> u32 {
         self.chance.next_u32() % of
     }
 
     fn send(&mut self, from: usize, number: usize) {
-        let text = match self.one_in(12) {
+        let text = match self.below(12) {
             0 => vec![],
             1 => vec![b'.'; 60],
             _ => format!("{} {number}", NAMES[from]).into_bytes(),
         };
-        let associated = if self.one_in(4) == 0 { b"room 1".to_vec() } else { vec![] };
+        let associated = if self.below(4) == 0 { b"room 1".to_vec() } else { vec![] };
         let sent = self.stage.play(send(NAMES[from], &text, &associated));
         self.note(&sent, from);
         self.flying.push(Flying { to: 1 - from, sent, associated });
@@ -81,16 +84,16 @@ impl Network {
 
     /// Messages arrive until few are left, mostly in order.
     fn happen(&mut self) {
-        while self.flying.len() > 6 || (!self.flying.is_empty() && self.one_in(8) > 0) {
+        while self.flying.len() > 6 || (!self.flying.is_empty() && self.below(8) > 0) {
             let last = u32::try_from(self.flying.len()).unwrap();
-            let at = if self.one_in(4) == 0 { self.one_in(last) } else { 0 };
+            let at = if self.below(4) == 0 { self.below(last) } else { 0 };
             self.arrive(usize::try_from(at).unwrap());
         }
     }
 
     /// Something becomes of a message.
     fn arrive(&mut self, which: usize) {
-        match self.one_in(24) {
+        match self.below(24) {
             0 | 1 => {
                 let lost = self.flying.remove(which);
                 self.stage.play(json!({"do": "drop", "of": lost.sent["at"]}));
@@ -121,8 +124,8 @@ impl Network {
     fn altered(&mut self, which: usize) -> String {
         let mut bytes = super::json::hex_of(&self.flying[which].sent["message"]).unwrap();
         let len = u32::try_from(bytes.len()).unwrap();
-        let at = usize::try_from(self.one_in(len)).unwrap();
-        bytes[at] ^= 1 << self.one_in(8);
+        let at = usize::try_from(self.below(len)).unwrap();
+        bytes[at] ^= 1 << self.below(8);
         hex(&bytes)
     }
 
@@ -137,7 +140,7 @@ impl Network {
     fn note(&mut self, event: &Event, who: usize) {
         let epoch = event["epoch"].as_u64().unwrap();
         let begins = epoch > self.epochs[who] && epoch <= EPOCHS;
-        if begins || at(event) % CHECKPOINT == 0 || at(event) < 8 {
+        if begins || at(event).is_multiple_of(CHECKPOINT) || at(event) < 8 {
             self.stage.want_values(at(event));
         }
         self.epochs[who] = epoch;

@@ -3,13 +3,20 @@
 //! is described in spec/vectors/README.md.
 #![allow(dead_code, unreachable_pub, missing_debug_implementations, reason = "each user uses its own part")]
 
+mod act;
 mod conversation;
 mod draws;
+mod forge;
 mod handshake;
 pub mod json;
+mod refusals;
 mod safety;
+mod snapshots;
 pub mod stage;
+#[path = "../support/stored.rs"]
+mod stored;
 mod values;
+mod watched;
 
 use json::{Event, Transcript, hex};
 use serde_json::{Value, json};
@@ -23,7 +30,8 @@ type Making = Stage<draws::Seeded>;
 
 /// Every file, made anew.
 pub fn transcripts() -> Vec<Transcript> {
-    [handshake::transcripts(), conversation::transcripts(), vec![safety::safety_numbers()]].concat()
+    let others = vec![safety::safety_numbers(), snapshots::snapshots(), refusals::refusals()];
+    [handshake::transcripts(), conversation::transcripts(), others].concat()
 }
 
 /// Where they lie.

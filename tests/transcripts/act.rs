@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What an event asks for and what comes of it, and the words for what is refused.
+
+use super::json::{Event, hex, unhex};
+use noescrow::error::{
+    AcceptError, DecodeError, DecryptError, EncryptError, InitiateError, RestoreError, SafetyNumberError,
+};
+use serde_json::Value;
+
+/// An event being performed: what it asks for is read, and with what comes out it is written again. So nothing in a
+/// transcript goes unread.
+pub struct Act<'a> {
+    pub asked: &'a Event,
+    pub outcome: Event,
+}
+
+impl Act<'_> {
+    pub fn optional(&mut self, key: &str) -> Option<&Value> {
+        let value = self.asked.get(key)?;
+        self.outcome.insert(key.to_owned(), value.clone());
+        Some(value)
+    }
+
+    pub fn required(&mut self, key: &str) -> Result<&Value, String> {
+        self.optional(key).ok_or_else(|| format!("no {key}"))
+    }
+
+    pub fn text(&mut self, key: &str) -> Result<String, String> {
+        Ok(self.required(key)?.as_str().ok_or_else(|| format!("{key} is no text"))?.to_owned())
+    }
+
+    pub fn number(&mut self, key: &str) -> Result<u64, String> {
+        self.required(key)?.as_u64().ok_or_else(|| format!("{key} is no number"))
+    }
+
+    pub fn bytes(&mut self, key: &str) -> Result<Vec<u8>, String> {
+        unhex(&self.text(key)?)
+    }
+
+    pub fn array<const N: usize>(&mut self, key: &str) -> Result<[u8; N], String> {
+        self.bytes(key)?.try_into().map_err(|_| format!("{key} is not {N} bytes"))
+    }
+
+    pub fn put(&mut self, key: &str, value: impl Into<Value>) {
+        self.outcome.insert(key.to_owned(), value.into());
+    }
+
+    pub fn put_bytes(&mut self, key: &str, bytes: &[u8]) {
+        self.put(key, hex(bytes));
+    }
+
+    pub fn refused(&mut self, error: impl Into<Refusal>) {
+        self.put("refused", error.into().0);
+    }
+}
+
+/// Why something is refused, in the document's words.
+pub struct Refusal(&'static str);
+
+macro_rules! refusals {
+    ($($error:ident { $($variant:ident => $word:literal,)+ })+) => {$(
+        impl From<$error> for Refusal {
+            fn from(error: $error) -> Self {
+                Self(match error { $($error::$variant => $word,)+ _ => "unknown" })
+            }
+        }
+    )+};
+}
+
+refusals! {
+    DecodeError { Refused => "refused", }
+    InitiateError { Refused => "refused", Expired => "expired", }
+    AcceptError {
+        Refused => "refused",
+        PrekeyUsed => "prekey already used",
+        Repeated => "handshake already accepted",
+        ReplayRecordFull => "replay record full",
+    }
+    EncryptError { NotYetReceived => "nothing received yet", ChainExhausted => "chain exhausted", Abandoned => "abandoned", }
+    DecryptError { Refused => "refused", TooManySkipped => "too many skipped", Abandoned => "abandoned", }
+    RestoreError { Refused => "refused", Rollback => "older generation", }
+    SafetyNumberError { Malformed => "malformed", Mismatch => "mismatch", }
+}
