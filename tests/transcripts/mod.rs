@@ -47,7 +47,7 @@ fn text_of(event: &Event, key: &str) -> String {
     event[key].as_str().unwrap_or_else(|| panic!("{key} of {event:?}")).to_owned()
 }
 
-/// Two devices, of which Bob has published.
+/// Two devices, with their signed prekeys.
 fn two_devices(stage: &mut Making) -> [Event; 2] {
     ["Alice", "Bob"].map(|name| stage.play(json!({"do": "device", "device": name, "expiry": LATER})))
 }
@@ -60,7 +60,7 @@ fn bundle(identity: &str, signed_prekey: &str, one_time_prekey: Option<&str>) ->
     }
 }
 
-/// Alice writes to Bob, who accepts; with a one-time prekey.
+/// Alice writes to Bob, with a one-time prekey of his, and he accepts.
 fn begin(stage: &mut Making, chunk_size: u64) {
     let [_, bob] = two_devices(stage);
     let published = stage.play(json!({"do": "publish", "device": "Bob", "count": 1, "expiry": LATER}));
