@@ -10,7 +10,7 @@ use crate::error::{AcceptError, InitiateError};
 use crate::identity::{Identity, IdentityKeyPair};
 use crate::labels;
 use crate::prekeys::{Bundle, Prekey, PrekeyPair};
-use crate::primitives::{DhKeyPair, DhPublicKey, NONCE_LEN, Primitives, TAG_LEN};
+use crate::primitives::{Declassified, DhKeyPair, DhPublicKey, NONCE_LEN, Primitives, TAG_LEN};
 use crate::ratchet::double;
 use crate::ratchet::triple::InitialKeys;
 use crate::secret::Secret;
@@ -135,6 +135,7 @@ pub(crate) fn respond<P: Primitives>(
     primitives
         .open(&key, &nonce, handshake.clear, &mut identity, handshake.identity_tag)
         .map_err(|_| AcceptError::Refused)?;
+    primitives.declassify(Declassified::Identity, &mut identity);
     let remote = Identity::from_bytes(primitives, &identity).map_err(|_| AcceptError::Refused)?;
     let roles = Roles {
         initiator: &remote,

@@ -5,6 +5,8 @@
 //! 2019), algorithm 1: a length L keeps only the leading bits that leave O(log log L) bits of information, at a
 //! cost of at most 12 %. The marker is ISO/IEC 7816-4's: 0x80, then zeros.
 
+use crate::primitives::Primitives;
+use crate::primitives::declassified::{Declassified, verdict};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 const MARKER: u8 = 0x80;
@@ -53,7 +55,7 @@ pub(crate) fn pad(padding: &mut [u8]) {
 /// # Leaks
 /// `padded.len()` only: the loop covers every place at which the marker may stand for that length, and the
 /// accumulators are updated without a branch. The result, a length the caller is about to read, is the caller's.
-pub(crate) fn unpad(padded: &[u8]) -> Option<usize> {
+pub(crate) fn unpad<P: Primitives>(primitives: &P, padded: &[u8]) -> Option<usize> {
     let len = padded.len();
     if padme(len) != Some(len) || len == 0 {
         return None;
@@ -84,10 +86,13 @@ pub(crate) fn unpad(padded: &[u8]) -> Option<usize> {
         looking &= byte.ct_eq(&0);
         bytes_behind = bytes_behind.wrapping_add(u64::from(looking.unwrap_u8()));
     }
-    if !bool::from(marker.ct_eq(&MARKER)) {
+    // At most 2^61 words: no overflow.
+    let mut behind = words_behind.wrapping_mul(8).wrapping_add(bytes_behind).to_be_bytes();
+    primitives.declassify(Declassified::PlaintextLength, &mut behind);
+    if !verdict(primitives, Declassified::PlaintextLength, marker.ct_eq(&MARKER)) {
         return None;
     }
-    let behind = usize::try_from(words_behind.checked_mul(8)?.checked_add(bytes_behind)?).ok()?;
+    let behind = usize::try_from(u64::from_be_bytes(behind)).ok()?;
     let plaintext_len = len.checked_sub(behind)?.checked_sub(1)?;
     // One spelling: at a power of two the last places looked at belong to a shorter class.
     (padded_len(plaintext_len) == Some(len)).then_some(plaintext_len)
@@ -97,6 +102,7 @@ pub(crate) fn unpad(padded: &[u8]) -> Option<usize> {
 mod tests {
     extern crate std;
     use super::*;
+    use crate::primitives::RustCrypto;
     use std::vec;
 
     #[test]
@@ -123,7 +129,7 @@ mod tests {
         for len in 0..3_000 {
             let mut bytes = vec![0x80; padded_len(len).unwrap()];
             pad(&mut bytes[len..]);
-            assert_eq!(unpad(&bytes), Some(len));
+            assert_eq!(unpad(&RustCrypto, &bytes), Some(len));
         }
     }
 
@@ -131,19 +137,19 @@ mod tests {
     fn other_padding_is_refused() {
         let mut bytes = vec![7; padded_len(1000).unwrap()];
         pad(&mut bytes[1000..]);
-        assert_eq!(unpad(&bytes), Some(1000));
+        assert_eq!(unpad(&RustCrypto, &bytes), Some(1000));
         for at in 1000..bytes.len() {
             for flip in [1, 0x80, 0xFF] {
                 let mut bad = bytes.clone();
                 bad[at] ^= flip;
                 // A second marker further back is padding of a longer text.
                 let longer = flip == 0x80 && at > 1000;
-                assert_eq!(unpad(&bad), longer.then_some(at), "{at} {flip}");
+                assert_eq!(unpad(&RustCrypto, &bad), longer.then_some(at), "{at} {flip}");
             }
         }
-        assert_eq!(unpad(&bytes[..bytes.len() - 1]), None, "not a Padmé length");
-        assert_eq!(unpad(&[]), None);
-        assert_eq!(unpad(&vec![0; 1024]), None, "no marker");
-        assert_eq!(unpad(&vec![7; 1024]), None, "no marker");
+        assert_eq!(unpad(&RustCrypto, &bytes[..bytes.len() - 1]), None, "not a Padmé length");
+        assert_eq!(unpad(&RustCrypto, &[]), None);
+        assert_eq!(unpad(&RustCrypto, &vec![0; 1024]), None, "no marker");
+        assert_eq!(unpad(&RustCrypto, &vec![7; 1024]), None, "no marker");
     }
 }

@@ -178,7 +178,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         let ad = self.aead_ad(associated_data, outer, header, &mut ad);
         let (key, nonce) = &incoming.aead_key;
         self.primitives.open(key, nonce, ad, body, tag).map_err(|_| DecryptError::Refused)?;
-        let Some(len) = padding::unpad(body) else {
+        let Some(len) = padding::unpad(&self.primitives, body) else {
             body.zeroize();
             return Err(DecryptError::Refused);
         };

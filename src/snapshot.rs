@@ -38,6 +38,7 @@
 
 use crate::error::{DecodeError, RestoreError};
 use crate::labels;
+use crate::primitives::declassified::{Declassified, verdict};
 use crate::primitives::{NONCE_LEN, Primitives, TAG_LEN};
 use crate::secret::Secret;
 use crate::wire::{Full, Reader, Writer};
@@ -135,6 +136,7 @@ pub(crate) fn open<P: Primitives, T: Stored<P>>(
         if generation < newest {
             return Err(RestoreError::Rollback);
         }
+        primitives.declassify(Declassified::Stored, state);
         let mut reader = Reader::new(state);
         T::load(primitives, &mut reader)
             .and_then(|value| reader.finish().map(|()| (value, generation)))
@@ -164,7 +166,11 @@ fn open_state<P: Primitives>(
     let (aead_key, nonce) = aead_key(primitives, key, claimed);
     primitives.open(&aead_key, &nonce, head, state, tag).map_err(|_| RestoreError::Refused)?;
     let salt = salt(primitives, key, &[&[VERSION, kind], &generation.to_be_bytes()], state);
-    if bool::from(salt.expose().ct_eq(claimed)) { Ok(generation) } else { Err(RestoreError::Refused) }
+    if verdict(primitives, Declassified::SnapshotVerdict, salt.expose().ct_eq(claimed)) {
+        Ok(generation)
+    } else {
+        Err(RestoreError::Refused)
+    }
 }
 
 fn salt<P: Primitives>(primitives: &P, key: &StorageKey, context: &[&[u8]; 2], state: &[u8]) -> Secret<SALT_LEN> {

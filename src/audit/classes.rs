@@ -118,7 +118,7 @@ pub(super) fn plaintext_of(operation: &Operation<'_>, bytes: &[u8]) -> (Class, &
         || bytes.try_into().is_ok_and(|bytes: &[u8; IDENTITY_LEN]| Identity::from_bytes(&RustCrypto, bytes).is_ok());
     match operation.step {
         "HS-I6" | "HS-R4" if is_identity() => (Class::Neutral, "identity"),
-        "DR-E4" | "DR-D8" if unpad(bytes).is_some() => (Class::Neutral, "padded plaintext"),
+        "DR-E4" | "DR-D8" if unpad(&RustCrypto, bytes).is_some() => (Class::Neutral, "padded plaintext"),
         "DR-E3" | "DR-D2" => (Class::Secret, "header"),
         _ if is_snapshot(operation) => (Class::State, "state of a device"),
         _ => (Class::Secret, "plaintext"),

@@ -6,9 +6,11 @@
 //!
 //! Not the concern of this module: which keys, in which order, with which labels.
 
+pub(crate) mod declassified;
 pub(crate) mod dh;
 mod rustcrypto;
 
+pub use declassified::Declassified;
 pub use dh::{DhKeyPair, DhPublicKey};
 pub use rustcrypto::RustCrypto;
 
@@ -67,6 +69,13 @@ pub trait Primitives: Clone + core::fmt::Debug {
     #[inline(always)]
     fn fresh(&self, value: &[u8]) {
         let _ = value;
+    }
+
+    /// Told of each value that was computed from a secret and that time or memory access may depend on from here on, before
+    /// anything does. The default does nothing and costs nothing; a checker for constant time marks the value as public.
+    #[inline(always)]
+    fn declassify(&self, place: Declassified, value: &mut [u8]) {
+        let _ = (place, value);
     }
 
     /// The X25519 public key of `secret` (RFC 7748 §6.1; clamping included).

@@ -5,6 +5,7 @@
 //! that says under which header key it was sealed, because GCM lets one ciphertext open under two (attack D2).
 
 use crate::labels;
+use crate::primitives::declassified::{Declassified, verdict};
 use crate::primitives::{NONCE_LEN, Primitives, TAG_LEN};
 use crate::secret::Secret;
 use crate::wire::{BEFORE_HEADER_LEN, COMMITMENT_LEN, SALT_LEN, Writer};
@@ -85,11 +86,16 @@ impl HeaderKey {
         out: &mut [u8],
     ) -> bool {
         let keys = self.derive(primitives, sealed.salt);
-        if !bool::from(keys.commitment.ct_eq(sealed.commitment)) || out.len() != sealed.ciphertext.len() {
+        let committed = keys.commitment.ct_eq(sealed.commitment);
+        if !verdict(primitives, Declassified::HeaderVerdict, committed) || out.len() != sealed.ciphertext.len() {
             return false;
         }
         out.copy_from_slice(sealed.ciphertext);
-        primitives.open(&keys.key, &keys.nonce, &[outer], out, sealed.tag).is_ok()
+        let opened = primitives.open(&keys.key, &keys.nonce, &[outer], out, sealed.tag).is_ok();
+        if opened {
+            primitives.declassify(Declassified::Header, out);
+        }
+        opened
     }
 
     /// NHK as a ratchet step leaves it: with the newest post-quantum root's share (difference D15). Who learns NHK by

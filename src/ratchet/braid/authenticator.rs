@@ -6,6 +6,7 @@
 
 use super::Epoch;
 use crate::labels;
+use crate::primitives::declassified::{Declassified, verdict};
 use crate::primitives::{CT1_LEN, CT2_LEN, EK_HEADER_LEN, Primitives};
 use crate::secret::Secret;
 use subtle::ConstantTimeEq;
@@ -58,8 +59,8 @@ impl Authenticator {
 }
 
 /// Whether two MACs are equal, in constant time.
-pub(crate) fn verifies(computed: &[u8; MAC_LEN], received: &[u8; MAC_LEN]) -> bool {
-    computed.ct_eq(received).into()
+pub(crate) fn verifies<P: Primitives>(primitives: &P, computed: &[u8; MAC_LEN], received: &[u8; MAC_LEN]) -> bool {
+    verdict(primitives, Declassified::BraidVerdict, computed.ct_eq(received))
 }
 
 /// `KDF_OK(ss, epoch)`: the epoch's output key.
@@ -147,11 +148,11 @@ mod tests {
     #[test]
     fn a_mac_verifies_only_whole() {
         let mac = [7; MAC_LEN];
-        assert!(verifies(&mac, &mac));
+        assert!(verifies(&RustCrypto, &mac, &mac));
         for at in 0..MAC_LEN {
             let mut other = mac;
             other[at] ^= 0x80;
-            assert!(!verifies(&mac, &other));
+            assert!(!verifies(&RustCrypto, &mac, &other));
         }
     }
 }

@@ -224,7 +224,7 @@ fn agree<P: Primitives>(
     let shared_secret = primitives.incremental_decapsulate(seed, ct1, &ct2);
     let key = kdf_ok(primitives, &shared_secret, epoch);
     let updated = authenticator.update(primitives, epoch, &key);
-    let genuine = verifies(&updated.mac_ciphertext(primitives, epoch, ct1, &ct2), &mac);
+    let genuine = verifies(primitives, &updated.mac_ciphertext(primitives, epoch, ct1, &ct2), &mac);
     match epoch.next() {
         Some(next) if genuine => {
             *output = Some(EpochKey { epoch, key });

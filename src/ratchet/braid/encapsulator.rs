@@ -88,7 +88,7 @@ impl NoHeaderReceived {
         let Some(header_mac) = self.header.completed_by(codeword) else { return Change::Collect(*codeword) };
         primitives.step("BR-6");
         let (header, mac) = split(&header_mac);
-        if verifies(&self.authenticator.mac_header(primitives, self.epoch, &header), &mac) {
+        if verifies(primitives, &self.authenticator.mac_header(primitives, self.epoch, &header), &mac) {
             Change::HeaderComplete(header)
         } else {
             Change::Fail
