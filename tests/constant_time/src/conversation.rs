@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What two devices do, through the public interface, case by case.
+
+use crate::generator::Generator;
+use crate::mark::{public, secret};
+use crate::tainted::Tainted;
+use noescrow::device::Device;
+use noescrow::session::Session;
+use noescrow::{Bundle, ChunkSize, Heap, Inline, StorageKey};
+
+type Owner = Device<Tainted, 4, 4>;
+type Talk = Session<Tainted, Heap>;
+
+const NOW: u64 = 1;
+const EXPIRY: u64 = 2;
+/// Messages in turns after which both halves have taken several steps: an epoch with chunks of 256 bytes takes 15.
+const TURNS: usize = 20;
+
+/// A text that nobody but the ends knows.
+fn text(len: usize) -> Vec<u8> {
+    let bytes = vec![b'x'; len];
+    secret(&bytes);
+    bytes
+}
+
+/// What leaves a device is public.
+fn leaves(mut bytes: Vec<u8>) -> Vec<u8> {
+    public(&mut bytes);
+    bytes
+}
+
+fn storage_key() -> StorageKey {
+    let key = [7; 32];
+    secret(&key);
+    StorageKey::new(key)
+}
+
+pub struct Pair {
+    primitives: Tainted,
+    rng: Generator,
+    alice: Owner,
+    bob: Owner,
+}
+
+impl Pair {
+    pub fn new(primitives: &Tainted) -> Self {
+        let mut rng = Generator::new(1);
+        Self {
+            primitives: primitives.clone(),
+            alice: Owner::generate_with(primitives.clone(), EXPIRY, &mut rng),
+            bob: Owner::generate_with(primitives.clone(), EXPIRY, &mut rng),
+            rng,
+        }
+    }
+
+    fn bundle(&mut self, one_time: bool) -> Bundle {
+        let mut published = self.bob.publish(usize::from(one_time), EXPIRY, &mut self.rng).unwrap();
+        let prekey = published.one_time_prekeys.pop();
+        let bytes = leaves(Bundle::new(published.identity, published.signed_prekey, prekey).unwrap().to_bytes());
+        Bundle::from_bytes(&self.primitives, &bytes).unwrap()
+    }
+
+    fn hello(&mut self, one_time: bool, chunk_size: ChunkSize) -> (Talk, Vec<u8>) {
+        let bundle = self.bundle(one_time);
+        let (talk, hello) = self.alice.initiate_with(chunk_size, &bundle, &text(20), b"", NOW, &mut self.rng).unwrap();
+        (talk, leaves(hello))
+    }
+
+    fn talk(&mut self, chunk_size: ChunkSize) -> (Talk, Talk) {
+        let (alice, hello) = self.hello(true, chunk_size);
+        let (bob, _) = self.bob.accept(&hello, b"").unwrap();
+        (alice, bob)
+    }
+
+    fn send(&mut self, from: &mut Talk, len: usize) -> Vec<u8> {
+        leaves(from.encrypt(&text(len), b"ad", &mut self.rng).unwrap())
+    }
+
+    fn turns(&mut self, alice: &mut Talk, bob: &mut Talk, turns: usize) {
+        for turn in 0..turns {
+            let (from, to) = if turn % 2 == 0 { (&mut *bob, &mut *alice) } else { (&mut *alice, &mut *bob) };
+            let message = self.send(from, 3 * turn);
+            to.decrypt(&message, b"ad").unwrap();
+        }
+    }
+}
+
+/// A name, and what is done.
+pub type Case = (&'static str, fn(&mut Pair));
+
+pub const CASES: &[Case] = &[
+    ("publish, rotate, replenish", publish),
+    ("initiate and accept, one-time prekey", |pair| accept(pair, true)),
+    ("initiate and accept, last-resort prekey", |pair| accept(pair, false)),
+    ("first messages that are refused", first_refused),
+    ("encrypt and decrypt, in order", in_order),
+    ("decrypt, skipped and late", skipped),
+    ("decrypt, forged and replayed", forged),
+    ("both ratchets over epochs", epochs),
+    ("an epoch from computed chunks", small_chunks),
+    ("padding of every length", lengths),
+    ("snapshots of sessions", session_snapshots),
+    ("snapshots of devices", device_snapshots),
+    ("buffers without an allocator", buffers),
+    ("safety numbers", safety_numbers),
+];
+
+fn publish(pair: &mut Pair) {
+    pair.bundle(true);
+    pair.bob.rotate(EXPIRY, &mut pair.rng).unwrap();
+    pair.bob.generate_one_time_prekey(EXPIRY, &mut pair.rng).unwrap();
+    assert!(pair.bob.delete_previous_signed_prekey());
+}
+
+fn accept(pair: &mut Pair, one_time: bool) {
+    let (_, hello) = pair.hello(one_time, ChunkSize::Bytes32);
+    assert_eq!(pair.bob.accept(&hello, b"").unwrap().1.len(), 20);
+}
+
+/// Forged in each part, then as it was, then again.
+fn first_refused(pair: &mut Pair) {
+    for one_time in [true, false] {
+        let (_, hello) = pair.hello(one_time, ChunkSize::Bytes32);
+        // The KEM ciphertext, the sealed identity, the header, the text.
+        for at in [100, 1700, 1800, hello.len() - 1] {
+            let mut forged = hello.clone();
+            forged[at] ^= 1;
+            assert!(pair.bob.accept(&forged, b"").is_err());
+        }
+        assert!(pair.bob.accept(&hello, b"").is_ok());
+        assert!(pair.bob.accept(&hello, b"").is_err());
+    }
+}
+
+fn in_order(pair: &mut Pair) {
+    let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes32);
+    pair.turns(&mut alice, &mut bob, 6);
+    for _ in 0..4 {
+        let message = pair.send(&mut alice, 100);
+        assert_eq!(bob.decrypt(&message, b"ad").unwrap().len(), 100);
+    }
+}
+
+fn skipped(pair: &mut Pair) {
+    let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes32);
+    pair.turns(&mut alice, &mut bob, 2);
+    let early: Vec<_> = (0..4).map(|_| pair.send(&mut alice, 10)).collect();
+    bob.decrypt(&early[2], b"ad").unwrap();
+    pair.turns(&mut alice, &mut bob, 4);
+    for at in [3, 0, 1] {
+        bob.decrypt(&early[at], b"ad").unwrap();
+    }
+}
+
+fn forged(pair: &mut Pair) {
+    let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes32);
+    pair.turns(&mut alice, &mut bob, 3);
+    let message = pair.send(&mut bob, 50);
+    for at in [1, 20, 60, message.len() - 20, message.len() - 1] {
+        let mut forged = message.clone();
+        forged[at] ^= 1;
+        assert!(alice.decrypt(&forged, b"ad").is_err());
+    }
+    assert!(alice.decrypt(&message, b"other").is_err());
+    alice.decrypt(&message, b"ad").unwrap();
+    assert!(alice.decrypt(&message, b"ad").is_err());
+    assert!(bob.decrypt(&message, b"ad").is_err());
+}
+
+fn epochs(pair: &mut Pair) {
+    let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes256);
+    pair.turns(&mut alice, &mut bob, 3 * TURNS);
+    assert!(alice.post_quantum_epoch() >= 2);
+}
+
+/// Every value of the Braid, through to the key of an epoch, with the erasure code at work: one message in seven is lost.
+fn small_chunks(pair: &mut Pair) {
+    let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes64);
+    let mut turn = 0;
+    while alice.post_quantum_epoch() < 1 || bob.post_quantum_epoch() < 1 {
+        let (from, to) = if turn % 2 == 0 { (&mut bob, &mut alice) } else { (&mut alice, &mut bob) };
+        let message = pair.send(from, 5);
+        if turn % 7 != 3 {
+            to.decrypt(&message, b"ad").unwrap();
+        }
+        turn += 1;
+        assert!(turn < 400);
+    }
+}
+
+fn lengths(pair: &mut Pair) {
+    let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes32);
+    for len in (0..40).chain([255, 256, 1000]) {
+        let message = pair.send(&mut alice, len);
+        assert_eq!(bob.decrypt(&message, b"ad").unwrap().len(), len);
+    }
+}
+
+fn session_snapshots(pair: &mut Pair) {
+    let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes256);
+    for generation in 0..20 {
+        pair.turns(&mut alice, &mut bob, 2);
+        // Skipped keys are stored too.
+        pair.send(&mut alice, 3);
+        for talk in [&mut alice, &mut bob] {
+            let mut snapshot = leaves(talk.snapshot(&storage_key(), generation));
+            let mut forged = snapshot.clone();
+            *forged.last_mut().unwrap() ^= 1;
+            let restore = |bytes: &mut [u8]| {
+                Talk::restore_in_place(pair.primitives.clone(), bytes, &storage_key(), generation).map_err(|_| ())
+            };
+            assert!(restore(&mut forged).is_err());
+            *talk = restore(&mut snapshot).unwrap();
+        }
+    }
+}
+
+fn device_snapshots(pair: &mut Pair) {
+    pair.bundle(true);
+    let mut snapshot = leaves(pair.bob.snapshot(&storage_key(), 3));
+    let restored = Owner::restore_in_place(pair.primitives.clone(), &mut snapshot, &storage_key(), 3);
+    pair.bob = restored.map_err(|_| ()).unwrap();
+    accept(pair, true);
+}
+
+fn buffers(pair: &mut Pair) {
+    type Small = Session<Tainted, Inline<8>>;
+    let bundle = pair.bundle(true);
+    let mut first = vec![0; Owner::first_message_len(9).unwrap()];
+    let (mut alice, len): (Small, _) =
+        pair.alice.initiate_into(&bundle, &text(9), b"", NOW, &mut first, &mut pair.rng).unwrap();
+    assert_eq!(len, first.len());
+    public(&mut first);
+    let (mut bob, _): (Small, _) = pair.bob.accept_in_place(&mut first, b"").unwrap();
+    for _ in 0..3 {
+        let mut message = vec![0; bob.message_len(33).unwrap()];
+        bob.encrypt_into(&text(33), b"", &mut message, &mut pair.rng).unwrap();
+        public(&mut message);
+        assert_eq!(alice.decrypt_in_place(&mut message, b"").unwrap().len(), 33);
+        std::mem::swap(&mut alice, &mut bob);
+    }
+}
+
+fn safety_numbers(pair: &mut Pair) {
+    let (alice, bob) = pair.talk(ChunkSize::Bytes32);
+    assert_eq!(alice.safety_number(), bob.safety_number());
+    let scanned = alice.safety_number().unwrap().to_bytes();
+    bob.safety_number().unwrap().verify_scanned(&scanned).unwrap();
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A generator whose every byte is secret from the moment at which it is drawn.
+
+use crate::mark::secret;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Infallible, SeedableRng, TryCryptoRng, TryRng};
+
+pub struct Generator(ChaCha20Rng);
+
+impl Generator {
+    pub fn new(seed: u64) -> Self {
+        Self(ChaCha20Rng::seed_from_u64(seed))
+    }
+}
+
+impl TryRng for Generator {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.0.try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.0.try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        self.0.try_fill_bytes(bytes)?;
+        secret(bytes);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Generator {}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Valgrind's client requests: what is secret is marked as undefined memory, what is public as defined.
+//!
+//! Memcheck follows undefined bits through every computation and reports each branch and each address that depends on one:
+//! what constant time forbids. It does not see operands of instructions that take variable time, such as a division's.
+
+use crabgrind::memcheck::{MemState, mark_memory};
+use crabgrind::valgrind::{count_errors, disable_error_reporting, enable_error_reporting, running_mode};
+use std::hint::black_box;
+
+pub fn is_checked() -> bool {
+    running_mode().is_valgrind()
+}
+
+/// Reports so far.
+pub fn reports() -> usize {
+    count_errors()
+}
+
+fn mark(bytes: &[u8], state: MemState) {
+    // Without valgrind there is nobody to tell.
+    let _ = mark_memory(bytes.as_ptr().cast(), bytes.len(), state);
+}
+
+/// From here on these bytes are secret.
+pub fn secret(bytes: &[u8]) {
+    mark(black_box(bytes), MemState::Undefined);
+}
+
+/// From here on these bytes are public: what has left the device, or is declassified.
+pub fn public(bytes: &mut [u8]) {
+    let bytes = black_box(bytes);
+    mark(bytes, MemState::Defined);
+    black_box(bytes);
+}
+
+/// A public value that was computed from a secret, such as a public key.
+pub fn published<const N: usize>(mut value: [u8; N]) -> [u8; N] {
+    public(&mut value);
+    value
+}
+
+/// Key material in an input that may also be a constant, such as a salt of zeros: those are left alone.
+pub fn secret_unless_constant(bytes: &[u8]) {
+    disable_error_reporting();
+    let constant = bytes.windows(2).all(|pair| pair[0] == pair[1]);
+    enable_error_reporting();
+    if !constant {
+        secret(bytes);
+    }
+}
