@@ -26,6 +26,8 @@ mod curve;
 mod first_messages;
 #[path = "attacks_handshake/forger.rs"]
 mod forger;
+#[path = "attacks_handshake/impersonation.rs"]
+mod impersonation;
 #[path = "attacks_handshake/kem.rs"]
 mod kem;
 #[path = "attacks_handshake/relay_in_the_middle.rs"]

@@ -31,6 +31,8 @@ mod post_quantum;
 #[path = "attacks_ratchet/skipped.rs"]
 mod skipped;
 mod support;
+#[path = "attacks_ratchet/thieves.rs"]
+mod thieves;
 #[path = "properties/watch.rs"]
 mod watch;
 

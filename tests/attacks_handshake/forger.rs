@@ -92,6 +92,8 @@ pub struct Forger {
     pub ephemeral_secret: Option<[u8; 32]>,
     /// SK with DH1 and DH2 (or zeros in their place).
     pub identity_dh: bool,
+    /// A thief's: DH1 from its other side.
+    pub signed_prekey_secret: Option<[u8; 32]>,
 }
 
 impl Forger {
@@ -103,6 +105,7 @@ impl Forger {
             ephemeral_key: dh_public(&ephemeral_secret),
             ephemeral_secret: Some(ephemeral_secret),
             identity_dh: true,
+            signed_prekey_secret: None,
         }
     }
 
@@ -113,6 +116,9 @@ impl Forger {
         let spk = signed.dh_key().as_bytes();
         let (mut dh1, mut dh2) =
             (with(self.dh_secret, spk), with(self.ephemeral_secret, bundle.identity().dh_key().as_bytes()));
+        if let Some(stolen) = self.signed_prekey_secret {
+            dh1 = raw_dh(&stolen, self.identity[32..64].try_into().unwrap());
+        }
         if !self.identity_dh {
             (dh1, dh2) = ([0; 32], [0; 32]);
         }

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! B14: key compromise impersonation, as far as PQXDH allows it (§4.6) and no further.
+
+use crate::forger::Forger;
+use crate::spy::Party;
+use crate::support::LATER;
+use noescrow::error::AcceptError;
+use noescrow::primitives::{DhPublicKey, RustCrypto};
+use noescrow::{Bundle, Prekey};
+
+/// The documented limit: DH1 can be had from either side, so that a thief of Bob's signed prekey is anybody to Bob, until
+/// Bob has deleted it. No other key of Bob's does that.
+#[test]
+fn b14_who_has_the_signed_prekey_is_anybody_to_its_owner_until_it_is_deleted_and_who_has_another_key_is_not() {
+    // Alice has never heard of Bob. Of hers the thief has what everybody has.
+    let alice = *Party::new(41).device.identity();
+    for one_time in [true, false] {
+        let mut bob = Party::new(42);
+        let bundle = Bundle::from_bytes(&RustCrypto, &bob.bundle(one_time)).unwrap();
+        let secret_of = |key: &DhPublicKey| bob.spy.secret_of(key.as_bytes());
+        let signed_prekey = secret_of(bundle.signed_prekey().dh_key());
+        let identity_key = secret_of(bundle.identity().dh_key());
+        let one_time_prekey = bundle.one_time_prekey().map(Prekey::dh_key).map(secret_of);
+        let as_alice = |stolen: [u8; 32]| {
+            let thief = Forger { identity: alice.to_bytes(), ..Forger::new([1; 32], [2; 32], [3; 32]) };
+            Forger { signed_prekey_secret: Some(stolen), ..thief }.first_message(&bundle).0
+        };
+
+        for other in [Some(identity_key), one_time_prekey].into_iter().flatten() {
+            assert_eq!(bob.refuses(&as_alice(other)), AcceptError::Refused);
+        }
+        let before = bob.state();
+        let is_alice_to = |mut bob: Party| {
+            let (session, text) = bob.device.accept(&as_alice(signed_prekey), b"").unwrap();
+            session.remote_identity() == Some(&alice) && text == b"forged"
+        };
+        assert!(is_alice_to(Party::restored(&before, 42)));
+        // Replacing it is not enough: it is kept for messages on their way.
+        bob.device.rotate(LATER, &mut bob.rng).unwrap();
+        assert!(is_alice_to(Party::restored(&bob.state(), 42)));
+        assert!(bob.device.delete_previous_signed_prekey());
+        assert_eq!(bob.refuses(&as_alice(signed_prekey)), AcceptError::Refused);
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! C23, D9: what the ratchet does not do against a thief. Documented limits, each beside the thief against whom it does.
+
+use crate::support::stored::opened;
+use crate::support::{Talk, rng, state};
+use crate::{HEADER_PARTS, copy, refuses};
+use noescrow::Secret;
+use noescrow::primitives::{Primitives, RustCrypto};
+
+/// Who has stolen Alice's state and goes on in her place is her to Bob, for as long as they talk. All that she notices is
+/// that nothing opens any more.
+#[test]
+fn c23_a_thief_who_goes_on_in_the_victims_place_is_not_healed_from() {
+    let mut talk = Talk::after(60, 3);
+    let (mut thief, mut thiefs) = (copy(&talk.alice), rng(61));
+    for _ in 0..100 {
+        let forged = thief.encrypt(b"it is Alice", b"", &mut thiefs).unwrap();
+        assert_eq!(talk.bob.decrypt(&forged, b"").unwrap(), b"it is Alice");
+        let answer = talk.from_bob(b"dear Alice");
+        assert_eq!(thief.decrypt(&answer, b"").unwrap(), b"dear Alice");
+    }
+    assert!(talk.bob.post_quantum_epoch() >= 1, "the post-quantum ratchet goes on with the thief, too");
+    let (message, answer) = (talk.from_alice(b"no, I am"), talk.from_bob(b"dear Alice"));
+    refuses(&mut talk.bob, &message);
+    refuses(&mut talk.alice, &answer);
+
+    // Control: a thief who only listens is shut out by a round trip.
+    let mut talk = Talk::after(62, 3);
+    let mut thief = copy(&talk.alice);
+    let overheard = talk.from_bob(b"to both");
+    assert!(thief.decrypt(&overheard, b"").is_ok() && talk.alice.decrypt(&overheard, b"").is_ok());
+    let fresh = talk.from_alice(b"a fresh ratchet key");
+    talk.bob.decrypt(&fresh, b"").unwrap();
+    let answer = talk.from_bob(b"to Alice alone");
+    refuses(&mut thief, &answer);
+    assert_eq!(talk.alice.decrypt(&answer, b"").unwrap(), b"to Alice alone");
+}
+
+/// Whether some 32 bytes of Bob's state are the header key of a message: its commitment tells.
+fn has_header_key_of(talk: &Talk, message: &[u8]) -> bool {
+    let [salt, commitment, ..] = HEADER_PARTS;
+    opened(state(&talk.bob)).windows(32).any(|window| {
+        let mut keys = [0; 60];
+        let key = Secret::new(window.try_into().unwrap());
+        RustCrypto.hkdf_expand(&key, &[b"noescrow-v1 header", &message[salt.clone()]], &mut keys);
+        keys[44..] == message[commitment.clone()]
+    })
+}
+
+/// A header key is one for a chain, so that headers have forward secrecy chain by chain: a thief reads those of the chain in
+/// use, whose bodies are closed to it, and no older one. A skipped message keeps its chain's.
+#[test]
+fn d9_a_header_key_lives_as_long_as_its_chain_and_no_longer() {
+    let mut talk = Talk::after(63, 3);
+    let read = talk.from_alice(b"read");
+    talk.bob.decrypt(&read, b"").unwrap();
+    assert!(has_header_key_of(&talk, &read));
+    talk.turn(true);
+    talk.turn(false);
+    assert!(!has_header_key_of(&talk, &read));
+
+    // Control: the same with a message of the chain on its way.
+    let late = talk.from_alice(b"late");
+    let read = talk.from_alice(b"read");
+    talk.bob.decrypt(&read, b"").unwrap();
+    talk.turn(true);
+    talk.turn(false);
+    assert!(has_header_key_of(&talk, &read) && has_header_key_of(&talk, &late));
+    talk.bob.decrypt(&late, b"").unwrap();
+    assert!(!has_header_key_of(&talk, &read));
+}
