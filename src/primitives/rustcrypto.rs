@@ -22,8 +22,9 @@ use zeroize::Zeroize;
 /// curve25519-dalek, ed25519-dalek, aes-gcm, sha2, hmac, hkdf and libcrux-ml-kem. Of size zero.
 ///
 /// # Leaks
-/// Lengths; whether a peer's curve key lies on the curve or on its twist, where no honest key lies. Constant time is what
-/// these crates promise of themselves; where hardware AES is missing, aes-gcm uses a bitsliced implementation, never tables.
+/// Lengths; whether a peer's curve key lies on the curve or on its twist, where no honest key lies; and `MatrixSeed`,
+/// `ZeroVerdict` and `TagVerdict` of spec/leakage.md §2. Checked on compiled code by `tests/constant_time/run`; where hardware
+/// AES is missing, aes-gcm uses a bitsliced implementation, never tables.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RustCrypto;
 
