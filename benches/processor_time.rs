@@ -8,13 +8,13 @@ use std::time::Duration;
 pub struct ProcessorTime;
 
 #[cfg(unix)]
-fn now() -> Duration {
+pub fn now() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
     clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
 }
 
 #[cfg(not(unix))]
-fn now() -> Duration {
+pub fn now() -> Duration {
     use std::sync::LazyLock;
     use std::time::Instant;
     static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
