@@ -7,9 +7,8 @@
 use crate::labels;
 use crate::primitives::declassified::{Declassified, verdict};
 use crate::primitives::{NONCE_LEN, Primitives, TAG_LEN};
-use crate::secret::Secret;
+use crate::secret::{Secret, equal};
 use crate::wire::{BEFORE_HEADER_LEN, COMMITMENT_LEN, SALT_LEN, Writer};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
 /// HK: HKs, HKr, NHKs, NHKr.
@@ -86,7 +85,7 @@ impl HeaderKey {
         out: &mut [u8],
     ) -> bool {
         let keys = self.derive(primitives, sealed.salt);
-        let committed = keys.commitment.ct_eq(sealed.commitment);
+        let committed = equal(&keys.commitment, sealed.commitment);
         if !verdict(primitives, Declassified::HeaderVerdict, committed) || out.len() != sealed.ciphertext.len() {
             return false;
         }
