@@ -100,11 +100,8 @@ impl<const LEN: usize, const CAPACITY: usize> Encoder<LEN, CAPACITY> {
         if usize::from(index) < k {
             return nth(&self.padded, self.size, usize::from(index));
         }
-        let mut points = [0; MAX_CHUNKS];
-        for (at, point) in (0..).zip(&mut points) {
-            *point = at;
-        }
-        Interpolation::new(points.get(..k).unwrap_or_default()).at(index, &self.padded, self.size)
+        let weights = weights_behind(k, index);
+        combine(weights.as_flattened().get(..k).unwrap_or_default(), &self.padded, self.size)
     }
 }
 
@@ -152,6 +149,11 @@ impl<const LEN: usize, const CAPACITY: usize> Decoder<LEN, CAPACITY> {
         self.count < self.needed() && !self.indices().contains(&index)
     }
 
+    /// Whether one codeword is missing, and with it the value is there.
+    pub(crate) const fn lacks_one(&self) -> bool {
+        self.count.saturating_add(1) == self.needed()
+    }
+
     /// Keeps `codeword`, unless there is one of its index, even a different one, or there are k (attack E2).
     pub(crate) fn add(&mut self, codeword: &Codeword) {
         if !self.lacks(codeword.index) {
@@ -170,7 +172,7 @@ impl<const LEN: usize, const CAPACITY: usize> Decoder<LEN, CAPACITY> {
 
     /// The value, if `codeword` is the one that was missing. Changes nothing.
     pub(crate) fn completed_by(&self, codeword: &Codeword) -> Option<[u8; LEN]> {
-        if !self.lacks(codeword.index) || self.count.saturating_add(1) < self.needed() {
+        if !self.lacks(codeword.index) || !self.lacks_one() {
             return None;
         }
         let mut whole = Self { chunks: self.chunks, indices: self.indices, count: self.count, size: self.size };
@@ -182,21 +184,35 @@ impl<const LEN: usize, const CAPACITY: usize> Decoder<LEN, CAPACITY> {
     fn decode(&self) -> [u8; LEN] {
         let mut value = [0; LEN];
         let mut interpolation = None;
-        for (at, out) in (0..).zip(value.chunks_mut(self.size.bytes())) {
-            let chunk = match self.indices().iter().position(|index| *index == at) {
-                Some(place) => nth(&self.chunks, self.size, place),
-                None => interpolation.get_or_insert_with(|| Interpolation::new(self.indices())).at(
-                    at,
-                    &self.chunks,
-                    self.size,
-                ),
-            };
-            for (to, from) in out.iter_mut().zip(&chunk) {
-                *to = *from;
+        let places = (0..).step_by(LANES);
+        for (first, out) in places.zip(value.chunks_mut(self.size.bytes().saturating_mul(LANES))) {
+            let mut weights = None;
+            for (lane, (at, out)) in (first..).zip(out.chunks_mut(self.size.bytes())).enumerate() {
+                let chunk = match self.indices().iter().position(|index| *index == at) {
+                    Some(place) => nth(&self.chunks, self.size, place),
+                    None => {
+                        let interpolation = interpolation.get_or_insert_with(|| Interpolation::new(self.indices()));
+                        let weights = weights.get_or_insert_with(|| interpolation.weights(&consecutive(first)));
+                        let weights = weights.map(|weight| weight.get(lane).copied().unwrap_or(0));
+                        combine(weights.get(..self.count).unwrap_or_default(), &self.chunks, self.size)
+                    }
+                };
+                for (to, from) in out.iter_mut().zip(&chunk) {
+                    *to = *from;
+                }
             }
         }
         value
     }
+}
+
+/// `first` and the numbers behind it.
+fn consecutive<const N: usize>(first: u16) -> [u16; N] {
+    let mut numbers = [0; N];
+    for (number, from) in numbers.iter_mut().zip(first..) {
+        *number = from;
+    }
+    numbers
 }
 
 /// Chunk `at` of a value, or of what has been collected of one.
@@ -214,61 +230,108 @@ const fn check_lengths<const LEN: usize, const CAPACITY: usize>() {
     assert!(ChunkSize::Bytes32.chunks(LEN) <= MAX_CHUNKS, "too many chunks");
 }
 
-/// The polynomial of degree below k through k points of different x: Lagrange's form, with what depends on the points
-/// alone computed once.
-struct Interpolation<'a> {
-    points: &'a [u16],
-    /// The product of x_i - x_m over all m but i, for each i. Minus is plus, is XOR.
-    denominators: Lanes,
+/// A number for each of some points, up to one more than there are chunks. What stands behind the last means nothing, and
+/// is not zero.
+type Lanes = [Elements; (MAX_CHUNKS + 1).div_ceil(LANES)];
+
+/// For each point the product of its distances from all others. Minus is plus, is XOR.
+fn distances(points: &[u16]) -> Lanes {
+    let mut products = [[1; LANES]; _];
+    for point in points {
+        for (products, others) in products.iter_mut().zip(points.chunks(LANES)) {
+            let mut distances = [1; LANES];
+            for (distance, other) in distances.iter_mut().zip(others) {
+                // A point's distance from itself is left out.
+                let difference = point ^ other;
+                *distance = if difference == 0 { 1 } else { difference };
+            }
+            *products = multiply(products, &distances);
+        }
+    }
+    products
 }
 
-/// A number for each point; the lanes behind the last point mean nothing.
-type Lanes = [Elements; MAX_CHUNKS.div_ceil(LANES)];
+/// What each of the points 0 to k - 1 counts for at x, which is none of them: the product of the distances of x from all of
+/// them / that of point i from all others and x.
+fn weights_behind(k: usize, x: u16) -> Lanes {
+    let mut points = consecutive::<{ MAX_CHUNKS + 1 }>(0);
+    if let Some(point) = points.get_mut(k) {
+        *point = x;
+    }
+    let mut weights = distances(points.get(..=k).unwrap_or_default());
+    let product = weights.as_flattened().get(k).copied().unwrap_or(0);
+    let lanes = weights.get_mut(..=k / LANES).unwrap_or_default();
+    invert(lanes);
+    for weights in lanes {
+        *weights = multiply(weights, &[product; LANES]);
+    }
+    weights
+}
+
+/// The polynomial of degree below k through k points of different x, in Lagrange's form: what depends on the points alone
+/// is computed once, and what depends on x for [`LANES`] of them at a time.
+struct Interpolation<'a> {
+    points: &'a [u16],
+    /// 1 / the product of point i's distances from all others.
+    scales: Lanes,
+}
+
+/// What each point counts for, at [`LANES`] places x.
+type Weights = [Elements; MAX_CHUNKS];
 
 impl<'a> Interpolation<'a> {
     fn new(points: &'a [u16]) -> Self {
-        let mut denominators = [[1; LANES]; _];
-        for point in points {
-            multiply_by_distance(&mut denominators, points, *point);
-        }
-        Self { points, denominators }
+        let mut scales = distances(points);
+        invert(scales.get_mut(..points.len().div_ceil(LANES)).unwrap_or_default());
+        Self { points, scales }
     }
 
-    /// P(x), where the polynomial has the value of chunk i at `points[i]`. `x` is none of the points.
-    fn at(&self, x: u16, chunks: &[u8], size: ChunkSize) -> Chunk {
-        // Weight i = product of (x - x_m) over all m / ((x - x_i) denominator_i).
-        let mut divisors = self.denominators;
-        multiply_by_distance(&mut divisors, self.points, x);
-        let product = self.points.iter().fold(1, |product, point| multiply_one(product, x ^ point));
-        let mut weights = divisors;
-        for lanes in weights.iter_mut().take(self.points.len().div_ceil(LANES)) {
-            *lanes = multiply(&inverse(lanes), &[product; LANES]);
+    /// Weight i = scale_i times the product of x - x_m over all m but i: over those before i, times over those behind.
+    /// No x needs an inverse, and at a point itself its own weight is 1 and every other 0.
+    fn weights(&self, xs: &Elements) -> Weights {
+        let mut weights = [[0; LANES]; MAX_CHUNKS];
+        let mut before = [1; LANES];
+        for (weight, point) in weights.iter_mut().zip(self.points) {
+            *weight = before;
+            before = multiply(&before, &xs.map(|x| x ^ point));
         }
-
-        let mut value = [0; MAX_CHUNK_LEN];
-        let chunks = chunks.chunks_exact(size.bytes());
-        for (weight, chunk) in weights.as_flattened().iter().zip(chunks).take(self.points.len()) {
-            for (to, from) in value.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut().zip(chunk.as_chunks().0) {
-                let term = multiply(&elements(from), &[*weight; LANES]);
-                for (to, term) in to.as_chunks_mut().0.iter_mut().zip(term) {
-                    *to = (u16::from_be_bytes(*to) ^ term).to_be_bytes();
-                }
-            }
+        let mut behind = [1; LANES];
+        let points = self.points.iter().zip(self.scales.as_flattened());
+        for (weight, (point, scale)) in weights.iter_mut().zip(points).rev() {
+            *weight = multiply(&multiply(weight, &behind), &[*scale; LANES]);
+            behind = multiply(&behind, &xs.map(|x| x ^ point));
         }
-        value
+        weights
     }
 }
 
-/// Multiplies number i by x_i - x; where that is zero, it stays as it is.
-fn multiply_by_distance(numbers: &mut Lanes, points: &[u16], x: u16) {
-    for (numbers, points) in numbers.iter_mut().zip(points.chunks(LANES)) {
-        let mut distances = [1; LANES];
-        for (distance, point) in distances.iter_mut().zip(points) {
-            let difference = point ^ x;
-            *distance = if difference == 0 { 1 } else { difference };
+/// P(x), where chunk i is the value at point i and weight i what it counts for. Chunks are added up for each bit of their
+/// weights; then the sums are doubled together, and not each product.
+fn combine(weights: &[u16], chunks: &[u8], size: ChunkSize) -> Chunk {
+    let mut value = [0; MAX_CHUNK_LEN];
+    let places = value.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut().take(size.bytes() / (2 * LANES));
+    for (place, value) in places.enumerate() {
+        let mut sums = [[0; LANES]; 16];
+        for (weight, chunk) in weights.iter().zip(chunks.chunks_exact(size.bytes())) {
+            let chunk = elements(chunk.as_chunks().0.get(place).unwrap_or(&[0; 2 * LANES]));
+            for (bit, sum) in (0..16).zip(&mut sums) {
+                let mask = mask(weight >> bit);
+                for (sum, element) in sum.iter_mut().zip(chunk) {
+                    *sum ^= element & mask;
+                }
+            }
         }
-        *numbers = multiply(numbers, &distances);
+        let mut all = [0; LANES];
+        for sum in sums.iter().rev() {
+            for (all, sum) in all.iter_mut().zip(sum) {
+                *all = double(*all) ^ sum;
+            }
+        }
+        for (to, element) in value.as_chunks_mut().0.iter_mut().zip(all) {
+            *to = element.to_be_bytes();
+        }
     }
+    value
 }
 
 fn elements(bytes: &[u8; 2 * LANES]) -> Elements {
@@ -288,11 +351,15 @@ fn multiply(a: &Elements, b: &Elements) -> Elements {
     let mut product = [0u16; LANES];
     for bit in (0..16).rev() {
         for ((product, a), b) in product.iter_mut().zip(a).zip(b) {
-            let doubled = (*product << 1) ^ (REDUCTION & mask(*product >> 15));
-            *product = doubled ^ (a & mask(b >> bit));
+            *product = double(*product) ^ (a & mask(b >> bit));
         }
     }
     product
+}
+
+#[inline(always)]
+const fn double(element: u16) -> u16 {
+    (element << 1) ^ (REDUCTION & mask(element >> 15))
 }
 
 /// All ones if the lowest bit is set.
@@ -301,9 +368,26 @@ const fn mask(bit: u16) -> u16 {
     (bit & 1).wrapping_neg()
 }
 
+#[cfg(test)]
 fn multiply_one(a: u16, b: u16) -> u16 {
     let [product, ..] = multiply(&[a; LANES], &[b; LANES]);
     product
+}
+
+/// 1/a for each lane of each, of which none is zero: with one inversion, of all their product (Montgomery's trick).
+fn invert(numbers: &mut [Elements]) {
+    let mut before: Lanes = [[1; LANES]; _];
+    let mut product = [1; LANES];
+    for (before, number) in before.iter_mut().zip(numbers.iter()) {
+        *before = product;
+        product = multiply(&product, number);
+    }
+    let mut rest = inverse(&product);
+    for (number, before) in numbers.iter_mut().zip(&before).rev() {
+        let inverse = multiply(&rest, before);
+        rest = multiply(&rest, number);
+        *number = inverse;
+    }
 }
 
 /// a^(2^16 - 2) = 1/a: the product of a^(2^i) for i = 1 to 15.
