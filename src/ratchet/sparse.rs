@@ -261,7 +261,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         if let Some((root_key, chains)) = incoming.folded {
             self.keep(root_key, chains);
         }
-        match self.braid.commit(primitives, incoming.braid) {
+        match self.braid.commit(incoming.braid) {
             Ok(()) => self.retire(self.sending_epoch().unwrap_or(0)),
             Err(braid::Abandoned) => {
                 self.root_key = Secret::zero();

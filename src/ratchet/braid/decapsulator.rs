@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The five states of the party that makes an epoch's key pair and decapsulates. Of the pair only the seed is kept;
-//! its public parts are grown again when they are needed, 64 bytes instead of 1,280.
+//! The five states of the party that makes an epoch's key pair and decapsulates. Of the pair the seed is kept, 64 bytes
+//! instead of 2,400 that are as secret; and of its public parts what has still to be sent.
 
 use super::authenticator::{Authenticator, kdf_ok, verifies};
 use super::erasure::Codeword;
@@ -26,6 +26,9 @@ pub(super) struct KeysSampled {
     pub(super) seed: Secret<KEM_SEED_LEN>,
     /// `header || MacHdr`.
     pub(super) header: HeaderEncoder,
+    /// Of which nothing has been sent. Later states are larger, so that a session is not: to make it again would be a second
+    /// key generation an epoch.
+    pub(super) ek: EkEncoder,
 }
 
 /// The peer has the header; ek_vector is being sent while ct1 arrives.
@@ -81,6 +84,7 @@ impl KeysSampled {
             authenticator: self.authenticator.duplicate(),
             seed: self.seed.duplicate(),
             header: self.header.clone(),
+            ek: self.ek.clone(),
         }
     }
 
@@ -93,10 +97,10 @@ impl KeysSampled {
         chunk_size: ChunkSize,
         issued: u32,
     ) -> Self {
-        let (header, _) = primitives.incremental_public(&seed);
+        let (header, ek_vector) = primitives.incremental_public(&seed);
         let mac = authenticator.mac_header(primitives, epoch, &header);
         let header = HeaderEncoder::resume(&joined(&header, &mac), chunk_size, issued);
-        Self { epoch, authenticator, seed, header }
+        Self { epoch, authenticator, seed, header, ek: EkEncoder::new(&ek_vector, chunk_size) }
     }
 
     pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
@@ -106,10 +110,11 @@ impl KeysSampled {
     }
 
     /// BR-2: who sends ct1 has the header.
-    pub(super) fn begin_ct1<P: Primitives>(self, primitives: &P, codeword: &Codeword) -> HeaderSent {
-        let mut ct1 = Ct1Decoder::new(self.header.chunk_size());
+    pub(super) fn begin_ct1(self, codeword: &Codeword) -> HeaderSent {
+        let Self { epoch, authenticator, seed, header: _, ek } = self;
+        let mut ct1 = Ct1Decoder::new(ek.chunk_size());
         ct1.add(codeword);
-        HeaderSent::new(primitives, self.epoch, self.authenticator, self.seed, 0, ct1)
+        HeaderSent { epoch, authenticator, seed, ek, ct1 }
     }
 }
 
@@ -124,8 +129,8 @@ impl HeaderSent {
         }
     }
 
-    /// With `issued` codewords of ek_vector already sent.
-    pub(super) fn new<P: Primitives>(
+    /// From storage, with `issued` codewords of ek_vector already sent.
+    pub(super) fn resume<P: Primitives>(
         primitives: &P,
         epoch: Epoch,
         authenticator: Authenticator,
@@ -139,13 +144,14 @@ impl HeaderSent {
 
     pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
         match payload {
-            Payload::Ct1(codeword) if self.ct1.lacks(codeword.index) => match self.ct1.completed_by(codeword) {
-                Some(ct1) => {
+            Payload::Ct1(codeword) if self.ct1.lacks(codeword.index) => {
+                if self.ct1.lacks_one() {
                     primitives.step("BR-3");
-                    Change::Ct1Complete(ct1)
+                    Change::Ct1Complete(*codeword)
+                } else {
+                    Change::Collect(*codeword)
                 }
-                None => Change::Collect(*codeword),
-            },
+            }
             _ => Change::Nothing,
         }
     }

@@ -154,13 +154,14 @@ impl Ct1Sampled {
 
     pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
         match payload {
-            Payload::Ek(codeword) if self.ek.lacks(codeword.index) => match self.ek.completed_by(codeword) {
-                Some(ek_vector) => {
+            Payload::Ek(codeword) if self.ek.lacks(codeword.index) => {
+                if self.ek.lacks_one() {
                     primitives.step("BR-10");
-                    Change::EkComplete(ek_vector)
+                    Change::EkComplete(*codeword)
+                } else {
+                    Change::Collect(*codeword)
                 }
-                None => Change::Collect(*codeword),
-            },
+            }
             Payload::EkCt1Ack(codeword) => match self.ek.completed_by(codeword) {
                 Some(ek_vector) => {
                     primitives.step("BR-9");

@@ -45,7 +45,7 @@ impl Message {
         };
         writer.u8(kind)?;
         writer.u32(self.epoch.number())?;
-        codeword.copied().unwrap_or(no_codeword()).write(chunk_size, writer)
+        codeword.unwrap_or(&NO_CODEWORD).write(chunk_size, writer)
     }
 
     pub(crate) fn parse(chunk_size: ChunkSize, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -53,7 +53,7 @@ impl Message {
         let epoch = Epoch::new(reader.u32()?).ok_or(DecodeError::Refused)?;
         let codeword = Codeword::read(chunk_size, reader)?;
         let payload = match kind {
-            0 if codeword == no_codeword() => Payload::None,
+            0 if codeword == NO_CODEWORD => Payload::None,
             1 => Payload::Hdr(codeword),
             2 => Payload::Ek(codeword),
             3 => Payload::EkCt1Ack(codeword),
@@ -83,6 +83,4 @@ impl Codeword {
 }
 
 /// What stands in a codeword's place.
-const fn no_codeword() -> Codeword {
-    Codeword { index: 0, chunk: [0; MAX_CHUNK_LEN] }
-}
+const NO_CODEWORD: Codeword = Codeword { index: 0, chunk: [0; MAX_CHUNK_LEN] };

@@ -38,7 +38,7 @@ use super::encapsulator::{
 use super::erasure::Codeword;
 use super::message::{Message, Payload};
 use super::{Abandoned, CT2_MAC_LEN, Epoch, EpochKey};
-use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Primitives};
+use crate::primitives::{EK_HEADER_LEN, Primitives};
 use crate::secret::Secret;
 use crate::wire::ChunkSize;
 use core::fmt;
@@ -106,8 +106,8 @@ pub(super) enum Change {
     Collect(Codeword),
     /// BR-2.
     BeginCt1(Codeword),
-    /// BR-3.
-    Ct1Complete([u8; CT1_LEN]),
+    /// BR-3: the codeword that was missing.
+    Ct1Complete(Codeword),
     /// BR-4.
     BeginCt2(Codeword),
     /// BR-5: the next epoch and its authenticator.
@@ -116,8 +116,8 @@ pub(super) enum Change {
     HeaderComplete([u8; EK_HEADER_LEN]),
     /// BR-8.
     Ct1Acknowledged(Codeword),
-    /// BR-10.
-    EkComplete([u8; EK_VECTOR_LEN]),
+    /// BR-10: the codeword that was missing.
+    EkComplete(Codeword),
     /// BR-9, BR-11, BR-12: ct2 and its MAC.
     Ct2Encapsulated([u8; CT2_MAC_LEN]),
     /// BR-13.
@@ -227,7 +227,7 @@ impl Braid {
     ///
     /// # Errors
     /// [`Abandoned`] if the message made the Braid fail. Then it is dead.
-    pub(crate) fn commit<P: Primitives>(&mut self, primitives: &P, incoming: Incoming) -> Result<(), Abandoned> {
+    pub(crate) fn commit(&mut self, incoming: Incoming) -> Result<(), Abandoned> {
         // In place: what most messages do.
         let change = match incoming.change {
             Change::Nothing => return Ok(()),
@@ -237,11 +237,12 @@ impl Braid {
         // Assigned in its place: so the old state is wiped where it lay.
         self.state = match (&self.state, change) {
             (State::KeysSampled(state), Change::BeginCt1(codeword)) => {
-                State::HeaderSent(state.duplicate().begin_ct1(primitives, &codeword))
+                State::HeaderSent(state.duplicate().begin_ct1(&codeword))
             }
-            (State::HeaderSent(state), Change::Ct1Complete(ct1)) => {
-                State::Ct1Received(state.duplicate().ct1_complete(ct1))
-            }
+            (State::HeaderSent(state), Change::Ct1Complete(codeword)) => match state.ct1.completed_by(&codeword) {
+                Some(ct1) => State::Ct1Received(state.duplicate().ct1_complete(ct1)),
+                None => State::Dead,
+            },
             (State::Ct1Received(state), Change::BeginCt2(codeword)) => {
                 State::EkSentCt1Received(state.duplicate().begin_ct2(&codeword))
             }
@@ -254,9 +255,10 @@ impl Braid {
             (State::Ct1Sampled(state), Change::Ct1Acknowledged(codeword)) => {
                 State::Ct1Acknowledged(state.duplicate().acknowledged(&codeword))
             }
-            (State::Ct1Sampled(state), Change::EkComplete(ek_vector)) => {
-                State::EkReceivedCt1Sampled(state.duplicate().ek_complete(ek_vector))
-            }
+            (State::Ct1Sampled(state), Change::EkComplete(codeword)) => match state.ek.completed_by(&codeword) {
+                Some(ek_vector) => State::EkReceivedCt1Sampled(state.duplicate().ek_complete(ek_vector)),
+                None => State::Dead,
+            },
             (State::Ct1Sampled(state), Change::Ct2Encapsulated(ct2)) => {
                 State::Ct2Sampled(state.duplicate().ct2_encapsulated(&ct2))
             }

@@ -133,11 +133,11 @@ impl State {
             3 => {
                 let (seed, issued) = (secret(reader)?, issued(reader, 0)?);
                 let ct1 = Decoder::load(chunk_size, reader, 1)?;
-                State::HeaderSent(HeaderSent::new(primitives, epoch, authenticator, seed, issued, ct1))
+                State::HeaderSent(HeaderSent::resume(primitives, epoch, authenticator, seed, issued, ct1))
             }
             4 => {
                 let (seed, issued) = (secret(reader)?, issued(reader, 0)?);
-                let sent = HeaderSent::new(primitives, epoch, authenticator, seed, issued, Decoder::new(chunk_size));
+                let sent = HeaderSent::resume(primitives, epoch, authenticator, seed, issued, Decoder::new(chunk_size));
                 State::Ct1Received(sent.ct1_complete(*reader.array()?))
             }
             5 => State::EkSentCt1Received(EkSentCt1Received {

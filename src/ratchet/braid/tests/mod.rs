@@ -121,7 +121,7 @@ impl Party {
         let mut incoming = self.stage(message);
         let receiving_epoch = incoming.receiving_epoch;
         self.note(incoming.key.take());
-        self.braid.commit(&RustCrypto, incoming).unwrap();
+        self.braid.commit(incoming).unwrap();
         // What `sending_epoch` promises.
         assert!(self.keys.len() as u32 >= receiving_epoch);
     }
@@ -133,7 +133,7 @@ impl Party {
     /// Commits what may fail.
     fn commit(&mut self, message: &Message) -> Result<(), Abandoned> {
         let incoming = self.braid.receive(&RustCrypto, message)?;
-        self.braid.commit(&RustCrypto, incoming)
+        self.braid.commit(incoming)
     }
 
     fn restart(&mut self) {
