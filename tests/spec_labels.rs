@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The document and the code name the same steps.
+//! The document and the code name the same steps, and so do the symbolic models, but for those that have a reason not to.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Rooms of `src` that name steps and perform none: a label there does not count as the step's code.
@@ -48,6 +48,37 @@ fn document() -> BTreeSet<String> {
     labels(&std::fs::read_to_string(root().join("spec/protocol.md")).unwrap())
 }
 
+/// Labels in the symbolic models.
+fn modelled() -> BTreeSet<String> {
+    let models = std::fs::read_dir(root().join("spec/models")).unwrap().map(|entry| entry.unwrap().path());
+    let models = models.filter(|path| path.extension().is_some_and(|extension| extension == "vp"));
+    models.flat_map(|path| labels(&std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// Steps that no model has, each with its reason: the rows of the last table of spec/models/README.md.
+fn not_modelled(page: &str) -> BTreeMap<String, String> {
+    let (_, section) = page.split_once("## Steps that no model has").unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
+    rows.flat_map(|(steps, reason)| labels(steps).into_iter().map(|label| (label, reason.to_owned()))).collect()
+}
+
+/// What is wrong with the models' steps: of no step of the document, in neither place, in both, without a reason.
+fn astray(
+    document: &BTreeSet<String>,
+    modelled: &BTreeSet<String>,
+    not_modelled: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let excused: BTreeSet<String> = not_modelled.keys().cloned().collect();
+    let named: BTreeSet<String> = modelled.union(&excused).cloned().collect();
+    let both = modelled.intersection(&excused).cloned();
+    let bare = not_modelled.iter().filter(|(_, reason)| reason.split(' ').count() < 3).map(|(label, _)| label.clone());
+    [missing(&named, document), missing(document, &named), both.collect(), bare.collect()].concat()
+}
+
+fn models_page() -> String {
+    std::fs::read_to_string(root().join("spec/models/README.md")).unwrap()
+}
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -80,4 +111,31 @@ fn control_a_step_that_only_the_audit_still_names_is_missing_in_the_code() {
     for step in ["HS-I6", "HS-R4"] {
         assert!(of_audit.contains(step) && gone.iter().any(|label| label == step), "{step}");
     }
+}
+
+#[test]
+fn every_step_of_the_document_is_in_a_model_or_has_a_reason_not_to_be() {
+    let modelled = modelled();
+    assert_eq!(astray(&document(), &modelled, &not_modelled(&models_page())), Vec::<String>::new());
+    assert!(modelled.len() > 25, "{modelled:?}");
+}
+
+#[test]
+fn control_a_step_in_no_model_in_both_places_or_of_no_document_is_seen() {
+    let (document, modelled, page) = (document(), modelled(), models_page());
+    let excused = not_modelled(&page);
+    let without = |label: &str| modelled.iter().filter(|other| *other != label).cloned().collect::<BTreeSet<_>>();
+    assert_eq!(astray(&document, &without("HS-I4"), &excused), ["HS-I4"]);
+    let mut more = modelled.clone();
+    more.insert("HS-I99".to_owned());
+    assert_eq!(astray(&document, &more, &excused), ["HS-I99"]);
+    let mut fewer = excused.clone();
+    fewer.remove("SN-1");
+    assert_eq!(astray(&document, &modelled, &fewer), ["SN-1"]);
+    let mut both = excused.clone();
+    both.insert("DR-E1".to_owned(), "it is in a model".to_owned());
+    assert_eq!(astray(&document, &modelled, &both), ["DR-E1"]);
+    assert_eq!(not_modelled("## Steps that no model has\n| SN-1, HS-R8 | why not |").len(), 2);
+    let bare = not_modelled(&page.replace("| SN-1, SN-2 | ", "| SN-1, SN-2 | none |\n| nothing | "));
+    assert_eq!(astray(&document, &modelled, &bare), ["SN-1", "SN-2"]);
 }
