@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The noescrow protocol, written from spec/protocol.md alone. A module a section; see ../README.md."""

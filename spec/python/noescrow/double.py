@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""§8 and §9: the Double Ratchet with header encryption."""
+
+from dataclasses import dataclass, field
+
+from . import errors, labels, primitives
+from .primitives import Rng, dh, expand, hkdf, hmac
+from .wire import Header, SealedHeader
+
+
+def kdf_ck(chain_key: bytes) -> tuple[bytes, bytes]:
+    return hmac(chain_key, b"\x02"), hmac(chain_key, b"\x01")
+
+
+def kdf_rk_he(root: bytes, shared: bytes) -> tuple[bytes, bytes, bytes]:
+    output = hkdf(root, shared, labels.L_RK, 96)
+    return output[:32], output[32:64], output[64:]
+
+
+def mix(header_secret: bytes, next_header_key: bytes) -> bytes:
+    """§8: a step's next header key, with its share of the post-quantum root."""
+    return hkdf(header_secret, next_header_key, labels.L_NHK, 32)
+
+
+def _header_keys(header_key: bytes, salt: bytes) -> tuple[bytes, bytes, bytes]:
+    output = expand(header_key, labels.L_HEADER + salt, 60)
+    return output[:32], output[32:44], output[44:]
+
+
+def hencrypt(header_key: bytes, salt: bytes, outer: bytes, header: bytes) -> SealedHeader:
+    # DR-E3
+    key, nonce, commitment = _header_keys(header_key, salt)
+    return SealedHeader(salt, commitment, primitives.seal(key, nonce, outer, header))
+
+
+def is_committed(commitment: bytes, sealed: SealedHeader) -> bool:
+    return primitives.equal(commitment, sealed.commitment)
+
+
+def hdecrypt(header_key: bytes, outer: bytes, sealed: SealedHeader) -> bytes | None:
+    key, nonce, commitment = _header_keys(header_key, sealed.salt)
+    if not is_committed(commitment, sealed):
+        return None
+    try:
+        return primitives.unseal(key, nonce, outer, sealed.ciphertext)
+    except errors.Refused:
+        return None
+
+
+@dataclass
+class NotYet:
+    """Nothing was received: the responder before its first message."""
+
+    ratchet_private: bytes
+
+
+@dataclass
+class Due:
+    """A sending step is due."""
+
+    remote_ratchet_key: bytes
+    previous_chain_length: int
+
+
+@dataclass
+class Sending:
+    ratchet_private: bytes
+    chain_key: bytes
+    header_key: bytes
+    number: int
+    previous_chain_length: int
+    mixed_epoch: int
+
+
+@dataclass
+class Receiving:
+    remote_ratchet_key: bytes
+    chain_key: bytes
+    header_key: bytes
+    number: int
+
+    def step(self) -> bytes:
+        self.number += 1
+        self.chain_key, message_key = kdf_ck(self.chain_key)
+        return message_key
+
+
+CURRENT, NEXT = "current", "next"
+"""Which header key opened, beside the numbers of the steps of the stored ones."""
+
+
+@dataclass
+class Double:
+    root: bytes
+    sending: NotYet | Due | Sending
+    receiving: Receiving | None
+    next_sending_header_key: bytes
+    next_receiving_header_key: bytes
+    step: int = 0
+    header_keys: dict[int, bytes] = field(default_factory=dict)
+    kept: dict[tuple[int, int], bytes] = field(default_factory=dict)
+
+    @classmethod
+    def initiator(cls, root: bytes, hka: bytes, nhkb: bytes, remote_ratchet_key: bytes) -> "Double":
+        """DR-I1."""
+        return cls(root, Due(remote_ratchet_key, 0), None, hka, nhkb)
+
+    @classmethod
+    def responder(cls, root: bytes, hka: bytes, nhkb: bytes, ratchet_private: bytes) -> "Double":
+        """DR-I2."""
+        return cls(root, NotYet(ratchet_private), None, nhkb, hka)
+
+    def send_step(self, rng: Rng, header_secret: bytes, sending_epoch: int) -> None:
+        """DR-E1, if a step is due."""
+        if isinstance(self.sending, NotYet):
+            raise errors.NotYetReceived
+        if isinstance(self.sending, Due):
+            due, header_key, private = self.sending, self.next_sending_header_key, rng(32)
+            self.root, chain_key, nhk = kdf_rk_he(self.root, dh(private, due.remote_ratchet_key))
+            self.next_sending_header_key = mix(header_secret, nhk)
+            self.sending = Sending(private, chain_key, header_key, 0, due.previous_chain_length, sending_epoch)
+
+    def send(self) -> bytes:
+        """DR-E2: the message key. The header wants the number before it."""
+        if self.sending.number == labels.COUNTER_END:
+            raise errors.ChainExhausted
+        self.sending.number += 1
+        self.sending.chain_key, message_key = kdf_ck(self.sending.chain_key)
+        return message_key
+
+    def open_header(self, outer: bytes, sealed: SealedHeader) -> tuple[str | int, bytes]:
+        """DR-D2."""
+        candidates: list[tuple[str | int, bytes]] = [(NEXT, self.next_receiving_header_key)]
+        if self.receiving:
+            candidates.insert(0, (CURRENT, self.receiving.header_key))
+        candidates += sorted(self.header_keys.items(), reverse=True)
+        for which, header_key in candidates:
+            header = hdecrypt(header_key, outer, sealed)
+            if header is not None:
+                return which, header
+        raise errors.Refused
+
+    def is_new(self, which: str | int, header: Header) -> bool:
+        return which == NEXT or (which == CURRENT and header.number >= self.receiving.number)
+
+    def kept_at(self, which: str | int, header: Header) -> tuple[int, int]:
+        """DR-D4: where the key of a message is kept that is not new."""
+        at = (self.step if which == CURRENT else which, header.number)
+        if at not in self.kept:
+            raise errors.Refused
+        return at
+
+    def check_key(self, which: str | int, header: Header) -> None:
+        """DR-D4: a header under HKr names DHr."""
+        if which == CURRENT and header.ratchet_key != self.receiving.remote_ratchet_key:
+            raise errors.Refused
+
+    def check(self, which: str | int, header: Header) -> None:
+        """The refusals of DR-D5 and DR-D6, of a new message, but for the header secret."""
+        if which == CURRENT:
+            # DR-D5
+            if header.number - self.receiving.number > labels.MAX_SKIP:
+                raise errors.TooManySkipped
+            if header.number == labels.COUNTER_END:
+                raise errors.Refused
+            return
+        # DR-D6
+        if isinstance(self.sending, Due) or header.number == labels.COUNTER_END:
+            raise errors.Refused
+        if header.ratchet_key == primitives.dh_public(self.sending.ratchet_private):
+            raise errors.Refused
+        if self.receiving and header.ratchet_key == self.receiving.remote_ratchet_key:
+            raise errors.Refused
+        ends = max(0, header.previous_chain_length - (self.receiving.number if self.receiving else 0))
+        if ends > labels.MAX_SKIP or header.number > labels.MAX_SKIP:
+            raise errors.TooManySkipped
+
+    def receive_step(self, header: Header, header_secret: bytes) -> None:
+        """DR-D6, and DR-D7 for the old chain."""
+        if self.receiving:
+            self._skip(header.previous_chain_length)
+            self.header_keys[self.step] = self.receiving.header_key
+        self.step += 1
+        header_key, shared = self.next_receiving_header_key, dh(self.sending.ratchet_private, header.ratchet_key)
+        self.root, chain_key, nhk = kdf_rk_he(self.root, shared)
+        self.next_receiving_header_key = mix(header_secret, nhk)
+        self.receiving = Receiving(header.ratchet_key, chain_key, header_key, 0)
+        sent = self.sending.number if isinstance(self.sending, Sending) else 0
+        self.sending = Due(header.ratchet_key, sent)
+
+    def _skip(self, until: int) -> None:
+        while self.receiving.number < until:
+            number = self.receiving.number
+            self.kept[self.step, number] = self.receiving.step()
+
+    def receive(self, header: Header) -> bytes:
+        """DR-D7: the message key of a new message."""
+        self._skip(header.number)
+        return self.receiving.step()
+
+    def evict(self) -> None:
+        """DR-D9."""
+        self.kept = {at: key for at, key in self.kept.items() if self.step - at[0] <= labels.MAX_SKIPPED_STEPS}
+        for at in sorted(self.kept)[: max(0, len(self.kept) - labels.MAX_SKIPPED_KEYS)]:
+            del self.kept[at]
+        steps = {step for step, _ in self.kept}
+        self.header_keys = {step: key for step, key in self.header_keys.items() if step in steps}

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""§5: prekeys and bundles."""
+
+from dataclasses import dataclass
+
+from . import curve, errors, labels, mlkem, primitives
+from .identity import Identity
+from .wire import IDENTITY_LEN, Reader, u8, u32, u64
+
+SIGNED, ONE_TIME = 1, 2
+DESCRIPTION_LEN = 1_613
+PREKEY_LEN = DESCRIPTION_LEN + 64
+
+
+@dataclass(frozen=True)
+class Prekey:
+    """A verified prekey of somebody."""
+
+    kind: int
+    id: int
+    expiry: int
+    dh_key: bytes
+    kem_key: bytes
+    signature: bytes
+
+    @property
+    def description(self) -> bytes:
+        return u8(self.kind) + u32(self.id) + u64(self.expiry) + self.dh_key + self.kem_key
+
+    def to_bytes(self) -> bytes:
+        return self.description + self.signature
+
+    @classmethod
+    def read(cls, reader: Reader, identity: Identity, *kinds: int) -> "Prekey":
+        """PK-2."""
+        prekey = cls(reader.u8(), reader.u32(), reader.u64(), reader.take(32), reader.take(1568), reader.take(64))
+        if prekey.kind not in kinds or prekey.id == 0:
+            raise errors.Refused
+        curve.check_torsion(prekey.dh_key)
+        mlkem.check_ek(mlkem.ML_KEM_1024, prekey.kem_key)
+        signed = labels.L_PREKEY + labels.SUITE + prekey.description
+        primitives.verify(identity.signing_key, signed, prekey.signature)
+        return prekey
+
+    @classmethod
+    def from_bytes(cls, data: bytes, identity: Identity) -> "Prekey":
+        reader = Reader(data)
+        prekey = cls.read(reader, identity, SIGNED, ONE_TIME)
+        reader.finish()
+        return prekey
+
+
+@dataclass(frozen=True)
+class PrivatePrekey:
+    """A prekey of this device."""
+
+    kind: int
+    id: int
+    expiry: int
+    dh_private: bytes
+    kem_seed: bytes
+
+    def published(self, signing_seed: bytes) -> Prekey:
+        """PK-1."""
+        dh_key = primitives.dh_public(self.dh_private)
+        kem_key = mlkem.key_gen(mlkem.ML_KEM_1024, self.kem_seed).ek
+        unsigned = Prekey(self.kind, self.id, self.expiry, dh_key, kem_key, b"")
+        signature = primitives.sign(signing_seed, labels.L_PREKEY + labels.SUITE + unsigned.description)
+        return Prekey(self.kind, self.id, self.expiry, dh_key, kem_key, signature)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    identity: Identity
+    signed: Prekey
+    one_time: Prekey | None
+
+    def to_bytes(self) -> bytes:
+        one_time = u8(0) if self.one_time is None else u8(1) + self.one_time.to_bytes()
+        return self.identity.to_bytes() + self.signed.to_bytes() + one_time
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Bundle":
+        """HS-I1."""
+        reader = Reader(data)
+        identity = Identity.from_bytes(reader.take(IDENTITY_LEN))
+        signed = Prekey.read(reader, identity, SIGNED)
+        one_time = Prekey.read(reader, identity, ONE_TIME) if reader.flag() else None
+        reader.finish()
+        return cls(identity, signed, one_time)
