@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""A peer that has the keys and does not keep to the rules: headers that are authentic and wrong."""
+
+import copy
+import dataclasses
+import random
+
+from noescrow import client, curve, errors, primitives, wire
+from noescrow.double import hencrypt
+from noescrow.triple import Triple, body_ad, kdf_hybrid
+from noescrow.wire import BraidMessage, Header, Message
+
+JUMPS = (1, 2, 7, 999, 1_000, 1_001, 1_999, 2_000, 2_001)
+
+
+def forge(sender: Triple, handshake: bytes | None, chance: random.Random) -> bytes:
+    """A message of `sender`, whose state stays, with some fields of its header wrong. Keys fit the wrong fields
+    wherever the sender could have derived them, so that the body opens if the header is let through."""
+    triple = copy.deepcopy(sender)
+    double, sparse = triple.double, triple.sparse
+
+    def wrong(of: int = 6) -> bool:
+        return chance.randrange(of) == 0
+
+    salt = chance.randbytes(16)
+    epoch = sparse.braid.sending_epoch
+    double.send_step(chance.randbytes, sparse.epochs[epoch].header_secret, epoch)
+    message, key = sparse.braid.send(chance.randbytes)
+    sparse._fold(key)
+    if wrong() and epoch + 1 in sparse.epochs and sparse.epochs[epoch + 1].sending:
+        epoch += 1
+    chain = sparse.epochs[epoch].sending
+    for _ in range(chance.choice(JUMPS) if wrong(12) else 0):
+        chain.step()
+    pq_mk = chain.step()
+    for _ in range(chance.choice(JUMPS) if wrong(12) else 0):
+        double.send()
+    number = double.sending.number
+    ec_mk = double.send()
+
+    stamped = message.epoch + (epoch - sparse.braid.sending_epoch)
+    index = chance.choice([0, 1, message.index + 1, 65_535]) if wrong() else message.index
+    chunk = chance.randbytes(len(message.chunk)) if wrong(5) else message.chunk
+    kind = chance.randrange(7) if wrong() else message.kind
+    if kind == wire.NONE and not wrong():
+        index, chunk = 0, bytes(len(chunk))
+    header = Header(
+        primitives.dh_public(double.sending.ratchet_private),
+        double.sending.previous_chain_length,
+        number,
+        BraidMessage(kind, stamped, index, chunk),
+        chain.number,
+        epoch - double.sending.mixed_epoch,
+    )
+    fields = dict(vars(header))
+    if wrong(12):
+        fields["ratchet_key"] = chance.choice(
+            [primitives.dh_public(chance.randbytes(32)), double.receiving.remote_ratchet_key]
+            if double.receiving
+            else [bytes(32), b"\xff" * 32]
+        )
+    if wrong():
+        fields["previous_chain_length"] = chance.choice([0, 1, 5, 1_000, 1_001, 1_500, 2**32 - 1])
+    if wrong(12):
+        fields["number"] = chance.choice([0, 1, number + 1, 1_001, 2**32 - 2, 2**32 - 1])
+    if wrong(12):
+        fields["sparse_number"] = chance.choice([0, 1, chain.number + 1, 2_500, 2**32 - 2, 2**32 - 1])
+    if wrong(12):
+        fields["braid"] = BraidMessage(kind, chance.choice([0, 1, stamped + 1, 2**32 - 1]), index, chunk)
+    fields["age"] = chance.choice([0, 1, 2]) if wrong(12) else max(0, fields["age"])
+
+    outer = wire.u8(wire.LATER if handshake is None else wire.FIRST)
+    sealed = hencrypt(double.sending.header_key, salt, outer, Header(**fields).to_bytes())
+    key, nonce = kdf_hybrid(ec_mk, pq_mk)
+    ad = body_ad(triple.ad, b"", outer, sealed.to_bytes())
+    padding = wire.pad(b"forged") + (b"\0" if wrong(24) else b"")
+    return Message(handshake, sealed, primitives.seal(key, nonce, ad, padding)).to_bytes()
+
+
+def outcome(action):
+    """What it returns, or the error's name."""
+    try:
+        return action()
+    except (errors.Refused, errors.Abandoned) as error:
+        return type(error).__name__
+
+
+def torsion_twin(key: bytes) -> bytes:
+    """The key plus a point of order 8: another key with which every clamped secret gives the same."""
+    u = int.from_bytes(key, "little")
+    y = (u - 1) * pow(u + 1, -1, curve.P) % curve.P
+    x = curve.recover_x(y)
+    for candidate in range(2, 100):
+        cx = curve.recover_x(candidate)
+        if cx is None:
+            continue
+        torsion = curve.multiply(curve.Q, (cx, candidate, 1, cx * candidate % curve.P))
+        if not curve.is_identity(curve.multiply(4, torsion)):
+            break
+    _, sum_y, sum_z, _ = curve.add((x, y, 1, x * y % curve.P), torsion)
+    return ((sum_z + sum_y) * pow(sum_z - sum_y, -1, curve.P) % curve.P).to_bytes(32, "little")
+
+
+def _mutated(own: client.OwnPrekey, **fields) -> None:
+    own.prekey = dataclasses.replace(own.prekey, **fields)
+
+
+def _set(name: str, value):
+    return lambda session, double, sparse: setattr(double, name, value(session, double, sparse))
+
+
+WRONG_SESSIONS = [
+    ("no receiving chain after a step", _set("receiving", lambda *_: None)),
+    ("a step of 0", _set("step", lambda *_: 0)),
+    ("steps far ahead of what is kept", _set("step", lambda _, double, __: double.step + 100)),
+    ("a kept key that is still to come", lambda _, d, __: d.kept.update({(d.step, d.receiving.number): bytes(32)})),
+    ("a kept key of a chain to come", lambda _, d, __: d.kept.update({(d.step + 1, 0): bytes(32)})),
+    ("a kept key without its header key", lambda _, d, __: d.header_keys.pop(min(d.header_keys))),
+    ("a stored header key of the current chain", lambda _, d, __: d.header_keys.update({d.step: bytes(32)})),
+    ("DHr of another spelling", lambda _, d, __: setattr(d.receiving, "remote_ratchet_key", b"\xff" * 32)),
+    ("an epoch mixed that is to come", lambda _, d, s: setattr(d.sending, "mixed_epoch", s.braid.sending_epoch + 1)),
+    ("an epoch mixed long ago", lambda _, d, s: setattr(d.sending, "mixed_epoch", s.braid.sending_epoch - 2)),
+    ("a newest epoch beyond the Braid's", lambda _, __, s: setattr(s, "newest", s.newest + 1)),
+    ("an epoch too few", lambda _, __, s: s.epochs.pop(min(s.epochs))),
+    (
+        "a kept n beyond the chain's",
+        lambda _, __, s: s.kept.update({(s.newest, s.epochs[s.newest].receiving.number + 1): bytes(32)}),
+    ),
+    ("a kept n of 0", lambda _, __, s: s.kept.update({(min(s.epochs), 0): bytes(32)})),
+    ("a kept key of a retired epoch", lambda _, __, s: s.kept.update({(min(s.epochs) - 1, 1): bytes(32)})),
+    ("the other direction", lambda _, __, s: setattr(s, "direction", 1 - s.direction)),
+    ("a responder who was answered", lambda session, _, __: setattr(session, "opening", client.Answered())),
+]
+
+WRONG_DEVICES = [
+    ("a next id that was issued", lambda device: setattr(device, "next_id", 3)),
+    ("a prekey twice", lambda device: device.one_time.append(device.one_time[0])),
+    ("id 0", lambda device: _mutated(device.one_time[0], id=0)),
+    ("the signed prekey's id", lambda device: _mutated(device.one_time[0], id=1)),
+    ("one signed prekey twice", lambda device: setattr(device, "previous", copy.deepcopy(device.signed))),
+]
+"""What each says that cannot be, and how it is made of what can."""

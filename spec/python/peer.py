@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The Rust crate behind examples/peer.rs, and this package, with one face: parties that scenarios can exchange."""
+
+import json
+import random
+import subprocess
+
+from noescrow import client, errors, snapshot
+
+SIDES = ("rust", "python")
+DEFAULT_PEER = ["cargo", "run", "--quiet", "--release", "--example", "peer", "--"]
+
+
+class Rust:
+    """One process of the peer."""
+
+    def __init__(self, command: list[str], seed: int):
+        self.process = subprocess.Popen([*command, str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.names = 0
+
+    def name(self) -> str:
+        self.names += 1
+        return f"{self.names}"
+
+    def ask(self, command: str, **arguments) -> dict:
+        """The answer; the error that it names is raised."""
+        plain = {key: value.hex() if isinstance(value, bytes) else value for key, value in arguments.items()}
+        self.process.stdin.write(json.dumps({"do": command, **plain}) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        if "error" in answer:
+            raise getattr(errors, answer["error"], RuntimeError)(answer["error"])
+        return answer
+
+    def bytes(self, command: str, result: str, **arguments) -> bytes:
+        return bytes.fromhex(self.ask(command, **arguments)[result])
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+
+class RustSession:
+    def __init__(self, rust: Rust, name: str):
+        self.rust, self.name = rust, name
+
+    def encrypt(self, plaintext: bytes, ad: bytes = b"") -> bytes:
+        return self.rust.bytes("encrypt", "message", session=self.name, plaintext=plaintext, ad=ad)
+
+    def decrypt(self, message: bytes, ad: bytes = b"") -> bytes:
+        return self.rust.bytes("decrypt", "plaintext", session=self.name, message=message, ad=ad)
+
+    def snapshot(self, key: bytes, generation: int) -> bytes:
+        return self.rust.bytes("snapshot", "snapshot", session=self.name, key=key, generation=generation)
+
+    def restore(self, data: bytes, key: bytes, newest: int = 0) -> "RustSession":
+        name = self.rust.name()
+        self.rust.ask("restore", session=name, snapshot=data, key=key, newest=newest)
+        return RustSession(self.rust, name)
+
+    def _status(self, item: str):
+        return self.rust.ask("status", session=self.name).get(item)
+
+    def id(self) -> bytes:
+        return bytes.fromhex(self._status("id"))
+
+    def digits(self) -> str:
+        return self._status("digits")
+
+    def scan(self) -> bytes:
+        return bytes.fromhex(self._status("scan"))
+
+    def epoch(self) -> int:
+        return self._status("epoch")
+
+
+class RustDevice:
+    def __init__(self, rust: Rust, expiry: int, name: str | None = None):
+        self.rust, self.name = rust, name or rust.name()
+        if name is None:
+            rust.ask("device", device=self.name, expiry=expiry)
+
+    def bundle(self, one_time: bool, expiry: int) -> bytes:
+        return self.rust.bytes("publish", "bundle", device=self.name, one_time=one_time, expiry=expiry)
+
+    def rotate(self, expiry: int) -> None:
+        self.rust.ask("rotate", device=self.name, expiry=expiry)
+
+    def initiate(self, bundle: bytes, plaintext: bytes, ad: bytes, now: int, chunk: int) -> tuple[RustSession, bytes]:
+        name = self.rust.name()
+        arguments = {"bundle": bundle, "plaintext": plaintext, "ad": ad, "now": now, "chunk": chunk}
+        message = self.rust.bytes("initiate", "message", device=self.name, session=name, **arguments)
+        return RustSession(self.rust, name), message
+
+    def accept(self, message: bytes, ad: bytes = b"") -> tuple[RustSession, bytes]:
+        name = self.rust.name()
+        plaintext = self.rust.bytes("accept", "plaintext", device=self.name, session=name, message=message, ad=ad)
+        return RustSession(self.rust, name), plaintext
+
+    def snapshot(self, key: bytes, generation: int) -> bytes:
+        return self.rust.bytes("snapshot", "snapshot", device=self.name, key=key, generation=generation)
+
+    def restore(self, data: bytes, key: bytes, newest: int = 0) -> "RustDevice":
+        name = self.rust.name()
+        self.rust.ask("restore", device=name, snapshot=data, key=key, newest=newest)
+        return RustDevice(self.rust, 0, name)
+
+
+class PythonSession:
+    def __init__(self, session: client.Session, rng):
+        self.session, self.rng = session, rng
+
+    def encrypt(self, plaintext: bytes, ad: bytes = b"") -> bytes:
+        return self.session.encrypt(plaintext, ad, self.rng)
+
+    def decrypt(self, message: bytes, ad: bytes = b"") -> bytes:
+        return self.session.decrypt(message, ad)
+
+    def snapshot(self, key: bytes, generation: int) -> bytes:
+        return snapshot.snapshot_session(self.session, key, generation)
+
+    def restore(self, data: bytes, key: bytes, newest: int = 0) -> "PythonSession":
+        return PythonSession(snapshot.restore_session(data, key, newest), self.rng)
+
+    def id(self) -> bytes:
+        return self.session.triple.ad
+
+    def digits(self) -> str:
+        return self.session.safety_number().digits()
+
+    def scan(self) -> bytes:
+        return self.session.safety_number().scan()
+
+    def epoch(self) -> int:
+        return self.session.triple.sparse.braid.epoch
+
+
+class PythonDevice:
+    def __init__(self, rng, expiry: int, device: client.Device | None = None):
+        self.rng, self.device = rng, device or client.Device.generate(expiry, rng)
+
+    def bundle(self, one_time: bool, expiry: int) -> bytes:
+        prekey = self.device.one_time_prekey(expiry, self.rng) if one_time else None
+        return self.device.bundle(prekey).to_bytes()
+
+    def rotate(self, expiry: int) -> None:
+        self.device.rotate(expiry, self.rng)
+
+    def initiate(self, bundle: bytes, plaintext: bytes, ad: bytes, now: int, chunk: int) -> tuple[PythonSession, bytes]:
+        session, message = self.device.initiate(bundle, plaintext, ad, now, chunk, self.rng)
+        return PythonSession(session, self.rng), message
+
+    def accept(self, message: bytes, ad: bytes = b"") -> tuple[PythonSession, bytes]:
+        session, plaintext = self.device.accept(message, ad)
+        return PythonSession(session, self.rng), plaintext
+
+    def snapshot(self, key: bytes, generation: int) -> bytes:
+        return snapshot.snapshot_device(self.device, key, generation)
+
+    def restore(self, data: bytes, key: bytes, newest: int = 0) -> "PythonDevice":
+        return PythonDevice(self.rng, 0, snapshot.restore_device(data, key, newest))
+
+
+class World:
+    """A peer, and randomness that can be had again."""
+
+    def __init__(self, command: list[str], seed: int):
+        self.rust, self.random = Rust(command, seed), random.Random(seed)
+
+    def device(self, side: str, expiry: int = 100):
+        return RustDevice(self.rust, expiry) if side == "rust" else PythonDevice(self.random.randbytes, expiry)
