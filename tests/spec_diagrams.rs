@@ -69,7 +69,8 @@ fn drawn(diagrams: &str) -> Machine {
 fn documented(protocol: &str) -> Machine {
     let section = between(protocol, "\n## 12. ", "\n## ");
     let mut machine = Machine::default();
-    for line in section.lines().filter(|line| line.starts_with("| ")) {
+    let sending = between(section, "**Sending.**", "**Receiving.**");
+    for line in sending.lines().filter(|line| line.starts_with("| ")) {
         let [_, names, what, _] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else { continue };
         // Those of the table of states: in the order of the states, if there is more than one kind.
         let kinds: Vec<&str> = what.split('*').skip(1).step_by(2).filter(|kind| *kind != "None").collect();

@@ -134,7 +134,10 @@ fn unlisted(rows: &[Row], tree: &Tree) -> Vec<String> {
             ["tests", name, "main.rs"] => after("--test", name),
             ["fuzz", "fuzz_targets", _] => files.contains(path),
             ["spec", "models", file] if file.ends_with(".vp") => files.contains(path),
-            ["examples", file] if file.ends_with(".rs") => after("--example", file.trim_end_matches(".rs")),
+            // One that is another row's means, such as the crate behind a pipe, is among that row's files.
+            ["examples", file] if file.ends_with(".rs") => {
+                after("--example", file.trim_end_matches(".rs")) || files.contains(path)
+            }
             ["examples", name, "main.rs"] => after("--example", name),
             [.., "run"] | ["tests", "campaign"] => tree.is_executable(path) && words.contains(&path),
             _ => true,
