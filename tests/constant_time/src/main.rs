@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use tainted::Tainted;
 
 /// Which code the primitives took: `run` builds both.
-const PATHS: &str = if cfg!(aes_backend = "soft") { "portable" } else { "of this processor" };
+const PATHS: &str = if cfg!(aes_backend = "soft") { "portable" } else { "of valgrind's processor" };
 
 /// Reports of one case.
 fn reports_of((_, case): &Case, primitives: &Tainted) -> usize {

@@ -166,6 +166,10 @@ fn any_k_distinct_codewords_recover_every_value_with_chunks_of_every_size() {
         any_k_recover::<1152, 1280>(&mut rng, size);
         any_k_recover::<960, 1024>(&mut rng, size);
         any_k_recover::<160, 256>(&mut rng, size);
+        // One group of places computed together, one and a bit, two.
+        any_k_recover::<512, 512>(&mut rng, size);
+        any_k_recover::<544, 768>(&mut rng, size);
+        any_k_recover::<1024, 1024>(&mut rng, size);
     }
 }
 
