@@ -80,9 +80,9 @@ errors! {
     DecryptError {
         /// Not a message of this session, or damaged, forged, replayed, reflected, or too old: its key is gone.
         Refused => "message refused",
-        /// Authentic header, but more messages are missing before it than may be skipped. Told apart because
-        /// only the peer can cause it and the user can be told to start anew. Reveals to who can see the error
-        /// that the header is genuine.
+        /// Authentic header, but more messages are missing before it than may be skipped. Told apart because the user can be
+        /// told to start anew: if they are lost for good, so is this direction. The peer can cause it, and a server that
+        /// withholds that many. Reveals to who can see the error that the header is genuine.
         TooManySkipped => "too many skipped messages",
         /// The post-quantum ratchet has failed, for good: see [`EncryptError::Abandoned`]. Says nothing of the message.
         Abandoned => "post-quantum ratchet failed: begin a new session",

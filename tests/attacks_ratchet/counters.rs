@@ -178,3 +178,25 @@ fn d6_the_header_keys_tried_are_bounded_by_the_steps_kept() {
     // Control: below the bound each gap does cost a trial more, HKr and NHKr aside.
     assert!(tried.iter().take(MAX_SKIPPED_STEPS as usize).enumerate().all(|(gaps, headers)| *headers == gaps + 2));
 }
+
+/// A limit, not an attack that fails: a server that discards more than may be skipped closes that direction for good.
+#[test]
+fn w13_more_lost_messages_than_may_be_skipped_end_a_direction_for_ever() {
+    // The one over the bound, and the control within it.
+    for (lost, refused) in [(MAX_SKIP + 1, true), (MAX_SKIP, false)] {
+        let mut talk = Talk::after(63, 3);
+        for _ in 0..lost {
+            talk.from_alice(b"discarded");
+        }
+        for _ in 0..3 {
+            let message = talk.from_alice(b"is anybody there?");
+            let due = if refused { TOO_MANY } else { None };
+            assert_eq!(talk.bob.decrypt(&message, b"").err(), due, "{lost} lost");
+        }
+        // The other direction goes on; and the answer of who heard nothing brings no new chain of Alice's.
+        let answer = talk.from_bob(b"hello?");
+        assert_eq!(talk.alice.decrypt(&answer, b"").unwrap(), b"hello?");
+        let next = talk.from_alice(b"and now?");
+        assert_eq!(talk.bob.decrypt(&next, b"").is_err(), refused, "{lost} lost");
+    }
+}
