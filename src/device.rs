@@ -17,6 +17,7 @@ use crate::ratchet::skipped::SkippedKeyStore;
 use crate::ratchet::triple::TripleRatchet;
 use crate::session::{Opening, Parties, Session, message_len};
 use crate::snapshot::{self, StorageKey};
+use crate::wipe;
 use crate::wire::{ChunkSize, HANDSHAKE_LEN, Handshake};
 use arrayvec::ArrayVec;
 use rand_core::CryptoRng;
@@ -58,16 +59,18 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// A new identity with its first signed prekey, which expires at `expiry` (seconds since the Unix epoch). Draws
     /// 160 bytes from `rng`.
     pub fn generate_with(primitives: P, expiry: u64, rng: &mut impl CryptoRng) -> Self {
-        let identity = IdentityKeyPair::generate(&primitives, rng);
-        let (pair, _) = PrekeyPair::generate(&primitives, PrekeyKind::Signed, FIRST_ID, expiry, rng);
-        Self {
-            primitives,
-            identity,
-            signed_prekey: SignedPrekey { pair, replay_record: ArrayVec::new() },
-            previous_signed_prekey: None,
-            one_time_prekeys: ArrayVec::new(),
-            next_id: FIRST_ID.saturating_add(1),
-        }
+        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+            let identity = wipe::behind::<{ wipe::CURVE }, _>(|| IdentityKeyPair::generate(&primitives, rng));
+            let (pair, _) = PrekeyPair::generate(&primitives, PrekeyKind::Signed, FIRST_ID, expiry, rng);
+            Self {
+                primitives,
+                identity,
+                signed_prekey: SignedPrekey { pair, replay_record: wipe::empty(|| [0; 32]) },
+                previous_signed_prekey: None,
+                one_time_prekeys: ArrayVec::new(),
+                next_id: FIRST_ID.saturating_add(1),
+            }
+        })
     }
 
     /// The public identity.
@@ -85,7 +88,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// The signed prekey in force, to publish.
     #[must_use]
     pub fn signed_prekey(&self) -> Prekey {
-        self.signed_prekey.pair.public(&self.primitives, &self.identity)
+        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| self.signed_prekey.pair.public(&self.primitives, &self.identity))
     }
 
     /// One-time prekeys that this device holds: published and, as far as it knows, not used.
@@ -99,15 +102,17 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// # Errors
     /// [`PrekeyError`] if the store is full or all ids are used.
     pub fn generate_one_time_prekey(&mut self, expiry: u64, rng: &mut impl CryptoRng) -> Result<Prekey, PrekeyError> {
-        if self.one_time_prekeys.is_full() {
-            return Err(PrekeyError::StoreFull);
-        }
-        let (id, next_id) = self.allocate_id()?;
-        let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::OneTime, id, expiry, rng);
-        let public = description.sign(&self.primitives, &self.identity);
-        self.one_time_prekeys.try_push(pair).map_err(|_| PrekeyError::StoreFull)?;
-        self.next_id = next_id;
-        Ok(public)
+        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+            if self.one_time_prekeys.is_full() {
+                return Err(PrekeyError::StoreFull);
+            }
+            let (id, next_id) = self.allocate_id()?;
+            let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::OneTime, id, expiry, rng);
+            let public = description.sign(&self.primitives, &self.identity);
+            self.one_time_prekeys.try_push(pair).map_err(|_| PrekeyError::StoreFull)?;
+            self.next_id = next_id;
+            Ok(public)
+        })
     }
 
     /// Replaces the signed prekey and its last-resort key, weekly or monthly. The old one is kept for messages on
@@ -117,12 +122,14 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// # Errors
     /// [`PrekeyError::IdsExhausted`] if all ids are used.
     pub fn rotate(&mut self, expiry: u64, rng: &mut impl CryptoRng) -> Result<Prekey, PrekeyError> {
-        let (id, next_id) = self.allocate_id()?;
-        let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::Signed, id, expiry, rng);
-        let fresh = SignedPrekey { pair, replay_record: ArrayVec::new() };
-        self.previous_signed_prekey = Some(core::mem::replace(&mut self.signed_prekey, fresh));
-        self.next_id = next_id;
-        Ok(description.sign(&self.primitives, &self.identity))
+        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+            let (id, next_id) = self.allocate_id()?;
+            let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::Signed, id, expiry, rng);
+            let fresh = SignedPrekey { pair, replay_record: wipe::empty(|| [0; 32]) };
+            self.previous_signed_prekey = Some(core::mem::replace(&mut self.signed_prekey, fresh));
+            self.next_id = next_id;
+            Ok(description.sign(&self.primitives, &self.identity))
+        })
     }
 
     /// Deletes the signed prekey before the last rotation: nothing that was sealed to it can be opened any more, not
@@ -235,28 +242,36 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         out: &mut [u8],
         rng: &mut impl CryptoRng,
     ) -> Result<(Session<P, S>, usize), InitiateError> {
-        let needed = Self::first_message_len_with(chunk_size, plaintext.len()).ok_or(InitiateError::TooLong)?;
-        if out.len() < needed {
-            return Err(InitiateError::BufferTooShort);
-        }
-        let initiated = handshake::initiate(&self.primitives, &self.identity, bundle, now, chunk_size, rng)?;
-        let Agreed { keys, associated_data: transcript } = initiated.agreed;
-        self.primitives.step("HS-I8");
-        let mut session = Session {
-            primitives: self.primitives.clone(),
-            parties: Some(Parties { local: *self.identity(), remote: *bundle.identity() }),
-            associated_data: transcript,
-            opening: Opening::Unanswered(initiated.handshake),
-            ratchet: TripleRatchet::initiator(&self.primitives, keys, *bundle.signed_prekey().dh_key(), chunk_size),
-        };
-        let len = session.encrypt_into(plaintext, associated_data, out, rng).map_err(|error| match error {
-            EncryptError::TooLong => InitiateError::TooLong,
-            EncryptError::BufferTooShort => InitiateError::BufferTooShort,
-            EncryptError::NotYetReceived | EncryptError::ChainExhausted | EncryptError::Abandoned => {
-                InitiateError::Refused
+        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+            let needed = Self::first_message_len_with(chunk_size, plaintext.len()).ok_or(InitiateError::TooLong)?;
+            if out.len() < needed {
+                return Err(InitiateError::BufferTooShort);
             }
-        })?;
-        Ok((session, len))
+            let initiated = wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+                handshake::initiate(&self.primitives, &self.identity, bundle, now, chunk_size, rng)
+            })?;
+            let Agreed { keys, associated_data: transcript } = initiated.agreed;
+            self.primitives.step("HS-I8");
+            // Made apart: no copy of what it is made of lies where the session is put together.
+            let ratchet = wipe::behind::<{ wipe::COMMIT }, _>(|| {
+                TripleRatchet::initiator(&self.primitives, keys, *bundle.signed_prekey().dh_key(), chunk_size)
+            });
+            let mut session = Session {
+                primitives: self.primitives.clone(),
+                parties: Some(Parties { local: *self.identity(), remote: *bundle.identity() }),
+                associated_data: transcript,
+                opening: Opening::Unanswered(initiated.handshake),
+                ratchet,
+            };
+            let len = session.encrypt_into(plaintext, associated_data, out, rng).map_err(|error| match error {
+                EncryptError::TooLong => InitiateError::TooLong,
+                EncryptError::BufferTooShort => InitiateError::BufferTooShort,
+                EncryptError::NotYetReceived | EncryptError::ChainExhausted | EncryptError::Abandoned => {
+                    InitiateError::Refused
+                }
+            })?;
+            Ok((session, len))
+        })
     }
 
     /// Accepts a first message: opens it in place and returns the new session and the plaintext within the message.
@@ -280,55 +295,57 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         message: &'m mut [u8],
         associated_data: &[u8],
     ) -> Result<(Session<P, S>, &'m mut [u8]), AcceptError> {
-        self.primitives.step("HS-R1");
-        let (bytes, _) = message.split_first_chunk::<HANDSHAKE_LEN>().ok_or(AcceptError::Refused)?;
-        let handshake = Handshake::parse(bytes).map_err(|_| AcceptError::Refused)?;
-        let is_previous = self.signed_prekey.pair.id != handshake.signed_prekey_id;
-        let signed = match (is_previous, &self.previous_signed_prekey) {
-            (false, _) => &self.signed_prekey,
-            (true, Some(previous)) if previous.pair.id == handshake.signed_prekey_id => previous,
-            _ => return Err(AcceptError::Refused),
-        };
-        let one_time = match handshake.one_time_prekey_id {
-            Some(id) => Some(self.find_one_time(id)?),
-            None => {
-                signed.check_replay(handshake.ephemeral_key.as_bytes())?;
-                None
-            }
-        };
-        let one_time_pair = one_time.and_then(|at| self.one_time_prekeys.get(at));
-        let (agreed, remote) =
-            handshake::respond(&self.primitives, &self.identity, &signed.pair, one_time_pair, &handshake)?;
-        let ephemeral_key = *handshake.ephemeral_key.as_bytes();
-        let mut session = Session {
-            primitives: self.primitives.clone(),
-            parties: Some(Parties { local: *self.identity(), remote }),
-            associated_data: agreed.associated_data,
-            opening: Opening::Accepted(self.primitives.sha256(&[handshake.bytes])),
-            ratchet: TripleRatchet::responder(
-                &self.primitives,
-                agreed.keys,
-                signed.pair.dh.duplicate(),
-                handshake.chunk_size,
-            ),
-        };
-        let plaintext = session.decrypt_in_place(message, associated_data).map_err(|error| match error {
-            DecryptError::Refused | DecryptError::TooManySkipped | DecryptError::Abandoned => AcceptError::Refused,
-        })?;
+        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+            self.primitives.step("HS-R1");
+            let (bytes, _) = message.split_first_chunk::<HANDSHAKE_LEN>().ok_or(AcceptError::Refused)?;
+            let handshake = Handshake::parse(bytes).map_err(|_| AcceptError::Refused)?;
+            let is_previous = self.signed_prekey.pair.id != handshake.signed_prekey_id;
+            let signed = match (is_previous, &self.previous_signed_prekey) {
+                (false, _) => &self.signed_prekey,
+                (true, Some(previous)) if previous.pair.id == handshake.signed_prekey_id => previous,
+                _ => return Err(AcceptError::Refused),
+            };
+            let one_time = match handshake.one_time_prekey_id {
+                Some(id) => Some(self.find_one_time(id)?),
+                None => {
+                    signed.check_replay(handshake.ephemeral_key.as_bytes())?;
+                    None
+                }
+            };
+            let one_time_pair = one_time.and_then(|at| self.one_time_prekeys.get(at));
+            let (agreed, remote) = wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+                handshake::respond(&self.primitives, &self.identity, &signed.pair, one_time_pair, &handshake)
+            })?;
+            let ephemeral_key = *handshake.ephemeral_key.as_bytes();
+            let ratchet = wipe::behind::<{ wipe::COMMIT }, _>(|| {
+                let pair = signed.pair.dh.duplicate();
+                TripleRatchet::responder(&self.primitives, agreed.keys, pair, handshake.chunk_size)
+            });
+            let mut session = Session {
+                primitives: self.primitives.clone(),
+                parties: Some(Parties { local: *self.identity(), remote }),
+                associated_data: agreed.associated_data,
+                opening: Opening::Accepted(self.primitives.sha256(&[handshake.bytes])),
+                ratchet,
+            };
+            let plaintext = session.decrypt_in_place(message, associated_data).map_err(|error| match error {
+                DecryptError::Refused | DecryptError::TooManySkipped | DecryptError::Abandoned => AcceptError::Refused,
+            })?;
 
-        self.primitives.step("HS-R7");
-        match one_time {
-            Some(at) => self.remove_one_time(at),
-            None => {
-                let signed = match (is_previous, &mut self.previous_signed_prekey) {
-                    (true, Some(previous)) => previous,
-                    _ => &mut self.signed_prekey,
-                };
-                // There is room: checked before the work.
-                let _ = signed.replay_record.try_push(ephemeral_key);
+            self.primitives.step("HS-R7");
+            match one_time {
+                Some(at) => self.remove_one_time(at),
+                None => {
+                    let signed = match (is_previous, &mut self.previous_signed_prekey) {
+                        (true, Some(previous)) => previous,
+                        _ => &mut self.signed_prekey,
+                    };
+                    // There is room: checked before the work.
+                    let _ = signed.replay_record.try_push(ephemeral_key);
+                }
             }
-        }
-        Ok((session, plaintext))
+            Ok((session, plaintext))
+        })
     }
 
     fn find_one_time(&self, id: u32) -> Result<usize, AcceptError> {
@@ -346,7 +363,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// than [`snapshot_len`](Self::snapshot_len). `generation` must grow with every save.
     #[must_use]
     pub fn snapshot_into(&self, key: &StorageKey, generation: u64, out: &mut [u8]) -> Option<usize> {
-        snapshot::seal(&self.primitives, self, key, generation, out)
+        wipe::behind::<{ wipe::COMMIT }, _>(|| snapshot::seal(&self.primitives, self, key, generation, out))
     }
 
     /// Restores a device. `newest` is the newest generation that the caller knows to have been saved. `snapshot` is
@@ -360,7 +377,9 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         key: &StorageKey,
         newest: u64,
     ) -> Result<Self, RestoreError> {
-        snapshot::open(primitives, snapshot, key, newest).map(|(value, _)| value)
+        wipe::behind::<{ wipe::DEVICE }, _>(|| {
+            snapshot::open(primitives, snapshot, key, newest).map(|(value, _)| value)
+        })
     }
 }
 

@@ -15,6 +15,7 @@ extern crate std;
 mod labels;
 pub mod primitives;
 mod secret;
+mod wipe;
 
 // §4: identity and safety number.
 mod identity;

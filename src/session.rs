@@ -10,8 +10,9 @@ use crate::primitives::{Primitives, TAG_LEN};
 use crate::ratchet::header::SealedHeader;
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::ratchet::sparse::Direction;
-use crate::ratchet::triple::TripleRatchet;
+use crate::ratchet::triple::{Incoming, TripleRatchet};
 use crate::snapshot::{self, StorageKey, Stored};
+use crate::wipe;
 use crate::wire::{
     ChunkSize, Full, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, MAX_SEALED_HEADER_LEN, Reader, TYPE_FIRST, TYPE_MESSAGE,
     Writer,
@@ -101,35 +102,37 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         out: &mut [u8],
         rng: &mut impl CryptoRng,
     ) -> Result<usize, EncryptError> {
-        self.primitives.step("DR-E0");
-        let len = self.message_len(plaintext.len()).ok_or(EncryptError::TooLong)?;
-        let out = out.get_mut(..len).ok_or(EncryptError::BufferTooShort)?;
-        let mut writer = Writer::new(out);
-        let outer = match &self.opening {
-            Opening::Unanswered(handshake) => writer.put(handshake).map(|()| TYPE_FIRST),
-            Opening::Accepted(_) | Opening::Done => writer.u8(TYPE_MESSAGE).map(|()| TYPE_MESSAGE),
-        }
-        .map_err(|_| EncryptError::BufferTooShort)?;
-        let at = writer.written();
-        let (header, body) = out
-            .get_mut(at..)
-            .and_then(|rest| rest.split_at_mut_checked(self.ratchet.chunk_size.sealed_header_len()))
-            .ok_or(EncryptError::BufferTooShort)?;
-        let (body, tag) = body.split_last_chunk_mut::<TAG_LEN>().ok_or(EncryptError::BufferTooShort)?;
-        let (text, padding) = body.split_at_mut_checked(plaintext.len()).ok_or(EncryptError::BufferTooShort)?;
+        wipe::behind::<{ wipe::MESSAGE }, _>(|| {
+            self.primitives.step("DR-E0");
+            let len = self.message_len(plaintext.len()).ok_or(EncryptError::TooLong)?;
+            let out = out.get_mut(..len).ok_or(EncryptError::BufferTooShort)?;
+            let mut writer = Writer::new(out);
+            let outer = match &self.opening {
+                Opening::Unanswered(handshake) => writer.put(handshake).map(|()| TYPE_FIRST),
+                Opening::Accepted(_) | Opening::Done => writer.u8(TYPE_MESSAGE).map(|()| TYPE_MESSAGE),
+            }
+            .map_err(|_| EncryptError::BufferTooShort)?;
+            let at = writer.written();
+            let (header, body) = out
+                .get_mut(at..)
+                .and_then(|rest| rest.split_at_mut_checked(self.ratchet.chunk_size.sealed_header_len()))
+                .ok_or(EncryptError::BufferTooShort)?;
+            let (body, tag) = body.split_last_chunk_mut::<TAG_LEN>().ok_or(EncryptError::BufferTooShort)?;
+            let (text, padding) = body.split_at_mut_checked(plaintext.len()).ok_or(EncryptError::BufferTooShort)?;
 
-        let (key, nonce) = self.ratchet.send(&self.primitives, outer, header, rng)?;
-        self.primitives.step("DR-E4");
-        text.copy_from_slice(plaintext);
-        padding::pad(padding);
-        let mut ad = [0; MAX_AEAD_AD_LEN];
-        let ad = self.aead_ad(associated_data, outer, header, &mut ad);
-        // MAX_PLAINTEXT_LEN is within GCM's bound: this cannot fail, and if it did the key would be used up unseen.
-        *tag = self.primitives.seal(&key, &nonce, ad, body).map_err(|_| {
-            body.zeroize();
-            EncryptError::TooLong
-        })?;
-        Ok(len)
+            let (key, nonce) = self.ratchet.send(&self.primitives, outer, header, rng)?;
+            self.primitives.step("DR-E4");
+            text.copy_from_slice(plaintext);
+            padding::pad(padding);
+            let mut ad = [0; MAX_AEAD_AD_LEN];
+            let ad = self.aead_ad(associated_data, outer, header, &mut ad);
+            // MAX_PLAINTEXT_LEN is within GCM's bound: this cannot fail, and if it did the key would be used up unseen.
+            *tag = self.primitives.seal(&key, &nonce, ad, body).map_err(|_| {
+                body.zeroize();
+                EncryptError::TooLong
+            })?;
+            Ok(len)
+        })
     }
 
     /// Opens `message` in place and returns the plaintext, which lies within it.
@@ -162,6 +165,26 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         tag: &[u8; TAG_LEN],
         associated_data: &[u8],
     ) -> Result<usize, DecryptError> {
+        wipe::behind::<{ wipe::COMMIT }, _>(|| {
+            // What is kept is put together on a stack on which no cipher has been.
+            let (incoming, len) =
+                wipe::behind::<{ wipe::MESSAGE }, _>(|| self.receive(head, body, tag, associated_data))?;
+            self.ratchet.commit(&self.primitives, incoming);
+            if let Opening::Unanswered(_) = self.opening {
+                self.opening = Opening::Done;
+            }
+            Ok(len)
+        })
+    }
+
+    /// Opens `body` in place; returns what becomes of the ratchet, and the plaintext's length. Changes nothing else.
+    fn receive(
+        &self,
+        head: &[u8],
+        body: &mut [u8],
+        tag: &[u8; TAG_LEN],
+        associated_data: &[u8],
+    ) -> Result<(Incoming<S>, usize), DecryptError> {
         self.primitives.step("DR-D1");
         let handshake_len = head.len().checked_sub(self.ratchet.chunk_size.sealed_header_len());
         let (handshake, header) =
@@ -178,16 +201,13 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         let ad = self.aead_ad(associated_data, outer, header, &mut ad);
         let (key, nonce) = &incoming.aead_key;
         self.primitives.open(key, nonce, ad, body, tag).map_err(|_| DecryptError::Refused)?;
-        let Some(len) = padding::unpad(&self.primitives, body) else {
-            body.zeroize();
-            return Err(DecryptError::Refused);
-        };
-
-        self.ratchet.commit(&self.primitives, incoming);
-        if let Opening::Unanswered(_) = self.opening {
-            self.opening = Opening::Done;
+        match padding::unpad(&self.primitives, body) {
+            Some(len) => Ok((incoming, len)),
+            None => {
+                body.zeroize();
+                Err(DecryptError::Refused)
+            }
         }
-        Ok(len)
     }
 
     /// Bytes before the body: type or handshake, and sealed header.
@@ -294,7 +314,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// than [`snapshot_len`](Self::snapshot_len). `generation` must grow with every save.
     #[must_use]
     pub fn snapshot_into(&self, key: &StorageKey, generation: u64, out: &mut [u8]) -> Option<usize> {
-        snapshot::seal(&self.primitives, self, key, generation, out)
+        wipe::behind::<{ wipe::COMMIT }, _>(|| snapshot::seal(&self.primitives, self, key, generation, out))
     }
 
     /// Restores a session. `newest` is the newest generation that the caller knows to have been saved. `snapshot` is
@@ -308,7 +328,9 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         key: &StorageKey,
         newest: u64,
     ) -> Result<Self, RestoreError> {
-        snapshot::open(primitives, snapshot, key, newest).map(|(value, _)| value)
+        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+            snapshot::open(primitives, snapshot, key, newest).map(|(value, _)| value)
+        })
     }
 }
 

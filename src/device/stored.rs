@@ -9,6 +9,7 @@ use crate::prekeys::{PrekeyKind, PrekeyPair};
 use crate::primitives::Primitives;
 use crate::secret::Secret;
 use crate::snapshot::Stored;
+use crate::wipe;
 use crate::wire::{Full, Reader, Writer};
 use arrayvec::ArrayVec;
 
@@ -25,7 +26,7 @@ impl<const REPLAY: usize> SignedPrekey<REPLAY> {
 
     fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let pair = PrekeyPair::load(primitives, PrekeyKind::Signed, reader)?;
-        let mut replay_record = ArrayVec::new();
+        let mut replay_record = wipe::empty(|| [0; 32]);
         for _ in 0..reader.u32()? {
             replay_record.try_push(*reader.array()?).map_err(|_| DecodeError::Refused)?;
         }

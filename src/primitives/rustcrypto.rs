@@ -6,6 +6,7 @@ use super::{
     NONCE_LEN, PUBLIC_KEY_LEN, Primitives, SIGNATURE_LEN, TAG_LEN,
 };
 use crate::secret::Secret;
+use crate::wipe;
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use curve25519_dalek::edwards::CompressedEdwardsY;
@@ -30,13 +31,15 @@ pub struct RustCrypto;
 
 impl Primitives for RustCrypto {
     fn dh_public(&self, secret: &Secret<32>) -> [u8; PUBLIC_KEY_LEN] {
-        MontgomeryPoint::mul_base_clamped(*secret.expose()).to_bytes()
+        wipe::behind::<{ wipe::CURVE }, _>(|| MontgomeryPoint::mul_base_clamped(*secret.expose()).to_bytes())
     }
 
     fn dh(&self, secret: &Secret<32>, public: &[u8; PUBLIC_KEY_LEN]) -> Result<Secret<32>, Failed> {
-        let shared = x25519(secret, public);
-        let all_zero = shared.ct_eq(&Secret::zero());
-        if bool::from(all_zero) { Err(Failed) } else { Ok(shared) }
+        wipe::behind::<{ wipe::CURVE }, _>(|| {
+            let shared = x25519(secret, public);
+            let all_zero = shared.ct_eq(&Secret::zero());
+            if bool::from(all_zero) { Err(Failed) } else { Ok(shared) }
+        })
     }
 
     fn dh_is_torsion_free(&self, public: &[u8; PUBLIC_KEY_LEN]) -> bool {
@@ -44,11 +47,11 @@ impl Primitives for RustCrypto {
     }
 
     fn signing_public(&self, seed: &Secret<32>) -> [u8; PUBLIC_KEY_LEN] {
-        SigningKey::from_bytes(seed.expose()).verifying_key().to_bytes()
+        wipe::behind::<{ wipe::CURVE }, _>(|| SigningKey::from_bytes(seed.expose()).verifying_key().to_bytes())
     }
 
     fn sign(&self, seed: &Secret<32>, message: &[u8]) -> [u8; SIGNATURE_LEN] {
-        SigningKey::from_bytes(seed.expose()).sign(message).to_bytes()
+        wipe::behind::<{ wipe::CURVE }, _>(|| SigningKey::from_bytes(seed.expose()).sign(message).to_bytes())
     }
 
     fn signing_is_torsion_free(&self, public: &[u8; PUBLIC_KEY_LEN]) -> bool {
@@ -70,9 +73,11 @@ impl Primitives for RustCrypto {
     }
 
     fn kem_public(&self, seed: &Secret<KEM_SEED_LEN>) -> [u8; KEM_PUBLIC_LEN] {
-        let (private, public) = mlkem1024::generate_key_pair(*seed.expose()).into_parts();
-        wipe_private(private);
-        public.into()
+        wipe::behind::<{ wipe::KEM }, _>(|| {
+            let (private, public) = mlkem1024::generate_key_pair(*seed.expose()).into_parts();
+            wipe_private(private);
+            public.into()
+        })
     }
 
     fn kem_public_is_valid(&self, public: &[u8; KEM_PUBLIC_LEN]) -> bool {
@@ -80,35 +85,43 @@ impl Primitives for RustCrypto {
     }
 
     fn encapsulate(&self, public: &[u8; KEM_PUBLIC_LEN], coins: &Secret<32>) -> ([u8; KEM_CIPHERTEXT_LEN], Secret<32>) {
-        let (ciphertext, mut shared) = mlkem1024::encapsulate(&public.into(), *coins.expose());
-        let secret = Secret::new(shared);
-        shared.zeroize();
-        (ciphertext.into(), secret)
+        wipe::behind::<{ wipe::KEM }, _>(|| {
+            let (ciphertext, mut shared) = mlkem1024::encapsulate(&public.into(), *coins.expose());
+            let secret = Secret::new(shared);
+            shared.zeroize();
+            (ciphertext.into(), secret)
+        })
     }
 
     fn decapsulate(&self, seed: &Secret<KEM_SEED_LEN>, ciphertext: &[u8; KEM_CIPHERTEXT_LEN]) -> Secret<32> {
-        let (private, _) = mlkem1024::generate_key_pair(*seed.expose()).into_parts();
-        let mut shared = mlkem1024::decapsulate(&private, &ciphertext.into());
-        let secret = Secret::new(shared);
-        shared.zeroize();
-        wipe_private(private);
-        secret
+        wipe::behind::<{ wipe::KEM }, _>(|| {
+            let (private, _) = mlkem1024::generate_key_pair(*seed.expose()).into_parts();
+            let mut shared = mlkem1024::decapsulate(&private, &ciphertext.into());
+            let secret = Secret::new(shared);
+            shared.zeroize();
+            wipe_private(private);
+            secret
+        })
     }
 
     fn incremental_public(&self, seed: &Secret<KEM_SEED_LEN>) -> ([u8; EK_HEADER_LEN], [u8; EK_VECTOR_LEN]) {
-        let (mut header, mut ek_vector) = ([0; EK_HEADER_LEN], [0; EK_VECTOR_LEN]);
-        let private = incremental_private(seed);
-        // FIPS 203's dk: dk_pke || ek_vector || rho || H(ek) || z.
-        let (_, public) = private.expose().split_at(EK_VECTOR_LEN);
-        for (byte, from) in ek_vector.iter_mut().chain(&mut header).zip(public) {
-            *byte = *from;
-        }
-        (header, ek_vector)
+        wipe::behind::<{ wipe::KEM }, _>(|| {
+            let (mut header, mut ek_vector) = ([0; EK_HEADER_LEN], [0; EK_VECTOR_LEN]);
+            let private = incremental_private(seed);
+            // FIPS 203's dk: dk_pke || ek_vector || rho || H(ek) || z.
+            let (_, public) = private.expose().split_at(EK_VECTOR_LEN);
+            for (byte, from) in ek_vector.iter_mut().chain(&mut header).zip(public) {
+                *byte = *from;
+            }
+            (header, ek_vector)
+        })
     }
 
     fn encaps1(&self, header: &[u8; EK_HEADER_LEN], coins: &Secret<32>) -> ([u8; CT1_LEN], Secret<32>) {
-        let (ct1, shared, _) = encaps1_with_state(header, coins);
-        (ct1, shared)
+        wipe::behind::<{ wipe::KEM }, _>(|| {
+            let (ct1, shared, _) = encaps1_with_state(header, coins);
+            (ct1, shared)
+        })
     }
 
     fn encaps2(
@@ -117,9 +130,11 @@ impl Primitives for RustCrypto {
         ek_vector: &[u8; EK_VECTOR_LEN],
         coins: &Secret<32>,
     ) -> Result<[u8; CT2_LEN], Failed> {
-        incremental::validate_pk_bytes(header, ek_vector).map_err(|_| Failed)?;
-        let (_, _, state) = encaps1_with_state(header, coins);
-        Ok(incremental::encapsulate2(state.expose(), ek_vector).value)
+        wipe::behind::<{ wipe::KEM }, _>(|| {
+            incremental::validate_pk_bytes(header, ek_vector).map_err(|_| Failed)?;
+            let (_, _, state) = encaps1_with_state(header, coins);
+            Ok(incremental::encapsulate2(state.expose(), ek_vector).value)
+        })
     }
 
     fn incremental_decapsulate(
@@ -128,12 +143,14 @@ impl Primitives for RustCrypto {
         ct1: &[u8; CT1_LEN],
         ct2: &[u8; CT2_LEN],
     ) -> Secret<32> {
-        let private = incremental_private(seed);
-        let (ct1, ct2) = (incremental::Ciphertext1 { value: *ct1 }, incremental::Ciphertext2 { value: *ct2 });
-        let mut shared = incremental::decapsulate_compressed_key(private.expose(), &ct1, &ct2);
-        let secret = Secret::new(shared);
-        shared.zeroize();
-        secret
+        wipe::behind::<{ wipe::KEM }, _>(|| {
+            let private = incremental_private(seed);
+            let (ct1, ct2) = (incremental::Ciphertext1 { value: *ct1 }, incremental::Ciphertext2 { value: *ct2 });
+            let mut shared = incremental::decapsulate_compressed_key(private.expose(), &ct1, &ct2);
+            let secret = Secret::new(shared);
+            shared.zeroize();
+            secret
+        })
     }
 
     fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {

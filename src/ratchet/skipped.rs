@@ -9,6 +9,7 @@
 use super::chain::MessageKey;
 use super::header::HeaderKey;
 use crate::secret::Secret;
+use crate::wipe;
 use arrayvec::ArrayVec;
 
 /// Messages that may be skipped by one jump, at the end of the previous chain and again in the current one. A jump
@@ -209,11 +210,24 @@ pub(crate) struct SkippedChain {
 }
 
 /// MKSKIPPED of the Double Ratchet: `(header key, N) → mk`, the header key by its chain's step.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SkippedMessageKeys<S> {
     pub(super) keys: SkippedKeys<S>,
     /// Oldest first.
     pub(super) chains: ArrayVec<SkippedChain, MAX_SKIPPED_CHAINS>,
+}
+
+impl SkippedChain {
+    /// No chain of any.
+    pub(super) fn none() -> ArrayVec<Self, MAX_SKIPPED_CHAINS> {
+        wipe::empty(|| Self { step: 0, header_key: HeaderKey(Secret::zero()) })
+    }
+}
+
+impl<S: Default> Default for SkippedMessageKeys<S> {
+    fn default() -> Self {
+        Self { keys: SkippedKeys::default(), chains: SkippedChain::none() }
+    }
 }
 
 impl<S: SkippedKeyStore> SkippedMessageKeys<S> {

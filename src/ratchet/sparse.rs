@@ -25,6 +25,7 @@ use crate::error::{DecryptError, EncryptError};
 use crate::labels;
 use crate::primitives::Primitives;
 use crate::secret::Secret;
+use crate::wipe;
 use crate::wire::ChunkSize;
 use arrayvec::ArrayVec;
 use rand_core::CryptoRng;
@@ -59,6 +60,18 @@ pub(crate) struct EpochChains {
     pub(crate) receive: SparseChain,
     /// The root's share for the Double Ratchet's header keys.
     pub(crate) header_secret: Secret<32>,
+}
+
+impl EpochChains {
+    fn empty() -> Self {
+        let chain = || SparseChain { chain_key: Secret::zero(), number: 0 };
+        Self { epoch: 0, send: Some(chain()), receive: chain(), header_secret: Secret::zero() }
+    }
+
+    /// No epoch's.
+    pub(super) fn none() -> ArrayVec<Self, MAX_EPOCHS> {
+        wipe::empty(Self::empty)
+    }
 }
 
 /// The state of Double Ratchet rev 4 §5.2. When the Braid is dead, the rest is empty.
@@ -117,13 +130,17 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         chunk_size: ChunkSize,
     ) -> Self {
         primitives.step("SP-I1");
-        let (root_key, chains) = kdf_scka(primitives, &[0; 32], secret, labels::CHAIN_START, 0, direction);
         let braid = match direction {
             Direction::A2B => Braid::initiator(primitives, braid_secret, chunk_size),
             Direction::B2A => Braid::responder(primitives, braid_secret, chunk_size),
         };
-        let mut epochs = ArrayVec::new();
-        epochs.push(chains);
+        // Derived behind what is larger than it: nothing of it lies where that was put together.
+        let (root_key, mut chains) = wipe::behind::<{ wipe::CURVE }, _>(|| {
+            kdf_scka(primitives, &[0; 32], secret, labels::CHAIN_START, 0, direction)
+        });
+        let mut epochs = EpochChains::none();
+        // Taken out, and the place wiped.
+        epochs.push(core::mem::replace(&mut chains, EpochChains::empty()));
         Self { direction, root_key, epochs, skipped: SkippedKeys::default(), braid }
     }
 

@@ -14,6 +14,7 @@ use super::triple::TripleRatchet;
 use crate::error::DecodeError;
 use crate::primitives::{DhKeyPair, Primitives};
 use crate::secret::Secret;
+use crate::wipe;
 use crate::wire::{ChunkSize, Full, Reader, Writer};
 use arrayvec::ArrayVec;
 
@@ -136,7 +137,7 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
 
     /// `step` and `number` are those of the current receiving chain.
     fn load(reader: &mut Reader<'_>, step: u32, number: u32) -> Result<Self, DecodeError> {
-        let mut chains = ArrayVec::new();
+        let mut chains = SkippedChain::none();
         let mut last_step = None;
         for _ in 0..reader.u32()? {
             let chain = SkippedChain { step: reader.u32()?, header_key: HeaderKey(secret(reader)?) };
@@ -209,7 +210,8 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
 
     pub(crate) fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let chunk_size = ChunkSize::from_code(reader.u8()?)?;
-        let double = DoubleRatchet::load(primitives, reader)?;
+        // The other half is put together on a stack on which this one was not.
+        let double = wipe::behind::<{ wipe::COMMIT }, _>(|| DoubleRatchet::load(primitives, reader))?;
         let sparse = SparseRatchet::load(primitives, chunk_size, reader)?;
         // A chain is begun with the sending epoch's root, and its messages are of that epoch or the next.
         let mixed = match (&double.sending, sparse.sending_epoch()) {
@@ -296,7 +298,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         let chain = |reader: &mut Reader<'_>| -> Result<SparseChain, DecodeError> {
             Ok(SparseChain { chain_key: secret(reader)?, number: reader.u32()? })
         };
-        let mut epochs = ArrayVec::new();
+        let mut epochs = EpochChains::none();
         for epoch in oldest..=newest {
             // Sending chains of epochs before the sending epoch are gone.
             let send = match (reader.flag()?, epoch >= sending_epoch) {

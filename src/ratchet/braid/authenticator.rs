@@ -9,6 +9,7 @@ use crate::labels;
 use crate::primitives::declassified::{Declassified, verdict};
 use crate::primitives::{CT1_LEN, CT2_LEN, EK_HEADER_LEN, Primitives};
 use crate::secret::Secret;
+use crate::wipe;
 use subtle::ConstantTimeEq;
 
 /// Bytes of a MAC, never truncated.
@@ -24,7 +25,8 @@ pub(crate) struct Authenticator {
 impl Authenticator {
     /// `Auth.Init(1, key)`: an update of the all-zero root.
     pub(crate) fn init<P: Primitives>(primitives: &P, key: &Secret<32>) -> Self {
-        update(primitives, labels::BRAID, &[0; 32], key, Epoch::FIRST)
+        // As in the sparse ratchet's beginning.
+        wipe::behind::<{ wipe::CURVE }, _>(|| update(primitives, labels::BRAID, &[0; 32], key, Epoch::FIRST))
     }
 
     pub(super) fn duplicate(&self) -> Self {
