@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What may still be in memory, and why.
+
+use crate::child_process::Place;
+
+/// One reason.
+pub struct Allowed {
+    pub place: Place,
+    /// Beginnings of names of secrets; none for any.
+    pub secrets: &'static [&'static str],
+    /// Beginnings of names of operations behind which; none for any.
+    pub operations: &'static [&'static str],
+    pub reason: &'static str,
+}
+
+impl Allowed {
+    pub fn covers(&self, place: Place, secret: &str, operation: &str) -> bool {
+        let begins = |name: &str, all: &[&str]| all.is_empty() || all.iter().any(|start| name.starts_with(start));
+        self.place == place && begins(secret, self.secrets) && begins(operation, self.operations)
+    }
+
+    pub fn what(&self) -> String {
+        let list = |all: &[&str]| if all.is_empty() { "any".to_owned() } else { all.join(", ") };
+        format!("{} behind {}", list(self.secrets), list(self.operations))
+    }
+}
+
+pub const ALLOWED: &[Allowed] = &[Allowed {
+    place: Place::Registers,
+    secrets: &["AES round keys", "HKDF-SHA-256", "HKDF-Expand"],
+    operations: &[
+        "initiate",
+        "accept",
+        "encrypt",
+        "decrypt",
+        "snapshot",
+        "previous",
+        "session dropped",
+        "device dropped",
+    ],
+    reason: "a cipher's last round keys, and the last 16 bytes that were copied, stay in vector registers until the next \
+             code that uses these; nothing that is safe Rust clears a register",
+}];

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Forward secrecy, looked at in memory: a device in a process of its own does everything that a device does, and after
+//! every operation all of that process's memory is searched for every secret which is dead by then.
+//!
+//! `observer honest CHILD` fails if one is found that is not allowed, an allowance is not used, or a planted secret is not
+//! found. `observer unwiped CHILD` fails unless a build that does not wipe is convicted.
+
+mod allowed;
+mod child_process;
+mod expanded;
+mod protocol;
+mod recorder;
+mod scenario;
+mod search;
+mod secrets;
+
+use allowed::ALLOWED;
+use child_process::{Memory, Place, Played};
+use protocol::Verb;
+use scenario::Party;
+use search::Index;
+use secrets::Secrets;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
+
+/// Of the run: any does. Every run is the same, so that a finding can be looked at again.
+const SEED: u64 = 18;
+/// Findings of an operation that are printed.
+const PRINTED: usize = 6;
+
+/// What was found behind an operation, of all the times that the device performed it.
+#[derive(Default)]
+struct Row {
+    times: usize,
+    dead: usize,
+    pieces: usize,
+    bytes: usize,
+    /// Secrets that should not be there, and where they were; how far below the stack pointer at the least.
+    found: BTreeMap<(Place, String), i64>,
+    allowed: BTreeMap<(Place, String), i64>,
+}
+
+fn main() -> ExitCode {
+    expanded::check();
+    let arguments: Vec<String> = std::env::args().collect();
+    let [_, mode, child] = &arguments[..] else { panic!("observer honest|unwiped CHILD") };
+    let parties = scenario::run(SEED);
+    let mut used = BTreeSet::new();
+    let tables = parties.each_ref().map(|party| look(child, party, &mut used));
+    for (party, table) in parties.iter().zip(&tables) {
+        print(party, table);
+    }
+    let holds = match mode.as_str() {
+        "honest" => is_clean(&tables, &used) & finds_what_is_planted(child, &parties[0]),
+        "unwiped" => is_convicted(&tables),
+        other => panic!("{other}: neither honest nor unwiped"),
+    };
+    if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+type Table = Vec<(&'static str, Row)>;
+
+/// Has a child play a party's script, and looks at its memory after every step.
+fn look(child: &str, party: &Party, used: &mut BTreeSet<usize>) -> Table {
+    let secrets = Secrets::of(party);
+    let mut child = Played::start(child);
+    let mut table = Table::new();
+    for (number, step) in party.script.iter().enumerate() {
+        child.perform(step);
+        let memory = child.memory();
+        let dead = secrets.dead(number);
+        let at = table.iter().position(|(name, _)| *name == step.name).unwrap_or_else(|| {
+            table.push((step.name, Row::default()));
+            table.len() - 1
+        });
+        let row = &mut table[at].1;
+        row.times += 1;
+        row.dead = dead.iter().map(|piece| secrets.of[*piece]).collect::<BTreeSet<_>>().len();
+        row.pieces = dead.len();
+        row.bytes = memory.len();
+        each_find(&memory, &secrets.index, |piece, place, below| {
+            if !dead.contains(&piece) {
+                return;
+            }
+            let secret = &secrets.secrets[secrets.of[piece]];
+            let allowance = ALLOWED.iter().position(|allowed| allowed.covers(place, &secret.name, step.name));
+            let rows = if allowance.is_some() { &mut row.allowed } else { &mut row.found };
+            used.extend(allowance);
+            let least = rows.entry((place, secret.name.clone())).or_insert(below);
+            *least = below.min(*least);
+        });
+    }
+    table
+}
+
+fn each_find(memory: &Memory, index: &Index, mut found: impl FnMut(usize, Place, i64)) {
+    for region in &memory.regions {
+        index.search(&region.bytes, |piece, offset| {
+            let (place, below) = memory.place(region, offset);
+            found(piece, place, below);
+        });
+    }
+}
+
+fn print(party: &Party, table: &Table) {
+    println!("{:5}                              times  dead secrets  pieces  KiB read  found  allowed", party.name);
+    for (name, row) in table {
+        let Row { times, dead, pieces, bytes, found, allowed } = row;
+        let (found_len, allowed_len, kib) = (found.len(), allowed.len(), bytes / 1024);
+        println!("  {name:32} {times:5} {dead:13} {pieces:7} {kib:9} {found_len:6} {allowed_len:8}");
+        for ((place, secret), below) in found.iter().take(PRINTED) {
+            println!("      {}: {secret}", place.name(*below));
+        }
+        if found.len() > PRINTED {
+            println!("      and {} more", found.len() - PRINTED);
+        }
+    }
+}
+
+fn is_clean(tables: &[Table], used: &BTreeSet<usize>) -> bool {
+    let rows = || tables.iter().flatten();
+    let found: usize = rows().map(|(_, row)| row.found.len()).sum();
+    let searched = rows().all(|(_, row)| row.dead > 0 && row.pieces >= row.dead);
+    println!("\nallowed:");
+    for (number, allowed) in ALLOWED.iter().enumerate() {
+        println!("  {:?}, {}: {}", allowed.place, allowed.what(), allowed.reason);
+        if !used.contains(&number) {
+            println!("    NOT USED: strike it");
+        }
+    }
+    if found > 0 {
+        println!("FAILED: {found} dead secrets in memory that are not allowed");
+    }
+    if !searched {
+        println!("FAILED: an operation behind which nothing was looked for");
+    }
+    found == 0 && searched && used.len() == ALLOWED.len()
+}
+
+/// Control: what is planted is found where it was planted.
+fn finds_what_is_planted(child: &str, party: &Party) -> bool {
+    let planted: Vec<u8> = (1..=32).map(|byte: u8| byte.wrapping_mul(151)).collect();
+    let index = Index::new(planted.chunks_exact(search::PIECE_LEN).map(<[u8]>::to_vec).collect());
+    let mut holds = true;
+    let controls = [
+        (Verb::PlantHeap, Place::Heap),
+        (Verb::PlantStack, Place::StackBelow),
+        (Verb::PlantStatic, Place::Static),
+        (Verb::PlantRegister, Place::Registers),
+    ];
+    for (verb, place) in controls {
+        if verb == Verb::PlantRegister && !cfg!(target_arch = "x86_64") {
+            continue;
+        }
+        let mut child = Played::start(child);
+        child.perform(&party.script[0]);
+        let count = |child: &Played| {
+            let mut count = 0;
+            each_find(&child.memory(), &index, |_, found, _| count += usize::from(found == place));
+            count
+        };
+        let before = count(&child);
+        child.command(verb, std::slice::from_ref(&planted), &[]);
+        let after = count(&child);
+        let is_found = before == 0 && after > 0;
+        println!("control: planted, {place:?}: {}", if is_found { "found" } else { "NOT FOUND" });
+        holds &= is_found;
+    }
+    holds
+}
+
+/// Control: without `zeroize` there are dead secrets behind every operation, in the heap as on the stack.
+fn is_convicted(tables: &[Table]) -> bool {
+    let rows = || tables.iter().flatten();
+    let unnoticed: Vec<&str> = rows().filter(|(_, row)| row.found.is_empty()).map(|(name, _)| *name).collect();
+    let in_heap = rows().any(|(_, row)| row.found.keys().any(|(place, _)| *place == Place::Heap));
+    let all: BTreeSet<_> = rows().flat_map(|(_, row)| row.found.keys()).collect();
+    println!(
+        "control: without zeroize, {} kinds of dead secrets are found, behind all operations but {unnoticed:?}",
+        all.len()
+    );
+    unnoticed.is_empty() && in_heap
+}

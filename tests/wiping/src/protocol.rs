@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the observer tells the child to do, and what the child answers. Numbers are bytes, lengths u32, little-endian.
+//!
+//! ```text
+//! observer: verb || count of arguments || (length || bytes)*        then waits
+//! child:    DRAW || length                                          the observer answers with as many bytes
+//!           OUTPUT || length || bytes                               what the verb gave; empty if it failed
+//!           STOP                                                    and is still until the next verb
+//! ```
+
+/// What an operation is called in a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Verb {
+    Generate,
+    Publish,
+    Rotate,
+    DeletePrevious,
+    Initiate,
+    Accept,
+    Encrypt,
+    Decrypt,
+    SnapshotDevice,
+    SnapshotSession,
+    RestoreDevice,
+    RestoreSession,
+    DropSession,
+    DropDevice,
+    PlantHeap,
+    PlantStack,
+    PlantStatic,
+    PlantRegister,
+}
+
+pub const DRAW: u8 = b'D';
+pub const OUTPUT: u8 = b'O';
+pub const STOP: u8 = b'S';
+
+/// The caller's time, and when its prekeys expire.
+pub const NOW: u64 = 1_000;
+pub const EXPIRY: u64 = 2_000;
+/// One-time prekeys of one publication.
+pub const ONE_TIME: usize = 3;
+/// The caller's associated data.
+pub const CALLERS_DATA: &[u8] = b"wiping";
