@@ -8,7 +8,10 @@
 //! bytes are met every 16 KiB, only a stream that went on for `compressed::PLAUSIBLE_INPUT` bytes counts.
 
 use super::encoding::Encoding;
+use aho_corasick::Span;
+use aho_corasick::packed::Searcher;
 use flate2::Crc;
+use std::sync::LazyLock;
 
 /// Bytes of a Zstandard block.
 const MAX_ZSTD_BLOCK: u32 = 1 << 17;
@@ -131,42 +134,46 @@ fn is_complete_code(block: u128) -> bool {
     space == 128
 }
 
-/// Bytes that are looked at together: enough for the vector units, few enough to seldom hold a beginning by chance.
-const LANE: usize = 64;
+/// The two bytes with which each beginning begins.
+const PAIRS: [[u8; 2]; 15] = [
+    [0x1F, 0x8B],
+    [0x78, 0x01],
+    [0x78, 0x5E],
+    [0x78, 0x9C],
+    [0x78, 0xDA],
+    [0x28, 0xB5],
+    *b"PK",
+    *b"nk",
+    [0xFD, b'7'],
+    *b"BZ",
+    [4, 0x22],
+    *b"7z",
+    [0xFF, 6],
+    *b"Ra",
+    *b"LZ",
+];
+
+/// Looks for [`PAIRS`] with the vector units; `None` where a processor has none that are known.
+static VECTORS: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(PAIRS));
 
 /// Where streams may begin.
 pub(super) fn beginnings(bytes: &[u8]) -> impl Iterator<Item = (usize, Format)> {
-    // Each byte and the one behind it, lane by lane; what is no whole lane is looked at byte by byte.
-    let (ones, _) = bytes.as_chunks::<LANE>();
-    let (others, _) = bytes.get(1..).unwrap_or_default().as_chunks::<LANE>();
-    let whole = ones.len().min(others.len());
-    let lanes = ones.iter().zip(others).enumerate().filter(|(_, (ones, others))| {
-        ones.iter().zip(*others).fold(0, |any, (&one, &other)| any | pair(one, other)) != 0
+    let mut from = 0usize;
+    let pairs = core::iter::from_fn(move || {
+        let at = match &*VECTORS {
+            Some(vectors) => vectors.find_in(bytes, Span::from(from..bytes.len()))?.start(),
+            None => pair(bytes, from)?,
+        };
+        from = at.saturating_add(1);
+        Some(at)
     });
-    let rest = whole.saturating_mul(LANE)..bytes.len();
-    let (ones, others) = (bytes.get(rest.clone()), bytes.get(rest.start.saturating_add(1)..));
-    let (ones, others) = (ones.unwrap_or_default(), others.unwrap_or_default());
-    let any = ones.iter().zip(others).fold(0, |any, (&one, &other)| any | pair(one, other));
-    let found = lanes.map(|(lane, _)| lane.saturating_mul(LANE)..lane.saturating_add(1).saturating_mul(LANE));
-    let found = found.chain((any != 0).then_some(rest));
-    let found = found.flatten().filter(|&at| match bytes.get(at..) {
-        Some(&[one, other, ..]) => pair(one, other) != 0,
-        _ => false,
-    });
-    found.filter_map(|at| Some((at, Format::of(bytes.get(at..)?)?)))
+    pairs.filter_map(|at| Some((at, Format::of(bytes.get(at..)?)?)))
 }
 
-/// Not zero if a stream may begin with these two. The three flags of zlib beside 0x01 have bits in common, with thirteen
-/// other values: one comparison for three.
-#[inline(always)]
-fn pair(one: u8, other: u8) -> u8 {
-    let gzip = u8::from(one == 0x1F) & u8::from(other == 0x8B);
-    let flags = u8::from(other == 0x01) | u8::from(other & 0x39 == 0x18);
-    let zstd = u8::from(one == 0x28) & u8::from(other == 0xB5);
-    let is = |first: u8, second: u8| u8::from(one == first) & u8::from(other == second);
-    let archives = is(b'P', b'K') | is(b'7', b'z') | is(b'R', b'a') | is(b'L', b'Z');
-    let closed = is(0xFD, b'7') | is(b'B', b'Z') | is(4, 0x22) | is(0xFF, 6);
-    gzip | (u8::from(one == 0x78) & flags) | zstd | is(b'n', b'k') | archives | closed
+/// The first pair from `from` on, pair by pair.
+fn pair(bytes: &[u8], from: usize) -> Option<usize> {
+    let at = bytes.get(from..)?.windows(2).position(|two| PAIRS.iter().any(|pair| pair == two))?;
+    Some(from.saturating_add(at))
 }
 
 /// RFC 1952, 2.3: ten bytes, then what the flags say. `None` if it is not there whole.
@@ -225,4 +232,66 @@ pub(super) fn zstd_block_len(bytes: &[u8]) -> Option<usize> {
     let content = if header >> 1 & 3 == 1 { 1 } else { (header >> 3) as usize };
     let checksum = if header & 1 == 1 { 4 } else { 0 };
     Some(content.saturating_add(3).saturating_add(checksum))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    /// What begins each format, up to where it is told.
+    const BEGINNINGS: [(&[u8], Format); 15] = [
+        (b"\x1F\x8B\x08\x00", Format::Gzip),
+        (b"\x78\x01\x03", Format::Zlib),
+        (b"\x78\x5E\x03", Format::Zlib),
+        (b"\x78\x9C\x03", Format::Zlib),
+        (b"\x78\xDA\x03", Format::Zlib),
+        (b"\x28\xB5\x2F\xFD", Format::Zstd),
+        (b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0", Format::Zip),
+        (b"nked\r\n", Format::Chunked),
+        (b"\xFD7zXZ\0\0\x04\xE6\xD6\xB4\x46", Format::Closed("an xz stream")),
+        (b"BZh91AY&SY", Format::Closed("a bzip2 stream")),
+        (b"\x04\x22\x4D\x18\x40\x40", Format::Closed("an LZ4 frame")),
+        (b"7z\xBC\xAF\x27\x1C\0", Format::Closed("a 7z archive")),
+        (b"\xFF\x06\0\0sNaPpY", Format::Closed("a Snappy stream")),
+        (b"Rar!\x1A\x07\0", Format::Closed("a RAR archive")),
+        (b"LZIP\x01", Format::Closed("an lzip member")),
+    ];
+
+    #[test]
+    fn each_beginning_is_found_at_every_place_and_so_is_one_within_another() {
+        for (beginning, format) in BEGINNINGS {
+            for at in 0..100 {
+                // Behind the first byte of itself, a pair that begins with the second of another.
+                let mut bytes = vec![0xEE; 200];
+                let first = at.min(1);
+                bytes.splice(at - first..at, beginning[..first].iter().copied());
+                bytes.splice(at..at + beginning.len(), beginning.iter().copied());
+                assert_eq!(Vec::from_iter(beginnings(&bytes)), [(at, format)], "{beginning:x?} at {at}");
+                assert_eq!(pair(&bytes, 0), Some(at));
+                // Where there is no room for more.
+                let end = at + beginning.len();
+                assert_eq!(Vec::from_iter(beginnings(&bytes[..end])), [(at, format)]);
+            }
+            // Control: without its first byte it is none.
+            assert_eq!(beginnings(&beginning[1..]).count(), 0, "{beginning:x?}");
+        }
+    }
+
+    #[test]
+    fn what_is_told_by_two_bytes_is_what_any_beginning_begins_with() {
+        for (beginning, _) in BEGINNINGS {
+            let mut long = [0; BEGINNING];
+            long[..beginning.len()].copy_from_slice(beginning);
+            let mut told = Vec::new();
+            for pair in 0..=u16::MAX {
+                long[..2].copy_from_slice(&pair.to_be_bytes());
+                if Format::of(&long).is_some() {
+                    told.push(pair.to_be_bytes());
+                }
+            }
+            assert!(!told.is_empty() && told.iter().all(|pair| PAIRS.contains(pair)), "{told:x?}");
+        }
+    }
 }
