@@ -379,7 +379,7 @@ impl Filter {
     fn insert(&mut self, window: u64, hash: u64) {
         let place = self.view().place(window, hash);
         if let Some(word) = self.words.as_chunks_mut().get_mut(place) {
-            *word = (u64::from_le_bytes(*word) | filter_bits(hash)).to_le_bytes();
+            *word = (u64::from_le_bytes(*word) | FilterBits::of(hash).mask()).to_le_bytes();
         }
     }
 
@@ -410,7 +410,7 @@ impl FilterView<'_> {
         fetch(self.words, place);
     }
 
-    /// That word: [`passes`].
+    /// That word: [`FilterBits::are_in`].
     #[inline(always)]
     pub(super) fn word(self, place: usize) -> u64 {
         self.words.get(place).copied().map_or(0, u64::from_le_bytes)
@@ -419,15 +419,8 @@ impl FilterView<'_> {
     /// Whether this window may be there.
     #[inline(always)]
     pub(super) fn may_hold(self, window: u64, hash: u64) -> bool {
-        passes(self.word(self.place(window, hash)), hash)
+        FilterBits::of(hash).are_in(self.word(self.place(window, hash)))
     }
-}
-
-/// Whether this word of the filter has the bits of this hash.
-#[inline(always)]
-pub(super) fn passes(word: u64, hash: u64) -> bool {
-    let bits = filter_bits(hash);
-    word & bits == bits
 }
 
 /// A number below `len`, from the upper half of a hash.
@@ -460,9 +453,27 @@ const fn masks(bits: u32) -> [u64; 256] {
     masks
 }
 
-/// Up to five bits of a word, from the lower half of a hash.
-#[inline(always)]
-fn filter_bits(hash: u64) -> u64 {
-    let mask = |masks: &[u64; 256], byte: u64| masks.get((byte & 0xFF) as usize).copied().unwrap_or_default();
-    mask(&TWO_BITS, hash) | mask(&THREE_BITS, hash >> 8)
+/// The bits of a window in its word, up to five: the numbers of their masks, from the lower half of a hash.
+#[derive(Clone, Copy, Default)]
+pub(super) struct FilterBits([u8; 2]);
+
+impl FilterBits {
+    #[inline(always)]
+    pub(super) const fn of(hash: u64) -> Self {
+        Self((hash as u16).to_le_bytes())
+    }
+
+    #[inline(always)]
+    fn mask(self) -> u64 {
+        let Self([two, three]) = self;
+        let mask = |masks: &[u64; 256], number: u8| masks.get(usize::from(number)).copied().unwrap_or_default();
+        mask(&TWO_BITS, two) | mask(&THREE_BITS, three)
+    }
+
+    /// Whether this word of the filter has them.
+    #[inline(always)]
+    pub(super) fn are_in(self, word: u64) -> bool {
+        let mask = self.mask();
+        word & mask == mask
+    }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where bytes meet the index: every eleventh window is looked up, and what is met is compared to its ends.
 
-use super::needles::{CROWD, FRAGMENT, FilterView, Index, passes};
+use super::needles::{CROWD, FRAGMENT, FilterBits, FilterView, Index};
 use super::windows::{SPAN, WINDOW, first_window, hash, is_plain, is_strong, is_weak, mirrored, window};
 use core::ops::Range;
 use std::vec::Vec;
@@ -9,6 +9,7 @@ use std::vec::Vec;
 /// Windows whose filter words are fetched before they are tested: as long as memory takes, a hundred nanoseconds, at three
 /// or four for a window.
 const BATCH: usize = 32;
+const _: () = assert!(BATCH == u32::BITS as usize);
 /// Windows that wait to be looked up; there is room for a batch more.
 const QUEUE: usize = 32;
 /// Windows that are looked up together, so that one cache miss hides the others.
@@ -58,7 +59,7 @@ impl Index {
         let filter = self.filter.view();
         let mut waiting = Waiting { places: [0; QUEUE + BATCH], len: 0 };
         // What is tested are the windows of the batch before: in the meantime their words have come.
-        let (mut one, mut other) = ([(0u64, 0usize); BATCH], [(0u64, 0usize); BATCH]);
+        let (mut one, mut other) = ([Fetched::default(); BATCH], [Fetched::default(); BATCH]);
         let (mut fetched, mut fetching) = (&mut one, &mut other);
         let mut base = 0usize;
         let (batches, others) = windows.as_chunks::<BATCH>();
@@ -88,18 +89,23 @@ impl Index {
     }
 }
 
-/// Of each window of a batch, its hash and where the word is that tells of it.
-type Fetched = [(u64, usize); BATCH];
+/// Of a window whose word is being fetched: where that is, and what tells its bits.
+#[derive(Clone, Copy, Default)]
+struct Fetched {
+    place: u32,
+    bits: FilterBits,
+}
 
 impl FilterView<'_> {
     #[inline(always)]
-    fn fetch_all<const STRIDE: usize>(self, batch: &[[u8; STRIDE]], fetched: &mut Fetched) {
+    fn fetch_all<const STRIDE: usize>(self, batch: &[[u8; STRIDE]], fetched: &mut [Fetched; BATCH]) {
         for (fetched, bytes) in fetched.iter_mut().zip(batch) {
             let window = bytes.first_chunk().copied().map_or(0, first_window);
             let hash = hash(window);
             let place = self.place(window, hash);
             self.fetch(place);
-            *fetched = (hash, place);
+            // There are fewer words than windows, whose offsets have 32 bits.
+            *fetched = Fetched { place: place as u32, bits: FilterBits::of(hash) };
         }
     }
 }
@@ -111,28 +117,35 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// Queues what passes the filter, without a branch that chance decides: it would be mispredicted every few windows.
+    /// Queues what passes the filter. Which windows of a batch do is asked once for all: a branch for each, which chance
+    /// decides, would be mispredicted every few windows.
     #[inline(always)]
     fn test<const STRIDE: usize>(
         &mut self,
         filter: FilterView<'_>,
-        fetched: &Fetched,
+        fetched: &[Fetched; BATCH],
         batch: &[[u8; STRIDE]],
         base: usize,
     ) {
-        let (mut at, before) = (base, self.len);
-        let mut len = before;
-        for &(hash, place) in fetched.iter().take(batch.len()) {
-            let passes = passes(filter.word(place), hash);
-            // Written in any case, and kept if it is wanted.
-            if let Some(place) = self.places.get_mut(len) {
-                *place = at;
-            }
-            len = len.wrapping_add(usize::from(passes));
-            at = at.wrapping_add(STRIDE);
+        let fetched = fetched.get(..batch.len()).unwrap_or(fetched);
+        // The first window's bit is the highest.
+        let mut passed = fetched.iter().fold(0u32, |passed, &Fetched { place, bits }| {
+            passed << 1 | u32::from(bits.are_in(filter.word(place as usize)))
+        });
+        if passed == 0 {
+            return;
         }
-        self.len = len;
-        if len.wrapping_sub(before) == batch.len() {
+        let before = self.len;
+        passed <<= BATCH.saturating_sub(fetched.len());
+        while passed != 0 {
+            let number = passed.leading_zeros();
+            if let Some(place) = self.places.get_mut(self.len) {
+                *place = base.wrapping_add(STRIDE.wrapping_mul(number as usize));
+            }
+            self.len = self.len.wrapping_add(1);
+            passed &= !(1u32 << 31 >> number);
+        }
+        if self.len.wrapping_sub(before) == batch.len() {
             self.thin_plain(batch, before);
         }
     }
