@@ -88,9 +88,9 @@ enum Fate {
 }
 
 impl Stream {
-    pub(super) fn new(format: Format, layer: Layer) -> Self {
+    pub(super) fn new(format: Format, layer: Layer, search: &mut Search<'_>) -> Self {
         let state = match format {
-            Format::Zlib => State::Deflate(Decompress::new(true)),
+            Format::Zlib => State::Deflate(search.take_inflater(true)),
             Format::Chunked => State::Line(Vec::new(), false),
             Format::Gzip | Format::Zstd | Format::Zip | Format::Closed(_) => State::Header(format, Vec::new()),
         };
@@ -212,7 +212,7 @@ impl Stream {
             }
             _ => {
                 self.is_certain = format == Format::Zip || is_usual_gzip(&header) && may_be_deflate(rest);
-                self.state = State::Deflate(Decompress::new(false));
+                self.state = State::Deflate(search.take_inflater(false));
                 self.inflate(search, rest);
             }
         }
@@ -222,7 +222,7 @@ impl Stream {
         let State::Deflate(mut inflater) = core::mem::replace(&mut self.state, State::Done) else { return };
         let mut output = search.take_output();
         output.resize(OUTPUT, 0);
-        loop {
+        let goes_on = loop {
             let (read, written) = (inflater.total_in(), inflater.total_out());
             let status = inflater.decompress(bytes, &mut output, FlushDecompress::None);
             let read = usize::try_from(inflater.total_in().saturating_sub(read)).unwrap_or_default();
@@ -236,8 +236,7 @@ impl Stream {
             match status {
                 Ok(Status::Ok | Status::BufError) if within => {
                     if read == 0 && written == 0 {
-                        self.state = State::Deflate(inflater);
-                        break;
+                        break true;
                     }
                 }
                 Ok(Status::StreamEnd) if within => {
@@ -246,15 +245,20 @@ impl Stream {
                         (self.state, self.fate) = (State::Trailer(Vec::new()), Fate::Open);
                         self.close(bytes);
                     }
-                    break;
+                    break false;
                 }
-                Ok(_) => break,
+                Ok(_) => break false,
                 Err(_) => {
                     // What was fed is not what was read.
                     (self.fate, self.read) = (Fate::Broken, inflater.total_in());
-                    break;
+                    break false;
                 }
             }
+        };
+        if goes_on {
+            self.state = State::Deflate(inflater);
+        } else {
+            search.give_back_inflater(inflater);
         }
         search.give_back_output(output);
     }

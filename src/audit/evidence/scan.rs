@@ -17,6 +17,7 @@ use super::hits::{Chain, Findings, Hits, MAX_DEPTH, Statistics};
 use super::needles::{FRAGMENT, Index};
 use super::runs::within_borders;
 use super::windows::is_strong;
+use flate2::Decompress;
 use std::format;
 use std::string::String;
 use std::vec::Vec;
@@ -71,6 +72,8 @@ pub(super) struct Search<'i> {
     pool: Vec<Vec<u8>>,
     /// The same for what inflaters write, which keep their length: to fill them anew would take longer than most streams.
     outputs: Vec<Vec<u8>>,
+    /// And for inflaters, of 43 KiB each.
+    inflaters: Vec<Decompress>,
 }
 
 impl<'i> Search<'i> {
@@ -87,6 +90,7 @@ impl<'i> Search<'i> {
             in_stream: false,
             pool: Vec::new(),
             outputs: Vec::new(),
+            inflaters: Vec::new(),
         }
     }
 
@@ -124,6 +128,17 @@ impl<'i> Search<'i> {
 
     pub(super) fn give_back_output(&mut self, output: Vec<u8>) {
         self.outputs.push(output);
+    }
+
+    /// An inflater of a zlib stream, or of a deflated one.
+    pub(super) fn take_inflater(&mut self, zlib: bool) -> Decompress {
+        let Some(mut inflater) = self.inflaters.pop() else { return Decompress::new(zlib) };
+        inflater.reset(zlib);
+        inflater
+    }
+
+    pub(super) fn give_back_inflater(&mut self, inflater: Decompress) {
+        self.inflaters.push(inflater);
     }
 
     /// Looks at bytes as they are; nothing lies across a border.
@@ -170,7 +185,10 @@ impl<'i> Search<'i> {
         let Some(chain) = parent.chain.then(step) else {
             // A row of backslashes can be unescaped for ever; nobody escapes so often, and it holds no fragment.
             let repeats = parent.chain.ends_in(step, MAX_DEPTH / 2);
-            if !repeats && bytes.windows(FRAGMENT).any(is_strong) {
+            let starts = [0].into_iter().chain(borders.iter().map(|border| border.saturating_add(1)));
+            let ends = borders.iter().copied().chain([bytes.len()]);
+            let mut runs = starts.zip(ends).filter_map(|(start, end)| bytes.get(start..end));
+            if !repeats && runs.any(|run| run.windows(FRAGMENT).any(is_strong)) {
                 self.omit_depth(parent.chain);
             }
             return;
@@ -222,7 +240,8 @@ impl<'i> Search<'i> {
             return None;
         };
         let chain = deeper;
-        Some(Stream::new(format, Layer::inner(chain, origin, self.take_buffer())))
+        let layer = Layer::inner(chain, origin, self.take_buffer());
+        Some(Stream::new(format, layer, self))
     }
 
     /// A step of a stream, which may become no more than `budget`; a stream within another shares that one's.
@@ -279,21 +298,42 @@ impl Layer {
         self.origin
     }
 
-    /// More bytes.
-    pub(super) fn push(&mut self, search: &mut Search<'_>, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let room = self.block.saturating_sub(self.buffer.len());
-            let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+    /// More bytes. Of many, blocks are examined where they lie.
+    pub(super) fn push(&mut self, search: &mut Search<'_>, bytes: &[u8]) {
+        // How many have been taken, into the buffer or in a block.
+        let mut taken = 0usize;
+        while taken < bytes.len() {
+            // What is in the buffer is, of these bytes, the last that were taken.
+            let start = taken.checked_sub(self.buffer.len()).filter(|_| self.buffer.len() <= OVERLAP);
+            let in_place = start.and_then(|start| bytes.get(start..start.saturating_add(self.block)));
+            if let Some(block) = in_place {
+                self.examine(search, block, false);
+                taken = taken.saturating_sub(self.buffer.len()).saturating_add(block.len());
+                let done = block.len().saturating_sub(OVERLAP);
+                self.buffer.clear();
+                self.buffer.extend_from_slice(block.get(done..).unwrap_or_default());
+                self.advance(done);
+                continue;
+            }
+            let rest = bytes.get(taken..).unwrap_or_default();
+            let now = rest.get(..self.block.saturating_sub(self.buffer.len())).unwrap_or(rest);
             self.buffer.extend_from_slice(now);
-            bytes = later;
+            taken = taken.saturating_add(now.len());
             if self.buffer.len() >= self.block {
-                self.examine(search, false);
-                let keep = self.buffer.len().saturating_sub(OVERLAP);
-                self.buffer.drain(..keep);
-                self.base = self.base.saturating_add(keep as u64);
-                self.unread = self.unread.saturating_sub(keep);
+                let buffer = core::mem::take(&mut self.buffer);
+                self.examine(search, &buffer, false);
+                self.buffer = buffer;
+                let done = self.buffer.len().saturating_sub(OVERLAP);
+                self.buffer.drain(..done);
+                self.advance(done);
             }
         }
+    }
+
+    /// So many bytes have been examined with all that may begin in them.
+    fn advance(&mut self, bytes: usize) {
+        self.base = self.base.saturating_add(bytes as u64);
+        self.unread = self.unread.saturating_sub(bytes);
     }
 
     /// What follows lies so many bytes further on.
@@ -305,22 +345,23 @@ impl Layer {
 
     /// No more bytes.
     pub(super) fn finish(&mut self, search: &mut Search<'_>) {
-        self.examine(search, true);
+        let buffer = core::mem::take(&mut self.buffer);
+        self.examine(search, &buffer, true);
+        search.give_back(buffer);
         for (mut stream, mut budget) in core::mem::take(&mut self.streams) {
             search.within_budget(&mut budget, |search| stream.finish(search, false));
         }
-        search.give_back(core::mem::take(&mut self.buffer));
     }
 
-    fn examine(&mut self, search: &mut Search<'_>, last: bool) {
+    /// Examines a block that begins at `base`.
+    fn examine(&mut self, search: &mut Search<'_>, buffer: &[u8], last: bool) {
         let (base, origin) = (self.base, self.origin);
         let place = move |at: usize| origin.unwrap_or_else(|| base.saturating_add(at as u64));
         let frame = Frame { chain: self.chain, place: &place, is_literal: &|_, _| false };
-        search.meet(&self.buffer, &[], &frame);
-        search.examine_text(&self.buffer, &frame);
+        search.meet(buffer, &[], &frame);
+        search.examine_text(buffer, &frame);
         // Streams that are open get what is new; then come those that begin in it.
         let fresh = self.unread;
-        let buffer = core::mem::take(&mut self.buffer);
         let end = buffer.len();
         let mut streams = core::mem::take(&mut self.streams);
         streams.retain_mut(|(stream, budget)| {
@@ -357,6 +398,6 @@ impl Layer {
                 streams.push((stream, budget));
             }
         }
-        (self.buffer, self.streams) = (buffer, streams);
+        self.streams = streams;
     }
 }

@@ -16,6 +16,8 @@ use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
+/// Bytes in memory that are examined between two tellings of how far a search is.
+const TOLD: usize = 1 << 24;
 /// Bytes that are read at once.
 const READ: usize = 1 << 18;
 
@@ -199,7 +201,7 @@ impl Source<'_> {
             Self::Bytes(bytes) => {
                 search.begin(name);
                 let mut layer = Layer::source(0, BLOCK);
-                bytes.chunks(READ).for_each(|bytes| examine(search, progress, &mut layer, bytes));
+                bytes.chunks(TOLD).for_each(|bytes| examine(search, progress, &mut layer, bytes));
                 layer.finish(search);
                 return Ok(());
             }

@@ -95,7 +95,7 @@ impl Search<'_> {
         let (mut after_bare, mut last) = (false, 0u64);
         let (words, rest) = bytes.as_chunks::<WORD>();
         for (lane, words) in words.chunks(LANE).enumerate() {
-            if !after_bare && let Some(value) = passed_over(words) {
+            if !after_bare && let Some(value) = words.first_chunk().and_then(passed_over) {
                 last = value;
                 continue;
             }
@@ -277,10 +277,11 @@ impl Search<'_> {
 
 /// The last of some words, if each has a byte that is no text or if all are zero.
 #[inline(always)]
-fn passed_over(words: &[[u8; WORD]]) -> Option<u64> {
-    let last = u64::from_le_bytes(*words.last()?);
-    let is_binary = words.iter().all(|&word| u64::from_le_bytes(word) & TOP_BITS != 0);
-    (is_binary || last == 0 && words.iter().all(|&word| word == [0; WORD])).then_some(last)
+fn passed_over(words: &[[u8; WORD]; LANE]) -> Option<u64> {
+    let words = words.map(u64::from_le_bytes);
+    let [.., last] = words;
+    let is_binary = words.iter().all(|word| word & TOP_BITS != 0);
+    (is_binary || last == 0 && words.iter().all(|&word| word == 0)).then_some(last)
 }
 
 const fn has_percent(word: u64) -> bool {
