@@ -99,3 +99,28 @@ fn what_lies_across_two_runs_is_no_hit_and_what_lies_in_one_is() {
     }
     assert_eq!(search(&neither, &index_of(&[&neither])).hits.len(), 1);
 }
+
+/// Bytes that begin no escape and no stream, and are in no text.
+fn plain(seed: u64, len: usize) -> Vec<u8> {
+    random(seed, len).iter().map(|byte| byte | 0xC8).collect()
+}
+
+#[test]
+fn what_lies_across_two_escaped_runs_is_no_hit_and_what_lies_in_one_is() {
+    // Bytes that are decoded with an escape: src/audit/evidence/escaped.rs.
+    const CONTEXT: usize = 176;
+    let (one, other) = (plain(46, 900), plain(47, 400));
+    let evidence = [&one[..300], b"\\n", &one[300..], b"\\n", &other].concat();
+    // The runs are examined one behind the other, with a byte between them: the end of the first, the beginning of the
+    // second.
+    let across = [&one[300 + CONTEXT - 8..300 + CONTEXT], &[OTHER], &one[900 - CONTEXT..900 - CONTEXT + 8]].concat();
+    assert!(search(&evidence, &index_of(&[&across])).hits.is_empty());
+    // The controls: within the first, within the second; and the same raw.
+    let first = [&one[290..300], b"\n", &one[300..310]].concat();
+    let second = [&one[890..900], b"\n", &other[..10]].concat();
+    for secret in [first, second] {
+        let hits = search(&evidence, &index_of(&[&secret])).hits;
+        assert!(hits.len() == 1 && hits[0].whole && hits[0].encoding == [Encoding::Escapes, Encoding::Raw], "{hits:?}");
+    }
+    assert_eq!(search(&across, &index_of(&[&across])).hits.len(), 1);
+}

@@ -3,15 +3,19 @@
 //!
 //! What stands for itself is searched where it lies; only around what does not is anything decoded.
 
-use super::decode::symbols::{self, Places, Symbol};
+use super::decode::symbols::{Places, Symbol};
 use super::decode::{escapes, latin1, wide};
 use super::encoding::Encoding;
+use super::runs::{BORDER, TOGETHER, run_at};
 use super::scan::{Frame, Search};
-use core::ops::Range;
+use std::vec::Vec;
 
 /// Bytes before the first and behind the last escape that are decoded with them: a fragment of sixteen, each an escape one
 /// deeper (`\u00e9` within a string whose backslashes are doubled).
 const CONTEXT: usize = escapes::MIN_BYTES * (escapes::MAX_LEN + 1);
+/// Bytes that are a fragment, of each of these encodings.
+const MIN_BYTES: usize = escapes::MIN_BYTES;
+const _: () = assert!(latin1::MIN_BYTES == MIN_BYTES);
 const WORD: usize = 8;
 
 impl Search<'_> {
@@ -27,29 +31,28 @@ impl Search<'_> {
     }
 
     fn escapes(&mut self, bytes: &[u8], frame: &Frame<'_>) {
+        let mut runs = Runs::new(self, Encoding::Escapes, escapes::symbol, escapes::byte_of);
         let mut done = 0usize;
-        while let Some(first) =
-            next(bytes, done, |rest| rest.first() == Some(&b'\\') && escapes::escape(rest).is_some())
-        {
+        while let Some((first, mut last)) = escapes::next(bytes, done..bytes.len()) {
             let from = first.saturating_sub(CONTEXT).max(done);
-            let (mut at, mut last) = (first, first);
-            while at < bytes.len() && at.saturating_sub(last) < CONTEXT {
-                match escapes::escape(bytes.get(at..).unwrap_or_default()) {
-                    Some((_, len)) => {
-                        at = at.saturating_add(len);
-                        last = at;
-                    }
-                    None => at = at.saturating_add(1),
-                }
+            while let Some((_, behind)) = escapes::next(bytes, last..last.saturating_add(CONTEXT)) {
+                last = behind;
             }
-            done = at;
-            self.decoded(bytes, from..at, (Encoding::Escapes, escapes::symbol, escapes::byte_of), frame);
+            done = last.saturating_add(CONTEXT).min(bytes.len());
+            let run = bytes.get(from..done).unwrap_or_default();
+            runs.add(self, run, from, frame, escapes::decode);
         }
+        runs.finish(self, frame);
     }
 
     fn latin1(&mut self, bytes: &[u8], frame: &Frame<'_>) {
+        let mut runs = Runs::new(self, Encoding::Latin1, latin1::symbol, |_, at| at);
         let mut done = 0usize;
-        while let Some(first) = next(bytes, done, |rest| latin1::pair(rest).is_some()) {
+        while let Some(first) = latin1::next(bytes, done) {
+            if !latin1::may_be_fragment(bytes, first) {
+                done = first.saturating_add(2);
+                continue;
+            }
             let before = bytes.get(first.saturating_sub(CONTEXT).max(done)..first).unwrap_or_default();
             let from = first.saturating_sub(before.iter().rev().take_while(|byte| byte.is_ascii()).count());
             let (mut at, mut last) = (first, first);
@@ -65,76 +68,115 @@ impl Search<'_> {
                 }
             }
             done = at;
-            self.decoded(bytes, from..at, (Encoding::Latin1, latin1::symbol, |_, at| at), frame);
+            let run = bytes.get(from..at).unwrap_or_default();
+            if run.len() > MIN_BYTES {
+                runs.add(self, run, from, frame, latin1::decode);
+            }
         }
+        runs.finish(self, frame);
     }
 
     fn wide(&mut self, bytes: &[u8], frame: &Frame<'_>) {
         let mut done = 0usize;
         let (words, _) = bytes.as_chunks::<WORD>();
-        for (number, word) in words.iter().enumerate() {
-            let at = number.wrapping_mul(WORD);
-            let Some(is_first) = wide::seed(u64::from_le_bytes(*word)) else { continue };
-            if at < done {
+        for (lane, words) in words.chunks(wide::LANE).enumerate() {
+            if words.first_chunk().is_some_and(|words| !wide::may_seed(words)) {
                 continue;
             }
-            let character = if is_first { at } else { at.saturating_add(1) };
-            let (run, encoding) = wide::run(bytes, character, done);
-            done = run.end;
-            let Some(encoding) = encoding.filter(|encoding| self.encodings.contains(*encoding)) else { continue };
-            let mut decoded = self.take_buffer();
-            decoded.extend(bytes.get(run.clone()).unwrap_or_default().iter().step_by(2));
-            let place = |at: usize| (frame.place)(run.start.saturating_add(at.saturating_mul(2)));
-            self.meet_decoded(&decoded, &[], encoding, frame, &place);
-            self.give_back(decoded);
+            for (number, word) in words.iter().enumerate() {
+                let at = lane.wrapping_mul(wide::LANE).wrapping_add(number).wrapping_mul(WORD);
+                let Some(is_first) = wide::seed(u64::from_le_bytes(*word)) else { continue };
+                if at < done {
+                    continue;
+                }
+                let character = if is_first { at } else { at.saturating_add(1) };
+                let (run, encoding) = wide::run(bytes, character, done);
+                done = run.end;
+                let Some(encoding) = encoding.filter(|encoding| self.encodings.contains(*encoding)) else { continue };
+                let mut decoded = self.take_buffer();
+                decoded.extend(bytes.get(run.clone()).unwrap_or_default().iter().step_by(2));
+                let place = |at: usize| (frame.place)(run.start.saturating_add(at.saturating_mul(2)));
+                self.meet_decoded(&decoded, &[], encoding, frame, &place);
+                self.give_back(decoded);
+            }
         }
-    }
-
-    /// Examines what a run stands for, if that is a fragment.
-    fn decoded(
-        &mut self,
-        bytes: &[u8],
-        range: Range<usize>,
-        (encoding, symbol, byte_of): (Encoding, Symbol, ByteOf),
-        frame: &Frame<'_>,
-    ) {
-        let mut decoded = self.take_buffer();
-        let run = bytes.get(range.clone()).unwrap_or_default();
-        symbols::decode(symbol, run, &mut decoded);
-        if decoded.len() >= escapes::MIN_BYTES && decoded.len() < run.len() {
-            let places = Places::new(symbol, run);
-            let position = |at: usize| byte_of(run, places.of(at));
-            let place = |at: usize| (frame.place)(range.start.saturating_add(position(at)));
-            let is_literal = |at: usize, len: usize| {
-                let here = run.get(position(at)..).and_then(|rest| rest.get(..len));
-                here.is_some() && here == decoded.get(at..at.saturating_add(len))
-            };
-            self.meet_partly_decoded(&decoded, &[], encoding, frame, &place, &is_literal);
-        }
-        self.give_back(decoded);
     }
 }
 
 /// Where in the symbol at a place of a run its byte stands.
 type ByteOf = fn(&[u8], usize) -> usize;
 
-/// Bytes that are looked at together.
-const LANE: usize = 64;
+/// Runs of one encoding, decoded one behind the other and examined together: in random bytes one in three hundred begins a
+/// run of a few hundred.
+struct Runs<'a> {
+    encoding: Encoding,
+    symbol: Symbol,
+    byte_of: ByteOf,
+    decoded: Vec<u8>,
+    /// Where each is from.
+    runs: Vec<(usize, &'a [u8], Places<'a>)>,
+    borders: Vec<usize>,
+}
 
-/// The first place from `from` on at which something begins. Both kinds of beginning are a byte with few others around it:
-/// whole lanes without one are passed over.
-fn next(bytes: &[u8], from: usize, begins: impl Fn(&[u8]) -> bool) -> Option<usize> {
-    let rest = bytes.get(from..)?;
-    for (lane, chunk) in rest.chunks(LANE).enumerate() {
-        let may = chunk.iter().fold(0, |any, &byte| any | u8::from(byte == b'\\') | u8::from(byte & 0xFE == 0xC2));
-        if may == 0 {
-            continue;
+impl<'a> Runs<'a> {
+    fn new(search: &mut Search<'_>, encoding: Encoding, symbol: Symbol, byte_of: ByteOf) -> Self {
+        Self { encoding, symbol, byte_of, decoded: search.take_buffer(), runs: Vec::new(), borders: Vec::new() }
+    }
+
+    /// Adds what a run that begins at `from` stands for, if that is a fragment.
+    fn add(
+        &mut self,
+        search: &mut Search<'_>,
+        run: &'a [u8],
+        from: usize,
+        frame: &Frame<'_>,
+        decode: impl Fn(&[u8], &mut Vec<u8>),
+    ) {
+        let end = self.decoded.len();
+        if !self.runs.is_empty() {
+            self.decoded.push(BORDER);
         }
-        let start = from.saturating_add(lane.saturating_mul(LANE));
-        let found = (start..start.saturating_add(chunk.len())).find(|&at| bytes.get(at..).is_some_and(&begins));
-        if found.is_some() {
-            return found;
+        let start = self.decoded.len();
+        decode(run, &mut self.decoded);
+        let len = self.decoded.len().saturating_sub(start);
+        if len < MIN_BYTES || len >= run.len() {
+            self.decoded.truncate(end);
+            return;
+        }
+        if !self.runs.is_empty() {
+            self.borders.push(end);
+        }
+        self.runs.push((from, run, Places::new(self.symbol, run)));
+        if self.decoded.len() >= TOGETHER {
+            self.examine(search, frame);
         }
     }
-    None
+
+    /// Examines what has been added; then there is nothing.
+    fn examine(&mut self, search: &mut Search<'_>, frame: &Frame<'_>) {
+        if self.runs.is_empty() {
+            return;
+        }
+        let Self { decoded, runs, borders, byte_of, .. } = &*self;
+        // The run that holds a byte, and where in that it stands.
+        let find = |at: usize| {
+            let (number, start) = run_at(borders, at);
+            let (from, run, places) = runs.get(number)?;
+            Some((*from, *run, byte_of(run, places.of(at.saturating_sub(start)))))
+        };
+        let place = |at: usize| (frame.place)(find(at).map_or(0, |(from, _, position)| from.saturating_add(position)));
+        let is_literal = |at: usize, len: usize| {
+            let here = find(at).and_then(|(_, run, position)| run.get(position..)?.get(..len));
+            here.is_some() && here == decoded.get(at..at.saturating_add(len))
+        };
+        search.meet_partly_decoded(decoded, borders, self.encoding, frame, &place, &is_literal);
+        self.decoded.clear();
+        self.runs.clear();
+        self.borders.clear();
+    }
+
+    fn finish(mut self, search: &mut Search<'_>, frame: &Frame<'_>) {
+        self.examine(search, frame);
+        search.give_back(self.decoded);
+    }
 }

@@ -13,9 +13,9 @@ use core::ops::Range;
 use std::vec::Vec;
 
 /// Bytes that are examined together, if no run alone has more: what a cache holds beside the filter.
-const TOGETHER: usize = SMALL_BLOCK;
+pub(super) const TOGETHER: usize = SMALL_BLOCK;
 /// Stands between two runs: a byte that is in no text, so that none goes on in the next run.
-const BORDER: u8 = 0xFE;
+pub(super) const BORDER: u8 = 0xFE;
 
 /// Where in the examined bytes a decoded run is from.
 struct Run {
@@ -85,9 +85,7 @@ impl Runs {
             return;
         }
         let place = |at: usize| {
-            let number = self.borders.partition_point(|&border| border < at);
-            let from =
-                number.checked_sub(1).and_then(|before| self.borders.get(before)).map_or(0, |&at| at.saturating_add(1));
+            let (number, from) = run_at(&self.borders, at);
             let Some(Run { text, count, alignment, cursor }) = self.runs.get(number) else { return (frame.place)(0) };
             let (run, at) = (bytes.get(text.clone()).unwrap_or_default(), at.saturating_sub(from));
             let position = match self.encoding {
@@ -107,6 +105,13 @@ impl Runs {
         self.runs.clear();
         self.borders.clear();
     }
+}
+
+/// The number of the run that holds a byte, and where it begins.
+pub(super) fn run_at(borders: &[usize], at: usize) -> (usize, usize) {
+    let number = borders.partition_point(|&border| border < at);
+    let before = number.checked_sub(1).and_then(|before| borders.get(before));
+    (number, before.map_or(0, |border| border.saturating_add(1)))
 }
 
 /// The parts of a match between borders that are matches by themselves: what lies across a border is in no evidence.

@@ -2,7 +2,9 @@
 //! Escapes with a backslash, in which other bytes stand for themselves: `\x12A` of C, Rust and Python, octal `\022` of
 //! PostgreSQL and of protocol buffers, `\u00e9` of JSON, `\u{e9}` of Rust, `\n`, `\'` and `\Z` of SQL.
 
-use super::hex;
+use super::{hex, symbols};
+use core::ops::Range;
+use std::vec::Vec;
 
 /// Bytes that are a fragment.
 pub const MIN_BYTES: usize = 16;
@@ -57,6 +59,31 @@ fn code_point(digits: &[u8]) -> Option<u8> {
         (digit < 16).then(|| sum << 4 | u32::from(digit))
     })?;
     u8::try_from(value).ok().filter(|_| !digits.is_empty())
+}
+
+/// The first escape that begins in a range: where, and where it ends.
+pub fn next(text: &[u8], range: Range<usize>) -> Option<(usize, usize)> {
+    let Range { mut start, end } = range;
+    // An escape that begins in the range may end behind it.
+    let firsts = text.get(..end.saturating_add(1)).unwrap_or(text);
+    loop {
+        let at = symbols::next_pair(firsts, start, |first, second| (first == b'\\') & second.is_ascii())?;
+        if let Some((_, len)) = escape(text.get(at..)?) {
+            return Some((at, at.saturating_add(len)));
+        }
+        start = at.saturating_add(1);
+    }
+}
+
+/// Appends the bytes of a text: as [`super::symbols::decode`], with what stands for itself taken as a whole.
+pub fn decode(text: &[u8], out: &mut Vec<u8>) {
+    let mut from = 0usize;
+    while let Some((first, end)) = next(text, from..text.len()) {
+        out.extend_from_slice(text.get(from..first).unwrap_or_default());
+        out.extend(escape(text.get(first..).unwrap_or_default()).map(|(byte, _)| byte));
+        from = end;
+    }
+    out.extend_from_slice(text.get(from..).unwrap_or_default());
 }
 
 /// See [`super::symbols::Symbol`]. A backslash that begins no escape stands for itself, so that a run ends with its text.
