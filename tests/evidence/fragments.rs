@@ -4,7 +4,7 @@
 
 use super::encode::{WAYS, Way, base64};
 use super::{BLOCK, index_of, random, search};
-use noescrow::audit::{Encoding, FRAGMENT, Index};
+use noescrow::audit::{Encoding, FRAGMENT, Hit, Index};
 
 const SECRET: usize = 32;
 
@@ -103,6 +103,30 @@ fn what_lies_across_two_runs_is_no_hit_and_what_lies_in_one_is() {
 /// Bytes that begin no escape and no stream, and are in no text.
 fn plain(seed: u64, len: usize) -> Vec<u8> {
     random(seed, len).iter().map(|byte| byte | 0xC8).collect()
+}
+
+#[test]
+fn a_fragment_around_a_symbol_is_found_however_far_behind_another() {
+    let letters = |seed| random(seed, 600).iter().map(|byte| b'a' + byte % 26).collect::<Vec<_>>();
+    // What stands for itself, the symbol before, the one of the fragment with its byte, and what is none.
+    let escapes = (plain(43, 600), plain(44, 600), &b"\\t"[..], &b"\\n"[..], b'\n', &b"\\y"[..], Encoding::Escapes);
+    let latin1 =
+        (letters(43), letters(44), &b"\xC2\xA1"[..], &b"\xC3\xA9"[..], 0xE9, &b"\xC4\xA9"[..], Encoding::Latin1);
+    for (between, behind, first, symbol, byte, none, encoding) in [escapes, latin1] {
+        for gap in 16..between.len() {
+            let between = &between[..gap];
+            let secret = [&between[gap - 8..], &[byte], &behind[..7]].concat();
+            let index = index_of(&[&secret]);
+            let is_found = |symbol: &[u8]| {
+                let evidence = [&behind[..], first, between, symbol, &behind].concat();
+                let at = (behind.len() + first.len() + gap - 8) as u64;
+                let is_it = |hit: &Hit| hit.whole && hit.encoding == [encoding, Encoding::Raw] && hit.offset == at;
+                search(&evidence, &index).hits.iter().any(is_it)
+            };
+            assert!(is_found(symbol), "{encoding:?}, {gap}");
+            assert!(!is_found(none), "{encoding:?}, {gap}");
+        }
+    }
 }
 
 #[test]

@@ -32,13 +32,15 @@ impl Search<'_> {
 
     fn escapes(&mut self, bytes: &[u8], frame: &Frame<'_>) {
         let mut runs = Runs::new(self, Encoding::Escapes, escapes::symbol, escapes::byte_of);
-        let mut done = 0usize;
+        // Where the last escape ends, and how far there is no other.
+        let (mut end, mut done) = (0usize, 0usize);
         while let Some((first, mut last)) = escapes::next(bytes, done..bytes.len()) {
-            let from = first.saturating_sub(CONTEXT).max(done);
+            // What stands between two runs may be decoded with both: a fragment of the second may begin in the first.
+            let from = first.saturating_sub(CONTEXT).max(end);
             while let Some((_, behind)) = escapes::next(bytes, last..last.saturating_add(CONTEXT)) {
                 last = behind;
             }
-            done = last.saturating_add(CONTEXT).min(bytes.len());
+            (end, done) = (last, last.saturating_add(CONTEXT).min(bytes.len()));
             let run = bytes.get(from..done).unwrap_or_default();
             runs.add(self, run, from, frame, escapes::decode);
         }
@@ -53,7 +55,7 @@ impl Search<'_> {
                 done = first.saturating_add(2);
                 continue;
             }
-            let before = bytes.get(first.saturating_sub(CONTEXT).max(done)..first).unwrap_or_default();
+            let before = bytes.get(first.saturating_sub(CONTEXT)..first).unwrap_or_default();
             let from = first.saturating_sub(before.iter().rev().take_while(|byte| byte.is_ascii()).count());
             let (mut at, mut last) = (first, first);
             while at.saturating_sub(last) < CONTEXT {
