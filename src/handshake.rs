@@ -36,6 +36,9 @@ pub(crate) struct Initiated {
 }
 
 /// The initiator's side, from a bundle whose signatures were verified when it was parsed (HS-I1).
+///
+/// Not inlined: a caller that also makes the session would keep this one's stack, 17 kB, until it has sent.
+#[inline(never)]
 pub(crate) fn initiate<P: Primitives>(
     primitives: &P,
     local: &IdentityKeyPair,
