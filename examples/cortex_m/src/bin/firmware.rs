@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One end of the conversation on a Cortex-M4 (Arm's MPS2 board with image AN386) without allocator. The line is the
+//! board's first UART; which end it is, is asked over semihosting, and what each operation took is told there.
+//!
+//! All `unsafe` of the firmware is here; the conversation itself has none.
+#![no_std]
+#![no_main]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+#[cfg(not(target_os = "none"))]
+compile_error!("written for thumbv7em-none-eabihf");
+
+#[path = "firmware/board.rs"]
+mod board;
+#[cfg(feature = "control")]
+#[path = "firmware/control.rs"]
+mod control;
+#[path = "firmware/host.rs"]
+mod host;
+#[path = "firmware/stack.rs"]
+mod stack;
+
+use conversation::{Role, SEED, hold};
+use core::panic::PanicInfo;
+use cortex_m_rt::{entry, exception};
+
+/// Bytes of the longest command line.
+const COMMAND_LINE: usize = 64;
+
+#[entry]
+fn main() -> ! {
+    let mut line = [0; COMMAND_LINE];
+    let Some(role) = host::command_line(&mut line).and_then(Role::named) else {
+        host::fail("FAILED: the command line is neither alice nor bob\n")
+    };
+    #[cfg(feature = "control")]
+    let deep = control::run();
+    // The other end of a control talks about something else.
+    let associated_data: &[u8] = if cfg!(feature = "control") { b"control" } else { b"cortex_m" };
+    let held = hold(&mut board::Board::new(role), role, SEED, associated_data);
+    #[cfg(feature = "control")]
+    core::hint::black_box(&deep);
+    match held {
+        Ok(()) => host::succeed(),
+        Err(failed) => {
+            host::write("FAILED: firmware: ");
+            host::write(failed);
+            host::fail("\n")
+        }
+    }
+}
+
+/// Says nothing of what it was: formatting it would link more than all the rest of this program.
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    host::fail("FAILED: a panic\n")
+}
+
+/// Also what a stack would cause that outgrows the memory.
+#[exception]
+unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
+    host::fail("FAILED: a fault\n")
+}

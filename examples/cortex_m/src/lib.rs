@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The conversation that a microcontroller, a desktop and a browser's engine hold with each other, byte for byte the
+//! same one.
+#![no_std]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+#[forbid(unsafe_code)]
+mod conversation;
+#[forbid(unsafe_code)]
+pub mod network;
+#[cfg(all(target_family = "wasm", target_os = "unknown"))]
+mod wasm;
+
+pub use conversation::{Board, Failed, Role, SEED, hold};
