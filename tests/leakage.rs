@@ -58,8 +58,8 @@ fn sources(folder: &Path, name: &str) -> usize {
             true => sources(&path, name),
             false => {
                 let text = std::fs::read_to_string(&path).unwrap();
-                let ends = |at: usize| text[at + name.len()..].chars().next().is_none_or(|c| !c.is_alphanumeric());
-                text.match_indices(name).filter(|(at, _)| ends(*at)).count()
+                let ends = |rest: &&str| rest.chars().next().is_none_or(|c| !c.is_alphanumeric());
+                text.split(name).skip(1).filter(ends).count()
             }
         })
         .sum()

@@ -7,7 +7,7 @@ use crate::run::{ALICE, BOB, Device, LATER, NOW, Run, SOURCE, Session, Setup, ac
 use noescrow::audit::{Recorder, Tape};
 use noescrow::durable::{Durable, Record, Store, Subject};
 use noescrow::error::DecryptError;
-use noescrow::primitives::{Failed, RustCrypto};
+use noescrow::primitives::{Declassified, Failed, RustCrypto};
 use noescrow::relay::{Order, Relay, RelayError};
 use noescrow::{ChunkSize, Heap, Inline, Secret, StorageKey};
 use std::collections::BTreeSet;
@@ -109,6 +109,7 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("DhPublicKey", format!("{:?}", identity.dh_key())));
     log.push(("Failed", format!("{Failed:?} {Failed}")));
     log.push(("RustCrypto", format!("{RustCrypto:?}")));
+    log.push(("Declassified", format!("{:?}", Declassified::ALL)));
     log.push(("Prekey", format!("{:?}", bundle.signed_prekey())));
     log.push(("PrekeyKind", format!("{:?}", bundle.signed_prekey().kind())));
     log.push(("ChunkSize", format!("{:?}", ChunkSize::ALL)));
