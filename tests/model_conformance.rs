@@ -33,7 +33,7 @@ use std::path::Path;
 const LEFT_OUT: [Abstraction; 3] = [
     Abstraction {
         kind: Kind::Sha256,
-        step: "HS-R6",
+        step: "SP-I1",
         width: 1755,
         why: "the digest of a handshake, by which its copies are known (HS-R8): no model repeats one to a session",
     },
