@@ -372,9 +372,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         key: &StorageKey,
         newest: u64,
     ) -> Result<Self, RestoreError> {
-        wipe::behind::<{ wipe::DEVICE }, _>(|| {
-            snapshot::open(primitives, snapshot, key, newest).map(|(value, _)| value)
-        })
+        wipe::behind::<{ wipe::DEVICE }, _>(|| snapshot::open(primitives, snapshot, key, newest))
     }
 }
 

@@ -234,7 +234,8 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
     where
         P: Default,
     {
-        let (inner, generation) = snapshot::open(P::default(), &mut snapshot.to_vec(), &key, newest)?;
+        let inner = snapshot::open(P::default(), &mut snapshot.to_vec(), &key, newest)?;
+        let generation = snapshot::generation(snapshot).ok_or(RestoreError::Refused)?;
         Ok(Self::new(inner, key, generation))
     }
 }
@@ -375,7 +376,8 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
     where
         P: Default,
     {
-        let (inner, generation) = snapshot::open(P::default(), &mut snapshot.to_vec(), &key, newest)?;
+        let inner = snapshot::open(P::default(), &mut snapshot.to_vec(), &key, newest)?;
+        let generation = snapshot::generation(snapshot).ok_or(RestoreError::Refused)?;
         Ok(Self::new(inner, key, generation))
     }
 }

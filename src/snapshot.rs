@@ -119,31 +119,38 @@ pub(crate) fn seal<P: Primitives, T: Stored<P>>(
     Some(len)
 }
 
-/// SN-2: opens and checks a snapshot of at least generation `newest`; returns its own. `snapshot` is opened in place and
-/// wiped.
+/// SN-2: opens and checks a snapshot of at least generation `newest`; [`generation`] then tells its own. `snapshot` is opened
+/// in place and wiped.
 pub(crate) fn open<P: Primitives, T: Stored<P>>(
     primitives: P,
     snapshot: &mut [u8],
     key: &StorageKey,
     newest: u64,
-) -> Result<(T, u64), RestoreError> {
+) -> Result<T, RestoreError> {
     primitives.step("SN-2");
     let (head, rest) = snapshot.split_at_mut_checked(HEAD_LEN).ok_or(RestoreError::Refused)?;
     let state_len = rest.len().checked_sub(TAG_LEN).ok_or(RestoreError::Refused)?;
     let (state, tag) = rest.split_at_mut_checked(state_len).ok_or(RestoreError::Refused)?;
-    let opened = open_state(&primitives, head, state, tag, key, T::KIND);
-    let value = opened.and_then(|generation| {
-        if generation < newest {
-            return Err(RestoreError::Rollback);
-        }
-        primitives.declassify(Declassified::Stored, state);
-        let mut reader = Reader::new(state);
-        T::load(primitives, &mut reader)
-            .and_then(|value| reader.finish().map(|()| (value, generation)))
-            .map_err(|_| RestoreError::Refused)
-    });
+    if let Err(refused) = open_state(&primitives, head, state, tag, key, T::KIND, newest) {
+        state.zeroize();
+        return Err(refused);
+    }
+    primitives.declassify(Declassified::Stored, state);
+    let mut reader = Reader::new(state);
+    // A value is thousands of bytes, and each step that hands one on may copy it: there is one step.
+    let value = T::load(primitives, &mut reader);
+    let finished = reader.finish();
     state.zeroize();
-    value
+    match (value, finished) {
+        (Ok(value), Ok(())) => Ok(value),
+        _ => Err(RestoreError::Refused),
+    }
+}
+
+/// The generation that a snapshot says it has: of one that was [opened](open), its own.
+#[cfg(feature = "alloc")]
+pub(crate) fn generation(snapshot: &[u8]) -> Option<u64> {
+    snapshot.get(2..)?.first_chunk().copied().map(u64::from_be_bytes)
 }
 
 fn open_state<P: Primitives>(
@@ -153,7 +160,8 @@ fn open_state<P: Primitives>(
     tag: &[u8],
     key: &StorageKey,
     kind: u8,
-) -> Result<u64, RestoreError> {
+    newest: u64,
+) -> Result<(), RestoreError> {
     let refused = |_| RestoreError::Refused;
     let mut reader = Reader::new(head);
     let clear = (reader.u8().map_err(refused)?, reader.u8().map_err(refused)?);
@@ -166,11 +174,10 @@ fn open_state<P: Primitives>(
     let (aead_key, nonce) = aead_key(primitives, key, claimed);
     primitives.open(&aead_key, &nonce, head, state, tag).map_err(|_| RestoreError::Refused)?;
     let salt = salt(primitives, key, &[&[VERSION, kind], &generation.to_be_bytes()], state);
-    if verdict(primitives, Declassified::SnapshotVerdict, salt.expose().ct_eq(claimed)) {
-        Ok(generation)
-    } else {
-        Err(RestoreError::Refused)
+    if !verdict(primitives, Declassified::SnapshotVerdict, salt.expose().ct_eq(claimed)) {
+        return Err(RestoreError::Refused);
     }
+    if generation < newest { Err(RestoreError::Rollback) } else { Ok(()) }
 }
 
 fn salt<P: Primitives>(primitives: &P, key: &StorageKey, context: &[&[u8]; 2], state: &[u8]) -> Secret<SALT_LEN> {
