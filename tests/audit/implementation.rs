@@ -49,7 +49,8 @@ fn f6_every_dependency_that_holds_secrets_is_told_to_wipe_them() {
     let manifest = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
     assert!(wipes(&manifest).is_empty(), "{:?}", wipes(&manifest));
     // Control.
-    assert_eq!(wipes(&manifest.replace("\"fast\", \"zeroize\"", "\"fast\"")), ["ed25519-dalek"]);
+    let line = manifest.lines().find(|line| line.starts_with("ed25519-dalek =")).unwrap();
+    assert_eq!(wipes(&manifest.replace(line, &line.replace("\"zeroize\"", ""))), ["ed25519-dalek"]);
 }
 
 /// A store that is full.
