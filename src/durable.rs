@@ -234,7 +234,7 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
     where
         P: Default,
     {
-        let inner = snapshot::open(P::default(), &mut snapshot.to_vec(), &key, newest)?;
+        let inner = Session::restore_in_place(P::default(), &mut snapshot.to_vec(), &key, newest)?;
         let generation = snapshot::generation(snapshot).ok_or(RestoreError::Refused)?;
         Ok(Self::new(inner, key, generation))
     }
@@ -376,7 +376,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
     where
         P: Default,
     {
-        let inner = snapshot::open(P::default(), &mut snapshot.to_vec(), &key, newest)?;
+        let inner = Device::restore_in_place(P::default(), &mut snapshot.to_vec(), &key, newest)?;
         let generation = snapshot::generation(snapshot).ok_or(RestoreError::Refused)?;
         Ok(Self::new(inner, key, generation))
     }

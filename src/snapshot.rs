@@ -150,7 +150,8 @@ pub(crate) fn open<P: Primitives, T: Stored<P>>(
 /// The generation that a snapshot says it has: of one that was [opened](open), its own.
 #[cfg(feature = "alloc")]
 pub(crate) fn generation(snapshot: &[u8]) -> Option<u64> {
-    snapshot.get(2..)?.first_chunk().copied().map(u64::from_be_bytes)
+    let [_version, _kind, rest @ ..] = snapshot else { return None };
+    rest.first_chunk().copied().map(u64::from_be_bytes)
 }
 
 fn open_state<P: Primitives>(
