@@ -20,13 +20,14 @@ use arrayvec::ArrayVec;
 const HAS_ROOM: bool = cfg!(target_pointer_width = "64");
 
 /// Calls `operation` in a frame of its own, below the caller's, and overwrites `DEPTH` bytes from there on when it has
-/// returned.
+/// returned. Where nothing is overwritten it has no frame of its own either, which would cost a copy of what it returns.
 #[inline(always)]
 pub(crate) fn behind<const DEPTH: usize, T>(operation: impl FnOnce() -> T) -> T {
-    let result = apart(operation);
-    if HAS_ROOM {
-        zeroize::zeroize_stack::<DEPTH>();
+    if !HAS_ROOM {
+        return operation();
     }
+    let result = apart(operation);
+    zeroize::zeroize_stack::<DEPTH>();
     result
 }
 
