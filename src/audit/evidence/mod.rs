@@ -31,6 +31,7 @@ mod compressed;
 pub mod decode;
 mod encoding;
 mod escaped;
+mod filter;
 mod flows;
 mod formats;
 mod hits;
@@ -44,6 +45,7 @@ mod runs;
 mod scan;
 mod source;
 mod text;
+mod waiting;
 mod windows;
 
 pub use encoding::{Encoding, Encodings};

@@ -13,9 +13,11 @@
 //! arena     the values, one behind the other
 //! ```
 
+use super::filter::{Filter, reduce};
 use super::pages::{Pages, fetch};
 use super::windows::{SPAN, WINDOW, canonical, hash, is_ascii, is_strong, is_weak, window};
 use core::fmt;
+use fearless_simd::Level;
 use std::vec::Vec;
 
 /// Bytes of a fragment that is found wherever it is.
@@ -31,9 +33,6 @@ const STRETCH: usize = (LONG_FRAGMENT - FRAGMENT) / 2;
 /// Entries of one window. A window that more values share (a common prefix of plaintexts) is met through its neighbours
 /// as well, and a fragment that nothing sets apart is reported for this many values.
 pub(super) const CROWD: usize = 32;
-/// Bits of the filter for a window: with five bits set, one in a hundred foreign windows passes. With eight bits the filter
-/// of a million secrets would be smaller by a third, and a search slower: what passes costs two misses more.
-const FILTER_BITS: u64 = 12;
 /// Entries for a bucket, on average: what a cache line holds.
 const BUCKET: usize = 16;
 
@@ -127,13 +126,12 @@ impl Needles {
         });
         let entries = usize::try_from(windows).map_err(|_| TooManyNeedles)?;
         let _ = u32::try_from(entries).map_err(|_| TooManyNeedles)?;
-        let words = |windows: u64| usize::try_from(windows.saturating_mul(FILTER_BITS) >> 6).map(|words| words.max(1));
-        let ascii_words = words(ascii).map_err(|_| TooManyNeedles)?;
-        let words = words(windows.saturating_sub(ascii)).map_err(|_| TooManyNeedles)?;
+        let filter = Filter::of(ascii, windows.saturating_sub(ascii)).ok_or(TooManyNeedles)?;
         let mut index = Index {
             arena: Vec::new(),
             values: Vec::new(),
-            filter: Filter::new(ascii_words, words),
+            filter,
+            level: level(),
             starts: Pages::new((entries / BUCKET).saturating_add(3).saturating_mul(4)),
             entries: Pages::new(entries.saturating_mul(4)),
             offset_mask: u32::try_from(self.arena.len())
@@ -184,6 +182,8 @@ pub struct Index {
     pub(super) arena: Vec<u8>,
     pub(super) values: Vec<Value>,
     pub(super) filter: Filter,
+    /// The vector units that the processor has.
+    pub(super) level: Level,
     starts: Pages,
     entries: Pages,
     /// The low bits of an entry: an offset into the arena. What is left above is a tag.
@@ -227,8 +227,8 @@ impl Index {
     /// Bytes of memory that the index takes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let Self { arena, values, filter, starts, entries, offset_mask: _, too_short: _, weak_windows: _ } = self;
-        let tables = filter.words.len().saturating_add(starts.len()).saturating_add(entries.len());
+        let Self { arena, values, filter, level: _, starts, entries, offset_mask: _, too_short: _, weak_windows: _ } = self;
+        let tables = filter.memory().saturating_add(starts.len()).saturating_add(entries.len());
         tables.saturating_add(arena.capacity()).saturating_add(values.capacity().saturating_mul(size_of::<Value>()))
     }
 
@@ -241,7 +241,7 @@ impl Index {
     #[inline(always)]
     pub(super) fn bucket(&self, hash: u64) -> usize {
         let starts = self.starts.as_chunks::<4>();
-        let bucket = reduce(hash.wrapping_mul(0x9E37_79B9_7F4A_7C15), starts.len().saturating_sub(2));
+        let bucket = reduce(hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32, starts.len().saturating_sub(2));
         fetch(starts, bucket);
         bucket
     }
@@ -363,117 +363,13 @@ impl Index {
     }
 }
 
-/// A Bloom filter of one word for each window, in two parts: text, of which there is much in evidence, is looked up where
-/// the few windows are that are text, in a part that caches hold.
-pub(super) struct Filter {
-    words: Pages,
-    /// Words of the part that is text.
-    ascii: usize,
-}
-
-impl Filter {
-    fn new(ascii: usize, other: usize) -> Self {
-        Self { words: Pages::new(ascii.saturating_add(other).saturating_mul(size_of::<u64>())), ascii }
+/// What the processor has, but no wider than 256 bits: of windows eleven bytes apart a compiler with more makes one gather,
+/// which takes longer than to load each.
+fn level() -> Level {
+    let level = Level::new();
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(avx2) = level.as_avx2() {
+        return Level::Avx2(avx2);
     }
-
-    fn insert(&mut self, window: u64, hash: u64) {
-        let place = self.view().place(window, hash);
-        if let Some(word) = self.words.as_chunks_mut().get_mut(place) {
-            *word = (u64::from_le_bytes(*word) | FilterBits::of(hash).mask()).to_le_bytes();
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn view(&self) -> FilterView<'_> {
-        FilterView { words: self.words.as_chunks(), ascii: self.ascii }
-    }
-}
-
-/// [`Filter`], to be read.
-#[derive(Clone, Copy)]
-pub(super) struct FilterView<'a> {
-    words: &'a [[u8; 8]],
-    ascii: usize,
-}
-
-impl FilterView<'_> {
-    /// Where the word is that tells of this window.
-    #[inline(always)]
-    pub(super) fn place(self, window: u64, hash: u64) -> usize {
-        let (from, len) =
-            if is_ascii(window) { (0, self.ascii) } else { (self.ascii, self.words.len().wrapping_sub(self.ascii)) };
-        from.wrapping_add(reduce(hash, len))
-    }
-
-    #[inline(always)]
-    pub(super) fn fetch(self, place: usize) {
-        fetch(self.words, place);
-    }
-
-    /// That word: [`FilterBits::are_in`].
-    #[inline(always)]
-    pub(super) fn word(self, place: usize) -> u64 {
-        self.words.get(place).copied().map_or(0, u64::from_le_bytes)
-    }
-
-    /// Whether this window may be there.
-    #[inline(always)]
-    pub(super) fn may_hold(self, window: u64, hash: u64) -> bool {
-        FilterBits::of(hash).are_in(self.word(self.place(window, hash)))
-    }
-}
-
-/// A number below `len`, from the upper half of a hash.
-#[inline(always)]
-const fn reduce(hash: u64, len: usize) -> usize {
-    ((hash >> 32).wrapping_mul(len as u64) >> 32) as usize
-}
-
-/// Masks of two and of three bits: two loads, where five shifts would be a dozen instructions. Of 65536 pairs, since of one
-/// table's masks too many would be those of foreign windows.
-static TWO_BITS: [u64; 256] = masks(2);
-static THREE_BITS: [u64; 256] = masks(3);
-
-const fn masks(bits: u32) -> [u64; 256] {
-    let mut masks = [0; 256];
-    let mut at = 0;
-    let mut state = bits as u64;
-    while at < masks.len() {
-        let mut mask = 0u64;
-        while mask.count_ones() < bits {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            mask |= 1 << (state >> 58);
-        }
-        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-        {
-            masks[at] = mask;
-        }
-        at = at.wrapping_add(1);
-    }
-    masks
-}
-
-/// The bits of a window in its word, up to five: the numbers of their masks, from the lower half of a hash.
-#[derive(Clone, Copy, Default)]
-pub(super) struct FilterBits([u8; 2]);
-
-impl FilterBits {
-    #[inline(always)]
-    pub(super) const fn of(hash: u64) -> Self {
-        Self((hash as u16).to_le_bytes())
-    }
-
-    #[inline(always)]
-    fn mask(self) -> u64 {
-        let Self([two, three]) = self;
-        let mask = |masks: &[u64; 256], number: u8| masks.get(usize::from(number)).copied().unwrap_or_default();
-        mask(&TWO_BITS, two) | mask(&THREE_BITS, three)
-    }
-
-    /// Whether this word of the filter has them.
-    #[inline(always)]
-    pub(super) fn are_in(self, word: u64) -> bool {
-        let mask = self.mask();
-        word & mask == mask
-    }
+    level
 }

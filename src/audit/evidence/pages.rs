@@ -69,3 +69,14 @@ pub(super) fn fetch<T>(table: &[T], at: usize) {
     #[cfg(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse")))]
     let _ = (table, at);
 }
+
+/// The same of what is read once, and is not to take the place of what is read again.
+#[inline(always)]
+pub(super) fn fetch_once<T>(table: &[T], at: usize) {
+    #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse"))]
+    if let Some(element) = table.get(at) {
+        safe_arch::prefetch_nta(element);
+    }
+    #[cfg(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse")))]
+    let _ = (table, at);
+}

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where bytes meet the index: every eleventh window is looked up, and what is met is compared to its ends.
 
-use super::needles::{CROWD, FRAGMENT, FilterBits, FilterView, Index};
-use super::windows::{SPAN, WINDOW, first_window, hash, is_plain, is_strong, is_weak, mirrored, window};
+use super::filter::{BATCH, Fetched, first_windows};
+use super::needles::{CROWD, FRAGMENT, Index};
+use super::pages::fetch;
+use super::waiting::Waiting;
+use super::windows::{SPAN, WINDOW, hash, is_plain, is_strong, is_weak, mirrored, window};
 use core::ops::Range;
+use fearless_simd::{Simd as _, dispatch};
 use std::vec::Vec;
 
-/// Windows whose filter words are fetched before they are tested: as long as memory takes, a hundred nanoseconds, at three
-/// or four for a window.
-const BATCH: usize = 32;
-const _: () = assert!(BATCH == u32::BITS as usize);
-/// Windows that wait to be looked up; there is room for a batch more.
-const QUEUE: usize = 32;
-/// Windows that are looked up together, so that one cache miss hides the others.
-const LOOK_UPS: usize = 32;
+/// Bytes of evidence that are on their way from memory.
+const AHEAD: usize = 4096;
+/// Bytes of a line of a cache.
+const LINE: usize = 64;
 /// Matches of which is remembered how far they reach, so that a long value is not compared anew at each of its windows.
 const RECENT: usize = 64;
 
@@ -33,158 +33,72 @@ pub(super) struct Match {
     pub(super) reversed: bool,
 }
 
-struct Probe<'a, F> {
+struct Probe<'a> {
     index: &'a Index,
     bytes: &'a [u8],
     /// Value, direction, and the range of `bytes` that was found to be part of it.
     recent: Vec<(u32, bool, usize, Range<usize>)>,
     oldest: usize,
-    found: F,
+    found: &'a mut dyn FnMut(Match),
 }
 
 impl Index {
     /// Calls `found` with every match of [`FRAGMENT`] bytes and more; those with too few distinct values are left out.
-    pub(super) fn examine(&self, bytes: &[u8], found: impl FnMut(Match)) {
-        self.examine_every::<SPAN>(bytes, found);
+    pub(super) fn examine(&self, bytes: &[u8], mut found: impl FnMut(Match)) {
+        self.examine_every::<SPAN>(bytes, &mut found);
     }
 
     /// One window in `STRIDE` is looked up: with more than [`SPAN`], fragments lie between them.
-    #[inline(always)]
-    fn examine_every<const STRIDE: usize>(&self, bytes: &[u8], found: impl FnMut(Match)) {
-        if self.is_empty() || bytes.len() < FRAGMENT {
-            return;
+    fn examine_every<const STRIDE: usize>(&self, bytes: &[u8], found: &mut dyn FnMut(Match)) {
+        if !self.is_empty() && bytes.len() >= FRAGMENT {
+            dispatch!(self.level, simd => simd.vectorize(#[inline(always)] || self.probe::<STRIDE>(bytes, found)));
         }
+    }
+
+    #[inline(always)]
+    fn probe<const STRIDE: usize>(&self, bytes: &[u8], found: &mut dyn FnMut(Match)) {
         let mut probe = Probe { index: self, bytes, recent: Vec::new(), oldest: 0, found };
         let (windows, rest) = bytes.as_chunks::<STRIDE>();
-        let filter = self.filter.view();
-        let mut waiting = Waiting { places: [0; QUEUE + BATCH], len: 0 };
+        let sieve = self.filter.sieve();
+        let mut waiting = Waiting::NEW;
         // What is tested are the windows of the batch before: in the meantime their words have come.
-        let (mut one, mut other) = ([Fetched::default(); BATCH], [Fetched::default(); BATCH]);
+        let (mut one, mut other) = (Fetched::NONE, Fetched::NONE);
         let (mut fetched, mut fetching) = (&mut one, &mut other);
         let mut base = 0usize;
         let (batches, others) = windows.as_chunks::<BATCH>();
         let mut before: &[[u8; STRIDE]] = &[];
+        let mut visit = |at| probe.visit(at);
         for batch in batches {
-            filter.fetch_all(batch, fetching);
-            waiting.test(filter, fetched, before, base);
+            fetch_ahead(batch, bytes, base);
+            sieve.fetch_all(&first_windows(batch), fetching);
+            let sieved = sieve.test_all(fetched, before.len());
+            waiting.queue(self, bytes, (before, base), sieved, &mut visit);
             (fetched, fetching) = (fetching, fetched);
             base = base.wrapping_add(STRIDE.wrapping_mul(before.len()));
             before = batch;
-            if waiting.len > QUEUE {
-                waiting.visit(&mut probe);
-            }
         }
-        filter.fetch_all(others, fetching);
+        sieve.fetch_all(&first_windows(others), fetching);
         for (fetched, batch) in [(fetched, before), (fetching, others)] {
-            waiting.test(filter, fetched, batch, base);
+            let sieved = sieve.test_all(fetched, batch.len());
+            waiting.queue(self, bytes, (batch, base), sieved, &mut visit);
             base = base.wrapping_add(STRIDE.wrapping_mul(batch.len()));
-            if waiting.len > QUEUE {
-                waiting.visit(&mut probe);
-            }
         }
-        waiting.visit(&mut probe);
+        waiting.finish(self, bytes, &mut visit);
         if rest.len() >= WINDOW {
             probe.visit(base);
         }
     }
 }
 
-/// Of a window whose word is being fetched: where that is, and what tells its bits.
-#[derive(Clone, Copy, Default)]
-struct Fetched {
-    place: u32,
-    bits: FilterBits,
-}
-
-impl FilterView<'_> {
-    #[inline(always)]
-    fn fetch_all<const STRIDE: usize>(self, batch: &[[u8; STRIDE]], fetched: &mut [Fetched; BATCH]) {
-        for (fetched, bytes) in fetched.iter_mut().zip(batch) {
-            let window = bytes.first_chunk().copied().map_or(0, first_window);
-            let hash = hash(window);
-            let place = self.place(window, hash);
-            self.fetch(place);
-            // There are fewer words than windows, whose offsets have 32 bits.
-            *fetched = Fetched { place: place as u32, bits: FilterBits::of(hash) };
-        }
+/// Fetches what will be read [`AHEAD`] bytes behind a batch: the processor's own fetching ends with each page of 4 KiB.
+#[inline(always)]
+fn fetch_ahead<const STRIDE: usize>(batch: &[[u8; STRIDE]; BATCH], bytes: &[u8], base: usize) {
+    for line in (0..batch.as_flattened().len()).step_by(LINE) {
+        fetch(bytes, base.wrapping_add(AHEAD).wrapping_add(line));
     }
 }
 
-/// Windows that passed the filter. They are looked up together, so that their cache misses overlap too.
-struct Waiting {
-    places: [usize; QUEUE + BATCH],
-    len: usize,
-}
-
-impl Waiting {
-    /// Queues what passes the filter. Which windows of a batch do is asked once for all: a branch for each, which chance
-    /// decides, would be mispredicted every few windows.
-    #[inline(always)]
-    fn test<const STRIDE: usize>(
-        &mut self,
-        filter: FilterView<'_>,
-        fetched: &[Fetched; BATCH],
-        batch: &[[u8; STRIDE]],
-        base: usize,
-    ) {
-        let fetched = fetched.get(..batch.len()).unwrap_or(fetched);
-        // The first window's bit is the highest.
-        let mut passed = fetched.iter().fold(0u32, |passed, &Fetched { place, bits }| {
-            passed << 1 | u32::from(bits.are_in(filter.word(place as usize)))
-        });
-        if passed == 0 {
-            return;
-        }
-        let before = self.len;
-        passed <<= BATCH.saturating_sub(fetched.len());
-        while passed != 0 {
-            let number = passed.leading_zeros();
-            if let Some(place) = self.places.get_mut(self.len) {
-                *place = base.wrapping_add(STRIDE.wrapping_mul(number as usize));
-            }
-            self.len = self.len.wrapping_add(1);
-            passed &= !(1u32 << 31 >> number);
-        }
-        if self.len.wrapping_sub(before) == batch.len() {
-            self.thin_plain(batch, before);
-        }
-    }
-
-    /// Of a batch that is all the same byte, as most of a process's memory is, the first and the last window speak for those
-    /// between them: [`Probe::is_plain`].
-    #[inline(never)]
-    fn thin_plain<const STRIDE: usize>(&mut self, batch: &[[u8; STRIDE]], before: usize) {
-        let bytes = batch.as_flattened();
-        let first = bytes.first().copied().unwrap_or_default();
-        let is_plain = bytes.iter().fold(0, |different, &byte| different | (byte ^ first)) == 0;
-        if is_plain && batch.len() > 2 {
-            self.places.swap(before.saturating_add(1), self.len.saturating_sub(1));
-            self.len = before.saturating_add(2);
-        }
-    }
-
-    fn visit(&mut self, probe: &mut Probe<'_, impl FnMut(Match)>) {
-        let index = probe.index;
-        for places in self.places.get(..self.len).unwrap_or_default().chunks(LOOK_UPS) {
-            let (mut looked_up, mut bounds) = ([(0u64, 0usize); LOOK_UPS], [[0u32; 2]; LOOK_UPS]);
-            for (looked_up, &at) in looked_up.iter_mut().zip(places) {
-                let hash = hash(window(probe.bytes, at).unwrap_or_default());
-                *looked_up = (hash, index.bucket(hash));
-            }
-            for (bounds, &(_, bucket)) in bounds.iter_mut().zip(&looked_up).take(places.len()) {
-                *bounds = index.bounds(bucket);
-            }
-            for ((&at, &bounds), &(hash, _)) in places.iter().zip(&bounds).zip(&looked_up) {
-                if index.has_tag(bounds, hash) | window(probe.bytes, at).is_some_and(is_weak) {
-                    probe.visit(at);
-                }
-            }
-        }
-        self.len = 0;
-    }
-}
-
-impl<F: FnMut(Match)> Probe<'_, F> {
+impl Probe<'_> {
     /// Looks at the window at `at`, and at those around it if it cannot stand for them.
     fn visit(&mut self, at: usize) {
         let Some(bytes) = window(self.bytes, at) else { return };
@@ -210,7 +124,7 @@ impl<F: FnMut(Match)> Probe<'_, F> {
     /// Compares what the index has for this window; whether that is a crowd.
     fn look_up(&mut self, at: usize, bytes: u64) -> bool {
         let hash = hash(bytes);
-        if !self.index.filter.view().may_hold(bytes, hash) {
+        if !self.index.filter.may_hold(bytes, hash) {
             return false;
         }
         let index = self.index;
@@ -292,7 +206,7 @@ mod tests {
             let mut bytes = vec![0xFE; len];
             bytes.splice(at..at + FRAGMENT, secret[from..from + FRAGMENT].iter().copied());
             let mut found = Vec::new();
-            index.examine_every::<STRIDE>(&bytes, |one| found.push((one.range, one.at)));
+            index.examine_every::<STRIDE>(&bytes, &mut |one| found.push((one.range, one.at)));
             found != [(from..from + FRAGMENT, at)]
         };
         let last = len - FRAGMENT;

@@ -14,6 +14,8 @@ pub(super) const DISTINCT: u32 = 5;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+/// The lower half of a word.
+pub(super) const HALF: u64 = 0xFFFF_FFFF;
 /// The bytes of a word that are a window's.
 const BYTES: u64 = (1 << (8 * WINDOW)) - 1;
 
@@ -43,13 +45,13 @@ pub(super) const fn canonical(window: u64) -> u64 {
     if window < mirrored { window } else { mirrored }
 }
 
-/// The same for a window and its mirror image, and for few others: both halves of their product, so that every bit counts
-/// in every other.
+/// The same for a window and its mirror image, and for few others: of 2^64 values, the product of the first four bytes and of
+/// the last four from the last one on. Of factors of 32 bits, since vector units multiply those, several at once.
 #[inline(always)]
 pub(super) const fn hash(window: u64) -> u64 {
-    const KEY: u64 = 0xA076_1D64_78BD_642F;
-    let product = ((window ^ KEY) as u128).wrapping_mul((mirrored(window) ^ KEY) as u128);
-    (product >> 64) as u64 ^ product as u64
+    const KEY: u64 = 0xA076_1D65;
+    let (first, last) = ((window ^ KEY) & HALF, (mirrored(window) ^ KEY) & HALF);
+    first.wrapping_mul(last)
 }
 
 /// Whether no byte of a window has its top bit, as in text.
