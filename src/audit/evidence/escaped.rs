@@ -8,6 +8,7 @@ use super::decode::{escapes, latin1, wide};
 use super::encoding::Encoding;
 use super::runs::{BORDER, TOGETHER, run_at};
 use super::scan::{Frame, Search};
+use super::signs::{LANE, Signs};
 use std::vec::Vec;
 
 /// Bytes before the first and behind the last escape that are decoded with them: a fragment of sixteen, each an escape one
@@ -20,39 +21,45 @@ const WORD: usize = 8;
 
 impl Search<'_> {
     /// Finds, decodes and examines what is escaped.
-    pub(super) fn examine_escaped(&mut self, bytes: &[u8], frame: &Frame<'_>) {
+    pub(super) fn examine_escaped(&mut self, bytes: &[u8], signs: &Signs, frame: &Frame<'_>) {
         if self.encodings.contains(Encoding::Escapes) {
-            self.escapes(bytes, frame);
+            self.escapes(bytes, signs, frame);
         }
         if self.encodings.contains(Encoding::Latin1) {
-            self.latin1(bytes, frame);
+            self.latin1(bytes, signs, frame);
         }
-        self.wide(bytes, frame);
+        self.wide(bytes, signs, frame);
     }
 
-    fn escapes(&mut self, bytes: &[u8], frame: &Frame<'_>) {
+    fn escapes(&mut self, bytes: &[u8], signs: &Signs, frame: &Frame<'_>) {
         let mut runs = Runs::new(self, Encoding::Escapes, escapes::symbol, escapes::byte_of);
-        // Where the last escape ends, and how far there is no other.
-        let (mut end, mut done) = (0usize, 0usize);
-        while let Some((first, mut last)) = escapes::next(bytes, done..bytes.len()) {
+        let places = signs.escapes.iter().map(|&at| at as usize);
+        let mut all = places.filter_map(|at| Some((at, at.saturating_add(escapes::escape(bytes.get(at..)?)?.1)))).peekable();
+        // Where the last escape ends.
+        let mut end = 0usize;
+        while let Some((first, mut last)) = all.next() {
+            if first < end {
+                continue;
+            }
             // What stands between two runs may be decoded with both: a fragment of the second may begin in the first.
             let from = first.saturating_sub(CONTEXT).max(end);
-            while let Some((_, behind)) = escapes::next(bytes, last..last.saturating_add(CONTEXT)) {
-                last = behind;
+            while let Some((at, behind)) = all.next_if(|(at, _)| *at < last.saturating_add(CONTEXT)) {
+                if at >= last {
+                    last = behind;
+                }
             }
-            (end, done) = (last, last.saturating_add(CONTEXT).min(bytes.len()));
-            let run = bytes.get(from..done).unwrap_or_default();
+            end = last;
+            let run = bytes.get(from..last.saturating_add(CONTEXT).min(bytes.len())).unwrap_or_default();
             runs.add(self, run, from, frame, escapes::decode);
         }
         runs.finish(self, frame);
     }
 
-    fn latin1(&mut self, bytes: &[u8], frame: &Frame<'_>) {
+    fn latin1(&mut self, bytes: &[u8], signs: &Signs, frame: &Frame<'_>) {
         let mut runs = Runs::new(self, Encoding::Latin1, latin1::symbol, |_, at| at);
         let mut done = 0usize;
-        while let Some(first) = latin1::next(bytes, done) {
-            if !latin1::may_be_fragment(bytes, first) {
-                done = first.saturating_add(2);
+        for first in signs.latin1.iter().map(|&at| at as usize) {
+            if first < done || !latin1::may_be_fragment(bytes, first) {
                 continue;
             }
             let before = bytes.get(first.saturating_sub(CONTEXT)..first).unwrap_or_default();
@@ -78,15 +85,12 @@ impl Search<'_> {
         runs.finish(self, frame);
     }
 
-    fn wide(&mut self, bytes: &[u8], frame: &Frame<'_>) {
+    fn wide(&mut self, bytes: &[u8], signs: &Signs, frame: &Frame<'_>) {
         let mut done = 0usize;
-        let (words, _) = bytes.as_chunks::<WORD>();
-        for (lane, words) in words.chunks(wide::LANE).enumerate() {
-            if words.first_chunk().is_some_and(|words| !wide::may_seed(words)) {
-                continue;
-            }
-            for (number, word) in words.iter().enumerate() {
-                let at = lane.wrapping_mul(wide::LANE).wrapping_add(number).wrapping_mul(WORD);
+        for lane in signs.wide.iter().map(|&at| at as usize) {
+            let words = bytes.get(lane..).unwrap_or_default().as_chunks::<WORD>().0;
+            for (number, word) in words.iter().take(LANE / WORD).enumerate() {
+                let at = lane.wrapping_add(number.wrapping_mul(WORD));
                 let Some(is_first) = wide::seed(u64::from_le_bytes(*word)) else { continue };
                 if at < done {
                     continue;

@@ -8,10 +8,7 @@
 //! bytes are met every 16 KiB, only a stream that went on for `compressed::PLAUSIBLE_INPUT` bytes counts.
 
 use super::encoding::Encoding;
-use aho_corasick::Span;
-use aho_corasick::packed::Searcher;
 use flate2::Crc;
-use std::sync::LazyLock;
 
 /// Bytes of a Zstandard block.
 const MAX_ZSTD_BLOCK: u32 = 1 << 17;
@@ -135,7 +132,7 @@ fn is_complete_code(block: u128) -> bool {
 }
 
 /// The two bytes with which each beginning begins.
-const PAIRS: [[u8; 2]; 15] = [
+pub(super) const PAIRS: [[u8; 2]; 15] = [
     [0x1F, 0x8B],
     [0x78, 0x01],
     [0x78, 0x5E],
@@ -153,27 +150,9 @@ const PAIRS: [[u8; 2]; 15] = [
     *b"LZ",
 ];
 
-/// Looks for [`PAIRS`] with the vector units; `None` where a processor has none that are known.
-static VECTORS: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(PAIRS));
-
-/// Where streams may begin.
-pub(super) fn beginnings(bytes: &[u8]) -> impl Iterator<Item = (usize, Format)> {
-    let mut from = 0usize;
-    let pairs = core::iter::from_fn(move || {
-        let at = match &*VECTORS {
-            Some(vectors) => vectors.find_in(bytes, Span::from(from..bytes.len()))?.start(),
-            None => pair(bytes, from)?,
-        };
-        from = at.saturating_add(1);
-        Some(at)
-    });
-    pairs.filter_map(|at| Some((at, Format::of(bytes.get(at..)?)?)))
-}
-
-/// The first pair from `from` on, pair by pair.
-fn pair(bytes: &[u8], from: usize) -> Option<usize> {
-    let at = bytes.get(from..)?.windows(2).position(|two| PAIRS.iter().any(|pair| pair == two))?;
-    Some(from.saturating_add(at))
+/// The streams that may begin at some places.
+pub(super) fn beginnings(bytes: &[u8], places: &[u32]) -> impl Iterator<Item = (usize, Format)> {
+    places.iter().filter_map(|&at| Some((at as usize, Format::of(bytes.get(at as usize..)?)?)))
 }
 
 /// RFC 1952, 2.3: ten bytes, then what the flags say. `None` if it is not there whole.
@@ -236,9 +215,17 @@ pub(super) fn zstd_block_len(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::signs::Signs;
     use super::*;
+    use fearless_simd::Level;
     use std::vec;
     use std::vec::Vec;
+
+    fn all(bytes: &[u8]) -> Vec<(usize, Format)> {
+        let mut signs = Signs::default();
+        signs.read(Level::new(), bytes);
+        beginnings(bytes, &signs.streams).collect()
+    }
 
     /// What begins each format, up to where it is told.
     const BEGINNINGS: [(&[u8], Format); 15] = [
@@ -268,14 +255,13 @@ mod tests {
                 let first = at.min(1);
                 bytes.splice(at - first..at, beginning[..first].iter().copied());
                 bytes.splice(at..at + beginning.len(), beginning.iter().copied());
-                assert_eq!(Vec::from_iter(beginnings(&bytes)), [(at, format)], "{beginning:x?} at {at}");
-                assert_eq!(pair(&bytes, 0), Some(at));
+                assert_eq!(all(&bytes), [(at, format)], "{beginning:x?} at {at}");
                 // Where there is no room for more.
                 let end = at + beginning.len();
-                assert_eq!(Vec::from_iter(beginnings(&bytes[..end])), [(at, format)]);
+                assert_eq!(all(&bytes[..end]), [(at, format)]);
             }
             // Control: without its first byte it is none.
-            assert_eq!(beginnings(&beginning[1..]).count(), 0, "{beginning:x?}");
+            assert_eq!(all(&beginning[1..]), [], "{beginning:x?}");
         }
     }
 

@@ -43,6 +43,7 @@ mod pcap;
 mod probe;
 mod runs;
 mod scan;
+mod signs;
 mod source;
 mod text;
 mod waiting;

@@ -16,6 +16,7 @@ use super::formats;
 use super::hits::{Chain, Findings, Hits, MAX_DEPTH, Statistics};
 use super::needles::{FRAGMENT, Index};
 use super::runs::within_borders;
+use super::signs::Signs;
 use super::windows::is_strong;
 use flate2::Decompress;
 use std::format;
@@ -70,6 +71,7 @@ pub(super) struct Search<'i> {
     in_stream: bool,
     /// Buffers that are not in use.
     pool: Vec<Vec<u8>>,
+    signs: Vec<Signs>,
     /// The same for what inflaters write, which keep their length: to fill them anew would take longer than most streams.
     outputs: Vec<Vec<u8>>,
     /// And for inflaters, of 43 KiB each.
@@ -89,6 +91,7 @@ impl<'i> Search<'i> {
             stream_budget: 0,
             in_stream: false,
             pool: Vec::new(),
+            signs: Vec::new(),
             outputs: Vec::new(),
             inflaters: Vec::new(),
         }
@@ -197,9 +200,10 @@ impl<'i> Search<'i> {
         self.statistics.decoded = self.statistics.decoded.saturating_add(decoded as u64);
         let frame = Frame { chain, place, is_literal };
         self.meet(bytes, borders, &frame);
-        self.examine_text(bytes, &frame);
+        let signs = self.read_signs(bytes);
+        self.examine_text(bytes, &signs, &frame);
         let mut chunks_end = 0usize;
-        for (at, format) in formats::beginnings(bytes) {
+        for (at, format) in formats::beginnings(bytes, &signs.streams) {
             let Some(mut stream) = self.open(format, chain, place(at)) else { continue };
             let next = borders.partition_point(|&border| border < at);
             let end = borders.get(next).copied().unwrap_or(bytes.len());
@@ -213,6 +217,13 @@ impl<'i> Search<'i> {
             });
             chunks_end = chunks_end.max(at.saturating_add(stream.chunks_len()));
         }
+        self.signs.push(signs);
+    }
+
+    fn read_signs(&mut self, bytes: &[u8]) -> Signs {
+        let mut signs = self.signs.pop().unwrap_or_default();
+        signs.read(self.index.level, bytes);
+        signs
     }
 
     /// Something lies deeper than is looked. Within what begins like a zlib stream nobody can tell: two bytes do so by chance,
@@ -359,7 +370,8 @@ impl Layer {
         let place = move |at: usize| origin.unwrap_or_else(|| base.saturating_add(at as u64));
         let frame = Frame { chain: self.chain, place: &place, is_literal: &|_, _| false };
         search.meet(buffer, &[], &frame);
-        search.examine_text(buffer, &frame);
+        let signs = search.read_signs(buffer);
+        search.examine_text(buffer, &signs, &frame);
         // Streams that are open get what is new; then come those that begin in it.
         let fresh = self.unread;
         let end = buffer.len();
@@ -376,8 +388,8 @@ impl Layer {
             more
         });
         self.unread = if last { end } else { end.saturating_sub(formats::BEGINNING.saturating_sub(1)) }.max(fresh);
-        for (at, format) in formats::beginnings(buffer.get(fresh..).unwrap_or_default()) {
-            let at = fresh.saturating_add(at);
+        let seen = signs.streams.partition_point(|&at| (at as usize) < fresh);
+        for (at, format) in formats::beginnings(buffer, signs.streams.get(seen..).unwrap_or_default()) {
             if at >= self.unread || format.encoding().is_some_and(|encoding| !search.encodings.contains(encoding)) {
                 continue;
             }
@@ -399,5 +411,6 @@ impl Layer {
             }
         }
         self.streams = streams;
+        search.signs.push(signs);
     }
 }

@@ -9,6 +9,7 @@ use super::decode::{base64, hex, integers, percent, utf16};
 use super::encoding::Encoding;
 use super::runs::Runs;
 use super::scan::{Frame, Search};
+use super::signs::{LANE, Signs};
 use core::ops::Range;
 use std::vec::Vec;
 
@@ -63,8 +64,6 @@ pub(super) fn beginning(bytes: &[u8], seed: usize, floor: usize, of: u8) -> usiz
 }
 
 const WORD: usize = 8;
-/// Words that are passed over together if none is text, or if all are zero.
-const LANE: usize = 8;
 const TOP_BITS: u64 = 0x8080_8080_8080_8080;
 const EVEN_BYTES: u64 = 0x00FF_00FF_00FF_00FF;
 
@@ -89,60 +88,86 @@ impl Read {
 
 impl Search<'_> {
     /// Finds, decodes and examines what text there is.
-    pub(super) fn examine_text(&mut self, bytes: &[u8], frame: &Frame<'_>) {
+    pub(super) fn examine_text(&mut self, bytes: &[u8], signs: &Signs, frame: &Frame<'_>) {
         let mut read = Read::new();
-        // Whether the word before is such that a percent-encoded run may begin or end in its neighbours.
-        let (mut after_bare, mut last) = (false, 0u64);
-        let (words, rest) = bytes.as_chunks::<WORD>();
-        for (lane, words) in words.chunks(LANE).enumerate() {
-            if !after_bare && let Some(value) = words.first_chunk().and_then(passed_over) {
-                last = value;
-                continue;
+        // Whether the word before is such that a percent-encoded run may end in the next, wherever that is.
+        let mut after_bare = false;
+        let mut next = 0usize;
+        for &at in &signs.text {
+            let lane = at as usize / LANE;
+            if lane != next {
+                if after_bare {
+                    self.lane_of_text(bytes, next, true, &mut read, frame);
+                }
+                after_bare = false;
             }
-            for (number, word) in words.iter().enumerate() {
-                let at = lane.wrapping_mul(LANE).wrapping_add(number).wrapping_mul(WORD);
-                let value = u64::from_le_bytes(*word);
-                if value & TOP_BITS != 0 {
-                    if after_bare && has_percent(value) {
-                        self.percent(bytes, at.saturating_sub(1), &mut read, frame);
-                    }
-                    (after_bare, last) = (false, value);
-                    continue;
-                }
-                if value == 0 {
-                    (after_bare, last) = (false, value);
-                    continue;
-                }
-                // What else begins within a run of base64 has at least 31 bytes, and covers two words.
-                if number % 2 == 0 && at.saturating_add(WORD) <= read.base64 {
-                    (after_bare, last) = (true, value);
-                    continue;
-                }
-                let classes = word.iter().fold(u8::MAX, |all, &byte| all & class(byte));
-                if classes & TEXT == 0 && (value & EVEN_BYTES == 0 || value & !EVEN_BYTES == 0) && at >= read.utf16 {
-                    self.utf16(bytes, at, &mut read, frame);
-                }
-                // What a run decides comes before what each word does, which is mispredicted.
-                if at >= read.base64 && classes & BASE64 != 0 {
-                    self.base64(bytes, at, &mut read, frame);
-                }
-                if classes & NUMBERS != 0 {
-                    self.numbers(bytes, at, classes & SOLID == 0, &mut read, frame);
-                }
-                let bare = classes & PERCENT != 0;
-                if has_percent(value) || (has_percent(last) && bare && !after_bare) {
-                    self.percent(bytes, at, &mut read, frame);
-                }
-                (after_bare, last) = (bare, value);
-            }
+            after_bare = self.lane_of_text(bytes, lane, after_bare, &mut read, frame);
+            next = lane.wrapping_add(1);
+        }
+        if after_bare {
+            self.lane_of_text(bytes, next, true, &mut read, frame);
         }
         // The last bytes are no whole word.
+        let (_, rest) = bytes.as_chunks::<WORD>();
         if rest.contains(&b'%') {
             self.percent(bytes, bytes.len().saturating_sub(rest.len()), &mut read, frame);
         }
         read.base64_runs.examine(self, bytes, frame);
         read.hex_runs.examine(self, bytes, frame);
-        self.examine_escaped(bytes, frame);
+        self.examine_escaped(bytes, signs, frame);
+    }
+
+    /// Looks at the words of a lane; whether the last one may be of a percent-encoded run, as the one before the first.
+    #[inline(always)]
+    fn lane_of_text(
+        &mut self,
+        bytes: &[u8],
+        lane: usize,
+        mut after_bare: bool,
+        read: &mut Read,
+        frame: &Frame<'_>,
+    ) -> bool {
+        let (words, _) = bytes.as_chunks::<WORD>();
+        let first = lane.wrapping_mul(LANE / WORD);
+        let mut last = first.checked_sub(1).and_then(|before| words.get(before)).map_or(0, |word| u64::from_le_bytes(*word));
+        for (number, word) in words.get(first..).unwrap_or_default().iter().take(LANE / WORD).enumerate() {
+            let at = first.wrapping_add(number).wrapping_mul(WORD);
+            let value = u64::from_le_bytes(*word);
+            let before = core::mem::replace(&mut last, value);
+            if value & TOP_BITS != 0 {
+                if after_bare && has_percent(value) {
+                    self.percent(bytes, at.saturating_sub(1), read, frame);
+                }
+                after_bare = false;
+                continue;
+            }
+            if value == 0 {
+                after_bare = false;
+                continue;
+            }
+            // What else begins within a run of base64 has at least 31 bytes, and covers two words.
+            if number % 2 == 0 && at.saturating_add(WORD) <= read.base64 {
+                after_bare = true;
+                continue;
+            }
+            let classes = word.iter().fold(u8::MAX, |all, &byte| all & class(byte));
+            if classes & TEXT == 0 && (value & EVEN_BYTES == 0 || value & !EVEN_BYTES == 0) && at >= read.utf16 {
+                self.utf16(bytes, at, read, frame);
+            }
+            // What a run decides comes before what each word does, which is mispredicted.
+            if at >= read.base64 && classes & BASE64 != 0 {
+                self.base64(bytes, at, read, frame);
+            }
+            if classes & NUMBERS != 0 {
+                self.numbers(bytes, at, classes & SOLID == 0, read, frame);
+            }
+            let bare = classes & PERCENT != 0;
+            if has_percent(value) || (has_percent(before) && bare && !after_bare) {
+                self.percent(bytes, at, read, frame);
+            }
+            after_bare = bare;
+        }
+        after_bare
     }
 
     fn base64(&mut self, bytes: &[u8], seed: usize, read: &mut Read, frame: &Frame<'_>) {
@@ -273,15 +298,6 @@ impl Search<'_> {
         self.meet_decoded(&decoded, &[], encoding, frame, &place);
         self.give_back(decoded);
     }
-}
-
-/// The last of some words, if each has a byte that is no text or if all are zero.
-#[inline(always)]
-fn passed_over(words: &[[u8; WORD]; LANE]) -> Option<u64> {
-    let words = words.map(u64::from_le_bytes);
-    let [.., last] = words;
-    let is_binary = words.iter().all(|word| word & TOP_BITS != 0);
-    (is_binary || last == 0 && words.iter().all(|&word| word == 0)).then_some(last)
 }
 
 const fn has_percent(word: u64) -> bool {

@@ -30,11 +30,6 @@ pub fn decode(text: &[u8], out: &mut Vec<u8>) {
     symbols::decode(symbol, text, out);
 }
 
-/// The first pair from `from` on.
-pub fn next(bytes: &[u8], from: usize) -> Option<usize> {
-    symbols::next_pair(bytes, from, |first, second| (first & 0xFE == 0xC2) & (second & 0xC0 == 0x80))
-}
-
 /// Whether a run that holds the pair at `first` may be a fragment: that has fifteen bytes more, eight of them on one side. In
 /// random bytes one pair in thirty has.
 pub fn may_be_fragment(bytes: &[u8], first: usize) -> bool {

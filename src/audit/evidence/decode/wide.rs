@@ -26,20 +26,6 @@ pub fn seed(word: u64) -> Option<bool> {
     .map(|(_, is_first)| is_first)
 }
 
-/// Words that are looked at together.
-pub const LANE: usize = 8;
-
-/// Whether one of some words may be a seed: of that, both halves are such.
-#[inline(always)]
-pub fn may_seed(words: &[[u8; 8]; LANE]) -> bool {
-    let (halves, _) = words.as_flattened().as_chunks::<4>();
-    let may = halves
-        .iter()
-        .map(|half| u32::from_le_bytes(*half))
-        .fold(false, |any, half| any | (half & EVEN_BYTES as u32 == 0) | (half & !EVEN_BYTES as u32 == 0));
-    may && words.iter().any(|word| *word != [0; 8])
-}
-
 /// Whether more than one byte of a word is not zero.
 fn more_than_one(word: u64) -> bool {
     word >> (word.trailing_zeros() & !7) > 0xFF

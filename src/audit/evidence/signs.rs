@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where in some bytes decoders have something to look at: told for all of them in one pass, by the vector units.
+//!
+//! Most bytes of most evidence begin nothing: of random ones, one in two hundred. What is told here may be nothing either;
+//! the decoders look for themselves.
+
+use super::formats::PAIRS;
+use fearless_simd::prelude::*;
+use fearless_simd::{Level, dispatch, u8x64};
+use std::vec::Vec;
+
+/// Bytes that are looked at together: a word of 64 bits has one for each.
+pub(super) const LANE: usize = 64;
+
+/// Places, in ascending order: of bytes, or of the first bytes of lanes.
+#[derive(Debug, Default)]
+pub(super) struct Signs {
+    /// Lanes with a word of eight bytes without a top bit, and not all of them zero.
+    pub(super) text: Vec<u32>,
+    /// Lanes with a word in which every other byte is zero, and not all of them.
+    pub(super) wide: Vec<u32>,
+    /// A backslash before a byte without a top bit.
+    pub(super) escapes: Vec<u32>,
+    /// A byte from 0x80 on in UTF-8, of a character below 0x100.
+    pub(super) latin1: Vec<u32>,
+    /// The first two bytes of a compressed stream.
+    pub(super) streams: Vec<u32>,
+}
+
+/// Sets of pairs of bytes, a bit for each set: a pair is in one if each half of both its bytes is. Which pairs share a set is
+/// chosen so that few others are in it.
+struct Sets {
+    first: Halves,
+    second: Halves,
+}
+
+/// Of the lower and the upper four bits of a byte.
+struct Halves {
+    low: [u8; 16],
+    high: [u8; 16],
+}
+
+impl Halves {
+    const NONE: Self = Self { low: [0; 16], high: [0; 16] };
+
+    /// Adds a byte to a set.
+    #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, or four bits")]
+    const fn add(&mut self, byte: u8, set: u8) {
+        self.low[(byte & 15) as usize] |= set;
+        self.high[(byte >> 4) as usize] |= set;
+    }
+
+    /// The sets that a byte is in.
+    #[cfg(test)]
+    fn of(&self, byte: u8) -> u8 {
+        self.low[usize::from(byte & 15)] & self.high[usize::from(byte >> 4)]
+    }
+}
+
+static SETS: Sets = sets();
+
+const fn sets() -> Sets {
+    let mut sets = Sets { first: Halves::NONE, second: Halves::NONE };
+    sets.first.add(b'\\', 1);
+    let mut byte = 0;
+    while byte < 0x80 {
+        sets.second.add(byte, 1);
+        byte = byte.wrapping_add(1);
+    }
+    sets.first.add(0xC2, 2);
+    sets.first.add(0xC3, 2);
+    while byte < 0xC0 {
+        sets.second.add(byte, 2);
+        byte = byte.wrapping_add(1);
+    }
+    let mut at = 0;
+    while at < PAIRS.len() {
+        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        let [first, second] = PAIRS[at];
+        let set = match first {
+            0x78 => 1 << 2,
+            0x1F | 0x28 => 1 << 3,
+            b'P' | b'n' => 1 << 4,
+            b'B' | b'L' => 1 << 5,
+            b'7' | b'R' => 1 << 6,
+            _ => 1 << 7,
+        };
+        sets.first.add(first, set);
+        sets.second.add(second, set);
+        at = at.wrapping_add(1);
+    }
+    sets
+}
+
+impl Signs {
+    /// Replaces what was told by what some bytes have, of which there are fewer than 2^32: a search goes block by block.
+    pub(super) fn read(&mut self, level: Level, bytes: &[u8]) {
+        for places in [&mut self.text, &mut self.wide, &mut self.escapes, &mut self.latin1, &mut self.streams] {
+            places.clear();
+        }
+        dispatch!(level, simd => simd.vectorize(#[inline(always)] || self.read_lanes(simd, bytes)));
+    }
+
+    #[inline(always)]
+    fn read_lanes<S: Simd>(&mut self, simd: S, bytes: &[u8]) {
+        let sets = [&SETS.first.low, &SETS.first.high, &SETS.second.low, &SETS.second.high];
+        let sets = sets.map(|set| u8x64::from_fn(simd, |at| set.get(at % 16).copied().unwrap_or_default()));
+        let mut at = 0usize;
+        // With each lane, the byte behind it is read: the last lane may have none.
+        while let Some(lane) = bytes.get(at..).and_then(|rest| rest.first_chunk::<{ LANE + 1 }>()) {
+            self.read_lane(simd, &sets, lane, (bytes, at));
+            at = at.wrapping_add(LANE);
+        }
+        let rest = bytes.get(at..).unwrap_or_default();
+        if !rest.is_empty() {
+            let mut lane = [0; LANE + 1];
+            lane.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            self.read_lane(simd, &sets, &lane, (bytes, at));
+        }
+    }
+
+    #[inline(always)]
+    fn read_lane<S: Simd>(
+        &mut self,
+        simd: S,
+        [first_low, first_high, second_low, second_high]: &[u8x64<S>; 4],
+        lane: &[u8; LANE + 1],
+        (bytes, at): (&[u8], usize),
+    ) {
+        let (Some(ones), Some(nexts)) = (lane.first_chunk::<LANE>(), lane.last_chunk::<LANE>()) else { return };
+        let (one, next) = (u8x64::load_array_ref(simd, ones), u8x64::load_array_ref(simd, nexts));
+        let first = first_low.swizzle_dyn_within_blocks(one & 15) & first_high.swizzle_dyn_within_blocks(one >> 4);
+        let second = second_low.swizzle_dyn_within_blocks(next & 15) & second_high.swizzle_dyn_within_blocks(next >> 4);
+        let mut pairs = !(first & second).simd_eq(0).to_bitmask();
+        let (tops, zeros) = (one.simd_ge(0x80).to_bitmask(), one.simd_eq(0).to_bitmask());
+        if zeros == u64::MAX {
+            return;
+        }
+        if has_byte(tops, 0) {
+            self.text.push(at as u32);
+        }
+        if zeros.count_ones() >= 4 && (has_byte(zeros & EVEN, EVEN as u8) || has_byte(zeros & !EVEN, !EVEN as u8)) {
+            self.wide.push(at as u32);
+        }
+        while pairs != 0 {
+            let place = at.wrapping_add(pairs.trailing_zeros() as usize);
+            pairs &= pairs.wrapping_sub(1);
+            match bytes.get(place) {
+                Some(b'\\') => self.escapes.push(place as u32),
+                Some(0xC2 | 0xC3) => self.latin1.push(place as u32),
+                _ => self.streams.push(place as u32),
+            }
+        }
+    }
+}
+
+/// The bits of every other byte.
+const EVEN: u64 = 0x5555_5555_5555_5555;
+
+/// Whether one of the eight bytes of a word is this one.
+#[inline(always)]
+const fn has_byte(word: u64, byte: u8) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let other = word ^ ONES.wrapping_mul(byte as u64);
+    other.wrapping_sub(ONES) & !other & (ONES << 7) != 0
+}
