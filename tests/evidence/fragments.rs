@@ -148,3 +148,47 @@ fn what_lies_across_two_escaped_runs_is_no_hit_and_what_lies_in_one_is() {
     }
     assert_eq!(search(&across, &index_of(&[&across])).hits.len(), 1);
 }
+
+/// Bytes of sixteen bits each, whatever they are.
+const WIDE: Way = Way {
+    name: "wide",
+    chain: &[Encoding::Utf16Le, Encoding::Raw],
+    encode: |bytes| bytes.iter().flat_map(|&byte| [byte, 0]).collect(),
+    lead: 0,
+};
+
+/// What is written with one byte escaped, among bytes that are in no text: the escape looks like one that is there by chance.
+#[test]
+fn an_encoded_fragment_of_which_any_one_byte_is_escaped_is_found_among_binary_data() {
+    let mut looked_at = 0;
+    for number in 0..6 {
+        let secret = random(50 + number, FRAGMENT);
+        let index = index_of(&[&secret]);
+        // Another escape on the left, or none near.
+        let left = if number % 2 == 0 { [OTHER; 40].to_vec() } else { [&b"\\x41"[..], &[OTHER; 40]].concat() };
+        for way in WAYS.iter().chain([&WIDE]) {
+            let text = (way.encode)(&secret);
+            // No program escapes one byte of what is escaped already and not its backslashes. Around an escape, 176 bytes are
+            // decoded.
+            for at in (0..text.len()).filter(|_| !text.contains(&b'\\') && text.len() <= 170) {
+                let escape = format!("\\x{:02x}", text[at]).into_bytes();
+                let evidence = [&left, &text[..at], &escape, &text[at + 1..], &[OTHER; 200]].concat();
+                // Without, what is written is found as it is: a bracket and padding are outside of it.
+                let hits = search(&evidence, &index).hits;
+                let is_deep = |hit: &Hit| hit.encoding[0] == Encoding::Escapes && hit.encoding[1..] == *way.chain;
+                let is_found = |hit: &&Hit| hit.whole && (hit.encoding == way.chain || is_deep(hit));
+                assert!(hits.iter().any(|hit| is_found(&hit)), "{}: {at} of {}: {hits:?}", way.name, text.len());
+                looked_at += usize::from(hits.iter().any(is_deep));
+            }
+        }
+        // Escaped twice; behind a backslash it may be read as once.
+        for at in 0..secret.len() {
+            let escape = format!("\\\\x{:02x}", secret[at]).into_bytes();
+            let evidence = [&[OTHER; 40], &secret[..at], &escape, &secret[at + 1..], &[OTHER; 200]].concat();
+            let hits = search(&evidence, &index).hits;
+            let is_found = |hit: &Hit| hit.whole && hit.encoding.starts_with(&[Encoding::Escapes]);
+            assert!(hits.iter().any(is_found), "{at}: {hits:?}");
+        }
+    }
+    assert!(looked_at > 5_000, "{looked_at}");
+}

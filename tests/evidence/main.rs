@@ -201,11 +201,25 @@ fn an_escape_between_bare_text_and_binary_data_is_found_at_every_place() {
     let secret = b"abcdefghijklmno\xFE";
     let index = index_of(&[secret]);
     for at in 64..192 {
-        let evidence = [&vec![0xFE; at][..], b"abcdefghijklmno%FE", &[0xFE; 200]].concat();
+        // Bytes behind it, or what fills the words of eight bytes up to a multiple of eight of them.
+        for behind in [200, (64 - (at + 18) % 64) % 64] {
+            let evidence = [&vec![0xFE; at][..], b"abcdefghijklmno%FE", &vec![0xFE; behind]].concat();
+            let hits = search(&evidence, &index).hits;
+            assert!(hits.iter().any(|hit| hit.encoding == [Encoding::Percent, Encoding::Raw]), "{at}: {hits:?}");
+            let without = [&vec![0xFE; at][..], b"abcdefghijklmno%FF", &vec![0xFE; behind]].concat();
+            assert!(search(&without, &index).hits.is_empty());
+        }
+    }
+}
+
+#[test]
+fn hex_within_a_run_of_base64_is_found_at_every_place() {
+    let secret = random(12, 16);
+    let index = index_of(&[&secret]);
+    for at in 64..192 {
+        let evidence = [&vec![b'Q'; at][..], &encode::hex(&secret, "", ""), &[b'Q'; 100]].concat();
         let hits = search(&evidence, &index).hits;
-        assert!(hits.iter().any(|hit| hit.encoding == [Encoding::Percent, Encoding::Raw]), "{at}: {hits:?}");
-        let without = [&vec![0xFE; at][..], b"abcdefghijklmno%FF", &[0xFE; 200]].concat();
-        assert!(search(&without, &index).hits.is_empty());
+        assert!(hits.iter().any(|hit| hit.encoding == [Encoding::Hex, Encoding::Raw]), "{at}: {hits:?}");
     }
 }
 

@@ -3,9 +3,12 @@
 //!
 //! What stands for itself is searched where it lies; only around what does not is anything decoded.
 
+use super::chance::{NEAR, ends_text};
 use super::decode::symbols::{Places, Symbol};
 use super::decode::{escapes, latin1, wide};
 use super::encoding::Encoding;
+use super::formats::PAIRS;
+use super::needles::FRAGMENT;
 use super::runs::{BORDER, TOGETHER, run_at};
 use super::scan::{Frame, Search};
 use super::signs::{LANE, Signs};
@@ -33,8 +36,10 @@ impl Search<'_> {
 
     fn escapes(&mut self, bytes: &[u8], signs: &Signs, frame: &Frame<'_>) {
         let mut runs = Runs::new(self, Encoding::Escapes, escapes::symbol, escapes::byte_of);
+        let mut lone = Runs { is_lone: true, ..Runs::new(self, Encoding::Escapes, escapes::symbol, escapes::byte_of) };
         let places = signs.escapes.iter().map(|&at| at as usize);
-        let mut all = places.filter_map(|at| Some((at, at.saturating_add(escapes::escape(bytes.get(at..)?)?.1)))).peekable();
+        let mut all =
+            places.filter_map(|at| Some((at, at.saturating_add(escapes::escape(bytes.get(at..)?)?.1)))).peekable();
         // Where the last escape ends.
         let mut end = 0usize;
         while let Some((first, mut last)) = all.next() {
@@ -43,15 +48,24 @@ impl Search<'_> {
             }
             // What stands between two runs may be decoded with both: a fragment of the second may begin in the first.
             let from = first.saturating_sub(CONTEXT).max(end);
+            let alone = last;
             while let Some((at, behind)) = all.next_if(|(at, _)| *at < last.saturating_add(CONTEXT)) {
                 if at >= last {
                     last = behind;
                 }
             }
             end = last;
-            let run = bytes.get(from..last.saturating_add(CONTEXT).min(bytes.len())).unwrap_or_default();
-            runs.add(self, run, from, frame, escapes::decode);
+            let run = from..last.saturating_add(CONTEXT).min(bytes.len());
+            if last == alone && !signs.has_stream(&run) && is_lone(bytes, first) {
+                // What holds the byte and is a fragment has fifteen more.
+                let from = first.saturating_sub(FRAGMENT - 1);
+                let end = last.saturating_add(FRAGMENT - 1).min(bytes.len());
+                lone.add(self, bytes.get(from..end).unwrap_or_default(), from, frame, escapes::decode);
+            } else {
+                runs.add(self, bytes.get(run).unwrap_or_default(), from, frame, escapes::decode);
+            }
         }
+        lone.finish(self, frame);
         runs.finish(self, frame);
     }
 
@@ -109,6 +123,22 @@ impl Search<'_> {
     }
 }
 
+/// Whether of an escape that no other is near, nothing can come but its byte among the bytes around, by chance as in any
+/// binary data: no run of text that holds it is long enough to be decoded again, no escape, no beginning of a stream.
+fn is_lone(bytes: &[u8], first: usize) -> bool {
+    let Some((byte, len)) = bytes.get(first..).and_then(escapes::escape) else { return false };
+    let last = first.saturating_add(len);
+    let before = |count: usize| bytes.get(first.saturating_sub(count)..first).unwrap_or_default();
+    let behind = bytes.get(last..last.saturating_add(NEAR)).unwrap_or_default();
+    let begins_stream = [(before(1).first(), Some(&byte)), (Some(&byte), behind.first())];
+    let begins_stream = begins_stream.iter().any(|pair| match *pair {
+        (Some(first), Some(second)) => PAIRS.contains(&[*first, *second]),
+        _ => false,
+    });
+    let is_escape = byte == b'\\' || before(escapes::MAX_LEN).contains(&b'\\');
+    !is_escape && !begins_stream && ends_text(before(NEAR)) && ends_text(behind)
+}
+
 /// Where in the symbol at a place of a run its byte stands.
 type ByteOf = fn(&[u8], usize) -> usize;
 
@@ -122,11 +152,21 @@ struct Runs<'a> {
     /// Where each is from.
     runs: Vec<(usize, &'a [u8], Places<'a>)>,
     borders: Vec<usize>,
+    /// Nothing is encoded in what is decoded.
+    is_lone: bool,
 }
 
 impl<'a> Runs<'a> {
     fn new(search: &mut Search<'_>, encoding: Encoding, symbol: Symbol, byte_of: ByteOf) -> Self {
-        Self { encoding, symbol, byte_of, decoded: search.take_buffer(), runs: Vec::new(), borders: Vec::new() }
+        Self {
+            encoding,
+            symbol,
+            byte_of,
+            decoded: search.take_buffer(),
+            runs: Vec::new(),
+            borders: Vec::new(),
+            is_lone: false,
+        }
     }
 
     /// Adds what a run that begins at `from` stands for, if that is a fragment.
@@ -175,7 +215,11 @@ impl<'a> Runs<'a> {
             let here = find(at).and_then(|(_, run, position)| run.get(position..)?.get(..len));
             here.is_some() && here == decoded.get(at..at.saturating_add(len))
         };
-        search.meet_partly_decoded(decoded, borders, self.encoding, frame, &place, &is_literal);
+        if self.is_lone {
+            search.meet_lone(decoded, borders, self.encoding, frame, &place, &is_literal);
+        } else {
+            search.meet_partly_decoded(decoded, borders, self.encoding, frame, &place, &is_literal);
+        }
         self.decoded.clear();
         self.runs.clear();
         self.borders.clear();

@@ -189,9 +189,11 @@ impl Asked<'_> {
     /// Which of the first `len` windows of a batch may be there; the first one's bit is the highest of all.
     #[inline(always)]
     pub(super) fn test_all(self, fetched: &Fetched, len: usize) -> u32 {
-        let passed = fetched.places.iter().zip(&fetched.bits).fold(0u32, |passed, (&place, &bits)| {
-            passed << 1 | u32::from(self.view.has(place, bits))
-        });
+        let passed = fetched
+            .places
+            .iter()
+            .zip(&fetched.bits)
+            .fold(0u32, |passed, (&place, &bits)| passed << 1 | u32::from(self.view.has(place, bits)));
         // Those behind the last were filled in.
         passed & u32::MAX.checked_shl(BATCH.saturating_sub(len) as u32).unwrap_or(0)
     }

@@ -7,6 +7,7 @@
 //! first block (2^36); a ZIP entry, an LZ4 frame and what begins with six bytes and more are below 2^40. Of zlib, whose two
 //! bytes are met every 16 KiB, only a stream that went on for `compressed::PLAUSIBLE_INPUT` bytes counts.
 
+use super::chance::fails_at_once;
 use super::encoding::Encoding;
 use flate2::Crc;
 
@@ -58,7 +59,9 @@ impl Format {
     fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
             [0x1F, 0x8B, 8, flags, ..] if flags & 0xE0 == 0 => Some(Self::Gzip),
-            [0x78, 0x01 | 0x5E | 0x9C | 0xDA, stream @ ..] if may_be_deflate(stream) => Some(Self::Zlib),
+            [0x78, 0x01 | 0x5E | 0x9C | 0xDA, stream @ ..] => {
+                (may_be_deflate(stream) && !fails_at_once(stream)).then_some(Self::Zlib)
+            }
             [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(Self::Zstd),
             [b'P', b'K', 3, 4, ..] => zip_entry(bytes),
             [b'n', b'k', b'e', b'd', b'\r', b'\n', ..] => Some(Self::Chunked),
@@ -217,23 +220,22 @@ pub(super) fn zstd_block_len(bytes: &[u8]) -> Option<usize> {
 mod tests {
     use super::super::signs::Signs;
     use super::*;
-    use fearless_simd::Level;
     use std::vec;
     use std::vec::Vec;
 
     fn all(bytes: &[u8]) -> Vec<(usize, Format)> {
         let mut signs = Signs::default();
-        signs.read(Level::new(), bytes);
+        signs.read(bytes);
         beginnings(bytes, &signs.streams).collect()
     }
 
     /// What begins each format, up to where it is told.
     const BEGINNINGS: [(&[u8], Format); 15] = [
         (b"\x1F\x8B\x08\x00", Format::Gzip),
-        (b"\x78\x01\x03", Format::Zlib),
-        (b"\x78\x5E\x03", Format::Zlib),
-        (b"\x78\x9C\x03", Format::Zlib),
-        (b"\x78\xDA\x03", Format::Zlib),
+        (b"\x78\x01\x03\0", Format::Zlib),
+        (b"\x78\x5E\x03\0", Format::Zlib),
+        (b"\x78\x9C\x03\0", Format::Zlib),
+        (b"\x78\xDA\x03\0", Format::Zlib),
         (b"\x28\xB5\x2F\xFD", Format::Zstd),
         (b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0", Format::Zip),
         (b"nked\r\n", Format::Chunked),

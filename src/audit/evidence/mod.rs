@@ -7,9 +7,11 @@
 //! needles.rs      what is searched for, the index     memory.rs   the memory of a process
 //! windows.rs      windows of six bytes                pcap.rs     captures of traffic, flows.rs their streams
 //! probe.rs        where bytes meet the index          pages.rs    its tables, in huge pages and fetched ahead
-//! scan.rs         blocks, layer by layer              text.rs, escaped.rs, decode/   text that may be within them
-//! hits.rs         what was found                      formats.rs, compressed.rs      streams that may be
-//! runs.rs         decoded runs, examined together
+//! filter.rs, waiting.rs  what is looked up at all     vectors.rs  the processor's vector units
+//! scan.rs         blocks, layer by layer              signs.rs    where decoders have something to look at
+//! hits.rs         what was found                      text.rs, escaped.rs, decode/   text that may be within them
+//! runs.rs         decoded runs, examined together     formats.rs, compressed.rs      streams that may be
+//! chance.rs       what is neither, though it begins so
 //! ```
 //!
 //! # What is found
@@ -26,6 +28,7 @@
 //! Values split by other bytes (database pages, a hexdump's columns), masked by an operation, encrypted, or in an encoding
 //! that is not listed. [`Statistics`] names what could not be read and where a bound was reached.
 
+mod chance;
 mod compressed;
 #[doc(hidden)]
 pub mod decode;
@@ -46,6 +49,7 @@ mod scan;
 mod signs;
 mod source;
 mod text;
+mod vectors;
 mod waiting;
 mod windows;
 

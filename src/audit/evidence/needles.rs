@@ -6,7 +6,8 @@
 //! mirror image share one entry, which is how reversed secrets cost nothing.
 //!
 //! ```text
-//! filter    five bits of one 64-bit word for each window: whether a table lookup is worth its cache miss. Also for the
+//! sieve     two bits of one 64-bit word for each window: whether the filter is worth its cache miss
+//! filter    four bits of one 64-bit word for each window: whether a table lookup is worth its own. Both also for the
 //!           windows that are too plain for an entry: what has their look is met through its neighbours
 //! starts    where each bucket begins in entries: one for sixteen entries
 //! entries   tag || offset into the arena, 32 bits in all
@@ -17,7 +18,6 @@ use super::filter::{Filter, reduce};
 use super::pages::{Pages, fetch};
 use super::windows::{SPAN, WINDOW, canonical, hash, is_ascii, is_strong, is_weak, window};
 use core::fmt;
-use fearless_simd::Level;
 use std::vec::Vec;
 
 /// Bytes of a fragment that is found wherever it is.
@@ -131,7 +131,6 @@ impl Needles {
             arena: Vec::new(),
             values: Vec::new(),
             filter,
-            level: level(),
             starts: Pages::new((entries / BUCKET).saturating_add(3).saturating_mul(4)),
             entries: Pages::new(entries.saturating_mul(4)),
             offset_mask: u32::try_from(self.arena.len())
@@ -176,14 +175,12 @@ impl Needles {
     }
 }
 
-/// The index over [`Needles`]: 199 bytes for a secret of 32: 108 of entries, 41 of the filter, 32 of its
-/// own, 12 of what it is, 7 of starts.
+/// The index over [`Needles`]: 199 bytes for a secret of 32: 108 of entries, 41 of sieve and filter, 32 of
+/// its own, 12 of what it is, 7 of starts.
 pub struct Index {
     pub(super) arena: Vec<u8>,
     pub(super) values: Vec<Value>,
     pub(super) filter: Filter,
-    /// The vector units that the processor has.
-    pub(super) level: Level,
     starts: Pages,
     entries: Pages,
     /// The low bits of an entry: an offset into the arena. What is left above is a tag.
@@ -227,7 +224,7 @@ impl Index {
     /// Bytes of memory that the index takes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let Self { arena, values, filter, level: _, starts, entries, offset_mask: _, too_short: _, weak_windows: _ } = self;
+        let Self { arena, values, filter, starts, entries, offset_mask: _, too_short: _, weak_windows: _ } = self;
         let tables = filter.memory().saturating_add(starts.len()).saturating_add(entries.len());
         tables.saturating_add(arena.capacity()).saturating_add(values.capacity().saturating_mul(size_of::<Value>()))
     }
@@ -361,15 +358,4 @@ impl Index {
             *start = kept.to_le_bytes();
         }
     }
-}
-
-/// What the processor has, but no wider than 256 bits: of windows eleven bytes apart a compiler with more makes one gather,
-/// which takes longer than to load each.
-fn level() -> Level {
-    let level = Level::new();
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    if let Some(avx2) = level.as_avx2() {
-        return Level::Avx2(avx2);
-    }
-    level
 }

@@ -4,6 +4,7 @@
 use super::filter::{BATCH, Fetched, first_windows};
 use super::needles::{CROWD, FRAGMENT, Index};
 use super::pages::fetch;
+use super::vectors::level;
 use super::waiting::Waiting;
 use super::windows::{SPAN, WINDOW, hash, is_plain, is_strong, is_weak, mirrored, window};
 use core::ops::Range;
@@ -51,7 +52,7 @@ impl Index {
     /// One window in `STRIDE` is looked up: with more than [`SPAN`], fragments lie between them.
     fn examine_every<const STRIDE: usize>(&self, bytes: &[u8], found: &mut dyn FnMut(Match)) {
         if !self.is_empty() && bytes.len() >= FRAGMENT {
-            dispatch!(self.level, simd => simd.vectorize(#[inline(always)] || self.probe::<STRIDE>(bytes, found)));
+            dispatch!(level(), simd => simd.vectorize(#[inline(always)] || self.probe::<STRIDE>(bytes, found)));
         }
     }
 

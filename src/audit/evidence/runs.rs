@@ -50,16 +50,9 @@ impl Runs {
         bytes: &[u8],
         frame: &Frame<'_>,
     ) {
-        let mut packed = search.take_buffer();
         let alignments = match self.encoding {
-            Encoding::Hex => {
-                hex::pack(symbols, &mut packed);
-                hex::ALIGNMENTS
-            }
-            _ => {
-                base64::pack(symbols, &mut packed);
-                base64::ALIGNMENTS
-            }
+            Encoding::Hex => hex::ALIGNMENTS,
+            _ => base64::ALIGNMENTS,
         };
         for alignment in 0..alignments {
             if !self.runs.is_empty() {
@@ -67,8 +60,8 @@ impl Runs {
                 self.bytes.push(BORDER);
             }
             match self.encoding {
-                Encoding::Hex => hex::decode(&packed, symbols.len(), alignment, &mut self.bytes),
-                _ => base64::decode(&packed, symbols.len(), alignment, &mut self.bytes),
+                Encoding::Hex => hex::decode(symbols, alignment, &mut self.bytes),
+                _ => base64::decode(symbols, alignment, &mut self.bytes),
             }
             let cursor = Cursor::default();
             self.runs.push(Run { text: text.clone(), count: symbols.len(), alignment, cursor });
@@ -76,7 +69,6 @@ impl Runs {
                 self.examine(search, bytes, frame);
             }
         }
-        search.give_back(packed);
     }
 
     /// Examines what has been added; then there is nothing.

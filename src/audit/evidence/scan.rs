@@ -185,26 +185,12 @@ impl<'i> Search<'i> {
         place: &dyn Fn(usize) -> u64,
         is_literal: &dyn Fn(usize, usize) -> bool,
     ) {
-        let Some(chain) = parent.chain.then(step) else {
-            // A row of backslashes can be unescaped for ever; nobody escapes so often, and it holds no fragment.
-            let repeats = parent.chain.ends_in(step, MAX_DEPTH / 2);
-            let starts = [0].into_iter().chain(borders.iter().map(|border| border.saturating_add(1)));
-            let ends = borders.iter().copied().chain([bytes.len()]);
-            let mut runs = starts.zip(ends).filter_map(|(start, end)| bytes.get(start..end));
-            if !repeats && runs.any(|run| run.windows(FRAGMENT).any(is_strong)) {
-                self.omit_depth(parent.chain);
-            }
-            return;
-        };
-        let decoded = bytes.len().saturating_sub(borders.len());
-        self.statistics.decoded = self.statistics.decoded.saturating_add(decoded as u64);
-        let frame = Frame { chain, place, is_literal };
-        self.meet(bytes, borders, &frame);
+        let Some(frame) = self.meet_as(bytes, borders, step, parent, place, is_literal) else { return };
         let signs = self.read_signs(bytes);
         self.examine_text(bytes, &signs, &frame);
         let mut chunks_end = 0usize;
         for (at, format) in formats::beginnings(bytes, &signs.streams) {
-            let Some(mut stream) = self.open(format, chain, place(at)) else { continue };
+            let Some(mut stream) = self.open(format, frame.chain, place(at)) else { continue };
             let next = borders.partition_point(|&border| border < at);
             let end = borders.get(next).copied().unwrap_or(bytes.len());
             let rest = bytes.get(at..end).unwrap_or_default();
@@ -220,9 +206,50 @@ impl<'i> Search<'i> {
         self.signs.push(signs);
     }
 
+    /// As [`meet_partly_decoded`](Self::meet_partly_decoded), of what has nothing within.
+    pub(super) fn meet_lone(
+        &mut self,
+        bytes: &[u8],
+        borders: &[usize],
+        step: Encoding,
+        parent: &Frame<'_>,
+        place: &dyn Fn(usize) -> u64,
+        is_literal: &dyn Fn(usize, usize) -> bool,
+    ) {
+        _ = self.meet_as(bytes, borders, step, parent, place, is_literal);
+    }
+
+    /// Looks at decoded bytes as they are; the frame for what is within them, if that is not too deep.
+    fn meet_as<'a>(
+        &mut self,
+        bytes: &[u8],
+        borders: &[usize],
+        step: Encoding,
+        parent: &Frame<'_>,
+        place: &'a dyn Fn(usize) -> u64,
+        is_literal: &'a dyn Fn(usize, usize) -> bool,
+    ) -> Option<Frame<'a>> {
+        let Some(chain) = parent.chain.then(step) else {
+            // A row of backslashes can be unescaped for ever; nobody escapes so often, and it holds no fragment.
+            let repeats = parent.chain.ends_in(step, MAX_DEPTH / 2);
+            let starts = [0].into_iter().chain(borders.iter().map(|border| border.saturating_add(1)));
+            let ends = borders.iter().copied().chain([bytes.len()]);
+            let mut runs = starts.zip(ends).filter_map(|(start, end)| bytes.get(start..end));
+            if !repeats && runs.any(|run| run.windows(FRAGMENT).any(is_strong)) {
+                self.omit_depth(parent.chain);
+            }
+            return None;
+        };
+        let decoded = bytes.len().saturating_sub(borders.len());
+        self.statistics.decoded = self.statistics.decoded.saturating_add(decoded as u64);
+        let frame = Frame { chain, place, is_literal };
+        self.meet(bytes, borders, &frame);
+        Some(frame)
+    }
+
     fn read_signs(&mut self, bytes: &[u8]) -> Signs {
         let mut signs = self.signs.pop().unwrap_or_default();
-        signs.read(self.index.level, bytes);
+        signs.read(bytes);
         signs
     }
 

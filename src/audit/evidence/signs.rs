@@ -5,8 +5,10 @@
 //! the decoders look for themselves.
 
 use super::formats::PAIRS;
+use super::vectors::level;
+use core::ops::Range;
 use fearless_simd::prelude::*;
-use fearless_simd::{Level, dispatch, u8x64};
+use fearless_simd::{dispatch, u8x64};
 use std::vec::Vec;
 
 /// Bytes that are looked at together: a word of 64 bits has one for each.
@@ -49,12 +51,6 @@ impl Halves {
         self.low[(byte & 15) as usize] |= set;
         self.high[(byte >> 4) as usize] |= set;
     }
-
-    /// The sets that a byte is in.
-    #[cfg(test)]
-    fn of(&self, byte: u8) -> u8 {
-        self.low[usize::from(byte & 15)] & self.high[usize::from(byte >> 4)]
-    }
 }
 
 static SETS: Sets = sets();
@@ -94,11 +90,17 @@ const fn sets() -> Sets {
 
 impl Signs {
     /// Replaces what was told by what some bytes have, of which there are fewer than 2^32: a search goes block by block.
-    pub(super) fn read(&mut self, level: Level, bytes: &[u8]) {
+    pub(super) fn read(&mut self, bytes: &[u8]) {
         for places in [&mut self.text, &mut self.wide, &mut self.escapes, &mut self.latin1, &mut self.streams] {
             places.clear();
         }
-        dispatch!(level, simd => simd.vectorize(#[inline(always)] || self.read_lanes(simd, bytes)));
+        dispatch!(level(), simd => simd.vectorize(#[inline(always)] || self.read_lanes(simd, bytes)));
+    }
+
+    /// Whether a stream may begin in a range.
+    pub(super) fn has_stream(&self, range: &Range<usize>) -> bool {
+        let next = self.streams.partition_point(|&at| (at as usize) < range.start);
+        self.streams.get(next).is_some_and(|&at| (at as usize) < range.end)
     }
 
     #[inline(always)]
@@ -120,6 +122,7 @@ impl Signs {
     }
 
     #[inline(always)]
+    #[allow(clippy::arithmetic_side_effects, reason = "shifts of vectors by less than their lanes' widths")]
     fn read_lane<S: Simd>(
         &mut self,
         simd: S,
@@ -163,4 +166,65 @@ const fn has_byte(word: u64, byte: u8) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let other = word ^ ONES.wrapping_mul(byte as u64);
     other.wrapping_sub(ONES) & !other & (ONES << 7) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode::wide;
+    use super::*;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{Rng, SeedableRng};
+    use std::vec;
+
+    /// Where two bytes are such, of which the second may be behind the last.
+    fn pairs(bytes: &[u8], is_such: impl Fn(u8, u8) -> bool) -> Vec<u32> {
+        let next = bytes.iter().skip(1).copied().chain([0]);
+        let all = bytes.iter().copied().zip(next).enumerate();
+        all.filter(|(_, (first, second))| is_such(*first, *second)).map(|(at, _)| u32::try_from(at).unwrap()).collect()
+    }
+
+    /// The lanes with such a word; of what is no whole lane, what is there is one.
+    fn lanes(bytes: &[u8], is_such: impl Fn(u64) -> bool) -> Vec<u32> {
+        let has_such = |lane: &[u8]| lane.as_chunks().0.iter().any(|word| is_such(u64::from_le_bytes(*word)));
+        let all = bytes.chunks(LANE).enumerate().filter(|(_, lane)| has_such(lane));
+        all.map(|(number, _)| u32::try_from(number * LANE).unwrap()).collect()
+    }
+
+    #[test]
+    fn signs_are_those_that_are_seen_byte_by_byte() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let alphabets: [&[u8]; 5] = [&[], b"\\x\xC2\xC3\x80\xBF\x7F\xC1", &[0, 1, 0x80], b"abc \0", &[0, 0, 0, 0, 7]];
+        let (mut met, mut streams, mut looked_at) = ([0; 5], 0, 0);
+        for round in 0..2_000 {
+            let mut bytes = vec![0; round % 300];
+            rng.fill_bytes(&mut bytes);
+            if let alphabet @ [_, ..] = alphabets[round % alphabets.len()] {
+                bytes.iter_mut().for_each(|byte| *byte = alphabet[usize::from(*byte) % alphabet.len()]);
+            }
+            if let (Some(place), pair) = (bytes.get_mut(round / 8..), PAIRS[round % PAIRS.len()]) {
+                place.iter_mut().zip(pair).for_each(|(to, from)| *to = from);
+            }
+            let mut signs = Signs::default();
+            signs.read(&bytes);
+            assert_eq!(signs.escapes, pairs(&bytes, |first, second| first == b'\\' && second.is_ascii()));
+            let is_latin1 = |first, second| matches!(first, 0xC2 | 0xC3) && matches!(second, 0x80..=0xBF);
+            assert_eq!(signs.latin1, pairs(&bytes, is_latin1));
+            // More may be told, but nothing is left out.
+            let begins = pairs(&bytes, |first, second| PAIRS.contains(&[first, second]));
+            assert!(begins.iter().all(|at| signs.streams.contains(at)), "{begins:?} {:?}", signs.streams);
+            let text = lanes(&bytes, |word| word != 0 && word & 0x8080_8080_8080_8080 == 0);
+            assert!(text.iter().all(|at| signs.text.contains(at)), "{text:?} {:?}", signs.text);
+            let wide = lanes(&bytes, |word| wide::seed(word).is_some());
+            assert!(wide.iter().all(|at| signs.wide.contains(at)), "{wide:?} {:?}", signs.wide);
+            for (met, places) in met.iter_mut().zip([&signs.escapes, &signs.latin1, &begins, &text, &wide]) {
+                *met += places.len();
+            }
+            if alphabets[round % alphabets.len()].is_empty() {
+                (streams, looked_at) = (streams + signs.streams.len(), looked_at + bytes.len());
+            }
+        }
+        // Controls: each kind was there, and not everything is told.
+        assert!(met.iter().all(|&met| met > 500), "{met:?}");
+        assert!(streams * 100 < looked_at, "{streams} of {looked_at}");
+    }
 }

@@ -129,7 +129,8 @@ impl Search<'_> {
     ) -> bool {
         let (words, _) = bytes.as_chunks::<WORD>();
         let first = lane.wrapping_mul(LANE / WORD);
-        let mut last = first.checked_sub(1).and_then(|before| words.get(before)).map_or(0, |word| u64::from_le_bytes(*word));
+        let mut last =
+            first.checked_sub(1).and_then(|before| words.get(before)).map_or(0, |word| u64::from_le_bytes(*word));
         for (number, word) in words.get(first..).unwrap_or_default().iter().take(LANE / WORD).enumerate() {
             let at = first.wrapping_add(number).wrapping_mul(WORD);
             let value = u64::from_le_bytes(*word);
@@ -147,6 +148,11 @@ impl Search<'_> {
             }
             // What else begins within a run of base64 has at least 31 bytes, and covers two words.
             if number % 2 == 0 && at.saturating_add(WORD) <= read.base64 {
+                after_bare = true;
+                continue;
+            }
+            // No percent sign is in such a run, and no number where half of a word has none of its characters.
+            if at.saturating_add(WORD) <= read.base64 && half_classes(word) & NUMBERS == 0 {
                 after_bare = true;
                 continue;
             }
@@ -298,6 +304,12 @@ impl Search<'_> {
         self.meet_decoded(&decoded, &[], encoding, frame, &place);
         self.give_back(decoded);
     }
+}
+
+/// The classes of every other byte.
+#[inline(always)]
+fn half_classes(word: &[u8; WORD]) -> u8 {
+    word.iter().step_by(2).fold(u8::MAX, |all, &byte| all & class(byte))
 }
 
 const fn has_percent(word: u64) -> bool {

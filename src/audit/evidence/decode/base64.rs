@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Base64 in both alphabets at once, broken by lines or not: as plain text, within JSON strings, indented.
 
+use super::super::vectors::level;
+use fearless_simd::prelude::*;
+use fearless_simd::{dispatch, u8x32, u16x16, u32x8};
 use std::vec::Vec;
 
 /// Symbols that hold 16 bytes.
@@ -9,7 +12,7 @@ pub const MIN_SYMBOLS: usize = 22;
 pub const ALIGNMENTS: usize = 4;
 
 /// Symbols that are read together: a vector.
-const CHUNK: usize = 16;
+const CHUNK: usize = 32;
 /// By comparisons, not from a table, so that the vector units do many at once.
 #[inline(always)]
 fn value(byte: u8) -> u8 {
@@ -28,13 +31,18 @@ fn value(byte: u8) -> u8 {
 
 /// Appends the symbols, as numbers below 64, of the run that `text` begins with; its length.
 pub fn symbols(text: &[u8], out: &mut Vec<u8>) -> usize {
+    dispatch!(level(), simd => simd.vectorize(#[inline(always)] || read(text, out)))
+}
+
+#[inline(always)]
+fn read(text: &[u8], out: &mut Vec<u8>) -> usize {
     let mut at = 0usize;
     loop {
         let rest = text.get(at..).unwrap_or_default();
         let start = out.len();
         for chunk in rest.as_chunks::<CHUNK>().0 {
             let mut values = [0; CHUNK];
-            values.iter_mut().zip(chunk).for_each(|(value, &byte)| *value = self::value(byte));
+            values.iter_mut().zip(chunk).for_each(|(to, &byte)| *to = value(byte));
             if values.iter().fold(0, |all, value| all | value) >= 64 {
                 break;
             }
@@ -100,48 +108,39 @@ pub const fn symbol_of(byte: usize) -> usize {
     byte.saturating_mul(4) / 3
 }
 
-/// Replaces `out` by the bits of the symbols, one behind the other; zeros fill the last byte.
-pub fn pack(symbols: &[u8], out: &mut Vec<u8>) {
-    let (chunks, rest) = symbols.as_chunks::<8>();
-    // A chunk becomes six bytes; the two zeros behind them are overwritten by the next.
-    out.resize(chunks.len().saturating_mul(6).saturating_add(8), 0);
-    let mut at = 0usize;
-    for chunk in chunks.iter().copied().chain([padded(rest)]) {
-        let symbols = u64::from_be_bytes(chunk);
-        let pairs = symbols & 0x003F_003F_003F_003F | (symbols & 0x3F00_3F00_3F00_3F00) >> 2;
-        let groups = pairs & 0x0000_0FFF_0000_0FFF | (pairs & 0x0FFF_0000_0FFF_0000) >> 4;
-        let bits = (groups & 0x00FF_FFFF) << 16 | (groups >> 32) << 40;
-        if let Some(place) = out.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
-            *place = bits.to_be_bytes();
+/// Appends what the symbols from the one at `alignment` on stand for; two or three at the end by one or two bytes.
+pub fn decode(symbols: &[u8], alignment: usize, out: &mut Vec<u8>) {
+    let symbols = symbols.get(alignment..).unwrap_or_default();
+    dispatch!(level(), simd => simd.vectorize(#[inline(always)] || join(simd, symbols, out)));
+}
+
+#[inline(always)]
+#[allow(clippy::arithmetic_side_effects, reason = "shifts of vectors by less than their lanes' widths")]
+fn join<S: Simd>(simd: S, symbols: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    let end = start.saturating_add(symbols.len().saturating_mul(3) / 4);
+    // Each half of a chunk becomes twelve bytes; the four behind them are overwritten by the next.
+    out.resize(end.saturating_add(CHUNK), 0);
+    let mut places = out.get_mut(start..).unwrap_or_default();
+    let (chunks, rest) = symbols.as_chunks::<CHUNK>();
+    let mut last = [0; CHUNK];
+    last.iter_mut().zip(rest).for_each(|(place, symbol)| *place = *symbol);
+    // Of each group of four bytes the lower three, the highest of them first.
+    let order = u8x32::from_fn(simd, |at| match at as u8 % 16 {
+        place @ 0..12 => (place / 3).wrapping_mul(4).wrapping_add(2).wrapping_sub(place % 3),
+        _ => 0,
+    });
+    for chunk in chunks.iter().chain([&last]) {
+        let symbols: u16x16<S> = u8x32::load_array_ref(simd, chunk).bitcast();
+        let pairs: u32x8<S> = ((symbols & 0x3F) << 6 | symbols >> 8).bitcast();
+        let groups: u8x32<S> = ((pairs & 0xFFF) << 12 | pairs >> 16).bitcast();
+        let bytes = groups.swizzle_dyn_within_blocks(order).to_array();
+        for half in bytes.as_chunks::<16>().0 {
+            if let Some(place) = places.first_chunk_mut() {
+                *place = *half;
+            }
+            places = places.get_mut(12..).unwrap_or_default();
         }
-        at = at.wrapping_add(6);
     }
-}
-
-fn padded(rest: &[u8]) -> [u8; 8] {
-    let mut chunk = [0; 8];
-    chunk.iter_mut().zip(rest).for_each(|(place, symbol)| *place = *symbol);
-    chunk
-}
-
-/// Appends what the symbols from the one at `alignment` on stand for, of `count` that were [packed](pack); two or three at
-/// the end by one or two bytes.
-pub fn decode(packed: &[u8], count: usize, alignment: usize, out: &mut Vec<u8>) {
-    // Six bits are dropped for each symbol before the first.
-    let shift = (alignment.wrapping_mul(6) % 8) as u32;
-    let len = count.saturating_sub(alignment).saturating_mul(3) / 4;
-    shifted(packed.get(alignment.saturating_mul(6) / 8..).unwrap_or_default(), shift, len, out);
-}
-
-/// Appends `len` bytes that begin `shift` bits behind the first of `packed`.
-pub(super) fn shifted(packed: &[u8], shift: u32, len: usize, out: &mut Vec<u8>) {
-    // Two slices, for the vector units.
-    let (ones, nexts) = (packed.get(..len).unwrap_or(packed), packed.get(1..).unwrap_or_default());
-    let pairs = ones.iter().zip(nexts);
-    match shift {
-        0 => out.extend_from_slice(ones),
-        2 => out.extend(pairs.map(|(one, next)| one << 2 | next >> 6)),
-        4 => out.extend(pairs.map(|(one, next)| one << 4 | next >> 4)),
-        _ => out.extend(pairs.map(|(one, next)| one << 6 | next >> 2)),
-    }
+    out.truncate(end);
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Hexadecimal digits in either case, mixed, with separators and prefixes or without.
 
-use super::base64;
+use super::super::vectors::level;
+use fearless_simd::dispatch;
+use fearless_simd::prelude::*;
 use std::vec::Vec;
 
 /// Digits that hold 16 bytes.
@@ -12,7 +14,7 @@ pub const ALIGNMENTS: usize = 2;
 const MAX_GAP: usize = 64;
 
 /// Digits that are read together: a vector.
-const CHUNK: usize = 16;
+const CHUNK: usize = 32;
 
 /// By comparisons, not from a table, so that the vector units do many at once. What is no digit is no number below 16.
 #[inline(always)]
@@ -28,6 +30,11 @@ pub(super) fn value(byte: u8) -> u8 {
 
 /// Appends the digits, as numbers below 16, of the run that `text` begins with; its length.
 pub fn symbols(text: &[u8], out: &mut Vec<u8>) -> usize {
+    dispatch!(level(), simd => simd.vectorize(#[inline(always)] || read(text, out)))
+}
+
+#[inline(always)]
+fn read(text: &[u8], out: &mut Vec<u8>) -> usize {
     let mut at = 0usize;
     loop {
         let rest = text.get(at..).unwrap_or_default();
@@ -101,19 +108,20 @@ pub fn position(run: &[u8], count: usize, (known, mut at): (usize, usize), symbo
     at
 }
 
-/// Replaces `out` by the bits of the digits, one behind the other; zeros fill the last byte.
-pub fn pack(symbols: &[u8], out: &mut Vec<u8>) {
-    let (pairs, rest) = symbols.as_chunks::<2>();
-    out.clear();
-    // As numbers of sixteen bits, for the vector units.
-    let pairs = pairs.iter().map(|&pair| u16::from_le_bytes(pair));
-    out.extend(pairs.map(|pair| (pair << 4 | pair >> 8) as u8));
-    out.extend(rest.iter().map(|high| high << 4));
+/// Appends what the digits from the one at `alignment` on stand for; an odd one at the end falls away.
+pub fn decode(symbols: &[u8], alignment: usize, out: &mut Vec<u8>) {
+    let symbols = symbols.get(alignment..).unwrap_or_default();
+    dispatch!(level(), simd => simd.vectorize(#[inline(always)] || join(symbols, out)));
 }
 
-/// Appends what the digits from the one at `alignment` on stand for, of `count` that were [packed](pack); an odd one at the
-/// end falls away.
-pub fn decode(packed: &[u8], count: usize, alignment: usize, out: &mut Vec<u8>) {
-    let shift = if alignment == 0 { 0 } else { 4 };
-    base64::shifted(packed, shift, count.saturating_sub(alignment) / 2, out);
+#[inline(always)]
+fn join(symbols: &[u8], out: &mut Vec<u8>) {
+    let (pairs, _) = symbols.as_chunks::<2>();
+    let start = out.len();
+    out.resize(start.saturating_add(pairs.len()), 0);
+    // As numbers of sixteen bits, for the vector units.
+    for (byte, &pair) in out.get_mut(start..).unwrap_or_default().iter_mut().zip(pairs) {
+        let pair = u16::from_le_bytes(pair);
+        *byte = (pair << 4 | pair >> 8) as u8;
+    }
 }
