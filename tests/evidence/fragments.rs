@@ -165,7 +165,8 @@ fn an_encoded_fragment_of_which_any_one_byte_is_escaped_is_found_among_binary_da
         let secret = random(50 + number, FRAGMENT);
         let index = index_of(&[&secret]);
         // Another escape on the left, or none near.
-        let left = if number % 2 == 0 { [OTHER; 40].to_vec() } else { [&b"\\x41"[..], &[OTHER; 40]].concat() };
+        let left =
+            if number % 2 == 0 { [OTHER; 40].to_vec() } else { [&[OTHER; 20][..], b"\\x41", &[OTHER; 40]].concat() };
         for way in WAYS.iter().chain([&WIDE]) {
             let text = (way.encode)(&secret);
             // No program escapes one byte of what is escaped already and not its backslashes. Around an escape, 176 bytes are
@@ -191,4 +192,18 @@ fn an_encoded_fragment_of_which_any_one_byte_is_escaped_is_found_among_binary_da
         }
     }
     assert!(looked_at > 5_000, "{looked_at}");
+}
+
+/// Bytes that are all the same are looked up at the ends of what is examined together, and a fragment may begin there.
+#[test]
+fn a_fragment_that_begins_as_what_is_before_it_is_found_at_every_place() {
+    let secret = [&[0; 12][..], &[1, 2, 3, 4], &random(41, 16)].concat();
+    let index = index_of(&[&secret]);
+    for at in 300..1_100 {
+        let evidence = [&vec![0; at][..], &[1, 2, 3, 4], &[0xFF; 500]].concat();
+        let hits = search(&evidence, &index).hits;
+        assert!(hits.iter().any(|hit| hit.range == (0..16)), "{at}: {hits:?}");
+        let evidence = [&vec![0; at][..], &[1, 2, 3], &[0xFF; 500]].concat();
+        assert!(search(&evidence, &index).hits.is_empty(), "the control, at {at}");
+    }
 }

@@ -5,6 +5,7 @@
 //! the decoders look for themselves.
 
 use super::formats::PAIRS;
+use super::text::{self, class};
 use super::vectors::level;
 use core::ops::Range;
 use fearless_simd::prelude::*;
@@ -17,8 +18,9 @@ pub(super) const LANE: usize = 64;
 /// Places, in ascending order: of bytes, or of the first bytes of lanes.
 #[derive(Debug, Default)]
 pub(super) struct Signs {
-    /// Lanes with a word of eight bytes without a top bit, and not all of them zero.
-    pub(super) text: Vec<u32>,
+    /// Lanes with a word of eight bytes without a top bit, and not all of them zero; with each, which of its words may be of
+    /// numbers and what separates them, the first one's bit the lowest.
+    pub(super) text: Vec<(u32, u8)>,
     /// Lanes with a word in which every other byte is zero, and not all of them.
     pub(super) wide: Vec<u32>,
     /// A backslash before a byte without a top bit.
@@ -54,6 +56,22 @@ impl Halves {
 }
 
 static SETS: Sets = sets();
+
+/// Digits of hexadecimal and decimal numbers, and what separates them: by its bits, the upper half of a byte tells which
+/// lower halves are such.
+static NUMBERS: Halves = numbers();
+
+const fn numbers() -> Halves {
+    let mut halves = Halves::NONE;
+    let mut byte = 0u8;
+    while byte < 0x80 {
+        if class(byte) & text::NUMBERS != 0 {
+            halves.add(byte, 1 << (byte >> 4));
+        }
+        byte = byte.wrapping_add(1);
+    }
+    halves
+}
 
 const fn sets() -> Sets {
     let mut sets = Sets { first: Halves::NONE, second: Halves::NONE };
@@ -91,7 +109,8 @@ const fn sets() -> Sets {
 impl Signs {
     /// Replaces what was told by what some bytes have, of which there are fewer than 2^32: a search goes block by block.
     pub(super) fn read(&mut self, bytes: &[u8]) {
-        for places in [&mut self.text, &mut self.wide, &mut self.escapes, &mut self.latin1, &mut self.streams] {
+        self.text.clear();
+        for places in [&mut self.wide, &mut self.escapes, &mut self.latin1, &mut self.streams] {
             places.clear();
         }
         dispatch!(level(), simd => simd.vectorize(#[inline(always)] || self.read_lanes(simd, bytes)));
@@ -106,7 +125,8 @@ impl Signs {
     #[inline(always)]
     fn read_lanes<S: Simd>(&mut self, simd: S, bytes: &[u8]) {
         let sets = [&SETS.first.low, &SETS.first.high, &SETS.second.low, &SETS.second.high];
-        let sets = sets.map(|set| u8x64::from_fn(simd, |at| set.get(at % 16).copied().unwrap_or_default()));
+        let vector = |set: &[u8; 16]| u8x64::from_fn(simd, |at| set.get(at % 16).copied().unwrap_or_default());
+        let sets = (sets.map(vector), [&NUMBERS.low, &NUMBERS.high].map(vector));
         let mut at = 0usize;
         // With each lane, the byte behind it is read: the last lane may have none.
         while let Some(lane) = bytes.get(at..).and_then(|rest| rest.first_chunk::<{ LANE + 1 }>()) {
@@ -126,7 +146,7 @@ impl Signs {
     fn read_lane<S: Simd>(
         &mut self,
         simd: S,
-        [first_low, first_high, second_low, second_high]: &[u8x64<S>; 4],
+        ([first_low, first_high, second_low, second_high], numbers): &([u8x64<S>; 4], [u8x64<S>; 2]),
         lane: &[u8; LANE + 1],
         (bytes, at): (&[u8], usize),
     ) {
@@ -139,8 +159,14 @@ impl Signs {
         if zeros == u64::MAX {
             return;
         }
-        if has_byte(tops, 0) {
-            self.text.push(at as u32);
+        if tops == 0 {
+            let [low, high] = numbers;
+            let numbers = low.swizzle_dyn_within_blocks(one & 15) & high.swizzle_dyn_within_blocks(one >> 4);
+            let others = numbers.simd_eq(0).to_bitmask().to_le_bytes();
+            let words = others.iter().rev().fold(0u8, |words, &others| words << 1 | u8::from(others == 0));
+            self.text.push((at as u32, words));
+        } else if has_byte(tops, 0) {
+            self.text.push((at as u32, u8::MAX));
         }
         if zeros.count_ones() >= 4 && (has_byte(zeros & EVEN, EVEN as u8) || has_byte(zeros & !EVEN, !EVEN as u8)) {
             self.wide.push(at as u32);
@@ -151,10 +177,19 @@ impl Signs {
             match bytes.get(place) {
                 Some(b'\\') => self.escapes.push(place as u32),
                 Some(0xC2 | 0xC3) => self.latin1.push(place as u32),
-                _ => self.streams.push(place as u32),
+                Some(&first) if begins_stream(first, bytes.get(place.wrapping_add(1))) => {
+                    self.streams.push(place as u32)
+                }
+                _ => {}
             }
         }
     }
+}
+
+/// Whether two bytes are one of [`PAIRS`].
+#[inline(always)]
+fn begins_stream(first: u8, second: Option<&u8>) -> bool {
+    second.is_some_and(|&second| PAIRS.iter().fold(false, |any, &pair| any | (pair == [first, second])))
 }
 
 /// The bits of every other byte.
@@ -193,8 +228,9 @@ mod tests {
     #[test]
     fn signs_are_those_that_are_seen_byte_by_byte() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let alphabets: [&[u8]; 5] = [&[], b"\\x\xC2\xC3\x80\xBF\x7F\xC1", &[0, 1, 0x80], b"abc \0", &[0, 0, 0, 0, 7]];
-        let (mut met, mut streams, mut looked_at) = ([0; 5], 0, 0);
+        let alphabets: [&[u8]; 6] =
+            [&[], b"\\x\xC2\xC3\x80\xBF\x7F\xC1", &[0, 1, 0x80], b"abc \0", b"0:", &[0, 0, 0, 0, 7]];
+        let (mut met, mut numbers, mut streams, mut looked_at) = ([0; 5], 0, 0, 0);
         for round in 0..2_000 {
             let mut bytes = vec![0; round % 300];
             rng.fill_bytes(&mut bytes);
@@ -213,7 +249,14 @@ mod tests {
             let begins = pairs(&bytes, |first, second| PAIRS.contains(&[first, second]));
             assert!(begins.iter().all(|at| signs.streams.contains(at)), "{begins:?} {:?}", signs.streams);
             let text = lanes(&bytes, |word| word != 0 && word & 0x8080_8080_8080_8080 == 0);
-            assert!(text.iter().all(|at| signs.text.contains(at)), "{text:?} {:?}", signs.text);
+            let told: Vec<u32> = signs.text.iter().map(|&(at, _)| at).collect();
+            assert!(text.iter().all(|at| told.contains(at)), "{text:?} {told:?}");
+            let words = bytes.as_chunks::<8>().0.iter().enumerate();
+            for (number, _) in words.filter(|(_, word)| word.iter().all(|&byte| class(byte) & text::NUMBERS != 0)) {
+                let lane = signs.text.iter().find(|(at, _)| *at as usize / LANE == number / 8).unwrap();
+                assert!(lane.1 >> (number % 8) & 1 == 1, "word {number}: {lane:?}");
+                numbers += 1;
+            }
             let wide = lanes(&bytes, |word| wide::seed(word).is_some());
             assert!(wide.iter().all(|at| signs.wide.contains(at)), "{wide:?} {:?}", signs.wide);
             for (met, places) in met.iter_mut().zip([&signs.escapes, &signs.latin1, &begins, &text, &wide]) {
@@ -224,7 +267,7 @@ mod tests {
             }
         }
         // Controls: each kind was there, and not everything is told.
-        assert!(met.iter().all(|&met| met > 500), "{met:?}");
+        assert!(met.iter().all(|&met| met > 500) && numbers > 500, "{met:?} {numbers}");
         assert!(streams * 100 < looked_at, "{streams} of {looked_at}");
     }
 }

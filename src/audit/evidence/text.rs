@@ -53,8 +53,9 @@ const fn classes() -> [u8; 256] {
 }
 
 #[inline(always)]
-pub(super) fn class(byte: u8) -> u8 {
-    CLASSES.get(usize::from(byte)).copied().unwrap_or_default()
+#[allow(clippy::indexing_slicing, reason = "there are as many as bytes")]
+pub(super) const fn class(byte: u8) -> u8 {
+    CLASSES[byte as usize]
 }
 
 /// Where the bytes of a class that end before `seed` begin, no further back than `floor`.
@@ -64,6 +65,8 @@ pub(super) fn beginning(bytes: &[u8], seed: usize, floor: usize, of: u8) -> usiz
 }
 
 const WORD: usize = 8;
+/// Of the words of a lane, every other one, not the first.
+const ODD_WORDS: u8 = 0b1010_1010;
 const TOP_BITS: u64 = 0x8080_8080_8080_8080;
 const EVEN_BYTES: u64 = 0x00FF_00FF_00FF_00FF;
 
@@ -93,8 +96,13 @@ impl Search<'_> {
         // Whether the word before is such that a percent-encoded run may end in the next, wherever that is.
         let mut after_bare = false;
         let mut next = 0usize;
-        for &at in &signs.text {
+        for &(at, numbers) in &signs.text {
             let lane = at as usize / LANE;
+            // No percent sign is in a run of base64, and what else begins in one has at least 31 bytes, and covers two words.
+            if (at as usize).saturating_add(LANE) <= read.base64 && numbers & ODD_WORDS == 0 {
+                (after_bare, next) = (true, lane.wrapping_add(1));
+                continue;
+            }
             if lane != next {
                 if after_bare {
                     self.lane_of_text(bytes, next, true, &mut read, frame);
@@ -148,11 +156,6 @@ impl Search<'_> {
             }
             // What else begins within a run of base64 has at least 31 bytes, and covers two words.
             if number % 2 == 0 && at.saturating_add(WORD) <= read.base64 {
-                after_bare = true;
-                continue;
-            }
-            // No percent sign is in such a run, and no number where half of a word has none of its characters.
-            if at.saturating_add(WORD) <= read.base64 && half_classes(word) & NUMBERS == 0 {
                 after_bare = true;
                 continue;
             }
@@ -304,12 +307,6 @@ impl Search<'_> {
         self.meet_decoded(&decoded, &[], encoding, frame, &place);
         self.give_back(decoded);
     }
-}
-
-/// The classes of every other byte.
-#[inline(always)]
-fn half_classes(word: &[u8; WORD]) -> u8 {
-    word.iter().step_by(2).fold(u8::MAX, |all, &byte| all & class(byte))
 }
 
 const fn has_percent(word: u64) -> bool {
