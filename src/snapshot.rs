@@ -193,3 +193,79 @@ fn aead_key<P: Primitives>(primitives: &P, key: &StorageKey, salt: &[u8; SALT_LE
     primitives.hkdf_expand(&key.0, &[labels::SNAPSHOT_SEAL, salt], material.expose_mut());
     material.split_key_nonce()
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::primitives::RustCrypto;
+
+    /// A state that is anything of its length.
+    #[derive(Debug, PartialEq)]
+    struct Bytes([u8; 40]);
+
+    impl Stored<RustCrypto> for Bytes {
+        const KIND: u8 = 9;
+
+        fn stored_len(&self) -> usize {
+            self.0.len()
+        }
+
+        fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+            writer.put(&self.0)
+        }
+
+        fn load(_: RustCrypto, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+            reader.array().copied().map(Self)
+        }
+    }
+
+    const STATE: Bytes = Bytes([5; 40]);
+
+    fn key() -> StorageKey {
+        StorageKey::new([7; 32])
+    }
+
+    fn opened(mut snapshot: std::vec::Vec<u8>) -> Result<Bytes, RestoreError> {
+        open(RustCrypto, &mut snapshot, &key(), 3)
+    }
+
+    /// The state sealed as SN-1 has it, but for the salt: the key and nonce are that salt's, and so is the tag.
+    fn sealed_under(salt: &[u8; SALT_LEN]) -> std::vec::Vec<u8> {
+        let head = [&[VERSION, Bytes::KIND][..], &3u64.to_be_bytes(), salt].concat();
+        let mut state = STATE.0;
+        let (aead_key, nonce) = aead_key(&RustCrypto, &key(), salt);
+        let tag = RustCrypto.seal(&aead_key, &nonce, &head, &mut state).unwrap();
+        [&head[..], &state, &tag].concat()
+    }
+
+    /// SN-2: the salt is checked behind the tag, so that the seal commits to its key.
+    #[test]
+    fn a_snapshot_under_another_salt_than_its_states_is_refused_though_its_tag_is_right() {
+        let context = [&[VERSION, Bytes::KIND][..], &3u64.to_be_bytes()];
+        let right = *salt(&RustCrypto, &key(), &context, &STATE.0).expose();
+        for at in 0..SALT_LEN {
+            for bit in [0, 7] {
+                let mut wrong = right;
+                wrong[at] ^= 1 << bit;
+                assert_eq!(opened(sealed_under(&wrong)), Err(RestoreError::Refused), "{at} {bit}");
+            }
+        }
+        for other in [[0; SALT_LEN], [0xFF; SALT_LEN]] {
+            assert_eq!(opened(sealed_under(&other)), Err(RestoreError::Refused));
+        }
+        // The salt of another generation, and of another state.
+        let of = |generation: u64, state: &[u8]| {
+            let context = [&[VERSION, Bytes::KIND][..], &generation.to_be_bytes()];
+            *salt(&RustCrypto, &key(), &context, state).expose()
+        };
+        assert_eq!(opened(sealed_under(&of(4, &STATE.0))), Err(RestoreError::Refused));
+        assert_eq!(opened(sealed_under(&of(3, &[6; 40]))), Err(RestoreError::Refused));
+
+        // Control: by the same hand under the right salt it is what `seal` makes, and opens.
+        let mut genuine = [0; SNAPSHOT_OVERHEAD + 40];
+        assert_eq!(seal(&RustCrypto, &STATE, &key(), 3, &mut genuine), Some(genuine.len()));
+        assert_eq!(sealed_under(&right), genuine);
+        assert_eq!(opened(genuine.to_vec()), Ok(STATE));
+    }
+}
