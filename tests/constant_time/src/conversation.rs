@@ -2,7 +2,8 @@
 //! What two devices do, through the public interface, case by case.
 
 use crate::generator::Generator;
-use crate::mark::{public, secret};
+use crate::mark::public;
+use crate::marks::{Mark, Marks};
 use crate::tainted::Tainted;
 use noescrow::device::Device;
 use noescrow::session::Session;
@@ -16,22 +17,15 @@ const EXPIRY: u64 = 2;
 /// Messages in turns after which both halves have taken several steps: an epoch with chunks of 256 bytes takes 15.
 const TURNS: usize = 20;
 
-/// A text that nobody but the ends knows.
-fn text(len: usize) -> Vec<u8> {
-    let bytes = vec![b'x'; len];
-    secret(&bytes);
-    bytes
-}
-
 /// What leaves a device is public.
 fn leaves(mut bytes: Vec<u8>) -> Vec<u8> {
     public(&mut bytes);
     bytes
 }
 
-fn storage_key() -> StorageKey {
+fn storage_key(marks: &Marks) -> StorageKey {
     let key = [7; 32];
-    secret(&key);
+    marks.secret(Mark::StorageKey, &key);
     StorageKey::new(key)
 }
 
@@ -44,13 +38,20 @@ pub struct Pair {
 
 impl Pair {
     pub fn new(primitives: &Tainted) -> Self {
-        let mut rng = Generator::new(1);
+        let mut rng = Generator::new(1, primitives.marks.clone());
         Self {
             primitives: primitives.clone(),
             alice: Owner::generate_with(primitives.clone(), EXPIRY, &mut rng),
             bob: Owner::generate_with(primitives.clone(), EXPIRY, &mut rng),
             rng,
         }
+    }
+
+    /// A text that nobody but the ends knows.
+    fn text(&self, len: usize) -> Vec<u8> {
+        let bytes = vec![b'x'; len];
+        self.primitives.marks.secret(Mark::Plaintext, &bytes);
+        bytes
     }
 
     fn bundle(&mut self, one_time: bool) -> Bundle {
@@ -62,7 +63,8 @@ impl Pair {
 
     fn hello(&mut self, one_time: bool, chunk_size: ChunkSize) -> (Talk, Vec<u8>) {
         let bundle = self.bundle(one_time);
-        let (talk, hello) = self.alice.initiate_with(chunk_size, &bundle, &text(20), b"", NOW, &mut self.rng).unwrap();
+        let text = self.text(20);
+        let (talk, hello) = self.alice.initiate_with(chunk_size, &bundle, &text, b"", NOW, &mut self.rng).unwrap();
         (talk, leaves(hello))
     }
 
@@ -73,7 +75,8 @@ impl Pair {
     }
 
     fn send(&mut self, from: &mut Talk, len: usize) -> Vec<u8> {
-        leaves(from.encrypt(&text(len), b"ad", &mut self.rng).unwrap())
+        let text = self.text(len);
+        leaves(from.encrypt(&text, b"ad", &mut self.rng).unwrap())
     }
 
     fn turns(&mut self, alice: &mut Talk, bob: &mut Talk, turns: usize) {
@@ -203,11 +206,12 @@ fn session_snapshots(pair: &mut Pair) {
         // Skipped keys are stored too.
         pair.send(&mut alice, 3);
         for talk in [&mut alice, &mut bob] {
-            let mut snapshot = leaves(talk.snapshot(&storage_key(), generation));
+            let key = storage_key(&pair.primitives.marks);
+            let mut snapshot = leaves(talk.snapshot(&key, generation));
             let mut forged = snapshot.clone();
             *forged.last_mut().unwrap() ^= 1;
             let restore = |bytes: &mut [u8]| {
-                Talk::restore_in_place(pair.primitives.clone(), bytes, &storage_key(), generation).map_err(|_| ())
+                Talk::restore_in_place(pair.primitives.clone(), bytes, &key, generation).map_err(|_| ())
             };
             assert!(restore(&mut forged).is_err());
             *talk = restore(&mut snapshot).unwrap();
@@ -217,8 +221,9 @@ fn session_snapshots(pair: &mut Pair) {
 
 fn device_snapshots(pair: &mut Pair) {
     pair.bundle(true);
-    let mut snapshot = leaves(pair.bob.snapshot(&storage_key(), 3));
-    let restored = Owner::restore_in_place(pair.primitives.clone(), &mut snapshot, &storage_key(), 3);
+    let key = storage_key(&pair.primitives.marks);
+    let mut snapshot = leaves(pair.bob.snapshot(&key, 3));
+    let restored = Owner::restore_in_place(pair.primitives.clone(), &mut snapshot, &key, 3);
     pair.bob = restored.map_err(|_| ()).unwrap();
     accept(pair, true);
 }
@@ -227,14 +232,16 @@ fn buffers(pair: &mut Pair) {
     type Small = Session<Tainted, Inline<8>>;
     let bundle = pair.bundle(true);
     let mut first = vec![0; Owner::first_message_len(9).unwrap()];
+    let text = pair.text(9);
     let (mut alice, len): (Small, _) =
-        pair.alice.initiate_into(&bundle, &text(9), b"", NOW, &mut first, &mut pair.rng).unwrap();
+        pair.alice.initiate_into(&bundle, &text, b"", NOW, &mut first, &mut pair.rng).unwrap();
     assert_eq!(len, first.len());
     public(&mut first);
     let (mut bob, _): (Small, _) = pair.bob.accept_in_place(&mut first, b"").unwrap();
     for _ in 0..3 {
         let mut message = vec![0; bob.message_len(33).unwrap()];
-        bob.encrypt_into(&text(33), b"", &mut message, &mut pair.rng).unwrap();
+        let text = pair.text(33);
+        bob.encrypt_into(&text, b"", &mut message, &mut pair.rng).unwrap();
         public(&mut message);
         assert_eq!(alice.decrypt_in_place(&mut message, b"").unwrap().len(), 33);
         std::mem::swap(&mut alice, &mut bob);

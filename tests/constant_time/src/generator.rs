@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A generator whose every byte is secret from the moment at which it is drawn.
 
-use crate::mark::secret;
+use crate::marks::{Mark, Marks};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Infallible, SeedableRng, TryCryptoRng, TryRng};
 
-pub struct Generator(ChaCha20Rng);
+pub struct Generator {
+    rng: ChaCha20Rng,
+    marks: Marks,
+}
 
 impl Generator {
-    pub fn new(seed: u64) -> Self {
-        Self(ChaCha20Rng::seed_from_u64(seed))
+    pub fn new(seed: u64, marks: Marks) -> Self {
+        Self { rng: ChaCha20Rng::seed_from_u64(seed), marks }
     }
 }
 
@@ -25,8 +28,8 @@ impl TryRng for Generator {
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        self.0.try_fill_bytes(bytes)?;
-        secret(bytes);
+        self.rng.try_fill_bytes(bytes)?;
+        self.marks.secret(Mark::Drawn, bytes);
         Ok(())
     }
 }

@@ -6,16 +6,21 @@ mod conversation;
 mod generator;
 mod leaky;
 mod mark;
+mod marks;
 mod tainted;
 
 use conversation::{CASES, Case, Pair};
 use leaky::Leak;
+use marks::{Mark, Marks};
 use noescrow::primitives::Declassified;
 use std::process::ExitCode;
 use tainted::Tainted;
 
 /// Which code the primitives took: `run` builds both.
 const PATHS: &str = if cfg!(aes_backend = "soft") { "portable" } else { "of valgrind's processor" };
+
+/// Cases in which everything is marked: both ratchets over epochs, and snapshots of devices.
+const MARKING: [usize; 2] = [7, 11];
 
 /// Reports of one case.
 fn reports_of((_, case): &Case, primitives: &Tainted) -> usize {
@@ -55,6 +60,14 @@ fn main() -> ExitCode {
         let reports: usize = CASES[1..3].iter().chain(&CASES[4..6]).map(|case| reports_of(case, &leaky)).sum();
         println!("{:44} {reports} reports", format!("{leak:?}"));
         failed |= reports == 0;
+    }
+    println!("\nmarks, behind each of which a branch must be reported:");
+    let marked = Tainted { marks: Marks::control(), ..Tainted::default() };
+    MARKING.iter().for_each(|number| CASES[*number].1(&mut Pair::new(&marked)));
+    for mark in Mark::ALL {
+        let seen = marked.marks.seen(mark);
+        println!("{:44} {} of {} times", format!("{mark:?}"), seen.reported, seen.marked);
+        failed |= seen.marked == 0 || seen.reported < seen.marked;
     }
     println!("\nneeded: without it there are reports, first in:");
     for place in Declassified::ALL {

@@ -3,7 +3,8 @@
 //! as that. The protocol above and the primitives below are the shipped ones.
 
 use crate::leaky::{self, Leak};
-use crate::mark::{public, published, secret, secret_unless_constant};
+use crate::mark::{public, published};
+use crate::marks::{Mark, Marks};
 use noescrow::Secret;
 use noescrow::primitives::{
     CT1_LEN, CT2_LEN, Declassified, EK_HEADER_LEN, EK_VECTOR_LEN, Failed, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN,
@@ -19,6 +20,7 @@ pub type Declassifications = BTreeMap<Declassified, usize>;
 #[derive(Clone, Debug, Default)]
 pub struct Tainted {
     pub leak: Leak,
+    pub marks: Marks,
     pub declassified: Rc<RefCell<Declassifications>>,
     /// A place that is not declassified, to see that it is needed.
     pub kept: Option<Declassified>,
@@ -26,7 +28,7 @@ pub struct Tainted {
 
 impl Primitives for Tainted {
     fn fresh(&self, value: &[u8]) {
-        secret(value);
+        self.marks.secret(Mark::Fresh, value);
     }
 
     fn declassify(&self, place: Declassified, value: &mut [u8]) {
@@ -37,12 +39,12 @@ impl Primitives for Tainted {
     }
 
     fn dh_public(&self, key: &Secret<32>) -> [u8; PUBLIC_KEY_LEN] {
-        secret(key.expose());
+        self.marks.secret(Mark::DhPublicOfKey, key.expose());
         published(RustCrypto.dh_public(key))
     }
 
     fn dh(&self, key: &Secret<32>, peer: &[u8; PUBLIC_KEY_LEN]) -> Result<Secret<32>, Failed> {
-        secret(key.expose());
+        self.marks.secret(Mark::DhKey, key.expose());
         match self.leak {
             Leak::BranchOnKeyBit => leaky::branch_on_key_bit(key),
             Leak::VariableTimeModulo => leaky::variable_time_modulo(key),
@@ -50,7 +52,7 @@ impl Primitives for Tainted {
         }
         let mut shared = Secret::new([0; 32]);
         verdict(|| RustCrypto.dh(key, peer).map(|secret| *shared.expose_mut() = *secret.expose()))?;
-        secret(shared.expose());
+        self.marks.secret(Mark::DhShared, shared.expose());
         if self.leak == Leak::EarlyExit {
             leaky::early_exit(shared.expose(), &[0; 32]);
         }
@@ -62,12 +64,12 @@ impl Primitives for Tainted {
     }
 
     fn signing_public(&self, seed: &Secret<32>) -> [u8; PUBLIC_KEY_LEN] {
-        secret(seed.expose());
+        self.marks.secret(Mark::SigningPublicOfSeed, seed.expose());
         published(RustCrypto.signing_public(seed))
     }
 
     fn sign(&self, seed: &Secret<32>, message: &[u8]) -> [u8; SIGNATURE_LEN] {
-        secret(seed.expose());
+        self.marks.secret(Mark::SignSeed, seed.expose());
         published(RustCrypto.sign(seed, message))
     }
 
@@ -85,7 +87,7 @@ impl Primitives for Tainted {
     }
 
     fn kem_public(&self, seed: &Secret<KEM_SEED_LEN>) -> [u8; KEM_PUBLIC_LEN] {
-        secret(seed.expose());
+        self.marks.secret(Mark::KemPublicOfSeed, seed.expose());
         published(RustCrypto.kem_public(seed))
     }
 
@@ -94,32 +96,32 @@ impl Primitives for Tainted {
     }
 
     fn encapsulate(&self, key: &[u8; KEM_PUBLIC_LEN], coins: &Secret<32>) -> ([u8; KEM_CIPHERTEXT_LEN], Secret<32>) {
-        secret(coins.expose());
+        self.marks.secret(Mark::EncapsulateCoins, coins.expose());
         let (ciphertext, shared) = RustCrypto.encapsulate(key, coins);
-        secret(shared.expose());
+        self.marks.secret(Mark::EncapsulateShared, shared.expose());
         (published(ciphertext), shared)
     }
 
     fn decapsulate(&self, seed: &Secret<KEM_SEED_LEN>, ciphertext: &[u8; KEM_CIPHERTEXT_LEN]) -> Secret<32> {
-        secret(seed.expose());
+        self.marks.secret(Mark::DecapsulateSeed, seed.expose());
         let shared = RustCrypto.decapsulate(seed, ciphertext);
         if self.leak == Leak::BranchOnRejection {
             leaky::branch_on_rejection(seed, ciphertext);
         }
-        secret(shared.expose());
+        self.marks.secret(Mark::DecapsulateShared, shared.expose());
         shared
     }
 
     fn incremental_public(&self, seed: &Secret<KEM_SEED_LEN>) -> ([u8; EK_HEADER_LEN], [u8; EK_VECTOR_LEN]) {
-        secret(seed.expose());
+        self.marks.secret(Mark::IncrementalPublicOfSeed, seed.expose());
         let (header, vector) = RustCrypto.incremental_public(seed);
         (published(header), published(vector))
     }
 
     fn encaps1(&self, header: &[u8; EK_HEADER_LEN], coins: &Secret<32>) -> ([u8; CT1_LEN], Secret<32>) {
-        secret(coins.expose());
+        self.marks.secret(Mark::Encaps1Coins, coins.expose());
         let (ct1, shared) = RustCrypto.encaps1(header, coins);
-        secret(shared.expose());
+        self.marks.secret(Mark::Encaps1Shared, shared.expose());
         (published(ct1), shared)
     }
 
@@ -129,7 +131,7 @@ impl Primitives for Tainted {
         vector: &[u8; EK_VECTOR_LEN],
         coins: &Secret<32>,
     ) -> Result<[u8; CT2_LEN], Failed> {
-        secret(coins.expose());
+        self.marks.secret(Mark::Encaps2Coins, coins.expose());
         RustCrypto.encaps2(header, vector, coins).map(published)
     }
 
@@ -139,19 +141,19 @@ impl Primitives for Tainted {
         ct1: &[u8; CT1_LEN],
         ct2: &[u8; CT2_LEN],
     ) -> Secret<32> {
-        secret(seed.expose());
+        self.marks.secret(Mark::IncrementalDecapsulateSeed, seed.expose());
         let shared = RustCrypto.incremental_decapsulate(seed, ct1, ct2);
-        secret(shared.expose());
+        self.marks.secret(Mark::IncrementalDecapsulateShared, shared.expose());
         shared
     }
 
     fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
-        secret(key);
+        self.marks.secret(Mark::HmacKey, key);
         RustCrypto.hmac(key, parts)
     }
 
     fn hmac_pair(&self, key: &Secret<32>, first: u8, second: u8) -> (Secret<32>, Secret<32>) {
-        secret(key.expose());
+        self.marks.secret(Mark::HmacPairKey, key.expose());
         if self.leak == Leak::SecretIndex {
             leaky::secret_index(key);
         }
@@ -159,13 +161,13 @@ impl Primitives for Tainted {
     }
 
     fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
-        secret_unless_constant(salt);
-        ikm.iter().for_each(|part| secret_unless_constant(part));
+        self.marks.secret_unless_constant(Mark::HkdfSalt, salt);
+        ikm.iter().for_each(|part| self.marks.secret_unless_constant(Mark::HkdfInput, part));
         RustCrypto.hkdf(salt, ikm, info, out);
     }
 
     fn hkdf_expand(&self, prk: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
-        secret(prk.expose());
+        self.marks.secret(Mark::HkdfExpandPrk, prk.expose());
         RustCrypto.hkdf_expand(prk, info, out);
     }
 
@@ -184,9 +186,9 @@ impl Primitives for Tainted {
         ad: &[u8],
         buffer: &mut [u8],
     ) -> Result<[u8; TAG_LEN], Failed> {
-        secret(key.expose());
-        secret(nonce);
-        secret(buffer);
+        self.marks.secret(Mark::SealKey, key.expose());
+        self.marks.secret(Mark::SealNonce, nonce);
+        self.marks.secret(Mark::SealPlaintext, buffer);
         let tag = RustCrypto.seal(key, nonce, ad, buffer);
         public(buffer);
         tag.map(published)
@@ -200,10 +202,10 @@ impl Primitives for Tainted {
         buffer: &mut [u8],
         tag: &[u8; TAG_LEN],
     ) -> Result<(), Failed> {
-        secret(key.expose());
-        secret(nonce);
+        self.marks.secret(Mark::OpenKey, key.expose());
+        self.marks.secret(Mark::OpenNonce, nonce);
         verdict(|| RustCrypto.open(key, nonce, ad, buffer, tag))?;
-        secret(buffer);
+        self.marks.secret(Mark::OpenedPlaintext, buffer);
         if self.leak == Leak::PaddingStopsEarly {
             leaky::unpad(buffer);
         }
