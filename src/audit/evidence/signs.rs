@@ -15,6 +15,9 @@ use std::vec::Vec;
 /// Bytes that are looked at together: a word of 64 bits has one for each.
 pub(super) const LANE: usize = 64;
 
+/// Lanes that wait to be looked at.
+const WAITING: usize = 64;
+
 /// Places, in ascending order: of bytes, or of the first bytes of lanes.
 #[derive(Debug, Default)]
 pub(super) struct Signs {
@@ -128,19 +131,50 @@ impl Signs {
         let vector = |set: &[u8; 16]| u8x64::from_fn(simd, |at| set.get(at % 16).copied().unwrap_or_default());
         let sets = (sets.map(vector), [&NUMBERS.low, &NUMBERS.high].map(vector));
         let mut at = 0usize;
+        // Lanes with pairs wait together: one in four has some, in no order that could be predicted.
+        let (mut waiting, mut len) = ([(0u32, 0u64); WAITING], 0usize);
         // With each lane, the byte behind it is read: the last lane may have none.
         while let Some(lane) = bytes.get(at..).and_then(|rest| rest.first_chunk::<{ LANE + 1 }>()) {
-            self.read_lane(simd, &sets, lane, (bytes, at));
+            let pairs = self.read_lane(simd, &sets, lane, at);
+            if let Some(place) = waiting.get_mut(len) {
+                *place = (at as u32, pairs);
+            }
+            len = len.wrapping_add(usize::from(pairs != 0));
+            if len == WAITING {
+                self.sort(&waiting, bytes);
+                len = 0;
+            }
             at = at.wrapping_add(LANE);
         }
+        self.sort(waiting.get(..len).unwrap_or_default(), bytes);
         let rest = bytes.get(at..).unwrap_or_default();
         if !rest.is_empty() {
             let mut lane = [0; LANE + 1];
             lane.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            self.read_lane(simd, &sets, &lane, (bytes, at));
+            let pairs = self.read_lane(simd, &sets, &lane, at);
+            self.sort(&[(at as u32, pairs)], bytes);
         }
     }
 
+    /// Each pair of some lanes goes where it belongs.
+    fn sort(&mut self, lanes: &[(u32, u64)], bytes: &[u8]) {
+        for &(at, mut pairs) in lanes {
+            while pairs != 0 {
+                let place = at.wrapping_add(pairs.trailing_zeros());
+                pairs &= pairs.wrapping_sub(1);
+                match bytes.get(place as usize) {
+                    Some(b'\\') => self.escapes.push(place),
+                    Some(0xC2 | 0xC3) => self.latin1.push(place),
+                    Some(&first) if begins_stream(first, bytes.get((place as usize).wrapping_add(1))) => {
+                        self.streams.push(place);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Tells of a lane all but the pairs, and returns where those begin.
     #[inline(always)]
     #[allow(clippy::arithmetic_side_effects, reason = "shifts of vectors by less than their lanes' widths")]
     fn read_lane<S: Simd>(
@@ -148,16 +182,16 @@ impl Signs {
         simd: S,
         ([first_low, first_high, second_low, second_high], numbers): &([u8x64<S>; 4], [u8x64<S>; 2]),
         lane: &[u8; LANE + 1],
-        (bytes, at): (&[u8], usize),
-    ) {
-        let (Some(ones), Some(nexts)) = (lane.first_chunk::<LANE>(), lane.last_chunk::<LANE>()) else { return };
+        at: usize,
+    ) -> u64 {
+        let (Some(ones), Some(nexts)) = (lane.first_chunk::<LANE>(), lane.last_chunk::<LANE>()) else { return 0 };
         let (one, next) = (u8x64::load_array_ref(simd, ones), u8x64::load_array_ref(simd, nexts));
         let first = first_low.swizzle_dyn_within_blocks(one & 15) & first_high.swizzle_dyn_within_blocks(one >> 4);
         let second = second_low.swizzle_dyn_within_blocks(next & 15) & second_high.swizzle_dyn_within_blocks(next >> 4);
-        let mut pairs = !(first & second).simd_eq(0).to_bitmask();
+        let pairs = !(first & second).simd_eq(0).to_bitmask();
         let (tops, zeros) = (one.simd_ge(0x80).to_bitmask(), one.simd_eq(0).to_bitmask());
         if zeros == u64::MAX {
-            return;
+            return 0;
         }
         if tops == 0 {
             let [low, high] = numbers;
@@ -171,18 +205,7 @@ impl Signs {
         if zeros.count_ones() >= 4 && (has_byte(zeros & EVEN, EVEN as u8) || has_byte(zeros & !EVEN, !EVEN as u8)) {
             self.wide.push(at as u32);
         }
-        while pairs != 0 {
-            let place = at.wrapping_add(pairs.trailing_zeros() as usize);
-            pairs &= pairs.wrapping_sub(1);
-            match bytes.get(place) {
-                Some(b'\\') => self.escapes.push(place as u32),
-                Some(0xC2 | 0xC3) => self.latin1.push(place as u32),
-                Some(&first) if begins_stream(first, bytes.get(place.wrapping_add(1))) => {
-                    self.streams.push(place as u32)
-                }
-                _ => {}
-            }
-        }
+        pairs
     }
 }
 
