@@ -61,8 +61,8 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
                 primitives,
                 identity,
                 signed_prekey: SignedPrekey { pair, replay_record: wipe::empty(|| [0; 32]) },
-                previous_signed_prekey: None,
-                one_time_prekeys: ArrayVec::new(),
+                previous_signed_prekey: wipe::none(SignedPrekey::nothing),
+                one_time_prekeys: wipe::empty(PrekeyPair::nothing),
                 next_id: FIRST_ID.saturating_add(1),
             }
         })
@@ -290,7 +290,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         message: &'m mut [u8],
         associated_data: &[u8],
     ) -> Result<(Session<P, S>, &'m mut [u8]), AcceptError> {
-        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+        wipe::around::<{ wipe::HANDSHAKE }, _>(|| {
             self.primitives.step("HS-R1");
             let (bytes, _) = message.split_first_chunk::<HANDSHAKE_LEN>().ok_or(AcceptError::Refused)?;
             let handshake = Handshake::parse(bytes).map_err(|_| AcceptError::Refused)?;

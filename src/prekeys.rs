@@ -228,6 +228,12 @@ impl PrekeyPair {
         (pair, description)
     }
 
+    /// Zeros, for room that no pair has.
+    pub(crate) fn nothing() -> Self {
+        let (dh, kem_seed) = (DhKeyPair::nothing(), Secret::zero());
+        Self { kind: PrekeyKind::OneTime, id: 0, expiry: 0, dh, kem_seed, digest: [0; 32] }
+    }
+
     /// The public half without its signature. Computed when asked for: 1.6 kB a key are not worth keeping.
     fn description<P: Primitives>(&self, primitives: &P) -> Description {
         let kem_key = primitives.kem_public(&self.kem_seed);

@@ -328,7 +328,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         key: &StorageKey,
         newest: u64,
     ) -> Result<Self, RestoreError> {
-        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| snapshot::open(primitives, snapshot, key, newest))
+        wipe::around::<{ wipe::HANDSHAKE }, _>(|| snapshot::open(primitives, snapshot, key, newest))
     }
 }
 

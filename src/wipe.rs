@@ -12,6 +12,7 @@
 //! device.
 //!
 //! What it does not do: clear registers, or the frames of the caller, where a session or device lay that was moved from there.
+//! A message's step of the post-quantum ratchet may take some of that along into the session; the next ones overwrite it.
 
 use arrayvec::ArrayVec;
 
@@ -31,12 +32,35 @@ pub(crate) fn behind<const DEPTH: usize, T>(operation: impl FnOnce() -> T) -> T 
     result
 }
 
+/// [`behind`], and overwrites the same bytes before: for what is put together here and has room that it does not use. With it
+/// goes to the heap what lay there, such as a device that the caller had moved.
+#[inline(always)]
+pub(crate) fn around<const DEPTH: usize, T>(operation: impl FnOnce() -> T) -> T {
+    if HAS_ROOM {
+        zeroize::zeroize_stack::<DEPTH>();
+    }
+    behind::<DEPTH, T>(operation)
+}
+
 /// An empty array whose room holds `nothing`. In a fresh one it holds what lay there before, and goes with the array wherever
 /// that is moved: so do keys of a handshake get to the heap, and stay as long as the session.
 pub(crate) fn empty<T, const N: usize>(nothing: impl Fn() -> T) -> ArrayVec<T, N> {
+    if !HAS_ROOM {
+        return ArrayVec::new();
+    }
     let mut array: ArrayVec<T, N> = (0..N).map(|_| nothing()).collect();
     array.clear();
     array
+}
+
+/// The same of what may be there once.
+pub(crate) fn none<T>(nothing: impl Fn() -> T) -> Option<T> {
+    let mut room = HAS_ROOM.then(nothing);
+    if room.is_some() {
+        // Assigned, not taken: it is wiped where it lies.
+        room = None;
+    }
+    room
 }
 
 /// Not inlined: what the operation leaves would lie in the caller's frame, which is in use.

@@ -24,6 +24,10 @@ impl<const REPLAY: usize> SignedPrekey<REPLAY> {
         self.replay_record.iter().try_for_each(|key| writer.put(key))
     }
 
+    pub(super) fn nothing() -> Self {
+        Self { pair: PrekeyPair::nothing(), replay_record: wipe::empty(|| [0; 32]) }
+    }
+
     fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let pair = PrekeyPair::load(primitives, PrekeyKind::Signed, reader)?;
         let mut replay_record = wipe::empty(|| [0; 32]);
@@ -64,8 +68,11 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Stored<P> for De
         let identity = IdentityKeyPair::from_secrets(&primitives, signing_seed, dh_secret);
         let next_id = reader.u32()?;
         let signed_prekey = SignedPrekey::load(&primitives, reader)?;
-        let previous_signed_prekey = if reader.flag()? { Some(SignedPrekey::load(&primitives, reader)?) } else { None };
-        let mut one_time_prekeys: ArrayVec<PrekeyPair, ONE_TIME> = ArrayVec::new();
+        let previous_signed_prekey = match reader.flag()? {
+            true => Some(SignedPrekey::load(&primitives, reader)?),
+            false => wipe::none(SignedPrekey::nothing),
+        };
+        let mut one_time_prekeys: ArrayVec<PrekeyPair, ONE_TIME> = wipe::empty(PrekeyPair::nothing);
         for _ in 0..reader.u32()? {
             let pair = PrekeyPair::load(&primitives, PrekeyKind::OneTime, reader)?;
             one_time_prekeys.try_push(pair).map_err(|_| DecodeError::Refused)?;

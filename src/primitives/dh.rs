@@ -74,6 +74,11 @@ impl DhKeyPair {
         Self::from_secret(primitives, Secret::random(primitives, rng))
     }
 
+    /// Zeros, for room that no pair has.
+    pub(crate) const fn nothing() -> Self {
+        Self { secret: Secret::zero(), public: DhPublicKey([0; PUBLIC_KEY_LEN]) }
+    }
+
     /// The pair of a secret scalar (clamped when used).
     pub(crate) fn from_secret<P: Primitives>(primitives: &P, secret: Secret<32>) -> Self {
         // A clamped scalar is a multiple of 8 below 8q and not 0, so its public point has prime order: canonical by

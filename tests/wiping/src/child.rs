@@ -96,6 +96,7 @@ impl Party {
             (Verb::PlantStack, [secret]) => plant_on_the_stack(array(secret)),
             (Verb::PlantStatic, [secret]) => plant_in_a_static(array(secret)),
             (Verb::PlantRegister, [secret]) => plant_in_a_register(array(secret)),
+            (Verb::FillStack, [secret]) => fill_the_stack(array(secret)),
             (verb, arguments) => panic!("{verb:?} with {} arguments", arguments.len()),
         }
     }
@@ -178,6 +179,16 @@ fn plant_on_the_stack(secret: &[u8; 32]) -> Vec<u8> {
     Vec::new()
 }
 
+/// What a caller's frames may have left, wherever the next operation's values lie.
+#[inline(never)]
+fn fill_the_stack(secret: &[u8; 32]) -> Vec<u8> {
+    black_box(&[*secret; FILLED / 32]);
+    Vec::new()
+}
+
+/// Bytes: more than a caller's frames with a few devices.
+const FILLED: usize = 3 << 17;
+
 /// Control: a static that nobody wiped.
 fn plant_in_a_static(secret: &[u8; 32]) -> Vec<u8> {
     static PLANTED: [AtomicU8; 32] = [const { AtomicU8::new(0) }; 32];
@@ -199,7 +210,7 @@ fn plant_in_a_register(secret: &[u8; 32]) -> Vec<u8> {
     Vec::new()
 }
 
-const VERBS: [Verb; 18] = [
+const VERBS: [Verb; 19] = [
     Verb::Generate,
     Verb::Publish,
     Verb::Rotate,
@@ -218,6 +229,7 @@ const VERBS: [Verb; 18] = [
     Verb::PlantStack,
     Verb::PlantStatic,
     Verb::PlantRegister,
+    Verb::FillStack,
 ];
 
 /// The pipes.

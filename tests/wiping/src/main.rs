@@ -51,7 +51,11 @@ fn main() -> ExitCode {
         print(party, table);
     }
     let holds = match mode.as_str() {
-        "honest" => is_clean(&tables, &used) & finds_what_is_planted(child, &parties[0]),
+        "honest" => {
+            is_clean(&tables, &used)
+                & parties.iter().fold(true, |holds, party| takes_nothing_along(child, party) & holds)
+                & finds_what_is_planted(child, &parties[0])
+        }
         "unwiped" => is_convicted(&tables),
         other => panic!("{other}: neither honest nor unwiped"),
     };
@@ -137,10 +141,49 @@ fn is_clean(tables: &[Table], used: &BTreeSet<usize>) -> bool {
     found == 0 && searched && used.len() == ALLOWED.len()
 }
 
-/// Control: what is planted is found where it was planted.
-fn finds_what_is_planted(child: &str, party: &Party) -> bool {
+/// A secret that was not the library's, for controls.
+fn planted() -> (Vec<u8>, Index) {
     let planted: Vec<u8> = (1..=32).map(|byte: u8| byte.wrapping_mul(151)).collect();
     let index = Index::new(planted.chunks_exact(search::PIECE_LEN).map(<[u8]>::to_vec).collect());
+    (planted, index)
+}
+
+/// What lay on the caller's stack before a device or session was made does not go to the heap with it, in room that the value
+/// does not use.
+fn takes_nothing_along(child: &str, party: &Party) -> bool {
+    let (planted, index) = planted();
+    let mut child = Played::start(child);
+    let mut made = BTreeSet::new();
+    let mut holds = true;
+    for step in &party.script {
+        let makes = [Verb::Generate, Verb::Initiate, Verb::Accept, Verb::RestoreDevice, Verb::RestoreSession];
+        if !makes.contains(&step.verb) {
+            child.perform(step);
+            continue;
+        }
+        child.command(Verb::FillStack, std::slice::from_ref(&planted), &[]);
+        child.perform(step);
+        let (mut on_heap, mut left) = (0, 0);
+        each_find(&child.memory(), &index, |_, place, _| {
+            let count = if place == Place::Heap { &mut on_heap } else { &mut left };
+            *count += 1;
+        });
+        if on_heap > 0 {
+            println!("FAILED: {}: {on_heap} pieces of the caller's stack are in the heap", step.name);
+        }
+        // Control: it was there, and still is where the operation did not get to.
+        holds &= on_heap == 0 && left > 0;
+        made.insert(step.name);
+    }
+    if holds {
+        println!("{}: nothing of the caller's stack goes with what is made by {made:?}", party.name);
+    }
+    holds
+}
+
+/// Control: what is planted is found where it was planted.
+fn finds_what_is_planted(child: &str, party: &Party) -> bool {
+    let (planted, index) = planted();
     let mut holds = true;
     let controls = [
         (Verb::PlantHeap, Place::Heap),

@@ -30,6 +30,7 @@ pub enum Verb {
     PlantStack,
     PlantStatic,
     PlantRegister,
+    FillStack,
 }
 
 pub const DRAW: u8 = b'D';
