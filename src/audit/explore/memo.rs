@@ -21,6 +21,8 @@ thread_local! {
     static COMPUTED: RefCell<HashMap<Key, Rc<[Recomputed]>>> = RefCell::default();
     /// Attempts that were refused, by what was tried on what.
     static REFUSED: RefCell<HashSet<Key>> = RefCell::default();
+    /// What follows from a key, by what was asked, the key and what else was given.
+    static OF_KEYS: RefCell<HashMap<Key, Rc<[u8]>>> = RefCell::default();
 }
 
 fn key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
@@ -35,6 +37,18 @@ fn key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
 /// Whether this thread is the first time here, with these.
 pub(super) fn is_new<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> bool {
     REFUSED.with_borrow_mut(|refused| refused.insert(key(parts)))
+}
+
+/// What follows from a key: computed once, by what is asked of it. `M` bytes.
+fn once<const M: usize>(asked: &[u8], of: &[&[u8]], compute: impl FnOnce() -> [u8; M]) -> [u8; M] {
+    let key = key([asked].into_iter().chain(of.iter().copied()));
+    let known = OF_KEYS.with_borrow(|known| known.get(&key).cloned());
+    if let Some(known) = known.as_deref().and_then(|known| known.try_into().ok()) {
+        return known;
+    }
+    let computed = compute();
+    OF_KEYS.with_borrow_mut(|known| known.insert(key, computed.as_slice().into()));
+    computed
 }
 
 /// What was recorded is added to a ledger, each operation computed again: once for equal tapes.
@@ -66,14 +80,26 @@ pub(super) fn note(ledger: &mut Ledger, tape: &Tape) -> Result<(), TraceError> {
     Ok(())
 }
 
+fn joined<const A: usize, const B: usize, const M: usize>(a: &[u8; A], b: &[u8; B]) -> [u8; M] {
+    let mut both = [0; M];
+    both.iter_mut().zip(a.iter().chain(b)).for_each(|(to, from)| *to = *from);
+    both
+}
+
+fn parted<const A: usize, const B: usize, const M: usize>(both: &[u8; M]) -> ([u8; A], [u8; B]) {
+    let (mut a, mut b) = ([0; A], [0; B]);
+    a.iter_mut().chain(&mut b).zip(both).for_each(|(to, from)| *to = *from);
+    (a, b)
+}
+
 /// The default primitives for states that this exploration stored itself: what was checked once is not checked at every
-/// return.
+/// return, and what follows from a key is not computed at each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trusting;
 
 impl Primitives for Trusting {
     fn dh_public(&self, secret: &Secret<32>) -> [u8; 32] {
-        RustCrypto.dh_public(secret)
+        once(b"dh_public", &[secret.expose()], || RustCrypto.dh_public(secret))
     }
     fn dh(&self, secret: &Secret<32>, public: &[u8; 32]) -> Result<Secret<32>, Failed> {
         RustCrypto.dh(secret, public)
@@ -82,10 +108,10 @@ impl Primitives for Trusting {
         true
     }
     fn signing_public(&self, seed: &Secret<32>) -> [u8; 32] {
-        RustCrypto.signing_public(seed)
+        once(b"signing_public", &[seed.expose()], || RustCrypto.signing_public(seed))
     }
     fn sign(&self, seed: &Secret<32>, message: &[u8]) -> [u8; 64] {
-        RustCrypto.sign(seed, message)
+        once(b"sign", &[seed.expose(), message], || RustCrypto.sign(seed, message))
     }
     fn signing_is_torsion_free(&self, _: &[u8; 32]) -> bool {
         true
@@ -106,10 +132,19 @@ impl Primitives for Trusting {
         RustCrypto.decapsulate(seed, ciphertext)
     }
     fn incremental_public(&self, seed: &Secret<64>) -> ([u8; 64], [u8; 1152]) {
-        RustCrypto.incremental_public(seed)
+        let both: [u8; 64 + 1152] = once(b"incremental_public", &[seed.expose()], || {
+            let (header, ek_vector) = RustCrypto.incremental_public(seed);
+            joined(&header, &ek_vector)
+        });
+        parted(&both)
     }
     fn encaps1(&self, header: &[u8; 64], coins: &Secret<32>) -> ([u8; 960], Secret<32>) {
-        RustCrypto.encaps1(header, coins)
+        let both: [u8; 960 + 32] = once(b"encaps1", &[header, coins.expose()], || {
+            let (ct1, shared) = RustCrypto.encaps1(header, coins);
+            joined(&ct1, shared.expose())
+        });
+        let (ct1, shared) = parted(&both);
+        (ct1, Secret::new(shared))
     }
     fn encaps2(&self, header: &[u8; 64], ek_vector: &[u8; 1152], coins: &Secret<32>) -> Result<[u8; 128], Failed> {
         RustCrypto.encaps2(header, ek_vector, coins)
