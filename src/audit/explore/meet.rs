@@ -3,8 +3,8 @@
 
 use super::Counterexample;
 use super::draws::Draws;
-use super::memo::note;
-use super::node::{Conversation, Held, Node, Sent, Store, initial, recorders, restore_device, store, text};
+use super::memo::{note, restore_device};
+use super::node::{Conversation, Held, Node, Sent, Store, initial, recorders, store, text};
 use crate::audit::record::Recorder;
 use crate::events::{Both, EXPIRY, NOW, Offer, Owner, Parts, Side, Who};
 use crate::prekeys::{Bundle, Prekey};

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an exploration does once and remembers, within a thread: the bytes are the same whenever it comes there again.
 
+use super::node::Store;
 use crate::audit::ledger::Ledger;
 use crate::audit::recompute::{Recomputed, recompute};
 use crate::audit::record::Tape;
 use crate::audit::trace::{Record, TraceError, TraceReader};
+use crate::events::Owner;
 use crate::primitives::{Failed, Primitives, RustCrypto};
 use crate::secret::Secret;
+use crate::session::Session;
+use crate::snapshot::Stored;
+use crate::wire::Reader;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -23,6 +28,28 @@ thread_local! {
     static REFUSED: RefCell<HashSet<Key>> = RefCell::default();
     /// What follows from a key, by what was asked, the key and what else was given.
     static OF_KEYS: RefCell<HashMap<Key, Rc<[u8]>>> = RefCell::default();
+    /// What became of a session or device, by its state and what it was asked to do.
+    static MADE: RefCell<HashMap<Key, Rc<Made>>> = RefCell::default();
+}
+
+/// What an operation made: its output, the states behind it as far as there are any, and what was recorded.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) output: Option<Vec<u8>>,
+    pub(super) session: Option<Vec<u8>>,
+    pub(super) device: Option<Vec<u8>>,
+    pub(super) tape: Vec<u8>,
+}
+
+/// What an operation makes: done once for the same of everything that it is a function of.
+pub(super) fn made<E>(of: &[&[u8]], make: impl FnOnce() -> Result<Made, E>) -> Result<Rc<Made>, E> {
+    let key = key(of.iter().copied());
+    if let Some(made) = MADE.with_borrow(|known| known.get(&key).cloned()) {
+        return Ok(made);
+    }
+    let made = Rc::new(make()?);
+    MADE.with_borrow_mut(|known| known.insert(key, made.clone()));
+    Ok(made)
 }
 
 fn key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
@@ -53,13 +80,16 @@ fn once<const M: usize>(asked: &[u8], of: &[&[u8]], compute: impl FnOnce() -> [u
 
 /// What was recorded is added to a ledger, each operation computed again: once for equal tapes.
 pub(super) fn note(ledger: &mut Ledger, tape: &Tape) -> Result<(), TraceError> {
-    let bytes = tape.bytes();
-    let key = key([bytes.as_slice()]);
+    note_bytes(ledger, &tape.bytes())
+}
+
+pub(super) fn note_bytes(ledger: &mut Ledger, bytes: &[u8]) -> Result<(), TraceError> {
+    let key = key([bytes]);
     let computed = match COMPUTED.with_borrow(|computed| computed.get(&key).cloned()) {
         Some(computed) => computed,
         None => {
             let mut outcomes = Vec::new();
-            TraceReader::new(bytes.as_slice())?.for_each_record(|record| {
+            TraceReader::new(bytes)?.for_each_record(|record| {
                 if let Record::Operation(operation) = record {
                     outcomes.push(recompute(&operation));
                 }
@@ -70,7 +100,7 @@ pub(super) fn note(ledger: &mut Ledger, tape: &Tape) -> Result<(), TraceError> {
         }
     };
     let mut outcomes = computed.iter();
-    TraceReader::new(bytes.as_slice())?.for_each_record(|record| {
+    TraceReader::new(bytes)?.for_each_record(|record| {
         if let Record::Operation(operation) = record
             && let Some(outcome) = outcomes.next()
         {
@@ -90,6 +120,19 @@ fn parted<const A: usize, const B: usize, const M: usize>(both: &[u8; M]) -> ([u
     let (mut a, mut b) = ([0; A], [0; B]);
     a.iter_mut().chain(&mut b).zip(both).for_each(|(to, from)| *to = *from);
     (a, b)
+}
+
+/// A session that records, from a state that was stored.
+pub(super) fn restore<P: Primitives>(primitives: P, state: &[u8]) -> Option<Session<P, Store>> {
+    let session = Session::<Trusting, Store>::load(Trusting, &mut Reader::new(state)).ok()?;
+    let Session { primitives: _, parties, associated_data, opening, ratchet } = session;
+    Some(Session { primitives, parties, associated_data, opening, ratchet })
+}
+
+/// A device that records, from a state that was stored.
+pub(super) fn restore_device<P: Primitives>(primitives: P, state: &[u8]) -> Option<Owner<P>> {
+    let device = Owner::<Trusting>::load(Trusting, &mut Reader::new(state)).ok()?;
+    Some(device.computing_with(primitives))
 }
 
 /// The default primitives for states that this exploration stored itself: what was checked once is not checked at every

@@ -3,7 +3,7 @@
 //! `follow`, what a hostile relay tries in vain there in `suffer`.
 
 use super::draws::Draws;
-use super::memo::{Trusting, note};
+use super::memo::{Made, made, note, note_bytes, restore};
 use super::moves::{Move, offer_name};
 use super::{Bounds, Counterexample, Exploration};
 use crate::audit::ledger::Ledger;
@@ -13,9 +13,8 @@ use crate::device::Device;
 use crate::events::{Both, Directory, Label, Limits, Offer, Owner, Parts, Party, Shelf, Side, Verdict, Who};
 use crate::primitives::Primitives;
 use crate::ratchet::skipped::Inline;
-use crate::session::Session;
 use crate::snapshot::Stored;
-use crate::wire::{Reader, Writer};
+use crate::wire::Writer;
 use sha2::{Digest, Sha256};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::string::String;
@@ -137,19 +136,6 @@ pub(super) struct Node {
     pub(super) touched: Touched,
     pub(super) ledger: Ledger,
     pub(super) schedule: Vec<String>,
-}
-
-/// A session that records, from a state that was stored.
-pub(super) fn restore<P: Primitives>(primitives: P, state: &[u8]) -> Option<Session<P, Store>> {
-    let session = Session::<Trusting, Store>::load(Trusting, &mut Reader::new(state)).ok()?;
-    let Session { primitives: _, parties, associated_data, opening, ratchet } = session;
-    Some(Session { primitives, parties, associated_data, opening, ratchet })
-}
-
-/// A device that records, from a state that was stored.
-pub(super) fn restore_device<P: Primitives>(primitives: P, state: &[u8]) -> Option<Owner<P>> {
-    let device = Owner::<Trusting>::load(Trusting, &mut Reader::new(state)).ok()?;
-    Some(device.computing_with(primitives))
 }
 
 pub(super) fn store<P: Primitives>(value: &impl Stored<P>) -> Option<Vec<u8>> {
@@ -394,16 +380,20 @@ impl Node {
         let (who, number) = (one.who(side), *one.sent_by.of(side));
         let is_first = one.model.of(side).is_unanswered();
         let label = one.model.of_mut(side).send().ok_or_else(|| failed.clone())?;
-        let (tape, recorders) = recorders().ok_or_else(|| failed.clone())?;
         let state = one.sessions.of(side).as_deref().unwrap_or_default();
-        let mut session = restore(device(who, recorders.of(who).clone()), state).ok_or_else(|| failed.clone())?;
         let place = u8::try_from(at).unwrap_or(u8::MAX);
-        let mut draws = Draws::of(&[b'd', initial(who), place, u8::from(side == Side::Alice), number]);
+        let purpose = [b'd', initial(who), place, u8::from(side == Side::Alice), number];
         let text = text(at, side, number);
-        let bytes = session.encrypt(&text, b"", &mut draws).map_err(|_| failed.clone())?;
-        *one.sessions.of_mut(side) = Some(store(&session).ok_or_else(|| failed.clone())?);
+        let made = made(&[b"send", &purpose, state], || {
+            let (tape, recorders) = recorders().ok_or_else(|| failed.clone())?;
+            let mut session = restore(device(who, recorders.of(who).clone()), state).ok_or_else(|| failed.clone())?;
+            let sealed = session.encrypt(&text, b"", &mut Draws::of(&purpose)).map_err(|_| failed.clone())?;
+            Ok(Made { output: Some(sealed), session: store(&session), device: None, tape: tape.bytes() })
+        })?;
+        let (Some(bytes), Some(after)) = (made.output.clone(), made.session.clone()) else { return Err(failed) };
+        *one.sessions.of_mut(side) = Some(after);
         *one.sent_by.of_mut(side) = number.saturating_add(1);
-        note(&mut self.ledger, &tape).map_err(|_| failed)?;
+        note_bytes(&mut self.ledger, &made.tape).map_err(|_| failed)?;
         self.sealed(Sent { conversation: at, from: side, label, text, bytes, is_first });
         Ok(())
     }
@@ -441,31 +431,37 @@ impl Node {
         let one = self.conversations.get(sent.conversation).ok_or_else(|| failed.clone())?;
         let who = one.who(to);
         let before = one.sessions.of(to).clone();
-        let (tape, recorders) = recorders().ok_or_else(|| self.fails("a tape cannot be made"))?;
-        let primitives = device(who, recorders.of(who).clone());
-        let (outcome, after, owner) = match &before {
-            Some(state) => {
-                let mut session = restore(primitives, state).ok_or_else(|| self.fails("a session does not restore"))?;
-                let outcome = session.decrypt(&sent.bytes, b"").ok();
-                (outcome, store(&session), None)
-            }
-            None => self.accept(primitives, who, &sent.bytes)?,
-        };
-        match (due, outcome) {
-            (Verdict::Opens, Some(text)) if text == sent.text => {}
+        let state = before.as_ref().unwrap_or(self.devices.of(who));
+        let made = made(&[b"deliver", &[initial(who), u8::from(before.is_some())], state, &sent.bytes], || {
+            let (tape, recorders) = recorders().ok_or_else(|| self.fails("a tape cannot be made"))?;
+            let primitives = device(who, recorders.of(who).clone());
+            let (output, session, device) = match &before {
+                Some(state) => {
+                    let mut session =
+                        restore(primitives, state).ok_or_else(|| self.fails("a session does not restore"))?;
+                    let output = session.decrypt(&sent.bytes, b"").ok();
+                    (output, store(&session), None)
+                }
+                None => self.accept(primitives, who, &sent.bytes)?,
+            };
+            Ok(Made { output, session, device, tape: tape.bytes() })
+        })?;
+        let Made { output, session: after, device: owner, tape } = &*made;
+        match (due, output) {
+            (Verdict::Opens, Some(text)) if *text == sent.text => {}
             (Verdict::Refused | Verdict::TooManySkipped, None) => done.refused = done.refused.saturating_add(1),
             (Verdict::Opens, Some(_)) => return Err(self.fails("a message opened to another text")),
             (Verdict::Opens, None) => return Err(self.fails("a message that must open did not")),
             (_, Some(_)) => return Err(self.fails("a message that must be refused opened")),
         }
         if due != Verdict::Opens {
-            let device_changed = owner.is_some_and(|owner| owner != *self.devices.of(who));
-            if device_changed || (before.is_some() && after != before) {
+            let device_changed = owner.as_ref().is_some_and(|owner| owner != self.devices.of(who));
+            if device_changed || (before.is_some() && *after != before) {
                 return Err(self.fails("a refused message changed the session or the device"));
             }
-            return note(&mut self.ledger, &tape).map_err(|_| self.fails("the trace is damaged"));
+            return note_bytes(&mut self.ledger, tape).map_err(|_| self.fails("the trace is damaged"));
         }
-        let after = after.ok_or_else(|| self.fails("a session does not store"))?;
+        let after = after.clone().ok_or_else(|| self.fails("a session does not store"))?;
         if let Some(one) = self.conversations.get_mut(sent.conversation) {
             if before.is_none() && who == Who::Bob {
                 self.shelf.accept(one.signed_prekey, one.one_time_prekey);
@@ -474,14 +470,14 @@ impl Node {
             *one.sessions.of_mut(to) = Some(after);
         }
         if let Some(owner) = owner {
-            *self.devices.of_mut(who) = owner;
+            self.devices.of_mut(who).clone_from(owner);
             self.touched.device = true;
             done.count("first message accepted");
         }
         self.touched.conversation = Some(sent.conversation);
         self.opened.push(sent.clone());
         done.opened = done.opened.saturating_add(1);
-        note(&mut self.ledger, &tape).map_err(|_| self.fails("the trace is damaged"))
+        note_bytes(&mut self.ledger, tape).map_err(|_| self.fails("the trace is damaged"))
     }
 
     /// What a party without a bound has: each end of a conversation begins with it.

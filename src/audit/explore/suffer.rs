@@ -2,9 +2,9 @@
 //! What a hostile relay tries at a state and must not get: all of it is refused, and changes nothing, so that it leads to no
 //! other state. What the last event did not touch was tried before.
 
-use super::memo::is_new;
+use super::memo::{is_new, restore, restore_device};
 use super::moves::offer_name;
-use super::node::{Each, Node, Sent, recorders, restore, restore_device, store};
+use super::node::{Each, Node, Sent, recorders, store};
 use super::{Counterexample, Exploration};
 use crate::audit::record::Recorder;
 use crate::error::InitiateError;
