@@ -223,6 +223,21 @@ fn hex_within_a_run_of_base64_is_found_at_every_place() {
     }
 }
 
+/// A zero before an `x` is of a prefix only if it stands there, and a digit follows.
+#[test]
+fn hex_that_ends_in_zeros_is_found_whatever_follows() {
+    let secret = [&random(13, 14)[..], &[0x10, 0x00]].concat();
+    let index = index_of(&[&secret]);
+    for behind in ["", " x-request-id: 1", ",x", ":x", "-x", "\nX", "x", "xyz", "0x1", " 0x1", "0xyz"] {
+        for before in 64..96 {
+            let evidence =
+                [&vec![b'_'; before][..], &encode::hex(&secret, "", ""), behind.as_bytes(), &[0xFE; 9]].concat();
+            let hits = search(&evidence, &index).hits;
+            assert!(hits.iter().any(|hit| hit.whole), "{before} before, {behind:?} behind: {hits:?}");
+        }
+    }
+}
+
 #[test]
 fn values_with_a_common_beginning_are_told_apart_and_common_parts_are_bounded() {
     let common = random(10, 40);

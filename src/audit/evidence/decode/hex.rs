@@ -51,14 +51,13 @@ fn read(text: &[u8], out: &mut Vec<u8>) -> usize {
         // Up to the next separator; the zero of a prefix is no digit.
         while let Some(&byte) = text.get(at) {
             let value = value(byte);
-            let next = text.get(at.saturating_add(1)).copied().unwrap_or_default();
-            if value >= 16 || next | 0x20 == b'x' {
+            if value >= 16 || begins_prefix(text, at) {
                 break;
             }
             out.push(value);
             at = at.saturating_add(1);
         }
-        if out.last() == Some(&0) && text.get(at).is_some_and(|byte| byte | 0x20 == b'x') {
+        if at.checked_sub(1).is_some_and(|before| begins_prefix(text, before)) && out.last() == Some(&0) {
             // The chunk ended between a prefix's two characters.
             out.pop();
             at = at.saturating_sub(1);
@@ -68,6 +67,11 @@ fn read(text: &[u8], out: &mut Vec<u8>) -> usize {
             len => at = at.saturating_add(len),
         }
     }
+}
+
+/// Whether a zero is not a digit but of a prefix.
+fn begins_prefix(text: &[u8], at: usize) -> bool {
+    matches!(text.get(at..), Some([b'0', b'x' | b'X', digit, ..]) if value(*digit) < 16)
 }
 
 /// What may stand between two digits: one of ` :-,`, white space, a prefix.
