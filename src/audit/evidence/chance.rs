@@ -4,8 +4,9 @@
 
 use super::needles::FRAGMENT;
 
-/// Bytes on one side of the middle one in which a run of sixteen symbols, each of a byte at least, goes on for eight.
-pub(super) const NEAR: usize = FRAGMENT / 2 - 1;
+/// Bytes on either side of one among which what is in no text ends every run that holds it: at most seven on each side are
+/// left, and with the one itself no sixteen symbols.
+pub(super) const NEAR: usize = FRAGMENT / 2;
 
 /// Whether no run of sixteen symbols of any encoding of text that holds a byte reaches beyond these, which stand before or
 /// behind it: one of them is in none. Of two bytes each, with a zero for one, are the characters of UTF-16: no byte may be

@@ -40,21 +40,15 @@ impl Search<'_> {
         let places = signs.escapes.iter().map(|&at| at as usize);
         let mut all =
             places.filter_map(|at| Some((at, at.saturating_add(escapes::escape(bytes.get(at..)?)?.1)))).peekable();
-        // Where the last escape ends.
-        let mut end = 0usize;
         while let Some((first, mut last)) = all.next() {
-            if first < end {
-                continue;
-            }
             // What stands between two runs may be decoded with both: a fragment of the second may begin in the first.
-            let from = first.saturating_sub(CONTEXT).max(end);
+            let from = first.saturating_sub(CONTEXT);
             let alone = last;
             while let Some((at, behind)) = all.next_if(|(at, _)| *at < last.saturating_add(CONTEXT)) {
                 if at >= last {
                     last = behind;
                 }
             }
-            end = last;
             let run = from..last.saturating_add(CONTEXT).min(bytes.len());
             if last == alone && !signs.has_stream(&run) && is_lone(bytes, first) {
                 // What holds the byte and is a fragment has fifteen more.
@@ -142,8 +136,8 @@ fn is_lone(bytes: &[u8], first: usize) -> bool {
 /// Where in the symbol at a place of a run its byte stands.
 type ByteOf = fn(&[u8], usize) -> usize;
 
-/// Runs of one encoding, decoded one behind the other and examined together: in random bytes one in three hundred begins a
-/// run of a few hundred.
+/// Runs of one encoding, decoded one behind the other and examined together: most have a few dozen
+/// bytes.
 struct Runs<'a> {
     encoding: Encoding,
     symbol: Symbol,

@@ -26,13 +26,13 @@ enum Stage {
 
 impl Stage {
     /// Of a window's hash, what decides on its place, as a fraction of 2^32, and its bits there. No two of the four come from
-    /// the same bits: of a product the middle ones are decided by all of a window's.
+    /// the same bits, in tables of fewer than 2^26 words: of a product the middle ones are decided by all of a window's.
     #[inline(always)]
     const fn tell(self, hash: u64) -> (u64, u64) {
         let folded = hash >> 32 ^ hash & HALF;
         let mixed = (hash & HALF).wrapping_mul(0x9E37_79B1);
         match self {
-            Self::Sieve => (folded, 1 << (folded & 63) | 1 << (folded >> 6 & 63)),
+            Self::Sieve => (folded, 1 << (folded & 63) | 1 << (mixed >> 56 & 63)),
             Self::Filter => {
                 let (one, two) = (1 << (mixed >> 32 & 63), 1 << (mixed >> 38 & 63));
                 (mixed & HALF, one | two | 1 << (mixed >> 44 & 63) | 1 << (mixed >> 50 & 63))

@@ -75,7 +75,7 @@ impl Waiting {
         if sieved == 0 {
             return;
         }
-        if sieved.count_ones() as usize == batch.len() && is_all_one(batch.as_flattened()) && batch.len() > 2 {
+        if sieved.count_ones() as usize == batch.len() && are_all_same(batch.as_flattened()) && batch.len() > 2 {
             // Of bytes that are all the same, as most of a process's memory is, the first and the last window speak for
             // those between them.
             self.sieved.push(base);
@@ -136,7 +136,7 @@ impl Waiting {
 }
 
 #[inline(never)]
-fn is_all_one(bytes: &[u8]) -> bool {
+fn are_all_same(bytes: &[u8]) -> bool {
     let first = bytes.first().copied().unwrap_or_default();
     bytes.iter().fold(0, |different, &byte| different | (byte ^ first)) == 0
 }

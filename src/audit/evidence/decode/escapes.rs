@@ -3,7 +3,6 @@
 //! PostgreSQL and of protocol buffers, `\u00e9` of JSON, `\u{e9}` of Rust, `\n`, `\'` and `\Z` of SQL.
 
 use super::{hex, symbols};
-use core::ops::Range;
 use std::vec::Vec;
 
 /// Bytes that are a fragment.
@@ -61,13 +60,10 @@ fn code_point(digits: &[u8]) -> Option<u8> {
     u8::try_from(value).ok().filter(|_| !digits.is_empty())
 }
 
-/// The first escape that begins in a range: where, and where it ends.
-pub fn next(text: &[u8], range: Range<usize>) -> Option<(usize, usize)> {
-    let Range { mut start, end } = range;
-    // An escape that begins in the range may end behind it.
-    let firsts = text.get(..end.saturating_add(1)).unwrap_or(text);
+/// The first escape from `start` on: where, and where it ends.
+fn next(text: &[u8], mut start: usize) -> Option<(usize, usize)> {
     loop {
-        let at = symbols::next_pair(firsts, start, |first, second| (first == b'\\') & second.is_ascii())?;
+        let at = symbols::next_pair(text, start, |first, second| (first == b'\\') & second.is_ascii())?;
         if let Some((_, len)) = escape(text.get(at..)?) {
             return Some((at, at.saturating_add(len)));
         }
@@ -78,7 +74,7 @@ pub fn next(text: &[u8], range: Range<usize>) -> Option<(usize, usize)> {
 /// Appends the bytes of a text: as [`super::symbols::decode`], with what stands for itself taken as a whole.
 pub fn decode(text: &[u8], out: &mut Vec<u8>) {
     let mut from = 0usize;
-    while let Some((first, end)) = next(text, from..text.len()) {
+    while let Some((first, end)) = next(text, from) {
         out.extend_from_slice(text.get(from..first).unwrap_or_default());
         out.extend(escape(text.get(first..).unwrap_or_default()).map(|(byte, _)| byte));
         from = end;

@@ -17,7 +17,7 @@ pub fn decode(symbol: Symbol, text: &[u8], out: &mut Vec<u8>) -> usize {
     at
 }
 
-/// Bytes that are looked at together: two vectors, since in random bytes one in five hundred begins what is looked for.
+/// Bytes that are looked at together: two vectors.
 const LANE: usize = 32;
 
 /// The first place from `from` on where a byte and the one behind it are such: by comparisons, for the vector units.
