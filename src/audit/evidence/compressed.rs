@@ -2,9 +2,10 @@
 //! Compressed streams anywhere in the evidence: gzip members, zlib streams, Zstandard frames, deflated entries of ZIP
 //! archives; and HTTP's chunks, in which such a stream may lie.
 //!
-//! Streams are recognised by their first bytes, of zlib those with the usual window of 32 KiB and no dictionary. What
-//! comes out before a stream ends, fails or is cut is searched, so that half an archive counts for what it holds; the other
-//! half is an omission. So is what is recognised and has no decoder here.
+//! Streams are recognised by their first bytes, of zlib those with the usual window of 32 KiB and no dictionary, unless the
+//! first sixteen bytes that come out refer to others before them (`chance.rs`). What comes out before a stream ends, fails or
+//! is cut is searched, so that half an archive counts for what it holds; the other half is an omission. So is what is
+//! recognised and has no decoder here.
 
 use super::formats::{
     BEGINNING, Format, MAX_ZIP_NAME, chunk_len, gzip_header_len, is_usual_gzip, may_be_deflate, may_be_zstd_block,
