@@ -62,7 +62,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
                 identity,
                 signed_prekey: SignedPrekey { pair, replay_record: wipe::empty(|| [0; 32]) },
                 previous_signed_prekey: wipe::none(SignedPrekey::nothing),
-                one_time_prekeys: wipe::empty(PrekeyPair::nothing),
+                one_time_prekeys: wipe::empty_places(PrekeyPair::nothing),
                 next_id: FIRST_ID.saturating_add(1),
             }
         })

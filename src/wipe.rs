@@ -17,7 +17,8 @@
 use arrayvec::ArrayVec;
 
 /// Whether the stack is that of an operating system's thread, hundreds of kilobytes. Where every kilobyte is counted
-/// nothing is overwritten: there the program owns the whole stack, and can clear it.
+/// nothing is overwritten: there the program owns the whole stack, and can clear it, if not what a device's unused places
+/// took along from there.
 const HAS_ROOM: bool = cfg!(target_pointer_width = "64");
 
 /// Calls `operation` in a frame of its own, below the caller's, and overwrites `DEPTH` bytes from there on when it has
@@ -45,12 +46,15 @@ pub(crate) fn around<const DEPTH: usize, T>(operation: impl FnOnce() -> T) -> T 
 /// An empty array whose room holds `nothing`. In a fresh one it holds what lay there before, and goes with the array wherever
 /// that is moved: so do keys of a handshake get to the heap, and stay as long as the session.
 pub(crate) fn empty<T, const N: usize>(nothing: impl Fn() -> T) -> ArrayVec<T, N> {
-    if !HAS_ROOM {
-        return ArrayVec::new();
-    }
     let mut array: ArrayVec<T, N> = (0..N).map(|_| nothing()).collect();
     array.clear();
     array
+}
+
+/// [`empty`], for a device's places, of which there are many and large ones: where every kilobyte is counted they are left as
+/// they are.
+pub(crate) fn empty_places<T, const N: usize>(nothing: impl Fn() -> T) -> ArrayVec<T, N> {
+    if HAS_ROOM { empty(nothing) } else { ArrayVec::new() }
 }
 
 /// The same of what may be there once.

@@ -72,7 +72,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Stored<P> for De
             true => Some(SignedPrekey::load(&primitives, reader)?),
             false => wipe::none(SignedPrekey::nothing),
         };
-        let mut one_time_prekeys: ArrayVec<PrekeyPair, ONE_TIME> = wipe::empty(PrekeyPair::nothing);
+        let mut one_time_prekeys: ArrayVec<PrekeyPair, ONE_TIME> = wipe::empty_places(PrekeyPair::nothing);
         for _ in 0..reader.u32()? {
             let pair = PrekeyPair::load(&primitives, PrekeyKind::OneTime, reader)?;
             one_time_prekeys.try_push(pair).map_err(|_| DecodeError::Refused)?;

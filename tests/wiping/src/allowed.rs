@@ -27,7 +27,8 @@ impl Allowed {
 
 pub const ALLOWED: &[Allowed] = &[Allowed {
     place: Place::Registers,
-    // Which ones depends on the processor: the vector units that ciphers and the C library's copies choose.
+    // Which ones depends on the processor: the vector units that ciphers and the C library's copies choose. So nothing is claimed
+    // of registers, for any secret.
     secrets: &[],
     operations: &[],
     reason: "a cipher's last round keys, and the last bytes that were copied, stay in vector registers until the next code that \

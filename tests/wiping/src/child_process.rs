@@ -32,8 +32,8 @@ impl Place {
     }
 }
 
-/// Bytes below the stack pointer from which on what lies there are the registers: half of the child's gap.
-const REGISTERS_BELOW: u64 = 1 << 18;
+/// Bytes below the stack pointer from which on what lies there are the registers: the child's gap, but for a page of frames.
+const REGISTERS_BELOW: u64 = (1 << 19) - (1 << 12);
 
 /// A part of the memory.
 pub struct Region {

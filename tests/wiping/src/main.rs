@@ -172,9 +172,16 @@ fn takes_nothing_along(child: &str, party: &Party) -> bool {
             println!("FAILED: {}: {on_heap} pieces of the caller's stack are in the heap", step.name);
         }
         // Control: it was there, and still is where the operation did not get to.
+        if left == 0 {
+            println!("FAILED: control: {}: nothing of what was put on the stack is there any more", step.name);
+        }
         holds &= on_heap == 0 && left > 0;
         made.insert(step.name);
     }
+    if made.is_empty() {
+        println!("FAILED: control: {} makes nothing", party.name);
+    }
+    holds &= !made.is_empty();
     if holds {
         println!("{}: nothing of the caller's stack goes with what is made by {made:?}", party.name);
     }
