@@ -25,15 +25,6 @@ fn long(_: u64) -> Setup {
     Setup { chunk_size: ChunkSize::Bytes256, steps: 90, ..Setup::default() }
 }
 
-/// Enough messages in turns for an epoch, whatever went before: in one run of a few hundred, ninety steps were not.
-fn until_an_epoch(run: &mut Run) {
-    for turn in 0..40 {
-        let from = if turn % 2 == 0 { ALICE } else { BOB };
-        run.send(from);
-        while run.collect(from ^ 1, 0) {}
-    }
-}
-
 fn nothing(_: &mut Run) -> Vec<u8> {
     Vec::new()
 }
@@ -223,10 +214,7 @@ pub const FAULTS: &[Control] = &[
         control(
             "seed of the Braid's key pair",
             long,
-            |run| {
-                until_an_epoch(run);
-                first_of(run, ALICE, Name::BraidSeed, "BR-1")
-            },
+            |run| first_of(run.with_an_epoch(), ALICE, Name::BraidSeed, "BR-1"),
             &[encoded("ML-KEM private key", "raw"), follows("key of an epoch", "ML-KEM private key")],
         ),
         &[(Derivable, "plaintext"), (Derivable, "post-quantum chain key")],
@@ -235,10 +223,7 @@ pub const FAULTS: &[Control] = &[
         control(
             "coins of the Braid",
             long,
-            |run| {
-                until_an_epoch(run);
-                first_of(run, BOB, Name::BraidCoins, "BR-7")
-            },
+            |run| first_of(run.with_an_epoch(), BOB, Name::BraidCoins, "BR-7"),
             &[encoded("ML-KEM coins", "raw"), follows("key of an epoch", "ML-KEM coins")],
         ),
         &[(Derivable, "plaintext"), (Derivable, "post-quantum chain key")],

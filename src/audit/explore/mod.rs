@@ -160,7 +160,8 @@ pub fn explore(bounds: Bounds) -> Result<Exploration, Counterexample> {
     explore_with(bounds, |_, recorder| recorder)
 }
 
-/// Explores with devices whose primitives are made from recorders: a broken one shows that the exploration can fail.
+/// Explores with devices whose primitives are made from recorders: a broken one shows that the exploration can fail. What `device`
+/// makes, and what that computes, must follow from the arguments alone: on one state an operation is performed once a thread.
 ///
 /// # Errors
 /// The first [`Counterexample`].
