@@ -136,8 +136,7 @@ fn is_lone(bytes: &[u8], first: usize) -> bool {
 /// Where in the symbol at a place of a run its byte stands.
 type ByteOf = fn(&[u8], usize) -> usize;
 
-/// Runs of one encoding, decoded one behind the other and examined together: most have a few dozen
-/// bytes.
+/// Runs of one encoding, decoded one behind the other and examined together: most have a few dozen bytes.
 struct Runs<'a> {
     encoding: Encoding,
     symbol: Symbol,
@@ -210,7 +209,7 @@ impl<'a> Runs<'a> {
             here.is_some() && here == decoded.get(at..at.saturating_add(len))
         };
         if self.is_lone {
-            search.meet_lone(decoded, borders, self.encoding, frame, &place, &is_literal);
+            _ = search.meet_as(decoded, borders, self.encoding, frame, &place, &is_literal);
         } else {
             search.meet_partly_decoded(decoded, borders, self.encoding, frame, &place, &is_literal);
         }

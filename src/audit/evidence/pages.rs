@@ -62,20 +62,22 @@ impl Pages {
 /// Brings the element at an index near; where there is no such instruction, nothing happens.
 #[inline(always)]
 pub(super) fn fetch<T>(table: &[T], at: usize) {
-    #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse"))]
-    if let Some(element) = table.get(at) {
-        safe_arch::prefetch_t0(element);
-    }
-    #[cfg(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse")))]
-    let _ = (table, at);
+    prefetch::<T, false>(table, at);
 }
 
 /// The same of what is read once, and is not to take the place of what is read again.
 #[inline(always)]
 pub(super) fn fetch_once<T>(table: &[T], at: usize) {
+    prefetch::<T, true>(table, at);
+}
+
+#[inline(always)]
+fn prefetch<T, const ONCE: bool>(table: &[T], at: usize) {
     #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse"))]
-    if let Some(element) = table.get(at) {
-        safe_arch::prefetch_nta(element);
+    match table.get(at) {
+        Some(element) if ONCE => safe_arch::prefetch_nta(element),
+        Some(element) => safe_arch::prefetch_t0(element),
+        None => {}
     }
     #[cfg(not(all(any(target_arch = "x86", target_arch = "x86_64"), target_feature = "sse")))]
     let _ = (table, at);

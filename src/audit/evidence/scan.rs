@@ -206,21 +206,8 @@ impl<'i> Search<'i> {
         self.signs.push(signs);
     }
 
-    /// As [`meet_partly_decoded`](Self::meet_partly_decoded), of what has nothing within.
-    pub(super) fn meet_lone(
-        &mut self,
-        bytes: &[u8],
-        borders: &[usize],
-        step: Encoding,
-        parent: &Frame<'_>,
-        place: &dyn Fn(usize) -> u64,
-        is_literal: &dyn Fn(usize, usize) -> bool,
-    ) {
-        _ = self.meet_as(bytes, borders, step, parent, place, is_literal);
-    }
-
     /// Looks at decoded bytes as they are; the frame for what is within them, if that is not too deep.
-    fn meet_as<'a>(
+    pub(super) fn meet_as<'a>(
         &mut self,
         bytes: &[u8],
         borders: &[usize],
