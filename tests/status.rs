@@ -218,8 +218,8 @@ fn control_each_lie_is_noticed() {
         (
             readme,
             "| `cargo test --test wycheproof` |",
-            "| `cargo test --test evidence` |",
-            "README, S1: \"cargo test --test evidence\"",
+            "| `cargo test -p leakscan --test search` |",
+            "README, S1: \"cargo test -p leakscan --test search\"",
         ),
         (readme, "2,784 states", "2,785 states", "the row has no 2,785"),
         // Steps of .ci/run: one that is new, one that is gone, one that shows what is no row.

@@ -3,9 +3,9 @@
 //! that finds nothing, and not these either, has shown nothing.
 
 use super::classes::Class;
-use super::evidence::{Encoding, Encodings, Evidence, FRAGMENT, Hit, Index, is_strong};
 use super::ledger::{Id, Ledger};
-use super::planted::written;
+use leakscan::encoders::encode;
+use leakscan::{Encoding, Encodings, Evidence, FRAGMENT, Hit, Index, is_strong};
 use std::format;
 use std::string::String;
 use std::vec::Vec;
@@ -27,13 +27,11 @@ pub(super) fn control(ledger: &Ledger, index: &Index, encodings: Encodings) -> (
 
 fn control_of(ledger: &Ledger, index: &Index, encodings: Encodings, encoding: Encoding) -> (usize, usize) {
     // In some encodings letters stand for themselves: such a half says nothing of the decoder.
-    let tells = |half: &[u8]| encoding == Encoding::Raw || written(half, encoding) != half;
+    let tells = |half: &[u8]| encoding == Encoding::Raw || encode(half, encoding) != half;
     let planted: Vec<(Id, String, Vec<u8>)> = halves(ledger)
         .filter(|(_, half)| tells(half))
         .enumerate()
-        .map(|(number, (id, half))| {
-            (id, format!("{number}"), [&AROUND, &written(half, encoding)[..], &AROUND].concat())
-        })
+        .map(|(number, (id, half))| (id, format!("{number}"), [&AROUND, &encode(half, encoding)[..], &AROUND].concat()))
         .collect();
     let evidence = Evidence::new().with_encodings(encodings);
     let evidence = planted.iter().fold(evidence, |evidence, (_, name, bytes)| evidence.bytes(name, bytes));
@@ -63,10 +61,10 @@ fn halves(ledger: &Ledger) -> impl Iterator<Item = (Id, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::evidence::Needles;
     use super::super::{Audit, Recorder, Tape};
     use super::*;
     use crate::primitives::Primitives;
+    use leakscan::Needles;
 
     fn run_of(keys: u8) -> Ledger {
         let tape = Tape::in_memory();

@@ -46,7 +46,6 @@ mod classes;
 mod clauses;
 mod compromise;
 mod control;
-mod evidence;
 mod expanded;
 mod explore;
 #[doc(hidden)]
@@ -55,7 +54,6 @@ mod ledger;
 mod noting;
 mod operation;
 mod picture;
-mod planted;
 mod public;
 mod recompute;
 mod record;
@@ -68,13 +66,13 @@ mod within;
 #[doc(hidden)]
 pub use clauses::closure_of_chain;
 pub use compromise::{Cell, Healing, MatrixRow, SecrecyMatrix, Theft, Thief};
+pub use explore::{Bounds, Counterexample, Exploration, explore, explore_with};
 #[doc(hidden)]
-pub use evidence::decode;
-pub use evidence::{
+pub use leakscan::decode;
+pub use leakscan::{
     DENSE, Encoding, Encodings, Evidence, EvidenceError, FRAGMENT, Findings, HITS_PER_VALUE, Hit, Index, LONG_FRAGMENT,
     Limits, MAX_DEPTH, NAMED_OMISSIONS, Needles, Statistics, TooManyNeedles,
 };
-pub use explore::{Bounds, Counterexample, Exploration, explore, explore_with};
 pub use operation::{Field, Kind, Operation, Role};
 pub use record::{Recorder, Tape};
 pub use trace::{Participant, TraceError, TraceReader};
@@ -447,7 +445,7 @@ impl Examination {
 
 /// Whether a fragment of it can be searched for: one that is long enough and not too plain.
 fn is_searchable(bytes: &[u8]) -> bool {
-    bytes.windows(FRAGMENT).any(evidence::is_strong)
+    bytes.windows(FRAGMENT).any(leakscan::is_strong)
 }
 
 /// Whether these pieces make up the whole of a value.

@@ -6,10 +6,10 @@
 //! another, and by nothing else: a public value that holds a part of a secret has given it away.
 
 use super::classes::Class;
-use super::evidence::{Encoding, Encodings, Evidence, FRAGMENT, Hit, Index, Needles};
 use super::ledger::{Id, Ledger, Value};
 use super::verdict::EvidencePlace;
 use core::ops::Range;
+use leakscan::{Encoding, Encodings, Evidence, FRAGMENT, Hit, Index, Needles};
 use std::collections::BTreeMap;
 use std::format;
 use std::string::String;

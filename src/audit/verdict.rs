@@ -3,9 +3,9 @@
 
 use super::clauses::{Closure, Known, Rule};
 use super::compromise::name_of;
-use super::evidence::{Hit, Statistics};
 use super::ledger::{Flaw, Id, Ledger};
 use core::fmt;
+use leakscan::{Hit, Statistics};
 use serde::Serialize;
 use std::format;
 use std::string::{String, ToString};

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What begins like something by chance, as some of any random bytes do, told before work is done for it. Nothing is told
+//! here of which sixteen bytes could come out.
+
+use super::needles::FRAGMENT;
+
+/// Bytes on either side of one among which what is in no text ends every run that holds it: at most seven on each side are
+/// left, and with the one itself no sixteen symbols.
+pub(super) const NEAR: usize = FRAGMENT / 2;
+
+/// Whether no run of sixteen symbols of any encoding of text that holds a byte reaches beyond these, which stand before or
+/// behind it: one of them is in none. Of two bytes each, with a zero for one, are the characters of UTF-16: no byte may be
+/// zero. Latin-1 in UTF-8 has bytes of text, 0xC2 and 0xC3 before one below 0xC0, and those; all others are of text.
+pub(super) fn ends_text(near: &[u8]) -> bool {
+    let ends = |&byte: &u8| matches!(byte, 0xC0 | 0xC1 | 0xC4..);
+    near.iter().any(ends) && near.iter().all(|&byte| byte != 0)
+}
+
+/// Bits of a deflate stream, from the lowest of each byte on.
+struct Bits<'a> {
+    bytes: core::slice::Iter<'a, u8>,
+    held: u32,
+    count: u32,
+}
+
+impl Bits<'_> {
+    /// So many, at most 16, the first the lowest; `None` if there are not so many.
+    fn take(&mut self, count: u32) -> Option<u32> {
+        while self.count < count {
+            self.held |= u32::from(*self.bytes.next()?) << self.count;
+            self.count = self.count.saturating_add(8);
+        }
+        let bits = self.held & (1u32 << count).wrapping_sub(1);
+        self.held >>= count;
+        self.count = self.count.saturating_sub(count);
+        Some(bits)
+    }
+
+    /// So many more behind those of a code, which stand from the highest on.
+    fn code(&mut self, code: u32, count: u32) -> Option<u32> {
+        let bits = self.take(count)?;
+        Some(code << count | bits.reverse_bits() >> 32u32.saturating_sub(count))
+    }
+}
+
+/// Whether a zlib stream's deflate stream fails before [`FRAGMENT`] bytes came out: of fixed codes (RFC 1951, 3.2.6), which
+/// follow a chance beginning in one of four, every fifth symbol is a match, most of which refer to bytes before the first.
+pub(super) fn fails_at_once(stream: &[u8]) -> bool {
+    let mut bits = Bits { bytes: stream.iter(), held: 0, count: 0 };
+    if bits.take(3).is_none_or(|header| header >> 1 != 1) {
+        return false;
+    }
+    let mut out = 0u32;
+    while (out as usize) < FRAGMENT {
+        match symbol(&mut bits, out) {
+            Some(Symbol::Literal) => out = out.saturating_add(1),
+            Some(Symbol::Match(len)) => out = out.saturating_add(len),
+            Some(Symbol::Invalid) => return true,
+            Some(Symbol::End) | None => return false,
+        }
+    }
+    false
+}
+
+enum Symbol {
+    Literal,
+    /// Bytes that it copies.
+    Match(u32),
+    End,
+    Invalid,
+}
+
+/// RFC 1951, 3.2.5 and 3.2.6, behind so many bytes of output.
+fn symbol(bits: &mut Bits<'_>, out: u32) -> Option<Symbol> {
+    let seven = bits.code(0, 7)?;
+    let number = match seven {
+        0 => return Some(Symbol::End),
+        1..=23 => seven,
+        24..=95 => return bits.take(1).map(|_| Symbol::Literal),
+        96..=99 => bits.code(seven, 1)?.saturating_sub(0xC0).saturating_add(24),
+        _ => return bits.take(2).map(|_| Symbol::Literal),
+    };
+    let len = match number {
+        1..=8 => number.saturating_add(2),
+        9..=28 => {
+            let extra = number.saturating_sub(5) / 4;
+            let base = (4 | number.saturating_sub(1) & 3) << extra;
+            base.saturating_add(3).saturating_add(bits.take(extra)?)
+        }
+        29 => 258,
+        _ => return Some(Symbol::Invalid),
+    };
+    let distance = match bits.code(0, 5)? {
+        code @ 0..=3 => code.saturating_add(1),
+        code @ 4..=29 => {
+            let extra = code.saturating_sub(2) / 2;
+            let base = (2 | code & 1) << extra;
+            base.saturating_add(1).saturating_add(bits.take(extra)?)
+        }
+        _ => return Some(Symbol::Invalid),
+    };
+    Some(if distance > out { Symbol::Invalid } else { Symbol::Match(len) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Decompress, FlushDecompress};
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{Rng, SeedableRng};
+
+    /// What a stream becomes behind 32 KiB of the same byte, which another inflater takes for what precedes it.
+    fn inflate_behind(stream: &[u8], before: u8) -> Vec<u8> {
+        let mut all = vec![0, 0xFF, 0x7F, 0, 0x80];
+        all.resize(5 + 0x7FFF, before);
+        all.extend(stream);
+        let mut out = vec![0; 1 << 17];
+        let mut inflater = Decompress::new(false);
+        _ = inflater.decompress(&all, &mut out, FlushDecompress::Finish);
+        out.truncate(usize::try_from(inflater.total_out()).unwrap());
+        out.split_off(0x7FFF)
+    }
+
+    /// Bytes that come out of a stream before it fails or refers to what precedes it.
+    fn of_its_own(stream: &[u8]) -> usize {
+        let (one, other) = (inflate_behind(stream, 0x55), inflate_behind(stream, 0xAA));
+        one.iter().zip(&other).take_while(|(one, other)| one == other).count()
+    }
+
+    #[test]
+    fn no_stream_is_refused_of_which_a_fragment_comes_out() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let (mut refused, mut kept) = (0, 0);
+        for _ in 0..10_000 {
+            let mut stream = [0; 300];
+            rng.fill_bytes(&mut stream);
+            stream[0] = stream[0] & !6 | 2;
+            let out = of_its_own(&stream);
+            if fails_at_once(&stream) {
+                refused += 1;
+                assert!(out < FRAGMENT, "{out} bytes of {:x?}", &stream[..32]);
+            } else {
+                kept += 1;
+            }
+        }
+        // Controls: neither all nor none.
+        assert!(refused > 8_000 && kept > 200, "{refused} {kept}");
+    }
+
+    #[test]
+    fn what_a_compressor_makes_is_never_refused() {
+        use std::io::Write as _;
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        for round in 0..2_000 {
+            let len = rng.next_u32() % 64;
+            let text: Vec<u8> = (0..len).map(|_| (rng.next_u32() % (round % 250 + 1)) as u8).collect();
+            let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(round % 10));
+            encoder.write_all(&text).unwrap();
+            assert!(!fails_at_once(&encoder.finish().unwrap()), "{text:x?}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Escapes with a backslash, in which other bytes stand for themselves: `\x12A` of C, Rust and Python, octal `\022` of
+//! PostgreSQL and of protocol buffers, `\u00e9` of JSON, `\u{e9}` of Rust, `\n`, `\'` and `\Z` of SQL.
+
+use super::{hex, symbols};
+
+/// Bytes that are a fragment.
+pub const MIN_BYTES: usize = 16;
+/// The longest escape, `\u{0000ff}`.
+pub const MAX_LEN: usize = 10;
+
+/// The byte of the escape that `text` begins with, and its length. One digit of `\0` is a zero, whatever follows, unless two
+/// more octal digits do: programs that write octal write three.
+pub fn escape(text: &[u8]) -> Option<(u8, usize)> {
+    let digit = |byte: u8| matches!(byte, b'0'..=b'7').then_some(byte & 7);
+    match *text {
+        [b'\\', b'x', high, low, ..] if hex::value(high) < 16 && hex::value(low) < 16 => {
+            Some((hex::value(high) << 4 | hex::value(low), 4))
+        }
+        [b'\\', b'x', low, ..] if hex::value(low) < 16 => Some((hex::value(low), 3)),
+        [b'\\', b'u', b'{', ref digits @ ..] => {
+            let len = digits.iter().take(6).take_while(|&&digit| hex::value(digit) < 16).count();
+            let is_closed = digits.get(len) == Some(&b'}');
+            is_closed.then(|| Some((code_point(digits.get(..len)?)?, len.saturating_add(4))))?
+        }
+        [b'\\', b'u', a, b, c, d, ..] => Some((code_point(&[a, b, c, d])?, 6)),
+        [b'\\', high @ b'0'..=b'3', middle, low, ..] if digit(middle).is_some() && digit(low).is_some() => {
+            Some(((high & 7) << 6 | digit(middle)? << 3 | digit(low)?, 4))
+        }
+        [b'\\', high @ b'1'..=b'7', low @ b'0'..=b'7', ..] => Some(((high & 7) << 3 | low & 7, 3)),
+        [b'\\', symbol, ..] => Some((single(symbol)?, 2)),
+        _ => None,
+    }
+}
+
+fn single(symbol: u8) -> Option<u8> {
+    Some(match symbol {
+        b'0'..=b'7' => symbol & 7,
+        b'a' => 7,
+        b'b' => 8,
+        b't' => b'\t',
+        b'n' => b'\n',
+        b'v' => 11,
+        b'f' => 12,
+        b'r' => b'\r',
+        b'e' => 27,
+        b'Z' => 26,
+        b'\\' | b'"' | b'\'' | b'/' | b'?' | b'`' | b'$' => symbol,
+        _ => return None,
+    })
+}
+
+/// A character that is a byte.
+fn code_point(digits: &[u8]) -> Option<u8> {
+    let value = digits.iter().try_fold(0u32, |sum, digit| {
+        let digit = hex::value(*digit);
+        (digit < 16).then(|| sum << 4 | u32::from(digit))
+    })?;
+    u8::try_from(value).ok().filter(|_| !digits.is_empty())
+}
+
+/// The first escape from `start` on: where, and where it ends.
+fn next(text: &[u8], mut start: usize) -> Option<(usize, usize)> {
+    loop {
+        let at = symbols::next_pair(text, start, |first, second| (first == b'\\') & second.is_ascii())?;
+        if let Some((_, len)) = escape(text.get(at..)?) {
+            return Some((at, at.saturating_add(len)));
+        }
+        start = at.saturating_add(1);
+    }
+}
+
+/// Appends the bytes of a text: as [`super::symbols::decode`], with what stands for itself taken as a whole.
+pub fn decode(text: &[u8], out: &mut Vec<u8>) {
+    let mut from = 0usize;
+    while let Some((first, end)) = next(text, from) {
+        out.extend_from_slice(text.get(from..first).unwrap_or_default());
+        out.extend(escape(text.get(first..).unwrap_or_default()).map(|(byte, _)| byte));
+        from = end;
+    }
+    out.extend_from_slice(text.get(from..).unwrap_or_default());
+}
+
+/// See [`super::symbols::Symbol`]. A backslash that begins no escape stands for itself, so that a run ends with its text.
+pub fn symbol(text: &[u8]) -> Option<(u8, usize)> {
+    escape(text).or_else(|| Some((*text.first()?, 1)))
+}
+
+/// Where in a symbol at `at` its byte stands: of `\\` and the like, where the byte is that stands for itself.
+pub fn byte_of(run: &[u8], at: usize) -> usize {
+    let rest = run.get(at..).unwrap_or_default();
+    match (rest, escape(rest)) {
+        ([_, second, ..], Some((byte, 2))) if *second == byte => at.saturating_add(1),
+        _ => at,
+    }
+}

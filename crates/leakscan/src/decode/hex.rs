@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Hexadecimal digits in either case, mixed, with separators and prefixes or without.
+
+use super::super::vectors::level;
+use fearless_simd::dispatch;
+use fearless_simd::prelude::*;
+
+/// Digits that hold 16 bytes.
+pub const MIN_SYMBOLS: usize = 32;
+/// Where pairs may begin.
+pub const ALIGNMENTS: usize = 2;
+/// White space in a row that a run may hold: a line break and a deep indentation.
+const MAX_GAP: usize = 64;
+
+/// Digits that are read together: a vector.
+const CHUNK: usize = 32;
+
+/// By comparisons, not from a table, so that the vector units do many at once. What is no digit is no number below 16.
+#[inline(always)]
+pub(super) fn value(byte: u8) -> u8 {
+    // One more than the numbers of a range of digits, and zero for other bytes.
+    let range = |number: u8, len: u8, value: u8| {
+        let is_within = u8::from(number < len).wrapping_neg();
+        is_within & number.wrapping_add(value).wrapping_add(1)
+    };
+    let (digit, letter) = (byte.wrapping_sub(b'0'), (byte | 0x20).wrapping_sub(b'a'));
+    (range(digit, 10, 0) | range(letter, 6, 10)).wrapping_sub(1)
+}
+
+/// Appends the digits, as numbers below 16, of the run that `text` begins with; its length.
+pub fn symbols(text: &[u8], out: &mut Vec<u8>) -> usize {
+    dispatch!(level(), simd => simd.vectorize(#[inline(always)] || read(text, out)))
+}
+
+#[inline(always)]
+fn read(text: &[u8], out: &mut Vec<u8>) -> usize {
+    let mut at = 0usize;
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let start = out.len();
+        for chunk in rest.as_chunks::<CHUNK>().0 {
+            let mut values = [0; CHUNK];
+            values.iter_mut().zip(chunk).for_each(|(value, &byte)| *value = self::value(byte));
+            if values.iter().fold(0, |all, value| all | value) >= 16 {
+                break;
+            }
+            out.extend_from_slice(&values);
+        }
+        at = at.saturating_add(out.len().saturating_sub(start));
+        // Up to the next separator; the zero of a prefix is no digit.
+        while let Some(&byte) = text.get(at) {
+            let value = value(byte);
+            if value >= 16 || begins_prefix(text, at) {
+                break;
+            }
+            out.push(value);
+            at = at.saturating_add(1);
+        }
+        if at.checked_sub(1).is_some_and(|before| begins_prefix(text, before)) && out.last() == Some(&0) {
+            // The chunk ended between a prefix's two characters.
+            out.pop();
+            at = at.saturating_sub(1);
+        }
+        match separator(text.get(at..).unwrap_or_default()) {
+            0 => return at,
+            len => at = at.saturating_add(len),
+        }
+    }
+}
+
+/// Whether a zero is not a digit but of a prefix.
+fn begins_prefix(text: &[u8], at: usize) -> bool {
+    matches!(text.get(at..), Some([b'0', b'x' | b'X', digit, ..]) if value(*digit) < 16)
+}
+
+/// What may stand between two digits: one of ` :-,`, white space, a prefix.
+fn separator(text: &[u8]) -> usize {
+    match *text {
+        [b'0', b'x' | b'X', digit, ..] | [b'\\', b'x', digit, ..] if value(digit) < 16 => 2,
+        [b' ' | b'\n' | b'\r' | b'\t', ref rest @ ..] => {
+            // No further than it matters: each of a megabyte of blanks would be counted from each other one.
+            let blanks = rest.iter().take(MAX_GAP).take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
+            let blank = blanks.count();
+            if blank < MAX_GAP { blank.saturating_add(1) } else { 0 }
+        }
+        [b':' | b'-' | b',', ..] => 1,
+        _ => 0,
+    }
+}
+
+/// Where in a run of `count` digits the one with this number is, from where an earlier one is.
+pub fn position(run: &[u8], count: usize, (known, mut at): (usize, usize), symbol: usize) -> usize {
+    if count == run.len() {
+        return symbol;
+    }
+    let mut left = symbol.saturating_sub(known);
+    while let Some(&byte) = run.get(at) {
+        let separator = separator(run.get(at..).unwrap_or_default());
+        if separator > 0 {
+            at = at.saturating_add(separator);
+            continue;
+        }
+        if value(byte) < 16 {
+            if left == 0 {
+                break;
+            }
+            left = left.saturating_sub(1);
+        }
+        at = at.saturating_add(1);
+    }
+    at
+}
+
+/// Appends what the digits from the one at `alignment` on stand for; an odd one at the end falls away.
+pub fn decode(symbols: &[u8], alignment: usize, out: &mut Vec<u8>) {
+    let symbols = symbols.get(alignment..).unwrap_or_default();
+    dispatch!(level(), simd => simd.vectorize(#[inline(always)] || join(symbols, out)));
+}
+
+#[inline(always)]
+fn join(symbols: &[u8], out: &mut Vec<u8>) {
+    let (pairs, _) = symbols.as_chunks::<2>();
+    let start = out.len();
+    out.resize(start.saturating_add(pairs.len()), 0);
+    // As numbers of sixteen bits, for the vector units.
+    for (byte, &pair) in out.get_mut(start..).unwrap_or_default().iter_mut().zip(pairs) {
+        let pair = u16::from_le_bytes(pair);
+        *byte = (pair << 4 | pair >> 8) as u8;
+    }
+}

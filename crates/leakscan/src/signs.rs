@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where in some bytes decoders have something to look at: told for all of them in one pass, by the vector units.
+//!
+//! Most bytes of most evidence begin nothing: of random ones, one in two hundred. What is told here may be nothing either;
+//! the decoders look for themselves.
+
+use super::formats::PAIRS;
+use super::text::{self, class};
+use super::vectors::level;
+use core::ops::Range;
+use fearless_simd::prelude::*;
+use fearless_simd::{dispatch, u8x64};
+
+/// Bytes that are looked at together: a word of 64 bits has one for each.
+pub(super) const LANE: usize = 64;
+
+/// Lanes that wait to be looked at.
+const WAITING: usize = 64;
+
+/// Places, in ascending order: of bytes, or of the first bytes of lanes.
+#[derive(Debug, Default)]
+pub(super) struct Signs {
+    /// Lanes with a word of eight bytes without a top bit, and not all of them zero; with each, which of its words may be of
+    /// numbers and what separates them, the first one's bit the lowest.
+    pub(super) text: Vec<(u32, u8)>,
+    /// Lanes with a word in which every other byte is zero, and that are not all zero.
+    pub(super) wide: Vec<u32>,
+    /// A backslash before a byte without a top bit.
+    pub(super) escapes: Vec<u32>,
+    /// A byte from 0x80 on in UTF-8, of a character below 0x100.
+    pub(super) latin1: Vec<u32>,
+    /// The first two bytes of a compressed stream.
+    pub(super) streams: Vec<u32>,
+}
+
+/// Sets of pairs of bytes, a bit for each set: a pair is in one if each half of both its bytes is. Which pairs share a set is
+/// chosen so that few others are in it.
+struct Sets {
+    first: Halves,
+    second: Halves,
+}
+
+/// Of the lower and the upper four bits of a byte.
+struct Halves {
+    low: [u8; 16],
+    high: [u8; 16],
+}
+
+impl Halves {
+    const NONE: Self = Self { low: [0; 16], high: [0; 16] };
+
+    /// Adds a byte to a set.
+    #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, or four bits")]
+    const fn add(&mut self, byte: u8, set: u8) {
+        self.low[(byte & 15) as usize] |= set;
+        self.high[(byte >> 4) as usize] |= set;
+    }
+}
+
+static SETS: Sets = sets();
+
+/// Digits of hexadecimal and decimal numbers, and what separates them: by its bits, the upper half of a byte tells which
+/// lower halves are such.
+static NUMBERS: Halves = numbers();
+
+const fn numbers() -> Halves {
+    let mut halves = Halves::NONE;
+    let mut byte = 0u8;
+    while byte < 0x80 {
+        if class(byte) & text::NUMBERS != 0 {
+            halves.add(byte, 1 << (byte >> 4));
+        }
+        byte = byte.wrapping_add(1);
+    }
+    halves
+}
+
+const fn sets() -> Sets {
+    let mut sets = Sets { first: Halves::NONE, second: Halves::NONE };
+    sets.first.add(b'\\', 1);
+    let mut byte = 0;
+    while byte < 0x80 {
+        sets.second.add(byte, 1);
+        byte = byte.wrapping_add(1);
+    }
+    sets.first.add(0xC2, 2);
+    sets.first.add(0xC3, 2);
+    while byte < 0xC0 {
+        sets.second.add(byte, 2);
+        byte = byte.wrapping_add(1);
+    }
+    let mut at = 0;
+    while at < PAIRS.len() {
+        #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+        let [first, second] = PAIRS[at];
+        let set = match first {
+            0x78 => 1 << 2,
+            0x1F | 0x28 => 1 << 3,
+            b'P' | b'n' => 1 << 4,
+            b'B' | b'L' => 1 << 5,
+            b'7' | b'R' => 1 << 6,
+            _ => 1 << 7,
+        };
+        sets.first.add(first, set);
+        sets.second.add(second, set);
+        at = at.wrapping_add(1);
+    }
+    sets
+}
+
+impl Signs {
+    /// Replaces what was told by what some bytes have, of which there are fewer than 2^32: a search goes block by block.
+    pub(super) fn read(&mut self, bytes: &[u8]) {
+        self.text.clear();
+        for places in [&mut self.wide, &mut self.escapes, &mut self.latin1, &mut self.streams] {
+            places.clear();
+        }
+        dispatch!(level(), simd => simd.vectorize(#[inline(always)] || self.read_lanes(simd, bytes)));
+    }
+
+    /// Whether a stream may begin in a range.
+    pub(super) fn has_stream(&self, range: &Range<usize>) -> bool {
+        let next = self.streams.partition_point(|&at| (at as usize) < range.start);
+        self.streams.get(next).is_some_and(|&at| (at as usize) < range.end)
+    }
+
+    #[inline(always)]
+    fn read_lanes<S: Simd>(&mut self, simd: S, bytes: &[u8]) {
+        let sets = [&SETS.first.low, &SETS.first.high, &SETS.second.low, &SETS.second.high];
+        let vector = |set: &[u8; 16]| u8x64::from_fn(simd, |at| set.get(at % 16).copied().unwrap_or_default());
+        let sets = (sets.map(vector), [&NUMBERS.low, &NUMBERS.high].map(vector));
+        let mut at = 0usize;
+        // Lanes with pairs wait together: one in four has some, in no order that could be predicted.
+        let (mut waiting, mut len) = ([(0u32, 0u64); WAITING], 0usize);
+        // With each lane, the byte behind it is read: the last lane may have none.
+        while let Some(lane) = bytes.get(at..).and_then(|rest| rest.first_chunk::<{ LANE + 1 }>()) {
+            let pairs = self.read_lane(simd, &sets, lane, at);
+            if let Some(place) = waiting.get_mut(len) {
+                *place = (at as u32, pairs);
+            }
+            len = len.wrapping_add(usize::from(pairs != 0));
+            if len == WAITING {
+                self.sort(&waiting, bytes);
+                len = 0;
+            }
+            at = at.wrapping_add(LANE);
+        }
+        self.sort(waiting.get(..len).unwrap_or_default(), bytes);
+        let rest = bytes.get(at..).unwrap_or_default();
+        if !rest.is_empty() {
+            let mut lane = [0; LANE + 1];
+            lane.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            let pairs = self.read_lane(simd, &sets, &lane, at);
+            self.sort(&[(at as u32, pairs)], bytes);
+        }
+    }
+
+    /// Each pair of some lanes goes where it belongs.
+    fn sort(&mut self, lanes: &[(u32, u64)], bytes: &[u8]) {
+        for &(at, mut pairs) in lanes {
+            while pairs != 0 {
+                let place = at.wrapping_add(pairs.trailing_zeros());
+                pairs &= pairs.wrapping_sub(1);
+                match bytes.get(place as usize) {
+                    Some(b'\\') => self.escapes.push(place),
+                    Some(0xC2 | 0xC3) => self.latin1.push(place),
+                    Some(&first) if begins_stream(first, bytes.get((place as usize).wrapping_add(1))) => {
+                        self.streams.push(place);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Tells of a lane all but the pairs, and returns where those begin.
+    #[inline(always)]
+    #[allow(clippy::arithmetic_side_effects, reason = "shifts of vectors by less than their lanes' widths")]
+    fn read_lane<S: Simd>(
+        &mut self,
+        simd: S,
+        ([first_low, first_high, second_low, second_high], numbers): &([u8x64<S>; 4], [u8x64<S>; 2]),
+        lane: &[u8; LANE + 1],
+        at: usize,
+    ) -> u64 {
+        let (Some(ones), Some(nexts)) = (lane.first_chunk::<LANE>(), lane.last_chunk::<LANE>()) else { return 0 };
+        let (one, next) = (u8x64::load_array_ref(simd, ones), u8x64::load_array_ref(simd, nexts));
+        let first = first_low.swizzle_dyn_within_blocks(one & 15) & first_high.swizzle_dyn_within_blocks(one >> 4);
+        let second = second_low.swizzle_dyn_within_blocks(next & 15) & second_high.swizzle_dyn_within_blocks(next >> 4);
+        let pairs = !(first & second).simd_eq(0).to_bitmask();
+        let (tops, zeros) = (one.simd_ge(0x80).to_bitmask(), one.simd_eq(0).to_bitmask());
+        if zeros == u64::MAX {
+            return 0;
+        }
+        if tops == 0 {
+            let [low, high] = numbers;
+            let numbers = low.swizzle_dyn_within_blocks(one & 15) & high.swizzle_dyn_within_blocks(one >> 4);
+            let others = numbers.simd_eq(0).to_bitmask().to_le_bytes();
+            let words = others.iter().rev().fold(0u8, |words, &others| words << 1 | u8::from(others == 0));
+            self.text.push((at as u32, words));
+        } else if has_byte(tops, 0) {
+            self.text.push((at as u32, u8::MAX));
+        }
+        if zeros.count_ones() >= 4 && (has_byte(zeros & EVEN, EVEN as u8) || has_byte(zeros & !EVEN, !EVEN as u8)) {
+            self.wide.push(at as u32);
+        }
+        pairs
+    }
+}
+
+/// Whether two bytes are one of [`PAIRS`].
+#[inline(always)]
+fn begins_stream(first: u8, second: Option<&u8>) -> bool {
+    second.is_some_and(|&second| PAIRS.iter().fold(false, |any, &pair| any | (pair == [first, second])))
+}
+
+/// The bits of every other byte.
+const EVEN: u64 = 0x5555_5555_5555_5555;
+
+/// Whether one of the eight bytes of a word is this one.
+#[inline(always)]
+const fn has_byte(word: u64, byte: u8) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let other = word ^ ONES.wrapping_mul(byte as u64);
+    other.wrapping_sub(ONES) & !other & (ONES << 7) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode::wide;
+    use super::*;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{Rng, SeedableRng};
+
+    /// Where two bytes are such, of which the second may be behind the last.
+    fn pairs(bytes: &[u8], is_such: impl Fn(u8, u8) -> bool) -> Vec<u32> {
+        let next = bytes.iter().skip(1).copied().chain([0]);
+        let all = bytes.iter().copied().zip(next).enumerate();
+        all.filter(|(_, (first, second))| is_such(*first, *second)).map(|(at, _)| u32::try_from(at).unwrap()).collect()
+    }
+
+    /// The lanes with such a word; of what is no whole lane, what is there is one.
+    fn lanes(bytes: &[u8], is_such: impl Fn(u64) -> bool) -> Vec<u32> {
+        let has_such = |lane: &[u8]| lane.as_chunks().0.iter().any(|word| is_such(u64::from_le_bytes(*word)));
+        let all = bytes.chunks(LANE).enumerate().filter(|(_, lane)| has_such(lane));
+        all.map(|(number, _)| u32::try_from(number * LANE).unwrap()).collect()
+    }
+
+    #[test]
+    fn signs_are_those_that_are_seen_byte_by_byte() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let alphabets: [&[u8]; 6] =
+            [&[], b"\\x\xC2\xC3\x80\xBF\x7F\xC1", &[0, 1, 0x80], b"abc \0", b"0:", &[0, 0, 0, 0, 7]];
+        let (mut met, mut numbers, mut streams, mut looked_at) = ([0; 5], 0, 0, 0);
+        for round in 0..2_000 {
+            let mut bytes = vec![0; round % 300];
+            rng.fill_bytes(&mut bytes);
+            if let alphabet @ [_, ..] = alphabets[round % alphabets.len()] {
+                bytes.iter_mut().for_each(|byte| *byte = alphabet[usize::from(*byte) % alphabet.len()]);
+            }
+            if let (Some(place), pair) = (bytes.get_mut(round / 8..), PAIRS[round % PAIRS.len()]) {
+                place.iter_mut().zip(pair).for_each(|(to, from)| *to = from);
+            }
+            let mut signs = Signs::default();
+            signs.read(&bytes);
+            assert_eq!(signs.escapes, pairs(&bytes, |first, second| first == b'\\' && second.is_ascii()));
+            let is_latin1 = |first, second| matches!(first, 0xC2 | 0xC3) && matches!(second, 0x80..=0xBF);
+            assert_eq!(signs.latin1, pairs(&bytes, is_latin1));
+            let begins = pairs(&bytes, |first, second| PAIRS.contains(&[first, second]));
+            assert_eq!(signs.streams, begins);
+            // More lanes may be told, but none is left out.
+            let text = lanes(&bytes, |word| word != 0 && word & 0x8080_8080_8080_8080 == 0);
+            let told: Vec<u32> = signs.text.iter().map(|&(at, _)| at).collect();
+            assert!(text.iter().all(|at| told.contains(at)), "{text:?} {told:?}");
+            let words = bytes.as_chunks::<8>().0.iter().enumerate();
+            for (number, _) in words.filter(|(_, word)| word.iter().all(|&byte| class(byte) & text::NUMBERS != 0)) {
+                let lane = signs.text.iter().find(|(at, _)| *at as usize / LANE == number / 8).unwrap();
+                assert!(lane.1 >> (number % 8) & 1 == 1, "word {number}: {lane:?}");
+                numbers += 1;
+            }
+            let wide = lanes(&bytes, |word| wide::seed(word).is_some());
+            assert!(wide.iter().all(|at| signs.wide.contains(at)), "{wide:?} {:?}", signs.wide);
+            for (met, places) in met.iter_mut().zip([&signs.escapes, &signs.latin1, &begins, &text, &wide]) {
+                *met += places.len();
+            }
+            if alphabets[round % alphabets.len()].is_empty() {
+                (streams, looked_at) = (streams + signs.streams.len(), looked_at + bytes.len());
+            }
+        }
+        // Controls: each kind was there, and not everything is told.
+        assert!(met.iter().all(|&met| met > 500) && numbers > 500, "{met:?} {numbers}");
+        assert!(streams * 100 < looked_at, "{streams} of {looked_at}");
+    }
+}
