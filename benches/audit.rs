@@ -4,9 +4,10 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark that panics fails, as it should")]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use noescrow::audit::{Recorder, Tape, closure_of_chain};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Heap, Secret, hazmat, session};
+use noescrow_audit::{Tape, closure_of_chain};
+use noescrow_recorder::Recorder;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::hint::black_box;
@@ -26,7 +27,7 @@ fn ends<P: Primitives>(alice: P, bob: P) -> Ends<P> {
 }
 
 fn recorders(tape: &Tape) -> [Recorder; 2] {
-    ["Alice", "Bob"].map(|name| tape.device(name).unwrap())
+    ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap())
 }
 
 fn stream<P: Primitives>((mut alice, mut bob): Ends<P>, mut rng: ChaCha8Rng) {

@@ -15,7 +15,8 @@ mod processor_time;
 
 use aho_corasick::AhoCorasick;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use noescrow::audit::{Encoding, Encodings, Evidence, Index, Needles};
+use leakscan::{Index, Needles};
+use noescrow_audit::{Encoding, Encodings, Evidence};
 use processor_time::ProcessorTime;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

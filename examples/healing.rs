@@ -12,8 +12,9 @@
 //! the last one that falls.
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "an example may stop")]
 
-use noescrow::audit::{Audit, Recorder, Tape, Thief};
 use noescrow::{Bundle, ChunkSize, Heap, StorageKey, device, session};
+use noescrow_audit::{Audit, Tape, Thief};
+use noescrow_recorder::{Recorder, profile};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::error::Error;
@@ -119,7 +120,7 @@ fn heal(
         let lost = schedule == Schedule::Losses && talk.rng.next_u32() % 10 < 3;
         talk.send(schedule.is_alices(number), lost)?;
     }
-    let examination = Audit::of(&talk.tape)?.examine();
+    let examination = Audit::of(profile(), &talk.tape)?.examine();
     let thefts = examination.thefts();
     Ok([false, true].map(|quantum| {
         let matrix = examination.secrecy_matrix(&thefts, &Thief { quantum, ..Thief::default() });
@@ -138,7 +139,7 @@ struct Talk {
 impl Talk {
     fn begin(chunk_size: ChunkSize, seed: u64) -> Result<Self, Box<dyn Error>> {
         let (tape, mut rng) = (Tape::in_memory(), ChaCha20Rng::seed_from_u64(seed));
-        let recorder = |name| tape.device(name).ok_or("too many devices");
+        let recorder = |name| Recorder::device(&tape, name);
         let alice = Device::generate_with(recorder("Alice")?, LATER, &mut rng);
         let mut bob = Device::generate_with(recorder("Bob")?, LATER, &mut rng);
         let mut published = bob.publish(1, LATER, &mut rng)?;

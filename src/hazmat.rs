@@ -7,6 +7,15 @@
 //! on, identities above all, into `context`. There is no first message to repeat and no safety number. Chunks have the
 //! default size.
 
+#[cfg(feature = "alloc")]
+mod state;
+
+#[cfg(feature = "alloc")]
+pub use state::{
+    device_from_state, device_state, device_with_primitives, session_epoch, session_from_state, session_primitives,
+    session_state, session_with_primitives,
+};
+
 use crate::error::DecodeError;
 use crate::handshake::expand;
 use crate::labels;

@@ -6,8 +6,6 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(feature = "audit")]
-extern crate std;
 
 // In the order of spec/protocol.md.
 
@@ -50,12 +48,6 @@ pub mod snapshot;
 // Beside the protocol: the whole of what a server may hold.
 #[cfg(feature = "alloc")]
 pub mod relay;
-
-// spec/audit.md: whether a server holds a key; and the schedules that it is tested on.
-#[cfg(feature = "audit")]
-pub mod audit;
-#[cfg(feature = "events")]
-pub mod events;
 
 pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};
 #[cfg(feature = "alloc")]

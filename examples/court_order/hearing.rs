@@ -2,7 +2,8 @@
 //! The audit of what the relay held, and what would fall to whom who also had stolen a device.
 
 use crate::Progress;
-use noescrow::audit::{Audit, SecrecyMatrix, Thief, Verdict};
+use noescrow_audit::{Audit, SecrecyMatrix, Thief, Verdict};
+use noescrow_recorder::profile;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -26,7 +27,7 @@ impl Hearing {
     /// Searches the folder `held` for every secret of the trace.
     pub(crate) fn hold(trace: &Path, held: &Path) -> Result<Self, Box<dyn Error>> {
         let recorded = BufReader::with_capacity(READ, File::open(trace)?);
-        let audit = Audit::read(recorded).map_err(|error| format!("{}: {error}", trace.display()))?;
+        let audit = Audit::read(profile(), recorded).map_err(|error| format!("{}: {error}", trace.display()))?;
         let mut progress: Option<Progress> = None;
         let examination = audit
             .server_files(held)

@@ -12,10 +12,11 @@ mod hearing;
 mod transfer;
 
 use hearing::Hearing;
-use noescrow::audit::{Recorder, Tape};
 use noescrow::primitives::RustCrypto;
 use noescrow::relay::{AccountName, Disclosure, Envelope, Order, Relay};
 use noescrow::{Bundle, ChunkSize, StorageKey, device};
+use noescrow_audit::Tape;
+use noescrow_recorder::Recorder;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng, UnwrapErr};
 use sha2::{Digest, Sha256};
@@ -100,6 +101,7 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let started = Instant::now();
     let Folders { held, received, devices } = prepare(&options.out)?;
     let trace = devices.join("run.trace");
+    fs::write(devices.join("profile.json"), noescrow_recorder::PROFILE)?;
 
     let mut exchange = Exchange::begin(options, &held, &received, &trace)?;
     let bytes = exchange.run(options)?;
@@ -236,7 +238,7 @@ impl Exchange {
         let wire = BufWriter::with_capacity(1 << 20, File::create(held.join("wire.bin"))?);
         let mut server = Server { relay: Relay::default(), wire, messages: 0, now };
         let tape = Tape::to_writer(File::create(trace)?);
-        let [alices, bobs] = ["Alice", "Bob"].map(|name| tape.device(name).ok_or("too many devices"));
+        let [alices, bobs] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name));
         let recorders = [alices?, bobs?];
         let mut devices = recorders.map(|recorder| Device::generate_with(recorder, now + MONTH, &mut rng));
         for (device, account, address) in

@@ -5,8 +5,8 @@
 //! when they are not: nothing is encrypted twice. A copy that arrives late is refused by the session as a replay. No two
 //! plaintexts are the same, though both may send the same file: who steals one message's text must not have another's by it.
 
-use noescrow::audit::Recorder;
 use noescrow::{Heap, StorageKey, session};
+use noescrow_recorder::Recorder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs::File;

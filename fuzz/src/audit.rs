@@ -7,9 +7,11 @@ use super::edit::edit;
 use super::support::rng;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
-use noescrow::audit::{Audit, Encoding, Encodings, Evidence, FindingKind, Needles, Recorder, Tape, fuzz};
-use noescrow::events::{Event, Opening, World, run};
+use leakscan::Needles;
 use noescrow::{Inline, session};
+use noescrow_audit::{Audit, Encoding, Encodings, Evidence, FindingKind, Tape, fuzz};
+use noescrow_recorder::{Recorder, profile};
+use noescrow_sim::{Event, Opening, World, run};
 use std::io::Write;
 use std::sync::OnceLock;
 
@@ -23,8 +25,8 @@ pub fn audit_schedule(bytes: &[u8], bug: Bug) {
         None => (Opening::PLAIN, bytes),
     };
     let tape = Tape::in_memory();
-    let [alice, bob] = ["Alice", "Bob"].map(|name| tape.device(name).unwrap());
-    let relay = tape.server("relay").unwrap();
+    let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
+    let relay = Recorder::server(&tape, "relay").unwrap();
     let mut world =
         World::<session::Session<Recorder, Inline<40>>, _>::new(alice, bob, relay, opening, rng(7)).unwrap();
     let events = Event::decode_all(schedule).filter(|event| !matches!(event, Event::Crash { .. }));
@@ -34,7 +36,7 @@ pub fn audit_schedule(bytes: &[u8], bug: Bug) {
     if bug == Bug::Planted {
         seen.extend(hex(&world.sent()[0].plaintext));
     }
-    let verdict = Audit::of(&tape).unwrap().server_saw("server", &seen).verdict();
+    let verdict = Audit::of(profile(), &tape).unwrap().server_saw("server", &seen).verdict();
     let told = world.lobby().told().len();
     assert_eq!(verdict.holds(), told == 0, "{verdict}");
     let read = verdict.findings.iter().filter(|finding| finding.what.starts_with("plaintext")).count();
@@ -49,7 +51,7 @@ fn genuine_trace() -> &'static [u8] {
     static TRACE: OnceLock<Vec<u8>> = OnceLock::new();
     TRACE.get_or_init(|| {
         let tape = Tape::in_memory();
-        let [alice, bob] = ["Alice", "Bob"].map(|name| tape.device(name).unwrap());
+        let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
         let opening = Opening { burst: 1, ..Opening::PLAIN };
         World::<session::Session<Recorder, Inline<4>>, _>::new(alice, bob.clone(), bob, opening, rng(8)).unwrap();
         tape.bytes()
@@ -71,7 +73,7 @@ pub fn audit_trace(bytes: &[u8], bug: Bug) {
     let least = if bug == Bug::Planted { 5_000 } else { 5 };
     if let Ok(operations) = fuzz::trace_reader(&trace) {
         assert!(operations * least <= trace.len() as u64, "{operations} operations in {} bytes", trace.len());
-        let _ = Audit::read(trace.as_slice()).unwrap().server_saw("trace", &trace).verdict();
+        let _ = Audit::read(profile(), trace.as_slice()).unwrap().server_saw("trace", &trace).verdict();
     }
 }
 

@@ -34,7 +34,7 @@ pub use network::{accept, bundle, decrypt, identity_and_prekey};
 pub use stored::snapshot;
 
 use noescrow::Inline;
-use noescrow::events::run_bytes;
+use noescrow_sim::run_bytes;
 use support::{Puppet, rng};
 
 /// What is wrong with the subject, to see that the body notices.

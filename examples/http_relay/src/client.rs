@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an app does: devices that record, talking HTTP/1.1, one connection a request.
 
-use noescrow::audit::Recorder;
+use noescrow_recorder::Recorder;
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, Heap, Publication, device, session};
 use std::error::Error;

@@ -12,7 +12,8 @@ mod client;
 mod proxy;
 
 use client::{Client, Device, Outcome, Session};
-use noescrow::audit::{Audit, Finding, FindingKind, Kind, Role, Tape, TraceReader, Verdict};
+use noescrow_audit::{Audit, Finding, FindingKind, Kind, Role, Tape, TraceReader, Verdict};
+use noescrow_recorder::{Recorder, profile};
 use proxy::Proxy;
 use rand_core::UnwrapErr;
 use std::fs;
@@ -127,7 +128,7 @@ impl Case {
         // Beside the evidence, not in it: it has every secret.
         fs::write(folder.join("run.trace"), tape.bytes())?;
 
-        let verdict = Audit::of(&tape)?
+        let verdict = Audit::of(profile(), &tape)?
             .server_files(&evidence)
             .with(|evidence| evidence.process("memory of the relay", relay.process.id()))
             .verdict();
@@ -139,7 +140,7 @@ impl Case {
     fn talk(&self, tape: &Tape, server: SocketAddr) -> Outcome<()> {
         let mut rng = UnwrapErr(getrandom::SysRng);
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let recorder = |name| tape.device(name).ok_or("too many devices");
+        let recorder = |name| Recorder::device(&tape, name).ok_or("too many devices");
         let alice = Device::generate_with(recorder("Alice")?, now + MONTH, &mut rng);
         let mut bob = Device::generate_with(recorder("Bob")?, now + MONTH, &mut rng);
         let mut alices = Client { server, account: "+14153333333", extra: None };

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The control of every search: halves of the run's own secrets, planted where the same search must find them. A search
+//! that finds nothing, and not these either, has shown nothing.
+
+use super::classes::Class;
+use super::ledger::{Id, Ledger};
+use leakscan::encoders::encode;
+use leakscan::{Encoding, Encodings, Evidence, FRAGMENT, Hit, Index, is_strong};
+
+/// Secrets of which a half is planted: the first, the last and some between.
+const PLANTED: usize = 8;
+/// Bytes around each, so that it is met within something.
+const AROUND: [u8; 100] = [0x5A; 100];
+
+/// Plants halves of secrets in each encoding and searches them with the same index. Returns how many were planted, and how
+/// many were found.
+pub(super) fn control(ledger: &Ledger, index: &Index, encodings: Encodings) -> (usize, usize) {
+    // One search for each, since of a value no more than some hits are listed.
+    encodings.iter().fold((0, 0), |(planted, found), encoding| {
+        let (more, met) = control_of(ledger, index, encodings, encoding);
+        (more.saturating_add(planted), met.saturating_add(found))
+    })
+}
+
+fn control_of(ledger: &Ledger, index: &Index, encodings: Encodings, encoding: Encoding) -> (usize, usize) {
+    // In some encodings letters stand for themselves: such a half says nothing of the decoder.
+    let tells = |half: &[u8]| encoding == Encoding::Raw || encode(half, encoding) != half;
+    let planted: Vec<(Id, String, Vec<u8>)> = halves(ledger)
+        .filter(|(_, half)| tells(half))
+        .enumerate()
+        .map(|(number, (id, half))| (id, format!("{number}"), [&AROUND, &encode(half, encoding)[..], &AROUND].concat()))
+        .collect();
+    let evidence = Evidence::new().with_encodings(encodings);
+    let evidence = planted.iter().fold(evidence, |evidence, (_, name, bytes)| evidence.bytes(name, bytes));
+    let (found, _) = evidence.search_what_can_be(index, |_, _| {});
+    let is_met = |(id, name, _): &&(Id, String, Vec<u8>)| {
+        found.hits.iter().any(|hit| hit.source == *name && hit.id == *id && outermost(hit) == encoding)
+    };
+    (planted.len(), planted.iter().filter(is_met).count())
+}
+
+/// The layer in which it lies in the source.
+fn outermost(hit: &Hit) -> Encoding {
+    hit.encoding.first().copied().unwrap_or(Encoding::Raw)
+}
+
+/// Second halves of keys, from all over the run; none that is too plain to be searched for.
+fn halves(ledger: &Ledger) -> impl Iterator<Item = (Id, &[u8])> {
+    let is_key = |value: &super::ledger::Value| value.class == Class::Secret && value.len == 2 * FRAGMENT;
+    let keys: Vec<Id> = ledger.values().filter(|(_, value)| is_key(value)).map(|(id, _)| id).collect();
+    let step = (keys.len() / PLANTED).max(1);
+    let chosen: Vec<Id> = keys.into_iter().step_by(step).collect();
+    chosen.into_iter().filter_map(|id| {
+        let half = ledger.bytes(id)?.get(FRAGMENT..)?;
+        is_strong(half).then_some((id, half))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Audit, Field, Kind, Profile, Role, Tape, Track};
+    use leakscan::Needles;
+    use sha2::{Digest, Sha256};
+
+    /// An HMAC with some output.
+    fn hmac(track: &Track, key: &[u8], message: &[u8]) {
+        let output = Sha256::digest([key, message].concat());
+        let fields = [(Role::KdfKey, false, key), (Role::Context, false, message), (Role::KdfOutput, true, &output)];
+        let fields = fields.iter().map(|&(role, is_output, bytes)| Field { role, is_output, bytes });
+        track.record("", Kind::Hmac, fields);
+    }
+
+    fn run_of(keys: u8) -> Ledger {
+        let tape = Tape::in_memory();
+        let track = tape.device("Alice").unwrap();
+        for key in 0..keys {
+            hmac(&track, &[0; 32], &[key, 7]);
+        }
+        Audit::of(Profile::empty(), &tape).unwrap().ledger
+    }
+
+    fn index_of(ledger: &Ledger) -> Index {
+        let mut needles = Needles::default();
+        ledger.values().for_each(|(id, value)| {
+            if value.class == Class::Secret {
+                needles.add_secret(id, ledger.bytes(id).unwrap());
+            }
+        });
+        needles.build().unwrap()
+    }
+
+    #[test]
+    fn what_is_planted_is_found_and_an_index_that_has_it_not_finds_nothing() {
+        let ledger = run_of(100);
+        let (planted, found) = control(&ledger, &index_of(&ledger), Encodings::ALL);
+        assert!(planted >= Encoding::ALL.len() * PLANTED);
+        assert_eq!(found, planted);
+        assert_eq!(control(&ledger, &index_of(&run_of(0)), Encodings::ALL), (planted, 0));
+        for encoding in Encoding::ALL {
+            let others = Encoding::ALL.into_iter().filter(|other| *other != encoding);
+            let alone = others.fold(Encodings::ALL, Encodings::without);
+            let (planted, found) = control(&ledger, &index_of(&ledger), alone);
+            // What is decoded is met as it is.
+            let expected = if matches!(encoding, Encoding::Raw | Encoding::Reversed) { planted } else { 0 };
+            assert!(planted >= PLANTED && found == expected, "{encoding}: {found} of {planted}");
+        }
+    }
+
+    #[test]
+    fn a_run_without_keys_has_nothing_to_plant() {
+        assert_eq!(control(&run_of(0), &index_of(&run_of(0)), Encodings::ALL), (0, 0));
+    }
+
+    #[test]
+    fn a_key_too_plain_to_be_searched_for_is_not_planted() {
+        let tape = Tape::in_memory();
+        hmac(&tape.device("Alice").unwrap(), &[0x5A; 32], b"label");
+        let ledger = Audit::of(Profile::empty(), &tape).unwrap().ledger;
+        // The key is plain, the output is not.
+        let all = Encoding::ALL.len();
+        assert_eq!(control(&ledger, &index_of(&ledger), Encodings::ALL), (all, all));
+    }
+}

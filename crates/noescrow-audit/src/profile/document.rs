@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A profile as a JSON document, and its rules.
+
+use super::layout::{Element, Expansion, Layout, Layouts, Length, MAX_VARIABLES, Signed, Width};
+use super::{KdfRule, Name, OutputField, PlaintextRule, ProfileError, Rules, Stored};
+use crate::classes::Class;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a profile's `format` says.
+const FORMAT: &str = "noescrow-audit profile";
+/// The version that is read.
+const VERSION: u32 = 1;
+/// Levels of lists within lists: the parser recurses as deep.
+const MAX_DEPTH: usize = 32;
+
+/// The whole document.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    format: String,
+    version: u32,
+    /// The protocol's name and revision, for people.
+    protocol: String,
+    /// What outputs of key derivations consist of; the first rule that fits is taken.
+    kdf: Vec<KdfRuleDocument>,
+    /// What plaintexts are; the first rule that fits is taken.
+    plaintexts: Vec<PlaintextDocument>,
+    /// Steps at which the AEAD seals or opens a user's message.
+    messages: Vec<String>,
+    stored: Option<StoredDocument>,
+    /// Layouts by name.
+    layouts: BTreeMap<String, Vec<ElementDocument>>,
+}
+
+/// Bytes: as text, or in hex.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Bytes {
+    Text(String),
+    Hex { hex: String },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KdfRuleDocument {
+    /// The operation's name; absent: any key derivation.
+    operation: Option<String>,
+    /// The first part of the info, or of an HMAC's message.
+    label: Bytes,
+    /// The second part; absent: any.
+    then: Option<Bytes>,
+    /// Whether the label is the whole info.
+    #[serde(default)]
+    whole: bool,
+    output: Vec<OutputDocument>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OutputDocument {
+    field: String,
+    len: usize,
+    class: Class,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlaintextDocument {
+    steps: Vec<String>,
+    /// Layouts of which one must fit.
+    #[serde(default)]
+    shape: Vec<String>,
+    #[serde(default)]
+    padding: Option<Padding>,
+    /// Layouts whose fields are classified, where one fits.
+    #[serde(default)]
+    contains: Vec<String>,
+    class: Class,
+    name: String,
+}
+
+/// How a text is padded.
+#[derive(Deserialize)]
+enum Padding {
+    /// ISO/IEC 7816-4's marker and zeros up to a Padmé length.
+    #[serde(rename = "iso-7816-4, padmé length")]
+    Padme,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredDocument {
+    steps: Vec<String>,
+    name: String,
+    /// The storage key's name.
+    key: String,
+    /// Info of each derivation from the storage key; null is any part.
+    derivations: Vec<Vec<Option<Bytes>>>,
+    salt: SaltDocument,
+    /// Bytes of the associated data of a sealed state.
+    head_len: usize,
+    states: Vec<StateDocument>,
+}
+
+/// A salt that is an HMAC over parts of these lengths and the state.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SaltDocument {
+    name: String,
+    head: Vec<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateDocument {
+    /// What the associated data begins with.
+    begins: Bytes,
+    layout: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum LengthDocument {
+    Fixed(usize),
+    Variable(String),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SignedDocument {
+    Field { field: String },
+    Text { text: String },
+}
+
+#[derive(Deserialize)]
+enum Check {
+    #[serde(rename = "x25519-public")]
+    X25519Public,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum ElementDocument {
+    Skip { skip: LengthDocument },
+    Field { field: String, len: LengthDocument, class: Class, expands: Option<Expansion>, is: Option<Check> },
+    Signature { signature: SignatureDocument },
+    Variable { variable: String, values: BTreeMap<String, usize> },
+    Repeat { repeat: Width, of: Vec<ElementDocument> },
+    Optional { optional: Vec<ElementDocument> },
+    Choice { choice: BTreeMap<String, Vec<ElementDocument>>, otherwise: Option<Vec<ElementDocument>> },
+    Layout { layout: String },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignatureDocument {
+    by: String,
+    of: Vec<SignedDocument>,
+}
+
+/// Reads and checks a document.
+pub(super) fn compile(json: &[u8]) -> Result<Rules, ProfileError> {
+    let document: Document = serde_json::from_slice(json).map_err(|error| ProfileError(error.to_string()))?;
+    if document.format != FORMAT || document.version != VERSION {
+        return Err(wrong(format!("format {:?}, version {}", document.format, document.version)));
+    }
+    let mut compiler = Compiler::new(&document);
+    for name in document.layouts.keys() {
+        compiler.layout(name, 0)?;
+    }
+    if let Some(unset) = compiler.variables.iter().find(|name| !compiler.defined.contains(*name)) {
+        return Err(wrong(format!("no layout sets the variable {unset:?}")));
+    }
+    let kdf = document.kdf.iter().map(|rule| compiler.kdf(rule)).collect::<Result<_, _>>()?;
+    let plaintexts = document.plaintexts.iter().map(|rule| compiler.plaintext(rule)).collect::<Result<_, _>>()?;
+    let stored = document.stored.as_ref().map(|stored| compiler.stored(stored)).transpose()?;
+    Ok(Rules {
+        protocol: document.protocol.clone(),
+        names: compiler.names,
+        layouts: Layouts(compiler.compiled),
+        kdf,
+        plaintexts,
+        message_steps: document.messages.clone(),
+        stored,
+    })
+}
+
+fn wrong(what: impl Into<String>) -> ProfileError {
+    ProfileError(what.into())
+}
+
+/// JSON has only text as keys.
+fn byte(key: &str) -> Result<u8, ProfileError> {
+    key.parse().map_err(|_| wrong(format!("{key:?} is not the number of a byte")))
+}
+
+impl Bytes {
+    fn bytes(&self) -> Result<Vec<u8>, ProfileError> {
+        match self {
+            Self::Text(text) => Ok(text.clone().into_bytes()),
+            Self::Hex { hex } => {
+                let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+                let pair = |pair: &[u8]| match pair {
+                    [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+                    _ => None,
+                };
+                let bytes = hex.as_bytes().chunks(2).map(pair).collect::<Option<_>>();
+                bytes.ok_or_else(|| wrong(format!("not hex: {hex:?}")))
+            }
+        }
+    }
+}
+
+struct Compiler<'a> {
+    document: &'a Document,
+    names: Vec<String>,
+    variables: Vec<&'a str>,
+    /// Variables that some layout sets.
+    defined: BTreeSet<&'a str>,
+    /// Layouts that are compiled, by name: a layout refers only to those before it.
+    numbers: BTreeMap<&'a str, Layout>,
+    compiled: Vec<Vec<Element>>,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(document: &'a Document) -> Self {
+        Self {
+            document,
+            names: Vec::new(),
+            variables: Vec::new(),
+            defined: BTreeSet::new(),
+            numbers: BTreeMap::new(),
+            compiled: Vec::new(),
+        }
+    }
+
+    fn name(&mut self, name: &str) -> Result<Name, ProfileError> {
+        let known = self.names.iter().position(|known| known == name);
+        let number = known.unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len().saturating_sub(1)
+        });
+        u16::try_from(number).map(Name).map_err(|_| wrong("too many names"))
+    }
+
+    fn variable(&mut self, name: &'a str) -> Result<usize, ProfileError> {
+        if let Some(known) = self.variables.iter().position(|known| *known == name) {
+            return Ok(known);
+        }
+        if self.variables.len() == MAX_VARIABLES {
+            return Err(wrong("too many variables"));
+        }
+        self.variables.push(name);
+        Ok(self.variables.len().saturating_sub(1))
+    }
+
+    fn length(&mut self, length: &'a LengthDocument) -> Result<Length, ProfileError> {
+        match length {
+            LengthDocument::Fixed(len) => Ok(Length::Fixed(*len)),
+            LengthDocument::Variable(name) => self.variable(name).map(Length::Variable),
+        }
+    }
+
+    fn layout(&mut self, name: &str, depth: usize) -> Result<Layout, ProfileError> {
+        if let Some(known) = self.numbers.get(name) {
+            return Ok(*known);
+        }
+        let document = self.document;
+        let (name, elements) =
+            document.layouts.get_key_value(name).ok_or_else(|| wrong(format!("there is no layout {name:?}")))?;
+        let elements = self.elements(elements, depth)?;
+        let number = Layout(self.compiled.len());
+        self.compiled.push(elements);
+        self.numbers.insert(name, number);
+        Ok(number)
+    }
+
+    fn layouts(&mut self, names: &[String]) -> Result<Vec<Layout>, ProfileError> {
+        names.iter().map(|name| self.layout(name, 0)).collect()
+    }
+
+    fn elements(&mut self, elements: &'a [ElementDocument], depth: usize) -> Result<Vec<Element>, ProfileError> {
+        if depth > MAX_DEPTH {
+            return Err(wrong("layouts within layouts without end"));
+        }
+        elements.iter().map(|element| self.element(element, depth.saturating_add(1))).collect()
+    }
+
+    fn element(&mut self, element: &'a ElementDocument, depth: usize) -> Result<Element, ProfileError> {
+        Ok(match element {
+            ElementDocument::Skip { skip } => Element::Skip(self.length(skip)?),
+            ElementDocument::Field { field, len, class, expands, is } => Element::Field {
+                name: self.name(field)?,
+                len: self.length(len)?,
+                class: *class,
+                expansion: *expands,
+                is_x25519_public: matches!(is, Some(Check::X25519Public)),
+            },
+            ElementDocument::Signature { signature: SignatureDocument { by, of } } => {
+                let signed = |compiler: &mut Self, part: &SignedDocument| {
+                    Ok(match part {
+                        SignedDocument::Text { text } => Signed::Text(text.clone().into_bytes()),
+                        SignedDocument::Field { field } => Signed::Field(compiler.name(field)?),
+                    })
+                };
+                let of = of.iter().map(|part| signed(self, part)).collect::<Result<_, ProfileError>>()?;
+                Element::Signature { by: self.name(by)?, of }
+            }
+            ElementDocument::Variable { variable, values } => Element::Variable {
+                variable: self.variable(variable)?,
+                values: {
+                    self.defined.insert(variable);
+                    values.iter().map(|(key, value)| Ok((byte(key)?, *value))).collect::<Result<_, ProfileError>>()?
+                },
+            },
+            ElementDocument::Repeat { repeat, of } => Element::Repeat { width: *repeat, of: self.elements(of, depth)? },
+            ElementDocument::Optional { optional } => Element::Optional(self.elements(optional, depth)?),
+            ElementDocument::Choice { choice, otherwise } => {
+                let cases = choice.iter().map(|(key, case)| Ok((byte(key)?, self.elements(case, depth)?)));
+                Element::Choice {
+                    cases: cases.collect::<Result<_, ProfileError>>()?,
+                    otherwise: otherwise.as_ref().map(|elements| self.elements(elements, depth)).transpose()?,
+                }
+            }
+            ElementDocument::Layout { layout } => Element::Layout(self.layout(layout, depth)?),
+        })
+    }
+
+    fn kdf(&mut self, rule: &KdfRuleDocument) -> Result<KdfRule, ProfileError> {
+        let field = |compiler: &mut Self, field: &OutputDocument| {
+            Ok(OutputField { name: compiler.name(&field.field)?, len: field.len, class: field.class })
+        };
+        Ok(KdfRule {
+            operation: rule.operation.clone(),
+            label: rule.label.bytes()?,
+            then: rule.then.as_ref().map(Bytes::bytes).transpose()?,
+            is_whole: rule.whole,
+            output: rule.output.iter().map(|output| field(self, output)).collect::<Result<_, ProfileError>>()?,
+        })
+    }
+
+    fn plaintext(&mut self, rule: &PlaintextDocument) -> Result<PlaintextRule, ProfileError> {
+        Ok(PlaintextRule {
+            steps: rule.steps.clone(),
+            shapes: self.layouts(&rule.shape)?,
+            is_padded: matches!(rule.padding, Some(Padding::Padme)),
+            contains: self.layouts(&rule.contains)?,
+            class: rule.class,
+            name: self.name(&rule.name)?,
+        })
+    }
+
+    fn stored(&mut self, stored: &StoredDocument) -> Result<Stored, ProfileError> {
+        let parts = |parts: &Vec<Option<Bytes>>| {
+            parts.iter().map(|part| part.as_ref().map(Bytes::bytes).transpose()).collect::<Result<_, _>>()
+        };
+        let state = |compiler: &mut Self, state: &StateDocument| {
+            Ok((state.begins.bytes()?, compiler.layout(&state.layout, 0)?))
+        };
+        Ok(Stored {
+            steps: stored.steps.clone(),
+            name: self.name(&stored.name)?,
+            key: self.name(&stored.key)?,
+            salt: self.name(&stored.salt.name)?,
+            derivations: stored.derivations.iter().map(parts).collect::<Result<_, _>>()?,
+            salt_head: stored.salt.head.clone(),
+            head_len: stored.head_len,
+            states: stored.states.iter().map(|one| state(self, one)).collect::<Result<_, ProfileError>>()?,
+        })
+    }
+}

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Layouts: how bytes consist of fields, and the parser that reads bytes by them.
+
+use super::Name;
+use crate::classes::{Class, is_low_order};
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+
+/// The number of a layout within its profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout(pub(super) usize);
+
+/// All layouts of a profile. A layout refers only to layouts of smaller numbers, so that parsing ends.
+#[derive(Debug, Default)]
+pub(super) struct Layouts(pub(super) Vec<Vec<Element>>);
+
+/// One element of a layout.
+#[derive(Debug)]
+pub(super) enum Element {
+    /// Bytes that are not looked at.
+    Skip(Length),
+    Field {
+        name: Name,
+        len: Length,
+        class: Class,
+        expansion: Option<Expansion>,
+        is_x25519_public: bool,
+    },
+    /// An Ed25519 signature by an earlier field over constants and earlier fields.
+    Signature {
+        by: Name,
+        of: Vec<Signed>,
+    },
+    /// A byte that sets a variable to one of these values.
+    Variable {
+        variable: usize,
+        values: Vec<(u8, usize)>,
+    },
+    /// A count, then as many times these elements.
+    Repeat {
+        width: Width,
+        of: Vec<Element>,
+    },
+    /// A byte 0, or a byte 1 and these elements.
+    Optional(Vec<Element>),
+    /// A byte, then the elements of its case.
+    Choice {
+        cases: Vec<(u8, Vec<Element>)>,
+        otherwise: Option<Vec<Element>>,
+    },
+    Layout(Layout),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Length {
+    Fixed(usize),
+    Variable(usize),
+}
+
+/// The width of a big-endian count.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Width {
+    U8,
+    U16,
+    U32,
+}
+
+#[derive(Debug)]
+pub(super) enum Signed {
+    Text(Vec<u8>),
+    Field(Name),
+}
+
+/// A private key's kind, by which its expanded forms are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+pub(crate) enum Expansion {
+    /// An Ed25519 seed, 32 bytes.
+    #[serde(rename = "ed25519")]
+    Ed25519,
+    /// An ML-KEM-768 seed, 64 bytes.
+    #[serde(rename = "ml-kem-768")]
+    MlKem768,
+    /// An ML-KEM-1024 seed, 64 bytes.
+    #[serde(rename = "ml-kem-1024")]
+    MlKem1024,
+}
+
+/// A field that a layout found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    pub(crate) name: Name,
+    pub(crate) class: Class,
+    pub(crate) expansion: Option<Expansion>,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Variables of a profile: chunk sizes and the like.
+pub(super) const MAX_VARIABLES: usize = 8;
+
+/// The bytes do not have the layout.
+struct DoesNotFit;
+
+impl Layouts {
+    /// The fields of `bytes`, if they have this layout from the first byte to the last.
+    pub(super) fn parse<'a>(&self, layout: Layout, bytes: &'a [u8]) -> Option<Vec<Part<'a>>> {
+        let mut parser = Parser { layouts: self, rest: bytes, parts: Vec::new(), variables: [None; MAX_VARIABLES] };
+        parser.layout(layout).ok()?;
+        parser.rest.is_empty().then_some(parser.parts)
+    }
+}
+
+struct Parser<'a, 'l> {
+    layouts: &'l Layouts,
+    rest: &'a [u8],
+    parts: Vec<Part<'a>>,
+    variables: [Option<usize>; MAX_VARIABLES],
+}
+
+impl<'a> Parser<'a, '_> {
+    fn layout(&mut self, Layout(number): Layout) -> Result<(), DoesNotFit> {
+        let layouts = self.layouts;
+        self.elements(layouts.0.get(number).ok_or(DoesNotFit)?)
+    }
+
+    fn elements(&mut self, elements: &[Element]) -> Result<(), DoesNotFit> {
+        elements.iter().try_for_each(|element| self.element(element))
+    }
+
+    fn element(&mut self, element: &Element) -> Result<(), DoesNotFit> {
+        match element {
+            Element::Skip(len) => self.take(self.length(*len)?).map(drop),
+            Element::Field { name, len, class, expansion, is_x25519_public } => {
+                let bytes = self.take(self.length(*len)?)?;
+                if *is_x25519_public && !is_sound_x25519_public(bytes) {
+                    return Err(DoesNotFit);
+                }
+                self.parts.push(Part { name: *name, class: *class, expansion: *expansion, bytes });
+                Ok(())
+            }
+            Element::Signature { by, of } => {
+                let signature = self.take(64)?;
+                let mut message = Vec::new();
+                for part in of {
+                    match part {
+                        Signed::Text(text) => message.extend_from_slice(text),
+                        Signed::Field(name) => message.extend_from_slice(self.field(*name)?),
+                    }
+                }
+                UnparsedPublicKey::new(&ED25519, self.field(*by)?).verify(&message, signature).map_err(|_| DoesNotFit)
+            }
+            Element::Variable { variable, values } => {
+                let byte = self.byte()?;
+                let (_, value) = values.iter().find(|(known, _)| *known == byte).ok_or(DoesNotFit)?;
+                *self.variables.get_mut(*variable).ok_or(DoesNotFit)? = Some(*value);
+                Ok(())
+            }
+            Element::Repeat { width, of } => {
+                for _ in 0..self.count(*width)? {
+                    let before = self.rest.len();
+                    self.elements(of)?;
+                    // A count is not believed: what repeats has bytes.
+                    if self.rest.len() == before {
+                        return Err(DoesNotFit);
+                    }
+                }
+                Ok(())
+            }
+            Element::Optional(elements) => match self.byte()? {
+                0 => Ok(()),
+                1 => self.elements(elements),
+                _ => Err(DoesNotFit),
+            },
+            Element::Choice { cases, otherwise } => {
+                let byte = self.byte()?;
+                let case = cases.iter().find(|(known, _)| *known == byte).map(|(_, elements)| elements);
+                self.elements(case.or(otherwise.as_ref()).ok_or(DoesNotFit)?)
+            }
+            Element::Layout(layout) => self.layout(*layout),
+        }
+    }
+
+    fn length(&self, length: Length) -> Result<usize, DoesNotFit> {
+        match length {
+            Length::Fixed(len) => Ok(len),
+            Length::Variable(variable) => self.variables.get(variable).copied().flatten().ok_or(DoesNotFit),
+        }
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8], DoesNotFit> {
+        let (bytes, rest) = self.rest.split_at_checked(len).ok_or(DoesNotFit)?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    fn byte(&mut self) -> Result<u8, DoesNotFit> {
+        self.take(1)?.first().copied().ok_or(DoesNotFit)
+    }
+
+    fn count(&mut self, width: Width) -> Result<u32, DoesNotFit> {
+        let len = match width {
+            Width::U8 => 1,
+            Width::U16 => 2,
+            Width::U32 => 4,
+        };
+        Ok(self.take(len)?.iter().fold(0, |count, byte| count << 8 | u32::from(*byte)))
+    }
+
+    /// The field of this name that was read last.
+    fn field(&self, name: Name) -> Result<&'a [u8], DoesNotFit> {
+        self.parts.iter().rev().find(|part| part.name == name).map(|part| part.bytes).ok_or(DoesNotFit)
+    }
+}
+
+/// Canonical (RFC 7748 §5: below 2^255 - 19) and not of low order.
+fn is_sound_x25519_public(bytes: &[u8]) -> bool {
+    let Ok(bytes) = <[u8; 32]>::try_from(bytes) else { return false };
+    let [first, middle @ .., last] = bytes;
+    let is_at_least_p = last == 0x7F && middle.iter().all(|byte| *byte == 0xFF) && first >= 0xED;
+    last < 0x80 && !is_at_least_p && !is_low_order(&bytes)
+}
+
+/// Whether bytes end with ISO/IEC 7816-4's padding (0x80, then zeros) and have a Padmé length (Nikitin et al., PoPETs 2019,
+/// algorithm 1), the shortest one for the text and its marker.
+pub(super) fn is_padded(bytes: &[u8]) -> bool {
+    let Some(marker) = bytes.iter().rposition(|byte| *byte != 0) else { return false };
+    bytes.get(marker) == Some(&0x80) && padme(marker.saturating_add(1)) == bytes.len()
+}
+
+fn padme(len: usize) -> usize {
+    let exponent = len.checked_ilog2().unwrap_or_default();
+    let kept = exponent.checked_ilog2().map_or(0, |log| log.saturating_add(1));
+    let mask = match exponent.checked_sub(kept) {
+        Some(low) if exponent > 0 => (1usize << low).saturating_sub(1),
+        _ => 0,
+    };
+    len.saturating_add(mask) & !mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(elements: Vec<Element>, bytes: &[u8]) -> Option<Vec<Part<'_>>> {
+        Layouts(vec![elements]).parse(Layout(0), bytes)
+    }
+
+    fn secret(len: Length) -> Element {
+        Element::Field { name: Name(0), len, class: Class::Secret, expansion: None, is_x25519_public: false }
+    }
+
+    #[test]
+    fn a_layout_fits_from_the_first_byte_to_the_last() {
+        let elements = || vec![Element::Skip(Length::Fixed(1)), secret(Length::Fixed(2))];
+        assert_eq!(parse(elements(), &[1, 2, 3]).unwrap()[0].bytes, [2, 3]);
+        assert!(parse(elements(), &[1, 2]).is_none());
+        assert!(parse(elements(), &[1, 2, 3, 4]).is_none());
+    }
+
+    #[test]
+    fn counts_options_choices_and_variables_are_read() {
+        let elements = || {
+            vec![
+                Element::Variable { variable: 0, values: vec![(7, 2), (8, 3)] },
+                Element::Repeat { width: Width::U16, of: vec![secret(Length::Variable(0))] },
+                Element::Optional(vec![secret(Length::Fixed(1))]),
+                Element::Choice { cases: vec![(5, vec![secret(Length::Fixed(1))])], otherwise: None },
+            ]
+        };
+        let parts = parse(elements(), &[7, 0, 2, 10, 11, 20, 21, 1, 30, 5, 40]).unwrap();
+        assert_eq!(parts.iter().map(|part| part.bytes).collect::<Vec<_>>(), [&[10, 11][..], &[20, 21], &[30], &[40]]);
+        assert_eq!(parse(elements(), &[8, 0, 0, 0, 5, 40]).unwrap().len(), 1);
+        for bad in [&[9, 0, 0, 0, 5, 40][..], &[8, 0, 0, 2, 5, 40], &[8, 0, 0, 0, 6, 40], &[8, 0, 9, 0, 5, 40]] {
+            assert!(parse(elements(), bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_count_of_what_has_no_bytes_is_refused() {
+        let elements = vec![Element::Repeat { width: Width::U32, of: Vec::new() }];
+        assert!(parse(elements, &[0xFF; 4]).is_none());
+    }
+
+    #[test]
+    fn padding_is_the_marker_and_zeros_at_the_shortest_length() {
+        for len in 0..3_000usize {
+            let mut bytes = vec![0; padme(len + 1)];
+            bytes[len] = 0x80;
+            assert!(is_padded(&bytes), "{len}");
+            let at = bytes.len();
+            bytes[len] = 0x81;
+            assert!(!is_padded(&bytes), "{len}");
+            bytes[len] = 0x80;
+            bytes.push(0);
+            assert!(!is_padded(&bytes) || padme(len + 1) == at + 1, "{len}");
+        }
+        assert!(!is_padded(&[]) && !is_padded(&[0; 16]));
+        // Figure 3 of the paper, worked by hand: 9 = 0b1001, E = 3, S = 2, one bit cleared.
+        assert_eq!([1, 2, 8, 9, 33, 100, 1000].map(padme), [1, 2, 8, 10, 36, 104, 1024]);
+    }
+
+    #[test]
+    fn an_x25519_public_key_is_canonical_and_not_of_low_order() {
+        let mut key = [0xFF; 32];
+        key[31] = 0x7F;
+        for (first, is_sound) in [(0xEC, false), (0xED, false), (0xFF, false), (0xEB, true)] {
+            key[0] = first;
+            assert_eq!(is_sound_x25519_public(&key), is_sound, "{first:x}");
+        }
+        assert!(is_sound_x25519_public(&[9; 32]) && !is_sound_x25519_public(&[0x80; 32]));
+        assert!(!is_sound_x25519_public(&[0; 32]) && !is_sound_x25519_public(&[9; 31]));
+    }
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Profile`]: what the audit must know about one protocol, as data.
+//!
+//! The audit's core knows primitives, not protocols. What the output of a key derivation consists of, which plaintexts are
+//! secret, and which secrets lie in a stored state depends on the protocol, so a profile states it. It comes from whoever audits, never
+//! from the trace: a class in a trace would be the device's own claim. Without a rule a value keeps the class that its
+//! role gives it, and an unknown plaintext or KDF output is secret, so a missing rule never hides a finding.
+//!
+//! A profile is a JSON document; [`Document`](document::Document) has its fields. The profile of noescrow's own protocol is
+//! `profile.json` of the crate `noescrow-recorder`.
+
+mod document;
+mod layout;
+
+use crate::classes::Class;
+use crate::operation::{Kind, Operation, Role};
+use core::fmt;
+use std::sync::Arc;
+
+pub(crate) use layout::{Expansion, Part};
+use layout::{Layout, Layouts};
+
+/// A protocol's rules for the audit. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Profile(Arc<Rules>);
+
+/// The number of a name that a profile gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Name(u16);
+
+#[derive(Debug, Default)]
+struct Rules {
+    protocol: String,
+    names: Vec<String>,
+    layouts: Layouts,
+    kdf: Vec<KdfRule>,
+    plaintexts: Vec<PlaintextRule>,
+    message_steps: Vec<String>,
+    stored: Option<Stored>,
+}
+
+/// What a key derivation's output consists of.
+#[derive(Debug)]
+struct KdfRule {
+    operation: Option<String>,
+    label: Vec<u8>,
+    then: Option<Vec<u8>>,
+    is_whole: bool,
+    output: Vec<OutputField>,
+}
+
+/// One field of a key derivation's output.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OutputField {
+    pub(crate) name: Name,
+    pub(crate) len: usize,
+    pub(crate) class: Class,
+}
+
+/// What a plaintext is.
+#[derive(Debug)]
+struct PlaintextRule {
+    steps: Vec<String>,
+    /// Layouts of which one must fit; empty: any plaintext.
+    shapes: Vec<Layout>,
+    is_padded: bool,
+    /// Layouts by which parts within are classified, where one fits.
+    contains: Vec<Layout>,
+    class: Class,
+    name: Name,
+}
+
+/// How a device seals its own state.
+#[derive(Debug)]
+struct Stored {
+    steps: Vec<String>,
+    name: Name,
+    key: Name,
+    salt: Name,
+    /// Contexts of derivations from the storage key; `None` is any.
+    derivations: Vec<Vec<Option<Vec<u8>>>>,
+    /// Lengths of the contexts before the state in the salt's HMAC.
+    salt_head: Vec<usize>,
+    head_len: usize,
+    states: Vec<(Vec<u8>, Layout)>,
+}
+
+/// Why bytes are not a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileError(String);
+
+impl fmt::Display for ProfileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not a profile: {}", self.0)
+    }
+}
+
+impl core::error::Error for ProfileError {}
+
+impl Profile {
+    /// A profile without a rule: every plaintext and every derived value is secret.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Reads a profile from JSON.
+    ///
+    /// # Errors
+    /// [`ProfileError`] if it is not JSON, has an unknown field or version, refers to a layout or variable that it does not
+    /// define, or nests layouts without end.
+    pub fn from_json(json: &[u8]) -> Result<Self, ProfileError> {
+        document::compile(json).map(|rules| Self(Arc::new(rules)))
+    }
+
+    /// The protocol's name and revision, for people.
+    #[must_use]
+    pub fn protocol(&self) -> &str {
+        &self.0.protocol
+    }
+
+    pub(crate) fn name(&self, Name(number): Name) -> &str {
+        self.0.names.get(usize::from(number)).map_or("", String::as_str)
+    }
+
+    /// The fields of a key derivation's output; empty if no rule fits.
+    pub(crate) fn kdf_output(&self, operation: &Operation<'_>) -> &[OutputField] {
+        let mut contexts = operation.inputs(Role::Context);
+        let (label, then) = (contexts.next().unwrap_or_default(), contexts.next().unwrap_or_default());
+        let len = || operation.inputs(Role::Context).map(<[u8]>::len).sum::<usize>();
+        let fits = |rule: &&KdfRule| {
+            rule.label == label
+                && rule.then.as_ref().is_none_or(|known| known == then)
+                && rule.operation.as_ref().is_none_or(|known| known == operation.kind.name())
+                && (!rule.is_whole || len() == label.len())
+        };
+        self.0.kdf.iter().find(fits).map_or(&[], |rule| &rule.output)
+    }
+
+    /// Whether a step seals or opens a message of a user.
+    pub(crate) fn is_message(&self, step: &str) -> bool {
+        self.0.message_steps.iter().any(|known| known == step)
+    }
+
+    /// Class and name of a plaintext, if a rule fits. A plaintext that has not the shape that its step demands has none.
+    pub(crate) fn plaintext(&self, step: &str, bytes: &[u8]) -> Option<(Class, Name)> {
+        self.plaintext_rule(step, bytes).map(|rule| (rule.class, rule.name))
+    }
+
+    /// Whether a rule on plaintexts gives this name.
+    pub(crate) fn names_plaintext(&self, name: Name) -> bool {
+        self.0.plaintexts.iter().any(|rule| rule.name == name)
+    }
+
+    /// Whether a plaintext is a text in its padding, `0x80` and zeros.
+    pub(crate) fn is_padded_text(&self, step: &str, bytes: &[u8]) -> bool {
+        self.plaintext_rule(step, bytes).is_some_and(|rule| rule.is_padded)
+    }
+
+    /// The parts of a plaintext that a rule classifies.
+    pub(crate) fn plaintext_parts<'a>(&self, step: &str, bytes: &'a [u8]) -> Vec<Part<'a>> {
+        let Some(rule) = self.plaintext_rule(step, bytes) else { return Vec::new() };
+        rule.contains.iter().find_map(|layout| self.0.layouts.parse(*layout, bytes)).unwrap_or_default()
+    }
+
+    fn plaintext_rule(&self, step: &str, bytes: &[u8]) -> Option<&PlaintextRule> {
+        let fits = |rule: &&PlaintextRule| {
+            rule.steps.iter().any(|known| known == step)
+                && (!rule.is_padded || layout::is_padded(bytes))
+                && (rule.shapes.is_empty()
+                    || rule.shapes.iter().any(|layout| self.0.layouts.parse(*layout, bytes).is_some()))
+        };
+        self.0.plaintexts.iter().find(fits)
+    }
+
+    /// Whether a step seals or restores a device's own state.
+    pub(crate) fn is_storing_step(&self, step: &str) -> bool {
+        self.0.stored.as_ref().is_some_and(|stored| stored.steps.iter().any(|known| known == step))
+    }
+
+    /// Whether an operation does what sealing or restoring a state does. Its step alone is a claim of the device.
+    pub(crate) fn is_storing(&self, operation: &Operation<'_>) -> bool {
+        let Some(stored) = self.0.stored.as_ref().filter(|_| self.is_storing_step(operation.step)) else {
+            return false;
+        };
+        let contexts: Vec<&[u8]> = operation.inputs(Role::Context).collect();
+        match operation.kind {
+            Kind::HkdfExpand => stored.derivations.iter().any(|known| {
+                known.len() == contexts.len()
+                    && known
+                        .iter()
+                        .zip(&contexts)
+                        .all(|(known, context)| known.as_deref().is_none_or(|known| known == *context))
+            }),
+            Kind::Hmac => match contexts.split_last() {
+                Some((state, head)) => {
+                    head.iter().map(|part| part.len()).eq(stored.salt_head.iter().copied())
+                        && self.stored_parts(head.first().copied().unwrap_or_default(), state).is_some()
+                }
+                None => false,
+            },
+            Kind::Seal | Kind::Open => {
+                let head = operation.input(Role::AssociatedData).filter(|head| head.len() == stored.head_len);
+                let state = operation.fields.iter().find(|field| field.role == Role::Plaintext);
+                head.zip(state).is_some_and(|(head, state)| self.stored_parts(head, state.bytes).is_some())
+            }
+            _ => false,
+        }
+    }
+
+    /// The secrets of a state, by what its sealed form begins with; `None` if it is no state of this protocol.
+    pub(crate) fn stored_parts<'a>(&self, head: &[u8], state: &'a [u8]) -> Option<Vec<Part<'a>>> {
+        let stored = self.0.stored.as_ref()?;
+        let (_, layout) = stored.states.iter().find(|(known, _)| head.starts_with(known))?;
+        self.0.layouts.parse(*layout, state)
+    }
+
+    /// The names of a stored state, of the key that seals it, and of its salt.
+    pub(crate) fn stored_names(&self) -> Option<StoredNames> {
+        self.0.stored.as_ref().map(|stored| StoredNames { state: stored.name, key: stored.key, salt: stored.salt })
+    }
+}
+
+/// Names of what storing has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoredNames {
+    pub(crate) state: Name,
+    pub(crate) key: Name,
+    pub(crate) salt: Name,
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Tape`]: where the recorders of a run write, and [`Track`]: one participant's part of it.
+
+use super::operation::{Field, Kind, Role};
+use super::trace::TraceWriter;
+use core::fmt;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Bytes that a tape with a writer gathers before it writes them.
+const BUFFER: usize = 1 << 16;
+
+/// Where recorders write: one order of events for all who take part.
+#[derive(Clone)]
+pub struct Tape(Arc<Mutex<Inner>>);
+
+struct Inner {
+    trace: TraceWriter,
+    writer: Option<Box<dyn Write + Send>>,
+    /// Why the trace is not whole. Nothing is written after it: a trace with a hole might be read as another run's.
+    failed: Option<io::Error>,
+    operations: u64,
+}
+
+impl fmt::Debug for Tape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tape")
+    }
+}
+
+impl Default for Tape {
+    fn default() -> Self {
+        Self::in_memory()
+    }
+}
+
+impl Tape {
+    /// Keeps the trace in memory, for [`Tape::bytes`].
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self::with(None)
+    }
+
+    /// Writes the trace to `writer` as it comes; holds 64 KiB and one operation of it at the most. What is left is
+    /// written when the last of the tape's clones and recorders is dropped, but only [`flush`](Self::flush) tells
+    /// whether all of it was.
+    #[must_use]
+    pub fn to_writer(writer: impl Write + Send + 'static) -> Self {
+        Self::with(Some(Box::new(writer)))
+    }
+
+    fn with(writer: Option<Box<dyn Write + Send>>) -> Self {
+        let inner = Inner { trace: TraceWriter::new(), writer, failed: None, operations: 0 };
+        Self(Arc::new(Mutex::new(inner)))
+    }
+
+    /// Adds a device called `name`.
+    ///
+    /// # Errors
+    /// [`TooManyParticipants`] if 256 take part already.
+    pub fn device(&self, name: &str) -> Result<Track, TooManyParticipants> {
+        self.participant(name, false)
+    }
+
+    /// Adds a server called `name`: all inputs and outputs of its operations are known to it.
+    ///
+    /// # Errors
+    /// [`TooManyParticipants`] if 256 take part already.
+    pub fn server(&self, name: &str) -> Result<Track, TooManyParticipants> {
+        self.participant(name, true)
+    }
+
+    fn participant(&self, name: &str, is_server: bool) -> Result<Track, TooManyParticipants> {
+        let participant = self.lock().trace.participant(name, is_server).ok_or(TooManyParticipants)?;
+        Ok(Track { tape: self.clone(), participant })
+    }
+
+    /// Operations so far.
+    #[must_use]
+    pub fn operations(&self) -> u64 {
+        self.lock().operations
+    }
+
+    /// The trace so far; empty for a tape with a writer.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let inner = self.lock();
+        if inner.writer.is_some() { Vec::new() } else { inner.trace.buffer.clone() }
+    }
+
+    /// Writes what is still in memory to the writer.
+    ///
+    /// # Errors
+    /// The writer's first error since the tape began, on every call: the trace is not whole, and will not be.
+    pub fn flush(&self) -> io::Result<()> {
+        let mut inner = self.lock();
+        inner.drain();
+        inner.fallible(|writer| writer.flush());
+        inner.failed.as_ref().map_or(Ok(()), |error| Err(io::Error::new(error.kind(), error.to_string())))
+    }
+
+    /// A writer that panicked has written nobody knows how much.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(|poisoned| {
+            let mut inner = poisoned.into_inner();
+            inner.failed.get_or_insert_with(|| io::Error::other("a writer panicked"));
+            inner
+        })
+    }
+}
+
+impl Inner {
+    fn drain(&mut self) {
+        let mut bytes = core::mem::take(&mut self.trace.buffer);
+        self.fallible(|writer| writer.write_all(&bytes));
+        if self.writer.is_some() {
+            bytes.clear();
+            // A large attachment's operations leave no large buffer behind.
+            bytes.shrink_to(2 * BUFFER);
+        }
+        self.trace.buffer = bytes;
+    }
+
+    /// Does something with the writer, if there is one and it has not failed.
+    fn fallible(&mut self, act: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+        if let (Some(writer), None) = (&mut self.writer, &self.failed) {
+            self.failed = act(writer).err();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.drain();
+        self.fallible(|writer| writer.flush());
+    }
+}
+
+/// A trace numbers its participants with a byte: 256 take part already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyParticipants;
+
+impl fmt::Display for TooManyParticipants {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a trace has at most 256 participants")
+    }
+}
+
+impl core::error::Error for TooManyParticipants {}
+
+/// One participant's part of a tape. Clones write as the same participant.
+#[derive(Clone, Debug)]
+pub struct Track {
+    tape: Tape,
+    participant: u8,
+}
+
+impl Track {
+    /// The participant's number on the tape.
+    #[must_use]
+    pub const fn number(&self) -> u8 {
+        self.participant
+    }
+
+    /// Writes down an operation: the protocol's step, the primitive, and each input and output in the order of
+    /// [`Operation::fields`](super::Operation::fields).
+    pub fn record<'a>(&self, step: &str, kind: Kind, fields: impl Iterator<Item = Field<'a>> + Clone) {
+        let mut inner = self.tape.lock();
+        inner.trace.operation(self.participant, step, kind, fields);
+        inner.operations = inner.operations.saturating_add(1);
+        if inner.writer.is_some() && inner.trace.buffer.len() >= BUFFER {
+            inner.drain();
+        }
+    }
+
+    /// Writes down a secret that comes from outside the protocol: a storage key, the secret of another handshake. A used
+    /// secret without a known origin is a finding.
+    pub fn given(&self, step: &str, secret: &[u8]) {
+        self.record(step, Kind::Given, core::iter::once(Field { role: Role::Value, is_output: true, bytes: secret }));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where a trace goes: whole, in order, in bounded memory; and if it does not get there, somebody hears of it.
+
+use super::*;
+use crate::{TraceReader, fuzz};
+use std::sync::mpsc;
+
+/// Sends every chunk that it is given.
+struct Chunks(mpsc::Sender<Vec<u8>>);
+
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes.to_vec()).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn record(track: &Track, step: &str, kind: Kind, fields: &[(Role, bool, &[u8])]) {
+    let fields = fields.iter().map(|&(role, is_output, bytes)| Field { role, is_output, bytes });
+    track.record(step, kind, fields);
+}
+
+/// What two devices and a server do, the same on every tape.
+fn work(tape: &Tape, rounds: u8) {
+    let (alice, bob) = (tape.device("Alice").unwrap(), tape.device("Bob").unwrap());
+    let relay = tape.server("relay").unwrap();
+    for round in 0..rounds {
+        let hashed = [(Role::Context, false, &[round; 100][..]), (Role::Digest, true, &[round; 64])];
+        record(&alice, "HS-I1", Kind::Sha512, &hashed);
+        let derived = [
+            (Role::KdfKey, false, &b""[..]),
+            (Role::KdfInput, false, &[round]),
+            (Role::Context, false, b"a"),
+            (Role::Context, false, b"b"),
+            (Role::KdfOutput, true, &[round; 64]),
+        ];
+        record(&bob.clone(), "HS-R1", Kind::Hkdf, &derived);
+        record(&alice, "HS-I1", Kind::Fresh, &[(Role::Value, true, &[round; 32])]);
+        record(&relay, "", Kind::Hmac, &[(Role::KdfKey, false, b"key"), (Role::KdfOutput, true, &[round; 32])]);
+    }
+}
+
+#[test]
+fn a_tape_to_a_writer_gives_the_bytes_of_one_in_memory_in_chunks_of_bounded_size() {
+    let in_memory = Tape::in_memory();
+    (0..4).for_each(|_| work(&in_memory, 255));
+    let (sender, receiver) = mpsc::channel();
+    let tape = Tape::to_writer(Chunks(sender));
+    (0..4).for_each(|_| work(&tape, 255));
+    let longest_operation = 256;
+    assert!(tape.lock().trace.buffer.capacity() <= 2 * BUFFER);
+    assert!(tape.bytes().is_empty());
+    tape.flush().unwrap();
+    let chunks: Vec<_> = receiver.try_iter().collect();
+    assert_eq!(chunks.concat(), in_memory.bytes());
+    assert!(chunks.len() > 2 && chunks.iter().all(|chunk| chunk.len() <= BUFFER + longest_operation));
+    assert_eq!(tape.operations(), 4 * 4 * 255);
+    assert_eq!(fuzz::trace_reader(&in_memory.bytes()).unwrap(), 4 * 4 * 255);
+}
+
+#[test]
+fn a_large_operation_leaves_no_large_buffer() {
+    let (sender, receiver) = mpsc::channel();
+    let tape = Tape::to_writer(Chunks(sender));
+    let device = tape.device("Alice").unwrap();
+    device.given("", &vec![1; 40 * BUFFER]);
+    assert!(tape.lock().trace.buffer.capacity() <= 2 * BUFFER);
+    assert!(receiver.try_iter().map(|chunk| chunk.len()).sum::<usize>() > 40 * BUFFER);
+}
+
+#[test]
+fn who_did_what_in_which_step_is_read_back_in_order() {
+    let tape = Tape::in_memory();
+    work(&tape, 2);
+    let mut seen = Vec::new();
+    let participants = TraceReader::new(&tape.bytes()[..])
+        .unwrap()
+        .for_each(|operation| seen.push((operation.participant, String::from(operation.step), operation.kind)))
+        .unwrap();
+    let names: Vec<_> = participants.iter().map(|one| (one.name.as_str(), one.is_server)).collect();
+    assert_eq!(names, [("Alice", false), ("Bob", false), ("relay", true)]);
+    let round = [(0, "HS-I1", Kind::Sha512), (1, "HS-R1", Kind::Hkdf), (0, "HS-I1", Kind::Fresh), (2, "", Kind::Hmac)];
+    let expected: Vec<_> = round.iter().chain(&round).map(|&(who, step, kind)| (who, step.into(), kind)).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn threads_on_one_tape_do_not_tear_each_others_records() {
+    let tape = Tape::in_memory();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| work(&tape, 50));
+        }
+    });
+    assert_eq!(fuzz::trace_reader(&tape.bytes()).unwrap(), 4 * 50 * 4);
+}
+
+/// Fails from the `after`th chunk on, and then would go on as if nothing had been.
+struct Failing {
+    chunks: usize,
+    fails: core::ops::Range<usize>,
+    kept: mpsc::Sender<Vec<u8>>,
+}
+
+impl Write for Failing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.chunks += 1;
+        if self.fails.contains(&self.chunks) {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "disk full"));
+        }
+        self.kept.send(bytes.to_vec()).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_that_failed_once_is_told_at_every_flush_and_never_written_to_again() {
+    let (kept, receiver) = mpsc::channel();
+    let tape = Tape::to_writer(Failing { chunks: 0, fails: 2..3, kept });
+    work(&tape, 1);
+    tape.flush().unwrap();
+    work(&tape, 1);
+    for _ in 0..2 {
+        let error = tape.flush().unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::StorageFull, "disk full"));
+        work(&tape, 1);
+    }
+    drop(tape);
+    assert_eq!(receiver.iter().count(), 1, "a hole in a trace is worse than its end");
+    // Control: the same writer without the failure.
+    let (kept, receiver) = mpsc::channel();
+    let tape = Tape::to_writer(Failing { chunks: 0, fails: 0..0, kept });
+    for _ in 0..3 {
+        work(&tape, 1);
+        tape.flush().unwrap();
+    }
+    assert_eq!(receiver.try_iter().count(), 3);
+}
+
+/// Panics at the second chunk.
+struct Panicking(usize);
+
+impl Write for Panicking {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += 1;
+        assert!(self.0 != 2, "on purpose");
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_that_panicked_is_told_at_every_flush() {
+    let tape = Tape::to_writer(Panicking(0));
+    work(&tape, 1);
+    tape.flush().unwrap();
+    work(&tape, 1);
+    let flush = std::panic::AssertUnwindSafe(|| tape.flush());
+    std::panic::catch_unwind(flush).unwrap_err();
+    work(&tape, 1);
+    assert_eq!(tape.flush().unwrap_err().to_string(), "a writer panicked");
+    assert_eq!(tape.flush().unwrap_err().to_string(), "a writer panicked");
+}
+
+#[test]
+fn what_is_left_is_written_when_the_last_recorder_is_dropped() {
+    let (sender, receiver) = mpsc::channel();
+    let tape = Tape::to_writer(Chunks(sender));
+    let device = tape.device("Alice").unwrap();
+    drop(tape);
+    record(&device, "", Kind::Fresh, &[(Role::Value, true, b"value")]);
+    assert_eq!(receiver.try_iter().count(), 0);
+    drop(device);
+    assert_eq!(fuzz::trace_reader(&receiver.iter().collect::<Vec<_>>().concat()).unwrap(), 1);
+}
+
+#[test]
+fn more_parts_than_a_byte_counts_are_all_written_down() {
+    let tape = Tape::in_memory();
+    let part: &[u8] = b"part";
+    let fields = vec![(Role::Context, false, part); 1000];
+    record(&tape.device("Alice").unwrap(), "", Kind::Sha256, &fields);
+    let mut parts = 0;
+    TraceReader::new(&tape.bytes()[..])
+        .unwrap()
+        .for_each(|operation| parts += operation.inputs(Role::Context).count())
+        .unwrap();
+    assert_eq!(parts, 1000);
+}

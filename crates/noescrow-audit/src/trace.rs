@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A trace: what devices did, as a stream of bytes that one process writes and another reads.
+//!
+//! ```text
+//! trace       = "noescrow trace" || version (u8, 1) || record*
+//! record      = participant | operation
+//! participant = 0x80 || number (u8: 0, 1, ... in this order) || side (u8: 0 device, 1 server) || name
+//! operation   = label? || kind (u8) || participant (u8) || step (u16) || count (varint) || field*count
+//! label       = 0x81 || step (u16) || name
+//! field       = role (u8; bit 7: it came out) || length (varint) || bytes
+//! name        = length (u8) || UTF-8
+//! ```
+//!
+//! Integers are big-endian, varints LEB128 of at most five bytes and no more than [`MAX_FIELD_LEN`], a count no more than
+//! [`MAX_FIELDS`]. Steps are numbered
+//! 1, 2, ... as they are first met, at most [`MAX_STEPS`], and step 0 is none; the first operation of a step, and no
+//! other, has its label, which is not empty and no other step's. So what a trace says has one spelling, and the reader
+//! refuses every other.
+//!
+//! A trace may end after any record: it is then a shorter run's. One that ends within a record is damaged. Whether all
+//! of a run is there is for [`Tape::flush`](super::Tape::flush) to say, not for the bytes.
+//!
+//! A trace holds every secret of the run: it is for tests. It is written and read as it comes, so that neither side holds
+//! more than one record.
+
+use super::operation::{Field, Kind, Operation, Role};
+use core::fmt;
+use std::io::{self, Read};
+
+/// What a trace begins with: name and version.
+const MAGIC: &[u8] = b"noescrow trace\x01";
+const PARTICIPANT: u8 = 0x80;
+const LABEL: u8 = 0x81;
+/// Bytes of the longest field: the longest padded plaintext, 12.5 % above 2^30, with room.
+const MAX_FIELD_LEN: u64 = (1 << 30) + (1 << 28);
+/// Steps with a number: spec/protocol.md has fewer than a hundred.
+const MAX_STEPS: usize = 1 << 10;
+/// Fields of an operation. This crate's own have about a dozen; each part of a key derivation that an application
+/// performs is one. More would let a few megabytes of trace take as many times their size.
+const MAX_FIELDS: u64 = 1 << 12;
+/// Bytes that are made room for before they have been read: a claimed length is not believed.
+const READ_AHEAD: u64 = 1 << 16;
+
+/// Whose operations these are, and what that means for the audit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Participant {
+    /// A name for people: "Alice's telephone".
+    pub name: String,
+    /// A server: whatever went into or came out of its operations is known to it.
+    pub is_server: bool,
+}
+
+/// Why a trace could not be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TraceError {
+    /// The reader failed.
+    Io(io::Error),
+    /// This is no trace of this version, or it is damaged: what is wrong, and at which byte.
+    Malformed {
+        /// What is wrong.
+        what: &'static str,
+        /// The byte at which the record begins.
+        offset: u64,
+    },
+}
+
+impl fmt::Display for TraceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "cannot read the trace: {error}"),
+            Self::Malformed { what, offset } => write!(f, "not a trace, or damaged: {what} at byte {offset}"),
+        }
+    }
+}
+
+impl core::error::Error for TraceError {}
+
+impl From<io::Error> for TraceError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Writes a trace into a buffer, which its owner may drain between records.
+#[derive(Debug)]
+pub(crate) struct TraceWriter {
+    pub(crate) buffer: Vec<u8>,
+    participants: usize,
+    /// Labels that have a number: index + 1.
+    steps: Vec<String>,
+    /// The index of the step that was met last, likely to be met next.
+    latest: usize,
+}
+
+impl TraceWriter {
+    pub(crate) fn new() -> Self {
+        Self { buffer: MAGIC.to_owned(), participants: 0, steps: Vec::new(), latest: 0 }
+    }
+
+    /// Writes that somebody takes part, and returns the number; `None` if 256 do already: a number is a byte.
+    pub(crate) fn participant(&mut self, name: &str, is_server: bool) -> Option<u8> {
+        let number = u8::try_from(self.participants).ok()?;
+        self.participants = self.participants.saturating_add(1);
+        self.buffer.extend([PARTICIPANT, number, u8::from(is_server)]);
+        self.name(cut(name));
+        Some(number)
+    }
+
+    /// Writes an operation of `participant`, who takes part.
+    pub(crate) fn operation<'a>(
+        &mut self,
+        participant: u8,
+        step: &str,
+        kind: Kind,
+        fields: impl Iterator<Item = Field<'a>> + Clone,
+    ) {
+        let [high, low] = self.step(cut(step)).to_be_bytes();
+        self.buffer.extend([kind as u8, participant, high, low]);
+        self.varint(fields.clone().count());
+        for field in fields {
+            self.buffer.push(field.role as u8 | if field.is_output { Role::OUTPUT } else { 0 });
+            self.varint(field.bytes.len());
+            self.buffer.extend_from_slice(field.bytes);
+        }
+    }
+
+    /// The number of a step, whose label is written down when it is first met; 0 for none, and for those beyond
+    /// [`MAX_STEPS`].
+    fn step(&mut self, label: &str) -> u16 {
+        if label.is_empty() {
+            return 0;
+        }
+        let again = self.steps.get(self.latest).is_some_and(|latest| latest == label);
+        let known = if again { Some(self.latest) } else { self.steps.iter().position(|known| known == label) };
+        let at = known.unwrap_or(self.steps.len());
+        if at >= MAX_STEPS {
+            return 0;
+        }
+        self.latest = at;
+        let number = u16::try_from(at).unwrap_or_default().saturating_add(1);
+        if known.is_none() {
+            self.steps.push(label.to_owned());
+            self.buffer.push(LABEL);
+            self.buffer.extend(number.to_be_bytes());
+            self.name(label);
+        }
+        number
+    }
+
+    /// `name` has been [`cut`].
+    fn name(&mut self, name: &str) {
+        self.buffer.push(u8::try_from(name.len()).unwrap_or_default());
+        self.buffer.extend_from_slice(name.as_bytes());
+    }
+
+    fn varint(&mut self, mut rest: usize) {
+        loop {
+            let low = u8::try_from(rest & 0x7F).unwrap_or_default();
+            rest >>= 7;
+            if rest == 0 {
+                return self.buffer.push(low);
+            }
+            self.buffer.push(low | 0x80);
+        }
+    }
+}
+
+/// As much of a name as its length's byte can say, in whole characters.
+fn cut(name: &str) -> &str {
+    let longest = usize::from(u8::MAX);
+    if name.len() <= longest {
+        return name;
+    }
+    (0..=longest).rev().find_map(|end| name.get(..end)).unwrap_or_default()
+}
+
+/// Reads a trace, one operation at a time.
+///
+/// # Errors
+/// Every method fails with [`TraceError`] on bytes that no recorder wrote; memory stays bounded by the longest record
+/// that is really there.
+pub struct TraceReader<R> {
+    from: R,
+    offset: u64,
+    /// The byte at which the record begins that is being read.
+    start: u64,
+    participants: Vec<Participant>,
+    /// The labels of steps: index + 1 is a step's number.
+    steps: Vec<String>,
+    body: Vec<u8>,
+    layout: Vec<(Role, bool, usize, usize)>,
+}
+
+impl<R> fmt::Debug for TraceReader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TraceReader").field("offset", &self.offset).finish_non_exhaustive()
+    }
+}
+
+/// What stands in a trace.
+pub(crate) enum Record<'a> {
+    Participant(&'a Participant),
+    Operation(Operation<'a>),
+}
+
+struct Head {
+    kind: Kind,
+    participant: u8,
+    step: u16,
+}
+
+impl<R: Read> TraceReader<R> {
+    /// Begins to read; wants a buffered reader.
+    ///
+    /// # Errors
+    /// [`TraceError`] if this is not a trace of this version.
+    pub fn new(from: R) -> Result<Self, TraceError> {
+        let mut reader = Self {
+            from,
+            offset: 0,
+            start: 0,
+            participants: Vec::new(),
+            steps: Vec::new(),
+            body: Vec::new(),
+            layout: Vec::new(),
+        };
+        reader.append(u64::try_from(MAGIC.len()).unwrap_or_default())?;
+        if reader.body == MAGIC { Ok(reader) } else { Err(reader.malformed("another beginning or version")) }
+    }
+
+    /// Those who have taken part so far, by the index that operations name.
+    #[must_use]
+    pub fn participants(&self) -> &[Participant] {
+        &self.participants
+    }
+
+    /// Calls `visit` with every operation, in order, and returns the participants.
+    ///
+    /// # Errors
+    /// [`TraceError`].
+    pub fn for_each(self, mut visit: impl FnMut(&Operation<'_>)) -> Result<Vec<Participant>, TraceError> {
+        self.for_each_record(|record| {
+            if let Record::Operation(operation) = record {
+                visit(&operation);
+            }
+        })
+    }
+
+    /// As [`for_each`](Self::for_each), with the places at which participants came.
+    pub(crate) fn for_each_record(mut self, mut visit: impl FnMut(Record<'_>)) -> Result<Vec<Participant>, TraceError> {
+        while let Some(first) = self.first()? {
+            if first == PARTICIPANT {
+                visit(Record::Participant(self.read_participant()?));
+                continue;
+            }
+            let Head { kind, participant, step } = self.read_operation(first)?;
+            let fields: Vec<Field<'_>> = self
+                .layout
+                .iter()
+                .map(|&(role, is_output, from, to)| Field {
+                    role,
+                    is_output,
+                    bytes: self.body.get(from..to).unwrap_or_default(),
+                })
+                .collect();
+            let label = usize::from(step).checked_sub(1).and_then(|at| self.steps.get(at));
+            let step = label.map_or("", String::as_str);
+            visit(Record::Operation(Operation { participant, step, kind, fields: &fields }));
+        }
+        Ok(self.participants)
+    }
+
+    /// The first byte of the next record; `None` at the end of the trace.
+    fn first(&mut self) -> Result<Option<u8>, TraceError> {
+        self.start = self.offset;
+        self.body.clear();
+        self.layout.clear();
+        let read = self.from.by_ref().take(1).read_to_end(&mut self.body)?;
+        self.offset = self.offset.saturating_add(u64::try_from(read).unwrap_or_default());
+        Ok(self.body.pop())
+    }
+
+    fn read_participant(&mut self) -> Result<&Participant, TraceError> {
+        let (number, side) = (self.byte()?, self.byte()?);
+        let name = self.name()?;
+        if usize::from(number) != self.participants.len() || side > 1 {
+            return Err(self.malformed("a participant out of order"));
+        }
+        self.participants.push(Participant { name, is_server: side == 1 });
+        self.participants.last().ok_or_else(|| self.malformed("nobody"))
+    }
+
+    fn read_operation(&mut self, first: u8) -> Result<Head, TraceError> {
+        let (new_step, kind) = match first {
+            LABEL => (Some(self.read_label()?), self.byte()?),
+            kind => (None, kind),
+        };
+        let kind = Kind::from_byte(kind).ok_or_else(|| self.malformed("an unknown kind"))?;
+        let (participant, step) = (self.byte()?, self.u16()?);
+        if usize::from(participant) >= self.participants.len() {
+            return Err(self.malformed("an unknown participant"));
+        }
+        if usize::from(step) > self.steps.len() {
+            return Err(self.malformed("an unknown step"));
+        }
+        if new_step.is_some_and(|new| new != step) {
+            return Err(self.malformed("a label of another step"));
+        }
+        let fields = self.varint()?;
+        if fields > MAX_FIELDS {
+            return Err(self.malformed("more fields than an operation has"));
+        }
+        for _ in 0..fields {
+            self.read_field()?;
+        }
+        Ok(Head { kind, participant, step })
+    }
+
+    /// A new step's label; returns its number.
+    fn read_label(&mut self) -> Result<u16, TraceError> {
+        let number = self.u16()?;
+        let label = self.name()?;
+        let next = self.steps.len().saturating_add(1);
+        if usize::from(number) != next || next > MAX_STEPS || label.is_empty() || self.steps.contains(&label) {
+            return Err(self.malformed("a label out of order, empty or known"));
+        }
+        self.steps.push(label);
+        Ok(number)
+    }
+
+    fn read_field(&mut self) -> Result<(), TraceError> {
+        let first = self.byte()?;
+        let role = Role::from_byte(first & !Role::OUTPUT).ok_or_else(|| self.malformed("an unknown role"))?;
+        let len = self.varint()?;
+        let from = self.body.len();
+        self.append(len)?;
+        self.layout.push((role, first & Role::OUTPUT != 0, from, self.body.len()));
+        Ok(())
+    }
+
+    /// A varint with one spelling, no more than [`MAX_FIELD_LEN`].
+    fn varint(&mut self) -> Result<u64, TraceError> {
+        let mut value = 0u64;
+        for shift in (0..35u32).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7F) << shift;
+            if byte & 0x80 == 0 {
+                let one_spelling = byte != 0 || shift == 0;
+                return match one_spelling && value <= MAX_FIELD_LEN {
+                    true => Ok(value),
+                    false => Err(self.malformed("a length beyond its bound")),
+                };
+            }
+        }
+        Err(self.malformed("a length beyond its bound"))
+    }
+
+    fn name(&mut self) -> Result<String, TraceError> {
+        let len = self.byte()?;
+        let from = self.body.len();
+        self.append(u64::from(len))?;
+        let name = self.body.split_off(from);
+        String::from_utf8(name).map_err(|_| self.malformed("a name that is not text"))
+    }
+
+    fn byte(&mut self) -> Result<u8, TraceError> {
+        let mut byte = [0];
+        self.from.read_exact(&mut byte)?;
+        self.offset = self.offset.saturating_add(1);
+        let [byte] = byte;
+        Ok(byte)
+    }
+
+    fn u16(&mut self) -> Result<u16, TraceError> {
+        Ok(u16::from_be_bytes([self.byte()?, self.byte()?]))
+    }
+
+    /// Reads `len` bytes behind what has been read of this record. The buffer grows with what is there, not with what is
+    /// claimed.
+    fn append(&mut self, len: u64) -> Result<(), TraceError> {
+        self.body.reserve(usize::try_from(len.min(READ_AHEAD)).unwrap_or_default());
+        let read = self.from.by_ref().take(len).read_to_end(&mut self.body)?;
+        self.offset = self.offset.saturating_add(len);
+        match u64::try_from(read) == Ok(len) {
+            true => Ok(()),
+            false => Err(TraceError::Io(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    const fn malformed(&self, what: &'static str) -> TraceError {
+        TraceError::Malformed { what, offset: self.start }
+    }
+}
+
+#[cfg(test)]
+mod tests;

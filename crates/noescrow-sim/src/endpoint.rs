@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Endpoint`]: what a world asks of a session. The session has it; so have broken twins, which show that each check
+//! can fail.
+
+use noescrow::SkippedKeyStore;
+use noescrow::error::{DecryptError, EncryptError, RestoreError};
+use noescrow::hazmat;
+use noescrow::primitives::Primitives;
+use noescrow::session::Session;
+use noescrow::snapshot::StorageKey;
+use rand_core::CryptoRng;
+
+/// One end of a conversation.
+pub trait Endpoint: Sized {
+    /// What its device computes with.
+    type Primitives: Primitives;
+
+    /// Seals a message.
+    ///
+    /// # Errors
+    /// As [`Session::encrypt`].
+    fn encrypt(
+        &mut self,
+        plaintext: &[u8],
+        associated_data: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<u8>, EncryptError>;
+
+    /// Opens a message.
+    ///
+    /// # Errors
+    /// As [`Session::decrypt`].
+    fn decrypt(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Vec<u8>, DecryptError>;
+
+    /// Keys kept for messages that have not arrived.
+    fn skipped_message_keys(&self) -> usize;
+
+    /// The post-quantum epoch of its next message.
+    fn sending_epoch(&self) -> u32;
+
+    /// The whole state as bytes, under a storage key of the endpoint's own: equal states of equal generation give
+    /// equal bytes.
+    fn save(&self, generation: u64) -> Vec<u8>;
+
+    /// What [`save`](Self::save) wrote, as an end again, with the primitives of this one.
+    ///
+    /// # Errors
+    /// As [`Session::restore`].
+    fn reload(&self, snapshot: &[u8], newest: u64) -> Result<Self, RestoreError>;
+}
+
+/// A constant, because these sessions are for tests.
+pub(crate) const fn storage_key() -> StorageKey {
+    StorageKey::new([0x5A; 32])
+}
+
+impl<P: Primitives, S: SkippedKeyStore> Endpoint for Session<P, S> {
+    type Primitives = P;
+
+    fn encrypt(
+        &mut self,
+        plaintext: &[u8],
+        associated_data: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<u8>, EncryptError> {
+        Self::encrypt(self, plaintext, associated_data, rng)
+    }
+
+    fn decrypt(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Vec<u8>, DecryptError> {
+        Self::decrypt(self, message, associated_data)
+    }
+
+    fn skipped_message_keys(&self) -> usize {
+        Self::skipped_message_keys(self)
+    }
+
+    fn sending_epoch(&self) -> u32 {
+        hazmat::session_epoch(self)
+    }
+
+    fn save(&self, generation: u64) -> Vec<u8> {
+        self.snapshot(&storage_key(), generation)
+    }
+
+    fn reload(&self, snapshot: &[u8], newest: u64) -> Result<Self, RestoreError> {
+        Self::restore_in_place(hazmat::session_primitives(self).clone(), &mut snapshot.to_vec(), &storage_key(), newest)
+    }
+}

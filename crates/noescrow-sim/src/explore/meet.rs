@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The handshakes of an exploration: Bob's prekeys, what the relay makes of them for Alice, first messages.
+
+use super::Counterexample;
+use super::draws::Draws;
+use super::memo::{note, restore_device};
+use super::node::{Conversation, Held, Node, Sent, Store, initial, recorders, text};
+use crate::{Both, EXPIRY, NOW, Offer, Owner, Parts, Side, Who};
+use noescrow::hazmat::{device_state, session_state};
+use noescrow::primitives::Primitives;
+use noescrow::{Bundle, Prekey};
+use noescrow_recorder::Recorder;
+use std::sync::Arc;
+
+/// A first message that was or was not accepted: its text, the session, the device.
+type Accepted = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
+
+impl Node {
+    pub(crate) fn publish<P: Primitives>(
+        &mut self,
+        device: &impl Fn(Who, Recorder) -> P,
+    ) -> Result<(), Counterexample> {
+        let number = self.published;
+        self.published = number.saturating_add(1);
+        let publication = self.with_bobs(device, |bob, node| {
+            let publication = bob.publish(1, EXPIRY, &mut Draws::of(&[b'p', number])).ok()?;
+            node.shelf.publish(publication.one_time_prekeys.iter().map(Prekey::id));
+            Some(publication)
+        })?;
+        Arc::make_mut(&mut self.directory).publish(&publication);
+        self.touched.directory = true;
+        Ok(())
+    }
+
+    pub(crate) fn replace<P: Primitives>(
+        &mut self,
+        device: &impl Fn(Who, Recorder) -> P,
+    ) -> Result<(), Counterexample> {
+        let number = self.replaced;
+        self.replaced = number.saturating_add(1);
+        let prekey = self.with_bobs(device, |bob, node| {
+            let prekey = bob.rotate(EXPIRY, &mut Draws::of(&[b'r', number])).ok()?;
+            bob.delete_previous_signed_prekey();
+            node.shelf.rotate(prekey.id());
+            node.shelf.delete_previous();
+            Some(prekey)
+        })?;
+        Arc::make_mut(&mut self.directory).rotate(&prekey);
+        self.touched.directory = true;
+        Ok(())
+    }
+
+    /// Does something with Bob's device and keeps what came of it.
+    fn with_bobs<P: Primitives, T>(
+        &mut self,
+        device: &impl Fn(Who, Recorder) -> P,
+        act: impl FnOnce(&mut Owner<P>, &mut Self) -> Option<T>,
+    ) -> Result<T, Counterexample> {
+        let failed = self.fails("Bob's prekeys cannot be made");
+        let (tape, recorders) = recorders().ok_or_else(|| failed.clone())?;
+        let primitives = device(Who::Bob, recorders.bob);
+        let mut bob = restore_device(primitives, &self.devices.bob).ok_or_else(|| failed.clone())?;
+        let made = act(&mut bob, self).ok_or_else(|| failed.clone())?;
+        self.devices.bob = device_state(&bob);
+        self.touched.device = true;
+        note(&mut self.ledger, &tape).map_err(|_| failed)?;
+        Ok(made)
+    }
+
+    /// False if the relay has not what it takes.
+    pub(crate) fn fetch<P: Primitives>(
+        &mut self,
+        offer: Offer,
+        device: &impl Fn(Who, Recorder) -> P,
+    ) -> Result<bool, Counterexample> {
+        // Its one-time prekey the relay keeps for planting.
+        let own = Parts { one_time_prekey: None, ..(*self.own).clone() };
+        let Some(bytes) = Arc::make_mut(&mut self.directory).offer(offer, 0, || Some(own)) else { return Ok(false) };
+        let failed = self.fails("a bundle that must be taken was refused");
+        let (tape, recorders) = recorders().ok_or_else(|| failed.clone())?;
+        let alice = device(Who::Alice, recorders.alice);
+        Bundle::from_bytes(&alice, &bytes).map_err(|_| failed.clone())?;
+        note(&mut self.ledger, &tape).map_err(|_| failed)?;
+        let whose = if offer == Offer::OtherIdentity { Who::Relay } else { Who::Bob };
+        self.held = Some(Arc::new(Held { bytes, whose }));
+        self.touched.directory = true;
+        self.touched.held = true;
+        Ok(true)
+    }
+
+    pub(crate) fn initiate<P: Primitives>(
+        &mut self,
+        device: &impl Fn(Who, Recorder) -> P,
+    ) -> Result<(), Counterexample> {
+        match self.held.take() {
+            Some(held) => self.begin(Who::Alice, held.whose, &held.bytes, device),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn approach<P: Primitives>(
+        &mut self,
+        device: &impl Fn(Who, Recorder) -> P,
+    ) -> Result<(), Counterexample> {
+        match self.directory.for_itself() {
+            Some(bundle) => self.begin(Who::Relay, Who::Bob, &bundle, device),
+            None => Ok(()),
+        }
+    }
+
+    fn begin<P: Primitives>(
+        &mut self,
+        from: Who,
+        to: Who,
+        bundle: &[u8],
+        device: &impl Fn(Who, Recorder) -> P,
+    ) -> Result<(), Counterexample> {
+        let failed = self.fails("a handshake could not be begun");
+        let (tape, recorders) = recorders().ok_or_else(|| failed.clone())?;
+        let primitives = device(from, recorders.of(from).clone());
+        let bundle = Bundle::from_bytes(&primitives, bundle).map_err(|_| failed.clone())?;
+        let owner = restore_device(primitives, self.devices.of(from)).ok_or_else(|| failed.clone())?;
+        let at = self.conversations.len();
+        let text = text(at, Side::Alice, 0);
+        let mut draws = Draws::of(&[b'i', initial(from), u8::try_from(at).unwrap_or(u8::MAX)]);
+        let mut bytes = vec![0; Owner::<P>::first_message_len(text.len()).ok_or_else(|| failed.clone())?];
+        let (session, len) = owner
+            .initiate_into::<Store>(&bundle, &text, b"", NOW, &mut bytes, &mut draws)
+            .map_err(|_| failed.clone())?;
+        bytes.truncate(len);
+        let mut model = Both { alice: Self::party(Side::Alice), bob: Self::party(Side::Bob) };
+        let label = model.alice.send().ok_or_else(|| failed.clone())?;
+        self.conversations.push(Conversation {
+            from,
+            to,
+            signed_prekey: bundle.signed_prekey().id(),
+            one_time_prekey: bundle.one_time_prekey().map(Prekey::id),
+            sessions: Both { alice: Some(session_state(&session)), bob: None },
+            model,
+            sent_by: Both { alice: 1, bob: 0 },
+        });
+        note(&mut self.ledger, &tape).map_err(|_| failed)?;
+        self.sealed(Sent { conversation: at, from: Side::Alice, label, text, bytes, is_first: true });
+        Ok(())
+    }
+
+    /// A device is given a first message: the text, the session and the device, as far as there are any.
+    pub(crate) fn accept<P: Primitives>(
+        &self,
+        primitives: P,
+        who: Who,
+        message: &[u8],
+    ) -> Result<Accepted, Counterexample> {
+        let failed = || self.fails("a device does not restore");
+        let mut owner = restore_device(primitives, self.devices.of(who)).ok_or_else(failed)?;
+        let mut buffer = message.to_vec();
+        let (text, session) = match owner.accept_in_place::<Store>(&mut buffer, b"") {
+            Ok((session, text)) => (Some(text.to_vec()), Some(session_state(&session))),
+            Err(_) => (None, None),
+        };
+        Ok((text, session, Some(device_state(&owner))))
+    }
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a hostile relay tries at a state and must not get: all of it is refused, and changes nothing, so that it leads to no
+//! other state. What the last event did not touch was tried before.
+
+use super::memo::{is_new, restore, restore_device};
+use super::moves::offer_name;
+use super::node::{Each, Node, Sent, recorders};
+use super::{Counterexample, Exploration};
+use crate::{Offer, Side, TOO_LATE, Who, with_low_order_ephemeral};
+use noescrow::Bundle;
+use noescrow::MESSAGE_OVERHEAD;
+use noescrow::error::InitiateError;
+use noescrow::hazmat::{device_state, session_state};
+use noescrow::primitives::Primitives;
+use noescrow_recorder::Recorder;
+
+fn flipped(sent: &Sent, at: usize) -> Vec<u8> {
+    let mut bytes = sent.bytes.clone();
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= 1;
+    }
+    bytes
+}
+
+impl Node {
+    pub(crate) fn suffer<P: Primitives>(
+        &self,
+        device: &impl Fn(Who, Recorder) -> P,
+        done: &mut Exploration,
+    ) -> Result<(), Counterexample> {
+        let (_, recorders) = recorders().ok_or_else(|| self.fails("a tape cannot be made"))?;
+        if self.touched.directory {
+            self.suffer_bundles(&device(Who::Alice, recorders.alice.clone()), done)?;
+        }
+        if self.touched.held {
+            self.suffer_delay(device(Who::Alice, recorders.alice.clone()), done)?;
+        }
+        if self.touched.device {
+            self.suffer_first_messages(device(Who::Bob, recorders.bob.clone()), done)?;
+        }
+        match self.touched.conversation {
+            Some(at) => self.suffer_messages(at, &recorders, device, done),
+            None => Ok(()),
+        }
+    }
+
+    /// Every bundle that Alice must refuse.
+    fn suffer_bundles<P: Primitives>(&self, alice: &P, done: &mut Exploration) -> Result<(), Counterexample> {
+        for offer in Offer::ALL.into_iter().filter(|offer| !offer.is_sound()) {
+            let own = || Some((*self.own).clone());
+            let Some(bytes) = (*self.directory).clone().offer(offer, self.published, own) else { continue };
+            if !is_new([&b"bundle"[..], &bytes]) {
+                continue;
+            }
+            if Bundle::from_bytes(alice, &bytes).is_ok() {
+                return Err(
+                    self.fails(&std::format!("a bundle was taken that must be refused ({})", offer_name(offer)))
+                );
+            }
+            done.refuse(offer_name(offer));
+        }
+        Ok(())
+    }
+
+    /// Alice gets to the bundle when it has expired.
+    fn suffer_delay<P: Primitives>(&self, alice: P, done: &mut Exploration) -> Result<(), Counterexample> {
+        let Some(held) = self.held.as_ref().filter(|held| is_new([&b"late"[..], &held.bytes])) else { return Ok(()) };
+        let failed = || self.fails("a bundle that was taken does not parse");
+        let bundle = Bundle::from_bytes(&alice, &held.bytes).map_err(|_| failed())?;
+        let owner = restore_device(alice, &self.devices.alice).ok_or_else(failed)?;
+        let mut draws = super::draws::Draws::of(b"late");
+        match owner.initiate(&bundle, b"late", b"", TOO_LATE, &mut draws) {
+            Err(InitiateError::Expired) => {
+                done.refuse("bundle: expired");
+                Ok(())
+            }
+            _ => Err(self.fails("a session was begun with an expired prekey")),
+        }
+    }
+
+    /// First messages at Bob's device: again, with an ephemeral key of low order, forged.
+    fn suffer_first_messages<P: Primitives>(&self, bob: P, done: &mut Exploration) -> Result<(), Counterexample> {
+        let to_bob = |sent: &&std::sync::Arc<Sent>| {
+            sent.is_first && self.conversations.get(sent.conversation).is_some_and(|one| one.to == Who::Bob)
+        };
+        let mut attacks: Vec<(&'static str, Vec<u8>)> = Vec::new();
+        for sent in self.sealed.iter().filter(to_bob) {
+            let is_accepted = self.conversations.get(sent.conversation).is_some_and(|one| one.sessions.bob.is_some());
+            if is_accepted {
+                attacks.push(("first message replayed", sent.bytes.clone()));
+            } else {
+                attacks.extend(
+                    with_low_order_ephemeral(&sent.bytes, self.published)
+                        .map(|bytes| ("first message: ephemeral key of low order", bytes)),
+                );
+                attacks.push(("first message forged", flipped(sent, sent.bytes.len().saturating_sub(1))));
+            }
+        }
+        attacks.retain(|(kind, bytes)| is_new([kind.as_bytes(), &self.devices.bob, bytes]));
+        if attacks.is_empty() {
+            return Ok(());
+        }
+        let mut owner =
+            restore_device(bob, &self.devices.bob).ok_or_else(|| self.fails("a device does not restore"))?;
+        for (kind, mut bytes) in attacks {
+            if owner.accept_in_place::<super::node::Store>(&mut bytes, b"").is_ok() {
+                return Err(self.fails(&std::format!("a first message was accepted that must be refused ({kind})")));
+            }
+            done.refuse(kind);
+        }
+        match device_state(&owner) == self.devices.bob {
+            true => Ok(()),
+            false => Err(self.fails("a refused first message changed the device")),
+        }
+    }
+
+    /// Messages at the two sessions of a conversation: forged, reflected, replayed, and those of other conversations.
+    fn suffer_messages<P: Primitives>(
+        &self,
+        at: usize,
+        recorders: &Each<Recorder>,
+        device: &impl Fn(Who, Recorder) -> P,
+        done: &mut Exploration,
+    ) -> Result<(), Counterexample> {
+        let Some(one) = self.conversations.get(at) else { return Ok(()) };
+        let mut attacks: Vec<(Side, &'static str, Vec<u8>)> = Vec::new();
+        if let Some(sent) = self.under_way.iter().rfind(|sent| sent.conversation == at) {
+            let to = sent.from.other();
+            let last = sent.bytes.len().saturating_sub(1);
+            attacks.push((to, "header forged", flipped(sent, MESSAGE_OVERHEAD / 2)));
+            attacks.push((to, "body forged", flipped(sent, last)));
+            attacks.push((sent.from, "message reflected", sent.bytes.clone()));
+        }
+        let opened = self.opened.iter().filter(|sent| sent.conversation == at);
+        attacks.extend(opened.map(|sent| (sent.from.other(), "message replayed", sent.bytes.clone())));
+        for (other, another) in self.conversations.iter().enumerate().filter(|(other, _)| *other != at) {
+            for side in [Side::Alice, Side::Bob] {
+                let to_same = |sent: &&std::sync::Arc<Sent>| {
+                    sent.conversation == other && another.who(sent.from.other()) == one.who(side)
+                };
+                let newest = self.sealed.iter().rfind(to_same);
+                attacks.extend(newest.map(|sent| (side, "message of another conversation", sent.bytes.clone())));
+            }
+        }
+        for side in [Side::Alice, Side::Bob] {
+            let (Some(state), who) = (one.sessions.of(side), one.who(side)) else { continue };
+            let new: Vec<_> = attacks
+                .iter()
+                .filter(|(to, kind, bytes)| *to == side && is_new([kind.as_bytes(), state, bytes]))
+                .collect();
+            if new.is_empty() {
+                continue;
+            }
+            let primitives = device(who, recorders.of(who).clone());
+            let mut session = restore(primitives, state).ok_or_else(|| self.fails("a session does not restore"))?;
+            for (_, kind, bytes) in new {
+                if session.decrypt(bytes, b"").is_ok() {
+                    return Err(self.fails(&std::format!("what must be refused opened ({kind})")));
+                }
+                done.refuse(kind);
+            }
+            if session_state(&session) != *state {
+                return Err(self.fails("what was refused changed the session"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a world suffers: forgeries, copies, other sessions' messages, and what happens to stored sessions.
+
+use super::endpoint::Endpoint;
+use super::event::{Event, How, Side, pick};
+use super::model::Verdict;
+use super::violation::{Claim, Violation};
+use super::world::{Sent, World, associated_data};
+use noescrow::error::{DecryptError, RestoreError};
+use noescrow::primitives::TAG_LEN;
+
+/// First byte of a first message, and of every other message (spec/protocol.md §9).
+const TYPE_FIRST: u8 = 0x11;
+const TYPE_MESSAGE: u8 = 0x12;
+use rand_core::CryptoRng;
+
+/// Snapshots kept of each side.
+const MAX_SAVED: usize = 8;
+
+impl<E: Endpoint, R: CryptoRng> World<E, R> {
+    /// The events that `step` leaves to this room; the honest ones are nothing here.
+    pub(crate) fn suffer(&mut self, event: Event) -> Result<(), Violation> {
+        match event {
+            Event::Tamper { to, message, place, how } => {
+                self.forge(to, message, |bytes, rng| tamper(bytes, place, how, rng))
+            }
+            Event::Splice { to, message, body } => {
+                let Some(donor) = self.message_to(to, body) else { return Ok(()) };
+                let (_, body) = donor.bytes.split_at(self.head_len(&donor.bytes));
+                let body = body.to_vec();
+                let Some(head) = self.message_to(to, message).map(|sent| self.head_len(&sent.bytes)) else {
+                    return Ok(());
+                };
+                self.forge(to, message, |bytes, _| splice(bytes, head, &body))
+            }
+            Event::Replay { to, message } => {
+                let opened = self.opened_by.of(to);
+                match pick(message, opened.len()).and_then(|at| opened.get(at).copied()) {
+                    Some(id) => self.deliver(to, id),
+                    None => Ok(()),
+                }
+            }
+            Event::Reflect { to, message } => {
+                let Some(sent) = self.message_to(to.other(), message) else { return Ok(()) };
+                let (bytes, ad) = (sent.bytes.clone(), associated_data(sent.associated_data));
+                self.refuse(to, &bytes, ad, DecryptError::Refused, Claim::MustNotOpen)
+            }
+            Event::WrongAssociatedData { to, message, by } => {
+                let Some(sent) = self.message_to(to, message) else { return Ok(()) };
+                let bytes = sent.bytes.clone();
+                let wrong = sent.associated_data.wrapping_add((by % 15).saturating_add(1));
+                let sent = sent.clone();
+                let due = self.due_behind_header(to, &sent);
+                self.refuse(to, &bytes, associated_data(wrong), due, Claim::MustNotOpen)
+            }
+            Event::CrossSession { to } => self.cross(to),
+            Event::Noise { to, length, kind } => {
+                let mut bytes = std::vec![0; usize::from(length & 0xFFF)];
+                self.rng.fill_bytes(&mut bytes);
+                if let (Some(first), Some(kind)) =
+                    (bytes.first_mut(), [TYPE_FIRST, TYPE_MESSAGE].get(usize::from(kind & 3)))
+                {
+                    *first = *kind;
+                }
+                self.refuse(to, &bytes, b"", DecryptError::Refused, Claim::MustNotOpen)
+            }
+            Event::Snapshot { side } => {
+                self.save(side);
+                Ok(())
+            }
+            Event::Restore { side } => {
+                let before = self.ends.of(side).save(0);
+                let newest = self.save(side);
+                self.restore(side, &newest, &before)
+            }
+            Event::Crash { side } => {
+                let before = self.ends.of(side).save(0);
+                let newest = self.save(side);
+                let lost = self.ends.of_mut(side).encrypt(b"never leaves", b"", &mut self.rng);
+                self.claim(Claim::Sends, lost.is_ok())?;
+                self.restore(side, &newest, &before)
+            }
+            Event::Rollback { side, age } => self.roll_back(side, age),
+            Event::Damage { side, place } => {
+                let mut bytes = self.save(side);
+                if let Some(byte) = pick(place, bytes.len()).and_then(|at| bytes.get_mut(at)) {
+                    *byte ^= 1;
+                }
+                self.refuse_snapshot(side, &bytes, RestoreError::Refused, Claim::RefusesDamage)
+            }
+            Event::Send { .. }
+            | Event::Burst { .. }
+            | Event::Deliver { .. }
+            | Event::DeliverAll { .. }
+            | Event::Drop { .. }
+            | Event::Duplicate { .. }
+            | Event::Reorder { .. }
+            | Event::Publish { .. }
+            | Event::Rotate { .. }
+            | Event::DeletePrevious { .. }
+            | Event::Fetch { .. }
+            | Event::Initiate { .. }
+            | Event::Arrive { .. }
+            | Event::Mix { .. } => Ok(()),
+        }
+    }
+
+    /// Bytes before the body.
+    fn head_len(&self, bytes: &[u8]) -> usize {
+        let overhead = match bytes.first() {
+            Some(&TYPE_FIRST) => self.chunk_size.first_message_overhead(),
+            _ => self.chunk_size.message_overhead(),
+        };
+        overhead.saturating_sub(TAG_LEN).min(bytes.len())
+    }
+
+    fn message_to(&self, to: Side, message: u16) -> Option<&Sent> {
+        let all = self.sent_to.of(to);
+        pick(message, all.len()).and_then(|at| all.get(at)).and_then(|id| self.sent.get(*id))
+    }
+
+    /// A changed copy arrives. Where the change is none, nothing does: a plain copy would open.
+    fn forge(
+        &mut self,
+        to: Side,
+        message: u16,
+        change: impl FnOnce(&[u8], &mut R) -> Vec<u8>,
+    ) -> Result<(), Violation> {
+        let Some(sent) = self.message_to(to, message).cloned() else { return Ok(()) };
+        let forged = change(&sent.bytes, &mut self.rng);
+        if forged == sent.bytes {
+            return Ok(());
+        }
+        let head = self.head_len(&sent.bytes);
+        let genuine_header =
+            forged.len() >= head.saturating_add(TAG_LEN) && forged.get(..head) == sent.bytes.get(..head);
+        let due = if genuine_header { self.due_behind_header(to, &sent) } else { DecryptError::Refused };
+        self.refuse(to, &forged, associated_data(sent.associated_data), due, Claim::MustNotOpen)
+    }
+
+    /// The error of a message whose header is genuine and whose body is not: the jump is checked before the body.
+    fn due_behind_header(&mut self, to: Side, sent: &Sent) -> DecryptError {
+        self.tell_epoch(to);
+        match self.model.of(to).verdict(&sent.label) {
+            Verdict::TooManySkipped => DecryptError::TooManySkipped,
+            Verdict::Opens | Verdict::Refused => DecryptError::Refused,
+        }
+    }
+
+    /// A message of the other session arrives here, one of this session there; then the first one opens where it
+    /// belongs.
+    fn cross(&mut self, to: Side) -> Result<(), Violation> {
+        let mut plaintext = [0; 32];
+        self.rng.fill_bytes(&mut plaintext);
+        let Ok(bytes) = self.other.of_mut(to.other()).encrypt(&plaintext, b"other", &mut self.rng) else {
+            // Bob has nothing to send on there before he has received: he has, in the handshake.
+            return Err(self.violation(Claim::Sends));
+        };
+        self.refuse(to, &bytes, b"other", DecryptError::Refused, Claim::MustNotOpen)?;
+        if let Some(foreign) = self.message_to(to, u16::MAX).cloned() {
+            let ad = associated_data(foreign.associated_data);
+            let before = self.other.of(to).save(0);
+            let outcome = self.other.of_mut(to).decrypt(&foreign.bytes, ad);
+            self.claim(Claim::MustNotOpen, outcome.is_err())?;
+            self.claim(Claim::TheRightError, outcome == Err(DecryptError::Refused))?;
+            self.claim(Claim::ErrorLeavesState, before == self.other.of(to).save(0))?;
+        }
+        let opened = self.other.of_mut(to).decrypt(&bytes, b"other");
+        self.claim(Claim::OtherSessionGoesOn, opened.is_ok_and(|opened| opened == plaintext))
+    }
+
+    /// Saves under the next generation.
+    fn save(&mut self, side: Side) -> Vec<u8> {
+        let generation = self.generation.of_mut(side);
+        *generation = generation.saturating_add(1);
+        let bytes = self.ends.of(side).save(*generation);
+        let saved = self.saved.of_mut(side);
+        if saved.len() == MAX_SAVED {
+            saved.pop_front();
+        }
+        saved.push_back(bytes.clone());
+        bytes
+    }
+
+    fn restore(&mut self, side: Side, newest: &[u8], before: &[u8]) -> Result<(), Violation> {
+        let Ok(end) = self.ends.of(side).reload(newest, *self.generation.of(side)) else {
+            return Err(self.violation(Claim::Restores));
+        };
+        self.claim(Claim::Restores, end.save(0) == before)?;
+        *self.ends.of_mut(side) = end;
+        self.report.restored = self.report.restored.saturating_add(1);
+        Ok(())
+    }
+
+    fn roll_back(&mut self, side: Side, age: u16) -> Result<(), Violation> {
+        while self.saved.of(side).len() < 2 {
+            self.save(side);
+        }
+        let saved = self.saved.of(side);
+        let older = saved.len().saturating_sub(1);
+        let Some(bytes) = pick(age, older).and_then(|at| saved.get(at)).cloned() else { return Ok(()) };
+        self.refuse_snapshot(side, &bytes, RestoreError::Rollback, Claim::RefusesRollback)
+    }
+
+    fn refuse_snapshot(&mut self, side: Side, bytes: &[u8], due: RestoreError, claim: Claim) -> Result<(), Violation> {
+        let outcome = self.ends.of(side).reload(bytes, *self.generation.of(side));
+        self.claim(claim, outcome.is_err_and(|error| error == due))?;
+        self.report.snapshots_refused = self.report.snapshots_refused.saturating_add(1);
+        Ok(())
+    }
+}
+
+fn tamper(bytes: &[u8], place: u16, how: How, rng: &mut impl CryptoRng) -> Vec<u8> {
+    let mut forged = bytes.to_vec();
+    let Some(at) = pick(place, forged.len()) else { return forged };
+    match how {
+        How::Flip { bit } => {
+            if let Some(byte) = forged.get_mut(at) {
+                *byte ^= 1u8.rotate_left(u32::from(bit));
+            }
+        }
+        How::Truncate => forged.truncate(at),
+        How::Extend => {
+            let mut end = std::vec![0; usize::from(place & 63).saturating_add(1)];
+            rng.fill_bytes(&mut end);
+            forged.append(&mut end);
+        }
+        How::ReplaceType => {
+            if let (Some(first), [_, low]) = (forged.first_mut(), place.to_be_bytes()) {
+                *first ^= low.max(1);
+            }
+        }
+    }
+    forged
+}
+
+/// The head of `bytes`, of `head_len` bytes, before another body.
+fn splice(bytes: &[u8], head_len: usize, body: &[u8]) -> Vec<u8> {
+    let (head, _) = bytes.split_at(head_len);
+    [head, body].concat()
+}

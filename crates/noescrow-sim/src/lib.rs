@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The event language: two devices under any schedule of handshakes, sending, delivery, loss, tampering and storing, and
+//! every move of a hostile relay between them; and an oracle that says what must become of every message.
+//!
+//! Property tests, fuzz targets, exhaustive exploration and the audit share it. A schedule is a list of [`Event`]s, and
+//! every byte string is one. [`World`] holds two [`Endpoint`]s, what is under way between them, and a [`Party`] for
+//! each: the specification's bookkeeping without a key; and a [`Lobby`] with the two devices, where further handshakes
+//! are, and a relay that does with them what it likes. [`run`] checks after every event that
+//! - what must open opened, with exactly the bytes that were sent, and once;
+//! - what must not was refused, with the error that is due, and left the state as it was, byte for byte;
+//! - as many skipped keys are kept as must be;
+//! - a device took what it must of bundles and first messages, and refused what it must; and every conversation that came
+//!   of them goes both ways;
+//! - a snapshot restores to the same state, and an older or damaged one to none.
+//!
+//! ```
+//! use noescrow_sim::{Event, Opening, World, run};
+//! use noescrow::{Session, primitives::RustCrypto};
+//! # use rand_chacha::rand_core::SeedableRng;
+//! # let rng = rand_chacha::ChaCha20Rng::seed_from_u64(0);
+//! let mut world = World::<Session, _>::new(RustCrypto, RustCrypto, RustCrypto, Opening::PLAIN, rng)?;
+//! let report = run(&mut world, Event::decode_all(b"any bytes are a schedule"))?;
+//! assert_eq!(report.events, 4);
+//! # Ok::<(), noescrow_sim::Violation>(())
+//! ```
+//!
+//! # Security
+//! For tests only: it keeps every plaintext and every message.
+
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should"))]
+
+mod endpoint;
+mod event;
+pub mod explore;
+mod hostile;
+mod lobby;
+mod meeting;
+mod model;
+mod offer;
+mod shelf;
+mod violation;
+mod world;
+
+pub use endpoint::Endpoint;
+pub use event::{Event, FROM_BACK, How, Opening, Side, Who, pick};
+pub use lobby::{Answer, Happened, Lobby, MAX_CONVERSATIONS};
+pub use model::{Label, Limits, Party, Verdict};
+pub use offer::{Directory, Offer, Parts, with_low_order_ephemeral};
+pub use violation::{Claim, Violation};
+pub use world::{Both, MAX_BURST, MAX_LENGTH, MAX_MESSAGES, Report, Sent, World};
+
+pub(crate) use lobby::{EXPIRY, NOW, Owner, TOO_LATE};
+pub(crate) use shelf::Shelf;
+
+use noescrow::SkippedKeyStore;
+use noescrow::primitives::Primitives;
+use noescrow::session::Session;
+use rand_core::CryptoRng;
+
+/// Lets the events happen one after the other, then delivers what is still under way.
+///
+/// # Errors
+/// The first [`Violation`].
+pub fn run<E: Endpoint, R: CryptoRng>(
+    world: &mut World<E, R>,
+    events: impl IntoIterator<Item = Event>,
+) -> Result<Report, Violation> {
+    let rest = [Side::Alice, Side::Bob].map(|to| Event::DeliverAll { to });
+    events.into_iter().try_for_each(|event| world.step(event))?;
+    rest.into_iter().try_for_each(|event| world.finish(event))?;
+    Ok(world.report())
+}
+
+/// The body of a fuzz target: `bytes` are an opening and a schedule.
+///
+/// # Errors
+/// The first [`Violation`].
+pub fn run_bytes<P: Primitives, S: SkippedKeyStore, R: CryptoRng>(
+    alice: P,
+    bob: P,
+    relay: P,
+    bytes: &[u8],
+    rng: R,
+) -> Result<Report, Violation> {
+    let (opening, schedule) = match bytes.split_first_chunk() {
+        Some((opening, schedule)) => (Opening::decode(*opening), schedule),
+        None => (Opening::PLAIN, bytes),
+    };
+    run(&mut World::<Session<P, S>, R>::new(alice, bob, relay, opening, rng)?, Event::decode_all(schedule))
+}

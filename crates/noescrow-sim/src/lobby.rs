@@ -1,0 +1,491 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Lobby`]: two devices with a hostile relay between them, and every handshake that either begins.
+//!
+//! Beside each device stands what the specification says that it has: which prekeys are alive, which last-resort
+//! handshakes it has seen. So it is known of everything that arrives whether it must be taken. The relay computes with
+//! primitives of its own: on a recorder, all that it makes of what it knows is on the tape.
+
+use super::endpoint::{Endpoint, storage_key};
+use super::event::{Event, Side, Who, pick};
+use super::offer::{Directory, Offer, Parts, with_low_order_ephemeral};
+use super::shelf::FIRST_ID;
+use super::shelf::{REPLAY, Shelf};
+use super::violation::Claim;
+use super::world::Both;
+use noescrow::Bundle;
+use noescrow::Heap;
+use noescrow::device::Device;
+use noescrow::error::{AcceptError, InitiateError};
+use noescrow::primitives::Primitives;
+use noescrow::session::Session;
+use rand_core::CryptoRng;
+use std::collections::BTreeSet;
+
+/// One-time prekeys that a device holds.
+const ONE_TIME: usize = 2;
+/// Conversations of one lobby; then none is begun.
+pub const MAX_CONVERSATIONS: usize = 8;
+
+/// A device of a lobby.
+pub(crate) type Owner<P> = Device<P, ONE_TIME, REPLAY>;
+/// The relay's own device can talk in every conversation.
+type RelayDevice<P> = Device<P, MAX_CONVERSATIONS, MAX_CONVERSATIONS>;
+
+pub(crate) const NOW: u64 = 1;
+pub(crate) const EXPIRY: u64 = 2;
+/// When every prekey has expired.
+pub(crate) const TOO_LATE: u64 = 3;
+
+/// Bytes of the plaintexts.
+const TEXT_LEN: usize = 32;
+
+/// What a device does with what it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was given nothing.
+    IsNotAsked,
+    /// It takes it.
+    GoesOn,
+    /// It refuses it.
+    Refuses,
+}
+
+impl Answer {
+    const fn of(goes_on: bool) -> Self {
+        if goes_on { Self::GoesOn } else { Self::Refuses }
+    }
+}
+
+/// What came of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Happened {
+    /// What the device must do.
+    pub due: Answer,
+    /// What it did.
+    pub did: Answer,
+    /// What does not hold if these differ.
+    pub claim: Claim,
+}
+
+/// A bundle that a device has taken.
+#[derive(Clone, Debug)]
+struct Held {
+    bundle: Bundle,
+    /// Whose identity it has.
+    whose: Who,
+    /// Whether all of it is one party's.
+    is_genuine: bool,
+}
+
+/// A handshake, and the two sessions that came of it.
+#[derive(Debug)]
+struct Conversation<P> {
+    from: Who,
+    to: Who,
+    is_genuine: bool,
+    first_message: Vec<u8>,
+    text: Vec<u8>,
+    signed_prekey: u32,
+    one_time_prekey: Option<u32>,
+    begun: Session<P, Heap>,
+    accepted: Option<Session<P, Heap>>,
+}
+
+/// Two devices, a relay, and their handshakes.
+#[derive(Debug)]
+pub struct Lobby<P> {
+    pub(crate) primitives: Both<P>,
+    pub(crate) devices: Both<Owner<P>>,
+    relay_primitives: P,
+    relay: Option<RelayDevice<P>>,
+    directories: Both<Directory>,
+    shelves: Both<Shelf>,
+    held: Both<Option<Held>>,
+    conversations: Vec<Conversation<P>>,
+    seen: Vec<u8>,
+    told: BTreeSet<Vec<u8>>,
+}
+
+impl<P: Primitives> Lobby<P> {
+    pub(crate) fn new(alice: P, bob: P, relay: P, rng: &mut impl CryptoRng) -> Self {
+        Self {
+            primitives: Both { alice: alice.clone(), bob: bob.clone() },
+            devices: Both {
+                alice: Owner::generate_with(alice, EXPIRY, rng),
+                bob: Owner::generate_with(bob, EXPIRY, rng),
+            },
+            relay_primitives: relay,
+            relay: None,
+            directories: Both::default(),
+            shelves: Both { alice: Shelf::new(), bob: Shelf::new() },
+            held: Both::default(),
+            conversations: Vec::new(),
+            seen: Vec::new(),
+            told: BTreeSet::new(),
+        }
+    }
+
+    /// Bob has accepted this on his first signed prekey.
+    pub(crate) fn note_opening(&mut self, one_time: bool) {
+        if !one_time {
+            self.shelves.bob.accept(FIRST_ID, None);
+        }
+    }
+
+    pub(crate) fn fork(&self) -> Option<Self> {
+        let device = |side: Side| {
+            let mut bytes = self.devices.of(side).snapshot(&storage_key(), 0);
+            Owner::restore_in_place(self.primitives.of(side).clone(), &mut bytes, &storage_key(), 0).ok()
+        };
+        let relay = match &self.relay {
+            Some(relay) => {
+                let mut bytes = relay.snapshot(&storage_key(), 0);
+                let primitives = self.relay_primitives.clone();
+                Some(RelayDevice::restore_in_place(primitives, &mut bytes, &storage_key(), 0).ok()?)
+            }
+            None => None,
+        };
+        let twin = |session: &Session<P, Heap>| session.reload(&session.save(0), 0).ok();
+        let conversations = self.conversations.iter().map(|one| {
+            Some(Conversation {
+                begun: twin(&one.begun)?,
+                accepted: match &one.accepted {
+                    Some(session) => Some(twin(session)?),
+                    None => None,
+                },
+                first_message: one.first_message.clone(),
+                text: one.text.clone(),
+                ..*one
+            })
+        });
+        Some(Self {
+            primitives: self.primitives.clone(),
+            devices: Both { alice: device(Side::Alice)?, bob: device(Side::Bob)? },
+            relay_primitives: self.relay_primitives.clone(),
+            relay,
+            directories: self.directories.clone(),
+            shelves: self.shelves.clone(),
+            held: self.held.clone(),
+            conversations: conversations.collect::<Option<_>>()?,
+            seen: self.seen.clone(),
+            told: self.told.clone(),
+        })
+    }
+
+    /// All bytes that passed the relay here.
+    #[must_use]
+    pub fn seen(&self) -> &[u8] {
+        &self.seen
+    }
+
+    /// What devices wrote to the relay's own identity: it knows that.
+    #[must_use]
+    pub const fn told(&self) -> &BTreeSet<Vec<u8>> {
+        &self.told
+    }
+
+    /// The newest conversation of a device, as it sees it; `None` if nobody has accepted it.
+    #[must_use]
+    pub fn session_of(&self, side: Side) -> Option<&Session<P, Heap>> {
+        let who = Who::from(side);
+        let newest = self.conversations.iter().rev().find(|one| [one.from, one.to].contains(&who))?;
+        let accepted = newest.accepted.as_ref()?;
+        Some(if newest.from == who { &newest.begun } else { accepted })
+    }
+
+    /// What a device stores: a thief has it.
+    #[must_use]
+    pub fn device(&self, side: Side) -> Vec<u8> {
+        self.devices.of(side).snapshot(&storage_key(), 0)
+    }
+
+    /// Lets an event of a handshake happen; what is none of these is nothing here. Whether a device did what it must is
+    /// the caller's to say.
+    ///
+    /// # Errors
+    /// The [`Claim`] that broke otherwise.
+    pub fn happen(&mut self, event: Event, rng: &mut impl CryptoRng) -> Result<Happened, Claim> {
+        let nothing = Happened { due: Answer::IsNotAsked, did: Answer::IsNotAsked, claim: Claim::HandshakeSucceeds };
+        let happened = match event {
+            Event::Publish { side, count } => {
+                self.publish(side, count, rng)?;
+                None
+            }
+            Event::Rotate { side } => {
+                self.rotate(side, rng)?;
+                None
+            }
+            Event::DeletePrevious { side } => {
+                self.devices.of_mut(side).delete_previous_signed_prekey();
+                self.shelves.of_mut(side).delete_previous();
+                None
+            }
+            Event::Fetch { by, offer, point } => self.fetch(by, offer, point, rng),
+            Event::Initiate { from, too_late } => self.initiate(from, too_late, rng)?,
+            Event::Arrive { to, message, low_order } => self.arrive(to, message, low_order, rng)?,
+            Event::Mix { to, message, into } => self.mix(to, message, into, rng)?,
+            _ => None,
+        };
+        Ok(happened.unwrap_or(nothing))
+    }
+
+    fn publish(&mut self, side: Side, count: u8, rng: &mut impl CryptoRng) -> Result<(), Claim> {
+        let device = self.devices.of_mut(side);
+        let count = usize::from(count).min(ONE_TIME.saturating_sub(device.one_time_prekeys_left()));
+        let publication = device.publish(count, EXPIRY, rng).map_err(|_| Claim::HandshakeSucceeds)?;
+        let ids = publication.one_time_prekeys.iter().map(noescrow::Prekey::id);
+        self.shelves.of_mut(side).publish(ids);
+        self.seen.extend(publication.identity.to_bytes());
+        self.seen.extend(publication.signed_prekey.to_bytes());
+        publication.one_time_prekeys.iter().for_each(|prekey| self.seen.extend(prekey.to_bytes()));
+        self.directories.of_mut(side).publish(&publication);
+        Ok(())
+    }
+
+    fn rotate(&mut self, side: Side, rng: &mut impl CryptoRng) -> Result<(), Claim> {
+        let prekey = self.devices.of_mut(side).rotate(EXPIRY, rng).map_err(|_| Claim::HandshakeSucceeds)?;
+        self.shelves.of_mut(side).rotate(prekey.id());
+        self.seen.extend(prekey.to_bytes());
+        let directory = self.directories.of_mut(side);
+        if directory.is_published() {
+            directory.rotate(&prekey);
+        }
+        Ok(())
+    }
+
+    /// `by` asks for the other's bundle and is given what the relay offers.
+    fn fetch(&mut self, by: Side, offer: Offer, point: u8, rng: &mut impl CryptoRng) -> Option<Happened> {
+        let (relay, primitives) = (&mut self.relay, &self.relay_primitives);
+        let own = || {
+            let device = relay.get_or_insert_with(|| RelayDevice::generate_with(primitives.clone(), EXPIRY, rng));
+            own_parts(device, rng)
+        };
+        let bytes = self.directories.of_mut(by.other()).offer(offer, point, own)?;
+        self.seen.extend(&bytes);
+        let taken = Bundle::from_bytes(self.primitives.of(by), &bytes).ok();
+        let did = Answer::of(taken.is_some());
+        if let Some(bundle) = taken {
+            let is_relays = matches!(offer, Offer::OtherIdentity | Offer::ClaimedPrekeys);
+            let whose = if is_relays { Who::Relay } else { by.other().into() };
+            *self.held.of_mut(by) = Some(Held { bundle, whose, is_genuine: offer.is_sound() });
+        }
+        Some(Happened { due: Answer::of(offer.is_sound()), did, claim: Claim::TakesSoundBundlesOnly })
+    }
+
+    /// A session with the owner of the bundle that `from` holds.
+    fn initiate(&mut self, from: Side, too_late: bool, rng: &mut impl CryptoRng) -> Result<Option<Happened>, Claim> {
+        if self.conversations.len() >= MAX_CONVERSATIONS {
+            return Ok(None);
+        }
+        let Some(Held { bundle, whose, is_genuine }) = self.held.of(from).clone() else { return Ok(None) };
+        let text = text(rng);
+        let now = if too_late { TOO_LATE } else { NOW };
+        let due = Answer::of(!too_late);
+        let happened = |did| Some(Happened { due, did, claim: Claim::InitiatesInTime });
+        let (begun, first_message) = match self.devices.of(from).initiate(&bundle, &text, b"", now, rng) {
+            Ok(begun) => begun,
+            Err(InitiateError::Expired) if too_late => return Ok(happened(Answer::Refuses)),
+            Err(_) if too_late => return Err(Claim::TheRightError),
+            Err(_) => return Ok(happened(Answer::Refuses)),
+        };
+        *self.held.of_mut(from) = None;
+        // Sealed to the relay's identity, it goes to the relay; sealed to nobody's, to whom it was meant for.
+        let to = if is_genuine { whose } else { from.other().into() };
+        self.begin(from.into(), to, is_genuine, &bundle, (begun, first_message, text.clone()));
+        if to == Who::Relay {
+            self.read_and_pass_on(from, text, rng)?;
+        }
+        Ok(happened(Answer::GoesOn))
+    }
+
+    fn begin(
+        &mut self,
+        from: Who,
+        to: Who,
+        is_genuine: bool,
+        bundle: &Bundle,
+        (begun, first_message, text): (Session<P, Heap>, Vec<u8>, Vec<u8>),
+    ) {
+        self.seen.extend(&first_message);
+        if to == Who::Relay {
+            self.told.insert(text.clone());
+        }
+        self.conversations.push(Conversation {
+            from,
+            to,
+            is_genuine,
+            first_message,
+            text,
+            signed_prekey: bundle.signed_prekey().id(),
+            one_time_prekey: bundle.one_time_prekey().map(noescrow::Prekey::id),
+            begun,
+            accepted: None,
+        });
+    }
+
+    /// The relay opens what was sealed to its own identity, answers, and tells the other device the same under its own.
+    fn read_and_pass_on(&mut self, from: Side, text: Vec<u8>, rng: &mut impl CryptoRng) -> Result<(), Claim> {
+        let (Some(relay), Some(conversation)) = (&mut self.relay, self.conversations.last_mut()) else { return Ok(()) };
+        let accepted = relay.accept(&conversation.first_message, b"");
+        let (session, read) = accepted.map_err(|_| Claim::HandshakeSucceeds)?;
+        if read != text {
+            return Err(Claim::OpensToWhatWasSent);
+        }
+        conversation.accepted = Some(session);
+        let ([said, _], bytes) = converse(conversation, rng)?;
+        self.seen.extend(bytes);
+        self.told.insert(said);
+        let to = from.other();
+        let Some(bundle) = self.directories.of(to).for_itself() else { return Ok(()) };
+        let bundle = Bundle::from_bytes(&self.relay_primitives, &bundle).map_err(|_| Claim::HandshakeSucceeds)?;
+        let Some(relay) = &self.relay else { return Ok(()) };
+        let (begun, first_message) =
+            relay.initiate(&bundle, &text, b"", NOW, rng).map_err(|_| Claim::HandshakeSucceeds)?;
+        self.begin(Who::Relay, to.into(), true, &bundle, (begun, first_message, text));
+        Ok(())
+    }
+
+    /// A first message arrives, for the first time or again, as it is or with an ephemeral key of low order.
+    fn arrive(
+        &mut self,
+        to: Side,
+        message: u16,
+        low_order: Option<u8>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Option<Happened>, Claim> {
+        let all: Vec<usize> =
+            (0..).zip(&self.conversations).filter(|(_, one)| one.to == to.into()).map(|(at, _)| at).collect();
+        let Some(conversation) =
+            pick(message, all.len()).and_then(|at| all.get(at)).and_then(|at| self.conversations.get_mut(*at))
+        else {
+            return Ok(None);
+        };
+        let again = conversation.accepted.is_some();
+        let (bytes, due) = match low_order {
+            None if conversation.is_genuine => {
+                let shelf = self.shelves.of(to);
+                let due = shelf.due(conversation.signed_prekey, conversation.one_time_prekey, again);
+                (Some(conversation.first_message.clone()), due)
+            }
+            None => (Some(conversation.first_message.clone()), Err(AcceptError::Refused)),
+            Some(point) => (with_low_order_ephemeral(&conversation.first_message, point), Err(AcceptError::Refused)),
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
+        let claim = if again { Claim::AcceptedOnce } else { Claim::ForgedFirstIsRefused };
+        let claim = if due.is_ok() { Claim::HandshakeSucceeds } else { claim };
+        let device = self.devices.of_mut(to);
+        let before = device.snapshot(&storage_key(), 0);
+        let did = match device.accept(&bytes, b"") {
+            Ok((session, read)) => {
+                if due.is_ok() {
+                    if read != conversation.text {
+                        return Err(Claim::OpensToWhatWasSent);
+                    }
+                    conversation.accepted = Some(session);
+                    self.shelves.of_mut(to).accept(conversation.signed_prekey, conversation.one_time_prekey);
+                    let ([_, answered], bytes) = converse(conversation, rng)?;
+                    if conversation.from == Who::Relay {
+                        self.told.insert(answered);
+                    }
+                    self.seen.extend(bytes);
+                }
+                Answer::GoesOn
+            }
+            Err(error) => {
+                // Of what is sealed to nobody's keys only that it is refused is due.
+                if conversation.is_genuine && due.is_err_and(|due| due != error) {
+                    return Err(Claim::TheRightError);
+                }
+                if device.snapshot(&storage_key(), 0) != before {
+                    return Err(Claim::DeviceUnchanged);
+                }
+                Answer::Refuses
+            }
+        };
+        Ok(Some(Happened { due: Answer::of(due.is_ok()), did, claim }))
+    }
+
+    /// A message of one conversation arrives in another one of the same device; then where it belongs.
+    fn mix(&mut self, to: Side, message: u16, into: u16, rng: &mut impl CryptoRng) -> Result<Option<Happened>, Claim> {
+        let complete: Vec<usize> = (0..)
+            .zip(&self.conversations)
+            .filter(|(_, one)| one.accepted.is_some() && [one.from, one.to].contains(&to.into()))
+            .map(|(at, _)| at)
+            .collect();
+        let chosen = |number| pick(number, complete.len()).and_then(|at| complete.get(at)).copied();
+        let (Some(one), Some(other)) = (chosen(message), chosen(into)) else { return Ok(None) };
+        if one == other {
+            return Ok(None);
+        }
+        let (text, who) = (text(rng), Who::from(to));
+        let Some(conversation) = self.conversations.get_mut(one) else { return Ok(None) };
+        let Some((_, sender)) = conversation.ends_of(who) else { return Ok(None) };
+        let message = sender.encrypt(&text, b"", rng).map_err(|_| Claim::Sends)?;
+        self.seen.extend(&message);
+        let Some((receiver, _)) = self.conversations.get_mut(other).and_then(|other| other.ends_of(who)) else {
+            return Ok(None);
+        };
+        let before = receiver.save(0);
+        let did = Answer::of(receiver.decrypt(&message, b"").is_ok());
+        if did == Answer::Refuses && receiver.save(0) != before {
+            return Err(Claim::ErrorLeavesState);
+        }
+        let Some((receiver, _)) = self.conversations.get_mut(one).and_then(|one| one.ends_of(who)) else {
+            return Ok(None);
+        };
+        match receiver.decrypt(&message, b"") {
+            Ok(read) if read == text => Ok(Some(Happened { due: Answer::Refuses, did, claim: Claim::MustNotOpen })),
+            _ => Err(Claim::OtherSessionGoesOn),
+        }
+    }
+}
+
+/// Two ends of a conversation.
+type Ends<'a, P> = (&'a mut Session<P, Heap>, &'a mut Session<P, Heap>);
+
+impl<P> Conversation<P> {
+    /// The session of `who`, and the one it talks to.
+    fn ends_of(&mut self, who: Who) -> Option<Ends<'_, P>> {
+        let accepted = self.accepted.as_mut()?;
+        Some(if self.from == who { (&mut self.begun, accepted) } else { (accepted, &mut self.begun) })
+    }
+}
+
+/// What a device of the relay's own would publish; without a one-time prekey when it has made as many as it has room for.
+fn own_parts<P: Primitives>(device: &mut RelayDevice<P>, rng: &mut impl CryptoRng) -> Option<Parts> {
+    let room = MAX_CONVERSATIONS.saturating_sub(device.one_time_prekeys_left()).min(1);
+    let mut published = device.publish(room, EXPIRY, rng).ok()?;
+    let one_time_prekey = published.one_time_prekeys.pop().map(|prekey| prekey.to_bytes().to_vec());
+    Some(Parts {
+        identity: published.identity.to_bytes().to_vec(),
+        signed_prekey: published.signed_prekey.to_bytes().to_vec(),
+        one_time_prekey,
+    })
+}
+
+fn text(rng: &mut impl CryptoRng) -> Vec<u8> {
+    let mut text = std::vec![0; TEXT_LEN];
+    rng.fill_bytes(&mut text);
+    text
+}
+
+/// A message each way opens. Returns the two texts, that of who began it first, and the bytes that crossed the network.
+fn converse<P: Primitives>(
+    conversation: &mut Conversation<P>,
+    rng: &mut impl CryptoRng,
+) -> Result<([Vec<u8>; 2], Vec<u8>), Claim> {
+    let texts = [text(rng), text(rng)];
+    let [one, other] = &texts;
+    let Some(accepted) = &mut conversation.accepted else { return Err(Claim::HandshakeSucceeds) };
+    let question = conversation.begun.encrypt(one, b"", rng).map_err(|_| Claim::Sends)?;
+    let read = accepted.decrypt(&question, b"").map_err(|_| Claim::MustOpen)?;
+    let answer = accepted.encrypt(other, b"", rng).map_err(|_| Claim::Sends)?;
+    let answered = conversation.begun.decrypt(&answer, b"").map_err(|_| Claim::MustOpen)?;
+    if (&read, &answered) != (one, other) {
+        return Err(Claim::OpensToWhatWasSent);
+    }
+    Ok((texts, [question, answer].concat()))
+}
+
+#[cfg(test)]
+mod tests;

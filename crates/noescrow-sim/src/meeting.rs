@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How a world begins: two devices, a bundle as bytes, first messages of which any may be the first to arrive.
+
+use super::endpoint::storage_key;
+use super::event::{Opening, Side, pick};
+use super::lobby::{EXPIRY, Lobby, NOW, Owner};
+use super::model::{Label, Limits, Party, Verdict};
+use super::violation::{Claim, Violation};
+use super::world::{Both, Sent, World, associated_data};
+use noescrow::Bundle;
+use noescrow::FIRST_MESSAGE_OVERHEAD;
+use noescrow::SkippedKeyStore;
+use noescrow::error::AcceptError;
+use noescrow::primitives::Primitives;
+use noescrow::session::Session;
+use rand_core::CryptoRng;
+
+/// Bytes of the plaintexts of first messages.
+const FIRST_LENGTH: usize = 40;
+
+impl<P: Primitives, S: SkippedKeyStore, R: CryptoRng> World<Session<P, S>, R> {
+    /// Two devices, and two sessions between them: the conversation, and one beside it. What the relay computes, it computes
+    /// with primitives of its own.
+    ///
+    /// # Errors
+    /// [`Violation`] of a claim about handshakes.
+    pub fn new(alice: P, bob: P, relay: P, opening: Opening, mut rng: R) -> Result<Self, Violation> {
+        let mut lobby = Lobby::new(alice, bob, relay, &mut rng);
+        let main = lobby.meet::<S>(opening, &mut rng)?;
+        let other = lobby.meet::<S>(Opening { burst: 0, ..opening }, &mut rng)?;
+        Ok(Self::from_meeting(
+            main.ends,
+            main.model,
+            other.ends,
+            lobby,
+            opening.chunk_size,
+            (main.bundle, main.sent),
+            rng,
+        ))
+    }
+}
+
+struct Meeting<P, S> {
+    bundle: Vec<u8>,
+    ends: Both<Session<P, S>>,
+    model: Both<Party>,
+    sent: Vec<Sent>,
+}
+
+impl<P: Primitives> Lobby<P> {
+    fn meet<S: SkippedKeyStore>(
+        &mut self,
+        opening: Opening,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Meeting<P, S>, Violation> {
+        let failed = violation(Claim::HandshakeSucceeds);
+        let mut published = self.devices.bob.publish(usize::from(opening.one_time), EXPIRY, rng).map_err(|_| failed)?;
+        let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())
+            .map_err(|_| failed)?
+            .to_bytes();
+        let parsed = Bundle::from_bytes(&self.primitives.alice, &bundle).map_err(|_| failed)?;
+
+        let limits = Limits::of::<S>();
+        let mut model = Both { alice: Party::initiator(limits), bob: Party::responder(limits) };
+        let mut first = Sent::draft(Side::Alice, model.alice.send().ok_or(failed)?, FIRST_LENGTH, 1, rng);
+        let len = Owner::<P>::first_message_len_with(opening.chunk_size, FIRST_LENGTH).ok_or(failed)?;
+        first.bytes = std::vec![0; len];
+        let (chunk_size, ad) = (opening.chunk_size, associated_data(first.associated_data));
+        let initiated = self.devices.alice.initiate_into_with(
+            chunk_size,
+            &parsed,
+            &first.plaintext,
+            ad,
+            NOW,
+            &mut first.bytes,
+            rng,
+        );
+        let (mut alice, _) = initiated.map_err(|_| failed)?;
+
+        let mut sent = std::vec![first];
+        for _ in 0..opening.burst & 15 {
+            let mut next = Sent::draft(Side::Alice, model.alice.send().ok_or(failed)?, FIRST_LENGTH, 2, rng);
+            next.bytes = alice
+                .encrypt(&next.plaintext, associated_data(next.associated_data), rng)
+                .map_err(|_| violation(Claim::Sends))?;
+            sent.push(next);
+        }
+        let bob = self.accept_any(&mut sent, opening.accepted, &mut model.bob)?;
+        self.note_opening(opening.one_time);
+        Ok(Meeting { bundle, ends: Both { alice, bob }, model, sent })
+    }
+
+    /// The chosen message arrives first: forged, then as it is, then again. Where it skips too much it is refused, and
+    /// the first one is accepted instead.
+    fn accept_any<S: SkippedKeyStore>(
+        &mut self,
+        sent: &mut [Sent],
+        accepted: u16,
+        model: &mut Party,
+    ) -> Result<Session<P, S>, Violation> {
+        let failed = violation(Claim::HandshakeSucceeds);
+        let chosen = pick(accepted, sent.len()).and_then(|at| sent.get(at)).ok_or(failed)?;
+        for at in [0, FIRST_MESSAGE_OVERHEAD / 2, FIRST_MESSAGE_OVERHEAD] {
+            let mut forged = chosen.bytes.clone();
+            if let Some(byte) = forged.get_mut(at) {
+                *byte ^= 2;
+            }
+            self.refuse::<S>(&forged, chosen, |error| error == AcceptError::Refused, Claim::ForgedFirstIsRefused)?;
+        }
+        let at = match model.verdict(&chosen.label) {
+            Verdict::Opens => pick(accepted, sent.len()).ok_or(failed)?,
+            Verdict::Refused | Verdict::TooManySkipped => {
+                let refused = |error| error == AcceptError::Refused;
+                self.refuse::<S>(&chosen.bytes, chosen, refused, Claim::ForgedFirstIsRefused)?;
+                0
+            }
+        };
+        let arrived = sent.get_mut(at).ok_or(failed)?;
+        let mut buffer = arrived.bytes.clone();
+        let ad = associated_data(arrived.associated_data);
+        let (session, plaintext) =
+            self.devices.bob.accept_in_place(&mut buffer, ad).map_err(|_| violation(Claim::MustOpen))?;
+        if plaintext != arrived.plaintext {
+            return Err(violation(Claim::OpensToWhatWasSent));
+        }
+        arrived.opened = true;
+        let label: Label = arrived.label;
+        model.receive(&label);
+
+        for copy in sent.iter() {
+            let known = |error| matches!(error, AcceptError::PrekeyUsed | AcceptError::Repeated);
+            self.refuse::<S>(&copy.bytes, copy, known, Claim::AcceptedOnce)?;
+        }
+        Ok(session)
+    }
+
+    fn refuse<S: SkippedKeyStore>(
+        &mut self,
+        message: &[u8],
+        original: &Sent,
+        due: impl Fn(AcceptError) -> bool,
+        claim: Claim,
+    ) -> Result<(), Violation> {
+        let before = self.devices.bob.snapshot(&storage_key(), 0);
+        let ad = associated_data(original.associated_data);
+        match self.devices.bob.accept_in_place::<S>(&mut message.to_vec(), ad) {
+            Err(error) if due(error) => {}
+            _ => return Err(violation(claim)),
+        }
+        match before == self.devices.bob.snapshot(&storage_key(), 0) {
+            true => Ok(()),
+            false => Err(violation(Claim::DeviceUnchanged)),
+        }
+    }
+}
+
+const fn violation(claim: Claim) -> Violation {
+    Violation { event: None, claim }
+}

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The oracle: the specification's bookkeeping with numbers in place of keys.
+//!
+//! A chain is one ratchet step of its sender, counted from 1. Since each side steps only when the other has, a
+//! receiver is never more than one chain behind, and the n-th chain it sees is the n-th one sent.
+//!
+//! Naive on purpose: a set of what was skipped, no binary search, no staging. And no Braid: a party is told its
+//! post-quantum epoch, and says which epochs' messages must open. All else that the sparse ratchet keeps follows from what
+//! the Double Ratchet keeps: its chains go on where those end, and it skips the same messages in the same order.
+
+use noescrow::{MAX_SKIP, MAX_SKIPPED_STEPS, SkippedKeyStore};
+use std::collections::BTreeSet;
+
+/// The bounds that a receiver keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages that one jump may skip within one chain.
+    pub max_skip: u32,
+    /// Skipped keys kept in all, and skipped by one jump over both chains.
+    pub capacity: usize,
+    /// Receiving steps for which they are kept.
+    pub max_steps: u32,
+    /// Post-quantum epochs before the receiver's own sending epoch whose messages still open.
+    pub max_epochs: u32,
+}
+
+impl Limits {
+    /// Those of a session with this store.
+    #[must_use]
+    pub const fn of<S: SkippedKeyStore>() -> Self {
+        Self { max_skip: MAX_SKIP, capacity: S::CAPACITY, max_steps: MAX_SKIPPED_STEPS, max_epochs: 1 }
+    }
+}
+
+/// What a header says, and which chain it is sealed under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The sender's chain.
+    pub chain: u32,
+    /// N: its number there.
+    pub number: u32,
+    /// PN: messages of the chain before.
+    pub previous_chain_length: u32,
+    /// The post-quantum epoch of its other key.
+    pub epoch: u32,
+}
+
+/// What must become of a genuine message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It opens.
+    Opens,
+    /// Its key was used, evicted, or is too old; or its epoch is.
+    Refused,
+    /// It would skip more than is allowed.
+    TooManySkipped,
+}
+
+/// One party as the specification sees it.
+#[derive(Clone, Debug)]
+pub struct Party {
+    limits: Limits,
+    initiator: bool,
+    /// A ratchet step comes before the next message.
+    due: bool,
+    sending_chain: u32,
+    sending_number: u32,
+    previous_chain_length: u32,
+    receiving_chain: u32,
+    receiving_number: u32,
+    skipped_message_keys: BTreeSet<(u32, u32)>,
+    epoch: u32,
+    evicted: usize,
+    retired: usize,
+}
+
+impl Party {
+    /// The side that sends first.
+    #[must_use]
+    pub fn initiator(limits: Limits) -> Self {
+        Self { due: true, initiator: true, ..Self::responder(limits) }
+    }
+
+    /// The side that receives first.
+    #[must_use]
+    pub fn responder(limits: Limits) -> Self {
+        Self {
+            limits,
+            initiator: false,
+            due: false,
+            sending_chain: 0,
+            sending_number: 0,
+            previous_chain_length: 0,
+            receiving_chain: 0,
+            receiving_number: 0,
+            skipped_message_keys: BTreeSet::new(),
+            epoch: 0,
+            evicted: 0,
+            retired: 0,
+        }
+    }
+
+    /// Holds the party to other bounds: an oracle that is wrong, to see that somebody notices.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Tells the party its sending epoch, before it sends or receives.
+    pub const fn set_epoch(&mut self, epoch: u32) {
+        self.epoch = epoch;
+    }
+
+    /// Sends a message; `None` before a responder has received anything.
+    pub fn send(&mut self) -> Option<Label> {
+        if self.due {
+            self.due = false;
+            self.previous_chain_length = self.sending_number;
+            self.sending_number = 0;
+            self.sending_chain = self.sending_chain.saturating_add(1);
+        }
+        if self.sending_chain == 0 {
+            return None;
+        }
+        let label = Label {
+            chain: self.sending_chain,
+            number: self.sending_number,
+            previous_chain_length: self.previous_chain_length,
+            epoch: self.epoch,
+        };
+        self.sending_number = self.sending_number.saturating_add(1);
+        Some(label)
+    }
+
+    /// What must become of a message now.
+    #[must_use]
+    pub fn verdict(&self, label: &Label) -> Verdict {
+        let kept = self.skipped_message_keys.contains(&(label.chain, label.number));
+        let (previous, current) = self.jump(label);
+        match (self.is_new(label), kept) {
+            (false, true) if self.is_retired(label) => Verdict::Refused,
+            (false, true) => Verdict::Opens,
+            (false, false) => Verdict::Refused,
+            (true, _) if previous > self.limits.max_skip || current > self.limits.max_skip => Verdict::TooManySkipped,
+            (true, _) if count(previous).saturating_add(count(current)) > self.limits.capacity => {
+                Verdict::TooManySkipped
+            }
+            (true, _) => Verdict::Opens,
+        }
+    }
+
+    /// Takes note that a message was opened.
+    pub fn receive(&mut self, label: &Label) {
+        if !self.is_new(label) {
+            self.skipped_message_keys.remove(&(label.chain, label.number));
+            return;
+        }
+        if label.chain > self.receiving_chain {
+            let previous = self.receiving_chain;
+            if previous > 0 {
+                let missing = self.receiving_number..label.previous_chain_length;
+                self.skipped_message_keys.extend(missing.map(|number| (previous, number)));
+            }
+            self.receiving_chain = label.chain;
+            self.receiving_number = 0;
+            self.due = true;
+        }
+        let missing = self.receiving_number..label.number;
+        self.skipped_message_keys.extend(missing.map(|number| (label.chain, number)));
+        self.receiving_number = label.number.saturating_add(1);
+        self.forget();
+    }
+
+    /// The oldest go where there are too many, and whatever is too old.
+    fn forget(&mut self) {
+        while self.skipped_message_keys.len() > self.limits.capacity {
+            self.skipped_message_keys.pop_first();
+            self.evicted = self.evicted.saturating_add(1);
+        }
+        let oldest = self.receiving_chain.saturating_sub(self.limits.max_steps);
+        let kept = self.skipped_message_keys.split_off(&(oldest, 0));
+        self.retired = self.retired.saturating_add(self.skipped_message_keys.len());
+        self.skipped_message_keys = kept;
+    }
+
+    /// Whether it is ahead of all that was received.
+    pub(crate) const fn is_new(&self, label: &Label) -> bool {
+        label.chain > self.receiving_chain
+            || (label.chain == self.receiving_chain && label.number >= self.receiving_number)
+    }
+
+    /// Whether its epoch's chains are gone. Of no message that is new: two epochs take answers to what was sent before.
+    #[must_use]
+    pub const fn is_retired(&self, label: &Label) -> bool {
+        label.epoch < self.epoch.saturating_sub(self.limits.max_epochs)
+    }
+
+    /// Whether its key is kept and its epoch's is not.
+    pub(crate) fn is_expired(&self, label: &Label) -> bool {
+        self.skipped_message_keys.contains(&(label.chain, label.number)) && self.is_retired(label)
+    }
+
+    /// Messages that `label` would skip in the chain before and in its own.
+    const fn jump(&self, label: &Label) -> (u32, u32) {
+        if label.chain == self.receiving_chain {
+            return (0, label.number.saturating_sub(self.receiving_number));
+        }
+        match self.receiving_chain {
+            0 => (0, label.number),
+            _ => (label.previous_chain_length.saturating_sub(self.receiving_number), label.number),
+        }
+    }
+
+    /// Keys that must be kept now.
+    #[must_use]
+    pub fn skipped_message_keys(&self) -> usize {
+        self.skipped_message_keys.len()
+    }
+
+    /// Whether the handshake stands at the head of what this party sends.
+    #[must_use]
+    pub const fn is_unanswered(&self) -> bool {
+        self.initiator && self.receiving_chain == 0
+    }
+
+    /// Ratchet steps taken by what was received.
+    #[must_use]
+    pub const fn receiving_chain(&self) -> u32 {
+        self.receiving_chain
+    }
+
+    /// Keys given up for want of room, so far.
+    #[must_use]
+    pub const fn evicted(&self) -> usize {
+        self.evicted
+    }
+
+    /// Keys given up for their age, so far.
+    #[must_use]
+    pub const fn retired(&self) -> usize {
+        self.retired
+    }
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

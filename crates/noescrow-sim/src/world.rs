@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`World`]: two ends, what is under way between them, and the oracle beside them. Here what an honest network and its
+//! users do; in `hostile` what others do.
+
+use super::endpoint::Endpoint;
+use super::event::{Event, Side, pick};
+use super::lobby::{Answer, Happened, Lobby};
+use super::model::{Label, Limits, Party, Verdict};
+use super::violation::{Claim, Violation};
+use noescrow::error::DecryptError;
+use noescrow::{ChunkSize, is_first_message};
+use rand_core::CryptoRng;
+use std::collections::VecDeque;
+
+/// Bytes of the longest plaintext that is sent.
+pub const MAX_LENGTH: u16 = 2_047;
+/// Messages of the longest burst: more than one jump may skip, in both chains together.
+pub const MAX_BURST: u16 = 2_047;
+/// Messages that one world sends; then it sends no more, so that a short schedule is a short run.
+pub const MAX_MESSAGES: usize = 1 << 15;
+/// Bytes of the plaintexts of a burst.
+const BURST_LENGTH: usize = 24;
+/// Skipped keys beyond which the state is not sealed twice for every message that opens: it has grown to 40 bytes each.
+const SMALL: usize = 64;
+
+/// One thing for each side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Both<T> {
+    /// The initiator's.
+    pub alice: T,
+    /// The responder's.
+    pub bob: T,
+}
+
+impl<T> Both<T> {
+    /// The one of this side.
+    pub const fn of(&self, side: Side) -> &T {
+        match side {
+            Side::Alice => &self.alice,
+            Side::Bob => &self.bob,
+        }
+    }
+
+    /// The one of this side, to be changed.
+    pub const fn of_mut(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::Alice => &mut self.alice,
+            Side::Bob => &mut self.bob,
+        }
+    }
+}
+
+/// A message as it was sent.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Its author.
+    pub from: Side,
+    /// What its header says.
+    pub label: Label,
+    /// What it says.
+    pub plaintext: Vec<u8>,
+    /// Which associated data it was sealed with.
+    pub associated_data: u8,
+    /// What the server saw.
+    pub bytes: Vec<u8>,
+    /// Whether it was opened.
+    pub opened: bool,
+}
+
+impl Sent {
+    pub(crate) fn draft(
+        from: Side,
+        label: Label,
+        length: usize,
+        associated_data: u8,
+        rng: &mut impl CryptoRng,
+    ) -> Self {
+        let mut plaintext = std::vec![0; length];
+        rng.fill_bytes(&mut plaintext);
+        Self { from, label, plaintext, associated_data, bytes: Vec::new(), opened: false }
+    }
+}
+
+/// The 16 associated data: of different length each.
+pub(crate) fn associated_data(number: u8) -> &'static [u8] {
+    b"conversation 42".get(..usize::from(number & 15)).unwrap_or_default()
+}
+
+/// What happened so far: a test of a generator asks whether it ever got there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Events.
+    pub events: usize,
+    /// Messages sent.
+    pub sent: usize,
+    /// Messages opened.
+    pub opened: usize,
+    /// Of these, with a key that had been kept.
+    pub opened_late: usize,
+    /// Messages and forgeries refused.
+    pub refused: usize,
+    /// Of these, genuine ones that have not been opened: their keys were given up.
+    pub lost: usize,
+    /// Of these, those that came two post-quantum epochs late, with a classical key that is kept.
+    pub expired: usize,
+    /// Headers that would have skipped too much.
+    pub too_many_skipped: usize,
+    /// Skipped keys given up for want of room.
+    pub evicted: usize,
+    /// Skipped keys given up for their age.
+    pub retired: usize,
+    /// The most skipped keys that one side kept at a time.
+    pub most_skipped: usize,
+    /// The longest receiving history: ratchet steps.
+    pub chains: u32,
+    /// The newest post-quantum epoch that a side sent in.
+    pub epochs: u32,
+    /// Sessions restored.
+    pub restored: usize,
+    /// Snapshots refused.
+    pub snapshots_refused: usize,
+    /// Bundles, expired prekeys, first messages and messages of other conversations refused by the devices.
+    pub lobby_refused: usize,
+    /// Bundles, handshakes and first messages taken.
+    pub lobby_taken: usize,
+}
+
+/// Two ends of a conversation and all that ever passed between them.
+#[derive(Debug)]
+pub struct World<E: Endpoint, R> {
+    pub(crate) ends: Both<E>,
+    pub(crate) model: Both<Party>,
+    /// Another session of the same devices.
+    pub(crate) other: Both<E>,
+    lobby: Lobby<E::Primitives>,
+    pub(crate) chunk_size: ChunkSize,
+    bundle: Vec<u8>,
+    pub(crate) sent: Vec<Sent>,
+    /// Messages under way, by addressee.
+    under_way: Both<VecDeque<usize>>,
+    /// All messages, by addressee.
+    pub(crate) sent_to: Both<Vec<usize>>,
+    /// All opened messages, by addressee.
+    pub(crate) opened_by: Both<Vec<usize>>,
+    pub(crate) saved: Both<VecDeque<Vec<u8>>>,
+    pub(crate) generation: Both<u64>,
+    pub(crate) rng: R,
+    pub(crate) report: Report,
+    now: Option<(usize, Event)>,
+}
+
+impl<E: Endpoint, R> World<E, R> {
+    pub(crate) fn from_meeting(
+        ends: Both<E>,
+        model: Both<Party>,
+        other: Both<E>,
+        lobby: Lobby<E::Primitives>,
+        chunk_size: ChunkSize,
+        (bundle, sent): (Vec<u8>, Vec<Sent>),
+        rng: R,
+    ) -> Self {
+        let all = || 0..sent.len();
+        let arrived = |at: &usize| sent.get(*at).is_some_and(|sent| sent.opened);
+        let mut world = Self {
+            ends,
+            model,
+            other,
+            lobby,
+            chunk_size,
+            bundle,
+            under_way: Both { alice: VecDeque::new(), bob: all().filter(|at| !arrived(at)).collect() },
+            sent_to: Both { alice: Vec::new(), bob: all().collect() },
+            opened_by: Both { alice: Vec::new(), bob: all().filter(arrived).collect() },
+            sent: Vec::new(),
+            saved: Both::default(),
+            generation: Both::default(),
+            rng,
+            report: Report { sent: sent.len(), opened: 1, ..Report::default() },
+            now: None,
+        };
+        world.sent = sent;
+        world
+    }
+
+    /// The same world with other ends: twins that break a rule.
+    pub fn map<F: Endpoint<Primitives = E::Primitives>>(self, mut end: impl FnMut(Side, E) -> F) -> World<F, R> {
+        let mut both = |ends: Both<E>| Both { alice: end(Side::Alice, ends.alice), bob: end(Side::Bob, ends.bob) };
+        World {
+            ends: both(self.ends),
+            other: both(self.other),
+            lobby: self.lobby,
+            model: self.model,
+            chunk_size: self.chunk_size,
+            bundle: self.bundle,
+            sent: self.sent,
+            under_way: self.under_way,
+            sent_to: self.sent_to,
+            opened_by: self.opened_by,
+            saved: self.saved,
+            generation: self.generation,
+            rng: self.rng,
+            report: self.report,
+            now: self.now,
+        }
+    }
+
+    /// Holds both parties to other bounds than their stores have: a wrong oracle, to see that somebody notices.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.model.alice.set_limits(limits);
+        self.model.bob.set_limits(limits);
+    }
+
+    /// The bundle as the server gave it out.
+    #[must_use]
+    pub fn bundle(&self) -> &[u8] {
+        &self.bundle
+    }
+
+    /// All messages of the conversation, in the order of their sending.
+    #[must_use]
+    pub fn sent(&self) -> &[Sent] {
+        &self.sent
+    }
+
+    /// The two ends.
+    #[must_use]
+    pub const fn ends(&self) -> &Both<E> {
+        &self.ends
+    }
+
+    /// The two oracles.
+    #[must_use]
+    pub const fn model(&self) -> &Both<Party> {
+        &self.model
+    }
+
+    /// The devices, the relay between them, and their further handshakes.
+    #[must_use]
+    pub const fn lobby(&self) -> &Lobby<E::Primitives> {
+        &self.lobby
+    }
+
+    /// Messages under way to one side.
+    #[must_use]
+    pub fn under_way(&self, to: Side) -> usize {
+        self.under_way.of(to).len()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let [alice, bob] = [&self.model.alice, &self.model.bob];
+        Report {
+            evicted: alice.evicted().saturating_add(bob.evicted()),
+            retired: alice.retired().saturating_add(bob.retired()),
+            chains: alice.receiving_chain().max(bob.receiving_chain()),
+            ..self.report
+        }
+    }
+
+    pub(crate) const fn violation(&self, claim: Claim) -> Violation {
+        Violation { event: self.now, claim }
+    }
+
+    /// [`Violation`] unless `holds`.
+    pub(crate) fn claim(&self, claim: Claim, holds: bool) -> Result<(), Violation> {
+        if holds { Ok(()) } else { Err(self.violation(claim)) }
+    }
+}
+
+impl<E: Endpoint, R: CryptoRng> World<E, R> {
+    /// A second world in the same state, for exploring what else may follow.
+    ///
+    /// # Errors
+    /// [`Violation`] if an end does not restore.
+    pub fn fork(&self) -> Result<Self, Violation>
+    where
+        R: Clone,
+    {
+        let twin = |end: &E| end.reload(&end.save(0), 0).map_err(|_| self.violation(Claim::Restores));
+        Ok(Self {
+            ends: Both { alice: twin(&self.ends.alice)?, bob: twin(&self.ends.bob)? },
+            other: Both { alice: twin(&self.other.alice)?, bob: twin(&self.other.bob)? },
+            lobby: self.lobby.fork().ok_or(self.violation(Claim::Restores))?,
+            model: self.model.clone(),
+            chunk_size: self.chunk_size,
+            bundle: self.bundle.clone(),
+            sent: self.sent.clone(),
+            under_way: self.under_way.clone(),
+            sent_to: self.sent_to.clone(),
+            opened_by: self.opened_by.clone(),
+            saved: self.saved.clone(),
+            generation: self.generation,
+            rng: self.rng.clone(),
+            report: self.report,
+            now: self.now,
+        })
+    }
+
+    /// One event, and all checks behind it.
+    ///
+    /// # Errors
+    /// The first [`Violation`]; the world is then of no more use.
+    pub fn step(&mut self, event: Event) -> Result<(), Violation> {
+        self.finish(event)?;
+        self.report.events = self.report.events.saturating_add(1);
+        Ok(())
+    }
+
+    /// [`step`](Self::step) that is not counted.
+    pub(crate) fn finish(&mut self, event: Event) -> Result<(), Violation> {
+        self.now = Some((self.report.events, event));
+        match event {
+            Event::Send { from, length, associated_data } => {
+                let length = length.checked_rem(MAX_LENGTH.saturating_add(1)).unwrap_or_default();
+                self.send(from, usize::from(length), associated_data)?;
+            }
+            Event::Burst { from, count } => {
+                let count = count.checked_rem(MAX_BURST.saturating_add(1)).unwrap_or_default();
+                (0..count).try_for_each(|_| self.send(from, BURST_LENGTH, 0))?;
+            }
+            Event::Deliver { to, at } => {
+                if let Some(id) = self.take(to, at) {
+                    self.deliver(to, id)?;
+                }
+            }
+            Event::DeliverAll { to } => {
+                while let Some(id) = self.under_way.of_mut(to).pop_front() {
+                    self.deliver(to, id)?;
+                }
+            }
+            Event::Drop { to, at, count } => {
+                let queue = self.under_way.of_mut(to);
+                if let Some(at) = pick(at, queue.len()) {
+                    let end = at.saturating_add(usize::from(count)).saturating_add(1).min(queue.len());
+                    queue.drain(at..end);
+                }
+            }
+            Event::Duplicate { to, at } => {
+                let queue = self.under_way.of_mut(to);
+                if let Some(id) = pick(at, queue.len()).and_then(|at| queue.get(at).copied()) {
+                    queue.push_back(id);
+                }
+            }
+            Event::Reorder { to, at, place } => {
+                if let Some(id) = self.take(to, at) {
+                    let queue = self.under_way.of_mut(to);
+                    let place = pick(place, queue.len().saturating_add(1)).unwrap_or_default();
+                    queue.insert(place, id);
+                }
+            }
+            Event::Publish { .. }
+            | Event::Rotate { .. }
+            | Event::DeletePrevious { .. }
+            | Event::Fetch { .. }
+            | Event::Initiate { .. }
+            | Event::Arrive { .. }
+            | Event::Mix { .. } => {
+                let Happened { due, did, claim } = self.happen(event)?;
+                self.claim(claim, due == did)?;
+                let count = match did {
+                    Answer::IsNotAsked => return Ok(()),
+                    Answer::GoesOn => &mut self.report.lobby_taken,
+                    Answer::Refuses => &mut self.report.lobby_refused,
+                };
+                *count = count.saturating_add(1);
+                return Ok(());
+            }
+            hostile => self.suffer(hostile)?,
+        }
+        self.check_skipped_keys(Side::Alice)?;
+        self.check_skipped_keys(Side::Bob)
+    }
+
+    /// An event of a handshake, without a word on whether the devices did what they must: to see what becomes of devices
+    /// that do not.
+    ///
+    /// # Errors
+    /// A [`Violation`] of any other claim.
+    pub fn happen(&mut self, event: Event) -> Result<Happened, Violation> {
+        self.now = Some((self.report.events, event));
+        self.lobby.happen(event, &mut self.rng).map_err(|claim| self.violation(claim))
+    }
+
+    fn take(&mut self, to: Side, at: u16) -> Option<usize> {
+        let queue = self.under_way.of_mut(to);
+        pick(at, queue.len()).and_then(|at| queue.remove(at))
+    }
+
+    fn send(&mut self, from: Side, length: usize, ad: u8) -> Result<(), Violation> {
+        if self.sent.len() >= MAX_MESSAGES {
+            return Ok(());
+        }
+        self.tell_epoch(from);
+        let party = self.model.of_mut(from);
+        let unanswered = party.is_unanswered();
+        let Some(label) = party.send() else { return Err(self.violation(Claim::Sends)) };
+        let mut sent = Sent::draft(from, label, length, ad, &mut self.rng);
+        let end = self.ends.of_mut(from);
+        let Ok(bytes) = end.encrypt(&sent.plaintext, associated_data(ad), &mut self.rng) else {
+            return Err(self.violation(Claim::Sends));
+        };
+        let overhead = match unanswered {
+            true => self.chunk_size.first_message_overhead(),
+            false => self.chunk_size.message_overhead(),
+        };
+        let least = overhead.saturating_add(length).saturating_add(1);
+        let fits = (least..=least.saturating_add(length >> 3)).contains(&bytes.len());
+        self.claim(Claim::SendsTheRightKind, fits && is_first_message(&bytes) == Ok(unanswered))?;
+        sent.bytes = bytes;
+        let id = self.sent.len();
+        self.sent.push(sent);
+        self.under_way.of_mut(from.other()).push_back(id);
+        self.sent_to.of_mut(from.other()).push(id);
+        self.report.sent = self.report.sent.saturating_add(1);
+        Ok(())
+    }
+
+    /// The oracle has no Braid of its own.
+    pub(crate) fn tell_epoch(&mut self, side: Side) {
+        let epoch = self.ends.of(side).sending_epoch();
+        self.model.of_mut(side).set_epoch(epoch);
+        self.report.epochs = self.report.epochs.max(epoch);
+    }
+
+    /// A genuine message arrives.
+    pub(crate) fn deliver(&mut self, to: Side, id: usize) -> Result<(), Violation> {
+        self.tell_epoch(to);
+        let Some(sent) = self.sent.get(id) else { return Ok(()) };
+        let expired = self.model.of(to).is_expired(&sent.label);
+        let (bytes, ad, opened) = (sent.bytes.clone(), associated_data(sent.associated_data), sent.opened);
+        let due = match self.model.of(to).verdict(&sent.label) {
+            Verdict::Opens => return self.open(to, id, &bytes, ad),
+            Verdict::Refused => DecryptError::Refused,
+            Verdict::TooManySkipped => DecryptError::TooManySkipped,
+        };
+        if due == DecryptError::Refused && !opened {
+            self.report.lost = self.report.lost.saturating_add(1);
+            self.report.expired = self.report.expired.saturating_add(usize::from(expired));
+        }
+        self.refuse(to, &bytes, ad, due, if opened { Claim::OpensOnce } else { Claim::MustNotOpen })
+    }
+
+    fn open(&mut self, to: Side, id: usize, bytes: &[u8], ad: &[u8]) -> Result<(), Violation> {
+        let small = self.model.of(to).skipped_message_keys() < SMALL;
+        let before = small.then(|| self.ends.of(to).save(0));
+        let Ok(plaintext) = self.ends.of_mut(to).decrypt(bytes, ad) else {
+            return Err(self.violation(Claim::MustOpen));
+        };
+        let after = small.then(|| self.ends.of(to).save(0));
+        self.claim(Claim::OpeningChangesState, !small || before != after)?;
+        let violation = |claim| Violation { event: self.now, claim };
+        let sent = self.sent.get_mut(id).ok_or(violation(Claim::MustOpen))?;
+        if sent.plaintext != plaintext {
+            return Err(violation(Claim::OpensToWhatWasSent));
+        }
+        if core::mem::replace(&mut sent.opened, true) {
+            return Err(violation(Claim::OpensOnce));
+        }
+        let party = self.model.of_mut(to);
+        let late = !party.is_new(&sent.label);
+        party.receive(&sent.label);
+        self.opened_by.of_mut(to).push(id);
+        self.report.opened = self.report.opened.saturating_add(1);
+        self.report.opened_late = self.report.opened_late.saturating_add(usize::from(late));
+        self.check_skipped_keys(to)
+    }
+
+    /// What arrives must not open, fails with the error that is due, and leaves everything as it was. `claim` breaks if
+    /// it opens.
+    pub(crate) fn refuse(
+        &mut self,
+        to: Side,
+        bytes: &[u8],
+        ad: &[u8],
+        due: DecryptError,
+        claim: Claim,
+    ) -> Result<(), Violation> {
+        let before = self.ends.of(to).save(0);
+        let Err(error) = self.ends.of_mut(to).decrypt(bytes, ad) else { return Err(self.violation(claim)) };
+        self.claim(Claim::TheRightError, error == due)?;
+        self.claim(Claim::ErrorLeavesState, before == self.ends.of(to).save(0))?;
+        self.report.refused = self.report.refused.saturating_add(1);
+        let skipping = usize::from(due == DecryptError::TooManySkipped);
+        self.report.too_many_skipped = self.report.too_many_skipped.saturating_add(skipping);
+        self.check_skipped_keys(to)
+    }
+
+    fn check_skipped_keys(&mut self, side: Side) -> Result<(), Violation> {
+        let kept = self.ends.of(side).skipped_message_keys();
+        self.report.most_skipped = self.report.most_skipped.max(kept);
+        self.claim(Claim::SkippedKeys, kept == self.model.of(side).skipped_message_keys())
+    }
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Known attacks on ratchets and on header encryption, mounted on the shipped code through the public API. A test's name
+//! begins with its attack: A, curve keys; C, the Double Ratchet; D, header encryption; E, the post-quantum ratchet. Each has a control, in which the
+//! attack succeeds where its defence is missing, or which shows that the check would see it succeed.
+//!
+//! C9 and C10, the attacks on storing, are in `durable.rs`. What holds under every schedule is in `properties.rs`; a test
+//! here says which of its properties it sharpens.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "a test says what it expects"
+)]
+
+mod counters;
+mod forgeries;
+mod ghash;
+mod headers;
+mod keys;
+mod post_quantum;
+mod skipped;
+#[path = "../../../../tests/support/mod.rs"]
+mod support;
+mod thieves;
+#[path = "../properties/watch.rs"]
+mod watch;
+
+use noescrow::error::DecryptError;
+use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow::{MESSAGE_OVERHEAD, Secret};
+use support::stored::{opened, storage_key};
+use support::{MessageKeys, Puppet, PuppetSession, Talk, state};
+
+/// Bytes before the body: type and sealed header.
+const HEAD_LEN: usize = MESSAGE_OVERHEAD - 16;
+/// Where a sealed header's parts lie in a message: salt, commitment, ciphertext, tag.
+const HEADER_PARTS: [std::ops::Range<usize>; 4] = [1..17, 17..33, 33..117, 117..133];
+
+/// Refused, as the network's errors are, at no change.
+fn refuses(end: &mut PuppetSession, message: &[u8]) {
+    let before = state(end);
+    assert_eq!(end.decrypt(message, b""), Err(DecryptError::Refused));
+    assert_eq!(before, state(end));
+}
+
+/// The same session again, as a backup has it.
+fn copy(end: &PuppetSession) -> PuppetSession {
+    copy_with(end, Puppet::default())
+}
+
+fn copy_with(end: &PuppetSession, strings: Puppet) -> PuppetSession {
+    PuppetSession::restore_in_place(strings, &mut state(end), &storage_key(), 0).unwrap()
+}
+
+/// The same session again, in a variant that takes a body for genuine without its tag.
+fn unchecked(end: &PuppetSession) -> PuppetSession {
+    let strings = Puppet::default();
+    strings.unchecked.set(true);
+    copy_with(end, strings)
+}
+
+/// What is done in `act`, counted: (HMACs of chain steps, Diffie-Hellmans, header keys tried, AEAD openings).
+fn cost(strings: &Puppet, act: impl FnOnce()) -> [usize; 4] {
+    cost_of_both(strings, act)[..4].try_into().unwrap()
+}
+
+/// The same, and at last the steps of the post-quantum chain.
+fn cost_of_both(strings: &Puppet, act: impl FnOnce()) -> [usize; 5] {
+    strings.reset();
+    act();
+    ["hmac_pair", "dh", "header key", "open", "post-quantum step"].map(|operation| strings.count(operation))
+}
+
+/// Bob keeps the key of the message that is given along.
+fn talk_with_a_gap(seed: u64) -> (Talk, Vec<u8>) {
+    let mut talk = Talk::after(seed, 2);
+    let late = talk.from_alice(b"late");
+    let next = talk.from_alice(b"next");
+    talk.bob.decrypt(&next, b"").unwrap();
+    (talk, late)
+}
+
+/// KDF_HYBRID.
+fn aead_key(keys: &MessageKeys) -> (Secret<32>, [u8; 12]) {
+    let mut material = [0; 44];
+    RustCrypto.hkdf(&keys.post_quantum, &[&keys.classical], &[b"noescrow-v1 message"], &mut material);
+    (Secret::new(material[..32].try_into().unwrap()), material[32..].try_into().unwrap())
+}
+
+/// Opens a message under message keys found anywhere, as spec/protocol.md has it.
+fn open_with(keys: &MessageKeys, ad: &[&[u8]], message: &[u8]) -> Option<Vec<u8>> {
+    let (key, nonce) = aead_key(keys);
+    let (body, tag) = message[HEAD_LEN..].split_last_chunk().unwrap();
+    let mut body = body.to_vec();
+    RustCrypto.open(&key, &nonce, &ad.concat(), &mut body, tag).ok()?;
+    let marker = body.iter().rposition(|byte| *byte != 0)?;
+    body.truncate(marker);
+    Some(body)
+}
+
+/// CONCAT(AD, header): session, SHA-256 of the caller's associated data, type and sealed header.
+fn concat_ad(session: &PuppetSession, associated_data: &[u8], message: &[u8]) -> Vec<u8> {
+    [&session.id()[..], &RustCrypto.sha256(&[associated_data]), &message[..HEAD_LEN]].concat()
+}
+
+/// The keys of one of Alice's messages, as she had them.
+fn keys_of(talk: &Talk, associated_data: &[u8], message: &[u8]) -> MessageKeys {
+    let ad = concat_ad(&talk.alice, associated_data, message);
+    let all = talk.alice_strings.message_keys();
+    *all.iter().rev().find(|keys| open_with(keys, &[&ad], message).is_some()).expect("not Alice's message")
+}
+
+/// What 32 bytes are as a message key, and as a chain key up to `chain_steps` before the message's: of the classical ratchet.
+fn classical_keys(bytes: &[u8; 32], chain_steps: usize) -> Vec<[u8; 32]> {
+    let mut chain_key = Secret::new(*bytes);
+    let steps = (0..chain_steps).map(|_| {
+        let (message_key, next) = RustCrypto.hmac_pair(&chain_key, 1, 2);
+        chain_key = next;
+        *message_key.expose()
+    });
+    [*bytes].into_iter().chain(steps).collect()
+}
+
+/// The same of the post-quantum ratchet; `number` is the number behind a chain key.
+fn post_quantum_keys(bytes: &[u8; 32], number: u32, chain_steps: usize) -> Vec<[u8; 32]> {
+    let mut chain_key = *bytes;
+    let steps = (1..=chain_steps as u32).map(|step| {
+        let mut material = [0; 64];
+        let number = number.wrapping_add(step).to_be_bytes();
+        RustCrypto.hkdf_expand(&Secret::new(chain_key), &[b"noescrow-v1 KDF_SCKA_CK", &number], &mut material);
+        chain_key = material[..32].try_into().unwrap();
+        material[32..].try_into().unwrap()
+    });
+    [*bytes].into_iter().chain(steps).collect()
+}
+
+/// Which halves of the keys of one of Alice's messages a thief of Bob's state and storage key has, who takes every 32
+/// bytes of the state for a message key, and for a chain key that is up to `chain_steps` before the message's: classical,
+/// post-quantum. To know it when it sees one, it is given the other half: it opens the message only with both.
+fn thief_has(talk: &Talk, message: &[u8], chain_steps: usize) -> [bool; 2] {
+    let (keys, ad) = (keys_of(talk, b"", message), concat_ad(&talk.bob, b"", message));
+    let stored = opened(state(&talk.bob));
+    let opens = |keys: MessageKeys| open_with(&keys, &[&ad], message).is_some();
+    let classical = stored.windows(32).any(|window| {
+        let found = classical_keys(window.try_into().unwrap(), chain_steps);
+        found.into_iter().any(|classical| opens(MessageKeys { classical, ..keys }))
+    });
+    // Behind the last key of a state nothing stands.
+    let post_quantum = [&stored[..], &[0; 4]].concat().windows(36).any(|window| {
+        let (bytes, number) = window.split_first_chunk().unwrap();
+        let number = u32::from_be_bytes(number.try_into().unwrap());
+        let found = post_quantum_keys(bytes, number, chain_steps);
+        found.into_iter().any(|post_quantum| opens(MessageKeys { post_quantum, ..keys }))
+    });
+    [classical, post_quantum]
+}
+
+/// Whether that thief opens the message.
+fn thief_opens(talk: &Talk, message: &[u8], chain_steps: usize) -> bool {
+    thief_has(talk, message, chain_steps) == [true, true]
+}
+
+/// The oracle itself: it opens what the session would, and one half is not enough.
+#[test]
+fn control_who_has_the_state_opens_what_the_session_would() {
+    let (mut talk, late) = talk_with_a_gap(1);
+    let next = talk.from_alice(b"next");
+    assert!(thief_opens(&talk, &late, 0), "skipped message keys");
+    assert!(!thief_opens(&talk, &next, 0) && thief_opens(&talk, &next, 1), "chain keys");
+    let (keys, ad) = (keys_of(&talk, b"", &late), concat_ad(&talk.bob, b"", &late));
+    let other = keys_of(&talk, b"", &next);
+    assert_eq!(open_with(&keys, &[&ad], &late).unwrap(), b"late");
+    assert_eq!(open_with(&MessageKeys { classical: other.classical, ..keys }, &[&ad], &late), None);
+    assert_eq!(open_with(&MessageKeys { post_quantum: other.post_quantum, ..keys }, &[&ad], &late), None);
+    talk.bob.decrypt(&late, b"").unwrap();
+    assert_eq!(thief_has(&talk, &late, 2), [false, false], "both halves are gone");
+}

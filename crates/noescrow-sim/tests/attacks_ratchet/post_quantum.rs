@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The post-quantum ratchet in a session: what it shows, what a forger and a hostile peer do to it, and what each of the
+//! two ratchets is worth without the other. What the Braid does by itself is in its unit tests.
+
+use crate::headers::header_keys;
+use crate::support::stored::{Places, opened};
+use crate::support::{MessageKeys, MixedHeaderKey, Puppet, PuppetSession, Talk, rng, state};
+use crate::{concat_ad, copy, copy_with, cost_of_both, keys_of, open_with, refuses, unchecked};
+use noescrow::error::{DecryptError, EncryptError};
+use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow::{ChunkSize, MAX_SKIP};
+use noescrow_sim::Endpoint;
+use rand_chacha::rand_core::Rng;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashSet};
+use std::rc::Rc;
+
+/// Where the Braid's parts stand in a header.
+const KIND: usize = 40;
+const CHUNK: usize = 47;
+/// And n, behind a chunk of 32 bytes.
+const NUMBER: std::ops::Range<usize> = 79..83;
+
+/// Kinds of the Braid's messages.
+const NONE: u8 = 0;
+const HDR: u8 = 1;
+const EK: u8 = 2;
+const EK_CT1_ACK: u8 = 3;
+const CT1: u8 = 4;
+const CT2: u8 = 5;
+
+/// Spoils the chunk of every message of these kinds.
+fn spoil(strings: &Puppet, kinds: &'static [u8]) {
+    strings.rewrite_headers(move |header| header[CHUNK] ^= u8::from(kinds.contains(&header[KIND])));
+}
+
+#[test]
+fn d7_all_messages_have_one_length_whatever_the_braid_sends() {
+    for chunk_size in ChunkSize::ALL {
+        let mut talk = Talk::with(200, chunk_size);
+        let kinds = Rc::new(RefCell::new(BTreeSet::new()));
+        let header_len = 52 + chunk_size.bytes();
+        for strings in [&talk.alice_strings, &talk.bob_strings] {
+            let note = kinds.clone();
+            strings.rewrite(move |plaintext| {
+                if plaintext.len() == header_len {
+                    note.borrow_mut().insert(plaintext[KIND]);
+                }
+            });
+        }
+        let mut lengths = HashSet::new();
+        while talk.alice.post_quantum_epoch() < 3 {
+            let ping = talk.from_bob(&[1; 8]);
+            talk.alice.decrypt(&ping, b"").unwrap();
+            let pong = talk.from_alice(&[1; 8]);
+            talk.bob.decrypt(&pong, b"").unwrap();
+            lengths.extend([ping.len(), pong.len()]);
+        }
+        assert_eq!(lengths, HashSet::from([chunk_size.message_overhead() + 10]), "8 bytes and a marker, padded");
+        let kinds = kinds.borrow();
+        assert_eq!(*kinds, BTreeSet::from([NONE, HDR, EK, EK_CT1_ACK, CT1, CT2]));
+        // Control: if what has no chunk were sent without one, there would be two lengths.
+        let bare = |kind: &u8| if *kind == NONE { header_len - chunk_size.bytes() } else { header_len };
+        assert_eq!(kinds.iter().map(bare).collect::<HashSet<_>>().len(), 2);
+    }
+}
+
+/// The forger has the sender's header and message keys and a wrong chunk; what it cannot do is the tag. At every message
+/// of two epochs, in both directions.
+#[test]
+fn e1_a_forged_message_with_a_chunk_changes_nothing() {
+    let mut talk = Talk::new(201);
+    let (mut poisoned, mut died) = (0, HashSet::new());
+    for turn in 0.. {
+        let from_bob = turn % 2 == 0;
+        let Talk { alice, alice_strings, bob, bob_strings, rng } = &mut talk;
+        let (sender, strings, receiver) = match from_bob {
+            true => (bob, bob_strings, alice),
+            false => (alice, alice_strings, bob),
+        };
+        let kind = Rc::new(RefCell::new(NONE));
+        let note = kind.clone();
+        let thief = copy_with(sender, strings.clone());
+        strings.rewrite_headers(move |header| {
+            *note.borrow_mut() = header[KIND];
+            header[CHUNK] ^= u8::from(header[KIND] != NONE);
+        });
+        let mut forged = { thief }.encrypt(b"forged", b"", rng).unwrap();
+        strings.behave();
+        *forged.last_mut().unwrap() ^= 1;
+        let genuine = sender.encrypt(b"genuine", b"", rng).unwrap();
+        let mut altered = genuine.clone();
+        altered[genuine.len() - 17] ^= 1;
+
+        let before = state(receiver);
+        refuses(receiver, &forged);
+        refuses(receiver, &altered);
+        let mut noise = genuine.clone();
+        rng.fill_bytes(&mut noise[1..]);
+        refuses(receiver, &noise);
+        // Control: a ratchet that takes the chunk before it has authenticated it is dead at once, or will be.
+        let mut hasty = unchecked(receiver);
+        assert_eq!(hasty.decrypt(&forged, b"").unwrap(), b"forged");
+        let mut honest = copy(receiver);
+        honest.decrypt(&genuine, b"").unwrap();
+        if hasty.is_abandoned() {
+            died.insert(*kind.borrow());
+        } else if *kind.borrow() != NONE {
+            let sparse = |end: &PuppetSession| {
+                let stored = opened(state(end));
+                stored[Places::of(&stored).braid..].to_vec()
+            };
+            poisoned += usize::from(sparse(&hasty) != sparse(&honest));
+        }
+        assert_eq!(before, state(receiver));
+        assert_eq!(receiver.decrypt(&genuine, b"").unwrap(), b"genuine");
+        if talk.alice.post_quantum_epoch() == 3 {
+            break;
+        }
+    }
+    assert!(!talk.alice.is_abandoned() && !talk.bob.is_abandoned());
+    // The header's MAC, the key that was announced, the ciphertext's MAC.
+    assert!(died.contains(&HDR) && died.contains(&CT2) && (died.contains(&EK) || died.contains(&EK_CT1_ACK)));
+    assert!(poisoned > 50, "{poisoned}");
+}
+
+/// What an abandoned session does with anything: fails, for good, at no change.
+fn is_over(end: &mut PuppetSession, strings: &Puppet, messages: &[Vec<u8>]) {
+    let before = state(end);
+    strings.reset();
+    for message in messages {
+        assert_eq!(end.decrypt(message, b""), Err(DecryptError::Abandoned));
+        let mut buffer = message.clone();
+        assert_eq!(end.decrypt_in_place(&mut buffer, b"").unwrap_err(), DecryptError::Abandoned);
+        assert_eq!(&buffer, message);
+    }
+    for _ in 0..3 {
+        assert_eq!(end.encrypt(b"never", b"", &mut rng(0)).unwrap_err(), EncryptError::Abandoned);
+        let mut out = vec![0; 300];
+        assert_eq!(end.encrypt_into(b"never", b"", &mut out, &mut rng(0)).unwrap_err(), EncryptError::Abandoned);
+        assert!(!out.windows(5).any(|window| window == b"never"));
+    }
+    // Nothing was sealed or opened, under the classical keys or any.
+    assert_eq!(["seal", "open", "hkdf", "hmac_pair"].map(|operation| strings.count(operation)), [0; 4]);
+    assert!(end.is_abandoned());
+    assert_eq!(before, state(end));
+}
+
+/// A peer that sends what is not genuine, in authentic messages. The message that completes it opens; the session is over.
+#[test]
+fn e6_after_a_wrong_chunk_of_the_peer_s_a_session_is_abandoned_and_never_goes_on_classically() {
+    // Who is hostile, what it spoils, and what becomes of it: the first epoch's key is Alice's.
+    let by_alice: &[&'static [u8]] = &[&[HDR], &[EK, EK_CT1_ACK]];
+    let by_bob: &[&'static [u8]] = &[&[CT1], &[CT2]];
+    let cases = by_alice.iter().map(|kinds| (false, *kinds)).chain(by_bob.iter().map(|kinds| (true, *kinds)));
+    for (bob_is_hostile, kinds) in cases.chain([(true, &[][..])]) {
+        let mut talk = Talk::new(202);
+        spoil(if bob_is_hostile { &talk.bob_strings } else { &talk.alice_strings }, kinds);
+        let mut turns = 0;
+        let mut last = Vec::new();
+        while turns < 400 && !talk.alice.is_abandoned() && !talk.bob.is_abandoned() {
+            let from_bob = turns % 2 == 0;
+            let Talk { alice, bob, rng, .. } = &mut talk;
+            let (sender, receiver) = if from_bob { (bob, alice) } else { (alice, bob) };
+            last = sender.encrypt(b"opens", b"", rng).unwrap();
+            assert_eq!(receiver.decrypt(&last, b"").unwrap(), b"opens");
+            turns += 1;
+        }
+        if kinds.is_empty() {
+            // Control: an honest peer's session lives.
+            assert!(turns == 400 && talk.alice.post_quantum_epoch() > 3);
+            continue;
+        }
+        let Talk { alice, alice_strings, bob, bob_strings, rng } = &mut talk;
+        let (victim, strings, hostile) = match bob_is_hostile {
+            true => (alice, alice_strings, bob),
+            false => (bob, bob_strings, alice),
+        };
+        assert!(victim.is_abandoned() && !hostile.is_abandoned(), "{kinds:?} {turns}");
+        assert_eq!((victim.post_quantum_epoch(), hostile.sending_epoch()), (0, 0), "in the first epoch");
+        let more = hostile.encrypt(b"more", b"", rng).unwrap();
+        let mut noise = more.clone();
+        rng.fill_bytes(&mut noise[1..]);
+        let messages = [last, more, noise];
+        is_over(victim, strings, &messages);
+        let mut restored = copy_with(victim, strings.clone());
+        assert_eq!(state(victim), state(&restored));
+        is_over(&mut restored, strings, &messages);
+        // The post-quantum half holds no key any more: a byte for the Braid, and the direction.
+        let stored = opened(state(victim));
+        assert_eq!(Places::of(&stored).braid + 2, stored.len());
+    }
+}
+
+/// Both halves of a message's keys, and where they were.
+#[test]
+fn e8_a_late_message_opens_once_within_two_epochs_and_then_its_key_is_gone() {
+    let mut talk = Talk::with(203, ChunkSize::Bytes256);
+    let late = talk.from_alice(b"late");
+    let MessageKeys { classical, post_quantum } = *talk.alice_strings.message_keys().last().unwrap();
+    let skips = talk.from_alice(b"next");
+    talk.bob.decrypt(&skips, b"").unwrap();
+    let mut epochs_in_which_it_opens = BTreeSet::new();
+    loop {
+        let stored = opened(state(&talk.bob));
+        let has = |key: [u8; 32]| stored.windows(32).any(|window| window == key);
+        assert!(has(classical), "the classical half lives for {} steps", noescrow::MAX_SKIPPED_STEPS);
+        let epoch = talk.bob.sending_epoch();
+        assert_eq!(has(post_quantum), epoch < 2, "{epoch}");
+        if epoch == 2 {
+            break;
+        }
+        epochs_in_which_it_opens.insert(epoch);
+        let mut here = copy(&talk.bob);
+        assert_eq!(here.decrypt(&late, b"").unwrap(), b"late");
+        refuses(&mut here, &late);
+        talk.turn(true);
+        talk.turn(false);
+    }
+    assert_eq!(epochs_in_which_it_opens, BTreeSet::from([0, 1]));
+    refuses(&mut talk.bob, &late);
+    // Control: that one is refused is its epoch's doing. One of the epoch before opens, and the conversation goes on.
+    let mut other = Talk::with(203, ChunkSize::Bytes256);
+    while other.bob.sending_epoch() < 1 {
+        other.turn(true);
+        other.turn(false);
+    }
+    let late = other.from_alice(b"late");
+    while other.bob.sending_epoch() < 2 {
+        other.turn(true);
+        other.turn(false);
+    }
+    assert_eq!(other.bob.decrypt(&late, b"").unwrap(), b"late");
+    talk.turn(true);
+    talk.turn(false);
+}
+
+/// A cryptanalyst who has broken one ratchet completely, and of the other one has every message's key but one.
+#[test]
+fn e15_all_keys_of_one_ratchet_open_no_message_without_the_other_one_s() {
+    let mut talk = Talk::new(204);
+    let mut messages = Vec::new();
+    for round in 0..12 {
+        talk.turn(true);
+        for _ in 0..1 + round % 3 {
+            let message = talk.from_alice(b"secret");
+            messages.push(message.clone());
+            talk.bob.decrypt(&message, b"").unwrap();
+        }
+    }
+    let keys: Vec<MessageKeys> = messages.iter().map(|message| keys_of(&talk, b"", message)).collect();
+    let zero = MessageKeys { classical: [0; 32], post_quantum: [0; 32] };
+    let opened_by =
+        |message: &[u8], keys: MessageKeys| open_with(&keys, &[&concat_ad(&talk.bob, b"", message)], message);
+    for (at, message) in messages.iter().enumerate() {
+        let others = || keys.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, keys)| keys).chain([&zero]);
+        for other in others() {
+            let without_post_quantum = keys.iter().map(|keys| MessageKeys { classical: keys.classical, ..*other });
+            let without_classical = keys.iter().map(|keys| MessageKeys { post_quantum: keys.post_quantum, ..*other });
+            for ablated in without_post_quantum.chain(without_classical) {
+                assert_eq!(opened_by(message, ablated), None);
+            }
+        }
+        // One half in both places, and exchanged.
+        let MessageKeys { classical, post_quantum } = keys[at];
+        for (classical, post_quantum) in
+            [(classical, classical), (post_quantum, post_quantum), (post_quantum, classical)]
+        {
+            assert_eq!(opened_by(message, MessageKeys { classical, post_quantum }), None);
+        }
+        // Control: with both it opens.
+        assert_eq!(opened_by(message, keys[at]).unwrap(), b"secret");
+    }
+    // Control: a message key of the classical half alone, KDF(salt = 0), is found by the same search.
+    let alone = MessageKeys { post_quantum: [0; 32], ..keys[0] };
+    let (key, nonce) = crate::aead_key(&alone);
+    let (head, body) = messages[0].split_at(crate::HEAD_LEN);
+    let mut text = vec![0; body.len() - 16];
+    text[..7].copy_from_slice(b"secret\x80");
+    let tag = RustCrypto.seal(&key, &nonce, &concat_ad(&talk.bob, b"", head), &mut text).unwrap();
+    let classical_only = [head, &text, &tag].concat();
+    assert_eq!(opened_by(&classical_only, alone).unwrap(), b"secret");
+}
+
+/// Who has broken every Diffie-Hellman since the handshake has each next header key as the classical ratchet derives it; not
+/// the post-quantum root's share that is mixed into it. In the first epoch and in later ones.
+#[test]
+fn e15_the_classical_ratchet_s_header_keys_open_no_header() {
+    let mut talk = Talk::with(208, ChunkSize::Bytes256);
+    let mut messages = Vec::new();
+    while talk.alice.post_quantum_epoch() < 4 {
+        for from_bob in [true, false] {
+            let Talk { alice, bob, rng, .. } = &mut talk;
+            let (sender, receiver) = if from_bob { (bob, alice) } else { (alice, bob) };
+            let message = sender.encrypt(b"hidden", b"", rng).unwrap();
+            receiver.decrypt(&message, b"").unwrap();
+            messages.push(message);
+        }
+    }
+    let opens = |header_key: &[u8; 32], message: &[u8]| {
+        let (_, commitment) = header_keys(header_key, message[1..17].try_into().unwrap());
+        message[17..33] == commitment
+    };
+    let keys: HashSet<_> =
+        [&talk.alice_strings, &talk.bob_strings].map(Puppet::header_keys).concat().into_iter().collect();
+    let opened_by = |key: &dyn Fn(&MixedHeaderKey) -> [u8; 32]| {
+        messages.iter().filter(|message| keys.iter().any(|keys| opens(&key(keys), message))).count()
+    };
+    let without_share = |keys: &MixedHeaderKey| {
+        let mut mixed = [0; 32];
+        RustCrypto.hkdf(&[0; 32], &[&keys.classical], &[b"noescrow-v1 next header key"], &mut mixed);
+        mixed
+    };
+    assert_eq!((opened_by(&|keys| keys.classical), opened_by(&without_share)), (0, 0));
+    // Control: the keys as they were mixed open every header but Bob's first, whose key is the handshake's.
+    assert_eq!(opened_by(&|keys| keys.mixed), messages.len() - 1);
+}
+
+#[test]
+fn e17_what_arrives_in_order_leaves_no_key_behind() {
+    // The longest state of the Braid holds coins, header and ek_vector.
+    const BRAID: usize = 1 + 4 + 2 * 32 + 32 + 64 + 4 + 1152;
+    let kept = |end: &PuppetSession| {
+        let stored = opened(state(end));
+        let places = Places::of(&stored);
+        let sparse = u32::from_be_bytes(*stored[places.sparse_keys.unwrap()..].first_chunk().unwrap());
+        let braid = places.direction - places.braid;
+        assert!(braid <= BRAID, "{braid}");
+        (end.skipped_message_keys(), sparse, stored.len() - braid)
+    };
+    let mut talk = Talk::with(205, ChunkSize::Bytes256);
+    let mut longest = Vec::new();
+    for epochs in 1..=6 {
+        let mut most = 0;
+        while talk.alice.post_quantum_epoch() < 2 * epochs {
+            // Bursts of any length, in turns.
+            for from_bob in [true, false] {
+                for _ in 0..1 + talk.rng.next_u32() % 4 {
+                    talk.turn(from_bob);
+                    for end in [&talk.alice, &talk.bob] {
+                        let (classical, sparse, len) = kept(end);
+                        assert_eq!((classical, sparse), (0, 0));
+                        most = most.max(len);
+                    }
+                }
+            }
+        }
+        longest.push(most);
+    }
+    // Beside the Braid, the state is as long in two epochs as in any two others, but for the first, which have no older one.
+    assert!(longest[1..].iter().all(|most| *most == longest[1]) && longest[0] <= longest[1], "{longest:?}");
+    // Control: a message that is lost leaves one in each half.
+    let before = kept(&talk.bob);
+    let _lost = talk.from_alice(b"lost");
+    talk.turn(false);
+    let after = kept(&talk.bob);
+    assert_eq!((after.0, after.1), (1, 1));
+    assert!(after.2 > before.2, "{before:?} {after:?}");
+}
+
+/// Sharpens `c2_a_huge_number_is_refused_before_a_single_key_is_derived`: n of the post-quantum chain, N being right.
+#[test]
+fn c2_a_huge_post_quantum_number_is_refused_before_a_single_key_is_derived() {
+    // Bob has received three messages of this chain.
+    let received = 3;
+    let bound = 2 * MAX_SKIP;
+    let lie = |number: u32| {
+        let mut talk = Talk::after(206, 2);
+        talk.alice_strings.rewrite_headers(move |header| header[NUMBER].copy_from_slice(&number.to_be_bytes()));
+        let message = talk.from_alice(b"lies");
+        talk.alice_strings.behave();
+        let before = state(&talk.bob);
+        let Talk { bob, bob_strings, .. } = &mut talk;
+        let mut error = None;
+        let [.., steps] = cost_of_both(bob_strings, || error = bob.decrypt(&message, b"").err());
+        assert_eq!(error.is_some(), before == state(bob));
+        talk.turn(false);
+        (steps, error)
+    };
+    for number in [received + 1 + bound + 1, 1 << 31, u32::MAX - 1, u32::MAX] {
+        assert_eq!(lie(number), (0, Some(DecryptError::TooManySkipped)), "{number}");
+    }
+    for number in [0, 1, received] {
+        assert_eq!(lie(number), (0, Some(DecryptError::Refused)), "{number}");
+    }
+    // Control: one less is work, of the bounded amount, so that the counter would see the rest; the right one opens.
+    assert_eq!(lie(received + 1 + bound), (bound as usize + 1, Some(DecryptError::Refused)));
+    assert_eq!(lie(received + 1), (1, None));
+}
+
+/// Every size, in both directions, with a fifth of the messages lost.
+#[test]
+fn e16_with_chunks_of_every_size_the_ratchet_runs_through_losses() {
+    let mut epochs = Vec::new();
+    for chunk_size in ChunkSize::ALL {
+        let mut talk = Talk::with(207, chunk_size);
+        assert_eq!((talk.alice.chunk_size(), talk.bob.chunk_size()), (chunk_size, chunk_size));
+        for number in 0..300u32 {
+            let text = number.to_be_bytes();
+            let from_bob = talk.rng.next_u32().is_multiple_of(2);
+            let message = if from_bob { talk.from_bob(&text) } else { talk.from_alice(&text) };
+            if !talk.rng.next_u32().is_multiple_of(5) {
+                let receiver = if from_bob { &mut talk.alice } else { &mut talk.bob };
+                assert_eq!(receiver.decrypt(&message, b"").unwrap(), text);
+            }
+            if number % 50 == 0 {
+                talk.alice = copy_with(&talk.alice, talk.alice_strings.clone());
+                talk.bob = copy_with(&talk.bob, talk.bob_strings.clone());
+            }
+        }
+        assert!(!talk.alice.is_abandoned() && !talk.bob.is_abandoned());
+        assert_eq!(talk.bob.chunk_size(), chunk_size, "stored");
+        epochs.push(talk.alice.post_quantum_epoch());
+    }
+    // Control: it is the chunks that heal: larger ones, sooner.
+    assert!(epochs[0] > 0 && epochs.windows(2).all(|pair| pair[0] < pair[1]), "{epochs:?}");
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What can be had of a server, and of people, by seizure and by order (section G of the catalogue of attacks).
+
+use crate::broken::{Fault, Name};
+use crate::encodings::hex;
+use crate::generators::{Source, draw};
+use crate::run::{ALICE, BOB, LATER, Run, Setup, account, runs};
+use noescrow::relay::{Envelope, NOT_HELD, Order};
+use noescrow::{BUNDLE_LEN, Bundle, IDENTITY_LEN, PREKEY_LEN, device, is_first_message};
+use noescrow_audit::{Audit, FindingKind, Kind, Role, TraceReader};
+use noescrow_recorder::{Recorder, profile};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Attacks G1 and G2: the disk, then the disk with all traffic and what the relay held at every moment. With all of it,
+/// and everything public, no plaintext follows.
+#[test]
+fn g1_g2_a_seized_relay_holds_no_key_at_any_moment() {
+    for seed in 0..runs() {
+        let mut run = Run::begun(seed, &Setup::default());
+        for _ in 0..20 {
+            run.random_step();
+            run.look();
+        }
+        let disk = run.relay.state_bytes();
+        let verdict = Audit::of(profile(), &run.tape).unwrap().server_saw("disk", &disk).verdict();
+        assert!(verdict.holds(), "seed {seed}: {verdict}");
+        let verdict = run.audit(b"").verdict();
+        assert!(verdict.holds(), "seed {seed}: {verdict}");
+        // Control: a relay with a column more, in which a key is.
+        let keys = run.all(Name::MessageKey, "");
+        let key = &keys[draw(&mut run.rng, keys.len())];
+        let column = [&disk[..], &hex(key).into_bytes()].concat();
+        let verdict = Audit::of(profile(), &run.tape).unwrap().server_saw("disk", &column).verdict();
+        assert!(verdict.of_kind(FindingKind::SecretInEvidence).any(|found| found.what.starts_with("message key")));
+    }
+}
+
+/// A source file without its comments.
+fn code(path: &Path) -> String {
+    let source = std::fs::read_to_string(path).unwrap();
+    source.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
+}
+
+fn sources(under: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(under)).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs"));
+    paths
+}
+
+fn names_a_secret_type(code: &str) -> bool {
+    let names = ["Secret", "StorageKey", "KeyPair", "Session", "Device", "Primitives", "Durable", "PrekeyPair"];
+    let words: BTreeSet<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    names.iter().any(|name| words.contains(name))
+}
+
+/// A function that others can call and that returns a secret.
+fn exports_a_secret(code: &str) -> bool {
+    let signatures = code.split("pub fn ").chain(code.split("pub const fn ")).skip(1);
+    let mut heads = signatures.map(|rest| rest.split('{').next().unwrap_or_default());
+    heads.any(|head| {
+        head.split("->").nth(1).is_some_and(|output| output.contains("Secret<") || output.contains("KeyPair"))
+    })
+}
+
+/// Attack G6: the relay's room cannot name what holds a secret, and nothing outside the room of primitives gives one out.
+#[test]
+fn g6_the_relay_names_no_secret_type_and_no_function_exports_one() {
+    let relay = sources("src/relay");
+    assert!(relay.len() >= 5);
+    for path in &relay {
+        assert!(!names_a_secret_type(&code(path)), "{}", path.display());
+    }
+    let braid = [sources("src/ratchet/braid"), sources("src/ratchet/sparse")].concat();
+    let rest: Vec<_> = [sources("src"), sources("src/device"), sources("src/ratchet"), braid, relay].concat();
+    let rest = rest.iter().filter(|path| !path.ends_with("secret.rs"));
+    let exporting: Vec<_> = rest.filter(|path| exports_a_secret(&code(path))).collect();
+    assert!(exporting.is_empty(), "{exporting:?}");
+    // Controls.
+    let device = code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join("src/device.rs"));
+    assert!(names_a_secret_type(&device));
+    assert!(exports_a_secret("pub fn escrow(&self) -> &Secret<32> {"));
+    assert!(exports_a_secret("pub const fn pair(&self) -> DhKeyPair {"));
+}
+
+/// Reads numbers and values of known width.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        Some(u64::from_be_bytes(self.take(8)?.try_into().ok()?))
+    }
+
+    fn long(&mut self) -> Option<&'a [u8]> {
+        let len = usize::try_from(self.number()?).ok()?;
+        self.take(len)
+    }
+}
+
+/// The relay's schema, as it is documented: how many accounts these bytes are, if they are nothing else.
+fn read_state(bytes: &[u8]) -> Option<usize> {
+    let (mut state, mut accounts) = (Fields(bytes), 0);
+    while !state.0.is_empty() {
+        std::str::from_utf8(state.long()?).ok().filter(|name| !name.is_empty())?; // the account's name
+        state.number()?; // when it was opened
+        state.take(IDENTITY_LEN)?;
+        state.take(PREKEY_LEN)?;
+        let prekeys = state.long()?;
+        state.number()?; // one-time prekeys that may be handed out now
+        state.number()?; // when that was counted
+        let mut queue = Fields(state.long()?);
+        while !queue.0.is_empty() {
+            queue.number()?; // of the envelope
+            queue.number()?; // when it came
+            Envelope::new(queue.long()?.to_vec()).ok()?;
+        }
+        state.number()?; // the next envelope's number
+        let mut contacts = Fields(state.long()?);
+        while !contacts.0.is_empty() {
+            contacts.number()?; // when
+            matches!(contacts.long()?.len(), 4 | 16).then_some(())?; // from where
+        }
+        (prekeys.len() % PREKEY_LEN == 0).then_some(())?;
+        accounts += 1;
+    }
+    Some(accounts)
+}
+
+/// Attack G9: every byte of the relay's state is a field with a meaning, and a mailbox takes messages only.
+#[test]
+fn g9_the_relays_schema_is_closed() {
+    let mut run = Run::begun(9, &Setup::default());
+    for _ in 0..30 {
+        run.random_step();
+        let state = run.relay.state_bytes();
+        assert_eq!(read_state(&state), Some(2));
+        // Controls: a byte more, at any place; a byte less.
+        let at = draw(&mut run.rng, state.len());
+        assert_eq!(read_state(&[&state[..], &[0]].concat()), None);
+        assert_eq!(read_state(&[&[0], &state[..]].concat()), None);
+        assert_eq!(read_state(&state[..state.len() - 1]), None);
+        assert_ne!(read_state(&[&state[..at], &[0x5A; 32], &state[at..]].concat()), Some(2), "{at}");
+    }
+    let mut taken = 0;
+    for length in [0, 1, 31, 32, 100, 149, 150, 1000, 1900, 1903, 1904, 4000] {
+        for _ in 0..300 {
+            let mut bytes = vec![0; length];
+            run.rng.fill_bytes(&mut bytes);
+            let shortest = is_first_message(&bytes).map(|first| if first { 1904 } else { 150 });
+            let envelope = Envelope::new(bytes);
+            assert_eq!(envelope.is_ok(), shortest.is_ok_and(|shortest| length >= shortest));
+            taken += usize::from(envelope.is_ok());
+        }
+    }
+    assert!(taken > 0, "what looks like a message is taken: nobody but its addressee can tell");
+}
+
+/// All paths to values in JSON.
+fn paths(value: &serde_json::Value, prefix: &str) -> BTreeSet<String> {
+    match value {
+        serde_json::Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(name, value)| {
+                paths(value, &format!("{prefix}{}{name}", if prefix.is_empty() { "" } else { "." }))
+            })
+            .collect(),
+        serde_json::Value::Array(values) => {
+            values.iter().flat_map(|value| paths(value, &format!("{prefix}[]"))).collect()
+        }
+        _ => [prefix.to_owned()].into(),
+    }
+}
+
+/// Everything that a relay can say of an account. A line more here is a decision about people's data, not a detail.
+const DISCLOSED: [&str; 12] = [
+    "account",
+    "contacts[].address",
+    "contacts[].time",
+    "identity",
+    "not_held[]",
+    "one_time_prekeys_left",
+    "opened",
+    "order.from",
+    "order.reference",
+    "order.until",
+    "queued[].size",
+    "queued[].time",
+];
+
+/// Attack G21: in 2018 it was an address and a telephone number.
+#[test]
+fn g21_what_can_be_disclosed_is_the_documented_list() {
+    let mut run = Run::begun(21, &Setup::default());
+    let (mut all, documented) = (BTreeSet::new(), DISCLOSED.map(str::to_owned).into());
+    for _ in 0..30 {
+        run.random_step();
+        for who in [ALICE, BOB] {
+            let disclosed = run.relay.disclose(&account(who), &Order::new("A40-12345/2018")).unwrap();
+            all.extend(paths(&serde_json::to_value(&disclosed).unwrap(), ""));
+        }
+    }
+    assert_eq!(all, documented);
+    assert_eq!(NOT_HELD.len(), 4);
+    // Control: a column more is noticed, at any depth.
+    let grown =
+        serde_json::json!({ "account": "+1", "contacts": [{ "time": 1, "address": "::1", "device": "phone" }] });
+    assert!(paths(&grown, "").contains("contacts[].device"));
+    assert!(!paths(&grown, "").is_subset(&documented));
+}
+
+/// Attack G23: both hand over their identity keys. Nothing that they wrote is opened by that; from then on the server can
+/// be either of them, and no number tells.
+#[test]
+fn g23_identity_keys_open_nothing_of_the_past_and_impersonate_from_then_on() {
+    for seed in 0..runs() {
+        let mut run = Run::new(seed, &Setup::default());
+        let identity = |run: &Run, who: usize| {
+            let tap = run.tap(who);
+            [tap.all(Name::SigningSeed, "").swap_remove(0), tap.all(Name::DhPrivate, "").swap_remove(0)].concat()
+        };
+        let handed = [identity(&run, ALICE), identity(&run, BOB)].concat();
+        let verdict = run.audit(&handed).verdict();
+        assert_eq!(verdict.of_kind(FindingKind::SecretInEvidence).count(), 4, "seed {seed}: {verdict}");
+        let plaintexts = |verdict: &noescrow_audit::Verdict| {
+            verdict.findings.iter().filter(|found| found.what.starts_with("plaintext")).count()
+        };
+        assert_eq!(plaintexts(&verdict), 0, "seed {seed}: {verdict}");
+
+        let then = ChaCha20Rng::seed_from_u64(seed + 5);
+        let mut generator = Source::Handed { bytes: identity(&run, BOB), then };
+        let server = Recorder::server(&run.tape, "relay").unwrap();
+        let mut impostor = device::Device::<Recorder, 8, 16>::generate_with(server, LATER, &mut generator);
+        assert_eq!(impostor.identity(), run.devices[BOB].identity());
+        let mut published = impostor.publish(1, LATER, &mut generator).unwrap();
+        let forged =
+            Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
+        let bytes = forged.to_bytes();
+        assert!(bytes.len() <= BUNDLE_LEN);
+        run.wire.extend(&bytes);
+        let bundle = Bundle::from_bytes(&run.prims[ALICE], &bytes).unwrap();
+        run.initiate(&bundle);
+        let verdict = run.audit(&handed).verdict();
+        assert!(plaintexts(&verdict) == 1, "seed {seed}: the new message and none of the old: {verdict}");
+    }
+}
+
+/// What an identity may sign.
+const SIGNED: [&[u8]; 2] = [b"noescrow-v1 identity certificate", b"noescrow-v1 prekey"];
+
+fn signs_only_what_is_labelled(run: &Run) -> bool {
+    let (mut signatures, mut labelled) = (0, 0);
+    let note = |operation: &noescrow_audit::Operation<'_>| {
+        if operation.kind == Kind::Sign {
+            let message = operation.input(Role::Message).unwrap();
+            signatures += 1;
+            labelled += usize::from(SIGNED.iter().any(|label| message.starts_with(label)));
+        }
+    };
+    TraceReader::new(&run.tape.bytes()[..]).unwrap().for_each(note).unwrap();
+    assert!(signatures >= 4);
+    signatures == labelled
+}
+
+/// Attack G24: nothing that a relay made is signed, and nothing without a label.
+#[test]
+fn g24_an_identity_signs_certificates_and_prekeys_and_nothing_else() {
+    for seed in 0..runs() {
+        assert!(signs_only_what_is_labelled(&Run::new(seed, &Setup::default())));
+        assert!(!signs_only_what_is_labelled(&Run::new(seed, &Setup::with(Fault::SignsAnything))));
+    }
+}

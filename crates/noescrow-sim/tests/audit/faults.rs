@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Controls in which a key is known, a generator is weak or a device does what it should not: what follows, and what
+//! does not.
+
+use crate::broken::{Fault, Name};
+use crate::controls::{Control, encoded, follows, found};
+use crate::encodings::{base64, hex};
+use crate::generators::Source;
+use crate::leaks::{bobs_states, control, in_a_dump, limited, plain, rng};
+use crate::run::{ALICE, BOB, Device, LATER, NAMES, Run, Session, Setup};
+use noescrow::{Bundle, ChunkSize, StorageKey};
+use noescrow_audit::FindingKind;
+use noescrow_audit::FindingKind::{
+    Derivable, FragmentInEvidence, PlaintextInEvidence, RepeatedFresh, ServerInKey, TwoTimePad, UnknownOrigin,
+};
+use noescrow_recorder::Recorder;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+fn without_one_time_prekeys(_: u64) -> Setup {
+    Setup { one_time_prekeys: 0, ..Setup::default() }
+}
+
+/// Chunks of 256 bytes: an epoch is agreed on within the run.
+fn long(_: u64) -> Setup {
+    Setup { chunk_size: ChunkSize::Bytes256, steps: 90, ..Setup::default() }
+}
+
+fn nothing(_: &mut Run) -> Vec<u8> {
+    Vec::new()
+}
+
+fn first_of(run: &Run, who: usize, name: Name, step: &str) -> Vec<u8> {
+    run.tap(who).all(name, step).swap_remove(0)
+}
+
+fn sealed_backup(run: &mut Run, who: usize, key: &[u8]) -> Vec<u8> {
+    run.save_device(who);
+    let backup = run.snapshots.pop().unwrap();
+    [format!("storage_key = \"{}\"\n", base64(key)).as_bytes(), &backup].concat()
+}
+
+fn sealed_session(run: &mut Run) -> Vec<u8> {
+    run.save(ALICE);
+    run.snapshots.pop().unwrap()
+}
+
+/// Saves, sends, goes on from what was saved, and sends something else; returns the first of the two texts.
+fn sends_twice_from_one_state(run: &mut Run) -> Vec<u8> {
+    run.send(ALICE);
+    let mut saved = sealed_session(run);
+    run.send(ALICE);
+    let text = run.texts.last().unwrap().clone();
+    let key = StorageKey::new(run.storage_keys[ALICE]);
+    run.sessions[ALICE] = Some(Session::restore_in_place(run.prims[ALICE].clone(), &mut saved, &key, 0).unwrap());
+    run.send(ALICE);
+    text
+}
+
+/// The same text, as after a crash: the header's salt is another, and so is the associated data.
+fn sends_again_from_one_state(run: &mut Run) -> Vec<u8> {
+    run.send(ALICE);
+    let saved = sealed_session(run);
+    for _ in 0..2 {
+        let key = StorageKey::new(run.storage_keys[ALICE]);
+        let mut session = Session::restore_in_place(run.prims[ALICE].clone(), &mut saved.clone(), &key, 0).unwrap();
+        let message = session.encrypt(b"the same text twice", b"", &mut run.source).unwrap();
+        run.sessions[ALICE] = Some(session);
+        run.post(BOB, message);
+    }
+    Vec::new()
+}
+
+fn begins_twice_with_one_generator(run: &mut Run) -> Vec<u8> {
+    let (generator, bundle) = (run.source.clone(), run.fetch(BOB));
+    run.initiate(&bundle);
+    let bundle = run.fetch(BOB);
+    run.source = generator;
+    run.initiate(&bundle);
+    Vec::new()
+}
+
+/// Turns of a conversation. Of 1,600 draws from 2^16 none is a repetition with a probability of e^-19.
+const TURNS: usize = 1_600;
+
+fn draws_from_sixteen_bits(run: &mut Run) -> Vec<u8> {
+    run.source = Source::SixteenBits(rng(run));
+    let mut sent = Vec::new();
+    for turn in 0..TURNS {
+        let from = turn % 2;
+        let message = run.sessions[from].as_mut().unwrap().encrypt(b"", b"", &mut run.source).unwrap();
+        let opened = run.open(from ^ 1, &message);
+        sent.extend(message);
+        if opened.is_none() {
+            // A ratchet key twice in a row, which the other side refuses.
+            break;
+        }
+    }
+    sent
+}
+
+/// A prekey of the relay's own with which a bundle of Bob's is completed.
+fn plants_a_prekey(run: &mut Run) -> Vec<u8> {
+    let server = Recorder::server(&run.tape, "relay").unwrap();
+    let mut own = Device::<Recorder>::generate_with(server, LATER, &mut run.source);
+    let planted = own.publish(1, LATER, &mut run.source).unwrap().one_time_prekeys.remove(0);
+    let genuine = run.fetch(BOB);
+    let head = [&genuine.identity().to_bytes()[..], &genuine.signed_prekey().to_bytes(), &[1]].concat();
+    let bundle = Bundle::from_bytes(&run.prims[ALICE], &[head, planted.to_bytes().to_vec()].concat()).unwrap();
+    run.wire.extend(bundle.to_bytes());
+    run.initiate(&bundle);
+    Vec::new()
+}
+
+fn nonce(seed: u64) -> [u8; 32] {
+    let mut nonce = [0; 32];
+    ChaCha20Rng::seed_from_u64(seed).fill_bytes(&mut nonce);
+    nonce
+}
+
+/// All that Alice drew for her handshake and her first chain, and her identity's private key.
+fn first_draws(run: &Run) -> Vec<u8> {
+    let tap = run.tap(ALICE);
+    let identity = tap.all(Name::DhPrivate, "").swap_remove(0);
+    let ephemeral = tap.all(Name::DhPrivate, "HS-I3").swap_remove(0);
+    let coins = tap.all(Name::KemCoins, "").swap_remove(0);
+    let ratchet = tap.all(Name::DhPrivate, "DR-E1").swap_remove(0);
+    [identity, ephemeral, coins, ratchet].concat()
+}
+
+pub const FAULTS: &[Control] = &[
+    control(
+        "ephemeral key reused",
+        plain,
+        begins_twice_with_one_generator,
+        &[found(RepeatedFresh, "X25519 private key"), found(RepeatedFresh, "ML-KEM coins")],
+    ),
+    control(
+        "ephemeral keys from 16 bits",
+        plain,
+        draws_from_sixteen_bits,
+        &[found(RepeatedFresh, "X25519 private key")],
+    ),
+    limited(
+        control(
+            "a generator that gives zeros",
+            |_| Setup { handshake_source: Some(Source::Zeros), ..Setup::default() },
+            nothing,
+            &[
+                found(RepeatedFresh, "X25519 private key"),
+                found(Derivable, "X25519 shared secret"),
+                found(Derivable, "KEM shared secret"),
+                found(Derivable, "key of the hidden identity"),
+            ],
+        ),
+        // Alice's identity is from a good one.
+        &[(Derivable, "SK of the handshake"), (Derivable, "plaintext")],
+    ),
+    control(
+        "all that Alice drew",
+        plain,
+        |run| first_draws(run),
+        &[
+            follows("SK of the handshake", "X25519 private key"),
+            follows("plaintext", "ML-KEM coins"),
+            follows("key of the hidden identity", "ML-KEM coins"),
+        ],
+    ),
+    control(
+        "chain keys kept in the mailbox",
+        plain,
+        // Both from before one message: the two ratchets do not step together, so that later keys need not meet in one.
+        |run| {
+            let classical = first_of(run, ALICE, Name::ChainKey, "DR-E1");
+            [classical, first_of(run, ALICE, Name::PostQuantumChainKey, "SP-I1")].concat()
+        },
+        &[
+            encoded("chain key", "raw"),
+            follows("plaintext", "chain key"),
+            follows("plaintext", "post-quantum chain key"),
+        ],
+    ),
+    limited(
+        control(
+            "chain key of the classical half kept in the mailbox",
+            plain,
+            |run| first_of(run, ALICE, Name::ChainKey, "DR-E1"),
+            &[encoded("chain key", "raw"), follows("message key", "chain key")],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "AEAD key of a message")],
+    ),
+    limited(
+        control(
+            "chain key of the post-quantum half kept in the mailbox",
+            plain,
+            |run| first_of(run, ALICE, Name::PostQuantumChainKey, "SP-I1"),
+            &[encoded("post-quantum chain key", "raw"), follows("post-quantum message key", "post-quantum chain key")],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "AEAD key of a message")],
+    ),
+    limited(
+        control(
+            "secret of the sparse ratchet",
+            plain,
+            |run| first_of(run, ALICE, Name::SparseSecret, ""),
+            &[
+                encoded("sparse ratchet's secret", "raw"),
+                follows("post-quantum root key", "sparse ratchet's secret"),
+                follows("post-quantum message key", "sparse ratchet's secret"),
+            ],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "chain key")],
+    ),
+    limited(
+        control(
+            "seed of the Braid's key pair",
+            long,
+            |run| first_of(run.with_an_epoch(), ALICE, Name::BraidSeed, "BR-1"),
+            &[encoded("ML-KEM private key", "raw"), follows("key of an epoch", "ML-KEM private key")],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "post-quantum chain key")],
+    ),
+    limited(
+        control(
+            "coins of the Braid",
+            long,
+            |run| first_of(run.with_an_epoch(), BOB, Name::BraidCoins, "BR-7"),
+            &[encoded("ML-KEM coins", "raw"), follows("key of an epoch", "ML-KEM coins")],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "post-quantum chain key")],
+    ),
+    control(
+        "two plaintexts under one key and nonce",
+        plain,
+        |run| {
+            sends_twice_from_one_state(run);
+            Vec::new()
+        },
+        &[found(TwoTimePad, "AEAD key of a message")],
+    ),
+    control(
+        "one text twice under one key and nonce",
+        plain,
+        sends_again_from_one_state,
+        &[found(TwoTimePad, "AEAD key of a message")],
+    ),
+    control(
+        "two plaintexts under one key and nonce, one of them known",
+        plain,
+        sends_twice_from_one_state,
+        &[found(PlaintextInEvidence, "plaintext"), follows("plaintext", "plaintext")],
+    ),
+    control(
+        "a device uploaded as a backup",
+        plain,
+        bobs_states,
+        &[
+            encoded("Ed25519 private key", "raw"),
+            encoded("X25519 private key", "raw"),
+            encoded("ML-KEM private key", "raw"),
+            encoded("state of a device", "raw"),
+        ],
+    ),
+    control(
+        "a device uploaded, sealed, and its storage key in a file of settings",
+        plain,
+        |run| {
+            let key = run.storage_keys[BOB];
+            sealed_backup(run, BOB, &key)
+        },
+        &[
+            encoded("storage key", "base64"),
+            follows("state of a device", "storage key"),
+            follows("Ed25519 private key", "storage key"),
+            follows("X25519 private key", "storage key"),
+        ],
+    ),
+    limited(
+        control(
+            "the storage key of another device in the file of settings",
+            plain,
+            |run| {
+                run.save(ALICE);
+                let key = run.storage_keys[ALICE];
+                sealed_backup(run, BOB, &key)
+            },
+            &[encoded("storage key", "base64")],
+        ),
+        &[(Derivable, "Ed25519 private key"), (Derivable, "state of a device")],
+    ),
+    control(
+        "a session uploaded, sealed, and the key of that one upload",
+        plain,
+        |run| {
+            let session = sealed_session(run);
+            let key = run.tap(ALICE).all(Name::SnapshotAeadKey, "SN-1").pop().unwrap();
+            [session, hex(&key).into_bytes()].concat()
+        },
+        &[follows("state of a device", "AEAD key of a snapshot"), follows("root key", "AEAD key of a snapshot")],
+    ),
+    limited(
+        control(
+            "planted prekey and a device that believes it",
+            |_| Setup::with(Fault::Gullible),
+            plants_a_prekey,
+            &[found(Derivable, "KEM shared secret"), found(Derivable, "X25519 shared secret")],
+        ),
+        // The identity and the signed prekey are Bob's.
+        &[(Derivable, "SK of the handshake"), (Derivable, "plaintext")],
+    ),
+    control(
+        "server's nonce in the key (Telegram 2013)",
+        |seed| Setup::with(Fault::ServerNonce(nonce(seed))),
+        nothing,
+        &[found(ServerInKey, "KDF input, relay")],
+    ),
+    limited(
+        control(
+            "coins of the KEM",
+            plain,
+            |run| first_of(run, ALICE, Name::KemCoins, ""),
+            &[encoded("ML-KEM coins", "raw"), follows("KEM shared secret", "ML-KEM coins")],
+        ),
+        &[(Derivable, "SK of the handshake"), (Derivable, "key of the hidden identity"), (Derivable, "plaintext")],
+    ),
+    limited(
+        control(
+            "header key",
+            plain,
+            |run| first_of(run, ALICE, Name::FirstHeaderKey, ""),
+            &[encoded("initiator's header key", "raw"), follows("header", "initiator's header key")],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "chain key")],
+    ),
+    limited(
+        // The first message key needs the first ratchet step too.
+        control(
+            "SK of the handshake",
+            plain,
+            |run| first_of(run, ALICE, Name::HandshakeSecret, ""),
+            &[
+                encoded("SK of the handshake", "raw"),
+                follows("root key", "SK of the handshake"),
+                follows("header", "SK of the handshake"),
+            ],
+        ),
+        &[(Derivable, "plaintext"), (Derivable, "chain key")],
+    ),
+    control(
+        "SK of the handshake and the first ratchet key",
+        plain,
+        |run| {
+            let ratchet = first_of(run, ALICE, Name::DhPrivate, "DR-E1");
+            [first_of(run, ALICE, Name::HandshakeSecret, ""), ratchet].concat()
+        },
+        &[follows("chain key", "SK of the handshake"), follows("plaintext", "X25519 private key")],
+    ),
+    limited(
+        control(
+            "result of a Diffie-Hellman",
+            plain,
+            |run| run.any(Name::DhShared, "DR-E1"),
+            &[encoded("X25519 shared secret", "raw")],
+        ),
+        &[(Derivable, "")],
+    ),
+    limited(
+        control(
+            "root key and the result of the next Diffie-Hellman",
+            plain,
+            |run| {
+                let shared = first_of(run, ALICE, Name::DhShared, "DR-E1");
+                [first_of(run, ALICE, Name::RootKey, ""), shared].concat()
+            },
+            &[follows("chain key", "root key"), follows("message key", "X25519 shared secret")],
+        ),
+        &[(Derivable, "plaintext")],
+    ),
+    control(
+        "both root keys and the result of the next Diffie-Hellman",
+        plain,
+        |run| {
+            let shared = first_of(run, ALICE, Name::DhShared, "DR-E1");
+            let sparse = first_of(run, ALICE, Name::SparseSecret, "");
+            [first_of(run, ALICE, Name::RootKey, ""), sparse, shared].concat()
+        },
+        &[follows("chain key", "root key"), follows("plaintext", "X25519 shared secret")],
+    ),
+    limited(
+        control(
+            "seed of the last-resort KEM key, used",
+            without_one_time_prekeys,
+            |run| first_of(run, BOB, Name::KemSeed, ""),
+            &[encoded("ML-KEM private key", "raw"), follows("KEM shared secret", "ML-KEM private key")],
+        ),
+        &[(Derivable, "SK of the handshake"), (Derivable, "key of the hidden identity"), (Derivable, "plaintext")],
+    ),
+    limited(
+        control(
+            "seed of the last-resort KEM key, not used",
+            plain,
+            |run| first_of(run, BOB, Name::KemSeed, ""),
+            &[encoded("ML-KEM private key", "raw")],
+        ),
+        &[(Derivable, "")],
+    ),
+    limited(
+        control(
+            "private half of a one-time prekey",
+            plain,
+            |run| base64(&run.tap(BOB).all(Name::DhPrivate, "")[2]).into_bytes(),
+            &[encoded("X25519 private key", "base64"), follows("X25519 shared secret", "X25519 private key")],
+        ),
+        &[(Derivable, "SK of the handshake"), (Derivable, "plaintext")],
+    ),
+    limited(
+        control("signing seed", plain, |run| run.any(Name::SigningSeed, ""), &[encoded("Ed25519 private key", "raw")]),
+        &[(Derivable, "")],
+    ),
+    control(
+        "AEAD key of one message",
+        plain,
+        |run| run.any(Name::MessageAeadKey, ""),
+        &[encoded("AEAD key of a message", "raw"), follows("plaintext", "AEAD key of a message")],
+    ),
+    control(
+        "a header in the clear",
+        plain,
+        |run| {
+            let header = run.any(Name::Header, "");
+            in_a_dump(run, &header)
+        },
+        &[found(PlaintextInEvidence, "header")],
+    ),
+    control(
+        "key of the hidden identity",
+        plain,
+        |run| first_of(run, ALICE, Name::IdentityKey, ""),
+        &[encoded("key of the hidden identity", "raw")],
+    ),
+    control(
+        "an operation that nobody recorded",
+        |_| Setup::with(Fault::Masked),
+        nothing,
+        &[found(UnknownOrigin, "KDF key")],
+    ),
+    control(
+        "a private key in the place of a public one",
+        plain,
+        |run| {
+            let private = run.any(Name::DhPrivate, "DR-E1");
+            let peer = run.prims[ALICE].recorder().clone();
+            let other = noescrow::Secret::new(nonce(3));
+            noescrow::primitives::Primitives::fresh(&peer, other.expose());
+            // A device that treats what it got as public.
+            let _ = noescrow::primitives::Primitives::dh(&peer, &other, &private.try_into().unwrap());
+            Vec::new()
+        },
+        &[found(FindingKind::SecretTravels, "X25519 private key")],
+    ),
+    control(
+        "another server's operation has a device's key",
+        plain,
+        |run| {
+            let server = Recorder::server(&run.tape, NAMES[0]).unwrap();
+            let key = run.any(Name::MessageAeadKey, "").try_into().unwrap();
+            let (key, mut hello) = (noescrow::Secret::new(key), *b"hello");
+            noescrow::primitives::Primitives::seal(&server, &key, &[9; 12], b"", &mut hello).unwrap();
+            Vec::new()
+        },
+        &[found(Derivable, "AEAD key of a message"), found(Derivable, "plaintext")],
+    ),
+    control(
+        "a generator that says in salts what it drew",
+        |_| Setup::default(),
+        |run| {
+            run.source = Source::Telling { rng: rng(run), key: nonce(1) };
+            // More often than the Braid draws something between a ratchet key and the salt.
+            for from in [ALICE, BOB, ALICE, BOB] {
+                run.send(from);
+                run.settle();
+            }
+            Vec::new()
+        },
+        &[found(FragmentInEvidence, "X25519 private key")],
+    ),
+    control(
+        "randomness from the server",
+        plain,
+        |run| {
+            let given = nonce(run.rng.next_u64());
+            noescrow::primitives::Primitives::fresh(&Recorder::server(&run.tape, "relay").unwrap(), &given);
+            run.source = Source::Handed { bytes: given.to_vec(), then: rng(run) };
+            let bundle = run.fetch(BOB);
+            run.initiate(&bundle);
+            Vec::new()
+        },
+        &[found(ServerInKey, "X25519 private key"), found(Derivable, "X25519 shared secret")],
+    ),
+];

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Attacks on encodings and the implementation (section F of the catalogue) that a recorded run can show.
+
+use crate::broken::{Fault, Name};
+use crate::generators::Source;
+use crate::run::{ALICE, BOB, Device, LATER, NOW, Run, SOURCE, Session, Setup, account, address};
+use noescrow::durable::{Durable, Record, Store, Subject};
+use noescrow::error::DecryptError;
+use noescrow::primitives::{Declassified, Failed, RustCrypto};
+use noescrow::relay::{Order, Relay, RelayError};
+use noescrow::{ChunkSize, Heap, Inline, Secret, StorageKey};
+use noescrow_audit::Tape;
+use noescrow_recorder::Recorder;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Attack F2, all of it but the time, which is the leakage contract's: a tag that is wrong in its first byte is refused as
+/// one that is wrong in its last, by the same operations in the same steps.
+#[test]
+fn f2_the_place_of_the_wrong_byte_in_a_tag_changes_nothing_that_is_done() {
+    let mut run = Run::new(2, &Setup::default());
+    // In Alice's chain that Bob knows.
+    assert!(run.send(ALICE) && run.collect(BOB, 0));
+    let message = run.sessions[ALICE].as_mut().unwrap().encrypt(b"hello", b"", &mut run.source).unwrap();
+    let mut work = |at: usize| {
+        let before = run.tape.bytes().len();
+        let mut bent = message.clone();
+        bent[at] ^= 1;
+        assert_eq!(run.sessions[BOB].as_mut().unwrap().decrypt(&bent, b""), Err(DecryptError::Refused));
+        run.tape.bytes().split_off(before)
+    };
+    let tag = message.len() - 16;
+    let works: BTreeSet<Vec<u8>> = (tag..message.len()).map(&mut work).collect();
+    assert_eq!(works.len(), 1, "byte for byte the same trace");
+    // Control: a wrong header is seen elsewhere.
+    assert!(!works.contains(&work(1)));
+}
+
+/// Dependencies that hold secrets, with the feature that wipes them.
+fn wipes(manifest: &str) -> Vec<&str> {
+    let holders = ["aes-gcm", "curve25519-dalek", "ed25519-dalek", "hmac", "sha2"];
+    let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let line = |name: &str| dependencies.lines().find(|line| line.starts_with(&format!("{name} =")));
+    holders.into_iter().filter(|name| !line(name).is_some_and(|line| line.contains("\"zeroize\""))).collect()
+}
+
+/// Attack F6: a feature that is off wipes nothing (CVE-2024-34063).
+#[test]
+fn f6_every_dependency_that_holds_secrets_is_told_to_wipe_them() {
+    let manifest =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join("Cargo.toml")).unwrap();
+    assert!(wipes(&manifest).is_empty(), "{:?}", wipes(&manifest));
+    // Control.
+    let line = manifest.lines().find(|line| line.starts_with("ed25519-dalek =")).unwrap();
+    assert_eq!(wipes(&manifest.replace(line, &line.replace("\"zeroize\"", ""))), ["ed25519-dalek"]);
+}
+
+/// A store that is full.
+struct Full;
+
+impl Store for Full {
+    type Error = &'static str;
+
+    fn save(&mut self, records: &[Record<'_>]) -> Result<(), Self::Error> {
+        assert!(!records.is_empty());
+        Err("full")
+    }
+}
+
+/// Names of the public types in a source file, macros that make errors included.
+fn public_types(source: &str) -> Vec<String> {
+    let words = ["pub struct ", "pub enum "];
+    let starts = source.lines().filter_map(|line| words.iter().find_map(|word| line.strip_prefix(word)));
+    starts.map(|rest| rest.chars().take_while(|c| c.is_alphanumeric()).collect()).collect()
+}
+
+fn public_types_under(under: &str) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(under)).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    paths.flat_map(|path| public_types(&std::fs::read_to_string(path).unwrap())).collect()
+}
+
+/// Attacks F8 and G20: what every public type prints of itself goes to the server's log, and the audit finds nothing in it.
+#[test]
+fn f8_g20_no_public_type_prints_a_secret() {
+    let mut run = Run::new(8, &Setup { one_time_prekeys: 2, ..Setup::default() });
+    run.save(ALICE);
+    let key = StorageKey::new(run.storage_keys[ALICE]);
+    // With a kept key in it, too.
+    run.send(ALICE);
+    run.send(ALICE);
+    assert!(run.collect(BOB, 1) && run.sessions[BOB].as_ref().unwrap().skipped_message_keys() == 1);
+    let text = run.texts.last().unwrap().clone();
+
+    let mut log: Vec<(&str, String)> = vec![];
+    let bundle = run.fetch(BOB);
+    let identity = *bundle.identity();
+    let disclosed = run.relay.disclose(&account(BOB), &Order::new("A40-12345/2018")).unwrap();
+    let publication = run.devices[BOB].publish(1, LATER, &mut run.source).unwrap();
+    let private = Secret::<32>::new(run.any(Name::DhPrivate, "").try_into().unwrap());
+    let secret = Secret::<32>::new(run.any(Name::RootKey, "").try_into().unwrap());
+    let record = Record { subject: Subject::Device, generation: 1, snapshot: &run.snapshots[0] };
+    log.push(("Session", format!("{:?} {:#?}", run.sessions, run.sessions)));
+    log.push(("Device", format!("{:?} {:#?}", run.devices, run.devices)));
+    log.push(("Secret", format!("{secret:?} {private:#?}")));
+    log.push(("StorageKey", format!("{key:?}")));
+    log.push(("Identity", format!("{identity:?}")));
+    log.push((
+        "SafetyNumber",
+        format!("{:?}", noescrow::SafetyNumber::new(&RustCrypto, (&identity, b""), (&identity, b""))),
+    ));
+    log.push(("DhPublicKey", format!("{:?}", identity.dh_key())));
+    log.push(("Failed", format!("{Failed:?} {Failed}")));
+    log.push(("RustCrypto", format!("{RustCrypto:?}")));
+    log.push(("Declassified", format!("{:?}", Declassified::ALL)));
+    log.push(("Prekey", format!("{:?}", bundle.signed_prekey())));
+    log.push(("PrekeyKind", format!("{:?}", bundle.signed_prekey().kind())));
+    log.push(("ChunkSize", format!("{:?}", ChunkSize::ALL)));
+    log.push(("Bundle", format!("{bundle:?}")));
+    log.push(("Publication", format!("{publication:?}")));
+    log.push(("AccountName", format!("{:?}", account(BOB))));
+    log.push(("Contact", format!("{:?}", disclosed.contacts)));
+    log.push(("Order", format!("{:?}", disclosed.order)));
+    log.push(("Queued", format!("{:?}", disclosed.queued)));
+    log.push(("Disclosure", format!("{disclosed:?} {disclosed}")));
+    log.push(("RelayError", format!("{:?} {}", RelayError::MailboxFull, RelayError::MailboxFull)));
+    log.push(("Relay", format!("{:?}", run.relay)));
+    let mut relay: Relay = run.relay.clone();
+    for received in relay.pending(&account(ALICE), address(ALICE), NOW).unwrap() {
+        log.push(("Received", format!("{received:?}")));
+        log.push(("Envelope", format!("{:?}", received.envelope)));
+    }
+    for received in relay.pending(&account(BOB), address(BOB), NOW).unwrap() {
+        log.push(("Received", format!("{received:?}")));
+        log.push(("Envelope", format!("{:?}", received.envelope)));
+    }
+    log.push(("Record", format!("{record:?}")));
+    log.push(("Subject", format!("{:?}", record.subject)));
+    // Within a session and a device, of which the output is above.
+    log.push(("SkippedMessageKey", String::new()));
+    log.push(("Heap", format!("{:?}", Heap::default())));
+    log.push(("DhKeyPair", String::new()));
+    log.push(("Inline", format!("{:?}", Inline::<4>::default())));
+    let session: Session = run.sessions[BOB].take().unwrap();
+    let mut durable = Durable::new(session, StorageKey::new(run.storage_keys[BOB]), 1);
+    log.push(("Durable", format!("{durable:?}")));
+    let unsaved = durable.encrypt(&text, b"", &mut run.source).unwrap();
+    log.push(("Unsaved", format!("{unsaved:?}")));
+    log.push(("SaveFailed", format!("{:?}", unsaved.save(&mut Full).unwrap_err())));
+
+    let printed: BTreeSet<String> = log.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let rooms = ["src", "src/device", "src/relay", "src/primitives", "src/ratchet"];
+    let exported: BTreeSet<String> = rooms.into_iter().flat_map(public_types_under).collect();
+    assert_eq!(printed, exported, "every public type, and nothing that is not there any more");
+
+    let text = log.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n");
+    run.look();
+    let verdict = run.audit(text.as_bytes()).verdict();
+    assert!(verdict.holds(), "{verdict}");
+
+    // Control: a type that prints what it has.
+    #[derive(Debug)]
+    #[expect(dead_code, reason = "printed")]
+    struct Careless {
+        key: [u8; 32],
+    }
+    let careless = format!("{text}\n{:?}", Careless { key: *secret.expose() });
+    let verdict = run.audit(careless.as_bytes()).verdict();
+    assert!(verdict.findings.iter().any(|found| found.what.starts_with("root key")), "{verdict}");
+}
+
+/// What errors say: words, and no byte of what was refused.
+#[test]
+fn f8_errors_carry_no_bytes() {
+    assert_eq!(size_of::<DecryptError>(), 1);
+    assert_eq!(size_of::<noescrow::error::AcceptError>(), 1);
+    assert_eq!(size_of::<noescrow::error::InitiateError>(), 1);
+    assert_eq!(size_of::<noescrow::error::EncryptError>(), 1);
+    assert_eq!(size_of::<noescrow::error::RestoreError>(), 1);
+    assert_eq!(size_of::<noescrow::error::DecodeError>(), 0);
+    assert_eq!(size_of::<RelayError>(), 1);
+    // Control: an error that says what it refused.
+    assert!(size_of::<Result<(), [u8; 16]>>() > 1);
+}
+
+/// A device of these tests without a fault does and records what a recorder does.
+#[test]
+fn a_device_without_a_fault_is_the_recorder() {
+    let recorded = |fault: Fault| {
+        let run = Run::published(3, &Setup { one_time_prekeys: 0, ..Setup::with(fault) });
+        run.tape.bytes()
+    };
+    let tape = Tape::in_memory();
+    let recorders = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
+    let mut source = Source::good(3 ^ SOURCE);
+    let mut devices = recorders.map(|recorder| Device::<Recorder>::generate_with(recorder, LATER, &mut source));
+    for who in [BOB, ALICE] {
+        devices[who].publish(0, LATER, &mut source).unwrap();
+    }
+    assert!(tape.operations() > 10);
+    assert_eq!(tape.bytes(), recorded(Fault::None));
+    // Control.
+    assert_ne!(tape.bytes(), recorded(Fault::SignsAnything));
+}

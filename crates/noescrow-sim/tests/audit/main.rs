@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The audit on random runs: honest ones, in which it must find nothing, and runs with one thing wrong each, in every one
+//! of which it must find that and name it. Then what falls to thieves, and to servers that do more than listen.
+//!
+//! ```text
+//! NOESCROW_AUDIT_RUNS=1000 NOESCROW_AUDIT_HONEST_RUNS=100000 cargo test --release --test audit -- --nocapture
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "a test says what it expects"
+)]
+
+mod broken;
+mod compulsion;
+mod controls;
+mod encodings;
+mod faults;
+mod generators;
+mod honest;
+mod hostile;
+mod implementation;
+mod leaks;
+mod matrix;
+mod run;

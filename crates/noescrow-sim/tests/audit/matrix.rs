@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The secrecy matrix over random schedules: forward secrecy and healing are read off it, and so is where they end.
+
+use crate::broken::{Fault, Name};
+use crate::run::{ALICE, BOB, Device, LATER, NAMES, Run, Setup, runs};
+use noescrow::{ChunkSize, MAX_SKIPPED_STEPS, StorageKey};
+use noescrow_audit::{Cell, Examination, Kind, SecrecyMatrix, Theft, Thief, TraceReader};
+use noescrow_recorder::Recorder;
+
+/// A run with a theft at every moment, and what came of each.
+struct Study {
+    run: Run,
+    examination: Examination,
+    thefts: Vec<Theft>,
+    /// By participant: the operations at which it drew a ratchet key.
+    ratchet_steps: [Vec<u32>; 2],
+}
+
+fn watched(fault: Fault) -> Setup {
+    Setup { fault, saves_always: true, steps: 30, ..Setup::default() }
+}
+
+impl Study {
+    fn of(run: Run) -> Self {
+        let examination = run.audit(b"").examine();
+        let thefts = examination.thefts();
+        assert_eq!(thefts.len(), run.saved.len());
+        assert!(thefts.iter().zip(&run.saved).all(|(theft, saved)| theft.device == NAMES[saved.who]));
+        let (mut ratchet_steps, mut at) = ([vec![], vec![]], 0);
+        let note = |operation: &noescrow_audit::Operation<'_>| {
+            if operation.kind == Kind::Fresh && operation.step == "DR-E1" {
+                ratchet_steps[usize::from(operation.participant)].push(at);
+            }
+            at += 1;
+        };
+        TraceReader::new(&run.tape.bytes()[..]).unwrap().for_each(note).unwrap();
+        Self { run, examination, thefts, ratchet_steps }
+    }
+
+    fn matrix(&self, thief: &Thief) -> SecrecyMatrix {
+        self.examination.secrecy_matrix(&self.thefts, thief)
+    }
+
+    /// The matrix's column of the last theft.
+    fn last(&self, thief: &Thief) -> Vec<Cell> {
+        self.matrix(thief).cells.iter().map(|row| *row.last().unwrap()).collect()
+    }
+
+    /// What falls to the thief of a session although that session's device has drawn a ratchet key since, and the other
+    /// side has it: a round trip with fresh randomness.
+    fn unhealed(&self, matrix: &SecrecyMatrix) -> usize {
+        let mut fallen = 0;
+        for (column, theft) in self.thefts.iter().enumerate().filter(|(at, _)| self.run.saved[*at].is_session) {
+            let who = self.run.saved[column].who;
+            let Some(fresh) = self.ratchet_steps[who].iter().find(|step| **step > theft.at) else { continue };
+            let of_thief = |message: usize| matrix.messages[message].sender == NAMES[who];
+            let sealed = |message: usize| matrix.messages[message].sealed_at;
+            let rows = 0..matrix.messages.len();
+            // When the other side first opened something under the fresh key.
+            let reached = rows.clone().filter(|row| of_thief(*row) && sealed(*row) > *fresh);
+            let reached = reached.filter_map(|row| matrix.messages[row].opened_at).min();
+            let healed = |row: &usize| match of_thief(*row) {
+                true => sealed(*row) > *fresh,
+                false => reached.is_some_and(|reached| sealed(*row) > reached),
+            };
+            fallen += rows.filter(healed).filter(|row| matrix.cells[*row][column] != Cell::Secret).count();
+        }
+        fallen
+    }
+
+    /// Messages that the thief's victim sends under the chain that was stolen; all of them fall.
+    fn exposed(&self, matrix: &SecrecyMatrix) -> (usize, usize) {
+        let (mut exposed, mut fallen) = (0, 0);
+        for (column, theft) in self.thefts.iter().enumerate().filter(|(at, _)| self.run.saved[*at].is_session) {
+            let who = self.run.saved[column].who;
+            let fresh = self.ratchet_steps[who].iter().find(|step| **step > theft.at).copied().unwrap_or(u32::MAX);
+            for (row, message) in matrix.messages.iter().enumerate() {
+                if message.sender == NAMES[who] && (theft.at..fresh).contains(&message.sealed_at) {
+                    exposed += 1;
+                    fallen += usize::from(matrix.cells[row][column] == Cell::Falls);
+                }
+            }
+        }
+        (exposed, fallen)
+    }
+}
+
+fn count(matrix: &SecrecyMatrix, kind: Cell) -> usize {
+    matrix.cells.iter().flatten().filter(|cell| **cell == kind).count()
+}
+
+/// Attack G3, and what healing promises, over random schedules with a theft at each moment.
+#[test]
+fn g3_before_a_theft_nothing_falls_and_after_a_round_trip_nothing_does() {
+    let (mut cells, mut falls, mut exposed) = (0, 0, 0);
+    for seed in 0..runs().max(20) {
+        let study = Study::of(Run::new(seed, &watched(Fault::None)));
+        let matrix = study.matrix(&Thief::default());
+        assert_eq!(matrix.failures_of_forward_secrecy(), [], "seed {seed}");
+        assert_eq!(study.unhealed(&matrix), 0, "seed {seed}");
+        let (of_victim, fallen) = study.exposed(&matrix);
+        assert_eq!(of_victim, fallen, "seed {seed}: what a stolen chain seals falls");
+        cells += matrix.cells.iter().map(Vec::len).sum::<usize>();
+        falls += count(&matrix, Cell::Falls);
+        exposed += of_victim;
+    }
+    println!("{cells} cells, {falls} fall, {exposed} of them under the stolen chain");
+    assert!(falls > 100 && exposed > 20 && cells > 2 * falls, "{cells} {falls} {exposed}");
+}
+
+#[test]
+fn control_a_device_that_keeps_used_keys_has_no_forward_secrecy() {
+    for seed in 0..runs() {
+        let matrix = |fault| Study::of(Run::new(seed, &watched(fault))).matrix(&Thief::default());
+        assert!(!matrix(Fault::KeepsUsedKeys).failures_of_forward_secrecy().is_empty(), "seed {seed}");
+        // All that the classical half had opens nothing of the past: its other half was wiped.
+        assert_eq!(matrix(Fault::KeepsClassicalKeys).failures_of_forward_secrecy(), [], "seed {seed}");
+    }
+}
+
+/// Each row of the last theft, which is of Bob's memory: his messages came, but for one that was overtaken.
+fn last_column(seed: u64, fault: Fault) -> (Vec<Cell>, usize) {
+    let mut run = Run::new(seed, &watched(fault));
+    turns(&mut run, 2);
+    let before = run.texts.len();
+    assert!(run.send(ALICE) && run.send(ALICE) && run.send(ALICE));
+    let [first, _, third] = run.waiting(BOB).try_into().unwrap();
+    assert!(run.open(BOB, &third.1).is_some() && run.open(BOB, &first.1).is_some());
+    run.save(BOB);
+    let study = Study::of(run);
+    assert_eq!(study.examination.verdict().findings, [], "seed {seed}: the server has none of it");
+    // His state, and what else lies in his memory.
+    let seals = 1 + usize::from(fault.keeps().is_some());
+    let stolen = &study.thefts[study.thefts.len() - seals..];
+    let matrix = study.examination.after_all(stolen, &Thief::default());
+    (matrix.cells.iter().map(|row| *row.last().unwrap()).collect(), before)
+}
+
+#[test]
+fn control_a_device_that_never_deletes_skipped_keys_gives_what_was_overtaken() {
+    use Cell::{Falls, FallsAfterTheFact, Secret};
+    for seed in 0..runs() {
+        let (good, before) = last_column(seed, Fault::None);
+        assert_eq!(good[before..], [Secret, Falls, Secret], "seed {seed}");
+        let (kept, _) = last_column(seed, Fault::KeepsSkippedKeys);
+        assert_eq!(kept[before..], [FallsAfterTheFact, Falls, Secret], "seed {seed}");
+    }
+}
+
+#[test]
+fn control_a_device_that_does_not_wipe_gives_all_of_the_past() {
+    for seed in 0..runs() {
+        let (cells, before) = last_column(seed, Fault::WipesNothing);
+        let under_way = |row: usize| row == before + 1;
+        let due = |row| if under_way(row) { Cell::Falls } else { Cell::FallsAfterTheFact };
+        assert_eq!(cells, (0..before + 3).map(due).collect::<Vec<_>>(), "seed {seed}");
+    }
+}
+
+#[test]
+fn control_a_conversation_whose_ratchet_keys_are_known_does_not_heal() {
+    for seed in 0..runs() {
+        let mut run = Run::new(seed, &watched(Fault::None));
+        turns(&mut run, 6);
+        let study = Study::of(run);
+        let thief = Thief { also: study.run.all(Name::DhPrivate, "DR-E1"), ..Thief::default() };
+        let matrix = study.matrix(&thief);
+        assert!(study.unhealed(&matrix) > 0, "seed {seed}");
+        // Nothing of the past follows from it.
+        assert_eq!(matrix.failures_of_forward_secrecy(), [], "seed {seed}");
+    }
+}
+
+/// A conversation without a schedule.
+fn quiet(seed: u64, one_time_prekeys: usize) -> Run {
+    Run::new(seed, &Setup { steps: 0, one_time_prekeys, ..Setup::default() })
+}
+
+fn turns(run: &mut Run, turns: usize) {
+    for turn in 0..turns {
+        let from = if turn % 2 == 0 { BOB } else { ALICE };
+        assert!(run.send(from) && run.collect(from ^ 1, 0));
+    }
+}
+
+#[test]
+fn healing_takes_no_more_than_a_round_trip() {
+    let mut exposed = 0;
+    for seed in 0..runs() {
+        let mut run = quiet(seed, 1);
+        turns(&mut run, 2 + seed as usize % 5);
+        run.save(seed as usize % 2);
+        turns(&mut run, 8);
+        let study = Study::of(run);
+        let healing = study.matrix(&Thief::default()).healing(0).unwrap();
+        assert!(healing.healed && healing.turns <= 2, "seed {seed}: {healing:?}");
+        exposed += healing.messages;
+        // Control.
+        let thief = Thief { also: study.run.all(Name::DhPrivate, "DR-E1"), ..Thief::default() };
+        assert!(!study.matrix(&thief).healing(0).unwrap().healed);
+    }
+    // Who is about to draw a key heals at once; the others do not.
+    assert!(exposed > 0);
+}
+
+/// Both devices at once: each has to draw a key, and the other to answer it.
+#[test]
+fn both_devices_and_several_thefts_heal_too() {
+    for seed in 0..runs() {
+        let mut run = quiet(seed, 1);
+        for _ in 0..3 {
+            turns(&mut run, 1 + seed as usize % 3);
+            if run.saved.len() % 2 == 1 {
+                run.send(ALICE);
+            }
+            run.settle();
+            run.save(ALICE);
+            run.save(BOB);
+        }
+        let before = run.texts.len();
+        turns(&mut run, 6);
+        let study = Study::of(run);
+        let all = study.examination.after_all(&study.thefts, &Thief::default());
+        let fallen: Vec<bool> = all.cells.iter().map(|row| row[0] != Cell::Secret).collect();
+        assert_eq!(fallen.len(), before + 6);
+        assert!(fallen[before..].iter().any(|fallen| *fallen), "seed {seed}: {fallen:?}");
+        assert!(fallen[before + 3..].iter().all(|fallen| !fallen), "seed {seed}: {fallen:?}");
+        // More than to any one of them: thefts add up.
+        let each = study.matrix(&Thief::default());
+        let to_one = |row: &Vec<Cell>| row.iter().any(|cell| *cell != Cell::Secret);
+        assert!(each.cells.iter().zip(&fallen).all(|(row, fallen)| !to_one(row) || *fallen), "seed {seed}");
+    }
+}
+
+/// A message that was overtaken can be opened, by its addressee and by a thief, until it comes or is given up.
+#[test]
+fn skipped_keys_keep_a_door_open_until_used_or_given_up() {
+    let mut run = quiet(5, 1);
+    turns(&mut run, 2);
+    let before = run.texts.len();
+    assert!(run.send(ALICE) && run.send(ALICE) && run.send(ALICE));
+    let [first, second, third] = run.waiting(BOB).try_into().unwrap();
+    assert!(run.open(BOB, &third.1).is_some());
+    run.save(BOB);
+    assert!(run.open(BOB, &first.1).is_some());
+    run.save(BOB);
+    for (number, _) in [first, second.clone(), third] {
+        run.relay.acknowledge(&crate::run::account(BOB), number).unwrap();
+    }
+    for rounds in [MAX_SKIPPED_STEPS as usize, 1] {
+        turns(&mut run, 2 * rounds);
+        run.save(BOB);
+    }
+    assert!(run.open(BOB, &second.1).is_none(), "given up");
+    let study = Study::of(run);
+    let matrix = study.matrix(&Thief::default());
+    let door = |message: usize| matrix.cells[before + message].clone();
+    assert_eq!(door(0), [Cell::Falls, Cell::Secret, Cell::Secret, Cell::Secret]);
+    assert_eq!(door(1), [Cell::Falls, Cell::Falls, Cell::Falls, Cell::Secret]);
+    assert_eq!(door(2), [Cell::Secret; 4]);
+    assert_eq!(matrix.failures_of_forward_secrecy(), []);
+}
+
+/// Attacks B10 and C24: without a one-time prekey the first messages wait for the rotation of the signed one. Documented
+/// at [`noescrow::Bundle::one_time_prekey`].
+#[test]
+fn b10_a_last_resort_handshake_falls_to_the_device_until_its_prekey_is_deleted() {
+    for seed in 0..runs() {
+        for one_time in [0, 1] {
+            let mut run = quiet(seed, one_time);
+            run.save_device(BOB);
+            run.devices[BOB].rotate(LATER, &mut run.source).unwrap();
+            run.save_device(BOB);
+            assert!(run.devices[BOB].delete_previous_signed_prekey());
+            run.save_device(BOB);
+            let study = Study::of(run);
+            let first = study.matrix(&Thief::default()).cells[0].clone();
+            let exposed = if one_time == 0 { Cell::FallsAfterTheFact } else { Cell::Secret };
+            assert_eq!(first, [exposed, exposed, Cell::Secret], "seed {seed}, {one_time} one-time prekeys");
+        }
+    }
+}
+
+/// One more private key in the thief's hands: what it opens, and what it does not.
+#[test]
+fn a_thief_with_a_prekey_gets_what_that_prekey_protects() {
+    for seed in 0..runs() {
+        let mut run = quiet(seed, 1);
+        turns(&mut run, 4);
+        run.save(BOB);
+        run.save_device(BOB);
+        let study = Study::of(run);
+        let private = study.run.tap(BOB).all(Name::DhPrivate, "");
+        let seeds = study.run.tap(BOB).all(Name::KemSeed, "");
+        let one_time = Thief { also: vec![private[2].clone(), seeds[1].clone()], ..Thief::default() };
+        let signed = Thief { also: vec![private[1].clone(), seeds[0].clone()], ..Thief::default() };
+        let matrix = study.matrix(&one_time);
+        let fallen_to = |theft: usize| matrix.cells.iter().map(move |row| row[theft] != Cell::Secret);
+        // Beside the session: nothing. Beside the device, which is one that keeps used prekeys: the first message.
+        assert!(fallen_to(0).all(|fallen| !fallen), "seed {seed}");
+        assert_eq!(matrix.cells[0][1], Cell::FallsAfterTheFact, "seed {seed}");
+        assert!(fallen_to(1).skip(1).all(|fallen| !fallen), "seed {seed}");
+        assert!(study.last(&signed).iter().all(|cell| *cell == Cell::Secret), "seed {seed}");
+        assert!(study.last(&Thief::default()).iter().all(|cell| *cell == Cell::Secret), "seed {seed}");
+    }
+}
+
+/// A quantum computer and all that the server recorded: nothing, since the handshake has ML-KEM. Beside a theft it has what
+/// follows until the Braid has agreed on a key that neither side had at the theft; then nothing.
+#[test]
+fn a_quantum_computer_alone_gets_nothing_and_a_theft_heals_with_the_next_fresh_epoch() {
+    for seed in 0..runs() {
+        let mut run = Run::new(seed, &Setup { steps: 0, chunk_size: ChunkSize::Bytes256, ..Setup::default() });
+        turns(&mut run, 3);
+        // The theft of somebody who has nothing to do with it stands for none.
+        let carol = Recorder::device(&run.tape, "Carol").unwrap();
+        let stranger = Device::<Recorder>::generate_with(carol, LATER, &mut run.source);
+        let _ = stranger.snapshot(&StorageKey::new([1; 32]), 1);
+        run.save(ALICE);
+        // Alice has the key pair of the first epoch: the second is the first that is fresh.
+        turns(&mut run, 50);
+        let examination = run.audit(b"").examine();
+        let thefts = examination.thefts();
+        assert_eq!(thefts[0].device, "Carol");
+        let cells = |also: Vec<Vec<u8>>, quantum| examination.secrecy_matrix(&thefts, &Thief { also, quantum }).cells;
+        let fallen = |cells: &[Vec<Cell>], theft: usize| cells.iter().filter(|row| row[theft] != Cell::Secret).count();
+        let quantum = cells(vec![], true);
+        let all = quantum.len();
+        assert_eq!(fallen(&quantum, 0), 0, "seed {seed}");
+        let follow = quantum[all - 50..].iter().take_while(|row| row[1] == Cell::Falls).count();
+        assert!((10..40).contains(&follow), "seed {seed}: {follow} messages");
+        assert_eq!(fallen(&quantum, 1), follow, "seed {seed}: and none behind them");
+        assert!(fallen(&cells(vec![], false), 1) < 6);
+        // Controls. With the Braid's keys, which ML-KEM protects, there is no healing; without the quantum computer they
+        // are nothing, because the other half heals alone.
+        let braid = run.all(Name::BraidSeed, "");
+        assert_eq!(fallen(&cells(braid.clone(), true), 1), 50, "seed {seed}");
+        assert!(fallen(&cells(braid, false), 1) < 6, "seed {seed}");
+        // With the handshake's ML-KEM broken, and the Braid's, everything.
+        let mut seeds = run.tap(BOB).all(Name::KemSeed, "");
+        assert_eq!(fallen(&cells(seeds.clone(), false), 0), 0, "seed {seed}");
+        seeds.extend(run.all(Name::BraidSeed, ""));
+        assert_eq!(fallen(&cells(seeds, true), 0), all, "seed {seed}");
+    }
+}
+
+/// The ablation of KDF_HYBRID over random schedules (attack E15): with every Diffie-Hellman broken the conversation stays
+/// secret, with every ML-KEM key pair known it does, and with both it falls.
+#[test]
+fn e15_one_broken_half_leaves_every_message_secret_and_two_leave_none() {
+    for seed in 0..runs() {
+        let setup = Setup { steps: 60, chunk_size: ChunkSize::Bytes256, ..Setup::default() };
+        let mut run = Run::new(seed, &setup);
+        let carol = Recorder::device(&run.tape, "Carol").unwrap();
+        let stranger = Device::<Recorder>::generate_with(carol, LATER, &mut run.source);
+        let _ = stranger.snapshot(&StorageKey::new([1; 32]), 1);
+        let examination = run.audit(b"").examine();
+        let thefts = examination.thefts();
+        let none = thefts.iter().position(|theft| theft.device == "Carol").unwrap();
+        let classical = [run.all(Name::DhPrivate, ""), run.all(Name::DhShared, "")].concat();
+        let post_quantum = [run.all(Name::KemSeed, ""), run.all(Name::BraidSeed, "")].concat();
+        let fallen = |also: &[Vec<u8>]| {
+            let thief = Thief { also: also.to_vec(), quantum: false };
+            let matrix = examination.secrecy_matrix(&thefts[none..=none], &thief);
+            (count(&matrix, Cell::FallsAfterTheFact) + count(&matrix, Cell::Falls), matrix.messages.len())
+        };
+        assert_eq!(fallen(&classical).0, 0, "seed {seed}");
+        assert_eq!(fallen(&post_quantum).0, 0, "seed {seed}");
+        let (both, all) = fallen(&[classical, post_quantum].concat());
+        assert_eq!(both, all, "seed {seed}");
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! All schedules of two devices and a hostile relay to a bound, from before the handshake, with the audit and a theft of each
+//! device at each state. Small bounds by default;
+//! `NOESCROW_STATES=1000000 cargo test --release --test audit_exhaustive -- --nocapture` adds as many states of a larger one,
+//! and `NOESCROW_BOUNDS=2,2,1,1,1,1,0` says which.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
+#[path = "../audit/bent.rs"]
+mod bent;
+
+use bent::{Bend, Bent};
+use noescrow_sim::explore::{Bounds, Exploration, explore, explore_with};
+
+/// Messages of each end, handshakes of Alice's and of the relay's, publications, replacements, losses, duplicates.
+type Steps = [u8; 7];
+
+/// Bounds that are searched in seconds: each kind of event is within one of them.
+const SMALL: [Steps; 4] = [[2, 1, 0, 1, 1, 0, 0], [1, 1, 1, 1, 1, 0, 1], [1, 1, 0, 1, 1, 1, 0], [1, 2, 0, 1, 0, 0, 0]];
+/// One within which there are more than a million states.
+const LARGE: Steps = [2, 2, 1, 1, 1, 1, 0];
+
+fn bounds(steps: Steps, states: usize) -> Bounds {
+    let mut bounds = Bounds::default();
+    bounds.threads = std::thread::available_parallelism().map_or(1, usize::from);
+    [bounds.messages, bounds.handshakes, bounds.approaches, bounds.publications, ..] = steps;
+    [.., bounds.replacements, bounds.losses, bounds.duplicates] = steps;
+    bounds.states = states;
+    bounds
+}
+
+fn explored(bounds: Bounds) -> Exploration {
+    let explored = explore(bounds).unwrap();
+    println!("{bounds}: {explored}");
+    // Of both devices, at each state but the first.
+    assert_eq!(Some(explored.thefts), explored.states.checked_sub(1).and_then(|states| states.checked_mul(2)));
+    explored
+}
+
+#[test]
+fn under_every_schedule_to_the_bound_nothing_secret_follows_and_no_message_of_the_past_falls() {
+    let small = SMALL.map(|steps| explored(bounds(steps, usize::MAX)));
+    assert!(small.iter().all(|explored| explored.is_complete));
+    // Nothing that a relay can do was left out.
+    for kind in KINDS {
+        assert!(small.iter().any(|explored| explored.kinds.get(kind).is_some_and(|count| *count > 0)), "{kind}");
+    }
+    if let Ok(states) = std::env::var("NOESCROW_STATES") {
+        let steps = std::env::var("NOESCROW_BOUNDS").map_or(LARGE, |steps| {
+            steps.split(',').map(|step| step.parse().unwrap()).collect::<Vec<u8>>().try_into().unwrap()
+        });
+        let states = states.parse().unwrap();
+        let large = explored(bounds(steps, states));
+        assert!(large.states >= states, "the bound has no more than {} states", large.states);
+    }
+}
+
+/// Every kind of event, and of what must be refused.
+const KINDS: [&str; 29] = [
+    "body forged",
+    "bundle fetched",
+    "bundle: expired",
+    "bundle: identity of low order",
+    "bundle: identity substituted",
+    "bundle: kinds of prekeys confused",
+    "bundle: one-time prekey of low order",
+    "bundle: one-time prekey planted",
+    "bundle: one-time prekey withheld",
+    "bundle: prekeys under another identity",
+    "bundle: signed prekey of low order",
+    "bundle: signed prekey planted",
+    "first message accepted",
+    "first message forged",
+    "first message replayed",
+    "first message: ephemeral key of low order",
+    "handshake begun",
+    "header forged",
+    "message delivered",
+    "message delivered, and kept to come again",
+    "message lost",
+    "message reflected",
+    "message replayed",
+    "message sent",
+    "prekeys published",
+    "signed prekey replaced, the one before deleted",
+    "bundle: repeated",
+    "handshake begun by the relay under its own identity",
+    "message of another conversation",
+];
+
+#[test]
+fn control_each_bent_device_is_convicted() {
+    for (bend, claim) in [
+        (Bend::KeyFromNothing, "the relay knows the key of a message that is not its own"),
+        (Bend::ChainsThatStand, "memory gives a message of the past"),
+        (Bend::MaskedKey, "UnknownOrigin"),
+        (Bend::NoTag, "a first message was accepted that must be refused"),
+        (Bend::Believes, "a bundle was taken that must be refused"),
+    ] {
+        let counterexample = explore_with(Bounds::default(), |_, recorder| Bent { bend, recorder }).unwrap_err();
+        println!("{bend:?}: {counterexample}");
+        assert!(counterexample.claim.contains(claim), "{bend:?}: {counterexample}");
+        assert!(!counterexample.schedule.is_empty());
+    }
+    // The controls of the controls: nothing is bent, or one of two halves, which the other one makes good.
+    for bend in [Bend::Straight, Bend::ClassicalChainThatStands] {
+        assert!(explore_with(Bounds::default(), |_, recorder| Bent { bend, recorder }).is_ok(), "{bend:?}");
+    }
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A conversation on the recorder, with every operation under the name of who did it.
+
+use noescrow::{Bundle, ChunkSize, Heap, device, session};
+use noescrow_audit::{Kind, Role, Tape, TraceReader};
+use noescrow_recorder::Recorder;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+type Device = device::Device<Recorder, 4, 4>;
+type Session = session::Session<Recorder, Heap>;
+
+pub const NOW: u64 = 1_800_000_000;
+pub const LATER: u64 = NOW + 30 * 86_400;
+/// What messages are bound to beside.
+pub const ASSOCIATED_DATA: &[u8] = b"conversation 7";
+/// Messages, taking turns, of which an epoch takes 13 with the largest chunks.
+const MESSAGES: u64 = 15;
+
+/// One call of a primitive.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    pub participant: &'static str,
+    pub step: String,
+    pub kind: Kind,
+    pub fields: Vec<(Role, bool, Vec<u8>)>,
+    /// The number of the message that was being sent or received: the first is 1, before it 0.
+    pub message: u64,
+}
+
+impl Operation {
+    /// What went in with a role, its parts put together; `None` if nothing did.
+    pub fn input(&self, role: Role) -> Option<Vec<u8>> {
+        let parts: Vec<_> = self.fields.iter().filter(|field| field.0 == role && !field.1).collect();
+        (!parts.is_empty()).then(|| parts.iter().flat_map(|field| field.2.clone()).collect())
+    }
+
+    pub fn output(&self, role: Role) -> Option<&[u8]> {
+        self.fields.iter().find(|field| field.0 == role && field.1).map(|field| &field.2[..])
+    }
+
+    /// The roles of what went in.
+    pub fn roles(&self) -> Vec<Role> {
+        let mut roles: Vec<_> = self.fields.iter().filter(|field| !field.1).map(|field| field.0).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        roles
+    }
+}
+
+/// What the message of a number says: with `0x80` behind it 16 bytes, a length that Padmé leaves alone.
+fn text(number: u64) -> Vec<u8> {
+    format!("this is text {number:02}").into_bytes()
+}
+
+/// The plaintext as it is sealed.
+pub fn padded(number: u64) -> Vec<u8> {
+    [&text(number)[..], &[0x80]].concat()
+}
+
+/// Alice writes to Bob, who has published a one-time prekey or none is left; then they take turns.
+pub fn record(with_one_time_prekey: bool) -> Vec<Operation> {
+    let tape = Tape::in_memory();
+    let [for_alice, for_bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
+    let mut rng = ChaCha20Rng::seed_from_u64(7);
+    let mut bob = Device::generate_with(for_bob, LATER, &mut rng);
+    let mut published = bob.publish(usize::from(with_one_time_prekey), LATER, &mut rng).unwrap();
+    let bundle =
+        Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap().to_bytes();
+    let alice = Device::generate_with(for_alice.clone(), LATER, &mut rng);
+    let bundle = Bundle::from_bytes(&for_alice, &bundle).unwrap();
+
+    // Where in the trace each message ends.
+    let mut ends = vec![tape.operations()];
+    let chunks = ChunkSize::Bytes256;
+    let (mut alices, hello): (Session, _) =
+        alice.initiate_with(chunks, &bundle, &text(1), ASSOCIATED_DATA, NOW, &mut rng).unwrap();
+    let (mut bobs, received): (Session, _) = bob.accept(&hello, ASSOCIATED_DATA).unwrap();
+    assert_eq!(received, text(1));
+    ends.push(tape.operations());
+    for number in 2..=MESSAGES {
+        let (from, to) = if number % 2 == 0 { (&mut bobs, &mut alices) } else { (&mut alices, &mut bobs) };
+        let message = from.encrypt(&text(number), ASSOCIATED_DATA, &mut rng).unwrap();
+        assert_eq!(to.decrypt(&message, ASSOCIATED_DATA).unwrap(), text(number));
+        ends.push(tape.operations());
+    }
+    let mut run = read(&tape.bytes(), &ends);
+    whole_encapsulations(&mut run);
+    run
+}
+
+/// The two steps of one encapsulation of the Braid are one in the models, and so are the two parts of a ciphertext: the second
+/// step's key and ciphertext go to the first.
+fn whole_encapsulations(run: &mut Vec<Operation>) {
+    let (seconds, rest): (Vec<_>, Vec<_>) = run.drain(..).partition(|operation| operation.kind == Kind::Encaps2);
+    *run = rest;
+    for operation in run.iter_mut() {
+        let second = match operation.kind {
+            Kind::Encaps1 => seconds.iter().find(|second| {
+                [Role::EkHeader, Role::KemCoins].iter().all(|role| second.input(*role) == operation.input(*role))
+                    && second.output(Role::KemShared) == operation.output(Role::KemShared)
+            }),
+            Kind::IncrementalDecapsulate => None,
+            _ => continue,
+        };
+        let parts = second.unwrap_or(operation);
+        let part =
+            |role| parts.fields.iter().filter(|field| field.0 == role).flat_map(|field| field.2.clone()).collect();
+        let (public, ct1, ct2): (Vec<u8>, Vec<u8>, Vec<u8>) = (part(Role::EkVector), part(Role::Ct1), part(Role::Ct2));
+        let is_output = second.is_some();
+        operation.fields.retain(|field| ![Role::Ct1, Role::Ct2].contains(&field.0));
+        operation.fields.push((Role::KemCiphertext, is_output, [ct1, ct2].concat()));
+        if is_output {
+            operation.fields.push((Role::KemPublic, false, public));
+        }
+    }
+}
+
+fn read(trace: &[u8], ends: &[u64]) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    let reader = TraceReader::new(trace).unwrap();
+    let mut at = 0;
+    reader
+        .for_each(|operation| {
+            let message = ends.iter().filter(|end| **end <= at).count() as u64;
+            at += 1;
+            operations.push(Operation {
+                participant: ["Alice", "Bob"][usize::from(operation.participant)],
+                step: operation.step.to_owned(),
+                kind: operation.kind,
+                fields: operation
+                    .fields
+                    .iter()
+                    .map(|field| (field.role, field.is_output, field.bytes.to_vec()))
+                    .collect(),
+                message,
+            });
+        })
+        .unwrap();
+    operations
+}

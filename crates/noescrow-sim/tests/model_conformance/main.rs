@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The symbolic models of spec/models are models of this code: a conversation on the recorder is compared with them line by
+//! line, operation by operation, term by term. What the models leave out stands in `LEFT_OUT`, with reasons.
+//!
+//! `cargo test --test model_conformance -- --nocapture` prints the steps and terms that were compared.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "a test says what it expects"
+)]
+
+mod comparison;
+mod conversation;
+mod model;
+
+use comparison::{Abstraction, Comparison, Values};
+use conversation::Operation;
+use model::{Line, Statement, Term};
+use noescrow_audit::Kind;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Operations of the code that no model has. Beside them, what is computed a second time from the same inputs is compared
+/// once: the code keeps 64-byte seeds and computes public keys again.
+const LEFT_OUT: [Abstraction; 3] = [
+    Abstraction {
+        kind: Kind::Sha256,
+        step: "SP-I1",
+        width: 1755,
+        why: "the digest of a handshake, by which its copies are known (HS-R8): no model repeats one to a session",
+    },
+    Abstraction { kind: Kind::Sha256, step: "DR-D1", width: 1755, why: "the same, when the first message is opened" },
+    Abstraction {
+        kind: Kind::HkdfExpand,
+        step: "DR-D2",
+        width: 32 + 18 + 16,
+        why: "a header key that is tried and under which the header was not sealed",
+    },
+];
+
+/// The constants of the models as they stand in spec/protocol.md §3 and §12. The test for labels in src/labels.rs and the
+/// known answers pin the same strings.
+const CONSTANTS: [(&str, &[u8]); 27] = [
+    ("f", &[0xFF; 32]),
+    ("suite", b"noescrow-v1_X25519_SHA-256_ML-KEM-1024"),
+    ("l_cert", b"noescrow-v1 identity certificate"),
+    ("l_prekey", b"noescrow-v1 prekey"),
+    ("l_hidden", b"noescrow-v1 hidden identity"),
+    ("l_transcript", b"noescrow-v1 transcript"),
+    ("l_root0", b"noescrow-v1 sk: root key"),
+    ("l_hka", b"noescrow-v1 sk: shared_hka"),
+    ("l_nhkb", b"noescrow-v1 sk: shared_nhkb"),
+    ("l_sparse", b"noescrow-v1 sk: sparse ratchet"),
+    ("l_braid", b"noescrow-v1 sk: braid"),
+    ("l_start", b"noescrow-v1 KDF_SCKA_INIT"),
+    ("l_add", b"noescrow-v1 KDF_SCKA_RK"),
+    ("l_next", b"noescrow-v1 KDF_SCKA_CK"),
+    ("l_rk", b"noescrow-v1 KDF_RK_HE"),
+    ("l_nhk", b"noescrow-v1 next header key"),
+    ("l_header", b"noescrow-v1 header"),
+    ("l_message", b"noescrow-v1 message"),
+    ("pi_update1", b"noescrow-v1_ML-KEM-768_SHA-256:Authenticator Update\0\0\0\0\0\0\0\x01"),
+    ("pi_header1", b"noescrow-v1_ML-KEM-768_SHA-256:ekheader\0\0\0\0\0\0\0\x01"),
+    ("pi_key1", b"noescrow-v1_ML-KEM-768_SHA-256:SCKA Key\0\0\0\0\0\0\0\x01"),
+    ("pi_ciphertext1", b"noescrow-v1_ML-KEM-768_SHA-256:ciphertext\0\0\0\0\0\0\0\x01"),
+    ("one", &[1]),
+    ("two", &[2]),
+    ("number1", &[0, 0, 0, 1]),
+    ("number2", &[0, 0, 0, 2]),
+    ("outer", &[0x12]),
+];
+
+/// A model with the kinds of steps that it speaks of.
+struct Case {
+    model: &'static str,
+    with_one_time_prekey: bool,
+    speaks_of: fn(&Operation, u64) -> bool,
+    /// Names that stand for something else, and take their values from the code's first use of them.
+    learns: &'static [&'static str],
+    /// Models that come before and give their values to names.
+    after: &'static [&'static str],
+    /// Lines compared.
+    lines: usize,
+}
+
+fn begins_with(operation: &Operation, steps: &[&str]) -> bool {
+    steps.iter().any(|step| operation.step.starts_with(step))
+}
+
+const HANDSHAKE_STEPS: [&str; 4] = ["ID-", "PK-", "HS-", "SP-I1"];
+
+/// Everything up to the first message.
+fn of_the_handshake(operation: &Operation, _: u64) -> bool {
+    operation.message < 2 && (operation.step.is_empty() || begins_with(operation, &HANDSHAKE_STEPS))
+}
+
+/// The handshake, the first message and the answer, without the Braid.
+fn of_the_relay(operation: &Operation, first: u64) -> bool {
+    of_the_handshake(operation, first) || (operation.message <= 2 && of_the_ratchet(operation, first))
+}
+
+/// Four messages, without the Braid.
+fn of_the_ratchet(operation: &Operation, _: u64) -> bool {
+    (1..=4).contains(&operation.message) && begins_with(operation, &["DR-", "SP-S", "SP-R", "TR-"])
+}
+
+/// The first epoch of the Braid, and the first message on its chain.
+fn of_the_hybrid(operation: &Operation, first_on_the_epoch: u64) -> bool {
+    let agrees = operation.message <= first_on_the_epoch && begins_with(operation, &["SP-I1", "BR-"]);
+    agrees || (operation.message == first_on_the_epoch && begins_with(operation, &["SP-S2", "SP-R2", "TR-"]))
+}
+
+const CASES: [Case; 5] = [
+    Case {
+        model: "handshake",
+        with_one_time_prekey: true,
+        speaks_of: of_the_handshake,
+        learns: &[],
+        after: &[],
+        lines: 68,
+    },
+    Case {
+        model: "handshake_last_resort",
+        with_one_time_prekey: false,
+        speaks_of: of_the_handshake,
+        learns: &[],
+        after: &[],
+        lines: 58,
+    },
+    Case {
+        model: "relay",
+        with_one_time_prekey: true,
+        speaks_of: of_the_relay,
+        learns: &["counters1", "counters2"],
+        after: &[],
+        lines: 116,
+    },
+    Case {
+        model: "ratchet",
+        with_one_time_prekey: true,
+        speaks_of: of_the_ratchet,
+        // PN, N, the Braid's chunk, n and age.
+        learns: &["counters1", "counters2", "counters3", "counters4"],
+        after: &["handshake"],
+        lines: 94,
+    },
+    Case {
+        model: "hybrid",
+        with_one_time_prekey: true,
+        speaks_of: of_the_hybrid,
+        // The Double Ratchet's message key, of a chain that the model does not have.
+        learns: &["mk1", "mk1_b"],
+        after: &["handshake"],
+        lines: 23,
+    },
+];
+
+fn case(model: &str) -> &'static Case {
+    CASES.iter().find(|case| case.model == model).unwrap()
+}
+
+fn model_text(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../spec/models");
+    std::fs::read_to_string(folder.join(name).with_extension("vp")).unwrap()
+}
+
+fn given(with_one_time_prekey: bool) -> Values {
+    let mut values = Values::default();
+    for (name, value) in CONSTANTS {
+        values.give(name, value);
+    }
+    // The signed prekey has the first id, the one-time prekey the second.
+    let ([signed, one_time], expiry) = ([1u32, 2], conversation::LATER.to_be_bytes());
+    let tag = |kind: u8, id: u32| [&[kind][..], &id.to_be_bytes(), &expiry].concat();
+    values.give("spk_tag", tag(1, signed));
+    values.give("opk_tag", tag(2, one_time));
+    let (flag, id) = if with_one_time_prekey { (1, one_time) } else { (0, 0) };
+    values.give("clear_ids", [&[0x11][..], &signed.to_be_bytes(), &[flag], &id.to_be_bytes()].concat());
+    values.give("chunk_size", [3]);
+    values.give("outer1", [0x11]);
+    values.give("assoc", conversation::ASSOCIATED_DATA);
+    for number in 1..=4 {
+        values.give(&format!("m{number}"), conversation::padded(number));
+    }
+    values
+}
+
+/// The first message that Alice sends on the first epoch's chain: after the one in which she agreed on its key.
+fn first_on_the_epoch(run: &[Operation]) -> u64 {
+    run.iter().find(|operation| operation.step == "BR-5").unwrap().message + 1
+}
+
+/// A run with the values that names have before a case's first line. The models before it must hold.
+struct Prepared {
+    values: Values,
+    run: Vec<Operation>,
+}
+
+fn prepare(case: &Case) -> Prepared {
+    let run = conversation::record(case.with_one_time_prekey);
+    let mut values = given(case.with_one_time_prekey);
+    for before in case.after {
+        let before = self::case(before);
+        let prepared = prepare(before);
+        let (comparison, holds) = compare(before, &model::parse(&model_text(before.model)), &prepared);
+        holds.unwrap();
+        values = comparison.values;
+    }
+    if case.model == "hybrid" {
+        // What the sparse ratchet and the Braid begin with is compared here.
+        values.forget(|name| name.trim_end_matches("_b").ends_with('0'));
+    }
+    values.learn(case.learns);
+    Prepared { values, run }
+}
+
+/// Compares `statements` in the place of a case's model.
+fn compare<'t>(case: &Case, statements: &[Statement], prepared: &'t Prepared) -> (Comparison<'t>, Result<(), String>) {
+    let first = first_on_the_epoch(&prepared.run);
+    let operations = prepared.run.iter().filter(|operation| (case.speaks_of)(operation, first));
+    let mut comparison = Comparison::new(prepared.values.clone(), operations, &LEFT_OUT);
+    let result = comparison.run(statements);
+    (comparison, result)
+}
+
+#[test]
+fn every_line_of_the_models_is_what_the_code_does_in_the_same_order_on_the_same_values() {
+    let mut used = BTreeSet::new();
+    for case in &CASES {
+        let prepared = prepare(case);
+        let statements = model::parse(&model_text(case.model));
+        let (comparison, result) = compare(case, &statements, &prepared);
+        println!("\n{}", case.model);
+        comparison.matched.iter().for_each(|line| println!("  {line}"));
+        if let Err(why) = result {
+            panic!("{}.vp is not what the code does: {why}", case.model);
+        }
+        assert_eq!(comparison.matched.len(), case.lines, "{}", case.model);
+        // One name for one value: what the model calls by two names is two things in the code.
+        assert_eq!(comparison.values.aliases(), Vec::<Vec<&str>>::new(), "{}", case.model);
+        used.extend(comparison.used);
+    }
+    for (at, left_out) in LEFT_OUT.iter().enumerate() {
+        println!("left out: {} at {}: {}", left_out.kind.name(), left_out.step, left_out.why);
+        assert!(used.contains(&at), "nothing is left out by {left_out:?}");
+    }
+}
+
+/// Weakened models, by what is changed in their text.
+const WEAKENED: [(&str, &str, &str, &str); 8] = [
+    ("DH4 is not in SK", "handshake", "CONCAT(dh4, ss)", "ss"),
+    ("the KEM's secret is not in SK", "handshake_last_resort", "dh2, dh3, ss), suite", "dh2, dh3), suite"),
+    (
+        "the one-time prekey's signature is not checked",
+        "handshake",
+        "\t_ = SIGNVERIF(gib_sign, CONCAT(l_prekey, suite, opk_tag, gopk, gpqopk), sig_opk)? // PK-2\n",
+        "",
+    ),
+    (
+        "a prekey's signature does not cover its kind",
+        "handshake",
+        "suite, opk_tag, gopk, gpqopk)) // PK-1",
+        "suite, gopk, gpqopk)) // PK-1",
+    ),
+    ("the identity is sealed without the clear part", "handshake", "acert), clear) // HS-I6", "acert), nil) // HS-I6"),
+    (
+        "the post-quantum key is not in a message's key",
+        "ratchet",
+        "HKDF(pq3, mk3, l_message)",
+        "HKDF(nil, mk3, l_message)",
+    ),
+    ("header keys are not mixed", "ratchet", "\tnhka = HKDF(hs0, nhk1, l_nhk) // DR-E1\n", ""),
+    ("an epoch's key is not folded into the root", "hybrid", "HKDF(rkpq0, key1, l_add)", "HKDF(rkpq0, nil, l_add)"),
+];
+
+#[test]
+fn control_a_weakened_model_is_not_what_the_code_does() {
+    for (what, name, old, new) in WEAKENED {
+        let (case, text) = (case(name), model_text(name));
+        assert_eq!(text.matches(old).count(), 1, "{what}");
+        let (_, result) = compare(case, &model::parse(&text.replace(old, new)), &prepare(case));
+        println!("{what}: {}", result.as_ref().err().cloned().unwrap_or_default());
+        assert!(result.is_err(), "{what}");
+    }
+}
+
+/// A term with its `at`-th name another one, counted from the left; `None` if it has fewer.
+fn renamed(term: &Term, at: &mut usize, other: &str) -> Option<Term> {
+    match term {
+        Term::Name(_) if *at == 0 => Some(Term::Name(other.to_owned())),
+        Term::Name(_) => {
+            *at -= 1;
+            None
+        }
+        Term::Call(call, arguments) => arguments.iter().enumerate().find_map(|(index, argument)| {
+            let mut arguments = arguments.clone();
+            arguments[index] = renamed(argument, at, other)?;
+            Some(Term::Call(call.clone(), arguments))
+        }),
+    }
+}
+
+/// Everything that differs from a model in one place: a line that is gone, has another step or comes before its principal's
+/// last one, a name that is another one.
+fn mutants(statements: &[Statement]) -> Vec<(String, Vec<Statement>)> {
+    let mut mutants = Vec::new();
+    for (at, statement) in statements.iter().enumerate().filter(|(_, statement)| !statement.is_cut()) {
+        let mut with = |what: &str, changed: Vec<Statement>| mutants.push((format!("{what}: {statement:?}"), changed));
+        with("gone", [&statements[..at], &statements[at + 1..]].concat());
+        if is_operation(statement) {
+            let mut changed = statements.to_vec();
+            changed[at].label = "XX-1".to_owned();
+            with("another step", changed);
+            let before = (0..at).rev().find(|before| {
+                let before = &statements[*before];
+                !before.is_cut() && before.principal == statement.principal && is_operation(before)
+            });
+            if let Some(before) = before {
+                let mut changed = statements.to_vec();
+                changed.swap(before, at);
+                with("earlier", changed);
+            }
+        }
+        if let Line::Assigned(names, term) = &statement.line {
+            for index in 0.. {
+                let Some(other) = renamed(term, &mut index.clone(), "suite") else { break };
+                let other = if other == *term { renamed(term, &mut index.clone(), "f").unwrap() } else { other };
+                let mut changed = statements.to_vec();
+                changed[at].line = Line::Assigned(names.clone(), other);
+                with(&format!("name {index}"), changed);
+            }
+        }
+    }
+    mutants
+}
+
+/// Whether a line is a primitive that the recorder writes down.
+fn is_operation(statement: &Statement) -> bool {
+    match &statement.line {
+        Line::Drawn(name) => !["m1", "m2", "m3", "m4"].contains(&&name[..]),
+        // The first half of an ML-KEM-768 key comes out with the second.
+        Line::Assigned(_, term) if format!("{term:?}") == "HASH(gseed)" => false,
+        Line::Assigned(..) => !["CONCAT", "SPLIT", "ASSERT"].contains(&statement.call().unwrap()),
+    }
+}
+
+#[test]
+fn control_a_model_that_differs_in_one_place_is_not_what_the_code_does() {
+    let (mut tried, mut blind) = (0, Vec::new());
+    for case in &CASES {
+        let (statements, prepared) = (model::parse(&model_text(case.model)), prepare(case));
+        for (what, changed) in mutants(&statements) {
+            tried += 1;
+            let (_, result) = compare(case, &changed, &prepared);
+            if result.is_ok() {
+                blind.push(format!("{}.vp, {what}", case.model));
+            }
+        }
+    }
+    println!("{tried} models, of which these go unseen:\n{}", blind.join("\n"));
+    assert!(tried > 1_000);
+    // A comparison of two values is no primitive: the recorder does not write it down. The text of a message is the test's own.
+    let unseen = |line: &String| line.contains("gone: ") && (line.contains(" ASSERT(") || line.contains(" drawn"));
+    assert_eq!(blind.iter().filter(|line| !unseen(line)).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert!(blind.iter().any(unseen));
+}

@@ -1,0 +1,669 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The design's invariants, a test each, and each with a control that shows that the test can fail.
+//!
+//! `Puppet` counts operations and rewrites what is about to be sealed; `Watch` sees keys. Neither sees memory, cycles or
+//! the allocator: wiping and constant time are other tests' concern.
+
+use crate::schedules::{self, config, hostile, jump, ping_pong};
+use crate::support::stored::{Places, SESSION, opened, sealed, storage_key};
+use crate::support::{self, LATER, NOW, Puppet, PuppetDevice, PuppetSession, Talk, bundle, device_state, puppet, rng};
+use crate::watch::{Key, Watch};
+use noescrow::error::{AcceptError, DecodeError, DecryptError, EncryptError, RestoreError};
+use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow::{
+    Bundle, FIRST_MESSAGE_OVERHEAD, Heap, Identity, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MESSAGE_OVERHEAD, Session,
+    device, session,
+};
+use noescrow_sim::{Endpoint, Event, Opening, Side, World};
+use proptest::prelude::*;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::Rng;
+use std::collections::{BTreeMap, HashSet};
+
+type WatchedWorld = World<session::Session<Watch, Heap>, ChaCha20Rng>;
+
+fn watched(opening: Opening) -> (WatchedWorld, [Watch; 2]) {
+    let watches = [Watch::default(), Watch::default()];
+    let world = World::new(watches[0].clone(), watches[1].clone(), Watch::default(), opening, rng(11)).unwrap();
+    (world, watches)
+}
+
+fn secrets_in(state: &[u8], secrets: &HashSet<Key>) -> usize {
+    let found: HashSet<&[u8]> = state.windows(32).filter(|window| secrets.contains(*window)).collect();
+    found.len()
+}
+
+proptest! {
+    #![proptest_config(config(40))]
+
+    /// `run` compares the state before and after every error; here nearly all events are errors. Control: the twins
+    /// `ChangesStateOnError` and `LosesKeysToForgeries`.
+    #[test]
+    fn invariant_1_an_error_leaves_the_session_unchanged(
+        before in schedules::schedule(20),
+        attacks in proptest::collection::vec(hostile(), 40),
+    ) {
+        let mut world = World::<Session, _>::new(RustCrypto, RustCrypto, RustCrypto, Opening::PLAIN, rng(1)).unwrap();
+        for event in before.into_iter().chain(attacks) {
+            world.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
+        }
+    }
+
+    #[test]
+    fn invariant_2_nothing_received_causes_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..4000), kind: u8) {
+        let mut talk = Talk::new(2);
+        let mut rng = rng(2);
+        let (mut device, _) = puppet(&mut rng);
+        let mut message = bytes.clone();
+        if let Some(first) = message.first_mut() {
+            *first = 0x10 | kind & 3;
+        }
+        for bytes in [&bytes, &message] {
+            prop_assert_eq!(talk.bob.decrypt(bytes, b""), Err(DecryptError::Refused));
+            prop_assert_eq!(talk.alice.decrypt(bytes, b""), Err(DecryptError::Refused));
+            prop_assert!(device.accept(bytes, b"").is_err());
+            prop_assert!(Bundle::from_bytes(&RustCrypto, bytes).is_err());
+            prop_assert_eq!(Session::restore(bytes, &storage_key(), 0).unwrap_err(), RestoreError::Refused);
+            prop_assert_eq!(PuppetDevice::restore(bytes, &storage_key(), 0).unwrap_err(), RestoreError::Refused);
+            if let Some(identity) = bytes.first_chunk() {
+                prop_assert!(Identity::from_bytes(&RustCrypto, identity).is_err());
+            }
+        }
+    }
+
+    /// The storage key does not help either: what loads is a state that could have been stored, byte for byte, and it
+    /// works on without a panic.
+    #[test]
+    fn invariant_2_a_forged_state_under_the_right_storage_key_is_refused_or_means_exactly_its_bytes(
+        at in any::<prop::sample::Index>(), from_end in prop::option::of(0usize..100), byte: u8, seed in 0u64..3,
+    ) {
+        let mut talk = Talk::after(seed, seed as usize);
+        let lost = talk.from_alice(b"lost");
+        let next = talk.from_alice(b"next");
+        talk.bob.decrypt(&next, b"").unwrap();
+        let state = opened(talk.bob.snapshot(&storage_key(), 0));
+        let mut forged = state.clone();
+        let at = from_end.map_or(at.index(state.len()), |back| state.len() - 1 - back);
+        forged[at] ^= byte;
+        match PuppetSession::restore(&sealed(SESSION, forged.clone()), &storage_key(), 0) {
+            Ok(mut bob) => {
+                prop_assert_eq!(opened(bob.snapshot(&storage_key(), 0)), forged);
+                let _ = bob.decrypt(&lost, b"");
+                let _ = bob.encrypt(b"on", b"", &mut talk.rng);
+            }
+            Err(error) => prop_assert_eq!(error, RestoreError::Refused),
+        }
+        // The right bytes load.
+        let mut bob = PuppetSession::restore(&sealed(SESSION, state), &storage_key(), 0).unwrap();
+        prop_assert_eq!(bob.decrypt(&lost, b"").unwrap(), b"lost");
+    }
+
+    /// Header and message keys alike: no AEAD key seals twice or opens twice, whatever the network does. Crashes are
+    /// left out: the message that they lose never left the device, and its key is used again by the contract.
+    #[test]
+    fn invariant_3_a_message_key_is_used_once_and_a_message_opens_once(
+        events in schedules::schedule(20), opening in schedules::opening(),
+    ) {
+        let (mut world, watches) = watched(opening);
+        for event in events.into_iter().filter(|event| !matches!(event, Event::Crash { .. })) {
+            world.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
+        }
+        prop_assert_eq!(used_twice(&watches), 0);
+    }
+
+    #[test]
+    fn invariant_5_a_state_holds_the_secrets_of_what_is_still_to_come_and_no_other(
+        events in schedules::schedule(20), opening in schedules::opening(),
+    ) {
+        let (mut world, watches) = watched(opening);
+        for event in events {
+            world.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
+            // Crashes and restored sessions included: they are the same state.
+            for (end, watch) in [&world.ends().alice, &world.ends().bob].into_iter().zip(&watches) {
+                holds_only_what_is_to_come(end, watch)?;
+            }
+        }
+    }
+
+    #[test]
+    fn invariant_7_the_same_inputs_and_randomness_give_the_same_bytes_with_every_primitives_and_every_store(
+        events in schedules::schedule(7), opening in schedules::opening(), seed: u64,
+    ) {
+        let plain = transcript::<_, Heap>(RustCrypto, opening, &events, seed);
+        prop_assert_eq!(&plain, &transcript::<_, Heap>(Puppet::default(), opening, &events, seed));
+        // A large session without a heap, several of which are on the stack at a time.
+        let inline = std::thread::scope(|scope| {
+            let run = || transcript::<_, Inline<512>>(RustCrypto, opening, &events, seed);
+            std::thread::Builder::new().stack_size(16 << 20).spawn_scoped(scope, run).unwrap().join().unwrap()
+        });
+        prop_assert_eq!(&plain, &inline);
+        // Control: other randomness shows.
+        prop_assert_ne!(&plain, &transcript::<_, Heap>(RustCrypto, opening, &events, seed.wrapping_add(1)));
+    }
+}
+
+/// What the caller did wrong, and what a device refuses, change nothing either.
+#[test]
+fn invariant_1_an_error_of_the_caller_leaves_session_and_device_unchanged() {
+    let mut talk = Talk::after(3, 2);
+    let before = support::state(&talk.alice);
+    let enough = talk.alice.message_len(5).unwrap();
+    let mut short = vec![0; enough - 1];
+    let error = talk.alice.encrypt_into(b"hello", b"", &mut short, &mut talk.rng).unwrap_err();
+    assert_eq!(error, EncryptError::BufferTooShort);
+    assert!(!short.windows(5).any(|window| window == b"hello"));
+    // Zeros that are never touched are not there.
+    let huge = vec![0; session::MAX_PLAINTEXT_LEN + 1];
+    assert_eq!(talk.alice.encrypt(&huge, b"", &mut talk.rng).unwrap_err(), EncryptError::TooLong);
+    assert_eq!(before, support::state(&talk.alice));
+
+    let mut rng = rng(3);
+    let (mut bob, _) = puppet(&mut rng);
+    let (alice, _) = puppet(&mut rng);
+    let bundle = bundle(&mut bob, true, &mut rng);
+    let (_, hello) = alice.initiate(&bundle, b"hello", b"ad", NOW, &mut rng).unwrap();
+    let before = device_state(&bob);
+    for at in (0..hello.len()).step_by(13) {
+        let mut forged = hello.clone();
+        forged[at] ^= 0x20;
+        assert_eq!(bob.accept(&forged, b"ad").unwrap_err(), AcceptError::Refused, "{at}");
+        assert_eq!(before, device_state(&bob), "{at}");
+    }
+    assert_eq!(bob.accept(&hello, b"other").unwrap_err(), AcceptError::Refused);
+    assert!(bob.publish(100, LATER, &mut rng).is_err());
+    assert_eq!(before, device_state(&bob));
+    // Control: the right one is accepted, and shows in the state.
+    assert_eq!(bob.accept(&hello, b"ad").unwrap().1, b"hello");
+    assert_ne!(before, device_state(&bob));
+}
+
+/// A peer may claim any counters. Work is bounded by `MAX_SKIP` in both chains, state by `MAX_SKIPPED_KEYS`. Every field
+/// on the wire has a fixed width, so that no length can be claimed at all.
+#[test]
+fn invariant_2_nothing_received_causes_an_unbounded_loop_or_an_unbounded_allocation() {
+    let edges = [0, 1, MAX_SKIP - 1, MAX_SKIP, MAX_SKIP + 1, 1 << 31, u32::MAX - 1, u32::MAX];
+    let mut most = 0;
+    for new_chain in [false, true] {
+        for (previous, number) in edges.into_iter().flat_map(|a| edges.map(|b| (a, b))) {
+            let mut talk = Talk::after(4, 1);
+            if new_chain {
+                let ping = talk.from_bob(b"ping");
+                talk.alice.decrypt(&ping, b"").unwrap();
+            }
+            talk.alice_strings.rewrite_headers(move |header| {
+                header[32..36].copy_from_slice(&previous.to_be_bytes());
+                header[36..40].copy_from_slice(&number.to_be_bytes());
+            });
+            let message = talk.from_alice(b"lies");
+            let before = support::state(&talk.bob);
+            talk.bob_strings.reset();
+            let outcome = talk.bob.decrypt(&message, b"");
+            most = most.max(talk.bob_strings.work());
+            // Its own number opens; any other may not, for its key is another one.
+            let honest = number == u32::from(!new_chain) && (!new_chain || previous <= 2 + MAX_SKIP);
+            assert_eq!(outcome.is_ok(), honest, "{new_chain} {previous} {number}");
+            assert!(talk.bob.skipped_message_keys() <= MAX_SKIPPED_KEYS);
+            if outcome.is_err() {
+                assert_eq!(before, support::state(&talk.bob));
+            }
+        }
+    }
+    let bound = 2 * MAX_SKIP as usize + 20;
+    assert!(most <= bound, "{most} operations");
+    // Control: the bound is nearly reached, so that it says something.
+    assert!(most >= bound - 20, "{most} operations");
+}
+
+#[test]
+fn invariant_2_a_message_of_a_gibibyte_costs_what_one_of_a_hundred_bytes_costs() {
+    let mut talk = Talk::after(5, 1);
+    let genuine = talk.from_alice(b"genuine");
+    let mut work = |message: &mut [u8]| {
+        talk.bob_strings.reset();
+        assert_eq!(talk.bob.decrypt_in_place(message, b"").unwrap_err(), DecryptError::Refused);
+        talk.bob_strings.work()
+    };
+    // Zeros that are never touched are not there: were the body read, this would take seconds and the memory.
+    let mut huge = vec![0; 1 << 30];
+    huge[0] = 0x12;
+    let mut small = huge[..MESSAGE_OVERHEAD + 100].to_vec();
+    assert_eq!(work(&mut huge), work(&mut small));
+    assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"genuine");
+}
+
+#[test]
+fn invariant_2_counts_in_a_snapshot_are_not_believed() {
+    let mut talk = Talk::after(6, 1);
+    let state = opened(talk.bob.snapshot(&storage_key(), 0));
+    let places = Places::of(&state);
+    for at in [places.chains, places.keys, places.sparse_keys.unwrap()] {
+        for count in [1, 33, 2_001, 1 << 30, u32::MAX] {
+            let mut forged = state.clone();
+            forged[at..at + 4].copy_from_slice(&count.to_be_bytes());
+            let error = PuppetSession::restore(&sealed(SESSION, forged), &storage_key(), 0).unwrap_err();
+            assert_eq!(error, RestoreError::Refused, "{at} {count}");
+        }
+    }
+    // Counters at their end, of either ratchet: the chain is exhausted, and says so.
+    let pong = talk.from_alice(b"pong");
+    talk.bob.decrypt(&pong, b"").unwrap();
+    let _ = talk.from_bob(b"a chain of its own");
+    let state = opened(talk.bob.snapshot(&storage_key(), 0));
+    let places = Places::of(&state);
+    let sparse = places.epochs[0].1.unwrap() + 32;
+    for (number, sent) in [(places.sending_number.unwrap(), 1u32), (sparse, 2)] {
+        assert_eq!(state[number..number + 4], sent.to_be_bytes());
+        let worn_out = |number_is: u32| {
+            let mut state = state.clone();
+            state[number..number + 4].copy_from_slice(&number_is.to_be_bytes());
+            PuppetSession::restore(&sealed(SESSION, state), &storage_key(), 0).unwrap()
+        };
+        let mut bob = worn_out(u32::MAX);
+        let before = support::state(&bob);
+        assert_eq!(bob.encrypt(b"", b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
+        assert_eq!(before, support::state(&bob));
+        // Control: one number is left.
+        let mut bob = worn_out(u32::MAX - 1);
+        bob.encrypt(b"", b"", &mut talk.rng).unwrap();
+        assert_eq!(bob.encrypt(b"", b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
+    }
+}
+
+/// AEAD keys of messages and headers that sealed twice, or opened twice at one side. Snapshots are sealed under a key
+/// that is a function of what is sealed.
+fn used_twice(watches: &[Watch; 2]) -> usize {
+    let mut twice = 0;
+    let mut sealed = HashSet::new();
+    for watch in watches {
+        let log = watch.log.borrow();
+        twice += log.seals.iter().filter(|used| used.step != "SN-1" && !sealed.insert((*used).clone())).count();
+        let mut opened = HashSet::new();
+        let messages = log.opens.iter().filter(|used| used.step == "DR-D8");
+        twice += messages.filter(|used| !opened.insert((*used).clone())).count();
+    }
+    twice
+}
+
+/// The contract's own exception is the control: what a crash loses is sealed again under the same key.
+#[test]
+fn invariant_3_control_a_key_used_twice_is_seen() {
+    let (mut world, watches) = watched(Opening::PLAIN);
+    let send = Event::Send { from: Side::Alice, length: 5, associated_data: 0 };
+    for event in [send, Event::Restore { side: Side::Alice }, send, Event::DeliverAll { to: Side::Bob }] {
+        world.step(event).unwrap();
+    }
+    assert_eq!(used_twice(&watches), 0);
+    for event in [Event::Crash { side: Side::Alice }, send] {
+        world.step(event).unwrap();
+    }
+    // The header has fresh salt, so that its key is another one: the message's alone is used twice.
+    assert_eq!(used_twice(&watches), 1);
+}
+
+/// Each of the changes that a message can cause: using up a skipped key, a jump in the chain, a ratchet step with a
+/// jump in both chains. Forged in its body, its tag or its associated data, it causes none.
+#[test]
+fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() {
+    for kind in ["skipped", "jump", "step"] {
+        let mut talk = Talk::after(7, 2);
+        let message = match kind {
+            "skipped" => {
+                let late = talk.from_alice(b"text");
+                let next = talk.from_alice(b"next");
+                talk.bob.decrypt(&next, b"").unwrap();
+                late
+            }
+            "jump" => (0..9).map(|_| talk.from_alice(b"text")).last().unwrap(),
+            _ => {
+                let ping = talk.from_bob(b"ping");
+                let _ = (talk.from_alice(b"lost"), talk.alice.decrypt(&ping, b"").unwrap());
+                (0..9).map(|_| talk.from_alice(b"text")).last().unwrap()
+            }
+        };
+        let (before, kept) = (support::state(&talk.bob), talk.bob.skipped_message_keys());
+        for at in 0..message.len() {
+            let mut forged = message.clone();
+            forged[at] ^= 4;
+            talk.bob_strings.reset();
+            assert_eq!(talk.bob.decrypt(&forged, b"").unwrap_err(), DecryptError::Refused);
+            let steps = talk.bob_strings.steps();
+            assert!(!steps.contains(&"DR-D9"), "{kind} {at}");
+            // The body is looked at only where the header is genuine.
+            assert_eq!(steps.contains(&"DR-D8"), at >= MESSAGE_OVERHEAD - 16, "{kind} {at}");
+            assert_eq!((&before, kept), (&support::state(&talk.bob), talk.bob.skipped_message_keys()), "{kind} {at}");
+        }
+        assert_eq!(talk.bob.decrypt(&message, b"ad").unwrap_err(), DecryptError::Refused);
+        assert_eq!(before, support::state(&talk.bob));
+        // Control: the genuine one takes the step and shows.
+        talk.bob_strings.reset();
+        assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"text");
+        assert!(talk.bob_strings.steps().contains(&"DR-D9"));
+        assert_ne!(before, support::state(&talk.bob));
+    }
+
+    let mut rng = rng(7);
+    let (mut bob, strings) = puppet(&mut rng);
+    let (alice, _) = puppet(&mut rng);
+    for one_time in [true, false] {
+        let bundle = bundle(&mut bob, one_time, &mut rng);
+        let (_, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
+        let before = device_state(&bob);
+        for at in FIRST_MESSAGE_OVERHEAD - 16 - 132..hello.len() {
+            let mut forged = hello.clone();
+            forged[at] ^= 4;
+            strings.reset();
+            assert_eq!(bob.accept(&forged, b"").unwrap_err(), AcceptError::Refused);
+            assert!(!strings.steps().contains(&"HS-R7"), "{at}");
+            assert_eq!(before, device_state(&bob), "{at}");
+        }
+        strings.reset();
+        assert_eq!(bob.accept(&hello, b"").unwrap().1, b"hello");
+        assert!(strings.steps().contains(&"HS-R7"));
+    }
+}
+
+/// What can be seen of it from outside: which of all the secrets that ever passed are still in the state. That memory
+/// behind a dead secret is wiped is not seen here.
+fn holds_only_what_is_to_come(end: &session::Session<Watch, Heap>, watch: &Watch) -> Result<(), TestCaseError> {
+    let state = opened(end.snapshot(&storage_key(), 0));
+    let log = watch.log.borrow();
+    let secrets: HashSet<Key> = log.dh_secrets.iter().copied().collect();
+    prop_assert_eq!(secrets_in(&state, &log.message_keys), end.skipped_message_keys(), "message keys");
+    prop_assert_eq!(secrets_in(&state, &log.used_message_keys), 0, "used message keys");
+    prop_assert_eq!(secrets_in(&state, &log.root_keys), 1, "root keys");
+    prop_assert!(secrets_in(&state, &log.chain_keys) <= 2, "chain keys");
+    // Chains of two epochs and of the next; the sending one of the oldest is gone.
+    prop_assert_eq!(secrets_in(&state, &log.sparse_root_keys), 1, "post-quantum root keys");
+    prop_assert!(secrets_in(&state, &log.sparse_chain_keys) <= 5, "post-quantum chain keys");
+    let kept = Places::of(&state).sparse_keys.map(|at| *state[at..].first_chunk().unwrap()).map(u32::from_be_bytes);
+    prop_assert_eq!(Some(secrets_in(&state, &log.sparse_message_keys) as u32), kept, "post-quantum message keys");
+    prop_assert!(secrets_in(&state, &secrets) <= 1, "ratchet secrets");
+    Ok(())
+}
+
+#[test]
+fn invariant_5_a_used_an_evicted_and_an_old_message_key_are_gone_and_a_kept_one_is_not() {
+    let bound = MAX_SKIP as u16;
+    let (mut world, [_, bob]) = watched(Opening::PLAIN);
+    let kept = |world: &WatchedWorld, keys: &HashSet<Key>| {
+        secrets_in(&opened(world.ends().bob.snapshot(&storage_key(), 0)), keys)
+    };
+    let play = |world: &mut WatchedWorld, events: Vec<Event>| {
+        events.into_iter().for_each(|event| world.step(event).unwrap());
+        bob.log.borrow().message_keys.clone()
+    };
+    // Two jumps fill the store; the third evicts the first jump's keys.
+    let first = play(&mut world, jump(Side::Alice, 0, bound));
+    assert_eq!(kept(&world, &first), MAX_SKIP as usize, "control: what is kept is found");
+    let second = play(&mut world, jump(Side::Alice, 0, bound));
+    assert_eq!(kept(&world, &second), MAX_SKIPPED_KEYS);
+    play(&mut world, jump(Side::Alice, 0, bound));
+    assert_eq!(kept(&world, &first), 0, "evicted");
+    assert_eq!(world.ends().bob.skipped_message_keys(), MAX_SKIPPED_KEYS);
+    // One is used up, by its message.
+    play(&mut world, vec![Event::Deliver { to: Side::Bob, at: noescrow_sim::FROM_BACK }]);
+    let used = bob.log.borrow().used_message_keys.clone();
+    assert_eq!(kept(&world, &used), 0, "used");
+    // All others grow old.
+    let all = play(&mut world, ping_pong(34, 0));
+    assert_eq!((kept(&world, &all), world.ends().bob.skipped_message_keys()), (0, 0), "old");
+}
+
+#[test]
+fn invariant_5_prekeys_and_handshake_secrets_are_gone_when_the_session_is_there() {
+    type WatchDevice = device::Device<Watch, 4, 4>;
+    let mut rng = rng(9);
+    let watch = Watch::default();
+    let alice_watch = Watch::default();
+    let alice = WatchDevice::generate_with(alice_watch.clone(), LATER, &mut rng);
+    let mut bob = WatchDevice::generate_with(watch.clone(), LATER, &mut rng);
+    let state = |device: &WatchDevice| opened(device.snapshot(&storage_key(), 0));
+    let has = |state: &[u8], secret: &[u8]| state.windows(secret.len()).any(|window| window == secret);
+
+    let (curve_before, kem_before) = {
+        let log = watch.log.borrow();
+        (log.dh_secrets.len(), log.kem_seeds.len())
+    };
+    let mut published = bob.publish(1, LATER, &mut rng).unwrap();
+    let (one_time, seed) = {
+        let log = watch.log.borrow();
+        (log.dh_secrets[curve_before], log.kem_seeds[kem_before])
+    };
+    assert!(has(&state(&bob), &one_time) && has(&state(&bob), &seed), "control: before they are used they are found");
+    let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
+    let long_term: HashSet<Key> = alice_watch.log.borrow().dh_secrets.iter().copied().collect();
+    let (first, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
+    let ephemeral: HashSet<Key> =
+        alice_watch.log.borrow().dh_secrets.iter().copied().filter(|secret| !long_term.contains(secret)).collect();
+    assert_eq!(ephemeral.len(), 2, "EK and the first ratchet key");
+    assert_eq!(secrets_in(&opened(first.snapshot(&storage_key(), 0)), &ephemeral), 1, "the ratchet key alone");
+    assert_eq!(secrets_in(&state(&alice), &ephemeral), 0);
+
+    let (session, _) = bob.accept(&hello, b"").unwrap();
+    let after = state(&bob);
+    assert!(!has(&after, &one_time) && !has(&after, &seed));
+    let secrets: HashSet<Key> = watch.log.borrow().dh_secrets.iter().copied().collect();
+    assert_eq!(secrets_in(&opened(session.snapshot(&storage_key(), 0)), &secrets), 0, "the step used up DHs");
+
+    let signed = watch.log.borrow().dh_secrets[1];
+    assert!(has(&state(&bob), &signed), "control: the signed prekey in force");
+    bob.rotate(LATER, &mut rng).unwrap();
+    assert!(has(&state(&bob), &signed));
+    assert!(bob.delete_previous_signed_prekey());
+    assert!(!has(&state(&bob), &signed));
+}
+
+/// Operations are counted, not cycles. Within one class of the leakage contract (length, kind, header genuine or not,
+/// messages skipped) every forgery and every plaintext costs the same operations in the same order of steps.
+#[test]
+fn invariant_6_operations_depend_on_nothing_secret() {
+    let mut talk = Talk::after(10, 3);
+    let late = talk.from_alice(&[7; 100]);
+    let message = talk.from_alice(&[7; 100]);
+    talk.bob.decrypt(&message, b"").unwrap();
+    let next = talk.from_alice(&[7; 100]);
+    let far = (0..4).map(|_| talk.from_alice(&[7; 100])).last().unwrap();
+    let cost = |talk: &mut Talk, message: &[u8]| {
+        talk.bob_strings.reset();
+        assert!(talk.bob.decrypt(message, b"").is_err());
+        let counts =
+            ["hmac_pair", "hmac", "hkdf", "hkdf_expand", "sha256", "open", "dh"].map(|op| talk.bob_strings.count(op));
+        (counts, talk.bob_strings.steps())
+    };
+    let head = MESSAGE_OVERHEAD - 16;
+    let mut bodies = Vec::new();
+    for original in [&late, &next, &far] {
+        let mut classes = [HashSet::new(), HashSet::new(), HashSet::new()];
+        for at in 1..original.len() {
+            for bit in [0, 3, 7] {
+                let mut forged = original.clone();
+                forged[at] ^= 1 << bit;
+                // Salt and commitment; then the header's ciphertext, for which the cipher runs; then the body.
+                let class = if at < 33 {
+                    0
+                } else if at < head {
+                    1
+                } else {
+                    2
+                };
+                classes[class].insert(cost(&mut talk, &forged));
+            }
+        }
+        for _ in 0..50 {
+            let mut noise = vec![0; original.len()];
+            talk.rng.fill_bytes(&mut noise);
+            noise[0] = 0x12;
+            classes[0].insert(cost(&mut talk, &noise));
+        }
+        assert_eq!(classes.each_ref().map(HashSet::len), [1, 1, 1]);
+        bodies.push(classes[2].clone());
+    }
+    // Control: what the contract does list is seen, an old key, the next one, and one behind three others.
+    assert!(bodies[0] != bodies[1] && bodies[1] != bodies[2] && bodies[0] != bodies[2]);
+
+    // Of the post-quantum ratchet's states the contract says that they show: each step of the Braid is a class.
+    let mut costs: BTreeMap<Option<&str>, HashSet<_>> = BTreeMap::new();
+    for round in 0..50u8 {
+        let mut text = vec![round; 100];
+        talk.rng.fill_bytes(&mut text[..usize::from(round)]);
+        talk.alice_strings.reset();
+        let message = talk.from_alice(&text);
+        talk.bob_strings.reset();
+        if round == 0 {
+            talk.bob.decrypt(&message, b"").unwrap();
+            continue;
+        }
+        assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), text);
+        let steps = [talk.alice_strings.steps(), talk.bob_strings.steps()];
+        let braid = steps.concat().into_iter().find(|step| step.starts_with("BR-"));
+        costs.entry(braid).or_default().insert((talk.alice_strings.work(), talk.bob_strings.work(), steps));
+    }
+    // One message completes the peer's key, and all others cost the same.
+    assert_eq!(costs.keys().collect::<Vec<_>>(), [&None, &Some("BR-10")]);
+    assert!(costs.values().all(|costs| costs.len() == 1), "{costs:?}");
+}
+
+type Transcript = (Vec<u8>, Vec<Vec<u8>>, [Vec<u8>; 2]);
+
+/// The bundle, every message and both final states.
+fn transcript<P: Primitives, S: noescrow::SkippedKeyStore>(
+    primitives: P,
+    opening: Opening,
+    events: &[Event],
+    seed: u64,
+) -> Transcript {
+    let [alice, bob] = [primitives.clone(), primitives.clone()];
+    let mut world = World::<session::Session<P, S>, _>::new(alice, bob, primitives, opening, rng(seed)).unwrap();
+    noescrow_sim::run(&mut world, events.iter().copied()).unwrap();
+    let states = [&world.ends().alice, &world.ends().bob].map(|end| end.save(0));
+    (world.bundle().to_vec(), world.sent().iter().map(|sent| sent.bytes.clone()).collect(), states)
+}
+
+#[test]
+fn invariant_7_the_verbs_with_and_without_an_allocator_give_the_same_bytes() {
+    let [mut one, mut other] = [Talk::after(12, 1), Talk::after(12, 1)];
+    for len in [0, 1, 31, 32, 1000] {
+        let text = vec![9; len];
+        let message = one.from_alice(&text);
+        let mut out = vec![0; other.alice.message_len(len).unwrap()];
+        let written = other.alice.encrypt_into(&text, b"", &mut out, &mut other.rng).unwrap();
+        assert_eq!((&out, written), (&message, message.len()));
+        assert_eq!(one.bob.decrypt(&message, b"").unwrap(), text);
+        assert_eq!(other.bob.decrypt_in_place(&mut out, b"").unwrap(), text);
+        assert_eq!(support::state(&one.bob), support::state(&other.bob));
+    }
+}
+
+#[test]
+fn invariant_8_network_failures_are_one_opaque_error() {
+    let mut talk = Talk::after(13, 2);
+    let old = talk.from_alice(b"old");
+    talk.bob.decrypt(&old, b"").unwrap();
+    let next = talk.from_alice(b"next");
+    let own = talk.from_bob(b"own");
+    let stranger = Talk::after(14, 2).from_alice(b"stranger");
+    let mut failures = vec![Vec::new(), vec![0x12], vec![0x11; 1900], old, own, stranger, vec![0x12; 300]];
+    for at in 0..next.len() {
+        let mut forged = next.clone();
+        forged[at] ^= 1;
+        failures.extend([forged, next[..at].to_vec()]);
+    }
+    let mut texts = HashSet::new();
+    for failure in failures {
+        let error = talk.bob.decrypt(&failure, b"").unwrap_err();
+        texts.insert((format!("{error}"), format!("{error:?}")));
+    }
+    let error = talk.bob.decrypt(&next, b"other").unwrap_err();
+    texts.insert((format!("{error}"), format!("{error:?}")));
+    assert_eq!(texts.len(), 1);
+    // Control: the one that is told apart, because only the peer can cause it.
+    let far = (0..=MAX_SKIP + 1).map(|_| talk.from_alice(b"far")).last().unwrap();
+    let error = talk.bob.decrypt(&far, b"").unwrap_err();
+    assert!(!texts.contains(&(format!("{error}"), format!("{error:?}"))));
+    assert_eq!(talk.bob.decrypt(&next, b"").unwrap(), b"next");
+
+    let mut rng = rng(13);
+    let (mut bob, _) = puppet(&mut rng);
+    let bytes = bundle(&mut bob, true, &mut rng).to_bytes();
+    assert!(Bundle::from_bytes(&RustCrypto, &bytes).is_ok());
+    for at in (0..bytes.len()).step_by(5) {
+        let mut forged = bytes.clone();
+        forged[at] ^= 1;
+        assert_eq!(Bundle::from_bytes(&RustCrypto, &forged).unwrap_err(), DecodeError::Refused, "{at}");
+    }
+}
+
+/// Positions of equally long messages at which the bytes do not look random: too few values, or a bit too often set.
+/// With 512 messages, random bytes take about 221 values; a fair bit strays from one half by 10 % once in 10^5 times.
+fn telling_positions(messages: &[Vec<u8>]) -> Vec<usize> {
+    assert_eq!(messages.len(), 512);
+    let len = messages[0].len();
+    assert!(messages.iter().all(|message| message.len() == len));
+    let telling = |at: &usize| {
+        let values: HashSet<u8> = messages.iter().map(|message| message[*at]).collect();
+        let bits = (0..8).map(|bit| messages.iter().filter(|message| message[*at] >> bit & 1 == 1).count());
+        values.len() < 180 || bits.into_iter().any(|set| set.abs_diff(256) > 60)
+    };
+    (0..len).filter(telling).collect()
+}
+
+/// Padmé, as its paper says it.
+fn padme(len: usize) -> usize {
+    let exponent = (len as f64).log2().floor();
+    let kept = if exponent < 1.0 { 0.0 } else { exponent.log2().floor() + 1.0 };
+    let step = 2f64.powf((exponent - kept).max(0.0));
+    ((len as f64 / step).ceil() * step) as usize
+}
+
+#[test]
+fn invariant_9_the_server_learns_size_class_and_type_only() {
+    let mut talk = Talk::after(15, 1);
+    // One chain, equal texts, rising numbers: whatever a header told would stand at the same place.
+    let mut messages: Vec<_> = (0..512).map(|_| talk.from_alice(&[0; 64])).collect();
+    assert_eq!(telling_positions(&messages), [0], "in one chain");
+    assert!(messages.iter().all(|message| message[0] == 0x12));
+    // Many chains of both sides: nothing tells whose a message is.
+    let mut talk = Talk::after(16, 1);
+    let mut mixed = Vec::new();
+    for _ in 0..256 {
+        let ping = talk.from_bob(&[0; 64]);
+        talk.alice.decrypt(&ping, b"").unwrap();
+        let pong = talk.from_alice(&[0; 64]);
+        talk.bob.decrypt(&pong, b"").unwrap();
+        mixed.extend([ping, pong]);
+    }
+    assert_eq!(telling_positions(&mixed), [0], "over many chains");
+    // Control: a counter in the clear, and one biased bit, are seen.
+    for (number, message) in messages.iter_mut().enumerate() {
+        message[5] = (number >> 8) as u8;
+        message[9] |= u8::from(number % 3 == 0) << 4;
+    }
+    assert_eq!(telling_positions(&messages), [0, 5, 9]);
+
+    for len in 0..3_000 {
+        assert_eq!(talk.alice.message_len(len).unwrap(), MESSAGE_OVERHEAD + padme(len + 1), "{len}");
+    }
+    let message = talk.from_alice(&[0; 1000]);
+    assert_eq!(message.len(), MESSAGE_OVERHEAD + 1024);
+}
+
+/// A first message shows the prekeys' ids, which the server gave out itself, and keys that are fresh for each session;
+/// the initiator's identity, the same in all of these, does not show.
+#[test]
+fn invariant_9_a_first_message_shows_prekey_ids_and_nothing_that_two_of_them_share() {
+    let mut rng = rng(17);
+    let alice = PuppetDevice::generate_with(Puppet::default(), LATER, &mut rng);
+    let (mut bob, _) = puppet(&mut rng);
+    let bundle = bundle(&mut bob, true, &mut rng);
+    let mut first = || alice.initiate(&bundle, &[0; 64], b"", NOW, &mut rng).unwrap().1;
+    let messages: Vec<_> = (0..64).map(|_| first()).collect();
+    let same = |at: &usize| messages.iter().all(|message| message[*at] == messages[0][*at]);
+    let constant: Vec<_> = (0..messages[0].len()).filter(same).collect();
+    let known: Vec<_> = (0..10).chain([10 + 32 + 1568]).collect();
+    assert_eq!(constant, known, "type, signed prekey's id, flag, one-time prekey's id, chunk size");
+    let shared = |a: &[u8], b: &[u8]| a.windows(8).any(|window| b.windows(8).any(|other| other == window));
+    let identity = alice.identity().to_bytes();
+    assert!(messages.iter().all(|message| !shared(&identity, message)));
+    // Control: the bundle does show its owner.
+    assert!(shared(&bob.identity().to_bytes(), &bundle.to_bytes()));
+}

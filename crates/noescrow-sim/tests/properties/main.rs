@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Any schedule of sending, delivery, loss, tampering and storing does what the oracle of `noescrow::events` says; and
+//! whatever does not is noticed. The invariants of the design have a test each in `properties/invariants.rs`.
+//!
+//! `PROPTEST_CASES=5000 cargo test --release --test properties` goes on for longer.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "a test says what it expects"
+)]
+
+mod invariants;
+mod schedules;
+#[path = "../../../../tests/support/mod.rs"]
+mod support;
+mod twins;
+mod watch;
+
+use noescrow::primitives::RustCrypto;
+use noescrow::{ChunkSize, Heap, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, SkippedKeyStore, session};
+use noescrow_sim::{
+    Claim, Event, FROM_BACK, How, Limits, Offer, Opening, Report, Side, Violation, World, pick, run, run_bytes,
+};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use rand_chacha::ChaCha20Rng;
+use schedules::{config, handshake, jump, opening, ping_pong, schedule};
+use std::collections::HashSet;
+use support::rng;
+use twins::{Fault, Twin};
+use watch::{Bent, Watch};
+
+type Conversation<S> = World<session::Session<RustCrypto, S>, ChaCha20Rng>;
+
+fn world<S: SkippedKeyStore>(opening: Opening) -> Conversation<S> {
+    World::new(RustCrypto, RustCrypto, RustCrypto, opening, rng(7)).unwrap()
+}
+
+fn play<S: SkippedKeyStore>(opening: Opening, events: impl IntoIterator<Item = Event>) -> Result<Report, Violation> {
+    let mut world =
+        World::<session::Session<RustCrypto, S>, _>::new(RustCrypto, RustCrypto, RustCrypto, opening, rng(7))?;
+    run(&mut world, events)
+}
+
+fn holds(outcome: Result<Report, Violation>) -> Result<(), TestCaseError> {
+    outcome.map(|_| ()).map_err(|violation| TestCaseError::fail(violation.to_string()))
+}
+
+const fn bound<S: SkippedKeyStore>() -> u16 {
+    if S::CAPACITY < 1000 { S::CAPACITY as u16 } else { 1000 }
+}
+
+proptest! {
+    #![proptest_config(config(60))]
+
+    #[test]
+    fn under_any_schedule_a_session_does_what_the_oracle_says(opening in opening(), events in schedule(1000)) {
+        holds(play::<Heap>(opening, events))?;
+    }
+
+    #[test]
+    fn under_any_schedule_a_session_with_room_for_seven_keys_does_what_the_oracle_says(
+        opening in opening(),
+        events in schedule(bound::<Inline<7>>()),
+    ) {
+        holds(play::<Inline<7>>(opening, events))?;
+    }
+
+    #[test]
+    fn every_byte_string_is_a_schedule_that_holds(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        holds(run_bytes::<_, Inline<40>, _>(RustCrypto, RustCrypto, RustCrypto, &bytes, rng(7)))?;
+    }
+
+    #[test]
+    fn an_event_is_its_bytes(bytes in any::<[u8; Event::LEN]>(), number in any::<u16>(), len in 0usize..3000) {
+        let event = Event::decode(bytes);
+        prop_assert_eq!(Event::decode(event.encode()), event);
+        prop_assert_eq!(pick(number, len).is_some(), len > 0);
+        prop_assert!(pick(number, len).is_none_or(|at| at < len));
+    }
+}
+
+#[test]
+fn a_session_without_room_for_a_single_key_does_what_the_oracle_says() {
+    let events = || jump(Side::Alice, 1, 0).into_iter().chain(jump(Side::Bob, 0, 1)).chain(ping_pong(3, 0));
+    let report = play::<Inline<0>>(Opening { burst: 3, accepted: 2, ..Opening::PLAIN }, events()).unwrap();
+    assert!(report.too_many_skipped > 0 && report.most_skipped == 0, "{report:?}");
+}
+
+#[test]
+fn a_jump_of_max_skip_opens_and_one_more_does_not() {
+    let bound = MAX_SKIP as u16;
+    for (previous, current, refused) in [
+        (0, bound, 0),
+        (0, bound + 1, 1),
+        (bound, 0, 0),
+        (bound, bound, 0),
+        (bound + 1, 0, 1),
+        (bound + 1, bound, 1),
+        (bound, bound + 1, 1),
+    ] {
+        let report = play::<Heap>(Opening::PLAIN, jump(Side::Alice, previous, current)).unwrap();
+        let seen = usize::from(report.too_many_skipped > 0);
+        assert_eq!(seen, refused, "{previous} {current} {report:?}");
+        assert_eq!(refused == 0, report.opened == report.sent, "what was skipped opens later: {report:?}");
+    }
+}
+
+#[test]
+fn beyond_max_skipped_keys_the_oldest_are_evicted() {
+    let bound = MAX_SKIP as u16;
+    let thrice = [bound, bound, 3].map(|count| jump(Side::Bob, 0, count)).concat();
+    let report = play::<Heap>(Opening::PLAIN, [ping_pong(1, 0), thrice].concat()).unwrap();
+    assert_eq!((report.most_skipped, report.evicted, report.lost), (MAX_SKIPPED_KEYS, 3, 3), "{report:?}");
+}
+
+#[test]
+fn after_max_skipped_steps_a_kept_key_opens_and_one_step_later_it_is_gone() {
+    let steps = MAX_SKIPPED_STEPS as usize;
+    // The chain that leaves a message behind is the first of the steps + 1 (or + 2).
+    for (rounds, retired) in [(steps + 1, 0), (steps + 2, 2)] {
+        let report = play::<Heap>(Opening::PLAIN, ping_pong(rounds, 1)).unwrap();
+        assert_eq!(report.retired, retired / 2, "{report:?}");
+        assert_eq!(report.lost, retired / 2, "{report:?}");
+    }
+}
+
+/// What a schedule generator never reaches, no property holds of.
+#[test]
+fn the_generator_reaches_every_kind_of_outcome_and_event() {
+    fn reach<S: SkippedKeyStore>(cases: usize) -> (Report, HashSet<u8>) {
+        let mut runner =
+            TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[3; 32]));
+        let (mut all, mut kinds) = (Report::default(), HashSet::new());
+        for _ in 0..cases {
+            let events = schedule(bound::<S>()).new_tree(&mut runner).unwrap().current();
+            let opening = opening().new_tree(&mut runner).unwrap().current();
+            kinds.extend(events.iter().map(|event| event.encode()[0]));
+            let one = play::<S>(opening, events).unwrap();
+            all.opened += one.opened;
+            all.opened_late += one.opened_late;
+            all.refused += one.refused;
+            all.lost += one.lost;
+            all.expired += one.expired;
+            all.epochs = all.epochs.max(one.epochs);
+            all.too_many_skipped += one.too_many_skipped;
+            all.evicted += one.evicted;
+            all.retired += one.retired;
+            all.restored += one.restored;
+            all.snapshots_refused += one.snapshots_refused;
+            all.lobby_refused += one.lobby_refused;
+            all.lobby_taken += one.lobby_taken;
+            all.chains = all.chains.max(one.chains);
+            all.most_skipped = all.most_skipped.max(one.most_skipped);
+        }
+        (all, kinds)
+    }
+    let (small, kinds) = reach::<Inline<7>>(120);
+    assert_eq!(kinds.len(), usize::from(Event::KINDS), "{kinds:?}");
+    let counts = [small.opened, small.opened_late, small.refused, small.lost, small.too_many_skipped, small.evicted];
+    assert!(counts.iter().all(|count| *count > 20), "{small:?}");
+    assert!(small.retired > 0 && small.restored > 20 && small.snapshots_refused > 5, "{small:?}");
+    assert!(small.lobby_refused > 20 && small.lobby_taken > 20, "{small:?}");
+    assert!(small.chains > MAX_SKIPPED_STEPS && small.most_skipped == 7, "{small:?}");
+    // A larger store, in which keys live until their epoch is over.
+    let (large, _) = reach::<Inline<40>>(120);
+    assert!(large.expired > 0 && large.epochs > 2, "{large:?}");
+}
+
+/// Large chunks, so that an epoch is as long as a few rounds; each chain leaves a message behind, and all come at the end.
+fn late_by_epochs(rounds: usize) -> (Opening, Vec<Event>) {
+    (Opening { chunk_size: ChunkSize::Bytes256, ..Opening::PLAIN }, ping_pong(rounds, 1))
+}
+
+#[test]
+fn a_message_of_the_epoch_before_opens_and_an_older_one_does_not() {
+    let (opening, events) = late_by_epochs(MAX_SKIPPED_STEPS as usize);
+    let report = play::<Heap>(opening, events).unwrap();
+    assert!(report.epochs > 3 && report.expired > 10 && report.opened_late > 5, "{report:?}");
+    assert_eq!((report.lost, report.retired), (report.expired, 0), "{report:?}");
+    // Control: the same with small chunks ends within the second epoch.
+    let report = play::<Heap>(Opening::PLAIN, ping_pong(MAX_SKIPPED_STEPS as usize, 1)).unwrap();
+    assert_eq!((report.expired, report.lost), (0, 0), "{report:?}");
+}
+
+#[test]
+fn a_forked_world_goes_on_as_the_first_does() {
+    let mut first = world::<Heap>(Opening { burst: 5, accepted: 3, one_time: false, ..Opening::PLAIN });
+    run(&mut first, ping_pong(3, 2)).unwrap();
+    let mut second = first.fork().unwrap();
+    run(&mut first, jump(Side::Bob, 4, 4)).unwrap();
+    run(&mut second, jump(Side::Bob, 4, 4)).unwrap();
+    let bytes = |world: &Conversation<Heap>| world.sent().iter().map(|sent| sent.bytes.clone()).collect::<Vec<_>>();
+    assert_eq!(bytes(&first), bytes(&second));
+    assert_eq!(first.report(), second.report());
+}
+
+/// Schedules that meet every bound of a store for seven keys. Two, because a refused jump ends the one direction.
+fn around_the_bounds_of_seven() -> [Vec<Event>; 2] {
+    let jumps = [jump(Side::Alice, 0, 7), jump(Side::Bob, 3, 4), jump(Side::Alice, 4, 4)];
+    let ages = [ping_pong(1, 7), ping_pong(MAX_SKIPPED_STEPS as usize + 2, 0)];
+    [jumps.concat(), ages.concat()]
+}
+
+#[test]
+fn control_an_oracle_that_is_off_by_one_is_caught_at_each_bound() {
+    let right = Limits::of::<Inline<7>>();
+    let thousand = Limits::of::<Heap>();
+    let caught = |limits: Limits| {
+        around_the_bounds_of_seven().into_iter().any(|events| {
+            let mut small = world::<Inline<7>>(Opening::PLAIN);
+            small.set_limits(limits);
+            run(&mut small, events).is_err()
+        })
+    };
+    assert!(!caught(right));
+    for wrong in [
+        Limits { capacity: 6, ..right },
+        Limits { capacity: 8, ..right },
+        Limits { max_steps: right.max_steps - 1, ..right },
+        Limits { max_steps: right.max_steps + 1, ..right },
+        Limits { max_skip: 6, ..right },
+    ] {
+        assert!(caught(wrong), "{wrong:?}");
+    }
+    for (max_epochs, wrong) in [(0, true), (1, false), (2, true)] {
+        let (opening, events) = late_by_epochs(MAX_SKIPPED_STEPS as usize);
+        let mut large = world::<Heap>(opening);
+        large.set_limits(Limits { max_epochs, ..thousand });
+        assert_eq!(run(&mut large, events).is_err(), wrong, "{max_epochs}");
+    }
+    for max_skip in [MAX_SKIP - 1, MAX_SKIP + 1] {
+        for bound in [MAX_SKIP as u16, MAX_SKIP as u16 + 1] {
+            let mut large = world::<Heap>(Opening::PLAIN);
+            large.set_limits(Limits { max_skip, ..thousand });
+            let caught = run(&mut large, jump(Side::Alice, 0, bound)).is_err();
+            // The wrong oracle differs from the right one at one length only.
+            assert_eq!(caught, (max_skip < MAX_SKIP) == (bound <= MAX_SKIP as u16), "{max_skip} {bound}");
+        }
+    }
+}
+
+/// A little of everything, on purpose in an order in which each broken twin shows.
+fn a_bit_of_everything() -> Vec<Event> {
+    let (alice, bob) = (Side::Alice, Side::Bob);
+    vec![
+        Event::Send { from: bob, length: 9, associated_data: 1 },
+        Event::Deliver { to: alice, at: 0 },
+        Event::Replay { to: alice, message: 0 },
+        Event::Restore { side: alice },
+        Event::Burst { from: alice, count: 6 },
+        Event::Tamper { to: bob, message: FROM_BACK, place: FROM_BACK, how: How::Flip { bit: 0 } },
+        Event::Deliver { to: bob, at: FROM_BACK },
+        Event::Tamper { to: bob, message: FROM_BACK, place: FROM_BACK, how: How::Flip { bit: 1 } },
+        Event::Tamper { to: bob, message: 2, place: FROM_BACK | 20, how: How::Truncate },
+        Event::Reflect { to: alice, message: 3 },
+        Event::WrongAssociatedData { to: bob, message: 4, by: 2 },
+        Event::Snapshot { side: bob },
+        Event::Deliver { to: bob, at: 1 },
+        Event::Damage { side: bob, place: 77 },
+        Event::Rollback { side: bob, age: 0 },
+        Event::Restore { side: bob },
+        Event::CrossSession { to: bob },
+        Event::CrossSession { to: alice },
+    ]
+}
+
+#[test]
+fn control_every_broken_twin_of_a_session_is_caught_by_the_claim_that_it_breaks() {
+    let judge = |fault: Fault, events: Vec<Event>| {
+        let mut twins = world::<Heap>(Opening::PLAIN).map(|_, end| Twin::new(end, fault));
+        run(&mut twins, events).map(|_| ()).map_err(|violation| violation.claim)
+    };
+    assert_eq!(judge(Fault::None, a_bit_of_everything()), Ok(()));
+    for (fault, claim) in [
+        (Fault::AcceptsReplays, Claim::OpensOnce),
+        (Fault::ChangesStateOnError, Claim::ErrorLeavesState),
+        (Fault::LosesKeysToForgeries, Claim::MustOpen),
+        (Fault::DiesOnError, Claim::MustOpen),
+        (Fault::TellsErrorsApart, Claim::TheRightError),
+        (Fault::IgnoresAssociatedData, Claim::MustNotOpen),
+        (Fault::AcceptsReflections, Claim::MustNotOpen),
+        (Fault::ChecksNoTag, Claim::MustNotOpen),
+        (Fault::LosesSkippedKeysOnRestore, Claim::SkippedKeys),
+        (Fault::RestoresOlderGenerations, Claim::RefusesRollback),
+        (Fault::RestoresDamaged, Claim::RefusesDamage),
+        (Fault::RestoresToAnotherState, Claim::Restores),
+        (Fault::KeepsUsedKeys, Claim::OpeningChangesState),
+        (Fault::SendsAnotherType, Claim::SendsTheRightKind),
+        (Fault::RunsDry, Claim::Sends),
+        (Fault::GarblesPlaintexts, Claim::OpensToWhatWasSent),
+    ] {
+        assert_eq!(judge(fault, a_bit_of_everything()), Err(claim), "{fault:?}");
+    }
+    assert_eq!(judge(Fault::DiesOnError, vec![Event::CrossSession { to: Side::Bob }]), Err(Claim::OtherSessionGoesOn));
+}
+
+/// `AcceptedOnce` has its control at the lobby: which prekeys are used up is no primitive's business.
+#[test]
+fn control_a_broken_handshake_is_caught_by_the_claim_that_it_breaks() {
+    let judge = |bent: Bent| {
+        let watch = || Watch { bent, ..Watch::default() };
+        let opening = Opening { burst: 2, ..Opening::PLAIN };
+        let world = World::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), opening, rng(7));
+        world.map(|_| ()).map_err(|violation| violation.claim)
+    };
+    assert_eq!(judge(Bent::Straight), Ok(()));
+    assert_eq!(judge(Bent::ChecksNoTag), Err(Claim::ForgedFirstIsRefused));
+    assert_eq!(judge(Bent::Restless), Err(Claim::DeviceUnchanged));
+    assert_eq!(judge(Bent::Distrusts), Err(Claim::HandshakeSucceeds));
+    assert_eq!(judge(Bent::SealsBadly), Err(Claim::MustOpen));
+}
+
+/// `InitiatesInTime` has its control at the lobby too: no primitive knows the time.
+#[test]
+fn control_a_device_that_believes_every_signature_is_caught_with_each_bundle_that_only_a_signature_betrays() {
+    let judge = |bent: Bent, offer: Offer| {
+        let watch = || Watch { bent, ..Watch::default() };
+        let mut world =
+            World::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), Opening::PLAIN, rng(7)).unwrap();
+        let given_before = handshake(Side::Alice, Offer::Honest, 2);
+        let events = [given_before, handshake(Side::Alice, offer, 2)].concat();
+        // Behind a bundle that is refused comes the first message before, again; a bundle that is used up is taken, and its
+        // first message refused.
+        run(&mut world, events).map(|report| report.lobby_refused).map_err(|violation| violation.claim)
+    };
+    for offer in Offer::ALL {
+        let refused = if offer.is_sound() { usize::from(offer == Offer::Repeated) } else { 2 };
+        assert_eq!(judge(Bent::Straight, offer), Ok(refused), "{offer:?}");
+        let betrayed_by_a_signature =
+            matches!(offer, Offer::PlantedSignedPrekey | Offer::PlantedOneTimePrekey | Offer::ClaimedPrekeys);
+        let due = if betrayed_by_a_signature { Err(Claim::TakesSoundBundlesOnly) } else { Ok(refused) };
+        assert_eq!(judge(Bent::Believes, offer), due, "{offer:?}");
+    }
+}
+
+#[test]
+fn a_violation_names_its_event_and_its_claim() {
+    let mut twins = world::<Heap>(Opening::PLAIN).map(|_, end| Twin::new(end, Fault::AcceptsReplays));
+    let violation = run(&mut twins, a_bit_of_everything()).unwrap_err();
+    let text = violation.to_string();
+    assert_eq!(text, "event 2, Replay { to: Alice, message: 0 }: a message opened twice");
+}

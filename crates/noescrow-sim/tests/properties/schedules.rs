@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Schedules weighted towards the edges: the first and the last of what exists, jumps just within and just beyond the
+//! bounds, conversations long enough that keys grow old.
+
+use noescrow::ChunkSize;
+use noescrow_sim::{Event, FROM_BACK, How, Offer, Opening, Side};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+pub fn config(default_cases: u32) -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(default_cases);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+pub fn side() -> impl Strategy<Value = Side> + Clone {
+    prop_oneof![Just(Side::Alice), Just(Side::Bob)]
+}
+
+/// The first few, the last few, or anything.
+fn at() -> impl Strategy<Value = u16> + Clone {
+    prop_oneof![3 => 0u16..4, 3 => (0u16..4).prop_map(|at| at | FROM_BACK), 1 => any::<u16>()]
+}
+
+/// Places in a message: its edges, and the last bytes more often than 1.8 kB of handshake would give them.
+fn place() -> impl Strategy<Value = u16> + Clone {
+    prop_oneof![2 => 0u16..130, 4 => (0u16..150).prop_map(|at| at | FROM_BACK), 1 => any::<u16>()]
+}
+
+fn how() -> impl Strategy<Value = How> + Clone {
+    prop_oneof![
+        3 => (0u8..8).prop_map(|bit| How::Flip { bit }),
+        1 => Just(How::Truncate),
+        1 => Just(How::Extend),
+        1 => Just(How::ReplaceType),
+    ]
+}
+
+/// Lengths on both sides of a power of two, where padding changes.
+fn length() -> impl Strategy<Value = u16> + Clone {
+    prop_oneof![3 => 0u16..40, 1 => Just(0), 1 => prop_oneof![Just(127u16), Just(128), Just(255), Just(1023), Just(2047)]]
+}
+
+pub fn honest() -> impl Strategy<Value = Event> + Clone {
+    prop_oneof![
+        6 => (side(), length(), any::<u8>())
+            .prop_map(|(from, length, associated_data)| Event::Send { from, length, associated_data }),
+        5 => (side(), at()).prop_map(|(to, at)| Event::Deliver { to, at }),
+        1 => side().prop_map(|to| Event::DeliverAll { to }),
+        1 => (side(), at(), 0u8..3).prop_map(|(to, at, count)| Event::Drop { to, at, count }),
+        1 => (side(), at()).prop_map(|(to, at)| Event::Duplicate { to, at }),
+        1 => (side(), at(), at()).prop_map(|(to, at, place)| Event::Reorder { to, at, place }),
+    ]
+}
+
+pub fn hostile() -> impl Strategy<Value = Event> + Clone {
+    prop_oneof![
+        6 => (side(), at(), place(), how())
+            .prop_map(|(to, message, place, how)| Event::Tamper { to, message, place, how }),
+        2 => (side(), at(), at()).prop_map(|(to, message, body)| Event::Splice { to, message, body }),
+        3 => (side(), at()).prop_map(|(to, message)| Event::Replay { to, message }),
+        2 => (side(), at()).prop_map(|(to, message)| Event::Reflect { to, message }),
+        1 => side().prop_map(|to| Event::CrossSession { to }),
+        2 => (side(), at(), any::<u8>())
+            .prop_map(|(to, message, by)| Event::WrongAssociatedData { to, message, by }),
+        1 => (side(), any::<u16>(), any::<u8>()).prop_map(|(to, length, kind)| Event::Noise { to, length, kind }),
+    ]
+}
+
+pub fn storing() -> impl Strategy<Value = Event> + Clone {
+    prop_oneof![
+        1 => side().prop_map(|side| Event::Snapshot { side }),
+        3 => side().prop_map(|side| Event::Restore { side }),
+        1 => (side(), at()).prop_map(|(side, age)| Event::Rollback { side, age }),
+        1 => (side(), place()).prop_map(|(side, place)| Event::Damage { side, place }),
+        1 => side().prop_map(|side| Event::Crash { side }),
+    ]
+}
+
+fn offer() -> impl Strategy<Value = Offer> + Clone {
+    prop_oneof![3 => Just(Offer::Honest), 5 => proptest::sample::select(&Offer::ALL)]
+}
+
+/// Handshakes with a hostile relay: any event of them, or a whole one.
+pub fn handshakes() -> impl Strategy<Value = Vec<Event>> + Clone {
+    let one = prop_oneof![
+        3 => (side(), 0u8..3).prop_map(|(side, count)| Event::Publish { side, count }),
+        1 => side().prop_map(|side| Event::Rotate { side }),
+        1 => side().prop_map(|side| Event::DeletePrevious { side }),
+        5 => (side(), offer(), any::<u8>()).prop_map(|(by, offer, point)| Event::Fetch { by, offer, point }),
+        4 => (side(), prop::bool::weighted(0.2)).prop_map(|(from, too_late)| Event::Initiate { from, too_late }),
+        5 => (side(), at(), prop::option::weighted(0.2, any::<u8>()))
+            .prop_map(|(to, message, low_order)| Event::Arrive { to, message, low_order }),
+        3 => (side(), at(), at()).prop_map(|(to, message, into)| Event::Mix { to, message, into }),
+    ];
+    let whole = (side(), offer(), 0u8..3).prop_map(|(from, offer, count)| handshake(from, offer, count));
+    prop_oneof![vec(one, 1..6), whole]
+}
+
+/// A handshake of `from`'s, with what the relay offers it.
+pub fn handshake(from: Side, offer: Offer, one_time_prekeys: u8) -> Vec<Event> {
+    vec![
+        Event::Publish { side: from.other(), count: one_time_prekeys },
+        Event::Fetch { by: from, offer, point: 0 },
+        Event::Initiate { from, too_late: false },
+        Event::Arrive { to: from.other(), message: FROM_BACK, low_order: None },
+    ]
+}
+
+const fn send(from: Side) -> Event {
+    Event::Send { from, length: 5, associated_data: 0 }
+}
+
+const fn deliver_last(to: Side) -> Event {
+    Event::Deliver { to, at: FROM_BACK }
+}
+
+/// `rounds` ratchet steps of either side; `left` messages of each chain stay under way to Bob.
+pub fn ping_pong(rounds: usize, left: u16) -> Vec<Event> {
+    let round = [
+        Event::Burst { from: Side::Alice, count: left + 1 },
+        deliver_last(Side::Bob),
+        send(Side::Bob),
+        deliver_last(Side::Alice),
+    ];
+    round.iter().copied().cycle().take(4 * rounds).collect()
+}
+
+/// A jump over `previous` messages of the chain before and `current` of the new one.
+pub fn jump(from: Side, previous: u16, current: u16) -> Vec<Event> {
+    let to = from.other();
+    vec![
+        send(from),
+        deliver_last(to),
+        Event::Burst { from, count: previous },
+        send(to),
+        deliver_last(from),
+        Event::Burst { from, count: current + 1 },
+        deliver_last(to),
+    ]
+}
+
+/// Around `bound`, which one jump may just skip.
+fn around(bound: u16) -> impl Strategy<Value = u16> + Clone {
+    (0u16..5).prop_map(move |off| (bound + off).saturating_sub(2))
+}
+
+/// A piece of a schedule. `bound` is how many messages a jump may skip in all.
+fn piece(bound: u16) -> impl Strategy<Value = Vec<Event>> + Clone {
+    // Thousands of messages are for few of the pieces.
+    let dear = if bound > 100 { 1 } else { 12 };
+    let half = (bound / 2).max(1);
+    prop_oneof![
+        100 => vec(honest(), 1..6),
+        60 => vec(hostile(), 1..4),
+        24 => vec(storing(), 1..2),
+        40 => handshakes(),
+        20 => (1usize..6, 0u16..3).prop_map(|(rounds, left)| ping_pong(rounds, left)),
+        2 => (30usize..36, 0u16..2).prop_map(|(rounds, left)| ping_pong(rounds, left)),
+        dear => (side(), around(bound)).prop_map(|(from, count)| jump(from, 0, count)),
+        dear => (side(), around(half), around(half)).prop_map(|(from, a, b)| jump(from, a, b)),
+        dear => (side(), around(bound)).prop_map(|(from, count)| jump(from, count, 0)),
+    ]
+}
+
+pub fn schedule(bound: u16) -> impl Strategy<Value = Vec<Event>> {
+    vec(piece(bound), 1..16).prop_map(|pieces| pieces.concat())
+}
+
+pub fn opening() -> impl Strategy<Value = Opening> {
+    // With the largest chunks epochs are short enough to end within a schedule.
+    let chunk_size = prop_oneof![2 => Just(ChunkSize::Bytes256), 1 => proptest::sample::select(&ChunkSize::ALL[..])];
+    (any::<bool>(), prop_oneof![Just(0u8), 0u8..16], at(), chunk_size)
+        .prop_map(|(one_time, burst, accepted, chunk_size)| Opening { one_time, burst, accepted, chunk_size })
+}

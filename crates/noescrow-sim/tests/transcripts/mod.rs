@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Transcripts of the protocol with all randomness: what lies in spec/vectors, made and played again. The form of the files
+//! is described in spec/vectors/README.md.
+#![allow(dead_code, unreachable_pub, missing_debug_implementations, reason = "each user uses its own part")]
+
+mod act;
+mod conversation;
+mod draws;
+mod forge;
+mod handshake;
+pub mod json;
+mod refusals;
+mod safety;
+mod snapshots;
+pub mod stage;
+#[path = "../../../../tests/support/stored.rs"]
+mod stored;
+mod values;
+mod watched;
+
+use json::{Event, Transcript, hex};
+use serde_json::{Value, json};
+use stage::Stage;
+use std::path::PathBuf;
+
+const NOW: u64 = 1_800_000_000;
+const LATER: u64 = NOW + 30 * 86_400;
+
+type Making = Stage<draws::Seeded>;
+
+/// Every file, made anew.
+pub fn transcripts() -> Vec<Transcript> {
+    let others = vec![safety::safety_numbers(), snapshots::snapshots(), refusals::refusals()];
+    [handshake::transcripts(), conversation::transcripts(), others].concat()
+}
+
+/// Where they lie.
+pub fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors")
+}
+
+fn transcript(name: &str, comment: &str, stage: Making) -> Transcript {
+    Transcript { name: name.to_owned(), comment: comment.to_owned(), events: stage.finish() }
+}
+
+fn text_of(event: &Event, key: &str) -> String {
+    event[key].as_str().unwrap_or_else(|| panic!("{key} of {event:?}")).to_owned()
+}
+
+/// Two devices, with their signed prekeys.
+fn two_devices(stage: &mut Making) -> [Event; 2] {
+    ["Alice", "Bob"].map(|name| stage.play(json!({"do": "device", "device": name, "expiry": LATER})))
+}
+
+/// `Identity || Prekey || flag || [Prekey]`, of what a device gave out.
+fn bundle(identity: &str, signed_prekey: &str, one_time_prekey: Option<&str>) -> String {
+    match one_time_prekey {
+        Some(one_time) => format!("{identity}{signed_prekey}01{one_time}"),
+        None => format!("{identity}{signed_prekey}00"),
+    }
+}
+
+/// Alice writes to Bob, with a one-time prekey of his, and he accepts.
+fn begin(stage: &mut Making, chunk_size: u64) {
+    let [_, bob] = two_devices(stage);
+    let published = stage.play(json!({"do": "publish", "device": "Bob", "count": 1, "expiry": LATER}));
+    let one_time = published["one_time_prekeys"][0].as_str();
+    let bundle = bundle(&text_of(&bob, "identity"), &text_of(&bob, "signed_prekey"), one_time);
+    let first = initiate(stage, &bundle, chunk_size, b"hello Bob", b"");
+    accept(stage, &first, b"");
+}
+
+fn initiate(stage: &mut Making, bundle: &str, chunk_size: u64, text: &[u8], associated: &[u8]) -> Event {
+    stage.play(json!({
+        "do": "initiate", "device": "Alice", "session": "Alice", "bundle": bundle, "now": NOW, "chunk_size": chunk_size,
+        "plaintext": hex(text), "associated_data": hex(associated), "values": {},
+    }))
+}
+
+fn accept(stage: &mut Making, first: &Event, associated: &[u8]) -> Event {
+    stage.play(json!({
+        "do": "accept", "device": "Bob", "session": "Bob", "of": first["at"], "associated_data": hex(associated),
+        "values": {},
+    }))
+}
+
+fn send(from: &str, text: &[u8], associated: &[u8]) -> Value {
+    json!({"do": "send", "session": from, "plaintext": hex(text), "associated_data": hex(associated)})
+}
+
+fn deliver(to: &str, message: &Event, associated: &[u8]) -> Value {
+    json!({"do": "deliver", "session": to, "of": message["at"], "associated_data": hex(associated)})
+}

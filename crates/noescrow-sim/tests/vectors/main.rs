@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! spec/vectors: every file is what its maker makes today, and plays again from what is in it alone; whatever is altered
+//! in one is noticed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test says what it expects"
+)]
+
+#[path = "../transcripts/mod.rs"]
+mod transcripts;
+
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use transcripts::json::{Event, Transcript};
+use transcripts::stage::replay;
+
+/// Bytes of all files together: they lie in a repository.
+const MOST_BYTES: usize = 1_600_000;
+/// Events of a file that is altered again and again. A transcript may end after any event.
+const ALTERED_EVENTS: usize = 64;
+
+/// The files as they lie there, by name.
+fn committed() -> BTreeMap<String, String> {
+    let files = fs::read_dir(transcripts::folder()).unwrap().map(|entry| entry.unwrap().path());
+    let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let named = |path: std::path::PathBuf| {
+        (path.file_stem().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(path).unwrap())
+    };
+    files.map(named).collect()
+}
+
+fn read() -> Vec<Transcript> {
+    committed().iter().map(|(name, text)| Transcript::from_text(name, text).unwrap()).collect()
+}
+
+#[test]
+fn the_committed_files_are_what_is_made_today() {
+    let made: BTreeMap<String, String> =
+        transcripts::transcripts().into_iter().map(|made| (made.name.clone(), made.to_text())).collect();
+    let committed = committed();
+    assert_eq!(made.keys().collect::<Vec<_>>(), committed.keys().collect::<Vec<_>>());
+    for (name, text) in &made {
+        assert!(committed[name] == *text, "{name} is another one: run examples/vectors.rs, and look at what differs");
+    }
+    assert!(made.values().map(String::len).sum::<usize>() < MOST_BYTES);
+}
+
+#[test]
+fn every_file_plays_again_from_what_is_in_it_alone() {
+    for transcript in read() {
+        assert!(!transcript.events.is_empty());
+        assert_eq!(replay(&transcript), Ok(()));
+    }
+}
+
+/// Where a file says that something was refused and a state is another one than before.
+fn changed_by_a_refusal(transcript: &Transcript) -> Vec<usize> {
+    let mut states: BTreeMap<(&str, String), &Value> = BTreeMap::new();
+    let mut changed = vec![];
+    for (at, event) in transcript.events.iter().enumerate() {
+        for (owner, digest) in [("session", "session_sha256"), ("device", "device_sha256")] {
+            let Some(now) = event.get(digest) else { continue };
+            let name = event.get(owner).or_else(|| event.get("name")).unwrap();
+            let owner = (owner, name.to_string());
+            let before = states.insert(owner, now);
+            if event.contains_key("refused") && before != Some(now) {
+                changed.push(at);
+            }
+        }
+    }
+    changed
+}
+
+#[test]
+fn what_is_refused_changes_no_state() {
+    let mut refusals = 0;
+    for mut transcript in read() {
+        assert!(changed_by_a_refusal(&transcript).is_empty());
+        let of_sessions = |event: &&mut Event| event.contains_key("refused") && event.contains_key("session_sha256");
+        refusals += transcript.events.iter_mut().filter(|event| of_sessions(event)).count();
+        // Control: one that did.
+        let Some(event) = transcript.events.iter_mut().find(of_sessions) else { continue };
+        alter(&mut event["session_sha256"]);
+        assert!(!changed_by_a_refusal(&transcript).is_empty());
+    }
+    assert!(refusals > 100);
+}
+
+/// Steps that compute a value the document names.
+const STEPS: [&str; 31] = [
+    "BR-1", "BR-11", "BR-12", "BR-5", "BR-6", "BR-7", "BR-9", "SP-S2", "DR-D2", "DR-D5", "DR-D6", "DR-D7", "DR-D8",
+    "DR-E1", "DR-E2", "DR-E3", "DR-E4", "HS-I3", "HS-I4", "HS-I6", "HS-I7", "HS-R3", "HS-R4", "HS-R5", "HS-R6", "SN-1",
+    "SP-I1", "SP-R1", "SP-R2", "SP-S1", "TR-1",
+];
+/// Why something is refused, but for what takes 2^32 messages, 256 handshakes, or a foreign one.
+const WORDS: [&str; 9] = [
+    "abandoned",
+    "expired",
+    "handshake already accepted",
+    "malformed",
+    "mismatch",
+    "older generation",
+    "prekey already used",
+    "refused",
+    "too many skipped",
+];
+
+#[test]
+fn the_files_have_every_value_every_refusal_and_three_epochs() {
+    let (mut steps, mut words, mut sizes) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for transcript in read() {
+        for event in &transcript.events {
+            steps
+                .extend(event.get("values").into_iter().flat_map(|values| values.as_object().unwrap().keys().cloned()));
+            words.extend(event.get("refused").map(|word| word.as_str().unwrap().to_owned()));
+            sizes.extend(event.get("chunk_size").map(|size| size.as_u64().unwrap()));
+        }
+        if transcript.name.starts_with("conversation") {
+            let epochs = ["Alice", "Bob"].map(|name| {
+                let of = transcript.events.iter().filter(|event| event.get("session") == Some(&json!(name)));
+                of.filter_map(|event| event["epoch"].as_u64()).max().unwrap()
+            });
+            assert!(epochs.iter().all(|epoch| *epoch >= 3), "{epochs:?}");
+            assert!(transcript.events.iter().filter(|event| event["do"] == "send").count() >= 200);
+        }
+    }
+    let missing: Vec<_> = STEPS.iter().filter(|step| !steps.contains(**step)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert_eq!(words.iter().map(String::as_str).collect::<Vec<_>>(), WORDS);
+    assert_eq!(sizes, BTreeSet::from([32, 64, 128, 256]));
+}
+
+/// Another value in place of one: a number that is one more, a hex digit with another low bit, a longer text.
+fn alter(value: &mut Value) {
+    *value = match &*value {
+        Value::Number(number) => json!(number.as_u64().unwrap() + 1),
+        Value::Bool(truth) => json!(!truth),
+        Value::String(text) => {
+            let middle = text.len() / 2;
+            let digit = text.get(middle..=middle).and_then(|digit| u8::from_str_radix(digit, 16).ok());
+            let is_hex = text.len() % 2 == 0 && text.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
+            match digit {
+                Some(digit) if is_hex => json!(format!("{}{:x}{}", &text[..middle], digit ^ 1, &text[middle + 1..])),
+                _ => json!(format!("{text}00")),
+            }
+        }
+        other => panic!("{other} has parts"),
+    };
+}
+
+/// The places of all values below one that have no parts, as JSON pointers.
+fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => members.iter().for_each(|(key, value)| leaves(value, &format!("{at}/{key}"), found)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, value)| leaves(value, &format!("{at}/{index}"), found));
+        }
+        _ => found.push(at.to_owned()),
+    }
+}
+
+/// What an event says that decides nothing: another word for people; a time that is before the expiry all the same;
+/// which of the lost messages was lost; what a state is called that was restored beside the one that was stored.
+fn is_idle(event: &Event, leaf: &str) -> bool {
+    let goes_in =
+        ["/bytes", "/of", "/scanned", "/associated_data", "/plaintext", "/bundle", "/storage_key", "/chunk_size"];
+    let refused = event.contains_key("refused");
+    leaf == "/why"
+        || leaf == "/now"
+        || (leaf == "/of" && event["do"] == "drop")
+        || (leaf == "/name" && event["do"] == "restore")
+        // What was drawn before a refusal comes to nothing.
+        || (refused && leaf.starts_with("/draws") && leaf.ends_with("/bytes"))
+        // What is refused is refused as well with another flaw, for somebody who does not exist yet, or under another name.
+        || (refused && (goes_in.contains(&leaf) || ["/newest", "/name", "/session", "/identity", "/local_id"].contains(&leaf)))
+}
+
+/// What happens, whether it is refused, and the place of a value in it, whichever of a list.
+type KindOfValue = (String, bool, String);
+
+/// The first event with each kind of value, and where it stands there.
+fn kinds_of_values(transcript: &Transcript) -> BTreeMap<KindOfValue, (usize, String)> {
+    let mut kinds = BTreeMap::new();
+    for (at, event) in transcript.events.iter().enumerate() {
+        let mut found = vec![];
+        leaves(&json!(event), "", &mut found);
+        for leaf in found.into_iter().filter(|leaf| !is_idle(event, leaf)) {
+            let place = leaf.split('/').filter(|part| part.parse::<usize>().is_err()).collect::<Vec<_>>().join("/");
+            let kind = (event["do"].as_str().unwrap().to_owned(), event.contains_key("refused"), place);
+            kinds.entry(kind).or_insert((at, leaf));
+        }
+    }
+    kinds
+}
+
+#[test]
+fn a_value_of_any_kind_that_is_another_one_is_noticed() {
+    let mut altered: BTreeSet<KindOfValue> = BTreeSet::new();
+    for mut transcript in read() {
+        transcript.events.truncate(ALTERED_EVENTS);
+        assert_eq!(replay(&transcript), Ok(()), "as it is");
+        for (kind, (at, leaf)) in kinds_of_values(&transcript) {
+            if !altered.insert(kind.clone()) {
+                continue;
+            }
+            let mut event = Value::Object(transcript.events[at].clone());
+            alter(event.pointer_mut(&leaf).unwrap());
+            let mut other = transcript.clone();
+            other.events[at] = event.as_object().unwrap().clone();
+            // Most is noticed at the event itself, some at a later one.
+            let mut begun = other.clone();
+            begun.events.truncate(at + 1);
+            let noticed = replay(&begun).is_err() || replay(&other).is_err();
+            assert!(noticed, "{}: {kind:?} of event {at}", transcript.name);
+        }
+    }
+    assert!(altered.len() > 200, "{}", altered.len());
+}
+
+#[test]
+fn an_event_that_is_missing_moved_or_added_is_noticed() {
+    for mut transcript in read() {
+        transcript.events.truncate(ALTERED_EVENTS);
+        let last = transcript.events.len() - 1;
+        for at in [0, 2, last / 2, last - 1] {
+            let mut missing = transcript.clone();
+            missing.events.remove(at);
+            assert!(replay(&missing).is_err(), "{}: without event {at}", transcript.name);
+            let mut moved = transcript.clone();
+            moved.events.swap(at, at + 1);
+            assert!(replay(&moved).is_err(), "{}: event {at} after the next", transcript.name);
+            let mut twice = transcript.clone();
+            twice.events.insert(at, transcript.events[at].clone());
+            assert!(replay(&twice).is_err(), "{}: event {at} twice", transcript.name);
+        }
+        // The last one that is missing is noticed by the number of events alone.
+        let text = transcript.to_text();
+        let line = text.lines().find(|line| line.starts_with(&json!(transcript.events[last]).to_string())).unwrap();
+        let shorter = text.replace(&format!(",\n{line}"), "");
+        assert!(Transcript::from_text("", &text).is_ok());
+        assert_eq!(Transcript::from_text("", &shorter), Err("another number of events than it says".into()));
+    }
+}
+
+type Edit = fn(&mut Vec<Value>);
+
+#[test]
+fn draws_that_are_missing_longer_or_left_over_are_noticed() {
+    for mut transcript in read() {
+        transcript.events.truncate(ALTERED_EVENTS);
+        let at = transcript.events.iter().rposition(|event| event.contains_key("draws")).unwrap();
+        let edits: [(&str, Edit); 3] = [
+            ("beyond the list", |draws| drop(draws.pop())),
+            ("were not drawn", |draws| draws.push(draws[0].clone())),
+            ("are listed", |draws| draws[0]["bytes"] = json!("00".repeat(31))),
+        ];
+        for (what, edit) in edits {
+            let mut other = transcript.clone();
+            edit(other.events[at]["draws"].as_array_mut().unwrap());
+            let error = replay(&other).unwrap_err();
+            assert!(error.contains(what), "{error}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Ways past the audit that a reader of its source once found, each of which it must convict now; beside each the honest
+//! run, which it must clear.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_docs,
+    unreachable_pub,
+    missing_debug_implementations,
+    reason = "a test says what it expects"
+)]
+
+mod keys;
+mod public;
+mod search;
+mod sources;
+mod traces;
+mod verdict;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow::{Bundle, Heap, Secret, device, session};
+use noescrow_audit::{Audit, FindingKind, Kind, Outcome, Role, Tape, TraceReader, Verdict};
+use noescrow_recorder::{Recorder, profile};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::io::Write;
+
+type Device = device::Device<Recorder, 2, 2>;
+type Session = session::Session<Recorder, Heap>;
+
+/// A conversation of four messages, what its server saw, and Alice's recorder for what she does beside it.
+struct Run {
+    tape: Tape,
+    wire: Vec<u8>,
+    bundle: Vec<u8>,
+    alice: Recorder,
+    session: Session,
+    device: Device,
+}
+
+impl Run {
+    fn with(text: &[u8]) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(7);
+        let tape = Tape::in_memory();
+        let [recorder, other] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
+        let mut bob = Device::generate_with(other, 1, &mut rng);
+        let alice = Device::generate_with(recorder.clone(), 1, &mut rng);
+        let mut published = bob.publish(1, 1, &mut rng).unwrap();
+        let one_time = published.one_time_prekeys.pop();
+        let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
+        let mut wire = bundle.to_bytes();
+        let first = b"hi Bob, a secret of ours";
+        let (mut a, hello): (Session, _) = alice.initiate(&bundle, first, b"", 0, &mut rng).unwrap();
+        wire.extend(&hello);
+        let (mut b, _): (Session, _) = bob.accept(&hello, b"").unwrap();
+        for _ in 0..2 {
+            let message = b.encrypt(text, b"", &mut rng).unwrap();
+            wire.extend(&message);
+            a.decrypt(&message, b"").unwrap();
+        }
+        let message = a.encrypt(b"some answer to that, private", b"", &mut rng).unwrap();
+        wire.extend(&message);
+        b.decrypt(&message, b"").unwrap();
+        Self { tape, wire, bundle: bundle.to_bytes(), alice: recorder, session: a, device: bob }
+    }
+
+    fn new() -> Self {
+        Self::with(b"a text that is long enough")
+    }
+
+    fn verdict(&self, held: &[u8]) -> Verdict {
+        Audit::of(profile(), &self.tape).unwrap().server_saw("wire", &self.wire).server_saw("disk", held).verdict()
+    }
+
+    /// The inputs of the last operation of a kind that has this among its fields, by role.
+    fn last(&self, kind: Kind, with: &[u8], role: Role) -> Vec<Vec<u8>> {
+        let mut last = Vec::new();
+        let trace = self.tape.bytes();
+        TraceReader::new(&*trace)
+            .unwrap()
+            .for_each(|operation| {
+                if operation.kind == kind && operation.fields.iter().any(|field| field.bytes == with) {
+                    last = operation.inputs(role).map(<[u8]>::to_vec).collect();
+                }
+            })
+            .unwrap();
+        last
+    }
+
+    fn aead_key(&self) -> Vec<u8> {
+        let mut key = Vec::new();
+        let trace = self.tape.bytes();
+        TraceReader::new(&*trace)
+            .unwrap()
+            .for_each(|operation| key.extend(operation.input(Role::AeadKey).map(<[u8]>::to_vec)))
+            .unwrap();
+        key.pop().unwrap()
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn kinds(verdict: &Verdict) -> Vec<FindingKind> {
+    verdict.findings.iter().map(|finding| finding.kind).collect()
+}
+
+#[test]
+fn control_the_honest_run_is_cleared() {
+    let run = Run::new();
+    let verdict = run.verdict(&gzip(&[&b"requests of today\n".repeat(40)[..], &run.bundle].concat()));
+    assert!(verdict.holds(), "{verdict}");
+}
+
+#[test]
+fn a_part_of_a_key_in_a_compressed_log_is_not_hidden_by_a_bundle_there() {
+    let run = Run::new();
+    let lines = b"requests of today\n".repeat(40);
+    let log = [&lines[..], &run.bundle, b" debug ", &run.aead_key()[..20], b" end"].concat();
+    assert_eq!(kinds(&run.verdict(&gzip(&log))), [FindingKind::FragmentInEvidence]);
+}
+
+#[test]
+fn the_pseudorandom_key_of_a_derivation_is_a_secret_that_gives_what_is_derived() {
+    let run = Run::new();
+    for label in [b"noescrow-v1_X25519_SHA-256_ML-KEM-1024".as_slice(), b"noescrow-v1 message"] {
+        let salt = run.last(Kind::Hkdf, label, Role::KdfKey).remove(0);
+        let parts = run.last(Kind::Hkdf, label, Role::KdfInput);
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        let verdict = run.verdict(RustCrypto.hmac(&salt, &parts).expose());
+        assert!(verdict.of_kind(FindingKind::SecretInEvidence).any(|finding| finding.what.contains("pseudorandom")));
+        assert!(verdict.of_kind(FindingKind::Derivable).next().is_some(), "{verdict}");
+    }
+}
+
+#[test]
+fn a_key_that_nobody_on_the_tape_has_the_private_half_of_leaves_the_claim_unshown() {
+    let run = Run::new();
+    let mut rng = ChaCha20Rng::seed_from_u64(8);
+    let [server, ephemeral] = std::array::from_fn(|_| {
+        let mut secret = [0; 32];
+        rng.fill_bytes(&mut secret);
+        Secret::new(secret)
+    });
+    let stranger = RustCrypto.dh_public(&server);
+    run.alice.fresh(ephemeral.expose());
+    let _ = run.alice.dh_public(&ephemeral);
+    let _ = run.alice.dh(&ephemeral, &stranger).unwrap();
+    assert_eq!(run.verdict(b"").outcome, Outcome::CouldNotExamine);
+}
+
+#[test]
+fn a_key_that_is_a_hash_of_what_the_server_has_or_of_nothing_follows() {
+    let text = *b"the whole address book, in the clear";
+    for known in [&b"+14151111111 backup of the account 2024"[..], b""] {
+        let run = Run::new();
+        let key = run.alice.sha256(&[known]);
+        run.alice.seal(&Secret::new(key), &[1; 12], b"", &mut { text }).unwrap();
+        let verdict = run.verdict(known);
+        assert!(verdict.of_kind(FindingKind::Derivable).next().is_some(), "{known:?} {verdict}");
+    }
+    // What the server has not, nobody drew: it is no secret that anybody can vouch for.
+    let run = Run::new();
+    let key = run.alice.sha256(&[b"+14151111111 backup of the account 2024"]);
+    run.alice.seal(&Secret::new(key), &[1; 12], b"", &mut { text }).unwrap();
+    assert_eq!(kinds(&run.verdict(b"")), [FindingKind::UnknownOrigin]);
+}
+
+#[test]
+fn a_secret_too_long_to_be_kept_is_not_passed_over_in_silence() {
+    let run = Run::new();
+    let mut attachment = vec![0; (1 << 20) + 1];
+    ChaCha20Rng::seed_from_u64(3).fill_bytes(&mut attachment);
+    let mut key = [0; 32];
+    ChaCha20Rng::seed_from_u64(4).fill_bytes(&mut key);
+    run.alice.step("APP-1");
+    run.alice.fresh(&key);
+    run.alice.seal(&Secret::new(key), &[1; 12], b"", &mut attachment.clone()).unwrap();
+    assert_eq!(run.verdict(&attachment).outcome, Outcome::CouldNotExamine);
+    // Shorter by one, it is searched for.
+    let run = Run::new();
+    run.alice.step("APP-1");
+    run.alice.fresh(&key);
+    run.alice.seal(&Secret::new(key), &[1; 12], b"", &mut attachment[1..].to_vec()).unwrap();
+    assert_eq!(kinds(&run.verdict(&attachment)), [FindingKind::PlaintextInEvidence]);
+}
+
+#[test]
+fn labels_are_no_evidence_of_a_run() {
+    let run = Run::new();
+    let label = b"the label is noescrow-v1 KDF_RK_HE, see the document";
+    let verdict = Audit::of(profile(), &run.tape).unwrap().server_saw("README", label).verdict();
+    assert_eq!(verdict.outcome, Outcome::CouldNotExamine);
+}
+
+#[test]
+fn a_value_that_was_drawn_and_never_used_is_a_secret() {
+    let run = Run::new();
+    let mut key = [0; 32];
+    ChaCha20Rng::seed_from_u64(5).fill_bytes(&mut key);
+    run.alice.fresh(&key);
+    assert!(run.verdict(b"").holds());
+    assert_eq!(kinds(&run.verdict(&key)), [FindingKind::SecretInEvidence]);
+}
+
+/// No finding: everybody knows these texts, and a message falls with its key.
+#[test]
+fn a_user_may_write_what_everybody_knows() {
+    for text in [&[1][..], &[0; 18], b"noescrow-v1 message"] {
+        let verdict = Run::with(text).verdict(b"");
+        assert!(verdict.holds(), "{text:?} {verdict}");
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a verdict must say of its own limits, and in what words.
+
+use super::Run;
+use noescrow::Secret;
+use noescrow::primitives::Primitives;
+use noescrow_audit::{Audit, Encoding, Encodings, NOT_SHOWN, Outcome, Tape, Verdict};
+use noescrow_recorder::{Recorder, profile};
+
+fn looking_for(encodings: Encodings) -> Verdict {
+    let run = Run::new();
+    let audit = Audit::of(profile(), &run.tape).unwrap().server_saw("wire", &run.wire);
+    audit.with(|evidence| evidence.with_encodings(encodings)).verdict()
+}
+
+#[test]
+fn the_control_is_planted_in_every_encoding_and_a_search_for_fewer_does_not_hold() {
+    let verdict = looking_for(Encodings::ALL);
+    let examined = &verdict.examined;
+    assert!(verdict.holds(), "{verdict}");
+    assert_eq!(examined.controls_planted % Encoding::ALL.len(), 0);
+    assert!(examined.controls_planted >= 8 * Encoding::ALL.len());
+    assert_eq!(examined.controls_found, examined.controls_planted);
+    for encoding in Encoding::ALL {
+        let verdict = looking_for(Encodings::ALL.without(encoding));
+        assert_eq!(verdict.outcome, Outcome::CouldNotExamine, "{encoding}");
+        let line = format!("not looked for: {encoding}");
+        assert!(verdict.examined.not_examined.contains(&line), "{verdict}");
+    }
+}
+
+#[test]
+fn a_search_without_a_control_does_not_hold() {
+    let of_key = |key: [u8; 32]| {
+        let tape = Tape::in_memory();
+        let recorder = Recorder::device(&tape, "Alice").unwrap();
+        recorder.fresh(&key);
+        let public = recorder.dh_public(&Secret::new(key));
+        Audit::of(profile(), &tape).unwrap().server_saw("wire", &public).verdict()
+    };
+    let mut key: [u8; 32] = std::array::from_fn(|at| (at as u8).wrapping_mul(91) ^ 0x17);
+    // Control.
+    assert!(of_key(key).holds());
+    key[16..].fill(0x77);
+    let verdict = of_key(key);
+    assert_eq!((verdict.outcome, verdict.examined.controls_planted), (Outcome::CouldNotExamine, 0));
+    assert!(verdict.examined.not_examined.iter().any(|line| line.contains("control")), "{verdict}");
+}
+
+#[test]
+fn secrets_that_are_not_searched_for_are_not_counted_as_if_they_were() {
+    let [long, short, plain] =
+        [&b"sixteen bytes ok"[..], b"fifteen bytes n", &[0x61; 40]].map(|text| Run::with(text).verdict(b""));
+    // Two messages with one text.
+    assert_eq!(long.examined.secrets, short.examined.secrets + 1);
+    assert_eq!(long.examined.secrets, plain.examined.secrets + 1);
+    assert_eq!(short.examined.secrets_not_searched, long.examined.secrets_not_searched + 1);
+    assert_eq!(plain.examined.secrets_not_searched, long.examined.secrets_not_searched + 1);
+    assert!(format!("{short}").contains("too short or too plain"), "{short}");
+}
+
+#[test]
+fn a_verdict_names_its_bounds() {
+    let told = NOT_SHOWN.join("\n");
+    for bound in ["16 bytes", "512 bytes", "4096", "brotli", "encrypted", "expanded"] {
+        assert!(told.contains(bound), "{bound}");
+    }
+}
+
+/// What people read: its first line, its findings, what was examined, what was not, and what it does not show.
+#[test]
+fn the_text_of_a_verdict_has_all_its_parts() {
+    let run = Run::new();
+    let [holds, found, unshown] = [
+        run.verdict(b""),
+        run.verdict(&run.aead_key()),
+        Audit::of(profile(), &run.tape).unwrap().server_saw("elsewhere", b"nothing of this run").verdict(),
+    ];
+    let parts = |verdict: &Verdict| {
+        let text = verdict.to_string();
+        let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no {part:?} in {text}"));
+        let order = [
+            at("\nExamined:\n"),
+            at(" bytes of evidence from "),
+            at(" searched for, in raw, "),
+            at("  control: "),
+            at("\nNot shown by this:\n"),
+        ];
+        assert!(order.is_sorted(), "{text}");
+        assert_eq!(text.matches("\n  - ").count(), NOT_SHOWN.len());
+        assert_eq!(text.matches("\n  NOT examined: ").count(), verdict.examined.not_examined.len());
+        let heads =
+            (1..=verdict.findings.len()).map(|number| format!("\n{number}. ")).filter(|head| text.contains(head));
+        assert_eq!(heads.count(), verdict.findings.len());
+        text
+    };
+    let [holds, found, unshown] = [&holds, &found, &unshown].map(parts);
+    assert!(holds.starts_with("HOLDS: no server-held key exists in what was examined.\n\nExamined:\n"));
+    assert!(
+        found.starts_with("DOES NOT HOLD: 2 findings.\n\n1. a secret in the evidence: AEAD key of a message"),
+        "{found}"
+    );
+    assert!(found.contains("   lies in the evidence\n   in disk, byte 0, raw: bytes 0 to 32 of it\n"), "{found}");
+    assert!(found.contains(": by AES-256-GCM "), "{found}");
+    assert!(unshown.starts_with("NOT SHOWN: not all could be examined.\n"));
+    assert!(unshown.contains("\n  NOT examined: the evidence has no public key and no message of this run"));
+    // Control: no text passes for another.
+    assert!(!holds.contains("NOT examined") && !holds.contains("HOLD:") && !unshown.contains("HOLD"));
+}

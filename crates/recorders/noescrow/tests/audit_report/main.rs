@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What an audit tells people and programs: the page, the JSON and the pictures say what the verdict and the matrix say,
+//! and the page needs nothing from elsewhere.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test says what it expects"
+)]
+
+use noescrow::{Bundle, Heap, StorageKey, device, session};
+use noescrow_audit::{Audit, Cell, FindingKind, NOT_SHOWN, Outcome, SecrecyMatrix, Tape, Thief, Verdict};
+use noescrow_recorder::{Recorder, profile};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde_json::Value;
+
+const LATER: u64 = 1_800_000_000;
+const KEY: [u8; 32] = *b"\x9f\x02\xe1\x77\x5c\xb8\x10\x44\xd3\x6e\xa5\x09\xf2\x81\x3b\xc7\x58\x21\xee\x90\x0d\x63\xba\x4f\x17\xcc\x72\x35\x88\xfa\x06\xd9";
+/// A name that is none of HTML's and none of JSON's.
+const NAME: &str = "<b>&\"";
+/// The name of a namespace, which nobody fetches (SVG 2 §5.1.1).
+const NAMESPACE: &str = "xmlns=\"http://www.w3.org/2000/svg\"";
+/// Steps of a derivation, and derivations, that are drawn at the most: src/audit/picture.rs, src/audit/report.rs.
+const MAX_DRAWN: (usize, usize) = (60, 20);
+/// Pixels of a cell: src/audit/picture.rs.
+const CELL: usize = 12;
+
+type Device = device::Device<Recorder, 4, 4>;
+
+/// A conversation in which Bob saves his session after each message; what crossed the wire; and his last snapshot.
+struct Talk {
+    tape: Tape,
+    wire: Vec<u8>,
+    snapshot: Vec<u8>,
+}
+
+fn talk() -> Talk {
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let tape = Tape::in_memory();
+    let [alice, bob] = [NAME, "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
+    let storage = bob.clone();
+    let alice = Device::generate_with(alice, LATER, &mut rng);
+    let mut bob = Device::generate_with(bob, LATER, &mut rng);
+    let mut published = bob.publish(1, LATER, &mut rng).unwrap();
+    let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
+    let mut wire = bundle.to_bytes();
+    let (mut alice, hello) = alice.initiate(&bundle, b"a hello that nobody else reads", b"", 0, &mut rng).unwrap();
+    wire.extend(&hello);
+    let (mut bob, _): (session::Session<Recorder, Heap>, _) = bob.accept(&hello, b"").unwrap();
+    let mut snapshot = Vec::new();
+    for turn in 0..4u8 {
+        storage.given(&KEY);
+        snapshot = bob.snapshot(&StorageKey::new(KEY), u64::from(turn));
+        let (from, to) = if turn % 2 == 0 { (&mut bob, &mut alice) } else { (&mut alice, &mut bob) };
+        let message =
+            from.encrypt(&[b"a message of the turn ", [b'0' + turn].as_slice()].concat(), b"", &mut rng).unwrap();
+        to.decrypt(&message, b"").unwrap();
+        wire.extend(&message);
+    }
+    Talk { tape, wire, snapshot }
+}
+
+impl Talk {
+    fn audit(&self) -> Audit<'_> {
+        Audit::of(profile(), &self.tape).unwrap().server_saw("wire", &self.wire)
+    }
+
+    fn honest(&self) -> Verdict {
+        self.audit().verdict()
+    }
+
+    /// The sealed session and its storage key: much follows.
+    fn leaking(&self) -> Verdict {
+        self.audit().server_saw(NAME, &KEY).server_saw("backup", &self.snapshot).verdict()
+    }
+
+    fn matrix(&self) -> SecrecyMatrix {
+        let examination = self.audit().examine();
+        examination.secrecy_matrix(&examination.thefts(), &Thief::default())
+    }
+}
+
+/// What in a page is fetched from elsewhere, or runs.
+fn reaches_out(page: &str) -> Option<&'static str> {
+    let page = page.replace(NAMESPACE, "").to_lowercase();
+    let ways =
+        ["http:", "https:", "src=", "href=", "<script", "<iframe", "<object", "<embed", "url(", "@import", " on"];
+    // An event handler is an attribute: a word of the text is followed by no equals sign.
+    ways.into_iter().find(|way| match *way {
+        " on" => page.match_indices(way).any(|(at, _)| {
+            let rest = page[at + way.len()..].trim_start_matches(|c: char| c.is_ascii_alphabetic());
+            rest.starts_with("=\"")
+        }),
+        way => page.contains(way),
+    })
+}
+
+/// Whether every tag that opens closes, in its order, every attribute is quoted, and no `&` or `<` stands for itself.
+fn is_well_formed(xml: &str) -> bool {
+    let mut open: Vec<&str> = Vec::new();
+    let mut pieces = xml.split('<');
+    let is_text = |text: &str| {
+        let entities = ["lt;", "gt;", "amp;", "quot;"];
+        !text.contains('>') && text.split('&').skip(1).all(|rest| entities.iter().any(|name| rest.starts_with(name)))
+    };
+    if !pieces.next().is_some_and(is_text) {
+        return false;
+    }
+    for piece in pieces {
+        let Some((tag, text)) = piece.split_once('>') else { return false };
+        if !is_text(text) {
+            return false;
+        }
+        if tag == "!DOCTYPE html" || tag == "meta charset=\"utf-8\"" {
+            continue;
+        }
+        if let Some(name) = tag.strip_prefix('/') {
+            if open.pop() != Some(name) {
+                return false;
+            }
+            continue;
+        }
+        let (body, closes_itself) = tag.strip_suffix('/').map_or((tag, false), |body| (body, true));
+        let (name, mut rest) = body.split_once(' ').unwrap_or((body, ""));
+        while !rest.is_empty() {
+            let Some((attribute, value)) = rest.split_once("=\"") else { return false };
+            let Some((value, behind)) = value.split_once('"') else { return false };
+            let is_name = attribute.chars().all(|c| c.is_ascii_alphabetic() || c == '-');
+            if !is_name || attribute.is_empty() || !is_text(value) || !(behind.is_empty() || behind.starts_with(' ')) {
+                return false;
+            }
+            rest = behind.trim_start();
+        }
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric()) {
+            return false;
+        }
+        if !closes_itself {
+            open.push(name);
+        }
+    }
+    open.is_empty()
+}
+
+#[test]
+fn control_a_page_that_reaches_out_or_is_damaged_is_seen_as_such() {
+    let page = talk().leaking().to_html(None);
+    let with = |what: &str| page.replacen("<ul>", &format!("{what}<ul>"), 1);
+    for what in [
+        "<img src=\"logo.png\"/>",
+        "<a href=\"#\">a</a>",
+        "<p>http://example.org</p>",
+        "<script>1</script>",
+        "<p onclick=\"f\">on</p>",
+        "<p style=\"background:URL(a)\">a</p>",
+        "<p xmlns:a=\"https://example.org\">a</p>",
+    ] {
+        assert!(reaches_out(&with(what)).is_some(), "{what}");
+    }
+    for what in
+        ["<p>", "</p>", "<p><b></p></b>", "a & b", "<p a=b>c</p>", "<p a=\"<\">c</p>", "a > b", "<p a=\"b>c</p>"]
+    {
+        assert!(!is_well_formed(&with(what)), "{what}");
+    }
+    assert!(is_well_formed(&with("<p id=\"a\">b &amp; c<br/></p>")));
+}
+
+#[test]
+fn the_page_needs_nothing_and_is_well_formed() {
+    let talk = talk();
+    let matrix = talk.matrix();
+    for verdict in [talk.honest(), talk.leaking(), Audit::of(profile(), &talk.tape).unwrap().verdict()] {
+        for matrix in [None, Some(&matrix)] {
+            let page = verdict.to_html(matrix);
+            assert_eq!(reaches_out(&page), None);
+            assert!(is_well_formed(&page), "{page}");
+            assert_eq!(page.contains("<h2>Secrecy matrix</h2>"), matrix.is_some());
+            assert_eq!(matrix.is_some_and(|matrix| page.contains(&matrix.to_svg())), matrix.is_some());
+        }
+    }
+}
+
+#[test]
+fn the_page_says_what_the_verdict_says() {
+    let talk = talk();
+    let headlines = ["Holds: no server-held key exists", "Does not hold.", "Not shown: not all could be examined."];
+    let verdicts = [talk.honest(), talk.leaking(), Audit::of(profile(), &talk.tape).unwrap().verdict()];
+    let outcomes = [Outcome::Holds, Outcome::Finding, Outcome::CouldNotExamine];
+    for ((verdict, outcome), headline) in verdicts.iter().zip(outcomes).zip(headlines) {
+        let page = verdict.to_html(None);
+        assert_eq!(verdict.outcome, outcome);
+        let said: Vec<_> = headlines.iter().filter(|headline| page.contains(**headline)).collect();
+        assert_eq!(said, [&headline]);
+        assert_eq!(page.matches("not examined: ").count(), verdict.examined.not_examined.len());
+        for line in NOT_SHOWN {
+            assert!(page.contains(&escaped(line)), "{line}");
+        }
+        assert!(page.contains(&format!("{} bytes of evidence", verdict.examined.bytes)));
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[test]
+fn names_of_sources_and_devices_are_escaped() {
+    let talk = talk();
+    let verdict = talk.leaking();
+    let page = verdict.to_html(Some(&talk.matrix()));
+    // The verdict has them as they are: there is something to escape.
+    assert!(verdict.findings.iter().flat_map(|finding| &finding.places).any(|place| place.source == NAME));
+    assert!(verdict.findings.iter().any(|finding| finding.what.contains(NAME)));
+    assert!(page.contains("<code>&lt;b&gt;&amp;&quot;, byte 0"));
+    assert!(page.matches("&lt;b&gt;&amp;&quot;").count() > 10 && !page.contains("<b>&"));
+}
+
+#[test]
+fn a_derived_finding_is_drawn_with_a_box_for_each_step() {
+    let verdict = talk().leaking();
+    let page = verdict.to_html(None);
+    let sections: Vec<&str> = page.split("<section>").skip(1).take(verdict.findings.len()).collect();
+    let (mut drawn, mut longest) = (0, 0);
+    for (number, (finding, section)) in verdict.findings.iter().zip(&sections).enumerate() {
+        assert!(section.contains(&escaped(&finding.what)) && section.contains(&escaped(&finding.why)));
+        let steps = finding.derivation.len();
+        let due = if steps > 1 && number < MAX_DRAWN.1 { steps.min(MAX_DRAWN.0) } else { 0 };
+        assert_eq!(section.matches("<rect").count(), due, "{finding:?}");
+        assert_eq!(section.matches("<svg").count(), usize::from(due > 0));
+        // A line for each premise, as long as all of it is drawn.
+        if due == steps {
+            let premises: usize = finding.derivation.iter().map(|step| step.from.len()).sum();
+            assert_eq!(section.matches("<path").count(), premises, "{finding:?}");
+        }
+        if steps > 1 {
+            let told = section.split("<ol start=\"0\">").nth(1).unwrap().split("</ol>").next().unwrap();
+            assert_eq!(told.matches("<li>").count(), steps);
+        }
+        drawn += usize::from(due > 0);
+        longest = longest.max(due);
+    }
+    assert!(drawn > 3 && longest > 3, "{drawn} {longest}");
+    assert!(verdict.findings.iter().any(|finding| finding.kind == FindingKind::Derivable));
+}
+
+/// Whether JSON says all that a verdict does.
+fn says(json: &Value, verdict: &Verdict) -> bool {
+    let word = |value: &Value| value.as_str().map(str::to_owned);
+    let outcome = match verdict.outcome {
+        Outcome::Holds => "holds",
+        Outcome::Finding => "finding",
+        _ => "could-not-examine",
+    };
+    let findings = json["findings"].as_array().unwrap();
+    let same = |(json, finding): (&Value, &noescrow_audit::Finding)| {
+        let places = json["places"].as_array().unwrap();
+        let derivation = json["derivation"].as_array().unwrap();
+        word(&json["kind"]) == word(&serde_json::to_value(finding.kind).unwrap())
+            && word(&json["what"]).as_ref() == Some(&finding.what)
+            && word(&json["why"]).as_ref() == Some(&finding.why)
+            && places.len() == finding.places.len()
+            && places.iter().zip(&finding.places).all(|(json, place)| {
+                word(&json["source"]).as_ref() == Some(&place.source)
+                    && word(&json["encoding"]).as_ref() == Some(&place.encoding)
+                    && json["offset"] == place.offset
+                    && (json["from"] == place.from && json["to"] == place.to)
+            })
+            && derivation.len() == finding.derivation.len()
+            && derivation.iter().zip(&finding.derivation).all(|(json, step)| {
+                word(&json["value"]).as_ref() == Some(&step.value)
+                    && word(&json["because"]).as_ref() == Some(&step.because)
+                    && json["from"] == serde_json::json!(step.from)
+            })
+    };
+    let examined = &verdict.examined;
+    let counts = [
+        ("sources", examined.sources),
+        ("bytes", examined.bytes),
+        ("bytes_decoded", examined.bytes_decoded),
+        ("operations", examined.operations as u64),
+        ("values", examined.values as u64),
+        ("secrets", examined.secrets as u64),
+        ("clauses", examined.clauses as u64),
+        ("public_values", examined.public_values as u64),
+        ("public_values_seen", examined.public_values_seen as u64),
+        ("controls_planted", examined.controls_planted as u64),
+        ("controls_found", examined.controls_found as u64),
+    ];
+    json["outcome"] == outcome
+        && findings.len() == verdict.findings.len()
+        && findings.iter().zip(&verdict.findings).all(same)
+        && json["findings_not_told"] == verdict.findings_not_told
+        && counts.iter().all(|(name, count)| json["examined"][name] == *count)
+        && json["examined"]["encodings"] == serde_json::json!(examined.encodings)
+        && json["examined"]["not_examined"] == serde_json::json!(examined.not_examined)
+        && json["not_shown"] == serde_json::json!(NOT_SHOWN)
+}
+
+#[test]
+fn the_json_says_all_that_the_verdict_says() {
+    let talk = talk();
+    let verdicts = [talk.honest(), talk.leaking(), Audit::of(profile(), &talk.tape).unwrap().verdict()];
+    for (at, verdict) in verdicts.iter().enumerate() {
+        let json: Value = serde_json::from_str(&verdict.to_json()).unwrap();
+        let said: Vec<bool> = verdicts.iter().map(|other| says(&json, other)).collect();
+        // Control: of the others it says something else.
+        assert_eq!(said, (0..verdicts.len()).map(|other| other == at).collect::<Vec<_>>());
+    }
+    let leaking = serde_json::from_str::<Value>(&verdicts[1].to_json()).unwrap();
+    let findings = leaking["findings"].as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["places"][0]["source"] == NAME));
+    assert!(findings.iter().any(|finding| finding["derivation"].as_array().unwrap().len() > 3));
+    // Control: a word more or less.
+    for (field, value) in [("outcome", "holds"), ("not_shown", ""), ("findings_not_told", "")] {
+        let mut bent = leaking.clone();
+        bent[field] = value.into();
+        assert!(!says(&bent, &verdicts[1]), "{field}");
+    }
+}
+
+/// What a colour tells: green is secret, orange falls, red falls after the fact.
+fn cell_of([red, green, _]: [u8; 3]) -> Cell {
+    match (green > red, green > red / 2) {
+        (true, _) => Cell::Secret,
+        (false, true) => Cell::Falls,
+        (false, false) => Cell::FallsAfterTheFact,
+    }
+}
+
+fn fills(svg: &str) -> Vec<[u8; 3]> {
+    let rects = svg.split("<rect ").skip(1).map(|rest| rest.split("fill=\"#").nth(1).unwrap());
+    rects.map(|fill| [0, 2, 4].map(|at| u8::from_str_radix(&fill[at..at + 2], 16).unwrap())).collect()
+}
+
+/// Width, height, and the colours of the pixels, three bytes each.
+fn decoded(png: &[u8]) -> (usize, usize, Vec<u8>) {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut pixels).unwrap();
+    assert_eq!((frame.color_type, frame.bit_depth), (png::ColorType::Rgb, png::BitDepth::Eight));
+    pixels.truncate(frame.buffer_size());
+    (frame.width as usize, frame.height as usize, pixels)
+}
+
+/// A matrix of a run, in which one cell of each kind has been put.
+fn of_all_kinds() -> SecrecyMatrix {
+    let mut matrix = talk().matrix();
+    assert!(
+        matrix.failures_of_forward_secrecy().is_empty()
+            && matrix.cells.iter().flatten().any(|cell| *cell == Cell::Falls)
+    );
+    matrix.cells[1][0] = Cell::FallsAfterTheFact;
+    assert_eq!(matrix.messages.len(), 5);
+    assert_eq!(matrix.thefts.len(), 4);
+    matrix
+}
+
+#[test]
+fn the_svg_has_a_rectangle_of_its_colour_for_each_cell() {
+    let matrix = of_all_kinds();
+    let svg = matrix.to_svg();
+    assert!(is_well_formed(&svg) && reaches_out(&svg).is_none(), "{svg}");
+    assert!(svg.contains("from &lt;b&gt;&amp;&quot;"));
+    let cells: Vec<Cell> = matrix.cells.iter().flatten().copied().collect();
+    // Behind the cells stands the legend, in the same order.
+    let legend = [Cell::Secret, Cell::Falls, Cell::FallsAfterTheFact];
+    let told: Vec<Cell> = fills(&svg).into_iter().map(cell_of).collect();
+    assert_eq!(told, [&cells[..], &legend].concat());
+    // The line under those that had been sealed when the theft happened.
+    let lines = matrix.messages.iter().map(|row| matrix.thefts.iter().filter(|theft| row.sealed_at < theft.at).count());
+    assert_eq!(svg.matches("<path").count(), lines.sum::<usize>());
+    // Control: another matrix is another picture.
+    let mut other = matrix;
+    other.cells[0][1] = Cell::FallsAfterTheFact;
+    assert_ne!(other.to_svg(), svg);
+}
+
+#[test]
+fn the_png_has_a_square_of_its_colour_for_each_cell() {
+    let matrix = of_all_kinds();
+    let (width, height, pixels) = decoded(&matrix.to_png());
+    assert_eq!((width, height), (matrix.thefts.len() * CELL, matrix.messages.len() * CELL));
+    assert_eq!(pixels.len(), width * height * 3);
+    let colours = fills(&matrix.to_svg());
+    for (at, pixel) in pixels.chunks(3).enumerate() {
+        let (row, column) = (at / width / CELL, at % width / CELL);
+        let colour: [u8; 3] = pixel.try_into().unwrap();
+        assert_eq!(cell_of(colour), matrix.cells[row][column], "{row} {column}");
+        assert_eq!(colour, colours[row * matrix.thefts.len() + column], "one colour in both pictures");
+    }
+    // Control: a cell that changes changes its square, and no pixel else.
+    let mut other = matrix.clone();
+    assert_eq!(other.cells[4][3], Cell::Falls);
+    other.cells[4][3] = Cell::Secret;
+    let changed = decoded(&other.to_png()).2;
+    let differ: Vec<usize> = (0..width * height).filter(|at| changed[at * 3..][..3] != pixels[at * 3..][..3]).collect();
+    assert_eq!(differ.len(), CELL * CELL);
+    assert!(differ.iter().all(|at| (at / width / CELL, at % width / CELL) == (4, 3)));
+}
+
+#[test]
+fn a_matrix_of_nothing_is_a_picture_of_nothing() {
+    let whole = talk().matrix();
+    let without = |messages: bool, thefts: bool| {
+        let mut matrix = whole.clone();
+        if messages {
+            matrix.messages.clear();
+            matrix.cells.clear();
+        }
+        if thefts {
+            matrix.thefts.clear();
+            matrix.cells.iter_mut().for_each(Vec::clear);
+        }
+        matrix
+    };
+    for (messages, thefts) in [(true, false), (false, true), (true, true)] {
+        let matrix = without(messages, thefts);
+        assert!(matrix.to_png().is_empty());
+        assert!(is_well_formed(&matrix.to_svg()));
+        assert_eq!(fills(&matrix.to_svg()).len(), 3, "the legend");
+        assert_eq!(matrix.to_text().lines().count(), matrix.messages.len());
+        assert!(matrix.condensed(0, 0).cells.iter().all(Vec::is_empty));
+        assert!(is_well_formed(&talk().honest().to_html(Some(&matrix))));
+    }
+    // Control.
+    assert!(!without(false, false).to_png().is_empty());
+}
