@@ -4,10 +4,10 @@
 //! [`Secret`](crate::Secret) wipes a value where it dies. A compiler leaves more than that: the place from which a value
 //! was moved, a register that was spilled, the temporaries of a cipher; and where a value with unused room is moved, an
 //! enum's smaller variant or an array that is not full, what lay there before goes with it to the heap. All of it lies below
-//! the stack pointer when the operation has returned, and there it is overwritten. `tests/wiping` looks at what is left.
+//! the stack pointer when the operation has returned, and there it is overwritten. `harness/wiping` looks at what is left.
 //!
 //! The depths are bounds of what was measured on x86_64 in a release build. One that is too small leaves something behind,
-//! and `tests/wiping` finds it; one that is larger than what an operation uses needs stack that the operation does not. So
+//! and `harness/wiping` finds it; one that is larger than what an operation uses needs stack that the operation does not. So
 //! none that belongs to sessions is larger than the deepest use by a session, 69 KiB, and none at all larger than that by a
 //! device.
 //!

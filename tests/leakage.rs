@@ -22,7 +22,7 @@ fn names_of_suppressions(file: &str) -> BTreeSet<String> {
 }
 
 fn names_in_code() -> BTreeSet<String> {
-    let suppressed = names_of_suppressions(&read("tests/constant_time/declassified.supp"));
+    let suppressed = names_of_suppressions(&read("harness/constant_time/declassified.supp"));
     Declassified::ALL.iter().map(|place| format!("{place:?}")).chain(suppressed).collect()
 }
 

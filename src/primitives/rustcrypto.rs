@@ -24,7 +24,7 @@ use zeroize::Zeroize;
 ///
 /// # Leaks
 /// Lengths; whether a peer's curve key lies on the curve or on its twist, where no honest key lies; and `MatrixSeed`,
-/// `ZeroVerdict` and `TagVerdict` of spec/leakage.md §2. Checked on compiled code by `tests/constant_time/run`; where hardware
+/// `ZeroVerdict` and `TagVerdict` of spec/leakage.md §2. Checked on compiled code by `harness/constant_time/run`; where hardware
 /// AES is missing, aes-gcm uses a bitsliced implementation, never tables.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RustCrypto;
