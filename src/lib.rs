@@ -7,9 +7,9 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
-// In the order of spec/protocol.md.
+// The modules follow the order of spec/protocol.md.
 
-// §3: labels, bounds, curve keys and KEM keys; what every secret is kept in.
+// §3: labels, bounds, curve keys and KEM keys; the container of every secret.
 mod labels;
 pub mod primitives;
 mod secret;
@@ -22,17 +22,17 @@ mod identity;
 pub mod device;
 mod prekeys;
 
-// §6 and §7: PQXDH, and what it gives.
+// §6 and §7: PQXDH and its outputs.
 mod handshake;
 
-// §7: what another handshake gives.
+// §7: sessions from the secret of another handshake.
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 
 // §8, §9, §12 to §14: the Triple Ratchet, its keys and its steps.
 mod ratchet;
 
-// §9: messages; their bytes, their padding, the three verbs.
+// §9: messages: their bytes, their padding, and the operations encrypt and decrypt.
 mod padding;
 pub mod session;
 mod wire;
@@ -40,12 +40,12 @@ mod wire;
 // §10: failure.
 pub mod error;
 
-// §11: what is stored, and the crash contract by type.
+// §11: stored states, and the crash contract enforced by types.
 #[cfg(feature = "alloc")]
 pub mod durable;
 pub mod snapshot;
 
-// Beside the protocol: the whole of what a server may hold.
+// Not part of the protocol: everything that a server may hold.
 #[cfg(feature = "alloc")]
 pub mod relay;
 
@@ -62,22 +62,22 @@ pub use wire::{ChunkSize, FIRST_MESSAGE_OVERHEAD, IDENTITY_LEN, MESSAGE_OVERHEAD
 
 use primitives::RustCrypto;
 
-/// One-time prekeys that a [`Device`] holds at the most.
+/// Maximum number of one-time prekeys that a [`Device`] holds.
 pub const ONE_TIME_PREKEYS: usize = 100;
-/// Handshakes without a one-time prekey that a [`Device`] accepts on one signed prekey.
+/// Maximum number of handshakes without a one-time prekey that a [`Device`] accepts on one signed prekey.
 pub const REPLAY_RECORD: usize = 256;
 
-/// A user's device with the default primitives: [`device::Device`].
+/// A user's device with the default primitives. See [`device::Device`].
 pub type Device = device::Device<RustCrypto, ONE_TIME_PREKEYS, REPLAY_RECORD>;
 
-/// One conversation with the default primitives and a growing store of skipped keys: [`session::Session`].
+/// One conversation with the default primitives and a growing store of skipped keys. See [`session::Session`].
 #[cfg(feature = "alloc")]
 pub type Session = session::Session<RustCrypto, Heap>;
 
-/// One conversation without an allocator: up to `SKIPPED` skipped messages, 80 bytes each, inside the session.
+/// One conversation without an allocator. It holds the keys of up to `SKIPPED` skipped messages, 80 bytes each.
 pub type FixedSession<const SKIPPED: usize = 128> = session::Session<RustCrypto, Inline<SKIPPED>>;
 
-/// What lies in memory where a value lies: also what its fields do not cover any more.
+/// Reads the memory that a value occupies, including bytes that its fields do not cover any more.
 #[cfg(test)]
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "memory is read as Linux shows it"))]
 mod test_memory {
@@ -100,7 +100,7 @@ mod test_memory {
 
 #[cfg(test)]
 mod test_hex {
-    /// Bytes of a known answer.
+    /// Decodes the bytes of a known answer.
     pub(crate) fn hex<const N: usize>(text: &str) -> [u8; N] {
         assert_eq!(text.len(), 2 * N);
         core::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
