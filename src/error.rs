@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Errors, cut by whose fault they are: the network's, the caller's, the stored state's.
+//! Errors, grouped by who is at fault: the network, the caller, or the stored state.
 //!
-//! Whatever the network sent fails as `Refused` and says nothing more; where a variant beside it tells cases
-//! apart, it tells only what is public or what the caller already knows. No error carries a byte of a key or
-//! of a message, none allocates, and after every one of them the session or device is exactly as it was.
+//! Invalid input from the network fails as `Refused`, without further detail. Where an enum has other variants, they
+//! reveal only public facts or facts that the caller already knows. No error contains a byte of a key or of a message,
+//! and no error allocates. After any error the session or device is exactly as it was before the call.
 
 use core::fmt;
 
@@ -25,91 +25,94 @@ macro_rules! errors {
 }
 
 errors! {
-    /// Bytes from the network that are not what they claim to be: a key, an identity, a prekey, a bundle.
+    /// Bytes from the network are not a valid key, identity, prekey or bundle.
     DecodeError {
-        /// Wrong length, unknown version or kind, a key that is not canonical or of low order, a signature that
-        /// does not verify. Which of them is not said.
+        /// The length is wrong, the version or kind is unknown, a key is not canonical or has low order, or a signature
+        /// does not verify. The error does not reveal which.
         Refused => "refused",
     }
 
-    /// Why no session could be initiated.
+    /// The reason why no session was initiated.
     InitiateError {
         /// The bundle's keys do not fit together: its identity is the caller's own, or two of its keys are equal.
         Refused => "bundle refused",
-        /// The signed prekey or the one-time prekey has expired at the time the caller gave: the server serves
-        /// an old bundle, or the peer has not rotated.
+        /// The signed prekey or the one-time prekey has expired at the caller's time. Either the server serves an old
+        /// bundle or the peer has not rotated its signed prekey.
         Expired => "prekey expired",
-        /// The caller's output buffer is too short: see `first_message_len`.
+        /// The caller's output buffer is too short. `first_message_len` returns the needed length.
         BufferTooShort => "buffer too short",
         /// The plaintext is longer than `MAX_PLAINTEXT_LEN`.
         TooLong => "plaintext too long",
     }
 
-    /// Why a first message was not accepted. The device is as it was.
+    /// The reason why a first message was not accepted. The device is unchanged.
     AcceptError {
-        /// Not a first message to this device, or damaged, or forged.
+        /// The message is not a first message to this device, or it is damaged or forged.
         Refused => "first message refused",
-        /// It names a one-time prekey that this device made and no longer has: a copy of a message already
-        /// accepted (give it to that session's `decrypt`), or its key was deleted.
+        /// The message names a one-time prekey that this device issued and no longer holds. Either the message is a
+        /// copy of one that was already accepted (give it to that session's `decrypt`), or the key was deleted.
         PrekeyUsed => "one-time prekey already used",
-        /// The very same handshake was already accepted on the last-resort key: give the message to that
-        /// session's `decrypt`.
+        /// The same handshake was already accepted on the last-resort key. Give the message to that session's
+        /// `decrypt`.
         Repeated => "handshake already accepted",
-        /// The signed prekey's replay record is full, so that repetition could no longer be told. No handshake
-        /// without a one-time key is accepted until `rotate`.
+        /// The signed prekey's replay record is full, so the device could no longer detect a repeated handshake. It
+        /// accepts no handshake without a one-time prekey until `rotate` is called.
         ReplayRecordFull => "replay record full: rotate the signed prekey",
     }
 
-    /// Why nothing was encrypted. The session is as it was.
+    /// The reason why nothing was encrypted. The session is unchanged.
     EncryptError {
-        /// This side has received nothing yet and so has no chain to send on. Only a responder made by
-        /// `hazmat` can be in this state.
+        /// This side has not received a message yet and so has no sending chain. Only a responder made by `hazmat` can
+        /// be in this state.
         NotYetReceived => "nothing received yet",
-        /// 2^32 - 1 messages were sent without an answer: the counter must not wrap.
+        /// 2^32 - 1 messages were sent without an answer. The counter must not wrap.
         ChainExhausted => "sending chain exhausted",
-        /// The post-quantum ratchet has failed, for good: the peer's key or ciphertext was not genuine, or the epochs are
-        /// used up. The session is over and does not go on without it: begin a new one.
+        /// The post-quantum ratchet has failed permanently: the peer's key or ciphertext was not genuine, or the epochs
+        /// are used up. The session is over and does not continue without that ratchet. Begin a new session.
         Abandoned => "post-quantum ratchet failed: begin a new session",
-        /// The caller's output buffer is too short: see `message_len`.
+        /// The caller's output buffer is too short. `message_len` returns the needed length.
         BufferTooShort => "buffer too short",
         /// The plaintext is longer than `MAX_PLAINTEXT_LEN`.
         TooLong => "plaintext too long",
     }
 
-    /// Why nothing was decrypted. The session is as it was.
+    /// The reason why nothing was decrypted. The session is unchanged.
     DecryptError {
-        /// Not a message of this session, or damaged, forged, replayed, reflected, or too old: its key is gone.
+        /// The message does not belong to this session, or it is damaged, forged, replayed, reflected, or so old that
+        /// its key is deleted.
         Refused => "message refused",
-        /// Authentic header, but more messages are missing before it than may be skipped. Told apart because the user can be
-        /// told to start anew: if they are lost for good, so is this direction. The peer can cause it, and a server that
-        /// withholds that many. Reveals to who can see the error that the header is genuine.
+        /// The header is authentic, but more messages are missing before this one than may be skipped. This case has
+        /// its own variant so that the application can ask the user to begin a new session: if the missing messages are
+        /// lost for good, this direction never works again. The peer can cause this error, and so can a server that
+        /// withholds that many messages. Anyone who sees the error learns that the header is genuine.
         TooManySkipped => "too many skipped messages",
-        /// The post-quantum ratchet has failed, for good: see [`EncryptError::Abandoned`]. Says nothing of the message.
+        /// The post-quantum ratchet has failed permanently; see [`EncryptError::Abandoned`]. This error reveals nothing
+        /// about the message.
         Abandoned => "post-quantum ratchet failed: begin a new session",
     }
 
-    /// Why a stored snapshot does not become a session or device again.
+    /// The reason why a stored snapshot was not restored to a session or device.
     RestoreError {
-        /// Wrong storage key, or damaged, truncated, of another version or kind.
+        /// The storage key is wrong, or the snapshot is damaged, truncated, or of another version or kind.
         Refused => "snapshot refused",
-        /// The snapshot is genuine but older than the generation that the caller knows to be the newest:
-        /// resuming it would use keys twice.
+        /// The snapshot is genuine but older than the newest generation that the caller knows of. Resuming from it
+        /// would use keys twice.
         Rollback => "snapshot of an older generation",
     }
 
-    /// Why a device could not make or keep a prekey.
+    /// The reason why a device could not make or store a prekey.
     PrekeyError {
-        /// The store holds as many one-time prekeys as it can.
+        /// The store already holds its maximum number of one-time prekeys.
         StoreFull => "one-time prekey store full",
-        /// All 2^32 - 1 ids have been issued: ids are never issued twice.
+        /// All 2^32 - 1 ids have been issued. The device never issues an id twice.
         IdsExhausted => "prekey ids exhausted",
     }
 
-    /// Why two safety numbers were not found equal.
+    /// The reason why two safety numbers were not accepted as equal.
     SafetyNumberError {
-        /// What was scanned is not a safety number of this version.
+        /// The scanned bytes are not a safety number of this version.
         Malformed => "not a safety number of this version",
-        /// The keys differ: somebody is in the middle, or one side has a new identity.
+        /// The keys differ: either there is an attacker in the middle, or one side has a new identity.
         Mismatch => "safety numbers differ",
     }
 }
