@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Secret`]: bytes that are wiped when they die.
+//! [`Secret`]: bytes that are wiped on drop.
 //!
-//! Every secret of the protocol is one of these. What the type does not do: it cannot wipe the copies that a
-//! compiler leaves on the stack when a value moves. Keys are therefore derived in place where that is possible.
+//! Every secret of the protocol is a `Secret`. The type cannot wipe the copies that a compiler leaves on the stack when
+//! a value moves. The protocol therefore derives keys in place where that is possible.
 
 use crate::primitives::Primitives;
 use core::fmt;
@@ -10,25 +10,25 @@ use rand_core::CryptoRng;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroize;
 
-/// `N` secret bytes: wiped on drop, compared in constant time, neither `Clone` nor `Copy`, shown as
-/// `Secret<N>(redacted)`.
+/// `N` secret bytes. They are wiped on drop and compared in constant time. The type is neither `Clone` nor `Copy`, and
+/// its `Debug` output is `Secret<N>(redacted)`.
 ///
 /// # Leaks
-/// Nothing but `N`.
+/// Only `N`.
 pub struct Secret<const N: usize>([u8; N]);
 
 impl<const N: usize> Secret<N> {
-    /// `N` zero bytes, to be derived into.
+    /// Returns `N` zero bytes, into which a value is then derived.
     pub(crate) const fn zero() -> Self {
         Self([0; N])
     }
 
-    /// Takes `bytes` over. The caller's own copy is the caller's to wipe.
+    /// Takes ownership of `bytes`. The caller must wipe its own copy.
     pub const fn new(bytes: [u8; N]) -> Self {
         Self(bytes)
     }
 
-    /// `N` bytes drawn from `rng`.
+    /// Draws `N` bytes from `rng`.
     pub(crate) fn random<P: Primitives>(primitives: &P, rng: &mut impl CryptoRng) -> Self {
         let mut secret = Self::zero();
         rng.fill_bytes(&mut secret.0);
@@ -36,28 +36,29 @@ impl<const N: usize> Secret<N> {
         secret
     }
 
-    /// The bytes themselves.
+    /// Returns the bytes.
     ///
     /// # Security
-    /// A copy of what this returns is not wiped. Meant for implementations of
+    /// Copies of the returned bytes are not wiped. This method is meant for implementations of
     /// [`Primitives`](crate::primitives::Primitives).
     pub const fn expose(&self) -> &[u8; N] {
         &self.0
     }
 
-    /// The bytes, to be written in place.
+    /// Returns the bytes for writing in place.
     pub const fn expose_mut(&mut self) -> &mut [u8; N] {
         &mut self.0
     }
 
-    /// A second copy, for the few values the protocol itself holds twice. Named so that copies can be counted.
+    /// Makes a second copy, for the few values that the protocol itself holds twice. The explicit name makes copies
+    /// countable.
     pub(crate) fn duplicate(&self) -> Self {
         Self(self.0)
     }
 }
 
 impl Secret<44> {
-    /// Derived material for one AES-256-GCM call, taken apart: key (32), nonce (12).
+    /// Splits the derived material for one AES-256-GCM call into the key (32 bytes) and the nonce (12 bytes).
     pub(crate) fn split_key_nonce(&self) -> (Secret<32>, [u8; 12]) {
         let (mut key, mut nonce) = (Secret::zero(), [0; 12]);
         let (first, second) = self.0.split_at(32);
@@ -69,7 +70,7 @@ impl Secret<44> {
 
 impl<const N: usize> Drop for Secret<N> {
     fn drop(&mut self) {
-        // As a slice: zeroize wipes slices at once, and arrays byte by byte.
+        // Wiped as a slice, because zeroize wipes a slice in one operation and an array byte by byte.
         self.0.as_mut_slice().zeroize();
     }
 }
@@ -87,8 +88,8 @@ impl<const N: usize> ConstantTimeEq for Secret<N> {
     }
 }
 
-/// Whether two values are equal, in constant time: by words, because a slice is compared byte by byte with a barrier behind
-/// each.
+/// Returns whether two values are equal, in constant time. It compares words, because `subtle` compares slices byte by
+/// byte with a barrier after each byte.
 pub(crate) fn equal<const N: usize>(a: &[u8; N], b: &[u8; N]) -> Choice {
     let ((words, bytes), (other_words, other_bytes)) = (a.as_chunks(), b.as_chunks());
     words.iter().zip(other_words).fold(bytes.ct_eq(other_bytes), |equal, (word, other)| {
@@ -105,13 +106,13 @@ mod tests {
     fn debug_of_a_secret_shows_no_byte_of_it() {
         let text = std::format!("{:?}", Secret::new([0xAB; 4]));
         assert_eq!(text, "Secret<4>(redacted)");
-        // Control: the bytes themselves would show.
+        // Control: the bytes themselves would be visible.
         assert!(std::format!("{:x?}", [0xABu8; 4]).contains("ab"));
     }
 
     #[test]
     fn equality_sees_every_byte() {
-        // Four words and three bytes.
+        // 35 bytes are four words and three bytes.
         let a = Secret::new([7; 35]);
         assert!(bool::from(a.ct_eq(&a.duplicate())));
         for at in 0..35 {

@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The stack behind an operation, overwritten.
+//! Overwrites the stack that an operation has used.
 //!
-//! [`Secret`](crate::Secret) wipes a value where it dies. A compiler leaves more than that: the place from which a value
-//! was moved, a register that was spilled, the temporaries of a cipher; and where a value with unused room is moved, an
-//! enum's smaller variant or an array that is not full, what lay there before goes with it to the heap. All of it lies below
-//! the stack pointer when the operation has returned, and there it is overwritten. `harness/wiping` looks at what is left.
+//! [`Secret`](crate::Secret) wipes a value in the place where it is dropped. A compiler leaves more copies: the place
+//! from which a value was moved, spilled registers, and the temporaries of a cipher. Moving a value with unused space
+//! (an enum in a smaller variant, or an array that is not full) also copies the stale bytes in that space, possibly to
+//! the heap. When an operation has returned, all these copies are below the stack pointer, and this module overwrites
+//! them there. The harness for wiping checks which secrets are left.
 //!
-//! The depths are bounds of what was measured on x86_64 in a release build. One that is too small leaves something behind,
-//! and `harness/wiping` finds it; one that is larger than what an operation uses needs stack that the operation does not. So
-//! none that belongs to sessions is larger than the deepest use by a session, 69 KiB, and none at all larger than that by a
-//! device.
+//! The depths are bounds on the stack use measured on x86_64 in a release build. If a depth is too small, secrets are
+//! left on the stack and the harness for wiping finds them. If a depth is larger than the operation's own stack use,
+//! the wiping needs stack that the operation does not. For this reason no depth for sessions exceeds the deepest stack
+//! use of a session, 69 KiB, and no depth at all exceeds that of a device.
 //!
-//! What it does not do: clear registers, or the frames of the caller, where a session or device lay that was moved from there.
-//! A message's step of the post-quantum ratchet may take some of that along into the session; the next ones overwrite it.
+//! This module clears neither registers nor the caller's frames, where a session or device was stored before it was
+//! moved. A message's step of the post-quantum ratchet may copy some of those bytes into the session; the next steps
+//! overwrite them.
 
 use arrayvec::ArrayVec;
 
-/// Whether the stack is that of an operating system's thread, hundreds of kilobytes. Where every kilobyte is counted
-/// nothing is overwritten: there the program owns the whole stack, and can clear it, if not what a device's unused places
-/// took along from there.
+/// Whether the program runs on the stack of an operating system's thread, which has hundreds of kilobytes. On targets
+/// where every kilobyte matters nothing is overwritten. There the program owns the whole stack and can clear it itself,
+/// except for the stale bytes that a device's unused array elements have copied from it.
 const HAS_ROOM: bool = cfg!(target_pointer_width = "64");
 
-/// Calls `operation` in a frame of its own, below the caller's, and overwrites `DEPTH` bytes from there on when it has
-/// returned. Where nothing is overwritten it has no frame of its own either, which would cost a copy of what it returns.
+/// Calls `operation` in its own frame, below the caller's, and overwrites `DEPTH` bytes from there on after it has
+/// returned. On targets where nothing is overwritten, the operation has no frame of its own, because that would cost a
+/// copy of its result.
 #[inline(always)]
 pub(crate) fn behind<const DEPTH: usize, T>(operation: impl FnOnce() -> T) -> T {
     if !HAS_ROOM {
@@ -33,8 +36,9 @@ pub(crate) fn behind<const DEPTH: usize, T>(operation: impl FnOnce() -> T) -> T 
     result
 }
 
-/// [`behind`], and overwrites the same bytes before: for what is put together here and has room that it does not use. With it
-/// goes to the heap what lay there, such as a device that the caller had moved.
+/// Does the same as [`wipe_stack_after`], and also overwrites the same bytes before the operation. It is meant for
+/// operations that build a value with unused space: without it, stale bytes in that space, such as those of a device
+/// that the caller had moved, would go to the heap with the value.
 #[inline(always)]
 pub(crate) fn around<const DEPTH: usize, T>(operation: impl FnOnce() -> T) -> T {
     if HAS_ROOM {
@@ -43,45 +47,49 @@ pub(crate) fn around<const DEPTH: usize, T>(operation: impl FnOnce() -> T) -> T 
     behind::<DEPTH, T>(operation)
 }
 
-/// An empty array whose room holds `nothing`. In a fresh one it holds what lay there before, and goes with the array wherever
-/// that is moved: so do keys of a handshake get to the heap, and stay as long as the session.
+/// Returns an empty array whose unused elements are initialized with `filler`. A fresh array would contain stale stack
+/// bytes, which move with it. In this way keys of a handshake would reach the heap and stay there as long as the
+/// session.
 pub(crate) fn empty<T, const N: usize>(nothing: impl Fn() -> T) -> ArrayVec<T, N> {
     let mut array: ArrayVec<T, N> = (0..N).map(|_| nothing()).collect();
     array.clear();
     array
 }
 
-/// [`empty`], for a device's places, of which there are many and large ones: where every kilobyte is counted they are left as
-/// they are.
+/// Does the same as [`empty_initialized`] for the arrays of a device, which have many large elements. On targets where
+/// every kilobyte matters the elements stay uninitialized.
 pub(crate) fn empty_places<T, const N: usize>(nothing: impl Fn() -> T) -> ArrayVec<T, N> {
     if HAS_ROOM { empty(nothing) } else { ArrayVec::new() }
 }
 
-/// The same of what may be there once.
+/// Returns `None` with initialized space: the counterpart of [`empty_device_array`] for an `Option`.
 pub(crate) fn none<T>(nothing: impl Fn() -> T) -> Option<T> {
     let mut room = HAS_ROOM.then(nothing);
     if room.is_some() {
-        // Assigned, not taken: it is wiped where it lies.
+        // Assigned and not taken, so that the value is wiped in its place.
         room = None;
     }
     room
 }
 
-/// Not inlined: what the operation leaves would lie in the caller's frame, which is in use.
+/// Not inlined, because otherwise the operation's leftovers would be in the caller's frame, which is still in use.
 #[inline(never)]
 fn apart<T>(operation: impl FnOnce() -> T) -> T {
     operation()
 }
 
-/// Bytes of stack for sealing a message and for opening one, which uses 28,368; what ML-KEM uses beyond that it clears itself.
+/// Bytes of stack for sealing a message and for opening one, which uses 28,368 bytes. ML-KEM itself clears what it uses
+/// beyond that.
 pub(crate) const MESSAGE: usize = 32 << 10;
-/// For storing what a message changes, for the beginning of a ratchet, and for a snapshot, which uses 4,216.
+/// Bytes of stack for committing a message's changes, for initializing a ratchet, and for a snapshot, which uses 4,216
+/// bytes.
 pub(crate) const COMMIT: usize = 16 << 10;
-/// For an operation of ML-KEM: decapsulation, the deepest, uses some 41,000.
+/// Bytes of stack for an ML-KEM operation. Decapsulation, the deepest, uses about 41,000 bytes.
 pub(crate) const KEM: usize = 48 << 10;
-/// For a multiplication on the curve, a signature, or a key derivation.
+/// Bytes of stack for a multiplication on the curve, a signature, or a key derivation.
 pub(crate) const CURVE: usize = 8 << 10;
-/// For a handshake, for making prekeys, and for restoring a session, which uses 60,440.
+/// Bytes of stack for a handshake, for making prekeys, and for restoring a session, which uses 60,440 bytes.
 pub(crate) const HANDSHAKE: usize = 64 << 10;
-/// For restoring a device, which is 34,592 bytes and is moved more than once: that uses 194,000.
+/// Bytes of stack for restoring a device. A device has 34,592 bytes and is moved more than once: this uses 194,000
+/// bytes.
 pub(crate) const DEVICE: usize = 192 << 10;
