@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every domain-separation string, in one table (spec/protocol.md §3).
+//! All domain-separation strings, in one table (spec/protocol.md §3).
 //!
-//! All begin with the protocol's name and version, none is a prefix of another, and each is used for one thing.
+//! Every label begins with the protocol's name and version, no label is a prefix of another, and each has one use.
 
-/// The suite, in the form of PQXDH rev 3 §2.2: what the info of the handshake's KDF names.
+/// The suite, in the form of PQXDH rev 3 §2.2. The info of the handshake's KDF is this name.
 pub(crate) const PQXDH: &[u8] = b"noescrow-v1_X25519_SHA-256_ML-KEM-1024";
-/// The transcript that becomes AD.
+/// The transcript hash that becomes AD.
 pub(crate) const TRANSCRIPT: &[u8] = b"noescrow-v1 transcript";
-/// The key that hides the initiator's identity.
+/// The key that encrypts the initiator's identity.
 pub(crate) const HIDDEN_IDENTITY: &[u8] = b"noescrow-v1 hidden identity";
-/// SK expanded: the seed of the Double Ratchet's root key.
+/// Expansion of SK: the seed of the Double Ratchet's root key.
 pub(crate) const SK_ROOT: &[u8] = b"noescrow-v1 sk: root key";
-/// SK expanded: the initiator's first sending header key.
+/// Expansion of SK: the initiator's first sending header key.
 pub(crate) const SK_HKA: &[u8] = b"noescrow-v1 sk: shared_hka";
-/// SK expanded: the responder's first sending header key.
+/// Expansion of SK: the responder's first sending header key.
 pub(crate) const SK_NHKB: &[u8] = b"noescrow-v1 sk: shared_nhkb";
-/// SK expanded: the Sparse Post-Quantum Ratchet's secret.
+/// Expansion of SK: the Sparse Post-Quantum Ratchet's secret.
 pub(crate) const SK_SPARSE: &[u8] = b"noescrow-v1 sk: sparse ratchet";
-/// SK expanded: the ML-KEM Braid's secret.
+/// Expansion of SK: the ML-KEM Braid's secret.
 pub(crate) const SK_BRAID: &[u8] = b"noescrow-v1 sk: braid";
-/// AD of a session whose secret came from somebody else's handshake.
+/// AD of a session whose secret came from another handshake.
 #[cfg(feature = "hazmat")]
 pub(crate) const FOREIGN_HANDSHAKE: &[u8] = b"noescrow-v1 foreign handshake";
 /// KDF_RK_HE.
 pub(crate) const ROOT: &[u8] = b"noescrow-v1 KDF_RK_HE";
-/// A step's next header key with the newest post-quantum root's share.
+/// Mixes the newest post-quantum root's share into the next header key of a step.
 pub(crate) const NEXT_HEADER_KEY: &[u8] = b"noescrow-v1 next header key";
 /// KDF_SCKA_INIT.
 pub(crate) const CHAIN_START: &[u8] = b"noescrow-v1 KDF_SCKA_INIT";
@@ -32,19 +32,19 @@ pub(crate) const CHAIN_START: &[u8] = b"noescrow-v1 KDF_SCKA_INIT";
 pub(crate) const CHAIN_ADD_EPOCH: &[u8] = b"noescrow-v1 KDF_SCKA_RK";
 /// KDF_SCKA_CK.
 pub(crate) const CHAIN_NEXT: &[u8] = b"noescrow-v1 KDF_SCKA_CK";
-/// KDF_HYBRID: both ratchets' message keys to AEAD key and nonce.
+/// KDF_HYBRID: derives AEAD key and nonce from the message keys of both ratchets.
 pub(crate) const MESSAGE: &[u8] = b"noescrow-v1 message";
-/// PROTOCOL_INFO of the ML-KEM Braid: what the infos of its KDFs and MACs begin with.
+/// PROTOCOL_INFO of the ML-KEM Braid. The infos of its KDFs and MACs begin with it.
 pub(crate) const BRAID: &[u8] = b"noescrow-v1_ML-KEM-768_SHA-256";
-/// Header key and salt to AEAD key, nonce and commitment.
+/// Derives AEAD key, nonce and commitment from header key and salt.
 pub(crate) const HEADER: &[u8] = b"noescrow-v1 header";
-/// What the signing key says of the identity's DH key.
+/// The certificate in which the signing key signs the identity's DH key.
 pub(crate) const IDENTITY_CERTIFICATE: &[u8] = b"noescrow-v1 identity certificate";
-/// What the signing key says of a prekey.
+/// The signature of the signing key over a prekey.
 pub(crate) const PREKEY: &[u8] = b"noescrow-v1 prekey";
-/// The storage key's key for a snapshot's synthetic salt.
+/// Derives the key for a snapshot's synthetic salt from the storage key.
 pub(crate) const SNAPSHOT_SALT: &[u8] = b"noescrow-v1 snapshot salt";
-/// The storage key's key for a snapshot's AEAD.
+/// Derives the key for a snapshot's AEAD from the storage key.
 pub(crate) const SNAPSHOT_SEAL: &[u8] = b"noescrow-v1 snapshot seal";
 
 #[cfg(test)]
@@ -79,7 +79,7 @@ mod tests {
         labels.iter().enumerate().all(|(i, a)| labels.iter().enumerate().all(|(j, b)| i == j || !b.starts_with(a)))
     }
 
-    /// Attack F21: two uses of one key must never share a label or extend one another's.
+    /// Attack F21: two uses of one key must not share a label, and no label may extend another.
     #[test]
     fn labels_are_pairwise_distinct_and_prefix_free() {
         assert!(prefix_free(ALL));

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Padding: one marker byte, then zeros up to a Padmé length, so that a message's size tells the server little.
+//! Padding: one marker byte, then zeros up to a Padmé length, so that a message's size reveals little to the server.
 //!
-//! Source: Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs" (PoPETs
-//! 2019), algorithm 1: a length L keeps only the leading bits that leave O(log log L) bits of information, at a
-//! cost of at most 12 %. The marker is ISO/IEC 7816-4's: 0x80, then zeros.
+//! Source: Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs" (PoPETs 2019),
+//! algorithm 1. A length L keeps only its leading bits, which leaves O(log log L) bits of information at a cost of at
+//! most 12 %. The marker is that of ISO/IEC 7816-4: 0x80, then zeros.
 
 use crate::primitives::Primitives;
 use crate::primitives::declassified::{Declassified, verdict};
@@ -11,10 +11,10 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 const MARKER: u8 = 0x80;
 
-/// The Padmé length of `len` bytes: at most 12 % above it. `None` on overflow.
+/// Returns the Padmé length of `len` bytes, at most 12 % above `len`. Returns `None` on overflow.
 ///
 /// # Leaks
-/// `len`, which the result tells anyhow to within its class.
+/// `len`, which the result reveals anyway to within its class.
 const fn padme(len: usize) -> Option<usize> {
     let mask = class_mask(len);
     match len.checked_add(mask) {
@@ -34,7 +34,7 @@ const fn class_mask(len: usize) -> usize {
     }
 }
 
-/// Bytes of a plaintext of `plaintext_len` bytes once padded. `None` on overflow.
+/// Length in bytes of a plaintext of `plaintext_len` bytes after padding. Returns `None` on overflow.
 pub(crate) const fn padded_len(plaintext_len: usize) -> Option<usize> {
     match plaintext_len.checked_add(1) {
         Some(with_marker) => padme(with_marker),
@@ -42,7 +42,7 @@ pub(crate) const fn padded_len(plaintext_len: usize) -> Option<usize> {
     }
 }
 
-/// Writes marker and zeros over everything behind the plaintext.
+/// Writes the marker and zeros over all bytes after the plaintext.
 pub(crate) fn pad(padding: &mut [u8]) {
     padding.fill(0);
     if let Some(first) = padding.first_mut() {
@@ -50,23 +50,23 @@ pub(crate) fn pad(padding: &mut [u8]) {
     }
 }
 
-/// The plaintext's length within `padded`, or `None` if this is not the padding of [`pad`] at a Padmé length.
+/// Returns the plaintext's length within `padded`, or `None` if this is not the padding of [`pad`] at a Padmé length.
 ///
 /// # Leaks
-/// `padded.len()` only: the loop covers every place at which the marker may stand for that length, and the
-/// accumulators are updated without a branch. The result, a length the caller is about to read, is the caller's.
+/// Only `padded.len()`: the loop covers every position at which the marker may be for that length, and the accumulators
+/// are updated without a branch. The caller is about to use the returned length and is responsible for it.
 pub(crate) fn unpad<P: Primitives>(primitives: &P, padded: &[u8]) -> Option<usize> {
     let len = padded.len();
     if padme(len) != Some(len) || len == 0 {
         return None;
     }
-    // The shortest text with this padded length has len - mask bytes with its marker, so the marker stands within
-    // the last mask + 1.
+    // The shortest plaintext with this padded length has, with its marker, len - mask bytes. The marker is therefore
+    // within the last mask + 1 bytes.
     let start = len.saturating_sub(class_mask(len).saturating_add(1));
     let tail = padded.get(start..)?;
 
-    // The last word that is not zero holds the marker as its last byte that is not zero. Words, not bytes, because
-    // a mebibyte has 32 KiB of places to look at.
+    // The last nonzero word contains the marker as its last nonzero byte. The loop covers words and not bytes, because
+    // a mebibyte has 32 KiB of candidate positions.
     let mut last = 0u64;
     let mut words_behind = 0u64;
     let mut looking = Choice::from(1);
@@ -94,7 +94,7 @@ pub(crate) fn unpad<P: Primitives>(primitives: &P, padded: &[u8]) -> Option<usiz
     }
     let behind = usize::try_from(u64::from_be_bytes(behind)).ok()?;
     let plaintext_len = len.checked_sub(behind)?.checked_sub(1)?;
-    // One spelling: at a power of two the last places looked at belong to a shorter class.
+    // Each plaintext has one padding: at a power of two the last positions that were checked belong to a shorter class.
     (padded_len(plaintext_len) == Some(len)).then_some(plaintext_len)
 }
 
@@ -142,7 +142,7 @@ mod tests {
             for flip in [1, 0x80, 0xFF] {
                 let mut bad = bytes.clone();
                 bad[at] ^= flip;
-                // A second marker further back is padding of a longer text.
+                // A second marker at a later position is the padding of a longer plaintext.
                 let longer = flip == 0x80 && at > 1000;
                 assert_eq!(unpad(&RustCrypto, &bad), longer.then_some(at), "{at} {flip}");
             }
