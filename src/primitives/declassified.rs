@@ -1,33 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Declassified`]: every value of the protocol that is computed from a secret and on which time may depend all the same.
+//! [`Declassified`]: every value of the protocol that is computed from a secret and on which time may nevertheless
+//! depend.
 
 use super::Primitives;
 use subtle::Choice;
 
-/// A place at which something computed from a secret becomes known by time or memory access, and why it may:
-/// `spec/leakage.md` has the reasons, by these names. There is no other such place in the protocol's code; a checker for
-/// constant time, which is told of each by [`Primitives::declassify`], holds the code to it.
+/// A place at which time or memory access may reveal a value computed from a secret. `spec/leakage.md` gives the reason
+/// for each, under these names. The protocol's code has no other such place. A checker for constant time receives each
+/// of them through [`Primitives::declassify`](super::Primitives::declassify) and reports any other dependence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Declassified {
-    /// Whether a header was sealed under a key: which chain a message belongs to, or that it belongs to none.
+    /// Whether a header was sealed under a key. This reveals the chain to which a message belongs, or that it belongs
+    /// to none.
     HeaderVerdict,
-    /// An opened header: a public ratchet key, counters, and what of the Braid rides on the message.
+    /// An opened header: a public ratchet key, counters, and the Braid's message.
     Header,
-    /// The initiator's identity, two public keys and a signature, once its seal has opened.
+    /// The initiator's identity, two public keys and a signature, after its seal has opened.
     Identity,
-    /// Where the padding of an opened message begins, hence the length of its plaintext; or that there is none.
+    /// The position at which the padding of an opened message begins, and so the length of its plaintext; or that there
+    /// is no valid padding.
     PlaintextLength,
-    /// Whether a MAC of the Braid is the one that is due.
+    /// Whether a MAC of the Braid is the expected one.
     BraidVerdict,
-    /// Whether a snapshot's salt is the one that its content gives.
+    /// Whether a snapshot's salt is the one derived from its content.
     SnapshotVerdict,
-    /// An opened snapshot while it is parsed: which states, how many skipped keys. Its keys are moved, not looked at.
+    /// An opened snapshot during parsing: its states and the number of its skipped keys. Its keys are moved and not
+    /// examined.
     Stored,
 }
 
 impl Declassified {
-    /// All of them.
+    /// All places.
     pub const ALL: [Self; 7] = [
         Self::HeaderVerdict,
         Self::Header,
@@ -39,7 +43,7 @@ impl Declassified {
     ];
 }
 
-/// The verdict of a comparison in constant time, which a branch may now depend on.
+/// Converts the result of a constant-time comparison to a `bool`, on which a branch may depend from here on.
 #[inline(always)]
 pub(crate) fn verdict<P: Primitives>(primitives: &P, place: Declassified, choice: Choice) -> bool {
     let mut verdict = [choice.unwrap_u8()];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Curve25519 keys with one spelling each.
+//! Curve25519 keys, each with one valid encoding.
 
 use super::{PUBLIC_KEY_LEN, Primitives};
 use crate::error::DecodeError;
@@ -14,8 +14,8 @@ const P_MINUS_1: [u8; 32] = {
     bytes
 };
 
-/// The canonical u-coordinates that give an all-zero X25519 output for every scalar: 0, 1, two of order 8 and
-/// p - 1. The other encodings of these points (p, p + 1, and all with bit 255 set) are not canonical.
+/// The canonical u-coordinates that give an all-zero X25519 output for every scalar: 0, 1, two of order 8, and p - 1.
+/// The other encodings of these points (p, p + 1, and all with bit 255 set) are not canonical.
 pub(crate) const LOW_ORDER: [[u8; 32]; 5] = [
     [0; 32],
     {
@@ -36,13 +36,13 @@ pub(crate) const LOW_ORDER: [[u8; 32]; 5] = [
 
 /// A Curve25519 public key: a canonical u-coordinate (u < p, bit 255 clear) that is not of low order. 32 bytes.
 ///
-/// Torsion is checked where a key is used without having been authenticated, in the handshake, by
+/// The handshake uses keys that have not been authenticated yet and checks them for torsion with
 /// [`Primitives::dh_is_torsion_free`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DhPublicKey([u8; PUBLIC_KEY_LEN]);
 
 impl DhPublicKey {
-    /// Parses the one spelling of a key (attacks A1, A2, A3).
+    /// Parses a key. Each key has one valid encoding (attacks A1, A2, A3).
     ///
     /// # Errors
     /// [`DecodeError::Refused`] if u ≥ p, bit 255 is set, or the point has low order.
@@ -54,14 +54,15 @@ impl DhPublicKey {
         if canonical && !LOW_ORDER.contains(&bytes) { Ok(Self(bytes)) } else { Err(DecodeError::Refused) }
     }
 
-    /// The key's only encoding, little-endian.
+    /// Returns the key's only encoding, 32 bytes, little-endian.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; PUBLIC_KEY_LEN] {
         &self.0
     }
 }
 
-/// A Curve25519 key pair. The public half is kept: computing it again costs as much as half a Diffie-Hellman.
+/// A Curve25519 key pair. It stores the public key, because computing it costs half as much as a Diffie-Hellman
+/// operation.
 #[derive(Debug)]
 pub struct DhKeyPair {
     pub(crate) secret: Secret<32>,
@@ -69,25 +70,25 @@ pub struct DhKeyPair {
 }
 
 impl DhKeyPair {
-    /// A fresh pair, 32 bytes drawn from `rng`.
+    /// Generates a pair from 32 bytes drawn from `rng`.
     pub(crate) fn generate<P: Primitives>(primitives: &P, rng: &mut impl CryptoRng) -> Self {
         Self::from_secret(primitives, Secret::random(primitives, rng))
     }
 
-    /// Zeros, for room that no pair has.
+    /// Returns zeros, to initialize unused space.
     pub(crate) const fn nothing() -> Self {
         Self { secret: Secret::zero(), public: DhPublicKey([0; PUBLIC_KEY_LEN]) }
     }
 
-    /// The pair of a secret scalar (clamped when used).
+    /// Returns the pair of a secret scalar, which is clamped when used.
     pub(crate) fn from_secret<P: Primitives>(primitives: &P, secret: Secret<32>) -> Self {
-        // A clamped scalar is a multiple of 8 below 8q and not 0, so its public point has prime order: canonical by
-        // construction, no check.
+        // A clamped scalar is a multiple of 8 below 8q and not 0, so its public point has prime order. It is canonical
+        // by construction and needs no check.
         let public = DhPublicKey(primitives.dh_public(&secret));
         Self { secret, public }
     }
 
-    /// A second copy of the pair: the signed prekey that becomes the first ratchet key (SPECS §7).
+    /// Makes a second copy of the pair: the signed prekey that becomes the responder's first ratchet key pair (DR-I2).
     pub(crate) fn duplicate(&self) -> Self {
         Self { secret: self.secret.duplicate(), public: self.public }
     }

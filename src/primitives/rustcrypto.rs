@@ -20,12 +20,13 @@ use sha2::{Digest, Sha256, Sha512};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-/// curve25519-dalek, ed25519-dalek, aes-gcm, sha2, hmac, hkdf and libcrux-ml-kem. Of size zero.
+/// Primitives from curve25519-dalek, ed25519-dalek, aes-gcm, sha2, hmac, hkdf and libcrux-ml-kem. The type has size
+/// zero.
 ///
 /// # Leaks
-/// Lengths; whether a peer's curve key lies on the curve or on its twist, where no honest key lies; and `MatrixSeed`,
-/// `ZeroVerdict` and `TagVerdict` of spec/leakage.md §2. Checked on compiled code by `harness/constant_time/run`; where hardware
-/// AES is missing, aes-gcm uses a bitsliced implementation, never tables.
+/// Lengths; whether a peer's curve key is on the curve or on its twist (an honest key is never on the twist); and
+/// `MatrixSeed`, `ZeroVerdict` and `TagVerdict` of spec/leakage.md §2. The harness for constant time checks the
+/// compiled code. On hardware without AES instructions, aes-gcm uses a bitsliced implementation and never tables.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RustCrypto;
 
@@ -108,7 +109,7 @@ impl Primitives for RustCrypto {
         wipe::behind::<{ wipe::KEM }, _>(|| {
             let (mut header, mut ek_vector) = ([0; EK_HEADER_LEN], [0; EK_VECTOR_LEN]);
             let private = incremental_private(seed);
-            // FIPS 203's dk: dk_pke || ek_vector || rho || H(ek) || z.
+            // dk of FIPS 203: dk_pke || ek_vector || rho || H(ek) || z.
             let (_, public) = private.expose().split_at(EK_VECTOR_LEN);
             for (byte, from) in ek_vector.iter_mut().chain(&mut header).zip(public) {
                 *byte = *from;
@@ -182,7 +183,7 @@ impl Primitives for RustCrypto {
     fn hkdf_expand(&self, prk: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
         match Hkdf::<Sha256>::from_prk(prk.expose()) {
             Ok(expand) => expand_or_zero(&expand, info, out),
-            // Not reached: the PRK has exactly HashLen bytes.
+            // Unreachable: the PRK has exactly HashLen bytes.
             Err(_) => out.fill(0),
         }
     }
@@ -230,14 +231,15 @@ impl Primitives for RustCrypto {
     }
 }
 
-/// X25519 through the Edwards form of the curve, where that is faster than the Montgomery ladder: with dalek's vector
-/// backends, by 15 % with AVX2 and 40 % with AVX-512 IFMA. Its serial backend is faster on the ladder.
+/// Whether X25519 is computed through the Edwards form of the curve, where that is faster than the Montgomery ladder:
+/// with dalek's vector backends, by 15 % with AVX2 and 40 % with AVX-512 IFMA. dalek's serial backend is faster on the
+/// ladder.
 const BY_EDWARDS: bool = cfg!(target_arch = "x86_64");
 
-/// X25519 (RFC 7748 §5). The two ways give the same bytes: the birational map takes multiples to multiples, the sign of
-/// the Edwards x that it leaves open is the sign of a point and u does not have it, and the point at infinity comes out
-/// as 0 both ways. The Edwards form has no points of the twist: those take the ladder. Both are constant-time in
-/// `secret`; the branch is on the public key.
+/// Computes X25519 (RFC 7748 §5). Both methods give the same bytes: the birational map preserves multiples; the sign of
+/// the Edwards x, which the map leaves open, is the sign of the point and does not affect u; and both methods give 0
+/// for the point at infinity. The Edwards form does not contain the points of the twist, for which the ladder is used.
+/// Both methods are constant-time in `secret`; the branch depends on the public key.
 fn x25519(secret: &Secret<32>, public: &[u8; PUBLIC_KEY_LEN]) -> Secret<32> {
     let public = MontgomeryPoint(*public);
     let on_curve = if BY_EDWARDS { public.to_edwards(0) } else { None };
@@ -255,7 +257,7 @@ fn x25519(secret: &Secret<32>, public: &[u8; PUBLIC_KEY_LEN]) -> Secret<32> {
     output
 }
 
-/// RFC 2104 §2: a key longer than a block is hashed first, a shorter one padded with zeros.
+/// RFC 2104 §2: a key longer than a block is hashed first, and a shorter key is padded with zeros.
 fn keyed(key: &[u8]) -> Hmac<Sha256> {
     let mut block = Secret::<64>::zero();
     match block.expose_mut().get_mut(..key.len()) {
@@ -268,26 +270,26 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new(block.expose().into())
 }
 
-/// ct1, K, and what libcrux would have us keep until the second step. That has no byte order that is promised to stay,
-/// and is 2,080 bytes; here it never outlives a call, and the second step makes it again.
+/// Returns ct1, K, and the state that libcrux would store until the second step. That state has 2,080 bytes, and
+/// libcrux does not promise its byte order. Here it never outlives a call: the second step computes it again.
 fn encaps1_with_state(
     header: &[u8; EK_HEADER_LEN],
     coins: &Secret<32>,
 ) -> ([u8; CT1_LEN], Secret<32>, Secret<{ incremental::encaps_state_len() }>) {
     let (mut shared, mut state) = (Secret::zero(), Secret::zero());
     let ct1 = incremental::encapsulate1(header, *coins.expose(), state.expose_mut(), shared.expose_mut());
-    // Does not fail: all four lengths are right.
+    // Cannot fail: all four lengths are right.
     (ct1.map_or([0; CT1_LEN], |ct1| ct1.value), shared, state)
 }
 
-/// FIPS 203's expanded dk of ML-KEM-768, in bytes that are wiped.
+/// Returns the expanded dk (FIPS 203) of ML-KEM-768, in bytes that are wiped on drop.
 fn incremental_private(seed: &Secret<KEM_SEED_LEN>) -> Secret<{ incremental::COMPRESSED_KEYPAIR_LEN }> {
     let mut private = Secret::zero();
     incremental::generate_key_pair_compressed(*seed.expose(), private.expose_mut());
     private
 }
 
-/// libcrux does not wipe its expanded private keys.
+/// Wipes an expanded private key, because libcrux does not.
 fn wipe_private(mut private: mlkem1024::MlKem1024PrivateKey) {
     core::ops::IndexMut::index_mut(&mut private, 0..).zeroize();
 }
@@ -300,7 +302,8 @@ fn finish(mac: Hmac<Sha256>) -> Secret<32> {
     secret
 }
 
-/// HKDF-Expand refuses only more than 255 · 32 bytes, which no caller asks for; then nothing secret is put out.
+/// Expands, or writes zeros on failure. HKDF-Expand fails only above 255 · 32 bytes, which no caller requests; the
+/// zeros are not secret.
 fn expand_or_zero(expand: &Hkdf<Sha256>, info: &[&[u8]], out: &mut [u8]) {
     if expand.expand_multi_info(info, out).is_err() {
         out.fill(0);
