@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Identity keys and the safety number that two people compare.
 //!
-//! IK is two keys here: an Ed25519 signing key that certifies an X25519 key for Diffie-Hellman, so that no key has
-//! two roles (difference D1 in spec/protocol.md). Both are in AD and in the safety number.
+//! Here IK consists of two keys: an Ed25519 signing key certifies an X25519 key for Diffie-Hellman, so that no key has
+//! two roles (difference D1 in spec/protocol.md). AD and the safety number cover both.
 
 use crate::error::{DecodeError, SafetyNumberError};
 use crate::labels;
@@ -13,12 +13,12 @@ use core::fmt;
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 
-/// Bytes of both public keys of an identity, as they enter AD and the safety number.
+/// Length in bytes of both public keys of an identity, as they enter AD and the safety number.
 pub(crate) const IDENTITY_KEYS_LEN: usize = 2 * PUBLIC_KEY_LEN;
 
-/// IK, public: who somebody is. A signing key, and the DH key that it certifies. 128 bytes encoded.
+/// A public identity, IK: a signing key and the DH key that it certifies. 128 bytes encoded.
 ///
-/// Exists only verified: the certificate was checked, both keys are canonical and of prime order.
+/// Every value is verified: its certificate was checked, and both keys are canonical and of prime order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     signing_key: [u8; PUBLIC_KEY_LEN],
@@ -30,7 +30,7 @@ impl Identity {
     /// Parses and verifies an identity (ID-1).
     ///
     /// # Errors
-    /// [`DecodeError::Refused`] if a key is not canonical, has low order or a torsion component, or the certificate
+    /// [`DecodeError::Refused`] if a key is not canonical, has low order or a torsion component, or if the certificate
     /// does not verify (attacks A1, A3, A4, A6).
     pub fn from_bytes<P: Primitives>(primitives: &P, bytes: &[u8; IDENTITY_LEN]) -> Result<Self, DecodeError> {
         primitives.step("ID-1");
@@ -48,7 +48,7 @@ impl Identity {
         Ok(Self { signing_key, dh_key, certificate })
     }
 
-    /// The encoding: signing key (32), DH key (32), certificate (64).
+    /// Returns the encoding, 128 bytes: signing key (32), DH key (32), certificate (64).
     #[must_use]
     pub fn to_bytes(&self) -> [u8; IDENTITY_LEN] {
         let mut bytes = [0; IDENTITY_LEN];
@@ -58,7 +58,7 @@ impl Identity {
         bytes
     }
 
-    /// Both public keys: what AD and the safety number cover. 64 bytes.
+    /// Returns both public keys, 64 bytes, as AD and the safety number cover them.
     pub(crate) fn keys(&self) -> [u8; IDENTITY_KEYS_LEN] {
         let mut keys = [0; IDENTITY_KEYS_LEN];
         let (signing, dh) = keys.split_at_mut(PUBLIC_KEY_LEN);
@@ -67,20 +67,20 @@ impl Identity {
         keys
     }
 
-    /// The Ed25519 key that signs prekeys.
+    /// Returns the Ed25519 key that signs prekeys.
     #[must_use]
     pub const fn signing_key(&self) -> &[u8; PUBLIC_KEY_LEN] {
         &self.signing_key
     }
 
-    /// The X25519 key of the handshake.
+    /// Returns the X25519 key of the handshake.
     #[must_use]
     pub const fn dh_key(&self) -> &DhPublicKey {
         &self.dh_key
     }
 }
 
-/// What the signing key says of the DH key: `label || suite || DH key`.
+/// Returns the bytes that the signing key signs to certify the DH key: `label || suite || DH key`.
 fn certified(dh_key: &DhPublicKey) -> [u8; CERTIFIED_LEN] {
     let mut bytes = [0; CERTIFIED_LEN];
     let (label, rest) = bytes.split_at_mut(labels::IDENTITY_CERTIFICATE.len());
@@ -93,7 +93,7 @@ fn certified(dh_key: &DhPublicKey) -> [u8; CERTIFIED_LEN] {
 
 const CERTIFIED_LEN: usize = labels::IDENTITY_CERTIFICATE.len() + labels::PQXDH.len() + PUBLIC_KEY_LEN;
 
-/// IK with its private halves. Never leaves the device but in a sealed snapshot.
+/// IK with its private keys. They leave the device only in a sealed snapshot.
 #[derive(Debug)]
 pub(crate) struct IdentityKeyPair {
     signing_seed: Secret<32>,
@@ -129,19 +129,22 @@ impl IdentityKeyPair {
     }
 }
 
-/// Iterations of SHA-512 per fingerprint (SPECS §14): stretches a second preimage by 12 bits.
+/// Iterations of SHA-512 per fingerprint, as in libsignal (rust/protocol/src/fingerprint.rs). They stretch a second
+/// preimage by 12 bits.
 const FINGERPRINT_ITERATIONS: usize = 5200;
-/// Version of the fingerprint, its first two bytes of hash input and first byte of the QR form.
+/// Version of the fingerprint: two bytes of the hash input and the first byte of the QR form.
 const FINGERPRINT_VERSION: u8 = 0;
-/// Type byte before the two keys, where libsignal has 0x05 for its one key.
+/// Type byte before the two keys. libsignal has 0x05 there, before its one key.
 const FINGERPRINT_KEY_TYPE: u8 = 0x4E;
-/// Bytes of a safety number's QR form: version, local fingerprint, remote fingerprint.
+/// Length in bytes of a safety number's QR form: version (1), local fingerprint (32), remote fingerprint (32).
 pub const SAFETY_NUMBER_LEN: usize = 1 + 32 + 32;
 
-/// What two people compare to know that nobody is between them: 60 digits to read aloud, or 65 bytes to scan.
+/// A number that two people compare to make sure that nobody intercepts their conversation: 60 digits to read aloud, or
+/// 65 bytes to scan.
 ///
-/// Covers both public keys of both identities, and nothing that a server supplied (the lesson of Telegram 2013,
-/// attack B18). The method is SPECS §14's, with two keys instead of one (difference D2 in spec/protocol.md).
+/// The number covers both public keys of both identities and nothing that a server supplied (the flaw of Telegram's
+/// secret chats in 2013, attack B18). The method is that of libsignal's numeric fingerprint
+/// (rust/protocol/src/fingerprint.rs), with two keys instead of one (ID-2, and difference D2 in spec/protocol.md).
 #[derive(Clone, Copy, Debug)]
 pub struct SafetyNumber {
     local: [u8; 32],
@@ -149,8 +152,8 @@ pub struct SafetyNumber {
 }
 
 impl SafetyNumber {
-    /// The number for two identities, each with an identifier that both sides know and write the same way, such as
-    /// a telephone number; empty where there is none. Costs 10,400 SHA-512 compressions, about 2 ms.
+    /// Computes the number for two identities. Each comes with an identifier that both sides know and write in the same
+    /// way, such as a telephone number, or with an empty one. The cost is 10,400 SHA-512 compressions, about 2 ms.
     #[must_use]
     pub fn new<P: Primitives>(primitives: &P, local: (&Identity, &[u8]), remote: (&Identity, &[u8])) -> Self {
         primitives.step("ID-2");
@@ -160,7 +163,7 @@ impl SafetyNumber {
         Self { local: of(local), remote: of(remote) }
     }
 
-    /// The form for a QR code: version (1), local fingerprint (32), remote fingerprint (32).
+    /// Returns the form for a QR code, 65 bytes: version (1), local fingerprint (32), remote fingerprint (32).
     #[must_use]
     pub fn to_bytes(&self) -> [u8; SAFETY_NUMBER_LEN] {
         let mut bytes = [FINGERPRINT_VERSION; SAFETY_NUMBER_LEN];
@@ -171,14 +174,15 @@ impl SafetyNumber {
         bytes
     }
 
-    /// Compares with what was scanned from the other side's screen: its local is our remote and the reverse.
+    /// Compares this number with the bytes scanned from the other side's screen, whose local fingerprint is our remote
+    /// one and vice versa.
     ///
     /// # Errors
     /// [`SafetyNumberError::Malformed`] for another length or version, [`SafetyNumberError::Mismatch`] if a key
     /// differs.
     ///
     /// # Leaks
-    /// Equal or not; the comparison takes the same time wherever the difference is.
+    /// Whether the numbers are equal. The time does not depend on the position of a difference.
     pub fn verify_scanned(&self, scanned: &[u8]) -> Result<(), SafetyNumberError> {
         let mut reader = Reader::new(scanned);
         let (version, theirs, ours) = (|| Ok((reader.u8()?, reader.array::<32>()?, reader.array::<32>()?)))()
@@ -191,7 +195,7 @@ impl SafetyNumber {
         if bool::from(equal) { Ok(()) } else { Err(SafetyNumberError::Mismatch) }
     }
 
-    /// The 60 digits: the two sides' 30, smaller first, so that both read the same.
+    /// Returns the 60 digits: the 30 digits of each side, the smaller first, so that both sides read the same number.
     #[must_use]
     pub fn digits(&self) -> [u8; 60] {
         let (local, remote) = (thirty_digits(&self.local), thirty_digits(&self.remote));
@@ -205,7 +209,7 @@ impl SafetyNumber {
 }
 
 impl PartialEq for SafetyNumber {
-    /// Whether both show the same digits. In constant time.
+    /// Returns whether both numbers have the same digits, in constant time.
     fn eq(&self, other: &Self) -> bool {
         self.digits().ct_eq(&other.digits()).into()
     }
@@ -214,7 +218,7 @@ impl PartialEq for SafetyNumber {
 impl Eq for SafetyNumber {}
 
 impl fmt::Display for SafetyNumber {
-    /// Twelve groups of five digits, as they are read aloud.
+    /// Writes twelve groups of five digits, as they are read aloud.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, group) in self.digits().chunks(5).enumerate() {
             if i > 0 {
@@ -228,7 +232,8 @@ impl fmt::Display for SafetyNumber {
     }
 }
 
-/// h = SHA-512(version as two bytes || IK || id || IK), then 5199 times h = SHA-512(h || IK); its first 32 bytes.
+/// h = SHA-512(version as two bytes || IK || id || IK), then 5,199 times h = SHA-512(h || IK). The result is its first
+/// 32 bytes.
 fn fingerprint<P: Primitives>(primitives: &P, key: &[&[u8]; 2], id: &[u8]) -> [u8; 32] {
     let [kind, keys] = *key;
     let mut hash = primitives.sha512(&[&[0, FINGERPRINT_VERSION], kind, keys, id, kind, keys]);
@@ -240,7 +245,7 @@ fn fingerprint<P: Primitives>(primitives: &P, key: &[&[u8]; 2], id: &[u8]) -> [u
     first
 }
 
-/// Six 5-byte big-endian integers mod 100,000, each as 5 digits.
+/// Converts six 5-byte big-endian integers mod 100,000 to 5 digits each.
 fn thirty_digits(fingerprint: &[u8; 32]) -> [u8; 30] {
     let mut digits = [0; 30];
     for (out, chunk) in digits.chunks_exact_mut(5).zip(fingerprint.chunks_exact(5)) {
@@ -262,7 +267,8 @@ mod tests {
     use crate::test_hex::hex;
     use std::string::ToString;
 
-    /// SPECS §14, the known answer of libsignal's one-key form: the method is the same, the key bytes differ.
+    /// The known answer of libsignal's form with one key (rust/protocol/src/fingerprint.rs). The method is the same;
+    /// only the key bytes differ.
     #[test]
     fn the_method_gives_the_known_answer_for_one_key() {
         let alice: [u8; 33] = hex("0506863bc66d02b40d27b8d49ca7c09e9239236f9d7d25d6fcca5ce13c7064d868");
@@ -306,7 +312,7 @@ mod tests {
             assert_ne!(genuine, other);
             assert_eq!(genuine.verify_scanned(&other.to_bytes()), Err(SafetyNumberError::Mismatch));
         }
-        // One's own code, scanned from one's own screen, is not the other side's.
+        // A user's own code, scanned from the user's own screen, is not the other side's.
         assert_eq!(genuine.verify_scanned(&genuine.to_bytes()), Err(SafetyNumberError::Mismatch));
         assert_eq!(genuine.verify_scanned(&[0; 64]), Err(SafetyNumberError::Malformed));
         assert_eq!(genuine.verify_scanned(&[1; 65]), Err(SafetyNumberError::Malformed));

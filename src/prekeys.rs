@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Prekeys: what a device publishes so that others can write to it while it sleeps.
+//! Prekeys: the keys that a device publishes so that others can write to it while it is offline.
 //!
-//! A prekey is a pair, an X25519 key and an ML-KEM-1024 key, under one signature that also covers the suite, the
-//! kind, the id and the expiry (differences D3, D4 in spec/protocol.md). The signed prekey (SPK) carries the
-//! last-resort KEM key (PQSPK); a one-time prekey (OPK) carries a one-time KEM key (PQOPK).
+//! A prekey is a pair, an X25519 key and an ML-KEM-1024 key, under one signature that also covers the suite, the kind,
+//! the id and the expiry (differences D3, D4 in spec/protocol.md). The signed prekey (SPK) includes the last-resort KEM
+//! key (PQSPK); a one-time prekey (OPK) includes a one-time KEM key (PQOPK).
 //!
-//! Not the concern of this module: which prekey a handshake uses, and when one dies.
+//! This module is not concerned with which prekey a handshake uses and when a prekey is deleted.
 
 use crate::error::{DecodeError, InitiateError};
 use crate::identity::{Identity, IdentityKeyPair};
@@ -18,22 +18,23 @@ use crate::wire::{Full, IDENTITY_LEN, Reader, Writer};
 use core::fmt;
 use rand_core::CryptoRng;
 
-/// Bytes of a prekey's signed description: kind, id, expiry, X25519 key, ML-KEM key.
+/// Length in bytes of a prekey's signed description: kind, id, expiry, X25519 key, ML-KEM key.
 const DESCRIPTION_LEN: usize = 1 + 4 + 8 + PUBLIC_KEY_LEN + KEM_PUBLIC_LEN;
-/// Bytes of what is signed: label, suite, description.
+/// Length in bytes of the signed message: label, suite, description.
 const SIGNED_LEN: usize = labels::PREKEY.len() + labels::PQXDH.len() + DESCRIPTION_LEN;
-/// Bytes of an encoded prekey: description and signature.
+/// Length in bytes of an encoded prekey, 1,677: description and signature.
 pub const PREKEY_LEN: usize = DESCRIPTION_LEN + SIGNATURE_LEN;
-/// Bytes of the longest encoded bundle: identity, signed prekey, a flag, one-time prekey.
+/// Length in bytes of the longest encoded bundle, 3,483: identity, signed prekey, a flag, one-time prekey.
 pub const BUNDLE_LEN: usize = IDENTITY_LEN + PREKEY_LEN + 1 + PREKEY_LEN;
 
-/// What a prekey is for. Signed, so that one kind cannot be passed off as the other (attack B5).
+/// The purpose of a prekey. The signature covers the kind, so that one kind cannot be passed off as the other (attack
+/// B5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PrekeyKind {
-    /// SPK with the last-resort PQSPK: used by many, replaced on rotation.
+    /// SPK with the last-resort PQSPK. Many handshakes use it; rotation replaces it.
     Signed,
-    /// OPK with PQOPK: used by one, deleted on use.
+    /// OPK with PQOPK. One handshake uses it and then it is deleted.
     OneTime,
 }
 
@@ -54,7 +55,7 @@ impl PrekeyKind {
     }
 }
 
-/// What a prekey is, without its signature: what AD covers.
+/// A prekey without its signature. AD covers a digest of it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Description {
     kind: PrekeyKind,
@@ -80,12 +81,12 @@ impl Description {
         bytes
     }
 
-    /// What stands for the prekey in AD.
+    /// Returns the digest that represents the prekey in AD.
     pub(crate) fn digest<P: Primitives>(&self, primitives: &P) -> [u8; 32] {
         primitives.sha256(&[&self.to_bytes()])
     }
 
-    /// What the identity signs: `label || suite || kind || id || expiry || X25519 key || ML-KEM key`.
+    /// Returns the bytes that the identity signs: `label || suite || kind || id || expiry || X25519 key || ML-KEM key`.
     fn signed(&self) -> [u8; SIGNED_LEN] {
         let mut bytes = [0; SIGNED_LEN];
         let mut writer = Writer::new(&mut bytes);
@@ -95,7 +96,7 @@ impl Description {
         bytes
     }
 
-    /// PK-1.
+    /// Signs the description (PK-1).
     pub(crate) fn sign<P: Primitives>(self, primitives: &P, identity: &IdentityKeyPair) -> Prekey {
         primitives.step("PK-1");
         let signature = primitives.sign(identity.signing_seed(), &self.signed());
@@ -103,12 +104,12 @@ impl Description {
     }
 }
 
-/// A public prekey. Exists only verified, under the identity it was parsed with. 1,677 bytes encoded.
+/// A public prekey, 1,677 bytes encoded. Every value is verified, under the identity with which it was parsed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Prekey {
     description: Description,
     signature: [u8; SIGNATURE_LEN],
-    /// The signing key under which it was verified: another identity's bundle does not take it (attack B1).
+    /// The signing key under which the prekey was verified. A bundle of another identity refuses it (attack B1).
     signer: [u8; PUBLIC_KEY_LEN],
 }
 
@@ -116,8 +117,8 @@ impl Prekey {
     /// Parses a prekey of `identity` and verifies it (PK-2).
     ///
     /// # Errors
-    /// [`DecodeError::Refused`] if it is malformed, its keys are not canonical, have torsion or fail the modulus
-    /// check, or the signature is not `identity`'s (attacks B1, B2, B3, B5, B11).
+    /// [`DecodeError::Refused`] if the prekey is malformed, if its keys are not canonical, have torsion or fail the
+    /// modulus check, or if the signature is not `identity`'s (attacks B1, B2, B3, B5, B11).
     pub fn from_bytes<P: Primitives>(
         primitives: &P,
         identity: &Identity,
@@ -141,7 +142,8 @@ impl Prekey {
         if sound { Ok(Self { description, signature, signer }) } else { Err(DecodeError::Refused) }
     }
 
-    /// The encoding: kind (1), id (4), expiry (8), X25519 key (32), ML-KEM-1024 key (1568), signature (64).
+    /// Returns the encoding, 1,677 bytes: kind (1), id (4), expiry (8), X25519 key (32), ML-KEM-1024 key (1,568),
+    /// signature (64).
     #[must_use]
     pub fn to_bytes(&self) -> [u8; PREKEY_LEN] {
         let mut bytes = [0; PREKEY_LEN];
@@ -155,36 +157,36 @@ impl Prekey {
         &self.description
     }
 
-    /// Whether this is a prekey of `kind` that was verified under `identity`.
+    /// Returns whether this is a prekey of `kind` that was verified under `identity`.
     pub(crate) fn fits(&self, identity: &Identity, kind: PrekeyKind) -> bool {
         self.kind() == kind && self.signer == *identity.signing_key()
     }
 
-    /// Signed or one-time.
+    /// Returns the kind: signed or one-time.
     #[must_use]
     pub const fn kind(&self) -> PrekeyKind {
         self.description.kind
     }
 
-    /// The device's id for this key, unique among its keys of both kinds.
+    /// Returns the device's id for this key, which is unique among its keys of both kinds.
     #[must_use]
     pub const fn id(&self) -> u32 {
         self.description.id
     }
 
-    /// The last second, since the Unix epoch, at which a session may be initiated with this key.
+    /// Returns the last second, since the Unix epoch, at which a session may be initiated with this key.
     #[must_use]
     pub const fn expiry(&self) -> u64 {
         self.description.expiry
     }
 
-    /// The curve key.
+    /// Returns the X25519 key.
     #[must_use]
     pub const fn dh_key(&self) -> &DhPublicKey {
         &self.description.dh_key
     }
 
-    /// The ML-KEM-1024 key.
+    /// Returns the ML-KEM-1024 key, 1,568 bytes.
     #[must_use]
     pub const fn kem_key(&self) -> &[u8; KEM_PUBLIC_LEN] {
         &self.description.kem_key
@@ -199,7 +201,7 @@ impl fmt::Debug for Prekey {
     }
 }
 
-/// A prekey with its private halves; the KEM's is its 64-byte seed.
+/// A prekey with its private keys. The private KEM key is stored as its 64-byte seed.
 #[derive(Debug)]
 pub(crate) struct PrekeyPair {
     pub(crate) kind: PrekeyKind,
@@ -207,12 +209,13 @@ pub(crate) struct PrekeyPair {
     pub(crate) expiry: u64,
     pub(crate) dh: DhKeyPair,
     pub(crate) kem_seed: Secret<KEM_SEED_LEN>,
-    /// SHA-256 of the description, kept because the KEM's public key takes a key generation to compute.
+    /// SHA-256 of the description. It is stored because computing the KEM's public key takes a key generation.
     pub(crate) digest: [u8; 32],
 }
 
 impl PrekeyPair {
-    /// A fresh pair, and its public half to sign: computing that again would cost a KEM key generation.
+    /// Generates a pair and returns it with its description to sign: computing that again would cost a KEM key
+    /// generation.
     pub(crate) fn generate<P: Primitives>(
         primitives: &P,
         kind: PrekeyKind,
@@ -228,19 +231,19 @@ impl PrekeyPair {
         (pair, description)
     }
 
-    /// Zeros, for room that no pair has.
+    /// Returns zeros, to initialize unused space.
     pub(crate) fn nothing() -> Self {
         let (dh, kem_seed) = (DhKeyPair::nothing(), Secret::zero());
         Self { kind: PrekeyKind::OneTime, id: 0, expiry: 0, dh, kem_seed, digest: [0; 32] }
     }
 
-    /// The public half without its signature. Computed when asked for: 1.6 kB a key are not worth keeping.
+    /// Returns the description. It is computed on request, because storing 1.6 kB per key is not worth the saving.
     fn description<P: Primitives>(&self, primitives: &P) -> Description {
         let kem_key = primitives.kem_public(&self.kem_seed);
         Description { kind: self.kind, id: self.id, expiry: self.expiry, dh_key: self.dh.public, kem_key }
     }
 
-    /// The public half, signed.
+    /// Returns the signed public prekey.
     pub(crate) fn public<P: Primitives>(&self, primitives: &P, identity: &IdentityKeyPair) -> Prekey {
         self.description(primitives).sign(primitives, identity)
     }
@@ -268,12 +271,12 @@ impl PrekeyPair {
         })
     }
 
-    /// Bytes that [`store`](Self::store) writes.
+    /// Number of bytes that [`store`](Self::store) writes.
     pub(crate) const STORED_LEN: usize = 4 + 8 + 32 + KEM_SEED_LEN + 32;
 }
 
-/// What a server gives to somebody who wants to write to a device: its identity, its signed prekey, and a one-time
-/// prekey if any is left. Exists only verified. At most [`BUNDLE_LEN`] bytes encoded.
+/// The keys that a server gives to somebody who wants to write to a device: the device's identity, its signed prekey,
+/// and a one-time prekey if any is left. Every value is verified. At most [`BUNDLE_LEN`] bytes encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bundle {
     identity: Identity,
@@ -282,7 +285,7 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Puts a bundle together from verified parts.
+    /// Builds a bundle from verified parts.
     ///
     /// # Errors
     /// [`DecodeError::Refused`] if a prekey is of the other kind (attack B5) or was verified under another identity
@@ -300,7 +303,7 @@ impl Bundle {
     /// Parses a bundle and verifies every signature in it (HS-I1).
     ///
     /// # Errors
-    /// [`DecodeError::Refused`] if anything in it is wrong.
+    /// [`DecodeError::Refused`] if any part of it is invalid.
     pub fn from_bytes<P: Primitives>(primitives: &P, bytes: &[u8]) -> Result<Self, DecodeError> {
         primitives.step("HS-I1");
         let mut reader = Reader::new(bytes);
@@ -314,8 +317,8 @@ impl Bundle {
         Self::new(identity, signed_prekey, one_time_prekey)
     }
 
-    /// Writes identity (128), signed prekey (1677), a flag (1) and, if the flag is 1, the one-time prekey (1677).
-    /// Returns the number of bytes; `None` if `out` is shorter ([`BUNDLE_LEN`] always suffices).
+    /// Writes identity (128), signed prekey (1,677), a flag (1) and, if the flag is 1, the one-time prekey (1,677).
+    /// Returns the number of bytes, or `None` if `out` is shorter; [`BUNDLE_LEN`] bytes always suffice.
     #[must_use]
     pub fn write_to(&self, out: &mut [u8]) -> Option<usize> {
         let mut writer = Writer::new(out);
@@ -328,7 +331,7 @@ impl Bundle {
         Some(writer.written())
     }
 
-    /// The encoding of [`write_to`](Self::write_to).
+    /// Returns the encoding that [`write_to`](Self::write_to) writes.
     #[cfg(feature = "alloc")]
     #[must_use]
     pub fn to_bytes(&self) -> alloc::vec::Vec<u8> {
@@ -338,27 +341,27 @@ impl Bundle {
         bytes
     }
 
-    /// Whose bundle this claims to be. Compare it, or the safety number, with what the user knows: a server can put
-    /// its own here (attack B22).
+    /// Returns the identity that this bundle claims to belong to. Compare it, or the safety number, with what the user
+    /// knows: a server can insert its own identity here (attack B22).
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The signed prekey.
+    /// Returns the signed prekey.
     #[must_use]
     pub const fn signed_prekey(&self) -> &Prekey {
         &self.signed_prekey
     }
 
-    /// The one-time prekey. Without one, the first messages' forward secrecy waits for the signed prekey's rotation
-    /// (attack B10).
+    /// Returns the one-time prekey. Without one, the first messages have no forward secrecy until the signed prekey is
+    /// rotated (attack B10).
     #[must_use]
     pub const fn one_time_prekey(&self) -> Option<&Prekey> {
         self.one_time_prekey.as_ref()
     }
 
-    /// HS-I2: no prekey may have expired at the caller's time (attack B12).
+    /// Checks that no prekey has expired at the caller's time (HS-I2; attack B12).
     pub(crate) fn check_expiry(&self, now: u64) -> Result<(), InitiateError> {
         let expired = |prekey: &Prekey| prekey.expiry() < now;
         if expired(&self.signed_prekey) || self.one_time_prekey.as_ref().is_some_and(expired) {
@@ -368,13 +371,13 @@ impl Bundle {
     }
 }
 
-/// What a device gives to a server: its identity, its signed prekey and any number of one-time prekeys. Public.
+/// The public keys that a device gives to a server: its identity, its signed prekey and any number of one-time prekeys.
 #[cfg(feature = "alloc")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
-    /// Whose prekeys these are.
+    /// The identity of the device that published the prekeys.
     pub identity: Identity,
-    /// The signed prekey now in force.
+    /// The current signed prekey.
     pub signed_prekey: Prekey,
     /// The one-time prekeys made by this call.
     pub one_time_prekeys: alloc::vec::Vec<Prekey>,
