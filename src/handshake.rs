@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! PQXDH (rev 3) with X25519 and ML-KEM-1024, initiator and responder.
+//! PQXDH (rev 3) with X25519 and ML-KEM-1024: initiator and responder.
 //!
-//! Steps are numbered `HS-I*` and `HS-R*` as in spec/protocol.md §6. The initiator's identity travels encrypted under
-//! a key from DH3 and SS, so that the server does not learn it (difference D5).
+//! Steps are numbered `HS-I*` and `HS-R*` as in spec/protocol.md §6. The initiator's identity travels encrypted under a
+//! key from DH3 and SS, so that the server does not learn it (difference D5).
 //!
-//! Not the concern of this module: where prekeys are kept, when they die, and replay records: see `device`.
+//! This module is not concerned with the storage and deletion of prekeys and with replay records; see `device`.
 
 use crate::error::{AcceptError, InitiateError};
 use crate::identity::{Identity, IdentityKeyPair};
@@ -17,27 +17,28 @@ use crate::secret::Secret;
 use crate::wire::{ChunkSize, HANDSHAKE_CLEAR_LEN, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, TYPE_FIRST, Writer};
 use rand_core::CryptoRng;
 
-/// F of PQXDH §2.2: an input that no scalar and no point encoding begins with.
+/// F of PQXDH rev 3 §2.2: a prefix with which no encoding of a scalar or a point begins.
 const F: [u8; 32] = [0xFF; 32];
 
-/// What both sides agree on.
+/// The values on which both sides agree.
 #[derive(Debug)]
 pub(crate) struct Agreed {
     pub(crate) keys: InitialKeys,
-    /// AD: a hash of everything both sides must agree on.
+    /// AD: a hash of everything that both sides must agree on.
     pub(crate) associated_data: [u8; 32],
 }
 
-/// The initiator's result: the agreement, and the bytes to repeat until the first reply.
+/// The initiator's result: the agreed values, and the bytes to repeat until the first reply.
 #[derive(Debug)]
 pub(crate) struct Initiated {
     pub(crate) agreed: Agreed,
     pub(crate) handshake: [u8; HANDSHAKE_LEN],
 }
 
-/// The initiator's side, from a bundle whose signatures were verified when it was parsed (HS-I1).
+/// Performs the initiator's side with a bundle whose signatures were verified when it was parsed (HS-I1).
 ///
-/// Not inlined: a caller that also makes the session would keep this one's stack, 17 kB, until it has sent.
+/// Not inlined: otherwise a caller that also creates the session would occupy this function's stack, 17 kB, until it
+/// has sent.
 #[inline(never)]
 pub(crate) fn initiate<P: Primitives>(
     primitives: &P,
@@ -110,8 +111,8 @@ pub(crate) fn initiate<P: Primitives>(
     Ok(Initiated { agreed, handshake })
 }
 
-/// The responder's side. Reads its keys and changes nothing: nothing is deleted or stored before the first message
-/// authenticated (attacks B6, B9).
+/// Performs the responder's side. It reads the device's keys and changes nothing: the device MUST NOT delete or store
+/// anything before the first message is authenticated (attacks B6, B9).
 pub(crate) fn respond<P: Primitives>(
     primitives: &P,
     local: &IdentityKeyPair,
@@ -164,7 +165,7 @@ pub(crate) fn respond<P: Primitives>(
     Ok((Agreed { keys: expand(primitives, &sk), associated_data }, remote))
 }
 
-/// The public keys of one handshake by their roles.
+/// The public keys of one handshake, by role.
 struct Roles<'a> {
     initiator: &'a Identity,
     responder: &'a Identity,
@@ -174,8 +175,8 @@ struct Roles<'a> {
 }
 
 impl Roles<'_> {
-    /// No key may stand in two roles: no session with oneself, no ephemeral key that is somebody's long-term key
-    /// (attacks B16, B17).
+    /// Returns whether no key has two roles. This excludes a session with oneself and an ephemeral key that equals
+    /// another party's long-term key (attacks B16, B17).
     fn distinct(&self) -> bool {
         let keys = [
             Some(self.initiator.dh_key()),
@@ -190,7 +191,7 @@ impl Roles<'_> {
     }
 }
 
-/// `KDF(KM)` of PQXDH §2.2: HKDF(salt = 0, ikm = F || DH1 || DH2 || DH3 [|| DH4] || SS, info, 32).
+/// `KDF(KM)` of PQXDH rev 3 §2.2: HKDF(salt = 0, ikm = F || DH1 || DH2 || DH3 [|| DH4] || SS, info, 32).
 fn kdf<P: Primitives>(
     primitives: &P,
     info: &[u8],
@@ -205,7 +206,8 @@ fn kdf<P: Primitives>(
     sk
 }
 
-/// HKDF(salt = 0, ikm = F || DH3 || SS, info, 44): seals the initiator's identity. Fresh, since EK and SS are.
+/// HKDF(salt = 0, ikm = F || DH3 || SS, info, 44): key and nonce that seal the initiator's identity. They are fresh,
+/// because EK and SS are.
 fn hidden_identity_key<P: Primitives>(
     primitives: &P,
     dh3: &Secret<32>,
@@ -217,7 +219,7 @@ fn hidden_identity_key<P: Primitives>(
     material.split_key_nonce()
 }
 
-/// SK to five keys by five labels; SK itself is used nowhere else.
+/// Expands SK to five keys under five labels. SK itself has no other use.
 pub(crate) fn expand<P: Primitives>(primitives: &P, sk: &Secret<32>) -> InitialKeys {
     let labelled = |label: &[u8]| {
         let mut key = Secret::zero();
@@ -236,8 +238,8 @@ pub(crate) fn expand<P: Primitives>(primitives: &P, sk: &Secret<32>) -> InitialK
 }
 
 /// AD: SHA-256 over label, suite, both identities (initiator's first), the handshake's clear part (type, ids, EK, CT,
-/// chunk size), and digests of the prekeys as they were signed. Every part has a fixed width but the last, whose presence
-/// the clear part's flag tells.
+/// chunk size), and the digests of the signed prekeys' descriptions. Every part except the last has a fixed width, and
+/// the clear part's flag shows whether the last is present.
 fn transcript<P: Primitives>(
     primitives: &P,
     (initiator, responder): (&Identity, &Identity),
@@ -258,7 +260,7 @@ mod tests {
     use crate::primitives::RustCrypto;
     use crate::test_hex::hex;
 
-    /// SPECS §17.
+    /// Known answers computed by a script that shares no code with this crate.
     #[test]
     fn the_kdf_gives_the_known_answers_with_and_without_dh4() {
         let [dh1, dh2, dh3, ss, dh4] = [1, 2, 3, 4, 5].map(|byte| Secret::new([byte; 32]));
