@@ -1,57 +1,58 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every byte that leaves a device: reading and writing in order, and the layout of messages.
+//! The layout of every byte that leaves a device, and reading and writing fields in order.
 //!
-//! Bytes are parsed once, here, into types that cannot be wrong. Integers are big-endian, every field has a fixed
-//! width, nothing may follow the last field.
+//! Bytes are parsed once, here, into types whose values are always valid. Integers are big-endian, every field has a
+//! fixed width, and no byte may follow the last field.
 
 use crate::error::DecodeError;
 use crate::primitives::{DhPublicKey, KEM_CIPHERTEXT_LEN, TAG_LEN};
 
-/// First byte of a first message: version 1 in the high half, kind 1 in the low one.
+/// First byte of a first message: version 1 in the high half, kind 1 in the low half.
 pub(crate) const TYPE_FIRST: u8 = 0x11;
 /// First byte of every later message: version 1, kind 2.
 pub(crate) const TYPE_MESSAGE: u8 = 0x12;
 
-/// Bytes of an identity on the wire: signing key, DH key, certificate.
+/// Length in bytes of an identity on the wire, 128: signing key, DH key, certificate.
 pub const IDENTITY_LEN: usize = 32 + 32 + 64;
-/// Bytes of a header's salt (SPECS §15 E12: 128 bits of entropy under a reused key).
+/// Length in bytes of a header's salt: 128 bits of entropy under a reused key, as Double Ratchet rev 4 §4 asks of a
+/// nonce (difference D8).
 pub(crate) const SALT_LEN: usize = 16;
-/// Bytes of a header's key commitment. 128 bits: nobody but the peer can choose header keys, and what a peer would
-/// gain by 2^64 work is an ambiguity in its own conversation (spec/protocol.md §9).
+/// Length in bytes of a header's key commitment. 128 bits suffice: only the peers can choose header keys, and a peer
+/// that spends 2^64 work gains only an ambiguity in its own conversation (spec/protocol.md §8).
 pub(crate) const COMMITMENT_LEN: usize = 16;
-/// Bytes of a header's classical part: ratchet key, PN, N.
+/// Length in bytes of a header's classical part: ratchet key, PN, N.
 pub(crate) const DOUBLE_HEADER_LEN: usize = 32 + 4 + 4;
-/// Bytes of a header's post-quantum part beside the chunk: message type, epoch, chunk index; n, and the age of the
-/// mixed root.
+/// Length in bytes of a header's post-quantum part without the chunk: message type, epoch, chunk index, n, and the age
+/// of the mixed root.
 pub(crate) const SPARSE_HEADER_LEN: usize = 1 + 4 + 2 + 4 + 1;
-/// Bytes of a sealed header before the ciphertext.
+/// Length in bytes of a sealed header's part before the ciphertext.
 pub(crate) const BEFORE_HEADER_LEN: usize = SALT_LEN + COMMITMENT_LEN;
-/// Bytes of the longest sealed header.
+/// Length in bytes of the longest sealed header.
 pub(crate) const MAX_SEALED_HEADER_LEN: usize = ChunkSize::Bytes256.sealed_header_len();
-/// Bytes that a message adds to its padded plaintext, with chunks of the default size:
+/// Number of bytes that a message adds to its padded plaintext with chunks of the default size, 149. See
 /// [`ChunkSize::message_overhead`].
 pub const MESSAGE_OVERHEAD: usize = ChunkSize::Bytes32.message_overhead();
-/// Bytes of a handshake before the hidden identity: type, signed prekey id, flag, one-time id, EK, ciphertext, chunk
-/// size.
+/// Length in bytes of a handshake before the hidden identity: type, signed prekey id, flag, one-time id, EK,
+/// ciphertext, chunk size.
 pub(crate) const HANDSHAKE_CLEAR_LEN: usize = 1 + 4 + 1 + 4 + 32 + KEM_CIPHERTEXT_LEN + 1;
-/// Bytes of a handshake, repeated at the head of every message until the first reply.
+/// Length in bytes of a handshake, which every message repeats at its beginning until the first reply.
 pub(crate) const HANDSHAKE_LEN: usize = HANDSHAKE_CLEAR_LEN + IDENTITY_LEN + TAG_LEN;
-/// Bytes that a first message adds to its padded plaintext, with chunks of the default size:
+/// Number of bytes that a first message adds to its padded plaintext with chunks of the default size, 1,903. See
 /// [`ChunkSize::first_message_overhead`].
 pub const FIRST_MESSAGE_OVERHEAD: usize = ChunkSize::Bytes32.first_message_overhead();
 
-/// How much of the post-quantum ratchet's keys rides on each message of a session: chosen by its initiator, authenticated
-/// by its handshake. Larger chunks heal after fewer messages, and every message is longer.
+/// The size of the post-quantum ratchet's chunk in each message of a session. The initiator chooses it, and the
+/// handshake authenticates it. With larger chunks a session heals after fewer messages, and every message is longer.
 ///
-/// | | a message adds | messages an epoch, taking turns |
+/// | | bytes added to a message | messages per epoch, taking turns |
 /// |---|---|---|
-/// | `Bytes32` | 149 bytes | 87 |
-/// | `Bytes64` | 181 bytes | 45 |
-/// | `Bytes128` | 245 bytes | 23 |
-/// | `Bytes256` | 373 bytes | 13 |
+/// | `Bytes32` | 149 | 87 |
+/// | `Bytes64` | 181 | 45 |
+/// | `Bytes128` | 245 | 23 |
+/// | `Bytes256` | 373 | 13 |
 ///
-/// A message that is late by two epochs cannot be opened any more: with small chunks
-/// [`MAX_SKIPPED_STEPS`](crate::MAX_SKIPPED_STEPS) comes first, with large ones this.
+/// A message that arrives two epochs late cannot be opened any more. With small chunks the limit
+/// [`MAX_SKIPPED_STEPS`](crate::MAX_SKIPPED_STEPS) is reached first, with large chunks this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ChunkSize {
     /// Chunks of 32 bytes.
@@ -66,10 +67,10 @@ pub enum ChunkSize {
 }
 
 impl ChunkSize {
-    /// Every size, ascending.
+    /// All sizes, in ascending order.
     pub const ALL: [Self; 4] = [Self::Bytes32, Self::Bytes64, Self::Bytes128, Self::Bytes256];
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub const fn bytes(self) -> usize {
         match self {
@@ -80,30 +81,30 @@ impl ChunkSize {
         }
     }
 
-    /// Bytes that a message adds to its padded plaintext: type, sealed header, tag.
+    /// Returns the number of bytes that a message adds to its padded plaintext: type, sealed header, tag.
     #[must_use]
     pub const fn message_overhead(self) -> usize {
         // At most 373.
         (1 + TAG_LEN).saturating_add(self.sealed_header_len())
     }
 
-    /// Bytes that a message with a handshake adds to its padded plaintext.
+    /// Returns the number of bytes that a message with a handshake adds to its padded plaintext.
     #[must_use]
     pub const fn first_message_overhead(self) -> usize {
         (HANDSHAKE_LEN + TAG_LEN).saturating_add(self.sealed_header_len())
     }
 
-    /// Bytes of a header in the clear.
+    /// Length in bytes of a plaintext header.
     pub(crate) const fn header_len(self) -> usize {
         (DOUBLE_HEADER_LEN + SPARSE_HEADER_LEN).saturating_add(self.bytes())
     }
 
-    /// Bytes of a sealed header: salt, commitment, ciphertext, tag.
+    /// Length in bytes of a sealed header: salt, commitment, ciphertext, tag.
     pub(crate) const fn sealed_header_len(self) -> usize {
         (BEFORE_HEADER_LEN + TAG_LEN).saturating_add(self.header_len())
     }
 
-    /// Chunks of a value of `len` bytes.
+    /// Number of chunks of a value of `len` bytes.
     pub(crate) const fn chunks(self, len: usize) -> usize {
         match self {
             Self::Bytes32 => len.div_ceil(32),
@@ -113,7 +114,7 @@ impl ChunkSize {
         }
     }
 
-    /// As it stands in a handshake and in a stored session.
+    /// Encodes the size as in a handshake and in a stored session.
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Bytes32 => 0,
@@ -134,7 +135,7 @@ impl ChunkSize {
     }
 }
 
-/// Reads fields in order from bytes that somebody else wrote.
+/// Reads fields in order from untrusted bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 
@@ -167,7 +168,7 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    /// A byte that is 0 or 1.
+    /// Reads a byte that is 0 or 1.
     pub(crate) fn flag(&mut self) -> Result<bool, DecodeError> {
         match self.u8()? {
             0 => Ok(false),
@@ -180,17 +181,17 @@ impl<'a> Reader<'a> {
         DhPublicKey::from_bytes(*self.array()?)
     }
 
-    /// Nothing may follow.
+    /// Checks that no byte follows.
     pub(crate) fn finish(self) -> Result<(), DecodeError> {
         if self.0.is_empty() { Ok(()) } else { Err(DecodeError::Refused) }
     }
 }
 
-/// The caller's buffer ended before the value did.
+/// The caller's buffer is shorter than the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
-/// Writes fields in order into a buffer that the caller owns.
+/// Writes fields in order into the caller's buffer.
 pub(crate) struct Writer<'a> {
     rest: &'a mut [u8],
     written: usize,
@@ -206,7 +207,7 @@ impl<'a> Writer<'a> {
         let (head, tail) = rest.split_at_mut_checked(bytes.len()).ok_or(Full)?;
         head.copy_from_slice(bytes);
         self.rest = tail;
-        // No more than the buffer's length, which is a usize.
+        // At most the buffer's length, which is a usize.
         self.written = self.written.saturating_add(bytes.len());
         Ok(())
     }
@@ -228,11 +229,11 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A first message's handshake, parsed: what the responder reads before it knows who wrote it.
+/// The parsed handshake of a first message, as the responder reads it before it knows the author.
 pub(crate) struct Handshake<'a> {
-    /// The encoded handshake, all of it.
+    /// The whole encoded handshake.
     pub(crate) bytes: &'a [u8; HANDSHAKE_LEN],
-    /// The part before the hidden identity: that part's associated data.
+    /// The part before the hidden identity, which is the associated data of that identity's seal.
     pub(crate) clear: &'a [u8; HANDSHAKE_CLEAR_LEN],
     pub(crate) signed_prekey_id: u32,
     pub(crate) one_time_prekey_id: Option<u32>,
@@ -246,7 +247,7 @@ pub(crate) struct Handshake<'a> {
 }
 
 impl<'a> Handshake<'a> {
-    /// HS-R1: one spelling; an absent one-time id is written as zero.
+    /// Parses a handshake (HS-R1). It has one valid encoding: an absent one-time id is written as zero.
     pub(crate) fn parse(bytes: &'a [u8; HANDSHAKE_LEN]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let clear = Reader::new(bytes).array()?;
@@ -275,10 +276,10 @@ impl<'a> Handshake<'a> {
     }
 }
 
-/// The Double Ratchet's header in the clear: the first part of a message's.
+/// The Double Ratchet's plaintext header, the first part of a message's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DoubleHeader {
-    /// DHs of the sender.
+    /// The sender's DHs.
     pub(crate) ratchet_key: DhPublicKey,
     /// PN.
     pub(crate) previous_chain_length: u32,
@@ -298,10 +299,10 @@ impl DoubleHeader {
     }
 }
 
-/// Whether `message` claims to be a first message, one that begins a session; reads one public byte.
+/// Returns whether `message` claims to be a first message, which begins a session. It reads one public byte.
 ///
 /// # Errors
-/// [`DecodeError::Refused`] if it is of neither kind, or of another version.
+/// [`DecodeError::Refused`] if the message is of neither kind or of another version.
 pub fn is_first_message(message: &[u8]) -> Result<bool, DecodeError> {
     match message.first() {
         Some(&TYPE_FIRST) => Ok(true),
