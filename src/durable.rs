@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Durable`]: the crash contract by type. What a step produces comes out only when the caller's store has saved the
-//! state behind it, so that forgetting to save does not compile.
+//! [`Durable`] enforces the crash contract by types. The outcome of a step is released only after the caller's store
+//! has saved the state that belongs to it, so that forgetting to save does not compile.
 //!
 //! ```
 //! use noescrow::durable::{Durable, Record, Store};
@@ -28,10 +28,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A crash between the saving of a step and the use of its outcome loses that outcome: a message is not sent (send another),
-//! a plaintext is not shown, and its sender must send it again, because its key is gone.
+//! A crash between the saving of a step and the use of its outcome loses that outcome. A message is not sent; send
+//! another one. A plaintext is not shown, and its sender must send it again, because its key is deleted.
 //!
-//! Not the concern of this module: where snapshots lie, and that they are really on disk when `save` returns.
+//! This module is not concerned with where snapshots are stored, and relies on the store for their being on disk when
+//! `save` returns.
 
 use crate::device::Device;
 use crate::error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyError, RestoreError};
@@ -46,22 +47,23 @@ use core::fmt;
 use core::marker::PhantomData;
 use rand_core::CryptoRng;
 
-/// What a [`Record`] is of.
+/// The subject of a [`Record`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Subject {
-    /// The device: there is one.
+    /// The device. There is only one.
     Device,
-    /// The session of this [`Session::id`].
+    /// The session with this [`Session::id`].
     Session([u8; 32]),
 }
 
-/// One snapshot to be saved, in place of the subject's last one.
+/// One snapshot to save, which replaces the subject's last one.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// Whose state this is.
+    /// The subject whose state this is.
     pub subject: Subject,
-    /// Grows with every save. Keep the highest where a restored backup does not lower it, and give it to `restore`.
+    /// The generation, which grows with every save. Store the highest where restoring a backup does not lower it, and
+    /// pass it to `restore`.
     pub generation: u64,
     /// The sealed state.
     pub snapshot: &'a [u8],
@@ -69,20 +71,20 @@ pub struct Record<'a> {
 
 /// The caller's database.
 pub trait Store {
-    /// What can go wrong in it.
+    /// The error type of the database.
     type Error;
 
-    /// Saves all records in one transaction. When this returns `Ok` they survive a crash.
+    /// Saves all records in one transaction. After this returns `Ok` they survive a crash.
     ///
-    /// Refuse a generation that is not above the subject's last one: another process was faster, and both would use
-    /// one key (attack B8).
+    /// Refuse a generation that is not above the subject's last one: another process has saved first, and both would
+    /// use the same key (attack B8).
     ///
     /// # Errors
-    /// The store's own; nothing is released then and the step can be tried again.
+    /// The store's own error. Nothing is released then, and the step can be tried again.
     fn save(&mut self, records: &[Record<'_>]) -> Result<(), Self::Error>;
 }
 
-/// A session or device whose every step must be saved before its outcome is seen.
+/// A session or device whose every step must be saved before its outcome is released.
 #[derive(Debug)]
 #[must_use = "a state that is dropped is lost unless it was saved"]
 pub struct Durable<T> {
@@ -91,22 +93,23 @@ pub struct Durable<T> {
     generation: u64,
 }
 
-/// The outcome of a step that has not been saved yet: a message, a plaintext, a session. There is no way to it but
-/// [`save`](Unsaved::save).
+/// The outcome of a step that has not been saved yet: a message, a plaintext, or a session. Only
+/// [`save`](Unsaved::save) releases it.
 ///
-/// Dropping it is what a crash would be: a message never sent, a plaintext never seen. To go on, restore the last
-/// saved state.
+/// Dropping it has the effect of a crash: the message is never sent, the plaintext is never shown. To continue, restore
+/// the last saved state.
 #[must_use = "nothing comes of a step that is not saved"]
 pub struct Unsaved<'a, T> {
     outcome: T,
     records: Vec<(Subject, u64, Vec<u8>)>,
-    // No further step before this one is saved, or the store would get generations in the wrong order.
+    // No further step is possible before this one is saved; otherwise the store would get generations in the wrong
+    // order.
     step: PhantomData<&'a mut ()>,
 }
 
-/// The store refused; the step waits to be saved again.
+/// The store refused. The step can be saved again.
 pub struct SaveFailed<'a, T, E> {
-    /// The step, to be saved again.
+    /// The step to save again.
     pub unsaved: Unsaved<'a, T>,
     /// The store's error.
     pub error: E,
@@ -117,7 +120,7 @@ impl<'a, T> Unsaved<'a, T> {
         Self { outcome, records, step: PhantomData }
     }
 
-    /// Saves the state behind the outcome, and releases the outcome.
+    /// Saves the state that belongs to the outcome, and releases the outcome.
     ///
     /// # Errors
     /// [`SaveFailed`] with the store's error, if the store refused.
@@ -147,23 +150,24 @@ impl<T, E: fmt::Debug> fmt::Debug for SaveFailed<'_, T, E> {
 }
 
 impl<T> Durable<T> {
-    /// Wraps a state that was last saved as `generation` (0: never). Nothing is saved before the first step.
+    /// Wraps a state that was last saved as `generation` (0 if never). Nothing is saved before the first step.
     pub const fn new(inner: T, key: StorageKey, generation: u64) -> Self {
         Self { inner, key, generation }
     }
 
-    /// The generation of the last step.
+    /// Returns the generation of the last step.
     #[must_use]
     pub const fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// The state, which is the caller's to save from now on.
+    /// Returns the state. From now on the caller must save it.
     pub fn into_inner(self) -> T {
         self.inner
     }
 
-    /// 2^64 steps do not happen; a generation that cannot grow stays, and a store that checks will refuse it.
+    /// A device does not reach 2^64 steps. A generation that cannot grow stays the same, and a store that checks
+    /// refuses it.
     const fn advance(&mut self) -> u64 {
         self.generation = self.generation.saturating_add(1);
         self.generation
@@ -176,34 +180,34 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
         (Subject::Session(self.inner.id()), generation, self.inner.snapshot(&self.key, generation))
     }
 
-    /// [`Session::id`].
+    /// Returns [`Session::id`].
     #[must_use]
     pub const fn id(&self) -> [u8; 32] {
         self.inner.id()
     }
 
-    /// [`Session::remote_identity`].
+    /// Returns [`Session::remote_identity`].
     #[must_use]
     pub fn remote_identity(&self) -> Option<&Identity> {
         self.inner.remote_identity()
     }
 
-    /// [`Session::safety_number`].
+    /// Returns [`Session::safety_number`].
     #[must_use]
     pub fn safety_number(&self) -> Option<SafetyNumber> {
         self.inner.safety_number()
     }
 
-    /// [`Session::is_answered`].
+    /// Returns [`Session::is_answered`].
     #[must_use]
     pub const fn is_answered(&self) -> bool {
         self.inner.is_answered()
     }
 
-    /// [`Session::encrypt`]; the message comes out when it is saved.
+    /// Calls [`Session::encrypt`]. The message is released when the state is saved.
     ///
     /// # Errors
-    /// [`EncryptError`]; the session is as it was.
+    /// [`EncryptError`]; the session is unchanged.
     pub fn encrypt(
         &mut self,
         plaintext: &[u8],
@@ -215,21 +219,22 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
         Ok(Unsaved::new(message, alloc::vec![record]))
     }
 
-    /// [`Session::decrypt`]; the plaintext comes out when it is saved. Acknowledge the message to the server then.
+    /// Calls [`Session::decrypt`]. The plaintext is released when the state is saved. Acknowledge the message to the
+    /// server after that.
     ///
     /// # Errors
-    /// [`DecryptError`]; the session is as it was.
+    /// [`DecryptError`]; the session is unchanged.
     pub fn decrypt(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Unsaved<'_, Vec<u8>>, DecryptError> {
         let plaintext = self.inner.decrypt(message, associated_data)?;
         let record = self.record();
         Ok(Unsaved::new(plaintext, alloc::vec![record]))
     }
 
-    /// [`Session::restore`]; the session goes on from the generation of `snapshot`, which may be newer than `newest`: a crash can
-    /// come between saving a snapshot and noting its generation.
+    /// Calls [`Session::restore`]. The session continues from the generation of `snapshot`, which may be newer than
+    /// `newest`, because a crash can happen after a snapshot is saved and before its generation is recorded.
     ///
     /// # Errors
-    /// [`RestoreError`]: another key, damage, or an older generation.
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
     pub fn restore(snapshot: &[u8], key: StorageKey, newest: u64) -> Result<Self, RestoreError>
     where
         P: Default,
@@ -240,7 +245,7 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
     }
 }
 
-/// A durable session and what came with its making: the first message, or the plaintext of the first message.
+/// A new durable session with its first message (initiator) or the plaintext of its first message (responder).
 pub type Begun<P> = (Durable<Session<P, Heap>>, Vec<u8>);
 
 impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P, ONE_TIME, REPLAY>> {
@@ -258,35 +263,35 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
         Durable::new(session, self.key.duplicate(), 0)
     }
 
-    /// [`Device::identity`].
+    /// Returns [`Device::identity`].
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         self.inner.identity()
     }
 
-    /// [`Device::safety_number`].
+    /// Returns [`Device::safety_number`].
     #[must_use]
     pub fn safety_number(&self, remote: &Identity) -> SafetyNumber {
         self.inner.safety_number(remote)
     }
 
-    /// [`Device::signed_prekey`].
+    /// Returns [`Device::signed_prekey`].
     #[must_use]
     pub fn signed_prekey(&self) -> Prekey {
         self.inner.signed_prekey()
     }
 
-    /// [`Device::one_time_prekeys_left`].
+    /// Returns [`Device::one_time_prekeys_left`].
     #[must_use]
     pub fn one_time_prekeys_left(&self) -> usize {
         self.inner.one_time_prekeys_left()
     }
 
-    /// [`Device::initiate`]; session and first message come out when the session is saved. The session is sealed
-    /// under the device's storage key.
+    /// Calls [`Device::initiate`]. The session and its first message are released when the session is saved. The
+    /// session is sealed under the device's storage key.
     ///
     /// # Errors
-    /// [`InitiateError`]; nothing has been made.
+    /// [`InitiateError`]; no session was created.
     pub fn initiate(
         &mut self,
         bundle: &Bundle,
@@ -301,10 +306,11 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
         Ok(Unsaved::new((session, message), alloc::vec![record]))
     }
 
-    /// [`Device::accept`]; session and plaintext come out when device and session are saved, in one transaction.
+    /// Calls [`Device::accept`]. The session and the plaintext are released when device and session are saved, in one
+    /// transaction.
     ///
     /// # Errors
-    /// [`AcceptError`]; the device is as it was.
+    /// [`AcceptError`]; the device is unchanged.
     pub fn accept(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Unsaved<'_, Begun<P>>, AcceptError> {
         let (session, plaintext) = self.inner.accept(message, associated_data)?;
         let mut session = self.begin(session);
@@ -312,10 +318,10 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
         Ok(Unsaved::new((session, plaintext), records))
     }
 
-    /// [`Device::publish`]; the publication comes out when the private halves are saved.
+    /// Calls [`Device::publish`]. The publication is released when the private keys are saved.
     ///
     /// # Errors
-    /// [`PrekeyError`]; then none was made.
+    /// [`PrekeyError`]; no prekey was made.
     pub fn publish(
         &mut self,
         count: usize,
@@ -326,10 +332,10 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
         Ok(self.unsaved(publication))
     }
 
-    /// [`Device::replenish`]; the publication comes out when the private halves are saved.
+    /// Calls [`Device::replenish`]. The publication is released when the private keys are saved.
     ///
     /// # Errors
-    /// [`PrekeyError`]; then none was made.
+    /// [`PrekeyError`]; no prekey was made.
     pub fn replenish(
         &mut self,
         target: usize,
@@ -340,38 +346,38 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
         Ok(self.unsaved(publication))
     }
 
-    /// [`Device::rotate`]; the new prekey comes out when its private half is saved.
+    /// Calls [`Device::rotate`]. The new prekey is released when its private keys are saved.
     ///
     /// # Errors
-    /// [`PrekeyError`]; then none was made.
+    /// [`PrekeyError`]; no prekey was made.
     pub fn rotate(&mut self, expiry: u64, rng: &mut impl CryptoRng) -> Result<Unsaved<'_, Prekey>, PrekeyError> {
         let prekey = self.inner.rotate(expiry, rng)?;
         Ok(self.unsaved(prekey))
     }
 
-    /// [`Device::delete_previous_signed_prekey`]; whether there was one comes out when the deletion is saved.
+    /// Calls [`Device::delete_previous_signed_prekey`]. Whether there was one is released when the deletion is saved.
     pub fn delete_previous_signed_prekey(&mut self) -> Unsaved<'_, bool> {
         let deleted = self.inner.delete_previous_signed_prekey();
         self.unsaved(deleted)
     }
 
-    /// [`Device::delete_one_time_prekey`]; whether it was there comes out when the deletion is saved.
+    /// Calls [`Device::delete_one_time_prekey`]. Whether the device had it is released when the deletion is saved.
     pub fn delete_one_time_prekey(&mut self, id: u32) -> Unsaved<'_, bool> {
         let deleted = self.inner.delete_one_time_prekey(id);
         self.unsaved(deleted)
     }
 
-    /// [`Device::delete_expired`]; the count comes out when the deletion is saved.
+    /// Calls [`Device::delete_expired`]. The count is released when the deletion is saved.
     pub fn delete_expired(&mut self, now: u64) -> Unsaved<'_, usize> {
         let deleted = self.inner.delete_expired(now);
         self.unsaved(deleted)
     }
 
-    /// [`Device::restore`]; the device goes on from the generation of `snapshot`, which may be newer than `newest`: a crash can
-    /// come between saving a snapshot and noting its generation.
+    /// Calls [`Device::restore`]. The device continues from the generation of `snapshot`, which may be newer than
+    /// `newest`, because a crash can happen after a snapshot is saved and before its generation is recorded.
     ///
     /// # Errors
-    /// [`RestoreError`]: another key, damage, or an older generation.
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
     pub fn restore(snapshot: &[u8], key: StorageKey, newest: u64) -> Result<Self, RestoreError>
     where
         P: Default,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Snapshots: a session or device as bytes that may lie in any database, sealed under the caller's storage key.
+//! Snapshots: a session or device as bytes that can be stored in any database, sealed under the caller's storage key.
 //!
 //! ```text
 //! version (1) || kind (1) || generation (8) || salt (32) || ciphertext || tag (16)
@@ -7,9 +7,9 @@
 //! key, nonce = HKDF-Expand(storage key, "snapshot seal" || salt, 44)
 //! ```
 //!
-//! The salt is a function of the state, so that sealing needs no randomness, two states never share an AEAD key, and
-//! equal states of equal generation give equal bytes. It is checked again after opening, which makes the seal commit
-//! to its key.
+//! The salt is a function of the state. Therefore sealing needs no randomness, two states never share an AEAD key, and
+//! equal states of equal generation give equal bytes. The salt is checked again after opening, which makes the seal
+//! commit to its key.
 //!
 //! # The crash contract
 //!
@@ -21,20 +21,21 @@
 //! | `accept` | the device **and** the new session, in one transaction | show the plaintext, acknowledge |
 //! | `publish`, `replenish`, `rotate` | the device | upload |
 //!
-//! A message sent before its session was saved may, after a crash, be followed by another one under the same key:
-//! AES-GCM forgives that least of all. A message acknowledged before the session was saved is lost by a crash. With
-//! `durable::Durable` the order is kept by the type system.
+//! If a message is sent before its session is saved, then after a crash another message may follow under the same key,
+//! and AES-GCM does not tolerate key reuse. If a message is acknowledged before the session is saved, a crash loses the
+//! message. With `durable::Durable` the type system enforces the order.
 //!
-//! The generation is the caller's: a number that grows with every save, kept where an old backup does not reset it.
-//! Restoring refuses anything older than the newest generation that the caller knows of.
+//! The caller chooses the generation: a number that grows with every save, stored where restoring an old backup does
+//! not reset it. Restoring refuses a snapshot that is older than the newest generation that the caller knows of.
 //!
 //! # Security
-//! Deletion on real media is out of scope: who can read an older snapshot *and* the storage key has the keys of that
-//! time.
+//! Deletion on real media is out of scope: whoever can read an older snapshot *and* the storage key has the keys of
+//! that time.
 //!
-//! A snapshot does not know under which name it was filed. Who can write to the database can put one session's in
-//! another's place, if its generation is high enough: compare [`Session::id`](crate::session::Session::id) or
-//! [`remote_identity`](crate::session::Session::remote_identity) with what the place is for, before sending.
+//! A snapshot does not contain the name under which it is stored. Whoever can write to the database can replace one
+//! session's snapshot by another's whose generation is high enough. Before sending, compare
+//! [`Session::id`](crate::session::Session::id) or [`remote_identity`](crate::session::Session::remote_identity) with
+//! the expected session.
 
 use crate::error::{DecodeError, RestoreError};
 use crate::labels;
@@ -47,48 +48,48 @@ use zeroize::Zeroize;
 
 /// First byte of a snapshot.
 const VERSION: u8 = 1;
-/// Bytes before the ciphertext.
+/// Length in bytes of the part before the ciphertext.
 pub(crate) const HEAD_LEN: usize = 1 + 1 + 8 + SALT_LEN;
 const SALT_LEN: usize = 32;
-/// Bytes that sealing adds to a state.
+/// Number of bytes that sealing adds to a state.
 pub const SNAPSHOT_OVERHEAD: usize = HEAD_LEN + TAG_LEN;
 
-/// The key under which snapshots are sealed: 32 bytes, kept by the caller where the platform keeps keys.
+/// The key under which snapshots are sealed: 32 bytes, which the caller stores where the platform stores keys.
 ///
 /// There is no default and no constant: without a key there is no snapshot (attack F19).
 #[derive(Debug)]
 pub struct StorageKey(Secret<32>);
 
 impl StorageKey {
-    /// Takes 32 uniformly random bytes. The caller's own copy is the caller's to wipe.
+    /// Takes ownership of 32 uniformly random bytes. The caller must wipe its own copy.
     #[must_use]
     pub const fn new(key: [u8; 32]) -> Self {
         Self(Secret::new(key))
     }
 
-    /// For the sessions of a durable device, which are sealed under its key.
+    /// Copies the key for the sessions of a durable device, which are sealed under the device's key.
     #[cfg(feature = "alloc")]
     pub(crate) fn duplicate(&self) -> Self {
         Self(self.0.duplicate())
     }
 }
 
-/// What can be stored. Each kind has its own byte, so that one cannot be restored as another.
+/// A state that can be stored. Each kind has its own byte, so that one cannot be restored as another.
 pub(crate) trait Stored<P: Primitives>: Sized {
     const KIND: u8;
-    /// Bytes that [`store`](Self::store) writes.
+    /// Number of bytes that [`store`](Self::store) writes.
     fn stored_len(&self) -> usize;
     fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full>;
-    /// Checks every invariant: what loads is a state that could have been stored.
+    /// Loads a state and checks every invariant: only a state that could have been stored loads.
     fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
 }
 
-/// Bytes of the snapshot of `value`.
+/// Length in bytes of the snapshot of `value`.
 pub(crate) fn sealed_len<P: Primitives, T: Stored<P>>(value: &T) -> usize {
     value.stored_len().saturating_add(SNAPSHOT_OVERHEAD)
 }
 
-/// SN-1: seals `value` into `out` and returns the number of bytes, [`sealed_len`]; `None` if `out` is shorter.
+/// SN-1: seals `value` into `out` and returns the number of bytes, [`sealed_len`], or `None` if `out` is shorter.
 pub(crate) fn seal<P: Primitives, T: Stored<P>>(
     primitives: &P,
     value: &T,
@@ -119,8 +120,8 @@ pub(crate) fn seal<P: Primitives, T: Stored<P>>(
     Some(len)
 }
 
-/// SN-2: opens and checks a snapshot of at least generation `newest`; [`generation`] then tells its own. `snapshot` is opened
-/// in place and wiped.
+/// SN-2: opens and checks a snapshot of at least generation `newest`. [`generation`] then returns its own. `snapshot`
+/// is opened in place and wiped.
 pub(crate) fn open<P: Primitives, T: Stored<P>>(
     primitives: P,
     snapshot: &mut [u8],
@@ -137,7 +138,8 @@ pub(crate) fn open<P: Primitives, T: Stored<P>>(
     }
     primitives.declassify(Declassified::Stored, state);
     let mut reader = Reader::new(state);
-    // A value is thousands of bytes, and each step that hands one on may copy it: there is one step.
+    // A value has thousands of bytes, and each function that passes it on may copy it. Therefore only this function
+    // does.
     let value = T::load(primitives, &mut reader);
     let finished = reader.finish();
     state.zeroize();
@@ -147,7 +149,7 @@ pub(crate) fn open<P: Primitives, T: Stored<P>>(
     }
 }
 
-/// The generation that a snapshot says it has: of one that was [opened](open), its own.
+/// Returns the generation in a snapshot's header. It is authentic if the snapshot was [opened](open).
 #[cfg(feature = "alloc")]
 pub(crate) fn generation(snapshot: &[u8]) -> Option<u64> {
     let [_version, _kind, rest @ ..] = snapshot else { return None };
@@ -200,7 +202,7 @@ mod tests {
     use super::*;
     use crate::primitives::RustCrypto;
 
-    /// A state that is anything of its length.
+    /// A state with any content of this length.
     #[derive(Debug, PartialEq)]
     struct Bytes([u8; 40]);
 
@@ -230,7 +232,7 @@ mod tests {
         open(RustCrypto, &mut snapshot, &key(), 3)
     }
 
-    /// The state sealed as SN-1 has it, but for the salt: the key and nonce are that salt's, and so is the tag.
+    /// Seals the state as in SN-1, except for the salt: key, nonce and tag are those of `salt`.
     fn sealed_under(salt: &[u8; SALT_LEN]) -> std::vec::Vec<u8> {
         let head = [&[VERSION, Bytes::KIND][..], &3u64.to_be_bytes(), salt].concat();
         let mut state = STATE.0;
@@ -239,7 +241,7 @@ mod tests {
         [&head[..], &state, &tag].concat()
     }
 
-    /// SN-2: the salt is checked behind the tag, so that the seal commits to its key.
+    /// SN-2: the salt is checked after the tag, so that the seal commits to its key.
     #[test]
     fn a_snapshot_under_another_salt_than_its_states_is_refused_though_its_tag_is_right() {
         let context = [&[VERSION, Bytes::KIND][..], &3u64.to_be_bytes()];
@@ -254,7 +256,7 @@ mod tests {
         for other in [[0; SALT_LEN], [0xFF; SALT_LEN]] {
             assert_eq!(opened(sealed_under(&other)), Err(RestoreError::Refused));
         }
-        // The salt of another generation, and of another state.
+        // The salts of another generation and of another state.
         let of = |generation: u64, state: &[u8]| {
             let context = [&[VERSION, Bytes::KIND][..], &generation.to_be_bytes()];
             *salt(&RustCrypto, &key(), &context, state).expose()
@@ -262,7 +264,7 @@ mod tests {
         assert_eq!(opened(sealed_under(&of(4, &STATE.0))), Err(RestoreError::Refused));
         assert_eq!(opened(sealed_under(&of(3, &[6; 40]))), Err(RestoreError::Refused));
 
-        // Control: by the same hand under the right salt it is what `seal` makes, and opens.
+        // Control: the same helper under the right salt gives the result of `seal`, which opens.
         let mut genuine = [0; SNAPSHOT_OVERHEAD + 40];
         assert_eq!(seal(&RustCrypto, &STATE, &key(), 3, &mut genuine), Some(genuine.len()));
         assert_eq!(sealed_under(&right), genuine);
