@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Device`]: an identity and its prekeys. Begins sessions and accepts them.
+//! [`Device`]: an identity and its prekeys. It initiates sessions and accepts them.
 //!
-//! Every private key is made here and none leaves but in a sealed snapshot. What a server gets is [`Prekey`],
+//! Every private key is generated here and leaves only in a sealed snapshot. A server gets only [`Prekey`],
 //! `Publication`, and messages.
 //!
-//! Not the concern of this module: which device belongs to which user, and where bundles come from.
+//! This module is not concerned with which device belongs to which user and where bundles come from.
 
 #[cfg(feature = "alloc")]
 mod allocating;
@@ -24,18 +24,18 @@ use crate::wire::{ChunkSize, HANDSHAKE_LEN, Handshake};
 use arrayvec::ArrayVec;
 use rand_core::CryptoRng;
 
-/// The signed prekey and who has used it without a one-time key.
+/// The signed prekey, with a record of the handshakes that used it without a one-time key.
 #[derive(Debug)]
 struct SignedPrekey<const REPLAY: usize> {
     pair: PrekeyPair,
-    /// EKA of every handshake accepted on the last-resort key (PQXDH §4.2; attack B6).
+    /// EKA of every handshake accepted on the last-resort key (PQXDH rev 3 §4.2; attack B6).
     replay_record: ArrayVec<[u8; 32], REPLAY>,
 }
 
 /// A user's device: an identity, a signed prekey with its predecessor, and up to `ONE_TIME` one-time prekeys.
 ///
-/// `REPLAY` is how many handshakes without a one-time key each signed prekey can tell from their repetitions; then it
-/// accepts no more of them until it is rotated.
+/// `REPLAY` is the number of handshakes without a one-time key that each signed prekey can recognize when they are
+/// repeated. After that many, the signed prekey accepts no more of them until it is rotated.
 #[derive(Debug)]
 pub struct Device<P, const ONE_TIME: usize, const REPLAY: usize> {
     primitives: P,
@@ -43,16 +43,16 @@ pub struct Device<P, const ONE_TIME: usize, const REPLAY: usize> {
     signed_prekey: SignedPrekey<REPLAY>,
     previous_signed_prekey: Option<SignedPrekey<REPLAY>>,
     one_time_prekeys: ArrayVec<PrekeyPair, ONE_TIME>,
-    /// The id that the next prekey gets, of whichever kind: none is issued twice (attack B34).
+    /// The id of the next prekey of either kind. No id is issued twice (attack B34).
     next_id: u32,
 }
 
-/// Ids begin here; 0 stands for "none" on the wire.
+/// The first id. On the wire, 0 means "none".
 pub(crate) const FIRST_ID: u32 = 1;
 
 impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TIME, REPLAY> {
-    /// A new identity with its first signed prekey, which expires at `expiry` (seconds since the Unix epoch). Draws
-    /// 160 bytes from `rng`.
+    /// Generates a new identity with its first signed prekey, which expires at `expiry` (seconds since the Unix epoch).
+    /// Draws 160 bytes from `rng`.
     pub fn generate_with(primitives: P, expiry: u64, rng: &mut impl CryptoRng) -> Self {
         wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
             let identity = wipe::behind::<{ wipe::CURVE }, _>(|| IdentityKeyPair::generate(&primitives, rng));
@@ -68,31 +68,32 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         })
     }
 
-    /// The public identity.
+    /// Returns the public identity.
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         self.identity.public()
     }
 
-    /// The safety number with another identity, without further identifiers; see [`SafetyNumber::new`].
+    /// Returns the safety number with another identity, without further identifiers; see [`SafetyNumber::new`].
     #[must_use]
     pub fn safety_number(&self, remote: &Identity) -> SafetyNumber {
         SafetyNumber::new(&self.primitives, (self.identity(), b""), (remote, b""))
     }
 
-    /// The signed prekey in force, to publish.
+    /// Returns the current signed prekey, to publish.
     #[must_use]
     pub fn signed_prekey(&self) -> Prekey {
         wipe::behind::<{ wipe::HANDSHAKE }, _>(|| self.signed_prekey.pair.public(&self.primitives, &self.identity))
     }
 
-    /// One-time prekeys that this device holds: published and, as far as it knows, not used.
+    /// Returns the number of one-time prekeys that this device holds. They were published and, as far as the device
+    /// knows, not used.
     #[must_use]
     pub fn one_time_prekeys_left(&self) -> usize {
         self.one_time_prekeys.len()
     }
 
-    /// Makes one one-time prekey, to publish. Draws 96 bytes from `rng`. Save the device before uploading it.
+    /// Makes one one-time prekey, to publish. Draws 96 bytes from `rng`. Save the device before uploading the prekey.
     ///
     /// # Errors
     /// [`PrekeyError`] if the store is full or all ids are used.
@@ -110,8 +111,8 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         })
     }
 
-    /// Replaces the signed prekey and its last-resort key, weekly or monthly. The old one is kept for messages on
-    /// their way until the next rotation or [`delete_previous_signed_prekey`](Self::delete_previous_signed_prekey).
+    /// Replaces the signed prekey and its last-resort key; call it weekly or monthly. The old key is kept for messages
+    /// in transit until the next rotation or [`delete_previous_signed_prekey`](Self::delete_previous_signed_prekey).
     /// Draws 96 bytes from `rng`.
     ///
     /// # Errors
@@ -127,16 +128,16 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         })
     }
 
-    /// Deletes the signed prekey before the last rotation: nothing that was sealed to it can be opened any more, not
-    /// even by who steals this device. True if there was one.
+    /// Deletes the signed prekey before the last rotation. After that nothing that was sealed to it can be opened, even
+    /// by an attacker who steals this device. Returns whether there was one.
     pub fn delete_previous_signed_prekey(&mut self) -> bool {
         let existed = self.previous_signed_prekey.is_some();
-        // Assigned, not taken: so it is wiped where it lies.
+        // Assigned and not taken, so that it is wiped in its place.
         self.previous_signed_prekey = None;
         existed
     }
 
-    /// Deletes a one-time prekey by its id. True if it was there.
+    /// Deletes a one-time prekey by its id. Returns whether the device had it.
     pub fn delete_one_time_prekey(&mut self, id: u32) -> bool {
         match self.one_time_prekeys.iter().position(|pair| pair.id == id) {
             Some(at) => {
@@ -147,8 +148,8 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         }
     }
 
-    /// Deletes the one-time prekeys and the previous signed prekey that expired before `now`, and says how many. The
-    /// signed prekey in force is replaced by [`rotate`](Self::rotate) only.
+    /// Deletes the one-time prekeys and the previous signed prekey that expired before `now`, and returns how many it
+    /// deleted. Only [`rotate`](Self::rotate) replaces the current signed prekey.
     pub fn delete_expired(&mut self, now: u64) -> usize {
         let before = self.one_time_prekeys.len();
         while let Some(at) = self.one_time_prekeys.iter().position(|pair| pair.expiry < now) {
@@ -161,9 +162,9 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         before.saturating_sub(self.one_time_prekeys.len()).saturating_add(usize::from(previous))
     }
 
-    /// The same device with other primitives.
-    #[cfg(all(feature = "alloc", feature = "hazmat"))]
-    pub(crate) fn with_primitives<Q>(self, primitives: Q) -> Device<Q, ONE_TIME, REPLAY> {
+    /// Returns the same device with other primitives.
+    #[allow(dead_code, reason = "for explorations of schedules, which not every build has")]
+    pub(crate) fn computing_with<Q>(self, primitives: Q) -> Device<Q, ONE_TIME, REPLAY> {
         let Self { primitives: _, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id } = self;
         Device { primitives, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id }
     }
@@ -173,7 +174,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         Ok((self.next_id, next_id))
     }
 
-    /// Wipes the key where it lies: `remove` would leave a copy behind the end.
+    /// Wipes the key in its place. `remove` would leave a copy after the end of the array.
     fn remove_one_time(&mut self, at: usize) {
         let last = self.one_time_prekeys.len().saturating_sub(1);
         if at <= last && !self.one_time_prekeys.is_empty() {
@@ -182,34 +183,34 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         }
     }
 
-    /// Bytes of a first message for a plaintext of `plaintext_len` bytes; `None` beyond
+    /// Returns the length in bytes of a first message for a plaintext of `plaintext_len` bytes, or `None` beyond
     /// [`MAX_PLAINTEXT_LEN`](crate::session::MAX_PLAINTEXT_LEN).
     #[must_use]
     pub fn first_message_len(plaintext_len: usize) -> Option<usize> {
         Self::first_message_len_with(ChunkSize::default(), plaintext_len)
     }
 
-    /// [`first_message_len`](Self::first_message_len) with another chunk size than the default one.
+    /// Returns [`first_message_len`](Self::first_message_len) for a chunk size other than the default.
     #[must_use]
     pub fn first_message_len_with(chunk_size: ChunkSize, plaintext_len: usize) -> Option<usize> {
         message_len(chunk_size.first_message_overhead(), plaintext_len)
     }
 
-    /// Begins a session with the owner of `bundle` and writes the first message to `out`. `now` is the caller's time
-    /// in seconds since the Unix epoch; an expired prekey is refused. Draws 176 bytes from `rng`.
+    /// Begins a session with the owner of `bundle` and writes the first message to `out`. `now` is the caller's time in
+    /// seconds since the Unix epoch; an expired prekey is refused. Draws 176 bytes from `rng`.
     ///
-    /// Returns the session and the message's length. Save the session before sending.
+    /// Returns the session and the message's length in bytes. Save the session before sending.
     ///
     /// # Errors
-    /// [`InitiateError`]; nothing has been made.
+    /// [`InitiateError`]; no session was created.
     ///
     /// # Security
-    /// The bundle says who its owner is; whether that is the person meant only a comparison of safety numbers tells.
-    /// An attacker with a quantum computer *while* this runs can impersonate (PQXDH §4.8); one who records it and
-    /// builds the computer later learns nothing.
+    /// The bundle states its owner's identity. Only a comparison of safety numbers shows whether that is the intended
+    /// person. An attacker who has a quantum computer *during* the handshake can impersonate the owner (PQXDH rev 3
+    /// §4.8). An attacker who records the handshake and builds the computer later learns nothing.
     ///
     /// # Leaks
-    /// Lengths, and which prekeys the bundle has: the server chose them.
+    /// Lengths, and which prekeys the bundle contains, which the server chose.
     pub fn initiate_into<S: SkippedKeyStore>(
         &self,
         bundle: &Bundle,
@@ -222,10 +223,10 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         self.initiate_into_with(ChunkSize::default(), bundle, plaintext, associated_data, now, out, rng)
     }
 
-    /// [`initiate_into`](Self::initiate_into) with another chunk size than the default one.
+    /// Calls [`initiate_into`](Self::initiate_into) with a chunk size other than the default.
     ///
     /// # Errors
-    /// [`InitiateError`]; nothing has been made.
+    /// [`InitiateError`]; no session was created.
     #[expect(clippy::too_many_arguments, reason = "those of initiate_into, which most callers want, and one")]
     pub fn initiate_into_with<S: SkippedKeyStore>(
         &self,
@@ -247,7 +248,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
             })?;
             let Agreed { keys, associated_data: transcript } = initiated.agreed;
             self.primitives.step("HS-I8");
-            // Made apart: no copy of what it is made of lies where the session is put together.
+            // Built in a separate frame, so that no copy of its inputs is in the memory where the session is built.
             let ratchet = wipe::behind::<{ wipe::COMMIT }, _>(|| {
                 TripleRatchet::initiator(&self.primitives, keys, *bundle.signed_prekey().dh_key(), chunk_size)
             });
@@ -269,22 +270,23 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         })
     }
 
-    /// Accepts a first message: opens it in place and returns the new session and the plaintext within the message.
+    /// Accepts a first message: decrypts it in place and returns the new session and the plaintext, which is a part of
+    /// the message.
     ///
-    /// If the message used a one-time prekey, that key dies here. Save the device *and* the session, in one
+    /// If the message used a one-time prekey, that key is deleted. Save the device *and* the session, in one
     /// transaction, before showing the plaintext.
     ///
     /// # Errors
-    /// [`AcceptError`]; the device is as it was and the buffer holds no plaintext. `PrekeyUsed` and `Repeated` mean
-    /// that the message may be a copy: give it to `decrypt` of the session that the first copy made.
+    /// [`AcceptError`]; the device is unchanged, and the buffer contains no plaintext. `PrekeyUsed` and `Repeated` mean
+    /// that the message may be a copy: pass it to `decrypt` of the session that the first copy created.
     ///
     /// # Security
-    /// The plaintext's author is [`Session::remote_identity`]; a name for it is the caller's business. Without a
-    /// one-time prekey a thief of the signed prekey can read the first messages until it is deleted (PQXDH §4.6).
+    /// The plaintext's author is [`Session::remote_identity`]; the caller must map it to a name. Without a one-time
+    /// prekey, a thief of the signed prekey can read the first messages until that key is deleted (PQXDH rev 3 §4.6).
     ///
     /// # Leaks
-    /// Lengths, success or failure, which prekeys the message names, and at which of decapsulation, identity and
-    /// message a refused one failed.
+    /// Lengths, success or failure, which prekeys the message names, and whether a refused message failed at
+    /// decapsulation, at the identity or at the message.
     pub fn accept_in_place<'m, S: SkippedKeyStore>(
         &mut self,
         message: &'m mut [u8],
@@ -335,7 +337,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
                         (true, Some(previous)) => previous,
                         _ => &mut self.signed_prekey,
                     };
-                    // There is room: checked before the work.
+                    // There is space: it was checked before the work.
                     let _ = signed.replay_record.try_push(ephemeral_key);
                 }
             }
@@ -348,13 +350,13 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         found.ok_or(if (FIRST_ID..self.next_id).contains(&id) { AcceptError::PrekeyUsed } else { AcceptError::Refused })
     }
 
-    /// Bytes that [`snapshot_into`](Self::snapshot_into) would write now.
+    /// Returns the number of bytes that [`snapshot_into`](Self::snapshot_into) would write now.
     #[must_use]
     pub fn snapshot_len(&self) -> usize {
         snapshot::sealed_len::<P, Self>(self)
     }
 
-    /// Writes the device, sealed under `key`, to `out` and returns the number of bytes; `None` if `out` is shorter
+    /// Writes the device, sealed under `key`, to `out` and returns the number of bytes, or `None` if `out` is shorter
     /// than [`snapshot_len`](Self::snapshot_len). `generation` must grow with every save.
     #[must_use]
     pub fn snapshot_into(&self, key: &StorageKey, generation: u64, out: &mut [u8]) -> Option<usize> {
@@ -365,7 +367,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// opened in place and wiped.
     ///
     /// # Errors
-    /// [`RestoreError`]: another key, damage, or an older generation.
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
     pub fn restore_in_place(
         primitives: P,
         snapshot: &mut [u8],
@@ -377,7 +379,8 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
 }
 
 impl<const REPLAY: usize> SignedPrekey<REPLAY> {
-    /// Whether a handshake on the last-resort key is new. The record never forgets: full, it refuses.
+    /// Checks that a handshake on the last-resort key is new. The record never forgets an entry: when it is full, it
+    /// refuses.
     fn check_replay(&self, ephemeral_key: &[u8; 32]) -> Result<(), AcceptError> {
         if self.replay_record.contains(ephemeral_key) {
             return Err(AcceptError::Repeated);

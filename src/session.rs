@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Session`]: one conversation with one device. Created by a handshake; then `encrypt` and `decrypt`.
+//! [`Session`]: one conversation with one device. A handshake creates it; then the caller uses `encrypt` and `decrypt`.
 //!
-//! Not the concern of this module: which of several sessions a message belongs to, delivery, storage, clocks.
+//! This module is not concerned with which of several sessions a message belongs to, nor with delivery, storage and
+//! clocks.
 
 use crate::error::{DecodeError, DecryptError, EncryptError, RestoreError};
 use crate::identity::{Identity, SafetyNumber};
@@ -23,37 +24,37 @@ use zeroize::Zeroize;
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 
-/// Bytes of the longest plaintext, 1 GiB: padded and sealed it is far below GCM's 2^36 - 32 bytes and its length fits
-/// a 32-bit `usize`. Send larger things in parts.
+/// Length in bytes of the longest plaintext, 1 GiB. Padded and sealed it is far below GCM's limit of 2^36 - 32 bytes,
+/// and its length fits a 32-bit `usize`. Send larger data in parts.
 pub const MAX_PLAINTEXT_LEN: usize = 1 << 30;
 
-/// Bytes of AD before the sealed header: session AD || SHA-256(caller's associated data) || type.
+/// Length in bytes of AD before the sealed header: session AD || SHA-256(caller's associated data) || type.
 const BEFORE_SEALED_HEADER_LEN: usize = 32 + 32 + 1;
-/// Bytes of the longest AD.
+/// Length in bytes of the longest AD.
 const MAX_AEAD_AD_LEN: usize = BEFORE_SEALED_HEADER_LEN + MAX_SEALED_HEADER_LEN;
 
-/// How the session began, and what that still means.
+/// How the session began, as far as that still matters.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "without an allocator there is nowhere else to keep the handshake")]
 pub(crate) enum Opening {
-    /// Initiator, unanswered: the handshake stands at the head of every message.
+    /// Initiator without an answer: every message begins with the handshake.
     Unanswered([u8; HANDSHAKE_LEN]),
-    /// Responder: a digest of the handshake, by which its copies are known.
+    /// Responder: a digest of the handshake, by which its copies are recognized.
     Accepted([u8; 32]),
-    /// Initiator, answered; or a session of a foreign handshake.
+    /// Initiator with an answer, or a session of a foreign handshake.
     Done,
 }
 
-/// Who takes part.
+/// The two parties of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Parties {
     pub(crate) local: Identity,
     pub(crate) remote: Identity,
 }
 
-/// One end of a conversation: seals messages for the other end and opens the other end's.
+/// One end of a conversation. It encrypts messages for the other end and decrypts messages from it.
 ///
-/// Any error leaves the session exactly as it was. There is no `Clone`: two copies would use one key twice.
+/// An error leaves the session exactly as it was. There is no `Clone`: two copies would use one key twice.
 #[derive(Debug)]
 #[must_use = "a session that is dropped cannot be resumed"]
 pub struct Session<P, S> {
@@ -66,8 +67,8 @@ pub struct Session<P, S> {
 }
 
 impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
-    /// Bytes of the message that [`encrypt_into`](Self::encrypt_into) would write for a plaintext of `plaintext_len`
-    /// bytes; `None` if that is more than [`MAX_PLAINTEXT_LEN`].
+    /// Returns the length in bytes of the message that [`encrypt_into`](Self::encrypt_into) would write for a plaintext
+    /// of `plaintext_len` bytes, or `None` if that is more than [`MAX_PLAINTEXT_LEN`].
     #[must_use]
     pub fn message_len(&self, plaintext_len: usize) -> Option<usize> {
         let overhead = match self.opening {
@@ -77,24 +78,24 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         message_len(overhead, plaintext_len)
     }
 
-    /// Seals `plaintext` into `out` and returns the message's length, [`message_len`](Self::message_len). Draws 16
-    /// bytes from `rng`, 32 more where a ratchet step is due, and once an epoch 32 or 64 more for the post-quantum
-    /// ratchet.
+    /// Encrypts `plaintext` into `out` and returns the message's length in bytes, [`message_len`](Self::message_len).
+    /// It draws 16 bytes from `rng`, 32 more if a ratchet step is due, and 32 or 64 more once per epoch for the
+    /// post-quantum ratchet.
     ///
-    /// `associated_data` is not sent; the other side must give the same bytes to `decrypt`: who talks to whom, in
-    /// which conversation. Give `b""` where there is nothing to bind.
+    /// `associated_data` is not sent; the other side must pass the same bytes to `decrypt`. It states, for example, who
+    /// is talking to whom in which conversation. Pass `b""` if there is nothing to bind.
     ///
-    /// Save the session before the message leaves the device: see [the crash contract](crate::snapshot).
+    /// Save the session before the message leaves the device; see [the crash contract](crate::snapshot).
     ///
     /// # Errors
-    /// [`EncryptError`]; `out` then holds no part of the plaintext and the session is as it was.
+    /// [`EncryptError`]; `out` then contains no part of the plaintext, and the session is unchanged.
     ///
     /// # Security
-    /// Losing the newest state after the message was sent, and going on from an older one, uses one key for two
+    /// If the newest state is lost after the message was sent, continuing from an older state uses one key for two
     /// messages and reveals both.
     ///
     /// # Leaks
-    /// Lengths, and whether a ratchet step was due or a KEM operation.
+    /// Lengths, and whether a ratchet step or a KEM operation was due.
     pub fn encrypt_into(
         &mut self,
         plaintext: &[u8],
@@ -126,7 +127,8 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
             padding::pad(padding);
             let mut ad = [0; MAX_AEAD_AD_LEN];
             let ad = self.aead_ad(associated_data, outer, header, &mut ad);
-            // MAX_PLAINTEXT_LEN is within GCM's bound: this cannot fail, and if it did the key would be used up unseen.
+            // MAX_PLAINTEXT_LEN is within GCM's bound, so this cannot fail. If it did, the key would be used up and
+            // never sent.
             *tag = self.primitives.seal(&key, &nonce, ad, body).map_err(|_| {
                 body.zeroize();
                 EncryptError::TooLong
@@ -135,16 +137,16 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         })
     }
 
-    /// Opens `message` in place and returns the plaintext, which lies within it.
+    /// Decrypts `message` in place and returns the plaintext, which is a part of `message`.
     ///
-    /// Messages may come in any order, and any of them may be lost. Save the session before showing the plaintext or
-    /// acknowledging the message: see [the crash contract](crate::snapshot).
+    /// Messages may arrive in any order, and any of them may be lost. Save the session before showing the plaintext or
+    /// acknowledging the message; see [the crash contract](crate::snapshot).
     ///
     /// # Errors
-    /// [`DecryptError`]; the session is as it was and the buffer holds no plaintext.
+    /// [`DecryptError`]; the session is unchanged, and the buffer contains no plaintext.
     ///
     /// # Leaks
-    /// Lengths, success or failure, which receiving chain the message belongs to and how many messages it skips.
+    /// Lengths, success or failure, the receiving chain to which the message belongs, and how many messages it skips.
     pub fn decrypt_in_place<'m>(
         &mut self,
         message: &'m mut [u8],
@@ -157,7 +159,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         Ok(body.split_at_mut_checked(len).map_or(&mut [], |(plaintext, _)| plaintext))
     }
 
-    /// Opens `body` in place and returns the plaintext's length. `head` is all that stands before it.
+    /// Decrypts `body` in place and returns the plaintext's length. `head` is everything before the body.
     fn open(
         &mut self,
         head: &[u8],
@@ -166,7 +168,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         associated_data: &[u8],
     ) -> Result<usize, DecryptError> {
         wipe::behind::<{ wipe::COMMIT }, _>(|| {
-            // What is kept is put together on a stack on which no cipher has been.
+            // The state to keep is built on a part of the stack that no cipher has used.
             let (incoming, len) =
                 wipe::behind::<{ wipe::MESSAGE }, _>(|| self.receive(head, body, tag, associated_data))?;
             self.ratchet.commit(&self.primitives, incoming);
@@ -177,7 +179,8 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         })
     }
 
-    /// Opens `body` in place; returns what becomes of the ratchet, and the plaintext's length. Changes nothing else.
+    /// Decrypts `body` in place. Returns the changes to the ratchet and the plaintext's length, and changes nothing
+    /// else.
     fn receive(
         &self,
         head: &[u8],
@@ -210,7 +213,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         }
     }
 
-    /// Bytes before the body: type or handshake, and sealed header.
+    /// Returns the number of bytes before the body: type or handshake, and sealed header.
     fn head_len(&self, message: &[u8]) -> Result<usize, DecryptError> {
         let before = match message.first() {
             Some(&TYPE_MESSAGE) => 1,
@@ -220,7 +223,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         Ok(self.ratchet.chunk_size.sealed_header_len().saturating_add(before))
     }
 
-    /// HS-R8: a first message on a session that exists must be a copy of the one that made it (attack B26).
+    /// HS-R8: a first message for an existing session must be a copy of the one that created it (attack B26).
     fn check_repeated_handshake(&self, handshake: &[u8]) -> Result<(), DecryptError> {
         match &self.opening {
             Opening::Accepted(digest) if *digest == self.primitives.sha256(&[handshake]) => Ok(()),
@@ -228,7 +231,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         }
     }
 
-    /// `CONCAT(AD, header)`: in a session every part has one width.
+    /// `CONCAT(AD, header)`. Within a session every part has a fixed width.
     fn aead_ad<'b>(
         &self,
         associated_data: &[u8],
@@ -237,7 +240,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         bytes: &'b mut [u8; MAX_AEAD_AD_LEN],
     ) -> &'b [u8] {
         let mut writer = Writer::new(bytes);
-        // There is room for the longest header.
+        // The array has space for the longest header.
         let _ = writer
             .put(&self.associated_data)
             .and_then(|()| writer.put(&self.primitives.sha256(&[associated_data])))
@@ -247,70 +250,70 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         bytes.get(..written).unwrap_or_default()
     }
 
-    /// Who is on the other end: the identity that the handshake authenticated. `None` for a session of a foreign
+    /// Returns the other end's identity, which the handshake authenticated, or `None` for a session of a foreign
     /// handshake.
     #[must_use]
     pub fn remote_identity(&self) -> Option<&Identity> {
         self.parties.as_ref().map(|parties| &parties.remote)
     }
 
-    /// A name for this session, the same on both sides: the digest that is its AD. Not secret, but made of both
-    /// identities: give it to no server.
+    /// Returns a name for this session, 32 bytes, the same on both sides: the digest that is its AD. It is not secret,
+    /// but it is computed from both identities: do not give it to a server.
     #[must_use]
     pub const fn id(&self) -> [u8; 32] {
         self.associated_data
     }
 
-    /// The safety number of the identities that this session's AD covers; `None` for a foreign handshake.
+    /// Returns the safety number of the identities that this session's AD covers, or `None` for a foreign handshake.
     #[must_use]
     pub fn safety_number(&self) -> Option<SafetyNumber> {
         let parties = self.parties.as_ref()?;
         Some(SafetyNumber::new(&self.primitives, (&parties.local, b""), (&parties.remote, b"")))
     }
 
-    /// Whether the peer has answered: until then an initiator repeats the handshake in every message. Always true for
-    /// a responder.
+    /// Returns whether the peer has answered. Until then an initiator repeats the handshake in every message. It is
+    /// always true for a responder.
     #[must_use]
     pub const fn is_answered(&self) -> bool {
         !matches!(self.opening, Opening::Unanswered(_))
     }
 
-    /// Keys of the Double Ratchet kept for messages that have not arrived.
+    /// Returns the number of the Double Ratchet's keys that are stored for messages that have not arrived.
     #[must_use]
     pub fn skipped_message_keys(&self) -> usize {
         self.ratchet.double.skipped.len()
     }
 
-    /// How much of the post-quantum ratchet rides on each message, as the initiator chose.
+    /// Returns the chunk size of the post-quantum ratchet, which the initiator chose.
     #[must_use]
     pub const fn chunk_size(&self) -> ChunkSize {
         self.ratchet.chunk_size
     }
 
-    /// How many fresh post-quantum keys this session's keys rest on, beside the handshake's: 0 at the start. It grows
-    /// only as both sides send.
+    /// Returns how many fresh post-quantum keys, in addition to the handshake's, have entered this session's keys: 0 at
+    /// the start. It grows only if both sides send.
     #[must_use]
     pub fn post_quantum_epoch(&self) -> u32 {
         self.ratchet.sparse.epoch()
     }
 
-    /// Whether the post-quantum ratchet has failed: then the session is over, and everything but restoring and asking
-    /// fails with `Abandoned`.
+    /// Returns whether the post-quantum ratchet has failed. Then the session is over: restoring and queries still work,
+    /// and everything else fails with `Abandoned`.
     ///
-    /// It does so when an authenticated message completes a key or ciphertext that is not genuine, which only a faulty or
-    /// hostile peer can cause. That message still decrypts; nothing does after it.
+    /// This happens when an authenticated message completes a key or ciphertext that is not genuine, which only a
+    /// faulty or hostile peer can cause. That message still decrypts, and no later one does.
     #[must_use]
     pub const fn is_abandoned(&self) -> bool {
         self.ratchet.sparse.is_dead()
     }
 
-    /// Bytes that [`snapshot_into`](Self::snapshot_into) would write now.
+    /// Returns the number of bytes that [`snapshot_into`](Self::snapshot_into) would write now.
     #[must_use]
     pub fn snapshot_len(&self) -> usize {
         snapshot::sealed_len::<P, Self>(self)
     }
 
-    /// Writes the session, sealed under `key`, to `out` and returns the number of bytes; `None` if `out` is shorter
+    /// Writes the session, sealed under `key`, to `out` and returns the number of bytes, or `None` if `out` is shorter
     /// than [`snapshot_len`](Self::snapshot_len). `generation` must grow with every save.
     #[must_use]
     pub fn snapshot_into(&self, key: &StorageKey, generation: u64, out: &mut [u8]) -> Option<usize> {
@@ -321,7 +324,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// opened in place and wiped.
     ///
     /// # Errors
-    /// [`RestoreError`]: another key, damage, or an older generation.
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
     pub fn restore_in_place(
         primitives: P,
         snapshot: &mut [u8],
@@ -341,10 +344,10 @@ pub(crate) fn message_len(overhead: usize, plaintext_len: usize) -> Option<usize
 
 #[cfg(feature = "alloc")]
 impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
-    /// [`encrypt_into`](Self::encrypt_into) a new `Vec`.
+    /// Calls [`encrypt_into`](Self::encrypt_into) with a new `Vec`.
     ///
     /// # Errors
-    /// [`EncryptError`]; the session is as it was.
+    /// [`EncryptError`]; the session is unchanged.
     pub fn encrypt(
         &mut self,
         plaintext: &[u8],
@@ -357,10 +360,10 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         Ok(message)
     }
 
-    /// As [`decrypt_in_place`](Self::decrypt_in_place), into a new `Vec`.
+    /// Decrypts as [`decrypt_in_place`](Self::decrypt_in_place) does, into a new `Vec`.
     ///
     /// # Errors
-    /// [`DecryptError`]; the session is as it was.
+    /// [`DecryptError`]; the session is unchanged.
     pub fn decrypt(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Vec<u8>, DecryptError> {
         let (head, rest) = message.split_at_checked(self.head_len(message)?).ok_or(DecryptError::Refused)?;
         let (body, tag) = rest.split_last_chunk().ok_or(DecryptError::Refused)?;
@@ -370,7 +373,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         Ok(plaintext)
     }
 
-    /// The session as bytes for any database, sealed under `key`. `generation` must grow with every save.
+    /// Returns the session as bytes for any database, sealed under `key`. `generation` must grow with every save.
     #[must_use]
     pub fn snapshot(&self, key: &StorageKey, generation: u64) -> Vec<u8> {
         let mut out = alloc::vec![0; self.snapshot_len()];
@@ -379,10 +382,10 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         out
     }
 
-    /// [`restore_in_place`](Self::restore_in_place) from a copy.
+    /// Calls [`restore_in_place`](Self::restore_in_place) on a copy.
     ///
     /// # Errors
-    /// [`RestoreError`]: another key, damage, or an older generation.
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
     pub fn restore(snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError>
     where
         P: Default,
@@ -435,7 +438,7 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
             _ => return Err(DecodeError::Refused),
         };
         let ratchet = TripleRatchet::load(&primitives, reader)?;
-        // How the session began and how far the ratchet is belong together (attack F18).
+        // How the session began must agree with the progress of the ratchet (attack F18).
         let received = ratchet.double.receiving.is_some();
         let reachable = match &opening {
             Opening::Unanswered(handshake) => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The device's verbs with `Vec`s of their own, on those with buffers.
+//! The device's methods that return a `Vec`. They call the methods with buffers.
 
 use super::Device;
 use crate::error::{AcceptError, InitiateError, PrekeyError, RestoreError};
@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
 impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TIME, REPLAY> {
-    /// [`generate_with`](Self::generate_with) the default instance of the primitives.
+    /// Calls [`generate_with`](Self::generate_with) with the default instance of the primitives.
     pub fn generate(expiry: u64, rng: &mut impl CryptoRng) -> Self
     where
         P: Default,
@@ -21,11 +21,11 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         Self::generate_with(P::default(), expiry, rng)
     }
 
-    /// Makes `count` one-time prekeys and returns all that a server needs: identity, signed prekey, the new one-time
-    /// ones. Save the device before uploading.
+    /// Makes `count` one-time prekeys and returns everything that a server needs: the identity, the signed prekey, and
+    /// the new one-time prekeys. Save the device before uploading.
     ///
     /// # Errors
-    /// [`PrekeyError`]; then none was made.
+    /// [`PrekeyError`]; no prekey was made.
     pub fn publish(&mut self, count: usize, expiry: u64, rng: &mut impl CryptoRng) -> Result<Publication, PrekeyError> {
         if count > self.one_time_prekeys.remaining_capacity() {
             return Err(PrekeyError::StoreFull);
@@ -36,11 +36,10 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         Ok(Publication { identity: *self.identity(), signed_prekey: self.signed_prekey(), one_time_prekeys: made? })
     }
 
-    /// Makes as many one-time prekeys as are missing until there are `target`; otherwise as
-    /// [`publish`](Self::publish).
+    /// Makes one-time prekeys until the device holds `target`; otherwise it behaves as [`publish`](Self::publish).
     ///
     /// # Errors
-    /// [`PrekeyError`]; then none was made.
+    /// [`PrekeyError`]; no prekey was made.
     pub fn replenish(
         &mut self,
         target: usize,
@@ -50,10 +49,10 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         self.publish(target.saturating_sub(self.one_time_prekeys.len()), expiry, rng)
     }
 
-    /// [`initiate_into`](Self::initiate_into) a new `Vec`.
+    /// Calls [`initiate_into`](Self::initiate_into) with a new `Vec`.
     ///
     /// # Errors
-    /// [`InitiateError`]; nothing has been made.
+    /// [`InitiateError`]; no session was created.
     pub fn initiate(
         &self,
         bundle: &Bundle,
@@ -65,10 +64,10 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         self.initiate_with(ChunkSize::default(), bundle, plaintext, associated_data, now, rng)
     }
 
-    /// [`initiate`](Self::initiate) with another chunk size than the default one.
+    /// Calls [`initiate`](Self::initiate) with a chunk size other than the default.
     ///
     /// # Errors
-    /// [`InitiateError`]; nothing has been made.
+    /// [`InitiateError`]; no session was created.
     pub fn initiate_with(
         &self,
         chunk_size: ChunkSize,
@@ -85,10 +84,10 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         Ok((session, message))
     }
 
-    /// [`accept_in_place`](Self::accept_in_place) on a copy; returns the new session and the plaintext.
+    /// Calls [`accept_in_place`](Self::accept_in_place) on a copy and returns the new session and the plaintext.
     ///
     /// # Errors
-    /// [`AcceptError`]; the device is as it was.
+    /// [`AcceptError`]; the device is unchanged.
     pub fn accept(
         &mut self,
         message: &[u8],
@@ -101,7 +100,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         Ok((session, plaintext))
     }
 
-    /// The device as bytes for any database, sealed under `key`. `generation` must grow with every save.
+    /// Returns the device as bytes for any database, sealed under `key`. `generation` must grow with every save.
     #[must_use]
     pub fn snapshot(&self, key: &StorageKey, generation: u64) -> Vec<u8> {
         let mut out = alloc::vec![0; self.snapshot_len()];
@@ -110,10 +109,10 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         out
     }
 
-    /// [`restore_in_place`](Self::restore_in_place) from a copy.
+    /// Calls [`restore_in_place`](Self::restore_in_place) on a copy.
     ///
     /// # Errors
-    /// [`RestoreError`]: another key, damage, or an older generation.
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
     pub fn restore(snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError>
     where
         P: Default,

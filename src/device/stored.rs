@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The device's state as bytes, inside a sealed snapshot (spec/protocol.md §11). What loads is a state that could have
-//! been stored: every id was issued, and no two keys share one.
+//! The device's state as bytes, inside a sealed snapshot (spec/protocol.md §11). Only a state that could have been
+//! stored loads: every id was issued, and no two keys share an id.
 
 use super::{Device, FIRST_ID, SignedPrekey};
 use crate::error::DecodeError;
@@ -83,7 +83,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Stored<P> for De
 }
 
 impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TIME, REPLAY> {
-    /// Every id was issued, and no two keys share one.
+    /// Checks that every id was issued and that no two keys share an id.
     fn check_ids(&self) -> Result<(), DecodeError> {
         let ids = || {
             let previous = self.previous_signed_prekey.iter().map(|signed| signed.pair.id);
