@@ -8,7 +8,7 @@ use crate::secret::Secret;
 #[derive(Debug)]
 pub(crate) struct ChainKey(pub(crate) Secret<32>);
 
-/// mk of one of the two ratchets: one message's share of its key.
+/// mk of one of the two ratchets: that ratchet's share of one message's key.
 #[derive(Debug)]
 pub(crate) struct MessageKey(pub(crate) Secret<32>);
 
@@ -26,7 +26,7 @@ mod tests {
     use crate::primitives::RustCrypto;
     use crate::test_hex::hex;
 
-    /// SPECS §17.
+    /// Known answer computed by a script that shares no code with this crate.
     #[test]
     fn kdf_ck_gives_the_known_answer() {
         let (next, message_key) = ChainKey(Secret::new([0x33; 32])).kdf_ck(&RustCrypto);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The Double Ratchet with header encryption (rev 4 §4.3 to §4.6), the sending half of a step deferred to the next
+//! The Double Ratchet with header encryption (rev 4 §4.3 to §4.6). The sending half of a step is deferred to the next
 //! send (§8.5).
 //!
 //! ```text
@@ -11,9 +11,9 @@
 //!   +---------------------------- DR-E1: at the next send: new pair, KDF_RK_HE ------------------------------+
 //! ```
 //!
-//! Receiving is in two halves. [`DoubleRatchet::receive`] takes `&self` and computes all that a message would change;
-//! [`DoubleRatchet::commit`] stores it, and is called when the message has been authenticated and unpadded. So a
-//! refused message changes nothing, by construction.
+//! Receiving has two halves. [`DoubleRatchet::receive`] takes `&self` and computes everything that a message would
+//! change. [`DoubleRatchet::commit`] stores the changes and is called after the message has been authenticated and
+//! unpadded. By construction, a refused message therefore changes nothing.
 
 use super::chain::{ChainKey, MessageKey};
 use super::header::{HeaderKey, SealedHeader};
@@ -32,7 +32,7 @@ pub(crate) enum SendingState {
     Waiting { key_pair: DhKeyPair },
     /// A step is due at the next send: there is a new DHr and no own key pair.
     Due { remote_ratchet_key: DhPublicKey, previous_chain_length: u32 },
-    /// There is a chain.
+    /// There is a sending chain.
     Sending(SendingChain),
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct SendingChain {
     pub(crate) header_key: HeaderKey,
     pub(crate) number: u32,
     pub(crate) previous_chain_length: u32,
-    /// The post-quantum epoch whose root is mixed into NHKs, which the step that made this chain derived.
+    /// The post-quantum epoch whose root is mixed into NHKs. The step that created this chain derived NHKs.
     pub(crate) mixed_epoch: u32,
 }
 
@@ -67,7 +67,7 @@ pub(crate) struct DoubleRatchet<S> {
     pub(crate) next_sending_header_key: HeaderKey,
     /// NHKr.
     pub(crate) next_receiving_header_key: HeaderKey,
-    /// Receiving steps taken: names chains in MKSKIPPED, and their age.
+    /// The number of receiving steps taken. It names chains in MKSKIPPED and determines their age.
     pub(crate) step: u32,
     pub(crate) skipped: SkippedMessageKeys<S>,
 }
@@ -82,32 +82,32 @@ pub(crate) struct InitialKeys {
     pub(crate) responder_header_key: Secret<32>,
 }
 
-/// What a step at sending changes.
+/// The changes of a sending step.
 pub(crate) struct SendingStep {
     root_key: RootKey,
     chain: SendingChain,
     next_header_key: HeaderKey,
 }
 
-/// What one message is sealed with.
+/// The inputs with which one message is sealed.
 pub(crate) struct Outgoing {
     pub(crate) header: DoubleHeader,
     pub(crate) mixed_epoch: u32,
     pub(crate) message_key: MessageKey,
 }
 
-/// Which of its keys a header opened under.
+/// The header key under which a header opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Under {
     /// HKr.
     Current,
     /// NHKr.
     Next,
-    /// A retired chain's, by its step.
+    /// The header key of a retired chain, named by its step.
     Retired { step: u32 },
 }
 
-/// What one message is opened with, and what becomes of the state if it opens.
+/// The key that opens one message, and the changes to the state if the message opens.
 #[derive(Debug)]
 pub(crate) struct Incoming<S> {
     pub(crate) message_key: MessageKey,
@@ -120,19 +120,19 @@ enum Change<S> {
     UseSkipped { at: usize },
     /// The chain advances.
     Advance { chain_key: ChainKey, number: u32, skipped: SkippedKeys<S> },
-    /// A ratchet step, and the new chain advances.
+    /// A ratchet step is taken, and the new chain advances.
     Step { root_key: RootKey, receiving: ReceivingChain, next_header_key: HeaderKey, skipped: SkippedKeys<S> },
 }
 
 impl<S> Incoming<S> {
-    /// Whether it is the first message of a new chain, with which a sending step becomes due.
+    /// Returns whether this is the first message of a new chain, after which a sending step is due.
     pub(crate) const fn is_step(&self) -> bool {
         matches!(self.change, Change::Step { .. })
     }
 }
 
 impl<S: SkippedKeyStore> DoubleRatchet<S> {
-    /// `RatchetInitAliceHE` (DR-I1), its KDF_RK_HE deferred to the first send.
+    /// `RatchetInitAliceHE` (DR-I1), with its KDF_RK_HE deferred to the first send.
     pub(crate) fn initiator(keys: InitialKeys, signed_prekey: DhPublicKey) -> Self {
         let sending = SendingState::Due { remote_ratchet_key: signed_prekey, previous_chain_length: 0 };
         Self::new(keys.root_key, sending, keys.initiator_header_key, keys.responder_header_key)
@@ -144,7 +144,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         Self::new(keys.root_key, sending, keys.responder_header_key, keys.initiator_header_key)
     }
 
-    /// The initiator from its first message to the first answer.
+    /// Returns whether this is an initiator between its first message and the first answer.
     pub(crate) const fn has_only_sent(&self) -> bool {
         matches!(self.sending, SendingState::Sending(_)) && self.receiving.is_none()
     }
@@ -166,7 +166,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         }
     }
 
-    /// Whether a message can be sent now.
+    /// Checks that a message can be sent now.
     pub(crate) const fn check_sending(&self) -> Result<(), EncryptError> {
         match &self.sending {
             SendingState::Waiting { .. } => Err(EncryptError::NotYetReceived),
@@ -175,7 +175,8 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         }
     }
 
-    /// DR-E1, if it is due; changes nothing. `header_secret` is the post-quantum root's share of the epoch `mixed_epoch`.
+    /// Performs DR-E1 if it is due, without changing the state. `header_secret` is the post-quantum root's share of
+    /// epoch `mixed_epoch`.
     pub(crate) fn step_if_due<P: Primitives>(
         &self,
         primitives: &P,
@@ -187,7 +188,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         primitives.step("DR-E1");
         // The second half of `DHRatchetHE`: HKs = NHKs; DHs fresh; (RK, CKs, NHKs) = KDF_RK_HE(RK, DH(DHs, DHr)).
         let key_pair = DhKeyPair::generate(primitives, rng);
-        // Cannot be zero: DHr was refused on receipt if its DH with our last key was.
+        // Cannot be zero: on receipt DHr was refused if its DH with our last key was zero.
         let dh =
             primitives.dh(&key_pair.secret, remote_ratchet_key.as_bytes()).map_err(|_| EncryptError::NotYetReceived)?;
         let (root_key, chain_key, next_header_key) = self.root_key.kdf_rk_he(primitives, &dh);
@@ -197,14 +198,14 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         Ok(Some(SendingStep { root_key, chain, next_header_key }))
     }
 
-    /// The step is taken.
+    /// Stores the changes of a sending step.
     pub(crate) fn take(&mut self, step: SendingStep) {
         self.root_key = step.root_key;
         self.next_sending_header_key = step.next_header_key;
         self.sending = SendingState::Sending(step.chain);
     }
 
-    /// DR-E2: the next message's key, and what its header says.
+    /// DR-E2: returns the next message's key and header fields.
     pub(crate) fn send<P: Primitives>(&mut self, primitives: &P) -> Result<Outgoing, EncryptError> {
         let SendingState::Sending(chain) = &mut self.sending else { return Err(EncryptError::NotYetReceived) };
         primitives.step("DR-E2");
@@ -220,7 +221,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         Ok(Outgoing { header, mixed_epoch: chain.mixed_epoch, message_key })
     }
 
-    /// DR-E3: seals a header, which lies in `sealed` as [`HeaderKey::hencrypt`] says.
+    /// DR-E3: seals a header, which is in `sealed` as [`HeaderKey::hencrypt`] requires.
     pub(crate) fn seal_header<P: Primitives>(
         &self,
         primitives: &P,
@@ -236,7 +237,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
     /// DR-D2: opens a header into `out`.
     ///
     /// # Leaks
-    /// Which chain the header opened under.
+    /// The chain under whose key the header opened.
     pub(crate) fn open_header<P: Primitives>(
         &self,
         primitives: &P,
@@ -258,7 +259,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         }
     }
 
-    /// Whether nothing has been received that was sent after a message with this header.
+    /// Returns whether no message has been received that was sent after a message with this header.
     pub(crate) fn is_new(&self, under: Under, header: &DoubleHeader) -> bool {
         match (under, &self.receiving) {
             (Under::Next, _) => true,
@@ -267,8 +268,8 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         }
     }
 
-    /// Of the chain that messages are sent on until the next step: the epoch whose header secret was mixed at its own.
-    /// `None` if that step is still due.
+    /// For the chain on which messages are sent until the next step, returns the epoch whose header secret was mixed at
+    /// the chain's own step. Returns `None` if that step is still due.
     pub(crate) const fn mixed_epoch(&self) -> Option<u32> {
         match &self.sending {
             SendingState::Sending(chain) => Some(chain.mixed_epoch),
@@ -276,7 +277,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         }
     }
 
-    /// Nothing is left but a public key: for a session that is over.
+    /// Wipes everything except one public key, for a session that is over.
     pub(crate) fn wipe(&mut self) {
         if let Some(chain) = &self.receiving {
             let remote_ratchet_key = chain.remote_ratchet_key;
@@ -290,8 +291,8 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         self.skipped = SkippedMessageKeys::default();
     }
 
-    /// `RatchetDecryptHE` from the opened header to the message key (DR-D4 to DR-D7); changes nothing. `header_secret` is
-    /// what the sender mixed into its next header key, if this side has it.
+    /// `RatchetDecryptHE` from the opened header to the message key (DR-D4 to DR-D7). It changes nothing.
+    /// `header_secret` is the secret that the sender mixed into its next header key, if this side has it.
     ///
     /// # Leaks
     /// How many messages were skipped.
@@ -347,7 +348,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         Ok(Incoming { message_key, change: Change::Advance { chain_key, number, skipped } })
     }
 
-    /// DR-D6: the first message of a new chain: the first half of `DHRatchetHE`.
+    /// DR-D6: receives the first message of a new chain. This is the first half of `DHRatchetHE`.
     fn receive_step<P: Primitives>(
         &self,
         primitives: &P,
@@ -361,7 +362,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
             // The peer cannot have answered a key that does not exist yet.
             SendingState::Due { .. } => return Err(DecryptError::Refused),
         };
-        // Own key returned, or the last one repeated (attack C19).
+        // The peer returned our own key or repeated its last one (attack C19).
         let stale = self.receiving.as_ref().is_some_and(|chain| chain.remote_ratchet_key == header.ratchet_key);
         if stale || header.ratchet_key == key_pair.public {
             return Err(DecryptError::Refused);
@@ -392,7 +393,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         Ok(Incoming { message_key, change: Change::Step { root_key, receiving, next_header_key, skipped } })
     }
 
-    /// DR-D9: the message has been authenticated; its changes are stored.
+    /// DR-D9: stores the changes of a message that has been authenticated.
     pub(crate) fn commit<P: Primitives>(&mut self, primitives: &P, incoming: Incoming<S>) {
         primitives.step("DR-D9");
         match incoming.change {
@@ -425,7 +426,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
     }
 }
 
-/// How many keys a message skips, checked before any is derived (attacks C2, C3).
+/// The numbers of keys that a message skips, checked before any is derived (attacks C2, C3).
 struct Jump {
     previous: u32,
     current: u32,
@@ -442,7 +443,7 @@ impl Jump {
     }
 }
 
-/// `SkipMessageKeysHE`: derives and stages `count` keys from number `from` on; returns the chain key behind them.
+/// `SkipMessageKeysHE`: derives and stages `count` keys from number `from` on. Returns the chain key after them.
 fn skip_message_keys<P: Primitives, S: SkippedKeyStore>(
     primitives: &P,
     chain_key: &ChainKey,
@@ -452,7 +453,7 @@ fn skip_message_keys<P: Primitives, S: SkippedKeyStore>(
     skipped: &mut SkippedKeys<S>,
 ) -> ChainKey {
     let mut chain_key = ChainKey(chain_key.0.duplicate());
-    // Does not saturate: the sum is the header's N or PN. An open range would step over 2^32 - 1 where it ends (C4).
+    // Does not saturate: the sum is the header's N or PN. An open range would step beyond 2^32 - 1 at its end (C4).
     for number in from..from.saturating_add(count) {
         let (next, key) = chain_key.kdf_ck(primitives);
         skipped.push(SkippedMessageKey { chain: step, number, key });

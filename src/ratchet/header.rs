@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! HENCRYPT and HDECRYPT: headers under a reused key (Double Ratchet rev 4 §4.2).
+//! HENCRYPT and HDECRYPT: encryption of headers under a reused key (Double Ratchet rev 4 §4.2).
 //!
-//! A salt of 16 random bytes gives every header its own AEAD key and nonce (SPECS §15 E12), and a key commitment
-//! that says under which header key it was sealed, because GCM lets one ciphertext open under two (attack D2).
+//! A salt of 16 random bytes gives every header its own AEAD key and nonce, because a GCM nonce has only 96 bits
+//! (difference D8). A key commitment states the header key under which the header was sealed, because one GCM
+//! ciphertext can open under two keys (attack D2).
 
 use crate::labels;
 use crate::primitives::declassified::{Declassified, verdict};
@@ -11,11 +12,11 @@ use crate::secret::{Secret, equal};
 use crate::wire::{BEFORE_HEADER_LEN, COMMITMENT_LEN, SALT_LEN, Writer};
 use zeroize::Zeroize;
 
-/// HK: HKs, HKr, NHKs, NHKr.
+/// HK: HKs, HKr, NHKs or NHKr.
 #[derive(Debug)]
 pub(crate) struct HeaderKey(pub(crate) Secret<32>);
 
-/// A header as it travels, taken apart: `salt || commitment || ciphertext || tag`.
+/// A header as it travels, split into its parts: `salt || commitment || ciphertext || tag`.
 pub(crate) struct SealedHeader<'a> {
     salt: &'a [u8; SALT_LEN],
     commitment: &'a [u8; COMMITMENT_LEN],
@@ -52,10 +53,11 @@ impl HeaderKey {
         keys
     }
 
-    /// `HENCRYPT(hk, header)`: `sealed` is the header in the clear with room for a salt and a commitment before it and a
-    /// tag behind it, and becomes the sealed header. `outer` is the clear byte before it: its associated data.
+    /// `HENCRYPT(hk, header)`: `sealed` contains the plaintext header, with space for a salt and a commitment before it
+    /// and for a tag after it, and becomes the sealed header. `outer` is the unencrypted byte before the sealed header,
+    /// and its associated data.
     ///
-    /// `None`, with no header in the clear, if `sealed` is shorter than what is added.
+    /// Returns `None`, with no plaintext header left, if `sealed` is shorter than the added parts.
     pub(crate) fn hencrypt<P: Primitives>(
         &self,
         primitives: &P,
@@ -66,17 +68,18 @@ impl HeaderKey {
         let (header, tag) = sealed.split_last_chunk_mut::<TAG_LEN>()?;
         let (before, header) = header.split_at_mut_checked(BEFORE_HEADER_LEN)?;
         let keys = self.derive(primitives, salt);
-        // At most 308 bytes: within GCM's bounds, so that this cannot fail; if it did, nothing would leave in the clear.
+        // At most 308 bytes, which is within GCM's bounds, so this cannot fail. If it did, no plaintext header would be
+        // sent.
         *tag = primitives.seal(&keys.key, &keys.nonce, &[outer], header).map_err(|_| header.zeroize()).ok()?;
         let mut writer = Writer::new(before);
         writer.put(salt).and_then(|()| writer.put(&keys.commitment)).ok()
     }
 
-    /// `HDECRYPT(hk, header)`: writes the header in the clear to `out`, of its length, if it was sealed under this key;
-    /// says whether it was.
+    /// `HDECRYPT(hk, header)`: writes the plaintext header to `out`, which has its length, if it was sealed under this
+    /// key. Returns whether it was.
     ///
     /// # Leaks
-    /// Whether it opened. The commitment is compared in constant time; the cipher runs only where it matches.
+    /// Whether the header opened. The commitment is compared in constant time, and the cipher runs only if it matches.
     pub(crate) fn hdecrypt<P: Primitives>(
         &self,
         primitives: &P,
@@ -97,9 +100,10 @@ impl HeaderKey {
         opened
     }
 
-    /// NHK as a ratchet step leaves it: with the newest post-quantum root's share (difference D15). Who learns NHK by
-    /// breaking the step's Diffie-Hellman alone has no header key. It seals the chain after the one that the step begins: an
-    /// epoch's secret reaches headers up to two chains after it reached messages.
+    /// Returns NHK as a ratchet step stores it: mixed with the newest post-quantum root's share (difference D15). An
+    /// attacker who learns NHK by breaking only the step's Diffie-Hellman therefore has no header key. NHK seals the
+    /// chain after the one that the step begins, so an epoch's secret reaches headers up to two chains after it reached
+    /// messages.
     pub(crate) fn mixed<P: Primitives>(&self, primitives: &P, header_secret: &Secret<32>) -> Self {
         let mut mixed = Secret::zero();
         primitives.hkdf(header_secret.expose(), &[self.0.expose()], &[labels::NEXT_HEADER_KEY], mixed.expose_mut());

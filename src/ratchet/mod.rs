@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The Triple Ratchet (Double Ratchet rev 4), one layer a file: `chain`, `root`, `header`, `skipped` and `double` are the
-//! Double Ratchet with header encryption (§3, §4); `braid` and `sparse` the Sparse Post-Quantum Ratchet (§5); `triple`
-//! joins them (§6).
+//! The Triple Ratchet (Double Ratchet rev 4), one layer per file: `chain`, `root`, `header`, `skipped` and `double` are
+//! the Double Ratchet with header encryption (§3, §4), `braid` and `sparse` are the Sparse Post-Quantum Ratchet (§5),
+//! and `triple` joins them (§6).
 
 pub(crate) mod braid;
 pub(crate) mod chain;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! MKSKIPPED: keys of messages that have not arrived, bounded in number and in age, of the Double Ratchet and of the
-//! Sparse Post-Quantum Ratchet.
+//! MKSKIPPED: keys of messages that have not arrived, for the Double Ratchet and the Sparse Post-Quantum Ratchet. They
+//! are bounded in number and in age.
 //!
-//! Entries are ordered by (chain, number): chains are retired in order and keys of one chain are skipped in order,
-//! so that finding is a binary search and the oldest entries are the first. The Double Ratchet's old header keys are kept
+//! Entries are ordered by (chain, number). Chains are retired in order and keys of one chain are skipped in order, so
+//! that lookup is a binary search and the first entries are the oldest. The Double Ratchet's old header keys are stored
 //! once per chain, and only while an entry needs them.
 
 use super::chain::MessageKey;
@@ -12,21 +12,23 @@ use crate::secret::Secret;
 use crate::wipe;
 use arrayvec::ArrayVec;
 
-/// Messages that may be skipped by one jump, at the end of the previous chain and again in the current one. A jump
-/// costs the receiver two HMACs a message in each ratchet; 1,000 is the specification's own example (§8.4).
+/// Maximum number of messages that one message may skip at the end of the previous chain, and again in the current one.
+/// A skipped message costs the receiver two HMACs in each ratchet. 1,000 is the example of Double Ratchet rev 4 §8.4.
 pub const MAX_SKIP: u32 = 1_000;
-/// Skipped message keys kept in all, by each of the two ratchets: two jumps' worth. Beyond it the oldest are evicted.
+/// Maximum number of skipped message keys that each of the two ratchets keeps: two maximal skips. Beyond it the oldest
+/// keys are evicted.
 pub const MAX_SKIPPED_KEYS: usize = 2_000;
-/// Ratchet steps of the receiving side for which a skipped key is kept (§8.4, §8.7: events, not clocks). Two epochs of the
-/// post-quantum ratchet end it sooner, where chunks are large. Also bounds the header keys that a message is tried under.
+/// Number of the receiving side's ratchet steps for which a skipped key is kept (Double Ratchet rev 4 §8.4, §8.7:
+/// events, not clocks). With large chunks, two epochs of the post-quantum ratchet end this time sooner. The constant
+/// also bounds the number of header keys that are tried for a message.
 pub const MAX_SKIPPED_STEPS: u32 = 32;
-/// The same as a capacity: header keys of that many retired chains.
+/// The same number as a capacity: header keys of that many retired chains.
 const MAX_SKIPPED_CHAINS: usize = MAX_SKIPPED_STEPS as usize;
 
-/// A message key and where it belongs.
+/// A message key with its chain and number.
 #[derive(Debug)]
 pub struct SkippedMessageKey {
-    /// The receiving chain: counted in ratchet steps in the Double Ratchet, the epoch in the sparse one.
+    /// The receiving chain: the ratchet step in the Double Ratchet, the epoch in the sparse ratchet.
     pub(crate) chain: u32,
     /// N or n, the message's number in its chain.
     pub(crate) number: u32,
@@ -43,24 +45,25 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Where skipped message keys live: `Heap` grows, [`Inline`] is a part of the session and needs no allocator.
+/// The store of skipped message keys. `Heap` grows on the heap. [`Inline`] is a part of the session and needs no
+/// allocator.
 pub trait SkippedKeyStore: sealed::Sealed + Default + core::fmt::Debug {
-    /// Entries held at the most; also the largest jump, where smaller than [`MAX_SKIP`].
+    /// Maximum number of entries. If it is smaller than [`MAX_SKIP`], it is also the largest skip.
     const CAPACITY: usize;
 
     #[doc(hidden)]
     fn entries(&self) -> &[SkippedMessageKey];
     #[doc(hidden)]
     fn entries_mut(&mut self) -> &mut [SkippedMessageKey];
-    /// Adds an entry; the caller has made sure that there are fewer than `CAPACITY`.
+    /// Adds an entry. The caller has checked that there are fewer than `CAPACITY` entries.
     #[doc(hidden)]
     fn push(&mut self, entry: SkippedMessageKey);
-    /// Drops the entries from `len` on, in place, so that they are wiped where they lie.
+    /// Drops the entries from `len` on in place, so that they are wiped in their places.
     #[doc(hidden)]
     fn truncate(&mut self, len: usize);
 }
 
-/// Up to `N` skipped message keys of each ratchet inside the session itself: 40 bytes each, no allocator.
+/// A store inside the session: up to `N` skipped message keys per ratchet, 40 bytes each, without an allocator.
 #[derive(Debug, Default)]
 pub struct Inline<const N: usize>(ArrayVec<SkippedMessageKey, N>);
 
@@ -78,7 +81,7 @@ impl<const N: usize> SkippedKeyStore for Inline<N> {
     }
 
     fn push(&mut self, entry: SkippedMessageKey) {
-        // Cannot be full by the caller's promise; if it were, the entry would be dropped, and wiped.
+        // By the caller's check the array is not full. If it were, the entry would be dropped and wiped.
         let _ = self.0.try_push(entry);
     }
 
@@ -87,7 +90,7 @@ impl<const N: usize> SkippedKeyStore for Inline<N> {
     }
 }
 
-/// Up to [`MAX_SKIPPED_KEYS`] skipped message keys on the heap; none costs nothing.
+/// A store on the heap: up to [`MAX_SKIPPED_KEYS`] skipped message keys per ratchet. An empty store allocates nothing.
 #[cfg(feature = "alloc")]
 #[derive(Debug, Default)]
 pub struct Heap(alloc::vec::Vec<SkippedMessageKey>);
@@ -109,7 +112,7 @@ impl SkippedKeyStore for Heap {
 
     fn push(&mut self, entry: SkippedMessageKey) {
         if self.0.len() == self.0.capacity() {
-            // Growing by hand: `Vec` would leave the keys behind in the block it gives back.
+            // Grown by hand, because `Vec` would leave the keys in the block that it frees.
             let mut grown = alloc::vec::Vec::with_capacity(self.0.len().saturating_mul(2).max(32));
             grown.extend(self.0.iter_mut().map(|old| core::mem::replace(old, SkippedMessageKey::empty())));
             self.0 = grown;
@@ -122,7 +125,7 @@ impl SkippedKeyStore for Heap {
     }
 }
 
-/// Skipped message keys by (chain, number), in that order.
+/// Skipped message keys, ordered by (chain, number).
 #[derive(Debug, Default)]
 pub(crate) struct SkippedKeys<S>(S);
 
@@ -135,12 +138,12 @@ impl<S: SkippedKeyStore> SkippedKeys<S> {
         self.0.entries().len()
     }
 
-    /// Adds a key that belongs behind all others, while fewer than `S::CAPACITY` are there.
+    /// Adds a key that comes after all others in the order, while there are fewer than `S::CAPACITY` keys.
     pub(crate) fn push(&mut self, entry: SkippedMessageKey) {
         self.0.push(entry);
     }
 
-    /// The place of message `number` of chain `chain`, if its key is kept.
+    /// Returns the index of message `number` of chain `chain`, if its key is kept.
     pub(crate) fn find(&self, chain: u32, number: u32) -> Option<usize> {
         self.entries().binary_search_by_key(&(chain, number), |entry| (entry.chain, entry.number)).ok()
     }
@@ -149,12 +152,12 @@ impl<S: SkippedKeyStore> SkippedKeys<S> {
         self.entries().get(at).map(|entry| &entry.key)
     }
 
-    /// Whether a key of chain `chain` is kept.
+    /// Returns whether a key of chain `chain` is kept.
     pub(crate) fn has_chain(&self, chain: u32) -> bool {
         self.entries().binary_search_by(|entry| entry.chain.cmp(&chain)).is_ok()
     }
 
-    /// Deletes one key; returns its chain.
+    /// Deletes one key and returns its chain.
     pub(crate) fn remove(&mut self, at: usize) -> Option<u32> {
         let chain = self.entries().get(at).map(|entry| entry.chain)?;
         if let Some(behind) = self.0.entries_mut().get_mut(at..) {
@@ -164,12 +167,12 @@ impl<S: SkippedKeyStore> SkippedKeys<S> {
         Some(chain)
     }
 
-    /// Takes over the keys skipped by a message that has now been authenticated, evicting the oldest where there is
-    /// no room. `staged` holds no more than `S::CAPACITY`, in one piece of the order. In the sparse ratchet it may belong
-    /// before others that are kept: an old epoch's chain goes on while there is a newer one.
+    /// Stores the keys skipped by a message that has now been authenticated, and evicts the oldest keys if there is no
+    /// space. `staged` has at most `S::CAPACITY` keys, which are contiguous in the order. In the sparse ratchet they
+    /// may come before other keys, because an old epoch's chain continues while there is a newer one.
     pub(crate) fn absorb(&mut self, mut staged: Self) {
         if self.entries().is_empty() && !staged.entries().is_empty() {
-            // Nothing to keep: the staged ones as they lie. On the heap that copies no key.
+            // The store is empty, so the staged keys are moved as a whole. On the heap that copies no key.
             core::mem::swap(self, &mut staged);
         }
         let first = staged.entries().first().map_or((u32::MAX, u32::MAX), |entry| (entry.chain, entry.number));
@@ -202,14 +205,14 @@ impl<S: SkippedKeyStore> SkippedKeys<S> {
     }
 }
 
-/// A retired chain's header key, kept while one of its messages may still come.
+/// A retired chain's header key, which is kept while one of the chain's messages may still arrive.
 #[derive(Debug)]
 pub(crate) struct SkippedChain {
     pub(crate) step: u32,
     pub(crate) header_key: HeaderKey,
 }
 
-/// MKSKIPPED of the Double Ratchet: `(header key, N) → mk`, the header key by its chain's step.
+/// MKSKIPPED of the Double Ratchet: `(header key, N) → mk`, with the header key named by its chain's step.
 #[derive(Debug)]
 pub(crate) struct SkippedMessageKeys<S> {
     pub(super) keys: SkippedKeys<S>,
@@ -218,7 +221,7 @@ pub(crate) struct SkippedMessageKeys<S> {
 }
 
 impl SkippedChain {
-    /// No chain of any.
+    /// Returns an empty array of chains whose space is initialized.
     pub(super) fn none() -> ArrayVec<Self, MAX_SKIPPED_CHAINS> {
         wipe::empty(|| Self { step: 0, header_key: HeaderKey(Secret::zero()) })
     }
@@ -231,7 +234,7 @@ impl<S: Default> Default for SkippedMessageKeys<S> {
 }
 
 impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
-    /// Retired chains' header keys, newest first.
+    /// Returns the header keys of retired chains, newest first.
     pub(crate) fn chains(&self) -> impl Iterator<Item = &SkippedChain> {
         self.chains.iter().rev()
     }
@@ -244,7 +247,7 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
         self.keys.get(at)
     }
 
-    /// Deletes one key, and its chain's header key if it was the last to need it.
+    /// Deletes one key. If it was the last that needed its chain's header key, that key is deleted too.
     pub(crate) fn remove(&mut self, at: usize) {
         if let Some(step) = self.keys.remove(at)
             && !self.keys.has_chain(step)
@@ -253,19 +256,19 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
         }
     }
 
-    /// [`SkippedKeys::absorb`]; header keys that are no longer needed die.
+    /// Calls [`SkippedKeys::absorb`] and deletes header keys that are no longer needed.
     pub(crate) fn absorb(&mut self, staged: SkippedKeys<S>) {
         self.keys.absorb(staged);
         self.forget_unneeded_chains();
     }
 
-    /// A chain is retired by a ratchet step to `now`: its header key is kept if a key of it is, and everything older
-    /// than [`MAX_SKIPPED_STEPS`] dies.
+    /// Retires a chain at the ratchet step `now`. Its header key is kept if one of its message keys is, and all keys
+    /// older than [`MAX_SKIPPED_STEPS`] are deleted.
     pub(crate) fn retire(&mut self, step: u32, header_key: HeaderKey, now: u32) {
         self.keys.retire_below(now.saturating_sub(MAX_SKIPPED_STEPS));
         self.forget_unneeded_chains();
         if self.keys.has_chain(step) {
-            // At most MAX_SKIPPED_STEPS steps are young enough, so that there is room.
+            // At most MAX_SKIPPED_STEPS steps are recent enough, so there is space.
             let _ = self.chains.try_push(SkippedChain { step, header_key });
         }
     }
@@ -295,7 +298,7 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
     }
 }
 
-/// Whether keys of chain `step` are dead when the chain in use is `now`.
+/// Returns whether keys of chain `step` are too old when the current chain is `now`.
 pub(super) const fn is_too_old(step: u32, now: u32) -> bool {
     now.saturating_sub(step) > MAX_SKIPPED_STEPS
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The Sparse Post-Quantum Ratchet (Double Ratchet rev 4 §5) over the ML-KEM Braid: a root key into which every epoch's
-//! output key is folded, and for each epoch one chain a direction.
+//! The Sparse Post-Quantum Ratchet (Double Ratchet rev 4 §5) over the ML-KEM Braid. Every epoch's output key is mixed
+//! into a root key, and each epoch has one chain per direction.
 //!
 //! ```text
 //!            epoch 0               epoch 1                    epoch 2
@@ -10,11 +10,11 @@
 //!            `-- header secret        `-- header secret           `
 //! ```
 //!
-//! A message is sent on the chain of the newest epoch whose key its receiver is sure to have. Steps are numbered `SP-*` as
-//! in spec/protocol.md §13. Receiving is in two halves, as in the Double Ratchet: [`SparseRatchet::receive`] changes
-//! nothing, [`SparseRatchet::commit`] stores, when the message has been authenticated.
+//! A message is sent on the chain of the newest epoch whose key its receiver is sure to have. Steps are numbered `SP-*`
+//! as in spec/protocol.md §13. Receiving has two halves, as in the Double Ratchet: [`SparseRatchet::receive`] changes
+//! nothing, and [`SparseRatchet::commit`] stores the changes after the message has been authenticated.
 //!
-//! Not the concern of this module: how an epoch's key is agreed on (`braid`), and what a message key is used for
+//! This module is not concerned with how an epoch's key is agreed on (`braid`) and what a message key is used for
 //! (`triple`).
 
 use super::braid::message::Message;
@@ -30,21 +30,23 @@ use crate::wire::ChunkSize;
 use arrayvec::ArrayVec;
 use rand_core::CryptoRng;
 
-/// Epochs whose chains are kept: that of the sending epoch, the one before it, from which messages may still come, and
-/// the next, whose key may be out already (SPECS §8.7).
+/// Maximum number of epochs whose chains are kept (Double Ratchet rev 4 §5, `ClearOldEpochs`): the sending epoch, the
+/// one before it, from which messages may still arrive, and the next, whose key may already be known.
 const MAX_EPOCHS: usize = 3;
-/// Keys that one message may skip in a chain: those of two chains of the Double Ratchet, because a chain here goes on over
-/// its steps, and between two messages that arrive lie at most the ends of two (see [`MAX_SKIP`]).
+/// Maximum number of keys that one message may skip in a chain: those of two chains of the Double Ratchet. A chain here
+/// continues over the Double Ratchet's steps, and the gap between two messages that arrive spans at most the ends of
+/// two of its chains (see [`MAX_SKIP`]).
 const MAX_SPARSE_SKIP: u32 = 2 * MAX_SKIP;
 
-/// Who sends on which chain: A2B is the session's initiator.
+/// The direction of a chain. A2B is the one on which the session's initiator sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     A2B,
     B2A,
 }
 
-/// CK and N of one direction; N is the last message's number, and the first message's is 1 (SPECS §15 E15).
+/// CK and N of one direction. N is the number of the last message, and the first message has number 1 (Double Ratchet
+/// rev 4 §5; the Double Ratchet itself counts from 0).
 #[derive(Debug)]
 pub(crate) struct SparseChain {
     pub(crate) chain_key: Secret<32>,
@@ -55,7 +57,7 @@ pub(crate) struct SparseChain {
 #[derive(Debug)]
 pub(crate) struct EpochChains {
     pub(crate) epoch: u32,
-    /// `None` when a later epoch has become the sending epoch.
+    /// `None` after a later epoch has become the sending epoch.
     pub(crate) send: Option<SparseChain>,
     pub(crate) receive: SparseChain,
     /// The root's share for the Double Ratchet's header keys.
@@ -68,7 +70,7 @@ impl EpochChains {
         Self { epoch: 0, send: Some(chain()), receive: chain(), header_secret: Secret::zero() }
     }
 
-    /// No epoch's.
+    /// Returns an empty array of epochs whose space is initialized.
     pub(super) fn none() -> ArrayVec<Self, MAX_EPOCHS> {
         wipe::empty(Self::empty)
     }
@@ -79,13 +81,13 @@ impl EpochChains {
 pub(crate) struct SparseRatchet<S> {
     pub(crate) direction: Direction,
     pub(crate) root_key: Secret<32>,
-    /// Consecutive epochs, ascending; the last is the newest that was folded in.
+    /// Consecutive epochs, ascending. The last is the newest whose key was mixed into the root.
     pub(crate) epochs: ArrayVec<EpochChains, MAX_EPOCHS>,
     pub(crate) skipped: SkippedKeys<S>,
     pub(crate) braid: Braid,
 }
 
-/// What a message says to this ratchet.
+/// The fields of a message's header that belong to this ratchet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SparseHeader {
     pub(crate) message: Message,
@@ -93,14 +95,14 @@ pub(crate) struct SparseHeader {
     pub(crate) number: u32,
 }
 
-/// What one message is opened with, and what becomes of the state if it opens.
+/// The key that opens one message, and the changes to the state if the message opens.
 #[derive(Debug)]
 pub(crate) struct Incoming<S> {
     pub(crate) message_key: MessageKey,
-    /// The message's chain.
+    /// The epoch of the message's chain.
     epoch: u32,
     chain: Change<S>,
-    /// The root key behind an epoch, and the epoch.
+    /// The root key and chains of a new epoch.
     folded: Option<(Secret<32>, EpochChains)>,
     braid: braid::Incoming,
 }
@@ -114,7 +116,7 @@ enum Change<S> {
 }
 
 impl<S> Incoming<S> {
-    /// Whether the sending epoch advances with it.
+    /// Returns whether the sending epoch advances with this message.
     pub(crate) const fn advances(&self) -> bool {
         self.braid.advances()
     }
@@ -134,43 +136,45 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
             Direction::A2B => Braid::initiator(primitives, braid_secret, chunk_size),
             Direction::B2A => Braid::responder(primitives, braid_secret, chunk_size),
         };
-        // Derived behind what is larger than it: nothing of it lies where that was put together.
+        // Derived in a frame above which a larger value was built, so that the stale bytes of the derivation are not in
+        // that place.
         let (root_key, mut chains) = wipe::behind::<{ wipe::CURVE }, _>(|| {
             kdf_scka(primitives, &[0; 32], secret, labels::CHAIN_START, 0, direction)
         });
         let mut epochs = EpochChains::none();
-        // Taken out, and the place wiped.
+        // Moved out, and its old place is wiped.
         epochs.push(core::mem::replace(&mut chains, EpochChains::empty()));
         Self { direction, root_key, epochs, skipped: SkippedKeys::default(), braid }
     }
 
-    /// Whether the Braid has failed, and with it the session (attack E6).
+    /// Returns whether the Braid, and with it the session, has failed (attack E6).
     pub(crate) const fn is_dead(&self) -> bool {
         self.braid.epoch().is_none()
     }
 
-    /// The newest epoch that is folded in; 0 before the first, and when dead.
+    /// Returns the newest epoch whose key was mixed into the root: 0 before the first, and when dead.
     pub(crate) fn epoch(&self) -> u32 {
         self.epochs.last().map_or(0, |chains| chains.epoch)
     }
 
-    /// The newest epoch whose key the peer is sure to have: that of the next message's chain. `None` when dead.
+    /// Returns the newest epoch whose key the peer is sure to have, which is that of the next message's chain. Returns
+    /// `None` when dead.
     pub(crate) fn sending_epoch(&self) -> Option<u32> {
         self.braid.epoch().map(braid::Epoch::before)
     }
 
-    /// The sending epoch, with its share for header keys.
+    /// Returns the sending epoch with its share for header keys.
     pub(crate) fn sending_header_secret(&self) -> Option<(u32, &Secret<32>)> {
         let epoch = self.sending_epoch()?;
         Some((epoch, self.header_secret(epoch)?))
     }
 
-    /// The share of epoch `epoch` for header keys, while its chains are kept.
+    /// Returns the share of epoch `epoch` for header keys, while its chains are kept.
     pub(crate) fn header_secret(&self, epoch: u32) -> Option<&Secret<32>> {
         self.epochs.iter().find(|chains| chains.epoch == epoch).map(|chains| &chains.header_secret)
     }
 
-    /// Whether a message can be sent now.
+    /// Checks that a message can be sent now.
     pub(crate) fn check_sending(&self) -> Result<(), EncryptError> {
         let epoch = self.sending_epoch().ok_or(EncryptError::Abandoned)?;
         let chains = self.epochs.iter().find(|chains| chains.epoch == epoch);
@@ -181,7 +185,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         }
     }
 
-    /// `SCKASend` and the sending chain's step. Cannot fail after [`check_sending`](Self::check_sending).
+    /// `SCKASend` and the sending chain's step. It cannot fail after [`check_sending`](Self::check_sending).
     pub(crate) fn send<P: Primitives>(
         &mut self,
         primitives: &P,
@@ -204,19 +208,21 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         Ok((SparseHeader { message: outgoing.message, number }, message_key))
     }
 
-    /// Whether there may be a key for a message, before any work (SP-R1). `is_new`: whether the Double Ratchet has received
-    /// nothing that was sent after it. What is new is on the newest chain that anything came on, or on a newer one, and
-    /// beyond all that came on it: otherwise a thief of an old epoch's chain could go on sending on it.
+    /// SP-R1: checks, before any work, whether there can be a key for a message. `is_new` states whether the Double
+    /// Ratchet has received no message that was sent after this one. A new message must be on the newest chain on which
+    /// any message arrived, or on a newer one, and beyond all messages that arrived on it. Otherwise a thief of an old
+    /// epoch's chain could continue to send on it.
     ///
     /// # Errors
-    /// [`DecryptError::Refused`] if the message's epoch is retired or its key used; `TooManySkipped`; `Abandoned` when dead.
+    /// [`DecryptError::Refused`] if the message's epoch is retired or its key is used; `TooManySkipped`; `Abandoned`
+    /// when dead.
     pub(crate) fn check_receiving(&self, header: &SparseHeader, is_new: bool) -> Result<(), DecryptError> {
         if self.is_dead() {
             return Err(DecryptError::Abandoned);
         }
         let epoch = header.message.epoch.before();
         let chain = self.epochs.iter().find(|chains| chains.epoch == epoch).ok_or(DecryptError::Refused)?;
-        // Of the first message, with number 1, nothing is missing.
+        // Before the first message, with number 1, no message is missing.
         let missing = header.number.checked_sub(1).and_then(|last| last.checked_sub(chain.receive.number));
         let capacity = u32::try_from(S::CAPACITY).unwrap_or(u32::MAX);
         let heard = self.epochs.iter().rev().find(|chains| chains.receive.number > 0).map_or(0, |chains| chains.epoch);
@@ -229,10 +235,10 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
     }
 
     /// `SCKAReceive` and the receiving chain's steps up to the message key, after
-    /// [`check_receiving`](Self::check_receiving); changes nothing.
+    /// [`check_receiving`](Self::check_receiving). It changes nothing.
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`check_receiving`](Self::check_receiving).
     pub(crate) fn receive<P: Primitives>(
         &self,
         primitives: &P,
@@ -248,7 +254,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
             Some(key) => Some(self.fold(primitives, key).ok_or(DecryptError::Abandoned)?),
             None => None,
         };
-        // Wiped where it lies.
+        // Wiped in its place.
         braid.key = None;
 
         primitives.step("SP-R2");
@@ -260,8 +266,8 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         Ok(Incoming { message_key, epoch: braid.receiving_epoch, chain, folded, braid })
     }
 
-    /// SP-R3: the message has been authenticated; its changes are stored. If it made the Braid fail, the ratchet is dead
-    /// from here on: all that it held is wiped.
+    /// SP-R3: stores the changes of a message that has been authenticated. If the message made the Braid fail, the
+    /// ratchet is dead from then on, and everything that it held is wiped.
     pub(crate) fn commit<P: Primitives>(&mut self, primitives: &P, incoming: Incoming<S>) {
         primitives.step("SP-R3");
         match incoming.chain {
@@ -288,7 +294,8 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         }
     }
 
-    /// KDF_SCKA_RK: the root key and chains of the next epoch; `None` if the key is of another one.
+    /// KDF_SCKA_RK: derives the root key and chains of the next epoch. Returns `None` if the key belongs to another
+    /// epoch.
     fn fold<P: Primitives>(&self, primitives: &P, key: &EpochKey) -> Option<(Secret<32>, EpochChains)> {
         let epoch = key.epoch.number();
         if key.epoch.before() != self.epoch() {
@@ -300,14 +307,14 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
 
     fn keep(&mut self, root_key: Secret<32>, chains: EpochChains) {
         self.root_key = root_key;
-        // There is room: before a key is put out there are chains of at most two epochs.
+        // There is space: before the Braid outputs a key, there are chains of at most two epochs.
         let _ = self.epochs.try_push(chains);
     }
 
-    /// `ClearOldEpochs`, and the sending chains of old epochs.
+    /// `ClearOldEpochs`, and the deletion of old epochs' sending chains.
     fn retire(&mut self, sending_epoch: u32) {
         let oldest = sending_epoch.saturating_sub(1);
-        // Wiped where they lie: `retain` would leave copies behind the end.
+        // Wiped in their places. `retain` would leave copies after the end of the array.
         let dead = self.epochs.iter().take_while(|chains| chains.epoch < oldest).count();
         self.epochs.rotate_left(dead);
         self.epochs.truncate(self.epochs.len().saturating_sub(dead));
@@ -318,7 +325,8 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
     }
 }
 
-/// Skips to `number` - 1 and steps once (SPECS §15 E2).
+/// Skips to `number` - 1 and steps once. The source's §5.6 skips to `number` and then steps, which is an erratum
+/// (spec/protocol.md §13).
 fn advance<P: Primitives, S: SkippedKeyStore>(
     primitives: &P,
     chain: &SparseChain,
@@ -336,8 +344,8 @@ fn advance<P: Primitives, S: SkippedKeyStore>(
     (message_key, Change::Advance { chain: SparseChain { chain_key, number }, skipped })
 }
 
-/// KDF_SCKA_INIT and KDF_SCKA_RK: HKDF(salt, ikm, info, 128) = RK || CK_A2B || CK_B2A || header secret. The first 96 bytes
-/// are the specification's; the last 32 are difference D15's.
+/// KDF_SCKA_INIT and KDF_SCKA_RK: HKDF(salt, ikm, info, 128) = RK || CK_A2B || CK_B2A || header secret. The first 96
+/// bytes are the specification's, the last 32 those of difference D15.
 fn kdf_scka<P: Primitives>(
     primitives: &P,
     salt: &[u8; 32],
@@ -361,7 +369,8 @@ fn kdf_scka<P: Primitives>(
     (root_key, EpochChains { epoch, send: Some(send), receive, header_secret })
 }
 
-/// KDF_SCKA_CK: HKDF-Expand(ck, label || counter, 64) = CK || mk, keyed by the chain key (SPECS §15 E1).
+/// KDF_SCKA_CK: HKDF-Expand(ck, label || counter, 64) = CK || mk, keyed by the chain key as in the source's §5.2. The
+/// parameters in the table of its §7.2 are an erratum (spec/protocol.md §13).
 fn kdf_scka_ck<P: Primitives>(primitives: &P, chain_key: &Secret<32>, number: u32) -> (Secret<32>, MessageKey) {
     let mut material = Secret::<64>::zero();
     primitives.hkdf_expand(chain_key, &[labels::CHAIN_NEXT, &number.to_be_bytes()], material.expose_mut());

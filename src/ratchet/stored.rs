@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The ratchets' state as bytes, inside a sealed snapshot (spec/protocol.md §11). What loads is a state that could
-//! have been stored: every public key is canonical, a chain has at least one message, skipped keys are in order, within
-//! their bounds, and each has its header key; the epochs that are kept are those that the Braid's epoch asks for.
+//! The ratchets' state as bytes, inside a sealed snapshot (spec/protocol.md §11). Only a state that could have been
+//! stored loads: every public key is canonical; a chain has at least one message; skipped keys are in order and within
+//! their bounds, and each has its header key; the kept epochs are those that the Braid's epoch requires.
 
 use super::braid::{Braid, Epoch};
 use super::chain::{ChainKey, MessageKey};
@@ -18,11 +18,11 @@ use crate::wipe;
 use crate::wire::{ChunkSize, Full, Reader, Writer};
 use arrayvec::ArrayVec;
 
-/// Bytes of a skipped key: step, number, key.
+/// Length in bytes of a skipped key: step, number, key.
 const SKIPPED_KEY_LEN: usize = 4 + 4 + 32;
-/// Bytes of a retired chain: step, header key.
+/// Length in bytes of a retired chain: step, header key.
 const SKIPPED_CHAIN_LEN: usize = 4 + 32;
-/// Bytes of a chain of the sparse ratchet: chain key, number.
+/// Length in bytes of a chain of the sparse ratchet: chain key, number.
 const SPARSE_CHAIN_LEN: usize = 32 + 4;
 
 fn secret(reader: &mut Reader<'_>) -> Result<Secret<32>, DecodeError> {
@@ -102,11 +102,11 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         let next_sending_header_key = HeaderKey(secret(reader)?);
         let next_receiving_header_key = HeaderKey(secret(reader)?);
         let step = reader.u32()?;
-        // The responder's first step makes its first receiving chain, and nothing else does.
+        // Only the responder's first step creates its first receiving chain.
         let fresh_matches = receiving.is_some() == (step > 0);
         let sending_matches = match &sending {
             SendingState::Waiting { .. } => step == 0,
-            // Before anything was received there was no chain before this one.
+            // Before the first message was received, there was no earlier chain.
             SendingState::Due { previous_chain_length, .. } => step > 0 || *previous_chain_length == 0,
             SendingState::Sending(chain) => chain.number > 0 && (step > 0 || chain.previous_chain_length == 0),
         };
@@ -135,7 +135,7 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
         self.keys.store(writer)
     }
 
-    /// `step` and `number` are those of the current receiving chain.
+    /// Loads skipped keys. `step` and `number` are those of the current receiving chain.
     fn load(reader: &mut Reader<'_>, step: u32, number: u32) -> Result<Self, DecodeError> {
         let mut chains = SkippedChain::none();
         let mut last_step = None;
@@ -178,7 +178,7 @@ impl<S: SkippedKeyStore> SkippedKeys<S> {
         Ok(())
     }
 
-    /// `has_place` says whether there is a chain that skipped an entry.
+    /// Loads skipped keys. `has_place` returns whether a chain has skipped the entry.
     fn load(reader: &mut Reader<'_>, has_place: impl Fn(&SkippedMessageKey) -> bool) -> Result<Self, DecodeError> {
         let mut loaded = Self::default();
         let mut last = None;
@@ -210,17 +210,17 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
 
     pub(crate) fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let chunk_size = ChunkSize::from_code(reader.u8()?)?;
-        // The other half is put together on a stack on which this one was not.
+        // The sparse ratchet is built on a part of the stack that the Double Ratchet did not use.
         let double = wipe::behind::<{ wipe::COMMIT }, _>(|| DoubleRatchet::load(primitives, reader))?;
         let sparse = SparseRatchet::load(primitives, chunk_size, reader)?;
-        // A chain is begun with the sending epoch's root, and its messages are of that epoch or the next.
+        // A chain begins with the sending epoch's root, and its messages are of that epoch or the next.
         let mixed = match (&double.sending, sparse.sending_epoch()) {
             (SendingState::Sending(chain), Some(epoch)) => {
                 epoch.saturating_sub(1) <= chain.mixed_epoch && chain.mixed_epoch <= epoch
             }
             _ => true,
         };
-        // Who has sent first, and who is to make which key pair.
+        // The state must agree on who sent first and who makes which key pair.
         let is_initiator = sparse.direction == Direction::A2B;
         let began = double.step > 0 || is_initiator != matches!(double.sending, SendingState::Waiting { .. });
         if (mixed && began) || sparse.is_dead() {
@@ -242,7 +242,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         live.saturating_add(self.braid.stored_len())
     }
 
-    /// The Braid first: when it is dead there is nothing else.
+    /// Stores the Braid first: when it is dead, nothing else is stored.
     fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         self.braid.store(writer)?;
         writer.u8(match self.direction {
@@ -285,7 +285,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         };
         let root_key = secret(reader)?;
         let newest = reader.u32()?;
-        // The newest key that is out, and down to the epoch before the sending epoch.
+        // From the newest key that the Braid has output down to the epoch before the sending epoch.
         let oldest = sending_epoch.saturating_sub(1);
         let count = newest.checked_sub(oldest).and_then(|epochs| epochs.checked_add(1)).ok_or(DecodeError::Refused)?;
         let is_odd = sending_epoch.is_multiple_of(2);
@@ -300,7 +300,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         };
         let mut epochs = EpochChains::none();
         for epoch in oldest..=newest {
-            // Sending chains of epochs before the sending epoch are gone.
+            // Sending chains of epochs before the sending epoch are deleted.
             let send = match (reader.flag()?, epoch >= sending_epoch) {
                 (true, true) => Some(chain(reader)?),
                 (false, false) => None,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Triple Ratchet (Double Ratchet rev 4 §6): the Double Ratchet with header encryption and the Sparse Post-Quantum
-//! Ratchet side by side, a message's key from both.
+//! Ratchet run side by side, and each message's key comes from both.
 //!
-//! The whole composite header lies inside the sealed header, so that the server sees neither ratchet. A message changes
-//! neither half's state unless both have a key for it and it opened under the two together. Steps are numbered as in
-//! spec/protocol.md §9 and §14: `DR-*` of the Double Ratchet, `SP-*` of the sparse one, `TR-1` where they join.
+//! The whole composite header is inside the sealed header, so that the server sees neither ratchet. A message changes
+//! the state of the ratchets only if both have a key for it and it opened under the combined key. Steps are numbered as
+//! in spec/protocol.md §9 and §14: `DR-*` for the Double Ratchet, `SP-*` for the sparse one, `TR-1` where they join.
 //!
-//! Where one half is broken the other one holds: the message key is HKDF(salt = pq_mk, ikm = ec_mk). A post-quantum half
-//! that has failed ends the session: it never goes on with the classical half alone.
+//! If one ratchet is broken, the other still protects messages: the message key is HKDF(salt = pq_mk, ikm = ec_mk). A
+//! post-quantum ratchet that has failed ends the session, which never continues with the classical ratchet alone.
 
 use super::braid::message::Message;
 use super::chain::MessageKey;
@@ -22,13 +22,13 @@ use crate::secret::Secret;
 use crate::wire::{BEFORE_HEADER_LEN, ChunkSize, DoubleHeader, Full, MAX_SEALED_HEADER_LEN, Reader, SALT_LEN, Writer};
 use rand_core::CryptoRng;
 
-/// What both sides have after the handshake: the labelled expansions of SK.
+/// The secrets of both sides after the handshake: the labelled expansions of SK.
 #[derive(Debug)]
 pub(crate) struct InitialKeys {
     pub(crate) double: double::InitialKeys,
     /// The sparse ratchet's secret.
     pub(crate) sparse: Secret<32>,
-    /// The Braid's authenticator's.
+    /// The secret of the Braid's authenticator.
     pub(crate) braid: Secret<32>,
 }
 
@@ -40,10 +40,10 @@ pub(crate) struct TripleRatchet<S> {
     pub(crate) sparse: SparseRatchet<S>,
 }
 
-/// What one message is sealed or opened with, once: AES-256-GCM's key and nonce.
+/// AES-256-GCM's key and nonce, with which one message is sealed or opened, once.
 pub(crate) type AeadKey = (Secret<32>, [u8; NONCE_LEN]);
 
-/// What one message is opened with, and what becomes of the state if it opens.
+/// The key that opens one message, and the changes to the state if the message opens.
 #[derive(Debug)]
 pub(crate) struct Incoming<S> {
     pub(crate) aead_key: AeadKey,
@@ -51,18 +51,18 @@ pub(crate) struct Incoming<S> {
     sparse: sparse::Incoming<S>,
 }
 
-/// A message's header in the clear.
+/// A message's plaintext header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) double: DoubleHeader,
     pub(crate) sparse: SparseHeader,
-    /// The epoch whose root its sender mixed into its next header key, when it made this chain.
+    /// The epoch whose root the sender mixed into its next header key when it created this chain.
     pub(crate) mixed_epoch: u32,
 }
 
 impl Header {
-    /// DR-E3: `ratchet key || PN || N || message of the Braid || n || age`, where age is how many epochs the mixed root
-    /// lies before the message's chain.
+    /// DR-E3: writes `ratchet key || PN || N || message of the Braid || n || age`, with age = message epoch − mixed
+    /// epoch.
     pub(crate) fn write(&self, chunk_size: ChunkSize, writer: &mut Writer<'_>) -> Result<(), Full> {
         self.double.write(writer)?;
         self.sparse.message.write(chunk_size, writer)?;
@@ -71,8 +71,9 @@ impl Header {
         writer.u8(u8::try_from(age).map_err(|_| Full)?)
     }
 
-    /// DR-D3. The age is 0 or 1: within one of its chains a sender's epoch advances at most once, because more takes a
-    /// message of the peer's that answers this chain, and that ends it. [`TripleRatchet::receive`] holds a peer to it.
+    /// DR-D3: parses a header. The age is 0 or 1: within one of a sender's chains its epoch advances at most once,
+    /// because a second advance needs a message from the peer that answers this chain, and that answer ends the chain.
+    /// [`TripleRatchet::receive`] enforces this for the peer.
     pub(crate) fn parse(chunk_size: ChunkSize, bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let double = DoubleHeader::parse(&mut reader)?;
@@ -94,7 +95,7 @@ fn kdf_hybrid<P: Primitives>(primitives: &P, ec_mk: &MessageKey, pq_mk: &Message
 }
 
 impl<S: SkippedKeyStore> TripleRatchet<S> {
-    /// The side that sends first.
+    /// Returns the state of the side that sends first.
     pub(crate) fn initiator<P: Primitives>(
         primitives: &P,
         keys: InitialKeys,
@@ -105,7 +106,7 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
         Self { chunk_size, double: DoubleRatchet::initiator(keys.double, signed_prekey), sparse }
     }
 
-    /// The side that receives first.
+    /// Returns the state of the side that receives first.
     pub(crate) fn responder<P: Primitives>(
         primitives: &P,
         keys: InitialKeys,
@@ -116,11 +117,11 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
         Self { chunk_size, double: DoubleRatchet::responder(keys.double, signed_prekey), sparse }
     }
 
-    /// `TripleRatchetEncrypt` up to the message's key (DR-E1 to DR-E3, TR-1): `sealed`, of
+    /// `TripleRatchetEncrypt` up to the message's key (DR-E1 to DR-E3, TR-1). `sealed`, of
     /// [`sealed_header_len`](ChunkSize::sealed_header_len) bytes, becomes the sealed header.
     ///
     /// # Errors
-    /// All are found before anything changes.
+    /// All errors are found before anything changes.
     pub(crate) fn send<P: Primitives>(
         &mut self,
         primitives: &P,
@@ -138,7 +139,7 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
             .and_then(|rest| rest.get_mut(..self.chunk_size.header_len()))
             .ok_or(EncryptError::BufferTooShort)?;
 
-        // All is drawn before anything changes: a generator can fail in one way only, by a panic (attack C26).
+        // All randomness is drawn before anything changes, because a generator can fail only by a panic (attack C26).
         let mut salt = [0; SALT_LEN];
         rng.fill_bytes(&mut salt);
         primitives.fresh(&salt);
@@ -155,13 +156,13 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
         Ok(kdf_hybrid(primitives, &message_key, &post_quantum))
     }
 
-    /// `TripleRatchetDecrypt` up to the message's key (DR-D2 to DR-D7, TR-1); changes nothing.
+    /// `TripleRatchetDecrypt` up to the message's key (DR-D2 to DR-D7, TR-1). It changes nothing.
     ///
     /// # Errors
-    /// [`DecryptError`]; `Abandoned` for ever once the post-quantum half has failed.
+    /// [`DecryptError`]; `Abandoned` always, after the post-quantum ratchet has failed.
     ///
     /// # Leaks
-    /// Which chain the header opened under, how many messages were skipped, and the Braid's state.
+    /// The chain under whose key the header opened, how many messages were skipped, and the Braid's state.
     pub(crate) fn receive<P: Primitives>(
         &self,
         primitives: &P,
@@ -180,8 +181,8 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
         let header_secret = self.sparse.header_secret(header.mixed_epoch);
         let double = self.double.receive(primitives, under, &header.double, header_secret)?;
         let sparse = self.sparse.receive(primitives, &header.sparse)?;
-        // Twice within one of our chains the sending epoch advances only for a peer that has that chain and does not answer it
-        // with a step: the age of what its step mixed would go beyond 1.
+        // Within one of our chains the sending epoch advances twice only for a peer that has that chain and does not
+        // answer it with a step. The age of the root that its step mixed would exceed 1.
         let is_behind = self.double.mixed_epoch() < self.sparse.sending_epoch();
         if sparse.advances() && !double.is_step() && self.double.mixed_epoch().is_some() && is_behind {
             return Err(DecryptError::Refused);
@@ -190,13 +191,13 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
         Ok(Incoming { aead_key, double, sparse })
     }
 
-    /// The initiator from its first message to the first answer.
+    /// Returns whether this is an initiator between its first message and the first answer.
     pub(crate) const fn has_only_sent(&self) -> bool {
         matches!(self.sparse.direction, Direction::A2B) && self.double.has_only_sent()
     }
 
-    /// DR-D9: the message has been authenticated; the changes of both halves are stored. If it made the Braid fail, nothing of
-    /// either half is left.
+    /// DR-D9: stores the changes to both ratchets of a message that has been authenticated. If the message made the
+    /// Braid fail, both ratchets are wiped.
     pub(crate) fn commit<P: Primitives>(&mut self, primitives: &P, incoming: Incoming<S>) {
         self.double.commit(primitives, incoming.double);
         self.sparse.commit(primitives, incoming.sparse);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The sparse ratchet between two parties: its steps, attacks E8, E9, E15, E17, E18, and what is stored.
+//! The sparse ratchet between two parties: its steps, attacks E8, E9, E15, E17, E18, and stored states.
 
 extern crate std;
 
@@ -51,7 +51,7 @@ fn two(chunk_size: ChunkSize) -> [Party; 2] {
     [Direction::A2B, Direction::B2A].map(|direction| Party::new(direction, chunk_size))
 }
 
-/// Turns until `who` is in the sending epoch `epoch`.
+/// Takes turns until `who` is in the sending epoch `epoch`.
 fn until([a, b]: &mut [Party; 2], who: usize, epoch: u32) {
     for _ in 0..1_000 {
         if [&a, &b][who].ratchet.sending_epoch() >= Some(epoch) {
@@ -65,7 +65,7 @@ fn until([a, b]: &mut [Party; 2], who: usize, epoch: u32) {
     panic!("epoch {epoch} never came")
 }
 
-/// KDF_SCKA_INIT, _RK and _CK against HKDF and HMAC written out by another implementation (`spec/protocol.md` §13).
+/// KDF_SCKA_INIT, _RK and _CK against HKDF and HMAC written out by another implementation (spec/protocol.md §13).
 #[test]
 fn the_kdfs_give_the_known_answers() {
     let (root, chains) =
@@ -76,7 +76,7 @@ fn the_kdfs_give_the_known_answers() {
     assert_eq!(chains.receive.chain_key.expose(), &hex(INIT[2]));
     assert_eq!(chains.header_secret.expose(), &hex(INIT[3]));
     assert_eq!((send.number, chains.receive.number), (0, 0));
-    // The other direction has the chains the other way round.
+    // In the other direction the two chains are exchanged.
     let (_, other) = kdf_scka(&RustCrypto, &[0; 32], &Secret::new([0x11; 32]), labels::CHAIN_START, 0, Direction::B2A);
     assert_eq!(other.receive.chain_key.expose(), &hex(INIT[1]));
 
@@ -116,7 +116,8 @@ fn e18_no_output_of_a_chain_repeats() {
         seen.len()
     };
     assert_eq!(outputs(&|chain_key, number| kdf_scka_ck(&RustCrypto, chain_key, number)), 2 * steps as usize);
-    // Control: the parameters that the table of §7.2 gives, with the counter nowhere and the secret as key material.
+    // Control: the parameters of the source's table in §7.2, where the counter has no effect and the secret is the key
+    // material.
     let table = |_: &Secret<32>, _: u32| {
         let (root, chains) =
             kdf_scka(&RustCrypto, &[0; 32], &Secret::new([1; 32]), labels::CHAIN_START, 0, Direction::A2B);
@@ -125,7 +126,8 @@ fn e18_no_output_of_a_chain_repeats() {
     assert_eq!(outputs(&table), 2);
 }
 
-/// Attack E17, SPECS §15 E2 and E15: numbers begin at 1, and what comes in order stores nothing.
+/// Attack E17: numbers begin at 1, and messages that arrive in order store no key. The source's order of skipping is an
+/// erratum (spec/protocol.md §13).
 #[test]
 fn e17_in_order_delivery_stores_no_key_and_numbers_begin_at_one() {
     let mut parties = two(Bytes32);
@@ -140,7 +142,7 @@ fn e17_in_order_delivery_stores_no_key_and_numbers_begin_at_one() {
         b.take(&sent);
         assert_eq!(b.ratchet.skipped.len(), 0);
     }
-    // Control: the text's order, to skip to n and then to step, is one too far for the same message.
+    // Control: the source's order, to skip to n and then step, goes one key too far for the same message.
     let chain = SparseChain { chain_key: Secret::new([6; 32]), number: 0 };
     let stored = |number| match advance::<_, Heap>(&RustCrypto, &chain, 0, number).1 {
         Change::Advance { skipped, .. } => skipped.len(),
@@ -149,10 +151,10 @@ fn e17_in_order_delivery_stores_no_key_and_numbers_begin_at_one() {
     assert_eq!((stored(1), stored(2)), (0, 1));
 }
 
-/// SP-S1, SP-R1: the epoch's key is folded in on both sides, and what is sent before the peer is sure to have it is sent on
-/// the chain before.
+/// SP-S1, SP-R1: both sides mix the epoch's key into the root. A message that is sent before the peer is sure to have
+/// the key is sent on the chain before.
 #[test]
-fn a_message_is_sent_on_the_newest_chain_that_its_receiver_is_sure_to_have() {
+fn a_message_uses_the_newest_chain_its_receiver_surely_has() {
     let mut parties = two(Bytes256);
     let mut ahead = 0;
     for _ in 0..120 {
@@ -170,7 +172,7 @@ fn a_message_is_sent_on_the_newest_chain_that_its_receiver_is_sure_to_have() {
     }
     let [a, b] = &parties;
     assert!(a.ratchet.epoch() > 5 && a.ratchet.epoch().abs_diff(b.ratchet.epoch()) <= 1 && ahead > 5);
-    // Where both have the same epochs, they have the same root.
+    // If both have the same epochs, they have the same root.
     until(&mut parties, 0, 10);
     let [a, b] = &parties;
     for chains in &a.ratchet.epochs {
@@ -180,14 +182,14 @@ fn a_message_is_sent_on_the_newest_chain_that_its_receiver_is_sure_to_have() {
     }
 }
 
-/// Attack E8: a late message opens within two epochs, once; then its key is gone.
+/// Attack E8: a late message opens within two epochs, once; after that its key is deleted.
 #[test]
 fn e8_late_messages_open_once_until_their_epoch_is_retired() {
     let mut parties = two(Bytes256);
     until(&mut parties, 0, 1);
     let late: Vec<Sent> = (0..4).map(|_| parties[0].send()).collect();
     let epoch = late[0].0.message.epoch.before();
-    // The last of them is there, and leaves keys for the others.
+    // The last of them arrives and leaves keys for the others.
     parties[1].take(&late[3]);
     assert_eq!(parties[1].ratchet.skipped.len(), 3);
     parties[1].take(&late[1]);
@@ -198,26 +200,27 @@ fn e8_late_messages_open_once_until_their_epoch_is_retired() {
     until(&mut parties, 1, epoch + 2);
     assert_eq!(parties[1].receive(&late[2].0), Err(DecryptError::Refused));
     assert_eq!(parties[1].ratchet.skipped.len(), 0);
-    // A sending chain dies with its epoch.
+    // A sending chain is deleted at the end of its epoch.
     for party in &parties {
         let sending = party.ratchet.sending_epoch().unwrap();
         assert!(party.ratchet.epochs.iter().all(|chains| chains.send.is_some() == (chains.epoch >= sending)));
     }
 }
 
-/// An old epoch's chain goes on while a newer one has skipped keys: the store stays in order, and the oldest die first.
+/// An old epoch's chain continues while a newer one has skipped keys: the store stays in order, and the oldest keys are
+/// evicted first.
 #[test]
-fn keys_skipped_in_an_older_epoch_take_their_place_before_newer_ones() {
+fn keys_skipped_in_an_older_epoch_are_stored_before_newer_ones() {
     let mut parties = two(Bytes256);
     until(&mut parties, 0, 1);
-    // In the epoch that ends, a few are lost at its end.
+    // A few messages are lost at the end of the epoch.
     let old: Vec<Sent> = (0..3).map(|_| parties[0].send()).collect();
     let epoch = old[0].0.message.epoch.before();
     until(&mut parties, 0, epoch + 1);
     let new: Vec<Sent> = (0..3).map(|_| parties[0].send()).collect();
     assert_eq!(new[0].0.message.epoch.before(), epoch + 1);
     parties[1].take(&new[2]);
-    // Taken in turns, they have skipped the lost ones already: only the newest are missing.
+    // When the parties took turns they already skipped the lost ones, so only the newest are missing.
     let b = &mut parties[1];
     let places: Vec<(u32, u32)> = b.ratchet.skipped.entries().iter().map(|key| (key.chain, key.number)).collect();
     assert!(places.is_sorted() && places.len() >= 2, "{places:?}");
@@ -238,9 +241,9 @@ fn a_gap_beyond_the_bound_is_refused_before_any_work() {
     assert_eq!(receive(&far(MAX_SPARSE_SKIP + 1)), Ok(()));
 }
 
-/// The counter's ceiling, before anything changes.
+/// The counter's maximum is checked before anything changes.
 #[test]
-fn a_chain_that_is_used_up_sends_nothing() {
+fn an_exhausted_chain_sends_nothing() {
     let mut party = Party::new(Direction::A2B, Bytes32);
     party.ratchet.epochs[0].send.as_mut().unwrap().number = u32::MAX;
     assert_eq!(party.ratchet.check_sending(), Err(EncryptError::ChainExhausted));
@@ -257,7 +260,7 @@ fn e9_two_initiators_have_no_chain_in_common() {
     assert_ne!(b.receive(&sent.0), Ok(sent.1));
 }
 
-/// Attack E6: a Braid that fails takes everything with it, and nothing is sent or received any more.
+/// Attack E6: when a Braid fails, all secrets are wiped, and nothing is sent or received any more.
 #[test]
 fn e6_a_dead_ratchet_holds_nothing_and_refuses_everything() {
     let [mut a, mut b] = two(Bytes256);
@@ -265,23 +268,23 @@ fn e6_a_dead_ratchet_holds_nothing_and_refuses_everything() {
     let healthy = sent;
     let Payload::Hdr(codeword) = &mut sent.0.message.payload else { panic!() };
     codeword.chunk[0] ^= 1;
-    // What came with the poisoned chunk still opens; whether it is genuine the AEAD has told.
+    // The message with the forged chunk still opens. Whether it is genuine was for the AEAD to decide.
     b.take(&sent);
     assert!(b.ratchet.is_dead() && b.ratchet.epochs.is_empty() && b.ratchet.skipped.len() == 0);
     assert_eq!(b.ratchet.root_key.expose(), &[0; 32]);
     assert_eq!(b.ratchet.check_sending(), Err(EncryptError::Abandoned));
     assert_eq!(b.receive(&a.send().0), Err(DecryptError::Abandoned));
     assert_eq!((b.ratchet.sending_epoch(), b.ratchet.epoch()), (None, 0));
-    // Control: the genuine one kills nothing.
+    // Control: the genuine message kills nothing.
     let [_, mut b] = two(Bytes256);
     b.take(&healthy);
     assert!(!b.ratchet.is_dead());
 }
 
-/// What the Double Ratchet takes for new is on no older chain than what has come, and beyond all that came on it: a thief of an
-/// old epoch's keys cannot go on with them.
+/// A message that the Double Ratchet regards as new must not be on an older chain than the newest that was used, and
+/// must be beyond all messages on it. Therefore a thief of an old epoch's keys cannot continue to send with them.
 #[test]
-fn what_is_new_comes_on_the_newest_chain_that_was_heard() {
+fn a_new_message_must_be_on_the_newest_chain_used() {
     let mut parties = two(Bytes256);
     until(&mut parties, 0, 1);
     let [old, late] = [parties[0].send(), parties[0].send()];
@@ -302,7 +305,7 @@ fn what_is_new_comes_on_the_newest_chain_that_was_heard() {
     assert_eq!(b.check_receiving(&next, true), Err(DecryptError::Refused));
 }
 
-/// Attack C25: retired epochs leave nothing behind where the epochs lie.
+/// Attack C25: retired epochs leave no key in the array of epochs.
 #[cfg(target_os = "linux")]
 #[test]
 fn c25_no_retired_key_is_left_in_its_place() {
@@ -332,7 +335,7 @@ fn c25_no_retired_key_is_left_in_its_place() {
         }
     }
     assert!(seen[0].len() > 100 && parties[0].ratchet.epoch() > 5);
-    // Control: `retain` leaves the keys of what it moves down.
+    // Control: `retain` leaves the keys of the elements that it moves.
     let ratchet = &mut parties[0].ratchet;
     assert!(ratchet.epochs.len() >= 2);
     let last = *ratchet.epochs.last().unwrap().receive.chain_key.expose();

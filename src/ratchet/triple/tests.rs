@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Both ratchets joined: KDF_HYBRID, the composite header, attacks C20 and E6 between two ratchets, what is stored.
+//! Both ratchets joined: KDF_HYBRID, the composite header, attacks C20 and E6 on both ratchets, and stored states.
 
 extern crate std;
 use super::*;
@@ -13,7 +13,8 @@ use rand_chacha::rand_core::SeedableRng;
 use std::vec;
 use std::vec::Vec;
 
-/// SPECS §17's arithmetic, HKDF(salt = pq_mk, ikm = ec_mk, info, 32), and that this is ours with our label and length.
+/// Known answer for HKDF(salt = pq_mk, ikm = ec_mk, info, 32), computed by a script that shares no code with this
+/// crate. Our KDF_HYBRID is the same with our label and length.
 #[test]
 fn kdf_hybrid_gives_the_known_answer() {
     let (pq_mk, ec_mk) = (MessageKey(Secret::new([0x66; 32])), MessageKey(Secret::new([0x77; 32])));
@@ -27,12 +28,12 @@ fn kdf_hybrid_gives_the_known_answer() {
     let (key, nonce) = kdf_hybrid(&RustCrypto, &ec_mk, &pq_mk);
     let ours = hkdf(&pq_mk, &ec_mk, labels::MESSAGE);
     assert_eq!((&key.expose()[..], &nonce[..]), ours.split_at(32));
-    // Control: the halves exchanged.
+    // Control: the two keys exchanged.
     assert_ne!(hkdf(&ec_mk, &pq_mk, labels::MESSAGE), ours);
 }
 
 #[test]
-fn a_composite_header_has_one_spelling_and_a_length_that_does_not_depend_on_what_is_in_it() {
+fn a_composite_header_has_one_encoding_and_a_fixed_length() {
     let mut ratchet_key = [0; 32];
     ratchet_key[0] = 9;
     let ratchet_key = DhPublicKey::from_bytes(ratchet_key).unwrap();
@@ -54,7 +55,7 @@ fn a_composite_header_has_one_spelling_and_a_length_that_does_not_depend_on_what
         bytes.push(0);
         assert!(Header::parse(chunk_size, &bytes).is_err());
         bytes.pop();
-        // An age of two; an epoch before the first.
+        // An age of two, and an epoch before the first.
         *bytes.last_mut().unwrap() = 2;
         assert!(Header::parse(chunk_size, &bytes).is_err());
         *bytes.last_mut().unwrap() = 1;
@@ -103,7 +104,7 @@ fn loaded(bytes: &[u8]) -> Result<Ratchet, DecodeError> {
     reader.finish().map(|()| ratchet)
 }
 
-/// A device without the rule for peers that never step: what its halves take, it takes.
+/// A faulty device without the rule for peers that never step: it accepts every message that its two ratchets accept.
 fn receive_whatever_the_halves_take(ratchet: &mut Ratchet, sealed: &[u8]) -> Result<(), DecryptError> {
     let mut bytes = [0; MAX_SEALED_HEADER_LEN];
     let bytes = &mut bytes[..ratchet.chunk_size.header_len()];
@@ -117,20 +118,20 @@ fn receive_whatever_the_halves_take(ratchet: &mut Ratchet, sealed: &[u8]) -> Res
     Ok(())
 }
 
-/// Bob after many messages of a peer that hears his chain and never answers it with a step; how many he refused, and how
-/// often his state, stored, could not be read.
+/// Runs Bob against a peer that receives his chain and never answers it with a step. Returns Bob after many messages,
+/// how many messages he refused, and how often his stored state could not be loaded.
 fn beside_who_never_steps(receives: fn(&mut Ratchet, &[u8]) -> Result<(), DecryptError>) -> (Ratchet, usize, usize) {
     let mut rng = ChaCha20Rng::seed_from_u64(20);
     let (mut mallory, mut bob) = pair(ChunkSize::Bytes256);
     receives(&mut bob, &send(&mut mallory, &mut rng)).unwrap();
-    // Two Double Ratchets: one goes on sending on its first chain, the other one receives.
+    // Two Double Ratchets: one keeps sending on its first chain, and the other receives.
     let mut sender = loaded(&stored(&mallory)).unwrap().double;
     receive(&mut mallory, &send(&mut bob, &mut rng)).unwrap();
     let (mut refused, mut unreadable) = (0, 0);
     for _ in 0..60 {
         core::mem::swap(&mut mallory.double, &mut sender);
         if let double::SendingState::Sending(chain) = &mut mallory.double.sending {
-            // Says that all is well.
+            // Pretends that the epoch is the expected one.
             chain.mixed_epoch = mallory.sparse.sending_epoch().unwrap();
         }
         let message = send(&mut mallory, &mut rng);
@@ -148,15 +149,15 @@ fn beside_who_never_steps(receives: fn(&mut Ratchet, &[u8]) -> Result<(), Decryp
     (bob, refused, unreadable)
 }
 
-/// Attack C20, on both halves: who never steps may delay the healing, and no more. Our state can be stored and read at every
-/// time, and nothing that we say outgrows its place.
+/// Attack C20, on both ratchets: a peer that never steps can delay healing, and nothing more. Our state can be stored
+/// and loaded at any time, and every field that we send fits its place.
 #[test]
 fn c20_a_peer_that_never_steps_cannot_advance_the_epoch_twice_in_one_chain() {
     let (bob, refused, unreadable) = beside_who_never_steps(receive);
     assert!(refused > 10 && bob.sparse.sending_epoch() == Some(1), "{refused}");
     assert_eq!(unreadable, 0);
-    // Controls: without the rule the epoch goes on, and Bob could not be restarted; and with it, who answers as it should is
-    // never refused.
+    // Controls: without the rule the epoch advances and Bob could not be restarted; with the rule, a peer that answers
+    // correctly is never refused.
     let (bob, _, unreadable) = beside_who_never_steps(receive_whatever_the_halves_take);
     assert!(unreadable > 10 && bob.sparse.sending_epoch() > Some(1), "{unreadable}");
     let mut rng = ChaCha20Rng::seed_from_u64(21);
@@ -168,14 +169,14 @@ fn c20_a_peer_that_never_steps_cannot_advance_the_epoch_twice_in_one_chain() {
     assert!(bob.sparse.sending_epoch() > Some(5));
 }
 
-/// Attack E6: of a session that is over nothing secret is left, in either half, and it can still be stored.
+/// Attack E6: when a session is over, neither ratchet holds a secret, and the session can still be stored.
 #[test]
 fn e6_when_the_braid_dies_both_halves_are_wiped() {
     let mut rng = ChaCha20Rng::seed_from_u64(6);
     let (mut alice, mut bob) = pair(ChunkSize::Bytes256);
     receive(&mut bob, &send(&mut alice, &mut rng)).unwrap();
     receive(&mut alice, &send(&mut bob, &mut rng)).unwrap();
-    // A's key pair is another one than it announced, in the middle of the epoch.
+    // In the middle of the epoch, A's key pair differs from the one that it announced.
     let mut other = pair(ChunkSize::Bytes256).0;
     for _ in 0..4 {
         let _ = send(&mut other, &mut rng);
@@ -191,11 +192,11 @@ fn e6_when_the_braid_dies_both_halves_are_wiped() {
         turns += 1;
     }
     assert!(bob.sparse.is_dead() && bob.double.receiving.is_none() && bob.double.skipped.len() == 0);
-    // Control: as long as it lives there is more.
+    // Control: a live session has more nonzero bytes.
     assert!(stored(&alice).iter().filter(|byte| **byte != 0).count() > 500);
     let bytes = stored(&bob);
     assert_eq!(stored(&loaded(&bytes).unwrap()), bytes);
-    // All that is there is a public key, a chunk size, a direction.
+    // Only a public key, a chunk size and a direction are left.
     assert!(bytes.iter().filter(|byte| **byte != 0).count() <= 32 + 3, "{bytes:?}");
     let mut sealed = vec![0; bob.chunk_size.sealed_header_len()];
     assert_eq!(bob.send(&RustCrypto, 0x12, &mut sealed, &mut rng).map(drop), Err(EncryptError::Abandoned));
@@ -203,14 +204,14 @@ fn e6_when_the_braid_dies_both_halves_are_wiped() {
 }
 
 #[test]
-fn states_in_which_the_halves_do_not_fit_are_refused() {
+fn states_whose_two_ratchets_do_not_fit_are_refused() {
     let mut rng = ChaCha20Rng::seed_from_u64(10);
     let (mut alice, mut bob) = pair(ChunkSize::Bytes256);
     for turn in 0..60 {
         for (ratchet, other) in [(&alice, Direction::B2A), (&bob, Direction::A2B)] {
             let bytes = stored(ratchet);
             assert_eq!(loaded(&bytes).map(|ratchet| stored(&ratchet)).as_ref(), Ok(&bytes), "turn {turn}");
-            // The other direction, behind the Braid.
+            // The other direction, which is stored after the Braid.
             let at = 1 + ratchet.double.stored_len() + ratchet.sparse.braid.stored_len();
             let mut swapped = bytes.clone();
             swapped[at] = u8::from(other == Direction::B2A);
