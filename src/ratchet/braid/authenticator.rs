@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The Braid's authenticator and its output keys: KDF_AUTH, MacHdr, MacCt, KDF_OK (ML-KEM Braid rev 1; SPECS §10.2).
+//! The Braid's authenticator and its output keys: KDF_AUTH, MacHdr, MacCt, KDF_OK (ML-KEM Braid rev 1; spec/protocol.md
+//! §12).
 //!
-//! Epochs enter as eight bytes big-endian (SPECS §15 E5); KDF_AUTH is the text's, with the root as salt (E6). The MACs
-//! bind what is exchanged to the secret that the session began with and to every epoch's key since.
+//! Epochs enter as eight bytes, big-endian. KDF_AUTH takes the root as salt, as in the source's text; Signal's code
+//! differs (§12 lists both). The MACs bind the exchanged values to the session's initial secret and to every epoch's
+//! key since.
 
 use super::Epoch;
 use crate::labels;
@@ -12,7 +14,7 @@ use crate::secret::Secret;
 use crate::wipe;
 use subtle::ConstantTimeEq;
 
-/// Bytes of a MAC, never truncated.
+/// Length in bytes of a MAC, which is never truncated.
 pub(crate) const MAC_LEN: usize = 32;
 
 /// The root from which the next MAC key is derived, and the MAC key.
@@ -25,7 +27,7 @@ pub(crate) struct Authenticator {
 impl Authenticator {
     /// `Auth.Init(1, key)`: an update of the all-zero root.
     pub(crate) fn init<P: Primitives>(primitives: &P, key: &Secret<32>) -> Self {
-        // As in the sparse ratchet's beginning.
+        // Wiped for the same reason as the first derivation of the sparse ratchet.
         wipe::behind::<{ wipe::CURVE }, _>(|| update(primitives, labels::BRAID, &[0; 32], key, Epoch::FIRST))
     }
 
@@ -33,12 +35,12 @@ impl Authenticator {
         Self { root: self.root.duplicate(), mac_key: self.mac_key.duplicate() }
     }
 
-    /// `Auth.Update(epoch, key)`. The old values die where the caller replaces them.
+    /// `Auth.Update(epoch, key)`. The old values are wiped where the caller replaces them.
     pub(crate) fn update<P: Primitives>(&self, primitives: &P, epoch: Epoch, key: &Secret<32>) -> Self {
         update(primitives, labels::BRAID, self.root.expose(), key, epoch)
     }
 
-    /// MacHdr, under the key before the epoch's update.
+    /// Computes MacHdr, under the key before the epoch's update.
     pub(crate) fn mac_header<P: Primitives>(
         &self,
         primitives: &P,
@@ -48,7 +50,7 @@ impl Authenticator {
         *mac(primitives, labels::BRAID, &self.mac_key, b":ekheader", epoch, [header, &[]]).expose()
     }
 
-    /// MacCt, under the key after the epoch's update.
+    /// Computes MacCt, under the key after the epoch's update.
     pub(crate) fn mac_ciphertext<P: Primitives>(
         &self,
         primitives: &P,
@@ -60,7 +62,7 @@ impl Authenticator {
     }
 }
 
-/// Whether two MACs are equal, in constant time.
+/// Returns whether two MACs are equal, in constant time.
 pub(crate) fn verifies<P: Primitives>(primitives: &P, computed: &[u8; MAC_LEN], received: &[u8; MAC_LEN]) -> bool {
     verdict(primitives, Declassified::BraidVerdict, computed.ct_eq(received))
 }
@@ -113,17 +115,18 @@ mod tests {
     use crate::primitives::RustCrypto;
     use crate::test_hex::hex;
 
-    /// SPECS §17's example label.
+    /// The label of the known answers, which a script that shares no code with this crate computed.
     const INFO: &[u8] = b"MyProtocol_MLKEM768_SHA-256";
 
-    /// SPECS §17.
+    /// Known answer computed by a script that shares no code with this crate.
     #[test]
     fn kdf_ok_gives_the_known_answer() {
         let key = output_key(&RustCrypto, INFO, &Secret::new([0x11; 32]), Epoch::FIRST);
         assert_eq!(key.expose(), &hex("03cea5e2d65cf32a4817f18d86dc2aaff9b0ee5b8e87c21afb05a31ee836d707"));
     }
 
-    /// SPECS §17; Signal's form (E6), with the root in the input key material, gives other bytes.
+    /// Known answer computed by a script that shares no code with this crate. Signal's code has the root in the input
+    /// key material, which gives other bytes.
     #[test]
     fn authenticator_init_gives_the_known_answer() {
         let auth = update(&RustCrypto, INFO, &[0; 32], &Secret::new([0x22; 32]), Epoch::FIRST);
@@ -135,7 +138,8 @@ mod tests {
         assert_ne!(signal[..32], auth.root.expose()[..]);
     }
 
-    /// SPECS §17; without the epoch's eight bytes, or with fewer (E5), the MAC is another.
+    /// Known answers computed by a script that shares no code with this crate. With fewer than eight bytes of the epoch
+    /// the MAC differs.
     #[test]
     fn macs_give_the_known_answers() {
         let key = Secret::new([0x88; 32]);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The five states of the party that makes an epoch's key pair and decapsulates. Of the pair the seed is kept, 64 bytes
-//! instead of 2,400 that are as secret; and of its public parts what has still to be sent.
+//! The five states of the party that generates an epoch's key pair and decapsulates. They store the pair's seed, 64
+//! bytes, instead of the 2,400 bytes of the private key, which are equally secret; and the public parts that must still
+//! be sent.
 
 use super::authenticator::{Authenticator, kdf_ok, verifies};
 use super::erasure::Codeword;
@@ -11,14 +12,14 @@ use crate::primitives::{CT1_LEN, KEM_SEED_LEN, Primitives};
 use crate::secret::Secret;
 use crate::wire::ChunkSize;
 
-/// Nothing but the epoch.
+/// The state holds only the epoch and the authenticator.
 #[derive(Debug)]
 pub(super) struct KeysUnsampled {
     pub(super) epoch: Epoch,
     pub(super) authenticator: Authenticator,
 }
 
-/// There is a key pair; its header is being sent.
+/// There is a key pair, and its header is being sent.
 #[derive(Debug)]
 pub(super) struct KeysSampled {
     pub(super) epoch: Epoch,
@@ -26,12 +27,12 @@ pub(super) struct KeysSampled {
     pub(super) seed: Secret<KEM_SEED_LEN>,
     /// `header || MacHdr`.
     pub(super) header: HeaderEncoder,
-    /// Of which nothing has been sent. Later states are larger, so that a session is not: to make it again would be a second
-    /// key generation an epoch.
+    /// ek_vector, of which nothing has been sent. Storing it does not enlarge a session, because later states are
+    /// larger. Computing it again would cost a second key generation per epoch.
     pub(super) ek: EkEncoder,
 }
 
-/// The peer has the header; ek_vector is being sent while ct1 arrives.
+/// The peer has the header. ek_vector is being sent while ct1 arrives.
 #[derive(Debug)]
 pub(super) struct HeaderSent {
     pub(super) epoch: Epoch,
@@ -41,7 +42,7 @@ pub(super) struct HeaderSent {
     pub(super) ct1: Ct1Decoder,
 }
 
-/// ct1 is there; ek_vector is still being sent, with the acknowledgement.
+/// ct1 has arrived. ek_vector is still being sent, with the acknowledgement.
 #[derive(Debug)]
 pub(super) struct Ct1Received {
     pub(super) epoch: Epoch,
@@ -51,7 +52,7 @@ pub(super) struct Ct1Received {
     pub(super) ct1: [u8; CT1_LEN],
 }
 
-/// The peer has ek_vector; ct2 arrives.
+/// The peer has ek_vector. ct2 is arriving.
 #[derive(Debug)]
 pub(super) struct EkSentCt1Received {
     pub(super) epoch: Epoch,
@@ -66,7 +67,7 @@ impl KeysUnsampled {
         Self { epoch: self.epoch, authenticator: self.authenticator.duplicate() }
     }
 
-    /// BR-1: a fresh key pair, from a fresh seed.
+    /// BR-1: generates a key pair from a fresh seed.
     pub(super) fn generate<P: Primitives>(
         self,
         primitives: &P,
@@ -88,7 +89,7 @@ impl KeysSampled {
         }
     }
 
-    /// With `issued` codewords of the header already sent.
+    /// Creates the state with `issued` codewords of the header already sent.
     pub(super) fn new<P: Primitives>(
         primitives: &P,
         epoch: Epoch,
@@ -109,7 +110,7 @@ impl KeysSampled {
         Change::BeginCt1(*codeword)
     }
 
-    /// BR-2: who sends ct1 has the header.
+    /// BR-2: a peer that sends ct1 has the header.
     pub(super) fn begin_ct1(self, codeword: &Codeword) -> HeaderSent {
         let Self { epoch, authenticator, seed, header: _, ek } = self;
         let mut ct1 = Ct1Decoder::new(ek.chunk_size());
@@ -129,7 +130,7 @@ impl HeaderSent {
         }
     }
 
-    /// From storage, with `issued` codewords of ek_vector already sent.
+    /// Restores the state from storage, with `issued` codewords of ek_vector already sent.
     pub(super) fn resume<P: Primitives>(
         primitives: &P,
         epoch: Epoch,
@@ -156,7 +157,7 @@ impl HeaderSent {
         }
     }
 
-    /// BR-3. ct1 is not authenticated yet: MacCt covers it.
+    /// BR-3. ct1 is not authenticated yet; MacCt covers it.
     pub(super) fn ct1_complete(self, ct1: [u8; CT1_LEN]) -> Ct1Received {
         Ct1Received { epoch: self.epoch, authenticator: self.authenticator, seed: self.seed, ek: self.ek, ct1 }
     }
@@ -181,14 +182,14 @@ impl Ct1Received {
     ) -> Change {
         let Payload::Ct2(codeword) = payload else { return Change::Nothing };
         primitives.step("BR-4");
-        // Chunks of 256 bytes: the first is the whole, and BR-5 follows at once.
+        // With chunks of 256 bytes the first codeword is the whole value, and BR-5 follows immediately.
         match Ct2Decoder::new(self.ek.chunk_size()).completed_by(codeword) {
             Some(ct2) => agree(primitives, self.epoch, &self.authenticator, &self.seed, &self.ct1, &ct2, key),
             None => Change::BeginCt2(*codeword),
         }
     }
 
-    /// BR-4: who sends ct2 has ek_vector.
+    /// BR-4: a peer that sends ct2 has ek_vector.
     pub(super) fn begin_ct2(self, codeword: &Codeword) -> EkSentCt1Received {
         let Self { epoch, authenticator, seed, ek, ct1 } = self;
         let mut ct2 = Ct2Decoder::new(ek.chunk_size());
@@ -214,8 +215,8 @@ impl EkSentCt1Received {
     }
 }
 
-/// BR-5: the epoch's key, if the ciphertext is the one that its maker's authenticator covers. The roles swap: next is
-/// NoHeaderReceived of the next epoch.
+/// BR-5: outputs the epoch's key if the encapsulator's authenticator covers the ciphertext. The roles swap: the next
+/// state is NoHeaderReceived of the next epoch.
 fn agree<P: Primitives>(
     primitives: &P,
     epoch: Epoch,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The six states of the party that encapsulates in an epoch. Between the two steps of the encapsulation `coins` are
-//! kept: as secret as the key that they give, and dead with encaps2.
+//! The six states of the party that encapsulates in an epoch. Between the two steps of the encapsulation they store
+//! `coins`, which are as secret as the key computed from them and are wiped at encaps2.
 
 use super::authenticator::{Authenticator, kdf_ok, verifies};
 use super::decapsulator::KeysUnsampled;
@@ -12,7 +12,7 @@ use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Primitives};
 use crate::secret::Secret;
 use crate::wire::ChunkSize;
 
-/// The header arrives.
+/// The header is arriving.
 #[derive(Debug)]
 pub(super) struct NoHeaderReceived {
     pub(super) epoch: Epoch,
@@ -20,7 +20,7 @@ pub(super) struct NoHeaderReceived {
     pub(super) header: HeaderDecoder,
 }
 
-/// The header is there, and genuine.
+/// The header has arrived and is genuine.
 #[derive(Debug)]
 pub(super) struct HeaderReceived {
     pub(super) epoch: Epoch,
@@ -28,11 +28,11 @@ pub(super) struct HeaderReceived {
     pub(super) header: [u8; EK_HEADER_LEN],
 }
 
-/// An encapsulation between its two steps: what the second one needs. The epoch's key is out.
+/// An encapsulation between its two steps, with the inputs of the second. The epoch's key has been output.
 #[derive(Debug)]
 pub(super) struct Begun {
     pub(super) epoch: Epoch,
-    /// Updated with the epoch's key.
+    /// Already updated with the epoch's key.
     pub(super) authenticator: Authenticator,
     pub(super) coins: Secret<32>,
     pub(super) header: [u8; EK_HEADER_LEN],
@@ -46,7 +46,7 @@ pub(super) struct Ct1Sampled {
     pub(super) ek: EkDecoder,
 }
 
-/// ek_vector is there; ct1 is still being sent.
+/// ek_vector has arrived, and ct1 is still being sent.
 #[derive(Debug)]
 pub(super) struct EkReceivedCt1Sampled {
     pub(super) begun: Begun,
@@ -54,7 +54,7 @@ pub(super) struct EkReceivedCt1Sampled {
     pub(super) ek_vector: [u8; EK_VECTOR_LEN],
 }
 
-/// The peer has ct1; ek_vector still arrives.
+/// The peer has ct1, and ek_vector is still arriving.
 #[derive(Debug)]
 pub(super) struct Ct1Acknowledged {
     pub(super) begun: Begun,
@@ -62,7 +62,7 @@ pub(super) struct Ct1Acknowledged {
     pub(super) ek: EkDecoder,
 }
 
-/// Everything is computed; ct2 is being sent.
+/// All values are computed, and ct2 is being sent.
 #[derive(Debug)]
 pub(super) struct Ct2Sampled {
     pub(super) epoch: Epoch,
@@ -106,7 +106,7 @@ impl HeaderReceived {
         Self { epoch: self.epoch, authenticator: self.authenticator.duplicate(), header: self.header }
     }
 
-    /// BR-7: ct1 with fresh coins, and the epoch's key, which the peer will have when ct2 has arrived.
+    /// BR-7: computes ct1 with fresh coins, and the epoch's key, which the peer has after ct2 has arrived.
     pub(super) fn encapsulate<P: Primitives>(
         self,
         primitives: &P,
@@ -129,7 +129,8 @@ impl Begun {
         Self { epoch: *epoch, authenticator: authenticator.duplicate(), coins: coins.duplicate(), header: *header }
     }
 
-    /// ct2 and MacCt, if ek_vector is the one that the header announced and passes the modulus check (SPECS §15 E4).
+    /// Computes ct2 and MacCt, if ek_vector is the one that the header announced and passes the modulus check (FIPS 203
+    /// §7.2).
     fn encaps2<P: Primitives>(&self, primitives: &P, ct1: &[u8; CT1_LEN], ek_vector: &[u8; EK_VECTOR_LEN]) -> Change {
         match primitives.encaps2(&self.header, ek_vector, &self.coins) {
             Ok(ct2) => {
@@ -140,7 +141,7 @@ impl Begun {
         }
     }
 
-    /// The coins die here.
+    /// Wipes the coins.
     fn ct2_encapsulated(self, ct2_mac: &[u8; CT2_MAC_LEN], chunk_size: ChunkSize) -> Ct2Sampled {
         let ct2 = Ct2Encoder::new(ct2_mac, chunk_size);
         Ct2Sampled { epoch: self.epoch, authenticator: self.authenticator, ct2 }
@@ -177,7 +178,7 @@ impl Ct1Sampled {
         }
     }
 
-    /// BR-8. The chunk counts, if it is new.
+    /// BR-8. The chunk is added if it is new.
     pub(super) fn acknowledged(self, codeword: &Codeword) -> Ct1Acknowledged {
         let Self { begun, ct1, mut ek } = self;
         ek.add(codeword);
@@ -243,7 +244,7 @@ impl Ct2Sampled {
         Self { epoch: self.epoch, authenticator: self.authenticator.duplicate(), ct2: self.ct2.clone() }
     }
 
-    /// Awaits the next epoch: whoever is in it has ct2.
+    /// The state waits for the next epoch: a peer in that epoch has ct2.
     pub(super) fn receive<P: Primitives>(&self, primitives: &P, message: &Message) -> Change {
         match self.epoch.next() {
             Some(next) if message.epoch == next => {

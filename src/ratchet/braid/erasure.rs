@@ -1,46 +1,49 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The Braid's erasure code: a value becomes up to 65,536 codewords of one size, any k of which give it back.
+//! The Braid's erasure code: a value becomes up to 65,536 codewords of one size, and any k of them recover it.
 //!
-//! GF(2^16) with polynomial x^16 + x^12 + x^3 + x + 1. A value is cut into k chunks, the last padded with zeros; a
-//! chunk's elements are 16 bits each, big-endian. Codeword i is P(i), element by element, where P is the polynomial of
-//! degree below k through (t, chunk t) for t = 0 to k - 1: so codewords 0 to k - 1 are the chunks themselves.
+//! The field is GF(2^16) with polynomial x^16 + x^12 + x^3 + x + 1. A value is divided into k chunks, the last padded
+//! with zeros; a chunk's elements have 16 bits each, big-endian. Codeword i is P(i), element by element, where P is the
+//! polynomial of degree below k through (t, chunk t) for t = 0 to k - 1. Codewords 0 to k - 1 are therefore the chunks
+//! themselves.
 //!
-//! Multiplication is bit by bit, without tables. What is coded is public (keys, ciphertexts, MACs), but a table would
-//! be 128 KiB of a device's memory, and the code would not be free of secret-looking lookups for a checker.
+//! Multiplication is bit by bit, without tables. The coded values are public (keys, ciphertexts, MACs), but a table
+//! would take 128 KiB of a device's memory, and a checker for constant time would report its lookups as if they
+//! depended on secrets.
 //!
-//! Not the concern of this module: what the value is, and whether a codeword is genuine. A wrong one is not noticed
-//! here.
+//! This module is not concerned with the meaning of the value and does not check whether a codeword is genuine: a wrong
+//! one is not noticed here.
 //!
 //! # Why not `reed-solomon-simd`
-//! It is a code of another kind: it works in another field (x^16 + x^5 + x^3 + x^2 + 1) and basis, fixes the number of
-//! recovery chunks before it makes the first, makes them all at once, and needs an allocator and tables of up to 8 MiB.
-//! Here codewords are made one a message until the peer has enough, on a device without an allocator, and k is at most
-//! 36, where its O(n log n) gains nothing.
+//! It implements a different code: it works in another field (x^16 + x^5 + x^3 + x^2 + 1) and basis, fixes the number
+//! of recovery chunks before it computes the first, computes them all at once, and needs an allocator and tables of up
+//! to 8 MiB. Here one codeword is computed per message until the peer has enough, on a device without an allocator, and
+//! k is at most 36, where its O(n log n) gains nothing.
 
 use crate::wire::ChunkSize;
 
-/// The longest chunk: values are stored padded to a multiple of it, which is one of all shorter ones.
+/// Length in bytes of the longest chunk. Values are stored padded to a multiple of it, which is a multiple of all
+/// shorter lengths.
 pub(crate) const MAX_CHUNK_LEN: usize = ChunkSize::Bytes256.bytes();
-/// The most chunks that a value may have: 1,152 bytes of 32.
+/// Maximum number of chunks of a value: 1,152 bytes in chunks of 32.
 pub(crate) const MAX_CHUNKS: usize = 36;
-/// Codewords of one value: one for each u16.
+/// Number of codewords of one value: one for each u16.
 pub(crate) const CODEWORDS: u32 = 1 << 16;
 
-/// Elements that are multiplied at once: a shape that compilers turn into vector instructions.
+/// Number of elements that are multiplied at once. Compilers turn this shape into vector instructions.
 const LANES: usize = 16;
 type Elements = [u16; LANES];
 
-/// A chunk of any size; zeros behind its end.
+/// A chunk of any size, with zeros after its end.
 pub(crate) type Chunk = [u8; MAX_CHUNK_LEN];
 
-/// Codeword `index` of some value.
+/// Codeword `index` of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Codeword {
     pub(crate) index: u16,
     pub(crate) chunk: Chunk,
 }
 
-/// Puts out codewords 0, 1, 2, ... of a value of `LEN` bytes, each once. `CAPACITY` is `LEN` up to the next multiple of
+/// Outputs codewords 0, 1, 2, ... of a value of `LEN` bytes, each once. `CAPACITY` is `LEN` rounded up to a multiple of
 /// [`MAX_CHUNK_LEN`].
 #[derive(Clone, Debug)]
 pub(crate) struct Encoder<const LEN: usize, const CAPACITY: usize> {
@@ -54,7 +57,7 @@ impl<const LEN: usize, const CAPACITY: usize> Encoder<LEN, CAPACITY> {
         Self::resume(value, size, 0)
     }
 
-    /// An encoder that has already put out `next` codewords.
+    /// Creates an encoder that has already output `next` codewords.
     pub(crate) fn resume(value: &[u8; LEN], size: ChunkSize, next: u32) -> Self {
         const { check_lengths::<LEN, CAPACITY>() };
         let mut padded = [0; CAPACITY];
@@ -64,7 +67,7 @@ impl<const LEN: usize, const CAPACITY: usize> Encoder<LEN, CAPACITY> {
         Self { padded, next, size }
     }
 
-    /// The value.
+    /// Returns the value.
     pub(crate) fn value(&self) -> [u8; LEN] {
         self.padded.first_chunk().copied().unwrap_or([0; LEN])
     }
@@ -73,12 +76,12 @@ impl<const LEN: usize, const CAPACITY: usize> Encoder<LEN, CAPACITY> {
         self.size
     }
 
-    /// Codewords put out so far.
+    /// Returns the number of codewords output so far.
     pub(crate) const fn issued(&self) -> u32 {
         self.next
     }
 
-    /// The next codeword; `None` when all 65,536 have been put out (attack E12).
+    /// Returns the next codeword, or `None` after all 65,536 have been output (attack E12).
     pub(crate) fn next_codeword(&mut self) -> Option<Codeword> {
         let index = u16::try_from(self.next).ok()?;
         // At most 2^16.
@@ -86,8 +89,8 @@ impl<const LEN: usize, const CAPACITY: usize> Encoder<LEN, CAPACITY> {
         Some(Codeword { index, chunk: self.codeword(index) })
     }
 
-    /// The next codeword, from the first on again when all have been put out: for where each message says something beside
-    /// its chunk.
+    /// Returns the next codeword, and begins again with the first after all have been output. It is meant for messages
+    /// that carry other information in addition to the chunk.
     pub(crate) fn next_codeword_again(&mut self) -> Option<Codeword> {
         self.next_codeword().or_else(|| {
             self.next = 0;
@@ -105,7 +108,7 @@ impl<const LEN: usize, const CAPACITY: usize> Encoder<LEN, CAPACITY> {
     }
 }
 
-/// Collects codewords of a value of `LEN` bytes: of each index the first, until there are k.
+/// Collects codewords of a value of `LEN` bytes: the first of each index, until there are k.
 #[derive(Clone, Debug)]
 pub(crate) struct Decoder<const LEN: usize, const CAPACITY: usize> {
     chunks: [u8; CAPACITY],
@@ -120,7 +123,7 @@ impl<const LEN: usize, const CAPACITY: usize> Decoder<LEN, CAPACITY> {
         Self { chunks: [0; CAPACITY], indices: [0; MAX_CHUNKS], count: 0, size }
     }
 
-    /// k.
+    /// Returns k.
     pub(crate) const fn needed(&self) -> usize {
         self.size.chunks(LEN)
     }
@@ -129,13 +132,13 @@ impl<const LEN: usize, const CAPACITY: usize> Decoder<LEN, CAPACITY> {
         self.size
     }
 
-    /// What has been collected, in order of arrival.
+    /// Returns the collected codewords, in order of arrival.
     pub(crate) fn codewords(&self) -> impl Iterator<Item = Codeword> {
         let indices = self.indices().iter().enumerate();
         indices.map(|(at, index)| Codeword { index: *index, chunk: nth(&self.chunks, self.size, at) })
     }
 
-    /// How many have been collected.
+    /// Returns the number of collected codewords.
     pub(crate) const fn count(&self) -> usize {
         self.count
     }
@@ -144,17 +147,17 @@ impl<const LEN: usize, const CAPACITY: usize> Decoder<LEN, CAPACITY> {
         self.indices.get(..self.count).unwrap_or_default()
     }
 
-    /// Whether `codeword` would be kept: its index is new, and k are not yet there.
+    /// Returns whether a codeword with `index` would be kept: its index is new, and there are fewer than k.
     pub(crate) fn lacks(&self, index: u16) -> bool {
         self.count < self.needed() && !self.indices().contains(&index)
     }
 
-    /// Whether one codeword is missing, and with it the value is there.
+    /// Returns whether exactly one codeword is missing.
     pub(crate) const fn lacks_one(&self) -> bool {
         self.count.saturating_add(1) == self.needed()
     }
 
-    /// Keeps `codeword`, unless there is one of its index, even a different one, or there are k (attack E2).
+    /// Keeps `codeword`, unless there is one with its index, even a different one, or there are k (attack E2).
     pub(crate) fn add(&mut self, codeword: &Codeword) {
         if !self.lacks(codeword.index) {
             return;
@@ -170,7 +173,7 @@ impl<const LEN: usize, const CAPACITY: usize> Decoder<LEN, CAPACITY> {
         }
     }
 
-    /// The value, if `codeword` is the one that was missing. Changes nothing.
+    /// Returns the value if `codeword` is the missing one. It changes nothing.
     pub(crate) fn completed_by(&self, codeword: &Codeword) -> Option<[u8; LEN]> {
         if !self.lacks(codeword.index) || !self.lacks_one() {
             return None;
@@ -180,7 +183,7 @@ impl<const LEN: usize, const CAPACITY: usize> Decoder<LEN, CAPACITY> {
         Some(whole.decode())
     }
 
-    /// The value, from k codewords.
+    /// Computes the value from k codewords.
     fn decode(&self) -> [u8; LEN] {
         let mut value = [0; LEN];
         let mut interpolation = None;
@@ -206,7 +209,7 @@ impl<const LEN: usize, const CAPACITY: usize> Decoder<LEN, CAPACITY> {
     }
 }
 
-/// `first` and the numbers behind it.
+/// Returns `first` and the numbers after it.
 fn consecutive<const N: usize>(first: u16) -> [u16; N] {
     let mut numbers = [0; N];
     for (number, from) in numbers.iter_mut().zip(first..) {
@@ -215,7 +218,7 @@ fn consecutive<const N: usize>(first: u16) -> [u16; N] {
     numbers
 }
 
-/// Chunk `at` of a value, or of what has been collected of one.
+/// Returns chunk `at` of a value or of collected codewords.
 fn nth(chunks: &[u8], size: ChunkSize, at: usize) -> Chunk {
     let mut chunk = [0; MAX_CHUNK_LEN];
     for (to, from) in chunk.iter_mut().zip(chunks.chunks_exact(size.bytes()).nth(at).unwrap_or_default()) {
@@ -224,17 +227,17 @@ fn nth(chunks: &[u8], size: ChunkSize, at: usize) -> Chunk {
     chunk
 }
 
-/// At compile time: every chunk size divides the capacity, and the smallest gives no more than MAX_CHUNKS.
+/// Checks at compile time that every chunk size divides the capacity and that the smallest gives at most MAX_CHUNKS.
 const fn check_lengths<const LEN: usize, const CAPACITY: usize>() {
     assert!(CAPACITY == LEN.next_multiple_of(MAX_CHUNK_LEN), "not the capacity of this length");
     assert!(ChunkSize::Bytes32.chunks(LEN) <= MAX_CHUNKS, "too many chunks");
 }
 
-/// A number for each of some points, up to one more than there are chunks. What stands behind the last means nothing, and
-/// is not zero.
+/// One number for each of some points, up to one more than there are chunks. The numbers after the last point have no
+/// meaning and are not zero.
 type Lanes = [Elements; (MAX_CHUNKS + 1).div_ceil(LANES)];
 
-/// For each point the product of its distances from all others. Minus is plus, is XOR.
+/// Returns for each point the product of its distances from all others. Subtraction is addition, which is XOR.
 fn distances(points: &[u16]) -> Lanes {
     let mut products = [[1; LANES]; _];
     for point in points {
@@ -251,8 +254,8 @@ fn distances(points: &[u16]) -> Lanes {
     products
 }
 
-/// What each of the points 0 to k - 1 counts for at x, which is none of them: the product of the distances of x from all of
-/// them / that of point i from all others and x.
+/// Returns the weight of each of the points 0 to k - 1 at x, which is none of them: the product of the distances of x
+/// from all points, divided by the product of the distances of point i from all others and x.
 fn weights_behind(k: usize, x: u16) -> Lanes {
     let mut points = consecutive::<{ MAX_CHUNKS + 1 }>(0);
     if let Some(point) = points.get_mut(k) {
@@ -268,15 +271,15 @@ fn weights_behind(k: usize, x: u16) -> Lanes {
     weights
 }
 
-/// The polynomial of degree below k through k points of different x, in Lagrange's form: what depends on the points alone
-/// is computed once, and what depends on x for [`LANES`] of them at a time.
+/// The polynomial of degree below k through k points of different x, in Lagrange's form. The part that depends only on
+/// the points is computed once, and the part that depends on x for [`LANES`] values of x at a time.
 struct Interpolation<'a> {
     points: &'a [u16],
     /// 1 / the product of point i's distances from all others.
     scales: Lanes,
 }
 
-/// What each point counts for, at [`LANES`] places x.
+/// The weight of each point at [`LANES`] values of x.
 type Weights = [Elements; MAX_CHUNKS];
 
 impl<'a> Interpolation<'a> {
@@ -286,8 +289,9 @@ impl<'a> Interpolation<'a> {
         Self { points, scales }
     }
 
-    /// Weight i = scale_i times the product of x - x_m over all m but i: over those before i, times over those behind.
-    /// No x needs an inverse, and at a point itself its own weight is 1 and every other 0.
+    /// Weight i = scale_i times the product of x - x_m over all m except i: the product over the points before i times
+    /// the product over those after it. No x needs an inverse, and at a point itself its own weight is 1 and every
+    /// other is 0.
     fn weights(&self, xs: &Elements) -> Weights {
         let mut weights = [[0; LANES]; MAX_CHUNKS];
         let mut before = [1; LANES];
@@ -305,8 +309,8 @@ impl<'a> Interpolation<'a> {
     }
 }
 
-/// P(x), where chunk i is the value at point i and weight i what it counts for. Chunks are added up for each bit of their
-/// weights; then the sums are doubled together, and not each product.
+/// Returns P(x), where chunk i is the value at point i and weight i its weight. Chunks are added up for each bit of
+/// their weights; then the sums are doubled together instead of each product.
 fn combine(weights: &[u16], chunks: &[u8], size: ChunkSize) -> Chunk {
     let mut value = [0; MAX_CHUNK_LEN];
     let places = value.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut().take(size.bytes() / (2 * LANES));
@@ -342,10 +346,10 @@ fn elements(bytes: &[u8; 2 * LANES]) -> Elements {
     elements
 }
 
-/// x^12 + x^3 + x + 1: what x^16 is.
+/// x^12 + x^3 + x + 1, to which x^16 reduces.
 const REDUCTION: u16 = 0x100B;
 
-/// The products in GF(2^16), from the highest bit of `b` down: a doubling and a masked addition a bit.
+/// Multiplies in GF(2^16), from the highest bit of `b` down: one doubling and one masked addition per bit.
 #[inline(always)]
 fn multiply(a: &Elements, b: &Elements) -> Elements {
     let mut product = [0u16; LANES];
@@ -362,7 +366,7 @@ const fn double(element: u16) -> u16 {
     (element << 1) ^ (REDUCTION & mask(element >> 15))
 }
 
-/// All ones if the lowest bit is set.
+/// Returns all ones if the lowest bit is set, and otherwise zero.
 #[inline(always)]
 const fn mask(bit: u16) -> u16 {
     (bit & 1).wrapping_neg()
@@ -374,7 +378,8 @@ fn multiply_one(a: u16, b: u16) -> u16 {
     product
 }
 
-/// 1/a for each lane of each, of which none is zero: with one inversion, of all their product (Montgomery's trick).
+/// Replaces each lane of each element by its inverse 1/a; no lane is zero. It uses one inversion, of the product of all
+/// (Montgomery's trick).
 fn invert(numbers: &mut [Elements]) {
     let mut before: Lanes = [[1; LANES]; _];
     let mut product = [1; LANES];

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The Braid's messages: `type (u8) || epoch (u32) || chunk index (u16) || chunk`, in a session always of one length, so
-//! that a sealed header's length does not tell what is in it (attack D7).
+//! The Braid's messages: `type (u8) || epoch (u32) || chunk index (u16) || chunk`. All messages of a session have one
+//! length, so that a sealed header's length does not reveal its content (attack D7).
 //!
-//! One spelling: a message without a chunk has zeros in its place. A type that comes with a chunk always has one, so
-//! that the question whether it is there (SPECS §15 E7) does not arise behind this file.
+//! Each message has one encoding. A message without a chunk has zeros in its place. A type with a chunk always has one,
+//! so that code outside this file never has to check whether a chunk is present.
 
 use super::Epoch;
 use super::erasure::{Codeword, MAX_CHUNK_LEN};
@@ -17,19 +17,19 @@ pub(crate) struct Message {
     pub(crate) payload: Payload,
 }
 
-/// What a message carries. `Ct1Ack` of the document's list is missing: no state sends it.
+/// The content of a message. `Ct1Ack` of ML-KEM Braid rev 1 is missing, because no state sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Payload {
     None,
-    /// Of `header || MAC`.
+    /// A codeword of `header || MAC`.
     Hdr(Codeword),
-    /// Of ek_vector.
+    /// A codeword of ek_vector.
     Ek(Codeword),
-    /// Of ek_vector, and all of ct1 has arrived.
+    /// A codeword of ek_vector, which also acknowledges that all of ct1 has arrived.
     EkCt1Ack(Codeword),
-    /// Of ct1.
+    /// A codeword of ct1.
     Ct1(Codeword),
-    /// Of `ct2 || MAC`.
+    /// A codeword of `ct2 || MAC`.
     Ct2(Codeword),
 }
 
@@ -66,7 +66,7 @@ impl Message {
 }
 
 impl Codeword {
-    /// `index || chunk`.
+    /// Writes `index || chunk`.
     pub(super) fn write(&self, chunk_size: ChunkSize, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.put(&self.index.to_be_bytes())?;
         writer.put(self.chunk.get(..chunk_size.bytes()).ok_or(Full)?)
@@ -82,5 +82,5 @@ impl Codeword {
     }
 }
 
-/// What stands in a codeword's place.
+/// The placeholder in a message without a codeword.
 const NO_CODEWORD: Codeword = Codeword { index: 0, chunk: [0; MAX_CHUNK_LEN] };

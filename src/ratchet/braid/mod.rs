@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The ML-KEM Braid (rev 1) with ML-KEM-768: two parties agree on a fresh key again and again, in chunks that ride on
+//! The ML-KEM Braid (rev 1) with ML-KEM-768: two parties repeatedly agree on a fresh key, in chunks that are sent with
 //! their messages (spec/protocol.md §12).
 //!
-//! Both hold the same secret at the start. In each epoch one party makes a KEM key pair and the other encapsulates to
-//! it; then the roles swap. The key is sent in two parts, and so is the ciphertext: `ct1` needs only the first, short
-//! part of the key, so that the long part and `ct1` travel at the same time, braided.
+//! Both parties hold the same secret at the start. In each epoch one party generates a KEM key pair and the other
+//! encapsulates to it; then the roles swap. The key is sent in two parts, and so is the ciphertext. `ct1` needs only
+//! the first, short part of the key, so the long part and `ct1` travel at the same time, braided.
 //!
-//! [`Braid`] is told of every message sent and received and puts out each epoch's key once on each side. What it does
-//! not do: hide or authenticate its messages (they ride inside sealed headers, and what a message changes is committed
-//! when the message has opened), turn output keys into message keys (the Sparse Post-Quantum Ratchet does), or notice
-//! silence: without an answer there is no new epoch.
+//! [`Braid`] processes every message sent and received and outputs each epoch's key once on each side. It does not hide
+//! or authenticate its messages: they are sent inside sealed headers, and a message's changes are committed after the
+//! message has opened. It does not turn output keys into message keys: the Sparse Post-Quantum Ratchet does. It does
+//! not notice silence: without an answer there is no new epoch.
 //!
-//! Reading order: [`states`] has the diagram; `decapsulator` and `encapsulator` are its two halves; `erasure` cuts
-//! values into chunks; `authenticator` has the KDFs and MACs; `message` the bytes.
+//! Reading order: [`states`] has the diagram; `decapsulator` and `encapsulator` are its two halves; `erasure` divides
+//! values into chunks; `authenticator` has the KDFs and MACs; `message` has the encoding.
 
 mod authenticator;
 mod decapsulator;
@@ -30,9 +30,9 @@ use authenticator::MAC_LEN;
 use erasure::{Decoder, Encoder};
 pub(crate) use states::{Braid, Incoming};
 
-/// Header and its MAC, as they are cut into chunks.
+/// Length in bytes of the header with its MAC, which are divided into chunks together.
 const HEADER_MAC_LEN: usize = EK_HEADER_LEN + MAC_LEN;
-/// ct2 and the MAC of the ciphertext.
+/// Length in bytes of ct2 with the MAC of the ciphertext.
 const CT2_MAC_LEN: usize = CT2_LEN + MAC_LEN;
 
 type HeaderEncoder = Encoder<HEADER_MAC_LEN, 256>;
@@ -44,8 +44,8 @@ type Ct1Decoder = Decoder<CT1_LEN, 1024>;
 type Ct2Encoder = Encoder<CT2_MAC_LEN, 256>;
 type Ct2Decoder = Decoder<CT2_MAC_LEN, 256>;
 
-/// The number of an epoch, from 1 to 2^32 - 2: neither 0 nor the last u32 is one, so that counting cannot wrap. In four
-/// bytes, because the Double Ratchet counts its steps in as many, and an epoch takes several.
+/// The number of an epoch, from 1 to 2^32 - 2. Neither 0 nor the last u32 is an epoch, so that counting cannot wrap.
+/// Four bytes suffice, because the Double Ratchet counts its steps in four bytes, and an epoch takes several steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Epoch(u32);
 
@@ -59,12 +59,12 @@ impl Epoch {
         }
     }
 
-    /// `None` behind the last.
+    /// Returns `None` after the last epoch.
     pub(crate) const fn next(self) -> Option<Self> {
         Self::new(self.0.saturating_add(1))
     }
 
-    /// The number before it: 0 before the first, where keys come from the handshake alone.
+    /// Returns the number before this epoch: 0 for the first, where keys come from the handshake alone.
     pub(crate) const fn before(self) -> u32 {
         self.0.saturating_sub(1)
     }
@@ -73,32 +73,33 @@ impl Epoch {
         self.0
     }
 
-    /// As KDFs and MACs take it: eight bytes (SPECS §15 E5).
+    /// Encodes the epoch as KDFs and MACs take it: eight bytes, big-endian (spec/protocol.md §12).
     pub(crate) fn to_bytes(self) -> [u8; 8] {
         u64::from(self.0).to_be_bytes()
     }
 }
 
-/// An epoch's output key. Not yet bound to handshake or peers: that is done by whoever folds it in.
+/// An epoch's output key. It is not yet bound to handshake or peers: the sparse ratchet does that when it mixes the key
+/// into its root.
 #[derive(Debug)]
 pub(crate) struct EpochKey {
     pub(crate) epoch: Epoch,
     pub(crate) key: Secret<32>,
 }
 
-/// The Braid has failed for good: a MAC did not verify, a key was not the one announced, or the epochs are used up. The
-/// session is to be abandoned; it must not go on without post-quantum keys (attack E6).
+/// The Braid has failed permanently: a MAC did not verify, a key was not the announced one, or the epochs are used up.
+/// The session must be abandoned and must not continue without post-quantum keys (attack E6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Abandoned;
 
-/// A value of `A + B` bytes, taken apart.
+/// Splits a value of `A + B` bytes into two parts.
 fn split<const A: usize, const B: usize, const LEN: usize>(value: &[u8; LEN]) -> ([u8; A], [u8; B]) {
     const { assert!(A + B == LEN) };
     // Both lengths are checked above.
     (value.first_chunk().copied().unwrap_or([0; A]), value.last_chunk().copied().unwrap_or([0; B]))
 }
 
-/// A value of two parts.
+/// Joins two parts to one value.
 fn joined<const A: usize, const B: usize, const LEN: usize>(first: &[u8; A], second: &[u8; B]) -> [u8; LEN] {
     const { assert!(A + B == LEN) };
     let mut value = [0; LEN];

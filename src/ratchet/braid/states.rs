@@ -25,11 +25,11 @@
 //! +----------------------------------------------+--+------------+                                 |
 //! ```
 //!
-//! A state is a struct that holds what is known then and nothing more; a transition consumes a copy of it, and what it gives
-//! takes its place: taken out of its place, the old one would leave its secrets there unwiped. Receiving is in two
-//! halves, as in the Double Ratchet: [`Braid::receive`] takes `&self` and finds out what a message would change;
-//! [`Braid::commit`] changes it, when the message has been authenticated. So a forged chunk changes nothing, by
-//! construction (attack E1), and neither does a forged failure.
+//! Each state is a struct with only the values known in it. A transition consumes a copy of the state, and its result
+//! replaces the original. If the original were moved out, its secrets would stay in its old place unwiped. Receiving
+//! has two halves, as in the Double Ratchet: [`Braid::receive`] takes `&self` and finds out what a message would
+//! change; [`Braid::commit`] makes the change after the message has been authenticated. By construction, a forged chunk
+//! therefore changes nothing (attack E1), and neither does a forged failure.
 
 use super::decapsulator::{Ct1Received, EkSentCt1Received, HeaderSent, KeysSampled, KeysUnsampled};
 use super::encapsulator::{
@@ -52,7 +52,8 @@ pub(crate) struct Braid {
     pub(super) state: State,
 }
 
-/// No byte of a key or ciphertext: sealed headers hide them on their way, and a log must not show them (attack F8).
+/// Shows no byte of a key or ciphertext: sealed headers hide these values in transit, and a log must not show them
+/// (attack F8).
 impl fmt::Debug for Braid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Braid").field("epoch", &self.epoch()).finish_non_exhaustive()
@@ -73,36 +74,36 @@ pub(super) enum State {
     EkReceivedCt1Sampled(EkReceivedCt1Sampled),
     Ct1Acknowledged(Ct1Acknowledged),
     Ct2Sampled(Ct2Sampled),
-    /// Failed for good. Holds nothing.
+    /// The Braid has failed permanently, and the state holds nothing.
     Dead,
 }
 
-/// What rides on one message.
+/// The Braid's part of one message to send.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) message: Message,
     /// The newest epoch whose key the receiver is sure to have after this message; 0 before the first.
     pub(crate) sending_epoch: u32,
-    /// The key of an epoch, once.
+    /// The key of an epoch, which is output once.
     pub(crate) key: Option<EpochKey>,
 }
 
-/// What a received message would do.
+/// The effects of a received message.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    /// The sending epoch that its sender had: always the message's epoch - 1 (SPECS §15 E14), so that both sides name the
-    /// same chain.
+    /// The sender's sending epoch, which is always the message's epoch - 1, so that both sides name the same chain. The
+    /// source differs at BR-13 (spec/protocol.md §12).
     pub(crate) receiving_epoch: u32,
     pub(crate) key: Option<EpochKey>,
     change: Change,
 }
 
-/// What becomes of the state, named for the transition that it makes; each holds only what the message adds.
+/// The change of the state, named for its transition. Each variant holds only the data that the message adds.
 #[derive(Debug)]
 pub(super) enum Change {
-    /// Not of this epoch, or not awaited here, or nothing new.
+    /// The message is not of this epoch, not expected in this state, or contains nothing new.
     Nothing,
-    /// One more chunk of what the state collects.
+    /// One more chunk of the value that the state collects.
     Collect(Codeword),
     /// BR-2.
     BeginCt1(Codeword),
@@ -122,36 +123,37 @@ pub(super) enum Change {
     Ct2Encapsulated([u8; CT2_MAC_LEN]),
     /// BR-13.
     NextEpoch(Epoch),
-    /// What was put together is not genuine, or there is no next epoch.
+    /// The completed value is not genuine, or there is no next epoch.
     Fail,
 }
 
 impl Incoming {
-    /// Whether the sending epoch advances: BR-5 and BR-13.
+    /// Returns whether the sending epoch advances: at BR-5 and BR-13.
     pub(crate) const fn advances(&self) -> bool {
         matches!(self.change, Change::Agreed(..) | Change::NextEpoch(_))
     }
 }
 
 impl Braid {
-    /// The party that makes the first key pair. `secret` is both parties' alone, and used for nothing else.
+    /// Creates the party that generates the first key pair. Only the two parties know `secret`, and it has no other
+    /// use.
     pub(crate) fn initiator<P: Primitives>(primitives: &P, secret: &Secret<32>, chunk_size: ChunkSize) -> Self {
         let authenticator = Authenticator::init(primitives, secret);
         let state = State::KeysUnsampled(KeysUnsampled { epoch: Epoch::FIRST, authenticator });
         Self { chunk_size, state }
     }
 
-    /// The party that encapsulates first.
+    /// Creates the party that encapsulates first.
     pub(crate) fn responder<P: Primitives>(primitives: &P, secret: &Secret<32>, chunk_size: ChunkSize) -> Self {
         let authenticator = Authenticator::init(primitives, secret);
         let state = State::NoHeaderReceived(NoHeaderReceived::new(Epoch::FIRST, authenticator, chunk_size));
         Self { chunk_size, state }
     }
 
-    /// `Send`: one message, whatever the state.
+    /// `Send`: returns one message, in every state.
     ///
     /// # Errors
-    /// [`Abandoned`] for ever after the Braid has failed.
+    /// [`Abandoned`] always, after the Braid has failed.
     pub(crate) fn send<P: Primitives>(
         &mut self,
         primitives: &P,
@@ -159,7 +161,7 @@ impl Braid {
     ) -> Result<Outgoing, Abandoned> {
         let epoch = self.epoch().ok_or(Abandoned)?;
         let mut key = None;
-        // Drawn before the state is taken out of its place: a generator that panics leaves it where it is (attack C26).
+        // Drawn before the state is replaced: if the generator panics, the state stays in its place (attack C26).
         match &self.state {
             State::KeysUnsampled(state) => {
                 primitives.step("BR-1");
@@ -175,8 +177,8 @@ impl Braid {
             }
             _ => {}
         }
-        // An encoder that has nothing left gives a message without a chunk (attack E12). The acknowledgement has to go on: for
-        // it, chunks begin again.
+        // An encoder with no codewords left gives a message without a chunk (attack E12). The acknowledgement must
+        // continue, so its chunks begin again.
         let payload = match &mut self.state {
             State::KeysSampled(state) => state.header.next_codeword().map(Payload::Hdr),
             State::HeaderSent(state) => state.ek.next_codeword().map(Payload::Ek),
@@ -195,11 +197,12 @@ impl Braid {
         Ok(Outgoing { message, sending_epoch: epoch.before(), key })
     }
 
-    /// `Receive`, up to what it changes; changes nothing. What is not awaited is ignored without an error.
+    /// `Receive`, up to the resulting change. It changes nothing. A message that the state does not expect is ignored
+    /// without an error.
     ///
     /// # Errors
-    /// [`Abandoned`] for ever after the Braid has failed. A message that would make it fail is no error here, because it
-    /// may not be genuine.
+    /// [`Abandoned`] always, after the Braid has failed. A message that would make it fail is no error here, because it
+    /// may be forged.
     ///
     /// # Leaks
     /// The state, and whether a value is complete.
@@ -222,19 +225,19 @@ impl Braid {
         Ok(Incoming { receiving_epoch: message.epoch.before(), key, change })
     }
 
-    /// The message has been authenticated: its changes are made. `incoming` is what [`receive`](Self::receive) gave for
-    /// the state as it is; for another state it is a failure.
+    /// Makes the changes of a message that has been authenticated. `incoming` is the result of
+    /// [`receive`](Self::receive) for the current state; for another state the Braid fails.
     ///
     /// # Errors
-    /// [`Abandoned`] if the message made the Braid fail. Then it is dead.
+    /// [`Abandoned`] if the message made the Braid fail. The Braid is then dead.
     pub(crate) fn commit(&mut self, incoming: Incoming) -> Result<(), Abandoned> {
-        // In place: what most messages do.
+        // Most messages have one of these two effects, which are made in place.
         let change = match incoming.change {
             Change::Nothing => return Ok(()),
             Change::Collect(codeword) => return self.collect(&codeword),
             change => change,
         };
-        // Assigned in its place: so the old state is wiped where it lay.
+        // Assigned in place, so that the old state is wiped there.
         self.state = match (&self.state, change) {
             (State::KeysSampled(state), Change::BeginCt1(codeword)) => {
                 State::HeaderSent(state.duplicate().begin_ct1(&codeword))
@@ -291,7 +294,8 @@ impl Braid {
         Ok(())
     }
 
-    /// The newest epoch whose key this party has put out: the encapsulator has it before the epoch ends. `None` when dead.
+    /// Returns the newest epoch whose key this party has output. The encapsulator has it before the epoch ends. Returns
+    /// `None` when dead.
     pub(crate) fn newest_key(&self) -> Option<u32> {
         let epoch = self.epoch()?;
         Some(match &self.state {
@@ -303,7 +307,7 @@ impl Braid {
         })
     }
 
-    /// Whether this party makes the epoch's key pair; `None` when dead.
+    /// Returns whether this party generates the epoch's key pair; `None` when dead.
     pub(crate) const fn is_decapsulator(&self) -> Option<bool> {
         match &self.state {
             State::KeysUnsampled(_)
@@ -316,7 +320,7 @@ impl Braid {
         }
     }
 
-    /// The epoch that is being agreed on; `None` when dead.
+    /// Returns the epoch that the parties are agreeing on; `None` when dead.
     pub(crate) const fn epoch(&self) -> Option<Epoch> {
         Some(match &self.state {
             State::KeysUnsampled(state) => state.epoch,

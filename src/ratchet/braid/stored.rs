@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The Braid's state as bytes, for inside a sealed snapshot (spec/protocol.md §12). What loads is a state that could
-//! have been stored: counters are in range, collected chunks are distinct and fewer than complete. What follows from
-//! something else is not stored: public keys and ct1 are computed again, in the same way on every machine.
+//! The Braid's state as bytes, inside a sealed snapshot (spec/protocol.md §12). Only a state that could have been
+//! stored loads: counters are in range, and collected chunks are distinct and fewer than complete. Values that follow
+//! from others are not stored: public keys and ct1 are computed again, identically on every machine.
 
 use super::authenticator::Authenticator;
 use super::decapsulator::{EkSentCt1Received, HeaderSent, KeysSampled, KeysUnsampled};
@@ -16,9 +16,9 @@ use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, KEM_SEED_LEN, Pri
 use crate::secret::Secret;
 use crate::wire::{ChunkSize, Full, Reader, Writer};
 
-/// Bytes of a state's number, epoch, root and MAC key.
+/// Length in bytes of a state's number, epoch, root and MAC key.
 const HEAD_LEN: usize = 1 + 4 + 32 + 32;
-/// Bytes of an encoder's count.
+/// Length in bytes of an encoder's count.
 const ISSUED_LEN: usize = 4;
 
 impl Braid {
@@ -97,7 +97,7 @@ impl Braid {
         }
     }
 
-    /// `chunk_size` is the session's, and stored with it.
+    /// Loads a Braid. `chunk_size` is the session's, and is stored with it.
     pub(crate) fn load<P: Primitives>(
         primitives: &P,
         chunk_size: ChunkSize,
@@ -121,7 +121,7 @@ impl State {
         let authenticator = Authenticator { root: secret(reader)?, mac_key: secret(reader)? };
         Ok(match number {
             1 => State::KeysUnsampled(KeysUnsampled { epoch, authenticator }),
-            // The state was entered by sending the first.
+            // Sending the first codeword entered this state.
             2 => State::KeysSampled(KeysSampled::new(
                 primitives,
                 epoch,
@@ -168,7 +168,7 @@ impl State {
             10 => {
                 let begun = Begun { epoch, authenticator, coins: secret(reader)?, header: *reader.array()? };
                 let (ct1, _) = primitives.encaps1(&begun.header, &begun.coins);
-                // The chunk that came with the acknowledgement, or the one that it repeated.
+                // At least the chunk that came with the acknowledgement, or the one that it repeated.
                 let ek = Decoder::load(chunk_size, reader, 1)?;
                 State::Ct1Acknowledged(Ct1Acknowledged { begun, ct1, ek })
             }
@@ -202,7 +202,7 @@ fn secret<const N: usize>(reader: &mut Reader<'_>) -> Result<Secret<N>, DecodeEr
     reader.array().map(|bytes| Secret::new(*bytes))
 }
 
-/// How many codewords an encoder has put out.
+/// Reads the number of codewords that an encoder has issued.
 fn issued(reader: &mut Reader<'_>, at_least: u32) -> Result<u32, DecodeError> {
     let issued = reader.u32()?;
     if (at_least..=CODEWORDS).contains(&issued) { Ok(issued) } else { Err(DecodeError::Refused) }
@@ -218,7 +218,7 @@ impl<const LEN: usize, const CAPACITY: usize> Decoder<LEN, CAPACITY> {
         self.codewords().try_for_each(|codeword| codeword.write(self.chunk_size(), writer))
     }
 
-    /// A decoder that is not complete: with the last codeword the state would have been left.
+    /// Loads a decoder that is not complete: the last codeword would have ended the state.
     fn load(chunk_size: ChunkSize, reader: &mut Reader<'_>, at_least: usize) -> Result<Self, DecodeError> {
         let count = usize::from(reader.u8()?);
         let mut decoder = Self::new(chunk_size);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The code against its definition, and against SPECS §17.
+//! Tests of the code against its definition and against known answers, which a script that shares no code with this
+//! crate computed.
 
 extern crate std;
 use super::*;
@@ -10,7 +11,8 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeSet;
 use std::vec::Vec;
 
-/// The same code from its definition alone: schoolbook multiplication and division, Lagrange for each element.
+/// The same code written from its definition alone: schoolbook multiplication and division, and Lagrange for each
+/// element.
 struct Reference {
     polynomial: u32,
 }
@@ -66,7 +68,7 @@ fn chunk(of: &[u8]) -> Chunk {
     chunk
 }
 
-/// SPECS §17's value.
+/// The value of the known answers.
 fn three_hashes() -> [u8; 96] {
     let mut value = [0; 96];
     for (to, text) in value.chunks_mut(32).zip([b"a", b"b", b"c"]) {
@@ -75,7 +77,7 @@ fn three_hashes() -> [u8; 96] {
     value
 }
 
-/// SPECS §17.
+/// Known answers computed by a script that shares no code with this crate.
 #[test]
 fn field_gives_the_known_answers() {
     assert_eq!(multiply_one(0x8000, 2), 0x100B);
@@ -94,18 +96,18 @@ fn field_agrees_with_the_reference_and_every_element_has_its_inverse() {
         let [inverse, ..] = inverse(&[a; LANES]);
         assert_eq!(multiply_one(a, inverse), 1);
     }
-    // All at once as each alone: no element of one lane reaches another.
+    // All lanes at once give the same as each alone: no element of one lane reaches another.
     let numbers: [Elements; 3] = core::array::from_fn(|_| core::array::from_fn(|_| rng.next_u32() as u16 | 1));
     let mut inverses = numbers;
     invert(&mut inverses);
     assert_eq!(inverses, numbers.map(|number| inverse(&number)));
-    // Control: reed-solomon-simd's polynomial makes another field.
+    // Control: reed-solomon-simd's polynomial defines another field.
     assert_ne!(multiply_one(0xFFFF, 0xFFFF), Reference { polynomial: 0x1002D }.multiply(0xFFFF, 0xFFFF));
 }
 
-/// SPECS §17.
+/// Known answers computed by a script that shares no code with this crate.
 #[test]
-fn codewords_are_the_known_ones_and_the_last_three_give_the_value_back() {
+fn codewords_are_the_known_ones_and_recover_the_value() {
     let value = three_hashes();
     let encoder = Short::new(&value, SMALL);
     for (index, chunk) in [
@@ -123,7 +125,7 @@ fn codewords_are_the_known_ones_and_the_last_three_give_the_value_back() {
     assert_eq!(decoder.completed_by(&codeword(4)), Some(value));
 }
 
-/// Attack E2: any k distinct of 65,536 recover; the codewords are the reference's.
+/// Attack E2: any k distinct codewords of 65,536 recover the value, and the codewords are the reference's.
 fn any_k_recover<const LEN: usize, const CAPACITY: usize>(rng: &mut ChaCha20Rng, size: ChunkSize) {
     let mut value = [0; LEN];
     rng.fill_bytes(&mut value);
@@ -132,7 +134,7 @@ fn any_k_recover<const LEN: usize, const CAPACITY: usize>(rng: &mut ChaCha20Rng,
     for round in 0..20 {
         let mut indices = BTreeSet::new();
         while indices.len() < size.chunks(LEN) {
-            // Small indices and large ones, so that some chunks are themselves and some are computed.
+            // Small and large indices, so that some chunks are codewords themselves and some are computed.
             let mask = if rng.next_u32() & 1 == 0 { 0x3F } else { 0xFFFF };
             indices.insert((rng.next_u32() & mask) as u16);
         }
@@ -148,7 +150,7 @@ fn any_k_recover<const LEN: usize, const CAPACITY: usize>(rng: &mut ChaCha20Rng,
         }
         let mut codeword = Codeword { index: *last, chunk: encoder.codeword(*last) };
         assert_eq!(decoder.completed_by(&codeword), Some(value));
-        // Control: a wrong one gives another value.
+        // Control: a wrong codeword gives another value.
         codeword.chunk[0] ^= 1;
         assert_ne!(decoder.completed_by(&codeword), Some(value));
     }
@@ -159,23 +161,23 @@ fn any_k_recover<const LEN: usize, const CAPACITY: usize>(rng: &mut ChaCha20Rng,
 }
 
 #[test]
-fn any_k_distinct_codewords_recover_every_value_with_chunks_of_every_size() {
+fn any_k_distinct_codewords_recover_every_value() {
     for size in ChunkSize::ALL {
         let mut rng = ChaCha20Rng::seed_from_u64(size.bytes() as u64);
         any_k_recover::<96, 256>(&mut rng, size);
         any_k_recover::<1152, 1280>(&mut rng, size);
         any_k_recover::<960, 1024>(&mut rng, size);
         any_k_recover::<160, 256>(&mut rng, size);
-        // One group of places computed together, one and a bit, two.
+        // One group of positions that are computed together, slightly more than one, and two.
         any_k_recover::<512, 512>(&mut rng, size);
         any_k_recover::<544, 768>(&mut rng, size);
         any_k_recover::<1024, 1024>(&mut rng, size);
     }
 }
 
-/// Attack E2.
+/// Attack E2: no codeword is kept after k.
 #[test]
-fn of_each_index_the_first_codeword_is_kept_and_none_after_k() {
+fn the_first_codeword_of_each_index_is_kept() {
     let value = three_hashes();
     let encoder = Short::new(&value, SMALL);
     let genuine = |index| Codeword { index, chunk: encoder.codeword(index) };
@@ -193,7 +195,7 @@ fn of_each_index_the_first_codeword_is_kept_and_none_after_k() {
     decoder.add(&genuine(9));
     decoder.add(&Codeword { index: 10, chunk: chunk(&[0xEE; 32]) });
     assert_eq!((decoder.count(), decoder.decode()), (3, value));
-    // Control: a conflicting chunk that comes first is kept, and spoils the value.
+    // Control: a conflicting chunk that arrives first is kept, and corrupts the value.
     let mut spoilt = Decoder::<96, 256>::new(SMALL);
     spoilt.add(&Codeword { index: 7, chunk: chunk(&[0xEE; 32]) });
     spoilt.add(&genuine(7));
@@ -203,7 +205,7 @@ fn of_each_index_the_first_codeword_is_kept_and_none_after_k() {
 
 /// Attack E12.
 #[test]
-fn an_encoder_puts_out_every_codeword_once_and_then_nothing() {
+fn an_encoder_outputs_every_codeword_once_and_then_none() {
     let mut encoder = Encoder::<160, 256>::new(&[5; 160], ChunkSize::Bytes256);
     for index in 0..=u16::MAX {
         assert_eq!(encoder.next_codeword().map(|codeword| codeword.index), Some(index));
@@ -212,9 +214,10 @@ fn an_encoder_puts_out_every_codeword_once_and_then_nothing() {
     assert_eq!(encoder.issued(), CODEWORDS);
 }
 
-/// What a codeword and a value cost, where nothing is the value itself: the quickest of 200, printed by
-/// `cargo test --release --lib coding_grows -- --nocapture`. A codeword is linear in k. A value takes k^2 products of a
-/// number and a chunk, but so cheap ones that what is linear in k is as much; k - 1 of its k messages pay nothing.
+/// Measures the cost of a codeword that is not a chunk of the value, and of a value none of whose chunks was received:
+/// the fastest of 200 runs, printed by `cargo test --release --lib coding_grows -- --nocapture`. A codeword's cost is
+/// linear in k. A value takes k^2 products of a number and a chunk, but these are so cheap that the linear part costs
+/// as much. Only the last of its k messages pays this cost.
 fn cost<const LEN: usize, const CAPACITY: usize>(what: &str) {
     let value = [0x5A; LEN];
     let encoder = Encoder::<LEN, CAPACITY>::new(&value, SMALL);
@@ -241,7 +244,7 @@ fn time(routine: impl FnOnce()) -> std::time::Duration {
 }
 
 #[test]
-fn coding_grows_as_is_stated() {
+fn coding_grows_with_k_as_documented() {
     cost::<96, 256>("header");
     cost::<960, 1024>("ct1");
     cost::<1152, 1280>("ek_vector");

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a hostile peer or server may put into the Braid, and the values that must not be computed.
+//! Inputs of a hostile peer or server to the Braid, and values that must not be computed.
 
 use super::*;
 
-/// Attack E1: a forged chunk changes nothing unless it is committed; committed, it kills at the MAC, and for ever.
+/// Attack E1: a forged chunk changes nothing unless it is committed. If it is committed, the Braid fails at the MAC,
+/// permanently.
 #[test]
 fn e1_a_forged_chunk_kills_only_if_it_is_committed() {
     let forged = |message: &Message| {
@@ -18,7 +19,7 @@ fn e1_a_forged_chunk_kills_only_if_it_is_committed() {
     assert_eq!(stored(&two.b.braid), before);
     two.b.receive(&messages[0]);
     two.b.receive(&messages[1]);
-    // The forged completion is seen to be one, and still nothing changes.
+    // The forged completion is recognized, and still nothing changes.
     let before = stored(&two.b.braid);
     two.b.stage(&forged(&messages[2]));
     assert_eq!(stored(&two.b.braid), before);
@@ -32,7 +33,7 @@ fn e1_a_forged_chunk_kills_only_if_it_is_committed() {
 
 /// A forged ciphertext: every chunk of ct1, and of ct2 and its MAC.
 #[test]
-fn a_ciphertext_that_is_not_the_authenticated_one_kills_the_braid() {
+fn a_ciphertext_that_is_not_authenticated_kills_the_braid() {
     for at in 0..4 + 1 {
         let mut two = Two::new(Bytes256, 32);
         let mut flipped = false;
@@ -61,9 +62,9 @@ fn a_ciphertext_that_is_not_the_authenticated_one_kills_the_braid() {
     }
 }
 
-/// Attack E5: every bit of ek_vector, at the primitive; every chunk of it, in the protocol.
+/// Attack E5: every bit of ek_vector in the primitive, and every chunk of it in the protocol.
 #[test]
-fn e5_an_ek_vector_that_is_not_the_announced_one_is_refused_in_every_bit() {
+fn e5_an_unannounced_ek_vector_is_refused_in_every_bit() {
     let (header, ek_vector) = RustCrypto.incremental_public(&Secret::new([3; 64]));
     let coins = Secret::new([4; 32]);
     assert!(RustCrypto.encaps2(&header, &ek_vector, &coins).is_ok());
@@ -93,7 +94,7 @@ fn e5_an_ek_vector_that_is_not_the_announced_one_is_refused_in_every_bit() {
     }
 }
 
-/// Attack E5, SPECS §15 E4: a coefficient that is not reduced is refused although the hash fits.
+/// Attack E5: an unreduced coefficient is refused although the hash matches (FIPS 203 §7.2).
 #[test]
 fn an_ek_vector_that_fails_the_modulus_check_is_refused() {
     let (header, ek_vector) = RustCrypto.incremental_public(&Secret::new([3; 64]));
@@ -110,14 +111,15 @@ fn an_ek_vector_that_fails_the_modulus_check_is_refused() {
     unreduced[1] |= 0x0F;
     let coins = Secret::new([4; 32]);
     assert_eq!(RustCrypto.encaps2(&announce(&unreduced), &unreduced, &coins), Err(Failed));
-    // Control: a reduced one in the same place passes.
+    // Control: a reduced coefficient in the same place passes.
     unreduced[..2].copy_from_slice(&[0, 0]);
     assert!(RustCrypto.encaps2(&announce(&unreduced), &unreduced, &coins).is_ok());
 }
 
-/// SPECS §17 and attack E4: the header's hash is over `ek_vector || rho`.
+/// Attack E4: the header's hash is over `ek_vector || rho`. A script that shares no code with this crate computed the
+/// known answers.
 #[test]
-fn e4_incremental_ml_kem_gives_the_known_answers_and_never_the_wrong_order_hash() {
+fn e4_incremental_ml_kem_gives_the_known_answers() {
     let mut seed = [2; 64];
     seed[..32].fill(1);
     let (seed, coins) = (Secret::new(seed), Secret::new([3; 32]));
@@ -135,7 +137,7 @@ fn e4_incremental_ml_kem_gives_the_known_answers_and_never_the_wrong_order_hash(
     let k = hex("f39b95557ee52af1954cd59f19febcb39f127e4abefc6f90546e7b8139ce94ba");
     assert_eq!(shared.expose(), &k);
     assert_eq!(RustCrypto.incremental_decapsulate(&seed, &ct1, &ct2).expose(), &k);
-    // Control: the order of the Braid's text gives the value that must not appear.
+    // Control: the order in the text of ML-KEM Braid rev 1 gives the value that must not appear.
     let wrong = hex::<32>("041186834dae98ca6142cef9c9d0e82cf17368beadaff27e04a34322856ea155");
     let mut text = header[..32].to_vec();
     text.extend_from_slice(&ek_vector);
@@ -143,9 +145,9 @@ fn e4_incremental_ml_kem_gives_the_known_answers_and_never_the_wrong_order_hash(
     assert_ne!(header[32..], wrong);
 }
 
-/// Attack E9.
+/// Attack E9: parties with different secrets fail at the first MAC.
 #[test]
-fn e9_two_initiators_agree_on_nothing_and_two_different_secrets_die_at_the_first_mac() {
+fn e9_two_initiators_or_two_secrets_agree_on_nothing() {
     let secret = Secret::new(SECRET);
     let mut two = Two::new(Bytes256, 9);
     two.b.braid = Braid::initiator(&RustCrypto, &secret, Bytes256);
@@ -160,9 +162,9 @@ fn e9_two_initiators_agree_on_nothing_and_two_different_secrets_die_at_the_first
     assert_is_dead(&mut two.b);
 }
 
-/// Attack E12.
+/// Attack E12: the state stays unchanged.
 #[test]
-fn e12_after_65536_codewords_to_a_silent_peer_messages_are_empty_and_the_state_stands() {
+fn e12_messages_after_65536_codewords_are_empty() {
     let mut two = Two::new(Bytes256, 12);
     let mut last = None;
     for _ in 0..=u16::MAX {
@@ -175,7 +177,7 @@ fn e12_after_65536_codewords_to_a_silent_peer_messages_are_empty_and_the_state_s
     }
     assert_eq!(stored(&two.a.braid), exhausted);
     two.a.restart();
-    // Any one of them is enough for a peer that speaks again.
+    // Any one of the codewords is enough for a peer that answers again.
     let header = last.map(|payload| Message { epoch: Epoch::FIRST, payload }).unwrap();
     two.b.receive(&header);
     while two.a.keys.is_empty() {
@@ -184,12 +186,13 @@ fn e12_after_65536_codewords_to_a_silent_peer_messages_are_empty_and_the_state_s
     assert_eq!(two.a.keys, two.b.keys);
 }
 
-/// Attack E12, where each message says something beside its chunk: the acknowledgement goes on, with chunks from the first on.
+/// Attack E12 in the state whose messages also acknowledge: the acknowledgement continues, with chunks from the first
+/// on.
 #[test]
 fn e12_an_exhausted_encoder_still_acknowledges() {
     let mut two = braided(Bytes256, 12).until("HeaderSent", "EkReceivedCt1Sampled", ct1_lost);
     while two.a.send().payload != Payload::None {}
-    // Whatever of ct1 arrives now, a says so.
+    // A acknowledges every chunk of ct1 that arrives now.
     while name(&two.a.braid) == "HeaderSent" {
         let message = two.b.send();
         two.a.receive(&message);
@@ -202,12 +205,12 @@ fn e12_an_exhausted_encoder_still_acknowledges() {
     assert_eq!(name(&two.b.braid), "Ct2Sampled");
 }
 
-/// Attack C25: after every transition nothing secret of the states before is left where the Braid lies.
+/// Attack C25: after a transition no secret of the earlier states is left in the Braid's memory.
 #[cfg(target_os = "linux")]
 #[test]
 fn c25_no_transition_leaves_a_secret_of_the_state_before_in_its_place() {
     use crate::test_memory::{bytes_of, contains};
-    // Every 32 bytes that a stored state's secret fields can begin with: all are random, so that chance finds none.
+    // All 32-byte parts of a stored state's secret fields. They are random, so that no match is accidental.
     let secrets = |bytes: &[u8]| -> Vec<Vec<u8>> {
         let (number, rest) = bytes.split_first().unwrap();
         let auth = rest.get(4..68).unwrap_or_default();
@@ -240,7 +243,7 @@ fn c25_no_transition_leaves_a_secret_of_the_state_before_in_its_place() {
         }
     }
     assert!(transitions > 20);
-    // When it dies as well. And the control: a state that is taken out of its place leaves what it held.
+    // The same holds when the Braid fails. Control: a state that is moved out of its place leaves its secrets.
     for is_taken in [false, true] {
         let mut two = std::boxed::Box::new(braided(Bytes256, 26));
         let secret = secrets(&stored(&two.a.braid)).pop().unwrap();
@@ -253,7 +256,7 @@ fn c25_no_transition_leaves_a_secret_of_the_state_before_in_its_place() {
     }
 }
 
-/// Attack E3: no epoch wraps. Who would have to go beyond the last fails.
+/// Attack E3: no epoch wraps. A party that would have to go beyond the last fails.
 #[test]
 fn e3_the_last_epoch_has_no_successor() {
     assert_eq!((Epoch::new(0), Epoch::new(u32::MAX)), (None, None));
@@ -283,13 +286,14 @@ fn e3_the_last_epoch_has_no_successor() {
     }
 }
 
-/// Attack E14: who has stolen the authenticator and sits in between replaces the header of the next key pair, and goes on
-/// knowing every key. The limit that spec/protocol.md §14 states: a thief who only listens is another matter.
+/// Attack E14: a man in the middle who has stolen the authenticator replaces the header of the next key pair and
+/// continues to know every key. This is the limit stated in spec/protocol.md §14; it does not apply to a thief who only
+/// listens.
 #[test]
 fn e14_a_stolen_authenticator_lets_an_active_thief_agree_instead_of_the_peer() {
     for is_stolen in [true, false] {
         let two = Two::new(Bytes256, 14);
-        // The thief goes on from a's state with randomness of its own, or has none of it.
+        // The thief continues from A's state with its own randomness, or has no stolen state.
         let state = stored(&two.a.braid);
         let secret = Secret::new([0xD0; 32]);
         let braid = match is_stolen {
@@ -310,9 +314,9 @@ fn e14_a_stolen_authenticator_lets_an_active_thief_agree_instead_of_the_peer() {
             }
         }
         match is_stolen {
-            // Every epoch, b's too: that b's own randomness is good does not help.
+            // The thief has the key of every epoch, also of B's: B's good randomness does not help.
             true => assert!(attacked.b.keys.len() >= 2 && attacked.a.keys[..2] == attacked.b.keys[..2]),
-            // Control: without it the first header dies at its MAC.
+            // Control: without the theft, the first header fails at its MAC.
             false => {
                 assert_eq!((result, attacked.a.keys.len()), (Err(Abandoned), 0));
                 assert_is_dead(&mut attacked.b);

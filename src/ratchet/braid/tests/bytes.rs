@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Messages and stored states: one spelling each, and nothing else is taken.
+//! Messages and stored states: each has one encoding, and all other bytes are refused.
 
 use super::*;
 
-/// Attack D7: one length. Attack E3: what is not a message is refused.
+/// Attack D7: all messages have one length. Attack E3: bytes that are not a message are refused.
 #[test]
-fn messages_of_all_types_have_one_length_and_one_spelling() {
+fn messages_of_all_types_have_one_length_and_one_encoding() {
     let mut chunk = [0; 256];
     chunk[..32].fill(7);
     let codeword = Codeword { index: 0xABCD, chunk };
@@ -34,7 +34,7 @@ fn messages_of_all_types_have_one_length_and_one_spelling() {
             assert!(parsed(Bytes32, &other).is_err());
         }
     }
-    // A message without a chunk has nothing in its place (E7: and none of another type is without one).
+    // A message without a chunk has only zeros in its place. (A message of another type always has a chunk.)
     let empty = written(Bytes32, &Message { epoch: Epoch::FIRST, payload: Payload::None });
     for at in 5..39 {
         let mut other = empty.clone();
@@ -43,9 +43,9 @@ fn messages_of_all_types_have_one_length_and_one_spelling() {
     }
 }
 
-/// Invariants of storage, in every state.
+/// Invariants of stored states, in every state.
 #[test]
-fn every_state_is_stored_in_one_spelling_and_nothing_else_loads() {
+fn every_state_has_one_encoding_and_nothing_else_loads() {
     for_every_state(|two, party| {
         let braid = if party == 'a' { &two.a.braid } else { &two.b.braid };
         let bytes = stored(braid);
@@ -66,7 +66,7 @@ fn every_state_is_stored_in_one_spelling_and_nothing_else_loads() {
 }
 
 #[test]
-fn a_stored_counter_out_of_range_and_a_chunk_stored_twice_are_refused() {
+fn a_counter_out_of_range_and_a_repeated_chunk_are_refused() {
     let mut two = Two::new(Bytes32, 5);
     let message = two.a.send();
     let counted = stored(&two.a.braid);
@@ -85,7 +85,7 @@ fn a_stored_counter_out_of_range_and_a_chunk_stored_twice_are_refused() {
     let mut twice = bytes.clone();
     twice[105] = 0;
     assert!(loaded(Bytes32, &twice).is_err());
-    // Three would be complete.
+    // Three chunks would be complete.
     let mut complete = bytes.clone();
     complete[69] = 3;
     complete.extend_from_slice(&[0; 34]);
@@ -93,7 +93,8 @@ fn a_stored_counter_out_of_range_and_a_chunk_stored_twice_are_refused() {
     assert!(loaded(Bytes32, &complete).is_err());
 }
 
-/// Attack E10: the same states are the same bytes on every machine. One digest over all states of two epochs.
+/// Attack E10: the same states have the same bytes on every machine. The test compares one digest over all states of
+/// two epochs.
 #[test]
 fn e10_stored_states_are_the_known_bytes() {
     let mut two = Two::new(Bytes64, 10);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The Braid between two parties: `transitions`, each by its number; `schedules`, random ones; `attacks`, E1 to E12;
-//! `bytes`, of messages and of storage.
+//! Tests of the Braid between two parties: `transitions`, each by its number; `schedules`, random ones; `attacks`, E1
+//! to E12; `bytes`, the encodings of messages and of stored states.
 
 mod attacks;
 mod bytes;
@@ -93,7 +93,7 @@ fn parsed(chunk_size: ChunkSize, bytes: &[u8]) -> Result<Message, DecodeError> {
     Ok(message)
 }
 
-/// One party, and the keys that it has put out.
+/// One party, and the keys that it has output.
 struct Party {
     braid: Braid,
     keys: Vec<(u32, [u8; 32])>,
@@ -122,7 +122,7 @@ impl Party {
         let receiving_epoch = incoming.receiving_epoch;
         self.note(incoming.key.take());
         self.braid.commit(incoming).unwrap();
-        // What `sending_epoch` promises.
+        // The guarantee of `sending_epoch`.
         assert!(self.keys.len() as u32 >= receiving_epoch);
     }
 
@@ -130,7 +130,7 @@ impl Party {
         self.braid.receive(&RustCrypto, message).unwrap()
     }
 
-    /// Commits what may fail.
+    /// Commits a message that may make the Braid fail.
     fn commit(&mut self, message: &Message) -> Result<(), Abandoned> {
         let incoming = self.braid.receive(&RustCrypto, message)?;
         self.braid.commit(incoming)
@@ -146,7 +146,7 @@ impl Party {
 struct Two {
     a: Party,
     b: Party,
-    /// Messages sent in turns.
+    /// Number of messages sent in turns.
     turns: usize,
 }
 
@@ -160,7 +160,7 @@ impl Two {
         }
     }
 
-    /// One message, from each party in turn, unless `lost`.
+    /// Sends one message, from each party in turn. The other party receives it unless `lost` returns true.
     fn turn(&mut self, lost: impl Fn(&Payload) -> bool) {
         let (from, to) =
             if self.turns.is_multiple_of(2) { (&mut self.a, &mut self.b) } else { (&mut self.b, &mut self.a) };
@@ -171,7 +171,7 @@ impl Two {
         self.turns += 1;
     }
 
-    /// Turns until the parties are in these states.
+    /// Takes turns until the parties are in these states.
     fn until(mut self, a: &str, b: &str, lost: impl Fn(&Payload) -> bool) -> Self {
         for _ in 0..400 {
             if self.names() == (a, b) {
@@ -191,17 +191,17 @@ fn none(_: &Payload) -> bool {
     false
 }
 
-/// All but the first, until ek_vector is there.
+/// Loses all chunks of ct1 except the first, until ek_vector has arrived.
 fn ct1_lost(payload: &Payload) -> bool {
     matches!(payload, Payload::Ct1(codeword) if (1..50).contains(&codeword.index))
 }
 
-/// Both in the middle of epoch 1: A has HeaderSent with one chunk of ct1, B has Ct1Sampled.
+/// Returns both parties in the middle of epoch 1: A is in HeaderSent with one chunk of ct1, B in Ct1Sampled.
 fn braided(chunk_size: ChunkSize, seed: u64) -> Two {
     Two::new(chunk_size, seed).until("HeaderSent", "Ct1Sampled", none)
 }
 
-/// Calls `look` with the party that is in it for each of the eleven states; chunks of 128 bytes.
+/// Calls `look` once for each of the eleven states, with the party that is in it. Chunks have 128 bytes.
 fn for_every_state(mut look: impl FnMut(&Two, char)) {
     let mut seen = std::collections::BTreeSet::new();
     let mut visit = |two: &Two| {
@@ -221,7 +221,7 @@ fn for_every_state(mut look: impl FnMut(&Two, char)) {
     assert_eq!(seen.len(), 11, "{seen:?}");
 }
 
-/// Attack E6: no fallback, not even after a restart.
+/// Attack E6: there is no fallback, not even after a restart.
 fn assert_is_dead(party: &mut Party) {
     for _ in 0..2 {
         assert_eq!(name(&party.braid), "Dead");

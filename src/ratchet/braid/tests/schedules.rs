@@ -3,14 +3,14 @@
 
 use super::*;
 
-/// Attack E16: what both parties' outputs must be at any time.
+/// Attack E16: the invariant that both parties' outputs satisfy at any time.
 fn agree(a: &[(u32, [u8; 32])], b: &[(u32, [u8; 32])]) -> bool {
     let consecutive = |keys: &[(u32, [u8; 32])]| keys.iter().zip(1..).all(|((epoch, _), at)| *epoch == at);
     consecutive(a) && consecutive(b) && a.iter().zip(b).all(|(a, b)| a == b) && a.len().abs_diff(b.len()) <= 1
 }
 
 #[test]
-fn the_oracle_of_schedules_sees_a_key_that_is_repeated_skipped_or_different() {
+fn the_oracle_detects_repeated_skipped_and_different_keys() {
     let (one, two) = ((1, [1; 32]), (2, [2; 32]));
     assert!(agree(&[one, two], &[one]));
     assert!(!agree(&[one, one], &[one]));
@@ -18,14 +18,14 @@ fn the_oracle_of_schedules_sees_a_key_that_is_repeated_skipped_or_different() {
     assert!(!agree(&[one, two], &[one, (2, [3; 32])]));
 }
 
-/// One random schedule: sending, delivery in any order, loss, duplication, staging without commitment, restarts. Then
-/// none is lost, and a new epoch must come.
+/// Runs one random schedule: sending, delivery in any order, loss, duplication, staging without commitment, restarts.
+/// After it no message is lost, and a new epoch must complete.
 pub(super) fn schedule(chunk_size: ChunkSize, seed: u64, events: usize) -> usize {
     let mut two = Two::new(chunk_size, seed);
     let mut rng = rng(!seed);
     let mut pick = |below: usize| rng.next_u32() as usize % below;
     let mut queues: [Vec<Message>; 2] = [Vec::new(), Vec::new()];
-    // Some schedules lose much, some little.
+    // Some schedules lose many messages, some few.
     let loss = pick(60);
     for _ in 0..events {
         let side = pick(2);
@@ -41,7 +41,7 @@ pub(super) fn schedule(chunk_size: ChunkSize, seed: u64, events: usize) -> usize
             }
             _ if queue.is_empty() => {}
             dice => {
-                // Mostly the oldest.
+                // Usually the oldest message.
                 let at = if pick(4) == 0 { pick(queue.len()) } else { 0 };
                 let message = queue[at];
                 if dice < 95 {
@@ -69,13 +69,13 @@ pub(super) fn schedule(chunk_size: ChunkSize, seed: u64, events: usize) -> usize
     two.a.keys.len()
 }
 
-/// How many schedules: 2,000 in an ordinary run, more by `BRAID_SCHEDULES`.
+/// Returns the number of schedules: 2,000 in an ordinary run, more if `BRAID_SCHEDULES` says so.
 fn schedules() -> u64 {
     std::env::var("BRAID_SCHEDULES").ok().and_then(|count| count.parse().ok()).unwrap_or(2_000)
 }
 
 #[test]
-fn keys_are_equal_consecutive_and_put_out_once_under_random_schedules() {
+fn keys_are_equal_consecutive_and_output_once() {
     let mut epochs = 0;
     for seed in 0..schedules() {
         epochs += match seed % 200 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every transition of the diagram, by its number, and how many messages an epoch takes.
+//! Every transition of the diagram, by its number, and the number of messages per epoch.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn br_1_the_first_send_makes_a_key_pair_and_sends_the_header() {
         let Payload::Hdr(codeword) = two.a.send().payload else { panic!() };
         assert_eq!((codeword.index, name(&two.a.braid)), (index, "KeysSampled"));
     }
-    // The other one has nothing to say yet.
+    // The other party has nothing to send yet.
     assert_eq!((two.b.send().payload, name(&two.b.braid)), (Payload::None, "NoHeaderReceived"));
 }
 
@@ -28,7 +28,7 @@ fn br_2_the_first_chunk_of_ct1_starts_ek_vector() {
 }
 
 #[test]
-fn br_3_all_of_ct1_is_acknowledged_and_br_8_and_br_11_follow() {
+fn br_3_complete_ct1_is_acknowledged_then_br_8_and_br_11() {
     let mut two = braided(Bytes32, 3).until("Ct1Received", "Ct1Sampled", none);
     let acknowledgement = two.a.send();
     assert!(matches!(acknowledgement.payload, Payload::EkCt1Ack(codeword) if codeword.index < 36));
@@ -36,7 +36,7 @@ fn br_3_all_of_ct1_is_acknowledged_and_br_8_and_br_11_follow() {
     two.b.receive(&acknowledgement);
     assert_eq!(name(&two.b.braid), "Ct1Acknowledged");
     assert_eq!(two.b.send().payload, Payload::None);
-    // A repeated chunk counts for nothing, and neither does one without the acknowledgement.
+    // A repeated chunk has no effect, and neither has one without the acknowledgement.
     let before = stored(&two.b.braid);
     two.b.receive(&acknowledgement);
     let Payload::EkCt1Ack(codeword) = two.a.send().payload else { panic!() };
@@ -61,13 +61,13 @@ fn br_4_and_br_5_ct2_completes_the_epoch_for_its_key_pair() {
 }
 
 #[test]
-fn br_6_and_br_7_the_header_is_checked_then_answered_and_the_key_is_out() {
+fn br_6_and_br_7_a_checked_header_is_answered_and_the_key_output() {
     let mut two = Two::new(Bytes32, 6).until("KeysSampled", "HeaderReceived", none);
     assert_eq!(two.b.keys.len(), 0);
     let message = two.b.send();
     assert!(matches!(message.payload, Payload::Ct1(codeword) if codeword.index == 0));
     assert_eq!((name(&two.b.braid), two.b.keys.len(), two.b.keys[0].0), ("Ct1Sampled", 1, 1));
-    // Still on the chain of the epoch before, whose key the receiver has.
+    // The message is still on the chain of the epoch before, whose key the receiver has.
     assert_eq!(message.epoch, Epoch::FIRST);
 }
 
@@ -78,7 +78,7 @@ fn br_9_the_acknowledgement_brings_the_last_chunk_of_ek_vector() {
     for _ in 0..40 {
         ct1.push(two.b.send());
     }
-    // All of ek_vector but one chunk.
+    // All chunks of ek_vector except one.
     for _ in 0..35 {
         let message = two.a.send();
         two.b.receive(&message);
@@ -115,7 +115,7 @@ fn br_13_the_next_epoch_swaps_the_roles() {
 }
 
 #[test]
-fn messages_of_other_epochs_and_of_types_not_awaited_change_nothing_in_any_state() {
+fn unexpected_messages_change_nothing_in_any_state() {
     for_every_state(|two, party| {
         let party = if party == 'a' { &two.a } else { &two.b };
         let before = stored(&party.braid);
@@ -143,7 +143,7 @@ fn messages_of_other_epochs_and_of_types_not_awaited_change_nothing_in_any_state
     });
 }
 
-/// How many messages each epoch takes when the parties take turns and none is lost.
+/// Returns the number of messages per epoch when the parties take turns and no message is lost.
 fn messages_per_epoch(chunk_size: ChunkSize) -> [usize; 3] {
     let mut two = Two::new(chunk_size, 20);
     let mut counts = [0; 3];
@@ -158,9 +158,10 @@ fn messages_per_epoch(chunk_size: ChunkSize) -> [usize; 3] {
     counts
 }
 
-/// Three chunks of header, 36 of ek_vector, five of ct2 in one direction, one message behind, and as many in the other.
+/// In one direction three chunks of header, 36 of ek_vector, five of ct2 and one message after them; as many in the
+/// other.
 #[test]
-fn epochs_under_strict_alternation_take_87_messages_with_chunks_of_32_bytes() {
+fn epochs_take_87_messages_in_turns_with_chunks_of_32_bytes() {
     assert_eq!(messages_per_epoch(Bytes32), [86, 87, 87]);
     assert_eq!(messages_per_epoch(Bytes64), [44, 45, 45]);
     assert_eq!(messages_per_epoch(Bytes128), [22, 23, 23]);
