@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! An account: a name, and everything that is held under it.
+//! An account: a name, and everything that is stored under it.
 
 use super::directory::Directory;
+use super::error::RelayError;
 use super::mailbox::Mailbox;
-use super::{Held, Public, RelayError, write_bytes};
+use super::public::{Held, Public, impl_public, write_bytes};
 use crate::prekeys::Publication;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -11,9 +12,10 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
-/// Bytes of the longest account name: a telephone number has 16, an address more.
+/// Length in bytes of the longest account name. A telephone number has 16 bytes, and a mail address more.
 pub const MAX_ACCOUNT_NAME_LEN: usize = 64;
-/// Contacts kept per account. A server need not keep any; it keeps the last few, and discloses them.
+/// Maximum number of contacts stored per account. A server need not store any; this one stores the last few and
+/// discloses them.
 pub const MAX_CONTACTS: usize = 32;
 
 /// A telephone number, or any other name: 1 to [`MAX_ACCOUNT_NAME_LEN`] bytes without control characters.
@@ -30,9 +32,19 @@ impl AccountName {
         if fits { Ok(Self(name.into())) } else { Err(RelayError::BadAccountName) }
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl_public! {
+    AccountName => |name, out| write_bytes(name.as_str().as_bytes(), out);
+}
+
+impl core::borrow::Borrow<AccountName> for Held<AccountName> {
+    fn borrow(&self) -> &AccountName {
         &self.0
     }
 }
@@ -43,7 +55,7 @@ impl fmt::Display for AccountName {
     }
 }
 
-/// When and from where an account's owner spoke to the server.
+/// The time and address at which an account's owner connected to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Contact {
@@ -72,8 +84,9 @@ impl Account {
         })
     }
 
-    /// Records a contact of the owner, the same one once; the oldest beyond [`MAX_CONTACTS`] is forgotten.
-    pub(super) fn saw(&mut self, address: IpAddr, now: u64) {
+    /// Records a contact of the owner, and identical consecutive contacts once. The oldest contact beyond
+    /// [`MAX_CONTACTS`] is deleted.
+    pub(super) fn record_contact(&mut self, address: IpAddr, now: u64) {
         if self.contacts.back() == Some(&(Held(now), Held(address))) {
             return;
         }
@@ -92,11 +105,11 @@ impl Account {
         opened.0.write(out);
         directory.write(out);
         mailbox.write(out);
-        let mut seen = Vec::new();
+        let mut bytes = Vec::new();
         for (time, address) in contacts {
-            time.0.write(&mut seen);
-            address.0.write(&mut seen);
+            time.0.write(&mut bytes);
+            address.0.write(&mut bytes);
         }
-        write_bytes(&seen, out);
+        write_bytes(&bytes, out);
     }
 }

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The directory's entry of one account: identity, signed prekey, one-time prekeys handed out once.
+//! The directory's entry of one account: identity, signed prekey, and one-time prekeys, each handed out once.
 
-use super::{Held, Public, RelayError, write_bytes};
+use super::error::RelayError;
+use super::public::{Held, Public, write_bytes};
 use crate::identity::Identity;
 use crate::prekeys::{Bundle, Prekey, PrekeyKind, Publication};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-/// One-time prekeys held per account: 1.7 kB each; more than a device makes at a time.
+/// Maximum number of one-time prekeys stored per account, 1.7 kB each: more than a device makes at once.
 pub const MAX_ONE_TIME_PREKEYS: usize = 1_000;
-/// One-time prekeys handed out without waiting. More new correspondents at once than a person has; an attacker who
-/// drains an account (attack B10, "prekey pogo") gets this many.
+/// Number of one-time prekeys handed out without a pause. This is more than the number of new correspondents that a
+/// person has at once. An attacker who drains an account (attack B10, "prekey pogo") gets this many.
 pub const ONE_TIME_BURST: u64 = 20;
-/// Seconds after which one more may be handed out.
+/// Seconds after which one more one-time prekey may be handed out.
 pub const ONE_TIME_INTERVAL: u64 = 60;
 
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct Directory {
     signed_prekey: Held<Prekey>,
     /// Oldest first.
     one_time_prekeys: VecDeque<Held<Prekey>>,
-    /// Token bucket: how many may be handed out, as of `counted_at`.
+    /// Token bucket: the number of prekeys that may be handed out, as of `counted_at`.
     allowance: Held<u64>,
     counted_at: Held<u64>,
 }
@@ -74,7 +75,7 @@ impl Directory {
             self.allowance = Held(self.allowance.0.saturating_sub(1));
         }
         Bundle::new(self.identity.0, self.signed_prekey.0.clone(), one_time.map(|held| held.0))
-            // Kinds and signer were checked when they were published.
+            // Kinds and signer were checked at publication.
             .map_err(|_| RelayError::BadPublication)
     }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a court order yields.
+//! The server's answer to a court order.
 
 use super::account::{Account, AccountName, Contact};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// What cannot be handed over, and why.
+/// The data that cannot be disclosed, and why.
 pub const NOT_HELD: [&str; 4] = [
     "decryption keys: they are made, used and destroyed on the users' devices",
     "the content of messages: it is sealed under those keys",
@@ -14,55 +14,56 @@ pub const NOT_HELD: [&str; 4] = [
     "messages already delivered: they are deleted when acknowledged",
 ];
 
-/// An order of a court, for one account and a time.
+/// A court order for one account and a period of time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Order {
     /// The court's reference.
     pub reference: String,
-    /// First second of the time asked about.
+    /// First second of the period, since the Unix epoch.
     pub from: u64,
-    /// Last second of the time asked about.
+    /// Last second of the period, since the Unix epoch.
     pub until: u64,
 }
 
 impl Order {
-    /// An order for all times.
+    /// Creates an order for all times.
     #[must_use]
     pub fn new(reference: &str) -> Self {
         Self { reference: reference.into(), from: 0, until: u64::MAX }
     }
 }
 
-/// Time and size of a message that waits.
+/// Time and size of a queued message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Queued {
     /// Seconds since the Unix epoch.
     pub time: u64,
-    /// Bytes, padding included.
+    /// Size in bytes, padding included.
     pub size: usize,
 }
 
-/// Everything that the server can say about an account. Complete: a field more would be a column more in the server.
+/// Everything that the server can disclose about an account. The list is complete: another field here would need
+/// another column in the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Disclosure {
-    /// What was asked.
+    /// The order.
     pub order: Order,
     /// The telephone number, or other name, of the account.
     pub account: String,
-    /// When the account was opened, in seconds since the Unix epoch.
+    /// The time at which the account was opened, in seconds since the Unix epoch.
     pub opened: u64,
-    /// The account's public identity, 128 bytes in hexadecimal: what everybody who writes to it is given.
+    /// The account's public identity, 128 bytes in hexadecimal, which everybody who writes to the account receives.
     pub identity: String,
-    /// One-time prekeys that nobody has asked for yet.
+    /// Number of one-time prekeys that have not been handed out yet.
     pub one_time_prekeys_left: usize,
-    /// Network addresses and times at which the owner spoke to the server, within the time asked about.
+    /// Times and network addresses at which the owner connected to the server, within the period.
     pub contacts: Vec<Contact>,
-    /// Times and sizes of messages that wait, within the time asked about.
+    /// Times and sizes of queued messages, within the period.
     pub queued: Vec<Queued>,
-    /// What cannot be handed over, and why.
+    /// The data that cannot be disclosed, and why.
     pub not_held: Vec<&'static str>,
 }
 
@@ -91,7 +92,7 @@ impl Disclosure {
 impl fmt::Display for Disclosure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { order, account, opened, identity, one_time_prekeys_left, contacts, queued, not_held } = self;
-        writeln!(f, "In answer to the order {}", order.reference)?;
+        writeln!(f, "Answer to the order {}", order.reference)?;
         writeln!(f, "  account            {account}")?;
         writeln!(f, "  opened             {opened}")?;
         writeln!(f, "  public identity    {identity}")?;
@@ -100,11 +101,11 @@ impl fmt::Display for Disclosure {
         for Contact { time, address } in contacts {
             writeln!(f, "    {time}  {address}")?;
         }
-        writeln!(f, "  messages waiting   {}", queued.len())?;
+        writeln!(f, "  queued messages    {}", queued.len())?;
         for Queued { time, size } in queued {
             writeln!(f, "    {time}  {size} bytes, sealed")?;
         }
-        writeln!(f, "Not held, and so not to be had:")?;
+        writeln!(f, "Not held, so it cannot be disclosed:")?;
         not_held.iter().try_for_each(|line| writeln!(f, "  - {line}"))
     }
 }

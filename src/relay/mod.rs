@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The whole of what a server may hold and do: a directory of prekeys, mailboxes, and what it can disclose.
+//! Everything that a server may hold and do: a directory of prekeys, mailboxes, and what it can disclose.
 //!
-//! [`Relay`] is a pure state machine: no I/O, no clock, no randomness. A server is this and a transport. What it holds
-//! goes through [`Public`], a sealed trait that no secret type has, so that handing it a key does not compile; and an
-//! envelope is made of nothing but a message.
+//! [`Relay`] is a pure state machine without I/O, clock or randomness. A server consists of this and a transport. Every
+//! value that it holds has the sealed trait [`Public`], which no secret type has, so that passing it a key does not
+//! compile. An envelope can only be made from a message.
 //!
 //! ```
 //! use noescrow::relay::{AccountName, Order, Relay};
@@ -23,121 +23,41 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Not the concern of this module: transport, proof that a client owns its account, persistence, several devices.
+//! This module is not concerned with transport, proof that a client owns its account, persistence, and several devices.
 
 mod account;
 mod directory;
 mod disclosure;
+mod error;
 mod mailbox;
+mod public;
 
 pub use account::{AccountName, Contact, MAX_ACCOUNT_NAME_LEN, MAX_CONTACTS};
 pub use directory::{MAX_ONE_TIME_PREKEYS, ONE_TIME_BURST, ONE_TIME_INTERVAL};
 pub use disclosure::{Disclosure, NOT_HELD, Order, Queued};
+pub use error::RelayError;
 pub use mailbox::{Envelope, MAX_ENVELOPE_LEN, MAX_QUEUE_BYTES, MAX_QUEUE_LEN, Received};
+pub use public::Public;
 
-use crate::identity::Identity;
-use crate::prekeys::{Bundle, Prekey, Publication};
+use crate::prekeys::{Bundle, Publication};
 use account::Account;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use public::Held;
 
-mod sealed {
-    pub trait Sealed {}
-}
-
-/// What a server may hold. Sealed: implemented for public things, and for nothing else.
-///
-/// # Security
-/// `Secret`, `Device`, `Session`, `StorageKey` and plain bytes do not have it; tests show that handing one in does not
-/// compile.
-pub trait Public: sealed::Sealed {
-    /// Appends every byte of the value.
-    #[doc(hidden)]
-    fn write(&self, out: &mut Vec<u8>);
-}
-
-macro_rules! public {
-    ($($type:ty => |$value:ident, $out:ident| $write:expr;)+) => {$(
-        impl sealed::Sealed for $type {}
-        impl Public for $type {
-            fn write(&self, $out: &mut Vec<u8>) {
-                let $value = self;
-                $write;
-            }
-        }
-    )+};
-}
-
-public! {
-    Identity => |identity, out| out.extend_from_slice(&identity.to_bytes());
-    Prekey => |prekey, out| out.extend_from_slice(&prekey.to_bytes());
-    AccountName => |name, out| write_bytes(name.as_str().as_bytes(), out);
-    Envelope => |envelope, out| write_bytes(envelope.as_bytes(), out);
-    IpAddr => |address, out| match address {
-        IpAddr::V4(v4) => write_bytes(&v4.octets(), out),
-        IpAddr::V6(v6) => write_bytes(&v6.octets(), out),
-    };
-    u64 => |number, out| out.extend_from_slice(&number.to_be_bytes());
-}
-
-/// Length (8 bytes), then the bytes.
-fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(&u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
-    out.extend_from_slice(bytes);
-}
-
-/// A value that the server stores. The only container it has.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Held<T: Public>(T);
-
-/// Why the relay refused. It is as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RelayError {
-    /// No such account.
-    UnknownAccount,
-    /// An account's name is empty, too long, or has control characters.
-    BadAccountName,
-    /// The account has another identity; it changes only by [`Relay::replace_identity`].
-    IdentityChanged,
-    /// A prekey is of the wrong kind or of another identity, or two have one id.
-    BadPublication,
-    /// The account has [`MAX_ONE_TIME_PREKEYS`].
-    TooManyPrekeys,
-    /// Not a message, or longer than [`MAX_ENVELOPE_LEN`].
-    BadEnvelope,
-    /// The mailbox has [`MAX_QUEUE_LEN`] envelopes or [`MAX_QUEUE_BYTES`].
-    MailboxFull,
-}
-
-impl core::fmt::Display for RelayError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::UnknownAccount => "unknown account",
-            Self::BadAccountName => "not an account name",
-            Self::IdentityChanged => "the account has another identity",
-            Self::BadPublication => "prekeys of the wrong kind or of another identity, or two with one id",
-            Self::TooManyPrekeys => "too many one-time prekeys",
-            Self::BadEnvelope => "not a message",
-            Self::MailboxFull => "mailbox full",
-        })
-    }
-}
-
-impl core::error::Error for RelayError {}
-
-/// A server's state, all of it: accounts, each with its prekeys, its mailbox, and the addresses it was seen at.
+/// A server's complete state: accounts, each with its prekeys, its mailbox, and the addresses from which its owner
+/// connected.
 #[derive(Clone, Debug, Default)]
 pub struct Relay {
     accounts: BTreeMap<Held<AccountName>, Account>,
 }
 
 impl Relay {
-    /// Stores what a device published; opens the account if there is none. Records the owner's address and the time.
+    /// Stores a device's publication, and opens the account if there is none. Records the owner's address and the time.
     ///
     /// # Errors
-    /// [`RelayError`], if the identity is not the account's, an id is there already, or there are too many prekeys.
+    /// [`RelayError`], if the identity is not the account's, an id is already stored, or there are too many prekeys.
     pub fn publish(
         &mut self,
         account: &AccountName,
@@ -148,22 +68,22 @@ impl Relay {
         match self.accounts.get_mut(account) {
             Some(known) => {
                 known.directory.publish(publication)?;
-                known.saw(address, now);
+                known.record_contact(address, now);
             }
             None => {
                 let mut opened = Account::open(publication, now)?;
-                opened.saw(address, now);
+                opened.record_contact(address, now);
                 self.accounts.insert(Held(account.clone()), opened);
             }
         }
         Ok(())
     }
 
-    /// Gives the account to another identity: its prekeys and waiting messages, which nobody could read any more, go.
-    /// Those who knew the old identity see another safety number.
+    /// Gives the account to another identity. Its prekeys and queued messages, which nobody could read any more, are
+    /// deleted. People who knew the old identity see another safety number.
     ///
     /// # Errors
-    /// [`RelayError`], as [`publish`](Self::publish).
+    /// [`RelayError`], as in [`publish`](Self::publish).
     pub fn replace_identity(
         &mut self,
         account: &AccountName,
@@ -174,13 +94,14 @@ impl Relay {
         let known = self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)?;
         let mut opened = Account::open(publication, now)?;
         opened.contacts = core::mem::take(&mut known.contacts);
-        opened.saw(address, now);
+        opened.record_contact(address, now);
         *known = opened;
         Ok(())
     }
 
-    /// A bundle of the account, for anybody. A one-time prekey is handed out once; when they are used up, or asked for
-    /// faster than [`ONE_TIME_INTERVAL`], the bundle has none (attack B10). Who asks is not recorded.
+    /// Returns a bundle of the account to anybody. A one-time prekey is handed out once. When they are used up, or
+    /// requested faster than [`ONE_TIME_INTERVAL`] allows, the bundle has none (attack B10). The relay does not record
+    /// who asks.
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].
@@ -188,7 +109,7 @@ impl Relay {
         self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)?.directory.fetch(now)
     }
 
-    /// One-time prekeys that have not been handed out.
+    /// Returns the number of one-time prekeys that have not been handed out.
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].
@@ -196,7 +117,7 @@ impl Relay {
         self.account(account).map(|known| known.directory.one_time_prekeys_left())
     }
 
-    /// Queues an envelope for the account. Who sent it, and from where, is neither asked nor recorded.
+    /// Queues an envelope for the account. The relay neither asks nor records who sent it, and from where.
     ///
     /// # Errors
     /// [`RelayError`], if there is no such account or its mailbox is full.
@@ -204,7 +125,8 @@ impl Relay {
         self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)?.mailbox.deliver(envelope, now)
     }
 
-    /// What waits for the account, oldest first; it stays until acknowledged. Records the owner's address and the time.
+    /// Returns the envelopes queued for the account, oldest first. They stay until acknowledged. Records the owner's
+    /// address and the time.
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].
@@ -215,11 +137,11 @@ impl Relay {
         now: u64,
     ) -> Result<impl Iterator<Item = Received<'a>> + use<'a>, RelayError> {
         let known = self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)?;
-        known.saw(address, now);
+        known.record_contact(address, now);
         Ok(known.mailbox.pending())
     }
 
-    /// Deletes an envelope that its owner has safely received. True if it was there.
+    /// Deletes an envelope that its owner has safely received. Returns whether it was queued.
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].
@@ -228,7 +150,7 @@ impl Relay {
         Ok(known.mailbox.acknowledge(number))
     }
 
-    /// What a court order for this account yields: everything that the server can say about it.
+    /// Returns what a court order for this account yields: everything that the server can disclose about it.
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].
@@ -236,12 +158,13 @@ impl Relay {
         Ok(Disclosure::of(account, self.account(account)?, order))
     }
 
-    /// Every byte that the server holds, for an audit: for each account its name, directory, mailbox and contacts, each
-    /// value as its encoding, numbers in 8 bytes, variable ones behind their length in 8 bytes.
+    /// Returns every byte that the server holds, for an audit: for each account its name, directory, mailbox and
+    /// contacts. Each value has its own encoding, numbers have 8 bytes, and the length (8 bytes) precedes values of
+    /// variable length.
     #[must_use]
     pub fn state_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        // Taken apart, so that a new field has to be written too.
+        // Destructured, so that a new field must be written too.
         let Self { accounts } = self;
         for (Held(name), account) in accounts {
             name.write(&mut out);
@@ -252,12 +175,6 @@ impl Relay {
 
     fn account(&self, account: &AccountName) -> Result<&Account, RelayError> {
         self.accounts.get(account).ok_or(RelayError::UnknownAccount)
-    }
-}
-
-impl core::borrow::Borrow<AccountName> for Held<AccountName> {
-    fn borrow(&self) -> &AccountName {
-        &self.0
     }
 }
 

@@ -40,7 +40,7 @@ fn a_one_time_prekey_is_handed_out_once() {
 
 /// Attack B10.
 #[test]
-fn draining_is_slowed_down_and_the_bundle_still_served() {
+fn draining_is_limited_and_bundles_are_still_served() {
     let (mut relay, ..) = relay_with(60);
     let given = |relay: &mut Relay, now| {
         (0..50).filter(|_| relay.fetch(&bob(), now).unwrap().one_time_prekey().is_some()).count()
@@ -52,7 +52,7 @@ fn draining_is_slowed_down_and_the_bundle_still_served() {
 }
 
 #[test]
-fn what_is_refused_changes_nothing() {
+fn a_refused_request_changes_nothing() {
     let (mut relay, mut device, mut rng) = relay_with(2);
     let mut other = Device::generate(LATER, &mut rng);
     let before = relay.state_bytes();
@@ -74,7 +74,7 @@ fn what_is_refused_changes_nothing() {
     assert_eq!(relay.acknowledge(&bob(), 0), Ok(false));
     assert_eq!(relay.state_bytes(), before);
 
-    // Control: what is accepted does change it.
+    // Control: an accepted request changes the state.
     twice.one_time_prekeys.pop();
     relay.publish(&bob(), twice, address(9), NOW).unwrap();
     assert_ne!(relay.state_bytes(), before);
@@ -83,7 +83,7 @@ fn what_is_refused_changes_nothing() {
 }
 
 #[test]
-fn envelopes_wait_in_order_until_they_are_acknowledged() {
+fn envelopes_stay_in_order_until_acknowledged() {
     let (mut relay, ..) = relay_with(0);
     for len in [200, 300, 400] {
         relay.deliver(&bob(), message(len), NOW).unwrap();
@@ -118,7 +118,7 @@ fn a_mailbox_is_bounded_in_number_and_in_bytes() {
 }
 
 #[test]
-fn nothing_but_a_message_is_an_envelope() {
+fn only_a_message_is_an_envelope() {
     for bad in [
         vec![],
         vec![0x12; MESSAGE_OVERHEAD],
@@ -139,9 +139,9 @@ fn account_names_are_bounded() {
     assert!(AccountName::new(&"x".repeat(64)).is_ok());
 }
 
-/// Attack G21: the list is closed. A column more in the server does not compile here before it is put on the list.
+/// Attack G21: the list is closed. Another column in the server does not compile here until it is on the list.
 #[test]
-fn the_complete_list_of_what_can_be_disclosed_is_this() {
+fn the_list_of_disclosed_fields_is_closed() {
     let (mut relay, ..) = relay_with(2);
     relay.deliver(&bob(), message(208), NOW + 1).unwrap();
     let _ = relay.pending(&bob(), address(2), NOW + 2).unwrap().count();
@@ -154,7 +154,7 @@ fn the_complete_list_of_what_can_be_disclosed_is_this() {
     assert_eq!(queued, [Queued { time: NOW + 1, size: 208 }]);
     assert_eq!(not_held.len(), 4);
 
-    // The server's own columns, each of which is on the list, public, or a counter of its own.
+    // The server's own columns: each is on the list, public, or an internal counter.
     let account::Account { opened: _, directory: _, mailbox: _, contacts: _ } = &relay.accounts[&bob()];
 
     let order = Order { reference: "B".into(), from: NOW + 2, until: NOW + 2 };
@@ -163,7 +163,7 @@ fn the_complete_list_of_what_can_be_disclosed_is_this() {
 }
 
 #[test]
-fn old_contacts_are_forgotten() {
+fn old_contacts_are_deleted() {
     let (mut relay, ..) = relay_with(0);
     for time in 0..100 {
         let _ = relay.pending(&bob(), address(3), NOW + time).unwrap().count();
