@@ -54,15 +54,15 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// Generates a new identity with its first signed prekey, which expires at `expiry` (seconds since the Unix epoch).
     /// Draws 160 bytes from `rng`.
     pub fn generate_with(primitives: P, expiry: u64, rng: &mut impl CryptoRng) -> Self {
-        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
-            let identity = wipe::behind::<{ wipe::CURVE }, _>(|| IdentityKeyPair::generate(&primitives, rng));
+        wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
+            let identity = wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| IdentityKeyPair::generate(&primitives, rng));
             let (pair, _) = PrekeyPair::generate(&primitives, PrekeyKind::Signed, FIRST_ID, expiry, rng);
             Self {
                 primitives,
                 identity,
-                signed_prekey: SignedPrekey { pair, replay_record: wipe::empty(|| [0; 32]) },
-                previous_signed_prekey: wipe::none(SignedPrekey::nothing),
-                one_time_prekeys: wipe::empty_places(PrekeyPair::nothing),
+                signed_prekey: SignedPrekey { pair, replay_record: wipe::empty_initialized(|| [0; 32]) },
+                previous_signed_prekey: wipe::none_initialized(SignedPrekey::zeroed),
+                one_time_prekeys: wipe::empty_device_array(PrekeyPair::zeroed),
                 next_id: FIRST_ID.saturating_add(1),
             }
         })
@@ -83,7 +83,9 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// Returns the current signed prekey, to publish.
     #[must_use]
     pub fn signed_prekey(&self) -> Prekey {
-        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| self.signed_prekey.pair.public(&self.primitives, &self.identity))
+        wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
+            self.signed_prekey.pair.public(&self.primitives, &self.identity)
+        })
     }
 
     /// Returns the number of one-time prekeys that this device holds. They were published and, as far as the device
@@ -98,7 +100,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// # Errors
     /// [`PrekeyError`] if the store is full or all ids are used.
     pub fn generate_one_time_prekey(&mut self, expiry: u64, rng: &mut impl CryptoRng) -> Result<Prekey, PrekeyError> {
-        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+        wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
             if self.one_time_prekeys.is_full() {
                 return Err(PrekeyError::StoreFull);
             }
@@ -118,10 +120,10 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// # Errors
     /// [`PrekeyError::IdsExhausted`] if all ids are used.
     pub fn rotate(&mut self, expiry: u64, rng: &mut impl CryptoRng) -> Result<Prekey, PrekeyError> {
-        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+        wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
             let (id, next_id) = self.allocate_id()?;
             let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::Signed, id, expiry, rng);
-            let fresh = SignedPrekey { pair, replay_record: wipe::empty(|| [0; 32]) };
+            let fresh = SignedPrekey { pair, replay_record: wipe::empty_initialized(|| [0; 32]) };
             self.previous_signed_prekey = Some(core::mem::replace(&mut self.signed_prekey, fresh));
             self.next_id = next_id;
             Ok(description.sign(&self.primitives, &self.identity))
@@ -238,18 +240,18 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         out: &mut [u8],
         rng: &mut impl CryptoRng,
     ) -> Result<(Session<P, S>, usize), InitiateError> {
-        wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+        wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
             let needed = Self::first_message_len_with(chunk_size, plaintext.len()).ok_or(InitiateError::TooLong)?;
             if out.len() < needed {
                 return Err(InitiateError::BufferTooShort);
             }
-            let initiated = wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+            let initiated = wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
                 handshake::initiate(&self.primitives, &self.identity, bundle, now, chunk_size, rng)
             })?;
             let Agreed { keys, associated_data: transcript } = initiated.agreed;
             self.primitives.step("HS-I8");
             // Built in a separate frame, so that no copy of its inputs is in the memory where the session is built.
-            let ratchet = wipe::behind::<{ wipe::COMMIT }, _>(|| {
+            let ratchet = wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| {
                 TripleRatchet::initiator(&self.primitives, keys, *bundle.signed_prekey().dh_key(), chunk_size)
             });
             let mut session = Session {
@@ -292,7 +294,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         message: &'m mut [u8],
         associated_data: &[u8],
     ) -> Result<(Session<P, S>, &'m mut [u8]), AcceptError> {
-        wipe::around::<{ wipe::HANDSHAKE }, _>(|| {
+        wipe::wipe_stack_around::<{ wipe::HANDSHAKE }, _>(|| {
             self.primitives.step("HS-R1");
             let (bytes, _) = message.split_first_chunk::<HANDSHAKE_LEN>().ok_or(AcceptError::Refused)?;
             let handshake = Handshake::parse(bytes).map_err(|_| AcceptError::Refused)?;
@@ -310,11 +312,11 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
                 }
             };
             let one_time_pair = one_time.and_then(|at| self.one_time_prekeys.get(at));
-            let (agreed, remote) = wipe::behind::<{ wipe::HANDSHAKE }, _>(|| {
+            let (agreed, remote) = wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
                 handshake::respond(&self.primitives, &self.identity, &signed.pair, one_time_pair, &handshake)
             })?;
             let ephemeral_key = *handshake.ephemeral_key.as_bytes();
-            let ratchet = wipe::behind::<{ wipe::COMMIT }, _>(|| {
+            let ratchet = wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| {
                 let pair = signed.pair.dh.duplicate();
                 TripleRatchet::responder(&self.primitives, agreed.keys, pair, handshake.chunk_size)
             });
@@ -360,7 +362,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     /// than [`snapshot_len`](Self::snapshot_len). `generation` must grow with every save.
     #[must_use]
     pub fn snapshot_into(&self, key: &StorageKey, generation: u64, out: &mut [u8]) -> Option<usize> {
-        wipe::behind::<{ wipe::COMMIT }, _>(|| snapshot::seal(&self.primitives, self, key, generation, out))
+        wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| snapshot::seal(&self.primitives, self, key, generation, out))
     }
 
     /// Restores a device. `newest` is the newest generation that the caller knows to have been saved. `snapshot` is
@@ -374,7 +376,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         key: &StorageKey,
         newest: u64,
     ) -> Result<Self, RestoreError> {
-        wipe::behind::<{ wipe::DEVICE }, _>(|| snapshot::open(primitives, snapshot, key, newest))
+        wipe::wipe_stack_after::<{ wipe::DEVICE }, _>(|| snapshot::open(primitives, snapshot, key, newest))
     }
 }
 

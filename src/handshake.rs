@@ -10,7 +10,7 @@ use crate::error::{AcceptError, InitiateError};
 use crate::identity::{Identity, IdentityKeyPair};
 use crate::labels;
 use crate::prekeys::{Bundle, Prekey, PrekeyPair};
-use crate::primitives::{Declassified, DhKeyPair, DhPublicKey, NONCE_LEN, Primitives, TAG_LEN};
+use crate::primitives::{Declassified, DhKeyPair, DhPublicKey, NONCE_LEN, Primitives, TAG_LEN, random_secret};
 use crate::ratchet::double;
 use crate::ratchet::triple::InitialKeys;
 use crate::secret::Secret;
@@ -65,7 +65,7 @@ pub(crate) fn initiate<P: Primitives>(
         return Err(InitiateError::Refused);
     }
     let kem_key = one_time.unwrap_or(signed).kem_key();
-    let coins = Secret::random(primitives, rng);
+    let coins = random_secret(primitives, rng);
     let (kem_ciphertext, ss) = primitives.encapsulate(kem_key, &coins);
 
     primitives.step("HS-I4");
@@ -258,7 +258,7 @@ const _: () = assert!(HANDSHAKE_LEN == HANDSHAKE_CLEAR_LEN + IDENTITY_LEN + TAG_
 mod tests {
     use super::*;
     use crate::primitives::RustCrypto;
-    use crate::test_hex::hex;
+    use crate::test_support::hex;
 
     /// Known answers computed by a script that shares no code with this crate.
     #[test]

@@ -6,7 +6,7 @@
 
 use crate::error::{DecodeError, SafetyNumberError};
 use crate::labels;
-use crate::primitives::{DhKeyPair, DhPublicKey, PUBLIC_KEY_LEN, Primitives, SIGNATURE_LEN};
+use crate::primitives::{DhKeyPair, DhPublicKey, PUBLIC_KEY_LEN, Primitives, SIGNATURE_LEN, random_secret};
 use crate::secret::Secret;
 use crate::wire::{IDENTITY_LEN, Reader};
 use core::fmt;
@@ -39,9 +39,9 @@ impl Identity {
         let dh_key = reader.dh_public()?;
         let certificate = *reader.array()?;
         reader.finish()?;
-        let sound =
+        let valid =
             primitives.signing_is_torsion_free(&signing_key) && primitives.dh_is_torsion_free(dh_key.as_bytes());
-        if !sound {
+        if !valid {
             return Err(DecodeError::Refused);
         }
         primitives.verify(&signing_key, &certified(&dh_key), &certificate).map_err(|_| DecodeError::Refused)?;
@@ -103,8 +103,8 @@ pub(crate) struct IdentityKeyPair {
 
 impl IdentityKeyPair {
     pub(crate) fn generate<P: Primitives>(primitives: &P, rng: &mut impl CryptoRng) -> Self {
-        let signing_seed = Secret::random(primitives, rng);
-        let dh_secret = Secret::random(primitives, rng);
+        let signing_seed = random_secret(primitives, rng);
+        let dh_secret = random_secret(primitives, rng);
         Self::from_secrets(primitives, signing_seed, dh_secret)
     }
 
@@ -264,7 +264,7 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::primitives::RustCrypto;
-    use crate::test_hex::hex;
+    use crate::test_support::hex;
     use std::string::ToString;
 
     /// The known answer of libsignal's form with one key (rust/protocol/src/fingerprint.rs). The method is the same;

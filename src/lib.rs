@@ -13,6 +13,8 @@ extern crate alloc;
 mod labels;
 pub mod primitives;
 mod secret;
+#[cfg(test)]
+mod test_support;
 mod wipe;
 
 // §4: identity and safety number.
@@ -76,33 +78,3 @@ pub type Session = session::Session<RustCrypto, Heap>;
 
 /// One conversation without an allocator. It holds the keys of up to `SKIPPED` skipped messages, 80 bytes each.
 pub type FixedSession<const SKIPPED: usize = 128> = session::Session<RustCrypto, Inline<SKIPPED>>;
-
-/// Reads the memory that a value occupies, including bytes that its fields do not cover any more.
-#[cfg(test)]
-#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "memory is read as Linux shows it"))]
-mod test_memory {
-    extern crate std;
-    use std::io::{Read, Seek, SeekFrom};
-
-    pub(crate) fn bytes_of<T>(value: &T) -> std::vec::Vec<u8> {
-        let address = core::ptr::from_ref(value) as usize;
-        let mut memory = std::fs::File::open("/proc/self/mem").unwrap();
-        memory.seek(SeekFrom::Start(address as u64)).unwrap();
-        let mut bytes = std::vec![0; size_of::<T>()];
-        memory.read_exact(&mut bytes).unwrap();
-        bytes
-    }
-
-    pub(crate) fn contains(bytes: &[u8], part: &[u8]) -> bool {
-        bytes.windows(part.len()).any(|window| window == part)
-    }
-}
-
-#[cfg(test)]
-mod test_hex {
-    /// Decodes the bytes of a known answer.
-    pub(crate) fn hex<const N: usize>(text: &str) -> [u8; N] {
-        assert_eq!(text.len(), 2 * N);
-        core::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
-    }
-}

@@ -5,8 +5,7 @@
 //! algorithm 1. A length L keeps only its leading bits, which leaves O(log log L) bits of information at a cost of at
 //! most 12 %. The marker is that of ISO/IEC 7816-4: 0x80, then zeros.
 
-use crate::primitives::Primitives;
-use crate::primitives::declassified::{Declassified, verdict};
+use crate::primitives::{Declassified, Primitives, declassify_choice};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 const MARKER: u8 = 0x80;
@@ -68,32 +67,32 @@ pub(crate) fn unpad<P: Primitives>(primitives: &P, padded: &[u8]) -> Option<usiz
     // The last nonzero word contains the marker as its last nonzero byte. The loop covers words and not bytes, because
     // a mebibyte has 32 KiB of candidate positions.
     let mut last = 0u64;
-    let mut words_behind = 0u64;
-    let mut looking = Choice::from(1);
+    let mut words_after = 0u64;
+    let mut searching = Choice::from(1);
     for chunk in tail.rchunks(8) {
         let mut bytes = [0; 8];
         bytes.iter_mut().rev().zip(chunk.iter().rev()).for_each(|(byte, from)| *byte = *from);
         let word = u64::from_be_bytes(bytes);
-        last.conditional_assign(&word, looking);
-        looking &= word.ct_eq(&0);
-        words_behind = words_behind.wrapping_add(u64::from(looking.unwrap_u8()));
+        last.conditional_assign(&word, searching);
+        searching &= word.ct_eq(&0);
+        words_after = words_after.wrapping_add(u64::from(searching.unwrap_u8()));
     }
-    let mut bytes_behind = 0u64;
+    let mut bytes_after = 0u64;
     let mut marker = 0u8;
-    let mut looking = Choice::from(1);
+    let mut searching = Choice::from(1);
     for byte in last.to_be_bytes().iter().rev() {
-        marker.conditional_assign(byte, looking);
-        looking &= byte.ct_eq(&0);
-        bytes_behind = bytes_behind.wrapping_add(u64::from(looking.unwrap_u8()));
+        marker.conditional_assign(byte, searching);
+        searching &= byte.ct_eq(&0);
+        bytes_after = bytes_after.wrapping_add(u64::from(searching.unwrap_u8()));
     }
     // At most 2^61 words: no overflow.
-    let mut behind = words_behind.wrapping_mul(8).wrapping_add(bytes_behind).to_be_bytes();
-    primitives.declassify(Declassified::PlaintextLength, &mut behind);
-    if !verdict(primitives, Declassified::PlaintextLength, marker.ct_eq(&MARKER)) {
+    let mut after = words_after.wrapping_mul(8).wrapping_add(bytes_after).to_be_bytes();
+    primitives.declassify(Declassified::PlaintextLength, &mut after);
+    if !declassify_choice(primitives, Declassified::PlaintextLength, marker.ct_eq(&MARKER)) {
         return None;
     }
-    let behind = usize::try_from(u64::from_be_bytes(behind)).ok()?;
-    let plaintext_len = len.checked_sub(behind)?.checked_sub(1)?;
+    let after = usize::try_from(u64::from_be_bytes(after)).ok()?;
+    let plaintext_len = len.checked_sub(after)?.checked_sub(1)?;
     // Each plaintext has one padding: at a power of two the last positions that were checked belong to a shorter class.
     (padded_len(plaintext_len) == Some(len)).then_some(plaintext_len)
 }
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_padded_comes_back() {
+    fn padded_plaintexts_are_recovered() {
         for len in 0..3_000 {
             let mut bytes = vec![0x80; padded_len(len).unwrap()];
             pad(&mut bytes[len..]);

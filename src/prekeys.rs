@@ -11,7 +11,7 @@ use crate::error::{DecodeError, InitiateError};
 use crate::identity::{Identity, IdentityKeyPair};
 use crate::labels;
 use crate::primitives::{
-    DhKeyPair, DhPublicKey, KEM_PUBLIC_LEN, KEM_SEED_LEN, PUBLIC_KEY_LEN, Primitives, SIGNATURE_LEN,
+    DhKeyPair, DhPublicKey, KEM_PUBLIC_LEN, KEM_SEED_LEN, PUBLIC_KEY_LEN, Primitives, SIGNATURE_LEN, random_secret,
 };
 use crate::secret::Secret;
 use crate::wire::{Full, IDENTITY_LEN, Reader, Writer};
@@ -135,11 +135,11 @@ impl Prekey {
         };
         let signature = *reader.array()?;
         reader.finish()?;
-        let sound = primitives.dh_is_torsion_free(description.dh_key.as_bytes())
+        let valid = primitives.dh_is_torsion_free(description.dh_key.as_bytes())
             && primitives.kem_public_is_valid(&description.kem_key)
             && primitives.verify(identity.signing_key(), &description.signed(), &signature).is_ok();
         let signer = *identity.signing_key();
-        if sound { Ok(Self { description, signature, signer }) } else { Err(DecodeError::Refused) }
+        if valid { Ok(Self { description, signature, signer }) } else { Err(DecodeError::Refused) }
     }
 
     /// Returns the encoding, 1,677 bytes: kind (1), id (4), expiry (8), X25519 key (32), ML-KEM-1024 key (1,568),
@@ -224,7 +224,7 @@ impl PrekeyPair {
         rng: &mut impl CryptoRng,
     ) -> (Self, Description) {
         let dh = DhKeyPair::generate(primitives, rng);
-        let kem_seed = Secret::random(primitives, rng);
+        let kem_seed = random_secret(primitives, rng);
         let mut pair = Self { kind, id, expiry, dh, kem_seed, digest: [0; 32] };
         let description = pair.description(primitives);
         pair.digest = description.digest(primitives);
@@ -232,8 +232,8 @@ impl PrekeyPair {
     }
 
     /// Returns zeros, to initialize unused space.
-    pub(crate) fn nothing() -> Self {
-        let (dh, kem_seed) = (DhKeyPair::nothing(), Secret::zero());
+    pub(crate) fn zeroed() -> Self {
+        let (dh, kem_seed) = (DhKeyPair::zeroed(), Secret::zero());
         Self { kind: PrekeyKind::OneTime, id: 0, expiry: 0, dh, kem_seed, digest: [0; 32] }
     }
 

@@ -4,9 +4,7 @@
 //! Every secret of the protocol is a `Secret`. The type cannot wipe the copies that a compiler leaves on the stack when
 //! a value moves. The protocol therefore derives keys in place where that is possible.
 
-use crate::primitives::Primitives;
 use core::fmt;
-use rand_core::CryptoRng;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroize;
 
@@ -26,14 +24,6 @@ impl<const N: usize> Secret<N> {
     /// Takes ownership of `bytes`. The caller must wipe its own copy.
     pub const fn new(bytes: [u8; N]) -> Self {
         Self(bytes)
-    }
-
-    /// Draws `N` bytes from `rng`.
-    pub(crate) fn random<P: Primitives>(primitives: &P, rng: &mut impl CryptoRng) -> Self {
-        let mut secret = Self::zero();
-        rng.fill_bytes(&mut secret.0);
-        primitives.fresh(&secret.0);
-        secret
     }
 
     /// Returns the bytes.
@@ -111,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn equality_sees_every_byte() {
+    fn equality_covers_every_byte() {
         // 35 bytes are four words and three bytes.
         let a = Secret::new([7; 35]);
         assert!(bool::from(a.ct_eq(&a.duplicate())));

@@ -103,7 +103,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         out: &mut [u8],
         rng: &mut impl CryptoRng,
     ) -> Result<usize, EncryptError> {
-        wipe::behind::<{ wipe::MESSAGE }, _>(|| {
+        wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| {
             self.primitives.step("DR-E0");
             let len = self.message_len(plaintext.len()).ok_or(EncryptError::TooLong)?;
             let out = out.get_mut(..len).ok_or(EncryptError::BufferTooShort)?;
@@ -167,10 +167,10 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         tag: &[u8; TAG_LEN],
         associated_data: &[u8],
     ) -> Result<usize, DecryptError> {
-        wipe::behind::<{ wipe::COMMIT }, _>(|| {
+        wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| {
             // The state to keep is built on a part of the stack that no cipher has used.
             let (incoming, len) =
-                wipe::behind::<{ wipe::MESSAGE }, _>(|| self.receive(head, body, tag, associated_data))?;
+                wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| self.receive(head, body, tag, associated_data))?;
             self.ratchet.commit(&self.primitives, incoming);
             if let Opening::Unanswered(_) = self.opening {
                 self.opening = Opening::Done;
@@ -317,7 +317,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// than [`snapshot_len`](Self::snapshot_len). `generation` must grow with every save.
     #[must_use]
     pub fn snapshot_into(&self, key: &StorageKey, generation: u64, out: &mut [u8]) -> Option<usize> {
-        wipe::behind::<{ wipe::COMMIT }, _>(|| snapshot::seal(&self.primitives, self, key, generation, out))
+        wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| snapshot::seal(&self.primitives, self, key, generation, out))
     }
 
     /// Restores a session. `newest` is the newest generation that the caller knows to have been saved. `snapshot` is
@@ -331,7 +331,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         key: &StorageKey,
         newest: u64,
     ) -> Result<Self, RestoreError> {
-        wipe::around::<{ wipe::HANDSHAKE }, _>(|| snapshot::open(primitives, snapshot, key, newest))
+        wipe::wipe_stack_around::<{ wipe::HANDSHAKE }, _>(|| snapshot::open(primitives, snapshot, key, newest))
     }
 }
 

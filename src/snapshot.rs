@@ -39,8 +39,7 @@
 
 use crate::error::{DecodeError, RestoreError};
 use crate::labels;
-use crate::primitives::declassified::{Declassified, verdict};
-use crate::primitives::{NONCE_LEN, Primitives, TAG_LEN};
+use crate::primitives::{Declassified, NONCE_LEN, Primitives, TAG_LEN, declassify_choice};
 use crate::secret::Secret;
 use crate::wire::{Full, Reader, Writer};
 use subtle::ConstantTimeEq;
@@ -177,7 +176,7 @@ fn open_state<P: Primitives>(
     let (aead_key, nonce) = aead_key(primitives, key, claimed);
     primitives.open(&aead_key, &nonce, head, state, tag).map_err(|_| RestoreError::Refused)?;
     let salt = salt(primitives, key, &[&[VERSION, kind], &generation.to_be_bytes()], state);
-    if !verdict(primitives, Declassified::SnapshotVerdict, salt.expose().ct_eq(claimed)) {
+    if !declassify_choice(primitives, Declassified::SnapshotVerdict, salt.expose().ct_eq(claimed)) {
         return Err(RestoreError::Refused);
     }
     if generation < newest { Err(RestoreError::Rollback) } else { Ok(()) }
@@ -243,7 +242,7 @@ mod tests {
 
     /// SN-2: the salt is checked after the tag, so that the seal commits to its key.
     #[test]
-    fn a_snapshot_under_another_salt_than_its_states_is_refused_though_its_tag_is_right() {
+    fn a_wrong_salt_is_refused_although_the_tag_is_valid() {
         let context = [&[VERSION, Bytes::KIND][..], &3u64.to_be_bytes()];
         let right = *salt(&RustCrypto, &key(), &context, &STATE.0).expose();
         for at in 0..SALT_LEN {

@@ -5,10 +5,10 @@
 //! from which a value was moved, spilled registers, and the temporaries of a cipher. Moving a value with unused space
 //! (an enum in a smaller variant, or an array that is not full) also copies the stale bytes in that space, possibly to
 //! the heap. When an operation has returned, all these copies are below the stack pointer, and this module overwrites
-//! them there. The harness for wiping checks which secrets are left.
+//! them there. `harness/wiping` checks which secrets are left.
 //!
 //! The depths are bounds on the stack use measured on x86_64 in a release build. If a depth is too small, secrets are
-//! left on the stack and the harness for wiping finds them. If a depth is larger than the operation's own stack use,
+//! left on the stack and `harness/wiping` finds them. If a depth is larger than the operation's own stack use,
 //! the wiping needs stack that the operation does not. For this reason no depth for sessions exceeds the deepest stack
 //! use of a session, 69 KiB, and no depth at all exceeds that of a device.
 //!
@@ -21,17 +21,17 @@ use arrayvec::ArrayVec;
 /// Whether the program runs on the stack of an operating system's thread, which has hundreds of kilobytes. On targets
 /// where every kilobyte matters nothing is overwritten. There the program owns the whole stack and can clear it itself,
 /// except for the stale bytes that a device's unused array elements have copied from it.
-const HAS_ROOM: bool = cfg!(target_pointer_width = "64");
+const HAS_LARGE_STACK: bool = cfg!(target_pointer_width = "64");
 
 /// Calls `operation` in its own frame, below the caller's, and overwrites `DEPTH` bytes from there on after it has
 /// returned. On targets where nothing is overwritten, the operation has no frame of its own, because that would cost a
 /// copy of its result.
 #[inline(always)]
-pub(crate) fn behind<const DEPTH: usize, T>(operation: impl FnOnce() -> T) -> T {
-    if !HAS_ROOM {
+pub(crate) fn wipe_stack_after<const DEPTH: usize, T>(operation: impl FnOnce() -> T) -> T {
+    if !HAS_LARGE_STACK {
         return operation();
     }
-    let result = apart(operation);
+    let result = in_own_frame(operation);
     zeroize::zeroize_stack::<DEPTH>();
     result
 }
@@ -40,41 +40,41 @@ pub(crate) fn behind<const DEPTH: usize, T>(operation: impl FnOnce() -> T) -> T 
 /// operations that build a value with unused space: without it, stale bytes in that space, such as those of a device
 /// that the caller had moved, would go to the heap with the value.
 #[inline(always)]
-pub(crate) fn around<const DEPTH: usize, T>(operation: impl FnOnce() -> T) -> T {
-    if HAS_ROOM {
+pub(crate) fn wipe_stack_around<const DEPTH: usize, T>(operation: impl FnOnce() -> T) -> T {
+    if HAS_LARGE_STACK {
         zeroize::zeroize_stack::<DEPTH>();
     }
-    behind::<DEPTH, T>(operation)
+    wipe_stack_after::<DEPTH, T>(operation)
 }
 
 /// Returns an empty array whose unused elements are initialized with `filler`. A fresh array would contain stale stack
 /// bytes, which move with it. In this way keys of a handshake would reach the heap and stay there as long as the
 /// session.
-pub(crate) fn empty<T, const N: usize>(nothing: impl Fn() -> T) -> ArrayVec<T, N> {
-    let mut array: ArrayVec<T, N> = (0..N).map(|_| nothing()).collect();
+pub(crate) fn empty_initialized<T, const N: usize>(filler: impl Fn() -> T) -> ArrayVec<T, N> {
+    let mut array: ArrayVec<T, N> = (0..N).map(|_| filler()).collect();
     array.clear();
     array
 }
 
 /// Does the same as [`empty_initialized`] for the arrays of a device, which have many large elements. On targets where
 /// every kilobyte matters the elements stay uninitialized.
-pub(crate) fn empty_places<T, const N: usize>(nothing: impl Fn() -> T) -> ArrayVec<T, N> {
-    if HAS_ROOM { empty(nothing) } else { ArrayVec::new() }
+pub(crate) fn empty_device_array<T, const N: usize>(filler: impl Fn() -> T) -> ArrayVec<T, N> {
+    if HAS_LARGE_STACK { empty_initialized(filler) } else { ArrayVec::new() }
 }
 
 /// Returns `None` with initialized space: the counterpart of [`empty_device_array`] for an `Option`.
-pub(crate) fn none<T>(nothing: impl Fn() -> T) -> Option<T> {
-    let mut room = HAS_ROOM.then(nothing);
-    if room.is_some() {
+pub(crate) fn none_initialized<T>(filler: impl Fn() -> T) -> Option<T> {
+    let mut space = HAS_LARGE_STACK.then(filler);
+    if space.is_some() {
         // Assigned and not taken, so that the value is wiped in its place.
-        room = None;
+        space = None;
     }
-    room
+    space
 }
 
 /// Not inlined, because otherwise the operation's leftovers would be in the caller's frame, which is still in use.
 #[inline(never)]
-fn apart<T>(operation: impl FnOnce() -> T) -> T {
+fn in_own_frame<T>(operation: impl FnOnce() -> T) -> T {
     operation()
 }
 

@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_size_has_one_spelling() {
+    fn a_chunk_size_has_one_encoding() {
         for (code, size) in (0..).zip(ChunkSize::ALL) {
             assert_eq!((size.code(), ChunkSize::from_code(code)), (code, Ok(size)));
             assert_eq!(size.chunks(1152), 1152_usize.div_ceil(size.bytes()));
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_classical_header_is_read_as_it_was_written() {
+    fn a_classical_header_round_trips() {
         let mut bytes = [0u8; DOUBLE_HEADER_LEN];
         bytes[0] = 9;
         bytes[35] = 3;

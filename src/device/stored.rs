@@ -24,13 +24,13 @@ impl<const REPLAY: usize> SignedPrekey<REPLAY> {
         self.replay_record.iter().try_for_each(|key| writer.put(key))
     }
 
-    pub(super) fn nothing() -> Self {
-        Self { pair: PrekeyPair::nothing(), replay_record: wipe::empty(|| [0; 32]) }
+    pub(super) fn zeroed() -> Self {
+        Self { pair: PrekeyPair::zeroed(), replay_record: wipe::empty_initialized(|| [0; 32]) }
     }
 
     fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let pair = PrekeyPair::load(primitives, PrekeyKind::Signed, reader)?;
-        let mut replay_record = wipe::empty(|| [0; 32]);
+        let mut replay_record = wipe::empty_initialized(|| [0; 32]);
         for _ in 0..reader.u32()? {
             replay_record.try_push(*reader.array()?).map_err(|_| DecodeError::Refused)?;
         }
@@ -70,9 +70,9 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Stored<P> for De
         let signed_prekey = SignedPrekey::load(&primitives, reader)?;
         let previous_signed_prekey = match reader.flag()? {
             true => Some(SignedPrekey::load(&primitives, reader)?),
-            false => wipe::none(SignedPrekey::nothing),
+            false => wipe::none_initialized(SignedPrekey::zeroed),
         };
-        let mut one_time_prekeys: ArrayVec<PrekeyPair, ONE_TIME> = wipe::empty_places(PrekeyPair::nothing);
+        let mut one_time_prekeys: ArrayVec<PrekeyPair, ONE_TIME> = wipe::empty_device_array(PrekeyPair::zeroed);
         for _ in 0..reader.u32()? {
             let pair = PrekeyPair::load(&primitives, PrekeyKind::OneTime, reader)?;
             one_time_prekeys.try_push(pair).map_err(|_| DecodeError::Refused)?;

@@ -2,9 +2,6 @@
 //! [`Declassified`]: every value of the protocol that is computed from a secret and on which time may nevertheless
 //! depend.
 
-use super::Primitives;
-use subtle::Choice;
-
 /// A place at which time or memory access may reveal a value computed from a secret. `spec/leakage.md` gives the reason
 /// for each, under these names. The protocol's code has no other such place. A checker for constant time receives each
 /// of them through [`Primitives::declassify`](super::Primitives::declassify) and reports any other dependence.
@@ -41,12 +38,4 @@ impl Declassified {
         Self::SnapshotVerdict,
         Self::Stored,
     ];
-}
-
-/// Converts the result of a constant-time comparison to a `bool`, on which a branch may depend from here on.
-#[inline(always)]
-pub(crate) fn verdict<P: Primitives>(primitives: &P, place: Declassified, choice: Choice) -> bool {
-    let mut verdict = [choice.unwrap_u8()];
-    primitives.declassify(place, &mut verdict);
-    verdict == [1]
 }

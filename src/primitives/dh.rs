@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Curve25519 keys, each with one valid encoding.
 
-use super::{PUBLIC_KEY_LEN, Primitives};
+use super::{PUBLIC_KEY_LEN, Primitives, random_secret};
 use crate::error::DecodeError;
 use crate::secret::Secret;
 use rand_core::CryptoRng;
@@ -72,11 +72,11 @@ pub struct DhKeyPair {
 impl DhKeyPair {
     /// Generates a pair from 32 bytes drawn from `rng`.
     pub(crate) fn generate<P: Primitives>(primitives: &P, rng: &mut impl CryptoRng) -> Self {
-        Self::from_secret(primitives, Secret::random(primitives, rng))
+        Self::from_secret(primitives, random_secret(primitives, rng))
     }
 
     /// Returns zeros, to initialize unused space.
-    pub(crate) const fn nothing() -> Self {
+    pub(crate) const fn zeroed() -> Self {
         Self { secret: Secret::zero(), public: DhPublicKey([0; PUBLIC_KEY_LEN]) }
     }
 

@@ -7,7 +7,7 @@
 //!
 //! This module is not concerned with which keys are used, in which order, or under which labels.
 
-pub(crate) mod declassified;
+mod declassified;
 pub(crate) mod dh;
 mod rustcrypto;
 
@@ -16,6 +16,8 @@ pub use dh::{DhKeyPair, DhPublicKey};
 pub use rustcrypto::RustCrypto;
 
 use crate::secret::Secret;
+use rand_core::CryptoRng;
+use subtle::Choice;
 
 /// Length in bytes of an X25519 or Ed25519 public key.
 pub const PUBLIC_KEY_LEN: usize = 32;
@@ -207,4 +209,20 @@ pub trait Primitives: Clone + core::fmt::Debug {
         buffer: &mut [u8],
         tag: &[u8; TAG_LEN],
     ) -> Result<(), Failed>;
+}
+
+/// Draws `N` bytes from `rng` and reports them with [`Primitives::fresh`].
+pub(crate) fn random_secret<P: Primitives, const N: usize>(primitives: &P, rng: &mut impl CryptoRng) -> Secret<N> {
+    let mut secret = Secret::zero();
+    rng.fill_bytes(secret.expose_mut());
+    primitives.fresh(secret.expose());
+    secret
+}
+
+/// Converts the result of a constant-time comparison to a `bool`, on which a branch may depend from here on.
+#[inline(always)]
+pub(crate) fn declassify_choice<P: Primitives>(primitives: &P, place: Declassified, choice: Choice) -> bool {
+    let mut byte = [choice.unwrap_u8()];
+    primitives.declassify(place, &mut byte);
+    byte == [1]
 }

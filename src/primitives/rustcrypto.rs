@@ -25,18 +25,18 @@ use zeroize::Zeroize;
 ///
 /// # Leaks
 /// Lengths; whether a peer's curve key is on the curve or on its twist (an honest key is never on the twist); and
-/// `MatrixSeed`, `ZeroVerdict` and `TagVerdict` of spec/leakage.md §2. The harness for constant time checks the
+/// `MatrixSeed`, `ZeroVerdict` and `TagVerdict` of spec/leakage.md §2. `harness/constant_time` checks the
 /// compiled code. On hardware without AES instructions, aes-gcm uses a bitsliced implementation and never tables.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RustCrypto;
 
 impl Primitives for RustCrypto {
     fn dh_public(&self, secret: &Secret<32>) -> [u8; PUBLIC_KEY_LEN] {
-        wipe::behind::<{ wipe::CURVE }, _>(|| MontgomeryPoint::mul_base_clamped(*secret.expose()).to_bytes())
+        wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| MontgomeryPoint::mul_base_clamped(*secret.expose()).to_bytes())
     }
 
     fn dh(&self, secret: &Secret<32>, public: &[u8; PUBLIC_KEY_LEN]) -> Result<Secret<32>, Failed> {
-        wipe::behind::<{ wipe::CURVE }, _>(|| {
+        wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| {
             let shared = x25519(secret, public);
             let all_zero = shared.ct_eq(&Secret::zero());
             if bool::from(all_zero) { Err(Failed) } else { Ok(shared) }
@@ -48,11 +48,13 @@ impl Primitives for RustCrypto {
     }
 
     fn signing_public(&self, seed: &Secret<32>) -> [u8; PUBLIC_KEY_LEN] {
-        wipe::behind::<{ wipe::CURVE }, _>(|| SigningKey::from_bytes(seed.expose()).verifying_key().to_bytes())
+        wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| {
+            SigningKey::from_bytes(seed.expose()).verifying_key().to_bytes()
+        })
     }
 
     fn sign(&self, seed: &Secret<32>, message: &[u8]) -> [u8; SIGNATURE_LEN] {
-        wipe::behind::<{ wipe::CURVE }, _>(|| SigningKey::from_bytes(seed.expose()).sign(message).to_bytes())
+        wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| SigningKey::from_bytes(seed.expose()).sign(message).to_bytes())
     }
 
     fn signing_is_torsion_free(&self, public: &[u8; PUBLIC_KEY_LEN]) -> bool {
@@ -74,7 +76,7 @@ impl Primitives for RustCrypto {
     }
 
     fn kem_public(&self, seed: &Secret<KEM_SEED_LEN>) -> [u8; KEM_PUBLIC_LEN] {
-        wipe::behind::<{ wipe::KEM }, _>(|| {
+        wipe::wipe_stack_after::<{ wipe::KEM }, _>(|| {
             let (private, public) = mlkem1024::generate_key_pair(*seed.expose()).into_parts();
             wipe_private(private);
             public.into()
@@ -86,7 +88,7 @@ impl Primitives for RustCrypto {
     }
 
     fn encapsulate(&self, public: &[u8; KEM_PUBLIC_LEN], coins: &Secret<32>) -> ([u8; KEM_CIPHERTEXT_LEN], Secret<32>) {
-        wipe::behind::<{ wipe::KEM }, _>(|| {
+        wipe::wipe_stack_after::<{ wipe::KEM }, _>(|| {
             let (ciphertext, mut shared) = mlkem1024::encapsulate(&public.into(), *coins.expose());
             let secret = Secret::new(shared);
             shared.zeroize();
@@ -95,7 +97,7 @@ impl Primitives for RustCrypto {
     }
 
     fn decapsulate(&self, seed: &Secret<KEM_SEED_LEN>, ciphertext: &[u8; KEM_CIPHERTEXT_LEN]) -> Secret<32> {
-        wipe::behind::<{ wipe::KEM }, _>(|| {
+        wipe::wipe_stack_after::<{ wipe::KEM }, _>(|| {
             let (private, _) = mlkem1024::generate_key_pair(*seed.expose()).into_parts();
             let mut shared = mlkem1024::decapsulate(&private, &ciphertext.into());
             let secret = Secret::new(shared);
@@ -106,7 +108,7 @@ impl Primitives for RustCrypto {
     }
 
     fn incremental_public(&self, seed: &Secret<KEM_SEED_LEN>) -> ([u8; EK_HEADER_LEN], [u8; EK_VECTOR_LEN]) {
-        wipe::behind::<{ wipe::KEM }, _>(|| {
+        wipe::wipe_stack_after::<{ wipe::KEM }, _>(|| {
             let (mut header, mut ek_vector) = ([0; EK_HEADER_LEN], [0; EK_VECTOR_LEN]);
             let private = incremental_private(seed);
             // dk of FIPS 203: dk_pke || ek_vector || rho || H(ek) || z.
@@ -119,7 +121,7 @@ impl Primitives for RustCrypto {
     }
 
     fn encaps1(&self, header: &[u8; EK_HEADER_LEN], coins: &Secret<32>) -> ([u8; CT1_LEN], Secret<32>) {
-        wipe::behind::<{ wipe::KEM }, _>(|| {
+        wipe::wipe_stack_after::<{ wipe::KEM }, _>(|| {
             let (ct1, shared, _) = encaps1_with_state(header, coins);
             (ct1, shared)
         })
@@ -131,7 +133,7 @@ impl Primitives for RustCrypto {
         ek_vector: &[u8; EK_VECTOR_LEN],
         coins: &Secret<32>,
     ) -> Result<[u8; CT2_LEN], Failed> {
-        wipe::behind::<{ wipe::KEM }, _>(|| {
+        wipe::wipe_stack_after::<{ wipe::KEM }, _>(|| {
             incremental::validate_pk_bytes(header, ek_vector).map_err(|_| Failed)?;
             let (_, _, state) = encaps1_with_state(header, coins);
             Ok(incremental::encapsulate2(state.expose(), ek_vector).value)
@@ -144,7 +146,7 @@ impl Primitives for RustCrypto {
         ct1: &[u8; CT1_LEN],
         ct2: &[u8; CT2_LEN],
     ) -> Secret<32> {
-        wipe::behind::<{ wipe::KEM }, _>(|| {
+        wipe::wipe_stack_after::<{ wipe::KEM }, _>(|| {
             let private = incremental_private(seed);
             let (ct1, ct2) = (incremental::Ciphertext1 { value: *ct1 }, incremental::Ciphertext2 { value: *ct2 });
             let mut shared = incremental::decapsulate_compressed_key(private.expose(), &ct1, &ct2);

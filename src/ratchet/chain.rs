@@ -24,7 +24,7 @@ impl ChainKey {
 mod tests {
     use super::*;
     use crate::primitives::RustCrypto;
-    use crate::test_hex::hex;
+    use crate::test_support::hex;
 
     /// Known answer computed by a script that shares no code with this crate.
     #[test]

@@ -98,7 +98,7 @@ pub(crate) struct Outgoing {
 
 /// The header key under which a header opened.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Under {
+pub(crate) enum OpenedUnder {
     /// HKr.
     Current,
     /// NHKr.
@@ -126,7 +126,7 @@ enum Change<S> {
 
 impl<S> Incoming<S> {
     /// Returns whether this is the first message of a new chain, after which a sending step is due.
-    pub(crate) const fn is_step(&self) -> bool {
+    pub(crate) const fn is_ratchet_step(&self) -> bool {
         matches!(self.change, Change::Step { .. })
     }
 }
@@ -199,7 +199,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
     }
 
     /// Stores the changes of a sending step.
-    pub(crate) fn take(&mut self, step: SendingStep) {
+    pub(crate) fn commit_sending_step(&mut self, step: SendingStep) {
         self.root_key = step.root_key;
         self.next_sending_header_key = step.next_header_key;
         self.sending = SendingState::Sending(step.chain);
@@ -244,27 +244,27 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         outer: u8,
         sealed: &SealedHeader<'_>,
         out: &mut [u8],
-    ) -> Result<Under, DecryptError> {
+    ) -> Result<OpenedUnder, DecryptError> {
         primitives.step("DR-D2");
         let mut opens = |key: &HeaderKey| key.hdecrypt(primitives, outer, sealed, out);
         if self.receiving.as_ref().is_some_and(|chain| opens(&chain.header_key)) {
-            return Ok(Under::Current);
+            return Ok(OpenedUnder::Current);
         }
         if opens(&self.next_receiving_header_key) {
-            return Ok(Under::Next);
+            return Ok(OpenedUnder::Next);
         }
         match self.skipped.chains().find(|chain| opens(&chain.header_key)) {
-            Some(chain) => Ok(Under::Retired { step: chain.step }),
+            Some(chain) => Ok(OpenedUnder::Retired { step: chain.step }),
             None => Err(DecryptError::Refused),
         }
     }
 
     /// Returns whether no message has been received that was sent after a message with this header.
-    pub(crate) fn is_new(&self, under: Under, header: &DoubleHeader) -> bool {
-        match (under, &self.receiving) {
-            (Under::Next, _) => true,
-            (Under::Current, Some(chain)) => header.number >= chain.number,
-            (Under::Current, None) | (Under::Retired { .. }, _) => false,
+    pub(crate) fn is_new(&self, opened_under: OpenedUnder, header: &DoubleHeader) -> bool {
+        match (opened_under, &self.receiving) {
+            (OpenedUnder::Next, _) => true,
+            (OpenedUnder::Current, Some(chain)) => header.number >= chain.number,
+            (OpenedUnder::Current, None) | (OpenedUnder::Retired { .. }, _) => false,
         }
     }
 
@@ -299,15 +299,17 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
     pub(crate) fn receive<P: Primitives>(
         &self,
         primitives: &P,
-        under: Under,
+        opened_under: OpenedUnder,
         header: &DoubleHeader,
         header_secret: Option<&Secret<32>>,
     ) -> Result<Incoming<S>, DecryptError> {
-        match (under, &self.receiving) {
-            (Under::Current, Some(chain)) => self.receive_in_chain(primitives, chain, header),
-            (Under::Current, None) => Err(DecryptError::Refused),
-            (Under::Next, _) => self.receive_step(primitives, header, header_secret.ok_or(DecryptError::Refused)?),
-            (Under::Retired { step }, _) => self.receive_skipped(primitives, step, header),
+        match (opened_under, &self.receiving) {
+            (OpenedUnder::Current, Some(chain)) => self.receive_in_chain(primitives, chain, header),
+            (OpenedUnder::Current, None) => Err(DecryptError::Refused),
+            (OpenedUnder::Next, _) => {
+                self.receive_step(primitives, header, header_secret.ok_or(DecryptError::Refused)?)
+            }
+            (OpenedUnder::Retired { step }, _) => self.receive_skipped(primitives, step, header),
         }
     }
 
@@ -339,11 +341,11 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
             return self.receive_skipped(primitives, self.step, header);
         }
         primitives.step("DR-D5");
-        let jump = Jump::check::<S>(0, header.number.saturating_sub(chain.number))?;
+        let skip = SkipCounts::check::<S>(0, header.number.saturating_sub(chain.number))?;
         let number = header.number.checked_add(1).ok_or(DecryptError::Refused)?;
         let mut skipped = SkippedKeys::default();
         let (chain_key, message_key) =
-            skip_message_keys(primitives, &chain.chain_key, self.step, chain.number, jump.current, &mut skipped)
+            skip_message_keys(primitives, &chain.chain_key, self.step, chain.number, skip.current, &mut skipped)
                 .kdf_ck(primitives);
         Ok(Incoming { message_key, change: Change::Advance { chain_key, number, skipped } })
     }
@@ -371,7 +373,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         let number = header.number.checked_add(1).ok_or(DecryptError::Refused)?;
         let missing =
             self.receiving.as_ref().map_or(0, |chain| header.previous_chain_length.saturating_sub(chain.number));
-        let jump = Jump::check::<S>(missing, header.number)?;
+        let skip = SkipCounts::check::<S>(missing, header.number)?;
 
         let dh = primitives.dh(&key_pair.secret, header.ratchet_key.as_bytes()).map_err(|_| DecryptError::Refused)?;
         let (root_key, chain_key, next_header_key) = self.root_key.kdf_rk_he(primitives, &dh);
@@ -380,10 +382,10 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         primitives.step("DR-D7");
         let mut skipped = SkippedKeys::default();
         if let Some(chain) = &self.receiving {
-            skip_message_keys(primitives, &chain.chain_key, self.step, chain.number, jump.previous, &mut skipped);
+            skip_message_keys(primitives, &chain.chain_key, self.step, chain.number, skip.previous, &mut skipped);
         }
         let (chain_key, message_key) =
-            skip_message_keys(primitives, &chain_key, step, 0, jump.current, &mut skipped).kdf_ck(primitives);
+            skip_message_keys(primitives, &chain_key, step, 0, skip.current, &mut skipped).kdf_ck(primitives);
         let receiving = ReceivingChain {
             remote_ratchet_key: header.ratchet_key,
             chain_key,
@@ -427,12 +429,12 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
 }
 
 /// The numbers of keys that a message skips, checked before any is derived (attacks C2, C3).
-struct Jump {
+struct SkipCounts {
     previous: u32,
     current: u32,
 }
 
-impl Jump {
+impl SkipCounts {
     fn check<S: SkippedKeyStore>(previous: u32, current: u32) -> Result<Self, DecryptError> {
         let all = u64::from(previous).saturating_add(u64::from(current));
         let capacity = u64::try_from(S::CAPACITY).unwrap_or(u64::MAX);

@@ -6,8 +6,7 @@
 //! ciphertext can open under two keys (attack D2).
 
 use crate::labels;
-use crate::primitives::declassified::{Declassified, verdict};
-use crate::primitives::{NONCE_LEN, Primitives, TAG_LEN};
+use crate::primitives::{Declassified, NONCE_LEN, Primitives, TAG_LEN, declassify_choice};
 use crate::secret::{Secret, equal};
 use crate::wire::{BEFORE_HEADER_LEN, COMMITMENT_LEN, SALT_LEN, Writer};
 use zeroize::Zeroize;
@@ -89,7 +88,9 @@ impl HeaderKey {
     ) -> bool {
         let keys = self.derive(primitives, sealed.salt);
         let committed = equal(&keys.commitment, sealed.commitment);
-        if !verdict(primitives, Declassified::HeaderVerdict, committed) || out.len() != sealed.ciphertext.len() {
+        if !declassify_choice(primitives, Declassified::HeaderVerdict, committed)
+            || out.len() != sealed.ciphertext.len()
+        {
             return false;
         }
         out.copy_from_slice(sealed.ciphertext);

@@ -36,7 +36,7 @@ pub struct SkippedMessageKey {
 }
 
 impl SkippedMessageKey {
-    const fn empty() -> Self {
+    const fn zeroed() -> Self {
         Self { chain: 0, number: 0, key: MessageKey(Secret::zero()) }
     }
 }
@@ -114,7 +114,7 @@ impl SkippedKeyStore for Heap {
         if self.0.len() == self.0.capacity() {
             // Grown by hand, because `Vec` would leave the keys in the block that it frees.
             let mut grown = alloc::vec::Vec::with_capacity(self.0.len().saturating_mul(2).max(32));
-            grown.extend(self.0.iter_mut().map(|old| core::mem::replace(old, SkippedMessageKey::empty())));
+            grown.extend(self.0.iter_mut().map(|old| core::mem::replace(old, SkippedMessageKey::zeroed())));
             self.0 = grown;
         }
         self.0.push(entry);
@@ -160,8 +160,8 @@ impl<S: SkippedKeyStore> SkippedKeys<S> {
     /// Deletes one key and returns its chain.
     pub(crate) fn remove(&mut self, at: usize) -> Option<u32> {
         let chain = self.entries().get(at).map(|entry| entry.chain)?;
-        if let Some(behind) = self.0.entries_mut().get_mut(at..) {
-            behind.rotate_left(1);
+        if let Some(rest) = self.0.entries_mut().get_mut(at..) {
+            rest.rotate_left(1);
         }
         self.0.truncate(self.len().saturating_sub(1));
         Some(chain)
@@ -183,10 +183,10 @@ impl<S: SkippedKeyStore> SkippedKeys<S> {
         staged.evict(over.saturating_sub(dead));
         let count = staged.len();
         for entry in staged.0.entries_mut() {
-            self.0.push(core::mem::replace(entry, SkippedMessageKey::empty()));
+            self.0.push(core::mem::replace(entry, SkippedMessageKey::zeroed()));
         }
-        if let Some(behind) = self.0.entries_mut().get_mut(before.saturating_sub(dead)..) {
-            behind.rotate_right(count.min(behind.len()));
+        if let Some(rest) = self.0.entries_mut().get_mut(before.saturating_sub(dead)..) {
+            rest.rotate_right(count.min(rest.len()));
         }
     }
 
@@ -222,14 +222,14 @@ pub(crate) struct SkippedMessageKeys<S> {
 
 impl SkippedChain {
     /// Returns an empty array of chains whose space is initialized.
-    pub(super) fn none() -> ArrayVec<Self, MAX_SKIPPED_CHAINS> {
-        wipe::empty(|| Self { step: 0, header_key: HeaderKey(Secret::zero()) })
+    pub(super) fn empty_array() -> ArrayVec<Self, MAX_SKIPPED_CHAINS> {
+        wipe::empty_initialized(|| Self { step: 0, header_key: HeaderKey(Secret::zero()) })
     }
 }
 
 impl<S: Default> Default for SkippedMessageKeys<S> {
     fn default() -> Self {
-        Self { keys: SkippedKeys::default(), chains: SkippedChain::none() }
+        Self { keys: SkippedKeys::default(), chains: SkippedChain::empty_array() }
     }
 }
 
@@ -286,8 +286,8 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
 
     fn forget_chains(&mut self, dead: impl Fn(&SkippedChain) -> bool) {
         if let Some(at) = self.chains.iter().position(dead) {
-            if let Some(behind) = self.chains.get_mut(at..) {
-                behind.rotate_left(1);
+            if let Some(rest) = self.chains.get_mut(at..) {
+                rest.rotate_left(1);
             }
             self.chains.truncate(self.chains.len().saturating_sub(1));
         }

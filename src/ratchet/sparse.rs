@@ -65,14 +65,14 @@ pub(crate) struct EpochChains {
 }
 
 impl EpochChains {
-    fn empty() -> Self {
+    fn zeroed() -> Self {
         let chain = || SparseChain { chain_key: Secret::zero(), number: 0 };
         Self { epoch: 0, send: Some(chain()), receive: chain(), header_secret: Secret::zero() }
     }
 
     /// Returns an empty array of epochs whose space is initialized.
-    pub(super) fn none() -> ArrayVec<Self, MAX_EPOCHS> {
-        wipe::empty(Self::empty)
+    pub(super) fn empty_array() -> ArrayVec<Self, MAX_EPOCHS> {
+        wipe::empty_initialized(Self::zeroed)
     }
 }
 
@@ -103,7 +103,7 @@ pub(crate) struct Incoming<S> {
     epoch: u32,
     chain: Change<S>,
     /// The root key and chains of a new epoch.
-    folded: Option<(Secret<32>, EpochChains)>,
+    new_epoch: Option<(Secret<32>, EpochChains)>,
     braid: braid::Incoming,
 }
 
@@ -136,14 +136,13 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
             Direction::A2B => Braid::initiator(primitives, braid_secret, chunk_size),
             Direction::B2A => Braid::responder(primitives, braid_secret, chunk_size),
         };
-        // Derived in a frame above which a larger value was built, so that the stale bytes of the derivation are not in
-        // that place.
-        let (root_key, mut chains) = wipe::behind::<{ wipe::CURVE }, _>(|| {
+        // Derived after the Braid, which is larger, so that no stale byte of this derivation is where the Braid was built.
+        let (root_key, mut chains) = wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| {
             kdf_scka(primitives, &[0; 32], secret, labels::CHAIN_START, 0, direction)
         });
-        let mut epochs = EpochChains::none();
+        let mut epochs = EpochChains::empty_array();
         // Moved out, and its old place is wiped.
-        epochs.push(core::mem::replace(&mut chains, EpochChains::empty()));
+        epochs.push(core::mem::replace(&mut chains, EpochChains::zeroed()));
         Self { direction, root_key, epochs, skipped: SkippedKeys::default(), braid }
     }
 
@@ -194,8 +193,8 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         primitives.step("SP-S1");
         let outgoing = self.braid.send(primitives, rng).map_err(|_| EncryptError::Abandoned)?;
         if let Some(key) = outgoing.key {
-            let (root_key, chains) = self.fold(primitives, &key).ok_or(EncryptError::Abandoned)?;
-            self.keep(root_key, chains);
+            let (root_key, chains) = self.derive_next_epoch(primitives, &key).ok_or(EncryptError::Abandoned)?;
+            self.store_epoch(root_key, chains);
         }
         self.retire(outgoing.sending_epoch);
 
@@ -225,10 +224,11 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         // Before the first message, with number 1, no message is missing.
         let missing = header.number.checked_sub(1).and_then(|last| last.checked_sub(chain.receive.number));
         let capacity = u32::try_from(S::CAPACITY).unwrap_or(u32::MAX);
-        let heard = self.epochs.iter().rev().find(|chains| chains.receive.number > 0).map_or(0, |chains| chains.epoch);
+        let newest_used =
+            self.epochs.iter().rev().find(|chains| chains.receive.number > 0).map_or(0, |chains| chains.epoch);
         match missing {
             Some(missing) if missing > MAX_SPARSE_SKIP.min(capacity) => Err(DecryptError::TooManySkipped),
-            Some(_) if !is_new || epoch >= heard => Ok(()),
+            Some(_) if !is_new || epoch >= newest_used => Ok(()),
             None if !is_new && self.skipped.find(epoch, header.number).is_some() => Ok(()),
             _ => Err(DecryptError::Refused),
         }
@@ -250,8 +250,8 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
 
         primitives.step("SP-R1");
         let mut braid = self.braid.receive(primitives, &header.message).map_err(|_| DecryptError::Abandoned)?;
-        let folded = match &braid.key {
-            Some(key) => Some(self.fold(primitives, key).ok_or(DecryptError::Abandoned)?),
+        let new_epoch = match &braid.key {
+            Some(key) => Some(self.derive_next_epoch(primitives, key).ok_or(DecryptError::Abandoned)?),
             None => None,
         };
         // Wiped in its place.
@@ -263,7 +263,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
             None if header.number <= chain.receive.number => return Err(DecryptError::Refused),
             None => advance(primitives, &chain.receive, epoch, header.number),
         };
-        Ok(Incoming { message_key, epoch: braid.receiving_epoch, chain, folded, braid })
+        Ok(Incoming { message_key, epoch: braid.receiving_epoch, chain, new_epoch, braid })
     }
 
     /// SP-R3: stores the changes of a message that has been authenticated. If the message made the Braid fail, the
@@ -281,8 +281,8 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
                 self.skipped.absorb(skipped);
             }
         }
-        if let Some((root_key, chains)) = incoming.folded {
-            self.keep(root_key, chains);
+        if let Some((root_key, chains)) = incoming.new_epoch {
+            self.store_epoch(root_key, chains);
         }
         match self.braid.commit(incoming.braid) {
             Ok(()) => self.retire(self.sending_epoch().unwrap_or(0)),
@@ -296,7 +296,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
 
     /// KDF_SCKA_RK: derives the root key and chains of the next epoch. Returns `None` if the key belongs to another
     /// epoch.
-    fn fold<P: Primitives>(&self, primitives: &P, key: &EpochKey) -> Option<(Secret<32>, EpochChains)> {
+    fn derive_next_epoch<P: Primitives>(&self, primitives: &P, key: &EpochKey) -> Option<(Secret<32>, EpochChains)> {
         let epoch = key.epoch.number();
         if key.epoch.before() != self.epoch() {
             return None;
@@ -305,7 +305,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         Some(kdf_scka(primitives, self.root_key.expose(), &key.key, label, epoch, self.direction))
     }
 
-    fn keep(&mut self, root_key: Secret<32>, chains: EpochChains) {
+    fn store_epoch(&mut self, root_key: Secret<32>, chains: EpochChains) {
         self.root_key = root_key;
         // There is space: before the Braid outputs a key, there are chains of at most two epochs.
         let _ = self.epochs.try_push(chains);

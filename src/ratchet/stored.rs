@@ -137,7 +137,7 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
 
     /// Loads skipped keys. `step` and `number` are those of the current receiving chain.
     fn load(reader: &mut Reader<'_>, step: u32, number: u32) -> Result<Self, DecodeError> {
-        let mut chains = SkippedChain::none();
+        let mut chains = SkippedChain::empty_array();
         let mut last_step = None;
         for _ in 0..reader.u32()? {
             let chain = SkippedChain { step: reader.u32()?, header_key: HeaderKey(secret(reader)?) };
@@ -211,7 +211,7 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
     pub(crate) fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let chunk_size = ChunkSize::from_code(reader.u8()?)?;
         // The sparse ratchet is built on a part of the stack that the Double Ratchet did not use.
-        let double = wipe::behind::<{ wipe::COMMIT }, _>(|| DoubleRatchet::load(primitives, reader))?;
+        let double = wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| DoubleRatchet::load(primitives, reader))?;
         let sparse = SparseRatchet::load(primitives, chunk_size, reader)?;
         // A chain begins with the sending epoch's root, and its messages are of that epoch or the next.
         let mixed = match (&double.sending, sparse.sending_epoch()) {
@@ -298,7 +298,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         let chain = |reader: &mut Reader<'_>| -> Result<SparseChain, DecodeError> {
             Ok(SparseChain { chain_key: secret(reader)?, number: reader.u32()? })
         };
-        let mut epochs = EpochChains::none();
+        let mut epochs = EpochChains::empty_array();
         for epoch in oldest..=newest {
             // Sending chains of epochs before the sending epoch are deleted.
             let send = match (reader.flag()?, epoch >= sending_epoch) {

@@ -147,7 +147,7 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
         let step = self.double.step_if_due(primitives, mixed_epoch, header_secret, rng)?;
         let (sparse, post_quantum) = self.sparse.send(primitives, rng)?;
         if let Some(step) = step {
-            self.double.take(step);
+            self.double.commit_sending_step(step);
         }
         let double::Outgoing { header: double, mixed_epoch, message_key } = self.double.send(primitives)?;
         let header = Header { double, sparse, mixed_epoch };
@@ -174,17 +174,17 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
         }
         let mut bytes = [0; MAX_SEALED_HEADER_LEN];
         let bytes = bytes.get_mut(..self.chunk_size.header_len()).ok_or(DecryptError::Refused)?;
-        let under = self.double.open_header(primitives, outer, sealed, bytes)?;
+        let opened_under = self.double.open_header(primitives, outer, sealed, bytes)?;
         primitives.step("DR-D3");
         let header = Header::parse(self.chunk_size, bytes).map_err(|_| DecryptError::Refused)?;
-        self.sparse.check_receiving(&header.sparse, self.double.is_new(under, &header.double))?;
+        self.sparse.check_receiving(&header.sparse, self.double.is_new(opened_under, &header.double))?;
         let header_secret = self.sparse.header_secret(header.mixed_epoch);
-        let double = self.double.receive(primitives, under, &header.double, header_secret)?;
+        let double = self.double.receive(primitives, opened_under, &header.double, header_secret)?;
         let sparse = self.sparse.receive(primitives, &header.sparse)?;
         // Within one of our chains the sending epoch advances twice only for a peer that has that chain and does not
         // answer it with a step. The age of the root that its step mixed would exceed 1.
         let is_behind = self.double.mixed_epoch() < self.sparse.sending_epoch();
-        if sparse.advances() && !double.is_step() && self.double.mixed_epoch().is_some() && is_behind {
+        if sparse.advances() && !double.is_ratchet_step() && self.double.mixed_epoch().is_some() && is_behind {
             return Err(DecryptError::Refused);
         }
         let aead_key = kdf_hybrid(primitives, &double.message_key, &sparse.message_key);

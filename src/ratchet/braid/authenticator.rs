@@ -6,10 +6,9 @@
 //! differs (§12 lists both). The MACs bind the exchanged values to the session's initial secret and to every epoch's
 //! key since.
 
-use super::Epoch;
+use super::epoch::Epoch;
 use crate::labels;
-use crate::primitives::declassified::{Declassified, verdict};
-use crate::primitives::{CT1_LEN, CT2_LEN, EK_HEADER_LEN, Primitives};
+use crate::primitives::{CT1_LEN, CT2_LEN, Declassified, EK_HEADER_LEN, Primitives, declassify_choice};
 use crate::secret::Secret;
 use crate::wipe;
 use subtle::ConstantTimeEq;
@@ -28,7 +27,7 @@ impl Authenticator {
     /// `Auth.Init(1, key)`: an update of the all-zero root.
     pub(crate) fn init<P: Primitives>(primitives: &P, key: &Secret<32>) -> Self {
         // Wiped for the same reason as the first derivation of the sparse ratchet.
-        wipe::behind::<{ wipe::CURVE }, _>(|| update(primitives, labels::BRAID, &[0; 32], key, Epoch::FIRST))
+        wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| update(primitives, labels::BRAID, &[0; 32], key, Epoch::FIRST))
     }
 
     pub(super) fn duplicate(&self) -> Self {
@@ -64,7 +63,7 @@ impl Authenticator {
 
 /// Returns whether two MACs are equal, in constant time.
 pub(crate) fn verifies<P: Primitives>(primitives: &P, computed: &[u8; MAC_LEN], received: &[u8; MAC_LEN]) -> bool {
-    verdict(primitives, Declassified::BraidVerdict, computed.ct_eq(received))
+    declassify_choice(primitives, Declassified::BraidVerdict, computed.ct_eq(received))
 }
 
 /// `KDF_OK(ss, epoch)`: the epoch's output key.
@@ -113,7 +112,7 @@ fn mac<P: Primitives>(
 mod tests {
     use super::*;
     use crate::primitives::RustCrypto;
-    use crate::test_hex::hex;
+    use crate::test_support::hex;
 
     /// The label of the known answers, which a script that shares no code with this crate computed.
     const INFO: &[u8] = b"MyProtocol_MLKEM768_SHA-256";
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mac_verifies_only_whole() {
+    fn a_mac_with_any_changed_byte_is_refused() {
         let mac = [7; MAC_LEN];
         assert!(verifies(&RustCrypto, &mac, &mac));
         for at in 0..MAC_LEN {

@@ -4,10 +4,11 @@
 
 use super::authenticator::{Authenticator, kdf_ok, verifies};
 use super::decapsulator::KeysUnsampled;
+use super::epoch::{Epoch, EpochKey};
 use super::erasure::Codeword;
 use super::message::{Message, Payload};
 use super::states::Change;
-use super::{CT2_MAC_LEN, Ct1Encoder, Ct2Encoder, EkDecoder, Epoch, EpochKey, HeaderDecoder, joined, split};
+use super::values::{CT2_MAC_LEN, Ct1Encoder, Ct2Encoder, EkDecoder, HeaderDecoder, joined, split};
 use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Primitives};
 use crate::secret::Secret;
 use crate::wire::ChunkSize;
@@ -30,7 +31,7 @@ pub(super) struct HeaderReceived {
 
 /// An encapsulation between its two steps, with the inputs of the second. The epoch's key has been output.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(super) struct BegunEncapsulation {
     pub(super) epoch: Epoch,
     /// Already updated with the epoch's key.
     pub(super) authenticator: Authenticator,
@@ -41,7 +42,7 @@ pub(super) struct Begun {
 /// ct1 is being sent while ek_vector arrives.
 #[derive(Debug)]
 pub(super) struct Ct1Sampled {
-    pub(super) begun: Begun,
+    pub(super) begun: BegunEncapsulation,
     pub(super) ct1: Ct1Encoder,
     pub(super) ek: EkDecoder,
 }
@@ -49,7 +50,7 @@ pub(super) struct Ct1Sampled {
 /// ek_vector has arrived, and ct1 is still being sent.
 #[derive(Debug)]
 pub(super) struct EkReceivedCt1Sampled {
-    pub(super) begun: Begun,
+    pub(super) begun: BegunEncapsulation,
     pub(super) ct1: Ct1Encoder,
     pub(super) ek_vector: [u8; EK_VECTOR_LEN],
 }
@@ -57,7 +58,7 @@ pub(super) struct EkReceivedCt1Sampled {
 /// The peer has ct1, and ek_vector is still arriving.
 #[derive(Debug)]
 pub(super) struct Ct1Acknowledged {
-    pub(super) begun: Begun,
+    pub(super) begun: BegunEncapsulation,
     pub(super) ct1: [u8; CT1_LEN],
     pub(super) ek: EkDecoder,
 }
@@ -118,12 +119,12 @@ impl HeaderReceived {
         let key = kdf_ok(primitives, &shared_secret, epoch);
         let authenticator = authenticator.update(primitives, epoch, &key);
         let (ct1, ek) = (Ct1Encoder::new(&ct1, chunk_size), EkDecoder::new(chunk_size));
-        let begun = Begun { epoch, authenticator, coins, header };
+        let begun = BegunEncapsulation { epoch, authenticator, coins, header };
         (Ct1Sampled { begun, ct1, ek }, EpochKey { epoch, key })
     }
 }
 
-impl Begun {
+impl BegunEncapsulation {
     fn duplicate(&self) -> Self {
         let Self { epoch, authenticator, coins, header } = self;
         Self { epoch: *epoch, authenticator: authenticator.duplicate(), coins: coins.duplicate(), header: *header }

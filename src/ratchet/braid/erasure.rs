@@ -103,7 +103,7 @@ impl<const LEN: usize, const CAPACITY: usize> Encoder<LEN, CAPACITY> {
         if usize::from(index) < k {
             return nth(&self.padded, self.size, usize::from(index));
         }
-        let weights = weights_behind(k, index);
+        let weights = weights_after(k, index);
         combine(weights.as_flattened().get(..k).unwrap_or_default(), &self.padded, self.size)
     }
 }
@@ -256,7 +256,7 @@ fn distances(points: &[u16]) -> Lanes {
 
 /// Returns the weight of each of the points 0 to k - 1 at x, which is none of them: the product of the distances of x
 /// from all points, divided by the product of the distances of point i from all others and x.
-fn weights_behind(k: usize, x: u16) -> Lanes {
+fn weights_after(k: usize, x: u16) -> Lanes {
     let mut points = consecutive::<{ MAX_CHUNKS + 1 }>(0);
     if let Some(point) = points.get_mut(k) {
         *point = x;
@@ -299,11 +299,11 @@ impl<'a> Interpolation<'a> {
             *weight = before;
             before = multiply(&before, &xs.map(|x| x ^ point));
         }
-        let mut behind = [1; LANES];
+        let mut after = [1; LANES];
         let points = self.points.iter().zip(self.scales.as_flattened());
         for (weight, (point, scale)) in weights.iter_mut().zip(points).rev() {
-            *weight = multiply(&multiply(weight, &behind), &[*scale; LANES]);
-            behind = multiply(&behind, &xs.map(|x| x ^ point));
+            *weight = multiply(&multiply(weight, &after), &[*scale; LANES]);
+            after = multiply(&after, &xs.map(|x| x ^ point));
         }
         weights
     }

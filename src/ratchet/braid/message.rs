@@ -5,7 +5,7 @@
 //! Each message has one encoding. A message without a chunk has zeros in its place. A type with a chunk always has one,
 //! so that code outside this file never has to check whether a chunk is present.
 
-use super::Epoch;
+use super::epoch::Epoch;
 use super::erasure::{Codeword, MAX_CHUNK_LEN};
 use crate::error::DecodeError;
 use crate::wire::{ChunkSize, Full, Reader, Writer};

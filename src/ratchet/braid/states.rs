@@ -31,20 +31,20 @@
 //! change; [`Braid::commit`] makes the change after the message has been authenticated. By construction, a forged chunk
 //! therefore changes nothing (attack E1), and neither does a forged failure.
 
+use super::authenticator::Authenticator;
 use super::decapsulator::{Ct1Received, EkSentCt1Received, HeaderSent, KeysSampled, KeysUnsampled};
 use super::encapsulator::{
     Ct1Acknowledged, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled, HeaderReceived, NoHeaderReceived,
 };
+use super::epoch::{Abandoned, Epoch, EpochKey};
 use super::erasure::Codeword;
 use super::message::{Message, Payload};
-use super::{Abandoned, CT2_MAC_LEN, Epoch, EpochKey};
-use crate::primitives::{EK_HEADER_LEN, Primitives};
+use super::values::CT2_MAC_LEN;
+use crate::primitives::{EK_HEADER_LEN, Primitives, random_secret};
 use crate::secret::Secret;
 use crate::wire::ChunkSize;
 use core::fmt;
 use rand_core::CryptoRng;
-
-use super::authenticator::Authenticator;
 
 /// One party's side of the Braid.
 pub(crate) struct Braid {
@@ -165,12 +165,12 @@ impl Braid {
         match &self.state {
             State::KeysUnsampled(state) => {
                 primitives.step("BR-1");
-                let seed = Secret::random(primitives, rng);
+                let seed = random_secret(primitives, rng);
                 self.state = State::KeysSampled(state.duplicate().generate(primitives, self.chunk_size, seed));
             }
             State::HeaderReceived(state) => {
                 primitives.step("BR-7");
-                let coins = Secret::random(primitives, rng);
+                let coins = random_secret(primitives, rng);
                 let (state, output) = state.duplicate().encapsulate(primitives, self.chunk_size, coins);
                 key = Some(output);
                 self.state = State::Ct1Sampled(state);

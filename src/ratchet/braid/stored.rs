@@ -6,11 +6,12 @@
 use super::authenticator::Authenticator;
 use super::decapsulator::{EkSentCt1Received, HeaderSent, KeysSampled, KeysUnsampled};
 use super::encapsulator::{
-    Begun, Ct1Acknowledged, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled, HeaderReceived, NoHeaderReceived,
+    BegunEncapsulation, Ct1Acknowledged, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled, HeaderReceived, NoHeaderReceived,
 };
+use super::epoch::Epoch;
 use super::erasure::{CODEWORDS, Codeword, Decoder};
 use super::states::{Braid, State};
-use super::{CT2_MAC_LEN, Ct1Encoder, Ct2Encoder, Epoch};
+use super::values::{CT2_MAC_LEN, Ct1Encoder, Ct2Encoder};
 use crate::error::DecodeError;
 use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, KEM_SEED_LEN, Primitives};
 use crate::secret::Secret;
@@ -154,7 +155,8 @@ impl State {
             }),
             7 => State::HeaderReceived(HeaderReceived { epoch, authenticator, header: *reader.array()? }),
             8 | 9 => {
-                let begun = Begun { epoch, authenticator, coins: secret(reader)?, header: *reader.array()? };
+                let begun =
+                    BegunEncapsulation { epoch, authenticator, coins: secret(reader)?, header: *reader.array()? };
                 let issued = issued(reader, 1)?;
                 let ct1 = Ct1Encoder::resume(&primitives.encaps1(&begun.header, &begun.coins).0, chunk_size, issued);
                 if number == 8 {
@@ -166,7 +168,8 @@ impl State {
                 }
             }
             10 => {
-                let begun = Begun { epoch, authenticator, coins: secret(reader)?, header: *reader.array()? };
+                let begun =
+                    BegunEncapsulation { epoch, authenticator, coins: secret(reader)?, header: *reader.array()? };
                 let (ct1, _) = primitives.encaps1(&begun.header, &begun.coins);
                 // At least the chunk that came with the acknowledgement, or the one that it repeated.
                 let ek = Decoder::load(chunk_size, reader, 1)?;
@@ -192,7 +195,7 @@ fn head(writer: &mut Writer<'_>, number: u8, epoch: Epoch, authenticator: &Authe
     writer.put(authenticator.mac_key.expose())
 }
 
-fn begun(writer: &mut Writer<'_>, number: u8, begun: &Begun) -> Result<(), Full> {
+fn begun(writer: &mut Writer<'_>, number: u8, begun: &BegunEncapsulation) -> Result<(), Full> {
     head(writer, number, begun.epoch, &begun.authenticator)?;
     writer.put(begun.coins.expose())?;
     writer.put(&begun.header)

@@ -7,7 +7,7 @@ use super::*;
 use crate::primitives::RustCrypto;
 use crate::ratchet::braid::message::Payload;
 use crate::ratchet::skipped::Heap;
-use crate::test_hex::hex;
+use crate::test_support::hex;
 use crate::wire::ChunkSize::{Bytes32, Bytes256};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -42,12 +42,12 @@ impl Party {
         Ok(key)
     }
 
-    fn take(&mut self, (header, key): &Sent) {
+    fn receive_matching(&mut self, (header, key): &Sent) {
         assert_eq!(self.receive(header).as_ref(), Ok(key));
     }
 }
 
-fn two(chunk_size: ChunkSize) -> [Party; 2] {
+fn pair(chunk_size: ChunkSize) -> [Party; 2] {
     [Direction::A2B, Direction::B2A].map(|direction| Party::new(direction, chunk_size))
 }
 
@@ -58,9 +58,9 @@ fn until([a, b]: &mut [Party; 2], who: usize, epoch: u32) {
             return;
         }
         let sent = a.send();
-        b.take(&sent);
+        b.receive_matching(&sent);
         let sent = b.send();
-        a.take(&sent);
+        a.receive_matching(&sent);
     }
     panic!("epoch {epoch} never came")
 }
@@ -130,7 +130,7 @@ fn e18_no_output_of_a_chain_repeats() {
 /// erratum (spec/protocol.md §13).
 #[test]
 fn e17_in_order_delivery_stores_no_key_and_numbers_begin_at_one() {
-    let mut parties = two(Bytes32);
+    let mut parties = pair(Bytes32);
     for number in 1..=20 {
         let [a, b] = &mut parties;
         let sent = a.send();
@@ -139,7 +139,7 @@ fn e17_in_order_delivery_stores_no_key_and_numbers_begin_at_one() {
             let zero = SparseHeader { number: 0, ..sent.0 };
             assert_eq!(b.receive(&zero), Err(DecryptError::Refused));
         }
-        b.take(&sent);
+        b.receive_matching(&sent);
         assert_eq!(b.ratchet.skipped.len(), 0);
     }
     // Control: the source's order, to skip to n and then step, goes one key too far for the same message.
@@ -155,7 +155,7 @@ fn e17_in_order_delivery_stores_no_key_and_numbers_begin_at_one() {
 /// the key is sent on the chain before.
 #[test]
 fn a_message_uses_the_newest_chain_its_receiver_surely_has() {
-    let mut parties = two(Bytes256);
+    let mut parties = pair(Bytes256);
     let mut ahead = 0;
     for _ in 0..120 {
         for turn in 0..2 {
@@ -166,7 +166,7 @@ fn a_message_uses_the_newest_chain_its_receiver_surely_has() {
             assert_eq!(sent.0.message.epoch.before(), sending_epoch);
             assert!(to.ratchet.epoch() >= sending_epoch);
             ahead += u32::from(from.ratchet.epoch() > sending_epoch);
-            to.take(&sent);
+            to.receive_matching(&sent);
             assert!(from.ratchet.epochs.len() <= MAX_EPOCHS && to.ratchet.epochs.len() <= MAX_EPOCHS);
         }
     }
@@ -185,18 +185,18 @@ fn a_message_uses_the_newest_chain_its_receiver_surely_has() {
 /// Attack E8: a late message opens within two epochs, once; after that its key is deleted.
 #[test]
 fn e8_late_messages_open_once_until_their_epoch_is_retired() {
-    let mut parties = two(Bytes256);
+    let mut parties = pair(Bytes256);
     until(&mut parties, 0, 1);
     let late: Vec<Sent> = (0..4).map(|_| parties[0].send()).collect();
     let epoch = late[0].0.message.epoch.before();
     // The last of them arrives and leaves keys for the others.
-    parties[1].take(&late[3]);
+    parties[1].receive_matching(&late[3]);
     assert_eq!(parties[1].ratchet.skipped.len(), 3);
-    parties[1].take(&late[1]);
+    parties[1].receive_matching(&late[1]);
     assert_eq!(parties[1].receive(&late[1].0), Err(DecryptError::Refused));
     assert_eq!(parties[1].ratchet.skipped.len(), 2);
     until(&mut parties, 1, epoch + 1);
-    parties[1].take(&late[0]);
+    parties[1].receive_matching(&late[0]);
     until(&mut parties, 1, epoch + 2);
     assert_eq!(parties[1].receive(&late[2].0), Err(DecryptError::Refused));
     assert_eq!(parties[1].ratchet.skipped.len(), 0);
@@ -211,7 +211,7 @@ fn e8_late_messages_open_once_until_their_epoch_is_retired() {
 /// evicted first.
 #[test]
 fn keys_skipped_in_an_older_epoch_are_stored_before_newer_ones() {
-    let mut parties = two(Bytes256);
+    let mut parties = pair(Bytes256);
     until(&mut parties, 0, 1);
     // A few messages are lost at the end of the epoch.
     let old: Vec<Sent> = (0..3).map(|_| parties[0].send()).collect();
@@ -219,20 +219,20 @@ fn keys_skipped_in_an_older_epoch_are_stored_before_newer_ones() {
     until(&mut parties, 0, epoch + 1);
     let new: Vec<Sent> = (0..3).map(|_| parties[0].send()).collect();
     assert_eq!(new[0].0.message.epoch.before(), epoch + 1);
-    parties[1].take(&new[2]);
+    parties[1].receive_matching(&new[2]);
     // When the parties took turns they already skipped the lost ones, so only the newest are missing.
     let b = &mut parties[1];
     let places: Vec<(u32, u32)> = b.ratchet.skipped.entries().iter().map(|key| (key.chain, key.number)).collect();
     assert!(places.is_sorted() && places.len() >= 2, "{places:?}");
     for sent in old.iter().chain(&new[..2]) {
-        b.take(sent);
+        b.receive_matching(sent);
     }
     assert_eq!(b.ratchet.skipped.len(), 0);
 }
 
 #[test]
 fn a_gap_beyond_the_bound_is_refused_before_any_work() {
-    let mut parties = two(Bytes32);
+    let mut parties = pair(Bytes32);
     let sent = parties[0].send();
     let far = |number| SparseHeader { number, ..sent.0 };
     let receive = |header: &SparseHeader| parties[1].ratchet.check_receiving(header, true);
@@ -263,21 +263,21 @@ fn e9_two_initiators_have_no_chain_in_common() {
 /// Attack E6: when a Braid fails, all secrets are wiped, and nothing is sent or received any more.
 #[test]
 fn e6_a_dead_ratchet_holds_nothing_and_refuses_everything() {
-    let [mut a, mut b] = two(Bytes256);
+    let [mut a, mut b] = pair(Bytes256);
     let mut sent = a.send();
     let healthy = sent;
     let Payload::Hdr(codeword) = &mut sent.0.message.payload else { panic!() };
     codeword.chunk[0] ^= 1;
     // The message with the forged chunk still opens. Whether it is genuine was for the AEAD to decide.
-    b.take(&sent);
+    b.receive_matching(&sent);
     assert!(b.ratchet.is_dead() && b.ratchet.epochs.is_empty() && b.ratchet.skipped.len() == 0);
     assert_eq!(b.ratchet.root_key.expose(), &[0; 32]);
     assert_eq!(b.ratchet.check_sending(), Err(EncryptError::Abandoned));
     assert_eq!(b.receive(&a.send().0), Err(DecryptError::Abandoned));
     assert_eq!((b.ratchet.sending_epoch(), b.ratchet.epoch()), (None, 0));
     // Control: the genuine message kills nothing.
-    let [_, mut b] = two(Bytes256);
-    b.take(&healthy);
+    let [_, mut b] = pair(Bytes256);
+    b.receive_matching(&healthy);
     assert!(!b.ratchet.is_dead());
 }
 
@@ -285,11 +285,11 @@ fn e6_a_dead_ratchet_holds_nothing_and_refuses_everything() {
 /// must be beyond all messages on it. Therefore a thief of an old epoch's keys cannot continue to send with them.
 #[test]
 fn a_new_message_must_be_on_the_newest_chain_used() {
-    let mut parties = two(Bytes256);
+    let mut parties = pair(Bytes256);
     until(&mut parties, 0, 1);
     let [old, late] = [parties[0].send(), parties[0].send()];
     let epoch = old.0.message.epoch.before();
-    parties[1].take(&late);
+    parties[1].receive_matching(&late);
     let b = &parties[1].ratchet;
     // Overtaken: late, not new.
     assert_eq!(b.check_receiving(&old.0, false), Ok(()));
@@ -299,7 +299,7 @@ fn a_new_message_must_be_on_the_newest_chain_used() {
     until(&mut parties, 0, epoch + 1);
     let newer = parties[0].send();
     assert_eq!(newer.0.message.epoch.before(), epoch + 1);
-    parties[1].take(&newer);
+    parties[1].receive_matching(&newer);
     let b = &parties[1].ratchet;
     assert!(b.header_secret(epoch).is_some(), "its chains are still kept");
     assert_eq!(b.check_receiving(&next, true), Err(DecryptError::Refused));
@@ -309,7 +309,7 @@ fn a_new_message_must_be_on_the_newest_chain_used() {
 #[cfg(target_os = "linux")]
 #[test]
 fn c25_no_retired_key_is_left_in_its_place() {
-    use crate::test_memory::{bytes_of, contains};
+    use crate::test_support::{contains, memory_of};
     fn live(ratchet: &SparseRatchet<Heap>) -> Vec<[u8; 32]> {
         let of_epoch = |chains: &EpochChains| {
             let send = chains.send.as_ref().map(|chain| *chain.chain_key.expose());
@@ -318,16 +318,16 @@ fn c25_no_retired_key_is_left_in_its_place() {
         let keys = ratchet.epochs.iter().flat_map(of_epoch).flatten();
         keys.chain([*ratchet.root_key.expose()]).collect()
     }
-    let mut parties = std::boxed::Box::new(two(Bytes256));
+    let mut parties = std::boxed::Box::new(pair(Bytes256));
     let mut seen: [BTreeSet<[u8; 32]>; 2] = Default::default();
     for _ in 0..60 {
         let [a, b] = &mut *parties;
         let sent = a.send();
-        b.take(&sent);
+        b.receive_matching(&sent);
         let sent = b.send();
-        a.take(&sent);
+        a.receive_matching(&sent);
         for (party, seen) in parties.iter().zip(&mut seen) {
-            let (live, memory) = (live(&party.ratchet), bytes_of(&party.ratchet.epochs));
+            let (live, memory) = (live(&party.ratchet), memory_of(&party.ratchet.epochs));
             for dead in seen.iter().filter(|key| !live.contains(key)) {
                 assert!(!contains(&memory, dead));
             }
@@ -342,5 +342,5 @@ fn c25_no_retired_key_is_left_in_its_place() {
     let oldest = ratchet.epochs[0].epoch;
     ratchet.epochs.retain(|chains| chains.epoch != oldest);
     ratchet.epochs.clear();
-    assert!(contains(&bytes_of(&ratchet.epochs), &last));
+    assert!(contains(&memory_of(&ratchet.epochs), &last));
 }

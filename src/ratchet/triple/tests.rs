@@ -7,7 +7,7 @@ use crate::primitives::RustCrypto;
 use crate::ratchet::braid::Epoch;
 use crate::ratchet::braid::message::Payload;
 use crate::ratchet::skipped::Heap;
-use crate::test_hex::hex;
+use crate::test_support::hex;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::vec;
@@ -105,13 +105,13 @@ fn loaded(bytes: &[u8]) -> Result<Ratchet, DecodeError> {
 }
 
 /// A faulty device without the rule for peers that never step: it accepts every message that its two ratchets accept.
-fn receive_whatever_the_halves_take(ratchet: &mut Ratchet, sealed: &[u8]) -> Result<(), DecryptError> {
+fn receive_without_the_rule(ratchet: &mut Ratchet, sealed: &[u8]) -> Result<(), DecryptError> {
     let mut bytes = [0; MAX_SEALED_HEADER_LEN];
     let bytes = &mut bytes[..ratchet.chunk_size.header_len()];
-    let under = ratchet.double.open_header(&RustCrypto, 0x12, &SealedHeader::parse(sealed).unwrap(), bytes)?;
+    let opened_under = ratchet.double.open_header(&RustCrypto, 0x12, &SealedHeader::parse(sealed).unwrap(), bytes)?;
     let header = Header::parse(ratchet.chunk_size, bytes).map_err(|_| DecryptError::Refused)?;
     let header_secret = ratchet.sparse.header_secret(header.mixed_epoch);
-    let double = ratchet.double.receive(&RustCrypto, under, &header.double, header_secret)?;
+    let double = ratchet.double.receive(&RustCrypto, opened_under, &header.double, header_secret)?;
     let sparse = ratchet.sparse.receive(&RustCrypto, &header.sparse)?;
     let aead_key = kdf_hybrid(&RustCrypto, &double.message_key, &sparse.message_key);
     ratchet.commit(&RustCrypto, Incoming { aead_key, double, sparse });
@@ -120,7 +120,7 @@ fn receive_whatever_the_halves_take(ratchet: &mut Ratchet, sealed: &[u8]) -> Res
 
 /// Runs Bob against a peer that receives his chain and never answers it with a step. Returns Bob after many messages,
 /// how many messages he refused, and how often his stored state could not be loaded.
-fn beside_who_never_steps(receives: fn(&mut Ratchet, &[u8]) -> Result<(), DecryptError>) -> (Ratchet, usize, usize) {
+fn run_peer_that_never_steps(receives: fn(&mut Ratchet, &[u8]) -> Result<(), DecryptError>) -> (Ratchet, usize, usize) {
     let mut rng = ChaCha20Rng::seed_from_u64(20);
     let (mut mallory, mut bob) = pair(ChunkSize::Bytes256);
     receives(&mut bob, &send(&mut mallory, &mut rng)).unwrap();
@@ -153,12 +153,12 @@ fn beside_who_never_steps(receives: fn(&mut Ratchet, &[u8]) -> Result<(), Decryp
 /// and loaded at any time, and every field that we send fits its place.
 #[test]
 fn c20_a_peer_that_never_steps_cannot_advance_the_epoch_twice_in_one_chain() {
-    let (bob, refused, unreadable) = beside_who_never_steps(receive);
+    let (bob, refused, unreadable) = run_peer_that_never_steps(receive);
     assert!(refused > 10 && bob.sparse.sending_epoch() == Some(1), "{refused}");
     assert_eq!(unreadable, 0);
     // Controls: without the rule the epoch advances and Bob could not be restarted; with the rule, a peer that answers
     // correctly is never refused.
-    let (bob, _, unreadable) = beside_who_never_steps(receive_whatever_the_halves_take);
+    let (bob, _, unreadable) = run_peer_that_never_steps(receive_without_the_rule);
     assert!(unreadable > 10 && bob.sparse.sending_epoch() > Some(1), "{unreadable}");
     let mut rng = ChaCha20Rng::seed_from_u64(21);
     let (mut alice, mut bob) = pair(ChunkSize::Bytes256);

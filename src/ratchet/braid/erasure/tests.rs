@@ -5,7 +5,7 @@
 extern crate std;
 use super::*;
 use crate::primitives::{Primitives, RustCrypto};
-use crate::test_hex::hex;
+use crate::test_support::hex;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeSet;
@@ -177,7 +177,7 @@ fn any_k_distinct_codewords_recover_every_value() {
 
 /// Attack E2: no codeword is kept after k.
 #[test]
-fn the_first_codeword_of_each_index_is_kept() {
+fn of_each_index_only_the_first_codeword_is_kept() {
     let value = three_hashes();
     let encoder = Short::new(&value, SMALL);
     let genuine = |index| Codeword { index, chunk: encoder.codeword(index) };

@@ -12,35 +12,35 @@ fn e1_a_forged_chunk_kills_only_if_it_is_committed() {
         *bytes.last_mut().unwrap() ^= 1;
         parsed(Bytes32, &bytes).unwrap()
     };
-    let mut two = Two::new(Bytes32, 31);
-    let messages = [two.a.send(), two.a.send(), two.a.send()];
-    let before = stored(&two.b.braid);
-    two.b.stage(&forged(&messages[0]));
-    assert_eq!(stored(&two.b.braid), before);
-    two.b.receive(&messages[0]);
-    two.b.receive(&messages[1]);
+    let mut pair = Pair::new(Bytes32, 31);
+    let messages = [pair.a.send(), pair.a.send(), pair.a.send()];
+    let before = stored(&pair.b.braid);
+    pair.b.stage(&forged(&messages[0]));
+    assert_eq!(stored(&pair.b.braid), before);
+    pair.b.receive(&messages[0]);
+    pair.b.receive(&messages[1]);
     // The forged completion is recognized, and still nothing changes.
-    let before = stored(&two.b.braid);
-    two.b.stage(&forged(&messages[2]));
-    assert_eq!(stored(&two.b.braid), before);
+    let before = stored(&pair.b.braid);
+    pair.b.stage(&forged(&messages[2]));
+    assert_eq!(stored(&pair.b.braid), before);
     let mut poisoned = Party::new(loaded(Bytes32, &before).unwrap(), 0);
     assert_eq!(poisoned.commit(&forged(&messages[2])), Err(Abandoned));
     assert_is_dead(&mut poisoned);
     // Control.
-    two.b.receive(&messages[2]);
-    assert_eq!(name(&two.b.braid), "HeaderReceived");
+    pair.b.receive(&messages[2]);
+    assert_eq!(name(&pair.b.braid), "HeaderReceived");
 }
 
 /// A forged ciphertext: every chunk of ct1, and of ct2 and its MAC.
 #[test]
 fn a_ciphertext_that_is_not_authenticated_kills_the_braid() {
     for at in 0..4 + 1 {
-        let mut two = Two::new(Bytes256, 32);
+        let mut pair = Pair::new(Bytes256, 32);
         let mut flipped = false;
         let result = loop {
-            let message = two.a.send();
-            two.b.receive(&message);
-            let mut message = two.b.send();
+            let message = pair.a.send();
+            pair.b.receive(&message);
+            let mut message = pair.b.send();
             if let Payload::Ct1(codeword) = &mut message.payload {
                 if usize::from(codeword.index) == at {
                     codeword.chunk[at] ^= 0x10;
@@ -52,13 +52,13 @@ fn a_ciphertext_that_is_not_authenticated_kills_the_braid() {
                 codeword.chunk[159] ^= 1;
                 flipped = true;
             }
-            let result = two.a.commit(&message);
-            if result.is_err() || two.a.braid.epoch() == Epoch::new(2) {
+            let result = pair.a.commit(&message);
+            if result.is_err() || pair.a.braid.epoch() == Epoch::new(2) {
                 break result;
             }
         };
         assert_eq!((flipped, result), (true, Err(Abandoned)), "chunk {at}");
-        assert_is_dead(&mut two.a);
+        assert_is_dead(&mut pair.a);
     }
 }
 
@@ -74,23 +74,23 @@ fn e5_an_unannounced_ek_vector_is_refused_in_every_bit() {
         assert_eq!(RustCrypto.encaps2(&header, &other, &coins), Err(Failed), "bit {bit}");
     }
     for at in 0..36 {
-        let mut two = braided(Bytes32, 50);
+        let mut pair = pair_in_mid_epoch(Bytes32, 50);
         let result = loop {
-            let mut message = two.a.send();
+            let mut message = pair.a.send();
             if let Payload::Ek(codeword) | Payload::EkCt1Ack(codeword) = &mut message.payload
                 && usize::from(codeword.index) == at
             {
                 codeword.chunk[at % 32] ^= 1 << (at % 8);
             }
-            let result = two.b.commit(&message);
-            if result.is_err() || name(&two.b.braid) == "Ct2Sampled" {
+            let result = pair.b.commit(&message);
+            if result.is_err() || name(&pair.b.braid) == "Ct2Sampled" {
                 break result;
             }
-            let message = two.b.send();
-            two.a.receive(&message);
+            let message = pair.b.send();
+            pair.a.receive(&message);
         };
         assert_eq!(result, Err(Abandoned), "chunk {at}");
-        assert_is_dead(&mut two.b);
+        assert_is_dead(&mut pair.b);
     }
 }
 
@@ -149,67 +149,67 @@ fn e4_incremental_ml_kem_gives_the_known_answers() {
 #[test]
 fn e9_two_initiators_or_two_secrets_agree_on_nothing() {
     let secret = Secret::new(SECRET);
-    let mut two = Two::new(Bytes256, 9);
-    two.b.braid = Braid::initiator(&RustCrypto, &secret, Bytes256);
+    let mut pair = Pair::new(Bytes256, 9);
+    pair.b.braid = Braid::initiator(&RustCrypto, &secret, Bytes256);
     for _ in 0..50 {
-        two.turn(none);
+        pair.turn(none);
     }
-    assert_eq!((two.names(), two.a.keys.len()), (("KeysSampled", "KeysSampled"), 0));
-    let mut two = Two::new(Bytes256, 9);
-    two.b.braid = Braid::responder(&RustCrypto, &Secret::new([0x5D; 32]), Bytes256);
-    let message = two.a.send();
-    assert_eq!(two.b.commit(&message), Err(Abandoned));
-    assert_is_dead(&mut two.b);
+    assert_eq!((pair.names(), pair.a.keys.len()), (("KeysSampled", "KeysSampled"), 0));
+    let mut pair = Pair::new(Bytes256, 9);
+    pair.b.braid = Braid::responder(&RustCrypto, &Secret::new([0x5D; 32]), Bytes256);
+    let message = pair.a.send();
+    assert_eq!(pair.b.commit(&message), Err(Abandoned));
+    assert_is_dead(&mut pair.b);
 }
 
 /// Attack E12: the state stays unchanged.
 #[test]
 fn e12_messages_after_65536_codewords_are_empty() {
-    let mut two = Two::new(Bytes256, 12);
+    let mut pair = Pair::new(Bytes256, 12);
     let mut last = None;
     for _ in 0..=u16::MAX {
-        last = Some(two.a.send().payload);
+        last = Some(pair.a.send().payload);
     }
     assert!(matches!(last, Some(Payload::Hdr(codeword)) if codeword.index == u16::MAX));
-    let exhausted = stored(&two.a.braid);
+    let exhausted = stored(&pair.a.braid);
     for _ in 0..3 {
-        assert_eq!(two.a.send().payload, Payload::None);
+        assert_eq!(pair.a.send().payload, Payload::None);
     }
-    assert_eq!(stored(&two.a.braid), exhausted);
-    two.a.restart();
+    assert_eq!(stored(&pair.a.braid), exhausted);
+    pair.a.restart();
     // Any one of the codewords is enough for a peer that answers again.
     let header = last.map(|payload| Message { epoch: Epoch::FIRST, payload }).unwrap();
-    two.b.receive(&header);
-    while two.a.keys.is_empty() {
-        two.turn(none);
+    pair.b.receive(&header);
+    while pair.a.keys.is_empty() {
+        pair.turn(none);
     }
-    assert_eq!(two.a.keys, two.b.keys);
+    assert_eq!(pair.a.keys, pair.b.keys);
 }
 
 /// Attack E12 in the state whose messages also acknowledge: the acknowledgement continues, with chunks from the first
 /// on.
 #[test]
 fn e12_an_exhausted_encoder_still_acknowledges() {
-    let mut two = braided(Bytes256, 12).until("HeaderSent", "EkReceivedCt1Sampled", ct1_lost);
-    while two.a.send().payload != Payload::None {}
+    let mut pair = pair_in_mid_epoch(Bytes256, 12).until("HeaderSent", "EkReceivedCt1Sampled", ct1_lost);
+    while pair.a.send().payload != Payload::None {}
     // A acknowledges every chunk of ct1 that arrives now.
-    while name(&two.a.braid) == "HeaderSent" {
-        let message = two.b.send();
-        two.a.receive(&message);
+    while name(&pair.a.braid) == "HeaderSent" {
+        let message = pair.b.send();
+        pair.a.receive(&message);
     }
-    assert!(matches!(two.a.send().payload, Payload::EkCt1Ack(codeword) if codeword.index == 0));
-    two.a.restart();
-    let acknowledgement = two.a.send();
+    assert!(matches!(pair.a.send().payload, Payload::EkCt1Ack(codeword) if codeword.index == 0));
+    pair.a.restart();
+    let acknowledgement = pair.a.send();
     assert!(matches!(acknowledgement.payload, Payload::EkCt1Ack(codeword) if codeword.index == 1));
-    two.b.receive(&acknowledgement);
-    assert_eq!(name(&two.b.braid), "Ct2Sampled");
+    pair.b.receive(&acknowledgement);
+    assert_eq!(name(&pair.b.braid), "Ct2Sampled");
 }
 
 /// Attack C25: after a transition no secret of the earlier states is left in the Braid's memory.
 #[cfg(target_os = "linux")]
 #[test]
 fn c25_no_transition_leaves_a_secret_of_the_state_before_in_its_place() {
-    use crate::test_memory::{bytes_of, contains};
+    use crate::test_support::{contains, memory_of};
     // All 32-byte parts of a stored state's secret fields. They are random, so that no match is accidental.
     let secrets = |bytes: &[u8]| -> Vec<Vec<u8>> {
         let (number, rest) = bytes.split_first().unwrap();
@@ -225,14 +225,14 @@ fn c25_no_transition_leaves_a_secret_of_the_state_before_in_its_place() {
     };
     let mut transitions = 0;
     for lost in [none, ct1_lost] {
-        let mut two = std::boxed::Box::new(Two::new(Bytes256, 25));
+        let mut pair = std::boxed::Box::new(Pair::new(Bytes256, 25));
         let mut seen: [Vec<Vec<u8>>; 2] = [Vec::new(), Vec::new()];
         for _ in 0..120 {
-            let before = two.names();
-            two.turn(lost);
-            transitions += usize::from(two.names() != before);
-            for (party, seen) in [&two.a, &two.b].into_iter().zip(&mut seen) {
-                let (live, memory) = (secrets(&stored(&party.braid)), bytes_of(&party.braid));
+            let before = pair.names();
+            pair.turn(lost);
+            transitions += usize::from(pair.names() != before);
+            for (party, seen) in [&pair.a, &pair.b].into_iter().zip(&mut seen) {
+                let (live, memory) = (secrets(&stored(&party.braid)), memory_of(&party.braid));
                 for secret in seen.iter().filter(|secret| !live.contains(secret)) {
                     assert!(!contains(&memory, secret), "after {before:?}: {}", name(&party.braid));
                 }
@@ -245,14 +245,14 @@ fn c25_no_transition_leaves_a_secret_of_the_state_before_in_its_place() {
     assert!(transitions > 20);
     // The same holds when the Braid fails. Control: a state that is moved out of its place leaves its secrets.
     for is_taken in [false, true] {
-        let mut two = std::boxed::Box::new(braided(Bytes256, 26));
-        let secret = secrets(&stored(&two.a.braid)).pop().unwrap();
-        assert!(contains(&bytes_of(&two.a.braid), &secret));
+        let mut pair = std::boxed::Box::new(pair_in_mid_epoch(Bytes256, 26));
+        let secret = secrets(&stored(&pair.a.braid)).pop().unwrap();
+        assert!(contains(&memory_of(&pair.a.braid), &secret));
         match is_taken {
-            true => drop(core::mem::replace(&mut two.a.braid.state, State::Dead)),
-            false => two.a.braid.state = State::Dead,
+            true => drop(core::mem::replace(&mut pair.a.braid.state, State::Dead)),
+            false => pair.a.braid.state = State::Dead,
         }
-        assert_eq!(contains(&bytes_of(&two.a.braid), &secret), is_taken);
+        assert_eq!(contains(&memory_of(&pair.a.braid), &secret), is_taken);
     }
 }
 
@@ -266,19 +266,19 @@ fn e3_the_last_epoch_has_no_successor() {
         bytes[1..5].copy_from_slice(&epoch.to_be_bytes());
         loaded(Bytes256, &bytes)
     };
-    let fresh = Two::new(Bytes256, 3);
+    let fresh = Pair::new(Bytes256, 3);
     assert!(at(&fresh.a.braid, 0).is_err() && at(&fresh.a.braid, u32::MAX).is_err());
     for (epoch, expected) in [(LAST, Err(Abandoned)), (LAST - 1, Ok(()))] {
-        let mut two = Two::new(Bytes256, 3);
-        two.a.braid = at(&two.a.braid, epoch).unwrap();
-        two.b.braid = at(&two.b.braid, epoch).unwrap();
+        let mut pair = Pair::new(Bytes256, 3);
+        pair.a.braid = at(&pair.a.braid, epoch).unwrap();
+        pair.b.braid = at(&pair.b.braid, epoch).unwrap();
         let mut result = Ok(());
         for _ in 0..30 {
-            let message = two.a.braid.send(&RustCrypto, &mut two.a.rng).unwrap().message;
-            assert_eq!(two.b.commit(&message), Ok(()));
-            let message = two.b.braid.send(&RustCrypto, &mut two.b.rng).unwrap().message;
-            result = two.a.commit(&message);
-            if result.is_err() || two.a.braid.epoch() != Epoch::new(epoch) {
+            let message = pair.a.braid.send(&RustCrypto, &mut pair.a.rng).unwrap().message;
+            assert_eq!(pair.b.commit(&message), Ok(()));
+            let message = pair.b.braid.send(&RustCrypto, &mut pair.b.rng).unwrap().message;
+            result = pair.a.commit(&message);
+            if result.is_err() || pair.a.braid.epoch() != Epoch::new(epoch) {
                 break;
             }
         }
@@ -292,15 +292,15 @@ fn e3_the_last_epoch_has_no_successor() {
 #[test]
 fn e14_a_stolen_authenticator_lets_an_active_thief_agree_instead_of_the_peer() {
     for is_stolen in [true, false] {
-        let two = Two::new(Bytes256, 14);
+        let pair = Pair::new(Bytes256, 14);
         // The thief continues from A's state with its own randomness, or has no stolen state.
-        let state = stored(&two.a.braid);
+        let state = stored(&pair.a.braid);
         let secret = Secret::new([0xD0; 32]);
         let braid = match is_stolen {
             true => loaded(Bytes256, &state).unwrap(),
             false => Braid::initiator(&RustCrypto, &secret, Bytes256),
         };
-        let mut attacked = Two { a: Party::new(braid, 999), ..two };
+        let mut attacked = Pair { a: Party::new(braid, 999), ..pair };
         let mut result = Ok(());
         while attacked.a.keys.len() < 3 && result.is_ok() {
             let message = attacked.a.send();

@@ -46,8 +46,8 @@ fn messages_of_all_types_have_one_length_and_one_encoding() {
 /// Invariants of stored states, in every state.
 #[test]
 fn every_state_has_one_encoding_and_nothing_else_loads() {
-    for_every_state(|two, party| {
-        let braid = if party == 'a' { &two.a.braid } else { &two.b.braid };
+    for_every_state(|pair, party| {
+        let braid = if party == 'a' { &pair.a.braid } else { &pair.b.braid };
         let bytes = stored(braid);
         assert_eq!(STATES[usize::from(bytes[0])], name(braid));
         assert_eq!(stored(&loaded(Bytes128, &bytes).unwrap()), bytes);
@@ -67,19 +67,19 @@ fn every_state_has_one_encoding_and_nothing_else_loads() {
 
 #[test]
 fn a_counter_out_of_range_and_a_repeated_chunk_are_refused() {
-    let mut two = Two::new(Bytes32, 5);
-    let message = two.a.send();
-    let counted = stored(&two.a.braid);
+    let mut pair = Pair::new(Bytes32, 5);
+    let message = pair.a.send();
+    let counted = stored(&pair.a.braid);
     let at = counted.len() - 4;
     for (issued, loads) in [(0u32, false), (1, true), (65_536, true), (65_537, false)] {
         let mut bytes = counted.clone();
         bytes[at..].copy_from_slice(&issued.to_be_bytes());
         assert_eq!(loaded(Bytes32, &bytes).is_ok(), loads, "{issued}");
     }
-    two.b.receive(&message);
-    let message = two.a.send();
-    two.b.receive(&message);
-    let bytes = stored(&two.b.braid);
+    pair.b.receive(&message);
+    let message = pair.a.send();
+    pair.b.receive(&message);
+    let bytes = stored(&pair.b.braid);
     assert_eq!((bytes.len(), bytes[69]), (69 + 1 + 2 * 34, 2));
     assert!(loaded(Bytes32, &bytes).is_ok());
     let mut twice = bytes.clone();
@@ -97,12 +97,12 @@ fn a_counter_out_of_range_and_a_repeated_chunk_are_refused() {
 /// two epochs.
 #[test]
 fn e10_stored_states_are_the_known_bytes() {
-    let mut two = Two::new(Bytes64, 10);
+    let mut pair = Pair::new(Bytes64, 10);
     let mut digest = [0; 32];
     let mut longest = 0;
-    while two.a.keys.len().min(two.b.keys.len()) < 2 {
-        two.turn(none);
-        for braid in [&two.a.braid, &two.b.braid] {
+    while pair.a.keys.len().min(pair.b.keys.len()) < 2 {
+        pair.turn(none);
+        for braid in [&pair.a.braid, &pair.b.braid] {
             let bytes = stored(braid);
             longest = longest.max(bytes.len());
             digest = RustCrypto.sha256(&[&digest, &bytes]);

@@ -16,7 +16,7 @@ use super::{Abandoned, Epoch, EpochKey};
 use crate::error::DecodeError;
 use crate::primitives::{Failed, Primitives, RustCrypto};
 use crate::secret::Secret;
-use crate::test_hex::hex;
+use crate::test_support::hex;
 use crate::wire::ChunkSize::{self, Bytes32, Bytes64, Bytes128, Bytes256};
 use crate::wire::{Reader, Writer};
 use rand_chacha::ChaCha20Rng;
@@ -105,14 +105,14 @@ impl Party {
         Self { braid, keys: Vec::new(), rng: rng(seed) }
     }
 
-    fn note(&mut self, key: Option<EpochKey>) {
+    fn record_key(&mut self, key: Option<EpochKey>) {
         self.keys.extend(key.map(|key| (key.epoch.number(), *key.key.expose())));
     }
 
     fn send(&mut self) -> Message {
         let outgoing = self.braid.send(&RustCrypto, &mut self.rng).unwrap();
         assert_eq!(outgoing.sending_epoch, outgoing.message.epoch.before());
-        self.note(outgoing.key);
+        self.record_key(outgoing.key);
         let size = self.braid.chunk_size;
         parsed(size, &written(size, &outgoing.message)).unwrap()
     }
@@ -120,7 +120,7 @@ impl Party {
     fn receive(&mut self, message: &Message) {
         let mut incoming = self.stage(message);
         let receiving_epoch = incoming.receiving_epoch;
-        self.note(incoming.key.take());
+        self.record_key(incoming.key.take());
         self.braid.commit(incoming).unwrap();
         // The guarantee of `sending_epoch`.
         assert!(self.keys.len() as u32 >= receiving_epoch);
@@ -143,14 +143,14 @@ impl Party {
     }
 }
 
-struct Two {
+struct Pair {
     a: Party,
     b: Party,
     /// Number of messages sent in turns.
     turns: usize,
 }
 
-impl Two {
+impl Pair {
     fn new(chunk_size: ChunkSize, seed: u64) -> Self {
         let secret = Secret::new(SECRET);
         Self {
@@ -197,25 +197,25 @@ fn ct1_lost(payload: &Payload) -> bool {
 }
 
 /// Returns both parties in the middle of epoch 1: A is in HeaderSent with one chunk of ct1, B in Ct1Sampled.
-fn braided(chunk_size: ChunkSize, seed: u64) -> Two {
-    Two::new(chunk_size, seed).until("HeaderSent", "Ct1Sampled", none)
+fn pair_in_mid_epoch(chunk_size: ChunkSize, seed: u64) -> Pair {
+    Pair::new(chunk_size, seed).until("HeaderSent", "Ct1Sampled", none)
 }
 
 /// Calls `look` once for each of the eleven states, with the party that is in it. Chunks have 128 bytes.
-fn for_every_state(mut look: impl FnMut(&Two, char)) {
+fn for_every_state(mut look: impl FnMut(&Pair, char)) {
     let mut seen = std::collections::BTreeSet::new();
-    let mut visit = |two: &Two| {
-        for (party, name) in [('a', name(&two.a.braid)), ('b', name(&two.b.braid))] {
+    let mut visit = |pair: &Pair| {
+        for (party, name) in [('a', name(&pair.a.braid)), ('b', name(&pair.b.braid))] {
             if seen.insert(name) {
-                look(two, party);
+                look(pair, party);
             }
         }
     };
     for lost in [none, ct1_lost] {
-        let mut two = Two::new(Bytes128, 77);
+        let mut pair = Pair::new(Bytes128, 77);
         for _ in 0..60 {
-            two.turn(lost);
-            visit(&two);
+            pair.turn(lost);
+            visit(&pair);
         }
     }
     assert_eq!(seen.len(), 11, "{seen:?}");

@@ -21,7 +21,7 @@ fn the_oracle_detects_repeated_skipped_and_different_keys() {
 /// Runs one random schedule: sending, delivery in any order, loss, duplication, staging without commitment, restarts.
 /// After it no message is lost, and a new epoch must complete.
 pub(super) fn schedule(chunk_size: ChunkSize, seed: u64, events: usize) -> usize {
-    let mut two = Two::new(chunk_size, seed);
+    let mut pair = Pair::new(chunk_size, seed);
     let mut rng = rng(!seed);
     let mut pick = |below: usize| rng.next_u32() as usize % below;
     let mut queues: [Vec<Message>; 2] = [Vec::new(), Vec::new()];
@@ -30,8 +30,8 @@ pub(super) fn schedule(chunk_size: ChunkSize, seed: u64, events: usize) -> usize
     for _ in 0..events {
         let side = pick(2);
         let (party, queue) = match side {
-            0 => (&mut two.a, &mut queues[1]),
-            _ => (&mut two.b, &mut queues[0]),
+            0 => (&mut pair.a, &mut queues[1]),
+            _ => (&mut pair.b, &mut queues[0]),
         };
         match pick(100) {
             0 => party.restart(),
@@ -58,15 +58,15 @@ pub(super) fn schedule(chunk_size: ChunkSize, seed: u64, events: usize) -> usize
                 party.receive(&message);
             }
         }
-        assert!(agree(&two.a.keys, &two.b.keys), "seed {seed}");
+        assert!(agree(&pair.a.keys, &pair.b.keys), "seed {seed}");
     }
-    let (reached, turns) = (two.a.keys.len(), two.turns);
-    while two.a.keys.len().min(two.b.keys.len()) <= reached {
-        assert!(two.turns < turns + 1_000, "seed {seed}: no new epoch although nothing is lost");
-        two.turn(none);
+    let (reached, turns) = (pair.a.keys.len(), pair.turns);
+    while pair.a.keys.len().min(pair.b.keys.len()) <= reached {
+        assert!(pair.turns < turns + 1_000, "seed {seed}: no new epoch although nothing is lost");
+        pair.turn(none);
     }
-    assert!(agree(&two.a.keys, &two.b.keys), "seed {seed}");
-    two.a.keys.len()
+    assert!(agree(&pair.a.keys, &pair.b.keys), "seed {seed}");
+    pair.a.keys.len()
 }
 
 /// Returns the number of schedules: 2,000 in an ordinary run, more if `BRAID_SCHEDULES` says so.

@@ -5,119 +5,119 @@ use super::*;
 
 #[test]
 fn br_1_the_first_send_makes_a_key_pair_and_sends_the_header() {
-    let mut two = Two::new(Bytes32, 1);
-    assert_eq!(two.names(), ("KeysUnsampled", "NoHeaderReceived"));
+    let mut pair = Pair::new(Bytes32, 1);
+    assert_eq!(pair.names(), ("KeysUnsampled", "NoHeaderReceived"));
     for index in 0..5 {
-        let Payload::Hdr(codeword) = two.a.send().payload else { panic!() };
-        assert_eq!((codeword.index, name(&two.a.braid)), (index, "KeysSampled"));
+        let Payload::Hdr(codeword) = pair.a.send().payload else { panic!() };
+        assert_eq!((codeword.index, name(&pair.a.braid)), (index, "KeysSampled"));
     }
     // The other party has nothing to send yet.
-    assert_eq!((two.b.send().payload, name(&two.b.braid)), (Payload::None, "NoHeaderReceived"));
+    assert_eq!((pair.b.send().payload, name(&pair.b.braid)), (Payload::None, "NoHeaderReceived"));
 }
 
 #[test]
 fn br_2_the_first_chunk_of_ct1_starts_ek_vector() {
-    let mut two = Two::new(Bytes32, 2).until("KeysSampled", "HeaderReceived", none);
-    let ct1 = two.b.send();
+    let mut pair = Pair::new(Bytes32, 2).until("KeysSampled", "HeaderReceived", none);
+    let ct1 = pair.b.send();
     // Control: other types do not.
-    two.a.receive(&Message { payload: Payload::None, ..ct1 });
-    assert_eq!(name(&two.a.braid), "KeysSampled");
-    two.a.receive(&ct1);
-    assert_eq!(name(&two.a.braid), "HeaderSent");
-    assert!(matches!(two.a.send().payload, Payload::Ek(codeword) if codeword.index == 0));
+    pair.a.receive(&Message { payload: Payload::None, ..ct1 });
+    assert_eq!(name(&pair.a.braid), "KeysSampled");
+    pair.a.receive(&ct1);
+    assert_eq!(name(&pair.a.braid), "HeaderSent");
+    assert!(matches!(pair.a.send().payload, Payload::Ek(codeword) if codeword.index == 0));
 }
 
 #[test]
 fn br_3_complete_ct1_is_acknowledged_then_br_8_and_br_11() {
-    let mut two = braided(Bytes32, 3).until("Ct1Received", "Ct1Sampled", none);
-    let acknowledgement = two.a.send();
+    let mut pair = pair_in_mid_epoch(Bytes32, 3).until("Ct1Received", "Ct1Sampled", none);
+    let acknowledgement = pair.a.send();
     assert!(matches!(acknowledgement.payload, Payload::EkCt1Ack(codeword) if codeword.index < 36));
     // BR-8: ek_vector is not complete.
-    two.b.receive(&acknowledgement);
-    assert_eq!(name(&two.b.braid), "Ct1Acknowledged");
-    assert_eq!(two.b.send().payload, Payload::None);
+    pair.b.receive(&acknowledgement);
+    assert_eq!(name(&pair.b.braid), "Ct1Acknowledged");
+    assert_eq!(pair.b.send().payload, Payload::None);
     // A repeated chunk has no effect, and neither has one without the acknowledgement.
-    let before = stored(&two.b.braid);
-    two.b.receive(&acknowledgement);
-    let Payload::EkCt1Ack(codeword) = two.a.send().payload else { panic!() };
-    two.b.receive(&Message { payload: Payload::Ek(codeword), ..acknowledgement });
-    assert_eq!(stored(&two.b.braid), before);
+    let before = stored(&pair.b.braid);
+    pair.b.receive(&acknowledgement);
+    let Payload::EkCt1Ack(codeword) = pair.a.send().payload else { panic!() };
+    pair.b.receive(&Message { payload: Payload::Ek(codeword), ..acknowledgement });
+    assert_eq!(stored(&pair.b.braid), before);
     // BR-11.
-    let mut two = two.until("Ct1Received", "Ct2Sampled", none);
-    assert!(matches!(two.b.send().payload, Payload::Ct2(codeword) if codeword.index == 0));
+    let mut pair = pair.until("Ct1Received", "Ct2Sampled", none);
+    assert!(matches!(pair.b.send().payload, Payload::Ct2(codeword) if codeword.index == 0));
 }
 
 #[test]
 fn br_4_and_br_5_ct2_completes_the_epoch_for_its_key_pair() {
-    let mut two = braided(Bytes32, 4).until("EkSentCt1Received", "Ct2Sampled", none);
-    assert_eq!((two.a.send().payload, two.a.keys.len()), (Payload::None, 0));
-    while name(&two.a.braid) == "EkSentCt1Received" {
-        let message = two.b.send();
-        two.a.receive(&message);
+    let mut pair = pair_in_mid_epoch(Bytes32, 4).until("EkSentCt1Received", "Ct2Sampled", none);
+    assert_eq!((pair.a.send().payload, pair.a.keys.len()), (Payload::None, 0));
+    while name(&pair.a.braid) == "EkSentCt1Received" {
+        let message = pair.b.send();
+        pair.a.receive(&message);
     }
-    assert_eq!(two.names(), ("NoHeaderReceived", "Ct2Sampled"));
-    assert_eq!((two.a.braid.epoch(), two.b.braid.epoch()), (Epoch::new(2), Epoch::new(1)));
-    assert_eq!((two.a.keys.len(), &two.a.keys), (1, &two.b.keys));
+    assert_eq!(pair.names(), ("NoHeaderReceived", "Ct2Sampled"));
+    assert_eq!((pair.a.braid.epoch(), pair.b.braid.epoch()), (Epoch::new(2), Epoch::new(1)));
+    assert_eq!((pair.a.keys.len(), &pair.a.keys), (1, &pair.b.keys));
 }
 
 #[test]
 fn br_6_and_br_7_a_checked_header_is_answered_and_the_key_output() {
-    let mut two = Two::new(Bytes32, 6).until("KeysSampled", "HeaderReceived", none);
-    assert_eq!(two.b.keys.len(), 0);
-    let message = two.b.send();
+    let mut pair = Pair::new(Bytes32, 6).until("KeysSampled", "HeaderReceived", none);
+    assert_eq!(pair.b.keys.len(), 0);
+    let message = pair.b.send();
     assert!(matches!(message.payload, Payload::Ct1(codeword) if codeword.index == 0));
-    assert_eq!((name(&two.b.braid), two.b.keys.len(), two.b.keys[0].0), ("Ct1Sampled", 1, 1));
+    assert_eq!((name(&pair.b.braid), pair.b.keys.len(), pair.b.keys[0].0), ("Ct1Sampled", 1, 1));
     // The message is still on the chain of the epoch before, whose key the receiver has.
     assert_eq!(message.epoch, Epoch::FIRST);
 }
 
 #[test]
 fn br_9_the_acknowledgement_brings_the_last_chunk_of_ek_vector() {
-    let mut two = braided(Bytes32, 9);
+    let mut pair = pair_in_mid_epoch(Bytes32, 9);
     let mut ct1 = Vec::new();
     for _ in 0..40 {
-        ct1.push(two.b.send());
+        ct1.push(pair.b.send());
     }
     // All chunks of ek_vector except one.
     for _ in 0..35 {
-        let message = two.a.send();
-        two.b.receive(&message);
+        let message = pair.a.send();
+        pair.b.receive(&message);
     }
-    assert_eq!(name(&two.b.braid), "Ct1Sampled");
-    ct1.iter().for_each(|message| two.a.receive(message));
-    assert_eq!(two.names(), ("Ct1Received", "Ct1Sampled"));
-    let message = two.a.send();
-    two.b.receive(&message);
-    assert_eq!(two.names(), ("Ct1Received", "Ct2Sampled"));
+    assert_eq!(name(&pair.b.braid), "Ct1Sampled");
+    ct1.iter().for_each(|message| pair.a.receive(message));
+    assert_eq!(pair.names(), ("Ct1Received", "Ct1Sampled"));
+    let message = pair.a.send();
+    pair.b.receive(&message);
+    assert_eq!(pair.names(), ("Ct1Received", "Ct2Sampled"));
 }
 
 #[test]
 fn br_10_and_br_12_ek_vector_is_complete_before_the_acknowledgement() {
-    let mut two = braided(Bytes32, 10).until("HeaderSent", "EkReceivedCt1Sampled", ct1_lost);
-    assert!(matches!(two.b.send().payload, Payload::Ct1(_)));
-    let more = two.a.send();
-    let before = stored(&two.b.braid);
-    two.b.receive(&more);
-    assert_eq!(stored(&two.b.braid), before);
-    let two = two.until("Ct1Received", "Ct2Sampled", none);
-    assert_eq!(two.b.keys.len(), 1);
+    let mut pair = pair_in_mid_epoch(Bytes32, 10).until("HeaderSent", "EkReceivedCt1Sampled", ct1_lost);
+    assert!(matches!(pair.b.send().payload, Payload::Ct1(_)));
+    let more = pair.a.send();
+    let before = stored(&pair.b.braid);
+    pair.b.receive(&more);
+    assert_eq!(stored(&pair.b.braid), before);
+    let pair = pair.until("Ct1Received", "Ct2Sampled", none);
+    assert_eq!(pair.b.keys.len(), 1);
 }
 
 #[test]
 fn br_13_the_next_epoch_swaps_the_roles() {
-    let mut two = braided(Bytes32, 13).until("NoHeaderReceived", "Ct2Sampled", none);
+    let mut pair = pair_in_mid_epoch(Bytes32, 13).until("NoHeaderReceived", "Ct2Sampled", none);
     let old = Message { epoch: Epoch::FIRST, payload: Payload::None };
-    two.b.receive(&old);
-    let message = two.a.send();
+    pair.b.receive(&old);
+    let message = pair.a.send();
     assert_eq!((message.payload, message.epoch), (Payload::None, Epoch::new(2).unwrap()));
-    two.b.receive(&message);
-    assert_eq!((two.names(), two.b.braid.epoch()), (("NoHeaderReceived", "KeysUnsampled"), Epoch::new(2)));
+    pair.b.receive(&message);
+    assert_eq!((pair.names(), pair.b.braid.epoch()), (("NoHeaderReceived", "KeysUnsampled"), Epoch::new(2)));
 }
 
 #[test]
 fn unexpected_messages_change_nothing_in_any_state() {
-    for_every_state(|two, party| {
-        let party = if party == 'a' { &two.a } else { &two.b };
+    for_every_state(|pair, party| {
+        let party = if party == 'a' { &pair.a } else { &pair.b };
         let before = stored(&party.braid);
         let epoch = party.braid.epoch().unwrap();
         let far = Epoch::new(epoch.number() + 2).unwrap();
@@ -145,16 +145,16 @@ fn unexpected_messages_change_nothing_in_any_state() {
 
 /// Returns the number of messages per epoch when the parties take turns and no message is lost.
 fn messages_per_epoch(chunk_size: ChunkSize) -> [usize; 3] {
-    let mut two = Two::new(chunk_size, 20);
+    let mut pair = Pair::new(chunk_size, 20);
     let mut counts = [0; 3];
     for count in &mut counts {
-        let (before, keys) = (two.turns, two.a.keys.len());
-        while two.a.keys.len().min(two.b.keys.len()) == keys {
-            two.turn(none);
+        let (before, keys) = (pair.turns, pair.a.keys.len());
+        while pair.a.keys.len().min(pair.b.keys.len()) == keys {
+            pair.turn(none);
         }
-        *count = two.turns - before;
+        *count = pair.turns - before;
     }
-    assert_eq!((two.a.keys.len(), &two.a.keys), (3, &two.b.keys));
+    assert_eq!((pair.a.keys.len(), &pair.a.keys), (3, &pair.b.keys));
     counts
 }
 
