@@ -313,8 +313,26 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         }
     }
 
-    /// DR-D4: a message of an old chain, or one that was overtaken. If its key is not kept, it is refused: never
-    /// anything else is tried (attacks C27, D5).
+    /// DR-D4 and DR-D5: receives a message whose header HKr opened.
+    fn receive_in_chain<P: Primitives>(
+        &self,
+        primitives: &P,
+        chain: &ReceivingChain,
+        header: &DoubleHeader,
+    ) -> Result<Incoming<S>, DecryptError> {
+        // DR-D4: the message's DHs must be DHr, whether the message is new or not.
+        if header.ratchet_key != chain.remote_ratchet_key {
+            return Err(DecryptError::Refused);
+        }
+        if header.number < chain.number {
+            self.receive_skipped(primitives, self.step, header)
+        } else {
+            self.receive_new_in_chain(primitives, chain, header)
+        }
+    }
+
+    /// DR-D4: receives a message of an old chain, or one that a later message has overtaken. If its key is not stored, the
+    /// message is refused, and no other key is tried (attacks C27, D5).
     fn receive_skipped<P: Primitives>(
         &self,
         primitives: &P,
@@ -327,19 +345,13 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         Ok(Incoming { message_key: MessageKey(message_key.0.duplicate()), change: Change::UseSkipped { at } })
     }
 
-    /// DR-D5: a message of the current chain.
-    fn receive_in_chain<P: Primitives>(
+    /// DR-D5: receives a new message of the current chain.
+    fn receive_new_in_chain<P: Primitives>(
         &self,
         primitives: &P,
         chain: &ReceivingChain,
         header: &DoubleHeader,
     ) -> Result<Incoming<S>, DecryptError> {
-        if header.ratchet_key != chain.remote_ratchet_key {
-            return Err(DecryptError::Refused);
-        }
-        if header.number < chain.number {
-            return self.receive_skipped(primitives, self.step, header);
-        }
         primitives.step("DR-D5");
         let skip = SkipCounts::check::<S>(0, header.number.saturating_sub(chain.number))?;
         let number = header.number.checked_add(1).ok_or(DecryptError::Refused)?;
