@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::*;
 use crate::Device;
+use crate::prekeys::Prekey;
 use crate::wire::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD};
 use alloc::vec;
 use rand_chacha::ChaCha20Rng;
