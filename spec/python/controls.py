@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Implementations that are wrong in one thing each; the scenario that is named beside it must fail with it."""
+"""Faulty implementations, each with one mistake; the named scenario must fail with it."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ class Control:
     module: object
     attribute: str
     broken: Callable[[object], object]
-    """The broken thing, made of the right one."""
+    """Makes the faulty attribute from the right one."""
 
     @contextmanager
     def applied(self):
@@ -59,7 +59,7 @@ def _any_spelling(key: bytes) -> bytes:
 
 
 def _forgetful(right):
-    """Replay records in which nothing is found again."""
+    """Replay records that find nothing again."""
 
     class Forgetful(list):
         def __contains__(self, key) -> bool:
@@ -126,15 +126,15 @@ ALL = [
     _label("L_SALT", "snapshots"),
     _label("L_SEAL", "snapshots"),
     # §3 to §7.
-    _value("curve-any-key", "X25519 keys of any spelling", "keys", curve, "check_dh_key", _any_spelling),
+    _value("curve-any-key", "X25519 keys in any encoding", "keys", curve, "check_dh_key", _any_spelling),
     _value("curve-torsion", "torsion is not checked", "keys", curve, "check_torsion", curve.check_dh_key),
     _value("signatures", "nothing is verified", "handshakes", primitives, "verify", lambda *_: None),
-    _value("safety-number", "an iteration less", "handshakes", identity, "ITERATIONS", 5_198),
+    _value("safety-number", "one iteration fewer", "handshakes", identity, "ITERATIONS", 5_198),
     _value("expiry", "prekeys do not expire", "handshakes", handshake, "_is_expired", lambda *_: False),
     _value("sk-without-f", "SK without F", "handshakes", handshake, "F", b""),
     Control(
         "sk-order",
-        "DH1 to DH4 backwards in SK",
+        "DH1 to DH4 in reverse order in SK",
         "handshakes",
         handshake,
         "combine",
@@ -155,7 +155,7 @@ ALL = [
     ),
     Control(
         "kdf-ck-swapped",
-        "KDF_CK's outputs exchanged",
+        "KDF_CK's outputs swapped",
         "epochs",
         double,
         "kdf_ck",
@@ -166,7 +166,7 @@ ALL = [
     ),
     Control(
         "ad-byte",
-        "the outer byte behind the sealed header in the body's AD",
+        "the outer byte after the sealed header in the body's AD",
         "epochs",
         triple,
         "body_ad",
@@ -183,9 +183,9 @@ ALL = [
         "on_a_copy",
         lambda state, do: (do(state), state),
     ),
-    _value("max-skip", "MAX_SKIP one more", "jumps", labels, "MAX_SKIP", 1_001),
-    _value("max-kept", "MAX_SKIPPED_KEYS one more", "bounds", labels, "MAX_SKIPPED_KEYS", 2_001),
-    _value("max-steps", "MAX_SKIPPED_STEPS one less", "bounds", labels, "MAX_SKIPPED_STEPS", 31),
+    _value("max-skip", "MAX_SKIP one higher", "jumps", labels, "MAX_SKIP", 1_001),
+    _value("max-kept", "MAX_SKIPPED_KEYS one higher", "bounds", labels, "MAX_SKIPPED_KEYS", 2_001),
+    _value("max-steps", "MAX_SKIPPED_STEPS one lower", "bounds", labels, "MAX_SKIPPED_STEPS", 31),
     # §11.
     Control(
         "rollback",
@@ -218,11 +218,11 @@ ALL = [
     Control(
         "coefficient", "a wrong coefficient in the erasure code", "epochs", erasure, "coefficients", _wrong_coefficient
     ),
-    Control("last-chunk", "of an index the last chunk is kept", "forgeries", erasure.Decoder, "add", _last_kept),
+    Control("last-chunk", "an index keeps its last chunk, not the first", "forgeries", erasure.Decoder, "add", _last_kept),
     _value("header-hash", "H(ek) over another order", "abandonment", braid, "header_of", _other_hash),
     _value("epoch-u32", "epochs as u32 in the Braid's derivations", "abandonment", braid, "u64", wire.u32),
     _value("mac-unchecked", "the Braid's MACs are not compared", "abandonment", braid, "is_genuine", lambda *_: True),
-    _value("n-from-0", "KDF_SCKA_CK over the number before", "epochs", sparse.Chain, "step", _step_before_counting),
+    _value("n-from-0", "KDF_SCKA_CK over the previous number", "epochs", sparse.Chain, "step", _step_before_counting),
     _value(
         "second-advance",
         "the sending epoch may advance twice in a chain",
@@ -231,11 +231,11 @@ ALL = [
         "_check_sending_epoch",
         lambda *_, **__: None,
     ),
-    _value("no-retirement", "old epochs live on", "states", sparse.Sparse, "_retire", lambda self: None),
+    _value("no-retirement", "old epochs are not retired", "states", sparse.Sparse, "_retire", lambda self: None),
     Control("keeps-used-keys", "a used key is kept", "states", sparse.Sparse, "receive", _keeps_used_keys),
     Control(
         "hybrid-swapped",
-        "KDF_HYBRID's keys exchanged",
+        "KDF_HYBRID's keys swapped",
         "epochs",
         triple,
         "kdf_hybrid",

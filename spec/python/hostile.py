@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""A peer that has the keys and does not keep to the rules: headers that are authentic and wrong."""
+"""A peer that has the keys and breaks the rules: authentic headers with wrong fields."""
 
 import copy
 import dataclasses
@@ -13,35 +13,35 @@ from noescrow.wire import BraidMessage, Header, Message
 JUMPS = (1, 2, 7, 999, 1_000, 1_001, 1_999, 2_000, 2_001)
 
 
-def forge(sender: Triple, handshake: bytes | None, chance: random.Random) -> bytes:
-    """A message of `sender`, whose state stays, with some fields of its header wrong. Keys fit the wrong fields
-    wherever the sender could have derived them, so that the body opens if the header is let through."""
+def forge(sender: Triple, handshake: bytes | None, rng: random.Random) -> bytes:
+    """A message of `sender` with some wrong fields in its header; the sender's state does not change. Keys fit the
+    wrong fields wherever the sender could have derived them, so that the body opens if the header is accepted."""
     triple = copy.deepcopy(sender)
     double, sparse = triple.double, triple.sparse
 
     def wrong(of: int = 6) -> bool:
-        return chance.randrange(of) == 0
+        return rng.randrange(of) == 0
 
-    salt = chance.randbytes(16)
+    salt = rng.randbytes(16)
     epoch = sparse.braid.sending_epoch
-    double.send_step(chance.randbytes, sparse.epochs[epoch].header_secret, epoch)
-    message, key = sparse.braid.send(chance.randbytes)
+    double.send_step(rng.randbytes, sparse.epochs[epoch].header_secret, epoch)
+    message, key = sparse.braid.send(rng.randbytes)
     sparse._fold(key)
     if wrong() and epoch + 1 in sparse.epochs and sparse.epochs[epoch + 1].sending:
         epoch += 1
     chain = sparse.epochs[epoch].sending
-    for _ in range(chance.choice(JUMPS) if wrong(12) else 0):
+    for _ in range(rng.choice(JUMPS) if wrong(12) else 0):
         chain.step()
     pq_mk = chain.step()
-    for _ in range(chance.choice(JUMPS) if wrong(12) else 0):
+    for _ in range(rng.choice(JUMPS) if wrong(12) else 0):
         double.send()
     number = double.sending.number
     ec_mk = double.send()
 
     stamped = message.epoch + (epoch - sparse.braid.sending_epoch)
-    index = chance.choice([0, 1, message.index + 1, 65_535]) if wrong() else message.index
-    chunk = chance.randbytes(len(message.chunk)) if wrong(5) else message.chunk
-    kind = chance.randrange(7) if wrong() else message.kind
+    index = rng.choice([0, 1, message.index + 1, 65_535]) if wrong() else message.index
+    chunk = rng.randbytes(len(message.chunk)) if wrong(5) else message.chunk
+    kind = rng.randrange(7) if wrong() else message.kind
     if kind == wire.NONE and not wrong():
         index, chunk = 0, bytes(len(chunk))
     header = Header(
@@ -54,20 +54,20 @@ def forge(sender: Triple, handshake: bytes | None, chance: random.Random) -> byt
     )
     fields = dict(vars(header))
     if wrong(12):
-        fields["ratchet_key"] = chance.choice(
-            [primitives.dh_public(chance.randbytes(32)), double.receiving.remote_ratchet_key]
+        fields["ratchet_key"] = rng.choice(
+            [primitives.dh_public(rng.randbytes(32)), double.receiving.remote_ratchet_key]
             if double.receiving
             else [bytes(32), b"\xff" * 32]
         )
     if wrong():
-        fields["previous_chain_length"] = chance.choice([0, 1, 5, 1_000, 1_001, 1_500, 2**32 - 1])
+        fields["previous_chain_length"] = rng.choice([0, 1, 5, 1_000, 1_001, 1_500, 2**32 - 1])
     if wrong(12):
-        fields["number"] = chance.choice([0, 1, number + 1, 1_001, 2**32 - 2, 2**32 - 1])
+        fields["number"] = rng.choice([0, 1, number + 1, 1_001, 2**32 - 2, 2**32 - 1])
     if wrong(12):
-        fields["sparse_number"] = chance.choice([0, 1, chain.number + 1, 2_500, 2**32 - 2, 2**32 - 1])
+        fields["sparse_number"] = rng.choice([0, 1, chain.number + 1, 2_500, 2**32 - 2, 2**32 - 1])
     if wrong(12):
-        fields["braid"] = BraidMessage(kind, chance.choice([0, 1, stamped + 1, 2**32 - 1]), index, chunk)
-    fields["age"] = chance.choice([0, 1, 2]) if wrong(12) else max(0, fields["age"])
+        fields["braid"] = BraidMessage(kind, rng.choice([0, 1, stamped + 1, 2**32 - 1]), index, chunk)
+    fields["age"] = rng.choice([0, 1, 2]) if wrong(12) else max(0, fields["age"])
 
     outer = wire.u8(wire.LATER if handshake is None else wire.FIRST)
     sealed = hencrypt(double.sending.header_key, salt, outer, Header(**fields).to_bytes())
@@ -78,15 +78,15 @@ def forge(sender: Triple, handshake: bytes | None, chance: random.Random) -> byt
 
 
 def outcome(action):
-    """What it returns, or the error's name."""
+    """What the action returns, or the error's name."""
     try:
         return action()
     except (errors.Refused, errors.Abandoned) as error:
         return type(error).__name__
 
 
-def torsion_twin(key: bytes) -> bytes:
-    """The key plus a point of order 8: another key with which every clamped secret gives the same."""
+def with_torsion(key: bytes) -> bytes:
+    """The key plus a point of order 8: another key that gives the same result with every clamped secret."""
     u = int.from_bytes(key, "little")
     y = (u - 1) * pow(u + 1, -1, curve.P) % curve.P
     x = curve.recover_x(y)
@@ -112,16 +112,16 @@ def _set(name: str, value):
 WRONG_SESSIONS = [
     ("no receiving chain after a step", _set("receiving", lambda *_: None)),
     ("a step of 0", _set("step", lambda *_: 0)),
-    ("steps far ahead of what is kept", _set("step", lambda _, double, __: double.step + 100)),
-    ("a kept key that is still to come", lambda _, d, __: d.kept.update({(d.step, d.receiving.number): bytes(32)})),
-    ("a kept key of a chain to come", lambda _, d, __: d.kept.update({(d.step + 1, 0): bytes(32)})),
+    ("steps far ahead of the kept keys", _set("step", lambda _, double, __: double.step + 100)),
+    ("a kept key of a future message", lambda _, d, __: d.kept.update({(d.step, d.receiving.number): bytes(32)})),
+    ("a kept key of a future chain", lambda _, d, __: d.kept.update({(d.step + 1, 0): bytes(32)})),
     ("a kept key without its header key", lambda _, d, __: d.header_keys.pop(min(d.header_keys))),
     ("a stored header key of the current chain", lambda _, d, __: d.header_keys.update({d.step: bytes(32)})),
-    ("DHr of another spelling", lambda _, d, __: setattr(d.receiving, "remote_ratchet_key", b"\xff" * 32)),
-    ("an epoch mixed that is to come", lambda _, d, s: setattr(d.sending, "mixed_epoch", s.braid.sending_epoch + 1)),
-    ("an epoch mixed long ago", lambda _, d, s: setattr(d.sending, "mixed_epoch", s.braid.sending_epoch - 2)),
+    ("DHr in another encoding", lambda _, d, __: setattr(d.receiving, "remote_ratchet_key", b"\xff" * 32)),
+    ("a mixed epoch in the future", lambda _, d, s: setattr(d.sending, "mixed_epoch", s.braid.sending_epoch + 1)),
+    ("a mixed epoch long past", lambda _, d, s: setattr(d.sending, "mixed_epoch", s.braid.sending_epoch - 2)),
     ("a newest epoch beyond the Braid's", lambda _, __, s: setattr(s, "newest", s.newest + 1)),
-    ("an epoch too few", lambda _, __, s: s.epochs.pop(min(s.epochs))),
+    ("one epoch too few", lambda _, __, s: s.epochs.pop(min(s.epochs))),
     (
         "a kept n beyond the chain's",
         lambda _, __, s: s.kept.update({(s.newest, s.epochs[s.newest].receiving.number + 1): bytes(32)}),
@@ -133,10 +133,10 @@ WRONG_SESSIONS = [
 ]
 
 WRONG_DEVICES = [
-    ("a next id that was issued", lambda device: setattr(device, "next_id", 3)),
+    ("a next id that was already issued", lambda device: setattr(device, "next_id", 3)),
     ("a prekey twice", lambda device: device.one_time.append(device.one_time[0])),
     ("id 0", lambda device: _mutated(device.one_time[0], id=0)),
     ("the signed prekey's id", lambda device: _mutated(device.one_time[0], id=1)),
     ("one signed prekey twice", lambda device: setattr(device, "previous", copy.deepcopy(device.signed))),
 ]
-"""What each says that cannot be, and how it is made of what can."""
+"""The impossible content of each state, and the change that makes it from a valid state."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""The Rust crate behind examples/peer.rs, and this package, with one face: parties that scenarios can exchange."""
+"""One interface to the Rust crate, through examples/peer.rs, and to this package, so that scenarios can swap the
+parties."""
 
 import json
 import random
@@ -12,7 +13,7 @@ DEFAULT_PEER = ["cargo", "run", "--quiet", "--release", "--example", "peer", "--
 
 
 class Rust:
-    """One process of the peer."""
+    """A process of the peer."""
 
     def __init__(self, command: list[str], seed: int):
         self.process = subprocess.Popen([*command, str(seed)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -23,7 +24,7 @@ class Rust:
         return f"{self.names}"
 
     def ask(self, command: str, **arguments) -> dict:
-        """The answer; the error that it names is raised."""
+        """Returns the answer, or raises the error that the answer names."""
         plain = {key: value.hex() if isinstance(value, bytes) else value for key, value in arguments.items()}
         self.process.stdin.write(json.dumps({"do": command, **plain}) + "\n")
         self.process.stdin.flush()
@@ -161,8 +162,8 @@ class PythonDevice:
         return PythonDevice(self.rng, 0, snapshot.restore_device(data, key, newest))
 
 
-class World:
-    """A peer, and randomness that can be had again."""
+class Environment:
+    """A peer, and reproducible randomness."""
 
     def __init__(self, command: list[str], seed: int):
         self.rust, self.random = Rust(command, seed), random.Random(seed)

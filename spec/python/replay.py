@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """Replays the test vectors: with the randomness in the file every byte must come out as listed. Then alters them, one
-byte a time, to see that it notices.
+byte at a time, to check that it detects this.
 
     python3 replay.py [DIRECTORY]        (default: ../vectors)
 """
@@ -18,7 +18,7 @@ from noescrow import client, errors, identity, mlkem, prekeys, primitives, snaps
 
 
 class Difference(Exception):
-    """Something does not come out as listed."""
+    """A result differs from the listed one."""
 
 
 WORDS = {
@@ -38,14 +38,14 @@ WORDS = {
 
 
 class Seen:
-    """All that goes into and comes out of the primitives while it is in place. Whatever is derived passes through here:
-    so an intermediate value that is listed must be a part of it."""
+    """All inputs and outputs of the primitives while it is installed. Everything derived passes through here, so a
+    listed intermediate value must be a part of one of them."""
 
     def __init__(self):
         self.parts: list[bytes] = []
 
     def __contains__(self, value: bytes) -> bool:
-        """As a part of something, or as the whole of it if it is short."""
+        """Whether the value is a part of an input or output; a short one must be the whole of it."""
         return any(value == part or (len(value) >= 12 and value in part) for part in self.parts)
 
     def _hash(self, name: str):
@@ -94,8 +94,8 @@ class Seen:
             setattr(module, name, right)
 
 
-class Tape:
-    """The draws of an event, in their order."""
+class Draws:
+    """The draws of an event, in order."""
 
     def __init__(self, draws: list[dict]):
         self.draws = [bytes.fromhex(draw["bytes"]) for draw in draws]
@@ -104,7 +104,7 @@ class Tape:
 
     def __call__(self, length: int) -> bytes:
         if not self.draws or len(self.draws[0]) != length:
-            raise Difference(f"{length} bytes are drawn that are not listed")
+            raise Difference(f"draws {length} bytes that are not listed")
         return self.draws.pop(0)
 
     def finish(self) -> None:
@@ -136,14 +136,14 @@ class Replay:
                 raise Difference(f"event {at} ({event['do']}): {difference}") from None
 
     def play(self, event: dict) -> None:
-        tape = Tape(event.get("draws", []))
+        draws = Draws(event.get("draws", []))
         with Seen() as seen:
             try:
-                results, refused = getattr(self, f"do_{event['do']}")(event, tape), None
+                results, refused = getattr(self, f"do_{event['do']}")(event, draws), None
             except tuple(WORDS.values()) as error:
                 results, refused = {}, next(word for word, kind in WORDS.items() if kind is type(error))
         same("refused", refused, event.get("refused"))
-        tape.finish()
+        draws.finish()
         if refused and event["do"] == "compare":
             results = self.numbers(event)
         self.add_states(event, results)
@@ -158,7 +158,7 @@ class Replay:
                         raise Difference(f"{step} {name} {value:.40} is not computed")
 
     def add_states(self, event: dict, results: dict) -> None:
-        """The digests that are listed after whatever has a state."""
+        """Adds the digests that are listed after events on a session or device."""
         kind, name = event.get("kind"), event.get("name")
         session = self.sessions.get(event.get("session", name if kind == "session" else None))
         device = self.devices.get(event.get("device", name if kind == "device" else None))
@@ -174,50 +174,50 @@ class Replay:
     def bytes_of(self, event: dict, name: str) -> bytes:
         return bytes.fromhex(event["bytes"] if "bytes" in event else self.events[event["of"]][name])
 
-    def do_device(self, event: dict, tape: Tape) -> dict:
-        device = self.devices[event["device"]] = client.Device.generate(event["expiry"], tape)
+    def do_device(self, event: dict, draws: Draws) -> dict:
+        device = self.devices[event["device"]] = client.Device.generate(event["expiry"], draws)
         return {"identity": device.identity.to_bytes(), "signed_prekey": device.bundle().signed.to_bytes()}
 
-    def do_publish(self, event: dict, tape: Tape) -> dict:
+    def do_publish(self, event: dict, draws: Draws) -> dict:
         device = self.devices[event["device"]]
-        made = [device.one_time_prekey(event["expiry"], tape) for _ in range(event["count"])]
+        made = [device.one_time_prekey(event["expiry"], draws) for _ in range(event["count"])]
         return {"one_time_prekeys": [prekey.to_bytes().hex() for prekey in made]}
 
-    def do_rotate(self, event: dict, tape: Tape) -> dict:
-        return {"signed_prekey": self.devices[event["device"]].rotate(event["expiry"], tape).to_bytes()}
+    def do_rotate(self, event: dict, draws: Draws) -> dict:
+        return {"signed_prekey": self.devices[event["device"]].rotate(event["expiry"], draws).to_bytes()}
 
-    def do_initiate(self, event: dict, tape: Tape) -> dict:
+    def do_initiate(self, event: dict, draws: Draws) -> dict:
         bundle, plaintext, ad = (bytes.fromhex(event[name]) for name in ("bundle", "plaintext", "associated_data"))
         device = self.devices[event["device"]]
-        session, message = device.initiate(bundle, plaintext, ad, event["now"], event["chunk_size"], tape)
+        session, message = device.initiate(bundle, plaintext, ad, event["now"], event["chunk_size"], draws)
         self.sessions[event["session"]] = session
         return {"message": message, "session_id": session.triple.ad}
 
-    def do_accept(self, event: dict, tape: Tape) -> dict:
+    def do_accept(self, event: dict, draws: Draws) -> dict:
         message, ad = self.bytes_of(event, "message"), bytes.fromhex(event["associated_data"])
         session, plaintext = self.devices[event["device"]].accept(message, ad)
         self.sessions[event["session"]] = session
         remote = session.remote.to_bytes()
         return {"plaintext": plaintext, "session_id": session.triple.ad, "remote_identity": remote}
 
-    def do_send(self, event: dict, tape: Tape) -> dict:
+    def do_send(self, event: dict, draws: Draws) -> dict:
         plaintext, ad = bytes.fromhex(event["plaintext"]), bytes.fromhex(event["associated_data"])
-        return {"message": self.sessions[event["session"]].encrypt(plaintext, ad, tape)}
+        return {"message": self.sessions[event["session"]].encrypt(plaintext, ad, draws)}
 
-    def do_deliver(self, event: dict, tape: Tape) -> dict:
+    def do_deliver(self, event: dict, draws: Draws) -> dict:
         message, ad = self.bytes_of(event, "message"), bytes.fromhex(event["associated_data"])
         return {"plaintext": self.sessions[event["session"]].decrypt(message, ad)}
 
-    def do_drop(self, event: dict, tape: Tape) -> dict:
+    def do_drop(self, event: dict, draws: Draws) -> dict:
         return {}
 
-    def do_store(self, event: dict, tape: Tape) -> dict:
+    def do_store(self, event: dict, draws: Draws) -> dict:
         key, generation = bytes.fromhex(event["storage_key"]), event["generation"]
         if event["kind"] == "session":
             return {"snapshot": snapshot.snapshot_session(self.sessions[event["name"]], key, generation)}
         return {"snapshot": snapshot.snapshot_device(self.devices[event["name"]], key, generation)}
 
-    def do_restore(self, event: dict, tape: Tape) -> dict:
+    def do_restore(self, event: dict, draws: Draws) -> dict:
         data, key = self.bytes_of(event, "snapshot"), bytes.fromhex(event["storage_key"])
         if event["kind"] == "session":
             self.sessions[event["name"]] = snapshot.restore_session(data, key, event["newest"])
@@ -236,7 +236,7 @@ class Replay:
         number = identity.SafetyNumber(local, remote)
         return {"number": number.scan(), "digits": grouped(number.digits())}
 
-    def do_compare(self, event: dict, tape: Tape) -> dict:
+    def do_compare(self, event: dict, draws: Draws) -> dict:
         results = self.numbers(event)
         if "scanned" in event:
             number = identity.SafetyNumber(results["number"][1:33], results["number"][33:])
@@ -244,7 +244,7 @@ class Replay:
             results["equal"] = True
         return results
 
-    def do_parse(self, event: dict, tape: Tape) -> dict:
+    def do_parse(self, event: dict, draws: Draws) -> dict:
         data = bytes.fromhex(event["bytes"])
         match event["kind"]:
             case "identity":
@@ -262,11 +262,11 @@ INPUTS = set(
     "at do why step draws values refused device session kind name expiry count bundle now chunk_size plaintext "
     "associated_data of bytes storage_key generation newest local_identity local_id remote_identity remote_id scanned identity".split()
 )
-"""Members that are no results; some are the results of other events."""
+"""Members that are not results; some are the results of other events."""
 
 
 def altered(events: list[dict], at: int, *path) -> list[dict]:
-    """The events, one byte of the member at `path` of event `at` changed."""
+    """The events, with one byte changed in the member at `path` of event `at`."""
     changed = list(events)
     changed[at] = copy.deepcopy(events[at])
     *parents, last = path
@@ -285,7 +285,7 @@ def altered(events: list[dict], at: int, *path) -> list[dict]:
 
 
 def places(events: list[dict], met: set):
-    """A place to alter for each kind of member of each kind of event: outputs, draws and intermediate values."""
+    """One place to alter per kind of member per kind of event: outputs, draws and intermediate values."""
     for event in events:
         outputs = set(event) - INPUTS | ({"refused"} & set(event))
         if event["do"] in ("accept", "deliver") and "plaintext" in event:
@@ -312,7 +312,7 @@ def main() -> int:
     if not files:
         print(f"no vectors in {directory}")
         return 1
-    failed, unnoticed, controls, met = 0, 0, 0, set()
+    failed, undetected, controls, met = 0, 0, 0, set()
     begun = time.monotonic()
     for file in files:
         vectors = json.loads(file.read_text())
@@ -333,13 +333,13 @@ def main() -> int:
                 Replay(altered(events, at, *path)[: at + 40]).run()
             except (Difference, ValueError):
                 continue
-            unnoticed += 1
-            print(f"{file.name}: event {at}: {path} altered: NOT NOTICED")
+            undetected += 1
+            print(f"{file.name}: event {at}: {path} altered: NOT DETECTED")
     print(
-        f"{len(files) - failed} files agree, {failed} failed; {controls - unnoticed} of {controls} alterations noticed; "
-        f"{time.monotonic() - begun:.0f} s"
+        f"{len(files) - failed} files agree, {failed} failed; "
+        f"{controls - undetected} of {controls} alterations detected; {time.monotonic() - begun:.0f} s"
     )
-    return 1 if failed or unnoticed else 0
+    return 1 if failed or undetected else 0
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Conversations between this package and the Rust crate. Each returns the number of messages that it opened, and ends
-in one of `FAILURES` where the two do not agree."""
+"""Conversations between this package and the Rust crate. Each returns the number of messages that it opened, and raises
+one of `FAILURES` if the two do not agree."""
 
 import copy
 from collections import Counter
 
 import hostile
 from noescrow import braid, client, curve, double, errors, identity, labels, primitives, snapshot, triple
-from peer import SIDES, PythonSession, RustSession, World
+from peer import SIDES, Environment, PythonSession, RustSession
 
 KEY = b"a storage key of 32 bytes, say. "
 NOW = 50
@@ -18,7 +18,7 @@ class Mismatch(Exception):
 
 
 FAILURES = (Mismatch, errors.Refused, errors.Abandoned, braid.Failed)
-"""What a broken implementation may end in; anything else is a mistake of these scripts."""
+"""Exceptions that a faulty implementation may cause; any other is a mistake of these scripts."""
 
 
 def check(holds: bool, claim: str) -> None:
@@ -27,7 +27,7 @@ def check(holds: bool, claim: str) -> None:
 
 
 def refuses(action, claim: str, error: type[Exception] = errors.Refused) -> None:
-    """`action` fails with just this error."""
+    """Checks that `action` fails with exactly this error."""
     try:
         action()
     except (errors.Refused, errors.Abandoned) as refusal:
@@ -40,9 +40,9 @@ def other(side: str) -> str:
     return SIDES[1 - SIDES.index(side)]
 
 
-def begin(world: World, initiator: str, one_time: bool = True, chunk: int = 32, responder: str | None = None):
-    """Both sessions, the initiator's first, after one message each way; and the first message."""
-    a, b = world.device(initiator), world.device(responder or other(initiator))
+def begin(env: Environment, initiator: str, one_time: bool = True, chunk: int = 32, responder: str | None = None):
+    """Returns both sessions, the initiator's first, after one message each way, and the first message."""
+    a, b = env.device(initiator), env.device(responder or other(initiator))
     ours, first = a.initiate(b.bundle(one_time, 100), b"first", b"context", NOW, chunk)
     theirs, plaintext = b.accept(first, b"context")
     check(plaintext == b"first", "the first message opens")
@@ -50,10 +50,10 @@ def begin(world: World, initiator: str, one_time: bool = True, chunk: int = 32, 
     return ours, theirs, first
 
 
-def talk(world: World, pair: list, epochs: int, loss: float, reach: int, before_delivery=None) -> int:
-    """Messages in random order of turns, some lost, some overtaken by up to `reach` others, until both sides have seen
-    `epochs` more post-quantum epochs. Returns how many arrived."""
-    random, arrived, number = world.random, 0, 0
+def talk(env: Environment, pair: list, epochs: int, loss: float, reach: int, before_delivery=None) -> int:
+    """Sends messages with random senders, some lost, some overtaken by up to `reach` others, until both sides have
+    reached `epochs` more post-quantum epochs. Returns how many arrived."""
+    random, arrived, number = env.random, 0, 0
     goal = min(session.epoch() for session in pair) + epochs
     queues: list[list[tuple[bytes, bytes, bytes]]] = [[], []]
     while True:
@@ -76,18 +76,18 @@ def talk(world: World, pair: list, epochs: int, loss: float, reach: int, before_
             return arrived
 
 
-def handshakes(world: World) -> int:
+def handshakes(env: Environment) -> int:
     """Both roles, every chunk size, one-time and last-resort; safety numbers; prekeys that expired or were rotated."""
     opened = 0
     for initiator in SIDES:
         for chunk, one_time in ((32, True), (64, False), (128, True), (256, False)):
-            ours, theirs, _ = begin(world, initiator, one_time, chunk)
-            check(ours.id() == theirs.id(), "both have one AD")
+            ours, theirs, _ = begin(env, initiator, one_time, chunk)
+            check(ours.id() == theirs.id(), "both have the same AD")
             check(ours.digits() == theirs.digits(), "both read the same safety number")
             scanned = theirs.scan()
             check(ours.scan() == scanned[:1] + scanned[33:] + scanned[1:33], "each scans the other's")
             opened += 2
-        a, b = world.device(initiator), world.device(other(initiator))
+        a, b = env.device(initiator), env.device(other(initiator))
         bundle = b.bundle(True, NOW - 1)
         refuses(lambda: a.initiate(bundle, b"", b"", NOW, 32), "an expired prekey", errors.Expired)
         for at in range(0, len(bundle), 97):
@@ -98,14 +98,14 @@ def handshakes(world: World) -> int:
         b.rotate(100)
         _, first = a.initiate(bundle, b"late", b"", NOW, 32)
         late = [a.initiate(bundle, b"later", b"", NOW, 32)[1] for _ in range(2)]
-        check(b.accept(first)[1] == b"late", "the signed prekey before the current one serves")
+        check(b.accept(first)[1] == b"late", "the previous signed prekey is accepted")
         b.rotate(100)
         refuses(lambda: b.accept(late[0]), "the signed prekey before that one")
         opened += 1
     return opened
 
 
-def epochs(world: World) -> int:
+def epochs(env: Environment) -> int:
     """Loss and reordering over three post-quantum epochs and more."""
     opened = 0
     for initiator, one_time, chunk in (
@@ -114,14 +114,14 @@ def epochs(world: World) -> int:
         ("rust", False, 256),
         ("python", True, 256),
     ):
-        ours, theirs, _ = begin(world, initiator, one_time, chunk)
-        opened += talk(world, [ours, theirs], 3, 0.15, 4)
+        ours, theirs, _ = begin(env, initiator, one_time, chunk)
+        opened += talk(env, [ours, theirs], 3, 0.15, 4)
     return opened
 
 
-def states(world: World) -> int:
-    """A Python twin, restored from the Rust session's snapshot before each delivery, opens the same message: both are
-    then in the same state, byte for byte."""
+def states(env: Environment) -> int:
+    """A Python replica, restored from the Rust session's snapshot before each delivery, opens the same message: both
+    then have the same state, byte for byte."""
     opened = 0
     for initiator, chunk, count, loss in (
         ("rust", 32, 2, 0.1),
@@ -129,26 +129,26 @@ def states(world: World) -> int:
         ("rust", 256, 6, 0.2),
         ("python", 128, 4, 0.3),
     ):
-        ours, theirs, _ = begin(world, initiator, True, chunk)
-        pair, twins = [ours, theirs], []
+        ours, theirs, _ = begin(env, initiator, True, chunk)
+        pair, replicas = [ours, theirs], []
 
         def before_delivery(receiver: int, message: bytes, ad: bytes) -> None:
-            twins[:] = [None, None]
+            replicas[:] = [None, None]
             if isinstance(pair[receiver], RustSession):
-                twin = PythonSession(None, None).restore(pair[receiver].snapshot(KEY, 1), KEY)
-                twin.decrypt(message, ad)
-                twins[receiver] = twin.snapshot(KEY, 2)
+                replica = PythonSession(None, None).restore(pair[receiver].snapshot(KEY, 1), KEY)
+                replica.decrypt(message, ad)
+                replicas[receiver] = replica.snapshot(KEY, 2)
 
         rust = next(session for session in pair if isinstance(session, RustSession))
         decrypt = rust.decrypt
 
         def compared(message: bytes, ad: bytes = b"") -> bytes:
             plaintext = decrypt(message, ad)
-            check(rust.snapshot(KEY, 2) == twins[pair.index(rust)], "both states are the same")
+            check(rust.snapshot(KEY, 2) == replicas[pair.index(rust)], "both states are the same")
             return plaintext
 
         rust.decrypt = compared
-        opened += talk(world, pair, count, loss, 6, before_delivery)
+        opened += talk(env, pair, count, loss, 6, before_delivery)
     return opened
 
 
@@ -158,21 +158,21 @@ def flipped(data: bytes, at: int, bit: int = 1) -> bytes:
     return bytes(changed)
 
 
-def refusals(world: World) -> int:
-    """Each side refuses what was tampered with, replayed, reflected, or belongs elsewhere, is then in the state in
-    which it was, and opens the right message."""
+def refusals(env: Environment) -> int:
+    """Each side refuses what was tampered with, replayed, reflected, or belongs elsewhere, keeps its state, and then
+    opens the right message."""
     opened = 0
     for side in SIDES:
-        receiver, sender, first = begin(world, side)
-        stranger, _, _ = begin(world, side)
-        for mine in (b"", b"a longer message, of which the padding shows"):
+        receiver, sender, first = begin(env, side)
+        stranger, _, _ = begin(env, side)
+        for mine in (b"", b"a longer message, whose padding is not empty"):
             message = sender.encrypt(mine, b"ad")
             before = receiver.snapshot(KEY, 1)
             # The outer byte, salt, commitment, header, its tag, body and tag.
             for at in (0, 1, 16, 17, 32, 33, 100, 116, 117, 132, 133, len(message) - 17, len(message) - 1):
                 refuses(lambda: receiver.decrypt(flipped(message, at), b"ad"), f"a message whose byte {at} is wrong")
             refuses(lambda: receiver.decrypt(message[:-1], b"ad"), "a message cut short")
-            refuses(lambda: receiver.decrypt(message + b"\0", b"ad"), "a message with a byte more")
+            refuses(lambda: receiver.decrypt(message + b"\0", b"ad"), "a message with an additional byte")
             refuses(lambda: receiver.decrypt(b"", b"ad"), "nothing")
             refuses(lambda: receiver.decrypt(message, b"da"), "other associated data")
             refuses(lambda: sender.decrypt(message, b"ad"), "a reflected message")
@@ -186,14 +186,14 @@ def refusals(world: World) -> int:
     return opened
 
 
-def first_messages(world: World) -> int:
-    """The same of first messages and the device that accepts them."""
-    return sum(_first_messages_to(world, side) for side in SIDES)
+def first_messages(env: Environment) -> int:
+    """The same for first messages and the device that accepts them."""
+    return sum(_first_messages_to(env, side) for side in SIDES)
 
 
-def _first_messages_to(world: World, side: str) -> int:
+def _first_messages_to(env: Environment, side: str) -> int:
     for one_time, error in ((True, errors.PrekeyUsed), (False, errors.Repeated)):
-        a, b = world.device(other(side)), world.device(side)
+        a, b = env.device(other(side)), env.device(side)
         ours, first = a.initiate(b.bundle(one_time, 100), b"first", b"", NOW, 32)
         second = ours.encrypt(b"second")
         before = b.snapshot(KEY, 1)
@@ -202,22 +202,22 @@ def _first_messages_to(world: World, side: str) -> int:
         refuses(lambda: b.accept(second[:1755]), "a handshake alone")
         check(b.snapshot(KEY, 1) == before, "a refused handshake changes nothing")
         theirs, plaintext = b.accept(second)
-        check(plaintext == b"second", "whichever message of the initiator comes first opens")
+        check(plaintext == b"second", "the message of the initiator that arrives first opens")
         refuses(lambda: b.accept(first), "the handshake again", error)
         check(theirs.decrypt(first) == b"first", "the session opens the one before")
         elsewhere = b.bundle(False, 100)
         strange, _ = a.initiate(elsewhere, b"", b"", NOW, 32)
-        refuses(lambda: theirs.decrypt(strange.encrypt(b"")), "another handshake that comes to a session")
+        refuses(lambda: theirs.decrypt(strange.encrypt(b"")), "another handshake, delivered to a session")
     return 4
 
 
-def jumps(world: World) -> int:
-    """MAX_SKIP met and passed by one."""
-    return sum(_jumps_to(world, side) for side in SIDES)
+def jumps(env: Environment) -> int:
+    """MAX_SKIP reached, and exceeded by one."""
+    return sum(_jumps_to(env, side) for side in SIDES)
 
 
-def _jumps_to(world: World, side: str) -> int:
-    sender, receiver, _ = begin(world, other(side), True, 256)
+def _jumps_to(env: Environment, side: str) -> int:
+    sender, receiver, _ = begin(env, other(side), True, 256)
     messages = [sender.encrypt(b"%d" % i) for i in range(1_002)]
     refuses(lambda: receiver.decrypt(messages[1_001]), "a jump over 1,001", errors.TooManySkipped)
     check(receiver.decrypt(messages[1_000]) == b"1000", "a jump over 1,000 opens")
@@ -226,11 +226,11 @@ def _jumps_to(world: World, side: str) -> int:
     return 2
 
 
-def commitment(world: World) -> int:
-    """A header whose commitment is wrong is refused, though everything else fits it: its sender wrote it so."""
+def commitment(env: Environment) -> int:
+    """A header with a wrong commitment from its own sender is refused, although everything else fits it."""
     right = triple.hencrypt
     for side in SIDES:
-        sender, receiver, _ = begin(world, "python", responder=side)
+        sender, receiver, _ = begin(env, "python", responder=side)
         try:
             triple.hencrypt = lambda *a: double.SealedHeader(
                 right(*a).salt, flipped(right(*a).commitment, 0), right(*a).ciphertext
@@ -243,21 +243,21 @@ def commitment(world: World) -> int:
     return 2
 
 
-def keys(world: World) -> int:
-    """Public keys that have another spelling, low order or a torsion component are refused, however genuine their
+def keys(env: Environment) -> int:
+    """Public keys in another encoding, of low order or with a torsion component are refused, even with a genuine
     signature."""
     honest = primitives.dh_public
-    twin = hostile.torsion_twin(honest(b"\x07" * 32))
+    shifted = hostile.with_torsion(honest(b"\x07" * 32))
     bad = [bytes(32), (1).to_bytes(32, "little"), (curve.P - 1).to_bytes(32, "little")]
     bad += [u.to_bytes(32, "little") for u in sorted(curve.LOW_ORDER)]
     bad += [
         (curve.P + 9).to_bytes(32, "little"),
         flipped(honest(b"\x07" * 32), 31, 128),
         (2).to_bytes(32, "little"),
-        twin,
+        shifted,
     ]
     for side in SIDES:
-        a, owner = world.device(side), world.device("python")
+        a, owner = env.device(side), env.device("python")
         for key in bad:
             certificate = primitives.sign(owner.device.signing_seed, labels.L_CERT + labels.SUITE + key)
             forged = identity.Identity(owner.device.identity.signing_key, key, certificate).to_bytes()
@@ -267,97 +267,98 @@ def keys(world: World) -> int:
     return 0
 
 
-def snapshots(world: World) -> int:
-    """Each side goes on from the other's snapshot; what is damaged, old, of another kind or key is refused."""
+def snapshots(env: Environment) -> int:
+    """Each side continues from the other's snapshot; a damaged or old one, or one of another kind or key, is
+    refused."""
     opened = 0
     for initiator in SIDES:
-        ours, theirs, _ = begin(world, initiator, True, 64)
-        opened += talk(world, [ours, theirs], 1, 0.2, 4)
+        ours, theirs, _ = begin(env, initiator, True, 64)
+        opened += talk(env, [ours, theirs], 1, 0.2, 4)
         sealed = [ours.snapshot(KEY, 7), theirs.snapshot(KEY, 7)]
         # Each in the other's place.
         swapped = [theirs.restore(sealed[0], KEY, 7), ours.restore(sealed[1], KEY, 7)]
         check([session.snapshot(KEY, 7) for session in swapped] == sealed, "stored again, the bytes are the same")
-        opened += talk(world, swapped, 1, 0.2, 4)
+        opened += talk(env, swapped, 1, 0.2, 4)
         for session, data in ((theirs, sealed[0]), (ours, sealed[1])):
             refuses(lambda: session.restore(data, KEY, 8), "an older snapshot", errors.Rollback)
             refuses(lambda: session.restore(data, flipped(KEY, 0)), "a snapshot under another key")
             for at in (0, 1, 9, 10, 41, 42, 500, len(data) - 1):
                 refuses(lambda: session.restore(flipped(data, at), KEY), f"a snapshot whose byte {at} is wrong")
             refuses(lambda: session.restore(data[:-1], KEY), "a snapshot cut short")
-        a, b = world.device(initiator), world.device(other(initiator))
+        a, b = env.device(initiator), env.device(other(initiator))
         bundles = [b.bundle(one_time, 100) for one_time in (True, False)]
         b.rotate(100)
-        check(b.accept(a.initiate(bundles[1], b"1", b"", NOW, 32)[1])[1] == b"1", "a handshake for the record")
+        check(b.accept(a.initiate(bundles[1], b"1", b"", NOW, 32)[1])[1] == b"1", "a handshake for the replay record")
         again = a.restore(b.snapshot(KEY, 3), KEY, 3)
         check(again.snapshot(KEY, 3) == b.snapshot(KEY, 3), "a device's bytes are the same")
-        check(again.accept(a.initiate(bundles[0], b"2", b"", NOW, 32)[1])[1] == b"2", "a device goes on elsewhere")
+        check(again.accept(a.initiate(bundles[0], b"2", b"", NOW, 32)[1])[1] == b"2", "a device continues elsewhere")
         refuses(lambda: ours.restore(b.snapshot(KEY, 3), KEY), "a device as a session")
         opened += 2
     return opened
 
 
-def foreign(world: World) -> int:
+def foreign(env: Environment) -> int:
     """Sessions of a foreign handshake, in both roles."""
-    secret, private = world.random.randbytes(32), world.random.randbytes(32)
+    secret, private = env.random.randbytes(32), env.random.randbytes(32)
     public, context = primitives.dh_public(private), b"foreign context"
     opened = 0
     for initiator in SIDES:
-        name = world.rust.name()
-        rust = RustSession(world.rust, name)
+        name = env.rust.name()
+        rust = RustSession(env.rust, name)
         if initiator == "rust":
             arguments = {"secret": secret, "ratchet_key": public, "context": context}
-            world.rust.ask("foreign_initiator", session=name, **arguments)
+            env.rust.ask("foreign_initiator", session=name, **arguments)
             mine = client.Session.foreign_responder(secret, private, context)
         else:
             arguments = {"secret": secret, "ratchet_secret": private, "context": context}
-            world.rust.ask("foreign_responder", session=name, **arguments)
+            env.rust.ask("foreign_responder", session=name, **arguments)
             mine = client.Session.foreign_initiator(secret, public, context)
-        python = PythonSession(mine, world.random.randbytes)
+        python = PythonSession(mine, env.random.randbytes)
         a, b = (rust, python) if initiator == "rust" else (python, rust)
         check(b.restore(b.snapshot(KEY, 1), KEY).snapshot(KEY, 1) == b.snapshot(KEY, 1), "stored before it began")
         crossed = a.restore(b.snapshot(KEY, 1), KEY)
         check(crossed.snapshot(KEY, 1) == b.snapshot(KEY, 1), "and restored by the other side")
         check(b.decrypt(a.encrypt(b"first")) == b"first", "the first message opens")
         check(a.decrypt(b.encrypt(b"reply")) == b"reply", "the reply opens")
-        opened += 2 + talk(world, [a, b], 1, 0.1, 3)
+        opened += 2 + talk(env, [a, b], 1, 0.1, 3)
     return opened
 
 
-def abandonment(world: World) -> int:
-    """A MAC of the Braid that does not verify: its message is handed out, and the session is over."""
+def abandonment(env: Environment) -> int:
+    """If a MAC of the Braid does not verify, its message is returned and the session is over."""
     for side in SIDES:
-        sender, receiver, _ = begin(world, "python", True, 256, responder=side)
+        sender, receiver, _ = begin(env, "python", True, 256, responder=side)
         state = sender.session.triple.sparse.braid
         while not (isinstance(state.state, braid.Ct2Sampled) and state.state.issued == 0):
             check(receiver.decrypt(sender.encrypt(b"")) == b"", "opens")
             check(sender.decrypt(receiver.encrypt(b"")) == b"", "opens")
             state = sender.session.triple.sparse.braid
         state.state = braid.Ct2Sampled(flipped(state.state.ct2_and_mac, 159), state.state.issued)
-        check(receiver.decrypt(sender.encrypt(b"last")) == b"last", "the message is handed out")
+        check(receiver.decrypt(sender.encrypt(b"last")) == b"last", "the message is returned")
         refuses(lambda: receiver.decrypt(sender.encrypt(b"")), "a message of an abandoned session", errors.Abandoned)
-        refuses(lambda: receiver.encrypt(b""), "to send in an abandoned session", errors.Abandoned)
+        refuses(lambda: receiver.encrypt(b""), "sending in an abandoned session", errors.Abandoned)
         data = receiver.snapshot(KEY, 1)
         for again in (receiver.restore(data, KEY), sender.restore(data, KEY)):
             check(again.snapshot(KEY, 1) == data, "an abandoned session is stored")
-            refuses(lambda: again.encrypt(b""), "to send after a restart", errors.Abandoned)
+            refuses(lambda: again.encrypt(b""), "sending after a restart", errors.Abandoned)
     return 2
 
 
-def bounds(world: World) -> int:
-    """Kept keys at their bounds: how long a chain's live, which go when there are too many. A Python twin of the
-    receiver comes to the same states."""
+def bounds(env: Environment) -> int:
+    """Kept keys at their bounds: how long a chain's keys are kept, which are evicted when there are too many. A Python
+    replica of the receiver reaches the same states."""
     opened = 0
 
     def deliver(message: bytes, number: int) -> None:
-        twin = PythonSession(None, None).restore(receiver.snapshot(KEY, 1), KEY)
-        plaintexts = [session.decrypt(message) for session in (receiver, twin)]
+        replica = PythonSession(None, None).restore(receiver.snapshot(KEY, 1), KEY)
+        plaintexts = [session.decrypt(message) for session in (receiver, replica)]
         check(plaintexts == [b"%d" % number] * 2, f"message {number} opens on both sides")
-        check(receiver.snapshot(KEY, 2) == twin.snapshot(KEY, 2), f"both states are the same after message {number}")
+        check(receiver.snapshot(KEY, 2) == replica.snapshot(KEY, 2), f"both states are the same after message {number}")
 
     def turn() -> None:
         check(sender.decrypt(receiver.encrypt(b"turn")) == b"turn", "a turn")
 
-    sender, receiver, _ = begin(world, "rust", responder="rust")
+    sender, receiver, _ = begin(env, "rust", responder="rust")
     late = [sender.encrypt(b"0") for _ in range(3)]
     deliver(sender.encrypt(b"1"), 1)
     for step in range(1, 34):
@@ -369,8 +370,8 @@ def bounds(world: World) -> int:
     refuses(lambda: receiver.decrypt(late[1]), "a message of the chain 33 steps back")
     opened += 34
 
-    # Three jumps of a thousand: of the keys the oldest are gone.
-    sender, receiver, _ = begin(world, "rust", True, 256, "rust")
+    # Three jumps of a thousand: the oldest keys are evicted.
+    sender, receiver, _ = begin(env, "rust", True, 256, "rust")
     skipped = []
     for _ in range(3):
         skipped += [sender.encrypt(b"%d" % i) for i in range(1_000)]
@@ -380,9 +381,9 @@ def bounds(world: World) -> int:
         refuses(lambda: receiver.decrypt(skipped[at]), f"the evicted key {at}")
     for at in (1_000, 1_999, 2_999):
         deliver(skipped[at], at % 1_000)
-    # The end of one chain and the head of the next at once.
+    # A gap at the end of one chain and one at the head of the next, at once.
     for count in (1_000, 1_001):
-        sender, receiver, _ = begin(world, "rust", True, 256, "rust")
+        sender, receiver, _ = begin(env, "rust", True, 256, "rust")
         deliver(sender.encrypt(b"0"), 0)
         for _ in range(count):
             sender.encrypt(b"")
@@ -393,52 +394,52 @@ def bounds(world: World) -> int:
         if count == 1_000:
             deliver(message, 1_000)
         else:
-            twin = PythonSession(None, None).restore(receiver.snapshot(KEY, 1), KEY)
-            for session in (receiver, twin):
+            replica = PythonSession(None, None).restore(receiver.snapshot(KEY, 1), KEY)
+            for session in (receiver, replica):
                 refuses(
                     lambda: session.decrypt(message), "a jump over 1,001 at the end of a chain", errors.TooManySkipped
                 )
     return opened + 6 + 3
 
 
-def forgeries(world: World) -> int:
-    """Authentic headers that are wrong: the Rust session and a Python twin of it, restored from its snapshot, come to
-    the same end and the same state, for several messages in a row."""
-    chance, outcomes = world.random, Counter()
+def forgeries(env: Environment) -> int:
+    """Authentic headers with wrong fields: the Rust session and a Python replica, restored from its snapshot, reach the
+    same result and the same state, for several messages in a row."""
+    rng, outcomes = env.random, Counter()
     for initiator, chunk in (("rust", 256), ("python", 256), ("rust", 32)):
-        pair = list(begin(world, initiator, True, chunk)[:2])
+        pair = list(begin(env, initiator, True, chunk)[:2])
         python, rust = sorted(pair, key=lambda session: isinstance(session, RustSession))
         past = []
 
         def before_delivery(receiver: int, message: bytes, ad: bytes) -> None:
             past.append(copy.deepcopy(python.session.triple))
-            if pair[receiver] is not rust or chance.random() < 0.5:
+            if pair[receiver] is not rust or rng.random() < 0.5:
                 return
             stored = rust.snapshot(KEY, 1)
             one, two = rust.restore(stored, KEY), python.restore(stored, KEY)
             for _ in range(3):
-                sender = chance.choice(past[-12:])
-                forged = hostile.forge(sender, None, chance)
+                sender = rng.choice(past[-12:])
+                forged = hostile.forge(sender, None, rng)
                 ends = [hostile.outcome(lambda: session.decrypt(forged)) for session in (one, two)]
-                check(ends[0] == ends[1], f"both come to the same end: {ends}")
-                check(one.snapshot(KEY, 2) == two.snapshot(KEY, 2), f"and to the same state after {ends[0]}")
+                check(ends[0] == ends[1], f"both reach the same result: {ends}")
+                check(one.snapshot(KEY, 2) == two.snapshot(KEY, 2), f"both reach the same state after {ends[0]}")
                 outcomes[ends[0]] += 1
 
-        talk(world, pair, 5 if chunk == 256 else 1, 0.1, 5, before_delivery)
+        talk(env, pair, 5 if chunk == 256 else 1, 0.1, 5, before_delivery)
     for end in (b"forged", "Refused", "TooManySkipped"):
-        check(outcomes[end] > 0, f"forgeries end in {end}")
+        check(outcomes[end] > 0, f"some forgeries end in {end}")
     return sum(outcomes.values())
 
 
-def second_advance(world: World) -> int:
-    """A peer that never takes a new ratchet key: what would advance the sending epoch a second time within one of our chains
-    is refused; where the Braid fails there it does not advance, and the session is over."""
-    sender, receiver, _ = begin(world, "python", True, 256, responder="rust")
+def second_advance(env: Environment) -> int:
+    """A peer that never takes a new ratchet key: a message that would advance the sending epoch a second time within
+    one of our chains is refused; if the Braid fails there, it does not advance, and the session is over."""
+    sender, receiver, _ = begin(env, "python", True, 256, responder="rust")
     opened = 0
     check(receiver.decrypt(sender.encrypt(b"")) == b"", "a new chain")
     held = copy.deepcopy(sender.session.triple.double.sending)
     check(sender.decrypt(receiver.encrypt(b"")) == b"", "the answer's chain")
-    # Back to the chain before: the step that the answer made due is not taken.
+    # Back to the previous chain: the sender does not take the step that the answer made due.
     sender.session.triple.double.sending = held
     while not _is_about_to_answer(sender, receiver):
         check(receiver.decrypt(sender.encrypt(b"")) == b"", "opens")
@@ -463,15 +464,15 @@ def _is_about_to_answer(sender: PythonSession, receiver: RustSession) -> bool:
     return due and receiving.double.sending.mixed_epoch < receiving.sparse.braid.sending_epoch
 
 
-def invariants(world: World) -> int:
-    """Snapshots that are sealed well and say what cannot be: both sides refuse each, and take what they were made
-    of."""
-    ours, theirs, _ = begin(world, "python", True, 256)
-    opened = talk(world, [ours, theirs], 2, 0.3, 6)
+def invariants(env: Environment) -> int:
+    """Correctly sealed snapshots with impossible content: both sides refuse each, and accept the valid one that it was
+    made from."""
+    ours, theirs, _ = begin(env, "python", True, 256)
+    opened = talk(env, [ours, theirs], 2, 0.3, 6)
     rust = theirs
     while not isinstance(restored(rust).triple.double.sending, double.Sending) or not restored(rust).triple.sparse.kept:
         theirs.encrypt(b"")
-        opened += talk(world, [ours, theirs], 1, 0.3, 6)
+        opened += talk(env, [ours, theirs], 1, 0.3, 6)
     for what, change in hostile.WRONG_SESSIONS:
         session = restored(rust)
         change(session, session.triple.double, session.triple.sparse)
@@ -483,7 +484,7 @@ def invariants(world: World) -> int:
         check(
             side.restore(rust.snapshot(KEY, 1), KEY).snapshot(KEY, 1) == rust.snapshot(KEY, 1), "the right one is taken"
         )
-    owner, a = world.device("rust"), world.device("python")
+    owner, a = env.device("rust"), env.device("python")
     bundles = [owner.bundle(True, 100) for _ in range(4)]
     for at in (0, 2):
         owner.accept(a.initiate(bundles[at], b"", b"", NOW, 32)[1])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Known answers of what this package computes by itself: ML-KEM, the erasure code, points, paddings. Then the same with
-a mistake in each, which must be noticed."""
+"""Known answers for what this package computes itself: ML-KEM, the erasure code, points, paddings. Then the same with a
+mistake in each, which must be detected."""
 
 import hashlib
 import math
@@ -17,8 +17,8 @@ def sha256(data: bytes) -> str:
 
 
 def accumulated(parameters: mlkem.ParameterSet, rounds: int) -> str:
-    """C2SP/CCTV's accumulated test: keys, ciphertexts and secrets from one SHAKE-128 stream, with a random ciphertext a
-    round, which is rejected implicitly; their digest."""
+    """The digest of C2SP/CCTV's accumulated test: keys, ciphertexts and secrets from one SHAKE-128 stream, with one
+    random ciphertext per round, which is rejected implicitly."""
     each = 64 + 32 + parameters.ct_len
     stream, outputs = hashlib.shake_128().digest(rounds * each), hashlib.shake_128()
     for at in range(0, rounds * each, each):
@@ -67,9 +67,9 @@ def kdfs() -> list[str]:
 
 
 def torsion() -> list[bool]:
-    """9 is the base point; 2 lies on the twist; p - 1 has low order; the last is the base point and one of order 8."""
-    twin, outcomes = int.from_bytes(hostile.torsion_twin((9).to_bytes(32, "little")), "little"), []
-    for key in (u.to_bytes(32, "little") for u in (9, 2, curve.P - 1, twin)):
+    """9 is the base point; 2 lies on the twist; p - 1 has low order; the last is the base point plus one of order 8."""
+    shifted, outcomes = int.from_bytes(hostile.with_torsion((9).to_bytes(32, "little")), "little"), []
+    for key in (u.to_bytes(32, "little") for u in (9, 2, curve.P - 1, shifted)):
         try:
             curve.check_torsion(key)
             outcomes.append(True)
@@ -96,13 +96,13 @@ ANSWERS = [
         lambda: accumulated(ML_KEM_768, 100),
         "1114b1b6699ed191734fa339376afa7e285c9e6acf6ff0177d346696ce564415",
     ),
-    # Computed here, after all of Wycheproof's cases for keys, encapsulation and decapsulation had agreed.
+    # Computed with this package, which agreed with all of Wycheproof's cases for keys, encapsulation and decapsulation.
     (
         "ML-KEM-1024 accumulated",
         lambda: accumulated(ML_KEM_1024, 10),
         "27afc271af270f79af1d5d10a00e0c1fa603b4db8f818e7e421485f407c69057",
     ),
-    # Of another oracle, which agrees with Wycheproof.
+    # From another oracle, which agrees with Wycheproof.
     (
         "ML-KEM-768 in two steps",
         lambda: in_two_steps(ML_KEM_768),
@@ -154,7 +154,7 @@ ANSWERS = [
     ("Padmé", lambda: [wire.padme(n) for n in LENGTHS], [padme_by_logarithms(n) for n in LENGTHS]),
 ]
 
-# What is put in the place of what, and the answer that must then be wrong.
+# The module, the attribute, its faulty replacement, and the answer that must then be wrong.
 MISTAKES = [
     (mlkem, "J", mlkem.H, "ML-KEM-768 accumulated"),
     (mlkem, "ZETAS", [1, *mlkem.ZETAS[:0:-1]], "ML-KEM-1024 accumulated"),
@@ -179,13 +179,13 @@ def main() -> int:
         setattr(module, attribute, mistake)
         forget()
         try:
-            noticed = next(compute() != answer for other, compute, answer in ANSWERS if other == name)
+            detected = next(compute() != answer for other, compute, answer in ANSWERS if other == name)
         finally:
             setattr(module, attribute, right)
             forget()
-        if not noticed:
+        if not detected:
             failed += 1
-            print(f"{name}: a mistake in {attribute}: NOT NOTICED")
+            print(f"{name}: a mistake in {attribute}: NOT DETECTED")
     count = len(ANSWERS) + len(MISTAKES)
     print(f"self-test: {count - failed} of {count} as expected; {time.monotonic() - begun:.0f} s")
     return 1 if failed else 0

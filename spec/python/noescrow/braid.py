@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""§12: the ML-KEM Braid. A class a state; what each holds is what §12's *Stored* writes."""
+"""§12: the ML-KEM Braid. One class per state, with the fields that §12's *Stored* lists."""
 
 from dataclasses import dataclass, replace
 
@@ -166,7 +166,7 @@ class Braid:
         return message
 
     def send(self, rng: Rng) -> tuple[BraidMessage, bytes | None]:
-        """A message, and the epoch's key if this puts it out."""
+        """A message, and the epoch's key if this step outputs it."""
         key = None
         match self.state:
             case KeysUnsampled():
@@ -205,7 +205,7 @@ class Braid:
         return after.epoch != self.epoch
 
     def receive(self, message: BraidMessage) -> bytes | None:
-        """The epoch's key, if this puts it out."""
+        """The epoch's key, if this step outputs it."""
         # BR-13
         if isinstance(self.state, Ct2Sampled) and message.epoch == self.epoch + 1:
             self.epoch, self.state = message.epoch, KeysUnsampled()

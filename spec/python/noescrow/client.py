@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""§6 and §10: a device, and the sessions that it begins and accepts."""
+"""§6 and §10: a device, and the sessions that it initiates and accepts."""
 
 import copy
 import os
@@ -15,21 +15,21 @@ from .wire import CLEAR_LEN, FIRST, HANDSHAKE_LEN, ClearPart, Message
 
 @dataclass
 class Unanswered:
-    """An initiator whom nobody has answered: every message carries the handshake."""
+    """An initiator without an answer so far: every message carries the handshake."""
 
     handshake: bytes
 
 
 @dataclass
 class Accepted:
-    """A responder: what a message with a handshake must begin with."""
+    """A responder: the digest of the handshake that a message with a handshake must carry."""
 
     digest: bytes
 
 
 @dataclass
 class Answered:
-    """No message with a handshake is due any more, or there never was one."""
+    """No message carries a handshake any more, or none ever did."""
 
 
 @dataclass
@@ -177,7 +177,7 @@ class Device:
         session = Session(self.identity, remote, Accepted(sha256(first)), triple)
         plaintext, session.triple = on_a_copy(triple, lambda draft: draft.decrypt(message, associated_data))
         if one_time:
-            # §11: the last takes its place.
+            # §11: the last one takes the deleted one's place.
             self.one_time[self.one_time.index(one_time)] = self.one_time[-1]
             self.one_time.pop()
         else:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""§3, curve keys: the checks that the library has no call for. The Edwards curve of RFC 8032, in affine formulas'
-projective form."""
+"""§3, curve keys: the checks that the library does not provide. The Edwards curve of RFC 8032, with its affine formulas
+in projective form."""
 
 from functools import lru_cache
 
@@ -22,7 +22,7 @@ LOW_ORDER = {
 
 
 def recover_x(y: int) -> int | None:
-    """The even x of a point of the curve, if y is of one (RFC 8032 §5.1.3)."""
+    """The even x of the curve point with this y, if there is one (RFC 8032 §5.1.3)."""
     square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
     x = pow(square, (P + 3) // 8, P)
     if (x * x - square) % P:
@@ -57,7 +57,7 @@ def is_identity(point) -> bool:
 
 
 def check_dh_key(key: bytes) -> bytes:
-    """What every decoder of an X25519 key refuses: u >= p, bit 255, low order."""
+    """The checks of every decoder of an X25519 key: refuses u >= p, bit 255, low order."""
     u = int.from_bytes(key, "little")
     if len(key) != 32 or u >= P or u in LOW_ORDER:
         raise errors.Refused
@@ -70,7 +70,7 @@ def _is_of_prime_order(point) -> bool:
 
 
 def check_torsion(key: bytes) -> bytes:
-    """The further check of identities, prekeys and EK: on the curve, without a torsion component."""
+    """The additional check for identities, prekeys and EK: on the curve, without a torsion component."""
     u = int.from_bytes(check_dh_key(key), "little")
     y = (u - 1) * pow(u + 1, -1, P) % P
     x = recover_x(y)
@@ -92,14 +92,14 @@ def _decompress(encoded: bytes):
 
 
 def check_signing_key(key: bytes) -> bytes:
-    """An Ed25519 key: canonical, of prime order."""
+    """Checks that an Ed25519 key is canonical and of prime order."""
     if not _is_of_prime_order(_decompress(key)):
         raise errors.Refused
     return key
 
 
 def check_signature(signature: bytes) -> bytes:
-    """What strict verification adds: s < q, R canonical and not of small order."""
+    """The checks that strict verification adds: s < q, R canonical and not of small order."""
     if int.from_bytes(signature[32:], "little") >= Q or is_identity(multiply(8, _decompress(signature[:32]))):
         raise errors.Refused
     return signature

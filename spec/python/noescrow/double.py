@@ -49,7 +49,7 @@ def hdecrypt(header_key: bytes, outer: bytes, sealed: SealedHeader) -> bytes | N
 
 @dataclass
 class NotYet:
-    """Nothing was received: the responder before its first message."""
+    """Nothing has been received: the responder before its first message."""
 
     ratchet_private: bytes
 
@@ -86,7 +86,7 @@ class Receiving:
 
 
 CURRENT, NEXT = "current", "next"
-"""Which header key opened, beside the numbers of the steps of the stored ones."""
+"""Which header key opened; a stored one is named by the number of its step."""
 
 
 @dataclass
@@ -121,7 +121,7 @@ class Double:
             self.sending = Sending(private, chain_key, header_key, 0, due.previous_chain_length, sending_epoch)
 
     def send(self) -> bytes:
-        """DR-E2: the message key. The header wants the number before it."""
+        """DR-E2: the message key. The header contains the number before this call."""
         if self.sending.number == labels.COUNTER_END:
             raise errors.ChainExhausted
         self.sending.number += 1
@@ -144,19 +144,19 @@ class Double:
         return which == NEXT or (which == CURRENT and header.number >= self.receiving.number)
 
     def kept_at(self, which: str | int, header: Header) -> tuple[int, int]:
-        """DR-D4: where the key of a message is kept that is not new."""
+        """DR-D4: where the key of a message that is not new is kept."""
         at = (self.step if which == CURRENT else which, header.number)
         if at not in self.kept:
             raise errors.Refused
         return at
 
     def check_key(self, which: str | int, header: Header) -> None:
-        """DR-D4: a header under HKr names DHr."""
+        """DR-D4: a header under HKr must name DHr."""
         if which == CURRENT and header.ratchet_key != self.receiving.remote_ratchet_key:
             raise errors.Refused
 
     def check(self, which: str | int, header: Header) -> None:
-        """The refusals of DR-D5 and DR-D6, of a new message, but for the header secret."""
+        """The refusals of DR-D5 and DR-D6 for a new message, except the one for the header secret."""
         if which == CURRENT:
             # DR-D5
             if header.number - self.receiving.number > labels.MAX_SKIP:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""§12, erasure code: a value in chunks of which any k give it back."""
+"""§12, erasure code: a value as codewords, any k of which restore it."""
 
 from dataclasses import dataclass, field
 
 POLYNOMIAL = 0x1100B
-"""x^16 + x^12 + x^3 + x + 1, of which x is a generator."""
+"""x^16 + x^12 + x^3 + x + 1; x generates the multiplicative group."""
 
 
 def _powers() -> tuple[list[int], list[int]]:
@@ -25,7 +25,7 @@ def multiply(a: int, b: int) -> int:
 
 
 def coefficients(indices: list[int], at: int) -> list[int]:
-    """Lagrange's coefficients: P(at) is the sum of coefficient times P(index). Minus is XOR."""
+    """Lagrange's coefficients: P(at) is the sum of coefficient times P(index). Subtraction is XOR."""
     result = []
     for i in indices:
         if at in indices:
@@ -70,7 +70,7 @@ class Decoder:
         return chunk_count(self.length, self.chunk)
 
     def add(self, index: int, codeword: bytes) -> bytes | None:
-        """The value, once it is complete. Of an index the first is kept."""
+        """Returns the value once it is complete. The first codeword of an index is kept."""
         self.codewords.setdefault(index, codeword)
         if len(self.codewords) < self.needed:
             return None

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""§10: failure. What the network sent fails as `Refused`; the others tell what is public, or what the peer alone can
-cause."""
+"""§10: failure. Input from the network fails as `Refused`; the other errors reveal what is public, or what only the
+peer can cause."""
 
 
 class Refused(Exception):
-    """Whatever the network sent, and a damaged snapshot."""
+    """Any invalid input from the network, and a damaged snapshot."""
 
 
 class TooManySkipped(Refused):
-    """An authentic header that jumps too far."""
+    """An authentic header that jumps too far ahead."""
 
 
 class PrekeyUsed(Refused):
-    """The one-time prekey was made here and is no longer here."""
+    """This device made the one-time prekey and no longer has it."""
 
 
 class Repeated(Refused):
@@ -20,7 +20,7 @@ class Repeated(Refused):
 
 
 class ReplayRecordFull(Refused):
-    """No handshake without a one-time prekey can be told from a repetition any more."""
+    """Handshakes without a one-time prekey can no longer be distinguished from repetitions."""
 
 
 class Expired(Refused):
@@ -32,11 +32,11 @@ class Rollback(Refused):
 
 
 class Abandoned(Exception):
-    """The Braid has failed, for good."""
+    """The Braid has failed permanently."""
 
 
 class NotYetReceived(Exception):
-    """This side has no chain to send on yet."""
+    """This side has no sending chain yet."""
 
 
 class TooLong(Exception):
@@ -44,4 +44,4 @@ class TooLong(Exception):
 
 
 class ChainExhausted(Exception):
-    """A counter of messages must not wrap."""
+    """A counter of messages would wrap."""

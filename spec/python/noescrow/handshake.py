@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""§6 and §7: PQXDH, and what it gives."""
+"""§6 and §7: PQXDH, and the keys that it yields."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ F = b"\xff" * 32
 
 @dataclass(frozen=True)
 class InitialKeys:
-    """§7: what the ratchets begin with."""
+    """§7: the initial keys of the ratchets."""
 
     associated_data: bytes
     root: bytes
@@ -91,7 +91,7 @@ def initiate(
 
 @dataclass(frozen=True)
 class ResponderKeys:
-    """What the responder's device knows of the prekeys that a handshake names."""
+    """What the responder's device knows about the prekeys that a handshake names."""
 
     signed_dh: bytes
     signed_seed: bytes
@@ -102,7 +102,7 @@ class ResponderKeys:
 
 
 def respond(local: Identity, dh_private: bytes, handshake: bytes, keys: ResponderKeys) -> tuple[Identity, InitialKeys]:
-    """HS-R3 to HS-R6. HS-R1, HS-R2 and HS-R7 are the device's."""
+    """HS-R3 to HS-R6. The device does HS-R1, HS-R2 and HS-R7."""
     clear, sealed = handshake[:CLEAR_LEN], handshake[CLEAR_LEN:]
     parsed = ClearPart.from_bytes(clear)
     # HS-R3

@@ -51,7 +51,7 @@ def fingerprint(identity: Identity, identifier: bytes = b"") -> bytes:
 
 
 class Malformed(Exception):
-    """What was scanned is not a safety number of this version."""
+    """The scanned bytes are not a safety number of this version."""
 
 
 class Mismatch(Exception):
@@ -77,7 +77,7 @@ class SafetyNumber:
         return b"\0" + self.local + self.remote
 
     def verify_scanned(self, scanned: bytes) -> None:
-        """Against what the other side shows."""
+        """Compares with what the other side shows."""
         if len(scanned) != 65 or scanned[0] != 0:
             raise Malformed
         if not primitives.equal(scanned[1:], self.remote + self.local):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""FIPS 203: ML-KEM-768 and ML-KEM-1024, with encapsulation in two steps (§12). Algorithm numbers are the standard's."""
+"""FIPS 203: ML-KEM-768 and ML-KEM-1024, with encapsulation in two steps (§12). Algorithm numbers are those of FIPS
+203."""
 
 import hashlib
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def byte_decode(data: bytes, d: int) -> list[int]:
 
 
 def compress(f: list[int], d: int) -> list[int]:
-    """Equation 4.7: round(2^d / q * x) mod 2^d, a half upwards."""
+    """Equation 4.7: round(2^d / q * x) mod 2^d; a half is rounded up."""
     return [((x << (d + 1)) + Q) // (2 * Q) % (1 << d) for x in f]
 
 
@@ -82,7 +83,7 @@ def decompress(f: list[int], d: int) -> list[int]:
 
 
 def sample_ntt(seed: bytes) -> list[int]:
-    """Algorithm 7. 1,344 bytes are eight blocks of SHAKE-128; when they do not do, more are squeezed."""
+    """Algorithm 7. 1,344 bytes are eight blocks of SHAKE-128; if they do not suffice, more are squeezed."""
     length = 1344
     while True:
         stream, a = hashlib.shake_128(seed).digest(length), []
@@ -191,7 +192,7 @@ def check_ek(parameters: ParameterSet, ek: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Encapsulation:
-    """What encaps2 needs of encaps1."""
+    """What encaps2 needs from encaps1."""
 
     y_hat: list[list[int]]
     e2: list[int]
@@ -200,8 +201,8 @@ class Encapsulation:
 
 @lru_cache(maxsize=256)
 def encaps1(parameters: ParameterSet, header: bytes, m: bytes) -> tuple[bytes, bytes, Encapsulation]:
-    """ct1, the shared secret and what encaps2 needs, of the header rho || H(ek): the part of algorithms 14 and 17 that
-    does without the vector of the key."""
+    """ct1, the shared secret and what encaps2 needs, from the header rho || H(ek): the part of algorithms 14 and 17
+    that does not need the vector of the key."""
     k, (rho, hash_of_ek) = parameters.k, (header[:32], header[32:])
     shared_secret, r = G(m + hash_of_ek)
     a_hat = _matrix(k, rho)

@@ -14,7 +14,7 @@ PREKEY_LEN = DESCRIPTION_LEN + 64
 
 @dataclass(frozen=True)
 class Prekey:
-    """A verified prekey of somebody."""
+    """A verified prekey of another device."""
 
     kind: int
     id: int

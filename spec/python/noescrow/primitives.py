@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from . import curve, errors
 
 Rng = Callable[[int], bytes]
-"""Gives as many random bytes as it is asked for."""
+"""Returns the requested number of random bytes."""
 
 ZEROS = bytes(32)
 TAG_LEN = 16
@@ -49,10 +49,10 @@ def dh_public(private: bytes) -> bytes:
 
 
 def dh(private: bytes, public: bytes) -> bytes:
-    """DH, refused when all zero."""
+    """DH; an all-zero result is refused."""
     try:
         shared = X25519PrivateKey.from_private_bytes(private).exchange(X25519PublicKey.from_public_bytes(public))
-    except ValueError:  # the library refuses the all-zero output by itself
+    except ValueError:  # the library itself refuses the all-zero output
         raise errors.Refused from None
     if shared == ZEROS:
         raise errors.Refused

@@ -45,7 +45,7 @@ def seal(kind: int, state: bytes, key: bytes, generation: int) -> bytes:
 
 
 def unseal(kind: int, snapshot: bytes, key: bytes, newest: int) -> bytes:
-    """SN-2, but for the parsing."""
+    """SN-2, except the parsing."""
     reader = Reader(snapshot)
     if (reader.u8(), reader.u8()) != (VERSION, kind):
         raise errors.Refused

@@ -92,7 +92,7 @@ class Sparse:
         return message, chain.number, message_key
 
     def check(self, header: Header, is_new: bool) -> None:
-        """SP-R1, its checks but the last."""
+        """SP-R1: its checks except the last."""
         number, n = header.braid.epoch - 1, header.sparse_number
         if number not in self.epochs:
             raise errors.Refused
@@ -105,7 +105,7 @@ class Sparse:
             raise errors.Refused
 
     def receive(self, header: Header) -> bytes:
-        """The message key. What `braid.Failed` leaves behind is the caller's to wipe."""
+        """The message key. After `braid.Failed`, the caller wipes the remaining state."""
         number, n = header.braid.epoch - 1, header.sparse_number
         # SP-R2
         chain = self.epochs[number].receiving

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""§9, §13 and §14: both ratchets, a message at a time."""
+"""§9, §13 and §14: both ratchets, one message at a time."""
 
 import copy
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Triple:
     chunk: int
     double: Double | None
     sparse: Sparse | None
-    """Both are none once the Braid has failed."""
+    """Both are None once the Braid has failed."""
     direction: int
     last_remote_key: bytes = b""
     """What a snapshot of an abandoned session keeps of the Double Ratchet (§11)."""
@@ -44,7 +44,7 @@ class Triple:
         return cls(keys.associated_data, chunk, double, Sparse.new(B2A, keys.sparse, keys.braid, chunk), B2A)
 
     def encrypt(self, handshake: bytes | None, plaintext: bytes, associated_data: bytes, rng: Rng) -> bytes:
-        """On failure the state may be half changed: call it on a copy."""
+        """A failure may leave the state partly changed: call this on a copy."""
         # DR-E0
         if len(plaintext) > labels.MAX_PLAINTEXT_LEN:
             raise errors.TooLong
@@ -76,7 +76,7 @@ class Triple:
         return Message(handshake, sealed, body).to_bytes()
 
     def decrypt(self, message: Message, associated_data: bytes) -> bytes:
-        """On failure the state may be half changed: call it on a copy."""
+        """A failure may leave the state partly changed: call this on a copy."""
         if self.double is None:
             raise errors.Abandoned
         # DR-D2
@@ -123,6 +123,6 @@ class Triple:
 
 
 def on_a_copy(state, change):
-    """`change` of a copy of `state`, and the copy, so that a failure leaves the state as it was (§10)."""
+    """The result of `change` on a copy of `state`, and the copy, so that a failure leaves the state unchanged (§10)."""
     draft = copy.deepcopy(state)
     return change(draft), draft

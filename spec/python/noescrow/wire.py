@@ -35,7 +35,7 @@ def u64(value: int) -> bytes:
 
 
 class Reader:
-    """Takes bytes from the front; what is missing, or left at the end, is refused."""
+    """Takes bytes from the front; missing and left-over bytes are refused."""
 
     def __init__(self, data: bytes):
         self.data, self.at = data, 0
@@ -191,7 +191,7 @@ class ClearPart:
 
 
 def padme(length: int) -> int:
-    """Nikitin et al., algorithm 1: at most as many significant bits as the exponent has bits."""
+    """Nikitin et al., algorithm 1: at most as many significant bits as the exponent has."""
     if length < 2:
         return length
     exponent = length.bit_length() - 1
