@@ -165,8 +165,8 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     }
 
     /// Returns the same device with other primitives.
-    #[allow(dead_code, reason = "for explorations of schedules, which not every build has")]
-    pub(crate) fn computing_with<Q>(self, primitives: Q) -> Device<Q, ONE_TIME, REPLAY> {
+    #[cfg(all(feature = "alloc", feature = "hazmat"))]
+    pub(crate) fn with_primitives<Q>(self, primitives: Q) -> Device<Q, ONE_TIME, REPLAY> {
         let Self { primitives: _, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id } = self;
         Device { primitives, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id }
     }
