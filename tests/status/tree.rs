@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The repository's files as they are, or changed, so that a control can lie about one.
+//! The repository's files as they are, or with one changed by a control.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-/// Folders in which something may stand that a row names.
-const FOLDERS: [&str; 7] = [".ci", "benches", "examples", "fuzz", "spec", "src", "tests"];
+/// Folders with files that a row may name.
+const FOLDERS: [&str; 9] = [".ci", "benches", "crates", "examples", "fuzz", "harness", "spec", "src", "tests"];
 const FILES: [&str; 4] = ["Cargo.lock", "Cargo.toml", "README.md", "SECURITY.md"];
 /// What builds and interpreters leave behind.
 const LEFT_BEHIND: [&str; 2] = ["target", "__pycache__"];
@@ -31,7 +31,9 @@ impl Tree {
     }
 
     fn walk(&mut self, folder: &Path, name: &str) {
-        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        // Rows that name a file in a folder that is missing are reported.
+        let Ok(entries) = std::fs::read_dir(folder) else { return };
+        for entry in entries.map(Result::unwrap) {
             let file_name = entry.file_name().into_string().unwrap();
             let name = format!("{name}/{file_name}");
             match entry.file_type().unwrap() {
@@ -65,7 +67,7 @@ impl Tree {
         self.0.get(path).is_some_and(|file| file.is_executable)
     }
 
-    /// With a file that says something else, or is new.
+    /// With a file that is different, or new.
     pub fn with(&self, path: &str, change: impl Fn(&str) -> String) -> Self {
         let mut tree = self.clone();
         let is_executable = self.is_executable(path) || path.ends_with("run");
@@ -79,7 +81,7 @@ impl Tree {
         tree
     }
 
-    /// With a script that nobody made executable.
+    /// With a script that is not executable.
     pub fn plain(&self, path: &str) -> Self {
         let mut tree = self.clone();
         tree.0.get_mut(path).unwrap().is_executable = false;
@@ -93,7 +95,7 @@ fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o111 != 0
 }
 
-/// Other systems do not keep it; there a script counts by its first line.
+/// Other systems do not record it; there the first line of a script decides.
 #[cfg(not(unix))]
 fn is_executable(path: &Path) -> bool {
     std::fs::read(path).unwrap().starts_with(b"#!")
