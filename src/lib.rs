@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+#![cfg_attr(feature = "alloc", doc = include_str!("docs/links.md"))]
 #![cfg_attr(feature = "alloc", doc = include_str!("../README.md"))]
 #![cfg_attr(not(feature = "alloc"), doc = "End-to-end encrypted sessions whose server holds no key.")]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should"))]
@@ -50,6 +51,10 @@ pub mod snapshot;
 // Not part of the protocol: everything that a server may hold.
 #[cfg(feature = "alloc")]
 pub mod relay;
+
+// What the README links to, on pages of this documentation.
+#[cfg(doc)]
+pub mod docs;
 
 pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};
 #[cfg(feature = "alloc")]
