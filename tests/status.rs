@@ -104,7 +104,7 @@ fn unlisted(status: &Status, workspace: &Workspace<'_>, tree: &Tree) -> Vec<Stri
             follows("--example", file.trim_end_matches(".rs")) || files.contains(path)
         }
         ["examples", name, "main.rs"] => follows("--example", name),
-        ["src", "main.rs"] => {
+        ["src", "main.rs"] | ["src", "bin", _] => {
             let (run, package) = ("cargo run", format!("-p {package} "));
             commands.iter().any(|command| command.starts_with(run) && command.contains(&package))
         }

@@ -86,7 +86,11 @@ impl<'a> Workspace<'a> {
         let packages = self.selected(arguments)?;
         let has = |path: &str| packages.iter().any(|package| self.tree.has(&format!("{}{path}", package.folder)));
         let Some(name) = value_of(arguments, "--example") else {
-            return if has("src/main.rs") { Ok(()) } else { Err("there is no program to run".to_owned()) };
+            return if has("src/main.rs") || has("src/bin/") {
+                Ok(())
+            } else {
+                Err("there is no program to run".to_owned())
+            };
         };
         // In a package of examples alone, they lie at its root.
         let files = ["examples/", ""].map(|folder| [format!("{folder}{name}.rs"), format!("{folder}{name}/main.rs")]);
