@@ -148,7 +148,7 @@ fn control_each_false_entry_is_noticed() {
         // tool, a version.
         (DATA, "\"tests/wycheproof.rs\"", "\"tests/wychproof.rs\"", "S1: there is no tests/wychproof.rs"),
         (DATA, " e15\"", " e99\"", " has \"e99\" in its name"),
-        (DATA, "cargo test --lib ratchet::", "cargo test --lib rachet::", "no test of the library has \"rachet::"),
+        (DATA, "cargo test --lib ratchet::", "cargo test --lib ratchets::", "no test of the library has \"ratchets::"),
         (DATA, "--test wycheproof\"", "--test wychproof\"", "there is no test program wychproof"),
         (DATA, "-p leakscan ", "-p leakscam ", "there is no package leakscam"),
         (DATA, "test --test wycheproof", "test --features audits --test wycheproof", "there is no feature audits"),
