@@ -69,10 +69,8 @@ impl Hearing {
         println!("Searched: {}", out.join("relay").display());
         println!("{}", self.verdict);
         let (messages, thefts) = (self.matrix.messages.len(), self.matrix.thefts.len());
-        println!(
-            "Who also stole a device: {messages} messages, one below the other, by {thefts} thefts, side by side;"
-        );
-        println!("  . stays secret   o falls   X falls, though it was over before; of many in one place, the worst.");
+        println!("Exposure after device theft: {messages} messages (rows) × {thefts} thefts (columns)");
+        println!("  . secret   o exposed   X exposed, though sent and opened before the theft; a cell of several shows the worst.");
         print!("{}", self.matrix.condensed(TEXT.0, TEXT.1).to_text());
         println!("Healed: {}.\n", healing(&self.matrix));
         println!("The same, if the thief also has a quantum computer:");
