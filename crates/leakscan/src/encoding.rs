@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The encodings in which a value may lie in what a server holds.
+//! The encodings in which a value is found.
 
 use core::fmt;
 
-/// One layer between the bytes of a source and a value.
+/// One encoding between the bytes of a source and a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Encoding {
-    /// The bytes themselves.
+    /// The bytes as they are.
     Raw,
-    /// The bytes from the last to the first, as a big number is turned over.
+    /// The bytes in reverse order, as when a big integer changes its byte order.
     Reversed,
     /// Hexadecimal, in either case, with or without separators and prefixes.
     Hex,
-    /// Base64, standard or for URLs.
+    /// Base64, in the standard or the URL-safe alphabet.
     Base64,
     /// A list of decimal integers, signed or not.
     Integers,
@@ -31,18 +31,18 @@ pub enum Encoding {
     Zlib,
     /// A Zstandard frame.
     Zstd,
-    /// Escapes with a backslash, in hexadecimal, octal or of Unicode.
+    /// Escapes with a backslash: hexadecimal, octal or Unicode.
     Escapes,
-    /// Bytes that were taken for Latin-1, in UTF-8.
+    /// Bytes that were read as Latin-1 and written as UTF-8.
     Latin1,
     /// A deflated entry of a ZIP archive.
     Zip,
-    /// Chunks of HTTP/1.1.
+    /// HTTP/1.1 chunks.
     Chunked,
 }
 
 impl Encoding {
-    /// All of them.
+    /// All encodings.
     pub const ALL: [Self; 16] = [
         Self::Raw,
         Self::Reversed,
@@ -90,7 +90,7 @@ impl fmt::Display for Encoding {
     }
 }
 
-/// A set of encodings: those that a search looks for.
+/// The set of encodings that a search looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encodings(u32);
 
@@ -101,22 +101,22 @@ impl Default for Encodings {
 }
 
 impl Encodings {
-    /// Every encoding there is.
+    /// The set of all encodings.
     pub const ALL: Self = Self(u32::MAX);
 
-    /// Without this one: what a control does without.
+    /// The set without this encoding: for a control that must find nothing.
     #[must_use]
     pub const fn without(self, encoding: Encoding) -> Self {
         Self(self.0 & !(1 << encoding as u16))
     }
 
-    /// Whether this one is looked for.
+    /// Whether this encoding is in the set.
     #[must_use]
     pub const fn contains(self, encoding: Encoding) -> bool {
         self.0 & (1 << encoding as u16) != 0
     }
 
-    /// Those that are in the set, in the order of [`Encoding::ALL`].
+    /// The encodings in the set, in the order of [`Encoding::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Encoding> {
         Encoding::ALL.into_iter().filter(move |&encoding| self.contains(encoding))
     }

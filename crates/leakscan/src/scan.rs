@@ -1,82 +1,76 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A search under way: blocks of a source, and layer by layer what is decoded from them.
+//! The scanner: searches the blocks of a source, and level by level what is decoded from them. It implements the sinks of
+//! all decoders, and so is the only module that recurses.
 //!
 //! ```text
 //! source ── Layer ── block ──┬── the index
-//!                            ├── text: runs of symbols, decoded ── the same again, one deeper
-//!                            └── compressed streams ── Layer, one deeper
+//!                            ├── text: runs of symbols, decoded ── the same, one level deeper
+//!                            └── compressed streams ── Layer, one level deeper
 //! ```
 //!
-//! A block is examined together with the last [`OVERLAP`] bytes of the one before. Text is decoded within a block;
-//! compressed streams live as long as they last.
+//! A block is searched together with the last bytes of the block before it (`blocks.rs`). Text is decoded within a block;
+//! compressed streams are followed across blocks.
 
-use super::compressed::Stream;
+use super::blocks::{Blocks, SMALL_BLOCK};
+use super::chain::{Chain, MAX_DEPTH};
+use super::containers::formats::{self, Format};
+use super::containers::stream::Stream;
 use super::encoding::{Encoding, Encodings};
-use super::formats;
-use super::hits::{Chain, Findings, Hits, MAX_DEPTH, Statistics};
-use super::needles::{FRAGMENT, Index};
-use super::runs::within_borders;
-use super::signs::Signs;
-use super::windows::is_strong;
-use flate2::Decompress;
+use super::findings::{Findings, Hits, Statistics};
+use super::index::needles::{FRAGMENT, Index};
+use super::index::probe;
+use super::index::windows::is_distinctive;
+use super::pool::Pool;
+use super::prefilter::Prefilter;
+use super::sink::{Decoded, Sink, StreamSink};
+use super::text;
 
-/// Bytes of a source that are examined at once: what a core's own cache holds, since they are gone through several times.
-/// Compressed streams within text are followed to the end of a block.
-pub(super) const BLOCK: usize = 1 << 18;
-/// The same for what is decompressed and for the flows of a capture, of which there may be many.
-pub(super) const SMALL_BLOCK: usize = 1 << 16;
-/// Bytes that are examined with both blocks: what a fragment of 16 bytes may take at its longest, a list of integers
-/// with a line and a deep indentation for each, in UTF-16, is under 2 KiB.
-pub(super) const OVERLAP: usize = 4096;
-/// Streams that are decompressed at once in one layer. Streams do not overlap; what seems one by chance soon fails.
+/// Streams that are decompressed at once in one layer. Real streams do not overlap, and random matches soon fail.
 const MAX_STREAMS: usize = 8;
 
-/// Bounds of a search.
+/// Limits of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes that one compressed stream of a source, with all that is in it, may become. 4 GiB by default: more than a
-    /// database dump of a test has, and half a minute's work.
+pub struct SearchLimits {
+    /// The number of bytes that one compressed stream of a source, with all that is nested in it, may decompress to. By
+    /// default 4 GiB: more than a database dump of a test has, and half a minute's work.
     pub stream: u64,
-    /// Bytes that all compressed streams of a source may become. 64 GiB by default.
+    /// The number of bytes that all compressed streams of a source may decompress to. By default 64 GiB.
     pub source: u64,
 }
 
-impl Default for Limits {
+impl Default for SearchLimits {
     fn default() -> Self {
         Self { stream: 1 << 32, source: 1 << 36 }
     }
 }
 
-/// Where some bytes come from.
-pub(super) struct Frame<'a> {
-    pub(super) chain: Chain,
+/// The origin of the bytes that are searched.
+struct Frame<'a> {
+    chain: Chain,
     /// The offset in the source of the byte at an index.
-    pub(super) place: &'a dyn Fn(usize) -> u64,
-    /// Whether so many bytes from an index on stand for themselves where they come from, and have been met there.
-    pub(super) is_literal: &'a dyn Fn(usize, usize) -> bool,
+    place: &'a dyn Fn(usize) -> u64,
+    /// Whether the range of this index and length is encoded as itself in its parent, where it has been searched.
+    is_literal: &'a dyn Fn(usize, usize) -> bool,
 }
 
-pub(super) struct Search<'i> {
+/// A search in progress.
+pub(crate) struct Search<'i> {
     index: &'i Index,
-    pub(super) encodings: Encodings,
-    limits: Limits,
-    pub(super) statistics: Statistics,
+    encodings: Encodings,
+    limits: SearchLimits,
+    pub(crate) statistics: Statistics,
     hits: Hits,
-    /// Bytes that may still be decompressed, in this source and in this stream.
+    /// Bytes that may still be decompressed in this source.
     source_budget: u64,
+    /// Bytes that the outermost open stream may still decompress to.
     stream_budget: u64,
     in_stream: bool,
-    /// Buffers that are not in use.
-    pool: Vec<Vec<u8>>,
-    signs: Vec<Signs>,
-    /// The same for what inflaters write, which keep their length: to fill them anew would take longer than most streams.
-    outputs: Vec<Vec<u8>>,
-    /// And for inflaters, of 43 KiB each.
-    inflaters: Vec<Decompress>,
+    pool: Pool,
+    prefilters: Vec<Prefilter>,
 }
 
 impl<'i> Search<'i> {
-    pub(super) fn new(index: &'i Index, encodings: Encodings, limits: Limits) -> Self {
+    pub(crate) fn new(index: &'i Index, encodings: Encodings, limits: SearchLimits) -> Self {
         let statistics = Statistics { encodings, ..Statistics::default() };
         Self {
             index,
@@ -87,68 +81,34 @@ impl<'i> Search<'i> {
             source_budget: 0,
             stream_budget: 0,
             in_stream: false,
-            pool: Vec::new(),
-            signs: Vec::new(),
-            outputs: Vec::new(),
-            inflaters: Vec::new(),
+            pool: Pool::default(),
+            prefilters: Vec::new(),
         }
     }
 
-    /// What comes now is of this new source; its number.
-    pub(super) fn begin(&mut self, source: String) -> u32 {
+    /// Begins a new source, from which all following bytes are; returns its number.
+    pub(crate) fn begin(&mut self, source: String) -> u32 {
         self.source_budget = self.limits.source;
         self.hits.begin(source)
     }
 
-    /// What comes now is of a source that has begun before.
-    pub(super) const fn resume(&mut self, source: u32) {
+    /// Returns to a source that began before.
+    pub(crate) const fn resume(&mut self, source: u32) {
         self.hits.resume(source);
     }
 
-    pub(super) fn source(&self) -> &str {
-        self.hits.source()
-    }
-
-    pub(super) fn finish(self) -> Findings {
+    pub(crate) fn finish(self) -> Findings {
         self.hits.finish(self.index, self.statistics)
     }
 
-    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
-        self.pool.pop().unwrap_or_default()
-    }
-
-    pub(super) fn give_back(&mut self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        self.pool.push(buffer);
-    }
-
-    pub(super) fn take_output(&mut self) -> Vec<u8> {
-        self.outputs.pop().unwrap_or_default()
-    }
-
-    pub(super) fn give_back_output(&mut self, output: Vec<u8>) {
-        self.outputs.push(output);
-    }
-
-    /// An inflater of a zlib stream, or of a deflated one.
-    pub(super) fn take_inflater(&mut self, zlib: bool) -> Decompress {
-        let Some(mut inflater) = self.inflaters.pop() else { return Decompress::new(zlib) };
-        inflater.reset(zlib);
-        inflater
-    }
-
-    pub(super) fn give_back_inflater(&mut self, inflater: Decompress) {
-        self.inflaters.push(inflater);
-    }
-
-    /// Looks at bytes as they are; nothing lies across a border.
-    fn meet(&mut self, bytes: &[u8], borders: &[usize], frame: &Frame<'_>) {
+    /// Searches bytes for values, as they are; no hit crosses a border.
+    fn look_up(&mut self, bytes: &[u8], borders: &[usize], frame: &Frame<'_>) {
         let (forwards, backwards) =
             (self.encodings.contains(Encoding::Raw), self.encodings.contains(Encoding::Reversed));
         let hits = &mut self.hits;
-        self.index.examine(bytes, |found| {
+        probe::matches(self.index, bytes, |found| {
             if if found.reversed { backwards } else { forwards } {
-                within_borders(found, borders, bytes, |found| {
+                found.split(borders, bytes, |found| {
                     let last = found.at.saturating_add(found.range.len()).saturating_sub(1);
                     let place = (frame.place)(found.at)..(frame.place)(last).saturating_add(1);
                     if !(frame.is_literal)(found.at, found.range.len()) {
@@ -159,126 +119,92 @@ impl<'i> Search<'i> {
         });
     }
 
-    /// Looks at bytes that a text decoder gave, and at what is within them. They may be of several runs, with one byte that
-    /// is in no text at each border.
-    pub(super) fn meet_decoded(
+    /// Searches decoded bytes for values. Returns their frame, unless they are nested too deep to be searched.
+    fn look_up_decoded<'a>(
         &mut self,
-        bytes: &[u8],
-        borders: &[usize],
-        step: Encoding,
-        parent: &Frame<'_>,
-        place: &dyn Fn(usize) -> u64,
-    ) {
-        self.meet_partly_decoded(bytes, borders, step, parent, place, &|_, _| false);
-    }
-
-    /// As [`meet_decoded`](Self::meet_decoded), of which some stand for themselves.
-    pub(super) fn meet_partly_decoded(
-        &mut self,
-        bytes: &[u8],
-        borders: &[usize],
-        step: Encoding,
-        parent: &Frame<'_>,
-        place: &dyn Fn(usize) -> u64,
-        is_literal: &dyn Fn(usize, usize) -> bool,
-    ) {
-        let Some(frame) = self.meet_as(bytes, borders, step, parent, place, is_literal) else { return };
-        let signs = self.read_signs(bytes);
-        self.examine_text(bytes, &signs, &frame);
-        let mut chunks_end = 0usize;
-        for (at, format) in formats::beginnings(bytes, &signs.streams) {
-            let Some(mut stream) = self.open(format, frame.chain, place(at)) else { continue };
-            let next = borders.partition_point(|&border| border < at);
-            let end = borders.get(next).copied().unwrap_or(bytes.len());
-            let rest = bytes.get(at..end).unwrap_or_default();
-            self.within_budget(&mut self.limits.stream.clone(), |search| {
-                if at < chunks_end {
-                    stream.silence();
-                }
-                stream.feed(search, rest);
-                stream.finish(search, true);
-            });
-            chunks_end = chunks_end.max(at.saturating_add(stream.chunks_len()));
-        }
-        self.signs.push(signs);
-    }
-
-    /// Looks at decoded bytes as they are; the frame for what is within them, if that is not too deep.
-    pub(super) fn meet_as<'a>(
-        &mut self,
-        bytes: &[u8],
-        borders: &[usize],
-        step: Encoding,
+        decoded: &Decoded<'a>,
         parent: &Frame<'_>,
         place: &'a dyn Fn(usize) -> u64,
-        is_literal: &'a dyn Fn(usize, usize) -> bool,
     ) -> Option<Frame<'a>> {
-        let Some(chain) = parent.chain.then(step) else {
-            // A row of backslashes can be unescaped for ever; nobody escapes so often, and it holds no fragment.
-            let repeats = parent.chain.ends_in(step, MAX_DEPTH / 2);
+        let &Decoded { bytes, borders, encoding, position: _, is_literal } = decoded;
+        let Some(chain) = parent.chain.then(encoding) else {
+            // A row of backslashes can be unescaped without end. No program escapes so often, and it holds no fragment.
+            let repeats = parent.chain.ends_in(encoding, MAX_DEPTH / 2);
             let starts = [0].into_iter().chain(borders.iter().map(|border| border.saturating_add(1)));
             let ends = borders.iter().copied().chain([bytes.len()]);
             let mut runs = starts.zip(ends).filter_map(|(start, end)| bytes.get(start..end));
-            if !repeats && runs.any(|run| run.windows(FRAGMENT).any(is_strong)) {
+            if !repeats && runs.any(|run| run.windows(FRAGMENT).any(is_distinctive)) {
                 self.omit_depth(parent.chain);
             }
             return None;
         };
-        let decoded = bytes.len().saturating_sub(borders.len());
-        self.statistics.decoded = self.statistics.decoded.saturating_add(decoded as u64);
+        let len = bytes.len().saturating_sub(borders.len());
+        self.statistics.decoded = self.statistics.decoded.saturating_add(len as u64);
         let frame = Frame { chain, place, is_literal };
-        self.meet(bytes, borders, &frame);
+        self.look_up(bytes, borders, &frame);
         Some(frame)
     }
 
-    fn read_signs(&mut self, bytes: &[u8]) -> Signs {
-        let mut signs = self.signs.pop().unwrap_or_default();
-        signs.read(bytes);
-        signs
+    /// Searches decoded bytes for values, and for what is encoded in them.
+    fn descend(&mut self, decoded: &Decoded<'_>, parent: &Frame<'_>) {
+        let place = |at: usize| (parent.place)((decoded.position)(at));
+        let Some(frame) = self.look_up_decoded(decoded, parent, &place) else { return };
+        let (bytes, borders) = (decoded.bytes, decoded.borders);
+        let prefilter = self.prefilter(bytes);
+        text::decode(&mut Level { search: self, frame: &frame }, bytes, &prefilter);
+        let mut chunks_end = 0usize;
+        for (at, format) in formats::beginnings(bytes, &prefilter.streams) {
+            let Some(mut stream) = self.open(format, frame.chain, place(at)) else { continue };
+            let next = borders.partition_point(|&border| border < at);
+            let end = borders.get(next).copied().unwrap_or(bytes.len());
+            let rest = bytes.get(at..end).unwrap_or_default();
+            stream.is_silent = at < chunks_end;
+            stream.within_budget(self, |stream, search| {
+                stream.feed(search, rest);
+                stream.finish(search, true);
+            });
+            chunks_end = chunks_end.max(at.saturating_add(stream.decoder.chunks_len()));
+        }
+        self.prefilters.push(prefilter);
     }
 
-    /// Something lies deeper than is looked. Within what begins like a zlib stream nobody can tell: two bytes do so by chance,
-    /// and what comes out of those repeats itself, and nests.
+    fn prefilter(&mut self, bytes: &[u8]) -> Prefilter {
+        let mut prefilter = self.prefilters.pop().unwrap_or_default();
+        prefilter.scan(bytes);
+        prefilter
+    }
+
+    /// Records that something is nested too deep to be searched; not within a zlib stream. Two bytes begin one by chance, and
+    /// the output of such a stream is repetitive and nested itself.
     fn omit_depth(&mut self, chain: Chain) {
         if !chain.has(Encoding::Zlib) {
             self.statistics.omit(|| String::from("encodings nested too deep"));
         }
     }
 
-    /// A stream that begins at `origin`, if it is looked for.
-    fn open(&mut self, format: formats::Format, chain: Chain, origin: u64) -> Option<Stream> {
+    /// Opens a stream that begins at `origin`, if the search looks for its format.
+    fn open(&mut self, format: Format, chain: Chain, origin: u64) -> Option<OpenStream> {
         let Some(encoding) = format.encoding() else {
-            let (source, name) = (String::from(self.source()), format.name());
-            self.statistics.omit(|| format!("{source}, byte {origin}: could not look into {name}"));
+            let (hits, name) = (&self.hits, format.name());
+            self.statistics.omit(|| format!("{}, byte {origin}: no decoder for {name}", hits.source()));
             return None;
         };
         if !self.encodings.contains(encoding) {
             return None;
         }
-        let Some(deeper) = chain.then(encoding) else {
-            if format != formats::Format::Zlib {
+        let Some(chain) = chain.then(encoding) else {
+            if format != Format::Zlib {
                 self.omit_depth(chain);
             }
             return None;
         };
-        let chain = deeper;
-        let layer = Layer::inner(chain, origin, self.take_buffer());
-        Some(Stream::new(format, layer, self))
-    }
-
-    /// A step of a stream, which may become no more than `budget`; a stream within another shares that one's.
-    fn within_budget<T>(&mut self, budget: &mut u64, step: impl FnOnce(&mut Self) -> T) -> T {
-        if self.in_stream {
-            return step(self);
-        }
-        (self.in_stream, self.stream_budget) = (true, *budget);
-        let result = step(self);
-        (self.in_stream, *budget) = (false, self.stream_budget);
-        result
+        let layer = Layer::nested(chain, origin, self.pool.take_buffer());
+        let decoder = Stream::new(format, &mut self.pool);
+        Some(OpenStream { decoder, layer, origin, budget: self.limits.stream, fed: 0, is_silent: false })
     }
 
     /// Whether `bytes` more may be decompressed.
-    pub(super) fn spend(&mut self, bytes: u64) -> bool {
+    fn spend(&mut self, bytes: u64) -> bool {
         self.statistics.decoded = self.statistics.decoded.saturating_add(bytes);
         let left = (self.source_budget.checked_sub(bytes), self.stream_budget.checked_sub(bytes));
         self.source_budget = left.0.unwrap_or(0);
@@ -287,141 +213,217 @@ impl<'i> Search<'i> {
     }
 }
 
-/// A stream of bytes at some depth, examined block by block.
-pub(super) struct Layer {
-    buffer: Vec<u8>,
-    /// The offset of the first byte of `buffer`.
-    base: u64,
-    block: usize,
+/// Bytes that are being searched, as the sink of the decoders that read them.
+struct Level<'s, 'i, 'f> {
+    search: &'s mut Search<'i>,
+    frame: &'s Frame<'f>,
+}
+
+impl Sink for Level<'_, '_, '_> {
+    #[inline]
+    fn wants(&self, encoding: Encoding) -> bool {
+        self.search.encodings.contains(encoding)
+    }
+
+    #[inline]
+    fn pool(&mut self) -> &mut Pool {
+        &mut self.search.pool
+    }
+
+    fn search(&mut self, decoded: &Decoded<'_>) {
+        let place = |at: usize| (self.frame.place)((decoded.position)(at));
+        _ = self.search.look_up_decoded(decoded, self.frame, &place);
+    }
+
+    fn descend(&mut self, decoded: &Decoded<'_>) {
+        self.search.descend(decoded, self.frame);
+    }
+}
+
+/// A compressed stream, and the layer that its content is searched in.
+struct OpenStream {
+    decoder: Stream,
+    layer: Layer,
+    /// The offset in the source of its first byte; of the outermost stream's, if it is nested in one.
+    origin: u64,
+    /// Bytes that it may still decompress to.
+    budget: u64,
+    /// The offset in its parent after the last byte that it was fed.
+    fed: u64,
+    /// Its failure is no omission: it is reported elsewhere.
+    is_silent: bool,
+}
+
+impl OpenStream {
+    /// Runs a step under the stream's budget; a nested stream shares the budget of the outermost one.
+    fn within_budget<T>(&mut self, search: &mut Search<'_>, step: impl FnOnce(&mut Self, &mut Search<'_>) -> T) -> T {
+        if search.in_stream {
+            return step(self, search);
+        }
+        (search.in_stream, search.stream_budget) = (true, self.budget);
+        let result = step(self, search);
+        (search.in_stream, self.budget) = (false, search.stream_budget);
+        result
+    }
+
+    /// Feeds the stream what it has not seen of a block that begins at `base`. Returns whether it takes more; if not, it is
+    /// finished.
+    fn feed_block(&mut self, search: &mut Search<'_>, new: &[u8], block_end: u64) -> bool {
+        self.fed = block_end;
+        self.within_budget(search, |stream, search| {
+            let more = stream.feed(search, new);
+            if !more {
+                stream.finish(search, false);
+            }
+            more
+        })
+    }
+
+    fn feed(&mut self, search: &mut Search<'_>, bytes: &[u8]) -> bool {
+        self.decoder.feed(&mut Content { search, layer: &mut self.layer }, bytes)
+    }
+
+    /// Ends the stream: its content is searched to the end. See [`Stream::finish`] for `cut`.
+    fn finish(&mut self, search: &mut Search<'_>, cut: bool) {
+        let ending = self.decoder.finish(&mut Content { search, layer: &mut self.layer }, cut);
+        if ending.is_counted {
+            search.statistics.streams = search.statistics.streams.saturating_add(1);
+        }
+        if let Some(how) = ending.failure.filter(|_| !self.is_silent) {
+            let (hits, at, name) = (&search.hits, self.origin, self.decoder.format().name());
+            search.statistics.omit(|| format!("{}, byte {at}: {name} that {how}", hits.source()));
+        }
+        self.layer.finish(search);
+    }
+}
+
+/// The layer of a stream's content, as the sink of the stream's decoder.
+struct Content<'s, 'i> {
+    search: &'s mut Search<'i>,
+    layer: &'s mut Layer,
+}
+
+impl StreamSink for Content<'_, '_> {
+    #[inline]
+    fn pool(&mut self) -> &mut Pool {
+        &mut self.search.pool
+    }
+
+    fn descend(&mut self, content: &[u8]) -> bool {
+        if !self.search.spend(content.len() as u64) {
+            let hits = &self.search.hits;
+            self.search.statistics.omit(|| format!("{}: a compressed stream beyond the limit", hits.source()));
+            return false;
+        }
+        self.layer.push(self.search, content);
+        true
+    }
+}
+
+/// A stream of bytes at some level, searched block by block.
+pub(crate) struct Layer {
+    blocks: Blocks,
+    streams: Streams,
+}
+
+/// The compressed streams in a layer.
+struct Streams {
     chain: Chain,
     /// Within a compressed stream: where the outermost one begins.
     origin: Option<u64>,
-    /// From where in `buffer` on beginnings of streams have not been looked for.
-    unread: usize,
-    streams: Vec<(Stream, u64)>,
-    /// Where HTTP's chunks end: a stream that they cut in pieces is broken in what they lie in, and whole within them.
+    /// The offset from which on beginnings of streams have not been looked for.
+    unread: u64,
+    open: Vec<OpenStream>,
+    /// The end of the last HTTP chunks. A stream that chunks cut in pieces is broken in the bytes around them, and whole in
+    /// their content.
     chunks_end: u64,
 }
 
 impl Layer {
-    /// A source, or what a protocol carries.
-    pub(super) fn source(base: u64, block: usize) -> Self {
-        let (buffer, streams) = (Vec::new(), Vec::new());
-        Self { buffer, base, block, chain: Chain::EMPTY, origin: None, unread: 0, streams, chunks_end: 0 }
+    /// The bytes of a source, or of a flow in it.
+    pub(crate) const fn source(base: u64, block: usize) -> Self {
+        let streams = Streams { chain: Chain::EMPTY, origin: None, unread: 0, open: Vec::new(), chunks_end: 0 };
+        Self { blocks: Blocks::new(base, block, Vec::new()), streams }
     }
 
-    fn inner(chain: Chain, origin: u64, buffer: Vec<u8>) -> Self {
-        let (origin, streams) = (Some(origin), Vec::new());
-        Self { buffer, base: 0, block: SMALL_BLOCK, chain, origin, unread: 0, streams, chunks_end: 0 }
+    /// The content of a compressed stream.
+    const fn nested(chain: Chain, origin: u64, buffer: Vec<u8>) -> Self {
+        let streams = Streams { chain, origin: Some(origin), unread: 0, open: Vec::new(), chunks_end: 0 };
+        Self { blocks: Blocks::new(0, SMALL_BLOCK, buffer), streams }
     }
 
-    /// Within a compressed stream: where the outermost one begins.
-    pub(super) const fn origin(&self) -> Option<u64> {
-        self.origin
+    /// Takes more bytes.
+    pub(crate) fn push(&mut self, search: &mut Search<'_>, bytes: &[u8]) {
+        let Self { blocks, streams } = self;
+        blocks.push(bytes, |base, block| streams.examine(search, base, block, false));
     }
 
-    /// More bytes. Of many, blocks are examined where they lie.
-    pub(super) fn push(&mut self, search: &mut Search<'_>, bytes: &[u8]) {
-        // How many have been taken, into the buffer or in a block.
-        let mut taken = 0usize;
-        while taken < bytes.len() {
-            // What is in the buffer is, of these bytes, the last that were taken.
-            let start = taken.checked_sub(self.buffer.len()).filter(|_| self.buffer.len() <= OVERLAP);
-            let in_place = start.and_then(|start| bytes.get(start..start.saturating_add(self.block)));
-            if let Some(block) = in_place {
-                self.examine(search, block, false);
-                taken = taken.saturating_sub(self.buffer.len()).saturating_add(block.len());
-                let done = block.len().saturating_sub(OVERLAP);
-                self.buffer.clear();
-                self.buffer.extend_from_slice(block.get(done..).unwrap_or_default());
-                self.advance(done);
-                continue;
-            }
-            let rest = bytes.get(taken..).unwrap_or_default();
-            let now = rest.get(..self.block.saturating_sub(self.buffer.len())).unwrap_or(rest);
-            self.buffer.extend_from_slice(now);
-            taken = taken.saturating_add(now.len());
-            if self.buffer.len() >= self.block {
-                let buffer = core::mem::take(&mut self.buffer);
-                self.examine(search, &buffer, false);
-                self.buffer = buffer;
-                let done = self.buffer.len().saturating_sub(OVERLAP);
-                self.buffer.drain(..done);
-                self.advance(done);
-            }
-        }
-    }
-
-    /// So many bytes have been examined with all that may begin in them.
-    fn advance(&mut self, bytes: usize) {
-        self.base = self.base.saturating_add(bytes as u64);
-        self.unread = self.unread.saturating_sub(bytes);
-    }
-
-    /// What follows lies so many bytes further on.
-    pub(super) fn skip(&mut self, search: &mut Search<'_>, missing: u64) {
+    /// The next byte is so many bytes further on: what came before is searched to its end.
+    pub(crate) fn skip(&mut self, search: &mut Search<'_>, missing: u64) {
         self.finish(search);
-        let end = self.base.saturating_add(self.unread as u64);
-        (self.base, self.unread) = (end.saturating_add(missing), 0);
+        self.blocks.skip(missing);
     }
 
-    /// No more bytes.
-    pub(super) fn finish(&mut self, search: &mut Search<'_>) {
-        let buffer = core::mem::take(&mut self.buffer);
-        self.examine(search, &buffer, true);
-        search.give_back(buffer);
-        for (mut stream, mut budget) in core::mem::take(&mut self.streams) {
-            search.within_budget(&mut budget, |search| stream.finish(search, false));
+    /// There are no more bytes.
+    pub(crate) fn finish(&mut self, search: &mut Search<'_>) {
+        let Self { blocks, streams } = self;
+        let buffer = blocks.finish(|base, block| streams.examine(search, base, block, true));
+        search.pool.return_buffer(buffer);
+        for mut stream in core::mem::take(&mut streams.open) {
+            stream.within_budget(search, |stream, search| stream.finish(search, false));
         }
     }
+}
 
-    /// Examines a block that begins at `base`.
-    fn examine(&mut self, search: &mut Search<'_>, buffer: &[u8], last: bool) {
-        let (base, origin) = (self.base, self.origin);
+impl Streams {
+    /// Searches a block that begins at `base`, feeds it to the open streams and opens those that begin in it.
+    fn examine(&mut self, search: &mut Search<'_>, base: u64, block: &[u8], last: bool) {
+        let origin = self.origin;
         let place = move |at: usize| origin.unwrap_or_else(|| base.saturating_add(at as u64));
         let frame = Frame { chain: self.chain, place: &place, is_literal: &|_, _| false };
-        search.meet(buffer, &[], &frame);
-        let signs = search.read_signs(buffer);
-        search.examine_text(buffer, &signs, &frame);
-        // Streams that are open get what is new; then come those that begin in it.
-        let fresh = self.unread;
-        let end = buffer.len();
-        let mut streams = core::mem::take(&mut self.streams);
-        streams.retain_mut(|(stream, budget)| {
-            let from = stream.fed_to(base);
-            let new = buffer.get(from..).unwrap_or_default();
-            let chunks_before = stream.chunks_len();
-            let more = search.within_budget(budget, |search| stream.feed_at(search, new, base, end));
-            let chunks = stream.chunks_len().saturating_sub(chunks_before);
+        search.look_up(block, &[], &frame);
+        let prefilter = search.prefilter(block);
+        text::decode(&mut Level { search, frame: &frame }, block, &prefilter);
+        let block_end = base.saturating_add(block.len() as u64);
+        let mut open = core::mem::take(&mut self.open);
+        open.retain_mut(|stream| {
+            let from = index_of(stream.fed, base);
+            let chunks_before = stream.decoder.chunks_len();
+            let more = stream.feed_block(search, block.get(from..).unwrap_or_default(), block_end);
+            let chunks = stream.decoder.chunks_len().saturating_sub(chunks_before);
             if chunks > 0 {
                 self.chunks_end = base.saturating_add(from.saturating_add(chunks) as u64);
             }
             more
         });
-        self.unread = if last { end } else { end.saturating_sub(formats::BEGINNING.saturating_sub(1)) }.max(fresh);
-        let seen = signs.streams.partition_point(|&at| (at as usize) < fresh);
-        for (at, format) in formats::beginnings(buffer, signs.streams.get(seen..).unwrap_or_default()) {
-            if at >= self.unread || format.encoding().is_some_and(|encoding| !search.encodings.contains(encoding)) {
+        // A beginning that the end of the block cuts is recognised in the next block.
+        let cut = if last { 0 } else { formats::BEGINNING.saturating_sub(1) as u64 };
+        let (fresh, unread) = (index_of(self.unread, base), block_end.saturating_sub(cut).max(self.unread));
+        self.unread = unread;
+        let seen = prefilter.streams.partition_point(|&at| (at as usize) < fresh);
+        for (at, format) in formats::beginnings(block, prefilter.streams.get(seen..).unwrap_or_default()) {
+            let start = base.saturating_add(at as u64);
+            if start >= unread || format.encoding().is_some_and(|encoding| !search.encodings.contains(encoding)) {
                 continue;
             }
-            if streams.len() >= MAX_STREAMS {
+            if open.len() >= MAX_STREAMS {
                 search.statistics.omit(|| String::from("too many compressed streams at once"));
                 continue;
             }
             let Some(mut stream) = search.open(format, self.chain, place(at)) else { continue };
-            let new = buffer.get(at..).unwrap_or_default();
-            let mut budget = search.limits.stream;
-            let begins = base.saturating_add(at as u64);
-            if begins < self.chunks_end {
-                stream.silence();
-            }
-            let more = search.within_budget(&mut budget, |search| stream.feed_at(search, new, base, end));
-            self.chunks_end = self.chunks_end.max(begins.saturating_add(stream.chunks_len() as u64));
+            stream.is_silent = start < self.chunks_end;
+            let more = stream.feed_block(search, block.get(at..).unwrap_or_default(), block_end);
+            self.chunks_end = self.chunks_end.max(start.saturating_add(stream.decoder.chunks_len() as u64));
             if more {
-                streams.push((stream, budget));
+                open.push(stream);
             }
         }
-        self.streams = streams;
-        search.signs.push(signs);
+        self.open = open;
+        search.prefilters.push(prefilter);
     }
+}
+
+/// The index in a block that begins at `base` of the byte at `offset`: the first one's if that lies before the block.
+fn index_of(offset: u64, base: u64) -> usize {
+    usize::try_from(offset.saturating_sub(base)).unwrap_or(usize::MAX)
 }

@@ -5,7 +5,10 @@
 use super::classes::Class;
 use super::ledger::{Id, Ledger};
 use leakscan::encoders::encode;
-use leakscan::{Encoding, Encodings, Evidence, FRAGMENT, Hit, Index, is_strong};
+use leakscan::{Encoding, Encodings, Evidence, FRAGMENT, Hit, Index, is_distinctive};
+use std::format;
+use std::string::String;
+use std::vec::Vec;
 
 /// Secrets of which a half is planted: the first, the last and some between.
 const PLANTED: usize = 8;
@@ -32,7 +35,7 @@ fn control_of(ledger: &Ledger, index: &Index, encodings: Encodings, encoding: En
         .collect();
     let evidence = Evidence::new().with_encodings(encodings);
     let evidence = planted.iter().fold(evidence, |evidence, (_, name, bytes)| evidence.bytes(name, bytes));
-    let (found, _) = evidence.search_what_can_be(index, |_, _| {});
+    let (found, _) = evidence.search_all(index, |_, _| {});
     let is_met = |(id, name, _): &&(Id, String, Vec<u8>)| {
         found.hits.iter().any(|hit| hit.source == *name && hit.id == *id && outermost(hit) == encoding)
     };
@@ -52,7 +55,7 @@ fn halves(ledger: &Ledger) -> impl Iterator<Item = (Id, &[u8])> {
     let chosen: Vec<Id> = keys.into_iter().step_by(step).collect();
     chosen.into_iter().filter_map(|id| {
         let half = ledger.bytes(id)?.get(FRAGMENT..)?;
-        is_strong(half).then_some((id, half))
+        is_distinctive(half).then_some((id, half))
     })
 }
 

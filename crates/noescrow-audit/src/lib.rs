@@ -57,7 +57,7 @@ pub use compromise::{Cell, Healing, MatrixRow, SecrecyMatrix, Theft, Thief};
 pub use leakscan::decode;
 pub use leakscan::{
     DENSE, Encoding, Encodings, Evidence, EvidenceError, FRAGMENT, Findings, HITS_PER_VALUE, Hit, Index, LONG_FRAGMENT,
-    Limits, MAX_DEPTH, NAMED_OMISSIONS, Needles, Statistics, TooManyNeedles,
+    MAX_DEPTH, NAMED_OMISSIONS, Needles, SearchLimits, Statistics, TooManyNeedles,
 };
 pub use operation::{Field, Kind, Operation, Role};
 pub use profile::{Profile, ProfileError};
@@ -276,7 +276,7 @@ impl<'a> Audit<'a> {
                 },
                 // What is neither secret nor public may be what a key is made of: known where it is found.
                 (Class::State | Class::Stored | Class::Neutral | Class::Public, _) if bytes.len() >= FRAGMENT => {
-                    needles.add_whole(id, bytes);
+                    needles.add_anchored(id, bytes);
                 }
                 _ => {}
             }
@@ -296,7 +296,7 @@ impl<'a> Audit<'a> {
         let mut searched = Searched { facts: ledger.facts.clone(), ..Searched::default() };
         match needles.build() {
             Ok(index) => {
-                let (found, failed) = self.evidence.search_what_can_be(&index, self.progress);
+                let (found, failed) = self.evidence.search_all(&index, self.progress);
                 (examined.controls_planted, examined.controls_found) =
                     control::control(ledger, &index, found.statistics.encodings);
                 examined.not_examined.extend(failed.iter().map(|error| format!("{error}")));
@@ -429,7 +429,7 @@ impl Examination {
 
 /// Whether a fragment of it can be searched for: one that is long enough and not too plain.
 fn is_searchable(bytes: &[u8]) -> bool {
-    bytes.windows(FRAGMENT).any(leakscan::is_strong)
+    bytes.windows(FRAGMENT).any(leakscan::is_distinctive)
 }
 
 /// Whether these pieces make up the whole of a value.

@@ -36,7 +36,7 @@ impl<'a> Explained<'a> {
         let mut needles = Needles::new();
         for (id, value) in ledger.values() {
             if let Some(bytes) = ledger.beginning(id).filter(|_| explains(value)) {
-                needles.add_whole(id, bytes);
+                needles.add_anchored(id, bytes);
             }
         }
         Self { ledger, index: needles.build().ok(), known: BTreeMap::new() }
@@ -77,7 +77,7 @@ fn is_short(gap: &[u8], written: Encoding) -> bool {
 /// Where public values lie whole within a secret, in any encoding, in order.
 fn stretches(ledger: &Ledger, index: Option<&Index>, id: Id) -> Vec<Stretch> {
     let (Some(bytes), Some(index)) = (ledger.bytes(id), index) else { return Vec::new() };
-    let (found, _) = Evidence::new().bytes("", bytes).search_what_can_be(index, |_, _| {});
+    let (found, _) = Evidence::new().bytes("", bytes).search_all(index, |_, _| {});
     let stretch = |hit: Hit| {
         let value = ledger.value(hit.id)?;
         let is_whole = hit.range.start == 0 && hit.range.end >= value.kept;
@@ -113,7 +113,7 @@ pub(super) fn given_away(
         .fold(Encodings::ALL, Encodings::without);
     let evidence = Evidence::new().with_encodings(as_they_are);
     let evidence = containers.iter().fold(evidence, |evidence, (name, bytes)| evidence.bytes(name, bytes));
-    let (found, _) = evidence.search_what_can_be(index, |_, _| {});
+    let (found, _) = evidence.search_all(index, |_, _| {});
     let mut given: BTreeMap<Id, Vec<EvidencePlace>> = BTreeMap::new();
     for hit in found.hits {
         let is_key = ledger

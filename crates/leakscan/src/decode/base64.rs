@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Base64 in both alphabets at once, broken by lines or not: as plain text, within JSON strings, indented.
+//! Base64 in both alphabets at once, with or without line breaks: as plain text, within JSON strings, indented.
 
-use super::super::vectors::level;
+use super::super::simd::level;
 use fearless_simd::prelude::*;
 use fearless_simd::{dispatch, u8x32, u16x16, u32x8};
 
-/// Symbols that hold 16 bytes.
+/// The fewest symbols that encode 16 bytes.
 pub const MIN_SYMBOLS: usize = 22;
-/// Where groups of four may begin.
+/// The number of symbols after which a group of four may begin.
 pub const ALIGNMENTS: usize = 4;
 
 /// Symbols that are read together: a vector.
 const CHUNK: usize = 32;
-/// By comparisons, not from a table, so that the vector units do many at once.
+
+/// The value of a symbol; 255 for other bytes. By comparisons, not from a table, so that the vector units convert many at once.
 #[inline(always)]
 fn value(byte: u8) -> u8 {
     // The values of a range of symbols, and zero for other bytes.
@@ -24,11 +25,11 @@ fn value(byte: u8) -> u8 {
     let letters = range(b'A', 26, 0) | range(b'a', 26, 26);
     let others =
         range(b'0', 10, 52) | range(b'+', 1, 62) | range(b'-', 1, 62) | range(b'/', 1, 63) | range(b'_', 1, 63);
-    // What is in no range becomes 255.
+    // A byte in no range becomes 255.
     (letters | others).wrapping_sub(1)
 }
 
-/// Appends the symbols, as numbers below 64, of the run that `text` begins with; its length.
+/// Appends the symbols of the run that `text` begins with, as numbers below 64. Returns the length of the run.
 pub fn symbols(text: &[u8], out: &mut Vec<u8>) -> usize {
     dispatch!(level(), simd => simd.vectorize(#[inline(always)] || read(text, out)))
 }
@@ -59,7 +60,8 @@ fn read(text: &[u8], out: &mut Vec<u8>) -> usize {
     }
 }
 
-/// A line break with an indentation behind it; the same as escaped in JSON strings, where a slash may be escaped too.
+/// The length of a line break with the indentation after it, or of what precedes a symbol in a JSON string: an escaped line
+/// break, or the backslash before a slash.
 fn separator(text: &[u8]) -> usize {
     match text {
         [b'\n' | b'\r', rest @ ..] => {
@@ -71,7 +73,7 @@ fn separator(text: &[u8]) -> usize {
     }
 }
 
-/// Where in a run of `count` symbols the one with this number is, from where an earlier one is.
+/// The index in a run of `count` symbols of the one with this number; `known` is an earlier symbol, and `at` its index.
 pub fn position(run: &[u8], count: usize, (known, mut at): (usize, usize), symbol: usize) -> usize {
     if count == run.len() {
         return symbol;
@@ -91,23 +93,24 @@ pub fn position(run: &[u8], count: usize, (known, mut at): (usize, usize), symbo
     at
 }
 
-/// Whether all symbols are hexadecimal digits of one case. Sixteen random bytes are so with a chance of 2^-40: such text is
-/// left to [`hex`](super::hex), since decoding it four times over would take most of the time.
+/// Whether all symbols are hexadecimal digits of one case: such text is left to [`hex`](super::hex), since decoding it four
+/// more times would take most of the time. The Base64 of sixteen random bytes is such text with probability 2^-40.
 pub fn is_hex(symbols: &[u8]) -> bool {
     let all = |case: u8| {
-        // Without a branch within a chunk, for the vector units.
+        // No branch within a chunk, for the vector units.
         let is_other = |&symbol: &u8| (symbol.wrapping_sub(52) >= 10) & (symbol.wrapping_sub(case) >= 6);
         symbols.chunks(64).all(|chunk| chunk.iter().fold(0, |others, symbol| others | u8::from(is_other(symbol))) == 0)
     };
     all(0) || all(26)
 }
 
-/// The symbol in which a decoded byte begins.
+/// The number of the symbol in which a decoded byte begins.
 pub const fn symbol_of(byte: usize) -> usize {
     byte.saturating_mul(4) / 3
 }
 
-/// Appends what the symbols from the one at `alignment` on stand for; two or three at the end by one or two bytes.
+/// Appends the bytes that the symbols from the one at `alignment` on encode; two or three symbols at the end encode one or two
+/// bytes.
 pub fn decode(symbols: &[u8], alignment: usize, out: &mut Vec<u8>) {
     let symbols = symbols.get(alignment..).unwrap_or_default();
     dispatch!(level(), simd => simd.vectorize(#[inline(always)] || join(simd, symbols, out)));
@@ -117,14 +120,14 @@ pub fn decode(symbols: &[u8], alignment: usize, out: &mut Vec<u8>) {
 fn join<S: Simd>(simd: S, symbols: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     let end = start.saturating_add(symbols.len().saturating_mul(3) / 4);
-    // Each half of a chunk becomes twelve bytes; the four behind them are overwritten by the next.
+    // Each half of a chunk becomes twelve bytes; the four after them are overwritten by the next half.
     out.resize(end.saturating_add(CHUNK), 0);
     let mut places = out.get_mut(start..).unwrap_or_default();
     let (chunks, rest) = symbols.as_chunks::<CHUNK>();
     let mut last = [0; CHUNK];
     last.iter_mut().zip(rest).for_each(|(place, symbol)| *place = *symbol);
     for chunk in chunks.iter().chain([&last]) {
-        let bytes = if cfg!(target_endian = "little") { joined(simd, chunk) } else { joined_one_by_one(chunk) };
+        let bytes = if cfg!(target_endian = "little") { joined(simd, chunk) } else { joined_portably(chunk) };
         for half in bytes.as_chunks::<16>().0 {
             if let Some(place) = places.first_chunk_mut() {
                 *place = *half;
@@ -135,11 +138,11 @@ fn join<S: Simd>(simd: S, symbols: &[u8], out: &mut Vec<u8>) {
     out.truncate(end);
 }
 
-/// What sixteen symbols stand for in the first twelve bytes of each half, where numbers have their lowest byte first.
+/// The bytes that sixteen symbols encode, in the first twelve bytes of each half; for little-endian processors.
 #[inline(always)]
 #[allow(clippy::arithmetic_side_effects, reason = "shifts of vectors by less than their lanes' widths")]
 fn joined<S: Simd>(simd: S, chunk: &[u8; CHUNK]) -> [u8; CHUNK] {
-    // Of each group of four bytes the lower three, the highest of them first.
+    // The lower three bytes of each group of four, the highest first.
     let order = u8x32::from_fn(simd, |at| match at as u8 % 16 {
         place @ 0..12 => (place / 3).wrapping_mul(4).wrapping_add(2).wrapping_sub(place % 3),
         _ => 0,
@@ -150,8 +153,8 @@ fn joined<S: Simd>(simd: S, chunk: &[u8; CHUNK]) -> [u8; CHUNK] {
     groups.swizzle_dyn_within_blocks(order).to_array()
 }
 
-/// The same wherever the lowest byte is.
-fn joined_one_by_one(chunk: &[u8; CHUNK]) -> [u8; CHUNK] {
+/// The same for processors of either byte order.
+fn joined_portably(chunk: &[u8; CHUNK]) -> [u8; CHUNK] {
     let mut bytes = [0; CHUNK];
     let (halves, _) = bytes.as_chunks_mut::<16>();
     for (half, symbols) in halves.iter_mut().zip(chunk.as_chunks::<16>().0) {
@@ -169,11 +172,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn symbols_are_joined_the_same_in_vectors_and_one_by_one() {
+    fn vectors_join_symbols_as_the_portable_code_does() {
         for round in 0..64u8 {
             let chunk = core::array::from_fn(|at| (at as u8).wrapping_mul(round).wrapping_add(round) & 63);
-            let (one, other) = (joined_one_by_one(&chunk), dispatch!(level(), simd => joined(simd, &chunk)));
-            // Elsewhere the vectors are not used.
+            let (one, other) = (joined_portably(&chunk), dispatch!(level(), simd => joined(simd, &chunk)));
+            // Big-endian processors do not use the vectors.
             for half in [0, 16].into_iter().filter(|_| cfg!(target_endian = "little")) {
                 assert_eq!(one[half..half + 12], other[half..half + 12], "{chunk:?}");
             }

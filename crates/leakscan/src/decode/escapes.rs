@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Escapes with a backslash, in which other bytes stand for themselves: `\x12A` of C, Rust and Python, octal `\022` of
+//! Escapes with a backslash, among bytes that are as they are: `\x12A` of C, Rust and Python, octal `\022` of
 //! PostgreSQL and of protocol buffers, `\u00e9` of JSON, `\u{e9}` of Rust, `\n`, `\'` and `\Z` of SQL.
 
 use super::{hex, symbols};
 
-/// Bytes that are a fragment.
+/// The length of a fragment in bytes.
 pub const MIN_BYTES: usize = 16;
 /// The longest escape, `\u{0000ff}`.
 pub const MAX_LEN: usize = 10;
 
-/// The byte of the escape that `text` begins with, and its length. One digit of `\0` is a zero, whatever follows, unless two
-/// more octal digits do: programs that write octal write three.
+/// The byte that the escape at the beginning of `text` encodes, and the escape's length. `\0` is a zero, whatever follows it,
+/// except two more octal digits: programs that write octal write three digits.
 pub fn escape(text: &[u8]) -> Option<(u8, usize)> {
     let digit = |byte: u8| matches!(byte, b'0'..=b'7').then_some(byte & 7);
     match *text {
@@ -50,7 +50,7 @@ fn single(symbol: u8) -> Option<u8> {
     })
 }
 
-/// A character that is a byte.
+/// The byte of a character below 0x100.
 fn code_point(digits: &[u8]) -> Option<u8> {
     let value = digits.iter().try_fold(0u32, |sum, digit| {
         let digit = hex::value(*digit);
@@ -59,7 +59,7 @@ fn code_point(digits: &[u8]) -> Option<u8> {
     u8::try_from(value).ok().filter(|_| !digits.is_empty())
 }
 
-/// The first escape from `start` on: where, and where it ends.
+/// The first escape from `start` on: its index, and the index after it.
 fn next(text: &[u8], mut start: usize) -> Option<(usize, usize)> {
     loop {
         let at = symbols::next_pair(text, start, |first, second| (first == b'\\') & second.is_ascii())?;
@@ -70,7 +70,7 @@ fn next(text: &[u8], mut start: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// Appends the bytes of a text: as [`super::symbols::decode`], with what stands for itself taken as a whole.
+/// Appends the bytes of a text, as [`super::symbols::decode`] does, but copies the bytes between escapes together.
 pub fn decode(text: &[u8], out: &mut Vec<u8>) {
     let mut from = 0usize;
     while let Some((first, end)) = next(text, from) {
@@ -81,12 +81,13 @@ pub fn decode(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(text.get(from..).unwrap_or_default());
 }
 
-/// See [`super::symbols::Symbol`]. A backslash that begins no escape stands for itself, so that a run ends with its text.
+/// See [`super::symbols::Symbol`]. A backslash that begins no escape is a byte as it is, so that a run ends only with its
+/// text.
 pub fn symbol(text: &[u8]) -> Option<(u8, usize)> {
     escape(text).or_else(|| Some((*text.first()?, 1)))
 }
 
-/// Where in a symbol at `at` its byte stands: of `\\` and the like, where the byte is that stands for itself.
+/// The index of the byte of the symbol at `at`: in an escape such as `\\`, whose second byte is the byte itself, that one's.
 pub fn byte_of(run: &[u8], at: usize) -> usize {
     let rest = run.get(at..).unwrap_or_default();
     match (rest, escape(rest)) {

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Hexadecimal digits in either case, mixed, with separators and prefixes or without.
+//! Hexadecimal digits in either case or mixed, with or without separators and prefixes.
 
-use super::super::vectors::level;
+use super::super::simd::level;
 use fearless_simd::dispatch;
 use fearless_simd::prelude::*;
 
-/// Digits that hold 16 bytes.
+/// The number of digits that encode 16 bytes.
 pub const MIN_SYMBOLS: usize = 32;
-/// Where pairs may begin.
+/// The number of digits after which a pair may begin.
 pub const ALIGNMENTS: usize = 2;
-/// White space in a row that a run may hold: a line break and a deep indentation.
+/// Consecutive white space that a run may contain: a line break and a deep indentation.
 const MAX_GAP: usize = 64;
 
 /// Digits that are read together: a vector.
 const CHUNK: usize = 32;
 
-/// By comparisons, not from a table, so that the vector units do many at once. What is no digit is no number below 16.
+/// The value of a digit; 16 or more for other bytes. By comparisons, not from a table, so that the vector units convert many
+/// at once.
 #[inline(always)]
 pub(super) fn value(byte: u8) -> u8 {
-    // One more than the numbers of a range of digits, and zero for other bytes.
+    // One more than the value of a digit in a range, and zero for other bytes.
     let range = |number: u8, len: u8, value: u8| {
         let is_within = u8::from(number < len).wrapping_neg();
         is_within & number.wrapping_add(value).wrapping_add(1)
@@ -27,7 +28,7 @@ pub(super) fn value(byte: u8) -> u8 {
     (range(digit, 10, 0) | range(letter, 6, 10)).wrapping_sub(1)
 }
 
-/// Appends the digits, as numbers below 16, of the run that `text` begins with; its length.
+/// Appends the digits of the run that `text` begins with, as numbers below 16. Returns the length of the run.
 pub fn symbols(text: &[u8], out: &mut Vec<u8>) -> usize {
     dispatch!(level(), simd => simd.vectorize(#[inline(always)] || read(text, out)))
 }
@@ -47,7 +48,7 @@ fn read(text: &[u8], out: &mut Vec<u8>) -> usize {
             out.extend_from_slice(&values);
         }
         at = at.saturating_add(out.len().saturating_sub(start));
-        // Up to the next separator; the zero of a prefix is no digit.
+        // Up to the next separator; the zero of a prefix is not a digit.
         while let Some(&byte) = text.get(at) {
             let value = value(byte);
             if value >= 16 || begins_prefix(text, at) {
@@ -68,17 +69,17 @@ fn read(text: &[u8], out: &mut Vec<u8>) -> usize {
     }
 }
 
-/// Whether a zero is not a digit but of a prefix.
+/// Whether a zero at an index belongs to a prefix.
 fn begins_prefix(text: &[u8], at: usize) -> bool {
     matches!(text.get(at..), Some([b'0', b'x' | b'X', digit, ..]) if value(*digit) < 16)
 }
 
-/// What may stand between two digits: one of ` :-,`, white space, a prefix.
+/// The length of what may separate two digits: one of ` :-,`, white space, a prefix.
 fn separator(text: &[u8]) -> usize {
     match *text {
         [b'0', b'x' | b'X', digit, ..] | [b'\\', b'x', digit, ..] if value(digit) < 16 => 2,
         [b' ' | b'\n' | b'\r' | b'\t', ref rest @ ..] => {
-            // No further than it matters: each of a megabyte of blanks would be counted from each other one.
+            // Only as many as matter: in a megabyte of blanks, each would be counted again from every other one.
             let blanks = rest.iter().take(MAX_GAP).take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
             let blank = blanks.count();
             if blank < MAX_GAP { blank.saturating_add(1) } else { 0 }
@@ -88,7 +89,7 @@ fn separator(text: &[u8]) -> usize {
     }
 }
 
-/// Where in a run of `count` digits the one with this number is, from where an earlier one is.
+/// The index in a run of `count` digits of the one with this number; `known` is an earlier digit, and `at` its index.
 pub fn position(run: &[u8], count: usize, (known, mut at): (usize, usize), symbol: usize) -> usize {
     if count == run.len() {
         return symbol;
@@ -111,7 +112,7 @@ pub fn position(run: &[u8], count: usize, (known, mut at): (usize, usize), symbo
     at
 }
 
-/// Appends what the digits from the one at `alignment` on stand for; an odd one at the end falls away.
+/// Appends the bytes that the digits from the one at `alignment` on encode; an odd digit at the end is ignored.
 pub fn decode(symbols: &[u8], alignment: usize, out: &mut Vec<u8>) {
     let symbols = symbols.get(alignment..).unwrap_or_default();
     dispatch!(level(), simd => simd.vectorize(#[inline(always)] || join(symbols, out)));

@@ -3,11 +3,11 @@
 
 use super::hex;
 
-/// Numbers that are a fragment.
+/// The length of a fragment in numbers.
 pub const MIN_NUMBERS: usize = 16;
-/// Separators in a row that a list may hold: a line break and a deep indentation.
+/// Consecutive separators that a list may contain: a line break and a deep indentation.
 const MAX_GAP: usize = 64;
-/// Characters of the longest number, `-128` or `0x12`.
+/// The length of the longest number, `-128` or `0x12`.
 const MAX_DIGITS: usize = 4;
 
 /// How the numbers are written.
@@ -15,7 +15,7 @@ const MAX_DIGITS: usize = 4;
 pub enum Radix {
     /// 0 to 255, or -128 to 127, or both mixed.
     Decimal,
-    /// One or two hexadecimal digits, with `0x` before them or not.
+    /// One or two hexadecimal digits, with or without `0x` before them.
     Hex,
 }
 
@@ -60,13 +60,14 @@ fn decimal(digits: &[u8]) -> Option<u16> {
     })
 }
 
-/// Appends the numbers of the list that `text` begins with; its length, with the word behind it that is none.
+/// Appends the numbers of the list that `text` begins with. Returns the length of the list, with the word after it that is
+/// not a number.
 pub fn decode(text: &[u8], radix: Radix, out: &mut Vec<u8>) -> usize {
     let mut at = gap(text);
     loop {
         let rest = text.get(at..).unwrap_or_default();
         let Some(Number { value, len }) = number(rest, radix) else {
-            // A long text of digits is looked at once.
+            // So that a long sequence of digits is read only once.
             let word = rest.iter().take_while(|&&byte| is_digit(byte)).count();
             return at.saturating_add(word);
         };
@@ -83,7 +84,7 @@ fn gap(text: &[u8]) -> usize {
     text.iter().take(MAX_GAP.saturating_add(1)).take_while(|&&byte| is_separator(byte)).count()
 }
 
-/// Where in a list the number at this index is, from where an earlier one is, or the list begins.
+/// The index in a list of the number with this number; `known` is an earlier one, and `at` its index, or 0.
 pub fn position(run: &[u8], radix: Radix, (known, at): (usize, usize), index: usize) -> usize {
     let mut at = if at == 0 { gap(run) } else { at };
     for _ in known..index {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Percent-encoding (RFC 3986, 2.1), in which letters, digits and some marks may stand for themselves.
+//! Percent-encoding (RFC 3986, 2.1), in which letters, digits and some marks may be as they are.
 
-use super::super::text::{PERCENT, class};
+use super::super::byte_class::{PERCENT, class};
 use super::hex;
 
-/// Bytes that are a fragment.
+/// The length of a fragment in bytes.
 pub const MIN_BYTES: usize = 16;
 
 /// See [`super::symbols::Symbol`].

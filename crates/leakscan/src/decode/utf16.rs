@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! ASCII in UTF-16: every other byte is zero.
 
+use super::super::byte_class::{TEXT, class};
 use super::super::encoding::Encoding;
-use super::super::text::{TEXT, class};
 use core::ops::Range;
 
-/// Characters that hold 16 bytes, if they stand for themselves.
+/// The fewest characters that encode a fragment: one for each of 16 bytes.
 const MIN_CHARACTERS: usize = 16;
 
 /// A run of characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Its bytes.
+    /// The indices of its bytes.
     pub range: Range<usize>,
-    /// Which byte comes first. Where zeros surround a run, or text does, both readings fit: then it is the low one if the
-    /// run begins at an even byte.
+    /// The byte order. If there are zeros on both sides of a run, or on neither, both orders fit: then the low byte is first
+    /// if the run begins at an even index.
     pub encoding: Encoding,
 }
 
-/// The run around the word at `seed`, no further back than `floor`.
+/// The run around the word at `seed`, not before `floor`.
 pub fn run(bytes: &[u8], seed: usize, floor: usize) -> Option<Run> {
     let is_character = |at: usize| {
         let is_text = bytes.get(at).is_some_and(|&byte| class(byte) & TEXT != 0);
@@ -44,10 +44,10 @@ pub fn run(bytes: &[u8], seed: usize, floor: usize) -> Option<Run> {
         return None;
     }
     let before = first > 0 && bytes.get(first.saturating_sub(1)) == Some(&0);
-    let behind = bytes.get(last.saturating_add(1)) == Some(&0);
-    let is_big = if before == behind { first % 2 == 1 } else { before };
+    let after = bytes.get(last.saturating_add(1)) == Some(&0);
+    let is_big = if before == after { first % 2 == 1 } else { before };
     Some(if is_big {
-        // Without a zero before it, the first character is of what precedes the run.
+        // Without a zero before it, the first character belongs to the bytes before the run.
         let start = if before { first.saturating_sub(1) } else { first.saturating_add(1) };
         Run { range: start..last.saturating_add(1), encoding: Encoding::Utf16Be }
     } else {

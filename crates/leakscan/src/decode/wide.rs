@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Bytes of 16 bits each, whatever they are: what was taken for Latin-1 and written as UTF-16, an array of small numbers.
-//! Runs of text are [`utf16`](super::utf16)'s.
+//! Bytes of 16 bits each, with any value: bytes that were read as Latin-1 and written as UTF-16, an array of small numbers.
+//! [`utf16`](super::utf16) decodes runs of text.
 
+use super::super::byte_class::{TEXT, class};
 use super::super::encoding::Encoding;
-use super::super::text::{TEXT, class};
 use core::ops::Range;
 
-/// Characters that are a fragment.
+/// The length of a fragment in characters.
 const MIN_CHARACTERS: usize = 16;
-/// Zeros in a row that a run may hold as characters: of sixteen random bytes hardly two in a row are.
+/// Consecutive zeros that a run may contain as characters: among sixteen random bytes, two in a row are rare.
 const MAX_ZEROS: usize = 3;
 const EVEN_BYTES: u64 = 0x00FF_00FF_00FF_00FF;
 
-/// Whether a word of eight bytes may lie within a run, and whether its first byte is then a character.
+/// For a word of eight bytes that may lie within a run, whether its first byte is a character.
 pub fn seed(word: u64) -> Option<bool> {
     let (even, odd) = (word & EVEN_BYTES, word & !EVEN_BYTES);
     match (even, odd) {
@@ -21,7 +21,7 @@ pub fn seed(word: u64) -> Option<bool> {
         (0, characters) => Some((characters, false)),
         _ => None,
     }
-    // One character of four may be an integer of 64 bits.
+    // A word with one character of four may be an integer of 64 bits.
     .filter(|(characters, _)| !characters.is_power_of_two() && more_than_one(*characters))
     .map(|(_, is_first)| is_first)
 }
@@ -31,9 +31,9 @@ fn more_than_one(word: u64) -> bool {
     word >> (word.trailing_zeros() & !7) > 0xFF
 }
 
-/// The run of characters two bytes apart, with a zero between them, around the one at `character`, no further back than
-/// `floor`: its bytes from the first character to the last, and which byte of each comes first, as far as the neighbours
-/// tell: none if the run is short, or text alone. The range tells how far not to look again, of those as well.
+/// The run around the character at `character`, not before `floor`: characters two bytes apart, with a zero between them.
+/// Returns the range from the first character to the last, which need not be read again, and the byte order, as far as the
+/// bytes around show it; `None` for a run that is too short or only text.
 pub fn run(bytes: &[u8], character: usize, floor: usize) -> (Range<usize>, Option<Encoding>) {
     let is_zero = |at: usize| bytes.get(at) == Some(&0);
     let (mut first, mut zeros) = (character, 0usize);
@@ -64,14 +64,14 @@ mod tests {
         characters.into_iter().flat_map(|byte| [byte, 0]).collect()
     }
 
-    /// From any character of a run the whole of it is told, also of one that is not decoded: otherwise a megabyte of text
-    /// would be walked through once for each of its words.
+    /// From any character the whole run is returned, even if it is not decoded: otherwise a megabyte of text would be read
+    /// once for each of its words.
     #[test]
-    fn a_run_is_told_to_its_end_whether_it_is_decoded_or_not() {
+    fn the_whole_run_is_returned_even_if_it_is_not_decoded() {
         for (bytes, encoding) in [
             (wide(core::iter::repeat_n(b'a', 5_000)), None),
             (wide([b'a'; 7]), None),
-            // Control: bytes that are no text are decoded.
+            // Control: bytes other than text are decoded.
             (wide((0..5_000u16).map(|number| 0x80 | number as u8)), Some(Encoding::Utf16Le)),
         ] {
             for character in [0, 4, bytes.len() - 2] {

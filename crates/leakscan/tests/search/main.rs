@@ -17,7 +17,9 @@ mod properties;
 mod sources;
 
 use encode::{WAYS, Way};
-use leakscan::{DENSE, Encoding, Encodings, Evidence, FRAGMENT, Findings, Hit, Index, LONG_FRAGMENT, Limits, Needles};
+use leakscan::{
+    DENSE, Encoding, Encodings, Evidence, FRAGMENT, Findings, Hit, Index, LONG_FRAGMENT, Needles, SearchLimits,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -155,7 +157,7 @@ fn long_values_are_found_by_fragments_and_told_whole_across_blocks() {
 fn a_public_value_is_found_from_its_beginning_or_not_at_all() {
     let message = random(8, 5000);
     let mut needles = Needles::new();
-    needles.add_whole(7, &message);
+    needles.add_anchored(7, &message);
     let index = needles.build().unwrap();
     let hits = search(&planted(&message, 50, 6000), &index).hits;
     assert!(hits.len() == 1 && hits[0].whole && hits[0].id == 7 && hits[0].offset == 50);
@@ -169,7 +171,7 @@ fn plain_bytes_are_no_hit_and_do_not_hide_one() {
     let mut secret = vec![0u8; 48];
     secret[20..28].copy_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]);
     let index = index_of(&[&secret, &[0xAA; 64]]);
-    assert!(index.weak_windows() > 0);
+    assert!(index.repetitive_windows() > 0);
     assert!(search(&vec![0; 100_000], &index).hits.is_empty());
     assert!(search(&vec![0xAA; 100_000], &index).hits.is_empty());
     // Whatever window the search looks at, those around it are looked at if it is plain.
@@ -282,7 +284,7 @@ fn half_an_archive_counts_for_what_it_holds() {
 fn a_bomb_is_bounded_and_said_to_be() {
     let secret = random(15, 32);
     let index = index_of(&[&secret]);
-    let limits = Limits { stream: 1 << 20, ..Limits::default() };
+    let limits = SearchLimits { stream: 1 << 20, ..SearchLimits::default() };
     for encode in [encode::gzip, encode::zlib, encode::zstd] {
         let around = |seed| random(seed, 20_000).iter().map(|byte| byte & 15).collect::<Vec<_>>();
         let bomb = encode(&[vec![0; 4 << 20], around(16), secret.clone(), around(17)].concat());

@@ -1,46 +1,46 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where in some bytes decoders have something to look at: told for all of them in one pass, by the vector units.
+//! The places in some bytes that decoders have to look at, for all decoders in one pass by the vector units.
 //!
-//! Most bytes of most evidence begin nothing: of random ones, one in two hundred. What is told here may be nothing either;
-//! the decoders look for themselves.
+//! Most bytes of most evidence begin nothing that can be decoded: of random ones, one in two hundred does. A place may be a
+//! false positive; the decoders check it.
 
-use super::formats::PAIRS;
-use super::text::{self, class};
-use super::vectors::level;
+use super::byte_class::{NUMBERS as NUMBER_CLASS, class};
+use super::containers::formats::PAIRS;
+use super::simd::level;
 use core::ops::Range;
 use fearless_simd::prelude::*;
 use fearless_simd::{dispatch, u8x64};
 
-/// Bytes that are looked at together: a word of 64 bits has one for each.
-pub(super) const LANE: usize = 64;
+/// Bytes that are filtered together: a word of 64 bits has one bit for each.
+pub(crate) const LANE: usize = 64;
 
-/// Lanes that wait to be looked at.
-const WAITING: usize = 64;
+/// Lanes whose pairs are sorted together.
+const QUEUE: usize = 64;
 
 /// Places, in ascending order: of bytes, or of the first bytes of lanes.
 #[derive(Debug, Default)]
-pub(super) struct Signs {
-    /// Lanes with a word of eight bytes without a top bit, and not all of them zero; with each, which of its words may be of
-    /// numbers and what separates them, the first one's bit the lowest.
-    pub(super) text: Vec<(u32, u8)>,
-    /// Lanes with a word in which every other byte is zero, and that are not all zero.
-    pub(super) wide: Vec<u32>,
-    /// A backslash before a byte without a top bit.
-    pub(super) escapes: Vec<u32>,
-    /// A byte from 0x80 on in UTF-8, of a character below 0x100.
-    pub(super) latin1: Vec<u32>,
-    /// The first two bytes of a compressed stream.
-    pub(super) streams: Vec<u32>,
+pub(crate) struct Prefilter {
+    /// Lanes with a word of eight bytes that has no top bit set and is not all zero; with each, which of its words may consist
+    /// of numbers and their separators, one bit each, the first word's the lowest.
+    pub(crate) text: Vec<(u32, u8)>,
+    /// Lanes with a word in which every other byte is zero, except lanes that are all zero.
+    pub(crate) wide: Vec<u32>,
+    /// Each backslash before a byte without the top bit.
+    pub(crate) escapes: Vec<u32>,
+    /// Each first byte of the UTF-8 encoding of a character from 0x80 to 0xFF.
+    pub(crate) latin1: Vec<u32>,
+    /// Each first byte of the two bytes that begin a compressed stream.
+    pub(crate) streams: Vec<u32>,
 }
 
-/// Sets of pairs of bytes, a bit for each set: a pair is in one if each half of both its bytes is. Which pairs share a set is
-/// chosen so that few others are in it.
+/// Sets of pairs of bytes, one bit for each set: a pair is in a set if both halves of both bytes are. The pairs that share a
+/// set are chosen so that few others are in it.
 struct Sets {
     first: Halves,
     second: Halves,
 }
 
-/// Of the lower and the upper four bits of a byte.
+/// Of each value of the lower and of the upper four bits of a byte, the sets that it is in.
 struct Halves {
     low: [u8; 16],
     high: [u8; 16],
@@ -59,15 +59,15 @@ impl Halves {
 
 static SETS: Sets = sets();
 
-/// Digits of hexadecimal and decimal numbers, and what separates them: by its bits, the upper half of a byte tells which
-/// lower halves are such.
+/// Digits of hexadecimal and decimal numbers, and their separators: there is one set for each upper half of a byte, with the
+/// lower halves that occur with it.
 static NUMBERS: Halves = numbers();
 
 const fn numbers() -> Halves {
     let mut halves = Halves::NONE;
     let mut byte = 0u8;
     while byte < 0x80 {
-        if class(byte) & text::NUMBERS != 0 {
+        if class(byte) & NUMBER_CLASS != 0 {
             halves.add(byte, 1 << (byte >> 4));
         }
         byte = byte.wrapping_add(1);
@@ -108,54 +108,54 @@ const fn sets() -> Sets {
     sets
 }
 
-impl Signs {
-    /// Replaces what was told by what some bytes have, of which there are fewer than 2^32: a search goes block by block.
-    pub(super) fn read(&mut self, bytes: &[u8]) {
+impl Prefilter {
+    /// Replaces the places by those in `bytes`, of which there are fewer than 2^32: a search goes block by block.
+    pub(crate) fn scan(&mut self, bytes: &[u8]) {
         self.text.clear();
         for places in [&mut self.wide, &mut self.escapes, &mut self.latin1, &mut self.streams] {
             places.clear();
         }
-        dispatch!(level(), simd => simd.vectorize(#[inline(always)] || self.read_lanes(simd, bytes)));
+        dispatch!(level(), simd => simd.vectorize(#[inline(always)] || self.scan_lanes(simd, bytes)));
     }
 
     /// Whether a stream may begin in a range.
-    pub(super) fn has_stream(&self, range: &Range<usize>) -> bool {
+    pub(crate) fn has_stream(&self, range: &Range<usize>) -> bool {
         let next = self.streams.partition_point(|&at| (at as usize) < range.start);
         self.streams.get(next).is_some_and(|&at| (at as usize) < range.end)
     }
 
     #[inline(always)]
-    fn read_lanes<S: Simd>(&mut self, simd: S, bytes: &[u8]) {
+    fn scan_lanes<S: Simd>(&mut self, simd: S, bytes: &[u8]) {
         let sets = [&SETS.first.low, &SETS.first.high, &SETS.second.low, &SETS.second.high];
         let vector = |set: &[u8; 16]| u8x64::from_fn(simd, |at| set.get(at % 16).copied().unwrap_or_default());
         let sets = (sets.map(vector), [&NUMBERS.low, &NUMBERS.high].map(vector));
         let mut at = 0usize;
-        // Lanes with pairs wait together: one in four has some, in no order that could be predicted.
-        let (mut waiting, mut len) = ([(0u32, 0u64); WAITING], 0usize);
-        // With each lane, the byte behind it is read: the last lane may have none.
+        // Lanes with pairs are queued: one in four has some, so that a branch for each would be mispredicted.
+        let (mut queue, mut len) = ([(0u32, 0u64); QUEUE], 0usize);
+        // With each lane, the byte after it is read: the last lane may have none.
         while let Some(lane) = bytes.get(at..).and_then(|rest| rest.first_chunk::<{ LANE + 1 }>()) {
-            let pairs = self.read_lane(simd, &sets, lane, at);
-            if let Some(place) = waiting.get_mut(len) {
+            let pairs = self.scan_lane(simd, &sets, lane, at);
+            if let Some(place) = queue.get_mut(len) {
                 *place = (at as u32, pairs);
             }
             len = len.wrapping_add(usize::from(pairs != 0));
-            if len == WAITING {
-                self.sort(&waiting, bytes);
+            if len == QUEUE {
+                self.sort(&queue, bytes);
                 len = 0;
             }
             at = at.wrapping_add(LANE);
         }
-        self.sort(waiting.get(..len).unwrap_or_default(), bytes);
+        self.sort(queue.get(..len).unwrap_or_default(), bytes);
         let rest = bytes.get(at..).unwrap_or_default();
         if !rest.is_empty() {
             let mut lane = [0; LANE + 1];
             lane.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            let pairs = self.read_lane(simd, &sets, &lane, at);
+            let pairs = self.scan_lane(simd, &sets, &lane, at);
             self.sort(&[(at as u32, pairs)], bytes);
         }
     }
 
-    /// Each pair of some lanes goes where it belongs.
+    /// Adds each pair of some lanes to the places of its kind.
     fn sort(&mut self, lanes: &[(u32, u64)], bytes: &[u8]) {
         for &(at, mut pairs) in lanes {
             while pairs != 0 {
@@ -173,10 +173,10 @@ impl Signs {
         }
     }
 
-    /// Tells of a lane all but the pairs, and returns where those begin.
+    /// Adds the places of a lane, except the pairs; returns a bit for each byte that begins a pair.
     #[inline(always)]
     #[allow(clippy::arithmetic_side_effects, reason = "shifts of vectors by less than their lanes' widths")]
-    fn read_lane<S: Simd>(
+    fn scan_lane<S: Simd>(
         &mut self,
         simd: S,
         ([first_low, first_high, second_low, second_high], numbers): &([u8x64<S>; 4], [u8x64<S>; 2]),
@@ -214,10 +214,10 @@ fn begins_stream(first: u8, second: Option<&u8>) -> bool {
     second.is_some_and(|&second| PAIRS.iter().fold(false, |any, &pair| any | (pair == [first, second])))
 }
 
-/// The bits of every other byte.
+/// The bits of every other byte, the first included.
 const EVEN: u64 = 0x5555_5555_5555_5555;
 
-/// Whether one of the eight bytes of a word is this one.
+/// Whether one of the eight bytes of a word is `byte`.
 #[inline(always)]
 const fn has_byte(word: u64, byte: u8) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -232,14 +232,14 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{Rng, SeedableRng};
 
-    /// Where two bytes are such, of which the second may be behind the last.
+    /// The places of such pairs of bytes; the last byte is followed by a zero.
     fn pairs(bytes: &[u8], is_such: impl Fn(u8, u8) -> bool) -> Vec<u32> {
         let next = bytes.iter().skip(1).copied().chain([0]);
         let all = bytes.iter().copied().zip(next).enumerate();
         all.filter(|(_, (first, second))| is_such(*first, *second)).map(|(at, _)| u32::try_from(at).unwrap()).collect()
     }
 
-    /// The lanes with such a word; of what is no whole lane, what is there is one.
+    /// The lanes with such a word; the last lane may be shorter.
     fn lanes(bytes: &[u8], is_such: impl Fn(u64) -> bool) -> Vec<u32> {
         let has_such = |lane: &[u8]| lane.as_chunks().0.iter().any(|word| is_such(u64::from_le_bytes(*word)));
         let all = bytes.chunks(LANE).enumerate().filter(|(_, lane)| has_such(lane));
@@ -247,11 +247,11 @@ mod tests {
     }
 
     #[test]
-    fn signs_are_those_that_are_seen_byte_by_byte() {
+    fn prefilter_agrees_with_a_search_byte_by_byte() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let alphabets: [&[u8]; 6] =
             [&[], b"\\x\xC2\xC3\x80\xBF\x7F\xC1", &[0, 1, 0x80], b"abc \0", b"0:", &[0, 0, 0, 0, 7]];
-        let (mut met, mut numbers, mut streams, mut looked_at) = ([0; 5], 0, 0, 0);
+        let (mut seen, mut numbers, mut streams, mut scanned) = ([0; 5], 0, 0, 0);
         for round in 0..2_000 {
             let mut bytes = vec![0; round % 300];
             rng.fill_bytes(&mut bytes);
@@ -261,34 +261,34 @@ mod tests {
             if let (Some(place), pair) = (bytes.get_mut(round / 8..), PAIRS[round % PAIRS.len()]) {
                 place.iter_mut().zip(pair).for_each(|(to, from)| *to = from);
             }
-            let mut signs = Signs::default();
-            signs.read(&bytes);
-            assert_eq!(signs.escapes, pairs(&bytes, |first, second| first == b'\\' && second.is_ascii()));
+            let mut prefilter = Prefilter::default();
+            prefilter.scan(&bytes);
+            assert_eq!(prefilter.escapes, pairs(&bytes, |first, second| first == b'\\' && second.is_ascii()));
             let is_latin1 = |first, second| matches!(first, 0xC2 | 0xC3) && matches!(second, 0x80..=0xBF);
-            assert_eq!(signs.latin1, pairs(&bytes, is_latin1));
+            assert_eq!(prefilter.latin1, pairs(&bytes, is_latin1));
             let begins = pairs(&bytes, |first, second| PAIRS.contains(&[first, second]));
-            assert_eq!(signs.streams, begins);
-            // More lanes may be told, but none is left out.
+            assert_eq!(prefilter.streams, begins);
+            // There may be false positives, but no lane is left out.
             let text = lanes(&bytes, |word| word != 0 && word & 0x8080_8080_8080_8080 == 0);
-            let told: Vec<u32> = signs.text.iter().map(|&(at, _)| at).collect();
-            assert!(text.iter().all(|at| told.contains(at)), "{text:?} {told:?}");
+            let actual: Vec<u32> = prefilter.text.iter().map(|&(at, _)| at).collect();
+            assert!(text.iter().all(|at| actual.contains(at)), "{text:?} {actual:?}");
             let words = bytes.as_chunks::<8>().0.iter().enumerate();
-            for (number, _) in words.filter(|(_, word)| word.iter().all(|&byte| class(byte) & text::NUMBERS != 0)) {
-                let lane = signs.text.iter().find(|(at, _)| *at as usize / LANE == number / 8).unwrap();
+            for (number, _) in words.filter(|(_, word)| word.iter().all(|&byte| class(byte) & NUMBER_CLASS != 0)) {
+                let lane = prefilter.text.iter().find(|(at, _)| *at as usize / LANE == number / 8).unwrap();
                 assert!(lane.1 >> (number % 8) & 1 == 1, "word {number}: {lane:?}");
                 numbers += 1;
             }
             let wide = lanes(&bytes, |word| wide::seed(word).is_some());
-            assert!(wide.iter().all(|at| signs.wide.contains(at)), "{wide:?} {:?}", signs.wide);
-            for (met, places) in met.iter_mut().zip([&signs.escapes, &signs.latin1, &begins, &text, &wide]) {
-                *met += places.len();
+            assert!(wide.iter().all(|at| prefilter.wide.contains(at)), "{wide:?} {:?}", prefilter.wide);
+            for (seen, places) in seen.iter_mut().zip([&prefilter.escapes, &prefilter.latin1, &begins, &text, &wide]) {
+                *seen += places.len();
             }
             if alphabets[round % alphabets.len()].is_empty() {
-                (streams, looked_at) = (streams + signs.streams.len(), looked_at + bytes.len());
+                (streams, scanned) = (streams + prefilter.streams.len(), scanned + bytes.len());
             }
         }
-        // Controls: each kind was there, and not everything is told.
-        assert!(met.iter().all(|&met| met > 500) && numbers > 500, "{met:?} {numbers}");
-        assert!(streams * 100 < looked_at, "{streams} of {looked_at}");
+        // Controls: each kind occurred, and few random bytes are false positives.
+        assert!(seen.iter().all(|&seen| seen > 500) && numbers > 500, "{seen:?} {numbers}");
+        assert!(streams * 100 < scanned, "{streams} of {scanned}");
     }
 }

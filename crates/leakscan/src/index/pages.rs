@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Tables that are read at random: in huge pages where the system has them, and fetched before they are read. With the usual
-//! pages of 4 KiB, a table that is larger than what the processor remembers of the page table costs a walk through it for
-//! each read, besides the miss; and a read that misses keeps the processor from what comes a few hundred instructions later.
+//! Tables that are read at random places: in huge pages where the system has them, and prefetched before they are read. With
+//! the usual pages of 4 KiB, each read of a table that exceeds the processor's translation buffer costs a walk of the page
+//! table besides the cache miss; and a read that misses delays instructions that come a few hundred later.
 
 #[cfg(target_os = "linux")]
 use memmap2::{Advice, MmapMut};
 
-/// Bytes of a huge page, on most processors. Less than one is not worth a mapping.
+/// Bytes of a huge page, on most processors. A smaller table is not worth a mapping.
 #[cfg(target_os = "linux")]
 const HUGE: usize = 1 << 21;
 
@@ -17,13 +17,13 @@ pub(super) enum Pages {
 }
 
 impl Pages {
-    /// So many bytes, all zero.
+    /// `len` bytes, all zero.
     pub(super) fn new(len: usize) -> Self {
         #[cfg(target_os = "linux")]
         if len >= HUGE
             && let Ok(mapped) = MmapMut::map_anon(len)
         {
-            // A system without huge pages refuses; then it is memory like any other.
+            // A system without huge pages refuses; the mapping then has the usual pages.
             _ = mapped.advise(Advice::HugePage);
             return Self::Mapped(mapped);
         }
@@ -57,13 +57,13 @@ impl Pages {
     }
 }
 
-/// Brings the element at an index near; where there is no such instruction, nothing happens.
+/// Prefetches the element at an index; does nothing on processors without such an instruction.
 #[inline(always)]
 pub(super) fn fetch<T>(table: &[T], at: usize) {
     prefetch::<T, false>(table, at);
 }
 
-/// The same of what is read once, and is not to take the place of what is read again.
+/// Prefetches an element that is read only once, without displacing others from the caches.
 #[inline(always)]
 pub(super) fn fetch_once<T>(table: &[T], at: usize) {
     prefetch::<T, true>(table, at);

@@ -1,39 +1,42 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whether a window may be in the index, told by two words of memory: two Bloom filters in blocks of 64 bits. Most windows
-//! are told by the first, a coarse one that stays in caches where the second does not.
+//! Whether a window may be in the index: two Bloom filters, each of which tests one word of 64 bits for a window. The first,
+//! a coarse one, rejects most windows and stays in caches that are too small for the second.
 //!
-//! Windows are asked for in batches: the places of their words and the bits that must be set there are computed in vectors,
-//! and the words are fetched while others are computed.
+//! Windows are tested in batches: the places of their words and the bits that must be set there are computed in vectors,
+//! and the words are prefetched while others are computed.
 
 use super::pages::{Pages, fetch, fetch_once};
 use super::windows::{HALF, first_window, hash, is_ascii};
 
-/// Bits of the sieve for a window: with two bits set, one in six foreign windows passes. Of a million secrets it takes 14 MB.
-const SIEVE_BITS: u64 = 4;
-/// Bits of the filter for a window: with four bits set, one in thirty of those that the sieve lets pass does.
-const FILTER_BITS: u64 = 8;
-/// Windows whose words are fetched before they are tested: as long as memory takes, a hundred nanoseconds, at three or four
-/// for a window.
+/// Bits of the coarse filter per window: with two of them set for each, one in six foreign windows passes. For a million
+/// secrets it takes 14 MB.
+const COARSE_BITS: u64 = 4;
+/// Bits of the fine filter per window: with four of them set for each, one in thirty of the foreign windows that passed the
+/// coarse filter passes.
+const FINE_BITS: u64 = 8;
+/// Windows whose words are prefetched before they are tested: their work, at three or four nanoseconds per window, takes as
+/// long as a read of memory, a hundred nanoseconds.
 pub(super) const BATCH: usize = 32;
 const _: () = assert!(BATCH == u32::BITS as usize);
 
-/// Which of the two, known where it is compiled.
+/// Which of the two filters: a constant wherever it is used.
 #[derive(Clone, Copy)]
 enum Stage {
-    Sieve,
-    Filter,
+    Coarse,
+    Fine,
 }
 
 impl Stage {
-    /// Of a window's hash, what decides on its place, as a fraction of 2^32, and its bits there. No two of the four come from
-    /// the same bits, in tables of fewer than 2^26 words: of a product the middle ones are decided by all of a window's.
+    /// From a window's hash, the place of its word, as a fraction of 2^32, and its bits there. No two of these four values of
+    /// both filters come from the same bits of the hash, in tables of fewer than 2^26 words: the middle bits of a product
+    /// depend on all bits of a window.
     #[inline(always)]
-    const fn tell(self, hash: u64) -> (u64, u64) {
+    const fn place_and_bits(self, hash: u64) -> (u64, u64) {
         let folded = hash >> 32 ^ hash & HALF;
         let mixed = (hash & HALF).wrapping_mul(0x9E37_79B1);
         match self {
-            Self::Sieve => (folded, 1 << (folded & 63) | 1 << (mixed >> 56 & 63)),
-            Self::Filter => {
+            Self::Coarse => (folded, 1 << (folded & 63) | 1 << (mixed >> 56 & 63)),
+            Self::Fine => {
                 let (one, two) = (1 << (mixed >> 32 & 63), 1 << (mixed >> 38 & 63));
                 (mixed & HALF, one | two | 1 << (mixed >> 44 & 63) | 1 << (mixed >> 50 & 63))
             }
@@ -41,11 +44,11 @@ impl Stage {
     }
 }
 
-/// One word for each window, in two parts: text, of which there is much in evidence, is looked up where the few windows are
-/// that are text, in a part that caches hold.
+/// The words of one filter, in two parts. Evidence has much text, and the index few windows of text: their part is small
+/// enough for the caches.
 struct Table {
     words: Pages,
-    /// Words of the part that is text.
+    /// The number of words of the part for text.
     ascii: usize,
 }
 
@@ -70,47 +73,47 @@ impl Table {
     }
 }
 
-/// Both.
+/// The two filters.
 pub(super) struct Filter {
-    sieve: Table,
-    filter: Table,
+    coarse: Table,
+    fine: Table,
 }
 
 impl Filter {
-    /// For so many windows that are text and so many others, none of which is in it; `None` beyond 32 GiB.
+    /// Empty filters for so many windows of text and so many others; `None` beyond 32 GiB.
     pub(super) fn of(ascii: u64, other: u64) -> Option<Self> {
-        let sieve = Table::of(ascii, other, SIEVE_BITS)?;
-        Some(Self { sieve, filter: Table::of(ascii, other, FILTER_BITS)? })
+        let coarse = Table::of(ascii, other, COARSE_BITS)?;
+        Some(Self { coarse, fine: Table::of(ascii, other, FINE_BITS)? })
     }
 
     pub(super) fn insert(&mut self, window: u64, hash: u64) {
-        self.sieve.insert(window, Stage::Sieve.tell(hash));
-        self.filter.insert(window, Stage::Filter.tell(hash));
+        self.coarse.insert(window, Stage::Coarse.place_and_bits(hash));
+        self.fine.insert(window, Stage::Fine.place_and_bits(hash));
     }
 
-    /// Bytes that it takes.
+    /// Bytes of memory that the filters take.
     pub(super) fn memory(&self) -> usize {
-        self.sieve.words.len().saturating_add(self.filter.words.len())
+        self.coarse.words.len().saturating_add(self.fine.words.len())
     }
 
     #[inline(always)]
-    pub(super) fn sieve(&self) -> Asked<'_> {
-        Asked { view: self.sieve.view(), stage: Stage::Sieve }
+    pub(super) fn coarse(&self) -> OneFilter<'_> {
+        OneFilter { view: self.coarse.view(), stage: Stage::Coarse }
     }
 
     #[inline(always)]
-    pub(super) fn filter(&self) -> Asked<'_> {
-        Asked { view: self.filter.view(), stage: Stage::Filter }
+    pub(super) fn fine(&self) -> OneFilter<'_> {
+        OneFilter { view: self.fine.view(), stage: Stage::Fine }
     }
 
-    /// Whether this window may be there.
+    /// Whether this window may be in the index.
     #[inline(always)]
     pub(super) fn may_hold(&self, window: u64, hash: u64) -> bool {
-        self.sieve().may_hold(window, hash) && self.filter().may_hold(window, hash)
+        self.coarse().may_hold(window, hash) && self.fine().may_hold(window, hash)
     }
 }
 
-/// [`Table`], to be read.
+/// A [`Table`] that is read.
 #[derive(Clone, Copy)]
 struct View<'a> {
     words: &'a [[u8; 8]],
@@ -118,7 +121,7 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// Where the word is that tells of this window. There are fewer than 2^32.
+    /// The place of the word for this window. There are fewer than 2^32 words.
     #[inline(always)]
     fn place(self, window: u64, fraction: u64) -> u32 {
         let other = self.words.len().wrapping_sub(self.ascii);
@@ -133,10 +136,10 @@ impl View<'_> {
     }
 }
 
-/// Windows of which one of the two is asked at a time.
+/// Windows that are tested together.
 pub(super) type Batch = [u64; BATCH];
 
-/// The windows with which some bytes begin.
+/// The first windows of some byte strings.
 #[inline(always)]
 pub(super) fn first_windows<const STRIDE: usize>(batch: &[[u8; STRIDE]]) -> Batch {
     let mut windows = [0; BATCH];
@@ -146,7 +149,7 @@ pub(super) fn first_windows<const STRIDE: usize>(batch: &[[u8; STRIDE]]) -> Batc
     windows
 }
 
-/// Of windows whose words are being fetched: where those are, and which bits of them tell.
+/// The words that are being prefetched for a batch: their places, and the bits that must be set in them.
 pub(super) struct Fetched {
     places: [u32; BATCH],
     bits: [u64; BATCH],
@@ -156,37 +159,37 @@ impl Fetched {
     pub(super) const NONE: Self = Self { places: [0; BATCH], bits: [0; BATCH] };
 }
 
-/// The sieve, or the filter.
+/// One of the two filters.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct OneFilter<'a> {
     view: View<'a>,
     stage: Stage,
 }
 
-impl Asked<'_> {
+impl OneFilter<'_> {
     #[inline(always)]
     fn may_hold(self, window: u64, hash: u64) -> bool {
-        let (fraction, bits) = self.stage.tell(hash);
+        let (fraction, bits) = self.stage.place_and_bits(hash);
         self.view.has(self.view.place(window, fraction), bits)
     }
 
-    /// Fetches the words of some windows.
+    /// Prefetches the words of a batch.
     #[inline(always)]
     pub(super) fn fetch_all(self, windows: &Batch, fetched: &mut Fetched) {
-        // Two loops, the first one without memory beyond the batch: for the vector units.
+        // Two loops: the first reads no memory besides the batch, for the vector units.
         for ((place, bits), &window) in fetched.places.iter_mut().zip(&mut fetched.bits).zip(windows) {
-            let (fraction, told) = self.stage.tell(hash(window));
-            (*place, *bits) = (self.view.place(window, fraction), told);
+            let (fraction, bits_of_window) = self.stage.place_and_bits(hash(window));
+            (*place, *bits) = (self.view.place(window, fraction), bits_of_window);
         }
         for &place in &fetched.places {
             match self.stage {
-                Stage::Sieve => fetch(self.view.words, place as usize),
-                Stage::Filter => fetch_once(self.view.words, place as usize),
+                Stage::Coarse => fetch(self.view.words, place as usize),
+                Stage::Fine => fetch_once(self.view.words, place as usize),
             }
         }
     }
 
-    /// Which of the first `len` windows of a batch may be there; the first one's bit is the highest of all.
+    /// Which of the first `len` windows of a batch may be in the index, one bit each; the first window's is the highest.
     #[inline(always)]
     pub(super) fn test_all(self, fetched: &Fetched, len: usize) -> u32 {
         let passed = fetched
@@ -194,12 +197,12 @@ impl Asked<'_> {
             .iter()
             .zip(&fetched.bits)
             .fold(0u32, |passed, (&place, &bits)| passed << 1 | u32::from(self.view.has(place, bits)));
-        // Those behind the last were filled in.
+        // The windows after `len` are not part of the batch.
         passed & u32::MAX.checked_shl(BATCH.saturating_sub(len) as u32).unwrap_or(0)
     }
 }
 
-/// A number below `len`, from a fraction of 2^32.
+/// A fraction of 2^32, scaled to a number below `len`.
 #[inline(always)]
 pub(super) const fn reduce(fraction: u64, len: usize) -> usize {
     ((fraction & HALF).wrapping_mul(len as u64 & HALF) >> 32) as usize

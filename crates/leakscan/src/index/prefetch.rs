@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Windows on their way from the sieve through the filter to the index: at each stage many at once, so that one cache miss
-//! hides the others.
+//! Windows on their way from the coarse filter through the fine filter to the index: many at each stage, so that their cache
+//! misses overlap.
 
-use super::filter::{Asked, BATCH, Fetched};
+use super::filter::{BATCH, Fetched, OneFilter};
 use super::needles::Index;
-use super::windows::{hash, is_weak, window};
+use super::windows::{hash, is_repetitive, window};
 
-/// Windows that wait at one place; there is room for a batch more.
+/// Windows in a queue before it is emptied; it has room for a batch more.
 const QUEUE: usize = BATCH;
 
-/// The places of some windows.
+/// The places of windows that are at one stage.
 struct Queue {
     places: [usize; QUEUE + BATCH],
     len: usize,
@@ -26,7 +26,7 @@ impl Queue {
         self.len = self.len.wrapping_add(1);
     }
 
-    /// Takes a batch from the beginning, or what is there; how many that are.
+    /// Takes a batch from the front, or all if there are fewer. Returns how many.
     #[inline(always)]
     fn take(&mut self, batch: &mut [usize; BATCH]) -> usize {
         let len = self.len.min(BATCH);
@@ -38,7 +38,7 @@ impl Queue {
     }
 }
 
-/// Calls `with` with the number of each bit that is set, from the highest on.
+/// Calls `with` with the number of each set bit, from the highest on.
 #[inline(always)]
 fn for_each_bit(mut bits: u32, mut with: impl FnMut(usize)) {
     while bits != 0 {
@@ -48,72 +48,81 @@ fn for_each_bit(mut bits: u32, mut with: impl FnMut(usize)) {
     }
 }
 
-/// Windows that passed the sieve; those of them of which the filter's words are on their way; windows that passed both.
-pub(super) struct Waiting {
-    sieved: Queue,
-    asked: [usize; BATCH],
-    asked_len: usize,
+/// The windows at each stage.
+pub(super) struct Pipeline {
+    /// They passed the coarse filter.
+    coarse_passed: Queue,
+    /// Their words of the fine filter are being prefetched.
+    fetching: [usize; BATCH],
+    fetching_len: usize,
     fetched: Fetched,
+    /// They passed both filters.
     passed: Queue,
 }
 
-impl Waiting {
-    pub(super) const NEW: Self =
-        Self { sieved: Queue::NEW, asked: [0; BATCH], asked_len: 0, fetched: Fetched::NONE, passed: Queue::NEW };
+impl Pipeline {
+    pub(super) const NEW: Self = Self {
+        coarse_passed: Queue::NEW,
+        fetching: [0; BATCH],
+        fetching_len: 0,
+        fetched: Fetched::NONE,
+        passed: Queue::NEW,
+    };
 
-    /// Queues those of some windows, `STRIDE` bytes apart, whose bit is set: a branch for each, which chance decides, would
-    /// be mispredicted every few windows. What passes all is for `visit`.
+    /// Queues the windows of a batch, `STRIDE` bytes apart, whose bit is set: a random branch for each would be mispredicted
+    /// every few windows. Calls `visit` with the windows that pass all stages.
     #[inline(always)]
     pub(super) fn queue<const STRIDE: usize>(
         &mut self,
         index: &Index,
         bytes: &[u8],
         (batch, base): (&[[u8; STRIDE]], usize),
-        sieved: u32,
+        passing: u32,
         visit: &mut impl FnMut(usize),
     ) {
-        if sieved == 0 {
+        if passing == 0 {
             return;
         }
-        if sieved.count_ones() as usize == batch.len() && are_all_same(batch.as_flattened()) && batch.len() > 2 {
-            // Of bytes that are all the same, as most of a process's memory is, the first and the last window speak for
-            // those between them.
-            self.sieved.push(base);
-            self.sieved.push(base.wrapping_add(STRIDE.wrapping_mul(batch.len().wrapping_sub(1))));
+        if passing.count_ones() as usize == batch.len() && are_all_same(batch.as_flattened()) && batch.len() > 2 {
+            // If all bytes are the same, as in most of a process's memory, the first and the last window stand for those
+            // between them.
+            self.coarse_passed.push(base);
+            self.coarse_passed.push(base.wrapping_add(STRIDE.wrapping_mul(batch.len().wrapping_sub(1))));
         } else {
-            for_each_bit(sieved, |number| self.sieved.push(base.wrapping_add(STRIDE.wrapping_mul(number))));
+            for_each_bit(passing, |number| self.coarse_passed.push(base.wrapping_add(STRIDE.wrapping_mul(number))));
         }
-        if self.sieved.len >= QUEUE {
-            self.ask(index, bytes);
+        if self.coarse_passed.len >= QUEUE {
+            self.test(index, bytes);
             if self.passed.len >= QUEUE {
                 self.look_up(index, bytes, visit);
             }
         }
     }
 
-    /// All that waits goes through.
+    /// Takes all windows through the remaining stages.
     pub(super) fn finish(&mut self, index: &Index, bytes: &[u8], visit: &mut impl FnMut(usize)) {
-        while self.sieved.len > 0 || self.asked_len > 0 {
-            self.ask(index, bytes);
+        while self.coarse_passed.len > 0 || self.fetching_len > 0 {
+            self.test(index, bytes);
             self.look_up(index, bytes, visit);
         }
     }
 
-    /// A batch is asked for in the filter, and the one before is answered.
+    /// Prefetches the words of the next batch, and tests the one before.
     #[inline(always)]
-    fn ask(&mut self, index: &Index, bytes: &[u8]) {
-        let filter: Asked<'_> = index.filter.filter();
-        let passed = filter.test_all(&self.fetched, self.asked_len);
-        for_each_bit(passed, |number| self.passed.push(self.asked.get(number).copied().unwrap_or_default()));
-        self.asked_len = self.sieved.take(&mut self.asked);
+    fn test(&mut self, index: &Index, bytes: &[u8]) {
+        let filter: OneFilter<'_> = index.filter.fine();
+        let passed = filter.test_all(&self.fetched, self.fetching_len);
+        for_each_bit(passed, |number| self.passed.push(self.fetching.get(number).copied().unwrap_or_default()));
+        self.fetching_len = self.coarse_passed.take(&mut self.fetching);
         let mut windows = [0; BATCH];
-        for (place, &at) in windows.iter_mut().zip(self.asked.iter().take(self.asked_len)) {
+        for (place, &at) in windows.iter_mut().zip(self.fetching.iter().take(self.fetching_len)) {
             *place = window(bytes, at).unwrap_or_default();
         }
         filter.fetch_all(&windows, &mut self.fetched);
     }
 
-    /// Those are visited of which the index has a window with the same tag, or for which their neighbours are asked.
+    /// Visits the windows for which the index has an entry with the same tag, and the repetitive ones, whose neighbours stand
+    /// for them.
     fn look_up(&mut self, index: &Index, bytes: &[u8], visit: &mut impl FnMut(usize)) {
         let mut places = [0; BATCH];
         while self.passed.len > 0 {
@@ -127,7 +136,7 @@ impl Waiting {
                 *bounds = index.bounds(bucket);
             }
             for ((&at, &bounds), &(hash, _)) in places.iter().zip(&bounds).zip(&looked_up).take(len) {
-                if index.has_tag(bounds, hash) | window(bytes, at).is_some_and(is_weak) {
+                if index.has_tag(bounds, hash) | window(bytes, at).is_some_and(is_repetitive) {
                     visit(at);
                 }
             }

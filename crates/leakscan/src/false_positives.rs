@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What begins like something by chance, as some of any random bytes do, told before work is done for it. Nothing is told
-//! here of which sixteen bytes could come out.
+//! Rejects random matches, bytes that begin like encoded data by chance, before they cost work. A match that could decode to
+//! sixteen bytes is never rejected.
 
-use super::needles::FRAGMENT;
+use super::index::needles::FRAGMENT;
 
-/// Bytes on either side of one among which what is in no text ends every run that holds it: at most seven on each side are
-/// left, and with the one itself no sixteen symbols.
-pub(super) const NEAR: usize = FRAGMENT / 2;
+/// Bytes on either side of a byte in which a byte of no text ends every run: at most seven remain on each side, fewer than
+/// sixteen symbols with the byte itself.
+pub(crate) const NEAR: usize = FRAGMENT / 2;
 
-/// Whether no run of sixteen symbols of any encoding of text that holds a byte reaches beyond these, which stand before or
-/// behind it: one of them is in none. Of two bytes each, with a zero for one, are the characters of UTF-16: no byte may be
-/// zero. Latin-1 in UTF-8 has bytes of text, 0xC2 and 0xC3 before one below 0xC0, and those; all others are of text.
-pub(super) fn ends_text(near: &[u8]) -> bool {
+/// Whether these bytes, on one side of a byte, end every run of text that contains it: one of them is in no encoding of text.
+/// None may be zero, since UTF-16 encodes each character as two bytes of which one is zero. Latin-1 in UTF-8 uses, besides
+/// the bytes of text, 0xC2 and 0xC3, each followed by a byte below 0xC0; the other encodings use bytes of text only.
+pub(crate) fn ends_text(near: &[u8]) -> bool {
     let ends = |&byte: &u8| matches!(byte, 0xC0 | 0xC1 | 0xC4..);
     near.iter().any(ends) && near.iter().all(|&byte| byte != 0)
 }
 
-/// Bits of a deflate stream, from the lowest of each byte on.
+/// The bits of a deflate stream, from the lowest of each byte on.
 struct Bits<'a> {
     bytes: core::slice::Iter<'a, u8>,
     held: u32,
@@ -24,7 +24,7 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
-    /// So many, at most 16, the first the lowest; `None` if there are not so many.
+    /// Takes `count` bits, at most 16, the first as the lowest; `None` if there are fewer.
     fn take(&mut self, count: u32) -> Option<u32> {
         while self.count < count {
             self.held |= u32::from(*self.bytes.next()?) << self.count;
@@ -36,16 +36,17 @@ impl Bits<'_> {
         Some(bits)
     }
 
-    /// So many more behind those of a code, which stand from the highest on.
+    /// Appends `count` bits to those of a code, which is stored from its highest bit on.
     fn code(&mut self, code: u32, count: u32) -> Option<u32> {
         let bits = self.take(count)?;
         Some(code << count | bits.reverse_bits() >> 32u32.saturating_sub(count))
     }
 }
 
-/// Whether a zlib stream's deflate stream fails before [`FRAGMENT`] bytes came out: of fixed codes (RFC 1951, 3.2.6), which
-/// follow a chance beginning in one of four, every fifth symbol is a match, most of which refer to bytes before the first.
-pub(super) fn fails_at_once(stream: &[u8]) -> bool {
+/// Whether the deflate stream of a zlib stream fails before it has output [`FRAGMENT`] bytes. One in four random matches of a
+/// zlib header is followed by a block of fixed codes (RFC 1951, 3.2.6). Every fifth symbol of those is a match, and most
+/// matches refer to bytes before the first.
+pub(crate) fn fails_at_once(stream: &[u8]) -> bool {
     let mut bits = Bits { bytes: stream.iter(), held: 0, count: 0 };
     if bits.take(3).is_none_or(|header| header >> 1 != 1) {
         return false;
@@ -64,13 +65,13 @@ pub(super) fn fails_at_once(stream: &[u8]) -> bool {
 
 enum Symbol {
     Literal,
-    /// Bytes that it copies.
+    /// The number of bytes that it copies.
     Match(u32),
     End,
     Invalid,
 }
 
-/// RFC 1951, 3.2.5 and 3.2.6, behind so many bytes of output.
+/// The next symbol after `out` bytes of output (RFC 1951, 3.2.5 and 3.2.6).
 fn symbol(bits: &mut Bits<'_>, out: u32) -> Option<Symbol> {
     let seven = bits.code(0, 7)?;
     let number = match seven {
@@ -109,8 +110,8 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{Rng, SeedableRng};
 
-    /// What a stream becomes behind 32 KiB of the same byte, which another inflater takes for what precedes it.
-    fn inflate_behind(stream: &[u8], before: u8) -> Vec<u8> {
+    /// The output of a stream after a stored block of 32 KiB of the byte `before`.
+    fn inflate_after(stream: &[u8], before: u8) -> Vec<u8> {
         let mut all = vec![0, 0xFF, 0x7F, 0, 0x80];
         all.resize(5 + 0x7FFF, before);
         all.extend(stream);
@@ -121,34 +122,34 @@ mod tests {
         out.split_off(0x7FFF)
     }
 
-    /// Bytes that come out of a stream before it fails or refers to what precedes it.
-    fn of_its_own(stream: &[u8]) -> usize {
-        let (one, other) = (inflate_behind(stream, 0x55), inflate_behind(stream, 0xAA));
+    /// The length of a stream's output before it fails or refers to bytes before the stream.
+    fn own_output(stream: &[u8]) -> usize {
+        let (one, other) = (inflate_after(stream, 0x55), inflate_after(stream, 0xAA));
         one.iter().zip(&other).take_while(|(one, other)| one == other).count()
     }
 
     #[test]
-    fn no_stream_is_refused_of_which_a_fragment_comes_out() {
+    fn no_stream_that_outputs_a_fragment_is_rejected() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let (mut refused, mut kept) = (0, 0);
+        let (mut rejected, mut kept) = (0, 0);
         for _ in 0..10_000 {
             let mut stream = [0; 300];
             rng.fill_bytes(&mut stream);
             stream[0] = stream[0] & !6 | 2;
-            let out = of_its_own(&stream);
+            let out = own_output(&stream);
             if fails_at_once(&stream) {
-                refused += 1;
+                rejected += 1;
                 assert!(out < FRAGMENT, "{out} bytes of {:x?}", &stream[..32]);
             } else {
                 kept += 1;
             }
         }
-        // Controls: neither all nor none.
-        assert!(refused > 8_000 && kept > 200, "{refused} {kept}");
+        // Controls: some are rejected, and some are not.
+        assert!(rejected > 8_000 && kept > 200, "{rejected} {kept}");
     }
 
     #[test]
-    fn what_a_compressor_makes_is_never_refused() {
+    fn the_output_of_a_compressor_is_never_rejected() {
         use std::io::Write as _;
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         for round in 0..2_000 {

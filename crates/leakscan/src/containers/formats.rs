@@ -1,58 +1,59 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Formats of compression by their beginnings, and the lengths of their headers; what comes behind is `compressed`'s.
+//! The formats by their first bytes, and the lengths of their headers.
 //!
-//! # What is taken for a stream by chance
-//! An omission for every beginning of three or four bytes would leave no terabyte examined. A gzip member must have a header
-//! that programs write (1 of 2^37 places in random bytes) and a block that may follow it; a Zstandard frame a header and a
-//! first block (2^36); a ZIP entry, an LZ4 frame and what begins with six bytes and more are below 2^40. Of zlib, whose two
-//! bytes are met every 16 KiB, only a stream that went on for `compressed::PLAUSIBLE_INPUT` bytes counts.
+//! # Random matches
+//! If every match of three or four bytes that cannot be decompressed were an omission, every search of a terabyte would have
+//! some. A gzip member must therefore have a header that programs write (1 of 2^37 places in random bytes) and a valid
+//! beginning of a block after it; a Zstandard frame a valid header and first block (2^36). A ZIP entry, an LZ4 frame and the
+//! formats that begin with six bytes or more are below 2^40. The two bytes of a zlib header occur every 16 KiB: a zlib stream
+//! counts only after `stream::PLAUSIBLE_INPUT` bytes.
 
-use super::chance::fails_at_once;
-use super::encoding::Encoding;
+use super::super::encoding::Encoding;
+use super::super::false_positives::fails_at_once;
 use flate2::Crc;
 
-/// Bytes of a Zstandard block.
+/// The most bytes of a Zstandard block.
 const MAX_ZSTD_BLOCK: u32 = 1 << 17;
 
-/// Bytes of the name of an entry of a ZIP archive, and of its extra fields: a path's bound on most systems.
-pub(super) const MAX_ZIP_NAME: u16 = 4096;
+/// The most bytes of the name of a ZIP entry, and of its extra fields: the limit of a path on most systems.
+pub(crate) const MAX_ZIP_NAME: u16 = 4096;
 
-/// A format of compression.
+/// A format that is recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(crate) enum Format {
     Gzip,
     Zlib,
     Zstd,
     Zip,
     Chunked,
-    /// No decoder is here.
-    Closed(&'static str),
+    /// There is no decoder for it.
+    Undecoded(&'static str),
 }
 
-/// Bytes by which a beginning is recognised, at the most: a ZIP entry's header.
-pub(super) const BEGINNING: usize = 30;
+/// The most bytes by which a beginning is recognised: the header of a ZIP entry.
+pub(crate) const BEGINNING: usize = 30;
 
 impl Format {
-    /// `None` for what is not decoded.
-    pub(super) const fn encoding(self) -> Option<Encoding> {
+    /// `None` for a format without a decoder.
+    pub(crate) const fn encoding(self) -> Option<Encoding> {
         match self {
             Self::Gzip => Some(Encoding::Gzip),
             Self::Zlib => Some(Encoding::Zlib),
             Self::Zstd => Some(Encoding::Zstd),
             Self::Zip => Some(Encoding::Zip),
             Self::Chunked => Some(Encoding::Chunked),
-            Self::Closed(_) => None,
+            Self::Undecoded(_) => None,
         }
     }
 
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Gzip => "a gzip member",
             Self::Zlib => "a zlib stream",
             Self::Zstd => "a Zstandard frame",
             Self::Zip => "an entry of a ZIP archive",
             Self::Chunked => "HTTP chunks",
-            Self::Closed(name) => name,
+            Self::Undecoded(name) => name,
         }
     }
 
@@ -65,24 +66,25 @@ impl Format {
             [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(Self::Zstd),
             [b'P', b'K', 3, 4, ..] => zip_entry(bytes),
             [b'n', b'k', b'e', b'd', b'\r', b'\n', ..] => Some(Self::Chunked),
-            [0xFD, b'7', b'z', b'X', b'Z', 0, rest @ ..] => is_xz(rest).then_some(Self::Closed("an xz stream")),
+            [0xFD, b'7', b'z', b'X', b'Z', 0, rest @ ..] => is_xz(rest).then_some(Self::Undecoded("an xz stream")),
             [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..] => {
-                Some(Self::Closed("a bzip2 stream"))
+                Some(Self::Undecoded("a bzip2 stream"))
             }
-            // Version 1, no reserved bit; a block size of 64 KiB to 4 MiB.
+            // Version 1, no reserved bit set; a block size of 64 KiB to 4 MiB.
             [4, 0x22, 0x4D, 0x18, flags, size, ..] if flags & 0xC2 == 0x40 && size & 0x8F == 0 && *size >= 0x40 => {
-                Some(Self::Closed("an LZ4 frame"))
+                Some(Self::Undecoded("an LZ4 frame"))
             }
-            [b'7', b'z', 0xBC, 0xAF, 0x27, 0x1C, 0, ..] => Some(Self::Closed("a 7z archive")),
-            [0xFF, 6, 0, 0, b's', b'N', b'a', b'P', b'p', b'Y', ..] => Some(Self::Closed("a Snappy stream")),
-            [b'R', b'a', b'r', b'!', 0x1A, 7, 0 | 1, ..] => Some(Self::Closed("a RAR archive")),
-            [b'L', b'Z', b'I', b'P', 1, ..] => Some(Self::Closed("an lzip member")),
+            [b'7', b'z', 0xBC, 0xAF, 0x27, 0x1C, 0, ..] => Some(Self::Undecoded("a 7z archive")),
+            [0xFF, 6, 0, 0, b's', b'N', b'a', b'P', b'p', b'Y', ..] => Some(Self::Undecoded("a Snappy stream")),
+            [b'R', b'a', b'r', b'!', 0x1A, 7, 0 | 1, ..] => Some(Self::Undecoded("a RAR archive")),
+            [b'L', b'Z', b'I', b'P', 1, ..] => Some(Self::Undecoded("an lzip member")),
             _ => None,
         }
     }
 }
 
-/// XZ's stream flags with their checksum (xz-file-format 1.2.1, 2.1.1): the magic alone is in every program that reads xz.
+/// Whether the stream flags of XZ have their checksum (xz-file-format 1.2.1, 2.1.1): the magic bytes alone are in every
+/// program that reads xz.
 fn is_xz(rest: &[u8]) -> bool {
     let Some((flags, checksum)) = rest.split_first_chunk::<2>() else { return false };
     let mut crc = Crc::new();
@@ -90,8 +92,8 @@ fn is_xz(rest: &[u8]) -> bool {
     checksum.first_chunk() == Some(&crc.sum().to_le_bytes())
 }
 
-/// A local file header (APPNOTE.TXT 6.3, 4.3.7), as programs write it: a version below 6.4, a method that there is, a name of
-/// a length that there may be.
+/// A local file header (APPNOTE.TXT 6.3, 4.3.7), as programs write it: a version below 6.4, a known method, a name of
+/// plausible length.
 fn zip_entry(bytes: &[u8]) -> Option<Format> {
     let field = |at: usize| bytes.get(at..)?.first_chunk().map(|field| u16::from_le_bytes(*field));
     let (version, flags, method, name, extra) = (field(4)?, field(6)?, field(8)?, field(26)?, field(28)?);
@@ -99,23 +101,23 @@ fn zip_entry(bytes: &[u8]) -> Option<Format> {
         return None;
     }
     if flags & 1 != 0 {
-        return Some(Format::Closed("an encrypted entry of a ZIP archive"));
+        return Some(Format::Undecoded("an encrypted entry of a ZIP archive"));
     }
     match method {
-        // Its bytes are as they are.
+        // Stored: its bytes are searched as they are.
         0 => None,
         8 => Some(Format::Zip),
-        1..=20 | 93..=99 => Some(Format::Closed("an entry of a ZIP archive in a format that is not decoded")),
+        1..=20 | 93..=99 => Some(Format::Undecoded("an entry of a ZIP archive in a format that is not decoded")),
         _ => None,
     }
 }
 
-/// Whether a deflate stream may begin so (RFC 1951, 3.2): of two bytes of a zlib header that are there by chance, most are
-/// told before an inflater is made for them. What is cut short may be one.
-pub(super) fn may_be_deflate(stream: &[u8]) -> bool {
+/// Whether these bytes may begin a deflate stream (RFC 1951, 3.2). This rejects most random matches of a zlib header before
+/// they need an inflater. A beginning that is cut may be one.
+pub(crate) fn may_be_deflate(stream: &[u8]) -> bool {
     let Some(&first) = stream.first() else { return false };
     match first >> 1 & 3 {
-        // A length, and its complement.
+        // A length and its complement.
         0 => stream.get(1..5).is_none_or(|lens| match *lens {
             [low, high, not_low, not_high] => low == !not_low && high == !not_high,
             _ => true,
@@ -126,7 +128,7 @@ pub(super) fn may_be_deflate(stream: &[u8]) -> bool {
     }
 }
 
-/// Whether the code of a dynamic block's code lengths is a complete prefix code, which inflaters ask for.
+/// Whether the code of a dynamic block's code lengths is a complete prefix code, as inflaters require.
 fn is_complete_code(block: u128) -> bool {
     let bits = |at: u32, count: u32| (block >> at) as u32 & (1u32 << count).wrapping_sub(1);
     let lens = bits(13, 4).saturating_add(4);
@@ -134,8 +136,8 @@ fn is_complete_code(block: u128) -> bool {
     space == 128
 }
 
-/// The two bytes with which each beginning begins.
-pub(super) const PAIRS: [[u8; 2]; 15] = [
+/// The first two bytes of all formats.
+pub(crate) const PAIRS: [[u8; 2]; 15] = [
     [0x1F, 0x8B],
     [0x78, 0x01],
     [0x78, 0x5E],
@@ -153,13 +155,14 @@ pub(super) const PAIRS: [[u8; 2]; 15] = [
     *b"LZ",
 ];
 
-/// The streams that may begin at some places.
-pub(super) fn beginnings(bytes: &[u8], places: &[u32]) -> impl Iterator<Item = (usize, Format)> {
+/// The streams that may begin at these places.
+pub(crate) fn beginnings(bytes: &[u8], places: &[u32]) -> impl Iterator<Item = (usize, Format)> {
     places.iter().filter_map(|&at| Some((at as usize, Format::of(bytes.get(at as usize..)?)?)))
 }
 
-/// RFC 1952, 2.3: ten bytes, then what the flags say. `None` if it is not there whole.
-pub(super) fn gzip_header_len(bytes: &[u8]) -> Option<usize> {
+/// The length of a gzip header (RFC 1952, 2.3): ten bytes, then the fields that its flags announce. `None` if it is
+/// incomplete.
+pub(crate) fn gzip_header_len(bytes: &[u8]) -> Option<usize> {
     let flags = *bytes.get(3)?;
     let mut len = 10usize;
     if flags & 4 != 0 {
@@ -178,21 +181,21 @@ pub(super) fn gzip_header_len(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= len).then_some(len)
 }
 
-/// Extra flags and system of a gzip header, as programs write them (RFC 1952, 2.3.1).
-pub(super) fn is_usual_gzip(header: &[u8]) -> bool {
+/// Whether the extra flags and the system of a gzip header are such as programs write (RFC 1952, 2.3.1).
+pub(crate) fn is_usual_gzip(header: &[u8]) -> bool {
     matches!(header.get(8..10), Some([0 | 2 | 4, 0..=13 | 255]))
 }
 
-/// Bytes of a local file header of a ZIP archive, with name and extra fields. `None` if it is not there whole.
-pub(super) fn zip_header_len(bytes: &[u8]) -> Option<usize> {
+/// The length of a local file header of a ZIP archive, with name and extra fields. `None` if it is incomplete.
+pub(crate) fn zip_header_len(bytes: &[u8]) -> Option<usize> {
     let field = |at: usize| bytes.get(at..)?.first_chunk().map(|field| usize::from(u16::from_le_bytes(*field)));
     let len = BEGINNING.saturating_add(field(26)?).saturating_add(field(28)?);
     (bytes.len() >= len).then_some(len)
 }
 
-/// The length that a chunk's line says: the line break of the chunk before, digits, perhaps extensions. `None` for the last
-/// chunk, which is empty, and for what is no such line.
-pub(super) fn chunk_len(line: &[u8]) -> Option<u64> {
+/// The length in the line of an HTTP chunk: the line break of the chunk before, digits, perhaps extensions. `None` for the
+/// last chunk, which is empty, and for a line that is malformed.
+pub(crate) fn chunk_len(line: &[u8]) -> Option<u64> {
     let line = line.strip_prefix(b"\r\n")?;
     let digits = line.iter().take(16).take_while(|byte| byte.is_ascii_hexdigit()).count();
     let len = u64::from_str_radix(core::str::from_utf8(line.get(..digits)?).ok()?, 16).ok()?;
@@ -200,15 +203,16 @@ pub(super) fn chunk_len(line: &[u8]) -> Option<u64> {
     (is_line && len > 0).then_some(len)
 }
 
-/// Whether a block may begin so: of a kind that there is, no longer than a block may be (RFC 8878, 3.1.1.2).
-pub(super) fn may_be_zstd_block(block: &[u8]) -> bool {
+/// Whether these bytes may begin a Zstandard block: a known type, a valid length (RFC 8878, 3.1.1.2).
+pub(crate) fn may_be_zstd_block(block: &[u8]) -> bool {
     let Some(&[low, middle, high]) = block.first_chunk::<3>() else { return false };
     let header = u32::from_le_bytes([low, middle, high, 0]);
     header >> 1 & 3 != 3 && header >> 3 <= MAX_ZSTD_BLOCK
 }
 
-/// RFC 8878, 3.1.1.2: the block at the beginning of `bytes` with its header and, behind the last one, a checksum.
-pub(super) fn zstd_block_len(bytes: &[u8]) -> Option<usize> {
+/// The length of the Zstandard block that `bytes` begin with: its header and content and, after the last block, a checksum
+/// (RFC 8878, 3.1.1.2).
+pub(crate) fn zstd_block_len(bytes: &[u8]) -> Option<usize> {
     let &[low, middle, high] = bytes.first_chunk::<3>()?;
     let header = u32::from_le_bytes([low, middle, high, 0]);
     let content = if header >> 1 & 3 == 1 { 1 } else { (header >> 3) as usize };
@@ -218,16 +222,16 @@ pub(super) fn zstd_block_len(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::signs::Signs;
+    use super::super::super::prefilter::Prefilter;
     use super::*;
 
     fn all(bytes: &[u8]) -> Vec<(usize, Format)> {
-        let mut signs = Signs::default();
-        signs.read(bytes);
-        beginnings(bytes, &signs.streams).collect()
+        let mut prefilter = Prefilter::default();
+        prefilter.scan(bytes);
+        beginnings(bytes, &prefilter.streams).collect()
     }
 
-    /// What begins each format, up to where it is told.
+    /// The beginning of each format, up to the byte by which it is recognised.
     const BEGINNINGS: [(&[u8], Format); 15] = [
         (b"\x1F\x8B\x08\x00", Format::Gzip),
         (b"\x78\x01\x03\0", Format::Zlib),
@@ -237,47 +241,47 @@ mod tests {
         (b"\x28\xB5\x2F\xFD", Format::Zstd),
         (b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0", Format::Zip),
         (b"nked\r\n", Format::Chunked),
-        (b"\xFD7zXZ\0\0\x04\xE6\xD6\xB4\x46", Format::Closed("an xz stream")),
-        (b"BZh91AY&SY", Format::Closed("a bzip2 stream")),
-        (b"\x04\x22\x4D\x18\x40\x40", Format::Closed("an LZ4 frame")),
-        (b"7z\xBC\xAF\x27\x1C\0", Format::Closed("a 7z archive")),
-        (b"\xFF\x06\0\0sNaPpY", Format::Closed("a Snappy stream")),
-        (b"Rar!\x1A\x07\0", Format::Closed("a RAR archive")),
-        (b"LZIP\x01", Format::Closed("an lzip member")),
+        (b"\xFD7zXZ\0\0\x04\xE6\xD6\xB4\x46", Format::Undecoded("an xz stream")),
+        (b"BZh91AY&SY", Format::Undecoded("a bzip2 stream")),
+        (b"\x04\x22\x4D\x18\x40\x40", Format::Undecoded("an LZ4 frame")),
+        (b"7z\xBC\xAF\x27\x1C\0", Format::Undecoded("a 7z archive")),
+        (b"\xFF\x06\0\0sNaPpY", Format::Undecoded("a Snappy stream")),
+        (b"Rar!\x1A\x07\0", Format::Undecoded("a RAR archive")),
+        (b"LZIP\x01", Format::Undecoded("an lzip member")),
     ];
 
     #[test]
-    fn each_beginning_is_found_at_every_place_and_so_is_one_within_another() {
+    fn each_beginning_is_found_at_every_place() {
         for (beginning, format) in BEGINNINGS {
             for at in 0..100 {
-                // Behind the first byte of itself, a pair that begins with the second of another.
+                // The byte before it is its own first byte, which together with its first byte may begin another pair.
                 let mut bytes = vec![0xEE; 200];
                 let first = at.min(1);
                 bytes.splice(at - first..at, beginning[..first].iter().copied());
                 bytes.splice(at..at + beginning.len(), beginning.iter().copied());
                 assert_eq!(all(&bytes), [(at, format)], "{beginning:x?} at {at}");
-                // Where there is no room for more.
+                // At the end of the bytes.
                 let end = at + beginning.len();
                 assert_eq!(all(&bytes[..end]), [(at, format)]);
             }
-            // Control: without its first byte it is none.
+            // Control: without its first byte it is not recognised.
             assert_eq!(all(&beginning[1..]), [], "{beginning:x?}");
         }
     }
 
     #[test]
-    fn what_is_told_by_two_bytes_is_what_any_beginning_begins_with() {
+    fn pairs_are_the_first_two_bytes_of_all_beginnings() {
         for (beginning, _) in BEGINNINGS {
             let mut long = [0; BEGINNING];
             long[..beginning.len()].copy_from_slice(beginning);
-            let mut told = Vec::new();
+            let mut recognised = Vec::new();
             for pair in 0..=u16::MAX {
                 long[..2].copy_from_slice(&pair.to_be_bytes());
                 if Format::of(&long).is_some() {
-                    told.push(pair.to_be_bytes());
+                    recognised.push(pair.to_be_bytes());
                 }
             }
-            assert!(!told.is_empty() && told.iter().all(|pair| PAIRS.contains(pair)), "{told:x?}");
+            assert!(!recognised.is_empty() && recognised.iter().all(|pair| PAIRS.contains(pair)), "{recognised:x?}");
         }
     }
 }

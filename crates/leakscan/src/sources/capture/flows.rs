@@ -1,31 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The streams of a capture: the segments of each direction of a flow in their order, whatever the order in which they
-//! were seen, each byte once.
+//! The streams of a capture: the segments of each direction of a flow in the order of their sequence numbers, whatever the
+//! order of their packets, each byte once.
 
-use super::pcap::name;
-use super::scan::{Layer, SMALL_BLOCK, Search};
-use core::net::SocketAddr;
+use super::super::super::blocks::SMALL_BLOCK;
+use super::super::super::scan::{Layer, Search};
+use super::packets::{Flow, Transport};
 use std::collections::{BTreeMap, HashMap};
 
-/// Directions of flows that are followed at once: 100 MiB of blocks. The one that has been silent longest is ended.
+/// Directions of flows that are followed at once: 100 MiB of blocks. At the limit, the longest inactive one is ended.
 const MAX_FLOWS: usize = 1024;
-/// Bytes of a direction that wait for a segment which is missing: a large TCP window. Then it counts as lost, and what
-/// waits follows what was there.
-const MAX_WAITING: usize = 1 << 20;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Transport {
-    Tcp,
-    Udp,
-}
-
-/// One direction of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Flow {
-    pub(super) transport: Transport,
-    pub(super) from: SocketAddr,
-    pub(super) to: SocketAddr,
-}
+/// Bytes of a direction that are kept until a missing segment arrives: a large TCP window. Beyond that the segment counts as
+/// lost, and the bytes that were kept follow those before the gap.
+const MAX_PENDING: usize = 1 << 20;
 
 struct Direction {
     layer: Layer,
@@ -33,33 +19,27 @@ struct Direction {
     source: u32,
     /// The sequence number of the next byte; `None` before the first segment.
     next: Option<u32>,
-    /// Segments that are ahead, by how far beyond the first byte of the stream they are.
-    waiting: BTreeMap<u64, Vec<u8>>,
-    waiting_len: usize,
-    /// Bytes of the stream so far, those that were lost too.
+    /// Segments after a gap, by the offset of their first byte in the stream.
+    pending: BTreeMap<u64, Vec<u8>>,
+    pending_len: usize,
+    /// The number of bytes of the stream so far, with those that were lost.
     position: u64,
     last_seen: u64,
 }
 
 pub(super) struct Flows {
     capture: String,
-    number: u32,
     directions: HashMap<Flow, Direction>,
     clock: u64,
     lost: u64,
 }
 
 impl Flows {
-    pub(super) fn new(capture: &str, number: u32) -> Self {
-        Self { capture: String::from(capture), number, directions: HashMap::new(), clock: 0, lost: 0 }
+    pub(super) fn new(capture: &str) -> Self {
+        Self { capture: String::from(capture), directions: HashMap::new(), clock: 0, lost: 0 }
     }
 
-    /// The number of the capture's own source.
-    pub(super) const fn capture(&self) -> u32 {
-        self.number
-    }
-
-    /// A segment or datagram, from its header on.
+    /// Adds a segment or datagram, from its header on.
     pub(super) fn add(&mut self, search: &mut Search<'_>, flow: Flow, segment: &[u8]) {
         self.clock = self.clock.saturating_add(1);
         let parsed = match flow.transport {
@@ -74,7 +54,7 @@ impl Flows {
         };
         let Some(segment) = parsed else { return };
         if segment.begins && flow.transport == Transport::Tcp {
-            // The ports are used anew.
+            // The ports are reused.
             self.end(search, &flow);
         }
         if !self.directions.contains_key(&flow) {
@@ -88,7 +68,7 @@ impl Flows {
                     self.end(search, &oldest);
                 }
             }
-            let source = search.begin(name(&self.capture, &flow));
+            let source = search.begin(format!("{}: {flow}", self.capture));
             self.directions.insert(flow, Direction::new(source));
         }
         let resets = segment.resets;
@@ -115,7 +95,7 @@ impl Flows {
         }
     }
 
-    /// No more packets.
+    /// There are no more packets.
     pub(super) fn finish(&mut self, search: &mut Search<'_>) {
         let mut left: Vec<Flow> = self.directions.keys().copied().collect();
         left.sort_unstable();
@@ -131,7 +111,7 @@ impl Flows {
 
 struct Segment<'a> {
     sequence: u32,
-    /// SYN: the number of the first byte is one higher.
+    /// SYN: the sequence number of the first byte is one higher.
     begins: bool,
     resets: bool,
     payload: &'a [u8],
@@ -148,14 +128,14 @@ fn tcp(segment: &[u8]) -> Option<Segment<'_>> {
 impl Direction {
     fn new(source: u32) -> Self {
         let layer = Layer::source(0, SMALL_BLOCK);
-        Self { layer, source, next: None, waiting: BTreeMap::new(), waiting_len: 0, position: 0, last_seen: 0 }
+        Self { layer, source, next: None, pending: BTreeMap::new(), pending_len: 0, position: 0, last_seen: 0 }
     }
 
-    /// A segment in its place; how many gaps were given up.
+    /// Adds a segment in its place. Returns the number of gaps that were given up.
     fn segment(&mut self, search: &mut Search<'_>, segment: &Segment<'_>) -> u64 {
         let sequence = segment.sequence.wrapping_add(u32::from(segment.begins));
         let next = *self.next.get_or_insert(sequence);
-        // Sequence numbers wrap: what is less than half of them behind is old.
+        // Sequence numbers wrap: a distance of half of them or more is a segment from before.
         let ahead = sequence.wrapping_sub(next);
         let (skip, place) = if ahead < 1 << 31 {
             (0, self.position.saturating_add(u64::from(ahead)))
@@ -169,15 +149,15 @@ impl Direction {
         if place == self.position {
             self.deliver(search, payload);
         } else {
-            let waits = self.waiting.entry(place).or_default();
-            if waits.len() < payload.len() {
-                self.waiting_len = self.waiting_len.saturating_add(payload.len()).saturating_sub(waits.len());
-                *waits = payload.to_vec();
+            let kept = self.pending.entry(place).or_default();
+            if kept.len() < payload.len() {
+                self.pending_len = self.pending_len.saturating_add(payload.len()).saturating_sub(kept.len());
+                *kept = payload.to_vec();
             }
         }
-        self.deliver_waiting(search);
+        self.deliver_pending(search);
         let mut lost = 0u64;
-        while self.waiting_len > MAX_WAITING && self.skip_gap(search) {
+        while self.pending_len > MAX_PENDING && self.skip_gap(search) {
             lost = lost.saturating_add(1);
         }
         lost
@@ -189,26 +169,26 @@ impl Direction {
         self.next = self.next.map(|next| next.wrapping_add(bytes.len() as u32));
     }
 
-    fn deliver_waiting(&mut self, search: &mut Search<'_>) {
-        while let Some(first) = self.waiting.first_entry() {
+    fn deliver_pending(&mut self, search: &mut Search<'_>) {
+        while let Some(first) = self.pending.first_entry() {
             if *first.key() > self.position {
                 break;
             }
             let (place, bytes) = first.remove_entry();
-            self.waiting_len = self.waiting_len.saturating_sub(bytes.len());
+            self.pending_len = self.pending_len.saturating_sub(bytes.len());
             let known = usize::try_from(self.position.saturating_sub(place)).unwrap_or(usize::MAX);
             self.deliver(search, bytes.get(known..).unwrap_or_default());
         }
     }
 
-    /// Goes on behind what is missing; whether something waited there. Offsets count what is missing.
+    /// Continues after a gap, if there are bytes after it. Offsets count the missing bytes.
     fn skip_gap(&mut self, search: &mut Search<'_>) -> bool {
-        let Some((&place, _)) = self.waiting.first_key_value() else { return false };
+        let Some((&place, _)) = self.pending.first_key_value() else { return false };
         let missing = place.saturating_sub(self.position);
         self.layer.skip(search, missing);
         self.position = place;
         self.next = self.next.map(|next| next.wrapping_add(missing as u32));
-        self.deliver_waiting(search);
+        self.deliver_pending(search);
         true
     }
 }

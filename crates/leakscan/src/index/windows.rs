@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Windows of six bytes, by which values and evidence meet.
+//! Windows of six bytes: values and evidence are compared where they have one in common.
 
-/// Bytes of a window. Fewer would let a search look at fewer windows ([`SPAN`]), but with six, a fragment that has
-/// [`DISTINCT`] values has a window with three: where a window ends in the first byte of a third value, the five before it
-/// are the same, so that values after the second begin five bytes apart, the fifth in the seventeenth byte. With five, four
-/// bytes apart, and `abbbbccccddddeee` holds none. A million secrets have 2.7e7 windows, of 2.8e14.
+/// Bytes of a window. With fewer, a search would look up fewer windows ([`SPAN`]). But with six, every fragment that has
+/// [`DISTINCT`] values has a window with three: without one, a window that ends in the first byte of a third value has five
+/// equal bytes before it, so that new values after the second begin at least five bytes apart, and the fifth in the
+/// seventeenth byte. With five, they may begin four bytes apart: `abbbbccccddddeee` has no such window. A million secrets
+/// have 2.7e7 windows, of 2.8e14 possible ones.
 pub(super) const WINDOW: usize = 6;
-/// Windows in a fragment of sixteen bytes: a search looks at one in so many.
+/// Windows in a fragment of sixteen bytes: a search looks up one window in this many.
 pub(super) const SPAN: usize = 11;
-/// Distinct values that a fragment needs. Zero padding, bit patterns and the like are in every server's memory and in
-/// many values: they say nothing.
+/// The number of distinct byte values that a fragment needs. Zero padding, bit patterns and the like are in every server's
+/// memory and in many values: finding them shows nothing.
 pub(super) const DISTINCT: u32 = 5;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
 /// The lower half of a word.
 pub(super) const HALF: u64 = 0xFFFF_FFFF;
-/// The bytes of a word that are a window's.
+/// The bytes of a word that a window occupies.
 const BYTES: u64 = (1 << (8 * WINDOW)) - 1;
 
 /// The window at `at`.
@@ -26,48 +27,48 @@ pub(super) fn window(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
 }
 
-/// The window that eight bytes begin with.
+/// The first window of eight bytes.
 #[inline(always)]
 pub(super) const fn first_window(bytes: [u8; 8]) -> u64 {
     u64::from_le_bytes(bytes) & BYTES
 }
 
-/// The bytes of a window from the last to the first.
+/// A window with its bytes in reverse order.
 #[inline(always)]
-pub(super) const fn mirrored(window: u64) -> u64 {
+pub(super) const fn reversed(window: u64) -> u64 {
     window.swap_bytes() >> 16
 }
 
-/// One value for a window and its mirror image.
+/// The same value for a window and its reverse.
 #[inline(always)]
 pub(super) const fn canonical(window: u64) -> u64 {
-    let mirrored = mirrored(window);
-    if window < mirrored { window } else { mirrored }
+    let reversed = reversed(window);
+    if window < reversed { window } else { reversed }
 }
 
-/// The same for a window and its mirror image, and for few others: of 2^64 values, the product of the first four bytes and of
-/// the last four from the last one on. Of factors of 32 bits, since vector units multiply those, several at once.
+/// The same value for a window and its reverse, and for few others, of 2^64: the product of the first four bytes and of the
+/// last four in reverse order. Its factors have 32 bits, since vector units multiply several of those at once.
 #[inline(always)]
 pub(super) const fn hash(window: u64) -> u64 {
     const KEY: u64 = 0xA076_1D65;
-    let (first, last) = ((window ^ KEY) & HALF, (mirrored(window) ^ KEY) & HALF);
+    let (first, last) = ((window ^ KEY) & HALF, (reversed(window) ^ KEY) & HALF);
     first.wrapping_mul(last)
 }
 
-/// Whether no byte of a window has its top bit, as in text.
+/// Whether no byte of a window has its top bit set, as in text.
 #[inline(always)]
 pub(super) const fn is_ascii(window: u64) -> bool {
     window & !LOW == 0
 }
 
 /// Whether all bytes of a window are the same.
-pub(super) const fn is_plain(window: u64) -> bool {
+pub(super) const fn is_uniform(window: u64) -> bool {
     window == (window & 0xFF).wrapping_mul(ONES) & BYTES
 }
 
 /// Whether a window has one or two distinct values.
-pub(super) const fn is_weak(window: u64) -> bool {
-    // The two bytes that are none of the window's repeat its first.
+pub(super) const fn is_repetitive(window: u64) -> bool {
+    // The two bytes after the window are set to its first byte.
     let window = window | (window & 0xFF).wrapping_mul(ONES) & !BYTES;
     let from_first = window ^ (window & 0xFF).wrapping_mul(ONES);
     if from_first == 0 {
@@ -83,8 +84,10 @@ const fn zero_bytes(word: u64) -> u64 {
     !((word & LOW).wrapping_add(LOW) | word) & !LOW
 }
 
-/// Whether the first sixteen bytes are there and have [`DISTINCT`] values.
-pub fn is_strong(bytes: &[u8]) -> bool {
+/// Whether the first sixteen bytes are distinctive enough to be searched for: whether there are sixteen, and they have at
+/// least five distinct values. Zero padding and other patterns are in every server's memory, so that finding them shows
+/// nothing.
+pub fn is_distinctive(bytes: &[u8]) -> bool {
     let Some(bytes) = bytes.first_chunk::<16>() else { return false };
     let mut seen = [0u64; 4];
     for &byte in bytes {
@@ -101,7 +104,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn a_window_is_weak_with_one_or_two_values() {
+    fn a_window_is_repetitive_with_one_or_two_values() {
         let mut state = 1u64;
         for round in 0..200_000u64 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -111,13 +114,15 @@ mod tests {
             let bytes = if round % 2 == 0 { bytes } else { bytes.map(|byte| byte.wrapping_sub(3)) };
             let window = window(&bytes, 0).unwrap_or_default();
             let distinct = bytes.iter().collect::<BTreeSet<_>>().len();
-            assert_eq!(is_weak(window), distinct <= 2, "{bytes:x?}");
-            assert_eq!(is_plain(window), distinct == 1);
-            assert_eq!(is_weak(window), is_weak(mirrored(window)));
-            assert_eq!(canonical(window), canonical(mirrored(window)));
-            assert_eq!(hash(window), hash(mirrored(window)));
+            assert_eq!(is_repetitive(window), distinct <= 2, "{bytes:x?}");
+            assert_eq!(is_uniform(window), distinct == 1);
+            assert_eq!(is_repetitive(window), is_repetitive(reversed(window)));
+            assert_eq!(canonical(window), canonical(reversed(window)));
+            assert_eq!(hash(window), hash(reversed(window)));
             assert_eq!(is_ascii(window), bytes.is_ascii());
         }
-        assert!(is_strong(b"0000000000001234") && !is_strong(b"0000000000000123") && !is_strong(b"01234567"));
+        assert!(
+            is_distinctive(b"0000000000001234") && !is_distinctive(b"0000000000000123") && !is_distinctive(b"01234567")
+        );
     }
 }

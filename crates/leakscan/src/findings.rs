@@ -1,71 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a search found, merged and bounded.
+//! The result of a search: hits, merged and limited in number, and statistics.
 
+use super::chain::Chain;
 use super::encoding::{Encoding, Encodings};
-use super::needles::Index;
-use super::probe::Match;
+use super::index::needles::Index;
+use super::index::probe::Match;
 use core::fmt;
 use core::ops::Range;
 use std::collections::HashMap;
 
-/// Hits of one value that are listed; the rest is counted. A verdict needs one, a person a handful.
+/// The number of hits of one value that are listed; the rest is counted. A verdict needs one, a reader a handful.
 pub const HITS_PER_VALUE: usize = 16;
-/// Things that could not be examined which are named; the rest is counted.
+/// The number of omissions that are named; the rest is counted.
 pub const NAMED_OMISSIONS: usize = 1000;
-/// Encodings one within another: a log in JSON in a compressed archive in a compressed dump has five. Deeper ones would
-/// multiply the time that crafted evidence takes.
-pub const MAX_DEPTH: usize = 6;
-
-/// The encodings from the source inwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Chain {
-    steps: [Encoding; MAX_DEPTH],
-    len: usize,
-}
-
-impl Chain {
-    pub(super) const EMPTY: Self = Self { steps: [Encoding::Raw; MAX_DEPTH], len: 0 };
-
-    /// One deeper; `None` at the bound.
-    pub(super) fn then(mut self, step: Encoding) -> Option<Self> {
-        *self.steps.get_mut(self.len)? = step;
-        self.len = self.len.saturating_add(1);
-        Some(self)
-    }
-
-    pub(super) fn has(&self, step: Encoding) -> bool {
-        self.steps().any(|other| other == step)
-    }
-
-    /// Whether the innermost `count` steps are `step`.
-    pub(super) fn ends_in(&self, step: Encoding, count: usize) -> bool {
-        let from = self.len.saturating_sub(count);
-        self.len >= count && self.steps().skip(from).all(|other| other == step)
-    }
-
-    fn steps(&self) -> impl Iterator<Item = Encoding> {
-        self.steps.into_iter().take(self.len)
-    }
-}
-
-/// A part of a value in the evidence.
+/// A value, or a part of it, that was found in the evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hit {
-    /// The value, by the number under which it was added.
+    /// The value, by the number with which it was added.
     pub id: u32,
-    /// The source.
+    /// The name of the source.
     pub source: String,
-    /// The first encoded byte in the source: an address for a process's memory, a byte of the payload for a capture.
-    /// Within a compressed stream, where that stream begins; what it holds of one range of a value is one hit.
+    /// The offset in the source of the first encoded byte: an address for the memory of a process, a byte of the payload for
+    /// a flow of a capture. Within a compressed stream, the offset of the stream; one range of a value is reported once for
+    /// each stream.
     pub offset: u64,
-    /// The byte of the source behind the last encoded one; of text, behind the first character of what stands for that.
+    /// The offset in the source after the last encoded byte; for text, after the first character that encodes that byte.
     pub end: u64,
-    /// From the source inwards; the last is [`Encoding::Raw`] or [`Encoding::Reversed`].
+    /// The encodings from the source inwards; the last is [`Encoding::Raw`] or [`Encoding::Reversed`].
     pub encoding: Vec<Encoding>,
-    /// The part of the value.
+    /// The part of the value that was found.
     pub range: Range<usize>,
-    /// Whether that is the value from its first byte to its last.
+    /// Whether that part is the whole value.
     pub whole: bool,
 }
 
@@ -84,34 +50,34 @@ impl fmt::Display for Hit {
     }
 }
 
-/// What was examined.
+/// What was searched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
-    /// Sources: a directory counts once for each file, a process for each stretch of memory, a capture once for its bytes
-    /// and once for each direction of each flow.
+    /// The number of sources: a directory counts once for each file, a process once for each contiguous range of memory, a
+    /// capture once for its bytes and once for each direction of each flow.
     pub sources: u64,
-    /// Bytes of the sources.
+    /// The number of bytes of the sources.
     pub bytes: u64,
-    /// Bytes that came out of decoders, each as often as it was decoded.
+    /// The number of bytes that decoders output; a byte that is decoded repeatedly counts each time.
     pub decoded: u64,
-    /// Compressed streams of which at least sixteen bytes came out; some of these are chance.
+    /// The number of compressed streams with at least 64 bytes of output; some are random matches.
     pub streams: u64,
-    /// Hits that are listed.
+    /// The number of hits that are listed.
     pub hits: u64,
-    /// Hits beyond [`HITS_PER_VALUE`].
+    /// The number of hits beyond [`HITS_PER_VALUE`].
     pub unlisted_hits: u64,
-    /// What was looked for.
+    /// The encodings that were looked for.
     pub encodings: Encodings,
-    /// What was not examined and why: unreadable, beyond a bound. The first [`NAMED_OMISSIONS`].
+    /// What was not searched and why, such as an unreadable file or a limit; the first [`NAMED_OMISSIONS`].
     pub omissions: Vec<String>,
-    /// All of them.
+    /// The number of all omissions.
     pub omitted: u64,
 }
 
 impl Statistics {
-    /// Names, or at least counts, what was not examined.
-    pub(super) fn omit(&mut self, what: impl FnOnce() -> String) {
+    /// Counts an omission, and names it up to [`NAMED_OMISSIONS`].
+    pub(crate) fn omit(&mut self, what: impl FnOnce() -> String) {
         self.omitted = self.omitted.saturating_add(1);
         if self.omissions.len() < NAMED_OMISSIONS {
             self.omissions.push(what());
@@ -123,9 +89,9 @@ impl Statistics {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Findings {
-    /// By value, then in the order in which they were met.
+    /// The hits, by value and then in the order in which they were found.
     pub hits: Vec<Hit>,
-    /// What was examined.
+    /// What was searched.
     pub statistics: Statistics,
 }
 
@@ -138,15 +104,15 @@ struct Record {
 }
 
 #[derive(Default)]
-struct OfValue {
+struct HitsOfValue {
     listed: Vec<Record>,
-    /// Where the last hit that is not listed ends, so that it is counted once.
+    /// The source and the end of the last hit that is not listed, so that it is counted once.
     unlisted_end: Option<(u32, u64)>,
 }
 
 #[derive(Default)]
-pub(super) struct Hits {
-    by_value: HashMap<u32, OfValue>,
+pub(crate) struct Hits {
+    by_value: HashMap<u32, HitsOfValue>,
     unlisted: u64,
     sources: Vec<String>,
     /// The source that is being searched.
@@ -154,23 +120,23 @@ pub(super) struct Hits {
 }
 
 impl Hits {
-    pub(super) fn begin(&mut self, source: String) -> u32 {
+    pub(crate) fn begin(&mut self, source: String) -> u32 {
         self.current = u32::try_from(self.sources.len()).unwrap_or(u32::MAX);
         self.sources.push(source);
         self.current
     }
 
-    pub(super) const fn resume(&mut self, source: u32) {
+    pub(crate) const fn resume(&mut self, source: u32) {
         self.current = source;
     }
 
-    pub(super) fn source(&self) -> &str {
+    pub(crate) fn source(&self) -> &str {
         self.sources.get(self.current as usize).map_or("", String::as_str)
     }
 
-    /// A hit in the source that is being searched. One that touches another of the same value, there and in the value, is the same:
-    /// blocks overlap.
-    pub(super) fn add(&mut self, found: Match, chain: Chain, bytes: Range<u64>) {
+    /// Adds a hit in the source that is being searched. It is merged with a hit of the same value that it touches, both in the
+    /// source and in the value, since blocks overlap.
+    pub(crate) fn add(&mut self, found: Match, chain: Chain, bytes: Range<u64>) {
         let source = self.current;
         let of_value = self.by_value.entry(found.value).or_default();
         let same = of_value.listed.iter_mut().rev().find(|record| {
@@ -196,16 +162,16 @@ impl Hits {
         }
     }
 
-    /// The list. Of public values, what does not begin with the first byte falls away: it stood for the rest of a value
-    /// that is not there.
-    pub(super) fn finish(self, index: &Index, mut statistics: Statistics) -> Findings {
+    /// Lists the hits. A hit of an anchored value that does not begin with the first byte is dropped: it was reported only in
+    /// case it would be merged with the beginning.
+    pub(crate) fn finish(self, index: &Index, mut statistics: Statistics) -> Findings {
         let mut hits = Vec::new();
         let mut by_value: Vec<_> = self.by_value.into_iter().collect();
         by_value.sort_unstable_by_key(|&(value, _)| value);
         for (number, of_value) in by_value {
             let Some((value, len)) = index.describe(number) else { continue };
             for Record { source, chain, reversed, bytes, range } in of_value.listed {
-                if value.whole && range.start != 0 {
+                if value.anchored && range.start != 0 {
                     continue;
                 }
                 let last = if reversed { Encoding::Reversed } else { Encoding::Raw };

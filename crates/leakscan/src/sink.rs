@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where decoders report what they decoded. Decoders of text and of streams know these traits alone: only the scanner
+//! implements them, so that it alone owns the recursion.
+
+use super::encoding::Encoding;
+use super::pool::Pool;
+
+/// Bytes that a decoder of text decoded: one run, or several with one byte of no text at each border between them.
+pub(crate) struct Decoded<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// The indices of the bytes between two runs.
+    pub(crate) borders: &'a [usize],
+    pub(crate) encoding: Encoding,
+    /// The index, in the bytes that were decoded, of the first byte that encodes the byte at an index.
+    pub(crate) position: &'a dyn Fn(usize) -> usize,
+    /// Whether the range of this index and length is encoded as itself. A value there is found without decoding.
+    pub(crate) is_literal: &'a dyn Fn(usize, usize) -> bool,
+}
+
+impl<'a> Decoded<'a> {
+    /// One run, of which nothing is encoded as itself.
+    pub(crate) fn run(bytes: &'a [u8], encoding: Encoding, position: &'a dyn Fn(usize) -> usize) -> Self {
+        Self { bytes, borders: &[], encoding, position, is_literal: &|_, _| false }
+    }
+}
+
+/// The sink of the decoders of text.
+pub(crate) trait Sink {
+    /// Whether the search looks for this encoding.
+    fn wants(&self, encoding: Encoding) -> bool;
+
+    fn pool(&mut self) -> &mut Pool;
+
+    /// Searches decoded bytes for values, and for nothing that is encoded in them.
+    fn search(&mut self, decoded: &Decoded<'_>);
+
+    /// Searches decoded bytes for values, and descends into what is encoded in them.
+    fn descend(&mut self, decoded: &Decoded<'_>);
+}
+
+/// The sink of one compressed stream.
+pub(crate) trait StreamSink {
+    fn pool(&mut self) -> &mut Pool;
+
+    /// Descends into the next bytes of the stream's content. Returns false if a limit ends the stream here.
+    fn descend(&mut self, content: &[u8]) -> bool;
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Captures of traffic: the container, classic pcap or pcapng (draft-ietf-opsawg-pcap-05, draft-ietf-opsawg-pcapng-03).
+//!
+//! ```text
+//! packets.rs   a packet's headers, down to the segment or datagram of a flow
+//! flows.rs     the stream of each direction of each flow
+//! ```
+//!
+//! The capture's own bytes are searched as well, so that headers, fragments and unknown protocols count if a value lies in
+//! them in one piece. Packets that are only searched in this way are an omission.
+
+mod flows;
+mod packets;
+
+use super::super::blocks::BLOCK;
+use super::super::scan::{Layer, Search};
+use super::error::EvidenceError;
+use super::progress::{Progress, examine};
+use flows::Flows;
+use packets::{NoFlow, dissect};
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind, Read};
+
+/// Bytes of a block or packet: more than any program writes (tcpdump's limit is 256 KiB).
+const MAX_BLOCK: usize = 1 << 24;
+
+const MAGIC_MICROSECONDS: u32 = 0xA1B2_C3D4;
+const MAGIC_NANOSECONDS: u32 = 0xA1B2_3C4D;
+const SECTION_HEADER: u32 = 0x0A0D_0D0A;
+const BYTE_ORDER: u32 = 0x1A2B_3C4D;
+
+/// A capture that is being read; its bytes are searched as they are read.
+struct Capture<'r, 's, 'i, 'p> {
+    from: &'r mut dyn Read,
+    search: &'s mut Search<'i>,
+    progress: &'s mut Progress<'p>,
+    layer: Layer,
+    /// The number of the source of the capture's own bytes.
+    source: u32,
+    flows: Flows,
+    big_endian: bool,
+    /// A buffer that is reused.
+    buffer: Vec<u8>,
+    /// The packets that are not, or not completely, part of a flow, by reason.
+    omitted: BTreeMap<NoFlow, u64>,
+}
+
+enum Failure {
+    Io(io::Error),
+    Malformed(&'static str),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Searches a capture.
+pub(super) fn capture(
+    search: &mut Search<'_>,
+    progress: &mut Progress<'_>,
+    name: &str,
+    mut from: impl Read,
+) -> Result<(), EvidenceError> {
+    let source = search.begin(String::from(name));
+    let layer = Layer::source(0, BLOCK);
+    let flows = Flows::new(name);
+    let (big_endian, buffer, omitted) = (false, Vec::new(), BTreeMap::new());
+    let mut capture = Capture { from: &mut from, search, progress, layer, source, flows, big_endian, buffer, omitted };
+    let result = capture.read();
+    capture.search.resume(source);
+    capture.layer.finish(capture.search);
+    capture.flows.finish(capture.search);
+    for (why, count) in capture.omitted {
+        capture.search.statistics.omit(|| format!("{name}: {count} {why}: searched only as they are"));
+    }
+    result.map_err(|failure| match failure {
+        Failure::Io(error) => EvidenceError::Io { source: String::from(name), error },
+        Failure::Malformed(what) => EvidenceError::Capture { source: String::from(name), what },
+    })
+}
+
+impl Capture<'_, '_, '_, '_> {
+    /// Reads `len` bytes; fewer if the capture ends.
+    fn take(&mut self, len: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = core::mem::take(&mut self.buffer);
+        bytes.clear();
+        Read::by_ref(&mut self.from).take(len as u64).read_to_end(&mut bytes)?;
+        self.search.resume(self.source);
+        examine(self.search, self.progress, &mut self.layer, &bytes);
+        Ok(bytes)
+    }
+
+    fn exactly(&mut self, len: usize) -> Result<Vec<u8>, Failure> {
+        if len > MAX_BLOCK {
+            return Err(Failure::Malformed("a length beyond its limit"));
+        }
+        let bytes = self.take(len)?;
+        if bytes.len() == len { Ok(bytes) } else { Err(Failure::Io(ErrorKind::UnexpectedEof.into())) }
+    }
+
+    fn u32_at(&self, bytes: &[u8], at: usize) -> u32 {
+        let bytes = bytes.get(at..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or_default();
+        if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    }
+
+    fn u16_at(&self, bytes: &[u8], at: usize) -> u16 {
+        let bytes = bytes.get(at..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or_default();
+        if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
+    }
+
+    fn read(&mut self) -> Result<(), Failure> {
+        let magic = self.exactly(4)?;
+        for big_endian in [false, true] {
+            self.big_endian = big_endian;
+            match self.u32_at(&magic, 0) {
+                MAGIC_MICROSECONDS | MAGIC_NANOSECONDS => return self.read_pcap(),
+                SECTION_HEADER => return self.read_pcapng(),
+                _ => {}
+            }
+        }
+        Err(Failure::Malformed("an unknown magic number"))
+    }
+
+    fn read_pcap(&mut self) -> Result<(), Failure> {
+        let header = self.exactly(20)?;
+        let link = self.u32_at(&header, 16) & 0xFFFF;
+        self.buffer = header;
+        loop {
+            let header = self.take(16)?;
+            match header.len() {
+                0 => return Ok(()),
+                16 => {}
+                _ => return Err(Failure::Io(ErrorKind::UnexpectedEof.into())),
+            }
+            let (len, sent) = (self.u32_at(&header, 8) as usize, self.u32_at(&header, 12) as usize);
+            self.buffer = header;
+            let packet = self.exactly(len)?;
+            self.packet(link, &packet, sent);
+            self.buffer = packet;
+        }
+    }
+
+    fn read_pcapng(&mut self) -> Result<(), Failure> {
+        let mut links: Vec<u16> = Vec::new();
+        let mut kind = SECTION_HEADER;
+        loop {
+            // A section declares its own byte order, after its length.
+            let mut head = self.exactly(if kind == SECTION_HEADER { 8 } else { 4 })?;
+            if kind == SECTION_HEADER {
+                links.clear();
+                self.big_endian = false;
+                if self.u32_at(&head, 4) != BYTE_ORDER {
+                    self.big_endian = true;
+                    if self.u32_at(&head, 4) != BYTE_ORDER {
+                        return Err(Failure::Malformed("a section without byte order"));
+                    }
+                }
+            }
+            let len = self.u32_at(&head, 0) as usize;
+            let read = head.len().saturating_add(4);
+            let rest = len.checked_sub(read).ok_or(Failure::Malformed("a block shorter than its head"))?;
+            head.clear();
+            self.buffer = head;
+            let block = self.exactly(rest)?;
+            // Enhanced, simple and old packet blocks: interface, captured and original length, where the packet begins.
+            let packet: Option<(usize, usize, u32, usize)> = match kind {
+                1 => {
+                    links.push(self.u16_at(&block, 0));
+                    None
+                }
+                2 => {
+                    let interface = usize::from(self.u16_at(&block, 0));
+                    Some((interface, self.u32_at(&block, 12) as usize, self.u32_at(&block, 16), 20))
+                }
+                3 => {
+                    let sent = self.u32_at(&block, 0);
+                    Some((0, (sent as usize).min(rest.saturating_sub(8)), sent, 4))
+                }
+                6 => {
+                    let interface = self.u32_at(&block, 0) as usize;
+                    Some((interface, self.u32_at(&block, 12) as usize, self.u32_at(&block, 16), 20))
+                }
+                _ => None,
+            };
+            if let Some((interface, len, sent, at)) = packet {
+                let link = *links.get(interface).ok_or(Failure::Malformed("an unknown interface"))?;
+                let packet =
+                    block.get(at..at.saturating_add(len)).ok_or(Failure::Malformed("a packet beyond its block"))?;
+                self.packet(u32::from(link), packet, sent as usize);
+            }
+            self.buffer = block;
+            let next = self.take(4)?;
+            match next.len() {
+                0 => return Ok(()),
+                4 => kind = self.u32_at(&next, 0),
+                _ => return Err(Failure::Io(ErrorKind::UnexpectedEof.into())),
+            }
+        }
+    }
+
+    /// `sent` is the length of the packet on the wire.
+    fn packet(&mut self, link: u32, packet: &[u8], sent: usize) {
+        if packet.len() < sent {
+            self.omit(NoFlow::Truncated);
+        }
+        match dissect(link, packet) {
+            Ok((flow, header)) => self.flows.add(self.search, flow, header),
+            Err(why) => self.omit(why),
+        }
+    }
+
+    fn omit(&mut self, why: NoFlow) {
+        if why != NoFlow::Control {
+            let count = self.omitted.entry(why).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+}

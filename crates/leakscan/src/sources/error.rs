@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`EvidenceError`]: a source cannot be searched.
+
+use core::fmt;
+use std::io;
+
+/// A source cannot be searched. A part of a source that cannot be read (a file of a directory) is no error but an
+/// omission.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum EvidenceError {
+    /// A source cannot be read.
+    Io {
+        /// The name of the source.
+        source: String,
+        /// The reason.
+        error: io::Error,
+    },
+    /// A process ended, or was replaced, before its memory had been read.
+    ProcessEnded {
+        /// The name of the source.
+        source: String,
+    },
+    /// A source is not a capture, or a damaged one.
+    Capture {
+        /// The name of the source.
+        source: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+}
+
+impl fmt::Display for EvidenceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { source, error } => write!(f, "cannot read {source}: {error}"),
+            Self::ProcessEnded { source } => write!(f, "{source} ended while its memory was read"),
+            Self::Capture { source, what } => write!(f, "{source} is not a capture, or damaged: {what}"),
+        }
+    }
+}
+
+impl core::error::Error for EvidenceError {}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Evidence`]: named sources, read one after the other.
+//!
+//! ```text
+//! error.rs      why a source cannot be searched
+//! progress.rs   what all sources share: bytes that have been read are searched, counted and reported
+//! files.rs      bytes in memory, readers, files and directories
+//! memory.rs     the memory of a process
+//! capture/      captures of traffic, their packets, and the streams of their flows
+//! ```
+
+mod capture;
+mod error;
+mod files;
+#[cfg(target_os = "linux")]
+mod memory;
+mod progress;
+
+use super::encoding::Encodings;
+use super::findings::Findings;
+use super::index::needles::Index;
+use super::scan::{Search, SearchLimits};
+use core::fmt;
+pub use error::EvidenceError;
+use progress::Progress;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::PathBuf;
+
+enum Source<'a> {
+    Bytes(&'a [u8]),
+    File(PathBuf),
+    Directory(PathBuf),
+    Reader(Box<dyn Read + 'a>),
+    #[cfg(target_os = "linux")]
+    Process(u32),
+    Capture(Box<dyn Read + 'a>),
+}
+
+/// The bytes that are searched: any number of sources.
+#[derive(Default)]
+pub struct Evidence<'a> {
+    sources: Vec<(String, Source<'a>)>,
+    encodings: Encodings,
+    limits: SearchLimits,
+}
+
+impl fmt::Debug for Evidence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.sources.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl<'a> Evidence<'a> {
+    /// No sources yet; all encodings, default limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Restricts the search to these encodings.
+    #[must_use]
+    pub const fn with_encodings(mut self, encodings: Encodings) -> Self {
+        self.encodings = encodings;
+        self
+    }
+
+    /// Sets the limits of the search.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: SearchLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Adds bytes in memory.
+    #[must_use]
+    pub fn bytes(self, name: &str, bytes: &'a [u8]) -> Self {
+        self.with(name, Source::Bytes(bytes))
+    }
+
+    /// Adds a file.
+    #[must_use]
+    pub fn file(self, name: &str, path: impl Into<PathBuf>) -> Self {
+        self.with(name, Source::File(path.into()))
+    }
+
+    /// Adds all regular files in a directory and in its subdirectories. Symbolic links are not followed; they and special
+    /// files are omissions.
+    #[must_use]
+    pub fn directory(self, name: &str, path: impl Into<PathBuf>) -> Self {
+        self.with(name, Source::Directory(path.into()))
+    }
+
+    /// Adds everything that can be read from a reader.
+    #[must_use]
+    pub fn reader(self, name: &str, reader: impl Read + 'a) -> Self {
+        self.with(name, Source::Reader(Box::new(reader)))
+    }
+
+    /// Adds the memory of a process of the same system, which the caller must be permitted to trace. The process is not
+    /// stopped. Memory that cannot be read is an omission; a process that ends is an error.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn process(self, name: &str, pid: u32) -> Self {
+        self.with(name, Source::Process(pid))
+    }
+
+    /// Adds a capture of traffic, pcap or pcapng: its bytes as they are, and the payload of each direction of each TCP and
+    /// UDP flow, in order.
+    #[must_use]
+    pub fn capture(self, name: &str, reader: impl Read + 'a) -> Self {
+        self.with(name, Source::Capture(Box::new(reader)))
+    }
+
+    fn with(mut self, name: &str, source: Source<'a>) -> Self {
+        self.sources.push((name.to_owned(), source));
+        self
+    }
+
+    /// Searches all sources, in order. `progress` gets the number of bytes that have been searched, and the number of all
+    /// bytes as far as it is known: it grows.
+    ///
+    /// # Errors
+    /// [`EvidenceError`] if a source cannot be searched: a partial search shows nothing.
+    pub fn search(self, index: &Index, progress: impl FnMut(u64, u64)) -> Result<Findings, EvidenceError> {
+        let (findings, failed) = self.search_all(index, progress);
+        failed.into_iter().next().map_or(Ok(findings), Err)
+    }
+
+    /// As [`search`](Self::search), but returns the errors beside the findings: those in the other sources, and in the part
+    /// of a source that was read before it failed.
+    pub fn search_all(self, index: &Index, mut progress: impl FnMut(u64, u64)) -> (Findings, Vec<EvidenceError>) {
+        let total = self.sources.iter().map(|(_, source)| source.len()).fold(0, u64::saturating_add);
+        let mut progress = Progress::new(&mut progress, total);
+        let mut search = Search::new(index, self.encodings, self.limits);
+        let sources = self.sources.into_iter();
+        let failed = sources.filter_map(|(name, source)| source.examine(&mut search, &mut progress, name).err());
+        let failed = failed.collect();
+        (search.finish(), failed)
+    }
+}
+
+impl Source<'_> {
+    fn examine(self, search: &mut Search<'_>, progress: &mut Progress<'_>, name: String) -> Result<(), EvidenceError> {
+        let examined = match self {
+            Self::Bytes(bytes) => {
+                files::bytes(search, progress, name, bytes);
+                return Ok(());
+            }
+            Self::Reader(reader) => files::stream(search, progress, name.clone(), reader),
+            Self::File(path) => File::open(path).and_then(|file| files::stream(search, progress, name.clone(), file)),
+            Self::Directory(path) => files::directory(search, progress, &name, &path),
+            #[cfg(target_os = "linux")]
+            Self::Process(pid) => return memory::process(search, progress, &name, pid),
+            Self::Capture(reader) => return capture::capture(search, progress, &name, reader),
+        };
+        examined.map_err(|error| EvidenceError::Io { source: name, error })
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(path) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Finds the encoded text in some bytes, decodes it and hands it to the sink.
+//!
+//! ```text
+//! runs.rs      text that is encoded as a whole: Base64, hexadecimal, lists of integers, percent-encoding, UTF-16
+//! escaped.rs   bytes of which some are encoded and the others are as they are: escapes, Latin-1 in UTF-8, 16-bit bytes
+//! batch.rs     short decoded runs, collected and handed on together
+//! ```
+
+mod batch;
+mod escaped;
+mod runs;
+
+use super::prefilter::Prefilter;
+use super::sink::Sink;
+
+/// Decodes what text there is in `bytes`; `prefilter` is theirs.
+pub(crate) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
+    runs::decode(sink, bytes, prefilter);
+    escaped::decode(sink, bytes, prefilter);
+}
