@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How fast what a server holds is searched: `cargo bench --bench evidence`.
+//! The speed of a search of evidence: `cargo bench --bench evidence`.
 //!
-//! Beside it, in the same run: reading the memory and doing nothing (a sum), and `aho-corasick` with the fragments of as
-//! many secrets as its automaton holds in [`PEER_SECRETS`] (it finds them raw only).
+//! For comparison, the same run measures a plain read of the memory (a sum), and `aho-corasick` with the fragments of
+//! [`PEER_SECRETS`] secrets, which it finds only as they are.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -15,8 +15,8 @@ mod processor_time;
 
 use aho_corasick::AhoCorasick;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use leakscan::{Index, Needles};
-use noescrow_audit::{Encoding, Encodings, Evidence};
+use data_encoding::{BASE64_NOPAD, HEXLOWER};
+use leakscan::{Encoding, Encodings, Evidence, Index, Needles};
 use processor_time::ProcessorTime;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -25,7 +25,7 @@ use std::hint::black_box;
 
 /// Bytes of evidence: more than any cache.
 const LEN: usize = 64 << 20;
-/// Secrets whose 17 fragments of 16 bytes each the peer looks for: with ten times as many its automaton takes gigabytes.
+/// Secrets whose 17 fragments of 16 bytes the peer searches for: for ten times as many, its automaton takes gigabytes.
 const PEER_SECRETS: u64 = 10_000;
 
 fn random(seed: u64, len: usize) -> Vec<u8> {
@@ -46,22 +46,6 @@ fn index(count: u64) -> Index {
     needles.build().unwrap()
 }
 
-fn base64(bytes: &[u8]) -> String {
-    let alphabet: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['+', '/']).collect();
-    let group = |group: &[u8]| {
-        let n = group.iter().fold(0usize, |n, &byte| n << 8 | usize::from(byte));
-        [18, 12, 6, 0].map(|shift| alphabet[n >> shift & 63])
-    };
-    bytes.chunks_exact(3).flat_map(group).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
-}
-
 /// Lines of a log with a key in hex and a body in base64.
 fn log() -> Vec<u8> {
     let source = random(3, 1 << 20);
@@ -70,7 +54,7 @@ fn log() -> Vec<u8> {
         if text.len() >= LEN {
             break;
         }
-        let (key, body) = (hex(&part[..32]), base64(&part[32..]));
+        let (key, body) = (HEXLOWER.encode(&part[..32]), BASE64_NOPAD.encode(&part[32..]));
         writeln!(
             text,
             "10:00:{:02} INFO stored envelope mailbox={key} size=1312 body=\"{body}\" in 13 ms",
@@ -88,8 +72,8 @@ fn evidence(c: &mut Criterion<ProcessorTime>) {
         ("random", random.clone()),
         ("zeros", vec![0; LEN]),
         ("log of hex and base64", log()),
-        ("base64", base64(&random[..LEN / 4 * 3]).into_bytes()),
-        ("hex", hex(&random[..LEN / 2]).into_bytes()),
+        ("base64", BASE64_NOPAD.encode(&random[..LEN / 4 * 3]).into_bytes()),
+        ("hex", HEXLOWER.encode(&random[..LEN / 2]).into_bytes()),
     ];
     let mut group = c.benchmark_group("evidence");
     group.sample_size(10).throughput(Throughput::Bytes(LEN as u64));

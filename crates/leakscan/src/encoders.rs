@@ -1,29 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Bytes as servers write them, in each [`Encoding`]: what the control of a search plants.
+//! Writes bytes in each [`Encoding`], as servers do: for the control of a search, which must find a value that was planted.
+//!
+//! `data-encoding` writes hexadecimal and Base64, so that a mistake of our decoders is not repeated here. The shapes that it
+//! cannot write are hand-written: lists of integers, percent-encoding and escapes (a prefix before each byte), the headers of
+//! Zstandard and ZIP, and HTTP chunks.
 
 use super::encoding::Encoding;
+use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use flate2::{Compression, Crc};
 use std::io::Write;
 
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// Bytes of an HTTP chunk: a fragment lies in none.
+/// Bytes of an HTTP chunk: fewer than a fragment.
 const CHUNK: usize = 7;
 
-/// `bytes`, 32 at the most, in an encoding. Empty if an encoder fails.
+/// Writes `bytes`, at most 32, in an encoding. The result is empty if an encoder fails.
 #[must_use]
 pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
     let each = |write: &dyn Fn(u8) -> String| bytes.iter().map(|byte| write(*byte)).collect::<Vec<_>>();
     match encoding {
         Encoding::Raw => bytes.to_vec(),
         Encoding::Reversed => bytes.iter().rev().copied().collect(),
-        Encoding::Hex => hex(bytes),
-        Encoding::Base64 => base64(bytes),
+        Encoding::Hex => HEXLOWER.encode(bytes).into_bytes(),
+        Encoding::Base64 => BASE64_NOPAD.encode(bytes).into_bytes(),
         Encoding::Integers => format!("[{}]", each(&|byte| format!("{byte}")).join(", ")).into_bytes(),
         Encoding::HexIntegers => format!("[{}]", each(&|byte| format!("{byte:#x}")).join(", ")).into_bytes(),
         Encoding::Percent => each(&|byte| format!("%{byte:02X}")).concat().into_bytes(),
-        Encoding::Utf16Le => hex(bytes).into_iter().flat_map(|digit| [digit, 0]).collect(),
-        Encoding::Utf16Be => hex(bytes).into_iter().flat_map(|digit| [0, digit]).collect(),
+        Encoding::Utf16Le => HEXLOWER.encode(bytes).encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        Encoding::Utf16Be => HEXLOWER.encode(bytes).encode_utf16().flat_map(u16::to_be_bytes).collect(),
         Encoding::Escapes => each(&|byte| format!("\\x{byte:02x}")).concat().into_bytes(),
         Encoding::Latin1 => bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes(),
         Encoding::Gzip => finished(GzEncoder::new(Vec::new(), Compression::default()), bytes, GzEncoder::finish),
@@ -39,32 +43,17 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
     }
 }
 
-fn hex(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
-}
-
-fn base64(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for chunk in bytes.chunks(3) {
-        let [high, middle, low] = [0, 1, 2].map(|at| chunk.get(at).copied().map_or(0, u32::from));
-        let group = high << 16 | middle << 8 | low;
-        let symbols = [18u32, 12, 6, 0].into_iter().take(chunk.len().saturating_add(1));
-        out.extend(symbols.filter_map(|shift| BASE64.get((group >> shift & 63) as usize).copied()));
-    }
-    out
-}
-
 fn finished<W: Write>(mut encoder: W, bytes: &[u8], finish: fn(W) -> std::io::Result<Vec<u8>>) -> Vec<u8> {
     encoder.write_all(bytes).and_then(|()| finish(encoder)).unwrap_or_default()
 }
 
-/// A frame with one block, raw (RFC 8878 §3.1.1): magic, descriptor (single segment, size of one byte), size, block.
+/// A frame with one raw block (RFC 8878, 3.1.1): magic, descriptor (single segment, size of one byte), size, block.
 fn zstd(bytes: &[u8]) -> Vec<u8> {
     let size = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
     [&[0x28, 0xB5, 0x2F, 0xFD, 0x20, size, size << 3 | 1, size >> 5, 0], bytes].concat()
 }
 
-/// A local file header (APPNOTE.TXT 4.3.7) and what it is of.
+/// A local file header (APPNOTE.TXT 6.3, 4.3.7) and its content.
 fn zip(bytes: &[u8]) -> Vec<u8> {
     let deflated = finished(DeflateEncoder::new(Vec::new(), Compression::default()), bytes, DeflateEncoder::finish);
     let size = |len: usize| u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
@@ -72,4 +61,40 @@ fn zip(bytes: &[u8]) -> Vec<u8> {
     crc.update(bytes);
     let sizes = [crc.sum().to_le_bytes(), size(deflated.len()), size(bytes.len())].concat();
     [b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0", &sizes[..], b"\x01\0\0\0k", &deflated].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hex_literal::hex;
+
+    const SECRET: [u8; 16] = hex!("00 1F 7F 80 A5 FF 22 5C 61 62 63 64 0A 0D 31 7E");
+
+    #[test]
+    fn hand_written_shapes_are_as_specified() {
+        let text = |encoding| String::from_utf8(encode(&SECRET, encoding)).unwrap();
+        assert!(text(Encoding::Integers).starts_with("[0, 31, 127, 128, 165, 255, 34, 92, "));
+        assert!(text(Encoding::HexIntegers).starts_with("[0x0, 0x1f, 0x7f, 0x80, 0xa5, 0xff, 0x22, "));
+        assert!(text(Encoding::Percent).starts_with("%00%1F%7F%80%A5%FF%22"));
+        assert!(text(Encoding::Escapes).starts_with("\\x00\\x1f\\x7f\\x80\\xa5\\xff\\x22"));
+        let chunked = encode(&SECRET, Encoding::Chunked);
+        let message = hex!(
+            "0D0A 0D0A 37 0D0A 00 1F 7F 80 A5 FF 22 0D0A 37 0D0A 5C 61 62 63 64 0A 0D 0D0A 32 0D0A 31 7E 0D0A 30 0D0A 0D0A"
+        );
+        assert!(chunked.ends_with(&message), "{chunked:x?}");
+    }
+
+    #[test]
+    fn hand_written_frames_are_read_by_their_decoders() {
+        let mut frame = Vec::new();
+        let zstd = encode(&SECRET, Encoding::Zstd);
+        let mut decoder = ruzstd::decoding::StreamingDecoder::new(zstd.as_slice()).unwrap();
+        std::io::Read::read_to_end(&mut decoder, &mut frame).unwrap();
+        assert_eq!(frame, SECRET);
+        // A ZIP entry is a header of 30 bytes, a name of one byte, and a deflate stream.
+        let mut entry = Vec::new();
+        let zip = encode(&SECRET, Encoding::Zip);
+        std::io::Read::read_to_end(&mut flate2::read::DeflateDecoder::new(&zip[31..]), &mut entry).unwrap();
+        assert_eq!(entry, SECRET);
+    }
 }

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The encodings from the other side, written for the tests alone.
+//! Encoders for the tests. `data-encoding` writes the digits and symbols; the shapes around them, which it cannot write, are
+//! hand-written: separators and prefixes, lists, escapes, percent-encoding.
 
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use leakscan::Encoding;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+/// Digits of `bytes` in mixed case, with a prefix before each byte and a separator between two.
 pub(crate) fn hex(bytes: &[u8], separator: &str, prefix: &str) -> Vec<u8> {
-    let mixed = |(at, byte): (usize, &u8)| {
-        if at % 2 == 0 { format!("{prefix}{byte:02x}") } else { format!("{prefix}{byte:02X}") }
-    };
-    bytes.iter().enumerate().map(mixed).collect::<Vec<_>>().join(separator).into_bytes()
+    let cases = [HEXLOWER, HEXUPPER].into_iter().cycle();
+    let mixed = bytes.iter().zip(cases).map(|(byte, case)| format!("{prefix}{}", case.encode(&[*byte])));
+    mixed.collect::<Vec<_>>().join(separator).into_bytes()
 }
 
-/// Symbols of `bytes`, with the padding or without, in lines of `width` (0: one line).
+/// Symbols of `bytes`, with or without padding, in lines of `width` (0: one line).
 pub(crate) fn base64(bytes: &[u8], url: bool, padded: bool, width: usize) -> Vec<u8> {
-    let last = if url { b"-_" } else { b"+/" };
-    let alphabet: Vec<u8> = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(*last).collect();
-    let mut out = Vec::new();
-    for chunk in bytes.chunks(3) {
-        let n = chunk.iter().fold(0u32, |n, &byte| n << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
-        let symbols = (0..=chunk.len()).map(|i| alphabet[(n >> (18 - 6 * i)) as usize & 63]);
-        out.extend(symbols.chain(std::iter::repeat_n(b'=', if padded { 3 - chunk.len() } else { 0 })));
-    }
+    let alphabet = match (url, padded) {
+        (false, true) => BASE64,
+        (false, false) => BASE64_NOPAD,
+        (true, true) => BASE64URL,
+        (true, false) => BASE64URL_NOPAD,
+    };
+    let out = alphabet.encode(bytes).into_bytes();
     if width > 0 { out.chunks(width).collect::<Vec<_>>().join(&b'\n') } else { out }
 }
 
@@ -45,7 +46,8 @@ pub(crate) fn escaped(bytes: &[u8], write: impl Fn(u8) -> String) -> Vec<u8> {
 }
 
 pub(crate) fn utf16(text: &[u8], big: bool) -> Vec<u8> {
-    text.iter().flat_map(|&byte| if big { [0, byte] } else { [byte, 0] }).collect()
+    let text = std::str::from_utf8(text).unwrap();
+    text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
 }
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -64,13 +66,13 @@ pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
     ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
 }
 
-/// A way to write bytes, the chain under which it must be found, and whether offsets within it are told.
+/// A way to write bytes.
 pub(crate) struct Way {
     pub(crate) name: &'static str,
+    /// The encodings of the hit.
     pub(crate) chain: &'static [Encoding],
-    /// Bytes that are encoded together: a fragment keeps its text only at a multiple of this.
     pub(crate) encode: fn(&[u8]) -> Vec<u8>,
-    /// Bytes of text before the first byte of the value.
+    /// The length of the text before the first byte of the value.
     pub(crate) lead: usize,
 }
 
