@@ -68,3 +68,35 @@ impl Blocks {
         self.base = self.base.saturating_add(missing);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The offset and the length of each block of `bytes`, if they are pushed in pieces of `len` bytes.
+    fn cut(bytes: &[u8], len: usize) -> Vec<(u64, usize)> {
+        let mut all = Vec::new();
+        let mut blocks = Blocks::new(0, SMALL_BLOCK, Vec::new());
+        let mut add = |base: u64, block: &[u8]| {
+            let start = usize::try_from(base).unwrap();
+            assert_eq!(block, &bytes[start..start + block.len()], "{base}");
+            all.push((base, block.len()));
+        };
+        bytes.chunks(len).for_each(|bytes| blocks.push(bytes, &mut add));
+        blocks.finish(&mut add);
+        all
+    }
+
+    #[test]
+    fn blocks_overlap_and_do_not_depend_on_the_pieces_that_are_pushed() {
+        let bytes: Vec<u8> = (0..300_000u32).map(|number| (number ^ number >> 8) as u8).collect();
+        let expected = cut(&bytes, bytes.len());
+        for (one, next) in expected.iter().zip(&expected[1..]) {
+            assert_eq!(one.0 + one.1 as u64, next.0 + OVERLAP as u64);
+        }
+        assert_eq!(expected.len(), 5);
+        for len in [1, 999, OVERLAP, OVERLAP + 1, SMALL_BLOCK - 1, SMALL_BLOCK, SMALL_BLOCK + 1, 150_000] {
+            assert_eq!(cut(&bytes, len), expected, "{len}");
+        }
+    }
+}

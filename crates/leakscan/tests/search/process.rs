@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The memory of another process: this test's own binary, started again.
+//! The memory of another process: the binary of this test, started again.
 #![cfg(target_os = "linux")]
 
 use super::{index_of, random};
@@ -7,9 +7,9 @@ use leakscan::{Evidence, EvidenceError};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
-const SEED: &str = "NOESCROW_TEST_HOLDS";
+const SEED: &str = "LEAKSCAN_TEST_HOLDS";
 
-/// The other process: holds the bytes of a seed until its input ends. Does nothing when it is run as a test.
+/// The other process: holds the bytes of a seed until its input ends. Run as a test, it does nothing.
 #[test]
 fn holder() {
     let Ok(seed) = std::env::var(SEED) else { return };
@@ -34,10 +34,10 @@ fn spawn(seed: u64) -> Child {
     child
 }
 
-/// Attack F7, the tool that will show it: what a process still holds is found in its image, and what it never held is not.
-/// That this crate leaves no copy behind is not claimed here.
+/// The tool that shows attack F7: a secret that a process still holds is found in its memory, and one that it never held is
+/// not. This test does not claim that a library leaves no copy in memory.
 #[test]
-fn f7_a_secret_in_the_memory_of_a_process_is_found_and_not_in_one_that_has_none() {
+fn f7_a_secret_is_found_only_in_the_process_that_holds_it() {
     let index = index_of(&[&random(4711, 64)]);
     for (seed, holds) in [(4711, true), (4712, false)] {
         let mut child = spawn(seed);
@@ -57,7 +57,7 @@ fn a_process_that_has_ended_is_an_error() {
     let mut child = spawn(1);
     let pid = child.id();
     child.kill().unwrap();
-    // It has ended but has not been buried.
+    // It has ended, but nobody has waited for it.
     while !std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") Z") {
         std::thread::yield_now();
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Any fragment of any secret, in any encoding, anywhere in any data.
+//! Properties: any fragment of any secret, in any encoding, anywhere in any data; and decoders on any bytes.
 
 use super::encode::WAYS;
 use super::{index_of, random, search};
 use leakscan::FRAGMENT;
 use proptest::prelude::*;
 
-/// The bytes that numbers of so many bits stand for, one bit after the other.
+/// The bytes that symbols of `bits` bits encode, joined bit by bit.
 fn joined(symbols: &[u8], bits: u32) -> Vec<u8> {
     let all: Vec<u8> = symbols.iter().flat_map(|symbol| (0..bits).rev().map(move |bit| symbol >> bit & 1)).collect();
     all.chunks_exact(8).map(|byte| byte.iter().fold(0, |byte, bit| byte << 1 | bit)).collect()
@@ -16,13 +16,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_planted_fragment_is_found_and_clean_data_has_none(
+    fn an_embedded_fragment_is_found_and_clean_data_has_none(
         seed in any::<u64>(),
         lens in prop::collection::vec(16usize..200, 1..20),
         which in any::<prop::sample::Index>(),
         way in any::<prop::sample::Index>(),
         (from, len) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
-        (before, behind) in (0usize..3000, 0usize..3000),
+        (before, after) in (0usize..3000, 0usize..3000),
         textual in any::<bool>(),
     ) {
         let secrets: Vec<Vec<u8>> = (0..).zip(&lens).map(|(i, &len)| random(seed.wrapping_add(i), len)).collect();
@@ -32,13 +32,13 @@ proptest! {
         let from = from.index(secret.len() - FRAGMENT + 1);
         let to = from + FRAGMENT + len.index(secret.len() - from - FRAGMENT + 1);
         let way = &WAYS[way.index(WAYS.len())];
-        // Around it random bytes, or text that decoders read.
+        // It is surrounded by random bytes, or by text that decoders read.
         let around = |seed, len| match textual {
             true => random(seed, len).iter().map(|byte| b"0123456789abcdef, -%xGQ/\n"[usize::from(byte % 25)]).collect(),
             false => random(seed, len),
         };
-        // A character that ends every run: what precedes it must not change what a decoder reads.
-        let (lead, tail): (Vec<u8>, Vec<u8>) = (around(seed ^ 1 << 63, before), around(seed ^ 1 << 62, behind));
+        // A byte that ends every run, so that the bytes before it do not change what a decoder reads.
+        let (lead, tail): (Vec<u8>, Vec<u8>) = (around(seed ^ 1 << 63, before), around(seed ^ 1 << 62, after));
         let evidence = [lead.clone(), vec![0xFE], (way.encode)(&secret[from..to]), vec![0xFE], tail.clone()].concat();
         let hits = search(&evidence, &index).hits;
         let found = hits.iter().any(|hit| hit.id as usize == number && hit.range.start <= from && hit.range.end >= to && hit.encoding == way.chain);
@@ -84,7 +84,7 @@ proptest! {
                     prop_assert!(place < len && symbol(&input[place..]).is_some_and(|(byte, _)| byte == *expected));
                     prop_assert!(escapes::byte_of(input, place) < input.len());
                 }
-                // Asked for in another order, each is where it was.
+                // In another order of look-ups, the places are the same.
                 let backwards: Vec<usize> = (0..out.len()).rev().map(|at| places.of(at)).collect();
                 prop_assert!(backwards.iter().rev().copied().eq((0..out.len()).map(|at| Places::new(symbol, input).of(at))));
             }

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::io::{self, Read};
 
-/// So many random bytes, made as they are read.
+/// A stream of random bytes, generated as they are read.
 pub(crate) struct Stream(ChaCha8Rng, u64);
 
 impl Stream {
@@ -26,8 +26,8 @@ impl Read for Stream {
 }
 
 #[test]
-fn a_directory_is_searched_to_its_leaves_and_links_are_named_and_not_followed() {
-    let path = std::env::temp_dir().join(format!("noescrow-evidence-{}", std::process::id()));
+fn a_directory_is_searched_recursively_and_links_are_omissions() {
+    let path = std::env::temp_dir().join(format!("leakscan-test-{}", std::process::id()));
     let deep = path.join("base").join("16384");
     std::fs::create_dir_all(&deep).unwrap();
     let secret = random(20, 32);
@@ -36,8 +36,9 @@ fn a_directory_is_searched_to_its_leaves_and_links_are_named_and_not_followed() 
     #[cfg(unix)]
     std::os::unix::fs::symlink("/", path.join("root")).unwrap();
     let index = index_of(&[&secret]);
-    let mut told = (0, 0);
-    let findings = Evidence::new().directory("disk", &path).search(&index, |done, total| told = (done, total)).unwrap();
+    let mut progress = (0, 0);
+    let findings =
+        Evidence::new().directory("disk", &path).search(&index, |done, total| progress = (done, total)).unwrap();
     let by_file = Evidence::new().file("file", deep.join("2619")).search(&index, |_, _| {}).unwrap();
     std::fs::remove_dir_all(&path).unwrap();
     assert_eq!(
@@ -45,7 +46,7 @@ fn a_directory_is_searched_to_its_leaves_and_links_are_named_and_not_followed() 
         (1, "disk/base/16384/2619", 5000)
     );
     assert_eq!(findings.hits[0].to_string(), "value 0, bytes 0 to 32: disk/base/16384/2619 at 5000, raw");
-    assert_eq!((findings.statistics.sources, findings.statistics.bytes, told), (2, 10_032, (10_032, 10_032)));
+    assert_eq!((findings.statistics.sources, findings.statistics.bytes, progress), (2, 10_032, (10_032, 10_032)));
     assert_eq!(findings.statistics.omitted, u64::from(cfg!(unix)));
     assert_eq!(by_file.hits[0].source, "file");
     let gone = Evidence::new().directory("disk", &path).search(&index, |_, _| {});
@@ -61,7 +62,7 @@ fn ethernet(v6: bool, tagged: bool, protocol: u8, transport: &[u8]) -> Vec<u8> {
     }
     packet.extend(if v6 { [0x86, 0xDD] } else { [0x08, 0x00] });
     packet.extend(ip(v6, protocol, transport));
-    // A frame is padded.
+    // The padding of the frame.
     packet.extend([0; 6]);
     packet
 }
@@ -94,7 +95,7 @@ fn udp(payload: &[u8]) -> Vec<u8> {
     [&[0x30, 0x39, 0x01, 0xBB, len[0], len[1], 0, 0], payload].concat()
 }
 
-fn classic(link: u32, packets: &[Vec<u8>], big: bool) -> Vec<u8> {
+fn pcap(link: u32, packets: &[Vec<u8>], big: bool) -> Vec<u8> {
     let u32 = |n: u32| if big { n.to_be_bytes() } else { n.to_le_bytes() };
     let mut file = [u32(0xA1B2_C3D4), u32(0x0004_0002), u32(0), u32(0), u32(65535), u32(link)].concat();
     for packet in packets {
@@ -105,7 +106,7 @@ fn classic(link: u32, packets: &[Vec<u8>], big: bool) -> Vec<u8> {
     file
 }
 
-fn next_generation(link: u16, packets: &[Vec<u8>], big: bool) -> Vec<u8> {
+fn pcapng(link: u16, packets: &[Vec<u8>], big: bool) -> Vec<u8> {
     let u32 = |n: u32| if big { n.to_be_bytes() } else { n.to_le_bytes() };
     let block = |kind: u32, body: &[u8]| {
         let padded = [body, &vec![0; body.len().wrapping_neg() % 4]].concat();
@@ -115,7 +116,7 @@ fn next_generation(link: u16, packets: &[Vec<u8>], big: bool) -> Vec<u8> {
     let mut file = block(0x0A0D_0D0A, &[u32(0x1A2B_3C4D).to_vec(), vec![0; 4], vec![0xFF; 8]].concat());
     let link = if big { link.to_be_bytes() } else { link.to_le_bytes() };
     file.extend(block(1, &[link[0], link[1], 0, 0, 0, 0, 0, 0]));
-    file.extend(block(0xBAD, b"unknown blocks are passed over"));
+    file.extend(block(0xBAD, b"unknown blocks are skipped"));
     for (at, packet) in packets.iter().enumerate() {
         let len = u32(packet.len() as u32);
         file.extend(match at % 2 {
@@ -130,7 +131,7 @@ fn search(capture: &[u8], index: &Index) -> Findings {
     Evidence::new().capture("wire", capture).search(index, |_, _| {}).unwrap()
 }
 
-/// A payload over four segments that come in another order, one of them twice, over the wrap of the sequence numbers.
+/// A payload in several segments that arrive in another order, partly repeated, across the wrap of the sequence numbers.
 #[test]
 fn a_secret_split_over_segments_is_found_in_every_capture() {
     let secret = random(30, 32);
@@ -158,10 +159,10 @@ fn a_secret_split_over_segments_is_found_in_every_capture() {
             wrap(&segment(104, 118), false),
         ];
         for capture in [
-            classic(link, &packets, false),
-            classic(link, &packets, true),
-            next_generation(link as u16, &packets, false),
-            next_generation(link as u16, &packets, true),
+            pcap(link, &packets, false),
+            pcap(link, &packets, true),
+            pcapng(link as u16, &packets, false),
+            pcapng(link as u16, &packets, true),
         ] {
             let findings = search(&capture, &index);
             let whole: Vec<_> = findings.hits.iter().filter(|hit| hit.whole).collect();
@@ -170,27 +171,27 @@ fn a_secret_split_over_segments_is_found_in_every_capture() {
             // The control: in the capture's own bytes it is not whole.
             let raw = Evidence::new().bytes("wire", &capture).search(&index, |_, _| {}).unwrap();
             assert!(raw.hits.iter().all(|hit| !hit.whole));
-            // Without the segment in the middle it is not whole either, and the gap is told.
             assert_eq!(findings.statistics.omitted, 0);
         }
+        // Without the segment in the middle it is not whole either, and the gap is reported.
         let gap = [&packets[..3], &packets[4..5]].concat();
-        let findings = search(&classic(link, &gap, false), &index);
+        let findings = search(&pcap(link, &gap, false), &index);
         assert!(findings.hits.iter().all(|hit| !hit.whole) && findings.statistics.omitted == 1);
     }
 }
 
 #[test]
-fn datagrams_are_searched_and_damaged_captures_refused() {
+fn datagrams_are_searched_and_damaged_captures_rejected() {
     let secret = random(33, 32);
     let index = index_of(&[&secret]);
     let packets = [ethernet(false, false, 17, &udp(&secret[..10])), ethernet(false, false, 17, &udp(&secret[10..]))];
-    let capture = classic(1, &packets, false);
+    let capture = pcap(1, &packets, false);
     let hits = search(&capture, &index).hits;
     assert!(hits.iter().any(|hit| hit.whole && hit.source == "wire: UDP 10.0.0.1:12345 > 10.0.0.2:443"), "{hits:?}");
     for len in [0, 3, 20, 30, 50, capture.len() - 1] {
         assert!(Evidence::new().capture("wire", &capture[..len]).search(&index, |_, _| {}).is_err(), "{len}");
     }
-    let capture = next_generation(1, &packets, false);
+    let capture = pcapng(1, &packets, false);
     for at in 0..capture.len() {
         let mut damaged = capture.clone();
         damaged[at] ^= 0xFF;
