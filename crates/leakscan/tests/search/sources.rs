@@ -191,6 +191,14 @@ fn datagrams_are_searched_and_damaged_captures_rejected() {
     for len in [0, 3, 20, 30, 50, capture.len() - 1] {
         assert!(Evidence::new().capture("wire", &capture[..len]).search(&index, |_, _| {}).is_err(), "{len}");
     }
+    // A header that ends after the packet is an omission, and no control packet is.
+    let mut bad_tcp = ethernet(false, false, 6, &tcp(1, 0x10, &secret));
+    bad_tcp[14 + 20 + 12] = 0xF0;
+    let bad_udp = ethernet(false, false, 17, &udp(&secret)[..7]);
+    for (packet, omitted) in [(bad_tcp, 1), (bad_udp, 1), (ethernet(false, false, 1, &[8; 8]), 0)] {
+        let findings = search(&pcap(1, &[packet], false), &index);
+        assert_eq!(findings.statistics.omitted, omitted, "{:?}", findings.statistics.omissions);
+    }
     let capture = pcapng(1, &packets, false);
     for at in 0..capture.len() {
         let mut damaged = capture.clone();

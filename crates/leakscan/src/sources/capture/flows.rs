@@ -4,7 +4,7 @@
 
 use super::super::super::blocks::SMALL_BLOCK;
 use super::super::super::scan::{Layer, Search};
-use super::packets::{Flow, Transport};
+use super::packets::{Flow, Segment, Transport};
 use std::collections::{BTreeMap, HashMap};
 
 /// Directions of flows that are followed at once: 100 MiB of blocks. At the limit, the longest inactive one is ended.
@@ -39,20 +39,9 @@ impl Flows {
         Self { capture: String::from(capture), directions: HashMap::new(), clock: 0, lost: 0 }
     }
 
-    /// Adds a segment or datagram, from its header on.
-    pub(super) fn add(&mut self, search: &mut Search<'_>, flow: Flow, segment: &[u8]) {
+    /// Adds a segment or datagram.
+    pub(super) fn add(&mut self, search: &mut Search<'_>, flow: Flow, segment: &Segment<'_>) {
         self.clock = self.clock.saturating_add(1);
-        let parsed = match flow.transport {
-            Transport::Tcp => tcp(segment),
-            Transport::Udp => {
-                let len = usize::from(u16::from_be_bytes(
-                    segment.get(4..).and_then(|s| s.first_chunk()).copied().unwrap_or_default(),
-                ));
-                let end = if len == 0 { segment.len() } else { len.min(segment.len()) };
-                segment.get(8..end).map(|payload| Segment { sequence: 0, begins: false, resets: false, payload })
-            }
-        };
-        let Some(segment) = parsed else { return };
         if segment.begins && flow.transport == Transport::Tcp {
             // The ports are reused.
             self.end(search, &flow);
@@ -71,16 +60,15 @@ impl Flows {
             let source = search.begin(format!("{}: {flow}", self.capture));
             self.directions.insert(flow, Direction::new(source));
         }
-        let resets = segment.resets;
         if let Some(direction) = self.directions.get_mut(&flow) {
             direction.last_seen = self.clock;
             search.resume(direction.source);
             match flow.transport {
-                Transport::Tcp => self.lost = self.lost.saturating_add(direction.segment(search, &segment)),
+                Transport::Tcp => self.lost = self.lost.saturating_add(direction.segment(search, segment)),
                 Transport::Udp => direction.layer.push(search, segment.payload),
             }
         }
-        if resets {
+        if segment.resets {
             self.end(search, &flow);
         }
     }
@@ -107,22 +95,6 @@ impl Flows {
             search.statistics.omit(|| format!("{capture}: {lost} gaps in TCP streams"));
         }
     }
-}
-
-struct Segment<'a> {
-    sequence: u32,
-    /// SYN: the sequence number of the first byte is one higher.
-    begins: bool,
-    resets: bool,
-    payload: &'a [u8],
-}
-
-fn tcp(segment: &[u8]) -> Option<Segment<'_>> {
-    let sequence = u32::from_be_bytes(*segment.get(4..)?.first_chunk()?);
-    let header_len = usize::from(segment.get(12)? >> 4).saturating_mul(4);
-    let flags = segment.get(13)?;
-    let payload = segment.get(header_len..)?;
-    Some(Segment { sequence, begins: flags & 2 != 0, resets: flags & 4 != 0, payload })
 }
 
 impl Direction {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Packets: the headers of link and network layer, down to the flow and its segment or datagram.
+//! Packets: the headers of the link, network and transport layers, down to a payload and the flow that it is part of.
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
@@ -35,6 +35,17 @@ impl fmt::Display for Flow {
     }
 }
 
+/// What a packet contributes to its flow.
+pub(super) struct Segment<'a> {
+    /// Of TCP.
+    pub(super) sequence: u32,
+    /// SYN: the sequence number of the first byte is one higher.
+    pub(super) begins: bool,
+    /// RST.
+    pub(super) resets: bool,
+    pub(super) payload: &'a [u8],
+}
+
 /// Why a packet is not part of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum NoFlow {
@@ -61,9 +72,14 @@ impl fmt::Display for NoFlow {
     }
 }
 
-/// The flow of a packet, and its segment or datagram from the header on.
-pub(super) fn dissect(link: u32, packet: &[u8]) -> Result<(Flow, &[u8]), NoFlow> {
-    network(link_payload(link, packet)?)
+/// The flow of a packet, and its segment or datagram.
+pub(super) fn dissect(link: u32, packet: &[u8]) -> Result<(Flow, Segment<'_>), NoFlow> {
+    let (flow, segment) = network(link_payload(link, packet)?)?;
+    let segment = match flow.transport {
+        Transport::Tcp => tcp(segment),
+        Transport::Udp => udp(segment),
+    };
+    Ok((flow, segment.ok_or(NoFlow::Malformed)?))
 }
 
 fn u16_be(packet: &[u8], at: usize) -> Result<u16, NoFlow> {
@@ -120,6 +136,7 @@ fn not_ip(kind: u16, payload: &[u8]) -> NoFlow {
     }
 }
 
+/// The flow of an IP packet, and its segment or datagram from the header on.
 fn network(packet: &[u8]) -> Result<(Flow, &[u8]), NoFlow> {
     let first = packet.first().ok_or(NoFlow::Malformed)?;
     let (from, to, protocol, payload): (IpAddr, IpAddr, u8, &[u8]) = match first >> 4 {
@@ -175,4 +192,20 @@ fn extensions(mut protocol: u8, mut payload: &[u8]) -> Result<(u8, &[u8]), NoFlo
         }
     }
     Err(NoFlow::Malformed)
+}
+
+/// RFC 9293, 3.1.
+fn tcp(segment: &[u8]) -> Option<Segment<'_>> {
+    let sequence = u32::from_be_bytes(*segment.get(4..)?.first_chunk()?);
+    let header_len = usize::from(segment.get(12)? >> 4).saturating_mul(4);
+    let flags = segment.get(13)?;
+    let payload = segment.get(header_len..)?;
+    Some(Segment { sequence, begins: flags & 2 != 0, resets: flags & 4 != 0, payload })
+}
+
+/// RFC 768.
+fn udp(datagram: &[u8]) -> Option<Segment<'_>> {
+    let len = usize::from(u16::from_be_bytes(*datagram.get(4..)?.first_chunk()?));
+    let end = if len == 0 { datagram.len() } else { len.min(datagram.len()) };
+    Some(Segment { sequence: 0, begins: false, resets: false, payload: datagram.get(8..end)? })
 }
