@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Cuts a stream of bytes into blocks. Each block begins with the last [`OVERLAP`] bytes of the one before, so that every
-//! encoded fragment lies whole in a block.
+//! Cuts a stream of bytes into blocks. Each block begins with the last [`OVERLAP`] bytes of the one before, so that
+//! every encoded fragment lies whole in a block.
 
 /// Bytes of a block of a source: as many as a core's own cache holds, since they are read several times. A compressed
 /// stream within text is followed to the end of its block.
 pub(crate) const BLOCK: usize = 1 << 18;
 /// Bytes of a block of decompressed content and of a flow of a capture, of which there may be many at once.
 pub(crate) const SMALL_BLOCK: usize = 1 << 16;
-/// Bytes that two blocks share. The longest text of a fragment of 16 bytes is a list of integers in UTF-16 with a line and a
-/// deep indentation for each: less than 2 KiB.
+/// Bytes that two blocks share. The longest text of a fragment of 16 bytes is a list of integers in UTF-16 with a line
+/// and a deep indentation for each: less than 2 KiB.
 pub(crate) const OVERLAP: usize = 4096;
 
 pub(crate) struct Blocks {
@@ -24,13 +24,13 @@ impl Blocks {
         Self { buffer, base, size }
     }
 
-    /// Takes more bytes, and calls `examine` with the offset and the bytes of each block that is complete. Blocks that lie
-    /// whole in `bytes` are not copied.
+    /// Takes more bytes, and calls `examine` with the offset and the bytes of each block that is complete. Blocks that
+    /// lie whole in `bytes` are not copied.
     pub(crate) fn push(&mut self, bytes: &[u8], mut examine: impl FnMut(u64, &[u8])) {
         // How many bytes have been taken, into the buffer or in a block.
         let mut taken = 0usize;
         while taken < bytes.len() {
-            // What is in the buffer may be the last of these bytes that were taken.
+            // The buffer may contain the last of these bytes that were taken.
             let start = taken.checked_sub(self.buffer.len()).filter(|_| self.buffer.len() <= OVERLAP);
             let in_place = start.and_then(|start| bytes.get(start..start.saturating_add(self.size)));
             if let Some(block) = in_place {
@@ -63,7 +63,7 @@ impl Blocks {
         buffer
     }
 
-    /// The next byte is so many bytes further on. Only between [`finish`](Self::finish) and the next byte.
+    /// Continues the stream `missing` bytes further on. Only between [`finish`](Self::finish) and the next byte.
     pub(crate) const fn skip(&mut self, missing: u64) {
         self.base = self.base.saturating_add(missing);
     }

@@ -3,8 +3,8 @@
 
 use super::encoding::Encoding;
 
-/// The number of encodings that may be nested. A log in JSON in a compressed archive in a compressed dump has five; a higher
-/// limit would multiply the time that crafted evidence takes.
+/// The number of encodings that may be nested. A log in JSON in a compressed archive in a compressed dump has five; a
+/// higher limit would multiply the time that crafted evidence takes.
 pub const MAX_DEPTH: usize = 6;
 
 /// The encodings from the source inwards.

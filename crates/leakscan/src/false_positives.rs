@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Rejects random matches, bytes that begin like encoded data by chance, before they cost work. A match that could decode to
-//! sixteen bytes is never rejected.
+//! Rejects random matches, bytes that begin like encoded data by chance, before they cost work. A match that could
+//! decode to sixteen bytes is never rejected.
 
 use super::index::needles::FRAGMENT;
 
-/// Bytes on either side of a byte in which a byte of no text ends every run: at most seven remain on each side, fewer than
-/// sixteen symbols with the byte itself.
+/// Bytes on either side of a byte in which a byte of no text ends every run: at most seven remain on each side, fewer
+/// than sixteen symbols with the byte itself.
 pub(crate) const NEAR: usize = FRAGMENT / 2;
 
-/// Whether these bytes, on one side of a byte, end every run of text that contains it: one of them is in no encoding of text.
-/// None may be zero, since UTF-16 encodes each character as two bytes of which one is zero. Latin-1 in UTF-8 uses, besides
-/// the bytes of text, 0xC2 and 0xC3, each followed by a byte below 0xC0; the other encodings use bytes of text only.
+/// Whether these bytes, on one side of a byte, end every run of text that contains it: one of them is in no encoding of
+/// text. None may be zero, since UTF-16 encodes each character as two bytes of which one is zero. Latin-1 in UTF-8
+/// uses, besides the bytes of text, 0xC2 and 0xC3, each followed by a byte below 0xC0; the other encodings use bytes of
+/// text only.
 pub(crate) fn ends_text(near: &[u8]) -> bool {
     let ends = |&byte: &u8| matches!(byte, 0xC0 | 0xC1 | 0xC4..);
     near.iter().any(ends) && near.iter().all(|&byte| byte != 0)
@@ -43,9 +44,9 @@ impl Bits<'_> {
     }
 }
 
-/// Whether the deflate stream of a zlib stream fails before it has output [`FRAGMENT`] bytes. One in four random matches of a
-/// zlib header is followed by a block of fixed codes (RFC 1951, 3.2.6). Every fifth symbol of those is a match, and most
-/// matches refer to bytes before the first.
+/// Whether the deflate stream of a zlib stream fails before it has output [`FRAGMENT`] bytes. One in four random
+/// matches of a zlib header is followed by a block of fixed codes (RFC 1951, 3.2.6). Every fifth symbol of those is a
+/// match, and most matches refer to bytes before the first.
 pub(crate) fn fails_at_once(stream: &[u8]) -> bool {
     let mut bits = Bits { bytes: stream.iter(), held: 0, count: 0 };
     if bits.take(3).is_none_or(|header| header >> 1 != 1) {

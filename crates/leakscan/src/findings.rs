@@ -21,11 +21,12 @@ pub struct Hit {
     pub id: u32,
     /// The name of the source.
     pub source: String,
-    /// The offset in the source of the first encoded byte: an address for the memory of a process, a byte of the payload for
-    /// a flow of a capture. Within a compressed stream, the offset of the stream; one range of a value is reported once for
-    /// each stream.
+    /// The offset in the source of the first encoded byte: an address for the memory of a process, a byte of the
+    /// payload for a flow of a capture. Within a compressed stream, the offset of the stream; one range of a value is
+    /// reported once for each stream.
     pub offset: u64,
-    /// The offset in the source after the last encoded byte; for text, after the first character that encodes that byte.
+    /// The offset in the source after the last encoded byte; for text, after the first character that encodes that
+    /// byte.
     pub end: u64,
     /// The encodings from the source inwards; the last is [`Encoding::Raw`] or [`Encoding::Reversed`].
     pub encoding: Vec<Encoding>,
@@ -54,8 +55,8 @@ impl fmt::Display for Hit {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Statistics {
-    /// The number of sources: a directory counts once for each file, a process once for each contiguous range of memory, a
-    /// capture once for its bytes and once for each direction of each flow.
+    /// The number of sources: a directory counts once for each file, a process once for each contiguous range of
+    /// memory, a capture once for its bytes and once for each direction of each flow.
     pub sources: u64,
     /// The number of bytes of the sources.
     pub bytes: u64,
@@ -134,8 +135,8 @@ impl Hits {
         self.sources.get(self.current as usize).map_or("", String::as_str)
     }
 
-    /// Adds a hit in the source that is being searched. It is merged with a hit of the same value that it touches, both in the
-    /// source and in the value, since blocks overlap.
+    /// Adds a hit in the source that is being searched. It is merged with a hit of the same value that it touches, both
+    /// in the source and in the value, since blocks overlap.
     pub(crate) fn add(&mut self, found: Match, chain: Chain, bytes: Range<u64>) {
         let source = self.current;
         let of_value = self.by_value.entry(found.value).or_default();
@@ -162,8 +163,8 @@ impl Hits {
         }
     }
 
-    /// Lists the hits. A hit of an anchored value that does not begin with the first byte is dropped: it was reported only in
-    /// case it would be merged with the beginning.
+    /// Lists the hits. A hit of an anchored value that does not begin with the first byte is dropped: it was reported
+    /// only in case it would be merged with the beginning.
     pub(crate) fn finish(self, index: &Index, mut statistics: Statistics) -> Findings {
         let mut hits = Vec::new();
         let mut by_value: Vec<_> = self.by_value.into_iter().collect();

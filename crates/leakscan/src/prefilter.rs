@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The places in some bytes that decoders have to look at, for all decoders in one pass by the vector units.
 //!
-//! Most bytes of most evidence begin nothing that can be decoded: of random ones, one in two hundred does. A place may be a
-//! false positive; the decoders check it.
+//! Most bytes of most evidence begin nothing that can be decoded: of random ones, one in two hundred does. A place may
+//! be a false positive; the decoders check it.
 
 use super::byte_class::{NUMBERS as NUMBER_CLASS, class};
 use super::containers::formats::PAIRS;
@@ -20,8 +20,8 @@ const QUEUE: usize = 64;
 /// Places, in ascending order: of bytes, or of the first bytes of lanes.
 #[derive(Debug, Default)]
 pub(crate) struct Prefilter {
-    /// Lanes with a word of eight bytes that has no top bit set and is not all zero; with each, which of its words may consist
-    /// of numbers and their separators, one bit each, the first word's the lowest.
+    /// Lanes with a word of eight bytes that has no top bit set and is not all zero; with each, which of its words may
+    /// consist of numbers and their separators, one bit each, the first word's the lowest.
     pub(crate) text: Vec<(u32, u8)>,
     /// Lanes with a word in which every other byte is zero, except lanes that are all zero.
     pub(crate) wide: Vec<u32>,
@@ -33,8 +33,8 @@ pub(crate) struct Prefilter {
     pub(crate) streams: Vec<u32>,
 }
 
-/// Sets of pairs of bytes, one bit for each set: a pair is in a set if both halves of both bytes are. The pairs that share a
-/// set are chosen so that few others are in it.
+/// Sets of pairs of bytes, one bit for each set: a pair is in a set if both halves of both bytes are. The pairs that
+/// share a set are chosen so that few others are in it.
 struct Sets {
     first: Halves,
     second: Halves,
@@ -59,8 +59,8 @@ impl Halves {
 
 static SETS: Sets = sets();
 
-/// Digits of hexadecimal and decimal numbers, and their separators: there is one set for each upper half of a byte, with the
-/// lower halves that occur with it.
+/// Digits of hexadecimal and decimal numbers, and their separators: there is one set for each upper half of a byte,
+/// with the lower halves that occur with it.
 static NUMBERS: Halves = numbers();
 
 const fn numbers() -> Halves {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The scanner: searches the blocks of a source, and level by level what is decoded from them. It implements the sinks of
-//! all decoders, and so is the only module that recurses.
+//! The scanner: searches the blocks of a source, and level by level what is decoded from them. It implements the sinks
+//! of all decoders, and so is the only module that recurses.
 //!
 //! ```text
 //! source ── Layer ── block ──┬── the index
@@ -8,8 +8,8 @@
 //!                            └── compressed streams ── Layer, one level deeper
 //! ```
 //!
-//! A block is searched together with the last bytes of the block before it (`blocks.rs`). Text is decoded within a block;
-//! compressed streams are followed across blocks.
+//! A block is searched together with the last bytes of the block before it (`blocks.rs`). Text is decoded within a
+//! block; compressed streams are followed across blocks.
 
 use super::blocks::{Blocks, SMALL_BLOCK};
 use super::chain::{Chain, MAX_DEPTH};
@@ -174,8 +174,8 @@ impl<'i> Search<'i> {
         prefilter
     }
 
-    /// Records that something is nested too deep to be searched; not within a zlib stream. Two bytes begin one by chance, and
-    /// the output of such a stream is repetitive and nested itself.
+    /// Records that something is nested too deep to be searched; not within a zlib stream. Two bytes begin one by
+    /// chance, and the output of such a stream is repetitive and nested itself.
     fn omit_depth(&mut self, chain: Chain) {
         if !chain.has(Encoding::Zlib) {
             self.statistics.omit(|| String::from("encodings nested too deep"));
@@ -266,8 +266,8 @@ impl OpenStream {
         result
     }
 
-    /// Feeds the stream what it has not seen of a block that begins at `base`. Returns whether it takes more; if not, it is
-    /// finished.
+    /// Feeds the stream what it has not seen of a block that begins at `base`. Returns whether it takes more; if not,
+    /// it is finished.
     fn feed_block(&mut self, search: &mut Search<'_>, new: &[u8], block_end: u64) -> bool {
         self.fed = block_end;
         self.within_budget(search, |stream, search| {
@@ -334,8 +334,8 @@ struct Streams {
     /// The offset from which on beginnings of streams have not been looked for.
     unread: u64,
     open: Vec<OpenStream>,
-    /// The end of the last HTTP chunks. A stream that chunks cut in pieces is broken in the bytes around them, and whole in
-    /// their content.
+    /// The end of the last HTTP chunks. A stream that chunks cut in pieces is broken in the bytes around them, and
+    /// whole in their content.
     chunks_end: u64,
 }
 
@@ -358,13 +358,13 @@ impl Layer {
         blocks.push(bytes, |base, block| streams.examine(search, base, block, false));
     }
 
-    /// The next byte is so many bytes further on: what came before is searched to its end.
+    /// Continues `missing` bytes further on, after the bytes before the gap have been searched to their end.
     pub(crate) fn skip(&mut self, search: &mut Search<'_>, missing: u64) {
         self.finish(search);
         self.blocks.skip(missing);
     }
 
-    /// There are no more bytes.
+    /// Ends the stream of bytes.
     pub(crate) fn finish(&mut self, search: &mut Search<'_>) {
         let Self { blocks, streams } = self;
         let buffer = blocks.finish(|base, block| streams.examine(search, base, block, true));

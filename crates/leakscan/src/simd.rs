@@ -3,8 +3,8 @@
 
 use fearless_simd::Level;
 
-/// The widest vectors that the processor has, up to 256 bits: for wider ones the compiler turns the loads of windows eleven
-/// bytes apart into a gather, which takes longer than single loads.
+/// The widest vectors that the processor has, up to 256 bits: for wider ones the compiler turns the loads of windows
+/// eleven bytes apart into a gather, which takes longer than single loads.
 #[inline]
 pub(crate) fn level() -> Level {
     let level = Level::new();

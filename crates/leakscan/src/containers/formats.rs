@@ -2,11 +2,11 @@
 //! The formats by their first bytes, and the lengths of their headers.
 //!
 //! # Random matches
-//! If every match of three or four bytes that cannot be decompressed were an omission, every search of a terabyte would have
-//! some. A gzip member must therefore have a header that programs write (1 of 2^37 places in random bytes) and a valid
-//! beginning of a block after it; a Zstandard frame a valid header and first block (2^36). A ZIP entry, an LZ4 frame and the
-//! formats that begin with six bytes or more are below 2^40. The two bytes of a zlib header occur every 16 KiB: a zlib stream
-//! counts only after `stream::PLAUSIBLE_INPUT` bytes.
+//! If every match of three or four bytes that cannot be decompressed were an omission, every search of a terabyte would
+//! have some. A gzip member must therefore have a header that programs write (1 of 2^37 places in random bytes) and a
+//! valid beginning of a block after it; a Zstandard frame a valid header and first block (2^36). A ZIP entry, an LZ4
+//! frame and the formats that begin with six bytes or more are below 2^40. The two bytes of a zlib header occur every
+//! 16 KiB: a zlib stream counts only after `stream::PLAUSIBLE_INPUT` bytes.
 
 use super::super::encoding::Encoding;
 use super::super::false_positives::fails_at_once;
@@ -112,8 +112,8 @@ fn zip_entry(bytes: &[u8]) -> Option<Format> {
     }
 }
 
-/// Whether these bytes may begin a deflate stream (RFC 1951, 3.2). This rejects most random matches of a zlib header before
-/// they need an inflater. A beginning that is cut may be one.
+/// Whether these bytes may begin a deflate stream (RFC 1951, 3.2). This rejects most random matches of a zlib header
+/// before they need an inflater. A beginning that is cut may be one.
 pub(crate) fn may_be_deflate(stream: &[u8]) -> bool {
     let Some(&first) = stream.first() else { return false };
     match first >> 1 & 3 {
@@ -181,7 +181,7 @@ pub(crate) fn gzip_header_len(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= len).then_some(len)
 }
 
-/// Whether the extra flags and the system of a gzip header are such as programs write (RFC 1952, 2.3.1).
+/// Whether the extra flags and the system of a gzip header have values that programs write (RFC 1952, 2.3.1).
 pub(crate) fn is_usual_gzip(header: &[u8]) -> bool {
     matches!(header.get(8..10), Some([0 | 2 | 4, 0..=13 | 255]))
 }
@@ -193,8 +193,8 @@ pub(crate) fn zip_header_len(bytes: &[u8]) -> Option<usize> {
     (bytes.len() >= len).then_some(len)
 }
 
-/// The length in the line of an HTTP chunk: the line break of the chunk before, digits, perhaps extensions. `None` for the
-/// last chunk, which is empty, and for a line that is malformed.
+/// The length in the line of an HTTP chunk: the line break of the chunk before, digits, perhaps extensions. `None` for
+/// the last chunk, which is empty, and for a line that is malformed.
 pub(crate) fn chunk_len(line: &[u8]) -> Option<u64> {
     let line = line.strip_prefix(b"\r\n")?;
     let digits = line.iter().take(16).take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -210,8 +210,8 @@ pub(crate) fn may_be_zstd_block(block: &[u8]) -> bool {
     header >> 1 & 3 != 3 && header >> 3 <= MAX_ZSTD_BLOCK
 }
 
-/// The length of the Zstandard block that `bytes` begin with: its header and content and, after the last block, a checksum
-/// (RFC 8878, 3.1.1.2).
+/// The length of the Zstandard block that `bytes` begin with: its header and content and, after the last block, a
+/// checksum (RFC 8878, 3.1.1.2).
 pub(crate) fn zstd_block_len(bytes: &[u8]) -> Option<usize> {
     let &[low, middle, high] = bytes.first_chunk::<3>()?;
     let header = u32::from_le_bytes([low, middle, high, 0]);

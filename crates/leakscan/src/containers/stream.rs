@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Decoders of the streams that may begin anywhere in the evidence: gzip members, zlib streams, Zstandard frames, deflated
-//! entries of ZIP archives; and HTTP chunks, in which such a stream may lie.
+//! Decoders of the streams that may begin anywhere in the evidence: gzip members, zlib streams, Zstandard frames,
+//! deflated entries of ZIP archives; and HTTP chunks, in which such a stream may lie.
 //!
-//! Streams are recognised by their first bytes. A zlib stream must have the usual window of 32 KiB and no dictionary, and the
-//! first sixteen bytes of its output must not refer to bytes before them (`false_positives.rs`). The output of a stream is
-//! searched up to the point where it ends, fails or is cut, so that half an archive counts for what it holds. The other half
-//! is an omission, and so is a format that is recognised and has no decoder here.
+//! Streams are recognised by their first bytes. A zlib stream must have the usual window of 32 KiB and no dictionary,
+//! and the first sixteen bytes of its output must not refer to bytes before them (`false_positives.rs`). The output of
+//! a stream is searched up to the point where it ends, fails or is cut, so that half an archive counts for what it
+//! holds. The other half is an omission, and so is a format that is recognised and has no decoder here.
 
 use super::super::pool::Pool;
 use super::super::sink::StreamSink;
@@ -35,9 +35,9 @@ const MAX_HTTP_HEADER: usize = 1 << 14;
 const GZIP_TRAILER: usize = 8;
 /// Bytes of output from which on a stream counts as one.
 const PLAUSIBLE: u64 = 64;
-/// Bytes of input that a stream must take without a failure before its missing end is reported. A random match of a zlib
-/// header continues at best as a block of fixed codes: in 100 bytes, about 18 symbols are matches, and one in sixteen of
-/// their distances has no code, so that one such stream in e^22 gets this far. One in 200 MB took 512 bytes.
+/// Bytes of input that a stream must take without a failure before its missing end is reported. A random match of a
+/// zlib header continues at best as a block of fixed codes: in 100 bytes, about 18 symbols are matches, and one in
+/// sixteen of their distances has no code, so that one such stream in e^22 gets this far. One in 200 MB took 512 bytes.
 const PLAUSIBLE_INPUT: u64 = 2048;
 
 enum State {
@@ -80,9 +80,9 @@ enum Fate {
     Limited,
 }
 
-/// What is to be recorded of a stream that has ended.
+/// The result of a stream that has ended.
 pub(crate) struct Ending {
-    /// It counts as a stream.
+    /// Whether it counts as a stream.
     pub(crate) is_counted: bool,
     /// Why a part of it could not be searched.
     pub(crate) failure: Option<&'static str>,
@@ -129,8 +129,8 @@ impl Stream {
         !matches!(self.state, State::Done)
     }
 
-    /// Ends the stream. An incomplete stream is a failure, except a small one that is `cut` by the end of a block of text:
-    /// the next block has all of it.
+    /// Ends the stream. An incomplete stream is a failure, except a small one that is `cut` by the end of a block of
+    /// text: the next block has all of it.
     pub(crate) fn finish(&mut self, sink: &mut impl StreamSink, cut: bool) -> Ending {
         match &mut self.state {
             State::Header(format, header) => {
@@ -154,8 +154,8 @@ impl Stream {
         self.is_certain || self.is_plausible()
     }
 
-    /// Whether this is likely to be a stream, and one that hides its content: output no longer than the input was stored (one
-    /// random match of 2^18 is followed by such a block), and lies in the evidence as it is.
+    /// Whether this is likely to be a stream, and one that hides its content: output no longer than the input was
+    /// stored (one random match of 2^18 is followed by such a block), and lies in the evidence as it is.
     const fn is_plausible(&self) -> bool {
         self.out >= PLAUSIBLE && self.read >= PLAUSIBLE_INPUT && self.out > self.read
     }
@@ -250,8 +250,8 @@ impl Stream {
         self.state = State::Done;
     }
 
-    /// RFC 9112, 7.1: lines that give a chunk's length in hexadecimal, each followed by the chunk. The rest of the message's
-    /// header precedes the first.
+    /// RFC 9112, 7.1: lines that give a chunk's length in hexadecimal, each followed by the chunk. The rest of the
+    /// message's header precedes the first.
     fn read_chunks(&mut self, sink: &mut impl StreamSink, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match &mut self.state {

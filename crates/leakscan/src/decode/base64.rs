@@ -13,7 +13,8 @@ pub const ALIGNMENTS: usize = 4;
 /// Symbols that are read together: a vector.
 const CHUNK: usize = 32;
 
-/// The value of a symbol; 255 for other bytes. By comparisons, not from a table, so that the vector units convert many at once.
+/// The value of a symbol; 255 for other bytes. By comparisons, not from a table, so that the vector units convert many
+/// at once.
 #[inline(always)]
 fn value(byte: u8) -> u8 {
     // The values of a range of symbols, and zero for other bytes.
@@ -60,8 +61,8 @@ fn read(text: &[u8], out: &mut Vec<u8>) -> usize {
     }
 }
 
-/// The length of a line break with the indentation after it, or of what precedes a symbol in a JSON string: an escaped line
-/// break, or the backslash before a slash.
+/// The length of a line break with the indentation after it, or of what precedes a symbol in a JSON string: an escaped
+/// line break, or the backslash before a slash.
 fn separator(text: &[u8]) -> usize {
     match text {
         [b'\n' | b'\r', rest @ ..] => {
@@ -93,8 +94,8 @@ pub fn position(run: &[u8], count: usize, (known, mut at): (usize, usize), symbo
     at
 }
 
-/// Whether all symbols are hexadecimal digits of one case: such text is left to [`hex`](super::hex), since decoding it four
-/// more times would take most of the time. The Base64 of sixteen random bytes is such text with probability 2^-40.
+/// Whether all symbols are hexadecimal digits of one case: such text is left to [`hex`](super::hex), since decoding it
+/// four more times would take most of the time. The Base64 of sixteen random bytes is such text with probability 2^-40.
 pub fn is_hex(symbols: &[u8]) -> bool {
     let all = |case: u8| {
         // No branch within a chunk, for the vector units.
@@ -109,8 +110,8 @@ pub const fn symbol_of(byte: usize) -> usize {
     byte.saturating_mul(4) / 3
 }
 
-/// Appends the bytes that the symbols from the one at `alignment` on encode; two or three symbols at the end encode one or two
-/// bytes.
+/// Appends the bytes that the symbols from the one at `alignment` on encode; two or three symbols at the end encode one
+/// or two bytes.
 pub fn decode(symbols: &[u8], alignment: usize, out: &mut Vec<u8>) {
     let symbols = symbols.get(alignment..).unwrap_or_default();
     dispatch!(level(), simd => simd.vectorize(#[inline(always)] || join(simd, symbols, out)));

@@ -9,8 +9,8 @@ pub const MIN_BYTES: usize = 16;
 /// The longest escape, `\u{0000ff}`.
 pub const MAX_LEN: usize = 10;
 
-/// The byte that the escape at the beginning of `text` encodes, and the escape's length. `\0` is a zero, whatever follows it,
-/// except two more octal digits: programs that write octal write three digits.
+/// The byte that the escape at the beginning of `text` encodes, and the escape's length. `\0` is a zero, whatever
+/// follows it, except two more octal digits: programs that write octal write three digits.
 pub fn escape(text: &[u8]) -> Option<(u8, usize)> {
     let digit = |byte: u8| matches!(byte, b'0'..=b'7').then_some(byte & 7);
     match *text {
@@ -81,13 +81,14 @@ pub fn decode(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(text.get(from..).unwrap_or_default());
 }
 
-/// See [`super::symbols::Symbol`]. A backslash that begins no escape is a byte as it is, so that a run ends only with its
-/// text.
+/// See [`super::symbols::Symbol`]. A backslash that begins no escape is a byte as it is, so that a run ends only with
+/// its text.
 pub fn symbol(text: &[u8]) -> Option<(u8, usize)> {
     escape(text).or_else(|| Some((*text.first()?, 1)))
 }
 
-/// The index of the byte of the symbol at `at`: in an escape such as `\\`, whose second byte is the byte itself, that one's.
+/// The index of the byte of the symbol at `at`: in an escape such as `\\`, whose second byte is the byte itself, that
+/// one's.
 pub fn byte_of(run: &[u8], at: usize) -> usize {
     let rest = run.get(at..).unwrap_or_default();
     match (rest, escape(rest)) {

@@ -15,8 +15,8 @@ const MAX_GAP: usize = 64;
 /// Digits that are read together: a vector.
 const CHUNK: usize = 32;
 
-/// The value of a digit; 16 or more for other bytes. By comparisons, not from a table, so that the vector units convert many
-/// at once.
+/// The value of a digit; 16 or more for other bytes. By comparisons, not from a table, so that the vector units convert
+/// many at once.
 #[inline(always)]
 pub(super) fn value(byte: u8) -> u8 {
     // One more than the value of a digit in a range, and zero for other bytes.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Lists of small integers, as JSON and debug output write bytes: `[18, 52, 171]`, `[18,52,-85]`, `[0x12, 0x4]`, `[12, 4]`.
+//! Lists of small integers, as JSON and debug output write bytes: `[18, 52, 171]`, `[18,52,-85]`, `[0x12, 0x4]`, `[12,
+//! 4]`.
 
 use super::hex;
 
@@ -60,8 +61,8 @@ fn decimal(digits: &[u8]) -> Option<u16> {
     })
 }
 
-/// Appends the numbers of the list that `text` begins with. Returns the length of the list, with the word after it that is
-/// not a number.
+/// Appends the numbers of the list that `text` begins with. Returns the length of the list, with the word after it that
+/// is not a number.
 pub fn decode(text: &[u8], radix: Radix, out: &mut Vec<u8>) -> usize {
     let mut at = gap(text);
     loop {

@@ -29,8 +29,8 @@ pub fn decode(text: &[u8], out: &mut Vec<u8>) {
     symbols::decode(symbol, text, out);
 }
 
-/// Whether a run that contains the pair at `first` may be a fragment: a fragment has fifteen more bytes, at least eight of
-/// them on one side. In random bytes one pair in thirty passes.
+/// Whether a run that contains the pair at `first` may be a fragment: a fragment has fifteen more bytes, at least eight
+/// of them on one side. In random bytes one pair in thirty passes.
 pub fn may_be_fragment(bytes: &[u8], first: usize) -> bool {
     let word = |from: Option<usize>| Some(u64::from_le_bytes(*bytes.get(from?..)?.first_chunk()?));
     let (before, after) = (word(first.checked_sub(8)), word(first.checked_add(2)));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Decoders of text. Each reads the run at the beginning of some bytes and returns its length. A value may begin anywhere in a
-//! run, so that every alignment is decoded. Output is never longer than input.
+//! Decoders of text. Each reads the run at the beginning of some bytes and returns its length. A value may begin
+//! anywhere in a run, so that every alignment is decoded. Output is never longer than input.
 
 pub mod base64;
 pub mod escapes;

@@ -19,8 +19,8 @@ pub fn decode(symbol: Symbol, text: &[u8], out: &mut Vec<u8>) -> usize {
 /// Bytes that are compared together: two vectors.
 const LANE: usize = 32;
 
-/// The index of the first byte from `from` on that forms such a pair with the byte after it. By comparisons, for the vector
-/// units.
+/// The index of the first byte from `from` on that forms such a pair with the byte after it. By comparisons, for the
+/// vector units.
 #[inline(always)]
 pub(super) fn next_pair(bytes: &[u8], from: usize, is_such: impl Fn(u8, u8) -> bool) -> Option<usize> {
     let (firsts, seconds) = (bytes.get(from..)?, bytes.get(from.saturating_add(1)..)?);
@@ -36,8 +36,8 @@ pub(super) fn next_pair(bytes: &[u8], from: usize, is_such: impl Fn(u8, u8) -> b
     Some(from.saturating_add(skipped).saturating_add(at))
 }
 
-/// The last number that was located in a text, and its index. Look-ups in ascending order walk through the text once, and not
-/// from its beginning for each.
+/// The last number that was located in a text, and its index. Look-ups in ascending order walk through the text once,
+/// and not from its beginning for each.
 #[derive(Debug, Default)]
 pub struct Cursor(Cell<(usize, usize)>);
 

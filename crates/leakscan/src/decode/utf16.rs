@@ -13,8 +13,8 @@ const MIN_CHARACTERS: usize = 16;
 pub struct Run {
     /// The indices of its bytes.
     pub range: Range<usize>,
-    /// The byte order. If there are zeros on both sides of a run, or on neither, both orders fit: then the low byte is first
-    /// if the run begins at an even index.
+    /// The byte order. If there are zeros on both sides of a run, or on neither, both orders fit: then the low byte is
+    /// first if the run begins at an even index.
     pub encoding: Encoding,
 }
 

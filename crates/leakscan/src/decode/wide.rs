@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Bytes of 16 bits each, with any value: bytes that were read as Latin-1 and written as UTF-16, an array of small numbers.
-//! [`utf16`](super::utf16) decodes runs of text.
+//! Bytes of 16 bits each, with any value: bytes that were read as Latin-1 and written as UTF-16, an array of small
+//! numbers. [`utf16`](super::utf16) decodes runs of text.
 
 use super::super::byte_class::{TEXT, class};
 use super::super::encoding::Encoding;
@@ -31,9 +31,9 @@ fn more_than_one(word: u64) -> bool {
     word >> (word.trailing_zeros() & !7) > 0xFF
 }
 
-/// The run around the character at `character`, not before `floor`: characters two bytes apart, with a zero between them.
-/// Returns the range from the first character to the last, which need not be read again, and the byte order, as far as the
-/// bytes around show it; `None` for a run that is too short or only text.
+/// The run around the character at `character`, not before `floor`: characters two bytes apart, with a zero between
+/// them. Returns the range from the first character to the last, which need not be read again, and the byte order, as
+/// far as the bytes around show it; `None` for a run that is too short or only text.
 pub fn run(bytes: &[u8], character: usize, floor: usize) -> (Range<usize>, Option<Encoding>) {
     let is_zero = |at: usize| bytes.get(at) == Some(&0);
     let (mut first, mut zeros) = (character, 0usize);
@@ -64,8 +64,8 @@ mod tests {
         characters.into_iter().flat_map(|byte| [byte, 0]).collect()
     }
 
-    /// From any character the whole run is returned, even if it is not decoded: otherwise a megabyte of text would be read
-    /// once for each of its words.
+    /// From any character the whole run is returned, even if it is not decoded: otherwise a megabyte of text would be
+    /// read once for each of its words.
     #[test]
     fn the_whole_run_is_returned_even_if_it_is_not_decoded() {
         for (bytes, encoding) in [

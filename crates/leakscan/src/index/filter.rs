@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whether a window may be in the index: two Bloom filters, each of which tests one word of 64 bits for a window. The first,
-//! a coarse one, rejects most windows and stays in caches that are too small for the second.
+//! Whether a window may be in the index: two Bloom filters, each of which tests one word of 64 bits for a window. The
+//! first, a coarse one, rejects most windows and stays in caches that are too small for the second.
 //!
-//! Windows are tested in batches: the places of their words and the bits that must be set there are computed in vectors,
-//! and the words are prefetched while others are computed.
+//! Windows are tested in batches: the places of their words and the bits that must be set there are computed in
+//! vectors, and the words are prefetched while others are computed.
 
 use super::pages::{Pages, fetch, fetch_once};
 use super::windows::{HALF, first_window, hash, is_ascii};
 
-/// Bits of the coarse filter per window: with two of them set for each, one in six foreign windows passes. For a million
-/// secrets it takes 14 MB.
+/// Bits of the coarse filter per window: with two of them set for each, one in six foreign windows passes. For a
+/// million secrets it takes 14 MB.
 const COARSE_BITS: u64 = 4;
-/// Bits of the fine filter per window: with four of them set for each, one in thirty of the foreign windows that passed the
-/// coarse filter passes.
+/// Bits of the fine filter per window: with four of them set for each, one in thirty of the foreign windows that passed
+/// the coarse filter passes.
 const FINE_BITS: u64 = 8;
-/// Windows whose words are prefetched before they are tested: their work, at three or four nanoseconds per window, takes as
-/// long as a read of memory, a hundred nanoseconds.
+/// Windows whose words are prefetched before they are tested: their work, at three or four nanoseconds per window,
+/// takes as long as a read of memory, a hundred nanoseconds.
 pub(super) const BATCH: usize = 32;
 const _: () = assert!(BATCH == u32::BITS as usize);
 
@@ -27,9 +27,9 @@ enum Stage {
 }
 
 impl Stage {
-    /// From a window's hash, the place of its word, as a fraction of 2^32, and its bits there. No two of these four values of
-    /// both filters come from the same bits of the hash, in tables of fewer than 2^26 words: the middle bits of a product
-    /// depend on all bits of a window.
+    /// From a window's hash, the place of its word, as a fraction of 2^32, and its bits there. No two of these four
+    /// values of both filters come from the same bits of the hash, in tables of fewer than 2^26 words: the middle bits
+    /// of a product depend on all bits of a window.
     #[inline(always)]
     const fn place_and_bits(self, hash: u64) -> (u64, u64) {
         let folded = hash >> 32 ^ hash & HALF;
@@ -44,8 +44,8 @@ impl Stage {
     }
 }
 
-/// The words of one filter, in two parts. Evidence has much text, and the index few windows of text: their part is small
-/// enough for the caches.
+/// The words of one filter, in two parts. Evidence has much text, and the index few windows of text: their part is
+/// small enough for the caches.
 struct Table {
     words: Pages,
     /// The number of words of the part for text.
@@ -80,7 +80,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Empty filters for so many windows of text and so many others; `None` beyond 32 GiB.
+    /// Empty filters for `ascii` windows of text and `other` windows; `None` beyond 32 GiB.
     pub(super) fn of(ascii: u64, other: u64) -> Option<Self> {
         let coarse = Table::of(ascii, other, COARSE_BITS)?;
         Some(Self { coarse, fine: Table::of(ascii, other, FINE_BITS)? })
@@ -189,7 +189,8 @@ impl OneFilter<'_> {
         }
     }
 
-    /// Which of the first `len` windows of a batch may be in the index, one bit each; the first window's is the highest.
+    /// Which of the first `len` windows of a batch may be in the index, one bit each; the first window's is the
+    /// highest.
     #[inline(always)]
     pub(super) fn test_all(self, fetched: &Fetched, len: usize) -> u32 {
         let passed = fetched

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Needles`]: the values that are searched for; and [`Index`] over their windows.
 //!
-//! Every window of six bytes of a secret is in the index; a search looks up every eleventh window of the evidence. Sixteen
-//! bytes hold eleven consecutive windows, so that one of them is looked up in each fragment of sixteen, whatever its place.
-//! A window and its reverse share one entry, so that finding reversed secrets costs nothing.
+//! Every window of six bytes of a secret is in the index; a search looks up every eleventh window of the evidence.
+//! Sixteen bytes hold eleven consecutive windows, so that one of them is looked up in each fragment of sixteen,
+//! whatever its place. A window and its reverse share one entry, so that finding reversed secrets costs nothing.
 //!
 //! ```text
-//! filter    coarse: two bits of one 64-bit word for each window, which decide whether the fine filter is worth a cache miss;
-//!           fine: four bits of one 64-bit word for each window, which decide whether a table look-up is worth one.
-//!           Both also hold the repetitive windows, which have no entry: evidence with such a window is found by its
-//!           neighbours
+//! filter    coarse: two bits of one 64-bit word for each window; decides whether the fine filter is worth a cache miss
+//!           fine: four bits of one 64-bit word for each window; decides whether a table look-up is worth a cache miss
+//!           Both also hold the repetitive windows, which have no entry: a repetitive window of the evidence is found by
+//!           its neighbours
 //! starts    where each bucket begins in entries: one bucket for sixteen entries
 //! entries   tag || offset into the arena, 32 bits in all
 //! arena     the values, one after the other
@@ -22,16 +22,17 @@ use core::fmt;
 
 /// The length in bytes of a fragment that is found wherever it is.
 pub const FRAGMENT: usize = 16;
-/// The number of bytes at the beginning of a secret in which every fragment of [`FRAGMENT`] bytes is found: more than the
-/// longest key has, so that only plaintexts are ever sampled.
+/// The number of bytes at the beginning of a secret in which every fragment of [`FRAGMENT`] bytes is found: more than
+/// the longest key has, so that only plaintexts are ever sampled.
 pub const DENSE: usize = 4096;
-/// The length in bytes of a fragment that is found after the first [`DENSE`] bytes of a secret: there, the first sixteen
-/// distinctive bytes in each stretch of `STRETCH` are indexed, and a fragment of this length contains one such sample whole.
+/// The length in bytes of a fragment that is found after the first [`DENSE`] bytes of a secret: there, the first
+/// sixteen distinctive bytes in each stretch of `STRETCH` are indexed, and a fragment of this length contains one such
+/// sample whole.
 pub const LONG_FRAGMENT: usize = 512;
 /// The widest gap between samples is two stretches; a sample has sixteen bytes more.
 const STRETCH: usize = (LONG_FRAGMENT - FRAGMENT) / 2;
-/// The number of entries of one window. If more values share a window (a common prefix of plaintexts), the windows around it
-/// are looked up as well, and a fragment that they all share is reported for this many values.
+/// The number of entries of one window. If more values share a window (a common prefix of plaintexts), the windows
+/// around it are looked up as well, and a fragment that they all share is reported for this many values.
 pub(super) const MAX_SHARED: usize = 32;
 /// Entries of a bucket, on average: as many as a cache line holds.
 const BUCKET: usize = 16;
@@ -79,15 +80,15 @@ impl Needles {
         Self::default()
     }
 
-    /// Adds a secret, of which every fragment of [`FRAGMENT`] bytes is found; after the first [`DENSE`] bytes, every fragment
-    /// of [`LONG_FRAGMENT`] bytes. A value shorter than a fragment is counted ([`Index::too_short`]), and not searched for.
-    /// Hits carry `id`.
+    /// Adds a secret, of which every fragment of [`FRAGMENT`] bytes is found; after the first [`DENSE`] bytes, every
+    /// fragment of [`LONG_FRAGMENT`] bytes. A value shorter than a fragment is counted ([`Index::too_short`]), and not
+    /// searched for. Hits carry `id`.
     pub fn add_secret(&mut self, id: u32, bytes: &[u8]) {
         self.add(id, bytes, false);
     }
 
-    /// Adds a value that is found only from its first byte on, by its first [`FRAGMENT`] bytes: a public value, of which a
-    /// fragment shows nothing. The hit's range shows how much of it is there.
+    /// Adds a value that is found only from its first byte on, by its first [`FRAGMENT`] bytes: a public value, of
+    /// which a fragment shows nothing. The hit's range shows how much of it is there.
     pub fn add_anchored(&mut self, id: u32, bytes: &[u8]) {
         self.add(id, bytes, true);
     }
@@ -215,8 +216,8 @@ impl Index {
         self.too_short
     }
 
-    /// The number of windows of six bytes with one or two distinct values, which have no entry in the index. A fragment of
-    /// sixteen bytes without any other window has fewer than five distinct values.
+    /// The number of windows of six bytes with one or two distinct values, which have no entry in the index. A fragment
+    /// of sixteen bytes without any other window has fewer than five distinct values.
     #[must_use]
     pub const fn repetitive_windows(&self) -> u64 {
         self.repetitive_windows
@@ -264,8 +265,8 @@ impl Index {
         entries.filter(move |entry| entry & !mask == tag).map(move |entry| (entry & mask) as usize)
     }
 
-    /// Whether a bucket has an entry with the tag of this hash. Compares all of them, since the branch that stops early would
-    /// be mispredicted.
+    /// Whether a bucket has an entry with the tag of this hash. Compares all of them, since the branch that stops early
+    /// would be mispredicted.
     #[inline(always)]
     pub(super) fn has_tag(&self, [from, to]: [u32; 2], hash: u64) -> bool {
         let entries = self.entries.as_chunks().get(from as usize..to as usize).unwrap_or_default();
@@ -300,7 +301,8 @@ impl Index {
                 return;
             }
             let bucket = self.bucket(hash(window));
-            // Two further on: while the entries are placed, `starts[bucket + 1]` moves from the beginning of the bucket to its end.
+            // Two further on: while the entries are placed, `starts[bucket + 1]` moves from the beginning of the bucket
+            // to its end.
             if let Some(count) = self.starts.as_chunks_mut().get_mut(bucket.saturating_add(2)) {
                 *count = u32::from_le_bytes(*count).saturating_add(1).to_le_bytes();
             }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Tables that are read at random places: in huge pages where the system has them, and prefetched before they are read. With
-//! the usual pages of 4 KiB, each read of a table that exceeds the processor's translation buffer costs a walk of the page
-//! table besides the cache miss; and a read that misses delays instructions that come a few hundred later.
+//! Tables that are read at random places: in huge pages where the system has them, and prefetched before they are read.
+//! With the usual pages of 4 KiB, each read of a table that exceeds the processor's translation buffer costs a walk of
+//! the page table besides the cache miss; and a read that misses delays instructions that come a few hundred later.
 
 #[cfg(target_os = "linux")]
 use memmap2::{Advice, MmapMut};

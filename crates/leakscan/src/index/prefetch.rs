@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Windows on their way from the coarse filter through the fine filter to the index: many at each stage, so that their cache
-//! misses overlap.
+//! Windows on their way from the coarse filter through the fine filter to the index: many at each stage, so that their
+//! cache misses overlap.
 
 use super::filter::{BATCH, Fetched, OneFilter};
 use super::needles::Index;
@@ -69,8 +69,8 @@ impl Pipeline {
         passed: Queue::NEW,
     };
 
-    /// Queues the windows of a batch, `STRIDE` bytes apart, whose bit is set: a random branch for each would be mispredicted
-    /// every few windows. Calls `visit` with the windows that pass all stages.
+    /// Queues the windows of a batch, `STRIDE` bytes apart, whose bit is set: a random branch for each would be
+    /// mispredicted every few windows. Calls `visit` with the windows that pass all stages.
     #[inline(always)]
     pub(super) fn queue<const STRIDE: usize>(
         &mut self,
@@ -84,8 +84,8 @@ impl Pipeline {
             return;
         }
         if passing.count_ones() as usize == batch.len() && are_all_same(batch.as_flattened()) && batch.len() > 2 {
-            // If all bytes are the same, as in most of a process's memory, the first and the last window stand for those
-            // between them.
+            // If all bytes are the same, as in most of a process's memory, the first and the last window stand for
+            // those between them.
             self.coarse_passed.push(base);
             self.coarse_passed.push(base.wrapping_add(STRIDE.wrapping_mul(batch.len().wrapping_sub(1))));
         } else {
@@ -121,8 +121,8 @@ impl Pipeline {
         filter.fetch_all(&windows, &mut self.fetched);
     }
 
-    /// Visits the windows for which the index has an entry with the same tag, and the repetitive ones, whose neighbours stand
-    /// for them.
+    /// Visits the windows for which the index has an entry with the same tag, and the repetitive ones, whose neighbours
+    /// stand for them.
     fn look_up(&mut self, index: &Index, bytes: &[u8], visit: &mut impl FnMut(usize)) {
         let mut places = [0; BATCH];
         while self.passed.len > 0 {

@@ -34,8 +34,8 @@ pub(crate) struct Match {
 }
 
 impl Match {
-    /// The parts of a match between the borders in the examined bytes that are matches themselves: bytes on both sides of a
-    /// border are not adjacent in the evidence.
+    /// The parts of a match between the borders in the examined bytes that are matches themselves: bytes on both sides
+    /// of a border are not adjacent in the evidence.
     pub(crate) fn split(self, borders: &[usize], bytes: &[u8], mut add: impl FnMut(Self)) {
         let end = self.at.saturating_add(self.range.len());
         let first = borders.partition_point(|&border| border < self.at);
@@ -117,7 +117,8 @@ fn probe<const STRIDE: usize>(index: &Index, bytes: &[u8], found: &mut dyn FnMut
     }
 }
 
-/// Prefetches bytes that follow a batch after [`AHEAD`] bytes: the processor's own prefetching ends at each page of 4 KiB.
+/// Prefetches bytes that follow a batch after [`AHEAD`] bytes: the processor's own prefetching ends at each page of 4
+/// KiB.
 #[inline(always)]
 fn fetch_ahead<const STRIDE: usize>(batch: &[[u8; STRIDE]; BATCH], bytes: &[u8], base: usize) {
     for line in (0..batch.as_flattened().len()).step_by(LINE) {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Windows of six bytes: values and evidence are compared where they have one in common.
 
-/// Bytes of a window. With fewer, a search would look up fewer windows ([`SPAN`]). But with six, every fragment that has
-/// [`DISTINCT`] values has a window with three: without one, a window that ends in the first byte of a third value has five
-/// equal bytes before it, so that new values after the second begin at least five bytes apart, and the fifth in the
-/// seventeenth byte. With five, they may begin four bytes apart: `abbbbccccddddeee` has no such window. A million secrets
-/// have 2.7e7 windows, of 2.8e14 possible ones.
+/// Bytes of a window. With fewer, a search would look up fewer windows ([`SPAN`]). But with six, every fragment that
+/// has [`DISTINCT`] values has a window with three: without one, a window that ends in the first byte of a third value
+/// has five equal bytes before it, so that new values after the second begin at least five bytes apart, and the fifth
+/// in the seventeenth byte. With five, they may begin four bytes apart: `abbbbccccddddeee` has no such window. A
+/// million secrets have 2.7e7 windows, of 2.8e14 possible ones.
 pub(super) const WINDOW: usize = 6;
 /// Windows in a fragment of sixteen bytes: a search looks up one window in this many.
 pub(super) const SPAN: usize = 11;
-/// The number of distinct byte values that a fragment needs. Zero padding, bit patterns and the like are in every server's
-/// memory and in many values: finding them shows nothing.
+/// The number of distinct byte values that a fragment needs. Zero padding, bit patterns and the like are in every
+/// server's memory and in many values: finding them shows nothing.
 pub(super) const DISTINCT: u32 = 5;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -46,8 +46,8 @@ pub(super) const fn canonical(window: u64) -> u64 {
     if window < reversed { window } else { reversed }
 }
 
-/// The same value for a window and its reverse, and for few others, of 2^64: the product of the first four bytes and of the
-/// last four in reverse order. Its factors have 32 bits, since vector units multiply several of those at once.
+/// The same value for a window and its reverse, and for few others, of 2^64: the product of the first four bytes and of
+/// the last four in reverse order. Its factors have 32 bits, since vector units multiply several of those at once.
 #[inline(always)]
 pub(super) const fn hash(window: u64) -> u64 {
     const KEY: u64 = 0xA076_1D65;
@@ -84,9 +84,9 @@ const fn zero_bytes(word: u64) -> u64 {
     !((word & LOW).wrapping_add(LOW) | word) & !LOW
 }
 
-/// Whether the first sixteen bytes are distinctive enough to be searched for: whether there are sixteen, and they have at
-/// least five distinct values. Zero padding and other patterns are in every server's memory, so that finding them shows
-/// nothing.
+/// Whether the first sixteen bytes are distinctive enough to be searched for: whether there are sixteen, and they have
+/// at least five distinct values. Zero padding and other patterns are in every server's memory, so that finding them
+/// shows nothing.
 pub fn is_distinctive(bytes: &[u8]) -> bool {
     let Some(bytes) = bytes.first_chunk::<16>() else { return false };
     let mut seen = [0u64; 4];

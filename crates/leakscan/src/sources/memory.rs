@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The memory of a process, from `/proc/PID/maps` and `/proc/PID/mem`, which whoever may trace a process may read (ptrace(2)).
+//! The memory of a process, from `/proc/PID/maps` and `/proc/PID/mem`, which whoever may trace a process may read
+//! (ptrace(2)).
 //!
-//! Pages that the process itself may not read, such as a guarded heap or pages protected by `mprotect`, are read too: reads of
-//! that file ignore a page's protection. Address space to which no page was ever assigned, such as guards between stacks and
-//! reserved ranges, is empty and skipped. Memory that cannot be read is an omission with its size.
+//! Pages that the process itself may not read, such as a guarded heap or pages protected by `mprotect`, are read too:
+//! reads of that file ignore a page's protection. Address space to which no page was ever assigned, such as guards
+//! between stacks and reserved ranges, is empty and skipped. Memory that cannot be read is an omission with its size.
 //!
-//! The process runs on while it is read. A value that moves from memory that has not been read to memory that has is missed:
-//! stop the process first (`SIGSTOP`) where that matters.
+//! The process runs on while it is read. A value that moves from memory that has not been read to memory that has is
+//! missed: stop the process first (`SIGSTOP`) where that matters.
 
 use super::super::blocks::BLOCK;
 use super::super::scan::{Layer, Search};
@@ -19,7 +20,7 @@ use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
 /// Bytes that are read at once. Unreadable memory is skipped page by page.
 const READ: usize = 1 << 18;
-/// The smallest size of a page; after a failed read, the next one begins so many bytes later.
+/// The smallest size of a page; after a failed read, the next one begins this many bytes later.
 const PAGE: u64 = 4096;
 
 /// ESRCH: the error of a read after the process has ended.
@@ -183,8 +184,8 @@ fn untouched(smaps: &str) -> BTreeSet<u64> {
     empty
 }
 
-/// The time at which the process started (proc_pid_stat(5), field 22): its number may be reused by another process. `None` if
-/// it has ended.
+/// The time at which the process started (proc_pid_stat(5), field 22): its number may be reused by another process.
+/// `None` if it has ended.
 fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat).into_owned();

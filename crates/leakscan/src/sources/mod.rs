@@ -84,8 +84,8 @@ impl<'a> Evidence<'a> {
         self.with(name, Source::File(path.into()))
     }
 
-    /// Adds all regular files in a directory and in its subdirectories. Symbolic links are not followed; they and special
-    /// files are omissions.
+    /// Adds all regular files in a directory and in its subdirectories. Symbolic links are not followed; they and
+    /// special files are omissions.
     #[must_use]
     pub fn directory(self, name: &str, path: impl Into<PathBuf>) -> Self {
         self.with(name, Source::Directory(path.into()))
@@ -105,8 +105,8 @@ impl<'a> Evidence<'a> {
         self.with(name, Source::Process(pid))
     }
 
-    /// Adds a capture of traffic, pcap or pcapng: its bytes as they are, and the payload of each direction of each TCP and
-    /// UDP flow, in order.
+    /// Adds a capture of traffic, pcap or pcapng: its bytes as they are, and the payload of each direction of each TCP
+    /// and UDP flow, in order.
     #[must_use]
     pub fn capture(self, name: &str, reader: impl Read + 'a) -> Self {
         self.with(name, Source::Capture(Box::new(reader)))
@@ -117,8 +117,8 @@ impl<'a> Evidence<'a> {
         self
     }
 
-    /// Searches all sources, in order. `progress` gets the number of bytes that have been searched, and the number of all
-    /// bytes as far as it is known: it grows.
+    /// Searches all sources, in order. `progress` gets the number of bytes that have been searched, and the number of
+    /// all bytes as far as it is known: it grows.
     ///
     /// # Errors
     /// [`EvidenceError`] if a source cannot be searched: a partial search shows nothing.
@@ -127,8 +127,8 @@ impl<'a> Evidence<'a> {
         failed.into_iter().next().map_or(Ok(findings), Err)
     }
 
-    /// As [`search`](Self::search), but returns the errors beside the findings: those in the other sources, and in the part
-    /// of a source that was read before it failed.
+    /// As [`search`](Self::search), but returns the errors beside the findings: those in the other sources, and in the
+    /// part of a source that was read before it failed.
     pub fn search_all(self, index: &Index, mut progress: impl FnMut(u64, u64)) -> (Findings, Vec<EvidenceError>) {
         let total = self.sources.iter().map(|(_, source)| source.len()).fold(0, u64::saturating_add);
         let mut progress = Progress::new(&mut progress, total);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Decoded runs of Base64 or hexadecimal, handed to the sink together: most have a few dozen bytes, and look-ups are fast in
-//! a long sequence.
+//! Decoded runs of Base64 or hexadecimal, handed to the sink together: most have a few dozen bytes, and look-ups are
+//! fast in a long sequence.
 
 use super::super::blocks::SMALL_BLOCK;
 use super::super::decode::symbols::Cursor;
@@ -38,7 +38,8 @@ impl Batch {
         Self { encoding, bytes: Vec::new(), runs: Vec::new(), borders: Vec::new() }
     }
 
-    /// Decodes the symbols of a run, once for each alignment at which they may begin. `text` is the run's range in `bytes`.
+    /// Decodes the symbols of a run, once for each alignment at which they may begin. `text` is the run's range in
+    /// `bytes`.
     pub(super) fn add(&mut self, sink: &mut impl Sink, symbols: &[u8], text: Range<usize>, bytes: &[u8]) {
         let alignments = match self.encoding {
             Encoding::Hex => hex::ALIGNMENTS,

@@ -13,8 +13,8 @@ use super::super::prefilter::{LANE, Prefilter};
 use super::super::sink::{Decoded, Sink};
 use super::batch::{BATCH_LEN, BORDER, run_at};
 
-/// Bytes before the first and after the last escape that are decoded with them: a fragment of sixteen bytes, each an escape
-/// that is escaped once more (`\u00e9` within a string whose backslashes are doubled).
+/// Bytes before the first and after the last escape that are decoded with them: a fragment of sixteen bytes, each an
+/// escape that is escaped once more (`\u00e9` within a string whose backslashes are doubled).
 const CONTEXT: usize = escapes::MIN_BYTES * (escapes::MAX_LEN + 1);
 /// The length of a fragment, the same in each of these encodings.
 const MIN_BYTES: usize = escapes::MIN_BYTES;
@@ -115,9 +115,9 @@ fn decode_wide(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
     }
 }
 
-/// Whether an escape with no other escape near it can only contribute its own byte to the bytes around it, as random matches
-/// in binary data do: no run of text that contains the byte is long enough to be decoded again, and the byte belongs to no
-/// escape and to no beginning of a stream.
+/// Whether an escape with no other escape near it can only contribute its own byte to the bytes around it, as random
+/// matches in binary data do: no run of text that contains the byte is long enough to be decoded again, and the byte
+/// belongs to no escape and to no beginning of a stream.
 fn is_lone(bytes: &[u8], first: usize) -> bool {
     let Some((byte, len)) = bytes.get(first..).and_then(escapes::escape) else { return false };
     let last = first.saturating_add(len);
@@ -132,7 +132,7 @@ fn is_lone(bytes: &[u8], first: usize) -> bool {
     !is_escape && !begins_stream && ends_text(before(NEAR)) && ends_text(after)
 }
 
-/// The index in a run of the byte that the symbol at an index stands for, if that byte is there as it is.
+/// The index in a run of the byte that the symbol at an index encodes, if that byte is in the symbol as it is.
 type ByteOf = fn(&[u8], usize) -> usize;
 
 /// Runs of one encoding, decoded one after the other and searched together: most have a few dozen bytes.

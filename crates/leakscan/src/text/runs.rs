@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Text that is encoded as a whole: finds the runs of symbols that a decoder may read by their words of eight bytes.
 //!
-//! Every run that is long enough to encode a fragment covers a word at a multiple of eight bytes. A word whose bytes are all
-//! of one class seeds a run, which is then followed to both ends.
+//! Every run that is long enough to encode a fragment covers a word at a multiple of eight bytes. A word whose bytes
+//! are all of one class seeds a run, which is then followed to both ends.
 
 use super::super::byte_class::{BASE64, NUMBERS, PERCENT, SOLID, TEXT, class, run_start};
 use super::super::decode::symbols::{self, Cursor, Places};
@@ -46,8 +46,8 @@ pub(super) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) 
     let mut next = 0usize;
     for &(at, numbers) in &prefilter.text {
         let lane = at as usize / LANE;
-        // A run of Base64 contains no percent sign. Any other run that begins in it has at least 31 bytes, and so covers two
-        // words.
+        // A run of Base64 contains no percent sign. Any other run that begins in it has at least 31 bytes, and so
+        // covers two words.
         if (at as usize).saturating_add(LANE) <= read.base64 && numbers & ODD_WORDS == 0 {
             (after_bare, next) = (true, lane.wrapping_add(1));
             continue;
@@ -73,8 +73,8 @@ pub(super) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) 
     read.hex_batch.flush(sink, bytes);
 }
 
-/// Reads the words of a lane. `after_bare` is whether the word before the first may belong to a percent-encoded run; the
-/// result is the same for the last one.
+/// Reads the words of a lane. `after_bare` is whether the word before the first may belong to a percent-encoded run;
+/// the result is the same for the last one.
 #[inline(always)]
 fn decode_lane(sink: &mut impl Sink, bytes: &[u8], lane: usize, mut after_bare: bool, read: &mut Progress) -> bool {
     let (words, _) = bytes.as_chunks::<WORD>();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Encoders for the tests. `data-encoding` writes the digits and symbols; the shapes around them, which it cannot write, are
-//! hand-written: separators and prefixes, lists, escapes, percent-encoding.
+//! Encoders for the tests. `data-encoding` writes the digits and symbols; the shapes around them, which it cannot
+//! write, are hand-written: separators and prefixes, lists, escapes, percent-encoding.
 
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use leakscan::Encoding;

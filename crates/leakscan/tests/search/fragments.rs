@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Each fragment of exactly sixteen bytes of a secret, in every encoding and at every place. The control of the look-ups
-//! themselves, with a stride that is one too long, is beside them (src/index/probe.rs).
+//! Each fragment of exactly sixteen bytes of a secret, in every encoding and at every place. The control of the
+//! look-ups themselves, with a stride that is one too long, is beside them (src/index/probe.rs).
 
 use super::encode::{WAYS, Way, base64};
 use super::{BLOCK, OTHER, index_of, random, search};
@@ -79,8 +79,8 @@ fn each_fragment_is_found_across_the_border_of_two_blocks() {
 #[test]
 fn bytes_across_two_runs_are_no_hit_and_in_one_run_are() {
     let (one, other) = (random(41, 24), random(42, 24));
-    // Runs are searched one after the other, with a byte between them: the first run from its fourth symbol on is followed
-    // by the whole second run.
+    // Runs are searched one after the other, with a byte between them: the first run from its fourth symbol on is
+    // followed by the whole second run.
     let evidence = [b"AAA", &base64(&one, false, false, 0)[..], b".", &base64(&other, false, false, 0)].concat();
     let across = |from: usize, to: usize| [&one[from..], &[OTHER], &other[..to]].concat();
     let (neither, first, second) = (across(9, 15), across(8, 15), across(9, 16));
@@ -105,7 +105,8 @@ fn plain(seed: u64, len: usize) -> Vec<u8> {
 #[test]
 fn a_fragment_around_a_symbol_is_found_at_every_distance_from_another() {
     let letters = |seed| random(seed, 600).iter().map(|byte| b'a' + byte % 26).collect::<Vec<_>>();
-    // Bytes that are as they are, the symbol before them, the symbol in the fragment and its byte, and an invalid symbol.
+    // Bytes that are as they are, the symbol before them, the symbol in the fragment and its byte, and an invalid
+    // symbol.
     let escapes = (plain(43, 600), plain(44, 600), &b"\\t"[..], &b"\\n"[..], b'\n', &b"\\y"[..], Encoding::Escapes);
     let latin1 =
         (letters(43), letters(44), &b"\xC2\xA1"[..], &b"\xC3\xA9"[..], 0xE9, &b"\xC4\xA9"[..], Encoding::Latin1);
@@ -166,8 +167,8 @@ fn an_encoded_fragment_with_one_byte_escaped_is_found() {
             if number % 2 == 0 { [OTHER; 40].to_vec() } else { [&[OTHER; 20][..], b"\\x41", &[OTHER; 40]].concat() };
         for way in WAYS.iter().chain([&WIDE]) {
             let text = (way.encode)(&secret);
-            // Not of escaped text: no program escapes one byte of it and not its backslashes. Around an escape, 176 bytes
-            // are decoded.
+            // Not of escaped text: no program escapes one byte of it and not its backslashes. Around an escape, 176
+            // bytes are decoded.
             for at in (0..text.len()).filter(|_| !text.contains(&b'\\') && text.len() <= 170) {
                 let escape = format!("\\x{:02x}", text[at]).into_bytes();
                 let evidence = [&left, &text[..at], &escape, &text[at + 1..], &[OTHER; 200]].concat();

@@ -201,7 +201,8 @@ fn repetitive_bytes_are_no_hit_and_hide_none() {
             assert_eq!(hits.len(), 1, "{from} {at}");
         }
     }
-    // After a long run of one byte, most of which a search skips, and before it; seven bytes contain no window by themselves.
+    // After a long run of one byte, most of which a search skips, and before it; seven bytes contain no window by
+    // themselves.
     for many in 560..600 {
         let (first, last, zeros) = (&secret[20..27], &secret[21..28], vec![0; many]);
         for evidence in [[&zeros[..], first, &[0xFE; 9]].concat(), [&vec![0xFE; many - 300], last, &zeros].concat()] {

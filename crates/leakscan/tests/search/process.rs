@@ -34,8 +34,8 @@ fn spawn(seed: u64) -> Child {
     child
 }
 
-/// The tool that shows attack F7: a secret that a process still holds is found in its memory, and one that it never held is
-/// not. This test does not claim that a library leaves no copy in memory.
+/// The tool that shows attack F7: a secret that a process still holds is found in its memory, and one that it never
+/// held is not. This test does not claim that a library leaves no copy in memory.
 #[test]
 fn f7_a_secret_is_found_only_in_the_process_that_holds_it() {
     let index = index_of(&[&random(4711, 64)]);

@@ -131,7 +131,8 @@ fn search(capture: &[u8], index: &Index) -> Findings {
     Evidence::new().capture("wire", capture).search(index, |_, _| {}).unwrap()
 }
 
-/// A payload in several segments that arrive in another order, partly repeated, across the wrap of the sequence numbers.
+/// A payload in several segments that arrive in another order, partly repeated, across the wrap of the sequence
+/// numbers.
 #[test]
 fn a_secret_split_over_segments_is_found_in_every_capture() {
     let secret = random(30, 32);

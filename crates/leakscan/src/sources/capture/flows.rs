@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The streams of a capture: the segments of each direction of a flow in the order of their sequence numbers, whatever the
-//! order of their packets, each byte once.
+//! The streams of a capture: the segments of each direction of a flow in the order of their sequence numbers, whatever
+//! the order of their packets, each byte once.
 
 use super::super::super::blocks::SMALL_BLOCK;
 use super::super::super::scan::{Layer, Search};
@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Directions of flows that are followed at once: 100 MiB of blocks. At the limit, the longest inactive one is ended.
 const MAX_FLOWS: usize = 1024;
-/// Bytes of a direction that are kept until a missing segment arrives: a large TCP window. Beyond that the segment counts as
-/// lost, and the bytes that were kept follow those before the gap.
+/// Bytes of a direction that are kept until a missing segment arrives: a large TCP window. Beyond that the segment
+/// counts as lost, and the bytes that were kept follow those before the gap.
 const MAX_PENDING: usize = 1 << 20;
 
 struct Direction {

@@ -6,14 +6,14 @@
 //! flows.rs     the stream of each direction of each flow
 //! ```
 //!
-//! The capture's own bytes are searched as well, so that headers, fragments and unknown protocols count if a value lies in
-//! them in one piece. Packets that are only searched in this way are an omission.
+//! The capture's own bytes are searched as well, so that headers, fragments and unknown protocols count if a value lies
+//! in them in one piece. Packets that are only searched in this way are an omission.
 //!
 //! Container and headers are parsed here, since the two crates that could do it do not report all that they leave out.
-//! `pcap-parser` 0.17.0 has no decoder for the packet block of type 2, returns the same error for a packet longer than its block
-//! as for a capture that is cut, and needs a buffer that its caller grows for large blocks. `etherparse` 0.21.0 reports why it
-//! stops at a header of IP, TCP or UDP, but does not read BSD loopback (0, 108) and Linux "any" version 2 (276), so that the
-//! link layer and its control protocols would stay here, and only some 60 lines would go.
+//! `pcap-parser` 0.17.0 has no decoder for the packet block of type 2, returns the same error for a packet longer than
+//! its block as for a capture that is cut, and needs a buffer that its caller grows for large blocks. `etherparse`
+//! 0.21.0 reports why it stops at a header of IP, TCP or UDP, but does not read BSD loopback (0, 108) and Linux "any"
+//! version 2 (276), so that the link layer and its control protocols would stay here, and only some 60 lines would go.
 
 mod flows;
 mod packets;

@@ -94,8 +94,8 @@ fn rest(packet: &[u8], at: usize) -> Result<&[u8], NoFlow> {
 /// The payload of the link layer, if it is IP (tcpdump.org/linktypes.html).
 fn link_payload(link: u32, packet: &[u8]) -> Result<&[u8], NoFlow> {
     match link {
-        // BSD loopback: an address family of four bytes. The number of IPv6 depends on the system, so that the version in the
-        // IP header decides.
+        // BSD loopback: an address family of four bytes. The number of IPv6 depends on the system, so that the version
+        // in the IP header decides.
         0 | 108 => rest(packet, 4),
         1 => {
             let mut at = 12usize;
@@ -127,8 +127,8 @@ fn cooked(packet: &[u8], kind: usize, at: usize) -> Result<&[u8], NoFlow> {
     }
 }
 
-/// Classifies a packet that is not IP: ARP and its reverse, EAPOL, LLDP, PTP and loop tests, and spanning trees (IEEE 802.2)
-/// are control protocols. Each of their packets is complete by itself, and is searched as it is.
+/// Classifies a packet that is not IP: ARP and its reverse, EAPOL, LLDP, PTP and loop tests, and spanning trees (IEEE
+/// 802.2) are control protocols. Each of their packets is complete by itself, and is searched as it is.
 fn not_ip(kind: u16, payload: &[u8]) -> NoFlow {
     match (kind, payload) {
         (0x0806 | 0x8035 | 0x888E | 0x88CC | 0x88F7 | 0x9000, _) | (..0x0600, [0x42, 0x42, ..]) => NoFlow::Control,
