@@ -62,7 +62,7 @@ pub(super) enum NoFlow {
 impl fmt::Display for NoFlow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Truncated => f.write_str("packets that were truncated when they were captured"),
+            Self::Truncated => f.write_str("packets that were cut short when they were captured"),
             Self::Fragment => f.write_str("fragments of IP packets"),
             Self::Link(link) => write!(f, "packets of link type {link}"),
             Self::EtherType(kind) => write!(f, "packets of EtherType {kind:#06x}"),
