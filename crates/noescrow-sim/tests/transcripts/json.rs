@@ -17,8 +17,10 @@ pub struct Transcript {
 
 /// What every file begins with, beside its comment.
 const HEAD: [(&str, &str); 2] = [("protocol", "noescrow 1"), ("document", "spec/protocol.md")];
-/// The version of the document, and of the form that spec/vectors/README.md describes.
-const VERSIONS: [(&str, u64); 2] = [("document_version", 1), ("format", 1)];
+/// The revision of spec/protocol.md, as its second paragraph states it.
+pub const DOCUMENT_VERSION: u64 = 2;
+/// That revision, and the version of the form that spec/vectors/README.md describes.
+const VERSIONS: [(&str, u64); 2] = [("document_version", DOCUMENT_VERSION), ("format", 1)];
 
 impl Transcript {
     pub fn to_text(&self) -> String {

@@ -15,7 +15,7 @@ mod transcripts;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use transcripts::json::{Event, Transcript};
+use transcripts::json::{DOCUMENT_VERSION, Event, Transcript};
 use transcripts::stage::replay;
 
 /// Bytes of all files together: they lie in a repository.
@@ -47,6 +47,33 @@ fn the_committed_files_are_what_is_made_today() {
         assert!(committed[name] == *text, "{name} is another one: run examples/vectors.rs, and look at what differs");
     }
     assert!(made.values().map(String::len).sum::<usize>() < MOST_BYTES);
+}
+
+/// The revision that a document's text states for itself.
+fn revision(document: &str) -> Option<u64> {
+    let (_, rest) = document.split_once("Document revision ")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[test]
+fn document_version_is_the_revision_of_the_document() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("spec/protocol.md");
+    let document = fs::read_to_string(path).unwrap();
+    assert_eq!(revision(&document), Some(DOCUMENT_VERSION));
+    for (name, text) in committed() {
+        let file: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(file["document_version"], DOCUMENT_VERSION, "{name}");
+        // Control: the same file for another revision is refused.
+        let other = text.replace(
+            &format!("\"document_version\": {DOCUMENT_VERSION}"),
+            &format!("\"document_version\": {}", DOCUMENT_VERSION - 1),
+        );
+        assert!(Transcript::from_text(&name, &text).is_ok());
+        assert!(Transcript::from_text(&name, &other).is_err(), "{name}");
+    }
+    // Control: a later revision of the document is noticed.
+    let later = document.replace("Document revision 2", "Document revision 3");
+    assert_eq!(revision(&later), Some(DOCUMENT_VERSION + 1));
 }
 
 #[test]
