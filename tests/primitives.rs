@@ -32,7 +32,7 @@ fn with_high_bit(mut bytes: [u8; 32]) -> [u8; 32] {
     bytes
 }
 
-/// SPECS §1.1: seven encodings, and the same with bit 255 set.
+/// The 14 encodings that give zero with every scalar (RFC 7748, §6.1): seven, and the same with bit 255 set.
 fn low_order() -> Vec<[u8; 32]> {
     let mut one = [0; 32];
     one[0] = 1;
@@ -187,7 +187,7 @@ fn x25519_is_the_ladder_on_curve_and_twist_for_low_order_and_for_every_spelling(
     assert!(disagreements(&some, |scalar, u| multiply(u, reduced(scalar), ours(scalar, u))) > 400);
 }
 
-/// The group order q, little-endian (SPECS §17).
+/// The group order q, little-endian (RFC 8032, §5.1: there L).
 const Q: &str = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
 
 #[test]

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The document and the code name the same steps, and so do the symbolic models, but for those that have a reason not to.
-#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
+
+#[path = "spec_labels/documents.rs"]
+mod documents;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

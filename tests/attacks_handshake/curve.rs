@@ -27,8 +27,8 @@ fn with_high_bit(mut bytes: [u8; 32]) -> [u8; 32] {
     bytes
 }
 
-/// SPECS §1.1: seven encodings, and the same with bit 255 set. Of the canonical ones two have order 8: the u-coordinates
-/// of the torsion points that are neither 0, 1 nor p - 1.
+/// All fourteen encodings with which RFC 7748, §6.1 gives zero for every scalar: seven, and the same with bit 255 set. Two of
+/// the canonical ones have order 8: the u-coordinates of the torsion points that are neither 0, 1 nor p - 1.
 fn low_order() -> Vec<[u8; 32]> {
     let one = std::array::from_fn(|i| u8::from(i == 0));
     let order_8: Vec<[u8; 32]> = [1, 3].map(|at: usize| EIGHT_TORSION[at].to_montgomery().0).to_vec();

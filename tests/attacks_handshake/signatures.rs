@@ -10,7 +10,7 @@ use noescrow::error::AcceptError;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Bundle, Identity, Secret};
 
-/// The group order q, little-endian (SPECS §17).
+/// The group order q, little-endian (RFC 8032, §5.1: there L).
 const Q: [u8; 32] = [
     0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,

@@ -33,7 +33,7 @@ fn p_plus(off: u8) -> [u8; 32] {
     key
 }
 
-/// The 14 encodings of SPECS §1.1 that give zero with every scalar: RFC 7748, §6.1.
+/// The 14 encodings that give zero with every scalar (RFC 7748, §6.1): seven, and the same with bit 255 set.
 fn low_order() -> Vec<[u8; 32]> {
     let mut one = [0; 32];
     one[0] = 1;
