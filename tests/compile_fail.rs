@@ -8,6 +8,9 @@
 //! After a change of the public surface: `COMPILE_FAIL=overwrite cargo test --test compile_fail`, and read the diff.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what it expects")]
 
+#[path = "compile_fail/copies.rs"]
+mod copies;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -16,7 +19,7 @@ use std::sync::Mutex;
 const CLAIMS: &[(&str, &str)] = &[
     // No secret goes into the relay.
     ("relay", "public_things"),
-    // No secret can be copied, so that no key is used twice.
+    // No secret can be copied: [`copies`] asserts it, and here such an assertion about a public type fails.
     ("copies", "public_things"),
     // No outcome of a step is seen before it is saved, and no further step is taken before.
     ("durable", "saved"),
@@ -27,7 +30,7 @@ const CLAIMS: &[(&str, &str)] = &[
 ];
 
 /// Crates that cases name.
-const CRATES: &[&str] = &["noescrow", "rand_chacha"];
+const CRATES: &[&str] = &["noescrow", "rand_chacha", "static_assertions"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,6 +1,0 @@
-// SPDX-License-Identifier: MIT OR Apache-2.0
-fn cloned<T: Clone>() {}
-
-fn main() {
-    cloned::<noescrow::FixedSession>();
-}
