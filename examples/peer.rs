@@ -27,6 +27,7 @@
 //! Its randomness comes from SEED, so that a conversation can be had again: never for use.
 #![allow(clippy::indexing_slicing, reason = "a JSON object is read by its keys")]
 
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, ChunkSize, Device, Secret, Session, StorageKey, hazmat};
 use rand_chacha::ChaCha20Rng;
@@ -197,11 +198,7 @@ fn number(command: &Value, key: &str) -> Result<u64, Box<dyn Error>> {
 }
 
 fn bytes(command: &Value, key: &str) -> Result<Vec<u8>, Box<dyn Error>> {
-    let (pairs, rest) = text(command, key)?.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() {
-        return Err(format!("{key} is not hex").into());
-    }
-    pairs.iter().map(|pair| Ok(u8::from_str_radix(str::from_utf8(pair)?, 16)?)).collect()
+    HEXLOWER_PERMISSIVE.decode(text(command, key)?.as_bytes()).map_err(|_| format!("{key} is not hex").into())
 }
 
 fn optional(command: &Value, key: &str) -> Result<Vec<u8>, Box<dyn Error>> {
@@ -213,5 +210,5 @@ fn array<const N: usize>(command: &Value, key: &str) -> Result<[u8; N], Box<dyn 
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(bytes)
 }

@@ -10,14 +10,11 @@
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use curve25519_dalek::scalar::Scalar;
+use hex_literal::hex;
 use noescrow::Secret;
 use noescrow::primitives::{DhPublicKey, Failed, Primitives, RustCrypto};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-
-fn hex(text: &str) -> [u8; 32] {
-    std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
-}
 
 /// p + `offset`, for small offsets, little-endian: p = 2^255 - 19.
 fn p_plus(offset: i16) -> [u8; 32] {
@@ -39,8 +36,8 @@ fn low_order() -> Vec<[u8; 32]> {
     let seven = [
         [0; 32],
         one,
-        hex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
-        hex("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
+        hex!("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
+        hex!("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
         p_plus(-1),
         p_plus(0),
         p_plus(1),
@@ -86,8 +83,8 @@ fn a3_every_other_spelling_of_a_key_is_refused() {
 fn a3_the_five_values_of_older_lists_are_refused_for_their_spelling_only() {
     let mut high = [0xFF; 32];
     let five = [
-        hex("cdeb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b880"),
-        hex("4c9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f11d7"),
+        hex!("cdeb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b880"),
+        hex!("4c9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f11d7"),
     ];
     let rest = [0xD9, 0xDA, 0xDB].map(|low| {
         high[0] = low;
@@ -150,7 +147,7 @@ fn x25519_inputs() -> Vec<Case> {
     });
     let edges = (-20..19).map(p_plus).chain(low_order()).chain(keys.iter().flat_map(torsion_twins)).chain(small);
     let edges: Vec<_> = edges.flat_map(|u| [u, with_high_bit(u)]).collect();
-    let scalars = [[0; 32], [0xFF; 32], [0x55; 32], hex(Q), p_plus(0), random(), random()];
+    let scalars = [[0; 32], [0xFF; 32], [0x55; 32], Q, p_plus(0), random(), random()];
     let on_edges = edges.iter().flat_map(|u| scalars.map(|scalar| (scalar, *u)));
     on_edges.chain((0..10_000).map(|_| (random(), random()))).collect()
 }
@@ -188,7 +185,7 @@ fn x25519_is_the_ladder_on_curve_and_twist_for_low_order_and_for_every_spelling(
 }
 
 /// The group order q, little-endian (RFC 8032, §5.1: there L).
-const Q: &str = "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010";
+const Q: [u8; 32] = hex!("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
 
 #[test]
 fn a5_a_signature_with_s_plus_q_is_refused() {
@@ -197,7 +194,7 @@ fn a5_a_signature_with_s_plus_q_is_refused() {
     let genuine = RustCrypto.sign(&seed, b"message");
     let mut twin = genuine;
     let mut carry = 0u16;
-    for (byte, q) in twin[32..].iter_mut().zip(hex(Q)) {
+    for (byte, q) in twin[32..].iter_mut().zip(Q) {
         let sum = u16::from(*byte) + u16::from(q) + carry;
         *byte = sum as u8;
         carry = sum >> 8;

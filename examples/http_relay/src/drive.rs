@@ -12,8 +12,8 @@ mod client;
 mod proxy;
 
 use client::{Client, Device, Outcome, Session};
-use noescrow_audit::{Audit, Finding, FindingKind, Kind, Role, Tape, TraceReader, Verdict};
-use noescrow_recorder::{Recorder, profile};
+use data_encoding::{BASE64, HEXLOWER};
+use noescrow::audit::{Audit, Finding, FindingKind, Kind, Role, Tape, TraceReader, Verdict};
 use proxy::Proxy;
 use rand_core::UnwrapErr;
 use std::fs;
@@ -179,12 +179,12 @@ impl Case {
             Helps::Not => {}
             Helps::MessageKeys => {
                 let keys = [latest(tape, Wanted::Message)?, latest(tape, Wanted::PostQuantumMessage)?];
-                client.extra = Some(("x-debug", base64(&keys.concat())));
+                client.extra = Some(("x-debug", BASE64.encode(&keys.concat())));
             }
             Helps::HalfChainKey => {
-                client.extra = Some(("x-debug", hex(&latest(tape, Wanted::Chain)?[..16])));
+                client.extra = Some(("x-debug", HEXLOWER.encode(&latest(tape, Wanted::Chain)?[..16])));
             }
-            Helps::RootKey => client.keep_for_recovery(&hex(&latest(tape, Wanted::Root)?))?,
+            Helps::RootKey => client.keep_for_recovery(&HEXLOWER.encode(&latest(tape, Wanted::Root)?))?,
             Helps::Text => client.extra = Some(("x-preview", text.to_owned())),
         }
         Ok(())
@@ -281,21 +281,4 @@ fn latest(tape: &Tape, wanted: Wanted) -> Outcome<Vec<u8>> {
         found = key.map(<[u8]>::to_vec).or(found.take());
     })?;
     found.ok_or_else(|| "no such key on the tape".into())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        for symbol in 0..4 {
-            let index = (bits >> (18 - 6 * symbol) & 63) as usize;
-            text.push(if symbol <= group.len() { char::from(ALPHABET[index]) } else { '=' });
-        }
-    }
-    text
 }

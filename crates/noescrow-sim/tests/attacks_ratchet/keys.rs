@@ -5,6 +5,7 @@ use crate::support::stored::storage_key;
 use crate::support::{LATER, NOW, PuppetSession, Talk, rng, state};
 use crate::watch::{Key, Watch};
 use crate::{copy, cost, refuses};
+use hex_literal::hex;
 use noescrow::error::{DecryptError, EncryptError};
 use noescrow::primitives::{DhPublicKey, Failed, Primitives, RustCrypto};
 use noescrow::{Bundle, Secret, hazmat};
@@ -15,10 +16,6 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-
-fn hex(text: &str) -> [u8; 32] {
-    std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
-}
 
 fn with_bit_255(mut key: [u8; 32]) -> [u8; 32] {
     key[31] |= 0x80;
@@ -40,8 +37,8 @@ fn low_order() -> Vec<[u8; 32]> {
     let mut minus_one = p_plus(0);
     minus_one[0] -= 1;
     let of_order_8 = [
-        hex("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
-        hex("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
+        hex!("e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800"),
+        hex!("5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157"),
     ];
     let masked = [[0; 32], one, of_order_8[0], of_order_8[1], minus_one, p_plus(0), p_plus(1)];
     masked.into_iter().chain(masked.map(with_bit_255)).collect()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The files: JSON with one event a line, bytes as lower-case hex.
 
+use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
@@ -56,23 +57,11 @@ impl Transcript {
 }
 
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    HEXLOWER.encode(bytes)
 }
 
 pub fn unhex(text: &str) -> Result<Vec<u8>, String> {
-    let digit = |digit: u8| match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        _ => Err(format!("not lower-case hex: {text}")),
-    };
-    let (pairs, odd) = text.as_bytes().as_chunks::<2>();
-    match odd {
-        [] => pairs.iter().map(|[high, low]| Ok(digit(*high)? << 4 | digit(*low)?)).collect(),
-        _ => Err("an odd number of hex digits".into()),
-    }
+    HEXLOWER.decode(text.as_bytes()).map_err(|error| format!("not lower-case hex: {text}: {error}"))
 }
 
 pub fn hex_of(value: &Value) -> Result<Vec<u8>, String> {
