@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Attacks on curve keys, signatures and the handshake, replayed on the shipped code through its public API. The name of
+//! Attacks on curve keys, signatures and the handshake, mounted on the shipped code through its public API. The name of
 //! a test begins with the attack's number in the catalogue of attacks.
 //!
-//! Each shows the attack failing, the state untouched, the right input passing, and, as its control, the attack
-//! succeeding where the defence is taken out: on a device whose primitives are bent ([`spy`]), or by an oracle that
-//! computes what would have been gained. What a device cannot be bent to do, a hostile peer does by hand ([`forger`]).
+//! Each test shows that the attack fails, that the state is unchanged and that the right input passes. As its control
+//! it shows the attack succeeding without the defence: on a device whose primitives are faulty ([`spy`]), or by an
+//! oracle that computes what the attacker would gain. Where faulty primitives are not enough, a hostile peer is written
+//! by hand ([`forger`]).
 //!
-//! The primitives alone are attacked in `primitives.rs` and `wycheproof.rs`.
+//! `primitives.rs` and `wycheproof.rs` attack the primitives alone.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! B1, B2, B3, B5, B10, B11, B12, B19: what a server can make of a bundle.
+//! B1, B2, B3, B5, B10, B11, B12, B19: attacks that a server can mount with bundles.
 
 use crate::forger::{self, DESCRIPTION_LEN, FLAG, IDENTITY, ONE_TIME, SIGNED, raw_dh};
 use crate::spy::{Bends, Party};
@@ -16,7 +16,7 @@ const SERVER_SEED: [u8; 32] = [0x51; 32];
 const SERVER_DH: [u8; 32] = [0x52; 32];
 const SERVER_KEM: [u8; 64] = [0x53; 64];
 
-const GULLIBLE: Bends = Bends {
+const VERIFIES_NOTHING: Bends = Bends {
     no_verify: true,
     no_torsion_check: false,
     no_modulus_check: false,
@@ -26,26 +26,26 @@ const GULLIBLE: Bends = Bends {
     server_nonce: None,
 };
 
-/// A prekey whose private halves the server has, signed by the server.
+/// A prekey signed by the server, which has its private halves.
 fn servers_prekey(kind: u8, id: u32) -> Vec<u8> {
     let kem_key = RustCrypto.kem_public(&Secret::new(SERVER_KEM));
     forger::prekey(&SERVER_SEED, kind, id, LATER, &forger::dh_public(&SERVER_DH), &kem_key)
 }
 
-/// Refused before anything is drawn or derived; a device to which all signatures are right takes it.
-fn refused_for_its_signature(bundle: &[u8]) {
+/// The bundle is refused before anything is drawn or derived; a device that accepts every signature takes it.
+fn assert_refused_for_its_signature(bundle: &[u8]) {
     let mut alice = Party::new(99);
     let drawn = alice.rng.drawn.len();
     alice.spy.forget();
     assert!(alice.initiate(bundle).is_none());
     assert_eq!((alice.spy.count("hkdf"), alice.spy.count("dh"), alice.rng.drawn.len()), (0, 0, drawn));
-    alice.spy.bend(GULLIBLE);
+    alice.spy.bend(VERIFIES_NOTHING);
     assert!(alice.initiate(bundle).is_some(), "refused for another reason");
 }
 
-/// Weak forward secrecy (PQXDH §4.5): forged prekeys now, IKB's private half later.
+/// Weak forward secrecy (PQXDH §4.5): the server forges prekeys now and steals IKB's private half later.
 #[test]
-fn b1_forged_signed_prekeys_are_refused_before_an_ephemeral_key_is_made() {
+fn b1_forged_signed_prekeys_are_refused_before_anything_is_drawn() {
     let mut bob = Party::new(1);
     let genuine = bob.bundle(false);
     let signature = SIGNED.end - 64..SIGNED.end;
@@ -58,20 +58,21 @@ fn b1_forged_signed_prekeys_are_refused_before_an_ephemeral_key_is_made() {
     let resigned = |by: &[u8]| with(&[&genuine[SIGNED][..DESCRIPTION_LEN], by].concat());
     let zero = resigned(&[0; 64]);
     let by_another_identity = with(&forger::sign_prekey(&SERVER_SEED, genuine[SIGNED][..DESCRIPTION_LEN].to_vec()));
-    // The signature before the rotation, on the key after it.
+    // The signature from before the rotation, on the key from after it.
     bob.device.rotate(LATER, &mut bob.rng).unwrap();
     let rotated = bob.bundle(false);
     let old = with(&[&rotated[SIGNED][..DESCRIPTION_LEN], &genuine[signature.clone()]].concat());
     let own = with(&servers_prekey(1, 1));
     for forged in [&zero, &by_another_identity, &old, &own] {
-        refused_for_its_signature(forged);
+        assert_refused_for_its_signature(forged);
     }
     let mut empty = genuine.clone();
     empty.drain(signature);
     assert!(Bundle::from_bytes(&RustCrypto, &empty).is_err());
 
-    // Control: a gullible initiator uses the server's prekey; with IKB's private half stolen later, the server has SK.
-    let mut alice = Party::bent(2, GULLIBLE);
+    // Control: an initiator that verifies nothing uses the server's prekey. Once IKB's private half is stolen, the
+    // server has SK.
+    let mut alice = Party::bent(2, VERIFIES_NOTHING);
     let (_, hello) = alice.initiate(&own).unwrap();
     let stolen = bob.spy.secret_of(&genuine[32..64].try_into().unwrap());
     let key = |bytes: &[u8]| -> [u8; 32] { bytes.try_into().unwrap() };
@@ -91,9 +92,9 @@ fn b1_forged_signed_prekeys_are_refused_before_an_ephemeral_key_is_made() {
     assert!(alice.initiate(&genuine).is_some());
 }
 
-/// A caller that fetches the parts of a bundle apart and takes the identity from elsewhere, say from a pinned contact.
+/// A caller fetches the parts of a bundle separately and takes the identity from elsewhere, say from a pinned contact.
 #[test]
-fn b1_a_prekey_that_was_verified_under_another_identity_does_not_enter_a_bundle() {
+fn b1_a_prekey_verified_under_another_identity_cannot_enter_a_bundle() {
     let (mut bob, mut server) = (Party::new(3), Party::new(4));
     let (bobs, servers) = (bob.bundle(true), server.bundle(true));
     let parse = |bytes: &[u8]| Bundle::from_bytes(&RustCrypto, bytes).unwrap();
@@ -106,16 +107,16 @@ fn b1_a_prekey_that_was_verified_under_another_identity_does_not_enter_a_bundle(
     assert!(put(&bobs, &servers, Some(&servers)).is_err());
     assert!(put(&bobs, &bobs, Some(&servers)).is_err());
     assert!(put(&bobs, &servers, Some(&bobs)).is_err());
-    // What the device itself hands out is as bound as what was parsed.
+    // The prekeys that the device itself hands out are bound to their identity as parsed ones are.
     assert!(Bundle::new(*server.device.identity(), bob.device.signed_prekey(), None).is_err());
-    // The right ones; and as bytes the wrong ones are what b1 and b11 refuse.
+    // The right combinations pass. Tests b1 and b11 refuse the wrong ones as bytes.
     assert_eq!(put(&bobs, &bobs, Some(&bobs)).unwrap(), bobs);
     assert!(put(&servers, &servers, None).is_ok());
 }
 
-/// A signature covers both keys of a pair, so that a KEM key has no signature of its own to forget.
+/// One signature covers both keys of a pair, so an implementation cannot forget a separate signature of the KEM key.
 #[test]
-fn b2_every_part_of_every_prekey_is_covered_whether_its_signature_is_missing_wrong_or_another_one_s() {
+fn b2_every_part_of_every_prekey_is_covered_by_its_signature() {
     let mut bob = Party::new(5);
     let (genuine, another) = (bob.bundle(true), bob.bundle(true));
     let dh_key = |prekey: &Range<usize>| prekey.start + 13..prekey.start + 45;
@@ -129,62 +130,62 @@ fn b2_every_part_of_every_prekey_is_covered_whether_its_signature_is_missing_wro
                 bytes[part.clone()].copy_from_slice(&servers[part.clone()]);
                 bytes
             };
-            // Missing: no signature beside the server's part.
+            // Missing: no signature next to the server's part.
             let mut bytes = servers_part();
             bytes[signature(prekey)].fill(0);
-            refused_for_its_signature(&bytes);
-            // Wrong: the signature of what was there, the server's own, that of the other prekey.
-            refused_for_its_signature(&servers_part());
+            assert_refused_for_its_signature(&bytes);
+            // Wrong: the signature of the original part, the server's own, and that of the other prekey.
+            assert_refused_for_its_signature(&servers_part());
             let mut bytes = servers_part();
             bytes[signature(prekey)].copy_from_slice(&servers[signature(prekey)]);
-            refused_for_its_signature(&bytes);
+            assert_refused_for_its_signature(&bytes);
             let mut bytes = servers_part();
             bytes[signature(prekey)].copy_from_slice(&genuine[signature(other)]);
-            refused_for_its_signature(&bytes);
+            assert_refused_for_its_signature(&bytes);
         }
     }
-    // Swapped between them: curve keys, KEM keys, both.
+    // Swapped between the two prekeys: curve keys, KEM keys, both.
     for parts in [&[dh_key as fn(&Range<usize>) -> _][..], &[kem_key], &[dh_key, kem_key]] {
         let mut bytes = genuine.clone();
         for part in parts {
             bytes[part(&SIGNED)].copy_from_slice(&genuine[part(&ONE_TIME)]);
             bytes[part(&ONE_TIME)].copy_from_slice(&genuine[part(&SIGNED)]);
         }
-        refused_for_its_signature(&bytes);
+        assert_refused_for_its_signature(&bytes);
     }
-    // And the halves of two one-time prekeys, both of them Bob's.
+    // Halves of two one-time prekeys, both of them Bob's.
     let mut mixed = genuine.clone();
     mixed[kem_key(&ONE_TIME)].copy_from_slice(&another[kem_key(&ONE_TIME)]);
-    refused_for_its_signature(&mixed);
+    assert_refused_for_its_signature(&mixed);
     assert!(Party::new(98).initiate(&genuine).is_some());
     assert!(Party::new(98).initiate(&another).is_some());
 }
 
 #[test]
-fn b3_no_bytes_are_taken_by_two_decoders_and_no_signature_serves_for_another_kind_of_thing() {
+fn b3_no_bytes_and_no_signatures_are_valid_for_two_kinds() {
     let mut bob = Party::new(6);
     let (bytes, short) = (bob.bundle(true), bob.bundle(false));
     let (session, hello) = Party::new(7).initiate(&bytes).unwrap();
     drop(session);
     let identity = *bob.device.identity();
-    // To a device to which every signature is right, so that only the form can tell.
+    // The device accepts every signature, so that only the form can distinguish them.
     let (spy, mut device) = (&bob.spy, Party::new(8));
     let takers = |bytes: &[u8], device: &mut Party| {
         let identity_taker = bytes.try_into().is_ok_and(|bytes| Identity::from_bytes(spy, bytes).is_ok());
         let prekey_taker = bytes.try_into().is_ok_and(|bytes| Prekey::from_bytes(spy, &identity, bytes).is_ok());
         let bundle_taker = Bundle::from_bytes(spy, bytes).is_ok();
-        // What is of a length with no taker at all must look like no message either.
+        // Bytes of a length that no decoder takes must not look like a message either.
         let message_taker = is_first_message(bytes) == Ok(true) && bytes.len() > noescrow::FIRST_MESSAGE_OVERHEAD;
         assert!(device.device.accept(bytes, b"").is_err());
         [identity_taker, prekey_taker, bundle_taker, message_taker]
     };
-    spy.bend(GULLIBLE);
+    spy.bend(VERIFIES_NOTHING);
     let genuine: [&[u8]; 5] = [&bytes[IDENTITY], &bytes[SIGNED], &bytes[ONE_TIME], &bytes, &hello];
     for (thing, taken_by) in genuine.into_iter().zip([0, 1, 1, 2, 3]) {
         let takers = takers(thing, &mut device);
         assert_eq!(takers, std::array::from_fn(|at| at == taken_by));
     }
-    // Each cut or filled to the length of each other, and moved to the place where the other has its key.
+    // Each thing is cut or filled to the length of each other, and moved to the place of the other's key.
     let places = [&genuine[..], &[&short[..]]].concat();
     for (one, two) in genuine.iter().flat_map(|one| places.iter().map(move |two| (one, two))) {
         for offset in [0, 13, 32, 45] {
@@ -197,14 +198,15 @@ fn b3_no_bytes_are_taken_by_two_decoders_and_no_signature_serves_for_another_kin
     }
     spy.straighten();
 
-    // The certificate for a prekey's signature and the reverse; a curve key where the KEM key stands, and the reverse.
+    // The certificate in place of a prekey's signature and the reverse; a curve key in place of the KEM key and the
+    // reverse.
     let (certificate, signature) = (IDENTITY.end - 64..IDENTITY.end, SIGNED.end - 64..SIGNED.end);
     let mut crossed = bytes.clone();
     crossed[certificate.clone()].copy_from_slice(&bytes[signature.clone()]);
-    refused_for_its_signature(&crossed);
+    assert_refused_for_its_signature(&crossed);
     let mut crossed = bytes.clone();
     crossed[signature].copy_from_slice(&bytes[certificate]);
-    refused_for_its_signature(&crossed);
+    assert_refused_for_its_signature(&crossed);
     let mut crossed = bytes.clone();
     crossed.copy_within(SIGNED.start + 13..SIGNED.start + 45, SIGNED.start + 45);
     assert!(Bundle::from_bytes(&RustCrypto, &crossed).is_err());
@@ -215,12 +217,12 @@ fn b3_no_bytes_are_taken_by_two_decoders_and_no_signature_serves_for_another_kin
 }
 
 #[test]
-fn b5_a_last_resort_key_cannot_be_passed_off_as_a_one_time_key_nor_the_reverse() {
+fn b5_last_resort_and_one_time_keys_cannot_replace_each_other() {
     let mut bob = Party::new(9);
     let genuine = bob.bundle(true);
     let (signed, one_time) = (&genuine[SIGNED], &genuine[ONE_TIME]);
     let put = |signed: &[u8], one_time| forger::bundle(&genuine[IDENTITY], signed, one_time);
-    // As they are: both are genuine, the kinds do not fit.
+    // Unchanged: both prekeys are genuine, but their kinds are wrong.
     assert!(Bundle::from_bytes(&RustCrypto, &put(signed, Some(signed))).is_err());
     assert!(Bundle::from_bytes(&RustCrypto, &put(one_time, None)).is_err());
     assert!(Bundle::from_bytes(&RustCrypto, &put(one_time, Some(signed))).is_err());
@@ -228,49 +230,49 @@ fn b5_a_last_resort_key_cannot_be_passed_off_as_a_one_time_key_nor_the_reverse()
     let (spk, opk) = (parsed.signed_prekey().clone(), parsed.one_time_prekey().unwrap().clone());
     assert!(Bundle::new(*parsed.identity(), spk.clone(), Some(spk.clone())).is_err());
     assert!(Bundle::new(*parsed.identity(), opk.clone(), None).is_err());
-    // With the kind rewritten: the signature covers it. Control: to the gullible, whose kinds are then unsigned, both
-    // pass, and the initiator believes that it has one-time secrecy.
+    // With the kind rewritten: the signature covers it. Control: a device that verifies nothing accepts both, since
+    // their kinds are then unsigned, and the initiator believes that it has one-time secrecy.
     let relabelled = |prekey: &[u8], kind: u8| [&[kind], &prekey[1..]].concat();
-    refused_for_its_signature(&put(&relabelled(one_time, 1), None));
+    assert_refused_for_its_signature(&put(&relabelled(one_time, 1), None));
     let mut server = Party::new(10);
     let last_resort = server.bundle(false);
     let passed_off = put(signed, Some(&relabelled(&last_resort[SIGNED], 2)));
-    refused_for_its_signature(&passed_off);
-    let mut gullible = Party::bent(11, GULLIBLE);
-    let believed = Bundle::from_bytes(&gullible.spy, &passed_off).unwrap();
+    assert_refused_for_its_signature(&passed_off);
+    let mut unverifying = Party::bent(11, VERIFIES_NOTHING);
+    let believed = Bundle::from_bytes(&unverifying.spy, &passed_off).unwrap();
     assert_eq!(believed.one_time_prekey().unwrap().kind(), PrekeyKind::OneTime);
-    assert!(gullible.initiate(&passed_off).is_some());
-    // The caller of a genuine bundle reads which kinds it has.
+    assert!(unverifying.initiate(&passed_off).is_some());
+    // The caller reads from a genuine bundle which kinds it has.
     assert_eq!((spk.kind(), opk.kind()), (PrekeyKind::Signed, PrekeyKind::OneTime));
     assert!(Bundle::new(*parsed.identity(), spk, Some(opk)).is_ok());
 }
 
-/// A drained account: the handshake goes on with the last-resort key, and both sides can know.
+/// A drained account: the handshake continues with the last-resort key, and both sides can find out.
 #[test]
-fn b10_a_drained_account_is_still_reached_and_what_was_sent_dies_with_the_signed_prekey() {
+fn b10_a_drained_account_stays_reachable_until_the_signed_prekey_is_deleted() {
     let mut rng = crate::support::rng(12);
     let mut bob = Device::generate(LATER, &mut rng);
     let (account, address) = (AccountName::new("bob").unwrap(), IpAddr::V4(Ipv4Addr::LOCALHOST));
     let mut relay = Relay::default();
     relay.publish(&account, bob.publish(100, LATER, &mut rng).unwrap(), address, NOW).unwrap();
-    // Anybody may ask; the relay gives out a burst and then one a minute, so that the drain takes its time.
+    // Anybody may ask. The relay serves a burst and then one a minute, so that draining takes time.
     let drained = (0..200).filter(|_| relay.fetch(&account, NOW).unwrap().one_time_prekey().is_some()).count();
     assert_eq!(drained as u64, ONE_TIME_BURST);
     assert!(relay.fetch(&account, NOW + ONE_TIME_INTERVAL).unwrap().one_time_prekey().is_some());
-    // Control: a relay without an allowance has nothing left after as many requests as there are keys.
+    // Control: a relay without this limit has nothing left after as many requests as there are keys.
     let patient = (1..200).filter(|i| relay.fetch(&account, NOW + (i + 2) * 3600).unwrap().one_time_prekey().is_some());
     assert_eq!(patient.count() as u64, 100 - ONE_TIME_BURST - 1);
     assert_eq!(relay.one_time_prekeys_left(&account).unwrap(), 0);
-    // The device makes new ones when its owner asks, not when the server does.
+    // The device makes new keys when its owner asks, not when the server does.
     assert_eq!(bob.one_time_prekeys_left(), 100);
 
     let bundle = relay.fetch(&account, NOW).unwrap();
-    assert!(bundle.one_time_prekey().is_none(), "the initiator reads that there is none");
+    assert!(bundle.one_time_prekey().is_none(), "the initiator can read that there is none");
     let alice = Device::generate(LATER, &mut rng);
     let (_, hello) = alice.initiate(&bundle, b"hi", b"", NOW, &mut rng).unwrap();
     let key = noescrow::StorageKey::new([1; 32]);
     let thief = |device: &Device| Device::restore(&device.snapshot(&key, 0), &key, 0).unwrap();
-    // The documented limit: who steals the device before the signed prekey dies reads the first message.
+    // The documented limit: a thief who steals the device before the signed prekey is deleted reads the first message.
     assert_eq!(thief(&bob).accept(&hello, b"").unwrap().1, b"hi");
     assert_eq!(bob.accept(&hello, b"").unwrap().1, b"hi");
     bob.rotate(LATER, &mut rng).unwrap();
@@ -279,7 +281,7 @@ fn b10_a_drained_account_is_still_reached_and_what_was_sent_dies_with_the_signed
 }
 
 #[test]
-fn b11_a_one_time_key_planted_by_the_server_is_refused_and_unknown_to_its_owner() {
+fn b11_a_one_time_key_planted_by_the_server_is_refused() {
     let mut bob = Party::new(13);
     let genuine = bob.bundle(true);
     let plant = |one_time: &[u8]| forger::bundle(&genuine[IDENTITY], &genuine[SIGNED], Some(one_time));
@@ -287,19 +289,20 @@ fn b11_a_one_time_key_planted_by_the_server_is_refused_and_unknown_to_its_owner(
     let by_server = |id| plant(&servers_prekey(2, id));
     let unsigned = plant(&[&servers_prekey(2, opk_id)[..DESCRIPTION_LEN], &[0; 64]].concat());
     for planted in [&by_server(opk_id), &by_server(999), &unsigned] {
-        refused_for_its_signature(planted);
+        assert_refused_for_its_signature(planted);
     }
     for id in [opk_id, 999, 0, 1] {
-        // Control: a gullible initiator takes it, as plain PQXDH would, and a key of the server's is in SK.
-        let mut alice = Party::bent(14, GULLIBLE);
+        // Control: an initiator that verifies nothing accepts the key, as plain PQXDH would, and SK contains a key of
+        // the server's.
+        let mut alice = Party::bent(14, VERIFIES_NOTHING);
         let (_, hello) = alice.initiate(&by_server(id)).unwrap();
         let ([_, _, _, _, dh4, ss], _) = alice.spy.key_agreement();
         assert_eq!(dh4, raw_dh(&SERVER_DH, hello[forger::EK].try_into().unwrap()));
         let known = RustCrypto.decapsulate(&Secret::new(SERVER_KEM), hello[forger::CT].try_into().unwrap());
         assert_eq!(ss, known.expose());
-        // Its owner has no such key, or another of that id: nothing is accepted, nothing used up.
+        // The owner has no such key, or another one with that id: it accepts nothing and uses nothing up.
         let error = bob.refuses(&hello);
-        // Ids that were issued, to keys of another kind included, cannot be told from used ones.
+        // Ids that were issued, even to keys of another kind, cannot be distinguished from used ones.
         assert_eq!(error, if id == 1 { AcceptError::PrekeyUsed } else { AcceptError::Refused });
     }
     assert_eq!(bob.device.one_time_prekeys_left(), 1);
@@ -308,7 +311,7 @@ fn b11_a_one_time_key_planted_by_the_server_is_refused_and_unknown_to_its_owner(
 }
 
 #[test]
-fn b12_an_expired_prekey_is_refused_and_one_that_its_owner_deleted_is_unknown() {
+fn b12_expired_and_deleted_prekeys_are_refused() {
     let mut bob = Party::new(16);
     let mut alice = Party::new(17);
     let stale = bob.bundle(true);
@@ -320,55 +323,56 @@ fn b12_an_expired_prekey_is_refused_and_one_that_its_owner_deleted_is_unknown() 
     }
     assert_eq!(alice.rng.drawn.len(), drawn, "no ephemeral key was made");
     assert_eq!(at(LATER, &mut alice), Ok(()));
-    // Each of the two counts.
+    // Each of the two expiries counts.
     let sooner = |kind: usize| {
         let mut bytes = stale.clone();
         bytes[[SIGNED, ONE_TIME][kind].start + 5..][..8].copy_from_slice(&(NOW - 1).to_be_bytes());
-        Bundle::from_bytes(&Party::bent(18, GULLIBLE).spy, &bytes).unwrap()
+        Bundle::from_bytes(&Party::bent(18, VERIFIES_NOTHING).spy, &bytes).unwrap()
     };
     for bundle in [sooner(0), sooner(1)] {
         let outcome = alice.device.initiate(&bundle, b"hi", b"", NOW, &mut alice.rng);
         assert_eq!(outcome.map(|_| ()).unwrap_err(), InitiateError::Expired);
     }
-    // The server cannot prolong it. Control: a gullible reader takes the longer life.
+    // The server cannot prolong the expiry. Control: a reader that verifies nothing accepts the longer life.
     let mut prolonged = stale.clone();
     prolonged[SIGNED.start + 5..SIGNED.start + 13].fill(0xFF);
-    refused_for_its_signature(&prolonged);
-    // A caller without a clock: the owner has deleted the private half after two rotations.
+    assert_refused_for_its_signature(&prolonged);
+    // For a caller without a clock: the owner has deleted the private half after two rotations.
     let (_, hello) = alice.initiate(&stale).unwrap();
     bob.device.rotate(LATER, &mut bob.rng).unwrap();
     let kept = bob.state();
     bob.device.rotate(LATER, &mut bob.rng).unwrap();
     assert_eq!(bob.refuses(&hello), AcceptError::Refused);
-    // Control: after one rotation it still opens.
+    // Control: after one rotation the message still opens.
     assert!(Party::restored(&kept, 16).device.accept(&hello, b"").is_ok());
 }
 
 /// Telegram's clients got p and g from the server. Here no byte of a bundle or message is a parameter: groups, KEM and
-/// hash are types, and each byte is a version, a kind, a flag, an id, an expiry, a key or a signature.
+/// hash are types, and each byte is part of a version, a kind, a flag, an id, an expiry, a key or a signature.
 #[test]
 fn b19_no_byte_chooses_a_group_a_kem_or_a_hash() {
     let mut bob = Party::new(19);
     let (long, short) = (bob.bundle(true), bob.bundle(false));
-    let mut gullible = Party::bent(20, GULLIBLE);
+    let mut unverifying = Party::bent(20, VERIFIES_NOTHING);
     assert_eq!((long.len(), short.len()), (128 + 1677 + 1 + 1677, 128 + 1677 + 1));
-    // Bytes that are neither a key nor a signature nor a number have one value each in their place, signatures or not.
+    // Bytes that are not part of a key, a signature or a number have exactly one valid value, with or without
+    // signatures.
     for (at, right) in [(SIGNED.start, 1), (FLAG, 1), (ONE_TIME.start, 2)] {
         let taken = (0..=255).filter(|byte| {
             let mut bytes = long.clone();
             bytes[at] = *byte;
-            gullible.initiate(&bytes).is_some()
+            unverifying.initiate(&bytes).is_some()
         });
         assert_eq!(taken.collect::<Vec<_>>(), [right]);
     }
-    // Nothing may follow, nothing may be missing.
+    // No byte may follow, and none may be missing.
     for len in [0, 1, 128, 1805, long.len() - 1] {
-        assert!(gullible.initiate(&long[..len]).is_none());
+        assert!(unverifying.initiate(&long[..len]).is_none());
     }
-    assert!(gullible.initiate(&[&long[..], &[0]].concat()).is_none());
-    // Whatever the ids and expiries say, the same functions are called on inputs of the same sizes.
+    assert!(unverifying.initiate(&[&long[..], &[0]].concat()).is_none());
+    // Whatever the ids and expiries are, the same functions are called on inputs of the same sizes.
     let shape = |bytes: &[u8]| {
-        let mut alice = Party::bent(21, GULLIBLE);
+        let mut alice = Party::bent(21, VERIFIES_NOTHING);
         assert!(alice.initiate(bytes).is_some());
         let ledger = alice.spy.ledger.borrow();
         let sizes = |parts: &[Vec<u8>]| parts.iter().map(Vec::len).collect::<Vec<_>>();
@@ -380,7 +384,7 @@ fn b19_no_byte_chooses_a_group_a_kem_or_a_hash() {
         bytes[at..at + len].fill(0xFF);
         assert_eq!(shape(&bytes), usual);
     }
-    // Control: what does choose shows; a one-time prekey is one DH more.
+    // Control: a byte that does choose something shows; a one-time prekey adds one DH.
     assert_ne!(shape(&short), usual);
     assert!(Party::new(22).initiate(&long).is_some());
 }

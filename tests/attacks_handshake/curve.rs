@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A1, A3, A4: curve keys of low order, spelt otherwise, or with a torsion component, wherever a handshake has one.
+//! A1, A3, A4: curve keys of low order, in other encodings, or with a torsion component, at every place in a handshake.
 
 use crate::forger::{self, EK, Forger, raw_dh};
 use crate::spy::{Bends, NoAd, Party};
@@ -27,8 +27,8 @@ fn with_high_bit(mut bytes: [u8; 32]) -> [u8; 32] {
     bytes
 }
 
-/// All fourteen encodings with which RFC 7748, §6.1 gives zero for every scalar: seven, and the same with bit 255 set. Two of
-/// the canonical ones have order 8: the u-coordinates of the torsion points that are neither 0, 1 nor p - 1.
+/// All fourteen encodings with which RFC 7748, §6.1 gives zero for every scalar: seven, and the same with bit 255 set.
+/// Two of the canonical ones have order 8: the u-coordinates of the torsion points that are neither 0, 1 nor p - 1.
 fn low_order() -> Vec<[u8; 32]> {
     let one = std::array::from_fn(|i| u8::from(i == 0));
     let order_8: Vec<[u8; 32]> = [1, 3].map(|at: usize| EIGHT_TORSION[at].to_montgomery().0).to_vec();
@@ -37,25 +37,25 @@ fn low_order() -> Vec<[u8; 32]> {
     [seven, high].concat()
 }
 
-/// Every other spelling: the 19 values from p to 2^255 - 1 and, of four good keys, the one with bit 255 set.
-fn respelled() -> Vec<[u8; 32]> {
+/// Every non-canonical encoding: the 19 values from p to 2^255 - 1 and, of four good keys, the one with bit 255 set.
+fn non_canonical() -> Vec<[u8; 32]> {
     (0..19).map(p_plus).chain(KEYS.map(|secret| with_high_bit(forger::dh_public(&secret)))).collect()
 }
 
 /// The seven other points that differ from a key by a point of small order.
-fn torsion_twins(key: &[u8; 32]) -> Vec<[u8; 32]> {
+fn with_torsion(key: &[u8; 32]) -> Vec<[u8; 32]> {
     let point = MontgomeryPoint(*key).to_edwards(0).unwrap();
     EIGHT_TORSION.iter().skip(1).map(|torsion| (point + torsion).to_montgomery().0).collect()
 }
 
-/// A bundle in which every signature is right, with these keys as IKB, SPKB, OPKB.
+/// A bundle with these keys as IKB, SPKB and OPKB, in which every signature is right.
 fn bundle_of([identity, signed, one_time]: [&[u8; 32]; 3]) -> Vec<u8> {
     let kem_key = RustCrypto.kem_public(&Secret::new([9; 64]));
     let prekey = |kind, key| forger::prekey(&SEED, kind, u32::from(kind), LATER, key, &kem_key);
     forger::bundle(&forger::identity(&SEED, identity), &prekey(1, signed), Some(&prekey(2, one_time)))
 }
 
-/// Whether an initiator takes `key` as IKB, as SPKB, as OPKB; refused, nothing is drawn and no KDF runs.
+/// Whether an initiator takes `key` as IKB, as SPKB and as OPKB. If it refuses, it draws nothing and runs no KDF.
 fn initiator_takes(key: &[u8; 32], bends: Bends) -> [bool; 3] {
     let mut alice = Party::bent(1, bends);
     let good = KEYS.map(|secret| forger::dh_public(&secret));
@@ -72,8 +72,8 @@ fn initiator_takes(key: &[u8; 32], bends: Bends) -> [bool; 3] {
     })
 }
 
-/// A responder's answer to `key` as IKA and as EKA, in messages that are otherwise complete: where all DHs with a key
-/// are known to be zero, or are those of another spelling, anybody can complete them.
+/// A responder's answers to `key` as IKA and as EKA, in messages that are otherwise complete. If all DHs with a key are
+/// known to be zero, or equal those of another encoding, anybody can complete the messages.
 fn responder_answers(key: &[u8; 32], secret: Option<[u8; 32]>, bends: Bends) -> [Result<(), AcceptError>; 2] {
     let honest = Forger::new(SEED, KEYS[0], KEYS[1]);
     let as_identity = Forger { identity: forger::identity(&SEED, key), dh_secret: secret, ..honest.clone() };
@@ -88,7 +88,7 @@ fn responder_answers(key: &[u8; 32], secret: Option<[u8; 32]>, bends: Bends) -> 
         let before = bob.state();
         let outcome = bob.device.accept(&message, b"").map(|_| ());
         if outcome.is_err() {
-            // The identity is hidden behind one DH and one KDF; SK is never computed.
+            // The identity is encrypted under one DH and one KDF; SK is never computed.
             assert!(bob.spy.count("dh") <= 1 && bob.spy.count("hkdf") <= 1);
             assert_eq!(before, bob.state());
             assert_eq!(bob.device.one_time_prekeys_left(), 1);
@@ -102,10 +102,10 @@ fn responder_answers(key: &[u8; 32], secret: Option<[u8; 32]>, bends: Bends) -> 
 const REFUSED: [Result<(), AcceptError>; 2] = [Err(AcceptError::Refused); 2];
 
 #[test]
-fn a1_all_fourteen_low_order_encodings_are_refused_in_all_five_positions_of_a_handshake() {
+fn a1_all_fourteen_low_order_encodings_are_refused_in_all_five_positions() {
     assert_eq!(low_order().len(), 14);
     for key in low_order() {
-        // Control: to X25519 each of them is a key, and the shared secret no secret.
+        // Control: X25519 accepts each of them as a key, and the shared secret is zero.
         assert_eq!(raw_dh(&KEYS[3], &key), [0; 32]);
         assert_eq!(initiator_takes(&key, Bends::default()), [false; 3]);
         assert_eq!(responder_answers(&key, None, Bends::default()), REFUSED);
@@ -116,11 +116,11 @@ fn a1_all_fourteen_low_order_encodings_are_refused_in_all_five_positions_of_a_ha
     assert_eq!(responder_answers(&honest, Some(KEYS[3]), Bends::default()), [Ok(()); 2]);
 }
 
-/// One spelling is the edge's alone to refuse: no bent device takes another. That a key of two spellings is one key to
-/// X25519 is the control.
+/// Parsing alone can refuse a second encoding; no faulty device accepts one. Control: X25519 treats two encodings of a
+/// key as one key.
 #[test]
-fn a3_every_other_spelling_is_refused_in_all_five_positions_of_a_handshake() {
-    for key in respelled() {
+fn a3_every_non_canonical_encoding_is_refused_in_all_five_positions() {
+    for key in non_canonical() {
         assert_eq!(initiator_takes(&key, Bends::default()), [false; 3]);
         assert_eq!(responder_answers(&key, None, Bends::default()), REFUSED);
     }
@@ -138,13 +138,13 @@ fn a3_every_other_spelling_is_refused_in_all_five_positions_of_a_handshake() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    /// Read by a device to which every signature is right: otherwise nearly nothing would be decoded.
+    /// The device accepts every signature: otherwise almost nothing would be decoded.
     #[test]
     fn a3_what_is_decoded_encodes_to_the_same_bytes(
         edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), one_time: bool,
     ) {
-        let mut gullible = Party::bent(3, Bends { no_verify: true, no_torsion_check: true, ..Bends::default() });
-        let mut bytes = gullible.bundle(one_time);
+        let mut unverifying = Party::bent(3, Bends { no_verify: true, no_torsion_check: true, ..Bends::default() });
+        let mut bytes = unverifying.bundle(one_time);
         for (at, byte) in edits {
             // Half of the edits hit what is not a KEM key or a signature.
             let places = [0..64, 128..173, 1805..1851, 0..bytes.len()];
@@ -154,43 +154,43 @@ proptest! {
                 *byte_there = byte;
             }
         }
-        if let Ok(bundle) = Bundle::from_bytes(&gullible.spy, &bytes) {
+        if let Ok(bundle) = Bundle::from_bytes(&unverifying.spy, &bytes) {
             prop_assert_eq!(bundle.to_bytes(), &bytes[..]);
         }
-        if let Ok(identity) = Identity::from_bytes(&gullible.spy, bytes.first_chunk().unwrap()) {
+        if let Ok(identity) = Identity::from_bytes(&unverifying.spy, bytes.first_chunk().unwrap()) {
             prop_assert_eq!(&identity.to_bytes()[..], &bytes[..128]);
         }
     }
 }
 
 #[test]
-fn a4_torsion_twins_are_refused_in_all_five_positions_of_a_handshake() {
+fn a4_keys_with_torsion_are_refused_in_all_five_positions() {
     let unchecked = Bends { no_torsion_check: true, ..Bends::default() };
-    let twins = torsion_twins(&forger::dh_public(&KEYS[3]));
-    assert_eq!(twins.len(), 7);
-    for twin in twins {
-        assert_eq!(initiator_takes(&twin, Bends::default()), [false; 3]);
-        assert_eq!(responder_answers(&twin, Some(KEYS[3]), Bends::default()), REFUSED);
-        // Control: without the check one secret has eight public keys, and one person eight identities.
-        assert_eq!(initiator_takes(&twin, unchecked), [true; 3]);
-        assert_eq!(responder_answers(&twin, Some(KEYS[3]), unchecked), [Ok(()); 2]);
+    let torsion_keys = with_torsion(&forger::dh_public(&KEYS[3]));
+    assert_eq!(torsion_keys.len(), 7);
+    for torsion_key in torsion_keys {
+        assert_eq!(initiator_takes(&torsion_key, Bends::default()), [false; 3]);
+        assert_eq!(responder_answers(&torsion_key, Some(KEYS[3]), Bends::default()), REFUSED);
+        // Control: without the check one secret has eight public keys, and one person has eight identities.
+        assert_eq!(initiator_takes(&torsion_key, unchecked), [true; 3]);
+        assert_eq!(responder_answers(&torsion_key, Some(KEYS[3]), unchecked), [Ok(()); 2]);
     }
 }
 
-/// The server's attack: a recorded message becomes a new one, for the replay record knows EK by its bytes. Two things
-/// stop it, each of them alone: the torsion check, and that EK's bytes are associated data.
+/// The server's attack: a recorded message becomes a new one, because the replay record identifies EK by its bytes. Two
+/// defences stop it, each of them alone: the torsion check, and EK's bytes in the associated data.
 #[test]
-fn a4_torsion_twins_of_an_accepted_ephemeral_key_are_refused() {
-    let twins_of = |message: &[u8]| {
+fn a4_torsion_variants_of_an_accepted_ephemeral_key_are_refused() {
+    let torsion_keys_of = |message: &[u8]| {
         let key: [u8; 32] = message[EK].try_into().unwrap();
         let secret = [8; 32];
-        torsion_twins(&key).into_iter().inspect(move |twin| {
-            assert_eq!(raw_dh(&secret, twin), raw_dh(&secret, &key), "to the responder both are one key");
+        with_torsion(&key).into_iter().inspect(move |torsion_key| {
+            assert_eq!(raw_dh(&secret, torsion_key), raw_dh(&secret, &key), "both are one key for the responder");
         })
     };
-    let replay = |message: &[u8], twin: [u8; 32]| {
+    let replay = |message: &[u8], torsion_key: [u8; 32]| {
         let mut replayed = message.to_vec();
-        replayed[EK].copy_from_slice(&twin);
+        replayed[EK].copy_from_slice(&torsion_key);
         replayed
     };
     let no_torsion_check = Bends { no_torsion_check: true, ..Bends::default() };
@@ -205,9 +205,9 @@ fn a4_torsion_twins_of_an_accepted_ephemeral_key_are_refused() {
         assert_eq!(bob.device.accept(&message, b"").unwrap().1, b"hello");
         assert_eq!(bob.refuses(&message), AcceptError::Repeated);
         let mut accepted = 0;
-        // Two only where it is accepted: the record holds four.
-        for twin in twins_of(&message).take(if refused_in.is_some() { 7 } else { 2 }) {
-            let replayed = replay(&message, twin);
+        // Only two if they are accepted: the record holds four.
+        for torsion_key in torsion_keys_of(&message).take(if refused_in.is_some() { 7 } else { 2 }) {
+            let replayed = replay(&message, torsion_key);
             match refused_in {
                 Some(step) => {
                     let before = bob.state();
@@ -217,7 +217,7 @@ fn a4_torsion_twins_of_an_accepted_ephemeral_key_are_refused() {
                     assert_eq!(before, bob.state());
                 }
                 None => {
-                    // Control: accepted as new, the same words to the user a second time.
+                    // Control: accepted as new; the user gets the same text a second time.
                     assert_eq!(bob.device.accept(&replayed, b"").unwrap().1, b"hello");
                     accepted += 1;
                 }

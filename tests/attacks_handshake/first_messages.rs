@@ -16,9 +16,9 @@ fn honest() -> Forger {
     Forger::new(HONEST[0], HONEST[1], HONEST[2])
 }
 
-/// The forger shares no protocol code with the crate: what it makes by the document is accepted, and both have one AD.
+/// The forger shares no protocol code with the crate: the responder accepts its message, and both compute one AD.
 #[test]
-fn b24_version_suite_identities_ids_presence_and_prekeys_are_in_ad_as_the_document_says() {
+fn b24_ad_contains_every_field_that_the_document_lists() {
     for one_time in [true, false] {
         let mut bob = Party::new(1);
         let bytes = bob.bundle(one_time);
@@ -33,7 +33,7 @@ fn b24_version_suite_identities_ids_presence_and_prekeys_are_in_ad_as_the_docume
         let (session, hello) = alice.initiate(&bytes).unwrap_or_else(|| panic!("refused"));
         let expected = forger::associated_data(&alice.device.identity().to_bytes(), &bundle, &hello[..HIDDEN.start]);
         assert_eq!(session.id(), expected);
-        // Control: another suite, another version, another presence is another AD.
+        // Control: another suite, version or presence gives another AD.
         let mut versioned = hello[..HIDDEN.start].to_vec();
         versioned[0] ^= 0x30;
         assert_ne!(expected, forger::associated_data(&alice.device.identity().to_bytes(), &bundle, &versioned));
@@ -45,7 +45,7 @@ fn b24_version_suite_identities_ids_presence_and_prekeys_are_in_ad_as_the_docume
 }
 
 #[test]
-fn b24_there_is_one_version_and_nothing_can_be_left_out() {
+fn b24_other_versions_and_missing_fields_are_refused() {
     for one_time in [true, false] {
         let mut bob = Party::new(3);
         let (mut from_alice, hello) = Party::new(4).initiate(&bob.bundle(one_time)).unwrap();
@@ -54,7 +54,7 @@ fn b24_there_is_one_version_and_nothing_can_be_left_out() {
             other[0] = version;
             bob.spy.forget();
             assert_eq!(bob.refuses(&other), AcceptError::Refused, "{version}");
-            // Before any key is touched, not only by associated data.
+            // Before any key is used, not only because of associated data.
             assert_eq!(bob.spy.count("dh"), 0, "{version}");
         }
         // Each field cut out: one-time id, EK, ciphertext, chunk size, hidden identity, its tag, header, body.
@@ -65,7 +65,7 @@ fn b24_there_is_one_version_and_nothing_can_be_left_out() {
             cut.drain(field);
             assert_eq!(bob.refuses(&cut), AcceptError::Refused);
         }
-        // The post-quantum part overwritten, as if there were none.
+        // The post-quantum part overwritten with zeros, as if there were none.
         let mut classical = hello.clone();
         classical[CT].fill(0);
         assert_eq!(bob.refuses(&classical), AcceptError::Refused);
@@ -82,9 +82,9 @@ fn b24_there_is_one_version_and_nothing_can_be_left_out() {
     }
 }
 
-/// Every code of a chunk size that the server can write over the genuine one.
+/// Every chunk size code that the server can write over the genuine one.
 #[test]
-fn b24_the_chunk_size_is_the_initiator_s_and_no_server_s() {
+fn b24_a_server_cannot_change_the_chunk_size() {
     for (code, chunk_size) in ChunkSize::ALL.into_iter().enumerate() {
         let mut steps = [0, 0];
         for (bent, steps) in [NoAd::Nowhere, NoAd::OfIdentity].into_iter().zip(&mut steps) {
@@ -99,7 +99,8 @@ fn b24_the_chunk_size_is_the_initiator_s_and_no_server_s() {
                 altered[CHUNK_SIZE] = other;
                 bob.spy.forget();
                 assert_eq!(bob.refuses(&altered), AcceptError::Refused);
-                // What is no code is refused before any key is touched, what is one as associated data of the identity.
+                // An invalid code is refused before any key is used, a valid one because it is associated data of the
+                // identity.
                 assert_eq!(bob.spy.count("dh") > 0, other < 4, "{other}");
                 *steps += usize::from(bob.spy.steps().contains(&"HS-R5"));
             }
@@ -107,18 +108,18 @@ fn b24_the_chunk_size_is_the_initiator_s_and_no_server_s() {
             let (session, _) = bob.device.accept(&hello, b"").unwrap();
             assert_eq!(session.chunk_size(), chunk_size);
         }
-        // Control: without that associated data the three others get as far as SK, and fail with its transcript.
+        // Control: without that associated data the other three codes reach SK and fail because of its transcript.
         assert_eq!(steps, [0, 3]);
     }
 }
 
-/// Every presence and id that the server can write over the genuine one.
+/// Every presence flag and id that the server can write over the genuine one.
 #[test]
-fn b25_no_two_sides_disagree_on_whether_a_one_time_key_takes_part() {
+fn b25_both_sides_agree_on_whether_a_one_time_key_is_used() {
     for one_time in [true, false] {
         let mut bob = Party::new(5);
         let bundle = bob.bundle(one_time);
-        // Another one-time key lies there, so that naming it finds one.
+        // Bob holds another one-time key, so that its id finds a key.
         bob.bundle(true);
         let (session, hello) = Party::new(6).initiate(&bundle).unwrap();
         let genuine: [u8; 5] = hello[5..10].try_into().unwrap();
@@ -136,7 +137,7 @@ fn b25_no_two_sides_disagree_on_whether_a_one_time_key_takes_part() {
             let error = bob.refuses(&altered);
             let is_absent_and_named = flag == 0 && id != 0;
             if flag > 1 || is_absent_and_named {
-                // Two spellings of one thing: refused before any key is touched.
+                // Two encodings of one thing: refused before any key is used.
                 assert_eq!((error, bob.spy.count("dh")), (AcceptError::Refused, 0));
             }
         }
@@ -144,7 +145,7 @@ fn b25_no_two_sides_disagree_on_whether_a_one_time_key_takes_part() {
         assert_eq!(accepted.id(), with_dh4);
         assert_eq!(bob.device.one_time_prekeys_left(), 1);
     }
-    // Control: to DHs and KEM alone presence is nothing but 32 bytes more of key material, which SK shows.
+    // Control: for DHs and KEM alone, presence is only 32 more bytes of key material; SK shows the difference.
     let sk = |one_time| {
         let mut alice = Party::new(7);
         assert!(alice.initiate(&Party::new(8).bundle(one_time)).is_some());
@@ -154,20 +155,20 @@ fn b25_no_two_sides_disagree_on_whether_a_one_time_key_takes_part() {
 }
 
 #[test]
-fn b16_no_session_with_oneself_and_nothing_of_one_s_own_is_taken_back() {
+fn b16_a_device_refuses_its_own_bundle_and_its_own_messages() {
     let mut alice = Party::new(9);
     let mut bob = Party::new(10);
     for one_time in [true, false] {
-        // The server gives Alice's own bundle out as Bob's.
+        // The server serves Alice's own bundle as Bob's.
         let own = alice.bundle(one_time);
         let parsed = Bundle::from_bytes(&alice.spy, &own).unwrap();
         let refused = alice.device.initiate(&parsed, b"me", b"", NOW, &mut alice.rng).map(|_| ());
         assert_eq!(refused.unwrap_err(), InitiateError::Refused);
-        // It echoes her message, to her device and to her session.
+        // The server echoes her message to her device and to her session.
         let (mut session, hello) = alice.initiate(&bob.bundle(one_time)).unwrap();
         assert!(matches!(alice.refuses(&hello), AcceptError::Refused | AcceptError::PrekeyUsed));
         assert_eq!(session.decrypt(&hello, b""), Err(DecryptError::Refused));
-        // Later messages too, and no key that seals in one direction seals in the other.
+        // So are later messages, and no key seals in both directions.
         let (mut from_bob, _) = bob.device.accept(&hello, b"").unwrap();
         alice.spy.forget();
         bob.spy.forget();
@@ -184,29 +185,29 @@ fn b16_no_session_with_oneself_and_nothing_of_one_s_own_is_taken_back() {
             ledger.iter().filter(|one| one.name == name && one.succeeded).map(|one| one.inputs[0].clone()).collect()
         };
         assert!(keys(&alice, "seal").is_disjoint(&keys(&bob, "seal")));
-        // Control: the comparison finds what is equal.
+        // Control: the comparison finds equal keys.
         assert_eq!(keys(&alice, "seal"), keys(&bob, "open"));
         assert_eq!(keys(&bob, "seal"), keys(&alice, "open"));
     }
-    // A message that would be right in every other respect, from Bob's own identity; its secrets were his first draws.
+    // A message from Bob's own identity, right in every other respect; its secrets were his first draws.
     let secrets = [0, 1].map(|at: usize| -> [u8; 32] { bob.rng.drawn[at].as_slice().try_into().unwrap() });
     let bytes = bob.bundle(true);
     let bundle = Bundle::from_bytes(&RustCrypto, &bytes).unwrap();
     let identity: [u8; 128] = bytes[IDENTITY].try_into().unwrap();
     let from_himself = Forger { identity, dh_secret: Some(secrets[1]), ..honest() };
     assert_eq!(bob.refuses(&from_himself.first_message(&bundle).0), AcceptError::Refused);
-    // And under his signing key with another DH key, certified by himself.
+    // The same under his signing key with another DH key, which he certified himself.
     let half = Forger { identity: forger::identity(&secrets[0], &forger::dh_public(&HONEST[1])), ..honest() };
     assert_eq!(half.identity[..32], identity[..32]);
     assert_eq!(bob.refuses(&half.first_message(&bundle).0), AcceptError::Refused);
-    // Control: the same from anybody else is accepted.
+    // Control: the same message from anybody else is accepted.
     assert!(bob.device.accept(&honest().first_message(&bundle).0, b"").is_ok());
 }
 
-/// Threema's flaw of 2023: an ephemeral key that was somebody's long-term key. Every message here is complete, made with
-/// the secret of the key in question; only that it stands in two roles is wrong.
+/// Threema's flaw of 2023: an ephemeral key was somebody's long-term key. Every message here is complete, made with the
+/// secret of the key in question; its only flaw is that the key has two roles.
 #[test]
-fn b17_a_responder_refuses_a_key_that_stands_in_two_roles() {
+fn b17_a_responder_refuses_a_key_in_two_roles() {
     let mut bob = Party::new(11);
     let bundle = Bundle::from_bytes(&RustCrypto, &bob.bundle(true)).unwrap();
     let keys =
@@ -229,18 +230,18 @@ fn b17_a_responder_refuses_a_key_that_stands_in_two_roles() {
         let before = bob.state();
         bob.spy.forget();
         assert_eq!(bob.device.accept(&forger.first_message(&bundle).0, b"").unwrap_err(), AcceptError::Refused);
-        // The identity was opened, so that the message is complete so far; no other DH was computed.
+        // The identity was opened, so that the message is complete up to there; no other DH was computed.
         assert_eq!((bob.spy.steps().last(), bob.spy.count("dh")), (Some(&"ID-1"), 1));
         assert_eq!(before, bob.state());
     }
     assert_eq!(bob.device.one_time_prekeys_left(), 1);
-    // Control: the same messages with keys of their own are accepted.
+    // Control: the same messages with separate keys are accepted.
     let snapshot = bob.state();
     for forger in [as_ephemeral([7; 32]), as_identity([7; 32])] {
         assert!(Party::restored(&snapshot, 11).device.accept(&forger.first_message(&bundle).0, b"").is_ok());
     }
 
-    // His own prekeys equal: a device with a bad generator.
+    // Bob's own prekeys are equal: a device with a faulty generator.
     let mut repeats = Repeats(Draws::new(12));
     bob.device.rotate(LATER, &mut repeats).unwrap();
     let published = bob.device.publish(1, LATER, &mut repeats).unwrap();
@@ -250,9 +251,9 @@ fn b17_a_responder_refuses_a_key_that_stands_in_two_roles() {
     assert_eq!(bob.refuses(&honest().first_message(&bundle).0), AcceptError::Refused);
 }
 
-/// Bundles of a peer that certifies and signs whatever it likes.
+/// Bundles of a peer that certifies and signs anything.
 #[test]
-fn b17_an_initiator_refuses_a_bundle_in_which_a_key_stands_in_two_roles() {
+fn b17_an_initiator_refuses_a_key_in_two_roles() {
     let mut alice = Party::new(13);
     let own = *alice.device.identity().dh_key().as_bytes();
     let [a, b, c] = [7, 8, 9].map(|secret| forger::dh_public(&[secret; 32]));
@@ -278,19 +279,19 @@ fn b17_an_initiator_refuses_a_bundle_in_which_a_key_stands_in_two_roles() {
         assert_eq!(outcome, Err(InitiateError::Refused));
         assert_eq!((alice.spy.count("dh"), alice.spy.count("encapsulate")), (0, 0));
     }
-    // Control: keys of their own.
+    // Control: separate keys.
     for one_time in [None, Some(&c)] {
         assert!(alice.device.initiate(&bundle_of(&a, &b, one_time), b"hi", b"", NOW, &mut alice.rng).is_ok());
     }
 }
 
 #[test]
-fn b34_an_id_names_a_key_of_one_kind_and_is_never_issued_twice() {
+fn b34_an_id_names_one_key_and_is_never_issued_twice() {
     let mut bob = Party::new(14);
     let bundle = bob.bundle(true);
     let parsed = Bundle::from_bytes(&RustCrypto, &bundle).unwrap();
     let (signed_id, one_time_id) = (parsed.signed_prekey().id(), parsed.one_time_prekey().unwrap().id());
-    // The other kind's id in each place: looked for among its own kind only.
+    // An id of the other kind in each place: it is looked up among its own kind only.
     let (_, hello) = Party::new(15).initiate(&bundle).unwrap();
     for (place, id) in [(1..5, one_time_id), (6..10, signed_id)] {
         let mut crossed = hello.clone();
@@ -301,7 +302,7 @@ fn b34_an_id_names_a_key_of_one_kind_and_is_never_issued_twice() {
     }
     assert!(bob.device.accept(&hello, b"").is_ok());
 
-    // Used, deleted, expired, rotated away, restored: the next id is always a new one.
+    // After use, deletion, expiry, rotation and restoring, the next id is always a new one.
     let mut seen = HashSet::from([signed_id, one_time_id]);
     for round in 0..4 {
         let published = bob.device.publish(3, LATER, &mut bob.rng).unwrap();
@@ -313,7 +314,7 @@ fn b34_an_id_names_a_key_of_one_kind_and_is_never_issued_twice() {
         bob = Party::restored(&bob.state(), 16 + round);
     }
 
-    // At the end of the numbers nothing wraps. The next id stands behind both identity secrets.
+    // The last ids do not wrap. The next id follows both identity secrets in the state.
     let mut state = opened(bob.state());
     let at = 64..68;
     let ids = [u32::MAX - 2, u32::MAX - 1, u32::MAX];
@@ -332,7 +333,7 @@ fn b34_an_id_names_a_key_of_one_kind_and_is_never_issued_twice() {
         assert_eq!(one_more.unwrap_err(), PrekeyError::IdsExhausted);
         assert_eq!(before, last.state());
     }
-    // A stored device that holds ids which it says were never issued does not load.
+    // A stored device that holds ids which, by its own counter, were never issued does not load.
     state[at].copy_from_slice(&1u32.to_be_bytes());
     let (spy, key) = (crate::spy::Spy::default(), noescrow::StorageKey::new([0x5A; 32]));
     assert!(crate::spy::SpyDevice::restore_in_place(spy, &mut sealed(state), &key, 0).is_err());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! An initiator by hand: spec/protocol.md §4 to §9 transcribed without a check, for what no honest device can be made to
-//! do. It shares the primitives with the crate and nothing of the protocol.
+//! An initiator written by hand: spec/protocol.md §4 to §9 without any check, for messages that no honest device can be
+//! made to send. It shares the primitives with the crate, and no protocol code.
 
 use crate::spy::SUITE;
 use curve25519_dalek::montgomery::MontgomeryPoint;
@@ -11,13 +11,13 @@ const F: [u8; 32] = [0xFF; 32];
 /// Bytes of a prekey without its signature.
 pub const DESCRIPTION_LEN: usize = 1 + 4 + 8 + 32 + 1568;
 
-/// Where the parts of a bundle stand.
+/// Offsets of the parts of a bundle.
 pub const IDENTITY: std::ops::Range<usize> = 0..128;
 pub const SIGNED: std::ops::Range<usize> = 128..128 + noescrow::PREKEY_LEN;
 pub const FLAG: usize = SIGNED.end;
 pub const ONE_TIME: std::ops::Range<usize> = FLAG + 1..FLAG + 1 + noescrow::PREKEY_LEN;
 
-/// Where the parts of a handshake stand.
+/// Offsets of the parts of a handshake.
 pub const EK: std::ops::Range<usize> = 10..42;
 pub const CT: std::ops::Range<usize> = 42..42 + 1568;
 /// The code of the chunk size, the last byte of the clear part.
@@ -41,7 +41,7 @@ pub fn identity(signing_seed: &[u8; 32], dh_key: &[u8; 32]) -> [u8; 128] {
     parts.concat().try_into().unwrap()
 }
 
-/// A prekey with a valid signature on anything.
+/// A prekey with a valid signature over any values.
 pub fn prekey(
     signing_seed: &[u8; 32],
     kind: u8,
@@ -54,7 +54,7 @@ pub fn prekey(
     sign_prekey(signing_seed, description)
 }
 
-/// The same from its description.
+/// The same, given the description.
 pub fn sign_prekey(signing_seed: &[u8; 32], description: Vec<u8>) -> Vec<u8> {
     let signed = [b"noescrow-v1 prekey", SUITE, &description].concat();
     let signature = RustCrypto.sign(&Secret::new(*signing_seed), &signed);
@@ -82,22 +82,22 @@ pub fn associated_data(initiator: &[u8; 128], bundle: &Bundle, clear: &[u8]) -> 
     ])
 }
 
-/// What a forger puts into a handshake. A DH secret of `None` stands for a key that nobody has the secret of, because
-/// it is of low order: every DH with it is zero.
+/// What a forger puts into a handshake. A DH secret of `None` stands for a key of low order, whose secret nobody has:
+/// every DH with it is zero.
 #[derive(Clone)]
 pub struct Forger {
     pub identity: [u8; 128],
     pub dh_secret: Option<[u8; 32]>,
     pub ephemeral_key: [u8; 32],
     pub ephemeral_secret: Option<[u8; 32]>,
-    /// SK with DH1 and DH2 (or zeros in their place).
+    /// Compute SK with DH1 and DH2, or with zeros in their place.
     pub identity_dh: bool,
-    /// A thief's: DH1 from its other side.
+    /// A stolen secret: computes DH1 from the other side.
     pub signed_prekey_secret: Option<[u8; 32]>,
 }
 
 impl Forger {
-    /// An honest one.
+    /// An honest initiator.
     pub fn new(signing_seed: [u8; 32], dh_secret: [u8; 32], ephemeral_secret: [u8; 32]) -> Self {
         Self {
             identity: identity(&signing_seed, &dh_public(&dh_secret)),
@@ -109,7 +109,7 @@ impl Forger {
         }
     }
 
-    /// The first message with the text `forged`, and its AD.
+    /// The first message, with the text `forged`, and its AD.
     pub fn first_message(&self, bundle: &Bundle) -> (Vec<u8>, [u8; 32]) {
         let (signed, one_time) = (bundle.signed_prekey(), bundle.one_time_prekey());
         let with = |secret: Option<[u8; 32]>, key: &[u8; 32]| secret.map_or([0; 32], |secret| raw_dh(&secret, key));
@@ -156,7 +156,7 @@ fn expand<const N: usize>(key: &[u8], info: &[&[u8]]) -> [u8; N] {
     out
 }
 
-/// Header and body of the first message of the first chain. Its Braid says nothing, as one does that has nothing to send.
+/// Header and body of the first message of the first chain. Its Braid message is empty, as when nothing is to be sent.
 fn first_ratchet_message(sk: &[u8; 32], ad: &[u8; 32], spk: &[u8; 32]) -> Vec<u8> {
     let (ratchet_secret, salt) = ([0x77; 32], [0x88; 16]);
     let root: [u8; 32] = expand(sk, &[b"noescrow-v1 sk: root key"]);
@@ -170,7 +170,8 @@ fn first_ratchet_message(sk: &[u8; 32], ad: &[u8; 32], spk: &[u8; 32]) -> Vec<u8
     let number = 1u32.to_be_bytes();
     let post_quantum: [u8; 64] = expand(&start[32..64], &[b"noescrow-v1 KDF_SCKA_CK", &number]);
 
-    // PN, N; the Braid's message: none, of epoch 1, without index and chunk; n, and the root of epoch 0, of no age.
+    // PN, N; the Braid's message: none, of epoch 1, without index and chunk; n; and age 0 of the mixed root, that of
+    // epoch 0.
     let braid = [&[0][..], &1u32.to_be_bytes(), &[0; 2 + 32]].concat();
     let header = [&dh_public(&ratchet_secret)[..], &[0; 8], &braid, &number, &[0]].concat();
     let keys: [u8; 60] = expand(&header_key, &[b"noescrow-v1 header", &salt]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! B14: key compromise impersonation, as far as PQXDH allows it (§4.6) and no further.
+//! B14: key compromise impersonation, possible as far as PQXDH allows it (§4.6) and no further.
 
 use crate::forger::Forger;
 use crate::spy::Party;
@@ -8,11 +8,11 @@ use noescrow::error::AcceptError;
 use noescrow::primitives::{DhPublicKey, RustCrypto};
 use noescrow::{Bundle, Prekey};
 
-/// The documented limit: DH1 can be had from either side, so that a thief of Bob's signed prekey is anybody to Bob, until
-/// Bob has deleted it. No other key of Bob's does that.
+/// The documented limit: DH1 can be computed from either side. A thief of Bob's signed prekey can therefore impersonate
+/// anybody to Bob until Bob has deleted it. No other key of Bob's allows that.
 #[test]
-fn b14_who_has_the_signed_prekey_is_anybody_to_its_owner_until_it_is_deleted_and_who_has_another_key_is_not() {
-    // Alice has never heard of Bob. Of hers the thief has what everybody has.
+fn b14_only_the_signed_prekey_allows_impersonation_until_it_is_deleted() {
+    // Alice has never heard of Bob. The thief has only her public identity.
     let alice = *Party::new(41).device.identity();
     for one_time in [true, false] {
         let mut bob = Party::new(42);
@@ -35,7 +35,7 @@ fn b14_who_has_the_signed_prekey_is_anybody_to_its_owner_until_it_is_deleted_and
             session.remote_identity() == Some(&alice) && text == b"forged"
         };
         assert!(is_alice_to(Party::restored(&before, 42)));
-        // Replacing it is not enough: it is kept for messages on their way.
+        // Replacing the key is not enough: it is kept for messages in transit.
         bob.device.rotate(LATER, &mut bob.rng).unwrap();
         assert!(is_alice_to(Party::restored(&bob.state(), 42)));
         assert!(bob.device.delete_previous_signed_prekey());

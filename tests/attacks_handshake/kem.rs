@@ -11,8 +11,8 @@ use noescrow::{Bundle, Secret};
 use rand_chacha::rand_core::{Rng, TryCryptoRng, TryRng};
 use std::convert::Infallible;
 
-/// A KEM that is no worse than ML-KEM to who only listens, but whose secret depends on a random value alone and not on
-/// the key that carried it: `ct = E || m xor H(DH(e, pk))`, `K = H(m)`. What PQXDH §4.12 warns of.
+/// A KEM that is as good as ML-KEM against a passive attacker, but whose secret depends only on a random value and not
+/// on the key that carried it: `ct = E || m xor H(DH(e, pk))`, `K = H(m)`. PQXDH §4.12 warns of such KEMs.
 pub mod weak {
     use super::{Primitives, RustCrypto, Secret, forger};
 
@@ -53,7 +53,7 @@ pub mod weak {
     }
 }
 
-/// Repeats the 32 bytes from which curve keys are made, and nothing else: a device with a bad generator.
+/// A faulty generator: repeats the 32 bytes from which curve keys are made, and nothing else.
 pub struct Repeats(pub Draws);
 
 impl TryRng for Repeats {
@@ -75,10 +75,11 @@ impl TryRng for Repeats {
 
 impl TryCryptoRng for Repeats {}
 
-/// Two one-time prekeys with one curve key, so that the KEM alone tells them apart, and a KEM that does not. The seed of
-/// the first was stolen; the server gives only that one to Alice, and carries her secret over to the second.
+/// Two one-time prekeys have one curve key, so that only the KEM could distinguish them, and this KEM does not. The
+/// seed of the first was stolen. The server serves only that one to Alice, and re-encapsulates her secret to the
+/// second.
 #[test]
-fn b4_a_re_encapsulated_secret_is_refused_even_with_a_kem_that_does_not_bind_its_key() {
+fn b4_a_re_encapsulated_secret_is_refused_even_with_a_weak_kem() {
     let attack = |no_ad: NoAd| {
         let bends = Bends { weak_kem: true, no_ad, ..Bends::default() };
         let (mut alice, mut bob) = (Party::bent(1, bends), Party::bent(2, bends));
@@ -107,18 +108,18 @@ fn b4_a_re_encapsulated_secret_is_refused_even_with_a_kem_that_does_not_bind_its
         (outcome, last_step, same_key)
     };
     let refused = Err(AcceptError::Refused);
-    // The identity is sealed under the ids and the ciphertext.
+    // The ids and the ciphertext are associated data of the encrypted identity.
     assert_eq!(attack(NoAd::Nowhere), (refused.clone(), "HS-R4", false));
-    // Without that, both sides have one SK, and AD alone tells that they mean different keys.
+    // Without that, both sides have one SK, and only AD shows that they mean different keys.
     assert_eq!(attack(NoAd::OfIdentity), (refused, "DR-D8", true));
     // Control: without AD the attack of Bhargavan, Jacomme, Kiefer and Schmidt succeeds.
     let (outcome, _, same_key) = attack(NoAd::Everywhere);
     assert_eq!((outcome.unwrap(), same_key), (b"hello".to_vec(), true));
 }
 
-/// Keys from Wycheproof's sets are in `wycheproof.rs`; here one stands in a bundle whose signatures are right.
+/// `wycheproof.rs` tests invalid keys from Wycheproof; here one stands in a bundle whose signatures are right.
 #[test]
-fn b27_a_kem_key_that_fails_the_modulus_check_is_refused_before_it_is_used() {
+fn b27_a_kem_key_failing_the_modulus_check_is_never_used() {
     let mut bob = Party::new(5);
     let genuine = Bundle::from_bytes(&RustCrypto, &bob.bundle(true)).unwrap();
     let seed = [6; 32];
@@ -140,7 +141,7 @@ fn b27_a_kem_key_that_fails_the_modulus_check_is_refused_before_it_is_used() {
                 let mut alice = Party::new(7);
                 assert!(alice.initiate(&of(keys)).is_none());
                 assert_eq!(alice.spy.count("encapsulate"), 0);
-                // Control: unchecked, it is encapsulated to.
+                // Control: without the check, the initiator encapsulates to the key.
                 alice.spy.bend(Bends { no_modulus_check: true, ..Bends::default() });
                 assert!(alice.initiate(&of(keys)).is_some());
                 assert_eq!(alice.spy.count("encapsulate"), 1);
@@ -151,7 +152,7 @@ fn b27_a_kem_key_that_fails_the_modulus_check_is_refused_before_it_is_used() {
 }
 
 #[test]
-fn b27_a_wrong_ciphertext_fails_as_anything_else_does() {
+fn b27_a_wrong_ciphertext_fails_like_any_other_flaw() {
     let mut bob = Party::new(8);
     let bundle = bob.bundle(true);
     let (_, hello) = Party::new(9).initiate(&bundle).unwrap();
@@ -228,7 +229,7 @@ fn shake_256(input: &[u8]) -> [u8; 32] {
             for (at, lane) in lanes.iter_mut().enumerate() {
                 *lane ^= columns[(at + 4) % 5] ^ columns[(at % 5 + 1) % 5].rotate_left(1);
             }
-            // Rho and pi along the one cycle of the 24 other lanes; the rotation of the t-th is t (t + 1) / 2.
+            // Rho and pi along the one cycle of the other 24 lanes; the rotation of the t-th is t (t + 1) / 2.
             let (mut x, mut y, mut moving) = (1, 0, lanes[1]);
             for t in 1..=24u32 {
                 (x, y) = (y, (2 * x + 3 * y) % 5);
@@ -247,7 +248,7 @@ fn shake_256(input: &[u8]) -> [u8; 32] {
     out
 }
 
-/// How many of some wrong ciphertexts are not rejected to J(z || c).
+/// The number of wrong ciphertexts that are not rejected to J(z || c).
 fn not_rejected(primitives: &Spy) -> usize {
     let seed = Secret::new(std::array::from_fn(|at| at as u8));
     let (genuine, secret) = primitives.encapsulate(&primitives.kem_public(&seed), &Secret::new([7; 32]));
@@ -272,8 +273,8 @@ fn not_rejected(primitives: &Spy) -> usize {
 }
 
 #[test]
-fn b28_a_wrong_ciphertext_gives_j_of_z_and_itself() {
-    // FIPS 202's example: SHAKE256 of nothing.
+fn b28_a_wrong_ciphertext_gives_j_of_z_and_ciphertext() {
+    // FIPS 202's example: SHAKE256 of the empty string.
     assert_eq!(shake_256(b"")[..8], [0x46, 0xb9, 0xdd, 0x2b, 0x0b, 0xa8, 0x8d, 0x13]);
     assert_eq!(not_rejected(&Spy::default()), 0);
     // Control: a KEM without implicit rejection.
@@ -282,7 +283,8 @@ fn b28_a_wrong_ciphertext_gives_j_of_z_and_itself() {
     assert_eq!(not_rejected(&without), 40);
 }
 
-/// An expanded private key holds ek, H(ek) and z beside the secret, which who writes to storage can make inconsistent.
+/// An expanded private key holds ek, H(ek) and z next to the secret. An attacker who can write to storage can make them
+/// inconsistent.
 #[test]
 fn b31_private_kem_keys_are_stored_as_seeds_only() {
     let decapsulate: fn(&RustCrypto, &Secret<64>, &[u8; 1568]) -> Secret<32> = RustCrypto::decapsulate;
@@ -291,14 +293,14 @@ fn b31_private_kem_keys_are_stored_as_seeds_only() {
     let public: [u8; 1568] = public.into();
     let (ciphertext, secret) = RustCrypto.encapsulate(&public, &Secret::new([9; 32]));
     assert_eq!(decapsulate(&RustCrypto, &Secret::new(seed), &ciphertext).expose(), secret.expose());
-    // Control: an expanded key with H(ek) altered still is a key of the same size, and silently another one.
+    // Control: an expanded key with H(ek) altered is still a key of the same size, and silently another one.
     let mut expanded: [u8; 3168] = expanded.into();
     assert_eq!(&expanded[1536..1536 + 1568], &public);
     expanded[1536 + 1568] ^= 1;
     let altered = mlkem1024::decapsulate(&expanded.into(), &(&ciphertext).into());
     assert_ne!(&altered, secret.expose());
 
-    // In a stored device there is the seed, and nothing of the expanded key.
+    // A stored device holds the seed, and nothing of the expanded key.
     let mut bob = Party::new(12);
     let without = bob.state().len();
     let bytes = bob.bundle(true);
@@ -310,8 +312,8 @@ fn b31_private_kem_keys_are_stored_as_seeds_only() {
     let at = find(&seed).unwrap();
     assert_eq!(find(&bundle.one_time_prekey().unwrap().kem_key()[..32]), None);
 
-    // Whatever who has the storage key writes over a seed, the key is consistent: another d is another key, to which the
-    // message was not sent; another z is the same key.
+    // Whatever an attacker with the storage key writes over a seed, the key is consistent: another d is another key, to
+    // which the message was not sent; another z is the same key.
     let (_, hello) = Party::new(13).initiate(&bytes).unwrap();
     for (byte, accepted) in [(0, false), (31, false), (32, true), (63, true)] {
         let mut forged = state.clone();
@@ -333,7 +335,7 @@ fn snapshot_aead_key(salt: &[u8]) -> (Secret<32>, [u8; 12]) {
     (Secret::new(material[..32].try_into().unwrap()), material[32..].try_into().unwrap())
 }
 
-/// A device's state in the clear, as who has the storage key sees it.
+/// A device's state in the clear, as a holder of the storage key sees it.
 pub fn opened(mut snapshot: Vec<u8>) -> Vec<u8> {
     let tag = snapshot.split_off(snapshot.len() - 16).try_into().unwrap();
     let mut state = snapshot.split_off(SNAPSHOT_HEAD);
@@ -342,7 +344,7 @@ pub fn opened(mut snapshot: Vec<u8>) -> Vec<u8> {
     state
 }
 
-/// A device's snapshot of any state: what who has the storage key can forge.
+/// A snapshot of any device state, as a holder of the storage key can forge it.
 pub fn sealed(mut state: Vec<u8>) -> Vec<u8> {
     let mut salt_key = [0; 32];
     RustCrypto.hkdf_expand(&Secret::new(STORAGE_KEY), &[b"noescrow-v1 snapshot salt"], &mut salt_key);

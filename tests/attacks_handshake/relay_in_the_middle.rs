@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! B18, B20: what comes from the relay and gets into a key. In Telegram's secret chats of 2013 a nonce from the server
-//! did, by which the server could make both users' fingerprints equal over unequal keys; and its random bytes went into
-//! the clients' generators.
+//! B18, B20: values from the relay that enter a key. In Telegram's secret chats of 2013 a server nonce did, with which
+//! the server could make both users' fingerprints equal over unequal keys; and the server's random bytes went into the
+//! clients' generators.
 
 use crate::forger::{self, CT, EK, Forger, IDENTITY, SIGNED, raw_dh};
 use crate::spy::{Bends, Draws, NoAd, Operation, Party, SUITE, SpyDevice, SpySession};
@@ -16,7 +16,7 @@ use std::path::Path;
 
 const CHAIN_NEXT: &[u8] = b"noescrow-v1 KDF_SCKA_CK";
 
-/// spec/protocol.md §3, and the constants of its formulas. Numbers that both sides count are not here: [`is_counted`].
+/// spec/protocol.md §3, and the constants of its formulas. Numbers that both sides count are handled by [`is_counted`].
 const CONSTANTS: &[&[u8]] = &[
     SUITE,
     b"noescrow-v1 hidden identity",
@@ -44,7 +44,7 @@ const CONSTANTS: &[&[u8]] = &[
     &[],
 ];
 
-/// Where the inputs of keys came from, and those of which nobody knows.
+/// The origins of inputs of keys, and the inputs whose origin is unknown.
 #[derive(Debug, Default)]
 struct Origins {
     constants: usize,
@@ -53,19 +53,19 @@ struct Origins {
     unexplained: Vec<(&'static str, &'static str)>,
 }
 
-fn within(blobs: &[&[u8]], value: &[u8]) -> bool {
+fn substring(blobs: &[&[u8]], value: &[u8]) -> bool {
     blobs.iter().any(|blob| blob.windows(value.len()).any(|window| window == value))
 }
 
 fn made_by(party: &Party) -> Vec<Vec<u8>> {
     let ledger = party.spy.ledger.borrow();
-    // What was opened was made by who sealed it.
+    // The sealer made what was opened.
     let outputs = ledger.iter().filter(|one| one.name != "open").flat_map(|one| one.outputs.clone());
     party.rng.drawn.iter().cloned().chain(outputs).collect()
 }
 
-/// What a signature or a seal vouches for to `party`: messages whose signature verified, plaintexts and associated data
-/// that opened, and what was hashed into them.
+/// What a signature or a seal authenticates to `party`: messages whose signature verified, plaintexts and associated
+/// data that opened, and whatever was hashed into them.
 fn vouched_for(party: &Party) -> Vec<Vec<u8>> {
     let ledger = party.spy.ledger.borrow();
     let mut vouched: Vec<Vec<u8>> = Vec::new();
@@ -76,29 +76,30 @@ fn vouched_for(party: &Party) -> Vec<Vec<u8>> {
             _ => {}
         }
     }
-    vouched.extend(put_together(&vouched));
+    vouched.extend(reassembled(&vouched));
     for hash in ledger.iter().filter(|one| one.name == "sha256") {
-        if within(&vouched.iter().map(Vec::as_slice).collect::<Vec<_>>(), &hash.outputs[0]) {
+        if substring(&vouched.iter().map(Vec::as_slice).collect::<Vec<_>>(), &hash.outputs[0]) {
             vouched.extend(hash.inputs.clone());
         }
     }
     vouched
 }
 
-/// Chunks of the Braid that stood in headers which opened, put together again: what all of them vouch for.
-fn put_together(opened: &[Vec<u8>]) -> Vec<Vec<u8>> {
+/// Chunks of the Braid from headers that opened, reassembled: all of those headers together authenticate them.
+fn reassembled(opened: &[Vec<u8>]) -> Vec<Vec<u8>> {
     // By kind and epoch, by index.
     let mut values = BTreeMap::<_, BTreeMap<u16, &[u8]>>::new();
     for header in opened.iter().filter(|plaintext| plaintext.len() == HEADER_LEN) {
         let index = u16::from_be_bytes([header[45], header[46]]);
-        // A chunk of ek_vector is one with and without the acknowledgement.
+        // A chunk of ek_vector is the same with and without the acknowledgement.
         let kind = if header[40] == 3 { 2 } else { header[40] };
         values.entry((kind, &header[41..45])).or_default().insert(index, &header[47..HEADER_LEN - 5]);
     }
     values.into_values().map(|chunks| chunks.into_values().collect::<Vec<_>>().concat()).collect()
 }
 
-/// Numbers that both sides count: of a message in its post-quantum chain, of an epoch. No more than there are.
+/// Numbers that both sides count: of a message in its post-quantum chain, and of an epoch; at most as many as there
+/// are.
 fn is_counted(one: &Operation, input: &[u8]) -> bool {
     let number = input.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
     let in_chain = one.inputs.iter().any(|part| part == CHAIN_NEXT) && input.len() == 4;
@@ -106,8 +107,8 @@ fn is_counted(one: &Operation, input: &[u8]) -> bool {
     (in_chain && (1..=MESSAGES).contains(&number)) || (epoch && input.len() == 8 && (1..=EPOCHS + 1).contains(&number))
 }
 
-/// Every input of every operation that makes or uses a key: a constant; or made by the party itself, before; or made by
-/// its peer and vouched for.
+/// Every input of every operation that makes or uses a key is a constant, or was made earlier by the party itself, or
+/// was made by its peer and authenticated.
 fn origins(party: &Party, peer: &Party) -> Origins {
     let (peers, vouched) = (made_by(peer), vouched_for(party));
     let (peers, vouched): (Vec<_>, Vec<_>) =
@@ -125,9 +126,9 @@ fn origins(party: &Party, peer: &Party) -> Origins {
         for input in inputs {
             if CONSTANTS.contains(&input.as_slice()) || is_counted(one, input) {
                 origins.constants += 1;
-            } else if within(&own, input) {
+            } else if substring(&own, input) {
                 origins.own += 1;
-            } else if within(&peers, input) && within(&vouched, input) {
+            } else if substring(&peers, input) && substring(&vouched, input) {
                 origins.peer += 1;
             } else {
                 origins.unexplained.push((one.name, one.step));
@@ -141,12 +142,12 @@ fn origins(party: &Party, peer: &Party) -> Origins {
 }
 
 const CHUNK_SIZE: ChunkSize = ChunkSize::Bytes256;
-/// Bytes of a header in the clear, with such a chunk.
+/// Bytes of a header in the clear, with a chunk of that size.
 const HEADER_LEN: usize = 308;
 const ROUNDS: usize = 12;
-/// What one side sends in as many rounds, at the most.
+/// What one side sends in that many rounds, at the most.
 const MESSAGES: u64 = 2 * ROUNDS as u64;
-/// The epochs that come and go in them; one more is being agreed on.
+/// The epochs completed in them; one more is being agreed on.
 const EPOCHS: u64 = 2;
 
 fn rounds(alice: (&mut Party, &mut SpySession), bob: (&mut Party, &mut SpySession), count: usize) {
@@ -174,7 +175,7 @@ fn audit(bends: Bends, one_time: bool) -> [Origins; 2] {
 }
 
 #[test]
-fn b18_every_input_of_every_key_is_a_constant_one_s_own_or_the_peer_s_and_vouched_for() {
+fn b18_every_input_of_every_key_has_an_authenticated_origin() {
     for one_time in [true, false] {
         for side in audit(Bends::default(), one_time) {
             assert_eq!(side.unexplained, []);
@@ -184,7 +185,7 @@ fn b18_every_input_of_every_key_is_a_constant_one_s_own_or_the_peer_s_and_vouche
 }
 
 #[test]
-fn control_b18_the_audit_names_a_server_s_nonce_a_planted_key_and_a_key_nobody_vouches_for() {
+fn control_b18_unauthenticated_inputs_of_keys_are_named() {
     let nonce = Bends { server_nonce: Some([0x5E; 32]), ..Bends::default() };
     for side in audit(nonce, true) {
         // Into every HKDF: of the hidden identity, of SK, of each root step, of each message.
@@ -192,11 +193,11 @@ fn control_b18_the_audit_names_a_server_s_nonce_a_planted_key_and_a_key_nobody_v
         assert_eq!(steps, HashSet::from(["hkdf"]), "{:?}", side.unexplained);
         assert!(side.unexplained.len() > 10);
     }
-    // EK and ciphertext, which only associated data vouches for.
+    // EK and ciphertext, which only associated data authenticates.
     let [alice, bob] = audit(Bends { no_ad: NoAd::Everywhere, ..Bends::default() }, true);
     assert!(bob.unexplained.contains(&("decapsulate", "HS-R3")) && bob.unexplained.contains(&("dh", "HS-R3")));
     assert_eq!(alice.unexplained.iter().filter(|(_, step)| step.starts_with("HS")).count(), 0);
-    // A gullible initiator with the server's prekeys.
+    // An initiator that verifies nothing, with the server's prekeys.
     let (mut alice, mut bob) = (Party::bent(3, Bends { no_verify: true, ..Bends::default() }), Party::new(4));
     assert!(alice.initiate(&own_prekeys(&bob.bundle(true))).is_some());
     let planted = origins(&alice, &bob).unexplained;
@@ -214,18 +215,18 @@ fn own_prekeys(bundle: &[u8]) -> Vec<u8> {
     forger::bundle(&bundle[IDENTITY], &signed, None)
 }
 
-/// What the server does to a bundle on its way to Alice, or to the first message on its way to Bob.
+/// What the server does to a bundle in transit to Alice, or to the first message in transit to Bob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BundleMove {
     Honest,
     /// Without the one-time prekey.
     Withhold,
-    /// An older one of Bob's.
+    /// An older bundle of Bob's.
     Older,
     /// The server's own identity and prekeys.
     Replace,
     OwnPrekeys,
-    /// The prekeys of Bob's under the server's identity.
+    /// Bob's prekeys under the server's identity.
     OwnIdentity,
     Flip(usize),
 }
@@ -233,7 +234,7 @@ enum BundleMove {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MessageMove {
     Honest,
-    /// A message of the server's own in Alice's place, under its own identity.
+    /// A message of the server's own in place of Alice's, under its own identity.
     Replace,
     /// The same under Alice's identity.
     Impersonate,
@@ -243,20 +244,20 @@ enum MessageMove {
 #[derive(Debug, Default)]
 struct Search {
     refused: usize,
-    /// Both have a session, and one safety number, and one key.
+    /// Both have a session, with one safety number and one key.
     equal: usize,
-    /// Both have a session and see different numbers.
+    /// Both have a session and see different safety numbers.
     different: usize,
-    /// One safety number over two keys, or over a key that the server knows.
+    /// One safety number over two keys, or over a key that the server can compute.
     violations: Vec<(BundleMove, MessageMove)>,
 }
 
-/// What the server can compute of Alice's SK where SPK and PQPK are its own.
+/// The part of Alice's SK that the server can compute if SPK and PQPK are its own.
 fn computed_sk(alice: &Party, hello: &[u8], bends: Bends) -> [u8; 32] {
     let ephemeral_key = hello[EK].try_into().unwrap();
     let with_spk = |key| raw_dh(&SERVER[1], key);
     let (dh1, dh3) = (with_spk(alice.device.identity().dh_key().as_bytes()), with_spk(ephemeral_key));
-    // DH2 takes the secret of the identity that Alice believes in.
+    // DH2 takes the secret of the identity that Alice believes she talks to.
     let dh2 = raw_dh(&SERVER[2], ephemeral_key);
     let (dh1, dh2) = if bends.no_identity_dh { ([0; 32], [0; 32]) } else { (dh1, dh2) };
     let ss = RustCrypto.decapsulate(&Secret::new(SERVER_KEM), hello[CT].try_into().unwrap());
@@ -265,8 +266,8 @@ fn computed_sk(alice: &Party, hello: &[u8], bends: Bends) -> [u8; 32] {
     sk
 }
 
-/// Every move on the bundle with every move on the first message. `nonces`: a build whose server may add bytes of its
-/// own to each side's keys once the sessions stand.
+/// Combines every move on the bundle with every move on the first message. `nonces`: a build whose server may add its
+/// own bytes to each side's keys once the sessions exist.
 fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
     let mut found = Search::default();
     let mut bob = Party::bent(1, bends);
@@ -305,7 +306,7 @@ fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
             continue;
         };
         let is_flipped = matches!(bundle_move, BundleMove::Flip(_));
-        assert!(bends != Bends::default() || !is_flipped, "{bundle_move:?} is taken");
+        assert!(bends != Bends::default() || !is_flipped, "{bundle_move:?} was accepted");
         let alice_sk = alice.spy.key_agreement().1;
         let alice_known = alice_sk == computed_sk(&alice, &hello, bends);
         let saved = from_alice.snapshot(&StorageKey::new([1; 32]), 0);
@@ -361,30 +362,31 @@ fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
 }
 
 #[test]
-fn b18_no_relay_finds_equal_safety_numbers_over_unequal_or_known_keys() {
+fn b18_no_relay_gets_equal_safety_numbers_over_bad_keys() {
     let found = search(Bends::default(), false, 1);
     assert_eq!(found.violations, []);
-    // Bob's own three bundles end well; the server in the middle shows; every flipped byte is refused.
+    // Bob's own three bundles end in equal numbers; the server in the middle shows; every flipped byte is refused.
     assert_eq!(found.equal, 3, "{found:?}");
     assert!(found.different >= 4, "{found:?}");
     assert!(found.refused > 3483 + 1800, "{found:?}");
 }
 
 #[test]
-fn control_b18_a_build_with_a_server_s_nonce_or_without_identities_in_sk_is_found() {
+fn control_b18_server_nonces_and_missing_identity_dhs_are_found() {
     let nonces = search(Bends::default(), true, 97);
     assert!(nonces.violations.contains(&(BundleMove::Honest, MessageMove::Honest)), "{nonces:?}");
     let no_verify = Bends { no_verify: true, ..Bends::default() };
     let neither = search(Bends { no_identity_dh: true, ..no_verify }, false, 401);
     assert!(neither.violations.contains(&(BundleMove::OwnPrekeys, MessageMove::Impersonate)), "{neither:?}");
-    // Each defence alone holds against who has no identity's secret: DH2 against planted prekeys, signatures without it.
+    // Each defence suffices alone if the attacker has no identity's secret: DH2 against planted prekeys, signatures
+    // without DH2.
     assert_eq!(search(no_verify, false, 401).violations, []);
     let no_identity_dh = search(Bends { no_identity_dh: true, ..Bends::default() }, false, 401);
     let planted = |one: &&(BundleMove, MessageMove)| one.0 == BundleMove::OwnPrekeys;
     assert_eq!(no_identity_dh.violations.iter().filter(planted).count(), 0);
 }
 
-/// A generator into which the server's bytes are mixed, as Telegram's clients did.
+/// A generator that mixes in the server's bytes, as Telegram's clients did.
 struct Mixed(Draws, [u8; 32]);
 
 impl TryRng for Mixed {
@@ -404,7 +406,7 @@ impl TryRng for Mixed {
 
 impl TryCryptoRng for Mixed {}
 
-/// The same bytes, whatever is asked.
+/// Returns the same bytes for every request.
 struct Stuck;
 
 impl TryRng for Stuck {
@@ -424,7 +426,7 @@ impl TryRng for Stuck {
 impl TryCryptoRng for Stuck {}
 
 #[test]
-fn b20_what_is_drawn_does_not_depend_on_what_the_server_sent() {
+fn b20_draws_do_not_depend_on_what_the_server_sent() {
     let bundles = |served: u64| {
         let mut bob = Party::new(10 + served);
         bob.bundle(served.is_multiple_of(2))
@@ -436,11 +438,11 @@ fn b20_what_is_drawn_does_not_depend_on_what_the_server_sent() {
     };
     let first = drawn(0);
     assert!((1..6).all(|served| drawn(served) == first));
-    // Nothing that receives is given a generator: decryption and acceptance cannot draw.
+    // No function that receives takes a generator: decryption and acceptance cannot draw.
     type Accept = fn(&mut SpyDevice, &[u8], &[u8]) -> Result<(SpySession, Vec<u8>), AcceptError>;
     type Decrypt = fn(&mut SpySession, &[u8], &[u8]) -> Result<Vec<u8>, DecryptError>;
     let (_, _): (Accept, Decrypt) = (SpyDevice::accept, SpySession::decrypt);
-    // Control: where the server's bytes are mixed in, EK follows them.
+    // Control: if the server's bytes are mixed in, EK changes with them.
     let mixed = |served: u64| {
         let bytes = bundles(served);
         let alice = Party::new(20);
@@ -451,10 +453,10 @@ fn b20_what_is_drawn_does_not_depend_on_what_the_server_sent() {
     assert_ne!(mixed(0), mixed(1));
 }
 
-/// With a generator that is stuck, EK and coins repeat, and with them what goes to one prekey. What goes to different
-/// peers has nothing in common but EK: the peers' keys are in every key.
+/// With a stuck generator, EK and coins repeat, and with them all messages to one prekey. Messages to different peers
+/// have only EK in common: every key depends on the peer's keys.
 #[test]
-fn b20_a_stuck_generator_repeats_the_ephemeral_key_but_no_key_with_another_peer() {
+fn b20_a_stuck_generator_repeats_no_key_across_peers() {
     let alice = Party::new(30);
     let to = |seed: u64| {
         let bundle = Bundle::from_bytes(&RustCrypto, &Party::new(seed).bundle(true)).unwrap();
@@ -470,11 +472,11 @@ fn b20_a_stuck_generator_repeats_the_ephemeral_key_but_no_key_with_another_peer(
     assert_eq!(keys.len(), 3);
     assert!(keys.is_disjoint(&other_keys));
     assert_ne!(one[CT], other[CT]);
-    // Control, and the limit: to the same prekeys again, all of it is the same.
+    // Control, and the limit: to the same prekeys again, all of it repeats.
     assert_eq!(to(31), (one, keys));
 }
 
-/// Names of generators, clocks and environments, by which something nobody passed in could get into a key.
+/// Names of generators, clocks and environments, through which a value that nobody passed in could enter a key.
 const SOURCES: [&str; 9] =
     ["getrandom", "OsRng", "SysRng", "thread_rng", "from_os_rng", "ThreadRng", "SystemTime", "Instant", "std::env"];
 
@@ -483,11 +485,11 @@ fn sources_in(text: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn b20_the_crate_has_no_generator_and_no_clock_of_its_own() {
+fn b20_the_crate_contains_no_generator_and_no_clock() {
     fn walk(folder: &Path, texts: &mut Vec<String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            // Tests may ask how long to run.
+            // Tests may ask for the time.
             if path.ends_with("tests") || path.ends_with("tests.rs") {
                 continue;
             }
@@ -506,7 +508,7 @@ fn b20_the_crate_has_no_generator_and_no_clock_of_its_own() {
     let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
     let linked = manifest.split("[dev-dependencies]").next().unwrap();
     assert!(sources_in(linked).is_empty());
-    // Controls: a clock is seen; the development dependencies have a generator.
+    // Controls: a clock is found; the development dependencies have a generator.
     assert_eq!(sources_in("let now = std::time::Instant::now();"), ["Instant"]);
     assert_eq!(sources_in(&manifest), ["getrandom"]);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! B6, B7, B8, B9, B26: first messages a second time, two for one key, rubbish before the genuine, other wrappers.
+//! B6, B7, B8, B9, B26: replayed first messages, two for one key, garbage before the genuine one, other wrappers.
 
 use crate::forger::{CT, EK, Forger, HIDDEN};
 use crate::spy::{Bends, NoAd, Party, SpySession};
@@ -10,7 +10,7 @@ use noescrow::{Bundle, Device, FIRST_MESSAGE_OVERHEAD, StorageKey};
 use rand_chacha::rand_core::Rng;
 use std::collections::HashSet;
 
-/// What the replay record of a [`crate::spy::SpyDevice`] holds.
+/// Capacity of a [`crate::spy::SpyDevice`]'s replay record.
 const RECORD: u64 = 4;
 
 fn hello_to(bundle: &[u8], seed: u64) -> Vec<u8> {
@@ -18,7 +18,7 @@ fn hello_to(bundle: &[u8], seed: u64) -> Vec<u8> {
 }
 
 #[test]
-fn b6_a_handshake_on_the_last_resort_key_is_accepted_once_for_as_long_as_the_key_lives() {
+fn b6_a_last_resort_handshake_is_accepted_only_once() {
     let mut bob = Party::new(1);
     let bundle = bob.bundle(false);
     let hello = hello_to(&bundle, 2);
@@ -28,15 +28,15 @@ fn b6_a_handshake_on_the_last_resort_key_is_accepted_once_for_as_long_as_the_key
     for _ in 0..20 {
         assert_eq!(bob.refuses(&hello), AcceptError::Repeated);
     }
-    // With the session deleted, and after a restart.
+    // After the session is deleted, and after a restart.
     drop(session);
     assert_eq!(bob.refuses(&hello), AcceptError::Repeated);
     let mut bob = Party::restored(&bob.state(), 3);
     assert_eq!(bob.refuses(&hello), AcceptError::Repeated);
-    // Control: a device without its record, here one from before, accepts it once more.
+    // Control: a device without this record entry, here restored from an earlier state, accepts the message once more.
     assert_eq!(Party::restored(&before, 4).device.accept(&hello, b"").unwrap().1, b"hello");
 
-    // Full, the record refuses what is new; it never forgets what is old.
+    // A full record refuses new messages; it never forgets an old one.
     for other in 1..RECORD {
         assert!(bob.device.accept(&hello_to(&bundle, 10 + other), b"").is_ok());
     }
@@ -51,7 +51,7 @@ fn b6_a_handshake_on_the_last_resort_key_is_accepted_once_for_as_long_as_the_key
     let with_one_time = bob.bundle(true);
     assert!(bob.device.accept(&hello_to(&with_one_time, 21), b"").is_ok());
 
-    // Rotation makes room for what is sent to the new key; the record of the old one stays with it.
+    // Rotation makes room for messages to the new key; the record of the old key is kept with that key.
     bob.device.rotate(crate::support::LATER, &mut bob.rng).unwrap();
     let rotated = bob.bundle(false);
     assert_eq!(bob.refuses(&hello), AcceptError::Repeated);
@@ -62,16 +62,16 @@ fn b6_a_handshake_on_the_last_resort_key_is_accepted_once_for_as_long_as_the_key
     assert_eq!(bob.refuses(&hello), AcceptError::Repeated);
     assert_eq!(bob.refuses(&to_the_new), AcceptError::Repeated);
 
-    // With the key gone, nobody can tell and nobody can open.
+    // Once the key is deleted, the device can neither recognise nor open the message.
     assert!(bob.device.delete_previous_signed_prekey());
     assert_eq!(bob.refuses(&hello), AcceptError::Refused);
     assert_eq!(bob.refuses(&new), AcceptError::Refused);
     assert_eq!(bob.refuses(&to_the_new), AcceptError::Repeated);
 }
 
-/// A message on its way during a rotation is recorded with the key that it was sent to.
+/// A message in transit during a rotation is recorded with the key to which it was sent.
 #[test]
-fn b6_what_arrives_on_the_previous_signed_prekey_is_recorded_there() {
+fn b6_messages_to_the_previous_signed_prekey_are_recorded_with_it() {
     let mut bob = Party::new(7);
     let bundle = bob.bundle(false);
     bob.device.rotate(crate::support::LATER, &mut bob.rng).unwrap();
@@ -82,26 +82,27 @@ fn b6_what_arrives_on_the_previous_signed_prekey_is_recorded_there() {
     }
     let one_too_many = hello_to(&bundle, 40);
     assert_eq!(bob.refuses(&one_too_many), AcceptError::ReplayRecordFull);
-    // Control: the record of the key in force is another one, and empty.
+    // Control: the current key has a record of its own, which is empty.
     let current = bob.bundle(false);
     for sender in 0..RECORD {
         assert!(bob.device.accept(&hello_to(&current, 50 + sender), b"").is_ok());
     }
-    // The second rotation deletes the first key with its record: unknown, not new.
+    // The second rotation deletes the first key with its record: the messages are of an unknown key, not new.
     bob.device.rotate(crate::support::LATER, &mut bob.rng).unwrap();
     assert!(late.iter().all(|hello| bob.refuses(hello) == AcceptError::Refused));
 }
 
-/// Every key that sealed something since the ledger was last forgotten.
+/// Every key that sealed something since the ledger was last cleared.
 fn sealing_keys(party: &Party) -> HashSet<Vec<u8>> {
     let ledger = party.spy.ledger.borrow();
     ledger.iter().filter(|one| one.name == "seal" && one.step != "SN-1").map(|one| one.inputs[0].clone()).collect()
 }
 
-/// The documented limit. From a backup Bob does not know what he accepted, and accepts it as a new session. That has
-/// one SK with the old one, but nothing is sealed under a key of the old one, because his first reply is a fresh step.
+/// The documented limit. Restored from a backup, Bob does not know what he accepted, and accepts it as a new session.
+/// That session has the same SK as the old one, but seals nothing under a key of the old one, because his first reply
+/// takes a fresh step.
 #[test]
-fn b7_after_a_lost_state_a_replay_is_a_new_session_that_sends_under_other_keys() {
+fn b7_a_replay_after_lost_state_sends_under_other_keys() {
     let mut bob = Party::new(8);
     let hello = hello_to(&bob.bundle(false), 9);
     let backup = bob.state();
@@ -120,10 +121,10 @@ fn b7_after_a_lost_state_a_replay_is_a_new_session_that_sends_under_other_keys()
     let (sk_again, keys_again) = run(&mut Party::restored(&backup, 10));
     assert_eq!(sk, sk_again);
     assert!(keys.is_disjoint(&keys_again));
-    // Control: with a generator that was restored as well, every key is used twice.
+    // Control: if the generator is restored as well, every key is used twice.
     let (_, keys_cloned) = run(&mut Party { rng: crate::spy::Draws::new(10), ..Party::restored(&backup, 0) });
     assert_eq!(keys_again, keys_cloned);
-    // Who keeps the newest generation where the backup does not reset it is told.
+    // A caller that keeps the newest generation where the backup does not reset it gets an error.
     let key = StorageKey::new([0x5A; 32]);
     let spy = crate::spy::Spy::default();
     let restored = crate::spy::SpyDevice::restore_in_place(spy, &mut backup.clone(), &key, 1);
@@ -131,15 +132,15 @@ fn b7_after_a_lost_state_a_replay_is_a_new_session_that_sends_under_other_keys()
 }
 
 #[test]
-fn b8_of_two_first_messages_for_one_one_time_key_exactly_one_is_accepted() {
+fn b8_exactly_one_first_message_per_one_time_key_is_accepted() {
     for order in [[0, 1], [1, 0]] {
         let mut bob = Party::new(11);
-        // A server that gives the same key out twice.
+        // The server gives the same key out twice.
         let bundle = bob.bundle(true);
         let messages = [hello_to(&bundle, 12), hello_to(&bundle, 13)];
         let [first, second] = order.map(|at| &messages[at]);
         let damaged = |message: &[u8]| [&message[..message.len() - 1], &[!message[message.len() - 1]]].concat();
-        // Interleaved: an attempt on each fails late, then the one comes through, then the other comes.
+        // Interleaved: an attempt on each fails late; then one comes through; then the other arrives.
         assert_eq!(bob.refuses(&damaged(first)), AcceptError::Refused);
         assert_eq!(bob.refuses(&damaged(second)), AcceptError::Refused);
         assert_eq!(bob.device.one_time_prekeys_left(), 1);
@@ -153,7 +154,7 @@ fn b8_of_two_first_messages_for_one_one_time_key_exactly_one_is_accepted() {
     }
 }
 
-/// A database of two processes. `checks`: it takes a record only if its generation is above the one that it has.
+/// A database of two processes. `checks`: it takes a record only if its generation is above the stored one.
 struct Database {
     checks: bool,
     device: u64,
@@ -172,7 +173,7 @@ impl Store for Database {
 }
 
 #[test]
-fn b8_of_two_processes_with_one_database_exactly_one_takes_the_key() {
+fn b8_exactly_one_of_two_processes_uses_up_the_key() {
     let accepted = |checks: bool| {
         let mut rng = crate::support::rng(15);
         let key = || StorageKey::new([3; 32]);
@@ -184,7 +185,7 @@ fn b8_of_two_processes_with_one_database_exactly_one_takes_the_key() {
         let mut processes = [0, 1].map(|_| Durable::new(Device::restore(&saved, &key(), 7).unwrap(), key(), 7));
         let messages = [hello_to(&bundle, 16), hello_to(&bundle, 17)];
         let mut database = Database { checks, device: 7 };
-        // Both have computed before either saves.
+        // Both compute before either saves.
         let [one, other] = &mut processes;
         let unsaved = [one.accept(&messages[0], b"").unwrap(), other.accept(&messages[1], b"").unwrap()];
         unsaved.into_iter().filter_map(|unsaved| unsaved.save(&mut database).ok()).count()
@@ -195,18 +196,18 @@ fn b8_of_two_processes_with_one_database_exactly_one_takes_the_key() {
 }
 
 #[test]
-fn b9_rubbish_with_a_valid_id_uses_up_nothing() {
+fn b9_garbage_with_a_valid_id_uses_up_nothing() {
     for one_time in [true, false] {
         let mut bob = Party::new(18);
         let bytes = bob.bundle(one_time);
         let hello = hello_to(&bytes, 19);
         let mut rng = crate::support::rng(20);
         for from in [EK.start, CT.start, HIDDEN.start, FIRST_MESSAGE_OVERHEAD - 16] {
-            let mut rubbish = hello.clone();
-            rng.fill_bytes(&mut rubbish[from..]);
-            assert_eq!(bob.refuses(&rubbish), AcceptError::Refused);
+            let mut garbage = hello.clone();
+            rng.fill_bytes(&mut garbage[from..]);
+            assert_eq!(bob.refuses(&garbage), AcceptError::Refused);
         }
-        // From who has everything but the secret of the identity that it names: all opens but the message.
+        // From a forger who lacks only the secret of the identity that it names: everything opens except the message.
         let bundle = Bundle::from_bytes(&RustCrypto, &bytes).unwrap();
         let impostor = Forger { dh_secret: Some([9; 32]), ..Forger::new([1; 32], [2; 32], [3; 32]) };
         bob.spy.forget();
@@ -218,11 +219,11 @@ fn b9_rubbish_with_a_valid_id_uses_up_nothing() {
         assert_eq!(before, bob.state());
         assert_eq!(bob.device.one_time_prekeys_left(), usize::from(one_time));
 
-        // Control: a device that takes the key before it has authenticated would refuse the genuine one.
+        // Control: a device that uses up the key before it has authenticated the message would refuse the genuine one.
         if let Some(prekey) = bundle.one_time_prekey() {
-            let mut hasty = Party::restored(&before, 21);
-            assert!(hasty.device.delete_one_time_prekey(prekey.id()));
-            assert_eq!(hasty.refuses(&hello), AcceptError::PrekeyUsed);
+            let mut early = Party::restored(&before, 21);
+            assert!(early.device.delete_one_time_prekey(prekey.id()));
+            assert_eq!(early.refuses(&hello), AcceptError::PrekeyUsed);
         }
         assert_eq!(bob.device.accept(&hello, b"").unwrap().1, b"hello");
         assert_ne!(before, bob.state());
@@ -233,10 +234,10 @@ fn session_state(session: &SpySession) -> Vec<u8> {
     session.snapshot(&StorageKey::new([0x5A; 32]), 0)
 }
 
-/// Until she has an answer, every message of Alice's begins with the handshake. The server puts other wrappers around
-/// the genuine ratchet message inside, to make Bob open a second session or read twice.
+/// Until Alice has an answer, each of her messages begins with the handshake. The server puts other wrappers around the
+/// genuine ratchet message inside, to make Bob open a second session or read twice.
 #[test]
-fn b26_a_genuine_message_in_another_wrapper_is_refused_by_the_session_and_by_the_device() {
+fn b26_a_genuine_message_in_another_wrapper_is_refused() {
     for one_time in [true, false] {
         let mut bob = Party::new(22);
         let mut alice = Party::new(23);
@@ -254,7 +255,7 @@ fn b26_a_genuine_message_in_another_wrapper_is_refused_by_the_session_and_by_the
                 message
             })
             .collect();
-        // The wrapper of another handshake of hers, whole and field by field.
+        // The wrapper of another handshake of Alice's, whole and field by field.
         for part in [0..HIDDEN.end, 1..10, EK, CT, HIDDEN] {
             let mut message = second.clone();
             message[part.clone()].copy_from_slice(&other_hello[part]);
@@ -265,14 +266,14 @@ fn b26_a_genuine_message_in_another_wrapper_is_refused_by_the_session_and_by_the
             assert_eq!(from_bob.decrypt(wrapped, b""), Err(DecryptError::Refused));
             bob.refuses(wrapped);
         }
-        // No wrapper at all: the type is associated data of the header. Control: to a device without AD it is one more
-        // way to say the same.
+        // Without a wrapper: the type is associated data of the header. Control: for a device without AD it is one more
+        // encoding of the same message.
         let bare = [&[0x12], &second[HIDDEN.end..]].concat();
         assert_eq!(from_bob.decrypt(&bare, b""), Err(DecryptError::Refused));
         assert_eq!(state, session_state(&from_bob));
         assert_eq!(without_ad(one_time), b"second");
 
-        // The genuine one opens once, on the session, and makes no second one.
+        // The genuine message opens once, on the session, and makes no second session.
         let again = if one_time { AcceptError::PrekeyUsed } else { AcceptError::Repeated };
         assert_eq!(bob.refuses(&second), again);
         assert_eq!(from_bob.decrypt(&second, b"").unwrap(), b"second");
@@ -282,7 +283,7 @@ fn b26_a_genuine_message_in_another_wrapper_is_refused_by_the_session_and_by_the
     }
 }
 
-/// Unwrapped, between devices that leave associated data out.
+/// The unwrapped message, between devices that leave associated data out.
 fn without_ad(one_time: bool) -> Vec<u8> {
     let bends = Bends { no_ad: NoAd::Everywhere, ..Bends::default() };
     let (mut alice, mut bob) = (Party::bent(23, bends), Party::bent(22, bends));

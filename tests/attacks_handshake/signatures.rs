@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A5, A6, A7: signatures with a twin, signatures valid for many messages, and signing under somebody else's public key.
+//! A5, A6, A7: malleable signatures, signatures valid for many messages, and signing under another's public key.
 
 use crate::forger::{self, DESCRIPTION_LEN, Forger, IDENTITY, ONE_TIME, SIGNED};
 use crate::spy::{Bends, Party, SUITE};
@@ -20,7 +20,7 @@ fn challenge(r: &[u8], public: &[u8], message: &[u8]) -> Scalar {
     Scalar::from_bytes_mod_order_wide(&RustCrypto.sha512(&[r, public, message]))
 }
 
-/// The equation sB = R + hA and nothing else, s taken mod q: what a verifier that is not strict checks.
+/// The equation sB = R + hA alone, with s taken mod q: the check of a verifier that is not strict.
 fn lax_verify(public: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
     let point = |bytes: &[u8]| CompressedEdwardsY(bytes.try_into().unwrap()).decompress();
     let (r, s) = signature.split_at(32);
@@ -30,7 +30,7 @@ fn lax_verify(public: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
 }
 
 /// The signature with q added to s.
-fn twin(signature: &mut [u8]) {
+fn malleate(signature: &mut [u8]) {
     let mut carry = 0u16;
     for (byte, q) in signature[32..].iter_mut().zip(Q) {
         let sum = u16::from(*byte) + u16::from(q) + carry;
@@ -45,15 +45,16 @@ fn certified(dh_key: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a5_a_certificate_or_prekey_with_s_plus_q_is_refused_wherever_it_is_read() {
+fn a5_signatures_with_s_plus_q_are_refused_wherever_they_are_read() {
     let mut bob = Party::new(1);
     let genuine = bob.bundle(true);
     let mut alice = Party::new(2);
     for signature in [IDENTITY.end - 64..IDENTITY.end, SIGNED.end - 64..SIGNED.end, ONE_TIME.end - 64..ONE_TIME.end] {
         let mut bytes = genuine.clone();
-        twin(&mut bytes[signature.clone()]);
+        malleate(&mut bytes[signature.clone()]);
         assert!(alice.initiate(&bytes).is_none());
-        // Control: the equation holds for the twin as for the genuine one, so that a lax reader has two of everything.
+        // Control: the equation holds for the altered signature as for the genuine one, so that a lax reader accepts
+        // both.
         let signed = match signature.end {
             128 => certified(&bytes[32..64]),
             end => {
@@ -70,15 +71,15 @@ fn a5_a_certificate_or_prekey_with_s_plus_q_is_refused_wherever_it_is_read() {
     let bundle = Bundle::from_bytes(&RustCrypto, &genuine).unwrap();
     let mut forger = Forger::new([1; 32], [2; 32], [3; 32]);
     let (right, _) = forger.first_message(&bundle);
-    twin(&mut forger.identity[64..]);
+    malleate(&mut forger.identity[64..]);
     assert_eq!(bob.refuses(&forger.first_message(&bundle).0), AcceptError::Refused);
     assert!(bob.device.accept(&right, b"").is_ok());
     assert!(alice.initiate(&genuine).is_some());
 }
 
-/// s = 0 and R of small order: no secret is needed, and the signature is valid for every message or every eighth.
+/// s = 0 and R of small order: this needs no secret, and the signature is valid for every message or for every eighth.
 #[test]
-fn a6_an_identity_whose_signing_key_or_nonce_is_of_small_order_is_refused() {
+fn a6_signing_keys_and_nonces_of_small_order_are_refused() {
     let dh_keys: Vec<_> = (1..=16).map(|secret| forger::dh_public(&[secret; 32])).collect();
     let mut valid_for_the_lax = 0;
     for (a, r) in EIGHT_TORSION.iter().flat_map(|a| EIGHT_TORSION.iter().map(move |r| (a, r))) {
@@ -86,15 +87,15 @@ fn a6_an_identity_whose_signing_key_or_nonce_is_of_small_order_is_refused() {
         for dh_key in &dh_keys {
             let bytes: [u8; 128] = [&a[..], dh_key, &r, &[0; 32]].concat().try_into().unwrap();
             assert!(Identity::from_bytes(&RustCrypto, &bytes).is_err());
-            // Nor does strict verification alone let one through.
+            // Strict verification alone refuses them, too.
             assert!(RustCrypto.verify(&a, &certified(dh_key), &bytes[64..].try_into().unwrap()).is_err());
             valid_for_the_lax += usize::from(lax_verify(&a, &certified(dh_key), &bytes[64..]));
         }
     }
-    // Control: to the lax a certificate of nobody's stands for a good part of all keys.
+    // Control: for a lax verifier, a certificate made without any secret is valid for many keys.
     assert!(valid_for_the_lax > 64, "{valid_for_the_lax}");
 
-    // In a message that is otherwise complete.
+    // The same in a message that is otherwise complete.
     let mut bob = Party::new(3);
     let bundle = Bundle::from_bytes(&RustCrypto, &bob.bundle(true)).unwrap();
     let honest = Forger::new([1; 32], [2; 32], [3; 32]);
@@ -105,7 +106,7 @@ fn a6_an_identity_whose_signing_key_or_nonce_is_of_small_order_is_refused() {
     nobody.identity[96..].fill(0);
     assert!(lax_verify(&identity_point, &certified(&nobody.identity[32..64]), &nobody.identity[64..]));
     assert_eq!(bob.refuses(&nobody.first_message(&bundle).0), AcceptError::Refused);
-    // Control: a device that checks neither accepts a session with nobody.
+    // Control: a device that checks neither accepts a session whose signing key nobody holds.
     let snapshot = bob.state();
     let mut gullible = Party::restored(&snapshot, 3);
     gullible.spy.bend(Bends { no_torsion_check: true, no_verify: true, ..Bends::default() });
@@ -134,7 +135,7 @@ fn a6_a_signing_key_with_a_torsion_component_is_refused() {
         let certificate = certificate.unwrap();
         let bytes: [u8; 128] = [&public[..], &genuine[32..64], &certificate].concat().try_into().unwrap();
         assert!(Identity::from_bytes(&RustCrypto, &bytes).is_err());
-        // Control: strict verification lets it pass, and so would a device that checks no torsion.
+        // Control: strict verification accepts it, and so would a device that does not check torsion.
         assert!(RustCrypto.verify(&public, &certified(&genuine[32..64]), &certificate.try_into().unwrap()).is_ok());
         let unchecked = Party::bent(4, Bends { no_torsion_check: true, ..Bends::default() });
         assert!(Identity::from_bytes(&unchecked.spy, &bytes).is_ok());
@@ -149,7 +150,8 @@ fn clamped(hash: &[u8; 64]) -> [u8; 32] {
     scalar
 }
 
-/// The oracle of RUSTSEC-2022-0093: Ed25519 whose public key is an argument beside the secret one.
+/// The oracle of RUSTSEC-2022-0093: an Ed25519 function that takes the public key as an argument next to the secret
+/// one.
 fn sign_under(seed: &[u8; 32], public: &[u8; 32], message: &[u8]) -> ([u8; 32], Scalar) {
     let hash = RustCrypto.sha512(&[seed]);
     let a = Scalar::from_bytes_mod_order(clamped(&hash));
@@ -159,13 +161,13 @@ fn sign_under(seed: &[u8; 32], public: &[u8; 32], message: &[u8]) -> ([u8; 32], 
 }
 
 #[test]
-fn a7_signing_takes_no_public_key_and_no_two_signatures_share_a_nonce() {
-    // The types leave no room for a second key, nor does any function of a device take bytes to sign.
+fn a7_signing_takes_no_public_key_and_repeats_no_nonce() {
+    // The types leave no room for a second key, and no function of a device signs given bytes.
     let sign: fn(&RustCrypto, &Secret<32>, &[u8]) -> [u8; 64] = RustCrypto::sign;
     let seed = [5; 32];
     let public = RustCrypto.signing_public(&Secret::new(seed));
 
-    // Control: where there is a second key, two signatures with one nonce give the secret away.
+    // Control: with a second key, two signatures with one nonce reveal the secret.
     let other = RustCrypto.signing_public(&Secret::new([6; 32]));
     let ((r1, s1), (r2, s2)) = (sign_under(&seed, &public, b"m"), sign_under(&seed, &other, b"m"));
     assert_eq!(sign(&RustCrypto, &Secret::new(seed), b"m"), *[r1, s1.to_bytes()].concat(), "the oracle is Ed25519");
@@ -174,7 +176,7 @@ fn a7_signing_takes_no_public_key_and_no_two_signatures_share_a_nonce() {
     let stolen = (s1 - s2) * difference.invert();
     assert_eq!(EdwardsPoint::mul_base(&stolen).compress().0, public);
 
-    // All that a device signs in a lifetime: a nonce comes twice only where the whole signature does.
+    // All that a device signs in its lifetime: a nonce repeats only if the whole signature does.
     let mut bob = Party::new(5);
     let mut alice = Party::new(6);
     for round in 0..3 {
@@ -192,7 +194,7 @@ fn a7_signing_takes_no_public_key_and_no_two_signatures_share_a_nonce() {
         assert_eq!(same_nonce, one.inputs[1] == two.inputs[1]);
         assert_eq!(same_nonce, one.outputs == two.outputs);
     }
-    // Everything signed begins with a label and the suite: nothing the server chose.
+    // Everything signed begins with a label and the suite: the server chose none of it.
     let labels: [&[u8]; 2] = [b"noescrow-v1 identity certificate", b"noescrow-v1 prekey"];
     let labelled = |message: &[u8]| labels.iter().any(|label| message.starts_with(&[label, SUITE].concat()));
     assert!(signed.iter().all(|operation| labelled(&operation.inputs[1])));
