@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Counters that a hostile peer chooses: work, and the ends of 32 bits.
+//! Counters that a hostile peer chooses: the work that they cause, and the ends of 32 bits.
 
 use crate::support::stored::{Places, SESSION, opened, sealed, storage_key};
 use crate::support::{PuppetSession, Talk, state};
@@ -8,8 +8,8 @@ use noescrow::error::{DecryptError, EncryptError};
 use noescrow::{MAX_SKIP, MAX_SKIPPED_STEPS, MESSAGE_OVERHEAD};
 use rand_chacha::rand_core::Rng;
 
-/// Alice lies about PN and N in her next header; in the chain she has, or in a new one.
-fn lie(talk: &mut Talk, previous: u32, number: u32, new_chain: bool) -> Vec<u8> {
+/// Alice sends false PN and N in her next header; in her current chain, or in a new one.
+fn forge(talk: &mut Talk, previous: u32, number: u32, new_chain: bool) -> Vec<u8> {
     if new_chain {
         let ping = talk.from_bob(b"ping");
         talk.alice.decrypt(&ping, b"").unwrap();
@@ -27,10 +27,10 @@ const OPENED: Option<DecryptError> = None;
 const REFUSED: Option<DecryptError> = Some(DecryptError::Refused);
 const TOO_MANY: Option<DecryptError> = Some(DecryptError::TooManySkipped);
 
-/// Chain HMACs and Diffie-Hellmans of the lie, and what became of it. The post-quantum number is the right one.
+/// Chain HMACs and Diffie-Hellmans that the false header caused, and its outcome. The post-quantum number is right.
 fn work_of_a_lie(previous: u32, number: u32, new_chain: bool) -> (usize, usize, Option<DecryptError>) {
     let mut talk = Talk::after(40, 1);
-    let message = lie(&mut talk, previous, number, new_chain);
+    let message = forge(&mut talk, previous, number, new_chain);
     let before = state(&talk.bob);
     talk.bob_strings.reset();
     let error = talk.bob.decrypt(&message, b"").err();
@@ -43,7 +43,7 @@ fn work_of_a_lie(previous: u32, number: u32, new_chain: bool) -> (usize, usize, 
 
 /// Sharpens `invariant_2_nothing_received_causes_an_unbounded_loop_or_an_unbounded_allocation`.
 #[test]
-fn c2_a_huge_number_is_refused_before_a_single_key_is_derived() {
+fn c2_a_huge_number_is_refused_before_any_key_is_derived() {
     // Bob has received one message of this chain.
     for number in [MAX_SKIP + 2, 1 << 31, u32::MAX - 1] {
         assert_eq!(work_of_a_lie(0, number, false), (0, 0, TOO_MANY), "{number}");
@@ -51,7 +51,7 @@ fn c2_a_huge_number_is_refused_before_a_single_key_is_derived() {
     for number in [MAX_SKIP + 1, 1 << 31, u32::MAX - 1] {
         assert_eq!(work_of_a_lie(0, number, true), (0, 0, TOO_MANY), "{number}");
     }
-    // Control: one less is work, of the bounded amount, so that the counter would see the rest.
+    // Control: a number one less causes work, of the bounded amount, so that the counter would notice more.
     let bound = MAX_SKIP as usize + 1;
     assert_eq!(work_of_a_lie(0, MAX_SKIP + 1, false), (bound, 0, REFUSED));
     assert_eq!(work_of_a_lie(0, MAX_SKIP, true), (bound, 1, REFUSED));
@@ -59,18 +59,18 @@ fn c2_a_huge_number_is_refused_before_a_single_key_is_derived() {
 }
 
 #[test]
-fn c3_a_huge_previous_chain_is_refused_and_both_jumps_together_are_bounded() {
+fn c3_the_sum_of_both_jumps_is_bounded() {
     for (previous, number) in [(MAX_SKIP + 2, 0), (u32::MAX, 0), (u32::MAX, MAX_SKIP), (MAX_SKIP, MAX_SKIP + 1)] {
         assert_eq!(work_of_a_lie(previous, number, true), (0, 0, TOO_MANY), "{previous} {number}");
     }
-    // Control: both at their bound are the most that can be asked for.
+    // Control: both at their bound are the most work that can be requested.
     let most = work_of_a_lie(MAX_SKIP + 1, MAX_SKIP, true);
     assert_eq!(most, (2 * MAX_SKIP as usize + 1, 1, REFUSED));
-    // A PN below what has been received stores nothing.
+    // A PN below the number received stores nothing.
     assert_eq!(work_of_a_lie(0, 0, true), (1, 1, OPENED));
 }
 
-/// Both ends of a chain of which 2^32 - 4 messages have been sent and received.
+/// Both ends of a chain of which 2^32 - 4 messages were sent and received.
 fn worn_out(seed: u64) -> Talk {
     let mut talk = Talk::after(seed, 1);
     let number = u32::MAX - 3;
@@ -87,8 +87,8 @@ fn worn_out(seed: u64) -> Talk {
 }
 
 #[test]
-fn c4_counters_at_their_end_neither_wrap_nor_panic() {
-    // How many of the last three arrive before the chain ends.
+fn c4_counters_at_their_end_do_not_wrap_or_panic() {
+    // How many of the last three messages arrive before the chain ends.
     for arrive in 0..=3 {
         let mut talk = worn_out(41);
         let last: Vec<_> = (0..3).map(|_| talk.from_alice(b"last")).collect();
@@ -98,7 +98,7 @@ fn c4_counters_at_their_end_neither_wrap_nor_panic() {
         for message in last.iter().take(arrive) {
             assert_eq!(talk.bob.decrypt(message, b"").unwrap(), b"last");
         }
-        // The chain that ends has PN = 2^32 - 1; what did not arrive of it is kept.
+        // The ended chain has PN = 2^32 - 1; keys of its missing messages are kept.
         let ping = talk.from_bob(b"ping");
         assert_eq!(talk.alice.decrypt(&ping, b"").unwrap(), b"ping");
         let fresh = talk.from_alice(b"fresh");
@@ -109,7 +109,7 @@ fn c4_counters_at_their_end_neither_wrap_nor_panic() {
         }
         refuses(&mut talk.bob, &last[0]);
     }
-    // Control: the specification's check in 32 bits, wrapped, refuses the honest message that was just opened.
+    // Control: the specification's check in wrapping 32-bit arithmetic refuses the honest message that was just opened.
     let (received, honest) = (u32::MAX - 3, u32::MAX - 2);
     assert!(received.wrapping_add(MAX_SKIP) < honest);
     assert!(received.checked_add(MAX_SKIP).is_none(), "and checked, it panics or fails");
@@ -121,7 +121,7 @@ fn c4_forged_counters_at_their_end_are_refused() {
         [(false, 0, u32::MAX), (true, u32::MAX, u32::MAX), (true, 0, u32::MAX), (true, u32::MAX, u32::MAX - 1)]
     {
         let mut talk = worn_out(43);
-        let message = lie(&mut talk, previous, number, new_chain);
+        let message = forge(&mut talk, previous, number, new_chain);
         let before = state(&talk.bob);
         assert!(talk.bob.decrypt(&message, b"").is_err(), "{new_chain} {previous} {number}");
         assert_eq!(before, state(&talk.bob));
@@ -131,7 +131,7 @@ fn c4_forged_counters_at_their_end_are_refused() {
 }
 
 #[test]
-fn c27_a_number_of_the_past_without_a_kept_key_costs_no_derivation() {
+fn c27_a_past_number_without_a_kept_key_costs_no_derivation() {
     let mut talk = Talk::after(44, 1);
     let seen = talk.from_alice(b"seen");
     talk.bob.decrypt(&seen, b"").unwrap();
@@ -140,13 +140,13 @@ fn c27_a_number_of_the_past_without_a_kept_key_costs_no_derivation() {
     talk.bob.decrypt(&next, b"").unwrap();
     let last = talk.from_alice(b"last");
     let Talk { bob, bob_strings, .. } = &mut talk;
-    // HKr opened the header; the body was not looked at. In neither chain was a key derived.
+    // HKr opened the header; the body was not processed. No key was derived in either chain.
     let replayed = cost_of_both(bob_strings, || {
         bob.decrypt(&seen, b"").unwrap_err();
     });
     assert_eq!(replayed, [0, 0, 1, 1, 0]);
-    // Controls: a kept key is found without derivation either, and opens; the next key is derived. The specification's
-    // pseudocode would have done that for the replay.
+    // Controls: a kept key is found without derivation, too, and opens; for a new message the next key is derived. The
+    // specification's pseudocode would have derived keys for the replay as well.
     assert_eq!(cost_of_both(bob_strings, || assert_eq!(bob.decrypt(&late, b"").unwrap(), b"late")), [0, 0, 1, 2, 0]);
     assert_eq!(cost_of_both(bob_strings, || assert_eq!(bob.decrypt(&last, b"").unwrap(), b"last")), [1, 0, 1, 2, 1]);
 }
@@ -156,7 +156,7 @@ fn d6_the_header_keys_tried_are_bounded_by_the_steps_kept() {
     let mut talk = Talk::new(45);
     let mut tried = Vec::new();
     for _ in 0..2 * MAX_SKIPPED_STEPS {
-        // Each chain leaves one message behind, so that its header key is kept.
+        // Each chain has one missing message, so that its header key is kept.
         let ping = talk.from_bob(b"ping");
         talk.alice.decrypt(&ping, b"").unwrap();
         let _gap = talk.from_alice(b"gap");
@@ -175,14 +175,14 @@ fn d6_the_header_keys_tried_are_bounded_by_the_steps_kept() {
     let bound = MAX_SKIPPED_STEPS as usize + 2;
     assert_eq!(tried.last(), Some(&bound), "{tried:?}");
     assert!(tried.iter().all(|headers| *headers <= bound));
-    // Control: below the bound each gap does cost a trial more, HKr and NHKr aside.
+    // Control: below the bound, each gap does cost one more trial, besides HKr and NHKr.
     assert!(tried.iter().take(MAX_SKIPPED_STEPS as usize).enumerate().all(|(gaps, headers)| *headers == gaps + 2));
 }
 
-/// A limit, not an attack that fails: a server that discards more than may be skipped closes that direction for good.
+/// A limit, not an attack that fails: a server that discards more than may be skipped closes that direction for ever.
 #[test]
-fn w13_more_lost_messages_than_may_be_skipped_end_a_direction_for_ever() {
-    // The one over the bound, and the control within it.
+fn w13_losing_more_than_may_be_skipped_ends_a_direction() {
+    // One message over the bound and, as the control, exactly the bound.
     for (lost, refused) in [(MAX_SKIP + 1, true), (MAX_SKIP, false)] {
         let mut talk = Talk::after(63, 3);
         for _ in 0..lost {
@@ -193,7 +193,8 @@ fn w13_more_lost_messages_than_may_be_skipped_end_a_direction_for_ever() {
             let due = if refused { TOO_MANY } else { None };
             assert_eq!(talk.bob.decrypt(&message, b"").err(), due, "{lost} lost");
         }
-        // The other direction goes on; and the answer of who heard nothing brings no new chain of Alice's.
+        // The other direction continues; but an answer from a peer that received nothing brings no new chain of
+        // Alice's.
         let answer = talk.from_bob(b"hello?");
         assert_eq!(talk.alice.decrypt(&answer, b"").unwrap(), b"hello?");
         let next = talk.from_alice(b"and now?");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Messages that are not what was sent: forged, cut, spliced, reflected.
+//! Messages that differ from what was sent: forged, cut, spliced, reflected.
 
 use crate::support::stored::Places;
 use crate::support::{NOW, PuppetSession, Talk, bundle, puppet, rng, state};
@@ -14,13 +14,13 @@ use rand_chacha::rand_core::Rng;
 
 /// Sharpens `invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated`: the forger has the header key.
 #[test]
-fn c1_a_forged_header_with_a_new_ratchet_key_desynchronises_nobody() {
+fn c1_a_forged_ratchet_key_desynchronises_nobody() {
     for genuine_header in [false, true] {
         let mut talk = Talk::after(60, 2);
         let ping = talk.from_bob(b"ping");
         talk.alice.decrypt(&ping, b"").unwrap();
         let forged = if genuine_header {
-            // A thief of the header key names a ratchet key of its own, and has no message key.
+            // A thief of the header key puts a ratchet key of its own into a header, and has no message key.
             let key = RustCrypto.dh_public(&Secret::new([4; 32]));
             let mut thief = crate::copy_with(&talk.alice, talk.alice_strings.clone());
             talk.alice_strings.rewrite_headers(move |header| header[..32].copy_from_slice(&key));
@@ -33,7 +33,7 @@ fn c1_a_forged_header_with_a_new_ratchet_key_desynchronises_nobody() {
             noise[0] = 0x12;
             noise
         };
-        // Control: a ratchet that commits before it has authenticated. The step is taken, and the genuine one is lost.
+        // Control: a ratchet that commits before it has authenticated takes the step, and loses the genuine message.
         let mut hasty = unchecked(&talk.bob);
         let genuine = talk.from_alice(b"genuine");
         if genuine_header {
@@ -52,10 +52,10 @@ fn c1_a_forged_header_with_a_new_ratchet_key_desynchronises_nobody() {
 }
 
 #[test]
-fn c13_every_flipped_bit_is_refused_at_no_change() {
+fn c13_every_flipped_bit_is_refused_without_change() {
     let (mut talk, late) = talk_with_a_gap(61);
     let next = talk.from_alice(b"next");
-    // Alice has not been answered: her message has the handshake before its header.
+    // Alice has no answer yet: her message has the handshake before its header.
     let mut early = Talk::new(62);
     let repeated = early.from_alice(b"first again");
     for message in [&late, &next, &repeated] {
@@ -67,7 +67,8 @@ fn c13_every_flipped_bit_is_refused_at_no_change() {
             assert_eq!(bob.decrypt(&forged, b""), Err(DecryptError::Refused), "{bit}");
         }
         assert_eq!(before, state(bob));
-        // Control: where the tag is not checked, a flipped bit of it or of the text passes; of the header, none does.
+        // Control: without a check of the tag, a flipped bit of the tag or of the text passes; of the header, none
+        // does.
         let taken = |bit: usize| {
             let mut forged = message.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
@@ -80,13 +81,13 @@ fn c13_every_flipped_bit_is_refused_at_no_change() {
 }
 
 #[test]
-fn c14_the_ad_of_a_body_is_session_associated_data_type_and_header_each_of_fixed_width() {
+fn c14_the_ad_of_a_body_has_four_parts_of_fixed_width() {
     let (mut talk, _) = talk_with_a_gap(63);
     let megabyte = vec![0x12; 1 << 20];
     for associated_data in [&b""[..], b"a", b"ab", &megabyte] {
         let message = talk.alice.encrypt(b"text", associated_data, &mut talk.rng).unwrap();
-        // It opens as written in the specification. The message keys are the next ones of the chains, CKr in both halves of
-        // Bob's state.
+        // The message opens as the specification describes. The message keys are the next ones of the chains, CKr in
+        // both halves of Bob's state.
         let key = keys_of(&talk, associated_data, &message);
         let stored = opened(state(&talk.bob));
         let places = Places::of(&stored);
@@ -96,7 +97,7 @@ fn c14_the_ad_of_a_body_is_session_associated_data_type_and_header_each_of_fixed
         assert_eq!(classical_keys(chain_key(places.receiving_chain_key.unwrap()), 1)[1], key.classical);
         assert_eq!(post_quantum_keys(chain_key(sparse), number, 1)[1], key.post_quantum);
         assert_eq!(concat_ad(&talk.bob, associated_data, &message).len(), 32 + 32 + 1 + 132);
-        // Controls: with a part left out, or taken as it is instead of by its digest, the tag is another one.
+        // Controls: if a part is left out, or used itself instead of its digest, the tag is another one.
         let id = talk.bob.id();
         let digest = RustCrypto.sha256(&[associated_data]);
         let head = &message[..HEAD_LEN];
@@ -104,7 +105,7 @@ fn c14_the_ad_of_a_body_is_session_associated_data_type_and_header_each_of_fixed
             assert_eq!(open_with(&key, &wrong, &message), None);
         }
         assert_eq!(open_with(&key, &[&id, associated_data, head], &message), None);
-        // Every other associated data is another message, the shifted and the doubled one too.
+        // Any other associated data belongs to another message, shifted and doubled data too.
         let shifted = [associated_data, &message[..1]].concat();
         let doubled = [associated_data, associated_data, b"x"].concat();
         for other in [&shifted[..], &doubled, &associated_data[associated_data.len().min(1)..], head] {
@@ -116,13 +117,13 @@ fn c14_the_ad_of_a_body_is_session_associated_data_type_and_header_each_of_fixed
         }
         assert_eq!(talk.bob.decrypt(&message, associated_data).unwrap(), b"text");
     }
-    // Control: concatenation as it is has two readings.
+    // Control: plain concatenation is ambiguous.
     let plain = |associated_data: &[u8], head: &[u8]| [associated_data, head].concat();
     assert_eq!(plain(b"a", b"bc"), plain(b"ab", b"c"));
 }
 
 #[test]
-fn c15_a_tag_of_fewer_than_sixteen_bytes_is_refused_by_length_or_as_another_tag() {
+fn c15_a_tag_of_fewer_than_sixteen_bytes_is_refused() {
     let mut talk = Talk::after(64, 1);
     let message = talk.from_alice(b"");
     assert_eq!(message.len(), MESSAGE_OVERHEAD + 1);
@@ -134,7 +135,7 @@ fn c15_a_tag_of_fewer_than_sixteen_bytes_is_refused_by_length_or_as_another_tag(
         let [_, _, headers, _] = cost(bob_strings, || {
             let _ = bob.decrypt(&message[..len], b"");
         });
-        // Too short to have a tag at all: no key is touched.
+        // Too short to contain a tag: no key is used.
         assert_eq!(headers > 0, len >= MESSAGE_OVERHEAD, "{len}");
     }
     // All first bytes of the tag of a forged body.
@@ -146,7 +147,8 @@ fn c15_a_tag_of_fewer_than_sixteen_bytes_is_refused_by_length_or_as_another_tag(
         forged
     };
     (0..=255).for_each(|guess| refuses(bob, &forged(guess)));
-    // Control: a verifier of the tag's first byte takes one of them. Sealing what is sealed twice gives the right tag.
+    // Control: a verifier of the tag's first byte alone accepts one of them. Sealing the sealed text gives the right
+    // tag.
     let mut body = forged(0)[HEAD_LEN..at].to_vec();
     RustCrypto.seal(&key, &nonce, &ad, &mut body).unwrap();
     let tag = RustCrypto.seal(&key, &nonce, &ad, &mut body).unwrap();
@@ -156,12 +158,12 @@ fn c15_a_tag_of_fewer_than_sixteen_bytes_is_refused_by_length_or_as_another_tag(
 }
 
 #[test]
-fn c16_no_other_version_and_no_other_tag_length_is_spoken() {
+fn c16_other_versions_and_tag_lengths_are_refused() {
     let mut talk = Talk::after(65, 1);
     let message = talk.from_alice(b"text");
     let end = message.len() - 16;
     for first in (0..=255u8).filter(|first| !matches!(first, 0x11 | 0x12)) {
-        // No tag, 8 bytes of it, all 16, and a 32-byte MAC's worth.
+        // No tag, 8 bytes of it, all 16, and the length of a 32-byte MAC.
         for tag_len in [0, 8, 16, 32] {
             let mut other = message.clone();
             other.truncate(end + tag_len);
@@ -179,7 +181,7 @@ fn c16_no_other_version_and_no_other_tag_length_is_spoken() {
         other.resize(end + tag_len, 0);
         refuses(&mut talk.bob, &other);
     }
-    // Control: its own version, with its own tag.
+    // Control: the message's own version with its own tag.
     talk.bob_strings.reset();
     assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"text");
     assert!(talk.bob_strings.work() > 0);
@@ -188,7 +190,8 @@ fn c16_no_other_version_and_no_other_tag_length_is_spoken() {
 #[test]
 fn c17_a_reflected_message_opens_under_no_key_of_its_sender() {
     let mut talk = Talk::new(66);
-    // Unanswered, answered, a step due, in the middle of a chain, with a gap: own messages of every state in every later.
+    // Unanswered, answered, with a step due, within a chain, with a gap: own messages of every state in every later
+    // one.
     let mut own: [Vec<Vec<u8>>; 2] = [Vec::new(), Vec::new()];
     for round in 0..4 {
         for from_alice in [true, false, true, true] {
@@ -210,7 +213,7 @@ fn c17_a_reflected_message_opens_under_no_key_of_its_sender() {
                 opened_here += openings;
                 refuses(sender, reflected);
             }
-            // Not even a header key commits to it.
+            // Not even a header key fits its commitment.
             assert_eq!(opened_here, 0);
             // Control: the other side's keys do.
             let strings = if from_alice { &talk.bob_strings } else { &talk.alice_strings };
@@ -225,7 +228,7 @@ fn c17_a_reflected_message_opens_under_no_key_of_its_sender() {
 
 /// Two sessions between the same two devices.
 #[test]
-fn c18_messages_of_two_sessions_of_one_pair_do_not_mix() {
+fn c18_messages_of_two_sessions_of_one_pair_are_refused_crosswise() {
     let mut rng = rng(67);
     let (alice, alice_strings) = puppet(&mut rng);
     let (mut bob, bob_strings) = puppet(&mut rng);
@@ -260,28 +263,28 @@ fn c18_messages_of_two_sessions_of_one_pair_do_not_mix() {
             refuses(&mut talk.bob, &splice(&messages[at], &messages[1 - at]));
             refuses(&mut talk.bob, &splice(&messages[1 - at], &messages[at]));
         }
-        // Control: each opens where it belongs.
+        // Control: each opens in its own session.
         assert_eq!(talks[0].bob.decrypt(&messages[0], b"").unwrap(), b"to one");
         assert_eq!(talks[1].bob.decrypt(&messages[1], b"").unwrap(), b"to two");
     }
 }
 
 #[test]
-fn c18_the_head_of_one_message_with_the_body_of_another_is_refused() {
+fn c18_the_head_of_one_message_refuses_another_body() {
     let mut talk = Talk::after(68, 1);
     let messages: Vec<_> = (0..3).map(|_| talk.from_alice(b"text")).collect();
     for (head, body) in [(0, 1), (1, 0), (2, 0), (0, 2)] {
         let spliced = [&messages[head][..HEAD_LEN], &messages[body][HEAD_LEN..]].concat();
         refuses(&mut talk.bob, &spliced);
     }
-    // Control: each opens with its own body. D4 has the splice that would open but for the AD.
+    // Control: each opens with its own body. D4 has the splice that would open without the AD.
     assert!(messages.iter().all(|message| talk.bob.decrypt(message, b"").is_ok()));
 }
 
-/// Two sealings of one header and one text, from a sender that was rolled back: key and nonce of the body are the same,
-/// so that nothing but its AD tells the two apart.
+/// Two sealings of one header and one text by a sender that was rolled back: key and nonce of the body are the same, so
+/// that only its AD distinguishes the two.
 #[test]
-fn d4_a_body_belongs_to_the_bytes_of_its_sealed_header() {
+fn d4_a_body_opens_only_with_its_own_sealed_header() {
     let mut talk = Talk::after(69, 1);
     let mut backup = crate::copy(&talk.alice);
     let one = talk.from_alice(b"text");
@@ -289,7 +292,7 @@ fn d4_a_body_belongs_to_the_bytes_of_its_sealed_header() {
     assert_eq!(one[HEAD_LEN..one.len() - 16], two[HEAD_LEN..two.len() - 16], "the same body");
     assert_ne!(one[..HEAD_LEN], two[..HEAD_LEN], "another salt");
     let spliced = [&one[..HEAD_LEN], &two[HEAD_LEN..]].concat();
-    // Control: where the tag is not checked, nothing else notices.
+    // Control: without a check of the tag, nothing else notices.
     assert_eq!(unchecked(&talk.bob).decrypt(&spliced, b"").unwrap(), b"text");
     refuses(&mut talk.bob, &spliced);
     for part in HEADER_PARTS {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Algebra of AES-GCM in GF(2^128) (NIST SP 800-38D §6.3): enough to find one ciphertext that opens under two keys.
+//! Algebra of AES-GCM in GF(2^128) (NIST SP 800-38D §6.3), enough to find one ciphertext that opens under two keys.
 
 use noescrow::Secret;
 use noescrow::primitives::{Primitives, RustCrypto};
@@ -43,7 +43,7 @@ fn lengths(ad: usize, ciphertext: usize) -> u128 {
     ((8 * ad as u128) << 64) | (8 * ciphertext as u128)
 }
 
-/// One key and nonce, as far as it matters to GHASH: H and E(J0), found by sealing alone.
+/// What GHASH depends on for one key and nonce: H and E(J0), found by sealing alone.
 pub struct Gcm {
     pub key: Secret<32>,
     pub nonce: [u8; 12],
@@ -54,7 +54,7 @@ pub struct Gcm {
 impl Gcm {
     pub fn new(key: Secret<32>, nonce: [u8; 12]) -> Self {
         let seal = |buffer: &mut [u8]| u128::from_be_bytes(RustCrypto.seal(&key, &nonce, b"", buffer).unwrap());
-        // Of nothing: GHASH is zero, the tag is E(J0). Of a block whose ciphertext is zero: len · H + E(J0).
+        // For the empty text: GHASH is zero, the tag is E(J0). For a block whose ciphertext is zero: len · H + E(J0).
         let mask = seal(&mut []);
         let mut keystream = [0; 16];
         seal(&mut keystream);
@@ -62,7 +62,7 @@ impl Gcm {
         Self { key, nonce, h, mask }
     }
 
-    /// What it encrypts by: the plaintext of zeros.
+    /// The keystream: the ciphertext of zeros.
     pub fn keystream<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         RustCrypto.seal(&self.key, &self.nonce, b"", &mut bytes).unwrap();
@@ -80,17 +80,17 @@ impl Gcm {
     }
 }
 
-/// Solves the second block of `ciphertext` such that both keys give one tag, which it returns.
+/// Solves for the second block of `ciphertext` such that both keys give one tag, and returns that tag.
 ///
-/// With blocks A, C1, ..., Cn, L the tag is their polynomial in H plus E(J0): setting two of them equal is one linear
-/// equation for one block, C2 · (H^k + H'^k) = all the rest, k = n.
+/// With blocks A, C1, ..., Cn, L the tag is their polynomial in H plus E(J0). Setting two tags equal gives one linear
+/// equation for one block: C2 · (H^k + H'^k) = all other terms, k = n.
 pub fn collide([one, other]: [&Gcm; 2], ad: &[u8], ciphertext: &mut [u8]) -> [u8; 16] {
     let blocks = |bytes: &[u8]| bytes.chunks(16).map(block).collect::<Vec<_>>();
     let len = ciphertext.len();
     ciphertext[16..32].fill(0);
     let rest = blocks(ciphertext);
     let difference = one.tag(ad, &rest, len) ^ other.tag(ad, &rest, len);
-    // Behind C2 come n - 2 blocks and L.
+    // After C2 follow n - 2 blocks and L.
     let exponent = rest.len() as u128;
     let factor = power(one.h, exponent) ^ power(other.h, exponent);
     ciphertext[16..32].copy_from_slice(&mul(difference, inverse(factor)).to_be_bytes());
@@ -98,7 +98,7 @@ pub fn collide([one, other]: [&Gcm; 2], ad: &[u8], ciphertext: &mut [u8]) -> [u8
 }
 
 #[test]
-fn control_the_algebra_is_that_of_aes_gcm() {
+fn control_the_algebra_matches_aes_gcm() {
     let gcm = Gcm::new(Secret::new([7; 32]), [9; 12]);
     for len in [0, 1, 16, 17, 41] {
         let mut ciphertext = vec![5; len];

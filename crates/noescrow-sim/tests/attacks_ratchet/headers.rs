@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Header encryption: what can be done to a header, and what it tells.
+//! Header encryption: attacks on a header, and what a header reveals.
 
 use crate::ghash::{Gcm, collide};
 use crate::support::stored::{Places, opened};
@@ -28,10 +28,10 @@ fn decodes(header: &[u8]) -> bool {
     ratchet_key.is_ok() && (1..=5).contains(&header[40]) && header[83] < 2
 }
 
-/// The peer knows HKr and NHKr, since it made both. It looks for a salt under which one ciphertext is a header under
-/// either, and solves for the tag.
+/// The peer knows HKr and NHKr, since it made both. It searches for a salt under which one ciphertext is a valid header
+/// under either key, and solves for the tag.
 #[test]
-fn d2_a_ciphertext_that_opens_under_two_header_keys_is_refused_by_the_commitment() {
+fn d2_the_commitment_refuses_a_ciphertext_for_two_header_keys() {
     let mut talk = Talk::after(80, 2);
     let stored = opened(state(&talk.bob));
     let places = Places::of(&stored);
@@ -46,8 +46,8 @@ fn d2_a_ciphertext_that_opens_under_two_header_keys_is_refused_by_the_commitment
         rng.fill_bytes(&mut salt);
         let [(one, first), (other, second)] = header_keys_of_bob.map(|key| header_keys(&key, &salt));
         let streams: [[u8; HEADER_LEN]; 2] = [one.keystream(), other.keystream()];
-        // Under the second: PN = N = 0, a chunk of epoch 1, the next n, and the root of epoch 0. Under the first it is left
-        // to chance whether it is a header. The ratchet key is what the equation leaves.
+        // Under the second key: PN = N = 0, a chunk of epoch 1, the next n, and the root of epoch 0. Under the first
+        // key, the header's form is left to chance. The ratchet key is what the equation gives.
         let mut header = [0; HEADER_LEN];
         (header[40], header[44], header[82]) = (1, 1, 4);
         ciphertext.copy_from_slice(&xor(&header, &streams[1]));
@@ -56,7 +56,7 @@ fn d2_a_ciphertext_that_opens_under_two_header_keys_is_refused_by_the_commitment
             continue;
         }
         let tag = collide([&one, &other], OUTER, &mut ciphertext);
-        // Control: plain AES-GCM opens it under either key, to two different headers.
+        // Control: plain AES-GCM opens the ciphertext under either key, to two different headers.
         let headers = [&one, &other].map(|gcm| gcm.open(OUTER, &ciphertext, &tag).expect("opens under both"));
         assert_ne!(headers[0], headers[1]);
         if headers.iter().all(|header| decodes(header)) {
@@ -74,7 +74,7 @@ fn d2_a_ciphertext_that_opens_under_two_header_keys_is_refused_by_the_commitment
         let [_, _, _, openings] = cost(bob_strings, || {
             let _ = bob.decrypt(&forged, b"");
         });
-        // One key commits to it: under the other it is not even tried, so that it is one header and not two.
+        // One key fits the commitment. The other is not even tried, so that this is one header and not two.
         assert!(openings == opens || (openings == 2 && bob_strings.steps().contains(&"DR-D8")), "{openings}");
         assert_eq!(bob_strings.steps().contains(&"DR-D6"), commitment == commitments[1]);
         refuses(bob, &forged);
@@ -99,19 +99,20 @@ fn two_with(talk: &mut Talk, seeds: [u64; 2]) -> ([Vec<u8>; 2], Vec<Vec<u8>>) {
 }
 
 #[test]
-fn d3_a_salt_that_repeats_shows_the_difference_of_two_headers_and_nothing_of_the_bodies() {
+fn d3_a_repeated_salt_reveals_header_differences_and_nothing_else() {
     let mut talk = Talk::after(81, 1);
     let [salt, _, sealed, _] = HEADER_PARTS;
     let (messages, headers) = two_with(&mut talk, [5, 5]);
     let [one, two] = &messages;
     assert_eq!(one[salt.clone()], two[salt.clone()]);
-    // The documented consequence: the same ratchet key and PN, numbers and chunks that differ, can be read off.
+    // The documented consequence: ratchet key and PN are the same, and the differences of numbers and chunks can be
+    // read.
     assert_eq!(xor(&one[sealed.clone()], &two[sealed.clone()]), xor(&headers[0], &headers[1]));
-    // The bodies have keys of their own, which no generator makes.
+    // The bodies have separate keys, which do not depend on a generator.
     assert!(xor(&one[HEAD_LEN..], &two[HEAD_LEN..]).iter().filter(|byte| **byte == 0).count() < 10);
     assert!(messages.iter().all(|message| talk.bob.decrypt(message, b"").unwrap() == [3; 64]));
 
-    // Control: with any other generator there is no such difference, and no salt comes twice.
+    // Control: with any other generator there is no such difference, and no salt repeats.
     let (messages, headers) = two_with(&mut talk, [6, 7]);
     let [one, two] = &messages;
     assert_ne!(xor(&one[sealed.clone()], &two[sealed]), xor(&headers[0], &headers[1]));
@@ -120,12 +121,12 @@ fn d3_a_salt_that_repeats_shows_the_difference_of_two_headers_and_nothing_of_the
 }
 
 #[test]
-fn d5_a_header_under_an_old_header_key_whose_message_key_is_not_kept_is_refused_at_once() {
+fn d5_an_old_header_without_a_kept_key_is_refused_immediately() {
     let mut talk = Talk::after(82, 1);
     let kept = talk.from_alice(b"kept");
     let used = talk.from_alice(b"used");
     talk.bob.decrypt(&used, b"").unwrap();
-    // A backup of Alice's seals on in the chain that she leaves.
+    // A backup of Alice's continues to seal in the chain that she leaves.
     let mut backup = copy_with(&talk.alice, talk.alice_strings.clone());
     for _ in 0..2 {
         let ping = talk.from_bob(b"ping");
@@ -140,18 +141,19 @@ fn d5_a_header_under_an_old_header_key_whose_message_key_is_not_kept_is_refused_
         forged
     };
     let mut unstored = vec![used];
-    // 1 is kept; all others of that chain were used up or came after its end.
+    // Key 1 is kept; all others of that chain were used up or came after its end.
     unstored.extend([0, 2, 3, 4, 500, MAX_SKIP, u32::MAX - 1, u32::MAX].map(&mut forged));
     for message in &unstored {
         let Talk { bob, bob_strings, .. } = &mut talk;
         let [hmacs, dhs, headers, openings] = cost(bob_strings, || {
             assert_eq!(bob.decrypt(message, b""), Err(DecryptError::Refused));
         });
-        // HKr and NHKr do not commit to it, the old key does; then it ends.
+        // HKr and NHKr do not fit the commitment, the old key does; then processing ends.
         assert_eq!([hmacs, dhs, headers, openings], [0, 0, 3, 1]);
         refuses(bob, message);
     }
-    // Control: the one whose key is kept opens under that header key; with it the header key goes, and no key fits.
+    // Control: the message whose key is kept opens under that header key. Then the header key is deleted, and no key
+    // fits.
     assert_eq!(talk.bob.decrypt(&kept, b"").unwrap(), b"kept");
     let Talk { bob, bob_strings, .. } = &mut talk;
     let gone = cost(bob_strings, || {
@@ -161,8 +163,8 @@ fn d5_a_header_under_an_old_header_key_whose_message_key_is_not_kept_is_refused_
 }
 
 #[test]
-fn d7_the_length_of_a_header_tells_nothing() {
-    // In chains of any length, behind chains of any length, with numbers of any size, in both directions.
+fn d7_the_length_of_a_header_reveals_nothing() {
+    // In chains of any length, after chains of any length, with numbers of any size, in both directions.
     let mut talk = Talk::new(83);
     let mut sizes = HashSet::new();
     let mut numbers = HashSet::new();
@@ -180,16 +182,16 @@ fn d7_the_length_of_a_header_tells_nothing() {
         numbers.extend(seen.borrow().iter().cloned());
     }
     assert_eq!(sizes, HashSet::from([MESSAGE_OVERHEAD + 10]), "8 bytes and a marker, padded");
-    // An unanswered initiator's are longer by the handshake, and by nothing else.
+    // Messages of an unanswered initiator are longer by the handshake, and by nothing else.
     let unanswered = Talk::new(84).from_alice(&[1; 8]).len();
     assert_eq!(unanswered, FIRST_MESSAGE_OVERHEAD + 10);
-    // Control: with counters as long as they need to be, the numbers that were sealed would make three sizes.
+    // Control: with counters of variable length, the numbers that were sealed would give three sizes.
     let varint = |bytes: &[u8]| (32 - u32::from_be_bytes(bytes.try_into().unwrap()).leading_zeros()).div_ceil(7).max(1);
     let lengths: HashSet<u32> = numbers.iter().map(|pair| varint(&pair[..4]) + varint(&pair[4..])).collect();
     assert!(lengths.len() > 1, "{lengths:?}");
 }
 
-/// How many keys are kept, after each of a conversation's messages.
+/// How many keys are kept after each of a conversation's messages.
 fn kept(seed: u64, text: &[u8], lost: u32) -> Vec<usize> {
     let mut talk = Talk::new(seed);
     (0..MAX_SKIPPED_STEPS + 5)
@@ -204,21 +206,21 @@ fn kept(seed: u64, text: &[u8], lost: u32) -> Vec<usize> {
         .collect()
 }
 
-/// Bounds and deletion are functions of the messages' order: neither a clock nor a user's choice tells devices apart.
+/// Bounds and deletion depend only on the order of messages: neither a clock nor a user's choice distinguishes devices.
 #[test]
-fn d8_what_is_kept_depends_on_the_order_of_messages_alone() {
+fn d8_kept_keys_depend_only_on_the_order_of_messages() {
     assert_eq!((MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS), (1_000, 2_000, 32), "part of the protocol's version");
     assert_eq!(Heap::CAPACITY, MAX_SKIPPED_KEYS);
     let one = kept(85, b"short", 4);
     assert_eq!(one, kept(86, &[9; 500], 4), "other keys, other texts");
-    assert!(one.windows(2).any(|pair| pair[1] < pair[0]), "something dies");
-    // Control: one lost message more shows until it dies, at the same step.
+    assert!(one.windows(2).any(|pair| pair[1] < pair[0]), "something is deleted");
+    // Control: one more lost message shows until its key is deleted, at the same step.
     let other = kept(85, b"short", 5);
     let steps = MAX_SKIPPED_STEPS as usize + 1;
     assert!(one[..steps].iter().zip(&other).all(|(a, b)| a + 1 == *b) && one[steps..] == other[steps..]);
 }
 
-/// A copy goes on as the first does: what [`kept`] counts is in the state.
+/// A restored copy behaves as the original: what [`kept`] counts is in the state.
 #[test]
 fn d8_control_a_restored_session_keeps_the_same() {
     let mut talk = Talk::after(87, 2);

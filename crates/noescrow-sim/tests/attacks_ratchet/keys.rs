@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Ratchet keys that a hostile peer chooses, and randomness that fails.
+//! Ratchet keys that a hostile peer chooses, and generators that fail.
 
 use crate::support::stored::storage_key;
 use crate::support::{LATER, NOW, PuppetSession, Talk, rng, state};
@@ -22,7 +22,7 @@ fn with_bit_255(mut key: [u8; 32]) -> [u8; 32] {
     key
 }
 
-/// p + `off`, little-endian: the spelling of `off` that is not its own.
+/// p + `off`, little-endian: the non-canonical encoding of `off`.
 fn p_plus(off: u8) -> [u8; 32] {
     let mut key = [0xFF; 32];
     key[0] = 0xED_u8.wrapping_add(off);
@@ -44,7 +44,7 @@ fn low_order() -> Vec<[u8; 32]> {
     masked.into_iter().chain(masked.map(with_bit_255)).collect()
 }
 
-/// Alice's next header claims `key`; in the chain she has, or in a new one.
+/// Alice's next header contains `key` as her ratchet key; in her current chain, or in a new one.
 fn claim(seed: u64, key: [u8; 32], new_chain: bool) -> (Talk, Vec<u8>) {
     let mut talk = Talk::after(seed, 3);
     if new_chain {
@@ -58,7 +58,7 @@ fn claim(seed: u64, key: [u8; 32], new_chain: bool) -> (Talk, Vec<u8>) {
 }
 
 #[test]
-fn a2_a_low_order_ratchet_key_is_refused_and_the_session_goes_on() {
+fn a2_a_low_order_ratchet_key_is_refused_and_the_session_continues() {
     let encodings = low_order();
     assert_eq!(encodings.iter().collect::<HashSet<_>>().len(), 14);
     for (key, new_chain) in encodings.into_iter().flat_map(|key| [(key, false), (key, true)]) {
@@ -66,15 +66,15 @@ fn a2_a_low_order_ratchet_key_is_refused_and_the_session_goes_on() {
         talk.bob_strings.reset();
         refuses(&mut talk.bob, &message);
         assert_eq!(talk.bob_strings.count("dh"), 0, "refused before it is used");
-        // Its number is lost with it, as a message that was dropped is.
+        // Its number is lost with it, as that of a dropped message is.
         let next = talk.from_alice(b"next");
         assert_eq!(talk.bob.decrypt(&next, b"").unwrap(), b"next");
-        // What it would have done: every scalar gives zero, so that the root's input would be known to all.
+        // What the key would have done: every scalar gives zero, so that anybody would know the root's input.
         for scalar in [[7; 32], [8; 32]] {
             assert_eq!(RustCrypto.dh(&Secret::new(scalar), &key).unwrap_err(), Failed, "the second line");
         }
     }
-    // Control: any other key gets as far as the root and the body, where it is one that Alice does not have.
+    // Control: any other key reaches the root and the body, which fails because Alice does not have its secret.
     let stranger = RustCrypto.dh_public(&Secret::new([9; 32]));
     let (mut talk, message) = claim(20, stranger, true);
     talk.bob_strings.reset();
@@ -83,7 +83,7 @@ fn a2_a_low_order_ratchet_key_is_refused_and_the_session_goes_on() {
 }
 
 #[test]
-fn a3_a_respelled_ratchet_key_is_refused() {
+fn a3_a_non_canonical_ratchet_key_is_refused() {
     let not_canonical = (0..19).map(p_plus);
     for key in not_canonical.clone().chain(not_canonical.map(with_bit_255)) {
         assert!(DhPublicKey::from_bytes(key).is_err());
@@ -94,7 +94,7 @@ fn a3_a_respelled_ratchet_key_is_refused() {
         refuses(&mut talk.bob, &message);
         assert_eq!(talk.bob_strings.count("dh"), 0);
     }
-    // Alice's own key in its other spelling: the very same point.
+    // Alice's own key in its other encoding: the same point.
     for new_chain in [false, true] {
         let mut talk = Talk::after(21, 3);
         if new_chain {
@@ -107,10 +107,10 @@ fn a3_a_respelled_ratchet_key_is_refused() {
             spell.set(header[..32].try_into().unwrap());
             header[31] |= 0x80;
         });
-        let respelled = talk.from_alice(b"same key");
+        let non_canonical = talk.from_alice(b"same key");
         talk.alice_strings.behave();
-        refuses(&mut talk.bob, &respelled);
-        // Control: X25519 does not see the difference, so that nothing behind the parser would.
+        refuses(&mut talk.bob, &non_canonical);
+        // Control: X25519 does not distinguish the two, so that no code after the parser would.
         let scalar = Secret::new([5; 32]);
         let dh = |key| *RustCrypto.dh(&scalar, &key).unwrap().expose();
         assert_eq!(dh(seen.get()), dh(with_bit_255(seen.get())));
@@ -130,7 +130,7 @@ fn overheard(strings: &crate::support::Puppet, send: impl FnOnce() -> Vec<u8>) -
 }
 
 #[test]
-fn c19_our_own_key_and_the_last_one_repeated_are_refused_before_any_work() {
+fn c19_reflected_and_repeated_ratchet_keys_are_refused_before_any_work() {
     for returned in ["our own", "the last one", "a stranger's"] {
         let mut talk = Talk::after(22, 3);
         let last = {
@@ -153,17 +153,17 @@ fn c19_our_own_key_and_the_last_one_repeated_are_refused_before_any_work() {
         talk.alice_strings.behave();
         let bob = &mut talk.bob;
         let [_, dh, _, _] = cost(&talk.bob_strings, || refuses(bob, &message));
-        // Control: a stranger's key costs its Diffie-Hellman.
+        // Control: an unknown key costs its Diffie-Hellman.
         assert_eq!(dh, usize::from(returned == "a stranger's"), "{returned}");
         let genuine = talk.from_alice(b"genuine");
         assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"genuine");
     }
 }
 
-/// A peer whose generator has two outputs in turn: every key of its is an old one. No message key repeats, because our
-/// own pair is new at each step.
+/// A peer whose generator has two outputs in turn repeats its keys. No message key repeats, because our own key pair is
+/// new at each step.
 #[test]
-fn c19_a_peer_that_returns_to_earlier_ratchet_keys_makes_no_key_repeat() {
+fn c19_repeated_ratchet_keys_of_a_peer_repeat_no_message_key() {
     type WatchDevice = noescrow::device::Device<Watch, 2, 2>;
     let mut good = rng(23);
     let watch = Watch::default();
@@ -177,7 +177,7 @@ fn c19_a_peer_that_returns_to_earlier_ratchet_keys_makes_no_key_repeat() {
         let ping = bob.encrypt(b"ping", b"", &mut good).unwrap();
         alice.decrypt(&ping, b"").unwrap();
         let pong = alice.encrypt(b"pong", b"", &mut rng(round % 2)).unwrap();
-        assert_eq!(bob.decrypt(&pong, b"").unwrap(), b"pong", "an older key of the peer's is no error");
+        assert_eq!(bob.decrypt(&pong, b"").unwrap(), b"pong", "an older key of the peer's is not an error");
     }
     let keys = |watch: &Watch| -> (usize, HashSet<Key>) {
         let log = watch.log.borrow();
@@ -185,12 +185,12 @@ fn c19_a_peer_that_returns_to_earlier_ratchet_keys_makes_no_key_repeat() {
     };
     let (uses, distinct) = keys(&watch);
     assert_eq!(uses, distinct.len());
-    // Control: the same key at each step is the last one repeated, and ends the conversation.
+    // Control: the same key at each step repeats the last one, and ends the conversation.
     let ping = bob.encrypt(b"ping", b"", &mut good).unwrap();
     alice.decrypt(&ping, b"").unwrap();
     let stuck = alice.encrypt(b"pong", b"", &mut rng(1)).unwrap();
     assert_eq!(bob.decrypt(&stuck, b""), Err(DecryptError::Refused));
-    // Control: a key that is used twice is seen.
+    // Control: a key that is used twice is noticed.
     let backup = bob.snapshot(&storage_key(), 0);
     bob.encrypt(b"one", b"", &mut good).unwrap();
     let mut again = noescrow::session::Session::<Watch, noescrow::Heap>::restore_in_place(
@@ -230,7 +230,7 @@ impl TryCryptoRng for Failing {}
 
 #[test]
 fn c26_a_generator_that_fails_harms_no_message() {
-    // Decryption has none that could fail.
+    // Decryption takes no generator that could fail.
     type Decrypt = fn(&mut PuppetSession, &[u8], &[u8]) -> Result<Vec<u8>, DecryptError>;
     let _: Decrypt = PuppetSession::decrypt;
     let mut draws = 0;
@@ -243,7 +243,7 @@ fn c26_a_generator_that_fails_harms_no_message() {
         assert_eq!(talk.alice_strings.count("dh_public"), made, "the step at receipt makes no key pair");
         let (mut failing, before) = (Failing { left, good: rng(left as u64) }, state(alice));
         let outcome = catch_unwind(AssertUnwindSafe(|| alice.encrypt(b"never", b"", &mut failing)));
-        // Control: with enough of it, the step at sending makes one, and the message opens.
+        // Control: with enough entropy, the step at sending makes a key pair, and the message opens.
         match outcome {
             Ok(message) => assert_eq!(talk.bob.decrypt(&message.unwrap(), b"").unwrap(), b"never"),
             Err(_) => {
@@ -261,7 +261,7 @@ fn c26_a_generator_that_fails_harms_no_message() {
     assert_eq!(draws, 2, "the salt and the ratchet key");
 }
 
-/// A conversation of which the next message, of this side's, makes a key in this epoch.
+/// A conversation in which this side's next message makes a key in this epoch.
 fn before_a_draw(by_bob: bool, epoch: u32, operation: &str) -> Talk {
     let mut talk = Talk::new(26);
     for turn in 0.. {
@@ -282,10 +282,10 @@ fn before_a_draw(by_bob: bool, epoch: u32, operation: &str) -> Talk {
     talk
 }
 
-/// Once an epoch each side draws for the post-quantum ratchet, too: its coins, its key pair.
+/// Once an epoch each side also draws for the post-quantum ratchet: its coins, its key pair.
 #[test]
-fn c26_a_generator_that_fails_before_a_post_quantum_key_harms_neither_ratchet() {
-    // In the second epoch the roles are changed.
+fn c26_a_generator_failing_at_a_post_quantum_key_harms_neither_ratchet() {
+    // In the second epoch the roles are exchanged.
     for (by_bob, epoch, operation) in [(true, 0, "encaps1"), (false, 1, "encaps1"), (true, 1, "incremental_public")] {
         let mut draws = 0;
         for left in 0..4 {
@@ -298,7 +298,7 @@ fn c26_a_generator_that_fails_before_a_post_quantum_key_harms_neither_ratchet() 
             strings.reset();
             let mut failing = Failing { left, good: rng(left as u64) };
             match catch_unwind(AssertUnwindSafe(|| sender.encrypt(b"never", b"", &mut failing))) {
-                // Control: with enough of it, it is this message that draws it.
+                // Control: with enough entropy, this message draws it.
                 Ok(message) => {
                     assert_eq!(strings.count(operation), 1);
                     assert_eq!(receiver.decrypt(&message.unwrap(), b"").unwrap(), b"never");
@@ -311,7 +311,7 @@ fn c26_a_generator_that_fails_before_a_post_quantum_key_harms_neither_ratchet() 
                     assert_eq!(receiver.decrypt(&message, b"").unwrap(), b"goes on");
                 }
             }
-            // The epoch comes to its end.
+            // The epoch is completed.
             for _ in 0..90 {
                 let ping = talk.from_bob(b"ping");
                 talk.alice.decrypt(&ping, b"").unwrap();
@@ -325,8 +325,8 @@ fn c26_a_generator_that_fails_before_a_post_quantum_key_harms_neither_ratchet() 
 }
 
 #[test]
-fn c28_a_responder_that_has_received_nothing_has_nothing_to_send_on() {
-    // A device hands out a responder's session with the first plaintext and not before: only `hazmat` has one earlier.
+fn c28_a_responder_cannot_send_before_it_has_received() {
+    // A device returns a responder's session with the first plaintext and not before: only `hazmat` gives one earlier.
     let secret = Secret::new([1; 32]);
     let ratchet = Secret::new([2; 32]);
     let public = RustCrypto.dh_public(&ratchet);
@@ -340,7 +340,7 @@ fn c28_a_responder_that_has_received_nothing_has_nothing_to_send_on() {
     assert_eq!((strings.count("seal"), strings.count("hmac_pair")), (0, 0));
     assert_eq!(before, state(&bob));
     assert_eq!(copy(&bob).encrypt(b"first", b"", &mut rng).unwrap_err(), EncryptError::NotYetReceived, "restored");
-    // Control: the initiator can, and so can he once he has received.
+    // Control: the initiator can send, and so can the responder once he has received.
     let hello = alice.encrypt(b"hello", b"", &mut rng).unwrap();
     assert_eq!(bob.decrypt(&hello, b"").unwrap(), b"hello");
     let reply = bob.encrypt(b"first", b"", &mut rng).unwrap();

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Known attacks on ratchets and on header encryption, mounted on the shipped code through the public API. A test's name
-//! begins with its attack: A, curve keys; C, the Double Ratchet; D, header encryption; E, the post-quantum ratchet. Each has a control, in which the
-//! attack succeeds where its defence is missing, or which shows that the check would see it succeed.
+//! Known attacks on ratchets and on header encryption, mounted on the shipped code through the public API. A test's
+//! name begins with its attack: A, curve keys; C, the Double Ratchet; D, header encryption; E, the post-quantum
+//! ratchet. Each has a control, in which the attack succeeds without its defence, or which shows that the check would
+//! notice success.
 //!
-//! C9 and C10, the attacks on storing, are in `durable.rs`. What holds under every schedule is in `properties.rs`; a test
-//! here says which of its properties it sharpens.
+//! `durable.rs` has C9 and C10, the attacks on storage. `properties.rs` has what holds under every schedule; a test
+//! here names the property that it sharpens.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,17 +38,17 @@ use support::{MessageKeys, Puppet, PuppetSession, Talk, state};
 
 /// Bytes before the body: type and sealed header.
 const HEAD_LEN: usize = MESSAGE_OVERHEAD - 16;
-/// Where a sealed header's parts lie in a message: salt, commitment, ciphertext, tag.
+/// Offsets of a sealed header's parts in a message: salt, commitment, ciphertext, tag.
 const HEADER_PARTS: [std::ops::Range<usize>; 4] = [1..17, 17..33, 33..117, 117..133];
 
-/// Refused, as the network's errors are, at no change.
+/// Asserts that the message is refused as all network errors are, and changes no state.
 fn refuses(end: &mut PuppetSession, message: &[u8]) {
     let before = state(end);
     assert_eq!(end.decrypt(message, b""), Err(DecryptError::Refused));
     assert_eq!(before, state(end));
 }
 
-/// The same session again, as a backup has it.
+/// The same session again, as a backup restores it.
 fn copy(end: &PuppetSession) -> PuppetSession {
     copy_with(end, Puppet::default())
 }
@@ -56,26 +57,26 @@ fn copy_with(end: &PuppetSession, strings: Puppet) -> PuppetSession {
     PuppetSession::restore_in_place(strings, &mut state(end), &storage_key(), 0).unwrap()
 }
 
-/// The same session again, in a variant that takes a body for genuine without its tag.
+/// The same session again, in a faulty variant that accepts a body without checking its tag.
 fn unchecked(end: &PuppetSession) -> PuppetSession {
     let strings = Puppet::default();
     strings.unchecked.set(true);
     copy_with(end, strings)
 }
 
-/// What is done in `act`, counted: (HMACs of chain steps, Diffie-Hellmans, header keys tried, AEAD openings).
+/// The work done in `act`: (HMACs of chain steps, Diffie-Hellmans, header keys tried, AEAD openings).
 fn cost(strings: &Puppet, act: impl FnOnce()) -> [usize; 4] {
     cost_of_both(strings, act)[..4].try_into().unwrap()
 }
 
-/// The same, and at last the steps of the post-quantum chain.
+/// The same, followed by the steps of the post-quantum chain.
 fn cost_of_both(strings: &Puppet, act: impl FnOnce()) -> [usize; 5] {
     strings.reset();
     act();
     ["hmac_pair", "dh", "header key", "open", "post-quantum step"].map(|operation| strings.count(operation))
 }
 
-/// Bob keeps the key of the message that is given along.
+/// Asserts that Bob still keeps the key of the given message.
 fn talk_with_a_gap(seed: u64) -> (Talk, Vec<u8>) {
     let mut talk = Talk::after(seed, 2);
     let late = talk.from_alice(b"late");
@@ -91,7 +92,7 @@ fn aead_key(keys: &MessageKeys) -> (Secret<32>, [u8; 12]) {
     (Secret::new(material[..32].try_into().unwrap()), material[32..].try_into().unwrap())
 }
 
-/// Opens a message under message keys found anywhere, as spec/protocol.md has it.
+/// Opens a message under message keys found anywhere, as spec/protocol.md specifies.
 fn open_with(keys: &MessageKeys, ad: &[&[u8]], message: &[u8]) -> Option<Vec<u8>> {
     let (key, nonce) = aead_key(keys);
     let (body, tag) = message[HEAD_LEN..].split_last_chunk().unwrap();
@@ -114,7 +115,8 @@ fn keys_of(talk: &Talk, associated_data: &[u8], message: &[u8]) -> MessageKeys {
     *all.iter().rev().find(|keys| open_with(keys, &[&ad], message).is_some()).expect("not Alice's message")
 }
 
-/// What 32 bytes are as a message key, and as a chain key up to `chain_steps` before the message's: of the classical ratchet.
+/// The classical message keys that 32 bytes can give: as a message key, and as a chain key up to `chain_steps` before
+/// the message's.
 fn classical_keys(bytes: &[u8; 32], chain_steps: usize) -> Vec<[u8; 32]> {
     let mut chain_key = Secret::new(*bytes);
     let steps = (0..chain_steps).map(|_| {
@@ -125,7 +127,7 @@ fn classical_keys(bytes: &[u8; 32], chain_steps: usize) -> Vec<[u8; 32]> {
     [*bytes].into_iter().chain(steps).collect()
 }
 
-/// The same of the post-quantum ratchet; `number` is the number behind a chain key.
+/// The same of the post-quantum ratchet; `number` is the number stored after a chain key.
 fn post_quantum_keys(bytes: &[u8; 32], number: u32, chain_steps: usize) -> Vec<[u8; 32]> {
     let mut chain_key = *bytes;
     let steps = (1..=chain_steps as u32).map(|step| {
@@ -138,9 +140,9 @@ fn post_quantum_keys(bytes: &[u8; 32], number: u32, chain_steps: usize) -> Vec<[
     [*bytes].into_iter().chain(steps).collect()
 }
 
-/// Which halves of the keys of one of Alice's messages a thief of Bob's state and storage key has, who takes every 32
-/// bytes of the state for a message key, and for a chain key that is up to `chain_steps` before the message's: classical,
-/// post-quantum. To know it when it sees one, it is given the other half: it opens the message only with both.
+/// Which halves of the keys of one of Alice's messages (classical, post-quantum) a thief of Bob's state and storage key
+/// has. The thief tries every 32 bytes of the state as a message key, and as a chain key up to `chain_steps` before the
+/// message's. To recognise a half, the thief is given the other one: only both together open the message.
 fn thief_has(talk: &Talk, message: &[u8], chain_steps: usize) -> [bool; 2] {
     let (keys, ad) = (keys_of(talk, b"", message), concat_ad(&talk.bob, b"", message));
     let stored = opened(state(&talk.bob));
@@ -149,7 +151,7 @@ fn thief_has(talk: &Talk, message: &[u8], chain_steps: usize) -> [bool; 2] {
         let found = classical_keys(window.try_into().unwrap(), chain_steps);
         found.into_iter().any(|classical| opens(MessageKeys { classical, ..keys }))
     });
-    // Behind the last key of a state nothing stands.
+    // Nothing follows the last key of a state.
     let post_quantum = [&stored[..], &[0; 4]].concat().windows(36).any(|window| {
         let (bytes, number) = window.split_first_chunk().unwrap();
         let number = u32::from_be_bytes(number.try_into().unwrap());
@@ -164,9 +166,9 @@ fn thief_opens(talk: &Talk, message: &[u8], chain_steps: usize) -> bool {
     thief_has(talk, message, chain_steps) == [true, true]
 }
 
-/// The oracle itself: it opens what the session would, and one half is not enough.
+/// The oracle itself: it opens what the session would open, and one half is not enough.
 #[test]
-fn control_who_has_the_state_opens_what_the_session_would() {
+fn control_a_thief_of_the_state_opens_what_the_session_would() {
     let (mut talk, late) = talk_with_a_gap(1);
     let next = talk.from_alice(b"next");
     assert!(thief_opens(&talk, &late, 0), "skipped message keys");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The post-quantum ratchet in a session: what it shows, what a forger and a hostile peer do to it, and what each of the
-//! two ratchets is worth without the other. What the Braid does by itself is in its unit tests.
+//! The post-quantum ratchet in a session: what it reveals, what a forger and a hostile peer can do to it, and what each
+//! of the two ratchets protects without the other. Unit tests cover the Braid by itself.
 
 use crate::headers::header_keys;
 use crate::support::stored::{Places, opened};
@@ -15,10 +15,10 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 
-/// Where the Braid's parts stand in a header.
+/// Offsets of the Braid's parts in a header.
 const KIND: usize = 40;
 const CHUNK: usize = 47;
-/// And n, behind a chunk of 32 bytes.
+/// Offset of n, after a chunk of 32 bytes.
 const NUMBER: std::ops::Range<usize> = 79..83;
 
 /// Kinds of the Braid's messages.
@@ -29,7 +29,7 @@ const EK_CT1_ACK: u8 = 3;
 const CT1: u8 = 4;
 const CT2: u8 = 5;
 
-/// Spoils the chunk of every message of these kinds.
+/// Corrupts the chunk of every message of these kinds.
 fn spoil(strings: &Puppet, kinds: &'static [u8]) {
     strings.rewrite_headers(move |header| header[CHUNK] ^= u8::from(kinds.contains(&header[KIND])));
 }
@@ -59,14 +59,14 @@ fn d7_all_messages_have_one_length_whatever_the_braid_sends() {
         assert_eq!(lengths, HashSet::from([chunk_size.message_overhead() + 10]), "8 bytes and a marker, padded");
         let kinds = kinds.borrow();
         assert_eq!(*kinds, BTreeSet::from([NONE, HDR, EK, EK_CT1_ACK, CT1, CT2]));
-        // Control: if what has no chunk were sent without one, there would be two lengths.
+        // Control: if messages without a chunk were sent without its room, there would be two lengths.
         let bare = |kind: &u8| if *kind == NONE { header_len - chunk_size.bytes() } else { header_len };
         assert_eq!(kinds.iter().map(bare).collect::<HashSet<_>>().len(), 2);
     }
 }
 
-/// The forger has the sender's header and message keys and a wrong chunk; what it cannot do is the tag. At every message
-/// of two epochs, in both directions.
+/// The forger has the sender's header and message keys and sends a wrong chunk; it cannot compute the tag. At every
+/// message of two epochs, in both directions.
 #[test]
 fn e1_a_forged_message_with_a_chunk_changes_nothing() {
     let mut talk = Talk::new(201);
@@ -98,7 +98,7 @@ fn e1_a_forged_message_with_a_chunk_changes_nothing() {
         let mut noise = genuine.clone();
         rng.fill_bytes(&mut noise[1..]);
         refuses(receiver, &noise);
-        // Control: a ratchet that takes the chunk before it has authenticated it is dead at once, or will be.
+        // Control: a ratchet that takes the chunk before it has authenticated it fails immediately or later.
         let mut hasty = unchecked(receiver);
         assert_eq!(hasty.decrypt(&forged, b"").unwrap(), b"forged");
         let mut honest = copy(receiver);
@@ -119,12 +119,12 @@ fn e1_a_forged_message_with_a_chunk_changes_nothing() {
         }
     }
     assert!(!talk.alice.is_abandoned() && !talk.bob.is_abandoned());
-    // The header's MAC, the key that was announced, the ciphertext's MAC.
+    // The header's MAC, the announced key, the ciphertext's MAC.
     assert!(died.contains(&HDR) && died.contains(&CT2) && (died.contains(&EK) || died.contains(&EK_CT1_ACK)));
     assert!(poisoned > 50, "{poisoned}");
 }
 
-/// What an abandoned session does with anything: fails, for good, at no change.
+/// An abandoned session fails every operation, for ever, and does not change.
 fn is_over(end: &mut PuppetSession, strings: &Puppet, messages: &[Vec<u8>]) {
     let before = state(end);
     strings.reset();
@@ -140,16 +140,17 @@ fn is_over(end: &mut PuppetSession, strings: &Puppet, messages: &[Vec<u8>]) {
         assert_eq!(end.encrypt_into(b"never", b"", &mut out, &mut rng(0)).unwrap_err(), EncryptError::Abandoned);
         assert!(!out.windows(5).any(|window| window == b"never"));
     }
-    // Nothing was sealed or opened, under the classical keys or any.
+    // Nothing was sealed or opened, under the classical keys or any other.
     assert_eq!(["seal", "open", "hkdf", "hmac_pair"].map(|operation| strings.count(operation)), [0; 4]);
     assert!(end.is_abandoned());
     assert_eq!(before, state(end));
 }
 
-/// A peer that sends what is not genuine, in authentic messages. The message that completes it opens; the session is over.
+/// A peer puts false data into authentic messages. The message that completes the data opens; then the session is
+/// abandoned.
 #[test]
-fn e6_after_a_wrong_chunk_of_the_peer_s_a_session_is_abandoned_and_never_goes_on_classically() {
-    // Who is hostile, what it spoils, and what becomes of it: the first epoch's key is Alice's.
+fn e6_a_wrong_chunk_of_the_peer_ends_the_session_for_ever() {
+    // Who is hostile, what it corrupts, and the result: Alice makes the first epoch's key.
     let by_alice: &[&'static [u8]] = &[&[HDR], &[EK, EK_CT1_ACK]];
     let by_bob: &[&'static [u8]] = &[&[CT1], &[CT2]];
     let cases = by_alice.iter().map(|kinds| (false, *kinds)).chain(by_bob.iter().map(|kinds| (true, *kinds)));
@@ -167,7 +168,7 @@ fn e6_after_a_wrong_chunk_of_the_peer_s_a_session_is_abandoned_and_never_goes_on
             turns += 1;
         }
         if kinds.is_empty() {
-            // Control: an honest peer's session lives.
+            // Control: with an honest peer, the session continues.
             assert!(turns == 400 && talk.alice.post_quantum_epoch() > 3);
             continue;
         }
@@ -186,15 +187,15 @@ fn e6_after_a_wrong_chunk_of_the_peer_s_a_session_is_abandoned_and_never_goes_on
         let mut restored = copy_with(victim, strings.clone());
         assert_eq!(state(victim), state(&restored));
         is_over(&mut restored, strings, &messages);
-        // The post-quantum half holds no key any more: a byte for the Braid, and the direction.
+        // The post-quantum half holds no key any more: one byte for the Braid, and the direction.
         let stored = opened(state(victim));
         assert_eq!(Places::of(&stored).braid + 2, stored.len());
     }
 }
 
-/// Both halves of a message's keys, and where they were.
+/// Both halves of a message's keys, and where the state holds them.
 #[test]
-fn e8_a_late_message_opens_once_within_two_epochs_and_then_its_key_is_gone() {
+fn e8_a_late_message_opens_once_and_only_within_two_epochs() {
     let mut talk = Talk::with(203, ChunkSize::Bytes256);
     let late = talk.from_alice(b"late");
     let MessageKeys { classical, post_quantum } = *talk.alice_strings.message_keys().last().unwrap();
@@ -219,7 +220,8 @@ fn e8_a_late_message_opens_once_within_two_epochs_and_then_its_key_is_gone() {
     }
     assert_eq!(epochs_in_which_it_opens, BTreeSet::from([0, 1]));
     refuses(&mut talk.bob, &late);
-    // Control: that one is refused is its epoch's doing. One of the epoch before opens, and the conversation goes on.
+    // Control: the refusal is due to the message's epoch. A message of the epoch before opens, and the conversation
+    // continues.
     let mut other = Talk::with(203, ChunkSize::Bytes256);
     while other.bob.sending_epoch() < 1 {
         other.turn(true);
@@ -235,9 +237,9 @@ fn e8_a_late_message_opens_once_within_two_epochs_and_then_its_key_is_gone() {
     talk.turn(false);
 }
 
-/// A cryptanalyst who has broken one ratchet completely, and of the other one has every message's key but one.
+/// A cryptanalyst has broken one ratchet completely, and has every message key of the other one except one.
 #[test]
-fn e15_all_keys_of_one_ratchet_open_no_message_without_the_other_one_s() {
+fn e15_keys_of_one_ratchet_alone_open_no_message() {
     let mut talk = Talk::new(204);
     let mut messages = Vec::new();
     for round in 0..12 {
@@ -261,17 +263,17 @@ fn e15_all_keys_of_one_ratchet_open_no_message_without_the_other_one_s() {
                 assert_eq!(opened_by(message, ablated), None);
             }
         }
-        // One half in both places, and exchanged.
+        // One half in both places, and the halves exchanged.
         let MessageKeys { classical, post_quantum } = keys[at];
         for (classical, post_quantum) in
             [(classical, classical), (post_quantum, post_quantum), (post_quantum, classical)]
         {
             assert_eq!(opened_by(message, MessageKeys { classical, post_quantum }), None);
         }
-        // Control: with both it opens.
+        // Control: with both halves it opens.
         assert_eq!(opened_by(message, keys[at]).unwrap(), b"secret");
     }
-    // Control: a message key of the classical half alone, KDF(salt = 0), is found by the same search.
+    // Control: the same search finds a message key made of the classical half alone, KDF(salt = 0).
     let alone = MessageKeys { post_quantum: [0; 32], ..keys[0] };
     let (key, nonce) = crate::aead_key(&alone);
     let (head, body) = messages[0].split_at(crate::HEAD_LEN);
@@ -282,8 +284,8 @@ fn e15_all_keys_of_one_ratchet_open_no_message_without_the_other_one_s() {
     assert_eq!(opened_by(&classical_only, alone).unwrap(), b"secret");
 }
 
-/// Who has broken every Diffie-Hellman since the handshake has each next header key as the classical ratchet derives it; not
-/// the post-quantum root's share that is mixed into it. In the first epoch and in later ones.
+/// An attacker who has broken every Diffie-Hellman since the handshake has each next header key as the classical
+/// ratchet derives it, but not the post-quantum root's share that is mixed in. In the first epoch and in later ones.
 #[test]
 fn e15_the_classical_ratchet_s_header_keys_open_no_header() {
     let mut talk = Talk::with(208, ChunkSize::Bytes256);
@@ -312,13 +314,13 @@ fn e15_the_classical_ratchet_s_header_keys_open_no_header() {
         mixed
     };
     assert_eq!((opened_by(&|keys| keys.classical), opened_by(&without_share)), (0, 0));
-    // Control: the keys as they were mixed open every header but Bob's first, whose key is the handshake's.
+    // Control: the mixed keys open every header except Bob's first, whose key is the handshake's.
     assert_eq!(opened_by(&|keys| keys.mixed), messages.len() - 1);
 }
 
 #[test]
-fn e17_what_arrives_in_order_leaves_no_key_behind() {
-    // The longest state of the Braid holds coins, header and ek_vector.
+fn e17_messages_in_order_leave_no_key_stored() {
+    // The Braid's longest state holds coins, header and ek_vector.
     const BRAID: usize = 1 + 4 + 2 * 32 + 32 + 64 + 4 + 1152;
     let kept = |end: &PuppetSession| {
         let stored = opened(state(end));
@@ -333,7 +335,7 @@ fn e17_what_arrives_in_order_leaves_no_key_behind() {
     for epochs in 1..=6 {
         let mut most = 0;
         while talk.alice.post_quantum_epoch() < 2 * epochs {
-            // Bursts of any length, in turns.
+            // Bursts of any length, alternately.
             for from_bob in [true, false] {
                 for _ in 0..1 + talk.rng.next_u32() % 4 {
                     talk.turn(from_bob);
@@ -347,9 +349,10 @@ fn e17_what_arrives_in_order_leaves_no_key_behind() {
         }
         longest.push(most);
     }
-    // Beside the Braid, the state is as long in two epochs as in any two others, but for the first, which have no older one.
+    // Apart from the Braid, the state is as long in two epochs as in any two others, except the first, which have no
+    // older one.
     assert!(longest[1..].iter().all(|most| *most == longest[1]) && longest[0] <= longest[1], "{longest:?}");
-    // Control: a message that is lost leaves one in each half.
+    // Control: a lost message leaves one key in each half.
     let before = kept(&talk.bob);
     let _lost = talk.from_alice(b"lost");
     talk.turn(false);
@@ -358,9 +361,9 @@ fn e17_what_arrives_in_order_leaves_no_key_behind() {
     assert!(after.2 > before.2, "{before:?} {after:?}");
 }
 
-/// Sharpens `c2_a_huge_number_is_refused_before_a_single_key_is_derived`: n of the post-quantum chain, N being right.
+/// Sharpens `c2_a_huge_number_is_refused_before_any_key_is_derived`: n of the post-quantum chain, with N right.
 #[test]
-fn c2_a_huge_post_quantum_number_is_refused_before_a_single_key_is_derived() {
+fn c2_a_huge_post_quantum_number_is_refused_before_any_derivation() {
     // Bob has received three messages of this chain.
     let received = 3;
     let bound = 2 * MAX_SKIP;
@@ -383,7 +386,8 @@ fn c2_a_huge_post_quantum_number_is_refused_before_a_single_key_is_derived() {
     for number in [0, 1, received] {
         assert_eq!(lie(number), (0, Some(DecryptError::Refused)), "{number}");
     }
-    // Control: one less is work, of the bounded amount, so that the counter would see the rest; the right one opens.
+    // Control: a number one less causes work, of the bounded amount, so that the counter would notice more; the right
+    // one opens.
     assert_eq!(lie(received + 1 + bound), (bound as usize + 1, Some(DecryptError::Refused)));
     assert_eq!(lie(received + 1), (1, None));
 }
@@ -412,6 +416,6 @@ fn e16_with_chunks_of_every_size_the_ratchet_runs_through_losses() {
         assert_eq!(talk.bob.chunk_size(), chunk_size, "stored");
         epochs.push(talk.alice.post_quantum_epoch());
     }
-    // Control: it is the chunks that heal: larger ones, sooner.
+    // Control: the chunks determine when epochs end: larger chunks, sooner.
     assert!(epochs[0] > 0 && epochs.windows(2).all(|pair| pair[0] < pair[1]), "{epochs:?}");
 }

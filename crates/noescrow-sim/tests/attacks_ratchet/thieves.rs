@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! C23, D9: what the ratchet does not do against a thief. Documented limits, each beside the thief against whom it does.
+//! C23, D9: limits of the ratchet after device theft. Each documented limit comes with the kind of thief that is shut
+//! out.
 
 use crate::support::stored::opened;
 use crate::support::{Talk, rng, state};
@@ -7,10 +8,10 @@ use crate::{HEADER_PARTS, copy, refuses};
 use noescrow::Secret;
 use noescrow::primitives::{Primitives, RustCrypto};
 
-/// Who has stolen Alice's state and goes on in her place is her to Bob, for as long as they talk. All that she notices is
-/// that nothing opens any more.
+/// A thief who has stolen Alice's state and impersonates her is Alice to Bob for as long as they talk. Alice notices
+/// only that nothing opens any more.
 #[test]
-fn c23_a_thief_who_goes_on_in_the_victims_place_is_not_healed_from() {
+fn c23_the_ratchet_does_not_recover_from_active_impersonation() {
     let mut talk = Talk::after(60, 3);
     let (mut thief, mut thiefs) = (copy(&talk.alice), rng(61));
     for _ in 0..100 {
@@ -19,12 +20,12 @@ fn c23_a_thief_who_goes_on_in_the_victims_place_is_not_healed_from() {
         let answer = talk.from_bob(b"dear Alice");
         assert_eq!(thief.decrypt(&answer, b"").unwrap(), b"dear Alice");
     }
-    assert!(talk.bob.post_quantum_epoch() >= 1, "the post-quantum ratchet goes on with the thief, too");
+    assert!(talk.bob.post_quantum_epoch() >= 1, "the post-quantum ratchet advances with the thief, too");
     let (message, answer) = (talk.from_alice(b"no, I am"), talk.from_bob(b"dear Alice"));
     refuses(&mut talk.bob, &message);
     refuses(&mut talk.alice, &answer);
 
-    // Control: a thief who only listens is shut out by a round trip.
+    // Control: a passive thief is shut out by a round trip.
     let mut talk = Talk::after(62, 3);
     let mut thief = copy(&talk.alice);
     let overheard = talk.from_bob(b"to both");
@@ -36,7 +37,7 @@ fn c23_a_thief_who_goes_on_in_the_victims_place_is_not_healed_from() {
     assert_eq!(talk.alice.decrypt(&answer, b"").unwrap(), b"to Alice alone");
 }
 
-/// Whether some 32 bytes of Bob's state are the header key of a message: its commitment tells.
+/// Whether some 32 bytes of Bob's state are the header key of a message, by its commitment.
 fn has_header_key_of(talk: &Talk, message: &[u8]) -> bool {
     let [salt, commitment, ..] = HEADER_PARTS;
     opened(state(&talk.bob)).windows(32).any(|window| {
@@ -47,10 +48,10 @@ fn has_header_key_of(talk: &Talk, message: &[u8]) -> bool {
     })
 }
 
-/// A header key is one for a chain, so that headers have forward secrecy chain by chain: a thief reads those of the chain in
-/// use, whose bodies are closed to it, and no older one. A skipped message keeps its chain's.
+/// A chain has one header key, so that headers have forward secrecy chain by chain. A thief reads the headers of the
+/// current chain, whose bodies it cannot open, and no older ones. A skipped message keeps its chain's header key.
 #[test]
-fn d9_a_header_key_lives_as_long_as_its_chain_and_no_longer() {
+fn d9_a_header_key_lives_exactly_as_long_as_its_chain() {
     let mut talk = Talk::after(63, 3);
     let read = talk.from_alice(b"read");
     talk.bob.decrypt(&read, b"").unwrap();
@@ -59,7 +60,7 @@ fn d9_a_header_key_lives_as_long_as_its_chain_and_no_longer() {
     talk.turn(false);
     assert!(!has_header_key_of(&talk, &read));
 
-    // Control: the same with a message of the chain on its way.
+    // Control: the same while a message of the chain is in transit.
     let late = talk.from_alice(b"late");
     let read = talk.from_alice(b"read");
     talk.bob.decrypt(&read, b"").unwrap();
