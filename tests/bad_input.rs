@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Bad input, thing by thing: truncated, extended, flipped, empty, huge, of another version, from elsewhere, for somebody
-//! else, again, back at its sender, with counters at their end; snapshots under another key, older, damaged. Each is one
-//! clear error, opaque where the network sent it; nothing is lost, and the state is the same byte for byte.
+//! Bad input of every kind: truncated, extended, flipped, empty, huge, of another version, from another session, for
+//! another recipient, repeated, reflected to its sender, with counters at their end; snapshots under another key,
+//! older, damaged. Each gives one clear error, opaque for network input; nothing is lost, and the state is the same
+//! byte for byte.
 //!
-//! What `properties/invariants.rs` shows for random bytes and for messages of a session is not shown again.
+//! `properties/invariants.rs` covers random bytes and the messages of a session; that is not repeated here.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -25,8 +26,8 @@ use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, Identity, PREKEY_LEN, Prekey, SafetyNumber, is_first_message};
 use support::{NOW, PuppetDevice, PuppetSession, Talk, bundle, device_state, puppet, rng, state};
 
-/// Everything that is wrong with bytes themselves: cut at every length below `edge` and then now and then, longer by a
-/// little and by a lot, one bit of every byte (of every fifth within long keys), nothing at all, zeros.
+/// All damage to bytes themselves: cut at every length below `edge` and then at some, extended by a little and by a
+/// lot, one bit of every byte flipped (of every fifth within long keys), empty, zeros.
 fn damaged(genuine: &[u8], edge: usize) -> Vec<Vec<u8>> {
     let cuts = (0..genuine.len()).filter(|len| *len < edge || len % 61 == 0 || *len + 40 > genuine.len());
     let mut all: Vec<Vec<u8>> = cuts.map(|len| genuine[..len].to_vec()).collect();
@@ -45,7 +46,7 @@ fn damaged(genuine: &[u8], edge: usize) -> Vec<Vec<u8>> {
     all
 }
 
-/// Of every other first byte.
+/// With every other first byte.
 fn other_versions(genuine: &[u8]) -> Vec<Vec<u8>> {
     let of = |first: u8| [&[first][..], &genuine[1..]].concat();
     (0..=255).filter(|first| *first != genuine[0]).map(of).collect()
@@ -57,7 +58,7 @@ fn refused_by_session(end: &mut PuppetSession, bad: &[Vec<u8>]) {
         assert_eq!(end.decrypt(bytes, b""), Err(DecryptError::Refused), "{}", bytes.len());
         let mut buffer = bytes.clone();
         assert_eq!(end.decrypt_in_place(&mut buffer, b"").unwrap_err(), DecryptError::Refused);
-        assert!(!buffer.windows(7).any(|window| window == b"genuine"), "no plaintext is left in the buffer");
+        assert!(!buffer.windows(7).any(|window| window == b"genuine"), "the buffer contains no plaintext");
     }
     assert_eq!(before, state(end));
 }
@@ -71,7 +72,7 @@ fn refused_by_device(device: &mut PuppetDevice, bad: &[Vec<u8>], error: AcceptEr
 }
 
 #[test]
-fn a_message_that_is_damaged_or_of_another_version_is_refused() {
+fn a_damaged_message_or_another_version_is_refused() {
     let mut talk = Talk::after(1, 2);
     let message = talk.from_alice(b"genuine");
     refused_by_session(&mut talk.bob, &damaged(&message, message.len()));
@@ -81,7 +82,7 @@ fn a_message_that_is_damaged_or_of_another_version_is_refused() {
 }
 
 #[test]
-fn a_message_from_elsewhere_for_somebody_else_again_or_back_at_its_sender_is_refused() {
+fn foreign_repeated_and_reflected_messages_are_refused() {
     let mut talk = Talk::after(2, 2);
     let mut others = Talk::after(3, 2);
     let message = talk.from_alice(b"genuine");
@@ -96,7 +97,7 @@ fn a_message_from_elsewhere_for_somebody_else_again_or_back_at_its_sender_is_ref
 }
 
 #[test]
-fn a_message_with_counters_at_their_end_is_refused_or_too_far_ahead_and_nothing_is_lost() {
+fn counters_at_their_end_are_refused_and_nothing_is_lost() {
     for (previous, number) in [(u32::MAX, 0), (0, u32::MAX), (u32::MAX, u32::MAX), (0, u32::MAX - 1)] {
         for new_chain in [false, true] {
             let mut talk = Talk::after(4, 2);
@@ -112,7 +113,7 @@ fn a_message_with_counters_at_their_end_is_refused_or_too_far_ahead_and_nothing_
             talk.alice_strings.behave();
             let before = state(&talk.bob);
             let error = talk.bob.decrypt(&liar, b"").unwrap_err();
-            // The peer alone can cause this one.
+            // Only the peer can cause this error.
             assert!(matches!(error, DecryptError::TooManySkipped | DecryptError::Refused), "{previous} {number}");
             assert_eq!(before, state(&talk.bob));
             let message = talk.from_alice(b"genuine");
@@ -121,9 +122,10 @@ fn a_message_with_counters_at_their_end_is_refused_or_too_far_ahead_and_nothing_
     }
 }
 
-/// An authentic body whose padding is none, from a peer that pads as it likes. In place, none of it is left to be read.
+/// An authentic body with invalid padding, from a peer that pads as it likes. Opened in place, none of it stays
+/// readable.
 #[test]
-fn a_body_with_another_padding_is_refused_and_wiped() {
+fn a_body_with_invalid_padding_is_refused_and_wiped() {
     // 7 bytes and a marker are 8, a Padmé length; 9 bytes are not.
     for padding in [0x00, 0x01, 0x40, 0x81, 0xFF] {
         let mut talk = Talk::after(11, 1);
@@ -149,14 +151,14 @@ fn a_body_with_another_padding_is_refused_and_wiped() {
     assert_eq!(talk.bob.decrypt(&shorter, b"").unwrap(), [1; 38]);
 }
 
-/// A post-quantum part that this version does not know, or that has another spelling, in an authentic header: kinds of the
-/// Braid's messages, epochs, ages, n; and a message without a chunk that has one.
+/// A post-quantum part that this version does not know, or in a non-canonical encoding, in an authentic header: kinds
+/// of the Braid's messages, epochs, ages, n; and a chunk in a message that has none.
 #[test]
 fn a_header_of_another_kind_is_refused() {
     const NUMBERS: [&[u8]; 3] = [&[0; 4], &[0xFF; 4], &[0, 0, 0, 9]];
     let kinds = [6, 7, 0x80, 0xFF].map(|kind| (40, vec![kind]));
     let epochs = NUMBERS.map(|epoch| (41, epoch.to_vec()));
-    // n of the first message is 1, and this is Alice's fourth: none, and one that she has sent.
+    // n of the first message is 1, and this is Alice's fourth: n = 0, and one that she has sent before.
     let numbers = [0u32, 1, 3].map(|number| (79, number.to_be_bytes().to_vec()));
     let ages = [1, 2, 0x80, 0xFF].map(|age| (83, vec![age]));
     let no_chunk = [(40, vec![0])];
@@ -172,7 +174,7 @@ fn a_header_of_another_kind_is_refused() {
 }
 
 #[test]
-fn a_first_message_that_is_damaged_is_refused_and_the_prekey_lives() {
+fn a_damaged_first_message_is_refused_and_the_prekey_kept() {
     for one_time in [true, false] {
         let mut rng = rng(6);
         let (alice, _) = puppet(&mut rng);
@@ -181,7 +183,8 @@ fn a_first_message_that_is_damaged_is_refused_and_the_prekey_lives() {
         let (_, hello) = alice.initiate(&bundle, b"genuine", b"", NOW, &mut rng).unwrap();
         let mut bad = damaged(&hello, 12);
         bad.extend(other_versions(&hello));
-        // A flipped bit in the one-time prekey's id or its flag names another prekey: by these it may have been used.
+        // A flipped bit in the one-time prekey's id or flag names another prekey, for which the error may be that it
+        // was used.
         let (ids, rest): (Vec<_>, Vec<_>) = bad.into_iter().partition(|bytes| {
             bytes.len() >= 10 && bytes[0] == hello[0] && bytes[5..10] != hello[5..10] && bytes[10..] == hello[10..]
         });
@@ -199,13 +202,13 @@ fn a_first_message_that_is_damaged_is_refused_and_the_prekey_lives() {
 }
 
 #[test]
-fn a_first_message_for_somebody_else_again_or_back_at_its_sender_is_refused() {
+fn foreign_repeated_and_reflected_first_messages_are_refused() {
     for one_time in [true, false] {
         let mut rng = rng(7);
         let (mut alice, _) = puppet(&mut rng);
         let (mut bob, _) = puppet(&mut rng);
         let (mut carol, _) = puppet(&mut rng);
-        // Carol and Alice have prekeys of the same ids.
+        // Carol and Alice have prekeys with the same ids.
         for device in [&mut alice, &mut carol] {
             device.publish(1, support::LATER, &mut rng).unwrap();
         }
@@ -215,7 +218,7 @@ fn a_first_message_for_somebody_else_again_or_back_at_its_sender_is_refused() {
         refused_by_device(&mut carol, &copies, AcceptError::Refused);
         refused_by_device(&mut alice, &copies, AcceptError::Refused);
         refused_by_session(&mut session, &copies);
-        // A later message of an established session is no first message to anybody.
+        // A later message of an established session is a first message to nobody.
         let later = [Talk::after(8, 1).from_alice(b"genuine")];
         refused_by_device(&mut bob, &later, AcceptError::Refused);
         let (mut accepted, text) = bob.accept(&hello, b"").unwrap();
@@ -223,7 +226,8 @@ fn a_first_message_for_somebody_else_again_or_back_at_its_sender_is_refused() {
         let known = if one_time { AcceptError::PrekeyUsed } else { AcceptError::Repeated };
         refused_by_device(&mut bob, &copies, known);
         refused_by_session(&mut accepted, &copies);
-        // A huge one costs what a small one does: nothing of it is read. Zeros that are never touched are not there.
+        // A huge message costs as much as a small one: nothing of it is read. Zeros that are never touched use no
+        // memory.
         let mut huge = vec![0; 1 << 30];
         huge[..2_000.min(hello.len())].copy_from_slice(&hello[..2_000.min(hello.len())]);
         huge[11] ^= 1;
@@ -237,7 +241,7 @@ fn parse(bytes: &[u8]) -> Result<Bundle, DecodeError> {
 }
 
 #[test]
-fn a_bundle_a_prekey_and_an_identity_that_are_damaged_are_refused() {
+fn damaged_bundles_prekeys_and_identities_are_refused() {
     let mut rng = rng(9);
     let (mut bob, _) = puppet(&mut rng);
     let (mut eve, _) = puppet(&mut rng);
@@ -252,7 +256,7 @@ fn a_bundle_a_prekey_and_an_identity_that_are_damaged_are_refused() {
     drop(huge);
     assert!(parse(&genuine).is_ok());
 
-    // Parts of another identity's, in every place.
+    // Parts of another identity's bundle, in every place.
     let other = theirs.to_bytes();
     let signed = 128..128 + PREKEY_LEN;
     let one_time = signed.end + 1..genuine.len();
@@ -272,7 +276,7 @@ fn a_bundle_a_prekey_and_an_identity_that_are_damaged_are_refused() {
             assert_eq!(parse(&bad), Err(DecodeError::Refused), "{at} {value}");
         }
     }
-    // Control: without its one-time prekey and with the flag to say so, it is a bundle.
+    // Control: without its one-time prekey and with the matching flag, it is a bundle.
     let mut without = genuine[..=signed.end].to_vec();
     without[signed.end] = 0;
     assert!(parse(&without).is_ok());
@@ -285,14 +289,14 @@ fn a_bundle_a_prekey_and_an_identity_that_are_damaged_are_refused() {
     }
     assert!(Prekey::from_bytes(&RustCrypto, eve.identity(), &bytes).is_err(), "of another identity");
     assert_eq!(&Prekey::from_bytes(&RustCrypto, bob.identity(), &bytes).unwrap(), ours.signed_prekey());
-    // `identity.rs` flips every byte of an identity; here, one made of two.
+    // `identity.rs` flips every byte of an identity; here, one is combined from two.
     let mut mixed = bob.identity().to_bytes();
     mixed[32..64].copy_from_slice(&eve.identity().to_bytes()[32..64]);
     assert!(Identity::from_bytes(&RustCrypto, &mixed).is_err());
 }
 
 #[test]
-fn a_scanned_safety_number_that_is_damaged_is_malformed_or_differs() {
+fn a_damaged_safety_number_is_malformed_or_differs() {
     let mut rng = rng(10);
     let (alice, _) = puppet(&mut rng);
     let (bob, _) = puppet(&mut rng);
@@ -310,7 +314,7 @@ fn a_scanned_safety_number_that_is_damaged_is_malformed_or_differs() {
 }
 
 #[test]
-fn the_first_byte_tells_three_things_apart() {
+fn the_first_byte_distinguishes_three_kinds() {
     let of = |first: u8| is_first_message(&[first, 1, 2]);
     assert_eq!((of(0x11), of(0x12)), (Ok(true), Ok(false)));
     assert!(

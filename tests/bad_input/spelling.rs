@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One spelling for one thing (attack F5): what decodes encodes to the bytes that it was decoded from.
+//! One encoding for one value (attack F5): decoded values encode to the bytes that they were decoded from.
 //!
-//! Signatures would refuse nearly every changed byte before its spelling matters; so these parse with primitives that
-//! believe every signature and every key, and only the parsers stand between.
+//! Signature checks would refuse almost every changed byte before its encoding matters. These tests therefore parse
+//! with primitives that accept every signature and every key, so that only the parsers are tested.
 
 use crate::support::{NOW, Puppet, PuppetDevice, bundle, puppet, rng};
 use noescrow::error::AcceptError;
@@ -26,7 +26,7 @@ fn genuine(one_time: bool) -> Vec<u8> {
     BUNDLES.get_or_init(|| [of(false), of(true)])[usize::from(one_time)].clone()
 }
 
-/// Bytes of a genuine bundle, of which a few are replaced.
+/// Bytes of a genuine bundle, a few of them replaced.
 fn respelled() -> impl Strategy<Value = Vec<u8>> {
     let edits = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
     let fields = prop_oneof![Just(31usize), Just(63), Just(128), Just(128 + 44), Just(128 + 1677), Just(128 + 1678)];
@@ -40,7 +40,7 @@ fn respelled() -> impl Strategy<Value = Vec<u8>> {
         if let Some((at, byte)) = edge.filter(|(at, _)| *at < bytes.len()) {
             bytes[at] = byte;
         }
-        // Sometimes more, sometimes less than a bundle.
+        // Sometimes longer, sometimes shorter than a bundle.
         match more {
             1 => bytes.push(0),
             2 => bytes.truncate(bytes.len() - 1),
@@ -54,7 +54,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn f5_what_decodes_encodes_to_the_same_bytes(bytes in respelled()) {
+    fn f5_decoded_bundles_encode_to_the_same_bytes(bytes in respelled()) {
         if let Ok(bundle) = Bundle::from_bytes(&gullible(), &bytes) {
             prop_assert_eq!(bundle.to_bytes(), &bytes[..]);
         }
@@ -70,15 +70,15 @@ proptest! {
     }
 
     #[test]
-    fn f5_a_curve_key_that_decodes_encodes_to_the_same_bytes(mut key: [u8; 32], high in any::<bool>()) {
-        // Half of them near p.
+    fn f5_decoded_curve_keys_encode_to_the_same_bytes(mut key: [u8; 32], high in any::<bool>()) {
+        // Half of them close to p.
         if high {
             key[1..].fill(0xFF);
             key[31] = 0x7F;
         }
         let decoded = DhPublicKey::from_bytes(key);
         prop_assert!(decoded.is_err() || decoded.unwrap().as_bytes() == &key);
-        // Control: a parser that masks bit 255 and no more, as RFC 7748 does, has a second spelling for each key.
+        // Control: a parser that only masks bit 255, as RFC 7748 does, accepts a second encoding of each key.
         let masked = |mut key: [u8; 32]| { key[31] &= 0x7F; key };
         let respelled = { let mut key = key; key[31] ^= 0x80; key };
         prop_assert_eq!(masked(respelled), masked(key));
@@ -86,9 +86,9 @@ proptest! {
     }
 }
 
-/// The generator reaches both: what decodes although it was changed, and what does not.
+/// The generator reaches both cases: changed bytes that decode, and changed bytes that do not.
 #[test]
-fn control_changed_bundles_decode_and_do_not() {
+fn control_some_changed_bundles_decode_and_some_do_not() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let outcomes: Vec<bool> = (0..100)
@@ -98,9 +98,10 @@ fn control_changed_bundles_decode_and_do_not() {
     assert!(decoded > 10 && decoded < 90, "{decoded}");
 }
 
-/// The fields of a handshake before its first secret: flag and one-time id. Nothing else spells "none" or "this one".
+/// The fields of a handshake before its first secret: flag and one-time id. "None" and "this one" have one encoding
+/// each.
 #[test]
-fn f5_a_first_message_has_one_spelling() {
+fn f5_a_first_message_has_one_encoding() {
     for one_time in [true, false] {
         let mut rng = rng(21);
         let (alice, _) = puppet(&mut rng);
@@ -122,7 +123,8 @@ fn f5_a_first_message_has_one_spelling() {
                 parsed += usize::from(strings.work() > 0);
             }
         }
-        // Control: what parses as another handshake, one without the one-time prekey, is read on; and is another AD.
+        // Control: bytes that parse as another handshake, one without the one-time prekey, are processed further, and
+        // give another AD.
         assert_eq!(parsed, usize::from(one_time));
         assert_eq!(bob.accept(&hello, b"").unwrap().1, b"hello");
     }

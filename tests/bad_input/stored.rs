@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Snapshots that are not what was stored (attack F18): by others without the storage key, and by who has it.
+//! Snapshots that differ from what was stored (attack F18), by attackers without the storage key and with it.
 
 use crate::support::stored::{DEVICE, HANDSHAKE_LEN, HEAD, OPENING, Places, SESSION, opened, sealed, storage_key};
 use crate::support::{LATER, NOW, PuppetDevice, PuppetSession, Talk, bundle, device_state, puppet, rng, state};
@@ -29,7 +29,7 @@ fn stored_device() -> PuppetDevice {
 }
 
 #[test]
-fn a_snapshot_that_is_damaged_older_of_another_kind_or_under_another_key_is_refused() {
+fn damaged_older_and_mismatched_snapshots_are_refused() {
     let mut talk = Talk::after(31, 2);
     let _ = talk.from_alice(b"one more");
     let ours = (talk.alice.snapshot(&storage_key(), 7), stored_device().snapshot(&storage_key(), 7));
@@ -45,7 +45,7 @@ fn a_snapshot_that_is_damaged_older_of_another_kind_or_under_another_key_is_refu
             refused(&other);
         }
     }
-    // One is not the other.
+    // A snapshot of one kind is not one of the other.
     assert_eq!(session(&ours.1, 0).unwrap_err(), RestoreError::Refused);
     assert_eq!(device(&ours.0, 0).unwrap_err(), RestoreError::Refused);
     let other_key = StorageKey::new([0x5B; 32]);
@@ -54,7 +54,7 @@ fn a_snapshot_that_is_damaged_older_of_another_kind_or_under_another_key_is_refu
     for newest in [8, u64::MAX] {
         assert_eq!(session(&ours.0, newest).unwrap_err(), RestoreError::Rollback);
         assert_eq!(device(&ours.1, newest).unwrap_err(), RestoreError::Rollback);
-        // Whether a damaged one is older is not said: it is not known whose number that is.
+        // The error does not report whether a damaged snapshot is older: its generation is not authentic.
         let mut bad = ours.0.clone();
         bad[HEAD] ^= 1;
         assert_eq!(session(&bad, newest).unwrap_err(), RestoreError::Refused);
@@ -64,21 +64,21 @@ fn a_snapshot_that_is_damaged_older_of_another_kind_or_under_another_key_is_refu
     assert_eq!(device_state(&device(&ours.1, 7).unwrap()), device_state(&stored_device()));
 }
 
-/// The storage attacker's one move that the seal does not see; the session's name does.
+/// The one move of a storage attacker that the seal does not detect; the session's name does.
 #[test]
-fn a_snapshot_in_another_sessions_place_restores_and_says_which_session_it_is() {
+fn a_snapshot_in_the_wrong_place_names_its_session() {
     let [ours, theirs] = [35, 36].map(|seed| Talk::after(seed, 1));
     let exchanged = session(&theirs.alice.snapshot(&storage_key(), 5), 4).unwrap();
     assert_ne!(exchanged.id(), ours.alice.id());
     assert_ne!(exchanged.remote_identity(), ours.alice.remote_identity());
-    // Control: what belongs there says so.
+    // Control: the snapshot in its own place has the right name.
     let right = session(&ours.alice.snapshot(&storage_key(), 5), 4).unwrap();
     assert_eq!((right.id(), right.remote_identity()), (ours.bob.id(), ours.alice.remote_identity()));
 }
 
-/// Restoring in place leaves nothing of the state in the buffer, whatever came of it.
+/// Restoring in place leaves nothing of the state in the buffer, whatever the outcome.
 #[test]
-fn a_snapshot_is_wiped_where_it_was_opened() {
+fn a_snapshot_is_wiped_in_place_after_opening() {
     let talk = Talk::after(32, 2);
     let clear = opened(state(&talk.bob));
     let secret = &clear[Places::of(&clear).next_receiving_header_key..][..32];
@@ -93,7 +93,8 @@ fn a_snapshot_is_wiped_where_it_was_opened() {
     }
 }
 
-/// Each byte of the state in turn, under the right storage key: refused, or the state that is exactly these bytes.
+/// Changes each byte of the state in turn, under the right storage key: the result is refused, or is the state with
+/// exactly these bytes.
 fn means_its_bytes(kind: u8, clear: &[u8], reload: impl Fn(Vec<u8>) -> Option<Vec<u8>>) -> [usize; 2] {
     let mut outcomes = [0, 0];
     for at in 0..clear.len() {
@@ -114,9 +115,9 @@ fn means_its_bytes(kind: u8, clear: &[u8], reload: impl Fn(Vec<u8>) -> Option<Ve
 }
 
 /// Sharpens `invariant_2_a_forged_state_under_the_right_storage_key_is_refused_or_means_exactly_its_bytes`: every byte,
-/// and of a device too. Control: the right bytes, and that both outcomes are met.
+/// and of a device too. Control: the right bytes, and both outcomes occur.
 #[test]
-fn f18_whatever_is_loaded_is_stored_again_as_the_same_bytes() {
+fn f18_loaded_states_are_stored_again_as_the_same_bytes() {
     let mut talk = Talk::after(33, 1);
     let _lost = talk.from_alice(b"lost");
     for _ in 0..2 {
@@ -136,7 +137,7 @@ fn f18_whatever_is_loaded_is_stored_again_as_the_same_bytes() {
 
 /// Counts of a gibibyte and more. `invariant_2_counts_in_a_snapshot_are_not_believed` has those of a session.
 #[test]
-fn f18_counts_in_a_devices_snapshot_are_not_believed() {
+fn f18_counts_in_a_devices_snapshot_are_not_trusted() {
     let clear = opened(device_state(&stored_device()));
     // Identity (64), next id (4), signed prekey (140), its record's count; at the end, one one-time prekey's count.
     let counts = [64 + 4 + 140, clear.len() - 140 - 4];
@@ -151,7 +152,7 @@ fn f18_counts_in_a_devices_snapshot_are_not_believed() {
     assert!(device(&sealed(DEVICE, clear), 0).is_ok());
 }
 
-/// Two prekeys of one id, an id that was never issued, an id of "none".
+/// Two prekeys with one id, an id that was never issued, the id for "none".
 #[test]
 fn f18_ids_of_a_stored_device_are_unique_and_issued() {
     let clear = opened(device_state(&stored_device()));
@@ -163,15 +164,15 @@ fn f18_ids_of_a_stored_device_are_unique_and_issued() {
         forged[at..at + 4].copy_from_slice(&id.to_be_bytes());
         assert_eq!(device(&sealed(DEVICE, forged), 0).unwrap_err(), RestoreError::Refused, "{at} {id}");
     }
-    // Control: a later next id is a device that has deleted some.
+    // Control: a later next id is that of a device that has deleted some prekeys.
     let mut later = clear;
     later[64..68].copy_from_slice(&(next + 9).to_be_bytes());
     assert!(device(&sealed(DEVICE, later), 0).is_ok());
 }
 
-/// States that no run of the protocol leaves behind, each a step away from one that it does.
+/// States that no run of the protocol gives, each one step from a possible state.
 #[test]
-fn f18_how_a_session_began_and_how_far_it_is_must_fit() {
+fn f18_a_sessions_opening_and_progress_must_be_consistent() {
     let mut talk = Talk::new(34);
     let accepted = opened(state(&talk.bob));
     let unanswered = opened(state(&talk.alice));
@@ -190,18 +191,18 @@ fn f18_how_a_session_began_and_how_far_it_is_must_fit() {
         |state: &[u8], opening_bytes: &[u8], ratchet: &[u8]| [&state[..opening], opening_bytes, ratchet].concat();
     let [before, after, theirs] = [ratchet(&unanswered, HANDSHAKE_LEN), ratchet(&answered, 0), ratchet(&accepted, 32)];
 
-    // Unanswered, with an answer received; answered or accepted, with none.
+    // Unanswered, yet with an answer received; answered or accepted, yet with none.
     refused(with(&answered, &[&[0][..], &handshake].concat(), &after));
     refused(with(&unanswered, &[2], &before));
     refused(with(&accepted, &[&[1][..], &[7; 32]].concat(), &before));
-    // A handshake that is none: another version, no spelling of "no one-time prekey", a key that is no key; an unknown
-    // chunk size, and one that is not the ratchet's.
+    // An invalid handshake: another version, an invalid encoding of "no one-time prekey", an invalid key; an unknown
+    // chunk size, and one that differs from the ratchet's.
     for (at, value) in [(0, 0x12), (5, 2), (5, 0), (41, 0xFF), (1610, 4), (1610, 1)] {
         let mut bad = handshake.clone();
         bad[at] = value;
         refused(with(&unanswered, &[&[0][..], &bad].concat(), &before));
     }
-    // Nobody in it, as after a foreign handshake, which none of these is.
+    // Without a peer, as after a foreign handshake, which none of these had.
     for state in [&unanswered, &accepted] {
         refused([&[0][..], &state[1 + 2 * 128..]].concat());
     }
@@ -217,18 +218,18 @@ fn f18_how_a_session_began_and_how_far_it_is_must_fit() {
     refused(zeroed(&answered, receiving, 0));
     refused(zeroed(&answered, places.step, 0));
     let unreceived = Places::of(&unanswered).sending_number.unwrap();
-    // PN stands behind Ns, and behind it the epoch that was mixed in: there is none yet.
+    // PN follows Ns, and after it comes the epoch that was mixed in: there is none yet.
     refused(zeroed(&unanswered, unreceived + 4, 3));
     refused(zeroed(&unanswered, unreceived + 8, 1));
     refused(zeroed(&unanswered, unreceived, 0));
-    // A retired chain of step 0, which there never is, with a key.
+    // A retired chain of step 0, which cannot occur, with a key.
     let counts = Places::of(&accepted).chains;
     let mut retired = accepted[..counts].to_vec();
     retired.extend([&[0, 0, 0, 1][..], &[0; 4], &[3; 32], &[0, 0, 0, 1], &[0; 8], &[4; 32]].concat());
     retired.extend(&accepted[counts + 8..]);
     refused(retired);
 
-    // Control: what they were made from loads, in parts put together again.
+    // Control: the states from which they were made load, when put together again.
     for right in [
         with(&unanswered, &[&[0][..], &handshake].concat(), &before),
         with(&answered, &[2], &after),
