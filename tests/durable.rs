@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The crash contract (attacks C9, C10): a store that fails at its k-th save, for every k, under a scripted conversation.
-//! Nothing comes out before the state behind it is on disk; after a crash anywhere everything goes on; no message key
+//! The crash contract (attacks C9, C10): a store fails at its k-th save, for every k, during a scripted conversation.
+//! Nothing is released before its state is on disk; after a crash anywhere the conversation continues; no message key
 //! seals two messages that left the device.
 #![allow(
     clippy::unwrap_used,
@@ -34,38 +34,38 @@ fn key() -> StorageKey {
     StorageKey::new([0x44; 32])
 }
 
-/// What happens at the k-th save.
+/// The behaviour of the store at the k-th save.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
     /// An error, nothing written; then a crash.
     Refuses,
-    /// An error, nothing written; saved again at once.
+    /// An error, nothing written; the save is repeated immediately.
     RefusesOnce,
-    /// Written, and then an error or a crash before the answer came.
+    /// Written, then an error or a crash before the result arrived.
     WritesAndFails,
-    /// Control: says that it has saved and has not; later comes a crash.
-    Lies,
+    /// Control: reports success without saving; a crash follows later.
+    FalseSuccess,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Conviction {
-    /// One key sealed two messages of which one has left the device, or would when going on from what is on disk.
+enum Violation {
+    /// One key sealed two messages of which one has left the device, or would after continuing from the disk.
     KeyTwice,
-    /// A message left the device, and what is on disk would go on in another chain.
+    /// A message left the device, and the state on disk would continue in another chain.
     ChainLost,
-    /// A plaintext was shown, and what is on disk would show it again.
+    /// A plaintext was shown, and the state on disk would show it again.
     ShownTwice,
-    /// A public key was given out, and what is on disk has not its private half.
+    /// A public key was given out, and the disk lacks its private half.
     PrivateHalfLost,
-    /// A session came out that is not on disk.
+    /// A session was released that is not on disk.
     SessionLost,
 }
 
 #[derive(Debug)]
 struct Refused;
 
-/// Counts the saves of both parties, because the script is one.
+/// Counts the saves of both parties, because they share one script.
 struct Fuse {
     saves: Cell<usize>,
     at: usize,
@@ -104,7 +104,7 @@ impl Store for Disk {
                 self.write(records);
                 return Err(Refused);
             }
-            Fault::Lies => {}
+            Fault::FalseSuccess => {}
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ struct Party {
 impl Party {
     fn new(fuse: &Rc<Fuse>, rng: &mut ChaCha20Rng) -> Self {
         let device = Device::generate(LATER, rng);
-        // The first save of a device is its owner's.
+        // A device's owner saves it the first time.
         let records = vec![(Subject::Device, 1, device.snapshot(&key(), 1))];
         let disk = Disk { records, fuse: fuse.clone() };
         Self { device: Durable::new(device, key(), 1), session: None, disk }
@@ -136,7 +136,7 @@ impl Party {
         Some(Durable::<Session>::restore(bytes, key(), *generation).unwrap())
     }
 
-    /// All that is not on disk is gone. A session that was begun and never told of is found there.
+    /// Everything that is not on disk is lost. A session that was begun but not returned is found there.
     fn crash(&mut self) {
         self.device = self.stored_device();
         let known = self.session.as_ref().map(|session| session.id());
@@ -165,14 +165,14 @@ struct Script {
     rng: ChaCha20Rng,
     /// Every message that left a device, by the key of its body.
     released: HashMap<BodyKey, Vec<u8>>,
-    /// Plaintexts that their readers saw.
+    /// Plaintexts that were shown to their readers.
     shown: usize,
     /// Plaintexts whose reader crashed between the save and the release.
     lost: usize,
     attempts: u8,
 }
 
-type Outcome<T> = Result<T, Conviction>;
+type Outcome<T> = Result<T, Violation>;
 
 impl Script {
     fn new(fault: Fault, at: usize) -> Self {
@@ -182,25 +182,25 @@ impl Script {
         Self { alice, bob, rng, released: HashMap::new(), shown: 0, lost: 0, attempts: 0 }
     }
 
-    /// The text differs from attempt to attempt, as a user's would: a key used twice is then used for two texts.
+    /// The text differs between attempts, as a user's would: a key used twice is then used for two texts.
     fn text(&mut self) -> Vec<u8> {
         self.attempts += 1;
         vec![self.attempts; 40]
     }
 
-    /// `message` leaves a device. What is on disk must have gone past its key.
+    /// `message` leaves a device. The state on disk must have advanced past its key.
     fn release(&mut self, from_alice: bool, body_key: BodyKey, message: &[u8], id: [u8; 32]) -> Outcome<()> {
         if self.released.insert(body_key, message.to_vec()).is_some_and(|other| other != message) {
-            return Err(Conviction::KeyTwice);
+            return Err(Violation::KeyTwice);
         }
         let party = if from_alice { &mut self.alice } else { &mut self.bob };
-        let mut stored = party.stored_session(id).ok_or(Conviction::SessionLost)?;
+        let mut stored = party.stored_session(id).ok_or(Violation::SessionLost)?;
         let _ = stored.encrypt(b"after a crash", b"", &mut self.rng).unwrap();
         if self.released.contains_key(&last_body_key()) {
-            return Err(Conviction::KeyTwice);
+            return Err(Violation::KeyTwice);
         }
-        // Where a step is due the key would be another one, in a chain that the peer never gets to know.
-        let stored = party.stored_session(id).ok_or(Conviction::SessionLost)?;
+        // If a step is due, the key would be another one, in a chain that the peer never learns of.
+        let stored = party.stored_session(id).ok_or(Violation::SessionLost)?;
         let same = match party.session.take() {
             Some(session) => {
                 let generation = session.generation();
@@ -211,7 +211,7 @@ impl Script {
             }
             None => false,
         };
-        if same { Ok(()) } else { Err(Conviction::ChainLost) }
+        if same { Ok(()) } else { Err(Violation::ChainLost) }
     }
 
     fn publish(&mut self) -> Outcome<Bundle> {
@@ -223,7 +223,7 @@ impl Script {
             };
             let left = self.bob.stored_device().one_time_prekeys_left();
             if left != self.bob.device.one_time_prekeys_left() {
-                return Err(Conviction::PrivateHalfLost);
+                return Err(Violation::PrivateHalfLost);
             }
             let one_time = published.one_time_prekeys.pop();
             return Ok(Bundle::new(published.identity, published.signed_prekey, one_time).unwrap());
@@ -235,7 +235,7 @@ impl Script {
             let unsaved = self.bob.device.rotate(LATER, &mut self.rng).unwrap();
             match saved!(unsaved, self.bob.disk) {
                 Some(prekey) if self.bob.stored_device().signed_prekey() == prekey => return Ok(()),
-                Some(_) => return Err(Conviction::PrivateHalfLost),
+                Some(_) => return Err(Violation::PrivateHalfLost),
                 None => self.bob.crash(),
             }
         }
@@ -266,14 +266,14 @@ impl Script {
                         self.bob.session = Some(session);
                         self.shown += 1;
                         if self.bob.stored_session(id).is_none() {
-                            return Err(Conviction::SessionLost);
+                            return Err(Violation::SessionLost);
                         }
                         let again = self.bob.stored_device().accept(message, b"").map(|_| ());
-                        return if again.is_err() { Ok(()) } else { Err(Conviction::ShownTwice) };
+                        return if again.is_err() { Ok(()) } else { Err(Violation::ShownTwice) };
                     }
                     None => self.bob.crash(),
                 },
-                // It was saved, and the crash came before it was seen: the session is on disk.
+                // The session was saved and the crash came before it was returned: it is on disk.
                 Err(error) => {
                     assert_eq!(error, AcceptError::PrekeyUsed);
                     assert!(self.bob.session.is_some());
@@ -309,9 +309,9 @@ impl Script {
                 Ok(unsaved) => match saved!(unsaved, party.disk) {
                     Some(_) => {
                         self.shown += 1;
-                        let mut stored = party.stored_session(id).ok_or(Conviction::SessionLost)?;
+                        let mut stored = party.stored_session(id).ok_or(Violation::SessionLost)?;
                         let again = stored.decrypt(message, b"").map(|_| ());
-                        return if again.is_err() { Ok(()) } else { Err(Conviction::ShownTwice) };
+                        return if again.is_err() { Ok(()) } else { Err(Violation::ShownTwice) };
                     }
                     None => party.crash(),
                 },
@@ -324,7 +324,7 @@ impl Script {
         }
     }
 
-    /// Handshake, both directions, messages that are overtaken within a chain and across a step, a rotation.
+    /// Handshake, both directions, messages overtaken within a chain and across a step, a rotation.
     fn play(&mut self) -> Outcome<()> {
         let bundle = self.publish()?;
         let hello = self.initiate(&bundle)?;
@@ -358,7 +358,7 @@ fn saves_of_the_script() -> usize {
 }
 
 #[test]
-fn c10_a_crash_at_any_save_releases_nothing_unsaved_and_everything_goes_on() {
+fn c10_a_crash_at_any_save_releases_nothing_unsaved() {
     let saves = saves_of_the_script();
     assert_eq!(saves, 2 * TEXTS + 2, "each text leaves and arrives; a publication, a rotation");
     for at in 1..=saves {
@@ -371,10 +371,11 @@ fn c10_a_crash_at_any_save_releases_nothing_unsaved_and_everything_goes_on() {
     }
 }
 
-/// What was saved and not yet seen is gone, one text of one reader: a crash after the save is not told from one before.
-/// Who cannot bear that keeps the ciphertext, and a snapshot of before, until the plaintext is safe.
+/// A plaintext that was saved and not yet shown is lost, one text of one reader: a crash after the save cannot be
+/// distinguished from one before it. A caller that cannot accept this keeps the ciphertext, and an earlier snapshot,
+/// until the plaintext is safe.
 #[test]
-fn c10_a_crash_just_after_any_save_costs_at_most_the_one_text_and_no_key() {
+fn c10_a_crash_after_a_save_costs_at_most_one_text() {
     let mut lost = 0;
     for at in 1..=saves_of_the_script() {
         let mut script = Script::new(Fault::WritesAndFails, at);
@@ -387,12 +388,12 @@ fn c10_a_crash_just_after_any_save_costs_at_most_the_one_text_and_no_key() {
 }
 
 #[test]
-fn c10_control_a_store_that_says_it_has_saved_and_has_not_is_convicted_at_every_save() {
+fn c10_control_a_store_reporting_false_success_is_flagged_at_every_save() {
     let mut seen = Vec::new();
     for at in 1..=saves_of_the_script() {
-        let conviction = Script::new(Fault::Lies, at).play().unwrap_err();
-        if !seen.contains(&conviction) {
-            seen.push(conviction);
+        let violation = Script::new(Fault::FalseSuccess, at).play().unwrap_err();
+        if !seen.contains(&violation) {
+            seen.push(violation);
         }
     }
     assert_eq!(seen.len(), 5, "{seen:?}");
@@ -406,14 +407,14 @@ fn two_sessions() -> (Durable<Session>, Durable<Session>, ChaCha20Rng) {
     (script.alice.session.take().unwrap(), script.bob.session.take().unwrap(), script.rng)
 }
 
-/// Bytes before the body, of a message of a session that has been answered.
+/// Bytes before the body of a message, in a session that has been answered.
 const HEAD_LEN: usize = noescrow::MESSAGE_OVERHEAD - 16;
 
 #[test]
-fn c9_going_on_from_an_older_state_is_refused_where_the_newest_generation_is_known() {
+fn c9_an_older_state_is_refused_if_the_newest_generation_is_known() {
     let (_, mut bob, mut rng) = two_sessions();
     let mut disk = Disk { records: Vec::new(), fuse: Rc::new(Fuse { saves: Cell::new(0), at: 0, fault: Fault::None }) };
-    // The step is due: the first reply makes the chain.
+    // A step is due: the first reply makes the chain.
     bob.encrypt(b"reply", b"", &mut rng).unwrap().save(&mut disk).unwrap();
     let backup = disk.records[0].clone();
     let one = bob.encrypt(&[b'1'; 40], b"", &mut rng).unwrap().save(&mut disk).unwrap();
@@ -421,7 +422,8 @@ fn c9_going_on_from_an_older_state_is_refused_where_the_newest_generation_is_kno
     let newest = disk.records[0].1;
     let rollback = Durable::<Session>::restore(&backup.2, key(), newest).map(|_| ());
     assert_eq!(rollback, Err(RestoreError::Rollback));
-    // Control: who does not know the newest generation has one key for two texts, and shows their difference.
+    // Control: a caller that does not know the newest generation uses one key for two texts, and reveals their
+    // difference.
     let mut old = Durable::<Session>::restore(&backup.2, key(), 0).unwrap();
     let two = old.encrypt(&[b'2'; 40], b"", &mut rng).unwrap().save(&mut disk_of(Fault::None)).unwrap();
     assert_eq!(last_body_key(), used);
@@ -433,26 +435,26 @@ fn disk_of(fault: Fault) -> Disk {
     Disk { records: Vec::new(), fuse: Rc::new(Fuse { saves: Cell::new(0), at: 1, fault }) }
 }
 
-/// The snapshot was saved as generation 2, and the crash came before that was noted.
+/// The snapshot was saved as generation 2, and the crash came before that was recorded.
 #[test]
-fn c9_a_state_newer_than_the_noted_generation_goes_on_from_its_own() {
+fn c9_a_state_newer_than_the_recorded_generation_keeps_its_own() {
     let (_, mut bob, mut rng) = two_sessions();
     let mut disk = disk_of(Fault::None);
-    let noted = bob.generation();
+    let recorded = bob.generation();
     bob.encrypt(b"one", b"", &mut rng).unwrap().save(&mut disk).unwrap();
     let (_, generation, snapshot) = disk.records[0].clone();
-    assert!(generation > noted);
+    assert!(generation > recorded);
 
-    let mut restored = Durable::<Session>::restore(&snapshot, key(), noted).unwrap();
+    let mut restored = Durable::<Session>::restore(&snapshot, key(), recorded).unwrap();
     assert_eq!(restored.generation(), generation);
     // `Disk` asserts that generations grow.
     restored.encrypt(b"two", b"", &mut rng).unwrap().save(&mut disk).unwrap();
     let newest = disk.records[0].1;
     assert_eq!(Durable::<Session>::restore(&snapshot, key(), newest).map(|_| ()), Err(RestoreError::Rollback));
-    // Control: going on from the noted one, as a caller may by `new`, gives one generation to two states, and the older
-    // of them is not refused.
-    let inner = Session::restore(&snapshot, &key(), noted).unwrap();
-    let mut wrong = Durable::new(inner, key(), noted);
+    // Control: continuing from the recorded generation, as a caller may with `new`, gives one generation to two states,
+    // and the older of them is not refused.
+    let inner = Session::restore(&snapshot, &key(), recorded).unwrap();
+    let mut wrong = Durable::new(inner, key(), recorded);
     let mut other = disk_of(Fault::None);
     wrong.encrypt(b"two", b"", &mut rng).unwrap().save(&mut other).unwrap();
     assert!(Durable::<Session>::restore(&snapshot, key(), other.records[0].1).is_ok());
