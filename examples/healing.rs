@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! After how many messages does secrecy return, when a device was stolen? Read off the secrecy matrix of recorded
-//! conversations, for a thief with today's computers and for one who also has a quantum computer, to whom every X25519
-//! private key follows from the public one.
+//! After how many messages does secrecy return when a device was stolen? Read from the secrecy matrix of recorded
+//! conversations, for a thief with today's computers and for one who also has a quantum computer, which computes every
+//! X25519 private key from the public one.
 //!
 //! ```sh
 //! cargo run --release --features audit --example healing -- [RUNS]
 //! ```
 //!
-//! Each figure is of RUNS conversations (12 if not said), in which Alice's memory is stolen at as many points of an epoch.
-//! The thief only listens. A figure counts the messages sent after the theft, those that were lost too, up to and with
-//! the last one that falls.
+//! Each figure is from RUNS conversations (default 12), in which Alice's memory is stolen at as many points of an
+//! epoch. The thief is passive. A figure counts the messages sent after the theft, lost ones too, up to and including
+//! the last exposed one.
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "an example may stop")]
 
 use noescrow::{Bundle, ChunkSize, Heap, StorageKey, device, session};
@@ -23,14 +23,14 @@ type Device = device::Device<Recorder, 1, 1>;
 type Session = session::Session<Recorder, Heap>;
 
 const LATER: u64 = 1;
-/// Messages of a burst, from one side, before the other one answers with one.
+/// Messages of a burst by one side, before the other one sends one.
 const BURST: usize = 10;
-/// Messages to which nobody answers.
+/// Messages without an answer.
 const SILENCE: usize = 200;
-/// Epochs that a conversation goes on for after the theft.
+/// Epochs for which a conversation continues after the theft.
 const EPOCHS: usize = 5;
 
-/// How two people talk.
+/// How the two take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Schedule {
     Turns,
@@ -51,7 +51,7 @@ impl Schedule {
         }
     }
 
-    /// Who sends message `number` after the theft: Alice or not.
+    /// Whether Alice sends message `number` after the theft.
     const fn is_alices(self, number: usize) -> bool {
         match self {
             Self::Turns | Self::Losses => number.is_multiple_of(2),
@@ -60,11 +60,11 @@ impl Schedule {
         }
     }
 
-    /// How many messages such a conversation takes for as much as `turns` messages in turns.
+    /// How many messages such a conversation needs to match `turns` messages in turns.
     const fn messages(self, turns: usize) -> usize {
         match self {
             Self::Turns => turns,
-            // Of both sides' messages the rarer ones count.
+            // The side with fewer messages determines the progress.
             Self::Bursts => turns * (BURST + 1) / 2,
             Self::Silence => SILENCE + turns,
             Self::Losses => 2 * turns,
@@ -77,7 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if runs == 0 {
         return Err("RUNS is at least 1".into());
     }
-    println!("Messages after a theft until secrecy returns: median, and the most of {runs} thefts.\n");
+    println!("Messages after a theft until secrecy returns: median and maximum of {runs} thefts.\n");
     println!("| chunk | conversation | today's thief | with a quantum computer |");
     println!("|---|---|---|---|");
     for chunk_size in ChunkSize::ALL {
@@ -85,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let healed = (0..runs).map(|run| heal(chunk_size, schedule, run, runs)).collect::<Result<Vec<_>, _>>()?;
             let [today, quantum] = [0, 1].map(|thief| {
                 let mut messages: Vec<Option<usize>> = healed.iter().map(|run| run[thief]).collect();
-                // What did not heal is the worst.
+                // A conversation that did not recover counts as the worst.
                 messages.sort_by_key(|messages| messages.unwrap_or(usize::MAX));
                 let shown = |messages: Option<usize>| messages.map_or("never".to_owned(), |count| count.to_string());
                 format!("{}, {}", shown(messages[messages.len() / 2]), shown(messages[messages.len() - 1]))
@@ -96,7 +96,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The messages that fall to each thief after the theft; `None` if there is none behind them that does not.
+/// The messages exposed to each thief after the theft; `None` if no secret message follows them.
 fn heal(
     chunk_size: ChunkSize,
     schedule: Schedule,
@@ -110,11 +110,11 @@ fn heal(
         ChunkSize::Bytes128 => 23,
         ChunkSize::Bytes256 => 13,
     };
-    // Two epochs, in which the roles change, and a part of them.
+    // Two epochs, in which the roles change, and part of two more.
     for number in 0..2 * epoch + 2 * epoch * run / runs {
         talk.send(number.is_multiple_of(2), false)?;
     }
-    // What only the audit reads: the memory of Alice's device at this moment.
+    // For the audit alone: the memory of Alice's device at this moment.
     let _ = talk.alice.snapshot(&StorageKey::new([7; 32]), 1);
     for number in 0..schedule.messages(EPOCHS * epoch) {
         let lost = schedule == Schedule::Losses && talk.rng.next_u32() % 10 < 3;
@@ -128,7 +128,7 @@ fn heal(
     }))
 }
 
-/// A conversation on recorders.
+/// A conversation between devices that record.
 struct Talk {
     tape: Tape,
     alice: Session,

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The crate behind a pipe, for implementations of `spec/protocol.md` in other languages to talk to: each line on standard
-//! input is a command, a JSON object, and is answered by one line. `spec/python/interop.py` is such another one.
-//!
+//! The crate on standard input and output, for implementations of `spec/protocol.md` in other languages: each line of
+//! standard input is a command, a JSON object, and is answered by one line. `spec/python/interop.py` uses it.
 //! ```sh
 //! cargo run --release --example peer -- [SEED]
 //! ```
 //!
-//! Bytes are hex. Devices and sessions have names, which the commands give; `ad` is empty if not said. A failure is answered
-//! `{"error": NAME}` with the crate's name for it, or with a sentence if the command itself was wrong.
+//! Bytes are hex. Commands name devices and sessions; `ad` is empty by default. A failure is answered with `{"error":
+//! NAME}`, with the crate's name of the error, or with a sentence if the command itself was wrong.
 //!
 //! | `do` | takes | answers |
 //! |---|---|---|
@@ -24,7 +23,7 @@
 //! | `snapshot` | `session` or `device`, `key`, `generation` | `snapshot` |
 //! | `restore` | `session` or `device`, `key`, `newest`, `snapshot` | |
 //!
-//! Its randomness comes from SEED, so that a conversation can be had again: never for use.
+//! Its randomness comes from SEED, so that a conversation can be repeated: not for real use.
 #![allow(clippy::indexing_slicing, reason = "a JSON object is read by its keys")]
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};

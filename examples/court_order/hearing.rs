@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The audit of what the relay held, and what would fall to whom who also had stolen a device.
+//! The audit of what the relay held, and what is exposed to an attacker who also stole a device.
 
 use crate::Progress;
 use noescrow_audit::{Audit, SecrecyMatrix, Thief, Verdict};
@@ -12,14 +12,14 @@ use std::path::Path;
 /// Rows and columns of the matrix on a terminal, and as a picture.
 const TEXT: (usize, usize) = (24, 48);
 const PICTURE: (usize, usize) = (160, 48);
-/// Bytes of the trace that are read at once.
+/// Bytes of the trace read at a time.
 const READ: usize = 1 << 20;
 
 pub(crate) struct Hearing {
     pub(crate) verdict: Verdict,
     /// Of a thief with today's computers.
     matrix: SecrecyMatrix,
-    /// Of one to whom X25519 private keys follow from public ones.
+    /// For a thief who can compute X25519 private keys from public ones.
     quantum: SecrecyMatrix,
 }
 
@@ -45,14 +45,14 @@ impl Hearing {
         Ok(Self { verdict: examination.verdict(), matrix: of_thief(false), quantum: of_thief(true) })
     }
 
-    /// The search was controlled, too: it found what was planted for it.
+    /// The search passed its controls, too: it found everything that was planted for it.
     pub(crate) fn holds(&self) -> bool {
         let examined = &self.verdict.examined;
         let controlled = examined.controls_planted > 0 && examined.controls_found == examined.controls_planted;
         self.verdict.holds() && controlled && self.failures() == 0
     }
 
-    /// Messages that fall to a theft though they were over before it, theft by theft.
+    /// Messages exposed by a theft although they were over before it, counted for each theft.
     pub(crate) fn failures(&self) -> usize {
         [&self.matrix, &self.quantum].map(|matrix| matrix.failures_of_forward_secrecy().len()).iter().sum()
     }
@@ -70,20 +70,23 @@ impl Hearing {
         println!("{}", self.verdict);
         let (messages, thefts) = (self.matrix.messages.len(), self.matrix.thefts.len());
         println!("Exposure after device theft: {messages} messages (rows) × {thefts} thefts (columns)");
-        println!("  . secret   o exposed   X exposed, though sent and opened before the theft; a cell of several shows the worst.");
+        println!("  . secret   o exposed   X exposed, though over before the theft   (worst message of a cell)");
         print!("{}", self.matrix.condensed(TEXT.0, TEXT.1).to_text());
-        println!("Healed: {}.\n", healing(&self.matrix));
-        println!("The same, if the thief also has a quantum computer:");
+        println!("Recovered: {}.\n", healing(&self.matrix));
+        println!("The same for a thief who also has a quantum computer:");
         print!("{}", self.quantum.condensed(TEXT.0, TEXT.1).to_text());
-        println!("Healed: {}.\n", healing(&self.quantum));
+        println!("Recovered: {}.\n", healing(&self.quantum));
         println!("Forward secrecy failed in {} of {} cells.\n", self.failures(), 2 * messages * thefts);
         println!("Report:   {}", out.join("report.html").display());
         println!("Trace:    {}", out.join("devices/run.trace").display());
-        println!("          It holds every secret of the devices, and so lies beside what was searched, not in it.");
+        println!(
+            "          The trace contains every secret of the devices. It is therefore not in the searched folder."
+        );
     }
 }
 
-/// After how many messages, of the thefts behind which the conversation went on for long enough.
+/// The number of messages until secrecy returns, over the thefts after which the conversation continued for long
+/// enough.
 fn healing(matrix: &SecrecyMatrix) -> String {
     let thefts = (0..matrix.thefts.len()).filter_map(|theft| matrix.healing(theft));
     let mut healed: Vec<usize> = thefts.filter(|healing| healing.healed).map(|healing| healing.messages).collect();

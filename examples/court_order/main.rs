@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The case this crate is built for: two devices exchange files through a relay, a court orders the relay to hand over
-//! the keys, and everything that the relay ever held or saw is audited: is a key in it, or a plaintext, in any encoding,
-//! or does one follow from what is?
+//! The case this crate is built for. Two devices exchange files through a relay, and a court orders the relay to hand
+//! over the keys. Everything that the relay ever held or saw is then audited: does it contain a key or a plaintext, in
+//! any encoding, or does one follow from it?
 //!
 //! ```sh
 //! cargo run --release --example court_order -- [--json] [--out DIR] FILE...
@@ -31,9 +31,10 @@ use transfer::{CHUNK, Losses, Peer, deliver};
 
 type Device = device::Device<Recorder, 100, 256>;
 
-/// Of the post-quantum ratchet, beside chunks of files: as large as there are, so that short conversations heal too.
+/// Chunk size of the post-quantum ratchet, next to chunks of files: the largest, so that short conversations recover,
+/// too.
 const CHUNK_SIZE: ChunkSize = ChunkSize::Bytes256;
-/// Rounds in which nothing new arrived before the exchange is given up.
+/// Rounds without a new chunk before the exchange is abandoned.
 const STALLED: u32 = 1_000;
 /// Times at which each device could be stolen.
 const THEFTS: u64 = 24;
@@ -85,7 +86,7 @@ impl Options {
     }
 }
 
-/// What is printed at the end.
+/// The results that are printed at the end.
 struct Outcome {
     bytes: u64,
     messages: u64,
@@ -109,7 +110,8 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
 
     exchange.server.keep(&held)?;
     let disclosures = exchange.server.answer_court()?;
-    // Not among what is searched: its values are in the relay's state, and its words are this crate's, which a file may have.
+    // Not among the searched files: its values are in the relay's state, and its words are this crate's, which a file
+    // may contain.
     for (number, disclosure) in disclosures.iter().enumerate() {
         fs::write(options.out.join(format!("disclosure-{number}.json")), serde_json::to_vec_pretty(disclosure)?)?;
     }
@@ -133,16 +135,16 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     Ok(outcome.holds())
 }
 
-/// What the relay held or saw, which is searched; what the devices received; and what they did, which is secret and must
-/// not lie where is searched.
+/// What the relay held or saw, which is searched; what the devices received; and what they did, which is secret and
+/// must not be in the searched folder.
 struct Folders {
     held: PathBuf,
     received: PathBuf,
     devices: PathBuf,
 }
 
-/// Makes the folders, anew if they are of an earlier run. Nothing else is ever deleted: a folder that is not empty and
-/// not of an earlier run is refused.
+/// Makes the folders, replacing those of an earlier run. Nothing else is ever deleted: a folder that is neither empty
+/// nor from an earlier run is refused.
 fn prepare(out: &Path) -> Result<Folders, Box<dyn Error>> {
     let marker = out.join(".noescrow-court-order");
     let in_use = |out: &Path| Ok::<_, std::io::Error>(fs::read_dir(out)?.next().is_some());
@@ -183,7 +185,7 @@ impl Server {
         Ok(())
     }
 
-    /// Everything waiting; acknowledged, as a device does once it has saved its state.
+    /// All waiting messages; acknowledged, as a device does once it has saved its state.
     fn hand_over(&mut self, to: &AccountName, address: IpAddr) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
         let waiting: Vec<_> = self
             .relay
@@ -196,7 +198,7 @@ impl Server {
         Ok(waiting.into_iter().map(|(_, message)| message).collect())
     }
 
-    /// The complete state, beside the wire log.
+    /// Writes the complete state next to the wire log.
     fn keep(&mut self, folder: &Path) -> Result<(), Box<dyn Error>> {
         self.wire.flush()?;
         fs::write(folder.join("state.bin"), self.relay.state_bytes())?;
@@ -221,7 +223,7 @@ fn bob() -> Result<AccountName, Box<dyn Error>> {
 const ALICE_ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 17));
 const BOB_ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 51, 100, 23));
 
-/// Both devices, the server between them, and a bad network.
+/// Both devices, the server between them, and an unreliable network.
 struct Exchange {
     alice: Peer,
     bob: Peer,
@@ -256,7 +258,7 @@ impl Exchange {
         let bundle = server.relay.fetch(&bob()?, now)?.to_bytes();
         server.saw(&bundle)?;
         let bundle = Bundle::from_bytes(&RustCrypto, &bundle)?;
-        // An acknowledgement of nothing: the first message has to say something.
+        // An acknowledgement of nothing: the first message must have a content.
         let (session, hello) =
             from.initiate_with(CHUNK_SIZE, &bundle, &transfer::NOTHING_YET, transfer::ASSOCIATED_DATA, now, &mut rng)?;
         server.receive(&bob()?, hello)?;
@@ -265,7 +267,7 @@ impl Exchange {
         if session.safety_number() != theirs.safety_number() {
             return Err("the safety numbers differ".into());
         }
-        // A device meets each chunk of both, and an acknowledgement now and then.
+        // A device handles each chunk of both, and an acknowledgement now and then.
         let every = (2 * total(&options.files)? / CHUNK as u64 / THEFTS).max(1);
         let mut memory = || {
             let mut key = [0; 32];
@@ -279,7 +281,7 @@ impl Exchange {
         Ok(Self { alice, bob, tape, server, network, losses: Losses::default() })
     }
 
-    /// Both send everything to each other; returns the bytes exchanged.
+    /// Both send all files to each other; returns the bytes exchanged.
     fn run(&mut self, options: &Options) -> Result<u64, Box<dyn Error>> {
         let mut rng = UnwrapErr(getrandom::SysRng);
         let total = total(&options.files)?;
@@ -306,11 +308,11 @@ impl Exchange {
             stalled = if chunks + self.alice.chunks_received() == last { stalled + 1 } else { 0 };
             last = chunks + self.alice.chunks_received();
             if stalled > STALLED {
-                return Err("the exchange does not get on".into());
+                return Err("the exchange makes no progress".into());
             }
         }
         progress.end();
-        // One more word that nobody fetches: what the relay still has when the order comes.
+        // One more message that nobody fetches: the relay still has it when the order comes.
         let waiting = self.alice.outgoing(&mut rng)?;
         for message in waiting {
             self.server.receive(&bob_name, message)?;
@@ -356,7 +358,7 @@ fn for_blocks(path: &Path, mut take: impl FnMut(&[u8])) -> Result<(), Box<dyn Er
     }
 }
 
-/// A line on a terminal for what takes longer than a moment.
+/// A progress line on a terminal, for what takes longer than a moment.
 pub(crate) struct Progress {
     what: &'static str,
     total: u64,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Two devices send each other files in chunks, reliably, over a network that is not.
+//! Two devices send each other files in chunks, reliably, over an unreliable network.
 //!
-//! Each side numbers its chunks, keeps the sealed messages until they are acknowledged and sends the same bytes again
-//! when they are not: nothing is encrypted twice. A copy that arrives late is refused by the session as a replay. No two
-//! plaintexts are the same, though both may send the same file: who steals one message's text must not have another's by it.
+//! Each side numbers its chunks, keeps the sealed messages until they are acknowledged and otherwise sends the same
+//! bytes again: nothing is encrypted twice. The session refuses a copy that arrives late as a replay. No two plaintexts
+//! are equal, even if both sides send the same file: a thief of one message's text must not thereby have another's.
 
 use noescrow::{Heap, StorageKey, session};
 use noescrow_recorder::Recorder;
@@ -13,24 +13,24 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Bytes of file content in a message: with what is before it, and padded, just below 256 KiB, beyond which the audit keeps
-/// a text in pieces.
+/// Bytes of file content in a message. With the fields before it, and padded, it is just below 256 KiB, above which the
+/// audit keeps a text in pieces.
 pub(crate) const CHUNK: usize = 240 << 10;
-/// Chunks on their way at a time, in each direction: 4 MiB.
+/// Chunks in transit at a time, in each direction: 4 MiB.
 const WINDOW: usize = 17;
-/// What the messages are bound to besides the session.
+/// Associated data of every message, besides the session's.
 pub(crate) const ASSOCIATED_DATA: &[u8] = b"court order example";
 
 pub(crate) type Conversation = session::Session<Recorder, Heap>;
 
-/// A plaintext begins with what it is and who sent it.
+/// A plaintext begins with its kind and its sender.
 const ACKNOWLEDGEMENT: u8 = 0;
 const CONTENT: u8 = 1;
 
-/// What the first message says: nothing has come yet.
+/// The content of the first message: nothing has been received yet.
 pub(crate) const NOTHING_YET: [u8; 18] = [0; 18];
 
-/// One side: what it has to send, what it has received.
+/// One side: the files that it has to send, and those that it has received.
 pub(crate) struct Peer {
     side: u8,
     session: Conversation,
@@ -42,7 +42,7 @@ pub(crate) struct Peer {
     pub(crate) replays_refused: u64,
 }
 
-/// When this device saves itself, and so when it could be stolen.
+/// When this device saves itself, and thus when it could be stolen.
 struct Memory {
     key: StorageKey,
     every: u64,
@@ -62,15 +62,15 @@ struct Outbox {
 struct Inbox {
     folder: PathBuf,
     writing: Option<(u32, BufWriter<File>)>,
-    /// All chunks below this one have come.
+    /// All chunks below this one have arrived.
     contiguous: u64,
-    /// Chunks that came early, kept until it is their turn.
+    /// Chunks that arrived early, kept until it is their turn.
     early: BTreeMap<u64, Vec<u8>>,
     received: Vec<PathBuf>,
 }
 
 impl Peer {
-    /// `side` tells the two apart. A snapshot under `key` is taken every so many messages.
+    /// `side` distinguishes the two. A snapshot under `key` is taken every so many messages.
     pub(crate) fn new(
         side: u8,
         session: Conversation,
@@ -118,7 +118,7 @@ impl Peer {
         self.inbox.contiguous
     }
 
-    /// Messages to send now: an acknowledgement, what is not acknowledged yet, and new chunks.
+    /// Messages to send now: an acknowledgement, unacknowledged chunks, and new chunks.
     pub(crate) fn outgoing(&mut self, rng: &mut impl rand_core::CryptoRng) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
         self.acknowledgements += 1;
         let acknowledgement = self.inbox.acknowledgement(self.side, self.acknowledgements);
@@ -136,7 +136,7 @@ impl Peer {
         Ok(batch)
     }
 
-    /// Takes one message off the network.
+    /// Takes one message from the network.
     pub(crate) fn incoming(&mut self, message: &[u8]) -> Result<(), Box<dyn Error>> {
         match self.session.decrypt(message, ASSOCIATED_DATA) {
             Ok(plaintext) => {
@@ -162,7 +162,7 @@ impl Peer {
 }
 
 impl Memory {
-    /// The snapshot goes nowhere: the trace has the state that it seals.
+    /// The snapshot is not stored: the trace has the state that it seals.
     fn after_message(&mut self, session: &Conversation) {
         self.messages += 1;
         if self.messages.is_multiple_of(self.every) {
@@ -199,7 +199,8 @@ impl Outbox {
         Ok(Some(chunk))
     }
 
-    /// `0 || side || number (8) || contiguous (8) || {early chunk (8)}`: everything received so far, so that a lost one does not matter.
+    /// `0 || side || number (8) || contiguous (8) || {early chunk (8)}`: everything received so far, so that losing one
+    /// does no harm.
     fn acknowledged(&mut self, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
         let mut numbers = bytes.chunks_exact(8).map(|number| number.try_into().map(u64::from_be_bytes));
         let contiguous = numbers.next().ok_or("an empty acknowledgement")??;
@@ -246,7 +247,7 @@ impl Inbox {
     }
 }
 
-/// Numbers of a batch that survive, some of them twice, in an order of the network's choosing.
+/// The numbers of a batch that survive, some of them twice, in an order that the network chooses.
 pub(crate) fn deliver<T: Clone>(batch: Vec<T>, network: &mut impl rand_core::CryptoRng, losses: &mut Losses) -> Vec<T> {
     let mut delivered = Vec::with_capacity(batch.len());
     for item in batch {
@@ -270,7 +271,7 @@ pub(crate) fn deliver<T: Clone>(batch: Vec<T>, network: &mut impl rand_core::Cry
     delivered
 }
 
-/// What the network did.
+/// What the network did to messages.
 #[derive(Default)]
 pub(crate) struct Losses {
     pub(crate) lost: u64,
