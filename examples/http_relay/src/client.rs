@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an app does: devices that record, talking HTTP/1.1, one connection a request.
+//! The client side of an app: devices that record and use HTTP/1.1, one connection a request.
 
 use noescrow_recorder::Recorder;
 use noescrow::primitives::RustCrypto;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Client {
     pub server: SocketAddr,
     pub account: &'static str,
-    /// Sent with the next request: what a client that is too helpful adds.
+    /// Sent with the next request: data that a client leaks by being too helpful.
     pub extra: Option<(&'static str, String)>,
 }
 
@@ -61,7 +61,7 @@ impl Client {
         self.request("POST", &format!("/accounts/{account}/messages"), message).map(drop)
     }
 
-    /// What waits for this account; the server forgets it.
+    /// Fetches what is waiting for this account; the server deletes it.
     pub fn receive(&mut self) -> Outcome<Vec<Vec<u8>>> {
         let path = format!("/accounts/{}/messages", self.account);
         let answer = self.request("GET", &path, &[])?;
@@ -77,12 +77,12 @@ impl Client {
         Ok(messages)
     }
 
-    /// What only the client of a broken server does.
+    /// Requests that only the client of a faulty server makes.
     pub fn keep_for_recovery(&mut self, root_key: &str) -> Outcome<()> {
         self.request("PUT", &format!("/accounts/{}/recovery", self.account), root_key.as_bytes()).map(drop)
     }
 
-    /// A request that carries nothing and changes nothing.
+    /// A request that transfers nothing and changes nothing.
     pub fn idle(&mut self) -> Outcome<()> {
         self.request("GET", "/idle", &[]).map(drop)
     }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Audits a real server process: honest, it must be cleared; broken in one of five ways, it must be convicted of that one.
+//! Audits a real server process. An honest server must be clean. A server faulty in one of five ways must be flagged
+//! for that fault.
 //!
 //! ```text
 //! two devices that record ── HTTP ── proxy that keeps everything ── relay ── SQLite
 //!                                         traffic/                 memory    relay.db, its WAL, relay.log
 //! ```
 //!
-//! The devices live in this process, whose memory is no evidence: only the relay's is.
+//! The devices run in this process, whose memory is not evidence: only the relay's memory is.
 
 mod client;
 mod proxy;
@@ -49,7 +50,7 @@ enum Helps {
     Text,
 }
 
-/// A finding: its kind, how it begins, and where one of its places is, encoded how.
+/// A finding: its kind, the beginning of its name, and one of its places with the encoding there.
 struct Expected(FindingKind, &'static str, Option<(&'static str, &'static str)>);
 
 const CASES: [Case; 6] = [
@@ -125,7 +126,7 @@ impl Case {
         let tape = Tape::in_memory();
         self.talk(&tape, proxy.address)?;
         proxy.settle()?;
-        // Beside the evidence, not in it: it has every secret.
+        // Next to the evidence, not in it: the trace has every secret.
         fs::write(folder.join("run.trace"), tape.bytes())?;
 
         let verdict = Audit::of(profile(), &tape)?
@@ -136,7 +137,7 @@ impl Case {
         self.judge(&verdict)
     }
 
-    /// Two devices meet and talk.
+    /// Two devices set up a session and exchange messages.
     fn talk(&self, tape: &Tape, server: SocketAddr) -> Outcome<()> {
         let mut rng = UnwrapErr(getrandom::SysRng);
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
@@ -168,9 +169,9 @@ impl Case {
             let message = bobs.receive()?.pop().ok_or("a message did not come")?;
             same(&theirs.decrypt(&message, b"")?, text.as_bytes())?;
         }
-        // One that waits, for the database to have.
+        // A message that stays waiting, for the database to contain.
         alices.send(bobs.account, &session.encrypt(b"are you still there, Bob?", b"", &mut rng)?)?;
-        // What the last request left in the server's buffers is written over by this one.
+        // This request overwrites what the last one left in the server's buffers.
         alices.idle()
     }
 
@@ -190,18 +191,18 @@ impl Case {
         Ok(())
     }
 
-    /// Whether the audit said what it must: nothing of the honest server, and of a broken one what is wrong with it.
+    /// Whether the audit reported what it must: nothing for the honest server, and the fault of a faulty one.
     fn judge(&self, verdict: &Verdict) -> Outcome<String> {
         let examined = &verdict.examined;
         if self.expected.is_empty() {
             return match verdict.holds() {
                 true => Ok(format!(
-                    "cleared: nothing in {} MB; {} of {} public values seen",
+                    "clean: nothing in {} MB; {} of {} public values seen",
                     examined.bytes / 1_000_000,
                     examined.public_values_seen,
                     examined.public_values
                 )),
-                false => Err(format!("not cleared\n{verdict}").into()),
+                false => Err(format!("not clean\n{verdict}").into()),
             };
         }
         for Expected(kind, what, place) in self.expected {
@@ -212,11 +213,11 @@ impl Case {
                 finding.what.starts_with(what) && place.as_ref().is_none_or(there)
             };
             if verdict.of_kind(*kind).find(fits).is_none() {
-                return Err(format!("not convicted of {kind}: {what}, {place:?}\n{verdict}").into());
+                return Err(format!("not flagged for {kind}: {what}, {place:?}\n{verdict}").into());
             }
         }
         let count = verdict.findings.len() + verdict.findings_not_told;
-        Ok(format!("convicted: {} ({count} findings)", self.expected[0].0))
+        Ok(format!("flagged: {} ({count} findings)", self.expected[0].0))
     }
 }
 
@@ -224,7 +225,7 @@ fn same(one: &[u8], other: &[u8]) -> Outcome<()> {
     if one == other { Ok(()) } else { Err("another text came than was sent".into()) }
 }
 
-/// The relay's process, ended with this value.
+/// The relay's process, killed when this value is dropped.
 struct Relay {
     process: Child,
     address: SocketAddr,
@@ -242,7 +243,7 @@ impl Relay {
         let mut line = String::new();
         let output = process.stdout.take().ok_or("no output")?;
         BufReader::new(output).read_line(&mut line)?;
-        // A value first: a relay that said nothing useful is ended with it.
+        // Construct the value first: it ends a relay that printed nothing useful.
         let mut relay = Self { process, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
         relay.address = line.trim().parse().map_err(|_| "the relay did not start")?;
         Ok(relay)
@@ -256,7 +257,7 @@ impl Drop for Relay {
     }
 }
 
-/// The key that the driver takes off the tape to leak it.
+/// The key that the driver takes from the tape to leak it.
 enum Wanted {
     Message,
     PostQuantumMessage,
@@ -264,13 +265,13 @@ enum Wanted {
     Root,
 }
 
-/// The latest of Alice's.
+/// The latest such key of Alice's.
 fn latest(tape: &Tape, wanted: Wanted) -> Outcome<Vec<u8>> {
     let mut found = None;
     TraceReader::new(tape.bytes().as_slice())?.for_each(|operation| {
         let Some(output) = operation.output(Role::KdfOutput).filter(|_| operation.participant == 0) else { return };
         let constant = operation.input(Role::Context).unwrap_or_default();
-        // KDF_CK's constants (protocol.md §8), and the root key in front of KDF_RK_HE's three keys.
+        // KDF_CK's constants (spec/protocol.md §8), and the root key before KDF_RK_HE's three keys.
         let key = match (&wanted, operation.kind, constant) {
             (Wanted::Message, Kind::Hmac, [1]) | (Wanted::Chain, Kind::Hmac, [2]) => Some(output),
             // KDF_SCKA_CK's 64 bytes (§13): the next chain key, and the message key.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A TCP proxy on loopback that keeps every byte of both directions, a file for each direction of each connection: the
-//! traffic as a wiretap before the server has it, put together already.
+//! A TCP proxy on loopback that keeps every byte of both directions, in one file for each direction of each connection:
+//! the traffic as a wiretap in front of the server records it, already reassembled.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// Connections of a run at the most, one for each request.
+/// Most connections of a run, one for each request.
 const MAX_CONNECTIONS: usize = 1_000;
 
 pub struct Proxy {
@@ -18,7 +18,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Forwards to `server` for as long as this process lives.
+    /// Forwards to `server` while this process runs.
     pub fn start(server: SocketAddr, folder: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -36,7 +36,7 @@ impl Proxy {
         Ok(Self { address, connections })
     }
 
-    /// Waits until every connection so far is closed and its files are whole.
+    /// Waits until every connection so far is closed and its files are complete.
     pub fn settle(&self) -> Result<(), String> {
         let connections = std::mem::take(&mut *self.connections.lock().unwrap_or_else(PoisonError::into_inner));
         for connection in connections {
@@ -62,7 +62,7 @@ fn copy(mut from: TcpStream, mut to: TcpStream, keep: PathBuf) -> JoinHandle<io:
         loop {
             let read = from.read(&mut buffer)?;
             if read == 0 {
-                // The other end may have gone already.
+                // The other end may already be closed.
                 let _ = to.shutdown(Shutdown::Write);
                 return Ok(());
             }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A relay over HTTP with its state in SQLite: what `noescrow::relay` may hold, and nothing else. Every body that comes in
-//! is made an [`Identity`], a [`Prekey`] or an [`Envelope`] before it is stored.
+//! A relay over HTTP with its state in SQLite. It holds what `noescrow::relay` may hold, and nothing else: every
+//! received body is parsed as an [`Identity`], a [`Prekey`] or an [`Envelope`] before it is stored.
 //!
 //! ```text
 //! PUT    /accounts/NAME                    identity || signed prekey || one-time prekeys
@@ -10,8 +10,8 @@
 //! DELETE /accounts/NAME/messages/NUMBER    it was received
 //! ```
 //!
-//! With `--broken LEAK` it is the twin that an audit must convict. A server can leak only what it is given: each of them
-//! takes something that a client "helpfully" sends. Not the concern of this program: who may do what.
+//! With `--broken LEAK` it is a faulty variant that an audit must flag. A server can leak only what it is given: each
+//! variant takes something that a client "helpfully" sends. Authorisation is not the concern of this program.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -46,16 +46,16 @@ const SCHEMA: &str = "
     CREATE TABLE escrow (account TEXT, root_key TEXT);
 ";
 
-/// How a twin is broken.
+/// How a faulty variant leaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Broken {
-    /// It logs its requests' debug header.
+    /// It logs the debug header of its requests.
     Log,
-    /// It keeps what clients store with it "for recovery".
+    /// It keeps keys that clients store with it "for recovery".
     Escrow,
-    /// It did, and has deleted it.
+    /// It kept them, and has deleted them.
     Deleted,
-    /// It remembers the previews of messages, in memory only.
+    /// It keeps previews of messages, in memory only.
     Preview,
 }
 
@@ -67,7 +67,7 @@ struct Server {
 }
 
 type Shared = State<Arc<Server>>;
-/// What goes wrong is the client's request or the database.
+/// Failures are due to the client's request or to the database.
 type Answer<T> = Result<T, StatusCode>;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -100,7 +100,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     runtime.block_on(serve(server, Duration::from_secs(seconds)))
 }
 
-/// Serves until its standard input ends, and no longer than it was told.
+/// Serves until its standard input ends, or the time limit is reached.
 async fn serve(server: Arc<Server>, longest: Duration) -> Result<(), Box<dyn Error>> {
     let routes = Router::new()
         .route("/accounts/{name}", put(publish).get(fetch))
@@ -120,7 +120,7 @@ async fn serve(server: Arc<Server>, longest: Duration) -> Result<(), Box<dyn Err
         _ = async { while input.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {} } => {}
         () = tokio::time::sleep(longest) => {}
     }
-    // The thread that waits for standard input is not waited for.
+    // The thread that reads standard input is not joined.
     std::process::exit(0)
 }
 
@@ -129,7 +129,7 @@ impl Server {
         self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A line for each request: what an operator's access log has.
+    /// One line for each request, as in an operator's access log.
     fn log(&self, request: &str, headers: &HeaderMap) {
         let mut line = format!("{} {request}", now());
         if self.broken == Some(Broken::Log)
@@ -280,7 +280,7 @@ async fn acknowledge(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Only a broken server has this: a key that comes back when the telephone is lost.
+/// Only a faulty server has this: a key that is restored when the telephone is lost.
 async fn recovery(
     State(server): Shared,
     Path(account): Path<String>,
