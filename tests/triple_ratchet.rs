@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The Triple Ratchet through the public API, under random schedules: messages in both directions, any subset lost, some
-//! twice, out of order over three epochs, with restarts. 20,000 messages in an ordinary run;
-//! `NOESCROW_MESSAGES=1000000 cargo test --release --test triple_ratchet -- --nocapture` goes on for longer.
+//! The Triple Ratchet through the public API, under random schedules: messages in both directions over three epochs,
+//! any subset lost, some repeated or out of order, with restarts. 20,000 messages in an ordinary run;
+//! `NOESCROW_MESSAGES=1000000 cargo test --release --test triple_ratchet -- --nocapture` runs longer.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -14,9 +14,9 @@ use noescrow::{Bundle, ChunkSize, Device, FixedSession, Session, StorageKey};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// Messages of a side that may be under way: too few for the Double Ratchet to forget one (32 steps).
+/// Most messages of a side in transit: too few for the Double Ratchet to discard one (32 steps).
 const UNDER_WAY: usize = 40;
-/// The same where an epoch takes 13 messages, so that the sparse ratchet forgets some first.
+/// The same where an epoch takes 13 messages, so that the sparse ratchet discards some first.
 const UNDER_WAY_FOR_LONG: usize = 160;
 
 fn messages() -> usize {
@@ -27,7 +27,7 @@ fn pick(rng: &mut ChaCha20Rng, below: usize) -> usize {
     rng.next_u32() as usize % below
 }
 
-/// A message under way, and what its sender was at.
+/// A message in transit, and its sender's counters.
 struct UnderWay {
     bytes: Vec<u8>,
     text: [u8; 8],
@@ -35,7 +35,7 @@ struct UnderWay {
     opened: bool,
 }
 
-/// What came of a conversation.
+/// The counts of a conversation's results.
 #[derive(Debug, Default)]
 struct Outcome {
     sent: usize,
@@ -43,7 +43,7 @@ struct Outcome {
     opened: usize,
     /// Copies of messages that were opened.
     repeated: usize,
-    /// Refused, because their epoch was over.
+    /// Refused because their epoch was over.
     late: usize,
     epochs: u32,
     restarts: usize,
@@ -53,16 +53,16 @@ struct Talk {
     sessions: [Session; 2],
     under_way: [Vec<UnderWay>; 2],
     rng: ChaCha20Rng,
-    /// Messages of a side under way, at the most.
+    /// Most messages of a side in transit.
     most: usize,
-    /// What is wrong, on purpose.
+    /// A deliberate fault.
     fault: Fault,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     None,
-    /// A device goes back to an older state now and then: it uses keys twice.
+    /// A device returns to an older state now and then, and thus uses keys twice.
     Rollback,
 }
 
@@ -80,12 +80,12 @@ impl Talk {
         Self { sessions: [alice, bob], under_way: [Vec::new(), Vec::new()], rng, most: UNDER_WAY, fault }
     }
 
-    /// Sends and delivers at random until `count` messages have been sent. An error says what should not be.
+    /// Sends and delivers at random until `count` messages have been sent. An error describes the violation.
     fn run(&mut self, count: usize) -> Result<Outcome, String> {
         let mut outcome = Outcome::default();
         let key = StorageKey::new([3; 32]);
         let mut saved = self.sessions.each_ref().map(|session| session.snapshot(&key, 0));
-        // Some stretches lose much, some nothing; some are one side's.
+        // Some stretches lose many messages, some none; some are one side's.
         let (mut loss, mut leaning) = (0, 50);
         while outcome.sent < count {
             if pick(&mut self.rng, 200) == 0 {
@@ -139,7 +139,8 @@ impl Talk {
             (Ok(_), false) => return Err("another text".to_owned()),
             (Ok(_), true) => return Err("opened twice".to_owned()),
             (Err(DecryptError::Refused), true) => outcome.repeated += 1,
-            // A message's epoch is its sender's newest or the one before; kept are the receiver's, to two before its newest.
+            // A message's epoch is its sender's newest or the one before. The receiver keeps keys of its newest epoch
+            // and of the two before.
             (Err(DecryptError::Refused), false) if message.epoch < epoch => outcome.late += 1,
             (Err(error), false) => return Err(format!("{error}: of epoch {} in epoch {epoch}", message.epoch)),
             (Err(error), true) => return Err(format!("{error}, of a copy")),
@@ -148,7 +149,7 @@ impl Talk {
             return Err(format!("of epoch {} in epoch {epoch}", message.epoch));
         }
         message.opened |= opens.is_ok();
-        // Some come once more.
+        // Some arrive once more.
         if dice < 90 {
             queue.remove(at);
         }
@@ -156,11 +157,11 @@ impl Talk {
     }
 }
 
-/// Attack E16, with all that a network may do.
+/// Attack E16, with everything that a network may do.
 #[test]
-fn e16_any_subset_of_messages_in_any_order_opens_once_over_many_epochs() {
+fn e16_any_subset_in_any_order_opens_once_over_many_epochs() {
     for (part, chunk_size) in ChunkSize::ALL.into_iter().enumerate() {
-        // Small chunks take long to an epoch: most messages for the largest, where epochs are short.
+        // With small chunks an epoch takes long: most messages for the largest chunks, where epochs are short.
         let count = messages() * [10, 15, 25, 50][part] / 100;
         let outcome = Talk::begin(chunk_size, part as u64, Fault::None).run(count).unwrap();
         println!("chunks of {} bytes: {outcome:?}", chunk_size.bytes());
@@ -169,7 +170,7 @@ fn e16_any_subset_of_messages_in_any_order_opens_once_over_many_epochs() {
     }
 }
 
-/// Messages of an epoch in turns.
+/// Messages of an epoch if the sides alternate.
 const fn chunk_size_epoch(chunk_size: ChunkSize) -> usize {
     match chunk_size {
         ChunkSize::Bytes32 => 87,
@@ -180,7 +181,7 @@ const fn chunk_size_epoch(chunk_size: ChunkSize) -> usize {
 }
 
 #[test]
-fn some_come_too_late_over_three_epochs() {
+fn some_messages_arrive_too_late_over_three_epochs() {
     let mut late = 0;
     for seed in 10..14 {
         let mut talk = Talk::begin(ChunkSize::Bytes256, seed, Fault::None);
@@ -190,7 +191,7 @@ fn some_come_too_late_over_three_epochs() {
     assert!(late > 0);
 }
 
-/// The oracle sees a device that goes on from an older state.
+/// The oracle notices a device that continues from an older state.
 #[test]
 fn control_a_rollback_is_noticed() {
     for seed in 0..4 {
@@ -199,15 +200,15 @@ fn control_a_rollback_is_noticed() {
     }
 }
 
-/// Memory and bytes, as the README states them.
+/// Memory and stored bytes are within the limits that the README states.
 #[test]
 fn sizes_are_within_their_limits() {
-    // Without skipped keys, which have their own bound.
+    // Without skipped keys, which have a separate bound.
     let (fixed, heap) = (size_of::<FixedSession<0>>(), size_of::<Session>());
     println!("a session without skipped keys: {fixed} bytes; on a heap: {heap}");
     assert!(fixed <= 16 << 10 && heap <= 16 << 10);
     assert_eq!(noescrow::MESSAGE_OVERHEAD, 149);
-    // And what it stores, at every point of two epochs.
+    // And the stored bytes, at every point of two epochs.
     let mut talk = Talk::begin(ChunkSize::Bytes32, 1, Fault::None);
     let (key, mut longest) = (StorageKey::new([1; 32]), 0);
     for number in 0..2 * 87 {
