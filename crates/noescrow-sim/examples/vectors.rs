@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writes spec/vectors: transcripts of the protocol with all randomness, for other implementations. With `--check` it
-//! compares instead, and fails where a file is another one.
+//! compares instead, and fails if a file differs.
 //!
 //! ```sh
 //! cargo run --release --features audit --example vectors -- --check
@@ -34,7 +34,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             fs::write(&path, &text)?;
         } else if fs::read_to_string(&path).ok().as_ref() != Some(&text) {
             differ += 1;
-            eprintln!("{} is another one", path.display());
+            eprintln!("{} differs", path.display());
         }
         println!("{}: {} events, {} bytes", transcript.name, transcript.events.len(), text.len());
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an event asks for and what comes of it, and the words for what is refused.
+//! An event's inputs and outputs, and the words for refusals.
 
 use super::json::{Event, hex, unhex};
 use noescrow::error::{
@@ -7,8 +7,8 @@ use noescrow::error::{
 };
 use serde_json::Value;
 
-/// An event being performed: what it asks for is read, and with what comes out it is written again. So nothing in a
-/// transcript goes unread.
+/// An event being performed: its inputs are read, and it is written again with its outputs. Nothing in a transcript
+/// therefore stays unread.
 pub struct Act<'a> {
     pub asked: &'a Event,
     pub outcome: Event,

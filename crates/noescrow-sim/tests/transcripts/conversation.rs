@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Long conversations over a bad network, through several post-quantum epochs.
+//! Long conversations over an unreliable network, through several post-quantum epochs.
 
 use super::handshake::at;
 use super::json::{Event, Transcript, hex};
@@ -9,14 +9,14 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 
-/// Chunk size, and messages that are sent: enough for [`EPOCHS`], and no fewer than 200. The smallest size and the largest;
-/// the other two are in handshakes and snapshots.
+/// Chunk size and number of messages sent: enough for [`EPOCHS`], and at least 200. The smallest size and the largest;
+/// handshakes and snapshots have the other two.
 const CONVERSATIONS: [(u64, usize); 2] = [(32, 300), (256, 200)];
-/// Epochs that both sides come to, at the least; the beginning of each has its values written down.
+/// Epochs that both sides reach at least; the values at the beginning of each are recorded.
 const EPOCHS: u64 = 3;
-/// Every which event has them, too.
+/// One event in so many has its values recorded, too.
 const CHECKPOINT: usize = 60;
-/// Steps of the Braid that have their values written down besides, where they are first taken.
+/// Steps of the Braid whose values are also recorded, when they are first taken.
 const BRAID: [&str; 5] = ["BR-1", "BR-5", "BR-7", "BR-9", "BR-11"];
 const NAMES: [&str; 2] = ["Alice", "Bob"];
 
@@ -24,7 +24,7 @@ pub fn transcripts() -> Vec<Transcript> {
     CONVERSATIONS.map(|(chunk_size, messages)| conversation(chunk_size, messages)).to_vec()
 }
 
-/// A message under way.
+/// A message in transit.
 struct Flying {
     to: usize,
     sent: Event,
@@ -48,7 +48,7 @@ fn conversation(chunk_size: u64, messages: usize) -> Transcript {
     for number in 0..messages {
         network.send(speaker, number);
         network.happen();
-        // Mostly in turns: an epoch takes messages of both.
+        // Mostly alternating: an epoch takes messages of both.
         if network.below(5) < 4 {
             speaker = 1 - speaker;
         }
@@ -91,7 +91,7 @@ impl Network {
         }
     }
 
-    /// Something becomes of a message.
+    /// Decides a message's fate.
     fn arrive(&mut self, which: usize) {
         match self.below(24) {
             0 | 1 => {
@@ -136,7 +136,7 @@ impl Network {
         self.note(&delivered, to);
     }
 
-    /// Values are written down now and then, and where an epoch begins.
+    /// Values are recorded now and then, and where an epoch begins.
     fn note(&mut self, event: &Event, who: usize) {
         let epoch = event["epoch"].as_u64().unwrap();
         let begins = epoch > self.epochs[who] && epoch <= EPOCHS;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Generators: one that is seeded and writes down what was drawn, for making transcripts; one that gives what a
-//! transcript lists, for playing them.
+//! Generators: a seeded one that records what was drawn, for making transcripts; and one that returns what a transcript
+//! lists, for replaying them.
 
 use super::json::{Event, hex_of};
 use rand_chacha::ChaCha20Rng;
@@ -9,11 +9,11 @@ use serde_json::Value;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
-/// Where an event's randomness comes from.
+/// The source of an event's randomness.
 pub trait Source: CryptoRng {
-    /// Before an event: what it lists.
+    /// Before an event: the draws that it lists.
     fn begin(&mut self, event: &Event) -> Result<(), String>;
-    /// After it: what was drawn, in order. An error if that is not what it lists.
+    /// After it: what was drawn, in order. An error if that differs from the list.
     fn end(&mut self) -> Result<Vec<Vec<u8>>, String>;
 }
 
@@ -38,7 +38,7 @@ impl Source for Seeded {
     }
 }
 
-/// A generator cannot fail: what is drawn beyond the list is zeros, and the event fails at its end.
+/// A generator cannot fail: draws beyond the list return zeros, and the event fails at its end.
 #[derive(Default)]
 pub struct Listed {
     left: VecDeque<Vec<u8>>,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What nobody honest sends: messages sealed again under the keys of one that was sent, and prekeys signed over anything.
+//! Data that no honest device sends: messages sealed again under the keys of a sent one, and prekeys signed over
+//! anything.
 
 use super::Making;
 use super::handshake::at;
@@ -10,14 +11,14 @@ use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow_audit::{Kind, Role};
 
 const SUITE: &[u8] = b"noescrow-v1_X25519_SHA-256_ML-KEM-1024";
-/// Bytes of a handshake, which a first message has instead of its type.
+/// Bytes of a handshake, which a first message has instead of the type.
 const HANDSHAKE_LEN: usize = 1755;
 /// Bytes of a sealed header before the ciphertext: salt, commitment.
 const BEFORE_HEADER: usize = 16 + 16;
 /// Bytes of the body's associated data before the sealed header.
 const BEFORE_SEALED_HEADER: usize = 32 + 32 + 1;
 
-/// What seals one part of a message.
+/// The key material that seals one part of a message.
 #[derive(Clone)]
 struct Sealing {
     key: [u8; 32],
@@ -39,7 +40,7 @@ impl Sealing {
     }
 }
 
-/// A message that was sent, taken apart by who has all its keys.
+/// A sent message, taken apart by a holder of all its keys.
 #[derive(Clone)]
 pub struct Forgery {
     /// Type or handshake.
@@ -105,7 +106,7 @@ pub fn identity(seed: &[u8], dh_key: &[u8]) -> Vec<u8> {
     [&public, dh_key, &certificate].concat()
 }
 
-/// A prekey with a valid signature on whatever `edit` makes of another one's description.
+/// A prekey with a valid signature on another one's description, changed by `edit`.
 pub fn prekey(seed: &[u8], prekey: &[u8], edit: impl FnOnce(&mut [u8])) -> Vec<u8> {
     let mut description = prekey[..prekey.len() - 64].to_vec();
     edit(&mut description);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One handshake each, from the devices' seeds to the first exchange, with every intermediate value.
+//! Each transcript is one handshake, from the devices' seeds to the first exchange, with every intermediate value.
 
 use super::json::{Event, Transcript, hex};
 use super::stage::Stage;
@@ -46,7 +46,7 @@ fn previous_prekey() -> Transcript {
     transcript("handshake_previous_prekey", comment, stage)
 }
 
-/// Handshake, answer, and answer to it; the device that accepted before and after; what both compare.
+/// Handshake, answer, and answer to it; the device that accepted before and after; the comparison of safety numbers.
 fn complete(
     stage: &mut Making,
     [alice, bob]: [&Event; 2],

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The files: JSON with one event a line, bytes as lower-case hex.
+//! The files: JSON with one event a line, bytes in lower-case hex.
 
 use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 
-/// One event: what goes in and what comes out, by name.
+/// One event: its inputs and outputs, by name.
 pub type Event = Map<String, Value>;
 
 /// One file of spec/vectors.
@@ -16,7 +16,7 @@ pub struct Transcript {
     pub events: Vec<Event>,
 }
 
-/// What every file begins with, beside its comment.
+/// What every file begins with, besides its comment.
 const HEAD: [(&str, &str); 2] = [("protocol", "noescrow 1"), ("document", "spec/protocol.md")];
 /// The revision of spec/protocol.md, as its second paragraph states it.
 pub const DOCUMENT_VERSION: u64 = 2;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Transcripts of the protocol with all randomness: what lies in spec/vectors, made and played again. The form of the files
-//! is described in spec/vectors/README.md.
+//! Transcripts of the protocol with all randomness: makes and replays the files of spec/vectors. spec/vectors/README.md
+//! describes their form.
 #![allow(dead_code, unreachable_pub, missing_debug_implementations, reason = "each user uses its own part")]
 
 mod act;
@@ -28,13 +28,13 @@ const LATER: u64 = NOW + 30 * 86_400;
 
 type Making = Stage<draws::Seeded>;
 
-/// Every file, made anew.
+/// Makes every file anew.
 pub fn transcripts() -> Vec<Transcript> {
     let others = vec![safety::safety_numbers(), snapshots::snapshots(), refusals::refusals()];
     [handshake::transcripts(), conversation::transcripts(), others].concat()
 }
 
-/// Where they lie.
+/// The folder of the files.
 pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors")
 }
@@ -52,7 +52,7 @@ fn two_devices(stage: &mut Making) -> [Event; 2] {
     ["Alice", "Bob"].map(|name| stage.play(json!({"do": "device", "device": name, "expiry": LATER})))
 }
 
-/// `Identity || Prekey || flag || [Prekey]`, of what a device gave out.
+/// `Identity || Prekey || flag || [Prekey]`, from what a device published.
 fn bundle(identity: &str, signed_prekey: &str, one_time_prekey: Option<&str>) -> String {
     match one_time_prekey {
         Some(one_time) => format!("{identity}{signed_prekey}01{one_time}"),
@@ -60,7 +60,7 @@ fn bundle(identity: &str, signed_prekey: &str, one_time_prekey: Option<&str>) ->
     }
 }
 
-/// Alice writes to Bob, with a one-time prekey of his, and he accepts.
+/// Alice writes to Bob with one of his one-time prekeys, and he accepts.
 fn begin(stage: &mut Making, chunk_size: u64) {
     let [_, bob] = two_devices(stage);
     let published = stage.play(json!({"do": "publish", "device": "Bob", "count": 1, "expiry": LATER}));

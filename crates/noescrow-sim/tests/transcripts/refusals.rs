@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What must be refused, in a state that takes the genuine thing beside it.
+//! What must be refused, in a state that accepts the genuine counterpart.
 
 mod braid;
 mod header;
@@ -14,7 +14,7 @@ use curve25519_dalek::montgomery::MontgomeryPoint;
 use noescrow::PREKEY_LEN;
 use serde_json::{Value, json};
 
-/// Where the parts of a prekey stand.
+/// Offsets of the parts of a prekey.
 const KIND: usize = 0;
 const PREKEY_DH: usize = 1 + 4 + 8;
 const PREKEY_KEM: usize = PREKEY_DH + 32;
@@ -24,7 +24,7 @@ const REFUSED: &str = "refused";
 const TOO_MANY: &str = "too many skipped";
 const ABANDONED: &str = "abandoned";
 
-/// Steps that the code takes within another one or before it says so, and the document's label of what is refused there.
+/// Steps that the code takes within another one or before it reports so, and the document's label of the refusal there.
 const WITHIN: [(&str, &str); 6] = [
     ("ID-1", "HS-I1"),
     ("PK-2", "HS-I1"),
@@ -57,7 +57,7 @@ struct Scene {
     stage: Making,
     alice: Person,
     bob: Person,
-    /// One that Alice's first session uses.
+    /// A one-time prekey that Alice's first session uses.
     one_time: Vec<u8>,
 }
 
@@ -88,14 +88,14 @@ fn p_plus(offset: i16) -> [u8; 32] {
     bytes
 }
 
-/// Keys that are nobody's: 0, 1, p - 1, the two of order 8.
+/// Keys whose secret nobody has: 0, 1, p - 1, the two of order 8.
 fn low_order() -> Vec<(&'static str, [u8; 32])> {
     let one = std::array::from_fn(|at| u8::from(at == 0));
     let order_8 = [1, 3].map(|at: usize| ("of order 8", EIGHT_TORSION[at].to_montgomery().0));
     [vec![("0", [0; 32]), ("1", one), ("p - 1", p_plus(-1))], order_8.to_vec()].concat()
 }
 
-/// Keys that are another key's, in another spelling.
+/// Non-canonical encodings of keys.
 fn respelled(key: &[u8]) -> Vec<(&'static str, [u8; 32])> {
     let mut high: [u8; 32] = key.try_into().unwrap();
     high[31] |= 0x80;
@@ -120,7 +120,7 @@ fn flipped(bytes: &[u8], at: usize) -> Vec<u8> {
     with(bytes, at, &[bytes[at] ^ 1])
 }
 
-/// As any bytes can be damaged.
+/// Ways to damage any bytes.
 fn damaged(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("cut by a byte", bytes[..bytes.len() - 1].to_vec()),
@@ -138,14 +138,14 @@ impl Scene {
         Self { stage, alice, bob, one_time }
     }
 
-    /// One of each kind of key that a decoder must refuse, where what has it is long. Identities and headers show all.
+    /// One of each kind of key that a decoder must refuse, for long messages. Identities and headers have them all.
     fn bad_keys(genuine: &[u8]) -> Vec<(&'static str, [u8; 32])> {
         let mut low = low_order();
         let mut respelled = respelled(genuine);
         [low.split_off(4), respelled.drain(..2).collect(), off_the_group(genuine)].concat()
     }
 
-    /// An event that is refused with this word, and at the step that `why` begins with.
+    /// An event that is refused with this word, and at the step that begins `why`.
     fn refuse(&mut self, mut event: Value, why: &str, word: &str) {
         event["why"] = json!(why);
         let outcome = self.stage.play(event);
@@ -270,7 +270,7 @@ impl Scene {
     }
 }
 
-/// The first coefficient, twelve bits with the low ones first, becomes q.
+/// Sets the first coefficient, twelve bits with the low ones first, to q.
 fn beyond_modulus(key: &mut [u8]) {
     key[0] = 0x01;
     key[1] = key[1] & 0xF0 | 0x0D;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A session stored in every state of the Braid, a device with all it can have, and each restored and gone on with.
+//! A session stored in every state of the Braid, and a device with everything that it can have; each is restored and
+//! continues.
 
 use super::forge::Forgery;
 use super::handshake::at;
@@ -14,15 +15,15 @@ use std::collections::BTreeSet;
 
 const STORAGE_KEY: [u8; 32] = [0xA5; 32];
 const NAMES: [&str; 2] = ["Alice", "Bob"];
-/// The Braid's states that are not dead, by their number in a stored session.
+/// The Braid's states except the failed one, by their number in a stored session.
 const STATES: std::ops::RangeInclusive<u8> = 1..=11;
-/// Messages by which all of them have been met.
+/// Messages after which all of them have occurred.
 const ENOUGH: usize = 400;
-/// Where the Braid's message begins in a header, with its type, and where its chunk does.
+/// Offsets in a header of the Braid's message, which begins with its type, and of its chunk.
 const KIND: usize = 40;
 const CHUNK: usize = 47;
 
-/// A conversation whose states are put away as they are met.
+/// A conversation whose states are stored as they occur.
 struct Shelf {
     stage: Making,
     generation: u64,
@@ -75,8 +76,8 @@ impl Shelf {
         stored
     }
 
-    /// Until every state of the Braid has been stored. Bursts of either side, and messages that wait, lead into the rarer
-    /// ones; those that come late are of skipped keys.
+    /// Runs until every state of the Braid has been stored. Bursts of either side and delayed messages lead to the
+    /// rarer states; delayed messages use skipped keys.
     fn talk(&mut self) {
         let mut chance = ChaCha20Rng::seed_from_u64(21);
         let mut waiting: [Vec<Event>; 2] = Default::default();
@@ -104,7 +105,7 @@ impl Shelf {
         panic!("only {:?} were met", self.met);
     }
 
-    /// A peer that is not honest: the Braid fails, and what is stored says so for ever.
+    /// A dishonest peer: the Braid fails, and the stored state keeps that for ever.
     fn fail(&mut self) {
         for _ in 0..ENOUGH {
             for [from, to] in [NAMES, [NAMES[1], NAMES[0]]] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Devices and sessions on which a transcript's events happen: for making one, and for playing it again. Both go through
-//! here, and through the public API; they differ in where randomness comes from, and in what is done with the outcome.
+//! Devices and sessions on which a transcript's events happen, for making one and for replaying it. Both use this code
+//! and the public API; they differ in the source of randomness and in the use of the outcome.
 
 use super::act::Act;
 use super::draws::{Listed, Seeded, Source};
@@ -26,14 +26,14 @@ pub struct Stage<G> {
     source: G,
     tape: Tape,
     recorders: BTreeMap<String, Watched>,
-    /// The step that somebody took last within the present event.
+    /// The step that was taken last within the current event.
     step: Rc<Cell<&'static str>>,
     devices: BTreeMap<String, Device>,
     sessions: BTreeMap<String, Session>,
     /// Messages and snapshots by the event that made them.
     made: BTreeMap<u64, Vec<u8>>,
     events: Vec<Event>,
-    /// Which operations of the tape are an event's.
+    /// The range of the tape's operations that belong to an event.
     spans: Vec<Range<usize>>,
 }
 
@@ -41,7 +41,7 @@ fn find<'a, T>(among: &'a mut BTreeMap<String, T>, name: &str) -> Result<&'a mut
     among.get_mut(name).ok_or_else(|| format!("nobody is called {name}"))
 }
 
-/// A session's state as the document encodes it, out of its snapshot.
+/// A session's state as the document encodes it, taken from its snapshot.
 fn session_state(session: &Session) -> Vec<u8> {
     stored::opened(session.snapshot(&stored::storage_key(), 0))
 }
@@ -69,7 +69,7 @@ impl<G: Source> Stage<G> {
         }
     }
 
-    /// Lets an event happen, and returns it with what came of it but for the values, which [`finish`](Self::finish) adds.
+    /// Performs an event and returns it with its outputs, except the values, which [`finish`](Self::finish) adds.
     pub fn perform(&mut self, asked: &Event) -> Result<Event, String> {
         self.source.begin(asked)?;
         let before = self.operations();
@@ -139,12 +139,12 @@ impl<G: Source> Stage<G> {
         session_state(&self.sessions[session])
     }
 
-    /// Whether an event's values are wanted after all.
+    /// Requests an event's values.
     pub fn want_values(&mut self, at: usize) {
         self.events[at].insert("values".to_owned(), json!({}));
     }
 
-    /// Values of the first event that takes a step, of each of these steps that is taken.
+    /// For each of these steps that is taken, requests the values of the first event that takes it.
     pub fn want_steps(&mut self, steps: &[&str]) {
         let operations = performed(&self.tape.bytes());
         for step in steps {
@@ -159,7 +159,7 @@ impl<G: Source> Stage<G> {
         &self.events
     }
 
-    /// The events with their values, and with what each draw was for.
+    /// The events with their values, and with the purpose of each draw.
     pub fn finish(mut self) -> Vec<Event> {
         let operations = performed(&self.tape.bytes());
         for (event, span) in self.events.iter_mut().zip(&self.spans) {
@@ -287,7 +287,7 @@ impl<G: Source> Stage<G> {
         Ok(Digests::session(name))
     }
 
-    /// The message that an event is about: another event's, or bytes that nobody sent.
+    /// The message of an event: another event's, or bytes that nobody sent.
     fn message(&self, act: &mut Act<'_>) -> Result<Vec<u8>, String> {
         match act.asked.contains_key("of") {
             true => {
@@ -342,14 +342,14 @@ impl<G: Source> Stage<G> {
         }
     }
 
-    /// ID-2, and the comparison with what was scanned if there is something.
+    /// ID-2, and the comparison with the scanned number if there is one.
     fn compare(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
         let identities = (act.array("local_identity")?, act.array("remote_identity")?);
         let ids = (act.bytes("local_id")?, act.bytes("remote_id")?);
         let anybody = self.recorder("anybody");
         let parse = |bytes| Identity::from_bytes(&anybody, &bytes).map_err(|error| error.to_string());
         let (local, remote) = (parse(identities.0)?, parse(identities.1)?);
-        // Ten thousand hashes are not worth a record.
+        // Ten thousand hashes are not recorded.
         anybody.step("ID-2");
         let number = SafetyNumber::new(&RustCrypto, (&local, &ids.0), (&remote, &ids.1));
         act.put_bytes("number", &number.to_bytes());
@@ -392,7 +392,7 @@ impl<G: Source> Stage<G> {
     }
 }
 
-/// Whose state is digested after an event.
+/// The owner of the state that is digested after an event.
 #[derive(Default)]
 struct Digests {
     session: Option<String>,
@@ -415,14 +415,14 @@ impl Stage<Seeded> {
         Self::new(Seeded::new(seed))
     }
 
-    /// As [`perform`](Self::perform), of an event that its maker knows to be possible.
+    /// As [`perform`](Self::perform), for an event that its maker knows to be possible.
     pub fn play(&mut self, event: Value) -> Event {
         let Value::Object(event) = event else { panic!("an event is an object") };
         self.perform(&event).unwrap_or_else(|error| panic!("{event:?}: {error}"))
     }
 }
 
-/// Plays a transcript from what is in it alone. An error says where it is another one.
+/// Replays a transcript from its own data alone. An error names the first difference.
 pub fn replay(transcript: &Transcript) -> Result<(), String> {
     let mut stage = Stage::new(Listed::default());
     for (at, event) in transcript.events.iter().enumerate() {
@@ -436,7 +436,7 @@ pub fn replay(transcript: &Transcript) -> Result<(), String> {
     })
 }
 
-/// Whether what came out is what a file says, but for some members.
+/// Whether the outputs are those in a file, except for some members.
 fn same(outcome: &Event, event: &Event, without: &[&str]) -> Result<(), String> {
     let shown = |value: Option<&Value>| value.map_or("nothing".into(), |value| value.to_string());
     let mut keys = outcome.keys().chain(event.keys()).filter(|key| !without.contains(&key.as_str()));

@@ -19,17 +19,17 @@ impl Performed {
         Self { step: operation.step.to_owned(), kind: operation.kind, fields: fields.collect() }
     }
 
-    /// The first field with a role, in or out.
+    /// The first field with a role, input or output.
     pub fn get(&self, role: Role) -> &[u8] {
         self.fields.iter().find(|field| field.0 == role).map_or(&[], |field| &field.2)
     }
 
-    /// What came out with a role.
+    /// The output with a role.
     pub fn out(&self, role: Role) -> &[u8] {
         self.fields.iter().find(|field| field.0 == role && field.1).map_or(&[], |field| &field.2)
     }
 
-    /// All parts of the context, one behind the other.
+    /// All parts of the context, concatenated.
     fn context(&self) -> Vec<u8> {
         let parts = self.fields.iter().filter(|field| field.0 == Role::Context);
         parts.flat_map(|field| field.2.iter().copied()).collect()
@@ -44,8 +44,8 @@ pub fn performed(trace: &[u8]) -> Vec<Performed> {
     all
 }
 
-/// Names of 32-byte parts of what an expansion gives, by its label. The first, if it is not empty, is the name of the key
-/// or salt that went in.
+/// Names of the 32-byte parts of an expansion's output, by its label. The first, if not empty, names the key or salt
+/// that was its input.
 const EXPANSIONS: [(&str, &str, &[&str]); 12] = [
     ("noescrow-v1_X25519_SHA-256_ML-KEM-1024", "", &["SK"]),
     ("noescrow-v1 hidden identity", "", &["k", "n"]),
@@ -77,11 +77,12 @@ struct Named {
     by_step: Event,
     /// The header key that was tried last.
     header_key: Vec<u8>,
-    /// How many X25519 agreements a step has had.
+    /// The number of X25519 agreements in a step so far.
     agreements: usize,
 }
 
-/// What an event's operations computed, by step and name. What one step computes several times is a list, in order.
+/// The values that an event's operations computed, by step and name. What one step computes several times is a list, in
+/// order.
 pub fn named(operations: &[Performed]) -> Value {
     let mut named = Named::default();
     let mut step = "";
@@ -109,7 +110,7 @@ impl Named {
         }
     }
 
-    /// Consecutive parts of 32 bytes each, but the last, which is as long as it is.
+    /// Consecutive parts of 32 bytes each, except the last, which may be longer or shorter.
     fn put_parts(&mut self, step: &str, names: &[&str], mut bytes: &[u8]) {
         for name in names {
             let (part, rest) = bytes.split_at(bytes.len().min(32));
@@ -200,7 +201,7 @@ impl Named {
     fn note_expansion(&mut self, operation: &Performed) {
         let (context, output) = (operation.context(), operation.out(Role::KdfOutput));
         let sends = operation.step.contains("-E");
-        // What the sparse ratchet does in the midst of the Braid's steps stands with the Braid's label in the record.
+        // Operations of the sparse ratchet within the Braid's steps have the Braid's label in the record.
         let step = match (&context[..], operation.step.as_str()) {
             (L_ADD, "BR-7") => "SP-S1",
             (L_ADD, "BR-5") => "SP-R1",
@@ -240,7 +241,7 @@ impl Named {
     }
 }
 
-/// What the draws of an event are for, with the step that draws them.
+/// The purposes of an event's draws, with the step that draws them.
 pub fn purposes(kind: &str, operations: &[Performed]) -> Vec<(String, &'static str)> {
     let fresh = operations.iter().filter(|operation| operation.kind == Kind::Fresh);
     let steps: Vec<&str> = fresh.map(|operation| operation.step.as_str()).collect();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! spec/vectors: every file is what its maker makes today, and plays again from what is in it alone; whatever is altered
-//! in one is noticed.
+//! spec/vectors: every file equals what the generator makes today, and replays from its own data alone; every change to
+//! a file is noticed.
+#![cfg(feature = "audit")]
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -18,12 +19,12 @@ use std::fs;
 use transcripts::json::{DOCUMENT_VERSION, Event, Transcript};
 use transcripts::stage::replay;
 
-/// Bytes of all files together: they lie in a repository.
+/// Bytes of all files together: the repository contains them.
 const MOST_BYTES: usize = 1_600_000;
-/// Events of a file that is altered again and again. A transcript may end after any event.
+/// Events of a file that is altered repeatedly. A transcript may end after any event.
 const ALTERED_EVENTS: usize = 64;
 
-/// The files as they lie there, by name.
+/// The committed files, by name.
 fn committed() -> BTreeMap<String, String> {
     let files = fs::read_dir(transcripts::folder()).unwrap().map(|entry| entry.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
@@ -38,13 +39,13 @@ fn read() -> Vec<Transcript> {
 }
 
 #[test]
-fn the_committed_files_are_what_is_made_today() {
+fn committed_files_equal_what_the_generator_makes() {
     let made: BTreeMap<String, String> =
         transcripts::transcripts().into_iter().map(|made| (made.name.clone(), made.to_text())).collect();
     let committed = committed();
     assert_eq!(made.keys().collect::<Vec<_>>(), committed.keys().collect::<Vec<_>>());
     for (name, text) in &made {
-        assert!(committed[name] == *text, "{name} is another one: run examples/vectors.rs, and look at what differs");
+        assert!(committed[name] == *text, "{name} differs: run examples/vectors.rs and review the diff");
     }
     assert!(made.values().map(String::len).sum::<usize>() < MOST_BYTES);
 }
@@ -77,14 +78,14 @@ fn document_version_is_the_revision_of_the_document() {
 }
 
 #[test]
-fn every_file_plays_again_from_what_is_in_it_alone() {
+fn every_file_replays_from_its_own_data_alone() {
     for transcript in read() {
         assert!(!transcript.events.is_empty());
         assert_eq!(replay(&transcript), Ok(()));
     }
 }
 
-/// Where a file says that something was refused and a state is another one than before.
+/// The events of a file that are refused and yet change a state.
 fn changed_by_a_refusal(transcript: &Transcript) -> Vec<usize> {
     let mut states: BTreeMap<(&str, String), &Value> = BTreeMap::new();
     let mut changed = vec![];
@@ -103,13 +104,13 @@ fn changed_by_a_refusal(transcript: &Transcript) -> Vec<usize> {
 }
 
 #[test]
-fn what_is_refused_changes_no_state() {
+fn refusals_change_no_state() {
     let mut refusals = 0;
     for mut transcript in read() {
         assert!(changed_by_a_refusal(&transcript).is_empty());
         let of_sessions = |event: &&mut Event| event.contains_key("refused") && event.contains_key("session_sha256");
         refusals += transcript.events.iter_mut().filter(|event| of_sessions(event)).count();
-        // Control: one that did.
+        // Control: a refusal that did.
         let Some(event) = transcript.events.iter_mut().find(of_sessions) else { continue };
         alter(&mut event["session_sha256"]);
         assert!(!changed_by_a_refusal(&transcript).is_empty());
@@ -123,7 +124,7 @@ const STEPS: [&str; 31] = [
     "DR-E1", "DR-E2", "DR-E3", "DR-E4", "HS-I3", "HS-I4", "HS-I6", "HS-I7", "HS-R3", "HS-R4", "HS-R5", "HS-R6", "SN-1",
     "SP-I1", "SP-R1", "SP-R2", "SP-S1", "TR-1",
 ];
-/// Why something is refused, but for what takes 2^32 messages, 256 handshakes, or a foreign one.
+/// The words for refusals, except for those that take 2^32 messages, 256 handshakes, or a foreign handshake.
 const WORDS: [&str; 9] = [
     "abandoned",
     "expired",
@@ -161,7 +162,7 @@ fn the_files_have_every_value_every_refusal_and_three_epochs() {
     assert_eq!(sizes, BTreeSet::from([32, 64, 128, 256]));
 }
 
-/// Another value in place of one: a number that is one more, a hex digit with another low bit, a longer text.
+/// A changed value: a number plus one, a hex digit with its low bit flipped, a longer text.
 fn alter(value: &mut Value) {
     *value = match &*value {
         Value::Number(number) => json!(number.as_u64().unwrap() + 1),
@@ -179,7 +180,7 @@ fn alter(value: &mut Value) {
     };
 }
 
-/// The places of all values below one that have no parts, as JSON pointers.
+/// The paths of all values without parts below one, as JSON pointers.
 fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(members) => members.iter().for_each(|(key, value)| leaves(value, &format!("{at}/{key}"), found)),
@@ -190,8 +191,8 @@ fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
-/// What an event says that decides nothing: another word for people; a time that is before the expiry all the same;
-/// which of the lost messages was lost; what a state is called that was restored beside the one that was stored.
+/// Values of an event that decide nothing: a comment for readers; a time that is still before the expiry; which of the
+/// lost messages was lost; the name of a state that was restored next to the stored one.
 fn is_idle(event: &Event, leaf: &str) -> bool {
     let goes_in =
         ["/bytes", "/of", "/scanned", "/associated_data", "/plaintext", "/bundle", "/storage_key", "/chunk_size"];
@@ -200,16 +201,17 @@ fn is_idle(event: &Event, leaf: &str) -> bool {
         || leaf == "/now"
         || (leaf == "/of" && event["do"] == "drop")
         || (leaf == "/name" && event["do"] == "restore")
-        // What was drawn before a refusal comes to nothing.
+        // Draws before a refusal have no effect.
         || (refused && leaf.starts_with("/draws") && leaf.ends_with("/bytes"))
-        // What is refused is refused as well with another flaw, for somebody who does not exist yet, or under another name.
+        // A refusal stays one with another flaw, for a device or session that does not exist yet, or under another
+        // name.
         || (refused && (goes_in.contains(&leaf) || ["/newest", "/name", "/session", "/identity", "/local_id"].contains(&leaf)))
 }
 
-/// What happens, whether it is refused, and the place of a value in it, whichever of a list.
+/// What happens, whether it is refused, and the path of a value in it, without list indices.
 type KindOfValue = (String, bool, String);
 
-/// The first event with each kind of value, and where it stands there.
+/// The first event with each kind of value, and the value's path there.
 fn kinds_of_values(transcript: &Transcript) -> BTreeMap<KindOfValue, (usize, String)> {
     let mut kinds = BTreeMap::new();
     for (at, event) in transcript.events.iter().enumerate() {
@@ -225,7 +227,7 @@ fn kinds_of_values(transcript: &Transcript) -> BTreeMap<KindOfValue, (usize, Str
 }
 
 #[test]
-fn a_value_of_any_kind_that_is_another_one_is_noticed() {
+fn a_changed_value_of_any_kind_is_noticed() {
     let mut altered: BTreeSet<KindOfValue> = BTreeSet::new();
     for mut transcript in read() {
         transcript.events.truncate(ALTERED_EVENTS);
@@ -238,7 +240,7 @@ fn a_value_of_any_kind_that_is_another_one_is_noticed() {
             alter(event.pointer_mut(&leaf).unwrap());
             let mut other = transcript.clone();
             other.events[at] = event.as_object().unwrap().clone();
-            // Most is noticed at the event itself, some at a later one.
+            // Most changes are noticed at the event itself, some at a later one.
             let mut begun = other.clone();
             begun.events.truncate(at + 1);
             let noticed = replay(&begun).is_err() || replay(&other).is_err();
@@ -249,7 +251,7 @@ fn a_value_of_any_kind_that_is_another_one_is_noticed() {
 }
 
 #[test]
-fn an_event_that_is_missing_moved_or_added_is_noticed() {
+fn a_missing_moved_or_added_event_is_noticed() {
     for mut transcript in read() {
         transcript.events.truncate(ALTERED_EVENTS);
         let last = transcript.events.len() - 1;
@@ -264,7 +266,7 @@ fn an_event_that_is_missing_moved_or_added_is_noticed() {
             twice.events.insert(at, transcript.events[at].clone());
             assert!(replay(&twice).is_err(), "{}: event {at} twice", transcript.name);
         }
-        // The last one that is missing is noticed by the number of events alone.
+        // If the last event is missing, only the number of events shows it.
         let text = transcript.to_text();
         let line = text.lines().find(|line| line.starts_with(&json!(transcript.events[last]).to_string())).unwrap();
         let shorter = text.replace(&format!(",\n{line}"), "");
@@ -276,7 +278,7 @@ fn an_event_that_is_missing_moved_or_added_is_noticed() {
 type Edit = fn(&mut Vec<Value>);
 
 #[test]
-fn draws_that_are_missing_longer_or_left_over_are_noticed() {
+fn missing_longer_and_unused_draws_are_noticed() {
     for mut transcript in read() {
         transcript.events.truncate(ALTERED_EVENTS);
         let at = transcript.events.iter().rposition(|event| event.contains_key("draws")).unwrap();

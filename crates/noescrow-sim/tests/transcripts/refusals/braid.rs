@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Peers that are hostile in earnest: what they send is authentic, and the Braid fails by it.
+//! Hostile peers whose messages are authentic and make the Braid fail.
 
 use super::super::forge::Forgery;
 use super::super::handshake::at;
@@ -12,7 +12,7 @@ use noescrow::primitives::{Primitives, RustCrypto};
 /// Types of the Braid's messages.
 const EK_CT1_ACK: u8 = 3;
 const CT2: u8 = 5;
-/// Messages by which a Braid that is tampered with has failed.
+/// Messages after which a tampered Braid has failed.
 const ENOUGH: usize = 40;
 
 impl Scene {
@@ -31,7 +31,7 @@ impl Scene {
         self.abandoned("Mac header A", "Mac header B", "BR-6: MacHdr does not verify");
     }
 
-    /// The message that made it fail is handed out; then nothing goes any more.
+    /// The message that made it fail is returned; then every operation fails.
     fn abandoned(&mut self, hostile: &str, victim: &str, why: &str) {
         let sent = self.stage.play(send(hostile, b"still here?", b""));
         self.refuse(deliver(victim, &sent, b""), why, ABANDONED);
@@ -59,7 +59,7 @@ impl Scene {
         panic!("it did not fail");
     }
 
-    /// A hostile decapsulator's key, with the right hash under the right MAC, and a coefficient that is q.
+    /// A hostile decapsulator's key, with the right hash under the right MAC, and a coefficient of q.
     pub(super) fn key_beyond_the_modulus(&mut self) {
         let [hostile, victim] = ["Modulus A", "Modulus B"];
         let first = self.stage.play(initiate(hostile, &self.bob.bundle(None), NOW, 256));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where the parts of a header in the clear stand; what is behind the chunk, for chunks of 32 bytes.
+//! Offsets of the parts of a header in the clear; after the chunk, for chunks of 32 bytes.
 
 pub(super) const PN: usize = 32;
 pub(super) const N: usize = 36;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! First messages, messages of a chain that has begun and of a new one, and handshakes to sessions that there are.
+//! First messages, messages of a current chain and of a new one, and handshakes to existing sessions.
 
 use super::super::forge::Forgery;
 use super::super::handshake::at;
@@ -13,7 +13,7 @@ use noescrow::MAX_SKIP;
 use noescrow::primitives::{Primitives, RustCrypto};
 use serde_json::json;
 
-/// Where the parts of a handshake stand.
+/// Offsets of the parts of a handshake.
 const SPK_ID: usize = 1;
 const FLAG: usize = 5;
 const EK: usize = 10;
@@ -67,7 +67,7 @@ impl Scene {
         self.refuse(accept("never", &first), "HS-R1: repeated", "handshake already accepted");
     }
 
-    /// Of a chain from which Bob has received already (HKr).
+    /// Messages of a chain from which Bob has already received (HKr).
     pub(super) fn messages_in_a_chain(&mut self) {
         for (from, to) in [("Bob", "Alice"), ("Alice", "Bob")] {
             let sent = self.stage.play(send(from, b"hello", b""));
@@ -147,7 +147,7 @@ impl Scene {
         self.refuse(deliver("Bob", &sent, b"room 1"), "SP-R1: replayed, of a key that was kept", REFUSED);
     }
 
-    /// With which the other side's chain ends (NHKr).
+    /// Messages with which the other side's chain ends (NHKr).
     pub(super) fn messages_of_a_new_chain(&mut self) {
         let own = self.stage.events().iter().rev().find(|event| event["do"] == "send" && event["session"] == "Alice");
         let own = own.unwrap().clone();
@@ -191,12 +191,13 @@ impl Scene {
         self.refuse(deliver_bytes("Alice", &early, b""), "DR-D6: a sending step is due", REFUSED);
     }
 
-    /// A thief of an old epoch's chain goes on sending on it: its keys are there, but nothing new comes on it any more.
+    /// A thief of an old epoch's chain continues to send on it: its keys are kept, but nothing new is accepted on it
+    /// any more.
     pub(super) fn messages_of_an_old_epoch(&mut self) {
         let [alice, bob] = ["Epochs A", "Epochs B"];
         let first = self.stage.play(initiate(alice, &self.bob.bundle(None), NOW, 256));
         self.stage.play(accept(bob, &first));
-        // Of the last message on epoch 0's chain.
+        // From the last message on epoch 0's chain.
         let mut last = 0;
         let newest = loop {
             let sent = self.stage.play(send(bob, b"ping", b""));
