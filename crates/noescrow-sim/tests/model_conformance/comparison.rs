@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Walks a model and a trace side by side: each line must be the participant's next operation, of the same step, and the terms
-//! of the line, computed from the values that earlier lines gave to their names, must be the very bytes that went in.
+//! Walks a model and a trace in parallel. Each line must be the participant's next operation, of the same step. The
+//! terms of the line, computed from the values that earlier lines gave to their names, must be the exact input bytes.
 
 use crate::conversation::Operation;
 use crate::model::{Line, Statement, Term};
@@ -9,12 +9,12 @@ use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow_audit::{Kind, Role};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What operations the models leave out, and why.
+/// Operations that the models leave out, and why.
 #[derive(Clone, Copy, Debug)]
 pub struct Abstraction {
     pub kind: Kind,
     pub step: &'static str,
-    /// Bytes that go in.
+    /// Input bytes.
     pub width: usize,
     pub why: &'static str,
 }
@@ -30,11 +30,11 @@ impl Abstraction {
 #[derive(Clone, Debug, Default)]
 pub struct Values {
     known: BTreeMap<String, Vec<u8>>,
-    /// Names that take their value from where the code first uses it: what stands for something that a model leaves out.
+    /// Names that take their value where the code first uses it: they stand for something that a model leaves out.
     learnable: BTreeSet<String>,
-    /// The widths of the parts of what was put together, so that it can be taken apart.
+    /// The widths of the parts of a concatenation, so that it can be split.
     widths: Vec<(Vec<u8>, Vec<usize>)>,
-    /// Names that got their value since the last mark.
+    /// Names that received a value since the last mark.
     since: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ impl Values {
         self.known.contains_key(name)
     }
 
-    /// Names of one value, but for the two sides' copies of it: `x`, `x_a`, `x_b`.
+    /// Names of one value, except for the two sides' copies of it: `x`, `x_a`, `x_b`.
     pub fn aliases(&self) -> Vec<Vec<&str>> {
         let mut names: BTreeMap<&[u8], BTreeSet<&str>> = BTreeMap::new();
         for (name, value) in self.known.iter().filter(|(name, _)| !name.contains('(')) {
@@ -69,7 +69,7 @@ impl Values {
         names.into_values().filter(|names| names.len() > 1).map(|names| names.into_iter().collect()).collect()
     }
 
-    /// A name gets its value; where it has one, it must be that.
+    /// Gives a name its value; if it has one, the two must be equal.
     fn bind(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
         if name == "_" {
             return Ok(());
@@ -85,7 +85,7 @@ impl Values {
         }
     }
 
-    /// Does something that gives values to names, or none of it.
+    /// Performs an operation that gives values to names; if it fails, no name keeps a value.
     fn all_or_nothing(&mut self, act: impl FnOnce(&mut Self) -> Result<(), String>) -> Result<(), String> {
         let widths = self.widths.len();
         self.since.clear();
@@ -96,7 +96,7 @@ impl Values {
         })
     }
 
-    /// The bytes of a term, which go in as `found`: from it at most one name takes its value.
+    /// Compares a term with its input bytes `found`; at most one name takes its value from them.
     fn term(&mut self, term: &Term, found: &[u8]) -> Result<Vec<u8>, String> {
         let unknown = self.unknown(term)?;
         match &unknown[..] {
@@ -106,7 +106,7 @@ impl Values {
                 let rest = self.bytes(term)?.len();
                 self.known.remove(name);
                 let width = found.len().checked_sub(rest).ok_or_else(|| format!("there is no room for {name}"))?;
-                // Where it stands, everything around it is checked by the caller.
+                // The caller checks everything around its place.
                 let at = self.offset(term, name)?.ok_or_else(|| format!("{name} is inside an operation"))?;
                 let value = found.get(at..at + width).ok_or_else(|| format!("there is no room for {name}"))?;
                 self.bind(&name.clone(), value)?;
@@ -144,7 +144,7 @@ impl Values {
         }
     }
 
-    /// Where a name without a value stands in a term.
+    /// The place in a term of a name without a value.
     fn offset(&self, term: &Term, name: &str) -> Result<Option<usize>, String> {
         match term {
             Term::Name(other) => Ok((other == name).then_some(0)),
@@ -171,20 +171,20 @@ impl Values {
     }
 }
 
-/// What a line says that an operation is.
+/// An operation as a line describes it.
 struct Expected<'m> {
     kinds: &'static [Kind],
-    /// What goes in, by role. Where a term is empty, nothing does.
+    /// The inputs, by role. An empty term means no input.
     inputs: Vec<(Role, Option<&'m Term>)>,
 }
 
-/// Fields that a model does not have as inputs: a ciphertext's tag is compared with the ciphertext, the first part of an
-/// ML-KEM-768 key with the one that belongs to the second.
+/// Fields that a model does not have as inputs: a ciphertext's tag is compared with the ciphertext, the first part of
+/// an ML-KEM-768 key with the one that belongs to the second.
 const NOT_INPUTS: [Role; 2] = [Role::Tag, Role::EkHeader];
 /// PUBKEY is four operations.
 const PUBLIC_KEYS: [Kind; 4] = [Kind::DhPublic, Kind::SigningPublic, Kind::KemPublic, Kind::IncrementalPublic];
 
-/// Bytes of a key; HKDF's outputs are taken apart in keys, a nonce behind them, and a commitment behind that.
+/// Bytes of a key. HKDF's outputs are split into keys, followed by a nonce and, after that, a commitment.
 const KEY_LEN: usize = 32;
 const NONCE_LEN: usize = 12;
 
@@ -192,14 +192,14 @@ const NONCE_LEN: usize = 12;
 pub struct Comparison<'t> {
     pub values: Values,
     operations: Vec<&'t Operation>,
-    /// Of each participant, the next operation's index.
+    /// The index of each participant's next operation.
     next: BTreeMap<&'static str, usize>,
     abstractions: &'static [Abstraction],
-    /// What was matched, as it is printed.
+    /// The matches, as printed.
     pub matched: Vec<String>,
-    /// Which of the abstractions were used, by index.
+    /// The abstractions that were used, by index.
     pub used: BTreeSet<usize>,
-    /// How many operations were the same as one before them.
+    /// The number of operations that repeated one before them.
     pub repeated: usize,
 }
 
@@ -220,7 +220,7 @@ impl<'t> Comparison<'t> {
         }
     }
 
-    /// Compares all lines that are not cut, and then sees that nothing is left of the trace.
+    /// Compares all lines that are not cut, and then asserts that nothing of the trace is left.
     pub fn run(&mut self, statements: &[Statement]) -> Result<(), String> {
         for statement in statements.iter().filter(|statement| !statement.is_cut()) {
             self.line(statement).map_err(|why| format!("{statement:?}\n    {why}"))?;
@@ -251,7 +251,7 @@ impl<'t> Comparison<'t> {
         self.next.insert(operation.participant, at + 1);
     }
 
-    /// Leaves an operation out, if it is one that models do not have.
+    /// Skips an operation, if the models leave it out.
     fn skip(&mut self, participant: &str, operation: &'t Operation) -> bool {
         let end = self.next.get(participant).copied().unwrap_or(0);
         let before = self.operations.get(..end).unwrap_or_default();
@@ -276,7 +276,7 @@ impl<'t> Comparison<'t> {
 
     fn line(&mut self, statement: &Statement) -> Result<(), String> {
         let (names, term) = match &statement.line {
-            // What applications give is not drawn by the protocol.
+            // What applications supply is not drawn by the protocol.
             Line::Drawn(name) if self.values.has(name) => return Ok(()),
             Line::Drawn(name) => (std::slice::from_ref(name), None),
             Line::Assigned(names, term) => (&names[..], Some(term)),
@@ -295,7 +295,7 @@ impl<'t> Comparison<'t> {
                     };
                 }
                 ("SPLIT", [Term::Name(whole)]) => return self.split(names, whole),
-                // The first part of an ML-KEM-768 key, which came out with the second.
+                // The first part of an ML-KEM-768 key, which was output with the second.
                 ("HASH", [Term::Name(key)]) if self.values.has(&format!("HASH({key})")) => {
                     let header = self.values.get(&format!("HASH({key})")).map(<[u8]>::to_vec).unwrap_or_default();
                     return self.values.bind(&names[0], &header);
@@ -349,7 +349,7 @@ fn describe(operation: &Operation) -> String {
     )
 }
 
-/// Whether an operation is what a line says; gives values to the names of what comes out.
+/// Whether an operation matches a line; gives values to the names of its outputs.
 fn matches(
     values: &mut Values,
     statement: &Statement,
@@ -428,7 +428,7 @@ fn expected(term: Option<&Term>) -> Result<Expected<'_>, String> {
             (&[Kind::Hkdf], vec![(Role::KdfKey, Some(salt)), (Role::KdfInput, Some(ikm)), (Role::Context, given(info))])
         }
         ("MAC", [key, message]) => (&[Kind::Hmac], vec![(Role::KdfKey, Some(key)), (Role::Context, Some(message))]),
-        // Its arguments are hashed one after the other; each is a field.
+        // Its arguments are hashed in order; each is a field.
         ("HASH", parts) => (&[Kind::Sha256], parts.iter().map(|part| (Role::Context, Some(part))).collect()),
         ("AEAD_ENC", [key, nonce, plaintext, ad]) => {
             let inputs =

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A conversation on the recorder, with every operation under the name of who did it.
+//! A conversation on the recorder, with every operation under its participant's name.
 
 use noescrow::{Bundle, ChunkSize, Heap, device, session};
 use noescrow_audit::{Kind, Role, Tape, TraceReader};
@@ -12,9 +12,9 @@ type Session = session::Session<Recorder, Heap>;
 
 pub const NOW: u64 = 1_800_000_000;
 pub const LATER: u64 = NOW + 30 * 86_400;
-/// What messages are bound to beside.
+/// Associated data of every message.
 pub const ASSOCIATED_DATA: &[u8] = b"conversation 7";
-/// Messages, taking turns, of which an epoch takes 13 with the largest chunks.
+/// Number of messages, alternating; an epoch takes 13 with the largest chunks.
 const MESSAGES: u64 = 15;
 
 /// One call of a primitive.
@@ -24,12 +24,12 @@ pub struct Operation {
     pub step: String,
     pub kind: Kind,
     pub fields: Vec<(Role, bool, Vec<u8>)>,
-    /// The number of the message that was being sent or received: the first is 1, before it 0.
+    /// The number of the message that was being sent or received: the first is 1; 0 before it.
     pub message: u64,
 }
 
 impl Operation {
-    /// What went in with a role, its parts put together; `None` if nothing did.
+    /// The input with a role, its parts concatenated; `None` if there was none.
     pub fn input(&self, role: Role) -> Option<Vec<u8>> {
         let parts: Vec<_> = self.fields.iter().filter(|field| field.0 == role && !field.1).collect();
         (!parts.is_empty()).then(|| parts.iter().flat_map(|field| field.2.clone()).collect())
@@ -39,7 +39,7 @@ impl Operation {
         self.fields.iter().find(|field| field.0 == role && field.1).map(|field| &field.2[..])
     }
 
-    /// The roles of what went in.
+    /// The roles of the inputs.
     pub fn roles(&self) -> Vec<Role> {
         let mut roles: Vec<_> = self.fields.iter().filter(|field| !field.1).map(|field| field.0).collect();
         roles.sort_unstable();
@@ -48,7 +48,7 @@ impl Operation {
     }
 }
 
-/// What the message of a number says: with `0x80` behind it 16 bytes, a length that Padmé leaves alone.
+/// The text of the message with a number: 16 bytes with the `0x80` after it, a length that Padmé does not change.
 fn text(number: u64) -> Vec<u8> {
     format!("this is text {number:02}").into_bytes()
 }
@@ -58,7 +58,7 @@ pub fn padded(number: u64) -> Vec<u8> {
     [&text(number)[..], &[0x80]].concat()
 }
 
-/// Alice writes to Bob, who has published a one-time prekey or none is left; then they take turns.
+/// Alice writes to Bob, who has published a one-time prekey, or has none left; then they alternate.
 pub fn record(with_one_time_prekey: bool) -> Vec<Operation> {
     let tape = Tape::in_memory();
     let [for_alice, for_bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
@@ -70,7 +70,7 @@ pub fn record(with_one_time_prekey: bool) -> Vec<Operation> {
     let alice = Device::generate_with(for_alice.clone(), LATER, &mut rng);
     let bundle = Bundle::from_bytes(&for_alice, &bundle).unwrap();
 
-    // Where in the trace each message ends.
+    // The end of each message in the trace.
     let mut ends = vec![tape.operations()];
     let chunks = ChunkSize::Bytes256;
     let (mut alices, hello): (Session, _) =
@@ -89,8 +89,8 @@ pub fn record(with_one_time_prekey: bool) -> Vec<Operation> {
     run
 }
 
-/// The two steps of one encapsulation of the Braid are one in the models, and so are the two parts of a ciphertext: the second
-/// step's key and ciphertext go to the first.
+/// The models have one step for the two steps of one encapsulation of the Braid, and one for the two parts of a
+/// ciphertext: the second step's key and ciphertext are added to the first.
 fn whole_encapsulations(run: &mut Vec<Operation>) {
     let (seconds, rest): (Vec<_>, Vec<_>) = run.drain(..).partition(|operation| operation.kind == Kind::Encaps2);
     *run = rest;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The symbolic models of spec/models are models of this code: a conversation on the recorder is compared with them line by
-//! line, operation by operation, term by term. What the models leave out stands in `LEFT_OUT`, with reasons.
+//! The symbolic models of spec/models describe this code: a conversation on the recorder is compared with them line by
+//! line, operation by operation, term by term. `LEFT_OUT` lists what the models leave out, with reasons.
 //!
 //! `cargo test --test model_conformance -- --nocapture` prints the steps and terms that were compared.
 #![allow(
@@ -24,8 +24,8 @@ use noescrow_audit::Kind;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Operations of the code that no model has. Beside them, what is computed a second time from the same inputs is compared
-/// once: the code keeps 64-byte seeds and computes public keys again.
+/// Operations of the code that no model has. In addition, an operation repeated on the same inputs is compared once:
+/// the code keeps 64-byte seeds and computes public keys again.
 const LEFT_OUT: [Abstraction; 3] = [
     Abstraction {
         kind: Kind::Sha256,
@@ -42,8 +42,8 @@ const LEFT_OUT: [Abstraction; 3] = [
     },
 ];
 
-/// The constants of the models as they stand in spec/protocol.md §3 and §12. The test for labels in src/labels.rs and the
-/// known answers pin the same strings.
+/// The constants of the models, as spec/protocol.md §3 and §12 define them. The test for labels in src/labels.rs and
+/// the known answers pin the same strings.
 const CONSTANTS: [(&str, &[u8]); 27] = [
     ("f", &[0xFF; 32]),
     ("suite", b"noescrow-v1_X25519_SHA-256_ML-KEM-1024"),
@@ -74,16 +74,16 @@ const CONSTANTS: [(&str, &[u8]); 27] = [
     ("outer", &[0x12]),
 ];
 
-/// A model with the kinds of steps that it speaks of.
+/// A model, with the kinds of steps that it contains.
 struct Case {
     model: &'static str,
     with_one_time_prekey: bool,
     speaks_of: fn(&Operation, u64) -> bool,
-    /// Names that stand for something else, and take their values from the code's first use of them.
+    /// Names that stand for something else, and take their values where the code first uses them.
     learns: &'static [&'static str],
-    /// Models that come before and give their values to names.
+    /// Models that run before and give values to names.
     after: &'static [&'static str],
-    /// Lines compared.
+    /// Number of lines compared.
     lines: usize,
 }
 
@@ -93,7 +93,7 @@ fn begins_with(operation: &Operation, steps: &[&str]) -> bool {
 
 const HANDSHAKE_STEPS: [&str; 4] = ["ID-", "PK-", "HS-", "SP-I1"];
 
-/// Everything up to the first message.
+/// Everything before the first message.
 fn of_the_handshake(operation: &Operation, _: u64) -> bool {
     operation.message < 2 && (operation.step.is_empty() || begins_with(operation, &HANDSHAKE_STEPS))
 }
@@ -152,7 +152,7 @@ const CASES: [Case; 5] = [
         model: "hybrid",
         with_one_time_prekey: true,
         speaks_of: of_the_hybrid,
-        // The Double Ratchet's message key, of a chain that the model does not have.
+        // The Double Ratchet's message key, of a chain that the model does not contain.
         learns: &["mk1", "mk1_b"],
         after: &["handshake"],
         lines: 23,
@@ -194,7 +194,7 @@ fn first_on_the_epoch(run: &[Operation]) -> u64 {
     run.iter().find(|operation| operation.step == "BR-5").unwrap().message + 1
 }
 
-/// A run with the values that names have before a case's first line. The models before it must hold.
+/// A run with the values that names have before a case's first line. The models before it must match.
 struct Prepared {
     values: Values,
     run: Vec<Operation>,
@@ -211,14 +211,14 @@ fn prepare(case: &Case) -> Prepared {
         values = comparison.values;
     }
     if case.model == "hybrid" {
-        // What the sparse ratchet and the Braid begin with is compared here.
+        // The initial values of the sparse ratchet and of the Braid are compared here.
         values.forget(|name| name.trim_end_matches("_b").ends_with('0'));
     }
     values.learn(case.learns);
     Prepared { values, run }
 }
 
-/// Compares `statements` in the place of a case's model.
+/// Compares `statements` in place of a case's model.
 fn compare<'t>(case: &Case, statements: &[Statement], prepared: &'t Prepared) -> (Comparison<'t>, Result<(), String>) {
     let first = first_on_the_epoch(&prepared.run);
     let operations = prepared.run.iter().filter(|operation| (case.speaks_of)(operation, first));
@@ -228,7 +228,7 @@ fn compare<'t>(case: &Case, statements: &[Statement], prepared: &'t Prepared) ->
 }
 
 #[test]
-fn every_line_of_the_models_is_what_the_code_does_in_the_same_order_on_the_same_values() {
+fn every_line_of_the_models_matches_the_codes_operations_in_order() {
     let mut used = BTreeSet::new();
     for case in &CASES {
         let prepared = prepare(case);
@@ -237,10 +237,10 @@ fn every_line_of_the_models_is_what_the_code_does_in_the_same_order_on_the_same_
         println!("\n{}", case.model);
         comparison.matched.iter().for_each(|line| println!("  {line}"));
         if let Err(why) = result {
-            panic!("{}.vp is not what the code does: {why}", case.model);
+            panic!("{}.vp does not match the code: {why}", case.model);
         }
         assert_eq!(comparison.matched.len(), case.lines, "{}", case.model);
-        // One name for one value: what the model calls by two names is two things in the code.
+        // One name for one value: if a model has two names, the code has two values.
         assert_eq!(comparison.values.aliases(), Vec::<Vec<&str>>::new(), "{}", case.model);
         used.extend(comparison.used);
     }
@@ -250,7 +250,7 @@ fn every_line_of_the_models_is_what_the_code_does_in_the_same_order_on_the_same_
     }
 }
 
-/// Weakened models, by what is changed in their text.
+/// Weakened models, given as changes of their text.
 const WEAKENED: [(&str, &str, &str, &str); 8] = [
     ("DH4 is not in SK", "handshake", "CONCAT(dh4, ss)", "ss"),
     ("the KEM's secret is not in SK", "handshake_last_resort", "dh2, dh3, ss), suite", "dh2, dh3), suite"),
@@ -278,7 +278,7 @@ const WEAKENED: [(&str, &str, &str, &str); 8] = [
 ];
 
 #[test]
-fn control_a_weakened_model_is_not_what_the_code_does() {
+fn control_a_weakened_model_does_not_match_the_code() {
     for (what, name, old, new) in WEAKENED {
         let (case, text) = (case(name), model_text(name));
         assert_eq!(text.matches(old).count(), 1, "{what}");
@@ -288,7 +288,7 @@ fn control_a_weakened_model_is_not_what_the_code_does() {
     }
 }
 
-/// A term with its `at`-th name another one, counted from the left; `None` if it has fewer.
+/// A term with its `at`-th name changed, counted from the left; `None` if it has fewer.
 fn renamed(term: &Term, at: &mut usize, other: &str) -> Option<Term> {
     match term {
         Term::Name(_) if *at == 0 => Some(Term::Name(other.to_owned())),
@@ -304,8 +304,8 @@ fn renamed(term: &Term, at: &mut usize, other: &str) -> Option<Term> {
     }
 }
 
-/// Everything that differs from a model in one place: a line that is gone, has another step or comes before its principal's
-/// last one, a name that is another one.
+/// Every model that differs in one place: a line removed, with another step, or moved before its principal's last line;
+/// or another name.
 fn mutants(statements: &[Statement]) -> Vec<(String, Vec<Statement>)> {
     let mut mutants = Vec::new();
     for (at, statement) in statements.iter().enumerate().filter(|(_, statement)| !statement.is_cut()) {
@@ -338,18 +338,18 @@ fn mutants(statements: &[Statement]) -> Vec<(String, Vec<Statement>)> {
     mutants
 }
 
-/// Whether a line is a primitive that the recorder writes down.
+/// Whether a line is a primitive that the recorder records.
 fn is_operation(statement: &Statement) -> bool {
     match &statement.line {
         Line::Drawn(name) => !["m1", "m2", "m3", "m4"].contains(&&name[..]),
-        // The first half of an ML-KEM-768 key comes out with the second.
+        // The first half of an ML-KEM-768 key is output together with the second.
         Line::Assigned(_, term) if format!("{term:?}") == "HASH(gseed)" => false,
         Line::Assigned(..) => !["CONCAT", "SPLIT", "ASSERT"].contains(&statement.call().unwrap()),
     }
 }
 
 #[test]
-fn control_a_model_that_differs_in_one_place_is_not_what_the_code_does() {
+fn control_a_model_that_differs_in_one_place_is_noticed() {
     let (mut tried, mut blind) = (0, Vec::new());
     for case in &CASES {
         let (statements, prepared) = (model::parse(&model_text(case.model)), prepare(case));
@@ -363,7 +363,8 @@ fn control_a_model_that_differs_in_one_place_is_not_what_the_code_does() {
     }
     println!("{tried} models, of which these go unseen:\n{}", blind.join("\n"));
     assert!(tried > 1_000);
-    // A comparison of two values is no primitive: the recorder does not write it down. The text of a message is the test's own.
+    // A comparison of two values is not a primitive: the recorder does not record it. The text of a message is the
+    // test's own.
     let unseen = |line: &String| line.contains("gone: ") && (line.contains(" ASSERT(") || line.contains(" drawn"));
     assert_eq!(blind.iter().filter(|line| !unseen(line)).collect::<Vec<_>>(), Vec::<&String>::new());
     assert!(blind.iter().any(unseen));

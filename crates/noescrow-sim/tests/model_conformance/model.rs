@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the conformance test reads of a Verifpal model: what its principals draw and compute, in the order of the text, with
-//! the step's label on each line.
+//! Reads a Verifpal model for the conformance test: what its principals draw and compute, in the order of the text,
+//! with the step's label on each line.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub enum Term {
     Call(String, Vec<Term>),
 }
 
-/// What a line says.
+/// The content of a line.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Line {
     /// `knows private x` or `generates x`.
@@ -29,7 +29,7 @@ pub struct Statement {
     pub line: Line,
 }
 
-/// The label of lines that stand in the place of something else: the code does not do them.
+/// The label of lines that stand for something else: the code does not perform them.
 pub const CUT: &str = "CUT";
 
 impl fmt::Debug for Term {
@@ -68,7 +68,7 @@ impl Statement {
     }
 }
 
-/// All that the principals of a model do, in the order of its text. Panics on what it does not know.
+/// Everything that the principals of a model do, in the order of its text. Panics on unknown syntax.
 pub fn parse(model: &str) -> Vec<Statement> {
     let (mut statements, mut principal) = (Vec::new(), None);
     for text in model.lines() {
@@ -102,7 +102,7 @@ pub fn parse(model: &str) -> Vec<Statement> {
     statements
 }
 
-/// A term at the beginning of `text`, and what follows.
+/// A term at the beginning of `text`, and the rest.
 fn parse_term(text: &str) -> (Term, &str) {
     let text = text.trim_start();
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
