@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One conversation through five forwarders whom nobody trusts. They drop, duplicate, reorder, hoard and forge, they swap
-//! roles, and hand messages to each other; some messages arrive thousands of messages late, others many ratchet steps
-//! late. Of every message of which a genuine copy arrives, exactly one opens, with the right bytes; nothing else does. But
-//! after two post-quantum epochs its keys are gone: what comes so late never opens.
+//! One conversation through five untrusted forwarders. They drop, duplicate, reorder, hoard and forge, they exchange
+//! roles, and pass messages to each other. Some messages arrive thousands of messages late, others many ratchet steps
+//! late. Of every message of which a genuine copy arrives, exactly one copy opens, to the right bytes; nothing else
+//! opens. After two post-quantum epochs a message's keys are deleted: a copy that arrives later never opens.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -36,9 +36,9 @@ enum Role {
     Duplicates,
     /// Up to a hundred places.
     Reorders,
-    /// One of four has a forgery sent ahead of it, and one of sixty-four is replaced by it.
+    /// One of four has a forgery sent before it, and one of sixty-four is replaced by it.
     Forges,
-    /// One of ten, until the next change of roles.
+    /// One of ten, until the next exchange of roles.
     Hoards,
 }
 
@@ -53,10 +53,11 @@ enum Side {
 #[derive(Clone, Debug)]
 struct Parcel {
     to: Side,
-    /// Which message it is, or is made from.
+    /// The message that it is, or is made from.
     id: usize,
     bytes: Vec<u8>,
-    /// What its sender sent, as the first forwarder tells it: forgeries of forgeries are compared with this.
+    /// The bytes that its sender sent, as the first forwarder reports them: forgeries of forgeries are compared with
+    /// this.
     original: Rc<[u8]>,
     hops: u8,
 }
@@ -72,7 +73,7 @@ struct Forwarder {
     role: Role,
     queue: VecDeque<Parcel>,
     hoard: Vec<Parcel>,
-    /// Something seen before, to splice from.
+    /// Something seen earlier, to splice from.
     seen: Vec<u8>,
 }
 
@@ -122,11 +123,11 @@ impl Forwarder {
     }
 }
 
-/// Five servers, in front of the two ends: a parcel that has passed the forwarders waits at any of them.
+/// Five servers between the forwarders and the two ends: a parcel that has passed the forwarders waits at any of them.
 #[derive(Debug)]
 struct PostOffice {
     relay: Relay,
-    /// What waits in the mailboxes, in their order.
+    /// The contents of the mailboxes, in their order.
     waiting: Vec<Parcel>,
 }
 
@@ -151,7 +152,7 @@ impl PostOffice {
         Self { relay, waiting: vec![] }
     }
 
-    /// False where the server sees by type or length that this is no message.
+    /// False if the server can see by type or length that this is not a message.
     fn take(&mut self, parcel: Parcel) -> bool {
         let Ok(envelope) = Envelope::new(parcel.bytes.clone()) else { return false };
         self.relay.deliver(&Self::account(parcel.to), envelope, NOW).unwrap();
@@ -171,14 +172,14 @@ impl PostOffice {
     }
 }
 
-/// What became of one message.
+/// The fate of one message.
 #[derive(Debug)]
 struct Fate {
     from: Side,
     text: Vec<u8>,
-    /// The post-quantum epoch it was sent in.
+    /// The post-quantum epoch in which it was sent.
     epoch: u32,
-    /// While its epoch's keys were kept: the addressee sends in the same one, or in one of its neighbours.
+    /// True while its epoch's keys are kept: the addressee sends in the same epoch or in an adjacent one.
     genuine_arrived: bool,
     opened: usize,
 }
@@ -188,7 +189,7 @@ struct Network {
     forwarders: Vec<Forwarder>,
     rng: ChaCha20Rng,
     epoch: usize,
-    /// The message whose bytes are replaced by somebody who does not own up to it.
+    /// The message whose bytes a forwarder replaces without reporting it.
     sabotage: Option<usize>,
 }
 
@@ -227,7 +228,7 @@ impl Network {
         arrived
     }
 
-    /// Everybody gets another role, and what was hoarded goes on.
+    /// Every forwarder gets another role, and hoarded parcels are released.
     fn swap_roles(&mut self) {
         self.epoch += 1;
         for (at, forwarder) in self.forwarders.iter_mut().enumerate() {
@@ -245,17 +246,17 @@ impl Network {
 #[derive(Debug)]
 struct Conversation {
     alice: Session,
-    /// Before a first message arrived there is a device only.
+    /// Before a first message arrives there is only a device.
     bob: Result<Session, Device>,
     network: Network,
     rng: ChaCha20Rng,
     fates: Vec<Fate>,
-    /// None: what has passed the forwarders arrives at once.
+    /// None: parcels that have passed the forwarders arrive immediately.
     offices: Vec<PostOffice>,
     /// How many messages later than sent the latest one opened.
     latest: usize,
     refused: usize,
-    /// Arrivals of genuine messages that came two epochs late.
+    /// Arrivals of genuine messages that were two epochs late.
     expired: usize,
     most_skipped: usize,
 }
@@ -302,7 +303,7 @@ impl Conversation {
             let at = draw(&mut self.rng, self.offices.len());
             self.refused += usize::from(!self.offices[at].take(parcel));
         }
-        // Polled one after the other, so that messages overtake each other once more.
+        // Polled in turn, so that messages overtake each other once more.
         for at in 0..self.offices.len() {
             for to in [Side::Alice, Side::Bob] {
                 self.offices[at].collect(to).into_iter().try_for_each(|parcel| self.arrive(parcel))?;
@@ -348,7 +349,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Until nothing is under way but what is hoarded.
+    /// Until only hoarded parcels are in transit.
     fn settle(&mut self) -> Result<(), String> {
         while !self.network.is_empty() {
             self.pass_on(10)?;
@@ -360,8 +361,8 @@ impl Conversation {
         (0..count).try_for_each(|_| self.send(from))
     }
 
-    /// `steps` ratchet steps of both sides, a few messages each. What is lost may be the whole of a chain, so that a
-    /// side may go on with the chain it has.
+    /// `steps` ratchet steps of both sides, a few messages each. A whole chain may be lost, so that a side may continue
+    /// with the chain it has.
     fn alternate(&mut self, steps: usize) -> Result<(), String> {
         for _ in 0..steps {
             self.burst(Side::Bob, 4)?;
@@ -383,7 +384,7 @@ impl Conversation {
     }
 }
 
-/// A conversation in which no more messages are missing at a time than keys are kept for.
+/// A conversation in which never more messages are missing than keys are kept for.
 fn converse(seed: u64, sabotage: Option<usize>, offices: usize) -> Result<Conversation, String> {
     let mut talk = Conversation::new(seed, sabotage, offices);
     // All of them begin with the handshake; any may be the first to arrive.
@@ -391,7 +392,7 @@ fn converse(seed: u64, sabotage: Option<usize>, offices: usize) -> Result<Conver
     talk.network.swap_roles();
     talk.settle()?;
     talk.alternate(4)?;
-    // One chain of thousands, hoarded messages of which arrive behind all others.
+    // One chain of thousands, whose hoarded messages arrive after all others.
     talk.burst(Side::Alice, 4_000)?;
     talk.network.swap_roles();
     talk.settle()?;
@@ -410,8 +411,8 @@ fn converse(seed: u64, sabotage: Option<usize>, offices: usize) -> Result<Conver
     talk.verdict()
 }
 
-/// The network did what it could: losses, thousands of forgeries and copies, messages thousands of messages late; and it
-/// never had more keys kept than there is room for.
+/// The network did its worst: losses, thousands of forgeries and copies, messages thousands of messages late; but it
+/// never required more keys to be kept than there is room for.
 fn assert_rough(talk: &Conversation) {
     let opened = talk.fates.iter().filter(|fate| fate.opened == 1).count();
     let lost = talk.fates.len() - opened;
@@ -423,20 +424,20 @@ fn assert_rough(talk: &Conversation) {
 }
 
 #[test]
-fn whatever_five_untrusted_forwarders_do_each_message_that_arrives_opens_once_and_nothing_else_does() {
+fn through_five_untrusted_forwarders_exactly_the_genuine_messages_open_once() {
     (0..3).for_each(|seed| assert_rough(&converse(seed, None, 0).unwrap()));
 }
 
 #[test]
-fn with_five_relays_behind_the_forwarders_each_message_that_arrives_opens_once_and_nothing_else_does() {
+fn through_forwarders_and_relays_exactly_the_genuine_messages_open_once() {
     let talk = converse(3, None, 5).unwrap();
     assert_rough(&talk);
     assert!(talk.offices.iter().all(|office| office.waiting.is_empty()));
 }
 
 #[test]
-fn control_a_forwarder_that_replaces_the_bytes_of_one_message_is_noticed() {
-    // Ids of messages that do arrive when nobody replaces them.
+fn control_a_forwarder_that_replaces_one_message_is_noticed() {
+    // Ids of messages that do arrive when they are not replaced.
     let honest = converse(0, None, 0).unwrap();
     let arrives = |id: &usize| honest.fates[*id].opened == 1;
     for id in [2_000, 7_000].map(|from| (from..).find(arrives).unwrap()) {
