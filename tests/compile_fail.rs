@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What must not compile does not, and for the reason that it must not: beside each case lie the compiler's errors, one
-//! line each.
+//! Code that must not compile does not, for the expected reason: next to each case are the compiler's errors, one line
+//! each.
 //!
-//! The cases are compiled against the library as it was built for this test: no crate is built a second time, as
-//! `trybuild` would with all that the other tests depend on.
+//! The cases are compiled against the library as built for this test. No crate is built a second time, as `trybuild`
+//! would do with all dependencies of the other tests.
 //!
 //! After a change of the public surface: `COMPILE_FAIL=overwrite cargo test --test compile_fail`, and read the diff.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what it expects")]
@@ -15,29 +15,29 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-/// The folders of cases, one claim each. In each, the file of this name compiles: otherwise nothing there might.
+/// The folders of cases, one claim each. In each, the file of this name compiles: otherwise perhaps nothing there
+/// would.
 const CLAIMS: &[(&str, &str)] = &[
     // No secret goes into the relay.
     ("relay", "public_things"),
     // No secret can be copied: [`copies`] asserts it, and here such an assertion about a public type fails.
     ("copies", "public_things"),
-    // No outcome of a step is seen before it is saved, and no further step is taken before.
+    // No outcome of a step is available before it is saved, and no further step is taken before.
     ("durable", "saved"),
-    // Nobody else says what is public; nothing is signed under a key that is not the signer's (attack A7).
+    // Other crates cannot declare values public; nothing is signed under a key that is not the signer's (attack A7).
     ("sealed", "open_traits"),
     // No private key can be reached or compared.
     ("private", "public_halves"),
 ];
 
-/// Crates that cases name.
+/// Crates that cases use.
 const CRATES: &[&str] = &["noescrow", "rand_chacha", "static_assertions"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What the library and the crates beside it were built as, from cargo, which built them for this test and so has
-/// nothing to do.
+/// The files of the library and the other crates, from cargo, which built them for this test and so has nothing to do.
 fn libraries() -> Vec<PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.current_dir(root()).args(["test", "--no-run", "--test", "compile_fail", "--message-format=json"]);
@@ -58,7 +58,7 @@ fn libraries() -> Vec<PathBuf> {
     CRATES.iter().map(file).collect()
 }
 
-/// The errors of a case, a line each: its line and column in the file, and what the compiler says.
+/// The errors of a case, one line each: line and column in the file, and the compiler's message.
 fn errors(case: &Path, libraries: &[PathBuf]) -> String {
     let (folder, file) = (case.parent().unwrap(), case.file_name().unwrap());
     let name = format!("{}-{}.rmeta", folder.file_name().unwrap().display(), file.display());
@@ -77,7 +77,7 @@ fn errors(case: &Path, libraries: &[PathBuf]) -> String {
     errors
 }
 
-/// Why a case is not as it should be.
+/// How a case differs from its expectation.
 fn verdict(case: &Path, expected: Option<&str>, found: &str) -> Result<(), String> {
     match expected {
         None if found.is_empty() => Ok(()),
@@ -104,7 +104,7 @@ fn cases() -> Vec<(PathBuf, bool)> {
 }
 
 #[test]
-fn what_must_not_compile_does_not_and_says_why() {
+fn forbidden_code_does_not_compile_for_the_expected_reason() {
     let libraries = libraries();
     let overwrite = std::env::var_os("COMPILE_FAIL").is_some_and(|value| value == "overwrite");
     let (cases, wrong) = (Mutex::new(cases()), Mutex::new(Vec::new()));
@@ -124,9 +124,9 @@ fn what_must_not_compile_does_not_and_says_why() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Control: a case that began to compile, one that fails for another reason, and a control that does not compile.
+/// Control: a case that compiles, one that fails for another reason, and a control that does not compile.
 #[test]
-fn a_case_that_is_not_as_it_should_be_is_noticed() {
+fn control_a_case_with_another_outcome_is_noticed() {
     let libraries = libraries();
     let case = |name| root().join("tests/compile_fail/relay").join(name);
     let (compiles, fails) = (case("public_things.rs"), case("secret.rs"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Control: what is public may be copied.
+//! Control: public values may be copied.
 fn cloned<T: Clone>() {}
 
 fn twice(value: noescrow::Identity) -> [noescrow::Identity; 2] {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Control: what is saved comes out, one step after the other.
+//! Control: saved outcomes are released, one step after the other.
 #![deny(unused_must_use)]
 use noescrow::durable::{Durable, Store};
 use noescrow::error::EncryptError;

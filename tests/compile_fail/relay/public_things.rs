@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Control: what a server may hold it can be handed.
+//! Control: a server can be given what it may hold.
 use noescrow::relay::{AccountName, Envelope, Public, Relay};
 
 fn server_holds(_: impl Public) {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Control: what is open can be implemented and called from outside.
+//! Control: open traits can be implemented and called from outside.
 use noescrow::primitives::{Primitives, RustCrypto};
 
 struct Nowhere;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The bounds of a store of skipped keys are the crate's.
+//! Only the crate sets the bounds of a store of skipped keys.
 #[derive(Debug, Default)]
 struct Boundless;
 
