@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A conversation through the public API, as a user would hold it.
+//! A conversation through the public API, as an application has it.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -34,7 +34,7 @@ fn pair(one_time: bool) -> (Session, Session, ChaCha20Rng) {
 }
 
 #[test]
-fn alice_and_bob_talk_with_and_without_a_one_time_prekey() {
+fn a_conversation_works_with_and_without_a_one_time_prekey() {
     for one_time in [true, false] {
         let (mut alice, mut bob, mut rng) = pair(one_time);
         for round in 0..50u8 {
@@ -64,7 +64,7 @@ fn the_first_message_is_repeated_until_the_first_reply() {
 }
 
 #[test]
-fn a_session_restored_goes_on_and_an_older_generation_is_refused() {
+fn a_restored_session_continues_and_an_older_generation_is_refused() {
     let (mut alice, mut bob, mut rng) = pair(true);
     let key = StorageKey::new([9; 32]);
     let old = bob.snapshot(&key, 1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The leakage contract names every declassification there is, and no other.
+//! The leakage contract names every declassification in the code, and no other.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use noescrow::primitives::Declassified;
@@ -27,15 +27,15 @@ fn names_in_code() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_contract_names_each_declassification_and_no_other() {
+fn the_contract_names_exactly_the_declassifications() {
     let contract = names_of_tables(&read("spec/leakage.md"));
     assert_eq!(contract, names_in_code());
     assert_eq!(contract.len(), 10);
 }
 
-/// Each is declassified at the places that the code has for it, which can be counted.
+/// Each is declassified at as many places as the contract lists, which can be counted.
 #[test]
-fn each_name_stands_at_its_places_in_the_code() {
+fn each_name_occurs_at_its_places_in_the_code() {
     let count = |name: &str| sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), name);
     for (place, times) in [
         (Declassified::HeaderVerdict, 1),
@@ -50,7 +50,7 @@ fn each_name_stands_at_its_places_in_the_code() {
     }
 }
 
-/// How often a name stands in code below a folder, not followed by more of a name.
+/// How often a name occurs in code below a folder, not as part of a longer name.
 fn sources(folder: &Path, name: &str) -> usize {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries
@@ -66,7 +66,7 @@ fn sources(folder: &Path, name: &str) -> usize {
 }
 
 #[test]
-fn control_a_name_that_is_missing_on_one_side_is_seen() {
+fn control_a_name_missing_on_one_side_is_noticed() {
     let contract = read("spec/leakage.md");
     let less = contract.replace("| `TagVerdict` |", "| tag |");
     let more = format!("{contract}\n| `Another` | one bit | why not |\n");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A device's store of prekeys over its life: filled up, used, out of date, full.
+//! A device's store of prekeys over its life: filled, used, expired, full.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -29,7 +29,7 @@ fn ids(prekeys: &[Prekey]) -> Vec<u32> {
     prekeys.iter().map(Prekey::id).collect()
 }
 
-/// A first message of Alice's to these prekeys of Bob's, sealed when they were in date.
+/// A first message from Alice to these prekeys of Bob's, sealed before they expired.
 fn hello(alice: &Device, bob: &Device, signed: &Prekey, one_time: Option<&Prekey>, rng: &mut ChaCha20Rng) -> Vec<u8> {
     let bundle = Bundle::new(*bob.identity(), signed.clone(), one_time.cloned()).unwrap();
     alice.initiate(&bundle, b"hi", b"", 0, rng).unwrap().1
@@ -44,13 +44,13 @@ fn restored(snapshot: &[u8]) -> Device {
     Device::restore(snapshot, &StorageKey::new([3; 32]), 0).unwrap()
 }
 
-/// Whether no id stands twice.
+/// Whether no id occurs twice.
 fn are_distinct(ids: &[u32]) -> bool {
     ids.iter().collect::<BTreeSet<_>>().len() == ids.len()
 }
 
 #[test]
-fn what_was_used_is_replenished_and_nothing_more() {
+fn replenishing_replaces_exactly_the_used_prekeys() {
     let (alice, mut bob, mut rng) = pair();
     let first = bob.publish(3, LATER, &mut rng).unwrap();
     assert_eq!((first.one_time_prekeys.len(), bob.one_time_prekeys_left()), (3, 3));
@@ -67,13 +67,13 @@ fn what_was_used_is_replenished_and_nothing_more() {
     );
     assert!(are_distinct(&[ids(&first.one_time_prekeys), ids(&more.one_time_prekeys)].concat()));
 
-    // As many as there should be, or more: nothing is made, drawn or lost.
+    // With enough prekeys or more, nothing is made, drawn or deleted.
     for target in [5, 4, 0] {
         let (before, drawn) = (state(&bob), rng.clone().next_u64());
         assert_eq!(bob.replenish(target, LATER, &mut rng).unwrap().one_time_prekeys, []);
         assert_eq!((state(&bob), rng.clone().next_u64()), (before, drawn));
     }
-    // Each that is left opens a message, and none but those.
+    // Each remaining prekey opens a message, and no other does.
     for prekey in first.one_time_prekeys.iter().chain(&more.one_time_prekeys) {
         let message = hello(&alice, &bob, &first.signed_prekey, Some(prekey), &mut rng);
         let opened = bob.accept(&message, b"").map(|(_, text)| text);
@@ -83,7 +83,7 @@ fn what_was_used_is_replenished_and_nothing_more() {
 }
 
 #[test]
-fn the_expired_die_and_no_others() {
+fn exactly_the_expired_prekeys_are_deleted() {
     let (alice, mut bob, mut rng) = pair();
     let mut made = Vec::new();
     for expiry in [NOW + 1, NOW - 1, NOW, 0, LATER] {
@@ -101,13 +101,13 @@ fn the_expired_die_and_no_others() {
         let opened = bob.accept(message, b"").map(|(_, text)| text);
         let due = if *expiry < NOW { Err(AcceptError::PrekeyUsed) } else { Ok(b"hi".to_vec()) };
         assert_eq!(opened, due, "{expiry}");
-        // Control: before, each opened.
+        // Control: before expiry, each opened.
         assert!(restored(&before).accept(message, b"").is_ok());
     }
 }
 
 #[test]
-fn of_the_signed_prekeys_the_previous_one_expires_and_the_one_in_force_does_not() {
+fn the_previous_signed_prekey_expires_and_the_current_does_not() {
     let (alice, _, mut rng) = pair();
     for previous_expiry in [NOW - 1, NOW] {
         let mut bob = Device::generate(previous_expiry, &mut rng);
@@ -147,7 +147,7 @@ fn no_id_is_issued_twice() {
         rolled_back.get_or_insert(snapshot);
     }
     assert!(issued.len() == 15 && are_distinct(&issued), "{issued:?}");
-    // Control: a device that was rolled back, against which the caller's newest generation is there, issues ids again.
+    // Control: a device that was rolled back, which the caller's newest generation would prevent, issues ids again.
     let again = restored(&rolled_back.unwrap()).publish(1, LATER, &mut rng).unwrap();
     issued.extend(ids(&again.one_time_prekeys));
     assert!(!are_distinct(&issued));
@@ -164,11 +164,11 @@ fn a_full_store_changes_nothing() {
         (error, is_unchanged)
     };
     let full = (Some(PrekeyError::StoreFull), true);
-    // Two fit: of three none is made.
+    // Two fit: if three are requested, none is made.
     assert_eq!(refused(&mut bob, |bob, rng| bob.publish(3, LATER, rng).err()), full);
     assert_eq!(refused(&mut bob, |bob, rng| bob.publish(usize::MAX, LATER, rng).err()), full);
     assert_eq!(refused(&mut bob, |bob, rng| bob.replenish(CAPACITY + 1, LATER, rng).err()), full);
-    // Control: two are, and that is a change.
+    // Control: if two are requested, both are made, and that is a change.
     assert_eq!(refused(&mut bob, |bob, rng| bob.replenish(CAPACITY, LATER, rng).err()), (None, false));
     assert_eq!(bob.one_time_prekeys_left(), CAPACITY);
     assert_eq!(refused(&mut bob, |bob, rng| bob.publish(1, LATER, rng).err()), full);

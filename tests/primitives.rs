@@ -46,13 +46,13 @@ fn low_order() -> Vec<[u8; 32]> {
 }
 
 #[test]
-fn a1_all_fourteen_low_order_encodings_are_refused_as_keys_and_as_results() {
+fn a1_all_fourteen_low_order_encodings_and_zero_results_are_refused() {
     for bytes in low_order() {
         assert!(DhPublicKey::from_bytes(bytes).is_err());
         assert!(!RustCrypto.dh_is_torsion_free(&bytes));
         for scalar in [[1; 32], [0xFF; 32], [0x42; 32]] {
             assert_eq!(RustCrypto.dh(&Secret::new(scalar), &bytes).map(drop), Err(Failed));
-            // Control: the bare function gives zeros, silently.
+            // Control: the plain function gives zeros, without an error.
             assert_eq!(MontgomeryPoint(bytes).mul_clamped(scalar).0, [0; 32]);
         }
     }
@@ -60,7 +60,7 @@ fn a1_all_fourteen_low_order_encodings_are_refused_as_keys_and_as_results() {
 }
 
 #[test]
-fn a3_every_other_spelling_of_a_key_is_refused() {
+fn a3_every_non_canonical_encoding_of_a_key_is_refused() {
     // 19 values from p to 2^255 - 1.
     for offset in 0..19 {
         assert!(DhPublicKey::from_bytes(p_plus(offset)).is_err(), "p + {offset}");
@@ -69,7 +69,7 @@ fn a3_every_other_spelling_of_a_key_is_refused() {
         let key = RustCrypto.dh_public(&Secret::new([seed; 32]));
         assert_eq!(DhPublicKey::from_bytes(key).unwrap().as_bytes(), &key);
         assert!(DhPublicKey::from_bytes(with_high_bit(key)).is_err());
-        // Control: to X25519 both spellings are one key.
+        // Control: X25519 treats both encodings as one key.
         let secret = Secret::new([77; 32]);
         let shared = |key| *RustCrypto.dh(&secret, &key).unwrap().expose();
         assert_eq!(shared(key), shared(with_high_bit(key)));
@@ -80,7 +80,7 @@ fn a3_every_other_spelling_of_a_key_is_refused() {
 
 /// Older lists call these low-order; with masking they are not. They are refused because bit 255 is set.
 #[test]
-fn a3_the_five_values_of_older_lists_are_refused_for_their_spelling_only() {
+fn a3_five_values_of_older_lists_are_refused_as_non_canonical() {
     let mut high = [0xFF; 32];
     let five = [
         hex!("cdeb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b880"),
@@ -97,24 +97,24 @@ fn a3_the_five_values_of_older_lists_are_refused_for_their_spelling_only() {
 }
 
 /// The seven other points that differ from a key by a point of small order.
-fn torsion_twins(key: &[u8; 32]) -> Vec<[u8; 32]> {
+fn with_torsion(key: &[u8; 32]) -> Vec<[u8; 32]> {
     let point = MontgomeryPoint(*key).to_edwards(0).unwrap();
     EIGHT_TORSION.iter().skip(1).map(|torsion| (point + torsion).to_montgomery().0).collect()
 }
 
 #[test]
-fn a4_a_torsion_twin_looks_like_another_key_and_is_refused() {
+fn a4_a_torsion_variant_of_a_key_is_refused() {
     let key = RustCrypto.dh_public(&Secret::new([5; 32]));
     let secret = Secret::new([6; 32]);
     let shared = |key: &[u8; 32]| *RustCrypto.dh(&secret, key).unwrap().expose();
-    let twins = torsion_twins(&key);
-    assert_eq!(twins.len(), 7);
-    for twin in twins {
-        // Control: canonical, different, and the same secret.
-        assert!(DhPublicKey::from_bytes(twin).is_ok());
-        assert_ne!(twin, key);
-        assert_eq!(shared(&twin), shared(&key));
-        assert!(!RustCrypto.dh_is_torsion_free(&twin));
+    let variants = with_torsion(&key);
+    assert_eq!(variants.len(), 7);
+    for variant in variants {
+        // Control: canonical, different, and with the same shared secret.
+        assert!(DhPublicKey::from_bytes(variant).is_ok());
+        assert_ne!(variant, key);
+        assert_eq!(shared(&variant), shared(&key));
+        assert!(!RustCrypto.dh_is_torsion_free(&variant));
     }
     assert!(RustCrypto.dh_is_torsion_free(&key));
 }
@@ -131,7 +131,7 @@ fn a4_a_key_on_the_twist_is_refused() {
     assert!(on_twist.iter().all(|key| !RustCrypto.dh_is_torsion_free(key)));
 }
 
-/// Scalars and u-coordinates: 10,000 random ones, of which half lie on the twist, and every kind of edge.
+/// Scalars and u-coordinates: 10,000 random ones, half of which are on the twist, and every kind of edge case.
 fn x25519_inputs() -> Vec<Case> {
     let mut rng = ChaCha20Rng::seed_from_u64(25_519);
     let mut random = || {
@@ -145,7 +145,7 @@ fn x25519_inputs() -> Vec<Case> {
         u[0] = low;
         u
     });
-    let edges = (-20..19).map(p_plus).chain(low_order()).chain(keys.iter().flat_map(torsion_twins)).chain(small);
+    let edges = (-20..19).map(p_plus).chain(low_order()).chain(keys.iter().flat_map(with_torsion)).chain(small);
     let edges: Vec<_> = edges.flat_map(|u| [u, with_high_bit(u)]).collect();
     let scalars = [[0; 32], [0xFF; 32], [0x55; 32], Q, p_plus(0), random(), random()];
     let on_edges = edges.iter().flat_map(|u| scalars.map(|scalar| (scalar, *u)));
@@ -154,13 +154,13 @@ fn x25519_inputs() -> Vec<Case> {
 
 type Case = ([u8; 32], [u8; 32]);
 
-/// On how many of the inputs `x25519` differs from x25519-dalek's Montgomery ladder.
+/// The number of inputs on which `x25519` differs from x25519-dalek's Montgomery ladder.
 fn disagreements(inputs: &[Case], x25519: impl Fn([u8; 32], [u8; 32]) -> [u8; 32]) -> usize {
     inputs.iter().filter(|(scalar, u)| x25519(*scalar, *u) != x25519_dalek::x25519(*scalar, *u)).count()
 }
 
 #[test]
-fn x25519_is_the_ladder_on_curve_and_twist_for_low_order_and_for_every_spelling() {
+fn x25519_matches_the_ladder_on_curve_and_twist() {
     let edwards = |u| MontgomeryPoint(u).to_edwards(0);
     let inputs = x25519_inputs();
     let on_twist = inputs.iter().filter(|(_, u)| edwards(*u).is_none()).count();
@@ -172,7 +172,7 @@ fn x25519_is_the_ladder_on_curve_and_twist_for_low_order_and_for_every_spelling(
     let base = x25519_dalek::X25519_BASEPOINT_BYTES;
     assert!(inputs.iter().step_by(8).all(|(scalar, _)| public(*scalar) == x25519_dalek::x25519(*scalar, base)));
 
-    // Controls: no ladder for the twist; the clamped scalar taken modulo q, which only torsion shows; no clamping.
+    // Controls: no ladder for the twist; the clamped scalar taken modulo q, which only torsion reveals; no clamping.
     let some: Vec<_> = inputs.into_iter().step_by(8).collect();
     let multiply = |u, scalar: Scalar, otherwise: [u8; 32]| {
         edwards(u).map_or(otherwise, |point| (point * scalar).to_montgomery().0)
@@ -192,19 +192,19 @@ fn a5_a_signature_with_s_plus_q_is_refused() {
     let seed = Secret::new([3; 32]);
     let key = RustCrypto.signing_public(&seed);
     let genuine = RustCrypto.sign(&seed, b"message");
-    let mut twin = genuine;
+    let mut malleated = genuine;
     let mut carry = 0u16;
-    for (byte, q) in twin[32..].iter_mut().zip(Q) {
+    for (byte, q) in malleated[32..].iter_mut().zip(Q) {
         let sum = u16::from(*byte) + u16::from(q) + carry;
         *byte = sum as u8;
         carry = sum >> 8;
     }
     assert_eq!(carry, 0);
-    assert_eq!(RustCrypto.verify(&key, b"message", &twin), Err(Failed));
+    assert_eq!(RustCrypto.verify(&key, b"message", &malleated), Err(Failed));
     assert_eq!(RustCrypto.verify(&key, b"message", &genuine), Ok(()));
-    // Control: as scalars both are one.
+    // Control: as scalars the two are equal.
     let scalar = |bytes: &[u8]| Scalar::from_bytes_mod_order(bytes.try_into().unwrap());
-    assert_eq!(scalar(&twin[32..]), scalar(&genuine[32..]));
+    assert_eq!(scalar(&malleated[32..]), scalar(&genuine[32..]));
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a6_signing_keys_and_nonce_points_of_small_order_are_refused() {
     for torsion in EIGHT_TORSION {
         let key = torsion.compress().0;
         assert!(!RustCrypto.signing_is_torsion_free(&key));
-        // s = 0 and R of small order: valid for many messages where nobody looks.
+        // s = 0 and R of small order: valid for many messages if the verifier does not check.
         let mut signature = [0; 64];
         signature[..32].copy_from_slice(&key);
         for message in [b"one", b"two"] {
@@ -227,7 +227,7 @@ fn a6_signing_keys_and_nonce_points_of_small_order_are_refused() {
     assert!(!RustCrypto.signing_is_torsion_free(&p_plus(1)));
 }
 
-/// There is no second public key to mismatch: the type says so.
+/// There is no second public key that could mismatch: the type excludes it.
 #[test]
 fn a7_signing_takes_no_public_key() {
     let sign: fn(&RustCrypto, &Secret<32>, &[u8]) -> [u8; 64] = RustCrypto::sign;

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What spec/diagrams.md draws is what spec/protocol.md says and `src/ratchet/braid/` does: the Braid's states, what each
-//! sends, and every transition with its step; of the other drawings, the labels.
+//! spec/diagrams.md draws what spec/protocol.md says and `src/ratchet/braid/` does: the Braid's states, what each
+//! sends, and every transition with its step. Of the other drawings, the labels are compared.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// A transition: from, its step, to.
+/// A transition: from, step, to.
 type Transition = (String, String, String);
 
-/// The Braid as one source has it.
+/// The Braid according to one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Machine {
-    /// What each state sends, if anything that has a chunk.
+    /// What each state sends, if it sends a chunk.
     states: BTreeMap<String, Option<String>>,
     transitions: BTreeSet<Transition>,
-    /// Where it can fail.
+    /// The transitions that can fail.
     failing: BTreeSet<String>,
 }
 
@@ -35,7 +35,7 @@ fn steps(text: &str) -> Vec<String> {
     words(text).filter(is_step).map(str::to_owned).collect()
 }
 
-/// What stands between `from` and `to`.
+/// The text between `from` and `to`.
 fn between<'a>(text: &'a str, from: &str, to: &str) -> &'a str {
     let rest = text.split_once(from).map_or("", |(_, rest)| rest);
     rest.split_once(to).map_or(rest, |(inner, _)| inner)
@@ -65,14 +65,14 @@ fn drawn(diagrams: &str) -> Machine {
     machine
 }
 
-/// §12 of the document: the table of what is sent, and the steps. Where it can fail it says in prose.
+/// §12 of the document: the table of what is sent, and the steps. The document says in prose which can fail.
 fn documented(protocol: &str) -> Machine {
     let section = between(protocol, "\n## 12. ", "\n## ");
     let mut machine = Machine::default();
     let sending = between(section, "**Sending.**", "**Receiving.**");
     for line in sending.lines().filter(|line| line.starts_with("| ")) {
         let [_, names, what, _] = line.split('|').map(str::trim).collect::<Vec<_>>()[..] else { continue };
-        // Those of the table of states: in the order of the states, if there is more than one kind.
+        // Kinds in the table of states, in the order of the states if there is more than one.
         let kinds: Vec<&str> = what.split('*').skip(1).step_by(2).filter(|kind| *kind != "None").collect();
         if !names.split(", ").all(|name| name.len() > 3 && name.chars().all(|c| c.is_ascii_alphanumeric()))
             || names == "state"
@@ -81,7 +81,7 @@ fn documented(protocol: &str) -> Machine {
         }
         for (at, name) in names.split(", ").enumerate() {
             let step = steps(what);
-            // Who takes a step sends as the state that it comes to.
+            // A step's new state determines what is sent.
             let sends = if step.is_empty() { kinds.get(at).or(kinds.last()) } else { None };
             machine.states.insert(name.to_owned(), sends.map(|kind| (*kind).to_owned()));
             machine.transitions.extend(step.into_iter().map(|step| (name.to_owned(), step, String::new())));
@@ -110,12 +110,12 @@ fn documented(protocol: &str) -> Machine {
     machine
 }
 
-/// Names that stand behind `State::`.
+/// Names that follow `State::`.
 fn named(text: &str) -> Vec<String> {
     text.split("State::").skip(1).map(|rest| words(rest).next().unwrap().to_owned()).collect()
 }
 
-/// The code: the states and their dispatch, and the states' own files.
+/// The code: the states and their dispatch, and the files of the states.
 fn coded(states: &str, own: &str) -> Machine {
     let mut machine = Machine::default();
     for line in between(states, "enum State {", "\n}").lines().filter(|line| line.contains('(')) {
@@ -127,7 +127,7 @@ fn coded(states: &str, own: &str) -> Machine {
             machine.states.insert(name, sends.clone());
         }
     }
-    // The steps of each kind of change, and those that a state itself takes.
+    // The steps of each kind of change, and those that a state takes itself.
     let mut of_change = BTreeMap::new();
     let mut doc = String::new();
     for line in between(states, "enum Change {", "\n}").lines() {
@@ -140,7 +140,7 @@ fn coded(states: &str, own: &str) -> Machine {
         }
     }
     let body = |name: &str| between(own, &format!("\nimpl {name} {{"), "\n}").to_owned();
-    // Of several, which one: the state takes it itself.
+    // If there are several, the state takes one itself.
     let step_of = |from: &str, change: &str| -> String {
         let all = of_change.get(change).unwrap();
         let its = body(from);
@@ -158,7 +158,7 @@ fn coded(states: &str, own: &str) -> Machine {
             machine.transitions.insert((from, step, named(made).swap_remove(0)));
         }
     }
-    // Sending: what it does before it takes a chunk.
+    // Sending: what happens before a chunk is taken.
     let sending = between(states, "match &self.state {", "_ => {}");
     let parts: Vec<&str> = sending.split("State::").collect();
     for two in parts.windows(2) {
@@ -184,7 +184,7 @@ fn labels(text: &str) -> BTreeSet<String> {
     words(text).filter(|word| rooms.iter().any(|room| word.starts_with(room))).map(str::to_owned).collect()
 }
 
-/// Labels that derive no key of a conversation: what is signed, hashed or stored, or of somebody else's handshake.
+/// Labels that derive no key of a conversation: for signing, hashing or storage, or of a foreign handshake.
 const ASIDE: [&str; 6] = ["L_CERT", "L_PREKEY", "L_TRANSCRIPT", "L_FOREIGN", "L_SALT", "L_SEAL"];
 
 /// Labels of the document's key schedule that the drawings lack.
@@ -198,25 +198,25 @@ fn undrawn(diagrams: &str, protocol: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_braid_is_drawn_as_the_document_and_the_code_have_it() {
+fn the_braids_drawing_matches_the_document_and_the_code() {
     let (drawn, code) = (drawn(&file("spec/diagrams.md")), code());
     assert_eq!(drawn, code);
     let documented = documented(&file("spec/protocol.md"));
     assert_eq!((&documented.states, &documented.transitions), (&code.states, &code.transitions));
-    // Eleven states; thirteen steps, of which BR-5 is taken from two.
+    // Eleven states; thirteen steps, of which BR-5 is taken from two states.
     assert_eq!((code.states.len(), code.transitions.len(), code.failing.len()), (11, 14, 6));
 }
 
 #[test]
-fn every_label_that_is_drawn_is_in_the_document_and_every_key_is_drawn() {
+fn drawn_labels_are_in_the_document_and_every_key_drawn() {
     let (diagrams, protocol) = (file("spec/diagrams.md"), file("spec/protocol.md"));
     assert_eq!(labels(&diagrams).difference(&labels(&protocol)).collect::<Vec<_>>(), Vec::<&String>::new());
     assert_eq!(undrawn(&diagrams, &protocol), Vec::<String>::new());
 }
 
-/// One arrow, one state or one label is another: in the drawing, in the document, in the code.
+/// One arrow, state or label is changed: in the drawing, in the document, in the code.
 #[test]
-fn control_each_difference_is_seen_wherever_it_is() {
+fn control_a_difference_on_any_side_is_noticed() {
     let (diagrams, protocol) = (file("spec/diagrams.md"), file("spec/protocol.md"));
     let changed = |text: &str, old: &str, new: &str| {
         assert!(text.contains(old), "{old}");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The document and the code name the same steps, and so do the symbolic models, but for those that have a reason not to.
+//! The document and the code name the same steps, and so do the symbolic models, except for steps with a reason not to.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
 #[path = "spec_labels/documents.rs"]
@@ -8,7 +8,7 @@ mod documents;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Rooms of `src` that name steps and perform none: a label there does not count as the step's code.
+/// Modules of `src` that name steps and perform none: a label there does not count as the step's code.
 const ABOUT_STEPS: [&str; 2] = ["audit", "events"];
 
 /// Labels such as `HS-I4` or `PK-1`: two capitals, a hyphen, an optional capital, digits.
@@ -25,7 +25,7 @@ fn is_label(word: &str) -> bool {
         && digits.chars().all(|c| c.is_ascii_digit())
 }
 
-/// Labels of all sources below `folder` but those in rooms named in `without`.
+/// Labels of all sources below `folder`, except those in the modules `without`.
 fn of_sources(folder: &Path, without: &[&str]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -42,7 +42,7 @@ fn of_sources(folder: &Path, without: &[&str]) -> BTreeSet<String> {
     found
 }
 
-/// Labels in the code that performs steps, but for the rooms in `without`.
+/// Labels in the code that performs steps, except for the modules in `without`.
 fn performed(without: &[&str]) -> BTreeSet<String> {
     of_sources(&root().join("src"), &[&ABOUT_STEPS, without].concat())
 }
@@ -65,7 +65,7 @@ fn not_modelled(page: &str) -> BTreeMap<String, String> {
     rows.flat_map(|(steps, reason)| labels(steps).into_iter().map(|label| (label, reason.to_owned()))).collect()
 }
 
-/// What is wrong with the models' steps: of no step of the document, in neither place, in both, without a reason.
+/// What is wrong with the models' steps: not in the document, in neither place, in both, without a reason.
 fn astray(
     document: &BTreeSet<String>,
     modelled: &BTreeSet<String>,
@@ -86,13 +86,13 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What of `these` is not in `those`.
+/// The elements of `these` that are not in `those`.
 fn missing(these: &BTreeSet<String>, those: &BTreeSet<String>) -> Vec<String> {
     these.difference(those).cloned().collect()
 }
 
 #[test]
-fn every_step_of_the_document_is_in_the_code_and_the_reverse() {
+fn the_document_and_the_code_have_the_same_steps() {
     let document = document();
     let named = of_sources(&root().join("src"), &[]);
     assert_eq!(missing(&document, &performed(&[])), Vec::<String>::new(), "not in the code");
@@ -101,14 +101,14 @@ fn every_step_of_the_document_is_in_the_code_and_the_reverse() {
 }
 
 #[test]
-fn a_label_missing_on_one_side_would_be_seen() {
+fn control_a_label_missing_on_one_side_is_noticed() {
     assert_eq!(labels("**HS-I4** and (DR-D9), not X-1, SHA-256 or HS-"), labels("`DR-D9` HS-I4"));
     assert_ne!(labels("HS-I4 DR-D9"), labels("HS-I4"));
 }
 
 #[test]
-fn control_a_step_that_only_the_audit_still_names_is_missing_in_the_code() {
-    // The code without its handshake: the audit goes on naming HS-I6 and HS-R4.
+fn control_a_step_named_only_in_the_audit_is_missing() {
+    // The code without its handshake: the audit still names HS-I6 and HS-R4.
     let of_audit = of_sources(&root().join("src/audit"), &[]);
     let gone = missing(&document(), &performed(&["handshake"]));
     for step in ["HS-I6", "HS-R4"] {
@@ -117,14 +117,14 @@ fn control_a_step_that_only_the_audit_still_names_is_missing_in_the_code() {
 }
 
 #[test]
-fn every_step_of_the_document_is_in_a_model_or_has_a_reason_not_to_be() {
+fn every_step_is_in_a_model_or_has_a_reason() {
     let modelled = modelled();
     assert_eq!(astray(&document(), &modelled, &not_modelled(&models_page())), Vec::<String>::new());
     assert!(modelled.len() > 25, "{modelled:?}");
 }
 
 #[test]
-fn control_a_step_in_no_model_in_both_places_or_of_no_document_is_seen() {
+fn control_misplaced_and_unknown_steps_of_models_are_noticed() {
     let (document, modelled, page) = (document(), modelled(), models_page());
     let excused = not_modelled(&page);
     let without = |label: &str| modelled.iter().filter(|other| *other != label).cloned().collect::<BTreeSet<_>>();

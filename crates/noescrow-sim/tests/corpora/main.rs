@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The committed corpora of the fuzz targets, through the targets' own bodies (`fuzz/src/lib.rs`): what fuzzing once found
-//! worth keeping is tried in every run. With a planted bug each body must fail on its corpus.
+//! The committed corpora of the fuzz targets, run through the targets' own bodies (`fuzz/src/lib.rs`): inputs that
+//! fuzzing found worth keeping are run every time. With a planted bug each body must fail on its corpus.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -19,7 +19,7 @@ use bodies::Bug;
 use std::panic::catch_unwind;
 use std::path::Path;
 
-/// Bytes of a corpus at the most: what everybody who clones the repository gets.
+/// Most bytes of a corpus: everybody who clones the repository gets it.
 const MAX_CORPUS_LEN: usize = 8 << 10;
 
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -39,7 +39,7 @@ fn holds(target: &str, body: fn(&[u8], Bug)) {
         noticed += usize::from(catch_unwind(|| body(input, Bug::Planted)).is_err());
     }
     // Control.
-    assert!(noticed > 0, "{target}: no input of {} meets the planted bug", inputs.len());
+    assert!(noticed > 0, "{target}: no input of {} triggers the planted bug", inputs.len());
 }
 
 macro_rules! corpora {
@@ -77,7 +77,7 @@ corpora! {
     a_secret_over_two_segments_is_found_in_a_capture: evidence_capture;
 }
 
-/// The control that the fuzzer must solve has a solution, and the corpus it begins with has none.
+/// The fuzzer's control has a solution, and its initial corpus does not contain one.
 #[test]
 fn the_control_has_its_bug() {
     assert!(catch_unwind(|| bodies::control(b"\x04bug")).is_err());
