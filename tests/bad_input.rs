@@ -109,10 +109,10 @@ fn counters_at_their_end_are_refused_and_nothing_is_lost() {
                 header[32..36].copy_from_slice(&previous.to_be_bytes());
                 header[36..40].copy_from_slice(&number.to_be_bytes());
             });
-            let liar = talk.from_alice(b"lies");
+            let message = talk.from_alice(b"lies");
             talk.alice_strings.behave();
             let before = state(&talk.bob);
-            let error = talk.bob.decrypt(&liar, b"").unwrap_err();
+            let error = talk.bob.decrypt(&message, b"").unwrap_err();
             // Only the peer can cause this error.
             assert!(matches!(error, DecryptError::TooManySkipped | DecryptError::Refused), "{previous} {number}");
             assert_eq!(before, state(&talk.bob));

@@ -87,8 +87,8 @@ fn b24_other_versions_and_missing_fields_are_refused() {
 fn b24_a_server_cannot_change_the_chunk_size() {
     for (code, chunk_size) in ChunkSize::ALL.into_iter().enumerate() {
         let mut steps = [0, 0];
-        for (bent, steps) in [NoAd::Nowhere, NoAd::OfIdentity].into_iter().zip(&mut steps) {
-            let bends = Bends { no_ad: bent, ..Bends::default() };
+        for (no_ad, steps) in [NoAd::Nowhere, NoAd::OfIdentity].into_iter().zip(&mut steps) {
+            let bends = Bends { no_ad, ..Bends::default() };
             let (mut bob, mut alice) = (Party::bent(3, bends), Party::bent(4, bends));
             let bundle = Bundle::from_bytes(&RustCrypto, &bob.bundle(true)).unwrap();
             let initiated = alice.device.initiate_with(chunk_size, &bundle, b"hello", b"", NOW, &mut alice.rng);

@@ -99,18 +99,18 @@ fn a6_signing_keys_and_nonces_of_small_order_are_refused() {
     let mut bob = Party::new(3);
     let bundle = Bundle::from_bytes(&RustCrypto, &bob.bundle(true)).unwrap();
     let honest = Forger::new([1; 32], [2; 32], [3; 32]);
-    let mut nobody = honest.clone();
+    let mut forged = honest.clone();
     let identity_point = EIGHT_TORSION[0].compress().0;
-    nobody.identity[..32].copy_from_slice(&identity_point);
-    nobody.identity[64..96].copy_from_slice(&identity_point);
-    nobody.identity[96..].fill(0);
-    assert!(lax_verify(&identity_point, &certified(&nobody.identity[32..64]), &nobody.identity[64..]));
-    assert_eq!(bob.refuses(&nobody.first_message(&bundle).0), AcceptError::Refused);
+    forged.identity[..32].copy_from_slice(&identity_point);
+    forged.identity[64..96].copy_from_slice(&identity_point);
+    forged.identity[96..].fill(0);
+    assert!(lax_verify(&identity_point, &certified(&forged.identity[32..64]), &forged.identity[64..]));
+    assert_eq!(bob.refuses(&forged.first_message(&bundle).0), AcceptError::Refused);
     // Control: a device that checks neither accepts a session whose signing key nobody holds.
     let snapshot = bob.state();
-    let mut gullible = Party::restored(&snapshot, 3);
-    gullible.spy.bend(Bends { no_torsion_check: true, no_verify: true, ..Bends::default() });
-    assert!(gullible.device.accept(&nobody.first_message(&bundle).0, b"").is_ok());
+    let mut unverifying = Party::restored(&snapshot, 3);
+    unverifying.spy.bend(Bends { no_torsion_check: true, no_verify: true, ..Bends::default() });
+    assert!(unverifying.device.accept(&forged.first_message(&bundle).0, b"").is_ok());
     assert!(bob.device.accept(&honest.first_message(&bundle).0, b"").is_ok());
 }
 

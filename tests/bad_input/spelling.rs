@@ -27,7 +27,7 @@ fn genuine(one_time: bool) -> Vec<u8> {
 }
 
 /// Bytes of a genuine bundle, a few of them replaced.
-fn respelled() -> impl Strategy<Value = Vec<u8>> {
+fn non_canonical() -> impl Strategy<Value = Vec<u8>> {
     let edits = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
     let fields = prop_oneof![Just(31usize), Just(63), Just(128), Just(128 + 44), Just(128 + 1677), Just(128 + 1678)];
     let edge = prop::option::of((fields, any::<u8>()));
@@ -54,7 +54,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn f5_decoded_bundles_encode_to_the_same_bytes(bytes in respelled()) {
+    fn f5_decoded_bundles_encode_to_the_same_bytes(bytes in non_canonical()) {
         if let Ok(bundle) = Bundle::from_bytes(&gullible(), &bytes) {
             prop_assert_eq!(bundle.to_bytes(), &bytes[..]);
         }
@@ -80,9 +80,9 @@ proptest! {
         prop_assert!(decoded.is_err() || decoded.unwrap().as_bytes() == &key);
         // Control: a parser that only masks bit 255, as RFC 7748 does, accepts a second encoding of each key.
         let masked = |mut key: [u8; 32]| { key[31] &= 0x7F; key };
-        let respelled = { let mut key = key; key[31] ^= 0x80; key };
-        prop_assert_eq!(masked(respelled), masked(key));
-        prop_assert!(DhPublicKey::from_bytes(respelled).is_err() || DhPublicKey::from_bytes(key).is_err());
+        let non_canonical = { let mut key = key; key[31] ^= 0x80; key };
+        prop_assert_eq!(masked(non_canonical), masked(key));
+        prop_assert!(DhPublicKey::from_bytes(non_canonical).is_err() || DhPublicKey::from_bytes(key).is_err());
     }
 }
 
@@ -92,7 +92,7 @@ fn control_some_changed_bundles_decode_and_some_do_not() {
     use proptest::strategy::ValueTree;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let outcomes: Vec<bool> = (0..100)
-        .map(|_| Bundle::from_bytes(&gullible(), &respelled().new_tree(&mut runner).unwrap().current()).is_ok())
+        .map(|_| Bundle::from_bytes(&gullible(), &non_canonical().new_tree(&mut runner).unwrap().current()).is_ok())
         .collect();
     let decoded = outcomes.iter().filter(|decoded| **decoded).count();
     assert!(decoded > 10 && decoded < 90, "{decoded}");

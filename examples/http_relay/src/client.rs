@@ -66,12 +66,12 @@ impl Client {
         let path = format!("/accounts/{}/messages", self.account);
         let answer = self.request("GET", &path, &[])?;
         let (mut rest, mut messages) = (answer.as_slice(), Vec::new());
-        while let Some((number, behind)) = rest.split_first_chunk() {
-            let (len, behind) = behind.split_first_chunk().ok_or("a short answer")?;
+        while let Some((number, after)) = rest.split_first_chunk() {
+            let (len, after) = after.split_first_chunk().ok_or("a short answer")?;
             let len = usize::try_from(u64::from_be_bytes(*len))?;
-            let (message, behind) = behind.split_at_checked(len).ok_or("a short answer")?;
+            let (message, after) = after.split_at_checked(len).ok_or("a short answer")?;
             messages.push(message.to_vec());
-            rest = behind;
+            rest = after;
             self.request("DELETE", &format!("{path}/{}", i64::from_be_bytes(*number)), &[])?;
         }
         Ok(messages)

@@ -96,7 +96,7 @@ fn low_order() -> Vec<(&'static str, [u8; 32])> {
 }
 
 /// Non-canonical encodings of keys.
-fn respelled(key: &[u8]) -> Vec<(&'static str, [u8; 32])> {
+fn non_canonical(key: &[u8]) -> Vec<(&'static str, [u8; 32])> {
     let mut high: [u8; 32] = key.try_into().unwrap();
     high[31] |= 0x80;
     vec![("with bit 255 set", high), ("p, which is 0", p_plus(0)), ("p + 9, which is 9", p_plus(9))]
@@ -141,8 +141,8 @@ impl Scene {
     /// One of each kind of key that a decoder must refuse, for long messages. Identities and headers have them all.
     fn bad_keys(genuine: &[u8]) -> Vec<(&'static str, [u8; 32])> {
         let mut low = low_order();
-        let mut respelled = respelled(genuine);
-        [low.split_off(4), respelled.drain(..2).collect(), off_the_group(genuine)].concat()
+        let mut non_canonical = non_canonical(genuine);
+        [low.split_off(4), non_canonical.drain(..2).collect(), off_the_group(genuine)].concat()
     }
 
     /// An event that is refused with this word, and at the step that begins `why`.
@@ -173,7 +173,7 @@ impl Scene {
         }
         self.refuse_to_parse("identity", &flipped(&genuine, 127), "ID-1: the certificate does not verify");
         let dh_key = &genuine[32..64];
-        for (why, key) in [low_order(), respelled(dh_key), off_the_group(dh_key)].concat() {
+        for (why, key) in [low_order(), non_canonical(dh_key), off_the_group(dh_key)].concat() {
             let bytes = forge::identity(&seed, &key);
             self.refuse_to_parse("identity", &bytes, &format!("ID-1: a certified DH key {why}"));
         }

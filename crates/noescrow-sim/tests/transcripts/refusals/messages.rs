@@ -7,7 +7,7 @@ use super::super::json::{Event, hex_of};
 use super::super::{LATER, NOW, deliver, send};
 use super::header::{AGE, EPOCH, N, NUMBER, NUMBER_256, PN, TYPE};
 use super::{
-    REFUSED, Scene, TOO_MANY, accept, accept_bytes, deliver_bytes, flipped, initiate, low_order, respelled, with,
+    REFUSED, Scene, TOO_MANY, accept, accept_bytes, deliver_bytes, flipped, initiate, low_order, non_canonical, with,
 };
 use noescrow::MAX_SKIP;
 use noescrow::primitives::{Primitives, RustCrypto};
@@ -158,7 +158,7 @@ impl Scene {
         let sent = self.stage.play(send("Bob", b"a new chain", b""));
         let forgery = Forgery::of(&self.stage, &sent);
         let genuine = forgery.header[..32].to_vec();
-        for (why, key) in [low_order(), respelled(&genuine)].concat() {
+        for (why, key) in [low_order(), non_canonical(&genuine)].concat() {
             let why = format!("DR-D3: a DHs {why}");
             self.refuse(deliver_bytes("Alice", &forgery.put(0, &key), b""), &why, REFUSED);
         }
