@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What two devices do, through the public interface, case by case.
+//! The operations of two devices, through the public interface, case by case.
 
 use crate::generator::Generator;
 use crate::mark::public;
@@ -14,10 +14,10 @@ type Talk = Session<Tainted, Heap>;
 
 const NOW: u64 = 1;
 const EXPIRY: u64 = 2;
-/// Messages in turns after which both halves have taken several steps: an epoch with chunks of 256 bytes takes 15.
+/// Alternating messages after which both halves have taken several steps: an epoch with chunks of 256 bytes takes 15.
 const TURNS: usize = 20;
 
-/// What leaves a device is public.
+/// Whatever leaves a device is public.
 fn leaves(mut bytes: Vec<u8>) -> Vec<u8> {
     public(&mut bytes);
     bytes
@@ -47,7 +47,7 @@ impl Pair {
         }
     }
 
-    /// A text that nobody but the ends knows.
+    /// A text that only the two ends know.
     fn text(&self, len: usize) -> Vec<u8> {
         let bytes = vec![b'x'; len];
         self.primitives.marks.secret(Mark::Plaintext, &bytes);
@@ -88,7 +88,7 @@ impl Pair {
     }
 }
 
-/// A name, and what is done.
+/// A case's name, and its operations.
 pub type Case = (&'static str, fn(&mut Pair));
 
 pub const CASES: &[Case] = &[
@@ -120,7 +120,7 @@ fn accept(pair: &mut Pair, one_time: bool) {
     assert_eq!(pair.bob.accept(&hello, b"").unwrap().1.len(), 20);
 }
 
-/// Forged in each part, then as it was, then again.
+/// Forged in each part, then unchanged, then repeated.
 fn first_refused(pair: &mut Pair) {
     for one_time in [true, false] {
         let (_, hello) = pair.hello(one_time, ChunkSize::Bytes32);
@@ -176,7 +176,7 @@ fn epochs(pair: &mut Pair) {
     assert!(alice.post_quantum_epoch() >= 2);
 }
 
-/// Every value of the Braid, through to the key of an epoch, with the erasure code at work: one message in seven is lost.
+/// Every value of the Braid, up to the key of an epoch, with the erasure code in use: one message in seven is lost.
 fn small_chunks(pair: &mut Pair) {
     let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes64);
     let mut turn = 0;

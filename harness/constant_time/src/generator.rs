@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A generator whose every byte is secret from the moment at which it is drawn.
+//! A generator whose every byte is secret as soon as it is drawn.
 
 use crate::marks::{Mark, Marks};
 use rand_chacha::ChaCha20Rng;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The controls: what is often written instead, each of which the check must report.
+//! The controls: common code that leaks, each of which the check must report.
 
 use crate::mark::secret;
 use noescrow::Secret;
@@ -14,13 +14,13 @@ pub enum Leak {
     EarlyExit,
     /// A table whose index is a key byte.
     SecretIndex,
-    /// A branch on a bit of a key, as in a plain double-and-add.
+    /// A branch on a bit of a key, as in plain double-and-add.
     BranchOnKeyBit,
-    /// Padding that is looked through from the end until the marker.
+    /// A search for the padding's marker from the end.
     PaddingStopsEarly,
-    /// A reduction by repeated subtraction: as often as the value has it.
+    /// A reduction by repeated subtraction, whose number of rounds depends on the value.
     VariableTimeModulo,
-    /// An encapsulation that is compared, and another path where it differs.
+    /// A comparison of a re-encapsulation, with another path if it differs.
     BranchOnRejection,
 }
 
@@ -35,7 +35,7 @@ impl Leak {
     ];
 }
 
-// Each keeps its branch from the optimiser by a side effect behind it.
+// A side effect after the branch keeps the optimiser from removing it.
 
 pub fn early_exit(ours: &[u8; 32], theirs: &[u8; 32]) {
     for (ours, theirs) in ours.iter().zip(theirs) {

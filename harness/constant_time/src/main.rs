@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The protocol under valgrind's memcheck, with every secret marked as undefined: no branch and no address may depend on
-//! one, but for what `spec/leakage.md` lists. `run` builds and starts it.
+//! The protocol under valgrind's memcheck, with every secret marked as undefined: no branch and no address may depend
+//! on one, except as `spec/leakage.md` lists. `run` builds and starts it.
 
 mod conversation;
 mod generator;
@@ -16,7 +16,7 @@ use noescrow::primitives::Declassified;
 use std::process::ExitCode;
 use tainted::Tainted;
 
-/// Which code the primitives took: `run` builds both.
+/// The code path that the primitives took: `run` builds both.
 const PATHS: &str = if cfg!(aes_backend = "soft") { "portable" } else { "of valgrind's processor" };
 
 /// Cases in which everything is marked: both ratchets over epochs, and snapshots of devices.
@@ -31,10 +31,10 @@ fn reports_of((_, case): &Case, primitives: &Tainted) -> usize {
 
 fn main() -> ExitCode {
     if !mark::is_checked() {
-        eprintln!("nothing is checked without valgrind: start it by `run`");
+        eprintln!("nothing is checked without valgrind: use `run`");
         return ExitCode::FAILURE;
     }
-    // One case by its number, with all reports: to find a leak.
+    // One case by its number, with all reports, to locate a leak.
     if let Some(number) = std::env::args().nth(1).and_then(|number| number.parse::<usize>().ok()) {
         return ExitCode::from(u8::from(reports_of(&CASES[number], &Tainted::default()) > 0));
     }
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         println!("{:44} {reports} reports", format!("{leak:?}"));
         failed |= reports == 0;
     }
-    println!("\nmarks, behind each of which a branch must be reported:");
+    println!("\nmarks, after each of which a branch must be reported:");
     let marked = Tainted { marks: Marks::control(), ..Tainted::default() };
     MARKING.iter().for_each(|number| CASES[*number].1(&mut Pair::new(&marked)));
     for mark in Mark::ALL {

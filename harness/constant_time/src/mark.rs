@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Valgrind's client requests: what is secret is marked as undefined memory, what is public as defined.
+//! Valgrind's client requests: secrets are marked as undefined memory, public values as defined.
 //!
-//! Memcheck follows undefined bits through every computation and reports each branch and each address that depends on one:
-//! what constant time forbids. It does not see operands of instructions that take variable time, such as a division's.
+//! Memcheck follows undefined bits through every computation and reports each branch and each address that depends on
+//! one: the violations of constant time. It does not see the operands of instructions that take variable time, such as
+//! divisions.
 
 use crabgrind::memcheck::{MemState, mark_memory};
 use crabgrind::valgrind::{count_errors, disable_error_reporting, enable_error_reporting, running_mode};
@@ -18,21 +19,21 @@ pub fn reports() -> usize {
 }
 
 fn mark(bytes: &[u8], state: MemState) {
-    // Without valgrind there is nobody to tell.
+    // Without valgrind, nothing receives the request.
     let _ = mark_memory(bytes.as_ptr().cast(), bytes.len(), state);
 }
 
-/// From here on these bytes are secret.
+/// Marks these bytes as secret.
 pub fn secret(bytes: &[u8]) {
     mark(black_box(bytes), MemState::Undefined);
 }
 
-/// As if these bytes had never been secret: for a control.
+/// Marks these bytes as if they had never been secret: for a control.
 pub fn defined(bytes: &[u8]) {
     mark(black_box(bytes), MemState::Defined);
 }
 
-/// From here on these bytes are public: what has left the device, or is declassified.
+/// Marks these bytes as public: they have left the device, or are declassified.
 pub fn public(bytes: &mut [u8]) {
     let bytes = black_box(bytes);
     mark(bytes, MemState::Defined);
@@ -45,7 +46,7 @@ pub fn published<const N: usize>(mut value: [u8; N]) -> [u8; N] {
     value
 }
 
-/// Whether all bytes are one, as in a salt of zeros. To look does not count as a branch.
+/// Whether all bytes are equal, as in a salt of zeros. This test does not count as a branch.
 pub fn is_constant(bytes: &[u8]) -> bool {
     disable_error_reporting();
     let constant = bytes.windows(2).all(|pair| pair[0] == pair[1]);

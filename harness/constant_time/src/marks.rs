@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Marks`]: every place at which something becomes secret, by name, and the control that each makes it so.
+//! [`Marks`]: every place at which a value becomes secret, by name, and the control that each mark has that effect.
 //!
-//! Most secrets are marked more than once, where they are drawn and again at each use. So that one mark does not hide that
-//! another has gone, the control takes back all that was marked before, and then looks whether a branch is reported that
-//! nothing but this mark makes secret.
+//! Most secrets are marked more than once: when they are drawn and again at each use. One mark could therefore hide
+//! that another is missing. The control removes all earlier marks, and then checks that a branch is reported which only
+//! this mark makes secret.
 
 use crate::mark::{defined, reports, secret};
 use std::cell::RefCell;
@@ -14,19 +14,19 @@ use std::rc::Rc;
 /// What is marked, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
-    /// By the generator, as it is drawn.
+    /// By the generator, when it is drawn.
     Drawn,
-    /// By the protocol, as it takes it over.
+    /// By the protocol, when it receives it.
     Fresh,
     /// A plaintext, before it is sealed.
     Plaintext,
     StorageKey,
-    /// An X25519 private key, of which the public one is made.
+    /// An X25519 private key, from which the public one is computed.
     DhPublicOfKey,
-    /// An X25519 private key, with a peer's public one.
+    /// An X25519 private key, used with a peer's public one.
     DhKey,
     DhShared,
-    /// A signing seed, of which the public key is made.
+    /// A signing seed, from which the public key is computed.
     SigningPublicOfSeed,
     SignSeed,
     KemPublicOfSeed,
@@ -93,14 +93,14 @@ impl Mark {
     ];
 }
 
-/// How often something was marked, and of those how often a branch on it was reported.
+/// How often something was marked, and for how many of those a branch on it was reported.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     pub marked: usize,
     pub reported: usize,
 }
 
-/// Marks what it is given; as a control, looks at each mark as well.
+/// Marks its arguments; as a control, tests each mark as well.
 #[derive(Clone, Debug, Default)]
 pub struct Marks {
     is_control: bool,
@@ -116,7 +116,7 @@ impl Marks {
         self.seen.borrow().get(&mark).copied().unwrap_or_default()
     }
 
-    /// From here on these bytes are secret.
+    /// Marks these bytes as secret.
     pub fn secret(&self, mark: Mark, bytes: &[u8]) {
         if self.is_control {
             defined(bytes);
@@ -132,7 +132,7 @@ impl Marks {
         }
     }
 
-    /// Key material in an input that may also be a constant, such as a salt of zeros: those are left alone.
+    /// Key material in an input that may also be a constant, such as a salt of zeros; constants are not marked.
     pub fn secret_unless_constant(&self, mark: Mark, bytes: &[u8]) {
         if !crate::mark::is_constant(bytes) {
             self.secret(mark, bytes);
@@ -140,7 +140,7 @@ impl Marks {
     }
 }
 
-/// Whether a branch on the last bit is reported; the first bits of some values are public, as a clamped key's are.
+/// Whether a branch on the last bit is reported; the first bits of some values are public, as those of a clamped key.
 #[inline(never)]
 fn is_branch_reported(bytes: &[u8]) -> bool {
     let before = reports();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Tainted`]: the default primitives, with every secret marked as it is born and as it is used, and what is public marked
-//! as that. The protocol above and the primitives below are the shipped ones.
+//! [`Tainted`]: the default primitives, with every secret marked when it is made and when it is used, and public values
+//! marked as public. The protocol above and the primitives below are the shipped ones.
 
 use crate::leaky::{self, Leak};
 use crate::mark::{public, published};
@@ -22,7 +22,7 @@ pub struct Tainted {
     pub leak: Leak,
     pub marks: Marks,
     pub declassified: Rc<RefCell<Declassifications>>,
-    /// A place that is not declassified, to see that it is needed.
+    /// A place that is not declassified, to show that its declassification is needed.
     pub kept: Option<Declassified>,
 }
 
@@ -213,7 +213,7 @@ impl Primitives for Tainted {
     }
 }
 
-/// A primitive's verdict: it may be computed without a branch, and then is secret until it is said not to be.
+/// A primitive's verdict: it may be computed without a branch, and is then secret until it is declassified.
 fn verdict(operation: impl FnOnce() -> Result<(), Failed>) -> Result<(), Failed> {
     let mut failed = [u8::from(operation().is_err())];
     public(&mut failed);
