@@ -8,7 +8,7 @@ fn main() {
     } else {
         println!("cargo:rustc-link-arg-bins=-nostdlib");
         println!("cargo:rustc-link-arg-bins=-static");
-        // Nobody is there to relocate it.
+        // There is no loader to relocate it.
         println!("cargo:rustc-link-arg-bins=-no-pie");
     }
 }

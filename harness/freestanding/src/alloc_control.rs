@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What must not be in the program, for `run` to find: libc's allocator behind Rust's, and a panic that no line of
-//! panics.txt accounts for.
+//! Code that must not be in the program, for `run` to find: Rust's allocator on top of libc's, and a panic that no line
+//! of panics.txt accounts for.
 
 extern crate alloc;
 
@@ -16,7 +16,7 @@ struct Libc;
 // SAFETY: a control that is linked and never run.
 unsafe impl GlobalAlloc for Libc {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: any size may be asked for.
+        // SAFETY: any size may be requested.
         unsafe { malloc(layout.size()) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, _: Layout) {

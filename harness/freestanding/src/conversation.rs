@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The conversation, on `noescrow` without features: every buffer lies on the stack.
+//! The conversation, on `noescrow` without features: every buffer is on the stack.
 
 use core::fmt::Write;
 use noescrow::error::{AcceptError, DecryptError, RestoreError};
@@ -11,29 +11,29 @@ use noescrow::{
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// A device of the size that a microcontroller has room for.
+/// A device of a size for which a microcontroller has room.
 type Device = device::Device<RustCrypto, 2, 2>;
 /// Room for four skipped keys.
 type Session = FixedSession<4>;
 
 const NOW: u64 = 1_800_000_000;
 const LATER: u64 = NOW + 30 * 86_400;
-/// Bytes of the longest plaintext here, and more than Padmé adds to it.
+/// Bytes of the longest plaintext here, plus more than Padmé adds to it.
 const TEXT: usize = 64;
 const FIRST: usize = FIRST_MESSAGE_OVERHEAD + TEXT;
 const MESSAGE: usize = MESSAGE_OVERHEAD + TEXT;
-/// Bytes of the longest snapshot here, and a few more: a session with four skipped keys of either ratchet, three epochs,
-/// and a peer's post-quantum key (1.3 kB).
+/// Bytes of the longest snapshot here, and a few more: a session with four skipped keys of either ratchet, three
+/// epochs, and a peer's post-quantum key (1.3 kB).
 const SNAPSHOT: usize = 3072;
 const KEY: [u8; 32] = [7; 32];
 
-/// What did not hold.
+/// The check that failed.
 type Failed = &'static str;
 
 struct Checks<'a, W> {
     output: &'a mut W,
     made: usize,
-    /// The check, counted from 1, whose verdict is turned round; 0 for none.
+    /// The check, counted from 1, whose verdict is inverted; 0 for none.
     broken: usize,
 }
 
@@ -51,7 +51,7 @@ impl<W: Write> Checks<'_, W> {
     }
 }
 
-/// Holds it, and says how many checks were made. The `broken`-th verdict is turned round.
+/// Runs the conversation and returns the number of checks. The `broken`-th verdict is inverted.
 pub(crate) fn hold(output: &mut impl Write, broken: usize) -> Result<usize, Failed> {
     let mut rng = ChaCha20Rng::from_seed([42; 32]);
     let mut checks = Checks { output, made: 0, broken };
@@ -189,7 +189,7 @@ fn encrypt(session: &mut Session, text: &[u8; 33], rng: &mut ChaCha20Rng) -> Res
     Ok((message, len))
 }
 
-/// The plaintext, and whether it is as long as it was.
+/// Decrypts in place, and checks the plaintext and its length.
 fn opens(session: &mut Session, message: &[u8; MESSAGE], len: usize) -> Result<([u8; 33], bool), DecryptError> {
     let mut buffer = *message;
     let text = session.decrypt_in_place(buffer.get_mut(..len).unwrap_or_default(), b"ad")?;

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A whole conversation on a bare x86_64: no `std`, no libc, no allocator. What it needs of the kernel is `write` and
-//! `exit`.
+//! A whole conversation on plain x86_64: no `std`, no libc, no allocator. From the kernel it needs `write` and `exit`.
 //!
-//! With `n` arguments the verdict of the `n`-th check is turned round: `run` does that to each, and each must end the
-//! program with an error.
+//! With `n` arguments the verdict of the `n`-th check is inverted: `run` does that to each, and the program must then
+//! end with an error.
 //!
-//! All `unsafe` of the tests is here; the conversation itself has none.
+//! This file and `memory` have all `unsafe` of the tests; the conversation has none.
 #![no_std]
 #![no_main]
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -26,7 +25,7 @@ use core::fmt::{self, Write};
 const WRITE: usize = 1;
 const EXIT_GROUP: usize = 231;
 
-/// The kernel leaves the number of arguments, the program's name counted, on top of the stack.
+/// The kernel puts the number of arguments, including the program's name, on top of the stack.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {

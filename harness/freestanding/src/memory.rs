@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What compiled code expects to find in every program: five functions on memory, and a name that is never called. On
-//! a target without libc the compiler brings the first ones along.
+//! Functions that compiled code expects in every program: five on memory, and a name that is never called. For a target
+//! without libc the compiler supplies the first ones itself.
 //!
-//! In assembly, since a loop that copies is compiled into a call of `memcpy`.
+//! In assembly, since the compiler turns a copying loop into a call of `memcpy`.
 
 use core::arch::naked_asm;
 
@@ -65,6 +65,6 @@ extern "C" fn bcmp(_a: *const u8, _b: *const u8, _len: usize) -> i32 {
     naked_asm!("jmp {memcmp}", memcmp = sym memcmp)
 }
 
-/// `core` as it is delivered can unwind; this program aborts.
+/// The distributed `core` can unwind; this program aborts.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
