@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What may still be in memory, and why.
+//! Secrets that may still be in memory, and why.
 
 use crate::child_process::Place;
 
 /// One reason.
 pub struct Allowed {
     pub place: Place,
-    /// Beginnings of names of secrets; none for any.
+    /// Beginnings of names of secrets; empty for any.
     pub secrets: &'static [&'static str],
-    /// Beginnings of names of operations behind which; none for any.
+    /// Beginnings of names of the operations before the search; empty for any.
     pub operations: &'static [&'static str],
     pub reason: &'static str,
 }
@@ -27,8 +27,8 @@ impl Allowed {
 
 pub const ALLOWED: &[Allowed] = &[Allowed {
     place: Place::Registers,
-    // Which ones depends on the processor: the vector units that ciphers and the C library's copies choose. So nothing is claimed
-    // of registers, for any secret.
+    // Which ones depends on the processor: on the vector units that ciphers and the C library's copies choose.
+    // Therefore nothing is claimed about registers, for any secret.
     secrets: &[],
     operations: &[],
     reason: "a cipher's last round keys, and the last bytes that were copied, stay in vector registers until the next code that \

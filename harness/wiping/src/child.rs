@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One device with the default primitives, which does what it is told and then keeps still, so that its memory can be read.
+//! One device with the default primitives. It performs commands and then stands still, so that its memory can be read.
 //!
-//! It holds no secret but those of its device and session: what it draws comes from the observer straight into the caller's
-//! buffer, and plaintexts are overwritten when they have been used.
+//! It holds only the secrets of its device and session: what it draws comes from the observer directly into the
+//! caller's buffer, and plaintexts are overwritten after use.
 
 mod protocol;
 
@@ -38,11 +38,11 @@ fn main() {
     }
 }
 
-/// Bytes between the stack in use and where the registers are written: more than any operation's stack, so that none of what
-/// it left is overwritten.
+/// Bytes between the stack in use and the place where the registers are written: more than any operation's stack, so
+/// that nothing that the operation left is overwritten.
 const GAP: usize = 1 << 19;
 
-/// Has the kernel write all registers to the stack, as it does where a signal is handled.
+/// Makes the kernel write all registers to the stack, as it does when a signal is handled.
 #[inline(never)]
 fn spill_registers() {
     let gap = MaybeUninit::<[u8; GAP]>::uninit();
@@ -51,7 +51,7 @@ fn spill_registers() {
     black_box(&gap);
 }
 
-/// Not `zeroize`: one build has none that works.
+/// Not `zeroize`: in one build it does nothing.
 fn overwrite(bytes: &mut [u8]) {
     bytes.fill(0);
     black_box(bytes);
@@ -169,17 +169,17 @@ fn number(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(bytes.try_into().expect("8 bytes"))
 }
 
-/// Control: a local that nobody wiped.
+/// Control: a local variable that is not wiped.
 #[inline(never)]
 fn plant_on_the_stack(secret: &[u8; 32]) -> Vec<u8> {
-    // Deeper than what the harness itself calls afterwards.
+    // Deeper than the harness's own calls afterwards.
     let mut frame = [[0; 32]; 256];
     frame[16] = *secret;
     black_box(&frame);
     Vec::new()
 }
 
-/// What a caller's frames may have left, wherever the next operation's values lie.
+/// What a caller's frames may have left, wherever the next operation's values are.
 #[inline(never)]
 fn fill_the_stack(secret: &[u8; 32]) -> Vec<u8> {
     black_box(&[*secret; FILLED / 32]);
@@ -189,7 +189,7 @@ fn fill_the_stack(secret: &[u8; 32]) -> Vec<u8> {
 /// Bytes: more than a caller's frames with a few devices.
 const FILLED: usize = 3 << 17;
 
-/// Control: a static that nobody wiped.
+/// Control: a static variable that is not wiped.
 fn plant_in_a_static(secret: &[u8; 32]) -> Vec<u8> {
     static PLANTED: [AtomicU8; 32] = [const { AtomicU8::new(0) }; 32];
     for (place, byte) in PLANTED.iter().zip(secret) {
@@ -199,10 +199,10 @@ fn plant_in_a_static(secret: &[u8; 32]) -> Vec<u8> {
     Vec::new()
 }
 
-/// Control: half of it, in a register that nothing uses before the registers are read.
+/// Control: half of the secret, in a register that nothing uses before the registers are read.
 fn plant_in_a_register(secret: &[u8; 32]) -> Vec<u8> {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: reads 16 of the 32 bytes that `secret` is, and changes no register but the one that it says.
+    // SAFETY: reads 16 of the 32 bytes of `secret`, and changes only the register that it declares.
     unsafe {
         std::arch::asm!("movdqu xmm15, [{}]", in(reg) secret.as_ptr(), out("xmm15") _, options(readonly, nostack));
     }

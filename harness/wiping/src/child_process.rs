@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The child: told what to do, given what it draws, and read while it keeps still.
+//! The child: receives commands and its draws, and is read while it stands still.
 
 use crate::protocol::{DRAW, OUTPUT, STOP, Verb};
 use crate::scenario::Step;
@@ -7,23 +7,23 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// Where in a process something lies.
+/// A kind of place in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
     Heap,
-    /// Above the stack pointer: frames that are in use.
+    /// Above the stack pointer: frames in use.
     StackInUse,
-    /// Below it: what calls that have returned left behind.
+    /// Below it: data of calls that have returned.
     StackBelow,
     /// The registers, as the kernel wrote them far below the stack in use.
     Registers,
     Static,
-    /// A mapping of nothing that has a name.
+    /// An anonymous mapping.
     Other,
 }
 
 impl Place {
-    /// For people; `below` is the distance below the stack pointer.
+    /// For readers; `below` is the distance below the stack pointer.
     pub fn name(self, below: i64) -> String {
         match self {
             Self::StackInUse | Self::StackBelow => format!("{self:?}, {below} bytes below"),
@@ -32,7 +32,7 @@ impl Place {
     }
 }
 
-/// Bytes below the stack pointer from which on what lies there are the registers: the child's gap, but for a page of frames.
+/// Distance below the stack pointer from which the registers begin: the child's gap, minus a page of frames.
 const REGISTERS_BELOW: u64 = (1 << 19) - (1 << 12);
 
 /// A part of the memory.
@@ -53,7 +53,7 @@ impl Memory {
         self.regions.iter().map(|region| region.bytes.len()).sum()
     }
 
-    /// What kind of place an offset in a region is, and its distance below the stack pointer.
+    /// The kind of place of an offset in a region, and its distance below the stack pointer.
     pub fn place(&self, region: &Region, offset: usize) -> (Place, i64) {
         let address = region.start + offset as u64;
         let below = self.stack_pointer.wrapping_sub(address).cast_signed();
@@ -88,13 +88,13 @@ impl Played {
         Self { process, to, from }
     }
 
-    /// Has it perform a step; it must draw as much and put out the same as the recorded run.
+    /// Makes it perform a step; it must draw as much and output the same as the recorded run.
     pub fn perform(&mut self, step: &Step) {
         let output = self.command(step.verb, &step.arguments, &step.draws);
         assert!(output == step.output, "{}: the child's output is another", step.name);
     }
 
-    /// Gives a command and the draws for it; returns the output when the child stands still.
+    /// Sends a command and the draws for it; returns the output when the child stands still.
     pub fn command(&mut self, verb: Verb, arguments: &[Vec<u8>], draws: &[Vec<u8>]) -> Vec<u8> {
         let mut command = vec![verb as u8, u8::try_from(arguments.len()).expect("few arguments")];
         for argument in arguments {
@@ -134,7 +134,7 @@ impl Played {
         u32::from_le_bytes(len) as usize
     }
 
-    /// Reads all of its memory, when it waits for a command.
+    /// Reads all of its memory while it waits for a command.
     pub fn memory(&self) -> Memory {
         let folder = format!("/proc/{}", self.process.id());
         let stack_pointer = self.stack_pointer(&folder);
@@ -146,11 +146,11 @@ impl Played {
             let (start, end) = fields.next().and_then(|range| range.split_once('-')).expect("a range");
             let [start, end] = [start, end].map(|address| u64::from_str_radix(address, 16).expect("an address"));
             let name = line.split_ascii_whitespace().nth(5).unwrap_or_default().to_owned();
-            // Of the kernel, which nobody else writes (proc_pid_maps(5)).
+            // Kernel mappings, which no other process writes (proc_pid_maps(5)).
             if ["[vvar]", "[vvar_vclock]", "[vsyscall]"].contains(&name.as_str()) {
                 continue;
             }
-            // A program's zeroed statics follow those of its file, and have no name.
+            // A program's zeroed statics follow those from its file, and have no name.
             let name = match &last {
                 Some((end, name)) if name.starts_with('/') && *end == start && !line.contains('/') => name.clone(),
                 _ => name,
@@ -160,7 +160,7 @@ impl Played {
             memory.seek(SeekFrom::Start(start)).expect("an address");
             match memory.read_exact(&mut bytes) {
                 Ok(()) => regions.push(Region { start, name, bytes }),
-                // A guard, to which no page was given.
+                // A guard, without pages.
                 Err(_) if line.contains("---p") => {}
                 Err(error) => panic!("{line}: {error}"),
             }
@@ -168,7 +168,7 @@ impl Played {
         Memory { regions, stack_pointer }
     }
 
-    /// `number arguments*6 stack-pointer counter` of the system call in which it waits; until then `running`.
+    /// `number arguments*6 stack-pointer counter` of the system call in which it waits; `running` before that.
     fn stack_pointer(&self, folder: &str) -> u64 {
         loop {
             let call = fs::read_to_string(format!("{folder}/syscall")).expect("the system call of the child");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What libraries make of secrets, and is as good as they.
+//! Forms into which libraries expand secrets, and which reveal as much.
 
 use libcrux_ml_kem::mlkem768::incremental;
 use libcrux_ml_kem::mlkem1024;
@@ -11,7 +11,7 @@ const SCHEDULE_WORDS: usize = 60;
 const SECRET_VECTOR_768_LEN: usize = 3 * 256 * 12 / 8;
 const SECRET_VECTOR_1024_LEN: usize = 4 * 256 * 12 / 8;
 
-/// A scalar with its bits set as RFC 7748 §5 and RFC 8032 §5.1.5 have it.
+/// A scalar with its bits set as in RFC 7748 §5 and RFC 8032 §5.1.5.
 pub fn clamped(scalar: &[u8]) -> Vec<u8> {
     let mut scalar = scalar.to_vec();
     scalar[0] &= 0xF8;
@@ -83,7 +83,7 @@ fn sub_byte(a: u8) -> u8 {
     (0..5).fold(0x63, |sum, by| sum ^ inverse.rotate_left(by))
 }
 
-/// The last word of the known answer in FIPS 197, appendix A.3: otherwise round keys are looked for that no cipher has.
+/// The last word of the known answer in FIPS 197, appendix A.3: otherwise the search would be for wrong round keys.
 pub fn check() {
     let key: Vec<u8> = [0x603d_eb10_15ca_71be_u64, 0x2b73_aef0_857d_7781, 0x1f35_2c07_3b61_08d7, 0x2d98_10a3_0914_dff4]
         .into_iter()

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Forward secrecy, looked at in memory: a device in a process of its own does everything that a device does, and after
-//! every operation all of that process's memory is searched for every secret which is dead by then.
+//! Forward secrecy, measured in memory: a device in a process of its own performs every operation of a device, and
+//! after each operation the whole memory of that process is searched for every secret that must be erased by then.
 //!
-//! `observer honest CHILD` fails if one is found that is not allowed, an allowance is not used, or a planted secret is not
-//! found. `observer unwiped CHILD` fails unless a build that does not wipe is convicted.
+//! `observer honest CHILD` fails if a secret is found that is not allowed, if an allowance is not used, or if a planted
+//! secret is not found. `observer unwiped CHILD` fails unless a build that does not wipe is flagged.
 
 mod allowed;
 mod child_process;
@@ -23,19 +23,19 @@ use secrets::Secrets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
-/// Of the run: any does. Every run is the same, so that a finding can be looked at again.
+/// Seed of the run: any works. Every run is the same, so that a finding can be reproduced.
 const SEED: u64 = 18;
 /// Findings of an operation that are printed.
 const PRINTED: usize = 6;
 
-/// What was found behind an operation, of all the times that the device performed it.
+/// What was found after an operation, over all times that the device performed it.
 #[derive(Default)]
 struct Row {
     times: usize,
     dead: usize,
     pieces: usize,
     bytes: usize,
-    /// Secrets that should not be there, and where they were; how far below the stack pointer at the least.
+    /// Secrets that should be erased, with their places, and their least distance below the stack pointer.
     found: BTreeMap<(Place, String), i64>,
     allowed: BTreeMap<(Place, String), i64>,
 }
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
 
 type Table = Vec<(&'static str, Row)>;
 
-/// Has a child play a party's script, and looks at its memory after every step.
+/// Makes a child perform a party's script, and searches its memory after every step.
 fn look(child: &str, party: &Party, used: &mut BTreeSet<usize>) -> Table {
     let secrets = Secrets::of(party);
     let mut child = Played::start(child);
@@ -129,27 +129,27 @@ fn is_clean(tables: &[Table], used: &BTreeSet<usize>) -> bool {
     for (number, allowed) in ALLOWED.iter().enumerate() {
         println!("  {:?}, {}: {}", allowed.place, allowed.what(), allowed.reason);
         if !used.contains(&number) {
-            println!("    NOT USED: strike it");
+            println!("    NOT USED: remove it");
         }
     }
     if found > 0 {
         println!("FAILED: {found} dead secrets in memory that are not allowed");
     }
     if !searched {
-        println!("FAILED: an operation behind which nothing was looked for");
+        println!("FAILED: an operation without a search after it");
     }
     found == 0 && searched && used.len() == ALLOWED.len()
 }
 
-/// A secret that was not the library's, for controls.
+/// A secret that is not the library's, for controls.
 fn planted() -> (Vec<u8>, Index) {
     let planted: Vec<u8> = (1..=32).map(|byte: u8| byte.wrapping_mul(151)).collect();
     let index = Index::new(planted.chunks_exact(search::PIECE_LEN).map(<[u8]>::to_vec).collect());
     (planted, index)
 }
 
-/// What lay on the caller's stack before a device or session was made does not go to the heap with it, in room that the value
-/// does not use.
+/// The stale bytes of the caller's stack from before a device or session was made do not move to the heap with it, in
+/// unused space of the value.
 fn takes_nothing_along(child: &str, party: &Party) -> bool {
     let (planted, index) = planted();
     let mut child = Played::start(child);
@@ -171,9 +171,9 @@ fn takes_nothing_along(child: &str, party: &Party) -> bool {
         if on_heap > 0 {
             println!("FAILED: {}: {on_heap} pieces of the caller's stack are in the heap", step.name);
         }
-        // Control: it was there, and still is where the operation did not get to.
+        // Control: the bytes were there, and still are where the operation did not reach.
         if left == 0 {
-            println!("FAILED: control: {}: nothing of what was put on the stack is there any more", step.name);
+            println!("FAILED: control: {}: nothing of what was put on the stack is left", step.name);
         }
         holds &= on_heap == 0 && left > 0;
         made.insert(step.name);
@@ -183,12 +183,12 @@ fn takes_nothing_along(child: &str, party: &Party) -> bool {
     }
     holds &= !made.is_empty();
     if holds {
-        println!("{}: nothing of the caller's stack goes with what is made by {made:?}", party.name);
+        println!("{}: no stale bytes of the caller's stack move with the values made by {made:?}", party.name);
     }
     holds
 }
 
-/// Control: what is planted is found where it was planted.
+/// Control: planted secrets are found where they were planted.
 fn finds_what_is_planted(child: &str, party: &Party) -> bool {
     let (planted, index) = planted();
     let mut holds = true;
@@ -219,14 +219,14 @@ fn finds_what_is_planted(child: &str, party: &Party) -> bool {
     holds
 }
 
-/// Control: without `zeroize` there are dead secrets behind every operation, in the heap as on the stack.
+/// Control: without `zeroize` there are dead secrets after every operation, on the heap as on the stack.
 fn is_convicted(tables: &[Table]) -> bool {
     let rows = || tables.iter().flatten();
     let unnoticed: Vec<&str> = rows().filter(|(_, row)| row.found.is_empty()).map(|(name, _)| *name).collect();
     let in_heap = rows().any(|(_, row)| row.found.keys().any(|(place, _)| *place == Place::Heap));
     let all: BTreeSet<_> = rows().flat_map(|(_, row)| row.found.keys()).collect();
     println!(
-        "control: without zeroize, {} kinds of dead secrets are found, behind all operations but {unnoticed:?}",
+        "control: without zeroize, {} kinds of dead secrets are found, after all operations except {unnoticed:?}",
         all.len()
     );
     unnoticed.is_empty() && in_heap

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the observer tells the child to do, and what the child answers. Numbers are bytes, lengths u32, little-endian.
+//! The observer's commands to the child, and the child's answers. Numbers are bytes, lengths u32, little-endian.
 //!
 //! ```text
 //! observer: verb || count of arguments || (length || bytes)*        then waits
@@ -8,7 +8,7 @@
 //!           STOP                                                    and is still until the next verb
 //! ```
 
-/// What an operation is called in a command.
+/// The name of an operation in a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Verb {
@@ -37,7 +37,7 @@ pub const DRAW: u8 = b'D';
 pub const OUTPUT: u8 = b'O';
 pub const STOP: u8 = b'S';
 
-/// The caller's time, and when its prekeys expire.
+/// The caller's time, and the expiry of its prekeys.
 pub const NOW: u64 = 1_000;
 pub const EXPIRY: u64 = 2_000;
 /// One-time prekeys of one publication.

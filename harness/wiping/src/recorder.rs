@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Primitives that note every secret which goes into one or comes out of it, the forms into which libraries expand it, and
-//! what is public.
+//! Primitives that record every secret input and output, the forms into which libraries expand secrets, and the public
+//! values.
 //!
-//! The audit's own recorder would do, and takes longer to build than all of this test.
+//! The audit's own recorder would do, but takes longer to build than all of this test.
 
 use crate::expanded;
 use noescrow::Secret;
@@ -13,24 +13,24 @@ use noescrow::primitives::{
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// What has been noted since it was taken last.
+/// What was recorded since the last call of `take`.
 #[derive(Debug, Default)]
 pub struct Notes {
-    /// The step of spec/protocol.md that has begun last.
+    /// The step of spec/protocol.md that began last.
     step: &'static str,
     /// `X25519 shared secret (HS-I4)`, and the value.
     pub secrets: Vec<(String, Vec<u8>)>,
     pub public: Vec<u8>,
-    /// What went into snapshots, in the clear.
+    /// What was stored in snapshots, in the clear.
     pub state: Vec<u8>,
 }
 
-/// One device's primitives. Clones note in the same place.
+/// One device's primitives. Clones record to the same place.
 #[derive(Clone, Debug, Default)]
 pub struct Recorder(Rc<RefCell<Notes>>);
 
 impl Recorder {
-    /// Hands out what has been noted.
+    /// Returns what was recorded.
     pub fn take(&self) -> Notes {
         let mut notes = self.0.borrow_mut();
         let step = notes.step;
@@ -204,7 +204,7 @@ impl Primitives for Recorder {
     fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
         self.kdf(key, &[]);
         let output = RustCrypto.hmac(key, parts);
-        // A MAC of the Braid, which travels; or a snapshot's salt, at its head.
+        // A MAC of the Braid, which is sent; or a snapshot's salt, at its beginning.
         self.public(output.expose());
         output
     }

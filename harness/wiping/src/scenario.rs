@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The run: two devices on recorders, and for each of them the script that its child plays again, with what it drew, what
-//! came of every operation, and what its device and session then held.
+//! The run: two devices on recorders, and for each of them the script that its child replays, with its draws, the
+//! output of every operation, and the resulting device and session.
 
 use crate::protocol::{CALLERS_DATA, EXPIRY, NOW, ONE_TIME, Verb};
 use crate::recorder::Recorder;
@@ -12,12 +12,12 @@ use std::convert::Infallible;
 type Device = device::Device<Recorder, ONE_TIME_PREKEYS, REPLAY_RECORD>;
 type Session = session::Session<Recorder, Heap>;
 
-/// The post-quantum epoch that the run goes on to: by then epoch 1's chains are retired, which die two epochs later, and
-/// each side has had either part in the Braid.
+/// The post-quantum epoch at which the run ends: by then epoch 1's chains, which are erased two epochs later, are
+/// retired, and each side has had both parts in the Braid.
 const LAST_EPOCH: u32 = 4;
-/// Messages within which that must have been reached.
+/// Messages within which it must be reached.
 const MOST_MESSAGES: usize = 200;
-/// Bytes of plaintexts: random, so that one is found by its bytes.
+/// Bytes of plaintexts: random, so that a plaintext is found by its bytes.
 const PLAINTEXT_LEN: usize = 48;
 
 /// One operation of one device.
@@ -27,15 +27,15 @@ pub struct Step {
     pub arguments: Vec<Vec<u8>>,
     pub draws: Vec<Vec<u8>>,
     pub output: Vec<u8>,
-    /// Every secret that went into a primitive or came out of one, by name.
+    /// Every secret input or output of a primitive, by name.
     pub secrets: Vec<(String, Vec<u8>)>,
-    /// What came out of one and is public.
+    /// The public outputs.
     pub public: Vec<u8>,
-    /// What the device and session then held, as they are saved.
+    /// The device and session after it, as they are saved.
     pub state: Vec<u8>,
 }
 
-/// A device with what it did.
+/// A device with the record of its operations.
 pub struct Party {
     pub name: &'static str,
     pub script: Vec<Step>,
@@ -45,7 +45,7 @@ pub struct Party {
     generation: u64,
 }
 
-/// Numbers that are the same in every run: SHA-256 of a seed and a counter. What is drawn is written down.
+/// Numbers that are the same in every run: SHA-256 of a seed and a counter. Draws are recorded.
 struct Generator {
     seed: u64,
     counter: u64,
@@ -83,7 +83,7 @@ impl Party {
         Self { name, script: Vec::new(), recorder: Recorder::default(), device: None, session: None, generation: 0 }
     }
 
-    /// Performs one operation and writes it down.
+    /// Performs one operation and records it.
     fn act(
         &mut self,
         rng: &mut Generator,
@@ -171,7 +171,7 @@ impl Party {
         })
     }
 
-    /// Whether it opened.
+    /// Whether the message opened.
     fn decrypt(&mut self, rng: &mut Generator, name: &'static str, message: &[u8]) -> bool {
         let opened = self.act(rng, (name, Verb::Decrypt), &[message], |party, _| {
             party.session().decrypt(message, CALLERS_DATA).unwrap_or_default()

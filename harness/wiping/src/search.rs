@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 
-/// Bytes of a piece: half of a key. Fewer would be found of each other by chance or say too little.
+/// Bytes of a piece: half of a key. Shorter pieces would match by chance, or reveal too little.
 pub const PIECE_LEN: usize = 16;
-/// Bytes of the shortest: a nonce of GCM.
+/// Bytes of the shortest piece: a nonce of GCM.
 pub const MIN_PIECE_LEN: usize = 12;
 
 const FIRST: usize = 8;
-/// Bits of a first look by three bytes.
+/// Bits of the prefilter, which looks at three bytes.
 const FILTER_BITS: usize = 1 << 24;
 
 /// Pieces by their first bytes.
@@ -20,7 +20,7 @@ pub struct Index {
 }
 
 impl Index {
-    /// Of pieces that are all different and have [`MIN_PIECE_LEN`] bytes or more.
+    /// From pieces that are all different and have at least [`MIN_PIECE_LEN`] bytes.
     pub fn new(pieces: Vec<Vec<u8>>) -> Self {
         let mut by_first: HashMap<_, Vec<usize>> = HashMap::new();
         let mut filter = vec![0; FILTER_BITS / 64];
@@ -33,7 +33,7 @@ impl Index {
         Self { pieces, by_first, filter }
     }
 
-    /// Calls `found` with every piece that lies in `bytes`, and where.
+    /// Calls `found` with every piece in `bytes`, and its offset.
     pub fn search(&self, bytes: &[u8], mut found: impl FnMut(usize, usize)) {
         for (at, window) in bytes.windows(FIRST).enumerate() {
             let bit = three(window);

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A device's secrets, in pieces that are looked for, and which of them are dead: those that what it saves does not hold.
+//! A device's secrets, in the pieces that are searched for, and which of them must be erased: those that its saved
+//! state does not hold.
 
 use crate::protocol::Verb;
 use crate::scenario::{Party, Step};
 use crate::search::{Index, MIN_PIECE_LEN, PIECE_LEN};
 use std::collections::{BTreeSet, HashMap};
 
-/// Different bytes that a piece has at least: with fewer it is a constant, and may lie anywhere.
+/// Least number of different bytes in a piece: with fewer it is a constant, and may be anywhere.
 const MIN_DIFFERENT: usize = 6;
 
 /// One secret value.
 pub struct Secret {
-    /// `X25519 shared secret (HS-I4)`: what it was first, and where.
+    /// Its first form and step, as in `X25519 shared secret (HS-I4)`.
     pub name: String,
-    /// The step of the script in which it was first there.
+    /// The step of the script at which it first existed.
     pub born: usize,
 }
 
@@ -21,9 +22,9 @@ pub struct Secret {
 pub struct Secrets {
     pub secrets: Vec<Secret>,
     pub index: Index,
-    /// By a piece's number: the secret that it is of.
+    /// The secret of each piece, by the piece's number.
     pub of: Vec<usize>,
-    /// By a step of the script: the pieces that the device and session hold behind it.
+    /// The pieces that the device and session hold after each step of the script.
     alive: Vec<BTreeSet<usize>>,
 }
 
@@ -83,8 +84,8 @@ fn pieces_of(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What came in and went out in the clear, and what primitives put out that is public. A header's salt and commitment are
-/// so known to be none of the secrets.
+/// Public values: inputs and outputs in the clear, and public outputs of primitives. A header's salt and commitment are
+/// thus known not to be secrets.
 fn public(party: &Party) -> Vec<u8> {
     let mut public = Vec::new();
     for step in &party.script {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! As much of the interface of the crate `zeroize` as our dependencies use, and nothing is wiped.
+//! The part of the interface of the crate `zeroize` that our dependencies use. It wipes nothing.
 
 #![no_std]
 #![allow(clippy::missing_safety_doc, reason = "that of the crate whose interface this is")]
