@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A small language of edits: bytes that say how to change other bytes.
+//! A small language of edits: bytes that describe changes of other bytes.
 
-/// Bytes of an edit: what, where (two bytes), with what.
+/// Bytes of an edit: operation, place (two bytes), value.
 const EDIT_LEN: usize = 4;
 
-/// Applies the edits that `script` is; a piece of one at the end is left out. Every byte means something, and no edit
-/// makes `bytes` longer than by one.
+/// Applies the edits in `script`, without an incomplete one at its end. Every byte is valid, and an edit extends
+/// `bytes` by one byte at most.
 pub(crate) fn edit(bytes: &mut Vec<u8>, script: &[u8]) {
     for &[what, high, low, value] in script.as_chunks::<EDIT_LEN>().0 {
         let at = usize::from(u16::from_be_bytes([high, low])) % (bytes.len() + 1);
@@ -21,7 +21,7 @@ pub(crate) fn edit(bytes: &mut Vec<u8>, script: &[u8]) {
     }
 }
 
-/// The same for bytes whose length is fixed: what does not fit falls off the end, what is missing stays as it was.
+/// The same for bytes of fixed length: excess is cut off, missing bytes stay unchanged.
 pub(crate) fn edit_in_place(bytes: &mut [u8], script: &[u8]) {
     let mut edited = bytes.to_vec();
     edit(&mut edited, script);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The bodies of the fuzz targets. `tests/corpora.rs` of the main crate runs them too, on the committed corpora.
+//! The bodies of the fuzz targets. `tests/corpora.rs` of the main crate runs them, too, on the committed corpora.
 //!
-//! Each takes bytes that somebody hostile chose and panics where a property does not hold: nothing panics, what decodes
-//! encodes to the same bytes, and an error leaves the state as it was, byte for byte. With a planted [`Bug`] the property
-//! does not hold, and the body must notice.
+//! Each takes bytes that an attacker chose and panics if a property does not hold: nothing panics, decoded values
+//! encode to the same bytes, and an error leaves the state unchanged, byte for byte. With a planted [`Bug`] the
+//! property does not hold, and the body must notice.
 //!
-//! The bytes are mostly an edit of something genuine, so that it gets past the parsers; and a hostile peer, who has
-//! the keys, edits before it seals, so that it gets past the tags.
+//! The bytes are mostly an edit of genuine ones, so that they pass the parsers. A hostile peer, who has the keys, edits
+//! before sealing, so that its messages pass the tags.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,13 +37,13 @@ use noescrow::Inline;
 use noescrow_sim::run_bytes;
 use support::{Puppet, rng};
 
-/// What is wrong with the subject, to see that the body notices.
+/// A fault of the subject, to show that the body notices it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
-    /// Nothing.
+    /// No fault.
     None,
-    /// A state changes when something was refused, an encoding differs from what was decoded, an operation does not do
-    /// what it should: what the target is there to find.
+    /// A refusal changes a state, an encoding differs from the decoded bytes, or an operation does not do what it
+    /// should: what the target is made to find.
     Planted,
 }
 
@@ -53,7 +53,7 @@ impl Bug {
     }
 }
 
-/// Any schedule does what the oracle says. The planted bug: the responder's primitives are wrong.
+/// Any schedule gives what the oracle predicts. The planted bug: the responder's primitives are wrong.
 pub fn schedule(bytes: &[u8], bug: Bug) {
     let bob = Puppet::default();
     bob.broken.set(bug.is_planted());
@@ -62,8 +62,9 @@ pub fn schedule(bytes: &[u8], bug: Bug) {
     }
 }
 
-/// [`decrypt`] behind four bytes that must be right, and with a bug: the fuzzer must find it within its time, or it finds
-/// nothing at all. Chance would take 2^32 inputs, a fuzzer that sees how far it got some hundred thousand.
+/// [`decrypt`] after four bytes that must be right, and with a bug: the fuzzer must find it within its time, or it
+/// would find nothing at all. By chance this takes 2^32 inputs; a fuzzer that sees its progress takes some hundred
+/// thousand.
 pub fn control(bytes: &[u8]) {
     let mut right = 0;
     for (byte, due) in bytes.iter().zip(b"\x04bug") {

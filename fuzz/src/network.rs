@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What arrives from the network: messages, first messages, bundles, and the pieces they are made of.
+//! Network input: messages, first messages, bundles, and their parts.
 
 use super::Bug;
 use super::edit::{edit, edit_in_place};
@@ -17,10 +17,10 @@ use noescrow::{
 use std::cell::RefCell;
 use std::sync::OnceLock;
 
-/// The key under which `support` takes states.
+/// The storage key with which `support` takes states.
 const KEY: [u8; 32] = [0x5A; 32];
 
-/// What arrives in the place of a genuine thing: `script` itself, or an edit that `script` is.
+/// The replacement of a genuine value: `script` itself, or the result of the edit in `script`.
 fn forged(genuine: &[u8], raw: bool, script: &[u8]) -> Vec<u8> {
     if raw {
         return script.to_vec();
@@ -30,7 +30,7 @@ fn forged(genuine: &[u8], raw: bool, script: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Sessions in the states that a session can be in, with a message to each that is due.
+/// Sessions in all their states, each with a message that is due.
 struct States(Vec<(Vec<u8>, Vec<u8>)>);
 
 impl States {
@@ -47,7 +47,7 @@ impl States {
             let mut talk = Talk::new(2);
             let message = talk.from_alice(b"again");
             states.push((state(&talk.bob), message));
-            // In the middle, and the next message of the same chain.
+            // Within a chain, and the next message of the same chain.
             let mut talk = Talk::after(3, 2);
             let message = talk.from_alice(b"next");
             states.push((state(&talk.bob), message));
@@ -75,15 +75,15 @@ fn restored<P: Primitives + Default>(state: &[u8]) -> session::Session<P, Heap> 
 }
 
 thread_local! {
-    /// One session of each state, in that state: restoring costs more than all the rest.
+    /// One session in each state, kept: restoring costs more than all the rest.
     static SESSIONS: RefCell<[Option<Session>; 4]> = const { RefCell::new([const { None }; 4]) };
 }
 
-/// A message to a session: what is not the genuine one is refused, and nothing changes. First byte: which state (bits 0
+/// A message to a session: all but the genuine one are refused, and nothing changes. First byte: which state (bits 0
 /// and 1); bit 2: the rest is the message itself, else an edit of the genuine one.
 ///
-/// With bit 3: a peer that has the keys edits the header or (bit 4) the padded plaintext before it seals. Whatever
-/// comes of it, the session can be stored, and goes on.
+/// With bit 3, a peer that has the keys edits the header or (bit 4) the padded plaintext before it seals. Whatever the
+/// outcome, the session can be stored, and continues.
 ///
 /// The planted bug: a refused message changes the session.
 pub fn decrypt(bytes: &[u8], bug: Bug) {
@@ -110,7 +110,7 @@ pub fn decrypt(bytes: &[u8], bug: Bug) {
     let _ = Envelope::new(message);
 }
 
-/// Two ends of a conversation whose handshake was elsewhere: it costs next to nothing to begin.
+/// Two ends of a conversation whose handshake was elsewhere: starting it costs almost nothing.
 fn met() -> (PuppetSession, Puppet, PuppetSession) {
     let (strings, secret, ratchet) = (Puppet::default(), Secret::new([1; 32]), [2; 32]);
     let public = RustCrypto.dh_public(&Secret::new(ratchet));
@@ -144,7 +144,7 @@ fn hostile_peer(mode: u8, script: &[u8], bug: Bug) {
         assert_eq!(state(&bob), before, "a refused message changed the session");
     }
     let after = state(&bob);
-    assert_eq!(state(&restored::<Puppet>(&after)), after, "the session cannot be stored any more");
+    assert_eq!(state(&restored::<Puppet>(&after)), after, "the session can no longer be stored");
     match bob.encrypt(b"answer", b"", &mut rng) {
         Ok(answer) => {
             assert!(!bob.is_abandoned());
@@ -154,11 +154,11 @@ fn hostile_peer(mode: u8, script: &[u8], bug: Bug) {
     }
 }
 
-/// First messages to a device: what is not a genuine one is refused, and the device does not change. First byte: with
-/// a one-time prekey, with none, to the prekey before the last rotation (modulo 3); bit 2: the rest is the message,
-/// else an edit of the genuine one.
+/// First messages to a device: all but the genuine ones are refused, and the device does not change. First byte: with a
+/// one-time prekey, with none, to the prekey before the last rotation (modulo 3); bit 2: the rest is the message, else
+/// an edit of the genuine one.
 ///
-/// With bit 3 the initiator edits what it seals: identity, header or plaintext (bits 4 and 5). Whatever comes of it,
+/// With bit 3, the initiator edits what it seals: identity, header or plaintext (bits 4 and 5). Whatever the outcome,
 /// the device can be stored.
 ///
 /// The planted bug: a refused message changes the device.
@@ -204,7 +204,7 @@ pub fn accept(bytes: &[u8], bug: Bug) {
         }
     }
     let stored = device_state(&bob);
-    assert_eq!(device_state(&restored_device(&stored)), stored, "the device cannot be stored any more");
+    assert_eq!(device_state(&restored_device(&stored)), stored, "the device can no longer be stored");
 }
 
 fn restored_device(state: &[u8]) -> PuppetDevice {
@@ -225,14 +225,14 @@ fn first_message(prekey: u8, rewrite: impl FnMut(&mut [u8]) + 'static) -> (Puppe
     (bob, message)
 }
 
-/// Primitives that find every signature and every key sound: the parser alone decides.
+/// Primitives that accept every signature and every key: only the parser decides.
 fn gullible() -> Puppet {
     let strings = Puppet::default();
     strings.gullible.set(true);
     strings
 }
 
-/// What is decoded encodes to the same bytes.
+/// Decoded values encode to the same bytes.
 fn same_bytes(mut encoded: Vec<u8>, bytes: &[u8], bug: Bug) {
     if bug.is_planted() {
         encoded[0] ^= 1;
@@ -240,9 +240,9 @@ fn same_bytes(mut encoded: Vec<u8>, bytes: &[u8], bug: Bug) {
     assert_eq!(encoded, bytes, "decoded, it encodes to other bytes");
 }
 
-/// A bundle from a server: what decodes encodes to the same bytes, and only the genuine one decodes. First byte: with a
-/// one-time prekey (bit 0); bit 2: the rest is the bundle, else an edit of the genuine one. With bit 3 every signature
-/// passes, as if the server had the keys; whoever believes it may get a session or an error.
+/// A bundle from a server: decoded bundles encode to the same bytes, and only the genuine one decodes. First byte: with
+/// a one-time prekey (bit 0); bit 2: the rest is the bundle, else an edit of the genuine one. With bit 3 every
+/// signature passes, as if the server had the keys; an initiator that uses the bundle may get a session or an error.
 ///
 /// The planted bug: it encodes to other bytes.
 pub fn bundle(bytes: &[u8], bug: Bug) {
@@ -270,8 +270,8 @@ pub fn bundle(bytes: &[u8], bug: Bug) {
     }
 }
 
-/// The pieces of a bundle, and the other things that a stranger's bytes are read as: what decodes encodes to the same
-/// bytes. First byte: which; bit 3 as in [`bundle`]; the rest is an edit of a genuine one.
+/// The parts of a bundle, and the other values that are parsed from a stranger's bytes: decoded values encode to the
+/// same bytes. First byte: which; bit 3 as in [`bundle`]; the rest is an edit of a genuine one.
 ///
 /// The planted bug: it encodes to other bytes.
 pub fn identity_and_prekey(bytes: &[u8], bug: Bug) {
@@ -310,7 +310,7 @@ fn pieces<P: Primitives>(primitives: &P, mode: u8, script: &[u8], identity: &Ide
             edit_in_place(&mut bytes, script);
             if let Ok(decoded) = DhPublicKey::from_bytes(bytes) {
                 same_bytes(decoded.as_bytes().to_vec(), &bytes, bug);
-                // What the edge lets through is of no low order: the Diffie-Hellman of no clamped scalar is zero.
+                // Keys that parsing accepts are not of low order: no Diffie-Hellman with a clamped scalar is zero.
                 assert!(primitives.dh(&noescrow::Secret::new([0x77; 32]), &bytes).is_ok(), "a low-order key");
             }
         }
@@ -334,7 +334,7 @@ fn pieces<P: Primitives>(primitives: &P, mode: u8, script: &[u8], identity: &Ide
             let due = scanned.clone();
             edit(&mut scanned, script);
             let verdict = number.verify_scanned(&scanned).is_ok() != bug.is_planted();
-            assert_eq!(verdict, scanned == due, "a safety number is found equal to another one");
+            assert_eq!(verdict, scanned == due, "a safety number compares equal to another one");
         }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What comes back from the caller's database, by somebody who has the storage key: sealed as spec/protocol.md §11 says,
-//! by the default primitives.
+//! Data from the caller's database, written by an attacker who has the storage key: sealed as spec/protocol.md §11
+//! specifies, with the default primitives.
 
 use super::Bug;
 use super::edit::edit;
@@ -27,7 +27,7 @@ fn aead_key(salt: &[u8]) -> (Secret<32>, [u8; 12]) {
     (Secret::new(key.try_into().unwrap()), nonce.try_into().unwrap())
 }
 
-/// SN-1, of any state.
+/// SN-1, for any state.
 fn seal(kind: u8, mut state: Vec<u8>) -> Vec<u8> {
     let mut snapshot = vec![1, kind];
     snapshot.extend_from_slice(&1u64.to_be_bytes());
@@ -52,7 +52,7 @@ fn open(snapshot: &[u8]) -> Vec<u8> {
     state
 }
 
-/// The states of a device, and of sessions: unanswered, accepted, and long ones with skipped keys.
+/// The states of a device and of sessions: unanswered, accepted, and long ones with skipped keys.
 fn states() -> &'static [Vec<u8>; 5] {
     static STATES: OnceLock<[Vec<u8>; 5]> = OnceLock::new();
     STATES.get_or_init(|| {
@@ -85,7 +85,7 @@ fn states() -> &'static [Vec<u8>; 5] {
     })
 }
 
-/// A state forged under the right key: it is refused, or it is a state that can be stored as the same bytes, and with
+/// A state forged under the right key is refused, or it is a state that is stored again as the same bytes, and with
 /// which nothing panics. First byte: which of the states (modulo 5), from 128 on as another kind; the rest is an edit
 /// of it.
 ///
@@ -100,7 +100,7 @@ pub fn snapshot(bytes: &[u8], bug: Bug) {
     if is_device { restored_device(&forged, bug) } else { restored_session(&forged, bug) }
 }
 
-/// Which generation a planted bug stores under, and which is due.
+/// The generation under which a planted bug stores, and the right one.
 const fn generation(bug: Bug) -> u64 {
     if bug.is_planted() { 2 } else { 1 }
 }
