@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Lays the firmware out as memory.x says.
+//! Links the firmware as memory.x describes.
 
 fn main() {
     println!("cargo:rerun-if-changed=memory.x");

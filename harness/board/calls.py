@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Who calls whom in a Thumb binary, read off its disassembly: no recursion, and how deep the stack can get.
+"""The calls in a Thumb binary, read from its disassembly: no recursion, and the greatest depth of the stack.
 
     calls.py ELF ENTRY
 
-A function's frame is what it pushes and subtracts, wherever it does so. A call through a register is one of each function whose
-address that register is loaded with. What is not understood is printed, not guessed: a change of the stack pointer, a call through
-a register that is not loaded so, a branch to no function. So is each circle of calls. Exits with 1 if anything was printed but the last lines, the deepest path.
+A function's frame is everything that it pushes and subtracts, wherever it does so. A call through a register counts as a call of each
+function whose address is loaded into that register. What the program does not understand it prints instead of guessing: a change of
+the stack pointer, a call through a register that is not loaded so, a branch to no function. It also prints each circle of calls. The
+last lines are the deepest path; the exit code is 1 if anything else was printed.
 """
 import re
 import subprocess
@@ -13,10 +14,10 @@ import sys
 
 HEAD = re.compile(r"^([0-9a-f]{8}) <.+>:$")
 LINE = re.compile(r"^ *([0-9a-f]+):\t([0-9a-f ]+?) *\t(\S+)(?:\t([^;]*))?")
-# What the linker fills up with, behind what does not go on: it would be a branch.
+# The linker's filling after code that does not continue: it would be a branch.
 PADDING = "d4d4"
 ENDS = re.compile(r"(b(\.[nw])? |bx |pop.*pc|ldmia.*pc|udf|\.word|\.short|nop|bl )")
-# What leaves its first operand as it is.
+# Instructions that do not change their first operand.
 READS = re.compile(r"(str|cmp|cmn|tst|teq|bl?x?$|b(eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)$|cb|tb|it|push|pop|stm|ldm|v|nop|udf)")
 BRANCH = re.compile(r"(bl|b(eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le)?)$")
 
@@ -91,7 +92,7 @@ def read(elf):
             else:
                 function["odd"].append((address, op, args))
         elif op == "mov" and first == "sp":
-            # To itself, rounded down; or, at the end, to what r7 says that it was.
+            # To itself, rounded down; or, at the end, to the value that r7 saved.
             last = next((o, a) for o, a in reversed(held["all"][:-1]) if a[0] == operands[1])
             if last[0] == "bfc" and last[1][1] == "#0":
                 function["frame"] += (1 << int(last[1][2][1:])) - 1
@@ -104,7 +105,7 @@ def read(elf):
             target = int(re.search(r"\b([0-9a-f]+) <", args).group(1), 16)
             function["branches"].append((address, op, target))
         elif op in ("blx", "bx") and first != "lr":
-            # What was last written to it must have been such an address, in the order of the text.
+            # The value last written to it, in the order of the text, must have been such an address.
             if first in unknown.get(start, ()) and not function["name"].startswith("OUTLINED_FUNCTION"):
                 function["odd"].append((address, op, first))
             function["branches"].append((address, op, first))
@@ -114,7 +115,7 @@ def read(elf):
             if isinstance(target, str):
                 through.append((start, address, op, target))
                 continue
-            # Back to the first instruction: a loop, since a function that keeps anything on its stack does so there.
+            # Back to the first instruction: a loop, since a function that keeps anything on its stack saves it there.
             if start < target <= function["end"] or target == start and op != "bl" and function["frame"] == 0:
                 continue
             if target in functions:
@@ -122,7 +123,7 @@ def read(elf):
             else:
                 function["odd"].append((address, op, f"to {target:x}"))
     for start, address, op, register in through:
-        # A piece that the compiler shares among functions: what the register holds, they have loaded.
+        # A piece that the compiler shares among functions: they have loaded what the register holds.
         loaders = [start]
         if functions[start]["name"].startswith("OUTLINED_FUNCTION"):
             loaders += [caller for caller, function in functions.items() if start in function["calls"]]
@@ -132,7 +133,7 @@ def read(elf):
         if not targets:
             functions[start]["odd"].append((address, op, register))
     for function in functions.values():
-        # Such a piece keeps its return address and nothing else: else its callers' frames would be larger than they seem.
+        # Such a piece may keep only its return address: otherwise its callers' frames would be larger than they seem.
         if function["name"].startswith("OUTLINED_FUNCTION") and function["frame"] > 8:
             function["odd"].append((0, "frame", function["frame"]))
     return functions

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Both roles of the conversation, on `noescrow` without features.
 //!
-//! Each step is a function that is not inlined, so that its stack is given back before the next one begins.
+//! Each step is a function that is not inlined, so that its stack is released before the next one begins.
 //!
-//! A device in the field saves its session before every send and after every receipt (the crash contract of
-//! `noescrow::snapshot`); this one does it once in each burst, to measure it.
+//! A device in real use saves its session before every send and after every receipt (the crash contract of
+//! `noescrow::snapshot`). This one saves once in each burst, to measure it.
 
 use crate::network::{ARRIVALS, Arrival, BURST, KEPT_AFTER_FIRST, TURNS};
 use noescrow::error::DecryptError;
@@ -18,23 +18,23 @@ type Device = device::Device<RustCrypto, 2, 2>;
 /// Room for 16 skipped keys.
 type Session = FixedSession<16>;
 
-/// What everybody's randomness begins with. A device in the field has a generator of its own.
+/// The beginning of each device's seed. A device in real use has a generator of its own.
 pub const SEED: u8 = 42;
 const NOW: u64 = 1_800_000_000;
 const LATER: u64 = NOW + 30 * 86_400;
-/// Holds the longest thing here, a bundle; snapshots are shorter.
+/// Holds the longest value here, a bundle; snapshots are shorter.
 const BUFFER: usize = BUNDLE_LEN;
 /// Bytes of the longest plaintext.
 const TEXT: usize = 48;
-/// Chunks of which an epoch takes the fewest.
+/// The chunk size with the fewest messages of an epoch.
 const CHUNK_SIZE: ChunkSize = ChunkSize::Bytes256;
-/// Fresh post-quantum keys that the session must rest on in the end. The ends may be one apart.
+/// Fresh post-quantum keys on which the session must rest at the end. The two ends may differ by one.
 const EPOCHS: u32 = 2;
 
-/// What did not hold.
+/// The check that failed.
 pub type Failed = &'static str;
 
-/// What a device has around it: a line to the other one, and instruments.
+/// A device's environment: a line to the other device, and instruments.
 pub trait Board {
     /// Sends one message.
     ///
@@ -48,24 +48,24 @@ pub trait Board {
     /// The line is down, or the message is longer than the buffer.
     fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Failed>;
 
-    /// Does `work`, and notes what it took.
+    /// Performs `work`, and records its cost.
     fn measure<T>(&mut self, operation: &'static str, work: impl FnOnce() -> T) -> T {
         let _ = operation;
         work()
     }
 }
 
-/// Who a device is.
+/// The role of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Begins the session.
+    /// Starts the session.
     Alice,
-    /// Accepts it.
+    /// Accepts the session.
     Bob,
 }
 
 impl Role {
-    /// By its name.
+    /// The role with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
@@ -83,13 +83,13 @@ impl Role {
     }
 }
 
-/// Holds it to its end.
+/// Runs the conversation to its end.
 ///
 /// # Errors
-/// What did not hold.
+/// The check that failed.
 pub fn hold<B: Board>(board: &mut B, role: Role, seed: u8, associated_data: &[u8]) -> Result<(), Failed> {
     let mut rng = ChaCha20Rng::from_seed([seed; 32]);
-    // Two devices that draw the same would have one identity.
+    // Two devices with the same draws would have one identity.
     rng.set_stream(role as u64);
     let mut device = board.measure("make a device", || Device::generate_with(RustCrypto, LATER, &mut rng));
     let mut end = End { board, role, rng, associated_data, session: None, said: 0, heard: 0, buffer: [0; BUFFER] };
@@ -258,7 +258,7 @@ impl<B: Board> End<'_, B> {
         Ok(self.board.measure(operation, || session.decrypt_in_place(message, self.associated_data)))
     }
 
-    /// Stores the session, forgets it, and restores it.
+    /// Stores the session, drops it, and restores it.
     #[inline(never)]
     fn restart(&mut self) -> Result<(), Failed> {
         let key = StorageKey::new([7; 32]);
@@ -275,7 +275,7 @@ impl<B: Board> End<'_, B> {
         if self.session.is_some() { Ok(()) } else { Err("a stored session is refused") }
     }
 
-    /// Says what both ends must agree on.
+    /// Reports the values on which both ends must agree.
     #[inline(never)]
     fn conclude(&mut self) -> Result<(), Failed> {
         let session = self.session.as_ref().ok_or("there is no session")?;
@@ -294,7 +294,7 @@ impl<B: Board> End<'_, B> {
     }
 }
 
-/// What `role` says as its message of this number: of every length up to [`TEXT`].
+/// The text of `role`'s message with this number: of every length up to [`TEXT`].
 fn text(role: Role, number: u8) -> ([u8; TEXT], usize) {
     let len = usize::from(number) * 7 % TEXT + 1;
     ([number ^ (0x80 * role as u8); TEXT], len)

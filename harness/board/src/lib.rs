@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The conversation that a microcontroller, a desktop and a browser's engine hold with each other, byte for byte the
-//! same one.
+//! The conversation that a microcontroller, a desktop and a browser's engine have with each other, identical byte for
+//! byte.
 #![no_std]
 #![deny(unsafe_op_in_unsafe_fn)]
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the network does to the conversation: known to both devices, so that they know what must open, and done by the
-//! relay between them.
+//! The network's effects on the conversation. Both devices know them, and thus which messages must open; the relay
+//! between them applies them.
 
-/// Turns, each a message of Bob's and one of Alice's, before and after the bursts. Of chunks of 256 bytes an epoch takes
-/// 13 messages: there are three epochs in all.
+/// Turns, each with one message from Bob and one from Alice, before and after the bursts. With chunks of 256 bytes an
+/// epoch takes 13 messages: there are three epochs in all.
 pub const TURNS: u8 = 8;
 /// Messages that one side sends without an answer.
 pub const BURST: u8 = 5;
-/// What arrives of a burst, in this order. The fourth message is lost.
+/// The messages of a burst that arrive, in this order. The fourth message is lost.
 pub const ARRIVALS: [Arrival; 5] =
     [Arrival::Whole(2), Arrival::Whole(0), Arrival::Forged(1), Arrival::Whole(1), Arrival::Whole(4)];
 /// Keys that are kept after the first of them, for the two messages before it.

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One end of the conversation as a WebAssembly module: what it needs of its host is a line.
+//! One end of the conversation as a WebAssembly module. It needs only a line from its host.
 
 use crate::conversation::{Board, Failed, Role, SEED, hold};
 
 #[link(wasm_import_module = "line")]
 unsafe extern "C" {
-    /// Sends the message of that length at that address; 0 if it went out.
+    /// Sends the message of that length at that address; 0 on success.
     safe fn send(message: *const u8, len: usize) -> u32;
-    /// Waits for a message, writes it to that address and returns its length, or more than the room that there is.
+    /// Waits for a message, writes it to that address and returns its length, or a number above the available room.
     safe fn receive(buffer: *mut u8, room: usize) -> usize;
-    /// Notes the text of that length at that address: what did not hold.
+    /// Records the text of that length at that address: the check that failed.
     safe fn failed(text: *const u8, len: usize);
 }
 
@@ -26,13 +26,13 @@ impl Board for Host {
     }
 }
 
-/// Is Alice in the whole conversation; 1 if it held.
+/// Runs the whole conversation as Alice; 1 if every check holds.
 #[unsafe(no_mangle)]
 pub extern "C" fn alice() -> u32 {
     end(Role::Alice)
 }
 
-/// Is Bob in the whole conversation; 1 if it held.
+/// Runs the whole conversation as Bob; 1 if every check holds.
 #[unsafe(no_mangle)]
 pub extern "C" fn bob() -> u32 {
     end(Role::Bob)

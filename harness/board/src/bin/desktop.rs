@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One end of the conversation on standard input and output, and the network between two ends.
 //!
-//! `desktop alice`, `desktop bob`: an end; with a number behind it, one that draws other randomness.
-//! `desktop relay TRANSCRIPT ALICE BOB`: the network between two shell commands that are ends, with all that they send
-//! written to TRANSCRIPT; with a number behind it, one that flips a bit of the message of that number.
+//! `desktop alice`, `desktop bob`: an end; a number after it selects other randomness. `desktop relay TRANSCRIPT ALICE
+//! BOB`: the network between two shell commands that are ends; everything that they send is written to TRANSCRIPT. A
+//! number after it flips a bit of the message of that number.
 
 use conversation::network::{ARRIVALS, Arrival, BURST, TURNS};
 use conversation::{Board, Failed, Role, SEED, hold};
@@ -34,7 +34,7 @@ fn end(role: &str, seed: u8) -> Result<(), String> {
     hold(&mut Console, role, seed, b"cortex_m").map_err(String::from)
 }
 
-/// Messages as their length in two bytes, little-endian, and themselves.
+/// Messages as their length in two bytes, little-endian, followed by their bytes.
 struct Console;
 
 impl Board for Console {
@@ -79,12 +79,12 @@ impl End {
 
     fn read(&mut self) -> Result<Vec<u8>, String> {
         let output = self.process.stdout.as_mut().ok_or("no output")?;
-        read_message(output).map_err(|error| format!("{} fell silent: {error}", self.name))
+        read_message(output).map_err(|error| format!("{} stopped sending: {error}", self.name))
     }
 
     fn write(&mut self, message: &[u8]) -> Result<(), String> {
         let input = self.process.stdin.as_mut().ok_or("no input")?;
-        write_message(input, message).map_err(|error| format!("{} does not listen: {error}", self.name))
+        write_message(input, message).map_err(|error| format!("{} does not receive: {error}", self.name))
     }
 
     fn finish(&mut self) -> Result<(), String> {
@@ -94,14 +94,14 @@ impl End {
 }
 
 impl Drop for End {
-    /// An end that waits for a message that never comes must not outlive the network.
+    /// An end that waits for a message that never arrives must not outlive the network.
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// What was sent so far, and the number of the message to change.
+/// The messages sent so far, and the number of the message to change.
 struct Network {
     transcript: Vec<String>,
     change: Option<usize>,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One end of the conversation on a Cortex-M4 (Arm's MPS2 board with image AN386) without allocator. The line is the
-//! board's first UART; which end it is, is asked over semihosting, and what each operation took is told there.
+//! board's first UART. The firmware reads its role over semihosting, and reports the cost of each operation there.
 //!
-//! All `unsafe` of the firmware is here; the conversation itself has none.
+//! This program has all `unsafe` of the firmware; the conversation itself has none.
 #![no_std]
 #![no_main]
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -35,7 +35,7 @@ fn main() -> ! {
     };
     #[cfg(feature = "control")]
     let deep = control::run();
-    // The other end of a control talks about something else.
+    // The other end of a control uses other associated data.
     let associated_data: &[u8] = if cfg!(feature = "control") { b"control" } else { b"cortex_m" };
     let held = hold(&mut board::Board::new(role), role, SEED, associated_data);
     #[cfg(feature = "control")]
@@ -50,13 +50,13 @@ fn main() -> ! {
     }
 }
 
-/// Says nothing of what it was: formatting it would link more than all the rest of this program.
+/// Does not print the panic's message: formatting it would link more code than all the rest of this program.
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
     host::fail("FAILED: a panic\n")
 }
 
-/// Also what a stack would cause that outgrows the memory.
+/// Also reached if the stack outgrows the memory.
 #[exception]
 unsafe fn HardFault(_: &cortex_m_rt::ExceptionFrame) -> ! {
     host::fail("FAILED: a fault\n")

@@ -5,7 +5,7 @@ use crate::{host, stack};
 use conversation::{Failed, Role};
 use core::ptr::{read_volatile, write_volatile};
 
-/// Registers of the first timer: it counts down, once a tick.
+/// Registers of the first timer, which counts down once a tick.
 const TIMER: usize = 0x4000_0000;
 const TIMER_CONTROL: usize = TIMER;
 const TIMER_VALUE: usize = TIMER + 4;
@@ -21,13 +21,13 @@ const UART_DIVISOR: usize = UART + 16;
 const UART_SEND_FULL: u32 = 1;
 const UART_RECEIVE_FULL: u32 = 2;
 const UART_ENABLE: u32 = 3;
-/// The least that the UART takes, for the fastest line.
+/// The UART's least divisor, for the fastest line.
 const UART_FASTEST: u32 = 16;
 
 /// Nanoseconds of a tick: the board runs at 25 MHz.
 const TICK: u64 = 40;
-/// Nanoseconds that an instruction takes in QEMU with `-icount shift=6`: so that an instruction is more than a tick, and
-/// 2,600 million fit into the timer.
+/// Nanoseconds of an instruction in QEMU with `-icount shift=6`, chosen so that an instruction takes more than a tick,
+/// and 2,600 million fit into the timer.
 const INSTRUCTION: u64 = 64;
 
 fn read(register: usize) -> u32 {
@@ -66,7 +66,7 @@ fn receive_byte() -> u8 {
     read(UART_DATA) as u8
 }
 
-/// Messages as the desktop frames them.
+/// Messages, framed as on the desktop.
 impl conversation::Board for Board {
     fn send(&mut self, message: &[u8]) -> Result<(), Failed> {
         let len = u16::try_from(message.len()).map_err(|_| "a message is too long")?;
@@ -80,7 +80,7 @@ impl conversation::Board for Board {
         Ok(len)
     }
 
-    /// Prints what a line of `run`'s table is made of: who, instructions, bytes of stack before and at the most, and the
+    /// Prints the data of a line of `run`'s table: role, instructions, bytes of stack before and at the most, and the
     /// operation.
     fn measure<T>(&mut self, operation: &'static str, work: impl FnOnce() -> T) -> T {
         let before = stack::in_use();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! One of everything that must not be in the firmware, for `run` to find.
+//! One example of everything that must not be in the firmware, for `run` to find.
 
 extern crate alloc;
 
@@ -14,7 +14,7 @@ static VARIABLES: [AtomicU8; TOO_MUCH] = [const { AtomicU8::new(0) }; TOO_MUCH];
 
 struct Bump;
 
-// SAFETY: a control that has nothing to give.
+// SAFETY: a control that never allocates.
 unsafe impl GlobalAlloc for Bump {
     #[inline(never)]
     unsafe fn alloc(&self, _: Layout) -> *mut u8 {
@@ -27,11 +27,11 @@ unsafe impl GlobalAlloc for Bump {
 #[global_allocator]
 static ALLOCATOR: Bump = Bump;
 
-/// What it returns makes the stack deeper, as long as it lives.
+/// Its return value makes the stack deeper while it lives.
 pub(crate) fn run() -> [u8; TOO_MUCH] {
     black_box((&TABLE, &VARIABLES));
     black_box(even(black_box(3)));
-    // A call of nobody knows whom.
+    // An indirect call of an unknown function.
     black_box(even as fn(u32) -> bool)(3);
     if black_box(false) {
         black_box(alloc::vec![0u8; black_box(7)]);

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Semihosting: what a debugger, or here QEMU, does for the firmware.
+//! Semihosting: services of a debugger, or here of QEMU, for the firmware.
 
 use cortex_m_semihosting::{debug, nr, syscall, syscall1};
 
-/// Those of the largest number.
+/// The digits of the largest number.
 const DIGITS: usize = 20;
 
-/// What this was started with.
+/// The command line.
 pub(crate) fn command_line(buffer: &mut [u8]) -> Option<&str> {
     let mut block = [buffer.as_mut_ptr() as usize, buffer.len()];
-    // SAFETY: the block names a buffer that may be written to, and its length. The host writes to both.
+    // SAFETY: the block names a writable buffer, and its length. The host writes to both.
     let refused = unsafe { syscall1(nr::GET_CMDLINE, block.as_mut_ptr() as usize) };
     let [_, len] = core::hint::black_box(block);
     let line = buffer.get(..len).filter(|_| refused == 0)?;
     core::str::from_utf8(line).ok()
 }
 
-/// Prints it where the host prints.
+/// Prints the text on the host.
 pub(crate) fn write(text: &str) {
     text.bytes().for_each(write_byte);
 }
