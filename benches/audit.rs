@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the audit costs: a session on the recorder beside one without (at most three times), and the closure over a
-//! million operations (at most two seconds).
+//! The cost of the audit: a session on the recorder compared with one without (at most three times), and the closure
+//! over a million operations (at most two seconds).
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark that panics fails, as it should")]
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -14,7 +14,7 @@ use std::hint::black_box;
 
 /// Operations in the closure.
 const OPERATIONS: u32 = 1_000_000;
-/// Messages in one measurement: the tape grows with them, as it does in a run.
+/// Messages in one measurement: the tape grows with them, as in a real run.
 const MESSAGES: usize = 200;
 
 /// The two ends of a conversation.

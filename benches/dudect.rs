@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whether time tells what spec/leakage.md says it does not, by statistics: two classes of inputs in random order, and
-//! Welch's t of the times that they take. Beside each case a twin with a leak, which must be found by the same code. README.md
-//! says what is measured and how.
+//! Tests statistically that time reveals nothing beyond spec/leakage.md: two classes of inputs in random order, and
+//! Welch's t of the times that they take. Each case has a faulty variant with a leak, which the same code must find.
+//! README.md describes what is measured and how.
 //!
-//! Of the cases themselves a verdict is printed and nothing asserted: a machine is noisy. It fails if it does not see a
-//! control.
+//! For the cases themselves a verdict is printed and nothing asserted, because a machine is noisy. The program fails if
+//! it does not find the leak of a control.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -29,22 +29,22 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 use welch::{CONTROL, LEAK, LOOK_AGAIN, Sample, Test};
 
-/// Inputs prepared at a time, so that what preparing does to caches and predictors is not what an input meets.
+/// Inputs prepared at a time, so that the effects of preparation on caches and predictors are not measured.
 const BATCH: usize = 64;
-/// `cargo bench -- --test`: so many inputs of each case, unmeasured.
+/// `cargo bench -- --test`: this many inputs of each case, unmeasured.
 const UNMEASURED: usize = 2 * BATCH;
 
 struct Arguments {
     is_test: bool,
-    /// As criterion has it: what is left out does not contain it.
+    /// As in criterion: cases whose name does not contain it are left out.
     filter: Option<String>,
-    /// So many times the samples.
+    /// Multiplies the number of samples.
     times: f64,
     seed: u64,
 }
 
 impl Arguments {
-    /// Of criterion's other options none is for us, nor its value.
+    /// Criterion's other options are ignored, with their values.
     fn parse() -> Self {
         let since = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_micros());
         // 53 bits, which a reader can type.
@@ -86,10 +86,10 @@ fn main() -> ExitCode {
         }
         let samples = arguments.samples(entry);
         let honest = measure((entry.honest)(RustCrypto, arguments.seed), samples, arguments.seed);
-        let twin = match entry.against {
+        let faulty = match entry.against {
             Against::Twin(leak, case) => {
-                let twin = measure(case(Leaky::new(leak), arguments.seed), samples, arguments.seed);
-                Some((format!("  its twin, {leak:?}"), twin))
+                let faulty = measure(case(Leaky::new(leak), arguments.seed), samples, arguments.seed);
+                Some((format!("  faulty variant, {leak:?}"), faulty))
             }
             Against::Told => None,
         };
@@ -97,16 +97,16 @@ fn main() -> ExitCode {
             println!("{}: runs", entry.name);
             continue;
         }
-        match twin {
-            Some((name, twin)) => {
+        match faulty {
+            Some((name, faulty)) => {
                 report(entry.name, &honest, verdict);
-                is_seen &= report(&name, &twin, control) > CONTROL;
+                is_seen &= report(&name, &faulty, control) > CONTROL;
             }
             None => is_seen &= report(entry.name, &honest, control) > CONTROL,
         }
     }
     if !is_seen {
-        println!("A control was not seen: of the cases nothing is shown.");
+        println!("The leak of a control was not found: the run shows nothing about the cases.");
     }
     ExitCode::from(u8::from(!is_seen))
 }
@@ -124,7 +124,7 @@ fn measure(mut case: Case, samples: usize, seed: u64) -> Vec<Sample> {
             (case.prepare)(*class, input);
         }
         for (class, input) in &batch {
-            // One place for all, and in the cache.
+            // One place for all inputs, and in the cache.
             work.clear();
             work.extend_from_slice(input);
             let started = Instant::now();

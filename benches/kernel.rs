@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The raw primitives that spec/protocol.md cannot do without, in a straight line: what noescrow is measured against.
+//! The raw primitives that spec/protocol.md requires, without anything else: the baseline for noescrow's measurements.
 //!
-//! The same crates, at their best: HMAC keyed once for both outputs of a chain step, once a chain for its header key and
-//! once for ever for the all-zero salt; X25519 through the Edwards form; one allocation a message. And nothing else: no
-//! store of skipped keys, no second header key tried, no checks of lengths and roles, no padding taken off, nothing
-//! wiped but what the crates wipe, no way to fail but a panic.
+//! The same crates, used optimally: HMAC keyed once for both outputs of a chain step, once a chain for its header key
+//! and once for ever for the all-zero salt; X25519 through the Edwards form; one allocation a message. Nothing else: no
+//! store of skipped keys, no second header key tried, no checks of lengths and roles, no removal of padding, no wiping
+//! except by the crates, no failure except by a panic.
 //!
-//! It is the protocol none the less, and not merely as much work: [`check`] lets it talk with noescrow in both roles. Of the
-//! post-quantum half it has the message keys, and never says anything in the Braid, which its peer cannot tell from one that
-//! has nothing to say yet; [`braid_kem`] is what an epoch of the Braid cannot do without.
+//! It is nevertheless the protocol, and not merely the same amount of work: [`check`] makes it communicate with
+//! noescrow in both roles. From the post-quantum half it has the message keys. It never sends a Braid message, which
+//! its peer cannot distinguish from having nothing to send yet; [`braid_kem`] has the operations that an epoch of the
+//! Braid requires.
 
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{AeadInOut, KeyInit};
@@ -31,7 +32,7 @@ const HANDSHAKE_LEN: usize = CLEAR_LEN + 128 + 16;
 const DESCRIPTION_LEN: usize = 1 + 4 + 8 + 32 + 1568;
 const PREKEY_LEN: usize = DESCRIPTION_LEN + 64;
 
-/// Two SHA-256 compressions ahead.
+/// Two SHA-256 compressions computed in advance.
 type Keyed = Hmac<Sha256>;
 
 fn keyed(key: &[u8; 32]) -> Keyed {
@@ -46,7 +47,7 @@ fn hmac(keyed: &Keyed, parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// HKDF-Expand to as many blocks as `N` bytes take.
+/// HKDF-Expand to as many blocks as `N` bytes need.
 fn expand<const N: usize>(prk: &Keyed, info: &[&[u8]]) -> [u8; N] {
     let (mut out, mut last, mut counter) = ([0; N], [0; 32], 0u8);
     for block in out.chunks_mut(32) {
@@ -141,7 +142,7 @@ pub struct Party {
     sending: Option<Sending>,
     receiving: Option<Receiving>,
     associated_data: [u8; 32],
-    /// The sparse ratchet's chains of epoch 0, and what its root gives header keys.
+    /// The sparse ratchet's chains of epoch 0, and its root's share of header keys.
     sparse_sending: SparseChain,
     sparse_receiving: SparseChain,
     header_secret: Keyed,
@@ -203,7 +204,7 @@ impl Party {
         (part(32), header_key)
     }
 
-    /// DR-E1. `head` stands before every sealed header of the chain.
+    /// DR-E1. `head` comes before every sealed header of the chain.
     fn begin_chain(&mut self, head: Vec<u8>) {
         let (secret, ratchet_key) = key_pair(&mut self.rng);
         let shared = dh(&secret, &self.remote);
@@ -213,7 +214,7 @@ impl Party {
         self.sending = Some(Sending { chain_key, header_key, head, ratchet_key, number: 0 });
     }
 
-    /// What every message costs its sender.
+    /// The sender's cost of every message.
     pub fn seal(&mut self, plaintext: &[u8], associated_data: &[u8]) -> Vec<u8> {
         let chain = self.sending.as_mut().unwrap();
         let message_keys = (chain_step(&mut chain.chain_key), self.sparse_sending.step());
@@ -232,7 +233,7 @@ impl Party {
         header[32..64].copy_from_slice(&chain.ratchet_key);
         header[68..72].copy_from_slice(&chain.number.to_be_bytes());
         chain.number += 1;
-        // Nothing, in the Braid's first epoch.
+        // No message, in the Braid's first epoch.
         header[76] = 1;
         header[111..115].copy_from_slice(&self.sparse_sending.number.to_be_bytes());
         let tag = seal(&material, &[outer], &mut header[32..32 + HEADER_LEN]);
@@ -254,7 +255,7 @@ impl Party {
         ad
     }
 
-    /// A message of the current chain, `skip` messages further on than the next.
+    /// A message of the current chain, `skip` messages after the next.
     pub fn open(&mut self, message: &[u8], associated_data: &[u8], skip: usize) -> Vec<u8> {
         let chain = self.receiving.as_mut().unwrap();
         open_header(&chain.header_key, message, 1);
@@ -265,7 +266,7 @@ impl Party {
         self.open_body(message, associated_data, &message_keys, 1)
     }
 
-    /// The first message of a new chain, whose header stands at `at`.
+    /// The first message of a new chain, whose header begins at `at`.
     pub fn open_step(&mut self, message: &[u8], associated_data: &[u8], at: usize) -> Vec<u8> {
         let header_key = keyed(&self.next_receiving);
         self.remote = open_header(&header_key, message, at);
@@ -298,7 +299,7 @@ impl Party {
         plaintext
     }
 
-    /// A second one in the same state, for measuring a step again and again.
+    /// A second session in the same state, for measuring a step repeatedly.
     pub fn fork(&self) -> Self {
         let receiving = self
             .receiving
@@ -346,7 +347,7 @@ fn padme(len: usize) -> usize {
     (len + mask) & !mask
 }
 
-/// A prekey pair with its public half as it travels.
+/// A prekey pair with its encoded public half.
 struct Prekey {
     secret: [u8; 32],
     seed: [u8; 64],
@@ -454,7 +455,7 @@ impl Owner {
         let dh2 = dh(&self.secret, &ek);
         let dh4 = dh(&self.one_time.secret, &ek);
         let sk: [u8; 32] = hkdf(&zero_salt, &[&[0xFF; 32], &dh1, &dh2, &dh3, &dh4, &ss], SUITE);
-        // The prekeys' digests are kept since they were made; one more tells copies of this handshake.
+        // The prekeys' digests are stored since they were made; one more identifies copies of this handshake.
         let digests = [&self.signed, &self.one_time].map(|prekey| prekey.digest);
         let ad = transcript(&remote, &self.identity, clear, &digests);
         std::hint::black_box(sha256(&[&message[..HANDSHAKE_LEN]]));
@@ -502,8 +503,8 @@ pub fn braid_kem(rng: &mut ChaCha20Rng) -> [u8; 32] {
     ss
 }
 
-/// The kernel is the protocol: it begins a conversation with noescrow and is begun with, and both read what the other
-/// sealed, step after step, in a chain, and after a gap.
+/// Shows that the kernel is the protocol: it starts a conversation with noescrow and accepts one, and both read what
+/// the other sealed, step after step, in a chain, and after a gap.
 pub fn check(now: u64, later: u64) {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let mut bob = Device::generate(later, &mut rng);

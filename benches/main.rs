@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo bench`: every operation a user waits for, beside the primitives it cannot avoid ([`kernel`]) and beside
-//! vodozemac, in one run. README.md says what is measured and how.
+//! `cargo bench`: every operation for which a user waits, compared in one run with the primitives that it requires
+//! ([`kernel`]) and with vodozemac. README.md describes what is measured and how.
 
 mod kernel;
 mod processor_time;
@@ -20,7 +20,7 @@ use vodozemac::olm::{self, Account, OlmMessage, SessionConfig};
 
 const NOW: u64 = 1_800_000_000;
 const LATER: u64 = NOW + 30 * 86_400;
-/// As long as a short message.
+/// The length of a short message.
 const TEXT: [u8; 32] = [0x6E; 32];
 const SIZES: [(usize, &str); 4] = [(32, "32 B"), (1 << 10, "1 KiB"), (64 << 10, "64 KiB"), (1 << 20, "1 MiB")];
 
@@ -54,8 +54,8 @@ fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-/// Messages made at a time, outside the clock, for those that are used up by what is measured: few large ones, so that
-/// they do not leave the cache, many small ones, so that reading the clock does not count.
+/// Messages made at a time, outside the clock, for measurements that consume them: few large ones, so that they stay in
+/// the cache, many small ones, so that reading the clock does not count.
 fn batch(len: usize) -> BatchSize {
     BatchSize::NumIterations(((256 << 10) / len.max(1) as u64).clamp(4, 256))
 }
@@ -72,7 +72,7 @@ fn each<M: Measurement, I, O>(
     });
 }
 
-/// Two sessions past the handshake, the second of which has sent last.
+/// Two sessions after the handshake, the second of which sent last.
 fn pair() -> (Session, Session) {
     pair_with(ChunkSize::default())
 }
@@ -119,7 +119,7 @@ fn peer_outbound(alice: &Account, bob: &mut Account) -> olm::Session {
     alice.create_outbound_session(SessionConfig::version_1(), bob.curve25519_key(), key).unwrap()
 }
 
-/// Bundle parsed and checked, session made, first message of 32 bytes sealed; and the same opened by the responder.
+/// Bundle parsed and checked, session made, first message of 32 bytes sealed; and the responder opening it.
 fn handshake(criterion: &mut Criterion<ProcessorTime>) {
     let mut group = criterion.benchmark_group("handshake, initiator");
     let mut random = rng(3);
@@ -241,9 +241,9 @@ fn ping_pong(criterion: &mut Criterion<ProcessorTime>) {
     group.finish();
 }
 
-/// An epoch of the post-quantum ratchet in turns: as many messages as agree on a key, each with its ratchet step. Beside
-/// it the same messages of the kernel, and the KEM operations of one epoch; what is between them, by the message, is what
-/// the Braid costs beside its KEM.
+/// An epoch of the post-quantum ratchet with alternating messages: as many as agree on a key, each with its ratchet
+/// step. For comparison, the same messages of the kernel, and the KEM operations of one epoch. The difference, divided
+/// by the number of messages, is the Braid's cost in addition to its KEM.
 fn epochs(criterion: &mut Criterion<ProcessorTime>) {
     for (chunk_size, messages) in
         [(ChunkSize::Bytes32, 87), (ChunkSize::Bytes64, 45), (ChunkSize::Bytes128, 23), (ChunkSize::Bytes256, 13)]
@@ -275,7 +275,8 @@ fn epochs(criterion: &mut Criterion<ProcessorTime>) {
     }
 }
 
-/// The message behind a gap, and then the one that was overtaken first. In boxes, so that moving a session does not count.
+/// The message after a gap, and then the one that was overtaken first. In boxes, so that moving a session does not
+/// count.
 fn out_of_order(criterion: &mut Criterion<ProcessorTime>) {
     let key = StorageKey::new([9; 32]);
     let mut rng = rng(9);
@@ -326,7 +327,7 @@ fn out_of_order(criterion: &mut Criterion<ProcessorTime>) {
             session.decrypt(&late, b"").unwrap();
             session
         });
-        // vodozemac keeps 40 keys of a chain: from a larger gap the first message cannot be read any more.
+        // vodozemac keeps 40 keys of a chain: after a larger gap the first message can no longer be opened.
         if gap < 40 {
             let behind_the_gap = || {
                 let mut session = peer_restored();
@@ -389,7 +390,7 @@ fn prekeys(criterion: &mut Criterion<ProcessorTime>) {
     }
 }
 
-/// What a message adds, and what a conversation takes in memory and in a database.
+/// The bytes that a message adds, and a conversation's size in memory and in a database.
 fn sizes() {
     let key = StorageKey::new([9; 32]);
     let alice = Device::generate(LATER, &mut rng(1));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The processor time of this thread, where the system tells it: other processes on the machine do not count, though
-//! they still share its caches. Elsewhere the time of day.
+//! The processor time of this thread, if the system reports it: other processes on the machine do not count, though
+//! they still share its caches. Otherwise the time of day.
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use std::time::Duration;

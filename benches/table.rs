@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The ratios, from what criterion has written down in this run.
+//! The ratios, from criterion's results of this run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ pub const OURS: &str = "noescrow";
 pub const RAW: &str = "raw primitives";
 pub const PEER: &str = "vodozemac";
 
-/// Where criterion keeps its results.
+/// The folder of criterion's results.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("../criterion")
 }
@@ -42,7 +42,7 @@ pub fn print(folder: &Path, started: SystemTime) {
     }
 }
 
-/// When it was written, and nanoseconds; `None` if it is of an earlier run.
+/// The time of writing, and nanoseconds; `None` if it is from an earlier run.
 fn median(path: &Path, started: SystemTime) -> Option<(SystemTime, f64)> {
     let written = fs::metadata(path).ok()?.modified().ok()?;
     let estimates: serde_json::Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a message costs beside the kernel's same message, in turns, averaged over an epoch: a twentieth of what it costs, so
-//! that the two have to be measured under the same conditions. A message of ours and one of the kernel's take turns, as does
-//! which of them is first; of each pair of epochs the difference is taken, and of the differences the quartiles. README.md says
-//! what is measured.
+//! The overhead of a message over the kernel's same message, averaged over an epoch. It is a twentieth of the message's
+//! cost, so that the two must be measured under the same conditions. Messages of ours and of the kernel's therefore
+//! alternate, and so does the order of the two; the difference is taken for each pair of epochs, and the quartiles over
+//! the differences. README.md describes what is measured.
 #![allow(missing_docs, dead_code, clippy::unwrap_used, reason = "a benchmark that panics fails, as it should")]
 
 mod kernel;
@@ -17,7 +17,7 @@ use std::mem::swap;
 const NOW: u64 = 1_800_000_000;
 const LATER: u64 = NOW + 30 * 86_400;
 const TEXT: [u8; 32] = [0x6E; 32];
-/// Of each.
+/// Of each kind.
 const EPOCHS: usize = 300;
 
 fn main() {
@@ -37,7 +37,7 @@ fn main() {
     }
 }
 
-/// Microseconds that each epoch took, of ours and of the kernel with the KEM operations of one.
+/// Microseconds of each epoch, of ours and of the kernel with the KEM operations of one epoch.
 fn epochs_of(chunk_size: ChunkSize, messages: u32, epochs: usize) -> Vec<(f64, f64)> {
     let (mut alice, mut bob) = pair(chunk_size);
     let (mut raw_alice, mut raw_bob) = kernel_pair();
@@ -84,7 +84,7 @@ fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     [1, 2, 3].map(|quarter| values[values.len() * quarter / 4])
 }
 
-/// Two sessions past the handshake, the second of which has sent last.
+/// Two sessions after the handshake, the second of which sent last.
 fn pair(chunk_size: ChunkSize) -> (Session, Session) {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let (alice, mut bob) = (Device::generate(LATER, &mut rng), Device::generate(LATER, &mut rng));
