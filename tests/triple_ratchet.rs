@@ -15,9 +15,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// Most messages of a side in transit: too few for the Double Ratchet to discard one (32 steps).
-const UNDER_WAY: usize = 40;
+const IN_TRANSIT: usize = 40;
 /// The same where an epoch takes 13 messages, so that the sparse ratchet discards some first.
-const UNDER_WAY_FOR_LONG: usize = 160;
+const IN_TRANSIT_FOR_LONG: usize = 160;
 
 fn messages() -> usize {
     std::env::var("NOESCROW_MESSAGES").map_or(20_000, |messages| messages.parse().unwrap())
@@ -27,8 +27,8 @@ fn pick(rng: &mut ChaCha20Rng, below: usize) -> usize {
     rng.next_u32() as usize % below
 }
 
-/// A message in transit, and its sender's counters.
-struct UnderWay {
+/// A message in transit, and its sender's epoch.
+struct InTransit {
     bytes: Vec<u8>,
     text: [u8; 8],
     epoch: u32,
@@ -51,7 +51,7 @@ struct Outcome {
 
 struct Talk {
     sessions: [Session; 2],
-    under_way: [Vec<UnderWay>; 2],
+    in_transit: [Vec<InTransit>; 2],
     rng: ChaCha20Rng,
     /// Most messages of a side in transit.
     most: usize,
@@ -77,7 +77,7 @@ impl Talk {
         let (alice, hello) = alice.initiate_with(chunk_size, &bundle, b"hello", b"", 0, &mut rng).unwrap();
         let (bob, _) = bob.accept(&hello, b"").unwrap();
         assert_eq!((alice.chunk_size(), bob.chunk_size()), (chunk_size, chunk_size));
-        Self { sessions: [alice, bob], under_way: [Vec::new(), Vec::new()], rng, most: UNDER_WAY, fault }
+        Self { sessions: [alice, bob], in_transit: [Vec::new(), Vec::new()], rng, most: IN_TRANSIT, fault }
     }
 
     /// Sends and delivers at random until `count` messages have been sent. An error describes the violation.
@@ -105,8 +105,8 @@ impl Talk {
                     let text = (outcome.sent as u64).to_be_bytes();
                     let session = &mut self.sessions[who];
                     let bytes = session.encrypt(&text, b"", &mut self.rng).map_err(|error| error.to_string())?;
-                    let message = UnderWay { bytes, text, epoch: session.post_quantum_epoch(), opened: false };
-                    let queue = &mut self.under_way[who];
+                    let message = InTransit { bytes, text, epoch: session.post_quantum_epoch(), opened: false };
+                    let queue = &mut self.in_transit[who];
                     queue.push(message);
                     if queue.len() > self.most {
                         queue.remove(0);
@@ -120,7 +120,7 @@ impl Talk {
     }
 
     fn deliver(&mut self, to: usize, dice: usize, loss: usize, outcome: &mut Outcome) -> Result<(), String> {
-        let queue = &mut self.under_way[to ^ 1];
+        let queue = &mut self.in_transit[to ^ 1];
         if queue.is_empty() {
             return Ok(());
         }
@@ -185,7 +185,7 @@ fn some_messages_arrive_too_late_over_three_epochs() {
     let mut late = 0;
     for seed in 10..14 {
         let mut talk = Talk::begin(ChunkSize::Bytes256, seed, Fault::None);
-        talk.most = UNDER_WAY_FOR_LONG;
+        talk.most = IN_TRANSIT_FOR_LONG;
         late += talk.run(3_000).unwrap().late;
     }
     assert!(late > 0);

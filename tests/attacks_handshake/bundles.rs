@@ -249,7 +249,7 @@ fn b5_last_resort_and_one_time_keys_cannot_replace_each_other() {
 
 /// A drained account: the handshake continues with the last-resort key, and both sides can find out.
 #[test]
-fn b10_a_drained_account_stays_reachable_until_the_signed_prekey_is_deleted() {
+fn b10_messages_to_a_drained_account_are_exposed_until_prekey_deletion() {
     let mut rng = crate::support::rng(12);
     let mut bob = Device::generate(LATER, &mut rng);
     let (account, address) = (AccountName::new("bob").unwrap(), IpAddr::V4(Ipv4Addr::LOCALHOST));

@@ -66,23 +66,23 @@ fn made_by(party: &Party) -> Vec<Vec<u8>> {
 
 /// What a signature or a seal authenticates to `party`: messages whose signature verified, plaintexts and associated
 /// data that opened, and whatever was hashed into them.
-fn vouched_for(party: &Party) -> Vec<Vec<u8>> {
+fn authenticated(party: &Party) -> Vec<Vec<u8>> {
     let ledger = party.spy.ledger.borrow();
-    let mut vouched: Vec<Vec<u8>> = Vec::new();
+    let mut authenticated_values: Vec<Vec<u8>> = Vec::new();
     for one in ledger.iter().filter(|one| one.succeeded) {
         match one.name {
-            "verify" => vouched.push(one.inputs[1].clone()),
-            "open" => vouched.extend([one.inputs[2].clone(), one.outputs[0].clone()]),
+            "verify" => authenticated_values.push(one.inputs[1].clone()),
+            "open" => authenticated_values.extend([one.inputs[2].clone(), one.outputs[0].clone()]),
             _ => {}
         }
     }
-    vouched.extend(reassembled(&vouched));
+    authenticated_values.extend(reassembled(&authenticated_values));
     for hash in ledger.iter().filter(|one| one.name == "sha256") {
-        if substring(&vouched.iter().map(Vec::as_slice).collect::<Vec<_>>(), &hash.outputs[0]) {
-            vouched.extend(hash.inputs.clone());
+        if substring(&authenticated_values.iter().map(Vec::as_slice).collect::<Vec<_>>(), &hash.outputs[0]) {
+            authenticated_values.extend(hash.inputs.clone());
         }
     }
-    vouched
+    authenticated_values
 }
 
 /// Chunks of the Braid from headers that opened, reassembled: all of those headers together authenticate them.
@@ -110,9 +110,9 @@ fn is_counted(one: &Operation, input: &[u8]) -> bool {
 /// Every input of every operation that makes or uses a key is a constant, or was made earlier by the party itself, or
 /// was made by its peer and authenticated.
 fn origins(party: &Party, peer: &Party) -> Origins {
-    let (peers, vouched) = (made_by(peer), vouched_for(party));
-    let (peers, vouched): (Vec<_>, Vec<_>) =
-        (peers.iter().map(Vec::as_slice).collect(), vouched.iter().map(Vec::as_slice).collect());
+    let (peers, authenticated_values) = (made_by(peer), authenticated(party));
+    let (peers, authenticated_values): (Vec<_>, Vec<_>) =
+        (peers.iter().map(Vec::as_slice).collect(), authenticated_values.iter().map(Vec::as_slice).collect());
     let ledger = party.spy.ledger.borrow();
     let mut own: Vec<&[u8]> = party.rng.drawn.iter().map(Vec::as_slice).collect();
     let mut origins = Origins::default();
@@ -128,7 +128,7 @@ fn origins(party: &Party, peer: &Party) -> Origins {
                 origins.constants += 1;
             } else if substring(&own, input) {
                 origins.own += 1;
-            } else if substring(&peers, input) && substring(&vouched, input) {
+            } else if substring(&peers, input) && substring(&authenticated_values, input) {
                 origins.peer += 1;
             } else {
                 origins.unexplained.push((one.name, one.step));

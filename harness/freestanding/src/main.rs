@@ -4,7 +4,7 @@
 //! With `n` arguments the verdict of the `n`-th check is inverted: `run` does that to each, and the program must then
 //! end with an error.
 //!
-//! This file and `memory` have all `unsafe` of the tests; the conversation has none.
+//! All `unsafe` of the test is in its other files; the conversation has none.
 #![no_std]
 #![no_main]
 #![deny(unsafe_op_in_unsafe_fn)]

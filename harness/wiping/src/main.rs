@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     let holds = match mode.as_str() {
         "honest" => {
             is_clean(&tables, &used)
-                & parties.iter().fold(true, |holds, party| takes_nothing_along(child, party) & holds)
+                & parties.iter().fold(true, |holds, party| moves_no_stale_bytes(child, party) & holds)
                 & finds_what_is_planted(child, &parties[0])
         }
         "unwiped" => is_convicted(&tables),
@@ -150,7 +150,7 @@ fn planted() -> (Vec<u8>, Index) {
 
 /// The stale bytes of the caller's stack from before a device or session was made do not move to the heap with it, in
 /// unused space of the value.
-fn takes_nothing_along(child: &str, party: &Party) -> bool {
+fn moves_no_stale_bytes(child: &str, party: &Party) -> bool {
     let (planted, index) = planted();
     let mut child = Played::start(child);
     let mut made = BTreeSet::new();

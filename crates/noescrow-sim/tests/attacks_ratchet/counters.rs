@@ -28,7 +28,7 @@ const REFUSED: Option<DecryptError> = Some(DecryptError::Refused);
 const TOO_MANY: Option<DecryptError> = Some(DecryptError::TooManySkipped);
 
 /// Chain HMACs and Diffie-Hellmans that the false header caused, and its outcome. The post-quantum number is right.
-fn work_of_a_lie(previous: u32, number: u32, new_chain: bool) -> (usize, usize, Option<DecryptError>) {
+fn work_of_forged_counters(previous: u32, number: u32, new_chain: bool) -> (usize, usize, Option<DecryptError>) {
     let mut talk = Talk::after(40, 1);
     let message = forge(&mut talk, previous, number, new_chain);
     let before = state(&talk.bob);
@@ -46,28 +46,28 @@ fn work_of_a_lie(previous: u32, number: u32, new_chain: bool) -> (usize, usize, 
 fn c2_a_huge_number_is_refused_before_any_key_is_derived() {
     // Bob has received one message of this chain.
     for number in [MAX_SKIP + 2, 1 << 31, u32::MAX - 1] {
-        assert_eq!(work_of_a_lie(0, number, false), (0, 0, TOO_MANY), "{number}");
+        assert_eq!(work_of_forged_counters(0, number, false), (0, 0, TOO_MANY), "{number}");
     }
     for number in [MAX_SKIP + 1, 1 << 31, u32::MAX - 1] {
-        assert_eq!(work_of_a_lie(0, number, true), (0, 0, TOO_MANY), "{number}");
+        assert_eq!(work_of_forged_counters(0, number, true), (0, 0, TOO_MANY), "{number}");
     }
     // Control: a number one less causes work, of the bounded amount, so that the counter would notice more.
     let bound = MAX_SKIP as usize + 1;
-    assert_eq!(work_of_a_lie(0, MAX_SKIP + 1, false), (bound, 0, REFUSED));
-    assert_eq!(work_of_a_lie(0, MAX_SKIP, true), (bound, 1, REFUSED));
-    assert_eq!(work_of_a_lie(0, MAX_SKIP / 2, true), (bound / 2 + 1, 1, REFUSED));
+    assert_eq!(work_of_forged_counters(0, MAX_SKIP + 1, false), (bound, 0, REFUSED));
+    assert_eq!(work_of_forged_counters(0, MAX_SKIP, true), (bound, 1, REFUSED));
+    assert_eq!(work_of_forged_counters(0, MAX_SKIP / 2, true), (bound / 2 + 1, 1, REFUSED));
 }
 
 #[test]
 fn c3_the_sum_of_both_jumps_is_bounded() {
     for (previous, number) in [(MAX_SKIP + 2, 0), (u32::MAX, 0), (u32::MAX, MAX_SKIP), (MAX_SKIP, MAX_SKIP + 1)] {
-        assert_eq!(work_of_a_lie(previous, number, true), (0, 0, TOO_MANY), "{previous} {number}");
+        assert_eq!(work_of_forged_counters(previous, number, true), (0, 0, TOO_MANY), "{previous} {number}");
     }
     // Control: both at their bound are the most work that can be requested.
-    let most = work_of_a_lie(MAX_SKIP + 1, MAX_SKIP, true);
+    let most = work_of_forged_counters(MAX_SKIP + 1, MAX_SKIP, true);
     assert_eq!(most, (2 * MAX_SKIP as usize + 1, 1, REFUSED));
     // A PN below the number received stores nothing.
-    assert_eq!(work_of_a_lie(0, 0, true), (1, 1, OPENED));
+    assert_eq!(work_of_forged_counters(0, 0, true), (1, 1, OPENED));
 }
 
 /// Both ends of a chain of which 2^32 - 4 messages were sent and received.

@@ -270,7 +270,7 @@ fn c18_messages_of_two_sessions_of_one_pair_are_refused_crosswise() {
 }
 
 #[test]
-fn c18_the_head_of_one_message_refuses_another_body() {
+fn c18_a_head_with_another_messages_body_is_refused() {
     let mut talk = Talk::after(68, 1);
     let messages: Vec<_> = (0..3).map(|_| talk.from_alice(b"text")).collect();
     for (head, body) in [(0, 1), (1, 0), (2, 0), (0, 2)] {

@@ -30,7 +30,7 @@ const CT1: u8 = 4;
 const CT2: u8 = 5;
 
 /// Corrupts the chunk of every message of these kinds.
-fn spoil(strings: &Puppet, kinds: &'static [u8]) {
+fn corrupt(strings: &Puppet, kinds: &'static [u8]) {
     strings.rewrite_headers(move |header| header[CHUNK] ^= u8::from(kinds.contains(&header[KIND])));
 }
 
@@ -156,7 +156,7 @@ fn e6_a_wrong_chunk_of_the_peer_ends_the_session_for_ever() {
     let cases = by_alice.iter().map(|kinds| (false, *kinds)).chain(by_bob.iter().map(|kinds| (true, *kinds)));
     for (bob_is_hostile, kinds) in cases.chain([(true, &[][..])]) {
         let mut talk = Talk::new(202);
-        spoil(if bob_is_hostile { &talk.bob_strings } else { &talk.alice_strings }, kinds);
+        corrupt(if bob_is_hostile { &talk.bob_strings } else { &talk.alice_strings }, kinds);
         let mut turns = 0;
         let mut last = Vec::new();
         while turns < 400 && !talk.alice.is_abandoned() && !talk.bob.is_abandoned() {

@@ -78,9 +78,9 @@ const CONSTANTS: [(&str, &[u8]); 27] = [
 struct Case {
     model: &'static str,
     with_one_time_prekey: bool,
-    speaks_of: fn(&Operation, u64) -> bool,
+    contains: fn(&Operation, u64) -> bool,
     /// Names that stand for something else, and take their values where the code first uses them.
-    learns: &'static [&'static str],
+    learned: &'static [&'static str],
     /// Models that run before and give values to names.
     after: &'static [&'static str],
     /// Number of lines compared.
@@ -118,42 +118,42 @@ const CASES: [Case; 5] = [
     Case {
         model: "handshake",
         with_one_time_prekey: true,
-        speaks_of: of_the_handshake,
-        learns: &[],
+        contains: of_the_handshake,
+        learned: &[],
         after: &[],
         lines: 68,
     },
     Case {
         model: "handshake_last_resort",
         with_one_time_prekey: false,
-        speaks_of: of_the_handshake,
-        learns: &[],
+        contains: of_the_handshake,
+        learned: &[],
         after: &[],
         lines: 58,
     },
     Case {
         model: "relay",
         with_one_time_prekey: true,
-        speaks_of: of_the_relay,
-        learns: &["counters1", "counters2"],
+        contains: of_the_relay,
+        learned: &["counters1", "counters2"],
         after: &[],
         lines: 116,
     },
     Case {
         model: "ratchet",
         with_one_time_prekey: true,
-        speaks_of: of_the_ratchet,
+        contains: of_the_ratchet,
         // PN, N, the Braid's chunk, n and age.
-        learns: &["counters1", "counters2", "counters3", "counters4"],
+        learned: &["counters1", "counters2", "counters3", "counters4"],
         after: &["handshake"],
         lines: 94,
     },
     Case {
         model: "hybrid",
         with_one_time_prekey: true,
-        speaks_of: of_the_hybrid,
+        contains: of_the_hybrid,
         // The Double Ratchet's message key, of a chain that the model does not contain.
-        learns: &["mk1", "mk1_b"],
+        learned: &["mk1", "mk1_b"],
         after: &["handshake"],
         lines: 23,
     },
@@ -214,14 +214,14 @@ fn prepare(case: &Case) -> Prepared {
         // The initial values of the sparse ratchet and of the Braid are compared here.
         values.forget(|name| name.trim_end_matches("_b").ends_with('0'));
     }
-    values.learn(case.learns);
+    values.learn(case.learned);
     Prepared { values, run }
 }
 
 /// Compares `statements` in place of a case's model.
 fn compare<'t>(case: &Case, statements: &[Statement], prepared: &'t Prepared) -> (Comparison<'t>, Result<(), String>) {
     let first = first_on_the_epoch(&prepared.run);
-    let operations = prepared.run.iter().filter(|operation| (case.speaks_of)(operation, first));
+    let operations = prepared.run.iter().filter(|operation| (case.contains)(operation, first));
     let mut comparison = Comparison::new(prepared.values.clone(), operations, &LEFT_OUT);
     let result = comparison.run(statements);
     (comparison, result)

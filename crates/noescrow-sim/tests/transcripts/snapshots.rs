@@ -24,10 +24,10 @@ const KIND: usize = 40;
 const CHUNK: usize = 47;
 
 /// A conversation whose states are stored as they occur.
-struct Shelf {
+struct StoredStates {
     stage: Making,
     generation: u64,
-    met: BTreeSet<u8>,
+    stored: BTreeSet<u8>,
 }
 
 pub fn snapshots() -> Transcript {
@@ -36,29 +36,29 @@ pub fn snapshots() -> Transcript {
     let (identity, prekey) = (text_of(&bob, "identity"), text_of(&bob, "signed_prekey"));
     stage.play(json!({"do": "publish", "device": "Bob", "count": 2, "expiry": LATER}));
     stage.play(json!({"do": "rotate", "device": "Bob", "expiry": LATER + 1}));
-    let mut shelf = Shelf { stage, generation: 0, met: BTreeSet::new() };
+    let mut conversation = StoredStates { stage, generation: 0, stored: BTreeSet::new() };
 
     // On the last-resort key before the rotation, so that the device has a replay record and a previous prekey.
-    let first = initiate(&mut shelf.stage, &bundle(&identity, &prekey, None), 128, b"hello Bob", b"");
-    shelf.meet("Alice");
-    accept(&mut shelf.stage, &first, b"");
-    shelf.meet("Bob");
-    shelf.store("device", "Bob");
+    let first = initiate(&mut conversation.stage, &bundle(&identity, &prekey, None), 128, b"hello Bob", b"");
+    conversation.store_new_state("Alice");
+    accept(&mut conversation.stage, &first, b"");
+    conversation.store_new_state("Bob");
+    conversation.store("device", "Bob");
 
-    shelf.talk();
-    shelf.fail();
-    shelf.stage.want_steps(&["BR-12"]);
+    conversation.talk();
+    conversation.fail();
+    conversation.stage.want_steps(&["BR-12"]);
     let comment = "Sessions stored in every state of the Braid, devices, and each restored; storage keys and generations are \
                    given. Chunks of 128 bytes.";
-    transcript("snapshots", comment, shelf.stage)
+    transcript("snapshots", comment, conversation.stage)
 }
 
-impl Shelf {
+impl StoredStates {
     /// Stores a session whose Braid is in a state that has not been stored yet.
-    fn meet(&mut self, name: &str) {
+    fn store_new_state(&mut self, name: &str) {
         let state = self.stage.state(name);
         let braid = state[Places::of(&state).braid];
-        if self.met.insert(braid) {
+        if self.stored.insert(braid) {
             self.store("session", name);
         }
     }
@@ -82,12 +82,12 @@ impl Shelf {
         let mut chance = ChaCha20Rng::seed_from_u64(21);
         let mut waiting: [Vec<Event>; 2] = Default::default();
         for number in 0..ENOUGH {
-            if STATES.into_iter().all(|state| self.met.contains(&state)) {
+            if STATES.into_iter().all(|state| self.stored.contains(&state)) {
                 return;
             }
             let from = usize::from(chance.next_u32() % 2 == 0);
             let sent = self.stage.play(send(NAMES[from], format!("{number}").as_bytes(), b""));
-            self.meet(NAMES[from]);
+            self.store_new_state(NAMES[from]);
             waiting[1 - from].push(sent);
             if chance.next_u32() % 3 == 0 {
                 continue;
@@ -98,11 +98,11 @@ impl Shelf {
                 for message in arrive {
                     let delivered = self.stage.play(deliver(NAMES[to], &message, b""));
                     assert!(delivered.contains_key("plaintext"));
-                    self.meet(NAMES[to]);
+                    self.store_new_state(NAMES[to]);
                 }
             }
         }
-        panic!("only {:?} were met", self.met);
+        panic!("only {:?} were stored", self.stored);
     }
 
     /// A dishonest peer: the Braid fails, and the stored state keeps that for ever.
@@ -123,7 +123,7 @@ impl Shelf {
                 assert!(delivered.contains_key("plaintext"));
                 if delivered.contains_key("abandoned") {
                     self.stage.want_values(at(&delivered));
-                    self.meet(to);
+                    self.store_new_state(to);
                     self.stage.play(send(to, b"ping", b""));
                     self.stage.play(deliver(to, &sent, b""));
                     return;
