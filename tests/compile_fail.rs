@@ -6,7 +6,7 @@
 //! would do with all dependencies of the other tests.
 //!
 //! After a change of the public surface: `COMPILE_FAIL=overwrite cargo test --test compile_fail`, and read the diff.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says what it expects")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test states its expectations")]
 
 #[path = "compile_fail/copies.rs"]
 mod copies;

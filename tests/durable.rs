@@ -8,7 +8,7 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     unreachable_pub,
-    reason = "a test says what it expects"
+    reason = "a test states its expectations"
 )]
 
 #[path = "durable/recorder.rs"]

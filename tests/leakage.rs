@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The leakage contract names every declassification in the code, and no other.
-#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+#![allow(clippy::unwrap_used, reason = "a test states its expectations")]
 
 use noescrow::primitives::Declassified;
 use std::collections::BTreeSet;

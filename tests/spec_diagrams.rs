@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! spec/diagrams.md draws what spec/protocol.md says and `src/ratchet/braid/` does: the Braid's states, what each
 //! sends, and every transition with its step. Of the other drawings, the labels are compared.
-#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+#![allow(clippy::unwrap_used, reason = "a test states its expectations")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

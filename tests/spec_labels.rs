@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The document and the code name the same steps, and so do the symbolic models, except for steps with a reason not to.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test states its expectations")]
 
 #[path = "spec_labels/documents.rs"]
 mod documents;

@@ -6,7 +6,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "a test says what it expects"
+    reason = "a test states its expectations"
 )]
 
 use noescrow::error::DecryptError;

@@ -9,7 +9,7 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
     clippy::expect_used,
-    reason = "a test says what it expects"
+    reason = "a test states its expectations"
 )]
 
 mod support;

@@ -14,7 +14,7 @@
     clippy::arithmetic_side_effects,
     missing_debug_implementations,
     unreachable_pub,
-    reason = "a test says what it expects"
+    reason = "a test states its expectations"
 )]
 
 mod counters;

@@ -9,7 +9,7 @@
     dead_code,
     missing_docs,
     missing_debug_implementations,
-    reason = "a test says what it expects"
+    reason = "a test states its expectations"
 )]
 
 #[path = "../../../../fuzz/src/lib.rs"]

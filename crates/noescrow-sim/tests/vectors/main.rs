@@ -7,7 +7,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "a test says what it expects"
+    reason = "a test states its expectations"
 )]
 
 #[path = "../transcripts/mod.rs"]
