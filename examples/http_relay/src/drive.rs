@@ -14,7 +14,8 @@ mod proxy;
 
 use client::{Client, Device, Outcome, Session};
 use data_encoding::{BASE64, HEXLOWER};
-use noescrow::audit::{Audit, Finding, FindingKind, Kind, Role, Tape, TraceReader, Verdict};
+use noescrow_audit::{Audit, Finding, FindingKind, Kind, Role, Tape, TraceReader, Verdict};
+use noescrow_recorder::{Recorder, profile};
 use proxy::Proxy;
 use rand_core::UnwrapErr;
 use std::fs;
