@@ -185,7 +185,7 @@ impl Ct1Received {
         primitives.step("BR-4");
         // With chunks of 256 bytes the first codeword is the whole value, and BR-5 follows immediately.
         match Ct2Decoder::new(self.ek.chunk_size()).completed_by(codeword) {
-            Some(ct2) => complete_epoch(primitives, self.epoch, &self.authenticator, &self.seed, &self.ct1, &ct2, key),
+            Some(ct2) => agree(primitives, self.epoch, &self.authenticator, &self.seed, &self.ct1, &ct2, key),
             None => Change::BeginCt2(*codeword),
         }
     }
@@ -208,9 +208,7 @@ impl EkSentCt1Received {
     ) -> Change {
         match payload {
             Payload::Ct2(codeword) if self.ct2.lacks(codeword.index) => match self.ct2.completed_by(codeword) {
-                Some(ct2) => {
-                    complete_epoch(primitives, self.epoch, &self.authenticator, &self.seed, &self.ct1, &ct2, key)
-                }
+                Some(ct2) => agree(primitives, self.epoch, &self.authenticator, &self.seed, &self.ct1, &ct2, key),
                 None => Change::Collect(*codeword),
             },
             _ => Change::Nothing,
@@ -220,7 +218,7 @@ impl EkSentCt1Received {
 
 /// BR-5: outputs the epoch's key if the encapsulator's authenticator covers the ciphertext. The roles swap: the next
 /// state is NoHeaderReceived of the next epoch.
-fn complete_epoch<P: Primitives>(
+fn agree<P: Primitives>(
     primitives: &P,
     epoch: Epoch,
     authenticator: &Authenticator,
