@@ -31,6 +31,7 @@ mod disclosure;
 mod error;
 mod mailbox;
 mod public;
+mod sealed;
 
 pub use account::{AccountName, Contact, MAX_ACCOUNT_NAME_LEN, MAX_CONTACTS};
 pub use directory::{MAX_ONE_TIME_PREKEYS, ONE_TIME_BURST, ONE_TIME_INTERVAL};

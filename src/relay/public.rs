@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Public`]: the sealed trait of everything that a server may hold, and [`Held`], the container of such values.
 
+use super::sealed::Sealed;
 use crate::identity::Identity;
 use crate::prekeys::Prekey;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-
-pub(super) mod sealed {
-    pub trait Sealed {}
-}
 
 /// Types that a server may hold. The trait is sealed, and only public types have it.
 ///
 /// # Security
 /// `Secret`, `Device`, `Session`, `StorageKey` and plain bytes do not have it. Tests check that passing one of them
 /// does not compile.
-pub trait Public: sealed::Sealed {
+pub trait Public: Sealed {
     /// Appends every byte of the value.
     #[doc(hidden)]
     fn write(&self, out: &mut Vec<u8>);
@@ -24,7 +21,7 @@ pub trait Public: sealed::Sealed {
 /// Implements [`Public`] for types of this crate and for numbers and addresses.
 macro_rules! impl_public {
     ($($type:ty => |$value:ident, $out:ident| $write:expr;)+) => {$(
-        impl $crate::relay::public::sealed::Sealed for $type {}
+        impl $crate::relay::sealed::Sealed for $type {}
         impl $crate::relay::public::Public for $type {
             fn write(&self, $out: &mut alloc::vec::Vec<u8>) {
                 let $value = self;
