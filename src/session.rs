@@ -4,7 +4,7 @@
 //! This module is not concerned with which of several sessions a message belongs to, nor with delivery, storage and
 //! clocks.
 
-use crate::error::{DecodeError, DecryptError, EncryptError, RestoreError};
+use crate::error::{DecryptError, EncryptError, RestoreError};
 use crate::identity::{Identity, SafetyNumber};
 use crate::padding;
 use crate::primitives::{Primitives, TAG_LEN};
@@ -12,7 +12,7 @@ use crate::ratchet::header::SealedHeader;
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::ratchet::sparse::Direction;
 use crate::ratchet::triple::{Incoming, TripleRatchet};
-use crate::snapshot::{self, StorageKey, Stored};
+use crate::snapshot::{self, StorageKey, Stored, refused};
 use crate::wipe;
 use crate::wire::{
     ChunkSize, Full, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, MAX_SEALED_HEADER_LEN, Reader, TYPE_FIRST, TYPE_MESSAGE,
@@ -422,22 +422,23 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
         self.ratchet.store(writer)
     }
 
-    fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let parties = match reader.flag()? {
+    fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {
+        let parties = match reader.flag().map_err(refused)? {
             true => Some(Parties {
-                local: Identity::from_bytes(&primitives, reader.array()?)?,
-                remote: Identity::from_bytes(&primitives, reader.array()?)?,
+                local: Identity::from_bytes(&primitives, reader.array().map_err(refused)?).map_err(refused)?,
+                remote: Identity::from_bytes(&primitives, reader.array().map_err(refused)?).map_err(refused)?,
             }),
             false => None,
         };
-        let associated_data = *reader.array()?;
-        let opening = match reader.u8()? {
-            0 => Opening::Unanswered(*reader.array()?),
-            1 => Opening::Accepted(*reader.array()?),
+        let associated_data = *reader.array().map_err(refused)?;
+        let opening = match reader.u8().map_err(refused)? {
+            0 => Opening::Unanswered(*reader.array().map_err(refused)?),
+            1 => Opening::Accepted(*reader.array().map_err(refused)?),
             2 => Opening::Done,
-            _ => return Err(DecodeError::Refused),
+            _ => return Err(RestoreError::Refused),
         };
-        let ratchet = TripleRatchet::load(&primitives, reader)?;
+        let ratchet = TripleRatchet::load(&primitives, reader).map_err(refused)?;
+        reader.finish().map_err(refused)?;
         // How the session began must agree with the progress of the ratchet (attack F18).
         let received = ratchet.double.receiving.is_some();
         let reachable = match &opening {
@@ -450,7 +451,7 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
             Opening::Done => parties.is_none() || (received && ratchet.sparse.direction == Direction::A2B),
         };
         if !(reachable || ratchet.sparse.is_dead()) {
-            return Err(DecodeError::Refused);
+            return Err(RestoreError::Refused);
         }
         Ok(Self { primitives, parties, associated_data, opening, ratchet })
     }

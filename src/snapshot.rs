@@ -79,8 +79,9 @@ pub(crate) trait Stored<P: Primitives>: Sized {
     /// Number of bytes that [`store`](Self::store) writes.
     fn stored_len(&self) -> usize;
     fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full>;
-    /// Loads a state and checks every invariant: only a state that could have been stored loads.
-    fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, DecodeError>;
+    /// Loads a state from all bytes of `reader` and checks every invariant: only a state that could have been stored loads.
+    /// The error type is that of the caller, so that the result, thousands of bytes, is passed on without another copy.
+    fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, RestoreError>;
 }
 
 /// Length in bytes of the snapshot of `value`.
@@ -136,16 +137,23 @@ pub(crate) fn open<P: Primitives, T: Stored<P>>(
         return Err(refused);
     }
     primitives.declassify(Declassified::Stored, state);
-    let mut reader = Reader::new(state);
-    // A value has thousands of bytes, and each function that passes it on may copy it. Therefore only this function
-    // does.
-    let value = T::load(primitives, &mut reader);
-    let finished = reader.finish();
-    state.zeroize();
-    match (value, finished) {
-        (Ok(value), Ok(())) => Ok(value),
-        _ => Err(RestoreError::Refused),
+    let state = WipedOnDrop(state);
+    T::load(primitives, &mut Reader::new(state.0))
+}
+
+/// Bytes that are wiped on drop. In an unoptimized build, the value that [`open`] returns would be copied once more if the
+/// bytes were wiped after it was loaded.
+struct WipedOnDrop<'a>(&'a mut [u8]);
+
+impl Drop for WipedOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
+}
+
+/// The error of a snapshot whose content does not decode.
+pub(crate) fn refused(_: DecodeError) -> RestoreError {
+    RestoreError::Refused
 }
 
 /// Returns the generation in a snapshot's header. It is authentic if the snapshot was [opened](open).
@@ -164,7 +172,6 @@ fn open_state<P: Primitives>(
     kind: u8,
     newest: u64,
 ) -> Result<(), RestoreError> {
-    let refused = |_| RestoreError::Refused;
     let mut reader = Reader::new(head);
     let clear = (reader.u8().map_err(refused)?, reader.u8().map_err(refused)?);
     let generation = reader.u64().map_err(refused)?;
@@ -216,8 +223,9 @@ mod tests {
             writer.put(&self.0)
         }
 
-        fn load(_: RustCrypto, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-            reader.array().copied().map(Self)
+        fn load(_: RustCrypto, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {
+            let value = reader.array().copied().map(Self);
+            reader.finish().and(value).map_err(refused)
         }
     }
 

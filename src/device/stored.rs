@@ -3,15 +3,14 @@
 //! stored loads: every id was issued, and no two keys share an id.
 
 use super::{Device, FIRST_ID, SignedPrekey};
-use crate::error::DecodeError;
+use crate::error::{DecodeError, RestoreError};
 use crate::identity::IdentityKeyPair;
 use crate::prekeys::{PrekeyKind, PrekeyPair};
 use crate::primitives::Primitives;
 use crate::secret::Secret;
-use crate::snapshot::Stored;
+use crate::snapshot::{Stored, refused};
 use crate::wipe;
 use crate::wire::{Full, Reader, Writer};
-use arrayvec::ArrayVec;
 
 impl<const REPLAY: usize> SignedPrekey<REPLAY> {
     fn stored_len(&self) -> usize {
@@ -28,13 +27,13 @@ impl<const REPLAY: usize> SignedPrekey<REPLAY> {
         Self { pair: PrekeyPair::zeroed(), replay_record: wipe::empty_initialized(|| [0; 32]) }
     }
 
-    fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let pair = PrekeyPair::load(primitives, PrekeyKind::Signed, reader)?;
-        let mut replay_record = wipe::empty_initialized(|| [0; 32]);
+    /// Loads into `self`, which is [`zeroed`](Self::zeroed): a returned value of 8 KiB would be copied.
+    fn load<P: Primitives>(&mut self, primitives: &P, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.pair = PrekeyPair::load(primitives, PrekeyKind::Signed, reader)?;
         for _ in 0..reader.u32()? {
-            replay_record.try_push(*reader.array()?).map_err(|_| DecodeError::Refused)?;
+            self.replay_record.try_push(*reader.array()?).map_err(|_| DecodeError::Refused)?;
         }
-        Ok(Self { pair, replay_record })
+        Ok(())
     }
 }
 
@@ -62,27 +61,44 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Stored<P> for De
         self.one_time_prekeys.iter().try_for_each(|pair| pair.store(writer))
     }
 
-    fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let signing_seed = Secret::new(*reader.array()?);
-        let dh_secret = Secret::new(*reader.array()?);
-        let identity = IdentityKeyPair::from_secrets(&primitives, signing_seed, dh_secret);
-        let next_id = reader.u32()?;
-        let signed_prekey = SignedPrekey::load(&primitives, reader)?;
-        let previous_signed_prekey = match reader.flag()? {
-            true => Some(SignedPrekey::load(&primitives, reader)?),
-            false => wipe::none_initialized(SignedPrekey::zeroed),
+    fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {
+        let identity = Self::load_identity(&primitives, reader).map_err(refused)?;
+        let next_id = reader.u32().map_err(refused)?;
+        let mut device = Self {
+            primitives,
+            identity,
+            signed_prekey: SignedPrekey::zeroed(),
+            previous_signed_prekey: wipe::none_initialized(SignedPrekey::zeroed),
+            one_time_prekeys: wipe::empty_device_array(PrekeyPair::zeroed),
+            next_id,
         };
-        let mut one_time_prekeys: ArrayVec<PrekeyPair, ONE_TIME> = wipe::empty_device_array(PrekeyPair::zeroed);
-        for _ in 0..reader.u32()? {
-            let pair = PrekeyPair::load(&primitives, PrekeyKind::OneTime, reader)?;
-            one_time_prekeys.try_push(pair).map_err(|_| DecodeError::Refused)?;
-        }
-        let device = Self { primitives, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id };
-        device.check_ids().map(|()| device)
+        device.load_prekeys(reader).map_err(refused)?;
+        reader.finish().map_err(refused)?;
+        Ok(device)
     }
 }
 
 impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TIME, REPLAY> {
+    fn load_identity(primitives: &P, reader: &mut Reader<'_>) -> Result<IdentityKeyPair, DecodeError> {
+        let signing_seed = Secret::new(*reader.array()?);
+        let dh_secret = Secret::new(*reader.array()?);
+        Ok(IdentityKeyPair::from_secrets(primitives, signing_seed, dh_secret))
+    }
+
+    /// Loads the prekeys into the device that will be returned. A device has 34,592 bytes, and building it from loaded parts
+    /// would copy each part several times.
+    fn load_prekeys(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        self.signed_prekey.load(&self.primitives, reader)?;
+        if reader.flag()? {
+            self.previous_signed_prekey.insert(SignedPrekey::zeroed()).load(&self.primitives, reader)?;
+        }
+        for _ in 0..reader.u32()? {
+            let pair = PrekeyPair::load(&self.primitives, PrekeyKind::OneTime, reader)?;
+            self.one_time_prekeys.try_push(pair).map_err(|_| DecodeError::Refused)?;
+        }
+        self.check_ids()
+    }
+
     /// Checks that every id was issued and that no two keys share an id.
     fn check_ids(&self) -> Result<(), DecodeError> {
         let ids = || {
