@@ -237,7 +237,7 @@ impl PrekeyPair {
         Self { kind: PrekeyKind::OneTime, id: 0, expiry: 0, dh, kem_seed, digest: [0; 32] }
     }
 
-    /// Returns the description. It is computed on request, because storing 1.6 kB per key is not worth the saving.
+    /// Returns the description. It is computed on request, because that is cheaper than storing 1.6 kB per key.
     fn description<P: Primitives>(&self, primitives: &P) -> Description {
         let kem_key = primitives.kem_public(&self.kem_seed);
         Description { kind: self.kind, id: self.id, expiry: self.expiry, dh_key: self.dh.public, kem_key }
