@@ -11,7 +11,7 @@ use leakscan::Needles;
 use noescrow::{Inline, session};
 use noescrow_audit::{Audit, Encoding, Encodings, Evidence, FindingKind, Tape, fuzz};
 use noescrow_recorder::{Recorder, profile};
-use noescrow_sim::{Event, Opening, World, run};
+use noescrow_sim::{Event, Opening, Simulation, run};
 use std::io::Write;
 use std::sync::OnceLock;
 
@@ -28,16 +28,16 @@ pub fn audit_schedule(bytes: &[u8], bug: Bug) {
     let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
     let relay = Recorder::server(&tape, "relay").unwrap();
     let mut world =
-        World::<session::Session<Recorder, Inline<40>>, _>::new(alice, bob, relay, opening, rng(7)).unwrap();
+        Simulation::<session::Session<Recorder, Inline<40>>, _>::new(alice, bob, relay, opening, rng(7)).unwrap();
     let events = Event::decode_all(schedule).filter(|event| !matches!(event, Event::Crash { .. }));
     run(&mut world, events).unwrap();
     let sent = world.sent().iter().flat_map(|sent| sent.bytes.clone());
-    let mut seen: Vec<u8> = world.bundle().iter().chain(world.lobby().seen()).copied().chain(sent).collect();
+    let mut seen: Vec<u8> = world.bundle().iter().chain(world.handshakes().seen()).copied().chain(sent).collect();
     if bug == Bug::Planted {
         seen.extend(hex(&world.sent()[0].plaintext));
     }
     let verdict = Audit::of(profile(), &tape).unwrap().server_saw("server", &seen).verdict();
-    let told = world.lobby().told().len();
+    let told = world.handshakes().told().len();
     assert_eq!(verdict.holds(), told == 0, "{verdict}");
     let read = verdict.findings.iter().filter(|finding| finding.what.starts_with("plaintext")).count();
     assert_eq!(read, told, "{verdict}");
@@ -53,7 +53,7 @@ fn genuine_trace() -> &'static [u8] {
         let tape = Tape::in_memory();
         let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
         let opening = Opening { burst: 1, ..Opening::PLAIN };
-        World::<session::Session<Recorder, Inline<4>>, _>::new(alice, bob.clone(), bob, opening, rng(8)).unwrap();
+        Simulation::<session::Session<Recorder, Inline<4>>, _>::new(alice, bob.clone(), bob, opening, rng(8)).unwrap();
         tape.bytes()
     })
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Event`]: the words of the language. Every byte string is a schedule, and every schedule is a byte string.
 
-use super::offer::Offer;
+use super::served_bundle::ServedBundle;
 use noescrow::ChunkSize;
 
 /// One of the two ends.
@@ -46,7 +46,7 @@ impl From<Side> for Who {
 
 /// What is done to the copy of a message on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum How {
+pub enum Tampering {
     /// One bit of the byte at the place is flipped: bit `bit % 8`.
     Flip {
         /// Which.
@@ -147,7 +147,7 @@ pub enum Event {
         /// Which byte of it.
         place: u16,
         /// The change.
-        how: How,
+        tampering: Tampering,
     },
     /// The head of one message with the body of another arrives.
     Splice {
@@ -247,7 +247,7 @@ pub enum Event {
         /// Who asks.
         by: Side,
         /// What it gets.
-        offer: Offer,
+        offer: ServedBundle,
         /// Which point of low order, where it has one.
         point: u8,
     },
@@ -301,10 +301,10 @@ impl Event {
             6 => Self::Reorder { to: side, at: a, place: b },
             7 => {
                 let how = match small & 3 {
-                    0 => How::Flip { bit: small >> 2 },
-                    1 => How::Truncate,
-                    2 => How::Extend,
-                    _ => How::ReplaceType,
+                    0 => Tampering::Flip { bit: small >> 2 },
+                    1 => Tampering::Truncate,
+                    2 => Tampering::Extend,
+                    _ => Tampering::ReplaceType,
                 };
                 Self::Tamper { to: side, message: a, place: b, how }
             }
@@ -322,14 +322,14 @@ impl Event {
             19 => Self::Publish { side, count: small % 3 },
             20 => Self::Rotate { side },
             21 => Self::DeletePrevious { side },
-            22 => Self::Fetch { by: side, offer: Offer::decode(a1), point: a0 },
+            22 => Self::Fetch { by: side, offer: ServedBundle::decode(a1), point: a0 },
             23 => Self::Initiate { from: side, too_late: small & 3 == 3 },
             24 => Self::Arrive { to: side, message: a, low_order: if small & 3 == 3 { Some(b0) } else { None } },
             _ => Self::Mix { to: side, message: a, into: b },
         }
     }
 
-    /// Writes an event so that [`decode`](Self::decode) gives it back; of [`How::Flip`] the lowest five bits of `bit`.
+    /// Writes an event so that [`decode`](Self::decode) gives it back; of [`Tampering::Flip`] the lowest five bits of `bit`.
     #[must_use]
     pub const fn encode(self) -> [u8; Self::LEN] {
         let (kind, side, small, a, b) = match self {
@@ -342,10 +342,10 @@ impl Event {
             Self::Reorder { to, at, place } => (6, to, 0, at, place),
             Self::Tamper { to, message, place, how } => {
                 let small = match how {
-                    How::Flip { bit } => (bit & 31) << 2,
-                    How::Truncate => 1,
-                    How::Extend => 2,
-                    How::ReplaceType => 3,
+                    Tampering::Flip { bit } => (bit & 31) << 2,
+                    Tampering::Truncate => 1,
+                    Tampering::Extend => 2,
+                    Tampering::ReplaceType => 3,
                 };
                 (7, to, small, message, place)
             }

@@ -2,10 +2,10 @@
 //! What a world suffers: forgeries, copies, other sessions' messages, and what happens to stored sessions.
 
 use super::endpoint::Endpoint;
-use super::event::{Event, How, Side, pick};
+use super::event::{Event, Tampering, Side, pick};
 use super::model::Verdict;
 use super::violation::{Claim, Violation};
-use super::world::{Sent, World, associated_data};
+use super::simulation::{Sent, Simulation, associated_data};
 use noescrow::error::{DecryptError, RestoreError};
 use noescrow::primitives::TAG_LEN;
 
@@ -17,9 +17,9 @@ use rand_core::CryptoRng;
 /// Snapshots kept of each side.
 const MAX_SAVED: usize = 8;
 
-impl<E: Endpoint, R: CryptoRng> World<E, R> {
+impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
     /// The events that `step` leaves to this room; the honest ones are nothing here.
-    pub(crate) fn suffer(&mut self, event: Event) -> Result<(), Violation> {
+    pub(crate) fn attack(&mut self, event: Event) -> Result<(), Violation> {
         match event {
             Event::Tamper { to, message, place, how } => {
                 self.forge(to, message, |bytes, rng| tamper(bytes, place, how, rng))
@@ -166,7 +166,7 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
             self.claim(Claim::ErrorLeavesState, before == self.other.of(to).save(0))?;
         }
         let opened = self.other.of_mut(to).decrypt(&bytes, b"other");
-        self.claim(Claim::OtherSessionGoesOn, opened.is_ok_and(|opened| opened == plaintext))
+        self.claim(Claim::OtherSessionContinues, opened.is_ok_and(|opened| opened == plaintext))
     }
 
     /// Saves under the next generation.
@@ -210,22 +210,22 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
     }
 }
 
-fn tamper(bytes: &[u8], place: u16, how: How, rng: &mut impl CryptoRng) -> Vec<u8> {
+fn tamper(bytes: &[u8], place: u16, tampering: Tampering, rng: &mut impl CryptoRng) -> Vec<u8> {
     let mut forged = bytes.to_vec();
     let Some(at) = pick(place, forged.len()) else { return forged };
     match how {
-        How::Flip { bit } => {
+        Tampering::Flip { bit } => {
             if let Some(byte) = forged.get_mut(at) {
                 *byte ^= 1u8.rotate_left(u32::from(bit));
             }
         }
-        How::Truncate => forged.truncate(at),
-        How::Extend => {
+        Tampering::Truncate => forged.truncate(at),
+        Tampering::Extend => {
             let mut end = std::vec![0; usize::from(place & 63).saturating_add(1)];
             rng.fill_bytes(&mut end);
             forged.append(&mut end);
         }
-        How::ReplaceType => {
+        Tampering::ReplaceType => {
             if let (Some(first), [_, low]) = (forged.first_mut(), place.to_be_bytes()) {
                 *first ^= low.max(1);
             }

@@ -3,8 +3,8 @@
 //! every move of a hostile relay between them; and an oracle that says what must become of every message.
 //!
 //! Property tests, fuzz targets, exhaustive exploration and the audit share it. A schedule is a list of [`Event`]s, and
-//! every byte string is one. [`World`] holds two [`Endpoint`]s, what is under way between them, and a [`Party`] for
-//! each: the specification's bookkeeping without a key; and a [`Lobby`] with the two devices, where further handshakes
+//! every byte string is one. [`Simulation`] holds two [`Endpoint`]s, what is under way between them, and a [`Party`] for
+//! each: the specification's bookkeeping without a key; and a [`HandshakeSim`] with the two devices, where further handshakes
 //! are, and a relay that does with them what it likes. [`run`] checks after every event that
 //! - what must open opened, with exactly the bytes that were sent, and once;
 //! - what must not was refused, with the error that is due, and left the state as it was, byte for byte;
@@ -14,11 +14,11 @@
 //! - a snapshot restores to the same state, and an older or damaged one to none.
 //!
 //! ```
-//! use noescrow_sim::{Event, Opening, World, run};
+//! use noescrow_sim::{Event, Opening, Simulation, run};
 //! use noescrow::{Session, primitives::RustCrypto};
 //! # use rand_chacha::rand_core::SeedableRng;
 //! # let rng = rand_chacha::ChaCha20Rng::seed_from_u64(0);
-//! let mut world = World::<Session, _>::new(RustCrypto, RustCrypto, RustCrypto, Opening::PLAIN, rng)?;
+//! let mut world = Simulation::<Session, _>::new(RustCrypto, RustCrypto, RustCrypto, Opening::PLAIN, rng)?;
 //! let report = run(&mut world, Event::decode_all(b"any bytes are a schedule"))?;
 //! assert_eq!(report.events, 4);
 //! # Ok::<(), noescrow_sim::Violation>(())
@@ -33,24 +33,24 @@ mod endpoint;
 mod event;
 pub mod explore;
 mod hostile;
-mod lobby;
-mod meeting;
+mod handshake_sim;
+mod setup;
 mod model;
-mod offer;
-mod shelf;
+mod served_bundle;
+mod prekey_model;
 mod violation;
-mod world;
+mod simulation;
 
 pub use endpoint::Endpoint;
-pub use event::{Event, FROM_BACK, How, Opening, Side, Who, pick};
-pub use lobby::{Answer, Happened, Lobby, MAX_CONVERSATIONS};
+pub use event::{Event, FROM_BACK, Tampering, Opening, Side, Who, pick};
+pub use handshake_sim::{Answer, Outcome, HandshakeSim, MAX_CONVERSATIONS};
 pub use model::{Label, Limits, Party, Verdict};
-pub use offer::{Directory, Offer, Parts, with_low_order_ephemeral};
+pub use served_bundle::{Directory, ServedBundle, Parts, with_low_order_ephemeral};
 pub use violation::{Claim, Violation};
-pub use world::{Both, MAX_BURST, MAX_LENGTH, MAX_MESSAGES, Report, Sent, World};
+pub use simulation::{PerSide, MAX_BURST, MAX_LENGTH, MAX_MESSAGES, Report, Sent, Simulation};
 
-pub(crate) use lobby::{EXPIRY, NOW, Owner, TOO_LATE};
-pub(crate) use shelf::Shelf;
+pub(crate) use handshake_sim::{EXPIRY, NOW, Owner, TOO_LATE};
+pub(crate) use prekey_model::PrekeyModel;
 
 use noescrow::SkippedKeyStore;
 use noescrow::primitives::Primitives;
@@ -62,7 +62,7 @@ use rand_core::CryptoRng;
 /// # Errors
 /// The first [`Violation`].
 pub fn run<E: Endpoint, R: CryptoRng>(
-    world: &mut World<E, R>,
+    world: &mut Simulation<E, R>,
     events: impl IntoIterator<Item = Event>,
 ) -> Result<Report, Violation> {
     let rest = [Side::Alice, Side::Bob].map(|to| Event::DeliverAll { to });
@@ -86,5 +86,5 @@ pub fn run_bytes<P: Primitives, S: SkippedKeyStore, R: CryptoRng>(
         Some((opening, schedule)) => (Opening::decode(*opening), schedule),
         None => (Opening::PLAIN, bytes),
     };
-    run(&mut World::<Session<P, S>, R>::new(alice, bob, relay, opening, rng)?, Event::decode_all(schedule))
+    run(&mut Simulation::<Session<P, S>, R>::new(alice, bob, relay, opening, rng)?, Event::decode_all(schedule))
 }

@@ -78,7 +78,7 @@ impl Party {
     /// The side that sends first.
     #[must_use]
     pub fn initiator(limits: Limits) -> Self {
-        Self { due: true, initiator: true, ..Self::responder(limits) }
+        Self { expected: true, initiator: true, ..Self::responder(limits) }
     }
 
     /// The side that receives first.

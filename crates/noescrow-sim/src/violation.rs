@@ -59,7 +59,7 @@ claims! {
     /// A damaged snapshot is refused.
     RefusesDamage => "a damaged snapshot was not refused",
     /// Another session of the same devices goes on untouched.
-    OtherSessionGoesOn => "another session of the same devices did not open its own message",
+    OtherSessionContinues => "another session of the same devices did not open its own message",
 }
 
 /// A claim that did not hold.

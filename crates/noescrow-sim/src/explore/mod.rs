@@ -16,13 +16,13 @@
 //!
 //! Not the concern of this module: Alice has no prekeys here; that either may begin is for the property tests.
 
-mod draws;
-mod follow;
-mod meet;
-mod memo;
+mod rng;
+mod invariants;
+mod handshakes;
+mod cache;
 mod moves;
 mod node;
-mod suffer;
+mod attacks;
 
 use crate::Who;
 use core::fmt;
@@ -225,8 +225,8 @@ impl<F> Search<F> {
                 let Some(next) = node.after(step, &self.device, &mut done)? else { return Ok(()) };
                 done.events = done.events.saturating_add(1);
                 if lock(&self.seen).insert(next.key()) {
-                    next.suffer(&self.device, &mut done)?;
-                    next.follow(&mut done)?;
+                    next.attack(&self.device, &mut done)?;
+                    next.check_invariants(&mut done)?;
                     new.push(next);
                 }
                 Ok(())
@@ -281,7 +281,7 @@ impl<F> Search<F> {
 mod tests {
     use super::moves::Move;
     use super::*;
-    use crate::{Offer, Side};
+    use crate::{ServedBundle, Side};
 
     const SMALL: Bounds = Bounds {
         messages: 1,
@@ -301,13 +301,13 @@ mod tests {
         let mut nodes = vec![Node::root(&device).unwrap()];
         for step in moves {
             let next = nodes.last().unwrap().after(*step, &device, &mut Exploration::default()).unwrap().unwrap();
-            assert_eq!(next.follow(&mut Exploration::default()), Ok(()), "{:?}", next.schedule);
+            assert_eq!(next.check_invariants(&mut Exploration::default()), Ok(()), "{:?}", next.schedule);
             nodes.push(next);
         }
         nodes
     }
 
-    const MET: [Move; 4] = [Move::Publish, Move::Fetch(Offer::Honest), Move::Initiate, Move::Deliver(0)];
+    const MET: [Move; 4] = [Move::Publish, Move::Fetch(ServedBundle::Honest), Move::Initiate, Move::Deliver(0)];
 
     /// The control of the theft: a device whose memory still has what it had before.
     #[test]
@@ -315,7 +315,7 @@ mod tests {
         let mut nodes = after(&MET);
         let mut opened = nodes.pop().unwrap();
         opened.devices.bob = nodes.pop().unwrap().devices.bob;
-        let claim = opened.follow(&mut Exploration::default()).unwrap_err().claim;
+        let claim = opened.check_invariants(&mut Exploration::default()).unwrap_err().claim;
         assert_eq!(claim, "Bob's memory gives a message of the past");
     }
 
@@ -324,32 +324,32 @@ mod tests {
         let mut nodes = after(&[&MET[..], &[Move::Send(0, Side::Alice), Move::Deliver(0)]].concat());
         let mut opened = nodes.pop().unwrap();
         opened.conversations[0].sessions.bob = nodes.pop().unwrap().conversations[0].sessions.bob.clone();
-        let claim = opened.follow(&mut Exploration::default()).unwrap_err().claim;
+        let claim = opened.check_invariants(&mut Exploration::default()).unwrap_err().claim;
         assert_eq!(claim, "Bob's memory gives a message of the past");
     }
 
     /// The limit of a last-resort handshake is where the protocol puts it: the signed prekey's deletion.
     #[test]
     fn a_last_resort_handshake_is_safe_from_thieves_once_the_signed_prekey_is_replaced() {
-        let met = [Move::Publish, Move::Fetch(Offer::WithoutOneTimePrekey), Move::Initiate, Move::Deliver(0)];
+        let met = [Move::Publish, Move::Fetch(ServedBundle::WithoutOneTimePrekey), Move::Initiate, Move::Deliver(0)];
         let mut nodes = after(&[&met[..], &[Move::Replace]].concat());
         let mut replaced = nodes.pop().unwrap();
         replaced.devices.bob = nodes.pop().unwrap().devices.bob;
-        let claim = replaced.follow(&mut Exploration::default()).unwrap_err().claim;
+        let claim = replaced.check_invariants(&mut Exploration::default()).unwrap_err().claim;
         assert_eq!(claim, "Bob's memory gives a message of the past");
     }
 
     /// The controls of the relay's knowledge: the same conversation, held to be of another kind than it is.
     #[test]
     fn what_a_relay_reads_under_its_own_identity_is_seen_to_be_known() {
-        let substituted = [Move::Publish, Move::Fetch(Offer::OtherIdentity), Move::Initiate];
+        let substituted = [Move::Publish, Move::Fetch(ServedBundle::OtherIdentity), Move::Initiate];
         let mut node = after(&substituted).pop().unwrap();
         node.conversations[0].to = Who::Bob;
-        let claim = node.follow(&mut Exploration::default()).unwrap_err().claim;
+        let claim = node.check_invariants(&mut Exploration::default()).unwrap_err().claim;
         assert!(claim.contains("ServerInKey") || claim.contains("not its own"), "{claim}");
         let mut node = after(&MET).pop().unwrap();
         node.conversations[0].to = Who::Relay;
-        let claim = node.follow(&mut Exploration::default()).unwrap_err().claim;
+        let claim = node.check_invariants(&mut Exploration::default()).unwrap_err().claim;
         assert_eq!(claim, "the relay does not know the key of a message of its own");
     }
 

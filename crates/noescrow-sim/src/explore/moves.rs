@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Move`]: what leads from one state of an exploration to another.
 
-use crate::{Offer, Side};
+use crate::{ServedBundle, Side};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Move {
@@ -10,7 +10,7 @@ pub(crate) enum Move {
     /// Bob uploads another signed prekey, and deletes the one before.
     Replace,
     /// Alice asks for Bob's bundle, and gets one that she must take.
-    Fetch(Offer),
+    Fetch(ServedBundle),
     /// Alice begins a conversation with the bundle that she has.
     Initiate,
     /// The relay begins one with Bob, under its own identity.
@@ -39,18 +39,18 @@ impl Move {
     }
 }
 
-pub(crate) const fn offer_name(offer: Offer) -> &'static str {
+pub(crate) const fn offer_name(offer: ServedBundle) -> &'static str {
     match offer {
-        Offer::Honest => "bundle fetched",
-        Offer::WithoutOneTimePrekey => "bundle: one-time prekey withheld",
-        Offer::Repeated => "bundle: repeated",
-        Offer::OtherIdentity => "bundle: identity substituted",
-        Offer::PlantedSignedPrekey => "bundle: signed prekey planted",
-        Offer::PlantedOneTimePrekey => "bundle: one-time prekey planted",
-        Offer::ClaimedPrekeys => "bundle: prekeys under another identity",
-        Offer::ConfusedKinds => "bundle: kinds of prekeys confused",
-        Offer::LowOrderIdentity => "bundle: identity of low order",
-        Offer::LowOrderSignedPrekey => "bundle: signed prekey of low order",
-        Offer::LowOrderOneTimePrekey => "bundle: one-time prekey of low order",
+        ServedBundle::Honest => "bundle fetched",
+        ServedBundle::WithoutOneTimePrekey => "bundle: one-time prekey withheld",
+        ServedBundle::Repeated => "bundle: repeated",
+        ServedBundle::OtherIdentity => "bundle: identity substituted",
+        ServedBundle::PlantedSignedPrekey => "bundle: signed prekey planted",
+        ServedBundle::PlantedOneTimePrekey => "bundle: one-time prekey planted",
+        ServedBundle::ClaimedPrekeys => "bundle: prekeys under another identity",
+        ServedBundle::ConfusedKinds => "bundle: kinds of prekeys confused",
+        ServedBundle::LowOrderIdentity => "bundle: identity of low order",
+        ServedBundle::LowOrderSignedPrekey => "bundle: signed prekey of low order",
+        ServedBundle::LowOrderOneTimePrekey => "bundle: one-time prekey of low order",
     }
 }

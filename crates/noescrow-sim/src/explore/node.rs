@@ -2,11 +2,11 @@
 //! [`Node`]: one state of an exploration, and what may follow. Handshakes are in `meet`, what must hold at each state in
 //! `follow`, what a hostile relay tries in vain there in `suffer`.
 
-use super::draws::Draws;
-use super::memo::{Made, made, note, note_bytes, restore};
+use super::rng::DerivedRng;
+use super::cache::{Made, made, note, note_bytes, restore};
 use super::moves::{Move, offer_name};
 use super::{Bounds, Counterexample, Exploration};
-use crate::{Both, Directory, Label, Limits, Offer, Owner, Parts, Party, Shelf, Side, Verdict, Who};
+use crate::{PerSide, Directory, Label, Limits, ServedBundle, Owner, Parts, Party, PrekeyModel, Side, Verdict, Who};
 use noescrow::Inline;
 use noescrow::device::Device;
 use noescrow::hazmat::{device_state, session_state};
@@ -37,13 +37,13 @@ const TEXT_LEN: usize = 20;
 
 /// One thing for each of the three.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Each<T> {
+pub(crate) struct PerParty<T> {
     pub(crate) alice: T,
     pub(crate) bob: T,
     pub(crate) relay: T,
 }
 
-impl<T> Each<T> {
+impl<T> PerParty<T> {
     pub(crate) const fn of(&self, who: Who) -> &T {
         match who {
             Who::Alice => &self.alice,
@@ -63,7 +63,7 @@ impl<T> Each<T> {
 
 /// A bundle that Alice has taken.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct ReceivedBundle {
     pub(crate) bytes: Vec<u8>,
     pub(crate) whose: Who,
 }
@@ -78,9 +78,9 @@ pub(crate) struct Conversation {
     pub(crate) signed_prekey: u32,
     pub(crate) one_time_prekey: Option<u32>,
     /// `Side::Alice` is who began it.
-    pub(crate) sessions: Both<Option<Vec<u8>>>,
-    pub(crate) model: Both<Party>,
-    pub(crate) sent_by: Both<u8>,
+    pub(crate) sessions: PerSide<Option<Vec<u8>>>,
+    pub(crate) model: PerSide<Party>,
+    pub(crate) sent_by: PerSide<u8>,
 }
 
 impl Conversation {
@@ -112,13 +112,13 @@ pub(crate) struct Touched {
 /// One state.
 #[derive(Clone)]
 pub(crate) struct Node {
-    pub(crate) devices: Each<Vec<u8>>,
+    pub(crate) devices: PerParty<Vec<u8>>,
     /// What the specification says that Bob has.
-    pub(crate) shelf: Shelf,
+    pub(crate) shelf: PrekeyModel,
     pub(crate) directory: Arc<Directory>,
     /// What the relay's own device would publish.
     pub(crate) own: Arc<Parts>,
-    pub(crate) held: Option<Arc<Held>>,
+    pub(crate) held: Option<Arc<ReceivedBundle>>,
     pub(crate) published: u8,
     pub(crate) replaced: u8,
     pub(crate) conversations: Vec<Conversation>,
@@ -135,9 +135,9 @@ pub(crate) struct Node {
 }
 
 /// Three recorders on a tape of their own. Always these three, so that a ledger can take one tape after the other.
-pub(crate) fn recorders() -> Option<(Tape, Each<Recorder>)> {
+pub(crate) fn recorders() -> Option<(Tape, PerParty<Recorder>)> {
     let tape = Tape::in_memory();
-    let each = Each {
+    let each = PerParty {
         alice: Recorder::device(&tape, "Alice").ok()?,
         bob: Recorder::device(&tape, "Bob").ok()?,
         relay: Recorder::server(&tape, "relay").ok()?,
@@ -171,8 +171,8 @@ impl Node {
     /// Three devices, of which none has published anything.
     pub(crate) fn root<P: Primitives>(device: &impl Fn(Who, Recorder) -> P) -> Result<Self, Counterexample> {
         let mut root = Self {
-            devices: Each::default(),
-            shelf: Shelf::new(),
+            devices: PerParty::default(),
+            shelf: PrekeyModel::new(),
             directory: Arc::default(),
             own: Arc::new(Parts { identity: Vec::new(), signed_prekey: Vec::new(), one_time_prekey: None }),
             held: None,
@@ -199,7 +199,7 @@ impl Node {
     fn generate<P: Primitives>(&mut self, device: &impl Fn(Who, Recorder) -> P) -> Option<()> {
         let (tape, recorders) = recorders()?;
         for who in [Who::Alice, Who::Bob, Who::Relay] {
-            let mut draws = Draws::of(&[b'g', initial(who)]);
+            let mut draws = DerivedRng::of(&[b'g', initial(who)]);
             let primitives = device(who, recorders.of(who).clone());
             let mut made: Owner<P> = Device::generate_with(primitives, crate::EXPIRY, &mut draws);
             if who == Who::Relay {
@@ -269,7 +269,7 @@ impl Node {
             }
             if begun_by(Who::Alice) < usize::from(bounds.handshakes) && self.held.is_none() {
                 // The last is followed first: the honest one.
-                moves.extend(Offer::ALL.into_iter().rev().filter(|offer| offer.is_sound()).map(Move::Fetch));
+                moves.extend(ServedBundle::ALL.into_iter().rev().filter(|offer| offer.is_sound()).map(Move::Fetch));
             }
             if begun_by(Who::Relay) < usize::from(bounds.approaches) {
                 moves.push(Move::Approach);
@@ -382,7 +382,7 @@ impl Node {
         let made = made(&[b"send", &purpose, state], || {
             let (tape, recorders) = recorders().ok_or_else(|| failed.clone())?;
             let mut session = restore(device(who, recorders.of(who).clone()), state).ok_or_else(|| failed.clone())?;
-            let sealed = session.encrypt(&text, b"", &mut Draws::of(&purpose)).map_err(|_| failed.clone())?;
+            let sealed = session.encrypt(&text, b"", &mut DerivedRng::of(&purpose)).map_err(|_| failed.clone())?;
             Ok(Made { output: Some(sealed), session: Some(session_state(&session)), device: None, tape: tape.bytes() })
         })?;
         let (Some(bytes), Some(after)) = (made.output.clone(), made.session.clone()) else { return Err(failed) };

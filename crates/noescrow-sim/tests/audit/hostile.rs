@@ -10,7 +10,7 @@ use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, Heap, SafetyNumber, session};
 use noescrow_audit::{Audit, FindingKind, Tape};
 use noescrow_recorder::{Recorder, profile};
-use noescrow_sim::{Answer, Event, FROM_BACK, Offer, Opening, Side, World};
+use noescrow_sim::{Answer, Event, FROM_BACK, ServedBundle, Opening, Side, Simulation};
 
 /// What a relay can do with what passes through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,34 +95,34 @@ const fn outcome(alice: Answer, bob: Answer, secret: bool, plaintext: bool, numb
 
 /// What a device that checks does, and one that believes everything.
 fn due(play: RelayMove, fault: Fault) -> Outcome {
-    use Answer::{GoesOn, IsNotAsked, Refuses};
+    use Answer::{Accepts, IsNotAsked, Refuses};
     use Numbers::{Agree, Differ};
     let stopped = outcome(Refuses, IsNotAsked, false, false, Numbers::None);
-    let denied = outcome(GoesOn, Refuses, false, false, Numbers::None);
-    let ignored = outcome(GoesOn, Refuses, false, false, Agree);
+    let denied = outcome(Accepts, Refuses, false, false, Numbers::None);
+    let ignored = outcome(Accepts, Refuses, false, false, Agree);
     match (play, fault) {
-        (Forward | WithholdOneTimePrekeys | Reorder, _) => outcome(GoesOn, GoesOn, false, false, Agree),
+        (Forward | WithholdOneTimePrekeys | Reorder, _) => outcome(Accepts, Accepts, false, false, Agree),
         // No check of a device's own can know who Bob is.
-        (SubstituteIdentity, _) => outcome(GoesOn, GoesOn, true, true, Differ),
+        (SubstituteIdentity, _) => outcome(Accepts, Accepts, true, true, Differ),
         (SubstituteSignedPrekey | SubstituteOneTimePrekey | ClaimPrekeys, Fault::Gullible) => {
-            outcome(GoesOn, Refuses, true, false, Numbers::None)
+            outcome(Accepts, Refuses, true, false, Numbers::None)
         }
         (SubstituteSignedPrekey | SubstituteOneTimePrekey | ClaimPrekeys, _) => stopped,
         // The parser refuses these, not a primitive that could be broken.
         (ConfuseKinds | ExpiredBundle | LowOrderPrekey, _) => stopped,
         (ReplayBundle | StaleBundle | LowOrderEphemeral, _) => denied,
         (ReplayFirstMessage | ReplayLastResort | MixConversations | Splice, _) => ignored,
-        (Reflect, _) => outcome(Refuses, GoesOn, false, false, Agree),
+        (Reflect, _) => outcome(Refuses, Accepts, false, false, Agree),
     }
 }
 
-type Enemys = World<session::Session<Broken, Heap>, Source>;
+type Enemys = Simulation<session::Session<Broken, Heap>, Source>;
 
 const fn publish(side: Side) -> Event {
     Event::Publish { side, count: 1 }
 }
 
-const fn fetch(offer: Offer) -> Event {
+const fn fetch(offer: ServedBundle) -> Event {
     Event::Fetch { by: Side::Alice, offer, point: 0 }
 }
 
@@ -132,35 +132,35 @@ const ARRIVE: Event = Event::Arrive { to: Side::Bob, message: FROM_BACK, low_ord
 const SEND: Event = Event::Send { from: Side::Alice, length: 40, associated_data: 0 };
 
 /// A bundle, what Alice does with it, and what Bob does with that.
-fn with(offer: Offer) -> Vec<Event> {
+fn with(offer: ServedBundle) -> Vec<Event> {
     vec![publish(Side::Bob), fetch(offer), INITIATE, ARRIVE]
 }
 
 /// The schedule that a move is. Its last event, if it is one of the conversation, is where the move shows.
 fn schedule(of: RelayMove) -> Vec<Event> {
-    let again = |first: Offer| [with(first), vec![ARRIVE]].concat();
+    let again = |first: ServedBundle| [with(first), vec![ARRIVE]].concat();
     match of {
-        Forward => with(Offer::Honest),
-        SubstituteIdentity => with(Offer::OtherIdentity),
-        SubstituteSignedPrekey => with(Offer::PlantedSignedPrekey),
-        SubstituteOneTimePrekey => with(Offer::PlantedOneTimePrekey),
-        ClaimPrekeys => with(Offer::ClaimedPrekeys),
-        ConfuseKinds => with(Offer::ConfusedKinds),
-        WithholdOneTimePrekeys => with(Offer::WithoutOneTimePrekey),
-        ReplayBundle => [with(Offer::Honest), vec![fetch(Offer::Repeated), INITIATE, ARRIVE]].concat(),
+        Forward => with(ServedBundle::Honest),
+        SubstituteIdentity => with(ServedBundle::OtherIdentity),
+        SubstituteSignedPrekey => with(ServedBundle::PlantedSignedPrekey),
+        SubstituteOneTimePrekey => with(ServedBundle::PlantedOneTimePrekey),
+        ClaimPrekeys => with(ServedBundle::ClaimedPrekeys),
+        ConfuseKinds => with(ServedBundle::ConfusedKinds),
+        WithholdOneTimePrekeys => with(ServedBundle::WithoutOneTimePrekey),
+        ReplayBundle => [with(ServedBundle::Honest), vec![fetch(ServedBundle::Repeated), INITIATE, ARRIVE]].concat(),
         StaleBundle => {
             let (rotate, delete) = (Event::Rotate { side: Side::Bob }, Event::DeletePrevious { side: Side::Bob });
-            vec![publish(Side::Bob), fetch(Offer::Honest), rotate, delete, INITIATE, ARRIVE]
+            vec![publish(Side::Bob), fetch(ServedBundle::Honest), rotate, delete, INITIATE, ARRIVE]
         }
         ExpiredBundle => {
             let too_late = Event::Initiate { from: Side::Alice, too_late: true };
-            vec![publish(Side::Bob), fetch(Offer::Honest), too_late, ARRIVE]
+            vec![publish(Side::Bob), fetch(ServedBundle::Honest), too_late, ARRIVE]
         }
-        ReplayFirstMessage => again(Offer::Honest),
-        ReplayLastResort => again(Offer::WithoutOneTimePrekey),
+        ReplayFirstMessage => again(ServedBundle::Honest),
+        ReplayLastResort => again(ServedBundle::WithoutOneTimePrekey),
         MixConversations => {
             let mix = Event::Mix { to: Side::Bob, message: 0, into: 1 };
-            [with(Offer::Honest), with(Offer::Honest), vec![mix]].concat()
+            [with(ServedBundle::Honest), with(ServedBundle::Honest), vec![mix]].concat()
         }
         Splice => vec![SEND, SEND, Event::Splice { to: Side::Bob, message: FROM_BACK | 1, body: FROM_BACK }],
         Reflect => vec![SEND, Event::Reflect { to: Side::Alice, message: FROM_BACK }],
@@ -168,10 +168,10 @@ fn schedule(of: RelayMove) -> Vec<Event> {
             let late = Event::Reorder { to: Side::Bob, at: 0, place: FROM_BACK };
             vec![SEND, SEND, late, Event::DeliverAll { to: Side::Bob }]
         }
-        LowOrderPrekey => with(Offer::LowOrderSignedPrekey),
+        LowOrderPrekey => with(ServedBundle::LowOrderSignedPrekey),
         LowOrderEphemeral => {
             let low_order = Event::Arrive { to: Side::Bob, message: FROM_BACK, low_order: Some(0) };
-            vec![publish(Side::Bob), fetch(Offer::Honest), INITIATE, low_order]
+            vec![publish(Side::Bob), fetch(ServedBundle::Honest), INITIATE, low_order]
         }
     }
 }
@@ -198,10 +198,10 @@ fn make(of: RelayMove, world: &mut Enemys) -> [Answer; 2] {
         // The oracle says of these that they opened, or were refused and changed nothing.
         outcome.unwrap();
         let refused = world.report().refused > before.refused;
-        let answer = if refused { Answer::Refuses } else { Answer::GoesOn };
+        let answer = if refused { Answer::Refuses } else { Answer::Accepts };
         match event {
-            Event::Reflect { .. } => did = [answer, Answer::GoesOn],
-            Event::Splice { .. } | Event::DeliverAll { .. } => did = [Answer::GoesOn, answer],
+            Event::Reflect { .. } => did = [answer, Answer::Accepts],
+            Event::Splice { .. } | Event::DeliverAll { .. } => did = [Answer::Accepts, answer],
             _ => {}
         }
     }
@@ -209,7 +209,7 @@ fn make(of: RelayMove, world: &mut Enemys) -> [Answer; 2] {
 }
 
 fn numbers(world: &Enemys) -> Numbers {
-    let [alice, bob] = [Side::Alice, Side::Bob].map(|side| world.lobby().session_of(side));
+    let [alice, bob] = [Side::Alice, Side::Bob].map(|side| world.handshakes().session_of(side));
     let number = |session: &session::Session<Broken, Heap>| session.safety_number().unwrap();
     match (alice, bob) {
         (Some(alice), Some(bob)) if number(alice).verify_scanned(&number(bob).to_bytes()).is_ok() => Numbers::Agree,
@@ -238,14 +238,14 @@ fn play(of: RelayMove, fault: Fault, seed: u64) -> (Outcome, String) {
         world.step(Event::DeliverAll { to: from.other() }).unwrap();
     }
     let sent = world.sent().iter().flat_map(|sent| sent.bytes.clone());
-    let wire: Vec<u8> = [world.bundle(), world.lobby().seen()].concat().into_iter().chain(sent).collect();
+    let wire: Vec<u8> = [world.bundle(), world.handshakes().seen()].concat().into_iter().chain(sent).collect();
     let verdict = Audit::of(profile(), &tape).unwrap().server_saw("wire", &wire).verdict();
     let derivable =
         |what: &str| verdict.of_kind(FindingKind::Derivable).filter(|found| found.what.starts_with(what)).count();
     let (secret, plaintexts) = (!verdict.holds(), derivable("plaintext"));
     assert_eq!(secret, derivable("X25519 shared secret") > 0, "{of:?}: {verdict}");
     // To the text: what was said to the relay, and nothing else.
-    assert_eq!(plaintexts, world.lobby().told().len(), "{of:?}: {verdict}");
+    assert_eq!(plaintexts, world.handshakes().told().len(), "{of:?}: {verdict}");
     (Outcome { alice, bob, secret, plaintext: plaintexts > 0, numbers }, verdict.to_string())
 }
 
@@ -268,20 +268,20 @@ fn g22_each_move_of_a_hostile_relay_has_the_outcome_that_is_due() {
 fn each_point_of_low_order_is_refused_in_each_place() {
     let [alice, bob] = NAMES.map(|_| RustCrypto);
     let mut world =
-        World::<session::Session<RustCrypto, Heap>, _>::new(alice, bob, RustCrypto, Opening::PLAIN, Source::good(5))
+        Simulation::<session::Session<RustCrypto, Heap>, _>::new(alice, bob, RustCrypto, Opening::PLAIN, Source::good(5))
             .unwrap();
     for point in 0..5 {
-        for offer in [Offer::LowOrderIdentity, Offer::LowOrderSignedPrekey, Offer::LowOrderOneTimePrekey] {
+        for offer in [ServedBundle::LowOrderIdentity, ServedBundle::LowOrderSignedPrekey, ServedBundle::LowOrderOneTimePrekey] {
             world.step(publish(Side::Bob)).unwrap();
             let happened = world.happen(Event::Fetch { by: Side::Alice, offer, point }).unwrap();
             assert_eq!(happened.did, Answer::Refuses, "{offer:?}, {point}");
         }
-        with(Offer::WithoutOneTimePrekey)[..3].iter().for_each(|event| world.step(*event).unwrap());
+        with(ServedBundle::WithoutOneTimePrekey)[..3].iter().for_each(|event| world.step(*event).unwrap());
         let weak = Event::Arrive { to: Side::Bob, message: FROM_BACK, low_order: Some(point) };
         assert_eq!(world.happen(weak).unwrap().did, Answer::Refuses, "{point}");
     }
     // As it was sent, the last of these is accepted.
-    assert_eq!(world.happen(ARRIVE).unwrap().did, Answer::GoesOn);
+    assert_eq!(world.happen(ARRIVE).unwrap().did, Answer::Accepts);
 }
 
 /// What the table promises: a device that checks gives nothing away unless the numbers tell.

@@ -14,17 +14,17 @@ use noescrow::{
     Bundle, FIRST_MESSAGE_OVERHEAD, Heap, Identity, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MESSAGE_OVERHEAD, Session,
     device, session,
 };
-use noescrow_sim::{Endpoint, Event, Opening, Side, World};
+use noescrow_sim::{Endpoint, Event, Opening, Side, Simulation};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use std::collections::{BTreeMap, HashSet};
 
-type WatchedWorld = World<session::Session<Watch, Heap>, ChaCha20Rng>;
+type WatchedWorld = Simulation<session::Session<Watch, Heap>, ChaCha20Rng>;
 
 fn watched(opening: Opening) -> (WatchedWorld, [Watch; 2]) {
     let watches = [Watch::default(), Watch::default()];
-    let world = World::new(watches[0].clone(), watches[1].clone(), Watch::default(), opening, rng(11)).unwrap();
+    let world = Simulation::new(watches[0].clone(), watches[1].clone(), Watch::default(), opening, rng(11)).unwrap();
     (world, watches)
 }
 
@@ -43,7 +43,7 @@ proptest! {
         before in schedules::schedule(20),
         attacks in proptest::collection::vec(hostile(), 40),
     ) {
-        let mut world = World::<Session, _>::new(RustCrypto, RustCrypto, RustCrypto, Opening::PLAIN, rng(1)).unwrap();
+        let mut world = Simulation::<Session, _>::new(RustCrypto, RustCrypto, RustCrypto, Opening::PLAIN, rng(1)).unwrap();
         for event in before.into_iter().chain(attacks) {
             world.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
         }
@@ -533,7 +533,7 @@ fn transcript<P: Primitives, S: noescrow::SkippedKeyStore>(
     seed: u64,
 ) -> Transcript {
     let [alice, bob] = [primitives.clone(), primitives.clone()];
-    let mut world = World::<session::Session<P, S>, _>::new(alice, bob, primitives, opening, rng(seed)).unwrap();
+    let mut world = Simulation::<session::Session<P, S>, _>::new(alice, bob, primitives, opening, rng(seed)).unwrap();
     noescrow_sim::run(&mut world, events.iter().copied()).unwrap();
     let states = [&world.ends().alice, &world.ends().bob].map(|end| end.save(0));
     (world.bundle().to_vec(), world.sent().iter().map(|sent| sent.bytes.clone()).collect(), states)

@@ -24,7 +24,7 @@ mod watch;
 use noescrow::primitives::RustCrypto;
 use noescrow::{ChunkSize, Heap, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, SkippedKeyStore, session};
 use noescrow_sim::{
-    Claim, Event, FROM_BACK, How, Limits, Offer, Opening, Report, Side, Violation, World, pick, run, run_bytes,
+    Claim, Event, FROM_BACK, Tampering, Limits, ServedBundle, Opening, Report, Side, Violation, Simulation, pick, run, run_bytes,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -36,15 +36,15 @@ use support::rng;
 use twins::{Fault, Twin};
 use watch::{Bent, Watch};
 
-type Conversation<S> = World<session::Session<RustCrypto, S>, ChaCha20Rng>;
+type Conversation<S> = Simulation<session::Session<RustCrypto, S>, ChaCha20Rng>;
 
 fn world<S: SkippedKeyStore>(opening: Opening) -> Conversation<S> {
-    World::new(RustCrypto, RustCrypto, RustCrypto, opening, rng(7)).unwrap()
+    Simulation::new(RustCrypto, RustCrypto, RustCrypto, opening, rng(7)).unwrap()
 }
 
 fn play<S: SkippedKeyStore>(opening: Opening, events: impl IntoIterator<Item = Event>) -> Result<Report, Violation> {
     let mut world =
-        World::<session::Session<RustCrypto, S>, _>::new(RustCrypto, RustCrypto, RustCrypto, opening, rng(7))?;
+        Simulation::<session::Session<RustCrypto, S>, _>::new(RustCrypto, RustCrypto, RustCrypto, opening, rng(7))?;
     run(&mut world, events)
 }
 
@@ -154,8 +154,8 @@ fn the_generator_reaches_every_kind_of_outcome_and_event() {
             all.retired += one.retired;
             all.restored += one.restored;
             all.snapshots_refused += one.snapshots_refused;
-            all.lobby_refused += one.lobby_refused;
-            all.lobby_taken += one.lobby_taken;
+            all.handshakes_refused += one.handshakes_refused;
+            all.handshakes_accepted += one.handshakes_accepted;
             all.chains = all.chains.max(one.chains);
             all.most_skipped = all.most_skipped.max(one.most_skipped);
         }
@@ -166,7 +166,7 @@ fn the_generator_reaches_every_kind_of_outcome_and_event() {
     let counts = [small.opened, small.opened_late, small.refused, small.lost, small.too_many_skipped, small.evicted];
     assert!(counts.iter().all(|count| *count > 20), "{small:?}");
     assert!(small.retired > 0 && small.restored > 20 && small.snapshots_refused > 5, "{small:?}");
-    assert!(small.lobby_refused > 20 && small.lobby_taken > 20, "{small:?}");
+    assert!(small.handshakes_refused > 20 && small.handshakes_accepted > 20, "{small:?}");
     assert!(small.chains > MAX_SKIPPED_STEPS && small.most_skipped == 7, "{small:?}");
     // A larger store, in which keys live until their epoch is over.
     let (large, _) = reach::<Inline<40>>(120);
@@ -255,10 +255,10 @@ fn a_bit_of_everything() -> Vec<Event> {
         Event::Replay { to: alice, message: 0 },
         Event::Restore { side: alice },
         Event::Burst { from: alice, count: 6 },
-        Event::Tamper { to: bob, message: FROM_BACK, place: FROM_BACK, how: How::Flip { bit: 0 } },
+        Event::Tamper { to: bob, message: FROM_BACK, place: FROM_BACK, tampering: Tampering::Flip { bit: 0 } },
         Event::Deliver { to: bob, at: FROM_BACK },
-        Event::Tamper { to: bob, message: FROM_BACK, place: FROM_BACK, how: How::Flip { bit: 1 } },
-        Event::Tamper { to: bob, message: 2, place: FROM_BACK | 20, how: How::Truncate },
+        Event::Tamper { to: bob, message: FROM_BACK, place: FROM_BACK, tampering: Tampering::Flip { bit: 1 } },
+        Event::Tamper { to: bob, message: 2, place: FROM_BACK | 20, tampering: Tampering::Truncate },
         Event::Reflect { to: alice, message: 3 },
         Event::WrongAssociatedData { to: bob, message: 4, by: 2 },
         Event::Snapshot { side: bob },
@@ -298,7 +298,7 @@ fn control_every_broken_twin_of_a_session_is_caught_by_the_claim_that_it_breaks(
     ] {
         assert_eq!(judge(fault, a_bit_of_everything()), Err(claim), "{fault:?}");
     }
-    assert_eq!(judge(Fault::DiesOnError, vec![Event::CrossSession { to: Side::Bob }]), Err(Claim::OtherSessionGoesOn));
+    assert_eq!(judge(Fault::DiesOnError, vec![Event::CrossSession { to: Side::Bob }]), Err(Claim::OtherSessionContinues));
 }
 
 /// `AcceptedOnce` has its control at the lobby: which prekeys are used up is no primitive's business.
@@ -307,7 +307,7 @@ fn control_a_broken_handshake_is_caught_by_the_claim_that_it_breaks() {
     let judge = |bent: Bent| {
         let watch = || Watch { bent, ..Watch::default() };
         let opening = Opening { burst: 2, ..Opening::PLAIN };
-        let world = World::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), opening, rng(7));
+        let world = Simulation::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), opening, rng(7));
         world.map(|_| ()).map_err(|violation| violation.claim)
     };
     assert_eq!(judge(Bent::Straight), Ok(()));
@@ -320,21 +320,21 @@ fn control_a_broken_handshake_is_caught_by_the_claim_that_it_breaks() {
 /// `InitiatesInTime` has its control at the lobby too: no primitive knows the time.
 #[test]
 fn control_a_device_that_believes_every_signature_is_caught_with_each_bundle_that_only_a_signature_betrays() {
-    let judge = |bent: Bent, offer: Offer| {
+    let judge = |bent: Bent, offer: ServedBundle| {
         let watch = || Watch { bent, ..Watch::default() };
         let mut world =
-            World::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), Opening::PLAIN, rng(7)).unwrap();
-        let given_before = handshake(Side::Alice, Offer::Honest, 2);
+            Simulation::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), Opening::PLAIN, rng(7)).unwrap();
+        let given_before = handshake(Side::Alice, ServedBundle::Honest, 2);
         let events = [given_before, handshake(Side::Alice, offer, 2)].concat();
         // Behind a bundle that is refused comes the first message before, again; a bundle that is used up is taken, and its
         // first message refused.
-        run(&mut world, events).map(|report| report.lobby_refused).map_err(|violation| violation.claim)
+        run(&mut world, events).map(|report| report.handshakes_refused).map_err(|violation| violation.claim)
     };
-    for offer in Offer::ALL {
-        let refused = if offer.is_sound() { usize::from(offer == Offer::Repeated) } else { 2 };
+    for offer in ServedBundle::ALL {
+        let refused = if offer.is_sound() { usize::from(offer == ServedBundle::Repeated) } else { 2 };
         assert_eq!(judge(Bent::Straight, offer), Ok(refused), "{offer:?}");
         let betrayed_by_a_signature =
-            matches!(offer, Offer::PlantedSignedPrekey | Offer::PlantedOneTimePrekey | Offer::ClaimedPrekeys);
+            matches!(offer, ServedBundle::PlantedSignedPrekey | ServedBundle::PlantedOneTimePrekey | ServedBundle::ClaimedPrekeys);
         let due = if betrayed_by_a_signature { Err(Claim::TakesSoundBundlesOnly) } else { Ok(refused) };
         assert_eq!(judge(Bent::Believes, offer), due, "{offer:?}");
     }

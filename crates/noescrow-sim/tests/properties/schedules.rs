@@ -3,7 +3,7 @@
 //! bounds, conversations long enough that keys grow old.
 
 use noescrow::ChunkSize;
-use noescrow_sim::{Event, FROM_BACK, How, Offer, Opening, Side};
+use noescrow_sim::{Event, FROM_BACK, Tampering, ServedBundle, Opening, Side};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -28,10 +28,10 @@ fn place() -> impl Strategy<Value = u16> + Clone {
 
 fn how() -> impl Strategy<Value = How> + Clone {
     prop_oneof![
-        3 => (0u8..8).prop_map(|bit| How::Flip { bit }),
-        1 => Just(How::Truncate),
-        1 => Just(How::Extend),
-        1 => Just(How::ReplaceType),
+        3 => (0u8..8).prop_map(|bit| Tampering::Flip { bit }),
+        1 => Just(Tampering::Truncate),
+        1 => Just(Tampering::Extend),
+        1 => Just(Tampering::ReplaceType),
     ]
 }
 
@@ -76,8 +76,8 @@ pub fn storing() -> impl Strategy<Value = Event> + Clone {
     ]
 }
 
-fn offer() -> impl Strategy<Value = Offer> + Clone {
-    prop_oneof![3 => Just(Offer::Honest), 5 => proptest::sample::select(&Offer::ALL)]
+fn offer() -> impl Strategy<Value = ServedBundle> + Clone {
+    prop_oneof![3 => Just(ServedBundle::Honest), 5 => proptest::sample::select(&ServedBundle::ALL)]
 }
 
 /// Handshakes with a hostile relay: any event of them, or a whole one.
@@ -97,7 +97,7 @@ pub fn handshakes() -> impl Strategy<Value = Vec<Event>> + Clone {
 }
 
 /// A handshake of `from`'s, with what the relay offers it.
-pub fn handshake(from: Side, offer: Offer, one_time_prekeys: u8) -> Vec<Event> {
+pub fn handshake(from: Side, offer: ServedBundle, one_time_prekeys: u8) -> Vec<Event> {
     vec![
         Event::Publish { side: from.other(), count: one_time_prekeys },
         Event::Fetch { by: from, offer, point: 0 },

@@ -2,10 +2,10 @@
 //! The handshakes of an exploration: Bob's prekeys, what the relay makes of them for Alice, first messages.
 
 use super::Counterexample;
-use super::draws::Draws;
-use super::memo::{note, restore_device};
-use super::node::{Conversation, Held, Node, Sent, Store, initial, recorders, text};
-use crate::{Both, EXPIRY, NOW, Offer, Owner, Parts, Side, Who};
+use super::rng::DerivedRng;
+use super::cache::{note, restore_device};
+use super::node::{Conversation, ReceivedBundle, Node, Sent, Store, initial, recorders, text};
+use crate::{PerSide, EXPIRY, NOW, ServedBundle, Owner, Parts, Side, Who};
 use noescrow::hazmat::{device_state, session_state};
 use noescrow::primitives::Primitives;
 use noescrow::{Bundle, Prekey};
@@ -23,7 +23,7 @@ impl Node {
         let number = self.published;
         self.published = number.saturating_add(1);
         let publication = self.with_bobs(device, |bob, node| {
-            let publication = bob.publish(1, EXPIRY, &mut Draws::of(&[b'p', number])).ok()?;
+            let publication = bob.publish(1, EXPIRY, &mut DerivedRng::of(&[b'p', number])).ok()?;
             node.shelf.publish(publication.one_time_prekeys.iter().map(Prekey::id));
             Some(publication)
         })?;
@@ -39,7 +39,7 @@ impl Node {
         let number = self.replaced;
         self.replaced = number.saturating_add(1);
         let prekey = self.with_bobs(device, |bob, node| {
-            let prekey = bob.rotate(EXPIRY, &mut Draws::of(&[b'r', number])).ok()?;
+            let prekey = bob.rotate(EXPIRY, &mut DerivedRng::of(&[b'r', number])).ok()?;
             bob.delete_previous_signed_prekey();
             node.shelf.rotate(prekey.id());
             node.shelf.delete_previous();
@@ -70,7 +70,7 @@ impl Node {
     /// False if the relay has not what it takes.
     pub(crate) fn fetch<P: Primitives>(
         &mut self,
-        offer: Offer,
+        offer: ServedBundle,
         device: &impl Fn(Who, Recorder) -> P,
     ) -> Result<bool, Counterexample> {
         // Its one-time prekey the relay keeps for planting.
@@ -81,8 +81,8 @@ impl Node {
         let alice = device(Who::Alice, recorders.alice);
         Bundle::from_bytes(&alice, &bytes).map_err(|_| failed.clone())?;
         note(&mut self.ledger, &tape).map_err(|_| failed)?;
-        let whose = if offer == Offer::OtherIdentity { Who::Relay } else { Who::Bob };
-        self.held = Some(Arc::new(Held { bytes, whose }));
+        let whose = if offer == ServedBundle::OtherIdentity { Who::Relay } else { Who::Bob };
+        self.held = Some(Arc::new(ReceivedBundle { bytes, whose }));
         self.touched.directory = true;
         self.touched.held = true;
         Ok(true)
@@ -122,22 +122,22 @@ impl Node {
         let owner = restore_device(primitives, self.devices.of(from)).ok_or_else(|| failed.clone())?;
         let at = self.conversations.len();
         let text = text(at, Side::Alice, 0);
-        let mut draws = Draws::of(&[b'i', initial(from), u8::try_from(at).unwrap_or(u8::MAX)]);
+        let mut draws = DerivedRng::of(&[b'i', initial(from), u8::try_from(at).unwrap_or(u8::MAX)]);
         let mut bytes = vec![0; Owner::<P>::first_message_len(text.len()).ok_or_else(|| failed.clone())?];
         let (session, len) = owner
             .initiate_into::<Store>(&bundle, &text, b"", NOW, &mut bytes, &mut draws)
             .map_err(|_| failed.clone())?;
         bytes.truncate(len);
-        let mut model = Both { alice: Self::party(Side::Alice), bob: Self::party(Side::Bob) };
+        let mut model = PerSide { alice: Self::party(Side::Alice), bob: Self::party(Side::Bob) };
         let label = model.alice.send().ok_or_else(|| failed.clone())?;
         self.conversations.push(Conversation {
             from,
             to,
             signed_prekey: bundle.signed_prekey().id(),
             one_time_prekey: bundle.one_time_prekey().map(Prekey::id),
-            sessions: Both { alice: Some(session_state(&session)), bob: None },
+            sessions: PerSide { alice: Some(session_state(&session)), bob: None },
             model,
-            sent_by: Both { alice: 1, bob: 0 },
+            sent_by: PerSide { alice: 1, bob: 0 },
         });
         note(&mut self.ledger, &tape).map_err(|_| failed)?;
         self.sealed(Sent { conversation: at, from: Side::Alice, label, text, bytes, is_first: true });

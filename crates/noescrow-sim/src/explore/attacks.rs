@@ -2,11 +2,11 @@
 //! What a hostile relay tries at a state and must not get: all of it is refused, and changes nothing, so that it leads to no
 //! other state. What the last event did not touch was tried before.
 
-use super::memo::{is_new, restore, restore_device};
+use super::cache::{is_new, restore, restore_device};
 use super::moves::offer_name;
-use super::node::{Each, Node, Sent, recorders};
+use super::node::{PerParty, Node, Sent, recorders};
 use super::{Counterexample, Exploration};
-use crate::{Offer, Side, TOO_LATE, Who, with_low_order_ephemeral};
+use crate::{ServedBundle, Side, TOO_LATE, Who, with_low_order_ephemeral};
 use noescrow::Bundle;
 use noescrow::MESSAGE_OVERHEAD;
 use noescrow::error::InitiateError;
@@ -30,23 +30,23 @@ impl Node {
     ) -> Result<(), Counterexample> {
         let (_, recorders) = recorders().ok_or_else(|| self.fails("a tape cannot be made"))?;
         if self.touched.directory {
-            self.suffer_bundles(&device(Who::Alice, recorders.alice.clone()), done)?;
+            self.attack_bundles(&device(Who::Alice, recorders.alice.clone()), done)?;
         }
         if self.touched.held {
-            self.suffer_delay(device(Who::Alice, recorders.alice.clone()), done)?;
+            self.attack_delay(device(Who::Alice, recorders.alice.clone()), done)?;
         }
         if self.touched.device {
-            self.suffer_first_messages(device(Who::Bob, recorders.bob.clone()), done)?;
+            self.attack_first_messages(device(Who::Bob, recorders.bob.clone()), done)?;
         }
         match self.touched.conversation {
-            Some(at) => self.suffer_messages(at, &recorders, device, done),
+            Some(at) => self.attack_messages(at, &recorders, device, done),
             None => Ok(()),
         }
     }
 
     /// Every bundle that Alice must refuse.
     fn suffer_bundles<P: Primitives>(&self, alice: &P, done: &mut Exploration) -> Result<(), Counterexample> {
-        for offer in Offer::ALL.into_iter().filter(|offer| !offer.is_sound()) {
+        for offer in ServedBundle::ALL.into_iter().filter(|offer| !offer.is_sound()) {
             let own = || Some((*self.own).clone());
             let Some(bytes) = (*self.directory).clone().offer(offer, self.published, own) else { continue };
             if !is_new([&b"bundle"[..], &bytes]) {
@@ -68,7 +68,7 @@ impl Node {
         let failed = || self.fails("a bundle that was taken does not parse");
         let bundle = Bundle::from_bytes(&alice, &held.bytes).map_err(|_| failed())?;
         let owner = restore_device(alice, &self.devices.alice).ok_or_else(failed)?;
-        let mut draws = super::draws::Draws::of(b"late");
+        let mut draws = super::rng::DerivedRng::of(b"late");
         match owner.initiate(&bundle, b"late", b"", TOO_LATE, &mut draws) {
             Err(InitiateError::Expired) => {
                 done.refuse("bundle: expired");
@@ -118,7 +118,7 @@ impl Node {
     fn suffer_messages<P: Primitives>(
         &self,
         at: usize,
-        recorders: &Each<Recorder>,
+        recorders: &PerParty<Recorder>,
         device: &impl Fn(Who, Recorder) -> P,
         done: &mut Exploration,
     ) -> Result<(), Counterexample> {

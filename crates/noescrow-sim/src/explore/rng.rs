@@ -6,18 +6,18 @@ use rand_core::{TryCryptoRng, TryRng};
 use sha2::{Digest, Sha256};
 
 /// What somebody draws for one purpose.
-pub(crate) struct Draws {
+pub(crate) struct DerivedRng {
     seed: [u8; 32],
     count: u64,
 }
 
-impl Draws {
+impl DerivedRng {
     pub(crate) fn of(purpose: &[u8]) -> Self {
         Self { seed: Sha256::digest(purpose).into(), count: 0 }
     }
 }
 
-impl TryRng for Draws {
+impl TryRng for DerivedRng {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
@@ -40,4 +40,4 @@ impl TryRng for Draws {
     }
 }
 
-impl TryCryptoRng for Draws {}
+impl TryCryptoRng for DerivedRng {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Lobby`]: two devices with a hostile relay between them, and every handshake that either begins.
+//! [`HandshakeSim`]: two devices with a hostile relay between them, and every handshake that either begins.
 //!
 //! Beside each device stands what the specification says that it has: which prekeys are alive, which last-resort
 //! handshakes it has seen. So it is known of everything that arrives whether it must be taken. The relay computes with
@@ -7,11 +7,11 @@
 
 use super::endpoint::{Endpoint, storage_key};
 use super::event::{Event, Side, Who, pick};
-use super::offer::{Directory, Offer, Parts, with_low_order_ephemeral};
-use super::shelf::FIRST_ID;
-use super::shelf::{REPLAY, Shelf};
+use super::served_bundle::{Directory, ServedBundle, Parts, with_low_order_ephemeral};
+use super::prekey_model::FIRST_ID;
+use super::prekey_model::{REPLAY, PrekeyModel};
 use super::violation::Claim;
-use super::world::Both;
+use super::simulation::PerSide;
 use noescrow::Bundle;
 use noescrow::Heap;
 use noescrow::device::Device;
@@ -45,20 +45,20 @@ pub enum Answer {
     /// It was given nothing.
     IsNotAsked,
     /// It takes it.
-    GoesOn,
+    Accepts,
     /// It refuses it.
     Refuses,
 }
 
 impl Answer {
     const fn of(goes_on: bool) -> Self {
-        if goes_on { Self::GoesOn } else { Self::Refuses }
+        if goes_on { Self::Accepts } else { Self::Refuses }
     }
 }
 
 /// What came of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Happened {
+pub struct Outcome {
     /// What the device must do.
     pub due: Answer,
     /// What it did.
@@ -69,7 +69,7 @@ pub struct Happened {
 
 /// A bundle that a device has taken.
 #[derive(Clone, Debug)]
-struct Held {
+struct ReceivedBundle {
     bundle: Bundle,
     /// Whose identity it has.
     whose: Who,
@@ -93,31 +93,31 @@ struct Conversation<P> {
 
 /// Two devices, a relay, and their handshakes.
 #[derive(Debug)]
-pub struct Lobby<P> {
-    pub(crate) primitives: Both<P>,
-    pub(crate) devices: Both<Owner<P>>,
+pub struct HandshakeSim<P> {
+    pub(crate) primitives: PerSide<P>,
+    pub(crate) devices: PerSide<Owner<P>>,
     relay_primitives: P,
     relay: Option<RelayDevice<P>>,
-    directories: Both<Directory>,
-    shelves: Both<Shelf>,
-    held: Both<Option<Held>>,
+    directories: PerSide<Directory>,
+    shelves: PerSide<PrekeyModel>,
+    held: PerSide<Option<ReceivedBundle>>,
     conversations: Vec<Conversation<P>>,
     seen: Vec<u8>,
     told: BTreeSet<Vec<u8>>,
 }
 
-impl<P: Primitives> Lobby<P> {
+impl<P: Primitives> HandshakeSim<P> {
     pub(crate) fn new(alice: P, bob: P, relay: P, rng: &mut impl CryptoRng) -> Self {
         Self {
-            primitives: Both { alice: alice.clone(), bob: bob.clone() },
-            devices: Both {
+            primitives: PerSide { alice: alice.clone(), bob: bob.clone() },
+            devices: PerSide {
                 alice: Owner::generate_with(alice, EXPIRY, rng),
                 bob: Owner::generate_with(bob, EXPIRY, rng),
             },
             relay_primitives: relay,
             relay: None,
             directories: Both::default(),
-            shelves: Both { alice: Shelf::new(), bob: Shelf::new() },
+            shelves: PerSide { alice: PrekeyModel::new(), bob: PrekeyModel::new() },
             held: Both::default(),
             conversations: Vec::new(),
             seen: Vec::new(),
@@ -160,7 +160,7 @@ impl<P: Primitives> Lobby<P> {
         });
         Some(Self {
             primitives: self.primitives.clone(),
-            devices: Both { alice: device(Side::Alice)?, bob: device(Side::Bob)? },
+            devices: PerSide { alice: device(Side::Alice)?, bob: device(Side::Bob)? },
             relay_primitives: self.relay_primitives.clone(),
             relay,
             directories: self.directories.clone(),
@@ -204,8 +204,8 @@ impl<P: Primitives> Lobby<P> {
     ///
     /// # Errors
     /// The [`Claim`] that broke otherwise.
-    pub fn happen(&mut self, event: Event, rng: &mut impl CryptoRng) -> Result<Happened, Claim> {
-        let nothing = Happened { due: Answer::IsNotAsked, did: Answer::IsNotAsked, claim: Claim::HandshakeSucceeds };
+    pub fn happen(&mut self, event: Event, rng: &mut impl CryptoRng) -> Result<Outcome, Claim> {
+        let nothing = Outcome { expected: Answer::IsNotAsked, actual: Answer::IsNotAsked, claim: Claim::HandshakeSucceeds };
         let happened = match event {
             Event::Publish { side, count } => {
                 self.publish(side, count, rng)?;
@@ -254,7 +254,7 @@ impl<P: Primitives> Lobby<P> {
     }
 
     /// `by` asks for the other's bundle and is given what the relay offers.
-    fn fetch(&mut self, by: Side, offer: Offer, point: u8, rng: &mut impl CryptoRng) -> Option<Happened> {
+    fn fetch(&mut self, by: Side, offer: ServedBundle, point: u8, rng: &mut impl CryptoRng) -> Option<Outcome> {
         let (relay, primitives) = (&mut self.relay, &self.relay_primitives);
         let own = || {
             let device = relay.get_or_insert_with(|| RelayDevice::generate_with(primitives.clone(), EXPIRY, rng));
@@ -265,23 +265,23 @@ impl<P: Primitives> Lobby<P> {
         let taken = Bundle::from_bytes(self.primitives.of(by), &bytes).ok();
         let did = Answer::of(taken.is_some());
         if let Some(bundle) = taken {
-            let is_relays = matches!(offer, Offer::OtherIdentity | Offer::ClaimedPrekeys);
+            let is_relays = matches!(offer, ServedBundle::OtherIdentity | ServedBundle::ClaimedPrekeys);
             let whose = if is_relays { Who::Relay } else { by.other().into() };
-            *self.held.of_mut(by) = Some(Held { bundle, whose, is_genuine: offer.is_sound() });
+            *self.held.of_mut(by) = Some(ReceivedBundle { bundle, whose, is_genuine: offer.is_sound() });
         }
-        Some(Happened { due: Answer::of(offer.is_sound()), did, claim: Claim::TakesSoundBundlesOnly })
+        Some(Outcome { expected: Answer::of(offer.is_sound()), did, claim: Claim::TakesSoundBundlesOnly })
     }
 
     /// A session with the owner of the bundle that `from` holds.
-    fn initiate(&mut self, from: Side, too_late: bool, rng: &mut impl CryptoRng) -> Result<Option<Happened>, Claim> {
+    fn initiate(&mut self, from: Side, too_late: bool, rng: &mut impl CryptoRng) -> Result<Option<Outcome>, Claim> {
         if self.conversations.len() >= MAX_CONVERSATIONS {
             return Ok(None);
         }
-        let Some(Held { bundle, whose, is_genuine }) = self.held.of(from).clone() else { return Ok(None) };
+        let Some(ReceivedBundle { bundle, whose, is_genuine }) = self.held.of(from).clone() else { return Ok(None) };
         let text = text(rng);
         let now = if too_late { TOO_LATE } else { NOW };
         let due = Answer::of(!too_late);
-        let happened = |did| Some(Happened { due, did, claim: Claim::InitiatesInTime });
+        let happened = |did| Some(Outcome { due, did, claim: Claim::InitiatesInTime });
         let (begun, first_message) = match self.devices.of(from).initiate(&bundle, &text, b"", now, rng) {
             Ok(begun) => begun,
             Err(InitiateError::Expired) if too_late => return Ok(happened(Answer::Refuses)),
@@ -295,7 +295,7 @@ impl<P: Primitives> Lobby<P> {
         if to == Who::Relay {
             self.read_and_pass_on(from, text, rng)?;
         }
-        Ok(happened(Answer::GoesOn))
+        Ok(happened(Answer::Accepts))
     }
 
     fn begin(
@@ -352,7 +352,7 @@ impl<P: Primitives> Lobby<P> {
         message: u16,
         low_order: Option<u8>,
         rng: &mut impl CryptoRng,
-    ) -> Result<Option<Happened>, Claim> {
+    ) -> Result<Option<Outcome>, Claim> {
         let all: Vec<usize> =
             (0..).zip(&self.conversations).filter(|(_, one)| one.to == to.into()).map(|(at, _)| at).collect();
         let Some(conversation) =
@@ -389,7 +389,7 @@ impl<P: Primitives> Lobby<P> {
                     }
                     self.seen.extend(bytes);
                 }
-                Answer::GoesOn
+                Answer::Accepts
             }
             Err(error) => {
                 // Of what is sealed to nobody's keys only that it is refused is due.
@@ -402,11 +402,11 @@ impl<P: Primitives> Lobby<P> {
                 Answer::Refuses
             }
         };
-        Ok(Some(Happened { due: Answer::of(due.is_ok()), did, claim }))
+        Ok(Some(Outcome { expected: Answer::of(due.is_ok()), did, claim }))
     }
 
     /// A message of one conversation arrives in another one of the same device; then where it belongs.
-    fn mix(&mut self, to: Side, message: u16, into: u16, rng: &mut impl CryptoRng) -> Result<Option<Happened>, Claim> {
+    fn mix(&mut self, to: Side, message: u16, into: u16, rng: &mut impl CryptoRng) -> Result<Option<Outcome>, Claim> {
         let complete: Vec<usize> = (0..)
             .zip(&self.conversations)
             .filter(|(_, one)| one.accepted.is_some() && [one.from, one.to].contains(&to.into()))
@@ -434,8 +434,8 @@ impl<P: Primitives> Lobby<P> {
             return Ok(None);
         };
         match receiver.decrypt(&message, b"") {
-            Ok(read) if read == text => Ok(Some(Happened { due: Answer::Refuses, did, claim: Claim::MustNotOpen })),
-            _ => Err(Claim::OtherSessionGoesOn),
+            Ok(read) if read == text => Ok(Some(Outcome { expected: Answer::Refuses, did, claim: Claim::MustNotOpen })),
+            _ => Err(Claim::OtherSessionContinues),
         }
     }
 }

@@ -6,12 +6,12 @@ use noescrow::primitives::RustCrypto;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-fn lobby(rng: &mut ChaCha20Rng) -> Lobby<RustCrypto> {
-    Lobby::new(RustCrypto, RustCrypto, RustCrypto, rng)
+fn lobby(rng: &mut ChaCha20Rng) -> HandshakeSim<RustCrypto> {
+    HandshakeSim::new(RustCrypto, RustCrypto, RustCrypto, rng)
 }
 
 /// What comes of events that must all be in order, and of the last one.
-fn last(lobby: &mut Lobby<RustCrypto>, events: &[Event], rng: &mut ChaCha20Rng) -> Result<Happened, Claim> {
+fn last(lobby: &mut HandshakeSim<RustCrypto>, events: &[Event], rng: &mut ChaCha20Rng) -> Result<Outcome, Claim> {
     let happened = events.iter().map(|event| lobby.happen(*event, rng)).collect::<Result<Vec<_>, _>>()?;
     let (last, before) = happened.split_last().unwrap();
     assert!(before.iter().all(|happened| happened.due == happened.did));
@@ -19,7 +19,7 @@ fn last(lobby: &mut Lobby<RustCrypto>, events: &[Event], rng: &mut ChaCha20Rng) 
 }
 
 const fn fetch_and_initiate(too_late: bool) -> [Event; 2] {
-    let fetch = Event::Fetch { by: Side::Alice, offer: Offer::Honest, point: 0 };
+    let fetch = Event::Fetch { by: Side::Alice, offer: ServedBundle::Honest, point: 0 };
     [fetch, Event::Initiate { from: Side::Alice, too_late }]
 }
 
@@ -35,9 +35,9 @@ fn control_a_prekey_that_outlives_its_time_breaks_initiates_in_time() {
         lobby.devices.bob = Owner::generate_with(RustCrypto, expiry, rng);
         last(&mut lobby, &[&[PUBLISH][..], &fetch_and_initiate(true)].concat(), rng).unwrap()
     };
-    let due = Happened { due: Answer::Refuses, did: Answer::Refuses, claim: Claim::InitiatesInTime };
+    let due = Outcome { expected: Answer::Refuses, actual: Answer::Refuses, claim: Claim::InitiatesInTime };
     assert_eq!(judge(EXPIRY), due);
-    assert_eq!(judge(TOO_LATE), Happened { did: Answer::GoesOn, ..due });
+    assert_eq!(judge(TOO_LATE), Outcome { did: Answer::Accepts, ..due });
 }
 
 #[test]
@@ -56,8 +56,8 @@ fn control_a_device_that_forgets_what_it_accepted_breaks_accepted_once() {
     };
     // With a one-time prekey, and with the last-resort one.
     for count in [1, 0] {
-        let due = Happened { due: Answer::Refuses, did: Answer::Refuses, claim: Claim::AcceptedOnce };
+        let due = Outcome { expected: Answer::Refuses, actual: Answer::Refuses, claim: Claim::AcceptedOnce };
         assert_eq!(judge(false, count), due);
-        assert_eq!(judge(true, count), Happened { did: Answer::GoesOn, ..due });
+        assert_eq!(judge(true, count), Outcome { did: Answer::Accepts, ..due });
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Offer`]: what a relay gives out as somebody's bundle, honestly or not; and what it makes of a first message.
+//! [`ServedBundle`]: what a relay gives out as somebody's bundle, honestly or not; and what it makes of a first message.
 //!
 //! The relay's program: it has what was published, what it gave out before, and a device of its own. Which offers a
 //! device must take is said here too; that it does is the concern of `lobby`.
@@ -33,7 +33,7 @@ const LOW_ORDER: [[u8; 32]; 5] = [
 
 /// What a relay gives out as somebody's bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Offer {
+pub enum ServedBundle {
     /// What is due: with a one-time prekey while there is any.
     Honest,
     /// The same, and the one-time prekey is withheld.
@@ -58,7 +58,7 @@ pub enum Offer {
     LowOrderOneTimePrekey,
 }
 
-impl Offer {
+impl ServedBundle {
     /// All of them.
     pub const ALL: [Self; 11] = [
         Self::Honest,
@@ -176,39 +176,39 @@ impl Directory {
 
     /// What the relay gives out, as bytes; `None` if it has not what it takes. `own` are parts of the relay's own device,
     /// and `point` says which point of low order.
-    pub fn offer(&mut self, offer: Offer, point: u8, own: impl FnOnce() -> Option<Parts>) -> Option<Vec<u8>> {
+    pub fn offer(&mut self, offer: ServedBundle, point: u8, own: impl FnOnce() -> Option<Parts>) -> Option<Vec<u8>> {
         let genuine = self.parts()?;
         let parts = match offer {
-            Offer::Honest => {
+            ServedBundle::Honest => {
                 self.one_time_prekeys.pop_front();
                 genuine
             }
-            Offer::WithoutOneTimePrekey => Parts { one_time_prekey: None, ..genuine },
-            Offer::Repeated => {
+            ServedBundle::WithoutOneTimePrekey => Parts { one_time_prekey: None, ..genuine },
+            ServedBundle::Repeated => {
                 let oldest = self.given.pop_front()?;
                 self.given.push_back(oldest.clone());
                 return Some(oldest);
             }
-            Offer::OtherIdentity => own()?,
-            Offer::PlantedSignedPrekey => {
+            ServedBundle::OtherIdentity => own()?,
+            ServedBundle::PlantedSignedPrekey => {
                 Parts { signed_prekey: own()?.signed_prekey, one_time_prekey: None, ..genuine }
             }
-            Offer::PlantedOneTimePrekey => Parts { one_time_prekey: Some(own()?.one_time_prekey?), ..genuine },
-            Offer::ClaimedPrekeys => Parts { identity: own()?.identity, ..genuine },
-            Offer::ConfusedKinds => Parts { signed_prekey: genuine.one_time_prekey?, one_time_prekey: None, ..genuine },
-            Offer::LowOrderIdentity => {
+            ServedBundle::PlantedOneTimePrekey => Parts { one_time_prekey: Some(own()?.one_time_prekey?), ..genuine },
+            ServedBundle::ClaimedPrekeys => Parts { identity: own()?.identity, ..genuine },
+            ServedBundle::ConfusedKinds => Parts { signed_prekey: genuine.one_time_prekey?, one_time_prekey: None, ..genuine },
+            ServedBundle::LowOrderIdentity => {
                 Parts { identity: with_point(genuine.identity, SIGNING_KEY_LEN, point)?, ..genuine }
             }
-            Offer::LowOrderSignedPrekey => {
+            ServedBundle::LowOrderSignedPrekey => {
                 Parts { signed_prekey: with_point(genuine.signed_prekey, DH_KEY_IN_PREKEY, point)?, ..genuine }
             }
-            Offer::LowOrderOneTimePrekey => {
+            ServedBundle::LowOrderOneTimePrekey => {
                 let weak = with_point(genuine.one_time_prekey?, DH_KEY_IN_PREKEY, point)?;
                 Parts { one_time_prekey: Some(weak), ..genuine }
             }
         };
         let bytes = parts.to_bytes();
-        if matches!(offer, Offer::Honest | Offer::WithoutOneTimePrekey) {
+        if matches!(offer, ServedBundle::Honest | ServedBundle::WithoutOneTimePrekey) {
             if self.given.len() == MAX_GIVEN {
                 self.given.pop_front();
             }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`World`]: two ends, what is under way between them, and the oracle beside them. Here what an honest network and its
+//! [`Simulation`]: two ends, what is under way between them, and the oracle beside them. Here what an honest network and its
 //! users do; in `hostile` what others do.
 
 use super::endpoint::Endpoint;
 use super::event::{Event, Side, pick};
-use super::lobby::{Answer, Happened, Lobby};
+use super::handshake_sim::{Answer, Outcome, HandshakeSim};
 use super::model::{Label, Limits, Party, Verdict};
 use super::violation::{Claim, Violation};
 use noescrow::error::DecryptError;
@@ -25,14 +25,14 @@ const SMALL: usize = 64;
 
 /// One thing for each side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Both<T> {
+pub struct PerSide<T> {
     /// The initiator's.
     pub alice: T,
     /// The responder's.
     pub bob: T,
 }
 
-impl<T> Both<T> {
+impl<T> PerSide<T> {
     /// The one of this side.
     pub const fn of(&self, side: Side) -> &T {
         match side {
@@ -121,41 +121,41 @@ pub struct Report {
     /// Snapshots refused.
     pub snapshots_refused: usize,
     /// Bundles, expired prekeys, first messages and messages of other conversations refused by the devices.
-    pub lobby_refused: usize,
+    pub handshakes_refused: usize,
     /// Bundles, handshakes and first messages taken.
-    pub lobby_taken: usize,
+    pub handshakes_accepted: usize,
 }
 
 /// Two ends of a conversation and all that ever passed between them.
 #[derive(Debug)]
-pub struct World<E: Endpoint, R> {
-    pub(crate) ends: Both<E>,
-    pub(crate) model: Both<Party>,
+pub struct Simulation<E: Endpoint, R> {
+    pub(crate) ends: PerSide<E>,
+    pub(crate) model: PerSide<Party>,
     /// Another session of the same devices.
-    pub(crate) other: Both<E>,
-    lobby: Lobby<E::Primitives>,
+    pub(crate) other: PerSide<E>,
+    lobby: HandshakeSim<E::Primitives>,
     pub(crate) chunk_size: ChunkSize,
     bundle: Vec<u8>,
     pub(crate) sent: Vec<Sent>,
     /// Messages under way, by addressee.
-    under_way: Both<VecDeque<usize>>,
+    under_way: PerSide<VecDeque<usize>>,
     /// All messages, by addressee.
-    pub(crate) sent_to: Both<Vec<usize>>,
+    pub(crate) sent_to: PerSide<Vec<usize>>,
     /// All opened messages, by addressee.
-    pub(crate) opened_by: Both<Vec<usize>>,
-    pub(crate) saved: Both<VecDeque<Vec<u8>>>,
-    pub(crate) generation: Both<u64>,
+    pub(crate) opened_by: PerSide<Vec<usize>>,
+    pub(crate) saved: PerSide<VecDeque<Vec<u8>>>,
+    pub(crate) generation: PerSide<u64>,
     pub(crate) rng: R,
     pub(crate) report: Report,
     now: Option<(usize, Event)>,
 }
 
-impl<E: Endpoint, R> World<E, R> {
+impl<E: Endpoint, R> Simulation<E, R> {
     pub(crate) fn from_meeting(
-        ends: Both<E>,
-        model: Both<Party>,
-        other: Both<E>,
-        lobby: Lobby<E::Primitives>,
+        ends: PerSide<E>,
+        model: PerSide<Party>,
+        other: PerSide<E>,
+        lobby: HandshakeSim<E::Primitives>,
         chunk_size: ChunkSize,
         (bundle, sent): (Vec<u8>, Vec<Sent>),
         rng: R,
@@ -169,9 +169,9 @@ impl<E: Endpoint, R> World<E, R> {
             lobby,
             chunk_size,
             bundle,
-            under_way: Both { alice: VecDeque::new(), bob: all().filter(|at| !arrived(at)).collect() },
-            sent_to: Both { alice: Vec::new(), bob: all().collect() },
-            opened_by: Both { alice: Vec::new(), bob: all().filter(arrived).collect() },
+            under_way: PerSide { alice: VecDeque::new(), bob: all().filter(|at| !arrived(at)).collect() },
+            sent_to: PerSide { alice: Vec::new(), bob: all().collect() },
+            opened_by: PerSide { alice: Vec::new(), bob: all().filter(arrived).collect() },
             sent: Vec::new(),
             saved: Both::default(),
             generation: Both::default(),
@@ -184,9 +184,9 @@ impl<E: Endpoint, R> World<E, R> {
     }
 
     /// The same world with other ends: twins that break a rule.
-    pub fn map<F: Endpoint<Primitives = E::Primitives>>(self, mut end: impl FnMut(Side, E) -> F) -> World<F, R> {
-        let mut both = |ends: Both<E>| Both { alice: end(Side::Alice, ends.alice), bob: end(Side::Bob, ends.bob) };
-        World {
+    pub fn map<F: Endpoint<Primitives = E::Primitives>>(self, mut end: impl FnMut(Side, E) -> F) -> Simulation<F, R> {
+        let mut both = |ends: PerSide<E>| PerSide { alice: end(Side::Alice, ends.alice), bob: end(Side::Bob, ends.bob) };
+        Simulation {
             ends: both(self.ends),
             other: both(self.other),
             lobby: self.lobby,
@@ -225,19 +225,19 @@ impl<E: Endpoint, R> World<E, R> {
 
     /// The two ends.
     #[must_use]
-    pub const fn ends(&self) -> &Both<E> {
+    pub const fn ends(&self) -> &PerSide<E> {
         &self.ends
     }
 
     /// The two oracles.
     #[must_use]
-    pub const fn model(&self) -> &Both<Party> {
+    pub const fn model(&self) -> &PerSide<Party> {
         &self.model
     }
 
     /// The devices, the relay between them, and their further handshakes.
     #[must_use]
-    pub const fn lobby(&self) -> &Lobby<E::Primitives> {
+    pub const fn lobby(&self) -> &HandshakeSim<E::Primitives> {
         &self.lobby
     }
 
@@ -269,7 +269,7 @@ impl<E: Endpoint, R> World<E, R> {
     }
 }
 
-impl<E: Endpoint, R: CryptoRng> World<E, R> {
+impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
     /// A second world in the same state, for exploring what else may follow.
     ///
     /// # Errors
@@ -280,8 +280,8 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
     {
         let twin = |end: &E| end.reload(&end.save(0), 0).map_err(|_| self.violation(Claim::Restores));
         Ok(Self {
-            ends: Both { alice: twin(&self.ends.alice)?, bob: twin(&self.ends.bob)? },
-            other: Both { alice: twin(&self.other.alice)?, bob: twin(&self.other.bob)? },
+            ends: PerSide { alice: twin(&self.ends.alice)?, bob: twin(&self.ends.bob)? },
+            other: PerSide { alice: twin(&self.other.alice)?, bob: twin(&self.other.bob)? },
             lobby: self.lobby.fork().ok_or(self.violation(Claim::Restores))?,
             model: self.model.clone(),
             chunk_size: self.chunk_size,
@@ -357,17 +357,17 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
             | Event::Initiate { .. }
             | Event::Arrive { .. }
             | Event::Mix { .. } => {
-                let Happened { due, did, claim } = self.happen(event)?;
+                let Outcome { due, did, claim } = self.happen(event)?;
                 self.claim(claim, due == did)?;
                 let count = match did {
                     Answer::IsNotAsked => return Ok(()),
-                    Answer::GoesOn => &mut self.report.lobby_taken,
-                    Answer::Refuses => &mut self.report.lobby_refused,
+                    Answer::Accepts => &mut self.report.handshakes_accepted,
+                    Answer::Refuses => &mut self.report.handshakes_refused,
                 };
                 *count = count.saturating_add(1);
                 return Ok(());
             }
-            hostile => self.suffer(hostile)?,
+            hostile => self.attack(hostile)?,
         }
         self.check_skipped_keys(Side::Alice)?;
         self.check_skipped_keys(Side::Bob)
@@ -378,7 +378,7 @@ impl<E: Endpoint, R: CryptoRng> World<E, R> {
     ///
     /// # Errors
     /// A [`Violation`] of any other claim.
-    pub fn happen(&mut self, event: Event) -> Result<Happened, Violation> {
+    pub fn happen(&mut self, event: Event) -> Result<Outcome, Violation> {
         self.now = Some((self.report.events, event));
         self.lobby.happen(event, &mut self.rng).map_err(|claim| self.violation(claim))
     }

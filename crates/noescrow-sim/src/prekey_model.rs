@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Shelf`]: the oracle of handshakes. Which prekeys of a device are alive, and which last-resort handshakes it has seen.
+//! [`PrekeyModel`]: the oracle of handshakes. Which prekeys of a device are alive, and which last-resort handshakes it has seen.
 
 use noescrow::error::AcceptError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ pub(crate) const FIRST_ID: u32 = 1;
 pub(crate) const REPLAY: usize = 4;
 /// What the specification says that a device has.
 #[derive(Clone, Debug)]
-pub(crate) struct Shelf {
+pub(crate) struct PrekeyModel {
     signed_prekey: u32,
     previous: Option<u32>,
     one_time_prekeys: BTreeSet<u32>,
@@ -19,7 +19,7 @@ pub(crate) struct Shelf {
     recorded: BTreeMap<u32, usize>,
 }
 
-impl Shelf {
+impl PrekeyModel {
     pub(crate) const fn new() -> Self {
         Self { signed_prekey: FIRST_ID, previous: None, one_time_prekeys: BTreeSet::new(), recorded: BTreeMap::new() }
     }

@@ -3,10 +3,10 @@
 
 use super::endpoint::storage_key;
 use super::event::{Opening, Side, pick};
-use super::lobby::{EXPIRY, Lobby, NOW, Owner};
+use super::handshake_sim::{EXPIRY, HandshakeSim, NOW, Owner};
 use super::model::{Label, Limits, Party, Verdict};
 use super::violation::{Claim, Violation};
-use super::world::{Both, Sent, World, associated_data};
+use super::simulation::{PerSide, Sent, Simulation, associated_data};
 use noescrow::Bundle;
 use noescrow::FIRST_MESSAGE_OVERHEAD;
 use noescrow::SkippedKeyStore;
@@ -18,14 +18,14 @@ use rand_core::CryptoRng;
 /// Bytes of the plaintexts of first messages.
 const FIRST_LENGTH: usize = 40;
 
-impl<P: Primitives, S: SkippedKeyStore, R: CryptoRng> World<Session<P, S>, R> {
+impl<P: Primitives, S: SkippedKeyStore, R: CryptoRng> Simulation<Session<P, S>, R> {
     /// Two devices, and two sessions between them: the conversation, and one beside it. What the relay computes, it computes
     /// with primitives of its own.
     ///
     /// # Errors
     /// [`Violation`] of a claim about handshakes.
     pub fn new(alice: P, bob: P, relay: P, opening: Opening, mut rng: R) -> Result<Self, Violation> {
-        let mut lobby = Lobby::new(alice, bob, relay, &mut rng);
+        let mut lobby = HandshakeSim::new(alice, bob, relay, &mut rng);
         let main = lobby.meet::<S>(opening, &mut rng)?;
         let other = lobby.meet::<S>(Opening { burst: 0, ..opening }, &mut rng)?;
         Ok(Self::from_meeting(
@@ -42,12 +42,12 @@ impl<P: Primitives, S: SkippedKeyStore, R: CryptoRng> World<Session<P, S>, R> {
 
 struct Meeting<P, S> {
     bundle: Vec<u8>,
-    ends: Both<Session<P, S>>,
-    model: Both<Party>,
+    ends: PerSide<Session<P, S>>,
+    model: PerSide<Party>,
     sent: Vec<Sent>,
 }
 
-impl<P: Primitives> Lobby<P> {
+impl<P: Primitives> HandshakeSim<P> {
     fn meet<S: SkippedKeyStore>(
         &mut self,
         opening: Opening,
@@ -61,7 +61,7 @@ impl<P: Primitives> Lobby<P> {
         let parsed = Bundle::from_bytes(&self.primitives.alice, &bundle).map_err(|_| failed)?;
 
         let limits = Limits::of::<S>();
-        let mut model = Both { alice: Party::initiator(limits), bob: Party::responder(limits) };
+        let mut model = PerSide { alice: Party::initiator(limits), bob: Party::responder(limits) };
         let mut first = Sent::draft(Side::Alice, model.alice.send().ok_or(failed)?, FIRST_LENGTH, 1, rng);
         let len = Owner::<P>::first_message_len_with(opening.chunk_size, FIRST_LENGTH).ok_or(failed)?;
         first.bytes = std::vec![0; len];
@@ -87,7 +87,7 @@ impl<P: Primitives> Lobby<P> {
         }
         let bob = self.accept_any(&mut sent, opening.accepted, &mut model.bob)?;
         self.note_opening(opening.one_time);
-        Ok(Meeting { bundle, ends: Both { alice, bob }, model, sent })
+        Ok(Meeting { bundle, ends: PerSide { alice, bob }, model, sent })
     }
 
     /// The chosen message arrives first: forged, then as it is, then again. Where it skips too much it is refused, and

@@ -16,7 +16,7 @@ const LAST_RESORT_CHAINS: u32 = 2;
 
 impl Node {
     /// What follows at this state, for the relay, and for who also steals a device's memory.
-    pub(crate) fn follow(&self, done: &mut Exploration) -> Result<(), Counterexample> {
+    pub(crate) fn check_invariants(&self, done: &mut Exploration) -> Result<(), Counterexample> {
         let mut ledger = self.ledger.clone();
         ledger.finish();
         let with_relay = self.conversations.iter().any(Conversation::is_with_relay);
