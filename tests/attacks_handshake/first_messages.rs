@@ -3,7 +3,7 @@
 
 use crate::forger::{self, CHUNK_SIZE, CT, EK, Forger, HIDDEN, IDENTITY};
 use crate::kem::{Repeats, opened, sealed};
-use crate::spy::{Bends, DerivedRng, NoAd, Party};
+use crate::spy::{Bends, Draws, NoAd, Party};
 use crate::support::{LATER, NOW};
 use noescrow::error::{AcceptError, DecryptError, InitiateError, PrekeyError};
 use noescrow::primitives::{Primitives, RustCrypto};

@@ -2,7 +2,7 @@
 //! B4, B27, B28, B31: re-encapsulation, malformed keys and ciphertexts, implicit rejection, private keys in storage.
 
 use crate::forger::{self, CT, HIDDEN};
-use crate::spy::{Bends, DerivedRng, NoAd, Party, Spy};
+use crate::spy::{Bends, Draws, NoAd, Party, Spy};
 use crate::support::LATER;
 use libcrux_ml_kem::mlkem1024;
 use noescrow::error::AcceptError;
@@ -83,7 +83,7 @@ fn b4_a_re_encapsulated_secret_is_refused_even_with_a_weak_kem() {
     let attack = |no_ad: NoAd| {
         let bends = Bends { weak_kem: true, no_ad, ..Bends::default() };
         let (mut alice, mut bob) = (Party::bent(1, bends), Party::bent(2, bends));
-        let mut repeats = Repeats(DerivedRng::new(3));
+        let mut repeats = Repeats(Draws::new(3));
         let published = bob.device.publish(2, LATER, &mut repeats).unwrap();
         let [first, second] = [0, 1].map(|at| published.one_time_prekeys[at].clone());
         assert_eq!(first.dh_key(), second.dh_key());

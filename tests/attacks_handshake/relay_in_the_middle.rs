@@ -4,7 +4,7 @@
 //! clients' generators.
 
 use crate::forger::{self, CT, EK, Forger, IDENTITY, SIGNED, raw_dh};
-use crate::spy::{Bends, DerivedRng, NoAd, Operation, Party, SUITE, SpyDevice, SpySession};
+use crate::spy::{Bends, Draws, NoAd, Operation, Party, SUITE, SpyDevice, SpySession};
 use crate::support::{LATER, NOW};
 use noescrow::error::{AcceptError, DecryptError};
 use noescrow::primitives::{Primitives, RustCrypto};
@@ -447,7 +447,7 @@ fn b20_draws_do_not_depend_on_what_the_server_sent() {
         let bytes = bundles(served);
         let alice = Party::new(20);
         let bundle = Bundle::from_bytes(&alice.spy, &bytes).unwrap();
-        let mut rng = Mixed(DerivedRng::new(20), RustCrypto.sha256(&[&bytes]));
+        let mut rng = Mixed(Draws::new(20), RustCrypto.sha256(&[&bytes]));
         alice.device.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap().1[EK].to_vec()
     };
     assert_ne!(mixed(0), mixed(1));

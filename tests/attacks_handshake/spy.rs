@@ -277,18 +277,18 @@ impl Primitives for Spy {
 }
 
 /// A generator that writes down what was drawn, and in which portions.
-pub struct DerivedRng {
+pub struct Draws {
     inner: ChaCha20Rng,
     pub drawn: Vec<Vec<u8>>,
 }
 
-impl DerivedRng {
+impl Draws {
     pub fn new(seed: u64) -> Self {
         Self { inner: ChaCha20Rng::seed_from_u64(seed), drawn: vec![] }
     }
 }
 
-impl TryRng for DerivedRng {
+impl TryRng for Draws {
     type Error = Infallible;
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
         Ok(self.inner.next_u32())
@@ -303,13 +303,13 @@ impl TryRng for DerivedRng {
     }
 }
 
-impl TryCryptoRng for DerivedRng {}
+impl TryCryptoRng for Draws {}
 
 /// A device with its spy and its generator.
 pub struct Party {
     pub device: SpyDevice,
     pub spy: Spy,
-    pub rng: DerivedRng,
+    pub rng: Draws,
 }
 
 impl Party {
@@ -318,7 +318,7 @@ impl Party {
     }
 
     pub fn bent(seed: u64, bends: Bends) -> Self {
-        let (spy, mut rng) = (Spy::default(), DerivedRng::new(seed));
+        let (spy, mut rng) = (Spy::default(), Draws::new(seed));
         spy.bend(bends);
         Self { device: SpyDevice::generate_with(spy.clone(), LATER, &mut rng), spy, rng }
     }
@@ -351,7 +351,7 @@ impl Party {
 
     /// The device as another process would have it that read the same database.
     pub fn restored(snapshot: &[u8], seed: u64) -> Self {
-        let (spy, rng) = (Spy::default(), DerivedRng::new(seed));
+        let (spy, rng) = (Spy::default(), Draws::new(seed));
         let key = StorageKey::new([0x5A; 32]);
         let device = SpyDevice::restore_in_place(spy.clone(), &mut snapshot.to_vec(), &key, 0).unwrap();
         Self { device, spy, rng }
