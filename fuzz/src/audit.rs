@@ -27,17 +27,18 @@ pub fn audit_schedule(bytes: &[u8], bug: Bug) {
     let tape = Tape::in_memory();
     let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
     let relay = Recorder::server(&tape, "relay").unwrap();
-    let mut world =
+    let mut simulation =
         Simulation::<session::Session<Recorder, Inline<40>>, _>::new(alice, bob, relay, opening, rng(7)).unwrap();
     let events = Event::decode_all(schedule).filter(|event| !matches!(event, Event::Crash { .. }));
-    run(&mut world, events).unwrap();
-    let sent = world.sent().iter().flat_map(|sent| sent.bytes.clone());
-    let mut seen: Vec<u8> = world.bundle().iter().chain(world.handshakes().seen()).copied().chain(sent).collect();
+    run(&mut simulation, events).unwrap();
+    let sent = simulation.sent().iter().flat_map(|sent| sent.bytes.clone());
+    let mut seen: Vec<u8> =
+        simulation.bundle().iter().chain(simulation.handshakes().traffic()).copied().chain(sent).collect();
     if bug == Bug::Planted {
-        seen.extend(hex(&world.sent()[0].plaintext));
+        seen.extend(hex(&simulation.sent()[0].plaintext));
     }
     let verdict = Audit::of(profile(), &tape).unwrap().server_saw("server", &seen).verdict();
-    let told = world.handshakes().told().len();
+    let told = simulation.handshakes().relay_plaintexts().len();
     assert_eq!(verdict.holds(), told == 0, "{verdict}");
     let read = verdict.findings.iter().filter(|finding| finding.what.starts_with("plaintext")).count();
     assert_eq!(read, told, "{verdict}");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Endpoint`]: what a world asks of a session. The session has it; so have broken twins, which show that each check
+//! [`Endpoint`]: what a simulation asks of a session. The session has it; so have broken twins, which show that each check
 //! can fail.
 
 use noescrow::SkippedKeyStore;

@@ -247,7 +247,7 @@ pub enum Event {
         /// Who asks.
         by: Side,
         /// What it gets.
-        offer: ServedBundle,
+        served: ServedBundle,
         /// Which point of low order, where it has one.
         point: u8,
     },
@@ -300,13 +300,13 @@ impl Event {
             5 => Self::Duplicate { to: side, at: a },
             6 => Self::Reorder { to: side, at: a, place: b },
             7 => {
-                let how = match small & 3 {
+                let tampering = match small & 3 {
                     0 => Tampering::Flip { bit: small >> 2 },
                     1 => Tampering::Truncate,
                     2 => Tampering::Extend,
                     _ => Tampering::ReplaceType,
                 };
-                Self::Tamper { to: side, message: a, place: b, how }
+                Self::Tamper { to: side, message: a, place: b, tampering }
             }
             8 => Self::Splice { to: side, message: a, body: b },
             9 => Self::Replay { to: side, message: a },
@@ -322,7 +322,7 @@ impl Event {
             19 => Self::Publish { side, count: small % 3 },
             20 => Self::Rotate { side },
             21 => Self::DeletePrevious { side },
-            22 => Self::Fetch { by: side, offer: ServedBundle::decode(a1), point: a0 },
+            22 => Self::Fetch { by: side, served: ServedBundle::decode(a1), point: a0 },
             23 => Self::Initiate { from: side, too_late: small & 3 == 3 },
             24 => Self::Arrive { to: side, message: a, low_order: if small & 3 == 3 { Some(b0) } else { None } },
             _ => Self::Mix { to: side, message: a, into: b },
@@ -340,8 +340,8 @@ impl Event {
             Self::Drop { to, at, count } => (4, to, 0, at, count as u16),
             Self::Duplicate { to, at } => (5, to, 0, at, 0),
             Self::Reorder { to, at, place } => (6, to, 0, at, place),
-            Self::Tamper { to, message, place, how } => {
-                let small = match how {
+            Self::Tamper { to, message, place, tampering } => {
+                let small = match tampering {
                     Tampering::Flip { bit } => (bit & 31) << 2,
                     Tampering::Truncate => 1,
                     Tampering::Extend => 2,
@@ -363,7 +363,7 @@ impl Event {
             Self::Publish { side, count } => (19, side, count % 3, 0, 0),
             Self::Rotate { side } => (20, side, 0, 0, 0),
             Self::DeletePrevious { side } => (21, side, 0, 0, 0),
-            Self::Fetch { by, offer, point } => (22, by, 0, u16::from_be_bytes([offer as u8, point]), 0),
+            Self::Fetch { by, served, point } => (22, by, 0, u16::from_be_bytes([served as u8, point]), 0),
             Self::Initiate { from, too_late } => (23, from, if too_late { 3 } else { 0 }, 0, 0),
             Self::Arrive { to, message, low_order: None } => (24, to, 0, message, 0),
             Self::Arrive { to, message, low_order: Some(point) } => (24, to, 3, message, point as u16),

@@ -7,11 +7,11 @@
 
 use super::endpoint::{Endpoint, storage_key};
 use super::event::{Event, Side, Who, pick};
-use super::served_bundle::{Directory, ServedBundle, Parts, with_low_order_ephemeral};
 use super::prekey_model::FIRST_ID;
-use super::prekey_model::{REPLAY, PrekeyModel};
-use super::violation::Claim;
+use super::prekey_model::{PrekeyModel, REPLAY};
+use super::served_bundle::{Parts, ServedBundle, ServedDirectory, with_low_order_ephemeral};
 use super::simulation::PerSide;
+use super::violation::Claim;
 use noescrow::Bundle;
 use noescrow::Heap;
 use noescrow::device::Device;
@@ -51,8 +51,8 @@ pub enum Answer {
 }
 
 impl Answer {
-    const fn of(goes_on: bool) -> Self {
-        if goes_on { Self::Accepts } else { Self::Refuses }
+    const fn of(accepted: bool) -> Self {
+        if accepted { Self::Accepts } else { Self::Refuses }
     }
 }
 
@@ -60,9 +60,9 @@ impl Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// What the device must do.
-    pub due: Answer,
+    pub expected: Answer,
     /// What it did.
-    pub did: Answer,
+    pub actual: Answer,
     /// What does not hold if these differ.
     pub claim: Claim,
 }
@@ -98,12 +98,12 @@ pub struct HandshakeSim<P> {
     pub(crate) devices: PerSide<Owner<P>>,
     relay_primitives: P,
     relay: Option<RelayDevice<P>>,
-    directories: PerSide<Directory>,
-    shelves: PerSide<PrekeyModel>,
-    held: PerSide<Option<ReceivedBundle>>,
+    directories: PerSide<ServedDirectory>,
+    prekey_models: PerSide<PrekeyModel>,
+    received: PerSide<Option<ReceivedBundle>>,
     conversations: Vec<Conversation<P>>,
-    seen: Vec<u8>,
-    told: BTreeSet<Vec<u8>>,
+    traffic: Vec<u8>,
+    relay_plaintexts: BTreeSet<Vec<u8>>,
 }
 
 impl<P: Primitives> HandshakeSim<P> {
@@ -116,19 +116,19 @@ impl<P: Primitives> HandshakeSim<P> {
             },
             relay_primitives: relay,
             relay: None,
-            directories: Both::default(),
-            shelves: PerSide { alice: PrekeyModel::new(), bob: PrekeyModel::new() },
-            held: Both::default(),
+            directories: PerSide::default(),
+            prekey_models: PerSide { alice: PrekeyModel::new(), bob: PrekeyModel::new() },
+            received: PerSide::default(),
             conversations: Vec::new(),
-            seen: Vec::new(),
-            told: BTreeSet::new(),
+            traffic: Vec::new(),
+            relay_plaintexts: BTreeSet::new(),
         }
     }
 
     /// Bob has accepted this on his first signed prekey.
     pub(crate) fn note_opening(&mut self, one_time: bool) {
         if !one_time {
-            self.shelves.bob.accept(FIRST_ID, None);
+            self.prekey_models.bob.accept(FIRST_ID, None);
         }
     }
 
@@ -145,12 +145,12 @@ impl<P: Primitives> HandshakeSim<P> {
             }
             None => None,
         };
-        let twin = |session: &Session<P, Heap>| session.reload(&session.save(0), 0).ok();
+        let copy = |session: &Session<P, Heap>| session.reload(&session.save(0), 0).ok();
         let conversations = self.conversations.iter().map(|one| {
             Some(Conversation {
-                begun: twin(&one.begun)?,
+                begun: copy(&one.begun)?,
                 accepted: match &one.accepted {
-                    Some(session) => Some(twin(session)?),
+                    Some(session) => Some(copy(session)?),
                     None => None,
                 },
                 first_message: one.first_message.clone(),
@@ -164,24 +164,24 @@ impl<P: Primitives> HandshakeSim<P> {
             relay_primitives: self.relay_primitives.clone(),
             relay,
             directories: self.directories.clone(),
-            shelves: self.shelves.clone(),
-            held: self.held.clone(),
+            prekey_models: self.prekey_models.clone(),
+            received: self.received.clone(),
             conversations: conversations.collect::<Option<_>>()?,
-            seen: self.seen.clone(),
-            told: self.told.clone(),
+            traffic: self.traffic.clone(),
+            relay_plaintexts: self.relay_plaintexts.clone(),
         })
     }
 
     /// All bytes that passed the relay here.
     #[must_use]
-    pub fn seen(&self) -> &[u8] {
-        &self.seen
+    pub fn traffic(&self) -> &[u8] {
+        &self.traffic
     }
 
     /// What devices wrote to the relay's own identity: it knows that.
     #[must_use]
-    pub const fn told(&self) -> &BTreeSet<Vec<u8>> {
-        &self.told
+    pub const fn relay_plaintexts(&self) -> &BTreeSet<Vec<u8>> {
+        &self.relay_plaintexts
     }
 
     /// The newest conversation of a device, as it sees it; `None` if nobody has accepted it.
@@ -204,9 +204,10 @@ impl<P: Primitives> HandshakeSim<P> {
     ///
     /// # Errors
     /// The [`Claim`] that broke otherwise.
-    pub fn happen(&mut self, event: Event, rng: &mut impl CryptoRng) -> Result<Outcome, Claim> {
-        let nothing = Outcome { expected: Answer::IsNotAsked, actual: Answer::IsNotAsked, claim: Claim::HandshakeSucceeds };
-        let happened = match event {
+    pub fn apply(&mut self, event: Event, rng: &mut impl CryptoRng) -> Result<Outcome, Claim> {
+        let nothing =
+            Outcome { expected: Answer::IsNotAsked, actual: Answer::IsNotAsked, claim: Claim::HandshakeSucceeds };
+        let outcome = match event {
             Event::Publish { side, count } => {
                 self.publish(side, count, rng)?;
                 None
@@ -217,16 +218,16 @@ impl<P: Primitives> HandshakeSim<P> {
             }
             Event::DeletePrevious { side } => {
                 self.devices.of_mut(side).delete_previous_signed_prekey();
-                self.shelves.of_mut(side).delete_previous();
+                self.prekey_models.of_mut(side).delete_previous();
                 None
             }
-            Event::Fetch { by, offer, point } => self.fetch(by, offer, point, rng),
+            Event::Fetch { by, served, point } => self.fetch(by, served, point, rng),
             Event::Initiate { from, too_late } => self.initiate(from, too_late, rng)?,
             Event::Arrive { to, message, low_order } => self.arrive(to, message, low_order, rng)?,
             Event::Mix { to, message, into } => self.mix(to, message, into, rng)?,
             _ => None,
         };
-        Ok(happened.unwrap_or(nothing))
+        Ok(outcome.unwrap_or(nothing))
     }
 
     fn publish(&mut self, side: Side, count: u8, rng: &mut impl CryptoRng) -> Result<(), Claim> {
@@ -234,18 +235,18 @@ impl<P: Primitives> HandshakeSim<P> {
         let count = usize::from(count).min(ONE_TIME.saturating_sub(device.one_time_prekeys_left()));
         let publication = device.publish(count, EXPIRY, rng).map_err(|_| Claim::HandshakeSucceeds)?;
         let ids = publication.one_time_prekeys.iter().map(noescrow::Prekey::id);
-        self.shelves.of_mut(side).publish(ids);
-        self.seen.extend(publication.identity.to_bytes());
-        self.seen.extend(publication.signed_prekey.to_bytes());
-        publication.one_time_prekeys.iter().for_each(|prekey| self.seen.extend(prekey.to_bytes()));
+        self.prekey_models.of_mut(side).publish(ids);
+        self.traffic.extend(publication.identity.to_bytes());
+        self.traffic.extend(publication.signed_prekey.to_bytes());
+        publication.one_time_prekeys.iter().for_each(|prekey| self.traffic.extend(prekey.to_bytes()));
         self.directories.of_mut(side).publish(&publication);
         Ok(())
     }
 
     fn rotate(&mut self, side: Side, rng: &mut impl CryptoRng) -> Result<(), Claim> {
         let prekey = self.devices.of_mut(side).rotate(EXPIRY, rng).map_err(|_| Claim::HandshakeSucceeds)?;
-        self.shelves.of_mut(side).rotate(prekey.id());
-        self.seen.extend(prekey.to_bytes());
+        self.prekey_models.of_mut(side).rotate(prekey.id());
+        self.traffic.extend(prekey.to_bytes());
         let directory = self.directories.of_mut(side);
         if directory.is_published() {
             directory.rotate(&prekey);
@@ -254,22 +255,22 @@ impl<P: Primitives> HandshakeSim<P> {
     }
 
     /// `by` asks for the other's bundle and is given what the relay offers.
-    fn fetch(&mut self, by: Side, offer: ServedBundle, point: u8, rng: &mut impl CryptoRng) -> Option<Outcome> {
+    fn fetch(&mut self, by: Side, served: ServedBundle, point: u8, rng: &mut impl CryptoRng) -> Option<Outcome> {
         let (relay, primitives) = (&mut self.relay, &self.relay_primitives);
         let own = || {
             let device = relay.get_or_insert_with(|| RelayDevice::generate_with(primitives.clone(), EXPIRY, rng));
             own_parts(device, rng)
         };
-        let bytes = self.directories.of_mut(by.other()).offer(offer, point, own)?;
-        self.seen.extend(&bytes);
+        let bytes = self.directories.of_mut(by.other()).serve(served, point, own)?;
+        self.traffic.extend(&bytes);
         let taken = Bundle::from_bytes(self.primitives.of(by), &bytes).ok();
-        let did = Answer::of(taken.is_some());
+        let actual = Answer::of(taken.is_some());
         if let Some(bundle) = taken {
-            let is_relays = matches!(offer, ServedBundle::OtherIdentity | ServedBundle::ClaimedPrekeys);
+            let is_relays = matches!(served, ServedBundle::OtherIdentity | ServedBundle::ClaimedPrekeys);
             let whose = if is_relays { Who::Relay } else { by.other().into() };
-            *self.held.of_mut(by) = Some(ReceivedBundle { bundle, whose, is_genuine: offer.is_sound() });
+            *self.received.of_mut(by) = Some(ReceivedBundle { bundle, whose, is_genuine: served.is_sound() });
         }
-        Some(Outcome { expected: Answer::of(offer.is_sound()), did, claim: Claim::TakesSoundBundlesOnly })
+        Some(Outcome { expected: Answer::of(served.is_sound()), actual, claim: Claim::TakesSoundBundlesOnly })
     }
 
     /// A session with the owner of the bundle that `from` holds.
@@ -277,25 +278,27 @@ impl<P: Primitives> HandshakeSim<P> {
         if self.conversations.len() >= MAX_CONVERSATIONS {
             return Ok(None);
         }
-        let Some(ReceivedBundle { bundle, whose, is_genuine }) = self.held.of(from).clone() else { return Ok(None) };
+        let Some(ReceivedBundle { bundle, whose, is_genuine }) = self.received.of(from).clone() else {
+            return Ok(None);
+        };
         let text = text(rng);
         let now = if too_late { TOO_LATE } else { NOW };
-        let due = Answer::of(!too_late);
-        let happened = |did| Some(Outcome { due, did, claim: Claim::InitiatesInTime });
+        let expected = Answer::of(!too_late);
+        let outcome = |actual| Some(Outcome { expected, actual, claim: Claim::InitiatesInTime });
         let (begun, first_message) = match self.devices.of(from).initiate(&bundle, &text, b"", now, rng) {
             Ok(begun) => begun,
-            Err(InitiateError::Expired) if too_late => return Ok(happened(Answer::Refuses)),
+            Err(InitiateError::Expired) if too_late => return Ok(outcome(Answer::Refuses)),
             Err(_) if too_late => return Err(Claim::TheRightError),
-            Err(_) => return Ok(happened(Answer::Refuses)),
+            Err(_) => return Ok(outcome(Answer::Refuses)),
         };
-        *self.held.of_mut(from) = None;
+        *self.received.of_mut(from) = None;
         // Sealed to the relay's identity, it goes to the relay; sealed to nobody's, to whom it was meant for.
         let to = if is_genuine { whose } else { from.other().into() };
         self.begin(from.into(), to, is_genuine, &bundle, (begun, first_message, text.clone()));
         if to == Who::Relay {
             self.read_and_pass_on(from, text, rng)?;
         }
-        Ok(happened(Answer::Accepts))
+        Ok(outcome(Answer::Accepts))
     }
 
     fn begin(
@@ -306,9 +309,9 @@ impl<P: Primitives> HandshakeSim<P> {
         bundle: &Bundle,
         (begun, first_message, text): (Session<P, Heap>, Vec<u8>, Vec<u8>),
     ) {
-        self.seen.extend(&first_message);
+        self.traffic.extend(&first_message);
         if to == Who::Relay {
-            self.told.insert(text.clone());
+            self.relay_plaintexts.insert(text.clone());
         }
         self.conversations.push(Conversation {
             from,
@@ -333,10 +336,10 @@ impl<P: Primitives> HandshakeSim<P> {
         }
         conversation.accepted = Some(session);
         let ([said, _], bytes) = converse(conversation, rng)?;
-        self.seen.extend(bytes);
-        self.told.insert(said);
+        self.traffic.extend(bytes);
+        self.relay_plaintexts.insert(said);
         let to = from.other();
-        let Some(bundle) = self.directories.of(to).for_itself() else { return Ok(()) };
+        let Some(bundle) = self.directories.of(to).bundle_for_relay() else { return Ok(()) };
         let bundle = Bundle::from_bytes(&self.relay_primitives, &bundle).map_err(|_| Claim::HandshakeSucceeds)?;
         let Some(relay) = &self.relay else { return Ok(()) };
         let (begun, first_message) =
@@ -361,39 +364,39 @@ impl<P: Primitives> HandshakeSim<P> {
             return Ok(None);
         };
         let again = conversation.accepted.is_some();
-        let (bytes, due) = match low_order {
+        let (bytes, expected) = match low_order {
             None if conversation.is_genuine => {
-                let shelf = self.shelves.of(to);
-                let due = shelf.due(conversation.signed_prekey, conversation.one_time_prekey, again);
-                (Some(conversation.first_message.clone()), due)
+                let prekey_model = self.prekey_models.of(to);
+                let expected = prekey_model.expected(conversation.signed_prekey, conversation.one_time_prekey, again);
+                (Some(conversation.first_message.clone()), expected)
             }
             None => (Some(conversation.first_message.clone()), Err(AcceptError::Refused)),
             Some(point) => (with_low_order_ephemeral(&conversation.first_message, point), Err(AcceptError::Refused)),
         };
         let Some(bytes) = bytes else { return Ok(None) };
         let claim = if again { Claim::AcceptedOnce } else { Claim::ForgedFirstIsRefused };
-        let claim = if due.is_ok() { Claim::HandshakeSucceeds } else { claim };
+        let claim = if expected.is_ok() { Claim::HandshakeSucceeds } else { claim };
         let device = self.devices.of_mut(to);
         let before = device.snapshot(&storage_key(), 0);
-        let did = match device.accept(&bytes, b"") {
+        let actual = match device.accept(&bytes, b"") {
             Ok((session, read)) => {
-                if due.is_ok() {
+                if expected.is_ok() {
                     if read != conversation.text {
                         return Err(Claim::OpensToWhatWasSent);
                     }
                     conversation.accepted = Some(session);
-                    self.shelves.of_mut(to).accept(conversation.signed_prekey, conversation.one_time_prekey);
+                    self.prekey_models.of_mut(to).accept(conversation.signed_prekey, conversation.one_time_prekey);
                     let ([_, answered], bytes) = converse(conversation, rng)?;
                     if conversation.from == Who::Relay {
-                        self.told.insert(answered);
+                        self.relay_plaintexts.insert(answered);
                     }
-                    self.seen.extend(bytes);
+                    self.traffic.extend(bytes);
                 }
                 Answer::Accepts
             }
             Err(error) => {
                 // Of what is sealed to nobody's keys only that it is refused is due.
-                if conversation.is_genuine && due.is_err_and(|due| due != error) {
+                if conversation.is_genuine && expected.is_err_and(|expected| expected != error) {
                     return Err(Claim::TheRightError);
                 }
                 if device.snapshot(&storage_key(), 0) != before {
@@ -402,7 +405,7 @@ impl<P: Primitives> HandshakeSim<P> {
                 Answer::Refuses
             }
         };
-        Ok(Some(Outcome { expected: Answer::of(due.is_ok()), did, claim }))
+        Ok(Some(Outcome { expected: Answer::of(expected.is_ok()), actual, claim }))
     }
 
     /// A message of one conversation arrives in another one of the same device; then where it belongs.
@@ -421,20 +424,22 @@ impl<P: Primitives> HandshakeSim<P> {
         let Some(conversation) = self.conversations.get_mut(one) else { return Ok(None) };
         let Some((_, sender)) = conversation.ends_of(who) else { return Ok(None) };
         let message = sender.encrypt(&text, b"", rng).map_err(|_| Claim::Sends)?;
-        self.seen.extend(&message);
+        self.traffic.extend(&message);
         let Some((receiver, _)) = self.conversations.get_mut(other).and_then(|other| other.ends_of(who)) else {
             return Ok(None);
         };
         let before = receiver.save(0);
-        let did = Answer::of(receiver.decrypt(&message, b"").is_ok());
-        if did == Answer::Refuses && receiver.save(0) != before {
+        let actual = Answer::of(receiver.decrypt(&message, b"").is_ok());
+        if actual == Answer::Refuses && receiver.save(0) != before {
             return Err(Claim::ErrorLeavesState);
         }
         let Some((receiver, _)) = self.conversations.get_mut(one).and_then(|one| one.ends_of(who)) else {
             return Ok(None);
         };
         match receiver.decrypt(&message, b"") {
-            Ok(read) if read == text => Ok(Some(Outcome { expected: Answer::Refuses, did, claim: Claim::MustNotOpen })),
+            Ok(read) if read == text => {
+                Ok(Some(Outcome { expected: Answer::Refuses, actual, claim: Claim::MustNotOpen }))
+            }
             _ => Err(Claim::OtherSessionContinues),
         }
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a world suffers: forgeries, copies, other sessions' messages, and what happens to stored sessions.
+//! What a simulation suffers: forgeries, copies, other sessions' messages, and what happens to stored sessions.
 
 use super::endpoint::Endpoint;
-use super::event::{Event, Tampering, Side, pick};
-use super::model::Verdict;
-use super::violation::{Claim, Violation};
+use super::event::{Event, Side, Tampering, pick};
+use super::model::Expectation;
 use super::simulation::{Sent, Simulation, associated_data};
+use super::violation::{Claim, Violation};
 use noescrow::error::{DecryptError, RestoreError};
 use noescrow::primitives::TAG_LEN;
 
@@ -21,8 +21,8 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
     /// The events that `step` leaves to this room; the honest ones are nothing here.
     pub(crate) fn attack(&mut self, event: Event) -> Result<(), Violation> {
         match event {
-            Event::Tamper { to, message, place, how } => {
-                self.forge(to, message, |bytes, rng| tamper(bytes, place, how, rng))
+            Event::Tamper { to, message, place, tampering } => {
+                self.forge(to, message, |bytes, rng| tamper(bytes, place, tampering, rng))
             }
             Event::Splice { to, message, body } => {
                 let Some(donor) = self.message_to(to, body) else { return Ok(()) };
@@ -50,8 +50,8 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
                 let bytes = sent.bytes.clone();
                 let wrong = sent.associated_data.wrapping_add((by % 15).saturating_add(1));
                 let sent = sent.clone();
-                let due = self.due_behind_header(to, &sent);
-                self.refuse(to, &bytes, associated_data(wrong), due, Claim::MustNotOpen)
+                let expected = self.expected_after_header(to, &sent);
+                self.refuse(to, &bytes, associated_data(wrong), expected, Claim::MustNotOpen)
             }
             Event::CrossSession { to } => self.cross(to),
             Event::Noise { to, length, kind } => {
@@ -134,16 +134,16 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         let head = self.head_len(&sent.bytes);
         let genuine_header =
             forged.len() >= head.saturating_add(TAG_LEN) && forged.get(..head) == sent.bytes.get(..head);
-        let due = if genuine_header { self.due_behind_header(to, &sent) } else { DecryptError::Refused };
-        self.refuse(to, &forged, associated_data(sent.associated_data), due, Claim::MustNotOpen)
+        let expected = if genuine_header { self.expected_after_header(to, &sent) } else { DecryptError::Refused };
+        self.refuse(to, &forged, associated_data(sent.associated_data), expected, Claim::MustNotOpen)
     }
 
     /// The error of a message whose header is genuine and whose body is not: the jump is checked before the body.
-    fn due_behind_header(&mut self, to: Side, sent: &Sent) -> DecryptError {
-        self.tell_epoch(to);
-        match self.model.of(to).verdict(&sent.label) {
-            Verdict::TooManySkipped => DecryptError::TooManySkipped,
-            Verdict::Opens | Verdict::Refused => DecryptError::Refused,
+    fn expected_after_header(&mut self, to: Side, sent: &Sent) -> DecryptError {
+        self.sync_epoch(to);
+        match self.model.of(to).expectation(&sent.label) {
+            Expectation::TooManySkipped => DecryptError::TooManySkipped,
+            Expectation::Opens | Expectation::Refused => DecryptError::Refused,
         }
     }
 
@@ -202,9 +202,15 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         self.refuse_snapshot(side, &bytes, RestoreError::Rollback, Claim::RefusesRollback)
     }
 
-    fn refuse_snapshot(&mut self, side: Side, bytes: &[u8], due: RestoreError, claim: Claim) -> Result<(), Violation> {
+    fn refuse_snapshot(
+        &mut self,
+        side: Side,
+        bytes: &[u8],
+        expected: RestoreError,
+        claim: Claim,
+    ) -> Result<(), Violation> {
         let outcome = self.ends.of(side).reload(bytes, *self.generation.of(side));
-        self.claim(claim, outcome.is_err_and(|error| error == due))?;
+        self.claim(claim, outcome.is_err_and(|error| error == expected))?;
         self.report.snapshots_refused = self.report.snapshots_refused.saturating_add(1);
         Ok(())
     }
@@ -213,7 +219,7 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
 fn tamper(bytes: &[u8], place: u16, tampering: Tampering, rng: &mut impl CryptoRng) -> Vec<u8> {
     let mut forged = bytes.to_vec();
     let Some(at) = pick(place, forged.len()) else { return forged };
-    match how {
+    match tampering {
         Tampering::Flip { bit } => {
             if let Some(byte) = forged.get_mut(at) {
                 *byte ^= 1u8.rotate_left(u32::from(bit));

@@ -18,8 +18,8 @@
 //! use noescrow::{Session, primitives::RustCrypto};
 //! # use rand_chacha::rand_core::SeedableRng;
 //! # let rng = rand_chacha::ChaCha20Rng::seed_from_u64(0);
-//! let mut world = Simulation::<Session, _>::new(RustCrypto, RustCrypto, RustCrypto, Opening::PLAIN, rng)?;
-//! let report = run(&mut world, Event::decode_all(b"any bytes are a schedule"))?;
+//! let mut simulation = Simulation::<Session, _>::new(RustCrypto, RustCrypto, RustCrypto, Opening::PLAIN, rng)?;
+//! let report = run(&mut simulation, Event::decode_all(b"any bytes are a schedule"))?;
 //! assert_eq!(report.events, 4);
 //! # Ok::<(), noescrow_sim::Violation>(())
 //! ```
@@ -32,22 +32,22 @@
 mod endpoint;
 mod event;
 pub mod explore;
-mod hostile;
 mod handshake_sim;
-mod setup;
+mod hostile;
 mod model;
-mod served_bundle;
 mod prekey_model;
-mod violation;
+mod served_bundle;
+mod setup;
 mod simulation;
+mod violation;
 
 pub use endpoint::Endpoint;
-pub use event::{Event, FROM_BACK, Tampering, Opening, Side, Who, pick};
-pub use handshake_sim::{Answer, Outcome, HandshakeSim, MAX_CONVERSATIONS};
-pub use model::{Label, Limits, Party, Verdict};
-pub use served_bundle::{Directory, ServedBundle, Parts, with_low_order_ephemeral};
+pub use event::{Event, FROM_BACK, Opening, Side, Tampering, Who, pick};
+pub use handshake_sim::{Answer, HandshakeSim, MAX_CONVERSATIONS, Outcome};
+pub use model::{Expectation, Label, ModelLimits, Party};
+pub use served_bundle::{Parts, ServedBundle, ServedDirectory, with_low_order_ephemeral};
+pub use simulation::{MAX_BURST, MAX_LENGTH, MAX_MESSAGES, PerSide, Report, Sent, Simulation};
 pub use violation::{Claim, Violation};
-pub use simulation::{PerSide, MAX_BURST, MAX_LENGTH, MAX_MESSAGES, Report, Sent, Simulation};
 
 pub(crate) use handshake_sim::{EXPIRY, NOW, Owner, TOO_LATE};
 pub(crate) use prekey_model::PrekeyModel;
@@ -62,13 +62,13 @@ use rand_core::CryptoRng;
 /// # Errors
 /// The first [`Violation`].
 pub fn run<E: Endpoint, R: CryptoRng>(
-    world: &mut Simulation<E, R>,
+    simulation: &mut Simulation<E, R>,
     events: impl IntoIterator<Item = Event>,
 ) -> Result<Report, Violation> {
     let rest = [Side::Alice, Side::Bob].map(|to| Event::DeliverAll { to });
-    events.into_iter().try_for_each(|event| world.step(event))?;
-    rest.into_iter().try_for_each(|event| world.finish(event))?;
-    Ok(world.report())
+    events.into_iter().try_for_each(|event| simulation.step(event))?;
+    rest.into_iter().try_for_each(|event| simulation.apply(event))?;
+    Ok(simulation.report())
 }
 
 /// The body of a fuzz target: `bytes` are an opening and a schedule.

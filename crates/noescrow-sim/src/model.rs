@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// The bounds that a receiver keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ModelLimits {
     /// Messages that one jump may skip within one chain.
     pub max_skip: u32,
     /// Skipped keys kept in all, and skipped by one jump over both chains.
@@ -24,7 +24,7 @@ pub struct Limits {
     pub max_epochs: u32,
 }
 
-impl Limits {
+impl ModelLimits {
     /// Those of a session with this store.
     #[must_use]
     pub const fn of<S: SkippedKeyStore>() -> Self {
@@ -47,7 +47,7 @@ pub struct Label {
 
 /// What must become of a genuine message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Expectation {
     /// It opens.
     Opens,
     /// Its key was used, evicted, or is too old; or its epoch is.
@@ -59,10 +59,10 @@ pub enum Verdict {
 /// One party as the specification sees it.
 #[derive(Clone, Debug)]
 pub struct Party {
-    limits: Limits,
+    limits: ModelLimits,
     initiator: bool,
     /// A ratchet step comes before the next message.
-    due: bool,
+    step_pending: bool,
     sending_chain: u32,
     sending_number: u32,
     previous_chain_length: u32,
@@ -77,17 +77,17 @@ pub struct Party {
 impl Party {
     /// The side that sends first.
     #[must_use]
-    pub fn initiator(limits: Limits) -> Self {
-        Self { expected: true, initiator: true, ..Self::responder(limits) }
+    pub fn initiator(limits: ModelLimits) -> Self {
+        Self { step_pending: true, initiator: true, ..Self::responder(limits) }
     }
 
     /// The side that receives first.
     #[must_use]
-    pub fn responder(limits: Limits) -> Self {
+    pub fn responder(limits: ModelLimits) -> Self {
         Self {
             limits,
             initiator: false,
-            due: false,
+            step_pending: false,
             sending_chain: 0,
             sending_number: 0,
             previous_chain_length: 0,
@@ -101,7 +101,7 @@ impl Party {
     }
 
     /// Holds the party to other bounds: an oracle that is wrong, to see that somebody notices.
-    pub const fn set_limits(&mut self, limits: Limits) {
+    pub const fn set_limits(&mut self, limits: ModelLimits) {
         self.limits = limits;
     }
 
@@ -112,8 +112,8 @@ impl Party {
 
     /// Sends a message; `None` before a responder has received anything.
     pub fn send(&mut self) -> Option<Label> {
-        if self.due {
-            self.due = false;
+        if self.step_pending {
+            self.step_pending = false;
             self.previous_chain_length = self.sending_number;
             self.sending_number = 0;
             self.sending_chain = self.sending_chain.saturating_add(1);
@@ -133,18 +133,20 @@ impl Party {
 
     /// What must become of a message now.
     #[must_use]
-    pub fn verdict(&self, label: &Label) -> Verdict {
+    pub fn expectation(&self, label: &Label) -> Expectation {
         let kept = self.skipped_message_keys.contains(&(label.chain, label.number));
         let (previous, current) = self.jump(label);
         match (self.is_new(label), kept) {
-            (false, true) if self.is_retired(label) => Verdict::Refused,
-            (false, true) => Verdict::Opens,
-            (false, false) => Verdict::Refused,
-            (true, _) if previous > self.limits.max_skip || current > self.limits.max_skip => Verdict::TooManySkipped,
-            (true, _) if count(previous).saturating_add(count(current)) > self.limits.capacity => {
-                Verdict::TooManySkipped
+            (false, true) if self.is_retired(label) => Expectation::Refused,
+            (false, true) => Expectation::Opens,
+            (false, false) => Expectation::Refused,
+            (true, _) if previous > self.limits.max_skip || current > self.limits.max_skip => {
+                Expectation::TooManySkipped
             }
-            (true, _) => Verdict::Opens,
+            (true, _) if count(previous).saturating_add(count(current)) > self.limits.capacity => {
+                Expectation::TooManySkipped
+            }
+            (true, _) => Expectation::Opens,
         }
     }
 
@@ -162,7 +164,7 @@ impl Party {
             }
             self.receiving_chain = label.chain;
             self.receiving_number = 0;
-            self.due = true;
+            self.step_pending = true;
         }
         let missing = self.receiving_number..label.number;
         self.skipped_message_keys.extend(missing.map(|number| (label.chain, number)));

@@ -47,7 +47,12 @@ impl PrekeyModel {
     }
 
     /// What must become of a genuine first message that comes for the first time, or again.
-    pub(crate) fn due(&self, signed_prekey: u32, one_time_prekey: Option<u32>, again: bool) -> Result<(), AcceptError> {
+    pub(crate) fn expected(
+        &self,
+        signed_prekey: u32,
+        one_time_prekey: Option<u32>,
+        again: bool,
+    ) -> Result<(), AcceptError> {
         if signed_prekey != self.signed_prekey && Some(signed_prekey) != self.previous {
             return Err(AcceptError::Refused);
         }

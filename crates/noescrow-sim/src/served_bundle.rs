@@ -137,7 +137,7 @@ fn encoded(prekey: &Prekey) -> Vec<u8> {
 
 /// What a relay has of one device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Directory {
+pub struct ServedDirectory {
     identity: Vec<u8>,
     signed_prekey: Vec<u8>,
     one_time_prekeys: VecDeque<Vec<u8>>,
@@ -145,9 +145,9 @@ pub struct Directory {
 }
 
 /// Bundles of one device that a relay remembers.
-const MAX_GIVEN: usize = 4;
+const MAX_SERVED: usize = 4;
 
-impl Directory {
+impl ServedDirectory {
     /// Takes what a device uploads.
     pub fn publish(&mut self, publication: &Publication) {
         self.identity = publication.identity.to_bytes().to_vec();
@@ -176,9 +176,9 @@ impl Directory {
 
     /// What the relay gives out, as bytes; `None` if it has not what it takes. `own` are parts of the relay's own device,
     /// and `point` says which point of low order.
-    pub fn offer(&mut self, offer: ServedBundle, point: u8, own: impl FnOnce() -> Option<Parts>) -> Option<Vec<u8>> {
+    pub fn serve(&mut self, served: ServedBundle, point: u8, own: impl FnOnce() -> Option<Parts>) -> Option<Vec<u8>> {
         let genuine = self.parts()?;
-        let parts = match offer {
+        let parts = match served {
             ServedBundle::Honest => {
                 self.one_time_prekeys.pop_front();
                 genuine
@@ -195,7 +195,9 @@ impl Directory {
             }
             ServedBundle::PlantedOneTimePrekey => Parts { one_time_prekey: Some(own()?.one_time_prekey?), ..genuine },
             ServedBundle::ClaimedPrekeys => Parts { identity: own()?.identity, ..genuine },
-            ServedBundle::ConfusedKinds => Parts { signed_prekey: genuine.one_time_prekey?, one_time_prekey: None, ..genuine },
+            ServedBundle::ConfusedKinds => {
+                Parts { signed_prekey: genuine.one_time_prekey?, one_time_prekey: None, ..genuine }
+            }
             ServedBundle::LowOrderIdentity => {
                 Parts { identity: with_point(genuine.identity, SIGNING_KEY_LEN, point)?, ..genuine }
             }
@@ -208,8 +210,8 @@ impl Directory {
             }
         };
         let bytes = parts.to_bytes();
-        if matches!(offer, ServedBundle::Honest | ServedBundle::WithoutOneTimePrekey) {
-            if self.given.len() == MAX_GIVEN {
+        if matches!(served, ServedBundle::Honest | ServedBundle::WithoutOneTimePrekey) {
+            if self.given.len() == MAX_SERVED {
                 self.given.pop_front();
             }
             self.given.push_back(bytes.clone());
@@ -219,7 +221,7 @@ impl Directory {
 
     /// A genuine bundle, for the relay itself to begin a session with. No one-time prekey is spent on it.
     #[must_use]
-    pub fn for_itself(&self) -> Option<Vec<u8>> {
+    pub fn bundle_for_relay(&self) -> Option<Vec<u8>> {
         Some(Parts { one_time_prekey: None, ..self.parts()? }.to_bytes())
     }
 }

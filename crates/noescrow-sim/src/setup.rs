@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How a world begins: two devices, a bundle as bytes, first messages of which any may be the first to arrive.
+//! How a simulation begins: two devices, a bundle as bytes, first messages of which any may be the first to arrive.
 
 use super::endpoint::storage_key;
 use super::event::{Opening, Side, pick};
 use super::handshake_sim::{EXPIRY, HandshakeSim, NOW, Owner};
-use super::model::{Label, Limits, Party, Verdict};
-use super::violation::{Claim, Violation};
+use super::model::{Expectation, Label, ModelLimits, Party};
 use super::simulation::{PerSide, Sent, Simulation, associated_data};
+use super::violation::{Claim, Violation};
 use noescrow::Bundle;
 use noescrow::FIRST_MESSAGE_OVERHEAD;
 use noescrow::SkippedKeyStore;
@@ -25,22 +25,14 @@ impl<P: Primitives, S: SkippedKeyStore, R: CryptoRng> Simulation<Session<P, S>, 
     /// # Errors
     /// [`Violation`] of a claim about handshakes.
     pub fn new(alice: P, bob: P, relay: P, opening: Opening, mut rng: R) -> Result<Self, Violation> {
-        let mut lobby = HandshakeSim::new(alice, bob, relay, &mut rng);
-        let main = lobby.meet::<S>(opening, &mut rng)?;
-        let other = lobby.meet::<S>(Opening { burst: 0, ..opening }, &mut rng)?;
-        Ok(Self::from_meeting(
-            main.ends,
-            main.model,
-            other.ends,
-            lobby,
-            opening.chunk_size,
-            (main.bundle, main.sent),
-            rng,
-        ))
+        let mut sim = HandshakeSim::new(alice, bob, relay, &mut rng);
+        let main = sim.set_up::<S>(opening, &mut rng)?;
+        let other = sim.set_up::<S>(Opening { burst: 0, ..opening }, &mut rng)?;
+        Ok(Self::from_setup(main.ends, main.model, other.ends, sim, opening.chunk_size, (main.bundle, main.sent), rng))
     }
 }
 
-struct Meeting<P, S> {
+struct SetUp<P, S> {
     bundle: Vec<u8>,
     ends: PerSide<Session<P, S>>,
     model: PerSide<Party>,
@@ -48,11 +40,11 @@ struct Meeting<P, S> {
 }
 
 impl<P: Primitives> HandshakeSim<P> {
-    fn meet<S: SkippedKeyStore>(
+    fn set_up<S: SkippedKeyStore>(
         &mut self,
         opening: Opening,
         rng: &mut impl CryptoRng,
-    ) -> Result<Meeting<P, S>, Violation> {
+    ) -> Result<SetUp<P, S>, Violation> {
         let failed = violation(Claim::HandshakeSucceeds);
         let mut published = self.devices.bob.publish(usize::from(opening.one_time), EXPIRY, rng).map_err(|_| failed)?;
         let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())
@@ -60,7 +52,7 @@ impl<P: Primitives> HandshakeSim<P> {
             .to_bytes();
         let parsed = Bundle::from_bytes(&self.primitives.alice, &bundle).map_err(|_| failed)?;
 
-        let limits = Limits::of::<S>();
+        let limits = ModelLimits::of::<S>();
         let mut model = PerSide { alice: Party::initiator(limits), bob: Party::responder(limits) };
         let mut first = Sent::draft(Side::Alice, model.alice.send().ok_or(failed)?, FIRST_LENGTH, 1, rng);
         let len = Owner::<P>::first_message_len_with(opening.chunk_size, FIRST_LENGTH).ok_or(failed)?;
@@ -87,7 +79,7 @@ impl<P: Primitives> HandshakeSim<P> {
         }
         let bob = self.accept_any(&mut sent, opening.accepted, &mut model.bob)?;
         self.note_opening(opening.one_time);
-        Ok(Meeting { bundle, ends: PerSide { alice, bob }, model, sent })
+        Ok(SetUp { bundle, ends: PerSide { alice, bob }, model, sent })
     }
 
     /// The chosen message arrives first: forged, then as it is, then again. Where it skips too much it is refused, and
@@ -107,9 +99,9 @@ impl<P: Primitives> HandshakeSim<P> {
             }
             self.refuse::<S>(&forged, chosen, |error| error == AcceptError::Refused, Claim::ForgedFirstIsRefused)?;
         }
-        let at = match model.verdict(&chosen.label) {
-            Verdict::Opens => pick(accepted, sent.len()).ok_or(failed)?,
-            Verdict::Refused | Verdict::TooManySkipped => {
+        let at = match model.expectation(&chosen.label) {
+            Expectation::Opens => pick(accepted, sent.len()).ok_or(failed)?,
+            Expectation::Refused | Expectation::TooManySkipped => {
                 let refused = |error| error == AcceptError::Refused;
                 self.refuse::<S>(&chosen.bytes, chosen, refused, Claim::ForgedFirstIsRefused)?;
                 0
@@ -138,13 +130,13 @@ impl<P: Primitives> HandshakeSim<P> {
         &mut self,
         message: &[u8],
         original: &Sent,
-        due: impl Fn(AcceptError) -> bool,
+        expected: impl Fn(AcceptError) -> bool,
         claim: Claim,
     ) -> Result<(), Violation> {
         let before = self.devices.bob.snapshot(&storage_key(), 0);
         let ad = associated_data(original.associated_data);
         match self.devices.bob.accept_in_place::<S>(&mut message.to_vec(), ad) {
-            Err(error) if due(error) => {}
+            Err(error) if expected(error) => {}
             _ => return Err(violation(claim)),
         }
         match before == self.devices.bob.snapshot(&storage_key(), 0) {

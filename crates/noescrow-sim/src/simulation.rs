@@ -4,8 +4,8 @@
 
 use super::endpoint::Endpoint;
 use super::event::{Event, Side, pick};
-use super::handshake_sim::{Answer, Outcome, HandshakeSim};
-use super::model::{Label, Limits, Party, Verdict};
+use super::handshake_sim::{Answer, HandshakeSim, Outcome};
+use super::model::{Expectation, Label, ModelLimits, Party};
 use super::violation::{Claim, Violation};
 use noescrow::error::DecryptError;
 use noescrow::{ChunkSize, is_first_message};
@@ -133,7 +133,7 @@ pub struct Simulation<E: Endpoint, R> {
     pub(crate) model: PerSide<Party>,
     /// Another session of the same devices.
     pub(crate) other: PerSide<E>,
-    lobby: HandshakeSim<E::Primitives>,
+    handshakes: HandshakeSim<E::Primitives>,
     pub(crate) chunk_size: ChunkSize,
     bundle: Vec<u8>,
     pub(crate) sent: Vec<Sent>,
@@ -151,45 +151,46 @@ pub struct Simulation<E: Endpoint, R> {
 }
 
 impl<E: Endpoint, R> Simulation<E, R> {
-    pub(crate) fn from_meeting(
+    pub(crate) fn from_setup(
         ends: PerSide<E>,
         model: PerSide<Party>,
         other: PerSide<E>,
-        lobby: HandshakeSim<E::Primitives>,
+        handshakes: HandshakeSim<E::Primitives>,
         chunk_size: ChunkSize,
         (bundle, sent): (Vec<u8>, Vec<Sent>),
         rng: R,
     ) -> Self {
         let all = || 0..sent.len();
         let arrived = |at: &usize| sent.get(*at).is_some_and(|sent| sent.opened);
-        let mut world = Self {
+        let mut simulation = Self {
             ends,
             model,
             other,
-            lobby,
+            handshakes,
             chunk_size,
             bundle,
             under_way: PerSide { alice: VecDeque::new(), bob: all().filter(|at| !arrived(at)).collect() },
             sent_to: PerSide { alice: Vec::new(), bob: all().collect() },
             opened_by: PerSide { alice: Vec::new(), bob: all().filter(arrived).collect() },
             sent: Vec::new(),
-            saved: Both::default(),
-            generation: Both::default(),
+            saved: PerSide::default(),
+            generation: PerSide::default(),
             rng,
             report: Report { sent: sent.len(), opened: 1, ..Report::default() },
             now: None,
         };
-        world.sent = sent;
-        world
+        simulation.sent = sent;
+        simulation
     }
 
     /// The same world with other ends: twins that break a rule.
     pub fn map<F: Endpoint<Primitives = E::Primitives>>(self, mut end: impl FnMut(Side, E) -> F) -> Simulation<F, R> {
-        let mut both = |ends: PerSide<E>| PerSide { alice: end(Side::Alice, ends.alice), bob: end(Side::Bob, ends.bob) };
+        let mut both =
+            |ends: PerSide<E>| PerSide { alice: end(Side::Alice, ends.alice), bob: end(Side::Bob, ends.bob) };
         Simulation {
             ends: both(self.ends),
             other: both(self.other),
-            lobby: self.lobby,
+            handshakes: self.handshakes,
             model: self.model,
             chunk_size: self.chunk_size,
             bundle: self.bundle,
@@ -206,7 +207,7 @@ impl<E: Endpoint, R> Simulation<E, R> {
     }
 
     /// Holds both parties to other bounds than their stores have: a wrong oracle, to see that somebody notices.
-    pub fn set_limits(&mut self, limits: Limits) {
+    pub fn set_limits(&mut self, limits: ModelLimits) {
         self.model.alice.set_limits(limits);
         self.model.bob.set_limits(limits);
     }
@@ -237,8 +238,8 @@ impl<E: Endpoint, R> Simulation<E, R> {
 
     /// The devices, the relay between them, and their further handshakes.
     #[must_use]
-    pub const fn lobby(&self) -> &HandshakeSim<E::Primitives> {
-        &self.lobby
+    pub const fn handshakes(&self) -> &HandshakeSim<E::Primitives> {
+        &self.handshakes
     }
 
     /// Messages under way to one side.
@@ -278,11 +279,11 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
     where
         R: Clone,
     {
-        let twin = |end: &E| end.reload(&end.save(0), 0).map_err(|_| self.violation(Claim::Restores));
+        let copy = |end: &E| end.reload(&end.save(0), 0).map_err(|_| self.violation(Claim::Restores));
         Ok(Self {
-            ends: PerSide { alice: twin(&self.ends.alice)?, bob: twin(&self.ends.bob)? },
-            other: PerSide { alice: twin(&self.other.alice)?, bob: twin(&self.other.bob)? },
-            lobby: self.lobby.fork().ok_or(self.violation(Claim::Restores))?,
+            ends: PerSide { alice: copy(&self.ends.alice)?, bob: copy(&self.ends.bob)? },
+            other: PerSide { alice: copy(&self.other.alice)?, bob: copy(&self.other.bob)? },
+            handshakes: self.handshakes.fork().ok_or(self.violation(Claim::Restores))?,
             model: self.model.clone(),
             chunk_size: self.chunk_size,
             bundle: self.bundle.clone(),
@@ -303,13 +304,13 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
     /// # Errors
     /// The first [`Violation`]; the world is then of no more use.
     pub fn step(&mut self, event: Event) -> Result<(), Violation> {
-        self.finish(event)?;
+        self.apply(event)?;
         self.report.events = self.report.events.saturating_add(1);
         Ok(())
     }
 
     /// [`step`](Self::step) that is not counted.
-    pub(crate) fn finish(&mut self, event: Event) -> Result<(), Violation> {
+    pub(crate) fn apply(&mut self, event: Event) -> Result<(), Violation> {
         self.now = Some((self.report.events, event));
         match event {
             Event::Send { from, length, associated_data } => {
@@ -357,9 +358,9 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
             | Event::Initiate { .. }
             | Event::Arrive { .. }
             | Event::Mix { .. } => {
-                let Outcome { due, did, claim } = self.happen(event)?;
-                self.claim(claim, due == did)?;
-                let count = match did {
+                let Outcome { expected, actual, claim } = self.apply_unchecked(event)?;
+                self.claim(claim, expected == actual)?;
+                let count = match actual {
                     Answer::IsNotAsked => return Ok(()),
                     Answer::Accepts => &mut self.report.handshakes_accepted,
                     Answer::Refuses => &mut self.report.handshakes_refused,
@@ -378,9 +379,9 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
     ///
     /// # Errors
     /// A [`Violation`] of any other claim.
-    pub fn happen(&mut self, event: Event) -> Result<Outcome, Violation> {
+    pub fn apply_unchecked(&mut self, event: Event) -> Result<Outcome, Violation> {
         self.now = Some((self.report.events, event));
-        self.lobby.happen(event, &mut self.rng).map_err(|claim| self.violation(claim))
+        self.handshakes.apply(event, &mut self.rng).map_err(|claim| self.violation(claim))
     }
 
     fn take(&mut self, to: Side, at: u16) -> Option<usize> {
@@ -392,7 +393,7 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         if self.sent.len() >= MAX_MESSAGES {
             return Ok(());
         }
-        self.tell_epoch(from);
+        self.sync_epoch(from);
         let party = self.model.of_mut(from);
         let unanswered = party.is_unanswered();
         let Some(label) = party.send() else { return Err(self.violation(Claim::Sends)) };
@@ -418,7 +419,7 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
     }
 
     /// The oracle has no Braid of its own.
-    pub(crate) fn tell_epoch(&mut self, side: Side) {
+    pub(crate) fn sync_epoch(&mut self, side: Side) {
         let epoch = self.ends.of(side).sending_epoch();
         self.model.of_mut(side).set_epoch(epoch);
         self.report.epochs = self.report.epochs.max(epoch);
@@ -426,20 +427,20 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
 
     /// A genuine message arrives.
     pub(crate) fn deliver(&mut self, to: Side, id: usize) -> Result<(), Violation> {
-        self.tell_epoch(to);
+        self.sync_epoch(to);
         let Some(sent) = self.sent.get(id) else { return Ok(()) };
         let expired = self.model.of(to).is_expired(&sent.label);
         let (bytes, ad, opened) = (sent.bytes.clone(), associated_data(sent.associated_data), sent.opened);
-        let due = match self.model.of(to).verdict(&sent.label) {
-            Verdict::Opens => return self.open(to, id, &bytes, ad),
-            Verdict::Refused => DecryptError::Refused,
-            Verdict::TooManySkipped => DecryptError::TooManySkipped,
+        let expected = match self.model.of(to).expectation(&sent.label) {
+            Expectation::Opens => return self.open(to, id, &bytes, ad),
+            Expectation::Refused => DecryptError::Refused,
+            Expectation::TooManySkipped => DecryptError::TooManySkipped,
         };
-        if due == DecryptError::Refused && !opened {
+        if expected == DecryptError::Refused && !opened {
             self.report.lost = self.report.lost.saturating_add(1);
             self.report.expired = self.report.expired.saturating_add(usize::from(expired));
         }
-        self.refuse(to, &bytes, ad, due, if opened { Claim::OpensOnce } else { Claim::MustNotOpen })
+        self.refuse(to, &bytes, ad, expected, if opened { Claim::OpensOnce } else { Claim::MustNotOpen })
     }
 
     fn open(&mut self, to: Side, id: usize, bytes: &[u8], ad: &[u8]) -> Result<(), Violation> {
@@ -474,15 +475,15 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         to: Side,
         bytes: &[u8],
         ad: &[u8],
-        due: DecryptError,
+        expected: DecryptError,
         claim: Claim,
     ) -> Result<(), Violation> {
         let before = self.ends.of(to).save(0);
         let Err(error) = self.ends.of_mut(to).decrypt(bytes, ad) else { return Err(self.violation(claim)) };
-        self.claim(Claim::TheRightError, error == due)?;
+        self.claim(Claim::TheRightError, error == expected)?;
         self.claim(Claim::ErrorLeavesState, before == self.ends.of(to).save(0))?;
         self.report.refused = self.report.refused.saturating_add(1);
-        let skipping = usize::from(due == DecryptError::TooManySkipped);
+        let skipping = usize::from(expected == DecryptError::TooManySkipped);
         self.report.too_many_skipped = self.report.too_many_skipped.saturating_add(skipping);
         self.check_skipped_keys(to)
     }

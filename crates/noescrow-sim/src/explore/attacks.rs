@@ -3,8 +3,8 @@
 //! other state. What the last event did not touch was tried before.
 
 use super::cache::{is_new, restore, restore_device};
-use super::moves::offer_name;
-use super::node::{PerParty, Node, Sent, recorders};
+use super::moves::bundle_name;
+use super::node::{Node, PerParty, Sent, recorders};
 use super::{Counterexample, Exploration};
 use crate::{ServedBundle, Side, TOO_LATE, Who, with_low_order_ephemeral};
 use noescrow::Bundle;
@@ -23,7 +23,7 @@ fn flipped(sent: &Sent, at: usize) -> Vec<u8> {
 }
 
 impl Node {
-    pub(crate) fn suffer<P: Primitives>(
+    pub(crate) fn attack<P: Primitives>(
         &self,
         device: &impl Fn(Who, Recorder) -> P,
         done: &mut Exploration,
@@ -32,7 +32,7 @@ impl Node {
         if self.touched.directory {
             self.attack_bundles(&device(Who::Alice, recorders.alice.clone()), done)?;
         }
-        if self.touched.held {
+        if self.touched.received {
             self.attack_delay(device(Who::Alice, recorders.alice.clone()), done)?;
         }
         if self.touched.device {
@@ -45,31 +45,33 @@ impl Node {
     }
 
     /// Every bundle that Alice must refuse.
-    fn suffer_bundles<P: Primitives>(&self, alice: &P, done: &mut Exploration) -> Result<(), Counterexample> {
-        for offer in ServedBundle::ALL.into_iter().filter(|offer| !offer.is_sound()) {
+    fn attack_bundles<P: Primitives>(&self, alice: &P, done: &mut Exploration) -> Result<(), Counterexample> {
+        for served in ServedBundle::ALL.into_iter().filter(|served| !served.is_sound()) {
             let own = || Some((*self.own).clone());
-            let Some(bytes) = (*self.directory).clone().offer(offer, self.published, own) else { continue };
+            let Some(bytes) = (*self.directory).clone().serve(served, self.published, own) else { continue };
             if !is_new([&b"bundle"[..], &bytes]) {
                 continue;
             }
             if Bundle::from_bytes(alice, &bytes).is_ok() {
                 return Err(
-                    self.fails(&std::format!("a bundle was taken that must be refused ({})", offer_name(offer)))
+                    self.fails(&std::format!("a bundle was taken that must be refused ({})", bundle_name(served)))
                 );
             }
-            done.refuse(offer_name(offer));
+            done.refuse(bundle_name(served));
         }
         Ok(())
     }
 
     /// Alice gets to the bundle when it has expired.
-    fn suffer_delay<P: Primitives>(&self, alice: P, done: &mut Exploration) -> Result<(), Counterexample> {
-        let Some(held) = self.held.as_ref().filter(|held| is_new([&b"late"[..], &held.bytes])) else { return Ok(()) };
+    fn attack_delay<P: Primitives>(&self, alice: P, done: &mut Exploration) -> Result<(), Counterexample> {
+        let Some(received) = self.received.as_ref().filter(|received| is_new([&b"late"[..], &received.bytes])) else {
+            return Ok(());
+        };
         let failed = || self.fails("a bundle that was taken does not parse");
-        let bundle = Bundle::from_bytes(&alice, &held.bytes).map_err(|_| failed())?;
+        let bundle = Bundle::from_bytes(&alice, &received.bytes).map_err(|_| failed())?;
         let owner = restore_device(alice, &self.devices.alice).ok_or_else(failed)?;
-        let mut draws = super::rng::DerivedRng::of(b"late");
-        match owner.initiate(&bundle, b"late", b"", TOO_LATE, &mut draws) {
+        let mut rng = super::rng::DerivedRng::of(b"late");
+        match owner.initiate(&bundle, b"late", b"", TOO_LATE, &mut rng) {
             Err(InitiateError::Expired) => {
                 done.refuse("bundle: expired");
                 Ok(())
@@ -79,7 +81,7 @@ impl Node {
     }
 
     /// First messages at Bob's device: again, with an ephemeral key of low order, forged.
-    fn suffer_first_messages<P: Primitives>(&self, bob: P, done: &mut Exploration) -> Result<(), Counterexample> {
+    fn attack_first_messages<P: Primitives>(&self, bob: P, done: &mut Exploration) -> Result<(), Counterexample> {
         let to_bob = |sent: &&std::sync::Arc<Sent>| {
             sent.is_first && self.conversations.get(sent.conversation).is_some_and(|one| one.to == Who::Bob)
         };
@@ -115,7 +117,7 @@ impl Node {
     }
 
     /// Messages at the two sessions of a conversation: forged, reflected, replayed, and those of other conversations.
-    fn suffer_messages<P: Primitives>(
+    fn attack_messages<P: Primitives>(
         &self,
         at: usize,
         recorders: &PerParty<Recorder>,

@@ -77,11 +77,11 @@ fn once<const M: usize>(asked: &[u8], of: &[&[u8]], compute: impl FnOnce() -> [u
 }
 
 /// What was recorded is added to a ledger, each operation computed again: once for equal tapes.
-pub(crate) fn note(ledger: &mut Ledger, tape: &Tape) -> Result<(), TraceError> {
-    note_bytes(ledger, &tape.bytes())
+pub(crate) fn ingest(ledger: &mut Ledger, tape: &Tape) -> Result<(), TraceError> {
+    ingest_bytes(ledger, &tape.bytes())
 }
 
-pub(crate) fn note_bytes(ledger: &mut Ledger, bytes: &[u8]) -> Result<(), TraceError> {
+pub(crate) fn ingest_bytes(ledger: &mut Ledger, bytes: &[u8]) -> Result<(), TraceError> {
     let key = key([bytes]);
     let computed = match COMPUTED.with_borrow(|computed| computed.get(&key).cloned()) {
         Some(computed) => computed,

@@ -2,10 +2,10 @@
 //! The handshakes of an exploration: Bob's prekeys, what the relay makes of them for Alice, first messages.
 
 use super::Counterexample;
+use super::cache::{ingest, restore_device};
+use super::node::{Conversation, Node, ReceivedBundle, Sent, Store, initial, recorders, text};
 use super::rng::DerivedRng;
-use super::cache::{note, restore_device};
-use super::node::{Conversation, ReceivedBundle, Node, Sent, Store, initial, recorders, text};
-use crate::{PerSide, EXPIRY, NOW, ServedBundle, Owner, Parts, Side, Who};
+use crate::{EXPIRY, NOW, Owner, Parts, PerSide, ServedBundle, Side, Who};
 use noescrow::hazmat::{device_state, session_state};
 use noescrow::primitives::Primitives;
 use noescrow::{Bundle, Prekey};
@@ -22,9 +22,9 @@ impl Node {
     ) -> Result<(), Counterexample> {
         let number = self.published;
         self.published = number.saturating_add(1);
-        let publication = self.with_bobs(device, |bob, node| {
+        let publication = self.with_bobs_device(device, |bob, node| {
             let publication = bob.publish(1, EXPIRY, &mut DerivedRng::of(&[b'p', number])).ok()?;
-            node.shelf.publish(publication.one_time_prekeys.iter().map(Prekey::id));
+            node.prekey_model.publish(publication.one_time_prekeys.iter().map(Prekey::id));
             Some(publication)
         })?;
         Arc::make_mut(&mut self.directory).publish(&publication);
@@ -38,11 +38,11 @@ impl Node {
     ) -> Result<(), Counterexample> {
         let number = self.replaced;
         self.replaced = number.saturating_add(1);
-        let prekey = self.with_bobs(device, |bob, node| {
+        let prekey = self.with_bobs_device(device, |bob, node| {
             let prekey = bob.rotate(EXPIRY, &mut DerivedRng::of(&[b'r', number])).ok()?;
             bob.delete_previous_signed_prekey();
-            node.shelf.rotate(prekey.id());
-            node.shelf.delete_previous();
+            node.prekey_model.rotate(prekey.id());
+            node.prekey_model.delete_previous();
             Some(prekey)
         })?;
         Arc::make_mut(&mut self.directory).rotate(&prekey);
@@ -51,7 +51,7 @@ impl Node {
     }
 
     /// Does something with Bob's device and keeps what came of it.
-    fn with_bobs<P: Primitives, T>(
+    fn with_bobs_device<P: Primitives, T>(
         &mut self,
         device: &impl Fn(Who, Recorder) -> P,
         act: impl FnOnce(&mut Owner<P>, &mut Self) -> Option<T>,
@@ -63,28 +63,28 @@ impl Node {
         let made = act(&mut bob, self).ok_or_else(|| failed.clone())?;
         self.devices.bob = device_state(&bob);
         self.touched.device = true;
-        note(&mut self.ledger, &tape).map_err(|_| failed)?;
+        ingest(&mut self.ledger, &tape).map_err(|_| failed)?;
         Ok(made)
     }
 
     /// False if the relay has not what it takes.
     pub(crate) fn fetch<P: Primitives>(
         &mut self,
-        offer: ServedBundle,
+        served: ServedBundle,
         device: &impl Fn(Who, Recorder) -> P,
     ) -> Result<bool, Counterexample> {
         // Its one-time prekey the relay keeps for planting.
         let own = Parts { one_time_prekey: None, ..(*self.own).clone() };
-        let Some(bytes) = Arc::make_mut(&mut self.directory).offer(offer, 0, || Some(own)) else { return Ok(false) };
+        let Some(bytes) = Arc::make_mut(&mut self.directory).serve(served, 0, || Some(own)) else { return Ok(false) };
         let failed = self.fails("a bundle that must be taken was refused");
         let (tape, recorders) = recorders().ok_or_else(|| failed.clone())?;
         let alice = device(Who::Alice, recorders.alice);
         Bundle::from_bytes(&alice, &bytes).map_err(|_| failed.clone())?;
-        note(&mut self.ledger, &tape).map_err(|_| failed)?;
-        let whose = if offer == ServedBundle::OtherIdentity { Who::Relay } else { Who::Bob };
-        self.held = Some(Arc::new(ReceivedBundle { bytes, whose }));
+        ingest(&mut self.ledger, &tape).map_err(|_| failed)?;
+        let whose = if served == ServedBundle::OtherIdentity { Who::Relay } else { Who::Bob };
+        self.received = Some(Arc::new(ReceivedBundle { bytes, whose }));
         self.touched.directory = true;
-        self.touched.held = true;
+        self.touched.received = true;
         Ok(true)
     }
 
@@ -92,8 +92,8 @@ impl Node {
         &mut self,
         device: &impl Fn(Who, Recorder) -> P,
     ) -> Result<(), Counterexample> {
-        match self.held.take() {
-            Some(held) => self.begin(Who::Alice, held.whose, &held.bytes, device),
+        match self.received.take() {
+            Some(received) => self.begin(Who::Alice, received.whose, &received.bytes, device),
             None => Ok(()),
         }
     }
@@ -102,7 +102,7 @@ impl Node {
         &mut self,
         device: &impl Fn(Who, Recorder) -> P,
     ) -> Result<(), Counterexample> {
-        match self.directory.for_itself() {
+        match self.directory.bundle_for_relay() {
             Some(bundle) => self.begin(Who::Relay, Who::Bob, &bundle, device),
             None => Ok(()),
         }
@@ -122,11 +122,10 @@ impl Node {
         let owner = restore_device(primitives, self.devices.of(from)).ok_or_else(|| failed.clone())?;
         let at = self.conversations.len();
         let text = text(at, Side::Alice, 0);
-        let mut draws = DerivedRng::of(&[b'i', initial(from), u8::try_from(at).unwrap_or(u8::MAX)]);
+        let mut rng = DerivedRng::of(&[b'i', initial(from), u8::try_from(at).unwrap_or(u8::MAX)]);
         let mut bytes = vec![0; Owner::<P>::first_message_len(text.len()).ok_or_else(|| failed.clone())?];
-        let (session, len) = owner
-            .initiate_into::<Store>(&bundle, &text, b"", NOW, &mut bytes, &mut draws)
-            .map_err(|_| failed.clone())?;
+        let (session, len) =
+            owner.initiate_into::<Store>(&bundle, &text, b"", NOW, &mut bytes, &mut rng).map_err(|_| failed.clone())?;
         bytes.truncate(len);
         let mut model = PerSide { alice: Self::party(Side::Alice), bob: Self::party(Side::Bob) };
         let label = model.alice.send().ok_or_else(|| failed.clone())?;
@@ -139,7 +138,7 @@ impl Node {
             model,
             sent_by: PerSide { alice: 1, bob: 0 },
         });
-        note(&mut self.ledger, &tape).map_err(|_| failed)?;
+        ingest(&mut self.ledger, &tape).map_err(|_| failed)?;
         self.sealed(Sent { conversation: at, from: Side::Alice, label, text, bytes, is_first: true });
         Ok(())
     }

@@ -21,8 +21,8 @@ impl Node {
         ledger.finish();
         let with_relay = self.conversations.iter().any(Conversation::is_with_relay);
         // In a conversation with the relay keys are made of what the relay made.
-        let is_due = |flaw: &Flaw| with_relay && matches!(flaw, Flaw::ServerInKey { .. });
-        if let Some(flaw) = ledger.flaws().iter().find(|flaw| !is_due(flaw)) {
+        let is_expected = |flaw: &Flaw| with_relay && matches!(flaw, Flaw::ServerInKey { .. });
+        if let Some(flaw) = ledger.flaws().iter().find(|flaw| !is_expected(flaw)) {
             return Err(self.fails(&format!("the run has a flaw: {flaw:?}")));
         }
         if ledger.messages().len() != self.sealed.len() {
@@ -35,16 +35,16 @@ impl Node {
             Closure::of(ledger.clauses(), &watches, values, facts)
         };
         let inner = Substrings::of(&ledger);
-        self.relay_knows(&ledger, &inner, &closure(&[]), with_relay)?;
+        self.check_relay(&ledger, &inner, &closure(&[]), with_relay)?;
         for who in [Who::Alice, Who::Bob] {
             done.thefts = done.thefts.saturating_add(1);
-            self.thief_knows(who, &ledger, &closure(&self.memory(who, &ledger, &inner)))?;
+            self.check_theft(who, &ledger, &closure(&self.memory(who, &ledger, &inner)))?;
         }
         Ok(())
     }
 
     /// The conversations with the relay itself, to the message; of all else nothing.
-    fn relay_knows(
+    fn check_relay(
         &self,
         ledger: &Ledger,
         inner: &Substrings,
@@ -101,7 +101,7 @@ impl Node {
     }
 
     /// No message falls that the device sent or has received, but where the protocol says so.
-    fn thief_knows(&self, who: Who, ledger: &Ledger, known: &Closure) -> Result<(), Counterexample> {
+    fn check_theft(&self, who: Who, ledger: &Ledger, known: &Closure) -> Result<(), Counterexample> {
         let participant = match who {
             Who::Alice => 0,
             Who::Bob => 1,
@@ -114,15 +114,15 @@ impl Node {
                 continue;
             }
             let is_last_resort =
-                who == Who::Bob && one.one_time_prekey.is_none() && self.shelf.has_signed(one.signed_prekey);
-            let falls = known.knows(message.key);
-            if is_last_resort && sent.is_first && !falls {
+                who == Who::Bob && one.one_time_prekey.is_none() && self.prekey_model.has_signed(one.signed_prekey);
+            let exposed = known.knows(message.key);
+            if is_last_resort && sent.is_first && !exposed {
                 return Err(
                     self.fails("the limit of last-resort handshakes is not seen: the first message does not fall")
                 );
             }
             let is_limit = is_last_resort && sent.label.chain <= LAST_RESORT_CHAINS;
-            if falls && !is_limit {
+            if exposed && !is_limit {
                 return Err(self.fails(&format!("{who:?}'s memory gives a message of the past")));
             }
         }

@@ -16,13 +16,13 @@
 //!
 //! Not the concern of this module: Alice has no prekeys here; that either may begin is for the property tests.
 
-mod rng;
-mod invariants;
-mod handshakes;
+mod attacks;
 mod cache;
+mod handshakes;
+mod invariants;
 mod moves;
 mod node;
-mod attacks;
+mod rng;
 
 use crate::Who;
 use core::fmt;

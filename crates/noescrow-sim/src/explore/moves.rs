@@ -28,7 +28,7 @@ impl Move {
         match self {
             Self::Publish => "prekeys published",
             Self::Replace => "signed prekey replaced, the one before deleted",
-            Self::Fetch(offer) => offer_name(offer),
+            Self::Fetch(served) => bundle_name(served),
             Self::Initiate => "handshake begun",
             Self::Approach => "handshake begun by the relay under its own identity",
             Self::Send(..) => "message sent",
@@ -39,8 +39,8 @@ impl Move {
     }
 }
 
-pub(crate) const fn offer_name(offer: ServedBundle) -> &'static str {
-    match offer {
+pub(crate) const fn bundle_name(served: ServedBundle) -> &'static str {
+    match served {
         ServedBundle::Honest => "bundle fetched",
         ServedBundle::WithoutOneTimePrekey => "bundle: one-time prekey withheld",
         ServedBundle::Repeated => "bundle: repeated",

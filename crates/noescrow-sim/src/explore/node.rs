@@ -2,11 +2,14 @@
 //! [`Node`]: one state of an exploration, and what may follow. Handshakes are in `meet`, what must hold at each state in
 //! `follow`, what a hostile relay tries in vain there in `suffer`.
 
+use super::cache::{Made, ingest, ingest_bytes, made, restore};
+use super::moves::{Move, bundle_name};
 use super::rng::DerivedRng;
-use super::cache::{Made, made, note, note_bytes, restore};
-use super::moves::{Move, offer_name};
 use super::{Bounds, Counterexample, Exploration};
-use crate::{PerSide, Directory, Label, Limits, ServedBundle, Owner, Parts, Party, PrekeyModel, Side, Verdict, Who};
+use crate::{
+    Expectation, Label, ModelLimits, Owner, Parts, Party, PerSide, PrekeyModel, ServedBundle, ServedDirectory, Side,
+    Who,
+};
 use noescrow::Inline;
 use noescrow::device::Device;
 use noescrow::hazmat::{device_state, session_state};
@@ -103,7 +106,7 @@ pub(crate) struct Touched {
     /// What the relay has of Bob.
     pub(crate) directory: bool,
     /// The bundle that Alice has.
-    pub(crate) held: bool,
+    pub(crate) received: bool,
     /// Bob's device, or the first messages that there are for it.
     pub(crate) device: bool,
     pub(crate) conversation: Option<usize>,
@@ -114,11 +117,11 @@ pub(crate) struct Touched {
 pub(crate) struct Node {
     pub(crate) devices: PerParty<Vec<u8>>,
     /// What the specification says that Bob has.
-    pub(crate) shelf: PrekeyModel,
-    pub(crate) directory: Arc<Directory>,
+    pub(crate) prekey_model: PrekeyModel,
+    pub(crate) directory: Arc<ServedDirectory>,
     /// What the relay's own device would publish.
     pub(crate) own: Arc<Parts>,
-    pub(crate) held: Option<Arc<ReceivedBundle>>,
+    pub(crate) received: Option<Arc<ReceivedBundle>>,
     pub(crate) published: u8,
     pub(crate) replaced: u8,
     pub(crate) conversations: Vec<Conversation>,
@@ -172,10 +175,10 @@ impl Node {
     pub(crate) fn root<P: Primitives>(device: &impl Fn(Who, Recorder) -> P) -> Result<Self, Counterexample> {
         let mut root = Self {
             devices: PerParty::default(),
-            shelf: PrekeyModel::new(),
+            prekey_model: PrekeyModel::new(),
             directory: Arc::default(),
             own: Arc::new(Parts { identity: Vec::new(), signed_prekey: Vec::new(), one_time_prekey: None }),
-            held: None,
+            received: None,
             published: 0,
             replaced: 0,
             conversations: Vec::new(),
@@ -199,11 +202,11 @@ impl Node {
     fn generate<P: Primitives>(&mut self, device: &impl Fn(Who, Recorder) -> P) -> Option<()> {
         let (tape, recorders) = recorders()?;
         for who in [Who::Alice, Who::Bob, Who::Relay] {
-            let mut draws = DerivedRng::of(&[b'g', initial(who)]);
+            let mut rng = DerivedRng::of(&[b'g', initial(who)]);
             let primitives = device(who, recorders.of(who).clone());
-            let mut made: Owner<P> = Device::generate_with(primitives, crate::EXPIRY, &mut draws);
+            let mut made: Owner<P> = Device::generate_with(primitives, crate::EXPIRY, &mut rng);
             if who == Who::Relay {
-                let mut published = made.publish(1, crate::EXPIRY, &mut draws).ok()?;
+                let mut published = made.publish(1, crate::EXPIRY, &mut rng).ok()?;
                 let one_time_prekey = published.one_time_prekeys.pop().map(|prekey| prekey.to_bytes().to_vec());
                 self.own = Arc::new(Parts {
                     identity: published.identity.to_bytes().to_vec(),
@@ -213,7 +216,7 @@ impl Node {
             }
             *self.devices.of_mut(who) = device_state(&made);
         }
-        note(&mut self.ledger, &tape).ok()
+        ingest(&mut self.ledger, &tape).ok()
     }
 
     /// What tells states apart: devices, sessions, what the relay has and what is under way, and what may still happen.
@@ -224,9 +227,9 @@ impl Node {
         let mut hash = Sha256::new();
         hash.update(directory.finish().to_be_bytes());
         hash.update([self.published, self.replaced, self.losses, self.duplicates]);
-        if let Some(held) = &self.held {
-            hash.update([initial(held.whose)]);
-            hash.update(&held.bytes);
+        if let Some(received) = &self.received {
+            hash.update([initial(received.whose)]);
+            hash.update(&received.bytes);
         }
         let mut names: Vec<(usize, bool, u32, u32)> = self
             .under_way
@@ -267,15 +270,15 @@ impl Node {
             if self.replaced < bounds.replacements {
                 moves.push(Move::Replace);
             }
-            if begun_by(Who::Alice) < usize::from(bounds.handshakes) && self.held.is_none() {
+            if begun_by(Who::Alice) < usize::from(bounds.handshakes) && self.received.is_none() {
                 // The last is followed first: the honest one.
-                moves.extend(ServedBundle::ALL.into_iter().rev().filter(|offer| offer.is_sound()).map(Move::Fetch));
+                moves.extend(ServedBundle::ALL.into_iter().rev().filter(|served| served.is_sound()).map(Move::Fetch));
             }
             if begun_by(Who::Relay) < usize::from(bounds.approaches) {
                 moves.push(Move::Approach);
             }
         }
-        if self.held.is_some() {
+        if self.received.is_some() {
             moves.push(Move::Initiate);
         }
         for (at, one) in self.conversations.iter().enumerate() {
@@ -323,9 +326,9 @@ impl Node {
                 next.schedule.push("Bob replaces his signed prekey".into());
                 next.replace(device)?;
             }
-            Move::Fetch(offer) => {
-                next.schedule.push(format!("Alice fetches ({})", offer_name(offer)));
-                if !next.fetch(offer, device)? {
+            Move::Fetch(served) => {
+                next.schedule.push(format!("Alice fetches ({})", bundle_name(served)));
+                if !next.fetch(served, device)? {
                     return Ok(None);
                 }
             }
@@ -388,7 +391,7 @@ impl Node {
         let (Some(bytes), Some(after)) = (made.output.clone(), made.session.clone()) else { return Err(failed) };
         *one.sessions.of_mut(side) = Some(after);
         *one.sent_by.of_mut(side) = number.saturating_add(1);
-        note_bytes(&mut self.ledger, &made.tape).map_err(|_| failed)?;
+        ingest_bytes(&mut self.ledger, &made.tape).map_err(|_| failed)?;
         self.sealed(Sent { conversation: at, from: side, label, text, bytes, is_first });
         Ok(())
     }
@@ -403,15 +406,15 @@ impl Node {
     }
 
     /// What must become of a message now.
-    fn due(&self, sent: &Sent) -> Option<Verdict> {
+    fn expected(&self, sent: &Sent) -> Option<Expectation> {
         let one = self.conversations.get(sent.conversation)?;
         let to = sent.from.other();
-        let due = one.model.of(to).verdict(&sent.label);
+        let expected = one.model.of(to).expectation(&sent.label);
         // Without a session it is the device's to accept. The relay's own has used up nothing.
         let is_accepted = one.sessions.of(to).is_some()
             || one.who(to) == Who::Relay
-            || self.shelf.due(one.signed_prekey, one.one_time_prekey, false).is_ok();
-        Some(if is_accepted { due } else { Verdict::Refused })
+            || self.prekey_model.expected(one.signed_prekey, one.one_time_prekey, false).is_ok();
+        Some(if is_accepted { expected } else { Expectation::Refused })
     }
 
     fn deliver<P: Primitives>(
@@ -422,7 +425,7 @@ impl Node {
     ) -> Result<(), Counterexample> {
         let failed = self.fails("a message belongs nowhere");
         let to = sent.from.other();
-        let due = self.due(sent).ok_or_else(|| failed.clone())?;
+        let expected = self.expected(sent).ok_or_else(|| failed.clone())?;
         let one = self.conversations.get(sent.conversation).ok_or_else(|| failed.clone())?;
         let who = one.who(to);
         let before = one.sessions.of(to).clone();
@@ -442,24 +445,24 @@ impl Node {
             Ok(Made { output, session, device, tape: tape.bytes() })
         })?;
         let Made { output, session: after, device: owner, tape } = &*made;
-        match (due, output) {
-            (Verdict::Opens, Some(text)) if *text == sent.text => {}
-            (Verdict::Refused | Verdict::TooManySkipped, None) => done.refused = done.refused.saturating_add(1),
-            (Verdict::Opens, Some(_)) => return Err(self.fails("a message opened to another text")),
-            (Verdict::Opens, None) => return Err(self.fails("a message that must open did not")),
+        match (expected, output) {
+            (Expectation::Opens, Some(text)) if *text == sent.text => {}
+            (Expectation::Refused | Expectation::TooManySkipped, None) => done.refused = done.refused.saturating_add(1),
+            (Expectation::Opens, Some(_)) => return Err(self.fails("a message opened to another text")),
+            (Expectation::Opens, None) => return Err(self.fails("a message that must open did not")),
             (_, Some(_)) => return Err(self.fails("a message that must be refused opened")),
         }
-        if due != Verdict::Opens {
+        if expected != Expectation::Opens {
             let device_changed = owner.as_ref().is_some_and(|owner| owner != self.devices.of(who));
             if device_changed || (before.is_some() && *after != before) {
                 return Err(self.fails("a refused message changed the session or the device"));
             }
-            return note_bytes(&mut self.ledger, tape).map_err(|_| self.fails("the trace is damaged"));
+            return ingest_bytes(&mut self.ledger, tape).map_err(|_| self.fails("the trace is damaged"));
         }
         let after = after.clone().ok_or_else(|| self.fails("a session does not store"))?;
         if let Some(one) = self.conversations.get_mut(sent.conversation) {
             if before.is_none() && who == Who::Bob {
-                self.shelf.accept(one.signed_prekey, one.one_time_prekey);
+                self.prekey_model.accept(one.signed_prekey, one.one_time_prekey);
             }
             one.model.of_mut(to).receive(&sent.label);
             *one.sessions.of_mut(to) = Some(after);
@@ -472,12 +475,12 @@ impl Node {
         self.touched.conversation = Some(sent.conversation);
         self.opened.push(sent.clone());
         done.opened = done.opened.saturating_add(1);
-        note_bytes(&mut self.ledger, tape).map_err(|_| self.fails("the trace is damaged"))
+        ingest_bytes(&mut self.ledger, tape).map_err(|_| self.fails("the trace is damaged"))
     }
 
     /// What a party without a bound has: each end of a conversation begins with it.
     pub(crate) fn party(side: Side) -> Party {
-        let limits = Limits::of::<Store>();
+        let limits = ModelLimits::of::<Store>();
         match side {
             Side::Alice => Party::initiator(limits),
             Side::Bob => Party::responder(limits),

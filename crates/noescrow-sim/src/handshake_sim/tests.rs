@@ -6,20 +6,20 @@ use noescrow::primitives::RustCrypto;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-fn lobby(rng: &mut ChaCha20Rng) -> HandshakeSim<RustCrypto> {
+fn sim(rng: &mut ChaCha20Rng) -> HandshakeSim<RustCrypto> {
     HandshakeSim::new(RustCrypto, RustCrypto, RustCrypto, rng)
 }
 
 /// What comes of events that must all be in order, and of the last one.
-fn last(lobby: &mut HandshakeSim<RustCrypto>, events: &[Event], rng: &mut ChaCha20Rng) -> Result<Outcome, Claim> {
-    let happened = events.iter().map(|event| lobby.happen(*event, rng)).collect::<Result<Vec<_>, _>>()?;
-    let (last, before) = happened.split_last().unwrap();
-    assert!(before.iter().all(|happened| happened.due == happened.did));
+fn last(sim: &mut HandshakeSim<RustCrypto>, events: &[Event], rng: &mut ChaCha20Rng) -> Result<Outcome, Claim> {
+    let outcome = events.iter().map(|event| sim.apply(*event, rng)).collect::<Result<Vec<_>, _>>()?;
+    let (last, before) = outcome.split_last().unwrap();
+    assert!(before.iter().all(|outcome| outcome.expected == outcome.actual));
     Ok(*last)
 }
 
 const fn fetch_and_initiate(too_late: bool) -> [Event; 2] {
-    let fetch = Event::Fetch { by: Side::Alice, offer: ServedBundle::Honest, point: 0 };
+    let fetch = Event::Fetch { by: Side::Alice, served: ServedBundle::Honest, point: 0 };
     [fetch, Event::Initiate { from: Side::Alice, too_late }]
 }
 
@@ -30,34 +30,34 @@ const ARRIVE: Event = Event::Arrive { to: Side::Bob, message: 0, low_order: None
 fn control_a_prekey_that_outlives_its_time_breaks_initiates_in_time() {
     let judge = |expiry: u64| {
         let rng = &mut ChaCha20Rng::seed_from_u64(3);
-        let mut lobby = lobby(rng);
+        let mut sim = sim(rng);
         // A signed prekey for longer than the oracle believes: to Alice, her clock stands still.
-        lobby.devices.bob = Owner::generate_with(RustCrypto, expiry, rng);
-        last(&mut lobby, &[&[PUBLISH][..], &fetch_and_initiate(true)].concat(), rng).unwrap()
+        sim.devices.bob = Owner::generate_with(RustCrypto, expiry, rng);
+        last(&mut sim, &[&[PUBLISH][..], &fetch_and_initiate(true)].concat(), rng).unwrap()
     };
-    let due = Outcome { expected: Answer::Refuses, actual: Answer::Refuses, claim: Claim::InitiatesInTime };
-    assert_eq!(judge(EXPIRY), due);
-    assert_eq!(judge(TOO_LATE), Outcome { did: Answer::Accepts, ..due });
+    let expected = Outcome { expected: Answer::Refuses, actual: Answer::Refuses, claim: Claim::InitiatesInTime };
+    assert_eq!(judge(EXPIRY), expected);
+    assert_eq!(judge(TOO_LATE), Outcome { actual: Answer::Accepts, ..expected });
 }
 
 #[test]
 fn control_a_device_that_forgets_what_it_accepted_breaks_accepted_once() {
     let judge = |forgets: bool, count: u8| {
         let rng = &mut ChaCha20Rng::seed_from_u64(4);
-        let mut lobby = lobby(rng);
+        let mut sim = sim(rng);
         let publish = Event::Publish { side: Side::Bob, count };
-        last(&mut lobby, &[&[publish][..], &fetch_and_initiate(false)].concat(), rng).unwrap();
-        let mut before = lobby.device(Side::Bob);
-        last(&mut lobby, &[ARRIVE], rng).unwrap();
+        last(&mut sim, &[&[publish][..], &fetch_and_initiate(false)].concat(), rng).unwrap();
+        let mut before = sim.device(Side::Bob);
+        last(&mut sim, &[ARRIVE], rng).unwrap();
         if forgets {
-            lobby.devices.bob = Owner::restore_in_place(RustCrypto, &mut before, &storage_key(), 0).unwrap();
+            sim.devices.bob = Owner::restore_in_place(RustCrypto, &mut before, &storage_key(), 0).unwrap();
         }
-        last(&mut lobby, &[ARRIVE], rng).unwrap()
+        last(&mut sim, &[ARRIVE], rng).unwrap()
     };
     // With a one-time prekey, and with the last-resort one.
     for count in [1, 0] {
-        let due = Outcome { expected: Answer::Refuses, actual: Answer::Refuses, claim: Claim::AcceptedOnce };
-        assert_eq!(judge(false, count), due);
-        assert_eq!(judge(true, count), Outcome { did: Answer::Accepts, ..due });
+        let expected = Outcome { expected: Answer::Refuses, actual: Answer::Refuses, claim: Claim::AcceptedOnce };
+        assert_eq!(judge(false, count), expected);
+        assert_eq!(judge(true, count), Outcome { actual: Answer::Accepts, ..expected });
     }
 }

@@ -10,7 +10,7 @@ use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, Heap, SafetyNumber, session};
 use noescrow_audit::{Audit, FindingKind, Tape};
 use noescrow_recorder::{Recorder, profile};
-use noescrow_sim::{Answer, Event, FROM_BACK, ServedBundle, Opening, Side, Simulation};
+use noescrow_sim::{Answer, Event, FROM_BACK, Opening, ServedBundle, Side, Simulation};
 
 /// What a relay can do with what passes through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,8 +122,8 @@ const fn publish(side: Side) -> Event {
     Event::Publish { side, count: 1 }
 }
 
-const fn fetch(offer: ServedBundle) -> Event {
-    Event::Fetch { by: Side::Alice, offer, point: 0 }
+const fn fetch(served: ServedBundle) -> Event {
+    Event::Fetch { by: Side::Alice, served, point: 0 }
 }
 
 const INITIATE: Event = Event::Initiate { from: Side::Alice, too_late: false };
@@ -132,8 +132,8 @@ const ARRIVE: Event = Event::Arrive { to: Side::Bob, message: FROM_BACK, low_ord
 const SEND: Event = Event::Send { from: Side::Alice, length: 40, associated_data: 0 };
 
 /// A bundle, what Alice does with it, and what Bob does with that.
-fn with(offer: ServedBundle) -> Vec<Event> {
-    vec![publish(Side::Bob), fetch(offer), INITIATE, ARRIVE]
+fn with(served: ServedBundle) -> Vec<Event> {
+    vec![publish(Side::Bob), fetch(served), INITIATE, ARRIVE]
 }
 
 /// The schedule that a move is. Its last event, if it is one of the conversation, is where the move shows.
@@ -177,27 +177,27 @@ fn schedule(of: RelayMove) -> Vec<Event> {
 }
 
 /// Lets a move happen, whatever the devices do; returns what they did at last.
-fn make(of: RelayMove, world: &mut Enemys) -> [Answer; 2] {
+fn make(of: RelayMove, simulation: &mut Enemys) -> [Answer; 2] {
     let mut did = [Answer::IsNotAsked; 2];
     for event in schedule(of) {
-        let before = world.report();
+        let before = simulation.report();
         let outcome = match event {
             Event::Fetch { .. } | Event::Initiate { .. } => {
-                let answer = world.happen(event).unwrap().did;
+                let answer = simulation.apply_unchecked(event).unwrap().actual;
                 // Who has refused its bundle begins nothing.
                 did[ALICE] = if answer == Answer::IsNotAsked { did[ALICE] } else { answer };
                 did[BOB] = Answer::IsNotAsked;
                 continue;
             }
             Event::Arrive { .. } | Event::Mix { .. } => {
-                did[BOB] = world.happen(event).unwrap().did;
+                did[BOB] = simulation.apply_unchecked(event).unwrap().actual;
                 continue;
             }
-            event => world.step(event),
+            event => simulation.step(event),
         };
         // The oracle says of these that they opened, or were refused and changed nothing.
         outcome.unwrap();
-        let refused = world.report().refused > before.refused;
+        let refused = simulation.report().refused > before.refused;
         let answer = if refused { Answer::Refuses } else { Answer::Accepts };
         match event {
             Event::Reflect { .. } => did = [answer, Answer::Accepts],
@@ -208,8 +208,8 @@ fn make(of: RelayMove, world: &mut Enemys) -> [Answer; 2] {
     did
 }
 
-fn numbers(world: &Enemys) -> Numbers {
-    let [alice, bob] = [Side::Alice, Side::Bob].map(|side| world.handshakes().session_of(side));
+fn numbers(simulation: &Enemys) -> Numbers {
+    let [alice, bob] = [Side::Alice, Side::Bob].map(|side| simulation.handshakes().session_of(side));
     let number = |session: &session::Session<Broken, Heap>| session.safety_number().unwrap();
     match (alice, bob) {
         (Some(alice), Some(bob)) if number(alice).verify_scanned(&number(bob).to_bytes()).is_ok() => Numbers::Agree,
@@ -222,30 +222,32 @@ fn play(of: RelayMove, fault: Fault, seed: u64) -> (Outcome, String) {
     let tape = Tape::in_memory();
     let [alice, bob] = NAMES.map(|name| Broken::new(Recorder::device(&tape, name).unwrap(), fault));
     let relay = Broken::new(Recorder::server(&tape, "relay").unwrap(), Fault::None);
-    let mut world = Enemys::new(alice, bob, relay, Opening::PLAIN, Source::good(seed ^ SOURCE)).unwrap();
-    let [alice, bob] = make(of, &mut world);
+    let mut simulation = Enemys::new(alice, bob, relay, Opening::PLAIN, Source::good(seed ^ SOURCE)).unwrap();
+    let [alice, bob] = make(of, &mut simulation);
     let numbers = match of {
         // Within the conversation that there is.
         Splice | Reflect | Reorder => {
-            let [alice, bob] = [&world.ends().alice, &world.ends().bob].map(|end| end.safety_number().unwrap());
+            let [alice, bob] =
+                [&simulation.ends().alice, &simulation.ends().bob].map(|end| end.safety_number().unwrap());
             if alice.verify_scanned(&bob.to_bytes()).is_ok() { Numbers::Agree } else { Numbers::Differ }
         }
-        _ => numbers(&world),
+        _ => numbers(&simulation),
     };
     // After a move that came to nothing the conversation goes on.
     for from in [Side::Alice, Side::Bob] {
-        world.step(Event::Send { from, length: 30, associated_data: 0 }).unwrap();
-        world.step(Event::DeliverAll { to: from.other() }).unwrap();
+        simulation.step(Event::Send { from, length: 30, associated_data: 0 }).unwrap();
+        simulation.step(Event::DeliverAll { to: from.other() }).unwrap();
     }
-    let sent = world.sent().iter().flat_map(|sent| sent.bytes.clone());
-    let wire: Vec<u8> = [world.bundle(), world.handshakes().seen()].concat().into_iter().chain(sent).collect();
+    let sent = simulation.sent().iter().flat_map(|sent| sent.bytes.clone());
+    let wire: Vec<u8> =
+        [simulation.bundle(), simulation.handshakes().traffic()].concat().into_iter().chain(sent).collect();
     let verdict = Audit::of(profile(), &tape).unwrap().server_saw("wire", &wire).verdict();
     let derivable =
         |what: &str| verdict.of_kind(FindingKind::Derivable).filter(|found| found.what.starts_with(what)).count();
     let (secret, plaintexts) = (!verdict.holds(), derivable("plaintext"));
     assert_eq!(secret, derivable("X25519 shared secret") > 0, "{of:?}: {verdict}");
     // To the text: what was said to the relay, and nothing else.
-    assert_eq!(plaintexts, world.handshakes().told().len(), "{of:?}: {verdict}");
+    assert_eq!(plaintexts, simulation.handshakes().relay_plaintexts().len(), "{of:?}: {verdict}");
     (Outcome { alice, bob, secret, plaintext: plaintexts > 0, numbers }, verdict.to_string())
 }
 
@@ -267,21 +269,28 @@ fn g22_each_move_of_a_hostile_relay_has_the_outcome_that_is_due() {
 #[test]
 fn each_point_of_low_order_is_refused_in_each_place() {
     let [alice, bob] = NAMES.map(|_| RustCrypto);
-    let mut world =
-        Simulation::<session::Session<RustCrypto, Heap>, _>::new(alice, bob, RustCrypto, Opening::PLAIN, Source::good(5))
-            .unwrap();
+    let mut simulation = Simulation::<session::Session<RustCrypto, Heap>, _>::new(
+        alice,
+        bob,
+        RustCrypto,
+        Opening::PLAIN,
+        Source::good(5),
+    )
+    .unwrap();
     for point in 0..5 {
-        for offer in [ServedBundle::LowOrderIdentity, ServedBundle::LowOrderSignedPrekey, ServedBundle::LowOrderOneTimePrekey] {
-            world.step(publish(Side::Bob)).unwrap();
-            let happened = world.happen(Event::Fetch { by: Side::Alice, offer, point }).unwrap();
-            assert_eq!(happened.did, Answer::Refuses, "{offer:?}, {point}");
+        for served in
+            [ServedBundle::LowOrderIdentity, ServedBundle::LowOrderSignedPrekey, ServedBundle::LowOrderOneTimePrekey]
+        {
+            simulation.step(publish(Side::Bob)).unwrap();
+            let outcome = simulation.apply_unchecked(Event::Fetch { by: Side::Alice, served, point }).unwrap();
+            assert_eq!(outcome.actual, Answer::Refuses, "{served:?}, {point}");
         }
-        with(ServedBundle::WithoutOneTimePrekey)[..3].iter().for_each(|event| world.step(*event).unwrap());
+        with(ServedBundle::WithoutOneTimePrekey)[..3].iter().for_each(|event| simulation.step(*event).unwrap());
         let weak = Event::Arrive { to: Side::Bob, message: FROM_BACK, low_order: Some(point) };
-        assert_eq!(world.happen(weak).unwrap().did, Answer::Refuses, "{point}");
+        assert_eq!(simulation.apply_unchecked(weak).unwrap().actual, Answer::Refuses, "{point}");
     }
     // As it was sent, the last of these is accepted.
-    assert_eq!(world.happen(ARRIVE).unwrap().did, Answer::Accepts);
+    assert_eq!(simulation.apply_unchecked(ARRIVE).unwrap().actual, Answer::Accepts);
 }
 
 /// What the table promises: a device that checks gives nothing away unless the numbers tell.

@@ -20,12 +20,13 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use std::collections::{BTreeMap, HashSet};
 
-type WatchedWorld = Simulation<session::Session<Watch, Heap>, ChaCha20Rng>;
+type WatchedSimulation = Simulation<session::Session<Watch, Heap>, ChaCha20Rng>;
 
-fn watched(opening: Opening) -> (WatchedWorld, [Watch; 2]) {
+fn watched(opening: Opening) -> (WatchedSimulation, [Watch; 2]) {
     let watches = [Watch::default(), Watch::default()];
-    let world = Simulation::new(watches[0].clone(), watches[1].clone(), Watch::default(), opening, rng(11)).unwrap();
-    (world, watches)
+    let simulation =
+        Simulation::new(watches[0].clone(), watches[1].clone(), Watch::default(), opening, rng(11)).unwrap();
+    (simulation, watches)
 }
 
 fn secrets_in(state: &[u8], secrets: &HashSet<Key>) -> usize {
@@ -43,9 +44,9 @@ proptest! {
         before in schedules::schedule(20),
         attacks in proptest::collection::vec(hostile(), 40),
     ) {
-        let mut world = Simulation::<Session, _>::new(RustCrypto, RustCrypto, RustCrypto, Opening::PLAIN, rng(1)).unwrap();
+        let mut simulation = Simulation::<Session, _>::new(RustCrypto, RustCrypto, RustCrypto, Opening::PLAIN, rng(1)).unwrap();
         for event in before.into_iter().chain(attacks) {
-            world.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
+            simulation.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
         }
     }
 
@@ -104,9 +105,9 @@ proptest! {
     fn invariant_3_a_message_key_is_used_once_and_a_message_opens_once(
         events in schedules::schedule(20), opening in schedules::opening(),
     ) {
-        let (mut world, watches) = watched(opening);
+        let (mut simulation, watches) = watched(opening);
         for event in events.into_iter().filter(|event| !matches!(event, Event::Crash { .. })) {
-            world.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
+            simulation.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
         }
         prop_assert_eq!(used_twice(&watches), 0);
     }
@@ -115,11 +116,11 @@ proptest! {
     fn invariant_5_a_state_holds_the_secrets_of_what_is_still_to_come_and_no_other(
         events in schedules::schedule(20), opening in schedules::opening(),
     ) {
-        let (mut world, watches) = watched(opening);
+        let (mut simulation, watches) = watched(opening);
         for event in events {
-            world.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
+            simulation.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
             // Crashes and restored sessions included: they are the same state.
-            for (end, watch) in [&world.ends().alice, &world.ends().bob].into_iter().zip(&watches) {
+            for (end, watch) in [&simulation.ends().alice, &simulation.ends().bob].into_iter().zip(&watches) {
                 holds_only_what_is_to_come(end, watch)?;
             }
         }
@@ -287,14 +288,14 @@ fn used_twice(watches: &[Watch; 2]) -> usize {
 /// The contract's own exception is the control: what a crash loses is sealed again under the same key.
 #[test]
 fn invariant_3_control_a_key_used_twice_is_seen() {
-    let (mut world, watches) = watched(Opening::PLAIN);
+    let (mut simulation, watches) = watched(Opening::PLAIN);
     let send = Event::Send { from: Side::Alice, length: 5, associated_data: 0 };
     for event in [send, Event::Restore { side: Side::Alice }, send, Event::DeliverAll { to: Side::Bob }] {
-        world.step(event).unwrap();
+        simulation.step(event).unwrap();
     }
     assert_eq!(used_twice(&watches), 0);
     for event in [Event::Crash { side: Side::Alice }, send] {
-        world.step(event).unwrap();
+        simulation.step(event).unwrap();
     }
     // The header has fresh salt, so that its key is another one: the message's alone is used twice.
     assert_eq!(used_twice(&watches), 1);
@@ -384,29 +385,29 @@ fn holds_only_what_is_to_come(end: &session::Session<Watch, Heap>, watch: &Watch
 #[test]
 fn invariant_5_a_used_an_evicted_and_an_old_message_key_are_gone_and_a_kept_one_is_not() {
     let bound = MAX_SKIP as u16;
-    let (mut world, [_, bob]) = watched(Opening::PLAIN);
-    let kept = |world: &WatchedWorld, keys: &HashSet<Key>| {
-        secrets_in(&opened(world.ends().bob.snapshot(&storage_key(), 0)), keys)
+    let (mut simulation, [_, bob]) = watched(Opening::PLAIN);
+    let kept = |simulation: &WatchedSimulation, keys: &HashSet<Key>| {
+        secrets_in(&opened(simulation.ends().bob.snapshot(&storage_key(), 0)), keys)
     };
-    let play = |world: &mut WatchedWorld, events: Vec<Event>| {
-        events.into_iter().for_each(|event| world.step(event).unwrap());
+    let play = |simulation: &mut WatchedSimulation, events: Vec<Event>| {
+        events.into_iter().for_each(|event| simulation.step(event).unwrap());
         bob.log.borrow().message_keys.clone()
     };
     // Two jumps fill the store; the third evicts the first jump's keys.
-    let first = play(&mut world, jump(Side::Alice, 0, bound));
-    assert_eq!(kept(&world, &first), MAX_SKIP as usize, "control: what is kept is found");
-    let second = play(&mut world, jump(Side::Alice, 0, bound));
-    assert_eq!(kept(&world, &second), MAX_SKIPPED_KEYS);
-    play(&mut world, jump(Side::Alice, 0, bound));
-    assert_eq!(kept(&world, &first), 0, "evicted");
-    assert_eq!(world.ends().bob.skipped_message_keys(), MAX_SKIPPED_KEYS);
+    let first = play(&mut simulation, jump(Side::Alice, 0, bound));
+    assert_eq!(kept(&simulation, &first), MAX_SKIP as usize, "control: what is kept is found");
+    let second = play(&mut simulation, jump(Side::Alice, 0, bound));
+    assert_eq!(kept(&simulation, &second), MAX_SKIPPED_KEYS);
+    play(&mut simulation, jump(Side::Alice, 0, bound));
+    assert_eq!(kept(&simulation, &first), 0, "evicted");
+    assert_eq!(simulation.ends().bob.skipped_message_keys(), MAX_SKIPPED_KEYS);
     // One is used up, by its message.
-    play(&mut world, vec![Event::Deliver { to: Side::Bob, at: noescrow_sim::FROM_BACK }]);
+    play(&mut simulation, vec![Event::Deliver { to: Side::Bob, at: noescrow_sim::FROM_BACK }]);
     let used = bob.log.borrow().used_message_keys.clone();
-    assert_eq!(kept(&world, &used), 0, "used");
+    assert_eq!(kept(&simulation, &used), 0, "used");
     // All others grow old.
-    let all = play(&mut world, ping_pong(34, 0));
-    assert_eq!((kept(&world, &all), world.ends().bob.skipped_message_keys()), (0, 0), "old");
+    let all = play(&mut simulation, ping_pong(34, 0));
+    assert_eq!((kept(&simulation, &all), simulation.ends().bob.skipped_message_keys()), (0, 0), "old");
 }
 
 #[test]
@@ -533,10 +534,11 @@ fn transcript<P: Primitives, S: noescrow::SkippedKeyStore>(
     seed: u64,
 ) -> Transcript {
     let [alice, bob] = [primitives.clone(), primitives.clone()];
-    let mut world = Simulation::<session::Session<P, S>, _>::new(alice, bob, primitives, opening, rng(seed)).unwrap();
-    noescrow_sim::run(&mut world, events.iter().copied()).unwrap();
-    let states = [&world.ends().alice, &world.ends().bob].map(|end| end.save(0));
-    (world.bundle().to_vec(), world.sent().iter().map(|sent| sent.bytes.clone()).collect(), states)
+    let mut simulation =
+        Simulation::<session::Session<P, S>, _>::new(alice, bob, primitives, opening, rng(seed)).unwrap();
+    noescrow_sim::run(&mut simulation, events.iter().copied()).unwrap();
+    let states = [&simulation.ends().alice, &simulation.ends().bob].map(|end| end.save(0));
+    (simulation.bundle().to_vec(), simulation.sent().iter().map(|sent| sent.bytes.clone()).collect(), states)
 }
 
 #[test]

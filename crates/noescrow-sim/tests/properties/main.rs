@@ -24,7 +24,8 @@ mod watch;
 use noescrow::primitives::RustCrypto;
 use noescrow::{ChunkSize, Heap, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, SkippedKeyStore, session};
 use noescrow_sim::{
-    Claim, Event, FROM_BACK, Tampering, Limits, ServedBundle, Opening, Report, Side, Violation, Simulation, pick, run, run_bytes,
+    Claim, Event, FROM_BACK, ModelLimits, Opening, Report, ServedBundle, Side, Simulation, Tampering, Violation, pick,
+    run, run_bytes,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -38,14 +39,14 @@ use watch::{Bent, Watch};
 
 type Conversation<S> = Simulation<session::Session<RustCrypto, S>, ChaCha20Rng>;
 
-fn world<S: SkippedKeyStore>(opening: Opening) -> Conversation<S> {
+fn simulation<S: SkippedKeyStore>(opening: Opening) -> Conversation<S> {
     Simulation::new(RustCrypto, RustCrypto, RustCrypto, opening, rng(7)).unwrap()
 }
 
 fn play<S: SkippedKeyStore>(opening: Opening, events: impl IntoIterator<Item = Event>) -> Result<Report, Violation> {
-    let mut world =
+    let mut simulation =
         Simulation::<session::Session<RustCrypto, S>, _>::new(RustCrypto, RustCrypto, RustCrypto, opening, rng(7))?;
-    run(&mut world, events)
+    run(&mut simulation, events)
 }
 
 fn holds(outcome: Result<Report, Violation>) -> Result<(), TestCaseError> {
@@ -191,12 +192,13 @@ fn a_message_of_the_epoch_before_opens_and_an_older_one_does_not() {
 
 #[test]
 fn a_forked_world_goes_on_as_the_first_does() {
-    let mut first = world::<Heap>(Opening { burst: 5, accepted: 3, one_time: false, ..Opening::PLAIN });
+    let mut first = simulation::<Heap>(Opening { burst: 5, accepted: 3, one_time: false, ..Opening::PLAIN });
     run(&mut first, ping_pong(3, 2)).unwrap();
     let mut second = first.fork().unwrap();
     run(&mut first, jump(Side::Bob, 4, 4)).unwrap();
     run(&mut second, jump(Side::Bob, 4, 4)).unwrap();
-    let bytes = |world: &Conversation<Heap>| world.sent().iter().map(|sent| sent.bytes.clone()).collect::<Vec<_>>();
+    let bytes =
+        |simulation: &Conversation<Heap>| simulation.sent().iter().map(|sent| sent.bytes.clone()).collect::<Vec<_>>();
     assert_eq!(bytes(&first), bytes(&second));
     assert_eq!(first.report(), second.report());
 }
@@ -210,35 +212,35 @@ fn around_the_bounds_of_seven() -> [Vec<Event>; 2] {
 
 #[test]
 fn control_an_oracle_that_is_off_by_one_is_caught_at_each_bound() {
-    let right = Limits::of::<Inline<7>>();
-    let thousand = Limits::of::<Heap>();
-    let caught = |limits: Limits| {
+    let right = ModelLimits::of::<Inline<7>>();
+    let thousand = ModelLimits::of::<Heap>();
+    let caught = |limits: ModelLimits| {
         around_the_bounds_of_seven().into_iter().any(|events| {
-            let mut small = world::<Inline<7>>(Opening::PLAIN);
+            let mut small = simulation::<Inline<7>>(Opening::PLAIN);
             small.set_limits(limits);
             run(&mut small, events).is_err()
         })
     };
     assert!(!caught(right));
     for wrong in [
-        Limits { capacity: 6, ..right },
-        Limits { capacity: 8, ..right },
-        Limits { max_steps: right.max_steps - 1, ..right },
-        Limits { max_steps: right.max_steps + 1, ..right },
-        Limits { max_skip: 6, ..right },
+        ModelLimits { capacity: 6, ..right },
+        ModelLimits { capacity: 8, ..right },
+        ModelLimits { max_steps: right.max_steps - 1, ..right },
+        ModelLimits { max_steps: right.max_steps + 1, ..right },
+        ModelLimits { max_skip: 6, ..right },
     ] {
         assert!(caught(wrong), "{wrong:?}");
     }
     for (max_epochs, wrong) in [(0, true), (1, false), (2, true)] {
         let (opening, events) = late_by_epochs(MAX_SKIPPED_STEPS as usize);
-        let mut large = world::<Heap>(opening);
-        large.set_limits(Limits { max_epochs, ..thousand });
+        let mut large = simulation::<Heap>(opening);
+        large.set_limits(ModelLimits { max_epochs, ..thousand });
         assert_eq!(run(&mut large, events).is_err(), wrong, "{max_epochs}");
     }
     for max_skip in [MAX_SKIP - 1, MAX_SKIP + 1] {
         for bound in [MAX_SKIP as u16, MAX_SKIP as u16 + 1] {
-            let mut large = world::<Heap>(Opening::PLAIN);
-            large.set_limits(Limits { max_skip, ..thousand });
+            let mut large = simulation::<Heap>(Opening::PLAIN);
+            large.set_limits(ModelLimits { max_skip, ..thousand });
             let caught = run(&mut large, jump(Side::Alice, 0, bound)).is_err();
             // The wrong oracle differs from the right one at one length only.
             assert_eq!(caught, (max_skip < MAX_SKIP) == (bound <= MAX_SKIP as u16), "{max_skip} {bound}");
@@ -274,7 +276,7 @@ fn a_bit_of_everything() -> Vec<Event> {
 #[test]
 fn control_every_broken_twin_of_a_session_is_caught_by_the_claim_that_it_breaks() {
     let judge = |fault: Fault, events: Vec<Event>| {
-        let mut twins = world::<Heap>(Opening::PLAIN).map(|_, end| Twin::new(end, fault));
+        let mut twins = simulation::<Heap>(Opening::PLAIN).map(|_, end| Twin::new(end, fault));
         run(&mut twins, events).map(|_| ()).map_err(|violation| violation.claim)
     };
     assert_eq!(judge(Fault::None, a_bit_of_everything()), Ok(()));
@@ -298,17 +300,21 @@ fn control_every_broken_twin_of_a_session_is_caught_by_the_claim_that_it_breaks(
     ] {
         assert_eq!(judge(fault, a_bit_of_everything()), Err(claim), "{fault:?}");
     }
-    assert_eq!(judge(Fault::DiesOnError, vec![Event::CrossSession { to: Side::Bob }]), Err(Claim::OtherSessionContinues));
+    assert_eq!(
+        judge(Fault::DiesOnError, vec![Event::CrossSession { to: Side::Bob }]),
+        Err(Claim::OtherSessionContinues)
+    );
 }
 
-/// `AcceptedOnce` has its control at the lobby: which prekeys are used up is no primitive's business.
+/// `AcceptedOnce` has its control in the handshake simulation: which prekeys are used up is no primitive's business.
 #[test]
 fn control_a_broken_handshake_is_caught_by_the_claim_that_it_breaks() {
     let judge = |bent: Bent| {
         let watch = || Watch { bent, ..Watch::default() };
         let opening = Opening { burst: 2, ..Opening::PLAIN };
-        let world = Simulation::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), opening, rng(7));
-        world.map(|_| ()).map_err(|violation| violation.claim)
+        let simulation =
+            Simulation::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), opening, rng(7));
+        simulation.map(|_| ()).map_err(|violation| violation.claim)
     };
     assert_eq!(judge(Bent::Straight), Ok(()));
     assert_eq!(judge(Bent::ChecksNoTag), Err(Claim::ForgedFirstIsRefused));
@@ -317,32 +323,35 @@ fn control_a_broken_handshake_is_caught_by_the_claim_that_it_breaks() {
     assert_eq!(judge(Bent::SealsBadly), Err(Claim::MustOpen));
 }
 
-/// `InitiatesInTime` has its control at the lobby too: no primitive knows the time.
+/// `InitiatesInTime` has its control in the handshake simulation too: no primitive knows the time.
 #[test]
 fn control_a_device_that_believes_every_signature_is_caught_with_each_bundle_that_only_a_signature_betrays() {
-    let judge = |bent: Bent, offer: ServedBundle| {
+    let judge = |bent: Bent, served: ServedBundle| {
         let watch = || Watch { bent, ..Watch::default() };
-        let mut world =
-            Simulation::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), Opening::PLAIN, rng(7)).unwrap();
+        let mut simulation =
+            Simulation::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), Opening::PLAIN, rng(7))
+                .unwrap();
         let given_before = handshake(Side::Alice, ServedBundle::Honest, 2);
-        let events = [given_before, handshake(Side::Alice, offer, 2)].concat();
+        let events = [given_before, handshake(Side::Alice, served, 2)].concat();
         // Behind a bundle that is refused comes the first message before, again; a bundle that is used up is taken, and its
         // first message refused.
-        run(&mut world, events).map(|report| report.handshakes_refused).map_err(|violation| violation.claim)
+        run(&mut simulation, events).map(|report| report.handshakes_refused).map_err(|violation| violation.claim)
     };
-    for offer in ServedBundle::ALL {
-        let refused = if offer.is_sound() { usize::from(offer == ServedBundle::Repeated) } else { 2 };
-        assert_eq!(judge(Bent::Straight, offer), Ok(refused), "{offer:?}");
-        let betrayed_by_a_signature =
-            matches!(offer, ServedBundle::PlantedSignedPrekey | ServedBundle::PlantedOneTimePrekey | ServedBundle::ClaimedPrekeys);
+    for served in ServedBundle::ALL {
+        let refused = if served.is_sound() { usize::from(served == ServedBundle::Repeated) } else { 2 };
+        assert_eq!(judge(Bent::Straight, served), Ok(refused), "{served:?}");
+        let betrayed_by_a_signature = matches!(
+            served,
+            ServedBundle::PlantedSignedPrekey | ServedBundle::PlantedOneTimePrekey | ServedBundle::ClaimedPrekeys
+        );
         let due = if betrayed_by_a_signature { Err(Claim::TakesSoundBundlesOnly) } else { Ok(refused) };
-        assert_eq!(judge(Bent::Believes, offer), due, "{offer:?}");
+        assert_eq!(judge(Bent::Believes, served), due, "{served:?}");
     }
 }
 
 #[test]
 fn a_violation_names_its_event_and_its_claim() {
-    let mut twins = world::<Heap>(Opening::PLAIN).map(|_, end| Twin::new(end, Fault::AcceptsReplays));
+    let mut twins = simulation::<Heap>(Opening::PLAIN).map(|_, end| Twin::new(end, Fault::AcceptsReplays));
     let violation = run(&mut twins, a_bit_of_everything()).unwrap_err();
     let text = violation.to_string();
     assert_eq!(text, "event 2, Replay { to: Alice, message: 0 }: a message opened twice");

@@ -3,7 +3,7 @@
 //! bounds, conversations long enough that keys grow old.
 
 use noescrow::ChunkSize;
-use noescrow_sim::{Event, FROM_BACK, Tampering, ServedBundle, Opening, Side};
+use noescrow_sim::{Event, FROM_BACK, Opening, ServedBundle, Side, Tampering};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -26,7 +26,7 @@ fn place() -> impl Strategy<Value = u16> + Clone {
     prop_oneof![2 => 0u16..130, 4 => (0u16..150).prop_map(|at| at | FROM_BACK), 1 => any::<u16>()]
 }
 
-fn how() -> impl Strategy<Value = How> + Clone {
+fn tampering() -> impl Strategy<Value = Tampering> + Clone {
     prop_oneof![
         3 => (0u8..8).prop_map(|bit| Tampering::Flip { bit }),
         1 => Just(Tampering::Truncate),
@@ -54,8 +54,8 @@ pub fn honest() -> impl Strategy<Value = Event> + Clone {
 
 pub fn hostile() -> impl Strategy<Value = Event> + Clone {
     prop_oneof![
-        6 => (side(), at(), place(), how())
-            .prop_map(|(to, message, place, how)| Event::Tamper { to, message, place, how }),
+        6 => (side(), at(), place(), tampering())
+            .prop_map(|(to, message, place, tampering)| Event::Tamper { to, message, place, tampering }),
         2 => (side(), at(), at()).prop_map(|(to, message, body)| Event::Splice { to, message, body }),
         3 => (side(), at()).prop_map(|(to, message)| Event::Replay { to, message }),
         2 => (side(), at()).prop_map(|(to, message)| Event::Reflect { to, message }),
@@ -76,7 +76,7 @@ pub fn storing() -> impl Strategy<Value = Event> + Clone {
     ]
 }
 
-fn offer() -> impl Strategy<Value = ServedBundle> + Clone {
+fn served() -> impl Strategy<Value = ServedBundle> + Clone {
     prop_oneof![3 => Just(ServedBundle::Honest), 5 => proptest::sample::select(&ServedBundle::ALL)]
 }
 
@@ -86,21 +86,21 @@ pub fn handshakes() -> impl Strategy<Value = Vec<Event>> + Clone {
         3 => (side(), 0u8..3).prop_map(|(side, count)| Event::Publish { side, count }),
         1 => side().prop_map(|side| Event::Rotate { side }),
         1 => side().prop_map(|side| Event::DeletePrevious { side }),
-        5 => (side(), offer(), any::<u8>()).prop_map(|(by, offer, point)| Event::Fetch { by, offer, point }),
+        5 => (side(), served(), any::<u8>()).prop_map(|(by, served, point)| Event::Fetch { by, served, point }),
         4 => (side(), prop::bool::weighted(0.2)).prop_map(|(from, too_late)| Event::Initiate { from, too_late }),
         5 => (side(), at(), prop::option::weighted(0.2, any::<u8>()))
             .prop_map(|(to, message, low_order)| Event::Arrive { to, message, low_order }),
         3 => (side(), at(), at()).prop_map(|(to, message, into)| Event::Mix { to, message, into }),
     ];
-    let whole = (side(), offer(), 0u8..3).prop_map(|(from, offer, count)| handshake(from, offer, count));
+    let whole = (side(), served(), 0u8..3).prop_map(|(from, served, count)| handshake(from, served, count));
     prop_oneof![vec(one, 1..6), whole]
 }
 
 /// A handshake of `from`'s, with what the relay offers it.
-pub fn handshake(from: Side, offer: ServedBundle, one_time_prekeys: u8) -> Vec<Event> {
+pub fn handshake(from: Side, served: ServedBundle, one_time_prekeys: u8) -> Vec<Event> {
     vec![
         Event::Publish { side: from.other(), count: one_time_prekeys },
-        Event::Fetch { by: from, offer, point: 0 },
+        Event::Fetch { by: from, served, point: 0 },
         Event::Initiate { from, too_late: false },
         Event::Arrive { to: from.other(), message: FROM_BACK, low_order: None },
     ]
