@@ -2,47 +2,8 @@
 //! [`Event`]: the words of the language. Every byte string is a schedule, and every schedule is a byte string.
 
 use super::served_bundle::ServedBundle;
+use super::side::Side;
 use noescrow::ChunkSize;
-
-/// One of the two ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Side {
-    /// The initiator.
-    Alice,
-    /// The responder.
-    Bob,
-}
-
-impl Side {
-    /// The other end.
-    #[must_use]
-    pub const fn other(self) -> Self {
-        match self {
-            Self::Alice => Self::Bob,
-            Self::Bob => Self::Alice,
-        }
-    }
-}
-
-/// One who can have an end of a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Who {
-    /// A device.
-    Alice,
-    /// The other.
-    Bob,
-    /// The relay between them, under an identity of its own.
-    Relay,
-}
-
-impl From<Side> for Who {
-    fn from(side: Side) -> Self {
-        match side {
-            Side::Alice => Self::Alice,
-            Side::Bob => Self::Bob,
-        }
-    }
-}
 
 /// What is done to the copy of a message on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

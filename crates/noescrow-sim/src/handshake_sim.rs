@@ -6,11 +6,10 @@
 //! primitives of its own: on a recorder, all that it makes of what it knows is on the tape.
 
 use super::endpoint::{Endpoint, storage_key};
-use super::event::{Event, Side, Who, pick};
-use super::prekey_model::FIRST_ID;
-use super::prekey_model::{PrekeyModel, REPLAY};
+use super::event::{Event, pick};
+use super::prekey_model::{FIRST_ID, PrekeyModel, REPLAY};
 use super::served_bundle::{Parts, ServedBundle, ServedDirectory, with_low_order_ephemeral};
-use super::simulation::PerSide;
+use super::side::{PerSide, Side, Who};
 use super::violation::Claim;
 use noescrow::Bundle;
 use noescrow::Heap;

@@ -2,18 +2,18 @@
 //! What a simulation suffers: forgeries, copies, other sessions' messages, and what happens to stored sessions.
 
 use super::endpoint::Endpoint;
-use super::event::{Event, Side, Tampering, pick};
+use super::event::{Event, Tampering, pick};
 use super::model::Expectation;
+use super::side::Side;
 use super::simulation::{Sent, Simulation, associated_data};
 use super::violation::{Claim, Violation};
 use noescrow::error::{DecryptError, RestoreError};
 use noescrow::primitives::TAG_LEN;
+use rand_core::CryptoRng;
 
 /// First byte of a first message, and of every other message (spec/protocol.md §9).
 const TYPE_FIRST: u8 = 0x11;
 const TYPE_MESSAGE: u8 = 0x12;
-use rand_core::CryptoRng;
-
 /// Snapshots kept of each side.
 const MAX_SAVED: usize = 8;
 

@@ -36,55 +36,19 @@ mod handshake_sim;
 mod hostile;
 mod model;
 mod prekey_model;
+mod schedule;
 mod served_bundle;
 mod setup;
+mod side;
 mod simulation;
 mod violation;
 
 pub use endpoint::Endpoint;
-pub use event::{Event, FROM_BACK, Opening, Side, Tampering, Who, pick};
+pub use event::{Event, FROM_BACK, Opening, Tampering, pick};
 pub use handshake_sim::{Answer, HandshakeSim, MAX_CONVERSATIONS, Outcome};
 pub use model::{Expectation, Label, ModelLimits, Party};
+pub use schedule::{run, run_bytes};
 pub use served_bundle::{Parts, ServedBundle, ServedDirectory, with_low_order_ephemeral};
-pub use simulation::{MAX_BURST, MAX_LENGTH, MAX_MESSAGES, PerSide, Report, Sent, Simulation};
+pub use side::{PerSide, Side, Who};
+pub use simulation::{MAX_BURST, MAX_LENGTH, MAX_MESSAGES, Report, Sent, Simulation};
 pub use violation::{Claim, Violation};
-
-pub(crate) use handshake_sim::{EXPIRY, NOW, Owner, TOO_LATE};
-pub(crate) use prekey_model::PrekeyModel;
-
-use noescrow::SkippedKeyStore;
-use noescrow::primitives::Primitives;
-use noescrow::session::Session;
-use rand_core::CryptoRng;
-
-/// Lets the events happen one after the other, then delivers what is still under way.
-///
-/// # Errors
-/// The first [`Violation`].
-pub fn run<E: Endpoint, R: CryptoRng>(
-    simulation: &mut Simulation<E, R>,
-    events: impl IntoIterator<Item = Event>,
-) -> Result<Report, Violation> {
-    let rest = [Side::Alice, Side::Bob].map(|to| Event::DeliverAll { to });
-    events.into_iter().try_for_each(|event| simulation.step(event))?;
-    rest.into_iter().try_for_each(|event| simulation.apply(event))?;
-    Ok(simulation.report())
-}
-
-/// The body of a fuzz target: `bytes` are an opening and a schedule.
-///
-/// # Errors
-/// The first [`Violation`].
-pub fn run_bytes<P: Primitives, S: SkippedKeyStore, R: CryptoRng>(
-    alice: P,
-    bob: P,
-    relay: P,
-    bytes: &[u8],
-    rng: R,
-) -> Result<Report, Violation> {
-    let (opening, schedule) = match bytes.split_first_chunk() {
-        Some((opening, schedule)) => (Opening::decode(*opening), schedule),
-        None => (Opening::PLAIN, bytes),
-    };
-    run(&mut Simulation::<Session<P, S>, R>::new(alice, bob, relay, opening, rng)?, Event::decode_all(schedule))
-}

@@ -2,10 +2,11 @@
 //! How a simulation begins: two devices, a bundle as bytes, first messages of which any may be the first to arrive.
 
 use super::endpoint::storage_key;
-use super::event::{Opening, Side, pick};
+use super::event::{Opening, pick};
 use super::handshake_sim::{EXPIRY, HandshakeSim, NOW, Owner};
 use super::model::{Expectation, Label, ModelLimits, Party};
-use super::simulation::{PerSide, Sent, Simulation, associated_data};
+use super::side::{PerSide, Side};
+use super::simulation::{Sent, Simulation, associated_data};
 use super::violation::{Claim, Violation};
 use noescrow::Bundle;
 use noescrow::FIRST_MESSAGE_OVERHEAD;

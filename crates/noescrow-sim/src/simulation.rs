@@ -3,9 +3,10 @@
 //! users do; in `hostile` what others do.
 
 use super::endpoint::Endpoint;
-use super::event::{Event, Side, pick};
+use super::event::{Event, pick};
 use super::handshake_sim::{Answer, HandshakeSim, Outcome};
 use super::model::{Expectation, Label, ModelLimits, Party};
+use super::side::{PerSide, Side};
 use super::violation::{Claim, Violation};
 use noescrow::error::DecryptError;
 use noescrow::{ChunkSize, is_first_message};
@@ -22,33 +23,6 @@ pub const MAX_MESSAGES: usize = 1 << 15;
 const BURST_LENGTH: usize = 24;
 /// Skipped keys beyond which the state is not sealed twice for every message that opens: it has grown to 40 bytes each.
 const SMALL: usize = 64;
-
-/// One thing for each side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PerSide<T> {
-    /// The initiator's.
-    pub alice: T,
-    /// The responder's.
-    pub bob: T,
-}
-
-impl<T> PerSide<T> {
-    /// The one of this side.
-    pub const fn of(&self, side: Side) -> &T {
-        match side {
-            Side::Alice => &self.alice,
-            Side::Bob => &self.bob,
-        }
-    }
-
-    /// The one of this side, to be changed.
-    pub const fn of_mut(&mut self, side: Side) -> &mut T {
-        match side {
-            Side::Alice => &mut self.alice,
-            Side::Bob => &mut self.bob,
-        }
-    }
-}
 
 /// A message as it was sent.
 #[derive(Clone, Debug)]

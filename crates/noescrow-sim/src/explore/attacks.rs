@@ -2,17 +2,21 @@
 //! What a hostile relay tries at a state and must not get: all of it is refused, and changes nothing, so that it leads to no
 //! other state. What the last event did not touch was tried before.
 
-use super::cache::{is_new, restore, restore_device};
+use super::cache::{Store, is_new, restore, restore_device};
 use super::moves::bundle_name;
-use super::node::{Node, PerParty, Sent, recorders};
-use super::{Counterexample, Exploration};
-use crate::{ServedBundle, Side, TOO_LATE, Who, with_low_order_ephemeral};
+use super::node::{Node, Sent, recorders};
+use super::report::{Counterexample, Exploration};
+use super::rng::DerivedRng;
+use crate::handshake_sim::TOO_LATE;
+use crate::served_bundle::{ServedBundle, with_low_order_ephemeral};
+use crate::side::{PerParty, Side, Who};
 use noescrow::Bundle;
 use noescrow::MESSAGE_OVERHEAD;
 use noescrow::error::InitiateError;
 use noescrow::hazmat::{device_state, session_state};
 use noescrow::primitives::Primitives;
 use noescrow_recorder::Recorder;
+use std::sync::Arc;
 
 fn flipped(sent: &Sent, at: usize) -> Vec<u8> {
     let mut bytes = sent.bytes.clone();
@@ -53,9 +57,7 @@ impl Node {
                 continue;
             }
             if Bundle::from_bytes(alice, &bytes).is_ok() {
-                return Err(
-                    self.fails(&std::format!("a bundle was taken that must be refused ({})", bundle_name(served)))
-                );
+                return Err(self.fails(&format!("a bundle was taken that must be refused ({})", bundle_name(served))));
             }
             done.refuse(bundle_name(served));
         }
@@ -70,7 +72,7 @@ impl Node {
         let failed = || self.fails("a bundle that was taken does not parse");
         let bundle = Bundle::from_bytes(&alice, &received.bytes).map_err(|_| failed())?;
         let owner = restore_device(alice, &self.devices.alice).ok_or_else(failed)?;
-        let mut rng = super::rng::DerivedRng::of(b"late");
+        let mut rng = DerivedRng::of(b"late");
         match owner.initiate(&bundle, b"late", b"", TOO_LATE, &mut rng) {
             Err(InitiateError::Expired) => {
                 done.refuse("bundle: expired");
@@ -82,7 +84,7 @@ impl Node {
 
     /// First messages at Bob's device: again, with an ephemeral key of low order, forged.
     fn attack_first_messages<P: Primitives>(&self, bob: P, done: &mut Exploration) -> Result<(), Counterexample> {
-        let to_bob = |sent: &&std::sync::Arc<Sent>| {
+        let to_bob = |sent: &&Arc<Sent>| {
             sent.is_first && self.conversations.get(sent.conversation).is_some_and(|one| one.to == Who::Bob)
         };
         let mut attacks: Vec<(&'static str, Vec<u8>)> = Vec::new();
@@ -105,8 +107,8 @@ impl Node {
         let mut owner =
             restore_device(bob, &self.devices.bob).ok_or_else(|| self.fails("a device does not restore"))?;
         for (kind, mut bytes) in attacks {
-            if owner.accept_in_place::<super::node::Store>(&mut bytes, b"").is_ok() {
-                return Err(self.fails(&std::format!("a first message was accepted that must be refused ({kind})")));
+            if owner.accept_in_place::<Store>(&mut bytes, b"").is_ok() {
+                return Err(self.fails(&format!("a first message was accepted that must be refused ({kind})")));
             }
             done.refuse(kind);
         }
@@ -137,9 +139,8 @@ impl Node {
         attacks.extend(opened.map(|sent| (sent.from.other(), "message replayed", sent.bytes.clone())));
         for (other, another) in self.conversations.iter().enumerate().filter(|(other, _)| *other != at) {
             for side in [Side::Alice, Side::Bob] {
-                let to_same = |sent: &&std::sync::Arc<Sent>| {
-                    sent.conversation == other && another.who(sent.from.other()) == one.who(side)
-                };
+                let to_same =
+                    |sent: &&Arc<Sent>| sent.conversation == other && another.who(sent.from.other()) == one.who(side);
                 let newest = self.sealed.iter().rfind(to_same);
                 attacks.extend(newest.map(|sent| (side, "message of another conversation", sent.bytes.clone())));
             }
@@ -157,7 +158,7 @@ impl Node {
             let mut session = restore(primitives, state).ok_or_else(|| self.fails("a session does not restore"))?;
             for (_, kind, bytes) in new {
                 if session.decrypt(bytes, b"").is_ok() {
-                    return Err(self.fails(&std::format!("what must be refused opened ({kind})")));
+                    return Err(self.fails(&format!("what must be refused opened ({kind})")));
                 }
                 done.refuse(kind);
             }

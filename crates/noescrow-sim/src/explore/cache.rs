@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an exploration does once and remembers, within a thread: the bytes are the same whenever it comes there again.
 
-use super::node::Store;
-use crate::Owner;
+use crate::handshake_sim::Owner;
+use noescrow::Inline;
 use noescrow::Secret;
 use noescrow::hazmat;
 use noescrow::primitives::{Failed, Primitives, RustCrypto};
 use noescrow::session::Session;
-use noescrow_audit::Tape;
-use noescrow_audit::engine::Ledger;
-use noescrow_audit::engine::{Recomputed, recompute};
-use noescrow_audit::{TraceError, TraceReader};
+use noescrow_audit::engine::{Ledger, Recomputed, recompute};
+use noescrow_audit::{Tape, TraceError, TraceReader};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::thread_local;
+
+/// Room for skipped keys: as many as messages, so that nothing is evicted within the bound.
+pub(crate) type Store = Inline<16>;
 
 type Key = [u8; 32];
 

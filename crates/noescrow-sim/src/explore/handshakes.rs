@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The handshakes of an exploration: Bob's prekeys, what the relay makes of them for Alice, first messages.
 
-use super::Counterexample;
-use super::cache::{ingest, restore_device};
-use super::node::{Conversation, Node, ReceivedBundle, Sent, Store, initial, recorders, text};
+use super::cache::{Store, ingest, restore_device};
+use super::node::{Conversation, Node, ReceivedBundle, Sent, initial, recorders, text};
+use super::report::Counterexample;
 use super::rng::DerivedRng;
-use crate::{EXPIRY, NOW, Owner, Parts, PerSide, ServedBundle, Side, Who};
+use crate::handshake_sim::{EXPIRY, NOW, Owner};
+use crate::served_bundle::{Parts, ServedBundle};
+use crate::side::{PerSide, Side, Who};
 use noescrow::hazmat::{device_state, session_state};
 use noescrow::primitives::Primitives;
 use noescrow::{Bundle, Prekey};

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What must hold at a state: what the audit says of the relay's knowledge, and of a thief's.
 
-use super::node::{Conversation, Node};
-use super::{Counterexample, Exploration};
-use crate::{Side, Who};
-use noescrow_audit::engine::Class;
-use noescrow_audit::engine::Closure;
-use noescrow_audit::engine::Substrings;
-use noescrow_audit::engine::{Flaw, Id, Ledger};
+use super::node::{Conversation, Node, Sent};
+use super::report::{Counterexample, Exploration};
+use crate::side::{Side, Who};
+use noescrow_audit::engine::{Class, Closure, Flaw, Id, Ledger, Substrings};
 use std::collections::HashSet;
 
 /// Ratchet steps of either side within which a last-resort handshake falls to who steals the responder's device before the
@@ -83,7 +80,7 @@ impl Node {
         }
     }
 
-    fn all_sealed(&self) -> impl Iterator<Item = (&super::node::Sent, &Conversation)> {
+    fn all_sealed(&self) -> impl Iterator<Item = (&Sent, &Conversation)> {
         self.sealed.iter().filter_map(|sent| Some((&**sent, self.conversations.get(sent.conversation)?)))
     }
 

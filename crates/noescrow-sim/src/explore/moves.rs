@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Move`]: what leads from one state of an exploration to another.
 
-use crate::{ServedBundle, Side};
+use crate::served_bundle::ServedBundle;
+use crate::side::Side;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Move {

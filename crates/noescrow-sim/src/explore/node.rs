@@ -2,15 +2,15 @@
 //! [`Node`]: one state of an exploration, and what may follow. Handshakes are in `meet`, what must hold at each state in
 //! `follow`, what a hostile relay tries in vain there in `suffer`.
 
-use super::cache::{Made, ingest, ingest_bytes, made, restore};
+use super::cache::{Made, Store, ingest, ingest_bytes, made, restore};
 use super::moves::{Move, bundle_name};
+use super::report::{Bounds, Counterexample, Exploration};
 use super::rng::DerivedRng;
-use super::{Bounds, Counterexample, Exploration};
-use crate::{
-    Expectation, Label, ModelLimits, Owner, Parts, Party, PerSide, PrekeyModel, ServedBundle, ServedDirectory, Side,
-    Who,
-};
-use noescrow::Inline;
+use crate::handshake_sim::{EXPIRY, Owner};
+use crate::model::{Expectation, Label, ModelLimits, Party};
+use crate::prekey_model::PrekeyModel;
+use crate::served_bundle::{Parts, ServedBundle, ServedDirectory};
+use crate::side::{PerParty, PerSide, Side, Who};
 use noescrow::device::Device;
 use noescrow::hazmat::{device_state, session_state};
 use noescrow::primitives::Primitives;
@@ -20,9 +20,6 @@ use noescrow_recorder::Recorder;
 use sha2::{Digest, Sha256};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-
-/// Room for skipped keys: as many as messages, so that nothing is evicted within the bound.
-pub(crate) type Store = Inline<16>;
 
 /// A message.
 #[derive(Debug)]
@@ -37,32 +34,6 @@ pub(crate) struct Sent {
 }
 
 const TEXT_LEN: usize = 20;
-
-/// One thing for each of the three.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct PerParty<T> {
-    pub(crate) alice: T,
-    pub(crate) bob: T,
-    pub(crate) relay: T,
-}
-
-impl<T> PerParty<T> {
-    pub(crate) const fn of(&self, who: Who) -> &T {
-        match who {
-            Who::Alice => &self.alice,
-            Who::Bob => &self.bob,
-            Who::Relay => &self.relay,
-        }
-    }
-
-    pub(crate) const fn of_mut(&mut self, who: Who) -> &mut T {
-        match who {
-            Who::Alice => &mut self.alice,
-            Who::Bob => &mut self.bob,
-            Who::Relay => &mut self.relay,
-        }
-    }
-}
 
 /// A bundle that Alice has taken.
 #[derive(Debug)]
@@ -204,9 +175,9 @@ impl Node {
         for who in [Who::Alice, Who::Bob, Who::Relay] {
             let mut rng = DerivedRng::of(&[b'g', initial(who)]);
             let primitives = device(who, recorders.of(who).clone());
-            let mut made: Owner<P> = Device::generate_with(primitives, crate::EXPIRY, &mut rng);
+            let mut made: Owner<P> = Device::generate_with(primitives, EXPIRY, &mut rng);
             if who == Who::Relay {
-                let mut published = made.publish(1, crate::EXPIRY, &mut rng).ok()?;
+                let mut published = made.publish(1, EXPIRY, &mut rng).ok()?;
                 let one_time_prekey = published.one_time_prekeys.pop().map(|prekey| prekey.to_bytes().to_vec());
                 self.own = Arc::new(Parts {
                     identity: published.identity.to_bytes().to_vec(),
