@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Endpoint`]: what a simulation asks of a session. The session has it; so have broken twins, which show that each check
-//! can fail.
+//! [`Endpoint`]: what a simulation needs of a session. Sessions implement it; so do faulty variants, which show that
+//! each check can fail.
 
 use noescrow::SkippedKeyStore;
 use noescrow::error::{DecryptError, EncryptError, RestoreError};
@@ -12,7 +12,7 @@ use rand_core::CryptoRng;
 
 /// One end of a conversation.
 pub trait Endpoint: Sized {
-    /// What its device computes with.
+    /// The primitives that its device computes with.
     type Primitives: Primitives;
 
     /// Seals a message.
@@ -35,21 +35,21 @@ pub trait Endpoint: Sized {
     /// Keys kept for messages that have not arrived.
     fn skipped_message_keys(&self) -> usize;
 
-    /// The post-quantum epoch of its next message.
+    /// The post-quantum epoch of the next message.
     fn sending_epoch(&self) -> u32;
 
-    /// The whole state as bytes, under a storage key of the endpoint's own: equal states of equal generation give
-    /// equal bytes.
+    /// The whole state as bytes, under a storage key of the endpoint's own. Equal states of equal generation give equal
+    /// bytes.
     fn save(&self, generation: u64) -> Vec<u8>;
 
-    /// What [`save`](Self::save) wrote, as an end again, with the primitives of this one.
+    /// Restores what [`save`](Self::save) wrote to an endpoint with the primitives of this one.
     ///
     /// # Errors
     /// As [`Session::restore`].
     fn reload(&self, snapshot: &[u8], newest: u64) -> Result<Self, RestoreError>;
 }
 
-/// A constant, because these sessions are for tests.
+/// Constant, because these sessions are for tests.
 pub(crate) const fn storage_key() -> StorageKey {
     StorageKey::new([0x5A; 32])
 }

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Event`]: the words of the language. Every byte string is a schedule, and every schedule is a byte string.
+//! [`Event`]: the event language. Every byte string is a schedule, and every schedule is a byte string.
 
 use super::served_bundle::ServedBundle;
 use super::side::Side;
 use noescrow::ChunkSize;
 
-/// What is done to the copy of a message on its way.
+/// How the copy of a message is changed in transit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tampering {
-    /// One bit of the byte at the place is flipped: bit `bit % 8`.
+    /// Flips a bit of the byte at `place`: bit `bit % 8`.
     Flip {
-        /// Which.
+        /// The bit.
         bit: u8,
     },
-    /// The message ends at the place.
+    /// Cuts the message off at `place`.
     Truncate,
-    /// Bytes are added at the end: `place % 64 + 1`.
+    /// Appends `place % 64 + 1` bytes.
     Extend,
-    /// The first byte becomes any other one.
+    /// Replaces the first byte by a different one.
     ReplaceType,
 }
 
-/// The place that a number picks among `len` things: from the front below 2^15, from the back from there on, modulo
-/// `len`. So the edges are the likeliest, and no number is out of range.
+/// The index that a number picks among `len` items, modulo `len`: from the front below 2^15, from the back from 2^15
+/// on. So the edges are the likeliest, and no number is out of range.
 #[must_use]
 pub const fn pick(number: u16, len: usize) -> Option<usize> {
     let last = match len.checked_sub(1) {
@@ -36,217 +36,218 @@ pub const fn pick(number: u16, len: usize) -> Option<usize> {
     }
 }
 
-/// The bit of [`pick`] that counts from the back: alone, it means the last.
+/// The bit of [`pick`] that counts from the back. Alone, it means the last item.
 pub const FROM_BACK: u16 = 0x8000;
 
-/// What happens next. Numbers are taken modulo what exists; where nothing exists, nothing happens.
+/// What happens next. Numbers are taken modulo the number of existing items; if there are none, nothing happens.
 ///
-/// `at` picks among the messages under way to one side, in the order of their sending unless that was changed.
-/// `message` picks among all messages ever sent to it, delivered and lost ones too: what is made of them are copies, and
-/// the original stays where it is.
+/// `at` picks among the messages in transit to one side, in the order in which they were sent unless that was changed.
+/// `message` picks among all messages ever sent to that side, delivered and lost ones included. Such an event works on
+/// a copy; the original stays where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// Encrypts a message of `length` random bytes, modulo [`MAX_LENGTH`](super::MAX_LENGTH) + 1.
     Send {
-        /// Who.
+        /// The sender.
         from: Side,
-        /// Bytes.
+        /// Length in bytes.
         length: u16,
-        /// Which of the 16 associated data.
+        /// The number of one of the 16 associated data.
         associated_data: u8,
     },
     /// Encrypts `count` short messages, modulo [`MAX_BURST`](super::MAX_BURST) + 1.
     Burst {
-        /// Who.
+        /// The sender.
         from: Side,
-        /// How many.
+        /// The number of messages.
         count: u16,
     },
-    /// One message arrives.
+    /// Delivers one message.
     Deliver {
-        /// At whom.
+        /// The recipient.
         to: Side,
-        /// Which.
+        /// Which message.
         at: u16,
     },
-    /// All messages under way arrive, in order.
+    /// Delivers all messages in transit, in order.
     DeliverAll {
-        /// At whom.
+        /// The recipient.
         to: Side,
     },
-    /// Messages get lost: `count % 256 + 1` from `at` on.
+    /// Loses messages: `count % 256 + 1` from `at` on.
     Drop {
-        /// Addressee.
+        /// The recipient.
         to: Side,
-        /// The first.
+        /// The first message.
         at: u16,
-        /// How many.
+        /// The number of messages.
         count: u8,
     },
-    /// A second copy is under way, behind all others.
+    /// Puts a second copy in transit, after all others.
     Duplicate {
-        /// Addressee.
+        /// The recipient.
         to: Side,
-        /// Which.
+        /// Which message.
         at: u16,
     },
-    /// A message moves to another place.
+    /// Moves a message to another place in the queue.
     Reorder {
-        /// Addressee.
+        /// The recipient.
         to: Side,
-        /// Which.
+        /// Which message.
         at: u16,
-        /// To where.
+        /// The new place.
         place: u16,
     },
-    /// A changed copy arrives.
+    /// Delivers a changed copy.
     Tamper {
-        /// At whom.
+        /// The recipient.
         to: Side,
-        /// Of which message.
+        /// Which message.
         message: u16,
         /// Which byte of it.
         place: u16,
         /// The change.
         tampering: Tampering,
     },
-    /// The head of one message with the body of another arrives.
+    /// Delivers the head of one message with the body of another.
     Splice {
-        /// At whom.
+        /// The recipient.
         to: Side,
-        /// Whose head.
+        /// The message that gives the head.
         message: u16,
-        /// Whose body.
+        /// The message that gives the body.
         body: u16,
     },
-    /// A message that was already opened arrives again.
+    /// Delivers a message that was already opened.
     Replay {
-        /// At whom.
+        /// The recipient.
         to: Side,
-        /// Which of those opened.
+        /// Which of the opened messages.
         message: u16,
     },
-    /// A copy arrives at its own sender.
+    /// Delivers a copy to its own sender.
     Reflect {
         /// The sender.
         to: Side,
-        /// Which.
+        /// Which message.
         message: u16,
     },
-    /// A message of another session of the same two devices arrives, and opens there.
+    /// Delivers a message of another session of the same two devices, first here and then there, where it opens.
     CrossSession {
-        /// At whom.
+        /// The recipient.
         to: Side,
     },
-    /// A copy is opened with other associated data than it was sealed with.
+    /// Opens a copy with associated data other than those it was sealed with.
     WrongAssociatedData {
-        /// By whom.
+        /// The recipient.
         to: Side,
-        /// Which.
+        /// Which message.
         message: u16,
-        /// How far off.
+        /// The distance between the two numbers of associated data.
         by: u8,
     },
-    /// Random bytes arrive, of `length % 4096`; `kind` says how they begin: as a first message, as a later one, or
-    /// anyhow.
+    /// Delivers `length % 4096` random bytes. `kind` says how they begin: as a first message, as a later one, or at
+    /// random.
     Noise {
-        /// At whom.
+        /// The recipient.
         to: Side,
-        /// Bytes.
+        /// Length in bytes.
         length: u16,
-        /// The beginning.
+        /// The kind of beginning.
         kind: u8,
     },
-    /// A session is saved under the next generation.
+    /// Saves a session under the next generation.
     Snapshot {
-        /// Whose.
+        /// The session's side.
         side: Side,
     },
-    /// A session is saved under the next generation and goes on from what was saved.
+    /// Saves a session under the next generation, and replaces it by what was saved.
     Restore {
-        /// Whose.
+        /// The session's side.
         side: Side,
     },
-    /// An older generation is put in the place of the newest.
+    /// Tries to restore an older generation in place of the newest.
     Rollback {
-        /// Whose.
+        /// The session's side.
         side: Side,
-        /// How old.
+        /// The age of the generation.
         age: u16,
     },
-    /// A bit of the newest snapshot is flipped.
+    /// Flips a bit of the newest snapshot.
     Damage {
-        /// Whose.
+        /// The session's side.
         side: Side,
-        /// Where.
+        /// Which byte.
         place: u16,
     },
-    /// A session is saved, encrypts a message, and dies before the message leaves: it goes on from what was saved.
+    /// Saves a session, encrypts a message, and crashes before the message leaves; the session restarts from what was
+    /// saved.
     Crash {
-        /// Whose.
+        /// The session's side.
         side: Side,
     },
     /// A device makes one-time prekeys and uploads them with its identity and its signed prekey.
     Publish {
-        /// Which.
+        /// The device's side.
         side: Side,
-        /// How many, modulo 3, and no more than it has room for.
+        /// The number of one-time prekeys, modulo 3, and at most as many as the device has room for.
         count: u8,
     },
-    /// A device replaces its signed prekey, keeps the one before, and uploads the new one.
+    /// A device replaces its signed prekey, keeps the previous one, and uploads the new one.
     Rotate {
-        /// Which.
+        /// The device's side.
         side: Side,
     },
-    /// A device deletes the signed prekey before the last rotation.
+    /// A device deletes the signed prekey that the last rotation replaced.
     DeletePrevious {
-        /// Which.
+        /// The device's side.
         side: Side,
     },
-    /// A device asks for the other's bundle, and gets what the relay makes of it.
+    /// A device requests the other device's bundle. The relay decides what it serves.
     Fetch {
-        /// Who asks.
+        /// The requesting side.
         by: Side,
-        /// What it gets.
+        /// What the relay serves.
         served: ServedBundle,
-        /// Which point of low order, where it has one.
+        /// The number of a point of low order, for the bundles that have one.
         point: u8,
     },
-    /// A device begins a session with the bundle that it has taken; one that was sealed to the relay's own identity the
-    /// relay reads, answers, and passes on under that identity.
+    /// A device begins a session with the bundle that it has accepted. If the first message is sealed to the relay's
+    /// own identity, the relay reads it, answers it, and forwards its text under that identity.
     Initiate {
-        /// Who.
+        /// The initiator.
         from: Side,
-        /// When all prekeys have expired.
+        /// Whether all prekeys have expired.
         too_late: bool,
     },
-    /// A first message of a handshake arrives, for the first time or again; a session that comes of it is tried both ways.
+    /// Delivers a first message, for the first time or again. If it gives a session, that is tried in both directions.
     Arrive {
-        /// At whom.
+        /// The recipient.
         to: Side,
-        /// Which of all that were ever sent to it.
+        /// Which of all first messages ever sent to the recipient.
         message: u16,
-        /// With a point of low order for its ephemeral key.
+        /// The number of a point of low order that replaces the ephemeral key.
         low_order: Option<u8>,
     },
-    /// A message of one conversation arrives in another of the same device, and then where it belongs.
+    /// Delivers a message of one conversation in another conversation of the same device, and then where it belongs.
     Mix {
-        /// At whom.
+        /// The recipient.
         to: Side,
-        /// Of which of its conversations.
+        /// The conversation that the message belongs to.
         message: u16,
-        /// In which.
+        /// The conversation in which it is delivered first.
         into: u16,
     },
 }
 
 impl Event {
-    /// Bytes of an event: kind, side (bit 0) and small number (the rest), two numbers.
+    /// Length of an encoded event: kind, side (bit 0) and small number (the other bits), two numbers.
     pub const LEN: usize = 6;
-    /// Kinds of events.
+    /// The number of kinds of events.
     pub const KINDS: u8 = 26;
 
-    /// Reads an event; every value of every byte means something.
+    /// Reads an event; every value of every byte is valid.
     #[must_use]
     pub const fn decode(bytes: [u8; Self::LEN]) -> Self {
         let [kind, small, a1, a0, b1, b0] = bytes;
@@ -290,7 +291,8 @@ impl Event {
         }
     }
 
-    /// Writes an event so that [`decode`](Self::decode) gives it back; of [`Tampering::Flip`] the lowest five bits of `bit`.
+    /// Writes an event so that [`decode`](Self::decode) gives it back, with the lowest five bits of a
+    /// [`Tampering::Flip`].
     #[must_use]
     pub const fn encode(self) -> [u8; Self::LEN] {
         let (kind, side, small, a, b) = match self {
@@ -338,7 +340,7 @@ impl Event {
         [kind, side | small << 1, a1, a0, b1, b0]
     }
 
-    /// The schedule that `bytes` are; a piece of an event at the end is filled up with zeros.
+    /// Reads a schedule. A partial event at the end is padded with zeros.
     pub fn decode_all(bytes: &[u8]) -> impl Iterator<Item = Self> {
         bytes.chunks(Self::LEN).map(|chunk| {
             let mut event = [0; Self::LEN];
@@ -353,22 +355,22 @@ impl Event {
 pub struct Opening {
     /// Whether the bundle has a one-time prekey.
     pub one_time: bool,
-    /// First messages that Alice sends before Bob accepts one, beside the first: modulo 16.
+    /// First messages that Alice sends before Bob accepts one, in addition to the first: modulo 16.
     pub burst: u8,
-    /// Which of them reaches Bob first, as [`pick`] picks.
+    /// Which of them reaches Bob first, chosen by [`pick`].
     pub accepted: u16,
-    /// How much of the post-quantum ratchet rides on each message.
+    /// How many bytes of the post-quantum ratchet each message carries.
     pub chunk_size: ChunkSize,
 }
 
 impl Opening {
-    /// Bytes of an opening.
+    /// Length of an encoded opening.
     pub const LEN: usize = 3;
 
-    /// With a one-time prekey, and the first message arrives first.
+    /// With a one-time prekey; the first message arrives first.
     pub const PLAIN: Self = Self { one_time: true, burst: 0, accepted: 0, chunk_size: ChunkSize::Bytes32 };
 
-    /// Reads an opening; every value of every byte means something.
+    /// Reads an opening; every value of every byte is valid.
     #[must_use]
     pub const fn decode(bytes: [u8; Self::LEN]) -> Self {
         let [first, a1, a0] = bytes;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`HandshakeSim`]: two devices with a hostile relay between them, and every handshake that either begins.
 //!
-//! Beside each device stands what the specification says that it has: which prekeys are alive, which last-resort
-//! handshakes it has seen. So it is known of everything that arrives whether it must be taken. The relay computes with
-//! primitives of its own: on a recorder, all that it makes of what it knows is on the tape.
+//! Each device has a [`PrekeyModel`], which follows the specification: which prekeys exist, which last-resort
+//! handshakes the device has seen. The reference model therefore predicts whether a device must accept what arrives.
+//! The relay computes with primitives of its own; if those are a recorder, the tape has everything that the relay
+//! derives from what it knows.
 
 use super::endpoint::{Endpoint, storage_key};
 use super::event::{Event, pick};
@@ -22,23 +23,23 @@ use std::collections::BTreeSet;
 
 /// One-time prekeys that a device holds.
 const ONE_TIME: usize = 2;
-/// Conversations of one lobby; then none is begun.
+/// Conversations in one simulation; after these, no further one begins.
 pub const MAX_CONVERSATIONS: usize = 8;
 
-/// A device of a lobby.
+/// A device in the simulation.
 pub(crate) type Owner<P> = Device<P, ONE_TIME, REPLAY>;
-/// The relay's own device can talk in every conversation.
+/// The relay's own device, which can take part in every conversation.
 type RelayDevice<P> = Device<P, MAX_CONVERSATIONS, MAX_CONVERSATIONS>;
 
 pub(crate) const NOW: u64 = 1;
 pub(crate) const EXPIRY: u64 = 2;
-/// When every prekey has expired.
+/// A time at which every prekey has expired.
 pub(crate) const TOO_LATE: u64 = 3;
 
-/// Bytes of the plaintexts.
+/// Length of the plaintexts.
 const TEXT_LEN: usize = 32;
 
-/// What a device does with what it is given.
+/// How a device responds to what it is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// It was given nothing.
@@ -55,28 +56,28 @@ impl Answer {
     }
 }
 
-/// What came of an event.
+/// What happened at an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What the device must do.
+    /// The answer that the specification requires.
     pub expected: Answer,
-    /// What it did.
+    /// The device's answer.
     pub actual: Answer,
-    /// What does not hold if these differ.
+    /// The claim that fails if the two differ.
     pub claim: Claim,
 }
 
-/// A bundle that a device has taken.
+/// A bundle that a device has accepted.
 #[derive(Clone, Debug)]
 struct ReceivedBundle {
     bundle: Bundle,
-    /// Whose identity it has.
+    /// The owner of its identity.
     whose: Who,
-    /// Whether all of it is one party's.
+    /// Whether all parts belong to one party.
     is_genuine: bool,
 }
 
-/// A handshake, and the two sessions that came of it.
+/// A handshake and its two sessions.
 #[derive(Debug)]
 struct Conversation<P> {
     from: Who,
@@ -124,7 +125,7 @@ impl<P: Primitives> HandshakeSim<P> {
         }
     }
 
-    /// Bob has accepted this on his first signed prekey.
+    /// Records that Bob accepted the opening handshake on his first signed prekey.
     pub(crate) fn note_opening(&mut self, one_time: bool) {
         if !one_time {
             self.prekey_models.bob.accept(FIRST_ID, None);
@@ -171,19 +172,19 @@ impl<P: Primitives> HandshakeSim<P> {
         })
     }
 
-    /// All bytes that passed the relay here.
+    /// All bytes of these handshakes that the relay has seen.
     #[must_use]
     pub fn traffic(&self) -> &[u8] {
         &self.traffic
     }
 
-    /// What devices wrote to the relay's own identity: it knows that.
+    /// The plaintexts that devices sent to the relay's own identity, which the relay therefore knows.
     #[must_use]
     pub const fn relay_plaintexts(&self) -> &BTreeSet<Vec<u8>> {
         &self.relay_plaintexts
     }
 
-    /// The newest conversation of a device, as it sees it; `None` if nobody has accepted it.
+    /// The session of a device's newest conversation; `None` if nobody has accepted it.
     #[must_use]
     pub fn session_of(&self, side: Side) -> Option<&Session<P, Heap>> {
         let who = Who::from(side);
@@ -192,17 +193,17 @@ impl<P: Primitives> HandshakeSim<P> {
         Some(if newest.from == who { &newest.begun } else { accepted })
     }
 
-    /// What a device stores: a thief has it.
+    /// What a device stores, and a thief of the device gets.
     #[must_use]
     pub fn device(&self, side: Side) -> Vec<u8> {
         self.devices.of(side).snapshot(&storage_key(), 0)
     }
 
-    /// Lets an event of a handshake happen; what is none of these is nothing here. Whether a device did what it must is
-    /// the caller's to say.
+    /// Applies a handshake event; any other event does nothing. The caller must compare what the device did with what
+    /// it must do.
     ///
     /// # Errors
-    /// The [`Claim`] that broke otherwise.
+    /// The [`Claim`] that failed, if it is any other.
     pub fn apply(&mut self, event: Event, rng: &mut impl CryptoRng) -> Result<Outcome, Claim> {
         let nothing =
             Outcome { expected: Answer::IsNotAsked, actual: Answer::IsNotAsked, claim: Claim::HandshakeSucceeds };
@@ -253,7 +254,7 @@ impl<P: Primitives> HandshakeSim<P> {
         Ok(())
     }
 
-    /// `by` asks for the other's bundle and is given what the relay offers.
+    /// `by` requests the other device's bundle and gets what the relay serves.
     fn fetch(&mut self, by: Side, served: ServedBundle, point: u8, rng: &mut impl CryptoRng) -> Option<Outcome> {
         let (relay, primitives) = (&mut self.relay, &self.relay_primitives);
         let own = || {
@@ -272,7 +273,7 @@ impl<P: Primitives> HandshakeSim<P> {
         Some(Outcome { expected: Answer::of(served.is_sound()), actual, claim: Claim::TakesSoundBundlesOnly })
     }
 
-    /// A session with the owner of the bundle that `from` holds.
+    /// `from` begins a session with the owner of the bundle that it has received.
     fn initiate(&mut self, from: Side, too_late: bool, rng: &mut impl CryptoRng) -> Result<Option<Outcome>, Claim> {
         if self.conversations.len() >= MAX_CONVERSATIONS {
             return Ok(None);
@@ -291,7 +292,8 @@ impl<P: Primitives> HandshakeSim<P> {
             Err(_) => return Ok(outcome(Answer::Refuses)),
         };
         *self.received.of_mut(from) = None;
-        // Sealed to the relay's identity, it goes to the relay; sealed to nobody's, to whom it was meant for.
+        // A message sealed to the relay's identity goes to the relay; one sealed to nobody's, to the intended
+        // recipient.
         let to = if is_genuine { whose } else { from.other().into() };
         self.begin(from.into(), to, is_genuine, &bundle, (begun, first_message, text.clone()));
         if to == Who::Relay {
@@ -325,7 +327,8 @@ impl<P: Primitives> HandshakeSim<P> {
         });
     }
 
-    /// The relay opens what was sealed to its own identity, answers, and tells the other device the same under its own.
+    /// The relay opens what was sealed to its own identity, answers it, and sends the same text to the other device
+    /// under that identity.
     fn read_and_pass_on(&mut self, from: Side, text: Vec<u8>, rng: &mut impl CryptoRng) -> Result<(), Claim> {
         let (Some(relay), Some(conversation)) = (&mut self.relay, self.conversations.last_mut()) else { return Ok(()) };
         let accepted = relay.accept(&conversation.first_message, b"");
@@ -347,7 +350,7 @@ impl<P: Primitives> HandshakeSim<P> {
         Ok(())
     }
 
-    /// A first message arrives, for the first time or again, as it is or with an ephemeral key of low order.
+    /// Delivers a first message, for the first time or again, unchanged or with an ephemeral key of low order.
     fn arrive(
         &mut self,
         to: Side,
@@ -394,7 +397,7 @@ impl<P: Primitives> HandshakeSim<P> {
                 Answer::Accepts
             }
             Err(error) => {
-                // Of what is sealed to nobody's keys only that it is refused is due.
+                // A message sealed to nobody's keys must be refused, with any error.
                 if conversation.is_genuine && expected.is_err_and(|expected| expected != error) {
                     return Err(Claim::TheRightError);
                 }
@@ -407,7 +410,7 @@ impl<P: Primitives> HandshakeSim<P> {
         Ok(Some(Outcome { expected: Answer::of(expected.is_ok()), actual, claim }))
     }
 
-    /// A message of one conversation arrives in another one of the same device; then where it belongs.
+    /// Delivers a message of one conversation in another one of the same device, and then where it belongs.
     fn mix(&mut self, to: Side, message: u16, into: u16, rng: &mut impl CryptoRng) -> Result<Option<Outcome>, Claim> {
         let complete: Vec<usize> = (0..)
             .zip(&self.conversations)
@@ -444,18 +447,18 @@ impl<P: Primitives> HandshakeSim<P> {
     }
 }
 
-/// Two ends of a conversation.
+/// The two ends of a conversation.
 type Ends<'a, P> = (&'a mut Session<P, Heap>, &'a mut Session<P, Heap>);
 
 impl<P> Conversation<P> {
-    /// The session of `who`, and the one it talks to.
+    /// The session of `who`, and its peer's.
     fn ends_of(&mut self, who: Who) -> Option<Ends<'_, P>> {
         let accepted = self.accepted.as_mut()?;
         Some(if self.from == who { (&mut self.begun, accepted) } else { (accepted, &mut self.begun) })
     }
 }
 
-/// What a device of the relay's own would publish; without a one-time prekey when it has made as many as it has room for.
+/// What the relay's own device would publish, without a one-time prekey once it has as many as it has room for.
 fn own_parts<P: Primitives>(device: &mut RelayDevice<P>, rng: &mut impl CryptoRng) -> Option<Parts> {
     let room = MAX_CONVERSATIONS.saturating_sub(device.one_time_prekeys_left()).min(1);
     let mut published = device.publish(room, EXPIRY, rng).ok()?;
@@ -473,7 +476,7 @@ fn text(rng: &mut impl CryptoRng) -> Vec<u8> {
     text
 }
 
-/// A message each way opens. Returns the two texts, that of who began it first, and the bytes that crossed the network.
+/// Checks that a message opens in each direction. Returns both texts, the initiator's first, and the bytes sent.
 fn converse<P: Primitives>(
     conversation: &mut Conversation<P>,
     rng: &mut impl CryptoRng,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a simulation suffers: forgeries, copies, other sessions' messages, and what happens to stored sessions.
+//! The attacker's events in a [`Simulation`]: forgeries, copies, messages of other sessions, and restoring sessions
+//! from wrong snapshots.
 
 use super::endpoint::Endpoint;
 use super::event::{Event, Tampering, pick};
@@ -18,7 +19,7 @@ const TYPE_MESSAGE: u8 = 0x12;
 const MAX_SAVED: usize = 8;
 
 impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
-    /// The events that `step` leaves to this room; the honest ones are nothing here.
+    /// Applies the events that [`step`](Self::step) leaves to this module; the others do nothing here.
     pub(crate) fn attack(&mut self, event: Event) -> Result<(), Violation> {
         match event {
             Event::Tamper { to, message, place, tampering } => {
@@ -105,7 +106,7 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         }
     }
 
-    /// Bytes before the body.
+    /// Length of everything before the body.
     fn head_len(&self, bytes: &[u8]) -> usize {
         let overhead = match bytes.first() {
             Some(&TYPE_FIRST) => self.chunk_size.first_message_overhead(),
@@ -119,7 +120,7 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         pick(message, all.len()).and_then(|at| all.get(at)).and_then(|id| self.sent.get(*id))
     }
 
-    /// A changed copy arrives. Where the change is none, nothing does: a plain copy would open.
+    /// Delivers a changed copy. If the change leaves the copy equal, nothing is delivered: an equal copy would open.
     fn forge(
         &mut self,
         to: Side,
@@ -138,7 +139,7 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         self.refuse(to, &forged, associated_data(sent.associated_data), expected, Claim::MustNotOpen)
     }
 
-    /// The error of a message whose header is genuine and whose body is not: the jump is checked before the body.
+    /// The expected error for a genuine header with a wrong body: the jump is checked before the body.
     fn expected_after_header(&mut self, to: Side, sent: &Sent) -> DecryptError {
         self.sync_epoch(to);
         match self.model.of(to).expectation(&sent.label) {
@@ -147,13 +148,12 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         }
     }
 
-    /// A message of the other session arrives here, one of this session there; then the first one opens where it
-    /// belongs.
+    /// Delivers a message of the other session here and one of this session there, then the first one where it belongs.
     fn cross(&mut self, to: Side) -> Result<(), Violation> {
         let mut plaintext = [0; 32];
         self.rng.fill_bytes(&mut plaintext);
         let Ok(bytes) = self.other.of_mut(to.other()).encrypt(&plaintext, b"other", &mut self.rng) else {
-            // Bob has nothing to send on there before he has received: he has, in the handshake.
+            // Bob cannot send there before he has received; he received in the handshake.
             return Err(self.violation(Claim::Sends));
         };
         self.refuse(to, &bytes, b"other", DecryptError::Refused, Claim::MustNotOpen)?;
@@ -240,7 +240,7 @@ fn tamper(bytes: &[u8], place: u16, tampering: Tampering, rng: &mut impl CryptoR
     forged
 }
 
-/// The head of `bytes`, of `head_len` bytes, before another body.
+/// The first `head_len` bytes of `bytes`, followed by another body.
 fn splice(bytes: &[u8], head_len: usize, body: &[u8]) -> Vec<u8> {
     let (head, _) = bytes.split_at(head_len);
     [head, body].concat()

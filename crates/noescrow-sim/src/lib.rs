@@ -1,17 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The event language: two devices under any schedule of handshakes, sending, delivery, loss, tampering and storing, and
-//! every move of a hostile relay between them; and an oracle that says what must become of every message.
+//! A simulator of two devices with a hostile relay between them, and a reference model that predicts what must happen
+//! to every message.
 //!
-//! Property tests, fuzz targets, exhaustive exploration and the audit share it. A schedule is a list of [`Event`]s, and
-//! every byte string is one. [`Simulation`] holds two [`Endpoint`]s, what is under way between them, and a [`Party`] for
-//! each: the specification's bookkeeping without a key; and a [`HandshakeSim`] with the two devices, where further handshakes
-//! are, and a relay that does with them what it likes. [`run`] checks after every event that
-//! - what must open opened, with exactly the bytes that were sent, and once;
-//! - what must not was refused, with the error that is due, and left the state as it was, byte for byte;
-//! - as many skipped keys are kept as must be;
-//! - a device took what it must of bundles and first messages, and refused what it must; and every conversation that came
-//!   of them goes both ways;
-//! - a snapshot restores to the same state, and an older or damaged one to none.
+//! Property tests, fuzz targets, exhaustive exploration and the audit share one language of events: handshakes,
+//! sending, delivery, loss, tampering, storing, and every move of a hostile relay. A schedule is a list of [`Event`]s,
+//! and every byte string is a schedule. [`Simulation`] holds two [`Endpoint`]s, the messages in transit between them,
+//! and a
+//! [`Party`] for each endpoint, which does the specification's bookkeeping without keys. It also holds a
+//! [`HandshakeSim`]: the two devices, a relay that may do anything with their messages, and further handshakes.
+//! [`run`] checks after every event that
+//! - each message that must open opened once, with exactly the bytes that were sent;
+//! - each message that must be refused was refused with the expected error, and left the state as it was, byte for
+//!   byte;
+//! - the number of skipped keys is the expected one;
+//! - each device accepted the bundles and first messages that it must accept and refused all others, and every
+//!   resulting conversation works in both directions;
+//! - the newest snapshot restores to the same state, and an older or damaged one is refused.
+//!
+//! # Modules
+//! From the leaves up; a module imports only from modules above it.
+//! - `side`: the two sides of a conversation, and the three parties
+//! - `served_bundle`: the bundles that a relay serves, honest or not
+//! - `event`: [`Event`] and [`Opening`], with their encodings
+//! - `violation`: the claims, and which one failed
+//! - `endpoint`: what a simulation needs of a session
+//! - `model`, `prekey_model`: the reference models of a conversation and of a device's prekeys
+//! - `handshake_sim`: devices, relay, and their handshakes
+//! - `simulation`: a conversation in an honest network; `hostile`: the events of an attacker; `setup`: its beginning
+//! - `schedule`: runs a schedule
+//! - [`explore`]: every schedule up to a bound, with the audit as the oracle
 //!
 //! ```
 //! use noescrow_sim::{Event, Opening, Simulation, run};

@@ -1,67 +1,68 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The oracle: the specification's bookkeeping with numbers in place of keys.
+//! The reference model: the specification's bookkeeping, with numbers instead of keys.
 //!
-//! A chain is one ratchet step of its sender, counted from 1. Since each side steps only when the other has, a
-//! receiver is never more than one chain behind, and the n-th chain it sees is the n-th one sent.
+//! A chain is one ratchet step of its sender, counted from 1. Since each side steps only after the other has, a
+//! receiver is at most one chain late, and the n-th chain that it sees is the n-th one sent.
 //!
-//! Naive on purpose: a set of what was skipped, no binary search, no staging. And no Braid: a party is told its
-//! post-quantum epoch, and says which epochs' messages must open. All else that the sparse ratchet keeps follows from what
-//! the Double Ratchet keeps: its chains go on where those end, and it skips the same messages in the same order.
+//! The model is naive on purpose: a set of skipped messages, no binary search, no staging. It has no Braid: the caller
+//! sets a party's post-quantum epoch, and the model says which epochs' messages must open. Everything else that the
+//! sparse ratchet keeps follows from what the Double Ratchet keeps: its chains continue where those of the previous
+//! epoch end, and it skips the same messages in the same order.
 
 use noescrow::{MAX_SKIP, MAX_SKIPPED_STEPS, SkippedKeyStore};
 use std::collections::BTreeSet;
 
-/// The bounds that a receiver keeps.
+/// The receiver's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelLimits {
     /// Messages that one jump may skip within one chain.
     pub max_skip: u32,
-    /// Skipped keys kept in all, and skipped by one jump over both chains.
+    /// Skipped keys stored in total; also the most that one jump may skip over both chains.
     pub capacity: usize,
-    /// Receiving steps for which they are kept.
+    /// Receiving steps for which skipped keys are stored.
     pub max_steps: u32,
-    /// Post-quantum epochs before the receiver's own sending epoch whose messages still open.
+    /// Number of post-quantum epochs before the receiver's own sending epoch whose messages still open.
     pub max_epochs: u32,
 }
 
 impl ModelLimits {
-    /// Those of a session with this store.
+    /// The bounds of a session with this store.
     #[must_use]
     pub const fn of<S: SkippedKeyStore>() -> Self {
         Self { max_skip: MAX_SKIP, capacity: S::CAPACITY, max_steps: MAX_SKIPPED_STEPS, max_epochs: 1 }
     }
 }
 
-/// What a header says, and which chain it is sealed under.
+/// What a header contains, and the chain that it is sealed under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Label {
     /// The sender's chain.
     pub chain: u32,
-    /// N: its number there.
+    /// N: the message's number in the chain.
     pub number: u32,
-    /// PN: messages of the chain before.
+    /// PN: the number of messages in the previous chain.
     pub previous_chain_length: u32,
-    /// The post-quantum epoch of its other key.
+    /// The epoch of the message's post-quantum key.
     pub epoch: u32,
 }
 
-/// What must become of a genuine message.
+/// What must happen to a genuine message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expectation {
     /// It opens.
     Opens,
-    /// Its key was used, evicted, or is too old; or its epoch is.
+    /// Its key was used, evicted, or is too old; or its epoch is too old.
     Refused,
     /// It would skip more than is allowed.
     TooManySkipped,
 }
 
-/// One party as the specification sees it.
+/// One party as the specification describes it.
 #[derive(Clone, Debug)]
 pub struct Party {
     limits: ModelLimits,
     initiator: bool,
-    /// A ratchet step comes before the next message.
+    /// Whether a ratchet step comes before the next message.
     step_pending: bool,
     sending_chain: u32,
     sending_number: u32,
@@ -100,12 +101,12 @@ impl Party {
         }
     }
 
-    /// Holds the party to other bounds: an oracle that is wrong, to see that somebody notices.
+    /// Gives the party other bounds: a wrong model, to test that the error is noticed.
     pub const fn set_limits(&mut self, limits: ModelLimits) {
         self.limits = limits;
     }
 
-    /// Tells the party its sending epoch, before it sends or receives.
+    /// Sets the party's sending epoch; must be called before it sends or receives.
     pub const fn set_epoch(&mut self, epoch: u32) {
         self.epoch = epoch;
     }
@@ -131,7 +132,7 @@ impl Party {
         Some(label)
     }
 
-    /// What must become of a message now.
+    /// What must happen to a message now.
     #[must_use]
     pub fn expectation(&self, label: &Label) -> Expectation {
         let kept = self.skipped_message_keys.contains(&(label.chain, label.number));
@@ -150,7 +151,7 @@ impl Party {
         }
     }
 
-    /// Takes note that a message was opened.
+    /// Records that a message was opened.
     pub fn receive(&mut self, label: &Label) {
         if !self.is_new(label) {
             self.skipped_message_keys.remove(&(label.chain, label.number));
@@ -172,7 +173,7 @@ impl Party {
         self.forget();
     }
 
-    /// The oldest go where there are too many, and whatever is too old.
+    /// Evicts the oldest keys if there are too many, and all that are too old.
     fn forget(&mut self) {
         while self.skipped_message_keys.len() > self.limits.capacity {
             self.skipped_message_keys.pop_first();
@@ -184,24 +185,25 @@ impl Party {
         self.skipped_message_keys = kept;
     }
 
-    /// Whether it is ahead of all that was received.
+    /// Whether the message is later than all that were received.
     pub(crate) const fn is_new(&self, label: &Label) -> bool {
         label.chain > self.receiving_chain
             || (label.chain == self.receiving_chain && label.number >= self.receiving_number)
     }
 
-    /// Whether its epoch's chains are gone. Of no message that is new: two epochs take answers to what was sent before.
+    /// Whether its epoch's chains have been deleted. Never true for a new message: two epochs cannot pass without a
+    /// reply.
     #[must_use]
     pub const fn is_retired(&self, label: &Label) -> bool {
         label.epoch < self.epoch.saturating_sub(self.limits.max_epochs)
     }
 
-    /// Whether its key is kept and its epoch's is not.
+    /// Whether its classical key is stored while its epoch's key is not.
     pub(crate) fn is_expired(&self, label: &Label) -> bool {
         self.skipped_message_keys.contains(&(label.chain, label.number)) && self.is_retired(label)
     }
 
-    /// Messages that `label` would skip in the chain before and in its own.
+    /// The number of messages that `label` would skip in the previous chain and in its own.
     const fn jump(&self, label: &Label) -> (u32, u32) {
         if label.chain == self.receiving_chain {
             return (0, label.number.saturating_sub(self.receiving_number));
@@ -212,31 +214,31 @@ impl Party {
         }
     }
 
-    /// Keys that must be kept now.
+    /// The number of keys that must be stored now.
     #[must_use]
     pub fn skipped_message_keys(&self) -> usize {
         self.skipped_message_keys.len()
     }
 
-    /// Whether the handshake stands at the head of what this party sends.
+    /// Whether this party's messages still begin with the handshake.
     #[must_use]
     pub const fn is_unanswered(&self) -> bool {
         self.initiator && self.receiving_chain == 0
     }
 
-    /// Ratchet steps taken by what was received.
+    /// Ratchet steps taken on received messages.
     #[must_use]
     pub const fn receiving_chain(&self) -> u32 {
         self.receiving_chain
     }
 
-    /// Keys given up for want of room, so far.
+    /// Keys evicted so far for lack of room.
     #[must_use]
     pub const fn evicted(&self) -> usize {
         self.evicted
     }
 
-    /// Keys given up for their age, so far.
+    /// Keys deleted so far because of their age.
     #[must_use]
     pub const fn retired(&self) -> usize {
         self.retired

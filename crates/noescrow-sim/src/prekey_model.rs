@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`PrekeyModel`]: the oracle of handshakes. Which prekeys of a device are alive, and which last-resort handshakes it has seen.
+//! [`PrekeyModel`]: the reference model of handshakes. Which prekeys of a device exist, and which last-resort
+//! handshakes it has seen.
 
 use noescrow::error::AcceptError;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The id of a device's first prekey, its first signed one (spec/protocol.md §5).
+/// The id of a device's first prekey, which is its first signed one (spec/protocol.md §5).
 pub(crate) const FIRST_ID: u32 = 1;
 
-/// Last-resort handshakes that a device tells apart: few, so that schedules fill the record.
+/// Last-resort handshakes that a device can distinguish: few, so that schedules fill the record.
 pub(crate) const REPLAY: usize = 4;
-/// What the specification says that a device has.
+/// What a device has, according to the specification.
 #[derive(Clone, Debug)]
 pub(crate) struct PrekeyModel {
     signed_prekey: u32,
     previous: Option<u32>,
     one_time_prekeys: BTreeSet<u32>,
-    /// Last-resort handshakes that were accepted, by signed prekey.
+    /// The number of accepted last-resort handshakes, by signed prekey.
     recorded: BTreeMap<u32, usize>,
 }
 
@@ -24,18 +25,18 @@ impl PrekeyModel {
         Self { signed_prekey: FIRST_ID, previous: None, one_time_prekeys: BTreeSet::new(), recorded: BTreeMap::new() }
     }
 
-    /// One-time prekeys were made.
+    /// Records new one-time prekeys.
     pub(crate) fn publish(&mut self, ids: impl Iterator<Item = u32>) {
         self.one_time_prekeys.extend(ids);
     }
 
-    /// There is another signed prekey.
+    /// Records a new signed prekey.
     pub(crate) const fn rotate(&mut self, id: u32) {
         self.previous = Some(self.signed_prekey);
         self.signed_prekey = id;
     }
 
-    /// The signed prekey before is gone.
+    /// Records that the previous signed prekey was deleted.
     pub(crate) const fn delete_previous(&mut self) {
         self.previous = None;
     }
@@ -46,7 +47,7 @@ impl PrekeyModel {
         id == self.signed_prekey || Some(id) == self.previous
     }
 
-    /// What must become of a genuine first message that comes for the first time, or again.
+    /// What must happen to a genuine first message that arrives for the first time, or `again`.
     pub(crate) fn expected(
         &self,
         signed_prekey: u32,
@@ -67,7 +68,7 @@ impl PrekeyModel {
         }
     }
 
-    /// A handshake was accepted.
+    /// Records an accepted handshake.
     pub(crate) fn accept(&mut self, signed_prekey: u32, one_time_prekey: Option<u32>) {
         match one_time_prekey {
             Some(id) => {

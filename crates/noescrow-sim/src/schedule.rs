@@ -11,7 +11,7 @@ use noescrow::primitives::Primitives;
 use noescrow::session::Session;
 use rand_core::CryptoRng;
 
-/// Lets the events happen one after the other, then delivers what is still under way.
+/// Applies the events in order, then delivers everything still in transit.
 ///
 /// # Errors
 /// The first [`Violation`].
@@ -25,7 +25,7 @@ pub fn run<E: Endpoint, R: CryptoRng>(
     Ok(simulation.report())
 }
 
-/// The body of a fuzz target: `bytes` are an opening and a schedule.
+/// The body of a fuzz target: `bytes` contain an opening and a schedule.
 ///
 /// # Errors
 /// The first [`Violation`].

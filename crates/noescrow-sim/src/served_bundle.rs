@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`ServedBundle`]: what a relay gives out as somebody's bundle, honestly or not; and what it makes of a first message.
+//! [`ServedBundle`]: what a relay serves as a device's bundle, honest or not, and how it changes a first message.
 //!
-//! The relay's program: it has what was published, what it gave out before, and a device of its own. Which offers a
-//! device must take is said here too; that it does is the concern of `lobby`.
+//! This is the relay's program. It has what was published, what it served before, and a device of its own. This module
+//! also says which bundles a device must accept; `handshake_sim` checks that it does.
 
 use noescrow::{Bundle, Prekey, Publication};
 use std::collections::VecDeque;
@@ -31,26 +31,26 @@ const LOW_ORDER: [[u8; 32]; 5] = [
     },
 ];
 
-/// What a relay gives out as somebody's bundle.
+/// What a relay serves as a device's bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ServedBundle {
-    /// What is due: with a one-time prekey while there is any.
+    /// What the protocol requires: with a one-time prekey as long as there is one.
     Honest,
-    /// The same, and the one-time prekey is withheld.
+    /// The same, but with the one-time prekey withheld.
     WithoutOneTimePrekey,
-    /// A bundle that was given out before: used, replaced or deleted since, or none of these.
+    /// A bundle that was served before, whether or not it has since been used, replaced or deleted.
     Repeated,
-    /// Identity and prekeys of the relay's own device.
+    /// The identity and prekeys of the relay's own device.
     OtherIdentity,
     /// A signed prekey that the relay planted, under the genuine identity.
     PlantedSignedPrekey,
     /// A one-time prekey that the relay planted, beside the genuine signed one.
     PlantedOneTimePrekey,
-    /// The genuine prekeys under the relay's own identity.
+    /// The genuine prekeys, under the relay's own identity.
     ClaimedPrekeys,
-    /// A one-time prekey in the place of the signed one.
+    /// A one-time prekey in place of the signed one.
     ConfusedKinds,
-    /// A point of low order for the identity's DH key.
+    /// A point of low order as the identity's DH key.
     LowOrderIdentity,
     /// A point of low order in the signed prekey.
     LowOrderSignedPrekey,
@@ -74,7 +74,7 @@ impl ServedBundle {
         Self::LowOrderOneTimePrekey,
     ];
 
-    /// Reads an offer; every byte means one.
+    /// Reads a bundle's number; every byte is valid.
     #[must_use]
     pub const fn decode(byte: u8) -> Self {
         match byte % 11 {
@@ -92,8 +92,8 @@ impl ServedBundle {
         }
     }
 
-    /// Whether a device can see nothing wrong with it: every signature is right. Whose the identity is, only a comparison
-    /// of safety numbers tells.
+    /// Whether a device cannot see anything wrong with it because every signature is valid. Only a comparison of safety
+    /// numbers shows whose identity it has.
     #[must_use]
     pub const fn is_sound(self) -> bool {
         matches!(self, Self::Honest | Self::WithoutOneTimePrekey | Self::Repeated | Self::OtherIdentity)
@@ -112,7 +112,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Those of a bundle.
+    /// The parts of a bundle.
     #[must_use]
     pub fn of(bundle: &Bundle) -> Self {
         Self {
@@ -122,7 +122,7 @@ impl Parts {
         }
     }
 
-    /// A bundle's encoding, whatever the parts are.
+    /// The encoding of a bundle with these parts, whatever they are.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let one_time: &[u8] = self.one_time_prekey.as_deref().unwrap_or_default();
@@ -144,23 +144,23 @@ pub struct ServedDirectory {
     given: VecDeque<Vec<u8>>,
 }
 
-/// Bundles of one device that a relay remembers.
+/// The number of served bundles of one device that a relay remembers.
 const MAX_SERVED: usize = 4;
 
 impl ServedDirectory {
-    /// Takes what a device uploads.
+    /// Stores what a device uploads.
     pub fn publish(&mut self, publication: &Publication) {
         self.identity = publication.identity.to_bytes().to_vec();
         self.signed_prekey = encoded(&publication.signed_prekey);
         self.one_time_prekeys.extend(publication.one_time_prekeys.iter().map(encoded));
     }
 
-    /// Takes a new signed prekey.
+    /// Stores a new signed prekey.
     pub fn rotate(&mut self, signed_prekey: &Prekey) {
         self.signed_prekey = encoded(signed_prekey);
     }
 
-    /// What is uploaded: identity, signed prekey, and the one-time prekey whose turn it is.
+    /// The uploaded identity and signed prekey, with the next one-time prekey.
     fn parts(&self) -> Option<Parts> {
         let one_time_prekey = self.one_time_prekeys.front().cloned();
         let parts =
@@ -174,8 +174,8 @@ impl ServedDirectory {
         !self.identity.is_empty()
     }
 
-    /// What the relay gives out, as bytes; `None` if it has not what it takes. `own` are parts of the relay's own device,
-    /// and `point` says which point of low order.
+    /// The bytes that the relay serves; `None` if it lacks the necessary parts. `own` are the parts of the relay's own
+    /// device, `point` the number of a point of low order.
     pub fn serve(&mut self, served: ServedBundle, point: u8, own: impl FnOnce() -> Option<Parts>) -> Option<Vec<u8>> {
         let genuine = self.parts()?;
         let parts = match served {
@@ -219,7 +219,7 @@ impl ServedDirectory {
         Some(bytes)
     }
 
-    /// A genuine bundle, for the relay itself to begin a session with. No one-time prekey is spent on it.
+    /// A genuine bundle for the relay itself to begin a session with. It uses up no one-time prekey.
     #[must_use]
     pub fn bundle_for_relay(&self) -> Option<Vec<u8>> {
         Some(Parts { one_time_prekey: None, ..self.parts()? }.to_bytes())
@@ -233,14 +233,14 @@ const DH_KEY_IN_PREKEY: usize = 1 + 4 + 8;
 /// Bytes before a first message's ephemeral key: type, signed prekey id, flag, one-time prekey id.
 const EPHEMERAL_KEY_IN_HANDSHAKE: usize = 1 + 4 + 1 + 4;
 
-/// A point of low order in the place of a key.
+/// Replaces a key by a point of low order.
 fn with_point(mut bytes: Vec<u8>, at: usize, point: u8) -> Option<Vec<u8>> {
     let point = LOW_ORDER.get(usize::from(point).checked_rem(LOW_ORDER.len())?)?;
     bytes.get_mut(at..at.checked_add(point.len())?)?.copy_from_slice(point);
     Some(bytes)
 }
 
-/// A first message whose ephemeral key is of low order.
+/// A first message with an ephemeral key of low order.
 #[must_use]
 pub fn with_low_order_ephemeral(first_message: &[u8], point: u8) -> Option<Vec<u8>> {
     with_point(first_message.to_vec(), EPHEMERAL_KEY_IN_HANDSHAKE, point)

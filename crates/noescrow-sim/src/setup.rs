@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How a simulation begins: two devices, a bundle as bytes, first messages of which any may be the first to arrive.
+//! The beginning of a [`Simulation`]: two devices, a bundle as bytes, and first messages of which any may arrive first.
 
 use super::endpoint::storage_key;
 use super::event::{Opening, pick};
@@ -16,12 +16,12 @@ use noescrow::primitives::Primitives;
 use noescrow::session::Session;
 use rand_core::CryptoRng;
 
-/// Bytes of the plaintexts of first messages.
+/// Length of the plaintexts of first messages.
 const FIRST_LENGTH: usize = 40;
 
 impl<P: Primitives, S: SkippedKeyStore, R: CryptoRng> Simulation<Session<P, S>, R> {
-    /// Two devices, and two sessions between them: the conversation, and one beside it. What the relay computes, it computes
-    /// with primitives of its own.
+    /// Two devices and two sessions between them: the conversation, and another one. The relay computes with primitives
+    /// of its own.
     ///
     /// # Errors
     /// [`Violation`] of a claim about handshakes.
@@ -33,7 +33,7 @@ impl<P: Primitives, S: SkippedKeyStore, R: CryptoRng> Simulation<Session<P, S>, 
     }
 }
 
-struct SetUp<P, S> {
+struct Setup<P, S> {
     bundle: Vec<u8>,
     ends: PerSide<Session<P, S>>,
     model: PerSide<Party>,
@@ -45,7 +45,7 @@ impl<P: Primitives> HandshakeSim<P> {
         &mut self,
         opening: Opening,
         rng: &mut impl CryptoRng,
-    ) -> Result<SetUp<P, S>, Violation> {
+    ) -> Result<Setup<P, S>, Violation> {
         let failed = violation(Claim::HandshakeSucceeds);
         let mut published = self.devices.bob.publish(usize::from(opening.one_time), EXPIRY, rng).map_err(|_| failed)?;
         let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())
@@ -80,10 +80,10 @@ impl<P: Primitives> HandshakeSim<P> {
         }
         let bob = self.accept_any(&mut sent, opening.accepted, &mut model.bob)?;
         self.note_opening(opening.one_time);
-        Ok(SetUp { bundle, ends: PerSide { alice, bob }, model, sent })
+        Ok(Setup { bundle, ends: PerSide { alice, bob }, model, sent })
     }
 
-    /// The chosen message arrives first: forged, then as it is, then again. Where it skips too much it is refused, and
+    /// The chosen message arrives first: forged, then unchanged, then again. If it skips too much it is refused, and
     /// the first one is accepted instead.
     fn accept_any<S: SkippedKeyStore>(
         &mut self,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The two sides of a conversation, the three parties that can have one, and one value for each of them.
+//! The two sides of a conversation, the three parties that can take part in one, and a value for each of them.
 
-/// One of the two ends.
+/// One of the two ends of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
     /// The initiator.
@@ -21,7 +21,7 @@ impl Side {
     }
 }
 
-/// One thing for each side.
+/// One value for each side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PerSide<T> {
     /// The initiator's.
@@ -31,7 +31,7 @@ pub struct PerSide<T> {
 }
 
 impl<T> PerSide<T> {
-    /// The one of this side.
+    /// The value of this side.
     pub const fn of(&self, side: Side) -> &T {
         match side {
             Side::Alice => &self.alice,
@@ -39,7 +39,7 @@ impl<T> PerSide<T> {
         }
     }
 
-    /// The one of this side, to be changed.
+    /// The value of this side, for changing it.
     pub const fn of_mut(&mut self, side: Side) -> &mut T {
         match side {
             Side::Alice => &mut self.alice,
@@ -48,12 +48,12 @@ impl<T> PerSide<T> {
     }
 }
 
-/// One who can have an end of a conversation.
+/// A party that can take part in a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Who {
     /// A device.
     Alice,
-    /// The other.
+    /// The other device.
     Bob,
     /// The relay between them, under an identity of its own.
     Relay,
@@ -68,7 +68,7 @@ impl From<Side> for Who {
     }
 }
 
-/// One thing for each of the three.
+/// One value for each of the three parties.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PerParty<T> {
     pub(crate) alice: T,

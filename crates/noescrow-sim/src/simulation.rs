@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Simulation`]: two ends, what is under way between them, and the oracle beside them. Here what an honest network and its
-//! users do; in `hostile` what others do.
+//! [`Simulation`]: two ends, the messages in transit between them, and a reference model of each. This module applies
+//! what an honest network and its users do; `hostile` applies the attacker's events.
 
 use super::endpoint::Endpoint;
 use super::event::{Event, pick};
@@ -13,15 +13,16 @@ use noescrow::{ChunkSize, is_first_message};
 use rand_core::CryptoRng;
 use std::collections::VecDeque;
 
-/// Bytes of the longest plaintext that is sent.
+/// Length of the longest plaintext.
 pub const MAX_LENGTH: u16 = 2_047;
-/// Messages of the longest burst: more than one jump may skip, in both chains together.
+/// Messages of the longest burst: more than one jump may skip in both chains together.
 pub const MAX_BURST: u16 = 2_047;
-/// Messages that one world sends; then it sends no more, so that a short schedule is a short run.
+/// Messages that one simulation sends; after these it sends none, so that a short schedule is a short run.
 pub const MAX_MESSAGES: usize = 1 << 15;
-/// Bytes of the plaintexts of a burst.
+/// Length of the plaintexts of a burst.
 const BURST_LENGTH: usize = 24;
-/// Skipped keys beyond which the state is not sealed twice for every message that opens: it has grown to 40 bytes each.
+/// The number of skipped keys from which on the state is not sealed twice for every message that opens: each key adds
+/// 40 bytes to it.
 const SMALL: usize = 64;
 
 /// A message as it was sent.
@@ -29,11 +30,11 @@ const SMALL: usize = 64;
 pub struct Sent {
     /// Its author.
     pub from: Side,
-    /// What its header says.
+    /// The contents of its header.
     pub label: Label,
-    /// What it says.
+    /// Its contents.
     pub plaintext: Vec<u8>,
-    /// Which associated data it was sealed with.
+    /// The number of the associated data that it was sealed with.
     pub associated_data: u8,
     /// What the server saw.
     pub bytes: Vec<u8>,
@@ -55,12 +56,12 @@ impl Sent {
     }
 }
 
-/// The 16 associated data: of different length each.
+/// The 16 associated data, each of a different length.
 pub(crate) fn associated_data(number: u8) -> &'static [u8] {
     b"conversation 42".get(..usize::from(number & 15)).unwrap_or_default()
 }
 
-/// What happened so far: a test of a generator asks whether it ever got there.
+/// What happened so far. A test of a generator checks here whether the generator ever reached a case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -70,25 +71,25 @@ pub struct Report {
     pub sent: usize,
     /// Messages opened.
     pub opened: usize,
-    /// Of these, with a key that had been kept.
+    /// Messages among these that were opened with a stored skipped key.
     pub opened_late: usize,
     /// Messages and forgeries refused.
     pub refused: usize,
-    /// Of these, genuine ones that have not been opened: their keys were given up.
+    /// Genuine messages among these that were never opened, because their keys had been deleted.
     pub lost: usize,
-    /// Of these, those that came two post-quantum epochs late, with a classical key that is kept.
+    /// Messages among these that arrived two post-quantum epochs late while their classical key was still stored.
     pub expired: usize,
     /// Headers that would have skipped too much.
     pub too_many_skipped: usize,
-    /// Skipped keys given up for want of room.
+    /// Skipped keys evicted for lack of room.
     pub evicted: usize,
-    /// Skipped keys given up for their age.
+    /// Skipped keys deleted because of their age.
     pub retired: usize,
-    /// The most skipped keys that one side kept at a time.
+    /// The most skipped keys that one side stored at a time.
     pub most_skipped: usize,
     /// The longest receiving history: ratchet steps.
     pub chains: u32,
-    /// The newest post-quantum epoch that a side sent in.
+    /// The newest post-quantum epoch in which a side sent.
     pub epochs: u32,
     /// Sessions restored.
     pub restored: usize,
@@ -96,7 +97,7 @@ pub struct Report {
     pub snapshots_refused: usize,
     /// Bundles, expired prekeys, first messages and messages of other conversations refused by the devices.
     pub handshakes_refused: usize,
-    /// Bundles, handshakes and first messages taken.
+    /// Bundles, handshakes and first messages accepted.
     pub handshakes_accepted: usize,
 }
 
@@ -111,11 +112,11 @@ pub struct Simulation<E: Endpoint, R> {
     pub(crate) chunk_size: ChunkSize,
     bundle: Vec<u8>,
     pub(crate) sent: Vec<Sent>,
-    /// Messages under way, by addressee.
-    under_way: PerSide<VecDeque<usize>>,
-    /// All messages, by addressee.
+    /// Messages in transit, by recipient.
+    in_transit: PerSide<VecDeque<usize>>,
+    /// All messages, by recipient.
     pub(crate) sent_to: PerSide<Vec<usize>>,
-    /// All opened messages, by addressee.
+    /// All opened messages, by recipient.
     pub(crate) opened_by: PerSide<Vec<usize>>,
     pub(crate) saved: PerSide<VecDeque<Vec<u8>>>,
     pub(crate) generation: PerSide<u64>,
@@ -143,7 +144,7 @@ impl<E: Endpoint, R> Simulation<E, R> {
             handshakes,
             chunk_size,
             bundle,
-            under_way: PerSide { alice: VecDeque::new(), bob: all().filter(|at| !arrived(at)).collect() },
+            in_transit: PerSide { alice: VecDeque::new(), bob: all().filter(|at| !arrived(at)).collect() },
             sent_to: PerSide { alice: Vec::new(), bob: all().collect() },
             opened_by: PerSide { alice: Vec::new(), bob: all().filter(arrived).collect() },
             sent: Vec::new(),
@@ -157,7 +158,7 @@ impl<E: Endpoint, R> Simulation<E, R> {
         simulation
     }
 
-    /// The same world with other ends: twins that break a rule.
+    /// The same simulation with other ends: faulty ones, which break a rule.
     pub fn map<F: Endpoint<Primitives = E::Primitives>>(self, mut end: impl FnMut(Side, E) -> F) -> Simulation<F, R> {
         let mut both =
             |ends: PerSide<E>| PerSide { alice: end(Side::Alice, ends.alice), bob: end(Side::Bob, ends.bob) };
@@ -169,7 +170,7 @@ impl<E: Endpoint, R> Simulation<E, R> {
             chunk_size: self.chunk_size,
             bundle: self.bundle,
             sent: self.sent,
-            under_way: self.under_way,
+            in_transit: self.in_transit,
             sent_to: self.sent_to,
             opened_by: self.opened_by,
             saved: self.saved,
@@ -180,19 +181,19 @@ impl<E: Endpoint, R> Simulation<E, R> {
         }
     }
 
-    /// Holds both parties to other bounds than their stores have: a wrong oracle, to see that somebody notices.
+    /// Gives both models other bounds than the stores have: a wrong model, to test that the error is noticed.
     pub fn set_limits(&mut self, limits: ModelLimits) {
         self.model.alice.set_limits(limits);
         self.model.bob.set_limits(limits);
     }
 
-    /// The bundle as the server gave it out.
+    /// The bundle as the server served it.
     #[must_use]
     pub fn bundle(&self) -> &[u8] {
         &self.bundle
     }
 
-    /// All messages of the conversation, in the order of their sending.
+    /// All messages of the conversation, in the order in which they were sent.
     #[must_use]
     pub fn sent(&self) -> &[Sent] {
         &self.sent
@@ -204,7 +205,7 @@ impl<E: Endpoint, R> Simulation<E, R> {
         &self.ends
     }
 
-    /// The two oracles.
+    /// The two reference models.
     #[must_use]
     pub const fn model(&self) -> &PerSide<Party> {
         &self.model
@@ -216,10 +217,10 @@ impl<E: Endpoint, R> Simulation<E, R> {
         &self.handshakes
     }
 
-    /// Messages under way to one side.
+    /// The number of messages in transit to one side.
     #[must_use]
-    pub fn under_way(&self, to: Side) -> usize {
-        self.under_way.of(to).len()
+    pub fn in_transit(&self, to: Side) -> usize {
+        self.in_transit.of(to).len()
     }
 
     /// What happened so far.
@@ -238,14 +239,14 @@ impl<E: Endpoint, R> Simulation<E, R> {
         Violation { event: self.now, claim }
     }
 
-    /// [`Violation`] unless `holds`.
+    /// Returns a [`Violation`] unless `holds`.
     pub(crate) fn claim(&self, claim: Claim, holds: bool) -> Result<(), Violation> {
         if holds { Ok(()) } else { Err(self.violation(claim)) }
     }
 }
 
 impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
-    /// A second world in the same state, for exploring what else may follow.
+    /// A second simulation in the same state, for exploring what else may follow.
     ///
     /// # Errors
     /// [`Violation`] if an end does not restore.
@@ -262,7 +263,7 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
             chunk_size: self.chunk_size,
             bundle: self.bundle.clone(),
             sent: self.sent.clone(),
-            under_way: self.under_way.clone(),
+            in_transit: self.in_transit.clone(),
             sent_to: self.sent_to.clone(),
             opened_by: self.opened_by.clone(),
             saved: self.saved.clone(),
@@ -273,17 +274,17 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         })
     }
 
-    /// One event, and all checks behind it.
+    /// Applies one event, and performs all checks after it.
     ///
     /// # Errors
-    /// The first [`Violation`]; the world is then of no more use.
+    /// The first [`Violation`]; the simulation is then unusable.
     pub fn step(&mut self, event: Event) -> Result<(), Violation> {
         self.apply(event)?;
         self.report.events = self.report.events.saturating_add(1);
         Ok(())
     }
 
-    /// [`step`](Self::step) that is not counted.
+    /// [`step`](Self::step) without counting the event.
     pub(crate) fn apply(&mut self, event: Event) -> Result<(), Violation> {
         self.now = Some((self.report.events, event));
         match event {
@@ -301,26 +302,26 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
                 }
             }
             Event::DeliverAll { to } => {
-                while let Some(id) = self.under_way.of_mut(to).pop_front() {
+                while let Some(id) = self.in_transit.of_mut(to).pop_front() {
                     self.deliver(to, id)?;
                 }
             }
             Event::Drop { to, at, count } => {
-                let queue = self.under_way.of_mut(to);
+                let queue = self.in_transit.of_mut(to);
                 if let Some(at) = pick(at, queue.len()) {
                     let end = at.saturating_add(usize::from(count)).saturating_add(1).min(queue.len());
                     queue.drain(at..end);
                 }
             }
             Event::Duplicate { to, at } => {
-                let queue = self.under_way.of_mut(to);
+                let queue = self.in_transit.of_mut(to);
                 if let Some(id) = pick(at, queue.len()).and_then(|at| queue.get(at).copied()) {
                     queue.push_back(id);
                 }
             }
             Event::Reorder { to, at, place } => {
                 if let Some(id) = self.take(to, at) {
-                    let queue = self.under_way.of_mut(to);
+                    let queue = self.in_transit.of_mut(to);
                     let place = pick(place, queue.len().saturating_add(1)).unwrap_or_default();
                     queue.insert(place, id);
                 }
@@ -348,8 +349,8 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         self.check_skipped_keys(Side::Bob)
     }
 
-    /// An event of a handshake, without a word on whether the devices did what they must: to see what becomes of devices
-    /// that do not.
+    /// Applies a handshake event without checking that the devices did what they must, to see what follows if they do
+    /// not.
     ///
     /// # Errors
     /// A [`Violation`] of any other claim.
@@ -359,7 +360,7 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
     }
 
     fn take(&mut self, to: Side, at: u16) -> Option<usize> {
-        let queue = self.under_way.of_mut(to);
+        let queue = self.in_transit.of_mut(to);
         pick(at, queue.len()).and_then(|at| queue.remove(at))
     }
 
@@ -386,20 +387,20 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         sent.bytes = bytes;
         let id = self.sent.len();
         self.sent.push(sent);
-        self.under_way.of_mut(from.other()).push_back(id);
+        self.in_transit.of_mut(from.other()).push_back(id);
         self.sent_to.of_mut(from.other()).push(id);
         self.report.sent = self.report.sent.saturating_add(1);
         Ok(())
     }
 
-    /// The oracle has no Braid of its own.
+    /// Copies an end's epoch to its model, which has no Braid of its own.
     pub(crate) fn sync_epoch(&mut self, side: Side) {
         let epoch = self.ends.of(side).sending_epoch();
         self.model.of_mut(side).set_epoch(epoch);
         self.report.epochs = self.report.epochs.max(epoch);
     }
 
-    /// A genuine message arrives.
+    /// Delivers a genuine message.
     pub(crate) fn deliver(&mut self, to: Side, id: usize) -> Result<(), Violation> {
         self.sync_epoch(to);
         let Some(sent) = self.sent.get(id) else { return Ok(()) };
@@ -442,8 +443,8 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         self.check_skipped_keys(to)
     }
 
-    /// What arrives must not open, fails with the error that is due, and leaves everything as it was. `claim` breaks if
-    /// it opens.
+    /// Delivers bytes that must not open: they must fail with the expected error and leave the state unchanged. If they
+    /// open, `claim` fails.
     pub(crate) fn refuse(
         &mut self,
         to: Side,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a hostile relay tries at a state and must not get: all of it is refused, and changes nothing, so that it leads to no
-//! other state. What the last event did not touch was tried before.
+//! What a hostile relay tries at a state and must not achieve. Devices refuse all of it and stay unchanged, so that it
+//! leads to no other state. Attempts that the last event cannot affect were already made at an earlier state.
 
 use super::cache::{Store, is_new, restore, restore_device};
 use super::moves::bundle_name;
@@ -32,7 +32,7 @@ impl Node {
         device: &impl Fn(Who, Recorder) -> P,
         done: &mut Exploration,
     ) -> Result<(), Counterexample> {
-        let (_, recorders) = recorders().ok_or_else(|| self.fails("a tape cannot be made"))?;
+        let (_, recorders) = recorders().ok_or_else(|| self.fails("cannot make a tape"))?;
         if self.touched.directory {
             self.attack_bundles(&device(Who::Alice, recorders.alice.clone()), done)?;
         }
@@ -57,19 +57,21 @@ impl Node {
                 continue;
             }
             if Bundle::from_bytes(alice, &bytes).is_ok() {
-                return Err(self.fails(&format!("a bundle was taken that must be refused ({})", bundle_name(served))));
+                return Err(
+                    self.fails(&format!("a bundle that must be refused was accepted ({})", bundle_name(served)))
+                );
             }
             done.refuse(bundle_name(served));
         }
         Ok(())
     }
 
-    /// Alice gets to the bundle when it has expired.
+    /// Alice uses a bundle only after it has expired.
     fn attack_delay<P: Primitives>(&self, alice: P, done: &mut Exploration) -> Result<(), Counterexample> {
         let Some(received) = self.received.as_ref().filter(|received| is_new([&b"late"[..], &received.bytes])) else {
             return Ok(());
         };
-        let failed = || self.fails("a bundle that was taken does not parse");
+        let failed = || self.fails("an accepted bundle does not parse");
         let bundle = Bundle::from_bytes(&alice, &received.bytes).map_err(|_| failed())?;
         let owner = restore_device(alice, &self.devices.alice).ok_or_else(failed)?;
         let mut rng = DerivedRng::of(b"late");
@@ -82,7 +84,7 @@ impl Node {
         }
     }
 
-    /// First messages at Bob's device: again, with an ephemeral key of low order, forged.
+    /// First messages at Bob's device: replayed, with an ephemeral key of low order, forged.
     fn attack_first_messages<P: Primitives>(&self, bob: P, done: &mut Exploration) -> Result<(), Counterexample> {
         let to_bob = |sent: &&Arc<Sent>| {
             sent.is_first && self.conversations.get(sent.conversation).is_some_and(|one| one.to == Who::Bob)
@@ -108,7 +110,7 @@ impl Node {
             restore_device(bob, &self.devices.bob).ok_or_else(|| self.fails("a device does not restore"))?;
         for (kind, mut bytes) in attacks {
             if owner.accept_in_place::<Store>(&mut bytes, b"").is_ok() {
-                return Err(self.fails(&format!("a first message was accepted that must be refused ({kind})")));
+                return Err(self.fails(&format!("a first message that must be refused was accepted ({kind})")));
             }
             done.refuse(kind);
         }
@@ -118,7 +120,7 @@ impl Node {
         }
     }
 
-    /// Messages at the two sessions of a conversation: forged, reflected, replayed, and those of other conversations.
+    /// Messages at the two sessions of a conversation: forged, reflected, replayed, and from other conversations.
     fn attack_messages<P: Primitives>(
         &self,
         at: usize,
@@ -128,7 +130,7 @@ impl Node {
     ) -> Result<(), Counterexample> {
         let Some(one) = self.conversations.get(at) else { return Ok(()) };
         let mut attacks: Vec<(Side, &'static str, Vec<u8>)> = Vec::new();
-        if let Some(sent) = self.under_way.iter().rfind(|sent| sent.conversation == at) {
+        if let Some(sent) = self.in_transit.iter().rfind(|sent| sent.conversation == at) {
             let to = sent.from.other();
             let last = sent.bytes.len().saturating_sub(1);
             attacks.push((to, "header forged", flipped(sent, MESSAGE_OVERHEAD / 2)));
@@ -158,12 +160,12 @@ impl Node {
             let mut session = restore(primitives, state).ok_or_else(|| self.fails("a session does not restore"))?;
             for (_, kind, bytes) in new {
                 if session.decrypt(bytes, b"").is_ok() {
-                    return Err(self.fails(&format!("what must be refused opened ({kind})")));
+                    return Err(self.fails(&format!("a message that must be refused opened ({kind})")));
                 }
                 done.refuse(kind);
             }
             if session_state(&session) != *state {
-                return Err(self.fails("what was refused changed the session"));
+                return Err(self.fails("a refused message changed the session"));
             }
         }
         Ok(())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an exploration does once and remembers, within a thread: the bytes are the same whenever it comes there again.
+//! A cache, per thread, of what an exploration computes: the same inputs always give the same bytes.
 
 use crate::handshake_sim::Owner;
 use noescrow::Inline;
@@ -15,23 +15,23 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::thread_local;
 
-/// Room for skipped keys: as many as messages, so that nothing is evicted within the bound.
+/// A store with room for as many skipped keys as there are messages, so that none is evicted within the bounds.
 pub(crate) type Store = Inline<16>;
 
 type Key = [u8; 32];
 
 thread_local! {
-    /// What came of computing a tape's operations again.
+    /// The results of recomputing a tape's operations.
     static COMPUTED: RefCell<HashMap<Key, Rc<[Recomputed]>>> = RefCell::default();
-    /// Attempts that were refused, by what was tried on what.
+    /// Attempts that were refused, by what was tried and on which state.
     static REFUSED: RefCell<HashSet<Key>> = RefCell::default();
-    /// What follows from a key, by what was asked, the key and what else was given.
+    /// Values that follow from a key, by function, key and other inputs.
     static OF_KEYS: RefCell<HashMap<Key, Rc<[u8]>>> = RefCell::default();
-    /// What became of a session or device, by its state and what it was asked to do.
+    /// The results of operations on a session or device, by its state and the operation.
     static MADE: RefCell<HashMap<Key, Rc<Made>>> = RefCell::default();
 }
 
-/// What an operation made: its output, the states behind it as far as there are any, and what was recorded.
+/// The result of an operation: its output, the states after it if any, and what was recorded.
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) output: Option<Vec<u8>>,
@@ -40,7 +40,7 @@ pub(crate) struct Made {
     pub(crate) tape: Vec<u8>,
 }
 
-/// What an operation makes: done once for the same of everything that it is a function of.
+/// The result of an operation: computed once for equal inputs.
 pub(crate) fn made<E>(of: &[&[u8]], make: impl FnOnce() -> Result<Made, E>) -> Result<Rc<Made>, E> {
     let key = key(of.iter().copied());
     if let Some(made) = MADE.with_borrow(|known| known.get(&key).cloned()) {
@@ -60,12 +60,12 @@ fn key<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
     hash.finalize().into()
 }
 
-/// Whether this thread is the first time here, with these.
+/// Whether this is the first call in this thread with these parts.
 pub(crate) fn is_new<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> bool {
     REFUSED.with_borrow_mut(|refused| refused.insert(key(parts)))
 }
 
-/// What follows from a key: computed once, by what is asked of it. `M` bytes.
+/// A value of `M` bytes that follows from a key: computed once for each function and its inputs.
 fn once<const M: usize>(asked: &[u8], of: &[&[u8]], compute: impl FnOnce() -> [u8; M]) -> [u8; M] {
     let key = key([asked].into_iter().chain(of.iter().copied()));
     let known = OF_KEYS.with_borrow(|known| known.get(&key).cloned());
@@ -77,7 +77,7 @@ fn once<const M: usize>(asked: &[u8], of: &[&[u8]], compute: impl FnOnce() -> [u
     computed
 }
 
-/// What was recorded is added to a ledger, each operation computed again: once for equal tapes.
+/// Adds what was recorded to a ledger, and recomputes each operation: once for equal tapes.
 pub(crate) fn ingest(ledger: &mut Ledger, tape: &Tape) -> Result<(), TraceError> {
     ingest_bytes(ledger, &tape.bytes())
 }
@@ -115,20 +115,20 @@ fn parted<const A: usize, const B: usize, const M: usize>(both: &[u8; M]) -> ([u
     (a, b)
 }
 
-/// A session that records, from a state that was stored.
+/// Restores a session from a stored state, with primitives that record.
 pub(crate) fn restore<P: Primitives>(primitives: P, state: &[u8]) -> Option<Session<P, Store>> {
     let session = hazmat::session_from_state::<Trusting, Store>(Trusting, state).ok()?;
     Some(hazmat::session_with_primitives(session, primitives))
 }
 
-/// A device that records, from a state that was stored.
+/// Restores a device from a stored state, with primitives that record.
 pub(crate) fn restore_device<P: Primitives>(primitives: P, state: &[u8]) -> Option<Owner<P>> {
     let device: Owner<Trusting> = hazmat::device_from_state(Trusting, state).ok()?;
     Some(hazmat::device_with_primitives(device, primitives))
 }
 
-/// The default primitives for states that this exploration stored itself: what was checked once is not checked at every
-/// return, and what follows from a key is not computed at each.
+/// The default primitives for states that this exploration stored itself. They do not repeat checks at every restore,
+/// and compute what follows from a key only once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trusting;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The handshakes of an exploration: Bob's prekeys, what the relay makes of them for Alice, first messages.
+//! The handshakes of an exploration: Bob's prekeys, the bundles that the relay serves to Alice, and first messages.
 
 use super::cache::{Store, ingest, restore_device};
 use super::node::{Conversation, Node, ReceivedBundle, Sent, initial, recorders, text};
@@ -14,7 +14,7 @@ use noescrow::{Bundle, Prekey};
 use noescrow_recorder::Recorder;
 use std::sync::Arc;
 
-/// A first message that was or was not accepted: its text, the session, the device.
+/// The result of delivering a first message, accepted or not: its text, the session, the device.
 type Accepted = (Option<Vec<u8>>, Option<Vec<u8>>, Option<Vec<u8>>);
 
 impl Node {
@@ -52,13 +52,13 @@ impl Node {
         Ok(())
     }
 
-    /// Does something with Bob's device and keeps what came of it.
+    /// Applies an operation to Bob's device and stores the result.
     fn with_bobs_device<P: Primitives, T>(
         &mut self,
         device: &impl Fn(Who, Recorder) -> P,
         act: impl FnOnce(&mut Owner<P>, &mut Self) -> Option<T>,
     ) -> Result<T, Counterexample> {
-        let failed = self.fails("Bob's prekeys cannot be made");
+        let failed = self.fails("cannot make Bob's prekeys");
         let (tape, recorders) = recorders().ok_or_else(|| failed.clone())?;
         let primitives = device(Who::Bob, recorders.bob);
         let mut bob = restore_device(primitives, &self.devices.bob).ok_or_else(|| failed.clone())?;
@@ -69,16 +69,16 @@ impl Node {
         Ok(made)
     }
 
-    /// False if the relay has not what it takes.
+    /// Returns false if the relay lacks the necessary parts.
     pub(crate) fn fetch<P: Primitives>(
         &mut self,
         served: ServedBundle,
         device: &impl Fn(Who, Recorder) -> P,
     ) -> Result<bool, Counterexample> {
-        // Its one-time prekey the relay keeps for planting.
+        // The relay reserves its one-time prekey for planting.
         let own = Parts { one_time_prekey: None, ..(*self.own).clone() };
         let Some(bytes) = Arc::make_mut(&mut self.directory).serve(served, 0, || Some(own)) else { return Ok(false) };
-        let failed = self.fails("a bundle that must be taken was refused");
+        let failed = self.fails("a bundle that must be accepted was refused");
         let (tape, recorders) = recorders().ok_or_else(|| failed.clone())?;
         let alice = device(Who::Alice, recorders.alice);
         Bundle::from_bytes(&alice, &bytes).map_err(|_| failed.clone())?;
@@ -117,7 +117,7 @@ impl Node {
         bundle: &[u8],
         device: &impl Fn(Who, Recorder) -> P,
     ) -> Result<(), Counterexample> {
-        let failed = self.fails("a handshake could not be begun");
+        let failed = self.fails("a handshake failed to begin");
         let (tape, recorders) = recorders().ok_or_else(|| failed.clone())?;
         let primitives = device(from, recorders.of(from).clone());
         let bundle = Bundle::from_bytes(&primitives, bundle).map_err(|_| failed.clone())?;
@@ -145,7 +145,7 @@ impl Node {
         Ok(())
     }
 
-    /// A device is given a first message: the text, the session and the device, as far as there are any.
+    /// Delivers a first message to a device; returns the text and the session, if there are any, and the device.
     pub(crate) fn accept<P: Primitives>(
         &self,
         primitives: P,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What must hold at a state: what the audit says of the relay's knowledge, and of a thief's.
+//! What must hold at a state: the audit's result on what the relay knows, and on what a thief of a device knows.
 
 use super::node::{Conversation, Node, Sent};
 use super::report::{Counterexample, Exploration};
@@ -7,23 +7,24 @@ use crate::side::{Side, Who};
 use noescrow_audit::engine::{Class, Closure, Flaw, Id, Ledger, Substrings};
 use std::collections::HashSet;
 
-/// Ratchet steps of either side within which a last-resort handshake falls to who steals the responder's device before the
-/// signed prekey is deleted (PQXDH §4.6): the key of the second is drawn before the first answer, and lives until the next.
+/// Ratchet steps of either side within which a last-resort handshake is exposed to a thief who steals the responder's
+/// device before the signed prekey is deleted (PQXDH §4.6): the responder draws the key of the second step before its
+/// first answer and keeps it until its next step.
 const LAST_RESORT_CHAINS: u32 = 2;
 
 impl Node {
-    /// What follows at this state, for the relay, and for who also steals a device's memory.
+    /// Checks what the relay knows at this state, and what it knows if it also steals a device's memory.
     pub(crate) fn check_invariants(&self, done: &mut Exploration) -> Result<(), Counterexample> {
         let mut ledger = self.ledger.clone();
         ledger.finish();
         let with_relay = self.conversations.iter().any(Conversation::is_with_relay);
-        // In a conversation with the relay keys are made of what the relay made.
+        // In a conversation with the relay, the relay's values enter the keys.
         let is_expected = |flaw: &Flaw| with_relay && matches!(flaw, Flaw::ServerInKey { .. });
         if let Some(flaw) = ledger.flaws().iter().find(|flaw| !is_expected(flaw)) {
             return Err(self.fails(&format!("the run has a flaw: {flaw:?}")));
         }
         if ledger.messages().len() != self.sealed.len() {
-            return Err(self.fails("the audit has another number of messages"));
+            return Err(self.fails("the audit counts another number of messages"));
         }
         let values = ledger.values().count();
         let watches = ledger.clauses().watches(values);
@@ -40,7 +41,7 @@ impl Node {
         Ok(())
     }
 
-    /// The conversations with the relay itself, to the message; of all else nothing.
+    /// The relay knows exactly the messages of the conversations with itself, and no other secret.
     fn check_relay(
         &self,
         ledger: &Ledger,
@@ -56,10 +57,10 @@ impl Node {
             }
             let text = ledger.find(&sent.text).is_some_and(|text| known.knows(text));
             if text != one.is_with_relay() {
-                return Err(self.fails("the relay knows another text than those of its own conversations"));
+                return Err(self.fails("the texts that the relay knows are not those of its own conversations"));
             }
         }
-        // What lies in a device, and in its sessions with the other device.
+        // The secrets in each device, and in its sessions with the other device.
         let mut kept: HashSet<Id> = HashSet::new();
         for who in [Who::Alice, Who::Bob] {
             kept.extend(inner.within(ledger, self.devices.of(who)));
@@ -97,7 +98,7 @@ impl Node {
         stolen
     }
 
-    /// No message falls that the device sent or has received, but where the protocol says so.
+    /// No message that the device sent or received is exposed, except where the protocol says so.
     fn check_theft(&self, who: Who, ledger: &Ledger, known: &Closure) -> Result<(), Counterexample> {
         let participant = match who {
             Who::Alice => 0,
@@ -115,12 +116,12 @@ impl Node {
             let exposed = known.knows(message.key);
             if is_last_resort && sent.is_first && !exposed {
                 return Err(
-                    self.fails("the limit of last-resort handshakes is not seen: the first message does not fall")
+                    self.fails("the limit of last-resort handshakes is not seen: the first message is not exposed")
                 );
             }
             let is_limit = is_last_resort && sent.label.chain <= LAST_RESORT_CHAINS;
             if exposed && !is_limit {
-                return Err(self.fails(&format!("{who:?}'s memory gives a message of the past")));
+                return Err(self.fails(&format!("{who:?}'s memory exposes a past message")));
             }
         }
         Ok(())

@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every interleaving of publishing, fetching, handshakes, sending, delivery, loss, duplication and reordering between two
-//! devices and a hostile relay, up to a bound, with the audit at each state and with both devices' theft there.
+//! Explores every interleaving of publishing, fetching, handshakes, sending, delivery, loss, duplication and reordering
+//! between two devices and a hostile relay, up to a bound. At each state it runs the audit, and steals each device
+//! once.
 //!
-//! A state is three devices, of which one is the relay's own, their sessions, what the relay has and what is under way, and
-//! what the run has recorded. What is drawn is a function of who draws and for what, so that two schedules that come to the
-//! same make the same bytes, and are one state: states are told apart by a hash of all these. The relay gives Alice every
-//! bundle that she must take, its own identity's among them, and begins conversations with Bob under it: these are events.
-//! What must be refused leads nowhere, and is tried at each state where it is new: every other bundle, an expired one, first
-//! messages forged, with an ephemeral key of low order or again, and messages forged, reflected, replayed, or of another
-//! conversation. At each new state is checked that
-//! - what must open opened, with its text, and once; what must not was refused and left its session or its device as it was;
-//! - the relay knows the messages of its own conversations, and of nothing else a secret; the run has no other flaw;
-//! - to who also steals either device's memory here, no message falls that it had sent, or had received; but those of a
-//!   handshake without a one-time prekey do fall with the signed one, as the protocol says.
+//! A state is three devices, one of them the relay's own, their sessions, what the relay has, the messages in transit,
+//! and what the run has recorded. Random values are a function of who draws them and for what purpose. Two schedules
+//! that lead to the same situation therefore make the same bytes and are one state; a hash of all these distinguishes
+//! states. The relay serves Alice every bundle that she must accept, including one of its own identity, and begins
+//! conversations with Bob under its own identity: these are events. What must be refused leads to no new state; it is
+//! tried at each state where it is new: every other bundle, an expired one, first messages that are forged, replayed or
+//! have an ephemeral key of low order, and messages that are forged, reflected, replayed, or from another conversation.
+//! At each new state the exploration checks that
+//! - each message that must open opened once, with its text; each message that must be refused was refused, and left
+//!   its session or device unchanged;
+//! - the relay knows the messages of its own conversations and no other secret, and the run has no other flaw;
+//! - if a thief also steals either device's memory here, no message that this device sent or received before is
+//!   exposed. Messages of a handshake without a one-time prekey are exposed together with the signed one, as the
+//!   protocol says.
 //!
-//! Not the concern of this module: Alice has no prekeys here; that either may begin is for the property tests.
+//! Not the concern of this module: Alice has no prekeys here; property tests cover conversations that either side
+//! begins.
 
 mod attacks;
 mod cache;
@@ -42,8 +47,9 @@ pub fn explore(bounds: Bounds) -> Result<Exploration, Counterexample> {
     explore_with(bounds, |_, recorder| recorder)
 }
 
-/// Explores with devices whose primitives are made from recorders: a broken one shows that the exploration can fail. What `device`
-/// makes, and what that computes, must follow from the arguments alone: on one state an operation is performed once a thread.
+/// Explores with devices whose primitives are made from recorders; a faulty one shows that the exploration can fail.
+/// What `device` makes, and what that computes, must depend on the arguments alone, because each thread performs an
+/// operation on a given state only once.
 ///
 /// # Errors
 /// The first [`Counterexample`].
@@ -79,7 +85,7 @@ pub fn explore_with<P: Primitives>(
 
 struct Todo {
     nodes: Vec<Node>,
-    /// Threads that may still add some.
+    /// Threads that may still add nodes.
     busy: usize,
     done: Exploration,
 }
@@ -98,7 +104,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl<F> Search<F> {
-    /// Takes states and adds what follows, until there is none left or a claim has failed.
+    /// Takes states and adds their successors, until none is left or a claim has failed.
     fn work<P: Primitives>(&self)
     where
         F: Fn(Who, Recorder) -> P,
@@ -181,7 +187,7 @@ mod tests {
         threads: 1,
     };
 
-    /// The states after some moves, each the first of its kind there is.
+    /// The states after each of these moves; each must exist.
     fn after(moves: &[Move]) -> Vec<Node> {
         let device = |_, recorder| recorder;
         let mut nodes = vec![Node::root(&device).unwrap()];
@@ -195,39 +201,39 @@ mod tests {
 
     const MET: [Move; 4] = [Move::Publish, Move::Fetch(ServedBundle::Honest), Move::Initiate, Move::Deliver(0)];
 
-    /// The control of the theft: a device whose memory still has what it had before.
+    /// The control of the theft: a device whose memory still has what it had before a message arrived.
     #[test]
-    fn a_memory_that_keeps_the_one_time_prekey_of_a_message_it_received_is_convicted() {
+    fn memory_that_keeps_a_used_one_time_prekey_is_flagged() {
         let mut nodes = after(&MET);
         let mut opened = nodes.pop().unwrap();
         opened.devices.bob = nodes.pop().unwrap().devices.bob;
         let claim = opened.check_invariants(&mut Exploration::default()).unwrap_err().claim;
-        assert_eq!(claim, "Bob's memory gives a message of the past");
+        assert_eq!(claim, "Bob's memory exposes a past message");
     }
 
     #[test]
-    fn a_memory_that_keeps_the_key_of_a_message_it_received_is_convicted() {
+    fn memory_that_keeps_a_used_message_key_is_flagged() {
         let mut nodes = after(&[&MET[..], &[Move::Send(0, Side::Alice), Move::Deliver(0)]].concat());
         let mut opened = nodes.pop().unwrap();
         opened.conversations[0].sessions.bob = nodes.pop().unwrap().conversations[0].sessions.bob.clone();
         let claim = opened.check_invariants(&mut Exploration::default()).unwrap_err().claim;
-        assert_eq!(claim, "Bob's memory gives a message of the past");
+        assert_eq!(claim, "Bob's memory exposes a past message");
     }
 
-    /// The limit of a last-resort handshake is where the protocol puts it: the signed prekey's deletion.
+    /// A last-resort handshake is exposed until the signed prekey is deleted, as the protocol says.
     #[test]
-    fn a_last_resort_handshake_is_safe_from_thieves_once_the_signed_prekey_is_replaced() {
+    fn last_resort_handshake_is_safe_after_signed_prekey_is_replaced() {
         let met = [Move::Publish, Move::Fetch(ServedBundle::WithoutOneTimePrekey), Move::Initiate, Move::Deliver(0)];
         let mut nodes = after(&[&met[..], &[Move::Replace]].concat());
         let mut replaced = nodes.pop().unwrap();
         replaced.devices.bob = nodes.pop().unwrap().devices.bob;
         let claim = replaced.check_invariants(&mut Exploration::default()).unwrap_err().claim;
-        assert_eq!(claim, "Bob's memory gives a message of the past");
+        assert_eq!(claim, "Bob's memory exposes a past message");
     }
 
-    /// The controls of the relay's knowledge: the same conversation, held to be of another kind than it is.
+    /// The controls of the relay's knowledge: conversations that are labelled as ones of the other kind.
     #[test]
-    fn what_a_relay_reads_under_its_own_identity_is_seen_to_be_known() {
+    fn a_mislabelled_conversation_with_the_relay_is_flagged() {
         let substituted = [Move::Publish, Move::Fetch(ServedBundle::OtherIdentity), Move::Initiate];
         let mut node = after(&substituted).pop().unwrap();
         node.conversations[0].to = Who::Bob;
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_threads_find_as_many_states() {
+    fn two_threads_find_the_same_states_as_one() {
         let bounds = Bounds { messages: 2, ..SMALL };
         let one = explore(bounds).unwrap();
         let two = explore(Bounds { threads: 2, ..bounds }).unwrap();

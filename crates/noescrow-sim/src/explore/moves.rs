@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Move`]: what leads from one state of an exploration to another.
+//! [`Move`]: a transition from one state of an exploration to another.
 
 use crate::served_bundle::ServedBundle;
 use crate::side::Side;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Move {
-    /// Bob makes a one-time prekey, and uploads it with all else.
+    /// Bob makes a one-time prekey, and uploads it with his other keys.
     Publish,
-    /// Bob uploads another signed prekey, and deletes the one before.
+    /// Bob uploads a new signed prekey, and deletes the previous one.
     Replace,
-    /// Alice asks for Bob's bundle, and gets one that she must take.
+    /// Alice requests Bob's bundle, and gets one that she must accept.
     Fetch(ServedBundle),
     /// Alice begins a conversation with the bundle that she has.
     Initiate,
-    /// The relay begins one with Bob, under its own identity.
+    /// The relay begins a conversation with Bob, under its own identity.
     Approach,
-    /// In which conversation, and which end of it.
+    /// The conversation, and which end of it sends.
     Send(usize, Side),
-    /// By its place among what is under way.
+    /// By index among the messages in transit.
     Deliver(usize),
     Duplicate(usize),
     Lose(usize),
@@ -28,13 +28,13 @@ impl Move {
     pub(crate) const fn kind(self) -> &'static str {
         match self {
             Self::Publish => "prekeys published",
-            Self::Replace => "signed prekey replaced, the one before deleted",
+            Self::Replace => "signed prekey replaced, previous one deleted",
             Self::Fetch(served) => bundle_name(served),
             Self::Initiate => "handshake begun",
             Self::Approach => "handshake begun by the relay under its own identity",
             Self::Send(..) => "message sent",
             Self::Deliver(_) => "message delivered",
-            Self::Duplicate(_) => "message delivered, and kept to come again",
+            Self::Duplicate(_) => "message delivered, and kept in transit",
             Self::Lose(_) => "message lost",
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Node`]: one state of an exploration, and what may follow. Handshakes are in `meet`, what must hold at each state in
-//! `follow`, what a hostile relay tries in vain there in `suffer`.
+//! [`Node`]: one state of an exploration, and the moves from it. Handshakes are in `handshakes`, what must hold at each
+//! state in `invariants`, what a hostile relay tries in vain there in `attacks`.
 
 use super::cache::{Made, Store, ingest, ingest_bytes, made, restore};
 use super::moves::{Move, bundle_name};
@@ -29,29 +29,29 @@ pub(crate) struct Sent {
     pub(crate) label: Label,
     pub(crate) text: [u8; TEXT_LEN],
     pub(crate) bytes: Vec<u8>,
-    /// With the handshake at its head.
+    /// Whether it begins with the handshake.
     pub(crate) is_first: bool,
 }
 
 const TEXT_LEN: usize = 20;
 
-/// A bundle that Alice has taken.
+/// A bundle that Alice has accepted.
 #[derive(Debug)]
 pub(crate) struct ReceivedBundle {
     pub(crate) bytes: Vec<u8>,
     pub(crate) whose: Who,
 }
 
-/// A handshake, and its two ends.
+/// A handshake and its two ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Conversation {
-    /// Who began it.
+    /// The initiator.
     pub(crate) from: Who,
-    /// To whose keys it is sealed.
+    /// The party whose keys it is sealed to.
     pub(crate) to: Who,
     pub(crate) signed_prekey: u32,
     pub(crate) one_time_prekey: Option<u32>,
-    /// `Side::Alice` is who began it.
+    /// `Side::Alice` is the initiator.
     pub(crate) sessions: PerSide<Option<Vec<u8>>>,
     pub(crate) model: PerSide<Party>,
     pub(crate) sent_by: PerSide<u8>,
@@ -65,20 +65,20 @@ impl Conversation {
         }
     }
 
-    /// Whether one end is the relay's.
+    /// Whether the relay has one of the ends.
     pub(crate) fn is_with_relay(&self) -> bool {
         [self.from, self.to].contains(&Who::Relay)
     }
 }
 
-/// What the last event changed: what must be tried again there.
+/// What the last event changed, so that attacks on it must be tried again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Touched {
-    /// What the relay has of Bob.
+    /// What the relay has of Bob's.
     pub(crate) directory: bool,
     /// The bundle that Alice has.
     pub(crate) received: bool,
-    /// Bob's device, or the first messages that there are for it.
+    /// Bob's device, or the first messages sent to it.
     pub(crate) device: bool,
     pub(crate) conversation: Option<usize>,
 }
@@ -87,7 +87,7 @@ pub(crate) struct Touched {
 #[derive(Clone)]
 pub(crate) struct Node {
     pub(crate) devices: PerParty<Vec<u8>>,
-    /// What the specification says that Bob has.
+    /// What Bob has, according to the specification.
     pub(crate) prekey_model: PrekeyModel,
     pub(crate) directory: Arc<ServedDirectory>,
     /// What the relay's own device would publish.
@@ -96,10 +96,10 @@ pub(crate) struct Node {
     pub(crate) published: u8,
     pub(crate) replaced: u8,
     pub(crate) conversations: Vec<Conversation>,
-    /// In the order of their sending; a conversation, a side and a number are a message's name.
-    pub(crate) under_way: Vec<Arc<Sent>>,
+    /// In the order in which they were sent; a conversation, a side and a number identify a message.
+    pub(crate) in_transit: Vec<Arc<Sent>>,
     pub(crate) opened: Vec<Arc<Sent>>,
-    /// Every message, in the order in which the ledger has them.
+    /// Every message, in the ledger's order.
     pub(crate) sealed: Vec<Arc<Sent>>,
     losses: u8,
     duplicates: u8,
@@ -108,7 +108,7 @@ pub(crate) struct Node {
     pub(crate) schedule: Vec<String>,
 }
 
-/// Three recorders on a tape of their own. Always these three, so that a ledger can take one tape after the other.
+/// Three recorders on a new tape. Always the same three, so that a ledger can read one tape after the other.
 pub(crate) fn recorders() -> Option<(Tape, PerParty<Recorder>)> {
     let tape = Tape::in_memory();
     let each = PerParty {
@@ -119,7 +119,7 @@ pub(crate) fn recorders() -> Option<(Tape, PerParty<Recorder>)> {
     Some((tape, each))
 }
 
-/// What tells the three apart in what they draw.
+/// Separates the random values of the three parties.
 pub(crate) const fn initial(who: Who) -> u8 {
     match who {
         Who::Alice => b'A',
@@ -128,7 +128,7 @@ pub(crate) const fn initial(who: Who) -> u8 {
     }
 }
 
-/// Of a conversation, an end and a number; the same wherever it is asked for.
+/// The text of a message: a function of the conversation, the side and the number.
 pub(crate) fn text(conversation: usize, side: Side, number: u8) -> [u8; TEXT_LEN] {
     let mut text = [0; TEXT_LEN];
     let conversation = u8::try_from(conversation).unwrap_or(u8::MAX);
@@ -142,7 +142,7 @@ impl Node {
         Counterexample { schedule: self.schedule.clone(), claim: claim.into() }
     }
 
-    /// Three devices, of which none has published anything.
+    /// Three devices, none of which has published anything.
     pub(crate) fn root<P: Primitives>(device: &impl Fn(Who, Recorder) -> P) -> Result<Self, Counterexample> {
         let mut root = Self {
             devices: PerParty::default(),
@@ -153,7 +153,7 @@ impl Node {
             published: 0,
             replaced: 0,
             conversations: Vec::new(),
-            under_way: Vec::new(),
+            in_transit: Vec::new(),
             opened: Vec::new(),
             sealed: Vec::new(),
             losses: 0,
@@ -165,7 +165,7 @@ impl Node {
         root.ledger.add_participant("Alice", false);
         root.ledger.add_participant("Bob", false);
         root.ledger.add_participant("relay", true);
-        let failed = root.fails("devices cannot be made");
+        let failed = root.fails("cannot make devices");
         root.generate(device).ok_or(failed)?;
         Ok(root)
     }
@@ -190,8 +190,8 @@ impl Node {
         ingest(&mut self.ledger, &tape).ok()
     }
 
-    /// What tells states apart: devices, sessions, what the relay has and what is under way, and what may still happen.
-    /// What is recorded is a function of these.
+    /// Identifies a state: devices, sessions, what the relay has, the messages in transit, and what may still happen.
+    /// What was recorded is a function of these.
     pub(crate) fn key(&self) -> [u8; 16] {
         let mut directory = DefaultHasher::new();
         self.directory.hash(&mut directory);
@@ -203,7 +203,7 @@ impl Node {
             hash.update(&received.bytes);
         }
         let mut names: Vec<(usize, bool, u32, u32)> = self
-            .under_way
+            .in_transit
             .iter()
             .map(|sent| (sent.conversation, sent.from == Side::Alice, sent.label.chain, sent.label.number))
             .collect();
@@ -242,7 +242,7 @@ impl Node {
                 moves.push(Move::Replace);
             }
             if begun_by(Who::Alice) < usize::from(bounds.handshakes) && self.received.is_none() {
-                // The last is followed first: the honest one.
+                // The honest bundle is last, so that it is explored first.
                 moves.extend(ServedBundle::ALL.into_iter().rev().filter(|served| served.is_sound()).map(Move::Fetch));
             }
             if begun_by(Who::Relay) < usize::from(bounds.approaches) {
@@ -260,7 +260,7 @@ impl Node {
                 }
             }
         }
-        for at in 0..self.under_way.len() {
+        for at in 0..self.in_transit.len() {
             moves.push(Move::Deliver(at));
             if self.losses < bounds.losses {
                 moves.push(Move::Lose(at));
@@ -272,7 +272,7 @@ impl Node {
         moves
     }
 
-    /// The state behind a move; `None` if the relay has not what it takes for it.
+    /// The state after a move; `None` if the relay lacks the necessary parts.
     pub(crate) fn after<P: Primitives>(
         &self,
         step: Move,
@@ -282,7 +282,7 @@ impl Node {
         let mut next = self.clone();
         next.touched = Touched::default();
         let name = |at: usize| {
-            self.under_way.get(at).map_or_else(String::new, |sent| {
+            self.in_transit.get(at).map_or_else(String::new, |sent| {
                 let who = self.conversations.get(sent.conversation).map(|one| one.who(sent.from));
                 let author = who.map_or_else(String::new, |who| format!("{who:?}"));
                 format!("{author}'s {}:{}.{}", sent.conversation, sent.label.chain, sent.label.number)
@@ -318,20 +318,20 @@ impl Node {
             }
             Move::Deliver(at) => {
                 next.schedule.push(format!("{} arrives", name(at)));
-                let sent = next.under_way.remove(at);
+                let sent = next.in_transit.remove(at);
                 next.deliver(&sent, device, done)?;
             }
             Move::Duplicate(at) => {
                 next.schedule.push(format!("{} arrives and stays", name(at)));
                 next.duplicates = next.duplicates.saturating_add(1);
-                if let Some(sent) = self.under_way.get(at) {
+                if let Some(sent) = self.in_transit.get(at) {
                     next.deliver(sent, device, done)?;
                 }
             }
             Move::Lose(at) => {
                 next.schedule.push(format!("{} is lost", name(at)));
                 next.losses = next.losses.saturating_add(1);
-                next.under_way.remove(at);
+                next.in_transit.remove(at);
             }
         }
         done.count(step.kind());
@@ -344,7 +344,7 @@ impl Node {
         side: Side,
         device: &impl Fn(Who, Recorder) -> P,
     ) -> Result<(), Counterexample> {
-        let failed = self.fails("who may send could not");
+        let failed = self.fails("a party that can send failed to");
         let one = self.conversations.get_mut(at).ok_or_else(|| failed.clone())?;
         let (who, number) = (one.who(side), *one.sent_by.of(side));
         let is_first = one.model.of(side).is_unanswered();
@@ -367,21 +367,21 @@ impl Node {
         Ok(())
     }
 
-    /// A message is under way.
+    /// Puts a message in transit.
     pub(crate) fn sealed(&mut self, sent: Sent) {
         self.touched.conversation = Some(sent.conversation);
         self.touched.device |= sent.is_first;
         let sent = Arc::new(sent);
         self.sealed.push(sent.clone());
-        self.under_way.push(sent);
+        self.in_transit.push(sent);
     }
 
-    /// What must become of a message now.
+    /// What must happen to a message now.
     fn expected(&self, sent: &Sent) -> Option<Expectation> {
         let one = self.conversations.get(sent.conversation)?;
         let to = sent.from.other();
         let expected = one.model.of(to).expectation(&sent.label);
-        // Without a session it is the device's to accept. The relay's own has used up nothing.
+        // If there is no session, the device decides. The relay's own device has used up no prekey.
         let is_accepted = one.sessions.of(to).is_some()
             || one.who(to) == Who::Relay
             || self.prekey_model.expected(one.signed_prekey, one.one_time_prekey, false).is_ok();
@@ -394,7 +394,7 @@ impl Node {
         device: &impl Fn(Who, Recorder) -> P,
         done: &mut Exploration,
     ) -> Result<(), Counterexample> {
-        let failed = self.fails("a message belongs nowhere");
+        let failed = self.fails("a message belongs to no conversation");
         let to = sent.from.other();
         let expected = self.expected(sent).ok_or_else(|| failed.clone())?;
         let one = self.conversations.get(sent.conversation).ok_or_else(|| failed.clone())?;
@@ -402,7 +402,7 @@ impl Node {
         let before = one.sessions.of(to).clone();
         let state = before.as_ref().unwrap_or(self.devices.of(who));
         let made = made(&[b"deliver", &[initial(who), u8::from(before.is_some())], state, &sent.bytes], || {
-            let (tape, recorders) = recorders().ok_or_else(|| self.fails("a tape cannot be made"))?;
+            let (tape, recorders) = recorders().ok_or_else(|| self.fails("cannot make a tape"))?;
             let primitives = device(who, recorders.of(who).clone());
             let (output, session, device) = match &before {
                 Some(state) => {
@@ -419,7 +419,7 @@ impl Node {
         match (expected, output) {
             (Expectation::Opens, Some(text)) if *text == sent.text => {}
             (Expectation::Refused | Expectation::TooManySkipped, None) => done.refused = done.refused.saturating_add(1),
-            (Expectation::Opens, Some(_)) => return Err(self.fails("a message opened to another text")),
+            (Expectation::Opens, Some(_)) => return Err(self.fails("a message opened to a different text")),
             (Expectation::Opens, None) => return Err(self.fails("a message that must open did not")),
             (_, Some(_)) => return Err(self.fails("a message that must be refused opened")),
         }
@@ -449,7 +449,7 @@ impl Node {
         ingest_bytes(&mut self.ledger, tape).map_err(|_| self.fails("the trace is damaged"))
     }
 
-    /// What a party without a bound has: each end of a conversation begins with it.
+    /// The model that each end of a conversation begins with.
     pub(crate) fn party(side: Side) -> Party {
         let limits = ModelLimits::of::<Store>();
         match side {

@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What goes into an exploration and what comes out: its bounds, what was explored, and a counterexample.
+//! The input and the output of an exploration: its bounds, what was explored, and a counterexample.
 
 use core::fmt;
 use std::collections::BTreeMap;
 
-/// How far to go.
+/// How far to explore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bounds {
-    /// Messages that each end of a conversation sends, the first one among them.
+    /// Messages that each end of a conversation sends, including the first one.
     pub messages: u8,
     /// Conversations that Alice begins.
     pub handshakes: u8,
     /// Conversations that the relay begins with Bob, under its own identity.
     pub approaches: u8,
-    /// Times that Bob publishes.
+    /// How often Bob publishes.
     pub publications: u8,
-    /// Times that Bob replaces his signed prekey.
+    /// How often Bob replaces his signed prekey.
     pub replacements: u8,
-    /// Messages that get lost, in all.
+    /// Messages lost, in total.
     pub losses: u8,
-    /// Messages that are delivered without leaving the network, so that they come again, in all.
+    /// Messages that are delivered but stay in transit, so that they arrive again, in total.
     pub duplicates: u8,
-    /// States after which the search stops, unfinished.
+    /// Number of states after which the search stops, incomplete.
     pub states: usize,
-    /// Threads.
+    /// The number of threads.
     pub threads: usize,
 }
 
 impl Default for Bounds {
-    /// A bound that is searched in seconds.
+    /// Bounds that are explored in seconds.
     fn default() -> Self {
         Self {
             messages: 2,
@@ -66,15 +66,15 @@ pub struct Exploration {
     pub events: usize,
     /// Messages opened.
     pub opened: usize,
-    /// What a device must refuse, and refused.
+    /// Attempts that a device must refuse, and refused.
     pub refused: usize,
-    /// How often each kind of event happened, and each kind of what was refused was tried.
+    /// How often each kind of event happened, and how often each kind of refused attempt was made.
     pub kinds: BTreeMap<&'static str, usize>,
     /// Thefts.
     pub thefts: usize,
-    /// Events of the longest schedule.
+    /// Length of the longest schedule, in events.
     pub deepest: usize,
-    /// Whether all states within the bounds were seen.
+    /// Whether all states within the bounds were explored.
     pub is_complete: bool,
 }
 
@@ -96,20 +96,20 @@ impl fmt::Display for Exploration {
         let all = if *is_complete { "all" } else { "NOT all" };
         write!(
             f,
-            "{states} distinct states ({all} within the bound), {events} events, at most {deepest} in a row; {opened} \
-             messages opened, {refused} attempts refused, {thefts} thefts"
+            "{states} distinct states ({all} within the bound), {events} events, at most {deepest} per schedule; \
+             {opened} messages opened, {refused} attempts refused, {thefts} thefts"
         )?;
         kinds.iter().try_for_each(|(kind, count)| write!(f, "\n{count:>9} {kind}"))
     }
 }
 
-/// A schedule at whose end a claim does not hold.
+/// A schedule that ends in a state where a claim fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counterexample {
     /// What happened, in order.
     pub schedule: Vec<String>,
-    /// Which claim does not hold.
+    /// The claim that fails.
     pub claim: String,
 }
 

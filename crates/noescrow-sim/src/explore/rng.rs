@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What devices draw in an exploration: a function of who draws, and for what.
+//! The random values of an exploration: a function of who draws them, and for what purpose.
 
 use core::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
 use sha2::{Digest, Sha256};
 
-/// What somebody draws for one purpose.
+/// The random values for one purpose.
 pub(crate) struct DerivedRng {
     seed: [u8; 32],
     count: u64,

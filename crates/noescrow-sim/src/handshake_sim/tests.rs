@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Controls of the claims that no primitive can break: devices that do not know the time, or forget what they accepted.
+//! Controls for the claims that no primitive can break: devices with a wrong clock, and devices that forget what they
+//! accepted.
 
 use super::*;
 use noescrow::primitives::RustCrypto;
@@ -10,7 +11,7 @@ fn sim(rng: &mut ChaCha20Rng) -> HandshakeSim<RustCrypto> {
     HandshakeSim::new(RustCrypto, RustCrypto, RustCrypto, rng)
 }
 
-/// What comes of events that must all be in order, and of the last one.
+/// The outcome of the last event; all earlier ones must be as expected.
 fn last(sim: &mut HandshakeSim<RustCrypto>, events: &[Event], rng: &mut ChaCha20Rng) -> Result<Outcome, Claim> {
     let outcome = events.iter().map(|event| sim.apply(*event, rng)).collect::<Result<Vec<_>, _>>()?;
     let (last, before) = outcome.split_last().unwrap();
@@ -27,22 +28,23 @@ const PUBLISH: Event = Event::Publish { side: Side::Bob, count: 0 };
 const ARRIVE: Event = Event::Arrive { to: Side::Bob, message: 0, low_order: None };
 
 #[test]
-fn control_a_prekey_that_outlives_its_time_breaks_initiates_in_time() {
-    let judge = |expiry: u64| {
+fn control_an_overlong_prekey_breaks_initiates_in_time() {
+    let play = |expiry: u64| {
         let rng = &mut ChaCha20Rng::seed_from_u64(3);
         let mut sim = sim(rng);
-        // A signed prekey for longer than the oracle believes: to Alice, her clock stands still.
+        // Bob's signed prekey expires later than the model assumes, which for Alice looks like a clock that stands
+        // still.
         sim.devices.bob = Owner::generate_with(RustCrypto, expiry, rng);
         last(&mut sim, &[&[PUBLISH][..], &fetch_and_initiate(true)].concat(), rng).unwrap()
     };
     let expected = Outcome { expected: Answer::Refuses, actual: Answer::Refuses, claim: Claim::InitiatesInTime };
-    assert_eq!(judge(EXPIRY), expected);
-    assert_eq!(judge(TOO_LATE), Outcome { actual: Answer::Accepts, ..expected });
+    assert_eq!(play(EXPIRY), expected);
+    assert_eq!(play(TOO_LATE), Outcome { actual: Answer::Accepts, ..expected });
 }
 
 #[test]
-fn control_a_device_that_forgets_what_it_accepted_breaks_accepted_once() {
-    let judge = |forgets: bool, count: u8| {
+fn control_a_forgetful_device_breaks_accepted_once() {
+    let play = |forgets: bool, count: u8| {
         let rng = &mut ChaCha20Rng::seed_from_u64(4);
         let mut sim = sim(rng);
         let publish = Event::Publish { side: Side::Bob, count };
@@ -57,7 +59,7 @@ fn control_a_device_that_forgets_what_it_accepted_breaks_accepted_once() {
     // With a one-time prekey, and with the last-resort one.
     for count in [1, 0] {
         let expected = Outcome { expected: Answer::Refuses, actual: Answer::Refuses, claim: Claim::AcceptedOnce };
-        assert_eq!(judge(false, count), expected);
-        assert_eq!(judge(true, count), Outcome { actual: Answer::Accepts, ..expected });
+        assert_eq!(play(false, count), expected);
+        assert_eq!(play(true, count), Outcome { actual: Answer::Accepts, ..expected });
     }
 }

@@ -151,8 +151,8 @@ fn control_a_device_that_never_deletes_skipped_keys_gives_what_was_overtaken() {
 fn control_a_device_that_does_not_wipe_gives_all_of_the_past() {
     for seed in 0..runs() {
         let (cells, before) = last_column(seed, Fault::WipesNothing);
-        let under_way = |row: usize| row == before + 1;
-        let due = |row| if under_way(row) { Cell::Falls } else { Cell::FallsAfterTheFact };
+        let in_transit = |row: usize| row == before + 1;
+        let due = |row| if in_transit(row) { Cell::Falls } else { Cell::FallsAfterTheFact };
         assert_eq!(cells, (0..before + 3).map(due).collect::<Vec<_>>(), "seed {seed}");
     }
 }

@@ -75,13 +75,13 @@ const KINDS: [&str; 29] = [
     "handshake begun",
     "header forged",
     "message delivered",
-    "message delivered, and kept to come again",
+    "message delivered, and kept in transit",
     "message lost",
     "message reflected",
     "message replayed",
     "message sent",
     "prekeys published",
-    "signed prekey replaced, the one before deleted",
+    "signed prekey replaced, previous one deleted",
     "bundle: repeated",
     "handshake begun by the relay under its own identity",
     "message of another conversation",
@@ -91,10 +91,10 @@ const KINDS: [&str; 29] = [
 fn control_each_bent_device_is_convicted() {
     for (bend, claim) in [
         (Bend::KeyFromNothing, "the relay knows the key of a message that is not its own"),
-        (Bend::ChainsThatStand, "memory gives a message of the past"),
+        (Bend::ChainsThatStand, "memory exposes a past message"),
         (Bend::MaskedKey, "UnknownOrigin"),
-        (Bend::NoTag, "a first message was accepted that must be refused"),
-        (Bend::Believes, "a bundle was taken that must be refused"),
+        (Bend::NoTag, "a first message that must be refused was accepted"),
+        (Bend::Believes, "a bundle that must be refused was accepted"),
     ] {
         let counterexample = explore_with(Bounds::default(), |_, recorder| Bent { bend, recorder }).unwrap_err();
         println!("{bend:?}: {counterexample}");
