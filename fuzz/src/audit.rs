@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The audit: any schedule on recorders, with the audit as the oracle; any bytes as a trace; and any bytes around an encoded
-//! secret as evidence, one target for each decoder and one for captures of traffic.
+//! The audit: any schedule on recorders, with the audit as the oracle; any bytes as a trace; any bytes around an
+//! encoded secret as evidence, with one target for each decoder; and any bytes as a capture of traffic.
 
 use super::Bug;
 use super::edit::edit;
 use super::support::rng;
+use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use leakscan::Needles;
@@ -15,10 +16,10 @@ use noescrow_sim::{Event, Opening, Simulation, run};
 use std::io::Write;
 use std::sync::OnceLock;
 
-/// An opening and a schedule of two devices and a hostile relay, each on a recorder of its own; what the relay sees and makes
-/// of it gives it what was said to its own identity, to the text, and no other secret, and the run has no other flaw. Crashes
-/// are left out: what they lose never left its device, and its key is used again by the contract. The planted bug: the server
-/// logs a plaintext.
+/// Runs an opening and a schedule of two devices and a hostile relay, each on a recorder of its own. What the relay
+/// sees and computes exposes exactly the plaintexts sent to its own identity and no other secret, and the run has no
+/// other flaw. Crashes are left out: what they lose never left its device, and the contract lets its key be used again.
+/// The planted bug: the server logs a plaintext.
 pub fn audit_schedule(bytes: &[u8], bug: Bug) {
     let (opening, schedule) = match bytes.split_first_chunk() {
         Some((opening, schedule)) => (Opening::decode(*opening), schedule),
@@ -32,22 +33,22 @@ pub fn audit_schedule(bytes: &[u8], bug: Bug) {
     let events = Event::decode_all(schedule).filter(|event| !matches!(event, Event::Crash { .. }));
     run(&mut simulation, events).unwrap();
     let sent = simulation.sent().iter().flat_map(|sent| sent.bytes.clone());
-    let mut seen: Vec<u8> =
+    let mut observed: Vec<u8> =
         simulation.bundle().iter().chain(simulation.handshakes().traffic()).copied().chain(sent).collect();
     if bug == Bug::Planted {
-        seen.extend(hex(&simulation.sent()[0].plaintext));
+        observed.extend(hex(&simulation.sent()[0].plaintext));
     }
-    let verdict = Audit::of(profile(), &tape).unwrap().server_saw("server", &seen).verdict();
-    let told = simulation.handshakes().relay_plaintexts().len();
-    assert_eq!(verdict.holds(), told == 0, "{verdict}");
+    let verdict = Audit::of(profile(), &tape).unwrap().server_saw("server", &observed).verdict();
+    let relay_plaintexts = simulation.handshakes().relay_plaintexts().len();
+    assert_eq!(verdict.holds(), relay_plaintexts == 0, "{verdict}");
     let read = verdict.findings.iter().filter(|finding| finding.what.starts_with("plaintext")).count();
-    assert_eq!(read, told, "{verdict}");
-    // In a conversation with the relay keys are made of what it made, and follow from what it knows.
+    assert_eq!(read, relay_plaintexts, "{verdict}");
+    // In a conversation with the relay, the relay's values enter the keys, and the keys follow from what it knows.
     let of_relay = [FindingKind::Derivable, FindingKind::ServerInKey];
     assert!(verdict.findings.iter().all(|finding| of_relay.contains(&finding.kind)), "{verdict}");
 }
 
-/// A trace of a handshake and a message, as bytes.
+/// The trace of a handshake and a message, as bytes.
 fn genuine_trace() -> &'static [u8] {
     static TRACE: OnceLock<Vec<u8>> = OnceLock::new();
     TRACE.get_or_init(|| {
@@ -59,8 +60,8 @@ fn genuine_trace() -> &'static [u8] {
     })
 }
 
-/// Any bytes, or an edit of a genuine trace: read, computed again, written again to the same bytes; and audited without a
-/// panic. An operation has at least five bytes; the planted bug is that it must have thousands.
+/// Any bytes, or an edit of a genuine trace: if they parse, they are recomputed, written again to the same bytes, and
+/// audited without a panic. An operation has at least five bytes; the planted bug: it must have thousands.
 pub fn audit_trace(bytes: &[u8], bug: Bug) {
     let trace = match bytes.split_first() {
         Some((0, raw)) => raw.to_vec(),
@@ -81,7 +82,7 @@ pub fn audit_trace(bytes: &[u8], bug: Bug) {
 const SECRET: [u8; 32] = *b"\x9f\x02\xe1\x77\x5c\xb8\x10\x44\xd3\x6e\xa5\x09\xf2\x81\x3b\xc7\x58\x21\xee\x90\x0d\x63\xba\x4f\x17\xcc\x72\x35\x88\xfa\x06\xd9";
 
 fn hex(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+    HEXLOWER.encode(bytes).into_bytes()
 }
 
 fn list(separated: impl Iterator<Item = String>) -> Vec<u8> {
@@ -89,16 +90,11 @@ fn list(separated: impl Iterator<Item = String>) -> Vec<u8> {
 }
 
 fn base64(bytes: &[u8]) -> Vec<u8> {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = Vec::new();
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        out.extend((0..=chunk.len()).map(|at| ALPHABET[(group >> (18 - 6 * at) & 63) as usize]));
-    }
-    out
+    BASE64_NOPAD.encode(bytes).into_bytes()
 }
 
-/// A Zstandard frame with one block, raw (RFC 8878 §3.1.1): magic, descriptor (single segment, size of one byte), size, block.
+/// A Zstandard frame with one raw block (RFC 8878 §3.1.1): magic, descriptor (single segment, size of one byte), size,
+/// block.
 fn zstd(bytes: &[u8]) -> Vec<u8> {
     let size = bytes.len() as u32;
     let header = (size << 3 | 1).to_le_bytes();
@@ -134,7 +130,7 @@ fn encoded(encoding: Encoding) -> Vec<u8> {
             encoder.finish().unwrap()
         }
         Encoding::Zstd => zstd(&SECRET),
-        // All in one way and the next in another.
+        // Every byte is written in another way than the one before it.
         Encoding::Escapes => (0..).zip(SECRET).flat_map(|(at, byte)| escaped(at, byte).into_bytes()).collect(),
         Encoding::Latin1 => SECRET.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes(),
         Encoding::Zip => {
@@ -152,22 +148,22 @@ fn encoded(encoding: Encoding) -> Vec<u8> {
     }
 }
 
-/// A secret in this encoding within any bytes, between quotation marks, is found; and nothing panics. The planted bug: the
-/// decoder is switched off.
+/// A secret in this encoding, within any bytes and between quotation marks, is found, and nothing panics. The planted
+/// bug: the decoder is disabled.
 fn evidence(encoding: Encoding, bytes: &[u8], bug: Bug) {
     let (place, around) = bytes.split_first().map_or((0, bytes), |(place, around)| (usize::from(*place), around));
-    let (before, behind) = around.split_at(place.min(around.len()));
+    let (before, after) = around.split_at(place.min(around.len()));
     // UTF-16 has two bytes a character, and so have its quotation marks.
     let mark: &[u8] = match encoding {
         Encoding::Utf16Le => b"\"\0",
         Encoding::Utf16Be => b"\0\"",
         _ => b"\"",
     };
-    let seen = [before, mark, &encoded(encoding), mark, behind].concat();
+    let observed = [before, mark, &encoded(encoding), mark, after].concat();
     let mut needles = Needles::new();
     needles.add_secret(1, &SECRET);
     let index = needles.build().unwrap();
-    // Between zeros a run of UTF-16 can be read either way, and is told as one of them.
+    // Between zeros, text in UTF-16 can be read in either byte order, and is reported in one of them.
     let also = match encoding {
         Encoding::Utf16Le => Encoding::Utf16Be,
         Encoding::Utf16Be => Encoding::Utf16Le,
@@ -177,7 +173,7 @@ fn evidence(encoding: Encoding, bytes: &[u8], bug: Bug) {
         Bug::Planted => Encodings::ALL.without(encoding).without(also),
         Bug::None => Encodings::ALL,
     };
-    let found = Evidence::new().with_encodings(encodings).bytes("any", &seen).search(&index, |_, _| {}).unwrap();
+    let found = Evidence::new().with_encodings(encodings).bytes("any", &observed).search(&index, |_, _| {}).unwrap();
     let whole =
         found.hits.iter().any(|hit| hit.whole && (hit.encoding.contains(&encoding) || hit.encoding.contains(&also)));
     assert!(whole, "{encoding} at {}: {:?}", before.len(), found.hits);
@@ -204,7 +200,7 @@ fn udp(payload: &[u8]) -> Vec<u8> {
     ip(17, &[&PORTS[..], &len, &[0, 0], payload].concat())
 }
 
-/// Link types (pcap's registry): Ethernet, and packets of IP as they are.
+/// Link types (pcap's registry): Ethernet, and bare IP packets.
 const ETHERNET: u32 = 1;
 const RAW_IP: u32 = 101;
 
@@ -232,9 +228,9 @@ fn pcapng(link: u32, packets: &[Vec<u8>]) -> Vec<u8> {
     [block(0x0A0D_0D0A, &section), block(1, &interface), packets.iter().flat_map(packet).collect()].concat()
 }
 
-/// Any bytes as a capture, and as the packets of one, make nothing panic. And a secret over two segments, among any bytes
-/// that are sent too, is found in the stream, in either format, whichever segment comes first and wherever the sequence
-/// numbers begin. The planted bug: the second segment does not reach what puts the stream together.
+/// Any bytes as a capture, and as the packets of one, cause no panic. A secret that is split over two segments, among
+/// any other bytes sent, is found in the stream, in either format, whichever segment comes first and wherever the
+/// sequence numbers begin. The planted bug: the second segment does not reach the reassembly.
 pub fn evidence_capture(bytes: &[u8], bug: Bug) {
     let mut needles = Needles::new();
     needles.add_secret(1, &SECRET);
@@ -249,9 +245,9 @@ pub fn evidence_capture(bytes: &[u8], bug: Bug) {
     }
 
     let Some(([shape, cut, start, place], around)) = bytes.split_first_chunk() else { return };
-    let (before, behind) = around.split_at(usize::from(*place).min(around.len()));
-    let stream = [before, &SECRET, behind].concat();
-    // Within the secret.
+    let (before, after) = around.split_at(usize::from(*place).min(around.len()));
+    let stream = [before, &SECRET, after].concat();
+    // A place within the secret.
     let cut = before.len() + 1 + usize::from(*cut) % (SECRET.len() - 1);
     let first = u32::from(*start).wrapping_sub(128);
     let mut segments = vec![
@@ -265,7 +261,7 @@ pub fn evidence_capture(bytes: &[u8], bug: Bug) {
         segments.reverse();
     }
     if shape & 2 != 0 {
-        // Sent again.
+        // A retransmission.
         segments.push(segments[0].clone());
     }
     let packets = [vec![tcp(first, SYN, b""), udp(around)], segments].concat();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What can be had of a server, and of people, by seizure and by order (section G of the catalogue of attacks).
+//! What can be obtained from a server, and from people, by seizure and by order (section G of the catalogue of
+//! attacks).
 
 use crate::broken::{Fault, Name};
 use crate::encodings::hex;
@@ -14,22 +15,22 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Attacks G1 and G2: the disk, then the disk with all traffic and what the relay held at every moment. With all of it,
-/// and everything public, no plaintext follows.
+/// Attacks G1 and G2: the disk alone, then the disk with all traffic and what the relay held at every moment. No
+/// plaintext follows from all of it together with everything public.
 #[test]
 fn g1_g2_a_seized_relay_holds_no_key_at_any_moment() {
     for seed in 0..runs() {
         let mut run = Run::begun(seed, &Setup::default());
         for _ in 0..20 {
             run.random_step();
-            run.look();
+            run.record_relay();
         }
         let disk = run.relay.state_bytes();
         let verdict = Audit::of(profile(), &run.tape).unwrap().server_saw("disk", &disk).verdict();
         assert!(verdict.holds(), "seed {seed}: {verdict}");
         let verdict = run.audit(b"").verdict();
         assert!(verdict.holds(), "seed {seed}: {verdict}");
-        // Control: a relay with a column more, in which a key is.
+        // Control: a relay with one more column, which contains a key.
         let keys = run.all(Name::MessageKey, "");
         let key = &keys[draw(&mut run.rng, keys.len())];
         let column = [&disk[..], &hex(key).into_bytes()].concat();
@@ -57,7 +58,7 @@ fn names_a_secret_type(code: &str) -> bool {
     names.iter().any(|name| words.contains(name))
 }
 
-/// A function that others can call and that returns a secret.
+/// Whether a source file has a public function that returns a secret.
 fn exports_a_secret(code: &str) -> bool {
     let signatures = code.split("pub fn ").chain(code.split("pub const fn ")).skip(1);
     let mut heads = signatures.map(|rest| rest.split('{').next().unwrap_or_default());
@@ -66,9 +67,9 @@ fn exports_a_secret(code: &str) -> bool {
     })
 }
 
-/// Attack G6: the relay's room cannot name what holds a secret, and nothing outside the room of primitives gives one out.
+/// Attack G6: the relay's module names no type that holds a secret, and only the module of primitives exports one.
 #[test]
-fn g6_the_relay_names_no_secret_type_and_no_function_exports_one() {
+fn g6_relay_names_no_secret_type_and_no_function_exports_one() {
     let relay = sources("src/relay");
     assert!(relay.len() >= 5);
     for path in &relay {
@@ -86,7 +87,7 @@ fn g6_the_relay_names_no_secret_type_and_no_function_exports_one() {
     assert!(exports_a_secret("pub const fn pair(&self) -> DhKeyPair {"));
 }
 
-/// Reads numbers and values of known width.
+/// Reads numbers and values of known length.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -106,7 +107,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The relay's schema, as it is documented: how many accounts these bytes are, if they are nothing else.
+/// Parses the relay's state by its documented schema. Returns the number of accounts; `None` if there is anything else.
 fn read_state(bytes: &[u8]) -> Option<usize> {
     let (mut state, mut accounts) = (Fields(bytes), 0);
     while !state.0.is_empty() {
@@ -115,19 +116,19 @@ fn read_state(bytes: &[u8]) -> Option<usize> {
         state.take(IDENTITY_LEN)?;
         state.take(PREKEY_LEN)?;
         let prekeys = state.long()?;
-        state.number()?; // one-time prekeys that may be handed out now
+        state.number()?; // one-time prekeys that may be served now
         state.number()?; // when that was counted
         let mut queue = Fields(state.long()?);
         while !queue.0.is_empty() {
             queue.number()?; // of the envelope
-            queue.number()?; // when it came
+            queue.number()?; // when it arrived
             Envelope::new(queue.long()?.to_vec()).ok()?;
         }
         state.number()?; // the next envelope's number
         let mut contacts = Fields(state.long()?);
         while !contacts.0.is_empty() {
-            contacts.number()?; // when
-            matches!(contacts.long()?.len(), 4 | 16).then_some(())?; // from where
+            contacts.number()?; // time
+            matches!(contacts.long()?.len(), 4 | 16).then_some(())?; // address
         }
         (prekeys.len() % PREKEY_LEN == 0).then_some(())?;
         accounts += 1;
@@ -135,7 +136,7 @@ fn read_state(bytes: &[u8]) -> Option<usize> {
     Some(accounts)
 }
 
-/// Attack G9: every byte of the relay's state is a field with a meaning, and a mailbox takes messages only.
+/// Attack G9: every byte of the relay's state belongs to a field with a meaning, and a mailbox accepts only messages.
 #[test]
 fn g9_the_relays_schema_is_closed() {
     let mut run = Run::begun(9, &Setup::default());
@@ -143,14 +144,14 @@ fn g9_the_relays_schema_is_closed() {
         run.random_step();
         let state = run.relay.state_bytes();
         assert_eq!(read_state(&state), Some(2));
-        // Controls: a byte more, at any place; a byte less.
+        // Controls: an additional byte anywhere; a missing byte.
         let at = draw(&mut run.rng, state.len());
         assert_eq!(read_state(&[&state[..], &[0]].concat()), None);
         assert_eq!(read_state(&[&[0], &state[..]].concat()), None);
         assert_eq!(read_state(&state[..state.len() - 1]), None);
         assert_ne!(read_state(&[&state[..at], &[0x5A; 32], &state[at..]].concat()), Some(2), "{at}");
     }
-    let mut taken = 0;
+    let mut accepted = 0;
     for length in [0, 1, 31, 32, 100, 149, 150, 1000, 1900, 1903, 1904, 4000] {
         for _ in 0..300 {
             let mut bytes = vec![0; length];
@@ -158,13 +159,13 @@ fn g9_the_relays_schema_is_closed() {
             let shortest = is_first_message(&bytes).map(|first| if first { 1904 } else { 150 });
             let envelope = Envelope::new(bytes);
             assert_eq!(envelope.is_ok(), shortest.is_ok_and(|shortest| length >= shortest));
-            taken += usize::from(envelope.is_ok());
+            accepted += usize::from(envelope.is_ok());
         }
     }
-    assert!(taken > 0, "what looks like a message is taken: nobody but its addressee can tell");
+    assert!(accepted > 0, "what looks like a message is accepted: only its recipient can tell");
 }
 
-/// All paths to values in JSON.
+/// The paths to all values in JSON.
 fn paths(value: &serde_json::Value, prefix: &str) -> BTreeSet<String> {
     match value {
         serde_json::Value::Object(fields) => fields
@@ -180,7 +181,8 @@ fn paths(value: &serde_json::Value, prefix: &str) -> BTreeSet<String> {
     }
 }
 
-/// Everything that a relay can say of an account. A line more here is a decision about people's data, not a detail.
+/// Everything that a relay can disclose about an account. Adding a line is a decision about people's data, not a
+/// detail.
 const DISCLOSED: [&str; 12] = [
     "account",
     "contacts[].address",
@@ -196,9 +198,9 @@ const DISCLOSED: [&str; 12] = [
     "queued[].time",
 ];
 
-/// Attack G21: in 2018 it was an address and a telephone number.
+/// Attack G21: in 2018 it was an IP address and a telephone number.
 #[test]
-fn g21_what_can_be_disclosed_is_the_documented_list() {
+fn g21_disclosure_has_exactly_the_documented_fields() {
     let mut run = Run::begun(21, &Setup::default());
     let (mut all, documented) = (BTreeSet::new(), DISCLOSED.map(str::to_owned).into());
     for _ in 0..30 {
@@ -210,25 +212,25 @@ fn g21_what_can_be_disclosed_is_the_documented_list() {
     }
     assert_eq!(all, documented);
     assert_eq!(NOT_HELD.len(), 4);
-    // Control: a column more is noticed, at any depth.
+    // Control: an additional column is noticed at any depth.
     let grown =
         serde_json::json!({ "account": "+1", "contacts": [{ "time": 1, "address": "::1", "device": "phone" }] });
     assert!(paths(&grown, "").contains("contacts[].device"));
     assert!(!paths(&grown, "").is_subset(&documented));
 }
 
-/// Attack G23: both hand over their identity keys. Nothing that they wrote is opened by that; from then on the server can
-/// be either of them, and no number tells.
+/// Attack G23: both users hand over their identity keys. This opens nothing that they wrote. From then on the server
+/// can impersonate either of them, and no safety number shows it.
 #[test]
-fn g23_identity_keys_open_nothing_of_the_past_and_impersonate_from_then_on() {
+fn g23_identity_keys_allow_impersonation_but_open_no_past_message() {
     for seed in 0..runs() {
         let mut run = Run::new(seed, &Setup::default());
         let identity = |run: &Run, who: usize| {
             let tap = run.tap(who);
             [tap.all(Name::SigningSeed, "").swap_remove(0), tap.all(Name::DhPrivate, "").swap_remove(0)].concat()
         };
-        let handed = [identity(&run, ALICE), identity(&run, BOB)].concat();
-        let verdict = run.audit(&handed).verdict();
+        let disclosed_keys = [identity(&run, ALICE), identity(&run, BOB)].concat();
+        let verdict = run.audit(&disclosed_keys).verdict();
         assert_eq!(verdict.of_kind(FindingKind::SecretInEvidence).count(), 4, "seed {seed}: {verdict}");
         let plaintexts = |verdict: &noescrow_audit::Verdict| {
             verdict.findings.iter().filter(|found| found.what.starts_with("plaintext")).count()
@@ -236,11 +238,11 @@ fn g23_identity_keys_open_nothing_of_the_past_and_impersonate_from_then_on() {
         assert_eq!(plaintexts(&verdict), 0, "seed {seed}: {verdict}");
 
         let then = ChaCha20Rng::seed_from_u64(seed + 5);
-        let mut generator = Source::Handed { bytes: identity(&run, BOB), then };
+        let mut generator = Source::Supplied { bytes: identity(&run, BOB), then };
         let server = Recorder::server(&run.tape, "relay").unwrap();
-        let mut impostor = device::Device::<Recorder, 8, 16>::generate_with(server, LATER, &mut generator);
-        assert_eq!(impostor.identity(), run.devices[BOB].identity());
-        let mut published = impostor.publish(1, LATER, &mut generator).unwrap();
+        let mut impersonator = device::Device::<Recorder, 8, 16>::generate_with(server, LATER, &mut generator);
+        assert_eq!(impersonator.identity(), run.devices[BOB].identity());
+        let mut published = impersonator.publish(1, LATER, &mut generator).unwrap();
         let forged =
             Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
         let bytes = forged.to_bytes();
@@ -248,8 +250,8 @@ fn g23_identity_keys_open_nothing_of_the_past_and_impersonate_from_then_on() {
         run.wire.extend(&bytes);
         let bundle = Bundle::from_bytes(&run.prims[ALICE], &bytes).unwrap();
         run.initiate(&bundle);
-        let verdict = run.audit(&handed).verdict();
-        assert!(plaintexts(&verdict) == 1, "seed {seed}: the new message and none of the old: {verdict}");
+        let verdict = run.audit(&disclosed_keys).verdict();
+        assert!(plaintexts(&verdict) == 1, "seed {seed}: the new message and no old one: {verdict}");
     }
 }
 
@@ -270,9 +272,9 @@ fn signs_only_what_is_labelled(run: &Run) -> bool {
     signatures == labelled
 }
 
-/// Attack G24: nothing that a relay made is signed, and nothing without a label.
+/// Attack G24: an identity signs nothing that a relay made, and nothing without a label.
 #[test]
-fn g24_an_identity_signs_certificates_and_prekeys_and_nothing_else() {
+fn g24_an_identity_signs_only_certificates_and_prekeys() {
     for seed in 0..runs() {
         assert!(signs_only_what_is_labelled(&Run::new(seed, &Setup::default())));
         assert!(!signs_only_what_is_labelled(&Run::new(seed, &Setup::with(Fault::SignsAnything))));

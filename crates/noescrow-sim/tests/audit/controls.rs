@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Controls: runs with one thing wrong each. What is wrong must be found, named and derived in every one of them.
+//! Controls: runs with one fault each, which the audit must find, name and derive in every run.
 
 use crate::faults::FAULTS;
 use crate::generators::{Source, draw};
@@ -10,15 +10,15 @@ use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow_audit::{Audit, Finding, FindingKind, Kind, Tape, TraceReader, Verdict};
 use noescrow_recorder::{Recorder, profile};
 
-/// A finding that must be there.
+/// A finding that the verdict must contain.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
     pub kind: FindingKind,
-    /// How the value's name begins.
+    /// The beginning of the value's name.
     pub what: &'static str,
-    /// How the name of the value begins that lies in the evidence and from which it follows; the value itself if empty.
+    /// The beginning of the name of the value in the evidence from which it follows; the value itself if empty.
     pub from: &'static str,
-    /// For what lies in the evidence: how it is encoded there.
+    /// The encoding of a value in the evidence.
     pub encoding: &'static str,
 }
 
@@ -34,14 +34,14 @@ pub const fn follows(what: &'static str, from: &'static str) -> Expected {
     Expected { kind: FindingKind::Derivable, what, from, encoding: "" }
 }
 
-/// One thing that is wrong.
+/// A run with one fault.
 pub struct Control {
     pub name: &'static str,
     pub setup: fn(u64) -> Setup,
-    /// What happens after the run, and what the server then has beside what it should.
+    /// What happens after the run; returns what the server has in addition to what it should have.
     pub leak: fn(&mut Run) -> Vec<u8>,
     pub expected: &'static [Expected],
-    /// What does not follow.
+    /// Findings that the verdict must not contain.
     pub never: &'static [(FindingKind, &'static str)],
 }
 
@@ -61,7 +61,7 @@ impl Expected {
 }
 
 impl Control {
-    /// What is missing or too much in a verdict.
+    /// What is missing from a verdict, or must not be in it.
     fn complaint(&self, verdict: &Verdict) -> Option<String> {
         let missing = self.expected.iter().find(|expected| !verdict.findings.iter().any(|found| expected.is(found)));
         if let Some(missing) = missing {
@@ -76,7 +76,7 @@ impl Control {
     pub fn verdict(&self, seed: u64) -> Verdict {
         let mut run = Run::new(seed, &(self.setup)(seed));
         let leak = (self.leak)(&mut run);
-        run.look();
+        run.record_relay();
         run.audit(&leak).verdict()
     }
 }
@@ -106,7 +106,7 @@ fn check(share: usize) {
     }
 }
 
-/// Two tests, for two cores.
+/// Two tests, to use two cores.
 #[test]
 fn every_control_of_even_number_is_found_in_every_run() {
     assert!(all().count() >= 50);
@@ -118,38 +118,38 @@ fn every_control_of_odd_number_is_found_in_every_run() {
     check(1);
 }
 
-/// An output that is not what its inputs give, of each kind of operation that has one.
+/// For each kind of operation that has an output, a recorded output that does not match its inputs.
 #[test]
-fn a_recorder_that_lies_is_found_in_every_run() {
+fn a_wrong_recorded_output_is_found_in_every_run() {
     for seed in 0..runs() {
         let mut run = Run::new(seed, &Setup::default());
         let trace = run.tape.bytes();
-        let mut told: Vec<(Kind, Vec<u8>)> = vec![];
+        let mut outputs: Vec<(Kind, Vec<u8>)> = vec![];
         let note = |operation: &noescrow_audit::Operation<'_>| {
             let output = operation.fields.iter().find(|field| field.is_output && field.bytes.len() >= 16);
             if let (Some(output), false) = (output, matches!(operation.kind, Kind::Fresh | Kind::Given)) {
-                told.push((operation.kind, output.bytes.to_vec()));
+                outputs.push((operation.kind, output.bytes.to_vec()));
             }
         };
         TraceReader::new(&trace[..]).unwrap().for_each(note).unwrap();
-        let kinds: std::collections::BTreeSet<_> = told.iter().map(|(kind, _)| *kind).collect();
+        let kinds: std::collections::BTreeSet<_> = outputs.iter().map(|(kind, _)| *kind).collect();
         assert!(kinds.len() >= 11, "{kinds:?}");
         for kind in kinds {
-            let of_kind: Vec<_> = told.iter().filter(|(other, _)| *other == kind).collect();
+            let of_kind: Vec<_> = outputs.iter().filter(|(other, _)| *other == kind).collect();
             let (_, output) = of_kind[draw(&mut run.rng, of_kind.len())];
             let at = trace.windows(output.len()).position(|window| window == output).unwrap();
-            let mut lie = trace.clone();
-            lie[at + draw(&mut run.rng, output.len())] ^= 1 << draw(&mut run.rng, 8);
-            let verdict = run.audit_of(&lie, b"").verdict();
+            let mut altered = trace.clone();
+            altered[at + draw(&mut run.rng, output.len())] ^= 1 << draw(&mut run.rng, 8);
+            let verdict = run.audit_of(&altered, b"").verdict();
             let mut found = verdict.of_kind(FindingKind::DoesNotRecompute);
             assert!(found.any(|finding| finding.what.contains(" at ")), "seed {seed}, {kind:?}: {verdict}");
         }
     }
 }
 
-/// More devices in one audit than a trace has numbers for: a server among them stays the one that it is.
+/// More devices in one audit than a trace has numbers for: a server among them keeps its own number.
 #[test]
-fn participants_of_many_traces_are_told_apart() {
+fn participants_of_many_traces_stay_distinct() {
     let trace = |name: &str, is_server: bool| {
         let tape = Tape::in_memory();
         let devices: Vec<_> =
@@ -168,8 +168,8 @@ fn participants_of_many_traces_are_told_apart() {
         let audit = Audit::read(profile(), &none[..]).unwrap().server_saw("log", &key);
         traces.fold(audit, |audit, trace| audit.and_trace(&trace[..]).unwrap()).verdict().findings
     };
-    assert_eq!(audit(true), [], "the server's own key is no secret of a device");
-    // Control: the same key of a device, which has its name.
+    assert_eq!(audit(true), [], "the server's own key is not a device secret");
+    // Control: the same key as a device's, which keeps its name.
     let found = audit(false);
     assert_eq!(found.len(), 1);
     assert!(found[0].what.starts_with("X25519 private key, relay 99 at "), "{found:?}");
@@ -179,9 +179,9 @@ fn sha2_of(name: &str) -> [u8; 32] {
     RustCrypto.sha256(&[name.as_bytes()])
 }
 
-/// A machine that was copied with its generator: each run for itself is in order.
+/// A machine that was copied together with its generator: each run on its own is flawless.
 #[test]
-fn a_generator_that_starts_alike_in_two_runs_is_found_across_their_traces() {
+fn a_repeated_generator_is_found_across_two_traces() {
     for seed in 0..runs() {
         let setup = Setup { source: Some(Source::good(seed)), ..Setup::default() };
         let (one, other) = (Run::new(seed, &setup), Run::new(seed + 1_000_000, &setup));
@@ -195,9 +195,9 @@ fn a_generator_that_starts_alike_in_two_runs_is_found_across_their_traces() {
     }
 }
 
-/// The check of controls can fail: no honest run passes as any of them.
+/// The check of controls can fail: an honest run matches none of them.
 #[test]
-fn control_an_honest_run_is_none_of_the_controls() {
+fn control_an_honest_run_matches_no_control() {
     let honest = Run::new(7, &Setup::default());
     let verdict = honest.audit(b"").verdict();
     for control in all() {

@@ -1,42 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How servers write bytes.
+//! Encoders for the forms in which servers write bytes.
 
+use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER, HEXUPPER};
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-fn base64_in(alphabet: &[u8; 64], bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        (0..=chunk.len()).for_each(|at| text.push(alphabet[(word >> (18 - 6 * at)) as usize & 63] as char));
-    }
-    text
-}
-
 pub fn base64(bytes: &[u8]) -> String {
-    let mut text = base64_in(STANDARD, bytes);
-    (0..(3 - bytes.len() % 3) % 3).for_each(|_| text.push('='));
-    text
+    BASE64.encode(bytes)
 }
 
-/// Without padding, broken over lines of 19, as in a letter.
+/// Without padding, broken into lines of 19, as in a letter.
 pub fn base64_url_in_lines(bytes: &[u8]) -> String {
-    let text = base64_in(URL, bytes);
+    let text = BASE64URL_NOPAD.encode(bytes);
     text.as_bytes().chunks(19).map(|line| std::str::from_utf8(line).unwrap()).collect::<Vec<_>>().join("\r\n")
 }
 
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
+    HEXLOWER.encode(bytes)
 }
 
 pub fn hex_with_colons(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    bytes.chunks(1).map(|byte| HEXUPPER.encode(byte)).collect::<Vec<_>>().join(":")
 }
 
 pub fn percent(bytes: &[u8]) -> String {
@@ -75,7 +59,7 @@ pub fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn encodings_are_what_they_are_called() {
+fn encoders_match_known_examples() {
     assert_eq!(base64(b"\xfb\xff"), "+/8=");
     assert_eq!(base64(b"foobar"), "Zm9vYmFy");
     assert_eq!(base64_url_in_lines(b"\xfb\xff"), "-_8");

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Controls in which a key is known, a generator is weak or a device does what it should not: what follows, and what
-//! does not.
+//! Controls with a known key, a weak generator or a faulty device: what follows from it, and what does not.
 
 use crate::broken::{Fault, Name};
 use crate::controls::{Control, encoded, follows, found};
@@ -21,7 +20,7 @@ fn without_one_time_prekeys(_: u64) -> Setup {
     Setup { one_time_prekeys: 0, ..Setup::default() }
 }
 
-/// Chunks of 256 bytes: an epoch is agreed on within the run.
+/// Chunks of 256 bytes, so that an epoch is agreed on within the run.
 fn long(_: u64) -> Setup {
     Setup { chunk_size: ChunkSize::Bytes256, steps: 90, ..Setup::default() }
 }
@@ -45,7 +44,7 @@ fn sealed_session(run: &mut Run) -> Vec<u8> {
     run.snapshots.pop().unwrap()
 }
 
-/// Saves, sends, goes on from what was saved, and sends something else; returns the first of the two texts.
+/// Saves, sends, restores what was saved, and sends something else; returns the first of the two texts.
 fn sends_twice_from_one_state(run: &mut Run) -> Vec<u8> {
     run.send(ALICE);
     let mut saved = sealed_session(run);
@@ -57,7 +56,7 @@ fn sends_twice_from_one_state(run: &mut Run) -> Vec<u8> {
     text
 }
 
-/// The same text, as after a crash: the header's salt is another, and so is the associated data.
+/// Sends the same text twice, as after a crash, with a different header salt and therefore different associated data.
 fn sends_again_from_one_state(run: &mut Run) -> Vec<u8> {
     run.send(ALICE);
     let saved = sealed_session(run);
@@ -80,7 +79,7 @@ fn begins_twice_with_one_generator(run: &mut Run) -> Vec<u8> {
     Vec::new()
 }
 
-/// Turns of a conversation. Of 1,600 draws from 2^16 none is a repetition with a probability of e^-19.
+/// Turns of a conversation. The probability that 1,600 draws from 2^16 contain no repetition is e^-19.
 const TURNS: usize = 1_600;
 
 fn draws_from_sixteen_bits(run: &mut Run) -> Vec<u8> {
@@ -92,14 +91,14 @@ fn draws_from_sixteen_bits(run: &mut Run) -> Vec<u8> {
         let opened = run.open(from ^ 1, &message);
         sent.extend(message);
         if opened.is_none() {
-            // A ratchet key twice in a row, which the other side refuses.
+            // The same ratchet key twice in a row, which the other side refuses.
             break;
         }
     }
     sent
 }
 
-/// A prekey of the relay's own with which a bundle of Bob's is completed.
+/// The relay adds a prekey of its own to a bundle of Bob's.
 fn plants_a_prekey(run: &mut Run) -> Vec<u8> {
     let server = Recorder::server(&run.tape, "relay").unwrap();
     let mut own = Device::<Recorder>::generate_with(server, LATER, &mut run.source);
@@ -118,7 +117,7 @@ fn nonce(seed: u64) -> [u8; 32] {
     nonce
 }
 
-/// All that Alice drew for her handshake and her first chain, and her identity's private key.
+/// Everything that Alice drew for her handshake and her first chain, and her identity's private key.
 fn first_draws(run: &Run) -> Vec<u8> {
     let tap = run.tap(ALICE);
     let identity = tap.all(Name::DhPrivate, "").swap_remove(0);
@@ -143,7 +142,7 @@ pub const FAULTS: &[Control] = &[
     ),
     limited(
         control(
-            "a generator that gives zeros",
+            "a generator that returns zeros",
             |_| Setup { handshake_source: Some(Source::Zeros), ..Setup::default() },
             nothing,
             &[
@@ -153,11 +152,11 @@ pub const FAULTS: &[Control] = &[
                 found(Derivable, "key of the hidden identity"),
             ],
         ),
-        // Alice's identity is from a good one.
+        // Alice's identity comes from a good generator.
         &[(Derivable, "SK of the handshake"), (Derivable, "plaintext")],
     ),
     control(
-        "all that Alice drew",
+        "everything that Alice drew",
         plain,
         |run| first_draws(run),
         &[
@@ -169,7 +168,8 @@ pub const FAULTS: &[Control] = &[
     control(
         "chain keys kept in the mailbox",
         plain,
-        // Both from before one message: the two ratchets do not step together, so that later keys need not meet in one.
+        // Both from before one message: the ratchets do not step together, so later keys need not belong to one
+        // message.
         |run| {
             let classical = first_of(run, ALICE, Name::ChainKey, "DR-E1");
             [classical, first_of(run, ALICE, Name::PostQuantumChainKey, "SP-I1")].concat()
@@ -251,7 +251,7 @@ pub const FAULTS: &[Control] = &[
         &[found(PlaintextInEvidence, "plaintext"), follows("plaintext", "plaintext")],
     ),
     control(
-        "a device uploaded as a backup",
+        "a device state uploaded as a backup",
         plain,
         bobs_states,
         &[
@@ -262,7 +262,7 @@ pub const FAULTS: &[Control] = &[
         ],
     ),
     control(
-        "a device uploaded, sealed, and its storage key in a file of settings",
+        "a sealed device state uploaded, its storage key in a settings file",
         plain,
         |run| {
             let key = run.storage_keys[BOB];
@@ -277,7 +277,7 @@ pub const FAULTS: &[Control] = &[
     ),
     limited(
         control(
-            "the storage key of another device in the file of settings",
+            "a sealed device state uploaded, another device's storage key in a settings file",
             plain,
             |run| {
                 run.save(ALICE);
@@ -289,7 +289,7 @@ pub const FAULTS: &[Control] = &[
         &[(Derivable, "Ed25519 private key"), (Derivable, "state of a device")],
     ),
     control(
-        "a session uploaded, sealed, and the key of that one upload",
+        "a sealed session uploaded, with the key of that upload",
         plain,
         |run| {
             let session = sealed_session(run);
@@ -300,12 +300,12 @@ pub const FAULTS: &[Control] = &[
     ),
     limited(
         control(
-            "planted prekey and a device that believes it",
+            "planted prekey, and a device that accepts it",
             |_| Setup::with(Fault::Gullible),
             plants_a_prekey,
             &[found(Derivable, "KEM shared secret"), found(Derivable, "X25519 shared secret")],
         ),
-        // The identity and the signed prekey are Bob's.
+        // The identity and the signed prekey are Bob's own.
         &[(Derivable, "SK of the handshake"), (Derivable, "plaintext")],
     ),
     control(
@@ -333,7 +333,7 @@ pub const FAULTS: &[Control] = &[
         &[(Derivable, "plaintext"), (Derivable, "chain key")],
     ),
     limited(
-        // The first message key needs the first ratchet step too.
+        // The first message key needs the first ratchet step, too.
         control(
             "SK of the handshake",
             plain,
@@ -438,28 +438,23 @@ pub const FAULTS: &[Control] = &[
         |run| first_of(run, ALICE, Name::IdentityKey, ""),
         &[encoded("key of the hidden identity", "raw")],
     ),
+    control("an unrecorded operation", |_| Setup::with(Fault::Masked), nothing, &[found(UnknownOrigin, "KDF key")]),
     control(
-        "an operation that nobody recorded",
-        |_| Setup::with(Fault::Masked),
-        nothing,
-        &[found(UnknownOrigin, "KDF key")],
-    ),
-    control(
-        "a private key in the place of a public one",
+        "a private key in place of a public one",
         plain,
         |run| {
             let private = run.any(Name::DhPrivate, "DR-E1");
             let peer = run.prims[ALICE].recorder().clone();
             let other = noescrow::Secret::new(nonce(3));
             noescrow::primitives::Primitives::fresh(&peer, other.expose());
-            // A device that treats what it got as public.
+            // A device that treats the received value as public.
             let _ = noescrow::primitives::Primitives::dh(&peer, &other, &private.try_into().unwrap());
             Vec::new()
         },
         &[found(FindingKind::SecretTravels, "X25519 private key")],
     ),
     control(
-        "another server's operation has a device's key",
+        "an operation of another server uses a device's key",
         plain,
         |run| {
             let server = Recorder::server(&run.tape, NAMES[0]).unwrap();
@@ -471,11 +466,11 @@ pub const FAULTS: &[Control] = &[
         &[found(Derivable, "AEAD key of a message"), found(Derivable, "plaintext")],
     ),
     control(
-        "a generator that says in salts what it drew",
+        "a generator that leaks in salts what it drew",
         |_| Setup::default(),
         |run| {
-            run.source = Source::Telling { rng: rng(run), key: nonce(1) };
-            // More often than the Braid draws something between a ratchet key and the salt.
+            run.source = Source::Leaking { rng: rng(run), key: nonce(1) };
+            // Often enough that in some draw nothing of the Braid's comes between a ratchet key and the salt.
             for from in [ALICE, BOB, ALICE, BOB] {
                 run.send(from);
                 run.settle();
@@ -490,7 +485,7 @@ pub const FAULTS: &[Control] = &[
         |run| {
             let given = nonce(run.rng.next_u64());
             noescrow::primitives::Primitives::fresh(&Recorder::server(&run.tape, "relay").unwrap(), &given);
-            run.source = Source::Handed { bytes: given.to_vec(), then: rng(run) };
+            run.source = Source::Supplied { bytes: given.to_vec(), then: rng(run) };
             let bundle = run.fetch(BOB);
             run.initiate(&bundle);
             Vec::new()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Generators: a good one, and such as devices have really had.
+//! Generators: a good one, and faulty ones that real devices have had.
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng, TryCryptoRng, TryRng};
@@ -8,17 +8,17 @@ use std::convert::Infallible;
 #[derive(Clone)]
 pub enum Source {
     Good(ChaCha20Rng),
-    /// Seeded anew for every draw with 16 bits (Debian 2008: a process number).
+    /// Reseeded for every draw with 16 bits (Debian 2008: a process number).
     SixteenBits(ChaCha20Rng),
-    /// A device file that gives nothing but zeros.
+    /// A device file that returns only zeros.
     Zeros,
-    /// Says in every short draw, a salt that everybody sees, what half of the last key was (Young and Yung 1996).
-    Telling {
+    /// Leaks half of the last key in every short draw, a salt that everybody sees (Young and Yung 1996).
+    Leaking {
         rng: ChaCha20Rng,
         key: [u8; 32],
     },
-    /// What somebody handed over comes first.
-    Handed {
+    /// Returns supplied bytes first.
+    Supplied {
         bytes: Vec<u8>,
         then: ChaCha20Rng,
     },
@@ -30,7 +30,7 @@ impl Source {
     }
 }
 
-/// Below `bound`.
+/// A random number below `bound`.
 pub fn draw(rng: &mut ChaCha20Rng, bound: usize) -> usize {
     (rng.next_u64() % bound as u64) as usize
 }
@@ -55,15 +55,15 @@ impl TryRng for Source {
             Self::Good(rng) => rng.fill_bytes(out),
             Self::SixteenBits(rng) => ChaCha20Rng::seed_from_u64(rng.next_u64() & 0xFFFF).fill_bytes(out),
             Self::Zeros => out.fill(0),
-            Self::Telling { rng, key } => match out.len() {
+            Self::Leaking { rng, key } => match out.len() {
                 32 => {
                     rng.fill_bytes(key);
                     out.copy_from_slice(key);
                 }
                 len => out.copy_from_slice(&key[..len]),
             },
-            Self::Handed { bytes, then } if bytes.len() < out.len() => then.fill_bytes(out),
-            Self::Handed { bytes, .. } => {
+            Self::Supplied { bytes, then } if bytes.len() < out.len() => then.fill_bytes(out),
+            Self::Supplied { bytes, .. } => {
                 let rest = bytes.split_off(out.len());
                 out.copy_from_slice(bytes);
                 *bytes = rest;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Honest runs: the audit finds nothing in any of them, and says so for a reason.
+//! Honest runs: the audit finds nothing in any of them although it examined something.
 
 use crate::run::{Run, Setup, number};
 use noescrow_audit::Verdict;
@@ -8,7 +8,7 @@ fn setup(seed: u64) -> Setup {
     Setup { one_time_prekeys: seed as usize % 3, steps: 10 + seed as usize % 30, ..Setup::default() }
 }
 
-/// For two cores.
+/// To use two cores.
 const THREADS: u64 = 2;
 
 #[test]
@@ -42,7 +42,7 @@ fn honest_runs_have_no_finding() {
 }
 
 #[test]
-fn two_honest_runs_in_one_audit_have_no_finding_either() {
+fn two_honest_runs_in_one_audit_have_no_finding() {
     for seed in 0..10 {
         let (one, other) = (Run::new(seed, &setup(seed)), Run::new(seed + 100, &setup(seed)));
         let verdict = one.audit(&other.wire).and_trace(&other.tape.bytes()[..]).unwrap().verdict();
@@ -51,7 +51,7 @@ fn two_honest_runs_in_one_audit_have_no_finding_either() {
 }
 
 #[test]
-fn evidence_of_another_run_shows_nothing() {
+fn evidence_of_another_run_could_not_be_examined() {
     let (one, other) = (Run::new(1, &setup(1)), Run::new(2, &setup(2)));
     let verdict = one.audit_of(&other.tape.bytes(), b"").verdict();
     assert_eq!(verdict.outcome, noescrow_audit::Outcome::CouldNotExamine, "{verdict}");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Servers that do more than listen. Every move is a schedule of the event language, whose relay computes on a recorder of
-//! its own, so that the audit knows what it knows. A table says what the devices do, what the audit says, and whether the
-//! safety numbers tell the users.
+//! Servers that attack actively. Every move is a schedule of the event language. The relay computes on a recorder of
+//! its own, so that the audit knows what the relay knows. A table gives for each move what the devices do, what the
+//! audit reports, and whether a comparison of safety numbers shows it to the users.
 
 use crate::broken::{Broken, Fault};
 use crate::generators::Source;
@@ -12,38 +12,38 @@ use noescrow_audit::{Audit, FindingKind, Tape};
 use noescrow_recorder::{Recorder, profile};
 use noescrow_sim::{Answer, Event, FROM_BACK, Opening, ServedBundle, Side, Simulation};
 
-/// What a relay can do with what passes through it.
+/// What a relay can do with the messages that pass through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RelayMove {
-    /// None: the control of the table.
+    /// Nothing: the control of the table.
     Forward,
-    /// Its own identity and prekeys for Bob's, to Alice, and its own identity for Alice's, to Bob.
+    /// Sends Alice its own identity and prekeys as Bob's, and Bob its own identity as Alice's.
     SubstituteIdentity,
-    /// Its own signed prekey under Bob's identity.
+    /// Serves its own signed prekey under Bob's identity.
     SubstituteSignedPrekey,
-    /// Its own one-time prekey beside Bob's signed one.
+    /// Serves its own one-time prekey with Bob's signed one.
     SubstituteOneTimePrekey,
-    /// Bob's prekeys under its own identity.
+    /// Serves Bob's prekeys under its own identity.
     ClaimPrekeys,
-    /// A one-time prekey in the place of the signed one.
+    /// Serves a one-time prekey in place of the signed one.
     ConfuseKinds,
     WithholdOneTimePrekeys,
-    /// A bundle that somebody has used.
+    /// Serves a bundle that was already used.
     ReplayBundle,
-    /// A prekey that Bob has deleted.
+    /// Serves a prekey that Bob has deleted.
     StaleBundle,
     ExpiredBundle,
     ReplayFirstMessage,
-    /// The same with a last-resort handshake, which no used prekey tells.
+    /// Replays a last-resort handshake, which no used prekey reveals.
     ReplayLastResort,
-    /// A message of one conversation of the two into their other one.
+    /// Delivers a message of one conversation in another conversation of the same two devices.
     MixConversations,
-    /// The head of one message, the body of another.
+    /// Joins the head of one message to the body of another.
     Splice,
     Reflect,
     LowOrderPrekey,
     LowOrderEphemeral,
-    /// Everything is held back and comes late and in the wrong order.
+    /// Delays everything and delivers it in the wrong order.
     Reorder,
 }
 
@@ -74,16 +74,16 @@ const ALL: [RelayMove; 18] = [
 enum Numbers {
     Agree,
     Differ,
-    /// There is no conversation that would have any.
+    /// There is no conversation.
     None,
 }
 
-/// What came of a move.
+/// The result of a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Outcome {
     alice: Answer,
     bob: Answer,
-    /// A secret or a plaintext of the devices is the server's.
+    /// Whether the server gets a secret, or a plaintext, of the devices.
     secret: bool,
     plaintext: bool,
     numbers: Numbers,
@@ -93,8 +93,8 @@ const fn outcome(alice: Answer, bob: Answer, secret: bool, plaintext: bool, numb
     Outcome { alice, bob, secret, plaintext, numbers }
 }
 
-/// What a device that checks does, and one that believes everything.
-fn due(play: RelayMove, fault: Fault) -> Outcome {
+/// The expected outcome for a device that checks, and for one that accepts everything.
+fn expected(play: RelayMove, fault: Fault) -> Outcome {
     use Answer::{Accepts, IsNotAsked, Refuses};
     use Numbers::{Agree, Differ};
     let stopped = outcome(Refuses, IsNotAsked, false, false, Numbers::None);
@@ -102,13 +102,13 @@ fn due(play: RelayMove, fault: Fault) -> Outcome {
     let ignored = outcome(Accepts, Refuses, false, false, Agree);
     match (play, fault) {
         (Forward | WithholdOneTimePrekeys | Reorder, _) => outcome(Accepts, Accepts, false, false, Agree),
-        // No check of a device's own can know who Bob is.
+        // No check on a device can establish who Bob is.
         (SubstituteIdentity, _) => outcome(Accepts, Accepts, true, true, Differ),
         (SubstituteSignedPrekey | SubstituteOneTimePrekey | ClaimPrekeys, Fault::Gullible) => {
             outcome(Accepts, Refuses, true, false, Numbers::None)
         }
         (SubstituteSignedPrekey | SubstituteOneTimePrekey | ClaimPrekeys, _) => stopped,
-        // The parser refuses these, not a primitive that could be broken.
+        // The parser refuses these; no primitive decides, so none could be faulty.
         (ConfuseKinds | ExpiredBundle | LowOrderPrekey, _) => stopped,
         (ReplayBundle | StaleBundle | LowOrderEphemeral, _) => denied,
         (ReplayFirstMessage | ReplayLastResort | MixConversations | Splice, _) => ignored,
@@ -116,7 +116,7 @@ fn due(play: RelayMove, fault: Fault) -> Outcome {
     }
 }
 
-type Enemys = Simulation<session::Session<Broken, Heap>, Source>;
+type HostileSimulation = Simulation<session::Session<Broken, Heap>, Source>;
 
 const fn publish(side: Side) -> Event {
     Event::Publish { side, count: 1 }
@@ -127,16 +127,16 @@ const fn fetch(served: ServedBundle) -> Event {
 }
 
 const INITIATE: Event = Event::Initiate { from: Side::Alice, too_late: false };
-/// Of all first messages that were ever sent to Bob the last.
+/// The last of all first messages ever sent to Bob.
 const ARRIVE: Event = Event::Arrive { to: Side::Bob, message: FROM_BACK, low_order: None };
 const SEND: Event = Event::Send { from: Side::Alice, length: 40, associated_data: 0 };
 
-/// A bundle, what Alice does with it, and what Bob does with that.
+/// A served bundle, Alice's handshake with it, and its delivery to Bob.
 fn with(served: ServedBundle) -> Vec<Event> {
     vec![publish(Side::Bob), fetch(served), INITIATE, ARRIVE]
 }
 
-/// The schedule that a move is. Its last event, if it is one of the conversation, is where the move shows.
+/// The schedule of a move. If its last event belongs to the conversation, the result of the move shows there.
 fn schedule(of: RelayMove) -> Vec<Event> {
     let again = |first: ServedBundle| [with(first), vec![ARRIVE]].concat();
     match of {
@@ -176,39 +176,39 @@ fn schedule(of: RelayMove) -> Vec<Event> {
     }
 }
 
-/// Lets a move happen, whatever the devices do; returns what they did at last.
-fn make(of: RelayMove, simulation: &mut Enemys) -> [Answer; 2] {
-    let mut did = [Answer::IsNotAsked; 2];
+/// Performs a move without checking the devices; returns what each did last.
+fn perform(of: RelayMove, simulation: &mut HostileSimulation) -> [Answer; 2] {
+    let mut last = [Answer::IsNotAsked; 2];
     for event in schedule(of) {
         let before = simulation.report();
         let outcome = match event {
             Event::Fetch { .. } | Event::Initiate { .. } => {
                 let answer = simulation.apply_unchecked(event).unwrap().actual;
-                // Who has refused its bundle begins nothing.
-                did[ALICE] = if answer == Answer::IsNotAsked { did[ALICE] } else { answer };
-                did[BOB] = Answer::IsNotAsked;
+                // A device that refused its bundle begins nothing.
+                last[ALICE] = if answer == Answer::IsNotAsked { last[ALICE] } else { answer };
+                last[BOB] = Answer::IsNotAsked;
                 continue;
             }
             Event::Arrive { .. } | Event::Mix { .. } => {
-                did[BOB] = simulation.apply_unchecked(event).unwrap().actual;
+                last[BOB] = simulation.apply_unchecked(event).unwrap().actual;
                 continue;
             }
             event => simulation.step(event),
         };
-        // The oracle says of these that they opened, or were refused and changed nothing.
+        // The model has checked that these messages opened, or were refused and changed nothing.
         outcome.unwrap();
         let refused = simulation.report().refused > before.refused;
         let answer = if refused { Answer::Refuses } else { Answer::Accepts };
         match event {
-            Event::Reflect { .. } => did = [answer, Answer::Accepts],
-            Event::Splice { .. } | Event::DeliverAll { .. } => did = [Answer::Accepts, answer],
+            Event::Reflect { .. } => last = [answer, Answer::Accepts],
+            Event::Splice { .. } | Event::DeliverAll { .. } => last = [Answer::Accepts, answer],
             _ => {}
         }
     }
-    did
+    last
 }
 
-fn numbers(simulation: &Enemys) -> Numbers {
+fn numbers(simulation: &HostileSimulation) -> Numbers {
     let [alice, bob] = [Side::Alice, Side::Bob].map(|side| simulation.handshakes().session_of(side));
     let number = |session: &session::Session<Broken, Heap>| session.safety_number().unwrap();
     match (alice, bob) {
@@ -222,10 +222,11 @@ fn play(of: RelayMove, fault: Fault, seed: u64) -> (Outcome, String) {
     let tape = Tape::in_memory();
     let [alice, bob] = NAMES.map(|name| Broken::new(Recorder::device(&tape, name).unwrap(), fault));
     let relay = Broken::new(Recorder::server(&tape, "relay").unwrap(), Fault::None);
-    let mut simulation = Enemys::new(alice, bob, relay, Opening::PLAIN, Source::good(seed ^ SOURCE)).unwrap();
-    let [alice, bob] = make(of, &mut simulation);
+    let mut simulation =
+        HostileSimulation::new(alice, bob, relay, Opening::PLAIN, Source::good(seed ^ SOURCE)).unwrap();
+    let [alice, bob] = perform(of, &mut simulation);
     let numbers = match of {
-        // Within the conversation that there is.
+        // In the existing conversation.
         Splice | Reflect | Reorder => {
             let [alice, bob] =
                 [&simulation.ends().alice, &simulation.ends().bob].map(|end| end.safety_number().unwrap());
@@ -233,7 +234,7 @@ fn play(of: RelayMove, fault: Fault, seed: u64) -> (Outcome, String) {
         }
         _ => numbers(&simulation),
     };
-    // After a move that came to nothing the conversation goes on.
+    // The conversation continues after a failed move.
     for from in [Side::Alice, Side::Bob] {
         simulation.step(Event::Send { from, length: 30, associated_data: 0 }).unwrap();
         simulation.step(Event::DeliverAll { to: from.other() }).unwrap();
@@ -246,26 +247,26 @@ fn play(of: RelayMove, fault: Fault, seed: u64) -> (Outcome, String) {
         |what: &str| verdict.of_kind(FindingKind::Derivable).filter(|found| found.what.starts_with(what)).count();
     let (secret, plaintexts) = (!verdict.holds(), derivable("plaintext"));
     assert_eq!(secret, derivable("X25519 shared secret") > 0, "{of:?}: {verdict}");
-    // To the text: what was said to the relay, and nothing else.
+    // Exactly the plaintexts sent to the relay, and no others.
     assert_eq!(plaintexts, simulation.handshakes().relay_plaintexts().len(), "{of:?}: {verdict}");
     (Outcome { alice, bob, secret, plaintext: plaintexts > 0, numbers }, verdict.to_string())
 }
 
-/// Attacks G4, G15 and G22: the relay is the enemy's, with every move.
+/// Attacks G4, G15 and G22: the attacker controls the relay, and makes every move.
 #[test]
-fn g22_each_move_of_a_hostile_relay_has_the_outcome_that_is_due() {
+fn g22_each_move_of_a_hostile_relay_has_its_expected_outcome() {
     for fault in [Fault::None, Fault::Gullible] {
         for of in ALL {
             for seed in 0..runs() {
                 let (seen, verdict) = play(of, fault, seed);
-                assert_eq!(seen, due(of, fault), "{of:?}, {fault:?}, seed {seed}: {verdict}");
+                assert_eq!(seen, expected(of, fault), "{of:?}, {fault:?}, seed {seed}: {verdict}");
             }
-            println!("{fault:?} {of:?}: {:?}", due(of, fault));
+            println!("{fault:?} {of:?}: {:?}", expected(of, fault));
         }
     }
 }
 
-/// The answer that gives a server its all-zero secret is refused wherever it can stand, whichever point it is.
+/// A point of low order, which would give the server an all-zero secret, is refused wherever it can occur.
 #[test]
 fn each_point_of_low_order_is_refused_in_each_place() {
     let [alice, bob] = NAMES.map(|_| RustCrypto);
@@ -289,21 +290,22 @@ fn each_point_of_low_order_is_refused_in_each_place() {
         let weak = Event::Arrive { to: Side::Bob, message: FROM_BACK, low_order: Some(point) };
         assert_eq!(simulation.apply_unchecked(weak).unwrap().actual, Answer::Refuses, "{point}");
     }
-    // As it was sent, the last of these is accepted.
+    // Control: sent unchanged, the last of these is accepted.
     assert_eq!(simulation.apply_unchecked(ARRIVE).unwrap().actual, Answer::Accepts);
 }
 
-/// What the table promises: a device that checks gives nothing away unless the numbers tell.
+/// What the table promises: a device that checks loses no secret unless the safety numbers differ.
 #[test]
-fn whoever_compares_safety_numbers_loses_nothing() {
-    let safe =
-        |fault: Fault| ALL.into_iter().map(|of| due(of, fault)).all(|of| !of.secret || of.numbers == Numbers::Differ);
+fn comparing_safety_numbers_reveals_every_successful_move() {
+    let safe = |fault: Fault| {
+        ALL.into_iter().map(|of| expected(of, fault)).all(|of| !of.secret || of.numbers == Numbers::Differ)
+    };
     assert!(safe(Fault::None));
-    // Control: a device that believes everything.
+    // Control: a device that accepts everything.
     assert!(!safe(Fault::Gullible));
 }
 
-/// The server's own device, whose operations are the server's.
+/// The server's own device; its operations count as the server's.
 fn own_device(run: &mut Run) -> Device<Recorder> {
     Device::generate_with(Recorder::server(&run.tape, "relay").unwrap(), LATER, &mut run.source)
 }
@@ -322,7 +324,7 @@ fn begins(run: &mut Run, bundle: &Bundle) -> Vec<u8> {
     hello
 }
 
-/// Alice and Bob talk, as if nothing were wrong; true if all opens.
+/// Alice and Bob talk as usual; true if every message opens.
 fn converses(run: &mut Run) -> bool {
     (0..4).all(|turn| {
         let from = turn % 2;
@@ -339,15 +341,15 @@ fn numbers_with(run: &Run, who: usize) -> [u8; 65] {
     SafetyNumber::new(&RustCrypto, (run.devices[who].identity(), b""), (&remote, b"")).to_bytes()
 }
 
-/// Attack B18: in 2013 Telegram's server chose a nonce so that both sides, each in a conversation with the server, saw one
-/// fingerprint. Here nothing that a server supplies is in the number.
+/// Attack B18: in 2013 Telegram's server could choose a nonce so that both sides, each in a conversation with the
+/// server, saw the same fingerprint. Here no value that a server supplies enters the number.
 #[test]
-fn b18_no_choice_of_the_servers_equalises_safety_numbers() {
+fn b18_no_choice_by_the_server_equalises_safety_numbers() {
     let mut run = Run::published(3, &Setup::default());
     let mut own = own_device(&mut run);
     let seen: std::collections::BTreeSet<[u8; 65]> = (0..4)
         .map(|attempt| {
-            // Other prekeys, other ids, other expiries, another session.
+            // Other prekeys, other ids, another expiry, another session.
             own.rotate(LATER + attempt, &mut run.source).unwrap();
             let bundle = own_bundle(&mut own, &mut run);
             begins(&mut run, &bundle);
@@ -359,7 +361,7 @@ fn b18_no_choice_of_the_servers_equalises_safety_numbers() {
     run.sessions[BOB] = Some(run.devices[BOB].accept(&hello, b"").unwrap().0);
     assert!(!run.numbers_agree());
 
-    // Control: the number of 2013, a hash of the key into which the server's nonce goes.
+    // Control: the fingerprint of 2013, a hash of a key that includes the server's nonce.
     let [alice, bob] = [[0x17u8; 32], [0xB0; 32]];
     let key = |dh: [u8; 32], nonce: [u8; 32]| -> [u8; 32] { std::array::from_fn(|at| dh[at] ^ nonce[at]) };
     let (one, other) = ([0; 32], std::array::from_fn(|at| alice[at] ^ bob[at]));
@@ -367,10 +369,10 @@ fn b18_no_choice_of_the_servers_equalises_safety_numbers() {
     assert_eq!(number(key(alice, one)), number(key(bob, other)));
 }
 
-/// Attack G4: another device for Bob, which is the server's. The conversation that there is goes on with Bob; a new one
-/// is an act of the user's, with another identity and another number.
+/// Attack G4: the server adds a device of its own as Bob's. The existing conversation continues with Bob; a new one
+/// takes an act of the user, and has another identity and another safety number.
 #[test]
-fn g4_a_ghost_is_another_identity_and_hears_nothing_of_the_old_conversation() {
+fn g4_a_ghost_device_reads_nothing_of_the_old_conversation() {
     let mut run = Run::new(4, &Setup::default());
     let bob = *run.devices[BOB].identity();
     let mut own = own_device(&mut run);
@@ -384,7 +386,7 @@ fn g4_a_ghost_is_another_identity_and_hears_nothing_of_the_old_conversation() {
     );
     assert_eq!(run.sessions[ALICE].as_ref().unwrap().remote_identity(), Some(&bob));
     assert!(converses(&mut run) && run.audit(b"").verdict().holds());
-    // Control: a client that takes what it is given tells the ghost everything.
+    // Control: a client that accepts what it is served sends the ghost everything.
     let hello = begins(&mut run, &bundle);
     let _: (session::Session<Recorder, Heap>, _) = own.accept(&hello, b"").unwrap();
     let verdict = run.audit(b"").verdict();

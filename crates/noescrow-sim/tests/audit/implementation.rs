@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Attacks on encodings and the implementation (section F of the catalogue) that a recorded run can show.
+//! Attacks on encodings and on the implementation (section F of the catalogue of attacks) that a recorded run can show.
 
 use crate::broken::{Fault, Name};
 use crate::generators::Source;
@@ -14,29 +14,29 @@ use noescrow_recorder::Recorder;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Attack F2, all of it but the time, which is the leakage contract's: a tag that is wrong in its first byte is refused as
-/// one that is wrong in its last, by the same operations in the same steps.
+/// Attack F2, except timing, which the leakage contract covers: a tag with a wrong first byte and one with a wrong last
+/// byte are refused by the same operations in the same order.
 #[test]
-fn f2_the_place_of_the_wrong_byte_in_a_tag_changes_nothing_that_is_done() {
+fn f2_work_is_independent_of_the_wrong_byte_in_a_tag() {
     let mut run = Run::new(2, &Setup::default());
-    // In Alice's chain that Bob knows.
+    // In a chain of Alice's that Bob knows.
     assert!(run.send(ALICE) && run.collect(BOB, 0));
     let message = run.sessions[ALICE].as_mut().unwrap().encrypt(b"hello", b"", &mut run.source).unwrap();
     let mut work = |at: usize| {
         let before = run.tape.bytes().len();
-        let mut bent = message.clone();
-        bent[at] ^= 1;
-        assert_eq!(run.sessions[BOB].as_mut().unwrap().decrypt(&bent, b""), Err(DecryptError::Refused));
+        let mut altered = message.clone();
+        altered[at] ^= 1;
+        assert_eq!(run.sessions[BOB].as_mut().unwrap().decrypt(&altered, b""), Err(DecryptError::Refused));
         run.tape.bytes().split_off(before)
     };
     let tag = message.len() - 16;
     let works: BTreeSet<Vec<u8>> = (tag..message.len()).map(&mut work).collect();
-    assert_eq!(works.len(), 1, "byte for byte the same trace");
-    // Control: a wrong header is seen elsewhere.
+    assert_eq!(works.len(), 1, "the traces are equal byte for byte");
+    // Control: a wrong header gives another trace.
     assert!(!works.contains(&work(1)));
 }
 
-/// Dependencies that hold secrets, with the feature that wipes them.
+/// Dependencies that hold secrets and lack the feature that wipes them.
 fn wipes(manifest: &str) -> Vec<&str> {
     let holders = ["aes-gcm", "curve25519-dalek", "ed25519-dalek", "hmac", "sha2"];
     let dependencies = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
@@ -44,9 +44,9 @@ fn wipes(manifest: &str) -> Vec<&str> {
     holders.into_iter().filter(|name| !line(name).is_some_and(|line| line.contains("\"zeroize\""))).collect()
 }
 
-/// Attack F6: a feature that is off wipes nothing (CVE-2024-34063).
+/// Attack F6: a disabled feature wipes nothing (CVE-2024-34063).
 #[test]
-fn f6_every_dependency_that_holds_secrets_is_told_to_wipe_them() {
+fn f6_every_dependency_that_holds_secrets_enables_wiping() {
     let manifest =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join("Cargo.toml")).unwrap();
     assert!(wipes(&manifest).is_empty(), "{:?}", wipes(&manifest));
@@ -55,7 +55,7 @@ fn f6_every_dependency_that_holds_secrets_is_told_to_wipe_them() {
     assert_eq!(wipes(&manifest.replace(line, &line.replace("\"zeroize\"", ""))), ["ed25519-dalek"]);
 }
 
-/// A store that is full.
+/// A store that is always full.
 struct Full;
 
 impl Store for Full {
@@ -67,7 +67,7 @@ impl Store for Full {
     }
 }
 
-/// Names of the public types in a source file, macros that make errors included.
+/// The names of the public types in a source file, including those in macros that define errors.
 fn public_types(source: &str) -> Vec<String> {
     let words = ["pub struct ", "pub enum "];
     let starts = source.lines().filter_map(|line| words.iter().find_map(|word| line.strip_prefix(word)));
@@ -80,13 +80,13 @@ fn public_types_under(under: &str) -> BTreeSet<String> {
     paths.flat_map(|path| public_types(&std::fs::read_to_string(path).unwrap())).collect()
 }
 
-/// Attacks F8 and G20: what every public type prints of itself goes to the server's log, and the audit finds nothing in it.
+/// Attacks F8 and G20: the server logs what every public type prints, and the audit finds nothing in it.
 #[test]
 fn f8_g20_no_public_type_prints_a_secret() {
     let mut run = Run::new(8, &Setup { one_time_prekeys: 2, ..Setup::default() });
     run.save(ALICE);
     let key = StorageKey::new(run.storage_keys[ALICE]);
-    // With a kept key in it, too.
+    // With a stored skipped key in it, too.
     run.send(ALICE);
     run.send(ALICE);
     assert!(run.collect(BOB, 1) && run.sessions[BOB].as_ref().unwrap().skipped_message_keys() == 1);
@@ -136,7 +136,7 @@ fn f8_g20_no_public_type_prints_a_secret() {
     }
     log.push(("Record", format!("{record:?}")));
     log.push(("Subject", format!("{:?}", record.subject)));
-    // Within a session and a device, of which the output is above.
+    // Part of a session or a device, whose output is above.
     log.push(("SkippedMessageKey", String::new()));
     log.push(("Heap", format!("{:?}", Heap::default())));
     log.push(("DhKeyPair", String::new()));
@@ -149,16 +149,16 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("SaveFailed", format!("{:?}", unsaved.save(&mut Full).unwrap_err())));
 
     let printed: BTreeSet<String> = log.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let rooms = ["src", "src/device", "src/relay", "src/primitives", "src/ratchet"];
-    let exported: BTreeSet<String> = rooms.into_iter().flat_map(public_types_under).collect();
-    assert_eq!(printed, exported, "every public type, and nothing that is not there any more");
+    let modules = ["src", "src/device", "src/relay", "src/primitives", "src/ratchet"];
+    let exported: BTreeSet<String> = modules.into_iter().flat_map(public_types_under).collect();
+    assert_eq!(printed, exported, "every public type, and no type that no longer exists");
 
     let text = log.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n");
-    run.look();
+    run.record_relay();
     let verdict = run.audit(text.as_bytes()).verdict();
     assert!(verdict.holds(), "{verdict}");
 
-    // Control: a type that prints what it has.
+    // Control: a type that prints its key.
     #[derive(Debug)]
     #[expect(dead_code, reason = "printed")]
     struct Careless {
@@ -169,7 +169,7 @@ fn f8_g20_no_public_type_prints_a_secret() {
     assert!(verdict.findings.iter().any(|found| found.what.starts_with("root key")), "{verdict}");
 }
 
-/// What errors say: words, and no byte of what was refused.
+/// Errors contain no byte of what was refused.
 #[test]
 fn f8_errors_carry_no_bytes() {
     assert_eq!(size_of::<DecryptError>(), 1);
@@ -179,13 +179,13 @@ fn f8_errors_carry_no_bytes() {
     assert_eq!(size_of::<noescrow::error::RestoreError>(), 1);
     assert_eq!(size_of::<noescrow::error::DecodeError>(), 0);
     assert_eq!(size_of::<RelayError>(), 1);
-    // Control: an error that says what it refused.
+    // Control: an error that contains what it refused.
     assert!(size_of::<Result<(), [u8; 16]>>() > 1);
 }
 
-/// A device of these tests without a fault does and records what a recorder does.
+/// In these tests a device without a fault does and records the same as a recorder.
 #[test]
-fn a_device_without_a_fault_is_the_recorder() {
+fn a_device_without_a_fault_records_like_a_recorder() {
     let recorded = |fault: Fault| {
         let run = Run::published(3, &Setup { one_time_prekeys: 0, ..Setup::with(fault) });
         run.tape.bytes()

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Controls in which a server has what it should not, in all the ways in which servers write.
+//! Controls in which a server has what it should not, in every form in which servers write bytes.
 
 use crate::broken::Name;
 use crate::controls::{Control, Expected, encoded, follows, found};
@@ -24,7 +24,7 @@ pub fn rng(run: &mut Run) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(run.rng.next_u64())
 }
 
-/// Something in the midst of other bytes.
+/// A value surrounded by other bytes.
 pub fn in_a_dump(run: &mut Run, what: &[u8]) -> Vec<u8> {
     let mut noise = vec![0; 1000];
     run.rng.fill_bytes(&mut noise);
@@ -45,7 +45,7 @@ pub const fn limited(control: Control, never: &'static [(FindingKind, &'static s
     Control { never, ..control }
 }
 
-/// Of one message, both ratchets' keys.
+/// Both ratchets' keys of one message.
 fn both_message_keys(run: &mut Run) -> [Vec<u8>; 2] {
     let [mut classical, mut post_quantum] =
         [run.all(Name::MessageKey, "DR-E2"), run.all(Name::PostQuantumMessageKey, "SP-S2")];
@@ -78,7 +78,7 @@ pub const LEAKS: &[Control] = &[
             follows("plaintext", "message key"),
         ],
     ),
-    // Either half alone is found, and opens nothing.
+    // Either half alone is found, but opens nothing.
     limited(
         control(
             "classical message key logged in base64",
@@ -98,7 +98,7 @@ pub const LEAKS: &[Control] = &[
         &[(Derivable, "plaintext"), (Derivable, "AEAD key of a message")],
     ),
     control(
-        "base64url without padding, over lines",
+        "base64url without padding, in lines",
         plain,
         |run| format!("key:\r\n{}\r\n", base64_url_in_lines(&run.any(Name::RootKey, ""))).into_bytes(),
         &[encoded("root key", "base64")],
@@ -149,7 +149,7 @@ pub const LEAKS: &[Control] = &[
         &[encoded("message key", "hex")],
     ),
     control(
-        "a key, last byte first",
+        "a key in reversed byte order",
         plain,
         |run| run.any(Name::RootKey, "").into_iter().rev().collect(),
         &[encoded("root key", "reversed")],
@@ -215,7 +215,7 @@ pub const LEAKS: &[Control] = &[
         &[fragment("plaintext", "raw")],
     ),
     control(
-        "message key in the relay's answer to an order, twice encoded",
+        "message key encoded twice in the relay's answer to an order",
         plain,
         |run| base64(hex(&run.any(Name::MessageKey, "")).as_bytes()).into_bytes(),
         &[encoded("message key", "base64 > hex"), found(SecretInEvidence, "message key")],

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The audit on random runs: honest ones, in which it must find nothing, and runs with one thing wrong each, in every one
-//! of which it must find that and name it. Then what falls to thieves, and to servers that do more than listen.
+//! The audit on random runs: honest ones, in which it must find nothing, and faulty ones with one fault each, which it
+//! must find and name in every run. Then what is exposed to thieves of devices, and to servers that attack actively.
 //!
 //! ```text
 //! NOESCROW_AUDIT_RUNS=1000 NOESCROW_AUDIT_HONEST_RUNS=100000 cargo test --release --test audit -- --nocapture

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The secrecy matrix over random schedules: forward secrecy and healing are read off it, and so is where they end.
+//! The secrecy matrix over random schedules shows forward secrecy and healing, and where they end.
 
 use crate::broken::{Fault, Name};
 use crate::run::{ALICE, BOB, Device, LATER, NAMES, Run, Setup, runs};
@@ -7,12 +7,12 @@ use noescrow::{ChunkSize, MAX_SKIPPED_STEPS, StorageKey};
 use noescrow_audit::{Cell, Examination, Kind, SecrecyMatrix, Theft, Thief, TraceReader};
 use noescrow_recorder::Recorder;
 
-/// A run with a theft at every moment, and what came of each.
+/// A run with a theft at every moment, and the results.
 struct Study {
     run: Run,
     examination: Examination,
     thefts: Vec<Theft>,
-    /// By participant: the operations at which it drew a ratchet key.
+    /// By participant: the operations in which it drew a ratchet key.
     ratchet_steps: [Vec<u32>; 2],
 }
 
@@ -41,13 +41,13 @@ impl Study {
         self.examination.secrecy_matrix(&self.thefts, thief)
     }
 
-    /// The matrix's column of the last theft.
+    /// The matrix's column for the last theft.
     fn last(&self, thief: &Thief) -> Vec<Cell> {
         self.matrix(thief).cells.iter().map(|row| *row.last().unwrap()).collect()
     }
 
-    /// What falls to the thief of a session although that session's device has drawn a ratchet key since, and the other
-    /// side has it: a round trip with fresh randomness.
+    /// The number of messages that remain exposed to the thief of a session although that device has since drawn a
+    /// ratchet key and the other side has received it: a round trip with fresh randomness.
     fn unhealed(&self, matrix: &SecrecyMatrix) -> usize {
         let mut fallen = 0;
         for (column, theft) in self.thefts.iter().enumerate().filter(|(at, _)| self.run.saved[*at].is_session) {
@@ -56,7 +56,7 @@ impl Study {
             let of_thief = |message: usize| matrix.messages[message].sender == NAMES[who];
             let sealed = |message: usize| matrix.messages[message].sealed_at;
             let rows = 0..matrix.messages.len();
-            // When the other side first opened something under the fresh key.
+            // When the other side first opened a message under the fresh key.
             let reached = rows.clone().filter(|row| of_thief(*row) && sealed(*row) > *fresh);
             let reached = reached.filter_map(|row| matrix.messages[row].opened_at).min();
             let healed = |row: &usize| match of_thief(*row) {
@@ -68,7 +68,7 @@ impl Study {
         fallen
     }
 
-    /// Messages that the thief's victim sends under the chain that was stolen; all of them fall.
+    /// Messages that the victim sends under the stolen chain; all of them are exposed.
     fn exposed(&self, matrix: &SecrecyMatrix) -> (usize, usize) {
         let (mut exposed, mut fallen) = (0, 0);
         for (column, theft) in self.thefts.iter().enumerate().filter(|(at, _)| self.run.saved[*at].is_session) {
@@ -89,9 +89,9 @@ fn count(matrix: &SecrecyMatrix, kind: Cell) -> usize {
     matrix.cells.iter().flatten().filter(|cell| **cell == kind).count()
 }
 
-/// Attack G3, and what healing promises, over random schedules with a theft at each moment.
+/// Attack G3, and the promise of healing, over random schedules with a theft at each moment.
 #[test]
-fn g3_before_a_theft_nothing_falls_and_after_a_round_trip_nothing_does() {
+fn g3_theft_exposes_nothing_before_it_or_after_a_round_trip() {
     let (mut cells, mut falls, mut exposed) = (0, 0, 0);
     for seed in 0..runs().max(20) {
         let study = Study::of(Run::new(seed, &watched(Fault::None)));
@@ -99,37 +99,37 @@ fn g3_before_a_theft_nothing_falls_and_after_a_round_trip_nothing_does() {
         assert_eq!(matrix.failures_of_forward_secrecy(), [], "seed {seed}");
         assert_eq!(study.unhealed(&matrix), 0, "seed {seed}");
         let (of_victim, fallen) = study.exposed(&matrix);
-        assert_eq!(of_victim, fallen, "seed {seed}: what a stolen chain seals falls");
+        assert_eq!(of_victim, fallen, "seed {seed}: messages sealed under a stolen chain are exposed");
         cells += matrix.cells.iter().map(Vec::len).sum::<usize>();
         falls += count(&matrix, Cell::Falls);
         exposed += of_victim;
     }
-    println!("{cells} cells, {falls} fall, {exposed} of them under the stolen chain");
+    println!("{cells} cells, {falls} exposed, {exposed} of these under the stolen chain");
     assert!(falls > 100 && exposed > 20 && cells > 2 * falls, "{cells} {falls} {exposed}");
 }
 
 #[test]
-fn control_a_device_that_keeps_used_keys_has_no_forward_secrecy() {
+fn control_keeping_used_keys_breaks_forward_secrecy() {
     for seed in 0..runs() {
         let matrix = |fault| Study::of(Run::new(seed, &watched(fault))).matrix(&Thief::default());
         assert!(!matrix(Fault::KeepsUsedKeys).failures_of_forward_secrecy().is_empty(), "seed {seed}");
-        // All that the classical half had opens nothing of the past: its other half was wiped.
+        // All of the classical half's keys open no past message: the other half's were wiped.
         assert_eq!(matrix(Fault::KeepsClassicalKeys).failures_of_forward_secrecy(), [], "seed {seed}");
     }
 }
 
-/// Each row of the last theft, which is of Bob's memory: his messages came, but for one that was overtaken.
+/// Each row of the last theft, of Bob's memory: he has received Alice's messages, except for one that was overtaken.
 fn last_column(seed: u64, fault: Fault) -> (Vec<Cell>, usize) {
     let mut run = Run::new(seed, &watched(fault));
     turns(&mut run, 2);
     let before = run.texts.len();
     assert!(run.send(ALICE) && run.send(ALICE) && run.send(ALICE));
-    let [first, _, third] = run.waiting(BOB).try_into().unwrap();
+    let [first, _, third] = run.queued(BOB).try_into().unwrap();
     assert!(run.open(BOB, &third.1).is_some() && run.open(BOB, &first.1).is_some());
     run.save(BOB);
     let study = Study::of(run);
-    assert_eq!(study.examination.verdict().findings, [], "seed {seed}: the server has none of it");
-    // His state, and what else lies in his memory.
+    assert_eq!(study.examination.verdict().findings, [], "seed {seed}: the server has no secret");
+    // His state, and what else is in his memory.
     let seals = 1 + usize::from(fault.keeps().is_some());
     let stolen = &study.thefts[study.thefts.len() - seals..];
     let matrix = study.examination.after_all(stolen, &Thief::default());
@@ -137,7 +137,7 @@ fn last_column(seed: u64, fault: Fault) -> (Vec<Cell>, usize) {
 }
 
 #[test]
-fn control_a_device_that_never_deletes_skipped_keys_gives_what_was_overtaken() {
+fn control_never_deleting_skipped_keys_exposes_overtaken_messages() {
     use Cell::{Falls, FallsAfterTheFact, Secret};
     for seed in 0..runs() {
         let (good, before) = last_column(seed, Fault::None);
@@ -148,7 +148,7 @@ fn control_a_device_that_never_deletes_skipped_keys_gives_what_was_overtaken() {
 }
 
 #[test]
-fn control_a_device_that_does_not_wipe_gives_all_of_the_past() {
+fn control_a_device_that_wipes_nothing_exposes_all_past_messages() {
     for seed in 0..runs() {
         let (cells, before) = last_column(seed, Fault::WipesNothing);
         let in_transit = |row: usize| row == before + 1;
@@ -158,7 +158,7 @@ fn control_a_device_that_does_not_wipe_gives_all_of_the_past() {
 }
 
 #[test]
-fn control_a_conversation_whose_ratchet_keys_are_known_does_not_heal() {
+fn control_a_conversation_with_known_ratchet_keys_does_not_heal() {
     for seed in 0..runs() {
         let mut run = Run::new(seed, &watched(Fault::None));
         turns(&mut run, 6);
@@ -166,12 +166,12 @@ fn control_a_conversation_whose_ratchet_keys_are_known_does_not_heal() {
         let thief = Thief { also: study.run.all(Name::DhPrivate, "DR-E1"), ..Thief::default() };
         let matrix = study.matrix(&thief);
         assert!(study.unhealed(&matrix) > 0, "seed {seed}");
-        // Nothing of the past follows from it.
+        // Past messages are not exposed by it.
         assert_eq!(matrix.failures_of_forward_secrecy(), [], "seed {seed}");
     }
 }
 
-/// A conversation without a schedule.
+/// A conversation without a random schedule.
 fn quiet(seed: u64, one_time_prekeys: usize) -> Run {
     Run::new(seed, &Setup { steps: 0, one_time_prekeys, ..Setup::default() })
 }
@@ -184,7 +184,7 @@ fn turns(run: &mut Run, turns: usize) {
 }
 
 #[test]
-fn healing_takes_no_more_than_a_round_trip() {
+fn healing_takes_at_most_a_round_trip() {
     let mut exposed = 0;
     for seed in 0..runs() {
         let mut run = quiet(seed, 1);
@@ -199,13 +199,13 @@ fn healing_takes_no_more_than_a_round_trip() {
         let thief = Thief { also: study.run.all(Name::DhPrivate, "DR-E1"), ..Thief::default() };
         assert!(!study.matrix(&thief).healing(0).unwrap().healed);
     }
-    // Who is about to draw a key heals at once; the others do not.
+    // A device that is about to draw a key heals at once; the others do not.
     assert!(exposed > 0);
 }
 
-/// Both devices at once: each has to draw a key, and the other to answer it.
+/// Both devices are stolen at once: each must draw a key, and receive a reply to it.
 #[test]
-fn both_devices_and_several_thefts_heal_too() {
+fn healing_works_after_several_thefts_of_both_devices() {
     for seed in 0..runs() {
         let mut run = quiet(seed, 1);
         for _ in 0..3 {
@@ -225,21 +225,21 @@ fn both_devices_and_several_thefts_heal_too() {
         assert_eq!(fallen.len(), before + 6);
         assert!(fallen[before..].iter().any(|fallen| *fallen), "seed {seed}: {fallen:?}");
         assert!(fallen[before + 3..].iter().all(|fallen| !fallen), "seed {seed}: {fallen:?}");
-        // More than to any one of them: thefts add up.
+        // At least as many as to any single theft: thefts add up.
         let each = study.matrix(&Thief::default());
         let to_one = |row: &Vec<Cell>| row.iter().any(|cell| *cell != Cell::Secret);
         assert!(each.cells.iter().zip(&fallen).all(|(row, fallen)| !to_one(row) || *fallen), "seed {seed}");
     }
 }
 
-/// A message that was overtaken can be opened, by its addressee and by a thief, until it comes or is given up.
+/// An overtaken message can be opened by its recipient, and by a thief, until it arrives or its key is deleted.
 #[test]
-fn skipped_keys_keep_a_door_open_until_used_or_given_up() {
+fn skipped_keys_expose_their_messages_until_used_or_deleted() {
     let mut run = quiet(5, 1);
     turns(&mut run, 2);
     let before = run.texts.len();
     assert!(run.send(ALICE) && run.send(ALICE) && run.send(ALICE));
-    let [first, second, third] = run.waiting(BOB).try_into().unwrap();
+    let [first, second, third] = run.queued(BOB).try_into().unwrap();
     assert!(run.open(BOB, &third.1).is_some());
     run.save(BOB);
     assert!(run.open(BOB, &first.1).is_some());
@@ -251,20 +251,20 @@ fn skipped_keys_keep_a_door_open_until_used_or_given_up() {
         turns(&mut run, 2 * rounds);
         run.save(BOB);
     }
-    assert!(run.open(BOB, &second.1).is_none(), "given up");
+    assert!(run.open(BOB, &second.1).is_none(), "its key was deleted");
     let study = Study::of(run);
     let matrix = study.matrix(&Thief::default());
-    let door = |message: usize| matrix.cells[before + message].clone();
-    assert_eq!(door(0), [Cell::Falls, Cell::Secret, Cell::Secret, Cell::Secret]);
-    assert_eq!(door(1), [Cell::Falls, Cell::Falls, Cell::Falls, Cell::Secret]);
-    assert_eq!(door(2), [Cell::Secret; 4]);
+    let exposure = |message: usize| matrix.cells[before + message].clone();
+    assert_eq!(exposure(0), [Cell::Falls, Cell::Secret, Cell::Secret, Cell::Secret]);
+    assert_eq!(exposure(1), [Cell::Falls, Cell::Falls, Cell::Falls, Cell::Secret]);
+    assert_eq!(exposure(2), [Cell::Secret; 4]);
     assert_eq!(matrix.failures_of_forward_secrecy(), []);
 }
 
-/// Attacks B10 and C24: without a one-time prekey the first messages wait for the rotation of the signed one. Documented
-/// at [`noescrow::Bundle::one_time_prekey`].
+/// Attacks B10 and C24: without a one-time prekey the first messages are exposed until the signed one is rotated.
+/// Documented at [`noescrow::Bundle::one_time_prekey`].
 #[test]
-fn b10_a_last_resort_handshake_falls_to_the_device_until_its_prekey_is_deleted() {
+fn b10_last_resort_handshake_is_exposed_until_its_prekey_is_deleted() {
     for seed in 0..runs() {
         for one_time in [0, 1] {
             let mut run = quiet(seed, one_time);
@@ -281,7 +281,7 @@ fn b10_a_last_resort_handshake_falls_to_the_device_until_its_prekey_is_deleted()
     }
 }
 
-/// One more private key in the thief's hands: what it opens, and what it does not.
+/// A thief with one more private key: what it opens, and what it does not.
 #[test]
 fn a_thief_with_a_prekey_gets_what_that_prekey_protects() {
     for seed in 0..runs() {
@@ -296,7 +296,7 @@ fn a_thief_with_a_prekey_gets_what_that_prekey_protects() {
         let signed = Thief { also: vec![private[1].clone(), seeds[0].clone()], ..Thief::default() };
         let matrix = study.matrix(&one_time);
         let fallen_to = |theft: usize| matrix.cells.iter().map(move |row| row[theft] != Cell::Secret);
-        // Beside the session: nothing. Beside the device, which is one that keeps used prekeys: the first message.
+        // With the session: nothing. With the device, which then is one that keeps used prekeys: the first message.
         assert!(fallen_to(0).all(|fallen| !fallen), "seed {seed}");
         assert_eq!(matrix.cells[0][1], Cell::FallsAfterTheFact, "seed {seed}");
         assert!(fallen_to(1).skip(1).all(|fallen| !fallen), "seed {seed}");
@@ -305,19 +305,20 @@ fn a_thief_with_a_prekey_gets_what_that_prekey_protects() {
     }
 }
 
-/// A quantum computer and all that the server recorded: nothing, since the handshake has ML-KEM. Beside a theft it has what
-/// follows until the Braid has agreed on a key that neither side had at the theft; then nothing.
+/// A quantum computer and everything that the server recorded expose nothing, since the handshake uses ML-KEM. Together
+/// with a theft they expose what follows until the Braid agrees on a key that neither side had at the theft, and
+/// nothing later.
 #[test]
-fn a_quantum_computer_alone_gets_nothing_and_a_theft_heals_with_the_next_fresh_epoch() {
+fn quantum_thieves_read_nothing_after_the_next_fresh_epoch() {
     for seed in 0..runs() {
         let mut run = Run::new(seed, &Setup { steps: 0, chunk_size: ChunkSize::Bytes256, ..Setup::default() });
         turns(&mut run, 3);
-        // The theft of somebody who has nothing to do with it stands for none.
+        // The theft of an uninvolved device stands for no theft.
         let carol = Recorder::device(&run.tape, "Carol").unwrap();
         let stranger = Device::<Recorder>::generate_with(carol, LATER, &mut run.source);
         let _ = stranger.snapshot(&StorageKey::new([1; 32]), 1);
         run.save(ALICE);
-        // Alice has the key pair of the first epoch: the second is the first that is fresh.
+        // Alice has the key pair of the first epoch; the second epoch is the first fresh one.
         turns(&mut run, 50);
         let examination = run.audit(b"").examine();
         let thefts = examination.thefts();
@@ -329,14 +330,14 @@ fn a_quantum_computer_alone_gets_nothing_and_a_theft_heals_with_the_next_fresh_e
         assert_eq!(fallen(&quantum, 0), 0, "seed {seed}");
         let follow = quantum[all - 50..].iter().take_while(|row| row[1] == Cell::Falls).count();
         assert!((10..40).contains(&follow), "seed {seed}: {follow} messages");
-        assert_eq!(fallen(&quantum, 1), follow, "seed {seed}: and none behind them");
+        assert_eq!(fallen(&quantum, 1), follow, "seed {seed}: and none after them");
         assert!(fallen(&cells(vec![], false), 1) < 6);
-        // Controls. With the Braid's keys, which ML-KEM protects, there is no healing; without the quantum computer they
-        // are nothing, because the other half heals alone.
+        // Controls. With the Braid's keys, which ML-KEM protects, there is no healing. Without the quantum computer
+        // these keys expose nothing, because the other half heals on its own.
         let braid = run.all(Name::BraidSeed, "");
         assert_eq!(fallen(&cells(braid.clone(), true), 1), 50, "seed {seed}");
         assert!(fallen(&cells(braid, false), 1) < 6, "seed {seed}");
-        // With the handshake's ML-KEM broken, and the Braid's, everything.
+        // With the ML-KEM keys of the handshake and of the Braid, everything.
         let mut seeds = run.tap(BOB).all(Name::KemSeed, "");
         assert_eq!(fallen(&cells(seeds.clone(), false), 0), 0, "seed {seed}");
         seeds.extend(run.all(Name::BraidSeed, ""));
@@ -344,10 +345,10 @@ fn a_quantum_computer_alone_gets_nothing_and_a_theft_heals_with_the_next_fresh_e
     }
 }
 
-/// The ablation of KDF_HYBRID over random schedules (attack E15): with every Diffie-Hellman broken the conversation stays
-/// secret, with every ML-KEM key pair known it does, and with both it falls.
+/// The ablation of KDF_HYBRID over random schedules (attack E15): the conversation stays secret with every
+/// Diffie-Hellman broken and with every ML-KEM key pair known; with both, everything is exposed.
 #[test]
-fn e15_one_broken_half_leaves_every_message_secret_and_two_leave_none() {
+fn e15_one_broken_half_exposes_nothing_and_both_expose_everything() {
     for seed in 0..runs() {
         let setup = Setup { steps: 60, chunk_size: ChunkSize::Bytes256, ..Setup::default() };
         let mut run = Run::new(seed, &setup);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Run`]: two recorded devices, a relay between them, a schedule drawn from a seed, and all that the server saw.
+//! [`Run`]: two recorded devices, a relay between them, a schedule drawn from a seed, and everything that the server
+//! saw.
 
 use crate::broken::{Broken, Fault, Name, Tap};
 use crate::generators::{Source, draw};
@@ -16,7 +17,7 @@ use std::net::IpAddr;
 
 pub const NOW: u64 = 1_800_000_000;
 pub const LATER: u64 = NOW + 30 * 86_400;
-/// The devices draw from another stream than the schedule.
+/// The devices use another random stream than the schedule.
 pub const SOURCE: u64 = 0xA11C_E0B0;
 pub const ALICE: usize = 0;
 pub const BOB: usize = 1;
@@ -25,7 +26,7 @@ pub const NAMES: [&str; 2] = ["Alice", "Bob"];
 pub type Device<P = Broken> = device::Device<P, 8, 16>;
 pub type Session<P = Broken> = session::Session<P, Heap>;
 
-/// How many random runs a control is seen in.
+/// The number of random runs in which each control must be found.
 pub fn runs() -> u64 {
     number("NOESCROW_AUDIT_RUNS", 3)
 }
@@ -34,17 +35,17 @@ pub fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).map_or(otherwise, |number| number.parse().unwrap())
 }
 
-/// What a run is made of.
+/// The parameters of a run.
 #[derive(Clone)]
 pub struct Setup {
     pub fault: Fault,
-    /// What the devices draw from; good if none.
+    /// The devices' generator; a good one if none.
     pub source: Option<Source>,
-    /// What Alice draws from for her handshake; as before if none.
+    /// Alice's generator for her handshake; the same as before if none.
     pub handshake_source: Option<Source>,
     pub one_time_prekeys: usize,
     pub chunk_size: ChunkSize,
-    /// Both sessions and Bob's device are saved after every step: each is a moment at which they can be stolen.
+    /// Both sessions and Bob's device are saved after every step, so that they can be stolen at each of these moments.
     pub saves_always: bool,
     pub steps: usize,
 }
@@ -77,18 +78,18 @@ pub struct Run {
     pub sessions: [Option<Session>; 2],
     pub relay: Relay,
     pub storage_keys: [[u8; 32]; 2],
-    /// What users wrote.
+    /// The plaintexts of the users.
     pub texts: Vec<Vec<u8>>,
-    /// Sealed states, as they lie on the devices.
+    /// Sealed states, as the devices store them.
     pub snapshots: Vec<Vec<u8>>,
-    /// What crossed the network, what the relay held from time to time, what it answered to orders, what it logged.
+    /// What crossed the network, what the relay held from time to time, its answers to orders, and its log.
     pub wire: Vec<u8>,
     pub states: Vec<u8>,
     pub disclosed: String,
     pub log: String,
     pub rng: ChaCha20Rng,
     pub source: Source,
-    /// The moments at which a device can be stolen: whose, and whether it is the device or the session.
+    /// The moments at which a device can be stolen.
     pub saved: Vec<Saved>,
     fault: Fault,
     chunk_size: ChunkSize,
@@ -112,7 +113,7 @@ pub fn address(who: usize) -> IpAddr {
 }
 
 impl Run {
-    /// A whole run: handshake, conversation, everything delivered at the end.
+    /// A complete run: handshake, conversation, everything delivered at the end.
     pub fn new(seed: u64, setup: &Setup) -> Self {
         let mut run = Self::begun(seed, setup);
         for _ in 0..setup.steps {
@@ -133,7 +134,7 @@ impl Run {
         run
     }
 
-    /// Both have published their prekeys.
+    /// Both devices have published their prekeys.
     pub fn published(seed: u64, setup: &Setup) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let mut source = setup.source.clone().unwrap_or_else(|| Source::good(seed ^ SOURCE));
@@ -176,12 +177,12 @@ impl Run {
         self.prims[who].tap.borrow()
     }
 
-    /// Everything of this name that a device had.
+    /// All values of this name that a device had.
     pub fn all(&self, name: Name, step: &str) -> Vec<Vec<u8>> {
         [ALICE, BOB].into_iter().flat_map(|who| self.tap(who).all(name, step)).collect()
     }
 
-    /// Any of these.
+    /// A random one of these.
     pub fn any(&mut self, name: Name, step: &str) -> Vec<u8> {
         let mut all = self.all(name, step);
         let at = draw(&mut self.rng, all.len());
@@ -193,11 +194,11 @@ impl Run {
         self.wire.extend(publication.identity.to_bytes());
         self.wire.extend(publication.signed_prekey.to_bytes());
         publication.one_time_prekeys.iter().for_each(|prekey| self.wire.extend(prekey.to_bytes()));
-        self.logs(who, "PUT /v1/keys");
+        self.log_request(who, "PUT /v1/keys");
         self.relay.publish(&account(who), publication, address(who), self.now).unwrap();
     }
 
-    /// A bundle as it arrives at Alice.
+    /// A bundle as Alice receives it.
     pub fn fetch(&mut self, whose: usize) -> Bundle {
         let bytes = self.relay.fetch(&account(whose), self.now).unwrap().to_bytes();
         self.wire.extend(&bytes);
@@ -213,7 +214,7 @@ impl Run {
         self.post(BOB, hello);
     }
 
-    /// What a user writes: letters, so that it passes as what people log.
+    /// A user's text: letters, so that it looks like what people log.
     fn text(&mut self) -> Vec<u8> {
         let len = 24 + draw(&mut self.rng, 60);
         (0..len).map(|_| b"etaoin shrdlucmfwypvbgkjqxz"[draw(&mut self.rng, 27)]).collect()
@@ -230,30 +231,31 @@ impl Run {
 
     pub fn post(&mut self, to: usize, message: Vec<u8>) {
         self.now += 1;
-        self.logs(to, &format!("PUT /v1/messages {}", message.len()));
+        self.log_request(to, &format!("PUT /v1/messages {}", message.len()));
         self.wire.extend(&message);
         self.relay.deliver(&account(to), Envelope::new(message).unwrap(), self.now).unwrap();
     }
 
-    /// What waits for somebody, with the mailbox's numbers.
-    pub fn waiting(&mut self, whose: usize) -> Vec<(u64, Vec<u8>)> {
+    /// The messages queued for a recipient, with the mailbox's numbers.
+    pub fn queued(&mut self, whose: usize) -> Vec<(u64, Vec<u8>)> {
         self.now += 1;
         let pending = self.relay.pending(&account(whose), address(whose), self.now).unwrap();
         pending.map(|received| (received.number, received.envelope.as_bytes().to_vec())).collect()
     }
 
-    /// Collects one of the waiting messages; true if it opened.
+    /// Collects one of the queued messages; true if it opened.
     pub fn collect(&mut self, who: usize, at: usize) -> bool {
-        let mut waiting = self.waiting(who);
-        if at >= waiting.len() {
+        let mut queued = self.queued(who);
+        if at >= queued.len() {
             return false;
         }
-        let (number, message) = waiting.swap_remove(at);
+        let (number, message) = queued.swap_remove(at);
         self.relay.acknowledge(&account(who), number).unwrap();
         self.open(who, &message).is_some()
     }
 
-    /// Messages in turns, enough for an epoch whatever went before: in one run of a few hundred, ninety steps were not.
+    /// Messages in turns, enough for an epoch whatever happened before: in one of a few hundred runs ninety steps were
+    /// not.
     pub fn with_an_epoch(&mut self) -> &Self {
         for turn in 0..40 {
             let from = if turn % 2 == 0 { ALICE } else { BOB };
@@ -274,15 +276,15 @@ impl Run {
         }
     }
 
-    /// Delivers what waits, in order.
+    /// Delivers the queued messages, in order.
     pub fn settle(&mut self) {
         for who in [BOB, ALICE] {
-            while !self.waiting(who).is_empty() {
+            while !self.queued(who).is_empty() {
                 self.collect(who, 0);
                 self.save_always();
             }
         }
-        self.look();
+        self.record_relay();
     }
 
     pub fn random_step(&mut self) {
@@ -292,13 +294,13 @@ impl Run {
                 self.send(who);
             }
             3..=5 => {
-                let waiting = self.waiting(who).len();
-                if waiting > 0 {
-                    let at = draw(&mut self.rng, waiting);
+                let queued = self.queued(who).len();
+                if queued > 0 {
+                    let at = draw(&mut self.rng, queued);
                     self.collect(who, at);
                 }
             }
-            6 => self.look(),
+            6 => self.record_relay(),
             _ => self.save(who),
         }
         self.save_always();
@@ -320,7 +322,7 @@ impl Run {
     }
 
     fn note_saved(&mut self, saved: Saved) {
-        // A device that keeps what it had seals it beside its state.
+        // A device that keeps old secrets seals them in addition to its state.
         let seals = if self.fault.keeps().is_some() { 2 } else { 1 };
         self.saved.extend(std::iter::repeat_n(saved, seals));
     }
@@ -338,8 +340,8 @@ impl Run {
         }
     }
 
-    /// Somebody looks at all that the relay has.
-    pub fn look(&mut self) {
+    /// Records everything that the relay has.
+    pub fn record_relay(&mut self) {
         self.states.extend(self.relay.state_bytes());
         for who in [ALICE, BOB] {
             let disclosed = self.relay.disclose(&account(who), &Order::new("A40-12345/2018")).unwrap();
@@ -347,11 +349,11 @@ impl Run {
         }
     }
 
-    fn logs(&mut self, who: usize, what: &str) {
+    fn log_request(&mut self, who: usize, what: &str) {
         writeln!(self.log, "{} {} {} 200 {what}", self.now, address(who), account(who)).unwrap();
     }
 
-    /// The audit of this run, with what the server has beside what it should.
+    /// The audit of this run, with what the server has in addition to what it should have.
     pub fn audit<'a>(&'a self, leak: &'a [u8]) -> Audit<'a> {
         self.audit_of(&self.tape.bytes(), leak)
     }
@@ -366,7 +368,7 @@ impl Run {
             .server_saw("leak", leak)
     }
 
-    /// Whether two people who compare safety numbers see the same.
+    /// Whether two people who compare safety numbers see the same ones.
     pub fn numbers_agree(&self) -> bool {
         let seen = |who: usize| {
             let session = self.sessions[who].as_ref().unwrap();

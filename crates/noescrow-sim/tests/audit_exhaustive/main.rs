@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! All schedules of two devices and a hostile relay to a bound, from before the handshake, with the audit and a theft of each
-//! device at each state. Small bounds by default;
-//! `NOESCROW_STATES=1000000 cargo test --release --test audit_exhaustive -- --nocapture` adds as many states of a larger one,
-//! and `NOESCROW_BOUNDS=2,2,1,1,1,1,0` says which.
+//! All schedules of two devices and a hostile relay up to a bound, from before the handshake, with the audit and a
+//! theft of each device at each state. The bounds are small by default;
+//! `NOESCROW_STATES=1000000 cargo test --release --test audit_exhaustive -- --nocapture` adds as many states of a
+//! larger one, and `NOESCROW_BOUNDS=2,2,1,1,1,1,0` says which.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
 #[path = "../audit/bent.rs"]
@@ -11,12 +11,12 @@ mod bent;
 use bent::{Bend, Bent};
 use noescrow_sim::explore::{Bounds, Exploration, explore, explore_with};
 
-/// Messages of each end, handshakes of Alice's and of the relay's, publications, replacements, losses, duplicates.
+/// Messages of each end, handshakes by Alice and by the relay, publications, replacements, losses, duplicates.
 type Steps = [u8; 7];
 
-/// Bounds that are searched in seconds: each kind of event is within one of them.
+/// Bounds that are explored in seconds: each kind of event occurs within one of them.
 const SMALL: [Steps; 4] = [[2, 1, 0, 1, 1, 0, 0], [1, 1, 1, 1, 1, 0, 1], [1, 1, 0, 1, 1, 1, 0], [1, 2, 0, 1, 0, 0, 0]];
-/// One within which there are more than a million states.
+/// Bounds within which there are more than a million states.
 const LARGE: Steps = [2, 2, 1, 1, 1, 1, 0];
 
 fn bounds(steps: Steps, states: usize) -> Bounds {
@@ -31,16 +31,16 @@ fn bounds(steps: Steps, states: usize) -> Bounds {
 fn explored(bounds: Bounds) -> Exploration {
     let explored = explore(bounds).unwrap();
     println!("{bounds}: {explored}");
-    // Of both devices, at each state but the first.
+    // One theft of each device, at each state except the first.
     assert_eq!(Some(explored.thefts), explored.states.checked_sub(1).and_then(|states| states.checked_mul(2)));
     explored
 }
 
 #[test]
-fn under_every_schedule_to_the_bound_nothing_secret_follows_and_no_message_of_the_past_falls() {
+fn no_schedule_within_bounds_exposes_secrets_or_past_messages() {
     let small = SMALL.map(|steps| explored(bounds(steps, usize::MAX)));
     assert!(small.iter().all(|explored| explored.is_complete));
-    // Nothing that a relay can do was left out.
+    // Every kind of move of the relay occurred.
     for kind in KINDS {
         assert!(small.iter().any(|explored| explored.kinds.get(kind).is_some_and(|count| *count > 0)), "{kind}");
     }
@@ -54,7 +54,7 @@ fn under_every_schedule_to_the_bound_nothing_secret_follows_and_no_message_of_th
     }
 }
 
-/// Every kind of event, and of what must be refused.
+/// Every kind of event, and of attempts that must be refused.
 const KINDS: [&str; 29] = [
     "body forged",
     "bundle fetched",
@@ -88,7 +88,7 @@ const KINDS: [&str; 29] = [
 ];
 
 #[test]
-fn control_each_bent_device_is_convicted() {
+fn control_each_faulty_device_is_flagged() {
     for (bend, claim) in [
         (Bend::KeyFromNothing, "the relay knows the key of a message that is not its own"),
         (Bend::ChainsThatStand, "memory exposes a past message"),
@@ -101,7 +101,7 @@ fn control_each_bent_device_is_convicted() {
         assert!(counterexample.claim.contains(claim), "{bend:?}: {counterexample}");
         assert!(!counterexample.schedule.is_empty());
     }
-    // The controls of the controls: nothing is bent, or one of two halves, which the other one makes good.
+    // Controls of the controls: no fault, and a fault in one of the two halves, for which the other half compensates.
     for bend in [Bend::Straight, Bend::ClassicalChainThatStands] {
         assert!(explore_with(Bounds::default(), |_, recorder| Bent { bend, recorder }).is_ok(), "{bend:?}");
     }
