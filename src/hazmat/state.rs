@@ -2,7 +2,7 @@
 //! A session's or device's state in the clear, for simulations that go back to a state millions of times.
 
 use crate::device::Device;
-use crate::error::DecodeError;
+use crate::error::RestoreError;
 use crate::primitives::Primitives;
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::session::Session;
@@ -22,14 +22,14 @@ pub fn session_state<P: Primitives, S: SkippedKeyStore>(session: &Session<P, S>)
 /// A session from its [state](session_state), without the checks that opening a snapshot makes.
 ///
 /// # Errors
-/// [`DecodeError::Refused`] if this is no state that a session can have.
+/// [`RestoreError::Refused`] if this is no state that a session can have.
 ///
 /// # Security
 /// Whoever chooses the state chooses the session's keys. An old state uses keys again.
 pub fn session_from_state<P: Primitives, S: SkippedKeyStore>(
     primitives: P,
     state: &[u8],
-) -> Result<Session<P, S>, DecodeError> {
+) -> Result<Session<P, S>, RestoreError> {
     from_state(primitives, state)
 }
 
@@ -62,14 +62,14 @@ pub fn device_state<P: Primitives, const ONE_TIME: usize, const REPLAY: usize>(
 /// A device from its [state](device_state), without the checks that opening a snapshot makes.
 ///
 /// # Errors
-/// [`DecodeError::Refused`] if this is no state that a device can have.
+/// [`RestoreError::Refused`] if this is no state that a device can have.
 ///
 /// # Security
 /// Whoever chooses the state chooses the device's keys. An old state accepts first messages again.
 pub fn device_from_state<P: Primitives, const ONE_TIME: usize, const REPLAY: usize>(
     primitives: P,
     state: &[u8],
-) -> Result<Device<P, ONE_TIME, REPLAY>, DecodeError> {
+) -> Result<Device<P, ONE_TIME, REPLAY>, RestoreError> {
     from_state(primitives, state)
 }
 
@@ -88,11 +88,8 @@ fn state<P: Primitives, T: Stored<P>>(value: &T) -> Vec<u8> {
     bytes
 }
 
-fn from_state<P: Primitives, T: Stored<P>>(primitives: P, state: &[u8]) -> Result<T, DecodeError> {
-    let mut reader = Reader::new(state);
-    let value = T::load(primitives, &mut reader)?;
-    reader.finish()?;
-    Ok(value)
+fn from_state<P: Primitives, T: Stored<P>>(primitives: P, state: &[u8]) -> Result<T, RestoreError> {
+    T::load(primitives, &mut Reader::new(state))
 }
 
 #[cfg(test)]
