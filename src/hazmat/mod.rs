@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A session from the 32-byte secret of somebody else's handshake: Noise, a KEM over another channel, a ceremony.
+//! Tools with sharp edges: a session from the 32-byte secret of another handshake, and interception of the primitives.
+//!
+//! [`initiator`] and [`responder`] make a session from a secret that another handshake agreed on: Noise, a KEM over another
+//! channel, a ceremony. [`Intercepted`] wraps primitives for tests.
 //!
 //! # Security
-//! What PQXDH would have given is the caller's to give: that the secret is fresh for each session, known to the two
-//! sides only, post-quantum if that is wanted, and bound to who they are. Put everything that both sides must agree
-//! on, identities above all, into `context`. There is no first message to repeat and no safety number. Chunks have the
-//! default size.
+//! With a foreign handshake, the caller must provide what PQXDH would have provided: the secret is fresh for each session,
+//! known to the two sides only, post-quantum if that is wanted, and bound to the identities of both. Put everything that
+//! both sides must agree on, identities above all, into `context`. There is no first message to repeat and no safety
+//! number. Chunks have the default size.
+//!
+//! [`Intercepted`] is never for production: its interceptor reads every secret and decides every check.
+
+mod intercept;
+
+pub use intercept::{Call, Intercept, Intercepted};
 
 #[cfg(feature = "alloc")]
 mod state;
@@ -26,7 +35,7 @@ use crate::secret::Secret;
 use crate::session::{Opening, Session};
 use crate::wire::ChunkSize;
 
-/// The side that sends first. `remote_ratchet_key` is the other side's first ratchet key, 32 bytes, which came with
+/// The side that sends first. `remote_ratchet_key` is the other side's first ratchet key, 32 bytes, which arrived with
 /// the handshake and is authenticated by it.
 ///
 /// # Errors
@@ -46,8 +55,8 @@ pub fn initiator<P: Primitives, S: SkippedKeyStore>(
     }))
 }
 
-/// The side that receives first. `ratchet_secret` is the private half of the key that the other side was given; it is
-/// used up by the first message. Until then `encrypt` fails with `NotYetReceived`.
+/// The side that receives first. `ratchet_secret` is the private half of the key that the other side received; the first
+/// message consumes it. Until then `encrypt` fails with `NotYetReceived`.
 pub fn responder<P: Primitives, S: SkippedKeyStore>(
     primitives: P,
     shared_secret: &Secret<32>,
