@@ -12,6 +12,7 @@ use crate::primitives::{
 };
 use crate::secret::Secret;
 use core::fmt;
+use core::ops::Deref;
 
 /// What happens around each operation of the primitives `P`.
 ///
@@ -71,11 +72,10 @@ pub trait Intercept<P: Primitives = RustCrypto>: Clone {
 ///     }
 /// }
 ///
-/// let gullible = Gullible::default();
-/// let primitives = Intercepted::new(gullible.clone());
+/// let primitives = Intercepted::<Gullible>::default();
 /// assert!(primitives.verify(&[1; 32], b"message", &[0; 64]).is_ok());
 /// assert!(RustCrypto.verify(&[1; 32], b"message", &[0; 64]).is_err());
-/// assert_eq!(gullible.0.get(), 0);
+/// assert_eq!(primitives.0.get(), 0);
 /// ```
 ///
 /// # Security
@@ -100,14 +100,18 @@ impl<P: Primitives, I: Intercept<P>> Intercepted<I, P> {
         Self { interceptor, primitives }
     }
 
-    /// The interceptor.
-    pub const fn interceptor(&self) -> &I {
-        &self.interceptor
-    }
-
     /// The primitives that are intercepted.
     pub const fn primitives(&self) -> &P {
         &self.primitives
+    }
+}
+
+/// The interceptor: a test reads its counters and logs, and sets its faults, by the primitives that it gave to a device.
+impl<I, P> Deref for Intercepted<I, P> {
+    type Target = I;
+
+    fn deref(&self) -> &I {
+        &self.interceptor
     }
 }
 
