@@ -31,12 +31,12 @@ mod forger;
 mod impersonation;
 #[path = "attacks_handshake/kem.rs"]
 mod kem;
+#[path = "attacks_handshake/recording.rs"]
+mod recording;
 #[path = "attacks_handshake/relay_in_the_middle.rs"]
 mod relay_in_the_middle;
 #[path = "attacks_handshake/replays.rs"]
 mod replays;
 #[path = "attacks_handshake/signatures.rs"]
 mod signatures;
-#[path = "attacks_handshake/spy.rs"]
-mod spy;
 mod support;

@@ -2,7 +2,7 @@
 //! B1, B2, B3, B5, B10, B11, B12, B19: attacks that a server can mount with bundles.
 
 use crate::forger::{self, DESCRIPTION_LEN, FLAG, IDENTITY, ONE_TIME, SIGNED, raw_dh};
-use crate::spy::{Bends, Party};
+use crate::recording::{Faults, Party};
 use crate::support::{LATER, NOW};
 use noescrow::error::{AcceptError, InitiateError};
 use noescrow::primitives::{Primitives, RustCrypto};
@@ -20,7 +20,7 @@ const VERIFIES_NOTHING: Bends = Bends {
     no_verify: true,
     no_torsion_check: false,
     no_modulus_check: false,
-    no_ad: crate::spy::NoAd::Nowhere,
+    no_ad: crate::recording::NoAd::Nowhere,
     weak_kem: false,
     no_identity_dh: false,
     server_nonce: None,
@@ -36,7 +36,7 @@ fn servers_prekey(kind: u8, id: u32) -> Vec<u8> {
 fn assert_refused_for_its_signature(bundle: &[u8]) {
     let mut alice = Party::new(99);
     let drawn = alice.rng.drawn.len();
-    alice.spy.forget();
+    alice.primitives.clear();
     assert!(alice.initiate(bundle).is_none());
     assert_eq!((alice.spy.count("hkdf"), alice.spy.count("dh"), alice.rng.drawn.len()), (0, 0, drawn));
     alice.spy.bend(VERIFIES_NOTHING);
@@ -74,7 +74,7 @@ fn b1_forged_signed_prekeys_are_refused_before_anything_is_drawn() {
     // server has SK.
     let mut alice = Party::bent(2, VERIFIES_NOTHING);
     let (_, hello) = alice.initiate(&own).unwrap();
-    let stolen = bob.spy.secret_of(&genuine[32..64].try_into().unwrap());
+    let stolen = bob.primitives.secret_of(&genuine[32..64].try_into().unwrap());
     let key = |bytes: &[u8]| -> [u8; 32] { bytes.try_into().unwrap() };
     let ephemeral_key = key(&hello[forger::EK]);
     let alice_key = alice.device.identity().dh_key().as_bytes();
@@ -85,10 +85,10 @@ fn b1_forged_signed_prekeys_are_refused_before_anything_is_drawn() {
         raw_dh(&SERVER_DH, &ephemeral_key),
         *ss.expose(),
     ];
-    let ([_, dh1, dh2, dh3, _, ss], _) = alice.spy.key_agreement();
+    let ([_, dh1, dh2, dh3, _, ss], _) = alice.primitives.key_agreement();
     assert_eq!(computed.map(|part| part.to_vec()), [dh1, dh2, dh3, ss]);
 
-    alice.spy.straighten();
+    alice.primitives.clear_faults();
     assert!(alice.initiate(&genuine).is_some());
 }
 
@@ -196,7 +196,7 @@ fn b3_no_bytes_and_no_signatures_are_valid_for_two_kinds() {
             assert!(taken <= 1, "{} bytes in {}", one.len(), two.len());
         }
     }
-    spy.straighten();
+    primitives.clear_faults();
 
     // The certificate in place of a prekey's signature and the reverse; a curve key in place of the KEM key and the
     // reverse.
@@ -296,7 +296,7 @@ fn b11_a_one_time_key_planted_by_the_server_is_refused() {
         // the server's.
         let mut alice = Party::bent(14, VERIFIES_NOTHING);
         let (_, hello) = alice.initiate(&by_server(id)).unwrap();
-        let ([_, _, _, _, dh4, ss], _) = alice.spy.key_agreement();
+        let ([_, _, _, _, dh4, ss], _) = alice.primitives.key_agreement();
         assert_eq!(dh4, raw_dh(&SERVER_DH, hello[forger::EK].try_into().unwrap()));
         let known = RustCrypto.decapsulate(&Secret::new(SERVER_KEM), hello[forger::CT].try_into().unwrap());
         assert_eq!(ss, known.expose());
@@ -315,7 +315,7 @@ fn b12_expired_and_deleted_prekeys_are_refused() {
     let mut bob = Party::new(16);
     let mut alice = Party::new(17);
     let stale = bob.bundle(true);
-    let parsed = Bundle::from_bytes(&alice.spy, &stale).unwrap();
+    let parsed = Bundle::from_bytes(&alice.primitives, &stale).unwrap();
     let drawn = alice.rng.drawn.len();
     let at = |now, alice: &mut Party| alice.device.initiate(&parsed, b"hi", b"", now, &mut alice.rng).map(|_| ());
     for now in [LATER + 1, LATER + 365 * 86_400, u64::MAX] {
@@ -374,9 +374,9 @@ fn b19_no_byte_chooses_a_group_a_kem_or_a_hash() {
     let shape = |bytes: &[u8]| {
         let mut alice = Party::bent(21, VERIFIES_NOTHING);
         assert!(alice.initiate(bytes).is_some());
-        let ledger = alice.spy.ledger.borrow();
+        let operations = alice.primitives.operations.borrow();
         let sizes = |parts: &[Vec<u8>]| parts.iter().map(Vec::len).collect::<Vec<_>>();
-        ledger.iter().map(|one| (one.name, sizes(&one.inputs), sizes(&one.outputs))).collect::<Vec<_>>()
+        operations.iter().map(|one| (one.name, sizes(&one.inputs), sizes(&one.outputs))).collect::<Vec<_>>()
     };
     let usual = shape(&long);
     for (at, len) in [(SIGNED.start + 1, 4), (SIGNED.start + 5, 8), (ONE_TIME.start + 1, 4), (ONE_TIME.start + 5, 8)] {

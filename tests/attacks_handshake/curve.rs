@@ -2,7 +2,7 @@
 //! A1, A3, A4: curve keys of low order, in other encodings, or with a torsion component, at every place in a handshake.
 
 use crate::forger::{self, EK, Forger, raw_dh};
-use crate::spy::{Bends, NoAd, Party};
+use crate::recording::{Faults, NoAd, Party};
 use crate::support::LATER;
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::montgomery::MontgomeryPoint;
@@ -62,11 +62,14 @@ fn initiator_takes(key: &[u8; 32], bends: Bends) -> [bool; 3] {
     [0, 1, 2].map(|place| {
         let mut keys = [&good[0], &good[1], &good[2]];
         keys[place] = key;
-        alice.spy.forget();
+        alice.primitives.clear();
         let drawn = alice.rng.drawn.len();
         let taken = alice.initiate(&bundle_of(keys)).is_some();
         if !taken {
-            assert_eq!((alice.spy.count("hkdf"), alice.spy.count("dh"), alice.rng.drawn.len()), (0, 0, drawn));
+            assert_eq!(
+                (alice.primitives.count("hkdf"), alice.primitives.count("dh"), alice.rng.drawn.len()),
+                (0, 0, drawn)
+            );
         }
         taken
     })
@@ -83,8 +86,8 @@ fn responder_answers(key: &[u8; 32], secret: Option<[u8; 32]>, bends: Bends) -> 
         let bytes = bob.bundle(true);
         let bundle = Bundle::from_bytes(&RustCrypto, &bytes).unwrap();
         let (message, _) = forger.first_message(&bundle);
-        bob.spy.bend(bends);
-        bob.spy.forget();
+        bob.primitives.set_faults(faults);
+        bob.primitives.clear();
         let before = bob.state();
         let outcome = bob.device.accept(&message, b"").map(|_| ());
         if outcome.is_err() {
@@ -92,7 +95,7 @@ fn responder_answers(key: &[u8; 32], secret: Option<[u8; 32]>, bends: Bends) -> 
             assert!(bob.spy.count("dh") <= 1 && bob.spy.count("hkdf") <= 1);
             assert_eq!(before, bob.state());
             assert_eq!(bob.device.one_time_prekeys_left(), 1);
-            bob.spy.straighten();
+            bob.primitives.clear_faults();
             assert!(bob.device.accept(&honest.first_message(&bundle).0, b"").is_ok(), "the right one passes");
         }
         outcome
@@ -107,13 +110,13 @@ fn a1_all_fourteen_low_order_encodings_are_refused_in_all_five_positions() {
     for key in low_order() {
         // Control: X25519 accepts each of them as a key, and the shared secret is zero.
         assert_eq!(raw_dh(&KEYS[3], &key), [0; 32]);
-        assert_eq!(initiator_takes(&key, Bends::default()), [false; 3]);
-        assert_eq!(responder_answers(&key, None, Bends::default()), REFUSED);
+        assert_eq!(initiator_takes(&key, Faults::default()), [false; 3]);
+        assert_eq!(responder_answers(&key, None, Faults::default()), REFUSED);
     }
     // Control: the same bundles and messages with an honest key.
     let honest = forger::dh_public(&KEYS[3]);
-    assert_eq!(initiator_takes(&honest, Bends::default()), [true; 3]);
-    assert_eq!(responder_answers(&honest, Some(KEYS[3]), Bends::default()), [Ok(()); 2]);
+    assert_eq!(initiator_takes(&honest, Faults::default()), [true; 3]);
+    assert_eq!(responder_answers(&honest, Some(KEYS[3]), Faults::default()), [Ok(()); 2]);
 }
 
 /// Parsing alone can refuse a second encoding; no faulty device accepts one. Control: X25519 treats two encodings of a
@@ -127,12 +130,12 @@ fn a3_every_non_canonical_encoding_is_refused_in_all_five_positions() {
     for secret in KEYS {
         let key = forger::dh_public(&secret);
         assert_eq!(raw_dh(&[7; 32], &key), raw_dh(&[7; 32], &with_high_bit(key)));
-        assert_eq!(responder_answers(&with_high_bit(key), Some(secret), Bends::default()), REFUSED);
+        assert_eq!(responder_answers(&with_high_bit(key), Some(secret), Faults::default()), REFUSED);
     }
     // u = p - 2, the largest canonical value that is not of low order, is on the curve's twist.
     let largest = p_plus(-2);
-    assert_eq!(initiator_takes(&largest, Bends::default()), [false; 3]);
-    assert_eq!(initiator_takes(&largest, Bends { no_torsion_check: true, ..Bends::default() }), [true; 3]);
+    assert_eq!(initiator_takes(&largest, Faults::default()), [false; 3]);
+    assert_eq!(initiator_takes(&largest, Faults { no_torsion_check: true, ..Faults::default() }), [true; 3]);
 }
 
 proptest! {
@@ -193,14 +196,14 @@ fn a4_torsion_variants_of_an_accepted_ephemeral_key_are_refused() {
         replayed[EK].copy_from_slice(&torsion_key);
         replayed
     };
-    let no_torsion_check = Bends { no_torsion_check: true, ..Bends::default() };
-    let no_ad = Bends { no_ad: NoAd::Everywhere, ..Bends::default() };
-    let neither = Bends { no_torsion_check: true, ..no_ad };
-    for (bends, refused_in) in
-        [(Bends::default(), Some("HS-R2")), (no_torsion_check, Some("HS-R4")), (no_ad, Some("HS-R2")), (neither, None)]
+    let no_torsion_check = Faults { no_torsion_check: true, ..Faults::default() };
+    let no_ad = Faults { no_ad: NoAd::Everywhere, ..Faults::default() };
+    let neither = Faults { no_torsion_check: true, ..no_ad };
+    for (faults, refused_in) in
+        [(Faults::default(), Some("HS-R2")), (no_torsion_check, Some("HS-R4")), (no_ad, Some("HS-R2")), (neither, None)]
     {
-        let mut bob = Party::bent(5, bends);
-        let mut alice = Party::bent(4, Bends { no_ad: bends.no_ad, ..Bends::default() });
+        let mut bob = Party::faulty(5, faults);
+        let mut alice = Party::faulty(4, Faults { no_ad: faults.no_ad, ..Faults::default() });
         let (_, message) = alice.initiate(&bob.bundle(false)).unwrap();
         assert_eq!(bob.device.accept(&message, b"").unwrap().1, b"hello");
         assert_eq!(bob.refuses(&message), AcceptError::Repeated);
@@ -211,9 +214,9 @@ fn a4_torsion_variants_of_an_accepted_ephemeral_key_are_refused() {
             match refused_in {
                 Some(step) => {
                     let before = bob.state();
-                    bob.spy.forget();
+                    bob.primitives.clear();
                     assert_eq!(bob.device.accept(&replayed, b"").unwrap_err(), AcceptError::Refused);
-                    assert_eq!(bob.spy.steps().last(), Some(&step));
+                    assert_eq!(bob.primitives.steps().last(), Some(&step));
                     assert_eq!(before, bob.state());
                 }
                 None => {

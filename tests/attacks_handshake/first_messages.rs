@@ -3,7 +3,7 @@
 
 use crate::forger::{self, CHUNK_SIZE, CT, EK, Forger, HIDDEN, IDENTITY};
 use crate::kem::{Repeats, opened, sealed};
-use crate::spy::{Bends, Draws, NoAd, Party};
+use crate::recording::{Faults, NoAd, Party, RecordingRng};
 use crate::support::{LATER, NOW};
 use noescrow::error::{AcceptError, DecryptError, InitiateError, PrekeyError};
 use noescrow::primitives::{Primitives, RustCrypto};
@@ -52,7 +52,7 @@ fn b24_other_versions_and_missing_fields_are_refused() {
         for version in (0..=255).filter(|version| *version != hello[0]) {
             let mut other = hello.clone();
             other[0] = version;
-            bob.spy.forget();
+            bob.primitives.clear();
             assert_eq!(bob.refuses(&other), AcceptError::Refused, "{version}");
             // Before any key is used, not only because of associated data.
             assert_eq!(bob.spy.count("dh"), 0, "{version}");
@@ -97,7 +97,7 @@ fn b24_a_server_cannot_change_the_chunk_size() {
             for other in (0..=255).filter(|other| *other != hello[CHUNK_SIZE]) {
                 let mut altered = hello.clone();
                 altered[CHUNK_SIZE] = other;
-                bob.spy.forget();
+                bob.primitives.clear();
                 assert_eq!(bob.refuses(&altered), AcceptError::Refused);
                 // An invalid code is refused before any key is used, a valid one because it is associated data of the
                 // identity.
@@ -133,7 +133,7 @@ fn b25_both_sides_agree_on_whether_a_one_time_key_is_used() {
             if altered[5..10] == genuine {
                 continue;
             }
-            bob.spy.forget();
+            bob.primitives.clear();
             let error = bob.refuses(&altered);
             let is_absent_and_named = flag == 0 && id != 0;
             if flag > 1 || is_absent_and_named {
@@ -149,7 +149,7 @@ fn b25_both_sides_agree_on_whether_a_one_time_key_is_used() {
     let sk = |one_time| {
         let mut alice = Party::new(7);
         assert!(alice.initiate(&Party::new(8).bundle(one_time)).is_some());
-        alice.spy.key_agreement().0.concat().len()
+        alice.primitives.key_agreement().0.concat().len()
     };
     assert_eq!(sk(true), sk(false) + 32);
 }
@@ -161,7 +161,7 @@ fn b16_a_device_refuses_its_own_bundle_and_its_own_messages() {
     for one_time in [true, false] {
         // The server serves Alice's own bundle as Bob's.
         let own = alice.bundle(one_time);
-        let parsed = Bundle::from_bytes(&alice.spy, &own).unwrap();
+        let parsed = Bundle::from_bytes(&alice.primitives, &own).unwrap();
         let refused = alice.device.initiate(&parsed, b"me", b"", NOW, &mut alice.rng).map(|_| ());
         assert_eq!(refused.unwrap_err(), InitiateError::Refused);
         // The server echoes her message to her device and to her session.
@@ -170,8 +170,8 @@ fn b16_a_device_refuses_its_own_bundle_and_its_own_messages() {
         assert_eq!(session.decrypt(&hello, b""), Err(DecryptError::Refused));
         // So are later messages, and no key seals in both directions.
         let (mut from_bob, _) = bob.device.accept(&hello, b"").unwrap();
-        alice.spy.forget();
-        bob.spy.forget();
+        alice.primitives.clear();
+        bob.primitives.clear();
         for _ in 0..4 {
             let pong = from_bob.encrypt(b"pong", b"", &mut bob.rng).unwrap();
             assert_eq!(from_bob.decrypt(&pong, b""), Err(DecryptError::Refused));
@@ -181,8 +181,8 @@ fn b16_a_device_refuses_its_own_bundle_and_its_own_messages() {
             assert_eq!(from_bob.decrypt(&ping, b"").unwrap(), b"ping");
         }
         let keys = |party: &Party, name| -> HashSet<Vec<u8>> {
-            let ledger = party.spy.ledger.borrow();
-            ledger.iter().filter(|one| one.name == name && one.succeeded).map(|one| one.inputs[0].clone()).collect()
+            let operations = party.primitives.operations.borrow();
+            operations.iter().filter(|one| one.name == name && one.succeeded).map(|one| one.inputs[0].clone()).collect()
         };
         assert!(keys(&alice, "seal").is_disjoint(&keys(&bob, "seal")));
         // Control: the comparison finds equal keys.
@@ -212,7 +212,7 @@ fn b17_a_responder_refuses_a_key_in_two_roles() {
     let bundle = Bundle::from_bytes(&RustCrypto, &bob.bundle(true)).unwrap();
     let keys =
         [bundle.identity().dh_key(), bundle.signed_prekey().dh_key(), bundle.one_time_prekey().unwrap().dh_key()];
-    let [identity_secret, signed_secret, one_time_secret] = keys.map(|key| bob.spy.secret_of(key.as_bytes()));
+    let [identity_secret, signed_secret, one_time_secret] = keys.map(|key| bob.primitives.secret_of(key.as_bytes()));
     let as_identity = |secret| Forger::new(HONEST[0], secret, HONEST[2]);
     let as_ephemeral = |secret| Forger::new(HONEST[0], HONEST[1], secret);
     let equal = [
@@ -226,9 +226,9 @@ fn b17_a_responder_refuses_a_key_in_two_roles() {
         as_identity(HONEST[2]),
     ];
     for forger in equal {
-        bob.spy.forget();
+        bob.primitives.clear();
         let before = bob.state();
-        bob.spy.forget();
+        bob.primitives.clear();
         assert_eq!(bob.device.accept(&forger.first_message(&bundle).0, b"").unwrap_err(), AcceptError::Refused);
         // The identity was opened, so that the message is complete up to there; no other DH was computed.
         assert_eq!((bob.spy.steps().last(), bob.spy.count("dh")), (Some(&"ID-1"), 1));
@@ -274,10 +274,10 @@ fn b17_an_initiator_refuses_a_key_in_two_roles() {
         bundle_of(&a, &b, Some(&own)),
     ];
     for bundle in equal {
-        alice.spy.forget();
+        alice.primitives.clear();
         let outcome = alice.device.initiate(&bundle, b"hi", b"", NOW, &mut alice.rng).map(|_| ());
         assert_eq!(outcome, Err(InitiateError::Refused));
-        assert_eq!((alice.spy.count("dh"), alice.spy.count("encapsulate")), (0, 0));
+        assert_eq!((alice.primitives.count("dh"), alice.primitives.count("encapsulate")), (0, 0));
     }
     // Control: separate keys.
     for one_time in [None, Some(&c)] {
@@ -296,9 +296,9 @@ fn b34_an_id_names_one_key_and_is_never_issued_twice() {
     for (place, id) in [(1..5, one_time_id), (6..10, signed_id)] {
         let mut crossed = hello.clone();
         crossed[place].copy_from_slice(&id.to_be_bytes());
-        bob.spy.forget();
+        bob.primitives.clear();
         bob.refuses(&crossed);
-        assert_eq!((bob.spy.count("dh"), bob.spy.count("decapsulate")), (0, 0));
+        assert_eq!((bob.primitives.count("dh"), bob.primitives.count("decapsulate")), (0, 0));
     }
     assert!(bob.device.accept(&hello, b"").is_ok());
 
@@ -335,6 +335,6 @@ fn b34_an_id_names_one_key_and_is_never_issued_twice() {
     }
     // A stored device that holds ids which, by its own counter, were never issued does not load.
     state[at].copy_from_slice(&1u32.to_be_bytes());
-    let (spy, key) = (crate::spy::Spy::default(), noescrow::StorageKey::new([0x5A; 32]));
-    assert!(crate::spy::SpyDevice::restore_in_place(spy, &mut sealed(state), &key, 0).is_err());
+    let (primitives, key) = (crate::recording::Recording::default(), noescrow::StorageKey::new([0x5A; 32]));
+    assert!(crate::recording::RecordedDevice::restore_in_place(primitives, &mut sealed(state), &key, 0).is_err());
 }

@@ -2,7 +2,7 @@
 //! An initiator written by hand: spec/protocol.md §4 to §9 without any check, for messages that no honest device can be
 //! made to send. It shares the primitives with the crate, and no protocol code.
 
-use crate::spy::SUITE;
+use crate::recording::SUITE;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Bundle, Device, FIRST_MESSAGE_OVERHEAD, Prekey, Secret};

@@ -2,7 +2,7 @@
 //! B14: key compromise impersonation, possible as far as PQXDH allows it (§4.6) and no further.
 
 use crate::forger::Forger;
-use crate::spy::Party;
+use crate::recording::Party;
 use crate::support::LATER;
 use noescrow::error::AcceptError;
 use noescrow::primitives::{DhPublicKey, RustCrypto};
@@ -17,7 +17,7 @@ fn b14_only_the_signed_prekey_allows_impersonation_until_it_is_deleted() {
     for one_time in [true, false] {
         let mut bob = Party::new(42);
         let bundle = Bundle::from_bytes(&RustCrypto, &bob.bundle(one_time)).unwrap();
-        let secret_of = |key: &DhPublicKey| bob.spy.secret_of(key.as_bytes());
+        let secret_of = |key: &DhPublicKey| bob.primitives.secret_of(key.as_bytes());
         let signed_prekey = secret_of(bundle.signed_prekey().dh_key());
         let identity_key = secret_of(bundle.identity().dh_key());
         let one_time_prekey = bundle.one_time_prekey().map(Prekey::dh_key).map(secret_of);

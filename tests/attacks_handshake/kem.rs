@@ -2,7 +2,7 @@
 //! B4, B27, B28, B31: re-encapsulation, malformed keys and ciphertexts, implicit rejection, private keys in storage.
 
 use crate::forger::{self, CT, HIDDEN};
-use crate::spy::{Bends, Draws, NoAd, Party, Spy};
+use crate::recording::{Faults, NoAd, Party, Recording, RecordingRng};
 use crate::support::LATER;
 use libcrux_ml_kem::mlkem1024;
 use noescrow::error::AcceptError;
@@ -81,26 +81,27 @@ impl TryCryptoRng for Repeats {}
 #[test]
 fn b4_a_re_encapsulated_secret_is_refused_even_with_a_weak_kem() {
     let attack = |no_ad: NoAd| {
-        let bends = Bends { weak_kem: true, no_ad, ..Bends::default() };
-        let (mut alice, mut bob) = (Party::bent(1, bends), Party::bent(2, bends));
-        let mut repeats = Repeats(Draws::new(3));
+        let faults = Faults { weak_kem: true, no_ad, ..Faults::default() };
+        let (mut alice, mut bob) = (Party::faulty(1, faults), Party::faulty(2, faults));
+        let mut repeats = Repeats(RecordingRng::new(3));
         let published = bob.device.publish(2, LATER, &mut repeats).unwrap();
         let [first, second] = [0, 1].map(|at| published.one_time_prekeys[at].clone());
         assert_eq!(first.dh_key(), second.dh_key());
         let bundle = Bundle::new(published.identity, published.signed_prekey, Some(first.clone())).unwrap();
         let (_, hello) = alice.initiate(&bundle.to_bytes()).unwrap();
 
-        let stolen = bob.spy.seed_of(first.kem_key());
+        let stolen = bob.primitives.seed_of(first.kem_key());
         let value = weak::value(&stolen, hello[CT].try_into().unwrap());
         let mut carried = hello.clone();
         carried[6..10].copy_from_slice(&second.id().to_be_bytes());
         carried[CT].copy_from_slice(&weak::carry(second.kem_key(), &value, &[4; 32]));
 
         let before = bob.state();
-        bob.spy.forget();
+        bob.primitives.clear();
         let outcome = bob.device.accept(&carried, b"").map(|(_, text)| text);
-        let last_step = *bob.spy.steps().last().unwrap();
-        let same_key = bob.spy.count("hkdf") > 1 && bob.spy.key_agreement() == alice.spy.key_agreement();
+        let last_step = *bob.primitives.steps().last().unwrap();
+        let same_key =
+            bob.primitives.count("hkdf") > 1 && bob.primitives.key_agreement() == alice.primitives.key_agreement();
         if outcome.is_err() {
             assert_eq!(before, bob.state());
             assert_eq!(bob.device.accept(&hello, b"").unwrap().1, b"hello");
@@ -144,7 +145,7 @@ fn b27_a_kem_key_failing_the_modulus_check_is_never_used() {
                 // Control: without the check, the initiator encapsulates to the key.
                 alice.spy.bend(Bends { no_modulus_check: true, ..Bends::default() });
                 assert!(alice.initiate(&of(keys)).is_some());
-                assert_eq!(alice.spy.count("encapsulate"), 1);
+                assert_eq!(alice.primitives.count("encapsulate"), 1);
             }
         }
     }
@@ -159,11 +160,12 @@ fn b27_a_wrong_ciphertext_fails_like_any_other_flaw() {
     let mut answers = |place: std::ops::Range<usize>, bytes: &[u8]| {
         let mut message = hello.clone();
         message[place].copy_from_slice(bytes);
-        bob.spy.forget();
+        bob.primitives.clear();
         let before = bob.state();
-        bob.spy.forget();
+        bob.primitives.clear();
         let error = bob.device.accept(&message, b"").unwrap_err();
-        let work: Vec<_> = bob.spy.ledger.borrow().iter().map(|one| (one.name, one.step, one.succeeded)).collect();
+        let work: Vec<_> =
+            bob.primitives.operations.borrow().iter().map(|one| (one.name, one.step, one.succeeded)).collect();
         assert_eq!(before, bob.state());
         (error, work)
     };
@@ -276,10 +278,10 @@ fn not_rejected(primitives: &Spy) -> usize {
 fn b28_a_wrong_ciphertext_gives_j_of_z_and_ciphertext() {
     // FIPS 202's example: SHAKE256 of the empty string.
     assert_eq!(shake_256(b"")[..8], [0x46, 0xb9, 0xdd, 0x2b, 0x0b, 0xa8, 0x8d, 0x13]);
-    assert_eq!(not_rejected(&Spy::default()), 0);
+    assert_eq!(not_rejected(&Recording::default()), 0);
     // Control: a KEM without implicit rejection.
-    let without = Spy::default();
-    without.bend(Bends { weak_kem: true, ..Bends::default() });
+    let without = Recording::default();
+    without.set_faults(Faults { weak_kem: true, ..Faults::default() });
     assert_eq!(not_rejected(&without), 40);
 }
 
@@ -307,7 +309,7 @@ fn b31_private_kem_keys_are_stored_as_seeds_only() {
     let bundle = Bundle::from_bytes(&RustCrypto, &bytes).unwrap();
     assert_eq!(bob.state().len() - without, 4 + 8 + 32 + 64 + 32);
     let state = opened(bob.state());
-    let seed = bob.spy.seed_of(bundle.one_time_prekey().unwrap().kem_key());
+    let seed = bob.primitives.seed_of(bundle.one_time_prekey().unwrap().kem_key());
     let find = |needle: &[u8]| state.windows(needle.len()).position(|window| window == needle);
     let at = find(&seed).unwrap();
     assert_eq!(find(&bundle.one_time_prekey().unwrap().kem_key()[..32]), None);

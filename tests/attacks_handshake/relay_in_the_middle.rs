@@ -4,7 +4,7 @@
 //! clients' generators.
 
 use crate::forger::{self, CT, EK, Forger, IDENTITY, SIGNED, raw_dh};
-use crate::spy::{Bends, Draws, NoAd, Operation, Party, SUITE, SpyDevice, SpySession};
+use crate::recording::{Faults, NoAd, Operation, Party, RecordedDevice, RecordedSession, RecordingRng, SUITE};
 use crate::support::{LATER, NOW};
 use noescrow::error::{AcceptError, DecryptError};
 use noescrow::primitives::{Primitives, RustCrypto};
@@ -116,7 +116,7 @@ fn origins(party: &Party, peer: &Party) -> Origins {
     let ledger = party.spy.ledger.borrow();
     let mut own: Vec<&[u8]> = party.rng.drawn.iter().map(Vec::as_slice).collect();
     let mut origins = Origins::default();
-    for one in ledger.iter() {
+    for one in operations.iter() {
         let inputs = match one.name {
             "dh" | "dh_public" | "encapsulate" | "decapsulate" | "hmac" | "hkdf" | "hkdf_expand" => &one.inputs[..],
             "incremental_public" | "encaps1" | "encaps2" | "incremental_decapsulate" => &one.inputs[..],
@@ -150,7 +150,7 @@ const MESSAGES: u64 = 2 * ROUNDS as u64;
 /// The epochs completed in them; one more is being agreed on.
 const EPOCHS: u64 = 2;
 
-fn rounds(alice: (&mut Party, &mut SpySession), bob: (&mut Party, &mut SpySession), count: usize) {
+fn rounds(alice: (&mut Party, &mut RecordedSession), bob: (&mut Party, &mut RecordedSession), count: usize) {
     for _ in 0..count {
         let lost = bob.1.encrypt(b"lost", b"", &mut bob.0.rng).unwrap();
         let pong = bob.1.encrypt(b"pong", b"", &mut bob.0.rng).unwrap();
@@ -162,10 +162,10 @@ fn rounds(alice: (&mut Party, &mut SpySession), bob: (&mut Party, &mut SpySessio
 }
 
 /// The origins on both sides of a handshake and a conversation.
-fn audit(bends: Bends, one_time: bool) -> [Origins; 2] {
-    let (mut alice, mut bob) = (Party::bent(1, bends), Party::bent(2, bends));
+fn audit(faults: Faults, one_time: bool) -> [Origins; 2] {
+    let (mut alice, mut bob) = (Party::faulty(1, faults), Party::faulty(2, faults));
     // Chunks of the largest size, so that there are epochs.
-    let bundle = Bundle::from_bytes(&alice.spy, &bob.bundle(one_time)).unwrap();
+    let bundle = Bundle::from_bytes(&alice.primitives, &bob.bundle(one_time)).unwrap();
     let initiated = alice.device.initiate_with(CHUNK_SIZE, &bundle, b"hello", b"", NOW, &mut alice.rng);
     let (mut from_alice, hello) = initiated.unwrap();
     let (mut from_bob, _) = bob.device.accept(&hello, b"").unwrap();
@@ -177,7 +177,7 @@ fn audit(bends: Bends, one_time: bool) -> [Origins; 2] {
 #[test]
 fn b18_every_input_of_every_key_has_an_authenticated_origin() {
     for one_time in [true, false] {
-        for side in audit(Bends::default(), one_time) {
+        for side in audit(Faults::default(), one_time) {
             assert_eq!(side.unexplained, []);
             assert!(side.constants > 50 && side.own > 50 && side.peer > 10, "{side:?}");
         }
@@ -259,7 +259,7 @@ fn computed_sk(alice: &Party, hello: &[u8], bends: Bends) -> [u8; 32] {
     let (dh1, dh3) = (with_spk(alice.device.identity().dh_key().as_bytes()), with_spk(ephemeral_key));
     // DH2 takes the secret of the identity that Alice believes she talks to.
     let dh2 = raw_dh(&SERVER[2], ephemeral_key);
-    let (dh1, dh2) = if bends.no_identity_dh { ([0; 32], [0; 32]) } else { (dh1, dh2) };
+    let (dh1, dh2) = if faults.no_identity_dh { ([0; 32], [0; 32]) } else { (dh1, dh2) };
     let ss = RustCrypto.decapsulate(&Secret::new(SERVER_KEM), hello[CT].try_into().unwrap());
     let mut sk = [0; 32];
     RustCrypto.hkdf(&[0; 32], &[&[0xFF; 32], &dh1, &dh2, &dh3, ss.expose()], &[SUITE], &mut sk);
@@ -270,7 +270,7 @@ fn computed_sk(alice: &Party, hello: &[u8], bends: Bends) -> [u8; 32] {
 /// own bytes to each side's keys once the sessions exist.
 fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
     let mut found = Search::default();
-    let mut bob = Party::bent(1, bends);
+    let mut bob = Party::faulty(1, faults);
     let older = bob.bundle(true);
     bob.device.rotate(LATER, &mut bob.rng).unwrap();
     let genuine = bob.bundle(true);
@@ -285,7 +285,7 @@ fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
         BundleMove::OwnPrekeys,
         BundleMove::OwnIdentity,
     ];
-    let mut alice = Party::bent(2, bends);
+    let mut alice = Party::faulty(2, faults);
     for bundle_move in moves.into_iter().chain(flips) {
         let served = match bundle_move {
             BundleMove::Honest => genuine.clone(),
@@ -300,7 +300,7 @@ fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
                 bytes
             }
         };
-        alice.spy.forget();
+        alice.primitives.clear();
         let Some((from_alice, hello)) = alice.initiate(&served) else {
             found.refused += 1;
             continue;
@@ -313,12 +313,12 @@ fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
         let message_stride = if bundle_move == BundleMove::Honest { stride } else { 53 * stride };
         let flips = (0..hello.len()).step_by(message_stride).map(MessageMove::Flip);
         bob = Party::restored(&bobs, 3);
-        bob.spy.bend(bends);
+        bob.primitives.set_faults(faults);
         for message_move in
             [MessageMove::Honest, MessageMove::Replace, MessageMove::Impersonate].into_iter().chain(flips)
         {
             let to_bob = Bundle::from_bytes(&RustCrypto, &genuine).unwrap();
-            let own = Forger { identity_dh: !bends.no_identity_dh, ..Forger::new(SERVER[0], SERVER[1], SERVER[2]) };
+            let own = Forger { identity_dh: !faults.no_identity_dh, ..Forger::new(SERVER[0], SERVER[1], SERVER[2]) };
             let message = match message_move {
                 MessageMove::Honest => hello.clone(),
                 MessageMove::Replace => own.first_message(&to_bob).0,
@@ -332,20 +332,21 @@ fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
                     bytes
                 }
             };
-            bob.spy.forget();
+            bob.primitives.clear();
             let Ok((mut from_bob, _)) = bob.device.accept(&message, b"") else {
                 found.refused += 1;
                 continue;
             };
             let bob_known = matches!(message_move, MessageMove::Replace | MessageMove::Impersonate);
             let key = StorageKey::new([1; 32]);
-            let mut from_alice = SpySession::restore_in_place(alice.spy.clone(), &mut saved.clone(), &key, 0).unwrap();
+            let mut from_alice =
+                RecordedSession::restore_in_place(alice.primitives.clone(), &mut saved.clone(), &key, 0).unwrap();
             if nonces {
-                alice.spy.bend(Bends { server_nonce: Some([1; 32]), ..bends });
-                bob.spy.bend(Bends { server_nonce: Some([2; 32]), ..bends });
+                alice.primitives.set_faults(Faults { server_nonce: Some([1; 32]), ..faults });
+                bob.primitives.set_faults(Faults { server_nonce: Some([2; 32]), ..faults });
             }
             let reply = from_bob.encrypt(b"reply", b"", &mut bob.rng).unwrap();
-            let agree = alice_sk == bob.spy.key_agreement().1 || nonces;
+            let agree = alice_sk == bob.primitives.key_agreement().1 || nonces;
             let agree = agree && from_alice.decrypt(&reply, b"").is_ok();
             let numbers_equal = from_alice.safety_number() == from_bob.safety_number();
             match (numbers_equal, agree && !alice_known && !bob_known) {
@@ -353,9 +354,9 @@ fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
                 (true, false) => found.violations.push((bundle_move, message_move)),
                 (false, _) => found.different += 1,
             }
-            alice.spy.bend(bends);
+            alice.primitives.set_faults(faults);
             bob = Party::restored(&bobs, 3);
-            bob.spy.bend(bends);
+            bob.primitives.set_faults(faults);
         }
     }
     found
@@ -375,13 +376,13 @@ fn b18_no_relay_gets_equal_safety_numbers_over_bad_keys() {
 fn control_b18_server_nonces_and_missing_identity_dhs_are_found() {
     let nonces = search(Bends::default(), true, 97);
     assert!(nonces.violations.contains(&(BundleMove::Honest, MessageMove::Honest)), "{nonces:?}");
-    let no_verify = Bends { no_verify: true, ..Bends::default() };
-    let neither = search(Bends { no_identity_dh: true, ..no_verify }, false, 401);
+    let no_verify = Faults { no_verify: true, ..Faults::default() };
+    let neither = search(Faults { no_identity_dh: true, ..no_verify }, false, 401);
     assert!(neither.violations.contains(&(BundleMove::OwnPrekeys, MessageMove::Impersonate)), "{neither:?}");
     // Each defence suffices alone if the attacker has no identity's secret: DH2 against planted prekeys, signatures
     // without DH2.
     assert_eq!(search(no_verify, false, 401).violations, []);
-    let no_identity_dh = search(Bends { no_identity_dh: true, ..Bends::default() }, false, 401);
+    let no_identity_dh = search(Faults { no_identity_dh: true, ..Faults::default() }, false, 401);
     let planted = |one: &&(BundleMove, MessageMove)| one.0 == BundleMove::OwnPrekeys;
     assert_eq!(no_identity_dh.violations.iter().filter(planted).count(), 0);
 }
@@ -446,8 +447,8 @@ fn b20_draws_do_not_depend_on_what_the_server_sent() {
     let mixed = |served: u64| {
         let bytes = bundles(served);
         let alice = Party::new(20);
-        let bundle = Bundle::from_bytes(&alice.spy, &bytes).unwrap();
-        let mut rng = Mixed(Draws::new(20), RustCrypto.sha256(&[&bytes]));
+        let bundle = Bundle::from_bytes(&alice.primitives, &bytes).unwrap();
+        let mut rng = Mixed(RecordingRng::new(20), RustCrypto.sha256(&[&bytes]));
         alice.device.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap().1[EK].to_vec()
     };
     assert_ne!(mixed(0), mixed(1));
@@ -460,11 +461,11 @@ fn b20_a_stuck_generator_repeats_no_key_across_peers() {
     let alice = Party::new(30);
     let to = |seed: u64| {
         let bundle = Bundle::from_bytes(&RustCrypto, &Party::new(seed).bundle(true)).unwrap();
-        alice.spy.forget();
+        alice.primitives.clear();
         let (_, hello) = alice.device.initiate(&bundle, b"hello", b"", NOW, &mut Stuck).unwrap();
-        let ledger = alice.spy.ledger.borrow();
+        let operations = alice.primitives.operations.borrow();
         let keys: HashSet<_> =
-            ledger.iter().filter(|one| one.name == "seal").map(|one| one.inputs[0].clone()).collect();
+            operations.iter().filter(|one| one.name == "seal").map(|one| one.inputs[0].clone()).collect();
         (hello, keys)
     };
     let ((one, keys), (other, other_keys)) = (to(31), to(32));

@@ -2,7 +2,7 @@
 //! B6, B7, B8, B9, B26: replayed first messages, two for one key, garbage before the genuine one, other wrappers.
 
 use crate::forger::{CT, EK, Forger, HIDDEN};
-use crate::spy::{Bends, NoAd, Party, SpySession};
+use crate::recording::{Faults, NoAd, Party, RecordedSession};
 use noescrow::durable::{Durable, Record, Store, Subject};
 use noescrow::error::{AcceptError, DecryptError, RestoreError};
 use noescrow::primitives::RustCrypto;
@@ -94,8 +94,8 @@ fn b6_messages_to_the_previous_signed_prekey_are_recorded_with_it() {
 
 /// Every key that sealed something since the ledger was last cleared.
 fn sealing_keys(party: &Party) -> HashSet<Vec<u8>> {
-    let ledger = party.spy.ledger.borrow();
-    ledger.iter().filter(|one| one.name == "seal" && one.step != "SN-1").map(|one| one.inputs[0].clone()).collect()
+    let operations = party.primitives.operations.borrow();
+    operations.iter().filter(|one| one.name == "seal" && one.step != "SN-1").map(|one| one.inputs[0].clone()).collect()
 }
 
 /// The documented limit. Restored from a backup, Bob does not know what he accepted, and accepts it as a new session.
@@ -107,10 +107,10 @@ fn b7_a_replay_after_lost_state_sends_under_other_keys() {
     let hello = hello_to(&bob.bundle(false), 9);
     let backup = bob.state();
     let run = |party: &mut Party| {
-        party.spy.forget();
+        party.primitives.clear();
         let (mut session, text) = party.device.accept(&hello, b"").unwrap();
         assert_eq!(text, b"hello");
-        let sk = party.spy.key_agreement().1;
+        let sk = party.primitives.key_agreement().1;
         for _ in 0..3 {
             session.encrypt(b"reply", b"", &mut party.rng).unwrap();
         }
@@ -126,8 +126,8 @@ fn b7_a_replay_after_lost_state_sends_under_other_keys() {
     assert_eq!(keys_again, keys_cloned);
     // A caller that keeps the newest generation where the backup does not reset it gets an error.
     let key = StorageKey::new([0x5A; 32]);
-    let spy = crate::spy::Spy::default();
-    let restored = crate::spy::SpyDevice::restore_in_place(spy, &mut backup.clone(), &key, 1);
+    let primitives = crate::recording::Recording::default();
+    let restored = crate::recording::RecordedDevice::restore_in_place(primitives, &mut backup.clone(), &key, 1);
     assert_eq!(restored.unwrap_err(), RestoreError::Rollback);
 }
 
@@ -210,9 +210,9 @@ fn b9_garbage_with_a_valid_id_uses_up_nothing() {
         // From a forger who lacks only the secret of the identity that it names: everything opens except the message.
         let bundle = Bundle::from_bytes(&RustCrypto, &bytes).unwrap();
         let impostor = Forger { dh_secret: Some([9; 32]), ..Forger::new([1; 32], [2; 32], [3; 32]) };
-        bob.spy.forget();
+        bob.primitives.clear();
         assert_eq!(bob.device.accept(&impostor.first_message(&bundle).0, b"").unwrap_err(), AcceptError::Refused);
-        assert!(bob.spy.steps().contains(&"HS-R5"), "{:?}", bob.spy.steps());
+        assert!(bob.primitives.steps().contains(&"HS-R5"), "{:?}", bob.primitives.steps());
         // The caller's associated data differ.
         let before = bob.state();
         assert_eq!(bob.device.accept(&hello, b"other").unwrap_err(), AcceptError::Refused);
@@ -230,7 +230,7 @@ fn b9_garbage_with_a_valid_id_uses_up_nothing() {
     }
 }
 
-fn session_state(session: &SpySession) -> Vec<u8> {
+fn session_state(session: &RecordedSession) -> Vec<u8> {
     session.snapshot(&StorageKey::new([0x5A; 32]), 0)
 }
 
@@ -285,8 +285,8 @@ fn b26_a_genuine_message_in_another_wrapper_is_refused() {
 
 /// The unwrapped message, between devices that leave associated data out.
 fn without_ad(one_time: bool) -> Vec<u8> {
-    let bends = Bends { no_ad: NoAd::Everywhere, ..Bends::default() };
-    let (mut alice, mut bob) = (Party::bent(23, bends), Party::bent(22, bends));
+    let faults = Faults { no_ad: NoAd::Everywhere, ..Faults::default() };
+    let (mut alice, mut bob) = (Party::faulty(23, faults), Party::faulty(22, faults));
     let (mut from_alice, hello) = alice.initiate(&bob.bundle(one_time)).unwrap();
     let (mut from_bob, _) = bob.device.accept(&hello, b"").unwrap();
     let second = from_alice.encrypt(b"second", b"", &mut alice.rng).unwrap();

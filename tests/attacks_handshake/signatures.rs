@@ -2,7 +2,7 @@
 //! A5, A6, A7: malleable signatures, signatures valid for many messages, and signing under another's public key.
 
 use crate::forger::{self, DESCRIPTION_LEN, Forger, IDENTITY, ONE_TIME, SIGNED};
-use crate::spy::{Bends, Party, SUITE};
+use crate::recording::{Faults, Party, SUITE};
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
@@ -64,9 +64,9 @@ fn a5_signatures_with_s_plus_q_are_refused_wherever_they_are_read() {
         };
         assert_ne!(bytes, genuine);
         assert!(lax_verify(&bytes[..32].try_into().unwrap(), &signed, &bytes[signature]));
-        alice.spy.bend(Bends { no_verify: true, ..Bends::default() });
+        alice.primitives.set_faults(Faults { no_verify: true, ..Faults::default() });
         assert!(alice.initiate(&bytes).is_some());
-        alice.spy.straighten();
+        alice.primitives.clear_faults();
     }
     let bundle = Bundle::from_bytes(&RustCrypto, &genuine).unwrap();
     let mut forger = Forger::new([1; 32], [2; 32], [3; 32]);
@@ -137,8 +137,8 @@ fn a6_a_signing_key_with_a_torsion_component_is_refused() {
         assert!(Identity::from_bytes(&RustCrypto, &bytes).is_err());
         // Control: strict verification accepts it, and so would a device that does not check torsion.
         assert!(RustCrypto.verify(&public, &certified(&genuine[32..64]), &certificate.try_into().unwrap()).is_ok());
-        let unchecked = Party::bent(4, Bends { no_torsion_check: true, ..Bends::default() });
-        assert!(Identity::from_bytes(&unchecked.spy, &bytes).is_ok());
+        let unchecked = Party::faulty(4, Faults { no_torsion_check: true, ..Faults::default() });
+        assert!(Identity::from_bytes(&unchecked.primitives, &bytes).is_ok());
     }
 }
 
@@ -185,8 +185,8 @@ fn a7_signing_takes_no_public_key_and_repeats_no_nonce() {
         assert!(bob.device.accept(&hello, b"").is_ok());
         bob.device.rotate(crate::support::LATER + round, &mut bob.rng).unwrap();
     }
-    let ledger = bob.spy.ledger.borrow();
-    let signed: Vec<_> = ledger.iter().filter(|operation| operation.name == "sign").collect();
+    let operations = bob.primitives.operations.borrow();
+    let signed: Vec<_> = operations.iter().filter(|operation| operation.name == "sign").collect();
     assert!(signed.len() > 6);
     for (one, two) in signed.iter().flat_map(|one| signed.iter().map(move |two| (one, two))) {
         assert_eq!(one.inputs[0], two.inputs[0], "one key signs");
