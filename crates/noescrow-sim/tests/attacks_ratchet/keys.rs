@@ -2,7 +2,7 @@
 //! Ratchet keys that a hostile peer chooses, and generators that fail.
 
 use crate::support::stored::storage_key;
-use crate::support::{LATER, NOW, PuppetSession, Talk, rng, state};
+use crate::support::{LATER, NOW, MockSession, Talk, rng, state};
 use crate::watch::{Key, Watch};
 use crate::{copy, cost, refuses};
 use hex_literal::hex;
@@ -51,9 +51,9 @@ fn claim(seed: u64, key: [u8; 32], new_chain: bool) -> (Talk, Vec<u8>) {
         let ping = talk.from_bob(b"ping");
         talk.alice.decrypt(&ping, b"").unwrap();
     }
-    talk.alice_strings.rewrite_headers(move |header| header[..32].copy_from_slice(&key));
+    talk.alice_mock.rewrite_headers(move |header| header[..32].copy_from_slice(&key));
     let message = talk.from_alice(b"trust me");
-    talk.alice_strings.behave();
+    talk.alice_mock.stop_rewriting();
     (talk, message)
 }
 
@@ -63,7 +63,7 @@ fn a2_a_low_order_ratchet_key_is_refused_and_the_session_continues() {
     assert_eq!(encodings.iter().collect::<HashSet<_>>().len(), 14);
     for (key, new_chain) in encodings.into_iter().flat_map(|key| [(key, false), (key, true)]) {
         let (mut talk, message) = claim(20, key, new_chain);
-        talk.bob_strings.reset();
+        talk.bob_mock.reset();
         refuses(&mut talk.bob, &message);
         assert_eq!(talk.bob_strings.count("dh"), 0, "refused before it is used");
         // Its number is lost with it, as that of a dropped message is.
@@ -77,9 +77,9 @@ fn a2_a_low_order_ratchet_key_is_refused_and_the_session_continues() {
     // Control: any other key reaches the root and the body, which fails because Alice does not have its secret.
     let stranger = RustCrypto.dh_public(&Secret::new([9; 32]));
     let (mut talk, message) = claim(20, stranger, true);
-    talk.bob_strings.reset();
+    talk.bob_mock.reset();
     assert_eq!(talk.bob.decrypt(&message, b""), Err(DecryptError::Refused));
-    assert!(talk.bob_strings.count("dh") == 1 && talk.bob_strings.steps().contains(&"DR-D8"));
+    assert!(talk.bob_mock.count("dh") == 1 && talk.bob_mock.steps().contains(&"DR-D8"));
 }
 
 #[test]
@@ -90,9 +90,9 @@ fn a3_a_non_canonical_ratchet_key_is_refused() {
         let session = hazmat::initiator::<_, noescrow::Heap>(RustCrypto, &Secret::new([1; 32]), &key, b"");
         assert!(session.is_err());
         let (mut talk, message) = claim(21, key, true);
-        talk.bob_strings.reset();
+        talk.bob_mock.reset();
         refuses(&mut talk.bob, &message);
-        assert_eq!(talk.bob_strings.count("dh"), 0);
+        assert_eq!(talk.bob_mock.count("dh"), 0);
     }
     // Alice's own key in its other encoding: the same point.
     for new_chain in [false, true] {
@@ -103,7 +103,7 @@ fn a3_a_non_canonical_ratchet_key_is_refused() {
         }
         let seen = Rc::new(Cell::new([0; 32]));
         let spell = seen.clone();
-        talk.alice_strings.rewrite_headers(move |header| {
+        talk.alice_mock.rewrite_headers(move |header| {
             spell.set(header[..32].try_into().unwrap());
             header[31] |= 0x80;
         });
@@ -120,12 +120,12 @@ fn a3_a_non_canonical_ratchet_key_is_refused() {
 }
 
 /// The public key in the next header that `talk`'s Alice or Bob sends.
-fn overheard(strings: &crate::support::Puppet, send: impl FnOnce() -> Vec<u8>) -> [u8; 32] {
+fn overheard(mock: &crate::support::Mock, send: impl FnOnce() -> Vec<u8>) -> [u8; 32] {
     let seen = Rc::new(Cell::new([0; 32]));
     let note = seen.clone();
-    strings.rewrite_headers(move |header| note.set(header[..32].try_into().unwrap()));
+    mock.rewrite_headers(move |header| note.set(header[..32].try_into().unwrap()));
     send();
-    strings.behave();
+    mock.stop_rewriting();
     seen.get()
 }
 
@@ -134,23 +134,23 @@ fn c19_reflected_and_repeated_ratchet_keys_are_refused_before_any_work() {
     for returned in ["our own", "the last one", "a stranger's"] {
         let mut talk = Talk::after(22, 3);
         let last = {
-            let Talk { alice, alice_strings, rng, .. } = &mut talk;
-            overheard(alice_strings, || alice.encrypt(b"", b"", rng).unwrap())
+            let Talk { alice, alice_mock, rng, .. } = &mut talk;
+            overheard(alice_mock, || alice.encrypt(b"", b"", rng).unwrap())
         };
         let ping = talk.from_bob(b"ping");
         talk.alice.decrypt(&ping, b"").unwrap();
         let own = {
-            let Talk { bob, bob_strings, rng, .. } = &mut talk;
-            overheard(bob_strings, || bob.encrypt(b"", b"", rng).unwrap())
+            let Talk { bob, bob_mock, rng, .. } = &mut talk;
+            overheard(bob_mock, || bob.encrypt(b"", b"", rng).unwrap())
         };
         let key = match returned {
             "our own" => own,
             "the last one" => last,
             _ => RustCrypto.dh_public(&Secret::new([3; 32])),
         };
-        talk.alice_strings.rewrite_headers(move |header| header[..32].copy_from_slice(&key));
+        talk.alice_mock.rewrite_headers(move |header| header[..32].copy_from_slice(&key));
         let message = talk.from_alice(b"again");
-        talk.alice_strings.behave();
+        talk.alice_mock.stop_rewriting();
         let bob = &mut talk.bob;
         let [_, dh, _, _] = cost(&talk.bob_strings, || refuses(bob, &message));
         // Control: an unknown key costs its Diffie-Hellman.
@@ -238,9 +238,9 @@ fn c26_a_generator_that_fails_harms_no_message() {
         let mut talk = Talk::after(24, 1);
         let ping = talk.from_bob(b"ping");
         let alice = &mut talk.alice;
-        let made = talk.alice_strings.count("dh_public");
+        let made = talk.alice_mock.count("dh_public");
         alice.decrypt(&ping, b"").unwrap();
-        assert_eq!(talk.alice_strings.count("dh_public"), made, "the step at receipt makes no key pair");
+        assert_eq!(talk.alice_mock.count("dh_public"), made, "the step at receipt makes no key pair");
         let (mut failing, before) = (Failing { left, good: rng(left as u64) }, state(alice));
         let outcome = catch_unwind(AssertUnwindSafe(|| alice.encrypt(b"never", b"", &mut failing)));
         // Control: with enough entropy, the step at sending makes a key pair, and the message opens.
@@ -251,7 +251,7 @@ fn c26_a_generator_that_fails_harms_no_message() {
                 assert_eq!(before, state(alice));
             }
         }
-        assert_eq!(talk.alice_strings.count("dh_public") > made, left > 1);
+        assert_eq!(talk.alice_mock.count("dh_public") > made, left > 1);
         let message = talk.from_alice(b"goes on");
         assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"goes on");
         assert_eq!(talk.bob.skipped_message_keys(), 0, "no number was lost");
@@ -269,11 +269,11 @@ fn before_a_draw(by_bob: bool, epoch: u32, operation: &str) -> Talk {
             0 => (&mut talk.bob, &mut talk.alice),
             _ => (&mut talk.alice, &mut talk.bob),
         };
-        let strings = crate::support::Puppet::default();
-        let mut probe = crate::copy_with(sender, strings.clone());
-        strings.reset();
+        let mock = crate::support::Mock::default();
+        let mut probe = crate::copy_with(sender, mock.clone());
+        mock.reset();
         probe.encrypt(b"", b"", &mut talk.rng).unwrap();
-        if (turn % 2 == 0) == by_bob && strings.count(operation) == 1 && sender.post_quantum_epoch() == epoch {
+        if (turn % 2 == 0) == by_bob && mock.count(operation) == 1 && sender.post_quantum_epoch() == epoch {
             break;
         }
         let message = sender.encrypt(b"", b"", &mut talk.rng).unwrap();
@@ -290,24 +290,24 @@ fn c26_a_generator_failing_at_a_post_quantum_key_harms_neither_ratchet() {
         let mut draws = 0;
         for left in 0..4 {
             let mut talk = before_a_draw(by_bob, epoch, operation);
-            let (sender, receiver, strings) = match by_bob {
-                true => (&mut talk.bob, &mut talk.alice, &talk.bob_strings),
-                false => (&mut talk.alice, &mut talk.bob, &talk.alice_strings),
+            let (sender, receiver, mock) = match by_bob {
+                true => (&mut talk.bob, &mut talk.alice, &talk.bob_mock),
+                false => (&mut talk.alice, &mut talk.bob, &talk.alice_mock),
             };
             let before = state(sender);
-            strings.reset();
+            mock.reset();
             let mut failing = Failing { left, good: rng(left as u64) };
             match catch_unwind(AssertUnwindSafe(|| sender.encrypt(b"never", b"", &mut failing))) {
                 // Control: with enough entropy, this message draws it.
                 Ok(message) => {
-                    assert_eq!(strings.count(operation), 1);
+                    assert_eq!(mock.count(operation), 1);
                     assert_eq!(receiver.decrypt(&message.unwrap(), b"").unwrap(), b"never");
                 }
                 Err(_) => {
                     draws += 1;
                     assert_eq!(before, state(sender), "{left}");
                     let message = sender.encrypt(b"goes on", b"", &mut talk.rng).unwrap();
-                    assert_eq!(strings.count(operation), 1);
+                    assert_eq!(mock.count(operation), 1);
                     assert_eq!(receiver.decrypt(&message, b"").unwrap(), b"goes on");
                 }
             }
@@ -330,14 +330,14 @@ fn c28_a_responder_cannot_send_before_it_has_received() {
     let secret = Secret::new([1; 32]);
     let ratchet = Secret::new([2; 32]);
     let public = RustCrypto.dh_public(&ratchet);
-    let strings = crate::support::Puppet::default();
-    let mut alice: PuppetSession = hazmat::initiator(strings.clone(), &secret, &public, b"").unwrap();
-    let mut bob: PuppetSession = hazmat::responder(strings.clone(), &secret, ratchet, b"");
+    let mock = crate::support::Mock::default();
+    let mut alice: MockSession = hazmat::initiator(mock.clone(), &secret, &public, b"").unwrap();
+    let mut bob: MockSession = hazmat::responder(mock.clone(), &secret, ratchet, b"");
     let mut rng = rng(25);
     let before = state(&bob);
-    strings.reset();
+    mock.reset();
     assert_eq!(bob.encrypt(b"first", b"", &mut rng).unwrap_err(), EncryptError::NotYetReceived);
-    assert_eq!((strings.count("seal"), strings.count("hmac_pair")), (0, 0));
+    assert_eq!((mock.count("seal"), mock.count("hmac_pair")), (0, 0));
     assert_eq!(before, state(&bob));
     assert_eq!(copy(&bob).encrypt(b"first", b"", &mut rng).unwrap_err(), EncryptError::NotYetReceived, "restored");
     // Control: the initiator can send, and so can the responder once he has received.

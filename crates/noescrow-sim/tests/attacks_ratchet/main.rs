@@ -34,7 +34,7 @@ use noescrow::error::DecryptError;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{MESSAGE_OVERHEAD, Secret};
 use support::stored::{opened, storage_key};
-use support::{MessageKeys, Puppet, PuppetSession, Talk, state};
+use support::{MessageKeys, Mock, MockSession, Talk, state};
 
 /// Bytes before the body: type and sealed header.
 const HEAD_LEN: usize = MESSAGE_OVERHEAD - 16;
@@ -53,8 +53,8 @@ fn copy(end: &PuppetSession) -> PuppetSession {
     copy_with(end, Puppet::default())
 }
 
-fn copy_with(end: &PuppetSession, strings: Puppet) -> PuppetSession {
-    PuppetSession::restore_in_place(strings, &mut state(end), &storage_key(), 0).unwrap()
+fn copy_with(end: &MockSession, mock: Mock) -> MockSession {
+    MockSession::restore_in_place(mock, &mut state(end), &storage_key(), 0).unwrap()
 }
 
 /// The same session again, in a faulty variant that accepts a body without checking its tag.
@@ -73,7 +73,7 @@ fn cost(strings: &Puppet, act: impl FnOnce()) -> [usize; 4] {
 fn cost_of_both(strings: &Puppet, act: impl FnOnce()) -> [usize; 5] {
     strings.reset();
     act();
-    ["hmac_pair", "dh", "header key", "open", "post-quantum step"].map(|operation| strings.count(operation))
+    ["hmac_pair", "dh", "header key", "open", "post-quantum step"].map(|operation| mock.count(operation))
 }
 
 /// Asserts that Bob still keeps the key of the given message.
@@ -104,14 +104,14 @@ fn open_with(keys: &MessageKeys, ad: &[&[u8]], message: &[u8]) -> Option<Vec<u8>
 }
 
 /// CONCAT(AD, header): session, SHA-256 of the caller's associated data, type and sealed header.
-fn concat_ad(session: &PuppetSession, associated_data: &[u8], message: &[u8]) -> Vec<u8> {
+fn concat_ad(session: &MockSession, associated_data: &[u8], message: &[u8]) -> Vec<u8> {
     [&session.id()[..], &RustCrypto.sha256(&[associated_data]), &message[..HEAD_LEN]].concat()
 }
 
 /// The keys of one of Alice's messages, as she had them.
 fn keys_of(talk: &Talk, associated_data: &[u8], message: &[u8]) -> MessageKeys {
     let ad = concat_ad(&talk.alice, associated_data, message);
-    let all = talk.alice_strings.message_keys();
+    let all = talk.alice_mock.message_keys();
     *all.iter().rev().find(|keys| open_with(keys, &[&ad], message).is_some()).expect("not Alice's message")
 }
 

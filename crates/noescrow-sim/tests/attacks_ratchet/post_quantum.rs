@@ -4,7 +4,7 @@
 
 use crate::headers::header_keys;
 use crate::support::stored::{Places, opened};
-use crate::support::{MessageKeys, MixedHeaderKey, Puppet, PuppetSession, Talk, rng, state};
+use crate::support::{MessageKeys, MixedHeaderKey, Mock, MockSession, Talk, rng, state};
 use crate::{concat_ad, copy, copy_with, cost_of_both, keys_of, open_with, refuses, unchecked};
 use noescrow::error::{DecryptError, EncryptError};
 use noescrow::primitives::{Primitives, RustCrypto};
@@ -40,9 +40,9 @@ fn d7_all_messages_have_one_length_whatever_the_braid_sends() {
         let mut talk = Talk::with(200, chunk_size);
         let kinds = Rc::new(RefCell::new(BTreeSet::new()));
         let header_len = 52 + chunk_size.bytes();
-        for strings in [&talk.alice_strings, &talk.bob_strings] {
+        for mock in [&talk.alice_mock, &talk.bob_mock] {
             let note = kinds.clone();
-            strings.rewrite(move |plaintext| {
+            mock.rewrite(move |plaintext| {
                 if plaintext.len() == header_len {
                     note.borrow_mut().insert(plaintext[KIND]);
                 }
@@ -73,20 +73,20 @@ fn e1_a_forged_message_with_a_chunk_changes_nothing() {
     let (mut poisoned, mut died) = (0, HashSet::new());
     for turn in 0.. {
         let from_bob = turn % 2 == 0;
-        let Talk { alice, alice_strings, bob, bob_strings, rng } = &mut talk;
-        let (sender, strings, receiver) = match from_bob {
-            true => (bob, bob_strings, alice),
-            false => (alice, alice_strings, bob),
+        let Talk { alice, alice_mock, bob, bob_mock, rng } = &mut talk;
+        let (sender, mock, receiver) = match from_bob {
+            true => (bob, bob_mock, alice),
+            false => (alice, alice_mock, bob),
         };
         let kind = Rc::new(RefCell::new(NONE));
         let note = kind.clone();
-        let thief = copy_with(sender, strings.clone());
-        strings.rewrite_headers(move |header| {
+        let thief = copy_with(sender, mock.clone());
+        mock.rewrite_headers(move |header| {
             *note.borrow_mut() = header[KIND];
             header[CHUNK] ^= u8::from(header[KIND] != NONE);
         });
         let mut forged = { thief }.encrypt(b"forged", b"", rng).unwrap();
-        strings.behave();
+        mock.stop_rewriting();
         *forged.last_mut().unwrap() ^= 1;
         let genuine = sender.encrypt(b"genuine", b"", rng).unwrap();
         let mut altered = genuine.clone();
@@ -106,7 +106,7 @@ fn e1_a_forged_message_with_a_chunk_changes_nothing() {
         if hasty.is_abandoned() {
             died.insert(*kind.borrow());
         } else if *kind.borrow() != NONE {
-            let sparse = |end: &PuppetSession| {
+            let sparse = |end: &MockSession| {
                 let stored = opened(state(end));
                 stored[Places::of(&stored).braid..].to_vec()
             };
@@ -127,7 +127,7 @@ fn e1_a_forged_message_with_a_chunk_changes_nothing() {
 /// An abandoned session fails every operation, for ever, and does not change.
 fn is_over(end: &mut PuppetSession, strings: &Puppet, messages: &[Vec<u8>]) {
     let before = state(end);
-    strings.reset();
+    mock.reset();
     for message in messages {
         assert_eq!(end.decrypt(message, b""), Err(DecryptError::Abandoned));
         let mut buffer = message.clone();
@@ -172,10 +172,10 @@ fn e6_a_wrong_chunk_of_the_peer_ends_the_session_for_ever() {
             assert!(turns == 400 && talk.alice.post_quantum_epoch() > 3);
             continue;
         }
-        let Talk { alice, alice_strings, bob, bob_strings, rng } = &mut talk;
-        let (victim, strings, hostile) = match bob_is_hostile {
-            true => (alice, alice_strings, bob),
-            false => (bob, bob_strings, alice),
+        let Talk { alice, alice_mock, bob, bob_mock, rng } = &mut talk;
+        let (victim, mock, hostile) = match bob_is_hostile {
+            true => (alice, alice_mock, bob),
+            false => (bob, bob_mock, alice),
         };
         assert!(victim.is_abandoned() && !hostile.is_abandoned(), "{kinds:?} {turns}");
         assert_eq!((victim.post_quantum_epoch(), hostile.sending_epoch()), (0, 0), "in the first epoch");
@@ -183,8 +183,8 @@ fn e6_a_wrong_chunk_of_the_peer_ends_the_session_for_ever() {
         let mut noise = more.clone();
         rng.fill_bytes(&mut noise[1..]);
         let messages = [last, more, noise];
-        is_over(victim, strings, &messages);
-        let mut restored = copy_with(victim, strings.clone());
+        is_over(victim, mock, &messages);
+        let mut restored = copy_with(victim, mock.clone());
         assert_eq!(state(victim), state(&restored));
         is_over(&mut restored, strings, &messages);
         // The post-quantum half holds no key any more: one byte for the Braid, and the direction.
@@ -198,7 +198,7 @@ fn e6_a_wrong_chunk_of_the_peer_ends_the_session_for_ever() {
 fn e8_a_late_message_opens_once_and_only_within_two_epochs() {
     let mut talk = Talk::with(203, ChunkSize::Bytes256);
     let late = talk.from_alice(b"late");
-    let MessageKeys { classical, post_quantum } = *talk.alice_strings.message_keys().last().unwrap();
+    let MessageKeys { classical, post_quantum } = *talk.alice_mock.message_keys().last().unwrap();
     let skips = talk.from_alice(b"next");
     talk.bob.decrypt(&skips, b"").unwrap();
     let mut epochs_in_which_it_opens = BTreeSet::new();
@@ -304,7 +304,7 @@ fn e15_the_classical_ratchet_s_header_keys_open_no_header() {
         message[17..33] == commitment
     };
     let keys: HashSet<_> =
-        [&talk.alice_strings, &talk.bob_strings].map(Puppet::header_keys).concat().into_iter().collect();
+        [&talk.alice_mock, &talk.bob_mock].map(|mock| mock.header_keys()).concat().into_iter().collect();
     let opened_by = |key: &dyn Fn(&MixedHeaderKey) -> [u8; 32]| {
         messages.iter().filter(|message| keys.iter().any(|keys| opens(&key(keys), message))).count()
     };
@@ -322,7 +322,7 @@ fn e15_the_classical_ratchet_s_header_keys_open_no_header() {
 fn e17_messages_in_order_leave_no_key_stored() {
     // The Braid's longest state holds coins, header and ek_vector.
     const BRAID: usize = 1 + 4 + 2 * 32 + 32 + 64 + 4 + 1152;
-    let kept = |end: &PuppetSession| {
+    let kept = |end: &MockSession| {
         let stored = opened(state(end));
         let places = Places::of(&stored);
         let sparse = u32::from_be_bytes(*stored[places.sparse_keys.unwrap()..].first_chunk().unwrap());
@@ -369,13 +369,13 @@ fn c2_a_huge_post_quantum_number_is_refused_before_any_derivation() {
     let bound = 2 * MAX_SKIP;
     let lie = |number: u32| {
         let mut talk = Talk::after(206, 2);
-        talk.alice_strings.rewrite_headers(move |header| header[NUMBER].copy_from_slice(&number.to_be_bytes()));
+        talk.alice_mock.rewrite_headers(move |header| header[NUMBER].copy_from_slice(&number.to_be_bytes()));
         let message = talk.from_alice(b"lies");
-        talk.alice_strings.behave();
+        talk.alice_mock.stop_rewriting();
         let before = state(&talk.bob);
-        let Talk { bob, bob_strings, .. } = &mut talk;
+        let Talk { bob, bob_mock, .. } = &mut talk;
         let mut error = None;
-        let [.., steps] = cost_of_both(bob_strings, || error = bob.decrypt(&message, b"").err());
+        let [.., steps] = cost_of_both(bob_mock, || error = bob.decrypt(&message, b"").err());
         assert_eq!(error.is_some(), before == state(bob));
         talk.turn(false);
         (steps, error)
@@ -408,8 +408,8 @@ fn e16_with_chunks_of_every_size_the_ratchet_runs_through_losses() {
                 assert_eq!(receiver.decrypt(&message, b"").unwrap(), text);
             }
             if number % 50 == 0 {
-                talk.alice = copy_with(&talk.alice, talk.alice_strings.clone());
-                talk.bob = copy_with(&talk.bob, talk.bob_strings.clone());
+                talk.alice = copy_with(&talk.alice, talk.alice_mock.clone());
+                talk.bob = copy_with(&talk.bob, talk.bob_mock.clone());
             }
         }
         assert!(!talk.alice.is_abandoned() && !talk.bob.is_abandoned());

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The design's invariants, a test each, and each with a control that shows that the test can fail.
 //!
-//! `Puppet` counts operations and rewrites what is about to be sealed; `Watch` sees keys. Neither sees memory, cycles or
+//! `Mock` counts operations and rewrites what is about to be sealed; `Watch` sees keys. Neither sees memory, cycles or
 //! the allocator: wiping and constant time are other tests' concern.
 
 use crate::schedules::{self, config, hostile, jump, ping_pong};
 use crate::support::stored::{Places, SESSION, opened, sealed, storage_key};
-use crate::support::{self, LATER, NOW, Puppet, PuppetDevice, PuppetSession, Talk, bundle, device_state, puppet, rng};
+use crate::support::{self, LATER, Mock, MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng};
 use crate::watch::{Key, Watch};
 use noescrow::error::{AcceptError, DecodeError, DecryptError, EncryptError, RestoreError};
 use noescrow::primitives::{Primitives, RustCrypto};
@@ -54,7 +54,7 @@ proptest! {
     fn invariant_2_nothing_received_causes_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..4000), kind: u8) {
         let mut talk = Talk::new(2);
         let mut rng = rng(2);
-        let (mut device, _) = puppet(&mut rng);
+        let (mut device, _) = mock_device(&mut rng);
         let mut message = bytes.clone();
         if let Some(first) = message.first_mut() {
             *first = 0x10 | kind & 3;
@@ -65,7 +65,7 @@ proptest! {
             prop_assert!(device.accept(bytes, b"").is_err());
             prop_assert!(Bundle::from_bytes(&RustCrypto, bytes).is_err());
             prop_assert_eq!(Session::restore(bytes, &storage_key(), 0).unwrap_err(), RestoreError::Refused);
-            prop_assert_eq!(PuppetDevice::restore(bytes, &storage_key(), 0).unwrap_err(), RestoreError::Refused);
+            prop_assert_eq!(MockDevice::restore(bytes, &storage_key(), 0).unwrap_err(), RestoreError::Refused);
             if let Some(identity) = bytes.first_chunk() {
                 prop_assert!(Identity::from_bytes(&RustCrypto, identity).is_err());
             }
@@ -86,7 +86,7 @@ proptest! {
         let mut forged = state.clone();
         let at = from_end.map_or(at.index(state.len()), |back| state.len() - 1 - back);
         forged[at] ^= byte;
-        match PuppetSession::restore(&sealed(SESSION, forged.clone()), &storage_key(), 0) {
+        match MockSession::restore(&sealed(SESSION, forged.clone()), &storage_key(), 0) {
             Ok(mut bob) => {
                 prop_assert_eq!(opened(bob.snapshot(&storage_key(), 0)), forged);
                 let _ = bob.decrypt(&lost, b"");
@@ -95,7 +95,7 @@ proptest! {
             Err(error) => prop_assert_eq!(error, RestoreError::Refused),
         }
         // The right bytes load.
-        let mut bob = PuppetSession::restore(&sealed(SESSION, state), &storage_key(), 0).unwrap();
+        let mut bob = MockSession::restore(&sealed(SESSION, state), &storage_key(), 0).unwrap();
         prop_assert_eq!(bob.decrypt(&lost, b"").unwrap(), b"lost");
     }
 
@@ -131,7 +131,7 @@ proptest! {
         events in schedules::schedule(7), opening in schedules::opening(), seed: u64,
     ) {
         let plain = transcript::<_, Heap>(RustCrypto, opening, &events, seed);
-        prop_assert_eq!(&plain, &transcript::<_, Heap>(Puppet::default(), opening, &events, seed));
+        prop_assert_eq!(&plain, &transcript::<_, Heap>(Mock::default(), opening, &events, seed));
         // A large session without a heap, several of which are on the stack at a time.
         let inline = std::thread::scope(|scope| {
             let run = || transcript::<_, Inline<512>>(RustCrypto, opening, &events, seed);
@@ -159,8 +159,8 @@ fn invariant_1_an_error_of_the_caller_leaves_session_and_device_unchanged() {
     assert_eq!(before, support::state(&talk.alice));
 
     let mut rng = rng(3);
-    let (mut bob, _) = puppet(&mut rng);
-    let (alice, _) = puppet(&mut rng);
+    let (mut bob, _) = mock_device(&mut rng);
+    let (alice, _) = mock_device(&mut rng);
     let bundle = bundle(&mut bob, true, &mut rng);
     let (_, hello) = alice.initiate(&bundle, b"hello", b"ad", NOW, &mut rng).unwrap();
     let before = device_state(&bob);
@@ -191,15 +191,15 @@ fn invariant_2_nothing_received_causes_an_unbounded_loop_or_an_unbounded_allocat
                 let ping = talk.from_bob(b"ping");
                 talk.alice.decrypt(&ping, b"").unwrap();
             }
-            talk.alice_strings.rewrite_headers(move |header| {
+            talk.alice_mock.rewrite_headers(move |header| {
                 header[32..36].copy_from_slice(&previous.to_be_bytes());
                 header[36..40].copy_from_slice(&number.to_be_bytes());
             });
             let message = talk.from_alice(b"lies");
             let before = support::state(&talk.bob);
-            talk.bob_strings.reset();
+            talk.bob_mock.reset();
             let outcome = talk.bob.decrypt(&message, b"");
-            most = most.max(talk.bob_strings.work());
+            most = most.max(talk.bob_mock.work());
             // Its own number opens; any other may not, for its key is another one.
             let honest = number == u32::from(!new_chain) && (!new_chain || previous <= 2 + MAX_SKIP);
             assert_eq!(outcome.is_ok(), honest, "{new_chain} {previous} {number}");
@@ -220,9 +220,9 @@ fn invariant_2_a_message_of_a_gibibyte_costs_what_one_of_a_hundred_bytes_costs()
     let mut talk = Talk::after(5, 1);
     let genuine = talk.from_alice(b"genuine");
     let mut work = |message: &mut [u8]| {
-        talk.bob_strings.reset();
+        talk.bob_mock.reset();
         assert_eq!(talk.bob.decrypt_in_place(message, b"").unwrap_err(), DecryptError::Refused);
-        talk.bob_strings.work()
+        talk.bob_mock.work()
     };
     // Zeros that are never touched are not there: were the body read, this would take seconds and the memory.
     let mut huge = vec![0; 1 << 30];
@@ -241,7 +241,7 @@ fn invariant_2_counts_in_a_snapshot_are_not_believed() {
         for count in [1, 33, 2_001, 1 << 30, u32::MAX] {
             let mut forged = state.clone();
             forged[at..at + 4].copy_from_slice(&count.to_be_bytes());
-            let error = PuppetSession::restore(&sealed(SESSION, forged), &storage_key(), 0).unwrap_err();
+            let error = MockSession::restore(&sealed(SESSION, forged), &storage_key(), 0).unwrap_err();
             assert_eq!(error, RestoreError::Refused, "{at} {count}");
         }
     }
@@ -257,7 +257,7 @@ fn invariant_2_counts_in_a_snapshot_are_not_believed() {
         let worn_out = |number_is: u32| {
             let mut state = state.clone();
             state[number..number + 4].copy_from_slice(&number_is.to_be_bytes());
-            PuppetSession::restore(&sealed(SESSION, state), &storage_key(), 0).unwrap()
+            MockSession::restore(&sealed(SESSION, state), &storage_key(), 0).unwrap()
         };
         let mut bob = worn_out(u32::MAX);
         let before = support::state(&bob);
@@ -325,9 +325,9 @@ fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() 
         for at in 0..message.len() {
             let mut forged = message.clone();
             forged[at] ^= 4;
-            talk.bob_strings.reset();
+            talk.bob_mock.reset();
             assert_eq!(talk.bob.decrypt(&forged, b"").unwrap_err(), DecryptError::Refused);
-            let steps = talk.bob_strings.steps();
+            let steps = talk.bob_mock.steps();
             assert!(!steps.contains(&"DR-D9"), "{kind} {at}");
             // The body is looked at only where the header is genuine.
             assert_eq!(steps.contains(&"DR-D8"), at >= MESSAGE_OVERHEAD - 16, "{kind} {at}");
@@ -336,15 +336,15 @@ fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() 
         assert_eq!(talk.bob.decrypt(&message, b"ad").unwrap_err(), DecryptError::Refused);
         assert_eq!(before, support::state(&talk.bob));
         // Control: the genuine one takes the step and shows.
-        talk.bob_strings.reset();
+        talk.bob_mock.reset();
         assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"text");
-        assert!(talk.bob_strings.steps().contains(&"DR-D9"));
+        assert!(talk.bob_mock.steps().contains(&"DR-D9"));
         assert_ne!(before, support::state(&talk.bob));
     }
 
     let mut rng = rng(7);
-    let (mut bob, strings) = puppet(&mut rng);
-    let (alice, _) = puppet(&mut rng);
+    let (mut bob, mock) = mock_device(&mut rng);
+    let (alice, _) = mock_device(&mut rng);
     for one_time in [true, false] {
         let bundle = bundle(&mut bob, one_time, &mut rng);
         let (_, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
@@ -352,14 +352,14 @@ fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() 
         for at in FIRST_MESSAGE_OVERHEAD - 16 - 132..hello.len() {
             let mut forged = hello.clone();
             forged[at] ^= 4;
-            strings.reset();
+            mock.reset();
             assert_eq!(bob.accept(&forged, b"").unwrap_err(), AcceptError::Refused);
-            assert!(!strings.steps().contains(&"HS-R7"), "{at}");
+            assert!(!mock.steps().contains(&"HS-R7"), "{at}");
             assert_eq!(before, device_state(&bob), "{at}");
         }
-        strings.reset();
+        mock.reset();
         assert_eq!(bob.accept(&hello, b"").unwrap().1, b"hello");
-        assert!(strings.steps().contains(&"HS-R7"));
+        assert!(mock.steps().contains(&"HS-R7"));
     }
 }
 
@@ -465,11 +465,11 @@ fn invariant_6_operations_depend_on_nothing_secret() {
     let next = talk.from_alice(&[7; 100]);
     let far = (0..4).map(|_| talk.from_alice(&[7; 100])).last().unwrap();
     let cost = |talk: &mut Talk, message: &[u8]| {
-        talk.bob_strings.reset();
+        talk.bob_mock.reset();
         assert!(talk.bob.decrypt(message, b"").is_err());
         let counts =
-            ["hmac_pair", "hmac", "hkdf", "hkdf_expand", "sha256", "open", "dh"].map(|op| talk.bob_strings.count(op));
-        (counts, talk.bob_strings.steps())
+            ["hmac_pair", "hmac", "hkdf", "hkdf_expand", "sha256", "open", "dh"].map(|op| talk.bob_mock.count(op));
+        (counts, talk.bob_mock.steps())
     };
     let head = MESSAGE_OVERHEAD - 16;
     let mut bodies = Vec::new();
@@ -507,17 +507,17 @@ fn invariant_6_operations_depend_on_nothing_secret() {
     for round in 0..50u8 {
         let mut text = vec![round; 100];
         talk.rng.fill_bytes(&mut text[..usize::from(round)]);
-        talk.alice_strings.reset();
+        talk.alice_mock.reset();
         let message = talk.from_alice(&text);
-        talk.bob_strings.reset();
+        talk.bob_mock.reset();
         if round == 0 {
             talk.bob.decrypt(&message, b"").unwrap();
             continue;
         }
         assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), text);
-        let steps = [talk.alice_strings.steps(), talk.bob_strings.steps()];
+        let steps = [talk.alice_mock.steps(), talk.bob_mock.steps()];
         let braid = steps.concat().into_iter().find(|step| step.starts_with("BR-"));
-        costs.entry(braid).or_default().insert((talk.alice_strings.work(), talk.bob_strings.work(), steps));
+        costs.entry(braid).or_default().insert((talk.alice_mock.work(), talk.bob_mock.work(), steps));
     }
     // One message completes the peer's key, and all others cost the same.
     assert_eq!(costs.keys().collect::<Vec<_>>(), [&None, &Some("BR-10")]);
@@ -585,7 +585,7 @@ fn invariant_8_network_failures_are_one_opaque_error() {
     assert_eq!(talk.bob.decrypt(&next, b"").unwrap(), b"next");
 
     let mut rng = rng(13);
-    let (mut bob, _) = puppet(&mut rng);
+    let (mut bob, _) = mock_device(&mut rng);
     let bytes = bundle(&mut bob, true, &mut rng).to_bytes();
     assert!(Bundle::from_bytes(&RustCrypto, &bytes).is_ok());
     for at in (0..bytes.len()).step_by(5) {
@@ -654,8 +654,8 @@ fn invariant_9_the_server_learns_size_class_and_type_only() {
 #[test]
 fn invariant_9_a_first_message_shows_prekey_ids_and_nothing_that_two_of_them_share() {
     let mut rng = rng(17);
-    let alice = PuppetDevice::generate_with(Puppet::default(), LATER, &mut rng);
-    let (mut bob, _) = puppet(&mut rng);
+    let alice = MockDevice::generate_with(Mock::default(), LATER, &mut rng);
+    let (mut bob, _) = mock_device(&mut rng);
     let bundle = bundle(&mut bob, true, &mut rng);
     let mut first = || alice.initiate(&bundle, &[0; 64], b"", NOW, &mut rng).unwrap().1;
     let messages: Vec<_> = (0..64).map(|_| first()).collect();
