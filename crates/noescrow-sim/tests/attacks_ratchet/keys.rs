@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Ratchet keys that a hostile peer chooses, and generators that fail.
 
+use crate::key_log::{Key, Logged};
 use crate::support::stored::storage_key;
-use crate::support::{LATER, NOW, MockSession, Talk, rng, state};
-use crate::watch::{Key, Watch};
+use crate::support::{LATER, MockSession, NOW, Talk, rng, state};
 use crate::{copy, cost, refuses};
 use hex_literal::hex;
 use noescrow::error::{DecryptError, EncryptError};
@@ -166,9 +166,9 @@ fn c19_reflected_and_repeated_ratchet_keys_are_refused_before_any_work() {
 fn c19_repeated_ratchet_keys_of_a_peer_repeat_no_message_key() {
     type WatchDevice = noescrow::device::Device<Watch, 2, 2>;
     let mut good = rng(23);
-    let watch = Watch::default();
-    let alice = WatchDevice::generate_with(Watch::default(), LATER, &mut good);
-    let mut bob = WatchDevice::generate_with(watch.clone(), LATER, &mut good);
+    let keys = Logged::default();
+    let alice = LoggedDevice::generate_with(Logged::default(), LATER, &mut good);
+    let mut bob = LoggedDevice::generate_with(keys.clone(), LATER, &mut good);
     let published = bob.publish(0, LATER, &mut good).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
     let (mut alice, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut good).unwrap();
@@ -179,11 +179,11 @@ fn c19_repeated_ratchet_keys_of_a_peer_repeat_no_message_key() {
         let pong = alice.encrypt(b"pong", b"", &mut rng(round % 2)).unwrap();
         assert_eq!(bob.decrypt(&pong, b"").unwrap(), b"pong", "an older key of the peer's is not an error");
     }
-    let keys = |watch: &Watch| -> (usize, HashSet<Key>) {
-        let log = watch.log.borrow();
+    let log_of = |keys: &Logged| -> (usize, HashSet<Key>) {
+        let log = keys.log.borrow();
         (log.opens.len() + log.seals.len(), log.opens.iter().chain(&log.seals).map(|used| used.key).collect())
     };
-    let (uses, distinct) = keys(&watch);
+    let (uses, distinct) = log_of(&keys);
     assert_eq!(uses, distinct.len());
     // Control: the same key at each step repeats the last one, and ends the conversation.
     let ping = bob.encrypt(b"ping", b"", &mut good).unwrap();
@@ -193,15 +193,15 @@ fn c19_repeated_ratchet_keys_of_a_peer_repeat_no_message_key() {
     // Control: a key that is used twice is noticed.
     let backup = bob.snapshot(&storage_key(), 0);
     bob.encrypt(b"one", b"", &mut good).unwrap();
-    let mut again = noescrow::session::Session::<Watch, noescrow::Heap>::restore_in_place(
-        watch.clone(),
+    let mut again = noescrow::session::Session::<Logged, noescrow::Heap>::restore_in_place(
+        keys.clone(),
         &mut backup.clone(),
         &storage_key(),
         0,
     )
     .unwrap();
     again.encrypt(b"two", b"", &mut good).unwrap();
-    let (uses, distinct) = keys(&watch);
+    let (uses, distinct) = log_of(&keys);
     assert!(uses > distinct.len());
 }
 

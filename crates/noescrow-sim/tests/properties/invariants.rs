@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The design's invariants, a test each, and each with a control that shows that the test can fail.
 //!
-//! `Mock` counts operations and rewrites what is about to be sealed; `Watch` sees keys. Neither sees memory, cycles or
+//! `Mock` counts operations and rewrites what is about to be sealed; `Logged` sees keys. Neither sees memory, cycles or
 //! the allocator: wiping and constant time are other tests' concern.
 
+use crate::key_log::{Key, Logged};
 use crate::schedules::{self, config, hostile, jump, ping_pong};
 use crate::support::stored::{Places, SESSION, opened, sealed, storage_key};
 use crate::support::{self, LATER, Mock, MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng};
-use crate::watch::{Key, Watch};
 use noescrow::error::{AcceptError, DecodeError, DecryptError, EncryptError, RestoreError};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{
@@ -20,13 +20,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use std::collections::{BTreeMap, HashSet};
 
-type WatchedSimulation = Simulation<session::Session<Watch, Heap>, ChaCha20Rng>;
+type LoggedWorld = World<session::Session<Logged, Heap>, ChaCha20Rng>;
 
-fn watched(opening: Opening) -> (WatchedSimulation, [Watch; 2]) {
-    let watches = [Watch::default(), Watch::default()];
-    let simulation =
-        Simulation::new(watches[0].clone(), watches[1].clone(), Watch::default(), opening, rng(11)).unwrap();
-    (simulation, watches)
+fn logged(opening: Opening) -> (LoggedWorld, [Logged; 2]) {
+    let logs = [Logged::default(), Logged::default()];
+    let world = World::new(logs[0].clone(), logs[1].clone(), Logged::default(), opening, rng(11)).unwrap();
+    (world, logs)
 }
 
 fn secrets_in(state: &[u8], secrets: &HashSet<Key>) -> usize {
@@ -105,23 +104,23 @@ proptest! {
     fn invariant_3_a_message_key_is_used_once_and_a_message_opens_once(
         events in schedules::schedule(20), opening in schedules::opening(),
     ) {
-        let (mut simulation, watches) = watched(opening);
+        let (mut world, logs) = logged(opening);
         for event in events.into_iter().filter(|event| !matches!(event, Event::Crash { .. })) {
             simulation.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
         }
-        prop_assert_eq!(used_twice(&watches), 0);
+        prop_assert_eq!(used_twice(&logs), 0);
     }
 
     #[test]
     fn invariant_5_a_state_holds_the_secrets_of_what_is_still_to_come_and_no_other(
         events in schedules::schedule(20), opening in schedules::opening(),
     ) {
-        let (mut simulation, watches) = watched(opening);
+        let (mut world, logs) = logged(opening);
         for event in events {
             simulation.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
             // Crashes and restored sessions included: they are the same state.
-            for (end, watch) in [&simulation.ends().alice, &simulation.ends().bob].into_iter().zip(&watches) {
-                holds_only_what_is_to_come(end, watch)?;
+            for (end, keys) in [&world.ends().alice, &world.ends().bob].into_iter().zip(&logs) {
+                holds_only_what_is_to_come(end, keys)?;
             }
         }
     }
@@ -272,11 +271,11 @@ fn invariant_2_counts_in_a_snapshot_are_not_believed() {
 
 /// AEAD keys of messages and headers that sealed twice, or opened twice at one side. Snapshots are sealed under a key
 /// that is a function of what is sealed.
-fn used_twice(watches: &[Watch; 2]) -> usize {
+fn used_twice(logs: &[Logged; 2]) -> usize {
     let mut twice = 0;
     let mut sealed = HashSet::new();
-    for watch in watches {
-        let log = watch.log.borrow();
+    for keys in logs {
+        let log = keys.log.borrow();
         twice += log.seals.iter().filter(|used| used.step != "SN-1" && !sealed.insert((*used).clone())).count();
         let mut opened = HashSet::new();
         let messages = log.opens.iter().filter(|used| used.step == "DR-D8");
@@ -288,17 +287,17 @@ fn used_twice(watches: &[Watch; 2]) -> usize {
 /// The contract's own exception is the control: what a crash loses is sealed again under the same key.
 #[test]
 fn invariant_3_control_a_key_used_twice_is_seen() {
-    let (mut simulation, watches) = watched(Opening::PLAIN);
+    let (mut world, logs) = logged(Opening::PLAIN);
     let send = Event::Send { from: Side::Alice, length: 5, associated_data: 0 };
     for event in [send, Event::Restore { side: Side::Alice }, send, Event::DeliverAll { to: Side::Bob }] {
         simulation.step(event).unwrap();
     }
-    assert_eq!(used_twice(&watches), 0);
+    assert_eq!(used_twice(&logs), 0);
     for event in [Event::Crash { side: Side::Alice }, send] {
         simulation.step(event).unwrap();
     }
     // The header has fresh salt, so that its key is another one: the message's alone is used twice.
-    assert_eq!(used_twice(&watches), 1);
+    assert_eq!(used_twice(&logs), 1);
 }
 
 /// Each of the changes that a message can cause: using up a skipped key, a jump in the chain, a ratchet step with a
@@ -365,9 +364,9 @@ fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() 
 
 /// What can be seen of it from outside: which of all the secrets that ever passed are still in the state. That memory
 /// behind a dead secret is wiped is not seen here.
-fn holds_only_what_is_to_come(end: &session::Session<Watch, Heap>, watch: &Watch) -> Result<(), TestCaseError> {
+fn holds_only_what_is_to_come(end: &session::Session<Logged, Heap>, keys: &Logged) -> Result<(), TestCaseError> {
     let state = opened(end.snapshot(&storage_key(), 0));
-    let log = watch.log.borrow();
+    let log = keys.log.borrow();
     let secrets: HashSet<Key> = log.dh_secrets.iter().copied().collect();
     prop_assert_eq!(secrets_in(&state, &log.message_keys), end.skipped_message_keys(), "message keys");
     prop_assert_eq!(secrets_in(&state, &log.used_message_keys), 0, "used message keys");
@@ -385,12 +384,12 @@ fn holds_only_what_is_to_come(end: &session::Session<Watch, Heap>, watch: &Watch
 #[test]
 fn invariant_5_a_used_an_evicted_and_an_old_message_key_are_gone_and_a_kept_one_is_not() {
     let bound = MAX_SKIP as u16;
-    let (mut simulation, [_, bob]) = watched(Opening::PLAIN);
-    let kept = |simulation: &WatchedSimulation, keys: &HashSet<Key>| {
-        secrets_in(&opened(simulation.ends().bob.snapshot(&storage_key(), 0)), keys)
+    let (mut world, [_, bob]) = logged(Opening::PLAIN);
+    let kept = |world: &LoggedWorld, keys: &HashSet<Key>| {
+        secrets_in(&opened(world.ends().bob.snapshot(&storage_key(), 0)), keys)
     };
-    let play = |simulation: &mut WatchedSimulation, events: Vec<Event>| {
-        events.into_iter().for_each(|event| simulation.step(event).unwrap());
+    let play = |world: &mut LoggedWorld, events: Vec<Event>| {
+        events.into_iter().for_each(|event| world.step(event).unwrap());
         bob.log.borrow().message_keys.clone()
     };
     // Two jumps fill the store; the third evicts the first jump's keys.
@@ -412,30 +411,30 @@ fn invariant_5_a_used_an_evicted_and_an_old_message_key_are_gone_and_a_kept_one_
 
 #[test]
 fn invariant_5_prekeys_and_handshake_secrets_are_gone_when_the_session_is_there() {
-    type WatchDevice = device::Device<Watch, 4, 4>;
+    type LoggedDevice = device::Device<Logged, 4, 4>;
     let mut rng = rng(9);
-    let watch = Watch::default();
-    let alice_watch = Watch::default();
-    let alice = WatchDevice::generate_with(alice_watch.clone(), LATER, &mut rng);
-    let mut bob = WatchDevice::generate_with(watch.clone(), LATER, &mut rng);
-    let state = |device: &WatchDevice| opened(device.snapshot(&storage_key(), 0));
+    let keys = Logged::default();
+    let alice_keys = Logged::default();
+    let alice = LoggedDevice::generate_with(alice_keys.clone(), LATER, &mut rng);
+    let mut bob = LoggedDevice::generate_with(keys.clone(), LATER, &mut rng);
+    let state = |device: &LoggedDevice| opened(device.snapshot(&storage_key(), 0));
     let has = |state: &[u8], secret: &[u8]| state.windows(secret.len()).any(|window| window == secret);
 
     let (curve_before, kem_before) = {
-        let log = watch.log.borrow();
+        let log = keys.log.borrow();
         (log.dh_secrets.len(), log.kem_seeds.len())
     };
     let mut published = bob.publish(1, LATER, &mut rng).unwrap();
     let (one_time, seed) = {
-        let log = watch.log.borrow();
+        let log = keys.log.borrow();
         (log.dh_secrets[curve_before], log.kem_seeds[kem_before])
     };
     assert!(has(&state(&bob), &one_time) && has(&state(&bob), &seed), "control: before they are used they are found");
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
-    let long_term: HashSet<Key> = alice_watch.log.borrow().dh_secrets.iter().copied().collect();
+    let long_term: HashSet<Key> = alice_keys.log.borrow().dh_secrets.iter().copied().collect();
     let (first, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
     let ephemeral: HashSet<Key> =
-        alice_watch.log.borrow().dh_secrets.iter().copied().filter(|secret| !long_term.contains(secret)).collect();
+        alice_keys.log.borrow().dh_secrets.iter().copied().filter(|secret| !long_term.contains(secret)).collect();
     assert_eq!(ephemeral.len(), 2, "EK and the first ratchet key");
     assert_eq!(secrets_in(&opened(first.snapshot(&storage_key(), 0)), &ephemeral), 1, "the ratchet key alone");
     assert_eq!(secrets_in(&state(&alice), &ephemeral), 0);
@@ -443,10 +442,10 @@ fn invariant_5_prekeys_and_handshake_secrets_are_gone_when_the_session_is_there(
     let (session, _) = bob.accept(&hello, b"").unwrap();
     let after = state(&bob);
     assert!(!has(&after, &one_time) && !has(&after, &seed));
-    let secrets: HashSet<Key> = watch.log.borrow().dh_secrets.iter().copied().collect();
+    let secrets: HashSet<Key> = keys.log.borrow().dh_secrets.iter().copied().collect();
     assert_eq!(secrets_in(&opened(session.snapshot(&storage_key(), 0)), &secrets), 0, "the step used up DHs");
 
-    let signed = watch.log.borrow().dh_secrets[1];
+    let signed = keys.log.borrow().dh_secrets[1];
     assert!(has(&state(&bob), &signed), "control: the signed prekey in force");
     bob.rotate(LATER, &mut rng).unwrap();
     assert!(has(&state(&bob), &signed));

@@ -15,12 +15,19 @@
 )]
 
 mod invariants;
+#[path = "properties/key_log.rs"]
+mod key_log;
+#[path = "properties/schedules.rs"]
 mod schedules;
 #[path = "../../../../tests/support/mod.rs"]
 mod support;
 mod twins;
-mod watch;
 
+use key_log::{KeyLog, Logged, PrimitiveFault};
+use noescrow::events::{
+    Claim, Event, FROM_BACK, How, Limits, Offer, Opening, Report, Side, Violation, World, pick, run, run_bytes,
+};
+use noescrow::hazmat::Intercepted;
 use noescrow::primitives::RustCrypto;
 use noescrow::{ChunkSize, Heap, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, SkippedKeyStore, session};
 use noescrow_sim::{
@@ -35,7 +42,6 @@ use schedules::{config, handshake, jump, opening, ping_pong, schedule};
 use std::collections::HashSet;
 use support::rng;
 use twins::{Fault, Twin};
-use watch::{Bent, Watch};
 
 type Conversation<S> = Simulation<session::Session<RustCrypto, S>, ChaCha20Rng>;
 
@@ -309,43 +315,39 @@ fn control_every_broken_twin_of_a_session_is_caught_by_the_claim_that_it_breaks(
 /// `AcceptedOnce` has its control in the handshake simulation: which prekeys are used up is no primitive's business.
 #[test]
 fn control_a_broken_handshake_is_caught_by_the_claim_that_it_breaks() {
-    let judge = |bent: Bent| {
-        let watch = || Watch { bent, ..Watch::default() };
+    let judge = |fault: PrimitiveFault| {
+        let keys = || Intercepted::new(KeyLog { fault, ..KeyLog::default() });
         let opening = Opening { burst: 2, ..Opening::PLAIN };
-        let simulation =
-            Simulation::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), opening, rng(7));
-        simulation.map(|_| ()).map_err(|violation| violation.claim)
+        let world = World::<session::Session<Logged, Heap>, _>::new(keys(), keys(), keys(), opening, rng(7));
+        world.map(|_| ()).map_err(|violation| violation.claim)
     };
-    assert_eq!(judge(Bent::Straight), Ok(()));
-    assert_eq!(judge(Bent::ChecksNoTag), Err(Claim::ForgedFirstIsRefused));
-    assert_eq!(judge(Bent::Restless), Err(Claim::DeviceUnchanged));
-    assert_eq!(judge(Bent::Distrusts), Err(Claim::HandshakeSucceeds));
-    assert_eq!(judge(Bent::SealsBadly), Err(Claim::MustOpen));
+    assert_eq!(judge(PrimitiveFault::None), Ok(()));
+    assert_eq!(judge(PrimitiveFault::ChecksNoTag), Err(Claim::ForgedFirstIsRefused));
+    assert_eq!(judge(PrimitiveFault::CountsHmacs), Err(Claim::DeviceUnchanged));
+    assert_eq!(judge(PrimitiveFault::RefusesSignatures), Err(Claim::HandshakeSucceeds));
+    assert_eq!(judge(PrimitiveFault::CorruptsTags), Err(Claim::MustOpen));
 }
 
 /// `InitiatesInTime` has its control in the handshake simulation too: no primitive knows the time.
 #[test]
 fn control_a_device_that_believes_every_signature_is_caught_with_each_bundle_that_only_a_signature_betrays() {
-    let judge = |bent: Bent, served: ServedBundle| {
-        let watch = || Watch { bent, ..Watch::default() };
-        let mut simulation =
-            Simulation::<session::Session<Watch, Heap>, _>::new(watch(), watch(), watch(), Opening::PLAIN, rng(7))
-                .unwrap();
-        let given_before = handshake(Side::Alice, ServedBundle::Honest, 2);
-        let events = [given_before, handshake(Side::Alice, served, 2)].concat();
+    let judge = |fault: PrimitiveFault, offer: Offer| {
+        let keys = || Intercepted::new(KeyLog { fault, ..KeyLog::default() });
+        let mut world =
+            World::<session::Session<Logged, Heap>, _>::new(keys(), keys(), keys(), Opening::PLAIN, rng(7)).unwrap();
+        let given_before = handshake(Side::Alice, Offer::Honest, 2);
+        let events = [given_before, handshake(Side::Alice, offer, 2)].concat();
         // Behind a bundle that is refused comes the first message before, again; a bundle that is used up is taken, and its
         // first message refused.
         run(&mut simulation, events).map(|report| report.handshakes_refused).map_err(|violation| violation.claim)
     };
-    for served in ServedBundle::ALL {
-        let refused = if served.is_sound() { usize::from(served == ServedBundle::Repeated) } else { 2 };
-        assert_eq!(judge(Bent::Straight, served), Ok(refused), "{served:?}");
-        let betrayed_by_a_signature = matches!(
-            served,
-            ServedBundle::PlantedSignedPrekey | ServedBundle::PlantedOneTimePrekey | ServedBundle::ClaimedPrekeys
-        );
+    for offer in Offer::ALL {
+        let refused = if offer.is_sound() { usize::from(offer == Offer::Repeated) } else { 2 };
+        assert_eq!(judge(PrimitiveFault::None, offer), Ok(refused), "{offer:?}");
+        let betrayed_by_a_signature =
+            matches!(offer, Offer::PlantedSignedPrekey | Offer::PlantedOneTimePrekey | Offer::ClaimedPrekeys);
         let due = if betrayed_by_a_signature { Err(Claim::TakesSoundBundlesOnly) } else { Ok(refused) };
-        assert_eq!(judge(Bent::Believes, served), due, "{served:?}");
+        assert_eq!(judge(PrimitiveFault::AcceptsSignatures, offer), due, "{offer:?}");
     }
 }
 
