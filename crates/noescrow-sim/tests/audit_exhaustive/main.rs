@@ -96,9 +96,10 @@ fn control_each_faulty_device_is_flagged() {
         (Bend::NoTag, "a first message that must be refused was accepted"),
         (Bend::Believes, "a bundle that must be refused was accepted"),
     ] {
-        let counterexample = explore_with(Bounds::default(), |_, recorder| Bent { bend, recorder }).unwrap_err();
-        println!("{bend:?}: {counterexample}");
-        assert!(counterexample.claim.contains(claim), "{bend:?}: {counterexample}");
+        let counterexample =
+            explore_with(Bounds::default(), |_, recorder| Intercepted::over(recorder, fault)).unwrap_err();
+        println!("{fault:?}: {counterexample}");
+        assert!(counterexample.claim.contains(claim), "{fault:?}: {counterexample}");
         assert!(!counterexample.schedule.is_empty());
     }
     // Controls of the controls: no fault, and a fault in one of the two halves, for which the other half compensates.
