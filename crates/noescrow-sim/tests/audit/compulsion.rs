@@ -2,8 +2,8 @@
 //! What can be obtained from a server, and from people, by seizure and by order (section G of the catalogue of
 //! attacks).
 
-use crate::broken::{Fault, Name};
 use crate::encodings::hex;
+use crate::faulty_device::{Fault, Name};
 use crate::generators::{Source, draw};
 use crate::run::{ALICE, BOB, LATER, Run, Setup, account, runs};
 use noescrow::relay::{Envelope, NOT_HELD, Order};

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Controls with a known key, a weak generator or a faulty device: what follows from it, and what does not.
 
-use crate::broken::{Fault, Name};
 use crate::controls::{Control, encoded, follows, found};
 use crate::encodings::{base64, hex};
+use crate::faulty_device::{Fault, Name};
 use crate::generators::Source;
 use crate::leaks::{bobs_states, control, in_a_dump, limited, plain, rng};
 use crate::run::{ALICE, BOB, Device, LATER, NAMES, Run, Session, Setup};
@@ -444,7 +444,7 @@ pub const FAULTS: &[Control] = &[
         plain,
         |run| {
             let private = run.any(Name::DhPrivate, "DR-E1");
-            let peer = run.prims[ALICE].recorder().clone();
+            let peer = run.prims[ALICE].primitives().clone();
             let other = noescrow::Secret::new(nonce(3));
             noescrow::primitives::Primitives::fresh(&peer, other.expose());
             // A device that treats the received value as public.

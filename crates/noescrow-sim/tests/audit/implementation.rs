@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Attacks on encodings and on the implementation (section F of the catalogue of attacks) that a recorded run can show.
 
-use crate::broken::{Fault, Name};
+use crate::faulty_device::{Fault, Name};
 use crate::generators::Source;
 use crate::run::{ALICE, BOB, Device, LATER, NOW, Run, SOURCE, Session, Setup, account, address};
 use noescrow::durable::{Durable, Record, Store, Subject};

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Controls in which a server has what it should not, in every form in which servers write bytes.
 
-use crate::broken::Name;
 use crate::controls::{Control, Expected, encoded, follows, found};
 use crate::encodings::{
     base64, base64_url_in_lines, gzip, hex, hex_with_colons, percent, signed_integers, utf16, zlib, zstd,
 };
+use crate::faulty_device::Name;
 use crate::run::{BOB, Run, Setup};
 use noescrow_audit::FindingKind::{self, Derivable, FragmentInEvidence, PlaintextInEvidence, SecretInEvidence};
 use rand_chacha::ChaCha20Rng;

@@ -2,7 +2,7 @@
 //! [`Run`]: two recorded devices, a relay between them, a schedule drawn from a seed, and everything that the server
 //! saw.
 
-use crate::broken::{Broken, Fault, Name, Tap};
+use crate::faulty_device::{Fault, FaultyDevice, FaultyRecorder, Name, Tap};
 use crate::generators::{Source, draw};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::relay::{AccountName, Envelope, Order, Relay};
@@ -23,8 +23,8 @@ pub const ALICE: usize = 0;
 pub const BOB: usize = 1;
 pub const NAMES: [&str; 2] = ["Alice", "Bob"];
 
-pub type Device<P = Broken> = device::Device<P, 8, 16>;
-pub type Session<P = Broken> = session::Session<P, Heap>;
+pub type Device<P = FaultyRecorder> = device::Device<P, 8, 16>;
+pub type Session<P = FaultyRecorder> = session::Session<P, Heap>;
 
 /// The number of random runs in which each control must be found.
 pub fn runs() -> u64 {
@@ -73,7 +73,7 @@ impl Setup {
 
 pub struct Run {
     pub tape: Tape,
-    pub prims: [Broken; 2],
+    pub prims: [FaultyRecorder; 2],
     pub devices: [Device; 2],
     pub sessions: [Option<Session>; 2],
     pub relay: Relay,
@@ -317,7 +317,7 @@ impl Run {
 
     fn storage_key(&mut self, who: usize) -> StorageKey {
         self.generation += 1;
-        self.prims[who].recorder().given(&self.storage_keys[who]);
+        self.prims[who].primitives().given(&self.storage_keys[who]);
         StorageKey::new(self.storage_keys[who])
     }
 
