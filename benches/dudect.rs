@@ -20,7 +20,7 @@ mod leaky;
 mod welch;
 
 use cases::{Against, Case, ENTRIES, Entry};
-use leaky::Leaky;
+use leaky::Leaking;
 use noescrow::primitives::RustCrypto;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The leaky twins: the default primitives with one thing as it is often written instead.
+//! Leaky variants of the default primitives, each with one common mistake.
 //!
-//! A twin takes the time that its mistake would take, and gives the right answer: so it goes through the same protocol and the
-//! same measurement as what it is the twin of. What the mistake would compare with, and these primitives are not given, it is
-//! [told](Subject::told).
+//! A variant takes the time that its mistake would take, and gives the right answer: it therefore runs in the same protocol and
+//! under the same measurement as the default primitives. The value with which the mistake would compare is not an input of the
+//! operation; [`Subject::told`] sets it.
 
-use noescrow::Secret;
-use noescrow::primitives::{
-    CT1_LEN, CT2_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Failed, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KEM_SEED_LEN,
-    NONCE_LEN, PUBLIC_KEY_LEN, Primitives, RustCrypto, SIGNATURE_LEN, TAG_LEN,
-};
+use noescrow::hazmat::{Call, Intercept, Intercepted};
+use noescrow::primitives::{Primitives, RustCrypto};
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
 use std::rc::Rc;
@@ -20,9 +17,9 @@ const COMMITMENT_AT: usize = 44;
 /// Shorter texts are headers and identities, which have no padding.
 const SHORTEST_PADDED: usize = 1 << 10;
 
-/// What is measured: the default primitives, or a twin.
+/// What is measured: the default primitives, or a leaky variant.
 pub trait Subject: Primitives + 'static {
-    /// The other side of a comparison, for a twin's; the shipped primitives take no notice.
+    /// Sets the value with which a leaky variant compares; the default primitives ignore it.
     #[inline(always)]
     fn told(&self, value: &[u8]) {
         let _ = value;
@@ -33,32 +30,36 @@ impl Subject for RustCrypto {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leak {
-    /// A commitment is compared up to the first difference.
+    /// The comparison of a commitment stops at the first difference.
     Commitment,
-    /// A key whose commitment has the right beginning is taken for the right one: no other is tried.
+    /// A key whose commitment has the right first bytes is taken for the right one: no other key is tried.
     Trial,
-    /// A tag is compared up to the first difference.
+    /// The comparison of a tag stops at the first difference.
     Tag,
-    /// Padding is looked through from the end until the marker.
+    /// Padding is searched from the end until the marker is found.
     Padding,
-    /// A snapshot's salt is compared up to the first difference.
+    /// The comparison of a snapshot's salt stops at the first difference.
     Salt,
-    /// What is given instead of a secret is computed where a ciphertext is rejected, and only there.
+    /// The secret of implicit rejection is computed only if a ciphertext is rejected.
     Rejection,
 }
 
-/// The default primitives with a leak.
-#[derive(Clone, Debug)]
-pub struct Leaky {
+/// The default primitives, intercepted by a [`Leaking`].
+pub type Leaky = Intercepted<Leaking>;
+
+/// Adds a leak.
+#[derive(Clone)]
+pub struct Leaking {
     pub leak: Leak,
     told: Rc<RefCell<Vec<u8>>>,
     /// Whether a header's key counts as found.
     found: Rc<Cell<bool>>,
 }
 
-impl Leaky {
-    pub fn new(leak: Leak) -> Self {
-        Self { leak, told: Rc::default(), found: Rc::default() }
+impl Leaking {
+    /// The default primitives with `leak`.
+    pub fn primitives(leak: Leak) -> Leaky {
+        Intercepted::new(Self { leak, told: Rc::default(), found: Rc::default() })
     }
 
     fn compare(&self, value: &[u8]) {
@@ -67,7 +68,7 @@ impl Leaky {
 
     fn reject(&self, ciphertext: &[u8]) {
         let told = self.told.borrow();
-        if self.leak == Leak::Rejection && !ciphertext.starts_with(&told) {
+        if !ciphertext.starts_with(&told) {
             black_box(RustCrypto.sha512(&[ciphertext]));
         }
     }
@@ -98,150 +99,28 @@ fn look_for_marker(padded: &[u8]) {
     }
 }
 
-impl Primitives for Leaky {
-    fn dh_public(&self, key: &Secret<32>) -> [u8; PUBLIC_KEY_LEN] {
-        RustCrypto.dh_public(key)
-    }
-
-    fn dh(&self, key: &Secret<32>, peer: &[u8; PUBLIC_KEY_LEN]) -> Result<Secret<32>, Failed> {
-        RustCrypto.dh(key, peer)
-    }
-
-    fn dh_is_torsion_free(&self, key: &[u8; PUBLIC_KEY_LEN]) -> bool {
-        RustCrypto.dh_is_torsion_free(key)
-    }
-
-    fn signing_public(&self, seed: &Secret<32>) -> [u8; PUBLIC_KEY_LEN] {
-        RustCrypto.signing_public(seed)
-    }
-
-    fn sign(&self, seed: &Secret<32>, message: &[u8]) -> [u8; SIGNATURE_LEN] {
-        RustCrypto.sign(seed, message)
-    }
-
-    fn signing_is_torsion_free(&self, key: &[u8; PUBLIC_KEY_LEN]) -> bool {
-        RustCrypto.signing_is_torsion_free(key)
-    }
-
-    fn verify(
-        &self,
-        key: &[u8; PUBLIC_KEY_LEN],
-        message: &[u8],
-        signature: &[u8; SIGNATURE_LEN],
-    ) -> Result<(), Failed> {
-        RustCrypto.verify(key, message, signature)
-    }
-
-    fn kem_public(&self, seed: &Secret<KEM_SEED_LEN>) -> [u8; KEM_PUBLIC_LEN] {
-        RustCrypto.kem_public(seed)
-    }
-
-    fn kem_public_is_valid(&self, key: &[u8; KEM_PUBLIC_LEN]) -> bool {
-        RustCrypto.kem_public_is_valid(key)
-    }
-
-    fn encapsulate(&self, key: &[u8; KEM_PUBLIC_LEN], coins: &Secret<32>) -> ([u8; KEM_CIPHERTEXT_LEN], Secret<32>) {
-        RustCrypto.encapsulate(key, coins)
-    }
-
-    fn decapsulate(&self, seed: &Secret<KEM_SEED_LEN>, ciphertext: &[u8; KEM_CIPHERTEXT_LEN]) -> Secret<32> {
-        self.reject(ciphertext);
-        RustCrypto.decapsulate(seed, ciphertext)
-    }
-
-    fn incremental_public(&self, seed: &Secret<KEM_SEED_LEN>) -> ([u8; EK_HEADER_LEN], [u8; EK_VECTOR_LEN]) {
-        RustCrypto.incremental_public(seed)
-    }
-
-    fn encaps1(&self, header: &[u8; EK_HEADER_LEN], coins: &Secret<32>) -> ([u8; CT1_LEN], Secret<32>) {
-        RustCrypto.encaps1(header, coins)
-    }
-
-    fn encaps2(
-        &self,
-        header: &[u8; EK_HEADER_LEN],
-        vector: &[u8; EK_VECTOR_LEN],
-        coins: &Secret<32>,
-    ) -> Result<[u8; CT2_LEN], Failed> {
-        RustCrypto.encaps2(header, vector, coins)
-    }
-
-    fn incremental_decapsulate(
-        &self,
-        seed: &Secret<KEM_SEED_LEN>,
-        ct1: &[u8; CT1_LEN],
-        ct2: &[u8; CT2_LEN],
-    ) -> Secret<32> {
-        self.reject(ct1);
-        RustCrypto.incremental_decapsulate(seed, ct1, ct2)
-    }
-
-    fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
-        let mac = RustCrypto.hmac(key, parts);
-        if self.leak == Leak::Salt {
-            self.compare(mac.expose());
-        }
-        mac
-    }
-
-    fn hmac_pair(&self, key: &Secret<32>, first: u8, second: u8) -> (Secret<32>, Secret<32>) {
-        RustCrypto.hmac_pair(key, first, second)
-    }
-
-    fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
-        RustCrypto.hkdf(salt, ikm, info, out);
-    }
-
-    fn hkdf_expand(&self, prk: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
-        let is_header = out.len() == HEADER_MATERIAL_LEN;
-        if is_header && self.found.get() {
-            return;
-        }
-        RustCrypto.hkdf_expand(prk, info, out);
-        if !is_header {
-            return;
-        }
-        let commitment = &out[COMMITMENT_AT..];
-        match self.leak {
-            Leak::Commitment => self.compare(commitment),
-            Leak::Trial => self.found.set(self.told.borrow().starts_with(&commitment[..4])),
+impl Intercept for Leaking {
+    fn intercept(&self, primitives: &RustCrypto, call: &mut Call<'_>) {
+        match (self.leak, &*call) {
+            (Leak::Rejection, Call::Decapsulate { ciphertext, .. }) => self.reject(*ciphertext),
+            (Leak::Rejection, Call::IncrementalDecapsulate { ct1, .. }) => self.reject(*ct1),
+            (Leak::Tag, Call::Open { tag, .. }) => self.compare(*tag),
+            (_, Call::HkdfExpand { out, .. }) if out.len() == HEADER_MATERIAL_LEN && self.found.get() => return,
             _ => {}
         }
-    }
-
-    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
-        RustCrypto.sha256(parts)
-    }
-
-    fn sha512(&self, parts: &[&[u8]]) -> [u8; 64] {
-        RustCrypto.sha512(parts)
-    }
-
-    fn seal(
-        &self,
-        key: &Secret<32>,
-        nonce: &[u8; NONCE_LEN],
-        ad: &[u8],
-        buffer: &mut [u8],
-    ) -> Result<[u8; TAG_LEN], Failed> {
-        RustCrypto.seal(key, nonce, ad, buffer)
-    }
-
-    fn open(
-        &self,
-        key: &Secret<32>,
-        nonce: &[u8; NONCE_LEN],
-        ad: &[u8],
-        buffer: &mut [u8],
-        tag: &[u8; TAG_LEN],
-    ) -> Result<(), Failed> {
-        if self.leak == Leak::Tag {
-            self.compare(tag);
+        call.perform(primitives);
+        match (self.leak, call) {
+            (Leak::Salt, Call::Hmac { mac, .. }) => self.compare(mac.expose()),
+            (Leak::Commitment, Call::HkdfExpand { out, .. }) if out.len() == HEADER_MATERIAL_LEN => {
+                self.compare(&out[COMMITMENT_AT..]);
+            }
+            (Leak::Trial, Call::HkdfExpand { out, .. }) if out.len() == HEADER_MATERIAL_LEN => {
+                self.found.set(self.told.borrow().starts_with(&out[COMMITMENT_AT..][..4]));
+            }
+            (Leak::Padding, Call::Open { buffer, verdict: Ok(()), .. }) if buffer.len() >= SHORTEST_PADDED => {
+                look_for_marker(buffer);
+            }
+            _ => {}
         }
-        RustCrypto.open(key, nonce, ad, buffer, tag)?;
-        if self.leak == Leak::Padding && buffer.len() >= SHORTEST_PADDED {
-            look_for_marker(buffer);
-        }
-        Ok(())
     }
 }
