@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A cache, per thread, of what an exploration computes: the same inputs always give the same bytes.
+//! What an exploration does once and remembers, within a thread: the bytes are the same whenever it comes there again.
 
-use crate::handshake_sim::Owner;
-use noescrow::Inline;
-use noescrow::Secret;
-use noescrow::hazmat;
-use noescrow::primitives::{Failed, Primitives, RustCrypto};
-use noescrow::session::Session;
-use noescrow_audit::engine::{Ledger, Recomputed, recompute};
-use noescrow_audit::{Tape, TraceError, TraceReader};
+use super::node::Store;
+use crate::audit::ledger::Ledger;
+use crate::audit::recompute::{Recomputed, recompute};
+use crate::audit::record::Tape;
+use crate::audit::trace::{Record, TraceError, TraceReader};
+use crate::events::Owner;
+use crate::hazmat::{Call, Intercept, Intercepted};
+use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Primitives, RustCrypto};
+use crate::secret::Secret;
+use crate::session::Session;
+use crate::snapshot::Stored;
+use crate::wire::Reader;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -115,107 +119,58 @@ fn parted<const A: usize, const B: usize, const M: usize>(both: &[u8; M]) -> ([u
     (a, b)
 }
 
-/// Restores a session from a stored state, with primitives that record.
-pub(crate) fn restore<P: Primitives>(primitives: P, state: &[u8]) -> Option<Session<P, Store>> {
-    let session = hazmat::session_from_state::<Trusting, Store>(Trusting, state).ok()?;
-    Some(hazmat::session_with_primitives(session, primitives))
+/// A session that records, from a state that was stored.
+pub(super) fn restore<P: Primitives>(primitives: P, state: &[u8]) -> Option<Session<P, Store>> {
+    let session =
+        Session::<TrustingPrimitives, Store>::load(Intercepted::new(Trusting), &mut Reader::new(state)).ok()?;
+    let Session { primitives: _, parties, associated_data, opening, ratchet } = session;
+    Some(Session { primitives, parties, associated_data, opening, ratchet })
 }
 
-/// Restores a device from a stored state, with primitives that record.
-pub(crate) fn restore_device<P: Primitives>(primitives: P, state: &[u8]) -> Option<Owner<P>> {
-    let device: Owner<Trusting> = hazmat::device_from_state(Trusting, state).ok()?;
-    Some(hazmat::device_with_primitives(device, primitives))
+/// A device that records, from a state that was stored.
+pub(super) fn restore_device<P: Primitives>(primitives: P, state: &[u8]) -> Option<Owner<P>> {
+    let device = Owner::<TrustingPrimitives>::load(Intercepted::new(Trusting), &mut Reader::new(state)).ok()?;
+    Some(device.computing_with(primitives))
 }
 
-/// The default primitives for states that this exploration stored itself. They do not repeat checks at every restore,
-/// and compute what follows from a key only once.
+/// The default primitives, intercepted by [`Trusting`].
+type TrustingPrimitives = Intercepted<Trusting>;
+
+/// For states that this exploration stored itself: what was checked once is not checked at every return, and what follows
+/// from a key is not computed at each.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Trusting;
+struct Trusting;
 
-impl Primitives for Trusting {
-    fn dh_public(&self, secret: &Secret<32>) -> [u8; 32] {
-        once(b"dh_public", &[secret.expose()], || RustCrypto.dh_public(secret))
-    }
-    fn dh(&self, secret: &Secret<32>, public: &[u8; 32]) -> Result<Secret<32>, Failed> {
-        RustCrypto.dh(secret, public)
-    }
-    fn dh_is_torsion_free(&self, _: &[u8; 32]) -> bool {
-        true
-    }
-    fn signing_public(&self, seed: &Secret<32>) -> [u8; 32] {
-        once(b"signing_public", &[seed.expose()], || RustCrypto.signing_public(seed))
-    }
-    fn sign(&self, seed: &Secret<32>, message: &[u8]) -> [u8; 64] {
-        once(b"sign", &[seed.expose(), message], || RustCrypto.sign(seed, message))
-    }
-    fn signing_is_torsion_free(&self, _: &[u8; 32]) -> bool {
-        true
-    }
-    fn verify(&self, _: &[u8; 32], _: &[u8], _: &[u8; 64]) -> Result<(), Failed> {
-        Ok(())
-    }
-    fn kem_public(&self, seed: &Secret<64>) -> [u8; 1568] {
-        RustCrypto.kem_public(seed)
-    }
-    fn kem_public_is_valid(&self, public: &[u8; 1568]) -> bool {
-        RustCrypto.kem_public_is_valid(public)
-    }
-    fn encapsulate(&self, public: &[u8; 1568], coins: &Secret<32>) -> ([u8; 1568], Secret<32>) {
-        RustCrypto.encapsulate(public, coins)
-    }
-    fn decapsulate(&self, seed: &Secret<64>, ciphertext: &[u8; 1568]) -> Secret<32> {
-        RustCrypto.decapsulate(seed, ciphertext)
-    }
-    fn incremental_public(&self, seed: &Secret<64>) -> ([u8; 64], [u8; 1152]) {
-        let both: [u8; 64 + 1152] = once(b"incremental_public", &[seed.expose()], || {
-            let (header, ek_vector) = RustCrypto.incremental_public(seed);
-            joined(&header, &ek_vector)
-        });
-        parted(&both)
-    }
-    fn encaps1(&self, header: &[u8; 64], coins: &Secret<32>) -> ([u8; 960], Secret<32>) {
-        let both: [u8; 960 + 32] = once(b"encaps1", &[header, coins.expose()], || {
-            let (ct1, shared) = RustCrypto.encaps1(header, coins);
-            joined(&ct1, shared.expose())
-        });
-        let (ct1, shared) = parted(&both);
-        (ct1, Secret::new(shared))
-    }
-    fn encaps2(&self, header: &[u8; 64], ek_vector: &[u8; 1152], coins: &Secret<32>) -> Result<[u8; 128], Failed> {
-        RustCrypto.encaps2(header, ek_vector, coins)
-    }
-    fn incremental_decapsulate(&self, seed: &Secret<64>, ct1: &[u8; 960], ct2: &[u8; 128]) -> Secret<32> {
-        RustCrypto.incremental_decapsulate(seed, ct1, ct2)
-    }
-    fn hmac(&self, key: &[u8], parts: &[&[u8]]) -> Secret<32> {
-        RustCrypto.hmac(key, parts)
-    }
-    fn hmac_pair(&self, key: &Secret<32>, first: u8, second: u8) -> (Secret<32>, Secret<32>) {
-        RustCrypto.hmac_pair(key, first, second)
-    }
-    fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
-        RustCrypto.hkdf(salt, ikm, info, out);
-    }
-    fn hkdf_expand(&self, prk: &Secret<32>, info: &[&[u8]], out: &mut [u8]) {
-        RustCrypto.hkdf_expand(prk, info, out);
-    }
-    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
-        RustCrypto.sha256(parts)
-    }
-    fn sha512(&self, parts: &[&[u8]]) -> [u8; 64] {
-        RustCrypto.sha512(parts)
-    }
-    fn seal(&self, key: &Secret<32>, nonce: &[u8; 12], ad: &[u8], buffer: &mut [u8]) -> Result<[u8; 16], Failed> {
-        RustCrypto.seal(key, nonce, ad, buffer)
-    }
-    fn open(
-        &self,
-        key: &Secret<32>,
-        nonce: &[u8; 12],
-        ad: &[u8],
-        buffer: &mut [u8],
-        tag: &[u8; 16],
-    ) -> Result<(), Failed> {
-        RustCrypto.open(key, nonce, ad, buffer, tag)
+impl Intercept for Trusting {
+    fn intercept(&self, primitives: &RustCrypto, call: &mut Call<'_>) {
+        match call {
+            Call::DhPublic { secret, public } => {
+                **public = once(b"dh_public", &[secret.expose()], || primitives.dh_public(secret));
+            }
+            Call::DhIsTorsionFree { verdict, .. } | Call::SigningIsTorsionFree { verdict, .. } => **verdict = true,
+            Call::SigningPublic { seed, public } => {
+                **public = once(b"signing_public", &[seed.expose()], || primitives.signing_public(seed));
+            }
+            Call::Sign { seed, message, signature } => {
+                **signature = once(b"sign", &[seed.expose(), message], || primitives.sign(seed, message));
+            }
+            Call::Verify { verdict, .. } => **verdict = Ok(()),
+            Call::IncrementalPublic { seed, output } => {
+                let both: [u8; EK_HEADER_LEN + EK_VECTOR_LEN] = once(b"incremental_public", &[seed.expose()], || {
+                    let (header, ek_vector) = primitives.incremental_public(seed);
+                    joined(&header, &ek_vector)
+                });
+                **output = parted(&both);
+            }
+            Call::Encaps1 { header, coins, output } => {
+                let both: [u8; CT1_LEN + 32] = once(b"encaps1", &[*header, coins.expose()], || {
+                    let (ct1, shared) = primitives.encaps1(header, coins);
+                    joined(&ct1, shared.expose())
+                });
+                let (ct1, shared) = parted(&both);
+                **output = (ct1, Secret::new(shared));
+            }
+            _ => call.perform(primitives),
+        }
     }
 }
