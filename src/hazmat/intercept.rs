@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Intercepted`]: primitives whose every operation passes through an [`Intercept`]: the one test double of [`Primitives`].
+//! [`Intercepted`]: the test double of [`Primitives`]. Every operation passes through an [`Intercept`].
 //!
-//! Tests count operations with it, record them, or replace their results: a device without one of its defences, a device
-//! that attacks its peer, a device with a side channel. The protocol code around them is the shipped code.
+//! Tests use it to count operations, to record them, and to change their inputs and results: a device without one of
+//! its defences, a device that attacks its peer, a device with a side channel. The protocol code is the shipped code.
 //!
 //! Not the concern of this module: what interceptors look for.
 
@@ -14,18 +14,16 @@ use crate::secret::Secret;
 use core::fmt;
 use core::ops::Deref;
 
-/// What happens around each operation of the primitives `P`.
-///
-/// Every method has a default, and the defaults change nothing.
+/// Code that runs around each operation of the primitives `P`. The default methods change nothing.
 pub trait Intercept<P: Primitives = RustCrypto>: Clone {
-    /// Answers one call. The default has `primitives` perform it.
+    /// Answers one call. The default calls [`Call::perform`].
     ///
-    /// What comes before [`Call::perform`] sees the inputs and may edit a buffer or exchange an input; what comes after it
-    /// sees the outputs as well and may edit them. An implementation that does not perform the call answers it by itself: it
-    /// writes the results, or calls a method of `primitives` with other inputs.
+    /// An implementation can inspect and change the inputs before `perform`, and the outputs after it. It can also omit
+    /// `perform` and answer the call itself: it writes the outputs, or calls a method of `primitives` with other
+    /// inputs.
     ///
     /// # Security
-    /// All secrets of a device pass through here.
+    /// All secrets of a device pass through this method.
     #[inline]
     fn intercept(&self, primitives: &P, call: &mut Call<'_>) {
         call.perform(primitives);
@@ -79,8 +77,8 @@ pub trait Intercept<P: Primitives = RustCrypto>: Clone {
 /// ```
 ///
 /// # Security
-/// For tests, never for production: an interceptor reads every secret and decides every check. Passing results on leaves
-/// copies of secrets on the stack that are not wiped.
+/// Never for production: the interceptor reads every secret and decides every check. Moving results through a [`Call`]
+/// leaves copies of secrets on the stack that are not wiped.
 #[derive(Clone, Copy, Default)]
 pub struct Intercepted<I, P = RustCrypto> {
     interceptor: I,
@@ -106,7 +104,7 @@ impl<P: Primitives, I: Intercept<P>> Intercepted<I, P> {
     }
 }
 
-/// The interceptor: a test reads its counters and logs, and sets its faults, by the primitives that it gave to a device.
+/// Dereferences to the interceptor, so that a test that holds a device's primitives can read a log or set a fault.
 impl<I, P> Deref for Intercepted<I, P> {
     type Target = I;
 
@@ -115,14 +113,14 @@ impl<I, P> Deref for Intercepted<I, P> {
     }
 }
 
-/// Shows nothing of the interceptor, which may hold secrets.
+/// Omits the interceptor, which may hold secrets.
 impl<I, P> fmt::Debug for Intercepted<I, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Intercepted(..)")
     }
 }
 
-/// What a call's result is until the call is answered: zero, `false`, or refused.
+/// The value of a result before the call is answered: zero, `false` or [`Failed`].
 trait Unanswered {
     fn unanswered() -> Self;
 }
@@ -157,16 +155,16 @@ impl Unanswered for bool {
     }
 }
 
-/// From one list of the trait's operations: the variants of [`Call`], what performs them, and the implementation of
-/// [`Primitives`] that makes a call of each. `Variant = method(arguments) -> result: its type`.
+/// Generates from one list of the trait's operations the variants of [`Call`], [`Call::perform`], and the
+/// implementation of [`Primitives`] for [`Intercepted`]. The syntax is `Variant = method(arguments) -> result: type`.
 macro_rules! operations {
     ($($variant:ident = $method:ident($($input:ident: $type:ty),*) $(-> $result:ident: $output:ty)?;)*) => {
-        /// One call of a method of [`Primitives`], from its arguments to its result.
+        /// One call of a method of [`Primitives`]: its arguments and its result.
         ///
-        /// A variant has the arguments of its method under the names they have there, and the result, which is borrowed
-        /// mutably. Until the call is answered, a result is all zero, `false` or [`Failed`]. The buffers of `seal` and `open`
-        /// hold the input before the call is performed and the output after it; those of `hkdf` and `hkdf_expand` hold no
-        /// input.
+        /// The fields of a variant are the arguments of its method, under the same names, and a mutable reference to
+        /// the result. Until the call is answered, the result is all zero, `false` or [`Failed`]. The buffer of `seal`
+        /// and of `open` holds the input before the call is performed and the output after it; that of `hkdf` and of
+        /// `hkdf_expand` holds only output.
         pub enum Call<'a> {
             $(
                 #[doc = concat!("[`Primitives::", stringify!($method), "`].")]
@@ -184,10 +182,10 @@ macro_rules! operations {
         }
 
         impl Call<'_> {
-            /// The names of all methods of [`Primitives`] that are operations.
+            /// The names of all operations of [`Primitives`].
             pub const NAMES: &'static [&'static str] = &[$(stringify!($method)),*];
 
-            /// The name of the method.
+            /// The name of the called method.
             #[must_use]
             pub const fn name(&self) -> &'static str {
                 match self {
@@ -195,7 +193,7 @@ macro_rules! operations {
                 }
             }
 
-            /// Has `primitives` perform the operation, with the inputs as they are now, and takes over the result.
+            /// Performs the operation with `primitives` on the current inputs, and stores the result.
             #[inline]
             pub fn perform<P: Primitives>(&mut self, primitives: &P) {
                 match self {
@@ -208,7 +206,7 @@ macro_rules! operations {
             }
         }
 
-        #[deny(clippy::missing_trait_methods, reason = "a method left to its default would not be intercepted")]
+        #[deny(clippy::missing_trait_methods, reason = "a default method would bypass the interceptor")]
         impl<P: Primitives, I: Intercept<P>> Primitives for Intercepted<I, P> {
             #[inline]
             fn step(&self, label: &'static str) {
@@ -276,7 +274,7 @@ operations! {
         -> verdict: Result<(), Failed>;
 }
 
-/// Shows the method's name alone: arguments and results are secrets.
+/// Shows only the method's name: arguments and results are secrets.
 impl fmt::Debug for Call<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Call({})", self.name())

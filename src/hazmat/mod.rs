@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tools with sharp edges: a session from the 32-byte secret of another handshake, and interception of the primitives.
 //!
-//! [`initiator`] and [`responder`] make a session from a secret that another handshake agreed on: Noise, a KEM over another
-//! channel, a ceremony. [`Intercepted`] wraps primitives for tests.
+//! [`initiator`] and [`responder`] make a session from a secret that another handshake agreed on: Noise, a KEM over
+//! another channel, a ceremony. [`Intercepted`] wraps primitives for tests.
 //!
 //! # Security
-//! With a foreign handshake, the caller must provide what PQXDH would have provided: the secret is fresh for each session,
-//! known to the two sides only, post-quantum if that is wanted, and bound to the identities of both. Put everything that
-//! both sides must agree on, identities above all, into `context`. There is no first message to repeat and no safety
-//! number. Chunks have the default size.
+//! With a foreign handshake, the caller must provide what PQXDH would have provided: the secret is fresh for each
+//! session, known to the two sides only, post-quantum if that is wanted, and bound to the identities of both. Put
+//! everything that both sides must agree on, identities above all, into `context`. There is no first message to repeat
+//! and no safety number. Chunks have the default size.
 //!
 //! [`Intercepted`] is never for production: its interceptor reads every secret and decides every check.
 
@@ -55,8 +55,8 @@ pub fn initiator<P: Primitives, S: SkippedKeyStore>(
     }))
 }
 
-/// The side that receives first. `ratchet_secret` is the private half of the key that the other side received; the first
-/// message consumes it. Until then `encrypt` fails with `NotYetReceived`.
+/// The side that receives first. `ratchet_secret` is the private half of the key that the other side received; the
+/// first message consumes it. Until then `encrypt` fails with `NotYetReceived`.
 pub fn responder<P: Primitives, S: SkippedKeyStore>(
     primitives: P,
     shared_secret: &Secret<32>,

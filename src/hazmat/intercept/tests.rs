@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! An interceptor that does nothing changes nothing; every operation passes through it; and a change of any result is
+//! A transparent interceptor changes nothing, every operation reaches an interceptor, and a change of any result is
 //! noticed.
 
 extern crate std;
@@ -45,7 +45,7 @@ impl<P: Primitives> Intercept<P> for Flip {
     }
 }
 
-/// Changes one bit of a result, or turns a verdict round.
+/// Flips bits of a result, or inverts a verdict.
 fn flip(call: &mut Call<'_>) {
     match call {
         Call::DhPublic { public, .. } | Call::SigningPublic { public, .. } => public[16] ^= 1,
@@ -77,7 +77,7 @@ fn flip(call: &mut Call<'_>) {
     }
 }
 
-/// Each operation once, on fixed inputs: its name and what came out of it.
+/// Performs each operation once, on fixed inputs, and returns its name and its output.
 fn each_operation(primitives: &impl Primitives) -> Vec<(&'static str, Vec<u8>)> {
     let (secret, seed, other) = (Secret::new([1; 32]), Secret::new([2; 64]), Secret::new([3; 32]));
     let peer = RustCrypto.dh_public(&other);
@@ -129,11 +129,11 @@ fn each_operation(primitives: &impl Primitives) -> Vec<(&'static str, Vec<u8>)> 
     ]
 }
 
-/// All that two devices of one seed put out, until one of them refuses something: a bundle, twenty messages each way,
+/// The output of two devices with one seed, until one of them refuses something: a bundle, twenty messages each way,
 /// snapshots and the safety number.
 fn conversation<P: Primitives>(primitives: &P) -> Vec<u8> {
     let mut transcript = vec![];
-    // Whether it came to its end or not, what was put out is compared.
+    // The output is compared even if the conversation was cut short.
     let _ = converse(primitives, &mut transcript);
     transcript
 }
@@ -175,7 +175,7 @@ fn transparent_interceptor_leaves_conversation_unchanged() {
     let transcript = conversation(&RustCrypto);
     assert!(transcript.ends_with(b"end"));
     assert_eq!(conversation(&Intercepted::new(flip.clone())), transcript);
-    // Through two interceptors as well, and both see the same.
+    // Two interceptors change nothing either, and both see the same calls.
     let calls = flip.calls.take();
     let outer = Flip::default();
     assert_eq!(conversation(&Intercepted::over(Intercepted::new(flip.clone()), outer.clone())), transcript);
