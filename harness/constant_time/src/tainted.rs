@@ -17,6 +17,8 @@ use std::rc::Rc;
 /// How often each place was declassified.
 pub type Declassifications = BTreeMap<Declassified, usize>;
 
+/// Not built on `noescrow::hazmat::Intercepted`: that moves results once more, and moving or dropping a `Result` whose
+/// verdict is still secret may compile to a branch, which valgrind would report as one of the primitives.
 #[derive(Clone, Debug, Default)]
 pub struct Tainted {
     pub leak: Leak,
