@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Leaky variants of the default primitives, each with one common mistake.
 //!
-//! A variant takes the time that its mistake would take, and gives the right answer: it therefore runs in the same protocol and
-//! under the same measurement as the default primitives. The value with which the mistake would compare is not an input of the
-//! operation; [`Subject::told`] sets it.
+//! A variant takes the time that its mistake would take, and gives the right answer: it therefore runs in the same
+//! protocol and under the same measurement as the default primitives. The value with which the mistake would compare is
+//! not an input of the operation; [`Subject::told`] sets it.
 
 use noescrow::hazmat::{Call, Intercept, Intercepted};
 use noescrow::primitives::{Primitives, RustCrypto};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Devices with mock primitives: what a hostile peer can do, and what an honest one is seen to do.
 //!
-//! A [`Mock`] performs every operation with the default primitives, counts it, and lets a test rewrite plaintexts before
-//! they are sealed. Attacks are thus mounted on the shipped protocol code, through the public API.
+//! A [`Mock`] performs every operation with the default primitives, counts it, and lets a test rewrite plaintexts
+//! before they are sealed. Attacks are thus mounted on the shipped protocol code, through the public API.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::wrong_self_convention, reason = "a message from Alice is not a conversion")]
 

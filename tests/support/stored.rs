@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Snapshots as who has the storage key sees and forges them (spec/protocol.md §11).
+//! Snapshots as the holder of the storage key reads and forges them (spec/protocol.md §11).
 
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Secret, StorageKey};
@@ -10,7 +10,7 @@ pub fn storage_key() -> StorageKey {
     StorageKey::new(STORAGE_KEY)
 }
 
-/// Second byte of a session's snapshot, and of a device's.
+/// Second byte of a session's snapshot. A device's has [`DEVICE`].
 pub const SESSION: u8 = 1;
 pub const DEVICE: u8 = 2;
 
@@ -22,10 +22,10 @@ pub const OPENING: usize = 1 + 2 * 128 + 32;
 /// Bytes of a handshake.
 pub const HANDSHAKE_LEN: usize = 1755;
 
-/// Where the fields of a session's state stand (spec/protocol.md §11). What the state does not have stands nowhere.
+/// Offsets of the fields in a session's state (spec/protocol.md §11). A field that the state lacks has no offset.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
-    /// The chunk size's code, with which the ratchets begin.
+    /// The chunk size's code, the first field of the ratchets.
     pub chunk_size: usize,
     /// CKs and Ns, of a session that has sent since it last received.
     pub sending_chain_key: Option<usize>,
@@ -36,17 +36,17 @@ pub struct Places {
     pub receiving_number: Option<usize>,
     pub next_receiving_header_key: usize,
     pub step: usize,
-    /// How many retired chains there are, and how many skipped keys.
+    /// The counts of retired chains and of skipped keys.
     pub chains: usize,
     pub keys: usize,
     /// The sparse ratchet's half: the number of the Braid's state.
     pub braid: usize,
     /// The direction, where the Braid ends.
     pub direction: usize,
-    /// What is left of the fields, unless the Braid is dead: for each epoch its number, and where CKs and CKr stand; N of
-    /// each stands behind it.
+    /// The remaining fields, which exist unless the Braid is dead: for each epoch its number and the offsets of CKs and
+    /// CKr, each followed by its N.
     pub epochs: Vec<(u32, Option<usize>, usize)>,
-    /// How many keys the sparse ratchet has skipped.
+    /// The count of keys that the sparse ratchet has skipped.
     pub sparse_keys: Option<usize>,
 }
 
@@ -55,7 +55,7 @@ impl Places {
         let number = |at: usize| u32::from_be_bytes(*state[at..].first_chunk().unwrap());
         let count = |at: usize| number(at) as usize;
         let mut places = Self::default();
-        // The parties may be missing; the handshake, its digest or nothing stands behind the AD.
+        // The parties may be missing; the AD is followed by the handshake, its digest or nothing.
         let opening = if state[0] == 1 { OPENING } else { 1 + 32 };
         let mut at = opening + 1 + [HANDSHAKE_LEN, 32, 0][usize::from(state[opening])];
         places.chunk_size = at;
@@ -106,7 +106,7 @@ impl Places {
         if state[places.braid] == 0 {
             return places;
         }
-        // Direction, root key, newest epoch, how many epochs.
+        // Direction, root key, newest epoch, number of epochs.
         let (newest, epochs) = (number(at + 1 + 32), u32::from(state[at + 1 + 32 + 4]));
         at += 1 + 32 + 4 + 1;
         for epoch in newest + 1 - epochs..=newest {
@@ -127,7 +127,7 @@ fn aead_key(salt: &[u8]) -> (Secret<32>, [u8; 12]) {
     (Secret::new(material[..32].try_into().unwrap()), material[32..].try_into().unwrap())
 }
 
-/// A snapshot's state in the clear.
+/// The plaintext state of a snapshot.
 pub fn opened(mut snapshot: Vec<u8>) -> Vec<u8> {
     let tag = snapshot.split_off(snapshot.len() - 16).try_into().unwrap();
     let mut state = snapshot.split_off(HEAD);
@@ -136,7 +136,7 @@ pub fn opened(mut snapshot: Vec<u8>) -> Vec<u8> {
     state
 }
 
-/// A snapshot of any state, of generation 0.
+/// A snapshot of generation 0 of any state.
 pub fn sealed(kind: u8, mut state: Vec<u8>) -> Vec<u8> {
     let mut salt_key = [0; 32];
     RustCrypto.hkdf_expand(&Secret::new(STORAGE_KEY), &[b"noescrow-v1 snapshot salt"], &mut salt_key);

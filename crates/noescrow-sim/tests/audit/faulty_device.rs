@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`FaultyRecorder`]: a recorder with at most one fault. It also keeps the values that pass, for servers that obtain what
-//! they should not.
+//! [`FaultyRecorder`]: a recorder with at most one fault. It also keeps the values that pass, for servers that obtain
+//! what they should not.
 
 use noescrow::Secret;
 use noescrow::audit::Recorder;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Broken twins of a session: each breaks one rule, so that each check of the event language is seen to fail.
+//! Faulty sessions: each breaks one rule, to show that each check of the event language can fail.
 
 use noescrow::error::{DecryptError, EncryptError, RestoreError};
 use noescrow::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD, is_first_message};
@@ -13,10 +13,10 @@ pub enum Fault {
     AcceptsReplays,
     /// A counter of errors is part of the state.
     ChangesStateOnError,
-    /// The key of a message dies with the first forgery under its header.
+    /// The first forgery with a message's header destroys the key of that message.
     LosesKeysToForgeries,
-    DiesOnError,
-    TellsErrorsApart,
+    RefusesAllAfterError,
+    DistinguishesErrors,
     IgnoresAssociatedData,
     AcceptsReflections,
     ChecksNoTag,
@@ -26,25 +26,25 @@ pub enum Fault {
     RestoresToAnotherState,
     KeepsUsedKeys,
     SendsAnotherType,
-    RunsDry,
+    ExhaustsChain,
     GarblesPlaintexts,
 }
 
-pub struct Twin<E> {
+pub struct FaultySession<E> {
     inner: E,
     fault: Fault,
     opened: Vec<(Vec<u8>, Vec<u8>)>,
     own: Vec<(Vec<u8>, Vec<u8>)>,
-    burnt: Vec<Vec<u8>>,
+    destroyed: Vec<Vec<u8>>,
     errors: u8,
     restored: bool,
     first_state: Vec<u8>,
 }
 
-impl<E: Endpoint> Twin<E> {
+impl<E: Endpoint> FaultySession<E> {
     pub fn new(inner: E, fault: Fault) -> Self {
         let first_state = inner.save(0);
-        Self { inner, fault, opened: vec![], own: vec![], burnt: vec![], errors: 0, restored: false, first_state }
+        Self { inner, fault, opened: vec![], own: vec![], destroyed: vec![], errors: 0, restored: false, first_state }
     }
 }
 
@@ -57,11 +57,11 @@ fn find(known: &[(Vec<u8>, Vec<u8>)], matches: impl Fn(&[u8]) -> bool) -> Option
     known.iter().find(|(message, _)| matches(message)).map(|(_, plaintext)| plaintext)
 }
 
-impl<E: Endpoint> Endpoint for Twin<E> {
+impl<E: Endpoint> Endpoint for FaultySession<E> {
     type Primitives = E::Primitives;
 
     fn encrypt(&mut self, text: &[u8], ad: &[u8], rng: &mut impl CryptoRng) -> Result<Vec<u8>, EncryptError> {
-        if self.fault == Fault::RunsDry && self.own.len() == 3 {
+        if self.fault == Fault::ExhaustsChain && self.own.len() == 3 {
             return Err(EncryptError::ChainExhausted);
         }
         let mut message = self.inner.encrypt(text, ad, rng)?;
@@ -82,8 +82,9 @@ impl<E: Endpoint> Endpoint for Twin<E> {
         if let Some(plaintext) = known {
             return Ok(plaintext.clone());
         }
-        let burnt = self.fault == Fault::LosesKeysToForgeries && self.burnt.iter().any(|burnt| burnt == head(message));
-        if burnt || (self.fault == Fault::DiesOnError && self.errors > 0) {
+        let destroyed =
+            self.fault == Fault::LosesKeysToForgeries && self.destroyed.iter().any(|old| old == head(message));
+        if destroyed || (self.fault == Fault::RefusesAllAfterError && self.errors > 0) {
             return Err(DecryptError::Refused);
         }
         let mut outcome = self.inner.decrypt(message, ad);
@@ -103,8 +104,8 @@ impl<E: Endpoint> Endpoint for Twin<E> {
             }
             Err(error) => {
                 self.errors = self.errors.saturating_add(1);
-                self.burnt.push(head(message).to_vec());
-                let other = matches!(self.fault, Fault::TellsErrorsApart);
+                self.destroyed.push(head(message).to_vec());
+                let other = matches!(self.fault, Fault::DistinguishesErrors);
                 Err(if other { DecryptError::TooManySkipped } else { error })
             }
         }

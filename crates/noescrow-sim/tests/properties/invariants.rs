@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The design's invariants, a test each, and each with a control that shows that the test can fail.
+//! One test for each invariant of the design. Each has a control that shows that the test can fail.
 //!
-//! `Mock` counts operations and rewrites what is about to be sealed; `Logged` sees keys. Neither sees memory, cycles or
-//! the allocator: wiping and constant time are other tests' concern.
+//! `Mock` counts operations and rewrites plaintexts before they are sealed; `Logged` records keys. Neither sees memory,
+//! cycles or the allocator: other tests check wiping and constant time.
 
 use crate::key_log::{Key, Logged};
 use crate::schedules::{self, config, hostile, jump, ping_pong};
@@ -36,8 +36,8 @@ fn secrets_in(state: &[u8], secrets: &HashSet<Key>) -> usize {
 proptest! {
     #![proptest_config(config(40))]
 
-    /// `run` compares the state before and after every error; here nearly all events are errors. Control: the twins
-    /// `ChangesStateOnError` and `LosesKeysToForgeries`.
+    /// `run` compares the state before and after every error; here nearly all events are errors. Control: the faulty
+    /// sessions `ChangesStateOnError` and `LosesKeysToForgeries`.
     #[test]
     fn invariant_1_an_error_leaves_the_session_unchanged(
         before in schedules::schedule(20),
@@ -71,8 +71,8 @@ proptest! {
         }
     }
 
-    /// The storage key does not help either: what loads is a state that could have been stored, byte for byte, and it
-    /// works on without a panic.
+    /// An attacker with the storage key gains nothing either: a forged state that loads is one that could have been
+    /// stored, byte for byte, and the session continues without a panic.
     #[test]
     fn invariant_2_a_forged_state_under_the_right_storage_key_is_refused_or_means_exactly_its_bytes(
         at in any::<prop::sample::Index>(), from_end in prop::option::of(0usize..100), byte: u8, seed in 0u64..3,
@@ -98,8 +98,9 @@ proptest! {
         prop_assert_eq!(bob.decrypt(&lost, b"").unwrap(), b"lost");
     }
 
-    /// Header and message keys alike: no AEAD key seals twice or opens twice, whatever the network does. Crashes are
-    /// left out: the message that they lose never left the device, and its key is used again by the contract.
+    /// No AEAD key seals twice or opens twice, whatever the network does; this holds for header keys and message keys.
+    /// Crashes are excluded: a message that a crash loses never left the device, and the crash contract uses its key
+    /// again.
     #[test]
     fn invariant_3_a_message_key_is_used_once_and_a_message_opens_once(
         events in schedules::schedule(20), opening in schedules::opening(),
@@ -117,8 +118,8 @@ proptest! {
     ) {
         let (mut world, logs) = logged(opening);
         for event in events {
-            simulation.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
-            // Crashes and restored sessions included: they are the same state.
+            world.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
+            // This includes crashes and restored sessions: they have the same state.
             for (end, keys) in [&world.ends().alice, &world.ends().bob].into_iter().zip(&logs) {
                 holds_only_what_is_to_come(end, keys)?;
             }
@@ -131,18 +132,18 @@ proptest! {
     ) {
         let plain = transcript::<_, Heap>(RustCrypto, opening, &events, seed);
         prop_assert_eq!(&plain, &transcript::<_, Heap>(Mock::default(), opening, &events, seed));
-        // A large session without a heap, several of which are on the stack at a time.
+        // A session without a heap is large, and several are on the stack at a time.
         let inline = std::thread::scope(|scope| {
             let run = || transcript::<_, Inline<512>>(RustCrypto, opening, &events, seed);
             std::thread::Builder::new().stack_size(16 << 20).spawn_scoped(scope, run).unwrap().join().unwrap()
         });
         prop_assert_eq!(&plain, &inline);
-        // Control: other randomness shows.
+        // Control: other randomness gives other bytes.
         prop_assert_ne!(&plain, &transcript::<_, Heap>(RustCrypto, opening, &events, seed.wrapping_add(1)));
     }
 }
 
-/// What the caller did wrong, and what a device refuses, change nothing either.
+/// Errors of the caller and refusals by a device change nothing either.
 #[test]
 fn invariant_1_an_error_of_the_caller_leaves_session_and_device_unchanged() {
     let mut talk = Talk::after(3, 2);
@@ -152,7 +153,7 @@ fn invariant_1_an_error_of_the_caller_leaves_session_and_device_unchanged() {
     let error = talk.alice.encrypt_into(b"hello", b"", &mut short, &mut talk.rng).unwrap_err();
     assert_eq!(error, EncryptError::BufferTooShort);
     assert!(!short.windows(5).any(|window| window == b"hello"));
-    // Zeros that are never touched are not there.
+    // Zeros that are never touched take no memory.
     let huge = vec![0; session::MAX_PLAINTEXT_LEN + 1];
     assert_eq!(talk.alice.encrypt(&huge, b"", &mut talk.rng).unwrap_err(), EncryptError::TooLong);
     assert_eq!(before, support::state(&talk.alice));
@@ -172,13 +173,13 @@ fn invariant_1_an_error_of_the_caller_leaves_session_and_device_unchanged() {
     assert_eq!(bob.accept(&hello, b"other").unwrap_err(), AcceptError::Refused);
     assert!(bob.publish(100, LATER, &mut rng).is_err());
     assert_eq!(before, device_state(&bob));
-    // Control: the right one is accepted, and shows in the state.
+    // Control: the right message is accepted and changes the state.
     assert_eq!(bob.accept(&hello, b"ad").unwrap().1, b"hello");
     assert_ne!(before, device_state(&bob));
 }
 
-/// A peer may claim any counters. Work is bounded by `MAX_SKIP` in both chains, state by `MAX_SKIPPED_KEYS`. Every field
-/// on the wire has a fixed width, so that no length can be claimed at all.
+/// A peer may claim any counters. `MAX_SKIP` bounds the work in both chains, `MAX_SKIPPED_KEYS` the state. Every field
+/// on the wire has a fixed width, so that a peer cannot claim a length.
 #[test]
 fn invariant_2_nothing_received_causes_an_unbounded_loop_or_an_unbounded_allocation() {
     let edges = [0, 1, MAX_SKIP - 1, MAX_SKIP, MAX_SKIP + 1, 1 << 31, u32::MAX - 1, u32::MAX];
@@ -199,7 +200,7 @@ fn invariant_2_nothing_received_causes_an_unbounded_loop_or_an_unbounded_allocat
             talk.bob_mock.reset();
             let outcome = talk.bob.decrypt(&message, b"");
             most = most.max(talk.bob_mock.work());
-            // Its own number opens; any other may not, for its key is another one.
+            // The message opens under its own number. Under any other it must not, because the key differs.
             let honest = number == u32::from(!new_chain) && (!new_chain || previous <= 2 + MAX_SKIP);
             assert_eq!(outcome.is_ok(), honest, "{new_chain} {previous} {number}");
             assert!(talk.bob.skipped_message_keys() <= MAX_SKIPPED_KEYS);
@@ -210,7 +211,7 @@ fn invariant_2_nothing_received_causes_an_unbounded_loop_or_an_unbounded_allocat
     }
     let bound = 2 * MAX_SKIP as usize + 20;
     assert!(most <= bound, "{most} operations");
-    // Control: the bound is nearly reached, so that it says something.
+    // Control: the bound is nearly reached, so that it is meaningful.
     assert!(most >= bound - 20, "{most} operations");
 }
 
@@ -223,7 +224,7 @@ fn invariant_2_a_message_of_a_gibibyte_costs_what_one_of_a_hundred_bytes_costs()
         assert_eq!(talk.bob.decrypt_in_place(message, b"").unwrap_err(), DecryptError::Refused);
         talk.bob_mock.work()
     };
-    // Zeros that are never touched are not there: were the body read, this would take seconds and the memory.
+    // Zeros that are never touched take no memory. If the body were read, this would take seconds and a gibibyte.
     let mut huge = vec![0; 1 << 30];
     huge[0] = 0x12;
     let mut small = huge[..MESSAGE_OVERHEAD + 100].to_vec();
@@ -244,7 +245,7 @@ fn invariant_2_counts_in_a_snapshot_are_not_believed() {
             assert_eq!(error, RestoreError::Refused, "{at} {count}");
         }
     }
-    // Counters at their end, of either ratchet: the chain is exhausted, and says so.
+    // Counters of either ratchet at their maximum: `encrypt` reports that the chain is exhausted.
     let pong = talk.from_alice(b"pong");
     talk.bob.decrypt(&pong, b"").unwrap();
     let _ = talk.from_bob(b"a chain of its own");
@@ -253,24 +254,24 @@ fn invariant_2_counts_in_a_snapshot_are_not_believed() {
     let sparse = places.epochs[0].1.unwrap() + 32;
     for (number, sent) in [(places.sending_number.unwrap(), 1u32), (sparse, 2)] {
         assert_eq!(state[number..number + 4], sent.to_be_bytes());
-        let worn_out = |number_is: u32| {
+        let with_number = |number_is: u32| {
             let mut state = state.clone();
             state[number..number + 4].copy_from_slice(&number_is.to_be_bytes());
             MockSession::restore(&sealed(SESSION, state), &storage_key(), 0).unwrap()
         };
-        let mut bob = worn_out(u32::MAX);
+        let mut bob = with_number(u32::MAX);
         let before = support::state(&bob);
         assert_eq!(bob.encrypt(b"", b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
         assert_eq!(before, support::state(&bob));
         // Control: one number is left.
-        let mut bob = worn_out(u32::MAX - 1);
+        let mut bob = with_number(u32::MAX - 1);
         bob.encrypt(b"", b"", &mut talk.rng).unwrap();
         assert_eq!(bob.encrypt(b"", b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
     }
 }
 
-/// AEAD keys of messages and headers that sealed twice, or opened twice at one side. Snapshots are sealed under a key
-/// that is a function of what is sealed.
+/// Counts AEAD keys of messages and headers that sealed twice, or opened twice at one side. Snapshots do not count:
+/// their key is a function of the plaintext.
 fn used_twice(logs: &[Logged; 2]) -> usize {
     let mut twice = 0;
     let mut sealed = HashSet::new();
@@ -284,7 +285,8 @@ fn used_twice(logs: &[Logged; 2]) -> usize {
     twice
 }
 
-/// The contract's own exception is the control: what a crash loses is sealed again under the same key.
+/// The exception in the crash contract is the control: after a crash, another message is sealed under the key of the
+/// lost one.
 #[test]
 fn invariant_3_control_a_key_used_twice_is_seen() {
     let (mut world, logs) = logged(Opening::PLAIN);
@@ -296,12 +298,12 @@ fn invariant_3_control_a_key_used_twice_is_seen() {
     for event in [Event::Crash { side: Side::Alice }, send] {
         simulation.step(event).unwrap();
     }
-    // The header has fresh salt, so that its key is another one: the message's alone is used twice.
+    // The header has a fresh salt and therefore another key: only the message key is used twice.
     assert_eq!(used_twice(&logs), 1);
 }
 
-/// Each of the changes that a message can cause: using up a skipped key, a jump in the chain, a ratchet step with a
-/// jump in both chains. Forged in its body, its tag or its associated data, it causes none.
+/// A message can cause three changes: it uses up a skipped key, jumps in the chain, or takes a ratchet step with a jump
+/// in both chains. If its body, its tag or its associated data is forged, it causes none.
 #[test]
 fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() {
     for kind in ["skipped", "jump", "step"] {
@@ -328,13 +330,13 @@ fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() 
             assert_eq!(talk.bob.decrypt(&forged, b"").unwrap_err(), DecryptError::Refused);
             let steps = talk.bob_mock.steps();
             assert!(!steps.contains(&"DR-D9"), "{kind} {at}");
-            // The body is looked at only where the header is genuine.
+            // The body is read only if the header is genuine.
             assert_eq!(steps.contains(&"DR-D8"), at >= MESSAGE_OVERHEAD - 16, "{kind} {at}");
             assert_eq!((&before, kept), (&support::state(&talk.bob), talk.bob.skipped_message_keys()), "{kind} {at}");
         }
         assert_eq!(talk.bob.decrypt(&message, b"ad").unwrap_err(), DecryptError::Refused);
         assert_eq!(before, support::state(&talk.bob));
-        // Control: the genuine one takes the step and shows.
+        // Control: the genuine message takes the step and changes the state.
         talk.bob_mock.reset();
         assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"text");
         assert!(talk.bob_mock.steps().contains(&"DR-D9"));
@@ -362,8 +364,8 @@ fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() 
     }
 }
 
-/// What can be seen of it from outside: which of all the secrets that ever passed are still in the state. That memory
-/// behind a dead secret is wiped is not seen here.
+/// The part of the invariant that is visible from outside: which of all secrets that were ever used are still in the
+/// state. Whether the memory of an erased secret is wiped is not visible here.
 fn holds_only_what_is_to_come(end: &session::Session<Logged, Heap>, keys: &Logged) -> Result<(), TestCaseError> {
     let state = opened(end.snapshot(&storage_key(), 0));
     let log = keys.log.borrow();
@@ -372,7 +374,7 @@ fn holds_only_what_is_to_come(end: &session::Session<Logged, Heap>, keys: &Logge
     prop_assert_eq!(secrets_in(&state, &log.used_message_keys), 0, "used message keys");
     prop_assert_eq!(secrets_in(&state, &log.root_keys), 1, "root keys");
     prop_assert!(secrets_in(&state, &log.chain_keys) <= 2, "chain keys");
-    // Chains of two epochs and of the next; the sending one of the oldest is gone.
+    // Chains of two epochs and of the next one; the sending chain of the oldest is gone.
     prop_assert_eq!(secrets_in(&state, &log.sparse_root_keys), 1, "post-quantum root keys");
     prop_assert!(secrets_in(&state, &log.sparse_chain_keys) <= 5, "post-quantum chain keys");
     let kept = Places::of(&state).sparse_keys.map(|at| *state[at..].first_chunk().unwrap()).map(u32::from_be_bytes);
@@ -393,20 +395,20 @@ fn invariant_5_a_used_an_evicted_and_an_old_message_key_are_gone_and_a_kept_one_
         bob.log.borrow().message_keys.clone()
     };
     // Two jumps fill the store; the third evicts the first jump's keys.
-    let first = play(&mut simulation, jump(Side::Alice, 0, bound));
-    assert_eq!(kept(&simulation, &first), MAX_SKIP as usize, "control: what is kept is found");
-    let second = play(&mut simulation, jump(Side::Alice, 0, bound));
-    assert_eq!(kept(&simulation, &second), MAX_SKIPPED_KEYS);
-    play(&mut simulation, jump(Side::Alice, 0, bound));
-    assert_eq!(kept(&simulation, &first), 0, "evicted");
-    assert_eq!(simulation.ends().bob.skipped_message_keys(), MAX_SKIPPED_KEYS);
-    // One is used up, by its message.
-    play(&mut simulation, vec![Event::Deliver { to: Side::Bob, at: noescrow_sim::FROM_BACK }]);
+    let first = play(&mut world, jump(Side::Alice, 0, bound));
+    assert_eq!(kept(&world, &first), MAX_SKIP as usize, "control: kept keys are found");
+    let second = play(&mut world, jump(Side::Alice, 0, bound));
+    assert_eq!(kept(&world, &second), MAX_SKIPPED_KEYS);
+    play(&mut world, jump(Side::Alice, 0, bound));
+    assert_eq!(kept(&world, &first), 0, "evicted");
+    assert_eq!(world.ends().bob.skipped_message_keys(), MAX_SKIPPED_KEYS);
+    // A message uses up its key.
+    play(&mut world, vec![Event::Deliver { to: Side::Bob, at: noescrow::events::FROM_BACK }]);
     let used = bob.log.borrow().used_message_keys.clone();
-    assert_eq!(kept(&simulation, &used), 0, "used");
-    // All others grow old.
-    let all = play(&mut simulation, ping_pong(34, 0));
-    assert_eq!((kept(&simulation, &all), simulation.ends().bob.skipped_message_keys()), (0, 0), "old");
+    assert_eq!(kept(&world, &used), 0, "used");
+    // All other keys expire.
+    let all = play(&mut world, ping_pong(34, 0));
+    assert_eq!((kept(&world, &all), world.ends().bob.skipped_message_keys()), (0, 0), "old");
 }
 
 #[test]
@@ -429,7 +431,7 @@ fn invariant_5_prekeys_and_handshake_secrets_are_gone_when_the_session_is_there(
         let log = keys.log.borrow();
         (log.dh_secrets[curve_before], log.kem_seeds[kem_before])
     };
-    assert!(has(&state(&bob), &one_time) && has(&state(&bob), &seed), "control: before they are used they are found");
+    assert!(has(&state(&bob), &one_time) && has(&state(&bob), &seed), "control: found before they are used");
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let long_term: HashSet<Key> = alice_keys.log.borrow().dh_secrets.iter().copied().collect();
     let (first, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
@@ -443,7 +445,7 @@ fn invariant_5_prekeys_and_handshake_secrets_are_gone_when_the_session_is_there(
     let after = state(&bob);
     assert!(!has(&after, &one_time) && !has(&after, &seed));
     let secrets: HashSet<Key> = keys.log.borrow().dh_secrets.iter().copied().collect();
-    assert_eq!(secrets_in(&opened(session.snapshot(&storage_key(), 0)), &secrets), 0, "the step used up DHs");
+    assert_eq!(secrets_in(&opened(session.snapshot(&storage_key(), 0)), &secrets), 0, "the ratchet step consumed DHs");
 
     let signed = keys.log.borrow().dh_secrets[1];
     assert!(has(&state(&bob), &signed), "control: the signed prekey in force");
@@ -453,7 +455,7 @@ fn invariant_5_prekeys_and_handshake_secrets_are_gone_when_the_session_is_there(
     assert!(!has(&state(&bob), &signed));
 }
 
-/// Operations are counted, not cycles. Within one class of the leakage contract (length, kind, header genuine or not,
+/// This counts operations, not cycles. Within one class of the leakage contract (length, kind, header genuine or not,
 /// messages skipped) every forgery and every plaintext costs the same operations in the same order of steps.
 #[test]
 fn invariant_6_operations_depend_on_nothing_secret() {
@@ -478,7 +480,7 @@ fn invariant_6_operations_depend_on_nothing_secret() {
             for bit in [0, 3, 7] {
                 let mut forged = original.clone();
                 forged[at] ^= 1 << bit;
-                // Salt and commitment; then the header's ciphertext, for which the cipher runs; then the body.
+                // Salt and commitment; then the header's ciphertext, which is decrypted; then the body.
                 let class = if at < 33 {
                     0
                 } else if at < head {
@@ -498,10 +500,10 @@ fn invariant_6_operations_depend_on_nothing_secret() {
         assert_eq!(classes.each_ref().map(HashSet::len), [1, 1, 1]);
         bodies.push(classes[2].clone());
     }
-    // Control: what the contract does list is seen, an old key, the next one, and one behind three others.
+    // Control: what the contract lists is visible: a skipped key, the next key, and a key after three skipped ones.
     assert!(bodies[0] != bodies[1] && bodies[1] != bodies[2] && bodies[0] != bodies[2]);
 
-    // Of the post-quantum ratchet's states the contract says that they show: each step of the Braid is a class.
+    // The contract lists the post-quantum ratchet's states as visible: each step of the Braid is a class.
     let mut costs: BTreeMap<Option<&str>, HashSet<_>> = BTreeMap::new();
     for round in 0..50u8 {
         let mut text = vec![round; 100];
@@ -518,7 +520,7 @@ fn invariant_6_operations_depend_on_nothing_secret() {
         let braid = steps.concat().into_iter().find(|step| step.starts_with("BR-"));
         costs.entry(braid).or_default().insert((talk.alice_mock.work(), talk.bob_mock.work(), steps));
     }
-    // One message completes the peer's key, and all others cost the same.
+    // One message completes the peer's key; all others have equal cost.
     assert_eq!(costs.keys().collect::<Vec<_>>(), [&None, &Some("BR-10")]);
     assert!(costs.values().all(|costs| costs.len() == 1), "{costs:?}");
 }
@@ -577,7 +579,7 @@ fn invariant_8_network_failures_are_one_opaque_error() {
     let error = talk.bob.decrypt(&next, b"other").unwrap_err();
     texts.insert((format!("{error}"), format!("{error:?}")));
     assert_eq!(texts.len(), 1);
-    // Control: the one that is told apart, because only the peer can cause it.
+    // Control: this error is distinguishable, because only the peer can cause it.
     let far = (0..=MAX_SKIP + 1).map(|_| talk.from_alice(b"far")).last().unwrap();
     let error = talk.bob.decrypt(&far, b"").unwrap_err();
     assert!(!texts.contains(&(format!("{error}"), format!("{error:?}"))));
@@ -594,21 +596,22 @@ fn invariant_8_network_failures_are_one_opaque_error() {
     }
 }
 
-/// Positions of equally long messages at which the bytes do not look random: too few values, or a bit too often set.
-/// With 512 messages, random bytes take about 221 values; a fair bit strays from one half by 10 % once in 10^5 times.
-fn telling_positions(messages: &[Vec<u8>]) -> Vec<usize> {
+/// Positions of equally long messages at which the bytes do not look random: they take too few values, or a bit is
+/// biased. With 512 messages, random bytes take about 221 values; a fair bit deviates from one half by 10 % once in
+/// 10^5 times.
+fn non_random_positions(messages: &[Vec<u8>]) -> Vec<usize> {
     assert_eq!(messages.len(), 512);
     let len = messages[0].len();
     assert!(messages.iter().all(|message| message.len() == len));
-    let telling = |at: &usize| {
+    let non_random = |at: &usize| {
         let values: HashSet<u8> = messages.iter().map(|message| message[*at]).collect();
         let bits = (0..8).map(|bit| messages.iter().filter(|message| message[*at] >> bit & 1 == 1).count());
         values.len() < 180 || bits.into_iter().any(|set| set.abs_diff(256) > 60)
     };
-    (0..len).filter(telling).collect()
+    (0..len).filter(non_random).collect()
 }
 
-/// Padmé, as its paper says it.
+/// Padmé, as its paper defines it.
 fn padme(len: usize) -> usize {
     let exponent = (len as f64).log2().floor();
     let kept = if exponent < 1.0 { 0.0 } else { exponent.log2().floor() + 1.0 };
@@ -619,11 +622,11 @@ fn padme(len: usize) -> usize {
 #[test]
 fn invariant_9_the_server_learns_size_class_and_type_only() {
     let mut talk = Talk::after(15, 1);
-    // One chain, equal texts, rising numbers: whatever a header told would stand at the same place.
+    // One chain, equal texts, rising numbers: anything that a header revealed would be at the same position.
     let mut messages: Vec<_> = (0..512).map(|_| talk.from_alice(&[0; 64])).collect();
-    assert_eq!(telling_positions(&messages), [0], "in one chain");
+    assert_eq!(non_random_positions(&messages), [0], "in one chain");
     assert!(messages.iter().all(|message| message[0] == 0x12));
-    // Many chains of both sides: nothing tells whose a message is.
+    // Many chains of both sides: nothing reveals the sender of a message.
     let mut talk = Talk::after(16, 1);
     let mut mixed = Vec::new();
     for _ in 0..256 {
@@ -633,13 +636,13 @@ fn invariant_9_the_server_learns_size_class_and_type_only() {
         talk.bob.decrypt(&pong, b"").unwrap();
         mixed.extend([ping, pong]);
     }
-    assert_eq!(telling_positions(&mixed), [0], "over many chains");
-    // Control: a counter in the clear, and one biased bit, are seen.
+    assert_eq!(non_random_positions(&mixed), [0], "over many chains");
+    // Control: a plaintext counter and one biased bit are detected.
     for (number, message) in messages.iter_mut().enumerate() {
         message[5] = (number >> 8) as u8;
         message[9] |= u8::from(number % 3 == 0) << 4;
     }
-    assert_eq!(telling_positions(&messages), [0, 5, 9]);
+    assert_eq!(non_random_positions(&messages), [0, 5, 9]);
 
     for len in 0..3_000 {
         assert_eq!(talk.alice.message_len(len).unwrap(), MESSAGE_OVERHEAD + padme(len + 1), "{len}");
@@ -648,8 +651,8 @@ fn invariant_9_the_server_learns_size_class_and_type_only() {
     assert_eq!(message.len(), MESSAGE_OVERHEAD + 1024);
 }
 
-/// A first message shows the prekeys' ids, which the server gave out itself, and keys that are fresh for each session;
-/// the initiator's identity, the same in all of these, does not show.
+/// A first message shows the prekeys' ids, which the server itself handed out, and keys that are fresh for each
+/// session. It does not show the initiator's identity, which is the same in all of these messages.
 #[test]
 fn invariant_9_a_first_message_shows_prekey_ids_and_nothing_that_two_of_them_share() {
     let mut rng = rng(17);
@@ -665,6 +668,6 @@ fn invariant_9_a_first_message_shows_prekey_ids_and_nothing_that_two_of_them_sha
     let shared = |a: &[u8], b: &[u8]| a.windows(8).any(|window| b.windows(8).any(|other| other == window));
     let identity = alice.identity().to_bytes();
     assert!(messages.iter().all(|message| !shared(&identity, message)));
-    // Control: the bundle does show its owner.
+    // Control: the bundle shows its owner.
     assert!(shared(&bob.identity().to_bytes(), &bundle.to_bytes()));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Logged`]: the default primitives with a log of all keys, sorted by kind, for tests that ask where a key is and whether
-//! it was used twice; and with a [`PrimitiveFault`], for handshakes that must be flagged.
+//! [`Logged`]: the default primitives with a log of all keys, sorted by kind, for tests that ask where a key is and
+//! whether it was used twice; and with a [`PrimitiveFault`], for handshakes that must be flagged.
 
 use noescrow::hazmat::{Call, Intercept, Intercepted};
 use noescrow::primitives::{Failed, Primitives, RustCrypto};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Any schedule of sending, delivery, loss, tampering and storing does what the oracle of `noescrow::events` says; and
-//! whatever does not is noticed. The invariants of the design have a test each in `properties/invariants.rs`.
+//! Under any schedule of sending, delivery, loss, tampering and storing, sessions do what the oracle of
+//! `noescrow::events` predicts, and any deviation is detected. Each invariant of the design has a test in
+//! `properties/invariants.rs`.
 //!
-//! `PROPTEST_CASES=5000 cargo test --release --test properties` goes on for longer.
+//! `PROPTEST_CASES=5000 cargo test --release --test properties` runs longer.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,6 +15,9 @@
     reason = "a test says what it expects"
 )]
 
+#[path = "properties/faulty_sessions.rs"]
+mod faulty_sessions;
+#[path = "properties/invariants.rs"]
 mod invariants;
 #[path = "properties/key_log.rs"]
 mod key_log;
@@ -21,8 +25,8 @@ mod key_log;
 mod schedules;
 #[path = "../../../../tests/support/mod.rs"]
 mod support;
-mod twins;
 
+use faulty_sessions::{Fault, FaultySession};
 use key_log::{KeyLog, Logged, PrimitiveFault};
 use noescrow::events::{
     Claim, Event, FROM_BACK, How, Limits, Offer, Opening, Report, Side, Violation, World, pick, run, run_bytes,
@@ -41,7 +45,6 @@ use rand_chacha::ChaCha20Rng;
 use schedules::{config, handshake, jump, opening, ping_pong, schedule};
 use std::collections::HashSet;
 use support::rng;
-use twins::{Fault, Twin};
 
 type Conversation<S> = Simulation<session::Session<RustCrypto, S>, ChaCha20Rng>;
 
@@ -67,12 +70,12 @@ proptest! {
     #![proptest_config(config(60))]
 
     #[test]
-    fn under_any_schedule_a_session_does_what_the_oracle_says(opening in opening(), events in schedule(1000)) {
+    fn any_schedule_agrees_with_the_oracle(opening in opening(), events in schedule(1000)) {
         holds(play::<Heap>(opening, events))?;
     }
 
     #[test]
-    fn under_any_schedule_a_session_with_room_for_seven_keys_does_what_the_oracle_says(
+    fn any_schedule_with_room_for_seven_keys_agrees_with_the_oracle(
         opening in opening(),
         events in schedule(bound::<Inline<7>>()),
     ) {
@@ -80,12 +83,12 @@ proptest! {
     }
 
     #[test]
-    fn every_byte_string_is_a_schedule_that_holds(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+    fn every_byte_string_is_a_schedule_that_agrees(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         holds(run_bytes::<_, Inline<40>, _>(RustCrypto, RustCrypto, RustCrypto, &bytes, rng(7)))?;
     }
 
     #[test]
-    fn an_event_is_its_bytes(bytes in any::<[u8; Event::LEN]>(), number in any::<u16>(), len in 0usize..3000) {
+    fn event_encoding_round_trips(bytes in any::<[u8; Event::LEN]>(), number in any::<u16>(), len in 0usize..3000) {
         let event = Event::decode(bytes);
         prop_assert_eq!(Event::decode(event.encode()), event);
         prop_assert_eq!(pick(number, len).is_some(), len > 0);
@@ -94,14 +97,14 @@ proptest! {
 }
 
 #[test]
-fn a_session_without_room_for_a_single_key_does_what_the_oracle_says() {
+fn session_with_no_room_for_keys_agrees_with_the_oracle() {
     let events = || jump(Side::Alice, 1, 0).into_iter().chain(jump(Side::Bob, 0, 1)).chain(ping_pong(3, 0));
     let report = play::<Inline<0>>(Opening { burst: 3, accepted: 2, ..Opening::PLAIN }, events()).unwrap();
     assert!(report.too_many_skipped > 0 && report.most_skipped == 0, "{report:?}");
 }
 
 #[test]
-fn a_jump_of_max_skip_opens_and_one_more_does_not() {
+fn jump_of_max_skip_opens_and_one_more_does_not() {
     let bound = MAX_SKIP as u16;
     for (previous, current, refused) in [
         (0, bound, 0),
@@ -115,7 +118,7 @@ fn a_jump_of_max_skip_opens_and_one_more_does_not() {
         let report = play::<Heap>(Opening::PLAIN, jump(Side::Alice, previous, current)).unwrap();
         let seen = usize::from(report.too_many_skipped > 0);
         assert_eq!(seen, refused, "{previous} {current} {report:?}");
-        assert_eq!(refused == 0, report.opened == report.sent, "what was skipped opens later: {report:?}");
+        assert_eq!(refused == 0, report.opened == report.sent, "skipped messages open later: {report:?}");
     }
 }
 
@@ -128,7 +131,7 @@ fn beyond_max_skipped_keys_the_oldest_are_evicted() {
 }
 
 #[test]
-fn after_max_skipped_steps_a_kept_key_opens_and_one_step_later_it_is_gone() {
+fn skipped_key_survives_max_skipped_steps_and_no_more() {
     let steps = MAX_SKIPPED_STEPS as usize;
     // The chain that leaves a message behind is the first of the steps + 1 (or + 2).
     for (rounds, retired) in [(steps + 1, 0), (steps + 2, 2)] {
@@ -138,9 +141,9 @@ fn after_max_skipped_steps_a_kept_key_opens_and_one_step_later_it_is_gone() {
     }
 }
 
-/// What a schedule generator never reaches, no property holds of.
+/// The properties say nothing about outcomes that the generator never reaches.
 #[test]
-fn the_generator_reaches_every_kind_of_outcome_and_event() {
+fn generator_reaches_every_kind_of_outcome_and_event() {
     fn reach<S: SkippedKeyStore>(cases: usize) -> (Report, HashSet<u8>) {
         let mut runner =
             TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[3; 32]));
@@ -175,30 +178,30 @@ fn the_generator_reaches_every_kind_of_outcome_and_event() {
     assert!(small.retired > 0 && small.restored > 20 && small.snapshots_refused > 5, "{small:?}");
     assert!(small.handshakes_refused > 20 && small.handshakes_accepted > 20, "{small:?}");
     assert!(small.chains > MAX_SKIPPED_STEPS && small.most_skipped == 7, "{small:?}");
-    // A larger store, in which keys live until their epoch is over.
+    // A larger store, which keeps keys until their epoch ends.
     let (large, _) = reach::<Inline<40>>(120);
     assert!(large.expired > 0 && large.epochs > 2, "{large:?}");
 }
 
-/// Large chunks, so that an epoch is as long as a few rounds; each chain leaves a message behind, and all come at the end.
+/// Chunks are large, so that an epoch takes a few rounds. One message of each chain is delayed until the end.
 fn late_by_epochs(rounds: usize) -> (Opening, Vec<Event>) {
     (Opening { chunk_size: ChunkSize::Bytes256, ..Opening::PLAIN }, ping_pong(rounds, 1))
 }
 
 #[test]
-fn a_message_of_the_epoch_before_opens_and_an_older_one_does_not() {
+fn message_of_the_previous_epoch_opens_and_an_older_one_does_not() {
     let (opening, events) = late_by_epochs(MAX_SKIPPED_STEPS as usize);
     let report = play::<Heap>(opening, events).unwrap();
     assert!(report.epochs > 3 && report.expired > 10 && report.opened_late > 5, "{report:?}");
     assert_eq!((report.lost, report.retired), (report.expired, 0), "{report:?}");
-    // Control: the same with small chunks ends within the second epoch.
+    // Control: with small chunks the same schedule ends within the second epoch.
     let report = play::<Heap>(Opening::PLAIN, ping_pong(MAX_SKIPPED_STEPS as usize, 1)).unwrap();
     assert_eq!((report.expired, report.lost), (0, 0), "{report:?}");
 }
 
 #[test]
-fn a_forked_world_goes_on_as_the_first_does() {
-    let mut first = simulation::<Heap>(Opening { burst: 5, accepted: 3, one_time: false, ..Opening::PLAIN });
+fn forked_world_behaves_like_the_first() {
+    let mut first = world::<Heap>(Opening { burst: 5, accepted: 3, one_time: false, ..Opening::PLAIN });
     run(&mut first, ping_pong(3, 2)).unwrap();
     let mut second = first.fork().unwrap();
     run(&mut first, jump(Side::Bob, 4, 4)).unwrap();
@@ -209,7 +212,8 @@ fn a_forked_world_goes_on_as_the_first_does() {
     assert_eq!(first.report(), second.report());
 }
 
-/// Schedules that meet every bound of a store for seven keys. Two, because a refused jump ends the one direction.
+/// Schedules that reach every bound of a store for seven keys. There are two, because a refused jump ends one
+/// direction.
 fn around_the_bounds_of_seven() -> [Vec<Event>; 2] {
     let jumps = [jump(Side::Alice, 0, 7), jump(Side::Bob, 3, 4), jump(Side::Alice, 4, 4)];
     let ages = [ping_pong(1, 7), ping_pong(MAX_SKIPPED_STEPS as usize + 2, 0)];
@@ -217,10 +221,10 @@ fn around_the_bounds_of_seven() -> [Vec<Event>; 2] {
 }
 
 #[test]
-fn control_an_oracle_that_is_off_by_one_is_caught_at_each_bound() {
-    let right = ModelLimits::of::<Inline<7>>();
-    let thousand = ModelLimits::of::<Heap>();
-    let caught = |limits: ModelLimits| {
+fn control_oracle_off_by_one_is_flagged_at_each_bound() {
+    let right = Limits::of::<Inline<7>>();
+    let thousand = Limits::of::<Heap>();
+    let caught = |limits: Limits| {
         around_the_bounds_of_seven().into_iter().any(|events| {
             let mut small = simulation::<Inline<7>>(Opening::PLAIN);
             small.set_limits(limits);
@@ -248,14 +252,14 @@ fn control_an_oracle_that_is_off_by_one_is_caught_at_each_bound() {
             let mut large = simulation::<Heap>(Opening::PLAIN);
             large.set_limits(ModelLimits { max_skip, ..thousand });
             let caught = run(&mut large, jump(Side::Alice, 0, bound)).is_err();
-            // The wrong oracle differs from the right one at one length only.
+            // The wrong oracle differs from the right one at exactly one length.
             assert_eq!(caught, (max_skip < MAX_SKIP) == (bound <= MAX_SKIP as u16), "{max_skip} {bound}");
         }
     }
 }
 
-/// A little of everything, on purpose in an order in which each broken twin shows.
-fn a_bit_of_everything() -> Vec<Event> {
+/// Events of most kinds, in an order that exposes each faulty session.
+fn events_of_most_kinds() -> Vec<Event> {
     let (alice, bob) = (Side::Alice, Side::Bob);
     vec![
         Event::Send { from: bob, length: 9, associated_data: 1 },
@@ -280,18 +284,18 @@ fn a_bit_of_everything() -> Vec<Event> {
 }
 
 #[test]
-fn control_every_broken_twin_of_a_session_is_caught_by_the_claim_that_it_breaks() {
+fn control_each_faulty_session_violates_its_claim() {
     let judge = |fault: Fault, events: Vec<Event>| {
-        let mut twins = simulation::<Heap>(Opening::PLAIN).map(|_, end| Twin::new(end, fault));
-        run(&mut twins, events).map(|_| ()).map_err(|violation| violation.claim)
+        let mut faulty = world::<Heap>(Opening::PLAIN).map(|_, end| FaultySession::new(end, fault));
+        run(&mut faulty, events).map(|_| ()).map_err(|violation| violation.claim)
     };
-    assert_eq!(judge(Fault::None, a_bit_of_everything()), Ok(()));
+    assert_eq!(judge(Fault::None, events_of_most_kinds()), Ok(()));
     for (fault, claim) in [
         (Fault::AcceptsReplays, Claim::OpensOnce),
         (Fault::ChangesStateOnError, Claim::ErrorLeavesState),
         (Fault::LosesKeysToForgeries, Claim::MustOpen),
-        (Fault::DiesOnError, Claim::MustOpen),
-        (Fault::TellsErrorsApart, Claim::TheRightError),
+        (Fault::RefusesAllAfterError, Claim::MustOpen),
+        (Fault::DistinguishesErrors, Claim::TheRightError),
         (Fault::IgnoresAssociatedData, Claim::MustNotOpen),
         (Fault::AcceptsReflections, Claim::MustNotOpen),
         (Fault::ChecksNoTag, Claim::MustNotOpen),
@@ -301,20 +305,20 @@ fn control_every_broken_twin_of_a_session_is_caught_by_the_claim_that_it_breaks(
         (Fault::RestoresToAnotherState, Claim::Restores),
         (Fault::KeepsUsedKeys, Claim::OpeningChangesState),
         (Fault::SendsAnotherType, Claim::SendsTheRightKind),
-        (Fault::RunsDry, Claim::Sends),
+        (Fault::ExhaustsChain, Claim::Sends),
         (Fault::GarblesPlaintexts, Claim::OpensToWhatWasSent),
     ] {
-        assert_eq!(judge(fault, a_bit_of_everything()), Err(claim), "{fault:?}");
+        assert_eq!(judge(fault, events_of_most_kinds()), Err(claim), "{fault:?}");
     }
     assert_eq!(
-        judge(Fault::DiesOnError, vec![Event::CrossSession { to: Side::Bob }]),
-        Err(Claim::OtherSessionContinues)
+        judge(Fault::RefusesAllAfterError, vec![Event::CrossSession { to: Side::Bob }]),
+        Err(Claim::OtherSessionGoesOn)
     );
 }
 
-/// `AcceptedOnce` has its control in the handshake simulation: which prekeys are used up is no primitive's business.
+/// The control of `AcceptedOnce` is in the tests of the lobby: no primitive knows which prekeys are used up.
 #[test]
-fn control_a_broken_handshake_is_caught_by_the_claim_that_it_breaks() {
+fn control_each_faulty_handshake_violates_its_claim() {
     let judge = |fault: PrimitiveFault| {
         let keys = || Intercepted::new(KeyLog { fault, ..KeyLog::default() });
         let opening = Opening { burst: 2, ..Opening::PLAIN };
@@ -328,33 +332,33 @@ fn control_a_broken_handshake_is_caught_by_the_claim_that_it_breaks() {
     assert_eq!(judge(PrimitiveFault::CorruptsTags), Err(Claim::MustOpen));
 }
 
-/// `InitiatesInTime` has its control in the handshake simulation too: no primitive knows the time.
+/// The control of `InitiatesInTime` is in the tests of the lobby too: no primitive knows the time.
 #[test]
-fn control_a_device_that_believes_every_signature_is_caught_with_each_bundle_that_only_a_signature_betrays() {
+fn control_device_accepting_every_signature_is_flagged_with_each_forged_bundle() {
     let judge = |fault: PrimitiveFault, offer: Offer| {
         let keys = || Intercepted::new(KeyLog { fault, ..KeyLog::default() });
         let mut world =
             World::<session::Session<Logged, Heap>, _>::new(keys(), keys(), keys(), Opening::PLAIN, rng(7)).unwrap();
-        let given_before = handshake(Side::Alice, Offer::Honest, 2);
-        let events = [given_before, handshake(Side::Alice, offer, 2)].concat();
-        // Behind a bundle that is refused comes the first message before, again; a bundle that is used up is taken, and its
+        let earlier = handshake(Side::Alice, Offer::Honest, 2);
+        let events = [earlier, handshake(Side::Alice, offer, 2)].concat();
+        // After a bundle is refused, the previous first message arrives again. A used-up bundle is accepted, and its
         // first message refused.
         run(&mut simulation, events).map(|report| report.handshakes_refused).map_err(|violation| violation.claim)
     };
     for offer in Offer::ALL {
         let refused = if offer.is_sound() { usize::from(offer == Offer::Repeated) } else { 2 };
         assert_eq!(judge(PrimitiveFault::None, offer), Ok(refused), "{offer:?}");
-        let betrayed_by_a_signature =
+        let only_signature_is_wrong =
             matches!(offer, Offer::PlantedSignedPrekey | Offer::PlantedOneTimePrekey | Offer::ClaimedPrekeys);
-        let due = if betrayed_by_a_signature { Err(Claim::TakesSoundBundlesOnly) } else { Ok(refused) };
-        assert_eq!(judge(PrimitiveFault::AcceptsSignatures, offer), due, "{offer:?}");
+        let expected = if only_signature_is_wrong { Err(Claim::TakesSoundBundlesOnly) } else { Ok(refused) };
+        assert_eq!(judge(PrimitiveFault::AcceptsSignatures, offer), expected, "{offer:?}");
     }
 }
 
 #[test]
-fn a_violation_names_its_event_and_its_claim() {
-    let mut twins = simulation::<Heap>(Opening::PLAIN).map(|_, end| Twin::new(end, Fault::AcceptsReplays));
-    let violation = run(&mut twins, a_bit_of_everything()).unwrap_err();
+fn violation_names_its_event_and_its_claim() {
+    let mut faulty = world::<Heap>(Opening::PLAIN).map(|_, end| FaultySession::new(end, Fault::AcceptsReplays));
+    let violation = run(&mut faulty, events_of_most_kinds()).unwrap_err();
     let text = violation.to_string();
     assert_eq!(text, "event 2, Replay { to: Alice, message: 0 }: a message opened twice");
 }

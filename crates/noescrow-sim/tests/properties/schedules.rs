@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Schedules weighted towards the edges: the first and the last of what exists, jumps just within and just beyond the
-//! bounds, conversations long enough that keys grow old.
+//! Schedules weighted towards the edges: the first and the last items, jumps just within and just beyond the bounds,
+//! conversations long enough that keys expire.
 
 use noescrow::ChunkSize;
 use noescrow_sim::{Event, FROM_BACK, Opening, ServedBundle, Side, Tampering};
@@ -21,7 +21,8 @@ fn at() -> impl Strategy<Value = u16> + Clone {
     prop_oneof![3 => 0u16..4, 3 => (0u16..4).prop_map(|at| at | FROM_BACK), 1 => any::<u16>()]
 }
 
-/// Places in a message: its edges, and the last bytes more often than 1.8 kB of handshake would give them.
+/// Places in a message: its edges, and the last bytes more often than a uniform choice would hit them, since a
+/// handshake has 1.8 kB.
 fn place() -> impl Strategy<Value = u16> + Clone {
     prop_oneof![2 => 0u16..130, 4 => (0u16..150).prop_map(|at| at | FROM_BACK), 1 => any::<u16>()]
 }
@@ -37,7 +38,8 @@ fn tampering() -> impl Strategy<Value = Tampering> + Clone {
 
 /// Lengths on both sides of a power of two, where padding changes.
 fn length() -> impl Strategy<Value = u16> + Clone {
-    prop_oneof![3 => 0u16..40, 1 => Just(0), 1 => prop_oneof![Just(127u16), Just(128), Just(255), Just(1023), Just(2047)]]
+    let edges = prop_oneof![Just(127u16), Just(128), Just(255), Just(1023), Just(2047)];
+    prop_oneof![3 => 0u16..40, 1 => Just(0), 1 => edges]
 }
 
 pub fn honest() -> impl Strategy<Value = Event> + Clone {
@@ -80,7 +82,7 @@ fn served() -> impl Strategy<Value = ServedBundle> + Clone {
     prop_oneof![3 => Just(ServedBundle::Honest), 5 => proptest::sample::select(&ServedBundle::ALL)]
 }
 
-/// Handshakes with a hostile relay: any event of them, or a whole one.
+/// Handshakes with a hostile relay: single events of handshakes, or a whole handshake.
 pub fn handshakes() -> impl Strategy<Value = Vec<Event>> + Clone {
     let one = prop_oneof![
         3 => (side(), 0u8..3).prop_map(|(side, count)| Event::Publish { side, count }),
@@ -96,8 +98,8 @@ pub fn handshakes() -> impl Strategy<Value = Vec<Event>> + Clone {
     prop_oneof![vec(one, 1..6), whole]
 }
 
-/// A handshake of `from`'s, with what the relay offers it.
-pub fn handshake(from: Side, served: ServedBundle, one_time_prekeys: u8) -> Vec<Event> {
+/// A handshake that `from` initiates, with the bundle that the relay offers it.
+pub fn handshake(from: Side, offer: Offer, one_time_prekeys: u8) -> Vec<Event> {
     vec![
         Event::Publish { side: from.other(), count: one_time_prekeys },
         Event::Fetch { by: from, served, point: 0 },
@@ -114,7 +116,7 @@ const fn deliver_last(to: Side) -> Event {
     Event::Deliver { to, at: FROM_BACK }
 }
 
-/// `rounds` ratchet steps of either side; `left` messages of each chain stay under way to Bob.
+/// `rounds` ratchet steps of each side; `left` messages of each chain to Bob stay undelivered.
 pub fn ping_pong(rounds: usize, left: u16) -> Vec<Event> {
     let round = [
         Event::Burst { from: Side::Alice, count: left + 1 },
@@ -125,7 +127,7 @@ pub fn ping_pong(rounds: usize, left: u16) -> Vec<Event> {
     round.iter().copied().cycle().take(4 * rounds).collect()
 }
 
-/// A jump over `previous` messages of the chain before and `current` of the new one.
+/// A jump over `previous` messages of the previous chain and `current` messages of the new one.
 pub fn jump(from: Side, previous: u16, current: u16) -> Vec<Event> {
     let to = from.other();
     vec![
@@ -139,15 +141,15 @@ pub fn jump(from: Side, previous: u16, current: u16) -> Vec<Event> {
     ]
 }
 
-/// Around `bound`, which one jump may just skip.
+/// Around `bound`, the most messages that one jump may skip.
 fn around(bound: u16) -> impl Strategy<Value = u16> + Clone {
     (0u16..5).prop_map(move |off| (bound + off).saturating_sub(2))
 }
 
-/// A piece of a schedule. `bound` is how many messages a jump may skip in all.
+/// A piece of a schedule. `bound` is the number of messages that a jump may skip in total.
 fn piece(bound: u16) -> impl Strategy<Value = Vec<Event>> + Clone {
-    // Thousands of messages are for few of the pieces.
-    let dear = if bound > 100 { 1 } else { 12 };
+    // Few pieces have thousands of messages.
+    let long_jump = if bound > 100 { 1 } else { 12 };
     let half = (bound / 2).max(1);
     prop_oneof![
         100 => vec(honest(), 1..6),
@@ -156,9 +158,9 @@ fn piece(bound: u16) -> impl Strategy<Value = Vec<Event>> + Clone {
         40 => handshakes(),
         20 => (1usize..6, 0u16..3).prop_map(|(rounds, left)| ping_pong(rounds, left)),
         2 => (30usize..36, 0u16..2).prop_map(|(rounds, left)| ping_pong(rounds, left)),
-        dear => (side(), around(bound)).prop_map(|(from, count)| jump(from, 0, count)),
-        dear => (side(), around(half), around(half)).prop_map(|(from, a, b)| jump(from, a, b)),
-        dear => (side(), around(bound)).prop_map(|(from, count)| jump(from, count, 0)),
+        long_jump => (side(), around(bound)).prop_map(|(from, count)| jump(from, 0, count)),
+        long_jump => (side(), around(half), around(half)).prop_map(|(from, a, b)| jump(from, a, b)),
+        long_jump => (side(), around(bound)).prop_map(|(from, count)| jump(from, count, 0)),
     ]
 }
 
@@ -167,7 +169,7 @@ pub fn schedule(bound: u16) -> impl Strategy<Value = Vec<Event>> {
 }
 
 pub fn opening() -> impl Strategy<Value = Opening> {
-    // With the largest chunks epochs are short enough to end within a schedule.
+    // With the largest chunks, epochs are short enough to end within a schedule.
     let chunk_size = prop_oneof![2 => Just(ChunkSize::Bytes256), 1 => proptest::sample::select(&ChunkSize::ALL[..])];
     (any::<bool>(), prop_oneof![Just(0u8), 0u8..16], at(), chunk_size)
         .prop_map(|(one_time, burst, accepted, chunk_size)| Opening { one_time, burst, accepted, chunk_size })

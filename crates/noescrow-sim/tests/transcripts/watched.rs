@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Watched`]: a recorder's primitives that also report the current step. A refusal is at a step too, and most refusals
-//! perform no operation, so that the trace does not have it.
+//! [`Watched`]: a recorder's primitives that also report the current step. A refusal is at a step too, and most
+//! refusals perform no operation, so that the trace does not have it.
 
 use noescrow::audit::Recorder;
 use noescrow::hazmat::{Intercept, Intercepted};
