@@ -88,7 +88,7 @@ fn main() -> ExitCode {
         let honest = measure((entry.honest)(RustCrypto, arguments.seed), samples, arguments.seed);
         let faulty = match entry.against {
             Against::Twin(leak, case) => {
-                let faulty = measure(case(Leaky::new(leak), arguments.seed), samples, arguments.seed);
+                let faulty = measure(case(Leaking::primitives(leak), arguments.seed), samples, arguments.seed);
                 Some((format!("  faulty variant, {leak:?}"), faulty))
             }
             Against::Told => None,

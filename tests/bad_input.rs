@@ -110,7 +110,7 @@ fn counters_at_their_end_are_refused_and_nothing_is_lost() {
                 header[36..40].copy_from_slice(&number.to_be_bytes());
             });
             let message = talk.from_alice(b"lies");
-            talk.alice_strings.behave();
+            talk.alice_mock.stop_rewriting();
             let before = state(&talk.bob);
             let error = talk.bob.decrypt(&message, b"").unwrap_err();
             // Only the peer can cause this error.
@@ -205,9 +205,9 @@ fn a_damaged_first_message_is_refused_and_the_prekey_kept() {
 fn foreign_repeated_and_reflected_first_messages_are_refused() {
     for one_time in [true, false] {
         let mut rng = rng(7);
-        let (mut alice, _) = puppet(&mut rng);
-        let (mut bob, _) = puppet(&mut rng);
-        let (mut carol, _) = puppet(&mut rng);
+        let (mut alice, _) = mock_device(&mut rng);
+        let (mut bob, _) = mock_device(&mut rng);
+        let (mut carol, _) = mock_device(&mut rng);
         // Carol and Alice have prekeys with the same ids.
         for device in [&mut alice, &mut carol] {
             device.publish(1, support::LATER, &mut rng).unwrap();

@@ -163,7 +163,12 @@ fn control_each_false_entry_is_noticed() {
         (DATA, "\"rustc\"\nversion = \"1", "\"rustc\"\nversion = \"0", "Cargo.toml has another version"),
         (PAGE, "### S1\n", "### S1.\n", "is not what spec/status.toml renders to"),
         // Steps of .ci/run: one that is new, one that is gone, one that shows what is no row.
-        (ci, "step \"paths\" ", "step \"a new step\" new_step\nstep \"paths\" ", "\"a new step\" of .ci/run is not listed"),
+        (
+            ci,
+            "step \"paths\" ",
+            "step \"a new step\" new_step\nstep \"paths\" ",
+            "\"a new step\" of .ci/run is not listed",
+        ),
         (ci, "step \"paths\" ", "", ".ci/run has no step \"paths\""),
         (DATA, "\"court order\"\nrows = [\"S", "\"court order\"\nrows = [\"S9", "the step \"court order\": \"S9"),
         // Claims of security: a row, a test, a part, a property, an attack that is in the tests and not in the list.

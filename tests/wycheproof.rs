@@ -41,9 +41,9 @@ fn faulty() -> Mock {
 }
 
 /// Returns `(ran, not applicable)`, and asserts that the faulty variant is flagged.
-fn assert_set(check: impl Fn(&dyn Fn() -> Option<Puppet>) -> Tally, ran: usize, not_applicable: usize) {
+fn assert_set(check: impl Fn(&dyn Fn() -> Option<Mock>) -> Tally, ran: usize, not_applicable: usize) {
     assert_eq!(check(&|| None), Tally { ran, not_applicable, disagreements: 0 });
-    assert!(check(&|| Some(broken())).disagreements > 0, "the control is not flagged");
+    assert!(check(&|| Some(faulty())).disagreements > 0, "the control is not flagged");
 }
 
 fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {

@@ -70,7 +70,9 @@ impl Hearing {
         println!("{}", self.verdict);
         let (messages, thefts) = (self.matrix.messages.len(), self.matrix.thefts.len());
         println!("Exposure after device theft: {messages} messages (rows) × {thefts} thefts (columns)");
-        println!("  . secret   o exposed   X exposed, though sent and opened before the theft; a cell of several shows the worst.");
+        println!(
+            "  . secret   o exposed   X exposed, though sent and opened before the theft; a cell of several shows the worst."
+        );
         print!("{}", self.matrix.condensed(TEXT.0, TEXT.1).to_text());
         println!("Recovered: {}.\n", healing(&self.matrix));
         println!("The same for a thief who also has a quantum computer:");

@@ -35,7 +35,7 @@ pub use stored::snapshot;
 
 use noescrow::Inline;
 use noescrow_sim::run_bytes;
-use support::{Puppet, rng};
+use support::{Mock, rng};
 
 /// A fault of the subject, to show that the body notices it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -111,8 +111,8 @@ pub fn decrypt(bytes: &[u8], bug: Bug) {
 }
 
 /// Two ends of a conversation whose handshake was elsewhere: starting it costs almost nothing.
-fn met() -> (PuppetSession, Puppet, PuppetSession) {
-    let (strings, secret, ratchet) = (Puppet::default(), Secret::new([1; 32]), [2; 32]);
+fn met() -> (MockSession, Mock, MockSession) {
+    let (mock, secret, ratchet) = (Mock::default(), Secret::new([1; 32]), [2; 32]);
     let public = RustCrypto.dh_public(&Secret::new(ratchet));
     let alice = hazmat::initiator(mock.clone(), &secret, &public, b"fuzz").unwrap();
     (alice, mock, hazmat::responder(Mock::default(), &secret, Secret::new(ratchet), b"fuzz"))
@@ -144,7 +144,7 @@ fn hostile_peer(mode: u8, script: &[u8], bug: Bug) {
         assert_eq!(state(&bob), before, "a refused message changed the session");
     }
     let after = state(&bob);
-    assert_eq!(state(&restored::<Puppet>(&after)), after, "the session can no longer be stored");
+    assert_eq!(state(&restored::<Mock>(&after)), after, "the session can no longer be stored");
     match bob.encrypt(b"answer", b"", &mut rng) {
         Ok(answer) => {
             assert!(!bob.is_abandoned());
@@ -226,10 +226,10 @@ fn first_message(prekey: u8, rewrite: impl FnMut(&mut [u8]) + 'static) -> (MockD
 }
 
 /// Primitives that accept every signature and every key: only the parser decides.
-fn gullible() -> Puppet {
-    let strings = Puppet::default();
-    strings.gullible.set(true);
-    strings
+fn gullible() -> Mock {
+    let mock = Mock::default();
+    mock.gullible.set(true);
+    mock
 }
 
 /// Decoded values encode to the same bytes.

@@ -16,7 +16,7 @@ const SERVER_SEED: [u8; 32] = [0x51; 32];
 const SERVER_DH: [u8; 32] = [0x52; 32];
 const SERVER_KEM: [u8; 64] = [0x53; 64];
 
-const VERIFIES_NOTHING: Bends = Bends {
+const VERIFIES_NOTHING: Faults = Faults {
     no_verify: true,
     no_torsion_check: false,
     no_modulus_check: false,
@@ -38,8 +38,8 @@ fn assert_refused_for_its_signature(bundle: &[u8]) {
     let drawn = alice.rng.drawn.len();
     alice.primitives.clear();
     assert!(alice.initiate(bundle).is_none());
-    assert_eq!((alice.spy.count("hkdf"), alice.spy.count("dh"), alice.rng.drawn.len()), (0, 0, drawn));
-    alice.spy.bend(VERIFIES_NOTHING);
+    assert_eq!((alice.primitives.count("hkdf"), alice.primitives.count("dh"), alice.rng.drawn.len()), (0, 0, drawn));
+    alice.primitives.set_faults(VERIFIES_NOTHING);
     assert!(alice.initiate(bundle).is_some(), "refused for another reason");
 }
 
@@ -72,7 +72,7 @@ fn b1_forged_signed_prekeys_are_refused_before_anything_is_drawn() {
 
     // Control: an initiator that verifies nothing uses the server's prekey. Once IKB's private half is stolen, the
     // server has SK.
-    let mut alice = Party::bent(2, VERIFIES_NOTHING);
+    let mut alice = Party::faulty(2, VERIFIES_NOTHING);
     let (_, hello) = alice.initiate(&own).unwrap();
     let stolen = bob.primitives.secret_of(&genuine[32..64].try_into().unwrap());
     let key = |bytes: &[u8]| -> [u8; 32] { bytes.try_into().unwrap() };
@@ -169,17 +169,17 @@ fn b3_no_bytes_and_no_signatures_are_valid_for_two_kinds() {
     drop(session);
     let identity = *bob.device.identity();
     // The device accepts every signature, so that only the form can distinguish them.
-    let (spy, mut device) = (&bob.spy, Party::new(8));
+    let (primitives, mut device) = (&bob.primitives, Party::new(8));
     let takers = |bytes: &[u8], device: &mut Party| {
-        let identity_taker = bytes.try_into().is_ok_and(|bytes| Identity::from_bytes(spy, bytes).is_ok());
-        let prekey_taker = bytes.try_into().is_ok_and(|bytes| Prekey::from_bytes(spy, &identity, bytes).is_ok());
-        let bundle_taker = Bundle::from_bytes(spy, bytes).is_ok();
+        let identity_taker = bytes.try_into().is_ok_and(|bytes| Identity::from_bytes(primitives, bytes).is_ok());
+        let prekey_taker = bytes.try_into().is_ok_and(|bytes| Prekey::from_bytes(primitives, &identity, bytes).is_ok());
+        let bundle_taker = Bundle::from_bytes(primitives, bytes).is_ok();
         // Bytes of a length that no decoder takes must not look like a message either.
         let message_taker = is_first_message(bytes) == Ok(true) && bytes.len() > noescrow::FIRST_MESSAGE_OVERHEAD;
         assert!(device.device.accept(bytes, b"").is_err());
         [identity_taker, prekey_taker, bundle_taker, message_taker]
     };
-    spy.bend(VERIFIES_NOTHING);
+    primitives.set_faults(VERIFIES_NOTHING);
     let genuine: [&[u8]; 5] = [&bytes[IDENTITY], &bytes[SIGNED], &bytes[ONE_TIME], &bytes, &hello];
     for (thing, taken_by) in genuine.into_iter().zip([0, 1, 1, 2, 3]) {
         let takers = takers(thing, &mut device);
@@ -238,8 +238,8 @@ fn b5_last_resort_and_one_time_keys_cannot_replace_each_other() {
     let last_resort = server.bundle(false);
     let passed_off = put(signed, Some(&relabelled(&last_resort[SIGNED], 2)));
     assert_refused_for_its_signature(&passed_off);
-    let mut unverifying = Party::bent(11, VERIFIES_NOTHING);
-    let believed = Bundle::from_bytes(&unverifying.spy, &passed_off).unwrap();
+    let mut unverifying = Party::faulty(11, VERIFIES_NOTHING);
+    let believed = Bundle::from_bytes(&unverifying.primitives, &passed_off).unwrap();
     assert_eq!(believed.one_time_prekey().unwrap().kind(), PrekeyKind::OneTime);
     assert!(unverifying.initiate(&passed_off).is_some());
     // The caller reads from a genuine bundle which kinds it has.
@@ -294,7 +294,7 @@ fn b11_a_one_time_key_planted_by_the_server_is_refused() {
     for id in [opk_id, 999, 0, 1] {
         // Control: an initiator that verifies nothing accepts the key, as plain PQXDH would, and SK contains a key of
         // the server's.
-        let mut alice = Party::bent(14, VERIFIES_NOTHING);
+        let mut alice = Party::faulty(14, VERIFIES_NOTHING);
         let (_, hello) = alice.initiate(&by_server(id)).unwrap();
         let ([_, _, _, _, dh4, ss], _) = alice.primitives.key_agreement();
         assert_eq!(dh4, raw_dh(&SERVER_DH, hello[forger::EK].try_into().unwrap()));
@@ -327,7 +327,7 @@ fn b12_expired_and_deleted_prekeys_are_refused() {
     let sooner = |kind: usize| {
         let mut bytes = stale.clone();
         bytes[[SIGNED, ONE_TIME][kind].start + 5..][..8].copy_from_slice(&(NOW - 1).to_be_bytes());
-        Bundle::from_bytes(&Party::bent(18, VERIFIES_NOTHING).spy, &bytes).unwrap()
+        Bundle::from_bytes(&Party::faulty(18, VERIFIES_NOTHING).primitives, &bytes).unwrap()
     };
     for bundle in [sooner(0), sooner(1)] {
         let outcome = alice.device.initiate(&bundle, b"hi", b"", NOW, &mut alice.rng);
@@ -353,7 +353,7 @@ fn b12_expired_and_deleted_prekeys_are_refused() {
 fn b19_no_byte_chooses_a_group_a_kem_or_a_hash() {
     let mut bob = Party::new(19);
     let (long, short) = (bob.bundle(true), bob.bundle(false));
-    let mut unverifying = Party::bent(20, VERIFIES_NOTHING);
+    let mut unverifying = Party::faulty(20, VERIFIES_NOTHING);
     assert_eq!((long.len(), short.len()), (128 + 1677 + 1 + 1677, 128 + 1677 + 1));
     // Bytes that are not part of a key, a signature or a number have exactly one valid value, with or without
     // signatures.
@@ -372,7 +372,7 @@ fn b19_no_byte_chooses_a_group_a_kem_or_a_hash() {
     assert!(unverifying.initiate(&[&long[..], &[0]].concat()).is_none());
     // Whatever the ids and expiries are, the same functions are called on inputs of the same sizes.
     let shape = |bytes: &[u8]| {
-        let mut alice = Party::bent(21, VERIFIES_NOTHING);
+        let mut alice = Party::faulty(21, VERIFIES_NOTHING);
         assert!(alice.initiate(bytes).is_some());
         let operations = alice.primitives.operations.borrow();
         let sizes = |parts: &[Vec<u8>]| parts.iter().map(Vec::len).collect::<Vec<_>>();

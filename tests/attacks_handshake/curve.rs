@@ -56,8 +56,8 @@ fn bundle_of([identity, signed, one_time]: [&[u8; 32]; 3]) -> Vec<u8> {
 }
 
 /// Whether an initiator takes `key` as IKB, as SPKB and as OPKB. If it refuses, it draws nothing and runs no KDF.
-fn initiator_takes(key: &[u8; 32], bends: Bends) -> [bool; 3] {
-    let mut alice = Party::bent(1, bends);
+fn initiator_takes(key: &[u8; 32], faults: Faults) -> [bool; 3] {
+    let mut alice = Party::faulty(1, faults);
     let good = KEYS.map(|secret| forger::dh_public(&secret));
     [0, 1, 2].map(|place| {
         let mut keys = [&good[0], &good[1], &good[2]];
@@ -77,7 +77,7 @@ fn initiator_takes(key: &[u8; 32], bends: Bends) -> [bool; 3] {
 
 /// A responder's answers to `key` as IKA and as EKA, in messages that are otherwise complete. If all DHs with a key are
 /// known to be zero, or equal those of another encoding, anybody can complete the messages.
-fn responder_answers(key: &[u8; 32], secret: Option<[u8; 32]>, bends: Bends) -> [Result<(), AcceptError>; 2] {
+fn responder_answers(key: &[u8; 32], secret: Option<[u8; 32]>, faults: Faults) -> [Result<(), AcceptError>; 2] {
     let honest = Forger::new(SEED, KEYS[0], KEYS[1]);
     let as_identity = Forger { identity: forger::identity(&SEED, key), dh_secret: secret, ..honest.clone() };
     let as_ephemeral = Forger { ephemeral_key: *key, ephemeral_secret: secret, ..honest.clone() };
@@ -92,7 +92,7 @@ fn responder_answers(key: &[u8; 32], secret: Option<[u8; 32]>, bends: Bends) -> 
         let outcome = bob.device.accept(&message, b"").map(|_| ());
         if outcome.is_err() {
             // The identity is encrypted under one DH and one KDF; SK is never computed.
-            assert!(bob.spy.count("dh") <= 1 && bob.spy.count("hkdf") <= 1);
+            assert!(bob.primitives.count("dh") <= 1 && bob.primitives.count("hkdf") <= 1);
             assert_eq!(before, bob.state());
             assert_eq!(bob.device.one_time_prekeys_left(), 1);
             bob.primitives.clear_faults();
@@ -124,8 +124,8 @@ fn a1_all_fourteen_low_order_encodings_are_refused_in_all_five_positions() {
 #[test]
 fn a3_every_non_canonical_encoding_is_refused_in_all_five_positions() {
     for key in non_canonical() {
-        assert_eq!(initiator_takes(&key, Bends::default()), [false; 3]);
-        assert_eq!(responder_answers(&key, None, Bends::default()), REFUSED);
+        assert_eq!(initiator_takes(&key, Faults::default()), [false; 3]);
+        assert_eq!(responder_answers(&key, None, Faults::default()), REFUSED);
     }
     for secret in KEYS {
         let key = forger::dh_public(&secret);
@@ -146,7 +146,7 @@ proptest! {
     fn a3_what_is_decoded_encodes_to_the_same_bytes(
         edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), one_time: bool,
     ) {
-        let mut unverifying = Party::bent(3, Bends { no_verify: true, no_torsion_check: true, ..Bends::default() });
+        let mut unverifying = Party::faulty(3, Faults { no_verify: true, no_torsion_check: true, ..Faults::default() });
         let mut bytes = unverifying.bundle(one_time);
         for (at, byte) in edits {
             // Half of the edits hit what is not a KEM key or a signature.
@@ -157,10 +157,10 @@ proptest! {
                 *byte_there = byte;
             }
         }
-        if let Ok(bundle) = Bundle::from_bytes(&unverifying.spy, &bytes) {
+        if let Ok(bundle) = Bundle::from_bytes(&unverifying.primitives, &bytes) {
             prop_assert_eq!(bundle.to_bytes(), &bytes[..]);
         }
-        if let Ok(identity) = Identity::from_bytes(&unverifying.spy, bytes.first_chunk().unwrap()) {
+        if let Ok(identity) = Identity::from_bytes(&unverifying.primitives, bytes.first_chunk().unwrap()) {
             prop_assert_eq!(&identity.to_bytes()[..], &bytes[..128]);
         }
     }
@@ -168,12 +168,12 @@ proptest! {
 
 #[test]
 fn a4_keys_with_torsion_are_refused_in_all_five_positions() {
-    let unchecked = Bends { no_torsion_check: true, ..Bends::default() };
+    let unchecked = Faults { no_torsion_check: true, ..Faults::default() };
     let torsion_keys = with_torsion(&forger::dh_public(&KEYS[3]));
     assert_eq!(torsion_keys.len(), 7);
     for torsion_key in torsion_keys {
-        assert_eq!(initiator_takes(&torsion_key, Bends::default()), [false; 3]);
-        assert_eq!(responder_answers(&torsion_key, Some(KEYS[3]), Bends::default()), REFUSED);
+        assert_eq!(initiator_takes(&torsion_key, Faults::default()), [false; 3]);
+        assert_eq!(responder_answers(&torsion_key, Some(KEYS[3]), Faults::default()), REFUSED);
         // Control: without the check one secret has eight public keys, and one person has eight identities.
         assert_eq!(initiator_takes(&torsion_key, unchecked), [true; 3]);
         assert_eq!(responder_answers(&torsion_key, Some(KEYS[3]), unchecked), [Ok(()); 2]);

@@ -55,7 +55,7 @@ fn b24_other_versions_and_missing_fields_are_refused() {
             bob.primitives.clear();
             assert_eq!(bob.refuses(&other), AcceptError::Refused, "{version}");
             // Before any key is used, not only because of associated data.
-            assert_eq!(bob.spy.count("dh"), 0, "{version}");
+            assert_eq!(bob.primitives.count("dh"), 0, "{version}");
         }
         // Each field cut out: one-time id, EK, ciphertext, chunk size, hidden identity, its tag, header, body.
         let (chunk_size, header) = (CHUNK_SIZE..HIDDEN.start, HIDDEN.end..HIDDEN.end + 132);
@@ -88,8 +88,8 @@ fn b24_a_server_cannot_change_the_chunk_size() {
     for (code, chunk_size) in ChunkSize::ALL.into_iter().enumerate() {
         let mut steps = [0, 0];
         for (no_ad, steps) in [NoAd::Nowhere, NoAd::OfIdentity].into_iter().zip(&mut steps) {
-            let bends = Bends { no_ad, ..Bends::default() };
-            let (mut bob, mut alice) = (Party::bent(3, bends), Party::bent(4, bends));
+            let faults = Faults { no_ad, ..Faults::default() };
+            let (mut bob, mut alice) = (Party::faulty(3, faults), Party::faulty(4, faults));
             let bundle = Bundle::from_bytes(&RustCrypto, &bob.bundle(true)).unwrap();
             let initiated = alice.device.initiate_with(chunk_size, &bundle, b"hello", b"", NOW, &mut alice.rng);
             let (_, hello) = initiated.unwrap();
@@ -101,8 +101,8 @@ fn b24_a_server_cannot_change_the_chunk_size() {
                 assert_eq!(bob.refuses(&altered), AcceptError::Refused);
                 // An invalid code is refused before any key is used, a valid one because it is associated data of the
                 // identity.
-                assert_eq!(bob.spy.count("dh") > 0, other < 4, "{other}");
-                *steps += usize::from(bob.spy.steps().contains(&"HS-R5"));
+                assert_eq!(bob.primitives.count("dh") > 0, other < 4, "{other}");
+                *steps += usize::from(bob.primitives.steps().contains(&"HS-R5"));
             }
             // Control.
             let (session, _) = bob.device.accept(&hello, b"").unwrap();
@@ -138,7 +138,7 @@ fn b25_both_sides_agree_on_whether_a_one_time_key_is_used() {
             let is_absent_and_named = flag == 0 && id != 0;
             if flag > 1 || is_absent_and_named {
                 // Two encodings of one thing: refused before any key is used.
-                assert_eq!((error, bob.spy.count("dh")), (AcceptError::Refused, 0));
+                assert_eq!((error, bob.primitives.count("dh")), (AcceptError::Refused, 0));
             }
         }
         let (accepted, _) = bob.device.accept(&hello, b"").unwrap();
@@ -231,7 +231,7 @@ fn b17_a_responder_refuses_a_key_in_two_roles() {
         bob.primitives.clear();
         assert_eq!(bob.device.accept(&forger.first_message(&bundle).0, b"").unwrap_err(), AcceptError::Refused);
         // The identity was opened, so that the message is complete up to there; no other DH was computed.
-        assert_eq!((bob.spy.steps().last(), bob.spy.count("dh")), (Some(&"ID-1"), 1));
+        assert_eq!((bob.primitives.steps().last(), bob.primitives.count("dh")), (Some(&"ID-1"), 1));
         assert_eq!(before, bob.state());
     }
     assert_eq!(bob.device.one_time_prekeys_left(), 1);
@@ -242,7 +242,7 @@ fn b17_a_responder_refuses_a_key_in_two_roles() {
     }
 
     // Bob's own prekeys are equal: a device with a faulty generator.
-    let mut repeats = Repeats(Draws::new(12));
+    let mut repeats = Repeats(RecordingRng::new(12));
     bob.device.rotate(LATER, &mut repeats).unwrap();
     let published = bob.device.publish(1, LATER, &mut repeats).unwrap();
     let one_time = published.one_time_prekeys.first().cloned();

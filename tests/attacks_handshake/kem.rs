@@ -54,7 +54,7 @@ pub mod weak {
 }
 
 /// A faulty generator: repeats the 32 bytes from which curve keys are made, and nothing else.
-pub struct Repeats(pub Draws);
+pub struct Repeats(pub RecordingRng);
 
 impl TryRng for Repeats {
     type Error = Infallible;
@@ -141,9 +141,9 @@ fn b27_a_kem_key_failing_the_modulus_check_is_never_used() {
             for keys in [[&bad, good], [good, &bad]] {
                 let mut alice = Party::new(7);
                 assert!(alice.initiate(&of(keys)).is_none());
-                assert_eq!(alice.spy.count("encapsulate"), 0);
+                assert_eq!(alice.primitives.count("encapsulate"), 0);
                 // Control: without the check, the initiator encapsulates to the key.
-                alice.spy.bend(Bends { no_modulus_check: true, ..Bends::default() });
+                alice.primitives.set_faults(Faults { no_modulus_check: true, ..Faults::default() });
                 assert!(alice.initiate(&of(keys)).is_some());
                 assert_eq!(alice.primitives.count("encapsulate"), 1);
             }
@@ -251,7 +251,7 @@ fn shake_256(input: &[u8]) -> [u8; 32] {
 }
 
 /// The number of wrong ciphertexts that are not rejected to J(z || c).
-fn not_rejected(primitives: &Spy) -> usize {
+fn not_rejected(primitives: &Recording) -> usize {
     let seed = Secret::new(std::array::from_fn(|at| at as u8));
     let (genuine, secret) = primitives.encapsulate(&primitives.kem_public(&seed), &Secret::new([7; 32]));
     assert_eq!(primitives.decapsulate(&seed, &genuine).expose(), secret.expose());

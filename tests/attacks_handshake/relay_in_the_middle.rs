@@ -58,18 +58,18 @@ fn substring(blobs: &[&[u8]], value: &[u8]) -> bool {
 }
 
 fn made_by(party: &Party) -> Vec<Vec<u8>> {
-    let ledger = party.spy.ledger.borrow();
+    let operations = party.primitives.operations.borrow();
     // The sealer made what was opened.
-    let outputs = ledger.iter().filter(|one| one.name != "open").flat_map(|one| one.outputs.clone());
+    let outputs = operations.iter().filter(|one| one.name != "open").flat_map(|one| one.outputs.clone());
     party.rng.drawn.iter().cloned().chain(outputs).collect()
 }
 
 /// What a signature or a seal authenticates to `party`: messages whose signature verified, plaintexts and associated
 /// data that opened, and whatever was hashed into them.
 fn authenticated(party: &Party) -> Vec<Vec<u8>> {
-    let ledger = party.spy.ledger.borrow();
+    let operations = party.primitives.operations.borrow();
     let mut authenticated_values: Vec<Vec<u8>> = Vec::new();
-    for one in ledger.iter().filter(|one| one.succeeded) {
+    for one in operations.iter().filter(|one| one.succeeded) {
         match one.name {
             "verify" => authenticated_values.push(one.inputs[1].clone()),
             "open" => authenticated_values.extend([one.inputs[2].clone(), one.outputs[0].clone()]),
@@ -77,7 +77,7 @@ fn authenticated(party: &Party) -> Vec<Vec<u8>> {
         }
     }
     authenticated_values.extend(reassembled(&authenticated_values));
-    for hash in ledger.iter().filter(|one| one.name == "sha256") {
+    for hash in operations.iter().filter(|one| one.name == "sha256") {
         if substring(&authenticated_values.iter().map(Vec::as_slice).collect::<Vec<_>>(), &hash.outputs[0]) {
             authenticated_values.extend(hash.inputs.clone());
         }
@@ -113,7 +113,7 @@ fn origins(party: &Party, peer: &Party) -> Origins {
     let (peers, authenticated_values) = (made_by(peer), authenticated(party));
     let (peers, authenticated_values): (Vec<_>, Vec<_>) =
         (peers.iter().map(Vec::as_slice).collect(), authenticated_values.iter().map(Vec::as_slice).collect());
-    let ledger = party.spy.ledger.borrow();
+    let operations = party.primitives.operations.borrow();
     let mut own: Vec<&[u8]> = party.rng.drawn.iter().map(Vec::as_slice).collect();
     let mut origins = Origins::default();
     for one in operations.iter() {
@@ -186,7 +186,7 @@ fn b18_every_input_of_every_key_has_an_authenticated_origin() {
 
 #[test]
 fn control_b18_unauthenticated_inputs_of_keys_are_named() {
-    let nonce = Bends { server_nonce: Some([0x5E; 32]), ..Bends::default() };
+    let nonce = Faults { server_nonce: Some([0x5E; 32]), ..Faults::default() };
     for side in audit(nonce, true) {
         // Into every HKDF: of the hidden identity, of SK, of each root step, of each message.
         let steps: HashSet<_> = side.unexplained.iter().map(|(name, _)| *name).collect();
@@ -194,11 +194,11 @@ fn control_b18_unauthenticated_inputs_of_keys_are_named() {
         assert!(side.unexplained.len() > 10);
     }
     // EK and ciphertext, which only associated data authenticates.
-    let [alice, bob] = audit(Bends { no_ad: NoAd::Everywhere, ..Bends::default() }, true);
+    let [alice, bob] = audit(Faults { no_ad: NoAd::Everywhere, ..Faults::default() }, true);
     assert!(bob.unexplained.contains(&("decapsulate", "HS-R3")) && bob.unexplained.contains(&("dh", "HS-R3")));
     assert_eq!(alice.unexplained.iter().filter(|(_, step)| step.starts_with("HS")).count(), 0);
     // An initiator that verifies nothing, with the server's prekeys.
-    let (mut alice, mut bob) = (Party::bent(3, Bends { no_verify: true, ..Bends::default() }), Party::new(4));
+    let (mut alice, mut bob) = (Party::faulty(3, Faults { no_verify: true, ..Faults::default() }), Party::new(4));
     assert!(alice.initiate(&own_prekeys(&bob.bundle(true))).is_some());
     let planted = origins(&alice, &bob).unexplained;
     assert!(planted.contains(&("dh", "HS-I4")) && planted.contains(&("encapsulate", "HS-I3")), "{planted:?}");
@@ -253,7 +253,7 @@ struct Search {
 }
 
 /// The part of Alice's SK that the server can compute if SPK and PQPK are its own.
-fn computed_sk(alice: &Party, hello: &[u8], bends: Bends) -> [u8; 32] {
+fn computed_sk(alice: &Party, hello: &[u8], faults: Faults) -> [u8; 32] {
     let ephemeral_key = hello[EK].try_into().unwrap();
     let with_spk = |key| raw_dh(&SERVER[1], key);
     let (dh1, dh3) = (with_spk(alice.device.identity().dh_key().as_bytes()), with_spk(ephemeral_key));
@@ -268,7 +268,7 @@ fn computed_sk(alice: &Party, hello: &[u8], bends: Bends) -> [u8; 32] {
 
 /// Combines every move on the bundle with every move on the first message. `nonces`: a build whose server may add its
 /// own bytes to each side's keys once the sessions exist.
-fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
+fn search(faults: Faults, nonces: bool, stride: usize) -> Search {
     let mut found = Search::default();
     let mut bob = Party::faulty(1, faults);
     let older = bob.bundle(true);
@@ -306,9 +306,9 @@ fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
             continue;
         };
         let is_flipped = matches!(bundle_move, BundleMove::Flip(_));
-        assert!(bends != Bends::default() || !is_flipped, "{bundle_move:?} was accepted");
-        let alice_sk = alice.spy.key_agreement().1;
-        let alice_known = alice_sk == computed_sk(&alice, &hello, bends);
+        assert!(faults != Faults::default() || !is_flipped, "{bundle_move:?} was accepted");
+        let alice_sk = alice.primitives.key_agreement().1;
+        let alice_known = alice_sk == computed_sk(&alice, &hello, faults);
         let saved = from_alice.snapshot(&StorageKey::new([1; 32]), 0);
         let message_stride = if bundle_move == BundleMove::Honest { stride } else { 53 * stride };
         let flips = (0..hello.len()).step_by(message_stride).map(MessageMove::Flip);
@@ -364,7 +364,7 @@ fn search(bends: Bends, nonces: bool, stride: usize) -> Search {
 
 #[test]
 fn b18_no_relay_gets_equal_safety_numbers_over_bad_keys() {
-    let found = search(Bends::default(), false, 1);
+    let found = search(Faults::default(), false, 1);
     assert_eq!(found.violations, []);
     // Bob's own three bundles end in equal numbers; the server in the middle shows; every flipped byte is refused.
     assert_eq!(found.equal, 3, "{found:?}");
@@ -374,7 +374,7 @@ fn b18_no_relay_gets_equal_safety_numbers_over_bad_keys() {
 
 #[test]
 fn control_b18_server_nonces_and_missing_identity_dhs_are_found() {
-    let nonces = search(Bends::default(), true, 97);
+    let nonces = search(Faults::default(), true, 97);
     assert!(nonces.violations.contains(&(BundleMove::Honest, MessageMove::Honest)), "{nonces:?}");
     let no_verify = Faults { no_verify: true, ..Faults::default() };
     let neither = search(Faults { no_identity_dh: true, ..no_verify }, false, 401);
@@ -388,7 +388,7 @@ fn control_b18_server_nonces_and_missing_identity_dhs_are_found() {
 }
 
 /// A generator that mixes in the server's bytes, as Telegram's clients did.
-struct Mixed(Draws, [u8; 32]);
+struct Mixed(RecordingRng, [u8; 32]);
 
 impl TryRng for Mixed {
     type Error = Infallible;
@@ -440,9 +440,9 @@ fn b20_draws_do_not_depend_on_what_the_server_sent() {
     let first = drawn(0);
     assert!((1..6).all(|served| drawn(served) == first));
     // No function that receives takes a generator: decryption and acceptance cannot draw.
-    type Accept = fn(&mut SpyDevice, &[u8], &[u8]) -> Result<(SpySession, Vec<u8>), AcceptError>;
-    type Decrypt = fn(&mut SpySession, &[u8], &[u8]) -> Result<Vec<u8>, DecryptError>;
-    let (_, _): (Accept, Decrypt) = (SpyDevice::accept, SpySession::decrypt);
+    type Accept = fn(&mut RecordedDevice, &[u8], &[u8]) -> Result<(RecordedSession, Vec<u8>), AcceptError>;
+    type Decrypt = fn(&mut RecordedSession, &[u8], &[u8]) -> Result<Vec<u8>, DecryptError>;
+    let (_, _): (Accept, Decrypt) = (RecordedDevice::accept, RecordedSession::decrypt);
     // Control: if the server's bytes are mixed in, EK changes with them.
     let mixed = |served: u64| {
         let bytes = bundles(served);

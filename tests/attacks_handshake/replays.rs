@@ -10,7 +10,7 @@ use noescrow::{Bundle, Device, FIRST_MESSAGE_OVERHEAD, StorageKey};
 use rand_chacha::rand_core::Rng;
 use std::collections::HashSet;
 
-/// Capacity of a [`crate::spy::SpyDevice`]'s replay record.
+/// Capacity of a [`crate::recording::RecordedDevice`]'s replay record.
 const RECORD: u64 = 4;
 
 fn hello_to(bundle: &[u8], seed: u64) -> Vec<u8> {
@@ -122,7 +122,8 @@ fn b7_a_replay_after_lost_state_sends_under_other_keys() {
     assert_eq!(sk, sk_again);
     assert!(keys.is_disjoint(&keys_again));
     // Control: if the generator is restored as well, every key is used twice.
-    let (_, keys_cloned) = run(&mut Party { rng: crate::spy::Draws::new(10), ..Party::restored(&backup, 0) });
+    let (_, keys_cloned) =
+        run(&mut Party { rng: crate::recording::RecordingRng::new(10), ..Party::restored(&backup, 0) });
     assert_eq!(keys_again, keys_cloned);
     // A caller that keeps the newest generation where the backup does not reset it gets an error.
     let key = StorageKey::new([0x5A; 32]);

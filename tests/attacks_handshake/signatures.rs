@@ -109,7 +109,7 @@ fn a6_signing_keys_and_nonces_of_small_order_are_refused() {
     // Control: a device that checks neither accepts a session whose signing key nobody holds.
     let snapshot = bob.state();
     let mut unverifying = Party::restored(&snapshot, 3);
-    unverifying.spy.bend(Bends { no_torsion_check: true, no_verify: true, ..Bends::default() });
+    unverifying.primitives.set_faults(Faults { no_torsion_check: true, no_verify: true, ..Faults::default() });
     assert!(unverifying.device.accept(&forged.first_message(&bundle).0, b"").is_ok());
     assert!(bob.device.accept(&honest.first_message(&bundle).0, b"").is_ok());
 }

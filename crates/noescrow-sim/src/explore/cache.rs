@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an exploration does once and remembers, within a thread: the bytes are the same whenever it comes there again.
+//! A cache, per thread, of what an exploration computes: the same inputs always give the same bytes.
 
-use super::node::Store;
-use crate::audit::ledger::Ledger;
-use crate::audit::recompute::{Recomputed, recompute};
-use crate::audit::record::Tape;
-use crate::audit::trace::{Record, TraceError, TraceReader};
-use crate::events::Owner;
-use crate::hazmat::{Call, Intercept, Intercepted};
-use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Primitives, RustCrypto};
-use crate::secret::Secret;
-use crate::session::Session;
-use crate::snapshot::Stored;
-use crate::wire::Reader;
+use crate::handshake_sim::Owner;
+use noescrow::Inline;
+use noescrow::Secret;
+use noescrow::hazmat::{self, Call, Intercept, Intercepted};
+use noescrow::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Primitives, RustCrypto};
+use noescrow::session::Session;
+use noescrow_audit::engine::{Ledger, Recomputed, recompute};
+use noescrow_audit::{Tape, TraceError, TraceReader};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -119,18 +115,16 @@ fn parted<const A: usize, const B: usize, const M: usize>(both: &[u8; M]) -> ([u
     (a, b)
 }
 
-/// A session that records, from a state that was stored.
-pub(super) fn restore<P: Primitives>(primitives: P, state: &[u8]) -> Option<Session<P, Store>> {
-    let session =
-        Session::<TrustingPrimitives, Store>::load(Intercepted::new(Trusting), &mut Reader::new(state)).ok()?;
-    let Session { primitives: _, parties, associated_data, opening, ratchet } = session;
-    Some(Session { primitives, parties, associated_data, opening, ratchet })
+/// Restores a session from a stored state, with primitives that record.
+pub(crate) fn restore<P: Primitives>(primitives: P, state: &[u8]) -> Option<Session<P, Store>> {
+    let session = hazmat::session_from_state::<TrustingPrimitives, Store>(Intercepted::new(Trusting), state).ok()?;
+    Some(hazmat::session_with_primitives(session, primitives))
 }
 
-/// A device that records, from a state that was stored.
-pub(super) fn restore_device<P: Primitives>(primitives: P, state: &[u8]) -> Option<Owner<P>> {
-    let device = Owner::<TrustingPrimitives>::load(Intercepted::new(Trusting), &mut Reader::new(state)).ok()?;
-    Some(device.computing_with(primitives))
+/// Restores a device from a stored state, with primitives that record.
+pub(crate) fn restore_device<P: Primitives>(primitives: P, state: &[u8]) -> Option<Owner<P>> {
+    let device: Owner<TrustingPrimitives> = hazmat::device_from_state(Intercepted::new(Trusting), state).ok()?;
+    Some(hazmat::device_with_primitives(device, primitives))
 }
 
 /// The default primitives, intercepted by [`Trusting`].

@@ -75,8 +75,8 @@ fn d2_the_commitment_refuses_a_ciphertext_for_two_header_keys() {
             let _ = bob.decrypt(&forged, b"");
         });
         // One key fits the commitment. The other is not even tried, so that this is one header and not two.
-        assert!(openings == opens || (openings == 2 && bob_strings.steps().contains(&"DR-D8")), "{openings}");
-        assert_eq!(bob_strings.steps().contains(&"DR-D6"), commitment == commitments[1]);
+        assert!(openings == opens || (openings == 2 && bob_mock.steps().contains(&"DR-D8")), "{openings}");
+        assert_eq!(bob_mock.steps().contains(&"DR-D6"), commitment == commitments[1]);
         refuses(bob, &forged);
     }
     let genuine = talk.from_alice(b"genuine");
@@ -127,7 +127,7 @@ fn d5_an_old_header_without_a_kept_key_is_refused_immediately() {
     let used = talk.from_alice(b"used");
     talk.bob.decrypt(&used, b"").unwrap();
     // A backup of Alice's continues to seal in the chain that she leaves.
-    let mut backup = copy_with(&talk.alice, talk.alice_strings.clone());
+    let mut backup = copy_with(&talk.alice, talk.alice_mock.clone());
     for _ in 0..2 {
         let ping = talk.from_bob(b"ping");
         talk.alice.decrypt(&ping, b"").unwrap();

@@ -65,7 +65,7 @@ fn a2_a_low_order_ratchet_key_is_refused_and_the_session_continues() {
         let (mut talk, message) = claim(20, key, new_chain);
         talk.bob_mock.reset();
         refuses(&mut talk.bob, &message);
-        assert_eq!(talk.bob_strings.count("dh"), 0, "refused before it is used");
+        assert_eq!(talk.bob_mock.count("dh"), 0, "refused before it is used");
         // Its number is lost with it, as that of a dropped message is.
         let next = talk.from_alice(b"next");
         assert_eq!(talk.bob.decrypt(&next, b"").unwrap(), b"next");
@@ -108,7 +108,7 @@ fn a3_a_non_canonical_ratchet_key_is_refused() {
             header[31] |= 0x80;
         });
         let non_canonical = talk.from_alice(b"same key");
-        talk.alice_strings.behave();
+        talk.alice_mock.stop_rewriting();
         refuses(&mut talk.bob, &non_canonical);
         // Control: X25519 does not distinguish the two, so that no code after the parser would.
         let scalar = Secret::new([5; 32]);
@@ -152,7 +152,7 @@ fn c19_reflected_and_repeated_ratchet_keys_are_refused_before_any_work() {
         let message = talk.from_alice(b"again");
         talk.alice_mock.stop_rewriting();
         let bob = &mut talk.bob;
-        let [_, dh, _, _] = cost(&talk.bob_strings, || refuses(bob, &message));
+        let [_, dh, _, _] = cost(&talk.bob_mock, || refuses(bob, &message));
         // Control: an unknown key costs its Diffie-Hellman.
         assert_eq!(dh, usize::from(returned == "a stranger's"), "{returned}");
         let genuine = talk.from_alice(b"genuine");
@@ -164,7 +164,7 @@ fn c19_reflected_and_repeated_ratchet_keys_are_refused_before_any_work() {
 /// new at each step.
 #[test]
 fn c19_repeated_ratchet_keys_of_a_peer_repeat_no_message_key() {
-    type WatchDevice = noescrow::device::Device<Watch, 2, 2>;
+    type LoggedDevice = noescrow::device::Device<Logged, 2, 2>;
     let mut good = rng(23);
     let keys = Logged::default();
     let alice = LoggedDevice::generate_with(Logged::default(), LATER, &mut good);
@@ -231,8 +231,8 @@ impl TryCryptoRng for Failing {}
 #[test]
 fn c26_a_generator_that_fails_harms_no_message() {
     // Decryption takes no generator that could fail.
-    type Decrypt = fn(&mut PuppetSession, &[u8], &[u8]) -> Result<Vec<u8>, DecryptError>;
-    let _: Decrypt = PuppetSession::decrypt;
+    type Decrypt = fn(&mut MockSession, &[u8], &[u8]) -> Result<Vec<u8>, DecryptError>;
+    let _: Decrypt = MockSession::decrypt;
     let mut draws = 0;
     for left in 0..3 {
         let mut talk = Talk::after(24, 1);

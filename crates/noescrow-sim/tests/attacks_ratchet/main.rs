@@ -21,14 +21,14 @@ mod counters;
 mod forgeries;
 mod ghash;
 mod headers;
+#[path = "../properties/key_log.rs"]
+mod key_log;
 mod keys;
 mod post_quantum;
 mod skipped;
 #[path = "../../../../tests/support/mod.rs"]
 mod support;
 mod thieves;
-#[path = "../properties/watch.rs"]
-mod watch;
 
 use noescrow::error::DecryptError;
 use noescrow::primitives::{Primitives, RustCrypto};
@@ -42,15 +42,15 @@ const HEAD_LEN: usize = MESSAGE_OVERHEAD - 16;
 const HEADER_PARTS: [std::ops::Range<usize>; 4] = [1..17, 17..33, 33..117, 117..133];
 
 /// Asserts that the message is refused as all network errors are, and changes no state.
-fn refuses(end: &mut PuppetSession, message: &[u8]) {
+fn refuses(end: &mut MockSession, message: &[u8]) {
     let before = state(end);
     assert_eq!(end.decrypt(message, b""), Err(DecryptError::Refused));
     assert_eq!(before, state(end));
 }
 
 /// The same session again, as a backup restores it.
-fn copy(end: &PuppetSession) -> PuppetSession {
-    copy_with(end, Puppet::default())
+fn copy(end: &MockSession) -> MockSession {
+    copy_with(end, Mock::default())
 }
 
 fn copy_with(end: &MockSession, mock: Mock) -> MockSession {
@@ -58,20 +58,20 @@ fn copy_with(end: &MockSession, mock: Mock) -> MockSession {
 }
 
 /// The same session again, in a faulty variant that accepts a body without checking its tag.
-fn unchecked(end: &PuppetSession) -> PuppetSession {
-    let strings = Puppet::default();
-    strings.unchecked.set(true);
-    copy_with(end, strings)
+fn unchecked(end: &MockSession) -> MockSession {
+    let mock = Mock::default();
+    mock.unchecked.set(true);
+    copy_with(end, mock)
 }
 
 /// The work done in `act`: (HMACs of chain steps, Diffie-Hellmans, header keys tried, AEAD openings).
-fn cost(strings: &Puppet, act: impl FnOnce()) -> [usize; 4] {
-    cost_of_both(strings, act)[..4].try_into().unwrap()
+fn cost(mock: &Mock, act: impl FnOnce()) -> [usize; 4] {
+    cost_of_both(mock, act)[..4].try_into().unwrap()
 }
 
 /// The same, followed by the steps of the post-quantum chain.
-fn cost_of_both(strings: &Puppet, act: impl FnOnce()) -> [usize; 5] {
-    strings.reset();
+fn cost_of_both(mock: &Mock, act: impl FnOnce()) -> [usize; 5] {
+    mock.reset();
     act();
     ["hmac_pair", "dh", "header key", "open", "post-quantum step"].map(|operation| mock.count(operation))
 }

@@ -30,8 +30,8 @@ const CT1: u8 = 4;
 const CT2: u8 = 5;
 
 /// Corrupts the chunk of every message of these kinds.
-fn corrupt(strings: &Puppet, kinds: &'static [u8]) {
-    strings.rewrite_headers(move |header| header[CHUNK] ^= u8::from(kinds.contains(&header[KIND])));
+fn corrupt(mock: &Mock, kinds: &'static [u8]) {
+    mock.rewrite_headers(move |header| header[CHUNK] ^= u8::from(kinds.contains(&header[KIND])));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn e1_a_forged_message_with_a_chunk_changes_nothing() {
 }
 
 /// An abandoned session fails every operation, for ever, and does not change.
-fn is_over(end: &mut PuppetSession, strings: &Puppet, messages: &[Vec<u8>]) {
+fn is_over(end: &mut MockSession, mock: &Mock, messages: &[Vec<u8>]) {
     let before = state(end);
     mock.reset();
     for message in messages {
@@ -141,7 +141,7 @@ fn is_over(end: &mut PuppetSession, strings: &Puppet, messages: &[Vec<u8>]) {
         assert!(!out.windows(5).any(|window| window == b"never"));
     }
     // Nothing was sealed or opened, under the classical keys or any other.
-    assert_eq!(["seal", "open", "hkdf", "hmac_pair"].map(|operation| strings.count(operation)), [0; 4]);
+    assert_eq!(["seal", "open", "hkdf", "hmac_pair"].map(|operation| mock.count(operation)), [0; 4]);
     assert!(end.is_abandoned());
     assert_eq!(before, state(end));
 }
@@ -156,7 +156,7 @@ fn e6_a_wrong_chunk_of_the_peer_ends_the_session_for_ever() {
     let cases = by_alice.iter().map(|kinds| (false, *kinds)).chain(by_bob.iter().map(|kinds| (true, *kinds)));
     for (bob_is_hostile, kinds) in cases.chain([(true, &[][..])]) {
         let mut talk = Talk::new(202);
-        corrupt(if bob_is_hostile { &talk.bob_strings } else { &talk.alice_strings }, kinds);
+        corrupt(if bob_is_hostile { &talk.bob_mock } else { &talk.alice_mock }, kinds);
         let mut turns = 0;
         let mut last = Vec::new();
         while turns < 400 && !talk.alice.is_abandoned() && !talk.bob.is_abandoned() {
@@ -186,7 +186,7 @@ fn e6_a_wrong_chunk_of_the_peer_ends_the_session_for_ever() {
         is_over(victim, mock, &messages);
         let mut restored = copy_with(victim, mock.clone());
         assert_eq!(state(victim), state(&restored));
-        is_over(&mut restored, strings, &messages);
+        is_over(&mut restored, mock, &messages);
         // The post-quantum half holds no key any more: one byte for the Braid, and the direction.
         let stored = opened(state(victim));
         assert_eq!(Places::of(&stored).braid + 2, stored.len());

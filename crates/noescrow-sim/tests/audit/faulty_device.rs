@@ -3,9 +3,9 @@
 //! what they should not.
 
 use noescrow::Secret;
-use noescrow::audit::Recorder;
 use noescrow::hazmat::{Call, Intercept, Intercepted};
 use noescrow::primitives::Primitives;
+use noescrow_recorder::Recorder;
 use std::cell::RefCell;
 use std::rc::Rc;
 

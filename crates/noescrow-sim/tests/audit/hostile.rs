@@ -3,7 +3,7 @@
 //! its own, so that the audit knows what the relay knows. A table gives for each move what the devices do, what the
 //! audit reports, and whether a comparison of safety numbers shows it to the users.
 
-use crate::broken::{Broken, Fault};
+use crate::faulty_device::{Fault, FaultyDevice, FaultyRecorder};
 use crate::generators::Source;
 use crate::run::{ALICE, BOB, Device, LATER, NAMES, NOW, Run, SOURCE, Setup, account, address, runs};
 use noescrow::primitives::RustCrypto;
@@ -116,7 +116,7 @@ fn expected(play: RelayMove, fault: Fault) -> Outcome {
     }
 }
 
-type HostileSimulation = Simulation<session::Session<Broken, Heap>, Source>;
+type HostileSimulation = Simulation<session::Session<FaultyRecorder, Heap>, Source>;
 
 const fn publish(side: Side) -> Event {
     Event::Publish { side, count: 1 }
@@ -210,7 +210,7 @@ fn perform(of: RelayMove, simulation: &mut HostileSimulation) -> [Answer; 2] {
 
 fn numbers(simulation: &HostileSimulation) -> Numbers {
     let [alice, bob] = [Side::Alice, Side::Bob].map(|side| simulation.handshakes().session_of(side));
-    let number = |session: &session::Session<Broken, Heap>| session.safety_number().unwrap();
+    let number = |session: &session::Session<FaultyRecorder, Heap>| session.safety_number().unwrap();
     match (alice, bob) {
         (Some(alice), Some(bob)) if number(alice).verify_scanned(&number(bob).to_bytes()).is_ok() => Numbers::Agree,
         (Some(_), Some(_)) => Numbers::Differ,
@@ -220,8 +220,8 @@ fn numbers(simulation: &HostileSimulation) -> Numbers {
 
 fn play(of: RelayMove, fault: Fault, seed: u64) -> (Outcome, String) {
     let tape = Tape::in_memory();
-    let [alice, bob] = NAMES.map(|name| Broken::new(Recorder::device(&tape, name).unwrap(), fault));
-    let relay = Broken::new(Recorder::server(&tape, "relay").unwrap(), Fault::None);
+    let [alice, bob] = NAMES.map(|name| FaultyDevice::over(Recorder::device(&tape, name).unwrap(), fault));
+    let relay = FaultyDevice::over(Recorder::server(&tape, "relay").unwrap(), Fault::None);
     let mut simulation =
         HostileSimulation::new(alice, bob, relay, Opening::PLAIN, Source::good(seed ^ SOURCE)).unwrap();
     let [alice, bob] = perform(of, &mut simulation);

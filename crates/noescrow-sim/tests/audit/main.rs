@@ -16,11 +16,11 @@
     reason = "a test says what it expects"
 )]
 
-mod broken;
 mod compulsion;
 mod controls;
 mod encodings;
 mod faults;
+mod faulty_device;
 mod generators;
 mod honest;
 mod hostile;

@@ -2,9 +2,9 @@
 //! Recorders with one fault each, which an exploration must flag.
 
 use noescrow::Secret;
-use noescrow::audit::Recorder;
 use noescrow::hazmat::{Call, Intercept};
 use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow_recorder::Recorder;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecorderFault {

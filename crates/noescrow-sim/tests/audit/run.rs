@@ -142,7 +142,7 @@ impl Run {
         if let Fault::ServerNonce(nonce) = &setup.fault {
             Recorder::server(&tape, "relay").unwrap().fresh(nonce);
         }
-        let prims = NAMES.map(|name| Broken::new(Recorder::device(&tape, name).unwrap(), setup.fault));
+        let prims = NAMES.map(|name| FaultyDevice::over(Recorder::device(&tape, name).unwrap(), setup.fault));
         let devices = prims.clone().map(|prims| Device::generate_with(prims, LATER, &mut source));
         let storage_keys = [[(); 32]; 2].map(|key| key.map(|()| draw(&mut rng, 256) as u8));
         let mut run = Self {

@@ -5,11 +5,12 @@
 //! larger one, and `NOESCROW_BOUNDS=2,2,1,1,1,1,0` says which.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
-#[path = "../audit/bent.rs"]
-mod bent;
+#[path = "../audit/recorder_fault.rs"]
+mod recorder_fault;
 
-use bent::{Bend, Bent};
+use noescrow::hazmat::Intercepted;
 use noescrow_sim::explore::{Bounds, Exploration, explore, explore_with};
+use recorder_fault::RecorderFault;
 
 /// Messages of each end, handshakes by Alice and by the relay, publications, replacements, losses, duplicates.
 type Steps = [u8; 7];
@@ -89,12 +90,12 @@ const KINDS: [&str; 29] = [
 
 #[test]
 fn control_each_faulty_device_is_flagged() {
-    for (bend, claim) in [
-        (Bend::KeyFromNothing, "the relay knows the key of a message that is not its own"),
-        (Bend::ChainsThatStand, "memory exposes a past message"),
-        (Bend::MaskedKey, "UnknownOrigin"),
-        (Bend::NoTag, "a first message that must be refused was accepted"),
-        (Bend::Believes, "a bundle that must be refused was accepted"),
+    for (fault, claim) in [
+        (RecorderFault::KeyFromConstants, "the relay knows the key of a message that is not its own"),
+        (RecorderFault::ConstantChainKeys, "memory exposes a past message"),
+        (RecorderFault::MaskedKey, "UnknownOrigin"),
+        (RecorderFault::ChecksNoTag, "a first message that must be refused was accepted"),
+        (RecorderFault::AcceptsSignatures, "a bundle that must be refused was accepted"),
     ] {
         let counterexample =
             explore_with(Bounds::default(), |_, recorder| Intercepted::over(recorder, fault)).unwrap_err();
@@ -103,7 +104,7 @@ fn control_each_faulty_device_is_flagged() {
         assert!(!counterexample.schedule.is_empty());
     }
     // Controls of the controls: no fault, and a fault in one of the two halves, for which the other half compensates.
-    for bend in [Bend::Straight, Bend::ClassicalChainThatStands] {
-        assert!(explore_with(Bounds::default(), |_, recorder| Bent { bend, recorder }).is_ok(), "{bend:?}");
+    for fault in [RecorderFault::None, RecorderFault::ConstantClassicalChainKey] {
+        assert!(explore_with(Bounds::default(), |_, recorder| Intercepted::over(recorder, fault)).is_ok(), "{fault:?}");
     }
 }

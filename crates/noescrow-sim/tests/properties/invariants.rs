@@ -20,12 +20,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use std::collections::{BTreeMap, HashSet};
 
-type LoggedWorld = World<session::Session<Logged, Heap>, ChaCha20Rng>;
+type LoggedSimulation = Simulation<session::Session<Logged, Heap>, ChaCha20Rng>;
 
-fn logged(opening: Opening) -> (LoggedWorld, [Logged; 2]) {
+fn logged(opening: Opening) -> (LoggedSimulation, [Logged; 2]) {
     let logs = [Logged::default(), Logged::default()];
-    let world = World::new(logs[0].clone(), logs[1].clone(), Logged::default(), opening, rng(11)).unwrap();
-    (world, logs)
+    let simulation = Simulation::new(logs[0].clone(), logs[1].clone(), Logged::default(), opening, rng(11)).unwrap();
+    (simulation, logs)
 }
 
 fn secrets_in(state: &[u8], secrets: &HashSet<Key>) -> usize {
@@ -105,7 +105,7 @@ proptest! {
     fn invariant_3_a_message_key_is_used_once_and_a_message_opens_once(
         events in schedules::schedule(20), opening in schedules::opening(),
     ) {
-        let (mut world, logs) = logged(opening);
+        let (mut simulation, logs) = logged(opening);
         for event in events.into_iter().filter(|event| !matches!(event, Event::Crash { .. })) {
             simulation.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
         }
@@ -116,11 +116,11 @@ proptest! {
     fn invariant_5_a_state_holds_the_secrets_of_what_is_still_to_come_and_no_other(
         events in schedules::schedule(20), opening in schedules::opening(),
     ) {
-        let (mut world, logs) = logged(opening);
+        let (mut simulation, logs) = logged(opening);
         for event in events {
-            world.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
+            simulation.step(event).map_err(|violation| TestCaseError::fail(violation.to_string()))?;
             // This includes crashes and restored sessions: they have the same state.
-            for (end, keys) in [&world.ends().alice, &world.ends().bob].into_iter().zip(&logs) {
+            for (end, keys) in [&simulation.ends().alice, &simulation.ends().bob].into_iter().zip(&logs) {
                 holds_only_what_is_to_come(end, keys)?;
             }
         }
@@ -289,7 +289,7 @@ fn used_twice(logs: &[Logged; 2]) -> usize {
 /// lost one.
 #[test]
 fn invariant_3_control_a_key_used_twice_is_seen() {
-    let (mut world, logs) = logged(Opening::PLAIN);
+    let (mut simulation, logs) = logged(Opening::PLAIN);
     let send = Event::Send { from: Side::Alice, length: 5, associated_data: 0 };
     for event in [send, Event::Restore { side: Side::Alice }, send, Event::DeliverAll { to: Side::Bob }] {
         simulation.step(event).unwrap();
@@ -386,29 +386,29 @@ fn holds_only_what_is_to_come(end: &session::Session<Logged, Heap>, keys: &Logge
 #[test]
 fn invariant_5_a_used_an_evicted_and_an_old_message_key_are_gone_and_a_kept_one_is_not() {
     let bound = MAX_SKIP as u16;
-    let (mut world, [_, bob]) = logged(Opening::PLAIN);
-    let kept = |world: &LoggedWorld, keys: &HashSet<Key>| {
-        secrets_in(&opened(world.ends().bob.snapshot(&storage_key(), 0)), keys)
+    let (mut simulation, [_, bob]) = logged(Opening::PLAIN);
+    let kept = |simulation: &LoggedSimulation, keys: &HashSet<Key>| {
+        secrets_in(&opened(simulation.ends().bob.snapshot(&storage_key(), 0)), keys)
     };
-    let play = |world: &mut LoggedWorld, events: Vec<Event>| {
-        events.into_iter().for_each(|event| world.step(event).unwrap());
+    let play = |simulation: &mut LoggedSimulation, events: Vec<Event>| {
+        events.into_iter().for_each(|event| simulation.step(event).unwrap());
         bob.log.borrow().message_keys.clone()
     };
     // Two jumps fill the store; the third evicts the first jump's keys.
-    let first = play(&mut world, jump(Side::Alice, 0, bound));
-    assert_eq!(kept(&world, &first), MAX_SKIP as usize, "control: kept keys are found");
-    let second = play(&mut world, jump(Side::Alice, 0, bound));
-    assert_eq!(kept(&world, &second), MAX_SKIPPED_KEYS);
-    play(&mut world, jump(Side::Alice, 0, bound));
-    assert_eq!(kept(&world, &first), 0, "evicted");
-    assert_eq!(world.ends().bob.skipped_message_keys(), MAX_SKIPPED_KEYS);
+    let first = play(&mut simulation, jump(Side::Alice, 0, bound));
+    assert_eq!(kept(&simulation, &first), MAX_SKIP as usize, "control: kept keys are found");
+    let second = play(&mut simulation, jump(Side::Alice, 0, bound));
+    assert_eq!(kept(&simulation, &second), MAX_SKIPPED_KEYS);
+    play(&mut simulation, jump(Side::Alice, 0, bound));
+    assert_eq!(kept(&simulation, &first), 0, "evicted");
+    assert_eq!(simulation.ends().bob.skipped_message_keys(), MAX_SKIPPED_KEYS);
     // A message uses up its key.
-    play(&mut world, vec![Event::Deliver { to: Side::Bob, at: noescrow::events::FROM_BACK }]);
+    play(&mut simulation, vec![Event::Deliver { to: Side::Bob, at: noescrow_sim::FROM_BACK }]);
     let used = bob.log.borrow().used_message_keys.clone();
-    assert_eq!(kept(&world, &used), 0, "used");
+    assert_eq!(kept(&simulation, &used), 0, "used");
     // All other keys expire.
-    let all = play(&mut world, ping_pong(34, 0));
-    assert_eq!((kept(&world, &all), world.ends().bob.skipped_message_keys()), (0, 0), "old");
+    let all = play(&mut simulation, ping_pong(34, 0));
+    assert_eq!((kept(&simulation, &all), simulation.ends().bob.skipped_message_keys()), (0, 0), "old");
 }
 
 #[test]

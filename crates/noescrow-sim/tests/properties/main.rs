@@ -15,22 +15,15 @@
     reason = "a test says what it expects"
 )]
 
-#[path = "properties/faulty_sessions.rs"]
 mod faulty_sessions;
-#[path = "properties/invariants.rs"]
 mod invariants;
-#[path = "properties/key_log.rs"]
 mod key_log;
-#[path = "properties/schedules.rs"]
 mod schedules;
 #[path = "../../../../tests/support/mod.rs"]
 mod support;
 
 use faulty_sessions::{Fault, FaultySession};
 use key_log::{KeyLog, Logged, PrimitiveFault};
-use noescrow::events::{
-    Claim, Event, FROM_BACK, How, Limits, Offer, Opening, Report, Side, Violation, World, pick, run, run_bytes,
-};
 use noescrow::hazmat::Intercepted;
 use noescrow::primitives::RustCrypto;
 use noescrow::{ChunkSize, Heap, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, SkippedKeyStore, session};
@@ -201,7 +194,7 @@ fn message_of_the_previous_epoch_opens_and_an_older_one_does_not() {
 
 #[test]
 fn forked_world_behaves_like_the_first() {
-    let mut first = world::<Heap>(Opening { burst: 5, accepted: 3, one_time: false, ..Opening::PLAIN });
+    let mut first = simulation::<Heap>(Opening { burst: 5, accepted: 3, one_time: false, ..Opening::PLAIN });
     run(&mut first, ping_pong(3, 2)).unwrap();
     let mut second = first.fork().unwrap();
     run(&mut first, jump(Side::Bob, 4, 4)).unwrap();
@@ -222,9 +215,9 @@ fn around_the_bounds_of_seven() -> [Vec<Event>; 2] {
 
 #[test]
 fn control_oracle_off_by_one_is_flagged_at_each_bound() {
-    let right = Limits::of::<Inline<7>>();
-    let thousand = Limits::of::<Heap>();
-    let caught = |limits: Limits| {
+    let right = ModelLimits::of::<Inline<7>>();
+    let thousand = ModelLimits::of::<Heap>();
+    let caught = |limits: ModelLimits| {
         around_the_bounds_of_seven().into_iter().any(|events| {
             let mut small = simulation::<Inline<7>>(Opening::PLAIN);
             small.set_limits(limits);
@@ -286,7 +279,7 @@ fn events_of_most_kinds() -> Vec<Event> {
 #[test]
 fn control_each_faulty_session_violates_its_claim() {
     let judge = |fault: Fault, events: Vec<Event>| {
-        let mut faulty = world::<Heap>(Opening::PLAIN).map(|_, end| FaultySession::new(end, fault));
+        let mut faulty = simulation::<Heap>(Opening::PLAIN).map(|_, end| FaultySession::new(end, fault));
         run(&mut faulty, events).map(|_| ()).map_err(|violation| violation.claim)
     };
     assert_eq!(judge(Fault::None, events_of_most_kinds()), Ok(()));
@@ -312,7 +305,7 @@ fn control_each_faulty_session_violates_its_claim() {
     }
     assert_eq!(
         judge(Fault::RefusesAllAfterError, vec![Event::CrossSession { to: Side::Bob }]),
-        Err(Claim::OtherSessionGoesOn)
+        Err(Claim::OtherSessionContinues)
     );
 }
 
@@ -322,8 +315,8 @@ fn control_each_faulty_handshake_violates_its_claim() {
     let judge = |fault: PrimitiveFault| {
         let keys = || Intercepted::new(KeyLog { fault, ..KeyLog::default() });
         let opening = Opening { burst: 2, ..Opening::PLAIN };
-        let world = World::<session::Session<Logged, Heap>, _>::new(keys(), keys(), keys(), opening, rng(7));
-        world.map(|_| ()).map_err(|violation| violation.claim)
+        let simulation = Simulation::<session::Session<Logged, Heap>, _>::new(keys(), keys(), keys(), opening, rng(7));
+        simulation.map(|_| ()).map_err(|violation| violation.claim)
     };
     assert_eq!(judge(PrimitiveFault::None), Ok(()));
     assert_eq!(judge(PrimitiveFault::ChecksNoTag), Err(Claim::ForgedFirstIsRefused));
@@ -332,24 +325,27 @@ fn control_each_faulty_handshake_violates_its_claim() {
     assert_eq!(judge(PrimitiveFault::CorruptsTags), Err(Claim::MustOpen));
 }
 
-/// The control of `InitiatesInTime` is in the tests of the lobby too: no primitive knows the time.
+/// The control of `InitiatesInTime` is in the tests of the handshake simulation too: no primitive knows the time.
 #[test]
 fn control_device_accepting_every_signature_is_flagged_with_each_forged_bundle() {
-    let judge = |fault: PrimitiveFault, offer: Offer| {
+    let judge = |fault: PrimitiveFault, offer: ServedBundle| {
         let keys = || Intercepted::new(KeyLog { fault, ..KeyLog::default() });
-        let mut world =
-            World::<session::Session<Logged, Heap>, _>::new(keys(), keys(), keys(), Opening::PLAIN, rng(7)).unwrap();
-        let earlier = handshake(Side::Alice, Offer::Honest, 2);
+        let mut simulation =
+            Simulation::<session::Session<Logged, Heap>, _>::new(keys(), keys(), keys(), Opening::PLAIN, rng(7))
+                .unwrap();
+        let earlier = handshake(Side::Alice, ServedBundle::Honest, 2);
         let events = [earlier, handshake(Side::Alice, offer, 2)].concat();
         // After a bundle is refused, the previous first message arrives again. A used-up bundle is accepted, and its
         // first message refused.
         run(&mut simulation, events).map(|report| report.handshakes_refused).map_err(|violation| violation.claim)
     };
-    for offer in Offer::ALL {
-        let refused = if offer.is_sound() { usize::from(offer == Offer::Repeated) } else { 2 };
+    for offer in ServedBundle::ALL {
+        let refused = if offer.is_sound() { usize::from(offer == ServedBundle::Repeated) } else { 2 };
         assert_eq!(judge(PrimitiveFault::None, offer), Ok(refused), "{offer:?}");
-        let only_signature_is_wrong =
-            matches!(offer, Offer::PlantedSignedPrekey | Offer::PlantedOneTimePrekey | Offer::ClaimedPrekeys);
+        let only_signature_is_wrong = matches!(
+            offer,
+            ServedBundle::PlantedSignedPrekey | ServedBundle::PlantedOneTimePrekey | ServedBundle::ClaimedPrekeys
+        );
         let expected = if only_signature_is_wrong { Err(Claim::TakesSoundBundlesOnly) } else { Ok(refused) };
         assert_eq!(judge(PrimitiveFault::AcceptsSignatures, offer), expected, "{offer:?}");
     }
@@ -357,7 +353,7 @@ fn control_device_accepting_every_signature_is_flagged_with_each_forged_bundle()
 
 #[test]
 fn violation_names_its_event_and_its_claim() {
-    let mut faulty = world::<Heap>(Opening::PLAIN).map(|_, end| FaultySession::new(end, Fault::AcceptsReplays));
+    let mut faulty = simulation::<Heap>(Opening::PLAIN).map(|_, end| FaultySession::new(end, Fault::AcceptsReplays));
     let violation = run(&mut faulty, events_of_most_kinds()).unwrap_err();
     let text = violation.to_string();
     assert_eq!(text, "event 2, Replay { to: Alice, message: 0 }: a message opened twice");

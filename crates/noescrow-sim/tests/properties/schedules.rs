@@ -99,7 +99,7 @@ pub fn handshakes() -> impl Strategy<Value = Vec<Event>> + Clone {
 }
 
 /// A handshake that `from` initiates, with the bundle that the relay offers it.
-pub fn handshake(from: Side, offer: Offer, one_time_prekeys: u8) -> Vec<Event> {
+pub fn handshake(from: Side, served: ServedBundle, one_time_prekeys: u8) -> Vec<Event> {
     vec![
         Event::Publish { side: from.other(), count: one_time_prekeys },
         Event::Fetch { by: from, served, point: 0 },

@@ -7,7 +7,7 @@ use super::draws::{Listed, Seeded, Source};
 use super::json::{Event, Transcript, hex};
 use super::stored;
 use super::values::{Performed, named, performed, purposes};
-use super::watched::Watched;
+use super::watched::{CurrentStep, Watched};
 use noescrow::error::DecodeError;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Bundle, ChunkSize, Heap, Identity, Prekey, SafetyNumber, StorageKey, device, session};
@@ -183,7 +183,7 @@ impl<G: Source> Stage<G> {
 
     fn recorder(&mut self, name: &str) -> Watched {
         let (tape, step) = (&self.tape, &self.step);
-        let new = || Watched::new(Recorder::device(&tape, name).unwrap(), step.clone());
+        let new = || Watched::over(Recorder::device(tape, name).unwrap(), CurrentStep(step.clone()));
         self.recorders.entry(name.to_owned()).or_insert_with(new).clone()
     }
 

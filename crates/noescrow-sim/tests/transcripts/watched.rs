@@ -2,8 +2,8 @@
 //! [`Watched`]: a recorder's primitives that also report the current step. A refusal is at a step too, and most
 //! refusals perform no operation, so that the trace does not have it.
 
-use noescrow::audit::Recorder;
 use noescrow::hazmat::{Intercept, Intercepted};
+use noescrow_recorder::Recorder;
 use std::cell::Cell;
 use std::rc::Rc;
 

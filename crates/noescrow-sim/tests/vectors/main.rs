@@ -200,7 +200,7 @@ fn is_idle(event: &Event, leaf: &str) -> bool {
         || leaf == "/now"
         || (leaf == "/of" && event["do"] == "drop")
         || (leaf == "/name" && event["do"] == "restore")
-        // Draws before a refusal have no effect.
+        // DerivedRng before a refusal have no effect.
         || (refused && leaf.starts_with("/draws") && leaf.ends_with("/bytes"))
         // A refusal stays one with another flaw, for a device or session that does not exist yet, or under another
         // name.
