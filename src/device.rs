@@ -36,6 +36,22 @@ struct SignedPrekey<const REPLAY: usize> {
 ///
 /// `REPLAY` is the number of handshakes without a one-time key that each signed prekey can recognize when they are
 /// repeated. After that many, the signed prekey accepts no more of them until it is rotated.
+///
+/// A device has 34,592 bytes with the default capacities. A thread that works with devices and sessions needs this much
+/// stack, in KiB, measured on x86_64 Linux with the results on the same stack:
+///
+/// | | release build | unoptimized build, dependencies too |
+/// |---|---|---|
+/// | restore a device | 172 | 268 |
+/// | generate a device | 144 | 636 |
+/// | initiate | 100 | 712 |
+/// | accept | 108 | 800 |
+/// | restore a session | 104 | 720 |
+/// | publish one prekey, rotate | 88 | 576 |
+/// | encrypt, decrypt | 68 | 688 |
+/// | take a snapshot of a device | 8 | 36 |
+///
+/// Most of the stack of an unoptimized build is that of ML-KEM.
 #[derive(Debug)]
 pub struct Device<P, const ONE_TIME: usize, const REPLAY: usize> {
     primitives: P,
