@@ -5,10 +5,9 @@
 //! Property tests, fuzz targets, exhaustive exploration and the audit share one language of events: handshakes,
 //! sending, delivery, loss, tampering, storing, and every move of a hostile relay. A schedule is a list of [`Event`]s,
 //! and every byte string is a schedule. [`Simulation`] holds two [`Endpoint`]s, the messages in transit between them,
-//! and a
-//! [`Party`] for each endpoint, which does the specification's bookkeeping without keys. It also holds a
-//! [`HandshakeSim`]: the two devices, a relay that may do anything with their messages, and further handshakes.
-//! [`run`] checks after every event that
+//! and a [`Party`] for each endpoint, which does the specification's bookkeeping without keys. It also holds a
+//! [`HandshakeSim`]: the two devices, a relay that may do anything with their messages, and further handshakes. [`run`]
+//! checks after every event that
 //! - each message that must open opened once, with exactly the bytes that were sent;
 //! - each message that must be refused was refused with the expected error, and left the state as it was, byte for
 //!   byte;

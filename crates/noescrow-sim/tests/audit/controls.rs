@@ -147,7 +147,7 @@ fn a_wrong_recorded_output_is_found_in_every_run() {
     }
 }
 
-/// More devices in one audit than a trace has numbers for: a server among them keeps its own number.
+/// More devices in one audit than a trace has numbers for: a server among them still counts as one.
 #[test]
 fn participants_of_many_traces_stay_distinct() {
     let trace = |name: &str, is_server: bool| {

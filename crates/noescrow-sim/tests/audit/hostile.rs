@@ -74,7 +74,7 @@ const ALL: [RelayMove; 18] = [
 enum Numbers {
     Agree,
     Differ,
-    /// There is no conversation.
+    /// There is no conversation, so there are no numbers.
     None,
 }
 
@@ -266,7 +266,7 @@ fn g22_each_move_of_a_hostile_relay_has_its_expected_outcome() {
     }
 }
 
-/// A point of low order, which would give the server an all-zero secret, is refused wherever it can occur.
+/// Each point of low order, which would give the server an all-zero secret, is refused wherever it can occur.
 #[test]
 fn each_point_of_low_order_is_refused_in_each_place() {
     let [alice, bob] = NAMES.map(|_| RustCrypto);
@@ -341,8 +341,8 @@ fn numbers_with(run: &Run, who: usize) -> [u8; 65] {
     SafetyNumber::new(&RustCrypto, (run.devices[who].identity(), b""), (&remote, b"")).to_bytes()
 }
 
-/// Attack B18: in 2013 Telegram's server could choose a nonce so that both sides, each in a conversation with the
-/// server, saw the same fingerprint. Here no value that a server supplies enters the number.
+/// Attack B18: in 2013 Telegram's server chose a nonce so that both sides, each in a conversation with the server, saw
+/// the same fingerprint. Here no value that a server supplies enters the number.
 #[test]
 fn b18_no_choice_by_the_server_equalises_safety_numbers() {
     let mut run = Run::published(3, &Setup::default());

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! All schedules of two devices and a hostile relay up to a bound, from before the handshake, with the audit and a
-//! theft of each device at each state. The bounds are small by default;
-//! `NOESCROW_STATES=1000000 cargo test --release --test audit_exhaustive -- --nocapture` adds as many states of a
-//! larger one, and `NOESCROW_BOUNDS=2,2,1,1,1,1,0` says which.
+//! theft of each device at each state. The bounds are small by default. To explore as many states of a larger bound:
+//!
+//! ```text
+//! NOESCROW_STATES=1000000 cargo test --release --test audit_exhaustive -- --nocapture
+//! ```
+//!
+//! `NOESCROW_BOUNDS=2,2,1,1,1,1,0` gives the larger bound.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects")]
 
 #[path = "../audit/recorder_fault.rs"]
