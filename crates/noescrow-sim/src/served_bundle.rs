@@ -44,7 +44,7 @@ pub enum ServedBundle {
     OtherIdentity,
     /// A signed prekey that the relay planted, under the genuine identity.
     PlantedSignedPrekey,
-    /// A one-time prekey that the relay planted, beside the genuine signed one.
+    /// A one-time prekey that the relay planted, with the genuine signed one.
     PlantedOneTimePrekey,
     /// The genuine prekeys, under the relay's own identity.
     ClaimedPrekeys,

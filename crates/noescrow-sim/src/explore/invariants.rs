@@ -8,8 +8,8 @@ use noescrow_audit::engine::{Class, Closure, Flaw, Id, Ledger, Substrings};
 use std::collections::HashSet;
 
 /// Ratchet steps of either side within which a last-resort handshake is exposed to a thief who steals the responder's
-/// device before the signed prekey is deleted (PQXDH §4.6): the responder draws the key of the second step before its
-/// first answer and keeps it until its next step.
+/// device before the signed prekey is deleted (PQXDH §4.6): the key of the second step is drawn before the first answer
+/// and kept until the next step.
 const LAST_RESORT_CHAINS: u32 = 2;
 
 impl Node {

@@ -14,9 +14,9 @@
 //! - each message that must open opened once, with its text; each message that must be refused was refused, and left
 //!   its session or device unchanged;
 //! - the relay knows the messages of its own conversations and no other secret, and the run has no other flaw;
-//! - if a thief also steals either device's memory here, no message that this device sent or received before is
-//!   exposed. Messages of a handshake without a one-time prekey are exposed together with the signed one, as the
-//!   protocol says.
+//! - if the relay also steals either device's memory here, no message that this device sent or received before is
+//!   exposed, except those of a handshake without a one-time prekey, which are exposed together with the signed prekey,
+//!   as the protocol says.
 //!
 //! Not the concern of this module: Alice has no prekeys here; property tests cover conversations that either side
 //! begins.
