@@ -9,7 +9,7 @@ const SKIPPED: [&str; 6] = [".git", "target", "corpus", "__pycache__", ".venv", 
 /// Ends of the names of files that cite documents; scripts called `run` have none.
 const TEXT: [&str; 9] = ["md", "rs", "toml", "py", "run", "sh", "yml", "vp", "mjs"];
 /// Files and folders that still cite documents which have moved or are not here. A name goes once its text is corrected.
-const PENDING: [&str; 5] = ["README.md", "examples/audit_your_server.md", "spec/STATUS.md", "src", "tests/status"];
+const PENDING: [&str; 4] = ["README.md", "crates/noescrow-audit/src/lib.rs", "spec/README.md", "tests/README.md"];
 /// How documents' names end. Written apart from the names in this file, which is checked, too.
 const MD: &str = "md";
 /// Public specifications that are cited by name and section. FIPS, RFC and NIST have a number between the two.
