@@ -27,7 +27,7 @@ fn ends<P: Primitives>(alice: P, bob: P) -> Ends<P> {
 }
 
 fn recorders(tape: &Tape) -> [Recorder; 2] {
-    ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap())
+    ["Alice", "Bob"].map(|name| Recorder::device(tape, name).unwrap())
 }
 
 fn stream<P: Primitives>((mut alice, mut bob): Ends<P>, mut rng: ChaCha8Rng) {
