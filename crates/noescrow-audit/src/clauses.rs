@@ -1,30 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Horn clauses over values, and their closure: all that follows from some of them, each with the clause it follows by.
-//!
-//! Forward chaining with a counter for each clause (Dowling and Gallier 1984): every premise is looked at once, so that
-//! the time is linear in the size of the clauses.
+//! Horn clauses over values: which value follows from which others.
 
-use super::ledger::{Id, index};
-use std::collections::VecDeque;
+use super::value::{Id, index};
 
-/// Why a clause holds. The number is that of an operation.
+/// Why a clause holds, with the number of its operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// Who can do the operation has its output.
+    /// Whoever knows the inputs of the operation can compute its output.
     Operation(u32),
-    /// A value is a part of another one.
+    /// The value is a part of another one.
     Field(u32),
-    /// A private key, expanded.
+    /// The value is an expanded form of a private key.
     Expanded(u32),
-    /// A text with its padding, which is no secret.
+    /// The value is a text with its padding, which is no secret.
     Padding(u32),
-    /// A value is made of others.
+    /// The value is the concatenation of others.
     Whole(u32),
-    /// A shared secret, computed from the other side.
-    OtherOrder(u32),
-    /// Two plaintexts under one key and nonce: one gives the other.
+    /// The value is a shared secret, computed by the other side.
+    OtherSide(u32),
+    /// Two plaintexts were sealed under one key and nonce: each gives the other.
     TwoTimePad(u32),
-    /// A quantum computer gives the private key.
+    /// A quantum computer computes the private key.
     Quantum,
 }
 
@@ -34,7 +30,7 @@ pub struct Clauses {
     premises: Vec<Id>,
     /// Where each clause's premises end.
     ends: Vec<u32>,
-    conclusions: Vec<Id>,
+    pub(super) conclusions: Vec<Id>,
     rules: Vec<Rule>,
 }
 
@@ -61,7 +57,7 @@ impl Clauses {
         self.rules.get(index(clause)).copied()
     }
 
-    /// For each value the clauses that have it as a premise.
+    /// For each value, the clauses that have it as a premise.
     #[must_use]
     pub fn watches(&self, values: usize) -> Watches {
         let mut starts = std::vec![0u32; values.saturating_add(1)];
@@ -99,173 +95,9 @@ pub struct Watches {
 }
 
 impl Watches {
-    fn of(&self, value: Id) -> &[u32] {
+    pub(super) fn of(&self, value: Id) -> &[u32] {
         let at = index(value);
         let bound = |at: usize| self.starts.get(at).map_or(0, |start| index(*start));
         self.clauses.get(bound(at)..bound(at.saturating_add(1))).unwrap_or_default()
-    }
-}
-
-/// How a value came to be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
-    /// It is not.
-    Not,
-    /// It was one of the facts.
-    Fact,
-    /// By this clause.
-    By(u32),
-}
-
-/// All that follows from some facts.
-#[derive(Clone, Debug)]
-pub struct Closure {
-    known: Vec<Known>,
-}
-
-impl Closure {
-    /// The closure of `facts`. In breadth, so that a derivation is among the shallowest.
-    pub fn of(clauses: &Clauses, watches: &Watches, values: usize, facts: impl IntoIterator<Item = Id>) -> Self {
-        let mut missing: Vec<u32> = (0..u32::try_from(clauses.len()).unwrap_or(u32::MAX))
-            .map(|clause| u32::try_from(clauses.premises(clause).len()).unwrap_or(u32::MAX))
-            .collect();
-        let mut known = std::vec![Known::Not; values];
-        let mut queue = VecDeque::new();
-        let mut learn = |value: Id, how: Known, queue: &mut VecDeque<Id>| {
-            if let Some(known @ Known::Not) = known.get_mut(index(value)) {
-                *known = how;
-                queue.push_back(value);
-            }
-        };
-        facts.into_iter().for_each(|fact| learn(fact, Known::Fact, &mut queue));
-        // What follows from nothing: the hash of nothing.
-        for (clause, conclusion) in (0..).zip(&clauses.conclusions) {
-            if clauses.premises(clause).is_empty() {
-                learn(*conclusion, Known::By(clause), &mut queue);
-            }
-        }
-        while let Some(value) = queue.pop_front() {
-            for &clause in watches.of(value) {
-                let Some(left) = missing.get_mut(index(clause)) else { continue };
-                *left = left.saturating_sub(1);
-                if *left == 0
-                    && let Some(conclusion) = clauses.conclusions.get(index(clause))
-                {
-                    learn(*conclusion, Known::By(clause), &mut queue);
-                }
-            }
-        }
-        Self { known }
-    }
-
-    /// How a value came to be known.
-    #[must_use]
-    pub fn how(&self, value: Id) -> Known {
-        self.known.get(index(value)).copied().unwrap_or(Known::Not)
-    }
-
-    /// Whether a value is known.
-    #[must_use]
-    pub fn knows(&self, value: Id) -> bool {
-        self.how(value) != Known::Not
-    }
-
-    /// The values behind `value`, each after those that it follows from, `value` last.
-    pub(crate) fn derivation(&self, clauses: &Clauses, value: Id) -> Vec<Id> {
-        let (mut order, mut seen) = (Vec::new(), std::collections::HashSet::new());
-        // Each entry: a value, and whether its premises have been visited. No recursion: chains may be long.
-        let mut stack = std::vec![(value, false)];
-        while let Some((value, visited)) = stack.pop() {
-            if visited {
-                order.push(value);
-            } else if seen.insert(value) {
-                stack.push((value, true));
-                if let Known::By(clause) = self.how(value) {
-                    stack.extend(clauses.premises(clause).iter().map(|premise| (*premise, false)));
-                }
-            }
-        }
-        order
-    }
-}
-
-/// For the benchmark: chain steps, each with a message key and what it opens, all of which follow from the first chain key.
-/// Returns how many operations' outputs are known.
-#[must_use]
-pub fn closure_of_chain(operations: u32) -> u32 {
-    let mut clauses = Clauses::default();
-    // Chain keys are even, message keys odd; a message key follows from its chain key and a label, as the next does.
-    let label = operations.saturating_mul(2).saturating_add(2);
-    for step in 0..operations / 2 {
-        let chain = step.saturating_mul(2);
-        clauses.push(&[chain, label], chain.saturating_add(1), Rule::Operation(step));
-        clauses.push(&[chain, label], chain.saturating_add(2), Rule::Operation(step));
-    }
-    let values = index(label).saturating_add(1);
-    let closure = Closure::of(&clauses, &clauses.watches(values), values, [0, label]);
-    let known = (1..label).filter(|value| closure.knows(*value)).count();
-    u32::try_from(known).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn closure(clauses: &Clauses, facts: &[Id]) -> Closure {
-        Closure::of(clauses, &clauses.watches(10), 10, facts.iter().copied())
-    }
-
-    #[test]
-    fn what_follows_is_known_and_nothing_else() {
-        let mut clauses = Clauses::default();
-        clauses.push(&[0, 1], 2, Rule::Operation(0));
-        clauses.push(&[2, 2], 3, Rule::Operation(1));
-        clauses.push(&[3, 4], 5, Rule::Operation(2));
-        clauses.push(&[5], 3, Rule::Operation(3));
-        let known = closure(&clauses, &[0, 1]);
-        assert_eq!((0..10).filter(|value| known.knows(*value)).collect::<Vec<_>>(), [0, 1, 2, 3]);
-        assert_eq!(known.derivation(&clauses, 3), [1, 0, 2, 3]);
-        assert_eq!(known.how(3), Known::By(1));
-        let mut axioms = Clauses::default();
-        axioms.push(&[], 4, Rule::Operation(0));
-        assert!(closure(&axioms, &[]).knows(4) && !closure(&axioms, &[]).knows(3));
-        // One premise less, and nothing follows; one more, and all does, cycles included.
-        assert!(!closure(&clauses, &[0]).knows(2));
-        assert!(closure(&clauses, &[0, 1, 4]).knows(5));
-    }
-
-    /// The naive closure: all clauses again and again until nothing changes.
-    #[test]
-    fn the_closure_is_that_of_the_naive_reference() {
-        let mut seed = 1u64;
-        let mut draw = |bound: u64| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            u32::try_from((seed >> 33) % bound).unwrap()
-        };
-        for _ in 0..500 {
-            let mut clauses = Clauses::default();
-            let mut plain = Vec::new();
-            for _ in 0..draw(30) {
-                let premises: Vec<Id> = (0..=draw(3)).map(|_| draw(10)).collect();
-                let conclusion = draw(10);
-                clauses.push(&premises, conclusion, Rule::Quantum);
-                plain.push((premises, conclusion));
-            }
-            let facts: Vec<Id> = (0..draw(4)).map(|_| draw(10)).collect();
-            let mut known: std::collections::BTreeSet<Id> = facts.iter().copied().collect();
-            loop {
-                let before = known.len();
-                for (premises, conclusion) in &plain {
-                    if premises.iter().all(|premise| known.contains(premise)) {
-                        known.insert(*conclusion);
-                    }
-                }
-                if known.len() == before {
-                    break;
-                }
-            }
-            let fast = closure(&clauses, &facts);
-            assert_eq!((0..10).filter(|value| fast.knows(*value)).collect::<std::collections::BTreeSet<_>>(), known);
-        }
     }
 }

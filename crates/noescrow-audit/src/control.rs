@@ -1,55 +1,56 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The control of every search: halves of the run's own secrets, planted where the same search must find them. A search
-//! that finds nothing, and not these either, has shown nothing.
+//! The control of every search: halves of the run's own secrets are planted, and the same search must find them. A search that
+//! finds nothing shows something only if it finds these.
 
-use super::classes::Class;
-use super::ledger::{Id, Ledger};
+use super::class::Class;
+use super::ledger::Ledger;
+use super::value::{Id, Value};
 use leakscan::encoders::encode;
 use leakscan::{Encoding, Encodings, Evidence, FRAGMENT, Hit, Index, is_distinctive};
 use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-/// Secrets of which a half is planted: the first, the last and some between.
+/// The number of secrets of which a half is planted, from all over the run.
 const PLANTED: usize = 8;
-/// Bytes around each, so that it is met within something.
+/// Bytes before and after each half, so that the search finds it in the middle of something.
 const AROUND: [u8; 100] = [0x5A; 100];
 
-/// Plants halves of secrets in each encoding and searches them with the same index. Returns how many were planted, and how
-/// many were found.
+/// Plants halves of secrets in each encoding and searches for them with the same index. Returns how many were planted and how
+/// many of them were found.
 pub(super) fn control(ledger: &Ledger, index: &Index, encodings: Encodings) -> (usize, usize) {
-    // One search for each, since of a value no more than some hits are listed.
+    // One search for each encoding, because a search lists only so many hits of a value.
     encodings.iter().fold((0, 0), |(planted, found), encoding| {
-        let (more, met) = control_of(ledger, index, encodings, encoding);
-        (more.saturating_add(planted), met.saturating_add(found))
+        let (more_planted, more_found) = control_of(ledger, index, encodings, encoding);
+        (planted.saturating_add(more_planted), found.saturating_add(more_found))
     })
 }
 
 fn control_of(ledger: &Ledger, index: &Index, encodings: Encodings, encoding: Encoding) -> (usize, usize) {
-    // In some encodings letters stand for themselves: such a half says nothing of the decoder.
-    let tells = |half: &[u8]| encoding == Encoding::Raw || encode(half, encoding) != half;
+    // Some encodings leave letters unchanged: a half that consists of them does not test the decoder.
+    let is_changed = |half: &[u8]| encoding == Encoding::Raw || encode(half, encoding) != half;
     let planted: Vec<(Id, String, Vec<u8>)> = halves(ledger)
-        .filter(|(_, half)| tells(half))
+        .filter(|(_, half)| is_changed(half))
         .enumerate()
         .map(|(number, (id, half))| (id, format!("{number}"), [&AROUND, &encode(half, encoding)[..], &AROUND].concat()))
         .collect();
     let evidence = Evidence::new().with_encodings(encodings);
     let evidence = planted.iter().fold(evidence, |evidence, (_, name, bytes)| evidence.bytes(name, bytes));
-    let (found, _) = evidence.search_all(index, |_, _| {});
-    let is_met = |(id, name, _): &&(Id, String, Vec<u8>)| {
+    let (found, _) = evidence.search_what_can_be(index, |_, _| {});
+    let is_found = |(id, name, _): &&(Id, String, Vec<u8>)| {
         found.hits.iter().any(|hit| hit.source == *name && hit.id == *id && outermost(hit) == encoding)
     };
-    (planted.len(), planted.iter().filter(is_met).count())
+    (planted.len(), planted.iter().filter(is_found).count())
 }
 
-/// The layer in which it lies in the source.
+/// The outermost encoding of a hit.
 fn outermost(hit: &Hit) -> Encoding {
     hit.encoding.first().copied().unwrap_or(Encoding::Raw)
 }
 
-/// Second halves of keys, from all over the run; none that is too plain to be searched for.
+/// Second halves of keys from all over the run, without those that have too few distinct bytes to be searched for.
 fn halves(ledger: &Ledger) -> impl Iterator<Item = (Id, &[u8])> {
-    let is_key = |value: &super::ledger::Value| value.class == Class::Secret && value.len == 2 * FRAGMENT;
+    let is_key = |value: &Value| value.class == Class::Secret && value.len == 2 * FRAGMENT;
     let keys: Vec<Id> = ledger.values().filter(|(_, value)| is_key(value)).map(|(id, _)| id).collect();
     let step = (keys.len() / PLANTED).max(1);
     let chosen: Vec<Id> = keys.into_iter().step_by(step).collect();
@@ -62,11 +63,13 @@ fn halves(ledger: &Ledger) -> impl Iterator<Item = (Id, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Audit, Field, Kind, Profile, Role, Tape, Track};
+    use crate::operation::{Field, Kind, Role};
+    use crate::profile::Profile;
+    use crate::tape::{Tape, Track};
     use leakscan::Needles;
     use sha2::{Digest, Sha256};
 
-    /// An HMAC with some output.
+    /// Records an HMAC with a made-up output.
     fn hmac(track: &Track, key: &[u8], message: &[u8]) {
         let output = Sha256::digest([key, message].concat());
         let fields = [(Role::KdfKey, false, key), (Role::Context, false, message), (Role::KdfOutput, true, &output)];
@@ -80,7 +83,13 @@ mod tests {
         for key in 0..keys {
             hmac(&track, &[0; 32], &[key, 7]);
         }
-        Audit::of(Profile::empty(), &tape).unwrap().ledger
+        ledger_of(&tape)
+    }
+
+    fn ledger_of(tape: &Tape) -> Ledger {
+        let mut ledger = Ledger::new(Profile::empty());
+        ledger.ingest_trace(&*tape.bytes()).unwrap();
+        ledger
     }
 
     fn index_of(ledger: &Ledger) -> Index {
@@ -94,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_planted_is_found_and_an_index_that_has_it_not_finds_nothing() {
+    fn planted_halves_are_found_only_by_an_index_with_them() {
         let ledger = run_of(100);
         let (planted, found) = control(&ledger, &index_of(&ledger), Encodings::ALL);
         assert!(planted >= Encoding::ALL.len() * PLANTED);
@@ -104,23 +113,23 @@ mod tests {
             let others = Encoding::ALL.into_iter().filter(|other| *other != encoding);
             let alone = others.fold(Encodings::ALL, Encodings::without);
             let (planted, found) = control(&ledger, &index_of(&ledger), alone);
-            // What is decoded is met as it is.
+            // Without its own decoder, an encoding is found only if it needs none.
             let expected = if matches!(encoding, Encoding::Raw | Encoding::Reversed) { planted } else { 0 };
             assert!(planted >= PLANTED && found == expected, "{encoding}: {found} of {planted}");
         }
     }
 
     #[test]
-    fn a_run_without_keys_has_nothing_to_plant() {
+    fn run_without_keys_has_nothing_to_plant() {
         assert_eq!(control(&run_of(0), &index_of(&run_of(0)), Encodings::ALL), (0, 0));
     }
 
     #[test]
-    fn a_key_too_plain_to_be_searched_for_is_not_planted() {
+    fn key_with_few_distinct_bytes_is_not_planted() {
         let tape = Tape::in_memory();
         hmac(&tape.device("Alice").unwrap(), &[0x5A; 32], b"label");
-        let ledger = Audit::of(Profile::empty(), &tape).unwrap().ledger;
-        // The key is plain, the output is not.
+        let ledger = ledger_of(&tape);
+        // The key has one distinct byte; the output has many.
         let all = Encoding::ALL.len();
         assert_eq!(control(&ledger, &index_of(&ledger), Encodings::ALL), (all, all));
     }

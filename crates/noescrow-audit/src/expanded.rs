@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Private keys in the forms into which libraries expand them, each of which is as good as the seed: whoever has it signs,
-//! or decapsulates.
+//! The forms into which libraries expand private keys. Each is as good as the seed: whoever has it can sign or
+//! decapsulate.
 
 use super::operation::{Kind, Role};
-#[allow(deprecated, reason = "the form that is looked for is the one that should not be stored")]
+#[allow(deprecated, reason = "the audit looks for the form that should not be stored")]
 use ml_kem::ExpandedKeyEncoding;
 use ml_kem::{DecapsulationKey, MlKem768, MlKem1024, Seed};
 use sha2::{Digest, Sha512};
 
-/// Bytes of ŝ, which a decapsulation key of FIPS 203 begins with (§7.1: `dkPKE || ek || H(ek) || z`): 12 bits for each of
+/// Bytes of ŝ, the beginning of a decapsulation key of FIPS 203 (§7.1: `dkPKE || ek || H(ek) || z`): 12 bits for each of
 /// 256 coefficients of `k` polynomials.
 const fn secret_vector_len(k: usize) -> usize {
     k.saturating_mul(256 * 12 / 8)
 }
 
-/// What an expanded form is.
+/// The kind of an expanded form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expanded {
-    /// The scalar of an Ed25519 key, its bits set as RFC 8032 §5.1.5 has it: all but its first and last byte are also those
-    /// of the hash.
+    /// The scalar of an Ed25519 key, clamped as in RFC 8032 §5.1.5, so that only its first and last byte differ from the
+    /// hash.
     Scalar,
-    /// The other half of the hash, from which nonces are made.
+    /// The other half of the hash, from which nonces are derived.
     Prefix,
     /// ŝ of ML-KEM-1024.
     SecretVector1024,
@@ -39,7 +39,7 @@ impl Expanded {
     }
 }
 
-/// The expanded forms of a private key that went into an operation.
+/// The expanded forms of an operation's private key.
 pub(super) fn of(kind: Kind, role: Role, bytes: &[u8]) -> Vec<(Expanded, Vec<u8>)> {
     match role {
         Role::SigningSeed => of_signing_seed(bytes),
@@ -66,7 +66,7 @@ fn of_signing_seed(seed: &[u8]) -> Vec<(Expanded, Vec<u8>)> {
 
 fn secret_vector_1024(seed: &[u8]) -> Option<(Expanded, Vec<u8>)> {
     let seed = Seed::try_from(seed).ok()?;
-    #[allow(deprecated, reason = "the form that is looked for is the one that should not be stored")]
+    #[allow(deprecated, reason = "the audit looks for the form that should not be stored")]
     let expanded = DecapsulationKey::<MlKem1024>::from_seed(seed).to_expanded_bytes();
     Some((Expanded::SecretVector1024, expanded.get(..secret_vector_len(4))?.to_vec()))
 }

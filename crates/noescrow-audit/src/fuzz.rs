@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The bodies of fuzz targets, which tests run too.
+//! The bodies of fuzz targets. Tests run them too.
 
 use super::operation::Role;
 use super::recompute::{Recomputed, recompute};
 use super::trace::{Record, TraceError, TraceReader, TraceWriter};
 
-/// Reads `bytes` as a trace, computes every operation again, writes what was read, and compares. Returns the number of
+/// Reads `bytes` as a trace, recomputes every operation, writes the trace again, and compares. Returns the number of
 /// operations.
 ///
 /// # Errors
-/// [`TraceError`] if `bytes` are no trace.
+/// [`TraceError`] if `bytes` are not a trace.
 ///
 /// # Panics
-/// If what a trace says has a second spelling, or a ciphertext another length than its plaintext.
+/// If a trace has a second encoding, or a ciphertext differs from its plaintext in length.
 pub fn trace_reader(bytes: &[u8]) -> Result<u64, TraceError> {
     let mut operations = 0u64;
     let mut writer = TraceWriter::new();
@@ -27,6 +27,6 @@ pub fn trace_reader(bytes: &[u8]) -> Result<u64, TraceError> {
             writer.operation(operation.participant, operation.step, operation.kind, operation.fields.iter().copied());
         }
     })?;
-    assert!(writer.buffer == bytes, "a trace with a second spelling");
+    assert!(writer.buffer == bytes, "a trace with a second encoding");
     Ok(operations)
 }

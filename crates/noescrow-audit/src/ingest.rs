@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What each kind of operation adds to a [`Ledger`]: its values with their classes, and its clauses.
+//! Ingests operations into a [`Ledger`]: adds their values with the values' classes, and their clauses.
 
-use super::classes::{Class, is_hash, is_well_known};
+use super::class::Class;
 use super::clauses::Rule;
 use super::expanded;
-use super::ledger::{Flaw, Id, Ledger, MAX_KEPT, Memory, Message, PLAINTEXT, What};
+use super::ledger::{Flaw, Ledger, MAX_KEPT, Memory, Message, Performed};
 use super::operation::{Kind, Operation, Role};
 use super::profile::{Expansion, Profile};
-use super::recompute::extracted;
+use super::recompute::{Recomputed, extracted, recompute};
+use super::trace::{Record, TraceError, TraceReader};
+use super::value::{GIVEN, Id, PLAINTEXT, ParticipantId, What, index};
+use super::well_known::is_well_known;
+use std::io::Read;
 
-/// Bytes of the shortest value that may not be drawn twice: below, chance repeats it.
+/// Bytes of the shortest value that must not be drawn twice. Shorter values repeat by chance.
 const MIN_FRESH: usize = 16;
 
-/// What a plaintext is: what the profile says, or a secret.
+/// The class and name of a plaintext: those of the profile, or else secret.
 fn plaintext_of(profile: &Profile, operation: &Operation<'_>, bytes: &[u8]) -> (Class, What) {
     if profile.is_storing(operation)
         && let Some(names) = profile.stored_names()
@@ -23,10 +27,69 @@ fn plaintext_of(profile: &Profile, operation: &Operation<'_>, bytes: &[u8]) -> (
 }
 
 impl Ledger {
-    pub(super) fn note_fresh(&mut self, operation: &Operation<'_>) {
+    /// Reads a trace and ingests all its operations. Participants of different traces are different ones.
+    pub(crate) fn ingest_trace(&mut self, trace: impl Read) -> Result<(), TraceError> {
+        self.begin_trace();
+        TraceReader::new(trace)?.for_each_record(|record| match record {
+            Record::Participant(participant) => self.participants.push(participant.clone()),
+            Record::Operation(operation) => self.ingest_recomputed(&operation, &recompute(&operation)),
+        })?;
+        Ok(())
+    }
+
+    /// Ingests an operation, given the result of recomputing it. Outputs that do not follow from the inputs are a flaw.
+    pub fn ingest_recomputed(&mut self, operation: &Operation<'_>, outcome: &Recomputed) {
+        let ciphertext = if let Recomputed::Agrees(Some(bytes)) = outcome { Some(&**bytes) } else { None };
+        self.ingest(operation, ciphertext);
+        if !matches!(outcome, Recomputed::Agrees(_)) {
+            self.flaws.push(Flaw::DoesNotRecompute { operation: self.now() });
+        }
+    }
+
+    /// `ciphertext` is the recomputed ciphertext of a sealing or opening, without its tag.
+    fn ingest(&mut self, operation: &Operation<'_>, ciphertext: Option<&[u8]>) {
+        let step = self.step_number(operation.step);
+        let participant = self.first_participant.saturating_add(ParticipantId::from(operation.participant));
+        self.is_server_operation = self.participants.get(index(participant)).is_some_and(|by| by.is_server);
+        self.operations.push(Performed { kind: operation.kind, participant, step });
+        let first_new = self.values.len();
+        match operation.kind {
+            Kind::Fresh => self.ingest_fresh(operation),
+            Kind::Given => {
+                for field in operation.fields {
+                    self.insert_with_origin(field.bytes, Class::Secret, GIVEN);
+                }
+            }
+            Kind::DhPublic | Kind::SigningPublic | Kind::KemPublic => self.ingest_public(operation),
+            Kind::IncrementalPublic => self.ingest_incremental_public(operation),
+            Kind::Dh => self.ingest_dh(operation),
+            Kind::Sign => self.ingest_plain(operation, Role::Signature, "signature"),
+            Kind::Verify => {
+                self.ingest_inputs(operation);
+            }
+            Kind::Encapsulate | Kind::Encaps2 => self.ingest_encapsulation(operation),
+            Kind::Encaps1 | Kind::Decapsulate | Kind::IncrementalDecapsulate => {
+                self.ingest_plain(operation, Role::KemShared, "KEM shared secret")
+            }
+            Kind::Hmac | Kind::Hkdf | Kind::HkdfExpand => self.ingest_kdf(operation),
+            Kind::Sha256 | Kind::Sha512 => self.ingest_plain(operation, Role::Digest, "digest"),
+            Kind::Seal | Kind::Open => self.ingest_aead(operation, ciphertext),
+            Kind::Refused => {}
+        }
+        if self.is_server_operation {
+            // A server knows every field of its operations; what is new there, it made.
+            let known: Vec<Id> = operation.fields.iter().filter_map(|field| self.find(field.bytes)).collect();
+            self.facts.extend(known);
+            for value in self.values.iter_mut().skip(first_new) {
+                value.made_by_server = true;
+            }
+        }
+    }
+
+    fn ingest_fresh(&mut self, operation: &Operation<'_>) {
         let now = self.now();
         for field in operation.fields {
-            let value = self.born(field.bytes, Class::Neutral, "fresh value");
+            let value = self.insert_with_origin(field.bytes, Class::Neutral, "fresh value");
             if field.bytes.len() >= MIN_FRESH
                 && let Some(first) = self.drawn.insert(value, now)
             {
@@ -35,8 +98,8 @@ impl Ledger {
         }
     }
 
-    /// Interns what went in, and asks later where its secrets came from.
-    pub(super) fn note_inputs(&mut self, operation: &Operation<'_>) -> Vec<Id> {
+    /// Interns the inputs, and records the secrets among them, so that their origin is checked later.
+    fn ingest_inputs(&mut self, operation: &Operation<'_>) -> Vec<Id> {
         let profile = self.profile.clone();
         let stored = profile.stored_names().filter(|_| profile.is_storing(operation));
         let label = operation.inputs(Role::Context).next().map(<[u8]>::as_ptr);
@@ -52,7 +115,7 @@ impl Ledger {
                 Role::KdfKey | Role::KdfInput if is_well_known(field.bytes) => {
                     (Class::Public, builtin("constant"), false)
                 }
-                // The caller's own, by definition.
+                // The application's own key, by definition.
                 Role::KdfKey if operation.kind == Kind::HkdfExpand && stored.is_some() => {
                     (Class::Secret, stored.map_or(builtin("KDF key"), |names| names.key.into()), false)
                 }
@@ -67,7 +130,7 @@ impl Ledger {
                 Role::Message | Role::Signature | Role::Tag => {
                     (Class::Public, builtin("signed or sealed in the clear"), false)
                 }
-                Role::Context if is_hash(operation.kind) || (stored.is_some() && operation.kind == Kind::Hmac) => {
+                Role::Context if operation.kind.is_hash() || (stored.is_some() && operation.kind == Kind::Hmac) => {
                     (Class::Neutral, builtin("hashed"), false)
                 }
                 Role::Context if Some(field.bytes.as_ptr()) != label => (Class::Public, builtin("salt"), false),
@@ -80,86 +143,89 @@ impl Ledger {
             };
             let id = self.intern(field.bytes, class, what);
             if is_secret {
-                self.uses.push((id, self.now()));
+                self.secret_uses.push((id, self.now()));
             }
             if matches!(field.role, Role::SigningSeed | Role::KemSeed) {
-                self.note_expanded(id, operation.kind, field.role, field.bytes);
+                self.ingest_expanded(id, operation.kind, field.role, field.bytes);
             }
             ids.push(id);
         }
         ids
     }
 
-    /// The forms into which a private key is expanded follow from it, and are as good.
-    fn note_expanded(&mut self, seed: Id, kind: Kind, role: Role, bytes: &[u8]) {
+    /// The expanded forms of a private key follow from it, and are as good as the key.
+    fn ingest_expanded(&mut self, seed: Id, kind: Kind, role: Role, bytes: &[u8]) {
         if self.expanded.contains_key(&seed) {
             return;
         }
         let now = self.now();
         let forms = expanded::of(kind, role, bytes);
-        let forms: Vec<Id> = forms.iter().map(|(form, bytes)| self.born(bytes, Class::Secret, form.name())).collect();
+        let forms: Vec<Id> =
+            forms.iter().map(|(form, bytes)| self.insert_with_origin(bytes, Class::Secret, form.name())).collect();
         forms.iter().for_each(|form| self.clauses.push(&[seed], *form, Rule::Expanded(now)));
         self.expanded.insert(seed, forms);
     }
 
-    /// The secrets within a state that is restored: the device has them, and may never use them.
-    fn note_restored(&mut self, operation: &Operation<'_>, state: &[u8]) {
+    /// The secrets within a state that is restored. The device has them even if it never uses them.
+    fn ingest_restored(&mut self, operation: &Operation<'_>, state: &[u8]) {
         let head = operation.input(Role::AssociatedData).unwrap_or_default();
         let profile = self.profile.clone();
         for part in profile.stored_parts(head, state).unwrap_or_default() {
             if is_well_known(part.bytes) {
                 continue;
             }
-            let id = self.born(part.bytes, part.class, part.name);
+            let id = self.insert_with_origin(part.bytes, part.class, part.name);
             match part.expansion {
-                Some(Expansion::MlKem1024) => self.note_expanded(id, Kind::KemPublic, Role::KemSeed, part.bytes),
-                Some(Expansion::MlKem768) => self.note_expanded(id, Kind::IncrementalPublic, Role::KemSeed, part.bytes),
+                Some(Expansion::MlKem1024) => self.ingest_expanded(id, Kind::KemPublic, Role::KemSeed, part.bytes),
+                Some(Expansion::MlKem768) => {
+                    self.ingest_expanded(id, Kind::IncrementalPublic, Role::KemSeed, part.bytes)
+                }
                 Some(Expansion::Ed25519) => {
-                    self.note_expanded(id, Kind::SigningPublic, Role::SigningSeed, part.bytes);
+                    self.ingest_expanded(id, Kind::SigningPublic, Role::SigningSeed, part.bytes);
                 }
                 None => {}
             }
         }
     }
 
-    /// An operation whose one output follows from its inputs.
-    pub(super) fn note_plain(&mut self, operation: &Operation<'_>, role: Role, what: &'static str) {
-        let premises = self.note_inputs(operation);
+    /// An operation with one output, which follows from its inputs.
+    fn ingest_plain(&mut self, operation: &Operation<'_>, role: Role, what: &'static str) {
+        let premises = self.ingest_inputs(operation);
         let Some(bytes) = operation.output(role) else { return };
         let class = match role {
             Role::Signature => Class::Public,
             Role::Digest => Class::Neutral,
             _ => Class::Secret,
         };
-        let output = self.born(bytes, class, what);
+        let output = self.insert_with_origin(bytes, class, what);
         self.clauses.push(&premises, output, Rule::Operation(self.now()));
         if let (Kind::Decapsulate | Kind::IncrementalDecapsulate, Some((seed, ciphertext))) =
             (operation.kind, premises.split_first())
         {
-            self.note_decapsulated(*seed, ciphertext, output, self.now());
+            self.ingest_decapsulated(*seed, ciphertext, output, self.now());
         }
         if role == Role::Digest {
             self.hashes.push((output, premises, self.now()));
         }
     }
 
-    /// ŝ opens what a seed opens.
-    pub(super) fn note_decapsulated(&mut self, seed: Id, ciphertext: &[Id], shared: Id, at: u32) {
+    /// Whoever knows ŝ can decapsulate as with the seed.
+    pub(super) fn ingest_decapsulated(&mut self, seed: Id, ciphertext: &[Id], shared: Id, at: u32) {
         for form in self.expanded.get(&seed).cloned().unwrap_or_default() {
             let premises: Vec<Id> = [form].into_iter().chain(ciphertext.iter().copied()).collect();
             self.clauses.push(&premises, shared, Rule::Operation(at));
         }
     }
 
-    pub(super) fn note_public(&mut self, operation: &Operation<'_>) {
+    fn ingest_public(&mut self, operation: &Operation<'_>) {
         let (role, what) = match operation.kind {
             Kind::DhPublic => (Role::DhPublic, "X25519 public key"),
             Kind::SigningPublic => (Role::SigningPublic, "Ed25519 public key"),
             _ => (Role::KemPublic, "ML-KEM public key"),
         };
-        let premises = self.note_inputs(operation);
+        let premises = self.ingest_inputs(operation);
         let (Some(private), Some(bytes)) = (premises.first().copied(), operation.output(role)) else { return };
-        let public = self.born(bytes, Class::Public, what);
+        let public = self.insert_with_origin(bytes, Class::Public, what);
         self.clauses.push(&premises, public, Rule::Operation(self.now()));
         match operation.kind {
             Kind::DhPublic => {
@@ -173,12 +239,12 @@ impl Ledger {
         }
     }
 
-    pub(super) fn note_incremental_public(&mut self, operation: &Operation<'_>) {
-        let premises = self.note_inputs(operation);
+    fn ingest_incremental_public(&mut self, operation: &Operation<'_>) {
+        let premises = self.ingest_inputs(operation);
         let Some(private) = premises.first().copied() else { return };
         for role in [Role::EkHeader, Role::EkVector] {
             let Some(bytes) = operation.output(role) else { continue };
-            let part = self.born(bytes, Class::Public, "part of an ML-KEM public key");
+            let part = self.insert_with_origin(bytes, Class::Public, "part of an ML-KEM public key");
             self.clauses.push(&premises, part, Rule::Operation(self.now()));
             if role == Role::EkHeader {
                 self.kem_seed.insert(part, private);
@@ -186,18 +252,18 @@ impl Ledger {
         }
     }
 
-    pub(super) fn note_dh(&mut self, operation: &Operation<'_>) {
-        let premises = self.note_inputs(operation);
+    fn ingest_dh(&mut self, operation: &Operation<'_>) {
+        let premises = self.ingest_inputs(operation);
         let (&[private, public], Some(bytes)) = (premises.as_slice(), operation.output(Role::DhShared)) else { return };
-        let shared = self.born(bytes, Class::Secret, "X25519 shared secret");
+        let shared = self.insert_with_origin(bytes, Class::Secret, "X25519 shared secret");
         let now = self.now();
         self.clauses.push(&premises, shared, Rule::Operation(now));
         self.exchanges.push((private, public, shared, now));
     }
 
-    pub(super) fn note_encapsulation(&mut self, operation: &Operation<'_>) {
-        let premises = self.note_inputs(operation);
-        // Of the two steps, the first part of the ciphertext stands for it: who has a seed wants no more for K.
+    fn ingest_encapsulation(&mut self, operation: &Operation<'_>) {
+        let premises = self.ingest_inputs(operation);
+        // In an encapsulation of two steps, ct1 stands for the ciphertext: the clause from the seed to K needs no more.
         let ciphertext = operation.output(Role::KemCiphertext).or_else(|| operation.output(Role::Ct1));
         let (Some(public), Some(ciphertext), Some(shared)) =
             (premises.first().copied(), ciphertext, operation.output(Role::KemShared))
@@ -206,54 +272,54 @@ impl Ledger {
         };
         let now = self.now();
         if let Some(ct2) = operation.output(Role::Ct2) {
-            self.born(ct2, Class::Public, "part of an ML-KEM ciphertext");
+            self.insert_with_origin(ct2, Class::Public, "part of an ML-KEM ciphertext");
         }
-        let ciphertext = self.born(ciphertext, Class::Public, "ML-KEM ciphertext");
-        let shared = self.born(shared, Class::Secret, "KEM shared secret");
+        let ciphertext = self.insert_with_origin(ciphertext, Class::Public, "ML-KEM ciphertext");
+        let shared = self.insert_with_origin(shared, Class::Secret, "KEM shared secret");
         self.clauses.push(&premises, shared, Rule::Operation(now));
         self.encapsulations.push((public, ciphertext, shared, now));
     }
 
-    pub(super) fn note_kdf(&mut self, operation: &Operation<'_>) {
-        let premises = self.note_inputs(operation);
+    fn ingest_kdf(&mut self, operation: &Operation<'_>) {
+        let premises = self.ingest_inputs(operation);
         let Some(bytes) = operation.output(Role::KdfOutput) else { return };
         let now = self.now();
         let profile = self.profile.clone();
         let fields = profile.kdf_output(operation);
         if fields.iter().map(|field| field.len).sum::<usize>() == bytes.len() && fields.len() > 1 {
-            let output = self.born(bytes, Class::State, "KDF output");
+            let output = self.insert_with_origin(bytes, Class::State, "KDF output");
             self.clauses.push(&premises, output, Rule::Operation(now));
             let mut rest = bytes;
             let mut parts = Vec::with_capacity(fields.len());
             for field in fields {
                 let (bytes, after) = rest.split_at_checked(field.len).unwrap_or_default();
                 rest = after;
-                let part = self.born(bytes, field.class, field.name);
+                let part = self.insert_with_origin(bytes, field.class, field.name);
                 self.clauses.push(&[output], part, Rule::Field(now));
                 parts.push(part);
             }
             self.clauses.push(&parts, output, Rule::Whole(now));
-            self.note_extract(operation, &premises, output);
+            self.ingest_extract(operation, &premises, output);
             return;
         }
         let (class, what) = match fields {
             [field] => (field.class, field.name.into()),
-            // A snapshot's salt is stored in the clear beside what it seals.
+            // A snapshot's salt is stored in the clear, next to the ciphertext.
             _ => match profile.stored_names().filter(|_| operation.kind == Kind::Hmac && profile.is_storing(operation))
             {
                 Some(names) => (Class::Neutral, names.salt.into()),
                 None => (Class::Secret, What::Builtin("derived key")),
             },
         };
-        let output = self.born(bytes, class, what);
+        let output = self.insert_with_origin(bytes, class, what);
         self.clauses.push(&premises, output, Rule::Operation(now));
-        self.note_extract(operation, &premises, output);
+        self.ingest_extract(operation, &premises, output);
     }
 
-    /// HKDF's two halves: `{salt, ikm} → PRK` and `{PRK, info} → output`. Who has the PRK needs nothing else.
-    fn note_extract(&mut self, operation: &Operation<'_>, premises: &[Id], output: Id) {
+    /// HKDF's two halves: `{salt, ikm} → PRK` and `{PRK, info} → output`. The PRK alone gives the output.
+    fn ingest_extract(&mut self, operation: &Operation<'_>, premises: &[Id], output: Id) {
         let Some(prk) = extracted(operation) else { return };
-        let prk = self.born(&prk, Class::Secret, "pseudorandom key of HKDF");
+        let prk = self.insert_with_origin(&prk, Class::Secret, "pseudorandom key of HKDF");
         let inputs = operation.fields.iter().filter(|field| !field.is_output).zip(premises);
         let (contexts, others): (Vec<_>, Vec<_>) = inputs.partition(|(field, _)| field.role == Role::Context);
         let others: Vec<Id> = others.into_iter().map(|(_, id)| *id).collect();
@@ -263,8 +329,8 @@ impl Ledger {
         self.clauses.push(&expand, output, Rule::Operation(now));
     }
 
-    pub(super) fn note_aead(&mut self, operation: &Operation<'_>, ciphertext: Option<&[u8]>) {
-        let mut inputs = self.note_inputs(operation);
+    fn ingest_aead(&mut self, operation: &Operation<'_>, ciphertext: Option<&[u8]>) {
+        let mut inputs = self.ingest_inputs(operation);
         let (Some(key), Some(nonce)) = (inputs.first().copied(), inputs.get(1).copied()) else { return };
         let now = self.now();
         let step = operation.step;
@@ -273,9 +339,9 @@ impl Ledger {
             Some(opened) => {
                 let (class, what) = plaintext_of(&profile, operation, opened);
                 if class == Class::State {
-                    self.note_restored(operation, opened);
+                    self.ingest_restored(operation, opened);
                 }
-                self.born(opened, class, what)
+                self.insert_with_origin(opened, class, what)
             }
             None => match inputs.get(3).copied() {
                 Some(sealed) => sealed,
@@ -284,17 +350,17 @@ impl Ledger {
         };
         if let Some(field) = operation.fields.iter().find(|field| field.role == Role::Plaintext) {
             if profile.is_padded_text(step, field.bytes) {
-                self.note_text(plaintext, field.bytes);
+                self.ingest_text(plaintext, field.bytes);
             }
             for part in profile.plaintext_parts(step, field.bytes) {
-                self.born(part.bytes, part.class, part.name);
+                self.insert_with_origin(part.bytes, part.class, part.name);
             }
         }
         let tag = operation.fields.iter().find(|field| field.role == Role::Tag);
         let (Some(ciphertext), Some(tag)) = (ciphertext, tag) else { return };
-        // With its tag: the ciphertexts of short plaintexts are too short to tell messages apart.
+        // With its tag, because the ciphertexts of short plaintexts are too short to distinguish messages.
         let ciphertext = [ciphertext, tag.bytes].concat();
-        let ciphertext = self.born(
+        let ciphertext = self.insert_with_origin(
             &ciphertext,
             if profile.is_storing(operation) { Class::Stored } else { Class::Public },
             "ciphertext",
@@ -303,7 +369,7 @@ impl Ledger {
         self.clauses.push(&inputs, plaintext, Rule::Operation(now));
 
         match self.sealed.get(&(key, nonce)).copied() {
-            // The tag is of the associated data too: one text sealed twice for two places is no repetition.
+            // The tag covers the associated data too, so that one text sealed under two associated data counts as well.
             Some((other, other_ciphertext, first)) if other_ciphertext != ciphertext => {
                 self.flaws.push(Flaw::TwoTimePad { key, first, again: now });
                 for (known, gives) in [(other, plaintext), (plaintext, other)] {
@@ -315,33 +381,33 @@ impl Ledger {
                 self.sealed.insert((key, nonce), (plaintext, ciphertext, now));
             }
         }
-        let Some(place) = self.places.last().copied() else { return };
+        let Some(performed) = self.operations.last().copied() else { return };
         match (operation.kind, profile.is_message(step)) {
-            // What a device seals for itself, whatever that is, is its memory.
+            // Whatever a device seals for itself is its memory.
             (Kind::Seal, _) if profile.is_storing_step(step) => {
-                self.memories.push(Memory { participant: place.participant, at: now, state: plaintext });
+                self.memories.push(Memory { participant: performed.participant, at: now, state: plaintext });
             }
             (Kind::Seal, true) => {
                 self.by_ciphertext.entry(ciphertext).or_insert(self.messages.len());
-                self.messages.push(Message { sender: place.participant, sealed_at: now, opened: None, key });
+                self.messages.push(Message { sender: performed.participant, sealed_at: now, opened: None, key });
             }
-            (Kind::Open, true) => self.openings.push((ciphertext, place.participant, now)),
+            (Kind::Open, true) => self.openings.push((ciphertext, performed.participant, now)),
             _ => {}
         }
     }
 
-    /// What the user wrote, within its padding (`0x80`, then zeros); a long text in pieces that are kept.
-    pub(super) fn note_text(&mut self, padded: Id, bytes: &[u8]) {
-        if !self.texts.insert(padded) {
+    /// The user's text within its padding (`0x80`, then zeros). A long text is split into pieces that are short enough to be kept.
+    fn ingest_text(&mut self, padded: Id, bytes: &[u8]) {
+        if !self.unpadded.insert(padded) {
             return;
         }
         let end = bytes.iter().rposition(|byte| *byte != 0).unwrap_or_default();
         let text = bytes.get(..end).unwrap_or_default();
         for piece in text.chunks(MAX_KEPT) {
-            let id = self.born(piece, Class::Secret, PLAINTEXT);
+            let id = self.insert_with_origin(piece, Class::Secret, PLAINTEXT);
             self.clauses.push(&[padded], id, Rule::Field(self.now()));
             if piece.len() == text.len() {
-                // Who knows the text can pad it.
+                // Whoever knows the text can pad it.
                 self.clauses.push(&[id], padded, Rule::Padding(self.now()));
             }
         }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Operation`]: what one call of a primitive was, with every byte that went in and came out.
+//! [`Operation`]: one call of a primitive, with all its inputs and outputs.
 
-/// Which primitive was called. The byte stands in a trace.
+/// Which primitive was called. The number is its byte in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Kind {
     /// A value was drawn from the caller's generator.
     Fresh = 1,
-    /// A secret came from outside the protocol: a storage key, somebody else's handshake.
+    /// A secret came from outside the protocol: a storage key, another handshake.
     Given = 2,
     /// X25519 public key of a private one.
     DhPublic = 3,
@@ -35,20 +35,20 @@ pub enum Kind {
     Sha256 = 14,
     /// SHA-512.
     Sha512 = 15,
-    /// AES-256-GCM sealing. The ciphertext is not written down: key, nonce and plaintext determine it.
+    /// AES-256-GCM sealing. The ciphertext is not recorded: key, nonce and plaintext determine it.
     Seal = 16,
     /// AES-256-GCM opening that succeeded.
     Open = 17,
     /// Both parts of the ML-KEM-768 encapsulation key of a seed.
     IncrementalPublic = 19,
-    /// The first step of ML-KEM-768's encapsulation. Its ct1 is written down with the second step's ct2: no other
+    /// The first step of ML-KEM-768's encapsulation. Its ct1 is recorded with the second step's ct2, because no other
     /// implementation computes it without the whole key.
     Encaps1 = 20,
-    /// Its second step, with all that both have given.
+    /// The second step, with the outputs of both.
     Encaps2 = 21,
     /// ML-KEM-768 decapsulation.
     IncrementalDecapsulate = 22,
-    /// A primitive refused: an all-zero shared secret, a signature or tag that does not verify. Nothing came of it.
+    /// A primitive refused: an all-zero shared secret, a signature or tag that does not verify. It has no output.
     Refused = 18,
 }
 
@@ -83,7 +83,12 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| *kind as u8 == byte)
     }
 
-    /// What a derivation calls the operation.
+    /// Whether it is a hash without a key.
+    pub(crate) const fn is_hash(self) -> bool {
+        matches!(self, Self::Sha256 | Self::Sha512)
+    }
+
+    /// The operation's name in derivations and profiles.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -113,11 +118,11 @@ impl Kind {
     }
 }
 
-/// What a field of an operation is. The byte stands in a trace, with bit 7 set where it came out.
+/// What a field of an operation is. The number is its byte in a trace, where bit 7 marks an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Role {
-    /// Drawn from a generator, or given from outside.
+    /// A value drawn from a generator, or given from outside.
     Value = 1,
     /// An X25519 private key, 32 bytes.
     DhPrivate = 2,
@@ -129,7 +134,7 @@ pub enum Role {
     SigningSeed = 5,
     /// An Ed25519 public key, 32 bytes.
     SigningPublic = 6,
-    /// What is signed.
+    /// The signed message.
     Message = 7,
     /// An Ed25519 signature, 64 bytes.
     Signature = 8,
@@ -147,11 +152,11 @@ pub enum Role {
     KdfKey = 14,
     /// HKDF's input keying material; each part is a field.
     KdfInput = 15,
-    /// HKDF's info, HMAC's or a hash's message; each part is a field.
+    /// HKDF's info, or the message of HMAC or a hash; each part is a field.
     Context = 16,
-    /// What HMAC or HKDF gave.
+    /// The output of HMAC or HKDF.
     KdfOutput = 17,
-    /// What a hash gave.
+    /// The output of a hash.
     Digest = 18,
     /// An AES-256-GCM key, 32 bytes.
     AeadKey = 19,
@@ -159,7 +164,7 @@ pub enum Role {
     Nonce = 20,
     /// AES-256-GCM's associated data.
     AssociatedData = 21,
-    /// What is sealed or was opened.
+    /// The plaintext that is sealed or was opened.
     Plaintext = 22,
     /// An AES-256-GCM tag, 16 bytes.
     Tag = 23,
@@ -174,7 +179,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The bit of a role's byte that says: this came out.
+    /// The bit of a role's byte that marks an output.
     pub(crate) const OUTPUT: u8 = 0x80;
 
     /// Every role, by its byte.
@@ -213,12 +218,12 @@ impl Role {
     }
 }
 
-/// One value that went into an operation or came out of it.
+/// An input or output of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     /// What it is.
     pub role: Role,
-    /// Whether it came out.
+    /// Whether it is an output.
     pub is_output: bool,
     /// The value.
     pub bytes: &'a [u8],
@@ -227,29 +232,29 @@ pub struct Field<'a> {
 /// One call of a primitive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation<'a> {
-    /// Who performed it: an index into the trace's participants.
+    /// The participant that performed it: an index into the trace's participants.
     pub participant: u8,
-    /// The numbered step of spec/protocol.md within which it happened, such as `HS-I4`; empty before the first.
+    /// The label of the protocol's step to which it belongs, such as `HS-I4`; empty before the first.
     pub step: &'a str,
     /// Which primitive.
     pub kind: Kind,
-    /// What went in and came out, in the order of the primitive's arguments, then its results.
+    /// Inputs in the order of the primitive's arguments, then outputs.
     pub fields: &'a [Field<'a>],
 }
 
 impl<'a> Operation<'a> {
-    /// The values that went in with a role.
+    /// The inputs with a role.
     pub fn inputs(&self, role: Role) -> impl Iterator<Item = &'a [u8]> {
         self.fields.iter().filter(move |field| field.role == role && !field.is_output).map(|field| field.bytes)
     }
 
-    /// The value that went in with a role, if it was one.
+    /// The first input with a role, if there is one.
     #[must_use]
     pub fn input(&self, role: Role) -> Option<&'a [u8]> {
         self.inputs(role).next()
     }
 
-    /// The value that came out with a role, if there is one.
+    /// The first output with a role, if there is one.
     #[must_use]
     pub fn output(&self, role: Role) -> Option<&'a [u8]> {
         self.fields.iter().find(|field| field.role == role && field.is_output).map(|field| field.bytes)
@@ -261,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_and_roles_are_their_bytes_and_no_other_byte_is_one() {
+    fn kinds_and_roles_round_trip_through_their_bytes() {
         let kinds = (0..=255).filter_map(Kind::from_byte).collect::<std::vec::Vec<_>>();
         assert_eq!(kinds, Kind::ALL);
         let roles = (0..=255).filter_map(Role::from_byte).collect::<std::vec::Vec<_>>();

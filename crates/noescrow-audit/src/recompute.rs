@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The recorder is not believed: every operation is computed again with primitives that the device did not use.
+//! Recomputes every operation with implementations that the device did not use, so that an audit need not trust the recorder.
 //!
-//! X25519, Ed25519, HMAC, SHA-2 and AES-256-GCM are AWS-LC's (`aws-lc-rs`). HKDF is RFC 5869 written out over AWS-LC's
-//! HMAC, because its own HKDF takes input keying material in one piece only. ML-KEM-1024 is `ml-kem` of the RustCrypto
-//! project, because `aws-lc-rs` neither grows a key pair from a seed nor encapsulates with given coins; the device's is
-//! libcrux's, another code base.
+//! X25519, Ed25519, HMAC, SHA-2 and AES-256-GCM come from AWS-LC (`aws-lc-rs`). HKDF is RFC 5869 written out over AWS-LC's
+//! HMAC, because AWS-LC's own HKDF takes input keying material only in one piece. ML-KEM comes from `ml-kem` of the RustCrypto
+//! project, because `aws-lc-rs` neither derives a key pair from a seed nor encapsulates with given coins; noescrow's devices use
+//! libcrux, another code base.
 //!
-//! An operation is held to its shape, field by field in the recorder's order: a field that was not computed again would be
-//! believed. What is computed is values, in no constant time: a trace is no secret from its auditor.
+//! An operation must have exactly its fields, in the recorder's order: a field that is not recomputed would be trusted. The
+//! computation is not constant-time, because a trace is not secret from its auditor.
 
 use super::operation::{Field, Kind, Operation, Role};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -16,37 +16,38 @@ use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use aws_lc_rs::{digest, hmac};
 use ml_kem::{Decapsulate, DecapsulationKey, EncapsulationKey, KeyExport, MlKem768, MlKem1024, Seed};
 
-/// Bytes of an ML-KEM-768 encapsulation key in two parts: ρ with the key's hash, and the vector.
+/// Bytes of the two parts of an ML-KEM-768 encapsulation key: ρ with the key's hash, and the vector.
 const EK_HEADER_LEN: usize = 64;
 const EK_VECTOR_LEN: usize = 1152;
-/// Bytes of an ML-KEM-768 ciphertext in two parts: the compressed vector, and the compressed polynomial.
+/// Bytes of the two parts of an ML-KEM-768 ciphertext: the compressed vector, and the compressed polynomial.
 const CT1_LEN: usize = 960;
 const CT2_LEN: usize = 128;
 /// Bytes of a block of HKDF-Expand's output, and of an HMAC.
 const BLOCK_LEN: usize = 32;
-/// Bytes that HKDF-Expand gives at the most (RFC 5869 §2.3).
+/// The longest output of HKDF-Expand, in bytes (RFC 5869 §2.3).
 const MAX_EXPAND_LEN: usize = 255 * BLOCK_LEN;
 
-/// What comes of computing an operation again.
+/// The result of recomputing an operation.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Recomputed {
-    /// Every output is what the inputs give, or there is nothing to compute. For a sealing or an opening with the
-    /// ciphertext, without its tag, which no trace holds.
+    /// Every output follows from the inputs, or there is nothing to compute. For a sealing or an opening, this has the
+    /// ciphertext without its tag: a trace does not hold it.
     Agrees(Option<Vec<u8>>),
-    /// An output is not what the inputs give, or a signature does not verify.
+    /// An output does not follow from the inputs, or a signature does not verify.
     Differs,
-    /// No primitive does this: a field is missing, is one too many or of a wrong length, or these inputs have no output.
+    /// No primitive does this: a field is missing, superfluous or of a wrong length, or these inputs have no output.
     Malformed(&'static str),
 }
 
-/// Computes an operation's outputs from its inputs and compares them with what the recorder wrote.
+/// Recomputes an operation's outputs from its inputs and compares them with the recorded ones.
 #[must_use]
 pub fn recompute(operation: &Operation<'_>) -> Recomputed {
-    again(operation.kind, Fields(operation.fields)).unwrap_or_else(|Impossible(what)| Recomputed::Malformed(what))
+    outputs_agree(operation.kind, Fields(operation.fields))
+        .unwrap_or_else(|Impossible(what)| Recomputed::Malformed(what))
 }
 
-fn again(kind: Kind, fields: Fields<'_>) -> Result<Recomputed, Impossible> {
+fn outputs_agree(kind: Kind, fields: Fields<'_>) -> Result<Recomputed, Impossible> {
     let agrees = match kind {
         Kind::Fresh | Kind::Given => fields.last_output(Role::Value).map(|_| true),
         Kind::Refused => fields.end().map(|()| true),
@@ -73,10 +74,10 @@ fn again(kind: Kind, fields: Fields<'_>) -> Result<Recomputed, Impossible> {
     agrees.map(|agrees| if agrees { Recomputed::Agrees(None) } else { Recomputed::Differs })
 }
 
-/// What no device performs, and why.
+/// An operation that no device can perform, and why.
 struct Impossible(&'static str);
 
-/// The fields that have not been looked at yet.
+/// The fields that have not been read yet.
 struct Fields<'a>(&'a [Field<'a>]);
 
 impl<'a> Fields<'a> {
@@ -86,7 +87,7 @@ impl<'a> Fields<'a> {
                 self.0 = rest;
                 Ok(field.bytes)
             }
-            _ => Err(Impossible("a field is missing or out of place")),
+            _ => Err(Impossible("a field is missing or out of order")),
         }
     }
 
@@ -98,7 +99,7 @@ impl<'a> Fields<'a> {
         self.input(role)?.try_into().map_err(|_| Impossible("a field of a wrong length"))
     }
 
-    /// All that follow with a role.
+    /// All next fields with this role.
     fn parts(&mut self, role: Role) -> &'a [Field<'a>] {
         let is_part = |field: &&Field<'_>| field.role == role && !field.is_output;
         let (parts, rest) = self.0.split_at(self.0.iter().take_while(is_part).count());
@@ -106,14 +107,14 @@ impl<'a> Fields<'a> {
         parts
     }
 
-    /// The only output, behind which nothing stands.
+    /// The only output, which must be the last field.
     fn last_output(mut self, role: Role) -> Result<&'a [u8], Impossible> {
         let output = self.next(role, true)?;
         self.end().map(|()| output)
     }
 
     fn end(&self) -> Result<(), Impossible> {
-        if self.0.is_empty() { Ok(()) } else { Err(Impossible("a field too many or out of place")) }
+        if self.0.is_empty() { Ok(()) } else { Err(Impossible("a superfluous field, or one out of order")) }
     }
 }
 
@@ -127,12 +128,12 @@ fn same(recorded: &[u8], computed: &[u8]) -> Result<bool, Impossible> {
 }
 
 fn dh_private(bytes: &[u8; 32]) -> Result<agreement::PrivateKey, Impossible> {
-    agreement::PrivateKey::from_private_key(&X25519, bytes).map_err(|_| Impossible("no X25519 private key"))
+    agreement::PrivateKey::from_private_key(&X25519, bytes).map_err(|_| Impossible("not an X25519 private key"))
 }
 
 fn dh_public(mut fields: Fields<'_>) -> Result<bool, Impossible> {
     let private = dh_private(fields.fixed(Role::DhPrivate)?)?;
-    let public = private.compute_public_key().map_err(|_| Impossible("no X25519 public key"))?;
+    let public = private.compute_public_key().map_err(|_| Impossible("not an X25519 public key"))?;
     same(fields.last_output(Role::DhPublic)?, public.as_ref())
 }
 
@@ -145,7 +146,7 @@ fn dh(mut fields: Fields<'_>) -> Result<bool, Impossible> {
 }
 
 fn signing_pair(seed: &[u8; 32]) -> Result<Ed25519KeyPair, Impossible> {
-    Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| Impossible("no Ed25519 seed"))
+    Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| Impossible("not an Ed25519 seed"))
 }
 
 fn signing_public(mut fields: Fields<'_>) -> Result<bool, Impossible> {
@@ -199,7 +200,7 @@ fn decapsulate(mut fields: Fields<'_>) -> Result<bool, Impossible> {
 fn incremental_public(mut fields: Fields<'_>) -> Result<bool, Impossible> {
     let pair = DecapsulationKey::<MlKem768>::from_seed(kem_seed(&mut fields)?);
     let key = pair.encapsulation_key().to_bytes();
-    let (ek_vector, rho) = key.split_at_checked(EK_VECTOR_LEN).ok_or(Impossible("no ML-KEM-768 key"))?;
+    let (ek_vector, rho) = key.split_at_checked(EK_VECTOR_LEN).ok_or(Impossible("not an ML-KEM-768 key"))?;
     let header = [rho, digest::digest(&digest::SHA3_256, &key).as_ref()].concat();
     let recorded = fields.next(Role::EkHeader, true)?;
     Ok(same(recorded, &header)? & same(fields.last_output(Role::EkVector)?, ek_vector)?)
@@ -227,9 +228,9 @@ fn encaps2(mut fields: Fields<'_>) -> Result<bool, Impossible> {
         return Err(Impossible("an output of a wrong length"));
     }
     if digest::digest(&digest::SHA3_256, &key).as_ref() != hash {
-        return Err(Impossible("a key that its header does not name"));
+        return Err(Impossible("a key whose hash is not the one in its header"));
     }
-    let key = key.as_slice().try_into().map_err(|_| Impossible("no ML-KEM-768 key"))?;
+    let key = key.as_slice().try_into().map_err(|_| Impossible("not an ML-KEM-768 key"))?;
     let key = EncapsulationKey::<MlKem768>::new(&key)
         .map_err(|_| Impossible("an encapsulation key that fails the modulus check"))?;
     let (ciphertext, shared) = key.encapsulate_deterministic(&(*coins).into());
@@ -241,7 +242,7 @@ fn incremental_decapsulate(mut fields: Fields<'_>) -> Result<bool, Impossible> {
     let ct1: &[u8; CT1_LEN] = fields.fixed(Role::Ct1)?;
     let ct2: &[u8; CT2_LEN] = fields.fixed(Role::Ct2)?;
     let ciphertext = [&ct1[..], ct2].concat();
-    let ciphertext = ciphertext.as_slice().try_into().map_err(|_| Impossible("no ML-KEM-768 ciphertext"))?;
+    let ciphertext = ciphertext.as_slice().try_into().map_err(|_| Impossible("not an ML-KEM-768 ciphertext"))?;
     same(fields.last_output(Role::KemShared)?, &pair.decapsulate(&ciphertext))
 }
 
@@ -259,14 +260,14 @@ fn hmac_sha256(mut fields: Fields<'_>) -> Result<bool, Impossible> {
     same(fields.last_output(Role::KdfOutput)?, computed.as_ref())
 }
 
-/// HKDF-Extract (RFC 5869 §2.2), then expansion. An empty salt and one of zeros are the same HMAC key, as the RFC has it.
+/// HKDF-Extract (RFC 5869 §2.2), then expansion. An empty salt and one of zeros are the same HMAC key, as in the RFC.
 fn hkdf(mut fields: Fields<'_>) -> Result<bool, Impossible> {
     let salt = hmac::Key::new(hmac::HMAC_SHA256, fields.input(Role::KdfKey)?);
     let pseudorandom_key = hmac_of(&salt, fields.parts(Role::KdfInput));
     expansion_agrees(pseudorandom_key.as_ref(), fields)
 }
 
-/// HKDF's pseudorandom key, which no device's primitives give out; of another operation there is none.
+/// HKDF's pseudorandom key, which no recorded operation outputs. `None` for other operations.
 pub(crate) fn extracted(operation: &Operation<'_>) -> Option<[u8; BLOCK_LEN]> {
     if operation.kind != Kind::Hkdf {
         return None;
@@ -281,12 +282,12 @@ fn hkdf_expand(mut fields: Fields<'_>) -> Result<bool, Impossible> {
     expansion_agrees(pseudorandom_key, fields)
 }
 
-/// HKDF-Expand (RFC 5869 §2.3): `T(i) = HMAC(PRK, T(i - 1) || info || i)`, the last of them cut.
+/// HKDF-Expand (RFC 5869 §2.3): `T(i) = HMAC(PRK, T(i - 1) || info || i)`, the last block truncated.
 fn expansion_agrees(pseudorandom_key: &[u8], mut fields: Fields<'_>) -> Result<bool, Impossible> {
     let info = fields.parts(Role::Context);
     let recorded = fields.last_output(Role::KdfOutput)?;
     if recorded.len() > MAX_EXPAND_LEN {
-        return Err(Impossible("more than HKDF gives"));
+        return Err(Impossible("more than HKDF outputs"));
     }
     let key = hmac::Key::new(hmac::HMAC_SHA256, pseudorandom_key);
     let mut previous: Option<hmac::Tag> = None;
@@ -321,7 +322,7 @@ fn seal(mut fields: Fields<'_>) -> Result<Recomputed, Impossible> {
     aead.seals(plaintext, tag)
 }
 
-/// GCM's tag covers the ciphertext: the one under which a plaintext has the recorded tag is the one that was opened.
+/// GCM's tag covers the ciphertext, so that a recomputed ciphertext with the recorded tag is the one that was opened.
 fn open(mut fields: Fields<'_>) -> Result<Recomputed, Impossible> {
     let aead = Aead::next(&mut fields)?;
     let tag = fields.input(Role::Tag)?;
@@ -338,7 +339,7 @@ struct Aead<'a> {
 impl<'a> Aead<'a> {
     fn next(fields: &mut Fields<'a>) -> Result<Self, Impossible> {
         let key: &[u8; 32] = fields.fixed(Role::AeadKey)?;
-        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| Impossible("no AES-256 key"))?;
+        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| Impossible("not an AES-256 key"))?;
         let nonce: &[u8; 12] = fields.fixed(Role::Nonce)?;
         let associated_data = fields.input(Role::AssociatedData)?;
         Ok(Self { key: LessSafeKey::new(key), nonce: Nonce::assume_unique_for_key(*nonce), associated_data })
@@ -349,7 +350,7 @@ impl<'a> Aead<'a> {
         let tag = self
             .key
             .seal_in_place_separate_tag(self.nonce, Aad::from(self.associated_data), &mut buffer)
-            .map_err(|_| Impossible("more than AES-GCM seals"))?;
+            .map_err(|_| Impossible("more than AES-GCM can seal"))?;
         Ok(if same(recorded, tag.as_ref())? { Recomputed::Agrees(Some(buffer)) } else { Recomputed::Differs })
     }
 }

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Secrets that lie within longer values: in a device's state, in a plaintext.
+//! Finds secrets within longer values: in a device's state, in a plaintext.
 
-use super::classes::Class;
-use super::ledger::{Id, Ledger};
+use super::class::Class;
+use super::ledger::Ledger;
+use super::value::Id;
 
-/// Secrets by their first eight bytes, to be found at any place of a longer value.
+/// The secrets of a ledger, indexed by their first eight bytes.
 #[derive(Debug)]
 pub struct Substrings {
     /// Sorted.
     starts: Vec<(u64, Id)>,
-    /// A bit for each value of the leading bits that a secret begins with: most places are no beginning.
+    /// A bit for each value of the leading bits, set if a secret begins with it. Most windows begin with no secret's bits.
     filter: Vec<u64>,
-    /// How many leading bits.
+    /// The number of leading bits.
     leading: u32,
 }
 
 impl Substrings {
-    /// Bits of the filter for a secret: one place of 64 is looked at in vain.
+    /// Bits of the filter per secret: about one window in 64 passes the filter without being a secret.
     const FILTER_BITS: usize = 64;
-    /// The filter's size in bits: at the least, and at the most, which is 2 MiB.
+    /// The smallest and the largest size of the filter in bits; the latter is 2 MiB.
     const FILTER: (usize, usize) = (1 << 10, 1 << 24);
 
     /// The secrets of a ledger.
@@ -46,19 +47,19 @@ impl Substrings {
         Self { starts, filter, leading }
     }
 
-    /// Word and bit of the filter.
+    /// The word of the filter and the bit in it.
     fn place(start: u64, leading: u32) -> (usize, u64) {
         let leading = start >> 64u32.saturating_sub(leading);
         (usize::try_from(leading >> 6).unwrap_or_default(), 1 << (leading & 63))
     }
 
-    /// The secrets that lie in `bytes`.
+    /// The secrets within `bytes`.
     pub fn within<'a>(&'a self, ledger: &'a Ledger, bytes: &'a [u8]) -> impl Iterator<Item = Id> + 'a {
         let candidates = bytes.windows(32).enumerate().filter_map(move |(at, window)| {
             let start = u64::from_be_bytes(*window.first_chunk()?);
             let (word, bit) = Self::place(start, self.leading);
-            let may = self.filter.get(word).is_some_and(|word| word & bit != 0);
-            may.then_some((at, start))
+            let may_begin = self.filter.get(word).is_some_and(|word| word & bit != 0);
+            may_begin.then_some((at, start))
         });
         candidates.flat_map(move |(at, start)| {
             let from = self.starts.partition_point(|(known, _)| *known < start);
@@ -75,7 +76,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     #[test]
-    fn what_lies_within_a_value_is_found_at_every_place_whatever_the_filter() {
+    fn secrets_are_found_at_every_offset_with_any_filter() {
         for others in [0u32, 10, 5_000] {
             let mut ledger = Ledger::default();
             let secret: Vec<u8> = Sha256::digest(b"within").to_vec();
@@ -83,13 +84,13 @@ mod tests {
             for n in 0..others {
                 ledger.intern(&Sha256::digest(n.to_be_bytes()), Class::Secret, "chain key");
             }
-            let inner = Substrings::of(&ledger);
+            let substrings = Substrings::of(&ledger);
             for at in [0, 1, 77, 968] {
                 let mut value = std::vec![0x5A; 1000];
                 value[at..at + 32].copy_from_slice(&secret);
-                assert_eq!(inner.within(&ledger, &value).collect::<Vec<_>>(), [id]);
+                assert_eq!(substrings.within(&ledger, &value).collect::<Vec<_>>(), [id]);
                 value[at + 31] ^= 1;
-                assert_eq!(inner.within(&ledger, &value).count(), 0);
+                assert_eq!(substrings.within(&ledger, &value).count(), 0);
             }
         }
     }

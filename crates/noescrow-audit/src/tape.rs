@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Tape`]: where the recorders of a run write, and [`Track`]: one participant's part of it.
+//! [`Tape`]: takes the operations of a run. [`Track`]: one participant's part of it.
 
 use super::operation::{Field, Kind, Role};
 use super::trace::TraceWriter;
@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// Bytes that a tape with a writer gathers before it writes them.
 const BUFFER: usize = 1 << 16;
 
-/// Where recorders write: one order of events for all who take part.
+/// Takes the operations of all participants of a run, in one order.
 #[derive(Clone)]
 pub struct Tape(Arc<Mutex<Inner>>);
 
 struct Inner {
     trace: TraceWriter,
     writer: Option<Box<dyn Write + Send>>,
-    /// Why the trace is not whole. Nothing is written after it: a trace with a hole might be read as another run's.
+    /// Why the trace is incomplete. Nothing is written after the error: a trace with a gap could be read as another run.
     failed: Option<io::Error>,
     operations: u64,
 }
@@ -41,9 +41,8 @@ impl Tape {
         Self::with(None)
     }
 
-    /// Writes the trace to `writer` as it comes; holds 64 KiB and one operation of it at the most. What is left is
-    /// written when the last of the tape's clones and recorders is dropped, but only [`flush`](Self::flush) tells
-    /// whether all of it was.
+    /// Streams the trace to `writer` and holds at most 64 KiB and one operation of it. The rest is written when the last of the
+    /// tape's clones and tracks is dropped, but only [`flush`](Self::flush) returns whether everything was written.
     #[must_use]
     pub fn to_writer(writer: impl Write + Send + 'static) -> Self {
         Self::with(Some(Box::new(writer)))
@@ -57,15 +56,15 @@ impl Tape {
     /// Adds a device called `name`.
     ///
     /// # Errors
-    /// [`TooManyParticipants`] if 256 take part already.
+    /// [`TooManyParticipants`] if there are 256 already.
     pub fn device(&self, name: &str) -> Result<Track, TooManyParticipants> {
         self.participant(name, false)
     }
 
-    /// Adds a server called `name`: all inputs and outputs of its operations are known to it.
+    /// Adds a server called `name`. A server knows all inputs and outputs of its operations.
     ///
     /// # Errors
-    /// [`TooManyParticipants`] if 256 take part already.
+    /// [`TooManyParticipants`] if there are 256 already.
     pub fn server(&self, name: &str) -> Result<Track, TooManyParticipants> {
         self.participant(name, true)
     }
@@ -75,7 +74,7 @@ impl Tape {
         Ok(Track { tape: self.clone(), participant })
     }
 
-    /// Operations so far.
+    /// The number of operations so far.
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.lock().operations
@@ -91,7 +90,7 @@ impl Tape {
     /// Writes what is still in memory to the writer.
     ///
     /// # Errors
-    /// The writer's first error since the tape began, on every call: the trace is not whole, and will not be.
+    /// The writer's first error, on this and every later call: the trace is incomplete and stays so.
     pub fn flush(&self) -> io::Result<()> {
         let mut inner = self.lock();
         inner.drain();
@@ -99,7 +98,7 @@ impl Tape {
         inner.failed.as_ref().map_or(Ok(()), |error| Err(io::Error::new(error.kind(), error.to_string())))
     }
 
-    /// A writer that panicked has written nobody knows how much.
+    /// If a writer panicked, it is unknown how much it wrote: the trace counts as failed.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(|poisoned| {
             let mut inner = poisoned.into_inner();
@@ -115,13 +114,13 @@ impl Inner {
         self.fallible(|writer| writer.write_all(&bytes));
         if self.writer.is_some() {
             bytes.clear();
-            // A large attachment's operations leave no large buffer behind.
+            // Frees the large buffer that the operations on a large attachment needed.
             bytes.shrink_to(2 * BUFFER);
         }
         self.trace.buffer = bytes;
     }
 
-    /// Does something with the writer, if there is one and it has not failed.
+    /// Calls `act` with the writer, if there is one and it has not failed.
     fn fallible(&mut self, act: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         if let (Some(writer), None) = (&mut self.writer, &self.failed) {
             self.failed = act(writer).err();
@@ -136,7 +135,7 @@ impl Drop for Inner {
     }
 }
 
-/// A trace numbers its participants with a byte: 256 take part already.
+/// The tape has 256 participants already. A trace numbers them with one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyParticipants;
 
@@ -148,7 +147,7 @@ impl fmt::Display for TooManyParticipants {
 
 impl core::error::Error for TooManyParticipants {}
 
-/// One participant's part of a tape. Clones write as the same participant.
+/// One participant's part of a tape. Clones record as the same participant.
 #[derive(Clone, Debug)]
 pub struct Track {
     tape: Tape,
@@ -162,7 +161,7 @@ impl Track {
         self.participant
     }
 
-    /// Writes down an operation: the protocol's step, the primitive, and each input and output in the order of
+    /// Records an operation: the protocol's step, the primitive, and each input and output in the order of
     /// [`Operation::fields`](super::Operation::fields).
     pub fn record<'a>(&self, step: &str, kind: Kind, fields: impl Iterator<Item = Field<'a>> + Clone) {
         let mut inner = self.tape.lock();
@@ -173,8 +172,8 @@ impl Track {
         }
     }
 
-    /// Writes down a secret that comes from outside the protocol: a storage key, the secret of another handshake. A used
-    /// secret without a known origin is a finding.
+    /// Records a secret that comes from outside the protocol: a storage key, the secret of another handshake. A secret that is
+    /// used without a known origin is a finding.
     pub fn given(&self, step: &str, secret: &[u8]) {
         self.record(step, Kind::Given, core::iter::once(Field { role: Role::Value, is_output: true, bytes: secret }));
     }

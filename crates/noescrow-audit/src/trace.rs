@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A trace: what devices did, as a stream of bytes that one process writes and another reads.
+//! A trace: the operations of devices, as a stream of bytes that one process writes and another reads.
 //!
 //! ```text
 //! trace       = "noescrow trace" || version (u8, 1) || record*
@@ -7,47 +7,46 @@
 //! participant = 0x80 || number (u8: 0, 1, ... in this order) || side (u8: 0 device, 1 server) || name
 //! operation   = label? || kind (u8) || participant (u8) || step (u16) || count (varint) || field*count
 //! label       = 0x81 || step (u16) || name
-//! field       = role (u8; bit 7: it came out) || length (varint) || bytes
+//! field       = role (u8; bit 7: output) || length (varint) || bytes
 //! name        = length (u8) || UTF-8
 //! ```
 //!
-//! Integers are big-endian, varints LEB128 of at most five bytes and no more than [`MAX_FIELD_LEN`], a count no more than
-//! [`MAX_FIELDS`]. Steps are numbered
-//! 1, 2, ... as they are first met, at most [`MAX_STEPS`], and step 0 is none; the first operation of a step, and no
-//! other, has its label, which is not empty and no other step's. So what a trace says has one spelling, and the reader
-//! refuses every other.
+//! Integers are big-endian. Varints are LEB128 of at most five bytes and at most [`MAX_FIELD_LEN`]; a count is at most
+//! [`MAX_FIELDS`]. Steps are numbered 1, 2, ... in the order of their first operation, at most [`MAX_STEPS`]; step 0 means none.
+//! The first operation of a step, and no other, has the step's label, which is neither empty nor that of another step.
+//! Every trace therefore has exactly one encoding, and the reader refuses any other.
 //!
-//! A trace may end after any record: it is then a shorter run's. One that ends within a record is damaged. Whether all
-//! of a run is there is for [`Tape::flush`](super::Tape::flush) to say, not for the bytes.
+//! A trace may end after any record: it is then the trace of a shorter run. A trace that ends within a record is damaged. The
+//! bytes do not show whether a run is complete; [`Tape::flush`](super::Tape::flush) does.
 //!
-//! A trace holds every secret of the run: it is for tests. It is written and read as it comes, so that neither side holds
-//! more than one record.
+//! A trace holds every secret of the run: it is for tests. Writer and reader stream it, so that neither holds more than one
+//! record.
 
 use super::operation::{Field, Kind, Operation, Role};
 use core::fmt;
 use std::io::{self, Read};
 
-/// What a trace begins with: name and version.
+/// The beginning of a trace: name and version.
 const MAGIC: &[u8] = b"noescrow trace\x01";
 const PARTICIPANT: u8 = 0x80;
 const LABEL: u8 = 0x81;
 /// Bytes of the longest field: the longest padded plaintext, 12.5 % above 2^30, with room.
 const MAX_FIELD_LEN: u64 = (1 << 30) + (1 << 28);
-/// Steps with a number: spec/protocol.md has fewer than a hundred.
+/// Steps with a number. noescrow's protocol has fewer than a hundred.
 const MAX_STEPS: usize = 1 << 10;
-/// Fields of an operation. This crate's own have about a dozen; each part of a key derivation that an application
-/// performs is one. More would let a few megabytes of trace take as many times their size.
+/// Fields of an operation. Those of noescrow have about a dozen; each part of the input of an application's key derivation is
+/// one. Without the bound a few megabytes of trace could take many times their size in memory.
 const MAX_FIELDS: u64 = 1 << 12;
-/// Bytes that are made room for before they have been read: a claimed length is not believed.
+/// Bytes that are allocated before they have been read: the reader does not trust a claimed length.
 const READ_AHEAD: u64 = 1 << 16;
 
-/// Whose operations these are, and what that means for the audit.
+/// A device or server that takes part in a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Participant {
     /// A name for people: "Alice's telephone".
     pub name: String,
-    /// A server: whatever went into or came out of its operations is known to it.
+    /// Whether it is a server: it knows all inputs and outputs of its operations.
     pub is_server: bool,
 }
 
@@ -57,7 +56,7 @@ pub struct Participant {
 pub enum TraceError {
     /// The reader failed.
     Io(io::Error),
-    /// This is no trace of this version, or it is damaged: what is wrong, and at which byte.
+    /// The bytes are not a trace of this version, or damaged.
     Malformed {
         /// What is wrong.
         what: &'static str,
@@ -88,9 +87,9 @@ impl From<io::Error> for TraceError {
 pub(crate) struct TraceWriter {
     pub(crate) buffer: Vec<u8>,
     participants: usize,
-    /// Labels that have a number: index + 1.
+    /// Labels with a number, which is index + 1.
     steps: Vec<String>,
-    /// The index of the step that was met last, likely to be met next.
+    /// The index of the last operation's step, which is likely to be the next one's too.
     latest: usize,
 }
 
@@ -99,7 +98,7 @@ impl TraceWriter {
         Self { buffer: MAGIC.to_owned(), participants: 0, steps: Vec::new(), latest: 0 }
     }
 
-    /// Writes that somebody takes part, and returns the number; `None` if 256 do already: a number is a byte.
+    /// Adds a participant and returns its number. `None` if there are 256 already, because a number is one byte.
     pub(crate) fn participant(&mut self, name: &str, is_server: bool) -> Option<u8> {
         let number = u8::try_from(self.participants).ok()?;
         self.participants = self.participants.saturating_add(1);
@@ -108,7 +107,7 @@ impl TraceWriter {
         Some(number)
     }
 
-    /// Writes an operation of `participant`, who takes part.
+    /// Writes an operation of a participant that was added.
     pub(crate) fn operation<'a>(
         &mut self,
         participant: u8,
@@ -126,8 +125,7 @@ impl TraceWriter {
         }
     }
 
-    /// The number of a step, whose label is written down when it is first met; 0 for none, and for those beyond
-    /// [`MAX_STEPS`].
+    /// The number of a step; writes the label of a new one. 0 for an empty label, and for labels beyond [`MAX_STEPS`].
     fn step(&mut self, label: &str) -> u16 {
         if label.is_empty() {
             return 0;
@@ -149,7 +147,7 @@ impl TraceWriter {
         number
     }
 
-    /// `name` has been [`cut`].
+    /// Writes a name that has been [`cut`].
     fn name(&mut self, name: &str) {
         self.buffer.push(u8::try_from(name.len()).unwrap_or_default());
         self.buffer.extend_from_slice(name.as_bytes());
@@ -167,7 +165,7 @@ impl TraceWriter {
     }
 }
 
-/// As much of a name as its length's byte can say, in whole characters.
+/// Truncates a name to 255 bytes, between characters.
 fn cut(name: &str) -> &str {
     let longest = usize::from(u8::MAX);
     if name.len() <= longest {
@@ -179,15 +177,15 @@ fn cut(name: &str) -> &str {
 /// Reads a trace, one operation at a time.
 ///
 /// # Errors
-/// Every method fails with [`TraceError`] on bytes that no recorder wrote; memory stays bounded by the longest record
-/// that is really there.
+/// Every method fails with [`TraceError`] on bytes that no recorder wrote. Memory is bounded by the longest record that is
+/// present.
 pub struct TraceReader<R> {
     from: R,
     offset: u64,
-    /// The byte at which the record begins that is being read.
+    /// The byte at which the current record begins.
     start: u64,
     participants: Vec<Participant>,
-    /// The labels of steps: index + 1 is a step's number.
+    /// The labels of steps; a step's number is index + 1.
     steps: Vec<String>,
     body: Vec<u8>,
     layout: Vec<(Role, bool, usize, usize)>,
@@ -199,7 +197,7 @@ impl<R> fmt::Debug for TraceReader<R> {
     }
 }
 
-/// What stands in a trace.
+/// A record of a trace.
 pub(crate) enum Record<'a> {
     Participant(&'a Participant),
     Operation(Operation<'a>),
@@ -212,7 +210,7 @@ struct Head {
 }
 
 impl<R: Read> TraceReader<R> {
-    /// Begins to read; wants a buffered reader.
+    /// Reads the beginning of a trace. The reader should be buffered.
     ///
     /// # Errors
     /// [`TraceError`] if this is not a trace of this version.
@@ -227,10 +225,14 @@ impl<R: Read> TraceReader<R> {
             layout: Vec::new(),
         };
         reader.append(u64::try_from(MAGIC.len()).unwrap_or_default())?;
-        if reader.body == MAGIC { Ok(reader) } else { Err(reader.malformed("another beginning or version")) }
+        if reader.body == MAGIC {
+            Ok(reader)
+        } else {
+            Err(reader.malformed("the beginning is not that of a trace of this version"))
+        }
     }
 
-    /// Those who have taken part so far, by the index that operations name.
+    /// The participants so far; an operation refers to them by index.
     #[must_use]
     pub fn participants(&self) -> &[Participant] {
         &self.participants
@@ -248,7 +250,7 @@ impl<R: Read> TraceReader<R> {
         })
     }
 
-    /// As [`for_each`](Self::for_each), with the places at which participants came.
+    /// As [`for_each`](Self::for_each), with the records of participants in their places.
     pub(crate) fn for_each_record(mut self, mut visit: impl FnMut(Record<'_>)) -> Result<Vec<Participant>, TraceError> {
         while let Some(first) = self.first()? {
             if first == PARTICIPANT {
@@ -289,7 +291,7 @@ impl<R: Read> TraceReader<R> {
             return Err(self.malformed("a participant out of order"));
         }
         self.participants.push(Participant { name, is_server: side == 1 });
-        self.participants.last().ok_or_else(|| self.malformed("nobody"))
+        self.participants.last().ok_or_else(|| self.malformed("no participant"))
     }
 
     fn read_operation(&mut self, first: u8) -> Result<Head, TraceError> {
@@ -318,7 +320,7 @@ impl<R: Read> TraceReader<R> {
         Ok(Head { kind, participant, step })
     }
 
-    /// A new step's label; returns its number.
+    /// Reads the label of a new step and returns its number.
     fn read_label(&mut self) -> Result<u16, TraceError> {
         let number = self.u16()?;
         let label = self.name()?;
@@ -340,15 +342,15 @@ impl<R: Read> TraceReader<R> {
         Ok(())
     }
 
-    /// A varint with one spelling, no more than [`MAX_FIELD_LEN`].
+    /// Reads a varint in its shortest encoding, at most [`MAX_FIELD_LEN`].
     fn varint(&mut self) -> Result<u64, TraceError> {
         let mut value = 0u64;
         for shift in (0..35u32).step_by(7) {
             let byte = self.byte()?;
             value |= u64::from(byte & 0x7F) << shift;
             if byte & 0x80 == 0 {
-                let one_spelling = byte != 0 || shift == 0;
-                return match one_spelling && value <= MAX_FIELD_LEN {
+                let is_shortest = byte != 0 || shift == 0;
+                return match is_shortest && value <= MAX_FIELD_LEN {
                     true => Ok(value),
                     false => Err(self.malformed("a length beyond its bound")),
                 };
@@ -377,8 +379,7 @@ impl<R: Read> TraceReader<R> {
         Ok(u16::from_be_bytes([self.byte()?, self.byte()?]))
     }
 
-    /// Reads `len` bytes behind what has been read of this record. The buffer grows with what is there, not with what is
-    /// claimed.
+    /// Reads `len` more bytes of this record. The buffer grows with the bytes that are present, not with the claimed length.
     fn append(&mut self, len: u64) -> Result<(), TraceError> {
         self.body.reserve(usize::try_from(len.min(READ_AHEAD)).unwrap_or_default());
         let read = self.from.by_ref().take(len).read_to_end(&mut self.body)?;

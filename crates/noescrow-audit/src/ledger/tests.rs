@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a ledger keeps of its values.
+//! Which bytes of its values a ledger keeps.
 
 use super::*;
 
 #[test]
-fn a_secret_is_kept_whole_and_of_what_is_none_the_beginning_until_it_becomes_one() {
+fn secrets_are_kept_whole_and_other_values_in_part() {
     let mut ledger = Ledger::default();
     let long: Vec<u8> = (0..10_000u32).flat_map(u32::to_be_bytes).collect();
     let id = ledger.intern(&long, Class::Neutral, "hashed");
-    assert_eq!(ledger.beginning(id), long.get(..MAX_OPEN_KEPT));
+    assert_eq!(ledger.beginning(id), long.get(..MAX_NON_SECRET_KEPT));
     assert_eq!(ledger.bytes(id), None);
     assert_eq!(ledger.intern(&long, Class::Public, "label"), id);
     assert_eq!(ledger.bytes(id), None);
     assert_eq!(ledger.intern(&long, Class::Secret, "KDF input"), id);
     assert_eq!(ledger.bytes(id), Some(&*long));
-    // Once known, it takes no more room.
+    // A later occurrence takes no more room.
     let room = ledger.arena.len();
     ledger.intern(&long, Class::Public, "label");
     assert_eq!((ledger.arena.len(), ledger.find(&long)), (room, Some(id)));

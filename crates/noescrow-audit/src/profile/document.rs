@@ -3,7 +3,7 @@
 
 use super::layout::{Element, Expansion, Layout, Layouts, Length, MAX_VARIABLES, Signed, Width};
 use super::{KdfRule, Name, OutputField, PlaintextRule, ProfileError, Rules, Stored};
-use crate::classes::Class;
+use crate::class::Class;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 

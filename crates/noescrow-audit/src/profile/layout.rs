@@ -2,7 +2,8 @@
 //! Layouts: how bytes consist of fields, and the parser that reads bytes by them.
 
 use super::Name;
-use crate::classes::{Class, is_low_order};
+use crate::class::Class;
+use crate::well_known::is_low_order;
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
 /// The number of a layout within its profile.

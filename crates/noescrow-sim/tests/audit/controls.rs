@@ -93,7 +93,7 @@ fn check(share: usize) {
             let verdict = control.verdict(seed.wrapping_mul(1_000_003) + number as u64);
             let complaint = control.complaint(&verdict);
             assert!(complaint.is_none(), "{}, seed {seed}: {}\n{verdict}", control.name, complaint.unwrap_or_default());
-            findings += verdict.findings.len() + verdict.findings_not_told;
+            findings += verdict.findings.len() + verdict.findings_not_listed;
         }
         let expected: Vec<_> = control.expected.iter().map(|expected| (expected.kind, expected.what)).collect();
         println!(

@@ -451,7 +451,7 @@ pub const FAULTS: &[Control] = &[
             let _ = noescrow::primitives::Primitives::dh(&peer, &other, &private.try_into().unwrap());
             Vec::new()
         },
-        &[found(FindingKind::SecretTravels, "X25519 private key")],
+        &[found(FindingKind::SecretMadePublic, "X25519 private key")],
     ),
     control(
         "an operation of another server uses a device's key",

@@ -77,7 +77,7 @@ impl Study {
             for (row, message) in matrix.messages.iter().enumerate() {
                 if message.sender == NAMES[who] && (theft.at..fresh).contains(&message.sealed_at) {
                     exposed += 1;
-                    fallen += usize::from(matrix.cells[row][column] == Cell::Falls);
+                    fallen += usize::from(matrix.cells[row][column] == Cell::Exposed);
                 }
             }
         }
@@ -101,7 +101,7 @@ fn g3_theft_exposes_nothing_before_it_or_after_a_round_trip() {
         let (of_victim, fallen) = study.exposed(&matrix);
         assert_eq!(of_victim, fallen, "seed {seed}: messages sealed under a stolen chain are exposed");
         cells += matrix.cells.iter().map(Vec::len).sum::<usize>();
-        falls += count(&matrix, Cell::Falls);
+        falls += count(&matrix, Cell::Exposed);
         exposed += of_victim;
     }
     println!("{cells} cells, {falls} exposed, {exposed} of these under the stolen chain");
@@ -132,7 +132,7 @@ fn last_column(seed: u64, fault: Fault) -> (Vec<Cell>, usize) {
     // His state, and what else is in his memory.
     let seals = 1 + usize::from(fault.keeps().is_some());
     let stolen = &study.thefts[study.thefts.len() - seals..];
-    let matrix = study.examination.after_all(stolen, &Thief::default());
+    let matrix = study.examination.joint_secrecy_matrix(stolen, &Thief::default());
     (matrix.cells.iter().map(|row| *row.last().unwrap()).collect(), before)
 }
 
@@ -141,9 +141,9 @@ fn control_never_deleting_skipped_keys_exposes_overtaken_messages() {
     use Cell::{Falls, FallsAfterTheFact, Secret};
     for seed in 0..runs() {
         let (good, before) = last_column(seed, Fault::None);
-        assert_eq!(good[before..], [Secret, Falls, Secret], "seed {seed}");
+        assert_eq!(good[before..], [Secret, Exposed, Secret], "seed {seed}");
         let (kept, _) = last_column(seed, Fault::KeepsSkippedKeys);
-        assert_eq!(kept[before..], [FallsAfterTheFact, Falls, Secret], "seed {seed}");
+        assert_eq!(kept[before..], [ExposedRetroactively, Exposed, Secret], "seed {seed}");
     }
 }
 
@@ -163,7 +163,7 @@ fn control_a_conversation_with_known_ratchet_keys_does_not_heal() {
         let mut run = Run::new(seed, &watched(Fault::None));
         turns(&mut run, 6);
         let study = Study::of(run);
-        let thief = Thief { also: study.run.all(Name::DhPrivate, "DR-E1"), ..Thief::default() };
+        let thief = Thief { also_stolen: study.run.all(Name::DhPrivate, "DR-E1"), ..Thief::default() };
         let matrix = study.matrix(&thief);
         assert!(study.unhealed(&matrix) > 0, "seed {seed}");
         // Past messages are not exposed by it.
@@ -196,7 +196,7 @@ fn healing_takes_at_most_a_round_trip() {
         assert!(healing.healed && healing.turns <= 2, "seed {seed}: {healing:?}");
         exposed += healing.messages;
         // Control.
-        let thief = Thief { also: study.run.all(Name::DhPrivate, "DR-E1"), ..Thief::default() };
+        let thief = Thief { also_stolen: study.run.all(Name::DhPrivate, "DR-E1"), ..Thief::default() };
         assert!(!study.matrix(&thief).healing(0).unwrap().healed);
     }
     // A device that is about to draw a key heals at once; the others do not.
@@ -220,7 +220,7 @@ fn healing_works_after_several_thefts_of_both_devices() {
         let before = run.texts.len();
         turns(&mut run, 6);
         let study = Study::of(run);
-        let all = study.examination.after_all(&study.thefts, &Thief::default());
+        let all = study.examination.joint_secrecy_matrix(&study.thefts, &Thief::default());
         let fallen: Vec<bool> = all.cells.iter().map(|row| row[0] != Cell::Secret).collect();
         assert_eq!(fallen.len(), before + 6);
         assert!(fallen[before..].iter().any(|fallen| *fallen), "seed {seed}: {fallen:?}");
@@ -275,7 +275,7 @@ fn b10_last_resort_handshake_is_exposed_until_its_prekey_is_deleted() {
             run.save_device(BOB);
             let study = Study::of(run);
             let first = study.matrix(&Thief::default()).cells[0].clone();
-            let exposed = if one_time == 0 { Cell::FallsAfterTheFact } else { Cell::Secret };
+            let exposed = if one_time == 0 { Cell::ExposedRetroactively } else { Cell::Secret };
             assert_eq!(first, [exposed, exposed, Cell::Secret], "seed {seed}, {one_time} one-time prekeys");
         }
     }
@@ -292,13 +292,13 @@ fn a_thief_with_a_prekey_gets_what_that_prekey_protects() {
         let study = Study::of(run);
         let private = study.run.tap(BOB).all(Name::DhPrivate, "");
         let seeds = study.run.tap(BOB).all(Name::KemSeed, "");
-        let one_time = Thief { also: vec![private[2].clone(), seeds[1].clone()], ..Thief::default() };
-        let signed = Thief { also: vec![private[1].clone(), seeds[0].clone()], ..Thief::default() };
+        let one_time = Thief { also_stolen: vec![private[2].clone(), seeds[1].clone()], ..Thief::default() };
+        let signed = Thief { also_stolen: vec![private[1].clone(), seeds[0].clone()], ..Thief::default() };
         let matrix = study.matrix(&one_time);
         let fallen_to = |theft: usize| matrix.cells.iter().map(move |row| row[theft] != Cell::Secret);
         // With the session: nothing. With the device, which then is one that keeps used prekeys: the first message.
         assert!(fallen_to(0).all(|fallen| !fallen), "seed {seed}");
-        assert_eq!(matrix.cells[0][1], Cell::FallsAfterTheFact, "seed {seed}");
+        assert_eq!(matrix.cells[0][1], Cell::ExposedRetroactively, "seed {seed}");
         assert!(fallen_to(1).skip(1).all(|fallen| !fallen), "seed {seed}");
         assert!(study.last(&signed).iter().all(|cell| *cell == Cell::Secret), "seed {seed}");
         assert!(study.last(&Thief::default()).iter().all(|cell| *cell == Cell::Secret), "seed {seed}");
@@ -323,12 +323,12 @@ fn quantum_thieves_read_nothing_after_the_next_fresh_epoch() {
         let examination = run.audit(b"").examine();
         let thefts = examination.thefts();
         assert_eq!(thefts[0].device, "Carol");
-        let cells = |also: Vec<Vec<u8>>, quantum| examination.secrecy_matrix(&thefts, &Thief { also, quantum }).cells;
+        let cells = |also_stolen: Vec<Vec<u8>>, quantum| examination.secrecy_matrix(&thefts, &Thief { also_stolen, quantum }).cells;
         let fallen = |cells: &[Vec<Cell>], theft: usize| cells.iter().filter(|row| row[theft] != Cell::Secret).count();
         let quantum = cells(vec![], true);
         let all = quantum.len();
         assert_eq!(fallen(&quantum, 0), 0, "seed {seed}");
-        let follow = quantum[all - 50..].iter().take_while(|row| row[1] == Cell::Falls).count();
+        let follow = quantum[all - 50..].iter().take_while(|row| row[1] == Cell::Exposed).count();
         assert!((10..40).contains(&follow), "seed {seed}: {follow} messages");
         assert_eq!(fallen(&quantum, 1), follow, "seed {seed}: and none after them");
         assert!(fallen(&cells(vec![], false), 1) < 6);
@@ -361,9 +361,9 @@ fn e15_one_broken_half_exposes_nothing_and_both_expose_everything() {
         let classical = [run.all(Name::DhPrivate, ""), run.all(Name::DhShared, "")].concat();
         let post_quantum = [run.all(Name::KemSeed, ""), run.all(Name::BraidSeed, "")].concat();
         let fallen = |also: &[Vec<u8>]| {
-            let thief = Thief { also: also.to_vec(), quantum: false };
+            let thief = Thief { also_stolen: also.to_vec(), quantum: false };
             let matrix = examination.secrecy_matrix(&thefts[none..=none], &thief);
-            (count(&matrix, Cell::FallsAfterTheFact) + count(&matrix, Cell::Falls), matrix.messages.len())
+            (count(&matrix, Cell::ExposedRetroactively) + count(&matrix, Cell::Exposed), matrix.messages.len())
         };
         assert_eq!(fallen(&classical).0, 0, "seed {seed}");
         assert_eq!(fallen(&post_quantum).0, 0, "seed {seed}");

@@ -22,7 +22,7 @@ fn a_part_of_a_key_within_a_public_value_is_a_finding_whether_the_evidence_has_i
         run.alice.seal(&Secret::new(key), &[1; 12], b"", &mut [7; 40]).unwrap();
         run.alice.sign(&Secret::new(seed), &[b"status: ", &key[..len], b"."].concat());
         let verdict = run.verdict(b"");
-        let expected = if len < 32 { FindingKind::SecretTravels } else { FindingKind::Derivable };
+        let expected = if len < 32 { FindingKind::SecretMadePublic } else { FindingKind::Derivable };
         let of_key = verdict.findings.iter().filter(|finding| finding.what.starts_with("AEAD key"));
         assert_eq!(of_key.map(|finding| finding.kind).collect::<Vec<_>>(), [expected], "{len}: {verdict}");
         // Control: one byte less than counts, and another key's.
@@ -47,7 +47,7 @@ fn a_public_value_does_not_explain_the_part_of_a_key_that_it_is() {
     run.alice.fresh(&key);
     run.alice.seal(&Secret::new(key), &[1; 12], b"", &mut [7; 40]).unwrap();
     let verdict = run.verdict(&signature);
-    assert_eq!(kinds(&verdict), [FindingKind::FragmentInEvidence, FindingKind::SecretTravels], "{verdict}");
+    assert_eq!(kinds(&verdict), [FindingKind::FragmentInEvidence, FindingKind::SecretMadePublic], "{verdict}");
 }
 
 fn hex(bytes: &[u8]) -> Vec<u8> {

@@ -291,7 +291,7 @@ fn says(json: &Value, verdict: &Verdict) -> bool {
     json["outcome"] == outcome
         && findings.len() == verdict.findings.len()
         && findings.iter().zip(&verdict.findings).all(same)
-        && json["findings_not_told"] == verdict.findings_not_told
+        && json["findings_not_listed"] == verdict.findings_not_listed
         && counts.iter().all(|(name, count)| json["examined"][name] == *count)
         && json["examined"]["encodings"] == serde_json::json!(examined.encodings)
         && json["examined"]["not_examined"] == serde_json::json!(examined.not_examined)
@@ -313,7 +313,7 @@ fn the_json_says_all_that_the_verdict_says() {
     assert!(findings.iter().any(|finding| finding["places"][0]["source"] == NAME));
     assert!(findings.iter().any(|finding| finding["derivation"].as_array().unwrap().len() > 3));
     // Control: a word more or less.
-    for (field, value) in [("outcome", "holds"), ("not_shown", ""), ("findings_not_told", "")] {
+    for (field, value) in [("outcome", "holds"), ("not_shown", ""), ("findings_not_listed", "")] {
         let mut bent = leaking.clone();
         bent[field] = value.into();
         assert!(!says(&bent, &verdicts[1]), "{field}");
@@ -324,8 +324,8 @@ fn the_json_says_all_that_the_verdict_says() {
 fn cell_of([red, green, _]: [u8; 3]) -> Cell {
     match (green > red, green > red / 2) {
         (true, _) => Cell::Secret,
-        (false, true) => Cell::Falls,
-        (false, false) => Cell::FallsAfterTheFact,
+        (false, true) => Cell::Exposed,
+        (false, false) => Cell::ExposedRetroactively,
     }
 }
 
@@ -349,9 +349,9 @@ fn of_all_kinds() -> SecrecyMatrix {
     let mut matrix = talk().matrix();
     assert!(
         matrix.failures_of_forward_secrecy().is_empty()
-            && matrix.cells.iter().flatten().any(|cell| *cell == Cell::Falls)
+            && matrix.cells.iter().flatten().any(|cell| *cell == Cell::Exposed)
     );
-    matrix.cells[1][0] = Cell::FallsAfterTheFact;
+    matrix.cells[1][0] = Cell::ExposedRetroactively;
     assert_eq!(matrix.messages.len(), 5);
     assert_eq!(matrix.thefts.len(), 4);
     matrix
@@ -365,7 +365,7 @@ fn the_svg_has_a_rectangle_of_its_colour_for_each_cell() {
     assert!(svg.contains("from &lt;b&gt;&amp;&quot;"));
     let cells: Vec<Cell> = matrix.cells.iter().flatten().copied().collect();
     // Behind the cells stands the legend, in the same order.
-    let legend = [Cell::Secret, Cell::Falls, Cell::FallsAfterTheFact];
+    let legend = [Cell::Secret, Cell::Exposed, Cell::ExposedRetroactively];
     let told: Vec<Cell> = fills(&svg).into_iter().map(cell_of).collect();
     assert_eq!(told, [&cells[..], &legend].concat());
     // The line under those that had been sealed when the theft happened.
@@ -373,7 +373,7 @@ fn the_svg_has_a_rectangle_of_its_colour_for_each_cell() {
     assert_eq!(svg.matches("<path").count(), lines.sum::<usize>());
     // Control: another matrix is another picture.
     let mut other = matrix;
-    other.cells[0][1] = Cell::FallsAfterTheFact;
+    other.cells[0][1] = Cell::ExposedRetroactively;
     assert_ne!(other.to_svg(), svg);
 }
 
@@ -392,7 +392,7 @@ fn the_png_has_a_square_of_its_colour_for_each_cell() {
     }
     // Control: a cell that changes changes its square, and no pixel else.
     let mut other = matrix.clone();
-    assert_eq!(other.cells[4][3], Cell::Falls);
+    assert_eq!(other.cells[4][3], Cell::Exposed);
     other.cells[4][3] = Cell::Secret;
     let changed = decoded(&other.to_png()).2;
     let differ: Vec<usize> = (0..width * height).filter(|at| changed[at * 3..][..3] != pixels[at * 3..][..3]).collect();

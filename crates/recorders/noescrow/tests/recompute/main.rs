@@ -265,7 +265,7 @@ fn hkdf_is_confirmed_at_every_length_and_no_longer_than_it_goes() {
     }
     let (operation, zeros) = hkdf_operation(b"salt", &ikm, &info, MAX_EXPAND_LEN + 1);
     assert!(zeros.iter().all(|byte| *byte == 0));
-    assert_eq!(recomputed(&operation), Recomputed::Malformed("more than HKDF gives"));
+    assert_eq!(recomputed(&operation), Recomputed::Malformed("more than HKDF outputs"));
 }
 
 #[test]

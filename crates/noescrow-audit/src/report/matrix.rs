@@ -1,39 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Pictures: the secrecy matrix as SVG and PNG, the derivation of a finding as SVG.
+//! The secrecy matrix as text, SVG and PNG.
 
-use super::compromise::{Cell, SecrecyMatrix};
-use super::verdict::DerivationStep;
+use super::text::{escape, short};
+use crate::secrecy_matrix::{Cell, SecrecyMatrix};
 use std::fmt::Write as _;
 
 /// Pixels of a cell of the matrix.
 const CELL: usize = 12;
-/// Pixels left of and above the matrix, for what it says there.
+/// Pixels left of and above the matrix, for its labels.
 const MARGIN: usize = 96;
-/// Colours of a cell: secret, falls, falls after the fact.
+/// Colours of a cell: secret, exposed, exposed retroactively.
 const COLOURS: [[u8; 3]; 3] = [[0xD7, 0xEA, 0xDB], [0xF0, 0xA8, 0x5D], [0xB0, 0x20, 0x2E]];
-/// Steps of a derivation that are drawn: the last ones before the secret. All are told in words.
-const MAX_DRAWN: usize = 60;
-/// Pixels of a box in a derivation, and between two.
-const BOX: (usize, usize) = (250, 44);
-const GAP: (usize, usize) = (22, 34);
-/// Characters that fit into a line of a box.
-const LINE: usize = 40;
-
 impl Cell {
     const fn colour(self) -> [u8; 3] {
-        let [secret, falls, after_the_fact] = COLOURS;
+        let [secret, exposed, retroactively] = COLOURS;
         match self {
             Self::Secret => secret,
-            Self::Falls => falls,
-            Self::FallsAfterTheFact => after_the_fact,
+            Self::Exposed => exposed,
+            Self::ExposedRetroactively => retroactively,
         }
     }
 
     const fn character(self) -> char {
         match self {
             Self::Secret => '.',
-            Self::Falls => 'o',
-            Self::FallsAfterTheFact => 'X',
+            Self::Exposed => 'o',
+            Self::ExposedRetroactively => 'X',
         }
     }
 }
@@ -43,45 +35,31 @@ fn hex(colour: [u8; 3]) -> String {
     format!("#{r:02x}{g:02x}{b:02x}")
 }
 
-/// Text within XML.
-pub(super) fn escape(text: &str) -> String {
-    text.chars().fold(String::new(), |mut out, c| {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            c => out.push(c),
-        }
-        out
-    })
-}
-
-/// `items` in at most `most` stretches of one length.
-fn stretches<T>(items: &[T], most: usize) -> core::slice::Chunks<'_, T> {
+/// `items` in at most `most` groups of one length.
+fn groups<T>(items: &[T], most: usize) -> core::slice::Chunks<'_, T> {
     items.chunks(items.len().div_ceil(most.max(1)).max(1))
 }
 
 impl SecrecyMatrix {
-    /// The same with at most so many rows and columns: where there are more, each stands for several in a row, under the
-    /// name of the first, and shows the worst of their cells.
+    /// The matrix with at most so many rows and columns. If it has more, each row or column stands for several adjacent ones,
+    /// has the name of the first, and shows the worst of their cells.
     #[must_use]
     pub fn condensed(&self, rows: usize, columns: usize) -> Self {
         let worst_row = |rows: &[Vec<Cell>]| -> Vec<Cell> {
             let width = rows.iter().map(Vec::len).max().unwrap_or_default();
             let column = |at| rows.iter().filter_map(|row| row.get(at)).copied().max().unwrap_or(Cell::Secret);
             let cells: Vec<Cell> = (0..width).map(column).collect();
-            stretches(&cells, columns).filter_map(|cells| cells.iter().copied().max()).collect()
+            groups(&cells, columns).filter_map(|cells| cells.iter().copied().max()).collect()
         };
         Self {
-            messages: stretches(&self.messages, rows).filter_map(|messages| messages.first().cloned()).collect(),
-            thefts: stretches(&self.thefts, columns).filter_map(|thefts| thefts.first().cloned()).collect(),
-            cells: stretches(&self.cells, rows).map(worst_row).collect(),
+            messages: groups(&self.messages, rows).filter_map(|messages| messages.first().cloned()).collect(),
+            thefts: groups(&self.thefts, columns).filter_map(|thefts| thefts.first().cloned()).collect(),
+            cells: groups(&self.cells, rows).map(worst_row).collect(),
             traces: self.traces.clone(),
         }
     }
 
-    /// The matrix for a terminal: a line for each message, a character for each theft. `.` is secret, `o` falls, `X` falls
+    /// The matrix for a terminal: a line for each message, a character for each theft. `.` is secret, `o` exposed, `X` exposed
     /// although it was over before the theft.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -93,8 +71,8 @@ impl SecrecyMatrix {
         text
     }
 
-    /// The matrix as a picture: a row for each message from the top, a column for each theft from the left. Green is
-    /// secret, orange falls, red falls although it was over before the theft. The line steps where the theft happens.
+    /// The matrix as a picture: a row for each message from the top, a column for each theft from the left. Green is secret,
+    /// orange exposed, red exposed although it was over before the theft. The line steps where the theft happens.
     #[must_use]
     pub fn to_svg(&self) -> String {
         let (columns, rows) = (self.thefts.len(), self.messages.len());
@@ -103,8 +81,8 @@ impl SecrecyMatrix {
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
              height=\"{height}\" font-family=\"sans-serif\" font-size=\"10\">\n\
-             <title>Secrecy matrix: {rows} messages, {columns} thefts</title>\n\
-             <text x=\"{MARGIN}\" y=\"14\">a device's memory is stolen, sooner to later</text>\n"
+             <title>Exposure after device theft: {rows} messages (rows) × {columns} thefts (columns)</title>\n\
+             <text x=\"{MARGIN}\" y=\"14\">theft of a device's memory, earliest to latest</text>\n"
         );
         for (column, theft) in self.thefts.iter().enumerate() {
             let x = side(column).saturating_add(9);
@@ -138,7 +116,7 @@ impl SecrecyMatrix {
                 }
             }
         }
-        let legend = ["stays secret", "falls", "falls, though it was over before the theft"];
+        let legend = ["secret", "exposed", "exposed although it was over before the theft"];
         let mut x = 2usize;
         for (text, colour) in legend.iter().zip(COLOURS) {
             let y = side(rows).saturating_add(8);
@@ -155,8 +133,7 @@ impl SecrecyMatrix {
         svg
     }
 
-    /// The cells alone as a PNG, twelve pixels each: a row for each message, a column for each theft. Empty if there
-    /// is none.
+    /// The cells as a PNG, twelve pixels each: a row for each message, a column for each theft. Empty if there is no cell.
     #[must_use]
     pub fn to_png(&self) -> Vec<u8> {
         let pixels = |count: usize| u32::try_from(count.saturating_mul(CELL)).unwrap_or(u32::MAX);
@@ -171,7 +148,7 @@ impl SecrecyMatrix {
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
         let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&data));
-        // Nothing can fail in memory but an image of no size, which is none.
+        // Writing to memory fails only for an image without pixels.
         match written {
             Ok(()) => out,
             Err(_) => Vec::new(),
@@ -179,101 +156,25 @@ impl SecrecyMatrix {
     }
 }
 
-fn short(text: &str, len: usize) -> String {
-    match text.char_indices().nth(len) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text.into(),
-    }
-}
-
-/// A derivation as a graph: what is known above, what follows below it, the secret at the bottom.
-pub(super) fn derivation_svg(steps: &[DerivationStep]) -> String {
-    let first = steps.len().saturating_sub(MAX_DRAWN);
-    let drawn = steps.get(first..).unwrap_or_default();
-    // A step's depth: one more than the deepest that it follows from. Steps come after those.
-    let mut depths: Vec<usize> = Vec::new();
-    let mut columns: Vec<usize> = Vec::new();
-    let mut filled: Vec<usize> = Vec::new();
-    for step in drawn {
-        let above = step.from.iter().filter_map(|at| depths.get(at.checked_sub(first)?));
-        let depth = above.max().map_or(0, |deepest| deepest.saturating_add(1));
-        if filled.len() <= depth {
-            filled.resize(depth.saturating_add(1), 0);
-        }
-        let column = filled.get_mut(depth).map_or(0, |count| core::mem::replace(count, count.saturating_add(1)));
-        depths.push(depth);
-        columns.push(column);
-    }
-    let pitch = (BOX.0.saturating_add(GAP.0), BOX.1.saturating_add(GAP.1));
-    let at = |index: usize| {
-        let column = columns.get(index).copied().unwrap_or_default();
-        let depth = depths.get(index).copied().unwrap_or_default();
-        (column.saturating_mul(pitch.0).saturating_add(4), depth.saturating_mul(pitch.1).saturating_add(4))
-    };
-    let width = filled.iter().max().map_or(0, |most| most.saturating_mul(pitch.0)).saturating_add(8);
-    let height = filled.len().saturating_mul(pitch.1).saturating_add(8);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-         height=\"{height}\" font-family=\"sans-serif\" font-size=\"10\">\n"
-    );
-    for (index, step) in drawn.iter().enumerate() {
-        let (x, y) = at(index);
-        for above in step.from.iter().filter_map(|from| from.checked_sub(first)) {
-            let (from_x, from_y) = at(above);
-            let middle = BOX.0 / 2;
-            let _ = writeln!(
-                svg,
-                "<path d=\"M{} {}L{} {y}\" stroke=\"#888\" fill=\"none\"/>",
-                from_x.saturating_add(middle),
-                from_y.saturating_add(BOX.1),
-                x.saturating_add(middle)
-            );
-        }
-    }
-    for (index, step) in drawn.iter().enumerate() {
-        let (x, y) = at(index);
-        let is_last = index.saturating_add(1) == drawn.len();
-        let fill = match (is_last, step.from.is_empty()) {
-            (true, _) => "#f3c6c9",
-            (false, true) => "#e3ecf5",
-            (false, false) => "#f6f3ea",
-        };
-        let _ = writeln!(
-            svg,
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"4\" fill=\"{fill}\" stroke=\"#999\"/>\
-             <text x=\"{tx}\" y=\"{}\">{}</text><text x=\"{tx}\" y=\"{}\" fill=\"#555\">{}</text>",
-            BOX.0,
-            BOX.1,
-            y.saturating_add(17),
-            escape(&short(&step.value, LINE)),
-            y.saturating_add(34),
-            escape(&short(&step.because, LINE)),
-            tx = x.saturating_add(8),
-        );
-    }
-    svg.push_str("</svg>\n");
-    svg
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::compromise::{MatrixRow, Theft};
     use super::*;
+    use crate::secrecy_matrix::{MatrixRow, Theft};
 
-    /// As many messages as thefts: what is under way falls, and one message after the fact.
+    /// As many messages as thefts. Each theft exposes one message; one message is exposed retroactively.
     fn matrix(size: u32, failure: (usize, usize)) -> SecrecyMatrix {
         let row = |sealed_at| MatrixRow { sender: "Alice".into(), sealed_at, opened_at: None };
         let theft = |at| Theft { device: "Bob".into(), at, memory: 0 };
         let mut cells: Vec<Vec<Cell>> = (0..size)
-            .map(|row| (0..size).map(|theft| if row == theft { Cell::Falls } else { Cell::Secret }).collect())
+            .map(|row| (0..size).map(|theft| if row == theft { Cell::Exposed } else { Cell::Secret }).collect())
             .collect();
-        cells[failure.0][failure.1] = Cell::FallsAfterTheFact;
+        cells[failure.0][failure.1] = Cell::ExposedRetroactively;
         let (messages, thefts) = ((0..size).map(row).collect(), (0..size).map(theft).collect());
         SecrecyMatrix { messages, thefts, cells, traces: Vec::new() }
     }
 
     #[test]
-    fn a_condensed_matrix_is_no_larger_than_asked_for_and_hides_no_failure() {
+    fn condensed_matrix_has_the_requested_size_and_hides_no_failure() {
         for (row, theft) in [(0, 0), (99, 0), (50, 3), (99, 99)] {
             let whole = matrix(100, (row, theft));
             for (rows, columns) in [(7, 13), (100, 100), (1, 1), (0, 0), (1_000, 40)] {
@@ -289,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_has_a_character_for_each_cell() {
+    fn text_has_one_character_per_cell() {
         let text = matrix(3, (2, 0)).to_text();
         let cells: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().last()).collect();
         assert_eq!(cells, ["o..", ".o.", "X.o"]);

@@ -12,7 +12,7 @@
 mod document;
 mod layout;
 
-use crate::classes::Class;
+use crate::class::Class;
 use crate::operation::{Kind, Operation, Role};
 use core::fmt;
 use std::sync::Arc;

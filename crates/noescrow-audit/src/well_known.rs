@@ -1,23 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Who may know a value, and values that everybody knows.
-
-use super::operation::Kind;
-
-/// Who may know a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Class {
-    /// Neither secret nor known from the start: digests, nonces, what is hidden from the server without being a key.
-    Neutral,
-    /// Sealed, and on its device: known where the evidence has it.
-    Stored,
-    /// Everybody.
-    Public,
-    /// Its devices alone. Fragments of it are searched for.
-    Secret,
-    /// Its devices alone; a concatenation of values that are searched for themselves.
-    State,
-}
+//! Values that everyone knows.
 
 /// The u-coordinate of X25519's base point (RFC 7748 §4.1).
 const BASE_POINT: [u8; 32] = {
@@ -55,14 +37,11 @@ pub(crate) fn is_low_order(point: &[u8; 32]) -> bool {
     LOW_ORDER.contains(point)
 }
 
-/// Zeros, or 0xFF: separators and empty salts that everybody knows. And the points that stand in every book on X25519.
+/// Whether bytes are no secret whoever uses them as one: all zeros or all 0xFF (separators, empty salts), the base point of
+/// X25519, or one of its points of low order.
 pub(crate) fn is_well_known(bytes: &[u8]) -> bool {
     let is_point = || <&[u8; 32]>::try_from(bytes).is_ok_and(|bytes| is_low_order(bytes) || *bytes == BASE_POINT);
     bytes.iter().all(|byte| *byte == 0) || bytes.iter().all(|byte| *byte == 0xFF) || is_point()
-}
-
-pub(crate) const fn is_hash(kind: Kind) -> bool {
-    matches!(kind, Kind::Sha256 | Kind::Sha512)
 }
 
 #[cfg(test)]
@@ -70,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_point_is_well_known_at_its_own_length_alone() {
+    fn a_point_is_well_known_only_at_its_own_length() {
         for point in LOW_ORDER.into_iter().chain([BASE_POINT]) {
             assert!(is_well_known(&point));
             assert!(!is_well_known(&[&point[..], &[1]].concat()));

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Audit`]: takes a profile, traces and evidence.
+
+use super::examination::Examination;
+use super::ledger::Ledger;
+use super::profile::Profile;
+use super::search::search;
+use super::tape::Tape;
+use super::trace::TraceError;
+use super::verdict::Verdict;
+use core::fmt;
+use leakscan::Evidence;
+use std::io::Read;
+use std::path::Path;
+
+/// A run of devices, and the evidence of what a server held of it, to be examined.
+pub struct Audit<'a> {
+    ledger: Ledger,
+    evidence: Evidence<'a>,
+    progress: Box<dyn FnMut(u64, u64) + 'a>,
+}
+
+impl fmt::Debug for Audit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Audit").field("operations", &self.ledger.operation_count()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Audit<'a> {
+    /// An audit of the trace on a tape in memory.
+    ///
+    /// # Errors
+    /// [`TraceError`] for a tape with a writer: pass what it wrote to [`Audit::read`].
+    pub fn of(profile: Profile, tape: &Tape) -> Result<Self, TraceError> {
+        Self::read(profile, tape.bytes().as_slice())
+    }
+
+    /// An audit of a trace. The reader should be buffered.
+    ///
+    /// # Errors
+    /// [`TraceError`] if it is not a trace.
+    pub fn read(profile: Profile, trace: impl Read) -> Result<Self, TraceError> {
+        let progress = Box::new(|_, _| {});
+        Self { ledger: Ledger::new(profile), evidence: Evidence::new(), progress }.and_trace(trace)
+    }
+
+    /// Adds the trace of another run, or of another device of the same run: the evidence of one may leak secrets of the other.
+    ///
+    /// # Errors
+    /// [`TraceError`] if it is not a trace.
+    pub fn and_trace(mut self, trace: impl Read) -> Result<Self, TraceError> {
+        self.ledger.ingest_trace(trace)?;
+        Ok(self)
+    }
+
+    /// Adds evidence: these bytes, under a name for people.
+    #[must_use]
+    pub fn server_saw(self, name: &str, bytes: &'a [u8]) -> Self {
+        self.with(|evidence| evidence.bytes(name, bytes))
+    }
+
+    /// Adds evidence: a file, or all files below a directory.
+    #[must_use]
+    pub fn server_files(self, path: &Path) -> Self {
+        let name = path.to_string_lossy();
+        self.with(|evidence| match path.is_dir() {
+            true => evidence.directory(&name, path),
+            false => evidence.file(&name, path),
+        })
+    }
+
+    /// Adds evidence of any kind.
+    #[must_use]
+    pub fn with(mut self, add: impl FnOnce(Evidence<'a>) -> Evidence<'a>) -> Self {
+        self.evidence = add(self.evidence);
+        self
+    }
+
+    /// Calls `progress` during the search with the number of bytes done and the total, as far as it is known.
+    #[must_use]
+    pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + 'a) -> Self {
+        self.progress = Box::new(progress);
+        self
+    }
+
+    /// Searches the evidence and gives the verdict. [`examine`](Self::examine) answers more questions than this one.
+    pub fn verdict(self) -> Verdict {
+        self.examine().verdict()
+    }
+
+    /// Searches the evidence.
+    #[must_use]
+    pub fn examine(mut self) -> Examination {
+        self.ledger.finish();
+        let searched = search(&self.ledger, self.evidence, self.progress);
+        Examination::new(self.ledger, searched)
+    }
+}

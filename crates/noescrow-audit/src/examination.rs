@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Examination`]: an audit whose evidence has been searched. Computes the closure and gives the verdict.
+
+use super::class::Class;
+use super::clauses::Rule;
+use super::closure::{Closure, Known};
+use super::derivation::Derivations;
+use super::finding::{Finding, FindingKind};
+use super::ledger::Ledger;
+use super::search::Searched;
+use super::value::{Id, PLAINTEXT};
+use super::verdict::{MAX_FINDINGS, NOT_SHOWN, Outcome, Verdict};
+use super::well_known::is_well_known;
+use core::fmt;
+
+/// An audit whose evidence has been searched.
+pub struct Examination {
+    ledger: Ledger,
+    searched: Searched,
+}
+
+impl fmt::Debug for Examination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Examination").field("examined", &self.searched.examined).finish_non_exhaustive()
+    }
+}
+
+impl Examination {
+    pub(super) const fn new(ledger: Ledger, searched: Searched) -> Self {
+        Self { ledger, searched }
+    }
+
+    pub(super) const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What the server knows from the start.
+    pub(super) fn facts(&self) -> &[Id] {
+        &self.searched.facts
+    }
+
+    /// The verdict.
+    pub fn verdict(&self) -> Verdict {
+        let (ledger, searched) = (&self.ledger, &self.searched);
+        let values = ledger.values().count();
+        let watches = ledger.clauses.watches(values);
+        let closure = Closure::of(&ledger.clauses, &watches, values, searched.facts.iter().copied());
+        let derivations = Derivations { ledger, closure: &closure, places: &searched.whole };
+
+        let mut findings: Vec<Finding> = Vec::new();
+        for (id, value) in ledger.values() {
+            let is_secret = matches!(value.class, Class::Secret | Class::State) && value.of_device;
+            let is_constant = ledger.bytes(id).is_some_and(is_well_known);
+            // A user may write what everyone knows.
+            let is_public_text = value.what == PLAINTEXT
+                && (searched.public_texts.contains(&id)
+                    || value.is_public && closure.how(id) == Known::Fact && !searched.whole.contains_key(&id));
+            // If the seed is known, its expanded form is not another finding.
+            let is_expansion = match closure.how(id) {
+                Known::By(clause) => matches!(ledger.clauses.rule(clause), Some(Rule::Expanded(_))),
+                Known::Not | Known::Fact => false,
+            };
+            if is_secret && !is_constant && !is_public_text && !is_expansion && closure.knows(id) {
+                findings.push(self.known_secret(id, &derivations));
+            }
+        }
+        for (id, places) in &searched.fragments {
+            if ledger.value(*id).is_some_and(|value| value.class == Class::Secret) && !closure.knows(*id) {
+                findings.push(Finding {
+                    kind: FindingKind::FragmentInEvidence,
+                    what: derivations.name(*id),
+                    why: "the evidence contains a part of it".into(),
+                    places: places.clone(),
+                    derivation: Vec::new(),
+                });
+            }
+        }
+        for (id, places) in &searched.public_leaks {
+            if !closure.knows(*id) {
+                findings.push(Finding {
+                    kind: FindingKind::SecretMadePublic,
+                    what: derivations.name(*id),
+                    why: "a public value contains a part of it".into(),
+                    places: places.clone(),
+                    derivation: Vec::new(),
+                });
+            }
+        }
+        findings.extend(ledger.flaws.iter().map(|flaw| derivations.flaw(*flaw)));
+        findings.sort_by_key(|finding| finding.kind);
+        let outcome = match (findings.is_empty(), searched.examined.not_examined.is_empty()) {
+            (false, _) => Outcome::Finding,
+            (true, true) => Outcome::Holds,
+            (true, false) => Outcome::CouldNotExamine,
+        };
+        let findings_not_listed = findings.len().saturating_sub(MAX_FINDINGS);
+        findings.truncate(MAX_FINDINGS);
+        Verdict {
+            outcome,
+            findings,
+            findings_not_listed,
+            examined: searched.examined.clone(),
+            not_shown: NOT_SHOWN.to_vec(),
+        }
+    }
+
+    fn known_secret(&self, id: Id, derivations: &Derivations<'_>) -> Finding {
+        let places = derivations.places(id);
+        let value = self.ledger.value(id);
+        let is_plaintext = value.is_some_and(|value| value.what == PLAINTEXT || self.ledger.is_plaintext(value.what));
+        let is_public = value.is_some_and(|value| value.is_public);
+        let (kind, why) = match (derivations.closure.how(id), places.is_empty(), is_public) {
+            (Known::By(_), ..) => (FindingKind::Derivable, "follows from what the server has"),
+            (_, true, true) => (FindingKind::SecretMadePublic, "used as a secret, and where everyone sees it"),
+            (_, true, false) => (FindingKind::Derivable, "the server's own operations have it"),
+            (_, false, _) if is_plaintext => (FindingKind::PlaintextInEvidence, "the evidence contains it"),
+            (_, false, _) => (FindingKind::SecretInEvidence, "the evidence contains it"),
+        };
+        Finding { kind, what: derivations.name(id), why: why.into(), places, derivation: derivations.derivation(id) }
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Examined`]: what an audit examined, and what it could not.
+
+use leakscan::Statistics;
+use serde::Serialize;
+
+/// What an audit examined.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Examined {
+    /// Sources of evidence: files, streams, regions of memory.
+    pub sources: u64,
+    /// Bytes of evidence.
+    pub bytes: u64,
+    /// Bytes that decoders produced and the search examined too.
+    pub bytes_decoded: u64,
+    /// Encodings that the search looked for.
+    pub encodings: Vec<String>,
+    /// Operations of the run.
+    pub operations: usize,
+    /// Distinct values of the run.
+    pub values: usize,
+    /// Secrets among them that the search looked for.
+    pub secrets: usize,
+    /// Secrets that it did not look for: too short, or with too few distinct bytes.
+    pub secrets_not_searched: usize,
+    /// Clauses.
+    pub clauses: usize,
+    /// Public values of the run.
+    pub public_values: usize,
+    /// Public values of the run that the evidence has: they show that it is evidence of this run.
+    pub public_values_seen: usize,
+    /// Halves of secrets that were planted, each in every encoding, as a control of the search.
+    pub controls_planted: usize,
+    /// Halves of secrets among them that the search found.
+    pub controls_found: usize,
+    /// What could not be examined, and why.
+    pub not_examined: Vec<String>,
+}
+
+impl Examined {
+    pub(super) fn add_statistics(&mut self, statistics: &Statistics) {
+        self.sources = statistics.sources;
+        self.bytes = statistics.bytes;
+        self.bytes_decoded = statistics.decoded;
+        self.encodings = statistics.encodings.iter().map(|encoding| encoding.to_string()).collect();
+        self.not_examined.extend(statistics.omissions.iter().cloned());
+        let unnamed = statistics.omitted.saturating_sub(u64::try_from(statistics.omissions.len()).unwrap_or(u64::MAX));
+        if unnamed > 0 {
+            self.not_examined.push(format!("{unnamed} more"));
+        }
+    }
+
+    /// What was examined, a line for each aspect, for people.
+    pub(crate) fn lines(&self) -> [String; 7] {
+        [
+            format!("{} bytes of evidence from {} sources", self.bytes, self.sources),
+            format!("{} bytes decoded from them", self.bytes_decoded),
+            format!("{} operations, {} values, {} clauses", self.operations, self.values, self.clauses),
+            format!("{} secrets and plaintexts searched for, in {}", self.secrets, self.encodings.join(", ")),
+            format!("{} secrets not searched for: too short, or too few distinct bytes", self.secrets_not_searched),
+            format!(
+                "{} of {} public values of the run found in the evidence",
+                self.public_values_seen, self.public_values
+            ),
+            format!(
+                "control: {} of {} planted halves of secrets found by the same search",
+                self.controls_found, self.controls_planted
+            ),
+        ]
+    }
+}

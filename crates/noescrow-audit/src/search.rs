@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Searches the evidence for the values of a ledger, and decides which hits count.
+
+use super::class::Class;
+use super::control::control;
+use super::examined::Examined;
+use super::finding::EvidencePlace;
+use super::ledger::{Ledger, MAX_KEPT};
+use super::public_values::{PublicCoverage, leaks_in_public_values};
+use super::value::{Id, PLAINTEXT};
+use super::well_known::is_well_known;
+use leakscan::{Encoding, Evidence, FRAGMENT, HITS_PER_VALUE, Hit, Needles};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whole values before a fragment of which the search asks whether they explain it. There are more only where many values
+/// begin at one place.
+const NEIGHBOURS: usize = 64;
+
+/// The result of searching the evidence.
+#[derive(Debug, Default)]
+pub(super) struct Searched {
+    /// Places of values that the evidence has whole, in one piece or several.
+    pub(super) whole: BTreeMap<Id, Vec<EvidencePlace>>,
+    /// Places of fragments of other values.
+    pub(super) fragments: BTreeMap<Id, Vec<EvidencePlace>>,
+    /// Places of parts of keys within public values of the run.
+    pub(super) public_leaks: BTreeMap<Id, Vec<EvidencePlace>>,
+    /// Texts that consist of public values.
+    pub(super) public_texts: BTreeSet<Id>,
+    /// What the server knows: the facts of the run, and the values that the evidence has whole.
+    pub(super) facts: Vec<Id>,
+    pub(super) examined: Examined,
+}
+
+/// Searches the evidence for the values of a ledger that is [finished](Ledger::finish).
+pub(super) fn search<'a>(ledger: &Ledger, evidence: Evidence<'a>, progress: impl FnMut(u64, u64) + 'a) -> Searched {
+    let mut searched = Searched { facts: ledger.facts.clone(), ..Searched::default() };
+    let mut examined = Examined {
+        operations: ledger.operation_count(),
+        values: ledger.values().count(),
+        clauses: ledger.clauses.len(),
+        ..Examined::default()
+    };
+    let needles = needles(ledger, &mut examined);
+    if let Some(first) = ledger.unmatched_public_keys.first() {
+        let count = ledger.unmatched_public_keys.len();
+        examined.not_examined.push(format!(
+            "{count} operations, the first of them operation {first}, with a public key whose owner is not on the tape: \
+             the audit cannot derive what the owner knows"
+        ));
+    }
+    match needles.build() {
+        Ok(index) => {
+            let (found, failed) = evidence.search_what_can_be(&index, progress);
+            (examined.controls_planted, examined.controls_found) = control(ledger, &index, found.statistics.encodings);
+            examined.not_examined.extend(failed.iter().map(|error| format!("{error}")));
+            examined.add_statistics(&found.statistics);
+            let mut coverage = PublicCoverage::of(ledger);
+            searched.public_leaks = leaks_in_public_values(ledger, &index, &mut coverage);
+            searched.sort(ledger, found.hits, &mut coverage);
+        }
+        Err(error) => examined.not_examined.push(format!("{error}")),
+    }
+    searched.check_completeness(ledger, &mut examined);
+    searched.examined = examined;
+    searched
+}
+
+/// What the search looks for; counts it, and what it leaves out.
+fn needles(ledger: &Ledger, examined: &mut Examined) -> Needles {
+    let mut needles = Needles::default();
+    let mut too_long = 0u64;
+    for (id, value) in ledger.values() {
+        let Some(bytes) = ledger.beginning(id) else { continue };
+        let is_whole = value.kept == value.len;
+        match (value.class, value.is_public) {
+            (Class::Secret | Class::State, _) if !is_whole => too_long = too_long.saturating_add(1),
+            (Class::Secret, _) if !is_well_known(bytes) => match is_searchable(bytes) {
+                true => {
+                    examined.secrets = examined.secrets.saturating_add(1);
+                    needles.add_secret(id, bytes);
+                }
+                false => examined.secrets_not_searched = examined.secrets_not_searched.saturating_add(1),
+            },
+            // A key may be made of a value that is neither secret nor public, so that this value counts as known where it
+            // is found.
+            (Class::State | Class::Stored | Class::Neutral | Class::Public, _) if bytes.len() >= FRAGMENT => {
+                needles.add_whole(id, bytes);
+            }
+            _ => {}
+        }
+    }
+    if too_long > 0 {
+        examined.not_examined.push(format!("{too_long} secrets and states of more than {MAX_KEPT} bytes"));
+    }
+    needles
+}
+
+impl Searched {
+    /// Sorts hits by their values: values that the evidence has whole become facts, the others are fragments.
+    fn sort(&mut self, ledger: &Ledger, hits: Vec<Hit>, coverage: &mut PublicCoverage<'_>) {
+        let mut places: BTreeMap<Id, Vec<EvidencePlace>> = BTreeMap::new();
+        for hit in hits {
+            places.entry(hit.id).or_default().push(EvidencePlace::of(hit));
+        }
+        for (id, places) in places {
+            let Some(value) = ledger.value(id) else { continue };
+            if value.what == PLAINTEXT && coverage.covers(id, 0..value.len) {
+                self.public_texts.insert(id);
+            }
+            match join_to_whole(&places, if value.kept == 0 { value.len } else { value.kept }) {
+                true => {
+                    self.facts.push(id);
+                    self.whole.insert(id, places);
+                }
+                false => {
+                    self.fragments.insert(id, places);
+                }
+            }
+        }
+        self.drop_explained_fragments(ledger, coverage);
+    }
+
+    /// Drops fragments that two things explain. A secret that the evidence has whole is a finding itself, and explains the
+    /// fragments of others that share its bytes, such as messages with the same beginning. Public values explain the fragments
+    /// of secrets that contain them whole.
+    fn drop_explained_fragments(&mut self, ledger: &Ledger, coverage: &mut PublicCoverage<'_>) {
+        let is_finding = |id: &Id| {
+            let value = ledger.value(*id);
+            value.is_some_and(|value| matches!(value.class, Class::Secret | Class::State) && value.of_device)
+        };
+        let wholes = self.whole.iter().filter(|(id, _)| is_finding(id)).flat_map(|(_, places)| places);
+        let mut spans: Vec<(&str, &str, u64, u64)> =
+            wholes.map(|place| (&*place.source, &*place.encoding, place.offset, place.end())).collect();
+        spans.sort_unstable();
+        // All places within a compressed stream have the offset of the stream's beginning, so that none of them is next to
+        // another. And a value with as many places as are listed may have others.
+        let compressed = [Encoding::Gzip, Encoding::Zlib, Encoding::Zstd].map(|encoding| encoding.to_string());
+        let is_in_whole_secret = |place: &EvidencePlace| {
+            if place.encoding.split(" > ").any(|layer| compressed.iter().any(|known| known == layer)) {
+                return false;
+            }
+            let key = (&*place.source, &*place.encoding);
+            let after = spans.partition_point(|span| (span.0, span.1, span.2) <= (key.0, key.1, place.offset));
+            let before = spans.get(..after).unwrap_or_default().iter().rev();
+            before.take_while(|span| (span.0, span.1) == key).take(NEIGHBOURS).any(|span| place.end() <= span.3)
+        };
+        self.fragments.retain(|id, places| {
+            let mut is_explained =
+                |place: &EvidencePlace| is_in_whole_secret(place) || coverage.covers(*id, place.from..place.to);
+            places.len() >= HITS_PER_VALUE || !places.iter().all(&mut is_explained)
+        });
+    }
+
+    /// Counts the public values of the run in the evidence, and states what leaves the examination incomplete.
+    fn check_completeness(&self, ledger: &Ledger, examined: &mut Examined) {
+        // Keys, ciphertexts, signatures; not labels, which every binary with the protocol in it has.
+        let is_public = |id: &Id| {
+            ledger.value(*id).is_some_and(|value| value.is_public && value.is_computed && value.class != Class::Secret)
+        };
+        let is_long = |id: &Id| ledger.value(*id).is_some_and(|value| value.len >= FRAGMENT);
+        examined.public_values = ledger.values().filter(|(id, _)| is_public(id) && is_long(id)).count();
+        examined.public_values_seen = self.whole.keys().filter(|id| is_public(id)).count();
+        let left_out = Encoding::ALL.into_iter().map(|encoding| encoding.to_string());
+        let left_out =
+            left_out.filter(|encoding| !examined.encodings.contains(encoding)).collect::<Vec<_>>().join(", ");
+        if !left_out.is_empty() {
+            examined.not_examined.push(format!("encodings not looked for: {left_out}"));
+        }
+        if examined.controls_planted == 0 {
+            let why = "the search has no control: no key of the run could be planted to show that the search finds it";
+            examined.not_examined.push(why.into());
+        }
+        if examined.controls_found < examined.controls_planted {
+            examined
+                .not_examined
+                .push("the control failed: the search did not find everything that was planted".into());
+        }
+        if examined.public_values_seen == 0 {
+            let why = "the evidence has no public key and no message of this run: is it the right server's evidence?";
+            examined.not_examined.push(why.into());
+        }
+    }
+}
+
+/// Whether a fragment of a secret can be searched for: one that is long enough and has enough distinct bytes.
+fn is_searchable(bytes: &[u8]) -> bool {
+    bytes.windows(FRAGMENT).any(leakscan::is_strong)
+}
+
+/// Whether these pieces together are the whole value.
+fn join_to_whole(places: &[EvidencePlace], len: usize) -> bool {
+    let mut pieces: Vec<(usize, usize)> = places.iter().map(|place| (place.from, place.to)).collect();
+    pieces.sort_unstable();
+    pieces.into_iter().fold(0, |end, (from, to)| if from <= end { end.max(to) } else { end }) >= len
+}
