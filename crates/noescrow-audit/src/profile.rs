@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Profile`]: what the audit must know about one protocol, as data.
 //!
-//! The audit's core knows primitives, not protocols. What the output of a key derivation consists of, which plaintexts are
-//! secret, and which secrets lie in a stored state depends on the protocol, so a profile states it. It comes from whoever audits, never
-//! from the trace: a class in a trace would be the device's own claim. Without a rule a value keeps the class that its
-//! role gives it, and an unknown plaintext or KDF output is secret, so a missing rule never hides a finding.
+//! The audit's core knows primitives, not protocols. The protocol decides what the output of a key derivation consists of, which
+//! plaintexts are secret, and which secrets a stored state contains, so a profile states it. The profile comes from the auditor,
+//! never from the trace: a class in a trace would be the device's own claim. Without a rule a value keeps the class of its
+//! role, and an unknown plaintext or KDF output is secret, so that a missing rule never hides a finding.
 //!
-//! A profile is a JSON document; [`Document`](document::Document) has its fields. The profile of noescrow's own protocol is
-//! `profile.json` of the crate `noescrow-recorder`.
+//! A profile is a JSON document, described in `docs/profile.md`; [`Document`](document::Document) has its fields. The profile of
+//! noescrow's own protocol is `profile.json` of the crate `noescrow-recorder`.
 
 mod document;
 mod layout;
@@ -61,10 +61,10 @@ pub(crate) struct OutputField {
 #[derive(Debug)]
 struct PlaintextRule {
     steps: Vec<String>,
-    /// Layouts of which one must fit; empty: any plaintext.
+    /// Layouts of which one must fit; any plaintext fits if there is none.
     shapes: Vec<Layout>,
     is_padded: bool,
-    /// Layouts by which parts within are classified, where one fits.
+    /// Layouts that classify parts of the plaintext. The first that fits is used.
     contains: Vec<Layout>,
     class: Class,
     name: Name,
@@ -77,9 +77,9 @@ struct Stored {
     name: Name,
     key: Name,
     salt: Name,
-    /// Contexts of derivations from the storage key; `None` is any.
+    /// Contexts of derivations from the storage key; `None` stands for any.
     derivations: Vec<Vec<Option<Vec<u8>>>>,
-    /// Lengths of the contexts before the state in the salt's HMAC.
+    /// Lengths of the parts before the state in the message of the salt's HMAC.
     salt_head: Vec<usize>,
     head_len: usize,
     states: Vec<(Vec<u8>, Layout)>,
@@ -98,7 +98,7 @@ impl fmt::Display for ProfileError {
 impl core::error::Error for ProfileError {}
 
 impl Profile {
-    /// A profile without a rule: every plaintext and every derived value is secret.
+    /// A profile without rules: every plaintext and every derived value is secret.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
@@ -108,7 +108,7 @@ impl Profile {
     ///
     /// # Errors
     /// [`ProfileError`] if it is not JSON, has an unknown field or version, refers to a layout or variable that it does not
-    /// define, or nests layouts without end.
+    /// define, or nests layouts too deeply.
     pub fn from_json(json: &[u8]) -> Result<Self, ProfileError> {
         document::compile(json).map(|rules| Self(Arc::new(rules)))
     }
@@ -123,7 +123,7 @@ impl Profile {
         self.0.names.get(usize::from(number)).map_or("", String::as_str)
     }
 
-    /// The fields of a key derivation's output; empty if no rule fits.
+    /// The fields of a key derivation's output; none if no rule fits.
     pub(crate) fn kdf_output(&self, operation: &Operation<'_>) -> &[OutputField] {
         let mut contexts = operation.inputs(Role::Context);
         let (label, then) = (contexts.next().unwrap_or_default(), contexts.next().unwrap_or_default());
@@ -137,17 +137,17 @@ impl Profile {
         self.0.kdf.iter().find(fits).map_or(&[], |rule| &rule.output)
     }
 
-    /// Whether a step seals or opens a message of a user.
+    /// Whether a step seals or opens a user's message.
     pub(crate) fn is_message(&self, step: &str) -> bool {
         self.0.message_steps.iter().any(|known| known == step)
     }
 
-    /// Class and name of a plaintext, if a rule fits. A plaintext that has not the shape that its step demands has none.
+    /// Class and name of a plaintext, if a rule fits. A plaintext without the shape that its step requires has none.
     pub(crate) fn plaintext(&self, step: &str, bytes: &[u8]) -> Option<(Class, Name)> {
         self.plaintext_rule(step, bytes).map(|rule| (rule.class, rule.name))
     }
 
-    /// Whether a rule on plaintexts gives this name.
+    /// Whether this is the name of a plaintext.
     pub(crate) fn names_plaintext(&self, name: Name) -> bool {
         self.0.plaintexts.iter().any(|rule| rule.name == name)
     }
@@ -178,7 +178,7 @@ impl Profile {
         self.0.stored.as_ref().is_some_and(|stored| stored.steps.iter().any(|known| known == step))
     }
 
-    /// Whether an operation does what sealing or restoring a state does. Its step alone is a claim of the device.
+    /// Whether an operation belongs to sealing or restoring a state. The step alone does not decide: it is a claim of the device.
     pub(crate) fn is_storing(&self, operation: &Operation<'_>) -> bool {
         let Some(stored) = self.0.stored.as_ref().filter(|_| self.is_storing_step(operation.step)) else {
             return false;
@@ -208,7 +208,7 @@ impl Profile {
         }
     }
 
-    /// The secrets of a state, by what its sealed form begins with; `None` if it is no state of this protocol.
+    /// The secrets of a state, by the beginning of its sealed form. `None` if it is not a state of this protocol.
     pub(crate) fn stored_parts<'a>(&self, head: &[u8], state: &'a [u8]) -> Option<Vec<Part<'a>>> {
         let stored = self.0.stored.as_ref()?;
         let (_, layout) = stored.states.iter().find(|(known, _)| head.starts_with(known))?;
@@ -221,7 +221,7 @@ impl Profile {
     }
 }
 
-/// Names of what storing has.
+/// The names that a profile gives to what a device stores.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StoredNames {
     pub(crate) state: Name,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `noescrow-audit`: audits a server from a shell. It reads the trace of the devices that talked through the server, searches
-//! all that the server holds, and prints the verdict.
+//! everything that the server holds, and prints the verdict.
 //!
 //! ```sh
 //! noescrow-audit --trace run.trace --profile profile.json --evidence dump.sql logs/ wire.pcap --pid 4711
 //! ```
-#![allow(clippy::arithmetic_side_effects, reason = "a program may stop")]
+#![allow(clippy::arithmetic_side_effects, reason = "a program may panic")]
 
 use clap::{Parser, ValueHint};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,11 +16,11 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Rows and columns of a drawn matrix; of longer runs each cell stands for several.
+/// Rows and columns of a drawn matrix. In longer runs each cell stands for several.
 const DRAWN: (usize, usize) = (200, 64);
-/// Bytes of the trace that are read at once.
+/// Bytes of the trace's read buffer.
 const READ: usize = 1 << 20;
-/// Bytes of evidence from which on a progress bar is drawn: less takes a moment.
+/// Bytes of evidence from which on a progress bar is drawn. Less is searched in a moment.
 const LONG: u64 = 8 << 20;
 
 const HOLDS: u8 = 0;
@@ -35,34 +35,34 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Says whether a server holds a key or a plaintext of the devices that talked through it, or anything from which one follows.
+/// Audits a server: does it hold a key or a plaintext of the devices that talked through it, or anything from which one follows?
 ///
 /// Exit code: 0 no server-held key exists in what was examined, 1 there are findings, 2 not everything could be examined (bad
-/// trace or evidence, evidence of another run).
+/// options, trace or evidence, evidence of another run).
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// What the devices did, as their recorders wrote it
+    /// The traces that the devices' recorders wrote
     #[arg(long, value_name = "FILE", required = true, num_args = 1.., value_hint = ValueHint::FilePath)]
     trace: Vec<PathBuf>,
 
-    /// What the audit must know about the devices' protocol; without it every plaintext and every derived value counts as secret
+    /// The profile of the devices' protocol; without one every plaintext and every derived value counts as secret
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     profile: Option<PathBuf>,
 
-    /// What the server holds: files, directories with all their files, captures of traffic (pcap and pcapng are recognised)
+    /// What the server holds: files, directories with all their files, traffic captures (pcap and pcapng are recognised)
     #[arg(long, value_name = "PATH", required_unless_present = "pid", num_args = 1..)]
     evidence: Vec<PathBuf>,
 
-    /// The memory of a process that runs on this machine (Linux; may need root)
+    /// The memory of running processes, by process id (Linux; may need root)
     #[arg(long, value_name = "N", num_args = 1..)]
     pid: Vec<u32>,
 
-    /// Writes the verdict as a page, with derivations and the secrecy matrix drawn
+    /// Writes the verdict as an HTML page, with drawings of derivations and of the secrecy matrix
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
-    /// Writes the secrecy matrix, as SVG or PNG by the name's extension
+    /// Writes the secrecy matrix as a picture; the extension, .svg or .png, decides the format
     #[arg(long, value_name = "FILE")]
     matrix: Option<PathBuf>,
 
@@ -78,8 +78,8 @@ enum Format {
 
 impl Format {
     fn of(path: &Path) -> Option<Self> {
-        let ending = path.extension()?.to_string_lossy().to_lowercase();
-        match ending.as_str() {
+        let extension = path.extension()?.to_string_lossy().to_lowercase();
+        match extension.as_str() {
             "svg" => Some(Self::Svg),
             "png" => Some(Self::Png),
             _ => None,
@@ -91,9 +91,9 @@ fn run(options: &Options) -> Result<u8, Box<dyn Error>> {
     if let Some(path) = &options.matrix
         && Format::of(path).is_none()
     {
-        return Err(format!("{}: .svg or .png?", path.display()).into());
+        return Err(format!("{}: the extension of a matrix must be .svg or .png", path.display()).into());
     }
-    once_each(&options.trace)?;
+    check_distinct(&options.trace)?;
     let profile = match &options.profile {
         Some(path) => {
             let json = fs::read(path).map_err(|error| named(path, &error))?;
@@ -112,20 +112,20 @@ fn run(options: &Options) -> Result<u8, Box<dyn Error>> {
     }
     let mut audit = audit.ok_or("no trace")?;
     for path in &options.evidence {
-        apart(path, &options.trace)?;
-        audit = gather(audit, path)?;
+        check_separate(path, &options.trace)?;
+        audit = add_evidence(audit, path)?;
     }
     for &pid in &options.pid {
-        audit = process(audit, pid)?;
+        audit = add_process(audit, pid)?;
     }
     let bar = Bar::new();
     let examination = audit.on_progress(|done, all| bar.show(done, all)).examine();
     bar.0.finish_and_clear();
-    answer(options, &examination)
+    report(options, &examination)
 }
 
-/// Who reads may have stopped to: `| head`. The exit code is the answer then.
-fn say(text: &str) {
+/// Prints to standard output. A reader such as `| head` may have closed it; the exit code is the answer then.
+fn print(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
@@ -133,35 +133,37 @@ fn named(path: &Path, error: &dyn Error) -> String {
     format!("{}: {error}", path.display())
 }
 
-/// The same trace twice is a run whose fresh values all repeat.
-fn once_each(traces: &[PathBuf]) -> Result<(), Box<dyn Error>> {
+/// Refuses a trace that is given twice: all fresh values of the run would repeat.
+fn check_distinct(traces: &[PathBuf]) -> Result<(), Box<dyn Error>> {
     let mut seen = Vec::new();
     for trace in traces {
         let path = fs::canonicalize(trace).map_err(|error| named(trace, &error))?;
         if seen.contains(&path) {
-            return Err(format!("{} is given twice", trace.display()).into());
+            return Err(format!("the trace {} is given twice", trace.display()).into());
         }
         seen.push(path);
     }
     Ok(())
 }
 
-/// The trace has every secret: within the evidence it would be found, of course.
-fn apart(evidence: &Path, traces: &[PathBuf]) -> Result<(), Box<dyn Error>> {
+/// Refuses a trace within the evidence: it contains every secret, and the search would find them.
+fn check_separate(evidence: &Path, traces: &[PathBuf]) -> Result<(), Box<dyn Error>> {
     let evidence = fs::canonicalize(evidence).map_err(|error| named(evidence, &error))?;
     for trace in traces {
         if fs::canonicalize(trace)?.starts_with(&evidence) {
-            return Err(format!("{} lies within the evidence, and holds every secret", trace.display()).into());
+            return Err(
+                format!("the trace {} is part of the evidence, but it contains every secret", trace.display()).into()
+            );
         }
     }
     Ok(())
 }
 
-/// A file, or a directory with all that is in it; captures of traffic also by what their flows carry.
-fn gather<'a>(mut audit: Audit<'a>, path: &Path) -> Result<Audit<'a>, Box<dyn Error>> {
-    // What cannot be read is the search's to tell: it hides nothing that lies elsewhere.
+/// Adds a file, or a directory with all its files. Traffic captures are also searched flow by flow.
+fn add_evidence<'a>(mut audit: Audit<'a>, path: &Path) -> Result<Audit<'a>, Box<dyn Error>> {
+    // The search reports what cannot be read, and goes on with the rest.
     if !path.is_dir() && is_capture(path).unwrap_or(false) {
-        return capture(audit, path);
+        return add_capture(audit, path);
     }
     audit = audit.server_files(path);
     let mut folders: Vec<PathBuf> = path.is_dir().then(|| path.to_path_buf()).into_iter().collect();
@@ -171,20 +173,20 @@ fn gather<'a>(mut audit: Audit<'a>, path: &Path) -> Result<Audit<'a>, Box<dyn Er
             if kind.is_dir() {
                 folders.push(entry.path());
             } else if kind.is_file() && is_capture(&entry.path()).unwrap_or(false) {
-                audit = capture(audit, &entry.path())?;
+                audit = add_capture(audit, &entry.path())?;
             }
         }
     }
     Ok(audit)
 }
 
-fn capture<'a>(audit: Audit<'a>, path: &Path) -> Result<Audit<'a>, Box<dyn Error>> {
+fn add_capture<'a>(audit: Audit<'a>, path: &Path) -> Result<Audit<'a>, Box<dyn Error>> {
     let file = BufReader::new(File::open(path).map_err(|error| named(path, &error))?);
     let name = path.to_string_lossy().into_owned();
     Ok(audit.with(|evidence| evidence.capture(&name, file)))
 }
 
-/// pcap in either byte order and with either clock, or pcapng.
+/// Whether a file begins like pcap, in either byte order and with either clock, or like pcapng.
 fn is_capture(path: &Path) -> io::Result<bool> {
     let mut start = Vec::new();
     File::open(path)?.take(4).read_to_end(&mut start)?;
@@ -193,30 +195,31 @@ fn is_capture(path: &Path) -> io::Result<bool> {
 }
 
 #[cfg(target_os = "linux")]
-fn process(audit: Audit<'_>, pid: u32) -> Result<Audit<'_>, Box<dyn Error>> {
+fn add_process(audit: Audit<'_>, pid: u32) -> Result<Audit<'_>, Box<dyn Error>> {
     Ok(audit.with(|evidence| evidence.process(&format!("process {pid}"), pid)))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn process(_: Audit<'_>, _: u32) -> Result<Audit<'_>, Box<dyn Error>> {
-    Err("--pid needs Linux: hand over a core dump as evidence".into())
+fn add_process(_: Audit<'_>, _: u32) -> Result<Audit<'_>, Box<dyn Error>> {
+    Err("--pid needs Linux; use a core dump as evidence instead".into())
 }
 
-fn answer(options: &Options, examination: &Examination) -> Result<u8, Box<dyn Error>> {
+fn report(options: &Options, examination: &Examination) -> Result<u8, Box<dyn Error>> {
     let verdict = examination.verdict();
     let matrix = if options.html.is_some() || options.matrix.is_some() { matrix(examination) } else { None };
     if let Some(path) = &options.html {
         fs::write(path, verdict.to_html(matrix.as_ref())).map_err(|error| named(path, &error))?;
     }
     if let Some(path) = &options.matrix {
-        let matrix = matrix.ok_or("no matrix: no device took a snapshot in the trace, and so none can be stolen")?;
+        let matrix =
+            matrix.ok_or("no secrecy matrix: no device took a snapshot in the trace, so that no theft is possible")?;
         let picture = match Format::of(path) {
             Some(Format::Png) => matrix.to_png(),
             _ => matrix.to_svg().into_bytes(),
         };
         fs::write(path, picture).map_err(|error| named(path, &error))?;
     }
-    say(&if options.json { verdict.to_json() } else { verdict.to_string() });
+    print(&if options.json { verdict.to_json() } else { verdict.to_string() });
     Ok(match verdict.outcome {
         Outcome::Holds => HOLDS,
         Outcome::Finding => FINDING,

@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A profile as a JSON document, and its rules.
+//! A profile as a JSON document, and its compilation to rules. `docs/profile.md` describes it.
 
 use super::layout::{Element, Expansion, Layout, Layouts, Length, MAX_VARIABLES, Signed, Width};
 use super::{KdfRule, Name, OutputField, PlaintextRule, ProfileError, Rules, Stored};
 use crate::class::Class;
+use crate::operation::Kind;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a profile's `format` says.
+/// The value of `format`.
 const FORMAT: &str = "noescrow-audit profile";
-/// The version that is read.
+/// The version of the format.
 const VERSION: u32 = 1;
-/// Levels of lists within lists: the parser recurses as deep.
+/// The operations that derive keys.
+const KDF_KINDS: [Kind; 3] = [Kind::Hmac, Kind::Hkdf, Kind::HkdfExpand];
+/// Levels of layouts within layouts: the parser recurses that deep.
 const MAX_DEPTH: usize = 32;
+const TOO_DEEP: &str = "layouts nest too deeply, or without end";
 
 /// The whole document.
 #[derive(Deserialize)]
@@ -22,9 +26,9 @@ pub(super) struct Document {
     version: u32,
     /// The protocol's name and revision, for people.
     protocol: String,
-    /// What outputs of key derivations consist of; the first rule that fits is taken.
+    /// What the outputs of key derivations consist of. The first rule that fits applies.
     kdf: Vec<KdfRuleDocument>,
-    /// What plaintexts are; the first rule that fits is taken.
+    /// What plaintexts are. The first rule that fits applies.
     plaintexts: Vec<PlaintextDocument>,
     /// Steps at which the AEAD seals or opens a user's message.
     messages: Vec<String>,
@@ -35,7 +39,7 @@ pub(super) struct Document {
 
 /// Bytes: as text, or in hex.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 enum Bytes {
     Text(String),
     Hex { hex: String },
@@ -44,11 +48,11 @@ enum Bytes {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KdfRuleDocument {
-    /// The operation's name; absent: any key derivation.
+    /// The operation's name. Any key derivation if absent.
     operation: Option<String>,
     /// The first part of the info, or of an HMAC's message.
     label: Bytes,
-    /// The second part; absent: any.
+    /// The second part. Any if absent.
     then: Option<Bytes>,
     /// Whether the label is the whole info.
     #[serde(default)]
@@ -73,7 +77,7 @@ struct PlaintextDocument {
     shape: Vec<String>,
     #[serde(default)]
     padding: Option<Padding>,
-    /// Layouts whose fields are classified, where one fits.
+    /// Layouts whose fields are classified. The first that fits is used.
     #[serde(default)]
     contains: Vec<String>,
     class: Class,
@@ -83,7 +87,7 @@ struct PlaintextDocument {
 /// How a text is padded.
 #[derive(Deserialize)]
 enum Padding {
-    /// ISO/IEC 7816-4's marker and zeros up to a Padmé length.
+    /// ISO/IEC 7816-4: a marker, then zeros up to a Padmé length.
     #[serde(rename = "iso-7816-4, padmé length")]
     Padme,
 }
@@ -95,7 +99,7 @@ struct StoredDocument {
     name: String,
     /// The storage key's name.
     key: String,
-    /// Info of each derivation from the storage key; null is any part.
+    /// The info of each derivation from the storage key. `null` stands for any part.
     derivations: Vec<Vec<Option<Bytes>>>,
     salt: SaltDocument,
     /// Bytes of the associated data of a sealed state.
@@ -103,7 +107,7 @@ struct StoredDocument {
     states: Vec<StateDocument>,
 }
 
-/// A salt that is an HMAC over parts of these lengths and the state.
+/// A salt that is an HMAC over parts of these lengths, followed by the state.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SaltDocument {
@@ -114,7 +118,7 @@ struct SaltDocument {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StateDocument {
-    /// What the associated data begins with.
+    /// The beginning of the associated data.
     begins: Bytes,
     layout: String,
 }
@@ -127,7 +131,7 @@ enum LengthDocument {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 enum SignedDocument {
     Field { field: String },
     Text { text: String },
@@ -169,6 +173,10 @@ pub(super) fn compile(json: &[u8]) -> Result<Rules, ProfileError> {
     for name in document.layouts.keys() {
         compiler.layout(name, 0)?;
     }
+    check_depth(&compiler.compiled)?;
+    if let Some(unknown) = compiler.signed.iter().find(|name| !compiler.fields.contains(*name)) {
+        return Err(wrong(format!("no layout has the field {unknown:?}, which a signature names")));
+    }
     if let Some(unset) = compiler.variables.iter().find(|name| !compiler.defined.contains(*name)) {
         return Err(wrong(format!("no layout sets the variable {unset:?}")));
     }
@@ -186,11 +194,38 @@ pub(super) fn compile(json: &[u8]) -> Result<Rules, ProfileError> {
     })
 }
 
+/// The parser recurses as deep as layouts nest, whatever the order in which they were compiled.
+fn check_depth(layouts: &[Vec<Element>]) -> Result<(), ProfileError> {
+    let mut depths: Vec<usize> = Vec::with_capacity(layouts.len());
+    for elements in layouts {
+        let depth = depth(elements, &depths);
+        if depth > MAX_DEPTH {
+            return Err(wrong(TOO_DEEP));
+        }
+        depths.push(depth);
+    }
+    Ok(())
+}
+
+/// Levels of elements below these, given the depths of the layouts to which they may refer.
+fn depth(elements: &[Element], layouts: &[usize]) -> usize {
+    let below = |element: &Element| match element {
+        Element::Repeat { of, .. } | Element::Optional(of) => depth(of, layouts).saturating_add(1),
+        Element::Choice { cases, otherwise } => {
+            let cases = cases.iter().map(|(_, case)| case).chain(otherwise);
+            cases.map(|case| depth(case, layouts)).max().unwrap_or_default().saturating_add(1)
+        }
+        Element::Layout(Layout(number)) => layouts.get(*number).copied().unwrap_or_default().saturating_add(1),
+        Element::Skip(_) | Element::Field { .. } | Element::Signature { .. } | Element::Variable { .. } => 0,
+    };
+    elements.iter().map(below).max().unwrap_or_default()
+}
+
 fn wrong(what: impl Into<String>) -> ProfileError {
     ProfileError(what.into())
 }
 
-/// JSON has only text as keys.
+/// The number of a byte. JSON keys are always text.
 fn byte(key: &str) -> Result<u8, ProfileError> {
     key.parse().map_err(|_| wrong(format!("{key:?} is not the number of a byte")))
 }
@@ -216,9 +251,12 @@ struct Compiler<'a> {
     document: &'a Document,
     names: Vec<String>,
     variables: Vec<&'a str>,
-    /// Variables that some layout sets.
+    /// Names of fields in layouts, and those that signatures name.
+    fields: BTreeSet<&'a str>,
+    signed: BTreeSet<&'a str>,
+    /// Variables that a layout sets.
     defined: BTreeSet<&'a str>,
-    /// Layouts that are compiled, by name: a layout refers only to those before it.
+    /// Compiled layouts by name. A layout refers only to those compiled before it.
     numbers: BTreeMap<&'a str, Layout>,
     compiled: Vec<Vec<Element>>,
 }
@@ -229,6 +267,8 @@ impl<'a> Compiler<'a> {
             document,
             names: Vec::new(),
             variables: Vec::new(),
+            fields: BTreeSet::new(),
+            signed: BTreeSet::new(),
             defined: BTreeSet::new(),
             numbers: BTreeMap::new(),
             compiled: Vec::new(),
@@ -282,7 +322,7 @@ impl<'a> Compiler<'a> {
 
     fn elements(&mut self, elements: &'a [ElementDocument], depth: usize) -> Result<Vec<Element>, ProfileError> {
         if depth > MAX_DEPTH {
-            return Err(wrong("layouts within layouts without end"));
+            return Err(wrong(TOO_DEEP));
         }
         elements.iter().map(|element| self.element(element, depth.saturating_add(1))).collect()
     }
@@ -290,18 +330,25 @@ impl<'a> Compiler<'a> {
     fn element(&mut self, element: &'a ElementDocument, depth: usize) -> Result<Element, ProfileError> {
         Ok(match element {
             ElementDocument::Skip { skip } => Element::Skip(self.length(skip)?),
-            ElementDocument::Field { field, len, class, expands, is } => Element::Field {
-                name: self.name(field)?,
-                len: self.length(len)?,
-                class: *class,
-                expansion: *expands,
-                is_x25519_public: matches!(is, Some(Check::X25519Public)),
-            },
+            ElementDocument::Field { field, len, class, expands, is } => {
+                self.fields.insert(field);
+                Element::Field {
+                    name: self.name(field)?,
+                    len: self.length(len)?,
+                    class: *class,
+                    expansion: *expands,
+                    is_x25519_public: matches!(is, Some(Check::X25519Public)),
+                }
+            }
             ElementDocument::Signature { signature: SignatureDocument { by, of } } => {
-                let signed = |compiler: &mut Self, part: &SignedDocument| {
+                self.signed.insert(by);
+                let signed = |compiler: &mut Self, part: &'a SignedDocument| {
                     Ok(match part {
                         SignedDocument::Text { text } => Signed::Text(text.clone().into_bytes()),
-                        SignedDocument::Field { field } => Signed::Field(compiler.name(field)?),
+                        SignedDocument::Field { field } => {
+                            compiler.signed.insert(field);
+                            Signed::Field(compiler.name(field)?)
+                        }
                     })
                 };
                 let of = of.iter().map(|part| signed(self, part)).collect::<Result<_, ProfileError>>()?;
@@ -331,6 +378,10 @@ impl<'a> Compiler<'a> {
         let field = |compiler: &mut Self, field: &OutputDocument| {
             Ok(OutputField { name: compiler.name(&field.field)?, len: field.len, class: field.class })
         };
+        let is_known = |name: &String| KDF_KINDS.iter().any(|kind| kind.name() == name);
+        if let Some(unknown) = rule.operation.as_ref().filter(|name| !is_known(name)) {
+            return Err(wrong(format!("there is no key derivation {unknown:?}")));
+        }
         Ok(KdfRule {
             operation: rule.operation.clone(),
             label: rule.label.bytes()?,
@@ -370,3 +421,6 @@ impl<'a> Compiler<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

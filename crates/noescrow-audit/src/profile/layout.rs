@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Layouts: how bytes consist of fields, and the parser that reads bytes by them.
+//! Layouts: which fields bytes consist of, and a parser for them.
 
 use super::Name;
 use crate::class::Class;
@@ -17,7 +17,7 @@ pub(super) struct Layouts(pub(super) Vec<Vec<Element>>);
 /// One element of a layout.
 #[derive(Debug)]
 pub(super) enum Element {
-    /// Bytes that are not looked at.
+    /// Bytes without a field of interest.
     Skip(Length),
     Field {
         name: Name,
@@ -36,7 +36,7 @@ pub(super) enum Element {
         variable: usize,
         values: Vec<(u8, usize)>,
     },
-    /// A count, then as many times these elements.
+    /// A count, then these elements that many times.
     Repeat {
         width: Width,
         of: Vec<Element>,
@@ -72,7 +72,7 @@ pub(super) enum Signed {
     Field(Name),
 }
 
-/// A private key's kind, by which its expanded forms are computed.
+/// A private key's algorithm, by which its expanded forms are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 pub(crate) enum Expansion {
     /// An Ed25519 seed, 32 bytes.
@@ -86,7 +86,7 @@ pub(crate) enum Expansion {
     MlKem1024,
 }
 
-/// A field that a layout found.
+/// A field that a parser found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part<'a> {
     pub(crate) name: Name,
@@ -95,14 +95,14 @@ pub(crate) struct Part<'a> {
     pub(crate) bytes: &'a [u8],
 }
 
-/// Variables of a profile: chunk sizes and the like.
+/// The number of variables that a profile may have: lengths such as a chunk size.
 pub(super) const MAX_VARIABLES: usize = 8;
 
-/// The bytes do not have the layout.
+/// The bytes do not fit the layout.
 struct DoesNotFit;
 
 impl Layouts {
-    /// The fields of `bytes`, if they have this layout from the first byte to the last.
+    /// The fields of `bytes`, if the layout fits from the first byte to the last.
     pub(super) fn parse<'a>(&self, layout: Layout, bytes: &'a [u8]) -> Option<Vec<Part<'a>>> {
         let mut parser = Parser { layouts: self, rest: bytes, parts: Vec::new(), variables: [None; MAX_VARIABLES] };
         parser.layout(layout).ok()?;
@@ -132,7 +132,7 @@ impl<'a> Parser<'a, '_> {
             Element::Skip(len) => self.take(self.length(*len)?).map(drop),
             Element::Field { name, len, class, expansion, is_x25519_public } => {
                 let bytes = self.take(self.length(*len)?)?;
-                if *is_x25519_public && !is_sound_x25519_public(bytes) {
+                if *is_x25519_public && !is_valid_x25519_public(bytes) {
                     return Err(DoesNotFit);
                 }
                 self.parts.push(Part { name: *name, class: *class, expansion: *expansion, bytes });
@@ -159,7 +159,7 @@ impl<'a> Parser<'a, '_> {
                 for _ in 0..self.count(*width)? {
                     let before = self.rest.len();
                     self.elements(of)?;
-                    // A count is not believed: what repeats has bytes.
+                    // The parser does not trust the count: what repeats must consume bytes.
                     if self.rest.len() == before {
                         return Err(DoesNotFit);
                     }
@@ -206,14 +206,14 @@ impl<'a> Parser<'a, '_> {
         Ok(self.take(len)?.iter().fold(0, |count, byte| count << 8 | u32::from(*byte)))
     }
 
-    /// The field of this name that was read last.
+    /// The last field of this name.
     fn field(&self, name: Name) -> Result<&'a [u8], DoesNotFit> {
         self.parts.iter().rev().find(|part| part.name == name).map(|part| part.bytes).ok_or(DoesNotFit)
     }
 }
 
-/// Canonical (RFC 7748 §5: below 2^255 - 19) and not of low order.
-fn is_sound_x25519_public(bytes: &[u8]) -> bool {
+/// Whether a u-coordinate is canonical (RFC 7748 §5: below 2^255 - 19) and not of low order.
+fn is_valid_x25519_public(bytes: &[u8]) -> bool {
     let Ok(bytes) = <[u8; 32]>::try_from(bytes) else { return false };
     let [first, middle @ .., last] = bytes;
     let is_at_least_p = last == 0x7F && middle.iter().all(|byte| *byte == 0xFF) && first >= 0xED;
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_layout_fits_from_the_first_byte_to_the_last() {
+    fn layout_fits_from_the_first_byte_to_the_last() {
         let elements = || vec![Element::Skip(Length::Fixed(1)), secret(Length::Fixed(2))];
         assert_eq!(parse(elements(), &[1, 2, 3]).unwrap()[0].bytes, [2, 3]);
         assert!(parse(elements(), &[1, 2]).is_none());
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_options_choices_and_variables_are_read() {
+    fn counts_options_choices_and_variables_are_parsed() {
         let elements = || {
             vec![
                 Element::Variable { variable: 0, values: vec![(7, 2), (8, 3)] },
@@ -276,13 +276,13 @@ mod tests {
     }
 
     #[test]
-    fn a_count_of_what_has_no_bytes_is_refused() {
+    fn count_of_empty_elements_is_refused() {
         let elements = vec![Element::Repeat { width: Width::U32, of: Vec::new() }];
         assert!(parse(elements, &[0xFF; 4]).is_none());
     }
 
     #[test]
-    fn padding_is_the_marker_and_zeros_at_the_shortest_length() {
+    fn padding_is_marker_and_zeros_to_the_padme_length() {
         for len in 0..3_000usize {
             let mut bytes = vec![0; padme(len + 1)];
             bytes[len] = 0x80;
@@ -300,14 +300,14 @@ mod tests {
     }
 
     #[test]
-    fn an_x25519_public_key_is_canonical_and_not_of_low_order() {
+    fn x25519_public_keys_are_canonical_and_not_of_low_order() {
         let mut key = [0xFF; 32];
         key[31] = 0x7F;
-        for (first, is_sound) in [(0xEC, false), (0xED, false), (0xFF, false), (0xEB, true)] {
+        for (first, is_valid) in [(0xEC, false), (0xED, false), (0xFF, false), (0xEB, true)] {
             key[0] = first;
-            assert_eq!(is_sound_x25519_public(&key), is_sound, "{first:x}");
+            assert_eq!(is_valid_x25519_public(&key), is_valid, "{first:x}");
         }
-        assert!(is_sound_x25519_public(&[9; 32]) && !is_sound_x25519_public(&[0x80; 32]));
-        assert!(!is_sound_x25519_public(&[0; 32]) && !is_sound_x25519_public(&[9; 31]));
+        assert!(is_valid_x25519_public(&[9; 32]) && !is_valid_x25519_public(&[0x80; 32]));
+        assert!(!is_valid_x25519_public(&[0; 32]) && !is_valid_x25519_public(&[9; 31]));
     }
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where a trace goes: whole, in order, in bounded memory; and if it does not get there, somebody hears of it.
+//! A tape writes the whole trace in order and in bounded memory, and reports an error of its writer.
 
 use super::*;
 use crate::{TraceReader, fuzz};
 use std::sync::mpsc;
 
-/// Sends every chunk that it is given.
+/// Sends every chunk that is written.
 struct Chunks(mpsc::Sender<Vec<u8>>);
 
 impl Write for Chunks {
@@ -24,7 +24,7 @@ fn record(track: &Track, step: &str, kind: Kind, fields: &[(Role, bool, &[u8])])
     track.record(step, kind, fields);
 }
 
-/// What two devices and a server do, the same on every tape.
+/// Records operations of two devices and a server, the same on every tape.
 fn work(tape: &Tape, rounds: u8) {
     let (alice, bob) = (tape.device("Alice").unwrap(), tape.device("Bob").unwrap());
     let relay = tape.server("relay").unwrap();
@@ -45,7 +45,7 @@ fn work(tape: &Tape, rounds: u8) {
 }
 
 #[test]
-fn a_tape_to_a_writer_gives_the_bytes_of_one_in_memory_in_chunks_of_bounded_size() {
+fn tape_to_a_writer_gives_the_same_bytes_in_bounded_chunks() {
     let in_memory = Tape::in_memory();
     (0..4).for_each(|_| work(&in_memory, 255));
     let (sender, receiver) = mpsc::channel();
@@ -63,7 +63,7 @@ fn a_tape_to_a_writer_gives_the_bytes_of_one_in_memory_in_chunks_of_bounded_size
 }
 
 #[test]
-fn a_large_operation_leaves_no_large_buffer() {
+fn large_operation_leaves_no_large_buffer() {
     let (sender, receiver) = mpsc::channel();
     let tape = Tape::to_writer(Chunks(sender));
     let device = tape.device("Alice").unwrap();
@@ -73,7 +73,7 @@ fn a_large_operation_leaves_no_large_buffer() {
 }
 
 #[test]
-fn who_did_what_in_which_step_is_read_back_in_order() {
+fn operations_are_read_back_in_order() {
     let tape = Tape::in_memory();
     work(&tape, 2);
     let mut seen = Vec::new();
@@ -89,7 +89,7 @@ fn who_did_what_in_which_step_is_read_back_in_order() {
 }
 
 #[test]
-fn threads_on_one_tape_do_not_tear_each_others_records() {
+fn records_of_several_threads_stay_whole() {
     let tape = Tape::in_memory();
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -99,7 +99,7 @@ fn threads_on_one_tape_do_not_tear_each_others_records() {
     assert_eq!(fuzz::trace_reader(&tape.bytes()).unwrap(), 4 * 50 * 4);
 }
 
-/// Fails from the `after`th chunk on, and then would go on as if nothing had been.
+/// Fails at the chunks in `fails`, and accepts those before and after.
 struct Failing {
     chunks: usize,
     fails: core::ops::Range<usize>,
@@ -122,7 +122,7 @@ impl Write for Failing {
 }
 
 #[test]
-fn a_writer_that_failed_once_is_told_at_every_flush_and_never_written_to_again() {
+fn failed_writer_is_reported_at_every_flush_and_not_used_again() {
     let (kept, receiver) = mpsc::channel();
     let tape = Tape::to_writer(Failing { chunks: 0, fails: 2..3, kept });
     work(&tape, 1);
@@ -134,7 +134,7 @@ fn a_writer_that_failed_once_is_told_at_every_flush_and_never_written_to_again()
         work(&tape, 1);
     }
     drop(tape);
-    assert_eq!(receiver.iter().count(), 1, "a hole in a trace is worse than its end");
+    assert_eq!(receiver.iter().count(), 1, "a trace with a gap is worse than one that ends");
     // Control: the same writer without the failure.
     let (kept, receiver) = mpsc::channel();
     let tape = Tape::to_writer(Failing { chunks: 0, fails: 0..0, kept });
@@ -161,7 +161,7 @@ impl Write for Panicking {
 }
 
 #[test]
-fn a_writer_that_panicked_is_told_at_every_flush() {
+fn panicked_writer_is_reported_at_every_flush() {
     let tape = Tape::to_writer(Panicking(0));
     work(&tape, 1);
     tape.flush().unwrap();
@@ -174,7 +174,7 @@ fn a_writer_that_panicked_is_told_at_every_flush() {
 }
 
 #[test]
-fn what_is_left_is_written_when_the_last_recorder_is_dropped() {
+fn rest_is_written_when_the_last_track_is_dropped() {
     let (sender, receiver) = mpsc::channel();
     let tape = Tape::to_writer(Chunks(sender));
     let device = tape.device("Alice").unwrap();
@@ -186,7 +186,7 @@ fn what_is_left_is_written_when_the_last_recorder_is_dropped() {
 }
 
 #[test]
-fn more_parts_than_a_byte_counts_are_all_written_down() {
+fn more_parts_than_a_byte_counts_are_recorded() {
     let tape = Tape::in_memory();
     let part: &[u8] = b"part";
     let fields = vec![(Role::Context, false, part); 1000];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is written is read, once and in one spelling; what nobody wrote is refused.
+//! Every trace is read as it was written and has one encoding. The reader refuses everything else.
 
 use super::*;
 use crate::fuzz;
@@ -28,7 +28,7 @@ fn operation(participant: u8, step: &str, kind: Kind, fields: &[(Role, bool, &[u
     (participant, step.to_owned(), kind, fields.iter().map(own).collect())
 }
 
-/// A short trace with all that a trace can have.
+/// A short trace with every kind of record.
 fn sample() -> (Vec<u8>, Vec<Owned>) {
     let mut writer = TraceWriter::new();
     writer.participant("Alice", false).unwrap();
@@ -48,7 +48,7 @@ fn sample() -> (Vec<u8>, Vec<Owned>) {
     (writer.buffer, operations.to_vec())
 }
 
-/// Where a record of [`sample`] ends, reckoned from the format's description.
+/// Where the records of [`sample`] end, computed from the format's description.
 fn boundaries() -> Vec<usize> {
     let (head, label, name) = (5, 3 + 6, 3 + 6);
     let records = [name, head + 2 + 5, label + head + 2 + 3 + 130, name, head, label + head + 3, head];
@@ -62,7 +62,7 @@ fn boundaries() -> Vec<usize> {
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn trace_is_read_as_it_was_written() {
     let (bytes, operations) = sample();
     let (participants, read) = read(&bytes).unwrap();
     assert_eq!(read, operations);
@@ -72,9 +72,9 @@ fn what_is_written_is_read() {
     assert_eq!(fuzz::trace_reader(&bytes).unwrap(), 5);
 }
 
-/// The module's description of the format, byte by byte.
+/// Follows the module's description of the format, byte by byte.
 #[test]
-fn the_format_is_the_one_described() {
+fn bytes_are_those_of_the_described_format() {
     let mut writer = TraceWriter::new();
     writer.participant("A", false).unwrap();
     writer.participant("é", true).unwrap();
@@ -101,7 +101,7 @@ fn the_format_is_the_one_described() {
 }
 
 #[test]
-fn a_trace_may_end_behind_any_record_and_nowhere_else() {
+fn trace_may_end_after_a_record_and_nowhere_else() {
     let (bytes, operations) = sample();
     let ends: Vec<_> = (0..=bytes.len()).filter(|end| read(&bytes[..*end]).is_ok()).collect();
     assert_eq!(ends, boundaries());
@@ -115,17 +115,17 @@ fn a_trace_may_end_behind_any_record_and_nowhere_else() {
 }
 
 #[test]
-fn every_changed_byte_gives_an_error_or_another_trace_with_one_spelling() {
+fn changed_byte_gives_an_error_or_another_trace() {
     let (bytes, operations) = sample();
     let mut refused = 0;
     for at in 0..bytes.len() {
         for mask in 1..=u8::MAX {
-            let mut bent = bytes.clone();
-            bent[at] ^= mask;
-            match read(&bent) {
+            let mut changed = bytes.clone();
+            changed[at] ^= mask;
+            match read(&changed) {
                 Ok((participants, read)) => {
                     assert!(read != operations || participants != self::read(&bytes).unwrap().0, "{at} {mask}");
-                    fuzz::trace_reader(&bent).unwrap();
+                    fuzz::trace_reader(&changed).unwrap();
                 }
                 Err(_) => refused += 1,
             }
@@ -134,7 +134,7 @@ fn every_changed_byte_gives_an_error_or_another_trace_with_one_spelling() {
     assert!(refused > 10_000, "{refused}");
 }
 
-/// `records` behind the beginning and one participant.
+/// The beginning of a trace, one participant, then `records`.
 fn trace(records: &[&[u8]]) -> Vec<u8> {
     [MAGIC, &[PARTICIPANT, 0, 0, 1, b'A'], &records.concat()].concat()
 }
@@ -146,7 +146,7 @@ fn label(number: u16, name: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn second_spellings_and_nonsense_are_refused_each_with_its_reason() {
+fn other_encodings_are_refused_each_with_its_reason() {
     let (first, again) = (label(1, b"S"), [18, 0, 0, 1, 0]);
     let other = label(2, b"T");
     let second = label(2, b"S");
@@ -164,13 +164,13 @@ fn second_spellings_and_nonsense_are_refused_each_with_its_reason() {
         (&[&first, &again, &second, &[18, 0, 0, 2, 0]], "a label out of order, empty or known"),
         (&[&other, &[18, 0, 0, 2, 0]], "a label out of order, empty or known"),
         (&[&label(1, b""), &again], "a label out of order, empty or known"),
-        // A label that is not the one of the operation behind it.
+        // A label that is not that of the next operation.
         (&[&first, REFUSED], "a label of another step"),
         (&[&first, &other, &[18, 0, 0, 2, 0]], "an unknown kind"),
         (&[&first, &[PARTICIPANT, 1, 0, 0], &again], "an unknown kind"),
         (&[&[1, 0, 0, 0, 1, 0, 0]], "an unknown role"),
         (&[&[1, 0, 0, 0, 1, 28, 0]], "an unknown role"),
-        // Lengths: a zero too many, one too large, six bytes.
+        // Lengths: a superfluous zero, one too large, six bytes.
         (&[&[1, 0, 0, 0, 1, 0x81, 0x80, 0]], "a length beyond its bound"),
         (&[&[18, 0, 0, 0, 0x80, 0]], "a length beyond its bound"),
         (&[&[1, 0, 0, 0, 1, 0x81, 0x81, 0x80, 0x80, 0x80, 5]], "a length beyond its bound"),
@@ -182,13 +182,13 @@ fn second_spellings_and_nonsense_are_refused_each_with_its_reason() {
         match read(&bytes) {
             Err(TraceError::Malformed { what, offset }) => {
                 assert_eq!(what, *reason, "{records:?}");
-                // It names a byte at which a record begins: what stands before it can be read.
+                // The offset is that of a record: everything before it can be read.
                 assert!(read(&bytes[..usize::try_from(offset).unwrap()]).is_ok());
             }
             other => panic!("{records:?}: {other:?}"),
         }
     }
-    // Control: the right spelling of each is read.
+    // Control: the correct encoding of each is read.
     let right: &[&[u8]] = &[&[PARTICIPANT, 1, 1, 0], &first, &again, &other, &[18, 1, 0, 2, 0], &again, REFUSED];
     assert_eq!(read(&trace(right)).unwrap().1.len(), 4);
     for beginning in [&b""[..], b"noescrow trac", b"noescrow trace\x02", b"noescrow trace\x00", b"noescrow_trace\x01"] {
@@ -197,7 +197,7 @@ fn second_spellings_and_nonsense_are_refused_each_with_its_reason() {
 }
 
 #[test]
-fn an_operation_has_as_many_fields_as_its_bound_and_no_more() {
+fn number_of_fields_is_bounded() {
     let of = |fields: usize| {
         let mut writer = TraceWriter::new();
         writer.participant("A", false).unwrap();
@@ -211,7 +211,7 @@ fn an_operation_has_as_many_fields_as_its_bound_and_no_more() {
 }
 
 #[test]
-fn steps_beyond_the_bound_have_no_number_and_are_refused() {
+fn steps_beyond_the_bound_have_no_number() {
     let mut writer = TraceWriter::new();
     writer.participant("A", false).unwrap();
     let labels: Vec<_> = (0..=MAX_STEPS).map(|at| std::format!("step {at}")).collect();
@@ -228,7 +228,7 @@ fn steps_beyond_the_bound_have_no_number_and_are_refused() {
 }
 
 #[test]
-fn there_are_256_participants_and_names_are_cut_between_characters() {
+fn participants_are_bounded_and_names_cut_between_characters() {
     let mut writer = TraceWriter::new();
     let name = "é".repeat(200);
     for number in 0..=u8::MAX {
@@ -247,7 +247,7 @@ fn there_are_256_participants_and_names_are_cut_between_characters() {
 }
 
 #[test]
-fn a_claimed_length_of_a_gibibyte_is_not_made_room_for() {
+fn claimed_length_of_a_gibibyte_is_not_allocated() {
     let gibibyte = [0x80, 0x80, 0x80, 0x80, 0x04];
     for there in [0, 1, 1000] {
         let head = [&[1, 0, 0, 0, 1, 0x81][..], &gibibyte, &vec![7; there]].concat();
@@ -260,7 +260,7 @@ fn a_claimed_length_of_a_gibibyte_is_not_made_room_for() {
         assert!(matches!(error, TraceError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof));
         assert!(reader.body.capacity() <= 4 * usize::try_from(READ_AHEAD).unwrap(), "{}", reader.body.capacity());
     }
-    // The same for a count of fields that are not there.
+    // The same for a count of fields that are missing.
     let head = [&[1, 0, 0, 0][..], &gibibyte].concat();
     let bytes = trace(&[&head]);
     let mut reader = TraceReader::new(&bytes[..]).unwrap();
@@ -271,10 +271,10 @@ fn a_claimed_length_of_a_gibibyte_is_not_made_room_for() {
     assert!(reader.layout.capacity() < 1000 && reader.body.capacity() <= 1 << 18);
 }
 
-/// Gives one byte at a time and is interrupted before each: what sockets and pipes do.
-struct Halting<'a>(&'a [u8], bool);
+/// Returns one byte at a time and is interrupted before each, as sockets and pipes are.
+struct Interrupted<'a>(&'a [u8], bool);
 
-impl Read for Halting<'_> {
+impl Read for Interrupted<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         self.1 = !self.1;
         if self.1 {
@@ -291,10 +291,10 @@ impl Read for Halting<'_> {
 }
 
 #[test]
-fn a_reader_that_halts_and_is_interrupted_gives_the_same_trace() {
+fn interrupted_reader_gives_the_same_trace() {
     let (bytes, operations) = sample();
     let mut count = 0;
-    let participants = TraceReader::new(Halting(&bytes, false)).unwrap().for_each(|_| count += 1).unwrap();
+    let participants = TraceReader::new(Interrupted(&bytes, false)).unwrap().for_each(|_| count += 1).unwrap();
     assert_eq!((count, participants.len()), (operations.len(), 2));
 }
 
@@ -326,7 +326,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_can_be_read_have_no_second_spelling(
+    fn readable_bytes_have_one_encoding(
         (mut bytes, _) in any_trace(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         tail in prop::collection::vec(any::<u8>(), 0..12),
@@ -336,7 +336,7 @@ proptest! {
             bytes[at] = byte;
         }
         bytes.extend(tail);
-        // Panics where what was read is written otherwise.
+        // Panics if writing what was read gives other bytes.
         let _ = fuzz::trace_reader(&bytes);
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Recorder`]: primitives that perform every operation with the default ones and write down its inputs and outputs; and
+//! [`Recorder`]: primitives that perform every operation with the default ones and record its inputs and outputs; and
 //! noescrow's [`profile`] for the audit.
 //!
 //! A recorder is another type than the default primitives. No feature, no global and no environment variable makes a
-//! [`Session`](noescrow::Session) record: whoever wants a trace writes `session::Session<Recorder, _>`.
+//! [`Session`](noescrow::Session) record: a program that wants a trace uses `session::Session<Recorder, _>`.
 //!
 //! ```
 //! use noescrow::{Bundle, Heap, device::Device, session::Session};
@@ -16,7 +16,7 @@
 //! let mut bob = Device::<Recorder, 100, 16>::generate_with(Recorder::device(&tape, "Bob")?, next_month, &mut rng);
 //! let alice = Device::<Recorder, 100, 16>::generate_with(Recorder::device(&tape, "Alice")?, next_month, &mut rng);
 //!
-//! let mut wire = Vec::new(); // all that the server sees
+//! let mut wire = Vec::new(); // everything that the server sees
 //! let mut published = bob.publish(1, next_month, &mut rng)?;
 //! let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())?;
 //! wire.extend(bundle.to_bytes());
@@ -27,7 +27,7 @@
 //! let verdict = Audit::of(profile(), &tape)?.server_saw("wire", &wire).verdict();
 //! assert!(verdict.holds(), "{verdict}");
 //!
-//! // And the same server with a log that should not be there.
+//! // The same server with a log that should not exist.
 //! let audit = Audit::of(profile(), &tape)?.server_saw("wire", &wire).server_saw("log", b"got: hi Bob, a secret");
 //! assert!(!audit.verdict().holds());
 //! # let _: (Session<Recorder, Heap>, _) = (session, text);
@@ -49,16 +49,16 @@ pub const PROFILE: &str = include_str!("../profile.json");
 /// noescrow's profile for the audit.
 ///
 /// # Panics
-/// Never: [`PROFILE`] is a constant, and a test of this crate reads it.
+/// Never: [`PROFILE`] is a constant, and tests of this crate read it.
 #[must_use]
-#[allow(clippy::expect_used, reason = "the profile is a constant of this crate, which a test reads")]
+#[allow(clippy::expect_used, reason = "the profile is a constant of this crate, which tests read")]
 pub fn profile() -> Profile {
     static READ: LazyLock<Profile> =
-        LazyLock::new(|| Profile::from_json(PROFILE.as_bytes()).expect("the profile is sound"));
+        LazyLock::new(|| Profile::from_json(PROFILE.as_bytes()).expect("the profile is valid"));
     READ.clone()
 }
 
-/// Primitives that write down what they do. Clones write to the same tape as the same participant.
+/// Primitives that record what they do. Clones record on the same tape as the same participant.
 #[derive(Clone)]
 pub struct Recorder {
     inner: RustCrypto,
@@ -73,18 +73,18 @@ impl fmt::Debug for Recorder {
 }
 
 impl Recorder {
-    /// The primitives of a device called `name`, which write to `tape`.
+    /// The primitives of a device called `name`, which record on `tape`.
     ///
     /// # Errors
-    /// [`TooManyParticipants`] if 256 take part already.
+    /// [`TooManyParticipants`] if there are 256 already.
     pub fn device(tape: &Tape, name: &str) -> Result<Self, TooManyParticipants> {
         tape.device(name).map(Self::on)
     }
 
-    /// The primitives of a server called `name`: all inputs and outputs of its operations are known to it.
+    /// The primitives of a server called `name`. A server knows all inputs and outputs of its operations.
     ///
     /// # Errors
-    /// [`TooManyParticipants`] if 256 take part already.
+    /// [`TooManyParticipants`] if there are 256 already.
     pub fn server(tape: &Tape, name: &str) -> Result<Self, TooManyParticipants> {
         tape.server(name).map(Self::on)
     }
@@ -93,8 +93,8 @@ impl Recorder {
         Self { inner: RustCrypto, track, step: Arc::default() }
     }
 
-    /// Writes down a secret that comes from outside the protocol: a storage key, the secret of another handshake. A used
-    /// secret without a known origin is a finding.
+    /// Records a secret that comes from outside the protocol: a storage key, the secret of another handshake. A secret that is
+    /// used without a known origin is a finding.
     pub fn given(&self, secret: &[u8]) {
         self.write(Kind::Given, &[(Role::Value, true, secret)]);
     }

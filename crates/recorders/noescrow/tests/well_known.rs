@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Values that everybody knows: a private key or shared secret that is one is no secret.
+//! Values that everyone knows: a private key or shared secret that equals one is not secret.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
 
 use hex_literal::hex;
@@ -24,7 +24,7 @@ const LOW_ORDER: [[u8; 32]; 5] = [
     hex!("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"),
 ];
 
-/// A device that agrees on a key with these bytes as its private one, and a server that sees the other public key.
+/// A device agrees on a key with these bytes as its private key; the server sees the other public key.
 fn agreed(private: [u8; 32]) -> Verdict {
     let tape = Tape::in_memory();
     let [alice, bob]: [Recorder; 2] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
@@ -36,7 +36,7 @@ fn agreed(private: [u8; 32]) -> Verdict {
 }
 
 #[test]
-fn a_secret_that_is_a_well_known_point_is_known_from_the_start() {
+fn secret_that_is_a_well_known_point_is_known() {
     let derived = |verdict: &Verdict| -> Vec<bool> {
         let follows = verdict.of_kind(FindingKind::Derivable);
         follows.map(|finding| finding.what.starts_with("X25519 shared secret")).collect()
@@ -45,7 +45,7 @@ fn a_secret_that_is_a_well_known_point_is_known_from_the_start() {
         let verdict = agreed(point);
         assert_eq!(derived(&verdict), [true], "{point:?}: {verdict}");
         assert_eq!(verdict.of_kind(FindingKind::UnknownOrigin).count(), 0);
-        // Control: a bit away from it nothing follows.
+        // Control: with one bit changed nothing follows.
         for at in [3, 17, 30] {
             let mut private = point;
             private[at] ^= 4;
@@ -57,16 +57,16 @@ fn a_secret_that_is_a_well_known_point_is_known_from_the_start() {
 }
 
 #[test]
-fn a_shared_secret_of_zeros_is_refused_and_nobody_has_one() {
+fn shared_secret_of_zeros_is_refused_and_not_recorded() {
     let outcome = |public: &[u8; 32]| {
         let tape = Tape::in_memory();
         let alice: Recorder = Recorder::device(&tape, "Alice").unwrap();
         let is_refused = alice.dh(&Secret::new([0x41; 32]), public).is_err();
         let mut kinds = Vec::new();
-        let note = |operation: &Operation<'_>| {
+        let visit = |operation: &Operation<'_>| {
             kinds.push((operation.kind, operation.fields.iter().any(|field| field.role == Role::DhShared)));
         };
-        TraceReader::new(&tape.bytes()[..]).unwrap().for_each(note).unwrap();
+        TraceReader::new(&tape.bytes()[..]).unwrap().for_each(visit).unwrap();
         (is_refused, kinds)
     };
     for point in &LOW_ORDER {

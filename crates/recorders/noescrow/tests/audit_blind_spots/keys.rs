@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Keys that the audit once did not know for keys: those of a restored state, and those in another form.
+//! Keys that the audit once did not recognise: those of a restored state, and those in expanded form.
 
 use super::{Device, Run, Session};
 use ml_kem::{DecapsulationKey, MlKem768, MlKem1024};
@@ -10,7 +10,7 @@ use noescrow_recorder::{Recorder, profile};
 use sha2::{Digest, Sha512};
 use std::collections::BTreeSet;
 
-/// Everything of 32 and 64 bytes that a tape has, fields of KDF outputs too.
+/// All values of 32 and 64 bytes on a tape, including the fields of KDF outputs.
 fn values(tape: &Tape) -> BTreeSet<Vec<u8>> {
     let mut all = BTreeSet::new();
     TraceReader::new(&tape.bytes()[..])
@@ -30,7 +30,7 @@ fn values(tape: &Tape) -> BTreeSet<Vec<u8>> {
     all
 }
 
-/// The state that a tape has restored.
+/// The state that was restored on a tape.
 fn restored(tape: &Tape) -> Vec<u8> {
     let mut state = Vec::new();
     TraceReader::new(&tape.bytes()[..])
@@ -52,7 +52,7 @@ fn audit(tape: &Tape, held: &[u8]) -> Verdict {
     Audit::of(profile(), tape).unwrap().server_saw("disk", held).verdict()
 }
 
-/// Secrets of the restored state that the earlier run had; of each 17 bytes in a file are a finding.
+/// For each secret of the restored state that the earlier run had, 17 bytes in a file are a finding.
 fn assert_known_in_fragments(before: &Tape, after: &Tape, least: usize) {
     let state = restored(after);
     let held: Vec<Vec<u8>> = values(before)
@@ -67,23 +67,23 @@ fn assert_known_in_fragments(before: &Tape, after: &Tape, least: usize) {
             assert_eq!(found, 1, "{part:x?} {verdict}");
         }
     }
-    // Control: what is in no state.
+    // Control: bytes that are in no state.
     assert_eq!(audit(after, &[0xA7, 3, 0x91, 4, 5, 0x26, 7, 8, 9, 0x8A, 11, 12, 13, 14, 15, 16, 17]).findings, []);
 }
 
 #[test]
-fn what_a_restored_session_holds_is_searched_for_in_fragments() {
+fn fragments_of_a_restored_session_are_found() {
     let run = Run::new();
     let snapshot = run.session.snapshot(&key(), 1);
     let tape = Tape::in_memory();
     let recorder: Recorder = Recorder::device(&tape, "Alice again").unwrap();
     let _ = Session::restore_in_place(recorder, &mut snapshot.clone(), &key(), 0).unwrap();
-    // Root key, ratchet key, two chain keys, four header keys, of which a responder that has not answered lacks some.
+    // Root key, ratchet key, two chain keys, four header keys; a responder that has not answered lacks some.
     assert_known_in_fragments(&run.tape, &tape, 6);
 }
 
 #[test]
-fn what_a_restored_device_holds_is_searched_for_in_fragments() {
+fn fragments_of_a_restored_device_are_found() {
     let run = Run::new();
     let snapshot = run.device.snapshot(&key(), 1);
     let tape = Tape::in_memory();
@@ -97,13 +97,13 @@ fn drawn<const N: usize>(seed: u8) -> [u8; N] {
     std::array::from_fn(|at| (at as u8).wrapping_mul(37).wrapping_add(seed) ^ 0x5A)
 }
 
-fn convicted_as(verdict: &Verdict, what: &str) -> Vec<FindingKind> {
+fn flagged_as(verdict: &Verdict, what: &str) -> Vec<FindingKind> {
     let named = verdict.findings.iter().filter(|finding| finding.what.contains(what));
     named.map(|finding| finding.kind).collect()
 }
 
 #[test]
-fn the_halves_of_a_signing_seeds_hash_are_the_key() {
+fn both_halves_of_a_signing_seeds_hash_are_secret() {
     let tape = Tape::in_memory();
     let recorder = Recorder::device(&tape, "Alice").unwrap();
     let seed = Secret::new(drawn(1));
@@ -115,24 +115,24 @@ fn the_halves_of_a_signing_seeds_hash_are_the_key() {
     clamped[31] = clamped[31] & 0x7F | 0x40;
     let whole = FindingKind::SecretInEvidence;
     let verdict = audit(&tape, &clamped);
-    assert_eq!(convicted_as(&verdict, "Ed25519 scalar"), [whole], "{verdict}");
-    assert_eq!(convicted_as(&verdict, "Ed25519 prefix"), [whole], "{verdict}");
-    assert_eq!(convicted_as(&audit(&tape, &expanded), "Ed25519 prefix"), [whole]);
-    // Of the scalar before its bits are set all but the outer bytes are the same.
+    assert_eq!(flagged_as(&verdict, "Ed25519 scalar"), [whole], "{verdict}");
+    assert_eq!(flagged_as(&verdict, "Ed25519 prefix"), [whole], "{verdict}");
+    assert_eq!(flagged_as(&audit(&tape, &expanded), "Ed25519 prefix"), [whole]);
+    // Before clamping, all bytes of the scalar except the first and last are the same.
     let fragment = FindingKind::FragmentInEvidence;
-    assert_eq!(convicted_as(&audit(&tape, &expanded[..32]), "Ed25519 scalar"), [fragment]);
-    assert_eq!(convicted_as(&audit(&tape, &expanded[5..21]), "Ed25519 scalar"), [fragment]);
+    assert_eq!(flagged_as(&audit(&tape, &expanded[..32]), "Ed25519 scalar"), [fragment]);
+    assert_eq!(flagged_as(&audit(&tape, &expanded[5..21]), "Ed25519 scalar"), [fragment]);
     // The form of 64 bytes that many libraries store.
     let pair = [&seed.expose()[..], &public].concat();
-    assert_eq!(convicted_as(&audit(&tape, &pair), "Ed25519 private key"), [whole]);
-    // Control: the hash of another seed, and what the server may have.
+    assert_eq!(flagged_as(&audit(&tape, &pair), "Ed25519 private key"), [whole]);
+    // Control: the hash of another seed, and the public key.
     let other: [u8; 64] = Sha512::digest([7; 32]).into();
     assert_eq!(audit(&tape, &[&other[..], &public].concat()).findings, []);
 }
 
 #[test]
-#[allow(deprecated, reason = "the form that is looked for is the one that should not be stored")]
-fn the_expanded_form_of_a_decapsulation_key_is_the_key() {
+#[allow(deprecated, reason = "the audit looks for the form that should not be stored")]
+fn expanded_decapsulation_keys_are_secret() {
     use ml_kem::ExpandedKeyEncoding;
     let tape = Tape::in_memory();
     let recorder = Recorder::device(&tape, "Alice").unwrap();
@@ -147,16 +147,16 @@ fn the_expanded_form_of_a_decapsulation_key_is_the_key() {
     for (expanded, len, name) in
         [(&large[..], 1536, "ML-KEM-1024 secret vector"), (&small[..], 1152, "ML-KEM-768 secret vector")]
     {
-        assert_eq!(convicted_as(&audit(&tape, expanded), name), [FindingKind::SecretInEvidence]);
-        assert_eq!(convicted_as(&audit(&tape, &expanded[..len]), name), [FindingKind::SecretInEvidence]);
-        assert_eq!(convicted_as(&audit(&tape, &expanded[len - 40..len - 20]), name), [FindingKind::FragmentInEvidence]);
-        // Control: the encapsulation key behind it, which is everybody's.
+        assert_eq!(flagged_as(&audit(&tape, expanded), name), [FindingKind::SecretInEvidence]);
+        assert_eq!(flagged_as(&audit(&tape, &expanded[..len]), name), [FindingKind::SecretInEvidence]);
+        assert_eq!(flagged_as(&audit(&tape, &expanded[len - 40..len - 20]), name), [FindingKind::FragmentInEvidence]);
+        // Control: the encapsulation key after it, which is public.
         assert_eq!(audit(&tape, &expanded[len..expanded.len() - 64]).findings, [], "{name}");
     }
 }
 
 #[test]
-fn who_has_the_secret_vector_has_what_was_encapsulated_to_it() {
+fn secret_vector_gives_the_shared_secret() {
     let tape = Tape::in_memory();
     let recorder = Recorder::device(&tape, "Alice").unwrap();
     let [seed, coins] = [drawn::<64>(1).to_vec(), drawn::<32>(9).to_vec()];
@@ -171,13 +171,13 @@ fn who_has_the_secret_vector_has_what_was_encapsulated_to_it() {
         DecapsulationKey::<MlKem1024>::from_seed((*seed.expose()).into()).to_expanded_bytes()
     };
     let verdict = audit(&tape, &expanded[..1536]);
-    assert_eq!(convicted_as(&verdict, "KEM shared secret"), [FindingKind::Derivable], "{verdict}");
-    assert_eq!(convicted_as(&audit(&tape, &expanded[..1500]), "KEM shared secret"), []);
+    assert_eq!(flagged_as(&verdict, "KEM shared secret"), [FindingKind::Derivable], "{verdict}");
+    assert_eq!(flagged_as(&audit(&tape, &expanded[..1500]), "KEM shared secret"), []);
 }
 
-/// A step whose plaintexts are no secrets, or are searched as a whole only, is named by the device that performs it.
+/// The device states the step of an operation. Its claim alone must not make a plaintext less secret.
 #[test]
-fn a_secret_under_the_label_of_another_step_is_a_secret() {
+fn secret_under_the_label_of_another_step_is_secret() {
     for step in ["HS-I6", "HS-R4", "DR-E4", "DR-D8", "SN-1", "SN-2"] {
         for len in [40, noescrow::IDENTITY_LEN] {
             let text: Vec<u8> = (0..len).map(|at| (at as u8).wrapping_mul(41) ^ 0x33).collect();
@@ -196,7 +196,7 @@ fn a_secret_under_the_label_of_another_step_is_a_secret() {
 }
 
 #[test]
-fn a_key_derived_under_the_label_of_a_snapshot_is_a_secret_of_its_own_origin() {
+fn key_derived_under_the_label_of_a_snapshot_is_secret() {
     let run = Run::new();
     let key = drawn::<32>(4);
     run.alice.step("SN-1");

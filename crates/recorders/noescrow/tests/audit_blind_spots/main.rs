@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Ways past the audit that a reader of its source once found, each of which it must convict now; beside each the honest
-//! run, which it must clear.
+//! Ways past the audit that a review of its source once found. The audit must find each of them, and must not flag the honest
+//! run beside it.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -9,7 +9,7 @@
     missing_docs,
     unreachable_pub,
     missing_debug_implementations,
-    reason = "a test says what it expects"
+    reason = "a test states what it expects"
 )]
 
 mod keys;
@@ -32,7 +32,7 @@ use std::io::Write;
 type Device = device::Device<Recorder, 2, 2>;
 type Session = session::Session<Recorder, Heap>;
 
-/// A conversation of four messages, what its server saw, and Alice's recorder for what she does beside it.
+/// A conversation of four messages, what its server saw, and Alice's recorder for further operations.
 struct Run {
     tape: Tape,
     wire: Vec<u8>,
@@ -76,7 +76,7 @@ impl Run {
         Audit::of(profile(), &self.tape).unwrap().server_saw("wire", &self.wire).server_saw("disk", held).verdict()
     }
 
-    /// The inputs of the last operation of a kind that has this among its fields, by role.
+    /// The inputs with a role of the last operation of a kind that has this field.
     fn last(&self, kind: Kind, with: &[u8], role: Role) -> Vec<Vec<u8>> {
         let mut last = Vec::new();
         let trace = self.tape.bytes();
@@ -113,14 +113,14 @@ fn kinds(verdict: &Verdict) -> Vec<FindingKind> {
 }
 
 #[test]
-fn control_the_honest_run_is_cleared() {
+fn control_honest_run_is_clean() {
     let run = Run::new();
     let verdict = run.verdict(&gzip(&[&b"requests of today\n".repeat(40)[..], &run.bundle].concat()));
     assert!(verdict.holds(), "{verdict}");
 }
 
 #[test]
-fn a_part_of_a_key_in_a_compressed_log_is_not_hidden_by_a_bundle_there() {
+fn bundle_does_not_hide_a_fragment_in_the_same_stream() {
     let run = Run::new();
     let lines = b"requests of today\n".repeat(40);
     let log = [&lines[..], &run.bundle, b" debug ", &run.aead_key()[..20], b" end"].concat();
@@ -128,7 +128,7 @@ fn a_part_of_a_key_in_a_compressed_log_is_not_hidden_by_a_bundle_there() {
 }
 
 #[test]
-fn the_pseudorandom_key_of_a_derivation_is_a_secret_that_gives_what_is_derived() {
+fn pseudorandom_key_of_hkdf_is_secret_and_gives_the_output() {
     let run = Run::new();
     for label in [b"noescrow-v1_X25519_SHA-256_ML-KEM-1024".as_slice(), b"noescrow-v1 message"] {
         let salt = run.last(Kind::Hkdf, label, Role::KdfKey).remove(0);
@@ -141,7 +141,7 @@ fn the_pseudorandom_key_of_a_derivation_is_a_secret_that_gives_what_is_derived()
 }
 
 #[test]
-fn a_key_that_nobody_on_the_tape_has_the_private_half_of_leaves_the_claim_unshown() {
+fn public_key_without_owner_on_the_tape_leaves_the_claim_unshown() {
     let run = Run::new();
     let mut rng = ChaCha20Rng::seed_from_u64(8);
     let [server, ephemeral] = std::array::from_fn(|_| {
@@ -149,15 +149,15 @@ fn a_key_that_nobody_on_the_tape_has_the_private_half_of_leaves_the_claim_unshow
         rng.fill_bytes(&mut secret);
         Secret::new(secret)
     });
-    let stranger = RustCrypto.dh_public(&server);
+    let unmatched = RustCrypto.dh_public(&server);
     run.alice.fresh(ephemeral.expose());
     let _ = run.alice.dh_public(&ephemeral);
-    let _ = run.alice.dh(&ephemeral, &stranger).unwrap();
+    let _ = run.alice.dh(&ephemeral, &unmatched).unwrap();
     assert_eq!(run.verdict(b"").outcome, Outcome::CouldNotExamine);
 }
 
 #[test]
-fn a_key_that_is_a_hash_of_what_the_server_has_or_of_nothing_follows() {
+fn key_hashed_from_known_or_empty_input_is_derivable() {
     let text = *b"the whole address book, in the clear";
     for known in [&b"+14151111111 backup of the account 2024"[..], b""] {
         let run = Run::new();
@@ -166,7 +166,7 @@ fn a_key_that_is_a_hash_of_what_the_server_has_or_of_nothing_follows() {
         let verdict = run.verdict(known);
         assert!(verdict.of_kind(FindingKind::Derivable).next().is_some(), "{known:?} {verdict}");
     }
-    // What the server has not, nobody drew: it is no secret that anybody can vouch for.
+    // If the server does not have the input, the input was not drawn either: the run does not show its origin.
     let run = Run::new();
     let key = run.alice.sha256(&[b"+14151111111 backup of the account 2024"]);
     run.alice.seal(&Secret::new(key), &[1; 12], b"", &mut { text }).unwrap();
@@ -174,7 +174,7 @@ fn a_key_that_is_a_hash_of_what_the_server_has_or_of_nothing_follows() {
 }
 
 #[test]
-fn a_secret_too_long_to_be_kept_is_not_passed_over_in_silence() {
+fn secret_too_long_to_be_kept_is_reported() {
     let run = Run::new();
     let mut attachment = vec![0; (1 << 20) + 1];
     ChaCha20Rng::seed_from_u64(3).fill_bytes(&mut attachment);
@@ -184,7 +184,7 @@ fn a_secret_too_long_to_be_kept_is_not_passed_over_in_silence() {
     run.alice.fresh(&key);
     run.alice.seal(&Secret::new(key), &[1; 12], b"", &mut attachment.clone()).unwrap();
     assert_eq!(run.verdict(&attachment).outcome, Outcome::CouldNotExamine);
-    // Shorter by one, it is searched for.
+    // One byte shorter, the search looks for it.
     let run = Run::new();
     run.alice.step("APP-1");
     run.alice.fresh(&key);
@@ -193,7 +193,7 @@ fn a_secret_too_long_to_be_kept_is_not_passed_over_in_silence() {
 }
 
 #[test]
-fn labels_are_no_evidence_of_a_run() {
+fn labels_do_not_show_that_evidence_is_of_the_run() {
     let run = Run::new();
     let label = b"the label is noescrow-v1 KDF_RK_HE, see the document";
     let verdict = Audit::of(profile(), &run.tape).unwrap().server_saw("README", label).verdict();
@@ -201,7 +201,7 @@ fn labels_are_no_evidence_of_a_run() {
 }
 
 #[test]
-fn a_value_that_was_drawn_and_never_used_is_a_secret() {
+fn drawn_value_that_is_never_used_is_secret() {
     let run = Run::new();
     let mut key = [0; 32];
     ChaCha20Rng::seed_from_u64(5).fill_bytes(&mut key);
@@ -210,9 +210,9 @@ fn a_value_that_was_drawn_and_never_used_is_a_secret() {
     assert_eq!(kinds(&run.verdict(&key)), [FindingKind::SecretInEvidence]);
 }
 
-/// No finding: everybody knows these texts, and a message falls with its key.
+/// These are no findings: everyone knows the texts, and the message keys stay secret.
 #[test]
-fn a_user_may_write_what_everybody_knows() {
+fn user_may_write_what_everyone_knows() {
     for text in [&[1][..], &[0; 18], b"noescrow-v1 message"] {
         let verdict = Run::with(text).verdict(b"");
         assert!(verdict.holds(), "{text:?} {verdict}");

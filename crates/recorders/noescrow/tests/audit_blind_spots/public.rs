@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What public values hide, and what they explain.
+//! Secrets within public values, and fragments that public values explain.
 
 use super::{Run, gzip, kinds};
+use data_encoding::HEXLOWER;
 use leakscan::HITS_PER_VALUE;
 use noescrow::primitives::Primitives;
 use noescrow::{IDENTITY_LEN, Secret};
@@ -11,9 +12,9 @@ fn drawn<const N: usize>(seed: u8) -> [u8; N] {
     std::array::from_fn(|at| (at as u8).wrapping_mul(59).wrapping_add(seed) ^ 0x3C)
 }
 
-/// A device that signs, for everybody to see, what is a part of a key.
+/// A device signs a message that contains a part of a key.
 #[test]
-fn a_part_of_a_key_within_a_public_value_is_a_finding_whether_the_evidence_has_it_or_not() {
+fn part_of_a_key_in_a_public_value_is_found() {
     for len in [16, 20, 32] {
         let run = Run::new();
         let [seed, key] = [drawn(1), drawn(2)];
@@ -25,7 +26,7 @@ fn a_part_of_a_key_within_a_public_value_is_a_finding_whether_the_evidence_has_i
         let expected = if len < 32 { FindingKind::SecretMadePublic } else { FindingKind::Derivable };
         let of_key = verdict.findings.iter().filter(|finding| finding.what.starts_with("AEAD key"));
         assert_eq!(of_key.map(|finding| finding.kind).collect::<Vec<_>>(), [expected], "{len}: {verdict}");
-        // Control: one byte less than counts, and another key's.
+        // Control: one byte too short to count, and bytes of another key.
         let run = Run::new();
         run.alice.fresh(&seed);
         run.alice.fresh(&key);
@@ -34,10 +35,10 @@ fn a_part_of_a_key_within_a_public_value_is_a_finding_whether_the_evidence_has_i
     }
 }
 
-/// A computed public value explains fragments of secrets that hold it, a key in a header, not of a key that holds a part of
-/// it.
+/// A computed public value explains fragments of a secret that contains it whole, such as a key in a header. It does not explain
+/// a key that contains only a part of it.
 #[test]
-fn a_public_value_does_not_explain_the_part_of_a_key_that_it_is() {
+fn public_value_does_not_explain_a_key_with_a_part_of_it() {
     let run = Run::new();
     let seed = drawn(1);
     run.alice.fresh(&seed);
@@ -51,14 +52,14 @@ fn a_public_value_does_not_explain_the_part_of_a_key_that_it_is() {
 }
 
 fn hex(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+    HEXLOWER.encode(bytes).into_bytes()
 }
 
 type Write = fn(&[u8]) -> Vec<u8>;
 
-/// A contact card: a message whose text is what its sender has published.
+/// A contact card: a message whose text consists of its sender's public values.
 #[test]
-fn public_values_beside_one_another_explain_a_text_that_is_made_of_them() {
+fn adjacent_public_values_explain_a_text_made_of_them() {
     let card = Run::new().bundle;
     assert!(card.len() > IDENTITY_LEN);
     let ways: [(Write, Write); 4] = [
@@ -70,14 +71,14 @@ fn public_values_beside_one_another_explain_a_text_that_is_made_of_them() {
     for (at, (text, held)) in ways.into_iter().enumerate() {
         let run = Run::with(&text(&card));
         assert_eq!(run.bundle, card);
-        // The text is no secret, and is not taken for one where it lies in pieces.
+        // The text is not secret, and pieces of it are not flagged.
         let disk = held(&card);
         let cut = disk.len().saturating_sub(3);
         for held in [&disk[..], &disk[..cut]] {
             let verdict = run.verdict(held);
             assert!(verdict.findings.is_empty(), "{at}: {verdict}");
         }
-        // Control: what stands beside the card is the user's own.
+        // Control: the text next to the card is the user's own.
         let own = [b"the gate's code is 7291, and I am ", &text(&card)[..]].concat();
         let run = Run::with(&own);
         for len in [26, 60, own.len()] {
@@ -87,10 +88,10 @@ fn public_values_beside_one_another_explain_a_text_that_is_made_of_them() {
     }
 }
 
-/// Of a value that lies in more places than are listed, the ones that are not listed are not explained by those that are.
+/// If a value occurs in more places than the search lists, the listed places do not explain the others.
 #[test]
-fn a_value_with_more_places_than_are_listed_is_not_explained_by_them() {
-    // The key of an identity, which everybody knows, and what nobody does.
+fn listed_places_do_not_explain_unlisted_ones() {
+    // An identity's public key, followed by the user's own text.
     let known = Run::new().bundle[..32].to_vec();
     let run = Run::with(&[&known[..], b" is mine, and 7291 opens the gate"].concat());
     let copy = [&known[..], b"\xFF\xFE"].concat();
@@ -99,7 +100,7 @@ fn a_value_with_more_places_than_are_listed_is_not_explained_by_them() {
         let verdict = run.verdict(&held);
         assert_eq!(kinds(&verdict), [FindingKind::FragmentInEvidence], "{copies}: {verdict}");
     }
-    // Control: the public key alone, in fewer places than are listed.
+    // Control: the public key alone, in fewer places than the search lists.
     let verdict = run.verdict(&copy.repeat(3));
     assert!(verdict.holds(), "{verdict}");
 }

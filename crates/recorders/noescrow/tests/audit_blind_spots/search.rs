@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Places in which a search once did not look.
+//! Encodings and containers that a search once did not cover.
 
 use super::{Run, gzip, kinds};
 use flate2::Compression;
@@ -18,12 +18,12 @@ fn text(bytes: &[u8], write: impl Fn(u8, &mut String)) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// As Rust, C, Python and Perl print bytes: what can be printed stands for itself.
+/// As Rust, C, Python and Perl print bytes: printable characters unchanged.
 fn backslash_x(bytes: &[u8]) -> Vec<u8> {
     text(bytes, |byte, out| out.push_str(&std::ascii::escape_default(byte).to_string()))
 }
 
-/// As PostgreSQL prints a bytea, and protocol buffers their text.
+/// As PostgreSQL prints a bytea, and protocol buffers print their text format.
 fn octal(bytes: &[u8]) -> Vec<u8> {
     text(bytes, |byte, out| match byte {
         b'\\' => out.push_str("\\\\"),
@@ -32,7 +32,7 @@ fn octal(bytes: &[u8]) -> Vec<u8> {
     })
 }
 
-/// A string of Latin-1 characters in JSON, in ASCII alone.
+/// A string of Latin-1 characters in JSON, in ASCII only.
 fn json(bytes: &[u8]) -> Vec<u8> {
     text(bytes, |byte, out| match byte {
         b'"' | b'\\' => write!(out, "\\{}", char::from(byte)).unwrap(),
@@ -47,7 +47,7 @@ fn latin_1_as_utf_8(bytes: &[u8]) -> Vec<u8> {
     text(bytes, |byte, out| out.push(char::from(byte)))
 }
 
-/// Such a string in JSON: what is no control character stands for itself.
+/// Such a string in JSON: all characters except control characters unchanged.
 fn json_of_latin_1(bytes: &[u8]) -> Vec<u8> {
     serde_json::to_vec(&bytes.iter().map(|byte| char::from(*byte)).collect::<String>()).unwrap()
 }
@@ -60,7 +60,7 @@ fn rust_string(bytes: &[u8]) -> Vec<u8> {
     format!("{:?}", bytes.iter().map(|byte| char::from(*byte)).collect::<String>()).into_bytes()
 }
 
-/// As a dump of MySQL has a column of bytes.
+/// As a MySQL dump prints a column of bytes.
 fn mysql(bytes: &[u8]) -> Vec<u8> {
     let mut out = b"('".to_vec();
     for byte in bytes {
@@ -97,7 +97,7 @@ fn zlib(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A local file header (APPNOTE.TXT 4.3.7), sizes in the data descriptor behind, and the data.
+/// A local file header (APPNOTE.TXT 4.3.7), its sizes in the data descriptor after the data, and the data.
 fn zip_entry(method: u16, flags: u16, data: &[u8]) -> Vec<u8> {
     let mut out = b"PK\x03\x04\x14\0".to_vec();
     out.extend((flags | 8).to_le_bytes());
@@ -112,7 +112,7 @@ fn zip(bytes: &[u8]) -> Vec<u8> {
     zip_entry(8, 0, &deflate(bytes))
 }
 
-/// RFC 9112 §7.1, a chunk of seven bytes each.
+/// RFC 9112 §7.1, in chunks of seven bytes.
 fn chunked(body: &[u8]) -> Vec<u8> {
     let mut out = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n".to_vec();
     for chunk in body.chunks(7) {
@@ -139,7 +139,7 @@ const WAYS: [(&str, Encode); 13] = [
     ("HTTP chunks", chunked),
 ];
 
-/// 32 bytes of every kind: some that are printed as they are, one that is a quotation mark, one a zero.
+/// 32 bytes of every kind: printable ones, a quotation mark, a zero.
 fn key(run: &Run) -> [u8; 32] {
     let key = b"\x9f\x02\xe1w\\\xb8\x10D\xd3n\xa5\0\xf2\x81;\xc7X!\xee\x90\rc\xbaO\x17\xcc\"5\x88\n\x06'";
     run.alice.step("APP-1");
@@ -148,26 +148,26 @@ fn key(run: &Run) -> [u8; 32] {
 }
 
 #[test]
-fn a_key_is_found_in_every_way_in_which_servers_write_bytes() {
+fn key_is_found_in_every_encoding_that_servers_write() {
     for (name, encode) in WAYS {
         let run = Run::new();
         let key = key(&run);
         for lead in 0..9 {
             let held = [&b"\x80\x81\x82\x83\x84\x85\x86\x87\x88"[..lead], b" ", &encode(&key), b" \xFF"].concat();
             let verdict = run.verdict(&held);
-            assert_eq!(kinds(&verdict), [FindingKind::SecretInEvidence], "{name} behind {lead}: {verdict}");
+            assert_eq!(kinds(&verdict), [FindingKind::SecretInEvidence], "{name} after {lead}: {verdict}");
         }
         let verdict = run.verdict(&encode(&key[9..27]));
         assert_eq!(kinds(&verdict), [FindingKind::FragmentInEvidence], "{name}: {verdict}");
-        // Control: the same of another key, and a fragment too short to count.
+        // Control: another key in the same encoding, and a fragment that is too short to count.
         assert!(run.verdict(&encode(&key.map(|byte| byte ^ 0x80))).holds(), "{name}");
         assert!(run.verdict(&encode(&key[9..24])).holds(), "{name}");
     }
 }
 
-/// A fragment in which one byte is escaped, the first or the last: what stands for itself is shorter than counts.
+/// One byte of the fragment is escaped, the first or the last: the unescaped rest is too short to count.
 #[test]
-fn a_fragment_with_one_escape_at_its_edge_is_found() {
+fn fragment_with_one_escape_at_its_edge_is_found() {
     let ways = [(json as Encode, 0xE9), (backslash_x, 0xE9), (latin_1_as_utf_8, 0xE9), (mysql, b'\n')];
     for (encode, escaped) in ways {
         for (from, other) in [(0, 15), (16, 0)] {
@@ -191,9 +191,9 @@ fn outcome(held: &[u8]) -> (Outcome, Verdict) {
     (verdict.outcome, verdict)
 }
 
-/// What is compressed and cannot be looked into is told, and what was decompressed is not.
+/// A compressed stream that cannot be decompressed is reported; one that was decompressed is not.
 #[test]
-fn a_compressed_stream_that_cannot_be_looked_into_leaves_the_claim_unshown() {
+fn unreadable_compressed_stream_leaves_the_claim_unshown() {
     let [gz, zl, zs] = [gzip(&blank()), zlib(&blank()), {
         ruzstd::encoding::compress_to_vec(&blank()[..], ruzstd::encoding::CompressionLevel::Fastest)
     }];
@@ -210,7 +210,7 @@ fn a_compressed_stream_that_cannot_be_looked_into_leaves_the_claim_unshown() {
         ("truncated gzip", half(&gz)),
         ("truncated zlib", half(&zl)),
         ("truncated zstd", half(&zs)),
-        // A block of the kind that there is not.
+        // A block of a kind that does not exist.
         ("broken ZIP entry", zip_entry(8, 0, &[0xFF; 20])),
         ("truncated ZIP entry", half(&zip(&blank()))),
         ("encrypted ZIP entry", zip_entry(8, 1, &deflate(&blank()))),
@@ -226,8 +226,8 @@ fn a_compressed_stream_that_cannot_be_looked_into_leaves_the_claim_unshown() {
     for (name, held) in unreadable {
         for around in [&b""[..], &[0; 300]] {
             let (outcome, verdict) = outcome(&[around, held, around].concat());
-            let is_told = verdict.examined.not_examined.iter().any(|line| line.starts_with("disk"));
-            assert_eq!((outcome, is_told), (Outcome::CouldNotExamine, true), "{name}: {verdict}");
+            let is_reported = verdict.examined.not_examined.iter().any(|line| line.starts_with("disk"));
+            assert_eq!((outcome, is_reported), (Outcome::CouldNotExamine, true), "{name}: {verdict}");
         }
     }
     for held in
@@ -238,10 +238,10 @@ fn a_compressed_stream_that_cannot_be_looked_into_leaves_the_claim_unshown() {
     }
 }
 
-/// What is no secret's place leaves the claim as it is: a row of backslashes, which can be unescaped for ever; a zlib stream
-/// that stores, so that its bytes lie there as they are, and then breaks.
+/// Neither is an omission: a row of backslashes, which could be unescaped for ever; and a damaged zlib stream that only
+/// stores, so that its bytes are in the file unchanged.
 #[test]
-fn what_can_be_decoded_for_ever_and_what_is_only_stored_is_no_omission() {
+fn endless_escapes_and_stored_blocks_are_no_omissions() {
     let backslashes = [&b"C:"[..], &[b'\\'; 4096], b"share"].concat();
     let mut random = vec![0; 3000];
     {
@@ -254,7 +254,7 @@ fn what_can_be_decoded_for_ever_and_what_is_only_stored_is_no_omission() {
         let (outcome, verdict) = outcome(&held);
         assert_eq!(outcome, Outcome::Holds, "{verdict}");
     }
-    // Control: a text that is wrapped once more than is looked.
+    // Control: a text that is compressed more often than the search decompresses.
     let mut wrapped = blank();
     for _ in 0..7 {
         wrapped = gzip(&wrapped);
@@ -262,7 +262,7 @@ fn what_can_be_decoded_for_ever_and_what_is_only_stored_is_no_omission() {
     assert_eq!(outcome(&wrapped).0, Outcome::CouldNotExamine);
 }
 
-/// Four-byte beginnings are met by chance once in 4 GiB; what follows them must be a header too.
+/// A magic number of four bytes occurs by chance once in 4 GiB, so that the bytes after it must be a header too.
 #[test]
 fn random_bytes_are_no_compressed_stream() {
     use rand_chacha::rand_core::{Rng, SeedableRng};

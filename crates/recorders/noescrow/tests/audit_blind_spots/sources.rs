@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a source did not show and once did not say.
+//! Gaps of a source of evidence, which the audit must report.
 
 use super::{Run, kinds};
 use noescrow_audit::{Audit, FindingKind, Outcome, Verdict};
@@ -64,7 +64,7 @@ fn whole(packet: Vec<u8>) -> (u32, Vec<u8>) {
 }
 
 #[test]
-fn what_a_capture_does_not_show_is_counted_and_told() {
+fn gaps_of_a_capture_are_counted_and_reported() {
     let run = Run::new();
     let long = udp(&[7; 40]);
     let cut = (long.len() as u32, long[..long.len() - 1].to_vec());
@@ -84,10 +84,13 @@ fn what_a_capture_does_not_show_is_counted_and_told() {
         for file in [capture(link, &packets), next_generation(link as u16, &packets)] {
             let verdict = saw(&run, &file);
             assert_eq!(verdict.outcome, Outcome::CouldNotExamine, "{line}: {verdict}");
-            assert!(verdict.examined.not_examined.iter().any(|told| told.starts_with(line)), "{line}: {verdict}");
+            assert!(
+                verdict.examined.not_examined.iter().any(|reported| reported.starts_with(line)),
+                "{line}: {verdict}"
+            );
         }
     }
-    // Control: all that is understood, and what carries nothing over several packets.
+    // Control: packets that are understood, and protocols whose packets each stand alone.
     let packets = [udp(b"hello"), ip(1, [0, 0], &[8; 40]), ip(2, [0, 0], &[8; 8])].map(whole);
     assert!(saw(&run, &capture(RAW_IP, &packets)).holds());
     let packets = [ethernet(0x0800, &udp(b"hello")), ethernet(0x0806, &[1; 46]), ethernet(40, &[0x42; 40])].map(whole);
@@ -96,7 +99,7 @@ fn what_a_capture_does_not_show_is_counted_and_told() {
 }
 
 #[test]
-fn what_is_not_dissected_is_searched_as_it_is() {
+fn packets_that_are_not_dissected_are_searched_raw() {
     let run = Run::new();
     let key = run.aead_key();
     for (link, packet) in [(BLUETOOTH, key.clone()), (RAW_IP, ip(132, [0, 0], &key)), (RAW_IP, ip(17, [0x20, 0], &key))]
@@ -107,7 +110,7 @@ fn what_is_not_dissected_is_searched_as_it_is() {
 }
 
 #[test]
-fn a_source_that_fails_hides_nothing_in_the_others() {
+fn failing_source_hides_nothing_in_others() {
     let run = Run::new();
     let key = run.aead_key();
     let damaged = [capture(RAW_IP, &[whole(udp(&key))]), vec![1, 2, 3]].concat();
@@ -121,14 +124,15 @@ fn a_source_that_fails_hides_nothing_in_the_others() {
     for before in [true, false] {
         let found = verdict(before, &key);
         assert_eq!((found.outcome, kinds(&found)[0]), (Outcome::Finding, FindingKind::SecretInEvidence), "{found}");
-        let told = |verdict: &Verdict, name: &str| verdict.examined.not_examined.iter().any(|line| line.contains(name));
-        assert!(told(&found, "/does/not/exist") && told(&found, "tap"), "{found}");
-        // Control: without it nothing is found, and not all was examined.
+        let is_reported =
+            |verdict: &Verdict, name: &str| verdict.examined.not_examined.iter().any(|line| line.contains(name));
+        assert!(is_reported(&found, "/does/not/exist") && is_reported(&found, "tap"), "{found}");
+        // Control: without the key nothing is found, and not everything was examined.
         let none = verdict(before, b"");
         assert_eq!((none.outcome, none.findings.len()), (Outcome::CouldNotExamine, 0));
-        assert!(told(&none, "/does/not/exist") && none.examined.public_values_seen > 0);
+        assert!(is_reported(&none, "/does/not/exist") && none.examined.public_values_seen > 0);
     }
-    // What lies in a damaged source before the damage counts too.
+    // The part of a damaged source before the damage counts too.
     let verdict = saw(&run, &damaged);
     assert_eq!((verdict.outcome, kinds(&verdict)[0]), (Outcome::Finding, FindingKind::SecretInEvidence));
     assert_eq!(verdict.examined.not_examined.len(), 1, "{verdict}");

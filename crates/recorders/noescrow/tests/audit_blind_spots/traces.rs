@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Two devices whose traces were written apart, and are read in either order.
+//! Two devices with a trace each; the traces are read in either order.
 
 use super::{Device, Session};
 use noescrow::{Bundle, StorageKey};
@@ -35,7 +35,7 @@ fn conversation(a: Recorder, b: Recorder) -> Vec<u8> {
     wire
 }
 
-fn answer(audit: Audit<'_>) -> (SecrecyMatrix, Healing) {
+fn matrix_and_healing(audit: Audit<'_>) -> (SecrecyMatrix, Healing) {
     let examination = audit.examine();
     let thefts = examination.thefts();
     assert_eq!(thefts.len(), 1);
@@ -48,15 +48,15 @@ fn answer(audit: Audit<'_>) -> (SecrecyMatrix, Healing) {
 fn traces_of_two_devices_give_the_same_matrix_in_either_order() {
     let one = Tape::in_memory();
     let wire = conversation(Recorder::device(&one, "Alice").unwrap(), Recorder::device(&one, "Bob").unwrap());
-    let (expected, healing) = answer(Audit::of(profile(), &one).unwrap().server_saw("wire", &wire));
+    let (expected, healing) = matrix_and_healing(Audit::of(profile(), &one).unwrap().server_saw("wire", &wire));
     assert!(healing.messages > 0 && healing.turns > 0 && healing.healed, "{healing:?}");
-    let apart = [Tape::in_memory(), Tape::in_memory()];
+    let separate = [Tape::in_memory(), Tape::in_memory()];
     let again =
-        conversation(Recorder::device(&apart[0], "Alice").unwrap(), Recorder::device(&apart[1], "Bob").unwrap());
+        conversation(Recorder::device(&separate[0], "Alice").unwrap(), Recorder::device(&separate[1], "Bob").unwrap());
     assert_eq!(again, wire);
     for [first, second] in [[0, 1], [1, 0]] {
-        let audit = Audit::of(profile(), &apart[first]).unwrap().and_trace(&apart[second].bytes()[..]).unwrap();
-        let (matrix, healed) = answer(audit.server_saw("wire", &wire));
+        let audit = Audit::of(profile(), &separate[first]).unwrap().and_trace(&separate[second].bytes()[..]).unwrap();
+        let (matrix, healed) = matrix_and_healing(audit.server_saw("wire", &wire));
         let senders = |matrix: &SecrecyMatrix| matrix.messages.iter().map(|row| row.sender.clone()).collect::<Vec<_>>();
         assert_eq!(senders(&matrix), senders(&expected), "{first}");
         assert!(matrix.messages.iter().all(|row| row.opened_at.is_some()), "{first}");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a verdict must say of its own limits, and in what words.
+//! What a verdict must state about its own limits.
 
 use super::Run;
 use noescrow::Secret;
@@ -14,7 +14,7 @@ fn looking_for(encodings: Encodings) -> Verdict {
 }
 
 #[test]
-fn the_control_is_planted_in_every_encoding_and_a_search_for_fewer_does_not_hold() {
+fn control_covers_every_encoding_and_fewer_do_not_hold() {
     let verdict = looking_for(Encodings::ALL);
     let examined = &verdict.examined;
     assert!(verdict.holds(), "{verdict}");
@@ -24,13 +24,13 @@ fn the_control_is_planted_in_every_encoding_and_a_search_for_fewer_does_not_hold
     for encoding in Encoding::ALL {
         let verdict = looking_for(Encodings::ALL.without(encoding));
         assert_eq!(verdict.outcome, Outcome::CouldNotExamine, "{encoding}");
-        let line = format!("not looked for: {encoding}");
+        let line = format!("encodings not looked for: {encoding}");
         assert!(verdict.examined.not_examined.contains(&line), "{verdict}");
     }
 }
 
 #[test]
-fn a_search_without_a_control_does_not_hold() {
+fn search_without_a_control_does_not_hold() {
     let of_key = |key: [u8; 32]| {
         let tape = Tape::in_memory();
         let recorder = Recorder::device(&tape, "Alice").unwrap();
@@ -48,7 +48,7 @@ fn a_search_without_a_control_does_not_hold() {
 }
 
 #[test]
-fn secrets_that_are_not_searched_for_are_not_counted_as_if_they_were() {
+fn secrets_that_are_not_searched_for_are_counted_apart() {
     let [long, short, plain] =
         [&b"sixteen bytes ok"[..], b"fifteen bytes n", &[0x61; 40]].map(|text| Run::with(text).verdict(b""));
     // Two messages with one text.
@@ -56,20 +56,20 @@ fn secrets_that_are_not_searched_for_are_not_counted_as_if_they_were() {
     assert_eq!(long.examined.secrets, plain.examined.secrets + 1);
     assert_eq!(short.examined.secrets_not_searched, long.examined.secrets_not_searched + 1);
     assert_eq!(plain.examined.secrets_not_searched, long.examined.secrets_not_searched + 1);
-    assert!(format!("{short}").contains("too short or too plain"), "{short}");
+    assert!(format!("{short}").contains("not searched for: too short, or too few distinct bytes"), "{short}");
 }
 
 #[test]
-fn a_verdict_names_its_bounds() {
-    let told = NOT_SHOWN.join("\n");
+fn verdict_names_its_bounds() {
+    let stated = NOT_SHOWN.join("\n");
     for bound in ["16 bytes", "512 bytes", "4096", "brotli", "encrypted", "expanded"] {
-        assert!(told.contains(bound), "{bound}");
+        assert!(stated.contains(bound), "{bound}");
     }
 }
 
-/// What people read: its first line, its findings, what was examined, what was not, and what it does not show.
+/// The first line, the findings, what was examined, what was not, and what an audit does not show.
 #[test]
-fn the_text_of_a_verdict_has_all_its_parts() {
+fn text_of_a_verdict_has_all_its_parts() {
     let run = Run::new();
     let [holds, found, unshown] = [
         run.verdict(b""),
@@ -84,7 +84,7 @@ fn the_text_of_a_verdict_has_all_its_parts() {
             at(" bytes of evidence from "),
             at(" searched for, in raw, "),
             at("  control: "),
-            at("\nNot shown by this:\n"),
+            at("\nNot shown by this audit:\n"),
         ];
         assert!(order.is_sorted(), "{text}");
         assert_eq!(text.matches("\n  - ").count(), NOT_SHOWN.len());
@@ -97,13 +97,16 @@ fn the_text_of_a_verdict_has_all_its_parts() {
     let [holds, found, unshown] = [&holds, &found, &unshown].map(parts);
     assert!(holds.starts_with("HOLDS: no server-held key exists in what was examined.\n\nExamined:\n"));
     assert!(
-        found.starts_with("DOES NOT HOLD: 2 findings.\n\n1. a secret in the evidence: AEAD key of a message"),
+        found.starts_with("DOES NOT HOLD: 2 findings.\n\n1. secret in the evidence: AEAD key of a message"),
         "{found}"
     );
-    assert!(found.contains("   lies in the evidence\n   in disk, byte 0, raw: bytes 0 to 32 of it\n"), "{found}");
+    assert!(
+        found.contains("   the evidence contains it\n   in disk, byte 0, raw: bytes 0 to 32 of the value\n"),
+        "{found}"
+    );
     assert!(found.contains(": by AES-256-GCM "), "{found}");
-    assert!(unshown.starts_with("NOT SHOWN: not all could be examined.\n"));
+    assert!(unshown.starts_with("NOT SHOWN: not everything could be examined.\n"));
     assert!(unshown.contains("\n  NOT examined: the evidence has no public key and no message of this run"));
-    // Control: no text passes for another.
+    // Control: no text could be mistaken for another.
     assert!(!holds.contains("NOT examined") && !holds.contains("HOLD:") && !unshown.contains("HOLD"));
 }

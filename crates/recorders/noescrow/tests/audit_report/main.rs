@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an audit tells people and programs: the page, the JSON and the pictures say what the verdict and the matrix say,
-//! and the page needs nothing from elsewhere.
+//! Reports of an audit: page, JSON and pictures have the content of the verdict and the matrix, and the page loads nothing.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "a test says what it expects"
+    reason = "a test states what it expects"
 )]
 
 use noescrow::{Bundle, Heap, StorageKey, device, session};
@@ -19,18 +18,18 @@ use serde_json::Value;
 
 const LATER: u64 = 1_800_000_000;
 const KEY: [u8; 32] = *b"\x9f\x02\xe1\x77\x5c\xb8\x10\x44\xd3\x6e\xa5\x09\xf2\x81\x3b\xc7\x58\x21\xee\x90\x0d\x63\xba\x4f\x17\xcc\x72\x35\x88\xfa\x06\xd9";
-/// A name that is none of HTML's and none of JSON's.
+/// A name that HTML and JSON must escape.
 const NAME: &str = "<b>&\"";
-/// The name of a namespace, which nobody fetches (SVG 2 §5.1.1).
+/// A namespace name, which is not fetched (SVG 2 §5.1.1).
 const NAMESPACE: &str = "xmlns=\"http://www.w3.org/2000/svg\"";
-/// Steps of a derivation, and derivations, that are drawn at the most: src/audit/picture.rs, src/audit/report.rs.
+/// The maximum of drawn steps of a derivation, and of drawn derivations: report/derivation.rs and report/html.rs of the audit.
 const MAX_DRAWN: (usize, usize) = (60, 20);
-/// Pixels of a cell: src/audit/picture.rs.
+/// Pixels of a cell: report/matrix.rs of the audit.
 const CELL: usize = 12;
 
 type Device = device::Device<Recorder, 4, 4>;
 
-/// A conversation in which Bob saves his session after each message; what crossed the wire; and his last snapshot.
+/// A conversation in which Bob takes a snapshot after each message: its trace, the traffic, and the last snapshot.
 struct Talk {
     tape: Tape,
     wire: Vec<u8>,
@@ -72,7 +71,7 @@ impl Talk {
         self.audit().verdict()
     }
 
-    /// The sealed session and its storage key: much follows.
+    /// The evidence has the sealed session and its storage key, from which many secrets follow.
     fn leaking(&self) -> Verdict {
         self.audit().server_saw(NAME, &KEY).server_saw("backup", &self.snapshot).verdict()
     }
@@ -83,12 +82,12 @@ impl Talk {
     }
 }
 
-/// What in a page is fetched from elsewhere, or runs.
-fn reaches_out(page: &str) -> Option<&'static str> {
+/// The first thing in a page that a browser would fetch or run.
+fn fetches(page: &str) -> Option<&'static str> {
     let page = page.replace(NAMESPACE, "").to_lowercase();
     let ways =
         ["http:", "https:", "src=", "href=", "<script", "<iframe", "<object", "<embed", "url(", "@import", " on"];
-    // An event handler is an attribute: a word of the text is followed by no equals sign.
+    // An event handler is an attribute, with an equals sign and a quotation mark; a word of the text has none.
     ways.into_iter().find(|way| match *way {
         " on" => page.match_indices(way).any(|(at, _)| {
             let rest = page[at + way.len()..].trim_start_matches(|c: char| c.is_ascii_alphabetic());
@@ -98,7 +97,7 @@ fn reaches_out(page: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether every tag that opens closes, in its order, every attribute is quoted, and no `&` or `<` stands for itself.
+/// Whether all tags are closed in order, all attributes quoted, and every `&` and `<` escaped.
 fn is_well_formed(xml: &str) -> bool {
     let mut open: Vec<&str> = Vec::new();
     let mut pieces = xml.split('<');
@@ -127,12 +126,12 @@ fn is_well_formed(xml: &str) -> bool {
         let (name, mut rest) = body.split_once(' ').unwrap_or((body, ""));
         while !rest.is_empty() {
             let Some((attribute, value)) = rest.split_once("=\"") else { return false };
-            let Some((value, behind)) = value.split_once('"') else { return false };
+            let Some((value, after)) = value.split_once('"') else { return false };
             let is_name = attribute.chars().all(|c| c.is_ascii_alphabetic() || c == '-');
-            if !is_name || attribute.is_empty() || !is_text(value) || !(behind.is_empty() || behind.starts_with(' ')) {
+            if !is_name || attribute.is_empty() || !is_text(value) || !(after.is_empty() || after.starts_with(' ')) {
                 return false;
             }
-            rest = behind.trim_start();
+            rest = after.trim_start();
         }
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric()) {
             return false;
@@ -145,7 +144,7 @@ fn is_well_formed(xml: &str) -> bool {
 }
 
 #[test]
-fn control_a_page_that_reaches_out_or_is_damaged_is_seen_as_such() {
+fn control_page_that_fetches_or_is_malformed_is_noticed() {
     let page = talk().leaking().to_html(None);
     let with = |what: &str| page.replacen("<ul>", &format!("{what}<ul>"), 1);
     for what in [
@@ -157,7 +156,7 @@ fn control_a_page_that_reaches_out_or_is_damaged_is_seen_as_such() {
         "<p style=\"background:URL(a)\">a</p>",
         "<p xmlns:a=\"https://example.org\">a</p>",
     ] {
-        assert!(reaches_out(&with(what)).is_some(), "{what}");
+        assert!(fetches(&with(what)).is_some(), "{what}");
     }
     for what in
         ["<p>", "</p>", "<p><b></p></b>", "a & b", "<p a=b>c</p>", "<p a=\"<\">c</p>", "a > b", "<p a=\"b>c</p>"]
@@ -168,13 +167,13 @@ fn control_a_page_that_reaches_out_or_is_damaged_is_seen_as_such() {
 }
 
 #[test]
-fn the_page_needs_nothing_and_is_well_formed() {
+fn page_loads_nothing_and_is_well_formed() {
     let talk = talk();
     let matrix = talk.matrix();
     for verdict in [talk.honest(), talk.leaking(), Audit::of(profile(), &talk.tape).unwrap().verdict()] {
         for matrix in [None, Some(&matrix)] {
             let page = verdict.to_html(matrix);
-            assert_eq!(reaches_out(&page), None);
+            assert_eq!(fetches(&page), None);
             assert!(is_well_formed(&page), "{page}");
             assert_eq!(page.contains("<h2>Secrecy matrix</h2>"), matrix.is_some());
             assert_eq!(matrix.is_some_and(|matrix| page.contains(&matrix.to_svg())), matrix.is_some());
@@ -183,16 +182,17 @@ fn the_page_needs_nothing_and_is_well_formed() {
 }
 
 #[test]
-fn the_page_says_what_the_verdict_says() {
+fn page_has_the_content_of_the_verdict() {
     let talk = talk();
-    let headlines = ["Holds: no server-held key exists", "Does not hold.", "Not shown: not all could be examined."];
+    let headlines =
+        ["Holds: no server-held key exists", "Does not hold.", "Not shown: not everything could be examined."];
     let verdicts = [talk.honest(), talk.leaking(), Audit::of(profile(), &talk.tape).unwrap().verdict()];
     let outcomes = [Outcome::Holds, Outcome::Finding, Outcome::CouldNotExamine];
     for ((verdict, outcome), headline) in verdicts.iter().zip(outcomes).zip(headlines) {
         let page = verdict.to_html(None);
         assert_eq!(verdict.outcome, outcome);
-        let said: Vec<_> = headlines.iter().filter(|headline| page.contains(**headline)).collect();
-        assert_eq!(said, [&headline]);
+        let present: Vec<_> = headlines.iter().filter(|headline| page.contains(**headline)).collect();
+        assert_eq!(present, [&headline]);
         assert_eq!(page.matches("not examined: ").count(), verdict.examined.not_examined.len());
         for line in NOT_SHOWN {
             assert!(page.contains(&escaped(line)), "{line}");
@@ -210,7 +210,7 @@ fn names_of_sources_and_devices_are_escaped() {
     let talk = talk();
     let verdict = talk.leaking();
     let page = verdict.to_html(Some(&talk.matrix()));
-    // The verdict has them as they are: there is something to escape.
+    // The verdict has them unescaped: there is something to escape.
     assert!(verdict.findings.iter().flat_map(|finding| &finding.places).any(|place| place.source == NAME));
     assert!(verdict.findings.iter().any(|finding| finding.what.contains(NAME)));
     assert!(page.contains("<code>&lt;b&gt;&amp;&quot;, byte 0"));
@@ -218,7 +218,7 @@ fn names_of_sources_and_devices_are_escaped() {
 }
 
 #[test]
-fn a_derived_finding_is_drawn_with_a_box_for_each_step() {
+fn derivation_is_drawn_with_a_box_for_each_step() {
     let verdict = talk().leaking();
     let page = verdict.to_html(None);
     let sections: Vec<&str> = page.split("<section>").skip(1).take(verdict.findings.len()).collect();
@@ -226,27 +226,27 @@ fn a_derived_finding_is_drawn_with_a_box_for_each_step() {
     for (number, (finding, section)) in verdict.findings.iter().zip(&sections).enumerate() {
         assert!(section.contains(&escaped(&finding.what)) && section.contains(&escaped(&finding.why)));
         let steps = finding.derivation.len();
-        let due = if steps > 1 && number < MAX_DRAWN.1 { steps.min(MAX_DRAWN.0) } else { 0 };
-        assert_eq!(section.matches("<rect").count(), due, "{finding:?}");
-        assert_eq!(section.matches("<svg").count(), usize::from(due > 0));
-        // A line for each premise, as long as all of it is drawn.
-        if due == steps {
+        let expected = if steps > 1 && number < MAX_DRAWN.1 { steps.min(MAX_DRAWN.0) } else { 0 };
+        assert_eq!(section.matches("<rect").count(), expected, "{finding:?}");
+        assert_eq!(section.matches("<svg").count(), usize::from(expected > 0));
+        // A line for each premise, if all steps are drawn.
+        if expected == steps {
             let premises: usize = finding.derivation.iter().map(|step| step.from.len()).sum();
             assert_eq!(section.matches("<path").count(), premises, "{finding:?}");
         }
         if steps > 1 {
-            let told = section.split("<ol start=\"0\">").nth(1).unwrap().split("</ol>").next().unwrap();
-            assert_eq!(told.matches("<li>").count(), steps);
+            let listed = section.split("<ol start=\"0\">").nth(1).unwrap().split("</ol>").next().unwrap();
+            assert_eq!(listed.matches("<li>").count(), steps);
         }
-        drawn += usize::from(due > 0);
-        longest = longest.max(due);
+        drawn += usize::from(expected > 0);
+        longest = longest.max(expected);
     }
     assert!(drawn > 3 && longest > 3, "{drawn} {longest}");
     assert!(verdict.findings.iter().any(|finding| finding.kind == FindingKind::Derivable));
 }
 
-/// Whether JSON says all that a verdict does.
-fn says(json: &Value, verdict: &Verdict) -> bool {
+/// Whether the JSON has everything that a verdict has.
+fn agrees(json: &Value, verdict: &Verdict) -> bool {
     let word = |value: &Value| value.as_str().map(str::to_owned);
     let outcome = match verdict.outcome {
         Outcome::Holds => "holds",
@@ -299,28 +299,28 @@ fn says(json: &Value, verdict: &Verdict) -> bool {
 }
 
 #[test]
-fn the_json_says_all_that_the_verdict_says() {
+fn json_has_the_content_of_the_verdict() {
     let talk = talk();
     let verdicts = [talk.honest(), talk.leaking(), Audit::of(profile(), &talk.tape).unwrap().verdict()];
     for (at, verdict) in verdicts.iter().enumerate() {
         let json: Value = serde_json::from_str(&verdict.to_json()).unwrap();
-        let said: Vec<bool> = verdicts.iter().map(|other| says(&json, other)).collect();
-        // Control: of the others it says something else.
-        assert_eq!(said, (0..verdicts.len()).map(|other| other == at).collect::<Vec<_>>());
+        let agreeing: Vec<bool> = verdicts.iter().map(|other| agrees(&json, other)).collect();
+        // Control: it does not agree with the others.
+        assert_eq!(agreeing, (0..verdicts.len()).map(|other| other == at).collect::<Vec<_>>());
     }
     let leaking = serde_json::from_str::<Value>(&verdicts[1].to_json()).unwrap();
     let findings = leaking["findings"].as_array().unwrap();
     assert!(findings.iter().any(|finding| finding["places"][0]["source"] == NAME));
     assert!(findings.iter().any(|finding| finding["derivation"].as_array().unwrap().len() > 3));
-    // Control: a word more or less.
+    // Control: one changed field.
     for (field, value) in [("outcome", "holds"), ("not_shown", ""), ("findings_not_listed", "")] {
-        let mut bent = leaking.clone();
-        bent[field] = value.into();
-        assert!(!says(&bent, &verdicts[1]), "{field}");
+        let mut edited = leaking.clone();
+        edited[field] = value.into();
+        assert!(!agrees(&edited, &verdicts[1]), "{field}");
     }
 }
 
-/// What a colour tells: green is secret, orange falls, red falls after the fact.
+/// The cell of a colour: green is secret, orange exposed, red exposed retroactively.
 fn cell_of([red, green, _]: [u8; 3]) -> Cell {
     match (green > red, green > red / 2) {
         (true, _) => Cell::Secret,
@@ -344,7 +344,7 @@ fn decoded(png: &[u8]) -> (usize, usize, Vec<u8>) {
     (frame.width as usize, frame.height as usize, pixels)
 }
 
-/// A matrix of a run, in which one cell of each kind has been put.
+/// A run's matrix, edited so that it has a cell of each kind.
 fn of_all_kinds() -> SecrecyMatrix {
     let mut matrix = talk().matrix();
     assert!(
@@ -358,17 +358,17 @@ fn of_all_kinds() -> SecrecyMatrix {
 }
 
 #[test]
-fn the_svg_has_a_rectangle_of_its_colour_for_each_cell() {
+fn svg_has_a_rectangle_of_the_right_colour_per_cell() {
     let matrix = of_all_kinds();
     let svg = matrix.to_svg();
-    assert!(is_well_formed(&svg) && reaches_out(&svg).is_none(), "{svg}");
+    assert!(is_well_formed(&svg) && fetches(&svg).is_none(), "{svg}");
     assert!(svg.contains("from &lt;b&gt;&amp;&quot;"));
     let cells: Vec<Cell> = matrix.cells.iter().flatten().copied().collect();
-    // Behind the cells stands the legend, in the same order.
+    // The legend comes after the cells, in the same order.
     let legend = [Cell::Secret, Cell::Exposed, Cell::ExposedRetroactively];
-    let told: Vec<Cell> = fills(&svg).into_iter().map(cell_of).collect();
-    assert_eq!(told, [&cells[..], &legend].concat());
-    // The line under those that had been sealed when the theft happened.
+    let drawn: Vec<Cell> = fills(&svg).into_iter().map(cell_of).collect();
+    assert_eq!(drawn, [&cells[..], &legend].concat());
+    // A line under each message that had been sealed when the theft happened.
     let lines = matrix.messages.iter().map(|row| matrix.thefts.iter().filter(|theft| row.sealed_at < theft.at).count());
     assert_eq!(svg.matches("<path").count(), lines.sum::<usize>());
     // Control: another matrix is another picture.
@@ -378,7 +378,7 @@ fn the_svg_has_a_rectangle_of_its_colour_for_each_cell() {
 }
 
 #[test]
-fn the_png_has_a_square_of_its_colour_for_each_cell() {
+fn png_has_a_square_of_the_right_colour_per_cell() {
     let matrix = of_all_kinds();
     let (width, height, pixels) = decoded(&matrix.to_png());
     assert_eq!((width, height), (matrix.thefts.len() * CELL, matrix.messages.len() * CELL));
@@ -388,9 +388,9 @@ fn the_png_has_a_square_of_its_colour_for_each_cell() {
         let (row, column) = (at / width / CELL, at % width / CELL);
         let colour: [u8; 3] = pixel.try_into().unwrap();
         assert_eq!(cell_of(colour), matrix.cells[row][column], "{row} {column}");
-        assert_eq!(colour, colours[row * matrix.thefts.len() + column], "one colour in both pictures");
+        assert_eq!(colour, colours[row * matrix.thefts.len() + column], "the same colour in both pictures");
     }
-    // Control: a cell that changes changes its square, and no pixel else.
+    // Control: changing one cell changes its square and no other pixel.
     let mut other = matrix.clone();
     assert_eq!(other.cells[4][3], Cell::Exposed);
     other.cells[4][3] = Cell::Secret;
@@ -401,7 +401,7 @@ fn the_png_has_a_square_of_its_colour_for_each_cell() {
 }
 
 #[test]
-fn a_matrix_of_nothing_is_a_picture_of_nothing() {
+fn empty_matrix_gives_an_empty_picture() {
     let whole = talk().matrix();
     let without = |messages: bool, thefts: bool| {
         let mut matrix = whole.clone();

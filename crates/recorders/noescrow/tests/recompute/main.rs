@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the default primitives did is confirmed; what nobody did is not, whatever bit of it was bent.
+//! Recomputing confirms every operation of the default primitives, and none with a changed bit.
 
 #![allow(
     missing_docs,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "a test says what it expects"
+    reason = "a test states what it expects"
 )]
 
 use noescrow::Bundle;
@@ -21,12 +21,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Bytes that HKDF-Expand gives at the most (RFC 5869 §2.3).
+/// The longest output of HKDF-Expand, in bytes (RFC 5869 §2.3).
 const MAX_EXPAND_LEN: usize = 255 * 32;
 
 type Owned = (Kind, Vec<(Role, bool, Vec<u8>)>);
 
-/// Reads back what was done on a tape.
+/// The operations on a tape.
 fn recorded(tape: &Tape) -> Vec<Owned> {
     let mut all = Vec::new();
     let own = |field: &Field<'_>| (field.role, field.is_output, field.bytes.to_vec());
@@ -59,7 +59,7 @@ fn array<const N: usize>(rng: &mut ChaCha20Rng) -> [u8; N] {
     bytes
 }
 
-/// Every kind of operation, over random inputs of random lengths; no part is empty, so that no field is without bits.
+/// Every kind of operation, with random inputs of random lengths. No part is empty, so that every field has bits.
 fn every_kind(device: &Recorder, rng: &mut ChaCha20Rng) {
     let [a, b, seed, coins, key] = core::array::from_fn(|_| Secret::new(array(rng)));
     let kem_seed = Secret::new(array(rng));
@@ -107,7 +107,7 @@ fn tape_of_every_kind(rng: &mut ChaCha20Rng) -> Tape {
 }
 
 #[test]
-fn every_kind_of_operation_of_the_default_primitives_is_confirmed() {
+fn every_kind_of_operation_is_confirmed() {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     for _ in 0..20 {
         let operations = recorded(&tape_of_every_kind(&mut rng));
@@ -119,7 +119,7 @@ fn every_kind_of_operation_of_the_default_primitives_is_confirmed() {
     }
 }
 
-/// Bits of an input on which no output depends: X25519 clamps the scalar and masks the top bit of a coordinate (RFC 7748
+/// Input bits on which no output depends: X25519 clamps the scalar and masks the top bit of a coordinate (RFC 7748
 /// §5); z is used by implicit rejection only (FIPS 203, algorithms 16 and 18).
 fn is_without_effect(kind: Kind, role: Role, bit: usize) -> bool {
     match (kind, role) {
@@ -129,19 +129,19 @@ fn is_without_effect(kind: Kind, role: Role, bit: usize) -> bool {
             Kind::KemPublic | Kind::Decapsulate | Kind::IncrementalPublic | Kind::IncrementalDecapsulate,
             Role::KemSeed,
         ) => bit >= 256,
-        // K is made of the key's hash, not of rho.
+        // K depends on the key's hash, not on rho.
         (Kind::Encaps1, Role::EkHeader) => bit < 256,
         _ => false,
     }
 }
 
-/// All bits of a short field; of a long one, one of every seventh byte.
+/// All bits of a short field; one bit of every seventh byte of a long one.
 fn bits(len: usize) -> impl Iterator<Item = usize> {
     (0..8 * len).filter(move |bit| len <= 160 || (bit / 8) % 7 == 0 && bit % 8 == (bit / 56) % 8)
 }
 
 #[test]
-fn no_operation_with_one_bit_flipped_is_confirmed() {
+fn operation_with_one_flipped_bit_is_not_confirmed() {
     let operations = recorded(&tape_of_every_kind(&mut ChaCha20Rng::seed_from_u64(2)));
     let mut flips: BTreeMap<Kind, usize> = BTreeMap::new();
     for operation in &operations {
@@ -150,10 +150,10 @@ fn no_operation_with_one_bit_flipped_is_confirmed() {
         }
         for (at, (role, is_output, value)) in operation.1.iter().enumerate() {
             for bit in bits(value.len()) {
-                let mut bent = operation.clone();
-                bent.1[at].2[bit / 8] ^= 1 << (bit % 8);
-                let unseen = !is_output && is_without_effect(operation.0, *role, bit);
-                assert_eq!(agrees(&bent), unseen, "{:?} {role:?} bit {bit}", operation.0);
+                let mut changed = operation.clone();
+                changed.1[at].2[bit / 8] ^= 1 << (bit % 8);
+                let has_no_effect = !is_output && is_without_effect(operation.0, *role, bit);
+                assert_eq!(agrees(&changed), has_no_effect, "{:?} {role:?} bit {bit}", operation.0);
                 *flips.entry(operation.0).or_default() += 1;
             }
         }
@@ -163,40 +163,40 @@ fn no_operation_with_one_bit_flipped_is_confirmed() {
     assert!(flips.values().all(|flips| *flips > 200), "{flips:?}");
 }
 
-/// FIPS 203, algorithm 18: J(z || c), whatever d is.
+/// FIPS 203, algorithm 18: J(z || c), which depends on every bit of z and c, and not on d.
 #[test]
-fn implicit_rejection_is_confirmed_and_depends_on_every_bit_of_z_and_of_the_ciphertext() {
+fn implicit_rejection_depends_on_z_and_ciphertext() {
     let mut rng = ChaCha20Rng::seed_from_u64(3);
     let tape = Tape::in_memory();
     Recorder::device(&tape, "").unwrap().decapsulate(&Secret::new(array(&mut rng)), &array(&mut rng));
     let operation = recorded(&tape).remove(0);
     assert!(agrees(&operation));
     for (field, bit) in bits(64).map(|bit| (0, bit)).chain(bits(1568).map(|bit| (1, bit))) {
-        let mut bent = operation.clone();
-        bent.1[field].2[bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(agrees(&bent), field == 0 && bit < 256, "{field} {bit}");
+        let mut changed = operation.clone();
+        changed.1[field].2[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(agrees(&changed), field == 0 && bit < 256, "{field} {bit}");
     }
 }
 
 #[test]
-fn no_operation_of_another_shape_is_confirmed() {
+fn operation_of_another_shape_is_not_confirmed() {
     let operations = recorded(&tape_of_every_kind(&mut ChaCha20Rng::seed_from_u64(4)));
     for operation in &operations {
         let extra = Role::ALL.map(|role| [(role, false, vec![1; 32]), (role, true, vec![1; 32])]).concat();
         for field in extra {
             for at in 0..=operation.1.len() {
-                let mut bent = operation.clone();
-                bent.1.insert(at, field.clone());
-                assert!(!agrees(&bent), "{:?} with another {field:?} at {at}", operation.0);
+                let mut changed = operation.clone();
+                changed.1.insert(at, field.clone());
+                assert!(!agrees(&changed), "{:?} with another {field:?} at {at}", operation.0);
             }
         }
         for at in 0..operation.1.len() {
-            let mut bent = operation.clone();
-            let (role, is_output, _) = bent.1.remove(at);
-            assert!(!agrees(&bent), "{:?} without {role:?}", operation.0);
-            let mut bent = operation.clone();
-            bent.1[at].1 = !is_output;
-            assert!(matches!(recomputed(&bent), Recomputed::Malformed(_)), "{:?} {role:?} turned", operation.0);
+            let mut changed = operation.clone();
+            let (role, is_output, _) = changed.1.remove(at);
+            assert!(!agrees(&changed), "{:?} without {role:?}", operation.0);
+            let mut changed = operation.clone();
+            changed.1[at].1 = !is_output;
+            assert!(matches!(recomputed(&changed), Recomputed::Malformed(_)), "{:?} {role:?} turned", operation.0);
         }
         for kind in Kind::ALL {
             let same_shape = |a, b| matches!((a, b), (Kind::Fresh | Kind::Given, Kind::Fresh | Kind::Given));
@@ -208,7 +208,7 @@ fn no_operation_of_another_shape_is_confirmed() {
 }
 
 #[test]
-fn a_fixed_field_of_another_length_is_malformed() {
+fn fixed_field_of_another_length_is_malformed() {
     let operations = recorded(&tape_of_every_kind(&mut ChaCha20Rng::seed_from_u64(5)));
     let mut tried = BTreeSet::new();
     for operation in &operations {
@@ -229,12 +229,12 @@ fn a_fixed_field_of_another_length_is_malformed() {
                 ),
             };
             for len in [0, value.len() - 1, value.len() + 1] {
-                let mut bent = operation.clone();
-                bent.1[at].2.resize(len, 0);
+                let mut changed = operation.clone();
+                changed.1[at].2.resize(len, 0);
                 match is_free {
-                    true => assert!(len > 0 || !agrees(&bent) || matches!(role, Role::Value | Role::KdfOutput)),
+                    true => assert!(len > 0 || !agrees(&changed) || matches!(role, Role::Value | Role::KdfOutput)),
                     false => {
-                        assert!(matches!(recomputed(&bent), Recomputed::Malformed(_)), "{:?} {role:?}", operation.0)
+                        assert!(matches!(recomputed(&changed), Recomputed::Malformed(_)), "{:?} {role:?}", operation.0)
                     }
                 }
             }
@@ -252,7 +252,7 @@ fn hkdf_operation(salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], len: usize) -> (Ow
 }
 
 #[test]
-fn hkdf_is_confirmed_at_every_length_and_no_longer_than_it_goes() {
+fn hkdf_is_confirmed_up_to_its_longest_output() {
     let (ikm, info): ([&[u8]; 3], [&[u8]; 2]) = ([b"a", b"", b"bc"], [b"", b"info"]);
     let lengths = (0..=130).chain([MAX_EXPAND_LEN - 1, MAX_EXPAND_LEN]);
     for len in lengths {
@@ -269,19 +269,19 @@ fn hkdf_is_confirmed_at_every_length_and_no_longer_than_it_goes() {
 }
 
 #[test]
-fn no_salt_is_a_salt_of_zeros_and_parts_are_what_they_join_to() {
+fn empty_salt_equals_zeros_and_parts_are_joined() {
     let (none, a) = hkdf_operation(b"", &[b"ikm"], &[b"in", b"fo"], 40);
     let (zeros, b) = hkdf_operation(&[0; 32], &[b"i", b"km"], &[b"info"], 40);
     let (longer, c) = hkdf_operation(&[0; 65], &[b"ikm"], &[b"info"], 40);
     assert!(a == b && agrees(&none) && agrees(&zeros));
-    // A salt longer than a block is hashed first, zeros or not.
+    // A salt longer than a block is hashed first, even if it is all zeros.
     assert!(a != c && agrees(&longer));
     let (no_parts, _) = hkdf_operation(&[1; 200], &[], &[], 40);
     assert!(agrees(&no_parts));
 }
 
 #[test]
-fn what_is_sealed_gives_the_ciphertext_that_was_sent_and_so_does_what_is_opened() {
+fn sealing_and_opening_give_the_sent_ciphertext() {
     let tape = Tape::in_memory();
     let device = Recorder::device(&tape, "").unwrap();
     for len in [0, 1, 15, 16, 17, 1000] {
@@ -296,7 +296,7 @@ fn what_is_sealed_gives_the_ciphertext_that_was_sent_and_so_does_what_is_opened(
 }
 
 #[test]
-fn what_a_primitive_refuses_is_refused_here_too() {
+fn inputs_that_a_primitive_refuses_are_malformed() {
     let field = |role, is_output, bytes: &[u8]| (role, is_output, bytes.to_vec());
     let low_order = [field(Role::DhPrivate, false, &[1; 32]), field(Role::DhPublic, false, &[0; 32])];
     let dh = [&low_order[..], &[field(Role::DhShared, true, &[0; 32])]].concat();
@@ -343,8 +343,8 @@ fn any_operation() -> impl Strategy<Value = Owned> {
     (prop::sample::select(&Kind::ALL[..]), prop::collection::vec(field, 0..6))
 }
 
-/// What a kind is made of, with nonsense in it: gets past the check of the shape.
-fn nonsense_of_a_shape() -> impl Strategy<Value = Owned> {
+/// An operation with the right fields and random bytes in them, which passes the check of the shape.
+fn random_bytes_in_shape() -> impl Strategy<Value = Owned> {
     let shapes = recorded(&tape_of_every_kind(&mut ChaCha20Rng::seed_from_u64(6)));
     (prop::sample::select(shapes), any::<u64>()).prop_map(|((kind, mut fields), seed)| {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
@@ -357,10 +357,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn nothing_made_up_is_confirmed_and_nothing_panics(operation in prop_oneof![any_operation(), nonsense_of_a_shape()]) {
-        // An output of no bytes says nothing, and there is only one: HKDF may give it.
-        let says_something = operation.1.iter().any(|(_, is_output, value)| *is_output && value.len() > 3);
+    fn made_up_operation_is_not_confirmed_and_never_panics(operation in prop_oneof![any_operation(), random_bytes_in_shape()]) {
+        // An empty output proves nothing. HKDF may give one.
+        let has_output = operation.1.iter().any(|(_, is_output, value)| *is_output && value.len() > 3);
         let is_computed = !matches!(operation.0, Kind::Fresh | Kind::Given | Kind::Refused);
-        prop_assert!(!agrees(&operation) || !says_something || !is_computed);
+        prop_assert!(!agrees(&operation) || !has_output || !is_computed);
     }
 }

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The program `noescrow-audit`: its exit codes, its outputs, and what it refuses.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "a test states what it expects"
+)]
+
+mod toy;
+
+use noescrow_audit::Tape;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A folder of one test with the files of a run.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = Self(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("program {name}")));
+        let _ = fs::remove_dir_all(&folder.0);
+        fs::create_dir_all(folder.path("server")).unwrap();
+        let tape = Tape::to_writer(File::create(folder.path("run.trace")).unwrap());
+        let run = toy::run(tape);
+        run.tape.flush().unwrap();
+        folder.write("profile.json", toy::PROFILE.as_bytes());
+        folder.write("server/wire", &run.wire);
+        folder.write("leak", &run.chain_keys[1]);
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    /// Runs the program in the folder. Returns exit code, standard output and standard error.
+    fn program(&self, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_noescrow-audit"));
+        let output = command.current_dir(&self.0).args(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    /// Runs the program on the run's trace, with its profile.
+    fn audit(&self, arguments: &[&str]) -> (i32, String, String) {
+        self.program(&[&["--trace", "run.trace", "--profile", "profile.json"], arguments].concat())
+    }
+
+    /// Runs the program, which must refuse these arguments for this reason before it prints a verdict.
+    fn refused(&self, arguments: &[&str], reason: &str) {
+        let (code, out, err) = self.program(arguments);
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
+        assert!(err.contains(reason), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn exit_code_says_whether_the_claim_holds() {
+    let folder = Folder::new("exit codes");
+    folder.write("other", b"evidence of another server");
+    for (evidence, code, beginning) in [
+        (&["server"][..], 0, "HOLDS: "),
+        (&["server", "leak"], 1, "DOES NOT HOLD: "),
+        (&["leak"], 1, "DOES NOT HOLD: "),
+        (&["other"], 2, "NOT SHOWN: "),
+    ] {
+        let (exit, out, err) = folder.audit(&[&["--evidence"], evidence].concat());
+        assert_eq!((exit, err.as_str()), (code, ""), "{evidence:?}: {out}");
+        assert!(out.starts_with(beginning), "{evidence:?}: {out}");
+    }
+}
+
+#[test]
+fn without_a_profile_every_derived_value_is_secret() {
+    let folder = Folder::new("no profile");
+    let (code, out, _) = folder.program(&["--trace", "run.trace", "--evidence", "server"]);
+    assert!(code == 1 && out.contains("derived key"), "{out}");
+}
+
+#[test]
+fn json_has_the_outcome_and_the_same_exit_code() {
+    let folder = Folder::new("json");
+    for (evidence, code, outcome) in [("server", 0, "holds"), ("leak", 1, "finding")] {
+        let (exit, out, _) = folder.audit(&["--json", "--evidence", evidence]);
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((exit, json["outcome"].as_str()), (code, Some(outcome)));
+        assert_eq!(json["findings"].as_array().unwrap().is_empty(), code == 0);
+        assert_eq!(json["findings_not_listed"], 0);
+    }
+}
+
+#[test]
+fn page_and_matrix_are_written_in_the_format_of_their_names() {
+    let folder = Folder::new("files");
+    let read = |name: &str| fs::read(folder.path(name)).unwrap();
+    let (code, out, err) = folder.audit(&["--evidence", "server", "--html", "page.html", "--matrix", "matrix.svg"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("HOLDS"));
+    let page = String::from_utf8(read("page.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("2 messages (rows) × 1 thefts (columns)"));
+    assert!(
+        read("matrix.svg").starts_with(b"<svg ")
+            && page.as_bytes().windows(200).any(|part| part == &read("matrix.svg")[..200])
+    );
+    assert_eq!(folder.audit(&["--evidence", "server", "--matrix", "matrix.PNG"]).0, 0);
+    assert!(read("matrix.PNG").starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn matrix_is_refused_without_format_or_snapshot() {
+    let folder = Folder::new("no matrix");
+    let common = ["--trace", "run.trace", "--profile", "profile.json", "--evidence", "server", "--matrix"];
+    for name in ["matrix.jpg", "matrix", "svg"] {
+        folder.refused(&[&common[..], &[name]].concat(), "must be .svg or .png");
+        assert!(!folder.path(name).exists());
+    }
+    let tape = Tape::to_writer(File::create(folder.path("short.trace")).unwrap());
+    tape.device("Alice").unwrap().given("", &toy::SHARED);
+    tape.flush().unwrap();
+    folder.refused(
+        &["--trace", "short.trace", "--evidence", "server", "--matrix", "matrix.svg"],
+        "no device took a snapshot",
+    );
+}
+
+#[test]
+fn trace_within_the_evidence_is_refused() {
+    let folder = Folder::new("trace in evidence");
+    let reason = "run.trace is part of the evidence";
+    folder.refused(&["--trace", "run.trace", "--evidence", "."], reason);
+    folder.refused(&["--trace", "run.trace", "--evidence", "server", "run.trace"], reason);
+    folder.refused(&["--trace", "server/../run.trace", "--evidence", "run.trace"], reason);
+}
+
+#[test]
+fn same_trace_twice_is_refused() {
+    let folder = Folder::new("trace twice");
+    for again in ["run.trace", "server/../run.trace"] {
+        folder.refused(&["--trace", "run.trace", again, "--evidence", "server"], "given twice");
+    }
+    // Control: two traces of two runs are accepted.
+    let tape = Tape::to_writer(File::create(folder.path("other.trace")).unwrap());
+    tape.device("Bob").unwrap().given("", &[0x42; 32]);
+    tape.flush().unwrap();
+    assert_eq!(folder.audit(&["other.trace", "--evidence", "server"]).0, 2, "not an option of --trace");
+    let (code, out, err) =
+        folder.program(&["--trace", "run.trace", "other.trace", "--profile", "profile.json", "--evidence", "server"]);
+    assert!(code == 0 && out.starts_with("HOLDS"), "{out}{err}");
+}
+
+#[test]
+fn bad_files_are_refused_with_their_name() {
+    let folder = Folder::new("bad files");
+    let trace = fs::read(folder.path("run.trace")).unwrap();
+    folder.write("cut.trace", &trace[..trace.len() - 1]);
+    folder.write("bad.json", b"{}");
+    for (arguments, reason) in [
+        (&["--trace", "absent", "--evidence", "server"][..], "absent: "),
+        (&["--trace", "server/wire", "--evidence", "leak"], "server/wire: not a trace"),
+        (&["--trace", "cut.trace", "--evidence", "server"], "cut.trace: cannot read the trace"),
+        (&["--trace", "run.trace", "--evidence", "absent"], "absent: "),
+        (&["--trace", "run.trace", "--evidence", "server", "--profile", "absent"], "absent: "),
+        (&["--trace", "run.trace", "--evidence", "server", "--profile", "bad.json"], "bad.json: not a profile"),
+        (&["--trace", "run.trace", "--evidence", "server", "--html", "absent/page.html"], "absent/page.html: "),
+    ] {
+        folder.refused(arguments, reason);
+    }
+}
+
+#[test]
+fn bad_options_are_refused_with_exit_code_two() {
+    let folder = Folder::new("bad options");
+    for (arguments, reason) in [
+        (&[][..], "--trace"),
+        (&["--trace", "run.trace"], "--evidence"),
+        (&["--evidence", "server"], "--trace"),
+        (&["--trace", "run.trace", "--evidence", "server", "--quiet"], "--quiet"),
+        (&["--trace", "run.trace", "--pid", "one"], "--pid"),
+        (&["run.trace", "--evidence", "server"], "run.trace"),
+    ] {
+        folder.refused(arguments, reason);
+    }
+    // Control: the two that need no trace.
+    for (option, printed) in [("--help", "--evidence"), ("--version", env!("CARGO_PKG_VERSION"))] {
+        let (code, out, _) = folder.program(&[option]);
+        assert!(code == 0 && out.contains(printed), "{out}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn process_that_does_not_exist_leaves_the_claim_unshown() {
+    let folder = Folder::new("no process");
+    let (code, out, _) = folder.audit(&["--evidence", "server", "--pid", "4294967294"]);
+    assert!(code == 2 && out.starts_with("NOT SHOWN") && out.contains("process 4294967294"), "{out}");
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The rules for key derivations: each label of the code has one, and it fits the outputs that devices derive.
+
+use super::{conversation, document, numbers, one_more};
+use data_encoding::HEXLOWER_PERMISSIVE;
+use noescrow::ChunkSize;
+use noescrow_audit::{Kind, Operation, Role, TraceReader};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Labels that are hashed or signed, never the label of a key derivation.
+const NOT_DERIVED: [&str; 4] = [
+    "noescrow-v1 transcript",
+    "noescrow-v1 foreign handshake",
+    "noescrow-v1 identity certificate",
+    "noescrow-v1 prekey",
+];
+
+/// All labels of the code's table.
+fn labels() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../src/labels.rs");
+    let source = std::fs::read_to_string(path).unwrap();
+    let table = source.split("#[cfg(test)]").next().unwrap();
+    let labels: Vec<String> =
+        table.split("= b\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect();
+    assert_eq!(labels.len(), table.matches("pub(crate) const").count());
+    labels
+}
+
+/// A key derivation of a trace: operation, parts of the info, length of the output.
+type Derivation = (Kind, Vec<Vec<u8>>, usize);
+
+/// Every key derivation of a conversation in which a post-quantum epoch completes, each once.
+fn derivations() -> BTreeSet<Derivation> {
+    let mut all = BTreeSet::new();
+    let visit = |operation: &Operation<'_>| {
+        if matches!(operation.kind, Kind::Hmac | Kind::Hkdf | Kind::HkdfExpand) {
+            let info = operation.inputs(Role::Context).map(<[u8]>::to_vec).collect();
+            all.insert((operation.kind, info, operation.output(Role::KdfOutput).unwrap().len()));
+        }
+    };
+    TraceReader::new(&*conversation(ChunkSize::Bytes256, 12)).unwrap().for_each(visit).unwrap();
+    all
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    match value.as_str() {
+        Some(text) => text.as_bytes().to_vec(),
+        None => HEXLOWER_PERMISSIVE.decode(value["hex"].as_str().unwrap().as_bytes()).unwrap(),
+    }
+}
+
+/// The first rule for a derivation, by the document alone.
+fn rule<'a>(document: &'a Value, (kind, info, _): &Derivation) -> Option<&'a Value> {
+    let fits = |rule: &&Value| {
+        info.first().is_some_and(|label| *label == bytes(&rule["label"]))
+            && (rule["then"].is_null() || info.get(1).is_some_and(|then| *then == bytes(&rule["then"])))
+            && (rule["operation"].is_null() || rule["operation"] == kind.name())
+            && (rule["whole"] != true || info.concat().len() == bytes(&rule["label"]).len())
+    };
+    document["kdf"].as_array().unwrap().iter().find(fits)
+}
+
+/// Whether a derivation is one of those by which a device stores its state.
+fn is_of_storing(document: &Value, (kind, info, _): &Derivation) -> bool {
+    let stored = &document["stored"];
+    let part = |(known, part): (&Value, &Vec<u8>)| known.is_null() || bytes(known) == *part;
+    let fits = |known: &Value| {
+        let known = known.as_array().unwrap();
+        known.len() == info.len() && known.iter().zip(info).all(part)
+    };
+    let head = stored["salt"]["head"].as_array().unwrap();
+    match kind {
+        Kind::HkdfExpand => stored["derivations"].as_array().unwrap().iter().any(fits),
+        Kind::Hmac => info.len() == head.len() + 1 && head.iter().zip(info).all(|(len, part)| *len == part.len()),
+        _ => false,
+    }
+}
+
+/// Derivations without a rule, or with one that has another length; and rules for no derivation.
+fn problems(document: &Value, derivations: &BTreeSet<Derivation>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut used = BTreeSet::new();
+    for one in derivations {
+        match rule(document, one) {
+            Some(rule) => {
+                used.insert(rule.to_string());
+                let fields = rule["output"].as_array().unwrap().iter();
+                let len: u64 = fields.map(|field| field["len"].as_u64().unwrap()).sum();
+                if len != one.2 as u64 {
+                    problems.push(format!("{rule} for {one:?}"));
+                }
+            }
+            // The key of a snapshot's salt needs no rule: one derived key is secret anyway.
+            None if one.2 == 32 && is_of_storing(document, one) => {}
+            None => problems.push(format!("no rule for {one:?}")),
+        }
+    }
+    let rules = document["kdf"].as_array().unwrap().iter().map(Value::to_string);
+    problems.extend(rules.filter(|rule| !used.contains(rule)).map(|rule| format!("{rule} is for no derivation")));
+    problems
+}
+
+#[test]
+fn every_derivation_of_a_conversation_has_a_fitting_rule() {
+    let (document, derivations) = (document(), derivations());
+    assert!(derivations.len() > 20);
+    assert_eq!(problems(&document, &derivations), [""; 0]);
+    // Control: one rule missing, or one length off.
+    for at in 0..document["kdf"].as_array().unwrap().len() {
+        let mut edited = document.clone();
+        edited["kdf"].as_array_mut().unwrap().remove(at);
+        assert_ne!(problems(&edited, &derivations), [""; 0], "rule {at}");
+    }
+    for pointer in numbers(&document["kdf"], &["len"], "/kdf") {
+        assert_ne!(problems(&one_more(&document, &pointer), &derivations), [""; 0], "{pointer}");
+    }
+}
+
+#[test]
+fn every_label_of_the_code_is_derived_with_or_known_not_to_be() {
+    let (document, derivations) = (document(), derivations());
+    let first: BTreeSet<&[u8]> =
+        derivations.iter().filter_map(|(_, info, _)| info.first().map(Vec::as_slice)).collect();
+    for label in labels() {
+        let is_derived = first.contains(label.as_bytes());
+        assert_eq!(is_derived, !NOT_DERIVED.contains(&&*label), "{label}");
+        let has_rule = document["kdf"].as_array().unwrap().iter().any(|rule| rule["label"] == *label);
+        let is_stored = document["stored"]["derivations"].to_string().contains(&format!("{label:?}"));
+        assert_eq!(has_rule || is_stored, is_derived, "{label}");
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! noescrow's profile agrees with its code, its specification and its vectors.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test states what it expects"
+)]
+
+mod kdf;
+mod layout;
+mod states;
+
+use noescrow::{Bundle, ChunkSize, Heap, StorageKey, device, session};
+use noescrow_audit::engine::{Class, Id, Ledger, recompute};
+use noescrow_audit::{Kind, Operation, Profile, Role, Tape, TraceReader};
+use noescrow_recorder::{PROFILE, Recorder, profile};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde_json::Value;
+
+fn document() -> Value {
+    serde_json::from_str(PROFILE).unwrap()
+}
+
+fn compiled(document: &Value) -> Profile {
+    Profile::from_json(document.to_string().as_bytes()).unwrap()
+}
+
+/// Every place of a number under one of these keys, as JSON pointers.
+fn numbers(value: &Value, keys: &[&str], pointer: &str) -> Vec<String> {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .flat_map(|(key, value)| match keys.contains(&key.as_str()) && value.is_u64() {
+                true => vec![format!("{pointer}/{key}")],
+                false => numbers(value, keys, &format!("{pointer}/{key}")),
+            })
+            .collect(),
+        Value::Array(values) => {
+            values.iter().enumerate().flat_map(|(at, value)| numbers(value, keys, &format!("{pointer}/{at}"))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The document with the number at this place greater by one.
+fn one_more(document: &Value, pointer: &str) -> Value {
+    let mut edited = document.clone();
+    let number = edited.pointer_mut(pointer).unwrap();
+    *number = (number.as_u64().unwrap() + 1).into();
+    edited
+}
+
+/// A trace of a conversation with every kind of message and both kinds of snapshot.
+fn conversation(chunk_size: ChunkSize, rounds: usize) -> Vec<u8> {
+    let mut rng = ChaCha20Rng::seed_from_u64(3);
+    let tape = Tape::in_memory();
+    let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
+    let alice: device::Device<Recorder, 4, 4> = device::Device::generate_with(alice, 1, &mut rng);
+    let mut bob: device::Device<Recorder, 4, 4> = device::Device::generate_with(bob, 1, &mut rng);
+    let mut published = bob.publish(1, 1, &mut rng).unwrap();
+    let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
+    let (mut ours, hello) = alice.initiate_with(chunk_size, &bundle, b"hi Bob", b"", 0, &mut rng).unwrap();
+    let (mut theirs, _): (session::Session<Recorder, Heap>, _) = bob.accept(&hello, b"").unwrap();
+    for _ in 0..rounds {
+        let message = theirs.encrypt(b"a message that nobody else reads", b"", &mut rng).unwrap();
+        ours.decrypt(&message, b"").unwrap();
+        let message = ours.encrypt(b"an answer that nobody else reads", b"", &mut rng).unwrap();
+        theirs.decrypt(&message, b"").unwrap();
+    }
+    let key = StorageKey::new([9; 32]);
+    assert!(!ours.snapshot(&key, 1).is_empty() && !bob.snapshot(&key, 2).is_empty());
+    tape.bytes()
+}
+
+fn ledger(profile: Profile, trace: &[u8]) -> Ledger {
+    let mut ledger = Ledger::new(profile);
+    ledger.add_participant("Alice", false);
+    ledger.add_participant("Bob", false);
+    let ingest = |operation: &Operation<'_>| ledger.ingest_recomputed(operation, &recompute(operation));
+    TraceReader::new(trace).unwrap().for_each(ingest).unwrap();
+    ledger
+}
+
+/// Class and name of a value, if the ledger has it.
+fn described<'a>(ledger: &'a Ledger, bytes: &[u8]) -> Option<(Class, &'a str)> {
+    let id: Id = ledger.find(bytes)?;
+    ledger.value(id).map(|value| (value.class, ledger.describe(value.what)))
+}
+
+/// A header's chunk by the wire format (spec/protocol.md §4): after DHs, PN, N, type, epoch and index.
+fn chunk(header: &[u8], size: usize) -> Option<&[u8]> {
+    (header[40] != 0).then(|| &header[47..47 + size])
+}
+
+/// The headers of a trace whose chunk the profile does not find, and the number of those with a chunk.
+fn missed_chunks(profile: Profile, trace: &[u8], size: usize) -> (usize, usize) {
+    let ledger = ledger(profile, trace);
+    let (mut missed, mut all) = (0, 0);
+    let visit = |operation: &Operation<'_>| {
+        let header = operation.fields.iter().find(|field| field.role == Role::Plaintext);
+        let is_header = operation.step == "DR-E3" || operation.step == "DR-D2";
+        if let (Kind::Seal | Kind::Open, true, Some(header)) = (operation.kind, is_header, header) {
+            assert_eq!(header.bytes.len(), 40 + 7 + size + 5);
+            // A chunk of 64 bytes may be a public key's whole header, which an operation made public under its own name.
+            let found = chunk(header.bytes, size).map(|chunk| described(&ledger, chunk));
+            if found.is_some_and(|found| found != Some((Class::Public, "part of an ML-KEM public key"))) {
+                all += 1;
+                missed += usize::from(found != Some(Some((Class::Public, "chunk of the Braid"))));
+            }
+        }
+    };
+    TraceReader::new(trace).unwrap().for_each(visit).unwrap();
+    (missed, all)
+}
+
+#[test]
+fn header_layouts_fit_genuine_headers_of_every_chunk_size() {
+    for chunk_size in ChunkSize::ALL {
+        let size = chunk_size.bytes();
+        let trace = conversation(chunk_size, 20);
+        let (missed, all) = missed_chunks(profile(), &trace, size);
+        assert!(missed == 0 && all > 20, "{size}: {missed} of {all}");
+        // Control: without the layout, or with one length off.
+        let name = format!("header_{size}");
+        let mut without = document();
+        without["plaintexts"][2]["contains"].as_array_mut().unwrap().retain(|known| *known != name);
+        assert_eq!(missed_chunks(compiled(&without), &trace, size), (all, all));
+        for pointer in [format!("/layouts/chunk_{size}/0/skip"), format!("/layouts/chunk_{size}/1/len")] {
+            let (missed, _) = missed_chunks(compiled(&one_more(&document(), &pointer)), &trace, size);
+            assert_eq!(missed, all, "{pointer}");
+        }
+    }
+}
+
+/// Only the profile makes a value public: without one, every secret is still a secret or lies within one.
+#[test]
+fn class_comes_from_the_profile_and_never_from_the_trace() {
+    let trace = conversation(ChunkSize::Bytes64, 4);
+    let secrets = |profile: Profile| {
+        let ledger = ledger(profile, &trace);
+        let is_secret = |class| matches!(class, Class::Secret | Class::State);
+        let ids: Vec<Id> = ledger.values().filter(|(_, value)| is_secret(value.class)).map(|(id, _)| id).collect();
+        ids.into_iter().filter_map(|id| ledger.bytes(id).map(<[u8]>::to_vec)).collect::<Vec<_>>()
+    };
+    let [with, without] = [profile(), Profile::empty()].map(secrets);
+    assert!(with.len() > 100);
+    for secret in &with {
+        let is_secret = |one: &Vec<u8>| one.windows(secret.len()).any(|bytes| bytes == secret);
+        assert!(secret.is_empty() || without.iter().any(is_secret), "{secret:x?}");
+    }
+}
