@@ -323,7 +323,9 @@ fn quantum_thieves_read_nothing_after_the_next_fresh_epoch() {
         let examination = run.audit(b"").examine();
         let thefts = examination.thefts();
         assert_eq!(thefts[0].device, "Carol");
-        let cells = |also_stolen: Vec<Vec<u8>>, quantum| examination.secrecy_matrix(&thefts, &Thief { also_stolen, quantum }).cells;
+        let cells = |also_stolen: Vec<Vec<u8>>, quantum| {
+            examination.secrecy_matrix(&thefts, &Thief { also_stolen, quantum }).cells
+        };
         let fallen = |cells: &[Vec<Cell>], theft: usize| cells.iter().filter(|row| row[theft] != Cell::Secret).count();
         let quantum = cells(vec![], true);
         let all = quantum.len();

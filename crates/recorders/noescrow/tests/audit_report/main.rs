@@ -9,6 +9,8 @@
     reason = "a test states what it expects"
 )]
 
+use data_encoding::HEXLOWER;
+use hex_literal::hex;
 use noescrow::{Bundle, Heap, StorageKey, device, session};
 use noescrow_audit::{Audit, Cell, FindingKind, NOT_SHOWN, Outcome, SecrecyMatrix, Tape, Thief, Verdict};
 use noescrow_recorder::{Recorder, profile};
@@ -17,7 +19,7 @@ use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 
 const LATER: u64 = 1_800_000_000;
-const KEY: [u8; 32] = *b"\x9f\x02\xe1\x77\x5c\xb8\x10\x44\xd3\x6e\xa5\x09\xf2\x81\x3b\xc7\x58\x21\xee\x90\x0d\x63\xba\x4f\x17\xcc\x72\x35\x88\xfa\x06\xd9";
+const KEY: [u8; 32] = hex!("9f02e1775cb81044d36ea509f2813bc75821ee900d63ba4f17cc723588fa06d9");
 /// A name that HTML and JSON must escape.
 const NAME: &str = "<b>&\"";
 /// A namespace name, which is not fetched (SVG 2 §5.1.1).
@@ -331,7 +333,7 @@ fn cell_of([red, green, _]: [u8; 3]) -> Cell {
 
 fn fills(svg: &str) -> Vec<[u8; 3]> {
     let rects = svg.split("<rect ").skip(1).map(|rest| rest.split("fill=\"#").nth(1).unwrap());
-    rects.map(|fill| [0, 2, 4].map(|at| u8::from_str_radix(&fill[at..at + 2], 16).unwrap())).collect()
+    rects.map(|fill| HEXLOWER.decode(&fill.as_bytes()[..6]).unwrap().try_into().unwrap()).collect()
 }
 
 /// Width, height, and the colours of the pixels, three bytes each.

@@ -118,6 +118,26 @@ fn every_derivation_of_a_conversation_has_a_fitting_rule() {
     }
 }
 
+/// Everything that is derived is secret, except nonces, commitments and MACs.
+#[test]
+fn every_derived_key_is_secret() {
+    let document = document();
+    let fields = document["kdf"].as_array().unwrap().iter().flat_map(|rule| rule["output"].as_array().unwrap());
+    let mut names = BTreeSet::new();
+    for field in fields {
+        let name = field["field"].as_str().unwrap();
+        let expected = match name {
+            "nonce" | "MAC of the Braid" => "neutral",
+            "commitment" => "public",
+            _ => "secret",
+        };
+        assert_eq!(field["class"], expected, "{name}");
+        names.insert((name, field["len"].as_u64().unwrap()));
+    }
+    let short: Vec<&str> = names.iter().filter(|(_, len)| *len != 32).map(|(name, _)| *name).collect();
+    assert_eq!(short, ["commitment", "nonce"]);
+}
+
 #[test]
 fn every_label_of_the_code_is_derived_with_or_known_not_to_be() {
     let (document, derivations) = (document(), derivations());
