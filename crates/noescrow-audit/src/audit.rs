@@ -44,7 +44,8 @@ impl<'a> Audit<'a> {
         Self { ledger: Ledger::new(profile), evidence: Evidence::new(), progress }.and_trace(trace)
     }
 
-    /// Adds the trace of another run, or of another device of the same run: the evidence of one may leak secrets of the other.
+    /// Adds the trace of another run, or of another device of the same run: the evidence of one may leak secrets of the
+    /// other.
     ///
     /// # Errors
     /// [`TraceError`] if it is not a trace.

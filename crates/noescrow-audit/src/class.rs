@@ -5,7 +5,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
-    /// Neither secret nor known from the start: digests, nonces, and what is hidden from the server without being a key.
+    /// Neither secret nor known from the start: digests, nonces, and what is hidden from the server without being a
+    /// key.
     Neutral,
     /// Sealed, and kept on its device: known only where the evidence has it.
     Stored,

@@ -12,7 +12,7 @@ pub enum Rule {
     Field(u32),
     /// The value is an expanded form of a private key.
     Expanded(u32),
-    /// The value is a text with its padding, which is no secret.
+    /// The value is a text with its padding, which is not secret.
     Padding(u32),
     /// The value is the concatenation of others.
     Whole(u32),

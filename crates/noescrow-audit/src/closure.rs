@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The closure of some values: everything that follows from them by the clauses, each value with the clause that gives it.
+//! The closure of some values: everything that follows from them by the clauses, each value with the clause that gives
+//! it.
 //!
-//! Forward chaining with a counter for each clause (Dowling and Gallier 1984): every premise is visited once, so that the
-//! time is linear in the size of the clauses.
+//! Forward chaining with a counter for each clause (Dowling and Gallier 1984): every premise is visited once, so that
+//! the time is linear in the size of the clauses.
 
 use super::clauses::{Clauses, Rule, Watches};
 use super::value::{Id, index};
@@ -91,8 +92,8 @@ impl Closure {
     }
 }
 
-/// For the benchmark: computes the closure of a symmetric ratchet of this many operations, all of which follow from the first
-/// chain key. Returns how many operations' outputs are known.
+/// For the benchmark: computes the closure of a symmetric ratchet of this many operations, all of which follow from the
+/// first chain key. Returns how many operations' outputs are known.
 #[must_use]
 pub fn closure_of_chain(operations: u32) -> u32 {
     let mut clauses = Clauses::default();

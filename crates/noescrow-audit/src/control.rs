@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The control of every search: halves of the run's own secrets are planted, and the same search must find them. A search that
-//! finds nothing shows something only if it finds these.
+//! The control of every search: halves of the run's own secrets are planted, and the same search must find them. A
+//! search that finds nothing shows something only if it finds these.
 
 use super::class::Class;
 use super::ledger::Ledger;
@@ -16,8 +16,8 @@ const PLANTED: usize = 8;
 /// Bytes before and after each half, so that the search finds it in the middle of something.
 const AROUND: [u8; 100] = [0x5A; 100];
 
-/// Plants halves of secrets in each encoding and searches for them with the same index. Returns how many were planted and how
-/// many of them were found.
+/// Plants halves of secrets in each encoding and searches for them with the same index. Returns how many were planted
+/// and how many of them were found.
 pub(super) fn control(ledger: &Ledger, index: &Index, encodings: Encodings) -> (usize, usize) {
     // One search for each encoding, because a search lists only so many hits of a value.
     encodings.iter().fold((0, 0), |(planted, found), encoding| {

@@ -2,8 +2,8 @@
 //! The parts of an audit, for programs that judge many runs step by step, such as an exhaustive exploration.
 //!
 //! A [`Ledger`] ingests operations, each with the result of [recomputing](recompute) it, and is then
-//! [finished](Ledger::finish). A [`Closure`] has everything that follows from some of its values. [`Substrings`] finds its
-//! secrets within longer bytes.
+//! [finished](Ledger::finish). A [`Closure`] has everything that follows from some of its values. [`Substrings`] finds
+//! its secrets within longer bytes.
 //!
 //! [`Audit`](crate::Audit) does all this for one run. Most users need nothing from this module.
 

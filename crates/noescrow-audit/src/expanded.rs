@@ -8,8 +8,8 @@ use ml_kem::ExpandedKeyEncoding;
 use ml_kem::{DecapsulationKey, MlKem768, MlKem1024, Seed};
 use sha2::{Digest, Sha512};
 
-/// Bytes of ŝ, the beginning of a decapsulation key of FIPS 203 (§7.1: `dkPKE || ek || H(ek) || z`): 12 bits for each of
-/// 256 coefficients of `k` polynomials.
+/// Bytes of ŝ, the beginning of a decapsulation key of FIPS 203 (§7.1: `dkPKE || ek || H(ek) || z`): 12 bits for each
+/// of 256 coefficients of `k` polynomials.
 const fn secret_vector_len(k: usize) -> usize {
     k.saturating_mul(256 * 12 / 8)
 }
@@ -17,8 +17,8 @@ const fn secret_vector_len(k: usize) -> usize {
 /// The kind of an expanded form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expanded {
-    /// The scalar of an Ed25519 key, clamped as in RFC 8032 §5.1.5, so that only its first and last byte differ from the
-    /// hash.
+    /// The scalar of an Ed25519 key, clamped as in RFC 8032 §5.1.5, so that only its first and last byte differ from
+    /// the hash.
     Scalar,
     /// The other half of the hash, from which nonces are derived.
     Prefix,

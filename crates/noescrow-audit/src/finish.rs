@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a [`Ledger`] adds once all operations are known: clauses that need both sides of an exchange, values within longer
-//! ones, the order of the messages, and secrets of unknown origin.
+//! What a [`Ledger`] adds once all operations are known: clauses that need both sides of an exchange, values within
+//! longer ones, the order of the messages, and secrets of unknown origin.
 
 use super::class::Class;
 use super::clauses::Rule;
@@ -61,8 +61,8 @@ impl Ledger {
         }
     }
 
-    /// `container → part` for values within states, plaintexts and KDF outputs of unknown layout, and for keys within public
-    /// values. Texts within public values are left out: a user may write what everyone knows.
+    /// `container → part` for values within states, plaintexts and KDF outputs of unknown layout, and for keys within
+    /// public values. Texts within public values are left out: a user may write what everyone knows.
     fn add_containment_clauses(&mut self) {
         let substrings = Substrings::of(self);
         let containers: Vec<(Id, u32)> = self
@@ -114,8 +114,8 @@ impl Ledger {
         }
     }
 
-    /// Matches openings to sealings, and puts the messages into an order in which they can have been sent: the traces of
-    /// several devices are read one after another.
+    /// Matches openings to sealings, and puts the messages into an order in which they can have been sent: the traces
+    /// of several devices are read one after another.
     fn order_messages(&mut self) {
         for (ciphertext, participant, at) in core::mem::take(&mut self.openings) {
             let message = self.by_ciphertext.get(&ciphertext).copied();

@@ -399,7 +399,8 @@ impl Ledger {
         }
     }
 
-    /// The user's text within its padding (`0x80`, then zeros). A long text is split into pieces that are short enough to be kept.
+    /// The user's text within its padding (`0x80`, then zeros). A long text is split into pieces that are short enough
+    /// to be kept.
     fn ingest_text(&mut self, padded: Id, bytes: &[u8]) {
         if !self.unpadded.insert(padded) {
             return;

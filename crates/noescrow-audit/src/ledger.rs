@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Ledger`]: every value of a run, once, with what it is and where it came from, and the clauses that hold between the
-//! values.
+//! [`Ledger`]: every value of a run, once, with what it is and where it came from, and the clauses that hold between
+//! the values.
 //!
-//! The role of a field decides its class: keys are secret, public keys and labels are public. The [`Profile`] states the
-//! fields of a KDF's output. The audit assumes that everyone knows a public value, whether the evidence has it or not: this
-//! attacker knows more than the server does.
+//! The role of a field decides its class: keys are secret, public keys and labels are public. The [`Profile`] states
+//! the fields of a KDF's output. The audit assumes that everyone knows a public value, whether the evidence has it or
+//! not: this attacker knows more than the server does.
 //!
 //! What each operation adds is in `ingest.rs`, what is added once all operations are known in `finish.rs`.
 
@@ -18,11 +18,11 @@ use super::well_known::is_well_known;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 
-/// Bytes of the longest secret that is kept, and so searched for values within it: a device's state with all its prekeys
-/// and skipped keys is shorter. Of a longer one only a digest is kept.
+/// Bytes of the longest secret that is kept, and so searched for values within it: a device's state with all its
+/// prekeys and skipped keys is shorter. Of a longer one only a digest is kept.
 pub(super) const MAX_KEPT: usize = 1 << 20;
-/// Bytes that are kept of a value that is not secret, so that the search recognises it in the evidence: more than the longest
-/// public key. Ciphertexts and padded plaintexts are most of a trace.
+/// Bytes that are kept of a value that is not secret, so that the search recognises it in the evidence: more than the
+/// longest public key. Ciphertexts and padded plaintexts are most of a trace.
 const MAX_NON_SECRET_KEPT: usize = 1 << 12;
 
 /// An operation that was performed, for derivations.

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Audits the server of an end-to-end encrypted product: does it hold a key of the devices that talk through it, a plaintext,
-//! or anything from which one follows?
+//! Audits the server of an end-to-end encrypted product: does it hold a key of the devices that talk through it, a
+//! plaintext, or anything from which one follows?
 //!
-//! The devices of a test run record their operations on a [`Tape`]. What the server then holds (files, database, logs, traffic,
-//! memory) is [`Evidence`]. [`Audit::verdict`] reports whether the evidence contains a secret of the devices or a plaintext, in
-//! any encoding in which servers leak, and whether one follows from what the evidence contains. It reports secrets found in
-//! the evidence with their location, and derivable secrets with their derivation.
+//! The devices of a test run record their operations on a [`Tape`]. What the server then holds (files, database, logs,
+//! traffic, memory) is [`Evidence`]. [`Audit::verdict`] reports whether the evidence contains a secret of the devices
+//! or a plaintext, in any encoding in which servers leak, and whether one follows from what the evidence contains. It
+//! reports secrets found in the evidence with their location, and derivable secrets with their derivation.
 //!
 //! ```
 //! use noescrow_audit::{Audit, Profile, Tape};
@@ -20,8 +20,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `examples/audit_your_server.md` in the repository shows how to audit your own server; `spec/audit.md` in this crate defines
-//! what is computed; `docs/profile.md` describes the profile of a protocol.
+//! `examples/audit_your_server.md` in the repository shows how to audit your own server; `spec/audit.md` in this crate
+//! defines what is computed; `docs/profile.md` describes the profile of a protocol.
 //!
 //! # Modules, in the order in which data flows
 //!
@@ -39,13 +39,14 @@
 //! | | `secrecy_matrix`, `compromise` | what is exposed if a device is stolen as well |
 //! | report | `report` | HTML, SVG, PNG and text |
 //!
-//! No module imports one that imports it, directly or through others. [`engine`] exports the parts for programs that judge
-//! many runs.
+//! No module imports one that imports it, directly or through others. [`engine`] exports the parts for programs that
+//! judge many runs.
 //!
 //! # What the audit trusts
-//! It trusts that the devices performed no operation on their secrets except the recorded ones, and that the evidence is
-//! everything that the server holds. It does not trust the recorded outputs: it recomputes each with other implementations. A
-//! secret without an origin is a finding, so that an operation that was not recorded shows where its result is used.
+//! It trusts that the devices performed no operation on their secrets except the recorded ones, and that the evidence
+//! is everything that the server holds. It does not trust the recorded outputs: it recomputes each with other
+//! implementations. A secret without an origin is a finding, so that an operation that was not recorded shows where its
+//! result is used.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should"))]
 

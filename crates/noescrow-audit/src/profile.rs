@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Profile`]: what the audit must know about one protocol, as data.
 //!
-//! The audit's core knows primitives, not protocols. The protocol decides what the output of a key derivation consists of, which
-//! plaintexts are secret, and which secrets a stored state contains, so a profile states it. The profile comes from the auditor,
-//! never from the trace: a class in a trace would be the device's own claim. Without a rule a value keeps the class of its
-//! role, and an unknown plaintext or KDF output is secret, so that a missing rule never hides a finding.
+//! The audit's core knows primitives, not protocols. The protocol decides what the output of a key derivation consists
+//! of, which plaintexts are secret, and which secrets a stored state contains, so a profile states it. The profile
+//! comes from the auditor, never from the trace: a class in a trace would be the device's own claim. Without a rule a
+//! value keeps the class of its role, and an unknown plaintext or KDF output is secret, so that a missing rule never
+//! hides a finding.
 //!
-//! A profile is a JSON document, described in `docs/profile.md`; [`Document`](document::Document) has its fields. The profile of
-//! noescrow's own protocol is `profile.json` of the crate `noescrow-recorder`.
+//! A profile is a JSON document, described in `docs/profile.md`; [`Document`](document::Document) has its fields. The
+//! profile of noescrow's own protocol is `profile.json` of the crate `noescrow-recorder`.
 
 mod document;
 mod layout;
@@ -107,8 +108,8 @@ impl Profile {
     /// Reads a profile from JSON.
     ///
     /// # Errors
-    /// [`ProfileError`] if it is not JSON, has an unknown field or version, refers to a layout or variable that it does not
-    /// define, or nests layouts too deeply.
+    /// [`ProfileError`] if it is not JSON, has an unknown field or version, refers to a layout or variable that it does
+    /// not define, or nests layouts too deeply.
     pub fn from_json(json: &[u8]) -> Result<Self, ProfileError> {
         document::compile(json).map(|rules| Self(Arc::new(rules)))
     }
@@ -178,7 +179,8 @@ impl Profile {
         self.0.stored.as_ref().is_some_and(|stored| stored.steps.iter().any(|known| known == step))
     }
 
-    /// Whether an operation belongs to sealing or restoring a state. The step alone does not decide: it is a claim of the device.
+    /// Whether an operation belongs to sealing or restoring a state. The step alone does not decide: it is a claim of
+    /// the device.
     pub(crate) fn is_storing(&self, operation: &Operation<'_>) -> bool {
         let Some(stored) = self.0.stored.as_ref().filter(|_| self.is_storing_step(operation.step)) else {
             return false;

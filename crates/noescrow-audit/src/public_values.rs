@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Public values within secrets, and parts of secrets within public values.
 //!
-//! A header contains a ratchet key; a contact card that a user sends contains an identity. If the evidence has such a public
-//! value, it has a fragment of the secret. Public values explain that fragment only if the secret contains them whole, next to
-//! one another. A public value that contains a part of a secret has leaked it.
+//! A header contains a ratchet key; a contact card that a user sends contains an identity. If the evidence has such a
+//! public value, it has a fragment of the secret. Public values explain that fragment only if the secret contains them
+//! whole, next to one another. A public value that contains a part of a secret has leaked it.
 
 use super::class::Class;
 use super::finding::EvidencePlace;
@@ -27,8 +27,8 @@ struct Span {
     encoding: Encoding,
 }
 
-/// Only values that an operation computed explain anything: a device could write a key into a value that it draws, such as a
-/// salt.
+/// Only values that an operation computed explain anything: a device could write a key into a value that it draws, such
+/// as a salt.
 fn explains(value: &Value) -> bool {
     value.class == Class::Public && value.is_public && value.is_computed
 }
@@ -62,8 +62,8 @@ impl<'a> PublicCoverage<'a> {
     }
 }
 
-/// Whether the gap between two public values is shorter than a fragment: an identifier, a date, words of JSON. Between values
-/// in hex or base64, a gap in the same encoding is measured in decoded bytes.
+/// Whether the gap between two public values is shorter than a fragment: an identifier, a date, words of JSON. Between
+/// values in hex or base64, a gap in the same encoding is measured in decoded bytes.
 fn is_short(gap: &[u8], encoding: Encoding) -> bool {
     let is_short_decoded = match encoding {
         Encoding::Hex => gap.len() < 2 * FRAGMENT && gap.iter().all(u8::is_ascii_hexdigit),
@@ -92,8 +92,8 @@ fn public_spans(ledger: &Ledger, index: Option<&Index>, id: Id) -> Vec<Span> {
     spans
 }
 
-/// Parts of keys within public values, with their places, whether the evidence has those values or not. Texts are left out: a
-/// user may write what everyone knows.
+/// Parts of keys within public values, with their places, whether the evidence has those values or not. Texts are left
+/// out: a user may write what everyone knows.
 pub(super) fn leaks_in_public_values(
     ledger: &Ledger,
     index: &Index,

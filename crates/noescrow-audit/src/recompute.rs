@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Recomputes every operation with implementations that the device did not use, so that an audit need not trust the recorder.
+//! Recomputes every operation with implementations that the device did not use, so that an audit need not trust the
+//! recorder.
 //!
-//! X25519, Ed25519, HMAC, SHA-2 and AES-256-GCM come from AWS-LC (`aws-lc-rs`). HKDF is RFC 5869 written out over AWS-LC's
-//! HMAC, because AWS-LC's own HKDF takes input keying material only in one piece. ML-KEM comes from `ml-kem` of the RustCrypto
-//! project, because `aws-lc-rs` neither derives a key pair from a seed nor encapsulates with given coins; noescrow's devices use
-//! libcrux, another code base.
+//! X25519, Ed25519, HMAC, SHA-2 and AES-256-GCM come from AWS-LC (`aws-lc-rs`). HKDF is RFC 5869 written out over
+//! AWS-LC's HMAC, because AWS-LC's own HKDF takes input keying material only in one piece. ML-KEM comes from `ml-kem`
+//! of the RustCrypto project, because `aws-lc-rs` neither derives a key pair from a seed nor encapsulates with given
+//! coins; noescrow's devices use libcrux, another code base.
 //!
-//! An operation must have exactly its fields, in the recorder's order: a field that is not recomputed would be trusted. The
-//! computation is not constant-time, because a trace is not secret from its auditor.
+//! An operation must have exactly its fields, in the recorder's order: a field that is not recomputed would be trusted.
+//! The computation is not constant-time, because a trace is not secret from its auditor.
 
 use super::operation::{Field, Kind, Operation, Role};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};

@@ -12,8 +12,8 @@ use super::well_known::is_well_known;
 use leakscan::{Encoding, Evidence, FRAGMENT, HITS_PER_VALUE, Hit, Needles};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whole values before a fragment of which the search asks whether they explain it. There are more only where many values
-/// begin at one place.
+/// Whole values before a fragment of which the search asks whether they explain it. There are more only where many
+/// values begin at one place.
 const NEIGHBOURS: usize = 64;
 
 /// The result of searching the evidence.
@@ -82,8 +82,8 @@ fn needles(ledger: &Ledger, examined: &mut Examined) -> Needles {
                 }
                 false => examined.secrets_not_searched = examined.secrets_not_searched.saturating_add(1),
             },
-            // A key may be made of a value that is neither secret nor public, so that this value counts as known where it
-            // is found.
+            // A key may be made of a value that is neither secret nor public, so that this value counts as known where
+            // it is found.
             (Class::State | Class::Stored | Class::Neutral | Class::Public, _) if bytes.len() >= FRAGMENT => {
                 needles.add_whole(id, bytes);
             }
@@ -121,9 +121,9 @@ impl Searched {
         self.drop_explained_fragments(ledger, coverage);
     }
 
-    /// Drops fragments that two things explain. A secret that the evidence has whole is a finding itself, and explains the
-    /// fragments of others that share its bytes, such as messages with the same beginning. Public values explain the fragments
-    /// of secrets that contain them whole.
+    /// Drops fragments that two things explain. A secret that the evidence has whole is a finding itself, and explains
+    /// the fragments of others that share its bytes, such as messages with the same beginning. Public values explain
+    /// the fragments of secrets that contain them whole.
     fn drop_explained_fragments(&mut self, ledger: &Ledger, coverage: &mut PublicCoverage<'_>) {
         let is_finding = |id: &Id| {
             let value = ledger.value(*id);
@@ -133,8 +133,8 @@ impl Searched {
         let mut spans: Vec<(&str, &str, u64, u64)> =
             wholes.map(|place| (&*place.source, &*place.encoding, place.offset, place.end())).collect();
         spans.sort_unstable();
-        // All places within a compressed stream have the offset of the stream's beginning, so that none of them is next to
-        // another. And a value with as many places as are listed may have others.
+        // All places within a compressed stream have the offset of the stream's beginning, so that none of them is next
+        // to another. And a value with as many places as are listed may have others.
         let compressed = [Encoding::Gzip, Encoding::Zlib, Encoding::Zstd].map(|encoding| encoding.to_string());
         let is_in_whole_secret = |place: &EvidencePlace| {
             if place.encoding.split(" > ").any(|layer| compressed.iter().any(|known| known == layer)) {

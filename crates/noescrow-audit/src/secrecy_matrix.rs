@@ -89,8 +89,8 @@ impl SecrecyMatrix {
         self.traces.partition_point(|start| *start <= operation)
     }
 
-    /// Whether a message was sealed after an operation. A message of another trace counts as later unless that device had
-    /// opened it, or a later message of that trace, by then.
+    /// Whether a message was sealed after an operation. A message of another trace counts as later unless that device
+    /// had opened it, or a later message of that trace, by then.
     fn is_after(&self, message: &MatrixRow, at: u32) -> bool {
         let (here, there) = (self.trace_of(at), self.trace_of(message.sealed_at));
         if here == there {

@@ -10,7 +10,8 @@ use super::value::Id;
 pub struct Substrings {
     /// Sorted.
     starts: Vec<(u64, Id)>,
-    /// A bit for each value of the leading bits, set if a secret begins with it. Most windows begin with no secret's bits.
+    /// A bit for each value of the leading bits, set if a secret begins with it. Most windows begin with no secret's
+    /// bits.
     filter: Vec<u64>,
     /// The number of leading bits.
     leading: u32,

@@ -17,7 +17,8 @@ pub struct Tape(Arc<Mutex<Inner>>);
 struct Inner {
     trace: TraceWriter,
     writer: Option<Box<dyn Write + Send>>,
-    /// Why the trace is incomplete. Nothing is written after the error: a trace with a gap could be read as another run.
+    /// Why the trace is incomplete. Nothing is written after the error: a trace with a gap could be read as another
+    /// run.
     failed: Option<io::Error>,
     operations: u64,
 }
@@ -41,8 +42,9 @@ impl Tape {
         Self::with(None)
     }
 
-    /// Streams the trace to `writer` and holds at most 64 KiB and one operation of it. The rest is written when the last of the
-    /// tape's clones and tracks is dropped, but only [`flush`](Self::flush) returns whether everything was written.
+    /// Streams the trace to `writer` and holds at most 64 KiB and one operation of it. The rest is written when the
+    /// last of the tape's clones and tracks is dropped, but only [`flush`](Self::flush) returns whether everything was
+    /// written.
     #[must_use]
     pub fn to_writer(writer: impl Write + Send + 'static) -> Self {
         Self::with(Some(Box::new(writer)))
@@ -172,8 +174,8 @@ impl Track {
         }
     }
 
-    /// Records a secret that comes from outside the protocol: a storage key, the secret of another handshake. A secret that is
-    /// used without a known origin is a finding.
+    /// Records a secret that comes from outside the protocol: a storage key, the secret of another handshake. A secret
+    /// that is used without a known origin is a finding.
     pub fn given(&self, step: &str, secret: &[u8]) {
         self.record(step, Kind::Given, core::iter::once(Field { role: Role::Value, is_output: true, bytes: secret }));
     }

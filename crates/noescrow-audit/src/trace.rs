@@ -12,15 +12,15 @@
 //! ```
 //!
 //! Integers are big-endian. Varints are LEB128 of at most five bytes and at most [`MAX_FIELD_LEN`]; a count is at most
-//! [`MAX_FIELDS`]. Steps are numbered 1, 2, ... in the order of their first operation, at most [`MAX_STEPS`]; step 0 means none.
-//! The first operation of a step, and no other, has the step's label, which is neither empty nor that of another step.
-//! Every trace therefore has exactly one encoding, and the reader refuses any other.
+//! [`MAX_FIELDS`]. Steps are numbered 1, 2, ... in the order of their first operation, at most [`MAX_STEPS`]; step 0
+//! means none. The first operation of a step, and no other, has the step's label, which is neither empty nor that of
+//! another step. Every trace therefore has exactly one encoding, and the reader refuses any other.
 //!
-//! A trace may end after any record: it is then the trace of a shorter run. A trace that ends within a record is damaged. The
-//! bytes do not show whether a run is complete; [`Tape::flush`](super::Tape::flush) does.
+//! A trace may end after any record: it is then the trace of a shorter run. A trace that ends within a record is
+//! damaged. The bytes do not show whether a run is complete; [`Tape::flush`](super::Tape::flush) does.
 //!
-//! A trace holds every secret of the run: it is for tests. Writer and reader stream it, so that neither holds more than one
-//! record.
+//! A trace holds every secret of the run: it is for tests. Writer and reader stream it, so that neither holds more than
+//! one record.
 
 use super::operation::{Field, Kind, Operation, Role};
 use core::fmt;
@@ -34,8 +34,8 @@ const LABEL: u8 = 0x81;
 const MAX_FIELD_LEN: u64 = (1 << 30) + (1 << 28);
 /// Steps with a number. noescrow's protocol has fewer than a hundred.
 const MAX_STEPS: usize = 1 << 10;
-/// Fields of an operation. Those of noescrow have about a dozen; each part of the input of an application's key derivation is
-/// one. Without the bound a few megabytes of trace could take many times their size in memory.
+/// Fields of an operation. Those of noescrow have about a dozen; each part of the input of an application's key
+/// derivation is one. Without the bound a few megabytes of trace could take many times their size in memory.
 const MAX_FIELDS: u64 = 1 << 12;
 /// Bytes that are allocated before they have been read: the reader does not trust a claimed length.
 const READ_AHEAD: u64 = 1 << 16;
@@ -177,8 +177,8 @@ fn cut(name: &str) -> &str {
 /// Reads a trace, one operation at a time.
 ///
 /// # Errors
-/// Every method fails with [`TraceError`] on bytes that no recorder wrote. Memory is bounded by the longest record that is
-/// present.
+/// Every method fails with [`TraceError`] on bytes that no recorder wrote. Memory is bounded by the longest record that
+/// is present.
 pub struct TraceReader<R> {
     from: R,
     offset: u64,
@@ -379,7 +379,8 @@ impl<R: Read> TraceReader<R> {
         Ok(u16::from_be_bytes([self.byte()?, self.byte()?]))
     }
 
-    /// Reads `len` more bytes of this record. The buffer grows with the bytes that are present, not with the claimed length.
+    /// Reads `len` more bytes of this record. The buffer grows with the bytes that are present, not with the claimed
+    /// length.
     fn append(&mut self, len: u64) -> Result<(), TraceError> {
         self.body.reserve(usize::try_from(len.min(READ_AHEAD)).unwrap_or_default());
         let read = self.from.by_ref().take(len).read_to_end(&mut self.body)?;

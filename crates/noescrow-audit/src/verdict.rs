@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Verdict`]: the answer, with every finding's place and derivation, what was examined, and what an audit does not show.
+//! [`Verdict`]: the answer, with every finding's place and derivation, what was examined, and what an audit does not
+//! show.
 
 use super::examined::Examined;
 use super::finding::{DerivationStep, Finding, FindingKind};

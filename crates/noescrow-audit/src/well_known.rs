@@ -8,7 +8,8 @@ const BASE_POINT: [u8; 32] = {
     nine
 };
 
-/// The canonical u-coordinates of low order: 0, 1, two of order 8, and p - 1 (RFC 7748 §6.1 leaves their refusal to protocols).
+/// The canonical u-coordinates of low order: 0, 1, two of order 8, and p - 1 (RFC 7748 §6.1 leaves their refusal to
+/// protocols).
 const LOW_ORDER: [[u8; 32]; 5] = [
     [0; 32],
     {
@@ -37,8 +38,8 @@ pub(crate) fn is_low_order(point: &[u8; 32]) -> bool {
     LOW_ORDER.contains(point)
 }
 
-/// Whether bytes are no secret whoever uses them as one: all zeros or all 0xFF (separators, empty salts), the base point of
-/// X25519, or one of its points of low order.
+/// Whether bytes are never secret, even if an operation uses them as a key: all zeros or all 0xFF (separators, empty
+/// salts), the base point of X25519, or one of its points of low order.
 pub(crate) fn is_well_known(bytes: &[u8]) -> bool {
     let is_point = || <&[u8; 32]>::try_from(bytes).is_ok_and(|bytes| is_low_order(bytes) || *bytes == BASE_POINT);
     bytes.iter().all(|byte| *byte == 0) || bytes.iter().all(|byte| *byte == 0xFF) || is_point()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `noescrow-audit`: audits a server from a shell. It reads the trace of the devices that talked through the server, searches
-//! everything that the server holds, and prints the verdict.
+//! `noescrow-audit`: audits a server from a shell. It reads the trace of the devices that talked through the server,
+//! searches everything that the server holds, and prints the verdict.
 //!
 //! ```sh
 //! noescrow-audit --trace run.trace --profile profile.json --evidence dump.sql logs/ wire.pcap --pid 4711
@@ -35,10 +35,11 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Audits a server: does it hold a key or a plaintext of the devices that talked through it, or anything from which one follows?
+/// Audits a server: does it hold a key or a plaintext of the devices that talked through it, or anything from which one
+/// follows?
 ///
-/// Exit code: 0 no server-held key exists in what was examined, 1 there are findings, 2 not everything could be examined (bad
-/// options, trace or evidence, evidence of another run).
+/// Exit code: 0 no server-held key exists in what was examined, 1 there are findings, 2 not everything could be
+/// examined (bad options, trace or evidence, evidence of another run).
 #[derive(Parser)]
 #[command(version)]
 struct Options {
@@ -50,7 +51,8 @@ struct Options {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     profile: Option<PathBuf>,
 
-    /// What the server holds: files, directories with all their files, traffic captures (pcap and pcapng are recognised)
+    /// What the server holds: files, directories with all their files, traffic captures (pcap and pcapng are
+    /// recognised)
     #[arg(long, value_name = "PATH", required_unless_present = "pid", num_args = 1..)]
     evidence: Vec<PathBuf>,
 

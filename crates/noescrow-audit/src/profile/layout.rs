@@ -220,8 +220,8 @@ fn is_valid_x25519_public(bytes: &[u8]) -> bool {
     last < 0x80 && !is_at_least_p && !is_low_order(&bytes)
 }
 
-/// Whether bytes end with ISO/IEC 7816-4's padding (0x80, then zeros) and have a Padmé length (Nikitin et al., PoPETs 2019,
-/// algorithm 1), the shortest one for the text and its marker.
+/// Whether bytes end with ISO/IEC 7816-4's padding (0x80, then zeros) and have a Padmé length (Nikitin et al., PoPETs
+/// 2019, algorithm 1), the shortest one for the text and its marker.
 pub(super) fn is_padded(bytes: &[u8]) -> bool {
     let Some(marker) = bytes.iter().rposition(|byte| *byte != 0) else { return false };
     bytes.get(marker) == Some(&0x80) && padme(marker.saturating_add(1)) == bytes.len()

@@ -41,8 +41,8 @@ fn groups<T>(items: &[T], most: usize) -> core::slice::Chunks<'_, T> {
 }
 
 impl SecrecyMatrix {
-    /// The matrix with at most so many rows and columns. If it has more, each row or column stands for several adjacent ones,
-    /// has the name of the first, and shows the worst of their cells.
+    /// The matrix with at most so many rows and columns. If it has more, each row or column stands for several adjacent
+    /// ones, has the name of the first, and shows the worst of their cells.
     #[must_use]
     pub fn condensed(&self, rows: usize, columns: usize) -> Self {
         let worst_row = |rows: &[Vec<Cell>]| -> Vec<Cell> {
@@ -59,8 +59,8 @@ impl SecrecyMatrix {
         }
     }
 
-    /// The matrix for a terminal: a line for each message, a character for each theft. `.` is secret, `o` exposed, `X` exposed
-    /// although it was over before the theft.
+    /// The matrix for a terminal: a line for each message, a character for each theft. `.` is secret, `o` exposed, `X`
+    /// exposed although it was over before the theft.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = String::new();
@@ -71,8 +71,9 @@ impl SecrecyMatrix {
         text
     }
 
-    /// The matrix as a picture: a row for each message from the top, a column for each theft from the left. Green is secret,
-    /// orange exposed, red exposed although it was over before the theft. The line steps where the theft happens.
+    /// The matrix as a picture: a row for each message from the top, a column for each theft from the left. Green is
+    /// secret, orange exposed, red exposed although it was over before the theft. The line steps where the theft
+    /// happens.
     #[must_use]
     pub fn to_svg(&self) -> String {
         let (columns, rows) = (self.thefts.len(), self.messages.len());
@@ -133,7 +134,8 @@ impl SecrecyMatrix {
         svg
     }
 
-    /// The cells as a PNG, twelve pixels each: a row for each message, a column for each theft. Empty if there is no cell.
+    /// The cells as a PNG, twelve pixels each: a row for each message, a column for each theft. Empty if there is no
+    /// cell.
     #[must_use]
     pub fn to_png(&self) -> Vec<u8> {
         let pixels = |count: usize| u32::try_from(count.saturating_mul(CELL)).unwrap_or(u32::MAX);

@@ -8,6 +8,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
+use hex_literal::hex;
 use noescrow_audit::{Field, Kind, Profile, Role, Tape, Track};
 
 pub const PROFILE: &str = r#"{
@@ -19,10 +20,14 @@ pub const PROFILE: &str = r#"{
       { "field": "toy session key", "len": 32, "class": "secret" },
       { "field": "toy chain key", "len": 32, "class": "secret" },
       { "field": "toy session id", "len": 16, "class": "public" }] },
-    { "operation": "HMAC-SHA-256", "label": { "hex": "01" }, "whole": true, "output": [{ "field": "toy message key", "len": 32, "class": "secret" }] },
-    { "operation": "HMAC-SHA-256", "label": { "hex": "02" }, "whole": true, "output": [{ "field": "toy chain key", "len": 32, "class": "secret" }] }
+    { "operation": "HMAC-SHA-256", "label": { "hex": "01" }, "whole": true, "output": [
+      { "field": "toy message key", "len": 32, "class": "secret" }] },
+    { "operation": "HMAC-SHA-256", "label": { "hex": "02" }, "whole": true, "output": [
+      { "field": "toy chain key", "len": 32, "class": "secret" }] }
   ],
-  "plaintexts": [{ "steps": ["T-2"], "padding": "iso-7816-4, padmé length", "class": "neutral", "name": "padded toy text" }],
+  "plaintexts": [
+    { "steps": ["T-2"], "padding": "iso-7816-4, padmé length", "class": "neutral", "name": "padded toy text" }
+  ],
   "messages": ["T-2"],
   "stored": {
     "steps": ["T-3"], "name": "toy state", "key": "toy storage key",
@@ -43,8 +48,8 @@ pub fn profile() -> Profile {
     Profile::from_json(PROFILE.as_bytes()).unwrap()
 }
 
-pub const SHARED: [u8; 32] = *b"\x91\x0f\xb3\x5c\x27\xe8\x64\x1d\xaa\x42\xd7\x09\x7e\xf1\x38\xc6\x5b\x80\x13\xee\x4f\x96\x2c\xd1\x05\x79\xba\x60\x8d\x34\xf7\x1b";
-pub const STORAGE: [u8; 32] = *b"\x3a\xd5\x0c\x71\xf8\x26\x9b\x4e\xe3\x17\x6d\xb0\x52\xcd\x84\x29\xfe\x03\xa7\x68\x1f\xc4\x95\x5a\x30\xeb\x7c\x41\xd2\x0e\x89\xb6";
+pub const SHARED: [u8; 32] = hex!("910fb35c27e8641daa42d7097ef138c65b8013ee4f962cd10579ba608d34f71b");
+pub const STORAGE: [u8; 32] = hex!("3ad50c71f8269b4ee3176db052cd8429fe03a7681fc4955a30eb7c41d20e89b6");
 /// 35 bytes each: with the marker 36, a Padmé length.
 pub const TEXTS: [&[u8; 35]; 2] = [b"a first text of thirty-five bytes..", b"another text, which is as long as i"];
 const HEAD: [u8; 2] = [9, 7];

@@ -93,8 +93,8 @@ impl Recorder {
         Self { inner: RustCrypto, track, step: Arc::default() }
     }
 
-    /// Records a secret that comes from outside the protocol: a storage key, the secret of another handshake. A secret that is
-    /// used without a known origin is a finding.
+    /// Records a secret that comes from outside the protocol: a storage key, the secret of another handshake. A secret
+    /// that is used without a known origin is a finding.
     pub fn given(&self, secret: &[u8]) {
         self.write(Kind::Given, &[(Role::Value, true, secret)]);
     }

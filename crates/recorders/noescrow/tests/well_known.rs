@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Values that everyone knows: a private key or shared secret that equals one is not secret.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says what it expects")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test states what it expects")]
 
 use hex_literal::hex;
 use noescrow::Secret;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Ways past the audit that a review of its source once found. The audit must find each of them, and must not flag the honest
-//! run beside it.
+//! Ways past the audit that a review of its source once found. The audit must find each of them, and must not flag the
+//! honest run beside it.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -35,8 +35,8 @@ fn part_of_a_key_in_a_public_value_is_found() {
     }
 }
 
-/// A computed public value explains fragments of a secret that contains it whole, such as a key in a header. It does not explain
-/// a key that contains only a part of it.
+/// A computed public value explains fragments of a secret that contains it whole, such as a key in a header. It does
+/// not explain a key that contains only a part of it.
 #[test]
 fn public_value_does_not_explain_a_key_with_a_part_of_it() {
     let run = Run::new();

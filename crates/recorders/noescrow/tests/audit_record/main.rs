@@ -122,8 +122,8 @@ impl<T: Default> Probe<T> {
     const HAS_DEFAULT: bool = true;
 }
 
-/// Attack F9: the plain names use the default primitives with any features, and no conversion leads from them to a recording
-/// session: they have no type parameter left, and the recorder has no default from which to construct it.
+/// Attack F9: the plain names use the default primitives with any features, and no conversion leads from them to a
+/// recording session: they have no type parameter left, and the recorder has no default from which to construct it.
 #[test]
 fn f9_plain_names_record_nothing() {
     assert_eq!(TypeId::of::<noescrow::Session>(), TypeId::of::<session::Session<RustCrypto, Heap>>());
@@ -151,7 +151,8 @@ fn names_recording(source: &str) -> bool {
         .any(|word| squeezed.contains(word))
 }
 
-/// Attack F9: the protocol's code names no recorder and its package depends on none, so that it is the same code in every build.
+/// Attack F9: the protocol's code names no recorder and its package depends on none, so that it is the same code in
+/// every build.
 #[test]
 fn f9_protocol_code_does_not_depend_on_recording() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

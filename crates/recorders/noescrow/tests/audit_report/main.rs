@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Reports of an audit: page, JSON and pictures have the content of the verdict and the matrix, and the page loads nothing.
+//! Reports of an audit: page, JSON and pictures have the content of the verdict and the matrix, and the page loads
+//! nothing.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -24,7 +25,8 @@ const KEY: [u8; 32] = hex!("9f02e1775cb81044d36ea509f2813bc75821ee900d63ba4f17cc
 const NAME: &str = "<b>&\"";
 /// A namespace name, which is not fetched (SVG 2 §5.1.1).
 const NAMESPACE: &str = "xmlns=\"http://www.w3.org/2000/svg\"";
-/// The maximum of drawn steps of a derivation, and of drawn derivations: report/derivation.rs and report/html.rs of the audit.
+/// The maximum of drawn steps of a derivation, and of drawn derivations: report/derivation.rs and report/html.rs of the
+/// audit.
 const MAX_DRAWN: (usize, usize) = (60, 20);
 /// Pixels of a cell: report/matrix.rs of the audit.
 const CELL: usize = 12;

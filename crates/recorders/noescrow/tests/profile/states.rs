@@ -81,7 +81,8 @@ fn vectors() -> (Value, Vec<Stored>) {
     (vectors, all)
 }
 
-/// The states that the vectors do not have: a responder that has received nothing, and skipped messages of several steps.
+/// The states that the vectors do not have: a responder that has received nothing, and skipped messages of several
+/// steps.
 fn rarer_states() -> Vec<Stored> {
     let mut rng = ChaCha20Rng::seed_from_u64(4);
     let tape = Tape::in_memory();
