@@ -36,7 +36,7 @@ fn control_of(ledger: &Ledger, index: &Index, encodings: Encodings, encoding: En
         .collect();
     let evidence = Evidence::new().with_encodings(encodings);
     let evidence = planted.iter().fold(evidence, |evidence, (_, name, bytes)| evidence.bytes(name, bytes));
-    let (found, _) = evidence.search_what_can_be(index, |_, _| {});
+    let (found, _) = evidence.search_all(index, |_, _| {});
     let is_found = |(id, name, _): &&(Id, String, Vec<u8>)| {
         found.hits.iter().any(|hit| hit.source == *name && hit.id == *id && outermost(hit) == encoding)
     };

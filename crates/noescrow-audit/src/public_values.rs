@@ -38,7 +38,7 @@ impl<'a> PublicCoverage<'a> {
         let mut needles = Needles::new();
         for (id, value) in ledger.values() {
             if let Some(bytes) = ledger.beginning(id).filter(|_| explains(value)) {
-                needles.add_whole(id, bytes);
+                needles.add_anchored(id, bytes);
             }
         }
         Self { ledger, index: needles.build().ok(), spans: BTreeMap::new() }
@@ -79,7 +79,7 @@ fn is_short(gap: &[u8], encoding: Encoding) -> bool {
 /// The places at which a secret contains whole public values, in any encoding, in order.
 fn public_spans(ledger: &Ledger, index: Option<&Index>, id: Id) -> Vec<Span> {
     let (Some(bytes), Some(index)) = (ledger.bytes(id), index) else { return Vec::new() };
-    let (found, _) = Evidence::new().bytes("", bytes).search_what_can_be(index, |_, _| {});
+    let (found, _) = Evidence::new().bytes("", bytes).search_all(index, |_, _| {});
     let span = |hit: Hit| {
         let value = ledger.value(hit.id)?;
         let is_whole = hit.range.start == 0 && hit.range.end >= value.kept;
@@ -112,7 +112,7 @@ pub(super) fn leaks_in_public_values(
         .fold(Encodings::ALL, Encodings::without);
     let evidence = Evidence::new().with_encodings(undecoded);
     let evidence = containers.iter().fold(evidence, |evidence, (name, bytes)| evidence.bytes(name, bytes));
-    let (found, _) = evidence.search_what_can_be(index, |_, _| {});
+    let (found, _) = evidence.search_all(index, |_, _| {});
     let mut leaks: BTreeMap<Id, Vec<EvidencePlace>> = BTreeMap::new();
     for hit in found.hits {
         let is_key = ledger

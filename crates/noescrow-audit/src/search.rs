@@ -51,7 +51,7 @@ pub(super) fn search<'a>(ledger: &Ledger, evidence: Evidence<'a>, progress: impl
     }
     match needles.build() {
         Ok(index) => {
-            let (found, failed) = evidence.search_what_can_be(&index, progress);
+            let (found, failed) = evidence.search_all(&index, progress);
             (examined.controls_planted, examined.controls_found) = control(ledger, &index, found.statistics.encodings);
             examined.not_examined.extend(failed.iter().map(|error| format!("{error}")));
             examined.add_statistics(&found.statistics);
@@ -85,7 +85,7 @@ fn needles(ledger: &Ledger, examined: &mut Examined) -> Needles {
             // A key may be made of a value that is neither secret nor public, so that this value counts as known where
             // it is found.
             (Class::State | Class::Stored | Class::Neutral | Class::Public, _) if bytes.len() >= FRAGMENT => {
-                needles.add_whole(id, bytes);
+                needles.add_anchored(id, bytes);
             }
             _ => {}
         }
@@ -185,7 +185,7 @@ impl Searched {
 
 /// Whether a fragment of a secret can be searched for: one that is long enough and has enough distinct bytes.
 fn is_searchable(bytes: &[u8]) -> bool {
-    bytes.windows(FRAGMENT).any(leakscan::is_strong)
+    bytes.windows(FRAGMENT).any(leakscan::is_distinctive)
 }
 
 /// Whether these pieces together are the whole value.

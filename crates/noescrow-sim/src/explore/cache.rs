@@ -97,7 +97,7 @@ pub(crate) fn ingest_bytes(ledger: &mut Ledger, bytes: &[u8]) -> Result<(), Trac
     let mut outcomes = computed.iter();
     TraceReader::new(bytes)?.for_each(|operation| {
         if let Some(outcome) = outcomes.next() {
-            ledger.take_computed(operation, outcome);
+            ledger.ingest_recomputed(operation, outcome);
         }
     })?;
     Ok(())

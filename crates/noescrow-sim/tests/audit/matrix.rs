@@ -49,7 +49,7 @@ impl Study {
     /// The number of messages that remain exposed to the thief of a session although that device has since drawn a
     /// ratchet key and the other side has received it: a round trip with fresh randomness.
     fn unhealed(&self, matrix: &SecrecyMatrix) -> usize {
-        let mut fallen = 0;
+        let mut exposed = 0;
         for (column, theft) in self.thefts.iter().enumerate().filter(|(at, _)| self.run.saved[*at].is_session) {
             let who = self.run.saved[column].who;
             let Some(fresh) = self.ratchet_steps[who].iter().find(|step| **step > theft.at) else { continue };
@@ -63,25 +63,25 @@ impl Study {
                 true => sealed(*row) > *fresh,
                 false => reached.is_some_and(|reached| sealed(*row) > reached),
             };
-            fallen += rows.filter(healed).filter(|row| matrix.cells[*row][column] != Cell::Secret).count();
+            exposed += rows.filter(healed).filter(|row| matrix.cells[*row][column] != Cell::Secret).count();
         }
-        fallen
+        exposed
     }
 
     /// Messages that the victim sends under the stolen chain; all of them are exposed.
     fn exposed(&self, matrix: &SecrecyMatrix) -> (usize, usize) {
-        let (mut exposed, mut fallen) = (0, 0);
+        let (mut exposed, mut exposed) = (0, 0);
         for (column, theft) in self.thefts.iter().enumerate().filter(|(at, _)| self.run.saved[*at].is_session) {
             let who = self.run.saved[column].who;
             let fresh = self.ratchet_steps[who].iter().find(|step| **step > theft.at).copied().unwrap_or(u32::MAX);
             for (row, message) in matrix.messages.iter().enumerate() {
                 if message.sender == NAMES[who] && (theft.at..fresh).contains(&message.sealed_at) {
                     exposed += 1;
-                    fallen += usize::from(matrix.cells[row][column] == Cell::Exposed);
+                    exposed += usize::from(matrix.cells[row][column] == Cell::Exposed);
                 }
             }
         }
-        (exposed, fallen)
+        (exposed, exposed)
     }
 }
 
@@ -98,8 +98,8 @@ fn g3_theft_exposes_nothing_before_it_or_after_a_round_trip() {
         let matrix = study.matrix(&Thief::default());
         assert_eq!(matrix.failures_of_forward_secrecy(), [], "seed {seed}");
         assert_eq!(study.unhealed(&matrix), 0, "seed {seed}");
-        let (of_victim, fallen) = study.exposed(&matrix);
-        assert_eq!(of_victim, fallen, "seed {seed}: messages sealed under a stolen chain are exposed");
+        let (of_victim, exposed) = study.exposed(&matrix);
+        assert_eq!(of_victim, exposed, "seed {seed}: messages sealed under a stolen chain are exposed");
         cells += matrix.cells.iter().map(Vec::len).sum::<usize>();
         falls += count(&matrix, Cell::Exposed);
         exposed += of_victim;
@@ -138,7 +138,7 @@ fn last_column(seed: u64, fault: Fault) -> (Vec<Cell>, usize) {
 
 #[test]
 fn control_never_deleting_skipped_keys_exposes_overtaken_messages() {
-    use Cell::{Falls, FallsAfterTheFact, Secret};
+    use Cell::{Exposed, ExposedRetroactively, Secret};
     for seed in 0..runs() {
         let (good, before) = last_column(seed, Fault::None);
         assert_eq!(good[before..], [Secret, Exposed, Secret], "seed {seed}");
@@ -152,7 +152,7 @@ fn control_a_device_that_wipes_nothing_exposes_all_past_messages() {
     for seed in 0..runs() {
         let (cells, before) = last_column(seed, Fault::WipesNothing);
         let in_transit = |row: usize| row == before + 1;
-        let due = |row| if in_transit(row) { Cell::Falls } else { Cell::FallsAfterTheFact };
+        let due = |row| if in_transit(row) { Cell::Exposed } else { Cell::ExposedRetroactively };
         assert_eq!(cells, (0..before + 3).map(due).collect::<Vec<_>>(), "seed {seed}");
     }
 }
@@ -221,14 +221,14 @@ fn healing_works_after_several_thefts_of_both_devices() {
         turns(&mut run, 6);
         let study = Study::of(run);
         let all = study.examination.joint_secrecy_matrix(&study.thefts, &Thief::default());
-        let fallen: Vec<bool> = all.cells.iter().map(|row| row[0] != Cell::Secret).collect();
-        assert_eq!(fallen.len(), before + 6);
-        assert!(fallen[before..].iter().any(|fallen| *fallen), "seed {seed}: {fallen:?}");
-        assert!(fallen[before + 3..].iter().all(|fallen| !fallen), "seed {seed}: {fallen:?}");
+        let exposed: Vec<bool> = all.cells.iter().map(|row| row[0] != Cell::Secret).collect();
+        assert_eq!(exposed.len(), before + 6);
+        assert!(exposed[before..].iter().any(|exposed| *exposed), "seed {seed}: {exposed:?}");
+        assert!(exposed[before + 3..].iter().all(|exposed| !exposed), "seed {seed}: {exposed:?}");
         // At least as many as to any single theft: thefts add up.
         let each = study.matrix(&Thief::default());
         let to_one = |row: &Vec<Cell>| row.iter().any(|cell| *cell != Cell::Secret);
-        assert!(each.cells.iter().zip(&fallen).all(|(row, fallen)| !to_one(row) || *fallen), "seed {seed}");
+        assert!(each.cells.iter().zip(&exposed).all(|(row, exposed)| !to_one(row) || *exposed), "seed {seed}");
     }
 }
 
@@ -255,8 +255,8 @@ fn skipped_keys_expose_their_messages_until_used_or_deleted() {
     let study = Study::of(run);
     let matrix = study.matrix(&Thief::default());
     let exposure = |message: usize| matrix.cells[before + message].clone();
-    assert_eq!(exposure(0), [Cell::Falls, Cell::Secret, Cell::Secret, Cell::Secret]);
-    assert_eq!(exposure(1), [Cell::Falls, Cell::Falls, Cell::Falls, Cell::Secret]);
+    assert_eq!(exposure(0), [Cell::Exposed, Cell::Secret, Cell::Secret, Cell::Secret]);
+    assert_eq!(exposure(1), [Cell::Exposed, Cell::Exposed, Cell::Exposed, Cell::Secret]);
     assert_eq!(exposure(2), [Cell::Secret; 4]);
     assert_eq!(matrix.failures_of_forward_secrecy(), []);
 }
@@ -297,9 +297,9 @@ fn a_thief_with_a_prekey_gets_what_that_prekey_protects() {
         let matrix = study.matrix(&one_time);
         let fallen_to = |theft: usize| matrix.cells.iter().map(move |row| row[theft] != Cell::Secret);
         // With the session: nothing. With the device, which then is one that keeps used prekeys: the first message.
-        assert!(fallen_to(0).all(|fallen| !fallen), "seed {seed}");
+        assert!(fallen_to(0).all(|exposed| !exposed), "seed {seed}");
         assert_eq!(matrix.cells[0][1], Cell::ExposedRetroactively, "seed {seed}");
-        assert!(fallen_to(1).skip(1).all(|fallen| !fallen), "seed {seed}");
+        assert!(fallen_to(1).skip(1).all(|exposed| !exposed), "seed {seed}");
         assert!(study.last(&signed).iter().all(|cell| *cell == Cell::Secret), "seed {seed}");
         assert!(study.last(&Thief::default()).iter().all(|cell| *cell == Cell::Secret), "seed {seed}");
     }
@@ -326,24 +326,24 @@ fn quantum_thieves_read_nothing_after_the_next_fresh_epoch() {
         let cells = |also_stolen: Vec<Vec<u8>>, quantum| {
             examination.secrecy_matrix(&thefts, &Thief { also_stolen, quantum }).cells
         };
-        let fallen = |cells: &[Vec<Cell>], theft: usize| cells.iter().filter(|row| row[theft] != Cell::Secret).count();
+        let exposed = |cells: &[Vec<Cell>], theft: usize| cells.iter().filter(|row| row[theft] != Cell::Secret).count();
         let quantum = cells(vec![], true);
         let all = quantum.len();
-        assert_eq!(fallen(&quantum, 0), 0, "seed {seed}");
+        assert_eq!(exposed(&quantum, 0), 0, "seed {seed}");
         let follow = quantum[all - 50..].iter().take_while(|row| row[1] == Cell::Exposed).count();
         assert!((10..40).contains(&follow), "seed {seed}: {follow} messages");
-        assert_eq!(fallen(&quantum, 1), follow, "seed {seed}: and none after them");
-        assert!(fallen(&cells(vec![], false), 1) < 6);
+        assert_eq!(exposed(&quantum, 1), follow, "seed {seed}: and none after them");
+        assert!(exposed(&cells(vec![], false), 1) < 6);
         // Controls. With the Braid's keys, which ML-KEM protects, there is no healing. Without the quantum computer
         // these keys expose nothing, because the other half heals on its own.
         let braid = run.all(Name::BraidSeed, "");
-        assert_eq!(fallen(&cells(braid.clone(), true), 1), 50, "seed {seed}");
-        assert!(fallen(&cells(braid, false), 1) < 6, "seed {seed}");
+        assert_eq!(exposed(&cells(braid.clone(), true), 1), 50, "seed {seed}");
+        assert!(exposed(&cells(braid, false), 1) < 6, "seed {seed}");
         // With the ML-KEM keys of the handshake and of the Braid, everything.
         let mut seeds = run.tap(BOB).all(Name::KemSeed, "");
-        assert_eq!(fallen(&cells(seeds.clone(), false), 0), 0, "seed {seed}");
+        assert_eq!(exposed(&cells(seeds.clone(), false), 0), 0, "seed {seed}");
         seeds.extend(run.all(Name::BraidSeed, ""));
-        assert_eq!(fallen(&cells(seeds, true), 0), all, "seed {seed}");
+        assert_eq!(exposed(&cells(seeds, true), 0), all, "seed {seed}");
     }
 }
 
@@ -362,14 +362,14 @@ fn e15_one_broken_half_exposes_nothing_and_both_expose_everything() {
         let none = thefts.iter().position(|theft| theft.device == "Carol").unwrap();
         let classical = [run.all(Name::DhPrivate, ""), run.all(Name::DhShared, "")].concat();
         let post_quantum = [run.all(Name::KemSeed, ""), run.all(Name::BraidSeed, "")].concat();
-        let fallen = |also: &[Vec<u8>]| {
+        let exposed = |also: &[Vec<u8>]| {
             let thief = Thief { also_stolen: also.to_vec(), quantum: false };
             let matrix = examination.secrecy_matrix(&thefts[none..=none], &thief);
             (count(&matrix, Cell::ExposedRetroactively) + count(&matrix, Cell::Exposed), matrix.messages.len())
         };
-        assert_eq!(fallen(&classical).0, 0, "seed {seed}");
-        assert_eq!(fallen(&post_quantum).0, 0, "seed {seed}");
-        let (both, all) = fallen(&[classical, post_quantum].concat());
+        assert_eq!(exposed(&classical).0, 0, "seed {seed}");
+        assert_eq!(exposed(&post_quantum).0, 0, "seed {seed}");
+        let (both, all) = exposed(&[classical, post_quantum].concat());
         assert_eq!(both, all, "seed {seed}");
     }
 }
