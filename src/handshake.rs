@@ -257,8 +257,12 @@ const _: () = assert!(HANDSHAKE_LEN == HANDSHAKE_CLEAR_LEN + IDENTITY_LEN + TAG_
 #[cfg(test)]
 mod tests {
     use super::*;
+    extern crate std;
+    use crate::prekeys::PrekeyKind;
     use crate::primitives::RustCrypto;
     use crate::test_support::hex;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::{Rng, SeedableRng};
 
     /// Known answers computed by a script that shares no code with this crate.
     #[test]
@@ -268,5 +272,43 @@ mod tests {
         let sk = |dh4| kdf(&RustCrypto, info, [&dh1, &dh2, &dh3], dh4, &ss);
         assert_eq!(sk(None).expose(), &hex("56f9a2e0bbf00b65a4434f3736e468fd59d66dae40b726dfca1d8b1d912c15af"));
         assert_eq!(sk(Some(&dh4)).expose(), &hex("757348693a0a745d58f84d868c2131a30cc4fbee68d15d4b1083b3fe0f36ce65"));
+    }
+    /// HS-I5: the clear part, field by field. HS-I6: the identity is sealed under a key from DH3 and SS, with the clear part
+    /// as associated data.
+    #[test]
+    fn a_handshake_is_the_clear_part_and_the_sealed_identity() {
+        let mut rng = ChaCha20Rng::seed_from_u64(5);
+        let identity = |byte| {
+            let [signing_seed, dh_secret] = [byte, byte + 1].map(|byte| Secret::new([byte; 32]));
+            IdentityKeyPair::from_secrets(&RustCrypto, signing_seed, dh_secret)
+        };
+        let (alice, bob) = (identity(1), identity(3));
+        let (signed, _) = PrekeyPair::generate(&RustCrypto, PrekeyKind::Signed, 0x0102_0304, 9, &mut rng);
+        let (one_time, _) = PrekeyPair::generate(&RustCrypto, PrekeyKind::OneTime, 0x0506_0708, 9, &mut rng);
+        let public = |pair: &PrekeyPair| pair.public(&RustCrypto, &bob);
+        for (ids, one_time) in [([1, 2, 3, 4, 0, 0, 0, 0, 0], None), ([1, 2, 3, 4, 1, 5, 6, 7, 8], Some(&one_time))] {
+            let bundle = Bundle::new(*bob.public(), public(&signed), one_time.map(public)).unwrap();
+            for (code, chunk_size) in (0..).zip(ChunkSize::ALL) {
+                let mut draws = rng.clone();
+                let handshake = initiate(&RustCrypto, &alice, &bundle, 0, chunk_size, &mut rng).unwrap().handshake;
+                let [mut ek, mut coins] = [[0; 32]; 2];
+                draws.fill_bytes(&mut ek);
+                draws.fill_bytes(&mut coins);
+                let [ek, coins] = [ek, coins].map(Secret::new);
+                let kem_key = RustCrypto.kem_public(&one_time.unwrap_or(&signed).kem_seed);
+                let (ct, ss) = RustCrypto.encapsulate(&kem_key, &coins);
+                let clear = [&[0x11][..], &ids, &RustCrypto.dh_public(&ek), &ct, &[code]].concat();
+                assert_eq!(handshake[..1_611], clear);
+
+                let dh3 = RustCrypto.dh(&ek, signed.dh.public.as_bytes()).unwrap();
+                let mut material = Secret::zero();
+                let ikm: [&[u8]; 3] = [&[0xFF; 32], dh3.expose(), ss.expose()];
+                RustCrypto.hkdf(&[0; 32], &ikm, &[b"noescrow-v1 hidden identity"], material.expose_mut());
+                let (key, nonce) = material.split_key_nonce();
+                let mut hidden = alice.public().to_bytes();
+                let tag = RustCrypto.seal(&key, &nonce, &clear, &mut hidden).unwrap();
+                assert_eq!(handshake[1_611..], [&hidden[..], &tag].concat());
+            }
+        }
     }
 }

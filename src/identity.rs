@@ -269,6 +269,7 @@ mod tests {
 
     /// The known answer of libsignal's form with one key (rust/protocol/src/fingerprint.rs). The method is the same;
     /// only the key bytes differ.
+    /// ID-2: fingerprint, digits and their groups.
     #[test]
     fn the_method_gives_the_known_answer_for_one_key() {
         let alice: [u8; 33] = hex("0506863bc66d02b40d27b8d49ca7c09e9239236f9d7d25d6fcca5ce13c7064d868");
@@ -281,6 +282,7 @@ mod tests {
         assert_eq!(grouped, "30035 44776 92869 39689 28698 76765 45825 75691 62576 84344 09180 79131");
     }
 
+    /// ID-1.
     #[test]
     fn an_identity_parses_back_and_every_flipped_bit_is_refused() {
         let pair = IdentityKeyPair::from_secrets(&RustCrypto, Secret::new([1; 32]), Secret::new([2; 32]));

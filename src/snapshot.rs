@@ -251,7 +251,7 @@ mod tests {
         [&head[..], &state, &tag].concat()
     }
 
-    /// SN-2: the salt is checked after the tag, so that the seal commits to its key.
+    /// SN-1, SN-2: the salt is checked after the tag, so that the seal commits to its key.
     #[test]
     fn a_wrong_salt_is_refused_although_the_tag_is_valid() {
         let context = [&[VERSION, Bytes::KIND][..], &3u64.to_be_bytes()];

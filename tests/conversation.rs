@@ -63,6 +63,30 @@ fn the_first_message_is_repeated_until_the_first_reply() {
     assert_eq!(bob.decrypt(&fourth, b"").unwrap(), b"fourth");
 }
 
+/// HS-I8: the first message is sealed at once. Every message until the first reply opens begins with the same handshake.
+#[test]
+fn messages_repeat_the_handshake_until_the_first_reply_opens() {
+    const HANDSHAKE_LEN: usize = 1_755;
+    let mut rng = ChaCha20Rng::seed_from_u64(2);
+    let (alice, mut bob) = (Device::generate(LATER, &mut rng), Device::generate(LATER, &mut rng));
+    let published = bob.publish(0, LATER, &mut rng).unwrap();
+    let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
+    let (mut alice, hello) = alice.initiate(&bundle, b"hi Bob", b"", NOW, &mut rng).unwrap();
+    let (mut bob, text) = bob.accept(&hello, b"").unwrap();
+    assert_eq!(text, b"hi Bob");
+    let reply = bob.encrypt(b"reply", b"", &mut rng).unwrap();
+    let mut damaged = reply.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    for _ in 0..3 {
+        let message = alice.encrypt(b"more", b"", &mut rng).unwrap();
+        assert_eq!(message[..HANDSHAKE_LEN], hello[..HANDSHAKE_LEN]);
+        assert_eq!(alice.decrypt(&damaged, b""), Err(DecryptError::Refused));
+    }
+    alice.decrypt(&reply, b"").unwrap();
+    let message = alice.encrypt(b"more", b"", &mut rng).unwrap();
+    assert_eq!((message[0], hello.len() - message.len()), (0x12, HANDSHAKE_LEN - 1));
+}
+
 #[test]
 fn a_restored_session_continues_and_an_older_generation_is_refused() {
     let (mut alice, mut bob, mut rng) = pair(true);

@@ -27,6 +27,7 @@ mod tests {
     use crate::test_support::hex;
 
     /// Known answer computed by a script that shares no code with this crate.
+    /// DR-E2, DR-D7: KDF_CK.
     #[test]
     fn kdf_ck_gives_the_known_answer() {
         let (next, message_key) = ChainKey(Secret::new([0x33; 32])).kdf_ck(&RustCrypto);

@@ -42,6 +42,7 @@ mod tests {
     use crate::test_support::hex;
 
     /// Known answer computed by a script that shares no code with this crate.
+    /// DR-E1, DR-D6: KDF_RK_HE.
     #[test]
     fn kdf_rk_he_gives_the_known_answer() {
         let (rk, dh) = (Secret::new([0x44; 32]), Secret::new([0x55; 32]));

@@ -66,6 +66,7 @@ fn until([a, b]: &mut [Party; 2], who: usize, epoch: u32) {
 }
 
 /// KDF_SCKA_INIT, _RK and _CK against HKDF and HMAC written out by another implementation (spec/protocol.md §13).
+/// SP-I1, SP-S1 and SP-S2 use them.
 #[test]
 fn the_kdfs_give_the_known_answers() {
     let (root, chains) =
@@ -128,6 +129,7 @@ fn e18_no_output_of_a_chain_repeats() {
 
 /// Attack E17: numbers begin at 1, and messages that arrive in order store no key. The source's order of skipping is an
 /// erratum (spec/protocol.md §13).
+/// SP-S2, SP-R2.
 #[test]
 fn e17_in_order_delivery_stores_no_key_and_numbers_begin_at_one() {
     let mut parties = pair(Bytes32);
@@ -183,6 +185,7 @@ fn a_message_uses_the_newest_chain_its_receiver_surely_has() {
 }
 
 /// Attack E8: a late message opens within two epochs, once; after that its key is deleted.
+/// SP-R2, SP-R3.
 #[test]
 fn e8_late_messages_open_once_until_their_epoch_is_retired() {
     let mut parties = pair(Bytes256);
@@ -230,6 +233,7 @@ fn keys_skipped_in_an_older_epoch_are_stored_before_newer_ones() {
     assert_eq!(b.ratchet.skipped.len(), 0);
 }
 
+/// SP-R1.
 #[test]
 fn a_gap_beyond_the_bound_is_refused_before_any_work() {
     let mut parties = pair(Bytes32);
@@ -242,6 +246,7 @@ fn a_gap_beyond_the_bound_is_refused_before_any_work() {
 }
 
 /// The counter's maximum is checked before anything changes.
+/// SP-S2.
 #[test]
 fn an_exhausted_chain_sends_nothing() {
     let mut party = Party::new(Direction::A2B, Bytes32);

@@ -15,6 +15,7 @@ use std::vec::Vec;
 
 /// Known answer for HKDF(salt = pq_mk, ikm = ec_mk, info, 32), computed by a script that shares no code with this
 /// crate. Our KDF_HYBRID is the same with our label and length.
+/// TR-1.
 #[test]
 fn kdf_hybrid_gives_the_known_answer() {
     let (pq_mk, ec_mk) = (MessageKey(Secret::new([0x66; 32])), MessageKey(Secret::new([0x77; 32])));
@@ -32,6 +33,7 @@ fn kdf_hybrid_gives_the_known_answer() {
     assert_ne!(hkdf(&ec_mk, &pq_mk, labels::MESSAGE), ours);
 }
 
+/// DR-D3.
 #[test]
 fn a_composite_header_has_one_encoding_and_a_fixed_length() {
     let mut ratchet_key = [0; 32];

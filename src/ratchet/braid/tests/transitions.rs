@@ -60,6 +60,43 @@ fn br_4_and_br_5_ct2_completes_the_epoch_for_its_key_pair() {
     assert_eq!((pair.a.keys.len(), &pair.a.keys), (1, &pair.b.keys));
 }
 
+/// BR-3: ct1 is complete with its k-th distinct chunk, whichever chunks arrived.
+#[test]
+fn br_3_the_last_missing_chunk_completes_ct1() {
+    let mut pair = pair_in_mid_epoch(Bytes32, 31);
+    let chunks: Vec<Message> = (0..60).map(|_| pair.b.send()).collect();
+    // One of thirty has arrived, 28 more arrive, each twice, and the first of them a third time.
+    for chunk in chunks[31..59].iter().flat_map(|chunk| [chunk, chunk]).chain([&chunks[31]]) {
+        pair.a.receive(chunk);
+        assert_eq!(name(&pair.a.braid), "HeaderSent");
+    }
+    assert!(matches!(pair.a.send().payload, Payload::Ek(_)));
+    pair.a.receive(&chunks[59]);
+    let (State::Ct1Received(a), State::Ct1Sampled(b)) = (&pair.a.braid.state, &pair.b.braid.state) else { panic!() };
+    assert_eq!(a.ct1, b.ct1.value());
+    assert!(matches!(pair.a.send().payload, Payload::EkCt1Ack(_)));
+}
+
+/// BR-4: the first chunk of ct2 ends ek_vector and is kept. BR-5 follows at once if it is the only chunk.
+#[test]
+fn br_4_the_first_chunk_of_ct2_counts() {
+    for (chunk_size, chunks) in [(Bytes32, 5), (Bytes64, 3), (Bytes128, 2), (Bytes256, 1)] {
+        let mut pair = pair_in_mid_epoch(chunk_size, 41).until("Ct1Received", "Ct2Sampled", none);
+        let first = pair.b.send();
+        pair.a.receive(&Message { payload: Payload::None, ..first });
+        assert_eq!((name(&pair.a.braid), pair.a.keys.len()), ("Ct1Received", 0));
+        pair.a.receive(&first);
+        for _ in 1..chunks {
+            assert_eq!((name(&pair.a.braid), pair.a.keys.len()), ("EkSentCt1Received", 0));
+            assert_eq!(pair.a.send().payload, Payload::None);
+            let next = pair.b.send();
+            pair.a.receive(&next);
+        }
+        assert_eq!(name(&pair.a.braid), "NoHeaderReceived");
+        assert_eq!((pair.a.keys.len(), &pair.a.keys), (1, &pair.b.keys));
+    }
+}
+
 #[test]
 fn br_6_and_br_7_a_checked_header_is_answered_and_the_key_output() {
     let mut pair = Pair::new(Bytes32, 6).until("KeysSampled", "HeaderReceived", none);
