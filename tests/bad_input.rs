@@ -71,6 +71,7 @@ fn refused_by_device(device: &mut MockDevice, bad: &[Vec<u8>], error: AcceptErro
     assert_eq!(before, device_state(device));
 }
 
+/// DR-D1.
 #[test]
 fn a_damaged_message_or_another_version_is_refused() {
     let mut talk = Talk::after(1, 2);

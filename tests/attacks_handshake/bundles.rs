@@ -216,6 +216,7 @@ fn b3_no_bytes_and_no_signatures_are_valid_for_two_kinds() {
     assert!(Bundle::from_bytes(&RustCrypto, &bytes).is_ok());
 }
 
+/// HS-I1, PK-2.
 #[test]
 fn b5_last_resort_and_one_time_keys_cannot_replace_each_other() {
     let mut bob = Party::new(9);
@@ -310,6 +311,7 @@ fn b11_a_one_time_key_planted_by_the_server_is_refused() {
     assert!(bob.device.accept(&hello, b"").is_ok());
 }
 
+/// HS-I2.
 #[test]
 fn b12_expired_and_deleted_prekeys_are_refused() {
     let mut bob = Party::new(16);

@@ -17,6 +17,7 @@ fn hello_to(bundle: &[u8], seed: u64) -> Vec<u8> {
     Party::new(seed).initiate(bundle).unwrap().1
 }
 
+/// HS-R1.
 #[test]
 fn b6_a_last_resort_handshake_is_accepted_only_once() {
     let mut bob = Party::new(1);
@@ -132,6 +133,7 @@ fn b7_a_replay_after_lost_state_sends_under_other_keys() {
     assert_eq!(restored.unwrap_err(), RestoreError::Rollback);
 }
 
+/// HS-R1.
 #[test]
 fn b8_exactly_one_first_message_per_one_time_key_is_accepted() {
     for order in [[0, 1], [1, 0]] {

@@ -42,6 +42,7 @@ fn work_of_forged_counters(previous: u32, number: u32, new_chain: bool) -> (usiz
 }
 
 /// Sharpens `invariant_2_nothing_received_causes_an_unbounded_loop_or_an_unbounded_allocation`.
+/// DR-D5, DR-D6.
 #[test]
 fn c2_a_huge_number_is_refused_before_any_key_is_derived() {
     // Bob has received one message of this chain.
@@ -58,6 +59,7 @@ fn c2_a_huge_number_is_refused_before_any_key_is_derived() {
     assert_eq!(work_of_forged_counters(0, MAX_SKIP / 2, true), (bound / 2 + 1, 1, REFUSED));
 }
 
+/// DR-D6.
 #[test]
 fn c3_the_sum_of_both_jumps_is_bounded() {
     for (previous, number) in [(MAX_SKIP + 2, 0), (u32::MAX, 0), (u32::MAX, MAX_SKIP), (MAX_SKIP, MAX_SKIP + 1)] {
@@ -86,6 +88,7 @@ fn worn_out(seed: u64) -> Talk {
     talk
 }
 
+/// DR-E0.
 #[test]
 fn c4_counters_at_their_end_do_not_wrap_or_panic() {
     // How many of the last three messages arrive before the chain ends.
@@ -115,6 +118,7 @@ fn c4_counters_at_their_end_do_not_wrap_or_panic() {
     assert!(received.checked_add(MAX_SKIP).is_none(), "and checked, it panics or fails");
 }
 
+/// DR-D5, DR-D6.
 #[test]
 fn c4_forged_counters_at_their_end_are_refused() {
     for (new_chain, previous, number) in
@@ -130,6 +134,7 @@ fn c4_forged_counters_at_their_end_are_refused() {
     }
 }
 
+/// DR-D4.
 #[test]
 fn c27_a_past_number_without_a_kept_key_costs_no_derivation() {
     let mut talk = Talk::after(44, 1);

@@ -80,6 +80,7 @@ fn c13_every_flipped_bit_is_refused_without_change() {
     }
 }
 
+/// DR-E4, DR-D8.
 #[test]
 fn c14_the_ad_of_a_body_has_four_parts_of_fixed_width() {
     let (mut talk, _) = talk_with_a_gap(63);

@@ -98,6 +98,7 @@ fn two_with(talk: &mut Talk, seeds: [u64; 2]) -> ([Vec<u8>; 2], Vec<Vec<u8>>) {
     (messages, headers)
 }
 
+/// DR-E3.
 #[test]
 fn d3_a_repeated_salt_reveals_header_differences_and_nothing_else() {
     let mut talk = Talk::after(81, 1);
@@ -120,6 +121,7 @@ fn d3_a_repeated_salt_reveals_header_differences_and_nothing_else() {
     assert_eq!(salts.len(), 1_000);
 }
 
+/// DR-D2, DR-D4.
 #[test]
 fn d5_an_old_header_without_a_kept_key_is_refused_immediately() {
     let mut talk = Talk::after(82, 1);

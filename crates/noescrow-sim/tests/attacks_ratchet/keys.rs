@@ -129,6 +129,7 @@ fn overheard(mock: &crate::support::Mock, send: impl FnOnce() -> Vec<u8>) -> [u8
     seen.get()
 }
 
+/// DR-D6.
 #[test]
 fn c19_reflected_and_repeated_ratchet_keys_are_refused_before_any_work() {
     for returned in ["our own", "the last one", "a stranger's"] {
@@ -324,6 +325,7 @@ fn c26_a_generator_failing_at_a_post_quantum_key_harms_neither_ratchet() {
     }
 }
 
+/// DR-E0, DR-I2.
 #[test]
 fn c28_a_responder_cannot_send_before_it_has_received() {
     // A device returns a responder's session with the first plaintext and not before: only `hazmat` gives one earlier.
