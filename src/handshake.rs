@@ -265,6 +265,7 @@ mod tests {
     use rand_chacha::rand_core::{Rng, SeedableRng};
 
     /// Known answers computed by a script that shares no code with this crate.
+    /// HS-I4, HS-R5: SK.
     #[test]
     fn the_kdf_gives_the_known_answers_with_and_without_dh4() {
         let [dh1, dh2, dh3, ss, dh4] = [1, 2, 3, 4, 5].map(|byte| Secret::new([byte; 32]));

@@ -83,7 +83,7 @@ fn messages_repeat_the_handshake_until_the_first_reply_opens() {
         assert_eq!(alice.decrypt(&damaged, b""), Err(DecryptError::Refused));
     }
     alice.decrypt(&reply, b"").unwrap();
-    let message = alice.encrypt(b"more", b"", &mut rng).unwrap();
+    let message = alice.encrypt(b"hi Bob", b"", &mut rng).unwrap();
     assert_eq!((message[0], hello.len() - message.len()), (0x12, HANDSHAKE_LEN - 1));
 }
 

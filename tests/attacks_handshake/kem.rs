@@ -274,6 +274,7 @@ fn not_rejected(primitives: &Recording) -> usize {
         .count()
 }
 
+/// HS-R3.
 #[test]
 fn b28_a_wrong_ciphertext_gives_j_of_z_and_ciphertext() {
     // FIPS 202's example: SHAKE256 of the empty string.
