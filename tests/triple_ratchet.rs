@@ -158,6 +158,7 @@ impl Talk {
 }
 
 /// Attack E16, with everything that a network may do.
+/// DR-D7, DR-D9, SP-R2, SP-R3.
 #[test]
 fn e16_any_subset_in_any_order_opens_once_over_many_epochs() {
     for (part, chunk_size) in ChunkSize::ALL.into_iter().enumerate() {

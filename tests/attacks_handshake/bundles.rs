@@ -115,6 +115,7 @@ fn b1_a_prekey_verified_under_another_identity_cannot_enter_a_bundle() {
 }
 
 /// One signature covers both keys of a pair, so an implementation cannot forget a separate signature of the KEM key.
+/// PK-1, PK-2.
 #[test]
 fn b2_every_part_of_every_prekey_is_covered_by_its_signature() {
     let mut bob = Party::new(5);

@@ -17,6 +17,7 @@ fn honest() -> Forger {
 }
 
 /// The forger shares no protocol code with the crate: the responder accepts its message, and both compute one AD.
+/// HS-I7, HS-R6.
 #[test]
 fn b24_ad_contains_every_field_that_the_document_lists() {
     for one_time in [true, false] {

@@ -239,6 +239,7 @@ fn session_state(session: &RecordedSession) -> Vec<u8> {
 
 /// Until Alice has an answer, each of her messages begins with the handshake. The server puts other wrappers around the
 /// genuine ratchet message inside, to make Bob open a second session or read twice.
+/// HS-R8.
 #[test]
 fn b26_a_genuine_message_in_another_wrapper_is_refused() {
     for one_time in [true, false] {
