@@ -20,7 +20,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `examples/audit_your_server.md` in the repository shows how to audit your own server; `spec/audit.md` in this crate
+//! `docs/guide.md` in the repository shows how to audit your own server; `spec/audit.md` in this crate
 //! defines what is computed; `docs/profile.md` describes the profile of a protocol.
 //!
 //! # Modules, in the order in which data flows
