@@ -7,9 +7,6 @@ use super::ledger::Ledger;
 use super::value::{Id, Value};
 use leakscan::encoders::encode;
 use leakscan::{Encoding, Encodings, Evidence, FRAGMENT, Hit, Index, is_distinctive};
-use std::format;
-use std::string::String;
-use std::vec::Vec;
 
 /// The number of secrets of which a half is planted, from all over the run.
 const PLANTED: usize = 8;

@@ -20,8 +20,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `docs/guide.md` in the repository shows how to audit your own server; `spec/audit.md` in this crate
-//! defines what is computed; `docs/profile.md` describes the profile of a protocol.
+//! [`docs::guide`] shows how to audit your own server, [`docs::audit`] defines what is computed, and [`docs::profile`]
+//! describes the profile of a protocol.
 //!
 //! # Modules, in the order in which data flows
 //!
@@ -87,6 +87,7 @@ mod secrecy_matrix;
 
 mod report;
 
+pub mod docs;
 pub mod engine;
 #[doc(hidden)]
 pub mod fuzz;

@@ -217,7 +217,7 @@ impl Case {
                 return Err(format!("not flagged for {kind}: {what}, {place:?}\n{verdict}").into());
             }
         }
-        let count = verdict.findings.len() + verdict.findings_not_told;
+        let count = verdict.findings.len() + verdict.findings_not_listed;
         Ok(format!("flagged: {} ({count} findings)", self.expected[0].0))
     }
 }
