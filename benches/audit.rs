@@ -5,7 +5,7 @@
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use noescrow::primitives::{Primitives, RustCrypto};
-use noescrow::{Heap, Secret, hazmat, session};
+use noescrow::{Secret, hazmat, session};
 use noescrow_audit::{Tape, closure_of_chain};
 use noescrow_recorder::Recorder;
 use rand_chacha::ChaCha8Rng;
@@ -18,7 +18,7 @@ const OPERATIONS: u32 = 1_000_000;
 const MESSAGES: usize = 200;
 
 /// The two ends of a conversation.
-type Ends<P> = (session::Session<P, Heap>, session::Session<P, Heap>);
+type Ends<P> = (session::Session<P>, session::Session<P>);
 
 fn ends<P: Primitives>(alice: P, bob: P) -> Ends<P> {
     let public = bob.dh_public(&Secret::new([2; 32]));
@@ -32,17 +32,17 @@ fn recorders(tape: &Tape) -> [Recorder; 2] {
 
 fn stream<P: Primitives>((mut alice, mut bob): Ends<P>, mut rng: ChaCha8Rng) {
     for _ in 0..MESSAGES {
-        let message = alice.encrypt(&[7; 32], b"", &mut rng).unwrap();
-        black_box(bob.decrypt(&message, b"").unwrap());
+        let message = alice.encrypt(&[7; 32], &mut rng).unwrap();
+        black_box(bob.decrypt(&message).unwrap());
     }
 }
 
 fn ping_pong<P: Primitives>((mut alice, mut bob): Ends<P>, mut rng: ChaCha8Rng) {
     for _ in 0..MESSAGES / 2 {
-        let message = alice.encrypt(&[7; 32], b"", &mut rng).unwrap();
-        black_box(bob.decrypt(&message, b"").unwrap());
-        let message = bob.encrypt(&[7; 32], b"", &mut rng).unwrap();
-        black_box(alice.decrypt(&message, b"").unwrap());
+        let message = alice.encrypt(&[7; 32], &mut rng).unwrap();
+        black_box(bob.decrypt(&message).unwrap());
+        let message = bob.encrypt(&[7; 32], &mut rng).unwrap();
+        black_box(alice.decrypt(&message).unwrap());
     }
 }
 

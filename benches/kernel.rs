@@ -18,7 +18,7 @@ use curve25519_dalek::montgomery::MontgomeryPoint;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use hmac::{Hmac, Mac};
 use libcrux_ml_kem::{mlkem768, mlkem1024};
-use noescrow::{Bundle, Device};
+use noescrow::{Bundle, Device, InitiateOptions, Payload, Sealed, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
@@ -366,7 +366,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    pub fn new(seed: u64, expiry: u64) -> Self {
+    pub fn new(seed: u64, expiry: UnixSeconds) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let signing = SigningKey::from_bytes(&random(&mut rng));
         let (secret, public) = key_pair(&mut rng);
@@ -381,7 +381,7 @@ impl Owner {
     }
 
     /// PK-1, once: two key generations, a signature, and the digest that goes into AD.
-    pub fn make_prekey(&mut self, expiry: u64) -> (Vec<u8>, [u8; 32]) {
+    pub fn make_prekey(&mut self, expiry: UnixSeconds) -> (Vec<u8>, [u8; 32]) {
         let prekey = prekey(&self.signing, 2, expiry, &mut self.rng);
         (prekey.public, prekey.digest)
     }
@@ -465,13 +465,13 @@ impl Owner {
     }
 }
 
-fn prekey(signing: &SigningKey, kind: u8, expiry: u64, rng: &mut ChaCha20Rng) -> Prekey {
+fn prekey(signing: &SigningKey, kind: u8, expiry: UnixSeconds, rng: &mut ChaCha20Rng) -> Prekey {
     let (secret, public) = key_pair(rng);
     let seed = random(rng);
     let (_, kem) = mlkem1024::generate_key_pair(seed).into_parts();
     let kem: [u8; 1568] = kem.into();
     let id = u32::from(kind).to_be_bytes();
-    let mut bytes = [b"noescrow-v1 prekey", SUITE, &[kind], &id, &expiry.to_be_bytes(), &public, &kem].concat();
+    let mut bytes = [b"noescrow-v1 prekey", SUITE, &[kind], &id, &expiry.0.to_be_bytes(), &public, &kem].concat();
     let signature = signing.sign(&bytes);
     bytes.extend(signature.to_bytes());
     let public = bytes.split_off(b"noescrow-v1 prekey".len() + SUITE.len());
@@ -505,31 +505,43 @@ pub fn braid_kem(rng: &mut ChaCha20Rng) -> [u8; 32] {
 
 /// Shows that the kernel is the protocol: it starts a conversation with noescrow and accepts one, and both read what
 /// the other sealed, step after step, in a chain, and after a gap.
-pub fn check(now: u64, later: u64) {
+pub fn check(now: UnixSeconds, later: UnixSeconds) {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let mut bob = Device::generate(later, &mut rng);
     let mut published = bob.publish(1, later, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let (mut alice, hello) = Owner::new(2, later).initiate(&bundle.to_bytes(), b"hello");
-    let (mut bob, text) = bob.accept(&hello, b"").unwrap();
+    let (mut bob, text) = bob.accept(&hello).unwrap();
     assert_eq!(text, b"hello");
 
     let owner = Owner::new(3, later);
     let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &owner.bundle()).unwrap();
     let carol = Device::generate(later, &mut rng);
-    let (mut carol, hello) = carol.initiate(&bundle, b"hello", b"", now, &mut rng).unwrap();
+    let (mut carol, hello) = carol.initiate(&bundle, b"hello", InitiateOptions::at(now), &mut rng).unwrap();
     let (mut dave, text) = owner.accept(&hello);
     assert!(text.starts_with(b"hello\x80"));
 
-    assert_eq!(carol.decrypt(&dave.seal_step(b"answer", b"ad"), b"ad").unwrap(), b"answer");
+    assert_eq!(
+        carol.decrypt(Sealed { message: &dave.seal_step(b"answer", b"ad"), associated_data: b"ad" }).unwrap(),
+        b"answer"
+    );
     for (session, kernel) in [(&mut bob, &mut alice), (&mut carol, &mut dave)] {
         for _ in 0..3 {
-            let message = session.encrypt(b"step", b"ad", &mut rng).unwrap();
+            let message = session.encrypt(Payload { plaintext: b"step", associated_data: b"ad" }, &mut rng).unwrap();
             assert!(kernel.open_step(&message, b"ad", 1).starts_with(b"step\x80"));
-            let messages = [1, 2, 3].map(|_| session.encrypt(b"chain", b"ad", &mut rng).unwrap());
+            let messages = [1, 2, 3]
+                .map(|_| session.encrypt(Payload { plaintext: b"chain", associated_data: b"ad" }, &mut rng).unwrap());
             assert!(kernel.open(&messages[2], b"ad", 2).starts_with(b"chain\x80"));
-            assert_eq!(session.decrypt(&kernel.seal_step(b"answer", b"ad"), b"ad").unwrap(), b"answer");
-            assert_eq!(session.decrypt(&kernel.seal(b"chain", b"ad"), b"ad").unwrap(), b"chain");
+            assert_eq!(
+                session
+                    .decrypt(Sealed { message: &kernel.seal_step(b"answer", b"ad"), associated_data: b"ad" })
+                    .unwrap(),
+                b"answer"
+            );
+            assert_eq!(
+                session.decrypt(Sealed { message: &kernel.seal(b"chain", b"ad"), associated_data: b"ad" }).unwrap(),
+                b"chain"
+            );
         }
     }
 }

@@ -9,7 +9,7 @@ mod table;
 use criterion::measurement::Measurement;
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion};
 use kernel::Owner;
-use noescrow::{Bundle, ChunkSize, Device, FixedSession, Session, StorageKey};
+use noescrow::{Bundle, ChunkSize, Device, FixedSession, InitiateOptions, Session, StorageKey, UnixSeconds};
 use processor_time::ProcessorTime;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -18,8 +18,8 @@ use std::time::{Duration, SystemTime};
 use table::{OURS, PEER, RAW};
 use vodozemac::olm::{self, Account, OlmMessage, SessionConfig};
 
-const NOW: u64 = 1_800_000_000;
-const LATER: u64 = NOW + 30 * 86_400;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 /// The length of a short message.
 const TEXT: [u8; 32] = [0x6E; 32];
 const SIZES: [(usize, &str); 4] = [(32, "32 B"), (1 << 10, "1 KiB"), (64 << 10, "64 KiB"), (1 << 20, "1 MiB")];
@@ -81,11 +81,12 @@ fn pair_with(chunk_size: ChunkSize) -> (Session, Session) {
     let mut rng = rng(1);
     let alice = Device::generate(LATER, &mut rng);
     let mut bob = Device::generate(LATER, &mut rng);
-    let (mut alice, hello) =
-        alice.initiate_with(chunk_size, &bundle(&mut bob, &mut rng), &TEXT, b"", NOW, &mut rng).unwrap();
-    let (mut bob, _) = bob.accept(&hello, b"").unwrap();
-    let reply = bob.encrypt(&TEXT, b"", &mut rng).unwrap();
-    alice.decrypt(&reply, b"").unwrap();
+    let (mut alice, hello) = alice
+        .initiate(&bundle(&mut bob, &mut rng), &TEXT, InitiateOptions::at(NOW).chunk_size(chunk_size), &mut rng)
+        .unwrap();
+    let (mut bob, _) = bob.accept(&hello).unwrap();
+    let reply = bob.encrypt(&TEXT, &mut rng).unwrap();
+    alice.decrypt(&reply).unwrap();
     (alice, bob)
 }
 
@@ -129,7 +130,7 @@ fn handshake(criterion: &mut Criterion<ProcessorTime>) {
     group.bench_function(OURS, |bencher| {
         bencher.iter(|| {
             let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &bytes).unwrap();
-            alice.initiate(&bundle, &TEXT, b"", NOW, &mut random).unwrap()
+            alice.initiate(&bundle, &TEXT, InitiateOptions::at(NOW), &mut random).unwrap()
         });
     });
     let mut owner = Owner::new(4, LATER);
@@ -162,10 +163,10 @@ fn handshake(criterion: &mut Criterion<ProcessorTime>) {
     let bob = RefCell::new(bob);
     let first = || {
         let bundle = bundle(&mut bob.borrow_mut(), &mut random);
-        alice.initiate(&bundle, &TEXT, b"", NOW, &mut random).unwrap().1
+        alice.initiate(&bundle, &TEXT, InitiateOptions::at(NOW), &mut random).unwrap().1
     };
     let few = BatchSize::NumIterations(16);
-    each(&mut group, OURS, few, first, |hello| bob.borrow_mut().accept(&hello, b"").unwrap());
+    each(&mut group, OURS, few, first, |hello| bob.borrow_mut().accept(&hello).unwrap());
     let bob = Owner::new(5, LATER);
     let (_, hello) = owner.initiate(&bob.bundle(), &TEXT);
     group.bench_function(RAW, |bencher| bencher.iter(|| bob.accept(&hello)));
@@ -187,7 +188,7 @@ fn encrypt(criterion: &mut Criterion<ProcessorTime>) {
     for (len, name) in SIZES {
         let mut group = criterion.benchmark_group(format!("encrypt {name}"));
         let text = vec![0x6E; len];
-        group.bench_function(OURS, |bencher| bencher.iter(|| ours.encrypt(&text, b"", &mut rng).unwrap()));
+        group.bench_function(OURS, |bencher| bencher.iter(|| ours.encrypt(&text, &mut rng).unwrap()));
         group.bench_function(RAW, |bencher| bencher.iter(|| raw.seal(&text, b"")));
         group.bench_function(PEER, |bencher| bencher.iter(|| peer.encrypt(&text).unwrap()));
         group.finish();
@@ -202,8 +203,8 @@ fn decrypt(criterion: &mut Criterion<ProcessorTime>) {
     for (len, name) in SIZES {
         let mut group = criterion.benchmark_group(format!("decrypt {name}"));
         let text = vec![0x6E; len];
-        let message = || from.encrypt(&text, b"", &mut rng).unwrap();
-        each(&mut group, OURS, batch(len), message, |message| to.decrypt(&message, b"").unwrap());
+        let message = || from.encrypt(&text, &mut rng).unwrap();
+        each(&mut group, OURS, batch(len), message, |message| to.decrypt(&message).unwrap());
         let message = || raw_from.seal(&text, b"");
         each(&mut group, RAW, batch(len), message, |message| raw_to.open(&message, b"", 0));
         let message = || peer_from.encrypt(&text).unwrap();
@@ -220,10 +221,10 @@ fn ping_pong(criterion: &mut Criterion<ProcessorTime>) {
     let mut group = criterion.benchmark_group("ping-pong 32 B, there and back");
     group.bench_function(OURS, |bencher| {
         bencher.iter(|| {
-            let there = alice.encrypt(&TEXT, b"", &mut rng).unwrap();
-            bob.decrypt(&there, b"").unwrap();
-            let back = bob.encrypt(&TEXT, b"", &mut rng).unwrap();
-            alice.decrypt(&back, b"").unwrap()
+            let there = alice.encrypt(&TEXT, &mut rng).unwrap();
+            bob.decrypt(&there).unwrap();
+            let back = bob.encrypt(&TEXT, &mut rng).unwrap();
+            alice.decrypt(&back).unwrap()
         });
     });
     group.bench_function(RAW, |bencher| {
@@ -254,8 +255,8 @@ fn epochs(criterion: &mut Criterion<ProcessorTime>) {
         group.bench_function(OURS, |bencher| {
             bencher.iter(|| {
                 for _ in 0..messages {
-                    let message = alice.encrypt(&TEXT, b"", &mut rng).unwrap();
-                    bob.decrypt(&message, b"").unwrap();
+                    let message = alice.encrypt(&TEXT, &mut rng).unwrap();
+                    bob.decrypt(&message).unwrap();
                     std::mem::swap(&mut alice, &mut bob);
                 }
             });
@@ -288,12 +289,12 @@ fn out_of_order(criterion: &mut Criterion<ProcessorTime>) {
         let size = BatchSize::NumIterations(8);
 
         let mut group = criterion.benchmark_group(format!("out of order, {gap} skipped"));
-        let late = from.encrypt(&TEXT, b"", &mut rng).unwrap();
-        (1..gap).for_each(|_| drop(from.encrypt(&TEXT, b"", &mut rng).unwrap()));
-        let early = from.encrypt(&TEXT, b"", &mut rng).unwrap();
+        let late = from.encrypt(&TEXT, &mut rng).unwrap();
+        (1..gap).for_each(|_| drop(from.encrypt(&TEXT, &mut rng).unwrap()));
+        let early = from.encrypt(&TEXT, &mut rng).unwrap();
         let restored = || Box::new(Session::restore(&to, &key, 0).unwrap());
         each(&mut group, OURS, size, restored, |mut session| {
-            session.decrypt(&early, b"").unwrap();
+            session.decrypt(&early).unwrap();
             session
         });
         let raw_early = (0..=gap).map(|_| raw_from.seal(&TEXT, b"")).last().unwrap();
@@ -320,11 +321,11 @@ fn out_of_order(criterion: &mut Criterion<ProcessorTime>) {
         let mut group = criterion.benchmark_group(format!("the late one of {gap} skipped"));
         let behind_the_gap = || {
             let mut session = restored();
-            session.decrypt(&early, b"").unwrap();
+            session.decrypt(&early).unwrap();
             session
         };
         each(&mut group, OURS, size, behind_the_gap, |mut session| {
-            session.decrypt(&late, b"").unwrap();
+            session.decrypt(&late).unwrap();
             session
         });
         // vodozemac keeps 40 keys of a chain: after a larger gap the first message can no longer be opened.
@@ -372,7 +373,7 @@ fn prekeys(criterion: &mut Criterion<ProcessorTime>) {
         // The store is full after 100: emptied outside the clock.
         let emptied = || {
             let mut device = device.borrow_mut();
-            device.delete_expired(u64::MAX);
+            device.delete_expired(UnixSeconds::MAX);
         };
         each(&mut group, OURS, BatchSize::PerIteration, emptied, |()| {
             let mut device = device.borrow_mut();
@@ -395,7 +396,8 @@ fn sizes() {
     let key = StorageKey::new([9; 32]);
     let alice = Device::generate(LATER, &mut rng(1));
     let mut bob = Device::generate(LATER, &mut rng(2));
-    let (opening, _) = alice.initiate(&bundle(&mut bob, &mut rng(3)), &TEXT, b"", NOW, &mut rng(4)).unwrap();
+    let (opening, _) =
+        alice.initiate(&bundle(&mut bob, &mut rng(3)), &TEXT, InitiateOptions::at(NOW), &mut rng(4)).unwrap();
     println!("\n{:<58}{:>10}", "bytes", "noescrow");
     for chunk_size in ChunkSize::ALL {
         let what = format!("a message adds, with chunks of {} bytes", chunk_size.bytes());

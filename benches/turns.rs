@@ -8,14 +8,14 @@
 mod kernel;
 mod processor_time;
 
-use noescrow::{Bundle, ChunkSize, Device, Session};
+use noescrow::{Bundle, ChunkSize, Device, InitiateOptions, Session, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::hint::black_box;
 use std::mem::swap;
 
-const NOW: u64 = 1_800_000_000;
-const LATER: u64 = NOW + 30 * 86_400;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 const TEXT: [u8; 32] = [0x6E; 32];
 /// Of each kind.
 const EPOCHS: usize = 300;
@@ -48,8 +48,8 @@ fn epochs_of(chunk_size: ChunkSize, messages: u32, epochs: usize) -> Vec<(f64, f
             for number in 0..messages {
                 let mut message = || {
                     ours += time(|| {
-                        let message = alice.encrypt(&TEXT, b"", &mut rng).unwrap();
-                        black_box(bob.decrypt(&message, b"").unwrap());
+                        let message = alice.encrypt(&TEXT, &mut rng).unwrap();
+                        black_box(bob.decrypt(&message).unwrap());
                     });
                 };
                 let mut kernels = || {
@@ -90,10 +90,11 @@ fn pair(chunk_size: ChunkSize) -> (Session, Session) {
     let (alice, mut bob) = (Device::generate(LATER, &mut rng), Device::generate(LATER, &mut rng));
     let mut published = bob.publish(1, LATER, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
-    let (mut alice, hello) = alice.initiate_with(chunk_size, &bundle, &TEXT, b"", NOW, &mut rng).unwrap();
-    let (mut bob, _) = bob.accept(&hello, b"").unwrap();
-    let reply = bob.encrypt(&TEXT, b"", &mut rng).unwrap();
-    alice.decrypt(&reply, b"").unwrap();
+    let (mut alice, hello) =
+        alice.initiate(&bundle, &TEXT, InitiateOptions::at(NOW).chunk_size(chunk_size), &mut rng).unwrap();
+    let (mut bob, _) = bob.accept(&hello).unwrap();
+    let reply = bob.encrypt(&TEXT, &mut rng).unwrap();
+    alice.decrypt(&reply).unwrap();
     (alice, bob)
 }
 

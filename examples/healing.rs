@@ -12,17 +12,17 @@
 //! the last exposed one.
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "an example may stop")]
 
-use noescrow::{Bundle, ChunkSize, Heap, StorageKey, device, session};
+use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, StorageKey, UnixSeconds, device, session};
 use noescrow_audit::{Audit, Tape, Thief};
 use noescrow_recorder::{Recorder, profile};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::error::Error;
 
-type Device = device::Device<Recorder, 1, 1>;
-type Session = session::Session<Recorder, Heap>;
+type Device = device::Device<Recorder, Capacity<1, 1>>;
+type Session = session::Session<Recorder>;
 
-const LATER: u64 = 1;
+const LATER: UnixSeconds = UnixSeconds(1);
 /// Messages of a burst by one side, before the other one sends one.
 const BURST: usize = 10;
 /// Messages without an answer.
@@ -109,6 +109,7 @@ fn heal(
         ChunkSize::Bytes64 => 45,
         ChunkSize::Bytes128 => 23,
         ChunkSize::Bytes256 => 13,
+        other => return Err(format!("the length of an epoch with {other:?} is not known").into()),
     };
     // Two epochs, in which the roles change, and part of two more.
     for number in 0..2 * epoch + 2 * epoch * run / runs {
@@ -144,16 +145,17 @@ impl Talk {
         let mut bob = Device::generate_with(recorder("Bob")?, LATER, &mut rng);
         let mut published = bob.publish(1, LATER, &mut rng)?;
         let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())?;
-        let (alice, hello) = alice.initiate_with(chunk_size, &bundle, b"hello", b"", 0, &mut rng)?;
-        let (bob, _) = bob.accept(&hello, b"")?;
+        let (alice, hello) =
+            alice.initiate(&bundle, b"hello", InitiateOptions::at(UnixSeconds(0)).chunk_size(chunk_size), &mut rng)?;
+        let (bob, _) = bob.accept(&hello)?;
         Ok(Self { tape, alice, bob, rng })
     }
 
     fn send(&mut self, is_alices: bool, is_lost: bool) -> Result<(), Box<dyn Error>> {
         let (from, to) = if is_alices { (&mut self.alice, &mut self.bob) } else { (&mut self.bob, &mut self.alice) };
-        let message = from.encrypt(b"a message", b"", &mut self.rng)?;
+        let message = from.encrypt(b"a message", &mut self.rng)?;
         if !is_lost {
-            to.decrypt(&message, b"")?;
+            to.decrypt(&message)?;
         }
         Ok(())
     }

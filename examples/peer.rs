@@ -28,7 +28,9 @@
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use noescrow::primitives::RustCrypto;
-use noescrow::{Bundle, ChunkSize, Device, Secret, Session, StorageKey, hazmat};
+use noescrow::{
+    Bundle, ChunkSize, Device, InitiateOptions, Payload, Sealed, Secret, Session, StorageKey, UnixSeconds, hazmat,
+};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
@@ -61,21 +63,23 @@ impl Peer {
     fn obey(&mut self, command: &Value) -> Answer {
         match text(command, "do")? {
             "device" => {
-                let device = Device::generate(number(command, "expiry")?, &mut self.rng);
+                let device = Device::generate(time(command, "expiry")?, &mut self.rng);
                 self.devices.insert(text(command, "device")?.to_owned(), device);
                 Ok(json!({}))
             }
             "publish" => self.publish(command),
             "rotate" => {
                 let (device, rng) = self.device(command)?;
-                device.rotate(number(command, "expiry")?, rng).map_err(named)?;
+                device.rotate(time(command, "expiry")?, rng).map_err(named)?;
                 Ok(json!({}))
             }
             "initiate" => self.initiate(command),
             "accept" => {
                 let (device, _) = self.device(command)?;
                 let message = bytes(command, "message")?;
-                let (session, plaintext) = device.accept(&message, &optional(command, "ad")?).map_err(named)?;
+                let (session, plaintext) = device
+                    .accept(Sealed { message: &message, associated_data: &optional(command, "ad")? })
+                    .map_err(named)?;
                 self.keep(command, session)?;
                 Ok(json!({ "plaintext": hex(&plaintext) }))
             }
@@ -93,13 +97,17 @@ impl Peer {
             "encrypt" => {
                 let (session, rng) = self.session(command)?;
                 let plaintext = bytes(command, "plaintext")?;
-                let message = session.encrypt(&plaintext, &optional(command, "ad")?, rng).map_err(named)?;
+                let message = session
+                    .encrypt(Payload { plaintext: &plaintext, associated_data: &optional(command, "ad")? }, rng)
+                    .map_err(named)?;
                 Ok(json!({ "message": hex(&message) }))
             }
             "decrypt" => {
                 let (session, _) = self.session(command)?;
                 let message = bytes(command, "message")?;
-                let plaintext = session.decrypt(&message, &optional(command, "ad")?).map_err(named)?;
+                let plaintext = session
+                    .decrypt(Sealed { message: &message, associated_data: &optional(command, "ad")? })
+                    .map_err(named)?;
                 Ok(json!({ "plaintext": hex(&plaintext) }))
             }
             "status" => self.status(command),
@@ -112,7 +120,7 @@ impl Peer {
     fn publish(&mut self, command: &Value) -> Answer {
         let (device, rng) = self.device(command)?;
         let count = usize::from(command["one_time"] == true);
-        let mut published = device.publish(count, number(command, "expiry")?, rng).map_err(named)?;
+        let mut published = device.publish(count, time(command, "expiry")?, rng).map_err(named)?;
         let one_time = published.one_time_prekeys.pop();
         let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).map_err(named)?;
         Ok(json!({ "bundle": hex(&bundle.to_bytes()) }))
@@ -125,8 +133,14 @@ impl Peer {
         let chunk_size =
             ChunkSize::ALL.into_iter().find(|size| size.bytes() as u64 == chunk).ok_or("no such chunk size")?;
         let (plaintext, ad) = (bytes(command, "plaintext")?, optional(command, "ad")?);
-        let (session, message) =
-            device.initiate_with(chunk_size, &bundle, &plaintext, &ad, number(command, "now")?, rng).map_err(named)?;
+        let (session, message) = device
+            .initiate(
+                &bundle,
+                Payload { plaintext: &plaintext, associated_data: &ad },
+                InitiateOptions::at(time(command, "now")?).chunk_size(chunk_size),
+                rng,
+            )
+            .map_err(named)?;
         self.keep(command, session)?;
         Ok(json!({ "message": hex(&message) }))
     }
@@ -190,6 +204,10 @@ fn named(error: impl std::fmt::Debug) -> Box<dyn Error> {
 
 fn text<'c>(command: &'c Value, key: &str) -> Result<&'c str, Box<dyn Error>> {
     command[key].as_str().ok_or_else(|| format!("{key} is not a string").into())
+}
+
+fn time(command: &Value, key: &str) -> Result<UnixSeconds, Box<dyn Error>> {
+    number(command, key).map(UnixSeconds)
 }
 
 fn number(command: &Value, key: &str) -> Result<u64, Box<dyn Error>> {

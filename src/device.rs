@@ -8,36 +8,44 @@
 
 #[cfg(feature = "alloc")]
 mod allocating;
+mod capacity;
+mod options;
 mod stored;
+
+pub use capacity::{Capacities, Capacity};
+pub use options::InitiateOptions;
 
 use crate::error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyError, RestoreError};
 use crate::handshake::{self, Agreed};
 use crate::identity::{Identity, IdentityKeyPair, SafetyNumber};
+use crate::payload::Payload;
 use crate::prekeys::{Bundle, Prekey, PrekeyKind, PrekeyPair};
-use crate::primitives::Primitives;
+use crate::primitives::{Primitives, RustCrypto};
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::ratchet::triple::TripleRatchet;
-use crate::session::{Opening, Parties, Session, message_len};
+use crate::session::{Opening, Parties, Session};
 use crate::snapshot::{self, StorageKey};
+use crate::time::UnixSeconds;
 use crate::wipe;
-use crate::wire::{ChunkSize, HANDSHAKE_LEN, Handshake};
-use arrayvec::ArrayVec;
+use crate::wire::{HANDSHAKE_LEN, Handshake};
+use capacity::Slots;
+use core::fmt;
 use rand_core::CryptoRng;
 
 /// The signed prekey, with a record of the handshakes that used it without a one-time key.
-#[derive(Debug)]
-struct SignedPrekey<const REPLAY: usize> {
+struct SignedPrekey<C: Capacities> {
     pair: PrekeyPair,
     /// EKA of every handshake accepted on the last-resort key (PQXDH rev 3 §4.2; attack B6).
-    replay_record: ArrayVec<[u8; 32], REPLAY>,
+    replay_record: C::ReplayRecord<[u8; 32]>,
 }
 
-/// A user's device: an identity, a signed prekey with its predecessor, and up to `ONE_TIME` one-time prekeys.
+/// A user's device: an identity, a signed prekey with its predecessor, and one-time prekeys.
 ///
-/// `REPLAY` is the number of handshakes without a one-time key that each signed prekey can recognize when they are
-/// repeated. After that many, the signed prekey accepts no more of them until it is rotated.
+/// `C` is the [`Capacity`]: the maximum number of one-time prekeys, and the number of handshakes without a one-time key
+/// that each signed prekey can recognize when they are repeated. After that many, the signed prekey accepts no more of
+/// them until it is rotated.
 ///
-/// A device has 34,592 bytes with the default capacities. A thread that works with devices and sessions needs this much
+/// A device has 34,592 bytes with the default capacity. A thread that works with devices and sessions needs this much
 /// stack, in KiB, measured on x86_64 Linux with the results on the same stack:
 ///
 /// | | release build | unoptimized build, dependencies too |
@@ -52,13 +60,12 @@ struct SignedPrekey<const REPLAY: usize> {
 /// | take a snapshot of a device | 8 | 36 |
 ///
 /// Most of the stack of an unoptimized build is that of ML-KEM.
-#[derive(Debug)]
-pub struct Device<P, const ONE_TIME: usize, const REPLAY: usize> {
+pub struct Device<P = RustCrypto, C: Capacities = Capacity> {
     primitives: P,
     identity: IdentityKeyPair,
-    signed_prekey: SignedPrekey<REPLAY>,
-    previous_signed_prekey: Option<SignedPrekey<REPLAY>>,
-    one_time_prekeys: ArrayVec<PrekeyPair, ONE_TIME>,
+    signed_prekey: SignedPrekey<C>,
+    previous_signed_prekey: Option<SignedPrekey<C>>,
+    one_time_prekeys: C::OneTimePrekeys<PrekeyPair>,
     /// The id of the next prekey of either kind. No id is issued twice (attack B34).
     next_id: u32,
 }
@@ -66,19 +73,25 @@ pub struct Device<P, const ONE_TIME: usize, const REPLAY: usize> {
 /// The first id. On the wire, 0 means "none".
 pub(crate) const FIRST_ID: u32 = 1;
 
-impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TIME, REPLAY> {
-    /// Generates a new identity with its first signed prekey, which expires at `expiry` (seconds since the Unix epoch).
-    /// Draws 160 bytes from `rng`.
-    pub fn generate_with(primitives: P, expiry: u64, rng: &mut impl CryptoRng) -> Self {
+impl Device {
+    /// Calls [`generate_with`](Self::generate_with) with the default primitives and capacity.
+    pub fn generate(expiry: UnixSeconds, rng: &mut impl CryptoRng) -> Self {
+        Self::generate_with(RustCrypto, expiry, rng)
+    }
+}
+
+impl<P: Primitives, C: Capacities> Device<P, C> {
+    /// Generates a new identity with its first signed prekey, which expires at `expiry`. Draws 160 bytes from `rng`.
+    pub fn generate_with(primitives: P, expiry: UnixSeconds, rng: &mut impl CryptoRng) -> Self {
         wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
             let identity = wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| IdentityKeyPair::generate(&primitives, rng));
             let (pair, _) = PrekeyPair::generate(&primitives, PrekeyKind::Signed, FIRST_ID, expiry, rng);
             Self {
                 primitives,
                 identity,
-                signed_prekey: SignedPrekey { pair, replay_record: wipe::empty_initialized(|| [0; 32]) },
+                signed_prekey: SignedPrekey { pair, replay_record: Slots::empty_initialized(|| [0; 32]) },
                 previous_signed_prekey: wipe::none_initialized(SignedPrekey::zeroed),
-                one_time_prekeys: wipe::empty_device_array(PrekeyPair::zeroed),
+                one_time_prekeys: Slots::empty_device_array(PrekeyPair::zeroed),
                 next_id: FIRST_ID.saturating_add(1),
             }
         })
@@ -115,7 +128,11 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     ///
     /// # Errors
     /// [`PrekeyError`] if the store is full or all ids are used.
-    pub fn generate_one_time_prekey(&mut self, expiry: u64, rng: &mut impl CryptoRng) -> Result<Prekey, PrekeyError> {
+    pub fn generate_one_time_prekey(
+        &mut self,
+        expiry: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Prekey, PrekeyError> {
         wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
             if self.one_time_prekeys.is_full() {
                 return Err(PrekeyError::StoreFull);
@@ -123,7 +140,9 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
             let (id, next_id) = self.allocate_id()?;
             let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::OneTime, id, expiry, rng);
             let public = description.sign(&self.primitives, &self.identity);
-            self.one_time_prekeys.try_push(pair).map_err(|_| PrekeyError::StoreFull)?;
+            if !self.one_time_prekeys.push(pair) {
+                return Err(PrekeyError::StoreFull);
+            }
             self.next_id = next_id;
             Ok(public)
         })
@@ -135,11 +154,11 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     ///
     /// # Errors
     /// [`PrekeyError::IdsExhausted`] if all ids are used.
-    pub fn rotate(&mut self, expiry: u64, rng: &mut impl CryptoRng) -> Result<Prekey, PrekeyError> {
+    pub fn rotate(&mut self, expiry: UnixSeconds, rng: &mut impl CryptoRng) -> Result<Prekey, PrekeyError> {
         wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
             let (id, next_id) = self.allocate_id()?;
             let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::Signed, id, expiry, rng);
-            let fresh = SignedPrekey { pair, replay_record: wipe::empty_initialized(|| [0; 32]) };
+            let fresh = SignedPrekey { pair, replay_record: Slots::empty_initialized(|| [0; 32]) };
             self.previous_signed_prekey = Some(core::mem::replace(&mut self.signed_prekey, fresh));
             self.next_id = next_id;
             Ok(description.sign(&self.primitives, &self.identity))
@@ -168,7 +187,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
 
     /// Deletes the one-time prekeys and the previous signed prekey that expired before `now`, and returns how many it
     /// deleted. Only [`rotate`](Self::rotate) replaces the current signed prekey.
-    pub fn delete_expired(&mut self, now: u64) -> usize {
+    pub fn delete_expired(&mut self, now: UnixSeconds) -> usize {
         let before = self.one_time_prekeys.len();
         while let Some(at) = self.one_time_prekeys.iter().position(|pair| pair.expiry < now) {
             self.remove_one_time(at);
@@ -182,7 +201,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
 
     /// Returns the same device with other primitives.
     #[cfg(all(feature = "alloc", feature = "hazmat"))]
-    pub(crate) fn with_primitives<Q>(self, primitives: Q) -> Device<Q, ONE_TIME, REPLAY> {
+    pub(crate) fn with_primitives<Q>(self, primitives: Q) -> Device<Q, C> {
         let Self { primitives: _, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id } = self;
         Device { primitives, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id }
     }
@@ -201,66 +220,50 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         }
     }
 
-    /// Returns the length in bytes of a first message for a plaintext of `plaintext_len` bytes, or `None` beyond
-    /// [`MAX_PLAINTEXT_LEN`](crate::session::MAX_PLAINTEXT_LEN).
-    #[must_use]
-    pub fn first_message_len(plaintext_len: usize) -> Option<usize> {
-        Self::first_message_len_with(ChunkSize::default(), plaintext_len)
-    }
-
-    /// Returns [`first_message_len`](Self::first_message_len) for a chunk size other than the default.
-    #[must_use]
-    pub fn first_message_len_with(chunk_size: ChunkSize, plaintext_len: usize) -> Option<usize> {
-        message_len(chunk_size.first_message_overhead(), plaintext_len)
-    }
-
-    /// Begins a session with the owner of `bundle` and writes the first message to `out`. `now` is the caller's time in
-    /// seconds since the Unix epoch; an expired prekey is refused. Draws 176 bytes from `rng`.
+    /// Begins a session with the owner of `bundle` and writes the first message to `out`. An expired prekey is refused.
+    /// Draws 176 bytes from `rng`.
     ///
-    /// Returns the session and the message's length in bytes. Save the session before sending.
+    /// Returns the session and the message's length in bytes,
+    /// [`first_message_len`](InitiateOptions::first_message_len). Save the session before sending.
     ///
     /// # Errors
     /// [`InitiateError`]; no session was created.
     ///
     /// # Security
     /// The bundle states its owner's identity. Only a comparison of safety numbers shows whether that is the intended
-    /// person. An attacker who has a quantum computer *during* the handshake can impersonate the owner (PQXDH rev 3
-    /// §4.8). An attacker who records the handshake and builds the computer later learns nothing.
+    /// person; after one, pass the identity to [`expecting`](InitiateOptions::expecting). An attacker who has a quantum
+    /// computer *during* the handshake can impersonate the owner (PQXDH rev 3 §4.8). An attacker who records the
+    /// handshake and builds the computer later learns nothing.
     ///
     /// # Leaks
     /// Lengths, and which prekeys the bundle contains, which the server chose.
-    pub fn initiate_into<S: SkippedKeyStore>(
+    pub fn initiate_into<'p, S: SkippedKeyStore>(
         &self,
         bundle: &Bundle,
-        plaintext: &[u8],
-        associated_data: &[u8],
-        now: u64,
+        payload: impl Into<Payload<'p>>,
+        options: InitiateOptions,
         out: &mut [u8],
         rng: &mut impl CryptoRng,
     ) -> Result<(Session<P, S>, usize), InitiateError> {
-        self.initiate_into_with(ChunkSize::default(), bundle, plaintext, associated_data, now, out, rng)
+        self.initiate_payload_into(bundle, payload.into(), options, out, rng)
     }
 
-    /// Calls [`initiate_into`](Self::initiate_into) with a chunk size other than the default.
-    ///
-    /// # Errors
-    /// [`InitiateError`]; no session was created.
-    #[expect(clippy::too_many_arguments, reason = "those of initiate_into, which most callers want, and one")]
-    pub fn initiate_into_with<S: SkippedKeyStore>(
+    /// Does the work of [`initiate_into`](Self::initiate_into), compiled once for payloads of all types.
+    fn initiate_payload_into<S: SkippedKeyStore>(
         &self,
-        chunk_size: ChunkSize,
         bundle: &Bundle,
-        plaintext: &[u8],
-        associated_data: &[u8],
-        now: u64,
+        payload: Payload<'_>,
+        options: InitiateOptions,
         out: &mut [u8],
         rng: &mut impl CryptoRng,
     ) -> Result<(Session<P, S>, usize), InitiateError> {
         wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
-            let needed = Self::first_message_len_with(chunk_size, plaintext.len()).ok_or(InitiateError::TooLong)?;
+            options.check_identity(bundle)?;
+            let needed = options.first_message_len(payload.plaintext.len()).ok_or(InitiateError::TooLong)?;
             if out.len() < needed {
                 return Err(InitiateError::BufferTooShort);
             }
+            let InitiateOptions { now, chunk_size, .. } = options;
             let initiated = wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
                 handshake::initiate(&self.primitives, &self.identity, bundle, now, chunk_size, rng)
             })?;
@@ -277,7 +280,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
                 opening: Opening::Unanswered(initiated.handshake),
                 ratchet,
             };
-            let len = session.encrypt_into(plaintext, associated_data, out, rng).map_err(|error| match error {
+            let len = session.encrypt_into(payload, out, rng).map_err(|error| match error {
                 EncryptError::TooLong => InitiateError::TooLong,
                 EncryptError::BufferTooShort => InitiateError::BufferTooShort,
                 EncryptError::NotYetReceived | EncryptError::ChainExhausted | EncryptError::Abandoned => {
@@ -356,7 +359,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
                         _ => &mut self.signed_prekey,
                     };
                     // There is space: it was checked before the work.
-                    let _ = signed.replay_record.try_push(ephemeral_key);
+                    let _ = signed.replay_record.push(ephemeral_key);
                 }
             }
             Ok((session, plaintext))
@@ -396,7 +399,19 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     }
 }
 
-impl<const REPLAY: usize> SignedPrekey<REPLAY> {
+/// Shows neither a key nor the identity.
+impl<P, C: Capacities> fmt::Debug for Device<P, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { primitives: _, identity: _, signed_prekey: _, previous_signed_prekey, one_time_prekeys, next_id: _ } =
+            self;
+        f.debug_struct("Device")
+            .field("one_time_prekeys", &one_time_prekeys.len())
+            .field("previous_signed_prekey", &previous_signed_prekey.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<C: Capacities> SignedPrekey<C> {
     /// Checks that a handshake on the last-resort key is new. The record never forgets an entry: when it is full, it
     /// refuses.
     fn check_replay(&self, ephemeral_key: &[u8; 32]) -> Result<(), AcceptError> {

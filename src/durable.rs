@@ -4,7 +4,7 @@
 //!
 //! ```
 //! use noescrow::durable::{Durable, Record, Store};
-//! # use noescrow::{Bundle, Device, StorageKey};
+//! # use noescrow::{Bundle, Device, InitiateOptions, StorageKey, UnixSeconds};
 //! # use rand_chacha::rand_core::SeedableRng;
 //! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(0);
 //! struct Database(Vec<Vec<u8>>);
@@ -16,13 +16,15 @@
 //!         Ok(())
 //!     }
 //! }
-//! # let mut bob = Device::generate(100, &mut rng);
-//! # let published = bob.publish(0, 100, &mut rng)?;
+//! # let (now, next_month) = (UnixSeconds(50), UnixSeconds(100));
+//! # let mut bob = Device::generate(next_month, &mut rng);
+//! # let published = bob.publish(0, next_month, &mut rng)?;
 //! # let bundle = Bundle::new(published.identity, published.signed_prekey, None)?;
 //! let mut database = Database(Vec::new());
-//! let mut alice = Durable::new(Device::generate(100, &mut rng), StorageKey::new([7; 32]), 0);
-//! let (mut session, hello) = alice.initiate(&bundle, b"hi", b"", 50, &mut rng)?.save(&mut database).unwrap();
-//! let message = session.encrypt(b"more", b"", &mut rng)?.save(&mut database).unwrap();
+//! let mut alice = Durable::new(Device::generate(next_month, &mut rng), StorageKey::new([7; 32]), 0);
+//! let begun = alice.initiate(&bundle, b"hi", InitiateOptions::at(now), &mut rng)?;
+//! let (mut session, hello) = begun.save(&mut database).unwrap();
+//! let message = session.encrypt(b"more", &mut rng)?.save(&mut database).unwrap();
 //! assert_eq!(database.0.len(), 2);
 //! # let _ = (hello, message);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -34,21 +36,23 @@
 //! This module is not concerned with where snapshots are stored, and relies on the store for their being on disk when
 //! `save` returns.
 
-use crate::device::Device;
+use crate::device::{Capacities, Device, InitiateOptions};
 use crate::error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyError, RestoreError};
 use crate::identity::{Identity, SafetyNumber};
+use crate::payload::{Payload, Sealed};
 use crate::prekeys::{Bundle, Prekey, Publication};
 use crate::primitives::Primitives;
 use crate::ratchet::skipped::{Heap, SkippedKeyStore};
 use crate::session::Session;
 use crate::snapshot::{self, StorageKey};
+use crate::time::UnixSeconds;
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
 use rand_core::CryptoRng;
 
 /// The subject of a [`Record`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Subject {
     /// The device. There is only one.
@@ -58,7 +62,7 @@ pub enum Subject {
 }
 
 /// One snapshot to save, which replaces the subject's last one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Record<'a> {
     /// The subject whose state this is.
     pub subject: Subject,
@@ -85,7 +89,6 @@ pub trait Store {
 }
 
 /// A session or device whose every step must be saved before its outcome is released.
-#[derive(Debug)]
 #[must_use = "a state that is dropped is lost unless it was saved"]
 pub struct Durable<T> {
     inner: T,
@@ -134,6 +137,35 @@ impl<'a, T> Unsaved<'a, T> {
             Ok(()) => Ok(self.outcome),
             Err(error) => Err(SaveFailed { unsaved: self, error }),
         }
+    }
+}
+
+/// Shows no session's id.
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Device => "Device",
+            Self::Session(_) => "Session(..)",
+        })
+    }
+}
+
+/// Shows the snapshot's length only.
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, generation, snapshot } = self;
+        f.debug_struct("Record")
+            .field("subject", subject)
+            .field("generation", generation)
+            .field("snapshot_len", &snapshot.len())
+            .finish()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Durable<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { inner, key: _, generation } = self;
+        f.debug_struct("Durable").field("inner", inner).field("generation", generation).finish_non_exhaustive()
     }
 }
 
@@ -208,13 +240,12 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
     ///
     /// # Errors
     /// [`EncryptError`]; the session is unchanged.
-    pub fn encrypt(
+    pub fn encrypt<'p>(
         &mut self,
-        plaintext: &[u8],
-        associated_data: &[u8],
+        payload: impl Into<Payload<'p>>,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Vec<u8>>, EncryptError> {
-        let message = self.inner.encrypt(plaintext, associated_data, rng)?;
+        let message = self.inner.encrypt(payload, rng)?;
         let record = self.record();
         Ok(Unsaved::new(message, alloc::vec![record]))
     }
@@ -224,14 +255,15 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
     ///
     /// # Errors
     /// [`DecryptError`]; the session is unchanged.
-    pub fn decrypt(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Unsaved<'_, Vec<u8>>, DecryptError> {
-        let plaintext = self.inner.decrypt(message, associated_data)?;
+    pub fn decrypt<'m>(&mut self, message: impl Into<Sealed<'m>>) -> Result<Unsaved<'_, Vec<u8>>, DecryptError> {
+        let plaintext = self.inner.decrypt(message)?;
         let record = self.record();
         Ok(Unsaved::new(plaintext, alloc::vec![record]))
     }
 
-    /// Calls [`Session::restore`]. The session continues from the generation of `snapshot`, which may be newer than
-    /// `newest`, because a crash can happen after a snapshot is saved and before its generation is recorded.
+    /// Calls [`Session::restore_with`] with the default instance of the primitives. The session continues from the
+    /// generation of `snapshot`, which may be newer than `newest`, because a crash can happen after a snapshot is saved
+    /// and before its generation is recorded.
     ///
     /// # Errors
     /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
@@ -239,7 +271,7 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
     where
         P: Default,
     {
-        let inner = Session::restore_in_place(P::default(), &mut snapshot.to_vec(), &key, newest)?;
+        let inner = Session::restore_with(P::default(), snapshot, &key, newest)?;
         let generation = snapshot::generation(snapshot).ok_or(RestoreError::Refused)?;
         Ok(Self::new(inner, key, generation))
     }
@@ -248,7 +280,7 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
 /// A new durable session with its first message (initiator) or the plaintext of its first message (responder).
 pub type Begun<P> = (Durable<Session<P, Heap>>, Vec<u8>);
 
-impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P, ONE_TIME, REPLAY>> {
+impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
     fn record(&mut self) -> (Subject, u64, Vec<u8>) {
         let generation = self.advance();
         (Subject::Device, generation, self.inner.snapshot(&self.key, generation))
@@ -292,15 +324,14 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
     ///
     /// # Errors
     /// [`InitiateError`]; no session was created.
-    pub fn initiate(
+    pub fn initiate<'p>(
         &mut self,
         bundle: &Bundle,
-        plaintext: &[u8],
-        associated_data: &[u8],
-        now: u64,
+        payload: impl Into<Payload<'p>>,
+        options: InitiateOptions,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Begun<P>>, InitiateError> {
-        let (session, message) = self.inner.initiate(bundle, plaintext, associated_data, now, rng)?;
+        let (session, message) = self.inner.initiate(bundle, payload, options, rng)?;
         let mut session = self.begin(session);
         let record = session.record();
         Ok(Unsaved::new((session, message), alloc::vec![record]))
@@ -311,8 +342,8 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
     ///
     /// # Errors
     /// [`AcceptError`]; the device is unchanged.
-    pub fn accept(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Unsaved<'_, Begun<P>>, AcceptError> {
-        let (session, plaintext) = self.inner.accept(message, associated_data)?;
+    pub fn accept<'m>(&mut self, message: impl Into<Sealed<'m>>) -> Result<Unsaved<'_, Begun<P>>, AcceptError> {
+        let (session, plaintext) = self.inner.accept(message)?;
         let mut session = self.begin(session);
         let records = alloc::vec![self.record(), session.record()];
         Ok(Unsaved::new((session, plaintext), records))
@@ -325,7 +356,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
     pub fn publish(
         &mut self,
         count: usize,
-        expiry: u64,
+        expiry: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Publication>, PrekeyError> {
         let publication = self.inner.publish(count, expiry, rng)?;
@@ -339,7 +370,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
     pub fn replenish(
         &mut self,
         target: usize,
-        expiry: u64,
+        expiry: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Publication>, PrekeyError> {
         let publication = self.inner.replenish(target, expiry, rng)?;
@@ -350,7 +381,11 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
     ///
     /// # Errors
     /// [`PrekeyError`]; no prekey was made.
-    pub fn rotate(&mut self, expiry: u64, rng: &mut impl CryptoRng) -> Result<Unsaved<'_, Prekey>, PrekeyError> {
+    pub fn rotate(
+        &mut self,
+        expiry: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Prekey>, PrekeyError> {
         let prekey = self.inner.rotate(expiry, rng)?;
         Ok(self.unsaved(prekey))
     }
@@ -368,13 +403,14 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
     }
 
     /// Calls [`Device::delete_expired`]. The count is released when the deletion is saved.
-    pub fn delete_expired(&mut self, now: u64) -> Unsaved<'_, usize> {
+    pub fn delete_expired(&mut self, now: UnixSeconds) -> Unsaved<'_, usize> {
         let deleted = self.inner.delete_expired(now);
         self.unsaved(deleted)
     }
 
-    /// Calls [`Device::restore`]. The device continues from the generation of `snapshot`, which may be newer than
-    /// `newest`, because a crash can happen after a snapshot is saved and before its generation is recorded.
+    /// Calls [`Device::restore_with`] with the default instance of the primitives. The device continues from the
+    /// generation of `snapshot`, which may be newer than `newest`, because a crash can happen after a snapshot is saved
+    /// and before its generation is recorded.
     ///
     /// # Errors
     /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
@@ -382,8 +418,105 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Durable<Device<P
     where
         P: Default,
     {
-        let inner = Device::restore_in_place(P::default(), &mut snapshot.to_vec(), &key, newest)?;
+        let inner = Device::restore_with(P::default(), snapshot, &key, newest)?;
         let generation = snapshot::generation(snapshot).ok_or(RestoreError::Refused)?;
         Ok(Self::new(inner, key, generation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::primitives::RustCrypto;
+    use crate::snapshot::Stored;
+    use crate::wire::Writer;
+    use crate::{Capacity, ChunkSize};
+    use alloc::format;
+    use alloc::string::String;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+    const LATER: UnixSeconds = UnixSeconds(NOW.0 + 1_000_000);
+
+    type Owner = Device<RustCrypto, Capacity<2, 2>>;
+
+    /// Returns whether four bytes in sequence of `state`, not all of them alike, can be read from `output`: in decimal
+    /// or hexadecimal, on one line or on one line each.
+    fn shows(output: &str, state: &[u8]) -> bool {
+        let compact: String = output.chars().filter(|character| !character.is_whitespace()).collect();
+        let compact = compact.to_lowercase().replace("0x", "");
+        state.windows(4).any(|bytes| {
+            let [a, b, c, d] = bytes else { return false };
+            // Small counters and filler are not secret.
+            if bytes.iter().filter(|byte| *byte != a).count() < 2 {
+                return false;
+            }
+            let mut forms = [
+                format!("{a},{b},{c},{d}"),
+                format!("{a:x},{b:x},{c:x},{d:x}"),
+                format!("{a:02x},{b:02x},{c:02x},{d:02x}"),
+                format!("{a:02x}{b:02x}{c:02x}{d:02x}"),
+            ]
+            .into_iter();
+            forms.any(|form| compact.contains(&form))
+        })
+    }
+
+    fn outputs(value: &impl fmt::Debug) -> [String; 4] {
+        [format!("{value:?}"), format!("{value:#?}"), format!("{value:x?}"), format!("{value:#X?}")]
+    }
+
+    /// The whole state: identities, ids and keys.
+    fn state_of<T: Stored<RustCrypto>>(value: &T) -> Vec<u8> {
+        let mut bytes = alloc::vec![0; value.stored_len()];
+        value.store(&mut Writer::new(&mut bytes)).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn debug_output_shows_no_id_no_identity_and_no_key() {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let mut owner = || Owner::generate_with(RustCrypto, LATER, &mut rng);
+        let (alice, mut bob) = (owner(), owner());
+        let mut published = bob.publish(2, LATER, &mut rng).unwrap();
+        bob.rotate(LATER, &mut rng).unwrap();
+        let bundle =
+            Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
+        let payload = Payload { plaintext: b"a secret text", associated_data: b"with context" };
+        let options = InitiateOptions::at(NOW).chunk_size(ChunkSize::Bytes64).expecting(bob.identity());
+        let (initiator, hello) = alice.initiate(&bundle, payload, options, &mut rng).unwrap();
+        let sealed = Sealed { message: &hello, associated_data: payload.associated_data };
+        let (mut responder, _) = bob.accept(sealed).unwrap();
+        // Skipped keys, a retired chain, and a reply in flight.
+        let late = [0; 3].map(|_| responder.encrypt(b"late", &mut rng).unwrap());
+        let (id, identity) = (initiator.id(), *bob.identity());
+        let states = [state_of(&alice), state_of(&bob), state_of(&initiator), state_of(&responder)];
+        let known =
+            [&states.concat()[..], &id, &identity.to_bytes(), payload.plaintext, &hello, &late.concat()].concat();
+
+        let record = Record { subject: Subject::Session(id), generation: 1, snapshot: &hello };
+        let storage_key: [u8; 32] = core::array::from_fn(|i| 0x80 + i as u8);
+        let key = || StorageKey::new(storage_key);
+        let mut shown = Vec::new();
+        shown.extend([outputs(&alice), outputs(&bob), outputs(&initiator), outputs(&responder)]);
+        shown.extend([outputs(&payload), outputs(&sealed), outputs(&options), outputs(&record)]);
+        shown.extend([outputs(&record.subject), outputs(&key())]);
+        shown.extend([outputs(&Durable::new(alice, key(), 1)), outputs(&Durable::new(bob, key(), 1))]);
+        let mut durable = Durable::new(responder, key(), 1);
+        shown.push(outputs(&durable));
+        shown.push(outputs(&durable.encrypt(b"unsaved", &mut rng).unwrap()));
+        shown.push(outputs(&Durable::new(initiator, key(), 1)));
+        for output in shown.iter().flatten() {
+            assert!(!output.is_empty() && !shows(output, &known) && !shows(output, &storage_key), "{output}");
+        }
+
+        // Controls: the public values' own outputs show them, in each format, and so does hexadecimal text.
+        for output in outputs(&id).iter().chain(&outputs(&Some(identity))).chain(&outputs(&payload.plaintext)) {
+            assert!(shows(output, &known), "{output}");
+        }
+        let hex: String = id.iter().map(|byte| format!("{byte:02X}")).collect();
+        assert!(shows(&hex, &id) && !shows(&hex, &identity.to_bytes()));
+        assert!(shown[2][0].contains("unanswered") && shown[2][0].contains("Bytes64"), "{}", shown[2][0]);
     }
 }

@@ -39,7 +39,11 @@ errors! {
         /// The signed prekey or the one-time prekey has expired at the caller's time. Either the server serves an old
         /// bundle or the peer has not rotated its signed prekey.
         Expired => "prekey expired",
-        /// The caller's output buffer is too short. `first_message_len` returns the needed length.
+        /// The bundle is not that of the identity which the caller expects. Either the server inserted another
+        /// identity, or the peer has a new one: compare safety numbers.
+        UnexpectedIdentity => "bundle of another identity than expected",
+        /// The caller's output buffer is too short. `InitiateOptions::first_message_len` returns the
+        /// needed length.
         BufferTooShort => "buffer too short",
         /// The plaintext is longer than `MAX_PLAINTEXT_LEN`.
         TooLong => "plaintext too long",

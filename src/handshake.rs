@@ -14,6 +14,7 @@ use crate::primitives::{Declassified, DhKeyPair, DhPublicKey, NONCE_LEN, Primiti
 use crate::ratchet::double;
 use crate::ratchet::triple::InitialKeys;
 use crate::secret::Secret;
+use crate::time::UnixSeconds;
 use crate::wire::{ChunkSize, HANDSHAKE_CLEAR_LEN, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, TYPE_FIRST, Writer};
 use rand_core::CryptoRng;
 
@@ -44,7 +45,7 @@ pub(crate) fn initiate<P: Primitives>(
     primitives: &P,
     local: &IdentityKeyPair,
     bundle: &Bundle,
-    now: u64,
+    now: UnixSeconds,
     chunk_size: ChunkSize,
     rng: &mut impl CryptoRng,
 ) -> Result<Initiated, InitiateError> {
@@ -278,20 +279,21 @@ mod tests {
     /// as associated data.
     #[test]
     fn a_handshake_is_the_clear_part_and_the_sealed_identity() {
-        let mut rng = ChaCha20Rng::seed_from_u64(5);
+        let (mut rng, now) = (ChaCha20Rng::seed_from_u64(5), UnixSeconds(0));
         let identity = |byte| {
             let [signing_seed, dh_secret] = [byte, byte + 1].map(|byte| Secret::new([byte; 32]));
             IdentityKeyPair::from_secrets(&RustCrypto, signing_seed, dh_secret)
         };
         let (alice, bob) = (identity(1), identity(3));
-        let (signed, _) = PrekeyPair::generate(&RustCrypto, PrekeyKind::Signed, 0x0102_0304, 9, &mut rng);
-        let (one_time, _) = PrekeyPair::generate(&RustCrypto, PrekeyKind::OneTime, 0x0506_0708, 9, &mut rng);
+        let (signed, _) = PrekeyPair::generate(&RustCrypto, PrekeyKind::Signed, 0x0102_0304, UnixSeconds(9), &mut rng);
+        let (one_time, _) =
+            PrekeyPair::generate(&RustCrypto, PrekeyKind::OneTime, 0x0506_0708, UnixSeconds(9), &mut rng);
         let public = |pair: &PrekeyPair| pair.public(&RustCrypto, &bob);
         for (ids, one_time) in [([1, 2, 3, 4, 0, 0, 0, 0, 0], None), ([1, 2, 3, 4, 1, 5, 6, 7, 8], Some(&one_time))] {
             let bundle = Bundle::new(*bob.public(), public(&signed), one_time.map(public)).unwrap();
             for (code, chunk_size) in (0..).zip(ChunkSize::ALL) {
                 let mut draws = rng.clone();
-                let handshake = initiate(&RustCrypto, &alice, &bundle, 0, chunk_size, &mut rng).unwrap().handshake;
+                let handshake = initiate(&RustCrypto, &alice, &bundle, now, chunk_size, &mut rng).unwrap().handshake;
                 let [mut ek, mut coins] = [[0; 32]; 2];
                 draws.fill_bytes(&mut ek);
                 draws.fill_bytes(&mut coins);

@@ -16,6 +16,7 @@ pub mod primitives;
 mod secret;
 #[cfg(test)]
 mod test_support;
+mod time;
 mod wipe;
 
 // §4: identity and safety number.
@@ -37,6 +38,7 @@ mod ratchet;
 
 // §9: messages: their bytes, their padding, and the operations encrypt and decrypt.
 mod padding;
+mod payload;
 pub mod session;
 mod wire;
 
@@ -56,30 +58,27 @@ pub mod relay;
 #[cfg(doc)]
 pub mod docs;
 
+pub use device::{Capacity, Device, InitiateOptions};
 pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};
+pub use payload::{Payload, Sealed};
 #[cfg(feature = "alloc")]
 pub use prekeys::Publication;
 pub use prekeys::{BUNDLE_LEN, Bundle, PREKEY_LEN, Prekey, PrekeyKind};
-#[cfg(feature = "alloc")]
-pub use ratchet::skipped::Heap;
-pub use ratchet::skipped::{Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, SkippedKeyStore};
+pub use ratchet::skipped::{MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS};
 pub use secret::Secret;
+pub use session::Session;
 pub use snapshot::StorageKey;
+pub use time::UnixSeconds;
 pub use wire::{ChunkSize, FIRST_MESSAGE_OVERHEAD, IDENTITY_LEN, MESSAGE_OVERHEAD, is_first_message};
 
 use primitives::RustCrypto;
 
-/// Maximum number of one-time prekeys that a [`Device`] holds.
-pub const ONE_TIME_PREKEYS: usize = 100;
-/// Maximum number of handshakes without a one-time prekey that a [`Device`] accepts on one signed prekey.
-pub const REPLAY_RECORD: usize = 256;
-
-/// A user's device with the default primitives. See [`device::Device`].
-pub type Device = device::Device<RustCrypto, ONE_TIME_PREKEYS, REPLAY_RECORD>;
-
-/// One conversation with the default primitives and a growing store of skipped keys. See [`session::Session`].
-#[cfg(feature = "alloc")]
-pub type Session = session::Session<RustCrypto, Heap>;
-
 /// One conversation without an allocator. It holds the keys of up to `SKIPPED` skipped messages, 80 bytes each.
-pub type FixedSession<const SKIPPED: usize = 128> = session::Session<RustCrypto, Inline<SKIPPED>>;
+pub type FixedSession<const SKIPPED: usize = 128> = Session<RustCrypto, skipped::Inline<SKIPPED>>;
+
+/// The stores of skipped message keys, between which a [`Session`] has the choice.
+pub mod skipped {
+    #[cfg(feature = "alloc")]
+    pub use crate::ratchet::skipped::Heap;
+    pub use crate::ratchet::skipped::{Inline, SkippedKeyStore};
+}

@@ -14,6 +14,7 @@ use crate::primitives::{
     DhKeyPair, DhPublicKey, KEM_PUBLIC_LEN, KEM_SEED_LEN, PUBLIC_KEY_LEN, Primitives, SIGNATURE_LEN, random_secret,
 };
 use crate::secret::Secret;
+use crate::time::UnixSeconds;
 use crate::wire::{Full, IDENTITY_LEN, Reader, Writer};
 use core::fmt;
 use rand_core::CryptoRng;
@@ -60,7 +61,7 @@ impl PrekeyKind {
 pub(crate) struct Description {
     kind: PrekeyKind,
     id: u32,
-    expiry: u64,
+    expiry: UnixSeconds,
     dh_key: DhPublicKey,
     kem_key: [u8; KEM_PUBLIC_LEN],
 }
@@ -69,7 +70,7 @@ impl Description {
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.u8(self.kind.to_byte())?;
         writer.u32(self.id)?;
-        writer.u64(self.expiry)?;
+        writer.u64(self.expiry.0)?;
         writer.put(self.dh_key.as_bytes())?;
         writer.put(&self.kem_key)
     }
@@ -129,7 +130,7 @@ impl Prekey {
         let description = Description {
             kind: PrekeyKind::from_byte(reader.u8()?)?,
             id: reader.u32()?,
-            expiry: reader.u64()?,
+            expiry: UnixSeconds(reader.u64()?),
             dh_key: reader.dh_public()?,
             kem_key: *reader.array()?,
         };
@@ -174,9 +175,9 @@ impl Prekey {
         self.description.id
     }
 
-    /// Returns the last second, since the Unix epoch, at which a session may be initiated with this key.
+    /// Returns the last second at which a session may be initiated with this key.
     #[must_use]
-    pub const fn expiry(&self) -> u64 {
+    pub const fn expiry(&self) -> UnixSeconds {
         self.description.expiry
     }
 
@@ -206,7 +207,7 @@ impl fmt::Debug for Prekey {
 pub(crate) struct PrekeyPair {
     pub(crate) kind: PrekeyKind,
     pub(crate) id: u32,
-    pub(crate) expiry: u64,
+    pub(crate) expiry: UnixSeconds,
     pub(crate) dh: DhKeyPair,
     pub(crate) kem_seed: Secret<KEM_SEED_LEN>,
     /// SHA-256 of the description. It is stored because computing the KEM's public key takes a key generation.
@@ -220,7 +221,7 @@ impl PrekeyPair {
         primitives: &P,
         kind: PrekeyKind,
         id: u32,
-        expiry: u64,
+        expiry: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> (Self, Description) {
         let dh = DhKeyPair::generate(primitives, rng);
@@ -234,7 +235,7 @@ impl PrekeyPair {
     /// Returns zeros, to initialize unused space.
     pub(crate) fn zeroed() -> Self {
         let (dh, kem_seed) = (DhKeyPair::zeroed(), Secret::zero());
-        Self { kind: PrekeyKind::OneTime, id: 0, expiry: 0, dh, kem_seed, digest: [0; 32] }
+        Self { kind: PrekeyKind::OneTime, id: 0, expiry: UnixSeconds(0), dh, kem_seed, digest: [0; 32] }
     }
 
     /// Returns the description. It is computed on request, because that is cheaper than storing 1.6 kB per key.
@@ -250,7 +251,7 @@ impl PrekeyPair {
 
     pub(crate) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.u32(self.id)?;
-        writer.u64(self.expiry)?;
+        writer.u64(self.expiry.0)?;
         writer.put(self.dh.secret.expose())?;
         writer.put(self.kem_seed.expose())?;
         writer.put(&self.digest)
@@ -264,7 +265,7 @@ impl PrekeyPair {
         Ok(Self {
             kind,
             id: reader.u32()?,
-            expiry: reader.u64()?,
+            expiry: UnixSeconds(reader.u64()?),
             dh: DhKeyPair::from_secret(primitives, Secret::new(*reader.array()?)),
             kem_seed: Secret::new(*reader.array()?),
             digest: *reader.array()?,
@@ -362,7 +363,7 @@ impl Bundle {
     }
 
     /// Checks that no prekey has expired at the caller's time (HS-I2; attack B12).
-    pub(crate) fn check_expiry(&self, now: u64) -> Result<(), InitiateError> {
+    pub(crate) fn check_expiry(&self, now: UnixSeconds) -> Result<(), InitiateError> {
         let expired = |prekey: &Prekey| prekey.expiry() < now;
         if expired(&self.signed_prekey) || self.one_time_prekey.as_ref().is_some_and(expired) {
             return Err(InitiateError::Expired);

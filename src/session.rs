@@ -7,8 +7,15 @@
 use crate::error::{DecryptError, EncryptError, RestoreError};
 use crate::identity::{Identity, SafetyNumber};
 use crate::padding;
+use crate::payload::Payload;
+#[cfg(feature = "alloc")]
+use crate::payload::Sealed;
+#[cfg(feature = "alloc")]
+use crate::primitives::RustCrypto;
 use crate::primitives::{Primitives, TAG_LEN};
 use crate::ratchet::header::SealedHeader;
+#[cfg(feature = "alloc")]
+use crate::ratchet::skipped::Heap;
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::ratchet::sparse::Direction;
 use crate::ratchet::triple::{Incoming, TripleRatchet};
@@ -18,6 +25,7 @@ use crate::wire::{
     ChunkSize, Full, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, MAX_SEALED_HEADER_LEN, Reader, TYPE_FIRST, TYPE_MESSAGE,
     Writer,
 };
+use core::fmt;
 use rand_core::CryptoRng;
 use zeroize::Zeroize;
 
@@ -34,7 +42,6 @@ const BEFORE_SEALED_HEADER_LEN: usize = 32 + 32 + 1;
 const MAX_AEAD_AD_LEN: usize = BEFORE_SEALED_HEADER_LEN + MAX_SEALED_HEADER_LEN;
 
 /// How the session began, as far as that still matters.
-#[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "without an allocator there is nowhere else to keep the handshake")]
 pub(crate) enum Opening {
     /// Initiator without an answer: every message begins with the handshake.
@@ -46,7 +53,7 @@ pub(crate) enum Opening {
 }
 
 /// The two parties of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Parties {
     pub(crate) local: Identity,
     pub(crate) remote: Identity,
@@ -55,9 +62,17 @@ pub(crate) struct Parties {
 /// One end of a conversation. It encrypts messages for the other end and decrypts messages from it.
 ///
 /// An error leaves the session exactly as it was. There is no `Clone`: two copies would use one key twice.
-#[derive(Debug)]
+///
+/// `S` is the store of skipped message keys. Without the feature `alloc` neither parameter has a default, because the
+/// default of `S` grows on the heap and no other default may change when a feature is enabled; see
+/// [`FixedSession`](crate::FixedSession).
 #[must_use = "a session that is dropped cannot be resumed"]
-pub struct Session<P, S> {
+pub struct Session<
+    #[cfg(feature = "alloc")] P = RustCrypto,
+    #[cfg(not(feature = "alloc"))] P,
+    #[cfg(feature = "alloc")] S = Heap,
+    #[cfg(not(feature = "alloc"))] S,
+> {
     pub(crate) primitives: P,
     pub(crate) parties: Option<Parties>,
     /// AD of PQXDH: the hash of the handshake's transcript.
@@ -78,12 +93,9 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         message_len(overhead, plaintext_len)
     }
 
-    /// Encrypts `plaintext` into `out` and returns the message's length in bytes, [`message_len`](Self::message_len).
+    /// Encrypts `payload` into `out` and returns the message's length in bytes, [`message_len`](Self::message_len).
     /// It draws 16 bytes from `rng`, 32 more if a ratchet step is due, and 32 or 64 more once per epoch for the
     /// post-quantum ratchet.
-    ///
-    /// `associated_data` is not sent; the other side must pass the same bytes to `decrypt`. It states, for example, who
-    /// is talking to whom in which conversation. Pass `b""` if there is nothing to bind.
     ///
     /// Save the session before the message leaves the device; see [the crash contract](crate::snapshot).
     ///
@@ -96,10 +108,19 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     ///
     /// # Leaks
     /// Lengths, and whether a ratchet step or a KEM operation was due.
-    pub fn encrypt_into(
+    pub fn encrypt_into<'p>(
         &mut self,
-        plaintext: &[u8],
-        associated_data: &[u8],
+        payload: impl Into<Payload<'p>>,
+        out: &mut [u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<usize, EncryptError> {
+        self.encrypt_payload_into(payload.into(), out, rng)
+    }
+
+    /// Does the work of [`encrypt_into`](Self::encrypt_into), compiled once for payloads of all types.
+    fn encrypt_payload_into(
+        &mut self,
+        Payload { plaintext, associated_data }: Payload<'_>,
         out: &mut [u8],
         rng: &mut impl CryptoRng,
     ) -> Result<usize, EncryptError> {
@@ -137,7 +158,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         })
     }
 
-    /// Decrypts `message` in place and returns the plaintext, which is a part of `message`.
+    /// Decrypts the message in `buffer` in place and returns the plaintext, which is a part of `buffer`.
     ///
     /// Messages may arrive in any order, and any of them may be lost. Save the session before showing the plaintext or
     /// acknowledging the message; see [the crash contract](crate::snapshot).
@@ -149,11 +170,11 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// Lengths, success or failure, the receiving chain to which the message belongs, and how many messages it skips.
     pub fn decrypt_in_place<'m>(
         &mut self,
-        message: &'m mut [u8],
+        buffer: &'m mut [u8],
         associated_data: &[u8],
     ) -> Result<&'m mut [u8], DecryptError> {
-        let head_len = self.head_len(message)?;
-        let (head, rest) = message.split_at_mut_checked(head_len).ok_or(DecryptError::Refused)?;
+        let head_len = self.head_len(buffer)?;
+        let (head, rest) = buffer.split_at_mut_checked(head_len).ok_or(DecryptError::Refused)?;
         let (body, tag) = rest.split_last_chunk_mut().ok_or(DecryptError::Refused)?;
         let len = self.open(head, body, tag, associated_data)?;
         Ok(body.split_at_mut_checked(len).map_or(&mut [], |(plaintext, _)| plaintext))
@@ -348,15 +369,15 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     ///
     /// # Errors
     /// [`EncryptError`]; the session is unchanged.
-    pub fn encrypt(
+    pub fn encrypt<'p>(
         &mut self,
-        plaintext: &[u8],
-        associated_data: &[u8],
+        payload: impl Into<Payload<'p>>,
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<u8>, EncryptError> {
-        let len = self.message_len(plaintext.len()).ok_or(EncryptError::TooLong)?;
+        let payload = payload.into();
+        let len = self.message_len(payload.plaintext.len()).ok_or(EncryptError::TooLong)?;
         let mut message = alloc::vec![0; len];
-        self.encrypt_into(plaintext, associated_data, &mut message, rng)?;
+        self.encrypt_into(payload, &mut message, rng)?;
         Ok(message)
     }
 
@@ -364,7 +385,8 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     ///
     /// # Errors
     /// [`DecryptError`]; the session is unchanged.
-    pub fn decrypt(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Vec<u8>, DecryptError> {
+    pub fn decrypt<'m>(&mut self, message: impl Into<Sealed<'m>>) -> Result<Vec<u8>, DecryptError> {
+        let Sealed { message, associated_data } = message.into();
         let (head, rest) = message.split_at_checked(self.head_len(message)?).ok_or(DecryptError::Refused)?;
         let (body, tag) = rest.split_last_chunk().ok_or(DecryptError::Refused)?;
         let mut plaintext = body.to_vec();
@@ -386,11 +408,33 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     ///
     /// # Errors
     /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
-    pub fn restore(snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError>
-    where
-        P: Default,
-    {
-        Self::restore_in_place(P::default(), &mut snapshot.to_vec(), key, newest)
+    pub fn restore_with(primitives: P, snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError> {
+        Self::restore_in_place(primitives, &mut snapshot.to_vec(), key, newest)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Session {
+    /// Calls [`restore_with`](Self::restore_with) with the default primitives and store.
+    ///
+    /// # Errors
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
+    pub fn restore(snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError> {
+        Self::restore_with(RustCrypto, snapshot, key, newest)
+    }
+}
+
+/// Shows neither a key, nor the session's id, nor an identity.
+impl<P, S> fmt::Debug for Session<P, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { primitives: _, parties: _, associated_data: _, opening, ratchet } = self;
+        let TripleRatchet { chunk_size, double: _, sparse: _ } = ratchet;
+        let opening = match opening {
+            Opening::Unanswered(_) => "unanswered",
+            Opening::Accepted(_) => "accepted",
+            Opening::Done => "done",
+        };
+        f.debug_struct("Session").field("opening", &opening).field("chunk_size", chunk_size).finish_non_exhaustive()
     }
 }
 

@@ -54,6 +54,7 @@ pub const FIRST_MESSAGE_OVERHEAD: usize = ChunkSize::Bytes32.first_message_overh
 /// A message that arrives two epochs late cannot be opened any more. With small chunks the limit
 /// [`MAX_SKIPPED_STEPS`](crate::MAX_SKIPPED_STEPS) is reached first, with large chunks this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ChunkSize {
     /// Chunks of 32 bytes.
     #[default]

@@ -23,7 +23,7 @@ mod support;
 
 use noescrow::error::{AcceptError, DecodeError, DecryptError, SafetyNumberError};
 use noescrow::primitives::RustCrypto;
-use noescrow::{Bundle, Identity, PREKEY_LEN, Prekey, SafetyNumber, is_first_message};
+use noescrow::{Bundle, Identity, InitiateOptions, PREKEY_LEN, Prekey, SafetyNumber, is_first_message};
 use support::{MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng, state};
 
 /// All damage to bytes themselves: cut at every length below `edge` and then at some, extended by a little and by a
@@ -55,7 +55,7 @@ fn other_versions(genuine: &[u8]) -> Vec<Vec<u8>> {
 fn refused_by_session(end: &mut MockSession, bad: &[Vec<u8>]) {
     let before = state(end);
     for bytes in bad {
-        assert_eq!(end.decrypt(bytes, b""), Err(DecryptError::Refused), "{}", bytes.len());
+        assert_eq!(end.decrypt(bytes), Err(DecryptError::Refused), "{}", bytes.len());
         let mut buffer = bytes.clone();
         assert_eq!(end.decrypt_in_place(&mut buffer, b"").unwrap_err(), DecryptError::Refused);
         assert!(!buffer.windows(7).any(|window| window == b"genuine"), "the buffer contains no plaintext");
@@ -66,7 +66,7 @@ fn refused_by_session(end: &mut MockSession, bad: &[Vec<u8>]) {
 fn refused_by_device(device: &mut MockDevice, bad: &[Vec<u8>], error: AcceptError) {
     let before = device_state(device);
     for bytes in bad {
-        assert_eq!(device.accept(bytes, b"").unwrap_err(), error, "{}", bytes.len());
+        assert_eq!(device.accept(bytes).unwrap_err(), error, "{}", bytes.len());
     }
     assert_eq!(before, device_state(device));
 }
@@ -79,7 +79,7 @@ fn a_damaged_message_or_another_version_is_refused() {
     refused_by_session(&mut talk.bob, &damaged(&message, message.len()));
     refused_by_session(&mut talk.bob, &other_versions(&message));
     // Control: nothing was lost.
-    assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"genuine");
+    assert_eq!(talk.bob.decrypt(&message).unwrap(), b"genuine");
 }
 
 #[test]
@@ -88,13 +88,13 @@ fn foreign_repeated_and_reflected_messages_are_refused() {
     let mut others = Talk::after(3, 2);
     let message = talk.from_alice(b"genuine");
     let seen = talk.from_alice(b"genuine");
-    talk.bob.decrypt(&seen, b"").unwrap();
+    talk.bob.decrypt(&seen).unwrap();
     let foreign = others.from_alice(b"genuine");
     refused_by_session(&mut talk.bob, &[foreign.clone(), seen]);
     refused_by_session(&mut others.bob, std::slice::from_ref(&message));
     refused_by_session(&mut talk.alice, std::slice::from_ref(&message));
-    assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"genuine");
-    assert_eq!(others.bob.decrypt(&foreign, b"").unwrap(), b"genuine");
+    assert_eq!(talk.bob.decrypt(&message).unwrap(), b"genuine");
+    assert_eq!(others.bob.decrypt(&foreign).unwrap(), b"genuine");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn counters_at_their_end_are_refused_and_nothing_is_lost() {
             let mut talk = Talk::after(4, 2);
             if new_chain {
                 let ping = talk.from_bob(b"ping");
-                talk.alice.decrypt(&ping, b"").unwrap();
+                talk.alice.decrypt(&ping).unwrap();
             }
             talk.alice_mock.rewrite_headers(move |header| {
                 header[32..36].copy_from_slice(&previous.to_be_bytes());
@@ -113,12 +113,12 @@ fn counters_at_their_end_are_refused_and_nothing_is_lost() {
             let message = talk.from_alice(b"lies");
             talk.alice_mock.stop_rewriting();
             let before = state(&talk.bob);
-            let error = talk.bob.decrypt(&message, b"").unwrap_err();
+            let error = talk.bob.decrypt(&message).unwrap_err();
             // Only the peer can cause this error.
             assert!(matches!(error, DecryptError::TooManySkipped | DecryptError::Refused), "{previous} {number}");
             assert_eq!(before, state(&talk.bob));
             let message = talk.from_alice(b"genuine");
-            assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"genuine");
+            assert_eq!(talk.bob.decrypt(&message).unwrap(), b"genuine");
         }
     }
 }
@@ -139,7 +139,7 @@ fn a_body_with_invalid_padding_is_refused_and_wiped() {
         talk.alice_mock.stop_rewriting();
         refused_by_session(&mut talk.bob, &[other]);
         let message = talk.from_alice(b"genuine");
-        assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"genuine");
+        assert_eq!(talk.bob.decrypt(&message).unwrap(), b"genuine");
     }
     // Control: a marker further back is the padding of a shorter text, and opens.
     let mut talk = Talk::after(11, 1);
@@ -149,7 +149,7 @@ fn a_body_with_invalid_padding_is_refused_and_wiped() {
         }
     });
     let shorter = talk.from_alice(&[1; 39]);
-    assert_eq!(talk.bob.decrypt(&shorter, b"").unwrap(), [1; 38]);
+    assert_eq!(talk.bob.decrypt(&shorter).unwrap(), [1; 38]);
 }
 
 /// A post-quantum part that this version does not know, or in a non-canonical encoding, in an authentic header: kinds
@@ -170,7 +170,7 @@ fn a_header_of_another_kind_is_refused() {
         talk.alice_mock.stop_rewriting();
         refused_by_session(&mut talk.bob, &[other]);
         let message = talk.from_alice(b"genuine");
-        assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"genuine");
+        assert_eq!(talk.bob.decrypt(&message).unwrap(), b"genuine");
     }
 }
 
@@ -181,7 +181,7 @@ fn a_damaged_first_message_is_refused_and_the_prekey_kept() {
         let (alice, _) = mock_device(&mut rng);
         let (mut bob, _) = mock_device(&mut rng);
         let bundle = bundle(&mut bob, one_time, &mut rng);
-        let (_, hello) = alice.initiate(&bundle, b"genuine", b"", NOW, &mut rng).unwrap();
+        let (_, hello) = alice.initiate(&bundle, b"genuine", InitiateOptions::at(NOW), &mut rng).unwrap();
         let mut bad = damaged(&hello, 12);
         bad.extend(other_versions(&hello));
         // A flipped bit in the one-time prekey's id or flag names another prekey, for which the error may be that it
@@ -192,13 +192,13 @@ fn a_damaged_first_message_is_refused_and_the_prekey_kept() {
         refused_by_device(&mut bob, &rest, AcceptError::Refused);
         let before = device_state(&bob);
         for bytes in &ids {
-            let error = bob.accept(bytes, b"").unwrap_err();
+            let error = bob.accept(bytes).unwrap_err();
             assert!(matches!(error, AcceptError::Refused | AcceptError::PrekeyUsed), "{error}");
         }
         assert_eq!(before, device_state(&bob));
         assert_eq!(ids.len(), 5);
         // Control: nothing was lost.
-        assert_eq!(bob.accept(&hello, b"").unwrap().1, b"genuine");
+        assert_eq!(bob.accept(&hello).unwrap().1, b"genuine");
     }
 }
 
@@ -214,7 +214,7 @@ fn foreign_repeated_and_reflected_first_messages_are_refused() {
             device.publish(1, support::LATER, &mut rng).unwrap();
         }
         let bundle = bundle(&mut bob, one_time, &mut rng);
-        let (mut session, hello) = alice.initiate(&bundle, b"genuine", b"", NOW, &mut rng).unwrap();
+        let (mut session, hello) = alice.initiate(&bundle, b"genuine", InitiateOptions::at(NOW), &mut rng).unwrap();
         let copies = [hello.clone()];
         refused_by_device(&mut carol, &copies, AcceptError::Refused);
         refused_by_device(&mut alice, &copies, AcceptError::Refused);
@@ -222,7 +222,7 @@ fn foreign_repeated_and_reflected_first_messages_are_refused() {
         // A later message of an established session is a first message to nobody.
         let later = [Talk::after(8, 1).from_alice(b"genuine")];
         refused_by_device(&mut bob, &later, AcceptError::Refused);
-        let (mut accepted, text) = bob.accept(&hello, b"").unwrap();
+        let (mut accepted, text) = bob.accept(&hello).unwrap();
         assert_eq!(text, b"genuine");
         let known = if one_time { AcceptError::PrekeyUsed } else { AcceptError::Repeated };
         refused_by_device(&mut bob, &copies, known);
@@ -232,7 +232,7 @@ fn foreign_repeated_and_reflected_first_messages_are_refused() {
         let mut huge = vec![0; 1 << 30];
         huge[..2_000.min(hello.len())].copy_from_slice(&hello[..2_000.min(hello.len())]);
         huge[11] ^= 1;
-        let refused = bob.accept_in_place::<noescrow::Heap>(&mut huge, b"").map(|_| ()).unwrap_err();
+        let refused = bob.accept_in_place::<noescrow::skipped::Heap>(&mut huge, b"").map(|_| ()).unwrap_err();
         assert!(matches!(refused, AcceptError::Refused | AcceptError::PrekeyUsed));
     }
 }

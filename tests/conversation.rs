@@ -8,12 +8,12 @@
 )]
 
 use noescrow::error::{AcceptError, DecryptError, RestoreError};
-use noescrow::{Bundle, Device, Session, StorageKey};
+use noescrow::{Bundle, Device, InitiateOptions, Payload, Sealed, Session, StorageKey, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-const NOW: u64 = 1_800_000_000;
-const LATER: u64 = NOW + 30 * 86_400;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 
 fn pair(one_time: bool) -> (Session, Session, ChaCha20Rng) {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
@@ -22,11 +22,11 @@ fn pair(one_time: bool) -> (Session, Session, ChaCha20Rng) {
     let mut published = bob.publish(usize::from(one_time), LATER, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &bundle.to_bytes()).unwrap();
-    let (session, hello) = alice.initiate(&bundle, b"hi Bob", b"", NOW, &mut rng).unwrap();
-    let (theirs, text) = bob.accept(&hello, b"").unwrap();
+    let (session, hello) = alice.initiate(&bundle, b"hi Bob", InitiateOptions::at(NOW), &mut rng).unwrap();
+    let (theirs, text) = bob.accept(&hello).unwrap();
     assert_eq!(text, b"hi Bob");
     assert_eq!(bob.one_time_prekeys_left(), 0);
-    let again = bob.accept(&hello, b"").unwrap_err();
+    let again = bob.accept(&hello).unwrap_err();
     assert_eq!(again, if one_time { AcceptError::PrekeyUsed } else { AcceptError::Repeated });
     assert_eq!(theirs.remote_identity(), Some(alice.identity()));
     assert_eq!(session.safety_number(), theirs.safety_number());
@@ -39,11 +39,15 @@ fn a_conversation_works_with_and_without_a_one_time_prekey() {
         let (mut alice, mut bob, mut rng) = pair(one_time);
         for round in 0..50u8 {
             let text = vec![round; usize::from(round) * 7];
-            let message = bob.encrypt(&text, b"ad", &mut rng).unwrap();
-            assert_eq!(alice.decrypt(&message, b"ad").unwrap(), text);
-            let reply = alice.encrypt(&text, b"ad", &mut rng).unwrap();
-            assert_eq!(bob.decrypt(&reply, b"ad").unwrap(), text);
-            assert_eq!(bob.decrypt(&reply, b"ad"), Err(DecryptError::Refused), "a message opens once");
+            let message = bob.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut rng).unwrap();
+            assert_eq!(alice.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap(), text);
+            let reply = alice.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut rng).unwrap();
+            assert_eq!(bob.decrypt(Sealed { message: &reply, associated_data: b"ad" }).unwrap(), text);
+            assert_eq!(
+                bob.decrypt(Sealed { message: &reply, associated_data: b"ad" }),
+                Err(DecryptError::Refused),
+                "a message opens once"
+            );
         }
     }
 }
@@ -51,16 +55,16 @@ fn a_conversation_works_with_and_without_a_one_time_prekey() {
 #[test]
 fn the_first_message_is_repeated_until_the_first_reply() {
     let (mut alice, mut bob, mut rng) = pair(true);
-    let second = alice.encrypt(b"second", b"", &mut rng).unwrap();
-    let third = alice.encrypt(b"third", b"", &mut rng).unwrap();
+    let second = alice.encrypt(b"second", &mut rng).unwrap();
+    let third = alice.encrypt(b"third", &mut rng).unwrap();
     assert!(noescrow::is_first_message(&third).unwrap());
-    assert_eq!(bob.decrypt(&third, b"").unwrap(), b"third");
-    assert_eq!(bob.decrypt(&second, b"").unwrap(), b"second");
-    let reply = bob.encrypt(b"reply", b"", &mut rng).unwrap();
-    assert_eq!(alice.decrypt(&reply, b"").unwrap(), b"reply");
-    let fourth = alice.encrypt(b"fourth", b"", &mut rng).unwrap();
+    assert_eq!(bob.decrypt(&third).unwrap(), b"third");
+    assert_eq!(bob.decrypt(&second).unwrap(), b"second");
+    let reply = bob.encrypt(b"reply", &mut rng).unwrap();
+    assert_eq!(alice.decrypt(&reply).unwrap(), b"reply");
+    let fourth = alice.encrypt(b"fourth", &mut rng).unwrap();
     assert!(!noescrow::is_first_message(&fourth).unwrap());
-    assert_eq!(bob.decrypt(&fourth, b"").unwrap(), b"fourth");
+    assert_eq!(bob.decrypt(&fourth).unwrap(), b"fourth");
 }
 
 /// HS-I8: the first message is sealed at once. Every message until the first reply opens begins with the same handshake.
@@ -71,19 +75,19 @@ fn messages_repeat_the_handshake_until_the_first_reply_opens() {
     let (alice, mut bob) = (Device::generate(LATER, &mut rng), Device::generate(LATER, &mut rng));
     let published = bob.publish(0, LATER, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
-    let (mut alice, hello) = alice.initiate(&bundle, b"hi Bob", b"", NOW, &mut rng).unwrap();
-    let (mut bob, text) = bob.accept(&hello, b"").unwrap();
+    let (mut alice, hello) = alice.initiate(&bundle, b"hi Bob", InitiateOptions::at(NOW), &mut rng).unwrap();
+    let (mut bob, text) = bob.accept(&hello).unwrap();
     assert_eq!(text, b"hi Bob");
-    let reply = bob.encrypt(b"reply", b"", &mut rng).unwrap();
+    let reply = bob.encrypt(b"reply", &mut rng).unwrap();
     let mut damaged = reply.clone();
     *damaged.last_mut().unwrap() ^= 1;
     for _ in 0..3 {
-        let message = alice.encrypt(b"more", b"", &mut rng).unwrap();
+        let message = alice.encrypt(b"more", &mut rng).unwrap();
         assert_eq!(message[..HANDSHAKE_LEN], hello[..HANDSHAKE_LEN]);
-        assert_eq!(alice.decrypt(&damaged, b""), Err(DecryptError::Refused));
+        assert_eq!(alice.decrypt(&damaged), Err(DecryptError::Refused));
     }
-    alice.decrypt(&reply, b"").unwrap();
-    let message = alice.encrypt(b"hi Bob", b"", &mut rng).unwrap();
+    alice.decrypt(&reply).unwrap();
+    let message = alice.encrypt(b"hi Bob", &mut rng).unwrap();
     assert_eq!((message[0], hello.len() - message.len()), (0x12, HANDSHAKE_LEN - 1));
 }
 
@@ -92,9 +96,9 @@ fn a_restored_session_continues_and_an_older_generation_is_refused() {
     let (mut alice, mut bob, mut rng) = pair(true);
     let key = StorageKey::new([9; 32]);
     let old = bob.snapshot(&key, 1);
-    let lost = alice.encrypt(b"late", b"", &mut rng).unwrap();
-    let seen = alice.encrypt(b"seen", b"", &mut rng).unwrap();
-    bob.decrypt(&seen, b"").unwrap();
+    let lost = alice.encrypt(b"late", &mut rng).unwrap();
+    let seen = alice.encrypt(b"seen", &mut rng).unwrap();
+    bob.decrypt(&seen).unwrap();
     let new = bob.snapshot(&key, 2);
     assert_eq!(new, bob.snapshot(&key, 2), "equal states of equal generation are equal bytes");
     assert_eq!(Session::restore(&old, &key, 2).unwrap_err(), RestoreError::Rollback);
@@ -105,7 +109,7 @@ fn a_restored_session_continues_and_an_older_generation_is_refused() {
         assert_eq!(Session::restore(&bad, &key, 0).unwrap_err(), RestoreError::Refused, "{at}");
     }
     let mut bob = Session::restore(&new, &key, 2).unwrap();
-    assert_eq!(bob.decrypt(&lost, b"").unwrap(), b"late");
-    let reply = bob.encrypt(b"reply", b"", &mut rng).unwrap();
-    assert_eq!(alice.decrypt(&reply, b"").unwrap(), b"reply");
+    assert_eq!(bob.decrypt(&lost).unwrap(), b"late");
+    let reply = bob.encrypt(b"reply", &mut rng).unwrap();
+    assert_eq!(alice.decrypt(&reply).unwrap(), b"reply");
 }

@@ -16,7 +16,7 @@ mod recorder;
 
 use noescrow::durable::{Durable, Record, Store, Subject};
 use noescrow::error::{AcceptError, DecryptError, RestoreError};
-use noescrow::{Bundle, Heap, StorageKey, device, session};
+use noescrow::{Bundle, Capacity, InitiateOptions, StorageKey, UnixSeconds, device, session};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use recorder::{BodyKey, Recorder, last_body_key};
@@ -24,11 +24,11 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-const NOW: u64 = 1_800_000_000;
-const LATER: u64 = NOW + 30 * 86_400;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 
-type Device = device::Device<Recorder, 8, 8>;
-type Session = session::Session<Recorder, Heap>;
+type Device = device::Device<Recorder, Capacity<8, 8>>;
+type Session = session::Session<Recorder>;
 
 fn key() -> StorageKey {
     StorageKey::new([0x44; 32])
@@ -119,7 +119,7 @@ struct Party {
 
 impl Party {
     fn new(fuse: &Rc<Fuse>, rng: &mut ChaCha20Rng) -> Self {
-        let device = Device::generate(LATER, rng);
+        let device = Device::generate_with(Default::default(), LATER, rng);
         // A device's owner saves it the first time.
         let records = vec![(Subject::Device, 1, device.snapshot(&key(), 1))];
         let disk = Disk { records, fuse: fuse.clone() };
@@ -195,7 +195,7 @@ impl Script {
         }
         let party = if from_alice { &mut self.alice } else { &mut self.bob };
         let mut stored = party.stored_session(id).ok_or(Violation::SessionLost)?;
-        let _ = stored.encrypt(b"after a crash", b"", &mut self.rng).unwrap();
+        let _ = stored.encrypt(b"after a crash", &mut self.rng).unwrap();
         if self.released.contains_key(&last_body_key()) {
             return Err(Violation::KeyTwice);
         }
@@ -244,7 +244,7 @@ impl Script {
     fn initiate(&mut self, bundle: &Bundle) -> Outcome<Vec<u8>> {
         loop {
             let text = self.text();
-            let unsaved = self.alice.device.initiate(bundle, &text, b"", NOW, &mut self.rng).unwrap();
+            let unsaved = self.alice.device.initiate(bundle, &text, InitiateOptions::at(NOW), &mut self.rng).unwrap();
             let body_key = last_body_key();
             if let Some((session, message)) = saved!(unsaved, self.alice.disk) {
                 let id = session.id();
@@ -259,7 +259,7 @@ impl Script {
 
     fn accept(&mut self, message: &[u8]) -> Outcome<()> {
         loop {
-            match self.bob.device.accept(message, b"") {
+            match self.bob.device.accept(message) {
                 Ok(unsaved) => match saved!(unsaved, self.bob.disk) {
                     Some((session, _)) => {
                         let id = session.id();
@@ -268,7 +268,7 @@ impl Script {
                         if self.bob.stored_session(id).is_none() {
                             return Err(Violation::SessionLost);
                         }
-                        let again = self.bob.stored_device().accept(message, b"").map(|_| ());
+                        let again = self.bob.stored_device().accept(message).map(|_| ());
                         return if again.is_err() { Ok(()) } else { Err(Violation::ShownTwice) };
                     }
                     None => self.bob.crash(),
@@ -290,7 +290,7 @@ impl Script {
             let party = if from_alice { &mut self.alice } else { &mut self.bob };
             let session = party.session.as_mut().unwrap();
             let id = session.id();
-            let unsaved = session.encrypt(&text, b"", &mut self.rng).unwrap();
+            let unsaved = session.encrypt(&text, &mut self.rng).unwrap();
             let body_key = last_body_key();
             if let Some(message) = saved!(unsaved, party.disk) {
                 self.release(from_alice, body_key, &message, id)?;
@@ -305,12 +305,12 @@ impl Script {
             let party = if at_alice { &mut self.alice } else { &mut self.bob };
             let session = party.session.as_mut().unwrap();
             let id = session.id();
-            match session.decrypt(message, b"") {
+            match session.decrypt(message) {
                 Ok(unsaved) => match saved!(unsaved, party.disk) {
                     Some(_) => {
                         self.shown += 1;
                         let mut stored = party.stored_session(id).ok_or(Violation::SessionLost)?;
-                        let again = stored.decrypt(message, b"").map(|_| ());
+                        let again = stored.decrypt(message).map(|_| ());
                         return if again.is_err() { Ok(()) } else { Err(Violation::ShownTwice) };
                     }
                     None => party.crash(),
@@ -415,9 +415,9 @@ fn c9_an_older_state_is_refused_if_the_newest_generation_is_known() {
     let (_, mut bob, mut rng) = two_sessions();
     let mut disk = Disk { records: Vec::new(), fuse: Rc::new(Fuse { saves: Cell::new(0), at: 0, fault: Fault::None }) };
     // A step is due: the first reply makes the chain.
-    bob.encrypt(b"reply", b"", &mut rng).unwrap().save(&mut disk).unwrap();
+    bob.encrypt(b"reply", &mut rng).unwrap().save(&mut disk).unwrap();
     let backup = disk.records[0].clone();
-    let one = bob.encrypt(&[b'1'; 40], b"", &mut rng).unwrap().save(&mut disk).unwrap();
+    let one = bob.encrypt(&[b'1'; 40], &mut rng).unwrap().save(&mut disk).unwrap();
     let used = last_body_key();
     let newest = disk.records[0].1;
     let rollback = Durable::<Session>::restore(&backup.2, key(), newest).map(|_| ());
@@ -425,7 +425,7 @@ fn c9_an_older_state_is_refused_if_the_newest_generation_is_known() {
     // Control: a caller that does not know the newest generation uses one key for two texts, and reveals their
     // difference.
     let mut old = Durable::<Session>::restore(&backup.2, key(), 0).unwrap();
-    let two = old.encrypt(&[b'2'; 40], b"", &mut rng).unwrap().save(&mut disk_of(Fault::None)).unwrap();
+    let two = old.encrypt(&[b'2'; 40], &mut rng).unwrap().save(&mut disk_of(Fault::None)).unwrap();
     assert_eq!(last_body_key(), used);
     let difference: Vec<u8> = (HEAD_LEN..HEAD_LEN + 40).map(|at| one[at] ^ two[at]).collect();
     assert_eq!(difference, [b'1' ^ b'2'; 40]);
@@ -441,25 +441,25 @@ fn c9_a_state_newer_than_the_recorded_generation_keeps_its_own() {
     let (_, mut bob, mut rng) = two_sessions();
     let mut disk = disk_of(Fault::None);
     let recorded = bob.generation();
-    bob.encrypt(b"one", b"", &mut rng).unwrap().save(&mut disk).unwrap();
+    bob.encrypt(b"one", &mut rng).unwrap().save(&mut disk).unwrap();
     let (_, generation, snapshot) = disk.records[0].clone();
     assert!(generation > recorded);
 
     let mut restored = Durable::<Session>::restore(&snapshot, key(), recorded).unwrap();
     assert_eq!(restored.generation(), generation);
     // `Disk` asserts that generations grow.
-    restored.encrypt(b"two", b"", &mut rng).unwrap().save(&mut disk).unwrap();
+    restored.encrypt(b"two", &mut rng).unwrap().save(&mut disk).unwrap();
     let newest = disk.records[0].1;
     assert_eq!(Durable::<Session>::restore(&snapshot, key(), newest).map(|_| ()), Err(RestoreError::Rollback));
     // Control: continuing from the recorded generation, as a caller may with `new`, gives one generation to two states,
     // and the older of them is not refused.
-    let inner = Session::restore(&snapshot, &key(), recorded).unwrap();
+    let inner = Session::restore_with(Default::default(), &snapshot, &key(), recorded).unwrap();
     let mut wrong = Durable::new(inner, key(), recorded);
     let mut other = disk_of(Fault::None);
-    wrong.encrypt(b"two", b"", &mut rng).unwrap().save(&mut other).unwrap();
+    wrong.encrypt(b"two", &mut rng).unwrap().save(&mut other).unwrap();
     assert!(Durable::<Session>::restore(&snapshot, key(), other.records[0].1).is_ok());
 
-    let device = Device::generate(LATER, &mut rng);
+    let device = Device::generate_with(Default::default(), LATER, &mut rng);
     let stored = device.snapshot(&key(), 7);
     assert_eq!(Durable::<Device>::restore(&stored, key(), 3).unwrap().generation(), 7);
 }

@@ -9,20 +9,20 @@
 
 use noescrow::error::{AcceptError, PrekeyError};
 use noescrow::primitives::RustCrypto;
-use noescrow::{Bundle, Prekey, PrekeyKind, StorageKey, device};
+use noescrow::{Bundle, Capacity, InitiateOptions, Prekey, PrekeyKind, StorageKey, UnixSeconds, device};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::collections::BTreeSet;
 
-const NOW: u64 = 1_800_000_000;
-const LATER: u64 = NOW + 30 * 86_400;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 const CAPACITY: usize = 6;
 
-type Device = device::Device<RustCrypto, CAPACITY, 4>;
+type Device = device::Device<RustCrypto, Capacity<CAPACITY, 4>>;
 
 fn pair() -> (Device, Device, ChaCha20Rng) {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
-    (Device::generate(LATER, &mut rng), Device::generate(LATER, &mut rng), rng)
+    (Device::generate_with(RustCrypto, LATER, &mut rng), Device::generate_with(RustCrypto, LATER, &mut rng), rng)
 }
 
 fn ids(prekeys: &[Prekey]) -> Vec<u32> {
@@ -32,7 +32,7 @@ fn ids(prekeys: &[Prekey]) -> Vec<u32> {
 /// A first message from Alice to these prekeys of Bob's, sealed before they expired.
 fn hello(alice: &Device, bob: &Device, signed: &Prekey, one_time: Option<&Prekey>, rng: &mut ChaCha20Rng) -> Vec<u8> {
     let bundle = Bundle::new(*bob.identity(), signed.clone(), one_time.cloned()).unwrap();
-    alice.initiate(&bundle, b"hi", b"", 0, rng).unwrap().1
+    alice.initiate(&bundle, b"hi", InitiateOptions::at(UnixSeconds(0)), rng).unwrap().1
 }
 
 /// The state, whatever its generation: equal states are equal bytes.
@@ -41,7 +41,7 @@ fn state(device: &Device) -> Vec<u8> {
 }
 
 fn restored(snapshot: &[u8]) -> Device {
-    Device::restore(snapshot, &StorageKey::new([3; 32]), 0).unwrap()
+    Device::restore_with(RustCrypto, snapshot, &StorageKey::new([3; 32]), 0).unwrap()
 }
 
 /// Whether no id occurs twice.
@@ -56,7 +56,7 @@ fn replenishing_replaces_exactly_the_used_prekeys() {
     assert_eq!((first.one_time_prekeys.len(), bob.one_time_prekeys_left()), (3, 3));
     let used = &first.one_time_prekeys[1];
     let message = hello(&alice, &bob, &first.signed_prekey, Some(used), &mut rng);
-    assert_eq!(bob.accept(&message, b"").unwrap().1, b"hi");
+    assert_eq!(bob.accept(&message).unwrap().1, b"hi");
     assert_eq!(bob.one_time_prekeys_left(), 2);
 
     let more = bob.replenish(5, LATER, &mut rng).unwrap();
@@ -76,7 +76,7 @@ fn replenishing_replaces_exactly_the_used_prekeys() {
     // Each remaining prekey opens a message, and no other does.
     for prekey in first.one_time_prekeys.iter().chain(&more.one_time_prekeys) {
         let message = hello(&alice, &bob, &first.signed_prekey, Some(prekey), &mut rng);
-        let opened = bob.accept(&message, b"").map(|(_, text)| text);
+        let opened = bob.accept(&message).map(|(_, text)| text);
         assert_eq!(opened, if prekey == used { Err(AcceptError::PrekeyUsed) } else { Ok(b"hi".to_vec()) });
     }
     assert_eq!(bob.one_time_prekeys_left(), 0);
@@ -86,42 +86,42 @@ fn replenishing_replaces_exactly_the_used_prekeys() {
 fn exactly_the_expired_prekeys_are_deleted() {
     let (alice, mut bob, mut rng) = pair();
     let mut made = Vec::new();
-    for expiry in [NOW + 1, NOW - 1, NOW, 0, LATER] {
+    for expiry in [UnixSeconds(NOW.0 + 1), UnixSeconds(NOW.0 - 1), NOW, UnixSeconds(0), LATER] {
         made.push(bob.publish(1, expiry, &mut rng).unwrap().one_time_prekeys.remove(0));
     }
     let signed = bob.signed_prekey();
     let messages: Vec<_> =
         made.iter().map(|prekey| (prekey.expiry(), hello(&alice, &bob, &signed, Some(prekey), &mut rng))).collect();
     let before = state(&bob);
-    assert_eq!(bob.delete_expired(0), 0);
+    assert_eq!(bob.delete_expired(UnixSeconds(0)), 0);
     assert_eq!(state(&bob), before);
     assert_eq!((bob.delete_expired(NOW), bob.one_time_prekeys_left()), (2, 3));
     assert_eq!((bob.delete_expired(NOW), bob.one_time_prekeys_left()), (0, 3));
     for (expiry, message) in &messages {
-        let opened = bob.accept(message, b"").map(|(_, text)| text);
+        let opened = bob.accept(message).map(|(_, text)| text);
         let due = if *expiry < NOW { Err(AcceptError::PrekeyUsed) } else { Ok(b"hi".to_vec()) };
         assert_eq!(opened, due, "{expiry}");
         // Control: before expiry, each opened.
-        assert!(restored(&before).accept(message, b"").is_ok());
+        assert!(restored(&before).accept(message).is_ok());
     }
 }
 
 #[test]
 fn the_previous_signed_prekey_expires_and_the_current_does_not() {
     let (alice, _, mut rng) = pair();
-    for previous_expiry in [NOW - 1, NOW] {
-        let mut bob = Device::generate(previous_expiry, &mut rng);
+    for previous_expiry in [UnixSeconds(NOW.0 - 1), NOW] {
+        let mut bob = Device::generate_with(RustCrypto, previous_expiry, &mut rng);
         let previous = bob.signed_prekey();
-        let in_force = bob.rotate(NOW - 1, &mut rng).unwrap();
+        let in_force = bob.rotate(UnixSeconds(NOW.0 - 1), &mut rng).unwrap();
         let [old, new] = [&previous, &in_force].map(|signed| hello(&alice, &bob, signed, None, &mut rng));
         let before = state(&bob);
         let is_expired = previous_expiry < NOW;
         assert_eq!(bob.delete_expired(NOW), usize::from(is_expired));
         assert_eq!(bob.delete_previous_signed_prekey(), !is_expired);
-        assert_eq!(bob.accept(&old, b"").unwrap_err(), AcceptError::Refused);
-        assert!(bob.accept(&new, b"").is_ok() && bob.signed_prekey() == in_force);
+        assert_eq!(bob.accept(&old).unwrap_err(), AcceptError::Refused);
+        assert!(bob.accept(&new).is_ok() && bob.signed_prekey() == in_force);
         // Control.
-        assert!(restored(&before).accept(&old, b"").is_ok());
+        assert!(restored(&before).accept(&old).is_ok());
     }
 }
 
@@ -131,16 +131,16 @@ fn no_id_is_issued_twice() {
     let mut issued = vec![bob.signed_prekey().id()];
     let mut rolled_back = None;
     for round in 0..8usize {
-        let publication = bob.replenish(1 + round % CAPACITY, NOW + round as u64, &mut rng).unwrap();
+        let publication = bob.replenish(1 + round % CAPACITY, UnixSeconds(NOW.0 + round as u64), &mut rng).unwrap();
         issued.extend(ids(&publication.one_time_prekeys));
         match (round % 4, publication.one_time_prekeys.first()) {
             (0, Some(prekey)) => {
                 let message = hello(&alice, &bob, &publication.signed_prekey, Some(prekey), &mut rng);
-                assert!(bob.accept(&message, b"").is_ok());
+                assert!(bob.accept(&message).is_ok());
             }
             (1, Some(prekey)) => assert!(bob.delete_one_time_prekey(prekey.id())),
             (2, _) => issued.push(bob.rotate(LATER, &mut rng).unwrap().id()),
-            _ => assert!(bob.delete_expired(NOW + round as u64) > 0),
+            _ => assert!(bob.delete_expired(UnixSeconds(NOW.0 + round as u64)) > 0),
         }
         let snapshot = state(&bob);
         bob = restored(&snapshot);

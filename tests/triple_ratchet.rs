@@ -10,7 +10,7 @@
 )]
 
 use noescrow::error::DecryptError;
-use noescrow::{Bundle, ChunkSize, Device, FixedSession, Session, StorageKey};
+use noescrow::{Bundle, ChunkSize, Device, FixedSession, InitiateOptions, Session, StorageKey, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -69,13 +69,15 @@ enum Fault {
 impl Talk {
     fn begin(chunk_size: ChunkSize, seed: u64, fault: Fault) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let alice = Device::generate(1, &mut rng);
-        let mut bob = Device::generate(1, &mut rng);
-        let mut published = bob.publish(1, 1, &mut rng).unwrap();
+        let alice = Device::generate(UnixSeconds(1), &mut rng);
+        let mut bob = Device::generate(UnixSeconds(1), &mut rng);
+        let mut published = bob.publish(1, UnixSeconds(1), &mut rng).unwrap();
         let one_time = published.one_time_prekeys.pop();
         let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
-        let (alice, hello) = alice.initiate_with(chunk_size, &bundle, b"hello", b"", 0, &mut rng).unwrap();
-        let (bob, _) = bob.accept(&hello, b"").unwrap();
+        let (alice, hello) = alice
+            .initiate(&bundle, b"hello", InitiateOptions::at(UnixSeconds(0)).chunk_size(chunk_size), &mut rng)
+            .unwrap();
+        let (bob, _) = bob.accept(&hello).unwrap();
         assert_eq!((alice.chunk_size(), bob.chunk_size()), (chunk_size, chunk_size));
         Self { sessions: [alice, bob], in_transit: [Vec::new(), Vec::new()], rng, most: IN_TRANSIT, fault }
     }
@@ -104,7 +106,7 @@ impl Talk {
                     outcome.sent += 1;
                     let text = (outcome.sent as u64).to_be_bytes();
                     let session = &mut self.sessions[who];
-                    let bytes = session.encrypt(&text, b"", &mut self.rng).map_err(|error| error.to_string())?;
+                    let bytes = session.encrypt(&text, &mut self.rng).map_err(|error| error.to_string())?;
                     let message = InTransit { bytes, text, epoch: session.post_quantum_epoch(), opened: false };
                     let queue = &mut self.in_transit[who];
                     queue.push(message);
@@ -133,7 +135,7 @@ impl Talk {
         }
         let (session, message) = (&mut self.sessions[to], &mut queue[at]);
         let epoch = session.post_quantum_epoch();
-        let opens = session.decrypt(&message.bytes, b"");
+        let opens = session.decrypt(&message.bytes);
         match (&opens, message.opened) {
             (Ok(text), false) if *text == message.text => outcome.opened += 1,
             (Ok(_), false) => return Err("another text".to_owned()),
@@ -178,6 +180,7 @@ const fn chunk_size_epoch(chunk_size: ChunkSize) -> usize {
         ChunkSize::Bytes64 => 45,
         ChunkSize::Bytes128 => 23,
         ChunkSize::Bytes256 => 13,
+        _ => panic!("the epoch's length is not known"),
     }
 }
 
@@ -213,9 +216,9 @@ fn sizes_are_within_their_limits() {
     let mut talk = Talk::begin(ChunkSize::Bytes32, 1, Fault::None);
     let (key, mut longest) = (StorageKey::new([1; 32]), 0);
     for number in 0..2 * 87 {
-        let message = talk.sessions[number % 2].encrypt(b"text", b"", &mut talk.rng).unwrap();
+        let message = talk.sessions[number % 2].encrypt(b"text", &mut talk.rng).unwrap();
         assert_eq!(message.len(), if number == 0 { 1903 + 5 } else { 149 + 5 });
-        talk.sessions[(number % 2) ^ 1].decrypt(&message, b"").unwrap();
+        talk.sessions[(number % 2) ^ 1].decrypt(&message).unwrap();
         longest = talk.sessions.iter().map(|session| session.snapshot(&key, 0).len()).fold(longest, usize::max);
     }
     println!("stored: at most {longest} bytes");

@@ -6,7 +6,10 @@ use crate::leaky::{Leak, Leaky, Subject};
 use noescrow::primitives::{
     CT1_LEN, CT2_LEN, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KEM_SEED_LEN, Primitives, RustCrypto, TAG_LEN,
 };
-use noescrow::{Bundle, Heap, MESSAGE_OVERHEAD, Secret, StorageKey, device, hazmat, session};
+use noescrow::{
+    Bundle, Capacity, InitiateOptions, MESSAGE_OVERHEAD, Secret, StorageKey, UnixSeconds, device, hazmat, session,
+    skipped::Heap,
+};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::hint::black_box;
@@ -72,11 +75,11 @@ pub const ENTRIES: &[Entry] = &[
     told!("snapshot refused by its tag or its commitment", 20_000, which_check),
 ];
 
-type Talk<P> = session::Session<P, Heap>;
+type Talk<P> = session::Session<P>;
 
 const TEXT: [u8; 32] = [0x6E; 32];
-const NOW: u64 = 1_800_000_000;
-const LATER: u64 = NOW + 30 * 86_400;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 /// Of a message: behind its type the sealed header, salt, commitment, ciphertext and tag; then the body.
 const COMMITMENT: [usize; 2] = [1 + 16, 1 + 16 + 16];
 const BODY: usize = MESSAGE_OVERHEAD - TAG_LEN;
@@ -129,7 +132,7 @@ fn ends<P: Subject>(subject: P, rng: &mut ChaCha20Rng) -> (Talk<RustCrypto>, Tal
     let public = RustCrypto.dh_public(&Secret::new(ratchet));
     let mut alice: Talk<RustCrypto> = hazmat::initiator(RustCrypto, &Secret::new(shared), &public, b"").unwrap();
     let mut bob = hazmat::responder(subject, &Secret::new(shared), Secret::new(ratchet), b"");
-    bob.decrypt(&alice.encrypt(&TEXT, b"", rng).unwrap(), b"").unwrap();
+    bob.decrypt(&alice.encrypt(&TEXT, rng).unwrap()).unwrap();
     (alice, bob)
 }
 
@@ -138,9 +141,8 @@ fn receiver<P: Subject>(subject: P, rng: &mut ChaCha20Rng) -> (Talk<P>, [Vec<Vec
     let (mut alice, mut bob) = ends(subject, rng);
     // The chain that ends has no message that is missing: a step costs what it must.
     let mut later = Talk::restore(&alice.snapshot(&storage_key(), 0), &storage_key(), 0).unwrap();
-    later.decrypt(&bob.encrypt(&TEXT, b"", rng).unwrap(), b"").unwrap();
-    let pools =
-        [&mut alice, &mut later].map(|from| (0..POOL).map(|_| from.encrypt(&TEXT, b"", rng).unwrap()).collect());
+    later.decrypt(&bob.encrypt(&TEXT, rng).unwrap()).unwrap();
+    let pools = [&mut alice, &mut later].map(|from| (0..POOL).map(|_| from.encrypt(&TEXT, rng).unwrap()).collect());
     (bob, pools)
 }
 
@@ -219,7 +221,7 @@ fn padding<P: Subject>(subject: P, seed: u64) -> Case {
     Case {
         prepare: Box::new(move |class, input| {
             input.resize(alice.message_len(LONGEST).unwrap(), 0);
-            alice.encrypt_into(&text[..lens[class]], b"", input, &mut rng).unwrap();
+            alice.encrypt_into(&text[..lens[class]], input, &mut rng).unwrap();
         }),
         operation: Box::new(move |input| bob.decrypt_in_place(input, b"").is_ok()),
         opens: true,
@@ -367,13 +369,13 @@ fn incremental_decapsulate<P: Subject>(subject: P, seed: u64) -> Case {
 
 /// A first message whose KEM ciphertext is not genuine, or whose sealed identity is not: of neither opens the identity.
 fn first_message<P: Subject>(subject: P, seed: u64) -> Case {
-    type Owner<P> = device::Device<P, 4, 4>;
+    type Owner<P> = device::Device<P, Capacity<4, 4>>;
     let mut rng = rng(seed);
     let alice = Owner::generate_with(RustCrypto, LATER, &mut rng);
     let mut bob = Box::new(Owner::generate_with(subject.clone(), LATER, &mut rng));
     let mut published = bob.publish(1, LATER, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
-    let (_, genuine) = alice.initiate(&bundle, &TEXT, b"", NOW, &mut rng).unwrap();
+    let (_, genuine) = alice.initiate(&bundle, &TEXT, InitiateOptions::at(NOW), &mut rng).unwrap();
     subject.told(&genuine[KEM_CIPHERTEXT..KEM_CIPHERTEXT + TOLD]);
     Case {
         prepare: Box::new(move |class, input| {

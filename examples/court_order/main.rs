@@ -14,7 +14,7 @@ mod transfer;
 use hearing::Hearing;
 use noescrow::primitives::RustCrypto;
 use noescrow::relay::{AccountName, Disclosure, Envelope, Order, Relay};
-use noescrow::{Bundle, ChunkSize, StorageKey, device};
+use noescrow::{Bundle, ChunkSize, InitiateOptions, Payload, Sealed, StorageKey, UnixSeconds, device};
 use noescrow_audit::Tape;
 use noescrow_recorder::Recorder;
 use rand_chacha::ChaCha20Rng;
@@ -26,10 +26,10 @@ use std::io::{BufWriter, IsTerminal, Read, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use transfer::{CHUNK, Losses, Peer, deliver};
 
-type Device = device::Device<Recorder, 100, 256>;
+type Device = device::Device<Recorder>;
 
 /// Chunk size of the post-quantum ratchet, next to chunks of files: the largest, so that short conversations recover,
 /// too.
@@ -38,7 +38,7 @@ const CHUNK_SIZE: ChunkSize = ChunkSize::Bytes256;
 const STALLED: u32 = 1_000;
 /// Times at which each device could be stolen.
 const THEFTS: u64 = 24;
-const MONTH: u64 = 30 * 86_400;
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 fn main() -> ExitCode {
     match Options::parse(std::env::args().skip(1)).and_then(|options| run(&options)) {
@@ -168,7 +168,7 @@ struct Server {
     relay: Relay,
     wire: BufWriter<File>,
     messages: u64,
-    now: u64,
+    now: UnixSeconds,
 }
 
 impl Server {
@@ -236,17 +236,18 @@ struct Exchange {
 impl Exchange {
     fn begin(options: &Options, held: &Path, received: &Path, trace: &Path) -> Result<Self, Box<dyn Error>> {
         let mut rng = UnwrapErr(getrandom::SysRng);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let now = UnixSeconds::from(SystemTime::now().duration_since(UNIX_EPOCH)?);
+        let next_month = now.saturating_add(MONTH);
         let wire = BufWriter::with_capacity(1 << 20, File::create(held.join("wire.bin"))?);
         let mut server = Server { relay: Relay::default(), wire, messages: 0, now };
         let tape = Tape::to_writer(File::create(trace)?);
         let [alices, bobs] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name));
         let recorders = [alices?, bobs?];
-        let mut devices = recorders.map(|recorder| Device::generate_with(recorder, now + MONTH, &mut rng));
+        let mut devices = recorders.map(|recorder| Device::generate_with(recorder, next_month, &mut rng));
         for (device, account, address) in
             devices.iter_mut().zip([alice()?, bob()?]).zip([ALICE_ADDRESS, BOB_ADDRESS]).map(|((d, n), a)| (d, n, a))
         {
-            let publication = device.publish(10, now + MONTH, &mut rng)?;
+            let publication = device.publish(10, next_month, &mut rng)?;
             server.saw(&publication.identity.to_bytes())?;
             for prekey in publication.one_time_prekeys.iter().chain([&publication.signed_prekey]) {
                 server.saw(&prekey.to_bytes())?;
@@ -259,11 +260,15 @@ impl Exchange {
         server.saw(&bundle)?;
         let bundle = Bundle::from_bytes(&RustCrypto, &bundle)?;
         // An acknowledgement of nothing: the first message must have a content.
-        let (session, hello) =
-            from.initiate_with(CHUNK_SIZE, &bundle, &transfer::NOTHING_YET, transfer::ASSOCIATED_DATA, now, &mut rng)?;
+        let (session, hello) = from.initiate(
+            &bundle,
+            Payload { plaintext: &transfer::NOTHING_YET, associated_data: transfer::ASSOCIATED_DATA },
+            InitiateOptions::at(now).chunk_size(CHUNK_SIZE),
+            &mut rng,
+        )?;
         server.receive(&bob()?, hello)?;
         let hello = server.hand_over(&bob()?, BOB_ADDRESS)?.pop().ok_or("the first message was lost")?;
-        let (theirs, first) = to.accept(&hello, transfer::ASSOCIATED_DATA)?;
+        let (theirs, first) = to.accept(Sealed { message: &hello, associated_data: transfer::ASSOCIATED_DATA })?;
         if session.safety_number() != theirs.safety_number() {
             return Err("the safety numbers differ".into());
         }

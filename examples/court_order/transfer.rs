@@ -5,7 +5,7 @@
 //! bytes again: nothing is encrypted twice. The session refuses a copy that arrives late as a replay. No two plaintexts
 //! are equal, even if both sides send the same file: a thief of one message's text must not thereby have another's.
 
-use noescrow::{Heap, StorageKey, session};
+use noescrow::{Payload, Sealed, StorageKey, session};
 use noescrow_recorder::Recorder;
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -21,7 +21,7 @@ const WINDOW: usize = 17;
 /// Associated data of every message, besides the session's.
 pub(crate) const ASSOCIATED_DATA: &[u8] = b"court order example";
 
-pub(crate) type Conversation = session::Session<Recorder, Heap>;
+pub(crate) type Conversation = session::Session<Recorder>;
 
 /// A plaintext begins with its kind and its sender.
 const ACKNOWLEDGEMENT: u8 = 0;
@@ -122,12 +122,13 @@ impl Peer {
     pub(crate) fn outgoing(&mut self, rng: &mut impl rand_core::CryptoRng) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
         self.acknowledgements += 1;
         let acknowledgement = self.inbox.acknowledgement(self.side, self.acknowledgements);
-        let mut batch = vec![self.session.encrypt(&acknowledgement, ASSOCIATED_DATA, rng)?];
+        let mut batch =
+            vec![self.session.encrypt(Payload { plaintext: &acknowledgement, associated_data: ASSOCIATED_DATA }, rng)?];
         self.memory.after_message(&self.session);
         batch.extend(self.outbox.unacknowledged.values().cloned());
         while self.outbox.unacknowledged.len() < WINDOW {
             let Some(chunk) = self.outbox.next()? else { break };
-            let message = self.session.encrypt(&chunk, ASSOCIATED_DATA, rng)?;
+            let message = self.session.encrypt(Payload { plaintext: &chunk, associated_data: ASSOCIATED_DATA }, rng)?;
             self.memory.after_message(&self.session);
             batch.push(message.clone());
             self.outbox.unacknowledged.insert(self.outbox.next_chunk, message);
@@ -138,7 +139,7 @@ impl Peer {
 
     /// Takes one message from the network.
     pub(crate) fn incoming(&mut self, message: &[u8]) -> Result<(), Box<dyn Error>> {
-        match self.session.decrypt(message, ASSOCIATED_DATA) {
+        match self.session.decrypt(Sealed { message, associated_data: ASSOCIATED_DATA }) {
             Ok(plaintext) => {
                 self.memory.after_message(&self.session);
                 self.take(&plaintext)

@@ -9,7 +9,7 @@ use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use leakscan::Needles;
-use noescrow::{Inline, session};
+use noescrow::{session, skipped::Inline};
 use noescrow_audit::{Audit, Encoding, Encodings, Evidence, FindingKind, Tape, fuzz};
 use noescrow_recorder::{Recorder, profile};
 use noescrow_sim::{Event, Opening, Simulation, run};

@@ -33,7 +33,7 @@ pub use audit::{
 pub use network::{accept, bundle, decrypt, identity_and_prekey};
 pub use stored::snapshot;
 
-use noescrow::Inline;
+use noescrow::skipped::Inline;
 use noescrow_sim::run_bytes;
 use support::{Mock, rng};
 

@@ -11,8 +11,8 @@ use noescrow::error::EncryptError;
 use noescrow::primitives::{DhPublicKey, Primitives, RustCrypto};
 use noescrow::relay::{AccountName, Envelope};
 use noescrow::{
-    Bundle, Heap, IDENTITY_LEN, Identity, PREKEY_LEN, Prekey, SafetyNumber, Secret, Session, StorageKey, device,
-    hazmat, session,
+    Bundle, Capacity, IDENTITY_LEN, Identity, InitiateOptions, PREKEY_LEN, Prekey, SafetyNumber, Secret, Session,
+    StorageKey, device, hazmat,
 };
 use std::cell::RefCell;
 use std::sync::OnceLock;
@@ -58,20 +58,20 @@ impl States {
                 let _ = talk.from_bob(b"lost");
             }
             let message = talk.from_bob(b"seen");
-            talk.alice.decrypt(&message, b"").unwrap();
+            talk.alice.decrypt(&message).unwrap();
             let message = talk.from_alice(b"turn");
-            talk.bob.decrypt(&message, b"").unwrap();
+            talk.bob.decrypt(&message).unwrap();
             let _ = talk.from_bob(b"lost");
             let message = talk.from_bob(b"turned");
-            talk.alice.decrypt(&message, b"").unwrap();
+            talk.alice.decrypt(&message).unwrap();
             states.push((state(&talk.alice), late));
             Self(states)
         })
     }
 }
 
-fn restored<P: Primitives + Default>(state: &[u8]) -> session::Session<P, Heap> {
-    session::Session::restore(state, &StorageKey::new(KEY), 0).unwrap()
+fn restored<P: Primitives + Default>(state: &[u8]) -> Session<P> {
+    Session::restore_with(P::default(), state, &StorageKey::new(KEY), 0).unwrap()
 }
 
 thread_local! {
@@ -96,11 +96,11 @@ pub fn decrypt(bytes: &[u8], bug: Bug) {
     let message = forged(genuine, mode & 4 != 0, script);
     let kept = SESSIONS.with_borrow_mut(|sessions| sessions[which].take());
     let mut session: Session = kept.unwrap_or_else(|| restored(before));
-    match session.decrypt(&message, b"") {
+    match session.decrypt(&message) {
         Ok(_) => assert_eq!(&message, genuine, "a forged message was opened"),
         Err(_) => {
             if bug.is_planted() {
-                let _ = session.decrypt(genuine, b"");
+                let _ = session.decrypt(genuine);
             }
             assert_ne!(&message, genuine, "the genuine message was refused");
             assert_eq!(&session.snapshot(&StorageKey::new(KEY), 0), before, "a refused message changed the session");
@@ -123,8 +123,8 @@ fn hostile_peer(mode: u8, script: &[u8], bug: Bug) {
     let (mut alice, mock, mut bob) = met();
     // The third chunk completes the header of the post-quantum key: an edited one ends the session.
     for _ in 0..2 {
-        let hello = alice.encrypt(b"hello", b"", &mut rng).unwrap();
-        bob.decrypt(&hello, b"").unwrap();
+        let hello = alice.encrypt(b"hello", &mut rng).unwrap();
+        bob.decrypt(&hello).unwrap();
     }
     let script = script.to_vec();
     let body = mode & 16 != 0;
@@ -134,21 +134,21 @@ fn hostile_peer(mode: u8, script: &[u8], bug: Bug) {
             edit_in_place(plaintext, &script);
         }
     });
-    let message = alice.encrypt(&[7; 70], b"", &mut rng).unwrap();
+    let message = alice.encrypt(&[7; 70], &mut rng).unwrap();
     mock.stop_rewriting();
     let before = state(&bob);
-    if bob.decrypt(&message, b"").is_err() {
+    if bob.decrypt(&message).is_err() {
         if bug.is_planted() {
-            let _ = bob.encrypt(b"changed", b"", &mut rng);
+            let _ = bob.encrypt(b"changed", &mut rng);
         }
         assert_eq!(state(&bob), before, "a refused message changed the session");
     }
     let after = state(&bob);
     assert_eq!(state(&restored::<Mock>(&after)), after, "the session can no longer be stored");
-    match bob.encrypt(b"answer", b"", &mut rng) {
+    match bob.encrypt(b"answer", &mut rng) {
         Ok(answer) => {
             assert!(!bob.is_abandoned());
-            let _ = alice.decrypt(&answer, b"");
+            let _ = alice.decrypt(&answer);
         }
         Err(error) => assert!(bob.is_abandoned() && error == EncryptError::Abandoned && state(&bob) == after),
     }
@@ -188,12 +188,12 @@ pub fn accept(bytes: &[u8], bug: Bug) {
     let message = if hostile { genuine.clone() } else { forged(&genuine, mode & 4 != 0, script) };
 
     let before = device_state(&bob);
-    match bob.accept(&message, b"") {
+    match bob.accept(&message) {
         Ok((session, _)) => {
             assert_eq!(message, genuine, "a forged first message was accepted");
             let stored = state(&session);
             assert_eq!(state(&restored::<Mock>(&stored)), stored, "the session cannot be stored");
-            assert!(bob.accept(&message, b"").is_err(), "a first message was accepted twice");
+            assert!(bob.accept(&message).is_err(), "a first message was accepted twice");
         }
         Err(_) => {
             if bug.is_planted() {
@@ -221,7 +221,7 @@ fn first_message(prekey: u8, rewrite: impl FnMut(&mut [u8]) + 'static) -> (MockD
         bob.rotate(LATER, &mut rng).unwrap();
     }
     mock.rewrite(rewrite);
-    let (_, message) = alice.initiate(&bundle, &[7; 70], b"", NOW, &mut rng).unwrap();
+    let (_, message) = alice.initiate(&bundle, &[7; 70], InitiateOptions::at(NOW), &mut rng).unwrap();
     (bob, message)
 }
 
@@ -265,8 +265,8 @@ pub fn bundle(bytes: &[u8], bug: Bug) {
     {
         same_bytes(decoded.to_bytes(), &forged, bug);
         let mut rng = rng(8);
-        let alice = device::Device::<Mock, 1, 1>::generate_with(gullible(), LATER, &mut rng);
-        let _ = alice.initiate(&decoded, b"hi", b"", NOW, &mut rng);
+        let alice = device::Device::<Mock, Capacity<1, 1>>::generate_with(gullible(), LATER, &mut rng);
+        let _ = alice.initiate(&decoded, b"hi", InitiateOptions::at(NOW), &mut rng);
     }
 }
 

@@ -7,11 +7,14 @@ use super::edit::edit;
 use super::support::{LATER, NOW, Talk};
 use noescrow::primitives::{Primitives, RustCrypto, TAG_LEN};
 use noescrow::snapshot::SNAPSHOT_OVERHEAD;
-use noescrow::{Bundle, FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD, Secret, StorageKey, device, session};
+use noescrow::{
+    Bundle, Capacity, FIRST_MESSAGE_OVERHEAD, InitiateOptions, MESSAGE_OVERHEAD, Secret, StorageKey, UnixSeconds,
+    device, session,
+};
 use std::sync::OnceLock;
 
-type Session = session::Session<RustCrypto, noescrow::Inline<8>>;
-type Device = device::Device<RustCrypto, 3, 2>;
+type Session = session::Session<RustCrypto, noescrow::skipped::Inline<8>>;
+type Device = device::Device<RustCrypto, Capacity<3, 2>>;
 
 const KEY: [u8; 32] = [0x5A; 32];
 /// Bytes before the salt: version, kind, generation.
@@ -58,22 +61,22 @@ fn states() -> &'static [Vec<u8>; 5] {
     STATES.get_or_init(|| {
         let key = StorageKey::new(KEY);
         let mut rng = super::support::rng(10);
-        let alice = Device::generate(LATER, &mut rng);
-        let mut bob = Device::generate(LATER, &mut rng);
+        let alice = Device::generate_with(RustCrypto, LATER, &mut rng);
+        let mut bob = Device::generate_with(RustCrypto, LATER, &mut rng);
         let published = bob.publish(2, LATER, &mut rng).unwrap();
         bob.rotate(LATER, &mut rng).unwrap();
         let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
-        let (initiator, hello) = alice.initiate(&bundle, b"hi", b"", NOW, &mut rng).unwrap();
-        let (responder, _) = bob.accept(&hello, b"").unwrap();
+        let (initiator, hello) = alice.initiate(&bundle, b"hi", InitiateOptions::at(NOW), &mut rng).unwrap();
+        let (responder, _) = bob.accept(&hello).unwrap();
         let mut talk = Talk::after(11, 2);
         let _ = (talk.from_alice(b"lost"), talk.from_alice(b"lost"));
         let message = talk.from_alice(b"seen");
-        talk.bob.decrypt(&message, b"").unwrap();
+        talk.bob.decrypt(&message).unwrap();
         let message = talk.from_bob(b"turn");
-        talk.alice.decrypt(&message, b"").unwrap();
+        talk.alice.decrypt(&message).unwrap();
         let _ = talk.from_alice(b"lost");
         let message = talk.from_alice(b"seen");
-        talk.bob.decrypt(&message, b"").unwrap();
+        talk.bob.decrypt(&message).unwrap();
         [
             bob.snapshot(&key, 1),
             initiator.snapshot(&key, 1),
@@ -107,34 +110,34 @@ const fn generation(bug: Bug) -> u64 {
 
 fn restored_session(forged: &[u8], bug: Bug) {
     let key = StorageKey::new(KEY);
-    let Ok(mut session) = Session::restore(forged, &key, 1) else { return };
+    let Ok(mut session) = Session::restore_with(RustCrypto, forged, &key, 1) else { return };
     assert_eq!(session.snapshot(&key, generation(bug)), forged, "restored, it is stored as other bytes");
-    assert!(Session::restore(forged, &key, 2).is_err(), "an older generation was restored");
+    assert!(Session::restore_with(RustCrypto, forged, &key, 2).is_err(), "an older generation was restored");
     let mut rng = super::support::rng(12);
     let _ = (session.safety_number(), session.skipped_message_keys());
     for message in [&b"\x11"[..], b"\x12", &[0x12; MESSAGE_OVERHEAD + 14], &[0x11; FIRST_MESSAGE_OVERHEAD + 14]] {
-        assert!(session.decrypt(message, b"").is_err(), "noise was opened");
+        assert!(session.decrypt(message).is_err(), "noise was opened");
     }
     assert_eq!(session.snapshot(&key, 1), forged, "a refused message changed the session");
-    let own = (session.encrypt(b"hi", b"", &mut rng), session.encrypt(b"hi", b"", &mut rng));
+    let own = (session.encrypt(b"hi", &mut rng), session.encrypt(b"hi", &mut rng));
     if let (_, Ok(message)) | (Ok(message), _) = own {
         // A forged state may be its own peer.
-        let _ = session.decrypt(&message, b"");
+        let _ = session.decrypt(&message);
     }
 }
 
 fn restored_device(forged: &[u8], bug: Bug) {
     let key = StorageKey::new(KEY);
-    let Ok(mut device) = Device::restore(forged, &key, 1) else { return };
+    let Ok(mut device) = Device::restore_with(RustCrypto, forged, &key, 1) else { return };
     assert_eq!(device.snapshot(&key, generation(bug)), forged, "restored, it is stored as other bytes");
     let mut rng = super::support::rng(13);
     let _ = device.publish(1, LATER, &mut rng);
     let _ = device.rotate(LATER, &mut rng);
     let (signed, left) = (device.signed_prekey(), device.one_time_prekeys_left());
-    assert!(device.delete_expired(u64::MAX) >= left, "an expired prekey was kept");
+    assert!(device.delete_expired(UnixSeconds::MAX) >= left, "an expired prekey was kept");
     let bundle = Bundle::new(*device.identity(), signed, None).unwrap();
-    let peer = Device::generate(LATER, &mut rng);
-    if let Ok((_, hello)) = peer.initiate(&bundle, b"hi", b"", 0, &mut rng) {
-        let _ = device.accept(&hello, b"");
+    let peer = Device::generate_with(RustCrypto, LATER, &mut rng);
+    if let Ok((_, hello)) = peer.initiate(&bundle, b"hi", InitiateOptions::at(UnixSeconds(0)), &mut rng) {
+        let _ = device.accept(&hello);
     }
 }

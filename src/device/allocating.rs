@@ -1,32 +1,41 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The device's methods that return a `Vec`. They call the methods with buffers.
 
-use super::Device;
+use super::capacity::Slots;
+use super::{Capacities, Device, InitiateOptions};
 use crate::error::{AcceptError, InitiateError, PrekeyError, RestoreError};
+use crate::payload::{Payload, Sealed};
 use crate::prekeys::{Bundle, Publication};
-use crate::primitives::Primitives;
+use crate::primitives::{Primitives, RustCrypto};
 use crate::ratchet::skipped::Heap;
 use crate::session::Session;
 use crate::snapshot::StorageKey;
-use crate::wire::ChunkSize;
+use crate::time::UnixSeconds;
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
-impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TIME, REPLAY> {
-    /// Calls [`generate_with`](Self::generate_with) with the default instance of the primitives.
-    pub fn generate(expiry: u64, rng: &mut impl CryptoRng) -> Self
-    where
-        P: Default,
-    {
-        Self::generate_with(P::default(), expiry, rng)
+impl Device {
+    /// Calls [`restore_with`](Self::restore_with) with the default primitives and capacity.
+    ///
+    /// # Errors
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
+    pub fn restore(snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError> {
+        Self::restore_with(RustCrypto, snapshot, key, newest)
     }
+}
 
+impl<P: Primitives, C: Capacities> Device<P, C> {
     /// Makes `count` one-time prekeys and returns everything that a server needs: the identity, the signed prekey, and
     /// the new one-time prekeys. Save the device before uploading.
     ///
     /// # Errors
     /// [`PrekeyError`]; no prekey was made.
-    pub fn publish(&mut self, count: usize, expiry: u64, rng: &mut impl CryptoRng) -> Result<Publication, PrekeyError> {
+    pub fn publish(
+        &mut self,
+        count: usize,
+        expiry: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Publication, PrekeyError> {
         if count > self.one_time_prekeys.remaining_capacity() {
             return Err(PrekeyError::StoreFull);
         }
@@ -43,7 +52,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     pub fn replenish(
         &mut self,
         target: usize,
-        expiry: u64,
+        expiry: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Publication, PrekeyError> {
         self.publish(target.saturating_sub(self.one_time_prekeys.len()), expiry, rng)
@@ -53,34 +62,17 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     ///
     /// # Errors
     /// [`InitiateError`]; no session was created.
-    pub fn initiate(
+    pub fn initiate<'p>(
         &self,
         bundle: &Bundle,
-        plaintext: &[u8],
-        associated_data: &[u8],
-        now: u64,
+        payload: impl Into<Payload<'p>>,
+        options: InitiateOptions,
         rng: &mut impl CryptoRng,
     ) -> Result<(Session<P, Heap>, Vec<u8>), InitiateError> {
-        self.initiate_with(ChunkSize::default(), bundle, plaintext, associated_data, now, rng)
-    }
-
-    /// Calls [`initiate`](Self::initiate) with a chunk size other than the default.
-    ///
-    /// # Errors
-    /// [`InitiateError`]; no session was created.
-    pub fn initiate_with(
-        &self,
-        chunk_size: ChunkSize,
-        bundle: &Bundle,
-        plaintext: &[u8],
-        associated_data: &[u8],
-        now: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(Session<P, Heap>, Vec<u8>), InitiateError> {
-        let len = Self::first_message_len_with(chunk_size, plaintext.len()).ok_or(InitiateError::TooLong)?;
+        let payload = payload.into();
+        let len = options.first_message_len(payload.plaintext.len()).ok_or(InitiateError::TooLong)?;
         let mut message = alloc::vec![0; len];
-        let (session, _) =
-            self.initiate_into_with(chunk_size, bundle, plaintext, associated_data, now, &mut message, rng)?;
+        let (session, _) = self.initiate_into(bundle, payload, options, &mut message, rng)?;
         Ok((session, message))
     }
 
@@ -88,11 +80,8 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     ///
     /// # Errors
     /// [`AcceptError`]; the device is unchanged.
-    pub fn accept(
-        &mut self,
-        message: &[u8],
-        associated_data: &[u8],
-    ) -> Result<(Session<P, Heap>, Vec<u8>), AcceptError> {
+    pub fn accept<'m>(&mut self, message: impl Into<Sealed<'m>>) -> Result<(Session<P, Heap>, Vec<u8>), AcceptError> {
+        let Sealed { message, associated_data } = message.into();
         let mut buffer = message.to_vec();
         let (session, plaintext) = self.accept_in_place(&mut buffer, associated_data)?;
         let plaintext = plaintext.to_vec();
@@ -113,10 +102,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
     ///
     /// # Errors
     /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
-    pub fn restore(snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError>
-    where
-        P: Default,
-    {
-        Self::restore_in_place(P::default(), &mut snapshot.to_vec(), key, newest)
+    pub fn restore_with(primitives: P, snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError> {
+        Self::restore_in_place(primitives, &mut snapshot.to_vec(), key, newest)
     }
 }

@@ -2,7 +2,8 @@
 //! The device's state as bytes, inside a sealed snapshot (spec/protocol.md §11). Only a state that could have been
 //! stored loads: every id was issued, and no two keys share an id.
 
-use super::{Device, FIRST_ID, SignedPrekey};
+use super::capacity::Slots;
+use super::{Capacities, Device, FIRST_ID, SignedPrekey};
 use crate::error::{DecodeError, RestoreError};
 use crate::identity::IdentityKeyPair;
 use crate::prekeys::{PrekeyKind, PrekeyPair};
@@ -12,7 +13,7 @@ use crate::snapshot::{Stored, refused};
 use crate::wipe;
 use crate::wire::{Full, Reader, Writer};
 
-impl<const REPLAY: usize> SignedPrekey<REPLAY> {
+impl<C: Capacities> SignedPrekey<C> {
     fn stored_len(&self) -> usize {
         PrekeyPair::STORED_LEN.saturating_add(4).saturating_add(self.replay_record.len().saturating_mul(32))
     }
@@ -24,20 +25,22 @@ impl<const REPLAY: usize> SignedPrekey<REPLAY> {
     }
 
     pub(super) fn zeroed() -> Self {
-        Self { pair: PrekeyPair::zeroed(), replay_record: wipe::empty_initialized(|| [0; 32]) }
+        Self { pair: PrekeyPair::zeroed(), replay_record: Slots::empty_initialized(|| [0; 32]) }
     }
 
     /// Loads into `self`, which is [`zeroed`](Self::zeroed): a returned value of 8 KiB would be copied.
     fn load<P: Primitives>(&mut self, primitives: &P, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         self.pair = PrekeyPair::load(primitives, PrekeyKind::Signed, reader)?;
         for _ in 0..reader.u32()? {
-            self.replay_record.try_push(*reader.array()?).map_err(|_| DecodeError::Refused)?;
+            if !self.replay_record.push(*reader.array()?) {
+                return Err(DecodeError::Refused);
+            }
         }
         Ok(())
     }
 }
 
-impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Stored<P> for Device<P, ONE_TIME, REPLAY> {
+impl<P: Primitives, C: Capacities> Stored<P> for Device<P, C> {
     const KIND: u8 = 2;
 
     fn stored_len(&self) -> usize {
@@ -69,7 +72,7 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Stored<P> for De
             identity,
             signed_prekey: SignedPrekey::zeroed(),
             previous_signed_prekey: wipe::none_initialized(SignedPrekey::zeroed),
-            one_time_prekeys: wipe::empty_device_array(PrekeyPair::zeroed),
+            one_time_prekeys: Slots::empty_device_array(PrekeyPair::zeroed),
             next_id,
         };
         device.load_prekeys(reader).map_err(refused)?;
@@ -78,15 +81,15 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Stored<P> for De
     }
 }
 
-impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TIME, REPLAY> {
+impl<P: Primitives, C: Capacities> Device<P, C> {
     fn load_identity(primitives: &P, reader: &mut Reader<'_>) -> Result<IdentityKeyPair, DecodeError> {
         let signing_seed = Secret::new(*reader.array()?);
         let dh_secret = Secret::new(*reader.array()?);
         Ok(IdentityKeyPair::from_secrets(primitives, signing_seed, dh_secret))
     }
 
-    /// Loads the prekeys into the device that will be returned. A device has 34,592 bytes, and building it from loaded parts
-    /// would copy each part several times.
+    /// Loads the prekeys into the device that will be returned. A device has 34,592 bytes, and building it from loaded
+    /// parts would copy each part several times.
     fn load_prekeys(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         self.signed_prekey.load(&self.primitives, reader)?;
         if reader.flag()? {
@@ -94,7 +97,9 @@ impl<P: Primitives, const ONE_TIME: usize, const REPLAY: usize> Device<P, ONE_TI
         }
         for _ in 0..reader.u32()? {
             let pair = PrekeyPair::load(&self.primitives, PrekeyKind::OneTime, reader)?;
-            self.one_time_prekeys.try_push(pair).map_err(|_| DecodeError::Refused)?;
+            if !self.one_time_prekeys.push(pair) {
+                return Err(DecodeError::Refused);
+            }
         }
         self.check_ids()
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A session's or device's state in the clear, for simulations that go back to a state millions of times.
 
-use crate::device::Device;
+use crate::device::{Capacities, Device};
 use crate::error::RestoreError;
 use crate::primitives::Primitives;
 use crate::ratchet::skipped::SkippedKeyStore;
@@ -53,9 +53,7 @@ pub fn session_epoch<P, S: SkippedKeyStore>(session: &Session<P, S>) -> u32 {
 ///
 /// # Security
 /// Every private key of the device, not wiped on drop. For production use [`Device::snapshot`].
-pub fn device_state<P: Primitives, const ONE_TIME: usize, const REPLAY: usize>(
-    device: &Device<P, ONE_TIME, REPLAY>,
-) -> Vec<u8> {
+pub fn device_state<P: Primitives, C: Capacities>(device: &Device<P, C>) -> Vec<u8> {
     state(device)
 }
 
@@ -66,18 +64,15 @@ pub fn device_state<P: Primitives, const ONE_TIME: usize, const REPLAY: usize>(
 ///
 /// # Security
 /// Whoever chooses the state chooses the device's keys. An old state accepts first messages again.
-pub fn device_from_state<P: Primitives, const ONE_TIME: usize, const REPLAY: usize>(
+pub fn device_from_state<P: Primitives, C: Capacities>(
     primitives: P,
     state: &[u8],
-) -> Result<Device<P, ONE_TIME, REPLAY>, RestoreError> {
+) -> Result<Device<P, C>, RestoreError> {
     from_state(primitives, state)
 }
 
 /// The same device with other primitives.
-pub fn device_with_primitives<P: Primitives, Q, const ONE_TIME: usize, const REPLAY: usize>(
-    device: Device<P, ONE_TIME, REPLAY>,
-    primitives: Q,
-) -> Device<Q, ONE_TIME, REPLAY> {
+pub fn device_with_primitives<P: Primitives, Q, C: Capacities>(device: Device<P, C>, primitives: Q) -> Device<Q, C> {
     device.with_primitives(primitives)
 }
 
@@ -96,7 +91,8 @@ fn from_state<P: Primitives, T: Stored<P>>(primitives: P, state: &[u8]) -> Resul
 mod tests {
     use super::*;
     use crate::primitives::RustCrypto;
-    use crate::{Heap, Secret, hazmat};
+    use crate::ratchet::skipped::Heap;
+    use crate::{Capacity, Secret, UnixSeconds, hazmat};
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;
 
@@ -116,10 +112,11 @@ mod tests {
     #[test]
     fn a_state_gives_the_same_device_and_no_other_bytes_are_one() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let device = Device::<RustCrypto, 4, 4>::generate_with(RustCrypto, 1, &mut rng);
+        type Small = Capacity<4, 4>;
+        let device = Device::<RustCrypto, Small>::generate_with(RustCrypto, UnixSeconds(1), &mut rng);
         let state = device_state(&device);
-        let again: Device<RustCrypto, 4, 4> = device_from_state(RustCrypto, &state).unwrap();
+        let again: Device<RustCrypto, Small> = device_from_state(RustCrypto, &state).unwrap();
         assert_eq!(device_state(&device_with_primitives(again, RustCrypto)), state);
-        assert!(device_from_state::<RustCrypto, 4, 4>(RustCrypto, &state[1..]).is_err());
+        assert!(device_from_state::<RustCrypto, Small>(RustCrypto, &state[1..]).is_err());
     }
 }

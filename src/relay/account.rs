@@ -6,6 +6,7 @@ use super::error::RelayError;
 use super::mailbox::Mailbox;
 use super::public::{Held, Public, impl_public, write_bytes};
 use crate::prekeys::Publication;
+use crate::time::UnixSeconds;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -59,23 +60,23 @@ impl fmt::Display for AccountName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Contact {
-    /// Seconds since the Unix epoch.
-    pub time: u64,
+    /// The time at which the owner connected.
+    pub time: UnixSeconds,
     /// The network address.
     pub address: IpAddr,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
-    pub(super) opened: Held<u64>,
+    pub(super) opened: Held<UnixSeconds>,
     pub(super) directory: Directory,
     pub(super) mailbox: Mailbox,
     /// Newest last.
-    pub(super) contacts: VecDeque<(Held<u64>, Held<IpAddr>)>,
+    pub(super) contacts: VecDeque<(Held<UnixSeconds>, Held<IpAddr>)>,
 }
 
 impl Account {
-    pub(super) fn open(publication: Publication, now: u64) -> Result<Self, RelayError> {
+    pub(super) fn open(publication: Publication, now: UnixSeconds) -> Result<Self, RelayError> {
         Ok(Self {
             opened: Held(now),
             directory: Directory::open(publication, now)?,
@@ -86,7 +87,7 @@ impl Account {
 
     /// Records a contact of the owner, and identical consecutive contacts once. The oldest contact beyond
     /// [`MAX_CONTACTS`] is deleted.
-    pub(super) fn record_contact(&mut self, address: IpAddr, now: u64) {
+    pub(super) fn record_contact(&mut self, address: IpAddr, now: UnixSeconds) {
         if self.contacts.back() == Some(&(Held(now), Held(address))) {
             return;
         }

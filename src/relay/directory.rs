@@ -5,16 +5,18 @@ use super::error::RelayError;
 use super::public::{Held, Public, write_bytes};
 use crate::identity::Identity;
 use crate::prekeys::{Bundle, Prekey, PrekeyKind, Publication};
+use crate::time::UnixSeconds;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// Maximum number of one-time prekeys stored per account, 1.7 kB each: more than a device makes at once.
 pub const MAX_ONE_TIME_PREKEYS: usize = 1_000;
 /// Number of one-time prekeys handed out without a pause. This is more than the number of new correspondents that a
 /// person has at once. An attacker who drains an account (attack B10, "prekey pogo") gets this many.
 pub const ONE_TIME_BURST: u64 = 20;
-/// Seconds after which one more one-time prekey may be handed out.
-pub const ONE_TIME_INTERVAL: u64 = 60;
+/// Time after which one more one-time prekey may be handed out.
+pub const ONE_TIME_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Directory {
@@ -24,11 +26,11 @@ pub(crate) struct Directory {
     one_time_prekeys: VecDeque<Held<Prekey>>,
     /// Token bucket: the number of prekeys that may be handed out, as of `counted_at`.
     allowance: Held<u64>,
-    counted_at: Held<u64>,
+    counted_at: Held<UnixSeconds>,
 }
 
 impl Directory {
-    pub(super) fn open(publication: Publication, now: u64) -> Result<Self, RelayError> {
+    pub(super) fn open(publication: Publication, now: UnixSeconds) -> Result<Self, RelayError> {
         let mut opened = Self {
             identity: Held(publication.identity),
             signed_prekey: Held(publication.signed_prekey.clone()),
@@ -64,8 +66,9 @@ impl Directory {
         Ok(())
     }
 
-    pub(super) fn fetch(&mut self, now: u64) -> Result<Bundle, RelayError> {
-        let earned = now.saturating_sub(self.counted_at.0).checked_div(ONE_TIME_INTERVAL).unwrap_or_default();
+    pub(super) fn fetch(&mut self, now: UnixSeconds) -> Result<Bundle, RelayError> {
+        let waited = now.saturating_since(self.counted_at.0).as_secs();
+        let earned = waited.checked_div(ONE_TIME_INTERVAL.as_secs()).unwrap_or_default();
         if earned > 0 {
             self.allowance = Held(self.allowance.0.saturating_add(earned).min(ONE_TIME_BURST));
             self.counted_at = Held(now);

@@ -2,6 +2,7 @@
 //! The server's answer to a court order.
 
 use super::account::{Account, AccountName, Contact};
+use crate::time::UnixSeconds;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -20,17 +21,17 @@ pub const NOT_HELD: [&str; 4] = [
 pub struct Order {
     /// The court's reference.
     pub reference: String,
-    /// First second of the period, since the Unix epoch.
-    pub from: u64,
-    /// Last second of the period, since the Unix epoch.
-    pub until: u64,
+    /// First second of the period.
+    pub from: UnixSeconds,
+    /// Last second of the period.
+    pub until: UnixSeconds,
 }
 
 impl Order {
     /// Creates an order for all times.
     #[must_use]
     pub fn new(reference: &str) -> Self {
-        Self { reference: reference.into(), from: 0, until: u64::MAX }
+        Self { reference: reference.into(), from: UnixSeconds(0), until: UnixSeconds::MAX }
     }
 }
 
@@ -38,8 +39,8 @@ impl Order {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Queued {
-    /// Seconds since the Unix epoch.
-    pub time: u64,
+    /// The time at which it was queued.
+    pub time: UnixSeconds,
     /// Size in bytes, padding included.
     pub size: usize,
 }
@@ -53,8 +54,8 @@ pub struct Disclosure {
     pub order: Order,
     /// The telephone number, or other name, of the account.
     pub account: String,
-    /// The time at which the account was opened, in seconds since the Unix epoch.
-    pub opened: u64,
+    /// The time at which the account was opened.
+    pub opened: UnixSeconds,
     /// The account's public identity, 128 bytes in hexadecimal, which everybody who writes to the account receives.
     pub identity: String,
     /// Number of one-time prekeys that have not been handed out yet.
@@ -69,7 +70,7 @@ pub struct Disclosure {
 
 impl Disclosure {
     pub(super) fn of(name: &AccountName, account: &Account, order: &Order) -> Self {
-        let asked = |time: u64| (order.from..=order.until).contains(&time);
+        let asked = |time: UnixSeconds| (order.from..=order.until).contains(&time);
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| alloc::format!("{byte:02x}")).collect();
         Self {
             order: order.clone(),

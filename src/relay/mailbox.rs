@@ -3,6 +3,7 @@
 
 use super::error::RelayError;
 use super::public::{Held, Public, impl_public, write_bytes};
+use crate::time::UnixSeconds;
 use crate::wire::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD, is_first_message};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -57,7 +58,7 @@ pub struct Received<'a> {
 #[derive(Clone, Debug)]
 struct QueuedEnvelope {
     number: Held<u64>,
-    time: Held<u64>,
+    time: Held<UnixSeconds>,
     envelope: Held<Envelope>,
 }
 
@@ -69,7 +70,7 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
-    pub(super) fn deliver(&mut self, envelope: Envelope, now: u64) -> Result<(), RelayError> {
+    pub(super) fn deliver(&mut self, envelope: Envelope, now: UnixSeconds) -> Result<(), RelayError> {
         let bytes = self.sizes().fold(envelope.0.len(), |sum, (_, size)| sum.saturating_add(size));
         if self.queue.len() >= MAX_QUEUE_LEN || bytes > MAX_QUEUE_BYTES {
             return Err(RelayError::MailboxFull);
@@ -90,7 +91,7 @@ impl Mailbox {
     }
 
     /// Returns time and size of the queued envelopes.
-    pub(super) fn sizes(&self) -> impl Iterator<Item = (u64, usize)> {
+    pub(super) fn sizes(&self) -> impl Iterator<Item = (UnixSeconds, usize)> {
         self.queue.iter().map(|queued| (queued.time.0, queued.envelope.0.0.len()))
     }
 

@@ -7,10 +7,10 @@
 //!
 //! ```
 //! use noescrow::relay::{AccountName, Order, Relay};
-//! # use noescrow::Device;
+//! # use noescrow::{Device, UnixSeconds};
 //! # use rand_chacha::rand_core::SeedableRng;
 //! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(0);
-//! # let (now, next_month) = (1_800_000_000, 1_802_592_000);
+//! # let (now, next_month) = (UnixSeconds(1_800_000_000), UnixSeconds(1_802_592_000));
 //! let address = "192.0.2.7".parse().unwrap();
 //! let bob = AccountName::new("+14152222222")?;
 //! let mut relay = Relay::default();
@@ -41,6 +41,7 @@ pub use mailbox::{Envelope, MAX_ENVELOPE_LEN, MAX_QUEUE_BYTES, MAX_QUEUE_LEN, Re
 pub use public::Public;
 
 use crate::prekeys::{Bundle, Publication};
+use crate::time::UnixSeconds;
 use account::Account;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -64,7 +65,7 @@ impl Relay {
         account: &AccountName,
         publication: Publication,
         address: IpAddr,
-        now: u64,
+        now: UnixSeconds,
     ) -> Result<(), RelayError> {
         match self.accounts.get_mut(account) {
             Some(known) => {
@@ -90,7 +91,7 @@ impl Relay {
         account: &AccountName,
         publication: Publication,
         address: IpAddr,
-        now: u64,
+        now: UnixSeconds,
     ) -> Result<(), RelayError> {
         let known = self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)?;
         let mut opened = Account::open(publication, now)?;
@@ -106,7 +107,7 @@ impl Relay {
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].
-    pub fn fetch(&mut self, account: &AccountName, now: u64) -> Result<Bundle, RelayError> {
+    pub fn fetch(&mut self, account: &AccountName, now: UnixSeconds) -> Result<Bundle, RelayError> {
         self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)?.directory.fetch(now)
     }
 
@@ -122,7 +123,7 @@ impl Relay {
     ///
     /// # Errors
     /// [`RelayError`], if there is no such account or its mailbox is full.
-    pub fn deliver(&mut self, account: &AccountName, envelope: Envelope, now: u64) -> Result<(), RelayError> {
+    pub fn deliver(&mut self, account: &AccountName, envelope: Envelope, now: UnixSeconds) -> Result<(), RelayError> {
         self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)?.mailbox.deliver(envelope, now)
     }
 
@@ -135,7 +136,7 @@ impl Relay {
         &'a mut self,
         account: &AccountName,
         address: IpAddr,
-        now: u64,
+        now: UnixSeconds,
     ) -> Result<impl Iterator<Item = Received<'a>> + use<'a>, RelayError> {
         let known = self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)?;
         known.record_contact(address, now);

@@ -4,6 +4,7 @@
 use super::sealed::Sealed;
 use crate::identity::Identity;
 use crate::prekeys::Prekey;
+use crate::time::UnixSeconds;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -40,6 +41,7 @@ impl_public! {
         IpAddr::V6(v6) => write_bytes(&v6.octets(), out),
     };
     u64 => |number, out| out.extend_from_slice(&number.to_be_bytes());
+    UnixSeconds => |time, out| out.extend_from_slice(&time.0.to_be_bytes());
 }
 
 /// Writes the length (8 bytes), then the bytes.

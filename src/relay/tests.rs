@@ -4,11 +4,16 @@ use crate::Device;
 use crate::prekeys::Prekey;
 use crate::wire::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD};
 use alloc::vec;
+use core::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-const NOW: u64 = 1_800_000_000;
-const LATER: u64 = NOW + 86_400;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const LATER: UnixSeconds = after(86_400);
+
+const fn after(seconds: u64) -> UnixSeconds {
+    NOW.saturating_add(Duration::from_secs(seconds))
+}
 
 fn address(last: u8) -> IpAddr {
     IpAddr::from([192, 0, 2, last])
@@ -47,9 +52,9 @@ fn draining_is_limited_and_bundles_are_still_served() {
         (0..50).filter(|_| relay.fetch(&bob(), now).unwrap().one_time_prekey().is_some()).count()
     };
     assert_eq!(given(&mut relay, NOW), 20);
-    assert_eq!(given(&mut relay, NOW + ONE_TIME_INTERVAL - 1), 0);
-    assert_eq!(given(&mut relay, NOW + 3 * ONE_TIME_INTERVAL), 3);
-    assert_eq!(given(&mut relay, NOW + 1_000 * ONE_TIME_INTERVAL), 20);
+    assert_eq!(given(&mut relay, after(59)), 0);
+    assert_eq!(given(&mut relay, after(3 * 60)), 3);
+    assert_eq!(given(&mut relay, after(1_000 * 60)), 20);
 }
 
 #[test]
@@ -144,21 +149,21 @@ fn account_names_are_bounded() {
 #[test]
 fn the_list_of_disclosed_fields_is_closed() {
     let (mut relay, ..) = relay_with(2);
-    relay.deliver(&bob(), message(208), NOW + 1).unwrap();
-    let _ = relay.pending(&bob(), address(2), NOW + 2).unwrap().count();
+    relay.deliver(&bob(), message(208), after(1)).unwrap();
+    let _ = relay.pending(&bob(), address(2), after(2)).unwrap().count();
     let disclosure = relay.disclose(&bob(), &Order::new("A40-1/2018")).unwrap();
     let Disclosure { order, account, opened, identity, one_time_prekeys_left, contacts, queued, not_held } = disclosure;
     assert_eq!((order.reference.as_str(), account.as_str(), opened), ("A40-1/2018", "+14152222222", NOW));
     assert_eq!((identity.len(), one_time_prekeys_left), (256, 2));
-    let seen = [Contact { time: NOW, address: address(1) }, Contact { time: NOW + 2, address: address(2) }];
+    let seen = [Contact { time: NOW, address: address(1) }, Contact { time: after(2), address: address(2) }];
     assert_eq!(contacts, seen);
-    assert_eq!(queued, [Queued { time: NOW + 1, size: 208 }]);
+    assert_eq!(queued, [Queued { time: after(1), size: 208 }]);
     assert_eq!(not_held.len(), 4);
 
     // The server's own columns: each is on the list, public, or an internal counter.
     let account::Account { opened: _, directory: _, mailbox: _, contacts: _ } = &relay.accounts[&bob()];
 
-    let order = Order { reference: "B".into(), from: NOW + 2, until: NOW + 2 };
+    let order = Order { reference: "B".into(), from: after(2), until: after(2) };
     let narrow = relay.disclose(&bob(), &order).unwrap();
     assert_eq!((narrow.contacts.len(), narrow.queued.len()), (1, 0));
 }
@@ -167,11 +172,11 @@ fn the_list_of_disclosed_fields_is_closed() {
 fn old_contacts_are_deleted() {
     let (mut relay, ..) = relay_with(0);
     for time in 0..100 {
-        let _ = relay.pending(&bob(), address(3), NOW + time).unwrap().count();
+        let _ = relay.pending(&bob(), address(3), after(time)).unwrap().count();
     }
     let disclosure = relay.disclose(&bob(), &Order::new("C")).unwrap();
     assert_eq!(disclosure.contacts.len(), MAX_CONTACTS);
-    assert_eq!(disclosure.contacts.last().map(|contact| contact.time), Some(NOW + 99));
+    assert_eq!(disclosure.contacts.last().map(|contact| contact.time), Some(after(99)));
 }
 
 #[cfg(feature = "serde")]

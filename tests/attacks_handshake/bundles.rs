@@ -7,7 +7,7 @@ use crate::support::{LATER, NOW};
 use noescrow::error::{AcceptError, InitiateError};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::relay::{AccountName, ONE_TIME_BURST, ONE_TIME_INTERVAL, Relay};
-use noescrow::{Bundle, Device, Identity, Prekey, PrekeyKind, Secret, is_first_message};
+use noescrow::{Bundle, Device, Identity, InitiateOptions, Prekey, PrekeyKind, Secret, UnixSeconds, is_first_message};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
@@ -177,7 +177,7 @@ fn b3_no_bytes_and_no_signatures_are_valid_for_two_kinds() {
         let bundle_taker = Bundle::from_bytes(primitives, bytes).is_ok();
         // Bytes of a length that no decoder takes must not look like a message either.
         let message_taker = is_first_message(bytes) == Ok(true) && bytes.len() > noescrow::FIRST_MESSAGE_OVERHEAD;
-        assert!(device.device.accept(bytes, b"").is_err());
+        assert!(device.device.accept(bytes).is_err());
         [identity_taker, prekey_taker, bundle_taker, message_taker]
     };
     primitives.set_faults(VERIFIES_NOTHING);
@@ -260,9 +260,10 @@ fn b10_messages_to_a_drained_account_are_exposed_until_prekey_deletion() {
     // Anybody may ask. The relay serves a burst and then one a minute, so that draining takes time.
     let drained = (0..200).filter(|_| relay.fetch(&account, NOW).unwrap().one_time_prekey().is_some()).count();
     assert_eq!(drained as u64, ONE_TIME_BURST);
-    assert!(relay.fetch(&account, NOW + ONE_TIME_INTERVAL).unwrap().one_time_prekey().is_some());
+    assert!(relay.fetch(&account, NOW.saturating_add(ONE_TIME_INTERVAL)).unwrap().one_time_prekey().is_some());
     // Control: a relay without this limit has nothing left after as many requests as there are keys.
-    let patient = (1..200).filter(|i| relay.fetch(&account, NOW + (i + 2) * 3600).unwrap().one_time_prekey().is_some());
+    let patient = (1..200)
+        .filter(|i| relay.fetch(&account, UnixSeconds(NOW.0 + (i + 2) * 3600)).unwrap().one_time_prekey().is_some());
     assert_eq!(patient.count() as u64, 100 - ONE_TIME_BURST - 1);
     assert_eq!(relay.one_time_prekeys_left(&account).unwrap(), 0);
     // The device makes new keys when its owner asks, not when the server does.
@@ -271,15 +272,15 @@ fn b10_messages_to_a_drained_account_are_exposed_until_prekey_deletion() {
     let bundle = relay.fetch(&account, NOW).unwrap();
     assert!(bundle.one_time_prekey().is_none(), "the initiator can read that there is none");
     let alice = Device::generate(LATER, &mut rng);
-    let (_, hello) = alice.initiate(&bundle, b"hi", b"", NOW, &mut rng).unwrap();
+    let (_, hello) = alice.initiate(&bundle, b"hi", InitiateOptions::at(NOW), &mut rng).unwrap();
     let key = noescrow::StorageKey::new([1; 32]);
     let thief = |device: &Device| Device::restore(&device.snapshot(&key, 0), &key, 0).unwrap();
     // The documented limit: a thief who steals the device before the signed prekey is deleted reads the first message.
-    assert_eq!(thief(&bob).accept(&hello, b"").unwrap().1, b"hi");
-    assert_eq!(bob.accept(&hello, b"").unwrap().1, b"hi");
+    assert_eq!(thief(&bob).accept(&hello).unwrap().1, b"hi");
+    assert_eq!(bob.accept(&hello).unwrap().1, b"hi");
     bob.rotate(LATER, &mut rng).unwrap();
     assert!(bob.delete_previous_signed_prekey());
-    assert_eq!(thief(&bob).accept(&hello, b"").unwrap_err(), AcceptError::Refused);
+    assert_eq!(thief(&bob).accept(&hello).unwrap_err(), AcceptError::Refused);
 }
 
 #[test]
@@ -309,7 +310,7 @@ fn b11_a_one_time_key_planted_by_the_server_is_refused() {
     }
     assert_eq!(bob.device.one_time_prekeys_left(), 1);
     let (_, hello) = Party::new(15).initiate(&genuine).unwrap();
-    assert!(bob.device.accept(&hello, b"").is_ok());
+    assert!(bob.device.accept(&hello).is_ok());
 }
 
 /// HS-I2.
@@ -320,8 +321,10 @@ fn b12_expired_and_deleted_prekeys_are_refused() {
     let stale = bob.bundle(true);
     let parsed = Bundle::from_bytes(&alice.primitives, &stale).unwrap();
     let drawn = alice.rng.drawn.len();
-    let at = |now, alice: &mut Party| alice.device.initiate(&parsed, b"hi", b"", now, &mut alice.rng).map(|_| ());
-    for now in [LATER + 1, LATER + 365 * 86_400, u64::MAX] {
+    let at = |now, alice: &mut Party| {
+        alice.device.initiate(&parsed, b"hi", InitiateOptions::at(now), &mut alice.rng).map(|_| ())
+    };
+    for now in [UnixSeconds(LATER.0 + 1), UnixSeconds(LATER.0 + 365 * 86_400), UnixSeconds::MAX] {
         assert_eq!(at(now, &mut alice), Err(InitiateError::Expired));
     }
     assert_eq!(alice.rng.drawn.len(), drawn, "no ephemeral key was made");
@@ -329,11 +332,11 @@ fn b12_expired_and_deleted_prekeys_are_refused() {
     // Each of the two expiries counts.
     let sooner = |kind: usize| {
         let mut bytes = stale.clone();
-        bytes[[SIGNED, ONE_TIME][kind].start + 5..][..8].copy_from_slice(&(NOW - 1).to_be_bytes());
+        bytes[[SIGNED, ONE_TIME][kind].start + 5..][..8].copy_from_slice(&(NOW.0 - 1).to_be_bytes());
         Bundle::from_bytes(&Party::faulty(18, VERIFIES_NOTHING).primitives, &bytes).unwrap()
     };
     for bundle in [sooner(0), sooner(1)] {
-        let outcome = alice.device.initiate(&bundle, b"hi", b"", NOW, &mut alice.rng);
+        let outcome = alice.device.initiate(&bundle, b"hi", InitiateOptions::at(NOW), &mut alice.rng);
         assert_eq!(outcome.map(|_| ()).unwrap_err(), InitiateError::Expired);
     }
     // The server cannot prolong the expiry. Control: a reader that verifies nothing accepts the longer life.
@@ -347,7 +350,7 @@ fn b12_expired_and_deleted_prekeys_are_refused() {
     bob.device.rotate(LATER, &mut bob.rng).unwrap();
     assert_eq!(bob.refuses(&hello), AcceptError::Refused);
     // Control: after one rotation the message still opens.
-    assert!(Party::restored(&kept, 16).device.accept(&hello, b"").is_ok());
+    assert!(Party::restored(&kept, 16).device.accept(&hello).is_ok());
 }
 
 /// Telegram's clients got p and g from the server. Here no byte of a bundle or message is a parameter: groups, KEM and

@@ -89,14 +89,14 @@ fn responder_answers(key: &[u8; 32], secret: Option<[u8; 32]>, faults: Faults) -
         bob.primitives.set_faults(faults);
         bob.primitives.clear();
         let before = bob.state();
-        let outcome = bob.device.accept(&message, b"").map(|_| ());
+        let outcome = bob.device.accept(&message).map(|_| ());
         if outcome.is_err() {
             // The identity is encrypted under one DH and one KDF; SK is never computed.
             assert!(bob.primitives.count("dh") <= 1 && bob.primitives.count("hkdf") <= 1);
             assert_eq!(before, bob.state());
             assert_eq!(bob.device.one_time_prekeys_left(), 1);
             bob.primitives.clear_faults();
-            assert!(bob.device.accept(&honest.first_message(&bundle).0, b"").is_ok(), "the right one passes");
+            assert!(bob.device.accept(&honest.first_message(&bundle).0).is_ok(), "the right one passes");
         }
         outcome
     })
@@ -205,7 +205,7 @@ fn a4_torsion_variants_of_an_accepted_ephemeral_key_are_refused() {
         let mut bob = Party::faulty(5, faults);
         let mut alice = Party::faulty(4, Faults { no_ad: faults.no_ad, ..Faults::default() });
         let (_, message) = alice.initiate(&bob.bundle(false)).unwrap();
-        assert_eq!(bob.device.accept(&message, b"").unwrap().1, b"hello");
+        assert_eq!(bob.device.accept(&message).unwrap().1, b"hello");
         assert_eq!(bob.refuses(&message), AcceptError::Repeated);
         let mut accepted = 0;
         // Only two if they are accepted: the record holds four.
@@ -215,13 +215,13 @@ fn a4_torsion_variants_of_an_accepted_ephemeral_key_are_refused() {
                 Some(step) => {
                     let before = bob.state();
                     bob.primitives.clear();
-                    assert_eq!(bob.device.accept(&replayed, b"").unwrap_err(), AcceptError::Refused);
+                    assert_eq!(bob.device.accept(&replayed).unwrap_err(), AcceptError::Refused);
                     assert_eq!(bob.primitives.steps().last(), Some(&step));
                     assert_eq!(before, bob.state());
                 }
                 None => {
                     // Control: accepted as new; the user gets the same text a second time.
-                    assert_eq!(bob.device.accept(&replayed, b"").unwrap().1, b"hello");
+                    assert_eq!(bob.device.accept(&replayed).unwrap().1, b"hello");
                     accepted += 1;
                 }
             }

@@ -7,7 +7,7 @@ use crate::recording::{Faults, NoAd, Party, RecordingRng};
 use crate::support::{LATER, NOW};
 use noescrow::error::{AcceptError, DecryptError, InitiateError, PrekeyError};
 use noescrow::primitives::{Primitives, RustCrypto};
-use noescrow::{Bundle, ChunkSize, Identity, Secret};
+use noescrow::{Bundle, ChunkSize, Identity, InitiateOptions, Secret, UnixSeconds};
 use std::collections::HashSet;
 
 const HONEST: [[u8; 32]; 3] = [[1; 32], [2; 32], [3; 32]];
@@ -25,7 +25,7 @@ fn b24_ad_contains_every_field_that_the_document_lists() {
         let bytes = bob.bundle(one_time);
         let bundle = Bundle::from_bytes(&RustCrypto, &bytes).unwrap();
         let (message, ad) = honest().first_message(&bundle);
-        let (session, text) = bob.device.accept(&message, b"").unwrap();
+        let (session, text) = bob.device.accept(&message).unwrap();
         assert_eq!((text.as_slice(), session.id()), (&b"forged"[..], ad));
         let forged = Identity::from_bytes(&RustCrypto, &honest().identity).unwrap();
         assert_eq!(session.remote_identity(), Some(&forged));
@@ -72,14 +72,14 @@ fn b24_other_versions_and_missing_fields_are_refused() {
         assert_eq!(bob.refuses(&classical), AcceptError::Refused);
         assert_eq!(bob.refuses(&[]), AcceptError::Refused);
         // Control.
-        let (mut from_bob, _) = bob.device.accept(&hello, b"").unwrap();
-        let reply = from_bob.encrypt(b"reply", b"", &mut bob.rng).unwrap();
+        let (mut from_bob, _) = bob.device.accept(&hello).unwrap();
+        let reply = from_bob.encrypt(b"reply", &mut bob.rng).unwrap();
         for version in (0..=255).filter(|version| *version != reply[0]) {
             let mut other = reply.clone();
             other[0] = version;
-            assert_eq!(from_alice.decrypt(&other, b""), Err(DecryptError::Refused), "{version}");
+            assert_eq!(from_alice.decrypt(&other), Err(DecryptError::Refused), "{version}");
         }
-        assert_eq!(from_alice.decrypt(&reply, b"").unwrap(), b"reply");
+        assert_eq!(from_alice.decrypt(&reply).unwrap(), b"reply");
     }
 }
 
@@ -92,7 +92,12 @@ fn b24_a_server_cannot_change_the_chunk_size() {
             let faults = Faults { no_ad, ..Faults::default() };
             let (mut bob, mut alice) = (Party::faulty(3, faults), Party::faulty(4, faults));
             let bundle = Bundle::from_bytes(&RustCrypto, &bob.bundle(true)).unwrap();
-            let initiated = alice.device.initiate_with(chunk_size, &bundle, b"hello", b"", NOW, &mut alice.rng);
+            let initiated = alice.device.initiate(
+                &bundle,
+                b"hello",
+                InitiateOptions::at(NOW).chunk_size(chunk_size),
+                &mut alice.rng,
+            );
             let (_, hello) = initiated.unwrap();
             assert_eq!(usize::from(hello[CHUNK_SIZE]), code);
             for other in (0..=255).filter(|other| *other != hello[CHUNK_SIZE]) {
@@ -106,7 +111,7 @@ fn b24_a_server_cannot_change_the_chunk_size() {
                 *steps += usize::from(bob.primitives.steps().contains(&"HS-R5"));
             }
             // Control.
-            let (session, _) = bob.device.accept(&hello, b"").unwrap();
+            let (session, _) = bob.device.accept(&hello).unwrap();
             assert_eq!(session.chunk_size(), chunk_size);
         }
         // Control: without that associated data the other three codes reach SK and fail because of its transcript.
@@ -142,7 +147,7 @@ fn b25_both_sides_agree_on_whether_a_one_time_key_is_used() {
                 assert_eq!((error, bob.primitives.count("dh")), (AcceptError::Refused, 0));
             }
         }
-        let (accepted, _) = bob.device.accept(&hello, b"").unwrap();
+        let (accepted, _) = bob.device.accept(&hello).unwrap();
         assert_eq!(accepted.id(), with_dh4);
         assert_eq!(bob.device.one_time_prekeys_left(), 1);
     }
@@ -163,23 +168,23 @@ fn b16_a_device_refuses_its_own_bundle_and_its_own_messages() {
         // The server serves Alice's own bundle as Bob's.
         let own = alice.bundle(one_time);
         let parsed = Bundle::from_bytes(&alice.primitives, &own).unwrap();
-        let refused = alice.device.initiate(&parsed, b"me", b"", NOW, &mut alice.rng).map(|_| ());
+        let refused = alice.device.initiate(&parsed, b"me", InitiateOptions::at(NOW), &mut alice.rng).map(|_| ());
         assert_eq!(refused.unwrap_err(), InitiateError::Refused);
         // The server echoes her message to her device and to her session.
         let (mut session, hello) = alice.initiate(&bob.bundle(one_time)).unwrap();
         assert!(matches!(alice.refuses(&hello), AcceptError::Refused | AcceptError::PrekeyUsed));
-        assert_eq!(session.decrypt(&hello, b""), Err(DecryptError::Refused));
+        assert_eq!(session.decrypt(&hello), Err(DecryptError::Refused));
         // So are later messages, and no key seals in both directions.
-        let (mut from_bob, _) = bob.device.accept(&hello, b"").unwrap();
+        let (mut from_bob, _) = bob.device.accept(&hello).unwrap();
         alice.primitives.clear();
         bob.primitives.clear();
         for _ in 0..4 {
-            let pong = from_bob.encrypt(b"pong", b"", &mut bob.rng).unwrap();
-            assert_eq!(from_bob.decrypt(&pong, b""), Err(DecryptError::Refused));
-            assert_eq!(session.decrypt(&pong, b"").unwrap(), b"pong");
-            let ping = session.encrypt(b"ping", b"", &mut alice.rng).unwrap();
-            assert_eq!(session.decrypt(&ping, b""), Err(DecryptError::Refused));
-            assert_eq!(from_bob.decrypt(&ping, b"").unwrap(), b"ping");
+            let pong = from_bob.encrypt(b"pong", &mut bob.rng).unwrap();
+            assert_eq!(from_bob.decrypt(&pong), Err(DecryptError::Refused));
+            assert_eq!(session.decrypt(&pong).unwrap(), b"pong");
+            let ping = session.encrypt(b"ping", &mut alice.rng).unwrap();
+            assert_eq!(session.decrypt(&ping), Err(DecryptError::Refused));
+            assert_eq!(from_bob.decrypt(&ping).unwrap(), b"ping");
         }
         let keys = |party: &Party, name| -> HashSet<Vec<u8>> {
             let operations = party.primitives.operations.borrow();
@@ -202,7 +207,7 @@ fn b16_a_device_refuses_its_own_bundle_and_its_own_messages() {
     assert_eq!(half.identity[..32], identity[..32]);
     assert_eq!(bob.refuses(&half.first_message(&bundle).0), AcceptError::Refused);
     // Control: the same message from anybody else is accepted.
-    assert!(bob.device.accept(&honest().first_message(&bundle).0, b"").is_ok());
+    assert!(bob.device.accept(&honest().first_message(&bundle).0).is_ok());
 }
 
 /// Threema's flaw of 2023: an ephemeral key was somebody's long-term key. Every message here is complete, made with the
@@ -230,7 +235,7 @@ fn b17_a_responder_refuses_a_key_in_two_roles() {
         bob.primitives.clear();
         let before = bob.state();
         bob.primitives.clear();
-        assert_eq!(bob.device.accept(&forger.first_message(&bundle).0, b"").unwrap_err(), AcceptError::Refused);
+        assert_eq!(bob.device.accept(&forger.first_message(&bundle).0).unwrap_err(), AcceptError::Refused);
         // The identity was opened, so that the message is complete up to there; no other DH was computed.
         assert_eq!((bob.primitives.steps().last(), bob.primitives.count("dh")), (Some(&"ID-1"), 1));
         assert_eq!(before, bob.state());
@@ -239,7 +244,7 @@ fn b17_a_responder_refuses_a_key_in_two_roles() {
     // Control: the same messages with separate keys are accepted.
     let snapshot = bob.state();
     for forger in [as_ephemeral([7; 32]), as_identity([7; 32])] {
-        assert!(Party::restored(&snapshot, 11).device.accept(&forger.first_message(&bundle).0, b"").is_ok());
+        assert!(Party::restored(&snapshot, 11).device.accept(&forger.first_message(&bundle).0).is_ok());
     }
 
     // Bob's own prekeys are equal: a device with a faulty generator.
@@ -276,13 +281,18 @@ fn b17_an_initiator_refuses_a_key_in_two_roles() {
     ];
     for bundle in equal {
         alice.primitives.clear();
-        let outcome = alice.device.initiate(&bundle, b"hi", b"", NOW, &mut alice.rng).map(|_| ());
+        let outcome = alice.device.initiate(&bundle, b"hi", InitiateOptions::at(NOW), &mut alice.rng).map(|_| ());
         assert_eq!(outcome, Err(InitiateError::Refused));
         assert_eq!((alice.primitives.count("dh"), alice.primitives.count("encapsulate")), (0, 0));
     }
     // Control: separate keys.
     for one_time in [None, Some(&c)] {
-        assert!(alice.device.initiate(&bundle_of(&a, &b, one_time), b"hi", b"", NOW, &mut alice.rng).is_ok());
+        assert!(
+            alice
+                .device
+                .initiate(&bundle_of(&a, &b, one_time), b"hi", InitiateOptions::at(NOW), &mut alice.rng)
+                .is_ok()
+        );
     }
 }
 
@@ -301,7 +311,7 @@ fn b34_an_id_names_one_key_and_is_never_issued_twice() {
         bob.refuses(&crossed);
         assert_eq!((bob.primitives.count("dh"), bob.primitives.count("decapsulate")), (0, 0));
     }
-    assert!(bob.device.accept(&hello, b"").is_ok());
+    assert!(bob.device.accept(&hello).is_ok());
 
     // After use, deletion, expiry, rotation and restoring, the next id is always a new one.
     let mut seen = HashSet::from([signed_id, one_time_id]);
@@ -311,7 +321,7 @@ fn b34_an_id_names_one_key_and_is_never_issued_twice() {
         assert!(bob.device.delete_one_time_prekey(ids[1]));
         let rotated = bob.device.rotate(LATER, &mut bob.rng).unwrap().id();
         assert!(ids.into_iter().chain([rotated]).all(|id| seen.insert(id)), "{round}");
-        bob.device.delete_expired(LATER + 1);
+        bob.device.delete_expired(UnixSeconds(LATER.0 + 1));
         bob = Party::restored(&bob.state(), 16 + round);
     }
 

@@ -3,9 +3,10 @@
 //! made to send. It shares the primitives with the crate, and no protocol code.
 
 use crate::recording::SUITE;
+use crate::support::NOW;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use noescrow::primitives::{Primitives, RustCrypto};
-use noescrow::{Bundle, Device, FIRST_MESSAGE_OVERHEAD, Prekey, Secret};
+use noescrow::{Bundle, FIRST_MESSAGE_OVERHEAD, InitiateOptions, Prekey, Secret, UnixSeconds};
 
 const F: [u8; 32] = [0xFF; 32];
 /// Bytes of a prekey without its signature.
@@ -46,11 +47,11 @@ pub fn prekey(
     signing_seed: &[u8; 32],
     kind: u8,
     id: u32,
-    expiry: u64,
+    expiry: UnixSeconds,
     dh_key: &[u8; 32],
     kem_key: &[u8; 1568],
 ) -> Vec<u8> {
-    let description = [&[kind], &id.to_be_bytes()[..], &expiry.to_be_bytes(), dh_key, kem_key].concat();
+    let description = [&[kind], &id.to_be_bytes()[..], &expiry.0.to_be_bytes(), dh_key, kem_key].concat();
     sign_prekey(signing_seed, description)
 }
 
@@ -178,7 +179,7 @@ fn first_ratchet_message(sk: &[u8; 32], ad: &[u8; 32], spk: &[u8; 32]) -> Vec<u8
     let header = [&salt[..], &keys[44..], &seal(&keys[..44], &[0x11], header)].concat();
 
     let text = b"forged";
-    let mut body = vec![0; Device::first_message_len(text.len()).unwrap() - FIRST_MESSAGE_OVERHEAD];
+    let mut body = vec![0; InitiateOptions::at(NOW).first_message_len(text.len()).unwrap() - FIRST_MESSAGE_OVERHEAD];
     body[..text.len()].copy_from_slice(text);
     body[text.len()] = 0x80;
     let mut material = [0; 44];

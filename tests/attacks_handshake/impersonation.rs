@@ -31,7 +31,7 @@ fn b14_only_the_signed_prekey_allows_impersonation_until_it_is_deleted() {
         }
         let before = bob.state();
         let is_alice_to = |mut bob: Party| {
-            let (session, text) = bob.device.accept(&as_alice(signed_prekey), b"").unwrap();
+            let (session, text) = bob.device.accept(&as_alice(signed_prekey)).unwrap();
             session.remote_identity() == Some(&alice) && text == b"forged"
         };
         assert!(is_alice_to(Party::restored(&before, 42)));

@@ -98,13 +98,13 @@ fn b4_a_re_encapsulated_secret_is_refused_even_with_a_weak_kem() {
 
         let before = bob.state();
         bob.primitives.clear();
-        let outcome = bob.device.accept(&carried, b"").map(|(_, text)| text);
+        let outcome = bob.device.accept(&carried).map(|(_, text)| text);
         let last_step = *bob.primitives.steps().last().unwrap();
         let same_key =
             bob.primitives.count("hkdf") > 1 && bob.primitives.key_agreement() == alice.primitives.key_agreement();
         if outcome.is_err() {
             assert_eq!(before, bob.state());
-            assert_eq!(bob.device.accept(&hello, b"").unwrap().1, b"hello");
+            assert_eq!(bob.device.accept(&hello).unwrap().1, b"hello");
         }
         (outcome, last_step, same_key)
     };
@@ -163,7 +163,7 @@ fn b27_a_wrong_ciphertext_fails_like_any_other_flaw() {
         bob.primitives.clear();
         let before = bob.state();
         bob.primitives.clear();
-        let error = bob.device.accept(&message, b"").unwrap_err();
+        let error = bob.device.accept(&message).unwrap_err();
         let work: Vec<_> =
             bob.primitives.operations.borrow().iter().map(|one| (one.name, one.step, one.succeeded)).collect();
         assert_eq!(before, bob.state());
@@ -185,7 +185,7 @@ fn b27_a_wrong_ciphertext_fails_like_any_other_flaw() {
     for len in [CT.start, CT.end - 1, CT.end, HIDDEN.end] {
         assert_eq!(bob.refuses(&hello[..len]), AcceptError::Refused);
     }
-    assert!(bob.device.accept(&hello, b"").is_ok());
+    assert!(bob.device.accept(&hello).is_ok());
 }
 
 /// SHAKE256 to 32 bytes, written from FIPS 202: the oracle for J.
@@ -322,10 +322,10 @@ fn b31_private_kem_keys_are_stored_as_seeds_only() {
         let mut forged = state.clone();
         forged[at + byte] ^= 0x10;
         let mut bob = Party::restored(&sealed(forged), 14);
-        let outcome = bob.device.accept(&hello, b"").map(|_| ());
+        let outcome = bob.device.accept(&hello).map(|_| ());
         assert_eq!(outcome, if accepted { Ok(()) } else { Err(AcceptError::Refused) }, "{byte}");
     }
-    assert!(bob.device.accept(&hello, b"").is_ok());
+    assert!(bob.device.accept(&hello).is_ok());
 }
 
 /// Bytes of a snapshot before the ciphertext: version, kind, generation, salt.

@@ -6,7 +6,7 @@ use crate::support::LATER;
 use noescrow::error::AcceptError;
 use noescrow::hazmat::{Call, Intercept, Intercepted};
 use noescrow::primitives::{Primitives, RustCrypto};
-use noescrow::{Bundle, Heap, StorageKey, device, session};
+use noescrow::{Bundle, Capacity, InitiateOptions, StorageKey, device, session};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng, TryCryptoRng, TryRng};
 use std::cell::{Cell, RefCell};
@@ -16,8 +16,8 @@ use std::rc::Rc;
 /// The default primitives, intercepted by an [`OperationLog`].
 pub type Recording = Intercepted<OperationLog>;
 /// The replay record holds four, so that it can be filled.
-pub type RecordedDevice = device::Device<Recording, 100, 4>;
-pub type RecordedSession = session::Session<Recording, Heap>;
+pub type RecordedDevice = device::Device<Recording, Capacity<100, 4>>;
+pub type RecordedSession = session::Session<Recording>;
 
 /// The suite: PQXDH's info.
 pub const SUITE: &[u8] = b"noescrow-v1_X25519_SHA-256_ML-KEM-1024";
@@ -297,7 +297,7 @@ impl Party {
     /// A session from a bundle's bytes, with the text `hello`; `None` if the bundle is refused.
     pub fn initiate(&mut self, bundle: &[u8]) -> Option<(RecordedSession, Vec<u8>)> {
         let bundle = Bundle::from_bytes(&self.primitives, bundle).ok()?;
-        self.device.initiate(&bundle, b"hello", b"", crate::support::NOW, &mut self.rng).ok()
+        self.device.initiate(&bundle, b"hello", InitiateOptions::at(crate::support::NOW), &mut self.rng).ok()
     }
 
     /// The whole state, byte for byte.
@@ -308,7 +308,7 @@ impl Party {
     /// The error with which a first message is refused. Panics if it is accepted or if the refusal changed the state.
     pub fn refuses(&mut self, message: &[u8]) -> AcceptError {
         let before = self.state();
-        let error = self.device.accept(message, b"").map(|_| ()).expect_err("accepted");
+        let error = self.device.accept(message).map(|_| ()).expect_err("accepted");
         assert_eq!(before, self.state(), "{error}: the state has changed");
         error
     }

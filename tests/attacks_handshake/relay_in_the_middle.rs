@@ -8,7 +8,7 @@ use crate::recording::{Faults, NoAd, Operation, Party, RecordedDevice, RecordedS
 use crate::support::{LATER, NOW};
 use noescrow::error::{AcceptError, DecryptError};
 use noescrow::primitives::{Primitives, RustCrypto};
-use noescrow::{Bundle, ChunkSize, Secret, StorageKey};
+use noescrow::{Bundle, ChunkSize, InitiateOptions, Sealed, Secret, StorageKey};
 use rand_chacha::rand_core::{Rng, TryCryptoRng, TryRng};
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
@@ -152,12 +152,12 @@ const EPOCHS: u64 = 2;
 
 fn rounds(alice: (&mut Party, &mut RecordedSession), bob: (&mut Party, &mut RecordedSession), count: usize) {
     for _ in 0..count {
-        let lost = bob.1.encrypt(b"lost", b"", &mut bob.0.rng).unwrap();
-        let pong = bob.1.encrypt(b"pong", b"", &mut bob.0.rng).unwrap();
-        assert_eq!(alice.1.decrypt(&pong, b"").unwrap(), b"pong");
-        assert_eq!(alice.1.decrypt(&lost, b"").unwrap(), b"lost");
-        let ping = alice.1.encrypt(b"ping", b"", &mut alice.0.rng).unwrap();
-        assert_eq!(bob.1.decrypt(&ping, b"").unwrap(), b"ping");
+        let lost = bob.1.encrypt(b"lost", &mut bob.0.rng).unwrap();
+        let pong = bob.1.encrypt(b"pong", &mut bob.0.rng).unwrap();
+        assert_eq!(alice.1.decrypt(&pong).unwrap(), b"pong");
+        assert_eq!(alice.1.decrypt(&lost).unwrap(), b"lost");
+        let ping = alice.1.encrypt(b"ping", &mut alice.0.rng).unwrap();
+        assert_eq!(bob.1.decrypt(&ping).unwrap(), b"ping");
     }
 }
 
@@ -166,9 +166,10 @@ fn audit(faults: Faults, one_time: bool) -> [Origins; 2] {
     let (mut alice, mut bob) = (Party::faulty(1, faults), Party::faulty(2, faults));
     // Chunks of the largest size, so that there are epochs.
     let bundle = Bundle::from_bytes(&alice.primitives, &bob.bundle(one_time)).unwrap();
-    let initiated = alice.device.initiate_with(CHUNK_SIZE, &bundle, b"hello", b"", NOW, &mut alice.rng);
+    let initiated =
+        alice.device.initiate(&bundle, b"hello", InitiateOptions::at(NOW).chunk_size(CHUNK_SIZE), &mut alice.rng);
     let (mut from_alice, hello) = initiated.unwrap();
-    let (mut from_bob, _) = bob.device.accept(&hello, b"").unwrap();
+    let (mut from_bob, _) = bob.device.accept(&hello).unwrap();
     rounds((&mut alice, &mut from_alice), (&mut bob, &mut from_bob), ROUNDS);
     assert_eq!(u64::from(from_alice.post_quantum_epoch()), EPOCHS);
     [origins(&alice, &bob), origins(&bob, &alice)]
@@ -333,7 +334,7 @@ fn search(faults: Faults, nonces: bool, stride: usize) -> Search {
                 }
             };
             bob.primitives.clear();
-            let Ok((mut from_bob, _)) = bob.device.accept(&message, b"") else {
+            let Ok((mut from_bob, _)) = bob.device.accept(&message) else {
                 found.refused += 1;
                 continue;
             };
@@ -345,9 +346,9 @@ fn search(faults: Faults, nonces: bool, stride: usize) -> Search {
                 alice.primitives.set_faults(Faults { server_nonce: Some([1; 32]), ..faults });
                 bob.primitives.set_faults(Faults { server_nonce: Some([2; 32]), ..faults });
             }
-            let reply = from_bob.encrypt(b"reply", b"", &mut bob.rng).unwrap();
+            let reply = from_bob.encrypt(b"reply", &mut bob.rng).unwrap();
             let agree = alice_sk == bob.primitives.key_agreement().1 || nonces;
-            let agree = agree && from_alice.decrypt(&reply, b"").is_ok();
+            let agree = agree && from_alice.decrypt(&reply).is_ok();
             let numbers_equal = from_alice.safety_number() == from_bob.safety_number();
             match (numbers_equal, agree && !alice_known && !bob_known) {
                 (true, true) => found.equal += 1,
@@ -440,8 +441,8 @@ fn b20_draws_do_not_depend_on_what_the_server_sent() {
     let first = drawn(0);
     assert!((1..6).all(|served| drawn(served) == first));
     // No function that receives takes a generator: decryption and acceptance cannot draw.
-    type Accept = fn(&mut RecordedDevice, &[u8], &[u8]) -> Result<(RecordedSession, Vec<u8>), AcceptError>;
-    type Decrypt = fn(&mut RecordedSession, &[u8], &[u8]) -> Result<Vec<u8>, DecryptError>;
+    type Accept = fn(&mut RecordedDevice, Sealed<'static>) -> Result<(RecordedSession, Vec<u8>), AcceptError>;
+    type Decrypt = fn(&mut RecordedSession, Sealed<'static>) -> Result<Vec<u8>, DecryptError>;
     let (_, _): (Accept, Decrypt) = (RecordedDevice::accept, RecordedSession::decrypt);
     // Control: if the server's bytes are mixed in, EK changes with them.
     let mixed = |served: u64| {
@@ -449,7 +450,7 @@ fn b20_draws_do_not_depend_on_what_the_server_sent() {
         let alice = Party::new(20);
         let bundle = Bundle::from_bytes(&alice.primitives, &bytes).unwrap();
         let mut rng = Mixed(RecordingRng::new(20), RustCrypto.sha256(&[&bytes]));
-        alice.device.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap().1[EK].to_vec()
+        alice.device.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut rng).unwrap().1[EK].to_vec()
     };
     assert_ne!(mixed(0), mixed(1));
 }
@@ -462,7 +463,7 @@ fn b20_a_stuck_generator_repeats_no_key_across_peers() {
     let to = |seed: u64| {
         let bundle = Bundle::from_bytes(&RustCrypto, &Party::new(seed).bundle(true)).unwrap();
         alice.primitives.clear();
-        let (_, hello) = alice.device.initiate(&bundle, b"hello", b"", NOW, &mut Stuck).unwrap();
+        let (_, hello) = alice.device.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut Stuck).unwrap();
         let operations = alice.primitives.operations.borrow();
         let keys: HashSet<_> =
             operations.iter().filter(|one| one.name == "seal").map(|one| one.inputs[0].clone()).collect();

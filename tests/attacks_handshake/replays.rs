@@ -6,7 +6,7 @@ use crate::recording::{Faults, NoAd, Party, RecordedSession};
 use noescrow::durable::{Durable, Record, Store, Subject};
 use noescrow::error::{AcceptError, DecryptError, RestoreError};
 use noescrow::primitives::RustCrypto;
-use noescrow::{Bundle, Device, FIRST_MESSAGE_OVERHEAD, StorageKey};
+use noescrow::{Bundle, Device, FIRST_MESSAGE_OVERHEAD, Sealed, StorageKey};
 use rand_chacha::rand_core::Rng;
 use std::collections::HashSet;
 
@@ -24,7 +24,7 @@ fn b6_a_last_resort_handshake_is_accepted_only_once() {
     let bundle = bob.bundle(false);
     let hello = hello_to(&bundle, 2);
     let before = bob.state();
-    let (session, text) = bob.device.accept(&hello, b"").unwrap();
+    let (session, text) = bob.device.accept(&hello).unwrap();
     assert_eq!(text, b"hello");
     for _ in 0..20 {
         assert_eq!(bob.refuses(&hello), AcceptError::Repeated);
@@ -35,11 +35,11 @@ fn b6_a_last_resort_handshake_is_accepted_only_once() {
     let mut bob = Party::restored(&bob.state(), 3);
     assert_eq!(bob.refuses(&hello), AcceptError::Repeated);
     // Control: a device without this record entry, here restored from an earlier state, accepts the message once more.
-    assert_eq!(Party::restored(&before, 4).device.accept(&hello, b"").unwrap().1, b"hello");
+    assert_eq!(Party::restored(&before, 4).device.accept(&hello).unwrap().1, b"hello");
 
     // A full record refuses new messages; it never forgets an old one.
     for other in 1..RECORD {
-        assert!(bob.device.accept(&hello_to(&bundle, 10 + other), b"").is_ok());
+        assert!(bob.device.accept(&hello_to(&bundle, 10 + other)).is_ok());
     }
     let new = hello_to(&bundle, 20);
     for _ in 0..3 {
@@ -50,7 +50,7 @@ fn b6_a_last_resort_handshake_is_accepted_only_once() {
     assert_eq!(bob.refuses(&new), AcceptError::ReplayRecordFull);
     // One-time keys need no record.
     let with_one_time = bob.bundle(true);
-    assert!(bob.device.accept(&hello_to(&with_one_time, 21), b"").is_ok());
+    assert!(bob.device.accept(&hello_to(&with_one_time, 21)).is_ok());
 
     // Rotation makes room for messages to the new key; the record of the old key is kept with that key.
     bob.device.rotate(crate::support::LATER, &mut bob.rng).unwrap();
@@ -58,7 +58,7 @@ fn b6_a_last_resort_handshake_is_accepted_only_once() {
     assert_eq!(bob.refuses(&hello), AcceptError::Repeated);
     assert_eq!(bob.refuses(&new), AcceptError::ReplayRecordFull);
     let to_the_new = hello_to(&rotated, 22);
-    assert!(bob.device.accept(&to_the_new, b"").is_ok());
+    assert!(bob.device.accept(&to_the_new).is_ok());
     bob = Party::restored(&bob.state(), 6);
     assert_eq!(bob.refuses(&hello), AcceptError::Repeated);
     assert_eq!(bob.refuses(&to_the_new), AcceptError::Repeated);
@@ -78,7 +78,7 @@ fn b6_messages_to_the_previous_signed_prekey_are_recorded_with_it() {
     bob.device.rotate(crate::support::LATER, &mut bob.rng).unwrap();
     let late: Vec<_> = (0..RECORD).map(|sender| hello_to(&bundle, 30 + sender)).collect();
     for hello in &late {
-        assert!(bob.device.accept(hello, b"").is_ok());
+        assert!(bob.device.accept(hello).is_ok());
         assert_eq!(bob.refuses(hello), AcceptError::Repeated);
     }
     let one_too_many = hello_to(&bundle, 40);
@@ -86,7 +86,7 @@ fn b6_messages_to_the_previous_signed_prekey_are_recorded_with_it() {
     // Control: the current key has a record of its own, which is empty.
     let current = bob.bundle(false);
     for sender in 0..RECORD {
-        assert!(bob.device.accept(&hello_to(&current, 50 + sender), b"").is_ok());
+        assert!(bob.device.accept(&hello_to(&current, 50 + sender)).is_ok());
     }
     // The second rotation deletes the first key with its record: the messages are of an unknown key, not new.
     bob.device.rotate(crate::support::LATER, &mut bob.rng).unwrap();
@@ -109,11 +109,11 @@ fn b7_a_replay_after_lost_state_sends_under_other_keys() {
     let backup = bob.state();
     let run = |party: &mut Party| {
         party.primitives.clear();
-        let (mut session, text) = party.device.accept(&hello, b"").unwrap();
+        let (mut session, text) = party.device.accept(&hello).unwrap();
         assert_eq!(text, b"hello");
         let sk = party.primitives.key_agreement().1;
         for _ in 0..3 {
-            session.encrypt(b"reply", b"", &mut party.rng).unwrap();
+            session.encrypt(b"reply", &mut party.rng).unwrap();
         }
         (sk, sealing_keys(party))
     };
@@ -147,7 +147,7 @@ fn b8_exactly_one_first_message_per_one_time_key_is_accepted() {
         assert_eq!(bob.refuses(&damaged(first)), AcceptError::Refused);
         assert_eq!(bob.refuses(&damaged(second)), AcceptError::Refused);
         assert_eq!(bob.device.one_time_prekeys_left(), 1);
-        assert!(bob.device.accept(first, b"").is_ok());
+        assert!(bob.device.accept(first).is_ok());
         assert_eq!(bob.device.one_time_prekeys_left(), 0);
         for message in [second, first] {
             assert_eq!(bob.refuses(message), AcceptError::PrekeyUsed);
@@ -190,7 +190,7 @@ fn b8_exactly_one_of_two_processes_uses_up_the_key() {
         let mut database = Database { checks, device: 7 };
         // Both compute before either saves.
         let [one, other] = &mut processes;
-        let unsaved = [one.accept(&messages[0], b"").unwrap(), other.accept(&messages[1], b"").unwrap()];
+        let unsaved = [one.accept(&messages[0]).unwrap(), other.accept(&messages[1]).unwrap()];
         unsaved.into_iter().filter_map(|unsaved| unsaved.save(&mut database).ok()).count()
     };
     assert_eq!(accepted(true), 1);
@@ -214,11 +214,14 @@ fn b9_garbage_with_a_valid_id_uses_up_nothing() {
         let bundle = Bundle::from_bytes(&RustCrypto, &bytes).unwrap();
         let impostor = Forger { dh_secret: Some([9; 32]), ..Forger::new([1; 32], [2; 32], [3; 32]) };
         bob.primitives.clear();
-        assert_eq!(bob.device.accept(&impostor.first_message(&bundle).0, b"").unwrap_err(), AcceptError::Refused);
+        assert_eq!(bob.device.accept(&impostor.first_message(&bundle).0).unwrap_err(), AcceptError::Refused);
         assert!(bob.primitives.steps().contains(&"HS-R5"), "{:?}", bob.primitives.steps());
         // The caller's associated data differ.
         let before = bob.state();
-        assert_eq!(bob.device.accept(&hello, b"other").unwrap_err(), AcceptError::Refused);
+        assert_eq!(
+            bob.device.accept(Sealed { message: &hello, associated_data: b"other" }).unwrap_err(),
+            AcceptError::Refused
+        );
         assert_eq!(before, bob.state());
         assert_eq!(bob.device.one_time_prekeys_left(), usize::from(one_time));
 
@@ -228,7 +231,7 @@ fn b9_garbage_with_a_valid_id_uses_up_nothing() {
             assert!(early.device.delete_one_time_prekey(prekey.id()));
             assert_eq!(early.refuses(&hello), AcceptError::PrekeyUsed);
         }
-        assert_eq!(bob.device.accept(&hello, b"").unwrap().1, b"hello");
+        assert_eq!(bob.device.accept(&hello).unwrap().1, b"hello");
         assert_ne!(before, bob.state());
     }
 }
@@ -246,8 +249,8 @@ fn b26_a_genuine_message_in_another_wrapper_is_refused() {
         let mut bob = Party::new(22);
         let mut alice = Party::new(23);
         let (mut from_alice, hello) = alice.initiate(&bob.bundle(one_time)).unwrap();
-        let (mut from_bob, _) = bob.device.accept(&hello, b"").unwrap();
-        let second = from_alice.encrypt(b"second", b"", &mut alice.rng).unwrap();
+        let (mut from_bob, _) = bob.device.accept(&hello).unwrap();
+        let second = from_alice.encrypt(b"second", &mut alice.rng).unwrap();
         let other_bundle = bob.bundle(true);
         let (_, other_hello) = alice.initiate(&other_bundle).unwrap();
         let mut wrappers: Vec<Vec<u8>> = (0..HIDDEN.end)
@@ -267,23 +270,23 @@ fn b26_a_genuine_message_in_another_wrapper_is_refused() {
         }
         let state = session_state(&from_bob);
         for wrapped in &wrappers {
-            assert_eq!(from_bob.decrypt(wrapped, b""), Err(DecryptError::Refused));
+            assert_eq!(from_bob.decrypt(wrapped), Err(DecryptError::Refused));
             bob.refuses(wrapped);
         }
         // Without a wrapper: the type is associated data of the header. Control: for a device without AD it is one more
         // encoding of the same message.
         let bare = [&[0x12], &second[HIDDEN.end..]].concat();
-        assert_eq!(from_bob.decrypt(&bare, b""), Err(DecryptError::Refused));
+        assert_eq!(from_bob.decrypt(&bare), Err(DecryptError::Refused));
         assert_eq!(state, session_state(&from_bob));
         assert_eq!(without_ad(one_time), b"second");
 
         // The genuine message opens once, on the session, and makes no second session.
         let again = if one_time { AcceptError::PrekeyUsed } else { AcceptError::Repeated };
         assert_eq!(bob.refuses(&second), again);
-        assert_eq!(from_bob.decrypt(&second, b"").unwrap(), b"second");
-        assert_eq!(from_bob.decrypt(&second, b""), Err(DecryptError::Refused));
+        assert_eq!(from_bob.decrypt(&second).unwrap(), b"second");
+        assert_eq!(from_bob.decrypt(&second), Err(DecryptError::Refused));
         assert_eq!(bob.refuses(&second), again);
-        assert_eq!(from_bob.decrypt(&hello, b""), Err(DecryptError::Refused));
+        assert_eq!(from_bob.decrypt(&hello), Err(DecryptError::Refused));
     }
 }
 
@@ -292,7 +295,7 @@ fn without_ad(one_time: bool) -> Vec<u8> {
     let faults = Faults { no_ad: NoAd::Everywhere, ..Faults::default() };
     let (mut alice, mut bob) = (Party::faulty(23, faults), Party::faulty(22, faults));
     let (mut from_alice, hello) = alice.initiate(&bob.bundle(one_time)).unwrap();
-    let (mut from_bob, _) = bob.device.accept(&hello, b"").unwrap();
-    let second = from_alice.encrypt(b"second", b"", &mut alice.rng).unwrap();
-    from_bob.decrypt(&[&[0x12], &second[HIDDEN.end..]].concat(), b"").unwrap()
+    let (mut from_bob, _) = bob.device.accept(&hello).unwrap();
+    let second = from_alice.encrypt(b"second", &mut alice.rng).unwrap();
+    from_bob.decrypt(&[&[0x12], &second[HIDDEN.end..]].concat()).unwrap()
 }

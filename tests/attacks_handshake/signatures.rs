@@ -73,7 +73,7 @@ fn a5_signatures_with_s_plus_q_are_refused_wherever_they_are_read() {
     let (right, _) = forger.first_message(&bundle);
     malleate(&mut forger.identity[64..]);
     assert_eq!(bob.refuses(&forger.first_message(&bundle).0), AcceptError::Refused);
-    assert!(bob.device.accept(&right, b"").is_ok());
+    assert!(bob.device.accept(&right).is_ok());
     assert!(alice.initiate(&genuine).is_some());
 }
 
@@ -110,8 +110,8 @@ fn a6_signing_keys_and_nonces_of_small_order_are_refused() {
     let snapshot = bob.state();
     let mut unverifying = Party::restored(&snapshot, 3);
     unverifying.primitives.set_faults(Faults { no_torsion_check: true, no_verify: true, ..Faults::default() });
-    assert!(unverifying.device.accept(&forged.first_message(&bundle).0, b"").is_ok());
-    assert!(bob.device.accept(&honest.first_message(&bundle).0, b"").is_ok());
+    assert!(unverifying.device.accept(&forged.first_message(&bundle).0).is_ok());
+    assert!(bob.device.accept(&honest.first_message(&bundle).0).is_ok());
 }
 
 /// A point of full order with a torsion component: one secret, eight signing keys, and so eight safety numbers.
@@ -182,8 +182,8 @@ fn a7_signing_takes_no_public_key_and_repeats_no_nonce() {
     for round in 0..3 {
         let bundle = bob.bundle(round % 2 == 0);
         let (_, hello) = alice.initiate(&bundle).unwrap();
-        assert!(bob.device.accept(&hello, b"").is_ok());
-        bob.device.rotate(crate::support::LATER + round, &mut bob.rng).unwrap();
+        assert!(bob.device.accept(&hello).is_ok());
+        bob.device.rotate(noescrow::UnixSeconds(crate::support::LATER.0 + round), &mut bob.rng).unwrap();
     }
     let operations = bob.primitives.operations.borrow();
     let signed: Vec<_> = operations.iter().filter(|operation| operation.name == "sign").collect();

@@ -7,7 +7,7 @@
 use crate::support::{Mock, MockDevice, NOW, bundle, mock_device, rng};
 use noescrow::error::AcceptError;
 use noescrow::primitives::DhPublicKey;
-use noescrow::{Bundle, Identity, Prekey};
+use noescrow::{Bundle, Identity, InitiateOptions, Prekey};
 use proptest::prelude::*;
 use std::sync::OnceLock;
 
@@ -107,7 +107,7 @@ fn f5_a_first_message_has_one_encoding() {
         let (alice, _) = mock_device(&mut rng);
         let (mut bob, mock): (MockDevice, Mock) = mock_device(&mut rng);
         let bundle = bundle(&mut bob, one_time, &mut rng);
-        let (_, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
+        let (_, hello) = alice.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut rng).unwrap();
         let mut parsed = 0;
         for flag in 0..=255u8 {
             for id in [0, 1, 2, 3, u32::MAX] {
@@ -118,7 +118,7 @@ fn f5_a_first_message_has_one_encoding() {
                     continue;
                 }
                 mock.reset();
-                let error = bob.accept(&other, b"").map(|_| ()).unwrap_err();
+                let error = bob.accept(&other).map(|_| ()).unwrap_err();
                 assert!(matches!(error, AcceptError::Refused | AcceptError::PrekeyUsed));
                 parsed += usize::from(mock.work() > 0);
             }
@@ -126,6 +126,6 @@ fn f5_a_first_message_has_one_encoding() {
         // Control: bytes that parse as another handshake, one without the one-time prekey, are processed further, and
         // give another AD.
         assert_eq!(parsed, usize::from(one_time));
-        assert_eq!(bob.accept(&hello, b"").unwrap().1, b"hello");
+        assert_eq!(bob.accept(&hello).unwrap().1, b"hello");
     }
 }

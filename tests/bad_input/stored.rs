@@ -4,15 +4,16 @@
 use crate::support::stored::{DEVICE, HANDSHAKE_LEN, HEAD, OPENING, Places, SESSION, opened, sealed, storage_key};
 use crate::support::{LATER, MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng, state};
 use crate::{damaged, other_versions};
+use noescrow::InitiateOptions;
 use noescrow::StorageKey;
 use noescrow::error::RestoreError;
 
 fn session(snapshot: &[u8], newest: u64) -> Result<MockSession, RestoreError> {
-    MockSession::restore(snapshot, &storage_key(), newest)
+    MockSession::restore_with(Default::default(), snapshot, &storage_key(), newest)
 }
 
 fn device(snapshot: &[u8], newest: u64) -> Result<MockDevice, RestoreError> {
-    MockDevice::restore(snapshot, &storage_key(), newest)
+    MockDevice::restore_with(Default::default(), snapshot, &storage_key(), newest)
 }
 
 /// A device with a previous signed prekey, a one-time prekey and an entry in its replay record.
@@ -21,8 +22,8 @@ fn stored_device() -> MockDevice {
     let (alice, _) = mock_device(&mut rng);
     let (mut bob, _) = mock_device(&mut rng);
     let bundle = bundle(&mut bob, false, &mut rng);
-    let (_, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
-    let _ = bob.accept(&hello, b"").unwrap();
+    let (_, hello) = alice.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut rng).unwrap();
+    let _ = bob.accept(&hello).unwrap();
     bob.rotate(LATER, &mut rng).unwrap();
     bob.publish(1, LATER, &mut rng).unwrap();
     bob
@@ -49,8 +50,14 @@ fn damaged_older_and_mismatched_snapshots_are_refused() {
     assert_eq!(session(&ours.1, 0).unwrap_err(), RestoreError::Refused);
     assert_eq!(device(&ours.0, 0).unwrap_err(), RestoreError::Refused);
     let other_key = StorageKey::new([0x5B; 32]);
-    assert_eq!(MockSession::restore(&ours.0, &other_key, 0).unwrap_err(), RestoreError::Refused);
-    assert_eq!(MockDevice::restore(&ours.1, &other_key, 0).unwrap_err(), RestoreError::Refused);
+    assert_eq!(
+        MockSession::restore_with(Default::default(), &ours.0, &other_key, 0).unwrap_err(),
+        RestoreError::Refused
+    );
+    assert_eq!(
+        MockDevice::restore_with(Default::default(), &ours.1, &other_key, 0).unwrap_err(),
+        RestoreError::Refused
+    );
     for newest in [8, u64::MAX] {
         assert_eq!(session(&ours.0, newest).unwrap_err(), RestoreError::Rollback);
         assert_eq!(device(&ours.1, newest).unwrap_err(), RestoreError::Rollback);
@@ -122,9 +129,9 @@ fn f18_loaded_states_are_stored_again_as_the_same_bytes() {
     let _lost = talk.from_alice(b"lost");
     for _ in 0..2 {
         let next = talk.from_alice(b"next");
-        talk.bob.decrypt(&next, b"").unwrap();
+        talk.bob.decrypt(&next).unwrap();
         let ping = talk.from_bob(b"ping");
-        talk.alice.decrypt(&ping, b"").unwrap();
+        talk.alice.decrypt(&ping).unwrap();
     }
     let reload = |snapshot: Vec<u8>| session(&snapshot, 0).ok().map(|loaded| opened(state(&loaded)));
     let outcomes = means_its_bytes(SESSION, &opened(state(&talk.bob)), reload);
@@ -177,7 +184,7 @@ fn f18_a_sessions_opening_and_progress_must_be_consistent() {
     let accepted = opened(state(&talk.bob));
     let unanswered = opened(state(&talk.alice));
     let reply = talk.from_bob(b"reply");
-    talk.alice.decrypt(&reply, b"").unwrap();
+    talk.alice.decrypt(&reply).unwrap();
     let _ = talk.from_alice(b"a chain of her own");
     let answered = opened(state(&talk.alice));
     let refused = |forged: Vec<u8>| {

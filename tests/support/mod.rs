@@ -12,18 +12,18 @@ use noescrow::hazmat::{Call, Intercept, Intercepted};
 use noescrow::primitives::{
     CT1_LEN, CT2_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, Primitives, RustCrypto, TAG_LEN,
 };
-use noescrow::{Bundle, ChunkSize, Heap, Secret, device, session};
+use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, Secret, UnixSeconds, device, session};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-pub const NOW: u64 = 1_800_000_000;
-pub const LATER: u64 = NOW + 30 * 86_400;
+pub const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+pub const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 
-pub type MockDevice = device::Device<Mock, 100, 4>;
-pub type MockSession = session::Session<Mock, Heap>;
+pub type MockDevice = device::Device<Mock, Capacity<100, 4>>;
+pub type MockSession = session::Session<Mock>;
 
 /// Rewrites a plaintext that is about to be sealed. Headers are the ones of [`HEADER_LEN`] bytes.
 pub type Rewrite = Box<dyn FnMut(&mut [u8])>;
@@ -254,8 +254,9 @@ impl Talk {
         let (alice, alice_mock) = mock_device(&mut rng);
         let (mut bob, bob_mock) = mock_device(&mut rng);
         let bundle = bundle(&mut bob, true, &mut rng);
-        let (alice, hello) = alice.initiate_with(chunk_size, &bundle, b"hello", b"", NOW, &mut rng).unwrap();
-        let (bob, text) = bob.accept(&hello, b"").unwrap();
+        let (alice, hello) =
+            alice.initiate(&bundle, b"hello", InitiateOptions::at(NOW).chunk_size(chunk_size), &mut rng).unwrap();
+        let (bob, text) = bob.accept(&hello).unwrap();
         assert_eq!(text, b"hello");
         Self { alice, alice_mock, bob, bob_mock, rng }
     }
@@ -265,9 +266,9 @@ impl Talk {
         let mut talk = Self::new(seed);
         for _ in 0..rounds {
             let message = talk.from_bob(b"ping");
-            assert_eq!(talk.alice.decrypt(&message, b"").unwrap(), b"ping");
+            assert_eq!(talk.alice.decrypt(&message).unwrap(), b"ping");
             let message = talk.from_alice(b"pong");
-            assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"pong");
+            assert_eq!(talk.bob.decrypt(&message).unwrap(), b"pong");
         }
         talk
     }
@@ -278,16 +279,16 @@ impl Talk {
             true => (&mut self.bob, &mut self.alice),
             false => (&mut self.alice, &mut self.bob),
         };
-        let message = sender.encrypt(b"turn", b"", &mut self.rng).unwrap();
-        assert_eq!(receiver.decrypt(&message, b"").unwrap(), b"turn");
+        let message = sender.encrypt(b"turn", &mut self.rng).unwrap();
+        assert_eq!(receiver.decrypt(&message).unwrap(), b"turn");
     }
 
     pub fn from_alice(&mut self, text: &[u8]) -> Vec<u8> {
-        self.alice.encrypt(text, b"", &mut self.rng).unwrap()
+        self.alice.encrypt(text, &mut self.rng).unwrap()
     }
 
     pub fn from_bob(&mut self, text: &[u8]) -> Vec<u8> {
-        self.bob.encrypt(text, b"", &mut self.rng).unwrap()
+        self.bob.encrypt(text, &mut self.rng).unwrap()
     }
 }
 

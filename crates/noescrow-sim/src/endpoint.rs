@@ -2,12 +2,13 @@
 //! [`Endpoint`]: what a simulation needs of a session. Sessions implement it; so do faulty variants, which show that
 //! each check can fail.
 
-use noescrow::SkippedKeyStore;
 use noescrow::error::{DecryptError, EncryptError, RestoreError};
 use noescrow::hazmat;
 use noescrow::primitives::Primitives;
 use noescrow::session::Session;
+use noescrow::skipped::SkippedKeyStore;
 use noescrow::snapshot::StorageKey;
+use noescrow::{Payload, Sealed};
 use rand_core::CryptoRng;
 
 /// One end of a conversation.
@@ -19,10 +20,9 @@ pub trait Endpoint: Sized {
     ///
     /// # Errors
     /// As [`Session::encrypt`].
-    fn encrypt(
+    fn encrypt<'p>(
         &mut self,
-        plaintext: &[u8],
-        associated_data: &[u8],
+        payload: impl Into<Payload<'p>>,
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<u8>, EncryptError>;
 
@@ -30,7 +30,7 @@ pub trait Endpoint: Sized {
     ///
     /// # Errors
     /// As [`Session::decrypt`].
-    fn decrypt(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Vec<u8>, DecryptError>;
+    fn decrypt<'m>(&mut self, message: impl Into<Sealed<'m>>) -> Result<Vec<u8>, DecryptError>;
 
     /// Keys kept for messages that have not arrived.
     fn skipped_message_keys(&self) -> usize;
@@ -45,7 +45,7 @@ pub trait Endpoint: Sized {
     /// Restores what [`save`](Self::save) wrote to an endpoint with the primitives of this one.
     ///
     /// # Errors
-    /// As [`Session::restore`].
+    /// As [`Session::restore_in_place`].
     fn reload(&self, snapshot: &[u8], newest: u64) -> Result<Self, RestoreError>;
 }
 
@@ -57,17 +57,16 @@ pub(crate) const fn storage_key() -> StorageKey {
 impl<P: Primitives, S: SkippedKeyStore> Endpoint for Session<P, S> {
     type Primitives = P;
 
-    fn encrypt(
+    fn encrypt<'p>(
         &mut self,
-        plaintext: &[u8],
-        associated_data: &[u8],
+        payload: impl Into<Payload<'p>>,
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<u8>, EncryptError> {
-        Self::encrypt(self, plaintext, associated_data, rng)
+        Self::encrypt(self, payload, rng)
     }
 
-    fn decrypt(&mut self, message: &[u8], associated_data: &[u8]) -> Result<Vec<u8>, DecryptError> {
-        Self::decrypt(self, message, associated_data)
+    fn decrypt<'m>(&mut self, message: impl Into<Sealed<'m>>) -> Result<Vec<u8>, DecryptError> {
+        Self::decrypt(self, message)
     }
 
     fn skipped_message_keys(&self) -> usize {

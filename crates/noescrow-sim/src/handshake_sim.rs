@@ -13,11 +13,11 @@ use super::served_bundle::{Parts, ServedBundle, ServedDirectory, with_low_order_
 use super::side::{PerSide, Side, Who};
 use super::violation::Claim;
 use noescrow::Bundle;
-use noescrow::Heap;
 use noescrow::device::Device;
 use noescrow::error::{AcceptError, InitiateError};
 use noescrow::primitives::Primitives;
 use noescrow::session::Session;
+use noescrow::{Capacity, InitiateOptions, UnixSeconds};
 use rand_core::CryptoRng;
 use std::collections::BTreeSet;
 
@@ -27,14 +27,14 @@ const ONE_TIME: usize = 2;
 pub const MAX_CONVERSATIONS: usize = 8;
 
 /// A device in the simulation.
-pub(crate) type Owner<P> = Device<P, ONE_TIME, REPLAY>;
+pub(crate) type Owner<P> = Device<P, Capacity<ONE_TIME, REPLAY>>;
 /// The relay's own device, which can take part in every conversation.
-type RelayDevice<P> = Device<P, MAX_CONVERSATIONS, MAX_CONVERSATIONS>;
+type RelayDevice<P> = Device<P, Capacity<MAX_CONVERSATIONS, MAX_CONVERSATIONS>>;
 
-pub(crate) const NOW: u64 = 1;
-pub(crate) const EXPIRY: u64 = 2;
+pub(crate) const NOW: UnixSeconds = UnixSeconds(1);
+pub(crate) const EXPIRY: UnixSeconds = UnixSeconds(2);
 /// A time at which every prekey has expired.
-pub(crate) const TOO_LATE: u64 = 3;
+pub(crate) const TOO_LATE: UnixSeconds = UnixSeconds(3);
 
 /// Length of the plaintexts.
 const TEXT_LEN: usize = 32;
@@ -87,8 +87,8 @@ struct Conversation<P> {
     text: Vec<u8>,
     signed_prekey: u32,
     one_time_prekey: Option<u32>,
-    begun: Session<P, Heap>,
-    accepted: Option<Session<P, Heap>>,
+    begun: Session<P>,
+    accepted: Option<Session<P>>,
 }
 
 /// Two devices, a relay, and their handshakes.
@@ -145,7 +145,7 @@ impl<P: Primitives> HandshakeSim<P> {
             }
             None => None,
         };
-        let copy = |session: &Session<P, Heap>| session.reload(&session.save(0), 0).ok();
+        let copy = |session: &Session<P>| session.reload(&session.save(0), 0).ok();
         let conversations = self.conversations.iter().map(|one| {
             Some(Conversation {
                 begun: copy(&one.begun)?,
@@ -186,7 +186,7 @@ impl<P: Primitives> HandshakeSim<P> {
 
     /// The session of a device's newest conversation; `None` if nobody has accepted it.
     #[must_use]
-    pub fn session_of(&self, side: Side) -> Option<&Session<P, Heap>> {
+    pub fn session_of(&self, side: Side) -> Option<&Session<P>> {
         let who = Who::from(side);
         let newest = self.conversations.iter().rev().find(|one| [one.from, one.to].contains(&who))?;
         let accepted = newest.accepted.as_ref()?;
@@ -285,7 +285,8 @@ impl<P: Primitives> HandshakeSim<P> {
         let now = if too_late { TOO_LATE } else { NOW };
         let expected = Answer::of(!too_late);
         let outcome = |actual| Some(Outcome { expected, actual, claim: Claim::InitiatesInTime });
-        let (begun, first_message) = match self.devices.of(from).initiate(&bundle, &text, b"", now, rng) {
+        let (begun, first_message) = match self.devices.of(from).initiate(&bundle, &text, InitiateOptions::at(now), rng)
+        {
             Ok(begun) => begun,
             Err(InitiateError::Expired) if too_late => return Ok(outcome(Answer::Refuses)),
             Err(_) if too_late => return Err(Claim::TheRightError),
@@ -308,7 +309,7 @@ impl<P: Primitives> HandshakeSim<P> {
         to: Who,
         is_genuine: bool,
         bundle: &Bundle,
-        (begun, first_message, text): (Session<P, Heap>, Vec<u8>, Vec<u8>),
+        (begun, first_message, text): (Session<P>, Vec<u8>, Vec<u8>),
     ) {
         self.traffic.extend(&first_message);
         if to == Who::Relay {
@@ -331,7 +332,7 @@ impl<P: Primitives> HandshakeSim<P> {
     /// under that identity.
     fn read_and_pass_on(&mut self, from: Side, text: Vec<u8>, rng: &mut impl CryptoRng) -> Result<(), Claim> {
         let (Some(relay), Some(conversation)) = (&mut self.relay, self.conversations.last_mut()) else { return Ok(()) };
-        let accepted = relay.accept(&conversation.first_message, b"");
+        let accepted = relay.accept(&conversation.first_message);
         let (session, read) = accepted.map_err(|_| Claim::HandshakeSucceeds)?;
         if read != text {
             return Err(Claim::OpensToWhatWasSent);
@@ -345,7 +346,7 @@ impl<P: Primitives> HandshakeSim<P> {
         let bundle = Bundle::from_bytes(&self.relay_primitives, &bundle).map_err(|_| Claim::HandshakeSucceeds)?;
         let Some(relay) = &self.relay else { return Ok(()) };
         let (begun, first_message) =
-            relay.initiate(&bundle, &text, b"", NOW, rng).map_err(|_| Claim::HandshakeSucceeds)?;
+            relay.initiate(&bundle, &text, InitiateOptions::at(NOW), rng).map_err(|_| Claim::HandshakeSucceeds)?;
         self.begin(Who::Relay, to.into(), true, &bundle, (begun, first_message, text));
         Ok(())
     }
@@ -380,7 +381,7 @@ impl<P: Primitives> HandshakeSim<P> {
         let claim = if expected.is_ok() { Claim::HandshakeSucceeds } else { claim };
         let device = self.devices.of_mut(to);
         let before = device.snapshot(&storage_key(), 0);
-        let actual = match device.accept(&bytes, b"") {
+        let actual = match device.accept(&bytes) {
             Ok((session, read)) => {
                 if expected.is_ok() {
                     if read != conversation.text {
@@ -425,20 +426,20 @@ impl<P: Primitives> HandshakeSim<P> {
         let (text, who) = (text(rng), Who::from(to));
         let Some(conversation) = self.conversations.get_mut(one) else { return Ok(None) };
         let Some((_, sender)) = conversation.ends_of(who) else { return Ok(None) };
-        let message = sender.encrypt(&text, b"", rng).map_err(|_| Claim::Sends)?;
+        let message = sender.encrypt(&text, rng).map_err(|_| Claim::Sends)?;
         self.traffic.extend(&message);
         let Some((receiver, _)) = self.conversations.get_mut(other).and_then(|other| other.ends_of(who)) else {
             return Ok(None);
         };
         let before = receiver.save(0);
-        let actual = Answer::of(receiver.decrypt(&message, b"").is_ok());
+        let actual = Answer::of(receiver.decrypt(&message).is_ok());
         if actual == Answer::Refuses && receiver.save(0) != before {
             return Err(Claim::ErrorLeavesState);
         }
         let Some((receiver, _)) = self.conversations.get_mut(one).and_then(|one| one.ends_of(who)) else {
             return Ok(None);
         };
-        match receiver.decrypt(&message, b"") {
+        match receiver.decrypt(&message) {
             Ok(read) if read == text => {
                 Ok(Some(Outcome { expected: Answer::Refuses, actual, claim: Claim::MustNotOpen }))
             }
@@ -448,7 +449,7 @@ impl<P: Primitives> HandshakeSim<P> {
 }
 
 /// The two ends of a conversation.
-type Ends<'a, P> = (&'a mut Session<P, Heap>, &'a mut Session<P, Heap>);
+type Ends<'a, P> = (&'a mut Session<P>, &'a mut Session<P>);
 
 impl<P> Conversation<P> {
     /// The session of `who`, and its peer's.
@@ -484,10 +485,10 @@ fn converse<P: Primitives>(
     let texts = [text(rng), text(rng)];
     let [one, other] = &texts;
     let Some(accepted) = &mut conversation.accepted else { return Err(Claim::HandshakeSucceeds) };
-    let question = conversation.begun.encrypt(one, b"", rng).map_err(|_| Claim::Sends)?;
-    let read = accepted.decrypt(&question, b"").map_err(|_| Claim::MustOpen)?;
-    let answer = accepted.encrypt(other, b"", rng).map_err(|_| Claim::Sends)?;
-    let answered = conversation.begun.decrypt(&answer, b"").map_err(|_| Claim::MustOpen)?;
+    let question = conversation.begun.encrypt(one, rng).map_err(|_| Claim::Sends)?;
+    let read = accepted.decrypt(&question).map_err(|_| Claim::MustOpen)?;
+    let answer = accepted.encrypt(other, rng).map_err(|_| Claim::Sends)?;
+    let answered = conversation.begun.decrypt(&answer).map_err(|_| Claim::MustOpen)?;
     if (&read, &answered) != (one, other) {
         return Err(Claim::OpensToWhatWasSent);
     }

@@ -10,6 +10,7 @@ use super::simulation::{Sent, Simulation, associated_data};
 use super::violation::{Claim, Violation};
 use noescrow::error::{DecryptError, RestoreError};
 use noescrow::primitives::TAG_LEN;
+use noescrow::{Payload, Sealed};
 use rand_core::CryptoRng;
 
 /// First byte of a first message, and of every other message (spec/protocol.md §9).
@@ -77,7 +78,7 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
             Event::Crash { side } => {
                 let before = self.ends.of(side).save(0);
                 let newest = self.save(side);
-                let lost = self.ends.of_mut(side).encrypt(b"never leaves", b"", &mut self.rng);
+                let lost = self.ends.of_mut(side).encrypt(b"never leaves", &mut self.rng);
                 self.claim(Claim::Sends, lost.is_ok())?;
                 self.restore(side, &newest, &before)
             }
@@ -152,7 +153,11 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
     fn cross(&mut self, to: Side) -> Result<(), Violation> {
         let mut plaintext = [0; 32];
         self.rng.fill_bytes(&mut plaintext);
-        let Ok(bytes) = self.other.of_mut(to.other()).encrypt(&plaintext, b"other", &mut self.rng) else {
+        let Ok(bytes) = self
+            .other
+            .of_mut(to.other())
+            .encrypt(Payload { plaintext: &plaintext, associated_data: b"other" }, &mut self.rng)
+        else {
             // Bob cannot send there before he has received; he received in the handshake.
             return Err(self.violation(Claim::Sends));
         };
@@ -160,12 +165,12 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         if let Some(foreign) = self.message_to(to, u16::MAX).cloned() {
             let ad = associated_data(foreign.associated_data);
             let before = self.other.of(to).save(0);
-            let outcome = self.other.of_mut(to).decrypt(&foreign.bytes, ad);
+            let outcome = self.other.of_mut(to).decrypt(Sealed { message: &foreign.bytes, associated_data: ad });
             self.claim(Claim::MustNotOpen, outcome.is_err())?;
             self.claim(Claim::TheRightError, outcome == Err(DecryptError::Refused))?;
             self.claim(Claim::ErrorLeavesState, before == self.other.of(to).save(0))?;
         }
-        let opened = self.other.of_mut(to).decrypt(&bytes, b"other");
+        let opened = self.other.of_mut(to).decrypt(Sealed { message: &bytes, associated_data: b"other" });
         self.claim(Claim::OtherSessionContinues, opened.is_ok_and(|opened| opened == plaintext))
     }
 

@@ -9,7 +9,7 @@
 //! sparse ratchet keeps follows from what the Double Ratchet keeps: its chains continue where those of the previous
 //! epoch end, and it skips the same messages in the same order.
 
-use noescrow::{MAX_SKIP, MAX_SKIPPED_STEPS, SkippedKeyStore};
+use noescrow::{MAX_SKIP, MAX_SKIPPED_STEPS, skipped::SkippedKeyStore};
 use std::collections::BTreeSet;
 
 /// The receiver's bounds.

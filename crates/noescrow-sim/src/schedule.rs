@@ -6,9 +6,9 @@ use super::event::{Event, Opening};
 use super::side::Side;
 use super::simulation::{Report, Simulation};
 use super::violation::Violation;
-use noescrow::SkippedKeyStore;
 use noescrow::primitives::Primitives;
 use noescrow::session::Session;
+use noescrow::skipped::SkippedKeyStore;
 use rand_core::CryptoRng;
 
 /// Applies the events in order, then delivers everything still in transit.

@@ -3,17 +3,18 @@
 
 use super::endpoint::storage_key;
 use super::event::{Opening, pick};
-use super::handshake_sim::{EXPIRY, HandshakeSim, NOW, Owner};
+use super::handshake_sim::{EXPIRY, HandshakeSim, NOW};
 use super::model::{Expectation, Label, ModelLimits, Party};
 use super::side::{PerSide, Side};
 use super::simulation::{Sent, Simulation, associated_data};
 use super::violation::{Claim, Violation};
 use noescrow::Bundle;
 use noescrow::FIRST_MESSAGE_OVERHEAD;
-use noescrow::SkippedKeyStore;
 use noescrow::error::AcceptError;
 use noescrow::primitives::Primitives;
 use noescrow::session::Session;
+use noescrow::skipped::SkippedKeyStore;
+use noescrow::{InitiateOptions, Payload};
 use rand_core::CryptoRng;
 
 /// Length of the plaintexts of first messages.
@@ -56,15 +57,13 @@ impl<P: Primitives> HandshakeSim<P> {
         let limits = ModelLimits::of::<S>();
         let mut model = PerSide { alice: Party::initiator(limits), bob: Party::responder(limits) };
         let mut first = Sent::draft(Side::Alice, model.alice.send().ok_or(failed)?, FIRST_LENGTH, 1, rng);
-        let len = Owner::<P>::first_message_len_with(opening.chunk_size, FIRST_LENGTH).ok_or(failed)?;
-        first.bytes = std::vec![0; len];
-        let (chunk_size, ad) = (opening.chunk_size, associated_data(first.associated_data));
-        let initiated = self.devices.alice.initiate_into_with(
-            chunk_size,
+        let options = InitiateOptions::at(NOW).chunk_size(opening.chunk_size);
+        first.bytes = std::vec![0; options.first_message_len(FIRST_LENGTH).ok_or(failed)?];
+        let ad = associated_data(first.associated_data);
+        let initiated = self.devices.alice.initiate_into(
             &parsed,
-            &first.plaintext,
-            ad,
-            NOW,
+            Payload { plaintext: &first.plaintext, associated_data: ad },
+            options,
             &mut first.bytes,
             rng,
         );
@@ -74,7 +73,10 @@ impl<P: Primitives> HandshakeSim<P> {
         for _ in 0..opening.burst & 15 {
             let mut next = Sent::draft(Side::Alice, model.alice.send().ok_or(failed)?, FIRST_LENGTH, 2, rng);
             next.bytes = alice
-                .encrypt(&next.plaintext, associated_data(next.associated_data), rng)
+                .encrypt(
+                    Payload { plaintext: &next.plaintext, associated_data: associated_data(next.associated_data) },
+                    rng,
+                )
                 .map_err(|_| violation(Claim::Sends))?;
             sent.push(next);
         }

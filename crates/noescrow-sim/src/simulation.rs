@@ -9,7 +9,7 @@ use super::model::{Expectation, Label, ModelLimits, Party};
 use super::side::{PerSide, Side};
 use super::violation::{Claim, Violation};
 use noescrow::error::DecryptError;
-use noescrow::{ChunkSize, is_first_message};
+use noescrow::{ChunkSize, Payload, Sealed, is_first_message};
 use rand_core::CryptoRng;
 use std::collections::VecDeque;
 
@@ -374,7 +374,9 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         let Some(label) = party.send() else { return Err(self.violation(Claim::Sends)) };
         let mut sent = Sent::draft(from, label, length, ad, &mut self.rng);
         let end = self.ends.of_mut(from);
-        let Ok(bytes) = end.encrypt(&sent.plaintext, associated_data(ad), &mut self.rng) else {
+        let Ok(bytes) =
+            end.encrypt(Payload { plaintext: &sent.plaintext, associated_data: associated_data(ad) }, &mut self.rng)
+        else {
             return Err(self.violation(Claim::Sends));
         };
         let overhead = match unanswered {
@@ -421,7 +423,7 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
     fn open(&mut self, to: Side, id: usize, bytes: &[u8], ad: &[u8]) -> Result<(), Violation> {
         let small = self.model.of(to).skipped_message_keys() < SMALL;
         let before = small.then(|| self.ends.of(to).save(0));
-        let Ok(plaintext) = self.ends.of_mut(to).decrypt(bytes, ad) else {
+        let Ok(plaintext) = self.ends.of_mut(to).decrypt(Sealed { message: bytes, associated_data: ad }) else {
             return Err(self.violation(Claim::MustOpen));
         };
         let after = small.then(|| self.ends.of(to).save(0));
@@ -454,7 +456,9 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         claim: Claim,
     ) -> Result<(), Violation> {
         let before = self.ends.of(to).save(0);
-        let Err(error) = self.ends.of_mut(to).decrypt(bytes, ad) else { return Err(self.violation(claim)) };
+        let Err(error) = self.ends.of_mut(to).decrypt(Sealed { message: bytes, associated_data: ad }) else {
+            return Err(self.violation(claim));
+        };
         self.claim(Claim::TheRightError, error == expected)?;
         self.claim(Claim::ErrorLeavesState, before == self.ends.of(to).save(0))?;
         self.report.refused = self.report.refused.saturating_add(1);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The client side of an app: devices that record and use HTTP/1.1, one connection a request.
 
-use noescrow_recorder::Recorder;
 use noescrow::primitives::RustCrypto;
-use noescrow::{Bundle, Heap, Publication, device, session};
+use noescrow::{Bundle, Capacity, Publication, device, session};
+use noescrow_recorder::Recorder;
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-pub type Device = device::Device<Recorder, 100, 16>;
-pub type Session = session::Session<Recorder, Heap>;
+pub type Device = device::Device<Recorder, Capacity<100, 16>>;
+pub type Session = session::Session<Recorder>;
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Longer than anything here takes.

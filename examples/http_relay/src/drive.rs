@@ -14,6 +14,7 @@ mod proxy;
 
 use client::{Client, Device, Outcome, Session};
 use data_encoding::{BASE64, HEXLOWER};
+use noescrow::{InitiateOptions, UnixSeconds};
 use noescrow_audit::{Audit, Finding, FindingKind, Kind, Role, Tape, TraceReader, Verdict};
 use noescrow_recorder::{Recorder, profile};
 use proxy::Proxy;
@@ -23,11 +24,11 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Messages that each device sends.
 const MESSAGES: usize = 6;
-const MONTH: u64 = 30 * 86_400;
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 /// A server, its client's part in the leak, and what the audit must find.
 struct Case {
@@ -141,37 +142,42 @@ impl Case {
     /// Two devices set up a session and exchange messages.
     fn talk(&self, tape: &Tape, server: SocketAddr) -> Outcome<()> {
         let mut rng = UnwrapErr(getrandom::SysRng);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let now = UnixSeconds::from(SystemTime::now().duration_since(UNIX_EPOCH)?);
+        let next_month = now.saturating_add(MONTH);
         let recorder = |name| Recorder::device(&tape, name);
-        let alice = Device::generate_with(recorder("Alice")?, now + MONTH, &mut rng);
-        let mut bob = Device::generate_with(recorder("Bob")?, now + MONTH, &mut rng);
+        let alice = Device::generate_with(recorder("Alice")?, next_month, &mut rng);
+        let mut bob = Device::generate_with(recorder("Bob")?, next_month, &mut rng);
         let mut alices = Client { server, account: "+14153333333", extra: None };
         let mut bobs = Client { server, account: "+14152222222", extra: None };
 
-        bobs.publish(&bob.publish(5, now + MONTH, &mut rng)?)?;
-        let mut copy = Device::generate_with(recorder("a third")?, now + MONTH, &mut rng);
-        alices.publish(&copy.publish(1, now + MONTH, &mut rng)?)?;
-        let (mut session, hello): (Session, _) =
-            alice.initiate(&alices.fetch(bobs.account)?, b"hello Bob, shall we talk?", b"", now, &mut rng)?;
+        bobs.publish(&bob.publish(5, next_month, &mut rng)?)?;
+        let mut copy = Device::generate_with(recorder("a third")?, next_month, &mut rng);
+        alices.publish(&copy.publish(1, next_month, &mut rng)?)?;
+        let (mut session, hello): (Session, _) = alice.initiate(
+            &alices.fetch(bobs.account)?,
+            b"hello Bob, shall we talk?",
+            InitiateOptions::at(now),
+            &mut rng,
+        )?;
         alices.send(bobs.account, &hello)?;
         let hello = bobs.receive()?.pop().ok_or("the first message did not come")?;
-        let (mut theirs, text): (Session, _) = bob.accept(&hello, b"")?;
+        let (mut theirs, text): (Session, _) = bob.accept(&hello)?;
         same(&text, b"hello Bob, shall we talk?")?;
         for number in 0..MESSAGES {
             let text = format!("number {number} from Bob, for Alice's eyes only");
-            bobs.send(alices.account, &theirs.encrypt(text.as_bytes(), b"", &mut rng)?)?;
+            bobs.send(alices.account, &theirs.encrypt(text.as_bytes(), &mut rng)?)?;
             let message = alices.receive()?.pop().ok_or("a message did not come")?;
-            same(&session.decrypt(&message, b"")?, text.as_bytes())?;
+            same(&session.decrypt(&message)?, text.as_bytes())?;
 
             let text = format!("number {number} from Alice, for Bob's eyes only");
-            let message = session.encrypt(text.as_bytes(), b"", &mut rng)?;
+            let message = session.encrypt(text.as_bytes(), &mut rng)?;
             self.help(&mut alices, tape, &text)?;
             alices.send(bobs.account, &message)?;
             let message = bobs.receive()?.pop().ok_or("a message did not come")?;
-            same(&theirs.decrypt(&message, b"")?, text.as_bytes())?;
+            same(&theirs.decrypt(&message)?, text.as_bytes())?;
         }
         // A message that stays waiting, for the database to contain.
-        alices.send(bobs.account, &session.encrypt(b"are you still there, Bob?", b"", &mut rng)?)?;
+        alices.send(bobs.account, &session.encrypt(b"are you still there, Bob?", &mut rng)?)?;
         // This request overwrites what the last one left in the server's buffers.
         alices.idle()
     }

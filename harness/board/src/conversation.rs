@@ -9,19 +9,21 @@
 use crate::network::{ARRIVALS, Arrival, BURST, KEPT_AFTER_FIRST, TURNS};
 use noescrow::error::DecryptError;
 use noescrow::primitives::RustCrypto;
-use noescrow::{BUNDLE_LEN, Bundle, ChunkSize, FixedSession, StorageKey, device};
+use noescrow::{
+    BUNDLE_LEN, Bundle, Capacity, ChunkSize, FixedSession, InitiateOptions, Payload, StorageKey, UnixSeconds, device,
+};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 /// Room for two one-time prekeys, and for two handshakes without one.
-type Device = device::Device<RustCrypto, 2, 2>;
+type Device = device::Device<RustCrypto, Capacity<2, 2>>;
 /// Room for 16 skipped keys.
 type Session = FixedSession<16>;
 
 /// The beginning of each device's seed. A device in real use has a generator of its own.
 pub const SEED: u8 = 42;
-const NOW: u64 = 1_800_000_000;
-const LATER: u64 = NOW + 30 * 86_400;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 /// Holds the longest value here, a bundle; snapshots are shorter.
 const BUFFER: usize = BUNDLE_LEN;
 /// Bytes of the longest plaintext.
@@ -127,7 +129,13 @@ impl<B: Board> End<'_, B> {
         let text = text.get(..len).ok_or("a text has its length")?;
         let (session, out, rng) = (&mut self.session, &mut self.buffer, &mut self.rng);
         let len = self.board.measure("initiate", || {
-            let made = device.initiate_into_with(CHUNK_SIZE, &bundle, text, self.associated_data, NOW, out, rng);
+            let made = device.initiate_into(
+                &bundle,
+                Payload { plaintext: text, associated_data: self.associated_data },
+                InitiateOptions::at(NOW).chunk_size(CHUNK_SIZE),
+                out,
+                rng,
+            );
             made.map(|(made, len)| {
                 *session = Some(made);
                 len
@@ -221,7 +229,9 @@ impl<B: Board> End<'_, B> {
         let (out, rng) = (&mut self.buffer, &mut self.rng);
         let len = self
             .board
-            .measure("encrypt", || session.encrypt_into(text, self.associated_data, out, rng))
+            .measure("encrypt", || {
+                session.encrypt_into(Payload { plaintext: text, associated_data: self.associated_data }, out, rng)
+            })
             .map_err(|_| "a session does not encrypt")?;
         self.said += 1;
         self.send(len)

@@ -7,13 +7,15 @@ use crate::marks::{Mark, Marks};
 use crate::tainted::Tainted;
 use noescrow::device::Device;
 use noescrow::session::Session;
-use noescrow::{Bundle, ChunkSize, Heap, Inline, StorageKey};
+use noescrow::{
+    Bundle, Capacity, ChunkSize, InitiateOptions, Payload, Sealed, StorageKey, UnixSeconds, skipped::Inline,
+};
 
-type Owner = Device<Tainted, 4, 4>;
-type Talk = Session<Tainted, Heap>;
+type Owner = Device<Tainted, Capacity<4, 4>>;
+type Talk = Session<Tainted>;
 
-const NOW: u64 = 1;
-const EXPIRY: u64 = 2;
+const NOW: UnixSeconds = UnixSeconds(1);
+const EXPIRY: UnixSeconds = UnixSeconds(2);
 /// Alternating messages after which both halves have taken several steps: an epoch with chunks of 256 bytes takes 15.
 const TURNS: usize = 20;
 
@@ -64,26 +66,29 @@ impl Pair {
     fn hello(&mut self, one_time: bool, chunk_size: ChunkSize) -> (Talk, Vec<u8>) {
         let bundle = self.bundle(one_time);
         let text = self.text(20);
-        let (talk, hello) = self.alice.initiate_with(chunk_size, &bundle, &text, b"", NOW, &mut self.rng).unwrap();
+        let (talk, hello) = self
+            .alice
+            .initiate(&bundle, &text, InitiateOptions::at(NOW).chunk_size(chunk_size), &mut self.rng)
+            .unwrap();
         (talk, leaves(hello))
     }
 
     fn talk(&mut self, chunk_size: ChunkSize) -> (Talk, Talk) {
         let (alice, hello) = self.hello(true, chunk_size);
-        let (bob, _) = self.bob.accept(&hello, b"").unwrap();
+        let (bob, _) = self.bob.accept(&hello).unwrap();
         (alice, bob)
     }
 
     fn send(&mut self, from: &mut Talk, len: usize) -> Vec<u8> {
         let text = self.text(len);
-        leaves(from.encrypt(&text, b"ad", &mut self.rng).unwrap())
+        leaves(from.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut self.rng).unwrap())
     }
 
     fn turns(&mut self, alice: &mut Talk, bob: &mut Talk, turns: usize) {
         for turn in 0..turns {
             let (from, to) = if turn % 2 == 0 { (&mut *bob, &mut *alice) } else { (&mut *alice, &mut *bob) };
             let message = self.send(from, 3 * turn);
-            to.decrypt(&message, b"ad").unwrap();
+            to.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap();
         }
     }
 }
@@ -117,7 +122,7 @@ fn publish(pair: &mut Pair) {
 
 fn accept(pair: &mut Pair, one_time: bool) {
     let (_, hello) = pair.hello(one_time, ChunkSize::Bytes32);
-    assert_eq!(pair.bob.accept(&hello, b"").unwrap().1.len(), 20);
+    assert_eq!(pair.bob.accept(&hello).unwrap().1.len(), 20);
 }
 
 /// Forged in each part, then unchanged, then repeated.
@@ -128,10 +133,10 @@ fn first_refused(pair: &mut Pair) {
         for at in [100, 1700, 1800, hello.len() - 1] {
             let mut forged = hello.clone();
             forged[at] ^= 1;
-            assert!(pair.bob.accept(&forged, b"").is_err());
+            assert!(pair.bob.accept(&forged).is_err());
         }
-        assert!(pair.bob.accept(&hello, b"").is_ok());
-        assert!(pair.bob.accept(&hello, b"").is_err());
+        assert!(pair.bob.accept(&hello).is_ok());
+        assert!(pair.bob.accept(&hello).is_err());
     }
 }
 
@@ -140,7 +145,7 @@ fn in_order(pair: &mut Pair) {
     pair.turns(&mut alice, &mut bob, 6);
     for _ in 0..4 {
         let message = pair.send(&mut alice, 100);
-        assert_eq!(bob.decrypt(&message, b"ad").unwrap().len(), 100);
+        assert_eq!(bob.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap().len(), 100);
     }
 }
 
@@ -148,10 +153,10 @@ fn skipped(pair: &mut Pair) {
     let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes32);
     pair.turns(&mut alice, &mut bob, 2);
     let early: Vec<_> = (0..4).map(|_| pair.send(&mut alice, 10)).collect();
-    bob.decrypt(&early[2], b"ad").unwrap();
+    bob.decrypt(Sealed { message: &early[2], associated_data: b"ad" }).unwrap();
     pair.turns(&mut alice, &mut bob, 4);
     for at in [3, 0, 1] {
-        bob.decrypt(&early[at], b"ad").unwrap();
+        bob.decrypt(Sealed { message: &early[at], associated_data: b"ad" }).unwrap();
     }
 }
 
@@ -162,12 +167,12 @@ fn forged(pair: &mut Pair) {
     for at in [1, 20, 60, message.len() - 20, message.len() - 1] {
         let mut forged = message.clone();
         forged[at] ^= 1;
-        assert!(alice.decrypt(&forged, b"ad").is_err());
+        assert!(alice.decrypt(Sealed { message: &forged, associated_data: b"ad" }).is_err());
     }
-    assert!(alice.decrypt(&message, b"other").is_err());
-    alice.decrypt(&message, b"ad").unwrap();
-    assert!(alice.decrypt(&message, b"ad").is_err());
-    assert!(bob.decrypt(&message, b"ad").is_err());
+    assert!(alice.decrypt(Sealed { message: &message, associated_data: b"other" }).is_err());
+    alice.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap();
+    assert!(alice.decrypt(Sealed { message: &message, associated_data: b"ad" }).is_err());
+    assert!(bob.decrypt(Sealed { message: &message, associated_data: b"ad" }).is_err());
 }
 
 fn epochs(pair: &mut Pair) {
@@ -184,7 +189,7 @@ fn small_chunks(pair: &mut Pair) {
         let (from, to) = if turn % 2 == 0 { (&mut bob, &mut alice) } else { (&mut alice, &mut bob) };
         let message = pair.send(from, 5);
         if turn % 7 != 3 {
-            to.decrypt(&message, b"ad").unwrap();
+            to.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap();
         }
         turn += 1;
         assert!(turn < 400);
@@ -195,7 +200,7 @@ fn lengths(pair: &mut Pair) {
     let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes32);
     for len in (0..40).chain([255, 256, 1000]) {
         let message = pair.send(&mut alice, len);
-        assert_eq!(bob.decrypt(&message, b"ad").unwrap().len(), len);
+        assert_eq!(bob.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap().len(), len);
     }
 }
 
@@ -234,14 +239,14 @@ fn buffers(pair: &mut Pair) {
     let mut first = vec![0; Owner::first_message_len(9).unwrap()];
     let text = pair.text(9);
     let (mut alice, len): (Small, _) =
-        pair.alice.initiate_into(&bundle, &text, b"", NOW, &mut first, &mut pair.rng).unwrap();
+        pair.alice.initiate_into(&bundle, &text, InitiateOptions::at(NOW), &mut first, &mut pair.rng).unwrap();
     assert_eq!(len, first.len());
     public(&mut first);
     let (mut bob, _): (Small, _) = pair.bob.accept_in_place(&mut first, b"").unwrap();
     for _ in 0..3 {
         let mut message = vec![0; bob.message_len(33).unwrap()];
         let text = pair.text(33);
-        bob.encrypt_into(&text, b"", &mut message, &mut pair.rng).unwrap();
+        bob.encrypt_into(&text, &mut message, &mut pair.rng).unwrap();
         public(&mut message);
         assert_eq!(alice.decrypt_in_place(&mut message, b"").unwrap().len(), 33);
         std::mem::swap(&mut alice, &mut bob);

@@ -6,18 +6,19 @@ use noescrow::error::{AcceptError, DecryptError, RestoreError};
 use noescrow::primitives::{RustCrypto, TAG_LEN};
 use noescrow::snapshot::SNAPSHOT_OVERHEAD;
 use noescrow::{
-    BUNDLE_LEN, Bundle, FIRST_MESSAGE_OVERHEAD, FixedSession, Inline, MESSAGE_OVERHEAD, Prekey, StorageKey, device,
+    BUNDLE_LEN, Bundle, Capacity, FIRST_MESSAGE_OVERHEAD, FixedSession, InitiateOptions, MESSAGE_OVERHEAD, Payload,
+    Prekey, StorageKey, UnixSeconds, device, skipped::Inline,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 /// A device of a size for which a microcontroller has room.
-type Device = device::Device<RustCrypto, 2, 2>;
+type Device = device::Device<RustCrypto, Capacity<2, 2>>;
 /// Room for four skipped keys.
 type Session = FixedSession<4>;
 
-const NOW: u64 = 1_800_000_000;
-const LATER: u64 = NOW + 30 * 86_400;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 /// Bytes of the longest plaintext here, plus more than Padmé adds to it.
 const TEXT: usize = 64;
 const FIRST: usize = FIRST_MESSAGE_OVERHEAD + TEXT;
@@ -98,7 +99,13 @@ fn handshake<W: Write>(
     checks.stage(" handshake")?;
     let mut hello = [0; FIRST];
     let (alice, len) = alice
-        .initiate_into::<Inline<4>>(&parsed, b"hi Bob", b"ad", NOW, &mut hello, rng)
+        .initiate_into::<Inline<4>>(
+            &parsed,
+            Payload { plaintext: b"hi Bob", associated_data: b"ad" },
+            InitiateOptions::at(NOW),
+            &mut hello,
+            rng,
+        )
         .map_err(|_| "a bundle initiates")?;
     let hello = hello.get(..len).ok_or("a message has its length")?;
     checks.that("it is a first message", noescrow::is_first_message(hello) == Ok(true))?;
@@ -185,7 +192,9 @@ fn talk<W: Write>(
 
 fn encrypt(session: &mut Session, text: &[u8; 33], rng: &mut ChaCha20Rng) -> Result<([u8; MESSAGE], usize), Failed> {
     let mut message = [0; MESSAGE];
-    let len = session.encrypt_into(text, b"ad", &mut message, rng).map_err(|_| "a session encrypts")?;
+    let len = session
+        .encrypt_into(Payload { plaintext: text, associated_data: b"ad" }, &mut message, rng)
+        .map_err(|_| "a session encrypts")?;
     Ok((message, len))
 }
 

@@ -7,7 +7,7 @@
 mod protocol;
 
 use noescrow::primitives::RustCrypto;
-use noescrow::{Bundle, ChunkSize, Device, Session, StorageKey};
+use noescrow::{Bundle, ChunkSize, Device, InitiateOptions, Payload, Sealed, Session, StorageKey};
 use protocol::{CALLERS_DATA, DRAW, EXPIRY, NOW, ONE_TIME, OUTPUT, STOP, Verb};
 use rand_core::{TryCryptoRng, TryRng};
 use std::convert::Infallible;
@@ -73,8 +73,12 @@ impl Party {
             (Verb::DeletePrevious, []) => vec![u8::from(self.device().delete_previous_signed_prekey())],
             (Verb::Initiate, [bundle, plaintext]) => self.initiate(bundle, plaintext, rng),
             (Verb::Accept, [message]) => self.accept(message),
-            (Verb::Encrypt, [plaintext]) => self.session().encrypt(plaintext, CALLERS_DATA, rng).unwrap_or_default(),
-            (Verb::Decrypt, [message]) => self.session().decrypt(message, CALLERS_DATA).unwrap_or_default(),
+            (Verb::Encrypt, [plaintext]) => {
+                self.session().encrypt(Payload { plaintext, associated_data: CALLERS_DATA }, rng).unwrap_or_default()
+            }
+            (Verb::Decrypt, [message]) => {
+                self.session().decrypt(Sealed { message, associated_data: CALLERS_DATA }).unwrap_or_default()
+            }
             (Verb::SnapshotDevice, [key, generation]) => self.device().snapshot(&storage_key(key), number(generation)),
             (Verb::SnapshotSession, [key, generation]) => {
                 self.session().snapshot(&storage_key(key), number(generation))
@@ -127,7 +131,12 @@ impl Party {
     fn initiate(&mut self, bundle: &[u8], plaintext: &[u8], rng: &mut Observer) -> Vec<u8> {
         let bundle = Bundle::from_bytes(&RustCrypto, bundle).expect("a bundle");
         let size = ChunkSize::Bytes256;
-        let begun = self.device().initiate_with(size, &bundle, plaintext, CALLERS_DATA, NOW, rng);
+        let begun = self.device().initiate(
+            &bundle,
+            Payload { plaintext, associated_data: CALLERS_DATA },
+            InitiateOptions::at(NOW).chunk_size(size),
+            rng,
+        );
         let (session, message) = begun.expect("a session");
         self.session = Some(Box::new(session));
         message
@@ -135,7 +144,7 @@ impl Party {
 
     #[inline(never)]
     fn accept(&mut self, message: &[u8]) -> Vec<u8> {
-        match self.device().accept(message, CALLERS_DATA) {
+        match self.device().accept(Sealed { message, associated_data: CALLERS_DATA }) {
             Ok((session, plaintext)) => {
                 self.session = Some(Box::new(session));
                 plaintext

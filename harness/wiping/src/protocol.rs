@@ -8,6 +8,8 @@
 //!           STOP                                                    and is still until the next verb
 //! ```
 
+use noescrow::UnixSeconds;
+
 /// The name of an operation in a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -38,8 +40,8 @@ pub const OUTPUT: u8 = b'O';
 pub const STOP: u8 = b'S';
 
 /// The caller's time, and the expiry of its prekeys.
-pub const NOW: u64 = 1_000;
-pub const EXPIRY: u64 = 2_000;
+pub const NOW: UnixSeconds = UnixSeconds(1_000);
+pub const EXPIRY: UnixSeconds = UnixSeconds(2_000);
 /// One-time prekeys of one publication.
 pub const ONE_TIME: usize = 3;
 /// The caller's associated data.

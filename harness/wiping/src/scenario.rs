@@ -4,13 +4,13 @@
 
 use crate::protocol::{CALLERS_DATA, EXPIRY, NOW, ONE_TIME, Verb};
 use crate::recorder::Recorder;
-use noescrow::{Bundle, ChunkSize, Heap, ONE_TIME_PREKEYS, REPLAY_RECORD, StorageKey, device, session};
+use noescrow::{Bundle, ChunkSize, InitiateOptions, Payload, Sealed, StorageKey, device, session};
 use rand_core::{Rng, TryCryptoRng, TryRng};
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
 
-type Device = device::Device<Recorder, ONE_TIME_PREKEYS, REPLAY_RECORD>;
-type Session = session::Session<Recorder, Heap>;
+type Device = device::Device<Recorder>;
+type Session = session::Session<Recorder>;
 
 /// The post-quantum epoch at which the run ends: by then epoch 1's chains, which are erased two epochs later, are
 /// retired, and each side has had both parts in the Braid.
@@ -147,7 +147,12 @@ impl Party {
         self.act(rng, ("initiate", Verb::Initiate), &[bundle, &plaintext], |party, rng| {
             let bundle = Bundle::from_bytes(&party.recorder, bundle).expect("a bundle");
             let size = ChunkSize::Bytes256;
-            let begun = party.device().initiate_with(size, &bundle, &plaintext, CALLERS_DATA, NOW, rng);
+            let begun = party.device().initiate(
+                &bundle,
+                Payload { plaintext: &plaintext, associated_data: CALLERS_DATA },
+                InitiateOptions::at(NOW).chunk_size(size),
+                rng,
+            );
             let (session, message) = begun.expect("a session");
             party.session = Some(session);
             message
@@ -155,26 +160,31 @@ impl Party {
     }
 
     fn accept(&mut self, rng: &mut Generator, name: &'static str, message: &[u8]) -> Vec<u8> {
-        self.act(rng, (name, Verb::Accept), &[message], |party, _| match party.device().accept(message, CALLERS_DATA) {
-            Ok((session, plaintext)) => {
-                party.session = Some(session);
-                plaintext
+        self.act(rng, (name, Verb::Accept), &[message], |party, _| {
+            match party.device().accept(Sealed { message, associated_data: CALLERS_DATA }) {
+                Ok((session, plaintext)) => {
+                    party.session = Some(session);
+                    plaintext
+                }
+                Err(_) => Vec::new(),
             }
-            Err(_) => Vec::new(),
         })
     }
 
     fn encrypt(&mut self, rng: &mut Generator, name: &'static str) -> Vec<u8> {
         let plaintext = plaintext(rng);
         self.act(rng, (name, Verb::Encrypt), &[&plaintext], |party, rng| {
-            party.session().encrypt(&plaintext, CALLERS_DATA, rng).expect("a message")
+            party
+                .session()
+                .encrypt(Payload { plaintext: &plaintext, associated_data: CALLERS_DATA }, rng)
+                .expect("a message")
         })
     }
 
     /// Whether the message opened.
     fn decrypt(&mut self, rng: &mut Generator, name: &'static str, message: &[u8]) -> bool {
         let opened = self.act(rng, (name, Verb::Decrypt), &[message], |party, _| {
-            party.session().decrypt(message, CALLERS_DATA).unwrap_or_default()
+            party.session().decrypt(Sealed { message, associated_data: CALLERS_DATA }).unwrap_or_default()
         });
         !opened.is_empty()
     }

@@ -4,7 +4,7 @@
 
 extern crate std;
 use super::*;
-use crate::{Bundle, ChunkSize, Heap, StorageKey, device, session};
+use crate::{Bundle, Capacity, ChunkSize, Device, InitiateOptions, Payload, Sealed, StorageKey, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::cell::RefCell;
@@ -140,24 +140,24 @@ fn conversation<P: Primitives>(primitives: &P) -> Vec<u8> {
 
 fn converse<P: Primitives>(primitives: &P, transcript: &mut Vec<u8>) -> Option<()> {
     let mut rng = ChaCha20Rng::seed_from_u64(7);
-    let device =
-        |rng: &mut ChaCha20Rng| device::Device::<P, 4, 4>::generate_with(primitives.clone(), u64::MAX >> 8, rng);
+    let later = UnixSeconds(u64::MAX >> 8);
+    let device = |rng: &mut ChaCha20Rng| Device::<P, Capacity<4, 4>>::generate_with(primitives.clone(), later, rng);
     let (alice, mut bob) = (device(&mut rng), device(&mut rng));
-    let mut published = bob.publish(1, u64::MAX >> 8, &mut rng).ok()?;
+    let mut published = bob.publish(1, later, &mut rng).ok()?;
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).ok()?;
     transcript.extend(bundle.to_bytes());
     let bundle = Bundle::from_bytes(primitives, &bundle.to_bytes()).ok()?;
-    let (mut alice, hello): (session::Session<P, Heap>, _) =
-        alice.initiate_with(ChunkSize::Bytes256, &bundle, b"hello", b"", 0, &mut rng).ok()?;
+    let options = InitiateOptions::at(UnixSeconds(0)).chunk_size(ChunkSize::Bytes256);
+    let (mut alice, hello) = alice.initiate(&bundle, b"hello", options, &mut rng).ok()?;
     transcript.extend(&hello);
-    let (mut bob, text): (session::Session<P, Heap>, _) = bob.accept(&hello, b"").ok()?;
+    let (mut bob, text) = bob.accept(&hello).ok()?;
     transcript.extend(text);
     for _ in 0..20 {
         for from_bob in [true, false] {
             let (sender, receiver) = if from_bob { (&mut bob, &mut alice) } else { (&mut alice, &mut bob) };
-            let message = sender.encrypt(b"text", b"ad", &mut rng).ok()?;
+            let message = sender.encrypt(Payload { plaintext: b"text", associated_data: b"ad" }, &mut rng).ok()?;
             transcript.extend(&message);
-            transcript.extend(receiver.decrypt(&message, b"ad").ok()?);
+            transcript.extend(receiver.decrypt(Sealed { message: &message, associated_data: b"ad" }).ok()?);
         }
     }
     for session in [&alice, &bob] {

@@ -2,7 +2,7 @@
 #![deny(unused_must_use)]
 
 fn clean(device: &mut noescrow::durable::Durable<noescrow::Device>) {
-    device.delete_expired(0);
+    device.delete_expired(noescrow::UnixSeconds(0));
 }
 
 fn main() {}

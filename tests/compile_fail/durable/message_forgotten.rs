@@ -5,7 +5,7 @@ use noescrow::error::EncryptError;
 use rand_chacha::ChaCha20Rng;
 
 fn send(session: &mut Durable<noescrow::Session>, rng: &mut ChaCha20Rng) -> Result<(), EncryptError> {
-    session.encrypt(b"hi", b"", rng)?;
+    session.encrypt(b"hi", rng)?;
     Ok(())
 }
 

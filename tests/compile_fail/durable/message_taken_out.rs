@@ -4,7 +4,7 @@ use noescrow::error::EncryptError;
 use rand_chacha::ChaCha20Rng;
 
 fn send(session: &mut Durable<noescrow::Session>, rng: &mut ChaCha20Rng) -> Result<Vec<u8>, EncryptError> {
-    Ok(session.encrypt(b"hi", b"", rng)?.outcome)
+    Ok(session.encrypt(b"hi", rng)?.outcome)
 }
 
 fn main() {}

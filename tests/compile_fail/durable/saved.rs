@@ -10,8 +10,8 @@ fn send<S: Store>(
     store: &mut S,
     rng: &mut ChaCha20Rng,
 ) -> Result<[Option<Vec<u8>>; 2], EncryptError> {
-    let first: Option<Vec<u8>> = session.encrypt(b"first", b"", rng)?.save(store).ok();
-    let second: Option<Vec<u8>> = session.encrypt(b"second", b"", rng)?.save(store).ok();
+    let first: Option<Vec<u8>> = session.encrypt(b"first", rng)?.save(store).ok();
+    let second: Option<Vec<u8>> = session.encrypt(b"second", rng)?.save(store).ok();
     Ok([first, second])
 }
 

@@ -4,8 +4,8 @@ use noescrow::error::EncryptError;
 use rand_chacha::ChaCha20Rng;
 
 fn send(session: &mut Durable<noescrow::Session>, rng: &mut ChaCha20Rng) -> Result<(), EncryptError> {
-    let first = session.encrypt(b"first", b"", rng)?;
-    let second = session.encrypt(b"second", b"", rng)?;
+    let first = session.encrypt(b"first", rng)?;
+    let second = session.encrypt(b"second", rng)?;
     drop((first, second));
     Ok(())
 }

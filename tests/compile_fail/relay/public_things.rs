@@ -13,7 +13,7 @@ fn device_has(identity: noescrow::Identity, prekey: noescrow::Prekey, name: Acco
 
 fn send(relay: &mut Relay, bob: &AccountName, message: Vec<u8>) {
     if let Ok(envelope) = Envelope::new(message) {
-        let _ = relay.deliver(bob, envelope, 0);
+        let _ = relay.deliver(bob, envelope, noescrow::UnixSeconds(0));
     }
 }
 

@@ -3,6 +3,6 @@
 #[derive(Debug, Default)]
 struct Boundless;
 
-impl noescrow::SkippedKeyStore for Boundless {}
+impl noescrow::skipped::SkippedKeyStore for Boundless {}
 
 fn main() {}

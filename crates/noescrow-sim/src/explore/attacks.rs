@@ -11,6 +11,7 @@ use crate::handshake_sim::TOO_LATE;
 use crate::served_bundle::{ServedBundle, with_low_order_ephemeral};
 use crate::side::{PerParty, Side, Who};
 use noescrow::Bundle;
+use noescrow::InitiateOptions;
 use noescrow::MESSAGE_OVERHEAD;
 use noescrow::error::InitiateError;
 use noescrow::hazmat::{device_state, session_state};
@@ -75,7 +76,7 @@ impl Node {
         let bundle = Bundle::from_bytes(&alice, &received.bytes).map_err(|_| failed())?;
         let owner = restore_device(alice, &self.devices.alice).ok_or_else(failed)?;
         let mut rng = DerivedRng::of(b"late");
-        match owner.initiate(&bundle, b"late", b"", TOO_LATE, &mut rng) {
+        match owner.initiate(&bundle, b"late", InitiateOptions::at(TOO_LATE), &mut rng) {
             Err(InitiateError::Expired) => {
                 done.refuse("bundle: expired");
                 Ok(())
@@ -159,7 +160,7 @@ impl Node {
             let primitives = device(who, recorders.of(who).clone());
             let mut session = restore(primitives, state).ok_or_else(|| self.fails("a session does not restore"))?;
             for (_, kind, bytes) in new {
-                if session.decrypt(bytes, b"").is_ok() {
+                if session.decrypt(bytes).is_ok() {
                     return Err(self.fails(&format!("a message that must be refused opened ({kind})")));
                 }
                 done.refuse(kind);

@@ -2,11 +2,11 @@
 //! A cache, per thread, of what an exploration computes: the same inputs always give the same bytes.
 
 use crate::handshake_sim::Owner;
-use noescrow::Inline;
 use noescrow::Secret;
 use noescrow::hazmat::{self, Call, Intercept, Intercepted};
 use noescrow::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Primitives, RustCrypto};
 use noescrow::session::Session;
+use noescrow::skipped::Inline;
 use noescrow_audit::engine::{Ledger, Recomputed, recompute};
 use noescrow_audit::{Tape, TraceError, TraceReader};
 use sha2::{Digest, Sha256};

@@ -10,7 +10,7 @@ use crate::served_bundle::{Parts, ServedBundle};
 use crate::side::{PerSide, Side, Who};
 use noescrow::hazmat::{device_state, session_state};
 use noescrow::primitives::Primitives;
-use noescrow::{Bundle, Prekey};
+use noescrow::{Bundle, InitiateOptions, Prekey};
 use noescrow_recorder::Recorder;
 use std::sync::Arc;
 
@@ -125,9 +125,10 @@ impl Node {
         let at = self.conversations.len();
         let text = text(at, Side::Alice, 0);
         let mut rng = DerivedRng::of(&[b'i', initial(from), u8::try_from(at).unwrap_or(u8::MAX)]);
-        let mut bytes = vec![0; Owner::<P>::first_message_len(text.len()).ok_or_else(|| failed.clone())?];
+        let options = InitiateOptions::at(NOW);
+        let mut bytes = vec![0; options.first_message_len(text.len()).ok_or_else(|| failed.clone())?];
         let (session, len) =
-            owner.initiate_into::<Store>(&bundle, &text, b"", NOW, &mut bytes, &mut rng).map_err(|_| failed.clone())?;
+            owner.initiate_into::<Store>(&bundle, &text, options, &mut bytes, &mut rng).map_err(|_| failed.clone())?;
         bytes.truncate(len);
         let mut model = PerSide { alice: Self::party(Side::Alice), bob: Self::party(Side::Bob) };
         let label = model.alice.send().ok_or_else(|| failed.clone())?;

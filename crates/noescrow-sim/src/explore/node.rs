@@ -356,7 +356,7 @@ impl Node {
         let made = made(&[b"send", &purpose, state], || {
             let (tape, recorders) = recorders().ok_or_else(|| failed.clone())?;
             let mut session = restore(device(who, recorders.of(who).clone()), state).ok_or_else(|| failed.clone())?;
-            let sealed = session.encrypt(&text, b"", &mut DerivedRng::of(&purpose)).map_err(|_| failed.clone())?;
+            let sealed = session.encrypt(&text, &mut DerivedRng::of(&purpose)).map_err(|_| failed.clone())?;
             Ok(Made { output: Some(sealed), session: Some(session_state(&session)), device: None, tape: tape.bytes() })
         })?;
         let (Some(bytes), Some(after)) = (made.output.clone(), made.session.clone()) else { return Err(failed) };
@@ -408,7 +408,7 @@ impl Node {
                 Some(state) => {
                     let mut session =
                         restore(primitives, state).ok_or_else(|| self.fails("a session does not restore"))?;
-                    let output = session.decrypt(&sent.bytes, b"").ok();
+                    let output = session.decrypt(&sent.bytes).ok();
                     (output, Some(session_state(&session)), None)
                 }
                 None => self.accept(primitives, who, &sent.bytes)?,

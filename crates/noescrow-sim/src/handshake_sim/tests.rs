@@ -29,7 +29,7 @@ const ARRIVE: Event = Event::Arrive { to: Side::Bob, message: 0, low_order: None
 
 #[test]
 fn control_an_overlong_prekey_breaks_initiates_in_time() {
-    let play = |expiry: u64| {
+    let play = |expiry: UnixSeconds| {
         let rng = &mut ChaCha20Rng::seed_from_u64(3);
         let mut sim = sim(rng);
         // Bob's signed prekey expires later than the model assumes, which for Alice looks like a clock that stands

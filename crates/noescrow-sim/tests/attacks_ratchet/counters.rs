@@ -12,7 +12,7 @@ use rand_chacha::rand_core::Rng;
 fn forge(talk: &mut Talk, previous: u32, number: u32, new_chain: bool) -> Vec<u8> {
     if new_chain {
         let ping = talk.from_bob(b"ping");
-        talk.alice.decrypt(&ping, b"").unwrap();
+        talk.alice.decrypt(&ping).unwrap();
     }
     talk.alice_mock.rewrite_headers(move |header| {
         header[32..36].copy_from_slice(&previous.to_be_bytes());
@@ -33,11 +33,11 @@ fn work_of_forged_counters(previous: u32, number: u32, new_chain: bool) -> (usiz
     let message = forge(&mut talk, previous, number, new_chain);
     let before = state(&talk.bob);
     talk.bob_mock.reset();
-    let error = talk.bob.decrypt(&message, b"").err();
+    let error = talk.bob.decrypt(&message).err();
     let work = (talk.bob_mock.count("hmac_pair"), talk.bob_mock.count("dh"), error);
     assert_eq!(error.is_some(), before == state(&talk.bob));
     let next = talk.from_alice(b"next");
-    assert_eq!(talk.bob.decrypt(&next, b"").unwrap(), b"next");
+    assert_eq!(talk.bob.decrypt(&next).unwrap(), b"next");
     work
 }
 
@@ -96,19 +96,19 @@ fn c4_counters_at_their_end_do_not_wrap_or_panic() {
         let mut talk = worn_out(41);
         let last: Vec<_> = (0..3).map(|_| talk.from_alice(b"last")).collect();
         let before = state(&talk.alice);
-        assert_eq!(talk.alice.encrypt(b"", b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
+        assert_eq!(talk.alice.encrypt(b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
         assert_eq!(before, state(&talk.alice));
         for message in last.iter().take(arrive) {
-            assert_eq!(talk.bob.decrypt(message, b"").unwrap(), b"last");
+            assert_eq!(talk.bob.decrypt(message).unwrap(), b"last");
         }
         // The ended chain has PN = 2^32 - 1; keys of its missing messages are kept.
         let ping = talk.from_bob(b"ping");
-        assert_eq!(talk.alice.decrypt(&ping, b"").unwrap(), b"ping");
+        assert_eq!(talk.alice.decrypt(&ping).unwrap(), b"ping");
         let fresh = talk.from_alice(b"fresh");
-        assert_eq!(talk.bob.decrypt(&fresh, b"").unwrap(), b"fresh");
+        assert_eq!(talk.bob.decrypt(&fresh).unwrap(), b"fresh");
         assert_eq!(talk.bob.skipped_message_keys(), 3 - arrive);
         for message in last.iter().skip(arrive) {
-            assert_eq!(talk.bob.decrypt(message, b"").unwrap(), b"last");
+            assert_eq!(talk.bob.decrypt(message).unwrap(), b"last");
         }
         refuses(&mut talk.bob, &last[0]);
     }
@@ -127,10 +127,10 @@ fn c4_forged_counters_at_their_end_are_refused() {
         let mut talk = worn_out(43);
         let message = forge(&mut talk, previous, number, new_chain);
         let before = state(&talk.bob);
-        assert!(talk.bob.decrypt(&message, b"").is_err(), "{new_chain} {previous} {number}");
+        assert!(talk.bob.decrypt(&message).is_err(), "{new_chain} {previous} {number}");
         assert_eq!(before, state(&talk.bob));
         let genuine = talk.from_alice(b"genuine");
-        assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"genuine");
+        assert_eq!(talk.bob.decrypt(&genuine).unwrap(), b"genuine");
     }
 }
 
@@ -139,21 +139,21 @@ fn c4_forged_counters_at_their_end_are_refused() {
 fn c27_a_past_number_without_a_kept_key_costs_no_derivation() {
     let mut talk = Talk::after(44, 1);
     let seen = talk.from_alice(b"seen");
-    talk.bob.decrypt(&seen, b"").unwrap();
+    talk.bob.decrypt(&seen).unwrap();
     let late = talk.from_alice(b"late");
     let next = talk.from_alice(b"next");
-    talk.bob.decrypt(&next, b"").unwrap();
+    talk.bob.decrypt(&next).unwrap();
     let last = talk.from_alice(b"last");
     let Talk { bob, bob_mock, .. } = &mut talk;
     // HKr opened the header; the body was not processed. No key was derived in either chain.
     let replayed = cost_of_both(bob_mock, || {
-        bob.decrypt(&seen, b"").unwrap_err();
+        bob.decrypt(&seen).unwrap_err();
     });
     assert_eq!(replayed, [0, 0, 1, 1, 0]);
     // Controls: a kept key is found without derivation, too, and opens; for a new message the next key is derived. The
     // specification's pseudocode would have derived keys for the replay as well.
-    assert_eq!(cost_of_both(bob_mock, || assert_eq!(bob.decrypt(&late, b"").unwrap(), b"late")), [0, 0, 1, 2, 0]);
-    assert_eq!(cost_of_both(bob_mock, || assert_eq!(bob.decrypt(&last, b"").unwrap(), b"last")), [1, 0, 1, 2, 1]);
+    assert_eq!(cost_of_both(bob_mock, || assert_eq!(bob.decrypt(&late).unwrap(), b"late")), [0, 0, 1, 2, 0]);
+    assert_eq!(cost_of_both(bob_mock, || assert_eq!(bob.decrypt(&last).unwrap(), b"last")), [1, 0, 1, 2, 1]);
 }
 
 #[test]
@@ -163,16 +163,16 @@ fn d6_the_header_keys_tried_are_bounded_by_the_steps_kept() {
     for _ in 0..2 * MAX_SKIPPED_STEPS {
         // Each chain has one missing message, so that its header key is kept.
         let ping = talk.from_bob(b"ping");
-        talk.alice.decrypt(&ping, b"").unwrap();
+        talk.alice.decrypt(&ping).unwrap();
         let _gap = talk.from_alice(b"gap");
         let pong = talk.from_alice(b"pong");
-        talk.bob.decrypt(&pong, b"").unwrap();
+        talk.bob.decrypt(&pong).unwrap();
         let mut noise = vec![0; MESSAGE_OVERHEAD + 16];
         talk.rng.fill_bytes(&mut noise);
         noise[0] = 0x12;
         let Talk { bob, bob_mock, .. } = &mut talk;
         let [hmacs, dhs, headers, openings] = cost(bob_mock, || {
-            bob.decrypt(&noise, b"").unwrap_err();
+            bob.decrypt(&noise).unwrap_err();
         });
         assert_eq!([hmacs, dhs, openings], [0, 0, 0]);
         tried.push(headers);
@@ -196,13 +196,13 @@ fn w13_losing_more_than_may_be_skipped_ends_a_direction() {
         for _ in 0..3 {
             let message = talk.from_alice(b"is anybody there?");
             let due = if refused { TOO_MANY } else { None };
-            assert_eq!(talk.bob.decrypt(&message, b"").err(), due, "{lost} lost");
+            assert_eq!(talk.bob.decrypt(&message).err(), due, "{lost} lost");
         }
         // The other direction continues; but an answer from a peer that received nothing brings no new chain of
         // Alice's.
         let answer = talk.from_bob(b"hello?");
-        assert_eq!(talk.alice.decrypt(&answer, b"").unwrap(), b"hello?");
+        assert_eq!(talk.alice.decrypt(&answer).unwrap(), b"hello?");
         let next = talk.from_alice(b"and now?");
-        assert_eq!(talk.bob.decrypt(&next, b"").is_err(), refused, "{lost} lost");
+        assert_eq!(talk.bob.decrypt(&next).is_err(), refused, "{lost} lost");
     }
 }

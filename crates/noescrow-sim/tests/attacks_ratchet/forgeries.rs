@@ -9,7 +9,7 @@ use crate::{
 };
 use noescrow::error::DecryptError;
 use noescrow::primitives::{Primitives, RustCrypto};
-use noescrow::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD, Secret};
+use noescrow::{FIRST_MESSAGE_OVERHEAD, InitiateOptions, MESSAGE_OVERHEAD, Payload, Sealed, Secret};
 use rand_chacha::rand_core::Rng;
 
 /// Sharpens `invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated`: the forger has the header key.
@@ -18,13 +18,13 @@ fn c1_a_forged_ratchet_key_desynchronises_nobody() {
     for genuine_header in [false, true] {
         let mut talk = Talk::after(60, 2);
         let ping = talk.from_bob(b"ping");
-        talk.alice.decrypt(&ping, b"").unwrap();
+        talk.alice.decrypt(&ping).unwrap();
         let forged = if genuine_header {
             // A thief of the header key puts a ratchet key of its own into a header, and has no message key.
             let key = RustCrypto.dh_public(&Secret::new([4; 32]));
             let mut thief = crate::copy_with(&talk.alice, talk.alice_mock.clone());
             talk.alice_mock.rewrite_headers(move |header| header[..32].copy_from_slice(&key));
-            let forged = thief.encrypt(b"forged", b"", &mut talk.rng).unwrap();
+            let forged = thief.encrypt(b"forged", &mut talk.rng).unwrap();
             talk.alice_mock.stop_rewriting();
             forged
         } else {
@@ -41,13 +41,13 @@ fn c1_a_forged_ratchet_key_desynchronises_nobody() {
                 // The plaintext is garbage; the forger tries until its padding parses.
                 let mut forged = forged.clone();
                 forged[HEAD_LEN + 6] ^= guess;
-                hasty.decrypt(&forged, b"").is_ok()
+                hasty.decrypt(&forged).is_ok()
             });
             assert!(marked);
-            assert_eq!(hasty.decrypt(&genuine, b""), Err(DecryptError::Refused));
+            assert_eq!(hasty.decrypt(&genuine), Err(DecryptError::Refused));
         }
         refuses(&mut talk.bob, &forged);
-        assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"genuine");
+        assert_eq!(talk.bob.decrypt(&genuine).unwrap(), b"genuine");
     }
 }
 
@@ -64,7 +64,7 @@ fn c13_every_flipped_bit_is_refused_without_change() {
         for bit in 0..8 * message.len() {
             let mut forged = message.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(bob.decrypt(&forged, b""), Err(DecryptError::Refused), "{bit}");
+            assert_eq!(bob.decrypt(&forged), Err(DecryptError::Refused), "{bit}");
         }
         assert_eq!(before, state(bob));
         // Control: without a check of the tag, a flipped bit of the tag or of the text passes; of the header, none
@@ -72,11 +72,11 @@ fn c13_every_flipped_bit_is_refused_without_change() {
         let taken = |bit: usize| {
             let mut forged = message.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
-            unchecked(bob).decrypt(&forged, b"").is_ok()
+            unchecked(bob).decrypt(&forged).is_ok()
         };
         let head = if *message == repeated { FIRST_MESSAGE_OVERHEAD - 16 } else { HEAD_LEN };
         assert!(taken(8 * message.len() - 1) && taken(8 * head) && !taken(8 * head - 1));
-        bob.decrypt(message, b"").unwrap();
+        bob.decrypt(message).unwrap();
     }
 }
 
@@ -86,7 +86,7 @@ fn c14_the_ad_of_a_body_has_four_parts_of_fixed_width() {
     let (mut talk, _) = talk_with_a_gap(63);
     let megabyte = vec![0x12; 1 << 20];
     for associated_data in [&b""[..], b"a", b"ab", &megabyte] {
-        let message = talk.alice.encrypt(b"text", associated_data, &mut talk.rng).unwrap();
+        let message = talk.alice.encrypt(Payload { plaintext: b"text", associated_data }, &mut talk.rng).unwrap();
         // The message opens as the specification describes. The message keys are the next ones of the chains, CKr in
         // both halves of Bob's state.
         let key = keys_of(&talk, associated_data, &message);
@@ -112,11 +112,14 @@ fn c14_the_ad_of_a_body_has_four_parts_of_fixed_width() {
         for other in [&shifted[..], &doubled, &associated_data[associated_data.len().min(1)..], head] {
             if other != associated_data {
                 let before = state(&talk.bob);
-                assert_eq!(talk.bob.decrypt(&message, other), Err(DecryptError::Refused));
+                assert_eq!(
+                    talk.bob.decrypt(Sealed { message: &message, associated_data: other }),
+                    Err(DecryptError::Refused)
+                );
                 assert_eq!(before, state(&talk.bob));
             }
         }
-        assert_eq!(talk.bob.decrypt(&message, associated_data).unwrap(), b"text");
+        assert_eq!(talk.bob.decrypt(Sealed { message: &message, associated_data }).unwrap(), b"text");
     }
     // Control: plain concatenation is ambiguous.
     let plain = |associated_data: &[u8], head: &[u8]| [associated_data, head].concat();
@@ -134,7 +137,7 @@ fn c15_a_tag_of_fewer_than_sixteen_bytes_is_refused() {
     for len in 0..message.len() {
         refuses(bob, &message[..len]);
         let [_, _, headers, _] = cost(bob_mock, || {
-            let _ = bob.decrypt(&message[..len], b"");
+            let _ = bob.decrypt(&message[..len]);
         });
         // Too short to contain a tag: no key is used.
         assert_eq!(headers > 0, len >= MESSAGE_OVERHEAD, "{len}");
@@ -155,7 +158,7 @@ fn c15_a_tag_of_fewer_than_sixteen_bytes_is_refused() {
     let tag = RustCrypto.seal(&key, &nonce, &ad, &mut body).unwrap();
     let taken = |len: usize| (0..=255).filter(|guess| forged(*guess)[at..at + len] == tag[..len]).count();
     assert_eq!((taken(1), taken(16)), (1, 0));
-    assert_eq!(bob.decrypt(&message, b"").unwrap(), b"");
+    assert_eq!(bob.decrypt(&message).unwrap(), b"");
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn c16_other_versions_and_tag_lengths_are_refused() {
             other[0] = first;
             let Talk { bob, bob_mock, .. } = &mut talk;
             bob_mock.reset();
-            assert_eq!(bob.decrypt(&other, b""), Err(DecryptError::Refused));
+            assert_eq!(bob.decrypt(&other), Err(DecryptError::Refused));
             assert_eq!(bob_mock.work(), 0, "{first:#x}");
         }
     }
@@ -184,7 +187,7 @@ fn c16_other_versions_and_tag_lengths_are_refused() {
     }
     // Control: the message's own version with its own tag.
     talk.bob_mock.reset();
-    assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"text");
+    assert_eq!(talk.bob.decrypt(&message).unwrap(), b"text");
     assert!(talk.bob_mock.work() > 0);
 }
 
@@ -200,7 +203,7 @@ fn c17_a_reflected_message_opens_under_no_key_of_its_sender() {
                 true => (&mut talk.alice, &mut talk.bob, &mut own[0]),
                 false => (&mut talk.bob, &mut talk.alice, &mut own[1]),
             };
-            let message = sender.encrypt(b"mine", b"", &mut talk.rng).unwrap();
+            let message = sender.encrypt(b"mine", &mut talk.rng).unwrap();
             let mut opened_here = 0;
             sent.push(message.clone());
             for mock in [&talk.alice_mock, &talk.bob_mock] {
@@ -209,7 +212,7 @@ fn c17_a_reflected_message_opens_under_no_key_of_its_sender() {
             let mock = if from_alice { &talk.alice_mock } else { &talk.bob_mock };
             for reflected in sent.iter() {
                 let [_, _, _, openings] = cost(mock, || {
-                    assert_eq!(sender.decrypt(reflected, b""), Err(DecryptError::Refused));
+                    assert_eq!(sender.decrypt(reflected), Err(DecryptError::Refused));
                 });
                 opened_here += openings;
                 refuses(sender, reflected);
@@ -219,7 +222,7 @@ fn c17_a_reflected_message_opens_under_no_key_of_its_sender() {
             // Control: the other side's keys do.
             let mock = if from_alice { &talk.bob_mock } else { &talk.alice_mock };
             if round % 2 == 0 || !from_alice {
-                let [_, _, _, openings] = cost(mock, || assert_eq!(receiver.decrypt(&message, b"").unwrap(), b"mine"));
+                let [_, _, _, openings] = cost(mock, || assert_eq!(receiver.decrypt(&message).unwrap(), b"mine"));
                 assert_eq!(openings, 2);
             }
         }
@@ -235,8 +238,8 @@ fn c18_messages_of_two_sessions_of_one_pair_are_refused_crosswise() {
     let mut talks: Vec<Talk> = (0..2)
         .map(|_| {
             let bundle = bundle(&mut bob, true, &mut rng);
-            let (first, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
-            let (second, _) = bob.accept(&hello, b"").unwrap();
+            let (first, hello) = alice.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut rng).unwrap();
+            let (second, _) = bob.accept(&hello).unwrap();
             Talk {
                 alice: first,
                 alice_mock: alice_mock.clone(),
@@ -252,7 +255,7 @@ fn c18_messages_of_two_sessions_of_one_pair_are_refused_crosswise() {
         if answered {
             for talk in &mut talks {
                 let reply = talk.from_bob(b"reply");
-                talk.alice.decrypt(&reply, b"").unwrap();
+                talk.alice.decrypt(&reply).unwrap();
             }
         }
         let messages = [talks[0].from_alice(b"to one"), talks[1].from_alice(b"to two")];
@@ -264,8 +267,8 @@ fn c18_messages_of_two_sessions_of_one_pair_are_refused_crosswise() {
             refuses(&mut talk.bob, &splice(&messages[1 - at], &messages[at]));
         }
         // Control: each opens in its own session.
-        assert_eq!(talks[0].bob.decrypt(&messages[0], b"").unwrap(), b"to one");
-        assert_eq!(talks[1].bob.decrypt(&messages[1], b"").unwrap(), b"to two");
+        assert_eq!(talks[0].bob.decrypt(&messages[0]).unwrap(), b"to one");
+        assert_eq!(talks[1].bob.decrypt(&messages[1]).unwrap(), b"to two");
     }
 }
 
@@ -278,7 +281,7 @@ fn c18_a_head_with_another_messages_body_is_refused() {
         refuses(&mut talk.bob, &spliced);
     }
     // Control: each opens with its own body. D4 has the splice that would open without the AD.
-    assert!(messages.iter().all(|message| talk.bob.decrypt(message, b"").is_ok()));
+    assert!(messages.iter().all(|message| talk.bob.decrypt(message).is_ok()));
 }
 
 /// Two sealings of one header and one text by a sender that was rolled back: key and nonce of the body are the same, so
@@ -288,19 +291,19 @@ fn d4_a_body_opens_only_with_its_own_sealed_header() {
     let mut talk = Talk::after(69, 1);
     let mut backup = crate::copy(&talk.alice);
     let one = talk.from_alice(b"text");
-    let two = backup.encrypt(b"text", b"", &mut talk.rng).unwrap();
+    let two = backup.encrypt(b"text", &mut talk.rng).unwrap();
     assert_eq!(one[HEAD_LEN..one.len() - 16], two[HEAD_LEN..two.len() - 16], "the same body");
     assert_ne!(one[..HEAD_LEN], two[..HEAD_LEN], "another salt");
     let spliced = [&one[..HEAD_LEN], &two[HEAD_LEN..]].concat();
     // Control: without a check of the tag, nothing else notices.
-    assert_eq!(unchecked(&talk.bob).decrypt(&spliced, b"").unwrap(), b"text");
+    assert_eq!(unchecked(&talk.bob).decrypt(&spliced).unwrap(), b"text");
     refuses(&mut talk.bob, &spliced);
     for part in HEADER_PARTS {
         let mut mixed = one.clone();
         mixed[part.clone()].copy_from_slice(&two[part]);
         refuses(&mut talk.bob, &mixed);
     }
-    let genuine: fn(&mut MockSession, &[u8]) = |bob, message| assert_eq!(bob.decrypt(message, b"").unwrap(), b"text");
+    let genuine: fn(&mut MockSession, &[u8]) = |bob, message| assert_eq!(bob.decrypt(message).unwrap(), b"text");
     genuine(&mut unchecked(&talk.bob), &two);
     genuine(&mut talk.bob, &one);
 }

@@ -5,10 +5,12 @@ use crate::ghash::{Gcm, collide};
 use crate::support::stored::{Places, opened};
 use crate::support::{HEADER_LEN, MockSession, Talk, rng, state};
 use crate::{HEAD_LEN, HEADER_PARTS, copy, copy_with, cost, refuses};
-use noescrow::SkippedKeyStore;
 use noescrow::error::DecryptError;
 use noescrow::primitives::{DhPublicKey, Primitives, RustCrypto};
-use noescrow::{FIRST_MESSAGE_OVERHEAD, Heap, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, MESSAGE_OVERHEAD, Secret};
+use noescrow::skipped::SkippedKeyStore;
+use noescrow::{
+    FIRST_MESSAGE_OVERHEAD, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, MESSAGE_OVERHEAD, Secret, skipped::Heap,
+};
 use rand_chacha::rand_core::Rng;
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -72,7 +74,7 @@ fn d2_the_commitment_refuses_a_ciphertext_for_two_header_keys() {
         let Talk { bob, bob_mock, .. } = &mut talk;
         let forged = message(&commitment);
         let [_, _, _, openings] = cost(bob_mock, || {
-            let _ = bob.decrypt(&forged, b"");
+            let _ = bob.decrypt(&forged);
         });
         // One key fits the commitment. The other is not even tried, so that this is one header and not two.
         assert!(openings == opens || (openings == 2 && bob_mock.steps().contains(&"DR-D8")), "{openings}");
@@ -80,7 +82,7 @@ fn d2_the_commitment_refuses_a_ciphertext_for_two_header_keys() {
         refuses(bob, &forged);
     }
     let genuine = talk.from_alice(b"genuine");
-    assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"genuine");
+    assert_eq!(talk.bob.decrypt(&genuine).unwrap(), b"genuine");
 }
 
 fn xor(a: &[u8], b: &[u8]) -> Vec<u8> {
@@ -92,7 +94,7 @@ fn two_with(talk: &mut Talk, seeds: [u64; 2]) -> ([Vec<u8>; 2], Vec<Vec<u8>>) {
     let seen = Rc::new(RefCell::new(Vec::new()));
     let note = seen.clone();
     talk.alice_mock.rewrite_headers(move |header| note.borrow_mut().push(header.to_vec()));
-    let messages = seeds.map(|seed| talk.alice.encrypt(&[3; 64], b"", &mut rng(seed)).unwrap());
+    let messages = seeds.map(|seed| talk.alice.encrypt(&[3; 64], &mut rng(seed)).unwrap());
     talk.alice_mock.stop_rewriting();
     let headers = seen.borrow().clone();
     (messages, headers)
@@ -111,7 +113,7 @@ fn d3_a_repeated_salt_reveals_header_differences_and_nothing_else() {
     assert_eq!(xor(&one[sealed.clone()], &two[sealed.clone()]), xor(&headers[0], &headers[1]));
     // The bodies have separate keys, which do not depend on a generator.
     assert!(xor(&one[HEAD_LEN..], &two[HEAD_LEN..]).iter().filter(|byte| **byte == 0).count() < 10);
-    assert!(messages.iter().all(|message| talk.bob.decrypt(message, b"").unwrap() == [3; 64]));
+    assert!(messages.iter().all(|message| talk.bob.decrypt(message).unwrap() == [3; 64]));
 
     // Control: with any other generator there is no such difference, and no salt repeats.
     let (messages, headers) = two_with(&mut talk, [6, 7]);
@@ -127,18 +129,18 @@ fn d5_an_old_header_without_a_kept_key_is_refused_immediately() {
     let mut talk = Talk::after(82, 1);
     let kept = talk.from_alice(b"kept");
     let used = talk.from_alice(b"used");
-    talk.bob.decrypt(&used, b"").unwrap();
+    talk.bob.decrypt(&used).unwrap();
     // A backup of Alice's continues to seal in the chain that she leaves.
     let mut backup = copy_with(&talk.alice, talk.alice_mock.clone());
     for _ in 0..2 {
         let ping = talk.from_bob(b"ping");
-        talk.alice.decrypt(&ping, b"").unwrap();
+        talk.alice.decrypt(&ping).unwrap();
         let pong = talk.from_alice(b"pong");
-        talk.bob.decrypt(&pong, b"").unwrap();
+        talk.bob.decrypt(&pong).unwrap();
     }
     let mut forged = |number: u32| {
         talk.alice_mock.rewrite_headers(move |header| header[36..40].copy_from_slice(&number.to_be_bytes()));
-        let forged = backup.encrypt(b"forged", b"", &mut talk.rng).unwrap();
+        let forged = backup.encrypt(b"forged", &mut talk.rng).unwrap();
         talk.alice_mock.stop_rewriting();
         forged
     };
@@ -148,7 +150,7 @@ fn d5_an_old_header_without_a_kept_key_is_refused_immediately() {
     for message in &unstored {
         let Talk { bob, bob_mock, .. } = &mut talk;
         let [hmacs, dhs, headers, openings] = cost(bob_mock, || {
-            assert_eq!(bob.decrypt(message, b""), Err(DecryptError::Refused));
+            assert_eq!(bob.decrypt(message), Err(DecryptError::Refused));
         });
         // HKr and NHKr do not fit the commitment, the old key does; then processing ends.
         assert_eq!([hmacs, dhs, headers, openings], [0, 0, 3, 1]);
@@ -156,10 +158,10 @@ fn d5_an_old_header_without_a_kept_key_is_refused_immediately() {
     }
     // Control: the message whose key is kept opens under that header key. Then the header key is deleted, and no key
     // fits.
-    assert_eq!(talk.bob.decrypt(&kept, b"").unwrap(), b"kept");
+    assert_eq!(talk.bob.decrypt(&kept).unwrap(), b"kept");
     let Talk { bob, bob_mock, .. } = &mut talk;
     let gone = cost(bob_mock, || {
-        bob.decrypt(&unstored[0], b"").unwrap_err();
+        bob.decrypt(&unstored[0]).unwrap_err();
     });
     assert_eq!(gone, [0, 0, 2, 0]);
 }
@@ -175,10 +177,10 @@ fn d7_the_length_of_a_header_reveals_nothing() {
         let note = seen.clone();
         talk.alice_mock.rewrite_headers(move |header| note.borrow_mut().push(header[32..40].to_vec()));
         let ping = talk.from_bob(b"ping");
-        talk.alice.decrypt(&ping, b"").unwrap();
+        talk.alice.decrypt(&ping).unwrap();
         let messages: Vec<_> = (0..burst).map(|_| talk.from_alice(&[1; 8])).collect();
         talk.alice_mock.stop_rewriting();
-        talk.bob.decrypt(messages.last().unwrap(), b"").unwrap();
+        talk.bob.decrypt(messages.last().unwrap()).unwrap();
         sizes.extend(messages.iter().map(Vec::len));
         sizes.insert(talk.from_bob(&[1; 8]).len());
         numbers.extend(seen.borrow().iter().cloned());
@@ -199,10 +201,10 @@ fn kept(seed: u64, text: &[u8], lost: u32) -> Vec<usize> {
     (0..MAX_SKIPPED_STEPS + 5)
         .map(|round| {
             let ping = talk.from_bob(text);
-            talk.alice.decrypt(&ping, b"").unwrap();
+            talk.alice.decrypt(&ping).unwrap();
             (0..if round == 0 { lost } else { round % 3 }).for_each(|_| drop(talk.from_alice(text)));
             let pong = talk.from_alice(text);
-            talk.bob.decrypt(&pong, b"").unwrap();
+            talk.bob.decrypt(&pong).unwrap();
             talk.bob.skipped_message_keys()
         })
         .collect()
@@ -228,8 +230,8 @@ fn d8_control_a_restored_session_keeps_the_same() {
     let mut talk = Talk::after(87, 2);
     let lost = talk.from_alice(b"lost");
     let next = talk.from_alice(b"next");
-    talk.bob.decrypt(&next, b"").unwrap();
+    talk.bob.decrypt(&next).unwrap();
     let mut restored: MockSession = copy(&talk.bob);
     assert_eq!(restored.skipped_message_keys(), 1);
-    assert_eq!(restored.decrypt(&lost, b"").unwrap(), b"lost");
+    assert_eq!(restored.decrypt(&lost).unwrap(), b"lost");
 }

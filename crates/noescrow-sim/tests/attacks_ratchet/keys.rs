@@ -8,7 +8,7 @@ use crate::{copy, cost, refuses};
 use hex_literal::hex;
 use noescrow::error::{DecryptError, EncryptError};
 use noescrow::primitives::{DhPublicKey, Failed, Primitives, RustCrypto};
-use noescrow::{Bundle, Secret, hazmat};
+use noescrow::{Bundle, Capacity, InitiateOptions, Sealed, Secret, hazmat};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, TryCryptoRng, TryRng};
 use std::cell::Cell;
@@ -49,7 +49,7 @@ fn claim(seed: u64, key: [u8; 32], new_chain: bool) -> (Talk, Vec<u8>) {
     let mut talk = Talk::after(seed, 3);
     if new_chain {
         let ping = talk.from_bob(b"ping");
-        talk.alice.decrypt(&ping, b"").unwrap();
+        talk.alice.decrypt(&ping).unwrap();
     }
     talk.alice_mock.rewrite_headers(move |header| header[..32].copy_from_slice(&key));
     let message = talk.from_alice(b"trust me");
@@ -68,7 +68,7 @@ fn a2_a_low_order_ratchet_key_is_refused_and_the_session_continues() {
         assert_eq!(talk.bob_mock.count("dh"), 0, "refused before it is used");
         // Its number is lost with it, as that of a dropped message is.
         let next = talk.from_alice(b"next");
-        assert_eq!(talk.bob.decrypt(&next, b"").unwrap(), b"next");
+        assert_eq!(talk.bob.decrypt(&next).unwrap(), b"next");
         // What the key would have done: every scalar gives zero, so that anybody would know the root's input.
         for scalar in [[7; 32], [8; 32]] {
             assert_eq!(RustCrypto.dh(&Secret::new(scalar), &key).unwrap_err(), Failed, "the second line");
@@ -78,7 +78,7 @@ fn a2_a_low_order_ratchet_key_is_refused_and_the_session_continues() {
     let stranger = RustCrypto.dh_public(&Secret::new([9; 32]));
     let (mut talk, message) = claim(20, stranger, true);
     talk.bob_mock.reset();
-    assert_eq!(talk.bob.decrypt(&message, b""), Err(DecryptError::Refused));
+    assert_eq!(talk.bob.decrypt(&message), Err(DecryptError::Refused));
     assert!(talk.bob_mock.count("dh") == 1 && talk.bob_mock.steps().contains(&"DR-D8"));
 }
 
@@ -87,7 +87,7 @@ fn a3_a_non_canonical_ratchet_key_is_refused() {
     let not_canonical = (0..19).map(p_plus);
     for key in not_canonical.clone().chain(not_canonical.map(with_bit_255)) {
         assert!(DhPublicKey::from_bytes(key).is_err());
-        let session = hazmat::initiator::<_, noescrow::Heap>(RustCrypto, &Secret::new([1; 32]), &key, b"");
+        let session = hazmat::initiator::<_, noescrow::skipped::Heap>(RustCrypto, &Secret::new([1; 32]), &key, b"");
         assert!(session.is_err());
         let (mut talk, message) = claim(21, key, true);
         talk.bob_mock.reset();
@@ -99,7 +99,7 @@ fn a3_a_non_canonical_ratchet_key_is_refused() {
         let mut talk = Talk::after(21, 3);
         if new_chain {
             let ping = talk.from_bob(b"ping");
-            talk.alice.decrypt(&ping, b"").unwrap();
+            talk.alice.decrypt(&ping).unwrap();
         }
         let seen = Rc::new(Cell::new([0; 32]));
         let spell = seen.clone();
@@ -115,7 +115,7 @@ fn a3_a_non_canonical_ratchet_key_is_refused() {
         let dh = |key| *RustCrypto.dh(&scalar, &key).unwrap().expose();
         assert_eq!(dh(seen.get()), dh(with_bit_255(seen.get())));
         let genuine = talk.from_alice(b"same chain");
-        assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"same chain");
+        assert_eq!(talk.bob.decrypt(&genuine).unwrap(), b"same chain");
     }
 }
 
@@ -136,13 +136,13 @@ fn c19_reflected_and_repeated_ratchet_keys_are_refused_before_any_work() {
         let mut talk = Talk::after(22, 3);
         let last = {
             let Talk { alice, alice_mock, rng, .. } = &mut talk;
-            overheard(alice_mock, || alice.encrypt(b"", b"", rng).unwrap())
+            overheard(alice_mock, || alice.encrypt(b"", rng).unwrap())
         };
         let ping = talk.from_bob(b"ping");
-        talk.alice.decrypt(&ping, b"").unwrap();
+        talk.alice.decrypt(&ping).unwrap();
         let own = {
             let Talk { bob, bob_mock, rng, .. } = &mut talk;
-            overheard(bob_mock, || bob.encrypt(b"", b"", rng).unwrap())
+            overheard(bob_mock, || bob.encrypt(b"", rng).unwrap())
         };
         let key = match returned {
             "our own" => own,
@@ -157,7 +157,7 @@ fn c19_reflected_and_repeated_ratchet_keys_are_refused_before_any_work() {
         // Control: an unknown key costs its Diffie-Hellman.
         assert_eq!(dh, usize::from(returned == "a stranger's"), "{returned}");
         let genuine = talk.from_alice(b"genuine");
-        assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"genuine");
+        assert_eq!(talk.bob.decrypt(&genuine).unwrap(), b"genuine");
     }
 }
 
@@ -165,20 +165,20 @@ fn c19_reflected_and_repeated_ratchet_keys_are_refused_before_any_work() {
 /// new at each step.
 #[test]
 fn c19_repeated_ratchet_keys_of_a_peer_repeat_no_message_key() {
-    type LoggedDevice = noescrow::device::Device<Logged, 2, 2>;
+    type LoggedDevice = noescrow::device::Device<Logged, Capacity<2, 2>>;
     let mut good = rng(23);
     let keys = Logged::default();
     let alice = LoggedDevice::generate_with(Logged::default(), LATER, &mut good);
     let mut bob = LoggedDevice::generate_with(keys.clone(), LATER, &mut good);
     let published = bob.publish(0, LATER, &mut good).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
-    let (mut alice, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut good).unwrap();
-    let (mut bob, _) = bob.accept(&hello, b"").unwrap();
+    let (mut alice, hello) = alice.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut good).unwrap();
+    let (mut bob, _) = bob.accept(&hello).unwrap();
     for round in 0..8 {
-        let ping = bob.encrypt(b"ping", b"", &mut good).unwrap();
-        alice.decrypt(&ping, b"").unwrap();
-        let pong = alice.encrypt(b"pong", b"", &mut rng(round % 2)).unwrap();
-        assert_eq!(bob.decrypt(&pong, b"").unwrap(), b"pong", "an older key of the peer's is not an error");
+        let ping = bob.encrypt(b"ping", &mut good).unwrap();
+        alice.decrypt(&ping).unwrap();
+        let pong = alice.encrypt(b"pong", &mut rng(round % 2)).unwrap();
+        assert_eq!(bob.decrypt(&pong).unwrap(), b"pong", "an older key of the peer's is not an error");
     }
     let log_of = |keys: &Logged| -> (usize, HashSet<Key>) {
         let log = keys.log.borrow();
@@ -187,21 +187,17 @@ fn c19_repeated_ratchet_keys_of_a_peer_repeat_no_message_key() {
     let (uses, distinct) = log_of(&keys);
     assert_eq!(uses, distinct.len());
     // Control: the same key at each step repeats the last one, and ends the conversation.
-    let ping = bob.encrypt(b"ping", b"", &mut good).unwrap();
-    alice.decrypt(&ping, b"").unwrap();
-    let stuck = alice.encrypt(b"pong", b"", &mut rng(1)).unwrap();
-    assert_eq!(bob.decrypt(&stuck, b""), Err(DecryptError::Refused));
+    let ping = bob.encrypt(b"ping", &mut good).unwrap();
+    alice.decrypt(&ping).unwrap();
+    let stuck = alice.encrypt(b"pong", &mut rng(1)).unwrap();
+    assert_eq!(bob.decrypt(&stuck), Err(DecryptError::Refused));
     // Control: a key that is used twice is noticed.
     let backup = bob.snapshot(&storage_key(), 0);
-    bob.encrypt(b"one", b"", &mut good).unwrap();
-    let mut again = noescrow::session::Session::<Logged, noescrow::Heap>::restore_in_place(
-        keys.clone(),
-        &mut backup.clone(),
-        &storage_key(),
-        0,
-    )
-    .unwrap();
-    again.encrypt(b"two", b"", &mut good).unwrap();
+    bob.encrypt(b"one", &mut good).unwrap();
+    let mut again =
+        noescrow::session::Session::<Logged>::restore_in_place(keys.clone(), &mut backup.clone(), &storage_key(), 0)
+            .unwrap();
+    again.encrypt(b"two", &mut good).unwrap();
     let (uses, distinct) = log_of(&keys);
     assert!(uses > distinct.len());
 }
@@ -232,7 +228,7 @@ impl TryCryptoRng for Failing {}
 #[test]
 fn c26_a_generator_that_fails_harms_no_message() {
     // Decryption takes no generator that could fail.
-    type Decrypt = fn(&mut MockSession, &[u8], &[u8]) -> Result<Vec<u8>, DecryptError>;
+    type Decrypt = fn(&mut MockSession, Sealed<'static>) -> Result<Vec<u8>, DecryptError>;
     let _: Decrypt = MockSession::decrypt;
     let mut draws = 0;
     for left in 0..3 {
@@ -240,13 +236,13 @@ fn c26_a_generator_that_fails_harms_no_message() {
         let ping = talk.from_bob(b"ping");
         let alice = &mut talk.alice;
         let made = talk.alice_mock.count("dh_public");
-        alice.decrypt(&ping, b"").unwrap();
+        alice.decrypt(&ping).unwrap();
         assert_eq!(talk.alice_mock.count("dh_public"), made, "the step at receipt makes no key pair");
         let (mut failing, before) = (Failing { left, good: rng(left as u64) }, state(alice));
-        let outcome = catch_unwind(AssertUnwindSafe(|| alice.encrypt(b"never", b"", &mut failing)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| alice.encrypt(b"never", &mut failing)));
         // Control: with enough entropy, the step at sending makes a key pair, and the message opens.
         match outcome {
-            Ok(message) => assert_eq!(talk.bob.decrypt(&message.unwrap(), b"").unwrap(), b"never"),
+            Ok(message) => assert_eq!(talk.bob.decrypt(&message.unwrap()).unwrap(), b"never"),
             Err(_) => {
                 draws += 1;
                 assert_eq!(before, state(alice));
@@ -254,10 +250,10 @@ fn c26_a_generator_that_fails_harms_no_message() {
         }
         assert_eq!(talk.alice_mock.count("dh_public") > made, left > 1);
         let message = talk.from_alice(b"goes on");
-        assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"goes on");
+        assert_eq!(talk.bob.decrypt(&message).unwrap(), b"goes on");
         assert_eq!(talk.bob.skipped_message_keys(), 0, "no number was lost");
         let reply = talk.from_bob(b"so do I");
-        assert_eq!(talk.alice.decrypt(&reply, b"").unwrap(), b"so do I");
+        assert_eq!(talk.alice.decrypt(&reply).unwrap(), b"so do I");
     }
     assert_eq!(draws, 2, "the salt and the ratchet key");
 }
@@ -273,12 +269,12 @@ fn before_a_draw(by_bob: bool, epoch: u32, operation: &str) -> Talk {
         let mock = crate::support::Mock::default();
         let mut probe = crate::copy_with(sender, mock.clone());
         mock.reset();
-        probe.encrypt(b"", b"", &mut talk.rng).unwrap();
+        probe.encrypt(b"", &mut talk.rng).unwrap();
         if (turn % 2 == 0) == by_bob && mock.count(operation) == 1 && sender.post_quantum_epoch() == epoch {
             break;
         }
-        let message = sender.encrypt(b"", b"", &mut talk.rng).unwrap();
-        receiver.decrypt(&message, b"").unwrap();
+        let message = sender.encrypt(b"", &mut talk.rng).unwrap();
+        receiver.decrypt(&message).unwrap();
     }
     talk
 }
@@ -298,26 +294,26 @@ fn c26_a_generator_failing_at_a_post_quantum_key_harms_neither_ratchet() {
             let before = state(sender);
             mock.reset();
             let mut failing = Failing { left, good: rng(left as u64) };
-            match catch_unwind(AssertUnwindSafe(|| sender.encrypt(b"never", b"", &mut failing))) {
+            match catch_unwind(AssertUnwindSafe(|| sender.encrypt(b"never", &mut failing))) {
                 // Control: with enough entropy, this message draws it.
                 Ok(message) => {
                     assert_eq!(mock.count(operation), 1);
-                    assert_eq!(receiver.decrypt(&message.unwrap(), b"").unwrap(), b"never");
+                    assert_eq!(receiver.decrypt(&message.unwrap()).unwrap(), b"never");
                 }
                 Err(_) => {
                     draws += 1;
                     assert_eq!(before, state(sender), "{left}");
-                    let message = sender.encrypt(b"goes on", b"", &mut talk.rng).unwrap();
+                    let message = sender.encrypt(b"goes on", &mut talk.rng).unwrap();
                     assert_eq!(mock.count(operation), 1);
-                    assert_eq!(receiver.decrypt(&message, b"").unwrap(), b"goes on");
+                    assert_eq!(receiver.decrypt(&message).unwrap(), b"goes on");
                 }
             }
             // The epoch is completed.
             for _ in 0..90 {
                 let ping = talk.from_bob(b"ping");
-                talk.alice.decrypt(&ping, b"").unwrap();
+                talk.alice.decrypt(&ping).unwrap();
                 let pong = talk.from_alice(b"pong");
-                talk.bob.decrypt(&pong, b"").unwrap();
+                talk.bob.decrypt(&pong).unwrap();
             }
             assert!(talk.alice.post_quantum_epoch() > epoch + 1 && !talk.alice.is_abandoned());
         }
@@ -338,13 +334,13 @@ fn c28_a_responder_cannot_send_before_it_has_received() {
     let mut rng = rng(25);
     let before = state(&bob);
     mock.reset();
-    assert_eq!(bob.encrypt(b"first", b"", &mut rng).unwrap_err(), EncryptError::NotYetReceived);
+    assert_eq!(bob.encrypt(b"first", &mut rng).unwrap_err(), EncryptError::NotYetReceived);
     assert_eq!((mock.count("seal"), mock.count("hmac_pair")), (0, 0));
     assert_eq!(before, state(&bob));
-    assert_eq!(copy(&bob).encrypt(b"first", b"", &mut rng).unwrap_err(), EncryptError::NotYetReceived, "restored");
+    assert_eq!(copy(&bob).encrypt(b"first", &mut rng).unwrap_err(), EncryptError::NotYetReceived, "restored");
     // Control: the initiator can send, and so can the responder once he has received.
-    let hello = alice.encrypt(b"hello", b"", &mut rng).unwrap();
-    assert_eq!(bob.decrypt(&hello, b"").unwrap(), b"hello");
-    let reply = bob.encrypt(b"first", b"", &mut rng).unwrap();
-    assert_eq!(alice.decrypt(&reply, b"").unwrap(), b"first");
+    let hello = alice.encrypt(b"hello", &mut rng).unwrap();
+    assert_eq!(bob.decrypt(&hello).unwrap(), b"hello");
+    let reply = bob.encrypt(b"first", &mut rng).unwrap();
+    assert_eq!(alice.decrypt(&reply).unwrap(), b"first");
 }

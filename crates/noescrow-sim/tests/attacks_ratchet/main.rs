@@ -44,7 +44,7 @@ const HEADER_PARTS: [std::ops::Range<usize>; 4] = [1..17, 17..33, 33..117, 117..
 /// Asserts that the message is refused as all network errors are, and changes no state.
 fn refuses(end: &mut MockSession, message: &[u8]) {
     let before = state(end);
-    assert_eq!(end.decrypt(message, b""), Err(DecryptError::Refused));
+    assert_eq!(end.decrypt(message), Err(DecryptError::Refused));
     assert_eq!(before, state(end));
 }
 
@@ -81,7 +81,7 @@ fn talk_with_a_gap(seed: u64) -> (Talk, Vec<u8>) {
     let mut talk = Talk::after(seed, 2);
     let late = talk.from_alice(b"late");
     let next = talk.from_alice(b"next");
-    talk.bob.decrypt(&next, b"").unwrap();
+    talk.bob.decrypt(&next).unwrap();
     (talk, late)
 }
 
@@ -178,6 +178,6 @@ fn control_a_thief_of_the_state_opens_what_the_session_would() {
     assert_eq!(open_with(&keys, &[&ad], &late).unwrap(), b"late");
     assert_eq!(open_with(&MessageKeys { classical: other.classical, ..keys }, &[&ad], &late), None);
     assert_eq!(open_with(&MessageKeys { post_quantum: other.post_quantum, ..keys }, &[&ad], &late), None);
-    talk.bob.decrypt(&late, b"").unwrap();
+    talk.bob.decrypt(&late).unwrap();
     assert_eq!(thief_has(&talk, &late, 2), [false, false], "both halves are gone");
 }

@@ -51,9 +51,9 @@ fn d7_all_messages_have_one_length_whatever_the_braid_sends() {
         let mut lengths = HashSet::new();
         while talk.alice.post_quantum_epoch() < 3 {
             let ping = talk.from_bob(&[1; 8]);
-            talk.alice.decrypt(&ping, b"").unwrap();
+            talk.alice.decrypt(&ping).unwrap();
             let pong = talk.from_alice(&[1; 8]);
-            talk.bob.decrypt(&pong, b"").unwrap();
+            talk.bob.decrypt(&pong).unwrap();
             lengths.extend([ping.len(), pong.len()]);
         }
         assert_eq!(lengths, HashSet::from([chunk_size.message_overhead() + 10]), "8 bytes and a marker, padded");
@@ -85,10 +85,10 @@ fn e1_a_forged_message_with_a_chunk_changes_nothing() {
             *note.borrow_mut() = header[KIND];
             header[CHUNK] ^= u8::from(header[KIND] != NONE);
         });
-        let mut forged = { thief }.encrypt(b"forged", b"", rng).unwrap();
+        let mut forged = { thief }.encrypt(b"forged", rng).unwrap();
         mock.stop_rewriting();
         *forged.last_mut().unwrap() ^= 1;
-        let genuine = sender.encrypt(b"genuine", b"", rng).unwrap();
+        let genuine = sender.encrypt(b"genuine", rng).unwrap();
         let mut altered = genuine.clone();
         altered[genuine.len() - 17] ^= 1;
 
@@ -100,9 +100,9 @@ fn e1_a_forged_message_with_a_chunk_changes_nothing() {
         refuses(receiver, &noise);
         // Control: a ratchet that takes the chunk before it has authenticated it fails immediately or later.
         let mut hasty = unchecked(receiver);
-        assert_eq!(hasty.decrypt(&forged, b"").unwrap(), b"forged");
+        assert_eq!(hasty.decrypt(&forged).unwrap(), b"forged");
         let mut honest = copy(receiver);
-        honest.decrypt(&genuine, b"").unwrap();
+        honest.decrypt(&genuine).unwrap();
         if hasty.is_abandoned() {
             died.insert(*kind.borrow());
         } else if *kind.borrow() != NONE {
@@ -113,7 +113,7 @@ fn e1_a_forged_message_with_a_chunk_changes_nothing() {
             poisoned += usize::from(sparse(&hasty) != sparse(&honest));
         }
         assert_eq!(before, state(receiver));
-        assert_eq!(receiver.decrypt(&genuine, b"").unwrap(), b"genuine");
+        assert_eq!(receiver.decrypt(&genuine).unwrap(), b"genuine");
         if talk.alice.post_quantum_epoch() == 3 {
             break;
         }
@@ -129,15 +129,15 @@ fn is_over(end: &mut MockSession, mock: &Mock, messages: &[Vec<u8>]) {
     let before = state(end);
     mock.reset();
     for message in messages {
-        assert_eq!(end.decrypt(message, b""), Err(DecryptError::Abandoned));
+        assert_eq!(end.decrypt(message), Err(DecryptError::Abandoned));
         let mut buffer = message.clone();
         assert_eq!(end.decrypt_in_place(&mut buffer, b"").unwrap_err(), DecryptError::Abandoned);
         assert_eq!(&buffer, message);
     }
     for _ in 0..3 {
-        assert_eq!(end.encrypt(b"never", b"", &mut rng(0)).unwrap_err(), EncryptError::Abandoned);
+        assert_eq!(end.encrypt(b"never", &mut rng(0)).unwrap_err(), EncryptError::Abandoned);
         let mut out = vec![0; 300];
-        assert_eq!(end.encrypt_into(b"never", b"", &mut out, &mut rng(0)).unwrap_err(), EncryptError::Abandoned);
+        assert_eq!(end.encrypt_into(b"never", &mut out, &mut rng(0)).unwrap_err(), EncryptError::Abandoned);
         assert!(!out.windows(5).any(|window| window == b"never"));
     }
     // Nothing was sealed or opened, under the classical keys or any other.
@@ -163,8 +163,8 @@ fn e6_a_wrong_chunk_of_the_peer_ends_the_session_for_ever() {
             let from_bob = turns % 2 == 0;
             let Talk { alice, bob, rng, .. } = &mut talk;
             let (sender, receiver) = if from_bob { (bob, alice) } else { (alice, bob) };
-            last = sender.encrypt(b"opens", b"", rng).unwrap();
-            assert_eq!(receiver.decrypt(&last, b"").unwrap(), b"opens");
+            last = sender.encrypt(b"opens", rng).unwrap();
+            assert_eq!(receiver.decrypt(&last).unwrap(), b"opens");
             turns += 1;
         }
         if kinds.is_empty() {
@@ -179,7 +179,7 @@ fn e6_a_wrong_chunk_of_the_peer_ends_the_session_for_ever() {
         };
         assert!(victim.is_abandoned() && !hostile.is_abandoned(), "{kinds:?} {turns}");
         assert_eq!((victim.post_quantum_epoch(), hostile.sending_epoch()), (0, 0), "in the first epoch");
-        let more = hostile.encrypt(b"more", b"", rng).unwrap();
+        let more = hostile.encrypt(b"more", rng).unwrap();
         let mut noise = more.clone();
         rng.fill_bytes(&mut noise[1..]);
         let messages = [last, more, noise];
@@ -200,7 +200,7 @@ fn e8_a_late_message_opens_once_and_only_within_two_epochs() {
     let late = talk.from_alice(b"late");
     let MessageKeys { classical, post_quantum } = *talk.alice_mock.message_keys().last().unwrap();
     let skips = talk.from_alice(b"next");
-    talk.bob.decrypt(&skips, b"").unwrap();
+    talk.bob.decrypt(&skips).unwrap();
     let mut epochs_in_which_it_opens = BTreeSet::new();
     loop {
         let stored = opened(state(&talk.bob));
@@ -213,7 +213,7 @@ fn e8_a_late_message_opens_once_and_only_within_two_epochs() {
         }
         epochs_in_which_it_opens.insert(epoch);
         let mut here = copy(&talk.bob);
-        assert_eq!(here.decrypt(&late, b"").unwrap(), b"late");
+        assert_eq!(here.decrypt(&late).unwrap(), b"late");
         refuses(&mut here, &late);
         talk.turn(true);
         talk.turn(false);
@@ -232,7 +232,7 @@ fn e8_a_late_message_opens_once_and_only_within_two_epochs() {
         other.turn(true);
         other.turn(false);
     }
-    assert_eq!(other.bob.decrypt(&late, b"").unwrap(), b"late");
+    assert_eq!(other.bob.decrypt(&late).unwrap(), b"late");
     talk.turn(true);
     talk.turn(false);
 }
@@ -247,7 +247,7 @@ fn e15_keys_of_one_ratchet_alone_open_no_message() {
         for _ in 0..1 + round % 3 {
             let message = talk.from_alice(b"secret");
             messages.push(message.clone());
-            talk.bob.decrypt(&message, b"").unwrap();
+            talk.bob.decrypt(&message).unwrap();
         }
     }
     let keys: Vec<MessageKeys> = messages.iter().map(|message| keys_of(&talk, b"", message)).collect();
@@ -294,8 +294,8 @@ fn e15_the_classical_ratchet_s_header_keys_open_no_header() {
         for from_bob in [true, false] {
             let Talk { alice, bob, rng, .. } = &mut talk;
             let (sender, receiver) = if from_bob { (bob, alice) } else { (alice, bob) };
-            let message = sender.encrypt(b"hidden", b"", rng).unwrap();
-            receiver.decrypt(&message, b"").unwrap();
+            let message = sender.encrypt(b"hidden", rng).unwrap();
+            receiver.decrypt(&message).unwrap();
             messages.push(message);
         }
     }
@@ -375,7 +375,7 @@ fn c2_a_huge_post_quantum_number_is_refused_before_any_derivation() {
         let before = state(&talk.bob);
         let Talk { bob, bob_mock, .. } = &mut talk;
         let mut error = None;
-        let [.., steps] = cost_of_both(bob_mock, || error = bob.decrypt(&message, b"").err());
+        let [.., steps] = cost_of_both(bob_mock, || error = bob.decrypt(&message).err());
         assert_eq!(error.is_some(), before == state(bob));
         talk.turn(false);
         (steps, error)
@@ -405,7 +405,7 @@ fn e16_with_chunks_of_every_size_the_ratchet_runs_through_losses() {
             let message = if from_bob { talk.from_bob(&text) } else { talk.from_alice(&text) };
             if !talk.rng.next_u32().is_multiple_of(5) {
                 let receiver = if from_bob { &mut talk.alice } else { &mut talk.bob };
-                assert_eq!(receiver.decrypt(&message, b"").unwrap(), text);
+                assert_eq!(receiver.decrypt(&message).unwrap(), text);
             }
             if number % 50 == 0 {
                 talk.alice = copy_with(&talk.alice, talk.alice_mock.clone());

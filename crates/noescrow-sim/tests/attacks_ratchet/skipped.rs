@@ -9,16 +9,16 @@ use noescrow::{MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS};
 /// One ratchet step of Bob's receiving side.
 fn round(talk: &mut Talk) {
     let ping = talk.from_bob(b"ping");
-    talk.alice.decrypt(&ping, b"").unwrap();
+    talk.alice.decrypt(&ping).unwrap();
     let pong = talk.from_alice(b"pong");
-    talk.bob.decrypt(&pong, b"").unwrap();
+    talk.bob.decrypt(&pong).unwrap();
 }
 
 /// `count` messages of Alice's, of which only the last one arrives.
 fn jump(talk: &mut Talk, count: u32) -> Vec<Vec<u8>> {
     let mut lost: Vec<_> = (0..count).map(|_| talk.from_alice(b"lost")).collect();
     let last = lost.pop().unwrap();
-    assert_eq!(talk.bob.decrypt(&last, b"").unwrap(), b"lost");
+    assert_eq!(talk.bob.decrypt(&last).unwrap(), b"lost");
     lost
 }
 
@@ -46,7 +46,7 @@ fn c5_a_dropped_message_is_exposed_until_others_evict_its_key() {
     jump(&mut talk, MAX_SKIP + 1);
     jump(&mut talk, MAX_SKIP);
     assert_eq!(talk.bob.skipped_message_keys(), MAX_SKIPPED_KEYS);
-    assert!(copy(&talk.bob).decrypt(&dropped, b"").is_ok(), "control: it is kept");
+    assert!(copy(&talk.bob).decrypt(&dropped).is_ok(), "control: it is kept");
     jump(&mut talk, 2);
     assert_eq!(talk.bob.skipped_message_keys(), MAX_SKIPPED_KEYS);
     refuses(&mut talk.bob, &dropped);
@@ -62,8 +62,8 @@ fn c6_a_flood_of_skipped_keys_evicts_only_the_flooders_messages() {
     assert_eq!(flooder.bob.skipped_message_keys(), MAX_SKIPPED_KEYS);
     // Control: within the session, which shares one store, the attack succeeds: oldest first, one for one.
     refuses(&mut flooder.bob, &first);
-    assert_eq!(flooder.bob.decrypt(&second, b"").unwrap(), b"lost");
-    assert_eq!(honest.bob.decrypt(&late, b"").unwrap(), b"late");
+    assert_eq!(flooder.bob.decrypt(&second).unwrap(), b"lost");
+    assert_eq!(honest.bob.decrypt(&late).unwrap(), b"late");
 }
 
 #[test]
@@ -74,15 +74,15 @@ fn c7_a_failed_decryption_keeps_the_skipped_key() {
     // Control: code that removes the key before it has checked the tag, as the specification's pseudocode does, has
     // lost it.
     let mut hasty = unchecked(&talk.bob);
-    assert_eq!(hasty.decrypt(&forged, b"").unwrap(), b"late");
+    assert_eq!(hasty.decrypt(&forged).unwrap(), b"late");
     assert_eq!(hasty.skipped_message_keys(), 0);
-    assert_eq!(hasty.decrypt(&late, b""), Err(DecryptError::Refused));
+    assert_eq!(hasty.decrypt(&late), Err(DecryptError::Refused));
 
     for _ in 0..3 {
         refuses(&mut talk.bob, &forged);
     }
     assert_eq!(talk.bob.skipped_message_keys(), 1);
-    assert_eq!(talk.bob.decrypt(&late, b"").unwrap(), b"late");
+    assert_eq!(talk.bob.decrypt(&late).unwrap(), b"late");
 }
 
 /// Sharpens `invariant_3_a_message_key_is_used_once_and_a_message_opens_once`: every message after every later one.
@@ -94,16 +94,16 @@ fn c8_a_message_opens_once_in_any_order_of_repetition() {
         let late = talk.from_alice(b"late");
         let next = talk.from_alice(b"next");
         let ping = talk.from_bob(b"ping");
-        talk.alice.decrypt(&ping, b"").unwrap();
+        talk.alice.decrypt(&ping).unwrap();
         let new_chain = talk.from_alice(b"new chain");
         for message in [new_chain, late, next] {
             let mut before = copy(&talk.bob);
-            let text = talk.bob.decrypt(&message, b"").unwrap();
+            let text = talk.bob.decrypt(&message).unwrap();
             seen.push(message.clone());
             seen.iter().for_each(|old| refuses(&mut talk.bob, old));
             // Control: the state causes the refusal; restored from the state before, the session opens the message
             // again.
-            assert_eq!(before.decrypt(&message, b"").unwrap(), text);
+            assert_eq!(before.decrypt(&message).unwrap(), text);
         }
     }
 }

@@ -15,10 +15,10 @@ fn c23_the_ratchet_does_not_recover_from_active_impersonation() {
     let mut talk = Talk::after(60, 3);
     let (mut thief, mut thiefs) = (copy(&talk.alice), rng(61));
     for _ in 0..100 {
-        let forged = thief.encrypt(b"it is Alice", b"", &mut thiefs).unwrap();
-        assert_eq!(talk.bob.decrypt(&forged, b"").unwrap(), b"it is Alice");
+        let forged = thief.encrypt(b"it is Alice", &mut thiefs).unwrap();
+        assert_eq!(talk.bob.decrypt(&forged).unwrap(), b"it is Alice");
         let answer = talk.from_bob(b"dear Alice");
-        assert_eq!(thief.decrypt(&answer, b"").unwrap(), b"dear Alice");
+        assert_eq!(thief.decrypt(&answer).unwrap(), b"dear Alice");
     }
     assert!(talk.bob.post_quantum_epoch() >= 1, "the post-quantum ratchet advances with the thief, too");
     let (message, answer) = (talk.from_alice(b"no, I am"), talk.from_bob(b"dear Alice"));
@@ -29,12 +29,12 @@ fn c23_the_ratchet_does_not_recover_from_active_impersonation() {
     let mut talk = Talk::after(62, 3);
     let mut thief = copy(&talk.alice);
     let overheard = talk.from_bob(b"to both");
-    assert!(thief.decrypt(&overheard, b"").is_ok() && talk.alice.decrypt(&overheard, b"").is_ok());
+    assert!(thief.decrypt(&overheard).is_ok() && talk.alice.decrypt(&overheard).is_ok());
     let fresh = talk.from_alice(b"a fresh ratchet key");
-    talk.bob.decrypt(&fresh, b"").unwrap();
+    talk.bob.decrypt(&fresh).unwrap();
     let answer = talk.from_bob(b"to Alice alone");
     refuses(&mut thief, &answer);
-    assert_eq!(talk.alice.decrypt(&answer, b"").unwrap(), b"to Alice alone");
+    assert_eq!(talk.alice.decrypt(&answer).unwrap(), b"to Alice alone");
 }
 
 /// Whether some 32 bytes of Bob's state are the header key of a message, by its commitment.
@@ -54,7 +54,7 @@ fn has_header_key_of(talk: &Talk, message: &[u8]) -> bool {
 fn d9_a_header_key_lives_exactly_as_long_as_its_chain() {
     let mut talk = Talk::after(63, 3);
     let read = talk.from_alice(b"read");
-    talk.bob.decrypt(&read, b"").unwrap();
+    talk.bob.decrypt(&read).unwrap();
     assert!(has_header_key_of(&talk, &read));
     talk.turn(true);
     talk.turn(false);
@@ -63,10 +63,10 @@ fn d9_a_header_key_lives_exactly_as_long_as_its_chain() {
     // Control: the same while a message of the chain is in transit.
     let late = talk.from_alice(b"late");
     let read = talk.from_alice(b"read");
-    talk.bob.decrypt(&read, b"").unwrap();
+    talk.bob.decrypt(&read).unwrap();
     talk.turn(true);
     talk.turn(false);
     assert!(has_header_key_of(&talk, &read) && has_header_key_of(&talk, &late));
-    talk.bob.decrypt(&late, b"").unwrap();
+    talk.bob.decrypt(&late).unwrap();
     assert!(!has_header_key_of(&talk, &read));
 }

@@ -7,7 +7,7 @@ use crate::faulty_device::{Fault, Name};
 use crate::generators::{Source, draw};
 use crate::run::{ALICE, BOB, LATER, Run, Setup, account, runs};
 use noescrow::relay::{Envelope, NOT_HELD, Order};
-use noescrow::{BUNDLE_LEN, Bundle, IDENTITY_LEN, PREKEY_LEN, device, is_first_message};
+use noescrow::{BUNDLE_LEN, Bundle, Capacity, IDENTITY_LEN, PREKEY_LEN, device, is_first_message};
 use noescrow_audit::{Audit, FindingKind, Kind, Role, TraceReader};
 use noescrow_recorder::{Recorder, profile};
 use rand_chacha::ChaCha20Rng;
@@ -240,7 +240,8 @@ fn g23_identity_keys_allow_impersonation_but_open_no_past_message() {
         let then = ChaCha20Rng::seed_from_u64(seed + 5);
         let mut generator = Source::Supplied { bytes: identity(&run, BOB), then };
         let server = Recorder::server(&run.tape, "relay").unwrap();
-        let mut impersonator = device::Device::<Recorder, 8, 16>::generate_with(server, LATER, &mut generator);
+        let mut impersonator =
+            device::Device::<Recorder, Capacity<8, 16>>::generate_with(server, LATER, &mut generator);
         assert_eq!(impersonator.identity(), run.devices[BOB].identity());
         let mut published = impersonator.publish(1, LATER, &mut generator).unwrap();
         let forged =

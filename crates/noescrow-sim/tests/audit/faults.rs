@@ -63,7 +63,7 @@ fn sends_again_from_one_state(run: &mut Run) -> Vec<u8> {
     for _ in 0..2 {
         let key = StorageKey::new(run.storage_keys[ALICE]);
         let mut session = Session::restore_in_place(run.prims[ALICE].clone(), &mut saved.clone(), &key, 0).unwrap();
-        let message = session.encrypt(b"the same text twice", b"", &mut run.source).unwrap();
+        let message = session.encrypt(b"the same text twice", &mut run.source).unwrap();
         run.sessions[ALICE] = Some(session);
         run.post(BOB, message);
     }
@@ -87,7 +87,7 @@ fn draws_from_sixteen_bits(run: &mut Run) -> Vec<u8> {
     let mut sent = Vec::new();
     for turn in 0..TURNS {
         let from = turn % 2;
-        let message = run.sessions[from].as_mut().unwrap().encrypt(b"", b"", &mut run.source).unwrap();
+        let message = run.sessions[from].as_mut().unwrap().encrypt(b"", &mut run.source).unwrap();
         let opened = run.open(from ^ 1, &message);
         sent.extend(message);
         if opened.is_none() {

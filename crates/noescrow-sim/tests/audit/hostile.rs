@@ -7,7 +7,7 @@ use crate::faulty_device::{Fault, FaultyDevice, FaultyRecorder};
 use crate::generators::Source;
 use crate::run::{ALICE, BOB, Device, LATER, NAMES, NOW, Run, SOURCE, Setup, account, address, runs};
 use noescrow::primitives::RustCrypto;
-use noescrow::{Bundle, Heap, SafetyNumber, session};
+use noescrow::{Bundle, InitiateOptions, SafetyNumber, UnixSeconds, session};
 use noescrow_audit::{Audit, FindingKind, Tape};
 use noescrow_recorder::{Recorder, profile};
 use noescrow_sim::{Answer, Event, FROM_BACK, Opening, ServedBundle, Side, Simulation};
@@ -116,7 +116,7 @@ fn expected(play: RelayMove, fault: Fault) -> Outcome {
     }
 }
 
-type HostileSimulation = Simulation<session::Session<FaultyRecorder, Heap>, Source>;
+type HostileSimulation = Simulation<session::Session<FaultyRecorder>, Source>;
 
 const fn publish(side: Side) -> Event {
     Event::Publish { side, count: 1 }
@@ -210,7 +210,7 @@ fn perform(of: RelayMove, simulation: &mut HostileSimulation) -> [Answer; 2] {
 
 fn numbers(simulation: &HostileSimulation) -> Numbers {
     let [alice, bob] = [Side::Alice, Side::Bob].map(|side| simulation.handshakes().session_of(side));
-    let number = |session: &session::Session<FaultyRecorder, Heap>| session.safety_number().unwrap();
+    let number = |session: &session::Session<FaultyRecorder>| session.safety_number().unwrap();
     match (alice, bob) {
         (Some(alice), Some(bob)) if number(alice).verify_scanned(&number(bob).to_bytes()).is_ok() => Numbers::Agree,
         (Some(_), Some(_)) => Numbers::Differ,
@@ -270,14 +270,9 @@ fn g22_each_move_of_a_hostile_relay_has_its_expected_outcome() {
 #[test]
 fn each_point_of_low_order_is_refused_in_each_place() {
     let [alice, bob] = NAMES.map(|_| RustCrypto);
-    let mut simulation = Simulation::<session::Session<RustCrypto, Heap>, _>::new(
-        alice,
-        bob,
-        RustCrypto,
-        Opening::PLAIN,
-        Source::good(5),
-    )
-    .unwrap();
+    let mut simulation =
+        Simulation::<session::Session<RustCrypto>, _>::new(alice, bob, RustCrypto, Opening::PLAIN, Source::good(5))
+            .unwrap();
     for point in 0..5 {
         for served in
             [ServedBundle::LowOrderIdentity, ServedBundle::LowOrderSignedPrekey, ServedBundle::LowOrderOneTimePrekey]
@@ -317,7 +312,8 @@ fn own_bundle(own: &mut Device<Recorder>, run: &mut Run) -> Bundle {
 
 fn begins(run: &mut Run, bundle: &Bundle) -> Vec<u8> {
     let text = format!("to Bob alone, number {}", run.texts.len()).into_bytes();
-    let (session, hello) = run.devices[ALICE].initiate(bundle, &text, b"", NOW, &mut run.source).unwrap();
+    let (session, hello) =
+        run.devices[ALICE].initiate(bundle, &text, InitiateOptions::at(NOW), &mut run.source).unwrap();
     run.sessions[ALICE] = Some(session);
     run.texts.push(text);
     run.wire.extend(&hello);
@@ -329,7 +325,7 @@ fn converses(run: &mut Run) -> bool {
     (0..4).all(|turn| {
         let from = turn % 2;
         let text = format!("something private, number {turn}").into_bytes();
-        let message = run.sessions[from].as_mut().unwrap().encrypt(&text, b"", &mut run.source).unwrap();
+        let message = run.sessions[from].as_mut().unwrap().encrypt(&text, &mut run.source).unwrap();
         run.wire.extend(&message);
         run.texts.push(text.clone());
         run.open(from ^ 1, &message) == Some(text)
@@ -350,15 +346,15 @@ fn b18_no_choice_by_the_server_equalises_safety_numbers() {
     let seen: std::collections::BTreeSet<[u8; 65]> = (0..4)
         .map(|attempt| {
             // Other prekeys, other ids, another expiry, another session.
-            own.rotate(LATER + attempt, &mut run.source).unwrap();
+            own.rotate(UnixSeconds(LATER.0 + attempt), &mut run.source).unwrap();
             let bundle = own_bundle(&mut own, &mut run);
             begins(&mut run, &bundle);
             numbers_with(&run, ALICE)
         })
         .collect();
     assert_eq!(seen.len(), 1, "the server's choices change nothing");
-    let (_, hello) = own.initiate(&run.fetch(BOB), b"hi", b"", NOW, &mut run.source).unwrap();
-    run.sessions[BOB] = Some(run.devices[BOB].accept(&hello, b"").unwrap().0);
+    let (_, hello) = own.initiate(&run.fetch(BOB), b"hi", InitiateOptions::at(NOW), &mut run.source).unwrap();
+    run.sessions[BOB] = Some(run.devices[BOB].accept(&hello).unwrap().0);
     assert!(!run.numbers_agree());
 
     // Control: the fingerprint of 2013, a hash of a key that includes the server's nonce.
@@ -388,7 +384,7 @@ fn g4_a_ghost_device_reads_nothing_of_the_old_conversation() {
     assert!(converses(&mut run) && run.audit(b"").verdict().holds());
     // Control: a client that accepts what it is served sends the ghost everything.
     let hello = begins(&mut run, &bundle);
-    let _: (session::Session<Recorder, Heap>, _) = own.accept(&hello, b"").unwrap();
+    let _: (session::Session<Recorder>, _) = own.accept(&hello).unwrap();
     let verdict = run.audit(b"").verdict();
     assert!(verdict.of_kind(FindingKind::Derivable).any(|found| found.what.starts_with("plaintext")), "{verdict}");
 }

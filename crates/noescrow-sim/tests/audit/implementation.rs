@@ -8,7 +8,10 @@ use noescrow::durable::{Durable, Record, Store, Subject};
 use noescrow::error::DecryptError;
 use noescrow::primitives::{Declassified, Failed, RustCrypto};
 use noescrow::relay::{Order, Relay, RelayError};
-use noescrow::{ChunkSize, Heap, Inline, Secret, StorageKey};
+use noescrow::{
+    ChunkSize, Secret, StorageKey,
+    skipped::{Heap, Inline},
+};
 use noescrow_audit::Tape;
 use noescrow_recorder::Recorder;
 use std::collections::BTreeSet;
@@ -21,12 +24,12 @@ fn f2_work_is_independent_of_the_wrong_byte_in_a_tag() {
     let mut run = Run::new(2, &Setup::default());
     // In a chain of Alice's that Bob knows.
     assert!(run.send(ALICE) && run.collect(BOB, 0));
-    let message = run.sessions[ALICE].as_mut().unwrap().encrypt(b"hello", b"", &mut run.source).unwrap();
+    let message = run.sessions[ALICE].as_mut().unwrap().encrypt(b"hello", &mut run.source).unwrap();
     let mut work = |at: usize| {
         let before = run.tape.bytes().len();
         let mut altered = message.clone();
         altered[at] ^= 1;
-        assert_eq!(run.sessions[BOB].as_mut().unwrap().decrypt(&altered, b""), Err(DecryptError::Refused));
+        assert_eq!(run.sessions[BOB].as_mut().unwrap().decrypt(&altered), Err(DecryptError::Refused));
         run.tape.bytes().split_off(before)
     };
     let tag = message.len() - 16;
@@ -144,7 +147,7 @@ fn f8_g20_no_public_type_prints_a_secret() {
     let session: Session = run.sessions[BOB].take().unwrap();
     let mut durable = Durable::new(session, StorageKey::new(run.storage_keys[BOB]), 1);
     log.push(("Durable", format!("{durable:?}")));
-    let unsaved = durable.encrypt(&text, b"", &mut run.source).unwrap();
+    let unsaved = durable.encrypt(&text, &mut run.source).unwrap();
     log.push(("Unsaved", format!("{unsaved:?}")));
     log.push(("SaveFailed", format!("{:?}", unsaved.save(&mut Full).unwrap_err())));
 

@@ -6,7 +6,7 @@ use crate::faulty_device::{Fault, FaultyDevice, FaultyRecorder, Name, Tap};
 use crate::generators::{Source, draw};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::relay::{AccountName, Envelope, Order, Relay};
-use noescrow::{Bundle, ChunkSize, Heap, StorageKey, device, session};
+use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, StorageKey, UnixSeconds, device, session};
 use noescrow_audit::{Audit, Tape};
 use noescrow_recorder::{Recorder, profile};
 use rand_chacha::ChaCha20Rng;
@@ -15,16 +15,16 @@ use std::cell::Ref;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-pub const NOW: u64 = 1_800_000_000;
-pub const LATER: u64 = NOW + 30 * 86_400;
+pub const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+pub const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 /// The devices use another random stream than the schedule.
 pub const SOURCE: u64 = 0xA11C_E0B0;
 pub const ALICE: usize = 0;
 pub const BOB: usize = 1;
 pub const NAMES: [&str; 2] = ["Alice", "Bob"];
 
-pub type Device<P = FaultyRecorder> = device::Device<P, 8, 16>;
-pub type Session<P = FaultyRecorder> = session::Session<P, Heap>;
+pub type Device<P = FaultyRecorder> = device::Device<P, Capacity<8, 16>>;
+pub type Session<P = FaultyRecorder> = session::Session<P>;
 
 /// The number of random runs in which each control must be found.
 pub fn runs() -> u64 {
@@ -95,7 +95,7 @@ pub struct Run {
     chunk_size: ChunkSize,
     saves_always: bool,
     generation: u64,
-    now: u64,
+    now: UnixSeconds,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,8 +207,9 @@ impl Run {
 
     pub fn initiate(&mut self, bundle: &Bundle) {
         let text = self.text();
-        let (session, hello) =
-            self.devices[ALICE].initiate_with(self.chunk_size, bundle, &text, b"", self.now, &mut self.source).unwrap();
+        let (session, hello) = self.devices[ALICE]
+            .initiate(bundle, &text, InitiateOptions::at(self.now).chunk_size(self.chunk_size), &mut self.source)
+            .unwrap();
         self.sessions[ALICE] = Some(session);
         self.texts.push(text);
         self.post(BOB, hello);
@@ -223,14 +224,14 @@ impl Run {
     pub fn send(&mut self, from: usize) -> bool {
         let text = self.text();
         let Some(session) = &mut self.sessions[from] else { return false };
-        let message = session.encrypt(&text, b"", &mut self.source).unwrap();
+        let message = session.encrypt(&text, &mut self.source).unwrap();
         self.texts.push(text);
         self.post(from ^ 1, message);
         true
     }
 
     pub fn post(&mut self, to: usize, message: Vec<u8>) {
-        self.now += 1;
+        self.now.0 += 1;
         self.log_request(to, &format!("PUT /v1/messages {}", message.len()));
         self.wire.extend(&message);
         self.relay.deliver(&account(to), Envelope::new(message).unwrap(), self.now).unwrap();
@@ -238,7 +239,7 @@ impl Run {
 
     /// The messages queued for a recipient, with the mailbox's numbers.
     pub fn queued(&mut self, whose: usize) -> Vec<(u64, Vec<u8>)> {
-        self.now += 1;
+        self.now.0 += 1;
         let pending = self.relay.pending(&account(whose), address(whose), self.now).unwrap();
         pending.map(|received| (received.number, received.envelope.as_bytes().to_vec())).collect()
     }
@@ -267,9 +268,9 @@ impl Run {
 
     pub fn open(&mut self, who: usize, message: &[u8]) -> Option<Vec<u8>> {
         match &mut self.sessions[who] {
-            Some(session) => session.decrypt(message, b"").ok(),
+            Some(session) => session.decrypt(message).ok(),
             None => {
-                let (session, text) = self.devices[who].accept(message, b"").ok()?;
+                let (session, text) = self.devices[who].accept(message).ok()?;
                 self.sessions[who] = Some(session);
                 Some(text)
             }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A conversation on the recorder, with every operation under its participant's name.
 
-use noescrow::{Bundle, ChunkSize, Heap, device, session};
+use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, Payload, Sealed, UnixSeconds, device, session};
 use noescrow_audit::{Kind, Role, Tape, TraceReader};
 use noescrow_recorder::Recorder;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-type Device = device::Device<Recorder, 4, 4>;
-type Session = session::Session<Recorder, Heap>;
+type Device = device::Device<Recorder, Capacity<4, 4>>;
+type Session = session::Session<Recorder>;
 
-pub const NOW: u64 = 1_800_000_000;
-pub const LATER: u64 = NOW + 30 * 86_400;
+pub const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+pub const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 /// Associated data of every message.
 pub const ASSOCIATED_DATA: &[u8] = b"conversation 7";
 /// Number of messages, alternating; an epoch takes 13 with the largest chunks.
@@ -73,15 +73,23 @@ pub fn record(with_one_time_prekey: bool) -> Vec<Operation> {
     // The end of each message in the trace.
     let mut ends = vec![tape.operations()];
     let chunks = ChunkSize::Bytes256;
-    let (mut alices, hello): (Session, _) =
-        alice.initiate_with(chunks, &bundle, &text(1), ASSOCIATED_DATA, NOW, &mut rng).unwrap();
-    let (mut bobs, received): (Session, _) = bob.accept(&hello, ASSOCIATED_DATA).unwrap();
+    let (mut alices, hello): (Session, _) = alice
+        .initiate(
+            &bundle,
+            Payload { plaintext: &text(1), associated_data: ASSOCIATED_DATA },
+            InitiateOptions::at(NOW).chunk_size(chunks),
+            &mut rng,
+        )
+        .unwrap();
+    let (mut bobs, received): (Session, _) =
+        bob.accept(Sealed { message: &hello, associated_data: ASSOCIATED_DATA }).unwrap();
     assert_eq!(received, text(1));
     ends.push(tape.operations());
     for number in 2..=MESSAGES {
         let (from, to) = if number % 2 == 0 { (&mut bobs, &mut alices) } else { (&mut alices, &mut bobs) };
-        let message = from.encrypt(&text(number), ASSOCIATED_DATA, &mut rng).unwrap();
-        assert_eq!(to.decrypt(&message, ASSOCIATED_DATA).unwrap(), text(number));
+        let message =
+            from.encrypt(Payload { plaintext: &text(number), associated_data: ASSOCIATED_DATA }, &mut rng).unwrap();
+        assert_eq!(to.decrypt(Sealed { message: &message, associated_data: ASSOCIATED_DATA }).unwrap(), text(number));
         ends.push(tape.operations());
     }
     let mut run = read(&tape.bytes(), &ends);

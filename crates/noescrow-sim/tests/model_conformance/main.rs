@@ -174,7 +174,7 @@ fn given(with_one_time_prekey: bool) -> Values {
         values.give(name, value);
     }
     // The signed prekey has the first id, the one-time prekey the second.
-    let ([signed, one_time], expiry) = ([1u32, 2], conversation::LATER.to_be_bytes());
+    let ([signed, one_time], expiry) = ([1u32, 2], conversation::LATER.0.to_be_bytes());
     let tag = |kind: u8, id: u32| [&[kind][..], &id.to_be_bytes(), &expiry].concat();
     values.give("spk_tag", tag(1, signed));
     values.give("opk_tag", tag(2, one_time));

@@ -2,7 +2,7 @@
 //! Faulty sessions: each breaks one rule, to show that each check of the event language can fail.
 
 use noescrow::error::{DecryptError, EncryptError, RestoreError};
-use noescrow::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD, is_first_message};
+use noescrow::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD, Payload, Sealed, is_first_message};
 use noescrow_sim::Endpoint;
 use rand_chacha::rand_core::CryptoRng;
 
@@ -60,19 +60,25 @@ fn find(known: &[(Vec<u8>, Vec<u8>)], matches: impl Fn(&[u8]) -> bool) -> Option
 impl<E: Endpoint> Endpoint for FaultySession<E> {
     type Primitives = E::Primitives;
 
-    fn encrypt(&mut self, text: &[u8], ad: &[u8], rng: &mut impl CryptoRng) -> Result<Vec<u8>, EncryptError> {
+    fn encrypt<'p>(
+        &mut self,
+        payload: impl Into<Payload<'p>>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<u8>, EncryptError> {
+        let payload = payload.into();
         if self.fault == Fault::ExhaustsChain && self.own.len() == 3 {
             return Err(EncryptError::ChainExhausted);
         }
-        let mut message = self.inner.encrypt(text, ad, rng)?;
+        let mut message = self.inner.encrypt(payload, rng)?;
         if self.fault == Fault::SendsAnotherType {
             message[0] ^= 3;
         }
-        self.own.push((message.clone(), text.to_vec()));
+        self.own.push((message.clone(), payload.plaintext.to_vec()));
         Ok(message)
     }
 
-    fn decrypt(&mut self, message: &[u8], ad: &[u8]) -> Result<Vec<u8>, DecryptError> {
+    fn decrypt<'m>(&mut self, sealed: impl Into<Sealed<'m>>) -> Result<Vec<u8>, DecryptError> {
+        let Sealed { message, associated_data } = sealed.into();
         let known = match self.fault {
             Fault::AcceptsReplays => find(&self.opened, |old| old == message),
             Fault::ChecksNoTag => find(&self.opened, |old| old != message && head(old) == head(message)),
@@ -87,11 +93,11 @@ impl<E: Endpoint> Endpoint for FaultySession<E> {
         if destroyed || (self.fault == Fault::RefusesAllAfterError && self.errors > 0) {
             return Err(DecryptError::Refused);
         }
-        let mut outcome = self.inner.decrypt(message, ad);
+        let mut outcome = self.inner.decrypt(Sealed { message, associated_data });
         if self.fault == Fault::IgnoresAssociatedData && outcome.is_err() {
             let all = b"conversation 42";
             outcome = (0..=all.len())
-                .find_map(|len| self.inner.decrypt(message, &all[..len]).ok())
+                .find_map(|len| self.inner.decrypt(Sealed { message, associated_data: &all[..len] }).ok())
                 .ok_or(DecryptError::Refused);
         }
         match outcome {

@@ -11,8 +11,9 @@ use crate::support::{self, LATER, Mock, MockDevice, MockSession, NOW, Talk, bund
 use noescrow::error::{AcceptError, DecodeError, DecryptError, EncryptError, RestoreError};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{
-    Bundle, FIRST_MESSAGE_OVERHEAD, Heap, Identity, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MESSAGE_OVERHEAD, Session,
-    device, session,
+    Bundle, Capacity, FIRST_MESSAGE_OVERHEAD, Identity, InitiateOptions, MAX_SKIP, MAX_SKIPPED_KEYS, MESSAGE_OVERHEAD,
+    Payload, Sealed, Session, device, session,
+    skipped::{Heap, Inline},
 };
 use noescrow_sim::{Endpoint, Event, Opening, Side, Simulation};
 use proptest::prelude::*;
@@ -20,7 +21,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::Rng;
 use std::collections::{BTreeMap, HashSet};
 
-type LoggedSimulation = Simulation<session::Session<Logged, Heap>, ChaCha20Rng>;
+type LoggedSimulation = Simulation<session::Session<Logged>, ChaCha20Rng>;
 
 fn logged(opening: Opening) -> (LoggedSimulation, [Logged; 2]) {
     let logs = [Logged::default(), Logged::default()];
@@ -59,12 +60,12 @@ proptest! {
             *first = 0x10 | kind & 3;
         }
         for bytes in [&bytes, &message] {
-            prop_assert_eq!(talk.bob.decrypt(bytes, b""), Err(DecryptError::Refused));
-            prop_assert_eq!(talk.alice.decrypt(bytes, b""), Err(DecryptError::Refused));
-            prop_assert!(device.accept(bytes, b"").is_err());
+            prop_assert_eq!(talk.bob.decrypt(bytes), Err(DecryptError::Refused));
+            prop_assert_eq!(talk.alice.decrypt(bytes), Err(DecryptError::Refused));
+            prop_assert!(device.accept(bytes).is_err());
             prop_assert!(Bundle::from_bytes(&RustCrypto, bytes).is_err());
             prop_assert_eq!(Session::restore(bytes, &storage_key(), 0).unwrap_err(), RestoreError::Refused);
-            prop_assert_eq!(MockDevice::restore(bytes, &storage_key(), 0).unwrap_err(), RestoreError::Refused);
+            prop_assert_eq!(MockDevice::restore_with(Default::default(), bytes, &storage_key(), 0).unwrap_err(), RestoreError::Refused);
             if let Some(identity) = bytes.first_chunk() {
                 prop_assert!(Identity::from_bytes(&RustCrypto, identity).is_err());
             }
@@ -80,22 +81,22 @@ proptest! {
         let mut talk = Talk::after(seed, seed as usize);
         let lost = talk.from_alice(b"lost");
         let next = talk.from_alice(b"next");
-        talk.bob.decrypt(&next, b"").unwrap();
+        talk.bob.decrypt(&next).unwrap();
         let state = opened(talk.bob.snapshot(&storage_key(), 0));
         let mut forged = state.clone();
         let at = from_end.map_or(at.index(state.len()), |back| state.len() - 1 - back);
         forged[at] ^= byte;
-        match MockSession::restore(&sealed(SESSION, forged.clone()), &storage_key(), 0) {
+        match MockSession::restore_with(Default::default(), &sealed(SESSION, forged.clone()), &storage_key(), 0) {
             Ok(mut bob) => {
                 prop_assert_eq!(opened(bob.snapshot(&storage_key(), 0)), forged);
-                let _ = bob.decrypt(&lost, b"");
-                let _ = bob.encrypt(b"on", b"", &mut talk.rng);
+                let _ = bob.decrypt(&lost);
+                let _ = bob.encrypt(b"on", &mut talk.rng);
             }
             Err(error) => prop_assert_eq!(error, RestoreError::Refused),
         }
         // The right bytes load.
-        let mut bob = MockSession::restore(&sealed(SESSION, state), &storage_key(), 0).unwrap();
-        prop_assert_eq!(bob.decrypt(&lost, b"").unwrap(), b"lost");
+        let mut bob = MockSession::restore_with(Default::default(), &sealed(SESSION, state), &storage_key(), 0).unwrap();
+        prop_assert_eq!(bob.decrypt(&lost).unwrap(), b"lost");
     }
 
     /// No AEAD key seals twice or opens twice, whatever the network does; this holds for header keys and message keys.
@@ -150,31 +151,37 @@ fn invariant_1_an_error_of_the_caller_leaves_session_and_device_unchanged() {
     let before = support::state(&talk.alice);
     let enough = talk.alice.message_len(5).unwrap();
     let mut short = vec![0; enough - 1];
-    let error = talk.alice.encrypt_into(b"hello", b"", &mut short, &mut talk.rng).unwrap_err();
+    let error = talk.alice.encrypt_into(b"hello", &mut short, &mut talk.rng).unwrap_err();
     assert_eq!(error, EncryptError::BufferTooShort);
     assert!(!short.windows(5).any(|window| window == b"hello"));
     // Zeros that are never touched take no memory.
     let huge = vec![0; session::MAX_PLAINTEXT_LEN + 1];
-    assert_eq!(talk.alice.encrypt(&huge, b"", &mut talk.rng).unwrap_err(), EncryptError::TooLong);
+    assert_eq!(talk.alice.encrypt(&huge, &mut talk.rng).unwrap_err(), EncryptError::TooLong);
     assert_eq!(before, support::state(&talk.alice));
 
     let mut rng = rng(3);
     let (mut bob, _) = mock_device(&mut rng);
     let (alice, _) = mock_device(&mut rng);
     let bundle = bundle(&mut bob, true, &mut rng);
-    let (_, hello) = alice.initiate(&bundle, b"hello", b"ad", NOW, &mut rng).unwrap();
+    let (_, hello) = alice
+        .initiate(&bundle, Payload { plaintext: b"hello", associated_data: b"ad" }, InitiateOptions::at(NOW), &mut rng)
+        .unwrap();
     let before = device_state(&bob);
     for at in (0..hello.len()).step_by(13) {
         let mut forged = hello.clone();
         forged[at] ^= 0x20;
-        assert_eq!(bob.accept(&forged, b"ad").unwrap_err(), AcceptError::Refused, "{at}");
+        assert_eq!(
+            bob.accept(Sealed { message: &forged, associated_data: b"ad" }).unwrap_err(),
+            AcceptError::Refused,
+            "{at}"
+        );
         assert_eq!(before, device_state(&bob), "{at}");
     }
-    assert_eq!(bob.accept(&hello, b"other").unwrap_err(), AcceptError::Refused);
+    assert_eq!(bob.accept(Sealed { message: &hello, associated_data: b"other" }).unwrap_err(), AcceptError::Refused);
     assert!(bob.publish(100, LATER, &mut rng).is_err());
     assert_eq!(before, device_state(&bob));
     // Control: the right message is accepted and changes the state.
-    assert_eq!(bob.accept(&hello, b"ad").unwrap().1, b"hello");
+    assert_eq!(bob.accept(Sealed { message: &hello, associated_data: b"ad" }).unwrap().1, b"hello");
     assert_ne!(before, device_state(&bob));
 }
 
@@ -189,7 +196,7 @@ fn invariant_2_nothing_received_causes_an_unbounded_loop_or_an_unbounded_allocat
             let mut talk = Talk::after(4, 1);
             if new_chain {
                 let ping = talk.from_bob(b"ping");
-                talk.alice.decrypt(&ping, b"").unwrap();
+                talk.alice.decrypt(&ping).unwrap();
             }
             talk.alice_mock.rewrite_headers(move |header| {
                 header[32..36].copy_from_slice(&previous.to_be_bytes());
@@ -198,7 +205,7 @@ fn invariant_2_nothing_received_causes_an_unbounded_loop_or_an_unbounded_allocat
             let message = talk.from_alice(b"lies");
             let before = support::state(&talk.bob);
             talk.bob_mock.reset();
-            let outcome = talk.bob.decrypt(&message, b"");
+            let outcome = talk.bob.decrypt(&message);
             most = most.max(talk.bob_mock.work());
             // The message opens under its own number. Under any other it must not, because the key differs.
             let honest = number == u32::from(!new_chain) && (!new_chain || previous <= 2 + MAX_SKIP);
@@ -229,7 +236,7 @@ fn invariant_2_a_message_of_a_gibibyte_costs_what_one_of_a_hundred_bytes_costs()
     huge[0] = 0x12;
     let mut small = huge[..MESSAGE_OVERHEAD + 100].to_vec();
     assert_eq!(work(&mut huge), work(&mut small));
-    assert_eq!(talk.bob.decrypt(&genuine, b"").unwrap(), b"genuine");
+    assert_eq!(talk.bob.decrypt(&genuine).unwrap(), b"genuine");
 }
 
 #[test]
@@ -241,13 +248,14 @@ fn invariant_2_counts_in_a_snapshot_are_not_believed() {
         for count in [1, 33, 2_001, 1 << 30, u32::MAX] {
             let mut forged = state.clone();
             forged[at..at + 4].copy_from_slice(&count.to_be_bytes());
-            let error = MockSession::restore(&sealed(SESSION, forged), &storage_key(), 0).unwrap_err();
+            let error =
+                MockSession::restore_with(Default::default(), &sealed(SESSION, forged), &storage_key(), 0).unwrap_err();
             assert_eq!(error, RestoreError::Refused, "{at} {count}");
         }
     }
     // Counters of either ratchet at their maximum: `encrypt` reports that the chain is exhausted.
     let pong = talk.from_alice(b"pong");
-    talk.bob.decrypt(&pong, b"").unwrap();
+    talk.bob.decrypt(&pong).unwrap();
     let _ = talk.from_bob(b"a chain of its own");
     let state = opened(talk.bob.snapshot(&storage_key(), 0));
     let places = Places::of(&state);
@@ -257,16 +265,16 @@ fn invariant_2_counts_in_a_snapshot_are_not_believed() {
         let with_number = |number_is: u32| {
             let mut state = state.clone();
             state[number..number + 4].copy_from_slice(&number_is.to_be_bytes());
-            MockSession::restore(&sealed(SESSION, state), &storage_key(), 0).unwrap()
+            MockSession::restore_with(Default::default(), &sealed(SESSION, state), &storage_key(), 0).unwrap()
         };
         let mut bob = with_number(u32::MAX);
         let before = support::state(&bob);
-        assert_eq!(bob.encrypt(b"", b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
+        assert_eq!(bob.encrypt(b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
         assert_eq!(before, support::state(&bob));
         // Control: one number is left.
         let mut bob = with_number(u32::MAX - 1);
-        bob.encrypt(b"", b"", &mut talk.rng).unwrap();
-        assert_eq!(bob.encrypt(b"", b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
+        bob.encrypt(b"", &mut talk.rng).unwrap();
+        assert_eq!(bob.encrypt(b"", &mut talk.rng).unwrap_err(), EncryptError::ChainExhausted);
     }
 }
 
@@ -312,13 +320,13 @@ fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() 
             "skipped" => {
                 let late = talk.from_alice(b"text");
                 let next = talk.from_alice(b"next");
-                talk.bob.decrypt(&next, b"").unwrap();
+                talk.bob.decrypt(&next).unwrap();
                 late
             }
             "jump" => (0..9).map(|_| talk.from_alice(b"text")).last().unwrap(),
             _ => {
                 let ping = talk.from_bob(b"ping");
-                let _ = (talk.from_alice(b"lost"), talk.alice.decrypt(&ping, b"").unwrap());
+                let _ = (talk.from_alice(b"lost"), talk.alice.decrypt(&ping).unwrap());
                 (0..9).map(|_| talk.from_alice(b"text")).last().unwrap()
             }
         };
@@ -327,18 +335,21 @@ fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() 
             let mut forged = message.clone();
             forged[at] ^= 4;
             talk.bob_mock.reset();
-            assert_eq!(talk.bob.decrypt(&forged, b"").unwrap_err(), DecryptError::Refused);
+            assert_eq!(talk.bob.decrypt(&forged).unwrap_err(), DecryptError::Refused);
             let steps = talk.bob_mock.steps();
             assert!(!steps.contains(&"DR-D9"), "{kind} {at}");
             // The body is read only if the header is genuine.
             assert_eq!(steps.contains(&"DR-D8"), at >= MESSAGE_OVERHEAD - 16, "{kind} {at}");
             assert_eq!((&before, kept), (&support::state(&talk.bob), talk.bob.skipped_message_keys()), "{kind} {at}");
         }
-        assert_eq!(talk.bob.decrypt(&message, b"ad").unwrap_err(), DecryptError::Refused);
+        assert_eq!(
+            talk.bob.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap_err(),
+            DecryptError::Refused
+        );
         assert_eq!(before, support::state(&talk.bob));
         // Control: the genuine message takes the step and changes the state.
         talk.bob_mock.reset();
-        assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), b"text");
+        assert_eq!(talk.bob.decrypt(&message).unwrap(), b"text");
         assert!(talk.bob_mock.steps().contains(&"DR-D9"));
         assert_ne!(before, support::state(&talk.bob));
     }
@@ -348,25 +359,25 @@ fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() 
     let (alice, _) = mock_device(&mut rng);
     for one_time in [true, false] {
         let bundle = bundle(&mut bob, one_time, &mut rng);
-        let (_, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
+        let (_, hello) = alice.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut rng).unwrap();
         let before = device_state(&bob);
         for at in FIRST_MESSAGE_OVERHEAD - 16 - 132..hello.len() {
             let mut forged = hello.clone();
             forged[at] ^= 4;
             mock.reset();
-            assert_eq!(bob.accept(&forged, b"").unwrap_err(), AcceptError::Refused);
+            assert_eq!(bob.accept(&forged).unwrap_err(), AcceptError::Refused);
             assert!(!mock.steps().contains(&"HS-R7"), "{at}");
             assert_eq!(before, device_state(&bob), "{at}");
         }
         mock.reset();
-        assert_eq!(bob.accept(&hello, b"").unwrap().1, b"hello");
+        assert_eq!(bob.accept(&hello).unwrap().1, b"hello");
         assert!(mock.steps().contains(&"HS-R7"));
     }
 }
 
 /// The part of the invariant that is visible from outside: which of all secrets that were ever used are still in the
 /// state. Whether the memory of an erased secret is wiped is not visible here.
-fn holds_only_what_is_to_come(end: &session::Session<Logged, Heap>, keys: &Logged) -> Result<(), TestCaseError> {
+fn holds_only_what_is_to_come(end: &session::Session<Logged>, keys: &Logged) -> Result<(), TestCaseError> {
     let state = opened(end.snapshot(&storage_key(), 0));
     let log = keys.log.borrow();
     let secrets: HashSet<Key> = log.dh_secrets.iter().copied().collect();
@@ -413,7 +424,7 @@ fn invariant_5_a_used_an_evicted_and_an_old_message_key_are_gone_and_a_kept_one_
 
 #[test]
 fn invariant_5_prekeys_and_handshake_secrets_are_gone_when_the_session_is_there() {
-    type LoggedDevice = device::Device<Logged, 4, 4>;
+    type LoggedDevice = device::Device<Logged, Capacity<4, 4>>;
     let mut rng = rng(9);
     let keys = Logged::default();
     let alice_keys = Logged::default();
@@ -434,14 +445,14 @@ fn invariant_5_prekeys_and_handshake_secrets_are_gone_when_the_session_is_there(
     assert!(has(&state(&bob), &one_time) && has(&state(&bob), &seed), "control: found before they are used");
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let long_term: HashSet<Key> = alice_keys.log.borrow().dh_secrets.iter().copied().collect();
-    let (first, hello) = alice.initiate(&bundle, b"hello", b"", NOW, &mut rng).unwrap();
+    let (first, hello) = alice.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut rng).unwrap();
     let ephemeral: HashSet<Key> =
         alice_keys.log.borrow().dh_secrets.iter().copied().filter(|secret| !long_term.contains(secret)).collect();
     assert_eq!(ephemeral.len(), 2, "EK and the first ratchet key");
     assert_eq!(secrets_in(&opened(first.snapshot(&storage_key(), 0)), &ephemeral), 1, "the ratchet key alone");
     assert_eq!(secrets_in(&state(&alice), &ephemeral), 0);
 
-    let (session, _) = bob.accept(&hello, b"").unwrap();
+    let (session, _) = bob.accept(&hello).unwrap();
     let after = state(&bob);
     assert!(!has(&after, &one_time) && !has(&after, &seed));
     let secrets: HashSet<Key> = keys.log.borrow().dh_secrets.iter().copied().collect();
@@ -462,12 +473,12 @@ fn invariant_6_operations_depend_on_nothing_secret() {
     let mut talk = Talk::after(10, 3);
     let late = talk.from_alice(&[7; 100]);
     let message = talk.from_alice(&[7; 100]);
-    talk.bob.decrypt(&message, b"").unwrap();
+    talk.bob.decrypt(&message).unwrap();
     let next = talk.from_alice(&[7; 100]);
     let far = (0..4).map(|_| talk.from_alice(&[7; 100])).last().unwrap();
     let cost = |talk: &mut Talk, message: &[u8]| {
         talk.bob_mock.reset();
-        assert!(talk.bob.decrypt(message, b"").is_err());
+        assert!(talk.bob.decrypt(message).is_err());
         let counts =
             ["hmac_pair", "hmac", "hkdf", "hkdf_expand", "sha256", "open", "dh"].map(|op| talk.bob_mock.count(op));
         (counts, talk.bob_mock.steps())
@@ -512,10 +523,10 @@ fn invariant_6_operations_depend_on_nothing_secret() {
         let message = talk.from_alice(&text);
         talk.bob_mock.reset();
         if round == 0 {
-            talk.bob.decrypt(&message, b"").unwrap();
+            talk.bob.decrypt(&message).unwrap();
             continue;
         }
-        assert_eq!(talk.bob.decrypt(&message, b"").unwrap(), text);
+        assert_eq!(talk.bob.decrypt(&message).unwrap(), text);
         let steps = [talk.alice_mock.steps(), talk.bob_mock.steps()];
         let braid = steps.concat().into_iter().find(|step| step.starts_with("BR-"));
         costs.entry(braid).or_default().insert((talk.alice_mock.work(), talk.bob_mock.work(), steps));
@@ -528,7 +539,7 @@ fn invariant_6_operations_depend_on_nothing_secret() {
 type Transcript = (Vec<u8>, Vec<Vec<u8>>, [Vec<u8>; 2]);
 
 /// The bundle, every message and both final states.
-fn transcript<P: Primitives, S: noescrow::SkippedKeyStore>(
+fn transcript<P: Primitives, S: noescrow::skipped::SkippedKeyStore>(
     primitives: P,
     opening: Opening,
     events: &[Event],
@@ -549,9 +560,9 @@ fn invariant_7_the_verbs_with_and_without_an_allocator_give_the_same_bytes() {
         let text = vec![9; len];
         let message = one.from_alice(&text);
         let mut out = vec![0; other.alice.message_len(len).unwrap()];
-        let written = other.alice.encrypt_into(&text, b"", &mut out, &mut other.rng).unwrap();
+        let written = other.alice.encrypt_into(&text, &mut out, &mut other.rng).unwrap();
         assert_eq!((&out, written), (&message, message.len()));
-        assert_eq!(one.bob.decrypt(&message, b"").unwrap(), text);
+        assert_eq!(one.bob.decrypt(&message).unwrap(), text);
         assert_eq!(other.bob.decrypt_in_place(&mut out, b"").unwrap(), text);
         assert_eq!(support::state(&one.bob), support::state(&other.bob));
     }
@@ -561,7 +572,7 @@ fn invariant_7_the_verbs_with_and_without_an_allocator_give_the_same_bytes() {
 fn invariant_8_network_failures_are_one_opaque_error() {
     let mut talk = Talk::after(13, 2);
     let old = talk.from_alice(b"old");
-    talk.bob.decrypt(&old, b"").unwrap();
+    talk.bob.decrypt(&old).unwrap();
     let next = talk.from_alice(b"next");
     let own = talk.from_bob(b"own");
     let stranger = Talk::after(14, 2).from_alice(b"stranger");
@@ -573,17 +584,17 @@ fn invariant_8_network_failures_are_one_opaque_error() {
     }
     let mut texts = HashSet::new();
     for failure in failures {
-        let error = talk.bob.decrypt(&failure, b"").unwrap_err();
+        let error = talk.bob.decrypt(&failure).unwrap_err();
         texts.insert((format!("{error}"), format!("{error:?}")));
     }
-    let error = talk.bob.decrypt(&next, b"other").unwrap_err();
+    let error = talk.bob.decrypt(Sealed { message: &next, associated_data: b"other" }).unwrap_err();
     texts.insert((format!("{error}"), format!("{error:?}")));
     assert_eq!(texts.len(), 1);
     // Control: this error is distinguishable, because only the peer can cause it.
     let far = (0..=MAX_SKIP + 1).map(|_| talk.from_alice(b"far")).last().unwrap();
-    let error = talk.bob.decrypt(&far, b"").unwrap_err();
+    let error = talk.bob.decrypt(&far).unwrap_err();
     assert!(!texts.contains(&(format!("{error}"), format!("{error:?}"))));
-    assert_eq!(talk.bob.decrypt(&next, b"").unwrap(), b"next");
+    assert_eq!(talk.bob.decrypt(&next).unwrap(), b"next");
 
     let mut rng = rng(13);
     let (mut bob, _) = mock_device(&mut rng);
@@ -631,9 +642,9 @@ fn invariant_9_the_server_learns_size_class_and_type_only() {
     let mut mixed = Vec::new();
     for _ in 0..256 {
         let ping = talk.from_bob(&[0; 64]);
-        talk.alice.decrypt(&ping, b"").unwrap();
+        talk.alice.decrypt(&ping).unwrap();
         let pong = talk.from_alice(&[0; 64]);
-        talk.bob.decrypt(&pong, b"").unwrap();
+        talk.bob.decrypt(&pong).unwrap();
         mixed.extend([ping, pong]);
     }
     assert_eq!(non_random_positions(&mixed), [0], "over many chains");
@@ -659,7 +670,7 @@ fn invariant_9_a_first_message_shows_prekey_ids_and_nothing_that_two_of_them_sha
     let alice = MockDevice::generate_with(Mock::default(), LATER, &mut rng);
     let (mut bob, _) = mock_device(&mut rng);
     let bundle = bundle(&mut bob, true, &mut rng);
-    let mut first = || alice.initiate(&bundle, &[0; 64], b"", NOW, &mut rng).unwrap().1;
+    let mut first = || alice.initiate(&bundle, &[0; 64], InitiateOptions::at(NOW), &mut rng).unwrap().1;
     let messages: Vec<_> = (0..64).map(|_| first()).collect();
     let same = |at: &usize| messages.iter().all(|message| message[*at] == messages[0][*at]);
     let constant: Vec<_> = (0..messages[0].len()).filter(same).collect();

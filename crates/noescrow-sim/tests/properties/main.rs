@@ -26,7 +26,10 @@ use faulty_sessions::{Fault, FaultySession};
 use key_log::{KeyLog, Logged, PrimitiveFault};
 use noescrow::hazmat::Intercepted;
 use noescrow::primitives::RustCrypto;
-use noescrow::{ChunkSize, Heap, Inline, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, SkippedKeyStore, session};
+use noescrow::{
+    ChunkSize, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, session,
+    skipped::{Heap, Inline, SkippedKeyStore},
+};
 use noescrow_sim::{
     Claim, Event, FROM_BACK, ModelLimits, Opening, Report, ServedBundle, Side, Simulation, Tampering, Violation, pick,
     run, run_bytes,
@@ -315,7 +318,7 @@ fn control_each_faulty_handshake_violates_its_claim() {
     let judge = |fault: PrimitiveFault| {
         let keys = || Intercepted::new(KeyLog { fault, ..KeyLog::default() });
         let opening = Opening { burst: 2, ..Opening::PLAIN };
-        let simulation = Simulation::<session::Session<Logged, Heap>, _>::new(keys(), keys(), keys(), opening, rng(7));
+        let simulation = Simulation::<session::Session<Logged>, _>::new(keys(), keys(), keys(), opening, rng(7));
         simulation.map(|_| ()).map_err(|violation| violation.claim)
     };
     assert_eq!(judge(PrimitiveFault::None), Ok(()));
@@ -331,8 +334,7 @@ fn control_device_accepting_every_signature_is_flagged_with_each_forged_bundle()
     let judge = |fault: PrimitiveFault, offer: ServedBundle| {
         let keys = || Intercepted::new(KeyLog { fault, ..KeyLog::default() });
         let mut simulation =
-            Simulation::<session::Session<Logged, Heap>, _>::new(keys(), keys(), keys(), Opening::PLAIN, rng(7))
-                .unwrap();
+            Simulation::<session::Session<Logged>, _>::new(keys(), keys(), keys(), Opening::PLAIN, rng(7)).unwrap();
         let earlier = handshake(Side::Alice, ServedBundle::Honest, 2);
         let events = [earlier, handshake(Side::Alice, offer, 2)].concat();
         // After a bundle is refused, the previous first message arrives again. A used-up bundle is accepted, and its

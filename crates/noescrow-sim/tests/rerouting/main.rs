@@ -12,7 +12,9 @@
 )]
 
 use noescrow::relay::{AccountName, Envelope, Relay};
-use noescrow::{Bundle, Device, MAX_SKIPPED_KEYS, Session, is_first_message};
+use noescrow::{
+    Bundle, Device, InitiateOptions, MAX_SKIPPED_KEYS, Payload, Sealed, Session, UnixSeconds, is_first_message,
+};
 use noescrow_sim::Endpoint;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -20,8 +22,8 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
-const NOW: u64 = 1_800_000_000;
-const LATER: u64 = NOW + 30 * 86_400;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 
 const FORWARDERS: usize = 5;
 /// Forwarders that a message passes.
@@ -271,7 +273,14 @@ impl Conversation {
         let one_time = published.one_time_prekeys.pop();
         let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
         let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &bundle.to_bytes()).unwrap();
-        let (alice, hello) = alice.initiate(&bundle, b"message 0", b"ad", NOW, &mut rng).unwrap();
+        let (alice, hello) = alice
+            .initiate(
+                &bundle,
+                Payload { plaintext: b"message 0", associated_data: b"ad" },
+                InitiateOptions::at(NOW),
+                &mut rng,
+            )
+            .unwrap();
         let mut network = Network::new(seed, sabotage);
         network.post(Side::Bob, 0, hello);
         let fate = Fate { from: Side::Alice, text: b"message 0".to_vec(), epoch: 0, genuine_arrived: false, opened: 0 };
@@ -288,7 +297,9 @@ impl Conversation {
             (Side::Bob, Err(_)) => return Err("Bob has nobody to write to".into()),
         };
         let epoch = session.sending_epoch();
-        let bytes = session.encrypt(&text, b"ad", &mut self.rng).map_err(|error| error.to_string())?;
+        let bytes = session
+            .encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut self.rng)
+            .map_err(|error| error.to_string())?;
         self.fates.push(Fate { from, text, epoch, genuine_arrived: false, opened: 0 });
         self.network.post(to, id, bytes);
         self.pass_on(2)
@@ -319,10 +330,10 @@ impl Conversation {
             (Side::Bob, Err(_)) => 0,
         };
         let opened = match (parcel.to, &mut self.bob) {
-            (Side::Alice, _) => self.alice.decrypt(&parcel.bytes, b"ad").ok(),
-            (Side::Bob, Ok(bob)) => bob.decrypt(&parcel.bytes, b"ad").ok(),
+            (Side::Alice, _) => self.alice.decrypt(Sealed { message: &parcel.bytes, associated_data: b"ad" }).ok(),
+            (Side::Bob, Ok(bob)) => bob.decrypt(Sealed { message: &parcel.bytes, associated_data: b"ad" }).ok(),
             (Side::Bob, Err(device)) if is_first_message(&parcel.bytes) == Ok(true) => {
-                let accepted = device.accept(&parcel.bytes, b"ad").ok();
+                let accepted = device.accept(Sealed { message: &parcel.bytes, associated_data: b"ad" }).ok();
                 accepted.map(|(session, text)| {
                     self.bob = Ok(session);
                     text

@@ -10,7 +10,10 @@ use super::values::{Performed, named, performed, purposes};
 use super::watched::{CurrentStep, Watched};
 use noescrow::error::DecodeError;
 use noescrow::primitives::{Primitives, RustCrypto};
-use noescrow::{Bundle, ChunkSize, Heap, Identity, Prekey, SafetyNumber, StorageKey, device, session};
+use noescrow::{
+    Bundle, ChunkSize, Identity, InitiateOptions, Payload, Prekey, SafetyNumber, Sealed, StorageKey, UnixSeconds,
+    device, session,
+};
 use noescrow_audit::Tape;
 use noescrow_recorder::Recorder;
 use serde_json::{Value, json};
@@ -19,8 +22,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
-type Device = device::Device<Watched, { noescrow::ONE_TIME_PREKEYS }, { noescrow::REPLAY_RECORD }>;
-type Session = session::Session<Watched, Heap>;
+type Device = device::Device<Watched>;
+type Session = session::Session<Watched>;
 
 pub struct Stage<G> {
     source: G,
@@ -188,7 +191,7 @@ impl<G: Source> Stage<G> {
     }
 
     fn device(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let (name, expiry) = (act.text("device")?, act.number("expiry")?);
+        let (name, expiry) = (act.text("device")?, UnixSeconds(act.number("expiry")?));
         let recorder = self.recorder(&name);
         let device = Device::generate_with(recorder, expiry, &mut self.source);
         act.put_bytes("identity", &device.identity().to_bytes());
@@ -198,7 +201,7 @@ impl<G: Source> Stage<G> {
     }
 
     fn publish(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let (name, count, expiry) = (act.text("device")?, act.number("count")?, act.number("expiry")?);
+        let (name, count, expiry) = (act.text("device")?, act.number("count")?, UnixSeconds(act.number("expiry")?));
         let device = find(&mut self.devices, &name)?;
         let count = usize::try_from(count).map_err(|error| error.to_string())?;
         let published = device.publish(count, expiry, &mut self.source).map_err(|error| error.to_string())?;
@@ -208,7 +211,7 @@ impl<G: Source> Stage<G> {
     }
 
     fn rotate(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let (name, expiry) = (act.text("device")?, act.number("expiry")?);
+        let (name, expiry) = (act.text("device")?, UnixSeconds(act.number("expiry")?));
         let device = find(&mut self.devices, &name)?;
         let prekey = device.rotate(expiry, &mut self.source).map_err(|error| error.to_string())?;
         act.put_bytes("signed_prekey", &prekey.to_bytes());
@@ -218,7 +221,7 @@ impl<G: Source> Stage<G> {
     fn initiate(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
         let (name, new, bundle) = (act.text("device")?, act.text("session")?, act.bytes("bundle")?);
         let (text, associated) = (act.bytes("plaintext")?, act.bytes("associated_data")?);
-        let (now, chunk_size) = (act.number("now")?, act.number("chunk_size")?);
+        let (now, chunk_size) = (UnixSeconds(act.number("now")?), act.number("chunk_size")?);
         let chunk_size = ChunkSize::ALL.into_iter().find(|size| u64::try_from(size.bytes()) == Ok(chunk_size));
         let chunk_size = chunk_size.ok_or("no such chunk size")?;
         let recorder = self.recorder(&name);
@@ -230,7 +233,12 @@ impl<G: Source> Stage<G> {
                 return Ok(Digests::device(name));
             }
         };
-        match device.initiate_with(chunk_size, &bundle, &text, &associated, now, &mut self.source) {
+        match device.initiate(
+            &bundle,
+            Payload { plaintext: &text, associated_data: &associated },
+            InitiateOptions::at(now).chunk_size(chunk_size),
+            &mut self.source,
+        ) {
             Ok((session, message)) => {
                 act.put_bytes("message", &message);
                 act.put_bytes("session_id", &session.id());
@@ -248,7 +256,7 @@ impl<G: Source> Stage<G> {
     fn accept(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
         let (name, new) = (act.text("device")?, act.text("session")?);
         let (message, associated) = (self.message(act)?, act.bytes("associated_data")?);
-        match find(&mut self.devices, &name)?.accept(&message, &associated) {
+        match find(&mut self.devices, &name)?.accept(Sealed { message: &message, associated_data: &associated }) {
             Ok((session, text)) => {
                 act.put_bytes("plaintext", &text);
                 act.put_bytes("session_id", &session.id());
@@ -267,7 +275,9 @@ impl<G: Source> Stage<G> {
     fn send(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
         let name = act.text("session")?;
         let (text, associated) = (act.bytes("plaintext")?, act.bytes("associated_data")?);
-        match find(&mut self.sessions, &name)?.encrypt(&text, &associated, &mut self.source) {
+        match find(&mut self.sessions, &name)?
+            .encrypt(Payload { plaintext: &text, associated_data: &associated }, &mut self.source)
+        {
             Ok(message) => {
                 act.put_bytes("message", &message);
                 self.keep(message);
@@ -280,7 +290,7 @@ impl<G: Source> Stage<G> {
     fn deliver(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
         let name = act.text("session")?;
         let (message, associated) = (self.message(act)?, act.bytes("associated_data")?);
-        match find(&mut self.sessions, &name)?.decrypt(&message, &associated) {
+        match find(&mut self.sessions, &name)?.decrypt(Sealed { message: &message, associated_data: &associated }) {
             Ok(text) => act.put_bytes("plaintext", &text),
             Err(error) => act.refused(error),
         }

@@ -3,26 +3,26 @@
 //! noescrow's [`profile`] for the audit.
 //!
 //! A recorder is another type than the default primitives. No feature, no global and no environment variable makes a
-//! [`Session`](noescrow::Session) record: a program that wants a trace uses `session::Session<Recorder, _>`.
+//! [`Session`](noescrow::Session) record: a program that wants a trace uses `Session<Recorder>`.
 //!
 //! ```
-//! use noescrow::{Bundle, Heap, device::Device, session::Session};
+//! use noescrow::{Bundle, Device, InitiateOptions, Session, UnixSeconds};
 //! use noescrow_audit::{Audit, Tape};
 //! use noescrow_recorder::{Recorder, profile};
 //! # use rand_chacha::rand_core::SeedableRng;
 //! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(0);
-//! # let (now, next_month) = (0, 1);
+//! # let (now, next_month) = (UnixSeconds(0), UnixSeconds(1));
 //! let tape = Tape::in_memory();
-//! let mut bob = Device::<Recorder, 100, 16>::generate_with(Recorder::device(&tape, "Bob")?, next_month, &mut rng);
-//! let alice = Device::<Recorder, 100, 16>::generate_with(Recorder::device(&tape, "Alice")?, next_month, &mut rng);
+//! let mut bob = Device::<Recorder>::generate_with(Recorder::device(&tape, "Bob")?, next_month, &mut rng);
+//! let alice = Device::<Recorder>::generate_with(Recorder::device(&tape, "Alice")?, next_month, &mut rng);
 //!
 //! let mut wire = Vec::new(); // everything that the server sees
 //! let mut published = bob.publish(1, next_month, &mut rng)?;
 //! let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())?;
 //! wire.extend(bundle.to_bytes());
-//! let (session, hello) = alice.initiate(&bundle, b"hi Bob, a secret", b"", now, &mut rng)?;
+//! let (session, hello) = alice.initiate(&bundle, b"hi Bob, a secret", InitiateOptions::at(now), &mut rng)?;
 //! wire.extend(&hello);
-//! let (_, text) = bob.accept(&hello, b"")?;
+//! let (_, text) = bob.accept(&hello)?;
 //!
 //! let verdict = Audit::of(profile(), &tape)?.server_saw("wire", &wire).verdict();
 //! assert!(verdict.holds(), "{verdict}");
@@ -30,7 +30,7 @@
 //! // The same server with a log that should not exist.
 //! let audit = Audit::of(profile(), &tape)?.server_saw("wire", &wire).server_saw("log", b"got: hi Bob, a secret");
 //! assert!(!audit.verdict().holds());
-//! # let _: (Session<Recorder, Heap>, _) = (session, text);
+//! # let _: (Session<Recorder>, _) = (session, text);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

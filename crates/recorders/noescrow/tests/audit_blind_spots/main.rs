@@ -22,15 +22,15 @@ mod verdict;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use noescrow::primitives::{Primitives, RustCrypto};
-use noescrow::{Bundle, Heap, Secret, device, session};
+use noescrow::{Bundle, Capacity, InitiateOptions, Secret, UnixSeconds, device, session};
 use noescrow_audit::{Audit, FindingKind, Kind, Outcome, Role, Tape, TraceReader, Verdict};
 use noescrow_recorder::{Recorder, profile};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::io::Write;
 
-type Device = device::Device<Recorder, 2, 2>;
-type Session = session::Session<Recorder, Heap>;
+type Device = device::Device<Recorder, Capacity<2, 2>>;
+type Session = session::Session<Recorder>;
 
 /// A conversation of four messages, what its server saw, and Alice's recorder for further operations.
 struct Run {
@@ -47,24 +47,25 @@ impl Run {
         let mut rng = ChaCha20Rng::seed_from_u64(7);
         let tape = Tape::in_memory();
         let [recorder, other] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
-        let mut bob = Device::generate_with(other, 1, &mut rng);
-        let alice = Device::generate_with(recorder.clone(), 1, &mut rng);
-        let mut published = bob.publish(1, 1, &mut rng).unwrap();
+        let mut bob = Device::generate_with(other, UnixSeconds(1), &mut rng);
+        let alice = Device::generate_with(recorder.clone(), UnixSeconds(1), &mut rng);
+        let mut published = bob.publish(1, UnixSeconds(1), &mut rng).unwrap();
         let one_time = published.one_time_prekeys.pop();
         let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
         let mut wire = bundle.to_bytes();
         let first = b"hi Bob, a secret of ours";
-        let (mut a, hello): (Session, _) = alice.initiate(&bundle, first, b"", 0, &mut rng).unwrap();
+        let (mut a, hello): (Session, _) =
+            alice.initiate(&bundle, first, InitiateOptions::at(UnixSeconds(0)), &mut rng).unwrap();
         wire.extend(&hello);
-        let (mut b, _): (Session, _) = bob.accept(&hello, b"").unwrap();
+        let (mut b, _): (Session, _) = bob.accept(&hello).unwrap();
         for _ in 0..2 {
-            let message = b.encrypt(text, b"", &mut rng).unwrap();
+            let message = b.encrypt(text, &mut rng).unwrap();
             wire.extend(&message);
-            a.decrypt(&message, b"").unwrap();
+            a.decrypt(&message).unwrap();
         }
-        let message = a.encrypt(b"some answer to that, private", b"", &mut rng).unwrap();
+        let message = a.encrypt(b"some answer to that, private", &mut rng).unwrap();
         wire.extend(&message);
-        b.decrypt(&message, b"").unwrap();
+        b.decrypt(&message).unwrap();
         Self { tape, wire, bundle: bundle.to_bytes(), alice: recorder, session: a, device: bob }
     }
 

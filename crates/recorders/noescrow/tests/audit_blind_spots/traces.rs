@@ -2,7 +2,7 @@
 //! Two devices with a trace each; the traces are read in either order.
 
 use super::{Device, Session};
-use noescrow::{Bundle, StorageKey};
+use noescrow::{Bundle, InitiateOptions, StorageKey, UnixSeconds};
 use noescrow_audit::{Audit, Healing, SecrecyMatrix, Tape, Thief};
 use noescrow_recorder::{Recorder, profile};
 use rand_chacha::ChaCha20Rng;
@@ -11,25 +11,26 @@ use rand_chacha::rand_core::SeedableRng;
 /// Messages in turns; Alice's memory is stolen between two of them.
 fn conversation(a: Recorder, b: Recorder) -> Vec<u8> {
     let mut rng = ChaCha20Rng::seed_from_u64(21);
-    let mut bob = Device::generate_with(b, 1, &mut rng);
-    let alice = Device::generate_with(a, 1, &mut rng);
-    let mut published = bob.publish(1, 1, &mut rng).unwrap();
+    let mut bob = Device::generate_with(b, UnixSeconds(1), &mut rng);
+    let alice = Device::generate_with(a, UnixSeconds(1), &mut rng);
+    let mut published = bob.publish(1, UnixSeconds(1), &mut rng).unwrap();
     let one_time = published.one_time_prekeys.pop();
     let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
-    let (mut alice, hello): (Session, _) = alice.initiate(&bundle, b"the first of all", b"", 0, &mut rng).unwrap();
-    let (mut bob, _): (Session, _) = bob.accept(&hello, b"").unwrap();
+    let (mut alice, hello): (Session, _) =
+        alice.initiate(&bundle, b"the first of all", InitiateOptions::at(UnixSeconds(0)), &mut rng).unwrap();
+    let (mut bob, _): (Session, _) = bob.accept(&hello).unwrap();
     let mut wire = [bundle.to_bytes(), hello].concat();
     for turn in 0..8 {
         if turn == 2 {
             let snapshot = alice.snapshot(&StorageKey::new([9; 32]), 1);
             assert!(!snapshot.is_empty());
-            let message = alice.encrypt(b"under the chain that was stolen", b"", &mut rng).unwrap();
-            bob.decrypt(&message, b"").unwrap();
+            let message = alice.encrypt(b"under the chain that was stolen", &mut rng).unwrap();
+            bob.decrypt(&message).unwrap();
             wire.extend(&message);
         }
         let (from, to) = if turn % 2 == 0 { (&mut bob, &mut alice) } else { (&mut alice, &mut bob) };
-        let message = from.encrypt(b"what is said in turn", b"", &mut rng).unwrap();
-        to.decrypt(&message, b"").unwrap();
+        let message = from.encrypt(b"what is said in turn", &mut rng).unwrap();
+        to.decrypt(&message).unwrap();
         wire.extend(&message);
     }
     wire

@@ -9,7 +9,7 @@
 )]
 
 use noescrow::primitives::{Primitives, RustCrypto};
-use noescrow::{Bundle, ChunkSize, Heap, StorageKey, device, session};
+use noescrow::{Bundle, ChunkSize, InitiateOptions, Payload, Sealed, StorageKey, UnixSeconds, device, session};
 use noescrow_audit::{Role, Tape, TraceReader, fuzz};
 use noescrow_recorder::Recorder;
 use rand_chacha::ChaCha20Rng;
@@ -19,10 +19,10 @@ use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-const NOW: u64 = 1_800_000_000;
-const LATER: u64 = NOW + 30 * 86_400;
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 
-type Device<P> = device::Device<P, 100, 256>;
+type Device<P> = device::Device<P>;
 
 /// A conversation on given primitives: everything that a device sent or stored.
 fn conversation<P: Primitives>(alice: P, bob: P, seed: u64) -> Vec<Vec<u8>> {
@@ -32,21 +32,22 @@ fn conversation<P: Primitives>(alice: P, bob: P, seed: u64) -> Vec<Vec<u8>> {
     let mut published = bob.publish(2, LATER, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let mut sent = vec![bundle.to_bytes().to_vec()];
-    let (mut ours, hello) = alice.initiate_with(ChunkSize::Bytes256, &bundle, b"hi Bob", b"", NOW, &mut rng).unwrap();
-    let (mut theirs, text): (session::Session<P, Heap>, _) = bob.accept(&hello, b"").unwrap();
+    let (mut ours, hello) =
+        alice.initiate(&bundle, b"hi Bob", InitiateOptions::at(NOW).chunk_size(ChunkSize::Bytes256), &mut rng).unwrap();
+    let (mut theirs, text): (session::Session<P>, _) = bob.accept(&hello).unwrap();
     assert_eq!(text, b"hi Bob");
     sent.push(hello);
     for round in 0..8usize {
         let text = vec![7; round * 100];
-        let lost = theirs.encrypt(&text, b"ad", &mut rng).unwrap();
-        let message = theirs.encrypt(&text, b"ad", &mut rng).unwrap();
-        assert_eq!(ours.decrypt(&message, b"ad").unwrap(), text);
-        assert!(ours.decrypt(&message, b"ad").is_err());
+        let lost = theirs.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut rng).unwrap();
+        let message = theirs.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut rng).unwrap();
+        assert_eq!(ours.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap(), text);
+        assert!(ours.decrypt(Sealed { message: &message, associated_data: b"ad" }).is_err());
         let mut changed = lost.clone();
         *changed.last_mut().unwrap() ^= 1;
-        assert!(ours.decrypt(&changed, b"ad").is_err());
-        let reply = ours.encrypt(&text, b"ad", &mut rng).unwrap();
-        assert_eq!(theirs.decrypt(&reply, b"ad").unwrap(), text);
+        assert!(ours.decrypt(Sealed { message: &changed, associated_data: b"ad" }).is_err());
+        let reply = ours.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut rng).unwrap();
+        assert_eq!(theirs.decrypt(Sealed { message: &reply, associated_data: b"ad" }).unwrap(), text);
         sent.extend([lost, message, reply]);
     }
     assert_eq!(ours.safety_number(), theirs.safety_number());
@@ -126,15 +127,15 @@ impl<T: Default> Probe<T> {
 /// recording session: they have no type parameter left, and the recorder has no default from which to construct it.
 #[test]
 fn f9_plain_names_record_nothing() {
-    assert_eq!(TypeId::of::<noescrow::Session>(), TypeId::of::<session::Session<RustCrypto, Heap>>());
-    assert_eq!(TypeId::of::<noescrow::Device>(), TypeId::of::<device::Device<RustCrypto, 100, 256>>());
+    assert_eq!(TypeId::of::<noescrow::Session>(), TypeId::of::<session::Session<RustCrypto>>());
+    assert_eq!(TypeId::of::<noescrow::Device>(), TypeId::of::<device::Device<RustCrypto>>());
     assert_eq!(size_of::<RustCrypto>(), 0, "no room for a tape");
     // A recorder is made only from a tape.
     const { assert!(!Probe::<Recorder>::HAS_DEFAULT) };
     // Control: a recording session is another type, and the probe finds a default where there is one.
     const { assert!(Probe::<RustCrypto>::HAS_DEFAULT) };
-    assert_ne!(TypeId::of::<noescrow::Session>(), TypeId::of::<session::Session<Recorder, Heap>>());
-    assert_ne!(TypeId::of::<noescrow::Device>(), TypeId::of::<device::Device<Recorder, 100, 256>>());
+    assert_ne!(TypeId::of::<noescrow::Session>(), TypeId::of::<session::Session<Recorder>>());
+    assert_ne!(TypeId::of::<noescrow::Device>(), TypeId::of::<device::Device<Recorder>>());
 }
 
 fn sources(under: &Path) -> Vec<PathBuf> {

@@ -12,14 +12,14 @@
 
 use data_encoding::HEXLOWER;
 use hex_literal::hex;
-use noescrow::{Bundle, Heap, StorageKey, device, session};
+use noescrow::{Bundle, Capacity, InitiateOptions, StorageKey, UnixSeconds, device, session};
 use noescrow_audit::{Audit, Cell, FindingKind, NOT_SHOWN, Outcome, SecrecyMatrix, Tape, Thief, Verdict};
 use noescrow_recorder::{Recorder, profile};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 
-const LATER: u64 = 1_800_000_000;
+const LATER: UnixSeconds = UnixSeconds(1_800_000_000);
 const KEY: [u8; 32] = hex!("9f02e1775cb81044d36ea509f2813bc75821ee900d63ba4f17cc723588fa06d9");
 /// A name that HTML and JSON must escape.
 const NAME: &str = "<b>&\"";
@@ -31,7 +31,7 @@ const MAX_DRAWN: (usize, usize) = (60, 20);
 /// Pixels of a cell: report/matrix.rs of the audit.
 const CELL: usize = 12;
 
-type Device = device::Device<Recorder, 4, 4>;
+type Device = device::Device<Recorder, Capacity<4, 4>>;
 
 /// A conversation in which Bob takes a snapshot after each message: its trace, the traffic, and the last snapshot.
 struct Talk {
@@ -50,17 +50,18 @@ fn talk() -> Talk {
     let mut published = bob.publish(1, LATER, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let mut wire = bundle.to_bytes();
-    let (mut alice, hello) = alice.initiate(&bundle, b"a hello that nobody else reads", b"", 0, &mut rng).unwrap();
+    let (mut alice, hello) = alice
+        .initiate(&bundle, b"a hello that nobody else reads", InitiateOptions::at(UnixSeconds(0)), &mut rng)
+        .unwrap();
     wire.extend(&hello);
-    let (mut bob, _): (session::Session<Recorder, Heap>, _) = bob.accept(&hello, b"").unwrap();
+    let (mut bob, _): (session::Session<Recorder>, _) = bob.accept(&hello).unwrap();
     let mut snapshot = Vec::new();
     for turn in 0..4u8 {
         storage.given(&KEY);
         snapshot = bob.snapshot(&StorageKey::new(KEY), u64::from(turn));
         let (from, to) = if turn % 2 == 0 { (&mut bob, &mut alice) } else { (&mut alice, &mut bob) };
-        let message =
-            from.encrypt(&[b"a message of the turn ", [b'0' + turn].as_slice()].concat(), b"", &mut rng).unwrap();
-        to.decrypt(&message, b"").unwrap();
+        let message = from.encrypt(&[b"a message of the turn ", [b'0' + turn].as_slice()].concat(), &mut rng).unwrap();
+        to.decrypt(&message).unwrap();
         wire.extend(&message);
     }
     Talk { tape, wire, snapshot }

@@ -14,7 +14,7 @@ mod kdf;
 mod layout;
 mod states;
 
-use noescrow::{Bundle, ChunkSize, Heap, StorageKey, device, session};
+use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, StorageKey, UnixSeconds, device, session};
 use noescrow_audit::engine::{Class, Id, Ledger, recompute};
 use noescrow_audit::{Kind, Operation, Profile, Role, Tape, TraceReader};
 use noescrow_recorder::{PROFILE, Recorder, profile};
@@ -60,17 +60,21 @@ fn conversation(chunk_size: ChunkSize, rounds: usize) -> Vec<u8> {
     let mut rng = ChaCha20Rng::seed_from_u64(3);
     let tape = Tape::in_memory();
     let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
-    let alice: device::Device<Recorder, 4, 4> = device::Device::generate_with(alice, 1, &mut rng);
-    let mut bob: device::Device<Recorder, 4, 4> = device::Device::generate_with(bob, 1, &mut rng);
-    let mut published = bob.publish(1, 1, &mut rng).unwrap();
+    let alice: device::Device<Recorder, Capacity<4, 4>> =
+        device::Device::generate_with(alice, UnixSeconds(1), &mut rng);
+    let mut bob: device::Device<Recorder, Capacity<4, 4>> =
+        device::Device::generate_with(bob, UnixSeconds(1), &mut rng);
+    let mut published = bob.publish(1, UnixSeconds(1), &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
-    let (mut ours, hello) = alice.initiate_with(chunk_size, &bundle, b"hi Bob", b"", 0, &mut rng).unwrap();
-    let (mut theirs, _): (session::Session<Recorder, Heap>, _) = bob.accept(&hello, b"").unwrap();
+    let (mut ours, hello) = alice
+        .initiate(&bundle, b"hi Bob", InitiateOptions::at(UnixSeconds(0)).chunk_size(chunk_size), &mut rng)
+        .unwrap();
+    let (mut theirs, _): (session::Session<Recorder>, _) = bob.accept(&hello).unwrap();
     for _ in 0..rounds {
-        let message = theirs.encrypt(b"a message that nobody else reads", b"", &mut rng).unwrap();
-        ours.decrypt(&message, b"").unwrap();
-        let message = ours.encrypt(b"an answer that nobody else reads", b"", &mut rng).unwrap();
-        theirs.decrypt(&message, b"").unwrap();
+        let message = theirs.encrypt(b"a message that nobody else reads", &mut rng).unwrap();
+        ours.decrypt(&message).unwrap();
+        let message = ours.encrypt(b"an answer that nobody else reads", &mut rng).unwrap();
+        theirs.decrypt(&message).unwrap();
     }
     let key = StorageKey::new([9; 32]);
     assert!(!ours.snapshot(&key, 1).is_empty() && !bob.snapshot(&key, 2).is_empty());

@@ -6,7 +6,7 @@ use super::{compiled, described, document, numbers, one_more};
 use data_encoding::HEXLOWER;
 use noescrow::primitives::Primitives;
 use noescrow::session::Session;
-use noescrow::{Heap, Secret, StorageKey, hazmat};
+use noescrow::{Secret, StorageKey, hazmat};
 use noescrow_audit::engine::{Class, Ledger, Recomputed, recompute};
 use noescrow_audit::{Field, Kind, Operation, Profile, Role, Tape, TraceReader};
 use noescrow_recorder::{Recorder, profile};
@@ -89,15 +89,15 @@ fn rarer_states() -> Vec<Stored> {
     let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
     let [shared, prekey] = [[1; 32], [2; 32]];
     let public = bob.dh_public(&Secret::new(prekey));
-    let mut alice: Session<Recorder, Heap> = hazmat::initiator(alice, &Secret::new(shared), &public, b"").unwrap();
-    let mut bob: Session<Recorder, Heap> = hazmat::responder(bob, &Secret::new(shared), Secret::new(prekey), b"");
+    let mut alice: Session<Recorder> = hazmat::initiator(alice, &Secret::new(shared), &public, b"").unwrap();
+    let mut bob: Session<Recorder> = hazmat::responder(bob, &Secret::new(shared), Secret::new(prekey), b"");
     let key = StorageKey::new([9; 32]);
     assert!(!bob.snapshot(&key, 1).is_empty());
     for _ in 0..3 {
-        let sent: Vec<Vec<u8>> = (0..3).map(|_| alice.encrypt(b"text", b"", &mut rng).unwrap()).collect();
-        bob.decrypt(&sent[2], b"").unwrap();
-        let answer = bob.encrypt(b"text", b"", &mut rng).unwrap();
-        alice.decrypt(&answer, b"").unwrap();
+        let sent: Vec<Vec<u8>> = (0..3).map(|_| alice.encrypt(b"text", &mut rng).unwrap()).collect();
+        bob.decrypt(&sent[2]).unwrap();
+        let answer = bob.encrypt(b"text", &mut rng).unwrap();
+        alice.decrypt(&answer).unwrap();
     }
     assert!(!bob.snapshot(&key, 2).is_empty());
     let mut all = Vec::new();

@@ -13,6 +13,7 @@ use noescrow::Bundle;
 use noescrow::Secret;
 use noescrow::device::Device;
 use noescrow::primitives::Primitives;
+use noescrow::{Capacity, InitiateOptions, UnixSeconds};
 use noescrow_audit::engine::{Recomputed, recompute};
 use noescrow_audit::{Field, Kind, Operation, Role, Tape, TraceReader};
 use noescrow_recorder::Recorder;
@@ -312,22 +313,22 @@ fn inputs_that_a_primitive_refuses_are_malformed() {
 
 #[test]
 fn every_operation_of_a_conversation_is_confirmed() {
-    const LATER: u64 = 2_000_000_000;
+    const LATER: UnixSeconds = UnixSeconds(2_000_000_000);
     let mut rng = ChaCha20Rng::seed_from_u64(7);
     let tape = Tape::in_memory();
     let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
-    let alice: Device<Recorder, 100, 4> = Device::generate_with(alice, LATER, &mut rng);
-    let mut bob: Device<Recorder, 100, 4> = Device::generate_with(bob, LATER, &mut rng);
+    let alice: Device<Recorder, Capacity<100, 4>> = Device::generate_with(alice, LATER, &mut rng);
+    let mut bob: Device<Recorder, Capacity<100, 4>> = Device::generate_with(bob, LATER, &mut rng);
     let mut published = bob.publish(1, LATER, &mut rng).unwrap();
     let one_time = published.one_time_prekeys.pop();
     let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
-    let (mut ours, hello) = alice.initiate(&bundle, b"hi Bob", b"", 0, &mut rng).unwrap();
-    let (mut theirs, _) = bob.accept(&hello, b"").unwrap();
+    let (mut ours, hello) = alice.initiate(&bundle, b"hi Bob", InitiateOptions::at(UnixSeconds(0)), &mut rng).unwrap();
+    let (mut theirs, _) = bob.accept(&hello).unwrap();
     for _ in 0..3 {
-        let reply = theirs.encrypt(b"hi Alice", b"", &mut rng).unwrap();
-        ours.decrypt(&reply, b"").unwrap();
-        let message = ours.encrypt(b"how are you?", b"", &mut rng).unwrap();
-        theirs.decrypt(&message, b"").unwrap();
+        let reply = theirs.encrypt(b"hi Alice", &mut rng).unwrap();
+        ours.decrypt(&reply).unwrap();
+        let message = ours.encrypt(b"how are you?", &mut rng).unwrap();
+        theirs.decrypt(&message).unwrap();
     }
     let operations = recorded(&tape);
     assert!(operations.len() > 100);
