@@ -4,13 +4,15 @@
 //! The audit's core knows primitives, not protocols. The protocol decides what the output of a key derivation consists
 //! of, which plaintexts are secret, and which secrets a stored state contains, so a profile states it. The profile
 //! comes from the auditor, never from the trace: a class in a trace would be the device's own claim. Without a rule a
-//! value keeps the class of its role, and an unknown plaintext or KDF output is secret, so that a missing rule never
-//! hides a finding.
+//! value keeps the class of its role, and an unknown plaintext or KDF output is secret. What a profile does not describe
+//! of stored states, the audit cannot search for: a profile without a description of them gives at best the verdict
+//! that not everything could be examined.
 //!
 //! A profile is a JSON document, described in `docs/profile.md`; [`Document`](document::Document) has its fields. The
 //! profile of noescrow's own protocol is `profile.json` of the crate `noescrow-recorder`.
 
 mod document;
+mod keys;
 mod layout;
 
 use crate::class::Class;
@@ -38,6 +40,7 @@ struct Rules {
     plaintexts: Vec<PlaintextRule>,
     message_steps: Vec<String>,
     stored: Option<Stored>,
+    describes_storing: bool,
 }
 
 /// What a key derivation's output consists of.
@@ -99,7 +102,8 @@ impl fmt::Display for ProfileError {
 impl core::error::Error for ProfileError {}
 
 impl Profile {
-    /// A profile without rules: every plaintext and every derived value is secret.
+    /// A profile without rules: every plaintext and every derived value is secret, and secrets in stored states that no
+    /// operation used are not searched for, so that the verdict never holds.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
@@ -118,6 +122,11 @@ impl Profile {
     #[must_use]
     pub fn protocol(&self) -> &str {
         &self.0.protocol
+    }
+
+    /// Whether the profile says how states are stored, or that they are not.
+    pub(crate) fn describes_storing(&self) -> bool {
+        self.0.describes_storing
     }
 
     pub(crate) fn name(&self, Name(number): Name) -> &str {

@@ -42,6 +42,10 @@ pub(super) fn search<'a>(ledger: &Ledger, evidence: Evidence<'a>, progress: impl
         ..Examined::default()
     };
     let needles = needles(ledger, &mut examined);
+    if !ledger.profile.describes_storing() {
+        let what = "secrets in stored states that no operation used: no profile describes how the devices store states";
+        examined.not_examined.push(what.into());
+    }
     if let Some(first) = ledger.unmatched_public_keys.first() {
         let count = ledger.unmatched_public_keys.len();
         examined.not_examined.push(format!(

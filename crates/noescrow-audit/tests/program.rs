@@ -62,7 +62,9 @@ impl Folder {
 
     /// Runs the program, which must refuse these arguments for this reason before it prints a verdict.
     fn refused(&self, arguments: &[&str], reason: &str) {
-        let (code, out, err) = self.program(arguments);
+        let named = arguments.contains(&"--profile");
+        let rest: &[&str] = if named { &[] } else { &["--no-profile"] };
+        let (code, out, err) = self.program(&[arguments, rest].concat());
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
         assert!(err.contains(reason), "{arguments:?}: {err}");
     }
@@ -87,8 +89,27 @@ fn exit_code_says_whether_the_claim_holds() {
 #[test]
 fn without_a_profile_every_derived_value_is_secret() {
     let folder = Folder::new("no profile");
-    let (code, out, _) = folder.program(&["--trace", "run.trace", "--evidence", "server"]);
+    let (code, out, _) = folder.program(&["--trace", "run.trace", "--no-profile", "--evidence", "server"]);
     assert!(code == 1 && out.contains("derived key"), "{out}");
+    // It must be asked for.
+    let (code, _, err) = folder.program(&["--trace", "run.trace", "--evidence", "server"]);
+    assert!(code == 2 && err.contains("--profile"), "{err}");
+}
+
+/// Nothing is derived, so that nothing is found: what a restored state contained is unknown.
+#[test]
+fn without_a_profile_no_verdict_holds() {
+    use noescrow_audit::{Audit, Profile, Tape};
+    let tape = Tape::in_memory();
+    tape.device("Alice").unwrap().given("", b"a key of thirty-two bytes, Alice");
+    let outcome = |profile| Audit::of(profile, &tape).unwrap().server_saw("log", b"nothing").verdict().examined;
+    let complains = |profile| outcome(profile).not_examined.iter().any(|what| what.contains("stored states"));
+    assert!(complains(Profile::empty()));
+    assert!(!complains(Profile::from_json(toy::PROFILE.as_bytes()).unwrap()));
+    let json = r#"{"format": "noescrow-audit profile", "version": 1, "protocol": "", "kdf": [], "plaintexts": [],
+        "messages": [], "layouts": {}"#;
+    assert!(complains(Profile::from_json(format!("{json}}}").as_bytes()).unwrap()));
+    assert!(!complains(Profile::from_json(format!("{json}, \"stored\": \"never\"}}").as_bytes()).unwrap()));
 }
 
 #[test]

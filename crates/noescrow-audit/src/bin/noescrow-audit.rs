@@ -47,9 +47,13 @@ struct Options {
     #[arg(long, value_name = "FILE", required = true, num_args = 1.., value_hint = ValueHint::FilePath)]
     trace: Vec<PathBuf>,
 
-    /// The profile of the devices' protocol; without one every plaintext and every derived value counts as secret
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// The profile of the devices' protocol (of noescrow: profile.json of the crate noescrow-recorder)
+    #[arg(long, required_unless_present = "no_profile", value_name = "FILE", value_hint = ValueHint::FilePath)]
     profile: Option<PathBuf>,
+
+    /// Audits without a profile: every plaintext and every derived value counts as secret, and the exit code is 1 or 2
+    #[arg(long, conflicts_with = "profile")]
+    no_profile: bool,
 
     /// What the server holds: files, directories with all their files, traffic captures (pcap and pcapng are
     /// recognised)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A profile as a JSON document, and its compilation to rules. `docs/profile.md` describes it.
 
+use super::keys::KeyCheck;
 use super::layout::{Element, Expansion, Layout, Layouts, Length, MAX_VARIABLES, Signed, Width};
 use super::{KdfRule, Name, OutputField, PlaintextRule, ProfileError, Rules, Stored};
 use crate::class::Class;
@@ -16,6 +17,9 @@ const VERSION: u32 = 1;
 const KDF_KINDS: [Kind; 3] = [Kind::Hmac, Kind::Hkdf, Kind::HkdfExpand];
 /// Levels of layouts within layouts: the parser recurses that deep.
 const MAX_DEPTH: usize = 32;
+/// Elements that one layout may expand to, not counting repetitions, which consume bytes: ten times noescrow's largest.
+const MAX_ELEMENTS: usize = 1 << 12;
+const TOO_LARGE: &str = "a layout expands to too many elements";
 const TOO_DEEP: &str = "layouts nest too deeply, or without end";
 
 /// The whole document.
@@ -32,7 +36,8 @@ pub(super) struct Document {
     plaintexts: Vec<PlaintextDocument>,
     /// Steps at which the AEAD seals or opens a user's message.
     messages: Vec<String>,
-    stored: Option<StoredDocument>,
+    /// How a device seals its own state; absent: not described, and the verdict says so.
+    stored: Option<StoredOrNone>,
     /// Layouts by name.
     layouts: BTreeMap<String, Vec<ElementDocument>>,
 }
@@ -92,6 +97,20 @@ enum Padding {
     Padme,
 }
 
+/// A description, or the statement that recorded operations seal no state.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredOrNone {
+    None(Never),
+    Stored(Box<StoredDocument>),
+}
+
+#[derive(Deserialize)]
+enum Never {
+    #[serde(rename = "never")]
+    Never,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredDocument {
@@ -138,16 +157,10 @@ enum SignedDocument {
 }
 
 #[derive(Deserialize)]
-enum Check {
-    #[serde(rename = "x25519-public")]
-    X25519Public,
-}
-
-#[derive(Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 enum ElementDocument {
-    Skip { skip: LengthDocument },
-    Field { field: String, len: LengthDocument, class: Class, expands: Option<Expansion>, is: Option<Check> },
+    Skip { skip: LengthDocument, is: Option<KeyCheck> },
+    Field { field: String, len: LengthDocument, class: Class, expands: Option<Expansion>, is: Option<KeyCheck> },
     Signature { signature: SignatureDocument },
     Variable { variable: String, values: BTreeMap<String, usize> },
     Repeat { repeat: Width, of: Vec<ElementDocument> },
@@ -174,6 +187,7 @@ pub(super) fn compile(json: &[u8]) -> Result<Rules, ProfileError> {
         compiler.layout(name, 0)?;
     }
     check_depth(&compiler.compiled)?;
+    check_size(&compiler.compiled)?;
     if let Some(unknown) = compiler.signed.iter().find(|name| !compiler.fields.contains(*name)) {
         return Err(wrong(format!("no layout has the field {unknown:?}, which a signature names")));
     }
@@ -182,7 +196,10 @@ pub(super) fn compile(json: &[u8]) -> Result<Rules, ProfileError> {
     }
     let kdf = document.kdf.iter().map(|rule| compiler.kdf(rule)).collect::<Result<_, _>>()?;
     let plaintexts = document.plaintexts.iter().map(|rule| compiler.plaintext(rule)).collect::<Result<_, _>>()?;
-    let stored = document.stored.as_ref().map(|stored| compiler.stored(stored)).transpose()?;
+    let stored = match &document.stored {
+        Some(StoredOrNone::Stored(stored)) => Some(compiler.stored(stored)?),
+        Some(StoredOrNone::None(Never::Never)) | None => None,
+    };
     Ok(Rules {
         protocol: document.protocol.clone(),
         names: compiler.names,
@@ -191,6 +208,7 @@ pub(super) fn compile(json: &[u8]) -> Result<Rules, ProfileError> {
         plaintexts,
         message_steps: document.messages.clone(),
         stored,
+        describes_storing: document.stored.is_some(),
     })
 }
 
@@ -207,6 +225,33 @@ fn check_depth(layouts: &[Vec<Element>]) -> Result<(), ProfileError> {
     Ok(())
 }
 
+/// The parser visits each element that a layout expands to, except that repeated ones consume bytes each time.
+fn check_size(layouts: &[Vec<Element>]) -> Result<(), ProfileError> {
+    let mut sizes: Vec<usize> = Vec::with_capacity(layouts.len());
+    for elements in layouts {
+        let size = size(elements, &sizes);
+        if size > MAX_ELEMENTS {
+            return Err(wrong(TOO_LARGE));
+        }
+        sizes.push(size);
+    }
+    Ok(())
+}
+
+/// Elements that these expand to, given the sizes of the layouts to which they may refer.
+fn size(elements: &[Element], layouts: &[usize]) -> usize {
+    let of = |element: &Element| match element {
+        Element::Repeat { of, .. } | Element::Optional(of) => size(of, layouts),
+        Element::Choice { cases, otherwise } => {
+            let cases = cases.iter().map(|(_, case)| case).chain(otherwise);
+            cases.map(|case| size(case, layouts)).fold(0, usize::saturating_add)
+        }
+        Element::Layout(Layout(number)) => layouts.get(*number).copied().unwrap_or_default(),
+        Element::Skip { .. } | Element::Field { .. } | Element::Signature { .. } | Element::Variable { .. } => 0,
+    };
+    elements.iter().map(|element| of(element).saturating_add(1)).fold(0, usize::saturating_add)
+}
+
 /// Levels of elements below these, given the depths of the layouts to which they may refer.
 fn depth(elements: &[Element], layouts: &[usize]) -> usize {
     let below = |element: &Element| match element {
@@ -216,7 +261,7 @@ fn depth(elements: &[Element], layouts: &[usize]) -> usize {
             cases.map(|case| depth(case, layouts)).max().unwrap_or_default().saturating_add(1)
         }
         Element::Layout(Layout(number)) => layouts.get(*number).copied().unwrap_or_default().saturating_add(1),
-        Element::Skip(_) | Element::Field { .. } | Element::Signature { .. } | Element::Variable { .. } => 0,
+        Element::Skip { .. } | Element::Field { .. } | Element::Signature { .. } | Element::Variable { .. } => 0,
     };
     elements.iter().map(below).max().unwrap_or_default()
 }
@@ -297,6 +342,7 @@ impl<'a> Compiler<'a> {
 
     fn length(&mut self, length: &'a LengthDocument) -> Result<Length, ProfileError> {
         match length {
+            LengthDocument::Fixed(0) => Err(wrong("a length of no bytes")),
             LengthDocument::Fixed(len) => Ok(Length::Fixed(*len)),
             LengthDocument::Variable(name) => self.variable(name).map(Length::Variable),
         }
@@ -329,7 +375,7 @@ impl<'a> Compiler<'a> {
 
     fn element(&mut self, element: &'a ElementDocument, depth: usize) -> Result<Element, ProfileError> {
         Ok(match element {
-            ElementDocument::Skip { skip } => Element::Skip(self.length(skip)?),
+            ElementDocument::Skip { skip, is } => Element::Skip { len: self.length(skip)?, check: *is },
             ElementDocument::Field { field, len, class, expands, is } => {
                 self.fields.insert(field);
                 Element::Field {
@@ -337,7 +383,7 @@ impl<'a> Compiler<'a> {
                     len: self.length(len)?,
                     class: *class,
                     expansion: *expands,
-                    is_x25519_public: matches!(is, Some(Check::X25519Public)),
+                    check: *is,
                 }
             }
             ElementDocument::Signature { signature: SignatureDocument { by, of } } => {

@@ -2,8 +2,8 @@
 //! Layouts: which fields bytes consist of, and a parser for them.
 
 use super::Name;
+use super::keys::{KeyCheck, has_ed25519_key_of_prime_order, is_r_of_small_order};
 use crate::class::Class;
-use crate::well_known::is_low_order;
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 
 /// The number of a layout within its profile.
@@ -18,15 +18,19 @@ pub(super) struct Layouts(pub(super) Vec<Vec<Element>>);
 #[derive(Debug)]
 pub(super) enum Element {
     /// Bytes without a field of interest.
-    Skip(Length),
+    Skip {
+        len: Length,
+        check: Option<KeyCheck>,
+    },
     Field {
         name: Name,
         len: Length,
         class: Class,
         expansion: Option<Expansion>,
-        is_x25519_public: bool,
+        check: Option<KeyCheck>,
     },
-    /// An Ed25519 signature by an earlier field over constants and earlier fields.
+    /// An Ed25519 signature by an earlier field over constants and earlier fields, verified strictly: neither the key nor
+    /// R is of small order.
     Signature {
         by: Name,
         of: Vec<Signed>,
@@ -129,12 +133,9 @@ impl<'a> Parser<'a, '_> {
 
     fn element(&mut self, element: &Element) -> Result<(), DoesNotFit> {
         match element {
-            Element::Skip(len) => self.take(self.length(*len)?).map(drop),
-            Element::Field { name, len, class, expansion, is_x25519_public } => {
-                let bytes = self.take(self.length(*len)?)?;
-                if *is_x25519_public && !is_valid_x25519_public(bytes) {
-                    return Err(DoesNotFit);
-                }
+            Element::Skip { len, check } => self.checked(*len, *check).map(drop),
+            Element::Field { name, len, class, expansion, check } => {
+                let bytes = self.checked(*len, *check)?;
                 self.parts.push(Part { name: *name, class: *class, expansion: *expansion, bytes });
                 Ok(())
             }
@@ -147,7 +148,11 @@ impl<'a> Parser<'a, '_> {
                         Signed::Field(name) => message.extend_from_slice(self.field(*name)?),
                     }
                 }
-                UnparsedPublicKey::new(&ED25519, self.field(*by)?).verify(&message, signature).map_err(|_| DoesNotFit)
+                let key = self.field(*by)?;
+                if !has_ed25519_key_of_prime_order(key) || is_r_of_small_order(signature) {
+                    return Err(DoesNotFit);
+                }
+                UnparsedPublicKey::new(&ED25519, key).verify(&message, signature).map_err(|_| DoesNotFit)
             }
             Element::Variable { variable, values } => {
                 let byte = self.byte()?;
@@ -178,6 +183,11 @@ impl<'a> Parser<'a, '_> {
             }
             Element::Layout(layout) => self.layout(*layout),
         }
+    }
+
+    fn checked(&mut self, len: Length, check: Option<KeyCheck>) -> Result<&'a [u8], DoesNotFit> {
+        let bytes = self.take(self.length(len)?)?;
+        if check.is_none_or(|check| check.holds(bytes)) { Ok(bytes) } else { Err(DoesNotFit) }
     }
 
     fn length(&self, length: Length) -> Result<usize, DoesNotFit> {
@@ -212,14 +222,6 @@ impl<'a> Parser<'a, '_> {
     }
 }
 
-/// Whether a u-coordinate is canonical (RFC 7748 §5: below 2^255 - 19) and not of low order.
-fn is_valid_x25519_public(bytes: &[u8]) -> bool {
-    let Ok(bytes) = <[u8; 32]>::try_from(bytes) else { return false };
-    let [first, middle @ .., last] = bytes;
-    let is_at_least_p = last == 0x7F && middle.iter().all(|byte| *byte == 0xFF) && first >= 0xED;
-    last < 0x80 && !is_at_least_p && !is_low_order(&bytes)
-}
-
 /// Whether bytes end with ISO/IEC 7816-4's padding (0x80, then zeros) and have a Padmé length (Nikitin et al., PoPETs
 /// 2019, algorithm 1), the shortest one for the text and its marker.
 pub(super) fn is_padded(bytes: &[u8]) -> bool {
@@ -246,12 +248,12 @@ mod tests {
     }
 
     fn secret(len: Length) -> Element {
-        Element::Field { name: Name(0), len, class: Class::Secret, expansion: None, is_x25519_public: false }
+        Element::Field { name: Name(0), len, class: Class::Secret, expansion: None, check: None }
     }
 
     #[test]
     fn layout_fits_from_the_first_byte_to_the_last() {
-        let elements = || vec![Element::Skip(Length::Fixed(1)), secret(Length::Fixed(2))];
+        let elements = || vec![Element::Skip { len: Length::Fixed(1), check: None }, secret(Length::Fixed(2))];
         assert_eq!(parse(elements(), &[1, 2, 3]).unwrap()[0].bytes, [2, 3]);
         assert!(parse(elements(), &[1, 2]).is_none());
         assert!(parse(elements(), &[1, 2, 3, 4]).is_none());
@@ -297,17 +299,5 @@ mod tests {
         assert!(!is_padded(&[]) && !is_padded(&[0; 16]));
         // Figure 3 of the paper, worked by hand: 9 = 0b1001, E = 3, S = 2, one bit cleared.
         assert_eq!([1, 2, 8, 9, 33, 100, 1000].map(padme), [1, 2, 8, 10, 36, 104, 1024]);
-    }
-
-    #[test]
-    fn x25519_public_keys_are_canonical_and_not_of_low_order() {
-        let mut key = [0xFF; 32];
-        key[31] = 0x7F;
-        for (first, is_valid) in [(0xEC, false), (0xED, false), (0xFF, false), (0xEB, true)] {
-            key[0] = first;
-            assert_eq!(is_valid_x25519_public(&key), is_valid, "{first:x}");
-        }
-        assert!(is_valid_x25519_public(&[9; 32]) && !is_valid_x25519_public(&[0x80; 32]));
-        assert!(!is_valid_x25519_public(&[0; 32]) && !is_valid_x25519_public(&[9; 31]));
     }
 }

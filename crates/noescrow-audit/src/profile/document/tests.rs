@@ -80,6 +80,8 @@ fn each_bad_value_is_refused_with_its_reason() {
         ("/layouts/state/1/of/0/expands", json!("rsa"), "did not match any variant"),
         ("/layouts/card/0/is", json!("rsa-public"), "did not match any variant"),
         ("/layouts/state/2", json!({ "option": [] }), "did not match any variant"),
+        ("/layouts/state/2", json!({ "skip": 0 }), "a length of no bytes"),
+        ("/stored", json!("always"), "did not match any variant"),
     ];
     for (pointer, value, reason) in cases {
         let error = edited(pointer, &value);
@@ -114,6 +116,22 @@ fn unknown_fields_are_refused_in_every_object() {
         let error = error(&profile).unwrap_or_else(|| panic!("{pointer} may have an unknown field"));
         assert!(error.contains("unknown field") || error.contains("did not match any variant"), "{pointer}: {error}");
     }
+}
+
+/// Layouts that each name the one before twice: 2^n elements in a few lines.
+#[test]
+fn layouts_that_expand_without_bound_are_refused() {
+    let doubling = |layouts: usize| {
+        let mut profile = sound();
+        profile["layouts"]["l00"] = json!([{ "skip": 1 }]);
+        for at in 1..layouts {
+            let before = json!({ "layout": format!("l{:02}", at - 1) });
+            profile["layouts"][format!("l{at:02}")] = json!([before, before]);
+        }
+        error(&profile)
+    };
+    assert_eq!(doubling(10), None);
+    assert!(doubling(20).unwrap().contains("too many elements"));
 }
 
 /// A chain of layouts, each of which refers to the next one, named in ascending or descending order.
