@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tests statistically that time reveals nothing beyond spec/leakage.md: two classes of inputs in random order, and
-//! Welch's t of the times that they take. Each case has a faulty variant with a leak, which the same code must find.
+//! Welch's t of the times that they take. Each case has a leaky variant, whose leak the same code must detect.
 //! README.md describes what is measured and how.
 //!
-//! For the cases themselves a verdict is printed and nothing asserted, because a machine is noisy. The program fails if
-//! it does not find the leak of a control.
+//! The verdicts on the cases are printed and not asserted, because machines are noisy. The program fails if it does not
+//! detect the leak of a control.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -31,12 +31,12 @@ use welch::{CONTROL, LEAK, LOOK_AGAIN, Sample, Test};
 
 /// Inputs prepared at a time, so that the effects of preparation on caches and predictors are not measured.
 const BATCH: usize = 64;
-/// `cargo bench -- --test`: this many inputs of each case, unmeasured.
+/// `cargo bench -- --test` runs this many inputs of each case without measuring them.
 const UNMEASURED: usize = 2 * BATCH;
 
 struct Arguments {
     is_test: bool,
-    /// As in criterion: cases whose name does not contain it are left out.
+    /// As in criterion: only cases whose name contains it are measured.
     filter: Option<String>,
     /// Multiplies the number of samples.
     times: f64,
@@ -44,10 +44,10 @@ struct Arguments {
 }
 
 impl Arguments {
-    /// Criterion's other options are ignored, with their values.
+    /// Ignores criterion's other options and their values.
     fn parse() -> Self {
         let since = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_micros());
-        // 53 bits, which a reader can type.
+        // 53 bits: short enough to type.
         let mut parsed = Self { is_test: false, filter: None, times: 1.0, seed: (since % (1 << 53)) as u64 };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -87,11 +87,11 @@ fn main() -> ExitCode {
         let samples = arguments.samples(entry);
         let honest = measure((entry.honest)(RustCrypto, arguments.seed), samples, arguments.seed);
         let faulty = match entry.against {
-            Against::Twin(leak, case) => {
+            Against::LeakyVariant(leak, case) => {
                 let faulty = measure(case(Leaking::primitives(leak), arguments.seed), samples, arguments.seed);
-                Some((format!("  faulty variant, {leak:?}"), faulty))
+                Some((format!("  leaky variant, {leak:?}"), faulty))
             }
-            Against::Told => None,
+            Against::Permitted => None,
         };
         if arguments.is_test {
             println!("{}: runs", entry.name);
@@ -106,12 +106,12 @@ fn main() -> ExitCode {
         }
     }
     if !is_seen {
-        println!("The leak of a control was not found: the run shows nothing about the cases.");
+        println!("The leak of a control was not detected: this run shows nothing about the cases.");
     }
     ExitCode::from(u8::from(!is_seen))
 }
 
-/// Samples in random order.
+/// Measures samples of both classes in random order.
 fn measure(mut case: Case, samples: usize, seed: u64) -> Vec<Sample> {
     let mut order = ChaCha20Rng::seed_from_u64(seed ^ 1);
     let mut batch: Vec<(usize, Vec<u8>)> = (0..BATCH).map(|_| Default::default()).collect();
@@ -124,7 +124,7 @@ fn measure(mut case: Case, samples: usize, seed: u64) -> Vec<Sample> {
             (case.prepare)(*class, input);
         }
         for (class, input) in &batch {
-            // One place for all inputs, and in the cache.
+            // All inputs are copied to the same place, which is in the cache.
             work.clear();
             work.extend_from_slice(input);
             let started = Instant::now();
@@ -137,7 +137,7 @@ fn measure(mut case: Case, samples: usize, seed: u64) -> Vec<Sample> {
     taken
 }
 
-/// Prints a line, and returns |t|.
+/// Prints a line and returns |t|.
 fn report(name: &str, samples: &[Sample], verdict: fn(f64) -> &'static str) -> f64 {
     let Some(test) = welch::largest(samples) else {
         println!("{name:<52}  too few samples");
@@ -160,10 +160,10 @@ fn verdict(t: f64) -> &'static str {
     match t {
         t if t > LEAK => "LEAK",
         t if t > LOOK_AGAIN => "look again",
-        _ => "nothing seen",
+        _ => "nothing detected",
     }
 }
 
 fn control(t: f64) -> &'static str {
-    if t > CONTROL { "seen, as it must be" } else { "NOT SEEN" }
+    if t > CONTROL { "detected, as required" } else { "NOT DETECTED" }
 }

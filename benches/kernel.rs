@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The raw primitives that spec/protocol.md requires, without anything else: the baseline for noescrow's measurements.
 //!
-//! The same crates, used optimally: HMAC keyed once for both outputs of a chain step, once a chain for its header key
-//! and once for ever for the all-zero salt; X25519 through the Edwards form; one allocation a message. Nothing else: no
-//! store of skipped keys, no second header key tried, no checks of lengths and roles, no removal of padding, no wiping
-//! except by the crates, no failure except by a panic.
+//! The same crates, used optimally: HMAC keyed once for both outputs of a chain step, once per chain for its header key
+//! and once in total for the all-zero salt; X25519 through the Edwards form; one allocation per message. Everything else
+//! is omitted: there is no store of skipped keys, no trial of a second header key, no check of lengths and roles, no
+//! removal of padding, no wiping except by the crates, and no failure except by a panic.
 //!
 //! It is nevertheless the protocol, and not merely the same amount of work: [`check`] makes it communicate with
-//! noescrow in both roles. From the post-quantum half it has the message keys. It never sends a Braid message, which
-//! its peer cannot distinguish from having nothing to send yet; [`braid_kem`] has the operations that an epoch of the
-//! Braid requires.
+//! noescrow in both roles. It computes the post-quantum half's message keys but never sends a Braid message, which its
+//! peer cannot distinguish from having nothing to send yet; [`braid_kem`] has the operations that an epoch of the Braid
+//! requires.
 
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{AeadInOut, KeyInit};

@@ -28,7 +28,7 @@ fn main() {
     kernel::check(NOW, LATER);
     let started = SystemTime::now();
     let folder = table::folder();
-    // Short by default; criterion's own options make it longer.
+    // Short by default; criterion's options make it longer.
     let mut criterion = Criterion::default()
         .with_measurement(ProcessorTime)
         .output_directory(&folder)
@@ -120,7 +120,7 @@ fn peer_outbound(alice: &Account, bob: &mut Account) -> olm::Session {
     alice.create_outbound_session(SessionConfig::version_1(), bob.curve25519_key(), key).unwrap()
 }
 
-/// Bundle parsed and checked, session made, first message of 32 bytes sealed; and the responder opening it.
+/// Initiator: parses and checks a bundle, creates a session and seals a first message of 32 bytes. Responder: opens it.
 fn handshake(criterion: &mut Criterion<ProcessorTime>) {
     let mut group = criterion.benchmark_group("handshake, initiator");
     let mut random = rng(3);
@@ -142,7 +142,7 @@ fn handshake(criterion: &mut Criterion<ProcessorTime>) {
         bob.generate_one_time_keys(1);
         *bob.one_time_keys().values().next().unwrap()
     };
-    // Olm leaves the check of the bundle's signatures to the caller: one for the identity, one for the one-time key.
+    // Olm leaves the check of the bundle's two signatures to the caller: one of the identity, one of the one-time key.
     let (peer_key, signature) = {
         let bob = peer_bob.borrow();
         (bob.ed25519_key(), bob.sign(key.to_base64()))
@@ -260,7 +260,7 @@ fn epochs(criterion: &mut Criterion<ProcessorTime>) {
                     std::mem::swap(&mut alice, &mut bob);
                 }
             });
-            assert!(alice.post_quantum_epoch() > 0, "that many messages agree on a key");
+            assert!(alice.post_quantum_epoch() > 0, "so many messages agree on a key");
         });
         let mut kem = self::rng(14);
         group.bench_function(RAW, |bencher| {
@@ -276,7 +276,7 @@ fn epochs(criterion: &mut Criterion<ProcessorTime>) {
     }
 }
 
-/// The message after a gap, and then the one that was overtaken first. In boxes, so that moving a session does not
+/// The message after a gap, and then the first message of the gap. Sessions are in boxes, so that moving them does not
 /// count.
 fn out_of_order(criterion: &mut Criterion<ProcessorTime>) {
     let key = StorageKey::new([9; 32]);
@@ -344,7 +344,7 @@ fn out_of_order(criterion: &mut Criterion<ProcessorTime>) {
     }
 }
 
-/// A session without skipped keys to sealed bytes and back.
+/// Stores a session without skipped keys as sealed bytes, and restores it.
 fn snapshots(criterion: &mut Criterion<ProcessorTime>) {
     let key = StorageKey::new([9; 32]);
     let ((session, _), (peer, _)) = (pair(), peer_pair());
@@ -370,7 +370,7 @@ fn prekeys(criterion: &mut Criterion<ProcessorTime>) {
         let size = BatchSize::NumIterations(2);
         let device = RefCell::new(Device::generate(LATER, &mut random));
         let mut rng = rng(11);
-        // The store is full after 100: emptied outside the clock.
+        // The store is full after 100 prekeys: it is emptied outside the clock.
         let emptied = || {
             let mut device = device.borrow_mut();
             device.delete_expired(UnixSeconds::MAX);

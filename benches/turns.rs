@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The overhead of a message over the kernel's same message, averaged over an epoch. It is a twentieth of the message's
-//! cost, so that the two must be measured under the same conditions. Messages of ours and of the kernel's therefore
-//! alternate, and so does the order of the two; the difference is taken for each pair of epochs, and the quartiles over
-//! the differences. README.md describes what is measured.
+//! The overhead of a message over the kernel's same message, averaged over an epoch. It is about a twentieth of the
+//! message's cost, so that the two must be measured under the same conditions. Messages of noescrow and of the kernel
+//! therefore alternate, and so does the order of the two. The difference is taken for each pair of epochs, and the
+//! quartiles over the differences. README.md describes what is measured.
 #![allow(missing_docs, dead_code, clippy::unwrap_used, reason = "a benchmark that panics fails, as it should")]
 
 mod kernel;
@@ -17,14 +17,14 @@ use std::mem::swap;
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 const TEXT: [u8; 32] = [0x6E; 32];
-/// Of each kind.
+/// Number of epochs of each kind.
 const EPOCHS: usize = 300;
 
 fn main() {
     kernel::check(NOW, LATER);
-    // `cargo bench -- --test`: once, unmeasured.
+    // `cargo bench -- --test` runs each once without measuring.
     let epochs = if std::env::args().any(|argument| argument == "--test") { 1 } else { EPOCHS };
-    println!("in turns, 32 B            noescrow      kernel   beside it, a message: median (quartiles)");
+    println!("in turns, 32 B            noescrow      kernel   overhead per message: median (quartiles)");
     for (chunk_size, messages) in
         [(ChunkSize::Bytes32, 87), (ChunkSize::Bytes64, 45), (ChunkSize::Bytes128, 23), (ChunkSize::Bytes256, 13)]
     {
@@ -37,7 +37,7 @@ fn main() {
     }
 }
 
-/// Microseconds of each epoch, of ours and of the kernel with the KEM operations of one epoch.
+/// Microseconds of each epoch: of noescrow, and of the kernel with the KEM operations of one epoch.
 fn epochs_of(chunk_size: ChunkSize, messages: u32, epochs: usize) -> Vec<(f64, f64)> {
     let (mut alice, mut bob) = pair(chunk_size);
     let (mut raw_alice, mut raw_bob) = kernel_pair();
@@ -68,11 +68,11 @@ fn epochs_of(chunk_size: ChunkSize, messages: u32, epochs: usize) -> Vec<(f64, f
             (ours, raw)
         })
         .collect();
-    assert!(alice.post_quantum_epoch() > 0, "that many messages agree on a key");
+    assert!(alice.post_quantum_epoch() > 0, "so many messages agree on a key");
     times
 }
 
-/// In microseconds.
+/// Processor time in microseconds.
 fn time(routine: impl FnOnce()) -> f64 {
     let started = processor_time::now();
     routine();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What is measured: operations of the public interface, each on two classes of inputs between which spec/leakage.md lets
-//! nobody tell; and two between which it says that one can.
+//! The cases: operations of the public interface, each on two classes of inputs that spec/leakage.md requires to be
+//! indistinguishable; and two cases whose difference it permits.
 
 use crate::leaky::{Leak, Leaky, Subject};
 use noescrow::primitives::{
@@ -16,23 +16,23 @@ use std::hint::black_box;
 
 /// Writes an input of a class, 0 or 1, outside the clock.
 pub type Prepare = Box<dyn FnMut(usize, &mut Vec<u8>)>;
-/// What the clock is held to; says whether the input opened.
+/// The measured operation; returns whether the input opened.
 pub type Operation = Box<dyn FnMut(&mut [u8]) -> bool>;
 
-/// An operation and its inputs, which are used up in the order in which they were prepared.
+/// An operation and its inputs. It consumes them in the order in which they were prepared.
 pub struct Case {
     pub prepare: Prepare,
     pub operation: Operation,
-    /// Whether inputs open: those of both classes, or of neither.
+    /// Whether inputs open: those of both classes do, or those of neither.
     pub opens: bool,
 }
 
-/// What is measured of a case.
+/// The control of a case.
 pub enum Against {
-    /// The contract hides which class it was: no difference may be found, and the twin's must be.
-    Twin(Leak, fn(Leaky, u64) -> Case),
-    /// The contract tells it: it must be found.
-    Told,
+    /// The contract hides the class: no difference may be detected, and the leaky variant's must be.
+    LeakyVariant(Leak, fn(Leaky, u64) -> Case),
+    /// The contract permits the difference, which must be detected.
+    Permitted,
 }
 
 pub struct Entry {
@@ -42,21 +42,21 @@ pub struct Entry {
     pub against: Against,
 }
 
-/// A case by its function, and its twin.
+/// A case by its function, and its leaky variant.
 macro_rules! hidden {
     ($name:literal, $samples:literal, $case:ident, $leak:ident) => {
         Entry {
             name: $name,
             samples: $samples,
             honest: $case::<RustCrypto>,
-            against: Against::Twin(Leak::$leak, $case::<Leaky>),
+            against: Against::LeakyVariant(Leak::$leak, $case::<Leaky>),
         }
     };
 }
 
-macro_rules! told {
+macro_rules! permitted {
     ($name:literal, $samples:literal, $case:ident) => {
-        Entry { name: $name, samples: $samples, honest: $case::<RustCrypto>, against: Against::Told }
+        Entry { name: $name, samples: $samples, honest: $case::<RustCrypto>, against: Against::Permitted }
     };
 }
 
@@ -71,30 +71,30 @@ pub const ENTRIES: &[Entry] = &[
     hidden!("ML-KEM-1024 decapsulation, valid or rejected", 150_000, decapsulate, Rejection),
     hidden!("ML-KEM-768 in two parts, valid or rejected", 150_000, incremental_decapsulate, Rejection),
     hidden!("first message refused, KEM ciphertext or identity", 60_000, first_message, Rejection),
-    told!("header opens under the current or the next key", 20_000, which_key),
-    told!("snapshot refused by its tag or its commitment", 20_000, which_check),
+    permitted!("header opens under the current or the next key", 20_000, which_key),
+    permitted!("snapshot refused by its tag or its commitment", 20_000, which_check),
 ];
 
 type Talk<P> = session::Session<P>;
 
 const TEXT: [u8; 32] = [0x6E; 32];
-const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
-const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
-/// Of a message: behind its type the sealed header, salt, commitment, ciphertext and tag; then the body.
+const NOW: u64 = 1_800_000_000;
+const LATER: u64 = NOW + 30 * 86_400;
+/// A message consists of its type, the sealed header (salt, commitment, ciphertext, tag) and the body.
 const COMMITMENT: [usize; 2] = [1 + 16, 1 + 16 + 16];
 const BODY: usize = MESSAGE_OVERHEAD - TAG_LEN;
-/// Of a snapshot: version, kind, generation, salt, ciphertext, tag.
+/// A snapshot consists of version, kind, generation, salt, ciphertext and tag.
 const SALT: [usize; 2] = [1 + 1 + 8, 1 + 1 + 8 + 32];
-/// Of a first message: where the KEM ciphertext and the sealed identity begin.
+/// Where the KEM ciphertext and the sealed identity begin in a first message.
 const KEM_CIPHERTEXT: usize = 1 + 4 + 1 + 4 + 32;
 const SEALED_IDENTITY: usize = KEM_CIPHERTEXT + KEM_CIPHERTEXT_LEN + 1;
-/// How much of a ciphertext a twin is told, and where one is altered.
-const TOLD: usize = 32;
-/// The text as it is padded: with its marker 33 bytes, of which Padmé makes 36.
+/// Bytes of a ciphertext that a leaky variant receives, and among which one is altered.
+const BEGINNING: usize = 32;
+/// Length of the padded text: 33 bytes with the marker, which Padmé pads to 36.
 const PADDED_TEXT_LEN: usize = 36;
-/// With its marker the longest text of its padded length, 17 times 256.
+/// Length of the longest text whose padded length, with the marker, is 17 times 256.
 const LONGEST: usize = 17 * 256 - 1;
-/// Genuine inputs of which others are made.
+/// Number of genuine inputs from which others are made.
 const POOL: u64 = 64;
 
 fn rng(seed: u64) -> ChaCha20Rng {
@@ -111,12 +111,12 @@ fn one_of<'a, T>(pool: &'a [T], rng: &mut ChaCha20Rng) -> &'a T {
     &pool[rng.next_u32() as usize % pool.len()]
 }
 
-/// Makes a byte another one.
+/// Replaces a byte by a different one.
 fn alter(byte: &mut u8, rng: &mut ChaCha20Rng) {
     *byte ^= u8::try_from(1 + rng.next_u32() % 255).unwrap();
 }
 
-/// The first or the last byte of a part, by the class.
+/// Alters the first or the last byte of a part, depending on the class.
 fn alter_end(part: &mut [u8], class: usize, rng: &mut ChaCha20Rng) {
     let at = [0, part.len() - 1][class];
     alter(&mut part[at], rng);
@@ -126,7 +126,7 @@ fn storage_key() -> StorageKey {
     StorageKey::new([9; 32])
 }
 
-/// Two ends past the first message; the second is the subject.
+/// Two ends after the first message; the second is the subject.
 fn ends<P: Subject>(subject: P, rng: &mut ChaCha20Rng) -> (Talk<RustCrypto>, Talk<P>) {
     let [shared, ratchet] = [random(rng), random(rng)];
     let public = RustCrypto.dh_public(&Secret::new(ratchet));
@@ -136,17 +136,18 @@ fn ends<P: Subject>(subject: P, rng: &mut ChaCha20Rng) -> (Talk<RustCrypto>, Tal
     (alice, bob)
 }
 
-/// The second end, and messages for it: of the current chain, and of the next one. It stays as it is for as long as none opens.
+/// The second end, and messages for it from the current chain and from the next one. Its state does not change while no
+/// message opens.
 fn receiver<P: Subject>(subject: P, rng: &mut ChaCha20Rng) -> (Talk<P>, [Vec<Vec<u8>>; 2]) {
     let (mut alice, mut bob) = ends(subject, rng);
-    // The chain that ends has no message that is missing: a step costs what it must.
+    // No message of the chain that ends is missing, so that a step has its minimal cost.
     let mut later = Talk::restore(&alice.snapshot(&storage_key(), 0), &storage_key(), 0).unwrap();
     later.decrypt(&bob.encrypt(&TEXT, rng).unwrap()).unwrap();
     let pools = [&mut alice, &mut later].map(|from| (0..POOL).map(|_| from.encrypt(&TEXT, rng).unwrap()).collect());
     (bob, pools)
 }
 
-/// A message that the second end could open as its next, with the first or the last byte of a part altered.
+/// A message that would be the next for the second end to open, with the first or the last byte of a part altered.
 fn altered<P: Subject>(subject: P, seed: u64, part: [usize; 2], told: impl Fn(&P, &[u8]) + 'static) -> Case {
     let mut rng = rng(seed);
     let (mut bob, [current, _]) = receiver(subject.clone(), &mut rng);
@@ -178,7 +179,8 @@ fn body_tag<P: Subject>(subject: P, seed: u64) -> Case {
     altered(subject, seed, [len, len + TAG_LEN], |_, _| ())
 }
 
-/// A commitment whose last byte is not the current header key's, or not the next one's: refused, after both were tried.
+/// A commitment that differs in its last byte from that of the current header key, or from that of the next one. It is
+/// refused after both keys were tried.
 fn near_miss<P: Subject>(subject: P, seed: u64) -> Case {
     let mut rng = rng(seed);
     let (mut bob, pools) = receiver(subject.clone(), &mut rng);
@@ -195,7 +197,7 @@ fn near_miss<P: Subject>(subject: P, seed: u64) -> Case {
     }
 }
 
-/// A genuine header of the current chain or of the next, with another body.
+/// A genuine header of the current chain or of the next one, with an altered body.
 fn which_key<P: Subject>(subject: P, seed: u64) -> Case {
     let mut rng = rng(seed);
     let (mut bob, pools) = receiver(subject, &mut rng);
@@ -209,7 +211,7 @@ fn which_key<P: Subject>(subject: P, seed: u64) -> Case {
     }
 }
 
-/// Messages in order, whose texts are the longest and the shortest of one padded length.
+/// Messages in order, with the longest and the shortest text of one padded length.
 fn padding<P: Subject>(subject: P, seed: u64) -> Case {
     let mut rng = rng(seed);
     let (mut alice, mut bob) = ends(subject, &mut rng);
@@ -259,7 +261,7 @@ fn snapshot_key(salt: &[u8]) -> (Secret<32>, [u8; 12]) {
     (Secret::new(material[..32].try_into().unwrap()), material[32..].try_into().unwrap())
 }
 
-/// A snapshot and what is sealed in it.
+/// A snapshot and the state sealed in it.
 fn opened_snapshot(rng: &mut ChaCha20Rng) -> (Vec<u8>, Vec<u8>) {
     let genuine = snapshot(rng);
     let (head, rest) = genuine.split_at(SALT[1]);
@@ -270,7 +272,7 @@ fn opened_snapshot(rng: &mut ChaCha20Rng) -> (Vec<u8>, Vec<u8>) {
     (genuine, state)
 }
 
-/// Seals a state under the salt that stands before it, which may be another one than the state's.
+/// Seals a state under the salt in front of it, which may differ from the state's own salt.
 fn seal_again(snapshot: &mut [u8], state: &[u8]) {
     let (head, rest) = snapshot.split_at_mut(SALT[1]);
     let (sealed, tag) = rest.split_last_chunk_mut().unwrap();
@@ -279,7 +281,7 @@ fn seal_again(snapshot: &mut [u8], state: &[u8]) {
     *tag = RustCrypto.seal(&key, &nonce, head, sealed).unwrap();
 }
 
-/// A snapshot sealed under a salt that is not the state's, which only who has the storage key can make.
+/// A snapshot sealed under a salt that is not the state's. Making one requires the storage key.
 fn snapshot_commitment<P: Subject>(subject: P, seed: u64) -> Case {
     let mut rng = rng(seed);
     let (genuine, state) = opened_snapshot(&mut rng);
@@ -297,7 +299,8 @@ fn snapshot_commitment<P: Subject>(subject: P, seed: u64) -> Case {
     }
 }
 
-/// The salt altered as it lies there, so that the tag is wrong; or sealed again, so that only the salt is.
+/// The salt is altered in place, so that the tag is wrong; or the state is sealed again under it, so that only the salt
+/// is wrong.
 fn which_check<P: Subject>(subject: P, seed: u64) -> Case {
     let mut rng = rng(seed);
     let (genuine, state) = opened_snapshot(&mut rng);
@@ -314,16 +317,16 @@ fn which_check<P: Subject>(subject: P, seed: u64) -> Case {
     }
 }
 
-/// A genuine ciphertext or an altered one, and behind it the beginning of the genuine one for a twin.
+/// A genuine ciphertext or an altered one, followed by the beginning of the genuine one for a leaky variant.
 fn ciphertexts(rng: &mut ChaCha20Rng, encapsulate: impl Fn(&Secret<32>) -> Vec<u8>) -> Prepare {
     let pool: Vec<_> = (0..POOL).map(|_| encapsulate(&Secret::new(random(rng)))).collect();
     let mut rng = ChaCha20Rng::from_seed(random(rng));
     Box::new(move |class, input| {
         let genuine = one_of(&pool, &mut rng);
         input.extend(genuine);
-        input.extend(&genuine[..TOLD]);
-        // Drawn in either class.
-        let at = rng.next_u32() as usize % TOLD;
+        input.extend(&genuine[..BEGINNING]);
+        // Drawn for both classes, so that preparation is the same.
+        let at = rng.next_u32() as usize % BEGINNING;
         let mut altered = genuine[at];
         alter(&mut altered, &mut rng);
         input[at] = [genuine[at], altered][class];
@@ -367,7 +370,7 @@ fn incremental_decapsulate<P: Subject>(subject: P, seed: u64) -> Case {
     }
 }
 
-/// A first message whose KEM ciphertext is not genuine, or whose sealed identity is not: of neither opens the identity.
+/// A first message with an altered KEM ciphertext, or with an altered sealed identity. The identity opens in neither.
 fn first_message<P: Subject>(subject: P, seed: u64) -> Case {
     type Owner<P> = device::Device<P, Capacity<4, 4>>;
     let mut rng = rng(seed);
@@ -375,12 +378,12 @@ fn first_message<P: Subject>(subject: P, seed: u64) -> Case {
     let mut bob = Box::new(Owner::generate_with(subject.clone(), LATER, &mut rng));
     let mut published = bob.publish(1, LATER, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
-    let (_, genuine) = alice.initiate(&bundle, &TEXT, InitiateOptions::at(NOW), &mut rng).unwrap();
-    subject.told(&genuine[KEM_CIPHERTEXT..KEM_CIPHERTEXT + TOLD]);
+    let (_, genuine) = alice.initiate(&bundle, &TEXT, b"", NOW, &mut rng).unwrap();
+    subject.told(&genuine[KEM_CIPHERTEXT..KEM_CIPHERTEXT + BEGINNING]);
     Case {
         prepare: Box::new(move |class, input| {
             input.extend(&genuine);
-            let at = [SEALED_IDENTITY, KEM_CIPHERTEXT][class] + rng.next_u32() as usize % TOLD;
+            let at = [SEALED_IDENTITY, KEM_CIPHERTEXT][class] + rng.next_u32() as usize % BEGINNING;
             alter(&mut input[at], &mut rng);
         }),
         operation: Box::new(move |input| bob.accept_in_place::<Heap>(input, b"").is_ok()),

@@ -5,23 +5,24 @@
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// Above it the two classes take different times: the paper's own bound for "definitely".
+/// Above this |t| the two classes take different times: the paper's own bound for "definitely".
 pub const LEAK: f64 = 10.0;
-/// Above it they may: of equal classes one in a hundred thousand comes so far with one t, and there are one and twenty crops.
+/// Above this |t| they may take different times: one t of equal classes exceeds it with probability 1 in 100,000, and
+/// there are 21 crops.
 pub const LOOK_AGAIN: f64 = 4.5;
-/// What a control has to reach.
+/// The |t| that a control must exceed.
 pub const CONTROL: f64 = 2.0 * LEAK;
-/// Crops beside the whole; the k-th keeps the fraction 1 - 2^(-k/2) of all times: 0.29, 0.50, 0.65, ..., 0.999.
+/// Crops in addition to the whole; the k-th keeps the fraction 1 - 2^(-k/2) of all times: 0.29, 0.50, 0.65, ..., 0.999.
 const CROPS: i32 = 20;
-/// One sample in so many is warming up, and says where to crop; it is not tested.
+/// The first 1 / `WARM_UP` of the samples warms up and determines where to crop; it is not tested.
 const WARM_UP: usize = 20;
-/// Fewer of a class are not tested.
+/// Least number of samples of a class for a test.
 const ENOUGH: u64 = 200;
 
 /// A sample: its class, 0 or 1, and nanoseconds.
 pub type Sample = (usize, f64);
 
-/// Number, mean and sum of squared deviations of the values so far (Welford 1962).
+/// Count, mean and sum of squared deviations of the values so far (Welford 1962).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Moments {
     pub count: u64,
@@ -52,7 +53,7 @@ pub struct Test {
 }
 
 impl Test {
-    /// The second class's mean less the first's.
+    /// The second class's mean minus the first's.
     pub fn difference(&self) -> f64 {
         self.classes[1].mean - self.classes[0].mean
     }
@@ -64,7 +65,7 @@ impl Test {
 
     /// Welch's t.
     pub fn t(&self) -> f64 {
-        // A clock without a deviation is not divided by.
+        // Avoids 0 / 0 on a clock without deviation.
         match (self.difference(), self.error()) {
             (0.0, _) => 0.0,
             (difference, error) => difference / error,
@@ -88,14 +89,14 @@ pub fn largest(samples: &[Sample]) -> Option<Test> {
     })
 }
 
-/// Of the times up to a bound.
+/// Tests the times up to a bound.
 fn test(samples: &[Sample], (kept, bound): (f64, f64)) -> Option<Test> {
     let mut classes = [Moments::default(); 2];
     samples.iter().filter(|(_, time)| *time <= bound).for_each(|&(class, time)| classes[class].add(time));
     classes.iter().all(|class| class.count >= ENOUGH).then_some(Test { classes, kept })
 }
 
-/// That the above computes what it says, on values whose answers are known: no time is taken.
+/// Checks the functions above on values with known results. It measures no time.
 pub fn check() {
     let moments = |values: &[f64]| {
         let mut moments = Moments::default();
@@ -105,7 +106,7 @@ pub fn check() {
     // By hand: means 5/2 and 6, variances 5/3 and 10, so t^2 = (7/2)^2 / (5/12 + 10/5) = 147/29.
     let by_hand = Test { classes: [moments(&[1.0, 2.0, 3.0, 4.0]), moments(&[2.0, 4.0, 6.0, 8.0, 10.0])], kept: 1.0 };
     assert!((by_hand.t() - (147.0f64 / 29.0).sqrt()).abs() < 1e-12, "{by_hand:?}");
-    // Far from zero, where a sum of squares would lose every digit: the same t.
+    // The same t far from zero, where a plain sum of squares would lose every digit.
     let far = by_hand.classes.map(|class| class.mean + 1e9);
     assert_eq!(far, [1e9 + 2.5, 1e9 + 6.0]);
     let [a, b] = [&[1.0, 2.0, 3.0, 4.0][..], &[2.0, 4.0, 6.0, 8.0, 10.0]]
@@ -114,16 +115,16 @@ pub fn check() {
 
     let t = |shift, outliers| largest(&drawn(shift, outliers)).map_or(0.0, |test| test.t());
     assert!(t(0.0, false).abs() < LOOK_AGAIN && t(0.0, true).abs() < LOOK_AGAIN, "equal classes");
-    assert!(t(1.0, false) > CONTROL && t(-1.0, false) < -CONTROL, "a tenth of the deviation, by its sign");
-    // Under outliers the whole shows nothing, and a crop does.
+    assert!(t(1.0, false) > CONTROL && t(-1.0, false) < -CONTROL, "a shift by a tenth of the deviation, with its sign");
+    // With outliers, the whole detects nothing and a crop detects the shift.
     let samples = drawn(1.0, true);
     let whole = test(&samples, (1.0, f64::INFINITY)).map_or(f64::NAN, |test| test.t());
     assert!(whole.abs() < LOOK_AGAIN && t(1.0, true) > CONTROL, "{whole}");
     assert!(largest(&samples[..100]).is_none(), "too few");
 }
 
-/// Times around 1,000 with a deviation of 10, the second class's longer by `shift`; one in a hundred, of either class, as if
-/// another process had run in between.
+/// Times around 1,000 with a deviation of 10; those of the second class are longer by `shift`. With `outliers`, one time
+/// in a hundred, of either class, is as long as if another process had run in between.
 fn drawn(shift: f64, outliers: bool) -> Vec<Sample> {
     let mut rng = ChaCha20Rng::seed_from_u64(5);
     let mut uniform = move || f64::from(rng.next_u32()) / f64::from(u32::MAX);
