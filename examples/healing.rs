@@ -4,7 +4,7 @@
 //! X25519 private key from the public one.
 //!
 //! ```sh
-//! cargo run --release --features audit --example healing -- [RUNS]
+//! cargo run --release --example healing -- [RUNS]
 //! ```
 //!
 //! Each figure is from RUNS conversations (default 12), in which Alice's memory is stolen at as many points of an

@@ -17,7 +17,7 @@ const READ: usize = 1 << 20;
 
 pub(crate) struct Hearing {
     pub(crate) verdict: Verdict,
-    /// Of a thief with today's computers.
+    /// For a thief with today's computers.
     matrix: SecrecyMatrix,
     /// For a thief who can compute X25519 private keys from public ones.
     quantum: SecrecyMatrix,

@@ -15,7 +15,7 @@
     clippy::arithmetic_side_effects,
     missing_docs,
     unreachable_pub,
-    reason = "a fuzz target says what it expects"
+    reason = "a fuzz target states what it expects"
 )]
 
 mod audit;

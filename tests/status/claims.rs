@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 /// Properties, each under a heading of its own.
 const PROPERTIES: usize = 13;
-/// What each must have.
+/// The parts that each must have.
 const PARTS: [&str; 3] = ["ssumes ", "**Shown**", "**Not shown**"];
 /// A name with at least as many underscores is a test's; names in the public interface have fewer.
 const UNDERSCORES_OF_A_TEST: usize = 4;

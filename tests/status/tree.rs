@@ -8,7 +8,7 @@ use std::rc::Rc;
 /// Folders with files that a row may name.
 const FOLDERS: [&str; 9] = [".ci", "benches", "crates", "examples", "fuzz", "harness", "spec", "src", "tests"];
 const FILES: [&str; 4] = ["Cargo.lock", "Cargo.toml", "README.md", "SECURITY.md"];
-/// What builds and interpreters leave behind.
+/// Folders that builds and interpreters create.
 const LEFT_BEHIND: [&str; 2] = ["target", "__pycache__"];
 
 #[derive(Clone)]

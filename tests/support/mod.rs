@@ -105,12 +105,12 @@ impl Controls {
         *self.before_seal.borrow_mut() = None;
     }
 
-    /// Of every message that was sealed, opened, or refused because of its body.
+    /// The keys of every message that was sealed, opened, or refused because of its body.
     pub fn message_keys(&self) -> Vec<MessageKeys> {
         self.message_keys.borrow().clone()
     }
 
-    /// Of every ratchet step that was sent, received, or refused because of its body.
+    /// The header keys of every ratchet step that was sent, received, or refused because of its body.
     pub fn header_keys(&self) -> Vec<MixedHeaderKey> {
         self.header_keys.borrow().clone()
     }

@@ -40,7 +40,7 @@ struct Sets {
     second: Halves,
 }
 
-/// Of each value of the lower and of the upper four bits of a byte, the sets that it is in.
+/// For each value of the lower and of the upper four bits of a byte, the sets that contain it.
 struct Halves {
     low: [u8; 16],
     high: [u8; 16],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Finding`]: something that an audit found, where it lies, and how it was derived.
+//! [`Finding`]: something that an audit found, where it was found, and how it was derived.
 
 use core::fmt;
 use leakscan::Hit;
@@ -97,17 +97,17 @@ pub struct DerivationStep {
     pub from: Vec<usize>,
 }
 
-/// Something that is not as it must be.
+/// Something that an audit found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What kind.
+    /// Its kind.
     pub kind: FindingKind,
     /// What was found: the value, whose it is, the protocol's step.
     pub what: String,
     /// What is wrong, in a sentence.
     pub why: String,
-    /// Where it lies; empty for derivable values and for flaws of the run itself.
+    /// Where it was found; empty for derivable values and for flaws of the run itself.
     pub places: Vec<EvidencePlace>,
     /// From the evidence to the secret; the last step is the secret itself.
     pub derivation: Vec<DerivationStep>,

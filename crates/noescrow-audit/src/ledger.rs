@@ -205,7 +205,7 @@ impl Ledger {
         self.beginning(id).filter(|bytes| self.value(id).is_some_and(|value| value.len == bytes.len()))
     }
 
-    /// As many of a value's bytes as were kept.
+    /// The bytes of a value that were kept, from its beginning.
     pub(crate) fn beginning(&self, id: Id) -> Option<&[u8]> {
         let value = self.value(id)?;
         self.arena.get(value.start..value.start.checked_add(value.kept)?)
@@ -307,7 +307,7 @@ impl Ledger {
                 value.is_public = true;
                 self.facts.push(id);
             }
-            // Its first use says what a secret from outside is for.
+            // The first use of a secret from outside determines its purpose.
             if class > value.class || (class == value.class && value.what == GIVEN) {
                 value.class = class;
                 value.what = what;

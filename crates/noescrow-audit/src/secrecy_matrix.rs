@@ -31,7 +31,7 @@ pub struct MatrixRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[non_exhaustive]
 pub enum Cell {
-    /// The message stays secret.
+    /// The message is secret.
     Secret,
     /// The thief reads it: it was in transit to the device, or was sent before the conversation healed.
     Exposed,

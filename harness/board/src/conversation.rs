@@ -44,7 +44,7 @@ pub trait Board {
     /// The line is down.
     fn send(&mut self, message: &[u8]) -> Result<(), Failed>;
 
-    /// Waits for one message and says how long it is.
+    /// Waits for one message and returns its length.
     ///
     /// # Errors
     /// The line is down, or the message is longer than the buffer.
@@ -91,7 +91,7 @@ impl Role {
 /// The check that failed.
 pub fn hold<B: Board>(board: &mut B, role: Role, seed: u8, associated_data: &[u8]) -> Result<(), Failed> {
     let mut rng = ChaCha20Rng::from_seed([seed; 32]);
-    // Two devices with the same draws would have one identity.
+    // Two devices with the same randomness would have one identity.
     rng.set_stream(role as u64);
     let mut device = board.measure("make a device", || Device::generate_with(RustCrypto, LATER, &mut rng));
     let mut end = End { board, role, rng, associated_data, session: None, said: 0, heard: 0, buffer: [0; BUFFER] };
@@ -290,7 +290,7 @@ impl<B: Board> End<'_, B> {
     fn conclude(&mut self) -> Result<(), Failed> {
         let session = self.session.as_ref().ok_or("there is no session")?;
         if session.post_quantum_epoch() < EPOCHS {
-            return Err("the post-quantum ratchet did not come far");
+            return Err("the post-quantum ratchet did not reach its last epoch");
         }
         let number = session.safety_number().ok_or("there is no safety number")?;
         let mut agreed = [0; 32 + 60];

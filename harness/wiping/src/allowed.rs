@@ -21,7 +21,7 @@ impl Allowed {
 
     pub fn what(&self) -> String {
         let list = |all: &[&str]| if all.is_empty() { "any".to_owned() } else { all.join(", ") };
-        format!("{} behind {}", list(self.secrets), list(self.operations))
+        format!("{} after {}", list(self.secrets), list(self.operations))
     }
 }
 
@@ -32,5 +32,5 @@ pub const ALLOWED: &[Allowed] = &[Allowed {
     secrets: &[],
     operations: &[],
     reason: "a cipher's last round keys, and the last bytes that were copied, stay in vector registers until the next code that \
-             uses these, which with AVX-512 may be long; nothing that is safe Rust clears a register",
+             uses these, which with AVX-512 may be long; safe Rust cannot clear a register",
 }];

@@ -115,7 +115,7 @@ impl Played {
                     self.from.read_exact(&mut output).expect("an output");
                 }
                 STOP => break,
-                other => panic!("the child says {other}"),
+                other => panic!("an unknown answer of the child: {other}"),
             }
         }
         assert!(draws.next().is_none(), "less drawn than was recorded");
@@ -124,7 +124,7 @@ impl Played {
 
     fn byte(&mut self) -> u8 {
         let mut byte = [0];
-        self.from.read_exact(&mut byte).expect("a child that goes on");
+        self.from.read_exact(&mut byte).expect("an answer of the child");
         byte[0]
     }
 

@@ -107,7 +107,7 @@ fn each_find(memory: &Memory, index: &Index, mut found: impl FnMut(usize, Place,
 }
 
 fn print(party: &Party, table: &Table) {
-    println!("{:5}                              times  dead secrets  pieces  KiB read  found  allowed", party.name);
+    println!("{:5}                              times       secrets  pieces  KiB read  found  allowed", party.name);
     for (name, row) in table {
         let Row { times, dead, pieces, bytes, found, allowed } = row;
         let (found_len, allowed_len, kib) = (found.len(), allowed.len(), bytes / 1024);
@@ -133,7 +133,7 @@ fn is_clean(tables: &[Table], used: &BTreeSet<usize>) -> bool {
         }
     }
     if found > 0 {
-        println!("FAILED: {found} dead secrets in memory that are not allowed");
+        println!("FAILED: {found} secrets that must be erased are in memory and not allowed");
     }
     if !searched {
         println!("FAILED: an operation without a search after it");
@@ -219,14 +219,14 @@ fn finds_what_is_planted(child: &str, party: &Party) -> bool {
     holds
 }
 
-/// Control: without `zeroize` there are dead secrets after every operation, on the heap as on the stack.
+/// Control: without `zeroize`, secrets that must be erased are found after every operation, on the heap as on the stack.
 fn is_convicted(tables: &[Table]) -> bool {
     let rows = || tables.iter().flatten();
     let unnoticed: Vec<&str> = rows().filter(|(_, row)| row.found.is_empty()).map(|(name, _)| *name).collect();
     let in_heap = rows().any(|(_, row)| row.found.keys().any(|(place, _)| *place == Place::Heap));
     let all: BTreeSet<_> = rows().flat_map(|(_, row)| row.found.keys()).collect();
     println!(
-        "control: without zeroize, {} kinds of dead secrets are found, after all operations except {unnoticed:?}",
+        "control: without zeroize, {} kinds of secrets are found that must be erased, after all operations except {unnoticed:?}",
         all.len()
     );
     unnoticed.is_empty() && in_heap

@@ -25,7 +25,7 @@ pub struct Notes {
     pub state: Vec<u8>,
 }
 
-/// One device's primitives. Clones note in the same place.
+/// One device's primitives. Clones record into the same place.
 ///
 /// Not built on `noescrow::hazmat::Intercepted`: that moves results once more, and a copy that such a move leaves on the
 /// stack would be reported as a secret that the protocol does not wipe.

@@ -61,7 +61,7 @@ pub(crate) struct Stream {
     read: u64,
     out: u64,
     format: Format,
-    /// Of gzip: the checksum of the output.
+    /// The checksum of the output, for gzip.
     crc: Crc,
     fate: Fate,
     /// Its header is too long to occur by chance.

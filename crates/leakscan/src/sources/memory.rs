@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The memory of a process, from `/proc/PID/maps` and `/proc/PID/mem`, which whoever may trace a process may read
+//! The memory of a process, from `/proc/PID/maps` and `/proc/PID/mem`, readable by whoever may trace the process
 //! (ptrace(2)).
 //!
 //! Pages that the process itself may not read, such as a guarded heap or pages protected by `mprotect`, are read too:
 //! reads of that file ignore a page's protection. Address space to which no page was ever assigned, such as guards
 //! between stacks and reserved ranges, is empty and skipped. Memory that cannot be read is an omission with its size.
 //!
-//! The process runs on while it is read. A value that moves from memory that has not been read to memory that has is
+//! The process continues to run while it is read. A value that moves from memory that has not been read to memory that has is
 //! missed: stop the process first (`SIGSTOP`) where that matters.
 
 use super::super::blocks::BLOCK;

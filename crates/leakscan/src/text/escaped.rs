@@ -141,7 +141,7 @@ struct EscapedRuns<'a> {
     symbol: Symbol,
     byte_of: ByteOf,
     decoded: Vec<u8>,
-    /// Of each run where it begins, its bytes, and where its symbols are.
+    /// For each run: where it begins, its bytes, and where its symbols are.
     runs: Vec<(usize, &'a [u8], Places<'a>)>,
     borders: Vec<usize>,
     /// Nothing is encoded in the decoded bytes.

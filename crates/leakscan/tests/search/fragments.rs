@@ -167,8 +167,8 @@ fn an_encoded_fragment_with_one_byte_escaped_is_found() {
             if number % 2 == 0 { [OTHER; 40].to_vec() } else { [&[OTHER; 20][..], b"\\x41", &[OTHER; 40]].concat() };
         for way in WAYS.iter().chain([&WIDE]) {
             let text = (way.encode)(&secret);
-            // Not of escaped text: no program escapes one byte of it and not its backslashes. Around an escape, 176
-            // bytes are decoded.
+            // Escaped text is left out: no program escapes one byte of it and not its backslashes. Around an escape,
+            // 176 bytes are decoded.
             for at in (0..text.len()).filter(|_| !text.contains(&b'\\') && text.len() <= 170) {
                 let escape = format!("\\x{:02x}", text[at]).into_bytes();
                 let evidence = [&left, &text[..at], &escape, &text[at + 1..], &[OTHER; 200]].concat();
@@ -192,7 +192,7 @@ fn an_encoded_fragment_with_one_byte_escaped_is_found() {
     assert!(checked > 5_000, "{checked}");
 }
 
-/// Of a batch of equal bytes only both ends are looked up, and a fragment may begin there.
+/// In a batch of equal bytes, only both ends are looked up, and a fragment may begin there.
 #[test]
 fn a_fragment_after_a_run_of_its_first_byte_is_found_at_every_place() {
     let secret = [&[0; 12][..], &[1, 2, 3, 4], &random(41, 16)].concat();

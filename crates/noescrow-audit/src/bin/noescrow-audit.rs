@@ -167,7 +167,7 @@ fn check_separate(evidence: &Path, traces: &[PathBuf]) -> Result<(), Box<dyn Err
 
 /// Adds a file, or a directory with all its files. Traffic captures are also searched flow by flow.
 fn add_evidence<'a>(mut audit: Audit<'a>, path: &Path) -> Result<Audit<'a>, Box<dyn Error>> {
-    // The search reports what cannot be read, and goes on with the rest.
+    // The search reports what cannot be read, and continues with the rest.
     if !path.is_dir() && is_capture(path).unwrap_or(false) {
         return add_capture(audit, path);
     }

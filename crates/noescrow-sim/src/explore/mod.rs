@@ -18,8 +18,8 @@
 //!   exposed, except those of a handshake without a one-time prekey, which are exposed together with the signed prekey,
 //!   as the protocol says.
 //!
-//! Not the concern of this module: Alice has no prekeys here; property tests cover conversations that either side
-//! begins.
+//! Not the concern of this module: conversations that Bob begins. Alice has no prekeys here; property tests cover
+//! conversations that either side begins.
 
 mod attacks;
 mod cache;

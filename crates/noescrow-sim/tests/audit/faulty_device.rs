@@ -79,7 +79,7 @@ pub enum Name {
     PostQuantumChainKey,
     PostQuantumMessageKey,
     SkippedPostQuantumKey,
-    /// Of the Braid: an epoch's output, and the values from which it was agreed.
+    /// The Braid's output for an epoch, and the values from which it was agreed.
     EpochKey,
     BraidSeed,
     BraidCoins,

@@ -296,7 +296,8 @@ fn a_thief_with_a_prekey_gets_what_that_prekey_protects() {
         let signed = Thief { also_stolen: vec![private[1].clone(), seeds[0].clone()], ..Thief::default() };
         let matrix = study.matrix(&one_time);
         let fallen_to = |theft: usize| matrix.cells.iter().map(move |row| row[theft] != Cell::Secret);
-        // With the session: nothing. With the device, which then is one that keeps used prekeys: the first message.
+        // The session's theft exposes nothing. The theft of the device, which keeps used prekeys in this run, exposes the
+        // first message.
         assert!(fallen_to(0).all(|exposed| !exposed), "seed {seed}");
         assert_eq!(matrix.cells[0][1], Cell::ExposedRetroactively, "seed {seed}");
         assert!(fallen_to(1).skip(1).all(|exposed| !exposed), "seed {seed}");
@@ -347,8 +348,8 @@ fn quantum_thieves_read_nothing_after_the_next_fresh_epoch() {
     }
 }
 
-/// The ablation of KDF_HYBRID over random schedules (attack E15): the conversation stays secret with every
-/// Diffie-Hellman broken and with every ML-KEM key pair known; with both, everything is exposed.
+/// The ablation of KDF_HYBRID over random schedules (attack E15): the conversation is secret with every
+/// Diffie-Hellman broken, and with every ML-KEM key pair known; with both, everything is exposed.
 #[test]
 fn e15_one_broken_half_exposes_nothing_and_both_expose_everything() {
     for seed in 0..runs() {

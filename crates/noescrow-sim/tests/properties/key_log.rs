@@ -28,7 +28,7 @@ pub struct Log {
     pub root_keys: HashSet<Key>,
     pub chain_keys: HashSet<Key>,
     pub message_keys: HashSet<Key>,
-    /// Of the post-quantum ratchet.
+    /// Keys of the post-quantum ratchet.
     pub sparse_root_keys: HashSet<Key>,
     pub sparse_chain_keys: HashSet<Key>,
     pub sparse_message_keys: HashSet<Key>,

@@ -137,7 +137,7 @@ fn skipped_key_survives_max_skipped_steps_and_no_more() {
     }
 }
 
-/// The properties say nothing about outcomes that the generator never reaches.
+/// The properties show nothing about outcomes that the generator never reaches.
 #[test]
 fn generator_reaches_every_kind_of_outcome_and_event() {
     fn reach<S: SkippedKeyStore>(cases: usize) -> (Report, HashSet<u8>) {
@@ -312,7 +312,7 @@ fn control_each_faulty_session_violates_its_claim() {
     );
 }
 
-/// The control of `AcceptedOnce` is in the tests of the lobby: no primitive knows which prekeys are used up.
+/// The control of `AcceptedOnce` is in the tests of `handshake_sim`: no primitive knows which prekeys are used up.
 #[test]
 fn control_each_faulty_handshake_violates_its_claim() {
     let judge = |fault: PrimitiveFault| {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One conversation through five untrusted forwarders. They drop, duplicate, reorder, hoard and forge, they exchange
 //! roles, and pass messages to each other. Some messages arrive thousands of messages late, others many ratchet steps
-//! late. Of every message of which a genuine copy arrives, exactly one copy opens, to the right bytes; nothing else
+//! late. If a genuine copy of a message arrives, exactly one copy opens, to the right bytes; nothing else
 //! opens. After two post-quantum epochs a message's keys are deleted: a copy that arrives later never opens.
 #![allow(
     clippy::unwrap_used,
@@ -144,7 +144,7 @@ impl PostOffice {
         .unwrap()
     }
 
-    /// Of two devices without one-time prekeys.
+    /// A conversation of two devices without one-time prekeys.
     fn new(devices: [&mut Device; 2], rng: &mut ChaCha20Rng) -> Self {
         let mut relay = Relay::default();
         for (device, side) in devices.into_iter().zip([Side::Alice, Side::Bob]) {

@@ -16,7 +16,7 @@ pub struct Transcript {
     pub events: Vec<Event>,
 }
 
-/// What every file begins with, besides its comment.
+/// The beginning of every file, except its comment.
 const HEAD: [(&str, &str); 2] = [("protocol", "noescrow 1"), ("document", "spec/protocol.md")];
 /// The revision of spec/protocol.md, as its second paragraph states it.
 pub const DOCUMENT_VERSION: u64 = 2;

@@ -211,7 +211,7 @@ fn drawn_value_that_is_never_used_is_secret() {
     assert_eq!(kinds(&run.verdict(&key)), [FindingKind::SecretInEvidence]);
 }
 
-/// These are no findings: everyone knows the texts, and the message keys stay secret.
+/// These are no findings: everyone knows the texts, and the message keys are still secret.
 #[test]
 fn user_may_write_what_everyone_knows() {
     for text in [&[1][..], &[0; 18], b"noescrow-v1 message"] {
