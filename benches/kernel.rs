@@ -2,9 +2,9 @@
 //! The raw primitives that spec/protocol.md requires, without anything else: the baseline for noescrow's measurements.
 //!
 //! The same crates, used optimally: HMAC keyed once for both outputs of a chain step, once per chain for its header key
-//! and once in total for the all-zero salt; X25519 through the Edwards form; one allocation per message. Everything else
-//! is omitted: there is no store of skipped keys, no trial of a second header key, no check of lengths and roles, no
-//! removal of padding, no wiping except by the crates, and no failure except by a panic.
+//! and once in total for the all-zero salt; X25519 through the Edwards form; one allocation per message. Everything
+//! else is omitted: there is no store of skipped keys, no trial of a second header key, no check of lengths and roles,
+//! no removal of padding, no wiping except by the crates, and no failure except by a panic.
 //!
 //! It is nevertheless the protocol, and not merely the same amount of work: [`check`] makes it communicate with
 //! noescrow in both roles. It computes the post-quantum half's message keys but never sends a Braid message, which its

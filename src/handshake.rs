@@ -275,8 +275,8 @@ mod tests {
         assert_eq!(sk(None).expose(), &hex("56f9a2e0bbf00b65a4434f3736e468fd59d66dae40b726dfca1d8b1d912c15af"));
         assert_eq!(sk(Some(&dh4)).expose(), &hex("757348693a0a745d58f84d868c2131a30cc4fbee68d15d4b1083b3fe0f36ce65"));
     }
-    /// HS-I5: the clear part, field by field. HS-I6: the identity is sealed under a key from DH3 and SS, with the clear part
-    /// as associated data.
+    /// HS-I5: the clear part, field by field. HS-I6: the identity is sealed under a key from DH3 and SS, with the clear
+    /// part as associated data.
     #[test]
     fn a_handshake_is_the_clear_part_and_the_sealed_identity() {
         let (mut rng, now) = (ChaCha20Rng::seed_from_u64(5), UnixSeconds(0));

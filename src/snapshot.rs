@@ -82,8 +82,9 @@ pub(crate) trait Stored<P: Primitives>: Sized {
     /// Number of bytes that [`store`](Self::store) writes.
     fn stored_len(&self) -> usize;
     fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full>;
-    /// Loads a state from all bytes of `reader` and checks every invariant: only a state that could have been stored loads.
-    /// The error type is that of the caller, so that the result, thousands of bytes, is passed on without another copy.
+    /// Loads a state from all bytes of `reader` and checks every invariant: only a state that could have been stored
+    /// loads. The error type is that of the caller, so that the result, thousands of bytes, is passed on without
+    /// another copy.
     fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, RestoreError>;
 }
 
@@ -144,8 +145,8 @@ pub(crate) fn open<P: Primitives, T: Stored<P>>(
     T::load(primitives, &mut Reader::new(state.0))
 }
 
-/// Bytes that are wiped on drop. In an unoptimized build, the value that [`open`] returns would be copied once more if the
-/// bytes were wiped after it was loaded.
+/// Bytes that are wiped on drop. In an unoptimized build, the value that [`open`] returns would be copied once more if
+/// the bytes were wiped after it was loaded.
 struct WipedOnDrop<'a>(&'a mut [u8]);
 
 impl Drop for WipedOnDrop<'_> {

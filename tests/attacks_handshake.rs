@@ -3,9 +3,9 @@
 //! a test begins with the attack's number in the catalogue of attacks.
 //!
 //! Each test shows that the attack fails, that the state is unchanged and that the right input passes. As its control
-//! it shows the attack succeeding without the defence: on a device whose primitives are faulty ([`recording`]), or by an
-//! oracle that computes what the attacker would gain. Where faulty primitives are not enough, a hostile peer is written
-//! by hand ([`forger`]).
+//! it shows the attack succeeding without the defence: on a device whose primitives are faulty ([`recording`]), or by
+//! an oracle that computes what the attacker would gain. Where faulty primitives are not enough, a hostile peer is
+//! written by hand ([`forger`]).
 //!
 //! `primitives.rs` and `wycheproof.rs` attack the primitives alone.
 #![allow(

@@ -67,7 +67,8 @@ fn the_first_message_is_repeated_until_the_first_reply() {
     assert_eq!(bob.decrypt(&fourth).unwrap(), b"fourth");
 }
 
-/// HS-I8: the first message is sealed at once. Every message until the first reply opens begins with the same handshake.
+/// HS-I8: the first message is sealed at once. Every message until the first reply opens begins with the same
+/// handshake.
 #[test]
 fn messages_repeat_the_handshake_until_the_first_reply_opens() {
     const HANDSHAKE_LEN: usize = 1_755;

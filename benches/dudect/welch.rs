@@ -123,8 +123,8 @@ pub fn check() {
     assert!(largest(&samples[..100]).is_none(), "too few");
 }
 
-/// Times around 1,000 with a deviation of 10; those of the second class are longer by `shift`. With `outliers`, one time
-/// in a hundred, of either class, is as long as if another process had run in between.
+/// Times around 1,000 with a deviation of 10; those of the second class are longer by `shift`. With `outliers`, one
+/// time in a hundred, of either class, is as long as if another process had run in between.
 fn drawn(shift: f64, outliers: bool) -> Vec<Sample> {
     let mut rng = ChaCha20Rng::seed_from_u64(5);
     let mut uniform = move || f64::from(rng.next_u32()) / f64::from(u32::MAX);

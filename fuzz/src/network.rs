@@ -111,7 +111,7 @@ pub fn decrypt(bytes: &[u8], bug: Bug) {
 }
 
 /// Two ends of a conversation whose handshake was elsewhere: starting it costs almost nothing.
-fn met() -> (MockSession, Mock, MockSession) {
+fn pair() -> (MockSession, Mock, MockSession) {
     let (mock, secret, ratchet) = (Mock::default(), Secret::new([1; 32]), [2; 32]);
     let public = RustCrypto.dh_public(&Secret::new(ratchet));
     let alice = hazmat::initiator(mock.clone(), &secret, &public, b"fuzz").unwrap();
@@ -120,7 +120,7 @@ fn met() -> (MockSession, Mock, MockSession) {
 
 fn hostile_peer(mode: u8, script: &[u8], bug: Bug) {
     let mut rng = rng(5);
-    let (mut alice, mock, mut bob) = met();
+    let (mut alice, mock, mut bob) = pair();
     // The third chunk completes the header of the post-quantum key: an edited one ends the session.
     for _ in 0..2 {
         let hello = alice.encrypt(b"hello", &mut rng).unwrap();

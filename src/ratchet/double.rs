@@ -331,8 +331,8 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         }
     }
 
-    /// DR-D4: receives a message of an old chain, or one that a later message has overtaken. If its key is not stored, the
-    /// message is refused, and no other key is tried (attacks C27, D5).
+    /// DR-D4: receives a message of an old chain, or one that a later message has overtaken. If its key is not stored,
+    /// the message is refused, and no other key is tried (attacks C27, D5).
     fn receive_skipped<P: Primitives>(
         &self,
         primitives: &P,

@@ -136,7 +136,8 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
             Direction::A2B => Braid::initiator(primitives, braid_secret, chunk_size),
             Direction::B2A => Braid::responder(primitives, braid_secret, chunk_size),
         };
-        // Derived after the Braid, which is larger, so that no stale byte of this derivation is where the Braid was built.
+        // Derived after the Braid, which is larger, so that no stale byte of this derivation is where the Braid was
+        // built.
         let (root_key, mut chains) = wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| {
             kdf_scka(primitives, &[0; 32], secret, labels::CHAIN_START, 0, direction)
         });

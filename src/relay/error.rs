@@ -17,7 +17,8 @@ pub enum RelayError {
     TooManyPrekeys,
     /// The bytes are not a message, or are longer than [`MAX_ENVELOPE_LEN`](super::MAX_ENVELOPE_LEN).
     BadEnvelope,
-    /// The mailbox is full: it has [`MAX_QUEUE_LEN`](super::MAX_QUEUE_LEN) envelopes, or would exceed [`MAX_QUEUE_BYTES`](super::MAX_QUEUE_BYTES).
+    /// The mailbox is full: it has [`MAX_QUEUE_LEN`](super::MAX_QUEUE_LEN) envelopes, or would exceed
+    /// [`MAX_QUEUE_BYTES`](super::MAX_QUEUE_BYTES).
     MailboxFull,
 }
 

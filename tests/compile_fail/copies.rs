@@ -14,7 +14,8 @@ assert_not_impl_any!(Secret<32>: Clone, Copy);
 assert_not_impl_any!(Session: Clone, Copy);
 assert_not_impl_any!(StorageKey: Clone, Copy);
 
-// Control: public values may be copied. `copies/assertion_about_public_things.rs` shows that the assertion above fails for them.
+// Control: public values may be copied. `copies/assertion_about_public_things.rs` shows that the assertion above fails
+// for them.
 assert_impl_all!(noescrow::Identity: Clone, Copy);
 assert_impl_all!(noescrow::Bundle: Clone);
 assert_impl_all!(noescrow::relay::Envelope: Clone);

@@ -44,8 +44,8 @@ fn normal(path: &Path) -> Option<PathBuf> {
     Some(normal)
 }
 
-/// Whether `name` is a document as seen from the file `from`: a path from one of the folders that contain it or, without
-/// a slash, the name of any document.
+/// Whether `name` is a document as seen from the file `from`: a path from one of the folders that contain it or,
+/// without a slash, the name of any document.
 fn is_known(files: &Files, from: &Path, name: &str) -> bool {
     let path = name.trim_start_matches('/');
     let beside = from.ancestors().skip(1).filter_map(|folder| normal(&folder.join(path)));

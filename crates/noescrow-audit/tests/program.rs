@@ -71,7 +71,7 @@ impl Folder {
 }
 
 #[test]
-fn exit_code_says_whether_the_claim_holds() {
+fn exit_code_reports_whether_the_claim_holds() {
     let folder = Folder::new("exit codes");
     folder.write("other", b"evidence of another server");
     for (evidence, code, beginning) in [

@@ -56,7 +56,7 @@ fn main() -> ExitCode {
                 & parties.iter().fold(true, |holds, party| moves_no_stale_bytes(child, party) & holds)
                 & finds_what_is_planted(child, &parties[0])
         }
-        "unwiped" => is_convicted(&tables),
+        "unwiped" => is_flagged(&tables),
         other => panic!("{other}: neither honest nor unwiped"),
     };
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -219,8 +219,9 @@ fn finds_what_is_planted(child: &str, party: &Party) -> bool {
     holds
 }
 
-/// Control: without `zeroize`, secrets that must be erased are found after every operation, on the heap as on the stack.
-fn is_convicted(tables: &[Table]) -> bool {
+/// Control: without `zeroize`, secrets that must be erased are found after every operation, on the heap as on the
+/// stack.
+fn is_flagged(tables: &[Table]) -> bool {
     let rows = || tables.iter().flatten();
     let unnoticed: Vec<&str> = rows().filter(|(_, row)| row.found.is_empty()).map(|(name, _)| *name).collect();
     let in_heap = rows().any(|(_, row)| row.found.keys().any(|(place, _)| *place == Place::Heap));

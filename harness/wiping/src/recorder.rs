@@ -27,8 +27,8 @@ pub struct Notes {
 
 /// One device's primitives. Clones record into the same place.
 ///
-/// Not built on `noescrow::hazmat::Intercepted`: that moves results once more, and a copy that such a move leaves on the
-/// stack would be reported as a secret that the protocol does not wipe.
+/// Not built on `noescrow::hazmat::Intercepted`: that moves results once more, and a copy that such a move leaves on
+/// the stack would be reported as a secret that the protocol does not wipe.
 #[derive(Clone, Debug, Default)]
 pub struct Recorder(Rc<RefCell<Notes>>);
 

@@ -173,7 +173,7 @@ fn c20_a_peer_that_never_steps_cannot_advance_the_epoch_twice_in_one_chain() {
 
 /// Attack E6: when a session is over, neither ratchet holds a secret, and the session can still be stored.
 #[test]
-fn e6_when_the_braid_dies_both_halves_are_wiped() {
+fn e6_when_the_braid_fails_both_halves_are_wiped() {
     let mut rng = ChaCha20Rng::seed_from_u64(6);
     let (mut alice, mut bob) = pair(ChunkSize::Bytes256);
     receive(&mut bob, &send(&mut alice, &mut rng)).unwrap();

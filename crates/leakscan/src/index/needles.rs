@@ -8,8 +8,8 @@
 //! ```text
 //! filter    coarse: two bits of one 64-bit word for each window; decides whether the fine filter is worth a cache miss
 //!           fine: four bits of one 64-bit word for each window; decides whether a table look-up is worth a cache miss
-//!           Both also hold the repetitive windows, which have no entry: a repetitive window of the evidence is found by
-//!           its neighbours
+//!           Both also hold the repetitive windows, which have no entry: a repetitive window of the evidence is found
+//!           by its neighbours
 //! starts    where each bucket begins in entries: one bucket for sixteen entries
 //! entries   tag || offset into the arena, 32 bits in all
 //! arena     the values, one after the other

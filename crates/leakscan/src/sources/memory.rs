@@ -6,8 +6,8 @@
 //! reads of that file ignore a page's protection. Address space to which no page was ever assigned, such as guards
 //! between stacks and reserved ranges, is empty and skipped. Memory that cannot be read is an omission with its size.
 //!
-//! The process continues to run while it is read. A value that moves from memory that has not been read to memory that has is
-//! missed: stop the process first (`SIGSTOP`) where that matters.
+//! The process continues to run while it is read. A value that moves from memory that has not been read to memory that
+//! has is missed: stop the process first (`SIGSTOP`) where that matters.
 
 use super::super::blocks::BLOCK;
 use super::super::scan::{Layer, Search};

@@ -163,7 +163,8 @@ mod tests {
     use super::*;
     use crate::secrecy_matrix::{MatrixRow, Theft};
 
-    /// A matrix of `size` messages and `size` thefts. Each theft exposes one message; one message is exposed retroactively.
+    /// A matrix of `size` messages and `size` thefts. Each theft exposes one message; one message is exposed
+    /// retroactively.
     fn matrix(size: u32, failure: (usize, usize)) -> SecrecyMatrix {
         let row = |sealed_at| MatrixRow { sender: "Alice".into(), sealed_at, opened_at: None };
         let theft = |at| Theft { device: "Bob".into(), at, memory: 0 };

@@ -130,8 +130,8 @@ pub(crate) fn restore_device<P: Primitives>(primitives: P, state: &[u8]) -> Opti
 /// The default primitives, intercepted by [`Trusting`].
 type TrustingPrimitives = Intercepted<Trusting>;
 
-/// For states that this exploration stored itself: what was checked once is not checked at every return, and what follows
-/// from a key is not computed at each.
+/// For states that this exploration stored itself: what was checked once is not checked at every return, and what
+/// follows from a key is not computed at each.
 #[derive(Clone, Copy, Debug)]
 struct Trusting;
 

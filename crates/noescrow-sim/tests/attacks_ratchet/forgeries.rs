@@ -12,7 +12,8 @@ use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{FIRST_MESSAGE_OVERHEAD, InitiateOptions, MESSAGE_OVERHEAD, Payload, Sealed, Secret};
 use rand_chacha::rand_core::Rng;
 
-/// Sharpens `invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated`: the forger has the header key.
+/// Sharpens `invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated`: the forger has the header
+/// key.
 #[test]
 fn c1_a_forged_ratchet_key_desynchronises_nobody() {
     for genuine_header in [false, true] {
