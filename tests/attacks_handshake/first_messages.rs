@@ -173,9 +173,9 @@ fn b16_a_device_refuses_its_own_bundle_and_its_own_messages() {
         // The server echoes her message to her device and to her session.
         let (mut session, hello) = alice.initiate(&bob.bundle(one_time)).unwrap();
         assert!(matches!(alice.refuses(&hello), AcceptError::Refused | AcceptError::PrekeyUsed));
-        assert_eq!(session.decrypt(&hello, b""), Err(DecryptError::Refused));
+        assert_eq!(session.decrypt(&hello), Err(DecryptError::Refused));
         // Echoed later messages are refused, too, and no key seals in both directions.
-        let (mut from_bob, _) = bob.device.accept(&hello, b"").unwrap();
+        let (mut from_bob, _) = bob.device.accept(&hello).unwrap();
         alice.primitives.clear();
         bob.primitives.clear();
         for _ in 0..4 {

@@ -68,7 +68,7 @@ fn a2_a_low_order_ratchet_key_is_refused_and_the_session_continues() {
         assert_eq!(talk.bob_mock.count("dh"), 0, "refused before it is used");
         // Its number is lost with it, as that of a dropped message is.
         let next = talk.from_alice(b"next");
-        assert_eq!(talk.bob.decrypt(&next, b"").unwrap(), b"next");
+        assert_eq!(talk.bob.decrypt(&next).unwrap(), b"next");
         // The effect of accepting the key: every scalar gives zero, so that anybody would know the root's input.
         for scalar in [[7; 32], [8; 32]] {
             assert_eq!(RustCrypto.dh(&Secret::new(scalar), &key).unwrap_err(), Failed, "the second line");
