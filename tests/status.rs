@@ -126,7 +126,7 @@ fn unlisted(status: &Status, workspace: &Workspace<'_>, tree: &Tree) -> Vec<Stri
 fn every_row_can_be_followed_and_nothing_is_in_none() {
     let tree = Tree::of_repository();
     assert_eq!(complaints(&tree), Vec::<String>::new());
-    // Nothing was overlooked for want of being read.
+    // The data were read in full, so that nothing was overlooked.
     let status = Status::parse(tree.text(DATA)).unwrap();
     assert!(status.rows().count() > 30 && status.steps.len() > 15 && status.tools.len() > 4);
 }

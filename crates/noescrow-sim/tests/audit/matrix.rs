@@ -295,12 +295,12 @@ fn a_thief_with_a_prekey_gets_what_that_prekey_protects() {
         let one_time = Thief { also_stolen: vec![private[2].clone(), seeds[1].clone()], ..Thief::default() };
         let signed = Thief { also_stolen: vec![private[1].clone(), seeds[0].clone()], ..Thief::default() };
         let matrix = study.matrix(&one_time);
-        let fallen_to = |theft: usize| matrix.cells.iter().map(move |row| row[theft] != Cell::Secret);
+        let exposed_by = |theft: usize| matrix.cells.iter().map(move |row| row[theft] != Cell::Secret);
         // The session's theft exposes nothing. The theft of the device, which keeps used prekeys in this run, exposes
         // the first message.
-        assert!(fallen_to(0).all(|exposed| !exposed), "seed {seed}");
+        assert!(exposed_by(0).all(|exposed| !exposed), "seed {seed}");
         assert_eq!(matrix.cells[0][1], Cell::ExposedRetroactively, "seed {seed}");
-        assert!(fallen_to(1).skip(1).all(|exposed| !exposed), "seed {seed}");
+        assert!(exposed_by(1).skip(1).all(|exposed| !exposed), "seed {seed}");
         assert!(study.last(&signed).iter().all(|cell| *cell == Cell::Secret), "seed {seed}");
         assert!(study.last(&Thief::default()).iter().all(|cell| *cell == Cell::Secret), "seed {seed}");
     }
