@@ -4,9 +4,9 @@
 //! The audit's core knows primitives, not protocols. The protocol decides what the output of a key derivation consists
 //! of, which plaintexts are secret, and which secrets a stored state contains, so a profile states it. The profile
 //! comes from the auditor, never from the trace: a class in a trace would be the device's own claim. Without a rule a
-//! value keeps the class of its role, and an unknown plaintext or KDF output is secret. What a profile does not describe
-//! of stored states, the audit cannot search for: a profile without a description of them gives at best the verdict
-//! that not everything could be examined.
+//! value keeps the class of its role, and an unknown plaintext or KDF output is secret. What a profile does not
+//! describe of stored states, the audit cannot search for: a profile without a description of them gives at best the
+//! verdict that not everything could be examined.
 //!
 //! A profile is a JSON document, described in `docs/profile.md`; [`Document`](document::Document) has its fields. The
 //! profile of noescrow's own protocol is `profile.json` of the crate `noescrow-recorder`.

@@ -29,8 +29,8 @@ pub(super) enum Element {
         expansion: Option<Expansion>,
         check: Option<KeyCheck>,
     },
-    /// An Ed25519 signature by an earlier field over constants and earlier fields, verified strictly: neither the key nor
-    /// R is of small order.
+    /// An Ed25519 signature by an earlier field over constants and earlier fields, verified strictly: neither the key
+    /// nor R is of small order.
     Signature {
         by: Name,
         of: Vec<Signed>,
