@@ -152,6 +152,9 @@ fn prepare(out: &Path) -> Result<Folders, Box<dyn Error>> {
         return Err(format!("{} is not empty: choose another folder with --out", out.display()).into());
     }
     fs::create_dir_all(out)?;
+    // It gets copies of the user's files and every secret of the run.
+    #[cfg(unix)]
+    fs::set_permissions(out, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
     File::create(marker)?;
     let folders = Folders { held: out.join("relay"), received: out.join("received"), devices: out.join("devices") };
     for folder in [&folders.held, &folders.received, &folders.devices] {

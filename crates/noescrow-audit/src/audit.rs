@@ -32,6 +32,9 @@ impl<'a> Audit<'a> {
     /// # Errors
     /// [`TraceError`] for a tape with a writer: pass what it wrote to [`Audit::read`].
     pub fn of(profile: Profile, tape: &Tape) -> Result<Self, TraceError> {
+        if tape.has_writer() {
+            return Err(TraceError::WrittenElsewhere);
+        }
         Self::read(profile, tape.bytes().as_slice())
     }
 

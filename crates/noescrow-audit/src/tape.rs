@@ -89,6 +89,12 @@ impl Tape {
         if inner.writer.is_some() { Vec::new() } else { inner.trace.buffer.clone() }
     }
 
+    /// Whether the trace goes to a writer, so that [`bytes`](Self::bytes) is empty.
+    #[must_use]
+    pub fn has_writer(&self) -> bool {
+        self.lock().writer.is_some()
+    }
+
     /// Writes what is still in memory to the writer.
     ///
     /// # Errors

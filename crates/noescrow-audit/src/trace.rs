@@ -56,6 +56,8 @@ pub struct Participant {
 pub enum TraceError {
     /// The reader failed.
     Io(io::Error),
+    /// The tape does not hold its trace: it has a writer.
+    WrittenElsewhere,
     /// The bytes are not a trace of this version, or damaged.
     Malformed {
         /// What is wrong.
@@ -69,6 +71,7 @@ impl fmt::Display for TraceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => write!(f, "cannot read the trace: {error}"),
+            Self::WrittenElsewhere => f.write_str("this tape has a writer: read what it wrote with Audit::read"),
             Self::Malformed { what, offset } => write!(f, "not a trace, or damaged: {what} at byte {offset}"),
         }
     }

@@ -152,10 +152,24 @@ fn matrix_is_refused_without_format_or_snapshot() {
     let tape = Tape::to_writer(File::create(folder.path("short.trace")).unwrap());
     tape.device("Alice").unwrap().given("", &toy::SHARED);
     tape.flush().unwrap();
-    folder.refused(
-        &["--trace", "short.trace", "--evidence", "server", "--matrix", "matrix.svg"],
-        "no device took a snapshot",
-    );
+    // Without a theft there is no matrix; that hides no finding.
+    let arguments = ["--trace", "short.trace", "--profile", "profile.json", "--matrix", "matrix.svg", "--evidence"];
+    folder.write("shared", &toy::SHARED);
+    for (evidence, code) in [("server", 2), ("shared", 1)] {
+        let (exit, out, err) = folder.program(&[&arguments[..], &[evidence]].concat());
+        assert!(exit == code && !out.is_empty() && err.contains("no device took a snapshot"), "{exit}: {out} {err}");
+    }
+    assert!(!folder.path("matrix.svg").exists());
+}
+
+/// The verdict is printed first, so that a full disk hides no finding.
+#[test]
+fn a_file_that_cannot_be_written_hides_no_finding() {
+    let folder = Folder::new("unwritable");
+    for (evidence, code) in [("server", 2), ("leak", 1)] {
+        let (exit, out, err) = folder.audit(&["--evidence", evidence, "--html", "absent/page.html"]);
+        assert!(exit == code && !out.is_empty() && err.contains("absent/page.html: "), "{exit}: {out} {err}");
+    }
 }
 
 #[test]
@@ -195,7 +209,6 @@ fn bad_files_are_refused_with_their_name() {
         (&["--trace", "run.trace", "--evidence", "absent"], "absent: "),
         (&["--trace", "run.trace", "--evidence", "server", "--profile", "absent"], "absent: "),
         (&["--trace", "run.trace", "--evidence", "server", "--profile", "bad.json"], "bad.json: not a profile"),
-        (&["--trace", "run.trace", "--evidence", "server", "--html", "absent/page.html"], "absent/page.html: "),
     ] {
         folder.refused(arguments, reason);
     }

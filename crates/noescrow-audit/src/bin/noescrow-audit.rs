@@ -9,7 +9,7 @@
 
 use clap::{Parser, ValueHint};
 use indicatif::{ProgressBar, ProgressStyle};
-use noescrow_audit::{Audit, Examination, Outcome, Profile, SecrecyMatrix, Thief};
+use noescrow_audit::{Audit, Examination, Outcome, Profile, SecrecyMatrix, Thief, Verdict};
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
@@ -47,7 +47,7 @@ struct Options {
     #[arg(long, value_name = "FILE", required = true, num_args = 1.., value_hint = ValueHint::FilePath)]
     trace: Vec<PathBuf>,
 
-    /// The profile of the devices' protocol (of noescrow: profile.json of the crate noescrow-recorder)
+    /// The profile of the devices' protocol; noescrow's is `noescrow_recorder::PROFILE`, as a file
     #[arg(long, required_unless_present = "no_profile", value_name = "FILE", value_hint = ValueHint::FilePath)]
     profile: Option<PathBuf>,
 
@@ -127,7 +127,7 @@ fn run(options: &Options) -> Result<u8, Box<dyn Error>> {
     let bar = Bar::new();
     let examination = audit.on_progress(|done, all| bar.show(done, all)).examine();
     bar.0.finish_and_clear();
-    report(options, &examination)
+    Ok(report(options, &examination))
 }
 
 /// Prints to standard output. A reader such as `| head` may have closed it; the exit code is the answer then.
@@ -210,27 +210,41 @@ fn add_process(_: Audit<'_>, _: u32) -> Result<Audit<'_>, Box<dyn Error>> {
     Err("--pid needs Linux; use a core dump as evidence instead".into())
 }
 
-fn report(options: &Options, examination: &Examination) -> Result<u8, Box<dyn Error>> {
+/// Prints the verdict, and then writes the files: a file that cannot be written hides no finding.
+fn report(options: &Options, examination: &Examination) -> u8 {
     let verdict = examination.verdict();
+    print(&if options.json { verdict.to_json() } else { verdict.to_string() });
+    let code = match verdict.outcome {
+        Outcome::Holds => HOLDS,
+        Outcome::Finding => FINDING,
+        _ => COULD_NOT_EXAMINE,
+    };
+    match write_files(options, examination, &verdict) {
+        Ok(()) => code,
+        Err(error) => {
+            eprintln!("noescrow-audit: {error}");
+            if code == FINDING { FINDING } else { COULD_NOT_EXAMINE }
+        }
+    }
+}
+
+fn write_files(options: &Options, examination: &Examination, verdict: &Verdict) -> Result<(), Box<dyn Error>> {
     let matrix = if options.html.is_some() || options.matrix.is_some() { matrix(examination) } else { None };
     if let Some(path) = &options.html {
         fs::write(path, verdict.to_html(matrix.as_ref())).map_err(|error| named(path, &error))?;
     }
-    if let Some(path) = &options.matrix {
-        let matrix =
-            matrix.ok_or("no secrecy matrix: no device took a snapshot in the trace, so that no theft is possible")?;
-        let picture = match Format::of(path) {
-            Some(Format::Png) => matrix.to_png(),
-            _ => matrix.to_svg().into_bytes(),
-        };
-        fs::write(path, picture).map_err(|error| named(path, &error))?;
-    }
-    print(&if options.json { verdict.to_json() } else { verdict.to_string() });
-    Ok(match verdict.outcome {
-        Outcome::Holds => HOLDS,
-        Outcome::Finding => FINDING,
-        _ => COULD_NOT_EXAMINE,
-    })
+    let Some(path) = &options.matrix else { return Ok(()) };
+    let Some(matrix) = matrix else {
+        eprintln!(
+            "noescrow-audit: no secrecy matrix: no device took a snapshot in the trace, so that no theft is possible"
+        );
+        return Ok(());
+    };
+    let picture = match Format::of(path) {
+        Some(Format::Png) => matrix.to_png(),
+        _ => matrix.to_svg().into_bytes(),
+    };
+    fs::write(path, picture).map_err(|error| named(path, &error).into())
 }
 
 fn matrix(examination: &Examination) -> Option<SecrecyMatrix> {
