@@ -7,7 +7,7 @@ use core::fmt;
 /// A plaintext with the data that is bound to it, for `encrypt` and `initiate`.
 ///
 /// A byte string converts to a payload without associated data.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Payload<'a> {
     /// The bytes to encrypt.
     pub plaintext: &'a [u8],
@@ -19,7 +19,7 @@ pub struct Payload<'a> {
 /// A message with the data that is bound to it, for `decrypt` and `accept`.
 ///
 /// A byte string converts to a message without associated data.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Sealed<'a> {
     /// The message as it arrived.
     pub message: &'a [u8],
