@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Output of `Debug` shows no key, no identity and no session's id.
+
+use super::*;
+use crate::primitives::RustCrypto;
+use crate::snapshot::Stored;
+use crate::wire::Writer;
+use crate::{Capacity, ChunkSize};
+use alloc::format;
+use alloc::string::String;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+const LATER: UnixSeconds = UnixSeconds(NOW.0 + 1_000_000);
+
+type Owner = Device<RustCrypto, Capacity<2, 2>>;
+
+/// Returns whether four bytes in sequence of `state`, not all of them alike, can be read from `output`: in decimal
+/// or hexadecimal, on one line or on one line each.
+fn shows(output: &str, state: &[u8]) -> bool {
+    let compact: String = output.chars().filter(|character| !character.is_whitespace()).collect();
+    let compact = compact.to_lowercase().replace("0x", "");
+    state.windows(4).any(|bytes| {
+        let [a, b, c, d] = bytes else { return false };
+        // Small counters and filler are not secret.
+        if bytes.iter().filter(|byte| *byte != a).count() < 2 {
+            return false;
+        }
+        let mut forms = [
+            format!("{a},{b},{c},{d}"),
+            format!("{a:x},{b:x},{c:x},{d:x}"),
+            format!("{a:02x},{b:02x},{c:02x},{d:02x}"),
+            format!("{a:02x}{b:02x}{c:02x}{d:02x}"),
+        ]
+        .into_iter();
+        forms.any(|form| compact.contains(&form))
+    })
+}
+
+fn outputs(value: &impl fmt::Debug) -> [String; 4] {
+    [format!("{value:?}"), format!("{value:#?}"), format!("{value:x?}"), format!("{value:#X?}")]
+}
+
+/// The whole state: identities, ids and keys.
+fn state_of<T: Stored<RustCrypto>>(value: &T) -> Vec<u8> {
+    let mut bytes = alloc::vec![0; value.stored_len()];
+    value.store(&mut Writer::new(&mut bytes)).unwrap();
+    bytes
+}
+
+#[test]
+fn debug_output_shows_no_id_no_identity_and_no_key() {
+    let mut rng = ChaCha20Rng::seed_from_u64(1);
+    let mut owner = || Owner::generate_with(RustCrypto, LATER, &mut rng);
+    let (alice, mut bob) = (owner(), owner());
+    let mut published = bob.publish(2, LATER, &mut rng).unwrap();
+    bob.rotate(LATER, &mut rng).unwrap();
+    let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
+    let payload = Payload { plaintext: b"a secret text", associated_data: b"with context" };
+    let options = InitiateOptions::at(NOW).chunk_size(ChunkSize::Bytes64).expecting(bob.identity());
+    let (initiator, hello) = alice.initiate(&bundle, payload, options, &mut rng).unwrap();
+    let sealed = Sealed { message: &hello, associated_data: payload.associated_data };
+    let (mut responder, _) = bob.accept(sealed).unwrap();
+    // Skipped keys, a retired chain, and a reply in flight.
+    let late = [0; 3].map(|_| responder.encrypt(b"late", &mut rng).unwrap());
+    let (id, identity) = (initiator.id(), *bob.identity());
+    let states = [state_of(&alice), state_of(&bob), state_of(&initiator), state_of(&responder)];
+    let known = [&states.concat()[..], &id, &identity.to_bytes(), payload.plaintext, &hello, &late.concat()].concat();
+
+    let record = Record { subject: Subject::Session(id), generation: 1, snapshot: &hello };
+    let storage_key: [u8; 32] = core::array::from_fn(|i| 0x80 + i as u8);
+    let key = || StorageKey::new(storage_key);
+    let mut shown = Vec::new();
+    shown.extend([outputs(&alice), outputs(&bob), outputs(&initiator), outputs(&responder)]);
+    shown.extend([outputs(&payload), outputs(&sealed), outputs(&options), outputs(&record)]);
+    shown.extend([outputs(&record.subject), outputs(&key())]);
+    shown.extend([outputs(&Durable::new(alice, key(), 1)), outputs(&Durable::new(bob, key(), 1))]);
+    let mut durable = Durable::new(responder, key(), 1);
+    shown.push(outputs(&durable));
+    shown.push(outputs(&durable.encrypt(b"unsaved", &mut rng).unwrap()));
+    shown.push(outputs(&Durable::new(initiator, key(), 1)));
+    for output in shown.iter().flatten() {
+        assert!(!output.is_empty() && !shows(output, &known) && !shows(output, &storage_key), "{output}");
+    }
+
+    // Controls: the public values' own outputs show them, in each format, and so does hexadecimal text.
+    for output in outputs(&id).iter().chain(&outputs(&Some(identity))).chain(&outputs(&payload.plaintext)) {
+        assert!(shows(output, &known), "{output}");
+    }
+    let hex: String = id.iter().map(|byte| format!("{byte:02X}")).collect();
+    assert!(shows(&hex, &id) && !shows(&hex, &identity.to_bytes()));
+    assert!(shown[2][0].contains("unanswered") && shown[2][0].contains("Bytes64"), "{}", shown[2][0]);
+}
