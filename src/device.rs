@@ -402,11 +402,17 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
 /// Shows neither a key nor the identity.
 impl<P, C: Capacities> fmt::Debug for Device<P, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { primitives: _, identity: _, signed_prekey: _, previous_signed_prekey, one_time_prekeys, next_id: _ } =
-            self;
+        let Self {
+            primitives: _,
+            identity: _,
+            signed_prekey: _,
+            previous_signed_prekey: previous,
+            one_time_prekeys,
+            next_id: _,
+        } = self;
         f.debug_struct("Device")
             .field("one_time_prekeys", &one_time_prekeys.len())
-            .field("previous_signed_prekey", &previous_signed_prekey.is_some())
+            .field("previous_signed_prekey", &previous.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -76,7 +76,7 @@ use primitives::RustCrypto;
 /// One conversation without an allocator. It holds the keys of up to `SKIPPED` skipped messages, 80 bytes each.
 pub type FixedSession<const SKIPPED: usize = 128> = Session<RustCrypto, skipped::Inline<SKIPPED>>;
 
-/// The stores of skipped message keys, between which a [`Session`] has the choice.
+/// The stores of skipped message keys from which the type of a [`Session`] chooses.
 pub mod skipped {
     #[cfg(feature = "alloc")]
     pub use crate::ratchet::skipped::Heap;

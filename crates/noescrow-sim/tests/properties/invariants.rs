@@ -65,7 +65,8 @@ proptest! {
             prop_assert!(device.accept(bytes).is_err());
             prop_assert!(Bundle::from_bytes(&RustCrypto, bytes).is_err());
             prop_assert_eq!(Session::restore(bytes, &storage_key(), 0).unwrap_err(), RestoreError::Refused);
-            prop_assert_eq!(MockDevice::restore_with(Default::default(), bytes, &storage_key(), 0).unwrap_err(), RestoreError::Refused);
+            let device = MockDevice::restore_with(Default::default(), bytes, &storage_key(), 0);
+            prop_assert_eq!(device.unwrap_err(), RestoreError::Refused);
             if let Some(identity) = bytes.first_chunk() {
                 prop_assert!(Identity::from_bytes(&RustCrypto, identity).is_err());
             }
@@ -95,7 +96,8 @@ proptest! {
             Err(error) => prop_assert_eq!(error, RestoreError::Refused),
         }
         // The right bytes load.
-        let mut bob = MockSession::restore_with(Default::default(), &sealed(SESSION, state), &storage_key(), 0).unwrap();
+        let bob = MockSession::restore_with(Default::default(), &sealed(SESSION, state), &storage_key(), 0);
+        let mut bob = bob.unwrap();
         prop_assert_eq!(bob.decrypt(&lost).unwrap(), b"lost");
     }
 
