@@ -9,7 +9,7 @@ use noescrow::error::DecryptError;
 use noescrow::primitives::{Declassified, Failed, RustCrypto};
 use noescrow::relay::{Order, Relay, RelayError};
 use noescrow::{
-    ChunkSize, Secret, StorageKey,
+    ChunkSize, InitiateOptions, Payload, Sealed, Secret, StorageKey,
     skipped::{Heap, Inline},
 };
 use noescrow_audit::Tape;
@@ -119,6 +119,15 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("Prekey", format!("{:?}", bundle.signed_prekey())));
     log.push(("PrekeyKind", format!("{:?}", bundle.signed_prekey().kind())));
     log.push(("ChunkSize", format!("{:?}", ChunkSize::ALL)));
+    let payload = Payload { plaintext: &text, associated_data: &text };
+    log.push(("Payload", format!("{payload:?} {payload:#?}")));
+    let sealed = Sealed { message: &run.snapshots[0], associated_data: &text };
+    log.push(("Sealed", format!("{sealed:?} {sealed:#?}")));
+    log.push(("UnixSeconds", format!("{NOW:?} {NOW}")));
+    let options = InitiateOptions::at(NOW).expecting(&identity);
+    log.push(("InitiateOptions", format!("{options:?} {options:#?}")));
+    // It has no values.
+    log.push(("Capacity", String::new()));
     log.push(("Bundle", format!("{bundle:?}")));
     log.push(("Publication", format!("{publication:?}")));
     log.push(("AccountName", format!("{:?}", account(BOB))));
