@@ -174,14 +174,9 @@ fn e16_any_subset_in_any_order_opens_once_over_many_epochs() {
 }
 
 /// Messages of an epoch if the sides alternate.
-const fn chunk_size_epoch(chunk_size: ChunkSize) -> usize {
-    match chunk_size {
-        ChunkSize::Bytes32 => 87,
-        ChunkSize::Bytes64 => 45,
-        ChunkSize::Bytes128 => 23,
-        ChunkSize::Bytes256 => 13,
-        _ => panic!("the epoch's length is not known"),
-    }
+fn chunk_size_epoch(chunk_size: ChunkSize) -> usize {
+    let mut epochs = ChunkSize::ALL.into_iter().zip([87, 45, 23, 13]);
+    epochs.find_map(|(size, messages)| (size == chunk_size).then_some(messages)).unwrap()
 }
 
 #[test]

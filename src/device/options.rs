@@ -68,7 +68,7 @@ impl fmt::Debug for InitiateOptions {
     }
 }
 
-#[cfg(all(test, feature = "alloc"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::identity::IdentityKeyPair;
