@@ -144,7 +144,7 @@ impl Case {
         let mut rng = UnwrapErr(getrandom::SysRng);
         let now = UnixSeconds::from(SystemTime::now().duration_since(UNIX_EPOCH)?);
         let next_month = now.saturating_add(MONTH);
-        let recorder = |name| Recorder::device(&tape, name);
+        let recorder = |name| Recorder::device(tape, name);
         let alice = Device::generate_with(recorder("Alice")?, next_month, &mut rng);
         let mut bob = Device::generate_with(recorder("Bob")?, next_month, &mut rng);
         let mut alices = Client { server, account: "+14153333333", extra: None };
