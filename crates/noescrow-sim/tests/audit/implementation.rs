@@ -146,12 +146,6 @@ fn f8_g20_no_public_type_prints_a_secret() {
         log.push(("Received", format!("{received:?}")));
         log.push(("Envelope", format!("{:?}", received.envelope)));
     }
-    log.push(("UnixSeconds", format!("{LATER:?} {LATER}")));
-    log.push(("InitiateOptions", format!("{:?}", noescrow::InitiateOptions::at(NOW).expecting(&identity))));
-    log.push(("Payload", format!("{:?}", noescrow::Payload::from(&text))));
-    log.push(("Sealed", format!("{:?}", noescrow::Sealed::from(&text))));
-    // It has no values.
-    log.push(("Capacity", String::new()));
     log.push(("Record", format!("{record:?}")));
     log.push(("Subject", format!("{:?}", record.subject)));
     // Part of a session or a device, whose output is above.
