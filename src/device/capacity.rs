@@ -47,6 +47,10 @@ impl<const ONE_TIME_PREKEYS: usize, const REPLAY_RECORD: usize> sealed::Storage
 }
 
 /// A container of fixed capacity inside the device: an `ArrayVec` whose capacity is named by a type.
+#[allow(
+    unreachable_pub,
+    reason = "a bound of the sealed trait Storage, which is public; some compilers do not see that"
+)]
 pub trait Slots<T>: DerefMut<Target = [T]> + Sized {
     /// Returns [`wipe::empty_initialized`].
     fn empty_initialized(filler: impl Fn() -> T) -> Self;

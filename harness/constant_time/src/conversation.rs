@@ -236,7 +236,7 @@ fn device_snapshots(pair: &mut Pair) {
 fn buffers(pair: &mut Pair) {
     type Small = Session<Tainted, Inline<8>>;
     let bundle = pair.bundle(true);
-    let mut first = vec![0; Owner::first_message_len(9).unwrap()];
+    let mut first = vec![0; InitiateOptions::at(NOW).first_message_len(9).unwrap()];
     let text = pair.text(9);
     let (mut alice, len): (Small, _) =
         pair.alice.initiate_into(&bundle, &text, InitiateOptions::at(NOW), &mut first, &mut pair.rng).unwrap();
