@@ -73,7 +73,7 @@ impl Options {
             }
         }
         if files.is_empty() {
-            files.push(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md").into());
+            files.push(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md").into());
         }
         for file in &files {
             let kind = fs::metadata(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
