@@ -267,7 +267,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
             let initiated = wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
                 handshake::initiate(&self.primitives, &self.identity, bundle, now, chunk_size, rng)
             })?;
-            let Agreed { keys, associated_data: transcript } = initiated.agreed;
+            let Agreed { keys, associated_data: transcript, id, exporter } = initiated.agreed;
             self.primitives.step("HS-I8");
             // Built in a separate frame, so that no copy of its inputs is in the memory where the session is built.
             let ratchet = wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| {
@@ -277,10 +277,14 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
                 primitives: self.primitives.clone(),
                 parties: Some(Parties { local: *self.identity(), remote: *bundle.identity() }),
                 associated_data: transcript,
+                id,
+                exporter: None,
                 opening: Opening::Unanswered(initiated.handshake),
                 ratchet,
             };
-            let len = session.encrypt_into(payload, out, rng).map_err(|error| match error {
+            let sent = session.encrypt_into(payload, out, rng);
+            session.exporter = Some(exporter);
+            let len = sent.map_err(|error| match error {
                 EncryptError::TooLong => InitiateError::TooLong,
                 EncryptError::BufferTooShort => InitiateError::BufferTooShort,
                 EncryptError::NotYetReceived | EncryptError::ChainExhausted | EncryptError::Abandoned => {
@@ -343,12 +347,19 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
                 primitives: self.primitives.clone(),
                 parties: Some(Parties { local: *self.identity(), remote }),
                 associated_data: agreed.associated_data,
+                id: agreed.id,
+                exporter: None,
                 opening: Opening::Accepted(self.primitives.sha256(&[handshake.bytes])),
                 ratchet,
             };
-            let plaintext = session.decrypt_in_place(message, associated_data).map_err(|error| match error {
-                DecryptError::Refused | DecryptError::TooManySkipped | DecryptError::Abandoned => AcceptError::Refused,
+            let opened = session.decrypt_in_place(message, associated_data).map_err(|error| match error {
+                DecryptError::Refused
+                | DecryptError::TooManySkipped
+                | DecryptError::KeyGone
+                | DecryptError::Abandoned => AcceptError::Refused,
             })?;
+            let plaintext = opened.plaintext;
+            session.exporter = Some(agreed.exporter);
 
             self.primitives.step("HS-R7");
             match one_time {

@@ -39,7 +39,7 @@
 use crate::device::{Capacities, Device, InitiateOptions};
 use crate::error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyError, RestoreError};
 use crate::identity::{Identity, SafetyNumber};
-use crate::payload::{Payload, Sealed};
+use crate::payload::{Opened, Payload, Sealed};
 use crate::prekeys::{Bundle, Prekey, Publication};
 use crate::primitives::Primitives;
 use crate::ratchet::skipped::{Heap, SkippedKeyStore};
@@ -255,10 +255,13 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
     ///
     /// # Errors
     /// [`DecryptError`]; the session is unchanged.
-    pub fn decrypt<'m>(&mut self, message: impl Into<Sealed<'m>>) -> Result<Unsaved<'_, Vec<u8>>, DecryptError> {
-        let plaintext = self.inner.decrypt(message)?;
+    pub fn decrypt<'m>(
+        &mut self,
+        message: impl Into<Sealed<'m>>,
+    ) -> Result<Unsaved<'_, Opened<Vec<u8>>>, DecryptError> {
+        let opened = self.inner.decrypt(message)?;
         let record = self.record();
-        Ok(Unsaved::new(plaintext, alloc::vec![record]))
+        Ok(Unsaved::new(opened, alloc::vec![record]))
     }
 
     /// Calls [`Session::restore_with`] with the default instance of the primitives. The session continues from the

@@ -82,14 +82,17 @@ errors! {
 
     /// The reason why nothing was decrypted. The session is unchanged.
     DecryptError {
-        /// The message does not belong to this session, or it is damaged, forged, replayed, reflected, or so old that
-        /// its key is deleted.
+        /// The message does not belong to this session, or it is damaged, forged or reflected.
         Refused => "message refused",
-        /// The header is authentic, but more messages are missing before this one than may be skipped. This case has
-        /// its own variant so that the application can ask the user to begin a new session: if the missing messages are
-        /// lost for good, this direction never works again. The peer can cause this error, and so can a server that
-        /// withholds that many messages. Anyone who sees the error learns that the header is genuine.
+        /// The header is authentic, but more than [`MAX_JUMP`](crate::MAX_JUMP) messages are missing before this one in
+        /// its chain. If they are lost for good, this direction works again only after the peer has received a message
+        /// from this side, or in a new session. The peer can cause this error, and so can a server that withholds that
+        /// many messages. Anyone who sees the error learns that the header is genuine.
         TooManySkipped => "too many skipped messages",
+        /// The header is authentic, and the message's key is not kept. Either the message was opened before and this is
+        /// a duplicate, or it comes too late and its key was evicted or given up. Only a log of opened messages can tell
+        /// which. Anyone who sees the error learns that the header is genuine.
+        KeyGone => "message opened before, or its key deleted",
         /// The post-quantum ratchet has failed permanently; see [`EncryptError::Abandoned`]. This error reveals nothing
         /// about the message.
         Abandoned => "post-quantum ratchet failed: begin a new session",

@@ -15,7 +15,10 @@ use crate::ratchet::double;
 use crate::ratchet::triple::InitialKeys;
 use crate::secret::Secret;
 use crate::time::UnixSeconds;
-use crate::wire::{ChunkSize, HANDSHAKE_CLEAR_LEN, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, TYPE_FIRST, Writer};
+use crate::wire::{
+    ChunkSize, HANDSHAKE_CLEAR_LEN, HANDSHAKE_LEN, HANDSHAKE_ONE_TIME, HIDDEN_LEN, Handshake, Reader, TYPE_FIRST, VERSION,
+    Writer,
+};
 use rand_core::CryptoRng;
 
 /// F of PQXDH rev 3 §2.2: a prefix with which no encoding of a scalar or a point begins.
@@ -27,6 +30,9 @@ pub(crate) struct Agreed {
     pub(crate) keys: InitialKeys,
     /// AD: a hash of everything that both sides must agree on.
     pub(crate) associated_data: [u8; 32],
+    /// The session's id.
+    pub(crate) id: [u8; 32],
+    pub(crate) exporter: Secret<32>,
 }
 
 /// The initiator's result: the agreed values, and the bytes to repeat until the first reply.
@@ -87,7 +93,7 @@ pub(crate) fn initiate<P: Primitives>(
     writer
         .u8(TYPE_FIRST)
         .and_then(|()| writer.u32(signed.id()))
-        .and_then(|()| writer.u8(u8::from(one_time.is_some())))
+        .and_then(|()| writer.u8(one_time.map_or(0, |_| HANDSHAKE_ONE_TIME)))
         .and_then(|()| writer.u32(one_time.map_or(0, Prekey::id)))
         .and_then(|()| writer.put(ephemeral.public.as_bytes()))
         .and_then(|()| writer.put(&kem_ciphertext))
@@ -96,10 +102,13 @@ pub(crate) fn initiate<P: Primitives>(
 
     primitives.step("HS-I6");
     let (key, nonce) = hidden_identity_key(primitives, &dh3, &ss);
-    let mut identity = local.public().to_bytes();
-    let tag = primitives.seal(&key, &nonce, clear, &mut identity).map_err(|_| InitiateError::Refused)?;
-    let (body, end) = hidden.split_at_mut(IDENTITY_LEN);
-    body.copy_from_slice(&identity);
+    let (body, end) = hidden.split_at_mut(HIDDEN_LEN);
+    let mut writer = Writer::new(body);
+    writer
+        .u8(VERSION)
+        .and_then(|()| writer.put(&local.public().to_bytes()))
+        .map_err(|_| InitiateError::Refused)?;
+    let tag = primitives.seal(&key, &nonce, clear, body).map_err(|_| InitiateError::Refused)?;
     end.copy_from_slice(&tag);
 
     primitives.step("HS-I7");
@@ -108,7 +117,7 @@ pub(crate) fn initiate<P: Primitives>(
     let signed = signed.description().digest(primitives);
     let one_time = one_time.map(|prekey| prekey.description().digest(primitives));
     let associated_data = transcript(primitives, identities, clear, &signed, one_time.as_ref());
-    let agreed = Agreed { keys: expand(primitives, &sk), associated_data };
+    let agreed = expand(primitives, &sk, associated_data);
     Ok(Initiated { agreed, handshake })
 }
 
@@ -136,12 +145,18 @@ pub(crate) fn respond<P: Primitives>(
 
     primitives.step("HS-R4");
     let (key, nonce) = hidden_identity_key(primitives, &dh3, &ss);
-    let mut identity = *handshake.hidden_identity;
+    let mut hidden = *handshake.hidden;
     primitives
-        .open(&key, &nonce, handshake.clear, &mut identity, handshake.identity_tag)
+        .open(&key, &nonce, handshake.clear, &mut hidden, handshake.hidden_tag)
         .map_err(|_| AcceptError::Refused)?;
-    primitives.declassify(Declassified::Identity, &mut identity);
-    let remote = Identity::from_bytes(primitives, &identity).map_err(|_| AcceptError::Refused)?;
+    primitives.declassify(Declassified::Identity, &mut hidden);
+    let mut reader = Reader::new(&hidden);
+    let (newest, identity) =
+        reader.u8().and_then(|newest| Ok((newest, reader.array()?))).map_err(|_| AcceptError::Refused)?;
+    if is_downgrade(VERSION, newest, VERSION) {
+        return Err(AcceptError::Refused);
+    }
+    let remote = Identity::from_bytes(primitives, identity).map_err(|_| AcceptError::Refused)?;
     let roles = Roles {
         initiator: &remote,
         responder: local.public(),
@@ -163,7 +178,14 @@ pub(crate) fn respond<P: Primitives>(
     let identities = (&remote, local.public());
     let one_time = one_time.map(|prekey| prekey.digest);
     let associated_data = transcript(primitives, identities, handshake.clear, &signed.digest, one_time.as_ref());
-    Ok((Agreed { keys: expand(primitives, &sk), associated_data }, remote))
+    Ok((expand(primitives, &sk, associated_data), remote))
+}
+
+/// Returns whether a handshake of version `used` must be refused because both sides could have used a later one:
+/// `initiator` is the initiator's newest version, from the sealed part, and `responder` the one that the signed prekey
+/// stated. Version 0 does not exist.
+const fn is_downgrade(used: u8, initiator: u8, responder: u8) -> bool {
+    initiator < used || (initiator > used && responder > used)
 }
 
 /// The public keys of one handshake, by role.
@@ -220,14 +242,15 @@ fn hidden_identity_key<P: Primitives>(
     material.split_key_nonce()
 }
 
-/// Expands SK to five keys under five labels. SK itself has no other use.
-pub(crate) fn expand<P: Primitives>(primitives: &P, sk: &Secret<32>) -> InitialKeys {
+/// Expands SK under seven labels, each with AD, so that two sides that disagree about the transcript share no key. SK
+/// itself has no other use.
+pub(crate) fn expand<P: Primitives>(primitives: &P, sk: &Secret<32>, associated_data: [u8; 32]) -> Agreed {
     let labelled = |label: &[u8]| {
         let mut key = Secret::zero();
-        primitives.hkdf_expand(sk, &[label], key.expose_mut());
+        primitives.hkdf_expand(sk, &[label, &associated_data], key.expose_mut());
         key
     };
-    InitialKeys {
+    let keys = InitialKeys {
         double: double::InitialKeys {
             root_key: labelled(labels::SK_ROOT),
             initiator_header_key: labelled(labels::SK_HKA),
@@ -235,7 +258,9 @@ pub(crate) fn expand<P: Primitives>(primitives: &P, sk: &Secret<32>) -> InitialK
         },
         sparse: labelled(labels::SK_SPARSE),
         braid: labelled(labels::SK_BRAID),
-    }
+    };
+    let id = *labelled(labels::SK_ID).expose();
+    Agreed { keys, associated_data, id, exporter: labelled(labels::SK_EXPORTER) }
 }
 
 /// AD: SHA-256 over label, suite, both identities (initiator's first), the handshake's clear part (type, ids, EK, CT,
@@ -253,7 +278,7 @@ fn transcript<P: Primitives>(
     primitives.sha256(&[labels::TRANSCRIPT, labels::PQXDH, &initiator, &responder, clear, signed, one_time])
 }
 
-const _: () = assert!(HANDSHAKE_LEN == HANDSHAKE_CLEAR_LEN + IDENTITY_LEN + TAG_LEN);
+const _: () = assert!(HANDSHAKE_LEN == HANDSHAKE_CLEAR_LEN + HIDDEN_LEN + TAG_LEN);
 
 #[cfg(test)]
 mod tests {
@@ -275,6 +300,18 @@ mod tests {
         assert_eq!(sk(None).expose(), &hex("56f9a2e0bbf00b65a4434f3736e468fd59d66dae40b726dfca1d8b1d912c15af"));
         assert_eq!(sk(Some(&dh4)).expose(), &hex("757348693a0a745d58f84d868c2131a30cc4fbee68d15d4b1083b3fe0f36ce65"));
     }
+
+    /// HS-R4: a handshake of an old version is refused if both sides could have used a later one.
+    #[test]
+    fn a_downgrade_is_refused_and_nothing_else() {
+        for (initiator, responder, refused) in
+            [(1, 1, false), (2, 1, false), (1, 2, false), (2, 2, true), (3, 2, true), (255, 255, true), (0, 1, true)]
+        {
+            assert_eq!(is_downgrade(1, initiator, responder), refused, "{initiator} {responder}");
+        }
+        assert!(!is_downgrade(2, 2, 3) && is_downgrade(2, 1, 1) && is_downgrade(2, 3, 3));
+    }
+
     /// HS-I5: the clear part, field by field. HS-I6: the identity is sealed under a key from DH3 and SS, with the clear
     /// part as associated data.
     #[test]
@@ -308,7 +345,7 @@ mod tests {
                 let ikm: [&[u8]; 3] = [&[0xFF; 32], dh3.expose(), ss.expose()];
                 RustCrypto.hkdf(&[0; 32], &ikm, &[b"noescrow-v1 hidden identity"], material.expose_mut());
                 let (key, nonce) = material.split_key_nonce();
-                let mut hidden = alice.public().to_bytes();
+                let mut hidden = [&[1][..], &alice.public().to_bytes()].concat();
                 let tag = RustCrypto.seal(&key, &nonce, &clear, &mut hidden).unwrap();
                 assert_eq!(handshake[1_611..], [&hidden[..], &tag].concat());
             }

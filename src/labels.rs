@@ -19,6 +19,10 @@ pub(crate) const SK_NHKB: &[u8] = b"noescrow-v1 sk: shared_nhkb";
 pub(crate) const SK_SPARSE: &[u8] = b"noescrow-v1 sk: sparse ratchet";
 /// Expansion of SK: the ML-KEM Braid's secret.
 pub(crate) const SK_BRAID: &[u8] = b"noescrow-v1 sk: braid";
+/// Expansion of SK: the session's id.
+pub(crate) const SK_ID: &[u8] = b"noescrow-v1 sk: session id";
+/// Expansion of SK: the exporter, which the application may take once.
+pub(crate) const SK_EXPORTER: &[u8] = b"noescrow-v1 sk: exporter";
 /// AD of a session whose secret came from another handshake.
 #[cfg(feature = "hazmat")]
 pub(crate) const FOREIGN_HANDSHAKE: &[u8] = b"noescrow-v1 foreign handshake";
@@ -30,13 +34,17 @@ pub(crate) const NEXT_HEADER_KEY: &[u8] = b"noescrow-v1 next header key";
 pub(crate) const CHAIN_START: &[u8] = b"noescrow-v1 KDF_SCKA_INIT";
 /// KDF_SCKA_RK.
 pub(crate) const CHAIN_ADD_EPOCH: &[u8] = b"noescrow-v1 KDF_SCKA_RK";
-/// KDF_SCKA_CK.
-pub(crate) const CHAIN_NEXT: &[u8] = b"noescrow-v1 KDF_SCKA_CK";
-/// KDF_HYBRID: derives AEAD key and nonce from the message keys of both ratchets.
+/// KDF_SCKA_CK. With at most 18 bytes each of the two blocks that Expand hashes takes one compression.
+pub(crate) const CHAIN_NEXT: &[u8] = b"noescrow-v1 pq ck";
+/// KDF_HYBRID: derives a message's AEAD key from the message keys of both ratchets, its salt and its commitment.
 pub(crate) const MESSAGE: &[u8] = b"noescrow-v1 message";
 /// PROTOCOL_INFO of the ML-KEM Braid. The infos of its KDFs and MACs begin with it.
 pub(crate) const BRAID: &[u8] = b"noescrow-v1_ML-KEM-768_SHA-256";
-/// Derives AEAD key, nonce and commitment from header key and salt.
+/// Derives the tag of a message's number, the first half of its salt, from the header key.
+pub(crate) const NUMBER_TAG: &[u8] = b"noescrow-v1 tag";
+/// Derives a header's key commitment from header key and salt.
+pub(crate) const COMMITMENT: &[u8] = b"noescrow-v1 commitment";
+/// Derives a header's AEAD key from header key, salt, type and the body's length.
 pub(crate) const HEADER: &[u8] = b"noescrow-v1 header";
 /// The certificate in which the signing key signs the identity's DH key.
 pub(crate) const IDENTITY_CERTIFICATE: &[u8] = b"noescrow-v1 identity certificate";
@@ -60,6 +68,8 @@ mod tests {
         SK_NHKB,
         SK_SPARSE,
         SK_BRAID,
+        SK_ID,
+        SK_EXPORTER,
         b"noescrow-v1 foreign handshake",
         ROOT,
         NEXT_HEADER_KEY,
@@ -68,6 +78,8 @@ mod tests {
         CHAIN_NEXT,
         MESSAGE,
         BRAID,
+        NUMBER_TAG,
+        COMMITMENT,
         HEADER,
         IDENTITY_CERTIFICATE,
         PREKEY,

@@ -60,16 +60,18 @@ pub mod docs;
 
 pub use device::{Capacity, Device, InitiateOptions};
 pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};
-pub use payload::{Payload, Sealed};
+pub use payload::{Opened, Payload, Sealed};
 #[cfg(feature = "alloc")]
 pub use prekeys::Publication;
 pub use prekeys::{BUNDLE_LEN, Bundle, PREKEY_LEN, Prekey, PrekeyKind};
-pub use ratchet::skipped::{MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS};
+pub use ratchet::skipped::{MAX_JUMP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS};
 pub use secret::Secret;
-pub use session::Session;
+pub use session::{Session, opening_id};
 pub use snapshot::StorageKey;
 pub use time::UnixSeconds;
-pub use wire::{ChunkSize, FIRST_MESSAGE_OVERHEAD, IDENTITY_LEN, MESSAGE_OVERHEAD, is_first_message};
+pub use wire::{
+    ChunkSize, FIRST_MESSAGE_OVERHEAD, IDENTITY_LEN, MESSAGE_OVERHEAD, ROUTING_TAG_LEN, is_first_message, routing_tag,
+};
 
 use primitives::RustCrypto;
 

@@ -27,6 +27,26 @@ pub struct Sealed<'a> {
     pub associated_data: &'a [u8],
 }
 
+/// A decrypted message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Opened<T> {
+    /// The bytes that the sender encrypted.
+    pub plaintext: T,
+    /// N, the message's number in its chain, from 0. A chain ends when the other side has answered.
+    pub number: u32,
+    /// Whether this is a control message, which is for the session layer and must not be shown to the user.
+    pub is_control: bool,
+}
+
+/// Shows the plaintext's length only.
+impl<T: AsRef<[u8]>> fmt::Debug for Opened<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plaintext, number, is_control } = self;
+        let control = if *is_control { ", control" } else { "" };
+        write!(f, "Opened({} bytes, number {number}{control})", plaintext.as_ref().len())
+    }
+}
+
 impl<'a> From<&'a [u8]> for Payload<'a> {
     fn from(plaintext: &'a [u8]) -> Self {
         Self { plaintext, associated_data: &[] }

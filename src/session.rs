@@ -7,23 +7,22 @@
 use crate::error::{DecryptError, EncryptError, RestoreError};
 use crate::identity::{Identity, SafetyNumber};
 use crate::padding;
-use crate::payload::Payload;
+use crate::payload::{Opened, Payload};
 #[cfg(feature = "alloc")]
 use crate::payload::Sealed;
-#[cfg(feature = "alloc")]
-use crate::primitives::RustCrypto;
-use crate::primitives::{Primitives, TAG_LEN};
-use crate::ratchet::header::SealedHeader;
+use crate::primitives::{Primitives, RustCrypto, TAG_LEN};
+use crate::ratchet::header::{Envelope, NONCE, SealedHeader};
 #[cfg(feature = "alloc")]
 use crate::ratchet::skipped::Heap;
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::ratchet::sparse::Direction;
-use crate::ratchet::triple::{Incoming, TripleRatchet};
+use crate::ratchet::triple::{Incoming, OpenedHeader, Outgoing, TripleRatchet};
+use crate::secret::Secret;
 use crate::snapshot::{self, StorageKey, Stored, refused};
 use crate::wipe;
 use crate::wire::{
-    ChunkSize, Full, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, MAX_SEALED_HEADER_LEN, Reader, TYPE_FIRST, TYPE_MESSAGE,
-    Writer,
+    BEFORE_HEADER_LEN, ChunkSize, Full, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, MAX_HEADER_LEN, ROUTING_TAG_LEN, Reader,
+    TYPE_FIRST, TYPE_MESSAGE, Writer, handshake_bytes,
 };
 use core::fmt;
 use rand_core::CryptoRng;
@@ -36,10 +35,58 @@ use alloc::vec::Vec;
 /// and its length fits a 32-bit `usize`. Send larger data in parts.
 pub const MAX_PLAINTEXT_LEN: usize = 1 << 30;
 
-/// Length in bytes of AD before the sealed header: session AD || SHA-256(caller's associated data) || type.
-const BEFORE_SEALED_HEADER_LEN: usize = 32 + 32 + 1;
-/// Length in bytes of the longest AD.
-const MAX_AEAD_AD_LEN: usize = BEFORE_SEALED_HEADER_LEN + MAX_SEALED_HEADER_LEN;
+/// Where the hash of the caller's associated data is in the body's associated data: after the session's AD.
+const HASH_AT: core::ops::Range<usize> = 32..64;
+/// Length in bytes of the body's associated data before the plaintext header:
+/// `AD || SHA-256(caller's associated data) || type || salt || commitment`.
+const BEFORE_HEADER_AD_LEN: usize = 32 + 32 + 1 + BEFORE_HEADER_LEN;
+/// Length in bytes of the body's longest associated data.
+const MAX_BODY_AD_LEN: usize = BEFORE_HEADER_AD_LEN + MAX_HEADER_LEN;
+
+/// A message whose header has opened. Nothing is derived and nothing has changed.
+#[derive(Debug)]
+pub(crate) struct OpenedHead {
+    /// Where the body's tag and ciphertext begin in the message.
+    pub(crate) body_at: usize,
+    pub(crate) header: OpenedHeader,
+    /// The body's associated data with its plaintext header, without the hash of the caller's associated data.
+    ad: Secret<MAX_BODY_AD_LEN>,
+    ad_len: usize,
+}
+
+/// Writes the hash of the caller's associated data to its place in the body's associated data.
+fn bind<P: Primitives>(primitives: &P, associated_data: &[u8], ad: &mut [u8]) {
+    if let Some(hash) = ad.get_mut(HASH_AT) {
+        hash.copy_from_slice(&primitives.sha256(&[associated_data]));
+    }
+}
+
+/// DR-E4: pads `plaintext`, encrypts it into `after` and writes `tag || ciphertext`.
+fn seal_body<P: Primitives>(
+    primitives: &P,
+    key: &Secret<32>,
+    ad: &[u8],
+    plaintext: &[u8],
+    after: &mut [u8],
+) -> Option<()> {
+    let (tag, body) = after.split_first_chunk_mut::<TAG_LEN>()?;
+    let (text, padding) = body.split_at_mut_checked(plaintext.len())?;
+    text.copy_from_slice(plaintext);
+    padding::pad(padding);
+    *tag = primitives.seal(key, &NONCE, ad, body).ok()?;
+    Some(())
+}
+
+/// Splits a message's body, which begins at `at`, into tag and ciphertext.
+pub(crate) fn split_body_mut(message: &mut [u8], at: usize) -> Option<(&[u8; TAG_LEN], &mut [u8])> {
+    let (tag, body) = message.get_mut(at..)?.split_first_chunk_mut()?;
+    Some((&*tag, body))
+}
+
+/// Splits a message's body, which begins at `at`, into tag and ciphertext.
+pub(crate) fn split_body(message: &[u8], at: usize) -> Option<(&[u8; TAG_LEN], &[u8])> {
+    message.get(at..)?.split_first_chunk()
+}
 
 /// How the session began, as far as that still matters.
 #[expect(clippy::large_enum_variant, reason = "without an allocator there is nowhere else to keep the handshake")]
@@ -77,6 +124,10 @@ pub struct Session<
     pub(crate) parties: Option<Parties>,
     /// AD of PQXDH: the hash of the handshake's transcript.
     pub(crate) associated_data: [u8; 32],
+    /// An expansion of SK.
+    pub(crate) id: [u8; 32],
+    /// Until the application takes it or the session goes on. It is never stored.
+    pub(crate) exporter: Option<Secret<32>>,
     pub(crate) opening: Opening,
     pub(crate) ratchet: TripleRatchet<S>,
 }
@@ -94,7 +145,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     }
 
     /// Encrypts `payload` into `out` and returns the message's length in bytes, [`message_len`](Self::message_len).
-    /// It draws 16 bytes from `rng`, 32 more if a ratchet step is due, and 32 or 64 more once per epoch for the
+    /// It draws 8 bytes from `rng`, 32 more if a ratchet step is due, and 32 or 64 more once per epoch for the
     /// post-quantum ratchet.
     ///
     /// Save the session before the message leaves the device; see [the crash contract](crate::snapshot).
@@ -103,8 +154,9 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// [`EncryptError`]; `out` then contains no part of the plaintext, and the session is unchanged.
     ///
     /// # Security
-    /// If the newest state is lost after the message was sent, continuing from an older state uses one key for two
-    /// messages and reveals both.
+    /// If the newest state is lost after the message was sent, and the session continues from an older state, the two
+    /// messages of one number have different keys, because their salts differ. The receiver opens the first and refuses
+    /// the second: one message is lost, and no key is used twice.
     ///
     /// # Leaks
     /// Lengths, and whether a ratchet step or a KEM operation was due.
@@ -114,13 +166,29 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         out: &mut [u8],
         rng: &mut impl CryptoRng,
     ) -> Result<usize, EncryptError> {
-        self.encrypt_payload_into(payload.into(), out, rng)
+        self.encrypt_payload_into(payload.into(), false, out, rng)
+    }
+
+    /// Encrypts as [`encrypt_into`](Self::encrypt_into) does and marks the message, inside encryption, as a *control*
+    /// message: one for the session layer, which is not shown to the user. The receiver learns it from
+    /// [`Opened::is_control`].
+    ///
+    /// # Errors
+    /// Those of [`encrypt_into`](Self::encrypt_into).
+    pub fn encrypt_control_into<'p>(
+        &mut self,
+        payload: impl Into<Payload<'p>>,
+        out: &mut [u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<usize, EncryptError> {
+        self.encrypt_payload_into(payload.into(), true, out, rng)
     }
 
     /// Does the work of [`encrypt_into`](Self::encrypt_into), compiled once for payloads of all types.
     fn encrypt_payload_into(
         &mut self,
         Payload { plaintext, associated_data }: Payload<'_>,
+        is_control: bool,
         out: &mut [u8],
         rng: &mut impl CryptoRng,
     ) -> Result<usize, EncryptError> {
@@ -135,30 +203,37 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
             }
             .map_err(|_| EncryptError::BufferTooShort)?;
             let at = writer.written();
-            let (header, body) = out
+            let (sealed, after) = out
                 .get_mut(at..)
                 .and_then(|rest| rest.split_at_mut_checked(self.ratchet.chunk_size.sealed_header_len()))
                 .ok_or(EncryptError::BufferTooShort)?;
-            let (body, tag) = body.split_last_chunk_mut::<TAG_LEN>().ok_or(EncryptError::BufferTooShort)?;
-            let (text, padding) = body.split_at_mut_checked(plaintext.len()).ok_or(EncryptError::BufferTooShort)?;
+            let body_len = after.len().checked_sub(TAG_LEN).and_then(|len| u64::try_from(len).ok());
+            let body_len = body_len.ok_or(EncryptError::BufferTooShort)?;
 
-            let (key, nonce) = self.ratchet.send(&self.primitives, outer, header, rng)?;
+            let envelope = Envelope { outer, body_len };
+            let Outgoing { aead_key, header } =
+                self.ratchet.send(&self.primitives, envelope, is_control, sealed, rng)?;
+            self.exporter = None;
             self.primitives.step("DR-E4");
-            text.copy_from_slice(plaintext);
-            padding::pad(padding);
-            let mut ad = [0; MAX_AEAD_AD_LEN];
-            let ad = self.aead_ad(associated_data, outer, header, &mut ad);
-            // MAX_PLAINTEXT_LEN is within GCM's bound, so this cannot fail. If it did, the key would be used up and
-            // never sent.
-            *tag = self.primitives.seal(&key, &nonce, ad, body).map_err(|_| {
-                body.zeroize();
-                EncryptError::TooLong
-            })?;
-            Ok(len)
+            let bound_len = BEFORE_HEADER_LEN.saturating_add(self.ratchet.chunk_size.header_len());
+            let bound = sealed.get(..bound_len).unwrap_or_default();
+            let mut ad = Secret::zero();
+            let ad = self.body_ad(outer, bound, &mut ad);
+            bind(&self.primitives, associated_data, ad);
+            // The lengths fit and MAX_PLAINTEXT_LEN is within GCM's bound, so neither can fail. If one did, the key would
+            // be used up and nothing would be sent.
+            let body = seal_body(&self.primitives, &aead_key, ad, plaintext, after);
+            match body.and_then(|()| header.seal(&self.primitives, sealed, after)) {
+                Some(()) => Ok(len),
+                None => {
+                    out.zeroize();
+                    Err(EncryptError::TooLong)
+                }
+            }
         })
     }
 
-    /// Decrypts the message in `buffer` in place and returns the plaintext, which is a part of `buffer`.
+    /// Decrypts the message in `buffer` in place. The plaintext is a part of `buffer`.
     ///
     /// Messages may arrive in any order, and any of them may be lost. Save the session before showing the plaintext or
     /// acknowledging the message; see [the crash contract](crate::snapshot).
@@ -172,27 +247,63 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         &mut self,
         buffer: &'m mut [u8],
         associated_data: &[u8],
-    ) -> Result<&'m mut [u8], DecryptError> {
-        let head_len = self.head_len(buffer)?;
-        let (head, rest) = buffer.split_at_mut_checked(head_len).ok_or(DecryptError::Refused)?;
-        let (body, tag) = rest.split_last_chunk_mut().ok_or(DecryptError::Refused)?;
-        let len = self.open(head, body, tag, associated_data)?;
-        Ok(body.split_at_mut_checked(len).map_or(&mut [], |(plaintext, _)| plaintext))
+    ) -> Result<Opened<&'m mut [u8]>, DecryptError> {
+        let head = self.open_head(buffer)?;
+        let (number, is_control) = (head.header.number(), head.header.is_control());
+        let (tag, body) = split_body_mut(buffer, head.body_at).ok_or(DecryptError::Refused)?;
+        let len = self.open_body(&head, tag, body, associated_data)?;
+        let plaintext = body.split_at_mut_checked(len).map_or(&mut [][..], |(plaintext, _)| plaintext);
+        Ok(Opened { plaintext, number, is_control })
     }
 
-    /// Decrypts `body` in place and returns the plaintext's length. `head` is everything before the body.
-    fn open(
+    /// DR-D1 to DR-D3: opens the header of `message`, which is not copied, and makes all checks that need no
+    /// derivation. It changes nothing.
+    ///
+    /// # Errors
+    /// [`DecryptError`].
+    pub(crate) fn open_head(&self, message: &[u8]) -> Result<OpenedHead, DecryptError> {
+        wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| {
+            self.primitives.step("DR-D1");
+            let outer = *message.first().ok_or(DecryptError::Refused)?;
+            let at = match outer {
+                TYPE_MESSAGE => 1,
+                TYPE_FIRST => HANDSHAKE_LEN,
+                _ => return Err(DecryptError::Refused),
+            };
+            let (handshake, rest) = message.split_at_checked(at).ok_or(DecryptError::Refused)?;
+            let chunk_size = self.ratchet.chunk_size;
+            let sealed = SealedHeader::parse(chunk_size, outer, rest).ok_or(DecryptError::Refused)?;
+            if outer == TYPE_FIRST {
+                self.check_repeated_handshake(handshake)?;
+            }
+            let body_at = at.saturating_add(chunk_size.sealed_header_len());
+            let mut ad = Secret::zero();
+            let bound = rest.get(..BEFORE_HEADER_LEN).unwrap_or_default();
+            let ad_len = self.body_ad(outer, bound, &mut ad).len().saturating_add(chunk_size.header_len());
+            let header = ad.expose_mut().get_mut(BEFORE_HEADER_AD_LEN..ad_len).ok_or(DecryptError::Refused)?;
+            let header = self.ratchet.open_header(&self.primitives, &sealed, header)?;
+            Ok(OpenedHead { body_at, header, ad, ad_len })
+        })
+    }
+
+    /// DR-D4 to DR-D9: decrypts `body` in place, commits the changes and returns the plaintext's length. `head` is that
+    /// of the same message, opened by this session in its present state.
+    ///
+    /// # Errors
+    /// [`DecryptError`]; the session is unchanged, and `body` contains no plaintext.
+    pub(crate) fn open_body(
         &mut self,
-        head: &[u8],
-        body: &mut [u8],
+        head: &OpenedHead,
         tag: &[u8; TAG_LEN],
+        body: &mut [u8],
         associated_data: &[u8],
     ) -> Result<usize, DecryptError> {
         wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| {
             // The state to keep is built on a part of the stack that no cipher has used.
             let (incoming, len) =
-                wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| self.receive(head, body, tag, associated_data))?;
+                wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| self.receive(head, tag, body, associated_data))?;
             self.ratchet.commit(&self.primitives, incoming);
+            self.exporter = None;
             if let Opening::Unanswered(_) = self.opening {
                 self.opening = Opening::Done;
             }
@@ -204,27 +315,17 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// else.
     fn receive(
         &self,
-        head: &[u8],
-        body: &mut [u8],
+        head: &OpenedHead,
         tag: &[u8; TAG_LEN],
+        body: &mut [u8],
         associated_data: &[u8],
     ) -> Result<(Incoming<S>, usize), DecryptError> {
-        self.primitives.step("DR-D1");
-        let handshake_len = head.len().checked_sub(self.ratchet.chunk_size.sealed_header_len());
-        let (handshake, header) =
-            handshake_len.and_then(|len| head.split_at_checked(len)).ok_or(DecryptError::Refused)?;
-        let outer = match handshake {
-            [TYPE_MESSAGE] => TYPE_MESSAGE,
-            first => self.check_repeated_handshake(first).map(|()| TYPE_FIRST)?,
-        };
-        let sealed = SealedHeader::parse(header).ok_or(DecryptError::Refused)?;
-        let incoming = self.ratchet.receive(&self.primitives, outer, &sealed)?;
-
+        let incoming = self.ratchet.receive(&self.primitives, &head.header)?;
         self.primitives.step("DR-D8");
-        let mut ad = [0; MAX_AEAD_AD_LEN];
-        let ad = self.aead_ad(associated_data, outer, header, &mut ad);
-        let (key, nonce) = &incoming.aead_key;
-        self.primitives.open(key, nonce, ad, body, tag).map_err(|_| DecryptError::Refused)?;
+        let mut ad = head.ad.duplicate();
+        let ad = ad.expose_mut().get_mut(..head.ad_len).unwrap_or_default();
+        bind(&self.primitives, associated_data, ad);
+        self.primitives.open(&incoming.aead_key, &NONCE, ad, body, tag).map_err(|_| DecryptError::Refused)?;
         match padding::unpad(&self.primitives, body) {
             Some(len) => Ok((incoming, len)),
             None => {
@@ -232,16 +333,6 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
                 Err(DecryptError::Refused)
             }
         }
-    }
-
-    /// Returns the number of bytes before the body: type or handshake, and sealed header.
-    fn head_len(&self, message: &[u8]) -> Result<usize, DecryptError> {
-        let before = match message.first() {
-            Some(&TYPE_MESSAGE) => 1,
-            Some(&TYPE_FIRST) => HANDSHAKE_LEN,
-            _ => return Err(DecryptError::Refused),
-        };
-        Ok(self.ratchet.chunk_size.sealed_header_len().saturating_add(before))
     }
 
     /// HS-R8: a first message for an existing session must be a copy of the one that created it (attack B26).
@@ -252,23 +343,103 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         }
     }
 
-    /// `CONCAT(AD, header)`. Within a session every part has a fixed width.
-    fn aead_ad<'b>(
-        &self,
-        associated_data: &[u8],
-        outer: u8,
-        header: &[u8],
-        bytes: &'b mut [u8; MAX_AEAD_AD_LEN],
-    ) -> &'b [u8] {
-        let mut writer = Writer::new(bytes);
+    /// The body's associated data, `AD || hash || type || bound`, in which `bound` is salt, commitment and plaintext
+    /// header, and the hash is filled in by [`bind`]. Within a session every part has a fixed width.
+    fn body_ad<'b>(&self, outer: u8, bound: &[u8], bytes: &'b mut Secret<MAX_BODY_AD_LEN>) -> &'b mut [u8] {
+        let mut writer = Writer::new(bytes.expose_mut());
         // The array has space for the longest header.
         let _ = writer
             .put(&self.associated_data)
-            .and_then(|()| writer.put(&self.primitives.sha256(&[associated_data])))
+            .and_then(|()| writer.put(&[0; 32]))
             .and_then(|()| writer.u8(outer))
-            .and_then(|()| writer.put(header));
+            .and_then(|()| writer.put(bound));
         let written = writer.written();
-        bytes.get(..written).unwrap_or_default()
+        bytes.expose_mut().get_mut(..written).unwrap_or_default()
+    }
+
+    /// Opens the header of `message` and returns how many messages it skips: how many steps of a chain
+    /// [`decrypt`](Self::decrypt) would derive in either ratchet before this message's own. Nothing changes.
+    ///
+    /// An honest peer's message skips those that were lost or that are late. A hostile peer can demand up to
+    /// [`MAX_JUMP`](crate::MAX_JUMP) steps in each of two chains with every message. A host that wants to bound this work
+    /// refuses or delays messages above a number of its own.
+    ///
+    /// # Errors
+    /// [`DecryptError`], for what is found before any derivation.
+    ///
+    /// # Leaks
+    /// As for [`decrypt`](Self::decrypt).
+    pub fn peek(&self, message: &[u8]) -> Result<u32, DecryptError> {
+        self.open_head(message).map(|head| self.ratchet.skips(&head.header))
+    }
+
+    /// Returns whether `message` claims to belong to this session: whether its commitment is that of one of the
+    /// session's header keys. It costs four SHA-256 compressions per header key and authenticates nothing.
+    ///
+    /// Try the session with the message's [`routing_tag`](crate::routing_tag) first, which costs a look-up.
+    ///
+    /// # Leaks
+    /// Which of the header keys it is.
+    #[must_use]
+    pub fn recognizes(&self, message: &[u8]) -> bool {
+        wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| {
+            let Some(&outer) = message.first() else { return false };
+            let at = if outer == TYPE_FIRST { HANDSHAKE_LEN } else { 1 };
+            let sealed =
+                message.get(at..).and_then(|rest| SealedHeader::parse(self.ratchet.chunk_size, outer, rest));
+            sealed.is_some_and(|sealed| {
+                !self.is_abandoned() && self.ratchet.double.recognizes(&self.primitives, &sealed)
+            })
+        })
+    }
+
+    /// Calls `each` with the routing tags of the messages that this session may receive next, 8 bytes each: of the
+    /// current and the next header key the next 8 numbers, and of all late messages whose keys are kept. A message whose
+    /// [`routing_tag`](crate::routing_tag) is one of them belongs to this session, except by a chance of 2^-64.
+    ///
+    /// # Security
+    /// Tags are outputs of a PRF. To a server that sees messages each is a random value that occurs once. A list of
+    /// *expected* tags links a session to its next messages, so an index of them is as private as the session: store
+    /// `HMAC(index key, tag)`.
+    pub fn routing_tags(&self, mut each: impl FnMut([u8; ROUTING_TAG_LEN])) {
+        if !self.is_abandoned() {
+            wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| {
+                self.ratchet.double.routing_tags(&self.primitives, &mut each);
+            });
+        }
+    }
+
+    /// Returns whether the peer has sent 12,500 messages since this side's last answer reached it, half of
+    /// [`MAX_JUMP`](crate::MAX_JUMP). Only an answer begins a new chain, on which the peer's number starts at 0 again:
+    /// send one, of any content.
+    #[must_use]
+    pub fn should_answer(&self) -> bool {
+        self.ratchet.double.should_answer()
+    }
+
+    /// Returns the exporter, 32 bytes, once: after `initiate` or `accept` and before the session's first `decrypt` or
+    /// next `encrypt`, which erase it. It is the same on both sides, and independent of all other keys of the session.
+    /// Snapshots do not contain it.
+    ///
+    /// An application derives keys of its own from it: for a call, a file transfer, or a proof that both sides are in
+    /// this session. Derive each under a label of its own.
+    #[must_use]
+    pub fn take_exporter(&mut self) -> Option<Secret<32>> {
+        self.exporter.take()
+    }
+
+    /// Returns the [`opening_id`](crate::opening_id) of this session's first messages: of a session that was accepted,
+    /// always; of one that was initiated, until the peer has answered; otherwise `None`.
+    ///
+    /// A first message whose opening id belongs to a session is for that session only. It must not be given to
+    /// [`Device::open`](crate::Device::open).
+    #[must_use]
+    pub fn opening_id(&self) -> Option<[u8; 32]> {
+        match &self.opening {
+            Opening::Unanswered(handshake) => Some(self.primitives.sha256(&[handshake])),
+            Opening::Accepted(digest) => Some(*digest),
+            Opening::Done => None,
+        }
     }
 
     /// Returns the other end's identity, which the handshake authenticated, or `None` for a session of a foreign
@@ -278,11 +449,12 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         self.parties.as_ref().map(|parties| &parties.remote)
     }
 
-    /// Returns a name for this session, 32 bytes, the same on both sides: the digest that is its AD. It is not secret,
-    /// but it is computed from both identities: do not give it to a server.
+    /// Returns a name for this session, 32 bytes, the same on both sides and different for all sessions. It is derived
+    /// from the handshake's secret and does not lead to any key, and nobody else can test whether two identities have a
+    /// session of this name. A server that learns it can link what else it learns under the name: do not give it to one.
     #[must_use]
     pub const fn id(&self) -> [u8; 32] {
-        self.associated_data
+        self.id
     }
 
     /// Returns the safety number of the identities that this session's AD covers, or `None` for a foreign handshake.
@@ -356,6 +528,16 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     }
 }
 
+/// Returns the opening id of a first message, 32 bytes: SHA-256 of its handshake. It is the same for all messages that an
+/// initiator sends before the first answer, and it is public. It returns `None` for every other message.
+///
+/// A first message whose opening id is a session's [`opening_id`](Session::opening_id) is for that session's `decrypt`;
+/// any other is for [`Device::open`](crate::Device::open).
+#[must_use]
+pub fn opening_id(message: &[u8]) -> Option<[u8; 32]> {
+    handshake_bytes(message).map(|handshake| RustCrypto.sha256(&[handshake]))
+}
+
 pub(crate) fn message_len(overhead: usize, plaintext_len: usize) -> Option<usize> {
     if plaintext_len > MAX_PLAINTEXT_LEN {
         return None;
@@ -381,18 +563,35 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         Ok(message)
     }
 
-    /// Decrypts as [`decrypt_in_place`](Self::decrypt_in_place) does, into a new `Vec`.
+    /// Encrypts a control message; see [`encrypt_control_into`](Self::encrypt_control_into).
+    ///
+    /// # Errors
+    /// [`EncryptError`]; the session is unchanged.
+    pub fn encrypt_control<'p>(
+        &mut self,
+        payload: impl Into<Payload<'p>>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<u8>, EncryptError> {
+        let payload = payload.into();
+        let len = self.message_len(payload.plaintext.len()).ok_or(EncryptError::TooLong)?;
+        let mut message = alloc::vec![0; len];
+        self.encrypt_control_into(payload, &mut message, rng)?;
+        Ok(message)
+    }
+
+    /// Decrypts as [`decrypt_in_place`](Self::decrypt_in_place) does, into a new `Vec`. The header is opened before the
+    /// body is copied.
     ///
     /// # Errors
     /// [`DecryptError`]; the session is unchanged.
-    pub fn decrypt<'m>(&mut self, message: impl Into<Sealed<'m>>) -> Result<Vec<u8>, DecryptError> {
+    pub fn decrypt<'m>(&mut self, message: impl Into<Sealed<'m>>) -> Result<Opened<Vec<u8>>, DecryptError> {
         let Sealed { message, associated_data } = message.into();
-        let (head, rest) = message.split_at_checked(self.head_len(message)?).ok_or(DecryptError::Refused)?;
-        let (body, tag) = rest.split_last_chunk().ok_or(DecryptError::Refused)?;
+        let head = self.open_head(message)?;
+        let (tag, body) = split_body(message, head.body_at).ok_or(DecryptError::Refused)?;
         let mut plaintext = body.to_vec();
-        let len = self.open(head, &mut plaintext, tag, associated_data)?;
+        let len = self.open_body(&head, tag, &mut plaintext, associated_data)?;
         plaintext.truncate(len);
-        Ok(plaintext)
+        Ok(Opened { plaintext, number: head.header.number(), is_control: head.header.is_control() })
     }
 
     /// Returns the session as bytes for any database, sealed under `key`. `generation` must grow with every save.
@@ -427,7 +626,7 @@ impl Session {
 /// Shows neither a key, nor the session's id, nor an identity.
 impl<P, S> fmt::Debug for Session<P, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { primitives: _, parties: _, associated_data: _, opening, ratchet } = self;
+        let Self { primitives: _, parties: _, associated_data: _, id: _, exporter: _, opening, ratchet } = self;
         let TripleRatchet { chunk_size, double: _, sparse: _ } = ratchet;
         let opening = match opening {
             Opening::Unanswered(_) => "unanswered",
@@ -448,7 +647,7 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
             Opening::Accepted(_) => 32,
             Opening::Done => 0,
         };
-        [1, parties, 32, 1, opening, self.ratchet.stored_len()].into_iter().fold(0, usize::saturating_add)
+        [1, parties, 32, 32, 1, opening, self.ratchet.stored_len()].into_iter().fold(0, usize::saturating_add)
     }
 
     fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
@@ -458,6 +657,7 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
             writer.put(&remote.to_bytes())?;
         }
         writer.put(&self.associated_data)?;
+        writer.put(&self.id)?;
         match &self.opening {
             Opening::Unanswered(handshake) => writer.u8(0).and_then(|()| writer.put(handshake))?,
             Opening::Accepted(digest) => writer.u8(1).and_then(|()| writer.put(digest))?,
@@ -475,6 +675,7 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
             false => None,
         };
         let associated_data = *reader.array().map_err(refused)?;
+        let id = *reader.array().map_err(refused)?;
         let opening = match reader.u8().map_err(refused)? {
             0 => Opening::Unanswered(*reader.array().map_err(refused)?),
             1 => Opening::Accepted(*reader.array().map_err(refused)?),
@@ -497,6 +698,6 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
         if !(reachable || ratchet.sparse.is_dead()) {
             return Err(RestoreError::Refused);
         }
-        Ok(Self { primitives, parties, associated_data, opening, ratchet })
+        Ok(Self { primitives, parties, associated_data, id, exporter: None, opening, ratchet })
     }
 }

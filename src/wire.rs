@@ -14,30 +14,49 @@ pub(crate) const TYPE_MESSAGE: u8 = 0x12;
 
 /// Length in bytes of an identity on the wire, 128: signing key, DH key, certificate.
 pub const IDENTITY_LEN: usize = 32 + 32 + 64;
-/// Length in bytes of a header's salt: 128 bits of entropy under a reused key, as Double Ratchet rev 4 §4 asks of a
-/// nonce (difference D8).
-pub(crate) const SALT_LEN: usize = 16;
+/// The newest version of the protocol that this crate speaks. A signed prekey states its device's, and a handshake its
+/// initiator's, so that a later version cannot be negotiated away.
+pub(crate) const VERSION: u8 = 1;
+/// Length in bytes of a routing tag, the first half of a header's salt: a PRF output of the message's number.
+pub const ROUTING_TAG_LEN: usize = 8;
+/// Number of random bytes in a header's salt.
+pub(crate) const SALT_RANDOM_LEN: usize = 8;
+/// Length in bytes of a header's salt (difference D8): the routing tag, which is unique in a chain, and random bytes,
+/// which differ between two copies of one state.
+pub(crate) const SALT_LEN: usize = ROUTING_TAG_LEN + SALT_RANDOM_LEN;
+/// Number of bytes of the body's ciphertext that the header's AEAD covers. To cover all of it would cost 58 % at 64 KiB;
+/// to cover none would let a server pair a genuine header with any body, and have its receiver derive keys for it.
+pub(crate) const COVERED_LEN: usize = 4_096;
 /// Length in bytes of a header's key commitment. 128 bits suffice: only the peers can choose header keys, and a peer
 /// that spends 2^64 work gains only an ambiguity in its own conversation (spec/protocol.md §8).
 pub(crate) const COMMITMENT_LEN: usize = 16;
 /// Length in bytes of a header's classical part: ratchet key, PN, N.
 pub(crate) const DOUBLE_HEADER_LEN: usize = 32 + 4 + 4;
-/// Length in bytes of a header's post-quantum part without the chunk: message type, epoch, chunk index, n, and the age
-/// of the mixed root.
+/// Length in bytes of a header's post-quantum part without the chunk: message type, epoch, chunk index, n, and the
+/// flags.
 pub(crate) const SPARSE_HEADER_LEN: usize = 1 + 4 + 2 + 4 + 1;
 /// Length in bytes of a sealed header's part before the ciphertext.
 pub(crate) const BEFORE_HEADER_LEN: usize = SALT_LEN + COMMITMENT_LEN;
-/// Length in bytes of the longest sealed header.
-pub(crate) const MAX_SEALED_HEADER_LEN: usize = ChunkSize::Bytes256.sealed_header_len();
+/// Length in bytes of the longest plaintext header.
+pub(crate) const MAX_HEADER_LEN: usize = ChunkSize::Bytes256.header_len();
+/// The header's flag for an age of 1: the sender mixed the header secret of the epoch before the message's.
+pub(crate) const FLAG_AGE: u8 = 1;
+/// The header's flag for a control message, which is for the session layer and not for the user.
+pub(crate) const FLAG_CONTROL: u8 = 2;
+/// The handshake's flag for a one-time prekey. Bit 1 is reserved for a pre-shared key from an earlier session's
+/// exporter, and is refused until it is defined, like all others.
+pub(crate) const HANDSHAKE_ONE_TIME: u8 = 1;
+/// Length in bytes of the handshake's part that is sealed: the initiator's newest version, and its identity.
+pub(crate) const HIDDEN_LEN: usize = 1 + IDENTITY_LEN;
 /// Number of bytes that a message adds to its padded plaintext with chunks of the default size, 149. See
 /// [`ChunkSize::message_overhead`].
 pub const MESSAGE_OVERHEAD: usize = ChunkSize::Bytes32.message_overhead();
-/// Length in bytes of a handshake before the hidden identity: type, signed prekey id, flag, one-time id, EK,
+/// Length in bytes of a handshake before the hidden identity: type, signed prekey id, flags, one-time id, EK,
 /// ciphertext, chunk size.
 pub(crate) const HANDSHAKE_CLEAR_LEN: usize = 1 + 4 + 1 + 4 + 32 + KEM_CIPHERTEXT_LEN + 1;
 /// Length in bytes of a handshake, which every message repeats at its beginning until the first reply.
-pub(crate) const HANDSHAKE_LEN: usize = HANDSHAKE_CLEAR_LEN + IDENTITY_LEN + TAG_LEN;
-/// Number of bytes that a first message adds to its padded plaintext with chunks of the default size, 1,903. See
+pub(crate) const HANDSHAKE_LEN: usize = HANDSHAKE_CLEAR_LEN + HIDDEN_LEN + TAG_LEN;
+/// Number of bytes that a first message adds to its padded plaintext with chunks of the default size, 1,904. See
 /// [`ChunkSize::first_message_overhead`].
 pub const FIRST_MESSAGE_OVERHEAD: usize = ChunkSize::Bytes32.first_message_overhead();
 
@@ -243,8 +262,9 @@ pub(crate) struct Handshake<'a> {
     /// CT.
     pub(crate) kem_ciphertext: &'a [u8; KEM_CIPHERTEXT_LEN],
     pub(crate) chunk_size: ChunkSize,
-    pub(crate) hidden_identity: &'a [u8; IDENTITY_LEN],
-    pub(crate) identity_tag: &'a [u8; TAG_LEN],
+    /// The sealed part: version and identity.
+    pub(crate) hidden: &'a [u8; HIDDEN_LEN],
+    pub(crate) hidden_tag: &'a [u8; TAG_LEN],
 }
 
 impl<'a> Handshake<'a> {
@@ -256,10 +276,10 @@ impl<'a> Handshake<'a> {
             return Err(DecodeError::Refused);
         }
         let signed_prekey_id = reader.u32()?;
-        let one_time_prekey_id = match (reader.flag()?, reader.u32()?) {
-            (true, id) => Some(id),
-            (false, 0) => None,
-            (false, _) => return Err(DecodeError::Refused),
+        let one_time_prekey_id = match (reader.u8()?, reader.u32()?) {
+            (HANDSHAKE_ONE_TIME, id) => Some(id),
+            (0, 0) => None,
+            _ => return Err(DecodeError::Refused),
         };
         let handshake = Self {
             bytes,
@@ -269,8 +289,8 @@ impl<'a> Handshake<'a> {
             ephemeral_key: reader.dh_public()?,
             kem_ciphertext: reader.array()?,
             chunk_size: ChunkSize::from_code(reader.u8()?)?,
-            hidden_identity: reader.array()?,
-            identity_tag: reader.array()?,
+            hidden: reader.array()?,
+            hidden_tag: reader.array()?,
         };
         reader.finish()?;
         Ok(handshake)
@@ -300,6 +320,26 @@ impl DoubleHeader {
     }
 }
 
+/// Returns the routing tag of `message`, 8 bytes, or `None` if it is too short or of no known kind. It reads public
+/// bytes only.
+///
+/// The sender computes the tag from the header key and the message's number. A receiver compares it with
+/// [`Session::routing_tags`](crate::Session::routing_tags) of its sessions to find the one that the message belongs to.
+/// A tag is a hint and authenticates nothing.
+#[must_use]
+pub fn routing_tag(message: &[u8]) -> Option<[u8; ROUTING_TAG_LEN]> {
+    let head_len = match is_first_message(message).ok()? {
+        true => HANDSHAKE_LEN,
+        false => 1,
+    };
+    message.get(head_len..)?.first_chunk().copied()
+}
+
+/// Returns the handshake at the beginning of a first message.
+pub(crate) fn handshake_bytes(message: &[u8]) -> Option<&[u8; HANDSHAKE_LEN]> {
+    message.first_chunk().filter(|_| message.first() == Some(&TYPE_FIRST))
+}
+
 /// Returns whether `message` claims to be a first message, which begins a session. It reads one public byte.
 ///
 /// # Errors
@@ -320,8 +360,8 @@ mod tests {
     fn sizes_on_the_wire_are_pinned() {
         assert_eq!(ChunkSize::ALL.map(ChunkSize::message_overhead), [149, 181, 245, 373]);
         assert_eq!((MESSAGE_OVERHEAD, ChunkSize::default().message_overhead()), (149, 149));
-        assert_eq!(HANDSHAKE_LEN, 1755);
-        assert_eq!(FIRST_MESSAGE_OVERHEAD, 1903);
+        assert_eq!(HANDSHAKE_LEN, 1756);
+        assert_eq!(FIRST_MESSAGE_OVERHEAD, 1904);
         assert_eq!((TYPE_FIRST, TYPE_MESSAGE), (0x11, 0x12));
     }
 

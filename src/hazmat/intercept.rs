@@ -226,6 +226,12 @@ macro_rules! operations {
                 self.primitives.declassify(place, value);
             }
 
+            /// Each MAC is one `hmac`, which passes through the interceptor.
+            #[inline]
+            fn with_hmac<R>(&self, key: &Secret<32>, f: impl FnOnce(&dyn Fn(&[&[u8]]) -> Secret<32>) -> R) -> R {
+                f(&|parts| self.hmac(key.expose(), parts))
+            }
+
             $(
                 #[inline]
                 fn $method<'a>(&self, $($input: $type),*) $(-> $output)? {

@@ -26,7 +26,7 @@ pub use state::{
 };
 
 use crate::error::DecodeError;
-use crate::handshake::expand;
+use crate::handshake::{Agreed, expand};
 use crate::labels;
 use crate::primitives::{DhKeyPair, DhPublicKey, Primitives};
 use crate::ratchet::skipped::SkippedKeyStore;
@@ -75,8 +75,9 @@ fn session<P: Primitives, S: SkippedKeyStore>(
     context: &[u8],
     ratchet: impl FnOnce(&P, InitialKeys) -> TripleRatchet<S>,
 ) -> Session<P, S> {
-    let keys = expand(&primitives, shared_secret);
-    let ratchet = ratchet(&primitives, keys);
     let associated_data = primitives.sha256(&[labels::FOREIGN_HANDSHAKE, context]);
-    Session { primitives, parties: None, associated_data, opening: Opening::Done, ratchet }
+    let Agreed { keys, associated_data, id, exporter } = expand(&primitives, shared_secret, associated_data);
+    let ratchet = ratchet(&primitives, keys);
+    let (parties, exporter, opening) = (None, Some(exporter), Opening::Done);
+    Session { primitives, parties, associated_data, id, exporter, opening, ratchet }
 }

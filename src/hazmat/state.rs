@@ -35,8 +35,8 @@ pub fn session_from_state<P: Primitives, S: SkippedKeyStore>(
 
 /// The same session with other primitives.
 pub fn session_with_primitives<P, Q, S>(session: Session<P, S>, primitives: Q) -> Session<Q, S> {
-    let Session { primitives: _, parties, associated_data, opening, ratchet } = session;
-    Session { primitives, parties, associated_data, opening, ratchet }
+    let Session { primitives: _, parties, associated_data, id, exporter, opening, ratchet } = session;
+    Session { primitives, parties, associated_data, id, exporter, opening, ratchet }
 }
 
 /// The primitives that a session computes with.

@@ -170,6 +170,12 @@ pub trait Primitives: Clone + core::fmt::Debug {
         (self.hmac(key.expose(), &[&[first]]), self.hmac(key.expose(), &[&[second]]))
     }
 
+    /// Calls `f` with a function that computes HMAC-SHA-256 under `key`: for several MACs of which each depends on the
+    /// one before. An implementation can schedule the key once. The default calls [`hmac`](Self::hmac) for each MAC.
+    fn with_hmac<R>(&self, key: &Secret<32>, f: impl FnOnce(&dyn Fn(&[&[u8]]) -> Secret<32>) -> R) -> R {
+        f(&|parts| self.hmac(key.expose(), parts))
+    }
+
     /// Computes HKDF-SHA-256, extract then expand (RFC 5869). `info` is the concatenation of its parts. `out` has at
     /// most 255 · 32 bytes; all callers here request at most 128.
     fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]);

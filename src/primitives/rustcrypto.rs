@@ -172,6 +172,17 @@ impl Primitives for RustCrypto {
         (finish(one), finish(two))
     }
 
+    fn with_hmac<R>(&self, key: &Secret<32>, f: impl FnOnce(&dyn Fn(&[&[u8]]) -> Secret<32>) -> R) -> R {
+        let mac = keyed(key.expose());
+        f(&|parts| {
+            let mut mac = mac.clone();
+            for part in parts {
+                mac.update(part);
+            }
+            finish(mac)
+        })
+    }
+
     fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
         let mut extract = HkdfExtract::<Sha256>::new(Some(salt));
         for part in ikm {

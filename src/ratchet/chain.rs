@@ -18,6 +18,11 @@ impl ChainKey {
         let (message_key, chain_key) = primitives.hmac_pair(&self.0, 1, 2);
         (Self(chain_key), MessageKey(message_key))
     }
+
+    /// The next chain key alone, for a message whose key is not kept.
+    pub(crate) fn next<P: Primitives>(&self, primitives: &P) -> Self {
+        Self(primitives.hmac(self.0.expose(), &[&[2]]))
+    }
 }
 
 #[cfg(test)]
@@ -34,5 +39,6 @@ mod tests {
         let mk = hex("da9d2383815d52bf414c540d97e91d0facf9b98729f9a3f437ad4a9b571676a0");
         let ck = hex("e66a4bfa6a49b2045fe9a7ca29edf7991fc43ce97b9bbfcd467723a8a90f623c");
         assert_eq!((message_key.0.expose(), next.0.expose()), (&mk, &ck));
+        assert_eq!(ChainKey(Secret::new([0x33; 32])).next(&RustCrypto).0.expose(), &ck);
     }
 }

@@ -16,13 +16,13 @@
 //! unpadded. By construction, a refused message therefore changes nothing.
 
 use super::chain::{ChainKey, MessageKey};
-use super::header::{HeaderKey, SealedHeader};
+use super::header::{Envelope, HeaderKey, HeaderSeal, SealedHeader};
 use super::root::RootKey;
-use super::skipped::{MAX_SKIP, SkippedKeyStore, SkippedKeys, SkippedMessageKey, SkippedMessageKeys};
+use super::skipped::{MAX_JUMP, SkippedKeyStore, SkippedKeys, SkippedMessageKey, SkippedMessageKeys};
 use crate::error::{DecryptError, EncryptError};
 use crate::primitives::{DhKeyPair, DhPublicKey, Primitives};
 use crate::secret::Secret;
-use crate::wire::{DoubleHeader, SALT_LEN};
+use crate::wire::{DoubleHeader, ROUTING_TAG_LEN, SALT_RANDOM_LEN};
 use rand_core::CryptoRng;
 
 /// The sending side of the state.
@@ -131,6 +131,22 @@ impl<S> Incoming<S> {
     }
 }
 
+impl<S: SkippedKeyStore> Incoming<S> {
+    /// Returns how many keys this message's jump adds to the store, or `None` if the message is not new.
+    pub(crate) fn kept(&self) -> Option<usize> {
+        match &self.change {
+            Change::UseSkipped { .. } => None,
+            Change::Advance { skipped, .. } | Change::Step { skipped, .. } => Some(skipped.len()),
+        }
+    }
+}
+
+/// Number of messages after the last one received whose routing tags are computed ahead. A message beyond them, after a
+/// loss of as many, is found by its commitment.
+const TAGS_AHEAD: u32 = 8;
+/// Number of messages received without an answer from which on a side should answer: half of [`MAX_JUMP`].
+const SHOULD_ANSWER: u32 = MAX_JUMP / 2;
+
 impl<S: SkippedKeyStore> DoubleRatchet<S> {
     /// `RatchetInitAliceHE` (DR-I1), with its KDF_RK_HE deferred to the first send.
     pub(crate) fn initiator(keys: InitialKeys, signed_prekey: DhPublicKey) -> Self {
@@ -221,17 +237,65 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         Ok(Outgoing { header, mixed_epoch: chain.mixed_epoch, message_key })
     }
 
-    /// DR-E3: seals a header, which is in `sealed` as [`HeaderKey::hencrypt`] requires.
-    pub(crate) fn seal_header<P: Primitives>(
+    /// DR-E3: returns the salt, the commitment and the AEAD key of the header of message `number`.
+    pub(crate) fn prepare_header<P: Primitives>(
         &self,
         primitives: &P,
-        outer: u8,
-        salt: &[u8; SALT_LEN],
-        sealed: &mut [u8],
-    ) -> Option<()> {
+        number: u32,
+        random: &[u8; SALT_RANDOM_LEN],
+        envelope: Envelope,
+    ) -> Option<HeaderSeal> {
         let SendingState::Sending(chain) = &self.sending else { return None };
         primitives.step("DR-E3");
-        chain.header_key.hencrypt(primitives, outer, salt, sealed)
+        Some(chain.header_key.prepare(primitives, number, random, envelope))
+    }
+
+    /// Returns whether a message claims, by its commitment, to be sealed under one of this side's header keys. Nothing
+    /// is authenticated.
+    pub(crate) fn recognizes<P: Primitives>(&self, primitives: &P, sealed: &SealedHeader<'_>) -> bool {
+        let current = self.receiving.as_ref().map(|chain| &chain.header_key);
+        let mut keys = current
+            .into_iter()
+            .chain([&self.next_receiving_header_key])
+            .chain(self.skipped.chains().map(|chain| &chain.header_key));
+        keys.any(|key| key.is_committed(primitives, sealed))
+    }
+
+    /// RT-1: calls `each` with the routing tags of the messages that may arrive next: of HKr and NHKr the next
+    /// [`TAGS_AHEAD`] numbers, and those of all messages whose keys are kept.
+    pub(crate) fn routing_tags<P: Primitives>(
+        &self,
+        primitives: &P,
+        each: &mut impl FnMut([u8; ROUTING_TAG_LEN]),
+    ) {
+        let kept = |step| self.skipped.keys.entries().iter().filter(move |key| key.chain == step).map(|key| key.number);
+        if let Some(chain) = &self.receiving {
+            let next = chain.number..chain.number.saturating_add(TAGS_AHEAD);
+            chain.header_key.routing_tags(primitives, next.chain(kept(self.step)), &mut *each);
+        }
+        self.next_receiving_header_key.routing_tags(primitives, 0..TAGS_AHEAD, &mut *each);
+        for chain in self.skipped.chains() {
+            chain.header_key.routing_tags(primitives, kept(chain.step), &mut *each);
+        }
+    }
+
+    /// Returns whether the peer has sent so many messages without an answer that this side should send one: only an
+    /// answer begins a new chain, and a chain must not lose [`MAX_JUMP`] messages in sequence.
+    pub(crate) fn should_answer(&self) -> bool {
+        let is_due = matches!(self.sending, SendingState::Due { .. });
+        is_due && self.receiving.as_ref().is_some_and(|chain| chain.number >= SHOULD_ANSWER)
+    }
+
+    /// Returns how many messages a message with this header skips.
+    pub(crate) fn skips(&self, opened_under: OpenedUnder, header: &DoubleHeader) -> u32 {
+        match (opened_under, &self.receiving) {
+            (OpenedUnder::Next, chain) => {
+                let missing = chain.as_ref().map_or(0, |chain| header.previous_chain_length.saturating_sub(chain.number));
+                header.number.saturating_add(if missing > MAX_JUMP { 0 } else { missing })
+            }
+            (OpenedUnder::Current, Some(chain)) => header.number.saturating_sub(chain.number),
+            (OpenedUnder::Current, None) | (OpenedUnder::Retired { .. }, _) => 0,
+        }
     }
 
     /// DR-D2: opens a header into `out`.
@@ -241,12 +305,11 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
     pub(crate) fn open_header<P: Primitives>(
         &self,
         primitives: &P,
-        outer: u8,
         sealed: &SealedHeader<'_>,
         out: &mut [u8],
     ) -> Result<OpenedUnder, DecryptError> {
         primitives.step("DR-D2");
-        let mut opens = |key: &HeaderKey| key.hdecrypt(primitives, outer, sealed, out);
+        let mut opens = |key: &HeaderKey| key.hdecrypt(primitives, sealed, out);
         if self.receiving.as_ref().is_some_and(|chain| opens(&chain.header_key)) {
             return Ok(OpenedUnder::Current);
         }
@@ -332,7 +395,10 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
     }
 
     /// DR-D4: receives a message of an old chain, or one that a later message has overtaken. If its key is not stored,
-    /// the message is refused, and no other key is tried (attacks C27, D5).
+    /// nothing is decrypted, and no other key is tried (attacks C27, D5).
+    ///
+    /// # Errors
+    /// `KeyGone`: the header is authentic, and the key was used, evicted or never kept.
     fn receive_skipped<P: Primitives>(
         &self,
         primitives: &P,
@@ -340,8 +406,8 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         header: &DoubleHeader,
     ) -> Result<Incoming<S>, DecryptError> {
         primitives.step("DR-D4");
-        let at = self.skipped.find(step, header.number).ok_or(DecryptError::Refused)?;
-        let message_key = self.skipped.get(at).ok_or(DecryptError::Refused)?;
+        let at = self.skipped.find(step, header.number).ok_or(DecryptError::KeyGone)?;
+        let message_key = self.skipped.get(at).ok_or(DecryptError::KeyGone)?;
         Ok(Incoming { message_key: MessageKey(message_key.0.duplicate()), change: Change::UseSkipped { at } })
     }
 
@@ -353,11 +419,11 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         header: &DoubleHeader,
     ) -> Result<Incoming<S>, DecryptError> {
         primitives.step("DR-D5");
-        let skip = SkipCounts::check::<S>(0, header.number.saturating_sub(chain.number))?;
+        let jump = Jump::new::<S>(0, header.number.saturating_sub(chain.number))?;
         let number = header.number.checked_add(1).ok_or(DecryptError::Refused)?;
         let mut skipped = SkippedKeys::default();
         let (chain_key, message_key) =
-            skip_message_keys(primitives, &chain.chain_key, self.step, chain.number, skip.current, &mut skipped)
+            skip_message_keys(primitives, &chain.chain_key, self.step, chain.number, jump.current, &mut skipped)
                 .kdf_ck(primitives);
         Ok(Incoming { message_key, change: Change::Advance { chain_key, number, skipped } })
     }
@@ -385,7 +451,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         let number = header.number.checked_add(1).ok_or(DecryptError::Refused)?;
         let missing =
             self.receiving.as_ref().map_or(0, |chain| header.previous_chain_length.saturating_sub(chain.number));
-        let skip = SkipCounts::check::<S>(missing, header.number)?;
+        let jump = Jump::new::<S>(missing, header.number)?;
 
         let dh = primitives.dh(&key_pair.secret, header.ratchet_key.as_bytes()).map_err(|_| DecryptError::Refused)?;
         let (root_key, chain_key, next_header_key) = self.root_key.kdf_rk_he(primitives, &dh);
@@ -393,11 +459,13 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
 
         primitives.step("DR-D7");
         let mut skipped = SkippedKeys::default();
-        if let Some(chain) = &self.receiving {
-            skip_message_keys(primitives, &chain.chain_key, self.step, chain.number, skip.previous, &mut skipped);
+        if let Some(chain) = &self.receiving
+            && jump.previous.kept > 0
+        {
+            skip_message_keys(primitives, &chain.chain_key, self.step, chain.number, jump.previous, &mut skipped);
         }
         let (chain_key, message_key) =
-            skip_message_keys(primitives, &chain_key, step, 0, skip.current, &mut skipped).kdf_ck(primitives);
+            skip_message_keys(primitives, &chain_key, step, 0, jump.current, &mut skipped).kdf_ck(primitives);
         let receiving = ReceivingChain {
             remote_ratchet_key: header.ratchet_key,
             chain_key,
@@ -440,35 +508,53 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
     }
 }
 
-/// The numbers of keys that a message skips, checked before any is derived (attacks C2, C3).
-struct SkipCounts {
-    previous: u32,
-    current: u32,
+/// Messages skipped in one chain: all of them, and the newest whose keys are kept.
+#[derive(Clone, Copy)]
+struct Skip {
+    count: u32,
+    kept: u32,
 }
 
-impl SkipCounts {
-    fn check<S: SkippedKeyStore>(previous: u32, current: u32) -> Result<Self, DecryptError> {
-        let all = u64::from(previous).saturating_add(u64::from(current));
-        let capacity = u64::try_from(S::CAPACITY).unwrap_or(u64::MAX);
-        if previous > MAX_SKIP || current > MAX_SKIP || all > capacity {
+/// The messages that one message skips, checked before any key is derived (attacks C2, C3).
+struct Jump {
+    /// At the end of the previous chain.
+    previous: Skip,
+    /// In the message's own chain.
+    current: Skip,
+}
+
+impl Jump {
+    /// The newest `S::CAPACITY` keys of a jump are kept. Others would be evicted at once. If more than [`MAX_JUMP`]
+    /// messages are missing at the end of the previous chain, they are given up and the new chain goes on.
+    fn new<S: SkippedKeyStore>(previous: u32, current: u32) -> Result<Self, DecryptError> {
+        if current > MAX_JUMP {
             return Err(DecryptError::TooManySkipped);
         }
+        let capacity = u32::try_from(S::CAPACITY).unwrap_or(u32::MAX);
+        let current = Skip { count: current, kept: current.min(capacity) };
+        let previous = if previous > MAX_JUMP { 0 } else { previous };
+        let previous = Skip { count: previous, kept: previous.min(capacity.saturating_sub(current.kept)) };
         Ok(Self { previous, current })
     }
 }
 
-/// `SkipMessageKeysHE`: derives and stages `count` keys from number `from` on. Returns the chain key after them.
+/// `SkipMessageKeysHE`: advances the chain by `skip.count` messages from number `from` on, and stages the newest
+/// `skip.kept` keys. Returns the chain key after them.
 fn skip_message_keys<P: Primitives, S: SkippedKeyStore>(
     primitives: &P,
     chain_key: &ChainKey,
     step: u32,
     from: u32,
-    count: u32,
+    skip: Skip,
     skipped: &mut SkippedKeys<S>,
 ) -> ChainKey {
     let mut chain_key = ChainKey(chain_key.0.duplicate());
+    for _ in skip.kept..skip.count {
+        chain_key = chain_key.next(primitives);
+    }
     // Does not saturate: the sum is the header's N or PN. An open range would step beyond 2^32 - 1 at its end (C4).
-    for number in from..from.saturating_add(count) {
+    let end = from.saturating_add(skip.count);
+    for number in end.saturating_sub(skip.kept)..end {
         let (next, key) = chain_key.kdf_ck(primitives);
         skipped.push(SkippedMessageKey { chain: step, number, key });
         chain_key = next;

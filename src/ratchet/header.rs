@@ -1,104 +1,162 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! HENCRYPT and HDECRYPT: encryption of headers under a reused key (Double Ratchet rev 4 §4.2).
 //!
-//! A salt of 16 random bytes gives every header its own AEAD key and nonce, because a GCM nonce has only 96 bits
-//! (difference D8). A key commitment states the header key under which the header was sealed, because one GCM
-//! ciphertext can open under two keys (attack D2).
+//! ```text
+//! tag    = HMAC(hk, "tag" || N)[..8]
+//! salt   = tag || random (8)
+//! com    = HMAC(hk, "commitment" || salt)[..16]
+//! k_h    = HMAC(hk, "header" || salt || type || length of the body's ciphertext)
+//! sealed = Seal(k_h, 0, body tag || the body's first 4,096 bytes of ciphertext, header)
+//! ```
+//!
+//! A header has an AEAD key of its own, because a GCM nonce has only 96 bits (difference D8). The commitment states the
+//! header key under which the header was sealed, because one GCM ciphertext can open under two keys (attack D2). The
+//! AEAD covers the body, so that nobody derives keys for a genuine header that was joined to another body.
 
 use crate::labels;
 use crate::primitives::{Declassified, NONCE_LEN, Primitives, TAG_LEN, declassify_choice};
 use crate::secret::{Secret, equal};
-use crate::wire::{BEFORE_HEADER_LEN, COMMITMENT_LEN, SALT_LEN, Writer};
+use crate::wire::{BEFORE_HEADER_LEN, COMMITMENT_LEN, COVERED_LEN, ChunkSize, ROUTING_TAG_LEN, SALT_LEN, SALT_RANDOM_LEN};
 use zeroize::Zeroize;
+
+/// The nonce of every header and every body. Each of their keys seals once.
+pub(crate) const NONCE: [u8; NONCE_LEN] = [0; NONCE_LEN];
 
 /// HK: HKs, HKr, NHKs or NHKr.
 #[derive(Debug)]
 pub(crate) struct HeaderKey(pub(crate) Secret<32>);
 
-/// A header as it travels, split into its parts: `salt || commitment || ciphertext || tag`.
+/// What the header's AEAD key is derived from, besides header key and salt: facts that are visible on the wire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Envelope {
+    /// The message's first byte.
+    pub(crate) outer: u8,
+    /// Length in bytes of the body's ciphertext, without its tag.
+    pub(crate) body_len: u64,
+}
+
+/// A message from its salt on, split into its parts:
+/// `salt || commitment || header ciphertext || header tag || body tag || body ciphertext`.
 pub(crate) struct SealedHeader<'a> {
-    salt: &'a [u8; SALT_LEN],
-    commitment: &'a [u8; COMMITMENT_LEN],
+    envelope: Envelope,
+    pub(crate) salt: &'a [u8; SALT_LEN],
+    pub(crate) commitment: &'a [u8; COMMITMENT_LEN],
     ciphertext: &'a [u8],
     tag: &'a [u8; TAG_LEN],
+    /// The header's associated data: the body's tag and the beginning of its ciphertext.
+    covered: &'a [u8],
 }
 
 impl<'a> SealedHeader<'a> {
-    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let (salt, rest) = bytes.split_first_chunk()?;
+    /// Splits `bytes`, everything after the type or handshake of a message whose type is `outer`.
+    pub(crate) fn parse(chunk_size: ChunkSize, outer: u8, bytes: &'a [u8]) -> Option<Self> {
+        let (header, after) = bytes.split_at_checked(chunk_size.sealed_header_len())?;
+        let (salt, rest) = header.split_first_chunk()?;
         let (commitment, rest) = rest.split_first_chunk()?;
         let (ciphertext, tag) = rest.split_last_chunk()?;
-        Some(Self { salt, commitment, ciphertext, tag })
+        let body_len = u64::try_from(after.len().checked_sub(TAG_LEN)?).ok()?;
+        Some(Self { envelope: Envelope { outer, body_len }, salt, commitment, ciphertext, tag, covered: covered(after) })
+    }
+
+    /// Length in bytes of the header.
+    pub(crate) const fn header_len(&self) -> usize {
+        self.ciphertext.len()
     }
 }
 
-/// One header's key, nonce and commitment: HKDF-Expand(hk, label || salt, 60).
-struct HeaderKeys {
+/// Returns the part of `after`, the body's tag and ciphertext, that is the header's associated data.
+fn covered(after: &[u8]) -> &[u8] {
+    after.get(..TAG_LEN + COVERED_LEN).unwrap_or(after)
+}
+
+/// The public parts of a header and the key that seals it, once.
+#[derive(Debug)]
+pub(crate) struct HeaderSeal {
+    pub(crate) salt: [u8; SALT_LEN],
+    pub(crate) commitment: [u8; COMMITMENT_LEN],
     key: Secret<32>,
-    nonce: [u8; NONCE_LEN],
-    commitment: [u8; COMMITMENT_LEN],
+}
+
+type Hmac<'a> = &'a dyn Fn(&[&[u8]]) -> Secret<32>;
+
+fn truncated<const N: usize>(mac: &Secret<32>) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.iter_mut().zip(mac.expose()).for_each(|(byte, from)| *byte = *from);
+    bytes
+}
+
+fn number_tag(hmac: Hmac<'_>, number: u32) -> [u8; ROUTING_TAG_LEN] {
+    truncated(&hmac(&[labels::NUMBER_TAG, &number.to_be_bytes()]))
+}
+
+fn commitment(hmac: Hmac<'_>, salt: &[u8; SALT_LEN]) -> [u8; COMMITMENT_LEN] {
+    truncated(&hmac(&[labels::COMMITMENT, salt]))
+}
+
+fn aead_key(hmac: Hmac<'_>, salt: &[u8; SALT_LEN], envelope: Envelope) -> Secret<32> {
+    hmac(&[labels::HEADER, salt, &[envelope.outer], &envelope.body_len.to_be_bytes()])
 }
 
 impl HeaderKey {
-    fn derive<P: Primitives>(&self, primitives: &P, salt: &[u8; SALT_LEN]) -> HeaderKeys {
-        let mut material = Secret::<{ 32 + NONCE_LEN + COMMITMENT_LEN }>::zero();
-        primitives.hkdf_expand(&self.0, &[labels::HEADER, salt], material.expose_mut());
-        let mut keys = HeaderKeys { key: Secret::zero(), nonce: [0; NONCE_LEN], commitment: [0; COMMITMENT_LEN] };
-        let (key, rest) = material.expose().split_at(32);
-        let (nonce, commitment) = rest.split_at(NONCE_LEN);
-        keys.key.expose_mut().copy_from_slice(key);
-        keys.nonce.copy_from_slice(nonce);
-        keys.commitment.copy_from_slice(commitment);
-        keys
-    }
-
-    /// `HENCRYPT(hk, header)`: `sealed` contains the plaintext header, with space for a salt and a commitment before it
-    /// and for a tag after it, and becomes the sealed header. `outer` is the unencrypted byte before the sealed header,
-    /// and its associated data.
-    ///
-    /// Returns `None`, with no plaintext header left, if `sealed` is shorter than the added parts.
-    pub(crate) fn hencrypt<P: Primitives>(
+    /// The first half of `HENCRYPT(hk, header)`: the values that message `number` sends in the clear, and its header's
+    /// AEAD key.
+    pub(crate) fn prepare<P: Primitives>(
         &self,
         primitives: &P,
-        outer: u8,
-        salt: &[u8; SALT_LEN],
-        sealed: &mut [u8],
-    ) -> Option<()> {
-        let (header, tag) = sealed.split_last_chunk_mut::<TAG_LEN>()?;
-        let (before, header) = header.split_at_mut_checked(BEFORE_HEADER_LEN)?;
-        let keys = self.derive(primitives, salt);
-        // At most 308 bytes, which is within GCM's bounds, so this cannot fail. If it did, no plaintext header would be
-        // sent.
-        *tag = primitives.seal(&keys.key, &keys.nonce, &[outer], header).map_err(|_| header.zeroize()).ok()?;
-        let mut writer = Writer::new(before);
-        writer.put(salt).and_then(|()| writer.put(&keys.commitment)).ok()
+        number: u32,
+        random: &[u8; SALT_RANDOM_LEN],
+        envelope: Envelope,
+    ) -> HeaderSeal {
+        primitives.with_hmac(&self.0, |hmac| {
+            let mut salt = [0; SALT_LEN];
+            let (tag, rest) = salt.split_at_mut(ROUTING_TAG_LEN);
+            tag.copy_from_slice(&number_tag(hmac, number));
+            rest.copy_from_slice(random);
+            HeaderSeal { salt, commitment: commitment(hmac, &salt), key: aead_key(hmac, &salt, envelope) }
+        })
     }
 
     /// `HDECRYPT(hk, header)`: writes the plaintext header to `out`, which has its length, if it was sealed under this
-    /// key. Returns whether it was.
+    /// key for this body. Returns whether it was.
     ///
     /// # Leaks
     /// Whether the header opened. The commitment is compared in constant time, and the cipher runs only if it matches.
-    pub(crate) fn hdecrypt<P: Primitives>(
-        &self,
-        primitives: &P,
-        outer: u8,
-        sealed: &SealedHeader<'_>,
-        out: &mut [u8],
-    ) -> bool {
-        let keys = self.derive(primitives, sealed.salt);
-        let committed = equal(&keys.commitment, sealed.commitment);
-        if !declassify_choice(primitives, Declassified::HeaderVerdict, committed)
-            || out.len() != sealed.ciphertext.len()
-        {
+    pub(crate) fn hdecrypt<P: Primitives>(&self, primitives: &P, sealed: &SealedHeader<'_>, out: &mut [u8]) -> bool {
+        let key = primitives.with_hmac(&self.0, |hmac| {
+            let committed = equal(&commitment(hmac, sealed.salt), sealed.commitment);
+            declassify_choice(primitives, Declassified::HeaderVerdict, committed)
+                .then(|| aead_key(hmac, sealed.salt, sealed.envelope))
+        });
+        let Some(key) = key else { return false };
+        if out.len() != sealed.header_len() {
             return false;
         }
         out.copy_from_slice(sealed.ciphertext);
-        let opened = primitives.open(&keys.key, &keys.nonce, &[outer], out, sealed.tag).is_ok();
+        let opened = primitives.open(&key, &NONCE, sealed.covered, out, sealed.tag).is_ok();
         if opened {
             primitives.declassify(Declassified::Header, out);
         }
         opened
+    }
+
+    /// Returns whether the header states that it was sealed under this key: its commitment is this key's.
+    ///
+    /// # Leaks
+    /// The answer.
+    pub(crate) fn is_committed<P: Primitives>(&self, primitives: &P, sealed: &SealedHeader<'_>) -> bool {
+        let committed =
+            primitives.with_hmac(&self.0, |hmac| equal(&commitment(hmac, sealed.salt), sealed.commitment));
+        declassify_choice(primitives, Declassified::HeaderVerdict, committed)
+    }
+
+    /// Returns the routing tags of the messages with `numbers`.
+    pub(crate) fn routing_tags<P: Primitives>(
+        &self,
+        primitives: &P,
+        numbers: impl Iterator<Item = u32>,
+        mut each: impl FnMut([u8; ROUTING_TAG_LEN]),
+    ) {
+        primitives.with_hmac(&self.0, |hmac| numbers.for_each(|number| each(number_tag(hmac, number))));
     }
 
     /// Returns NHK as a ratchet step stores it: mixed with the newest post-quantum root's share (difference D15). An
@@ -109,5 +167,21 @@ impl HeaderKey {
         let mut mixed = Secret::zero();
         primitives.hkdf(header_secret.expose(), &[self.0.expose()], &[labels::NEXT_HEADER_KEY], mixed.expose_mut());
         Self(mixed)
+    }
+}
+
+impl HeaderSeal {
+    /// The second half of `HENCRYPT(hk, header)` (DR-E3), after the body is sealed. `sealed` holds salt, commitment,
+    /// plaintext header and space for a tag; `after` is the body's tag and ciphertext.
+    ///
+    /// Returns `None`, with no plaintext header left, if `sealed` is too short.
+    pub(crate) fn seal<P: Primitives>(self, primitives: &P, sealed: &mut [u8], after: &[u8]) -> Option<()> {
+        let (header, tag) = sealed.split_last_chunk_mut::<TAG_LEN>()?;
+        let (_, header) = header.split_at_mut_checked(BEFORE_HEADER_LEN)?;
+        // At most 308 bytes, which is within GCM's bounds, so this cannot fail. If it did, no plaintext header would be
+        // sent.
+        let sealed = primitives.seal(&self.key, &NONCE, covered(after), header).map_err(|_| header.zeroize()).ok()?;
+        *tag = sealed;
+        Some(())
     }
 }

@@ -12,11 +12,16 @@ use crate::secret::Secret;
 use crate::wipe;
 use arrayvec::ArrayVec;
 
-/// Maximum number of messages that one message may skip at the end of the previous chain, and again in the current one.
-/// A skipped message costs the receiver two HMACs in each ratchet. 1,000 is the example of Double Ratchet rev 4 §8.4.
-pub const MAX_SKIP: u32 = 1_000;
-/// Maximum number of skipped message keys that each of the two ratchets keeps: two maximal skips. Beyond it the oldest
-/// keys are evicted.
+/// Maximum number of messages that one message may skip in a chain of the Double Ratchet, 25,000. It is a constant of
+/// the protocol and the same for both ends: how many keys a store keeps bounds memory and never ends a conversation. A
+/// skipped message costs the receiver one HMAC in each ratchet, and two if its key is kept.
+///
+/// Of more messages missing at the end of the previous chain, no key is derived, and the conversation goes on. More
+/// missing messages at the beginning of a chain, or within it, are refused: a chain of which 25,000 messages in sequence
+/// were lost needs a new session. [`Session::should_answer`](crate::Session::should_answer) tells a receiver in time.
+pub const MAX_JUMP: u32 = 25_000;
+/// Maximum number of skipped message keys that each of the two ratchets keeps on the heap, 2,000. Beyond it the oldest
+/// keys are evicted, and their messages can no longer be opened.
 pub const MAX_SKIPPED_KEYS: usize = 2_000;
 /// Number of the receiving side's ratchet steps for which a skipped key is kept (Double Ratchet rev 4 §8.4, §8.7:
 /// events, not clocks). With large chunks, two epochs of the post-quantum ratchet end this time sooner. The constant
@@ -48,7 +53,7 @@ mod sealed {
 /// The store of skipped message keys. `Heap` grows on the heap. [`Inline`] is a part of the session and needs no
 /// allocator.
 pub trait SkippedKeyStore: sealed::Sealed + Default + core::fmt::Debug {
-    /// Maximum number of entries. If it is smaller than [`MAX_SKIP`], it is also the largest skip.
+    /// Maximum number of entries.
     const CAPACITY: usize;
 
     #[doc(hidden)]

@@ -20,7 +20,7 @@
 use super::braid::message::Message;
 use super::braid::{self, Braid, EpochKey};
 use super::chain::MessageKey;
-use super::skipped::{MAX_SKIP, SkippedKeyStore, SkippedKeys, SkippedMessageKey};
+use super::skipped::{MAX_JUMP, SkippedKeyStore, SkippedKeys, SkippedMessageKey};
 use crate::error::{DecryptError, EncryptError};
 use crate::labels;
 use crate::primitives::Primitives;
@@ -33,10 +33,10 @@ use rand_core::CryptoRng;
 /// Maximum number of epochs whose chains are kept (Double Ratchet rev 4 §5, `ClearOldEpochs`): the sending epoch, the
 /// one before it, from which messages may still arrive, and the next, whose key may already be known.
 const MAX_EPOCHS: usize = 3;
-/// Maximum number of keys that one message may skip in a chain: those of two chains of the Double Ratchet. A chain here
-/// continues over the Double Ratchet's steps, and the gap between two messages that arrive spans at most the ends of
-/// two of its chains (see [`MAX_SKIP`]).
-const MAX_SPARSE_SKIP: u32 = 2 * MAX_SKIP;
+/// Maximum number of messages that one message may skip in a chain, 50,000: those of two chains of the Double Ratchet. A
+/// chain here continues over the Double Ratchet's steps, and the gap between two messages that arrive spans at most the
+/// ends of two of its chains (see [`MAX_JUMP`]).
+const MAX_SPARSE_JUMP: u32 = 2 * MAX_JUMP;
 
 /// The direction of a chain. A2B is the one on which the session's initiator sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,29 +214,36 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
     /// epoch's chain could continue to send on it.
     ///
     /// # Errors
-    /// [`DecryptError::Refused`] if the message's epoch is retired or its key is used; `TooManySkipped`; `Abandoned`
-    /// when dead.
+    /// [`DecryptError::KeyGone`] if the message is not new and its epoch is retired or its key is not kept;
+    /// [`DecryptError::Refused`] if that holds for a new message; `TooManySkipped`; `Abandoned` when dead.
     pub(crate) fn check_receiving(&self, header: &SparseHeader, is_new: bool) -> Result<(), DecryptError> {
         if self.is_dead() {
             return Err(DecryptError::Abandoned);
         }
         let epoch = header.message.epoch.before();
-        let chain = self.epochs.iter().find(|chains| chains.epoch == epoch).ok_or(DecryptError::Refused)?;
-        // Before the first message, with number 1, no message is missing.
-        let missing = header.number.checked_sub(1).and_then(|last| last.checked_sub(chain.receive.number));
-        let capacity = u32::try_from(S::CAPACITY).unwrap_or(u32::MAX);
+        let unavailable = if is_new { DecryptError::Refused } else { DecryptError::KeyGone };
+        let chain = self.epochs.iter().find(|chains| chains.epoch == epoch).ok_or(unavailable)?;
+        let missing = missing(header, chain);
         let newest_used =
             self.epochs.iter().rev().find(|chains| chains.receive.number > 0).map_or(0, |chains| chains.epoch);
         match missing {
-            Some(missing) if missing > MAX_SPARSE_SKIP.min(capacity) => Err(DecryptError::TooManySkipped),
+            Some(missing) if missing > MAX_SPARSE_JUMP => Err(DecryptError::TooManySkipped),
             Some(_) if !is_new || epoch >= newest_used => Ok(()),
             None if !is_new && self.skipped.find(epoch, header.number).is_some() => Ok(()),
-            _ => Err(DecryptError::Refused),
+            _ => Err(unavailable),
         }
     }
 
+    /// Returns how many messages a message with this header skips.
+    pub(crate) fn skips(&self, header: &SparseHeader) -> u32 {
+        let epoch = header.message.epoch.before();
+        let chain = self.epochs.iter().find(|chains| chains.epoch == epoch);
+        chain.and_then(|chain| missing(header, chain)).unwrap_or(0)
+    }
+
     /// `SCKAReceive` and the receiving chain's steps up to the message key, after
-    /// [`check_receiving`](Self::check_receiving). It changes nothing.
+    /// [`check_receiving`](Self::check_receiving). It changes nothing. At most the newest `keep` skipped keys are kept:
+    /// without a key of the Double Ratchet a key of this one opens nothing.
     ///
     /// # Errors
     /// Those of [`check_receiving`](Self::check_receiving).
@@ -244,6 +251,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         &self,
         primitives: &P,
         header: &SparseHeader,
+        keep: usize,
     ) -> Result<Incoming<S>, DecryptError> {
         let epoch = header.message.epoch.before();
         let chain = self.epochs.iter().find(|chains| chains.epoch == epoch).ok_or(DecryptError::Refused)?;
@@ -262,7 +270,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         let (message_key, chain) = match found.and_then(|at| Some((at, self.skipped.get(at)?))) {
             Some((at, key)) => (MessageKey(key.0.duplicate()), Change::UseSkipped { at }),
             None if header.number <= chain.receive.number => return Err(DecryptError::Refused),
-            None => advance(primitives, &chain.receive, epoch, header.number),
+            None => advance(primitives, &chain.receive, epoch, header.number, keep.min(S::CAPACITY)),
         };
         Ok(Incoming { message_key, epoch: braid.receiving_epoch, chain, new_epoch, braid })
     }
@@ -326,17 +334,29 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
     }
 }
 
-/// Skips to `number` - 1 and steps once. The source's §5.6 skips to `number` and then steps, which is an erratum
+/// Returns how many messages are missing in a chain before a message, or `None` if the chain has passed it. Before the
+/// first message, with number 1, no message is missing.
+fn missing(header: &SparseHeader, chain: &EpochChains) -> Option<u32> {
+    header.number.checked_sub(1).and_then(|last| last.checked_sub(chain.receive.number))
+}
+
+/// Skips to `number` - 1, keeping the newest `keep` keys, and steps once. The source's §5.6 skips to `number` and then steps, which is an erratum
 /// (spec/protocol.md §13).
 fn advance<P: Primitives, S: SkippedKeyStore>(
     primitives: &P,
     chain: &SparseChain,
     epoch: u32,
     number: u32,
+    keep: usize,
 ) -> (MessageKey, Change<S>) {
     let mut skipped = SkippedKeys::default();
     let mut chain_key = chain.chain_key.duplicate();
-    for number in chain.number.saturating_add(1)..number {
+    let first = chain.number.saturating_add(1);
+    let first_kept = number.saturating_sub(u32::try_from(keep).unwrap_or(u32::MAX)).max(first);
+    for number in first..first_kept {
+        chain_key = kdf_scka_ck_next(primitives, &chain_key, number);
+    }
+    for number in first_kept..number {
         let (next, key) = kdf_scka_ck(primitives, &chain_key, number);
         skipped.push(SkippedMessageKey { chain: epoch, number, key });
         chain_key = next;
@@ -380,6 +400,13 @@ fn kdf_scka_ck<P: Primitives>(primitives: &P, chain_key: &Secret<32>, number: u3
     next.expose_mut().copy_from_slice(first);
     message_key.expose_mut().copy_from_slice(second);
     (next, MessageKey(message_key))
+}
+
+/// The chain key alone, for a message whose key is not kept: the first 32 bytes.
+fn kdf_scka_ck_next<P: Primitives>(primitives: &P, chain_key: &Secret<32>, number: u32) -> Secret<32> {
+    let mut next = Secret::zero();
+    primitives.hkdf_expand(chain_key, &[labels::CHAIN_NEXT, &number.to_be_bytes()], next.expose_mut());
+    next
 }
 
 #[cfg(test)]

@@ -157,7 +157,7 @@ fn converse<P: Primitives>(primitives: &P, transcript: &mut Vec<u8>) -> Option<(
             let (sender, receiver) = if from_bob { (&mut bob, &mut alice) } else { (&mut alice, &mut bob) };
             let message = sender.encrypt(Payload { plaintext: b"text", associated_data: b"ad" }, &mut rng).ok()?;
             transcript.extend(&message);
-            transcript.extend(receiver.decrypt(Sealed { message: &message, associated_data: b"ad" }).ok()?);
+            transcript.extend(receiver.decrypt(Sealed { message: &message, associated_data: b"ad" }).ok()?.plaintext);
         }
     }
     for session in [&alice, &bob] {

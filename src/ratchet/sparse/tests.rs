@@ -36,7 +36,7 @@ impl Party {
 
     fn receive(&mut self, header: &SparseHeader) -> Result<[u8; 32], DecryptError> {
         self.ratchet.check_receiving(header, false)?;
-        let incoming = self.ratchet.receive(&RustCrypto, header)?;
+        let incoming = self.ratchet.receive(&RustCrypto, header, usize::MAX)?;
         let key = *incoming.message_key.0.expose();
         self.ratchet.commit(&RustCrypto, incoming);
         Ok(key)
@@ -98,8 +98,8 @@ const INIT: [&str; 4] = [
 ];
 const ADD_EPOCH: &str = "f324b4bee92029abf67784cb7742c816afcc61d2e36633a512a2f21a76cdb470";
 const STEP: [&str; 2] = [
-    "3e2684a63344e5f613cc3d2c7d1be165470a383e1ac8d6690ebba9e5c5fac39f",
-    "df9cae3a32b3e22d19b2af316c62061a34fdc007b584b128e23570a7e1fad371",
+    "cf64a3f5d3d334160a90ea128f5a3d3302a9343f8ae8e92f3e189504a59c9a30",
+    "6fc1687f58d76bba3d44d1a365a4c324451a742c3ed2fb556831bfad116bec45",
 ];
 
 /// Attack E18: the chain's outputs are distinct, because each step is keyed by the one before.
@@ -139,18 +139,36 @@ fn e17_in_order_delivery_stores_no_key_and_numbers_begin_at_one() {
         assert_eq!(sent.0.number, number);
         if number == 1 {
             let zero = SparseHeader { number: 0, ..sent.0 };
-            assert_eq!(b.receive(&zero), Err(DecryptError::Refused));
+            assert_eq!(b.receive(&zero), Err(DecryptError::KeyGone));
         }
         b.receive_matching(&sent);
         assert_eq!(b.ratchet.skipped.len(), 0);
     }
     // Control: the source's order, to skip to n and then step, goes one key too far for the same message.
     let chain = SparseChain { chain_key: Secret::new([6; 32]), number: 0 };
-    let stored = |number| match advance::<_, Heap>(&RustCrypto, &chain, 0, number).1 {
+    let stored = |number| match advance::<_, Heap>(&RustCrypto, &chain, 0, number, usize::MAX).1 {
         Change::Advance { skipped, .. } => skipped.len(),
         Change::UseSkipped { .. } => panic!("nothing was skipped"),
     };
     assert_eq!((stored(1), stored(2)), (0, 1));
+}
+
+/// SP-R2: of a jump only the newest keys are kept, and leaving out the others changes no key.
+#[test]
+fn keys_that_are_not_kept_are_not_derived() {
+    let chain = || SparseChain { chain_key: Secret::new([6; 32]), number: 3 };
+    let outcome = |keep| {
+        let (key, change) = advance::<_, Heap>(&RustCrypto, &chain(), 0, 20, keep);
+        let Change::Advance { chain, skipped } = change else { panic!("nothing was skipped") };
+        let kept: Vec<_> = skipped.entries().iter().map(|entry| (entry.number, *entry.key.0.expose())).collect();
+        (*key.0.expose(), *chain.chain_key.expose(), chain.number, kept)
+    };
+    let (key, chain_key, number, all) = outcome(usize::MAX);
+    assert_eq!((number, all.len(), all[0].0, all[15].0), (20, 16, 4, 19));
+    for keep in [0, 1, 5, 15, 16, 17] {
+        let newest = all[16usize.saturating_sub(keep)..].to_vec();
+        assert_eq!(outcome(keep), (key, chain_key, number, newest), "{keep}");
+    }
 }
 
 /// SP-S1, SP-R1: both sides mix the epoch's key into the root. A message that is sent before the peer is sure to have
@@ -196,12 +214,12 @@ fn e8_late_messages_open_once_until_their_epoch_is_retired() {
     parties[1].receive_matching(&late[3]);
     assert_eq!(parties[1].ratchet.skipped.len(), 3);
     parties[1].receive_matching(&late[1]);
-    assert_eq!(parties[1].receive(&late[1].0), Err(DecryptError::Refused));
+    assert_eq!(parties[1].receive(&late[1].0), Err(DecryptError::KeyGone));
     assert_eq!(parties[1].ratchet.skipped.len(), 2);
     until(&mut parties, 1, epoch + 1);
     parties[1].receive_matching(&late[0]);
     until(&mut parties, 1, epoch + 2);
-    assert_eq!(parties[1].receive(&late[2].0), Err(DecryptError::Refused));
+    assert_eq!(parties[1].receive(&late[2].0), Err(DecryptError::KeyGone));
     assert_eq!(parties[1].ratchet.skipped.len(), 0);
     // A sending chain is deleted at the end of its epoch.
     for party in &parties {
@@ -240,9 +258,9 @@ fn a_gap_beyond_the_bound_is_refused_before_any_work() {
     let sent = parties[0].send();
     let far = |number| SparseHeader { number, ..sent.0 };
     let receive = |header: &SparseHeader| parties[1].ratchet.check_receiving(header, true);
-    assert_eq!(receive(&far(MAX_SPARSE_SKIP + 2)), Err(DecryptError::TooManySkipped));
+    assert_eq!(receive(&far(MAX_SPARSE_JUMP + 2)), Err(DecryptError::TooManySkipped));
     assert_eq!(receive(&far(u32::MAX)), Err(DecryptError::TooManySkipped));
-    assert_eq!(receive(&far(MAX_SPARSE_SKIP + 1)), Ok(()));
+    assert_eq!(receive(&far(MAX_SPARSE_JUMP + 1)), Ok(()));
 }
 
 /// The counter's maximum is checked before anything changes.
