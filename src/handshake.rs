@@ -16,8 +16,8 @@ use crate::ratchet::triple::InitialKeys;
 use crate::secret::Secret;
 use crate::time::UnixSeconds;
 use crate::wire::{
-    ChunkSize, HANDSHAKE_CLEAR_LEN, HANDSHAKE_LEN, HANDSHAKE_ONE_TIME, HIDDEN_LEN, Handshake, Reader, TYPE_FIRST, VERSION,
-    Writer,
+    ChunkSize, HANDSHAKE_CLEAR_LEN, HANDSHAKE_LEN, HANDSHAKE_ONE_TIME, HIDDEN_LEN, Handshake, Reader, TYPE_FIRST,
+    VERSION, Writer,
 };
 use rand_core::CryptoRng;
 
@@ -104,10 +104,7 @@ pub(crate) fn initiate<P: Primitives>(
     let (key, nonce) = hidden_identity_key(primitives, &dh3, &ss);
     let (body, end) = hidden.split_at_mut(HIDDEN_LEN);
     let mut writer = Writer::new(body);
-    writer
-        .u8(VERSION)
-        .and_then(|()| writer.put(&local.public().to_bytes()))
-        .map_err(|_| InitiateError::Refused)?;
+    writer.u8(VERSION).and_then(|()| writer.put(&local.public().to_bytes())).map_err(|_| InitiateError::Refused)?;
     let tag = primitives.seal(&key, &nonce, clear, body).map_err(|_| InitiateError::Refused)?;
     end.copy_from_slice(&tag);
 

@@ -7,9 +7,9 @@
 use crate::error::{DecryptError, EncryptError, RestoreError};
 use crate::identity::{Identity, SafetyNumber};
 use crate::padding;
-use crate::payload::{Opened, Payload};
 #[cfg(feature = "alloc")]
 use crate::payload::Sealed;
+use crate::payload::{Opened, Payload};
 use crate::primitives::{Primitives, RustCrypto, TAG_LEN};
 use crate::ratchet::header::{Envelope, NONCE, SealedHeader};
 #[cfg(feature = "alloc")]
@@ -21,8 +21,8 @@ use crate::secret::Secret;
 use crate::snapshot::{self, StorageKey, Stored, refused};
 use crate::wipe;
 use crate::wire::{
-    BEFORE_HEADER_LEN, ChunkSize, Full, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, MAX_HEADER_LEN, ROUTING_TAG_LEN, Reader,
-    TYPE_FIRST, TYPE_MESSAGE, Writer, handshake_bytes,
+    BEFORE_HEADER_LEN, ChunkSize, Full, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, MAX_HEADER_LEN, ROUTING_TAG_LEN,
+    Reader, TYPE_FIRST, TYPE_MESSAGE, Writer, handshake_bytes,
 };
 use core::fmt;
 use rand_core::CryptoRng;
@@ -385,11 +385,9 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| {
             let Some(&outer) = message.first() else { return false };
             let at = if outer == TYPE_FIRST { HANDSHAKE_LEN } else { 1 };
-            let sealed =
-                message.get(at..).and_then(|rest| SealedHeader::parse(self.ratchet.chunk_size, outer, rest));
-            sealed.is_some_and(|sealed| {
-                !self.is_abandoned() && self.ratchet.double.recognizes(&self.primitives, &sealed)
-            })
+            let sealed = message.get(at..).and_then(|rest| SealedHeader::parse(self.ratchet.chunk_size, outer, rest));
+            sealed
+                .is_some_and(|sealed| !self.is_abandoned() && self.ratchet.double.recognizes(&self.primitives, &sealed))
         })
     }
 

@@ -263,11 +263,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
 
     /// RT-1: calls `each` with the routing tags of the messages that may arrive next: of HKr and NHKr the next
     /// [`TAGS_AHEAD`] numbers, and those of all messages whose keys are kept.
-    pub(crate) fn routing_tags<P: Primitives>(
-        &self,
-        primitives: &P,
-        each: &mut impl FnMut([u8; ROUTING_TAG_LEN]),
-    ) {
+    pub(crate) fn routing_tags<P: Primitives>(&self, primitives: &P, each: &mut impl FnMut([u8; ROUTING_TAG_LEN])) {
         let kept = |step| self.skipped.keys.entries().iter().filter(move |key| key.chain == step).map(|key| key.number);
         if let Some(chain) = &self.receiving {
             let next = chain.number..chain.number.saturating_add(TAGS_AHEAD);
@@ -290,7 +286,8 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
     pub(crate) fn skips(&self, opened_under: OpenedUnder, header: &DoubleHeader) -> u32 {
         match (opened_under, &self.receiving) {
             (OpenedUnder::Next, chain) => {
-                let missing = chain.as_ref().map_or(0, |chain| header.previous_chain_length.saturating_sub(chain.number));
+                let missing =
+                    chain.as_ref().map_or(0, |chain| header.previous_chain_length.saturating_sub(chain.number));
                 header.number.saturating_add(if missing > MAX_JUMP { 0 } else { missing })
             }
             (OpenedUnder::Current, Some(chain)) => header.number.saturating_sub(chain.number),

@@ -16,7 +16,9 @@
 use crate::labels;
 use crate::primitives::{Declassified, NONCE_LEN, Primitives, TAG_LEN, declassify_choice};
 use crate::secret::{Secret, equal};
-use crate::wire::{BEFORE_HEADER_LEN, COMMITMENT_LEN, COVERED_LEN, ChunkSize, ROUTING_TAG_LEN, SALT_LEN, SALT_RANDOM_LEN};
+use crate::wire::{
+    BEFORE_HEADER_LEN, COMMITMENT_LEN, COVERED_LEN, ChunkSize, ROUTING_TAG_LEN, SALT_LEN, SALT_RANDOM_LEN,
+};
 use zeroize::Zeroize;
 
 /// The nonce of every header and every body. Each of their keys seals once.
@@ -55,7 +57,14 @@ impl<'a> SealedHeader<'a> {
         let (commitment, rest) = rest.split_first_chunk()?;
         let (ciphertext, tag) = rest.split_last_chunk()?;
         let body_len = u64::try_from(after.len().checked_sub(TAG_LEN)?).ok()?;
-        Some(Self { envelope: Envelope { outer, body_len }, salt, commitment, ciphertext, tag, covered: covered(after) })
+        Some(Self {
+            envelope: Envelope { outer, body_len },
+            salt,
+            commitment,
+            ciphertext,
+            tag,
+            covered: covered(after),
+        })
     }
 
     /// Length in bytes of the header.
@@ -144,8 +153,7 @@ impl HeaderKey {
     /// # Leaks
     /// The answer.
     pub(crate) fn is_committed<P: Primitives>(&self, primitives: &P, sealed: &SealedHeader<'_>) -> bool {
-        let committed =
-            primitives.with_hmac(&self.0, |hmac| equal(&commitment(hmac, sealed.salt), sealed.commitment));
+        let committed = primitives.with_hmac(&self.0, |hmac| equal(&commitment(hmac, sealed.salt), sealed.commitment));
         declassify_choice(primitives, Declassified::HeaderVerdict, committed)
     }
 

@@ -20,8 +20,7 @@ use crate::labels;
 use crate::primitives::{DhKeyPair, DhPublicKey, Primitives};
 use crate::secret::Secret;
 use crate::wire::{
-    COMMITMENT_LEN, ChunkSize, DoubleHeader, FLAG_AGE, FLAG_CONTROL, Full, Reader, SALT_LEN,
-    SALT_RANDOM_LEN, Writer,
+    COMMITMENT_LEN, ChunkSize, DoubleHeader, FLAG_AGE, FLAG_CONTROL, Full, Reader, SALT_LEN, SALT_RANDOM_LEN, Writer,
 };
 use rand_core::CryptoRng;
 

@@ -135,8 +135,7 @@ fn receive_without_the_rule(ratchet: &mut Ratchet, message: &[u8]) -> Result<(),
     let header_secret = ratchet.sparse.header_secret(header.mixed_epoch);
     let double = ratchet.double.receive(&RustCrypto, opened_under, &header.double, header_secret)?;
     let sparse = ratchet.sparse.receive(&RustCrypto, &header.sparse, usize::MAX)?;
-    let aead_key =
-        kdf_hybrid(&RustCrypto, &double.message_key, &sparse.message_key, sealed.salt, sealed.commitment);
+    let aead_key = kdf_hybrid(&RustCrypto, &double.message_key, &sparse.message_key, sealed.salt, sealed.commitment);
     ratchet.commit(&RustCrypto, Incoming { aead_key, double, sparse });
     Ok(())
 }
