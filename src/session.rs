@@ -691,9 +691,18 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
                 parties.is_some() && ratchet.has_only_sent() && same_size
             }
             Opening::Accepted(_) => parties.is_some() && received && ratchet.sparse.direction == Direction::B2A,
-            Opening::Done => parties.is_none() || (received && ratchet.sparse.direction == Direction::A2B),
+            Opening::Done if parties.is_none() => ratchet.chunk_size == ChunkSize::default(),
+            Opening::Done => received && ratchet.sparse.direction == Direction::A2B,
         };
-        if !(reachable || ratchet.sparse.is_dead()) {
+        // Of a session that is over, how it began and with whom is left.
+        let reachable = match (ratchet.sparse.is_dead(), &opening) {
+            (false, _) => reachable,
+            (true, Opening::Unanswered(_)) => false,
+            (true, Opening::Accepted(_)) => parties.is_some() && ratchet.sparse.direction == Direction::B2A,
+            (true, Opening::Done) if parties.is_none() => ratchet.chunk_size == ChunkSize::default(),
+            (true, Opening::Done) => ratchet.sparse.direction == Direction::A2B,
+        };
+        if !reachable {
             return Err(RestoreError::Refused);
         }
         Ok(Self { primitives, parties, associated_data, id, exporter: None, opening, ratchet })

@@ -351,6 +351,19 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         self.skipped = SkippedMessageKeys::default();
     }
 
+    /// Returns whether the state is one that [`wipe`](Self::wipe) leaves, so that a session that is over has one
+    /// encoding.
+    pub(crate) fn is_wiped(&self) -> bool {
+        let zero = |key: &Secret<32>| key.expose().iter().all(|byte| *byte == 0);
+        let header_keys = [&self.next_sending_header_key, &self.next_receiving_header_key];
+        matches!(self.sending, SendingState::Due { previous_chain_length: 0, .. })
+            && self.receiving.is_none()
+            && self.step == 0
+            && self.skipped.len() == 0
+            && zero(&self.root_key.0)
+            && header_keys.iter().all(|key| zero(&key.0))
+    }
+
     /// `RatchetDecryptHE` from the opened header to the message key (DR-D4 to DR-D7). It changes nothing.
     /// `header_secret` is the secret that the sender mixed into its next header key, if this side has it.
     ///

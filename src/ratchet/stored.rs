@@ -223,11 +223,8 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
         // The state must agree on who sent first and who makes which key pair.
         let is_initiator = sparse.direction == Direction::A2B;
         let began = double.step > 0 || is_initiator != matches!(double.sending, SendingState::Waiting { .. });
-        if (mixed && began) || sparse.is_dead() {
-            Ok(Self { chunk_size, double, sparse })
-        } else {
-            Err(DecodeError::Refused)
-        }
+        let fits = if sparse.is_dead() { double.is_wiped() } else { mixed && began };
+        if fits { Ok(Self { chunk_size, double, sparse }) } else { Err(DecodeError::Refused) }
     }
 }
 
