@@ -29,8 +29,18 @@ pub type MockSession = session::Session<Mock>;
 pub type Rewrite = Box<dyn FnMut(&mut [u8])>;
 
 /// Bytes of a plaintext header with chunks of 32 bytes: ratchet key (32), PN (4), N (4); type (1), epoch (4), index (2)
-/// and chunk (32) of the Braid, n (4), age of the mixed root (1). No padded plaintext has this length.
+/// and chunk (32) of the Braid, n (4), flags (1). No padded plaintext has this length.
 pub const HEADER_LEN: usize = 84;
+
+/// Bytes of a body's associated data with chunks of 32 bytes: AD (32), hash (32), type (1), salt (16), commitment (16)
+/// and the header.
+pub const BODY_AD_LEN: usize = 32 + 32 + 1 + 16 + 16 + HEADER_LEN;
+
+/// A message's salt and commitment.
+fn salt_and_commitment(message: &[u8]) -> Option<&[u8]> {
+    let at = if *message.first()? == 0x11 { stored::HANDSHAKE_LEN } else { 1 };
+    message.get(at..at + 32)
+}
 
 /// The inputs of KDF_HYBRID for one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +64,10 @@ pub struct Controls {
     counts: Rc<RefCell<BTreeMap<&'static str, usize>>>,
     steps: Rc<RefCell<Vec<&'static str>>>,
     before_seal: Rc<RefCell<Option<Rewrite>>>,
+    /// The header that was rewritten before its body was sealed, for when the header is sealed.
+    rewritten: Rc<RefCell<Option<[u8; HEADER_LEN]>>>,
+    /// The associated data of every body that was sealed, or for which there was a key.
+    body_ads: Rc<RefCell<Vec<Vec<u8>>>>,
     message_keys: Rc<RefCell<Vec<MessageKeys>>>,
     header_keys: Rc<RefCell<Vec<MixedHeaderKey>>>,
     /// Every signature and every public key is accepted: the device would sign or parse anything.
@@ -110,6 +124,13 @@ impl Controls {
         self.message_keys.borrow().clone()
     }
 
+    /// The associated data of a message's body, as this device sealed or opened it: the session's AD, the hash of the
+    /// caller's associated data, type, salt, commitment and the header in the clear.
+    pub fn body_ad(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let salt = salt_and_commitment(message)?;
+        self.body_ads.borrow().iter().rev().find(|ad| &ad[65..97] == salt).cloned()
+    }
+
     /// The header keys of every ratchet step that was sent, received, or refused because of its body.
     pub fn header_keys(&self) -> Vec<MixedHeaderKey> {
         self.header_keys.borrow().clone()
@@ -119,8 +140,19 @@ impl Controls {
         *self.counts.borrow_mut().entry(operation).or_default() += 1;
     }
 
+    /// Rewrites the header at the end of a body's associated data, and remembers it for when the header is sealed.
+    fn rewritten_ad(&self, ad: &[u8]) -> Vec<u8> {
+        let mut ad = ad.to_vec();
+        if let (Some(rewrite), Some(header)) = (self.before_seal.borrow_mut().as_mut(), ad.last_chunk_mut::<HEADER_LEN>())
+        {
+            rewrite(header);
+            *self.rewritten.borrow_mut() = Some(*header);
+        }
+        ad
+    }
+
     fn record_keys(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &[u8]) {
-        if info == [b"noescrow-v1 message"] {
+        if info[0] == b"noescrow-v1 message" {
             let (classical, post_quantum) = (ikm[0].try_into().unwrap(), salt.try_into().unwrap());
             self.message_keys.borrow_mut().push(MessageKeys { classical, post_quantum });
         }
@@ -139,15 +171,31 @@ impl Intercept for Controls {
     fn intercept(&self, primitives: &RustCrypto, call: &mut Call<'_>) {
         self.tick(call.name());
         match call {
-            Call::HkdfExpand { info, .. } => match info[0] {
-                b"noescrow-v1 header" => self.tick("header key"),
-                b"noescrow-v1 KDF_SCKA_CK" => self.tick("post-quantum step"),
-                _ => {}
-            },
-            Call::Seal { buffer, .. } => {
-                if let Some(rewrite) = self.before_seal.borrow_mut().as_mut() {
-                    rewrite(buffer);
+            Call::HkdfExpand { info, .. } if info[0] == b"noescrow-v1 pq ck" => self.tick("post-quantum step"),
+            Call::Hmac { parts, .. } if parts[0] == b"noescrow-v1 commitment" => self.tick("header key"),
+            Call::Hmac { parts, .. } if *parts == [&[2][..]] => self.tick("chain step"),
+            Call::HmacPair { .. } => self.tick("chain step"),
+            Call::Seal { key, nonce, ad, buffer, tag } => {
+                if ad.len() == BODY_AD_LEN {
+                    let ad = self.rewritten_ad(ad);
+                    self.body_ads.borrow_mut().push(ad.clone());
+                    if let Some(rewrite) = self.before_seal.borrow_mut().as_mut() {
+                        rewrite(buffer);
+                    }
+                    **tag = primitives.seal(key, nonce, &ad, buffer);
+                    return;
                 }
+                match self.rewritten.take() {
+                    Some(header) if buffer.len() == HEADER_LEN => buffer.copy_from_slice(&header),
+                    _ => {
+                        if let Some(rewrite) = self.before_seal.borrow_mut().as_mut() {
+                            rewrite(buffer);
+                        }
+                    }
+                }
+            }
+            Call::Open { ad, .. } if ad.len() == BODY_AD_LEN && !self.unchecked.get() && !self.faulty.get() => {
+                self.body_ads.borrow_mut().push(ad.to_vec());
             }
             Call::Open { key, nonce, ad, buffer, verdict, .. }
                 if self.unchecked.get() && buffer.len() != HEADER_LEN =>

@@ -17,10 +17,10 @@ pub const DEVICE: u8 = 2;
 /// Bytes of a snapshot before the ciphertext: version, kind, generation, salt.
 pub const HEAD: usize = 1 + 1 + 8 + 32;
 
-/// Bytes of a session's state before its opening: flag, two identities, AD.
-pub const OPENING: usize = 1 + 2 * 128 + 32;
+/// Bytes of a session's state before its opening: flag, two identities, AD, id.
+pub const OPENING: usize = 1 + 2 * 128 + 32 + 32;
 /// Bytes of a handshake.
-pub const HANDSHAKE_LEN: usize = 1755;
+pub const HANDSHAKE_LEN: usize = 1756;
 
 /// Offsets of the fields in a session's state (spec/protocol.md §11). A field that the state lacks has no offset.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +56,7 @@ impl Places {
         let count = |at: usize| number(at) as usize;
         let mut places = Self::default();
         // The parties may be missing; the AD is followed by the handshake, its digest or nothing.
-        let opening = if state[0] == 1 { OPENING } else { 1 + 32 };
+        let opening = if state[0] == 1 { OPENING } else { 1 + 32 + 32 };
         let mut at = opening + 1 + [HANDSHAKE_LEN, 32, 0][usize::from(state[opening])];
         places.chunk_size = at;
         let chunk = 32 << state[at];

@@ -36,10 +36,14 @@ use noescrow::{MESSAGE_OVERHEAD, Secret};
 use support::stored::{opened, storage_key};
 use support::{MessageKeys, Mock, MockSession, Talk, state};
 
-/// Bytes before the body: type and sealed header.
+/// Bytes before the body's tag: type and sealed header. The body's ciphertext begins at [`MESSAGE_OVERHEAD`].
 const HEAD_LEN: usize = MESSAGE_OVERHEAD - 16;
 /// Offsets of a sealed header's parts in a message: salt, commitment, ciphertext, tag.
 const HEADER_PARTS: [std::ops::Range<usize>; 4] = [1..17, 17..33, 33..117, 117..133];
+/// Offset of a message's salt and commitment.
+const SALT_AND_COMMITMENT: std::ops::Range<usize> = 1..33;
+/// The nonce of every header and body.
+const NONCE: [u8; 12] = [0; 12];
 
 /// Asserts that the message is refused as all network errors are, and changes no state.
 fn refuses(end: &mut MockSession, message: &[u8]) {
@@ -73,7 +77,7 @@ fn cost(mock: &Mock, act: impl FnOnce()) -> [usize; 4] {
 fn cost_of_both(mock: &Mock, act: impl FnOnce()) -> [usize; 5] {
     mock.reset();
     act();
-    ["hmac_pair", "dh", "header key", "open", "post-quantum step"].map(|operation| mock.count(operation))
+    ["chain step", "dh", "header key", "open", "post-quantum step"].map(|operation| mock.count(operation))
 }
 
 /// Asserts that Bob still keeps the key of the given message.
@@ -85,32 +89,33 @@ fn talk_with_a_gap(seed: u64) -> (Talk, Vec<u8>) {
     (talk, late)
 }
 
-/// KDF_HYBRID.
-fn aead_key(keys: &MessageKeys) -> (Secret<32>, [u8; 12]) {
-    let mut material = [0; 44];
-    RustCrypto.hkdf(&keys.post_quantum, &[&keys.classical], &[b"noescrow-v1 message"], &mut material);
-    (Secret::new(material[..32].try_into().unwrap()), material[32..].try_into().unwrap())
+/// KDF_HYBRID for a message that does not repeat a handshake.
+fn aead_key(keys: &MessageKeys, message: &[u8]) -> Secret<32> {
+    let mut key = [0; 32];
+    let info: [&[u8]; 2] = [b"noescrow-v1 message", &message[SALT_AND_COMMITMENT]];
+    RustCrypto.hkdf(&keys.post_quantum, &[&keys.classical], &info, &mut key);
+    Secret::new(key)
 }
 
 /// Opens a message under message keys found anywhere, as spec/protocol.md specifies.
 fn open_with(keys: &MessageKeys, ad: &[&[u8]], message: &[u8]) -> Option<Vec<u8>> {
-    let (key, nonce) = aead_key(keys);
-    let (body, tag) = message[HEAD_LEN..].split_last_chunk().unwrap();
+    let key = aead_key(keys, message);
+    let (tag, body) = message[HEAD_LEN..].split_first_chunk().unwrap();
     let mut body = body.to_vec();
-    RustCrypto.open(&key, &nonce, &ad.concat(), &mut body, tag).ok()?;
+    RustCrypto.open(&key, &NONCE, &ad.concat(), &mut body, tag).ok()?;
     let marker = body.iter().rposition(|byte| *byte != 0)?;
     body.truncate(marker);
     Some(body)
 }
 
-/// CONCAT(AD, header): session, SHA-256 of the caller's associated data, type and sealed header.
-fn concat_ad(session: &MockSession, associated_data: &[u8], message: &[u8]) -> Vec<u8> {
-    [&session.id()[..], &RustCrypto.sha256(&[associated_data]), &message[..HEAD_LEN]].concat()
+/// CONCAT(AD, header) of one of Alice's messages, as she had it.
+fn concat_ad(talk: &Talk, message: &[u8]) -> Vec<u8> {
+    talk.alice_mock.body_ad(message).expect("not Alice's message")
 }
 
 /// The keys of one of Alice's messages, as she had them.
-fn keys_of(talk: &Talk, associated_data: &[u8], message: &[u8]) -> MessageKeys {
-    let ad = concat_ad(&talk.alice, associated_data, message);
+fn keys_of(talk: &Talk, message: &[u8]) -> MessageKeys {
+    let ad = concat_ad(talk, message);
     let all = talk.alice_mock.message_keys();
     *all.iter().rev().find(|keys| open_with(keys, &[&ad], message).is_some()).expect("not Alice's message")
 }
@@ -133,7 +138,7 @@ fn post_quantum_keys(bytes: &[u8; 32], number: u32, chain_steps: usize) -> Vec<[
     let steps = (1..=chain_steps as u32).map(|step| {
         let mut material = [0; 64];
         let number = number.wrapping_add(step).to_be_bytes();
-        RustCrypto.hkdf_expand(&Secret::new(chain_key), &[b"noescrow-v1 KDF_SCKA_CK", &number], &mut material);
+        RustCrypto.hkdf_expand(&Secret::new(chain_key), &[b"noescrow-v1 pq ck", &number], &mut material);
         chain_key = material[..32].try_into().unwrap();
         material[32..].try_into().unwrap()
     });
@@ -144,7 +149,7 @@ fn post_quantum_keys(bytes: &[u8; 32], number: u32, chain_steps: usize) -> Vec<[
 /// has. The thief tries every 32 bytes of the state as a message key, and as a chain key up to `chain_steps` before the
 /// message's. To recognise a half, the thief is given the other one: only both together open the message.
 fn thief_has(talk: &Talk, message: &[u8], chain_steps: usize) -> [bool; 2] {
-    let (keys, ad) = (keys_of(talk, b"", message), concat_ad(&talk.bob, b"", message));
+    let (keys, ad) = (keys_of(talk, message), concat_ad(talk, message));
     let stored = opened(state(&talk.bob));
     let opens = |keys: MessageKeys| open_with(&keys, &[&ad], message).is_some();
     let classical = stored.windows(32).any(|window| {
@@ -173,8 +178,8 @@ fn control_a_thief_of_the_state_opens_what_the_session_would() {
     let next = talk.from_alice(b"next");
     assert!(thief_opens(&talk, &late, 0), "skipped message keys");
     assert!(!thief_opens(&talk, &next, 0) && thief_opens(&talk, &next, 1), "chain keys");
-    let (keys, ad) = (keys_of(&talk, b"", &late), concat_ad(&talk.bob, b"", &late));
-    let other = keys_of(&talk, b"", &next);
+    let (keys, ad) = (keys_of(&talk, &late), concat_ad(&talk, &late));
+    let other = keys_of(&talk, &next);
     assert_eq!(open_with(&keys, &[&ad], &late).unwrap(), b"late");
     assert_eq!(open_with(&MessageKeys { classical: other.classical, ..keys }, &[&ad], &late), None);
     assert_eq!(open_with(&MessageKeys { post_quantum: other.post_quantum, ..keys }, &[&ad], &late), None);
