@@ -5,7 +5,7 @@ use crate::support::stored::{Places, SESSION, opened, sealed, storage_key};
 use crate::support::{MockSession, Talk, state};
 use crate::{cost, cost_of_both, refuses};
 use noescrow::error::{DecryptError, EncryptError};
-use noescrow::{MAX_SKIP, MAX_SKIPPED_STEPS, MESSAGE_OVERHEAD};
+use noescrow::{MAX_JUMP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, MESSAGE_OVERHEAD};
 use rand_chacha::rand_core::Rng;
 
 /// Alice sends false PN and N in her next header; in her current chain, or in a new one.
@@ -34,7 +34,7 @@ fn work_of_forged_counters(previous: u32, number: u32, new_chain: bool) -> (usiz
     let before = state(&talk.bob);
     talk.bob_mock.reset();
     let error = talk.bob.decrypt(&message).err();
-    let work = (talk.bob_mock.count("hmac_pair"), talk.bob_mock.count("dh"), error);
+    let work = (talk.bob_mock.count("chain step"), talk.bob_mock.count("dh"), error);
     assert_eq!(error.is_some(), before == state(&talk.bob));
     let next = talk.from_alice(b"next");
     assert_eq!(talk.bob.decrypt(&next).unwrap(), b"next");
@@ -46,28 +46,36 @@ fn work_of_forged_counters(previous: u32, number: u32, new_chain: bool) -> (usiz
 #[test]
 fn c2_a_huge_number_is_refused_before_any_key_is_derived() {
     // Bob has received one message of this chain.
-    for number in [MAX_SKIP + 2, 1 << 31, u32::MAX - 1] {
+    for number in [MAX_JUMP + 2, 1 << 31, u32::MAX - 1] {
         assert_eq!(work_of_forged_counters(0, number, false), (0, 0, TOO_MANY), "{number}");
     }
-    for number in [MAX_SKIP + 1, 1 << 31, u32::MAX - 1] {
+    for number in [MAX_JUMP + 1, 1 << 31, u32::MAX - 1] {
         assert_eq!(work_of_forged_counters(0, number, true), (0, 0, TOO_MANY), "{number}");
     }
     // Control: a number one less causes work, of the bounded amount, so that the counter would notice more.
-    let bound = MAX_SKIP as usize + 1;
-    assert_eq!(work_of_forged_counters(0, MAX_SKIP + 1, false), (bound, 0, REFUSED));
-    assert_eq!(work_of_forged_counters(0, MAX_SKIP, true), (bound, 1, REFUSED));
-    assert_eq!(work_of_forged_counters(0, MAX_SKIP / 2, true), (bound / 2 + 1, 1, REFUSED));
+    let bound = MAX_JUMP as usize + 1;
+    assert_eq!(work_of_forged_counters(0, MAX_JUMP + 1, false), (bound, 0, REFUSED));
+    assert_eq!(work_of_forged_counters(0, MAX_JUMP, true), (bound, 1, REFUSED));
+    assert_eq!(work_of_forged_counters(0, MAX_JUMP / 2, true), (bound / 2 + 1, 1, REFUSED));
 }
 
-/// DR-D6.
+/// DR-D6, DR-D7: where more than a jump is missing of the old chain, nothing of it is derived; the old chain is walked
+/// only for keys that are kept.
 #[test]
-fn c3_the_sum_of_both_jumps_is_bounded() {
-    for (previous, number) in [(MAX_SKIP + 2, 0), (u32::MAX, 0), (u32::MAX, MAX_SKIP), (MAX_SKIP, MAX_SKIP + 1)] {
-        assert_eq!(work_of_forged_counters(previous, number, true), (0, 0, TOO_MANY), "{previous} {number}");
+fn c3_the_work_of_both_jumps_is_bounded() {
+    for previous in [MAX_JUMP, u32::MAX] {
+        assert_eq!(work_of_forged_counters(previous, MAX_JUMP + 1, true), (0, 0, TOO_MANY), "{previous}");
     }
-    // Control: both at their bound are the most work that can be requested.
-    let most = work_of_forged_counters(MAX_SKIP + 1, MAX_SKIP, true);
-    assert_eq!(most, (2 * MAX_SKIP as usize + 1, 1, REFUSED));
+    for previous in [MAX_JUMP + 2, u32::MAX] {
+        assert_eq!(work_of_forged_counters(previous, 0, true), (1, 1, OPENED), "{previous}: given up");
+    }
+    let (jump, kept) = (MAX_JUMP as usize, MAX_SKIPPED_KEYS as u32);
+    // Controls: one less is walked; so is the old chain's whole jump for one key that the new one leaves room for, which
+    // is the most work that can be requested.
+    assert_eq!(work_of_forged_counters(MAX_JUMP + 1, 0, true), (jump + 1, 1, OPENED));
+    let most = work_of_forged_counters(MAX_JUMP + 1, kept - 1, true);
+    assert_eq!(most, (jump + kept as usize, 1, REFUSED));
+    assert_eq!(work_of_forged_counters(MAX_JUMP + 1, kept, true), (kept as usize + 1, 1, REFUSED));
     // A PN below the number received stores nothing.
     assert_eq!(work_of_forged_counters(0, 0, true), (1, 1, OPENED));
 }
@@ -114,8 +122,8 @@ fn c4_counters_at_their_end_do_not_wrap_or_panic() {
     }
     // Control: the specification's check in wrapping 32-bit arithmetic refuses the honest message that was just opened.
     let (received, honest) = (u32::MAX - 3, u32::MAX - 2);
-    assert!(received.wrapping_add(MAX_SKIP) < honest);
-    assert!(received.checked_add(MAX_SKIP).is_none(), "and checked, it panics or fails");
+    assert!(received.wrapping_add(MAX_JUMP) < honest);
+    assert!(received.checked_add(MAX_JUMP).is_none(), "and checked, it panics or fails");
 }
 
 /// DR-D5, DR-D6.
@@ -184,25 +192,32 @@ fn d6_the_header_keys_tried_are_bounded_by_the_steps_kept() {
     assert!(tried.iter().take(MAX_SKIPPED_STEPS as usize).enumerate().all(|(gaps, headers)| *headers == gaps + 2));
 }
 
-/// A limit, not an attack that fails: a server that discards more than may be skipped closes that direction for ever.
-#[test]
-fn w13_losing_more_than_may_be_skipped_ends_a_direction() {
-    // One message over the bound and, as the control, exactly the bound.
-    for (lost, refused) in [(MAX_SKIP + 1, true), (MAX_SKIP, false)] {
-        let mut talk = Talk::after(63, 3);
-        for _ in 0..lost {
-            talk.from_alice(b"discarded");
-        }
-        for _ in 0..3 {
-            let message = talk.from_alice(b"is anybody there?");
-            let due = if refused { TOO_MANY } else { None };
-            assert_eq!(talk.bob.decrypt(&message).err(), due, "{lost} lost");
-        }
-        // The other direction continues; but an answer from a peer that received nothing brings no new chain of
-        // Alice's.
-        let answer = talk.from_bob(b"hello?");
-        assert_eq!(talk.alice.decrypt(&answer).unwrap(), b"hello?");
-        let next = talk.from_alice(b"and now?");
-        assert_eq!(talk.bob.decrypt(&next).is_err(), refused, "{lost} lost");
+/// Discards `lost` messages of Alice's, within a chain or at its head, and returns the errors of the message after them and
+/// of the one after Bob has answered.
+fn after_losing(lost: u32, head: bool) -> [Option<DecryptError>; 2] {
+    let mut talk = Talk::after(63, 3);
+    if head {
+        talk.turn(true);
     }
+    let mut discarded = vec![0; MESSAGE_OVERHEAD + 1];
+    for _ in 0..lost {
+        talk.alice.encrypt_into(b"", &mut discarded, &mut talk.rng).unwrap();
+    }
+    let message = talk.from_alice(b"is anybody there?");
+    let first = talk.bob.decrypt(&message).err();
+    talk.turn(true);
+    let message = talk.from_alice(b"and now?");
+    [first, talk.bob.decrypt(&message).err()]
+}
+
+/// A limit, which `tests/loss.rs` approaches from below: a server that discards more than a jump closes a chain. Where a
+/// message of the chain had arrived, Bob's answer brings Alice's next chain, which opens. Where none had, he cannot
+/// answer it, and that direction needs a new session.
+#[test]
+fn w13_losing_more_than_a_jump_closes_a_chain() {
+    assert_eq!(after_losing(MAX_JUMP + 1, false), [TOO_MANY, OPENED]);
+    assert_eq!(after_losing(MAX_JUMP + 1, true), [TOO_MANY, TOO_MANY]);
+    // Control: exactly the bound.
+    assert_eq!(after_losing(MAX_JUMP, false), [OPENED, OPENED]);
+    assert_eq!(after_losing(MAX_JUMP, true), [OPENED, OPENED]);
 }

@@ -70,7 +70,7 @@ impl Gcm {
     }
 
     fn tag(&self, ad: &[u8], blocks: &[u128], len: usize) -> u128 {
-        let all = [block(ad)].into_iter().chain(blocks.iter().copied()).chain([lengths(ad.len(), len)]);
+        let all = ad.chunks(16).map(block).chain(blocks.iter().copied()).chain([lengths(ad.len(), len)]);
         all.fold(0, |hash, block| mul(hash ^ block, self.h)) ^ self.mask
     }
 
@@ -82,7 +82,7 @@ impl Gcm {
 
 /// Solves for the second block of `ciphertext` such that both keys give one tag, and returns that tag.
 ///
-/// With blocks A, C1, ..., Cn, L the tag is their polynomial in H plus E(J0). Setting two tags equal gives one linear
+/// With blocks A1, ..., C1, ..., Cn, L the tag is their polynomial in H plus E(J0). Setting two tags equal gives one linear
 /// equation for one block: C2 · (H^k + H'^k) = all other terms, k = n.
 pub fn collide([one, other]: [&Gcm; 2], ad: &[u8], ciphertext: &mut [u8]) -> [u8; 16] {
     let blocks = |bytes: &[u8]| bytes.chunks(16).map(block).collect::<Vec<_>>();

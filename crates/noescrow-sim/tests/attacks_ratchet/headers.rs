@@ -4,30 +4,30 @@
 use crate::ghash::{Gcm, collide};
 use crate::support::stored::{Places, opened};
 use crate::support::{HEADER_LEN, MockSession, Talk, rng, state};
-use crate::{HEAD_LEN, HEADER_PARTS, copy, copy_with, cost, refuses};
+use crate::{HEAD_LEN, HEADER_PARTS, copy, copy_with, cost, key_is_gone, refuses};
 use noescrow::error::DecryptError;
 use noescrow::primitives::{DhPublicKey, Primitives, RustCrypto};
 use noescrow::skipped::SkippedKeyStore;
 use noescrow::{
-    FIRST_MESSAGE_OVERHEAD, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, MESSAGE_OVERHEAD, Secret, skipped::Heap,
+    FIRST_MESSAGE_OVERHEAD, MAX_JUMP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, MESSAGE_OVERHEAD, Secret, skipped::Heap,
 };
 use rand_chacha::rand_core::Rng;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 
-/// One header's AEAD key and nonce, and its commitment: Expand(hk, label || salt, 60).
-pub fn header_keys(header_key: &[u8; 32], salt: &[u8; 16]) -> (Gcm, [u8; 16]) {
-    let mut material = [0; 60];
-    RustCrypto.hkdf_expand(&Secret::new(*header_key), &[b"noescrow-v1 header", salt], &mut material);
-    let key = Secret::new(material[..32].try_into().unwrap());
-    (Gcm::new(key, material[32..44].try_into().unwrap()), material[44..].try_into().unwrap())
+/// One header's AEAD key, and its commitment.
+pub fn header_keys(header_key: &[u8; 32], salt: &[u8; 16], body_len: u64) -> (Gcm, [u8; 16]) {
+    let mac = |parts: &[&[u8]]| RustCrypto.hmac(header_key, parts);
+    let key = mac(&[b"noescrow-v1 header", salt, &[0x12], &body_len.to_be_bytes()]);
+    let commitment = mac(&[b"noescrow-v1 commitment", salt]);
+    (Gcm::new(key, crate::NONCE), *commitment.expose().first_chunk().unwrap())
 }
 
-/// A ratchet key, a message of the Braid with a chunk, and an age.
+/// A ratchet key, a message of the Braid with a chunk, and flags.
 fn decodes(header: &[u8]) -> bool {
     let ratchet_key = DhPublicKey::from_bytes(header[..32].try_into().unwrap());
-    ratchet_key.is_ok() && (1..=5).contains(&header[40]) && header[83] < 2
+    ratchet_key.is_ok() && (1..=5).contains(&header[40]) && header[83] < 4
 }
 
 /// The peer knows HKr and NHKr, since it made both. It searches for a salt under which one ciphertext is a valid header
@@ -39,14 +39,15 @@ fn d2_the_commitment_refuses_a_ciphertext_for_two_header_keys() {
     let places = Places::of(&stored);
     let key_at = |at: usize| -> [u8; 32] { *stored[at..].first_chunk().unwrap() };
     let header_keys_of_bob = [key_at(places.receiving_header_key.unwrap()), key_at(places.next_receiving_header_key)];
-    const OUTER: &[u8] = &[0x12];
+    // The body's tag and ciphertext, which the header's AEAD covers.
+    let body = [7; 16 + 8];
 
     let mut rng = rng(80);
     let mut salt = [0; 16];
     let mut ciphertext = [0; HEADER_LEN];
     let (tag, commitments) = loop {
         rng.fill_bytes(&mut salt);
-        let [(one, first), (other, second)] = header_keys_of_bob.map(|key| header_keys(&key, &salt));
+        let [(one, first), (other, second)] = header_keys_of_bob.map(|key| header_keys(&key, &salt, 8));
         let streams: [[u8; HEADER_LEN]; 2] = [one.keystream(), other.keystream()];
         // Under the second key: PN = N = 0, a chunk of epoch 1, the next n, and the root of epoch 0. Under the first
         // key, the header's form is left to chance. The ratchet key is what the equation gives.
@@ -54,20 +55,19 @@ fn d2_the_commitment_refuses_a_ciphertext_for_two_header_keys() {
         (header[40], header[44], header[82]) = (1, 1, 4);
         ciphertext.copy_from_slice(&xor(&header, &streams[1]));
         let under_first = xor(&ciphertext, &streams[0]);
-        if !(1..=5).contains(&under_first[40]) || under_first[83] > 1 {
+        if !(1..=5).contains(&under_first[40]) || under_first[83] > 3 {
             continue;
         }
-        let tag = collide([&one, &other], OUTER, &mut ciphertext);
+        let tag = collide([&one, &other], &body, &mut ciphertext);
         // Control: plain AES-GCM opens the ciphertext under either key, to two different headers.
-        let headers = [&one, &other].map(|gcm| gcm.open(OUTER, &ciphertext, &tag).expect("opens under both"));
+        let headers = [&one, &other].map(|gcm| gcm.open(&body, &ciphertext, &tag).expect("opens under both"));
         assert_ne!(headers[0], headers[1]);
         if headers.iter().all(|header| decodes(header)) {
             break (tag, [first, second]);
         }
     };
 
-    let body = [7; 16 + 8];
-    let message = |commitment: &[u8; 16]| [OUTER, &salt, commitment, &ciphertext, &tag, &body].concat();
+    let message = |commitment: &[u8; 16]| [&[0x12][..], &salt, commitment, &ciphertext, &tag, &body].concat();
     let mut neither = commitments[0];
     neither[0] ^= 1;
     for (commitment, opens) in [(commitments[0], 1), (commitments[1], 1), (neither, 0)] {
@@ -146,15 +146,15 @@ fn d5_an_old_header_without_a_kept_key_is_refused_immediately() {
     };
     let mut unstored = vec![used];
     // Key 1 is kept; all others of that chain were used up or came after its end.
-    unstored.extend([0, 2, 3, 4, 500, MAX_SKIP, u32::MAX - 1, u32::MAX].map(&mut forged));
+    unstored.extend([0, 2, 3, 4, 500, MAX_JUMP, u32::MAX - 1, u32::MAX].map(&mut forged));
     for message in &unstored {
         let Talk { bob, bob_mock, .. } = &mut talk;
         let [hmacs, dhs, headers, openings] = cost(bob_mock, || {
-            assert_eq!(bob.decrypt(message), Err(DecryptError::Refused));
+            assert_eq!(bob.decrypt(message).unwrap_err(), DecryptError::KeyGone);
         });
         // HKr and NHKr do not fit the commitment, the old key does; then processing ends.
         assert_eq!([hmacs, dhs, headers, openings], [0, 0, 3, 1]);
-        refuses(bob, message);
+        key_is_gone(bob, message);
     }
     // Control: the message whose key is kept opens under that header key. Then the header key is deleted, and no key
     // fits.
@@ -213,7 +213,7 @@ fn kept(seed: u64, text: &[u8], lost: u32) -> Vec<usize> {
 /// Bounds and deletion depend only on the order of messages: neither a clock nor a user's choice distinguishes devices.
 #[test]
 fn d8_kept_keys_depend_only_on_the_order_of_messages() {
-    assert_eq!((MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS), (1_000, 2_000, 32), "part of the protocol's version");
+    assert_eq!((MAX_JUMP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS), (25_000, 2_000, 32), "part of the protocol's version");
     assert_eq!(Heap::CAPACITY, MAX_SKIPPED_KEYS);
     let one = kept(85, b"short", 4);
     assert_eq!(one, kept(86, &[9; 500], 4), "other keys, other texts");

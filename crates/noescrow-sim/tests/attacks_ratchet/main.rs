@@ -47,8 +47,17 @@ const NONCE: [u8; 12] = [0; 12];
 
 /// Asserts that the message is refused as all network errors are, and changes no state.
 fn refuses(end: &mut MockSession, message: &[u8]) {
+    fails(end, message, DecryptError::Refused);
+}
+
+/// Asserts that the message's header is authentic and its key is not kept, and that nothing changes.
+fn key_is_gone(end: &mut MockSession, message: &[u8]) {
+    fails(end, message, DecryptError::KeyGone);
+}
+
+fn fails(end: &mut MockSession, message: &[u8], error: DecryptError) {
     let before = state(end);
-    assert_eq!(end.decrypt(message), Err(DecryptError::Refused));
+    assert_eq!(end.decrypt(message).unwrap_err(), error);
     assert_eq!(before, state(end));
 }
 
