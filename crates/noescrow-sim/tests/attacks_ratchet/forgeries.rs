@@ -4,7 +4,7 @@
 use crate::support::stored::Places;
 use crate::support::{MockSession, NOW, Talk, bundle, mock_device, rng, state};
 use crate::{
-    HEAD_LEN, HEADER_PARTS, aead_key, classical_keys, concat_ad, cost, keys_of, open_with, opened, post_quantum_keys,
+    HEAD_LEN, HEADER_PARTS, NONCE, aead_key, classical_keys, concat_ad, cost, keys_of, open_with, opened, post_quantum_keys,
     refuses, talk_with_a_gap, unchecked,
 };
 use noescrow::error::DecryptError;
@@ -20,14 +20,17 @@ fn c1_a_forged_ratchet_key_desynchronises_nobody() {
         let mut talk = Talk::after(60, 2);
         let ping = talk.from_bob(b"ping");
         talk.alice.decrypt(&ping).unwrap();
-        let forged = if genuine_header {
-            // A thief of the header key puts a ratchet key of its own into a header, and has no message key.
+        // A thief of the header key puts a ratchet key of its own into a header, and has no message key.
+        let forge = |talk: &mut Talk, text: &[u8]| {
             let key = RustCrypto.dh_public(&Secret::new([4; 32]));
             let mut thief = crate::copy_with(&talk.alice, talk.alice_mock.clone());
             talk.alice_mock.rewrite_headers(move |header| header[..32].copy_from_slice(&key));
-            let forged = thief.encrypt(b"forged", &mut talk.rng).unwrap();
+            let forged = thief.encrypt(text, &mut talk.rng).unwrap();
             talk.alice_mock.stop_rewriting();
             forged
+        };
+        let forged = if genuine_header {
+            forge(&mut talk, b"forged")
         } else {
             let mut noise = vec![0; MESSAGE_OVERHEAD + 8];
             talk.rng.fill_bytes(&mut noise);
@@ -38,14 +41,13 @@ fn c1_a_forged_ratchet_key_desynchronises_nobody() {
         let mut hasty = unchecked(&talk.bob);
         let genuine = talk.from_alice(b"genuine");
         if genuine_header {
-            let marked = (0..=255u8).any(|guess| {
+            let marked = (0..=u16::MAX).any(|guess| {
                 // The plaintext is garbage; the forger tries until its padding parses.
-                let mut forged = forged.clone();
-                forged[HEAD_LEN + 6] ^= guess;
+                let forged = forge(&mut talk, &guess.to_be_bytes());
                 hasty.decrypt(&forged).is_ok()
             });
             assert!(marked);
-            assert_eq!(hasty.decrypt(&genuine), Err(DecryptError::Refused));
+            assert_eq!(hasty.decrypt(&genuine).unwrap_err(), DecryptError::Refused);
         }
         refuses(&mut talk.bob, &forged);
         assert_eq!(talk.bob.decrypt(&genuine).unwrap(), b"genuine");
@@ -68,29 +70,29 @@ fn c13_every_flipped_bit_is_refused_without_change() {
             assert_eq!(bob.decrypt(&forged), Err(DecryptError::Refused), "{bit}");
         }
         assert_eq!(before, state(bob));
-        // Control: without a check of the tag, a flipped bit of the tag or of the text passes; of the header, none
-        // does.
-        let taken = |bit: usize| {
-            let mut forged = message.clone();
-            forged[bit / 8] ^= 1 << (bit % 8);
-            unchecked(bob).decrypt(&forged).is_ok()
-        };
-        let head = if *message == repeated { FIRST_MESSAGE_OVERHEAD - 16 } else { HEAD_LEN };
-        assert!(taken(8 * message.len() - 1) && taken(8 * head) && !taken(8 * head - 1));
         bob.decrypt(message).unwrap();
     }
+    // Control: without a check of the body's tag, a flipped bit passes where the header's AEAD does not cover the body.
+    let message = talk.from_alice(&[7; 5_000]);
+    let taken = |byte: usize| {
+        let mut forged = message.clone();
+        forged[byte] ^= 1;
+        unchecked(&talk.bob).decrypt(&forged).is_ok()
+    };
+    let uncovered = MESSAGE_OVERHEAD + 4_096;
+    assert!(taken(uncovered) && !taken(uncovered - 1) && !taken(HEAD_LEN) && !taken(HEAD_LEN - 1));
 }
 
 /// DR-E4, DR-D8.
 #[test]
-fn c14_the_ad_of_a_body_has_four_parts_of_fixed_width() {
+fn c14_the_ad_of_a_body_has_parts_of_fixed_width() {
     let (mut talk, _) = talk_with_a_gap(63);
     let megabyte = vec![0x12; 1 << 20];
     for associated_data in [&b""[..], b"a", b"ab", &megabyte] {
         let message = talk.alice.encrypt(Payload { plaintext: b"text", associated_data }, &mut talk.rng).unwrap();
         // The message opens as the specification describes. The message keys are the next ones of the chains, CKr in
         // both halves of Bob's state.
-        let key = keys_of(&talk, associated_data, &message);
+        let key = keys_of(&talk, &message);
         let stored = opened(state(&talk.bob));
         let places = Places::of(&stored);
         let chain_key = |at: usize| stored[at..].first_chunk().unwrap();
@@ -98,15 +100,24 @@ fn c14_the_ad_of_a_body_has_four_parts_of_fixed_width() {
         let number = u32::from_be_bytes(*stored[sparse + 32..].first_chunk().unwrap());
         assert_eq!(classical_keys(chain_key(places.receiving_chain_key.unwrap()), 1)[1], key.classical);
         assert_eq!(post_quantum_keys(chain_key(sparse), number, 1)[1], key.post_quantum);
-        assert_eq!(concat_ad(&talk.bob, associated_data, &message).len(), 32 + 32 + 1 + 132);
-        // Controls: if a part is left out, or used itself instead of its digest, the tag is another one.
-        let id = talk.bob.id();
+        let ad = concat_ad(&talk, &message);
         let digest = RustCrypto.sha256(&[associated_data]);
-        let head = &message[..HEAD_LEN];
-        for wrong in [vec![&digest[..], head], vec![&id, head], vec![&id, &digest], vec![&id, &digest, &head[1..]]] {
+        // Session, digest, type with salt and commitment, the header in the clear.
+        let [session, header] = [&ad[..32], &ad[97..]];
+        let head = &message[..33];
+        assert_eq!((header.len(), ad.len()), (84, 32 + 32 + 1 + 32 + 84));
+        assert!(open_with(&key, &[session, &digest, head, header], &message).is_some());
+        // Controls: if a part is left out, or used itself instead of its digest, the tag is another one.
+        for wrong in [
+            vec![&digest[..], head, header],
+            vec![session, head, header],
+            vec![session, &digest, header],
+            vec![session, &digest, &head[1..], header],
+            vec![session, &digest, head],
+            vec![session, associated_data, head, header],
+        ] {
             assert_eq!(open_with(&key, &wrong, &message), None);
         }
-        assert_eq!(open_with(&key, &[&id, associated_data, head], &message), None);
         // Any other associated data belongs to another message, shifted and doubled data too.
         let shifted = [associated_data, &message[..1]].concat();
         let doubled = [associated_data, associated_data, b"x"].concat();
@@ -132,8 +143,8 @@ fn c15_a_tag_of_fewer_than_sixteen_bytes_is_refused() {
     let mut talk = Talk::after(64, 1);
     let message = talk.from_alice(b"");
     assert_eq!(message.len(), MESSAGE_OVERHEAD + 1);
-    let (key, nonce) = aead_key(&keys_of(&talk, b"", &message));
-    let ad = concat_ad(&talk.bob, b"", &message);
+    let key = aead_key(&keys_of(&talk, &message), &message);
+    let ad = concat_ad(&talk, &message);
     let Talk { bob, bob_mock, .. } = &mut talk;
     for len in 0..message.len() {
         refuses(bob, &message[..len]);
@@ -144,19 +155,19 @@ fn c15_a_tag_of_fewer_than_sixteen_bytes_is_refused() {
         assert_eq!(headers > 0, len >= MESSAGE_OVERHEAD, "{len}");
     }
     // All first bytes of the tag of a forged body.
-    let at = message.len() - 16;
+    let at = HEAD_LEN;
     let forged = |guess: u8| {
         let mut forged = message.clone();
-        forged[at - 1] ^= 1;
+        *forged.last_mut().unwrap() ^= 1;
         forged[at] = guess;
         forged
     };
     (0..=255).for_each(|guess| refuses(bob, &forged(guess)));
     // Control: a verifier of the tag's first byte alone accepts one of them. Sealing the sealed text gives the right
     // tag.
-    let mut body = forged(0)[HEAD_LEN..at].to_vec();
-    RustCrypto.seal(&key, &nonce, &ad, &mut body).unwrap();
-    let tag = RustCrypto.seal(&key, &nonce, &ad, &mut body).unwrap();
+    let mut body = forged(0)[MESSAGE_OVERHEAD..].to_vec();
+    RustCrypto.seal(&key, &NONCE, &ad, &mut body).unwrap();
+    let tag = RustCrypto.seal(&key, &NONCE, &ad, &mut body).unwrap();
     let taken = |len: usize| (0..=255).filter(|guess| forged(*guess)[at..at + len] == tag[..len]).count();
     assert_eq!((taken(1), taken(16)), (1, 0));
     assert_eq!(bob.decrypt(&message).unwrap(), b"");
@@ -168,7 +179,7 @@ fn c16_other_versions_and_tag_lengths_are_refused() {
     let message = talk.from_alice(b"text");
     let end = message.len() - 16;
     for first in (0..=255u8).filter(|first| !matches!(first, 0x11 | 0x12)) {
-        // No tag, 8 bytes of it, all 16, and the length of a 32-byte MAC.
+        // As if a tag at the end were left out, of 8 bytes, of 16, and of a MAC's 32.
         for tag_len in [0, 8, 16, 32] {
             let mut other = message.clone();
             other.truncate(end + tag_len);
@@ -281,23 +292,25 @@ fn c18_a_head_with_another_messages_body_is_refused() {
         let spliced = [&messages[head][..HEAD_LEN], &messages[body][HEAD_LEN..]].concat();
         refuses(&mut talk.bob, &spliced);
     }
-    // Control: each opens with its own body. D4 has the splice that would open without the AD.
+    // Control: each opens with its own body. D4 has two messages of one state.
     assert!(messages.iter().all(|message| talk.bob.decrypt(message).is_ok()));
 }
 
-/// Two sealings of one header and one text by a sender that was rolled back: key and nonce of the body are the same, so
-/// that only its AD distinguishes the two.
+/// Two sealings of one header and one text by a sender that was rolled back: the numbers are the same, and so are the
+/// ratchets' message keys. The salts' random halves give them different keys.
 #[test]
 fn d4_a_body_opens_only_with_its_own_sealed_header() {
     let mut talk = Talk::after(69, 1);
     let mut backup = crate::copy(&talk.alice);
     let one = talk.from_alice(b"text");
     let two = backup.encrypt(b"text", &mut talk.rng).unwrap();
-    assert_eq!(one[HEAD_LEN..one.len() - 16], two[HEAD_LEN..two.len() - 16], "the same body");
-    assert_ne!(one[..HEAD_LEN], two[..HEAD_LEN], "another salt");
+    assert_eq!(keys_of(&talk, &one), *talk.alice_mock.message_keys().last().unwrap());
+    assert_eq!(one[..9], two[..9], "the same tag of the number");
+    assert!(HEADER_PARTS.iter().all(|part| one[part.clone()] != two[part.clone()]));
+    assert_ne!(one[HEAD_LEN..], two[HEAD_LEN..], "another body");
     let spliced = [&one[..HEAD_LEN], &two[HEAD_LEN..]].concat();
-    // Control: without a check of the tag, nothing else notices.
-    assert_eq!(unchecked(&talk.bob).decrypt(&spliced).unwrap(), b"text");
+    // Without a check of the body's tag, the header's notices, too.
+    refuses(&mut unchecked(&talk.bob), &spliced);
     refuses(&mut talk.bob, &spliced);
     for part in HEADER_PARTS {
         let mut mixed = one.clone();
