@@ -18,6 +18,7 @@ use curve25519_dalek::montgomery::MontgomeryPoint;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use hmac::{Hmac, Mac};
 use libcrux_ml_kem::{mlkem768, mlkem1024};
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::{Bundle, Device, InitiateOptions, Payload, Sealed, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -517,29 +518,38 @@ pub fn check(now: UnixSeconds, later: UnixSeconds) {
     let owner = Owner::new(3, later);
     let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &owner.bundle()).unwrap();
     let carol = Device::generate(later, &mut rng);
-    let (mut carol, hello) = carol.initiate(&bundle, b"hello", InitiateOptions::at(now), &mut rng).unwrap();
+    let (mut carol, hello) = carol.initiate(bundle, b"hello", InitiateOptions::unverified(now), &mut rng).unwrap();
     let (mut dave, text) = owner.accept(&hello);
     assert!(text.starts_with(b"hello\x80"));
 
     assert_eq!(
-        carol.decrypt(Sealed { message: &dave.seal_step(b"answer", b"ad"), associated_data: b"ad" }).unwrap(),
+        carol.decrypt(Sealed { message: &dave.seal_step(b"answer", b"ad"), associated_data: b"ad" }).unwrap().plaintext,
         b"answer"
     );
     for (session, kernel) in [(&mut bob, &mut alice), (&mut carol, &mut dave)] {
         for _ in 0..3 {
-            let message = session.encrypt(Payload { plaintext: b"step", associated_data: b"ad" }, &mut rng).unwrap();
+            let message = session
+                .encrypt(Payload { plaintext: b"step", associated_data: b"ad", ..Payload::default() }, &mut rng)
+                .unwrap();
             assert!(kernel.open_step(&message, b"ad", 1).starts_with(b"step\x80"));
-            let messages = [1, 2, 3]
-                .map(|_| session.encrypt(Payload { plaintext: b"chain", associated_data: b"ad" }, &mut rng).unwrap());
+            let messages = [1, 2, 3].map(|_| {
+                session
+                    .encrypt(Payload { plaintext: b"chain", associated_data: b"ad", ..Payload::default() }, &mut rng)
+                    .unwrap()
+            });
             assert!(kernel.open(&messages[2], b"ad", 2).starts_with(b"chain\x80"));
             assert_eq!(
                 session
                     .decrypt(Sealed { message: &kernel.seal_step(b"answer", b"ad"), associated_data: b"ad" })
-                    .unwrap(),
+                    .unwrap()
+                    .plaintext,
                 b"answer"
             );
             assert_eq!(
-                session.decrypt(Sealed { message: &kernel.seal(b"chain", b"ad"), associated_data: b"ad" }).unwrap(),
+                session
+                    .decrypt(Sealed { message: &kernel.seal(b"chain", b"ad"), associated_data: b"ad" })
+                    .unwrap()
+                    .plaintext,
                 b"chain"
             );
         }

@@ -9,6 +9,7 @@ mod table;
 use criterion::measurement::Measurement;
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion};
 use kernel::Owner;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::{Bundle, ChunkSize, Device, FixedSession, InitiateOptions, Session, StorageKey, UnixSeconds};
 use processor_time::ProcessorTime;
 use rand_chacha::ChaCha20Rng;
@@ -82,7 +83,7 @@ fn pair_with(chunk_size: ChunkSize) -> (Session, Session) {
     let alice = Device::generate(LATER, &mut rng);
     let mut bob = Device::generate(LATER, &mut rng);
     let (mut alice, hello) = alice
-        .initiate(&bundle(&mut bob, &mut rng), &TEXT, InitiateOptions::at(NOW).chunk_size(chunk_size), &mut rng)
+        .initiate(bundle(&mut bob, &mut rng), &TEXT, InitiateOptions::unverified(NOW).chunk_size(chunk_size), &mut rng)
         .unwrap();
     let (mut bob, _) = bob.accept(&hello).unwrap();
     let reply = bob.encrypt(&TEXT, &mut rng).unwrap();
@@ -130,7 +131,7 @@ fn handshake(criterion: &mut Criterion<ProcessorTime>) {
     group.bench_function(OURS, |bencher| {
         bencher.iter(|| {
             let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &bytes).unwrap();
-            alice.initiate(&bundle, &TEXT, InitiateOptions::at(NOW), &mut random).unwrap()
+            alice.initiate(bundle, &TEXT, InitiateOptions::unverified(NOW), &mut random).unwrap()
         });
     });
     let mut owner = Owner::new(4, LATER);
@@ -163,7 +164,7 @@ fn handshake(criterion: &mut Criterion<ProcessorTime>) {
     let bob = RefCell::new(bob);
     let first = || {
         let bundle = bundle(&mut bob.borrow_mut(), &mut random);
-        alice.initiate(&bundle, &TEXT, InitiateOptions::at(NOW), &mut random).unwrap().1
+        alice.initiate(bundle, &TEXT, InitiateOptions::unverified(NOW), &mut random).unwrap().1
     };
     let few = BatchSize::NumIterations(16);
     each(&mut group, OURS, few, first, |hello| bob.borrow_mut().accept(&hello).unwrap());
@@ -204,7 +205,7 @@ fn decrypt(criterion: &mut Criterion<ProcessorTime>) {
         let mut group = criterion.benchmark_group(format!("decrypt {name}"));
         let text = vec![0x6E; len];
         let message = || from.encrypt(&text, &mut rng).unwrap();
-        each(&mut group, OURS, batch(len), message, |message| to.decrypt(&message).unwrap());
+        each(&mut group, OURS, batch(len), message, |message| to.decrypt(&message).unwrap().plaintext);
         let message = || raw_from.seal(&text, b"");
         each(&mut group, RAW, batch(len), message, |message| raw_to.open(&message, b"", 0));
         let message = || peer_from.encrypt(&text).unwrap();
@@ -224,7 +225,7 @@ fn ping_pong(criterion: &mut Criterion<ProcessorTime>) {
             let there = alice.encrypt(&TEXT, &mut rng).unwrap();
             bob.decrypt(&there).unwrap();
             let back = bob.encrypt(&TEXT, &mut rng).unwrap();
-            alice.decrypt(&back).unwrap()
+            alice.decrypt(&back).unwrap().plaintext
         });
     });
     group.bench_function(RAW, |bencher| {
@@ -397,7 +398,7 @@ fn sizes() {
     let alice = Device::generate(LATER, &mut rng(1));
     let mut bob = Device::generate(LATER, &mut rng(2));
     let (opening, _) =
-        alice.initiate(&bundle(&mut bob, &mut rng(3)), &TEXT, InitiateOptions::at(NOW), &mut rng(4)).unwrap();
+        alice.initiate(bundle(&mut bob, &mut rng(3)), &TEXT, InitiateOptions::unverified(NOW), &mut rng(4)).unwrap();
     println!("\n{:<58}{:>10}", "bytes", "noescrow");
     for chunk_size in ChunkSize::ALL {
         let what = format!("a message adds, with chunks of {} bytes", chunk_size.bytes());

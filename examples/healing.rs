@@ -12,6 +12,7 @@
 //! the last exposed one.
 #![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "an example may stop")]
 
+use noescrow::error::AcceptError;
 use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, StorageKey, UnixSeconds, device, session};
 use noescrow_audit::{Audit, Tape, Thief};
 use noescrow_recorder::{Recorder, profile};
@@ -145,9 +146,13 @@ impl Talk {
         let mut bob = Device::generate_with(recorder("Bob")?, LATER, &mut rng);
         let mut published = bob.publish(1, LATER, &mut rng)?;
         let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())?;
-        let (alice, hello) =
-            alice.initiate(&bundle, b"hello", InitiateOptions::at(UnixSeconds(0)).chunk_size(chunk_size), &mut rng)?;
-        let (bob, _) = bob.accept(&hello)?;
+        let (alice, hello) = alice.initiate(
+            bundle,
+            b"hello",
+            InitiateOptions::unverified(UnixSeconds(0)).chunk_size(chunk_size),
+            &mut rng,
+        )?;
+        let (bob, _) = bob.open(&hello)?.accept(b"").map_err(AcceptError::from)?;
         Ok(Self { tape, alice, bob, rng })
     }
 

@@ -27,6 +27,7 @@
 #![allow(clippy::indexing_slicing, reason = "a JSON object is read by its keys")]
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use noescrow::error::AcceptError;
 use noescrow::primitives::RustCrypto;
 use noescrow::{
     Bundle, ChunkSize, Device, InitiateOptions, Payload, Sealed, Secret, Session, StorageKey, UnixSeconds, hazmat,
@@ -77,11 +78,11 @@ impl Peer {
             "accept" => {
                 let (device, _) = self.device(command)?;
                 let message = bytes(command, "message")?;
-                let (session, plaintext) = device
-                    .accept(Sealed { message: &message, associated_data: &optional(command, "ad")? })
-                    .map_err(named)?;
+                let pending = device.open(&message).map_err(named)?;
+                let accepted = pending.accept(&optional(command, "ad")?).map_err(AcceptError::from);
+                let (session, opened) = accepted.map_err(named)?;
                 self.keep(command, session)?;
-                Ok(json!({ "plaintext": hex(&plaintext) }))
+                Ok(json!({ "plaintext": hex(&opened.plaintext) }))
             }
             "foreign_initiator" => {
                 let secret = Secret::new(array(command, "secret")?);
@@ -98,17 +99,24 @@ impl Peer {
                 let (session, rng) = self.session(command)?;
                 let plaintext = bytes(command, "plaintext")?;
                 let message = session
-                    .encrypt(Payload { plaintext: &plaintext, associated_data: &optional(command, "ad")? }, rng)
+                    .encrypt(
+                        Payload {
+                            plaintext: &plaintext,
+                            associated_data: &optional(command, "ad")?,
+                            ..Payload::default()
+                        },
+                        rng,
+                    )
                     .map_err(named)?;
                 Ok(json!({ "message": hex(&message) }))
             }
             "decrypt" => {
                 let (session, _) = self.session(command)?;
                 let message = bytes(command, "message")?;
-                let plaintext = session
+                let opened = session
                     .decrypt(Sealed { message: &message, associated_data: &optional(command, "ad")? })
                     .map_err(named)?;
-                Ok(json!({ "plaintext": hex(&plaintext) }))
+                Ok(json!({ "plaintext": hex(&opened.plaintext) }))
             }
             "status" => self.status(command),
             "snapshot" => self.snapshot(command),
@@ -135,9 +143,9 @@ impl Peer {
         let (plaintext, ad) = (bytes(command, "plaintext")?, optional(command, "ad")?);
         let (session, message) = device
             .initiate(
-                &bundle,
-                Payload { plaintext: &plaintext, associated_data: &ad },
-                InitiateOptions::at(time(command, "now")?).chunk_size(chunk_size),
+                bundle,
+                Payload { plaintext: &plaintext, associated_data: &ad, ..Payload::default() },
+                InitiateOptions::unverified(time(command, "now")?).chunk_size(chunk_size),
                 rng,
             )
             .map_err(named)?;

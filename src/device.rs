@@ -6,28 +6,26 @@
 //!
 //! This module is not concerned with which device belongs to which user and where bundles come from.
 
+mod accepting;
 #[cfg(feature = "alloc")]
 mod allocating;
 mod capacity;
+mod initiating;
 mod options;
 mod stored;
 
+pub use accepting::{AcceptFailed, Pending};
 pub use capacity::{Capacities, Capacity};
+pub use initiating::InitiateFailed;
 pub use options::InitiateOptions;
 
-use crate::error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyError, RestoreError};
-use crate::handshake::{self, Agreed};
+use crate::error::{PrekeyError, RestoreError};
 use crate::identity::{Identity, IdentityKeyPair, SafetyNumber};
-use crate::payload::Payload;
-use crate::prekeys::{Bundle, Prekey, PrekeyKind, PrekeyPair};
+use crate::prekeys::{Prekey, PrekeyKind, PrekeyPair};
 use crate::primitives::{Primitives, RustCrypto};
-use crate::ratchet::skipped::SkippedKeyStore;
-use crate::ratchet::triple::TripleRatchet;
-use crate::session::{Opening, Parties, Session};
 use crate::snapshot::{self, StorageKey};
 use crate::time::UnixSeconds;
 use crate::wipe;
-use crate::wire::{HANDSHAKE_LEN, Handshake};
 use capacity::Slots;
 use core::fmt;
 use rand_core::CryptoRng;
@@ -220,168 +218,6 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         }
     }
 
-    /// Begins a session with the owner of `bundle` and writes the first message to `out`. An expired prekey is refused.
-    /// Draws 176 bytes from `rng`.
-    ///
-    /// Returns the session and the message's length in bytes,
-    /// [`first_message_len`](InitiateOptions::first_message_len). Save the session before sending.
-    ///
-    /// # Errors
-    /// [`InitiateError`]; no session was created.
-    ///
-    /// # Security
-    /// The bundle states its owner's identity. Only a comparison of safety numbers shows whether that is the intended
-    /// person; after one, pass the identity to [`expecting`](InitiateOptions::expecting). An attacker who has a quantum
-    /// computer *during* the handshake can impersonate the owner (PQXDH rev 3 §4.8). An attacker who records the
-    /// handshake and builds the computer later learns nothing.
-    ///
-    /// # Leaks
-    /// Lengths, and which prekeys the bundle contains, which the server chose.
-    pub fn initiate_into<'p, S: SkippedKeyStore>(
-        &self,
-        bundle: &Bundle,
-        payload: impl Into<Payload<'p>>,
-        options: InitiateOptions,
-        out: &mut [u8],
-        rng: &mut impl CryptoRng,
-    ) -> Result<(Session<P, S>, usize), InitiateError> {
-        self.initiate_payload_into(bundle, payload.into(), options, out, rng)
-    }
-
-    /// Does the work of [`initiate_into`](Self::initiate_into), compiled once for payloads of all types.
-    fn initiate_payload_into<S: SkippedKeyStore>(
-        &self,
-        bundle: &Bundle,
-        payload: Payload<'_>,
-        options: InitiateOptions,
-        out: &mut [u8],
-        rng: &mut impl CryptoRng,
-    ) -> Result<(Session<P, S>, usize), InitiateError> {
-        wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
-            options.check_identity(bundle)?;
-            let needed = options.first_message_len(payload.plaintext.len()).ok_or(InitiateError::TooLong)?;
-            if out.len() < needed {
-                return Err(InitiateError::BufferTooShort);
-            }
-            let InitiateOptions { now, chunk_size, .. } = options;
-            let initiated = wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
-                handshake::initiate(&self.primitives, &self.identity, bundle, now, chunk_size, rng)
-            })?;
-            let Agreed { keys, associated_data: transcript, id, exporter } = initiated.agreed;
-            self.primitives.step("HS-I8");
-            // Built in a separate frame, so that no copy of its inputs is in the memory where the session is built.
-            let ratchet = wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| {
-                TripleRatchet::initiator(&self.primitives, keys, *bundle.signed_prekey().dh_key(), chunk_size)
-            });
-            let mut session = Session {
-                primitives: self.primitives.clone(),
-                parties: Some(Parties { local: *self.identity(), remote: *bundle.identity() }),
-                associated_data: transcript,
-                id,
-                exporter: None,
-                opening: Opening::Unanswered(initiated.handshake),
-                ratchet,
-            };
-            let sent = session.encrypt_into(payload, out, rng);
-            session.exporter = Some(exporter);
-            let len = sent.map_err(|error| match error {
-                EncryptError::TooLong => InitiateError::TooLong,
-                EncryptError::BufferTooShort => InitiateError::BufferTooShort,
-                EncryptError::NotYetReceived | EncryptError::ChainExhausted | EncryptError::Abandoned => {
-                    InitiateError::Refused
-                }
-            })?;
-            Ok((session, len))
-        })
-    }
-
-    /// Accepts a first message: decrypts it in place and returns the new session and the plaintext, which is a part of
-    /// the message.
-    ///
-    /// If the message used a one-time prekey, that key is deleted. Save the device *and* the session, in one
-    /// transaction, before showing the plaintext.
-    ///
-    /// # Errors
-    /// [`AcceptError`]; the device is unchanged, and the buffer contains no plaintext. `PrekeyUsed` and `Repeated` mean
-    /// that the message may be a copy: pass it to `decrypt` of the session that the first copy created.
-    ///
-    /// # Security
-    /// The plaintext's author is [`Session::remote_identity`]; the caller must map it to a name. Without a one-time
-    /// prekey, a thief of the signed prekey can read the first messages until that key is deleted (PQXDH rev 3 §4.6).
-    ///
-    /// # Leaks
-    /// Lengths, success or failure, which prekeys the message names, and whether a refused message failed at
-    /// decapsulation, at the identity or at the message.
-    pub fn accept_in_place<'m, S: SkippedKeyStore>(
-        &mut self,
-        message: &'m mut [u8],
-        associated_data: &[u8],
-    ) -> Result<(Session<P, S>, &'m mut [u8]), AcceptError> {
-        wipe::wipe_stack_around::<{ wipe::HANDSHAKE }, _>(|| {
-            self.primitives.step("HS-R1");
-            let (bytes, _) = message.split_first_chunk::<HANDSHAKE_LEN>().ok_or(AcceptError::Refused)?;
-            let handshake = Handshake::parse(bytes).map_err(|_| AcceptError::Refused)?;
-            let is_previous = self.signed_prekey.pair.id != handshake.signed_prekey_id;
-            let signed = match (is_previous, &self.previous_signed_prekey) {
-                (false, _) => &self.signed_prekey,
-                (true, Some(previous)) if previous.pair.id == handshake.signed_prekey_id => previous,
-                _ => return Err(AcceptError::Refused),
-            };
-            let one_time = match handshake.one_time_prekey_id {
-                Some(id) => Some(self.find_one_time(id)?),
-                None => {
-                    signed.check_replay(handshake.ephemeral_key.as_bytes())?;
-                    None
-                }
-            };
-            let one_time_pair = one_time.and_then(|at| self.one_time_prekeys.get(at));
-            let (agreed, remote) = wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
-                handshake::respond(&self.primitives, &self.identity, &signed.pair, one_time_pair, &handshake)
-            })?;
-            let ephemeral_key = *handshake.ephemeral_key.as_bytes();
-            let ratchet = wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| {
-                let pair = signed.pair.dh.duplicate();
-                TripleRatchet::responder(&self.primitives, agreed.keys, pair, handshake.chunk_size)
-            });
-            let mut session = Session {
-                primitives: self.primitives.clone(),
-                parties: Some(Parties { local: *self.identity(), remote }),
-                associated_data: agreed.associated_data,
-                id: agreed.id,
-                exporter: None,
-                opening: Opening::Accepted(self.primitives.sha256(&[handshake.bytes])),
-                ratchet,
-            };
-            let opened = session.decrypt_in_place(message, associated_data).map_err(|error| match error {
-                DecryptError::Refused
-                | DecryptError::TooManySkipped
-                | DecryptError::KeyGone
-                | DecryptError::Abandoned => AcceptError::Refused,
-            })?;
-            let plaintext = opened.plaintext;
-            session.exporter = Some(agreed.exporter);
-
-            self.primitives.step("HS-R7");
-            match one_time {
-                Some(at) => self.remove_one_time(at),
-                None => {
-                    let signed = match (is_previous, &mut self.previous_signed_prekey) {
-                        (true, Some(previous)) => previous,
-                        _ => &mut self.signed_prekey,
-                    };
-                    // There is space: it was checked before the work.
-                    let _ = signed.replay_record.push(ephemeral_key);
-                }
-            }
-            Ok((session, plaintext))
-        })
-    }
-
-    fn find_one_time(&self, id: u32) -> Result<usize, AcceptError> {
-        let found = self.one_time_prekeys.iter().position(|pair| pair.id == id);
-        found.ok_or(if (FIRST_ID..self.next_id).contains(&id) { AcceptError::PrekeyUsed } else { AcceptError::Refused })
-    }
-
     /// Returns the number of bytes that [`snapshot_into`](Self::snapshot_into) would write now.
     #[must_use]
     pub fn snapshot_len(&self) -> usize {
@@ -425,16 +261,5 @@ impl<P, C: Capacities> fmt::Debug for Device<P, C> {
             .field("one_time_prekeys", &one_time_prekeys.len())
             .field("previous_signed_prekey", &previous.is_some())
             .finish_non_exhaustive()
-    }
-}
-
-impl<C: Capacities> SignedPrekey<C> {
-    /// Checks that a handshake on the last-resort key is new. The record never forgets an entry: when it is full, it
-    /// refuses.
-    fn check_replay(&self, ephemeral_key: &[u8; 32]) -> Result<(), AcceptError> {
-        if self.replay_record.contains(ephemeral_key) {
-            return Err(AcceptError::Repeated);
-        }
-        if self.replay_record.is_full() { Err(AcceptError::ReplayRecordFull) } else { Ok(()) }
     }
 }

@@ -22,7 +22,7 @@
 //! # let bundle = Bundle::new(published.identity, published.signed_prekey, None)?;
 //! let mut database = Database(Vec::new());
 //! let mut alice = Durable::new(Device::generate(next_month, &mut rng), StorageKey::new([7; 32]), 0);
-//! let begun = alice.initiate(&bundle, b"hi", InitiateOptions::at(now), &mut rng)?;
+//! let begun = alice.initiate(bundle, b"hi", InitiateOptions::unverified(now), &mut rng)?;
 //! let (mut session, hello) = begun.save(&mut database).unwrap();
 //! let message = session.encrypt(b"more", &mut rng)?.save(&mut database).unwrap();
 //! assert_eq!(database.0.len(), 2);
@@ -36,8 +36,8 @@
 //! This module is not concerned with where snapshots are stored, and relies on the store for their being on disk when
 //! `save` returns.
 
-use crate::device::{Capacities, Device, InitiateOptions};
-use crate::error::{AcceptError, DecryptError, EncryptError, InitiateError, PrekeyError, RestoreError};
+use crate::device::{Capacities, Device, InitiateFailed, InitiateOptions};
+use crate::error::{AcceptError, DecryptError, EncryptError, PrekeyError, RestoreError};
 use crate::identity::{Identity, SafetyNumber};
 use crate::payload::{Opened, Payload, Sealed};
 use crate::prekeys::{Bundle, Prekey, Publication};
@@ -326,27 +326,30 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
     /// session is sealed under the device's storage key.
     ///
     /// # Errors
-    /// [`InitiateError`]; no session was created.
+    /// [`InitiateFailed`]; no session was created.
+    #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is larger than the bundle")]
     pub fn initiate<'p>(
         &mut self,
-        bundle: &Bundle,
+        bundle: Bundle,
         payload: impl Into<Payload<'p>>,
         options: InitiateOptions,
         rng: &mut impl CryptoRng,
-    ) -> Result<Unsaved<'_, Begun<P>>, InitiateError> {
+    ) -> Result<Unsaved<'_, Begun<P>>, InitiateFailed> {
         let (session, message) = self.inner.initiate(bundle, payload, options, rng)?;
         let mut session = self.begin(session);
         let record = session.record();
         Ok(Unsaved::new((session, message), alloc::vec![record]))
     }
 
-    /// Calls [`Device::accept`]. The session and the plaintext are released when device and session are saved, in one
+    /// Calls [`Device::open`] and accepts the message. The session and the plaintext are released when device and session are saved, in one
     /// transaction.
     ///
     /// # Errors
     /// [`AcceptError`]; the device is unchanged.
     pub fn accept<'m>(&mut self, message: impl Into<Sealed<'m>>) -> Result<Unsaved<'_, Begun<P>>, AcceptError> {
-        let (session, plaintext) = self.inner.accept(message)?;
+        let Sealed { message, associated_data } = message.into();
+        let (session, opened) = self.inner.open(message)?.accept(associated_data)?;
+        let plaintext = opened.plaintext;
         let mut session = self.begin(session);
         let records = alloc::vec![self.record(), session.record()];
         Ok(Unsaved::new((session, plaintext), records))

@@ -53,15 +53,20 @@ errors! {
     AcceptError {
         /// The message is not a first message to this device, or it is damaged or forged.
         Refused => "first message refused",
-        /// The message names a one-time prekey that this device issued and no longer holds. Either the message is a
-        /// copy of one that was already accepted (give it to that session's `decrypt`), or the key was deleted.
-        PrekeyUsed => "one-time prekey already used",
+        /// The message names a prekey that this device does not hold. Either the message is a copy of one that was
+        /// already accepted (give it to that session's `decrypt`), or it arrived after its prekey was deleted, or the
+        /// device never had that prekey. The message is not authentic when this is found, and anybody can cause it: it
+        /// is shown at most as "could not be opened", and nothing is sent or begun because of it.
+        PrekeyGone => "prekey gone",
         /// The same handshake was already accepted on the last-resort key. Give the message to that session's
         /// `decrypt`.
         Repeated => "handshake already accepted",
         /// The signed prekey's replay record is full, so the device could no longer detect a repeated handshake. It
         /// accepts no handshake without a one-time prekey until `rotate` is called.
         ReplayRecordFull => "replay record full: rotate the signed prekey",
+        /// The header is authentic, but more than [`MAX_JUMP`](crate::MAX_JUMP) of the author's messages before this one
+        /// have not arrived; see [`DecryptError::TooManySkipped`].
+        TooManySkipped => "too many skipped messages",
     }
 
     /// The reason why nothing was encrypted. The session is unchanged.
@@ -121,5 +126,16 @@ errors! {
         Malformed => "not a safety number of this version",
         /// The keys differ: either there is an attacker in the middle, or one side has a new identity.
         Mismatch => "safety numbers differ",
+    }
+}
+
+/// Why the message of a [`Pending`](crate::Pending) did not open. A new session has no keys that could be gone and is
+/// not abandoned.
+impl From<DecryptError> for AcceptError {
+    fn from(error: DecryptError) -> Self {
+        match error {
+            DecryptError::TooManySkipped => Self::TooManySkipped,
+            DecryptError::Refused | DecryptError::KeyGone | DecryptError::Abandoned => Self::Refused,
+        }
     }
 }

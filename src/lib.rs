@@ -58,7 +58,7 @@ pub mod relay;
 #[cfg(doc)]
 pub mod docs;
 
-pub use device::{Capacity, Device, InitiateOptions};
+pub use device::{AcceptFailed, Capacity, Device, InitiateFailed, InitiateOptions, Pending};
 pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};
 pub use payload::{Opened, Payload, Sealed};
 #[cfg(feature = "alloc")]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Payload`] and [`Sealed`]: what is encrypted and what is decrypted, each with its associated data. The fields have
+//! [`Payload`], [`Sealed`] and [`Opened`]: what is encrypted, what is decrypted, and what comes of it. The fields have
 //! names, so that two byte strings cannot be swapped by mistake.
 
 use core::fmt;
@@ -7,13 +7,22 @@ use core::fmt;
 /// A plaintext with the data that is bound to it, for `encrypt` and `initiate`.
 ///
 /// A byte string converts to a payload without associated data.
-#[derive(Clone, Copy)]
+///
+/// ```
+/// # use noescrow::Payload;
+/// let payload = Payload { plaintext: b"hi", associated_data: b"from Alice to Bob", ..Payload::default() };
+/// # let _ = payload;
+/// ```
+#[derive(Clone, Copy, Default)]
 pub struct Payload<'a> {
     /// The bytes to encrypt.
     pub plaintext: &'a [u8],
     /// Bytes that are authenticated and not sent; the other side must pass the same bytes to `decrypt` or `accept`.
     /// They state, for example, who is talking to whom in which conversation.
     pub associated_data: &'a [u8],
+    /// Length in bytes to which the plaintext is padded at least, so that short texts are as long as longer ones. 0
+    /// leaves the padding at the plaintext's own size class.
+    pub min_padded_len: usize,
 }
 
 /// A message with the data that is bound to it, for `decrypt` and `accept`.
@@ -27,29 +36,20 @@ pub struct Sealed<'a> {
     pub associated_data: &'a [u8],
 }
 
-/// A decrypted message.
+/// What `decrypt` and `accept` return: an authentic message of the other end.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Opened<T> {
-    /// The bytes that the sender encrypted.
+    /// The bytes that the other end encrypted.
     pub plaintext: T,
-    /// N, the message's number in its chain, from 0. A chain ends when the other side has answered.
+    /// The message's number in its sending chain, from 0. A sender begins a new chain with each ratchet step.
     pub number: u32,
-    /// Whether this is a control message, which is for the session layer and must not be shown to the user.
+    /// Whether the sender marked this as a message of the messenger layer, which is not shown to the user.
     pub is_control: bool,
-}
-
-/// Shows the plaintext's length only.
-impl<T: AsRef<[u8]>> fmt::Debug for Opened<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plaintext, number, is_control } = self;
-        let control = if *is_control { ", control" } else { "" };
-        write!(f, "Opened({} bytes, number {number}{control})", plaintext.as_ref().len())
-    }
 }
 
 impl<'a> From<&'a [u8]> for Payload<'a> {
     fn from(plaintext: &'a [u8]) -> Self {
-        Self { plaintext, associated_data: &[] }
+        Self { plaintext, ..Self::default() }
     }
 }
 
@@ -83,7 +83,7 @@ from_references!(#[cfg(feature = "alloc")] [] alloc::vec::Vec<u8>);
 /// Shows lengths only.
 impl fmt::Debug for Payload<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plaintext, associated_data } = self;
+        let Self { plaintext, associated_data, min_padded_len: _ } = self;
         write!(f, "Payload({} bytes, {} of associated data)", plaintext.len(), associated_data.len())
     }
 }
@@ -93,5 +93,17 @@ impl fmt::Debug for Sealed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { message, associated_data } = self;
         write!(f, "Sealed({} bytes, {} of associated data)", message.len(), associated_data.len())
+    }
+}
+
+/// Shows the plaintext's length only.
+impl<T: AsRef<[u8]>> fmt::Debug for Opened<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plaintext, number, is_control } = self;
+        f.debug_struct("Opened")
+            .field("plaintext_len", &plaintext.as_ref().len())
+            .field("number", number)
+            .field("is_control", is_control)
+            .finish()
     }
 }

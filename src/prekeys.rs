@@ -278,7 +278,10 @@ impl PrekeyPair {
 
 /// The keys that a server gives to somebody who wants to write to a device: the device's identity, its signed prekey,
 /// and a one-time prekey if any is left. Every value is verified. At most [`BUNDLE_LEN`] bytes encoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// There is no `Clone`: a bundle begins one session. Of two sessions from one bundle with a one-time prekey, the peer
+/// can open one only.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Bundle {
     identity: Identity,
     signed_prekey: Prekey,
@@ -340,6 +343,13 @@ impl Bundle {
         let len = self.write_to(&mut bytes).unwrap_or_default();
         bytes.truncate(len);
         bytes
+    }
+
+    /// Returns the same bundle once more.
+    #[cfg(feature = "hazmat")]
+    pub(crate) fn duplicate(&self) -> Self {
+        let Self { identity, signed_prekey, one_time_prekey } = self;
+        Self { identity: *identity, signed_prekey: signed_prekey.clone(), one_time_prekey: one_time_prekey.clone() }
     }
 
     /// Returns the identity that this bundle claims to belong to. Compare it, or the safety number, with what the user

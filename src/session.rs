@@ -48,10 +48,21 @@ const MAX_BODY_AD_LEN: usize = BEFORE_HEADER_AD_LEN + MAX_HEADER_LEN;
 pub(crate) struct OpenedHead {
     /// Where the body's tag and ciphertext begin in the message.
     pub(crate) body_at: usize,
-    pub(crate) header: OpenedHeader,
+    header: OpenedHeader,
     /// The body's associated data with its plaintext header, without the hash of the caller's associated data.
     ad: Secret<MAX_BODY_AD_LEN>,
     ad_len: usize,
+}
+
+impl OpenedHead {
+    /// N, the message's number in its chain of the Double Ratchet.
+    pub(crate) const fn number(&self) -> u32 {
+        self.header.number()
+    }
+
+    pub(crate) const fn is_control(&self) -> bool {
+        self.header.is_control()
+    }
 }
 
 /// Writes the hash of the caller's associated data to its place in the body's associated data.
@@ -187,7 +198,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// Does the work of [`encrypt_into`](Self::encrypt_into), compiled once for payloads of all types.
     fn encrypt_payload_into(
         &mut self,
-        Payload { plaintext, associated_data }: Payload<'_>,
+        Payload { plaintext, associated_data, min_padded_len: _ }: Payload<'_>,
         is_control: bool,
         out: &mut [u8],
         rng: &mut impl CryptoRng,
@@ -249,7 +260,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         associated_data: &[u8],
     ) -> Result<Opened<&'m mut [u8]>, DecryptError> {
         let head = self.open_head(buffer)?;
-        let (number, is_control) = (head.header.number(), head.header.is_control());
+        let (number, is_control) = (head.number(), head.is_control());
         let (tag, body) = split_body_mut(buffer, head.body_at).ok_or(DecryptError::Refused)?;
         let len = self.open_body(&head, tag, body, associated_data)?;
         let plaintext = body.split_at_mut_checked(len).map_or(&mut [][..], |(plaintext, _)| plaintext);
@@ -370,7 +381,12 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// # Leaks
     /// As for [`decrypt`](Self::decrypt).
     pub fn peek(&self, message: &[u8]) -> Result<u32, DecryptError> {
-        self.open_head(message).map(|head| self.ratchet.skips(&head.header))
+        self.open_head(message).map(|head| self.skips(&head))
+    }
+
+    /// Returns how many messages the message with this head skips.
+    pub(crate) fn skips(&self, head: &OpenedHead) -> u32 {
+        self.ratchet.skips(&head.header)
     }
 
     /// Returns whether `message` claims to belong to this session: whether its commitment is that of one of the
@@ -589,7 +605,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         let mut plaintext = body.to_vec();
         let len = self.open_body(&head, tag, &mut plaintext, associated_data)?;
         plaintext.truncate(len);
-        Ok(Opened { plaintext, number: head.header.number(), is_control: head.header.is_control() })
+        Ok(Opened { plaintext, number: head.number(), is_control: head.is_control() })
     }
 
     /// Returns the session as bytes for any database, sealed under `key`. `generation` must grow with every save.

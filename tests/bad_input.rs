@@ -22,6 +22,7 @@ mod stored_states;
 mod support;
 
 use noescrow::error::{AcceptError, DecodeError, DecryptError, SafetyNumberError};
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, Identity, InitiateOptions, PREKEY_LEN, Prekey, SafetyNumber, is_first_message};
 use support::{MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng, state};
@@ -79,7 +80,7 @@ fn a_damaged_message_or_another_version_is_refused() {
     refused_by_session(&mut talk.bob, &damaged(&message, message.len()));
     refused_by_session(&mut talk.bob, &other_versions(&message));
     // Control: nothing was lost.
-    assert_eq!(talk.bob.decrypt(&message).unwrap(), b"genuine");
+    assert_eq!(talk.bob.decrypt(&message).unwrap().plaintext, b"genuine");
 }
 
 #[test]
@@ -93,8 +94,8 @@ fn foreign_repeated_and_reflected_messages_are_refused() {
     refused_by_session(&mut talk.bob, &[foreign.clone(), seen]);
     refused_by_session(&mut others.bob, std::slice::from_ref(&message));
     refused_by_session(&mut talk.alice, std::slice::from_ref(&message));
-    assert_eq!(talk.bob.decrypt(&message).unwrap(), b"genuine");
-    assert_eq!(others.bob.decrypt(&foreign).unwrap(), b"genuine");
+    assert_eq!(talk.bob.decrypt(&message).unwrap().plaintext, b"genuine");
+    assert_eq!(others.bob.decrypt(&foreign).unwrap().plaintext, b"genuine");
 }
 
 #[test]
@@ -118,7 +119,7 @@ fn counters_at_their_end_are_refused_and_nothing_is_lost() {
             assert!(matches!(error, DecryptError::TooManySkipped | DecryptError::Refused), "{previous} {number}");
             assert_eq!(before, state(&talk.bob));
             let message = talk.from_alice(b"genuine");
-            assert_eq!(talk.bob.decrypt(&message).unwrap(), b"genuine");
+            assert_eq!(talk.bob.decrypt(&message).unwrap().plaintext, b"genuine");
         }
     }
 }
@@ -139,7 +140,7 @@ fn a_body_with_invalid_padding_is_refused_and_wiped() {
         talk.alice_mock.stop_rewriting();
         refused_by_session(&mut talk.bob, &[other]);
         let message = talk.from_alice(b"genuine");
-        assert_eq!(talk.bob.decrypt(&message).unwrap(), b"genuine");
+        assert_eq!(talk.bob.decrypt(&message).unwrap().plaintext, b"genuine");
     }
     // Control: a marker further back is the padding of a shorter text, and opens.
     let mut talk = Talk::after(11, 1);
@@ -149,7 +150,7 @@ fn a_body_with_invalid_padding_is_refused_and_wiped() {
         }
     });
     let shorter = talk.from_alice(&[1; 39]);
-    assert_eq!(talk.bob.decrypt(&shorter).unwrap(), [1; 38]);
+    assert_eq!(talk.bob.decrypt(&shorter).unwrap().plaintext, [1; 38]);
 }
 
 /// A post-quantum part that this version does not know, or in a non-canonical encoding, in an authentic header: kinds
@@ -170,7 +171,7 @@ fn a_header_of_another_kind_is_refused() {
         talk.alice_mock.stop_rewriting();
         refused_by_session(&mut talk.bob, &[other]);
         let message = talk.from_alice(b"genuine");
-        assert_eq!(talk.bob.decrypt(&message).unwrap(), b"genuine");
+        assert_eq!(talk.bob.decrypt(&message).unwrap().plaintext, b"genuine");
     }
 }
 
@@ -181,7 +182,7 @@ fn a_damaged_first_message_is_refused_and_the_prekey_kept() {
         let (alice, _) = mock_device(&mut rng);
         let (mut bob, _) = mock_device(&mut rng);
         let bundle = bundle(&mut bob, one_time, &mut rng);
-        let (_, hello) = alice.initiate(&bundle, b"genuine", InitiateOptions::at(NOW), &mut rng).unwrap();
+        let (_, hello) = alice.initiate(bundle, b"genuine", InitiateOptions::unverified(NOW), &mut rng).unwrap();
         let mut bad = damaged(&hello, 12);
         bad.extend(other_versions(&hello));
         // A flipped bit in the one-time prekey's id or flag names another prekey, for which the error may be that it
@@ -193,7 +194,7 @@ fn a_damaged_first_message_is_refused_and_the_prekey_kept() {
         let before = device_state(&bob);
         for bytes in &ids {
             let error = bob.accept(bytes).unwrap_err();
-            assert!(matches!(error, AcceptError::Refused | AcceptError::PrekeyUsed), "{error}");
+            assert!(matches!(error, AcceptError::Refused | AcceptError::PrekeyGone), "{error}");
         }
         assert_eq!(before, device_state(&bob));
         assert_eq!(ids.len(), 5);
@@ -214,7 +215,8 @@ fn foreign_repeated_and_reflected_first_messages_are_refused() {
             device.publish(1, support::LATER, &mut rng).unwrap();
         }
         let bundle = bundle(&mut bob, one_time, &mut rng);
-        let (mut session, hello) = alice.initiate(&bundle, b"genuine", InitiateOptions::at(NOW), &mut rng).unwrap();
+        let (mut session, hello) =
+            alice.initiate(bundle, b"genuine", InitiateOptions::unverified(NOW), &mut rng).unwrap();
         let copies = [hello.clone()];
         refused_by_device(&mut carol, &copies, AcceptError::Refused);
         refused_by_device(&mut alice, &copies, AcceptError::Refused);
@@ -224,7 +226,7 @@ fn foreign_repeated_and_reflected_first_messages_are_refused() {
         refused_by_device(&mut bob, &later, AcceptError::Refused);
         let (mut accepted, text) = bob.accept(&hello).unwrap();
         assert_eq!(text, b"genuine");
-        let known = if one_time { AcceptError::PrekeyUsed } else { AcceptError::Repeated };
+        let known = if one_time { AcceptError::PrekeyGone } else { AcceptError::Repeated };
         refused_by_device(&mut bob, &copies, known);
         refused_by_session(&mut accepted, &copies);
         // A huge message costs as much as a small one: nothing of it is read. Zeros that are never touched use no
@@ -233,7 +235,7 @@ fn foreign_repeated_and_reflected_first_messages_are_refused() {
         huge[..2_000.min(hello.len())].copy_from_slice(&hello[..2_000.min(hello.len())]);
         huge[11] ^= 1;
         let refused = bob.accept_in_place::<noescrow::skipped::Heap>(&mut huge, b"").map(|_| ()).unwrap_err();
-        assert!(matches!(refused, AcceptError::Refused | AcceptError::PrekeyUsed));
+        assert!(matches!(refused, AcceptError::Refused | AcceptError::PrekeyGone));
     }
 }
 

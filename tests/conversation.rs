@@ -8,6 +8,7 @@
 )]
 
 use noescrow::error::{AcceptError, DecryptError, RestoreError};
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::{Bundle, Device, InitiateOptions, Payload, Sealed, Session, StorageKey, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -22,12 +23,12 @@ fn pair(one_time: bool) -> (Session, Session, ChaCha20Rng) {
     let mut published = bob.publish(usize::from(one_time), LATER, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &bundle.to_bytes()).unwrap();
-    let (session, hello) = alice.initiate(&bundle, b"hi Bob", InitiateOptions::at(NOW), &mut rng).unwrap();
+    let (session, hello) = alice.initiate(bundle, b"hi Bob", InitiateOptions::unverified(NOW), &mut rng).unwrap();
     let (theirs, text) = bob.accept(&hello).unwrap();
     assert_eq!(text, b"hi Bob");
     assert_eq!(bob.one_time_prekeys_left(), 0);
     let again = bob.accept(&hello).unwrap_err();
-    assert_eq!(again, if one_time { AcceptError::PrekeyUsed } else { AcceptError::Repeated });
+    assert_eq!(again, if one_time { AcceptError::PrekeyGone } else { AcceptError::Repeated });
     assert_eq!(theirs.remote_identity(), Some(alice.identity()));
     assert_eq!(session.safety_number(), theirs.safety_number());
     (session, theirs, rng)
@@ -39,10 +40,14 @@ fn a_conversation_works_with_and_without_a_one_time_prekey() {
         let (mut alice, mut bob, mut rng) = pair(one_time);
         for round in 0..50u8 {
             let text = vec![round; usize::from(round) * 7];
-            let message = bob.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut rng).unwrap();
-            assert_eq!(alice.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap(), text);
-            let reply = alice.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut rng).unwrap();
-            assert_eq!(bob.decrypt(Sealed { message: &reply, associated_data: b"ad" }).unwrap(), text);
+            let message = bob
+                .encrypt(Payload { plaintext: &text, associated_data: b"ad", ..Payload::default() }, &mut rng)
+                .unwrap();
+            assert_eq!(alice.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap().plaintext, text);
+            let reply = alice
+                .encrypt(Payload { plaintext: &text, associated_data: b"ad", ..Payload::default() }, &mut rng)
+                .unwrap();
+            assert_eq!(bob.decrypt(Sealed { message: &reply, associated_data: b"ad" }).unwrap().plaintext, text);
             assert_eq!(
                 bob.decrypt(Sealed { message: &reply, associated_data: b"ad" }),
                 Err(DecryptError::Refused),
@@ -58,13 +63,13 @@ fn the_first_message_is_repeated_until_the_first_reply() {
     let second = alice.encrypt(b"second", &mut rng).unwrap();
     let third = alice.encrypt(b"third", &mut rng).unwrap();
     assert!(noescrow::is_first_message(&third).unwrap());
-    assert_eq!(bob.decrypt(&third).unwrap(), b"third");
-    assert_eq!(bob.decrypt(&second).unwrap(), b"second");
+    assert_eq!(bob.decrypt(&third).unwrap().plaintext, b"third");
+    assert_eq!(bob.decrypt(&second).unwrap().plaintext, b"second");
     let reply = bob.encrypt(b"reply", &mut rng).unwrap();
-    assert_eq!(alice.decrypt(&reply).unwrap(), b"reply");
+    assert_eq!(alice.decrypt(&reply).unwrap().plaintext, b"reply");
     let fourth = alice.encrypt(b"fourth", &mut rng).unwrap();
     assert!(!noescrow::is_first_message(&fourth).unwrap());
-    assert_eq!(bob.decrypt(&fourth).unwrap(), b"fourth");
+    assert_eq!(bob.decrypt(&fourth).unwrap().plaintext, b"fourth");
 }
 
 /// HS-I8: the first message is sealed at once. Every message until the first reply opens begins with the same
@@ -76,7 +81,7 @@ fn messages_repeat_the_handshake_until_the_first_reply_opens() {
     let (alice, mut bob) = (Device::generate(LATER, &mut rng), Device::generate(LATER, &mut rng));
     let published = bob.publish(0, LATER, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
-    let (mut alice, hello) = alice.initiate(&bundle, b"hi Bob", InitiateOptions::at(NOW), &mut rng).unwrap();
+    let (mut alice, hello) = alice.initiate(bundle, b"hi Bob", InitiateOptions::unverified(NOW), &mut rng).unwrap();
     let (mut bob, text) = bob.accept(&hello).unwrap();
     assert_eq!(text, b"hi Bob");
     let reply = bob.encrypt(b"reply", &mut rng).unwrap();
@@ -110,7 +115,7 @@ fn a_restored_session_continues_and_an_older_generation_is_refused() {
         assert_eq!(Session::restore(&bad, &key, 0).unwrap_err(), RestoreError::Refused, "{at}");
     }
     let mut bob = Session::restore(&new, &key, 2).unwrap();
-    assert_eq!(bob.decrypt(&lost).unwrap(), b"late");
+    assert_eq!(bob.decrypt(&lost).unwrap().plaintext, b"late");
     let reply = bob.encrypt(b"reply", &mut rng).unwrap();
-    assert_eq!(alice.decrypt(&reply).unwrap(), b"reply");
+    assert_eq!(alice.decrypt(&reply).unwrap().plaintext, b"reply");
 }

@@ -16,6 +16,7 @@ mod recorder;
 
 use noescrow::durable::{Durable, Record, Store, Subject};
 use noescrow::error::{AcceptError, DecryptError, RestoreError};
+use noescrow::hazmat::duplicate_bundle;
 use noescrow::{Bundle, Capacity, InitiateOptions, StorageKey, UnixSeconds, device, session};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -244,7 +245,11 @@ impl Script {
     fn initiate(&mut self, bundle: &Bundle) -> Outcome<Vec<u8>> {
         loop {
             let text = self.text();
-            let unsaved = self.alice.device.initiate(bundle, &text, InitiateOptions::at(NOW), &mut self.rng).unwrap();
+            let unsaved = self
+                .alice
+                .device
+                .initiate(duplicate_bundle(bundle), &text, InitiateOptions::unverified(NOW), &mut self.rng)
+                .unwrap();
             let body_key = last_body_key();
             if let Some((session, message)) = saved!(unsaved, self.alice.disk) {
                 let id = session.id();
@@ -275,7 +280,7 @@ impl Script {
                 },
                 // The session was saved and the crash came before it was returned: it is on disk.
                 Err(error) => {
-                    assert_eq!(error, AcceptError::PrekeyUsed);
+                    assert_eq!(error, AcceptError::PrekeyGone);
                     assert!(self.bob.session.is_some());
                     self.lost += 1;
                     return Ok(());

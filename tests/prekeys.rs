@@ -8,6 +8,7 @@
 )]
 
 use noescrow::error::{AcceptError, PrekeyError};
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, Capacity, InitiateOptions, Prekey, PrekeyKind, StorageKey, UnixSeconds, device};
 use rand_chacha::ChaCha20Rng;
@@ -32,7 +33,7 @@ fn ids(prekeys: &[Prekey]) -> Vec<u32> {
 /// A first message from Alice to these prekeys of Bob's, sealed before they expired.
 fn hello(alice: &Device, bob: &Device, signed: &Prekey, one_time: Option<&Prekey>, rng: &mut ChaCha20Rng) -> Vec<u8> {
     let bundle = Bundle::new(*bob.identity(), signed.clone(), one_time.cloned()).unwrap();
-    alice.initiate(&bundle, b"hi", InitiateOptions::at(UnixSeconds(0)), rng).unwrap().1
+    alice.initiate(bundle, b"hi", InitiateOptions::unverified(UnixSeconds(0)), rng).unwrap().1
 }
 
 /// The state, whatever its generation: equal states are equal bytes.
@@ -77,7 +78,7 @@ fn replenishing_replaces_exactly_the_used_prekeys() {
     for prekey in first.one_time_prekeys.iter().chain(&more.one_time_prekeys) {
         let message = hello(&alice, &bob, &first.signed_prekey, Some(prekey), &mut rng);
         let opened = bob.accept(&message).map(|(_, text)| text);
-        assert_eq!(opened, if prekey == used { Err(AcceptError::PrekeyUsed) } else { Ok(b"hi".to_vec()) });
+        assert_eq!(opened, if prekey == used { Err(AcceptError::PrekeyGone) } else { Ok(b"hi".to_vec()) });
     }
     assert_eq!(bob.one_time_prekeys_left(), 0);
 }
@@ -99,7 +100,7 @@ fn exactly_the_expired_prekeys_are_deleted() {
     assert_eq!((bob.delete_expired(NOW), bob.one_time_prekeys_left()), (0, 3));
     for (expiry, message) in &messages {
         let opened = bob.accept(message).map(|(_, text)| text);
-        let due = if *expiry < NOW { Err(AcceptError::PrekeyUsed) } else { Ok(b"hi".to_vec()) };
+        let due = if *expiry < NOW { Err(AcceptError::PrekeyGone) } else { Ok(b"hi".to_vec()) };
         assert_eq!(opened, due, "{expiry}");
         // Control: before expiry, each opened.
         assert!(restored(&before).accept(message).is_ok());

@@ -10,6 +10,7 @@
 )]
 
 use noescrow::error::DecryptError;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::{Bundle, ChunkSize, Device, FixedSession, InitiateOptions, Session, StorageKey, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -75,7 +76,7 @@ impl Talk {
         let one_time = published.one_time_prekeys.pop();
         let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
         let (alice, hello) = alice
-            .initiate(&bundle, b"hello", InitiateOptions::at(UnixSeconds(0)).chunk_size(chunk_size), &mut rng)
+            .initiate(bundle, b"hello", InitiateOptions::unverified(UnixSeconds(0)).chunk_size(chunk_size), &mut rng)
             .unwrap();
         let (bob, _) = bob.accept(&hello).unwrap();
         assert_eq!((alice.chunk_size(), bob.chunk_size()), (chunk_size, chunk_size));
@@ -137,7 +138,7 @@ impl Talk {
         let epoch = session.post_quantum_epoch();
         let opens = session.decrypt(&message.bytes);
         match (&opens, message.opened) {
-            (Ok(text), false) if *text == message.text => outcome.opened += 1,
+            (Ok(opened), false) if opened.plaintext == message.text => outcome.opened += 1,
             (Ok(_), false) => return Err("another text".to_owned()),
             (Ok(_), true) => return Err("opened twice".to_owned()),
             (Err(DecryptError::Refused), true) => outcome.repeated += 1,
@@ -213,7 +214,7 @@ fn sizes_are_within_their_limits() {
     for number in 0..2 * 87 {
         let message = talk.sessions[number % 2].encrypt(b"text", &mut talk.rng).unwrap();
         assert_eq!(message.len(), if number == 0 { 1903 + 5 } else { 149 + 5 });
-        talk.sessions[(number % 2) ^ 1].decrypt(&message).unwrap();
+        talk.sessions[(number % 2) ^ 1].decrypt(&message).unwrap().plaintext;
         longest = talk.sessions.iter().map(|session| session.snapshot(&key, 0).len()).fold(longest, usize::max);
     }
     println!("stored: at most {longest} bytes");

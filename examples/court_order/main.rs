@@ -12,9 +12,10 @@ mod hearing;
 mod transfer;
 
 use hearing::Hearing;
+use noescrow::error::AcceptError;
 use noescrow::primitives::RustCrypto;
 use noescrow::relay::{AccountName, Disclosure, Envelope, Order, Relay};
-use noescrow::{Bundle, ChunkSize, InitiateOptions, Payload, Sealed, StorageKey, UnixSeconds, device};
+use noescrow::{Bundle, ChunkSize, InitiateOptions, Payload, StorageKey, UnixSeconds, device};
 use noescrow_audit::Tape;
 use noescrow_recorder::Recorder;
 use rand_chacha::ChaCha20Rng;
@@ -264,14 +265,18 @@ impl Exchange {
         let bundle = Bundle::from_bytes(&RustCrypto, &bundle)?;
         // An acknowledgement of nothing: the first message must have a content.
         let (session, hello) = from.initiate(
-            &bundle,
-            Payload { plaintext: &transfer::NOTHING_YET, associated_data: transfer::ASSOCIATED_DATA },
-            InitiateOptions::at(now).chunk_size(CHUNK_SIZE),
+            bundle,
+            Payload {
+                plaintext: &transfer::NOTHING_YET,
+                associated_data: transfer::ASSOCIATED_DATA,
+                ..Payload::default()
+            },
+            InitiateOptions::unverified(now).chunk_size(CHUNK_SIZE),
             &mut rng,
         )?;
         server.receive(&bob()?, hello)?;
         let hello = server.hand_over(&bob()?, BOB_ADDRESS)?.pop().ok_or("the first message was lost")?;
-        let (theirs, first) = to.accept(Sealed { message: &hello, associated_data: transfer::ASSOCIATED_DATA })?;
+        let (theirs, first) = to.open(&hello)?.accept(transfer::ASSOCIATED_DATA).map_err(AcceptError::from)?;
         if session.safety_number() != theirs.safety_number() {
             return Err("the safety numbers differ".into());
         }
@@ -284,7 +289,7 @@ impl Exchange {
         };
         let alice = Peer::new(1, session, memory(), &options.files, &received.join("alice"))?;
         let mut bob = Peer::new(2, theirs, memory(), &options.files, &received.join("bob"))?;
-        bob.take(&first)?;
+        bob.take(&first.plaintext)?;
         let network = ChaCha20Rng::seed_from_u64(2018);
         Ok(Self { alice, bob, tape, server, network, losses: Losses::default() })
     }

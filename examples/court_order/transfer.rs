@@ -122,13 +122,17 @@ impl Peer {
     pub(crate) fn outgoing(&mut self, rng: &mut impl rand_core::CryptoRng) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
         self.acknowledgements += 1;
         let acknowledgement = self.inbox.acknowledgement(self.side, self.acknowledgements);
-        let mut batch =
-            vec![self.session.encrypt(Payload { plaintext: &acknowledgement, associated_data: ASSOCIATED_DATA }, rng)?];
+        let mut batch = vec![self.session.encrypt(
+            Payload { plaintext: &acknowledgement, associated_data: ASSOCIATED_DATA, ..Payload::default() },
+            rng,
+        )?];
         self.memory.after_message(&self.session);
         batch.extend(self.outbox.unacknowledged.values().cloned());
         while self.outbox.unacknowledged.len() < WINDOW {
             let Some(chunk) = self.outbox.next()? else { break };
-            let message = self.session.encrypt(Payload { plaintext: &chunk, associated_data: ASSOCIATED_DATA }, rng)?;
+            let message = self
+                .session
+                .encrypt(Payload { plaintext: &chunk, associated_data: ASSOCIATED_DATA, ..Payload::default() }, rng)?;
             self.memory.after_message(&self.session);
             batch.push(message.clone());
             self.outbox.unacknowledged.insert(self.outbox.next_chunk, message);
@@ -140,9 +144,9 @@ impl Peer {
     /// Takes one message from the network.
     pub(crate) fn incoming(&mut self, message: &[u8]) -> Result<(), Box<dyn Error>> {
         match self.session.decrypt(Sealed { message, associated_data: ASSOCIATED_DATA }) {
-            Ok(plaintext) => {
+            Ok(opened) => {
                 self.memory.after_message(&self.session);
-                self.take(&plaintext)
+                self.take(&opened.plaintext)
             }
             Err(noescrow::error::DecryptError::Refused) => {
                 self.replays_refused += 1;

@@ -8,6 +8,7 @@ use super::support::{
     state,
 };
 use noescrow::error::EncryptError;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{DhPublicKey, Primitives, RustCrypto};
 use noescrow::relay::{AccountName, Envelope};
 use noescrow::{
@@ -221,7 +222,7 @@ fn first_message(prekey: u8, rewrite: impl FnMut(&mut [u8]) + 'static) -> (MockD
         bob.rotate(LATER, &mut rng).unwrap();
     }
     mock.rewrite(rewrite);
-    let (_, message) = alice.initiate(&bundle, &[7; 70], InitiateOptions::at(NOW), &mut rng).unwrap();
+    let (_, message) = alice.initiate(bundle, &[7; 70], InitiateOptions::unverified(NOW), &mut rng).unwrap();
     (bob, message)
 }
 
@@ -266,7 +267,7 @@ pub fn bundle(bytes: &[u8], bug: Bug) {
         same_bytes(decoded.to_bytes(), &forged, bug);
         let mut rng = rng(8);
         let alice = device::Device::<Mock, Capacity<1, 1>>::generate_with(gullible(), LATER, &mut rng);
-        let _ = alice.initiate(&decoded, b"hi", InitiateOptions::at(NOW), &mut rng);
+        let _ = alice.initiate(decoded, b"hi", InitiateOptions::unverified(NOW), &mut rng);
     }
 }
 

@@ -5,6 +5,7 @@
 use super::Bug;
 use super::edit::edit;
 use super::support::{LATER, NOW, Talk};
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{Primitives, RustCrypto, TAG_LEN};
 use noescrow::snapshot::SNAPSHOT_OVERHEAD;
 use noescrow::{
@@ -66,7 +67,7 @@ fn states() -> &'static [Vec<u8>; 5] {
         let published = bob.publish(2, LATER, &mut rng).unwrap();
         bob.rotate(LATER, &mut rng).unwrap();
         let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
-        let (initiator, hello) = alice.initiate(&bundle, b"hi", InitiateOptions::at(NOW), &mut rng).unwrap();
+        let (initiator, hello) = alice.initiate(bundle, b"hi", InitiateOptions::unverified(NOW), &mut rng).unwrap();
         let (responder, _) = bob.accept(&hello).unwrap();
         let mut talk = Talk::after(11, 2);
         let _ = (talk.from_alice(b"lost"), talk.from_alice(b"lost"));
@@ -137,7 +138,7 @@ fn restored_device(forged: &[u8], bug: Bug) {
     assert!(device.delete_expired(UnixSeconds::MAX) >= left, "an expired prekey was kept");
     let bundle = Bundle::new(*device.identity(), signed, None).unwrap();
     let peer = Device::generate_with(RustCrypto, LATER, &mut rng);
-    if let Ok((_, hello)) = peer.initiate(&bundle, b"hi", InitiateOptions::at(UnixSeconds(0)), &mut rng) {
+    if let Ok((_, hello)) = peer.initiate(bundle, b"hi", InitiateOptions::unverified(UnixSeconds(0)), &mut rng) {
         let _ = device.accept(&hello);
     }
 }

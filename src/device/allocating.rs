@@ -2,9 +2,9 @@
 //! The device's methods that return a `Vec`. They call the methods with buffers.
 
 use super::capacity::Slots;
-use super::{Capacities, Device, InitiateOptions};
-use crate::error::{AcceptError, InitiateError, PrekeyError, RestoreError};
-use crate::payload::{Payload, Sealed};
+use super::{Capacities, Device, InitiateFailed, InitiateOptions};
+use crate::error::{InitiateError, PrekeyError, RestoreError};
+use crate::payload::Payload;
 use crate::prekeys::{Bundle, Publication};
 use crate::primitives::{Primitives, RustCrypto};
 use crate::ratchet::skipped::Heap;
@@ -61,32 +61,22 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// Calls [`initiate_into`](Self::initiate_into) with a new `Vec`.
     ///
     /// # Errors
-    /// [`InitiateError`]; no session was created.
+    /// [`InitiateFailed`]; no session was created, and the bundle comes back.
+    #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is larger than the bundle")]
     pub fn initiate<'p>(
         &self,
-        bundle: &Bundle,
+        bundle: Bundle,
         payload: impl Into<Payload<'p>>,
         options: InitiateOptions,
         rng: &mut impl CryptoRng,
-    ) -> Result<(Session<P, Heap>, Vec<u8>), InitiateError> {
+    ) -> Result<(Session<P, Heap>, Vec<u8>), InitiateFailed> {
         let payload = payload.into();
-        let len = options.first_message_len(payload.plaintext.len()).ok_or(InitiateError::TooLong)?;
+        let Some(len) = options.first_message_len(payload.plaintext.len()) else {
+            return Err(InitiateFailed { error: InitiateError::TooLong, bundle });
+        };
         let mut message = alloc::vec![0; len];
         let (session, _) = self.initiate_into(bundle, payload, options, &mut message, rng)?;
         Ok((session, message))
-    }
-
-    /// Calls [`accept_in_place`](Self::accept_in_place) on a copy and returns the new session and the plaintext.
-    ///
-    /// # Errors
-    /// [`AcceptError`]; the device is unchanged.
-    pub fn accept<'m>(&mut self, message: impl Into<Sealed<'m>>) -> Result<(Session<P, Heap>, Vec<u8>), AcceptError> {
-        let Sealed { message, associated_data } = message.into();
-        let mut buffer = message.to_vec();
-        let (session, plaintext) = self.accept_in_place(&mut buffer, associated_data)?;
-        let plaintext = plaintext.to_vec();
-        zeroize::Zeroize::zeroize(&mut buffer);
-        Ok((session, plaintext))
     }
 
     /// Returns the device as bytes for any database, sealed under `key`. `generation` must grow with every save.

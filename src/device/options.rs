@@ -14,7 +14,7 @@ use core::fmt;
 /// ```
 /// use noescrow::{ChunkSize, InitiateOptions, UnixSeconds};
 /// # let now = UnixSeconds(1_800_000_000);
-/// let options = InitiateOptions::at(now).chunk_size(ChunkSize::Bytes128);
+/// let options = InitiateOptions::unverified(now).chunk_size(ChunkSize::Bytes128);
 /// assert_eq!(options.first_message_len(5), Some(ChunkSize::Bytes128.first_message_overhead() + 6));
 /// ```
 #[derive(Clone, Copy)]
@@ -26,22 +26,27 @@ pub struct InitiateOptions {
 }
 
 impl InitiateOptions {
-    /// Options with the default chunk size for any identity. `now` is the caller's time: an expired prekey is refused.
-    pub const fn at(now: UnixSeconds) -> Self {
+    /// Options with the default chunk size for a session with `identity`, such as one that was verified before. A
+    /// bundle with another identity, which a server can insert (attack B22), is refused as
+    /// [`UnexpectedIdentity`](InitiateError::UnexpectedIdentity). Both public keys are compared, and not the
+    /// certificate. `now` is the caller's time: an expired prekey is refused.
+    pub const fn expecting(identity: &Identity, now: UnixSeconds) -> Self {
+        Self { now, chunk_size: ChunkSize::Bytes32, expected: Some(*identity) }
+    }
+
+    /// Options with the default chunk size for a session with whomever the bundle belongs to.
+    ///
+    /// # Security
+    /// The server that handed out the bundle may have inserted its own identity (attack B22). Remember the session's
+    /// [`remote_identity`](crate::Session::remote_identity), compare safety numbers, and pass that identity to
+    /// [`expecting`](Self::expecting) from then on.
+    pub const fn unverified(now: UnixSeconds) -> Self {
         Self { now, chunk_size: ChunkSize::Bytes32, expected: None }
     }
 
     /// Sets the chunk size of the post-quantum ratchet. It holds for the whole session.
     pub const fn chunk_size(mut self, chunk_size: ChunkSize) -> Self {
         self.chunk_size = chunk_size;
-        self
-    }
-
-    /// Sets the identity with which the caller wants to talk, such as one that was verified before. A bundle with
-    /// another identity, which a server can insert (attack B22), is refused as
-    /// [`UnexpectedIdentity`](InitiateError::UnexpectedIdentity). Both public keys are compared.
-    pub const fn expecting(mut self, identity: &Identity) -> Self {
-        self.expected = Some(*identity);
         self
     }
 
@@ -90,13 +95,14 @@ mod tests {
     fn a_bundle_of_another_identity_than_the_expected_is_refused() {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let [alice, bob, mallory] = [(); 3].map(|()| Small::generate_with(RustCrypto, NOW, &mut rng));
-        let options = InitiateOptions::at(NOW).expecting(bob.identity());
-        let initiate = |bundle: &Bundle, options, rng: &mut ChaCha20Rng| {
-            alice.initiate(bundle, b"hi", options, rng).map(|(session, _)| *session.remote_identity().unwrap())
+        let options = InitiateOptions::expecting(bob.identity(), NOW);
+        let initiate = |bundle: Bundle, options, rng: &mut ChaCha20Rng| {
+            let initiated = alice.initiate(bundle, b"hi", options, rng).map_err(|failed| failed.error);
+            initiated.map(|(session, _)| *session.remote_identity().unwrap())
         };
         let unexpected = Err(InitiateError::UnexpectedIdentity);
         let before = rng.clone();
-        assert_eq!(initiate(&bundle(&mallory), options, &mut rng), unexpected);
+        assert_eq!(initiate(bundle(&mallory), options, &mut rng), unexpected);
         assert_eq!(rng, before, "nothing was drawn");
         // One of the two keys is not enough.
         let with_secrets = |signing: &Small, dh: &Small| {
@@ -105,19 +111,24 @@ mod tests {
         };
         for (signing, dh) in [(&bob, &mallory), (&mallory, &bob)] {
             let expected = with_secrets(signing, dh);
-            assert_eq!(initiate(&bundle(&bob), options.expecting(&expected), &mut rng), unexpected);
+            assert_eq!(initiate(bundle(&bob), InitiateOptions::expecting(&expected, NOW), &mut rng), unexpected);
         }
         assert_eq!(with_secrets(&bob, &bob), *bob.identity());
         // Controls: the expected identity's bundle is taken, and any bundle if none is expected.
-        assert_eq!(initiate(&bundle(&bob), options, &mut rng), Ok(*bob.identity()));
-        assert_eq!(initiate(&bundle(&mallory), InitiateOptions::at(NOW), &mut rng), Ok(*mallory.identity()));
+        assert_eq!(initiate(bundle(&bob), options, &mut rng), Ok(*bob.identity()));
+        assert_eq!(initiate(bundle(&mallory), InitiateOptions::unverified(NOW), &mut rng), Ok(*mallory.identity()));
     }
 
     #[test]
     fn expiry_is_refused_at_the_time_of_the_options() {
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         let [alice, bob] = [(); 2].map(|()| Small::generate_with(RustCrypto, NOW, &mut rng));
-        let mut at = |now| alice.initiate(&bundle(&bob), b"hi", InitiateOptions::at(now), &mut rng).map(|_| ());
+        let mut at = |now| {
+            alice
+                .initiate(bundle(&bob), b"hi", InitiateOptions::unverified(now), &mut rng)
+                .map(|_| ())
+                .map_err(|failed| failed.error)
+        };
         assert_eq!(at(UnixSeconds(NOW.0 + 1)), Err(InitiateError::Expired));
         assert_eq!(at(NOW), Ok(()));
     }

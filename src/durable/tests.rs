@@ -2,6 +2,7 @@
 //! Output of `Debug` shows no key, no identity and no session's id.
 
 use super::*;
+use crate::hazmat::AcceptFromAnyone;
 use crate::primitives::RustCrypto;
 use crate::snapshot::Stored;
 use crate::wire::Writer;
@@ -57,9 +58,9 @@ fn debug_output_shows_no_id_no_identity_and_no_key() {
     let mut published = bob.publish(2, LATER, &mut rng).unwrap();
     bob.rotate(LATER, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
-    let payload = Payload { plaintext: b"a secret text", associated_data: b"with context" };
-    let options = InitiateOptions::at(NOW).chunk_size(ChunkSize::Bytes64).expecting(bob.identity());
-    let (initiator, hello) = alice.initiate(&bundle, payload, options, &mut rng).unwrap();
+    let payload = Payload { plaintext: b"a secret text", associated_data: b"with context", ..Payload::default() };
+    let options = InitiateOptions::expecting(bob.identity(), NOW).chunk_size(ChunkSize::Bytes64);
+    let (initiator, hello) = alice.initiate(bundle, payload, options, &mut rng).unwrap();
     let sealed = Sealed { message: &hello, associated_data: payload.associated_data };
     let (mut responder, _) = bob.accept(sealed).unwrap();
     // Skipped keys, a retired chain, and a reply in flight.

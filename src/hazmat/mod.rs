@@ -13,8 +13,10 @@
 //! [`Intercepted`] is never for production: its interceptor reads every secret and decides every check.
 
 mod intercept;
+mod shortcut;
 
 pub use intercept::{Call, Intercept, Intercepted};
+pub use shortcut::{AcceptFromAnyone, duplicate_bundle};
 
 #[cfg(feature = "alloc")]
 mod state;

@@ -6,6 +6,7 @@ use crate::kem::{Repeats, opened, sealed};
 use crate::recording::{Faults, NoAd, Party, RecordingRng};
 use crate::support::{LATER, NOW};
 use noescrow::error::{AcceptError, DecryptError, InitiateError, PrekeyError};
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Bundle, ChunkSize, Identity, InitiateOptions, Secret, UnixSeconds};
 use std::collections::HashSet;
@@ -79,7 +80,7 @@ fn b24_other_versions_and_missing_fields_are_refused() {
             other[0] = version;
             assert_eq!(from_alice.decrypt(&other), Err(DecryptError::Refused), "{version}");
         }
-        assert_eq!(from_alice.decrypt(&reply).unwrap(), b"reply");
+        assert_eq!(from_alice.decrypt(&reply).unwrap().plaintext, b"reply");
     }
 }
 
@@ -93,9 +94,9 @@ fn b24_a_server_cannot_change_the_chunk_size() {
             let (mut bob, mut alice) = (Party::faulty(3, faults), Party::faulty(4, faults));
             let bundle = Bundle::from_bytes(&RustCrypto, &bob.bundle(true)).unwrap();
             let initiated = alice.device.initiate(
-                &bundle,
+                bundle,
                 b"hello",
-                InitiateOptions::at(NOW).chunk_size(chunk_size),
+                InitiateOptions::unverified(NOW).chunk_size(chunk_size),
                 &mut alice.rng,
             );
             let (_, hello) = initiated.unwrap();
@@ -168,11 +169,12 @@ fn b16_a_device_refuses_its_own_bundle_and_its_own_messages() {
         // The server serves Alice's own bundle as Bob's.
         let own = alice.bundle(one_time);
         let parsed = Bundle::from_bytes(&alice.primitives, &own).unwrap();
-        let refused = alice.device.initiate(&parsed, b"me", InitiateOptions::at(NOW), &mut alice.rng).map(|_| ());
-        assert_eq!(refused.unwrap_err(), InitiateError::Refused);
+        let refused =
+            alice.device.initiate(parsed, b"me", InitiateOptions::unverified(NOW), &mut alice.rng).map(|_| ());
+        assert_eq!(refused.unwrap_err().error, InitiateError::Refused);
         // The server echoes her message to her device and to her session.
         let (mut session, hello) = alice.initiate(&bob.bundle(one_time)).unwrap();
-        assert!(matches!(alice.refuses(&hello), AcceptError::Refused | AcceptError::PrekeyUsed));
+        assert!(matches!(alice.refuses(&hello), AcceptError::Refused | AcceptError::PrekeyGone));
         assert_eq!(session.decrypt(&hello), Err(DecryptError::Refused));
         // Echoed later messages are refused, too, and no key seals in both directions.
         let (mut from_bob, _) = bob.device.accept(&hello).unwrap();
@@ -181,10 +183,10 @@ fn b16_a_device_refuses_its_own_bundle_and_its_own_messages() {
         for _ in 0..4 {
             let pong = from_bob.encrypt(b"pong", &mut bob.rng).unwrap();
             assert_eq!(from_bob.decrypt(&pong), Err(DecryptError::Refused));
-            assert_eq!(session.decrypt(&pong).unwrap(), b"pong");
+            assert_eq!(session.decrypt(&pong).unwrap().plaintext, b"pong");
             let ping = session.encrypt(b"ping", &mut alice.rng).unwrap();
             assert_eq!(session.decrypt(&ping), Err(DecryptError::Refused));
-            assert_eq!(from_bob.decrypt(&ping).unwrap(), b"ping");
+            assert_eq!(from_bob.decrypt(&ping).unwrap().plaintext, b"ping");
         }
         let keys = |party: &Party, name| -> HashSet<Vec<u8>> {
             let operations = party.primitives.operations.borrow();
@@ -281,8 +283,9 @@ fn b17_an_initiator_refuses_a_key_in_two_roles() {
     ];
     for bundle in equal {
         alice.primitives.clear();
-        let outcome = alice.device.initiate(&bundle, b"hi", InitiateOptions::at(NOW), &mut alice.rng).map(|_| ());
-        assert_eq!(outcome, Err(InitiateError::Refused));
+        let outcome =
+            alice.device.initiate(bundle, b"hi", InitiateOptions::unverified(NOW), &mut alice.rng).map(|_| ());
+        assert_eq!(outcome.unwrap_err().error, InitiateError::Refused);
         assert_eq!((alice.primitives.count("dh"), alice.primitives.count("encapsulate")), (0, 0));
     }
     // Control: separate keys.
@@ -290,7 +293,7 @@ fn b17_an_initiator_refuses_a_key_in_two_roles() {
         assert!(
             alice
                 .device
-                .initiate(&bundle_of(&a, &b, one_time), b"hi", InitiateOptions::at(NOW), &mut alice.rng)
+                .initiate(bundle_of(&a, &b, one_time), b"hi", InitiateOptions::unverified(NOW), &mut alice.rng)
                 .is_ok()
         );
     }

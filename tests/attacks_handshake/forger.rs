@@ -179,7 +179,8 @@ fn first_ratchet_message(sk: &[u8; 32], ad: &[u8; 32], spk: &[u8; 32]) -> Vec<u8
     let header = [&salt[..], &keys[44..], &seal(&keys[..44], &[0x11], header)].concat();
 
     let text = b"forged";
-    let mut body = vec![0; InitiateOptions::at(NOW).first_message_len(text.len()).unwrap() - FIRST_MESSAGE_OVERHEAD];
+    let mut body =
+        vec![0; InitiateOptions::unverified(NOW).first_message_len(text.len()).unwrap() - FIRST_MESSAGE_OVERHEAD];
     body[..text.len()].copy_from_slice(text);
     body[text.len()] = 0x80;
     let mut material = [0; 44];

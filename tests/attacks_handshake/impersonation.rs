@@ -5,6 +5,7 @@ use crate::forger::Forger;
 use crate::recording::Party;
 use crate::support::LATER;
 use noescrow::error::AcceptError;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{DhPublicKey, RustCrypto};
 use noescrow::{Bundle, Prekey};
 
@@ -39,6 +40,6 @@ fn b14_only_the_signed_prekey_allows_impersonation_until_it_is_deleted() {
         bob.device.rotate(LATER, &mut bob.rng).unwrap();
         assert!(is_alice_to(Party::restored(&bob.state(), 42)));
         assert!(bob.device.delete_previous_signed_prekey());
-        assert_eq!(bob.refuses(&as_alice(signed_prekey)), AcceptError::Refused);
+        assert_eq!(bob.refuses(&as_alice(signed_prekey)), AcceptError::PrekeyGone);
     }
 }

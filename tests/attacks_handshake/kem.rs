@@ -6,6 +6,7 @@ use crate::recording::{Faults, NoAd, Party, Recording, RecordingRng};
 use crate::support::LATER;
 use libcrux_ml_kem::mlkem1024;
 use noescrow::error::AcceptError;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Bundle, Secret};
 use rand_chacha::rand_core::{Rng, TryCryptoRng, TryRng};

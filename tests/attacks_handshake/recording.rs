@@ -4,6 +4,7 @@
 
 use crate::support::LATER;
 use noescrow::error::AcceptError;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::hazmat::{Call, Intercept, Intercepted};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Bundle, Capacity, InitiateOptions, StorageKey, device, session};
@@ -297,7 +298,7 @@ impl Party {
     /// A session from a bundle's bytes, with the text `hello`; `None` if the bundle is refused.
     pub fn initiate(&mut self, bundle: &[u8]) -> Option<(RecordedSession, Vec<u8>)> {
         let bundle = Bundle::from_bytes(&self.primitives, bundle).ok()?;
-        self.device.initiate(&bundle, b"hello", InitiateOptions::at(crate::support::NOW), &mut self.rng).ok()
+        self.device.initiate(bundle, b"hello", InitiateOptions::unverified(crate::support::NOW), &mut self.rng).ok()
     }
 
     /// The whole state, byte for byte.

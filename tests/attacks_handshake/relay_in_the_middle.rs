@@ -7,8 +7,9 @@ use crate::forger::{self, CT, EK, Forger, IDENTITY, SIGNED, raw_dh};
 use crate::recording::{Faults, NoAd, Operation, Party, RecordedDevice, RecordedSession, RecordingRng, SUITE};
 use crate::support::{LATER, NOW};
 use noescrow::error::{AcceptError, DecryptError};
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{Primitives, RustCrypto};
-use noescrow::{Bundle, ChunkSize, InitiateOptions, Sealed, Secret, StorageKey};
+use noescrow::{Bundle, ChunkSize, InitiateOptions, Opened, Sealed, Secret, StorageKey};
 use rand_chacha::rand_core::{Rng, TryCryptoRng, TryRng};
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
@@ -154,10 +155,10 @@ fn rounds(alice: (&mut Party, &mut RecordedSession), bob: (&mut Party, &mut Reco
     for _ in 0..count {
         let lost = bob.1.encrypt(b"lost", &mut bob.0.rng).unwrap();
         let pong = bob.1.encrypt(b"pong", &mut bob.0.rng).unwrap();
-        assert_eq!(alice.1.decrypt(&pong).unwrap(), b"pong");
-        assert_eq!(alice.1.decrypt(&lost).unwrap(), b"lost");
+        assert_eq!(alice.1.decrypt(&pong).unwrap().plaintext, b"pong");
+        assert_eq!(alice.1.decrypt(&lost).unwrap().plaintext, b"lost");
         let ping = alice.1.encrypt(b"ping", &mut alice.0.rng).unwrap();
-        assert_eq!(bob.1.decrypt(&ping).unwrap(), b"ping");
+        assert_eq!(bob.1.decrypt(&ping).unwrap().plaintext, b"ping");
     }
 }
 
@@ -166,8 +167,12 @@ fn audit(faults: Faults, one_time: bool) -> [Origins; 2] {
     let (mut alice, mut bob) = (Party::faulty(1, faults), Party::faulty(2, faults));
     // Chunks of the largest size, so that there are epochs.
     let bundle = Bundle::from_bytes(&alice.primitives, &bob.bundle(one_time)).unwrap();
-    let initiated =
-        alice.device.initiate(&bundle, b"hello", InitiateOptions::at(NOW).chunk_size(CHUNK_SIZE), &mut alice.rng);
+    let initiated = alice.device.initiate(
+        bundle,
+        b"hello",
+        InitiateOptions::unverified(NOW).chunk_size(CHUNK_SIZE),
+        &mut alice.rng,
+    );
     let (mut from_alice, hello) = initiated.unwrap();
     let (mut from_bob, _) = bob.device.accept(&hello).unwrap();
     rounds((&mut alice, &mut from_alice), (&mut bob, &mut from_bob), ROUNDS);
@@ -442,15 +447,15 @@ fn b20_draws_do_not_depend_on_what_the_server_sent() {
     assert!((1..6).all(|served| drawn(served) == first));
     // No function that receives takes a generator: decryption and acceptance cannot draw.
     type Accept = fn(&mut RecordedDevice, Sealed<'static>) -> Result<(RecordedSession, Vec<u8>), AcceptError>;
-    type Decrypt = fn(&mut RecordedSession, Sealed<'static>) -> Result<Vec<u8>, DecryptError>;
-    let (_, _): (Accept, Decrypt) = (RecordedDevice::accept, RecordedSession::decrypt);
+    type Decrypt = fn(&mut RecordedSession, Sealed<'static>) -> Result<Opened<Vec<u8>>, DecryptError>;
+    let (_, _): (Accept, Decrypt) = (AcceptFromAnyone::accept, RecordedSession::decrypt);
     // Control: if the server's bytes are mixed in, EK changes with them.
     let mixed = |served: u64| {
         let bytes = bundles(served);
         let alice = Party::new(20);
         let bundle = Bundle::from_bytes(&alice.primitives, &bytes).unwrap();
         let mut rng = Mixed(RecordingRng::new(20), RustCrypto.sha256(&[&bytes]));
-        alice.device.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut rng).unwrap().1[EK].to_vec()
+        alice.device.initiate(bundle, b"hello", InitiateOptions::unverified(NOW), &mut rng).unwrap().1[EK].to_vec()
     };
     assert_ne!(mixed(0), mixed(1));
 }
@@ -463,7 +468,7 @@ fn b20_a_stuck_generator_repeats_no_key_across_peers() {
     let to = |seed: u64| {
         let bundle = Bundle::from_bytes(&RustCrypto, &Party::new(seed).bundle(true)).unwrap();
         alice.primitives.clear();
-        let (_, hello) = alice.device.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut Stuck).unwrap();
+        let (_, hello) = alice.device.initiate(bundle, b"hello", InitiateOptions::unverified(NOW), &mut Stuck).unwrap();
         let operations = alice.primitives.operations.borrow();
         let keys: HashSet<_> =
             operations.iter().filter(|one| one.name == "seal").map(|one| one.inputs[0].clone()).collect();

@@ -7,6 +7,7 @@ use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use noescrow::error::AcceptError;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Bundle, Identity, Secret};
 

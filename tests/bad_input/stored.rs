@@ -7,6 +7,7 @@ use crate::{damaged, other_versions};
 use noescrow::InitiateOptions;
 use noescrow::StorageKey;
 use noescrow::error::RestoreError;
+use noescrow::hazmat::AcceptFromAnyone;
 
 fn session(snapshot: &[u8], newest: u64) -> Result<MockSession, RestoreError> {
     MockSession::restore_with(Default::default(), snapshot, &storage_key(), newest)
@@ -22,7 +23,7 @@ fn stored_device() -> MockDevice {
     let (alice, _) = mock_device(&mut rng);
     let (mut bob, _) = mock_device(&mut rng);
     let bundle = bundle(&mut bob, false, &mut rng);
-    let (_, hello) = alice.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut rng).unwrap();
+    let (_, hello) = alice.initiate(bundle, b"hello", InitiateOptions::unverified(NOW), &mut rng).unwrap();
     let _ = bob.accept(&hello).unwrap();
     bob.rotate(LATER, &mut rng).unwrap();
     bob.publish(1, LATER, &mut rng).unwrap();

@@ -3,9 +3,10 @@
 
 use noescrow::durable::Durable;
 use noescrow::primitives::DhKeyPair;
-use noescrow::{Device, FixedSession, Secret, Session, StorageKey};
+use noescrow::{Bundle, Device, FixedSession, Secret, Session, StorageKey};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 
+assert_not_impl_any!(Bundle: Clone, Copy);
 assert_not_impl_any!(Device: Clone, Copy);
 assert_not_impl_any!(DhKeyPair: Clone, Copy);
 assert_not_impl_any!(Durable<Session>: Clone, Copy);
@@ -17,5 +18,4 @@ assert_not_impl_any!(StorageKey: Clone, Copy);
 // Control: public values may be copied. `copies/assertion_about_public_things.rs` shows that the assertion above fails
 // for them.
 assert_impl_all!(noescrow::Identity: Clone, Copy);
-assert_impl_all!(noescrow::Bundle: Clone);
 assert_impl_all!(noescrow::relay::Envelope: Clone);

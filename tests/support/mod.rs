@@ -8,6 +8,7 @@
 
 pub mod stored;
 
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::hazmat::{Call, Intercept, Intercepted};
 use noescrow::primitives::{
     CT1_LEN, CT2_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, Primitives, RustCrypto, TAG_LEN,
@@ -302,8 +303,9 @@ impl Talk {
         let (alice, alice_mock) = mock_device(&mut rng);
         let (mut bob, bob_mock) = mock_device(&mut rng);
         let bundle = bundle(&mut bob, true, &mut rng);
-        let (alice, hello) =
-            alice.initiate(&bundle, b"hello", InitiateOptions::at(NOW).chunk_size(chunk_size), &mut rng).unwrap();
+        let (alice, hello) = alice
+            .initiate(bundle, b"hello", InitiateOptions::unverified(NOW).chunk_size(chunk_size), &mut rng)
+            .unwrap();
         let (bob, text) = bob.accept(&hello).unwrap();
         assert_eq!(text, b"hello");
         Self { alice, alice_mock, bob, bob_mock, rng }
@@ -314,9 +316,9 @@ impl Talk {
         let mut talk = Self::new(seed);
         for _ in 0..rounds {
             let message = talk.from_bob(b"ping");
-            assert_eq!(talk.alice.decrypt(&message).unwrap(), b"ping");
+            assert_eq!(talk.alice.decrypt(&message).unwrap().plaintext, b"ping");
             let message = talk.from_alice(b"pong");
-            assert_eq!(talk.bob.decrypt(&message).unwrap(), b"pong");
+            assert_eq!(talk.bob.decrypt(&message).unwrap().plaintext, b"pong");
         }
         talk
     }
@@ -328,7 +330,7 @@ impl Talk {
             false => (&mut self.alice, &mut self.bob),
         };
         let message = sender.encrypt(b"turn", &mut self.rng).unwrap();
-        assert_eq!(receiver.decrypt(&message).unwrap(), b"turn");
+        assert_eq!(receiver.decrypt(&message).unwrap().plaintext, b"turn");
     }
 
     pub fn from_alice(&mut self, text: &[u8]) -> Vec<u8> {

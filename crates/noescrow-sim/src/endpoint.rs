@@ -66,7 +66,7 @@ impl<P: Primitives, S: SkippedKeyStore> Endpoint for Session<P, S> {
     }
 
     fn decrypt<'m>(&mut self, message: impl Into<Sealed<'m>>) -> Result<Vec<u8>, DecryptError> {
-        Self::decrypt(self, message)
+        Self::decrypt(self, message).map(|opened| opened.plaintext)
     }
 
     fn skipped_message_keys(&self) -> usize {

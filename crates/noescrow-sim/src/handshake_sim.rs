@@ -15,9 +15,10 @@ use super::violation::Claim;
 use noescrow::Bundle;
 use noescrow::device::Device;
 use noescrow::error::{AcceptError, InitiateError};
+use noescrow::hazmat::{AcceptFromAnyone, duplicate_bundle};
 use noescrow::primitives::Primitives;
 use noescrow::session::Session;
-use noescrow::{Capacity, InitiateOptions, UnixSeconds};
+use noescrow::{Capacity, InitiateFailed, InitiateOptions, UnixSeconds};
 use rand_core::CryptoRng;
 use std::collections::BTreeSet;
 
@@ -67,14 +68,36 @@ pub struct Outcome {
     pub claim: Claim,
 }
 
+/// The ids of a bundle's prekeys.
+#[derive(Clone, Copy)]
+struct Ids {
+    signed_prekey: u32,
+    one_time_prekey: Option<u32>,
+}
+
+impl Ids {
+    fn of(bundle: &Bundle) -> Self {
+        Self {
+            signed_prekey: bundle.signed_prekey().id(),
+            one_time_prekey: bundle.one_time_prekey().map(noescrow::Prekey::id),
+        }
+    }
+}
+
 /// A bundle that a device has accepted.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct ReceivedBundle {
     bundle: Bundle,
     /// The owner of its identity.
     whose: Who,
     /// Whether all parts belong to one party.
     is_genuine: bool,
+}
+
+impl ReceivedBundle {
+    fn duplicate(&self) -> Self {
+        Self { bundle: duplicate_bundle(&self.bundle), ..*self }
+    }
 }
 
 /// A handshake and its two sessions.
@@ -165,7 +188,10 @@ impl<P: Primitives> HandshakeSim<P> {
             relay,
             directories: self.directories.clone(),
             prekey_models: self.prekey_models.clone(),
-            received: self.received.clone(),
+            received: PerSide {
+                alice: self.received.alice.as_ref().map(ReceivedBundle::duplicate),
+                bob: self.received.bob.as_ref().map(ReceivedBundle::duplicate),
+            },
             conversations: conversations.collect::<Option<_>>()?,
             traffic: self.traffic.clone(),
             relay_plaintexts: self.relay_plaintexts.clone(),
@@ -278,25 +304,30 @@ impl<P: Primitives> HandshakeSim<P> {
         if self.conversations.len() >= MAX_CONVERSATIONS {
             return Ok(None);
         }
-        let Some(ReceivedBundle { bundle, whose, is_genuine }) = self.received.of(from).clone() else {
+        let Some(ReceivedBundle { bundle, whose, is_genuine }) = self.received.of_mut(from).take() else {
             return Ok(None);
         };
         let text = text(rng);
         let now = if too_late { TOO_LATE } else { NOW };
         let expected = Answer::of(!too_late);
         let outcome = |actual| Some(Outcome { expected, actual, claim: Claim::InitiatesInTime });
-        let (begun, first_message) = match self.devices.of(from).initiate(&bundle, &text, InitiateOptions::at(now), rng)
-        {
+        let ids = Ids::of(&bundle);
+        let options = InitiateOptions::unverified(now);
+        let (begun, first_message) = match self.devices.of(from).initiate(bundle, &text, options, rng) {
             Ok(begun) => begun,
-            Err(InitiateError::Expired) if too_late => return Ok(outcome(Answer::Refuses)),
-            Err(_) if too_late => return Err(Claim::TheRightError),
-            Err(_) => return Ok(outcome(Answer::Refuses)),
+            Err(InitiateFailed { error, bundle }) => {
+                *self.received.of_mut(from) = Some(ReceivedBundle { bundle, whose, is_genuine });
+                return match error {
+                    InitiateError::Expired if too_late => Ok(outcome(Answer::Refuses)),
+                    _ if too_late => Err(Claim::TheRightError),
+                    _ => Ok(outcome(Answer::Refuses)),
+                };
+            }
         };
-        *self.received.of_mut(from) = None;
         // A message sealed to the relay's identity goes to the relay; one sealed to nobody's, to the intended
         // recipient.
         let to = if is_genuine { whose } else { from.other().into() };
-        self.begin(from.into(), to, is_genuine, &bundle, (begun, first_message, text.clone()));
+        self.begin(from.into(), to, is_genuine, ids, (begun, first_message, text.clone()));
         if to == Who::Relay {
             self.read_and_pass_on(from, text, rng)?;
         }
@@ -308,7 +339,7 @@ impl<P: Primitives> HandshakeSim<P> {
         from: Who,
         to: Who,
         is_genuine: bool,
-        bundle: &Bundle,
+        ids: Ids,
         (begun, first_message, text): (Session<P>, Vec<u8>, Vec<u8>),
     ) {
         self.traffic.extend(&first_message);
@@ -321,8 +352,8 @@ impl<P: Primitives> HandshakeSim<P> {
             is_genuine,
             first_message,
             text,
-            signed_prekey: bundle.signed_prekey().id(),
-            one_time_prekey: bundle.one_time_prekey().map(noescrow::Prekey::id),
+            signed_prekey: ids.signed_prekey,
+            one_time_prekey: ids.one_time_prekey,
             begun,
             accepted: None,
         });
@@ -345,9 +376,10 @@ impl<P: Primitives> HandshakeSim<P> {
         let Some(bundle) = self.directories.of(to).bundle_for_relay() else { return Ok(()) };
         let bundle = Bundle::from_bytes(&self.relay_primitives, &bundle).map_err(|_| Claim::HandshakeSucceeds)?;
         let Some(relay) = &self.relay else { return Ok(()) };
+        let (ids, options) = (Ids::of(&bundle), InitiateOptions::unverified(NOW));
         let (begun, first_message) =
-            relay.initiate(&bundle, &text, InitiateOptions::at(NOW), rng).map_err(|_| Claim::HandshakeSucceeds)?;
-        self.begin(Who::Relay, to.into(), true, &bundle, (begun, first_message, text));
+            relay.initiate(bundle, &text, options, rng).map_err(|_| Claim::HandshakeSucceeds)?;
+        self.begin(Who::Relay, to.into(), true, ids, (begun, first_message, text));
         Ok(())
     }
 
@@ -440,7 +472,7 @@ impl<P: Primitives> HandshakeSim<P> {
             return Ok(None);
         };
         match receiver.decrypt(&message) {
-            Ok(read) if read == text => {
+            Ok(read) if read.plaintext == text => {
                 Ok(Some(Outcome { expected: Answer::Refuses, actual, claim: Claim::MustNotOpen }))
             }
             _ => Err(Claim::OtherSessionContinues),
@@ -489,7 +521,7 @@ fn converse<P: Primitives>(
     let read = accepted.decrypt(&question).map_err(|_| Claim::MustOpen)?;
     let answer = accepted.encrypt(other, rng).map_err(|_| Claim::Sends)?;
     let answered = conversation.begun.decrypt(&answer).map_err(|_| Claim::MustOpen)?;
-    if (&read, &answered) != (one, other) {
+    if (&read.plaintext, &answered.plaintext) != (one, other) {
         return Err(Claim::OpensToWhatWasSent);
     }
     Ok((texts, [question, answer].concat()))

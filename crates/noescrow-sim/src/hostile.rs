@@ -156,7 +156,7 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         let Ok(bytes) = self
             .other
             .of_mut(to.other())
-            .encrypt(Payload { plaintext: &plaintext, associated_data: b"other" }, &mut self.rng)
+            .encrypt(Payload { plaintext: &plaintext, associated_data: b"other", ..Payload::default() }, &mut self.rng)
         else {
             // Bob cannot send there before he has received; he received in the handshake.
             return Err(self.violation(Claim::Sends));

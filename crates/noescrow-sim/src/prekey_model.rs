@@ -59,7 +59,7 @@ impl PrekeyModel {
         }
         match one_time_prekey {
             Some(id) if self.one_time_prekeys.contains(&id) => Ok(()),
-            Some(_) => Err(AcceptError::PrekeyUsed),
+            Some(_) => Err(AcceptError::PrekeyGone),
             None if again => Err(AcceptError::Repeated),
             None if self.recorded.get(&signed_prekey).is_some_and(|count| *count >= REPLAY) => {
                 Err(AcceptError::ReplayRecordFull)

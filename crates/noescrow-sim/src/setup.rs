@@ -11,6 +11,7 @@ use super::violation::{Claim, Violation};
 use noescrow::Bundle;
 use noescrow::FIRST_MESSAGE_OVERHEAD;
 use noescrow::error::AcceptError;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::Primitives;
 use noescrow::session::Session;
 use noescrow::skipped::SkippedKeyStore;
@@ -57,12 +58,12 @@ impl<P: Primitives> HandshakeSim<P> {
         let limits = ModelLimits::of::<S>();
         let mut model = PerSide { alice: Party::initiator(limits), bob: Party::responder(limits) };
         let mut first = Sent::draft(Side::Alice, model.alice.send().ok_or(failed)?, FIRST_LENGTH, 1, rng);
-        let options = InitiateOptions::at(NOW).chunk_size(opening.chunk_size);
+        let options = InitiateOptions::unverified(NOW).chunk_size(opening.chunk_size);
         first.bytes = std::vec![0; options.first_message_len(FIRST_LENGTH).ok_or(failed)?];
         let ad = associated_data(first.associated_data);
         let initiated = self.devices.alice.initiate_into(
-            &parsed,
-            Payload { plaintext: &first.plaintext, associated_data: ad },
+            parsed,
+            Payload { plaintext: &first.plaintext, associated_data: ad, ..Payload::default() },
             options,
             &mut first.bytes,
             rng,
@@ -74,7 +75,11 @@ impl<P: Primitives> HandshakeSim<P> {
             let mut next = Sent::draft(Side::Alice, model.alice.send().ok_or(failed)?, FIRST_LENGTH, 2, rng);
             next.bytes = alice
                 .encrypt(
-                    Payload { plaintext: &next.plaintext, associated_data: associated_data(next.associated_data) },
+                    Payload {
+                        plaintext: &next.plaintext,
+                        associated_data: associated_data(next.associated_data),
+                        ..Payload::default()
+                    },
                     rng,
                 )
                 .map_err(|_| violation(Claim::Sends))?;
@@ -123,7 +128,7 @@ impl<P: Primitives> HandshakeSim<P> {
         model.receive(&label);
 
         for copy in sent.iter() {
-            let known = |error| matches!(error, AcceptError::PrekeyUsed | AcceptError::Repeated);
+            let known = |error| matches!(error, AcceptError::PrekeyGone | AcceptError::Repeated);
             self.refuse::<S>(&copy.bytes, copy, known, Claim::AcceptedOnce)?;
         }
         Ok(session)

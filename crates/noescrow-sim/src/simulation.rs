@@ -374,9 +374,10 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         let Some(label) = party.send() else { return Err(self.violation(Claim::Sends)) };
         let mut sent = Sent::draft(from, label, length, ad, &mut self.rng);
         let end = self.ends.of_mut(from);
-        let Ok(bytes) =
-            end.encrypt(Payload { plaintext: &sent.plaintext, associated_data: associated_data(ad) }, &mut self.rng)
-        else {
+        let Ok(bytes) = end.encrypt(
+            Payload { plaintext: &sent.plaintext, associated_data: associated_data(ad), ..Payload::default() },
+            &mut self.rng,
+        ) else {
             return Err(self.violation(Claim::Sends));
         };
         let overhead = match unanswered {

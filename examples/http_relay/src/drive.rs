@@ -154,27 +154,28 @@ impl Case {
         let mut copy = Device::generate_with(recorder("a third")?, next_month, &mut rng);
         alices.publish(&copy.publish(1, next_month, &mut rng)?)?;
         let (mut session, hello): (Session, _) = alice.initiate(
-            &alices.fetch(bobs.account)?,
+            alices.fetch(bobs.account)?,
             b"hello Bob, shall we talk?",
-            InitiateOptions::at(now),
+            InitiateOptions::unverified(now),
             &mut rng,
         )?;
         alices.send(bobs.account, &hello)?;
         let hello = bobs.receive()?.pop().ok_or("the first message did not come")?;
-        let (mut theirs, text): (Session, _) = bob.accept(&hello)?;
-        same(&text, b"hello Bob, shall we talk?")?;
+        let accepted = bob.open(&hello)?.accept(b"").map_err(|failed| failed.error)?;
+        let (mut theirs, first): (Session, _) = accepted;
+        same(&first.plaintext, b"hello Bob, shall we talk?")?;
         for number in 0..MESSAGES {
             let text = format!("number {number} from Bob, for Alice's eyes only");
             bobs.send(alices.account, &theirs.encrypt(text.as_bytes(), &mut rng)?)?;
             let message = alices.receive()?.pop().ok_or("a message did not come")?;
-            same(&session.decrypt(&message)?, text.as_bytes())?;
+            same(&session.decrypt(&message)?.plaintext, text.as_bytes())?;
 
             let text = format!("number {number} from Alice, for Bob's eyes only");
             let message = session.encrypt(text.as_bytes(), &mut rng)?;
             self.help(&mut alices, tape, &text)?;
             alices.send(bobs.account, &message)?;
             let message = bobs.receive()?.pop().ok_or("a message did not come")?;
-            same(&theirs.decrypt(&message)?, text.as_bytes())?;
+            same(&theirs.decrypt(&message)?.plaintext, text.as_bytes())?;
         }
         // A message that stays waiting, for the database to contain.
         alices.send(bobs.account, &session.encrypt(b"are you still there, Bob?", &mut rng)?)?;

@@ -7,7 +7,7 @@
 //! `noescrow::snapshot`). This one saves once in each burst, to measure it.
 
 use crate::network::{ARRIVALS, Arrival, BURST, KEPT_AFTER_FIRST, TURNS};
-use noescrow::error::DecryptError;
+use noescrow::error::{AcceptError, DecryptError};
 use noescrow::primitives::RustCrypto;
 use noescrow::{
     BUNDLE_LEN, Bundle, Capacity, ChunkSize, FixedSession, InitiateOptions, Payload, StorageKey, UnixSeconds, device,
@@ -130,9 +130,9 @@ impl<B: Board> End<'_, B> {
         let (session, out, rng) = (&mut self.session, &mut self.buffer, &mut self.rng);
         let len = self.board.measure("initiate", || {
             let made = device.initiate_into(
-                &bundle,
-                Payload { plaintext: text, associated_data: self.associated_data },
-                InitiateOptions::at(NOW).chunk_size(CHUNK_SIZE),
+                bundle,
+                Payload { plaintext: text, associated_data: self.associated_data, ..Payload::default() },
+                InitiateOptions::unverified(NOW).chunk_size(CHUNK_SIZE),
                 out,
                 rng,
             );
@@ -159,11 +159,9 @@ impl<B: Board> End<'_, B> {
         let message = self.buffer.get_mut(..len).ok_or("a message has its length")?;
         let session = &mut self.session;
         let opened = self.board.measure("accept", || {
-            let accepted = device.accept_in_place(message, self.associated_data);
-            accepted.map(|(accepted, opened)| {
-                *session = Some(accepted);
-                opened
-            })
+            let (accepted, opened) = device.open_in_place(message)?.accept_in_place(self.associated_data)?;
+            *session = Some(accepted);
+            Ok::<_, AcceptError>(opened.plaintext)
         });
         let (text, len) = text(self.role.other(), self.heard);
         self.heard += 1;
@@ -230,7 +228,11 @@ impl<B: Board> End<'_, B> {
         let len = self
             .board
             .measure("encrypt", || {
-                session.encrypt_into(Payload { plaintext: text, associated_data: self.associated_data }, out, rng)
+                session.encrypt_into(
+                    Payload { plaintext: text, associated_data: self.associated_data, ..Payload::default() },
+                    out,
+                    rng,
+                )
             })
             .map_err(|_| "a session does not encrypt")?;
         self.said += 1;
@@ -265,7 +267,8 @@ impl<B: Board> End<'_, B> {
         let len = self.board.receive(&mut self.buffer)?;
         let message = self.buffer.get_mut(..len).ok_or("a message has its length")?;
         let session = self.session.as_mut().ok_or("there is no session")?;
-        Ok(self.board.measure(operation, || session.decrypt_in_place(message, self.associated_data)))
+        let opened = self.board.measure(operation, || session.decrypt_in_place(message, self.associated_data));
+        Ok(opened.map(|opened| opened.plaintext))
     }
 
     /// Stores the session, drops it, and restores it.

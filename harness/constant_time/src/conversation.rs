@@ -6,6 +6,7 @@ use crate::mark::public;
 use crate::marks::{Mark, Marks};
 use crate::tainted::Tainted;
 use noescrow::device::Device;
+use noescrow::error::AcceptError;
 use noescrow::session::Session;
 use noescrow::{
     Bundle, Capacity, ChunkSize, InitiateOptions, Payload, Sealed, StorageKey, UnixSeconds, skipped::Inline,
@@ -23,6 +24,12 @@ const TURNS: usize = 20;
 fn leaves(mut bytes: Vec<u8>) -> Vec<u8> {
     public(&mut bytes);
     bytes
+}
+
+/// Opens and accepts a first message.
+fn take(owner: &mut Owner, message: &[u8]) -> Result<(Talk, Vec<u8>), AcceptError> {
+    let (talk, opened) = owner.open(message)?.accept(b"")?;
+    Ok((talk, opened.plaintext))
 }
 
 fn storage_key(marks: &Marks) -> StorageKey {
@@ -68,20 +75,23 @@ impl Pair {
         let text = self.text(20);
         let (talk, hello) = self
             .alice
-            .initiate(&bundle, &text, InitiateOptions::at(NOW).chunk_size(chunk_size), &mut self.rng)
+            .initiate(bundle, &text, InitiateOptions::unverified(NOW).chunk_size(chunk_size), &mut self.rng)
             .unwrap();
         (talk, leaves(hello))
     }
 
     fn talk(&mut self, chunk_size: ChunkSize) -> (Talk, Talk) {
         let (alice, hello) = self.hello(true, chunk_size);
-        let (bob, _) = self.bob.accept(&hello).unwrap();
+        let (bob, _) = take(&mut self.bob, &hello).unwrap();
         (alice, bob)
     }
 
     fn send(&mut self, from: &mut Talk, len: usize) -> Vec<u8> {
         let text = self.text(len);
-        leaves(from.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut self.rng).unwrap())
+        leaves(
+            from.encrypt(Payload { plaintext: &text, associated_data: b"ad", ..Payload::default() }, &mut self.rng)
+                .unwrap(),
+        )
     }
 
     fn turns(&mut self, alice: &mut Talk, bob: &mut Talk, turns: usize) {
@@ -122,7 +132,7 @@ fn publish(pair: &mut Pair) {
 
 fn accept(pair: &mut Pair, one_time: bool) {
     let (_, hello) = pair.hello(one_time, ChunkSize::Bytes32);
-    assert_eq!(pair.bob.accept(&hello).unwrap().1.len(), 20);
+    assert_eq!(take(&mut pair.bob, &hello).unwrap().1.len(), 20);
 }
 
 /// Forged in each part, then unchanged, then repeated.
@@ -133,10 +143,10 @@ fn first_refused(pair: &mut Pair) {
         for at in [100, 1700, 1800, hello.len() - 1] {
             let mut forged = hello.clone();
             forged[at] ^= 1;
-            assert!(pair.bob.accept(&forged).is_err());
+            assert!(take(&mut pair.bob, &forged).is_err());
         }
-        assert!(pair.bob.accept(&hello).is_ok());
-        assert!(pair.bob.accept(&hello).is_err());
+        assert!(take(&mut pair.bob, &hello).is_ok());
+        assert!(take(&mut pair.bob, &hello).is_err());
     }
 }
 
@@ -145,7 +155,7 @@ fn in_order(pair: &mut Pair) {
     pair.turns(&mut alice, &mut bob, 6);
     for _ in 0..4 {
         let message = pair.send(&mut alice, 100);
-        assert_eq!(bob.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap().len(), 100);
+        assert_eq!(bob.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap().plaintext.len(), 100);
     }
 }
 
@@ -200,7 +210,7 @@ fn lengths(pair: &mut Pair) {
     let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes32);
     for len in (0..40).chain([255, 256, 1000]) {
         let message = pair.send(&mut alice, len);
-        assert_eq!(bob.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap().len(), len);
+        assert_eq!(bob.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap().plaintext.len(), len);
     }
 }
 
@@ -236,19 +246,19 @@ fn device_snapshots(pair: &mut Pair) {
 fn buffers(pair: &mut Pair) {
     type Small = Session<Tainted, Inline<8>>;
     let bundle = pair.bundle(true);
-    let mut first = vec![0; InitiateOptions::at(NOW).first_message_len(9).unwrap()];
+    let mut first = vec![0; InitiateOptions::unverified(NOW).first_message_len(9).unwrap()];
     let text = pair.text(9);
     let (mut alice, len): (Small, _) =
-        pair.alice.initiate_into(&bundle, &text, InitiateOptions::at(NOW), &mut first, &mut pair.rng).unwrap();
+        pair.alice.initiate_into(bundle, &text, InitiateOptions::unverified(NOW), &mut first, &mut pair.rng).unwrap();
     assert_eq!(len, first.len());
     public(&mut first);
-    let (mut bob, _): (Small, _) = pair.bob.accept_in_place(&mut first, b"").unwrap();
+    let (mut bob, _): (Small, _) = pair.bob.open_in_place(&mut first).unwrap().accept_in_place(b"").unwrap();
     for _ in 0..3 {
         let mut message = vec![0; bob.message_len(33).unwrap()];
         let text = pair.text(33);
         bob.encrypt_into(&text, &mut message, &mut pair.rng).unwrap();
         public(&mut message);
-        assert_eq!(alice.decrypt_in_place(&mut message, b"").unwrap().len(), 33);
+        assert_eq!(alice.decrypt_in_place(&mut message, b"").unwrap().plaintext.len(), 33);
         std::mem::swap(&mut alice, &mut bob);
     }
 }

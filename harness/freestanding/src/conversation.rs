@@ -6,8 +6,8 @@ use noescrow::error::{AcceptError, DecryptError, RestoreError};
 use noescrow::primitives::{RustCrypto, TAG_LEN};
 use noescrow::snapshot::SNAPSHOT_OVERHEAD;
 use noescrow::{
-    BUNDLE_LEN, Bundle, Capacity, FIRST_MESSAGE_OVERHEAD, FixedSession, InitiateOptions, MESSAGE_OVERHEAD, Payload,
-    Prekey, StorageKey, UnixSeconds, device, skipped::Inline,
+    AcceptFailed, BUNDLE_LEN, Bundle, Capacity, FIRST_MESSAGE_OVERHEAD, FixedSession, InitiateOptions,
+    MESSAGE_OVERHEAD, Payload, Prekey, StorageKey, UnixSeconds, device, skipped::Inline,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -100,9 +100,9 @@ fn handshake<W: Write>(
     let mut hello = [0; FIRST];
     let (alice, len) = alice
         .initiate_into::<Inline<4>>(
-            &parsed,
-            Payload { plaintext: b"hi Bob", associated_data: b"ad" },
-            InitiateOptions::at(NOW),
+            parsed,
+            Payload { plaintext: b"hi Bob", associated_data: b"ad", ..Payload::default() },
+            InitiateOptions::unverified(NOW),
             &mut hello,
             rng,
         )
@@ -112,21 +112,32 @@ fn handshake<W: Write>(
 
     let mut forged = copy::<FIRST>(hello);
     flip(&mut forged, len / 2);
-    let refused = bob.accept_in_place::<Inline<4>>(forged.get_mut(..len).ok_or("a copy fits")?, b"ad");
+    let refused = accept(&mut bob, forged.get_mut(..len).ok_or("a copy fits")?);
     checks.that("a forged first message is refused", matches!(refused, Err(AcceptError::Refused)))?;
 
     let mut arrived = copy::<FIRST>(hello);
     let arrived = arrived.get_mut(..len).ok_or("a copy fits")?;
-    let (theirs, text) = bob.accept_in_place(arrived, b"ad").map_err(|_| "the first message is accepted")?;
+    let (theirs, text) = accept(&mut bob, arrived).map_err(|_| "the first message is accepted")?;
     checks.that("the first message opens to what was sent", text == b"hi Bob")?;
     checks.that("the one-time prekey is gone", bob.one_time_prekeys_left() == 0)?;
     let mut again = copy::<FIRST>(hello);
-    let again = bob.accept_in_place::<Inline<4>>(again.get_mut(..len).ok_or("a copy fits")?, b"ad");
-    let due = if one_time { AcceptError::PrekeyUsed } else { AcceptError::Repeated };
+    let again = accept(&mut bob, again.get_mut(..len).ok_or("a copy fits")?);
+    let due = if one_time { AcceptError::PrekeyGone } else { AcceptError::Repeated };
     checks.that("a first message is accepted once", matches!(again, Err(error) if error == due))?;
     let numbers = (alice.safety_number().map(|n| n.digits()), theirs.safety_number().map(|n| n.digits()));
     checks.that("both see one safety number", numbers.0.is_some() && numbers.0 == numbers.1)?;
     Ok((alice, theirs))
+}
+
+/// Opens and accepts a first message. Other associated data is refused in between.
+fn accept<'m>(device: &mut Device, message: &'m mut [u8]) -> Result<(Session, &'m mut [u8]), AcceptError> {
+    match device.open_in_place(message)?.accept_in_place(b"other") {
+        Err(AcceptFailed { error: _, pending }) => {
+            let (session, opened) = pending.accept_in_place(b"ad")?;
+            Ok((session, opened.plaintext))
+        }
+        Ok(_) => Err(AcceptError::Refused),
+    }
 }
 
 fn talk<W: Write>(
@@ -193,7 +204,7 @@ fn talk<W: Write>(
 fn encrypt(session: &mut Session, text: &[u8; 33], rng: &mut ChaCha20Rng) -> Result<([u8; MESSAGE], usize), Failed> {
     let mut message = [0; MESSAGE];
     let len = session
-        .encrypt_into(Payload { plaintext: text, associated_data: b"ad" }, &mut message, rng)
+        .encrypt_into(Payload { plaintext: text, associated_data: b"ad", ..Payload::default() }, &mut message, rng)
         .map_err(|_| "a session encrypts")?;
     Ok((message, len))
 }
@@ -201,7 +212,7 @@ fn encrypt(session: &mut Session, text: &[u8; 33], rng: &mut ChaCha20Rng) -> Res
 /// Decrypts in place, and checks the plaintext and its length.
 fn opens(session: &mut Session, message: &[u8; MESSAGE], len: usize) -> Result<([u8; 33], bool), DecryptError> {
     let mut buffer = *message;
-    let text = session.decrypt_in_place(buffer.get_mut(..len).unwrap_or_default(), b"ad")?;
+    let text = session.decrypt_in_place(buffer.get_mut(..len).unwrap_or_default(), b"ad")?.plaintext;
     Ok((copy(text), text.len() == 33))
 }
 

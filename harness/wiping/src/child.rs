@@ -73,11 +73,13 @@ impl Party {
             (Verb::DeletePrevious, []) => vec![u8::from(self.device().delete_previous_signed_prekey())],
             (Verb::Initiate, [bundle, plaintext]) => self.initiate(bundle, plaintext, rng),
             (Verb::Accept, [message]) => self.accept(message),
-            (Verb::Encrypt, [plaintext]) => {
-                self.session().encrypt(Payload { plaintext, associated_data: CALLERS_DATA }, rng).unwrap_or_default()
-            }
+            (Verb::Encrypt, [plaintext]) => self
+                .session()
+                .encrypt(Payload { plaintext, associated_data: CALLERS_DATA, ..Payload::default() }, rng)
+                .unwrap_or_default(),
             (Verb::Decrypt, [message]) => {
-                self.session().decrypt(Sealed { message, associated_data: CALLERS_DATA }).unwrap_or_default()
+                let opened = self.session().decrypt(Sealed { message, associated_data: CALLERS_DATA });
+                opened.map(|opened| opened.plaintext).unwrap_or_default()
             }
             (Verb::SnapshotDevice, [key, generation]) => self.device().snapshot(&storage_key(key), number(generation)),
             (Verb::SnapshotSession, [key, generation]) => {
@@ -132,9 +134,9 @@ impl Party {
         let bundle = Bundle::from_bytes(&RustCrypto, bundle).expect("a bundle");
         let size = ChunkSize::Bytes256;
         let begun = self.device().initiate(
-            &bundle,
-            Payload { plaintext, associated_data: CALLERS_DATA },
-            InitiateOptions::at(NOW).chunk_size(size),
+            bundle,
+            Payload { plaintext, associated_data: CALLERS_DATA, ..Payload::default() },
+            InitiateOptions::unverified(NOW).chunk_size(size),
             rng,
         );
         let (session, message) = begun.expect("a session");
@@ -144,10 +146,11 @@ impl Party {
 
     #[inline(never)]
     fn accept(&mut self, message: &[u8]) -> Vec<u8> {
-        match self.device().accept(Sealed { message, associated_data: CALLERS_DATA }) {
-            Ok((session, plaintext)) => {
+        let Ok(pending) = self.device().open(message) else { return Vec::new() };
+        match pending.accept(CALLERS_DATA) {
+            Ok((session, opened)) => {
                 self.session = Some(Box::new(session));
-                plaintext
+                opened.plaintext
             }
             Err(_) => Vec::new(),
         }

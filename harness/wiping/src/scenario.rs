@@ -148,9 +148,9 @@ impl Party {
             let bundle = Bundle::from_bytes(&party.recorder, bundle).expect("a bundle");
             let size = ChunkSize::Bytes256;
             let begun = party.device().initiate(
-                &bundle,
-                Payload { plaintext: &plaintext, associated_data: CALLERS_DATA },
-                InitiateOptions::at(NOW).chunk_size(size),
+                bundle,
+                Payload { plaintext: &plaintext, associated_data: CALLERS_DATA, ..Payload::default() },
+                InitiateOptions::unverified(NOW).chunk_size(size),
                 rng,
             );
             let (session, message) = begun.expect("a session");
@@ -161,10 +161,11 @@ impl Party {
 
     fn accept(&mut self, rng: &mut Generator, name: &'static str, message: &[u8]) -> Vec<u8> {
         self.act(rng, (name, Verb::Accept), &[message], |party, _| {
-            match party.device().accept(Sealed { message, associated_data: CALLERS_DATA }) {
-                Ok((session, plaintext)) => {
+            let Ok(pending) = party.device().open(message) else { return Vec::new() };
+            match pending.accept(CALLERS_DATA) {
+                Ok((session, opened)) => {
                     party.session = Some(session);
-                    plaintext
+                    opened.plaintext
                 }
                 Err(_) => Vec::new(),
             }
@@ -176,7 +177,7 @@ impl Party {
         self.act(rng, (name, Verb::Encrypt), &[&plaintext], |party, rng| {
             party
                 .session()
-                .encrypt(Payload { plaintext: &plaintext, associated_data: CALLERS_DATA }, rng)
+                .encrypt(Payload { plaintext: &plaintext, associated_data: CALLERS_DATA, ..Payload::default() }, rng)
                 .expect("a message")
         })
     }
@@ -184,7 +185,8 @@ impl Party {
     /// Whether the message opened.
     fn decrypt(&mut self, rng: &mut Generator, name: &'static str, message: &[u8]) -> bool {
         let opened = self.act(rng, (name, Verb::Decrypt), &[message], |party, _| {
-            party.session().decrypt(Sealed { message, associated_data: CALLERS_DATA }).unwrap_or_default()
+            let opened = party.session().decrypt(Sealed { message, associated_data: CALLERS_DATA });
+            opened.map(|opened| opened.plaintext).unwrap_or_default()
         });
         !opened.is_empty()
     }

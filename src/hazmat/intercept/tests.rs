@@ -4,6 +4,7 @@
 
 extern crate std;
 use super::*;
+use crate::hazmat::AcceptFromAnyone;
 use crate::{Bundle, Capacity, ChunkSize, Device, InitiateOptions, Payload, Sealed, StorageKey, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -147,15 +148,17 @@ fn converse<P: Primitives>(primitives: &P, transcript: &mut Vec<u8>) -> Option<(
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).ok()?;
     transcript.extend(bundle.to_bytes());
     let bundle = Bundle::from_bytes(primitives, &bundle.to_bytes()).ok()?;
-    let options = InitiateOptions::at(UnixSeconds(0)).chunk_size(ChunkSize::Bytes256);
-    let (mut alice, hello) = alice.initiate(&bundle, b"hello", options, &mut rng).ok()?;
+    let options = InitiateOptions::unverified(UnixSeconds(0)).chunk_size(ChunkSize::Bytes256);
+    let (mut alice, hello) = alice.initiate(bundle, b"hello", options, &mut rng).ok()?;
     transcript.extend(&hello);
     let (mut bob, text) = bob.accept(&hello).ok()?;
     transcript.extend(text);
     for _ in 0..20 {
         for from_bob in [true, false] {
             let (sender, receiver) = if from_bob { (&mut bob, &mut alice) } else { (&mut alice, &mut bob) };
-            let message = sender.encrypt(Payload { plaintext: b"text", associated_data: b"ad" }, &mut rng).ok()?;
+            let message = sender
+                .encrypt(Payload { plaintext: b"text", associated_data: b"ad", ..Payload::default() }, &mut rng)
+                .ok()?;
             transcript.extend(&message);
             transcript.extend(receiver.decrypt(Sealed { message: &message, associated_data: b"ad" }).ok()?.plaintext);
         }

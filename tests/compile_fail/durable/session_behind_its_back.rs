@@ -5,7 +5,7 @@ fn send(session: &noescrow::durable::Durable<noescrow::Session>) -> Vec<u8> {
 
 fn initiate(device: &noescrow::durable::Durable<noescrow::Device>, bundle: &noescrow::Bundle) {
     let mut rng: rand_chacha::ChaCha20Rng = rand_chacha::rand_core::SeedableRng::seed_from_u64(0);
-    let _ = device.initiate(bundle, b"", noescrow::InitiateOptions::at(noescrow::UnixSeconds(0)), &mut rng);
+    let _ = device.initiate(bundle, b"", noescrow::InitiateOptions::unverified(noescrow::UnixSeconds(0)), &mut rng);
 }
 
 fn main() {}

@@ -14,6 +14,7 @@ use noescrow::Bundle;
 use noescrow::InitiateOptions;
 use noescrow::MESSAGE_OVERHEAD;
 use noescrow::error::InitiateError;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::hazmat::{device_state, session_state};
 use noescrow::primitives::Primitives;
 use noescrow_recorder::Recorder;
@@ -76,7 +77,8 @@ impl Node {
         let bundle = Bundle::from_bytes(&alice, &received.bytes).map_err(|_| failed())?;
         let owner = restore_device(alice, &self.devices.alice).ok_or_else(failed)?;
         let mut rng = DerivedRng::of(b"late");
-        match owner.initiate(&bundle, b"late", InitiateOptions::at(TOO_LATE), &mut rng) {
+        let begun = owner.initiate(bundle, b"late", InitiateOptions::unverified(TOO_LATE), &mut rng);
+        match begun.map_err(InitiateError::from) {
             Err(InitiateError::Expired) => {
                 done.refuse("bundle: expired");
                 Ok(())

@@ -8,6 +8,7 @@ use super::rng::DerivedRng;
 use crate::handshake_sim::{EXPIRY, NOW, Owner};
 use crate::served_bundle::{Parts, ServedBundle};
 use crate::side::{PerSide, Side, Who};
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::hazmat::{device_state, session_state};
 use noescrow::primitives::Primitives;
 use noescrow::{Bundle, InitiateOptions, Prekey};
@@ -125,18 +126,19 @@ impl Node {
         let at = self.conversations.len();
         let text = text(at, Side::Alice, 0);
         let mut rng = DerivedRng::of(&[b'i', initial(from), u8::try_from(at).unwrap_or(u8::MAX)]);
-        let options = InitiateOptions::at(NOW);
+        let options = InitiateOptions::unverified(NOW);
         let mut bytes = vec![0; options.first_message_len(text.len()).ok_or_else(|| failed.clone())?];
+        let ids = (bundle.signed_prekey().id(), bundle.one_time_prekey().map(Prekey::id));
         let (session, len) =
-            owner.initiate_into::<Store>(&bundle, &text, options, &mut bytes, &mut rng).map_err(|_| failed.clone())?;
+            owner.initiate_into::<Store>(bundle, &text, options, &mut bytes, &mut rng).map_err(|_| failed.clone())?;
         bytes.truncate(len);
         let mut model = PerSide { alice: Self::party(Side::Alice), bob: Self::party(Side::Bob) };
         let label = model.alice.send().ok_or_else(|| failed.clone())?;
         self.conversations.push(Conversation {
             from,
             to,
-            signed_prekey: bundle.signed_prekey().id(),
-            one_time_prekey: bundle.one_time_prekey().map(Prekey::id),
+            signed_prekey: ids.0,
+            one_time_prekey: ids.1,
             sessions: PerSide { alice: Some(session_state(&session)), bob: None },
             model,
             sent_by: PerSide { alice: 1, bob: 0 },

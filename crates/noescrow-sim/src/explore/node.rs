@@ -408,7 +408,7 @@ impl Node {
                 Some(state) => {
                     let mut session =
                         restore(primitives, state).ok_or_else(|| self.fails("a session does not restore"))?;
-                    let output = session.decrypt(&sent.bytes).ok();
+                    let output = session.decrypt(&sent.bytes).ok().map(|opened| opened.plaintext);
                     (output, Some(session_state(&session)), None)
                 }
                 None => self.accept(primitives, who, &sent.bytes)?,

@@ -8,6 +8,7 @@ use crate::{
     refuses, talk_with_a_gap, unchecked,
 };
 use noescrow::error::DecryptError;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{FIRST_MESSAGE_OVERHEAD, InitiateOptions, MESSAGE_OVERHEAD, Payload, Sealed, Secret};
 use rand_chacha::rand_core::Rng;
@@ -50,7 +51,7 @@ fn c1_a_forged_ratchet_key_desynchronises_nobody() {
             assert_eq!(hasty.decrypt(&genuine).unwrap_err(), DecryptError::Refused);
         }
         refuses(&mut talk.bob, &forged);
-        assert_eq!(talk.bob.decrypt(&genuine).unwrap(), b"genuine");
+        assert_eq!(talk.bob.decrypt(&genuine).unwrap().plaintext, b"genuine");
     }
 }
 
@@ -89,7 +90,10 @@ fn c14_the_ad_of_a_body_has_parts_of_fixed_width() {
     let (mut talk, _) = talk_with_a_gap(63);
     let megabyte = vec![0x12; 1 << 20];
     for associated_data in [&b""[..], b"a", b"ab", &megabyte] {
-        let message = talk.alice.encrypt(Payload { plaintext: b"text", associated_data }, &mut talk.rng).unwrap();
+        let message = talk
+            .alice
+            .encrypt(Payload { plaintext: b"text", associated_data, ..Payload::default() }, &mut talk.rng)
+            .unwrap();
         // The message opens as the specification describes. The message keys are the next ones of the chains, CKr in
         // both halves of Bob's state.
         let key = keys_of(&talk, &message);
@@ -131,7 +135,7 @@ fn c14_the_ad_of_a_body_has_parts_of_fixed_width() {
                 assert_eq!(before, state(&talk.bob));
             }
         }
-        assert_eq!(talk.bob.decrypt(Sealed { message: &message, associated_data }).unwrap(), b"text");
+        assert_eq!(talk.bob.decrypt(Sealed { message: &message, associated_data }).unwrap().plaintext, b"text");
     }
     // Control: plain concatenation is ambiguous.
     let plain = |associated_data: &[u8], head: &[u8]| [associated_data, head].concat();
@@ -170,7 +174,7 @@ fn c15_a_tag_of_fewer_than_sixteen_bytes_is_refused() {
     let tag = RustCrypto.seal(&key, &NONCE, &ad, &mut body).unwrap();
     let taken = |len: usize| (0..=255).filter(|guess| forged(*guess)[at..at + len] == tag[..len]).count();
     assert_eq!((taken(1), taken(16)), (1, 0));
-    assert_eq!(bob.decrypt(&message).unwrap(), b"");
+    assert_eq!(bob.decrypt(&message).unwrap().plaintext, b"");
 }
 
 #[test]
@@ -199,7 +203,7 @@ fn c16_other_versions_and_tag_lengths_are_refused() {
     }
     // Control: the message's own version with its own tag.
     talk.bob_mock.reset();
-    assert_eq!(talk.bob.decrypt(&message).unwrap(), b"text");
+    assert_eq!(talk.bob.decrypt(&message).unwrap().plaintext, b"text");
     assert!(talk.bob_mock.work() > 0);
 }
 
@@ -234,7 +238,8 @@ fn c17_a_reflected_message_opens_under_no_key_of_its_sender() {
             // Control: the other side's keys do.
             let mock = if from_alice { &talk.bob_mock } else { &talk.alice_mock };
             if round % 2 == 0 || !from_alice {
-                let [_, _, _, openings] = cost(mock, || assert_eq!(receiver.decrypt(&message).unwrap(), b"mine"));
+                let [_, _, _, openings] =
+                    cost(mock, || assert_eq!(receiver.decrypt(&message).unwrap().plaintext, b"mine"));
                 assert_eq!(openings, 2);
             }
         }
@@ -250,7 +255,7 @@ fn c18_messages_of_two_sessions_of_one_pair_are_refused_crosswise() {
     let mut talks: Vec<Talk> = (0..2)
         .map(|_| {
             let bundle = bundle(&mut bob, true, &mut rng);
-            let (first, hello) = alice.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut rng).unwrap();
+            let (first, hello) = alice.initiate(bundle, b"hello", InitiateOptions::unverified(NOW), &mut rng).unwrap();
             let (second, _) = bob.accept(&hello).unwrap();
             Talk {
                 alice: first,
@@ -279,8 +284,8 @@ fn c18_messages_of_two_sessions_of_one_pair_are_refused_crosswise() {
             refuses(&mut talk.bob, &splice(&messages[1 - at], &messages[at]));
         }
         // Control: each opens in its own session.
-        assert_eq!(talks[0].bob.decrypt(&messages[0]).unwrap(), b"to one");
-        assert_eq!(talks[1].bob.decrypt(&messages[1]).unwrap(), b"to two");
+        assert_eq!(talks[0].bob.decrypt(&messages[0]).unwrap().plaintext, b"to one");
+        assert_eq!(talks[1].bob.decrypt(&messages[1]).unwrap().plaintext, b"to two");
     }
 }
 
@@ -317,7 +322,8 @@ fn d4_a_body_opens_only_with_its_own_sealed_header() {
         mixed[part.clone()].copy_from_slice(&two[part]);
         refuses(&mut talk.bob, &mixed);
     }
-    let genuine: fn(&mut MockSession, &[u8]) = |bob, message| assert_eq!(bob.decrypt(message).unwrap(), b"text");
+    let genuine: fn(&mut MockSession, &[u8]) =
+        |bob, message| assert_eq!(bob.decrypt(message).unwrap().plaintext, b"text");
     genuine(&mut unchecked(&talk.bob), &two);
     genuine(&mut talk.bob, &one);
 }

@@ -82,7 +82,7 @@ fn d2_the_commitment_refuses_a_ciphertext_for_two_header_keys() {
         refuses(bob, &forged);
     }
     let genuine = talk.from_alice(b"genuine");
-    assert_eq!(talk.bob.decrypt(&genuine).unwrap(), b"genuine");
+    assert_eq!(talk.bob.decrypt(&genuine).unwrap().plaintext, b"genuine");
 }
 
 fn xor(a: &[u8], b: &[u8]) -> Vec<u8> {
@@ -113,7 +113,7 @@ fn d3_a_repeated_salt_reveals_header_differences_and_nothing_else() {
     assert_eq!(xor(&one[sealed.clone()], &two[sealed.clone()]), xor(&headers[0], &headers[1]));
     // The bodies have separate keys, which do not depend on a generator.
     assert!(xor(&one[HEAD_LEN..], &two[HEAD_LEN..]).iter().filter(|byte| **byte == 0).count() < 10);
-    assert!(messages.iter().all(|message| talk.bob.decrypt(message).unwrap() == [3; 64]));
+    assert!(messages.iter().all(|message| talk.bob.decrypt(message).unwrap().plaintext == [3; 64]));
 
     // Control: with any other generator there is no such difference, and no salt repeats.
     let (messages, headers) = two_with(&mut talk, [6, 7]);
@@ -158,7 +158,7 @@ fn d5_an_old_header_without_a_kept_key_is_refused_immediately() {
     }
     // Control: the message whose key is kept opens under that header key. Then the header key is deleted, and no key
     // fits.
-    assert_eq!(talk.bob.decrypt(&kept).unwrap(), b"kept");
+    assert_eq!(talk.bob.decrypt(&kept).unwrap().plaintext, b"kept");
     let Talk { bob, bob_mock, .. } = &mut talk;
     let gone = cost(bob_mock, || {
         bob.decrypt(&unstored[0]).unwrap_err();
@@ -233,5 +233,5 @@ fn d8_control_a_restored_session_keeps_the_same() {
     talk.bob.decrypt(&next).unwrap();
     let mut restored: MockSession = copy(&talk.bob);
     assert_eq!(restored.skipped_message_keys(), 1);
-    assert_eq!(restored.decrypt(&lost).unwrap(), b"lost");
+    assert_eq!(restored.decrypt(&lost).unwrap().plaintext, b"lost");
 }

@@ -6,7 +6,9 @@ use crate::support::stored::storage_key;
 use crate::support::{LATER, MockSession, NOW, Talk, rng, state};
 use crate::{copy, cost, refuses};
 use hex_literal::hex;
+use noescrow::Opened;
 use noescrow::error::{DecryptError, EncryptError};
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{DhPublicKey, Failed, Primitives, RustCrypto};
 use noescrow::{Bundle, Capacity, InitiateOptions, Sealed, Secret, hazmat};
 use rand_chacha::ChaCha20Rng;
@@ -68,7 +70,7 @@ fn a2_a_low_order_ratchet_key_is_refused_and_the_session_continues() {
         assert_eq!(talk.bob_mock.count("dh"), 0, "refused before it is used");
         // Its number is lost with it, as that of a dropped message is.
         let next = talk.from_alice(b"next");
-        assert_eq!(talk.bob.decrypt(&next).unwrap(), b"next");
+        assert_eq!(talk.bob.decrypt(&next).unwrap().plaintext, b"next");
         // The effect of accepting the key: every scalar gives zero, so that anybody would know the root's input.
         for scalar in [[7; 32], [8; 32]] {
             assert_eq!(RustCrypto.dh(&Secret::new(scalar), &key).unwrap_err(), Failed, "the second line");
@@ -115,7 +117,7 @@ fn a3_a_non_canonical_ratchet_key_is_refused() {
         let dh = |key| *RustCrypto.dh(&scalar, &key).unwrap().expose();
         assert_eq!(dh(seen.get()), dh(with_bit_255(seen.get())));
         let genuine = talk.from_alice(b"same chain");
-        assert_eq!(talk.bob.decrypt(&genuine).unwrap(), b"same chain");
+        assert_eq!(talk.bob.decrypt(&genuine).unwrap().plaintext, b"same chain");
     }
 }
 
@@ -157,7 +159,7 @@ fn c19_reflected_and_repeated_ratchet_keys_are_refused_before_any_work() {
         // Control: an unknown key costs its Diffie-Hellman.
         assert_eq!(dh, usize::from(returned == "a stranger's"), "{returned}");
         let genuine = talk.from_alice(b"genuine");
-        assert_eq!(talk.bob.decrypt(&genuine).unwrap(), b"genuine");
+        assert_eq!(talk.bob.decrypt(&genuine).unwrap().plaintext, b"genuine");
     }
 }
 
@@ -172,13 +174,13 @@ fn c19_repeated_ratchet_keys_of_a_peer_repeat_no_message_key() {
     let mut bob = LoggedDevice::generate_with(keys.clone(), LATER, &mut good);
     let published = bob.publish(0, LATER, &mut good).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
-    let (mut alice, hello) = alice.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut good).unwrap();
+    let (mut alice, hello) = alice.initiate(bundle, b"hello", InitiateOptions::unverified(NOW), &mut good).unwrap();
     let (mut bob, _) = bob.accept(&hello).unwrap();
     for round in 0..8 {
         let ping = bob.encrypt(b"ping", &mut good).unwrap();
         alice.decrypt(&ping).unwrap();
         let pong = alice.encrypt(b"pong", &mut rng(round % 2)).unwrap();
-        assert_eq!(bob.decrypt(&pong).unwrap(), b"pong", "an older key of the peer's is not an error");
+        assert_eq!(bob.decrypt(&pong).unwrap().plaintext, b"pong", "an older key of the peer's is not an error");
     }
     let log_of = |keys: &Logged| -> (usize, HashSet<Key>) {
         let log = keys.log.borrow();
@@ -228,7 +230,7 @@ impl TryCryptoRng for Failing {}
 #[test]
 fn c26_a_generator_that_fails_harms_no_message() {
     // Decryption takes no generator that could fail.
-    type Decrypt = fn(&mut MockSession, Sealed<'static>) -> Result<Vec<u8>, DecryptError>;
+    type Decrypt = fn(&mut MockSession, Sealed<'static>) -> Result<Opened<Vec<u8>>, DecryptError>;
     let _: Decrypt = MockSession::decrypt;
     let mut draws = 0;
     for left in 0..3 {
@@ -242,7 +244,7 @@ fn c26_a_generator_that_fails_harms_no_message() {
         let outcome = catch_unwind(AssertUnwindSafe(|| alice.encrypt(b"never", &mut failing)));
         // Control: with enough entropy, the step at sending makes a key pair, and the message opens.
         match outcome {
-            Ok(message) => assert_eq!(talk.bob.decrypt(&message.unwrap()).unwrap(), b"never"),
+            Ok(message) => assert_eq!(talk.bob.decrypt(&message.unwrap()).unwrap().plaintext, b"never"),
             Err(_) => {
                 draws += 1;
                 assert_eq!(before, state(alice));
@@ -250,10 +252,10 @@ fn c26_a_generator_that_fails_harms_no_message() {
         }
         assert_eq!(talk.alice_mock.count("dh_public") > made, left > 1);
         let message = talk.from_alice(b"goes on");
-        assert_eq!(talk.bob.decrypt(&message).unwrap(), b"goes on");
+        assert_eq!(talk.bob.decrypt(&message).unwrap().plaintext, b"goes on");
         assert_eq!(talk.bob.skipped_message_keys(), 0, "no number was lost");
         let reply = talk.from_bob(b"so do I");
-        assert_eq!(talk.alice.decrypt(&reply).unwrap(), b"so do I");
+        assert_eq!(talk.alice.decrypt(&reply).unwrap().plaintext, b"so do I");
     }
     assert_eq!(draws, 2, "the salt and the ratchet key");
 }
@@ -298,14 +300,14 @@ fn c26_a_generator_failing_at_a_post_quantum_key_harms_neither_ratchet() {
                 // Control: with enough entropy, this message draws it.
                 Ok(message) => {
                     assert_eq!(mock.count(operation), 1);
-                    assert_eq!(receiver.decrypt(&message.unwrap()).unwrap(), b"never");
+                    assert_eq!(receiver.decrypt(&message.unwrap()).unwrap().plaintext, b"never");
                 }
                 Err(_) => {
                     draws += 1;
                     assert_eq!(before, state(sender), "{left}");
                     let message = sender.encrypt(b"goes on", &mut talk.rng).unwrap();
                     assert_eq!(mock.count(operation), 1);
-                    assert_eq!(receiver.decrypt(&message).unwrap(), b"goes on");
+                    assert_eq!(receiver.decrypt(&message).unwrap().plaintext, b"goes on");
                 }
             }
             // The epoch is completed.
@@ -340,7 +342,7 @@ fn c28_a_responder_cannot_send_before_it_has_received() {
     assert_eq!(copy(&bob).encrypt(b"first", &mut rng).unwrap_err(), EncryptError::NotYetReceived, "restored");
     // Control: the initiator can send, and so can the responder once he has received.
     let hello = alice.encrypt(b"hello", &mut rng).unwrap();
-    assert_eq!(bob.decrypt(&hello).unwrap(), b"hello");
+    assert_eq!(bob.decrypt(&hello).unwrap().plaintext, b"hello");
     let reply = bob.encrypt(b"first", &mut rng).unwrap();
-    assert_eq!(alice.decrypt(&reply).unwrap(), b"first");
+    assert_eq!(alice.decrypt(&reply).unwrap().plaintext, b"first");
 }

@@ -100,7 +100,7 @@ fn e1_a_forged_message_with_a_chunk_changes_nothing() {
         refuses(receiver, &noise);
         // Control: a ratchet that takes the chunk before it has authenticated it fails immediately or later.
         let mut hasty = unchecked(receiver);
-        assert_eq!(hasty.decrypt(&forged).unwrap(), b"forged");
+        assert_eq!(hasty.decrypt(&forged).unwrap().plaintext, b"forged");
         let mut honest = copy(receiver);
         honest.decrypt(&genuine).unwrap();
         if hasty.is_abandoned() {
@@ -113,7 +113,7 @@ fn e1_a_forged_message_with_a_chunk_changes_nothing() {
             poisoned += usize::from(sparse(&hasty) != sparse(&honest));
         }
         assert_eq!(before, state(receiver));
-        assert_eq!(receiver.decrypt(&genuine).unwrap(), b"genuine");
+        assert_eq!(receiver.decrypt(&genuine).unwrap().plaintext, b"genuine");
         if talk.alice.post_quantum_epoch() == 3 {
             break;
         }
@@ -164,7 +164,7 @@ fn e6_a_wrong_chunk_of_the_peer_ends_the_session_for_ever() {
             let Talk { alice, bob, rng, .. } = &mut talk;
             let (sender, receiver) = if from_bob { (bob, alice) } else { (alice, bob) };
             last = sender.encrypt(b"opens", rng).unwrap();
-            assert_eq!(receiver.decrypt(&last).unwrap(), b"opens");
+            assert_eq!(receiver.decrypt(&last).unwrap().plaintext, b"opens");
             turns += 1;
         }
         if kinds.is_empty() {
@@ -213,7 +213,7 @@ fn e8_a_late_message_opens_once_and_only_within_two_epochs() {
         }
         epochs_in_which_it_opens.insert(epoch);
         let mut here = copy(&talk.bob);
-        assert_eq!(here.decrypt(&late).unwrap(), b"late");
+        assert_eq!(here.decrypt(&late).unwrap().plaintext, b"late");
         refuses(&mut here, &late);
         talk.turn(true);
         talk.turn(false);
@@ -232,7 +232,7 @@ fn e8_a_late_message_opens_once_and_only_within_two_epochs() {
         other.turn(true);
         other.turn(false);
     }
-    assert_eq!(other.bob.decrypt(&late).unwrap(), b"late");
+    assert_eq!(other.bob.decrypt(&late).unwrap().plaintext, b"late");
     talk.turn(true);
     talk.turn(false);
 }
@@ -405,7 +405,7 @@ fn e16_with_chunks_of_every_size_the_ratchet_runs_through_losses() {
             let message = if from_bob { talk.from_bob(&text) } else { talk.from_alice(&text) };
             if !talk.rng.next_u32().is_multiple_of(5) {
                 let receiver = if from_bob { &mut talk.alice } else { &mut talk.bob };
-                assert_eq!(receiver.decrypt(&message).unwrap(), text);
+                assert_eq!(receiver.decrypt(&message).unwrap().plaintext, text);
             }
             if number % 50 == 0 {
                 talk.alice = copy_with(&talk.alice, talk.alice_mock.clone());

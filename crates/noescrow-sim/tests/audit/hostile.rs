@@ -6,6 +6,7 @@
 use crate::faulty_device::{Fault, FaultyDevice, FaultyRecorder};
 use crate::generators::Source;
 use crate::run::{ALICE, BOB, Device, LATER, NAMES, NOW, Run, SOURCE, Setup, account, address, runs};
+use noescrow::hazmat::{AcceptFromAnyone, duplicate_bundle};
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, InitiateOptions, SafetyNumber, UnixSeconds, session};
 use noescrow_audit::{Audit, FindingKind, Tape};
@@ -312,8 +313,9 @@ fn own_bundle(own: &mut Device<Recorder>, run: &mut Run) -> Bundle {
 
 fn begins(run: &mut Run, bundle: &Bundle) -> Vec<u8> {
     let text = format!("to Bob alone, number {}", run.texts.len()).into_bytes();
-    let (session, hello) =
-        run.devices[ALICE].initiate(bundle, &text, InitiateOptions::at(NOW), &mut run.source).unwrap();
+    let (session, hello) = run.devices[ALICE]
+        .initiate(duplicate_bundle(bundle), &text, InitiateOptions::unverified(NOW), &mut run.source)
+        .unwrap();
     run.sessions[ALICE] = Some(session);
     run.texts.push(text);
     run.wire.extend(&hello);
@@ -353,7 +355,7 @@ fn b18_no_choice_by_the_server_equalises_safety_numbers() {
         })
         .collect();
     assert_eq!(seen.len(), 1, "the server's choices change nothing");
-    let (_, hello) = own.initiate(&run.fetch(BOB), b"hi", InitiateOptions::at(NOW), &mut run.source).unwrap();
+    let (_, hello) = own.initiate(run.fetch(BOB), b"hi", InitiateOptions::unverified(NOW), &mut run.source).unwrap();
     run.sessions[BOB] = Some(run.devices[BOB].accept(&hello).unwrap().0);
     assert!(!run.numbers_agree());
 

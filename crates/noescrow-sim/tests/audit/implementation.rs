@@ -119,12 +119,12 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("Prekey", format!("{:?}", bundle.signed_prekey())));
     log.push(("PrekeyKind", format!("{:?}", bundle.signed_prekey().kind())));
     log.push(("ChunkSize", format!("{:?}", ChunkSize::ALL)));
-    let payload = Payload { plaintext: &text, associated_data: &text };
+    let payload = Payload { plaintext: &text, associated_data: &text, ..Payload::default() };
     log.push(("Payload", format!("{payload:?} {payload:#?}")));
     let sealed = Sealed { message: &run.snapshots[0], associated_data: &text };
     log.push(("Sealed", format!("{sealed:?} {sealed:#?}")));
     log.push(("UnixSeconds", format!("{NOW:?} {NOW}")));
-    let options = InitiateOptions::at(NOW).expecting(&identity);
+    let options = InitiateOptions::expecting(&identity, NOW);
     log.push(("InitiateOptions", format!("{options:?} {options:#?}")));
     // It has no values.
     log.push(("Capacity", String::new()));

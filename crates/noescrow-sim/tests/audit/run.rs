@@ -4,6 +4,7 @@
 
 use crate::faulty_device::{Fault, FaultyDevice, FaultyRecorder, Name, Tap};
 use crate::generators::{Source, draw};
+use noescrow::hazmat::{AcceptFromAnyone, duplicate_bundle};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::relay::{AccountName, Envelope, Order, Relay};
 use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, StorageKey, UnixSeconds, device, session};
@@ -208,7 +209,12 @@ impl Run {
     pub fn initiate(&mut self, bundle: &Bundle) {
         let text = self.text();
         let (session, hello) = self.devices[ALICE]
-            .initiate(bundle, &text, InitiateOptions::at(self.now).chunk_size(self.chunk_size), &mut self.source)
+            .initiate(
+                duplicate_bundle(bundle),
+                &text,
+                InitiateOptions::unverified(self.now).chunk_size(self.chunk_size),
+                &mut self.source,
+            )
             .unwrap();
         self.sessions[ALICE] = Some(session);
         self.texts.push(text);
@@ -268,7 +274,7 @@ impl Run {
 
     pub fn open(&mut self, who: usize, message: &[u8]) -> Option<Vec<u8>> {
         match &mut self.sessions[who] {
-            Some(session) => session.decrypt(message).ok(),
+            Some(session) => session.decrypt(message).ok().map(|opened| opened.plaintext),
             None => {
                 let (session, text) = self.devices[who].accept(message).ok()?;
                 self.sessions[who] = Some(session);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A conversation on the recorder, with every operation under its participant's name.
 
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, Payload, Sealed, UnixSeconds, device, session};
 use noescrow_audit::{Kind, Role, Tape, TraceReader};
 use noescrow_recorder::Recorder;
@@ -75,9 +76,9 @@ pub fn record(with_one_time_prekey: bool) -> Vec<Operation> {
     let chunks = ChunkSize::Bytes256;
     let (mut alices, hello): (Session, _) = alice
         .initiate(
-            &bundle,
-            Payload { plaintext: &text(1), associated_data: ASSOCIATED_DATA },
-            InitiateOptions::at(NOW).chunk_size(chunks),
+            bundle,
+            Payload { plaintext: &text(1), associated_data: ASSOCIATED_DATA, ..Payload::default() },
+            InitiateOptions::unverified(NOW).chunk_size(chunks),
             &mut rng,
         )
         .unwrap();
@@ -87,9 +88,16 @@ pub fn record(with_one_time_prekey: bool) -> Vec<Operation> {
     ends.push(tape.operations());
     for number in 2..=MESSAGES {
         let (from, to) = if number % 2 == 0 { (&mut bobs, &mut alices) } else { (&mut alices, &mut bobs) };
-        let message =
-            from.encrypt(Payload { plaintext: &text(number), associated_data: ASSOCIATED_DATA }, &mut rng).unwrap();
-        assert_eq!(to.decrypt(Sealed { message: &message, associated_data: ASSOCIATED_DATA }).unwrap(), text(number));
+        let message = from
+            .encrypt(
+                Payload { plaintext: &text(number), associated_data: ASSOCIATED_DATA, ..Payload::default() },
+                &mut rng,
+            )
+            .unwrap();
+        assert_eq!(
+            to.decrypt(Sealed { message: &message, associated_data: ASSOCIATED_DATA }).unwrap().plaintext,
+            text(number)
+        );
         ends.push(tape.operations());
     }
     let mut run = read(&tape.bytes(), &ends);

@@ -9,6 +9,7 @@ use crate::schedules::{self, config, hostile, jump, ping_pong};
 use crate::support::stored::{Places, SESSION, opened, sealed, storage_key};
 use crate::support::{self, LATER, Mock, MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng};
 use noescrow::error::{AcceptError, DecodeError, DecryptError, EncryptError, RestoreError};
+use noescrow::hazmat::{AcceptFromAnyone, duplicate_bundle};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{
     Bundle, Capacity, FIRST_MESSAGE_OVERHEAD, Identity, InitiateOptions, MAX_SKIP, MAX_SKIPPED_KEYS, MESSAGE_OVERHEAD,
@@ -98,7 +99,7 @@ proptest! {
         // The right bytes load.
         let bob = MockSession::restore_with(Default::default(), &sealed(SESSION, state), &storage_key(), 0);
         let mut bob = bob.unwrap();
-        prop_assert_eq!(bob.decrypt(&lost).unwrap(), b"lost");
+        prop_assert_eq!(bob.decrypt(&lost).unwrap().plaintext, b"lost");
     }
 
     /// No AEAD key seals twice or opens twice, whatever the network does; this holds for header keys and message keys.
@@ -166,7 +167,12 @@ fn invariant_1_an_error_of_the_caller_leaves_session_and_device_unchanged() {
     let (alice, _) = mock_device(&mut rng);
     let bundle = bundle(&mut bob, true, &mut rng);
     let (_, hello) = alice
-        .initiate(&bundle, Payload { plaintext: b"hello", associated_data: b"ad" }, InitiateOptions::at(NOW), &mut rng)
+        .initiate(
+            bundle,
+            Payload { plaintext: b"hello", associated_data: b"ad", ..Payload::default() },
+            InitiateOptions::unverified(NOW),
+            &mut rng,
+        )
         .unwrap();
     let before = device_state(&bob);
     for at in (0..hello.len()).step_by(13) {
@@ -238,7 +244,7 @@ fn invariant_2_a_message_of_a_gibibyte_costs_what_one_of_a_hundred_bytes_costs()
     huge[0] = 0x12;
     let mut small = huge[..MESSAGE_OVERHEAD + 100].to_vec();
     assert_eq!(work(&mut huge), work(&mut small));
-    assert_eq!(talk.bob.decrypt(&genuine).unwrap(), b"genuine");
+    assert_eq!(talk.bob.decrypt(&genuine).unwrap().plaintext, b"genuine");
 }
 
 #[test]
@@ -328,7 +334,7 @@ fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() 
             "jump" => (0..9).map(|_| talk.from_alice(b"text")).last().unwrap(),
             _ => {
                 let ping = talk.from_bob(b"ping");
-                let _ = (talk.from_alice(b"lost"), talk.alice.decrypt(&ping).unwrap());
+                let _ = (talk.from_alice(b"lost"), talk.alice.decrypt(&ping).unwrap().plaintext);
                 (0..9).map(|_| talk.from_alice(b"text")).last().unwrap()
             }
         };
@@ -351,7 +357,7 @@ fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() 
         assert_eq!(before, support::state(&talk.bob));
         // Control: the genuine message takes the step and changes the state.
         talk.bob_mock.reset();
-        assert_eq!(talk.bob.decrypt(&message).unwrap(), b"text");
+        assert_eq!(talk.bob.decrypt(&message).unwrap().plaintext, b"text");
         assert!(talk.bob_mock.steps().contains(&"DR-D9"));
         assert_ne!(before, support::state(&talk.bob));
     }
@@ -361,7 +367,7 @@ fn invariant_4_no_step_is_taken_for_a_message_that_has_not_been_authenticated() 
     let (alice, _) = mock_device(&mut rng);
     for one_time in [true, false] {
         let bundle = bundle(&mut bob, one_time, &mut rng);
-        let (_, hello) = alice.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut rng).unwrap();
+        let (_, hello) = alice.initiate(bundle, b"hello", InitiateOptions::unverified(NOW), &mut rng).unwrap();
         let before = device_state(&bob);
         for at in FIRST_MESSAGE_OVERHEAD - 16 - 132..hello.len() {
             let mut forged = hello.clone();
@@ -447,7 +453,7 @@ fn invariant_5_prekeys_and_handshake_secrets_are_gone_when_the_session_is_there(
     assert!(has(&state(&bob), &one_time) && has(&state(&bob), &seed), "control: found before they are used");
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let long_term: HashSet<Key> = alice_keys.log.borrow().dh_secrets.iter().copied().collect();
-    let (first, hello) = alice.initiate(&bundle, b"hello", InitiateOptions::at(NOW), &mut rng).unwrap();
+    let (first, hello) = alice.initiate(bundle, b"hello", InitiateOptions::unverified(NOW), &mut rng).unwrap();
     let ephemeral: HashSet<Key> =
         alice_keys.log.borrow().dh_secrets.iter().copied().filter(|secret| !long_term.contains(secret)).collect();
     assert_eq!(ephemeral.len(), 2, "EK and the first ratchet key");
@@ -528,7 +534,7 @@ fn invariant_6_operations_depend_on_nothing_secret() {
             talk.bob.decrypt(&message).unwrap();
             continue;
         }
-        assert_eq!(talk.bob.decrypt(&message).unwrap(), text);
+        assert_eq!(talk.bob.decrypt(&message).unwrap().plaintext, text);
         let steps = [talk.alice_mock.steps(), talk.bob_mock.steps()];
         let braid = steps.concat().into_iter().find(|step| step.starts_with("BR-"));
         costs.entry(braid).or_default().insert((talk.alice_mock.work(), talk.bob_mock.work(), steps));
@@ -564,8 +570,8 @@ fn invariant_7_the_verbs_with_and_without_an_allocator_give_the_same_bytes() {
         let mut out = vec![0; other.alice.message_len(len).unwrap()];
         let written = other.alice.encrypt_into(&text, &mut out, &mut other.rng).unwrap();
         assert_eq!((&out, written), (&message, message.len()));
-        assert_eq!(one.bob.decrypt(&message).unwrap(), text);
-        assert_eq!(other.bob.decrypt_in_place(&mut out, b"").unwrap(), text);
+        assert_eq!(one.bob.decrypt(&message).unwrap().plaintext, text);
+        assert_eq!(other.bob.decrypt_in_place(&mut out, b"").unwrap().plaintext, text);
         assert_eq!(support::state(&one.bob), support::state(&other.bob));
     }
 }
@@ -596,7 +602,7 @@ fn invariant_8_network_failures_are_one_opaque_error() {
     let far = (0..=MAX_SKIP + 1).map(|_| talk.from_alice(b"far")).last().unwrap();
     let error = talk.bob.decrypt(&far).unwrap_err();
     assert!(!texts.contains(&(format!("{error}"), format!("{error:?}"))));
-    assert_eq!(talk.bob.decrypt(&next).unwrap(), b"next");
+    assert_eq!(talk.bob.decrypt(&next).unwrap().plaintext, b"next");
 
     let mut rng = rng(13);
     let (mut bob, _) = mock_device(&mut rng);
@@ -672,7 +678,8 @@ fn invariant_9_a_first_message_shows_prekey_ids_and_nothing_that_two_of_them_sha
     let alice = MockDevice::generate_with(Mock::default(), LATER, &mut rng);
     let (mut bob, _) = mock_device(&mut rng);
     let bundle = bundle(&mut bob, true, &mut rng);
-    let mut first = || alice.initiate(&bundle, &[0; 64], InitiateOptions::at(NOW), &mut rng).unwrap().1;
+    let mut first =
+        || alice.initiate(duplicate_bundle(&bundle), &[0; 64], InitiateOptions::unverified(NOW), &mut rng).unwrap().1;
     let messages: Vec<_> = (0..64).map(|_| first()).collect();
     let same = |at: &usize| messages.iter().all(|message| message[*at] == messages[0][*at]);
     let constant: Vec<_> = (0..messages[0].len()).filter(same).collect();

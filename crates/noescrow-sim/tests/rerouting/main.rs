@@ -11,6 +11,7 @@
     reason = "a test states its expectations"
 )]
 
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::relay::{AccountName, Envelope, Relay};
 use noescrow::{
     Bundle, Device, InitiateOptions, MAX_SKIPPED_KEYS, Payload, Sealed, Session, UnixSeconds, is_first_message,
@@ -275,9 +276,9 @@ impl Conversation {
         let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &bundle.to_bytes()).unwrap();
         let (alice, hello) = alice
             .initiate(
-                &bundle,
-                Payload { plaintext: b"message 0", associated_data: b"ad" },
-                InitiateOptions::at(NOW),
+                bundle,
+                Payload { plaintext: b"message 0", associated_data: b"ad", ..Payload::default() },
+                InitiateOptions::unverified(NOW),
                 &mut rng,
             )
             .unwrap();
@@ -298,7 +299,7 @@ impl Conversation {
         };
         let epoch = session.sending_epoch();
         let bytes = session
-            .encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut self.rng)
+            .encrypt(Payload { plaintext: &text, associated_data: b"ad", ..Payload::default() }, &mut self.rng)
             .map_err(|error| error.to_string())?;
         self.fates.push(Fate { from, text, epoch, genuine_arrived: false, opened: 0 });
         self.network.post(to, id, bytes);
@@ -329,11 +330,12 @@ impl Conversation {
             (Side::Bob, Ok(bob)) => bob.sending_epoch(),
             (Side::Bob, Err(_)) => 0,
         };
+        let sealed = Sealed { message: &parcel.bytes, associated_data: b"ad" };
         let opened = match (parcel.to, &mut self.bob) {
-            (Side::Alice, _) => self.alice.decrypt(Sealed { message: &parcel.bytes, associated_data: b"ad" }).ok(),
-            (Side::Bob, Ok(bob)) => bob.decrypt(Sealed { message: &parcel.bytes, associated_data: b"ad" }).ok(),
+            (Side::Alice, _) => self.alice.decrypt(sealed).ok().map(|opened| opened.plaintext),
+            (Side::Bob, Ok(bob)) => bob.decrypt(sealed).ok().map(|opened| opened.plaintext),
             (Side::Bob, Err(device)) if is_first_message(&parcel.bytes) == Ok(true) => {
-                let accepted = device.accept(Sealed { message: &parcel.bytes, associated_data: b"ad" }).ok();
+                let accepted = device.accept(sealed).ok();
                 accepted.map(|(session, text)| {
                     self.bob = Ok(session);
                     text

@@ -72,7 +72,7 @@ refusals! {
     InitiateError { Refused => "refused", Expired => "expired", }
     AcceptError {
         Refused => "refused",
-        PrekeyUsed => "prekey already used",
+        PrekeyGone => "prekey already used",
         Repeated => "handshake already accepted",
         ReplayRecordFull => "replay record full",
     }

@@ -9,6 +9,7 @@ use super::stored;
 use super::values::{Performed, named, performed, purposes};
 use super::watched::{CurrentStep, Watched};
 use noescrow::error::DecodeError;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{
     Bundle, ChunkSize, Identity, InitiateOptions, Payload, Prekey, SafetyNumber, Sealed, StorageKey, UnixSeconds,
@@ -234,9 +235,9 @@ impl<G: Source> Stage<G> {
             }
         };
         match device.initiate(
-            &bundle,
-            Payload { plaintext: &text, associated_data: &associated },
-            InitiateOptions::at(now).chunk_size(chunk_size),
+            bundle,
+            Payload { plaintext: &text, associated_data: &associated, ..Payload::default() },
+            InitiateOptions::unverified(now).chunk_size(chunk_size),
             &mut self.source,
         ) {
             Ok((session, message)) => {
@@ -246,8 +247,8 @@ impl<G: Source> Stage<G> {
                 self.sessions.insert(new.clone(), session);
                 Ok(Digests::session(new))
             }
-            Err(error) => {
-                act.refused(error);
+            Err(failed) => {
+                act.refused(failed.error);
                 Ok(Digests::device(name))
             }
         }
@@ -276,7 +277,7 @@ impl<G: Source> Stage<G> {
         let name = act.text("session")?;
         let (text, associated) = (act.bytes("plaintext")?, act.bytes("associated_data")?);
         match find(&mut self.sessions, &name)?
-            .encrypt(Payload { plaintext: &text, associated_data: &associated }, &mut self.source)
+            .encrypt(Payload { plaintext: &text, associated_data: &associated, ..Payload::default() }, &mut self.source)
         {
             Ok(message) => {
                 act.put_bytes("message", &message);
@@ -291,7 +292,7 @@ impl<G: Source> Stage<G> {
         let name = act.text("session")?;
         let (message, associated) = (self.message(act)?, act.bytes("associated_data")?);
         match find(&mut self.sessions, &name)?.decrypt(Sealed { message: &message, associated_data: &associated }) {
-            Ok(text) => act.put_bytes("plaintext", &text),
+            Ok(opened) => act.put_bytes("plaintext", &opened.plaintext),
             Err(error) => act.refused(error),
         }
         Ok(Digests::session(name))

@@ -20,7 +20,7 @@
 //! let mut published = bob.publish(1, next_month, &mut rng)?;
 //! let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())?;
 //! wire.extend(bundle.to_bytes());
-//! let (session, hello) = alice.initiate(&bundle, b"hi Bob, a secret", InitiateOptions::at(now), &mut rng)?;
+//! let (session, hello) = alice.initiate(bundle, b"hi Bob, a secret", InitiateOptions::unverified(now), &mut rng)?;
 //! wire.extend(&hello);
 //! let (_, text) = bob.accept(&hello)?;
 //!

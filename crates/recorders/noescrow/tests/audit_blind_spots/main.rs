@@ -21,6 +21,7 @@ mod verdict;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Bundle, Capacity, InitiateOptions, Secret, UnixSeconds, device, session};
 use noescrow_audit::{Audit, FindingKind, Kind, Outcome, Role, Tape, TraceReader, Verdict};
@@ -52,10 +53,11 @@ impl Run {
         let mut published = bob.publish(1, UnixSeconds(1), &mut rng).unwrap();
         let one_time = published.one_time_prekeys.pop();
         let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
-        let mut wire = bundle.to_bytes();
+        let bundle_bytes = bundle.to_bytes();
+        let mut wire = bundle_bytes.clone();
         let first = b"hi Bob, a secret of ours";
         let (mut a, hello): (Session, _) =
-            alice.initiate(&bundle, first, InitiateOptions::at(UnixSeconds(0)), &mut rng).unwrap();
+            alice.initiate(bundle, first, InitiateOptions::unverified(UnixSeconds(0)), &mut rng).unwrap();
         wire.extend(&hello);
         let (mut b, _): (Session, _) = bob.accept(&hello).unwrap();
         for _ in 0..2 {
@@ -66,7 +68,7 @@ impl Run {
         let message = a.encrypt(b"some answer to that, private", &mut rng).unwrap();
         wire.extend(&message);
         b.decrypt(&message).unwrap();
-        Self { tape, wire, bundle: bundle.to_bytes(), alice: recorder, session: a, device: bob }
+        Self { tape, wire, bundle: bundle_bytes, alice: recorder, session: a, device: bob }
     }
 
     fn new() -> Self {

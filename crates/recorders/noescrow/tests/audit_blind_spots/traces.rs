@@ -2,6 +2,7 @@
 //! Two devices with a trace each; the traces are read in either order.
 
 use super::{Device, Session};
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::{Bundle, InitiateOptions, StorageKey, UnixSeconds};
 use noescrow_audit::{Audit, Healing, SecrecyMatrix, Tape, Thief};
 use noescrow_recorder::{Recorder, profile};
@@ -16,10 +17,11 @@ fn conversation(a: Recorder, b: Recorder) -> Vec<u8> {
     let mut published = bob.publish(1, UnixSeconds(1), &mut rng).unwrap();
     let one_time = published.one_time_prekeys.pop();
     let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
+    let mut wire = bundle.to_bytes();
     let (mut alice, hello): (Session, _) =
-        alice.initiate(&bundle, b"the first of all", InitiateOptions::at(UnixSeconds(0)), &mut rng).unwrap();
+        alice.initiate(bundle, b"the first of all", InitiateOptions::unverified(UnixSeconds(0)), &mut rng).unwrap();
     let (mut bob, _): (Session, _) = bob.accept(&hello).unwrap();
-    let mut wire = [bundle.to_bytes(), hello].concat();
+    wire.extend(hello);
     for turn in 0..8 {
         if turn == 2 {
             let snapshot = alice.snapshot(&StorageKey::new([9; 32]), 1);

@@ -8,6 +8,7 @@
     reason = "a test states what it expects"
 )]
 
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Bundle, ChunkSize, InitiateOptions, Payload, Sealed, StorageKey, UnixSeconds, device, session};
 use noescrow_audit::{Role, Tape, TraceReader, fuzz};
@@ -32,22 +33,28 @@ fn conversation<P: Primitives>(alice: P, bob: P, seed: u64) -> Vec<Vec<u8>> {
     let mut published = bob.publish(2, LATER, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let mut sent = vec![bundle.to_bytes().to_vec()];
-    let (mut ours, hello) =
-        alice.initiate(&bundle, b"hi Bob", InitiateOptions::at(NOW).chunk_size(ChunkSize::Bytes256), &mut rng).unwrap();
+    let (mut ours, hello) = alice
+        .initiate(bundle, b"hi Bob", InitiateOptions::unverified(NOW).chunk_size(ChunkSize::Bytes256), &mut rng)
+        .unwrap();
     let (mut theirs, text): (session::Session<P>, _) = bob.accept(&hello).unwrap();
     assert_eq!(text, b"hi Bob");
     sent.push(hello);
     for round in 0..8usize {
         let text = vec![7; round * 100];
-        let lost = theirs.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut rng).unwrap();
-        let message = theirs.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut rng).unwrap();
-        assert_eq!(ours.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap(), text);
+        let lost = theirs
+            .encrypt(Payload { plaintext: &text, associated_data: b"ad", ..Payload::default() }, &mut rng)
+            .unwrap();
+        let message = theirs
+            .encrypt(Payload { plaintext: &text, associated_data: b"ad", ..Payload::default() }, &mut rng)
+            .unwrap();
+        assert_eq!(ours.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap().plaintext, text);
         assert!(ours.decrypt(Sealed { message: &message, associated_data: b"ad" }).is_err());
         let mut changed = lost.clone();
         *changed.last_mut().unwrap() ^= 1;
         assert!(ours.decrypt(Sealed { message: &changed, associated_data: b"ad" }).is_err());
-        let reply = ours.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut rng).unwrap();
-        assert_eq!(theirs.decrypt(Sealed { message: &reply, associated_data: b"ad" }).unwrap(), text);
+        let reply =
+            ours.encrypt(Payload { plaintext: &text, associated_data: b"ad", ..Payload::default() }, &mut rng).unwrap();
+        assert_eq!(theirs.decrypt(Sealed { message: &reply, associated_data: b"ad" }).unwrap().plaintext, text);
         sent.extend([lost, message, reply]);
     }
     assert_eq!(ours.safety_number(), theirs.safety_number());

@@ -12,6 +12,7 @@
 
 use data_encoding::HEXLOWER;
 use hex_literal::hex;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::{Bundle, Capacity, InitiateOptions, StorageKey, UnixSeconds, device, session};
 use noescrow_audit::{Audit, Cell, FindingKind, NOT_SHOWN, Outcome, SecrecyMatrix, Tape, Thief, Verdict};
 use noescrow_recorder::{Recorder, profile};
@@ -51,7 +52,7 @@ fn talk() -> Talk {
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let mut wire = bundle.to_bytes();
     let (mut alice, hello) = alice
-        .initiate(&bundle, b"a hello that nobody else reads", InitiateOptions::at(UnixSeconds(0)), &mut rng)
+        .initiate(bundle, b"a hello that nobody else reads", InitiateOptions::unverified(UnixSeconds(0)), &mut rng)
         .unwrap();
     wire.extend(&hello);
     let (mut bob, _): (session::Session<Recorder>, _) = bob.accept(&hello).unwrap();

@@ -14,6 +14,7 @@ mod kdf;
 mod layout;
 mod states;
 
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, StorageKey, UnixSeconds, device, session};
 use noescrow_audit::engine::{Class, Id, Ledger, recompute};
 use noescrow_audit::{Kind, Operation, Profile, Role, Tape, TraceReader};
@@ -67,7 +68,7 @@ fn conversation(chunk_size: ChunkSize, rounds: usize) -> Vec<u8> {
     let mut published = bob.publish(1, UnixSeconds(1), &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let (mut ours, hello) = alice
-        .initiate(&bundle, b"hi Bob", InitiateOptions::at(UnixSeconds(0)).chunk_size(chunk_size), &mut rng)
+        .initiate(bundle, b"hi Bob", InitiateOptions::unverified(UnixSeconds(0)).chunk_size(chunk_size), &mut rng)
         .unwrap();
     let (mut theirs, _): (session::Session<Recorder>, _) = bob.accept(&hello).unwrap();
     for _ in 0..rounds {

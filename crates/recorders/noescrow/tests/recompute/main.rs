@@ -12,6 +12,7 @@
 use noescrow::Bundle;
 use noescrow::Secret;
 use noescrow::device::Device;
+use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::Primitives;
 use noescrow::{Capacity, InitiateOptions, UnixSeconds};
 use noescrow_audit::engine::{Recomputed, recompute};
@@ -322,7 +323,8 @@ fn every_operation_of_a_conversation_is_confirmed() {
     let mut published = bob.publish(1, LATER, &mut rng).unwrap();
     let one_time = published.one_time_prekeys.pop();
     let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
-    let (mut ours, hello) = alice.initiate(&bundle, b"hi Bob", InitiateOptions::at(UnixSeconds(0)), &mut rng).unwrap();
+    let (mut ours, hello) =
+        alice.initiate(bundle, b"hi Bob", InitiateOptions::unverified(UnixSeconds(0)), &mut rng).unwrap();
     let (mut theirs, _) = bob.accept(&hello).unwrap();
     for _ in 0..3 {
         let reply = theirs.encrypt(b"hi Alice", &mut rng).unwrap();

@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Accepting, in two phases: [`Device::open`] learns who wrote a first message, and [`Pending`] is the decision what to
+//! do with it.
+//!
+//! The author of a first message is hidden until its handshake and its header are opened, and the associated data may
+//! depend on the author. So the associated data is asked for in the second phase.
+
+use super::capacity::Slots;
+use super::{Capacities, Device, SignedPrekey};
+#[cfg(feature = "alloc")]
+use crate::device::Capacity;
+use crate::error::{AcceptError, DecryptError};
+use crate::handshake;
+use crate::identity::Identity;
+use crate::payload::Opened;
+#[cfg(feature = "alloc")]
+use crate::primitives::RustCrypto;
+use crate::primitives::{PUBLIC_KEY_LEN, Primitives};
+#[cfg(feature = "alloc")]
+use crate::ratchet::skipped::Heap;
+use crate::ratchet::skipped::SkippedKeyStore;
+use crate::ratchet::triple::TripleRatchet;
+use crate::secret::Secret;
+use crate::session::{OpenedHead, Opening, Parties, Session, split_body_mut};
+#[cfg(feature = "alloc")]
+use crate::session::split_body;
+use crate::wipe;
+use crate::wire::{HANDSHAKE_LEN, Handshake};
+#[cfg(feature = "alloc")]
+use alloc::vec::Vec;
+use core::fmt;
+
+/// A first message whose handshake and header are open: its author is known and authentic. The body is still sealed,
+/// and neither device nor message has changed.
+///
+/// [`accept`](Self::accept) opens the body and begins the session. [`refuse`](Self::refuse) uses the prekey up without
+/// a session, so that no copy of the message can be opened. Dropping it does neither: the message can be opened again.
+/// The new session's secrets are wiped in either case.
+///
+/// `M` is how the message is held: `&[u8]` after [`Device::open`], `&mut [u8]` after [`Device::open_in_place`].
+#[must_use = "a pending first message is neither accepted nor refused"]
+pub struct Pending<
+    'd,
+    M,
+    #[cfg(feature = "alloc")] P = RustCrypto,
+    #[cfg(not(feature = "alloc"))] P,
+    #[cfg(feature = "alloc")] C: Capacities = Capacity,
+    #[cfg(not(feature = "alloc"))] C: Capacities,
+    #[cfg(feature = "alloc")] S = Heap,
+    #[cfg(not(feature = "alloc"))] S,
+> {
+    device: &'d mut Device<P, C>,
+    message: M,
+    remote: Identity,
+    session: Session<P, S>,
+    head: OpenedHead,
+    prekey: UsedPrekey,
+    exporter: Secret<32>,
+}
+
+/// The associated data was not the sender's, or the body is damaged. The pending message comes back, unchanged.
+pub struct AcceptFailed<T> {
+    /// The reason.
+    pub error: AcceptError,
+    /// The [`Pending`] message, to try other associated data or to refuse it.
+    pub pending: T,
+}
+
+/// The prekey that a first message used.
+#[derive(Clone, Copy)]
+enum UsedPrekey {
+    /// The one-time prekey at this place.
+    OneTime { at: usize },
+    /// No one-time prekey; the ephemeral key enters the signed prekey's replay record.
+    LastResort { is_previous: bool, ephemeral_key: [u8; PUBLIC_KEY_LEN] },
+}
+
+impl<P: Primitives, C: Capacities> Device<P, C> {
+    /// Opens the handshake and the header of a first message and returns its author with the decision about it.
+    ///
+    /// # Errors
+    /// [`AcceptError`]. `PrekeyGone` and `Repeated` mean that the message may be a copy: pass it to `decrypt` of the
+    /// session that the first copy created.
+    ///
+    /// # Security
+    /// That somebody wrote this message to this device is authentic when `open` returns. The message may still be a
+    /// replay of one that was dropped before.
+    ///
+    /// # Leaks
+    /// Length, success or failure, which prekeys the message names, and whether a refused message failed at
+    /// decapsulation, at the identity or at the header.
+    #[cfg(feature = "alloc")]
+    pub fn open<'d, 'm>(&'d mut self, message: &'m [u8]) -> Result<Pending<'d, &'m [u8], P, C, Heap>, AcceptError> {
+        self.open_held(message)
+    }
+
+    /// Does the same as [`open`](Self::open), for a message that will be decrypted in place and a session with any
+    /// store. The message changes only when it is accepted.
+    ///
+    /// # Errors
+    /// [`AcceptError`], as in [`open`](Self::open).
+    pub fn open_in_place<'d, 'm, S: SkippedKeyStore>(
+        &'d mut self,
+        message: &'m mut [u8],
+    ) -> Result<Pending<'d, &'m mut [u8], P, C, S>, AcceptError> {
+        self.open_held(message)
+    }
+
+    fn open_held<M: AsRef<[u8]>, S: SkippedKeyStore>(
+        &mut self,
+        message: M,
+    ) -> Result<Pending<'_, M, P, C, S>, AcceptError> {
+        wipe::wipe_stack_around::<{ wipe::HANDSHAKE }, _>(|| {
+            self.primitives.step("HS-R1");
+            let bytes = message.as_ref();
+            let (handshake, _) = bytes.split_first_chunk::<HANDSHAKE_LEN>().ok_or(AcceptError::Refused)?;
+            let handshake = Handshake::parse(handshake).map_err(|_| AcceptError::Refused)?;
+            let is_previous = self.signed_prekey.pair.id != handshake.signed_prekey_id;
+            let signed = match (is_previous, &self.previous_signed_prekey) {
+                (false, _) => &self.signed_prekey,
+                (true, Some(previous)) if previous.pair.id == handshake.signed_prekey_id => previous,
+                _ => return Err(AcceptError::PrekeyGone),
+            };
+            let ephemeral_key = *handshake.ephemeral_key.as_bytes();
+            let prekey = match handshake.one_time_prekey_id {
+                Some(id) => UsedPrekey::OneTime { at: self.find_one_time(id)? },
+                None => {
+                    signed.check_replay(&ephemeral_key)?;
+                    UsedPrekey::LastResort { is_previous, ephemeral_key }
+                }
+            };
+            let one_time = match prekey {
+                UsedPrekey::OneTime { at } => self.one_time_prekeys.get(at),
+                UsedPrekey::LastResort { .. } => None,
+            };
+            let (agreed, remote) = wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
+                handshake::respond(&self.primitives, &self.identity, &signed.pair, one_time, &handshake)
+            })?;
+            let ratchet = wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| {
+                let pair = signed.pair.dh.duplicate();
+                TripleRatchet::responder(&self.primitives, agreed.keys, pair, handshake.chunk_size)
+            });
+            let session = Session {
+                primitives: self.primitives.clone(),
+                parties: Some(Parties { local: *self.identity(), remote }),
+                associated_data: agreed.associated_data,
+                id: agreed.id,
+                exporter: None,
+                opening: Opening::Accepted(self.primitives.sha256(&[handshake.bytes])),
+                ratchet,
+            };
+            // Of the new session's header keys, only NHKr can open it.
+            let head = session.open_head(bytes)?;
+            Ok(Pending { device: self, message, remote, session, head, prekey, exporter: agreed.exporter })
+        })
+    }
+
+    fn find_one_time(&self, id: u32) -> Result<usize, AcceptError> {
+        self.one_time_prekeys.iter().position(|pair| pair.id == id).ok_or(AcceptError::PrekeyGone)
+    }
+
+    /// HS-R7: makes sure that no copy of the message is accepted.
+    fn use_up(&mut self, prekey: UsedPrekey) {
+        self.primitives.step("HS-R7");
+        match prekey {
+            UsedPrekey::OneTime { at } => self.remove_one_time(at),
+            UsedPrekey::LastResort { is_previous, ephemeral_key } => {
+                let signed = match (is_previous, &mut self.previous_signed_prekey) {
+                    (true, Some(previous)) => previous,
+                    _ => &mut self.signed_prekey,
+                };
+                // There is space: it was checked before the work, and the device was borrowed since.
+                let _ = signed.replay_record.push(ephemeral_key);
+            }
+        }
+    }
+}
+
+impl<M, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, M, P, C, S> {
+    /// Returns the author's identity, which handshake and header authenticate. The caller must map it to a name.
+    #[must_use]
+    pub const fn remote_identity(&self) -> &Identity {
+        &self.remote
+    }
+
+    /// Returns whether the message used a one-time prekey. Without one, a thief of the signed prekey can read the first
+    /// messages until that key is deleted (PQXDH rev 3 §4.6).
+    #[must_use]
+    pub const fn used_one_time_prekey(&self) -> bool {
+        matches!(self.prekey, UsedPrekey::OneTime { .. })
+    }
+
+    /// Returns how many messages this one skips: those that its author sent before it and that have not arrived. Each
+    /// costs a step of both chains when the message is accepted. See [`Session::peek`].
+    #[must_use]
+    pub fn skips(&self) -> u32 {
+        self.session.skips(&self.head)
+    }
+
+    /// Uses the prekey up without a session: a one-time prekey is deleted, otherwise the handshake enters the replay
+    /// record. No copy of the message can be opened after that. Save the device.
+    pub fn refuse(self) {
+        self.device.use_up(self.prekey);
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &[u8], P, C, S> {
+    /// Decrypts the body into a new `Vec` and returns the new session with the message.
+    ///
+    /// If the message used a one-time prekey, that key is deleted. Save the device *and* the session, in one
+    /// transaction, before showing the plaintext.
+    ///
+    /// # Errors
+    /// [`AcceptFailed`] with [`Refused`](AcceptError::Refused) if the associated data is not the sender's or the body is
+    /// damaged, or with [`TooManySkipped`](AcceptError::TooManySkipped). The device is unchanged, and the pending message
+    /// comes back.
+    ///
+    /// # Leaks
+    /// Length, and success or failure.
+    #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
+    pub fn accept(mut self, associated_data: &[u8]) -> Result<(Session<P, S>, Opened<Vec<u8>>), AcceptFailed<Self>> {
+        let opened = split_body(self.message, self.head.body_at).ok_or(DecryptError::Refused).and_then(|(tag, body)| {
+            let mut plaintext = body.to_vec();
+            let len = self.session.open_body(&self.head, tag, &mut plaintext, associated_data)?;
+            plaintext.truncate(len);
+            Ok(plaintext)
+        });
+        let plaintext = match opened {
+            Ok(plaintext) => plaintext,
+            Err(error) => return Err(AcceptFailed { error: error.into(), pending: self }),
+        };
+        let Self { device, message: _, remote: _, mut session, head, prekey, exporter } = self;
+        device.use_up(prekey);
+        session.exporter = Some(exporter);
+        Ok((session, Opened { plaintext, number: head.number(), is_control: head.is_control() }))
+    }
+}
+
+impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [u8], P, C, S> {
+    /// Decrypts the body in place and returns the new session with the message. The plaintext is a part of the message.
+    /// Otherwise it behaves as [`accept`](Self::accept).
+    ///
+    /// # Errors
+    /// [`AcceptFailed`] with [`Refused`](AcceptError::Refused) if the associated data is not the sender's or the body is
+    /// damaged, or with [`TooManySkipped`](AcceptError::TooManySkipped). Device and message are unchanged, and the pending
+    /// message comes back.
+    ///
+    /// # Leaks
+    /// Length, and success or failure.
+    #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
+    pub fn accept_in_place(
+        mut self,
+        associated_data: &[u8],
+    ) -> Result<(Session<P, S>, Opened<&'m mut [u8]>), AcceptFailed<Self>> {
+        let opened = split_body_mut(self.message, self.head.body_at)
+            .ok_or(DecryptError::Refused)
+            .and_then(|(tag, body)| self.session.open_body(&self.head, tag, body, associated_data));
+        let len = match opened {
+            Ok(len) => len,
+            Err(error) => return Err(AcceptFailed { error: error.into(), pending: self }),
+        };
+        let Self { device, message, remote: _, mut session, head, prekey, exporter } = self;
+        device.use_up(prekey);
+        session.exporter = Some(exporter);
+        // It was split in the same way before.
+        let body: &mut [u8] = split_body_mut(message, head.body_at).map_or(&mut [], |(_, body)| body);
+        let plaintext = body.split_at_mut_checked(len).map_or(&mut [][..], |(plaintext, _)| plaintext);
+        Ok((session, Opened { plaintext, number: head.number(), is_control: head.is_control() }))
+    }
+}
+
+impl<C: Capacities> SignedPrekey<C> {
+    /// Checks that a handshake on the last-resort key is new. The record never forgets an entry: when it is full, it
+    /// refuses.
+    fn check_replay(&self, ephemeral_key: &[u8; PUBLIC_KEY_LEN]) -> Result<(), AcceptError> {
+        if self.replay_record.contains(ephemeral_key) {
+            return Err(AcceptError::Repeated);
+        }
+        if self.replay_record.is_full() { Err(AcceptError::ReplayRecordFull) } else { Ok(()) }
+    }
+}
+
+/// Shows neither a key nor the author.
+impl<M, P, C: Capacities, S> fmt::Debug for Pending<'_, M, P, C, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pending(..)")
+    }
+}
+
+impl<T> From<AcceptFailed<T>> for AcceptError {
+    fn from(failed: AcceptFailed<T>) -> Self {
+        failed.error
+    }
+}
+
+impl<T> fmt::Debug for AcceptFailed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { error, pending: _ } = self;
+        f.debug_struct("AcceptFailed").field("error", error).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for AcceptFailed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<T> core::error::Error for AcceptFailed<T> {}
