@@ -15,6 +15,8 @@ use rand_core::CryptoRng;
 
 /// First byte of a first message, and of every other message (spec/protocol.md §9).
 const TYPE_FIRST: u8 = 0x11;
+/// Bytes of the body's ciphertext that the header's AEAD covers (§9.4).
+const COVERED_LEN: usize = 4_096;
 const TYPE_MESSAGE: u8 = 0x12;
 /// Snapshots kept of each side.
 const MAX_SAVED: usize = 8;
@@ -133,18 +135,18 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         if forged == sent.bytes {
             return Ok(());
         }
-        let head = self.head_len(&sent.bytes);
-        let genuine_header =
-            forged.len() >= head.saturating_add(TAG_LEN) && forged.get(..head) == sent.bytes.get(..head);
+        let covered = self.head_len(&sent.bytes).saturating_add(TAG_LEN + COVERED_LEN).min(sent.bytes.len());
+        let genuine_header = forged.len() == sent.bytes.len() && forged.get(..covered) == sent.bytes.get(..covered);
         let expected = if genuine_header { self.expected_after_header(to, &sent) } else { DecryptError::Refused };
         self.refuse(to, &forged, associated_data(sent.associated_data), expected, Claim::MustNotOpen)
     }
 
-    /// The expected error for a genuine header with a wrong body: the jump is checked before the body.
+    /// The expected error where the header opens and the body does not: what the header shows is checked before.
     fn expected_after_header(&mut self, to: Side, sent: &Sent) -> DecryptError {
         self.sync_epoch(to);
         match self.model.of(to).expectation(&sent.label) {
             Expectation::TooManySkipped => DecryptError::TooManySkipped,
+            Expectation::KeyGone => DecryptError::KeyGone,
             Expectation::Opens | Expectation::Refused => DecryptError::Refused,
         }
     }

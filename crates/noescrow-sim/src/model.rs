@@ -9,15 +9,15 @@
 //! sparse ratchet keeps follows from what the Double Ratchet keeps: its chains continue where those of the previous
 //! epoch end, and it skips the same messages in the same order.
 
-use noescrow::{MAX_SKIP, MAX_SKIPPED_STEPS, skipped::SkippedKeyStore};
+use noescrow::{MAX_JUMP, MAX_SKIPPED_STEPS, skipped::SkippedKeyStore};
 use std::collections::BTreeSet;
 
 /// The receiver's bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelLimits {
     /// Messages that one jump may skip within one chain.
-    pub max_skip: u32,
-    /// Skipped keys stored in total; also the most that one jump may skip over both chains.
+    pub max_jump: u32,
+    /// Skipped keys stored in total.
     pub capacity: usize,
     /// Receiving steps for which skipped keys are stored.
     pub max_steps: u32,
@@ -29,7 +29,7 @@ impl ModelLimits {
     /// The bounds of a session with this store.
     #[must_use]
     pub const fn of<S: SkippedKeyStore>() -> Self {
-        Self { max_skip: MAX_SKIP, capacity: S::CAPACITY, max_steps: MAX_SKIPPED_STEPS, max_epochs: 1 }
+        Self { max_jump: MAX_JUMP, capacity: S::CAPACITY, max_steps: MAX_SKIPPED_STEPS, max_epochs: 1 }
     }
 }
 
@@ -51,7 +51,9 @@ pub struct Label {
 pub enum Expectation {
     /// It opens.
     Opens,
-    /// Its key was used, evicted, or is too old; or its epoch is too old.
+    /// Its header opens, and its key was used or evicted; or its epoch is too old.
+    KeyGone,
+    /// No header key of its chain is kept.
     Refused,
     /// It would skip more than is allowed.
     TooManySkipped,
@@ -136,17 +138,13 @@ impl Party {
     #[must_use]
     pub fn expectation(&self, label: &Label) -> Expectation {
         let kept = self.skipped_message_keys.contains(&(label.chain, label.number));
-        let (previous, current) = self.jump(label);
+        let current = self.jump(label).1;
         match (self.is_new(label), kept) {
-            (false, true) if self.is_retired(label) => Expectation::Refused,
+            (false, true) if self.is_retired(label) => Expectation::KeyGone,
             (false, true) => Expectation::Opens,
+            (false, false) if self.has_header_key(label) => Expectation::KeyGone,
             (false, false) => Expectation::Refused,
-            (true, _) if previous > self.limits.max_skip || current > self.limits.max_skip => {
-                Expectation::TooManySkipped
-            }
-            (true, _) if count(previous).saturating_add(count(current)) > self.limits.capacity => {
-                Expectation::TooManySkipped
-            }
+            (true, _) if current > self.limits.max_jump => Expectation::TooManySkipped,
             (true, _) => Expectation::Opens,
         }
     }
@@ -159,7 +157,8 @@ impl Party {
         }
         if label.chain > self.receiving_chain {
             let previous = self.receiving_chain;
-            if previous > 0 {
+            // More than a jump are given up.
+            if previous > 0 && self.jump(label).0 <= self.limits.max_jump {
                 let missing = self.receiving_number..label.previous_chain_length;
                 self.skipped_message_keys.extend(missing.map(|number| (previous, number)));
             }
@@ -189,6 +188,12 @@ impl Party {
     pub(crate) const fn is_new(&self, label: &Label) -> bool {
         label.chain > self.receiving_chain
             || (label.chain == self.receiving_chain && label.number >= self.receiving_number)
+    }
+
+    /// Whether the header key of its chain is kept: that of the current chain, or of one with a key that is kept.
+    fn has_header_key(&self, label: &Label) -> bool {
+        let of_chain = (label.chain, 0)..=(label.chain, u32::MAX);
+        label.chain == self.receiving_chain || self.skipped_message_keys.range(of_chain).next().is_some()
     }
 
     /// Whether its epoch's chains have been deleted. Never true for a new message: two epochs cannot pass without a
@@ -243,8 +248,4 @@ impl Party {
     pub const fn retired(&self) -> usize {
         self.retired
     }
-}
-
-fn count(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -109,8 +109,8 @@ impl<P: Primitives> HandshakeSim<P> {
         }
         let at = match model.expectation(&chosen.label) {
             Expectation::Opens => pick(accepted, sent.len()).ok_or(failed)?,
-            Expectation::Refused | Expectation::TooManySkipped => {
-                let refused = |error| error == AcceptError::Refused;
+            Expectation::KeyGone | Expectation::Refused | Expectation::TooManySkipped => {
+                let refused = |error| error == AcceptError::TooManySkipped;
                 self.refuse::<S>(&chosen.bytes, chosen, refused, Claim::ForgedFirstIsRefused)?;
                 0
             }

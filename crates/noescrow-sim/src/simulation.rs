@@ -411,10 +411,11 @@ impl<E: Endpoint, R: CryptoRng> Simulation<E, R> {
         let (bytes, ad, opened) = (sent.bytes.clone(), associated_data(sent.associated_data), sent.opened);
         let expected = match self.model.of(to).expectation(&sent.label) {
             Expectation::Opens => return self.open(to, id, &bytes, ad),
+            Expectation::KeyGone => DecryptError::KeyGone,
             Expectation::Refused => DecryptError::Refused,
             Expectation::TooManySkipped => DecryptError::TooManySkipped,
         };
-        if expected == DecryptError::Refused && !opened {
+        if expected != DecryptError::TooManySkipped && !opened {
             self.report.lost = self.report.lost.saturating_add(1);
             self.report.expired = self.report.expired.saturating_add(usize::from(expired));
         }
