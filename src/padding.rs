@@ -9,6 +9,10 @@ use crate::primitives::{Declassified, Primitives, declassify_choice};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 const MARKER: u8 = 0x80;
+/// Length in bytes of the longest padded text in which the marker is searched in one pass over all bytes.
+const SCANNED_WHOLE_LEN: usize = 4_096;
+/// Length in bytes of a block of the search: a compiler handles its words in vector registers.
+const BLOCK_LEN: usize = 64;
 
 /// Returns the Padmé length of `len` bytes, at most 12 % above `len`. Returns `None` on overflow.
 ///
@@ -35,7 +39,17 @@ const fn class_mask(len: usize) -> usize {
 
 /// Length in bytes of a plaintext of `plaintext_len` bytes after padding. Returns `None` on overflow.
 pub(crate) const fn padded_len(plaintext_len: usize) -> Option<usize> {
+    padded_len_at_least(plaintext_len, 0)
+}
+
+/// The smallest Padmé length that holds a plaintext of `plaintext_len` bytes with its marker and is not below
+/// `min_padded_len`, so that a sender can hide a short plaintext in a larger class. Returns `None` on overflow.
+///
+/// # Leaks
+/// Both arguments.
+pub(crate) const fn padded_len_at_least(plaintext_len: usize, min_padded_len: usize) -> Option<usize> {
     match plaintext_len.checked_add(1) {
+        Some(with_marker) if with_marker < min_padded_len => padme(min_padded_len),
         Some(with_marker) => padme(with_marker),
         None => None,
     }
@@ -49,52 +63,92 @@ pub(crate) fn pad(padding: &mut [u8]) {
     }
 }
 
-/// Returns the plaintext's length within `padded`, or `None` if this is not the padding of [`pad`] at a Padmé length.
+/// Returns the plaintext's length within `padded`, or `None` if `padded` does not have a Padmé length or does not end
+/// with a marker and zeros. The length may be above the smallest one for the plaintext: that is the sender's choice.
 ///
 /// # Leaks
-/// Only `padded.len()`: the loop covers every position at which the marker may be for that length, and the accumulators
-/// are updated without a branch. The caller is about to use the returned length and is responsible for it.
+/// `padded.len()`. Of a padded text of more than [`SCANNED_WHOLE_LEN`] bytes also one bit: whether its marker is in the
+/// last bytes, where the smallest class for the plaintext places it, or the sender chose a larger class. Within each of
+/// the two parts the search takes the same time wherever the marker is. The caller is about to use the returned length,
+/// of which that bit is a function, and is responsible for it.
 pub(crate) fn unpad<P: Primitives>(primitives: &P, padded: &[u8]) -> Option<usize> {
     let len = padded.len();
     if padme(len) != Some(len) || len == 0 {
         return None;
     }
-    // The shortest plaintext with this padded length has, with its marker, len - mask bytes. The marker is therefore
-    // within the last mask + 1 bytes.
-    let start = len.saturating_sub(class_mask(len).saturating_add(1));
-    let tail = padded.get(start..)?;
-
-    // The last nonzero word contains the marker as its last nonzero byte. The loop covers words and not bytes, because
-    // a mebibyte has 32 KiB of candidate positions.
-    let mut last = 0u64;
-    let mut words_after = 0u64;
-    let mut searching = Choice::from(1);
-    for chunk in tail.rchunks(8) {
-        let mut bytes = [0; 8];
-        bytes.iter_mut().rev().zip(chunk.iter().rev()).for_each(|(byte, from)| *byte = *from);
-        let word = u64::from_be_bytes(bytes);
-        last.conditional_assign(&word, searching);
-        searching &= word.ct_eq(&0);
-        words_after = words_after.wrapping_add(u64::from(searching.unwrap_u8()));
+    // The shortest plaintext for which this is the smallest padded length has, with its marker, len - mask bytes.
+    let searched_first = if len <= SCANNED_WHOLE_LEN { len } else { class_mask(len).saturating_add(1) };
+    let (before, tail) = padded.split_at_checked(len.checked_sub(searched_first)?)?;
+    let mut found = last_nonzero(tail);
+    if !before.is_empty() {
+        let in_tail = !found.byte.ct_eq(&0);
+        if !declassify_choice(primitives, Declassified::PlaintextLength, in_tail) {
+            found = last_nonzero(before);
+            found.zeros_after = found.zeros_after.wrapping_add(u64::try_from(tail.len()).ok()?);
+        }
     }
-    let mut bytes_after = 0u64;
-    let mut marker = 0u8;
-    let mut searching = Choice::from(1);
-    for byte in last.to_be_bytes().iter().rev() {
-        marker.conditional_assign(byte, searching);
-        searching &= byte.ct_eq(&0);
-        bytes_after = bytes_after.wrapping_add(u64::from(searching.unwrap_u8()));
-    }
-    // At most 2^61 words: no overflow.
-    let mut after = words_after.wrapping_mul(8).wrapping_add(bytes_after).to_be_bytes();
-    primitives.declassify(Declassified::PlaintextLength, &mut after);
-    if !declassify_choice(primitives, Declassified::PlaintextLength, marker.ct_eq(&MARKER)) {
+    let mut zeros_after = found.zeros_after.to_be_bytes();
+    primitives.declassify(Declassified::PlaintextLength, &mut zeros_after);
+    if !declassify_choice(primitives, Declassified::PlaintextLength, found.byte.ct_eq(&MARKER)) {
         return None;
     }
-    let after = usize::try_from(u64::from_be_bytes(after)).ok()?;
-    let plaintext_len = len.checked_sub(after)?.checked_sub(1)?;
-    // Each plaintext has one padding: at a power of two the last positions that were checked belong to a shorter class.
-    (padded_len(plaintext_len) == Some(len)).then_some(plaintext_len)
+    let zeros_after = usize::try_from(u64::from_be_bytes(zeros_after)).ok()?;
+    len.checked_sub(zeros_after)?.checked_sub(1)
+}
+
+/// The last byte that is not zero, and the number of zeros after it. Both values are secret.
+struct LastNonzero {
+    /// Zero if all bytes are.
+    byte: u8,
+    /// Without meaning if all bytes are zero.
+    zeros_after: u64,
+}
+
+/// Searches `bytes` without a branch or an address that depends on them. Three levels: the last block that is not zero,
+/// the last word of it, the last byte of that.
+fn last_nonzero(bytes: &[u8]) -> LastNonzero {
+    let (start, blocks) = bytes.as_rchunks::<BLOCK_LEN>();
+    let mut first = [0; BLOCK_LEN];
+    if let Some((_, end)) = first.split_at_mut_checked(BLOCK_LEN.saturating_sub(start.len())) {
+        end.copy_from_slice(start);
+    }
+    let mut last = words(&first);
+    let mut zero_blocks = 0u64;
+    for block in blocks {
+        let block = words(block);
+        let is_zero = block.iter().fold(0, |or, word| or | word).ct_eq(&0);
+        // All ones if the block is zero. A mask, because `conditional_assign` has a barrier for each word.
+        let keep = u64::from(is_zero.unwrap_u8()).wrapping_neg();
+        // A block that is zero adds nothing to the one that is kept.
+        last.iter_mut().zip(block).for_each(|(last, word)| *last = (*last & keep) | word);
+        zero_blocks = zero_blocks.wrapping_add(1) & keep;
+    }
+    let (mut word, mut zero_words) = (0u64, 0u64);
+    let mut searching = Choice::from(1);
+    for from in last.iter().rev() {
+        word.conditional_assign(from, searching);
+        searching &= from.ct_eq(&0);
+        zero_words = zero_words.wrapping_add(u64::from(searching.unwrap_u8()));
+    }
+    let (mut byte, mut zero_bytes) = (0u8, 0u64);
+    let mut searching = Choice::from(1);
+    for from in word.to_ne_bytes().iter().rev() {
+        byte.conditional_assign(from, searching);
+        searching &= from.ct_eq(&0);
+        zero_bytes = zero_bytes.wrapping_add(u64::from(searching.unwrap_u8()));
+    }
+    // No overflow: `bytes` has less than 2^63 bytes, of which the last one that is not zero and those before it do not
+    // count. If all are zero the sum means nothing.
+    let zeros_after = zero_blocks.wrapping_mul(8).wrapping_add(zero_words).wrapping_mul(8).wrapping_add(zero_bytes);
+    LastNonzero { byte, zeros_after }
+}
+
+/// A block as words, whose bytes are in the order of memory.
+fn words(block: &[u8; BLOCK_LEN]) -> [u64; BLOCK_LEN / 8] {
+    let (words, _) = block.as_chunks();
+    let mut out = [0; BLOCK_LEN / 8];
+    out.iter_mut().zip(words).for_each(|(out, word)| *out = u64::from_ne_bytes(*word));
+    out
 }
 
 #[cfg(test)]
@@ -132,8 +186,92 @@ mod tests {
         }
     }
 
+    /// All Padmé lengths up to 20,000, and some around a mebibyte.
+    fn classes() -> impl Iterator<Item = usize> {
+        (1..20_000).chain((1 << 20) - 40_000..(1 << 20) + 40_000).filter(|len| padme(*len) == Some(*len))
+    }
+
+    /// Positions at the edges of words, blocks, and of the part that is searched first.
+    fn edges(len: usize) -> impl Iterator<Item = usize> {
+        let tail = class_mask(len) + 1;
+        let around = [0, 1, 8, 63, 64, 65, 127, 128, 4_095, 4_096, 4_097, tail, len / 2, len];
+        let from_both_ends = around.into_iter().flat_map(move |at| [Some(at), len.checked_sub(at)]).flatten();
+        from_both_ends.flat_map(|at| [at.saturating_sub(1), at, at + 1]).filter(move |at| *at < len)
+    }
+
+    /// What unpadding means, in variable time.
+    fn reference(padded: &[u8]) -> Option<usize> {
+        let marker = padded.iter().rposition(|byte| *byte != 0)?;
+        (padme(padded.len()) == Some(padded.len()) && padded[marker] == MARKER).then_some(marker)
+    }
+
+    /// Row 6: a sender may hide a text in any class that holds it.
     #[test]
-    fn other_padding_is_refused() {
+    fn every_padme_length_is_accepted_with_the_marker_anywhere() {
+        let mut checked = 0;
+        for len in classes() {
+            let mut bytes = vec![0x80; len];
+            for at in edges(len) {
+                bytes.fill(0x80);
+                pad(&mut bytes[at..]);
+                assert_eq!(unpad(&RustCrypto, &bytes), Some(at), "{len} {at}");
+                assert_eq!(reference(&bytes), Some(at), "{len} {at}");
+                checked += 1;
+            }
+        }
+        // Control: the smallest class alone, which was the rule before, refuses most of them.
+        let smallest = classes().flat_map(|len| edges(len).filter(move |at| padded_len(*at) == Some(len))).count();
+        assert!(checked > 5_000 && smallest * 2 < checked, "{smallest} of {checked}");
+    }
+
+    #[test]
+    fn every_marker_position_of_short_and_long_texts_is_found() {
+        for len in [1, 2, 36, 64, 72, 128, 1_024, 4_096, 4_352, 5_120] {
+            assert_eq!(padme(len), Some(len));
+            for at in 0..len {
+                let mut bytes = vec![7; len];
+                pad(&mut bytes[at..]);
+                assert_eq!(unpad(&RustCrypto, &bytes), Some(at), "{len} {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_other_length_is_refused() {
+        let mut refused = 0;
+        for len in (1..10_000).chain((1 << 20) - 70_000..(1 << 20) - 65_000) {
+            let mut bytes = vec![7; len];
+            pad(&mut bytes[len / 2..]);
+            assert_eq!(unpad(&RustCrypto, &bytes), reference(&bytes), "{len}");
+            refused += usize::from(padme(len) != Some(len));
+            assert_eq!(unpad(&RustCrypto, &bytes).is_none(), padme(len) != Some(len), "{len}");
+        }
+        assert_eq!(unpad(&RustCrypto, &[]), None);
+        assert!(refused > 10_000, "{refused}");
+    }
+
+    #[test]
+    fn padding_without_its_marker_is_refused() {
+        for len in [1, 2, 36, 64, 1_024, 4_096, 4_352, 65_536, 1 << 20] {
+            for at in edges(len) {
+                let mut bytes = vec![7; len];
+                pad(&mut bytes[at..]);
+                assert_eq!(unpad(&RustCrypto, &bytes), Some(at), "control: {len} {at}");
+                for instead in [1, 0x7F, 0x81, 0xFF] {
+                    bytes[at] = instead;
+                    assert_eq!(unpad(&RustCrypto, &bytes), None, "{len} {at} {instead}");
+                }
+                // A text that ends in a marker of its own is taken for a shorter one; any other has none left.
+                bytes[at] = 0;
+                assert_eq!(unpad(&RustCrypto, &bytes), None, "{len} {at}");
+            }
+            assert_eq!(unpad(&RustCrypto, &vec![0; len]), None, "{len}");
+            assert_eq!(unpad(&RustCrypto, &vec![7; len]), None, "{len}");
+        }
+    }
+
+    #[test]
+    fn changed_padding_is_refused_or_belongs_to_a_longer_text() {
         let mut bytes = vec![7; padded_len(1000).unwrap()];
         pad(&mut bytes[1000..]);
         assert_eq!(unpad(&RustCrypto, &bytes), Some(1000));
@@ -146,9 +284,20 @@ mod tests {
                 assert_eq!(unpad(&RustCrypto, &bad), longer.then_some(at), "{at} {flip}");
             }
         }
-        assert_eq!(unpad(&RustCrypto, &bytes[..bytes.len() - 1]), None, "not a Padmé length");
-        assert_eq!(unpad(&RustCrypto, &[]), None);
-        assert_eq!(unpad(&RustCrypto, &vec![0; 1024]), None, "no marker");
-        assert_eq!(unpad(&RustCrypto, &vec![7; 1024]), None, "no marker");
+    }
+
+    #[test]
+    fn padded_len_at_least_is_the_smallest_class_above_both() {
+        for plaintext_len in 0..300 {
+            for min in 0..600 {
+                let expected = (1..).find(|len| padme(*len) == Some(*len) && *len > plaintext_len && *len >= min);
+                assert_eq!(padded_len_at_least(plaintext_len, min), expected, "{plaintext_len} {min}");
+            }
+            assert_eq!(padded_len_at_least(plaintext_len, 0), padded_len(plaintext_len));
+        }
+        // Control: a minimum that is no Padmé length would give one that receivers refuse.
+        assert_eq!((padded_len_at_least(1, 33), padme(33)), (Some(36), Some(36)));
+        assert_eq!(padded_len_at_least(usize::MAX, 0), None);
+        assert_eq!(padded_len_at_least(0, usize::MAX), None);
     }
 }

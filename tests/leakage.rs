@@ -41,7 +41,7 @@ fn each_name_occurs_at_its_places_in_the_code() {
         (Declassified::HeaderVerdict, 1),
         (Declassified::Header, 1),
         (Declassified::Identity, 1),
-        (Declassified::PlaintextLength, 2),
+        (Declassified::PlaintextLength, 3),
         (Declassified::BraidVerdict, 1),
         (Declassified::SnapshotVerdict, 1),
         (Declassified::Stored, 1),

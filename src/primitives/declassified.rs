@@ -15,8 +15,8 @@ pub enum Declassified {
     Header,
     /// The initiator's identity, two public keys and a signature, after its seal has opened.
     Identity,
-    /// The position at which the padding of an opened message begins, and so the length of its plaintext; or that there
-    /// is no valid padding.
+    /// The position at which the padding of an opened message begins, and so the length of its plaintext and whether its
+    /// sender chose a larger class of lengths than the smallest; or that there is no valid padding.
     PlaintextLength,
     /// Whether a MAC of the Braid is the expected one.
     BraidVerdict,
