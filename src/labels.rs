@@ -54,6 +54,10 @@ pub(crate) const PREKEY: &[u8] = b"noescrow-v1 prekey";
 pub(crate) const SNAPSHOT_SALT: &[u8] = b"noescrow-v1 snapshot salt";
 /// Derives the key for a snapshot's AEAD from the storage key.
 pub(crate) const SNAPSHOT_SEAL: &[u8] = b"noescrow-v1 snapshot seal";
+/// Derives a hedged generator's salt from its secret and the caller's tag.
+pub(crate) const HEDGED_SECRET: &[u8] = b"noescrow-v1 hedged secret";
+/// Derives a block of a hedged generator's output.
+pub(crate) const HEDGED_OUTPUT: &[u8] = b"noescrow-v1 hedged output";
 
 #[cfg(test)]
 mod tests {
@@ -85,6 +89,8 @@ mod tests {
         PREKEY,
         SNAPSHOT_SALT,
         SNAPSHOT_SEAL,
+        HEDGED_SECRET,
+        HEDGED_OUTPUT,
     ];
 
     fn prefix_free(labels: &[&[u8]]) -> bool {

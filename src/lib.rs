@@ -37,6 +37,7 @@ pub mod hazmat;
 mod ratchet;
 
 // §9: messages: their bytes, their padding, and the operations encrypt and decrypt.
+mod context;
 mod padding;
 mod payload;
 pub mod session;
@@ -50,6 +51,9 @@ pub mod error;
 pub mod durable;
 pub mod snapshot;
 
+// Not part of the protocol: a generator for devices whose own may be predictable.
+mod hedged;
+
 // Not part of the protocol: everything that a server may hold.
 #[cfg(feature = "alloc")]
 pub mod relay;
@@ -58,7 +62,9 @@ pub mod relay;
 #[cfg(doc)]
 pub mod docs;
 
-pub use device::{AcceptFailed, Capacity, Device, InitiateFailed, InitiateOptions, Pending};
+pub use context::Context;
+pub use device::{Capacity, Device, InitiateOptions};
+pub use hedged::{HedgeSecret, HedgedRng};
 pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};
 pub use payload::{Opened, Payload, Sealed};
 #[cfg(feature = "alloc")]
