@@ -11,6 +11,8 @@
 //!
 //! Integers are big-endian. Every part has its length in front, so that different contexts never have equal bytes.
 
+use core::fmt;
+
 #[cfg(feature = "alloc")]
 use alloc::vec::Vec;
 
@@ -38,7 +40,7 @@ const FIXED_LEN: usize = 1 + 3 * 8;
 /// # assert_eq!(len, 25 + 17 + 15);
 /// # let _ = associated_data;
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Context<'a> {
     /// Who encrypts the message.
     pub sender: &'a [u8],
@@ -92,5 +94,13 @@ impl<'a> Context<'a> {
         // The space suffices.
         let _ = self.write_to(&mut bytes);
         bytes
+    }
+}
+
+/// Shows lengths only: names are personal data.
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [sender, recipient, conversation] = self.parts().map(<[u8]>::len);
+        write!(f, "Context({sender} bytes of sender, {recipient} of recipient, {conversation} of conversation)")
     }
 }

@@ -39,6 +39,15 @@ fn the_encoding_is_pinned() {
 }
 
 #[test]
+fn debug_output_shows_no_name() {
+    let text = format!("{TO_BOB:?}");
+    assert_eq!(text, "Context(5 bytes of sender, 3 of recipient, 1 of conversation)");
+    // Control: the names would be visible as numbers.
+    assert!(format!("{:?}", TO_BOB.sender).contains("97, 108, 105"));
+    assert!(!text.contains("97") && !text.contains("alice"));
+}
+
+#[test]
 fn writing_needs_space_for_all_of_it() {
     let len = TO_BOB.encoded_len();
     for space in 0..len + 3 {

@@ -9,11 +9,13 @@ use noescrow::error::DecryptError;
 use noescrow::primitives::{Declassified, Failed, RustCrypto};
 use noescrow::relay::{Order, Relay, RelayError};
 use noescrow::{
-    ChunkSize, InitiateOptions, Payload, Sealed, Secret, StorageKey,
+    ChunkSize, Context, HedgeSecret, HedgedRng, InitiateOptions, Payload, Sealed, Secret, StorageKey,
     skipped::{Heap, Inline},
 };
 use noescrow_audit::Tape;
 use noescrow_recorder::Recorder;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -126,6 +128,12 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("UnixSeconds", format!("{NOW:?} {NOW}")));
     let options = InitiateOptions::expecting(&identity, NOW);
     log.push(("InitiateOptions", format!("{options:?} {options:#?}")));
+    let context = Context { sender: &text, recipient: &text, conversation: &text };
+    log.push(("Context", format!("{context:?} {context:#?}")));
+    let hedge = HedgeSecret::new(*secret.expose());
+    let hedged = HedgedRng::new(ChaCha20Rng::from_seed(*secret.expose()), &hedge, &text);
+    log.push(("HedgeSecret", format!("{hedge:?} {hedge:#?}")));
+    log.push(("HedgedRng", format!("{hedged:?} {hedged:#?}")));
     // It has no values.
     log.push(("Capacity", String::new()));
     log.push(("Bundle", format!("{bundle:?}")));

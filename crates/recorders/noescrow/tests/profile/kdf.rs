@@ -9,12 +9,14 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Labels that are hashed or signed, never the label of a key derivation.
-const NOT_DERIVED: [&str; 4] = [
+/// Labels that are hashed or signed, or derive a generator's output: never the label of a device's key derivation.
+const NOT_DERIVED: [&str; 6] = [
     "noescrow-v1 transcript",
     "noescrow-v1 foreign handshake",
     "noescrow-v1 identity certificate",
     "noescrow-v1 prekey",
+    "noescrow-v1 hedged secret",
+    "noescrow-v1 hedged output",
 ];
 
 /// All labels of the code's table.
