@@ -208,7 +208,7 @@ fn small_chunks(pair: &mut Pair) {
 
 fn lengths(pair: &mut Pair) {
     let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes32);
-    for len in (0..40).chain([255, 256, 1000]) {
+    for len in (0..40).chain([255, 256, 1000, 4095, 4096, 9000]) {
         let message = pair.send(&mut alice, len);
         assert_eq!(bob.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap().plaintext.len(), len);
     }
