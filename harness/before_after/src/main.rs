@@ -142,7 +142,7 @@ fn main() {
     println!("{:<28}{:>14}{:>14}{:>8}   difference: median (quartiles)", "", "before", "now", "ratio");
 
     for (name, len, count, repeats) in
-        [("32 B", 32, 16, 600), ("1 KiB", KIB, 16, 600), ("64 KiB", 64 * KIB, 4, 300), ("1 MiB", MIB, 1, 200)]
+        [("32 B", 32, 16, 2_000), ("1 KiB", KIB, 16, 2_000), ("64 KiB", 64 * KIB, 4, 1_000), ("1 MiB", MIB, 1, 1_000)]
     {
         let (mut before, mut now) = (Talk::<Before>::new(), Talk::<Now>::new());
         let text = vec![0x6E; len];
