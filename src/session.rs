@@ -273,28 +273,41 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// # Errors
     /// [`DecryptError`].
     pub(crate) fn open_head(&self, message: &[u8]) -> Result<OpenedHead, DecryptError> {
-        wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| {
-            self.primitives.step("DR-D1");
-            let outer = *message.first().ok_or(DecryptError::Refused)?;
-            let at = match outer {
-                TYPE_MESSAGE => 1,
-                TYPE_FIRST => HANDSHAKE_LEN,
-                _ => return Err(DecryptError::Refused),
-            };
-            let (handshake, rest) = message.split_at_checked(at).ok_or(DecryptError::Refused)?;
-            let chunk_size = self.ratchet.chunk_size;
-            let sealed = SealedHeader::parse(chunk_size, outer, rest).ok_or(DecryptError::Refused)?;
-            if outer == TYPE_FIRST {
-                self.check_repeated_handshake(handshake)?;
-            }
-            let body_at = at.saturating_add(chunk_size.sealed_header_len());
-            let mut ad = Secret::zero();
-            let bound = rest.get(..BEFORE_HEADER_LEN).unwrap_or_default();
-            let ad_len = self.body_ad(outer, bound, &mut ad).len().saturating_add(chunk_size.header_len());
-            let header = ad.expose_mut().get_mut(BEFORE_HEADER_AD_LEN..ad_len).ok_or(DecryptError::Refused)?;
-            let header = self.ratchet.open_header(&self.primitives, &sealed, header)?;
-            Ok(OpenedHead { body_at, header, ad, ad_len })
-        })
+        self.primitives.step("DR-D1");
+        let (outer, sealed, body_at) = self.parse(message).ok_or(DecryptError::Refused)?;
+        if outer == TYPE_FIRST {
+            let handshake = message.get(..HANDSHAKE_LEN).ok_or(DecryptError::Refused)?;
+            self.check_repeated_handshake(handshake)?;
+        }
+        if self.is_abandoned() {
+            return Err(DecryptError::Abandoned);
+        }
+        // Made when a key is found: most messages that a session refuses belong to another one.
+        let mut ad = None;
+        let header_at = BEFORE_HEADER_AD_LEN..BEFORE_HEADER_AD_LEN.saturating_add(sealed.header_len());
+        let opened_under = self.ratchet.double.open_header(&self.primitives, &sealed, |key| {
+            let ad = ad.insert(Secret::zero());
+            let _ = self.body_ad(outer, &[sealed.salt, sealed.commitment], ad);
+            let header = ad.expose_mut().get_mut(header_at.clone());
+            header.is_some_and(|header| sealed.open(&self.primitives, key, header))
+        })?;
+        let ad = ad.ok_or(DecryptError::Refused)?;
+        let header = ad.expose().get(header_at.clone()).ok_or(DecryptError::Refused)?;
+        let header = self.ratchet.check_header(&self.primitives, &sealed, opened_under, header)?;
+        Ok(OpenedHead { body_at, header, ad, ad_len: header_at.end })
+    }
+
+    /// Splits a message into its type, its sealed header, and the place where its body begins.
+    fn parse<'m>(&self, message: &'m [u8]) -> Option<(u8, SealedHeader<'m>, usize)> {
+        let outer = *message.first()?;
+        let at = match outer {
+            TYPE_MESSAGE => 1,
+            TYPE_FIRST => HANDSHAKE_LEN,
+            _ => return None,
+        };
+        let chunk_size = self.ratchet.chunk_size;
+        let sealed = SealedHeader::parse(chunk_size, outer, message.get(at..)?)?;
+        Some((outer, sealed, at.saturating_add(chunk_size.sealed_header_len())))
     }
 
     /// DR-D4 to DR-D9: decrypts `body` in place, commits the changes and returns the plaintext's length. `head` is that

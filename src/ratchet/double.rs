@@ -295,7 +295,8 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         }
     }
 
-    /// DR-D2: opens a header into `out`.
+    /// DR-D2: finds the header key to which a header is committed and under which it opens. `open` is called with the
+    /// header's AEAD key and returns whether it opened.
     ///
     /// # Leaks
     /// The chain under whose key the header opened.
@@ -303,10 +304,10 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         &self,
         primitives: &P,
         sealed: &SealedHeader<'_>,
-        out: &mut [u8],
+        mut open: impl FnMut(&Secret<32>) -> bool,
     ) -> Result<OpenedUnder, DecryptError> {
         primitives.step("DR-D2");
-        let mut opens = |key: &HeaderKey| key.hdecrypt(primitives, sealed, out);
+        let mut opens = |key: &HeaderKey| key.unlock(primitives, sealed).is_some_and(|key| open(&key));
         if self.receiving.as_ref().is_some_and(|chain| opens(&chain.header_key)) {
             return Ok(OpenedUnder::Current);
         }

@@ -67,6 +67,25 @@ impl<'a> SealedHeader<'a> {
         })
     }
 
+    /// The second half of `HDECRYPT(hk, header)`: writes the plaintext header to `out`, which has its length, if it was
+    /// sealed under this AEAD key for this body. Returns whether it was.
+    ///
+    /// # Leaks
+    /// Whether it was.
+    pub(crate) fn open<P: Primitives>(&self, primitives: &P, key: &Secret<32>, out: &mut [u8]) -> bool {
+        if out.len() != self.ciphertext.len() {
+            return false;
+        }
+        out.copy_from_slice(self.ciphertext);
+        let opened = wipe::wipe_stack_after::<{ wipe::HEADER }, _>(|| {
+            primitives.open(key, &NONCE, self.covered, out, self.tag).is_ok()
+        });
+        if opened {
+            primitives.declassify(Declassified::Header, out);
+        }
+        opened
+    }
+
     /// Length in bytes of the header.
     pub(crate) const fn header_len(&self) -> usize {
         self.ciphertext.len()
@@ -125,27 +144,18 @@ impl HeaderKey {
         })
     }
 
-    /// `HDECRYPT(hk, header)`: writes the plaintext header to `out`, which has its length, if it was sealed under this
-    /// key for this body. Returns whether it was.
+    /// The first half of `HDECRYPT(hk, header)`: returns the header's AEAD key if the header's commitment is this key's.
     ///
     /// # Leaks
-    /// Whether the header opened. The commitment is compared in constant time, and the cipher runs only if it matches.
-    pub(crate) fn hdecrypt<P: Primitives>(&self, primitives: &P, sealed: &SealedHeader<'_>, out: &mut [u8]) -> bool {
-        let key = primitives.with_hmac(&self.0, |hmac| {
-            let committed = equal(&commitment(hmac, sealed.salt), sealed.commitment);
-            declassify_choice(primitives, Declassified::HeaderVerdict, committed)
-                .then(|| aead_key(hmac, sealed.salt, sealed.envelope))
-        });
-        let Some(key) = key else { return false };
-        if out.len() != sealed.header_len() {
-            return false;
-        }
-        out.copy_from_slice(sealed.ciphertext);
-        let opened = primitives.open(&key, &NONCE, sealed.covered, out, sealed.tag).is_ok();
-        if opened {
-            primitives.declassify(Declassified::Header, out);
-        }
-        opened
+    /// Whether it is. The commitment is compared in constant time, and nothing else is derived unless it matches.
+    pub(crate) fn unlock<P: Primitives>(&self, primitives: &P, sealed: &SealedHeader<'_>) -> Option<Secret<32>> {
+        wipe::wipe_stack_after::<{ wipe::MAC }, _>(|| {
+            primitives.with_hmac(&self.0, |hmac| {
+                let committed = equal(&commitment(hmac, sealed.salt), sealed.commitment);
+                declassify_choice(primitives, Declassified::HeaderVerdict, committed)
+                    .then(|| aead_key(hmac, sealed.salt, sealed.envelope))
+            })
+        })
     }
 
     /// Returns whether the header states that it was sealed under this key: its commitment is this key's.

@@ -205,26 +205,19 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
         Ok(Outgoing { aead_key, header: prepared })
     }
 
-    /// `TripleRatchetDecrypt` up to the header (DR-D2, DR-D3): opens it into `out`, of
-    /// [`header_len`](ChunkSize::header_len) bytes, and makes the checks that need no derivation. It changes nothing.
+    /// DR-D3: parses a header that has opened, and makes the checks that need no derivation. It changes nothing.
     ///
     /// # Errors
-    /// [`DecryptError`]; `Abandoned` always, after the post-quantum ratchet has failed.
-    ///
-    /// # Leaks
-    /// The chain under whose key the header opened.
-    pub(crate) fn open_header<P: Primitives>(
+    /// [`DecryptError`].
+    pub(crate) fn check_header<P: Primitives>(
         &self,
         primitives: &P,
         sealed: &SealedHeader<'_>,
-        out: &mut [u8],
+        opened_under: OpenedUnder,
+        header: &[u8],
     ) -> Result<OpenedHeader, DecryptError> {
-        if self.sparse.is_dead() {
-            return Err(DecryptError::Abandoned);
-        }
-        let opened_under = self.double.open_header(primitives, sealed, out)?;
         primitives.step("DR-D3");
-        let header = Header::parse(self.chunk_size, out).map_err(|_| DecryptError::Refused)?;
+        let header = Header::parse(self.chunk_size, header).map_err(|_| DecryptError::Refused)?;
         self.sparse.check_receiving(&header.sparse, self.double.is_new(opened_under, &header.double))?;
         Ok(OpenedHeader { salt: *sealed.salt, commitment: *sealed.commitment, opened_under, header })
     }

@@ -105,8 +105,12 @@ fn send(ratchet: &mut Ratchet, rng: &mut ChaCha20Rng) -> Vec<u8> {
 
 fn receive(ratchet: &mut Ratchet, message: &[u8]) -> Result<(), DecryptError> {
     let sealed = SealedHeader::parse(ratchet.chunk_size, 0x12, message).unwrap();
+    if ratchet.sparse.is_dead() {
+        return Err(DecryptError::Abandoned);
+    }
     let mut header = vec![0; sealed.header_len()];
-    let opened = ratchet.open_header(&RustCrypto, &sealed, &mut header)?;
+    let under = ratchet.double.open_header(&RustCrypto, &sealed, |key| sealed.open(&RustCrypto, key, &mut header))?;
+    let opened = ratchet.check_header(&RustCrypto, &sealed, under, &header)?;
     let incoming = ratchet.receive(&RustCrypto, &opened)?;
     ratchet.commit(&RustCrypto, incoming);
     Ok(())
@@ -130,7 +134,8 @@ fn loaded(bytes: &[u8]) -> Result<Ratchet, DecodeError> {
 fn receive_without_the_rule(ratchet: &mut Ratchet, message: &[u8]) -> Result<(), DecryptError> {
     let sealed = SealedHeader::parse(ratchet.chunk_size, 0x12, message).unwrap();
     let mut bytes = vec![0; sealed.header_len()];
-    let opened_under = ratchet.double.open_header(&RustCrypto, &sealed, &mut bytes)?;
+    let opened_under =
+        ratchet.double.open_header(&RustCrypto, &sealed, |key| sealed.open(&RustCrypto, key, &mut bytes))?;
     let header = Header::parse(ratchet.chunk_size, &bytes).map_err(|_| DecryptError::Refused)?;
     let header_secret = ratchet.sparse.header_secret(header.mixed_epoch);
     let double = ratchet.double.receive(&RustCrypto, opened_under, &header.double, header_secret)?;
