@@ -23,7 +23,7 @@ use crate::error::{PrekeyError, RestoreError};
 use crate::identity::{Identity, IdentityKeyPair, SafetyNumber};
 use crate::prekeys::{Prekey, PrekeyKind, PrekeyPair};
 use crate::primitives::{Primitives, RustCrypto};
-use crate::snapshot::{self, StorageKey};
+use crate::snapshot::{self, StorageKey, Subject};
 use crate::time::UnixSeconds;
 use crate::wipe;
 use capacity::Slots;
@@ -68,6 +68,9 @@ pub struct Device<P = RustCrypto, C: Capacities = Capacity> {
     next_id: u32,
 }
 
+/// Length in bytes of an entry of the replay record.
+pub(crate) const REPLAY_ENTRY_LEN: usize = 32;
+
 /// The first id. On the wire, 0 means "none".
 pub(crate) const FIRST_ID: u32 = 1;
 
@@ -99,6 +102,12 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         self.identity.public()
+    }
+
+    /// Returns the name under which this device is stored, which [`restore_in_place`](Self::restore_in_place) asks for.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        Subject::device(self.identity())
     }
 
     /// Returns the safety number with another identity, without further identifiers; see [`SafetyNumber::new`].
@@ -231,18 +240,20 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| snapshot::seal(&self.primitives, self, key, generation, out))
     }
 
-    /// Restores a device. `newest` is the newest generation that the caller knows to have been saved. `snapshot` is
-    /// opened in place and wiped.
+    /// Restores the device `subject`. `newest` is the newest generation that the caller knows to have been saved.
+    /// `snapshot` is opened in place and wiped. With another key or subject it stays as it was.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged or another subject's, or its generation is older
+    /// than `newest`.
     pub fn restore_in_place(
         primitives: P,
         snapshot: &mut [u8],
         key: &StorageKey,
+        subject: &Subject,
         newest: u64,
     ) -> Result<Self, RestoreError> {
-        wipe::wipe_stack_after::<{ wipe::DEVICE }, _>(|| snapshot::open(primitives, snapshot, key, newest))
+        wipe::wipe_stack_after::<{ wipe::DEVICE }, _>(|| snapshot::open(primitives, snapshot, key, subject, newest))
     }
 }
 

@@ -105,8 +105,12 @@ errors! {
 
     /// The reason why a stored snapshot was not restored to a session or device.
     RestoreError {
-        /// The storage key is wrong, or the snapshot is damaged, truncated, or of another version or kind.
+        /// The storage key is wrong, or the snapshot is damaged, truncated, of another kind or another subject's. Of a
+        /// state in rows, a row may be missing, or older than the others.
         Refused => "snapshot refused",
+        /// The snapshot names a version of the format that a later release has introduced. Its version is not
+        /// authenticated.
+        NewerVersion => "snapshot of a newer version",
         /// The snapshot is genuine but older than the newest generation that the caller knows of. Resuming from it
         /// would use keys twice.
         Rollback => "snapshot of an older generation",

@@ -18,7 +18,7 @@ use crate::ratchet::skipped::SkippedKeyStore;
 use crate::ratchet::sparse::Direction;
 use crate::ratchet::triple::{Incoming, OpenedHeader, Outgoing, TripleRatchet};
 use crate::secret::Secret;
-use crate::snapshot::{self, StorageKey, Stored, refused};
+use crate::snapshot::{self, Part, StorageKey, Stored, Subject, refused};
 use crate::wipe;
 use crate::wire::{
     BEFORE_HEADER_LEN, ChunkSize, Full, HANDSHAKE_LEN, Handshake, IDENTITY_LEN, MAX_HEADER_LEN, ROUTING_TAG_LEN,
@@ -484,6 +484,15 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         self.id
     }
 
+    /// Returns the name under which this session is stored, which [`restore_in_place`](Self::restore_in_place) asks for.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        match &self.parties {
+            Some(parties) => Subject::session(&parties.local, self.id()),
+            None => Subject::foreign_session(self.id()),
+        }
+    }
+
     /// Returns the safety number of the identities that this session's AD covers, or `None` for a foreign handshake.
     #[must_use]
     pub fn safety_number(&self) -> Option<SafetyNumber> {
@@ -540,18 +549,22 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| snapshot::seal(&self.primitives, self, key, generation, out))
     }
 
-    /// Restores a session. `newest` is the newest generation that the caller knows to have been saved. `snapshot` is
-    /// opened in place and wiped.
+    /// Restores the session `subject`. `newest` is the newest generation that the caller knows to have been saved.
+    /// `snapshot` is opened in place and wiped. With another key or subject it stays as it was.
+    ///
+    /// If `S` holds fewer skipped keys than were stored, the newest are kept.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged or another subject's, or its generation is older
+    /// than `newest`.
     pub fn restore_in_place(
         primitives: P,
         snapshot: &mut [u8],
         key: &StorageKey,
+        subject: &Subject,
         newest: u64,
     ) -> Result<Self, RestoreError> {
-        wipe::wipe_stack_around::<{ wipe::HANDSHAKE }, _>(|| snapshot::open(primitives, snapshot, key, newest))
+        wipe::wipe_stack_around::<{ wipe::HANDSHAKE }, _>(|| snapshot::open(primitives, snapshot, key, subject, newest))
     }
 }
 
@@ -633,9 +646,16 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// Calls [`restore_in_place`](Self::restore_in_place) on a copy.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
-    pub fn restore_with(primitives: P, snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError> {
-        Self::restore_in_place(primitives, &mut snapshot.to_vec(), key, newest)
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged or another subject's, or its generation is older
+    /// than `newest`.
+    pub fn restore_with(
+        primitives: P,
+        snapshot: &[u8],
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+    ) -> Result<Self, RestoreError> {
+        Self::restore_in_place(primitives, &mut snapshot.to_vec(), key, subject, newest)
     }
 }
 
@@ -644,9 +664,10 @@ impl Session {
     /// Calls [`restore_with`](Self::restore_with) with the default primitives and store.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
-    pub fn restore(snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError> {
-        Self::restore_with(RustCrypto, snapshot, key, newest)
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged or another subject's, or its generation is older
+    /// than `newest`.
+    pub fn restore(snapshot: &[u8], key: &StorageKey, subject: &Subject, newest: u64) -> Result<Self, RestoreError> {
+        Self::restore_with(RustCrypto, snapshot, key, subject, newest)
     }
 }
 
@@ -667,7 +688,20 @@ impl<P, S> fmt::Debug for Session<P, S> {
 impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
     const KIND: u8 = 1;
 
-    fn stored_len(&self) -> usize {
+    #[cfg(feature = "alloc")]
+    fn primitives(&self) -> &P {
+        &self.primitives
+    }
+
+    fn subject(&self) -> Subject {
+        self.subject()
+    }
+
+    fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        self.ratchet.parts()
+    }
+
+    fn core_len(&self) -> usize {
         let parties = self.parties.map_or(0, |_| 2 * IDENTITY_LEN);
         let opening = match self.opening {
             Opening::Unanswered(_) => HANDSHAKE_LEN,
@@ -677,7 +711,7 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
         [1, parties, 32, 32, 1, opening, self.ratchet.stored_len()].into_iter().fold(0, usize::saturating_add)
     }
 
-    fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+    fn store_core(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.u8(u8::from(self.parties.is_some()))?;
         if let Some(Parties { local, remote }) = &self.parties {
             writer.put(&local.to_bytes())?;

@@ -2,14 +2,22 @@
 //! Snapshots: a session or device as bytes that can be stored in any database, sealed under the caller's storage key.
 //!
 //! ```text
-//! version (1) || kind (1) || generation (8) || salt (32) || ciphertext || tag (16)
-//! salt       = HMAC(HKDF-Expand(storage key, "snapshot salt"), version || kind || generation || state)
+//! version (1) || kind (1) || generation (8) || writer (16) || salt (32) || ciphertext || tag (16)
+//! scope      = subject (96) || name (9)
+//! salt       = HMAC(HKDF-Expand(storage key, "snapshot salt"),
+//!                   version || kind || generation || writer || scope || state)
 //! key, nonce = HKDF-Expand(storage key, "snapshot seal" || salt, 44)
 //! ```
 //!
 //! The salt is a function of the state. Therefore sealing needs no randomness, two states never share an AEAD key, and
 //! equal states of equal generation give equal bytes. The salt is checked again after opening, which makes the seal
 //! commit to its key.
+//!
+//! The seal covers the [`Subject`], which is not part of the bytes: whoever restores says whose state is expected. A
+//! snapshot that somebody has moved to another place of the database does not open there.
+//!
+//! This module seals a state as one snapshot, which suits a state that is small or seldom saved. `durable::Durable`
+//! seals it in rows, of which a step writes those that changed.
 //!
 //! # The crash contract
 //!
@@ -21,12 +29,18 @@
 //! | `accept` | the device **and** the new session, in one transaction | show the plaintext, acknowledge |
 //! | `publish`, `replenish`, `rotate` | the device | upload |
 //!
-//! If a message is sent before its session is saved, then after a crash another message may follow under the same key,
-//! and AES-GCM does not tolerate key reuse. If a message is acknowledged before the session is saved, a crash loses the
+//! If a message is sent before its session is saved, then after a crash another message may follow from the same state,
+//! and the peer opens only one of the two. If a message is acknowledged before the session is saved, a crash loses the
 //! message. With `durable::Durable` the type system enforces the order.
 //!
 //! The caller chooses the generation: a number that grows with every save, stored where restoring an old backup does
 //! not reset it. Restoring refuses a snapshot that is older than the newest generation that the caller knows of.
+//!
+//! # Versions
+//!
+//! The first byte is the version of the format. A state of an older version is read, and the next save writes the
+//! newest version. A state of a newer version is refused with an error of its own, [`RestoreError::NewerVersion`]: the
+//! user has gone back to an older release. So far there is one version.
 //!
 //! In a release build, a thread needs 172 KiB of stack to restore a device and 104 KiB to restore a session;
 //! [`Device`](crate::device::Device) lists these and the other operations.
@@ -34,11 +48,13 @@
 //! # Security
 //! Deletion on real media is out of scope: whoever can read an older snapshot *and* the storage key has the keys of
 //! that time.
-//!
-//! A snapshot does not contain the name under which it is stored. Whoever can write to the database can replace one
-//! session's snapshot by another's whose generation is high enough. Before sending, compare
-//! [`Session::id`](crate::session::Session::id) or [`remote_identity`](crate::session::Session::remote_identity) with
-//! the expected session.
+
+mod part;
+mod subject;
+
+pub use part::RowName;
+pub(crate) use part::{Content, PAGE, Part, pages_of, read_numbers};
+pub use subject::{SUBJECT_LEN, Subject};
 
 use crate::error::{DecodeError, RestoreError};
 use crate::labels;
@@ -48,13 +64,18 @@ use crate::wire::{Full, Reader, Writer};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-/// First byte of a snapshot.
-const VERSION: u8 = 1;
-/// Length in bytes of the part before the ciphertext.
-pub(crate) const HEAD_LEN: usize = 1 + 1 + 8 + SALT_LEN;
+/// First byte of what is sealed now.
+pub(crate) const VERSION: u8 = 1;
 const SALT_LEN: usize = 32;
+const WRITER_LEN: usize = 16;
+/// Length in bytes of the part before the salt.
+const BEFORE_SALT_LEN: usize = 1 + 1 + 8 + WRITER_LEN;
+/// Length in bytes of the part before the ciphertext.
+pub(crate) const HEAD_LEN: usize = BEFORE_SALT_LEN + SALT_LEN;
 /// Number of bytes that sealing adds to a state.
 pub const SNAPSHOT_OVERHEAD: usize = HEAD_LEN + TAG_LEN;
+/// Length in bytes of what the seal covers besides the bytes themselves.
+const SCOPE_LEN: usize = subject::SCOPE_LEN + part::NAME_LEN;
 
 /// The key under which snapshots are sealed: 32 bytes, which the caller stores where the platform stores keys.
 ///
@@ -69,23 +90,95 @@ impl StorageKey {
         Self(Secret::new(key))
     }
 
-    /// Copies the key for the sessions of a durable device, which are sealed under the device's key.
+    /// Copies the key for a durable state, which seals each of its steps.
     #[cfg(feature = "alloc")]
     pub(crate) fn duplicate(&self) -> Self {
         Self(self.0.duplicate())
     }
 }
 
-/// A state that can be stored. Each kind has its own byte, so that one cannot be restored as another.
+/// Which save of a state: the number that grows with every save, and the process that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision {
+    /// The generation, which grows with every save.
+    pub generation: u64,
+    /// 16 random bytes that the process drew when it made or restored the state. Two processes that restored one
+    /// snapshot have different ones. Zeros in a snapshot that no `Durable` made.
+    pub writer: [u8; WRITER_LEN],
+}
+
+/// A state that can be stored: a core, and parts that most steps leave as they are.
 pub(crate) trait Stored<P: Primitives>: Sized {
+    /// The kind of the snapshot. Each type has its own byte, so that one cannot be restored as another.
     const KIND: u8;
-    /// Number of bytes that [`store`](Self::store) writes.
-    fn stored_len(&self) -> usize;
-    fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full>;
-    /// Loads a state from all bytes of `reader` and checks every invariant: only a state that could have been stored
-    /// loads. The error type is that of the caller, so that the result, thousands of bytes, is passed on without
-    /// another copy.
+    /// The kind of a row.
+    #[cfg(feature = "alloc")]
+    const ROW_KIND: u8 = Self::KIND.saturating_add(2);
+    /// The oldest version of the format that [`load_version`](Self::load_version) reads.
+    const OLDEST_VERSION: u8 = VERSION;
+    #[cfg(feature = "alloc")]
+    fn primitives(&self) -> &P;
+    fn subject(&self) -> Subject;
+    /// The parts, those of one number in sequence and in ascending order of that number.
+    fn parts(&self) -> impl Iterator<Item = Part<'_>>;
+    /// Number of bytes that [`store_core`](Self::store_core) writes.
+    fn core_len(&self) -> usize;
+    fn store_core(&self, writer: &mut Writer<'_>) -> Result<(), Full>;
+    /// Loads a state from all bytes of `reader`, core and parts as [`store`](Self::store) writes them, and checks every
+    /// invariant: only a state that could have been stored loads. The error type is that of the caller, so that the
+    /// result, thousands of bytes, is passed on without another copy.
     fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, RestoreError>;
+
+    /// Loads a state that was stored in an older version of the format, or in this one.
+    fn load_version(version: u8, primitives: P, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {
+        match version {
+            VERSION => Self::load(primitives, reader),
+            _ => Err(RestoreError::Refused),
+        }
+    }
+
+    /// Number of bytes that [`store`](Self::store) writes.
+    fn stored_len(&self) -> usize {
+        self.parts().map(|part| part.stored_len()).fold(self.core_len(), usize::saturating_add)
+    }
+
+    /// Writes the whole state: the core and then each part, after its name.
+    fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        self.store_core(writer)?;
+        self.parts().try_for_each(|part| part.store(writer))
+    }
+}
+
+/// Kind of a row of a session.
+#[cfg(feature = "alloc")]
+pub(crate) const SESSION_ROW: u8 = 3;
+/// Kind of a row of a device.
+#[cfg(feature = "alloc")]
+pub(crate) const DEVICE_ROW: u8 = 4;
+
+/// What a seal covers, and in what form the state is in it.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) kind: u8,
+    pub(crate) subject: &'a Subject,
+    pub(crate) name: RowName,
+}
+
+impl Place<'_> {
+    fn scope(&self) -> [u8; SCOPE_LEN] {
+        let mut scope = [0; SCOPE_LEN];
+        let (subject, name) = scope.split_at_mut(subject::SCOPE_LEN);
+        subject.copy_from_slice(&self.subject.scope());
+        name.copy_from_slice(self.name.as_bytes());
+        scope
+    }
+}
+
+/// A row or snapshot that was opened. The plaintext is where the ciphertext was.
+pub(crate) struct OpenedState<'a> {
+    pub(crate) version: u8,
+    pub(crate) revision: Revision,
+    pub(crate) state: &'a mut [u8],
 }
 
 /// Length in bytes of the snapshot of `value`.
@@ -93,7 +186,7 @@ pub(crate) fn sealed_len<P: Primitives, T: Stored<P>>(value: &T) -> usize {
     value.stored_len().saturating_add(SNAPSHOT_OVERHEAD)
 }
 
-/// SN-1: seals `value` into `out` and returns the number of bytes, [`sealed_len`], or `None` if `out` is shorter.
+/// Seals `value` into `out` and returns the number of bytes, [`sealed_len`], or `None` if `out` is shorter.
 pub(crate) fn seal<P: Primitives, T: Stored<P>>(
     primitives: &P,
     value: &T,
@@ -101,48 +194,65 @@ pub(crate) fn seal<P: Primitives, T: Stored<P>>(
     generation: u64,
     out: &mut [u8],
 ) -> Option<usize> {
-    primitives.step("SN-1");
     let len = sealed_len(value);
-    let (head, rest) = out.get_mut(..len)?.split_at_mut_checked(HEAD_LEN)?;
-    let (state, end) = rest.split_at_mut_checked(value.stored_len())?;
-    value.store(&mut Writer::new(state)).ok()?;
+    let out = out.get_mut(..len)?;
+    let place = Place { kind: T::KIND, subject: &value.subject(), name: RowName::CORE };
+    let revision = Revision { generation, writer: [0; WRITER_LEN] };
+    seal_state(primitives, key, &place, VERSION, revision, out, |writer| value.store(writer))?;
+    Some(len)
+}
 
-    let context = [&[VERSION, T::KIND], &generation.to_be_bytes()[..]];
-    let salt = salt(primitives, key, &context, state);
+/// SN-1: seals the state that `store` writes into `out`, which is [`SNAPSHOT_OVERHEAD`] bytes longer.
+pub(crate) fn seal_state<P: Primitives>(
+    primitives: &P,
+    key: &StorageKey,
+    place: &Place<'_>,
+    version: u8,
+    revision: Revision,
+    out: &mut [u8],
+    store: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
+) -> Option<()> {
+    primitives.step("SN-1");
+    let (head, rest) = out.split_at_mut_checked(HEAD_LEN)?;
+    let state_len = rest.len().checked_sub(TAG_LEN)?;
+    let (state, end) = rest.split_at_mut_checked(state_len)?;
+    store(&mut Writer::new(state)).ok()?;
+
+    let before_salt = before_salt(version, place.kind, revision);
+    let scope = place.scope();
+    let salt = salt(primitives, key, &before_salt, &scope, state);
     let mut writer = Writer::new(head);
-    for part in context.into_iter().chain([&salt.expose()[..]]) {
-        writer.put(part).ok()?;
-    }
+    writer.put(&before_salt).and_then(|()| writer.put(salt.expose())).ok()?;
     let (aead_key, nonce) = aead_key(primitives, key, salt.expose());
-    match primitives.seal(&aead_key, &nonce, head, state) {
+    match primitives.seal(&aead_key, &nonce, &covered(head, &scope), state) {
         Ok(tag) => end.copy_from_slice(&tag),
         Err(_) => {
             state.zeroize();
             return None;
         }
     }
-    Some(len)
+    Some(())
 }
 
-/// SN-2: opens and checks a snapshot of at least generation `newest`. [`generation`] then returns its own. `snapshot`
-/// is opened in place and wiped.
+/// Opens and checks a snapshot of at least generation `newest`. `snapshot` is opened in place and wiped. With another
+/// storage key or subject it stays as it was.
 pub(crate) fn open<P: Primitives, T: Stored<P>>(
     primitives: P,
     snapshot: &mut [u8],
     key: &StorageKey,
+    subject: &Subject,
     newest: u64,
 ) -> Result<T, RestoreError> {
-    primitives.step("SN-2");
-    let (head, rest) = snapshot.split_at_mut_checked(HEAD_LEN).ok_or(RestoreError::Refused)?;
-    let state_len = rest.len().checked_sub(TAG_LEN).ok_or(RestoreError::Refused)?;
-    let (state, tag) = rest.split_at_mut_checked(state_len).ok_or(RestoreError::Refused)?;
-    if let Err(refused) = open_state(&primitives, head, state, tag, key, T::KIND, newest) {
-        state.zeroize();
-        return Err(refused);
+    if subject.kind() != T::KIND {
+        return Err(RestoreError::Refused);
     }
-    primitives.declassify(Declassified::Stored, state);
+    let place = Place { kind: T::KIND, subject, name: RowName::CORE };
+    let OpenedState { version, revision, state } = open_state(&primitives, snapshot, key, &place, T::OLDEST_VERSION)?;
     let state = WipedOnDrop(state);
-    T::load(primitives, &mut Reader::new(state.0))
+    if revision.generation < newest {
+        return Err(RestoreError::Rollback);
+    }
+    T::load_version(version, primitives, &mut Reader::new(state.0))
 }
 
 /// Bytes that are wiped on drop. In an unoptimized build, the value that [`open`] returns would be copied once more if
@@ -160,44 +270,98 @@ pub(crate) fn refused(_: DecodeError) -> RestoreError {
     RestoreError::Refused
 }
 
-/// Returns the generation in a snapshot's header. It is authentic if the snapshot was [opened](open).
+/// Returns the revision in the head of a row, which is authentic if the row was [opened](open_state).
 #[cfg(feature = "alloc")]
-pub(crate) fn generation(snapshot: &[u8]) -> Option<u64> {
-    let [_version, _kind, rest @ ..] = snapshot else { return None };
-    rest.first_chunk().copied().map(u64::from_be_bytes)
+pub(crate) fn revision(sealed: &[u8]) -> Option<Revision> {
+    let mut reader = Reader::new(sealed);
+    let _version_and_kind = reader.bytes(2).ok()?;
+    Some(Revision { generation: reader.u64().ok()?, writer: *reader.array().ok()? })
 }
 
-fn open_state<P: Primitives>(
+/// Returns the salt in the head of a row.
+#[cfg(feature = "alloc")]
+pub(crate) fn salt_of(sealed: &[u8]) -> Option<[u8; SALT_LEN]> {
+    sealed.get(BEFORE_SALT_LEN..)?.first_chunk().copied()
+}
+
+/// SN-2, but for the generation and the state itself: opens `sealed` in place, which stays as it was if the tag is
+/// wrong.
+pub(crate) fn open_state<'a, P: Primitives>(
     primitives: &P,
-    head: &[u8],
-    state: &mut [u8],
-    tag: &[u8],
+    sealed: &'a mut [u8],
     key: &StorageKey,
-    kind: u8,
-    newest: u64,
-) -> Result<(), RestoreError> {
+    place: &Place<'_>,
+    oldest_version: u8,
+) -> Result<OpenedState<'a>, RestoreError> {
+    primitives.step("SN-2");
+    let (head, rest) = sealed.split_at_mut_checked(HEAD_LEN).ok_or(RestoreError::Refused)?;
+    let (state, tag) = rest.split_last_chunk_mut::<TAG_LEN>().ok_or(RestoreError::Refused)?;
     let mut reader = Reader::new(head);
-    let clear = (reader.u8().map_err(refused)?, reader.u8().map_err(refused)?);
+    let (version, kind) = (reader.u8().map_err(refused)?, reader.u8().map_err(refused)?);
     let generation = reader.u64().map_err(refused)?;
+    let revision = Revision { generation, writer: *reader.array().map_err(refused)? };
     let claimed: &[u8; SALT_LEN] = reader.array().map_err(refused)?;
-    let tag = Reader::new(tag).array().map_err(refused)?;
-    if clear != (VERSION, kind) {
+    if version > VERSION {
+        return Err(RestoreError::NewerVersion);
+    }
+    if version < oldest_version || kind != place.kind {
         return Err(RestoreError::Refused);
     }
+    let scope = place.scope();
     let (aead_key, nonce) = aead_key(primitives, key, claimed);
-    primitives.open(&aead_key, &nonce, head, state, tag).map_err(|_| RestoreError::Refused)?;
-    let salt = salt(primitives, key, &[&[VERSION, kind], &generation.to_be_bytes()], state);
+    primitives.open(&aead_key, &nonce, &covered(head, &scope), state, tag).map_err(|_| RestoreError::Refused)?;
+    let salt = salt(primitives, key, &before_salt(version, kind, revision), &scope, state);
     if !declassify_choice(primitives, Declassified::SnapshotVerdict, salt.expose().ct_eq(claimed)) {
+        state.zeroize();
         return Err(RestoreError::Refused);
     }
-    if generation < newest { Err(RestoreError::Rollback) } else { Ok(()) }
+    primitives.declassify(Declassified::Stored, state);
+    Ok(OpenedState { version, revision, state })
 }
 
-fn salt<P: Primitives>(primitives: &P, key: &StorageKey, context: &[&[u8]; 2], state: &[u8]) -> Secret<SALT_LEN> {
+fn before_salt(version: u8, kind: u8, revision: Revision) -> [u8; BEFORE_SALT_LEN] {
+    let mut bytes = [0; BEFORE_SALT_LEN];
+    let mut writer = Writer::new(&mut bytes);
+    // The lengths add up to BEFORE_SALT_LEN.
+    let _ = writer
+        .u8(version)
+        .and_then(|()| writer.u8(kind))
+        .and_then(|()| writer.u64(revision.generation))
+        .and_then(|()| writer.put(&revision.writer));
+    bytes
+}
+
+/// The associated data of the seal: head and scope.
+fn covered(head: &[u8], scope: &[u8; SCOPE_LEN]) -> [u8; HEAD_LEN + SCOPE_LEN] {
+    let mut bytes = [0; HEAD_LEN + SCOPE_LEN];
+    let mut writer = Writer::new(&mut bytes);
+    // The head has HEAD_LEN bytes.
+    let _ = writer.put(head).and_then(|()| writer.put(scope));
+    bytes
+}
+
+fn salt<P: Primitives>(
+    primitives: &P,
+    key: &StorageKey,
+    before_salt: &[u8; BEFORE_SALT_LEN],
+    scope: &[u8; SCOPE_LEN],
+    state: &[u8],
+) -> Secret<SALT_LEN> {
     let mut salt_key = Secret::<32>::zero();
     primitives.hkdf_expand(&key.0, &[labels::SNAPSHOT_SALT], salt_key.expose_mut());
-    let [kind, generation] = *context;
-    primitives.hmac(salt_key.expose(), &[kind, generation, state])
+    primitives.hmac(salt_key.expose(), &[before_salt, scope, state])
+}
+
+/// Returns the salt under which `state` would be sealed now: if a row has it, sealing would write the row again.
+#[cfg(feature = "alloc")]
+pub(crate) fn salt_now<P: Primitives>(
+    primitives: &P,
+    key: &StorageKey,
+    place: &Place<'_>,
+    revision: Revision,
+    state: &[u8],
+) -> [u8; SALT_LEN] {
+    *salt(primitives, key, &before_salt(VERSION, place.kind, revision), &place.scope(), state).expose()
 }
 
 fn aead_key<P: Primitives>(primitives: &P, key: &StorageKey, salt: &[u8; SALT_LEN]) -> (Secret<32>, [u8; NONCE_LEN]) {
@@ -207,78 +371,4 @@ fn aead_key<P: Primitives>(primitives: &P, key: &StorageKey, salt: &[u8; SALT_LE
 }
 
 #[cfg(test)]
-mod tests {
-    extern crate std;
-    use super::*;
-    use crate::primitives::RustCrypto;
-
-    /// A state with any content of this length.
-    #[derive(Debug, PartialEq)]
-    struct Bytes([u8; 40]);
-
-    impl Stored<RustCrypto> for Bytes {
-        const KIND: u8 = 9;
-
-        fn stored_len(&self) -> usize {
-            self.0.len()
-        }
-
-        fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
-            writer.put(&self.0)
-        }
-
-        fn load(_: RustCrypto, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {
-            let value = reader.array().copied().map(Self);
-            reader.finish().and(value).map_err(refused)
-        }
-    }
-
-    const STATE: Bytes = Bytes([5; 40]);
-
-    fn key() -> StorageKey {
-        StorageKey::new([7; 32])
-    }
-
-    fn opened(mut snapshot: std::vec::Vec<u8>) -> Result<Bytes, RestoreError> {
-        open(RustCrypto, &mut snapshot, &key(), 3)
-    }
-
-    /// Seals the state as in SN-1, except for the salt: key, nonce and tag are those of `salt`.
-    fn sealed_under(salt: &[u8; SALT_LEN]) -> std::vec::Vec<u8> {
-        let head = [&[VERSION, Bytes::KIND][..], &3u64.to_be_bytes(), salt].concat();
-        let mut state = STATE.0;
-        let (aead_key, nonce) = aead_key(&RustCrypto, &key(), salt);
-        let tag = RustCrypto.seal(&aead_key, &nonce, &head, &mut state).unwrap();
-        [&head[..], &state, &tag].concat()
-    }
-
-    /// SN-1, SN-2: the salt is checked after the tag, so that the seal commits to its key.
-    #[test]
-    fn a_wrong_salt_is_refused_although_the_tag_is_valid() {
-        let context = [&[VERSION, Bytes::KIND][..], &3u64.to_be_bytes()];
-        let right = *salt(&RustCrypto, &key(), &context, &STATE.0).expose();
-        for at in 0..SALT_LEN {
-            for bit in [0, 7] {
-                let mut wrong = right;
-                wrong[at] ^= 1 << bit;
-                assert_eq!(opened(sealed_under(&wrong)), Err(RestoreError::Refused), "{at} {bit}");
-            }
-        }
-        for other in [[0; SALT_LEN], [0xFF; SALT_LEN]] {
-            assert_eq!(opened(sealed_under(&other)), Err(RestoreError::Refused));
-        }
-        // The salts of another generation and of another state.
-        let of = |generation: u64, state: &[u8]| {
-            let context = [&[VERSION, Bytes::KIND][..], &generation.to_be_bytes()];
-            *salt(&RustCrypto, &key(), &context, state).expose()
-        };
-        assert_eq!(opened(sealed_under(&of(4, &STATE.0))), Err(RestoreError::Refused));
-        assert_eq!(opened(sealed_under(&of(3, &[6; 40]))), Err(RestoreError::Refused));
-
-        // Control: the same helper under the right salt gives the result of `seal`, which opens.
-        let mut genuine = [0; SNAPSHOT_OVERHEAD + 40];
-        assert_eq!(seal(&RustCrypto, &STATE, &key(), 3, &mut genuine), Some(genuine.len()));
-        assert_eq!(sealed_under(&right), genuine);
-        assert_eq!(opened(genuine.to_vec()), Ok(STATE));
-    }
-}
+mod tests;

@@ -201,6 +201,11 @@ impl<'a> Reader<'a> {
         DhPublicKey::from_bytes(*self.array()?)
     }
 
+    /// Returns the next byte without reading it.
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.0.first().copied()
+    }
+
     /// Checks that no byte follows.
     pub(crate) fn finish(self) -> Result<(), DecodeError> {
         if self.0.is_empty() { Ok(()) } else { Err(DecodeError::Refused) }

@@ -202,10 +202,16 @@ impl<M, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, M, P, C, S
     pub fn refuse(self) {
         self.device.use_up(self.prekey);
     }
+
+    /// Returns the message.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn message(&self) -> &M {
+        &self.message
+    }
 }
 
 #[cfg(feature = "alloc")]
-impl<P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &[u8], P, C, S> {
+impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P, C, S> {
     /// Decrypts the body into a new `Vec` and returns the new session with the message.
     ///
     /// If the message used a one-time prekey, that key is deleted. Save the device *and* the session, in one
@@ -219,13 +225,29 @@ impl<P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &[u8], P, C, 
     /// # Leaks
     /// Length, and success or failure.
     #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
-    pub fn accept(mut self, associated_data: &[u8]) -> Result<(Session<P, S>, Opened<Vec<u8>>), AcceptFailed<Self>> {
-        let opened = split_body(self.message, self.head.body_at).ok_or(DecryptError::Refused).and_then(|(tag, body)| {
-            let mut plaintext = body.to_vec();
-            let len = self.session.open_body(&self.head, tag, &mut plaintext, associated_data)?;
-            plaintext.truncate(len);
-            Ok(plaintext)
-        });
+    pub fn accept(self, associated_data: &[u8]) -> Result<(Session<P, S>, Opened<Vec<u8>>), AcceptFailed<Self>> {
+        self.accept_with_device(associated_data).map(|(session, opened, _)| (session, opened))
+    }
+
+    /// Does the same as [`refuse`](Self::refuse) and gives the device back.
+    pub(crate) fn refuse_with_device(self) -> &'d Device<P, C> {
+        self.device.use_up(self.prekey);
+        self.device
+    }
+
+    /// Does the same as [`accept`](Self::accept) and gives the device back.
+    #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
+    pub(crate) fn accept_with_device(
+        mut self,
+        associated_data: &[u8],
+    ) -> Result<(Session<P, S>, Opened<Vec<u8>>, &'d Device<P, C>), AcceptFailed<Self>> {
+        let opened =
+            split_body(self.message, self.head.body_at).ok_or(DecryptError::Refused).and_then(|(tag, body)| {
+                let mut plaintext = body.to_vec();
+                let len = self.session.open_body(&self.head, tag, &mut plaintext, associated_data)?;
+                plaintext.truncate(len);
+                Ok(plaintext)
+            });
         let plaintext = match opened {
             Ok(plaintext) => plaintext,
             Err(error) => return Err(AcceptFailed { error: error.into(), pending: self }),
@@ -233,7 +255,7 @@ impl<P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &[u8], P, C, 
         let Self { device, message: _, remote: _, mut session, head, prekey, exporter } = self;
         device.use_up(prekey);
         session.exporter = Some(exporter);
-        Ok((session, Opened { plaintext, number: head.number(), is_control: head.is_control() }))
+        Ok((session, Opened { plaintext, number: head.number(), is_control: head.is_control() }, device))
     }
 }
 

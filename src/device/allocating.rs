@@ -9,7 +9,7 @@ use crate::prekeys::{Bundle, Publication};
 use crate::primitives::{Primitives, RustCrypto};
 use crate::ratchet::skipped::Heap;
 use crate::session::Session;
-use crate::snapshot::StorageKey;
+use crate::snapshot::{StorageKey, Subject};
 use crate::time::UnixSeconds;
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
@@ -18,9 +18,10 @@ impl Device {
     /// Calls [`restore_with`](Self::restore_with) with the default primitives and capacity.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
-    pub fn restore(snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError> {
-        Self::restore_with(RustCrypto, snapshot, key, newest)
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged or another subject's, or its generation is older
+    /// than `newest`.
+    pub fn restore(snapshot: &[u8], key: &StorageKey, subject: &Subject, newest: u64) -> Result<Self, RestoreError> {
+        Self::restore_with(RustCrypto, snapshot, key, subject, newest)
     }
 }
 
@@ -91,8 +92,15 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// Calls [`restore_in_place`](Self::restore_in_place) on a copy.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, the snapshot is damaged, or its generation is older than `newest`.
-    pub fn restore_with(primitives: P, snapshot: &[u8], key: &StorageKey, newest: u64) -> Result<Self, RestoreError> {
-        Self::restore_in_place(primitives, &mut snapshot.to_vec(), key, newest)
+    /// [`RestoreError`] if the key is wrong, the snapshot is damaged or another subject's, or its generation is older
+    /// than `newest`.
+    pub fn restore_with(
+        primitives: P,
+        snapshot: &[u8],
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+    ) -> Result<Self, RestoreError> {
+        Self::restore_in_place(primitives, &mut snapshot.to_vec(), key, subject, newest)
     }
 }

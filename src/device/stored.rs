@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The device's state as bytes, inside a sealed snapshot (spec/protocol.md §11). Only a state that could have been
 //! stored loads: every id was issued, and no two keys share an id.
+//!
+//! The core has the identity and the signed prekeys. One-time prekeys and replay records come after it, in parts.
 
 use super::capacity::Slots;
 use super::{Capacities, Device, FIRST_ID, SignedPrekey};
@@ -9,19 +11,27 @@ use crate::identity::IdentityKeyPair;
 use crate::prekeys::{PrekeyKind, PrekeyPair};
 use crate::primitives::Primitives;
 use crate::secret::Secret;
-use crate::snapshot::{Stored, refused};
+use crate::snapshot::{Content, PAGE, Part, RowName, Stored, Subject, refused};
 use crate::wipe;
 use crate::wire::{Full, Reader, Writer};
 
 impl<C: Capacities> SignedPrekey<C> {
+    /// Number of bytes in the core. The replay record is stored in parts.
     fn stored_len(&self) -> usize {
-        PrekeyPair::STORED_LEN.saturating_add(4).saturating_add(self.replay_record.len().saturating_mul(32))
+        PrekeyPair::STORED_LEN
     }
 
     fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
-        self.pair.store(writer)?;
-        writer.u32(u32::try_from(self.replay_record.len()).map_err(|_| Full)?)?;
-        self.replay_record.iter().try_for_each(|key| writer.put(key))
+        self.pair.store(writer)
+    }
+
+    /// Returns the replay record, in parts.
+    fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        let id = self.pair.id;
+        (0..).zip(self.replay_record.chunks(PAGE)).map(move |(page, entries)| Part {
+            name: RowName::new(RowName::REPLAY_RECORD, id, page),
+            content: Content::ReplayRecord(entries),
+        })
     }
 
     pub(super) fn zeroed() -> Self {
@@ -31,7 +41,17 @@ impl<C: Capacities> SignedPrekey<C> {
     /// Loads into `self`, which is [`zeroed`](Self::zeroed): a returned value of 8 KiB would be copied.
     fn load<P: Primitives>(&mut self, primitives: &P, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         self.pair = PrekeyPair::load(primitives, PrekeyKind::Signed, reader)?;
-        for _ in 0..reader.u32()? {
+        Ok(())
+    }
+
+    /// Loads the replay record's page `page`. The pages before it were full.
+    fn load_page(&mut self, page: u32, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let count = reader.u8()?;
+        let before = usize::try_from(page).ok().and_then(|page| page.checked_mul(PAGE));
+        if before != Some(self.replay_record.len()) || !(1..=PAGE).contains(&usize::from(count)) {
+            return Err(DecodeError::Refused);
+        }
+        for _ in 0..count {
             if !self.replay_record.push(*reader.array()?) {
                 return Err(DecodeError::Refused);
             }
@@ -43,25 +63,38 @@ impl<C: Capacities> SignedPrekey<C> {
 impl<P: Primitives, C: Capacities> Stored<P> for Device<P, C> {
     const KIND: u8 = 2;
 
-    fn stored_len(&self) -> usize {
-        let previous = self.previous_signed_prekey.as_ref().map_or(0, SignedPrekey::stored_len);
-        let one_time = self.one_time_prekeys.len().saturating_mul(PrekeyPair::STORED_LEN);
-        [32, 32, 4, self.signed_prekey.stored_len(), 1, previous, 4, one_time]
-            .into_iter()
-            .fold(0, usize::saturating_add)
+    #[cfg(feature = "alloc")]
+    fn primitives(&self) -> &P {
+        &self.primitives
     }
 
-    fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+    fn subject(&self) -> Subject {
+        self.subject()
+    }
+
+    fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        let one_time = self.one_time_prekeys.iter().map(|pair| Part {
+            name: RowName::new(RowName::ONE_TIME_PREKEY, pair.id, 0),
+            content: Content::OneTimePrekey(pair),
+        });
+        one_time.chain(self.signed_prekeys().flat_map(SignedPrekey::parts))
+    }
+
+    fn core_len(&self) -> usize {
+        let previous = self.previous_signed_prekey.as_ref().map_or(0, SignedPrekey::stored_len);
+        [32, 32, 4, self.signed_prekey.stored_len(), 1, previous].into_iter().fold(0, usize::saturating_add)
+    }
+
+    fn store_core(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.put(self.identity.signing_seed().expose())?;
         writer.put(self.identity.dh_secret().expose())?;
         writer.u32(self.next_id)?;
         self.signed_prekey.store(writer)?;
         writer.u8(u8::from(self.previous_signed_prekey.is_some()))?;
-        if let Some(previous) = &self.previous_signed_prekey {
-            previous.store(writer)?;
+        match &self.previous_signed_prekey {
+            Some(previous) => previous.store(writer),
+            None => Ok(()),
         }
-        writer.u32(u32::try_from(self.one_time_prekeys.len()).map_err(|_| Full)?)?;
-        self.one_time_prekeys.iter().try_for_each(|pair| pair.store(writer))
     }
 
     fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {
@@ -95,13 +128,28 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         if reader.flag()? {
             self.previous_signed_prekey.insert(SignedPrekey::zeroed()).load(&self.primitives, reader)?;
         }
-        for _ in 0..reader.u32()? {
+        self.load_parts(reader)?;
+        self.check_ids()
+    }
+
+    /// Loads what comes after the core: one-time prekeys and replay records.
+    fn load_parts(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        while let Some(name) = RowName::next_of(RowName::ONE_TIME_PREKEY, reader)? {
             let pair = PrekeyPair::load(&self.primitives, PrekeyKind::OneTime, reader)?;
-            if !self.one_time_prekeys.push(pair) {
+            if (name.a(), name.b()) != (pair.id, 0) || !self.one_time_prekeys.push(pair) {
                 return Err(DecodeError::Refused);
             }
         }
-        self.check_ids()
+        while let Some(name) = RowName::next_of(RowName::REPLAY_RECORD, reader)? {
+            let signed = core::iter::once(&mut self.signed_prekey).chain(&mut self.previous_signed_prekey);
+            let of_id = signed.into_iter().find(|signed| signed.pair.id == name.a());
+            of_id.ok_or(DecodeError::Refused)?.load_page(name.b(), reader)?;
+        }
+        Ok(())
+    }
+
+    fn signed_prekeys(&self) -> impl Iterator<Item = &SignedPrekey<C>> {
+        core::iter::once(&self.signed_prekey).chain(&self.previous_signed_prekey)
     }
 
     /// Checks that every id was issued and that no two keys share an id.

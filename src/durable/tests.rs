@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Output of `Debug` shows no key, no identity and no session's id.
 
+use super::session::received;
 use super::*;
 use crate::hazmat::AcceptFromAnyone;
 use crate::primitives::RustCrypto;
-use crate::snapshot::Stored;
+use crate::session::Session;
 use crate::wire::Writer;
-use crate::{Capacity, ChunkSize};
+use crate::{Bundle, Capacity, ChunkSize, Device, InitiateOptions, Opened, Payload, Sealed, UnixSeconds};
 use alloc::format;
 use alloc::string::String;
 use rand_chacha::ChaCha20Rng;
@@ -50,6 +51,11 @@ fn state_of<T: Stored<RustCrypto>>(value: &T) -> Vec<u8> {
     bytes
 }
 
+/// The outcome, as after a save.
+fn released<T>(unsaved: Unsaved<'_, T>) -> T {
+    unsaved.settle(Ok::<(), CommitError<core::convert::Infallible>>(())).unwrap()
+}
+
 #[test]
 fn debug_output_shows_no_id_no_identity_and_no_key() {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
@@ -69,18 +75,28 @@ fn debug_output_shows_no_id_no_identity_and_no_key() {
     let states = [state_of(&alice), state_of(&bob), state_of(&initiator), state_of(&responder)];
     let known = [&states.concat()[..], &id, &identity.to_bytes(), payload.plaintext, &hello, &late.concat()].concat();
 
-    let record = Record { subject: Subject::Session(id), generation: 1, snapshot: &hello };
     let storage_key: [u8; 32] = core::array::from_fn(|i| 0x80 + i as u8);
-    let key = || StorageKey::new(storage_key);
+    let key = StorageKey::new(storage_key);
     let mut shown = Vec::new();
     shown.extend([outputs(&alice), outputs(&bob), outputs(&initiator), outputs(&responder)]);
-    shown.extend([outputs(&payload), outputs(&sealed), outputs(&options), outputs(&record)]);
-    shown.extend([outputs(&record.subject), outputs(&key())]);
-    shown.extend([outputs(&Durable::new(alice, key(), 1)), outputs(&Durable::new(bob, key(), 1))]);
-    let mut durable = Durable::new(responder, key(), 1);
+    shown.extend([
+        outputs(&payload),
+        outputs(&sealed),
+        outputs(&options),
+        outputs(&initiator.subject()),
+        outputs(&key),
+    ]);
+    let durables = (Durable::<Owner>::new(alice, &key, &mut rng), Durable::<Owner>::new(bob, &key, &mut rng));
+    shown.extend([outputs(&durables.0.batch()), outputs(&durables.1.batch())]);
+    shown.extend([outputs(&durables.0), outputs(&durables.1)]);
+    let mut durable = released(Durable::<Session<_>>::new(responder, &key, &mut rng));
     shown.push(outputs(&durable));
-    shown.push(outputs(&durable.encrypt(b"unsaved", &mut rng).unwrap()));
-    shown.push(outputs(&Durable::new(initiator, key(), 1)));
+    let unsaved = durable.encrypt(b"unsaved", &mut rng).unwrap();
+    shown.extend([outputs(&unsaved), outputs(&unsaved.batch())]);
+    let received =
+        received(&initiator, &hello, &Opened { plaintext: payload.plaintext.to_vec(), number: 0, is_control: false });
+    shown.push(outputs(&Batch { received: Some(received), ..Batch::default() }));
+    shown.push(outputs(&released(Durable::<Session<_>>::new(initiator, &key, &mut rng))));
     for output in shown.iter().flatten() {
         assert!(!output.is_empty() && !shows(output, &known) && !shows(output, &storage_key), "{output}");
     }

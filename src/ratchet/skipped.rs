@@ -201,7 +201,7 @@ impl<S: SkippedKeyStore> SkippedKeys<S> {
     }
 
     /// Deletes the `count` oldest keys.
-    fn evict(&mut self, count: usize) {
+    pub(super) fn evict(&mut self, count: usize) {
         let len = self.len();
         if count > 0 {
             self.0.entries_mut().rotate_left(count.min(len));
@@ -278,7 +278,7 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
         }
     }
 
-    fn forget_unneeded_chains(&mut self) {
+    pub(super) fn forget_unneeded_chains(&mut self) {
         let mut kept = 0usize;
         for at in 0..self.chains.len() {
             if self.chains.get(at).is_some_and(|chain| self.keys.has_chain(chain.step)) {

@@ -2,24 +2,28 @@
 //! The ratchets' state as bytes, inside a sealed snapshot (spec/protocol.md §11). Only a state that could have been
 //! stored loads: every public key is canonical; a chain has at least one message; skipped keys are in order and within
 //! their bounds, and each has its header key; the kept epochs are those that the Braid's epoch requires.
+//!
+//! The core of the state comes first and then the skipped keys, in parts. A store that holds fewer keys than were
+//! stored keeps the newest.
 
 use super::braid::{Braid, Epoch};
 use super::chain::{ChainKey, MessageKey};
 use super::double::{DoubleRatchet, ReceivingChain, SendingChain, SendingState};
 use super::header::HeaderKey;
 use super::root::RootKey;
-use super::skipped::{SkippedChain, SkippedKeyStore, SkippedKeys, SkippedMessageKey, SkippedMessageKeys, is_too_old};
+use super::skipped::{
+    MAX_SKIPPED_KEYS, SkippedChain, SkippedKeyStore, SkippedKeys, SkippedMessageKey, SkippedMessageKeys, is_too_old,
+};
 use super::sparse::{Direction, EpochChains, SparseChain, SparseRatchet};
 use super::triple::TripleRatchet;
 use crate::error::DecodeError;
 use crate::primitives::{DhKeyPair, Primitives};
 use crate::secret::Secret;
+use crate::snapshot::{Part, RowName, pages_of, read_numbers};
 use crate::wipe;
 use crate::wire::{ChunkSize, Full, Reader, Writer};
 use arrayvec::ArrayVec;
 
-/// Length in bytes of a skipped key: step, number, key.
-const SKIPPED_KEY_LEN: usize = 4 + 4 + 32;
 /// Length in bytes of a retired chain: step, header key.
 const SKIPPED_CHAIN_LEN: usize = 4 + 32;
 /// Length in bytes of a chain of the sparse ratchet: chain key, number.
@@ -114,16 +118,21 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         if !(fresh_matches && sending_matches && receiving_matches) {
             return Err(DecodeError::Refused);
         }
-        let number = receiving.as_ref().map_or(0, |chain| chain.number);
-        let skipped = SkippedMessageKeys::load(reader, step, number)?;
+        let skipped = SkippedMessageKeys::load_chains(reader, step)?;
         Ok(Self { root_key, sending, receiving, next_sending_header_key, next_receiving_header_key, step, skipped })
+    }
+
+    /// Loads the skipped keys, which come after the core of the state.
+    fn load_skipped(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let number = self.receiving.as_ref().map_or(0, |chain| chain.number);
+        self.skipped.load_keys(reader, self.step, number)
     }
 }
 
 impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
+    /// Number of bytes of the header keys, which are in the core.
     fn stored_len(&self) -> usize {
-        let chains = self.chains().count().saturating_mul(SKIPPED_CHAIN_LEN);
-        chains.saturating_add(self.keys.stored_len()).saturating_add(4)
+        self.chains().count().saturating_mul(SKIPPED_CHAIN_LEN).saturating_add(4)
     }
 
     fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
@@ -132,12 +141,12 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
             writer.u32(chain.step)?;
             writer.put(chain.header_key.0.expose())?;
         }
-        self.keys.store(writer)
+        Ok(())
     }
 
-    /// Loads skipped keys. `step` and `number` are those of the current receiving chain.
-    fn load(reader: &mut Reader<'_>, step: u32, number: u32) -> Result<Self, DecodeError> {
-        let mut chains = SkippedChain::empty_array();
+    /// Loads the header keys. `step` is that of the current receiving chain.
+    fn load_chains(reader: &mut Reader<'_>, step: u32) -> Result<Self, DecodeError> {
+        let mut loaded = Self::default();
         let mut last_step = None;
         for _ in 0..reader.u32()? {
             let chain = SkippedChain { step: reader.u32()?, header_key: HeaderKey(secret(reader)?) };
@@ -146,54 +155,65 @@ impl<S: SkippedKeyStore> SkippedMessageKeys<S> {
             if !in_order || is_too_old(chain.step, step) {
                 return Err(DecodeError::Refused);
             }
-            chains.try_push(chain).map_err(|_| DecodeError::Refused)?;
+            loaded.chains.try_push(chain).map_err(|_| DecodeError::Refused)?;
         }
-        let keys = SkippedKeys::load(reader, |entry| {
-            if entry.chain == step {
-                entry.number < number.saturating_sub(1)
-            } else {
-                chains.iter().any(|chain| chain.step == entry.chain)
+        Ok(loaded)
+    }
+
+    /// Loads the skipped keys. `step` and `number` are those of the current receiving chain. Each header key must have
+    /// a key among those that were stored; one that needs none of those that are kept is dropped.
+    fn load_keys(&mut self, reader: &mut Reader<'_>, step: u32, number: u32) -> Result<(), DecodeError> {
+        let mut needed = 0u32;
+        let chains = &self.chains;
+        self.keys.load(RowName::DOUBLE, reader, |chain, skipped| {
+            if chain == step {
+                return skipped < number.saturating_sub(1);
             }
+            let at = chains.iter().position(|retired| retired.step == chain);
+            needed |= at.and_then(|at| 1u32.checked_shl(u32::try_from(at).ok()?)).unwrap_or(0);
+            at.is_some()
         })?;
-        if chains.iter().all(|chain| keys.has_chain(chain.step)) {
-            Ok(Self { keys, chains })
-        } else {
-            Err(DecodeError::Refused)
+        if usize::try_from(needed.count_ones()) != Ok(self.chains.len()) {
+            return Err(DecodeError::Refused);
         }
+        self.forget_unneeded_chains();
+        Ok(())
     }
 }
 
 impl<S: SkippedKeyStore> SkippedKeys<S> {
-    fn stored_len(&self) -> usize {
-        self.len().saturating_mul(SKIPPED_KEY_LEN).saturating_add(4)
-    }
-
-    fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
-        writer.u32(u32::try_from(self.len()).map_err(|_| Full)?)?;
-        for entry in self.entries() {
-            writer.u32(entry.chain)?;
-            writer.u32(entry.number)?;
-            writer.put(entry.key.0.expose())?;
-        }
-        Ok(())
-    }
-
-    /// Loads skipped keys. `has_place` returns whether a chain has skipped the entry.
-    fn load(reader: &mut Reader<'_>, has_place: impl Fn(&SkippedMessageKey) -> bool) -> Result<Self, DecodeError> {
-        let mut loaded = Self::default();
+    /// Loads the skipped keys of ratchet `part` into an empty store. `has_place` returns whether a chain, the first
+    /// argument, has skipped the number.
+    fn load(
+        &mut self,
+        part: u8,
+        reader: &mut Reader<'_>,
+        mut has_place: impl FnMut(u32, u32) -> bool,
+    ) -> Result<(), DecodeError> {
         let mut last = None;
-        for _ in 0..reader.u32()? {
-            let entry =
-                SkippedMessageKey { chain: reader.u32()?, number: reader.u32()?, key: MessageKey(secret(reader)?) };
-            let place = (entry.chain, entry.number);
-            let in_order = last.is_none_or(|last| last < place);
-            last = Some(place);
-            if !in_order || !has_place(&entry) || loaded.len() >= S::CAPACITY {
+        let mut count = 0usize;
+        while let Some(name) = RowName::next_of(part, reader)? {
+            if last.is_some_and(|last| name <= last) {
                 return Err(DecodeError::Refused);
             }
-            loaded.push(entry);
+            last = Some(name);
+            for number in read_numbers(name, reader)? {
+                count = count.saturating_add(1);
+                if !has_place(name.a(), number) || count > MAX_SKIPPED_KEYS {
+                    return Err(DecodeError::Refused);
+                }
+                if self.len() >= S::CAPACITY {
+                    self.evict(1);
+                }
+                // A store without any space keeps none.
+                if self.len() < S::CAPACITY {
+                    self.push(SkippedMessageKey { chain: name.a(), number, key: MessageKey(secret(reader)?) });
+                } else {
+                    let _: Secret<32> = secret(reader)?;
+                }
+            }
         }
-        Ok(loaded)
+        Ok(())
     }
 }
 
@@ -208,11 +228,20 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
         self.sparse.store(writer)
     }
 
+    /// Returns the skipped keys, which are stored after the core.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        let double = pages_of(RowName::DOUBLE, self.double.skipped.keys.entries());
+        double.chain(pages_of(RowName::SPARSE, self.sparse.skipped.entries()))
+    }
+
+    /// Loads the core and then the skipped keys.
     pub(crate) fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let chunk_size = ChunkSize::from_code(reader.u8()?)?;
         // The sparse ratchet is built on a part of the stack that the Double Ratchet did not use.
-        let double = wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| DoubleRatchet::load(primitives, reader))?;
-        let sparse = SparseRatchet::load(primitives, chunk_size, reader)?;
+        let mut double = wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| DoubleRatchet::load(primitives, reader))?;
+        let mut sparse = SparseRatchet::load(primitives, chunk_size, reader)?;
+        double.load_skipped(reader)?;
+        sparse.load_skipped(reader)?;
         // A chain begins with the sending epoch's root, and its messages are of that epoch or the next.
         let mixed = match (&double.sending, sparse.sending_epoch()) {
             (SendingState::Sending(chain), Some(epoch)) => {
@@ -235,7 +264,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
             SPARSE_CHAIN_LEN.saturating_add(1 + 32).saturating_add(send)
         };
         let live = self.epochs.iter().map(chains).fold(1 + 32 + 4 + 1, usize::saturating_add);
-        let live = if self.is_dead() { 1 } else { live.saturating_add(self.skipped.stored_len()) };
+        let live = if self.is_dead() { 1 } else { live };
         live.saturating_add(self.braid.stored_len())
     }
 
@@ -262,7 +291,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
             writer.u32(chains.receive.number)?;
             writer.put(chains.header_secret.expose())?;
         }
-        self.skipped.store(writer)
+        Ok(())
     }
 
     fn load<P: Primitives>(
@@ -306,10 +335,15 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
             let chains = EpochChains { epoch, send, receive: chain(reader)?, header_secret: secret(reader)? };
             epochs.try_push(chains).map_err(|_| DecodeError::Refused)?;
         }
-        let skipped = SkippedKeys::load(reader, |entry| {
-            let chains = epochs.iter().find(|chains: &&EpochChains| chains.epoch == entry.chain);
-            entry.number > 0 && chains.is_some_and(|chains| entry.number < chains.receive.number)
-        })?;
-        Ok(Self { direction, root_key, epochs, skipped, braid })
+        Ok(Self { direction, root_key, epochs, skipped: SkippedKeys::default(), braid })
+    }
+
+    /// Loads the skipped keys, which come after the core of the state.
+    fn load_skipped(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        let epochs = &self.epochs;
+        self.skipped.load(RowName::SPARSE, reader, |epoch, number| {
+            let chains = epochs.iter().find(|chains| chains.epoch == epoch);
+            number > 0 && chains.is_some_and(|chains| number < chains.receive.number)
+        })
     }
 }

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The steps of a durable device.
+
+use super::ledger::{Ledger, draw_writer};
+use super::session::{received, sent};
+use super::store::{AsyncStore, Batch, Row, Store};
+use super::{Durable, LoadError, StepError, Unsaved, create, loaded, restore};
+use crate::device::{AcceptFailed, Capacities, Device, InitiateFailed, InitiateOptions, Pending};
+use crate::error::{AcceptError, PrekeyError, RestoreError};
+use crate::identity::Identity;
+use crate::payload::{Opened, Payload};
+use crate::prekeys::{Bundle, Prekey, Publication};
+use crate::primitives::Primitives;
+use crate::ratchet::skipped::Heap;
+use crate::session::Session;
+use crate::snapshot::{StorageKey, Subject};
+use crate::time::UnixSeconds;
+use alloc::vec::Vec;
+use core::convert::Infallible;
+use core::fmt;
+use rand_core::CryptoRng;
+
+/// A new durable session of an initiator, with its first message.
+pub type Begun<P> = (Durable<Session<P, Heap>>, Vec<u8>);
+/// A new durable session of a responder, with the opened first message.
+pub type Accepted<P> = (Durable<Session<P, Heap>>, Opened<Vec<u8>>);
+
+/// A first message whose handshake and header are open: [`Pending`] of a durable device. Dropping it changes nothing.
+#[must_use = "a pending first message is neither accepted nor refused"]
+pub struct DurablePending<'d, 'm, P: Primitives, C: Capacities> {
+    pending: Pending<'d, &'m [u8], P, C, Heap>,
+    ledger: &'d mut Ledger,
+}
+
+impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
+    /// Wraps a device that no store has, and saves it under `key`. Draws 16 bytes from `rng`.
+    pub fn new(device: Device<P, C>, key: &StorageKey, rng: &mut impl CryptoRng) -> Unsaved<'static, Self> {
+        let ledger = Ledger::new(device.subject(), key, draw_writer(rng));
+        create(device, ledger)
+    }
+
+    /// Restores the device `subject` from its rows. `newest` is the newest generation that the caller knows to have
+    /// been saved. Draws 16 bytes from `rng`.
+    ///
+    /// # Errors
+    /// [`RestoreError`] if the key is wrong, if a row is damaged, missing, older than the others or another subject's,
+    /// or if the state is older than `newest`.
+    pub fn restore(
+        rows: Vec<Row>,
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, RestoreError>
+    where
+        P: Default,
+    {
+        restore(P::default(), rows, key, subject, newest, draw_writer(rng))
+    }
+
+    /// Loads the device `subject` from a store and restores it, as [`restore`](Self::restore) does.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn load<D: Store>(
+        store: &mut D,
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, LoadError<D::Error>>
+    where
+        P: Default,
+    {
+        loaded(store.load(subject), |rows| Self::restore(rows, key, subject, newest, rng))
+    }
+
+    /// Does the same as [`load`](Self::load) with a store whose operations are futures.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub async fn load_async<D: AsyncStore>(
+        store: &mut D,
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, LoadError<D::Error>>
+    where
+        P: Default,
+    {
+        loaded(store.load(subject).await, |rows| Self::restore(rows, key, subject, newest, rng))
+    }
+
+    /// Performs a step that changes the device alone.
+    fn change<T, E>(
+        &mut self,
+        step: impl FnOnce(&mut Device<P, C>) -> Result<T, E>,
+    ) -> Result<Unsaved<'_, T>, StepError<E>> {
+        let outcome = self.ledger.step(|| step(&mut self.inner))?;
+        let changes = self.ledger.change(&self.inner).into_iter().collect();
+        Ok(self.ledger.hand_out(outcome, Batch { changes, ..Batch::default() }))
+    }
+
+    /// Calls [`Device::initiate`]. The session and its first message are released when both are saved. The session is
+    /// sealed under the device's storage key.
+    ///
+    /// # Errors
+    /// [`InitiateFailed`] in a [`StepError`]; no session was created. [`StepError::NotSaved`] uses the bundle up.
+    #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is larger than the bundle")]
+    pub fn initiate<'p>(
+        &mut self,
+        bundle: Bundle,
+        payload: impl Into<Payload<'p>>,
+        options: InitiateOptions,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Begun<P>>, StepError<InitiateFailed>> {
+        let (session, message) = self.ledger.step(|| self.inner.initiate(bundle, payload, options, rng))?;
+        let mut ledger = self.ledger.begin(session.subject());
+        let sent = Some(sent(&session, &message));
+        let changes = ledger.change(&session).into_iter().collect();
+        let session = Durable { inner: session, ledger };
+        Ok(self.ledger.hand_out((session, message), Batch { changes, received: None, sent }))
+    }
+
+    /// Calls [`Device::open`]: learns who wrote a first message, to accept or to refuse it.
+    ///
+    /// # Errors
+    /// [`StepError`]; the device is unchanged.
+    pub fn open<'m>(&mut self, message: &'m [u8]) -> Result<DurablePending<'_, 'm, P, C>, StepError<AcceptError>> {
+        if !self.ledger.is_saved() {
+            return Err(StepError::NotSaved);
+        }
+        let pending = self.inner.open(message).map_err(StepError::Failed)?;
+        Ok(DurablePending { pending, ledger: &mut self.ledger })
+    }
+
+    /// Calls [`Device::publish`]. The publication is released when the private keys are saved.
+    ///
+    /// # Errors
+    /// [`StepError`]; no prekey was made.
+    pub fn publish(
+        &mut self,
+        count: usize,
+        expiry: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Publication>, StepError<PrekeyError>> {
+        self.change(|device| device.publish(count, expiry, rng))
+    }
+
+    /// Calls [`Device::replenish`]. The publication is released when the private keys are saved.
+    ///
+    /// # Errors
+    /// [`StepError`]; no prekey was made.
+    pub fn replenish(
+        &mut self,
+        target: usize,
+        expiry: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Publication>, StepError<PrekeyError>> {
+        self.change(|device| device.replenish(target, expiry, rng))
+    }
+
+    /// Calls [`Device::rotate`]. The new prekey is released when its private keys are saved.
+    ///
+    /// # Errors
+    /// [`StepError`]; no prekey was made.
+    pub fn rotate(
+        &mut self,
+        expiry: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Prekey>, StepError<PrekeyError>> {
+        self.change(|device| device.rotate(expiry, rng))
+    }
+
+    /// Calls [`Device::delete_previous_signed_prekey`]. Whether there was one is released when the deletion is saved.
+    ///
+    /// # Errors
+    /// [`StepError::NotSaved`]; nothing was deleted.
+    pub fn delete_previous_signed_prekey(&mut self) -> Result<Unsaved<'_, bool>, StepError<Infallible>> {
+        self.change(|device| Ok(device.delete_previous_signed_prekey()))
+    }
+
+    /// Calls [`Device::delete_one_time_prekey`]. Whether the device had it is released when the deletion is saved.
+    ///
+    /// # Errors
+    /// [`StepError::NotSaved`]; nothing was deleted.
+    pub fn delete_one_time_prekey(&mut self, id: u32) -> Result<Unsaved<'_, bool>, StepError<Infallible>> {
+        self.change(|device| Ok(device.delete_one_time_prekey(id)))
+    }
+
+    /// Calls [`Device::delete_expired`]. The count is released when the deletion is saved.
+    ///
+    /// # Errors
+    /// [`StepError::NotSaved`]; nothing was deleted.
+    pub fn delete_expired(&mut self, now: UnixSeconds) -> Result<Unsaved<'_, usize>, StepError<Infallible>> {
+        self.change(|device| Ok(device.delete_expired(now)))
+    }
+}
+
+impl<'d, P: Primitives, C: Capacities> DurablePending<'d, '_, P, C> {
+    /// Returns [`Pending::remote_identity`].
+    #[must_use]
+    pub const fn remote_identity(&self) -> &Identity {
+        self.pending.remote_identity()
+    }
+
+    /// Returns [`Pending::used_one_time_prekey`].
+    #[must_use]
+    pub const fn used_one_time_prekey(&self) -> bool {
+        self.pending.used_one_time_prekey()
+    }
+
+    /// Calls [`Pending::accept`]. The session and the plaintext are released when device, session and plaintext are
+    /// saved, in one transaction. The session is sealed under the device's storage key.
+    ///
+    /// # Errors
+    /// [`AcceptFailed`] if the associated data is not the sender's or the body is damaged. The device is unchanged, and
+    /// the pending message comes back.
+    #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
+    pub fn accept(self, associated_data: &[u8]) -> Result<Unsaved<'d, Accepted<P>>, AcceptFailed<Self>> {
+        let Self { pending, ledger: of_device } = self;
+        let message = *pending.message();
+        let accepted = of_device.step_after_check(|| pending.accept_with_device(associated_data));
+        let (session, opened, device) = match accepted {
+            Ok(accepted) => accepted,
+            Err(AcceptFailed { error, pending }) => {
+                return Err(AcceptFailed { error, pending: Self { pending, ledger: of_device } });
+            }
+        };
+        let mut ledger = of_device.begin(session.subject());
+        let received = Some(received(&session, message, &opened));
+        let changes = of_device.change(device).into_iter().chain(ledger.change(&session)).collect();
+        let session = Durable { inner: session, ledger };
+        Ok(of_device.hand_out((session, opened), Batch { changes, received, sent: None }))
+    }
+
+    /// Calls [`Pending::refuse`]. That no copy of the message can be opened holds when the device is saved.
+    pub fn refuse(self) -> Unsaved<'d, ()> {
+        let device = self.pending.refuse_with_device();
+        let changes = self.ledger.change(device).into_iter().collect();
+        self.ledger.hand_out((), Batch { changes, ..Batch::default() })
+    }
+}
+
+/// Shows neither a key nor the author.
+impl<P: Primitives, C: Capacities> fmt::Debug for DurablePending<'_, '_, P, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DurablePending(..)")
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Changing the storage key: every row is sealed again, one subject in one transaction.
+
+use super::LoadError;
+use super::ledger::{OpenedRows, draw_writer, seal_row};
+use super::store::{AsyncStore, Batch, Change, CommitError, Row, Store};
+use crate::error::RestoreError;
+use crate::primitives::RustCrypto;
+use crate::snapshot::{DEVICE_ROW, Place, Revision, RowName, SESSION_ROW, StorageKey, Subject, VERSION};
+use alloc::vec::Vec;
+use core::fmt;
+use rand_core::CryptoRng;
+
+/// What [`rotate_storage_key`] has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotated {
+    /// The rows are now sealed under the new key.
+    Now,
+    /// The rows were already sealed under the new key.
+    Already,
+}
+
+/// The reason why the rows of a subject were not sealed under another key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotateError<E> {
+    /// The rows were not loaded, or open under neither key.
+    Load(LoadError<E>),
+    /// The rows were not committed, or may not have been.
+    Commit(CommitError<E>),
+}
+
+/// Seals all rows of `subject` under the storage key `to` instead of `from`, in one transaction.
+///
+/// Call it for every subject, and keep both keys until it has succeeded for all of them. After an error or a crash call
+/// it again for every subject: one that is done is recognized. A state that was loaded before has to be loaded again,
+/// because its next save is [`Stale`](CommitError::Stale).
+///
+/// # Errors
+/// [`RotateError`]. The rows are as they were or, after [`CommitError::Unknown`], may be sealed under `to`.
+///
+/// # Security
+/// A thief of the old key has what copies of the old rows contain. Deletion on real media is out of scope.
+pub fn rotate_storage_key<S: Store>(
+    store: &mut S,
+    subject: &Subject,
+    from: &StorageKey,
+    to: &StorageKey,
+    rng: &mut impl CryptoRng,
+) -> Result<Rotated, RotateError<S::Error>> {
+    let rows = store.load(subject).map_err(LoadError::Store).map_err(RotateError::Load)?;
+    match reseal(&rows, subject, from, to, rng).map_err(RotateError::refused)? {
+        Some(batch) => store.commit(batch).map(|()| Rotated::Now).map_err(RotateError::Commit),
+        None => Ok(Rotated::Already),
+    }
+}
+
+/// Does the same as [`rotate_storage_key`] with a store whose operations are futures.
+///
+/// # Errors
+/// [`RotateError`], as in [`rotate_storage_key`].
+pub async fn rotate_storage_key_async<S: AsyncStore>(
+    store: &mut S,
+    subject: &Subject,
+    from: &StorageKey,
+    to: &StorageKey,
+    rng: &mut impl CryptoRng,
+) -> Result<Rotated, RotateError<S::Error>> {
+    let rows = store.load(subject).await.map_err(LoadError::Store).map_err(RotateError::Load)?;
+    match reseal(&rows, subject, from, to, rng).map_err(RotateError::refused)? {
+        Some(batch) => store.commit(batch).await.map(|()| Rotated::Now).map_err(RotateError::Commit),
+        None => Ok(Rotated::Already),
+    }
+}
+
+/// Returns the batch that seals the rows of `subject` under `to`, or `None` if they already are.
+fn reseal(
+    rows: &[Row],
+    subject: &Subject,
+    from: &StorageKey,
+    to: &StorageKey,
+    rng: &mut impl CryptoRng,
+) -> Result<Option<Batch>, Option<RestoreError>> {
+    if rows.is_empty() {
+        return Err(None);
+    }
+    let kind = if subject.is_device() { DEVICE_ROW } else { SESSION_ROW };
+    let open = |key| OpenedRows::open(&RustCrypto, rows.to_vec(), key, (subject, kind, VERSION));
+    if open(to).is_ok() {
+        return Ok(None);
+    }
+    let opened = open(from)?;
+    let previous = opened.revision;
+    // A process that holds the old key must not save after this.
+    let revision = Revision { generation: previous.generation.saturating_add(1), writer: draw_writer(rng) };
+    let seal = |name, revision, content: &[u8]| {
+        let place = Place { kind, subject, name };
+        let sealed = seal_row(&RustCrypto, to, &place, revision, content.len(), |writer| writer.put(content));
+        Row { name, sealed }
+    };
+    let parts = opened.rows.iter().map(|(name, (revision, content))| seal(*name, *revision, opened.content(content)));
+    let mut rows: Vec<_> = parts.collect();
+    rows.push(seal(RowName::CORE, revision, opened.core()));
+    let change = Change { subject: *subject, previous: Some(previous), revision, rows, deleted: Vec::new() };
+    Ok(Some(Batch { changes: alloc::vec![change], ..Batch::default() }))
+}
+
+impl<E> RotateError<E> {
+    fn refused(error: Option<RestoreError>) -> Self {
+        Self::Load(error.map_or(LoadError::Missing, LoadError::Refused))
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for RotateError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Load(error) => error.fmt(f),
+            Self::Commit(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: core::error::Error + 'static> core::error::Error for RotateError<E> {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Load(error) => error.source(),
+            Self::Commit(error) => error.source(),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The steps of a durable session.
+
+use super::ledger::{Ledger, draw_writer};
+use super::store::{AsyncStore, Batch, MESSAGE_ID_LEN, Received, Row, Sent, Store};
+use super::{Durable, LoadError, StepError, Unsaved, create, loaded, restore};
+use crate::error::{DecryptError, EncryptError, RestoreError};
+use crate::payload::{Opened, Payload, Sealed};
+use crate::primitives::Primitives;
+use crate::ratchet::skipped::SkippedKeyStore;
+use crate::secret::Secret;
+use crate::session::Session;
+use crate::snapshot::{StorageKey, Subject};
+use alloc::vec::Vec;
+use rand_core::CryptoRng;
+
+/// Returns the id of a message.
+pub(super) fn message_id<P: Primitives>(primitives: &P, message: &[u8]) -> [u8; MESSAGE_ID_LEN] {
+    let digest = primitives.sha256(&[message]);
+    digest.first_chunk().copied().unwrap_or_default()
+}
+
+/// The entry for a message that `session` has opened.
+pub(super) fn received<P: Primitives, S: SkippedKeyStore>(
+    session: &Session<P, S>,
+    message: &[u8],
+    Opened { plaintext, number, is_control }: &Opened<Vec<u8>>,
+) -> Received {
+    Received {
+        message_id: message_id(&session.primitives, message),
+        session: session.subject(),
+        author: session.remote_identity().copied(),
+        number: *number,
+        is_control: *is_control,
+        plaintext: plaintext.clone(),
+    }
+}
+
+/// The entry for a message that `session` has sealed.
+pub(super) fn sent<P: Primitives, S: SkippedKeyStore>(session: &Session<P, S>, message: &[u8]) -> Sent {
+    let message_id = message_id(&session.primitives, message);
+    Sent { message_id, session: session.subject(), message: message.to_vec() }
+}
+
+impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
+    /// Wraps a session that no store has, and saves it under `key`. Draws 16 bytes from `rng`.
+    ///
+    /// Sessions that a durable device begins are durable already.
+    pub fn new(session: Session<P, S>, key: &StorageKey, rng: &mut impl CryptoRng) -> Unsaved<'static, Self> {
+        let ledger = Ledger::new(session.subject(), key, draw_writer(rng));
+        create(session, ledger)
+    }
+
+    /// Restores the session `subject` from its rows. `newest` is the newest generation that the caller knows to have
+    /// been saved. Draws 16 bytes from `rng`.
+    ///
+    /// # Errors
+    /// [`RestoreError`] if the key is wrong, if a row is damaged, missing, older than the others or another subject's,
+    /// or if the state is older than `newest`.
+    pub fn restore(
+        rows: Vec<Row>,
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, RestoreError>
+    where
+        P: Default,
+    {
+        restore(P::default(), rows, key, subject, newest, draw_writer(rng))
+    }
+
+    /// Loads the session `subject` from a store and restores it, as [`restore`](Self::restore) does.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn load<D: Store>(
+        store: &mut D,
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, LoadError<D::Error>>
+    where
+        P: Default,
+    {
+        loaded(store.load(subject), |rows| Self::restore(rows, key, subject, newest, rng))
+    }
+
+    /// Does the same as [`load`](Self::load) with a store whose operations are futures.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub async fn load_async<D: AsyncStore>(
+        store: &mut D,
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, LoadError<D::Error>>
+    where
+        P: Default,
+    {
+        loaded(store.load(subject).await, |rows| Self::restore(rows, key, subject, newest, rng))
+    }
+
+    /// Calls [`Session::encrypt`]. The message is released when it and the state are saved.
+    ///
+    /// # Errors
+    /// [`StepError`]; the session is unchanged.
+    pub fn encrypt<'p>(
+        &mut self,
+        payload: impl Into<Payload<'p>>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Vec<u8>>, StepError<EncryptError>> {
+        self.send(|session| session.encrypt(payload, rng))
+    }
+
+    /// Calls [`Session::encrypt_control`]. The message is released when it and the state are saved.
+    ///
+    /// # Errors
+    /// [`StepError`]; the session is unchanged.
+    pub fn encrypt_control<'p>(
+        &mut self,
+        payload: impl Into<Payload<'p>>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Vec<u8>>, StepError<EncryptError>> {
+        self.send(|session| session.encrypt_control(payload, rng))
+    }
+
+    fn send(
+        &mut self,
+        encrypt: impl FnOnce(&mut Session<P, S>) -> Result<Vec<u8>, EncryptError>,
+    ) -> Result<Unsaved<'_, Vec<u8>>, StepError<EncryptError>> {
+        let message = self.ledger.step(|| encrypt(&mut self.inner))?;
+        let sent = Some(sent(&self.inner, &message));
+        let changes = self.ledger.change(&self.inner).into_iter().collect();
+        Ok(self.ledger.hand_out(message, Batch { changes, received: None, sent }))
+    }
+
+    /// Calls [`Session::take_exporter`]. The secret is not stored, so that taking it changes nothing that is.
+    #[must_use]
+    pub fn take_exporter(&mut self) -> Option<Secret<32>> {
+        self.inner.take_exporter()
+    }
+
+    /// Calls [`Session::decrypt`]. The plaintext is released when it and the state are saved. Acknowledge the message
+    /// to the server after that.
+    ///
+    /// # Errors
+    /// [`StepError`]; the session is unchanged.
+    pub fn decrypt<'m>(
+        &mut self,
+        message: impl Into<Sealed<'m>>,
+    ) -> Result<Unsaved<'_, Opened<Vec<u8>>>, StepError<DecryptError>> {
+        let sealed = message.into();
+        let opened = self.ledger.step(|| self.inner.decrypt(sealed))?;
+        let received = Some(received(&self.inner, sealed.message, &opened));
+        let changes = self.ledger.change(&self.inner).into_iter().collect();
+        Ok(self.ledger.hand_out(opened, Batch { changes, received, sent: None }))
+    }
+}

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a database does: [`Store`], [`AsyncStore`], and the [`Batch`] that is committed in one transaction.
+
+use crate::identity::Identity;
+use crate::snapshot::{self, Revision, RowName, Subject};
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::Future;
+use zeroize::Zeroize;
+
+/// Length in bytes of a message's id: the first bytes of its SHA-256.
+pub const MESSAGE_ID_LEN: usize = 16;
+
+/// A sealed row, stored under its subject and its name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The row's name within its subject.
+    pub name: RowName,
+    /// The sealed bytes.
+    pub sealed: Vec<u8>,
+}
+
+/// The rows of one subject that a step wrote and deleted.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// Whose rows these are.
+    pub subject: Subject,
+    /// The revision that the store must have of the subject, or `None` if it must have none.
+    pub previous: Option<Revision>,
+    /// The revision that the store has afterwards. It is also in the first bytes of the core row.
+    pub revision: Revision,
+    /// The rows to write. The last is the core row.
+    pub rows: Vec<Row>,
+    /// The rows to delete.
+    pub deleted: Vec<RowName>,
+}
+
+/// A message that was opened, for the application's table of received messages. The plaintext is wiped on drop.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Received {
+    /// The first 16 bytes of the message's SHA-256. A log of them tells a duplicate from a message that comes too late.
+    pub message_id: [u8; MESSAGE_ID_LEN],
+    /// The session that opened it.
+    pub session: Subject,
+    /// The author, or `None` in a session of a foreign handshake.
+    pub author: Option<Identity>,
+    /// [`Opened::number`](crate::Opened::number).
+    pub number: u32,
+    /// [`Opened::is_control`](crate::Opened::is_control).
+    pub is_control: bool,
+    /// The plaintext.
+    pub plaintext: Vec<u8>,
+}
+
+/// A message that was sealed, for the application's table of messages to send. Send exactly these bytes, and send them
+/// again until the server acknowledges them.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sent {
+    /// The first 16 bytes of the message's SHA-256.
+    pub message_id: [u8; MESSAGE_ID_LEN],
+    /// The session that sealed it.
+    pub session: Subject,
+    /// The message.
+    pub message: Vec<u8>,
+}
+
+/// Everything that one step changes, to be committed in one transaction: rows, and the message that the step opened or
+/// sealed. Because the message is part of the transaction, a crash between the commit and its use loses nothing.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Batch {
+    /// The changed rows of each subject.
+    pub changes: Vec<Change>,
+    /// The message that the step opened.
+    pub received: Option<Received>,
+    /// The message that the step sealed.
+    pub sent: Option<Sent>,
+}
+
+/// What a store does with a batch; see [`Batch::judge`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Write it.
+    Write,
+    /// An earlier commit, whose result did not arrive, has written exactly this batch. Report success.
+    AlreadyCommitted,
+    /// Another process has saved another state. Report [`CommitError::Stale`].
+    Stale,
+}
+
+/// The reason why a batch was not committed, or may not have been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitError<E> {
+    /// Nothing was written. The step can be saved again.
+    NotCommitted(E),
+    /// The result of the transaction is not known: a timeout, a lost connection. Save the step again: if it was
+    /// written, [`Batch::judge`] recognizes it.
+    Unknown(E),
+    /// The store has another state of a subject than the one from which this step began. Load the subject again; the
+    /// step is lost.
+    Stale,
+}
+
+/// The caller's database.
+pub trait Store {
+    /// The error type of the database.
+    type Error;
+
+    /// Returns all rows of `subject`, in any order. Returns none if the subject is not known.
+    ///
+    /// # Errors
+    /// The store's own error.
+    fn load(&mut self, subject: &Subject) -> Result<Vec<Row>, Self::Error>;
+
+    /// Commits a batch in one transaction. In the transaction, follow [`Batch::judge`]; to [`Verdict::Write`] delete
+    /// the rows that each change deletes, write its rows, and enter the message that was received or sent. After this
+    /// returns `Ok` all of it survives a crash.
+    ///
+    /// # Errors
+    /// [`CommitError`]. Nothing is released then.
+    fn commit(&mut self, batch: Batch) -> Result<(), CommitError<Self::Error>>;
+}
+
+/// The caller's database, if its operations are futures. The contract is that of [`Store`].
+pub trait AsyncStore {
+    /// The error type of the database.
+    type Error;
+
+    /// Returns all rows of `subject`, as in [`Store::load`].
+    fn load(&mut self, subject: &Subject) -> impl Future<Output = Result<Vec<Row>, Self::Error>> + Send;
+
+    /// Commits a batch in one transaction, as in [`Store::commit`]. The future may be dropped before it is complete.
+    fn commit(&mut self, batch: Batch) -> impl Future<Output = Result<(), CommitError<Self::Error>>> + Send;
+}
+
+impl Change {
+    fn core_row(&self) -> Option<&[u8]> {
+        self.rows.iter().find(|row| row.name == RowName::CORE).map(|row| &row.sealed[..])
+    }
+
+    /// Judges the change by the core row that the store has of the subject, or `None` if it has none.
+    fn judge(&self, stored: Option<&[u8]>) -> Verdict {
+        if stored.and_then(snapshot::revision) == self.previous && stored.is_some() == self.previous.is_some() {
+            return Verdict::Write;
+        }
+        // Generation and writer are part of the bytes.
+        if stored.is_some() && stored == self.core_row() { Verdict::AlreadyCommitted } else { Verdict::Stale }
+    }
+}
+
+impl Batch {
+    /// Returns whether there is nothing to commit.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.received.is_none() && self.sent.is_none()
+    }
+
+    /// Returns what the store does with this batch. `core_row` returns the core row that the store has of a subject,
+    /// under [`RowName::CORE`]; read it in the transaction that will write.
+    ///
+    /// A batch that was committed before is recognized by generation, writer and bytes. Two processes that restored one
+    /// state reach one generation; the writer tells them apart.
+    pub fn judge<B: AsRef<[u8]>>(&self, mut core_row: impl FnMut(&Subject) -> Option<B>) -> Verdict {
+        let mut verdicts = self.changes.iter().map(|change| {
+            let stored = core_row(&change.subject);
+            change.judge(stored.as_ref().map(AsRef::as_ref))
+        });
+        let Some(first) = verdicts.next() else { return Verdict::Write };
+        // A transaction has written all of a batch or none of it.
+        if verdicts.all(|verdict| verdict == first) { first } else { Verdict::Stale }
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        self.plaintext.zeroize();
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for CommitError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotCommitted(error) => write!(f, "not saved: {error}"),
+            Self::Unknown(error) => write!(f, "saved or not: {error}"),
+            Self::Stale => f.write_str("not saved: the store has another state"),
+        }
+    }
+}
+
+impl<E: core::error::Error + 'static> core::error::Error for CommitError<E> {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::NotCommitted(error) | Self::Unknown(error) => Some(error),
+            Self::Stale => None,
+        }
+    }
+}
+
+/// Shows the name's part and the length only.
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, sealed } = self;
+        f.debug_struct("Row").field("name", name).field("sealed_len", &sealed.len()).finish()
+    }
+}
+
+/// Shows no id and no row's content.
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subject, previous: _, revision, rows, deleted } = self;
+        f.debug_struct("Change")
+            .field("subject", subject)
+            .field("generation", &revision.generation)
+            .field("rows", rows)
+            .field("deleted", deleted)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shows the length only.
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { message_id: _, session: _, author: _, number: _, is_control: _, plaintext } = self;
+        f.debug_struct("Received").field("plaintext_len", &plaintext.len()).finish_non_exhaustive()
+    }
+}
+
+/// Shows the length only.
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { message_id: _, session: _, message } = self;
+        f.debug_struct("Sent").field("message_len", &message.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { changes, received, sent } = self;
+        f.debug_struct("Batch").field("changes", changes).field("received", received).field("sent", sent).finish()
+    }
+}

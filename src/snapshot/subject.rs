@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Subject`]: whose state it is.
+
+use crate::error::DecodeError;
+use crate::identity::Identity;
+use crate::wire::{Reader, Writer};
+use core::fmt;
+
+/// Length in bytes of what a seal covers of the subject: local keys and id. Its kind is in the head.
+pub(super) const SCOPE_LEN: usize = LOCAL_LEN + 32;
+/// Length in bytes of an identity's two keys.
+const LOCAL_LEN: usize = 64;
+/// Length in bytes of an encoded subject: kind, local keys, id.
+pub const SUBJECT_LEN: usize = 1 + SCOPE_LEN;
+
+const SESSION: u8 = 1;
+const DEVICE: u8 = 2;
+
+/// Whose state it is: the device of an identity, or one of its sessions. A state is sealed with its subject and opens
+/// only for who asks for that subject.
+///
+/// Store it, in the form of [`to_bytes`](Self::to_bytes), with the name under which the application knows the account
+/// or the conversation, and not only next to the snapshot: whoever can exchange both has exchanged nothing that the
+/// seal shows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject {
+    kind: u8,
+    local: [u8; LOCAL_LEN],
+    id: [u8; 32],
+}
+
+impl Subject {
+    /// The device of this identity.
+    #[must_use]
+    pub fn device(identity: &Identity) -> Self {
+        Self { kind: DEVICE, local: identity.keys(), id: [0; 32] }
+    }
+
+    /// The session of the local identity `local` with this [`Session::id`](crate::session::Session::id).
+    #[must_use]
+    pub fn session(local: &Identity, id: [u8; 32]) -> Self {
+        Self { kind: SESSION, local: local.keys(), id }
+    }
+
+    /// The session of a foreign handshake with this [`Session::id`](crate::session::Session::id). It has no local
+    /// identity.
+    #[must_use]
+    pub const fn foreign_session(id: [u8; 32]) -> Self {
+        Self { kind: SESSION, local: [0; LOCAL_LEN], id }
+    }
+
+    /// Returns whether this is a device.
+    #[must_use]
+    pub const fn is_device(&self) -> bool {
+        self.kind == DEVICE
+    }
+
+    /// Returns the session's id, or `None` for a device.
+    #[must_use]
+    pub const fn session_id(&self) -> Option<&[u8; 32]> {
+        if self.kind == SESSION { Some(&self.id) } else { None }
+    }
+
+    /// Returns the encoding, 97 bytes: kind (1), the local identity's signing key (32) and DH key (32), id (32).
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; SUBJECT_LEN] {
+        let mut bytes = [self.kind; SUBJECT_LEN];
+        let [_, rest @ ..] = &mut bytes;
+        rest.copy_from_slice(&self.scope());
+        bytes
+    }
+
+    /// Parses what [`to_bytes`](Self::to_bytes) returned.
+    ///
+    /// # Errors
+    /// [`DecodeError::Refused`] if the length or the kind is wrong, or a device has an id.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let subject = Self { kind: reader.u8()?, local: *reader.array()?, id: *reader.array()? };
+        reader.finish()?;
+        match subject.kind {
+            SESSION => Ok(subject),
+            DEVICE if subject.id == [0; 32] => Ok(subject),
+            _ => Err(DecodeError::Refused),
+        }
+    }
+
+    pub(super) const fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    pub(super) fn scope(&self) -> [u8; SCOPE_LEN] {
+        let mut scope = [0; SCOPE_LEN];
+        let mut writer = Writer::new(&mut scope);
+        // The lengths add up to SCOPE_LEN.
+        let _ = writer.put(&self.local).and_then(|()| writer.put(&self.id));
+        scope
+    }
+}
+
+/// Shows neither an identity nor a session's id.
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, local: _, id: _ } = self;
+        f.write_str(if *kind == DEVICE { "Device(..)" } else { "Session(..)" })
+    }
+}

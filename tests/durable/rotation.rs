@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Changing the storage key.
+
+use super::disk::{Disk, Fault};
+use super::{Device, Pair, Session, key, pair, rng};
+use noescrow::StorageKey;
+use noescrow::durable::{CommitError, Durable, LoadError, RotateError, Rotated, Subject, rotate_storage_key};
+use noescrow::error::RestoreError;
+
+fn new_key() -> StorageKey {
+    StorageKey::new([0x55; 32])
+}
+
+/// Bob's device and session, with a one-time prekey, an entry in the replay record, and skipped keys.
+fn full_disk() -> Pair {
+    let mut pair = pair();
+    let bundle = super::bundle(&mut pair.devices[1], &mut pair.disks[1], false, &mut pair.rng);
+    let (_, hello) = super::initiate(&mut pair.devices[0], &mut pair.disks[0], bundle, b"hi", &mut pair.rng);
+    let _ = super::accept(&mut pair.devices[1], &hello).unwrap().save(&mut pair.disks[1]).unwrap();
+    let _ = super::bundle(&mut pair.devices[1], &mut pair.disks[1], true, &mut pair.rng);
+    let mut last = Vec::new();
+    for _ in 0..70 {
+        last = pair.send(true, b"text");
+    }
+    pair.receive(false, &last);
+    pair
+}
+
+/// Returns how many subjects of the disk load under this key.
+fn loadable(disk: &mut Disk, key: &StorageKey) -> usize {
+    let subjects = disk.subjects();
+    let mut loads = |subject: &Subject| match subject.is_device() {
+        true => Durable::<Device>::load(disk, key, subject, 0, &mut rng(1)).map(|_| ()),
+        false => Durable::<Session>::load(disk, key, subject, 0, &mut rng(1)).map(|_| ()),
+    };
+    subjects.iter().filter(|subject| loads(subject).is_ok()).count()
+}
+
+fn rotate_all(disk: &mut Disk) -> Vec<Result<Rotated, RotateError<super::disk::Broken>>> {
+    let mut rng = rng(8);
+    let subjects = disk.subjects();
+    subjects.iter().map(|subject| rotate_storage_key(disk, subject, &key(), &new_key(), &mut rng)).collect()
+}
+
+#[test]
+fn a_rotation_of_the_storage_key_resumes_wherever_it_was_interrupted() {
+    let full = full_disk();
+    let subjects = full.disks[1].subjects().len();
+    assert_eq!(subjects, 3);
+    for at in 0..subjects {
+        for fault in [Fault::Refuses, Fault::LosesTheBatch, Fault::CommitsAndFails] {
+            let mut disk = full.disks[1].clone();
+            disk.faults = [vec![Fault::None; at], vec![fault]].concat();
+            let done = rotate_all(&mut disk);
+            assert_eq!(done.iter().filter(|result| result.is_err()).count(), 1);
+            let mut again = rotate_all(&mut disk);
+            let repeated = again.remove(at).unwrap();
+            assert_eq!(repeated == Rotated::Already, fault == Fault::CommitsAndFails);
+            assert!(again.iter().all(|result| *result == Ok(Rotated::Already)));
+            assert_eq!((loadable(&mut disk, &new_key()), loadable(&mut disk, &key())), (subjects, 0));
+        }
+    }
+    // Control: before, and under a key that is neither.
+    let mut disk = full.disks[1].clone();
+    assert_eq!((loadable(&mut disk, &new_key()), loadable(&mut disk, &key())), (0, subjects));
+    let subject = *disk.subjects().first().unwrap();
+    let wrong = rotate_storage_key(&mut disk, &subject, &StorageKey::new([9; 32]), &new_key(), &mut rng(8));
+    assert_eq!(wrong, Err(RotateError::Load(LoadError::Refused(RestoreError::Refused))));
+}
+
+#[test]
+fn a_state_of_the_old_key_cannot_save_after_a_rotation() {
+    let mut pair = full_disk();
+    assert!(rotate_all(&mut pair.disks[1]).iter().all(Result::is_ok));
+    let stale = pair.bob.encrypt(b"old key", &mut pair.rng).unwrap().save(&mut pair.disks[1]).unwrap_err();
+    assert_eq!(stale.error, CommitError::Stale);
+    // Control: loaded again, it goes on, with every skipped key.
+    let subject = pair.bob.subject();
+    pair.bob = Durable::<Session>::load(&mut pair.disks[1], &new_key(), &subject, 0, &mut pair.rng).unwrap();
+    let reply = pair.send(false, b"new key");
+    assert_eq!(pair.receive(true, &reply), b"new key");
+    let late = pair.disks[0].outbox[3].clone();
+    assert_eq!(pair.receive(false, &late), b"text");
+}
