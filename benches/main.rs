@@ -285,6 +285,7 @@ fn out_of_order(criterion: &mut Criterion<ProcessorTime>) {
     for gap in [1usize, 100, 1_000] {
         let ((to, mut from), (raw_to, mut raw_from)) = (pair(), kernel_pair());
         let (peer_to, mut peer_from) = peer_pair();
+        let subject = to.subject();
         let (to, peer_to) = (to.snapshot(&key, 0), serde_json::to_vec(&peer_to.pickle()).unwrap());
         // Few, so that the sessions of a batch stay in the cache and the allocator keeps their memory.
         let size = BatchSize::NumIterations(8);
@@ -293,7 +294,7 @@ fn out_of_order(criterion: &mut Criterion<ProcessorTime>) {
         let late = from.encrypt(&TEXT, &mut rng).unwrap();
         (1..gap).for_each(|_| drop(from.encrypt(&TEXT, &mut rng).unwrap()));
         let early = from.encrypt(&TEXT, &mut rng).unwrap();
-        let restored = || Box::new(Session::restore(&to, &key, 0).unwrap());
+        let restored = || Box::new(Session::restore(&to, &key, &subject, 0).unwrap());
         each(&mut group, OURS, size, restored, |mut session| {
             session.decrypt(&early).unwrap();
             session
@@ -355,7 +356,9 @@ fn snapshots(criterion: &mut Criterion<ProcessorTime>) {
     group.finish();
     let mut group = criterion.benchmark_group("restore");
     let bytes = session.snapshot(&key, 1);
-    group.bench_function(OURS, |bencher| bencher.iter(|| Session::restore(&bytes, &key, 1).unwrap()));
+    group.bench_function(OURS, |bencher| {
+        bencher.iter(|| Session::restore(&bytes, &key, &session.subject(), 1).unwrap())
+    });
     let text = peer.pickle().encrypt(&[9; 32]);
     group.bench_function(PEER, |bencher| {
         bencher.iter(|| olm::Session::from_pickle(olm::SessionPickle::from_encrypted(&text, &[9; 32]).unwrap()));

@@ -29,6 +29,7 @@
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use noescrow::error::AcceptError;
 use noescrow::primitives::RustCrypto;
+use noescrow::snapshot::Subject;
 use noescrow::{
     Bundle, ChunkSize, Device, InitiateOptions, Payload, Sealed, Secret, Session, StorageKey, UnixSeconds, hazmat,
 };
@@ -170,23 +171,26 @@ impl Peer {
 
     fn snapshot(&mut self, command: &Value) -> Answer {
         let (key, generation) = (StorageKey::new(array(command, "key")?), number(command, "generation")?);
-        let snapshot = if command["device"].is_string() {
-            self.device(command)?.0.snapshot(&key, generation)
+        let (snapshot, subject) = if command["device"].is_string() {
+            let (device, _) = self.device(command)?;
+            (device.snapshot(&key, generation), device.subject())
         } else {
-            self.session(command)?.0.snapshot(&key, generation)
+            let (session, _) = self.session(command)?;
+            (session.snapshot(&key, generation), session.subject())
         };
-        Ok(json!({ "snapshot": hex(&snapshot) }))
+        Ok(json!({ "snapshot": hex(&snapshot), "subject": hex(&subject.to_bytes()) }))
     }
 
     fn restore(&mut self, command: &Value) -> Answer {
         let (key, newest) = (StorageKey::new(array(command, "key")?), number(command, "newest")?);
         let snapshot = bytes(command, "snapshot")?;
+        let subject = Subject::from_bytes(&bytes(command, "subject")?).map_err(named)?;
         if command["device"].is_string() {
-            let device = Device::restore(&snapshot, &key, newest).map_err(named)?;
+            let device = Device::restore(&snapshot, &key, &subject, newest).map_err(named)?;
             self.devices.insert(text(command, "device")?.to_owned(), device);
             return Ok(json!({}));
         }
-        self.keep(command, Session::restore(&snapshot, &key, newest).map_err(named)?)
+        self.keep(command, Session::restore(&snapshot, &key, &subject, newest).map_err(named)?)
     }
 
     fn device(&mut self, command: &Value) -> Result<(&mut Device, &mut ChaCha20Rng), Box<dyn Error>> {

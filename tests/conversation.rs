@@ -101,20 +101,24 @@ fn messages_repeat_the_handshake_until_the_first_reply_opens() {
 fn a_restored_session_continues_and_an_older_generation_is_refused() {
     let (mut alice, mut bob, mut rng) = pair(true);
     let key = StorageKey::new([9; 32]);
-    let old = bob.snapshot(&key, 1);
+    let (old, subject) = (bob.snapshot(&key, 1), bob.subject());
     let lost = alice.encrypt(b"late", &mut rng).unwrap();
     let seen = alice.encrypt(b"seen", &mut rng).unwrap();
     bob.decrypt(&seen).unwrap();
     let new = bob.snapshot(&key, 2);
     assert_eq!(new, bob.snapshot(&key, 2), "equal states of equal generation are equal bytes");
-    assert_eq!(Session::restore(&old, &key, 2).unwrap_err(), RestoreError::Rollback);
-    assert_eq!(Session::restore(&new, &StorageKey::new([8; 32]), 2).unwrap_err(), RestoreError::Refused);
+    assert_eq!(Session::restore(&old, &key, &subject, 2).unwrap_err(), RestoreError::Rollback);
+    assert_eq!(Session::restore(&new, &StorageKey::new([8; 32]), &subject, 2).unwrap_err(), RestoreError::Refused);
     for at in 0..new.len() {
         let mut bad = new.clone();
         bad[at] ^= 0x40;
-        assert_eq!(Session::restore(&bad, &key, 0).unwrap_err(), RestoreError::Refused, "{at}");
+        assert_eq!(
+            Session::restore(&bad, &key, &subject, 0).unwrap_err(),
+            if at == 0 { RestoreError::NewerVersion } else { RestoreError::Refused },
+            "{at}"
+        );
     }
-    let mut bob = Session::restore(&new, &key, 2).unwrap();
+    let mut bob = Session::restore(&new, &key, &subject, 2).unwrap();
     assert_eq!(bob.decrypt(&lost).unwrap().plaintext, b"late");
     let reply = bob.encrypt(b"reply", &mut rng).unwrap();
     assert_eq!(alice.decrypt(&reply).unwrap().plaintext, b"reply");

@@ -41,8 +41,8 @@ fn state(device: &Device) -> Vec<u8> {
     device.snapshot(&StorageKey::new([3; 32]), 1)
 }
 
-fn restored(snapshot: &[u8]) -> Device {
-    Device::restore_with(RustCrypto, snapshot, &StorageKey::new([3; 32]), 0).unwrap()
+fn restored(device: &Device, snapshot: &[u8]) -> Device {
+    Device::restore_with(RustCrypto, snapshot, &StorageKey::new([3; 32]), &device.subject(), 0).unwrap()
 }
 
 /// Whether no id occurs twice.
@@ -103,7 +103,7 @@ fn exactly_the_expired_prekeys_are_deleted() {
         let due = if *expiry < NOW { Err(AcceptError::PrekeyGone) } else { Ok(b"hi".to_vec()) };
         assert_eq!(opened, due, "{expiry}");
         // Control: before expiry, each opened.
-        assert!(restored(&before).accept(message).is_ok());
+        assert!(restored(&bob, &before).accept(message).is_ok());
     }
 }
 
@@ -122,7 +122,7 @@ fn the_previous_signed_prekey_expires_and_the_current_does_not() {
         assert_eq!(bob.accept(&old).unwrap_err(), AcceptError::Refused);
         assert!(bob.accept(&new).is_ok() && bob.signed_prekey() == in_force);
         // Control.
-        assert!(restored(&before).accept(&old).is_ok());
+        assert!(restored(&bob, &before).accept(&old).is_ok());
     }
 }
 
@@ -144,12 +144,12 @@ fn no_id_is_issued_twice() {
             _ => assert!(bob.delete_expired(UnixSeconds(NOW.0 + round as u64)) > 0),
         }
         let snapshot = state(&bob);
-        bob = restored(&snapshot);
+        bob = restored(&bob, &snapshot);
         rolled_back.get_or_insert(snapshot);
     }
     assert!(issued.len() == 15 && are_distinct(&issued), "{issued:?}");
     // Control: a device that was rolled back, which the caller's newest generation would prevent, issues ids again.
-    let again = restored(&rolled_back.unwrap()).publish(1, LATER, &mut rng).unwrap();
+    let again = restored(&bob, &rolled_back.unwrap()).publish(1, LATER, &mut rng).unwrap();
     issued.extend(ids(&again.one_time_prekeys));
     assert!(!are_distinct(&issued));
 }

@@ -100,7 +100,8 @@ impl Talk {
                     if self.fault == Fault::None {
                         saved[who] = self.sessions[who].snapshot(&key, 0);
                     }
-                    self.sessions[who] = Session::restore(&saved[who], &key, 0).unwrap();
+                    let subject = self.sessions[who].subject();
+                    self.sessions[who] = Session::restore(&saved[who], &key, &subject, 0).unwrap();
                     outcome.restarts += 1;
                 }
                 1..50 => {

@@ -7,6 +7,7 @@ use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{
     CT1_LEN, CT2_LEN, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KEM_SEED_LEN, Primitives, RustCrypto, TAG_LEN,
 };
+use noescrow::snapshot::Subject as Owner;
 use noescrow::{
     Bundle, Capacity, InitiateOptions, MESSAGE_OVERHEAD, Secret, StorageKey, UnixSeconds, device, hazmat, session,
     skipped::Heap,
@@ -85,7 +86,7 @@ const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 const COMMITMENT: [usize; 2] = [1 + 16, 1 + 16 + 16];
 const BODY: usize = MESSAGE_OVERHEAD - TAG_LEN;
 /// A snapshot consists of version, kind, generation, salt, ciphertext and tag.
-const SALT: [usize; 2] = [1 + 1 + 8, 1 + 1 + 8 + 32];
+const SALT: [usize; 2] = [1 + 1 + 8 + 16, 1 + 1 + 8 + 16 + 32];
 /// Where the KEM ciphertext and the sealed identity begin in a first message.
 const KEM_CIPHERTEXT: usize = 1 + 4 + 1 + 4 + 32;
 const SEALED_IDENTITY: usize = KEM_CIPHERTEXT + KEM_CIPHERTEXT_LEN + 1;
@@ -142,7 +143,7 @@ fn ends<P: Subject>(subject: P, rng: &mut ChaCha20Rng) -> (Talk<RustCrypto>, Tal
 fn receiver<P: Subject>(subject: P, rng: &mut ChaCha20Rng) -> (Talk<P>, [Vec<Vec<u8>>; 2]) {
     let (mut alice, mut bob) = ends(subject, rng);
     // No message of the chain that ends is missing, so that a step has its minimal cost.
-    let mut later = Talk::restore(&alice.snapshot(&storage_key(), 0), &storage_key(), 0).unwrap();
+    let mut later = Talk::restore(&alice.snapshot(&storage_key(), 0), &storage_key(), &alice.subject(), 0).unwrap();
     later.decrypt(&bob.encrypt(&TEXT, rng).unwrap()).unwrap();
     let pools = [&mut alice, &mut later].map(|from| (0..POOL).map(|_| from.encrypt(&TEXT, rng).unwrap()).collect());
     (bob, pools)
@@ -231,18 +232,19 @@ fn padding<P: Subject>(subject: P, seed: u64) -> Case {
     }
 }
 
-/// A session's snapshot.
-fn snapshot(rng: &mut ChaCha20Rng) -> Vec<u8> {
-    ends(RustCrypto, rng).0.snapshot(&storage_key(), 1)
+/// A session's snapshot, and whose it is.
+fn snapshot(rng: &mut ChaCha20Rng) -> (Vec<u8>, Owner) {
+    let session = ends(RustCrypto, rng).0;
+    (session.snapshot(&storage_key(), 1), session.subject())
 }
 
-fn restore<P: Subject>(subject: &P, snapshot: &mut [u8]) -> bool {
-    Talk::restore_in_place(subject.clone(), snapshot, &storage_key(), 1).is_ok()
+fn restore<P: Subject>(subject: &P, snapshot: &mut [u8], owner: &Owner) -> bool {
+    Talk::restore_in_place(subject.clone(), snapshot, &storage_key(), owner, 1).is_ok()
 }
 
 fn snapshot_tag<P: Subject>(subject: P, seed: u64) -> Case {
     let mut rng = rng(seed);
-    let genuine = snapshot(&mut rng);
+    let (genuine, owner) = snapshot(&mut rng);
     let tag = genuine.len() - TAG_LEN;
     subject.told(&genuine[tag..]);
     Case {
@@ -250,7 +252,7 @@ fn snapshot_tag<P: Subject>(subject: P, seed: u64) -> Case {
             input.extend(&genuine);
             alter_end(&mut input[tag..], class, &mut rng);
         }),
-        operation: Box::new(move |input| restore(&subject, input)),
+        operation: Box::new(move |input| restore(&subject, input, &owner)),
         opens: false,
     }
 }
@@ -262,39 +264,44 @@ fn snapshot_key(salt: &[u8]) -> (Secret<32>, [u8; 12]) {
     (Secret::new(material[..32].try_into().unwrap()), material[32..].try_into().unwrap())
 }
 
-/// A snapshot and the state sealed in it.
-fn opened_snapshot(rng: &mut ChaCha20Rng) -> (Vec<u8>, Vec<u8>) {
-    let genuine = snapshot(rng);
+/// What the seal covers: the head, the subject without its kind, and no name of a row.
+fn covered(head: &[u8], owner: &Owner) -> Vec<u8> {
+    [head, &owner.to_bytes()[1..], &[0; 9]].concat()
+}
+
+/// A snapshot, the state sealed in it, and whose it is.
+fn opened_snapshot(rng: &mut ChaCha20Rng) -> (Vec<u8>, Vec<u8>, Owner) {
+    let (genuine, owner) = snapshot(rng);
     let (head, rest) = genuine.split_at(SALT[1]);
     let (state, tag) = rest.split_last_chunk().unwrap();
     let mut state = state.to_vec();
     let (key, nonce) = snapshot_key(&head[SALT[0]..]);
-    RustCrypto.open(&key, &nonce, head, &mut state, tag).unwrap();
-    (genuine, state)
+    RustCrypto.open(&key, &nonce, &covered(head, &owner), &mut state, tag).unwrap();
+    (genuine, state, owner)
 }
 
 /// Seals a state under the salt in front of it, which may differ from the state's own salt.
-fn seal_again(snapshot: &mut [u8], state: &[u8]) {
+fn seal_again(snapshot: &mut [u8], state: &[u8], owner: &Owner) {
     let (head, rest) = snapshot.split_at_mut(SALT[1]);
     let (sealed, tag) = rest.split_last_chunk_mut().unwrap();
     sealed.copy_from_slice(state);
     let (key, nonce) = snapshot_key(&head[SALT[0]..]);
-    *tag = RustCrypto.seal(&key, &nonce, head, sealed).unwrap();
+    *tag = RustCrypto.seal(&key, &nonce, &covered(head, owner), sealed).unwrap();
 }
 
 /// A snapshot sealed under a salt that is not the state's. Making one requires the storage key.
 fn snapshot_commitment<P: Subject>(subject: P, seed: u64) -> Case {
     let mut rng = rng(seed);
-    let (genuine, state) = opened_snapshot(&mut rng);
+    let (genuine, state, owner) = opened_snapshot(&mut rng);
     Case {
         prepare: Box::new(move |class, input| {
             input.extend(&genuine);
             alter_end(&mut input[SALT[0]..SALT[1]], class, &mut rng);
-            seal_again(input, &state);
+            seal_again(input, &state, &owner);
         }),
         operation: Box::new(move |input| {
             subject.told(&input[SALT[0]..SALT[1]]);
-            restore(&subject, input)
+            restore(&subject, input, &owner)
         }),
         opens: false,
     }
@@ -304,16 +311,16 @@ fn snapshot_commitment<P: Subject>(subject: P, seed: u64) -> Case {
 /// is wrong.
 fn which_check<P: Subject>(subject: P, seed: u64) -> Case {
     let mut rng = rng(seed);
-    let (genuine, state) = opened_snapshot(&mut rng);
+    let (genuine, state, owner) = opened_snapshot(&mut rng);
     Case {
         prepare: Box::new(move |class, input| {
             input.extend(&genuine);
             alter(&mut input[SALT[0]], &mut rng);
             if class == 1 {
-                seal_again(input, &state);
+                seal_again(input, &state, &owner);
             }
         }),
-        operation: Box::new(move |input| restore(&subject, input)),
+        operation: Box::new(move |input| restore(&subject, input, &owner)),
         opens: false,
     }
 }

@@ -3,6 +3,7 @@
 
 use super::Bug;
 use super::edit::{edit, edit_in_place};
+use super::support::stored::claimed;
 use super::support::{
     HEADER_LEN, LATER, Mock, MockDevice, MockSession, NOW, Talk, bundle as bundle_of, device_state, mock_device, rng,
     state,
@@ -72,7 +73,7 @@ impl States {
 }
 
 fn restored<P: Primitives + Default>(state: &[u8]) -> Session<P> {
-    Session::restore_with(P::default(), state, &StorageKey::new(KEY), 0).unwrap()
+    Session::restore_with(P::default(), state, &StorageKey::new(KEY), &claimed(state), 0).unwrap()
 }
 
 thread_local! {
@@ -209,7 +210,8 @@ pub fn accept(bytes: &[u8], bug: Bug) {
 }
 
 fn restored_device(state: &[u8]) -> MockDevice {
-    MockDevice::restore_in_place(Mock::default(), &mut state.to_vec(), &StorageKey::new(KEY), 0).unwrap()
+    MockDevice::restore_in_place(Mock::default(), &mut state.to_vec(), &StorageKey::new(KEY), &claimed(state), 0)
+        .unwrap()
 }
 
 /// A device, and a first message to it whose author rewrites what it seals.

@@ -4,58 +4,21 @@
 
 use super::Bug;
 use super::edit::edit;
+use super::support::stored::{DEVICE, SESSION, claimed, opened, sealed};
 use super::support::{LATER, NOW, Talk};
 use noescrow::hazmat::AcceptFromAnyone;
-use noescrow::primitives::{Primitives, RustCrypto, TAG_LEN};
-use noescrow::snapshot::SNAPSHOT_OVERHEAD;
+use noescrow::primitives::RustCrypto;
 use noescrow::{
-    Bundle, Capacity, FIRST_MESSAGE_OVERHEAD, InitiateOptions, MESSAGE_OVERHEAD, Secret, StorageKey, UnixSeconds,
-    device, session,
+    Bundle, Capacity, FIRST_MESSAGE_OVERHEAD, InitiateOptions, MESSAGE_OVERHEAD, StorageKey, UnixSeconds, device,
+    session,
 };
 use std::sync::OnceLock;
 
-type Session = session::Session<RustCrypto, noescrow::skipped::Inline<8>>;
+// A store of the largest capacity: a smaller one would drop keys of a forged state.
+type Session = session::Session<RustCrypto>;
 type Device = device::Device<RustCrypto, Capacity<3, 2>>;
 
 const KEY: [u8; 32] = [0x5A; 32];
-/// Bytes before the salt: version, kind, generation.
-const CONTEXT_LEN: usize = 1 + 1 + 8;
-const SALT_LEN: usize = 32;
-const KIND_SESSION: u8 = 1;
-const KIND_DEVICE: u8 = 2;
-
-fn aead_key(salt: &[u8]) -> (Secret<32>, [u8; 12]) {
-    let mut material = [0; 44];
-    RustCrypto.hkdf_expand(&Secret::new(KEY), &[b"noescrow-v1 snapshot seal", salt], &mut material);
-    let (key, nonce) = material.split_at(32);
-    (Secret::new(key.try_into().unwrap()), nonce.try_into().unwrap())
-}
-
-/// SN-1, for any state.
-fn seal(kind: u8, mut state: Vec<u8>) -> Vec<u8> {
-    let mut snapshot = vec![1, kind];
-    snapshot.extend_from_slice(&1u64.to_be_bytes());
-    let mut salt_key = [0; 32];
-    RustCrypto.hkdf_expand(&Secret::new(KEY), &[b"noescrow-v1 snapshot salt"], &mut salt_key);
-    let salt = RustCrypto.hmac(&salt_key, &[&snapshot, &state]);
-    snapshot.extend_from_slice(salt.expose());
-    let (key, nonce) = aead_key(salt.expose());
-    let tag = RustCrypto.seal(&key, &nonce, &snapshot, &mut state).unwrap();
-    snapshot.extend(state);
-    snapshot.extend(tag);
-    snapshot
-}
-
-/// SN-2 without its checks: the state within a snapshot.
-fn open(snapshot: &[u8]) -> Vec<u8> {
-    let (head, rest) = snapshot.split_at(SNAPSHOT_OVERHEAD - TAG_LEN);
-    let (state, tag) = rest.split_last_chunk().unwrap();
-    let mut state = state.to_vec();
-    let (key, nonce) = aead_key(&head[CONTEXT_LEN..CONTEXT_LEN + SALT_LEN]);
-    RustCrypto.open(&key, &nonce, head, &mut state, tag).unwrap();
-    state
-}
-
 /// The states of a device and of sessions: unanswered, accepted, and long ones with skipped keys.
 fn states() -> &'static [Vec<u8>; 5] {
     static STATES: OnceLock<[Vec<u8>; 5]> = OnceLock::new();
@@ -79,13 +42,13 @@ fn states() -> &'static [Vec<u8>; 5] {
         let message = talk.from_alice(b"seen");
         talk.bob.decrypt(&message).unwrap();
         [
-            bob.snapshot(&key, 1),
-            initiator.snapshot(&key, 1),
-            responder.snapshot(&key, 1),
-            talk.alice.snapshot(&key, 1),
-            talk.bob.snapshot(&key, 1),
+            bob.snapshot(&key, 0),
+            initiator.snapshot(&key, 0),
+            responder.snapshot(&key, 0),
+            talk.alice.snapshot(&key, 0),
+            talk.bob.snapshot(&key, 0),
         ]
-        .map(|snapshot| open(&snapshot))
+        .map(opened)
     })
 }
 
@@ -100,26 +63,29 @@ pub fn snapshot(bytes: &[u8], bug: Bug) {
     let mut state = states()[which].clone();
     edit(&mut state, script);
     let is_device = (which == 0) != (mode >= 0x80);
-    let forged = seal(if is_device { KIND_DEVICE } else { KIND_SESSION }, state);
+    let forged = sealed(if is_device { DEVICE } else { SESSION }, state);
     if is_device { restored_device(&forged, bug) } else { restored_session(&forged, bug) }
 }
 
 /// The generation under which a planted bug stores, and the right one.
 const fn generation(bug: Bug) -> u64 {
-    if bug.is_planted() { 2 } else { 1 }
+    if bug.is_planted() { 1 } else { 0 }
 }
 
 fn restored_session(forged: &[u8], bug: Bug) {
     let key = StorageKey::new(KEY);
-    let Ok(mut session) = Session::restore_with(RustCrypto, forged, &key, 1) else { return };
+    let Ok(mut session) = Session::restore_with(RustCrypto, forged, &key, &claimed(forged), 0) else { return };
     assert_eq!(session.snapshot(&key, generation(bug)), forged, "restored, it is stored as other bytes");
-    assert!(Session::restore_with(RustCrypto, forged, &key, 2).is_err(), "an older generation was restored");
+    assert!(
+        Session::restore_with(RustCrypto, forged, &key, &claimed(forged), 1).is_err(),
+        "an older generation was restored"
+    );
     let mut rng = super::support::rng(12);
     let _ = (session.safety_number(), session.skipped_message_keys());
     for message in [&b"\x11"[..], b"\x12", &[0x12; MESSAGE_OVERHEAD + 14], &[0x11; FIRST_MESSAGE_OVERHEAD + 14]] {
         assert!(session.decrypt(message).is_err(), "noise was opened");
     }
-    assert_eq!(session.snapshot(&key, 1), forged, "a refused message changed the session");
+    assert_eq!(session.snapshot(&key, 0), forged, "a refused message changed the session");
     let own = (session.encrypt(b"hi", &mut rng), session.encrypt(b"hi", &mut rng));
     if let (_, Ok(message)) | (Ok(message), _) = own {
         // A forged state may be its own peer.
@@ -129,7 +95,7 @@ fn restored_session(forged: &[u8], bug: Bug) {
 
 fn restored_device(forged: &[u8], bug: Bug) {
     let key = StorageKey::new(KEY);
-    let Ok(mut device) = Device::restore_with(RustCrypto, forged, &key, 1) else { return };
+    let Ok(mut device) = Device::restore_with(RustCrypto, forged, &key, &claimed(forged), 0) else { return };
     assert_eq!(device.snapshot(&key, generation(bug)), forged, "restored, it is stored as other bytes");
     let mut rng = super::support::rng(13);
     let _ = device.publish(1, LATER, &mut rng);

@@ -275,7 +275,7 @@ fn b10_messages_to_a_drained_account_are_exposed_until_prekey_deletion() {
     let alice = Device::generate(LATER, &mut rng);
     let (_, hello) = alice.initiate(bundle, b"hi", InitiateOptions::unverified(NOW), &mut rng).unwrap();
     let key = noescrow::StorageKey::new([1; 32]);
-    let thief = |device: &Device| Device::restore(&device.snapshot(&key, 0), &key, 0).unwrap();
+    let thief = |device: &Device| Device::restore(&device.snapshot(&key, 0), &key, &device.subject(), 0).unwrap();
     // The documented limit: a thief who steals the device before the signed prekey is deleted reads the first message.
     assert_eq!(thief(&bob).accept(&hello).unwrap().1, b"hi");
     assert_eq!(bob.accept(&hello).unwrap().1, b"hi");

@@ -350,5 +350,7 @@ fn b34_an_id_names_one_key_and_is_never_issued_twice() {
     // A stored device that holds ids which, by its own counter, were never issued does not load.
     state[at].copy_from_slice(&1u32.to_be_bytes());
     let (primitives, key) = (crate::recording::Recording::default(), noescrow::StorageKey::new([0x5A; 32]));
-    assert!(crate::recording::RecordedDevice::restore_in_place(primitives, &mut sealed(state), &key, 0).is_err());
+    let mut forged = sealed(state);
+    let subject = bob.device.subject();
+    assert!(crate::recording::RecordedDevice::restore_in_place(primitives, &mut forged, &key, &subject, 0).is_err());
 }

@@ -3,7 +3,7 @@
 
 use crate::forger::{self, CT, HIDDEN};
 use crate::recording::{Faults, NoAd, Party, Recording, RecordingRng};
-use crate::support::LATER;
+use crate::support::{LATER, stored};
 use libcrux_ml_kem::mlkem1024;
 use noescrow::error::AcceptError;
 use noescrow::hazmat::AcceptFromAnyone;
@@ -309,7 +309,8 @@ fn b31_private_kem_keys_are_stored_as_seeds_only() {
     let without = bob.state().len();
     let bytes = bob.bundle(true);
     let bundle = Bundle::from_bytes(&RustCrypto, &bytes).unwrap();
-    assert_eq!(bob.state().len() - without, 4 + 8 + 32 + 64 + 32);
+    // After its name.
+    assert_eq!(bob.state().len() - without, 9 + 4 + 8 + 32 + 64 + 32);
     let state = opened(bob.state());
     let seed = bob.primitives.seed_of(bundle.one_time_prekey().unwrap().kem_key());
     let find = |needle: &[u8]| state.windows(needle.len()).position(|window| window == needle);
@@ -329,33 +330,9 @@ fn b31_private_kem_keys_are_stored_as_seeds_only() {
     assert!(bob.device.accept(&hello).is_ok());
 }
 
-/// Bytes of a snapshot before the ciphertext: version, kind, generation, salt.
-const SNAPSHOT_HEAD: usize = 1 + 1 + 8 + 32;
-const STORAGE_KEY: [u8; 32] = [0x5A; 32];
-
-fn snapshot_aead_key(salt: &[u8]) -> (Secret<32>, [u8; 12]) {
-    let mut material = [0; 44];
-    RustCrypto.hkdf_expand(&Secret::new(STORAGE_KEY), &[b"noescrow-v1 snapshot seal", salt], &mut material);
-    (Secret::new(material[..32].try_into().unwrap()), material[32..].try_into().unwrap())
-}
-
-/// A device's state in the clear, as a holder of the storage key sees it.
-pub fn opened(mut snapshot: Vec<u8>) -> Vec<u8> {
-    let tag = snapshot.split_off(snapshot.len() - 16).try_into().unwrap();
-    let mut state = snapshot.split_off(SNAPSHOT_HEAD);
-    let (key, nonce) = snapshot_aead_key(&snapshot[10..]);
-    RustCrypto.open(&key, &nonce, &snapshot, &mut state, &tag).unwrap();
-    state
-}
+pub use crate::support::stored::opened;
 
 /// A snapshot of any device state, as a holder of the storage key can forge it.
-pub fn sealed(mut state: Vec<u8>) -> Vec<u8> {
-    let mut salt_key = [0; 32];
-    RustCrypto.hkdf_expand(&Secret::new(STORAGE_KEY), &[b"noescrow-v1 snapshot salt"], &mut salt_key);
-    let clear = [1, 2, 0, 0, 0, 0, 0, 0, 0, 0];
-    let salt = RustCrypto.hmac(&salt_key, &[&clear, &state]);
-    let head = [&clear[..], salt.expose()].concat();
-    let (key, nonce) = snapshot_aead_key(salt.expose());
-    let tag = RustCrypto.seal(&key, &nonce, &head, &mut state).unwrap();
-    [head, state, tag.to_vec()].concat()
+pub fn sealed(state: Vec<u8>) -> Vec<u8> {
+    stored::sealed(stored::DEVICE, state)
 }

@@ -318,7 +318,9 @@ impl Party {
     pub fn restored(snapshot: &[u8], seed: u64) -> Self {
         let (primitives, rng) = (Recording::default(), RecordingRng::new(seed));
         let key = StorageKey::new([0x5A; 32]);
-        let device = RecordedDevice::restore_in_place(primitives.clone(), &mut snapshot.to_vec(), &key, 0).unwrap();
+        let subject = crate::support::stored::claimed(snapshot);
+        let device =
+            RecordedDevice::restore_in_place(primitives.clone(), &mut snapshot.to_vec(), &key, &subject, 0).unwrap();
         Self { device, primitives, rng }
     }
 }

@@ -315,7 +315,7 @@ fn search(faults: Faults, nonces: bool, stride: usize) -> Search {
         assert!(faults != Faults::default() || !is_flipped, "{bundle_move:?} was accepted");
         let alice_sk = alice.primitives.key_agreement().1;
         let alice_known = alice_sk == computed_sk(&alice, &hello, faults);
-        let saved = from_alice.snapshot(&StorageKey::new([1; 32]), 0);
+        let (saved, subject) = (from_alice.snapshot(&StorageKey::new([1; 32]), 0), from_alice.subject());
         let message_stride = if bundle_move == BundleMove::Honest { stride } else { 53 * stride };
         let flips = (0..hello.len()).step_by(message_stride).map(MessageMove::Flip);
         bob = Party::restored(&bobs, 3);
@@ -346,7 +346,8 @@ fn search(faults: Faults, nonces: bool, stride: usize) -> Search {
             let bob_known = matches!(message_move, MessageMove::Replace | MessageMove::Impersonate);
             let key = StorageKey::new([1; 32]);
             let mut from_alice =
-                RecordedSession::restore_in_place(alice.primitives.clone(), &mut saved.clone(), &key, 0).unwrap();
+                RecordedSession::restore_in_place(alice.primitives.clone(), &mut saved.clone(), &key, &subject, 0)
+                    .unwrap();
             if nonces {
                 alice.primitives.set_faults(Faults { server_nonce: Some([1; 32]), ..faults });
                 bob.primitives.set_faults(Faults { server_nonce: Some([2; 32]), ..faults });

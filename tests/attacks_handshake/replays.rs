@@ -3,13 +3,13 @@
 
 use crate::forger::{CT, EK, Forger, HIDDEN};
 use crate::recording::{Faults, NoAd, Party, RecordedSession};
-use noescrow::durable::{Durable, Record, Store, Subject};
+use noescrow::durable::{Batch, CommitError, Durable, Row, RowName, Store, Subject, Verdict};
 use noescrow::error::{AcceptError, DecryptError, RestoreError};
 use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, Device, FIRST_MESSAGE_OVERHEAD, Sealed, StorageKey};
 use rand_chacha::rand_core::Rng;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Capacity of a [`crate::recording::RecordedDevice`]'s replay record.
 const RECORD: u64 = 4;
@@ -130,7 +130,9 @@ fn b7_a_replay_after_lost_state_sends_under_other_keys() {
     // A caller that keeps the newest generation where the backup does not reset it gets an error.
     let key = StorageKey::new([0x5A; 32]);
     let primitives = crate::recording::Recording::default();
-    let restored = crate::recording::RecordedDevice::restore_in_place(primitives, &mut backup.clone(), &key, 1);
+    let subject = bob.device.subject();
+    let restored =
+        crate::recording::RecordedDevice::restore_in_place(primitives, &mut backup.clone(), &key, &subject, 1);
     assert_eq!(restored.unwrap_err(), RestoreError::Rollback);
 }
 
@@ -158,20 +160,26 @@ fn b8_exactly_one_first_message_per_one_time_key_is_accepted() {
     }
 }
 
-/// A database of two processes. `checks`: it takes a record only if its generation is above the stored one.
+/// A database of two processes. `checks`: it takes a batch only if the state is the one from which the step began.
 struct Database {
     checks: bool,
-    device: u64,
+    rows: BTreeMap<(Subject, RowName), Vec<u8>>,
 }
 
 impl Store for Database {
     type Error = ();
-    fn save(&mut self, records: &[Record<'_>]) -> Result<(), ()> {
-        let device = records.iter().find(|record| record.subject == Subject::Device).unwrap().generation;
-        if self.checks && device <= self.device {
-            return Err(());
+    fn load(&mut self, subject: &Subject) -> Result<Vec<Row>, ()> {
+        let rows = self.rows.iter().filter(|((of, _), _)| of == subject);
+        Ok(rows.map(|((_, name), sealed)| Row { name: *name, sealed: sealed.clone() }).collect())
+    }
+
+    fn commit(&mut self, batch: Batch) -> Result<(), CommitError<()>> {
+        if self.checks && batch.judge(|subject| self.rows.get(&(*subject, RowName::CORE))) != Verdict::Write {
+            return Err(CommitError::Stale);
         }
-        self.device = device;
+        for change in batch.changes {
+            self.rows.extend(change.rows.into_iter().map(|row| ((change.subject, row.name), row.sealed)));
+        }
         Ok(())
     }
 }
@@ -180,18 +188,21 @@ impl Store for Database {
 fn b8_exactly_one_of_two_processes_uses_up_the_key() {
     let accepted = |checks: bool| {
         let mut rng = crate::support::rng(15);
-        let key = || StorageKey::new([3; 32]);
-        let mut bob = Device::generate(crate::support::LATER, &mut rng);
-        let mut published = bob.publish(1, crate::support::LATER, &mut rng).unwrap();
+        let key = StorageKey::new([3; 32]);
+        let mut database = Database { checks, rows: BTreeMap::new() };
+        let bob = Device::generate(crate::support::LATER, &mut rng);
+        let mut bob = Durable::<Device>::new(bob, &key, &mut rng).save(&mut database).unwrap();
+        let published = bob.publish(1, crate::support::LATER, &mut rng).unwrap();
+        let mut published = published.save(&mut database).unwrap();
         let one_time = published.one_time_prekeys.pop();
         let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap().to_bytes();
-        let saved = bob.snapshot(&key(), 7);
-        let mut processes = [0, 1].map(|_| Durable::new(Device::restore(&saved, &key(), 7).unwrap(), key(), 7));
+        let mut processes = [0, 1]
+            .map(|_| Durable::<Device>::load(&mut database, &key, &bob.subject(), bob.generation(), &mut rng).unwrap());
         let messages = [hello_to(&bundle, 16), hello_to(&bundle, 17)];
-        let mut database = Database { checks, device: 7 };
         // Both compute before either saves.
         let [one, other] = &mut processes;
-        let unsaved = [one.accept(&messages[0]).unwrap(), other.accept(&messages[1]).unwrap()];
+        let pending = [one.open(&messages[0]).unwrap(), other.open(&messages[1]).unwrap()];
+        let unsaved = pending.map(|pending| pending.accept(b"").unwrap());
         unsaved.into_iter().filter_map(|unsaved| unsaved.save(&mut database).ok()).count()
     };
     assert_eq!(accepted(true), 1);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Snapshots that differ from what was stored (attack F18), by attackers without the storage key and with it.
 
-use crate::support::stored::{DEVICE, HANDSHAKE_LEN, HEAD, OPENING, Places, SESSION, opened, sealed, storage_key};
+use crate::support::stored::{
+    DEVICE, HANDSHAKE_LEN, HEAD, OPENING, Places, SESSION, claimed, opened, sealed, storage_key,
+};
 use crate::support::{LATER, MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng, state};
 use crate::{damaged, other_versions};
 use noescrow::InitiateOptions;
@@ -9,12 +11,13 @@ use noescrow::StorageKey;
 use noescrow::error::RestoreError;
 use noescrow::hazmat::AcceptFromAnyone;
 
+/// Restores what a snapshot claims to be.
 fn session(snapshot: &[u8], newest: u64) -> Result<MockSession, RestoreError> {
-    MockSession::restore_with(Default::default(), snapshot, &storage_key(), newest)
+    MockSession::restore_with(Default::default(), snapshot, &storage_key(), &claimed(snapshot), newest)
 }
 
 fn device(snapshot: &[u8], newest: u64) -> Result<MockDevice, RestoreError> {
-    MockDevice::restore_with(Default::default(), snapshot, &storage_key(), newest)
+    MockDevice::restore_with(Default::default(), snapshot, &storage_key(), &claimed(snapshot), newest)
 }
 
 /// A device with a previous signed prekey, a one-time prekey and an entry in its replay record.
@@ -35,9 +38,19 @@ fn damaged_older_and_mismatched_snapshots_are_refused() {
     let mut talk = Talk::after(31, 2);
     let _ = talk.from_alice(b"one more");
     let ours = (talk.alice.snapshot(&storage_key(), 7), stored_device().snapshot(&storage_key(), 7));
+    let subjects = (talk.alice.subject(), stored_device().subject());
+    let session = |snapshot: &[u8], newest| {
+        MockSession::restore_with(Default::default(), snapshot, &storage_key(), &subjects.0, newest)
+    };
+    let device = |snapshot: &[u8], newest| {
+        MockDevice::restore_with(Default::default(), snapshot, &storage_key(), &subjects.1, newest)
+    };
+    // A version above the newest is a public fact, with an error of its own.
     let refused = |snapshot: &[u8]| {
-        assert_eq!(session(snapshot, 0).unwrap_err(), RestoreError::Refused);
-        assert_eq!(device(snapshot, 0).unwrap_err(), RestoreError::Refused);
+        let is_newer = snapshot.len() >= HEAD + 16 && snapshot[0] > 1;
+        let expected = if is_newer { RestoreError::NewerVersion } else { RestoreError::Refused };
+        assert_eq!(session(snapshot, 0).unwrap_err(), expected);
+        assert_eq!(device(snapshot, 0).unwrap_err(), expected);
     };
     for genuine in [&ours.0, &ours.1] {
         damaged(genuine, HEAD + 20).iter().chain(&other_versions(genuine)).for_each(|bytes| refused(bytes));
@@ -52,11 +65,11 @@ fn damaged_older_and_mismatched_snapshots_are_refused() {
     assert_eq!(device(&ours.0, 0).unwrap_err(), RestoreError::Refused);
     let other_key = StorageKey::new([0x5B; 32]);
     assert_eq!(
-        MockSession::restore_with(Default::default(), &ours.0, &other_key, 0).unwrap_err(),
+        MockSession::restore_with(Default::default(), &ours.0, &other_key, &subjects.0, 0).unwrap_err(),
         RestoreError::Refused
     );
     assert_eq!(
-        MockDevice::restore_with(Default::default(), &ours.1, &other_key, 0).unwrap_err(),
+        MockDevice::restore_with(Default::default(), &ours.1, &other_key, &subjects.1, 0).unwrap_err(),
         RestoreError::Refused
     );
     for newest in [8, u64::MAX] {
@@ -72,16 +85,17 @@ fn damaged_older_and_mismatched_snapshots_are_refused() {
     assert_eq!(device_state(&device(&ours.1, 7).unwrap()), device_state(&stored_device()));
 }
 
-/// The one move of a storage attacker that the seal does not detect; the session's name does.
 #[test]
-fn a_snapshot_in_the_wrong_place_names_its_session() {
+fn a_snapshot_in_the_wrong_place_is_refused() {
     let [ours, theirs] = [35, 36].map(|seed| Talk::after(seed, 1));
-    let exchanged = session(&theirs.alice.snapshot(&storage_key(), 5), 4).unwrap();
-    assert_ne!(exchanged.id(), ours.alice.id());
-    assert_ne!(exchanged.remote_identity(), ours.alice.remote_identity());
-    // Control: the snapshot in its own place has the right name.
-    let right = session(&ours.alice.snapshot(&storage_key(), 5), 4).unwrap();
-    assert_eq!((right.id(), right.remote_identity()), (ours.bob.id(), ours.alice.remote_identity()));
+    let [snapshot, exchanged] = [&ours, &theirs].map(|talk| talk.alice.snapshot(&storage_key(), 5));
+    let restored = |snapshot: &[u8]| {
+        MockSession::restore_with(Default::default(), snapshot, &storage_key(), &ours.alice.subject(), 4)
+    };
+    assert_eq!(restored(&exchanged).unwrap_err(), RestoreError::Refused);
+    // Control: the snapshot in its own place, and the other one in its own.
+    assert_eq!(restored(&snapshot).unwrap().id(), ours.bob.id());
+    assert_eq!(session(&exchanged, 4).unwrap().id(), theirs.bob.id());
 }
 
 /// Restoring in place leaves nothing of the state in the buffer, whatever the outcome.
@@ -93,7 +107,8 @@ fn a_snapshot_is_wiped_in_place_after_opening() {
     for newest in [0, 1] {
         let mut buffer = state(&talk.bob);
         let primitives = talk.bob_mock.clone();
-        let restored = MockSession::restore_in_place(primitives, &mut buffer, &storage_key(), newest);
+        let restored =
+            MockSession::restore_in_place(primitives, &mut buffer, &storage_key(), &talk.bob.subject(), newest);
         assert_eq!(restored.is_ok(), newest == 0);
         let end = buffer.len() - 16;
         assert!(buffer[HEAD..end].iter().all(|byte| *byte == 0));
@@ -143,33 +158,55 @@ fn f18_loaded_states_are_stored_again_as_the_same_bytes() {
     assert!(outcomes[0] > 20 && outcomes[1] > 100, "{outcomes:?}");
 }
 
-/// Counts of a gibibyte and more. `invariant_2_counts_in_a_snapshot_are_not_believed` has those of a session.
+/// A page of the replay record with another count, another place, or twice; a one-time prekey under another name or
+/// twice. `invariant_2_counts_in_a_snapshot_are_not_believed` has those of a session.
 #[test]
-fn f18_counts_in_a_devices_snapshot_are_not_trusted() {
+fn f18_parts_of_a_stored_device_are_complete_and_in_their_places() {
     let clear = opened(device_state(&stored_device()));
-    // Identity (64), next id (4), signed prekey (140), its record's count; at the end, one one-time prekey's count.
-    let counts = [64 + 4 + 140, clear.len() - 140 - 4];
-    for (at, due) in counts.into_iter().zip([0u32, 1]) {
-        assert_eq!(clear[at..at + 4], due.to_be_bytes(), "{at}");
-        for count in [due + 1, 2, 5, 101, 1 << 20, 1 << 30, u32::MAX].into_iter().filter(|count| *count != due) {
-            let mut forged = clear.clone();
-            forged[at..at + 4].copy_from_slice(&count.to_be_bytes());
-            assert_eq!(device(&sealed(DEVICE, forged), 0).unwrap_err(), RestoreError::Refused, "{at} {count}");
-        }
+    // At the end one one-time prekey and one page with one entry, each after its name.
+    let page = clear.len() - (9 + 1 + REPLAY_ENTRY);
+    let prekey = page - (9 + PREKEY);
+    assert_eq!((clear[prekey], clear[page], clear[page + 9]), (3, 4, 1));
+    let refused = |forged: Vec<u8>, what: &str| {
+        assert_eq!(device(&sealed(DEVICE, forged), 0).unwrap_err(), RestoreError::Refused, "{what}");
+    };
+    for count in [0, 2, 32, 33, 255] {
+        let mut forged = clear.clone();
+        forged[page + 9] = count;
+        refused(forged, "a count");
     }
-    assert!(device(&sealed(DEVICE, clear), 0).is_ok());
+    for (at, what) in [(page + 8, "a page"), (page + 4, "a prekey's record"), (prekey + 4, "a prekey's name")] {
+        let mut forged = clear.clone();
+        forged[at] ^= 1;
+        refused(forged, what);
+    }
+    refused([&clear[..], &clear[page..]].concat(), "a page twice");
+    refused([&clear[..page], &clear[prekey..]].concat(), "a prekey twice");
+    refused([&clear[..prekey], &clear[page..], &clear[prekey..page]].concat(), "a page before a prekey");
+    // Controls: all of it, and without each of them.
+    for right in [&clear[..], &clear[..page], &[&clear[..prekey], &clear[page..]].concat()] {
+        assert!(device(&sealed(DEVICE, right.to_vec()), 0).is_ok());
+    }
 }
+
+/// Bytes of an entry of a replay record, and of a stored prekey.
+const REPLAY_ENTRY: usize = 32;
+const PREKEY: usize = 140;
 
 /// Two prekeys with one id, an id that was never issued, the id for "none".
 #[test]
 fn f18_ids_of_a_stored_device_are_unique_and_issued() {
     let clear = opened(device_state(&stored_device()));
-    let (signed, one_time) = (64 + 4, clear.len() - 140);
+    // After the core, the one-time prekey's name, which has its id, and the prekey; a page of the replay record.
+    let (signed, one_time) = (64 + 4, clear.len() - (9 + 1 + REPLAY_ENTRY) - PREKEY);
     let [next, first, last] =
         [64, signed, one_time].map(|at| u32::from_be_bytes(clear[at..at + 4].try_into().unwrap()));
     for (at, id) in [(one_time, first), (one_time, next), (one_time, 0), (signed, last), (64, last), (64, 0)] {
         let mut forged = clear.clone();
         forged[at..at + 4].copy_from_slice(&id.to_be_bytes());
+        if at == one_time {
+            forged[at - 8..at - 4].copy_from_slice(&id.to_be_bytes());
+        }
         assert_eq!(device(&sealed(DEVICE, forged), 0).unwrap_err(), RestoreError::Refused, "{at} {id}");
     }
     // Control: a later next id is that of a device that has deleted some prekeys.
@@ -233,8 +270,9 @@ fn f18_a_sessions_opening_and_progress_must_be_consistent() {
     // A retired chain of step 0, which cannot occur, with a key.
     let counts = Places::of(&accepted).chains;
     let mut retired = accepted[..counts].to_vec();
-    retired.extend([&[0, 0, 0, 1][..], &[0; 4], &[3; 32], &[0, 0, 0, 1], &[0; 8], &[4; 32]].concat());
-    retired.extend(&accepted[counts + 8..]);
+    retired.extend([&[0, 0, 0, 1][..], &[0; 4], &[3; 32]].concat());
+    retired.extend(&accepted[counts + 4..]);
+    retired.extend([&[1][..], &[0; 8], &[0, 0, 0, 1], &[4; 32]].concat());
     refused(retired);
 
     // Control: the states from which they were made load, when put together again.

@@ -82,6 +82,7 @@ impl<P: Primitives, S: SkippedKeyStore> Endpoint for Session<P, S> {
     }
 
     fn reload(&self, snapshot: &[u8], newest: u64) -> Result<Self, RestoreError> {
-        Self::restore_in_place(hazmat::session_primitives(self).clone(), &mut snapshot.to_vec(), &storage_key(), newest)
+        let primitives = hazmat::session_primitives(self).clone();
+        Self::restore_in_place(primitives, &mut snapshot.to_vec(), &storage_key(), &self.subject(), newest)
     }
 }

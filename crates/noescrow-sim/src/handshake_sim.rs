@@ -157,14 +157,15 @@ impl<P: Primitives> HandshakeSim<P> {
 
     pub(crate) fn fork(&self) -> Option<Self> {
         let device = |side: Side| {
-            let mut bytes = self.devices.of(side).snapshot(&storage_key(), 0);
-            Owner::restore_in_place(self.primitives.of(side).clone(), &mut bytes, &storage_key(), 0).ok()
+            let device = self.devices.of(side);
+            let (mut bytes, primitives) = (device.snapshot(&storage_key(), 0), self.primitives.of(side).clone());
+            Owner::restore_in_place(primitives, &mut bytes, &storage_key(), &device.subject(), 0).ok()
         };
         let relay = match &self.relay {
             Some(relay) => {
                 let mut bytes = relay.snapshot(&storage_key(), 0);
                 let primitives = self.relay_primitives.clone();
-                Some(RelayDevice::restore_in_place(primitives, &mut bytes, &storage_key(), 0).ok()?)
+                Some(RelayDevice::restore_in_place(primitives, &mut bytes, &storage_key(), &relay.subject(), 0).ok()?)
             }
             None => None,
         };

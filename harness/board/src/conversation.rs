@@ -276,6 +276,7 @@ impl<B: Board> End<'_, B> {
     fn restart(&mut self) -> Result<(), Failed> {
         let key = StorageKey::new([7; 32]);
         let session = self.session.as_ref().ok_or("there is no session")?;
+        let subject = session.subject();
         let out = &mut self.buffer;
         let len = self.board.measure("store a session", || session.snapshot_into(&key, 1, out));
         let len = len.ok_or("a session does not fit")?;
@@ -283,7 +284,7 @@ impl<B: Board> End<'_, B> {
         let stored = self.buffer.get_mut(..len).ok_or("a snapshot has its length")?;
         let session = &mut self.session;
         self.board.measure("restore a session", || {
-            *session = Session::restore_in_place(RustCrypto, stored, &key, 1).ok();
+            *session = Session::restore_in_place(RustCrypto, stored, &key, &subject, 1).ok();
         });
         if self.session.is_some() { Ok(()) } else { Err("a stored session is refused") }
     }

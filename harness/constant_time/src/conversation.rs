@@ -225,8 +225,9 @@ fn session_snapshots(pair: &mut Pair) {
             let mut snapshot = leaves(talk.snapshot(&key, generation));
             let mut forged = snapshot.clone();
             *forged.last_mut().unwrap() ^= 1;
+            let subject = talk.subject();
             let restore = |bytes: &mut [u8]| {
-                Talk::restore_in_place(pair.primitives.clone(), bytes, &key, generation).map_err(|_| ())
+                Talk::restore_in_place(pair.primitives.clone(), bytes, &key, &subject, generation).map_err(|_| ())
             };
             assert!(restore(&mut forged).is_err());
             *talk = restore(&mut snapshot).unwrap();
@@ -238,7 +239,8 @@ fn device_snapshots(pair: &mut Pair) {
     pair.bundle(true);
     let key = storage_key(&pair.primitives.marks);
     let mut snapshot = leaves(pair.bob.snapshot(&key, 3));
-    let restored = Owner::restore_in_place(pair.primitives.clone(), &mut snapshot, &key, 3);
+    let subject = pair.bob.subject();
+    let restored = Owner::restore_in_place(pair.primitives.clone(), &mut snapshot, &key, &subject, 3);
     pair.bob = restored.map_err(|_| ()).unwrap();
     accept(pair, true);
 }

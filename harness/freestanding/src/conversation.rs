@@ -91,7 +91,8 @@ fn handshake<W: Write>(
     let mut stored = [0; SNAPSHOT];
     let len = bob.snapshot_into(&StorageKey::new(KEY), 1, &mut stored).ok_or("a device fits")?;
     let stored = stored.get_mut(..len).ok_or("a snapshot has its length")?;
-    let mut bob = Device::restore_in_place(RustCrypto, stored, &StorageKey::new(KEY), 1).map_err(|_| "it restores")?;
+    let (key, subject) = (StorageKey::new(KEY), bob.subject());
+    let mut bob = Device::restore_in_place(RustCrypto, stored, &key, &subject, 1).map_err(|_| "it restores")?;
     let state = stored.get(SNAPSHOT_OVERHEAD - TAG_LEN..len - TAG_LEN).ok_or("a snapshot has a state")?;
     checks.that("the stored state is wiped from the buffer", state.iter().all(|byte| *byte == 0))?;
     checks.that("it has its one-time prekey", bob.one_time_prekeys_left() == usize::from(one_time))?;
@@ -171,17 +172,17 @@ fn talk<W: Write>(
 
     checks.stage(" a session is stored and restored")?;
     let (mut stored, len) = before;
-    let key = StorageKey::new(KEY);
+    let (key, subject) = (StorageKey::new(KEY), bob.subject());
     let mut copied = stored;
-    let older = Session::restore_in_place(RustCrypto, copied.get_mut(..len).ok_or("it fits")?, &key, 2);
+    let older = Session::restore_in_place(RustCrypto, copied.get_mut(..len).ok_or("it fits")?, &key, &subject, 2);
     checks.that("an older generation is refused", matches!(older, Err(RestoreError::Rollback)))?;
     let mut damaged = stored;
     flip(&mut damaged, len / 2);
-    let damaged = Session::restore_in_place(RustCrypto, damaged.get_mut(..len).ok_or("it fits")?, &key, 1);
+    let damaged = Session::restore_in_place(RustCrypto, damaged.get_mut(..len).ok_or("it fits")?, &key, &subject, 1);
     checks.that("a damaged one is refused", matches!(damaged, Err(RestoreError::Refused)))?;
     drop(bob);
     let stored = stored.get_mut(..len).ok_or("it fits")?;
-    let mut bob = Session::restore_in_place(RustCrypto, stored, &key, 1).map_err(|_| "a session restores")?;
+    let mut bob = Session::restore_in_place(RustCrypto, stored, &key, &subject, 1).map_err(|_| "a session restores")?;
     checks.that("the first opens late", opens(&mut bob, &first, first_len) == Ok(([1; 33], true)))?;
     checks.that("the second opens late", opens(&mut bob, &second, second_len) == Ok(([2; 33], true)))?;
     checks.that("it opens once", opens(&mut bob, &second, second_len) == Err(DecryptError::Refused))?;

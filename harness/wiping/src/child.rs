@@ -158,13 +158,16 @@ impl Party {
 
     #[inline(never)]
     fn restore_device(&mut self, snapshot: &[u8], key: &[u8]) -> Vec<u8> {
-        self.device = Some(Box::new(Device::restore(snapshot, &storage_key(key), 0).expect("a device")));
+        // The program restores what it stored itself.
+        let subject = self.device().subject();
+        self.device = Some(Box::new(Device::restore(snapshot, &storage_key(key), &subject, 0).expect("a device")));
         Vec::new()
     }
 
     #[inline(never)]
     fn restore_session(&mut self, snapshot: &[u8], key: &[u8]) -> Vec<u8> {
-        self.session = Some(Box::new(Session::restore(snapshot, &storage_key(key), 0).expect("a session")));
+        let subject = self.session().subject();
+        self.session = Some(Box::new(Session::restore(snapshot, &storage_key(key), &subject, 0).expect("a session")));
         Vec::new()
     }
 }

@@ -201,8 +201,9 @@ impl Party {
             party.device().snapshot(&StorageKey::new(key), generation)
         });
         self.act(rng, ("restore (device)", Verb::RestoreDevice), &[&saved, &key], |party, _| {
+            let (recorder, subject) = (party.recorder.clone(), party.device().subject());
             let restored =
-                Device::restore_in_place(party.recorder.clone(), &mut saved.clone(), &StorageKey::new(key), 0);
+                Device::restore_in_place(recorder, &mut saved.clone(), &StorageKey::new(key), &subject, 0);
             party.device = Some(restored.expect("a device"));
             Vec::new()
         });
@@ -210,8 +211,9 @@ impl Party {
             party.session().snapshot(&StorageKey::new(key), generation)
         });
         self.act(rng, ("restore (session)", Verb::RestoreSession), &[&saved, &key], |party, _| {
+            let (recorder, subject) = (party.recorder.clone(), party.session().subject());
             let restored =
-                Session::restore_in_place(party.recorder.clone(), &mut saved.clone(), &StorageKey::new(key), 0);
+                Session::restore_in_place(recorder, &mut saved.clone(), &StorageKey::new(key), &subject, 0);
             party.session = Some(restored.expect("a session"));
             Vec::new()
         });

@@ -52,7 +52,8 @@ fn control_a_forgetful_device_breaks_accepted_once() {
         let mut before = sim.device(Side::Bob);
         last(&mut sim, &[ARRIVE], rng).unwrap();
         if forgets {
-            sim.devices.bob = Owner::restore_in_place(RustCrypto, &mut before, &storage_key(), 0).unwrap();
+            let subject = sim.devices.bob.subject();
+            sim.devices.bob = Owner::restore_in_place(RustCrypto, &mut before, &storage_key(), &subject, 0).unwrap();
         }
         last(&mut sim, &[ARRIVE], rng).unwrap()
     };

@@ -89,7 +89,8 @@ fn worn_out(seed: u64) -> Talk {
         let at = place(Places::of(&bytes)).unwrap();
         assert_eq!(bytes[at..at + 4], 1u32.to_be_bytes());
         bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
-        MockSession::restore_in_place(mock.clone(), &mut sealed(SESSION, bytes), &storage_key(), 0).unwrap()
+        MockSession::restore_in_place(mock.clone(), &mut sealed(SESSION, bytes), &storage_key(), &end.subject(), 0)
+            .unwrap()
     };
     talk.alice = wind(&talk.alice, &talk.alice_mock, |places| places.sending_number);
     talk.bob = wind(&talk.bob, &talk.bob_mock, |places| places.receiving_number);

@@ -67,7 +67,7 @@ fn copy(end: &MockSession) -> MockSession {
 }
 
 fn copy_with(end: &MockSession, mock: Mock) -> MockSession {
-    MockSession::restore_in_place(mock, &mut state(end), &storage_key(), 0).unwrap()
+    MockSession::restore_in_place(mock, &mut state(end), &storage_key(), &end.subject(), 0).unwrap()
 }
 
 /// The same session again, in a faulty variant that accepts a body without checking its tag.

@@ -51,7 +51,9 @@ fn sends_twice_from_one_state(run: &mut Run) -> Vec<u8> {
     run.send(ALICE);
     let text = run.texts.last().unwrap().clone();
     let key = StorageKey::new(run.storage_keys[ALICE]);
-    run.sessions[ALICE] = Some(Session::restore_in_place(run.prims[ALICE].clone(), &mut saved, &key, 0).unwrap());
+    let subject = run.sessions[ALICE].as_ref().unwrap().subject();
+    let restored = Session::restore_in_place(run.prims[ALICE].clone(), &mut saved, &key, &subject, 0);
+    run.sessions[ALICE] = Some(restored.unwrap());
     run.send(ALICE);
     text
 }
@@ -62,7 +64,9 @@ fn sends_again_from_one_state(run: &mut Run) -> Vec<u8> {
     let saved = sealed_session(run);
     for _ in 0..2 {
         let key = StorageKey::new(run.storage_keys[ALICE]);
-        let mut session = Session::restore_in_place(run.prims[ALICE].clone(), &mut saved.clone(), &key, 0).unwrap();
+        let subject = run.sessions[ALICE].as_ref().unwrap().subject();
+        let restored = Session::restore_in_place(run.prims[ALICE].clone(), &mut saved.clone(), &key, &subject, 0);
+        let mut session = restored.unwrap();
         let message = session.encrypt(b"the same text twice", &mut run.source).unwrap();
         run.sessions[ALICE] = Some(session);
         run.post(BOB, message);

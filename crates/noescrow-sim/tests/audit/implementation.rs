@@ -4,7 +4,7 @@
 use crate::faulty_device::{Fault, Name};
 use crate::generators::Source;
 use crate::run::{ALICE, BOB, Device, LATER, NOW, Run, SOURCE, Session, Setup, account, address};
-use noescrow::durable::{Durable, Record, Store, Subject};
+use noescrow::durable::{Batch, CommitError, Durable, LoadError, Revision, Row, RowName, Store, Subject, Verdict};
 use noescrow::error::DecryptError;
 use noescrow::primitives::{Declassified, Failed, RustCrypto};
 use noescrow::relay::{Order, Relay, RelayError};
@@ -66,9 +66,13 @@ struct Full;
 impl Store for Full {
     type Error = &'static str;
 
-    fn save(&mut self, records: &[Record<'_>]) -> Result<(), Self::Error> {
-        assert!(!records.is_empty());
+    fn load(&mut self, _: &Subject) -> Result<Vec<Row>, Self::Error> {
         Err("full")
+    }
+
+    fn commit(&mut self, batch: Batch) -> Result<(), CommitError<Self::Error>> {
+        assert!(!batch.is_empty());
+        Err(CommitError::NotCommitted("full"))
     }
 }
 
@@ -104,7 +108,6 @@ fn f8_g20_no_public_type_prints_a_secret() {
     let publication = run.devices[BOB].publish(1, LATER, &mut run.source).unwrap();
     let private = Secret::<32>::new(run.any(Name::DhPrivate, "").try_into().unwrap());
     let secret = Secret::<32>::new(run.any(Name::RootKey, "").try_into().unwrap());
-    let record = Record { subject: Subject::Device, generation: 1, snapshot: &run.snapshots[0] };
     log.push(("Session", format!("{:?} {:#?}", run.sessions, run.sessions)));
     log.push(("Device", format!("{:?} {:#?}", run.devices, run.devices)));
     log.push(("Secret", format!("{secret:?} {private:#?}")));
@@ -154,19 +157,33 @@ fn f8_g20_no_public_type_prints_a_secret() {
         log.push(("Received", format!("{received:?}")));
         log.push(("Envelope", format!("{:?}", received.envelope)));
     }
-    log.push(("Record", format!("{record:?}")));
-    log.push(("Subject", format!("{:?}", record.subject)));
     // Part of a session or a device, whose output is above.
     log.push(("SkippedMessageKey", String::new()));
     log.push(("Heap", format!("{:?}", Heap::default())));
     log.push(("DhKeyPair", String::new()));
     log.push(("Inline", format!("{:?}", Inline::<4>::default())));
     let session: Session = run.sessions[BOB].take().unwrap();
-    let mut durable = Durable::new(session, StorageKey::new(run.storage_keys[BOB]), 1);
+    log.push(("Subject", format!("{:?}", session.subject())));
+    let storage_key = StorageKey::new(run.storage_keys[BOB]);
+    let created = Durable::<Session>::new(session, &storage_key, &mut run.source);
+    log.push(("Batch", format!("{:?}", created.batch().unwrap())));
+    let change = created.batch().unwrap().changes.remove(0);
+    log.push(("Row", format!("{:?}", change.rows)));
+    log.push(("RowName", format!("{:?}", change.rows.iter().map(|row| row.name).collect::<Vec<RowName>>())));
+    log.push(("Revision", format!("{:?}", Revision { writer: [0; 16], ..change.revision })));
+    log.push(("Change", format!("{change:?}")));
+    let mut durable = created.settle(Ok::<(), CommitError<()>>(())).unwrap();
     log.push(("Durable", format!("{durable:?}")));
+    log.push(("Verdict", format!("{:?}", Verdict::Stale)));
+    log.push(("LoadError", format!("{:?}", LoadError::<()>::Missing)));
     let unsaved = durable.encrypt(&text, &mut run.source).unwrap();
     log.push(("Unsaved", format!("{unsaved:?}")));
-    log.push(("SaveFailed", format!("{:?}", unsaved.save(&mut Full).unwrap_err())));
+    log.push(("Sent", format!("{:?}", unsaved.batch().unwrap().sent)));
+    let failed = unsaved.save(&mut Full).unwrap_err();
+    log.push(("SaveFailed", format!("{failed:?} {failed}")));
+    log.push(("CommitError", format!("{:?} {}", failed.error, failed.error)));
+    drop(failed);
+    log.push(("StepError", format!("{:?}", durable.encrypt(&text, &mut run.source).unwrap_err())));
 
     let printed: BTreeSet<String> = log.iter().map(|(name, _)| (*name).to_owned()).collect();
     let modules = ["src", "src/device", "src/relay", "src/primitives", "src/ratchet"];

@@ -6,7 +6,7 @@
 
 use crate::key_log::{Key, Logged};
 use crate::schedules::{self, config, hostile, jump, ping_pong};
-use crate::support::stored::{Places, SESSION, opened, sealed, storage_key};
+use crate::support::stored::{Places, SESSION, claimed, opened, sealed, storage_key};
 use crate::support::{self, LATER, Mock, MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng};
 use noescrow::error::{AcceptError, DecodeError, DecryptError, EncryptError, RestoreError};
 use noescrow::hazmat::{AcceptFromAnyone, duplicate_bundle};
@@ -65,9 +65,11 @@ proptest! {
             prop_assert_eq!(talk.alice.decrypt(bytes), Err(DecryptError::Refused));
             prop_assert!(device.accept(bytes).is_err());
             prop_assert!(Bundle::from_bytes(&RustCrypto, bytes).is_err());
-            prop_assert_eq!(Session::restore(bytes, &storage_key(), 0).unwrap_err(), RestoreError::Refused);
-            let device = MockDevice::restore_with(Default::default(), bytes, &storage_key(), 0);
-            prop_assert_eq!(device.unwrap_err(), RestoreError::Refused);
+            let is_newer = |error| matches!(error, RestoreError::Refused | RestoreError::NewerVersion);
+            let session = Session::restore(bytes, &storage_key(), &talk.bob.subject(), 0);
+            prop_assert!(session.is_err_and(is_newer));
+            let restored = MockDevice::restore_with(Default::default(), bytes, &storage_key(), &device.subject(), 0);
+            prop_assert!(restored.is_err_and(is_newer));
             if let Some(identity) = bytes.first_chunk() {
                 prop_assert!(Identity::from_bytes(&RustCrypto, identity).is_err());
             }
@@ -88,7 +90,7 @@ proptest! {
         let mut forged = state.clone();
         let at = from_end.map_or(at.index(state.len()), |back| state.len() - 1 - back);
         forged[at] ^= byte;
-        match MockSession::restore_with(Default::default(), &sealed(SESSION, forged.clone()), &storage_key(), 0) {
+        match restore(&sealed(SESSION, forged.clone())) {
             Ok(mut bob) => {
                 prop_assert_eq!(opened(bob.snapshot(&storage_key(), 0)), forged);
                 let _ = bob.decrypt(&lost);
@@ -97,8 +99,7 @@ proptest! {
             Err(error) => prop_assert_eq!(error, RestoreError::Refused),
         }
         // The right bytes load.
-        let bob = MockSession::restore_with(Default::default(), &sealed(SESSION, state), &storage_key(), 0);
-        let mut bob = bob.unwrap();
+        let mut bob = restore(&sealed(SESSION, state)).unwrap();
         prop_assert_eq!(bob.decrypt(&lost).unwrap().plaintext, b"lost");
     }
 
@@ -247,18 +248,24 @@ fn invariant_2_a_message_of_a_gibibyte_costs_what_one_of_a_hundred_bytes_costs()
     assert_eq!(talk.bob.decrypt(&genuine).unwrap().plaintext, b"genuine");
 }
 
+/// Restores what a snapshot claims to be.
+fn restore(snapshot: &[u8]) -> Result<MockSession, RestoreError> {
+    MockSession::restore_with(Default::default(), snapshot, &storage_key(), &claimed(snapshot), 0)
+}
+
 #[test]
 fn invariant_2_counts_in_a_snapshot_are_not_believed() {
     let mut talk = Talk::after(6, 1);
     let state = opened(talk.bob.snapshot(&storage_key(), 0));
     let places = Places::of(&state);
-    for at in [places.chains, places.keys, places.sparse_keys.unwrap()] {
-        for count in [1, 33, 2_001, 1 << 30, u32::MAX] {
-            let mut forged = state.clone();
-            forged[at..at + 4].copy_from_slice(&count.to_be_bytes());
-            let error =
-                MockSession::restore_with(Default::default(), &sealed(SESSION, forged), &storage_key(), 0).unwrap_err();
-            assert_eq!(error, RestoreError::Refused, "{at} {count}");
+    for count in [1u32, 33, 2_001, 1 << 30, u32::MAX] {
+        let mut forged = state.clone();
+        forged[places.chains..places.chains + 4].copy_from_slice(&count.to_be_bytes());
+        // Skipped keys of the current chains, of which there are none, or more than there are bytes.
+        let page = |ratchet: u8| [&state[..], &[ratchet], &[0, 0, 0, 1], &[0; 4], &count.to_be_bytes()].concat();
+        let full = |ratchet: u8| [page(ratchet), vec![7; 32 * count.count_ones() as usize]].concat();
+        for forged in [forged, page(1), page(2), full(1), full(2)] {
+            assert_eq!(restore(&sealed(SESSION, forged)).unwrap_err(), RestoreError::Refused, "{count}");
         }
     }
     // Counters of either ratchet at their maximum: `encrypt` reports that the chain is exhausted.
@@ -273,7 +280,7 @@ fn invariant_2_counts_in_a_snapshot_are_not_believed() {
         let with_number = |number_is: u32| {
             let mut state = state.clone();
             state[number..number + 4].copy_from_slice(&number_is.to_be_bytes());
-            MockSession::restore_with(Default::default(), &sealed(SESSION, state), &storage_key(), 0).unwrap()
+            restore(&sealed(SESSION, state)).unwrap()
         };
         let mut bob = with_number(u32::MAX);
         let before = support::state(&bob);
@@ -396,8 +403,8 @@ fn holds_only_what_is_to_come(end: &session::Session<Logged>, keys: &Logged) -> 
     // Chains of two epochs and of the next one; the sending chain of the oldest is gone.
     prop_assert_eq!(secrets_in(&state, &log.sparse_root_keys), 1, "post-quantum root keys");
     prop_assert!(secrets_in(&state, &log.sparse_chain_keys) <= 5, "post-quantum chain keys");
-    let kept = Places::of(&state).sparse_keys.map(|at| *state[at..].first_chunk().unwrap()).map(u32::from_be_bytes);
-    prop_assert_eq!(Some(secrets_in(&state, &log.sparse_message_keys) as u32), kept, "post-quantum message keys");
+    let kept = Places::of(&state).kept(&state, 2);
+    prop_assert_eq!(secrets_in(&state, &log.sparse_message_keys), kept, "post-quantum message keys");
     prop_assert!(secrets_in(&state, &secrets) <= 1, "ratchet secrets");
     Ok(())
 }

@@ -244,7 +244,8 @@ impl Scene {
         }));
         let restore = |bytes: &[u8], newest: u64| {
             json!({
-                "do": "restore", "kind": "session", "name": "Bob", "storage_key": key, "newest": newest, "bytes": hex(bytes),
+                "do": "restore", "kind": "session", "name": "Bob", "storage_key": key, "newest": newest,
+                "subject": stored["subject"], "bytes": hex(bytes),
             })
         };
         let genuine = hex_of(&stored["snapshot"]).unwrap();
@@ -254,13 +255,23 @@ impl Scene {
         other_kind["kind"] = json!("device");
         self.refuse(other_key, "SN-2: another storage key", REFUSED);
         self.refuse(other_kind, "SN-2: a session as a device", REFUSED);
+        for (at, why) in [(1, "another local signing key"), (33, "another local DH key"), (65, "another session's id")]
+        {
+            let mut subject = hex_of(&stored["subject"]).unwrap();
+            subject[at] ^= 1;
+            let mut other = restore(&genuine, 5);
+            other["subject"] = json!(hex(&subject));
+            self.refuse(other, &format!("SN-2: {why}"), REFUSED);
+        }
+        self.refuse(restore(&with(&genuine, 0, &[2]), 5), "SN-2: of version 2", "newer version");
         self.refuse(restore(&genuine, 6), "SN-2: an older generation than the newest known", "older generation");
         let cases = [
             ("SN-2: cut by a byte", genuine[..genuine.len() - 1].to_vec()),
             ("SN-2: nothing", vec![]),
-            ("SN-2: of version 2", with(&genuine, 0, &[2])),
+            ("SN-2: of version 0", with(&genuine, 0, &[0])),
             ("SN-2: another generation", with(&genuine, 9, &[6])),
-            ("SN-2: another salt", flipped(&genuine, 10)),
+            ("SN-2: another writer", flipped(&genuine, 10)),
+            ("SN-2: another salt", flipped(&genuine, 26)),
             ("SN-2: another ciphertext", flipped(&genuine, 100)),
         ];
         for (why, bytes) in cases {

@@ -71,7 +71,7 @@ impl StoredStates {
         }));
         self.stage.play(json!({
             "do": "restore", "kind": kind, "name": name, "storage_key": hex(&STORAGE_KEY), "newest": self.generation,
-            "of": stored["at"],
+            "subject": stored["subject"], "of": stored["at"],
         }));
         stored
     }

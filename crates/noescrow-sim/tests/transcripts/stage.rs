@@ -11,6 +11,7 @@ use super::watched::{CurrentStep, Watched};
 use noescrow::error::DecodeError;
 use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow::snapshot::Subject;
 use noescrow::{
     Bundle, ChunkSize, Identity, InitiateOptions, Payload, Prekey, SafetyNumber, Sealed, StorageKey, UnixSeconds,
     device, session,
@@ -317,8 +318,16 @@ impl<G: Source> Stage<G> {
         let (kind, name) = (act.text("kind")?, act.text("name")?);
         let (key, generation) = (StorageKey::new(act.array("storage_key")?), act.number("generation")?);
         let (snapshot, digests) = match kind.as_str() {
-            "session" => (find(&mut self.sessions, &name)?.snapshot(&key, generation), Digests::session(name)),
-            "device" => (find(&mut self.devices, &name)?.snapshot(&key, generation), Digests::device(name)),
+            "session" => {
+                let session = find(&mut self.sessions, &name)?;
+                act.put_bytes("subject", &session.subject().to_bytes());
+                (session.snapshot(&key, generation), Digests::session(name))
+            }
+            "device" => {
+                let device = find(&mut self.devices, &name)?;
+                act.put_bytes("subject", &device.subject().to_bytes());
+                (device.snapshot(&key, generation), Digests::device(name))
+            }
             _ => return Err(format!("nothing is stored as {kind}")),
         };
         act.put_bytes("snapshot", &snapshot);
@@ -329,16 +338,17 @@ impl<G: Source> Stage<G> {
     fn restore(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
         let (kind, name) = (act.text("kind")?, act.text("name")?);
         let (key, newest) = (StorageKey::new(act.array("storage_key")?), act.number("newest")?);
+        let subject = Subject::from_bytes(&act.bytes("subject")?).map_err(|_| "not a subject")?;
         let mut snapshot = self.message(act)?;
         let recorder = self.recorder(&name);
         let (restored, digests) = match kind.as_str() {
             "session" => (
-                Session::restore_in_place(recorder, &mut snapshot, &key, newest)
+                Session::restore_in_place(recorder, &mut snapshot, &key, &subject, newest)
                     .map(|session| self.sessions.insert(name.clone(), session).is_some()),
                 Digests::session(name),
             ),
             "device" => (
-                Device::restore_in_place(recorder, &mut snapshot, &key, newest)
+                Device::restore_in_place(recorder, &mut snapshot, &key, &subject, newest)
                     .map(|device| self.devices.insert(name.clone(), device).is_some()),
                 Digests::device(name),
             ),

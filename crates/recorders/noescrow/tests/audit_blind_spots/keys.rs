@@ -77,7 +77,7 @@ fn fragments_of_a_restored_session_are_found() {
     let snapshot = run.session.snapshot(&key(), 1);
     let tape = Tape::in_memory();
     let recorder: Recorder = Recorder::device(&tape, "Alice again").unwrap();
-    let _ = Session::restore_in_place(recorder, &mut snapshot.clone(), &key(), 0).unwrap();
+    let _ = Session::restore_in_place(recorder, &mut snapshot.clone(), &key(), &run.session.subject(), 0).unwrap();
     // Root key, ratchet key, two chain keys, four header keys; a responder that has not answered lacks some.
     assert_known_in_fragments(&run.tape, &tape, 6);
 }
@@ -88,7 +88,7 @@ fn fragments_of_a_restored_device_are_found() {
     let snapshot = run.device.snapshot(&key(), 1);
     let tape = Tape::in_memory();
     let recorder: Recorder = Recorder::device(&tape, "Bob again").unwrap();
-    let _ = Device::restore_in_place(recorder, &mut snapshot.clone(), &key(), 0).unwrap();
+    let _ = Device::restore_in_place(recorder, &mut snapshot.clone(), &key(), &run.device.subject(), 0).unwrap();
     // Signing seed, identity key, and two keys of the signed prekey.
     assert_known_in_fragments(&run.tape, &tape, 4);
 }
