@@ -21,9 +21,13 @@ pub use options::InitiateOptions;
 
 use crate::error::{PrekeyError, RestoreError};
 use crate::identity::{Identity, IdentityKeyPair, SafetyNumber};
-use crate::prekeys::{Prekey, PrekeyKind, PrekeyPair};
-use crate::primitives::{Primitives, RustCrypto};
-use crate::snapshot::{self, StorageKey, Subject};
+use crate::payload::Payload;
+use crate::prekeys::{Bundle, Prekey, PrekeyKind, PrekeyPair};
+use crate::primitives::{Primitives, RustCrypto, SIGNATURE_LEN};
+use crate::ratchet::skipped::SkippedKeyStore;
+use crate::ratchet::triple::TripleRatchet;
+use crate::session::{Opening, Parties, Session};
+use crate::snapshot::{self, StorageKey};
 use crate::time::UnixSeconds;
 use crate::wipe;
 use capacity::Slots;
@@ -104,10 +108,9 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         self.identity.public()
     }
 
-    /// Returns the name under which this device is stored, which [`restore_in_place`](Self::restore_in_place) asks for.
-    #[must_use]
-    pub fn subject(&self) -> Subject {
-        Subject::device(self.identity())
+    /// Signs under the identity. The message begins with a label.
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_LEN] {
+        self.primitives.sign(self.identity.signing_seed(), message)
     }
 
     /// Returns the safety number with another identity, without further identifiers; see [`SafetyNumber::new`].

@@ -50,6 +50,14 @@ pub(crate) const HEADER: &[u8] = b"noescrow-v1 header";
 pub(crate) const IDENTITY_CERTIFICATE: &[u8] = b"noescrow-v1 identity certificate";
 /// The signature of the signing key over a prekey.
 pub(crate) const PREKEY: &[u8] = b"noescrow-v1 prekey";
+/// The signature of the signing key over a server's challenge.
+pub(crate) const SERVER_LOGIN: &[u8] = b"noescrow-v1 server login";
+/// Reserved: the signature of the signing key over a list of the user's devices.
+#[cfg_attr(not(test), expect(dead_code, reason = "reserved"))]
+pub(crate) const DEVICE_LIST: &[u8] = b"noescrow-v1 device list";
+/// Reserved: the signature of the signing key over the identity that replaces it.
+#[cfg_attr(not(test), expect(dead_code, reason = "reserved"))]
+pub(crate) const IDENTITY_SUCCESSION: &[u8] = b"noescrow-v1 identity succession";
 /// Derives the key for a snapshot's synthetic salt from the storage key.
 pub(crate) const SNAPSHOT_SALT: &[u8] = b"noescrow-v1 snapshot salt";
 /// Derives the key for a snapshot's AEAD from the storage key.
@@ -87,6 +95,9 @@ mod tests {
         HEADER,
         IDENTITY_CERTIFICATE,
         PREKEY,
+        SERVER_LOGIN,
+        DEVICE_LIST,
+        IDENTITY_SUCCESSION,
         SNAPSHOT_SALT,
         SNAPSHOT_SEAL,
         HEDGED_SECRET,

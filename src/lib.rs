@@ -19,8 +19,9 @@ mod test_support;
 mod time;
 mod wipe;
 
-// §4: identity and safety number.
+// §4: identity and safety number; the login to a server.
 mod identity;
+mod login;
 
 // §5: prekeys and bundles; the device that owns them.
 pub mod device;
@@ -66,7 +67,8 @@ pub use context::Context;
 pub use device::{Capacity, Device, InitiateOptions};
 pub use hedged::{HedgeSecret, HedgedRng};
 pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};
-pub use payload::{Opened, Payload, Sealed};
+pub use login::LOGIN_CHALLENGE_LEN;
+pub use payload::{Payload, Sealed};
 #[cfg(feature = "alloc")]
 pub use prekeys::Publication;
 pub use prekeys::{BUNDLE_LEN, Bundle, PREKEY_LEN, Prekey, PrekeyKind};

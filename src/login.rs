@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Login to a server: a device signs a challenge under its identity, with a label of its own.
+//!
+//! This module is not concerned with how a server makes and remembers challenges.
+
+use crate::device::{Capacities, Device};
+use crate::identity::Identity;
+use crate::labels;
+use crate::primitives::{Failed, Primitives, SIGNATURE_LEN};
+use crate::wipe;
+
+/// Length in bytes of a login challenge.
+pub const LOGIN_CHALLENGE_LEN: usize = 32;
+
+const SIGNED_LEN: usize = labels::SERVER_LOGIN.len() + labels::PQXDH.len() + LOGIN_CHALLENGE_LEN;
+
+/// Returns the bytes that the identity signs: `label || suite || challenge`.
+fn signed(challenge: &[u8; LOGIN_CHALLENGE_LEN]) -> [u8; SIGNED_LEN] {
+    let mut bytes = [0; SIGNED_LEN];
+    let (label, rest) = bytes.split_at_mut(labels::SERVER_LOGIN.len());
+    let (suite, value) = rest.split_at_mut(labels::PQXDH.len());
+    label.copy_from_slice(labels::SERVER_LOGIN);
+    suite.copy_from_slice(labels::PQXDH);
+    value.copy_from_slice(challenge);
+    bytes
+}
+
+impl<P: Primitives, C: Capacities> Device<P, C> {
+    /// Signs a server's challenge, 32 bytes. Returns the Ed25519 signature, 64 bytes, which
+    /// [`Identity::verify_login`] verifies.
+    ///
+    /// # Security
+    /// The label keeps the signature from being one of a prekey or a certificate, whatever the challenge (attack G24).
+    /// The device SHOULD compute the challenge itself, as a hash of the server's name and of fresh random bytes from
+    /// the server; otherwise a server in the middle can have the challenge of another one signed. The server MUST
+    /// accept each challenge once. A signature proves to everyone that the device logged in.
+    #[must_use]
+    pub fn sign_login(&self, challenge: &[u8; LOGIN_CHALLENGE_LEN]) -> [u8; SIGNATURE_LEN] {
+        wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| self.sign(&signed(challenge)))
+    }
+}
+
+impl Identity {
+    /// Verifies the signature of this identity's device over a login challenge.
+    ///
+    /// # Errors
+    /// [`Failed`] if the signature is not one of this identity over this challenge.
+    pub fn verify_login<P: Primitives>(
+        &self,
+        primitives: &P,
+        challenge: &[u8; LOGIN_CHALLENGE_LEN],
+        signature: &[u8; SIGNATURE_LEN],
+    ) -> Result<(), Failed> {
+        primitives.verify(self.signing_key(), &signed(challenge), signature)
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use super::*;
+    use crate::primitives::RustCrypto;
+    use crate::time::UnixSeconds;
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    const CHALLENGE: [u8; LOGIN_CHALLENGE_LEN] = [9; LOGIN_CHALLENGE_LEN];
+
+    fn device(seed: u64) -> Device {
+        Device::generate(UnixSeconds(2_000_000_000), &mut ChaCha20Rng::seed_from_u64(seed))
+    }
+
+    #[test]
+    fn a_login_verifies_for_its_identity_and_challenge_only() {
+        let (bob, mallory) = (device(1), device(2));
+        let signature = bob.sign_login(&CHALLENGE);
+        let verdict = |identity: &Identity, challenge: &[u8; 32], signature: &[u8; 64]| {
+            identity.verify_login(&RustCrypto, challenge, signature).is_ok()
+        };
+        assert!(!verdict(mallory.identity(), &CHALLENGE, &signature));
+        for at in 0..LOGIN_CHALLENGE_LEN {
+            let mut other = CHALLENGE;
+            other[at] ^= 1;
+            assert!(!verdict(bob.identity(), &other, &signature), "{at}");
+        }
+        for at in 0..SIGNATURE_LEN {
+            let mut other = signature;
+            other[at] ^= 1;
+            assert!(!verdict(bob.identity(), &CHALLENGE, &other), "{at}");
+        }
+        // Control.
+        assert!(verdict(bob.identity(), &CHALLENGE, &signature));
+    }
+
+    /// Attack G24: a server chooses the challenge. What it gets is no signature over anything else.
+    #[test]
+    fn g24_a_login_signs_label_suite_and_challenge_only() {
+        let bob = device(1);
+        let signature = bob.sign_login(&CHALLENGE);
+        let verifies = |label: &[u8]| {
+            let message = [label, labels::PQXDH, &CHALLENGE].concat();
+            RustCrypto.verify(bob.identity().signing_key(), &message, &signature).is_ok()
+        };
+        for other in [
+            labels::IDENTITY_CERTIFICATE,
+            labels::PREKEY,
+            labels::DEVICE_LIST,
+            labels::IDENTITY_SUCCESSION,
+            b"".as_slice(),
+        ] {
+            assert!(!verifies(other));
+        }
+        assert!(RustCrypto.verify(bob.identity().signing_key(), &CHALLENGE, &signature).is_err());
+        // Control.
+        assert!(verifies(b"noescrow-v1 server login"));
+    }
+}
