@@ -58,6 +58,9 @@ pub(crate) const DEVICE_LIST: &[u8] = b"noescrow-v1 device list";
 /// Reserved: the signature of the signing key over the identity that replaces it.
 #[cfg_attr(not(test), expect(dead_code, reason = "reserved"))]
 pub(crate) const IDENTITY_SUCCESSION: &[u8] = b"noescrow-v1 identity succession";
+/// The hash of an account's access key, which its relay stores.
+#[cfg(feature = "alloc")]
+pub(crate) const ACCESS_KEY: &[u8] = b"noescrow-v1 access key";
 /// Derives the key for a snapshot's synthetic salt from the storage key.
 pub(crate) const SNAPSHOT_SALT: &[u8] = b"noescrow-v1 snapshot salt";
 /// Derives the key for a snapshot's AEAD from the storage key.
@@ -98,6 +101,7 @@ mod tests {
         SERVER_LOGIN,
         DEVICE_LIST,
         IDENTITY_SUCCESSION,
+        b"noescrow-v1 access key",
         SNAPSHOT_SALT,
         SNAPSHOT_SEAL,
         HEDGED_SECRET,

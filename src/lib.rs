@@ -52,10 +52,9 @@ pub mod error;
 pub mod durable;
 pub mod snapshot;
 
-// Not part of the protocol: a generator for devices whose own may be predictable.
-mod hedged;
-
-// Not part of the protocol: everything that a server may hold.
+// Not part of the protocol: everything that a server may hold, and the key that admits messages to a mailbox.
+#[cfg(feature = "alloc")]
+mod access;
 #[cfg(feature = "alloc")]
 pub mod relay;
 
@@ -63,7 +62,8 @@ pub mod relay;
 #[cfg(doc)]
 pub mod docs;
 
-pub use context::Context;
+#[cfg(feature = "alloc")]
+pub use access::{ACCESS_KEY_LEN, AccessKey, AccessKeyHash};
 pub use device::{Capacity, Device, InitiateOptions};
 pub use hedged::{HedgeSecret, HedgedRng};
 pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};

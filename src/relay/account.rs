@@ -4,7 +4,9 @@
 use super::directory::Directory;
 use super::error::RelayError;
 use super::mailbox::Mailbox;
+use super::period::Day;
 use super::public::{Held, Public, impl_public, write_bytes};
+use crate::access::AccessKeyHash;
 use crate::prekeys::Publication;
 use crate::time::UnixSeconds;
 use alloc::collections::VecDeque;
@@ -12,12 +14,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
+use core::time::Duration;
 
 /// Length in bytes of the longest account name. A telephone number has 16 bytes, and a mail address more.
 pub const MAX_ACCOUNT_NAME_LEN: usize = 64;
 /// Maximum number of contacts stored per account. A server need not store any; this one stores the last few and
 /// discloses them.
 pub const MAX_CONTACTS: usize = 32;
+/// Time after which [`Relay::forget`](super::Relay::forget) deletes contacts and messages that nobody fetched.
+pub const RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
 /// A telephone number, or any other name: 1 to [`MAX_ACCOUNT_NAME_LEN`] bytes without control characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +46,10 @@ impl AccountName {
 }
 
 impl_public! {
-    AccountName => |name, out| write_bytes(name.as_str().as_bytes(), out);
+    AccountName => |name, out| {
+        let AccountName(text) = name;
+        write_bytes(text.as_bytes(), out);
+    };
 }
 
 impl core::borrow::Borrow<AccountName> for Held<AccountName> {
@@ -56,61 +64,93 @@ impl fmt::Display for AccountName {
     }
 }
 
-/// The time and address at which an account's owner connected to the server.
+/// The day and address at which an account's owner connected to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Contact {
-    /// The time at which the owner connected.
+    /// The first second of the day (UTC) on which the owner connected. The time of day is not held.
     pub time: UnixSeconds,
     /// The network address.
     pub address: IpAddr,
 }
 
+/// One [`Contact`] as held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HeldContact {
+    pub(super) day: Held<Day>,
+    pub(super) address: Held<IpAddr>,
+}
+
 #[derive(Clone, Debug)]
-pub(crate) struct Account {
-    pub(super) opened: Held<UnixSeconds>,
+pub(super) struct Account {
+    pub(super) opened: Held<Day>,
+    pub(super) access: Held<AccessKeyHash>,
     pub(super) directory: Directory,
     pub(super) mailbox: Mailbox,
     /// Newest last.
-    pub(super) contacts: VecDeque<(Held<UnixSeconds>, Held<IpAddr>)>,
+    pub(super) contacts: VecDeque<HeldContact>,
 }
 
 impl Account {
-    pub(super) fn open(publication: Publication, now: UnixSeconds) -> Result<Self, RelayError> {
+    pub(super) fn open(publication: Publication, access: AccessKeyHash, now: UnixSeconds) -> Result<Self, RelayError> {
         Ok(Self {
-            opened: Held(now),
-            directory: Directory::open(publication, now)?,
+            opened: Held(Day::of(now)),
+            access: Held(access),
+            directory: Directory::open(publication)?,
             mailbox: Mailbox::default(),
             contacts: VecDeque::new(),
         })
     }
 
-    /// Records a contact of the owner, and identical consecutive contacts once. The oldest contact beyond
-    /// [`MAX_CONTACTS`] is deleted.
+    /// Gives the account to another identity. What tells of the past stays: the day on which the account was opened,
+    /// the contacts, and the requests for prekeys.
+    pub(super) fn replace_identity(
+        &mut self,
+        publication: Publication,
+        access: AccessKeyHash,
+    ) -> Result<(), RelayError> {
+        self.directory = self.directory.replaced(publication)?;
+        self.access = Held(access);
+        self.mailbox = Mailbox::default();
+        Ok(())
+    }
+
+    /// Records a contact of the owner, once a day and address. The oldest contact beyond [`MAX_CONTACTS`] is deleted.
     pub(super) fn record_contact(&mut self, address: IpAddr, now: UnixSeconds) {
-        if self.contacts.back() == Some(&(Held(now), Held(address))) {
+        let contact = HeldContact { day: Held(Day::of(now)), address: Held(address) };
+        if self.contacts.contains(&contact) {
             return;
         }
         if self.contacts.len() >= MAX_CONTACTS {
             self.contacts.pop_front();
         }
-        self.contacts.push_back((Held(now), Held(address)));
+        self.contacts.push_back(contact);
     }
 
-    pub(super) fn contacts(&self) -> impl Iterator<Item = Contact> {
-        self.contacts.iter().map(|(time, address)| Contact { time: time.0, address: address.0 })
+    /// Deletes what need not be held any longer; see [`Relay::forget`](super::Relay::forget).
+    pub(super) fn forget(&mut self, now: UnixSeconds) {
+        let Self { opened: _, access: _, directory, mailbox, contacts } = self;
+        directory.forget(now);
+        mailbox.forget(now);
+        contacts.retain(|contact| !is_over(contact.day.0, now));
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Self { opened, directory, mailbox, contacts } = self;
+        let Self { opened, access, directory, mailbox, contacts } = self;
         opened.0.write(out);
+        access.0.write(out);
         directory.write(out);
         mailbox.write(out);
         let mut bytes = Vec::new();
-        for (time, address) in contacts {
-            time.0.write(&mut bytes);
+        for HeldContact { day, address } in contacts {
+            day.0.write(&mut bytes);
             address.0.write(&mut bytes);
         }
         write_bytes(&bytes, out);
     }
+}
+
+/// Returns whether a day is longer past than [`RETENTION`].
+pub(super) fn is_over(day: Day, now: UnixSeconds) -> bool {
+    now.saturating_since(day.ends()) > RETENTION
 }

@@ -2,46 +2,49 @@
 //! The directory's entry of one account: identity, signed prekey, and one-time prekeys, each handed out once.
 
 use super::error::RelayError;
+use super::period::Period;
 use super::public::{Held, Public, write_bytes};
 use crate::identity::Identity;
 use crate::prekeys::{Bundle, Prekey, PrekeyKind, Publication};
 use crate::time::UnixSeconds;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 /// Maximum number of one-time prekeys stored per account, 1.7 kB each: more than a device makes at once.
 pub const MAX_ONE_TIME_PREKEYS: usize = 1_000;
 /// Number of one-time prekeys handed out without a pause. This is more than the number of new correspondents that a
-/// person has at once. An attacker who drains an account (attack B10, "prekey pogo") gets this many.
+/// person has at once. An attacker who drains an account (attack B10, "prekey pogo") gets this many, and then one in
+/// each [`ONE_TIME_INTERVAL`](super::ONE_TIME_INTERVAL).
 pub const ONE_TIME_BURST: u64 = 20;
-/// Time after which one more one-time prekey may be handed out.
-pub const ONE_TIME_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
-pub(crate) struct Directory {
-    identity: Held<Identity>,
-    signed_prekey: Held<Prekey>,
-    /// Oldest first.
-    one_time_prekeys: VecDeque<Held<Prekey>>,
-    /// Token bucket: the number of prekeys that may be handed out, as of `counted_at`.
-    allowance: Held<u64>,
-    counted_at: Held<UnixSeconds>,
+pub(super) struct Directory {
+    pub(super) identity: Held<Identity>,
+    pub(super) signed_prekey: Held<Prekey>,
+    /// In the order of publication.
+    pub(super) one_time_prekeys: VecDeque<Held<Prekey>>,
+    /// The period in which [`ONE_TIME_BURST`] prekeys may be handed out again. Each one handed out moves it by one
+    /// period, so that a single number limits the rate. [`Period::NONE`] after [`forget`](Self::forget) if it is past.
+    pub(super) full_again: Held<Period>,
 }
 
 impl Directory {
-    pub(super) fn open(publication: Publication, now: UnixSeconds) -> Result<Self, RelayError> {
+    pub(super) fn open(publication: Publication) -> Result<Self, RelayError> {
         let mut opened = Self {
             identity: Held(publication.identity),
             signed_prekey: Held(publication.signed_prekey.clone()),
             one_time_prekeys: VecDeque::new(),
-            allowance: Held(ONE_TIME_BURST),
-            counted_at: Held(now),
+            full_again: Held(Period::NONE),
         };
-        opened.publish(publication).map(|()| opened)
+        opened.publish(publication, UnixSeconds(0)).map(|()| opened)
     }
 
-    pub(super) fn publish(&mut self, publication: Publication) -> Result<(), RelayError> {
+    /// Returns the directory of another identity for the same account. Requests of the past count.
+    pub(super) fn replaced(&self, publication: Publication) -> Result<Self, RelayError> {
+        Ok(Self { full_again: self.full_again.clone(), ..Self::open(publication)? })
+    }
+
+    pub(super) fn publish(&mut self, publication: Publication, now: UnixSeconds) -> Result<(), RelayError> {
         let Publication { identity, signed_prekey, one_time_prekeys } = publication;
         if identity != self.identity.0 {
             return Err(RelayError::IdentityChanged);
@@ -51,47 +54,61 @@ impl Directory {
         if !fit {
             return Err(RelayError::BadPublication);
         }
-        if self.one_time_prekeys.len().saturating_add(one_time_prekeys.len()) > MAX_ONE_TIME_PREKEYS {
+        // Expired prekeys give way, and only if room is needed: the clock may be wrong.
+        let fits = |held: usize| held.saturating_add(one_time_prekeys.len()) <= MAX_ONE_TIME_PREKEYS;
+        let short_of_room = !fits(self.one_time_prekeys.len());
+        if short_of_room && !fits(self.listed(now).count()) {
             return Err(RelayError::TooManyPrekeys);
         }
-        let held = self.one_time_prekeys.iter().map(|prekey| prekey.0.id());
+        let stays = |prekey: &Held<Prekey>| !short_of_room || may_be_used(&prekey.0, now);
+        let held = self.one_time_prekeys.iter().filter(|prekey| stays(prekey)).map(|prekey| prekey.0.id());
         let new = one_time_prekeys.iter().map(Prekey::id);
         let mut ids: Vec<u32> = held.chain(new).chain([signed_prekey.id()]).collect();
         ids.sort_unstable();
         if ids.windows(2).any(|pair| pair.first() == pair.last()) {
             return Err(RelayError::BadPublication);
         }
+        self.one_time_prekeys.retain(stays);
         self.signed_prekey = Held(signed_prekey);
         self.one_time_prekeys.extend(one_time_prekeys.into_iter().map(Held));
         Ok(())
     }
 
+    /// Returns a bundle. Its one-time prekey is the oldest one that has not expired. Expired ones are not deleted here,
+    /// so that one wrong reading of the clock costs no prekey.
     pub(super) fn fetch(&mut self, now: UnixSeconds) -> Result<Bundle, RelayError> {
-        let waited = now.saturating_since(self.counted_at.0).as_secs();
-        let earned = waited.checked_div(ONE_TIME_INTERVAL.as_secs()).unwrap_or_default();
-        if earned > 0 {
-            self.allowance = Held(self.allowance.0.saturating_add(earned).min(ONE_TIME_BURST));
-            self.counted_at = Held(now);
-        }
-        let one_time = if self.allowance.0 > 0 { self.one_time_prekeys.pop_front() } else { None };
+        let period = Period::of(now);
+        // After a reading of the clock that was too late, the rate is the lowest, and not zero for ever.
+        let full_again = self.full_again.0.0.clamp(period.0, period.0.saturating_add(ONE_TIME_BURST));
+        let place = match full_again.saturating_sub(period.0) < ONE_TIME_BURST {
+            true => self.one_time_prekeys.iter().position(|prekey| may_be_used(&prekey.0, now)),
+            false => None,
+        };
+        let one_time = place.and_then(|place| self.one_time_prekeys.remove(place));
         if one_time.is_some() {
-            self.allowance = Held(self.allowance.0.saturating_sub(1));
+            self.full_again = Held(Period(full_again.saturating_add(1)));
+        } else {
+            self.full_again = Held(Period(self.full_again.0.0.min(full_again)));
         }
         Bundle::new(self.identity.0, self.signed_prekey.0.clone(), one_time.map(|held| held.0))
             // Kinds and signer were checked at publication.
             .map_err(|_| RelayError::BadPublication)
     }
 
-    pub(super) const fn identity(&self) -> &Identity {
-        &self.identity.0
+    /// Returns the one-time prekeys that have been neither handed out nor expired.
+    pub(super) fn listed(&self, now: UnixSeconds) -> impl Iterator<Item = &Prekey> {
+        self.one_time_prekeys.iter().map(|prekey| &prekey.0).filter(move |prekey| may_be_used(prekey, now))
     }
 
-    pub(super) fn one_time_prekeys_left(&self) -> usize {
-        self.one_time_prekeys.len()
+    pub(super) fn forget(&mut self, now: UnixSeconds) {
+        self.one_time_prekeys.retain(|prekey| may_be_used(&prekey.0, now));
+        if self.full_again.0 <= Period::of(now) {
+            self.full_again = Held(Period::NONE);
+        }
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let Self { identity, signed_prekey, one_time_prekeys, allowance, counted_at } = self;
+        let Self { identity, signed_prekey, one_time_prekeys, full_again } = self;
         identity.0.write(out);
         signed_prekey.0.write(out);
         let mut prekeys = Vec::new();
@@ -99,7 +116,11 @@ impl Directory {
             prekey.0.write(&mut prekeys);
         }
         write_bytes(&prekeys, out);
-        allowance.0.write(out);
-        counted_at.0.write(out);
+        full_again.0.write(out);
     }
+}
+
+/// Returns whether a session may be initiated with the prekey: its expiry is the last second of that.
+fn may_be_used(prekey: &Prekey, now: UnixSeconds) -> bool {
+    prekey.expiry() >= now
 }

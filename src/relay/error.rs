@@ -9,6 +9,8 @@ pub enum RelayError {
     UnknownAccount,
     /// The account's name is empty, too long, or has control characters.
     BadAccountName,
+    /// There is such an account already.
+    AccountExists,
     /// The account has another identity. Only [`Relay::replace_identity`](super::Relay::replace_identity) changes it.
     IdentityChanged,
     /// A prekey is of the wrong kind or of another identity, or two have the same id.
@@ -17,8 +19,13 @@ pub enum RelayError {
     TooManyPrekeys,
     /// The bytes are not a message, or are longer than [`MAX_ENVELOPE_LEN`](super::MAX_ENVELOPE_LEN).
     BadEnvelope,
-    /// The mailbox is full: it has [`MAX_QUEUE_LEN`](super::MAX_QUEUE_LEN) envelopes, or would exceed
-    /// [`MAX_QUEUE_BYTES`](super::MAX_QUEUE_BYTES).
+    /// The envelope is not a first message, and came without the account's access key or with another key. Its sender
+    /// fetches mail, which has the new key unless the owner blocked the sender.
+    AccessKeyRequired,
+    /// The envelope's quota is used up: [`MAX_QUEUE_LEN`](super::MAX_QUEUE_LEN) and
+    /// [`MAX_QUEUE_BYTES`](super::MAX_QUEUE_BYTES) with the access key,
+    /// [`MAX_STRANGERS_LEN`](super::MAX_STRANGERS_LEN) and [`MAX_STRANGERS_BYTES`](super::MAX_STRANGERS_BYTES)
+    /// without it.
     MailboxFull,
 }
 
@@ -27,10 +34,12 @@ impl core::fmt::Display for RelayError {
         f.write_str(match self {
             Self::UnknownAccount => "unknown account",
             Self::BadAccountName => "not an account name",
+            Self::AccountExists => "the account exists",
             Self::IdentityChanged => "the account has another identity",
             Self::BadPublication => "prekeys of the wrong kind or of another identity, or two with one id",
             Self::TooManyPrekeys => "too many one-time prekeys",
             Self::BadEnvelope => "not a message",
+            Self::AccessKeyRequired => "the account's access key is required",
             Self::MailboxFull => "mailbox full",
         })
     }

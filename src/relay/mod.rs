@@ -1,65 +1,101 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Everything that a server may hold and do: a directory of prekeys, mailboxes, and what it can disclose.
 //!
-//! [`Relay`] is a pure state machine without I/O, clock or randomness. A server consists of this and a transport. Every
-//! value that it holds has the sealed trait [`Public`], which no secret type has, so that passing it a key does not
-//! compile. An envelope can only be made from a message.
+//! [`Relay`] is a pure state machine without I/O and clock; the caller supplies time and randomness. A server consists
+//! of this and a transport. Every value that it holds has the sealed trait [`Public`], which no secret type has, so that
+//! passing it a key does not compile. An envelope can only be made from a message. [`Relay::disclose`] returns every
+//! value that is held of an account (spec/leakage.md §5).
 //!
 //! ```
-//! use noescrow::relay::{AccountName, Order, Relay};
-//! # use noescrow::{Device, UnixSeconds};
+//! use noescrow::relay::{AccountName, Envelope, Order, Relay};
+//! # use noescrow::{AccessKey, Device, UnixSeconds};
 //! # use rand_chacha::rand_core::SeedableRng;
 //! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(0);
 //! # let (now, next_month) = (UnixSeconds(1_800_000_000), UnixSeconds(1_802_592_000));
 //! let address = "192.0.2.7".parse().unwrap();
 //! let bob = AccountName::new("+14152222222")?;
 //! let mut relay = Relay::default();
+//! // Bob's device. Bob sends the access key to each correspondent; the server gets its hash.
 //! let mut device = Device::generate(next_month, &mut rng);
-//! relay.publish(&bob, device.publish(100, next_month, &mut rng)?, address, now)?;
+//! let access_key = AccessKey::generate(&mut rng);
+//! relay.open(&bob, device.publish(100, next_month, &mut rng)?, access_key.hash(), address, now)?;
+//! // Somebody who wants to write to Bob.
 //! let bundle = relay.fetch(&bob, now)?;
-//! assert_eq!(relay.one_time_prekeys_left(&bob)?, 99);
-//! println!("{}", relay.disclose(&bob, &Order::new("A40-12345/2018"))?);
+//! assert_eq!(relay.one_time_prekeys_left(&bob, now)?, 99);
 //! # let _ = bundle;
+//! # let message = { let mut message = vec![0; 200]; message[0] = 0x12; message };
+//! relay.deliver(&bob, Envelope::new(message)?, Some(&access_key), now, &mut rng)?;
+//! println!("{}", relay.disclose(&bob, &Order::new("A40-12345/2018"))?);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This module is not concerned with transport, proof that a client owns its account, persistence, and several devices.
+//! This module is not concerned with transport, persistence, several devices, and proof that a client owns its account:
+//! a server calls [`Identity::verify_login`](crate::Identity::verify_login) before each method that takes an address.
 
 mod account;
 mod directory;
 mod disclosure;
 mod error;
 mod mailbox;
+mod period;
 mod public;
 mod sealed;
 
-pub use account::{AccountName, Contact, MAX_ACCOUNT_NAME_LEN, MAX_CONTACTS};
-pub use directory::{MAX_ONE_TIME_PREKEYS, ONE_TIME_BURST, ONE_TIME_INTERVAL};
-pub use disclosure::{Disclosure, NOT_HELD, Order, Queued};
+pub use account::{AccountName, Contact, MAX_ACCOUNT_NAME_LEN, MAX_CONTACTS, RETENTION};
+pub use directory::{MAX_ONE_TIME_PREKEYS, ONE_TIME_BURST};
+pub use disclosure::{DisclosedPrekey, Disclosure, NOT_HELD, Order, Queued};
 pub use error::RelayError;
-pub use mailbox::{Envelope, MAX_ENVELOPE_LEN, MAX_QUEUE_BYTES, MAX_QUEUE_LEN, Received};
+pub use mailbox::{
+    Envelope, MAX_ENVELOPE_LEN, MAX_QUEUE_BYTES, MAX_QUEUE_LEN, MAX_STRANGERS_BYTES, MAX_STRANGERS_LEN, Received,
+};
+pub use period::ONE_TIME_INTERVAL;
 pub use public::Public;
 
-use crate::prekeys::{Bundle, Publication};
+use crate::access::{AccessKey, AccessKeyHash};
+use crate::prekeys::{Bundle, Prekey, Publication};
 use crate::time::UnixSeconds;
 use account::Account;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use public::Held;
+use rand_core::CryptoRng;
 
-/// A server's complete state: accounts, each with its prekeys, its mailbox, and the addresses from which its owner
-/// connected.
+/// A server's complete state: accounts, each with its prekeys, its mailbox, the hash of its access key, and the
+/// addresses from which its owner connected.
 #[derive(Clone, Debug, Default)]
 pub struct Relay {
     accounts: BTreeMap<Held<AccountName>, Account>,
 }
 
 impl Relay {
-    /// Stores a device's publication, and opens the account if there is none. Records the owner's address and the time.
+    /// Opens an account with a device's first publication and the hash of the account's access key. Records the owner's
+    /// address and the day.
     ///
     /// # Errors
-    /// [`RelayError`], if the identity is not the account's, an id is already stored, or there are too many prekeys.
+    /// [`RelayError`], if there is such an account, a prekey is not the identity's, or there are too many.
+    pub fn open(
+        &mut self,
+        account: &AccountName,
+        publication: Publication,
+        access: AccessKeyHash,
+        address: IpAddr,
+        now: UnixSeconds,
+    ) -> Result<(), RelayError> {
+        if self.accounts.contains_key(account) {
+            return Err(RelayError::AccountExists);
+        }
+        let mut opened = Account::open(publication, access, now)?;
+        opened.record_contact(address, now);
+        self.accounts.insert(Held(account.clone()), opened);
+        Ok(())
+    }
+
+    /// Stores a device's publication. Records the owner's address and the day.
+    ///
+    /// # Errors
+    /// [`RelayError`], if there is no such account, the identity is not the account's, an id is already stored, or
+    /// there are too many prekeys.
     pub fn publish(
         &mut self,
         account: &AccountName,
@@ -67,22 +103,33 @@ impl Relay {
         address: IpAddr,
         now: UnixSeconds,
     ) -> Result<(), RelayError> {
-        match self.accounts.get_mut(account) {
-            Some(known) => {
-                known.directory.publish(publication)?;
-                known.record_contact(address, now);
-            }
-            None => {
-                let mut opened = Account::open(publication, now)?;
-                opened.record_contact(address, now);
-                self.accounts.insert(Held(account.clone()), opened);
-            }
-        }
+        let known = self.account_mut(account)?;
+        known.directory.publish(publication, now)?;
+        known.record_contact(address, now);
         Ok(())
     }
 
-    /// Gives the account to another identity. Its prekeys and queued messages, which nobody could read any more, are
-    /// deleted. People who knew the old identity see another safety number.
+    /// Replaces the access key's hash, after somebody was blocked; see [`AccessKey`]. Queued messages stay. Records the
+    /// owner's address and the day.
+    ///
+    /// # Errors
+    /// [`RelayError::UnknownAccount`].
+    pub fn rotate_access_key(
+        &mut self,
+        account: &AccountName,
+        access: AccessKeyHash,
+        address: IpAddr,
+        now: UnixSeconds,
+    ) -> Result<(), RelayError> {
+        let known = self.account_mut(account)?;
+        known.access = Held(access);
+        known.record_contact(address, now);
+        Ok(())
+    }
+
+    /// Gives the account to another identity, with another access key. Its prekeys and queued messages, which nobody
+    /// could read any more, are deleted. The day on which the account was opened, contacts and the limit of requests
+    /// stay. People who knew the old identity see another safety number.
     ///
     /// # Errors
     /// [`RelayError`], as in [`publish`](Self::publish).
@@ -90,45 +137,73 @@ impl Relay {
         &mut self,
         account: &AccountName,
         publication: Publication,
+        access: AccessKeyHash,
         address: IpAddr,
         now: UnixSeconds,
     ) -> Result<(), RelayError> {
-        let known = self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)?;
-        let mut opened = Account::open(publication, now)?;
-        opened.contacts = core::mem::take(&mut known.contacts);
-        opened.record_contact(address, now);
-        *known = opened;
+        let known = self.account_mut(account)?;
+        known.replace_identity(publication, access)?;
+        known.record_contact(address, now);
         Ok(())
     }
 
-    /// Returns a bundle of the account to anybody. A one-time prekey is handed out once. When they are used up, or
-    /// requested faster than [`ONE_TIME_INTERVAL`] allows, the bundle has none (attack B10). The relay does not record
-    /// who asks.
+    /// Returns a bundle of the account to anybody. A one-time prekey is handed out once, and never after it expired.
+    /// When none is left, or more are requested than [`ONE_TIME_BURST`] and then one each [`ONE_TIME_INTERVAL`], the
+    /// bundle has none (attack B10). The relay does not record who asks. When somebody asked is held to ten minutes,
+    /// until the limit does not need it any more.
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].
     pub fn fetch(&mut self, account: &AccountName, now: UnixSeconds) -> Result<Bundle, RelayError> {
-        self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)?.directory.fetch(now)
+        self.account_mut(account)?.directory.fetch(now)
     }
 
-    /// Returns the number of one-time prekeys that have not been handed out.
+    /// Returns the number of one-time prekeys that have been neither handed out nor expired.
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].
-    pub fn one_time_prekeys_left(&self, account: &AccountName) -> Result<usize, RelayError> {
-        self.account(account).map(|known| known.directory.one_time_prekeys_left())
+    pub fn one_time_prekeys_left(&self, account: &AccountName, now: UnixSeconds) -> Result<usize, RelayError> {
+        self.account(account).map(|known| known.directory.listed(now).count())
+    }
+
+    /// Returns the ids of the one-time prekeys that have been neither handed out nor expired. The owner's device keeps
+    /// the private halves of these.
+    ///
+    /// # Errors
+    /// [`RelayError::UnknownAccount`].
+    pub fn one_time_prekey_ids(&self, account: &AccountName, now: UnixSeconds) -> Result<Vec<u32>, RelayError> {
+        self.account(account).map(|known| known.directory.listed(now).map(Prekey::id).collect())
     }
 
     /// Queues an envelope for the account. The relay neither asks nor records who sent it, and from where.
     ///
+    /// An envelope with the account's access key counts against [`MAX_QUEUE_LEN`] and [`MAX_QUEUE_BYTES`]. Without it,
+    /// or with another key, only first messages are accepted, up to [`MAX_STRANGERS_LEN`] and [`MAX_STRANGERS_BYTES`]:
+    /// strangers cannot block the account for correspondents.
+    ///
+    /// `rng` draws the number by which the envelope is acknowledged, 8 bytes. With a stuck generator numbers are
+    /// distinct, but tell the order.
+    ///
     /// # Errors
-    /// [`RelayError`], if there is no such account or its mailbox is full.
-    pub fn deliver(&mut self, account: &AccountName, envelope: Envelope, now: UnixSeconds) -> Result<(), RelayError> {
-        self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)?.mailbox.deliver(envelope, now)
+    /// [`RelayError`], if there is no such account, the access key is missing, or the quota is used up.
+    ///
+    /// # Leaks
+    /// Whether the key is the account's. The time does not depend on where it differs.
+    pub fn deliver(
+        &mut self,
+        account: &AccountName,
+        envelope: Envelope,
+        access: Option<&AccessKey>,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), RelayError> {
+        let known = self.account_mut(account)?;
+        let with_key = access.is_some_and(|key| known.access.0.admits(key));
+        known.mailbox.deliver(envelope, with_key, now, rng)
     }
 
     /// Returns the envelopes queued for the account, oldest first. They stay until acknowledged. Records the owner's
-    /// address and the time.
+    /// address and the day.
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].
@@ -138,7 +213,7 @@ impl Relay {
         address: IpAddr,
         now: UnixSeconds,
     ) -> Result<impl Iterator<Item = Received<'a>> + use<'a>, RelayError> {
-        let known = self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)?;
+        let known = self.account_mut(account)?;
         known.record_contact(address, now);
         Ok(known.mailbox.pending())
     }
@@ -148,11 +223,18 @@ impl Relay {
     /// # Errors
     /// [`RelayError::UnknownAccount`].
     pub fn acknowledge(&mut self, account: &AccountName, number: u64) -> Result<bool, RelayError> {
-        let known = self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)?;
-        Ok(known.mailbox.acknowledge(number))
+        Ok(self.account_mut(account)?.mailbox.acknowledge(number))
     }
 
-    /// Returns what a court order for this account yields: everything that the server can disclose about it.
+    /// Deletes what the server need not hold any longer: envelopes and contacts older than [`RETENTION`], expired
+    /// one-time prekeys, and the periods of past requests for prekeys. A server calls this at least once a day, with a
+    /// time that it trusts: one reading in a distant future deletes all envelopes.
+    pub fn forget(&mut self, now: UnixSeconds) {
+        self.accounts.values_mut().for_each(|account| account.forget(now));
+    }
+
+    /// Returns what a court order for this account yields: everything that the server holds about it. Contacts and
+    /// queued messages are those of the days that the order's period touches.
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].
@@ -160,9 +242,9 @@ impl Relay {
         Ok(Disclosure::of(account, self.account(account)?, order))
     }
 
-    /// Returns every byte that the server holds, for an audit: for each account its name, directory, mailbox and
-    /// contacts. Each value has its own encoding, numbers have 8 bytes, and the length (8 bytes) precedes values of
-    /// variable length.
+    /// Returns every byte that the server holds, for an audit: for each account its name, the day on which it
+    /// was opened, access key's hash, directory, mailbox and contacts. Each value has its own encoding, numbers have 8
+    /// bytes, flags 1, and the length (8 bytes) precedes values of variable length.
     #[must_use]
     pub fn state_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -173,6 +255,10 @@ impl Relay {
             account.write(&mut out);
         }
         out
+    }
+
+    fn account_mut(&mut self, account: &AccountName) -> Result<&mut Account, RelayError> {
+        self.accounts.get_mut(account).ok_or(RelayError::UnknownAccount)
     }
 
     fn account(&self, account: &AccountName) -> Result<&Account, RelayError> {

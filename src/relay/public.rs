@@ -2,16 +2,16 @@
 //! [`Public`]: the sealed trait of everything that a server may hold, and [`Held`], the container of such values.
 
 use super::sealed::Sealed;
+use crate::access::AccessKeyHash;
 use crate::identity::Identity;
 use crate::prekeys::Prekey;
-use crate::time::UnixSeconds;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 /// Types that a server may hold. The trait is sealed, and only public types have it.
 ///
 /// # Security
-/// `Secret`, `Device`, `Session`, `StorageKey` and plain bytes do not have it. Tests check that passing one of them
+/// `Secret`, `Device`, `Session`, `StorageKey`, `AccessKey` and plain bytes do not have it. Tests check that passing one of them
 /// does not compile.
 pub trait Public: Sealed {
     /// Appends every byte of the value.
@@ -19,7 +19,7 @@ pub trait Public: Sealed {
     fn write(&self, out: &mut Vec<u8>);
 }
 
-/// Implements [`Public`] for types of this crate and for numbers and addresses.
+/// Implements [`Public`] for types of this crate and for numbers, flags and addresses.
 macro_rules! impl_public {
     ($($type:ty => |$value:ident, $out:ident| $write:expr;)+) => {$(
         impl $crate::relay::sealed::Sealed for $type {}
@@ -41,7 +41,8 @@ impl_public! {
         IpAddr::V6(v6) => write_bytes(&v6.octets(), out),
     };
     u64 => |number, out| out.extend_from_slice(&number.to_be_bytes());
-    UnixSeconds => |time, out| out.extend_from_slice(&time.0.to_be_bytes());
+    bool => |flag, out| out.push(u8::from(*flag));
+    AccessKeyHash => |hash, out| out.extend_from_slice(&hash.to_bytes());
 }
 
 /// Writes the length (8 bytes), then the bytes.

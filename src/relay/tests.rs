@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::*;
 use crate::Device;
-use crate::prekeys::Prekey;
 use crate::wire::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD};
 use alloc::vec;
 use core::time::Duration;
@@ -23,11 +22,15 @@ fn bob() -> AccountName {
     AccountName::new("+14152222222").unwrap()
 }
 
+static KEY: AccessKey = AccessKey::from_bytes([0x4B; 32]);
+
+/// Bob's account at a new relay, his device, and a generator.
 fn relay_with(prekeys: usize) -> (Relay, Device, ChaCha20Rng) {
     let mut rng = ChaCha20Rng::seed_from_u64(7);
     let mut device = Device::generate(LATER, &mut rng);
     let mut relay = Relay::default();
-    relay.publish(&bob(), device.publish(prekeys, LATER, &mut rng).unwrap(), address(1), NOW).unwrap();
+    let publication = device.publish(prekeys, LATER, &mut rng).unwrap();
+    relay.open(&bob(), publication, KEY.hash(), address(1), NOW).unwrap();
     (relay, device, rng)
 }
 
@@ -37,24 +40,98 @@ fn message(len: usize) -> Envelope {
     Envelope::new(bytes).unwrap()
 }
 
+fn first_message(len: usize) -> Envelope {
+    let mut bytes = vec![0xAA; len];
+    bytes[0] = crate::wire::TYPE_FIRST;
+    Envelope::new(bytes).unwrap()
+}
+
+fn waiting(relay: &mut Relay) -> Vec<(u64, usize)> {
+    let pending = relay.pending(&bob(), address(1), NOW).unwrap();
+    pending.map(|received| (received.number, received.envelope.as_bytes().len())).collect()
+}
+
 #[test]
 fn a_one_time_prekey_is_handed_out_once() {
     let (mut relay, ..) = relay_with(3);
+    let listed = relay.one_time_prekey_ids(&bob(), NOW).unwrap();
     let ids: Vec<_> = (0..4).map(|_| relay.fetch(&bob(), NOW).unwrap().one_time_prekey().map(Prekey::id)).collect();
-    assert_eq!(ids, [Some(2), Some(3), Some(4), None]);
+    assert_eq!(ids, [Some(listed[0]), Some(listed[1]), Some(listed[2]), None]);
+}
+
+fn given(relay: &mut Relay, now: UnixSeconds) -> usize {
+    (0..50).filter(|_| relay.fetch(&bob(), now).unwrap().one_time_prekey().is_some()).count()
 }
 
 /// Attack B10.
 #[test]
-fn draining_is_limited_and_bundles_are_still_served() {
-    let (mut relay, ..) = relay_with(60);
-    let given = |relay: &mut Relay, now| {
-        (0..50).filter(|_| relay.fetch(&bob(), now).unwrap().one_time_prekey().is_some()).count()
-    };
+fn draining_is_limited_to_twenty_and_one_each_ten_minutes() {
+    let (mut relay, ..) = relay_with(100);
+    // NOW is the first second of ten minutes.
+    assert_eq!(NOW.0 % 600, 0);
     assert_eq!(given(&mut relay, NOW), 20);
-    assert_eq!(given(&mut relay, after(59)), 0);
-    assert_eq!(given(&mut relay, after(3 * 60)), 3);
-    assert_eq!(given(&mut relay, after(1_000 * 60)), 20);
+    assert_eq!(given(&mut relay, after(599)), 0);
+    assert_eq!(given(&mut relay, after(3 * 600)), 3);
+    assert_eq!(given(&mut relay, after(100 * 600)), 20);
+    // After the burst no more than a device makes, 144 a day.
+    let (mut drained, ..) = relay_with(100);
+    let mut all = given(&mut drained, NOW);
+    for minute in 1..600 {
+        all += given(&mut drained, after(minute * 60));
+    }
+    assert_eq!(all, 20 + 59);
+    // Control: a relay that is always asked after a pause hands out all.
+    let (mut relay, ..) = relay_with(100);
+    assert_eq!((0..5).map(|turn| given(&mut relay, after(turn * 20 * 600))).sum::<usize>(), 100);
+}
+
+#[test]
+fn one_wrong_clock_reading_stops_no_prekeys_for_long() {
+    let (mut relay, ..) = relay_with(50);
+    assert_eq!(given(&mut relay, UnixSeconds(LATER.0 - 1)), 20);
+    assert_eq!(given(&mut relay, NOW), 0, "as if all had been handed out now");
+    assert_eq!(given(&mut relay, after(600)), 1);
+    assert_eq!(given(&mut relay, after(25 * 600)), 20);
+
+    // Expired by that clock: none is handed out, and none is lost.
+    let (mut relay, ..) = relay_with(20);
+    assert_eq!(given(&mut relay, UnixSeconds::MAX), 0);
+    assert_eq!(given(&mut relay, NOW), 20);
+    // Control: deleting is another method.
+    let (mut relay, ..) = relay_with(20);
+    relay.forget(UnixSeconds::MAX);
+    assert_eq!(given(&mut relay, NOW), 0);
+}
+
+/// Attack I15.
+#[test]
+fn an_expired_one_time_prekey_is_never_handed_out() {
+    let (mut relay, mut device, mut rng) = relay_with(3);
+    let fresh = device.publish(2, after(3 * 86_400), &mut rng).unwrap();
+    let fresh_ids: Vec<_> = fresh.one_time_prekeys.iter().map(Prekey::id).collect();
+    relay.publish(&bob(), fresh, address(1), NOW).unwrap();
+    // Control: in their last second the first three may be used.
+    assert_eq!(relay.one_time_prekeys_left(&bob(), LATER), Ok(5));
+    assert!(!fresh_ids.contains(&relay.clone().fetch(&bob(), LATER).unwrap().one_time_prekey().unwrap().id()));
+    let then = UnixSeconds(LATER.0 + 1);
+    assert_eq!(relay.one_time_prekey_ids(&bob(), then).unwrap(), fresh_ids);
+    let ids: Vec<_> = (0..3).map(|_| relay.fetch(&bob(), then).unwrap().one_time_prekey().map(Prekey::id)).collect();
+    assert_eq!(ids, [Some(fresh_ids[0]), Some(fresh_ids[1]), None]);
+}
+
+#[test]
+fn expired_prekeys_give_way_when_room_is_needed() {
+    let (mut relay, mut device, mut rng) = relay_with(1);
+    let store = &mut relay.accounts.get_mut(&bob()).unwrap().directory.one_time_prekeys;
+    *store = core::iter::repeat_n(store[0].clone(), MAX_ONE_TIME_PREKEYS).collect();
+    let fresh = device.publish(1, UnixSeconds::MAX, &mut rng).unwrap();
+    let before = relay.state_bytes();
+    // Control: until they expire there is no room.
+    assert_eq!(relay.publish(&bob(), fresh.clone(), address(1), LATER), Err(RelayError::TooManyPrekeys));
+    assert_eq!(relay.state_bytes(), before);
+    let then = UnixSeconds(LATER.0 + 1);
+    assert_eq!(relay.publish(&bob(), fresh, address(1), then), Ok(()));
+    assert_eq!(relay.one_time_prekeys_left(&bob(), NOW), Ok(1));
 }
 
 #[test]
@@ -65,18 +142,22 @@ fn a_refused_request_changes_nothing() {
 
     let foreign = other.publish(1, LATER, &mut rng).unwrap();
     assert_eq!(relay.publish(&bob(), foreign.clone(), address(9), NOW), Err(RelayError::IdentityChanged));
+    assert_eq!(relay.open(&bob(), foreign.clone(), KEY.hash(), address(9), NOW), Err(RelayError::AccountExists));
     let mut twice = device.publish(1, LATER, &mut rng).unwrap();
     twice.one_time_prekeys.push(twice.one_time_prekeys[0].clone());
     assert_eq!(relay.publish(&bob(), twice.clone(), address(9), NOW), Err(RelayError::BadPublication));
     let mut swapped = twice.clone();
     swapped.one_time_prekeys = vec![swapped.signed_prekey.clone()];
-    assert_eq!(relay.publish(&bob(), swapped, address(9), NOW), Err(RelayError::BadPublication));
+    assert_eq!(relay.publish(&bob(), swapped.clone(), address(9), NOW), Err(RelayError::BadPublication));
+    assert_eq!(relay.replace_identity(&bob(), swapped, KEY.hash(), address(9), NOW), Err(RelayError::BadPublication));
     let mut planted = twice.clone();
     planted.one_time_prekeys.clone_from(&foreign.one_time_prekeys);
     assert_eq!(relay.publish(&bob(), planted, address(9), NOW), Err(RelayError::BadPublication));
     let unknown = AccountName::new("nobody").unwrap();
     assert_eq!(relay.fetch(&unknown, NOW).unwrap_err(), RelayError::UnknownAccount);
-    assert_eq!(relay.deliver(&unknown, message(200), NOW), Err(RelayError::UnknownAccount));
+    let delivered = relay.deliver(&unknown, message(200), Some(&KEY), NOW, &mut rng);
+    assert_eq!(delivered, Err(RelayError::UnknownAccount));
+    assert_eq!(relay.deliver(&bob(), message(200), None, NOW, &mut rng), Err(RelayError::AccessKeyRequired));
     assert_eq!(relay.acknowledge(&bob(), 0), Ok(false));
     assert_eq!(relay.state_bytes(), before);
 
@@ -84,43 +165,99 @@ fn a_refused_request_changes_nothing() {
     twice.one_time_prekeys.pop();
     relay.publish(&bob(), twice, address(9), NOW).unwrap();
     assert_ne!(relay.state_bytes(), before);
-    relay.replace_identity(&bob(), foreign, address(9), NOW).unwrap();
+    relay.replace_identity(&bob(), foreign, KEY.hash(), address(9), NOW).unwrap();
     assert_eq!(relay.fetch(&bob(), NOW).unwrap().identity(), other.identity());
 }
 
 #[test]
 fn envelopes_stay_in_order_until_acknowledged() {
-    let (mut relay, ..) = relay_with(0);
+    let (mut relay, _, mut rng) = relay_with(0);
     for len in [200, 300, 400] {
-        relay.deliver(&bob(), message(len), NOW).unwrap();
+        relay.deliver(&bob(), message(len), Some(&KEY), NOW, &mut rng).unwrap();
     }
-    let waiting = |relay: &mut Relay| -> Vec<(u64, usize)> {
-        let pending = relay.pending(&bob(), address(1), NOW).unwrap();
-        pending.map(|received| (received.number, received.envelope.as_bytes().len())).collect()
-    };
-    assert_eq!(waiting(&mut relay), [(0, 200), (1, 300), (2, 400)]);
-    assert_eq!(relay.acknowledge(&bob(), 1), Ok(true));
-    assert_eq!(relay.acknowledge(&bob(), 1), Ok(false));
-    assert_eq!(waiting(&mut relay), [(0, 200), (2, 400)]);
-    relay.deliver(&bob(), message(500), NOW).unwrap();
-    assert_eq!(waiting(&mut relay), [(0, 200), (2, 400), (3, 500)], "numbers are not used again");
+    let lengths = |relay: &mut Relay| waiting(relay).iter().map(|(_, len)| *len).collect::<Vec<_>>();
+    assert_eq!(lengths(&mut relay), [200, 300, 400]);
+    let number = waiting(&mut relay)[1].0;
+    assert_eq!(relay.acknowledge(&bob(), number), Ok(true));
+    assert_eq!(relay.acknowledge(&bob(), number), Ok(false));
+    assert_eq!(lengths(&mut relay), [200, 400]);
+    relay.deliver(&bob(), message(500), Some(&KEY), NOW, &mut rng).unwrap();
+    assert_eq!(lengths(&mut relay), [200, 400, 500]);
 }
 
 #[test]
 fn a_mailbox_is_bounded_in_number_and_in_bytes() {
-    let (mut relay, ..) = relay_with(0);
+    let deliver = |relay: &mut Relay, envelope, key, rng: &mut _| relay.deliver(&bob(), envelope, key, NOW, rng);
+    let (mut relay, _, mut rng) = relay_with(0);
     for _ in 0..MAX_QUEUE_BYTES / MAX_ENVELOPE_LEN {
-        relay.deliver(&bob(), message(MAX_ENVELOPE_LEN), NOW).unwrap();
+        deliver(&mut relay, message(MAX_ENVELOPE_LEN), Some(&KEY), &mut rng).unwrap();
     }
-    assert_eq!(relay.deliver(&bob(), message(200), NOW), Err(RelayError::MailboxFull));
-    assert_eq!(relay.acknowledge(&bob(), 0), Ok(true));
-    assert_eq!(relay.deliver(&bob(), message(200), NOW), Ok(()));
+    assert_eq!(deliver(&mut relay, message(200), Some(&KEY), &mut rng), Err(RelayError::MailboxFull));
+    let number = waiting(&mut relay)[0].0;
+    assert_eq!(relay.acknowledge(&bob(), number), Ok(true));
+    assert_eq!(deliver(&mut relay, message(200), Some(&KEY), &mut rng), Ok(()));
 
-    let (mut relay, ..) = relay_with(0);
+    let (mut relay, _, mut rng) = relay_with(0);
     for _ in 0..MAX_QUEUE_LEN {
-        relay.deliver(&bob(), message(MESSAGE_OVERHEAD + 2), NOW).unwrap();
+        deliver(&mut relay, message(MESSAGE_OVERHEAD + 2), Some(&KEY), &mut rng).unwrap();
     }
-    assert_eq!(relay.deliver(&bob(), message(MESSAGE_OVERHEAD + 2), NOW), Err(RelayError::MailboxFull));
+    let refused = deliver(&mut relay, message(MESSAGE_OVERHEAD + 2), Some(&KEY), &mut rng);
+    assert_eq!(refused, Err(RelayError::MailboxFull));
+
+    // The same for strangers.
+    let (mut relay, _, mut rng) = relay_with(0);
+    for _ in 0..4 {
+        deliver(&mut relay, first_message(MAX_STRANGERS_BYTES / 4), None, &mut rng).unwrap();
+    }
+    assert_eq!(deliver(&mut relay, first_message(2_000), None, &mut rng), Err(RelayError::MailboxFull));
+    let (mut relay, _, mut rng) = relay_with(0);
+    for _ in 0..MAX_STRANGERS_LEN {
+        deliver(&mut relay, first_message(2_000), None, &mut rng).unwrap();
+    }
+    assert_eq!(deliver(&mut relay, first_message(2_000), None, &mut rng), Err(RelayError::MailboxFull));
+}
+
+/// The answer to a correspondent after somebody sent ten thousand messages of both kinds.
+fn after_a_flood(flood_key: Option<&AccessKey>) -> Result<(), RelayError> {
+    let (mut relay, _, mut rng) = relay_with(0);
+    for _ in 0..MAX_QUEUE_LEN {
+        let _ = relay.deliver(&bob(), message(200), flood_key, NOW, &mut rng);
+        let _ = relay.deliver(&bob(), first_message(2_000), flood_key, NOW, &mut rng);
+    }
+    relay.deliver(&bob(), message(200), Some(&KEY), NOW, &mut rng)
+}
+
+#[test]
+fn strangers_cannot_block_an_account_for_correspondents() {
+    assert_eq!(after_a_flood(None), Ok(()));
+    assert_eq!(after_a_flood(Some(&AccessKey::from_bytes([0; 32]))), Ok(()));
+    // Control: they could if they had the key, as when the relay had none.
+    assert_eq!(after_a_flood(Some(&KEY)), Err(RelayError::MailboxFull));
+}
+
+#[test]
+fn correspondents_do_not_use_up_the_strangers_quota() {
+    let (mut relay, _, mut rng) = relay_with(0);
+    for _ in 0..MAX_QUEUE_LEN {
+        relay.deliver(&bob(), message(200), Some(&KEY), NOW, &mut rng).unwrap();
+    }
+    assert_eq!(relay.deliver(&bob(), first_message(2_000), None, NOW, &mut rng), Ok(()));
+    // Control.
+    assert_eq!(relay.deliver(&bob(), first_message(2_000), Some(&KEY), NOW, &mut rng), Err(RelayError::MailboxFull));
+}
+
+#[test]
+fn rotating_the_access_key_excludes_whoever_lacks_the_new_one() {
+    let (mut relay, _, mut rng) = relay_with(0);
+    let new = AccessKey::from_bytes([0x4C; 32]);
+    let mut answer = |relay: &mut Relay, key| relay.deliver(&bob(), message(200), Some(key), NOW, &mut rng);
+    // Control: before.
+    assert_eq!(answer(&mut relay, &KEY), Ok(()));
+    assert_eq!(answer(&mut relay, &new), Err(RelayError::AccessKeyRequired));
+    relay.rotate_access_key(&bob(), new.hash(), address(1), NOW).unwrap();
+    assert_eq!(answer(&mut relay, &KEY), Err(RelayError::AccessKeyRequired));
+    assert_eq!(answer(&mut relay, &new), Ok(()));
+    assert_eq!(waiting(&mut relay).len(), 2, "what was delivered before stays");
 }
 
 #[test]
@@ -145,48 +282,4 @@ fn account_names_are_bounded() {
     assert!(AccountName::new(&"x".repeat(64)).is_ok());
 }
 
-/// Attack G21: the list is closed. Another column in the server does not compile here until it is on the list.
-#[test]
-fn the_list_of_disclosed_fields_is_closed() {
-    let (mut relay, ..) = relay_with(2);
-    relay.deliver(&bob(), message(208), after(1)).unwrap();
-    let _ = relay.pending(&bob(), address(2), after(2)).unwrap().count();
-    let disclosure = relay.disclose(&bob(), &Order::new("A40-1/2018")).unwrap();
-    let Disclosure { order, account, opened, identity, one_time_prekeys_left, contacts, queued, not_held } = disclosure;
-    assert_eq!((order.reference.as_str(), account.as_str(), opened), ("A40-1/2018", "+14152222222", NOW));
-    assert_eq!((identity.len(), one_time_prekeys_left), (256, 2));
-    let seen = [Contact { time: NOW, address: address(1) }, Contact { time: after(2), address: address(2) }];
-    assert_eq!(contacts, seen);
-    assert_eq!(queued, [Queued { time: after(1), size: 208 }]);
-    assert_eq!(not_held.len(), 4);
-
-    // The server's own columns: each is on the list, public, or an internal counter.
-    let account::Account { opened: _, directory: _, mailbox: _, contacts: _ } = &relay.accounts[&bob()];
-
-    let order = Order { reference: "B".into(), from: after(2), until: after(2) };
-    let narrow = relay.disclose(&bob(), &order).unwrap();
-    assert_eq!((narrow.contacts.len(), narrow.queued.len()), (1, 0));
-}
-
-#[test]
-fn old_contacts_are_deleted() {
-    let (mut relay, ..) = relay_with(0);
-    for time in 0..100 {
-        let _ = relay.pending(&bob(), address(3), after(time)).unwrap().count();
-    }
-    let disclosure = relay.disclose(&bob(), &Order::new("C")).unwrap();
-    assert_eq!(disclosure.contacts.len(), MAX_CONTACTS);
-    assert_eq!(disclosure.contacts.last().map(|contact| contact.time), Some(after(99)));
-}
-
-#[cfg(feature = "serde")]
-#[test]
-fn a_disclosure_is_json() {
-    let (relay, ..) = relay_with(1);
-    let json = serde_json::to_value(relay.disclose(&bob(), &Order::new("D")).unwrap()).unwrap();
-    let keys: Vec<_> = json.as_object().unwrap().keys().map(alloc::string::String::as_str).collect();
-    let expected =
-        ["account", "contacts", "identity", "not_held", "one_time_prekeys_left", "opened", "order", "queued"];
-    assert_eq!(keys, expected);
-    assert_eq!(json["contacts"][0]["address"], "192.0.2.1");
-}
+mod disclosed;
