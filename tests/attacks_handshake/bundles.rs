@@ -8,7 +8,9 @@ use noescrow::error::{AcceptError, InitiateError};
 use noescrow::hazmat::{AcceptFromAnyone, duplicate_bundle};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::relay::{AccountName, ONE_TIME_BURST, ONE_TIME_INTERVAL, Relay};
-use noescrow::{Bundle, Device, Identity, InitiateOptions, Prekey, PrekeyKind, Secret, UnixSeconds, is_first_message};
+use noescrow::{
+    AccessKey, Bundle, Device, Identity, InitiateOptions, Prekey, PrekeyKind, Secret, UnixSeconds, is_first_message,
+};
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
@@ -257,8 +259,9 @@ fn b10_messages_to_a_drained_account_are_exposed_until_prekey_deletion() {
     let mut bob = Device::generate(LATER, &mut rng);
     let (account, address) = (AccountName::new("bob").unwrap(), IpAddr::V4(Ipv4Addr::LOCALHOST));
     let mut relay = Relay::default();
-    relay.publish(&account, bob.publish(100, LATER, &mut rng).unwrap(), address, NOW).unwrap();
-    // Anybody may ask. The relay serves a burst and then one a minute, so that draining takes time.
+    let publication = bob.publish(100, LATER, &mut rng).unwrap();
+    relay.open(&account, publication, AccessKey::generate(&mut rng).hash(), address, NOW).unwrap();
+    // Anybody may ask. The relay serves a burst and then one each ten minutes, so that draining takes time.
     let drained = (0..200).filter(|_| relay.fetch(&account, NOW).unwrap().one_time_prekey().is_some()).count();
     assert_eq!(drained as u64, ONE_TIME_BURST);
     assert!(relay.fetch(&account, NOW.saturating_add(ONE_TIME_INTERVAL)).unwrap().one_time_prekey().is_some());
@@ -266,7 +269,7 @@ fn b10_messages_to_a_drained_account_are_exposed_until_prekey_deletion() {
     let patient = (1..200)
         .filter(|i| relay.fetch(&account, UnixSeconds(NOW.0 + (i + 2) * 3600)).unwrap().one_time_prekey().is_some());
     assert_eq!(patient.count() as u64, 100 - ONE_TIME_BURST - 1);
-    assert_eq!(relay.one_time_prekeys_left(&account).unwrap(), 0);
+    assert_eq!(relay.one_time_prekeys_left(&account, NOW).unwrap(), 0);
     // The device makes new keys when its owner asks, not when the server does.
     assert_eq!(bob.one_time_prekeys_left(), 100);
 

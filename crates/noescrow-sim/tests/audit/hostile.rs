@@ -5,8 +5,7 @@
 
 use crate::faulty_device::{Fault, FaultyDevice, FaultyRecorder};
 use crate::generators::Source;
-use crate::run::{ALICE, BOB, Device, LATER, NAMES, NOW, Run, SOURCE, Setup, account, address, runs};
-use noescrow::hazmat::{AcceptFromAnyone, duplicate_bundle};
+use crate::run::{ALICE, BOB, Device, LATER, NAMES, NOW, Run, SOURCE, Setup, access_key, account, address, runs};
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, InitiateOptions, SafetyNumber, UnixSeconds, session};
 use noescrow_audit::{Audit, FindingKind, Tape};
@@ -375,7 +374,8 @@ fn g4_a_ghost_device_reads_nothing_of_the_old_conversation() {
     let bob = *run.devices[BOB].identity();
     let mut own = own_device(&mut run);
     let published = own.publish(1, LATER, &mut run.source).unwrap();
-    run.relay.replace_identity(&account(BOB), published, address(BOB), NOW).unwrap();
+    let hash = access_key(BOB).hash();
+    run.relay.replace_identity(&account(BOB), published, hash, address(BOB), NOW).unwrap();
     let bundle = run.fetch(BOB);
     assert_ne!(bundle.identity(), &bob);
     assert_ne!(

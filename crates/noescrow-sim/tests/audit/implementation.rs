@@ -3,8 +3,8 @@
 
 use crate::faulty_device::{Fault, Name};
 use crate::generators::Source;
-use crate::run::{ALICE, BOB, Device, LATER, NOW, Run, SOURCE, Session, Setup, account, address};
-use noescrow::durable::{Batch, CommitError, Durable, LoadError, Revision, Row, RowName, Store, Subject, Verdict};
+use crate::run::{ALICE, BOB, Device, LATER, NOW, Run, SOURCE, Session, Setup, access_key, account, address};
+use noescrow::durable::{Durable, Record, Store, Subject};
 use noescrow::error::DecryptError;
 use noescrow::primitives::{Declassified, Failed, RustCrypto};
 use noescrow::relay::{Order, Relay, RelayError};
@@ -145,6 +145,9 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("Contact", format!("{:?}", disclosed.contacts)));
     log.push(("Order", format!("{:?}", disclosed.order)));
     log.push(("Queued", format!("{:?}", disclosed.queued)));
+    log.push(("DisclosedPrekey", format!("{:?}", disclosed.signed_prekey)));
+    log.push(("AccessKey", format!("{:?}", access_key(BOB))));
+    log.push(("AccessKeyHash", format!("{:?}", access_key(BOB).hash())));
     log.push(("Disclosure", format!("{disclosed:?} {disclosed}")));
     log.push(("RelayError", format!("{:?} {}", RelayError::MailboxFull, RelayError::MailboxFull)));
     log.push(("Relay", format!("{:?}", run.relay)));

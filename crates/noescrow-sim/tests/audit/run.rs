@@ -7,7 +7,7 @@ use crate::generators::{Source, draw};
 use noescrow::hazmat::{AcceptFromAnyone, duplicate_bundle};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::relay::{AccountName, Envelope, Order, Relay};
-use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, StorageKey, UnixSeconds, device, session};
+use noescrow::{AccessKey, Bundle, Capacity, ChunkSize, InitiateOptions, StorageKey, UnixSeconds, device, session};
 use noescrow_audit::{Audit, Tape};
 use noescrow_recorder::{Recorder, profile};
 use rand_chacha::ChaCha20Rng;
@@ -109,6 +109,11 @@ pub fn account(who: usize) -> AccountName {
     AccountName::new(["+14151111111", "+14152222222"][who]).unwrap()
 }
 
+/// What an account's correspondents have.
+pub fn access_key(who: usize) -> AccessKey {
+    AccessKey::from_bytes([[0xA1; 32], [0xB2; 32]][who])
+}
+
 pub fn address(who: usize) -> IpAddr {
     ["192.0.2.1", "2001:db8::2"][who].parse().unwrap()
 }
@@ -196,7 +201,12 @@ impl Run {
         self.wire.extend(publication.signed_prekey.to_bytes());
         publication.one_time_prekeys.iter().for_each(|prekey| self.wire.extend(prekey.to_bytes()));
         self.log_request(who, "PUT /v1/keys");
-        self.relay.publish(&account(who), publication, address(who), self.now).unwrap();
+        let (name, hash) = (account(who), access_key(who).hash());
+        match self.relay.one_time_prekeys_left(&name, self.now) {
+            Ok(_) => self.relay.publish(&name, publication, address(who), self.now),
+            Err(_) => self.relay.open(&name, publication, hash, address(who), self.now),
+        }
+        .unwrap();
     }
 
     /// A bundle as Alice receives it.
@@ -240,7 +250,10 @@ impl Run {
         self.now.0 += 1;
         self.log_request(to, &format!("PUT /v1/messages {}", message.len()));
         self.wire.extend(&message);
-        self.relay.deliver(&account(to), Envelope::new(message).unwrap(), self.now).unwrap();
+        let (key, envelope) = (access_key(to), Envelope::new(message).unwrap());
+        self.wire.extend(key.expose());
+        let mut numbers = ChaCha20Rng::seed_from_u64(self.now.0);
+        self.relay.deliver(&account(to), envelope, Some(&key), self.now, &mut numbers).unwrap();
     }
 
     /// The messages queued for a recipient, with the mailbox's numbers.

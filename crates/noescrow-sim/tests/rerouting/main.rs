@@ -14,7 +14,8 @@
 use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::relay::{AccountName, Envelope, Relay};
 use noescrow::{
-    Bundle, Device, InitiateOptions, MAX_SKIPPED_KEYS, Payload, Sealed, Session, UnixSeconds, is_first_message,
+    AccessKey, Bundle, Device, InitiateOptions, MAX_SKIPPED_KEYS, Payload, Sealed, Session, UnixSeconds,
+    is_first_message,
 };
 use noescrow_sim::Endpoint;
 use rand_chacha::ChaCha20Rng;
@@ -126,6 +127,9 @@ impl Forwarder {
     }
 }
 
+/// What the correspondents of both accounts have.
+static ACCESS_KEY: AccessKey = AccessKey::from_bytes([0xAC; 32]);
+
 /// Five servers between the forwarders and the two ends: a parcel that has passed the forwarders waits at any of them.
 #[derive(Debug)]
 struct PostOffice {
@@ -150,7 +154,7 @@ impl PostOffice {
         let mut relay = Relay::default();
         for (device, side) in devices.into_iter().zip([Side::Alice, Side::Bob]) {
             let publication = device.publish(0, LATER, rng).unwrap();
-            relay.publish(&Self::account(side), publication, Self::OWNER, NOW).unwrap();
+            relay.open(&Self::account(side), publication, ACCESS_KEY.hash(), Self::OWNER, NOW).unwrap();
         }
         Self { relay, waiting: vec![] }
     }
@@ -158,7 +162,9 @@ impl PostOffice {
     /// False if the server can see by type or length that this is not a message.
     fn take(&mut self, parcel: Parcel) -> bool {
         let Ok(envelope) = Envelope::new(parcel.bytes.clone()) else { return false };
-        self.relay.deliver(&Self::account(parcel.to), envelope, NOW).unwrap();
+        // With a stuck generator: the order of arrival is in the queue, not in the numbers.
+        let mut numbers = ChaCha20Rng::seed_from_u64(0);
+        self.relay.deliver(&Self::account(parcel.to), envelope, Some(&ACCESS_KEY), NOW, &mut numbers).unwrap();
         self.waiting.push(parcel);
         true
     }
