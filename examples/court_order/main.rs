@@ -15,7 +15,7 @@ use hearing::Hearing;
 use noescrow::error::AcceptError;
 use noescrow::primitives::RustCrypto;
 use noescrow::relay::{AccountName, Disclosure, Envelope, Order, Relay};
-use noescrow::{Bundle, ChunkSize, InitiateOptions, Payload, StorageKey, UnixSeconds, device};
+use noescrow::{AccessKey, Bundle, ChunkSize, InitiateOptions, Payload, Sealed, StorageKey, UnixSeconds, device};
 use noescrow_audit::Tape;
 use noescrow_recorder::Recorder;
 use rand_chacha::ChaCha20Rng;
@@ -176,10 +176,14 @@ struct Server {
 }
 
 impl Server {
-    fn receive(&mut self, to: &AccountName, message: Vec<u8>) -> Result<(), Box<dyn Error>> {
+    fn receive(&mut self, to: &AccountName, message: Vec<u8>, key: Option<&AccessKey>) -> Result<(), Box<dyn Error>> {
         self.saw(&message)?;
+        if let Some(key) = key {
+            self.saw(key.expose())?;
+        }
         self.messages += 1;
-        self.relay.deliver(to, Envelope::new(message)?, self.now)?;
+        let mut rng = UnwrapErr(getrandom::SysRng);
+        self.relay.deliver(to, Envelope::new(message)?, key, self.now, &mut rng)?;
         Ok(())
     }
 
@@ -235,6 +239,8 @@ struct Exchange {
     server: Server,
     network: ChaCha20Rng,
     losses: Losses,
+    /// Alice's and Bob's access keys, which each has from the other. An app sends them inside the session.
+    access_keys: [AccessKey; 2],
 }
 
 impl Exchange {
@@ -244,19 +250,20 @@ impl Exchange {
         let next_month = now.saturating_add(MONTH);
         let wire = BufWriter::with_capacity(1 << 20, File::create(held.join("wire.bin"))?);
         let mut server = Server { relay: Relay::default(), wire, messages: 0, now };
+        let access_keys = [(); 2].map(|()| AccessKey::generate(&mut rng));
         let tape = Tape::to_writer(File::create(trace)?);
         let [alices, bobs] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name));
         let recorders = [alices?, bobs?];
         let mut devices = recorders.map(|recorder| Device::generate_with(recorder, next_month, &mut rng));
-        for (device, account, address) in
-            devices.iter_mut().zip([alice()?, bob()?]).zip([ALICE_ADDRESS, BOB_ADDRESS]).map(|((d, n), a)| (d, n, a))
-        {
+        let owners = [(alice()?, ALICE_ADDRESS), (bob()?, BOB_ADDRESS)];
+        for ((device, (account, address)), key) in devices.iter_mut().zip(owners).zip(&access_keys) {
             let publication = device.publish(10, next_month, &mut rng)?;
             server.saw(&publication.identity.to_bytes())?;
             for prekey in publication.one_time_prekeys.iter().chain([&publication.signed_prekey]) {
                 server.saw(&prekey.to_bytes())?;
             }
-            server.relay.publish(&account, publication, address, now)?;
+            server.saw(&key.hash().to_bytes())?;
+            server.relay.open(&account, publication, key.hash(), address, now)?;
         }
         let [from, mut to] = devices;
 
@@ -274,7 +281,8 @@ impl Exchange {
             InitiateOptions::unverified(now).chunk_size(CHUNK_SIZE),
             &mut rng,
         )?;
-        server.receive(&bob()?, hello)?;
+        // Alice does not know Bob's access key yet.
+        server.receive(&bob()?, hello, None)?;
         let hello = server.hand_over(&bob()?, BOB_ADDRESS)?.pop().ok_or("the first message was lost")?;
         let (theirs, first) = to.open(&hello)?.accept(transfer::ASSOCIATED_DATA).map_err(AcceptError::from)?;
         if session.safety_number() != theirs.safety_number() {
@@ -291,7 +299,7 @@ impl Exchange {
         let mut bob = Peer::new(2, theirs, memory(), &options.files, &received.join("bob"))?;
         bob.take(&first.plaintext)?;
         let network = ChaCha20Rng::seed_from_u64(2018);
-        Ok(Self { alice, bob, tape, server, network, losses: Losses::default() })
+        Ok(Self { alice, bob, tape, server, network, losses: Losses::default(), access_keys })
     }
 
     /// Both send all files to each other; returns the bytes exchanged.
@@ -300,18 +308,19 @@ impl Exchange {
         let total = total(&options.files)?;
         let mut progress = Progress::new("exchanged", total);
         let (alice_name, bob_name) = (alice()?, bob()?);
+        let [alices, bobs] = &self.access_keys;
         let (mut stalled, mut last) = (0, 0);
         while !(self.alice.is_done() && self.bob.is_done()) {
             let batch = deliver(self.alice.outgoing(&mut rng)?, &mut self.network, &mut self.losses);
             for message in batch {
-                self.server.receive(&bob_name, message)?;
+                self.server.receive(&bob_name, message, Some(bobs))?;
             }
             for message in self.server.hand_over(&bob_name, BOB_ADDRESS)? {
                 self.bob.incoming(&message)?;
             }
             let batch = deliver(self.bob.outgoing(&mut rng)?, &mut self.network, &mut self.losses);
             for message in batch {
-                self.server.receive(&alice_name, message)?;
+                self.server.receive(&alice_name, message, Some(alices))?;
             }
             for message in self.server.hand_over(&alice_name, ALICE_ADDRESS)? {
                 self.alice.incoming(&message)?;
@@ -328,7 +337,7 @@ impl Exchange {
         // One more message that nobody fetches: the relay still has it when the order comes.
         let waiting = self.alice.outgoing(&mut rng)?;
         for message in waiting {
-            self.server.receive(&bob_name, message)?;
+            self.server.receive(&bob_name, message, Some(bobs))?;
         }
         Ok(2 * total)
     }
