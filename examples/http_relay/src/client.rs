@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The client side of an app: devices that record and use HTTP/1.1, one connection a request.
 
+use data_encoding::HEXLOWER;
 use noescrow::primitives::RustCrypto;
-use noescrow::{Bundle, Capacity, Publication, device, session};
+use noescrow::{AccessKey, AccessKeyHash, Bundle, Capacity, Publication, device, session};
 use noescrow_recorder::Recorder;
 use std::error::Error;
 use std::io::{Read, Write};
@@ -26,10 +27,14 @@ pub struct Client {
 
 impl Client {
     fn request(&mut self, method: &str, path: &str, body: &[u8]) -> Outcome<Vec<u8>> {
+        self.request_with(method, path, body, "")
+    }
+
+    fn request_with(&mut self, method: &str, path: &str, body: &[u8], header: &str) -> Outcome<Vec<u8>> {
         let extra = self.extra.take().map_or_else(String::new, |(name, value)| format!("{name}: {value}\r\n"));
         let length = body.len();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\nContent-Length: {length}\r\n{extra}\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\nContent-Length: {length}\r\n{header}{extra}\r\n"
         );
         let mut stream = TcpStream::connect_timeout(&self.server, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -44,8 +49,8 @@ impl Client {
         if status.starts_with('2') { Ok(body) } else { Err(format!("{method} {path}: status {status}").into()) }
     }
 
-    pub fn publish(&mut self, publication: &Publication) -> Outcome<()> {
-        let mut body = publication.identity.to_bytes().to_vec();
+    pub fn publish(&mut self, publication: &Publication, access: AccessKeyHash) -> Outcome<()> {
+        let mut body = [&access.to_bytes()[..], &publication.identity.to_bytes()].concat();
         for prekey in [&publication.signed_prekey].into_iter().chain(&publication.one_time_prekeys) {
             body.extend(prekey.to_bytes());
         }
@@ -57,8 +62,14 @@ impl Client {
         Ok(Bundle::from_bytes(&RustCrypto, &bundle)?)
     }
 
-    pub fn send(&mut self, account: &str, message: &[u8]) -> Outcome<()> {
-        self.request("POST", &format!("/accounts/{account}/messages"), message).map(drop)
+    pub fn rotate_access_key(&mut self, access: AccessKeyHash) -> Outcome<()> {
+        self.request("PUT", &format!("/accounts/{}/access", self.account), &access.to_bytes()).map(drop)
+    }
+
+    /// Sends with the account's access key, which correspondents have; a stranger sends a first message without it.
+    pub fn send(&mut self, account: &str, message: &[u8], key: Option<&AccessKey>) -> Outcome<()> {
+        let key = key.map_or_else(String::new, |key| format!("x-access-key: {}\r\n", HEXLOWER.encode(key.expose())));
+        self.request_with("POST", &format!("/accounts/{account}/messages"), message, &key).map(drop)
     }
 
     /// Fetches what is waiting for this account; the server deletes it.

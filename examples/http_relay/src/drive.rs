@@ -14,7 +14,7 @@ mod proxy;
 
 use client::{Client, Device, Outcome, Session};
 use data_encoding::{BASE64, HEXLOWER};
-use noescrow::{InitiateOptions, UnixSeconds};
+use noescrow::{AccessKey, InitiateOptions, UnixSeconds};
 use noescrow_audit::{Audit, Finding, FindingKind, Kind, Role, Tape, TraceReader, Verdict};
 use noescrow_recorder::{Recorder, profile};
 use proxy::Proxy;
@@ -150,35 +150,44 @@ impl Case {
         let mut alices = Client { server, account: "+14153333333", extra: None };
         let mut bobs = Client { server, account: "+14152222222", extra: None };
 
-        bobs.publish(&bob.publish(5, next_month, &mut rng)?)?;
+        // Each sends the own access key to the other; an app does so inside the session.
+        let [alices_key, bobs_key, old_key] = [(); 3].map(|()| AccessKey::generate(&mut rng));
+        bobs.publish(&bob.publish(5, next_month, &mut rng)?, old_key.hash())?;
         let mut copy = Device::generate_with(recorder("a third")?, next_month, &mut rng);
-        alices.publish(&copy.publish(1, next_month, &mut rng)?)?;
+        alices.publish(&copy.publish(1, next_month, &mut rng)?, alices_key.hash())?;
         let (mut session, hello): (Session, _) = alice.initiate(
             alices.fetch(bobs.account)?,
             b"hello Bob, shall we talk?",
             InitiateOptions::unverified(now),
             &mut rng,
         )?;
-        alices.send(bobs.account, &hello)?;
+        alices.send(bobs.account, &hello, None)?;
         let hello = bobs.receive()?.pop().ok_or("the first message did not come")?;
-        let accepted = bob.open(&hello)?.accept(b"").map_err(|failed| failed.error)?;
-        let (mut theirs, first): (Session, _) = accepted;
-        same(&first.plaintext, b"hello Bob, shall we talk?")?;
+        let (mut theirs, text): (Session, _) = bob.accept(&hello)?;
+        same(&text, b"hello Bob, shall we talk?")?;
+        // Bob has blocked somebody. Whoever lacks the new key, or has none, cannot send messages of a session.
+        bobs.rotate_access_key(bobs_key.hash())?;
+        let refused = theirs.encrypt(b"to myself", &mut rng)?;
+        for key in [None, Some(&old_key)] {
+            if bobs.send(bobs.account, &refused, key).is_ok() {
+                return Err("a message without the access key was accepted".into());
+            }
+        }
         for number in 0..MESSAGES {
             let text = format!("number {number} from Bob, for Alice's eyes only");
-            bobs.send(alices.account, &theirs.encrypt(text.as_bytes(), &mut rng)?)?;
+            bobs.send(alices.account, &theirs.encrypt(text.as_bytes(), &mut rng)?, Some(&alices_key))?;
             let message = alices.receive()?.pop().ok_or("a message did not come")?;
             same(&session.decrypt(&message)?.plaintext, text.as_bytes())?;
 
             let text = format!("number {number} from Alice, for Bob's eyes only");
             let message = session.encrypt(text.as_bytes(), &mut rng)?;
             self.help(&mut alices, tape, &text)?;
-            alices.send(bobs.account, &message)?;
+            alices.send(bobs.account, &message, Some(&bobs_key))?;
             let message = bobs.receive()?.pop().ok_or("a message did not come")?;
             same(&theirs.decrypt(&message)?.plaintext, text.as_bytes())?;
         }
         // A message that stays waiting, for the database to contain.
-        alices.send(bobs.account, &session.encrypt(b"are you still there, Bob?", &mut rng)?)?;
+        alices.send(bobs.account, &session.encrypt(b"are you still there, Bob?", &mut rng)?, Some(&bobs_key))?;
         // This request overwrites what the last one left in the server's buffers.
         alices.idle()
     }
