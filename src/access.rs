@@ -44,9 +44,10 @@ impl AccessKey {
         self.0.expose()
     }
 
-    /// Returns what the server stores: SHA-256 of a label and the key.
+    /// Returns what the server stores: SHA-256 of a label and the key (LG-2).
     #[must_use]
     pub fn hash(&self) -> AccessKeyHash {
+        RustCrypto.step("LG-2");
         AccessKeyHash(RustCrypto.sha256(&[labels::ACCESS_KEY, self.expose()]))
     }
 }

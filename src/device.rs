@@ -10,20 +10,20 @@ mod accepting;
 #[cfg(feature = "alloc")]
 mod allocating;
 mod capacity;
-mod initiating;
+mod login;
 mod options;
 mod stored;
 
 pub use accepting::{AcceptFailed, Pending};
 pub use capacity::{Capacities, Capacity};
-pub use initiating::InitiateFailed;
+pub use login::LOGIN_CHALLENGE_LEN;
 pub use options::InitiateOptions;
 
 use crate::error::{PrekeyError, RestoreError};
 use crate::identity::{Identity, IdentityKeyPair, SafetyNumber};
 use crate::payload::Payload;
 use crate::prekeys::{Bundle, Prekey, PrekeyKind, PrekeyPair};
-use crate::primitives::{Primitives, RustCrypto, SIGNATURE_LEN};
+use crate::primitives::{Primitives, RustCrypto};
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::ratchet::triple::TripleRatchet;
 use crate::session::{Opening, Parties, Session};
@@ -106,11 +106,6 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         self.identity.public()
-    }
-
-    /// Signs under the identity. The message begins with a label.
-    pub(crate) fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_LEN] {
-        self.primitives.sign(self.identity.signing_seed(), message)
     }
 
     /// Returns the safety number with another identity, without further identifiers; see [`SafetyNumber::new`].

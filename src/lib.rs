@@ -19,9 +19,8 @@ mod test_support;
 mod time;
 mod wipe;
 
-// §4: identity and safety number; the login to a server.
+// §4: identity and safety number; the login is in `device`.
 mod identity;
-mod login;
 
 // §5: prekeys and bundles; the device that owns them.
 pub mod device;
@@ -67,7 +66,6 @@ pub use access::{ACCESS_KEY_LEN, AccessKey, AccessKeyHash};
 pub use device::{Capacity, Device, InitiateOptions};
 pub use hedged::{HedgeSecret, HedgedRng};
 pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};
-pub use login::LOGIN_CHALLENGE_LEN;
 pub use payload::{Payload, Sealed};
 #[cfg(feature = "alloc")]
 pub use prekeys::Publication;

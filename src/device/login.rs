@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Login to a server: a device signs a challenge under its identity, with a label of its own.
+//! Login to a server (LG-1): a device signs a challenge under its identity, with a label of its own.
 //!
 //! This module is not concerned with how a server makes and remembers challenges.
 
-use crate::device::{Capacities, Device};
+use super::{Capacities, Device};
 use crate::identity::Identity;
 use crate::labels;
 use crate::primitives::{Failed, Primitives, SIGNATURE_LEN};
@@ -26,7 +26,7 @@ fn signed(challenge: &[u8; LOGIN_CHALLENGE_LEN]) -> [u8; SIGNED_LEN] {
 }
 
 impl<P: Primitives, C: Capacities> Device<P, C> {
-    /// Signs a server's challenge, 32 bytes. Returns the Ed25519 signature, 64 bytes, which
+    /// Signs a server's challenge, 32 bytes (LG-1). Returns the Ed25519 signature, 64 bytes, which
     /// [`Identity::verify_login`] verifies.
     ///
     /// # Security
@@ -36,7 +36,10 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// accept each challenge once. A signature proves to everyone that the device logged in.
     #[must_use]
     pub fn sign_login(&self, challenge: &[u8; LOGIN_CHALLENGE_LEN]) -> [u8; SIGNATURE_LEN] {
-        wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| self.sign(&signed(challenge)))
+        self.primitives.step("LG-1");
+        wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| {
+            self.primitives.sign(self.identity.signing_seed(), &signed(challenge))
+        })
     }
 }
 
@@ -51,6 +54,7 @@ impl Identity {
         challenge: &[u8; LOGIN_CHALLENGE_LEN],
         signature: &[u8; SIGNATURE_LEN],
     ) -> Result<(), Failed> {
+        primitives.step("LG-1");
         primitives.verify(self.signing_key(), &signed(challenge), signature)
     }
 }
