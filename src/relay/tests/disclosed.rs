@@ -136,6 +136,9 @@ fn rebuilt(disclosures: &[Disclosure]) -> Vec<u8> {
     out
 }
 
+/// A field's name, and a way to withhold it.
+type Withheld = (&'static str, fn(&mut Disclosure));
+
 #[test]
 fn the_relays_whole_state_follows_from_its_disclosures() {
     let (mut relay, _, mut rng) = busy();
@@ -148,7 +151,7 @@ fn the_relays_whole_state_follows_from_its_disclosures() {
     assert_eq!(rebuilt(&disclosures), relay.state_bytes());
 
     // Control: it does not if any one field is withheld.
-    let without: [(&str, fn(&mut Disclosure)); 12] = [
+    let without: [Withheld; 12] = [
         ("account", |of| of.account.clear()),
         ("opened", |of| of.opened = UnixSeconds(0)),
         ("access_key_hash", |of| of.access_key_hash = "0".repeat(64)),
