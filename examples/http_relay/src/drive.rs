@@ -288,11 +288,11 @@ fn latest(tape: &Tape, wanted: Wanted) -> Outcome<Vec<u8>> {
     TraceReader::new(tape.bytes().as_slice())?.for_each(|operation| {
         let Some(output) = operation.output(Role::KdfOutput).filter(|_| operation.participant == 0) else { return };
         let constant = operation.input(Role::Context).unwrap_or_default();
-        // KDF_CK's constants (spec/protocol.md §8), and the root key before KDF_RK_HE's three keys.
+        // KDF_CK's constants (spec/protocol.md §9), and the root key before KDF_RK_HE's three keys.
         let key = match (&wanted, operation.kind, constant) {
             (Wanted::Message, Kind::Hmac, [1]) | (Wanted::Chain, Kind::Hmac, [2]) => Some(output),
-            // KDF_SCKA_CK's 64 bytes (§13): the next chain key, and the message key.
-            (Wanted::PostQuantumMessage, Kind::HkdfExpand, b"noescrow-v1 KDF_SCKA_CK") => output.get(32..),
+            // KDF_SCKA_CK's 64 bytes (§8): the next chain key, and the message key.
+            (Wanted::PostQuantumMessage, Kind::HkdfExpand, b"noescrow-v1 pq ck") => output.get(32..),
             (Wanted::Root, Kind::Hkdf, _) if output.len() == 96 => output.get(..32),
             _ => None,
         };
