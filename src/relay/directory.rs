@@ -24,7 +24,8 @@ pub(super) struct Directory {
     /// In the order of publication.
     pub(super) one_time_prekeys: VecDeque<Held<Prekey>>,
     /// The period in which [`ONE_TIME_BURST`] prekeys may be handed out again. Each one handed out moves it by one
-    /// period, so that a single number limits the rate. [`Period::NONE`] after [`forget`](Self::forget) if it is past.
+    /// period, so that a single number limits the rate. [`Period::NONE`] after
+    /// [`forget_requests`](Self::forget_requests) if it is past.
     pub(super) full_again: Held<Period>,
 }
 
@@ -74,13 +75,14 @@ impl Directory {
         Ok(())
     }
 
-    /// Returns a bundle. Its one-time prekey is the oldest one that has not expired. Expired ones are not deleted here,
-    /// so that one wrong reading of the clock costs no prekey.
+    /// Returns a bundle. Its one-time prekey is the oldest one that has not expired, and none if the signed prekey has:
+    /// nobody could use it. Expired ones are not deleted here, so that one wrong reading of the clock costs no prekey.
     pub(super) fn fetch(&mut self, now: UnixSeconds) -> Result<Bundle, RelayError> {
         let period = Period::of(now);
         // After a reading of the clock that was too late, the rate is the lowest, and not zero for ever.
         let full_again = self.full_again.0.0.clamp(period.0, period.0.saturating_add(ONE_TIME_BURST));
-        let place = match full_again.saturating_sub(period.0) < ONE_TIME_BURST {
+        let is_due = full_again.saturating_sub(period.0) < ONE_TIME_BURST;
+        let place = match is_due && may_be_used(&self.signed_prekey.0, now) {
             true => self.one_time_prekeys.iter().position(|prekey| may_be_used(&prekey.0, now)),
             false => None,
         };
@@ -102,6 +104,11 @@ impl Directory {
 
     pub(super) fn forget(&mut self, now: UnixSeconds) {
         self.one_time_prekeys.retain(|prekey| may_be_used(&prekey.0, now));
+        self.forget_requests(now);
+    }
+
+    /// Deletes the period of past requests if the limit does not need it.
+    pub(super) fn forget_requests(&mut self, now: UnixSeconds) {
         if self.full_again.0 <= Period::of(now) {
             self.full_again = Held(Period::NONE);
         }

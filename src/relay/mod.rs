@@ -148,7 +148,7 @@ impl Relay {
     }
 
     /// Returns a bundle of the account to anybody. A one-time prekey is handed out once, and never after it expired.
-    /// When none is left, or more are requested than [`ONE_TIME_BURST`] and then one each [`ONE_TIME_INTERVAL`], the
+    /// When none is left, the signed prekey has expired, or more are requested than [`ONE_TIME_BURST`] and then one each [`ONE_TIME_INTERVAL`], the
     /// bundle has none (attack B10). The relay does not record who asks. When somebody asked is held to ten minutes,
     /// until the limit does not need it any more.
     ///
@@ -203,7 +203,7 @@ impl Relay {
     }
 
     /// Returns the envelopes queued for the account, oldest first. They stay until acknowledged. Records the owner's
-    /// address and the day.
+    /// address and the day, and deletes the period of past requests for prekeys if the limit does not need it.
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].
@@ -215,6 +215,7 @@ impl Relay {
     ) -> Result<impl Iterator<Item = Received<'a>> + use<'a>, RelayError> {
         let known = self.account_mut(account)?;
         known.record_contact(address, now);
+        known.directory.forget_requests(now);
         Ok(known.mailbox.pending())
     }
 

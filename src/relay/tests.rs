@@ -10,6 +10,9 @@ use rand_chacha::rand_core::SeedableRng;
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 const LATER: UnixSeconds = after(86_400);
 
+/// When the signed prekey expires.
+const MUCH_LATER: UnixSeconds = after(35 * 86_400);
+
 const fn after(seconds: u64) -> UnixSeconds {
     NOW.saturating_add(Duration::from_secs(seconds))
 }
@@ -27,7 +30,7 @@ static KEY: AccessKey = AccessKey::from_bytes([0x4B; 32]);
 /// Bob's account at a new relay, his device, and a generator.
 fn relay_with(prekeys: usize) -> (Relay, Device, ChaCha20Rng) {
     let mut rng = ChaCha20Rng::seed_from_u64(7);
-    let mut device = Device::generate(LATER, &mut rng);
+    let mut device = Device::generate(MUCH_LATER, &mut rng);
     let mut relay = Relay::default();
     let publication = device.publish(prekeys, LATER, &mut rng).unwrap();
     relay.open(&bob(), publication, KEY.hash(), address(1), NOW).unwrap();
@@ -117,6 +120,16 @@ fn an_expired_one_time_prekey_is_never_handed_out() {
     assert_eq!(relay.one_time_prekey_ids(&bob(), then).unwrap(), fresh_ids);
     let ids: Vec<_> = (0..3).map(|_| relay.fetch(&bob(), then).unwrap().one_time_prekey().map(Prekey::id)).collect();
     assert_eq!(ids, [Some(fresh_ids[0]), Some(fresh_ids[1]), None]);
+}
+
+#[test]
+fn no_one_time_prekey_is_spent_on_an_expired_signed_prekey() {
+    let (mut relay, mut device, mut rng) = relay_with(0);
+    relay.publish(&bob(), device.publish(1, UnixSeconds::MAX, &mut rng).unwrap(), address(1), NOW).unwrap();
+    let then = UnixSeconds(MUCH_LATER.0 + 1);
+    assert!(relay.fetch(&bob(), then).unwrap().one_time_prekey().is_none());
+    // Control: it may still be handed out.
+    assert!(relay.fetch(&bob(), MUCH_LATER).unwrap().one_time_prekey().is_some());
 }
 
 #[test]

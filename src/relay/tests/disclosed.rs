@@ -292,6 +292,12 @@ fn requests_for_prekeys_are_held_to_ten_minutes_and_forgotten() {
         relay.state_bytes()
     });
     assert_eq!(forgotten[0], forgotten[1]);
+    // The owner's next contact has the same effect.
+    let mut relay = asked(0, 1);
+    relay.pending(&bob(), address(1), after(600)).unwrap().for_each(drop);
+    assert!(disclosure(&relay).requests_limited_until.is_some());
+    relay.pending(&bob(), address(1), after(2 * 600)).unwrap().for_each(drop);
+    assert_eq!(disclosure(&relay).requests_limited_until, None);
 }
 
 #[test]
