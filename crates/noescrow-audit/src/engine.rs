@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The parts of an audit, for programs that judge many runs step by step, such as an exhaustive exploration.
 //!
-//! A [`Ledger`] ingests operations, each with the result of [recomputing](recompute) it, and is then
+//! A [`Ledger`] ingests operations, each with the result of [recomputing](Recomputer) it, and is then
 //! [finished](Ledger::finish). A [`Closure`] has everything that follows from some of its values. [`Substrings`] finds
 //! its secrets within longer bytes.
 //!
@@ -11,6 +11,6 @@ pub use super::class::Class;
 pub use super::clauses::{Clauses, Rule, Watches};
 pub use super::closure::{Closure, Known};
 pub use super::ledger::{Flaw, Ledger, Memory, Message};
-pub use super::recompute::{Recomputed, recompute};
+pub use super::recompute::{Recomputed, Recomputer, recompute};
 pub use super::substring::Substrings;
 pub use super::value::{Id, NameInProfile, ParticipantId, Value, What};

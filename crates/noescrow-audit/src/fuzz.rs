@@ -2,7 +2,7 @@
 //! The bodies of fuzz targets. Tests run them too.
 
 use super::operation::Role;
-use super::recompute::{Recomputed, recompute};
+use super::recompute::{Recomputed, Recomputer};
 use super::trace::{Record, TraceError, TraceReader, TraceWriter};
 
 /// Reads `bytes` as a trace, recomputes every operation, writes the trace again, and compares. Returns the number of
@@ -15,12 +15,12 @@ use super::trace::{Record, TraceError, TraceReader, TraceWriter};
 /// If a trace has a second encoding, or a ciphertext differs from its plaintext in length.
 pub fn trace_reader(bytes: &[u8]) -> Result<u64, TraceError> {
     let mut operations = 0u64;
-    let mut writer = TraceWriter::new();
+    let (mut writer, mut recomputer) = (TraceWriter::new(), Recomputer::new());
     TraceReader::new(bytes)?.for_each_record(|record| match record {
         Record::Participant(participant) => drop(writer.participant(&participant.name, participant.is_server)),
         Record::Operation(operation) => {
             operations = operations.saturating_add(1);
-            if let Recomputed::Agrees(Some(ciphertext)) = recompute(&operation) {
+            if let Recomputed::Agrees(Some(ciphertext)) = recomputer.recompute(&operation) {
                 let plaintext = operation.fields.iter().find(|field| field.role == Role::Plaintext);
                 assert_eq!(plaintext.map(|field| field.bytes.len()), Some(ciphertext.len()));
             }

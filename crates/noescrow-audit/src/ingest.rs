@@ -7,7 +7,7 @@ use super::expanded;
 use super::ledger::{Flaw, Ledger, MAX_KEPT, Memory, Message, Performed};
 use super::operation::{Kind, Operation, Role};
 use super::profile::{Expansion, Profile};
-use super::recompute::{Recomputed, extracted, recompute};
+use super::recompute::{Recomputed, Recomputer, extracted};
 use super::trace::{Record, TraceError, TraceReader};
 use super::value::{GIVEN, Id, PLAINTEXT, ParticipantId, What, index};
 use super::well_known::is_well_known;
@@ -30,9 +30,10 @@ impl Ledger {
     /// Reads a trace and ingests all its operations. Participants of different traces are different ones.
     pub(crate) fn ingest_trace(&mut self, trace: impl Read) -> Result<(), TraceError> {
         self.begin_trace();
+        let mut recomputer = Recomputer::new();
         TraceReader::new(trace)?.for_each_record(|record| match record {
             Record::Participant(participant) => self.participants.push(participant.clone()),
-            Record::Operation(operation) => self.ingest_recomputed(&operation, &recompute(&operation)),
+            Record::Operation(operation) => self.ingest_recomputed(&operation, &recomputer.recompute(&operation)),
         })?;
         Ok(())
     }

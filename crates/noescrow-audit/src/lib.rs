@@ -28,6 +28,7 @@
 //! | | module | |
 //! |---|---|---|
 //! | trace | `operation`, `trace`, `tape` | what a device did, as bytes: written by a [`Track`], read by a [`TraceReader`] |
+//! | | `recent` | long associated data, which a trace holds once and then refers to |
 //! | | `recompute` | recomputes each operation with other implementations |
 //! | profile | `profile` | what the audit must know about one protocol, as data |
 //! | ledger | `class`, `well_known`, `value`, `ledger` | every value once, with its class and origin |
@@ -51,6 +52,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should"))]
 
 mod operation;
+mod recent;
 mod tape;
 mod trace;
 
@@ -108,6 +110,6 @@ pub use leakscan::{
 pub use operation::{Field, Kind, Operation, Role};
 pub use profile::{Profile, ProfileError};
 pub use secrecy_matrix::{Cell, Healing, MatrixRow, SecrecyMatrix, Theft};
-pub use tape::{Tape, TooManyParticipants, Track};
+pub use tape::{Sealed, Tape, TooManyParticipants, Track};
 pub use trace::{Participant, TraceError, TraceReader};
 pub use verdict::{MAX_FINDINGS, NOT_SHOWN, Outcome, Verdict};

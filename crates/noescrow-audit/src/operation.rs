@@ -162,7 +162,7 @@ pub enum Role {
     AeadKey = 19,
     /// An AES-256-GCM nonce, 12 bytes.
     Nonce = 20,
-    /// AES-256-GCM's associated data.
+    /// AES-256-GCM's associated data, whole.
     AssociatedData = 21,
     /// The plaintext that is sealed or was opened.
     Plaintext = 22,
@@ -176,6 +176,9 @@ pub enum Role {
     Ct1 = 26,
     /// Its second part, 128 bytes.
     Ct2 = 27,
+    /// AES-256-GCM's associated data by length (u32) and SHA-256, 36 bytes: the trace has the bytes at an earlier
+    /// operation.
+    AssociatedDataReference = 28,
 }
 
 impl Role {
@@ -183,7 +186,7 @@ impl Role {
     pub(crate) const OUTPUT: u8 = 0x80;
 
     /// Every role, by its byte.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Value,
         Self::DhPrivate,
         Self::DhPublic,
@@ -211,6 +214,7 @@ impl Role {
         Self::EkVector,
         Self::Ct1,
         Self::Ct2,
+        Self::AssociatedDataReference,
     ];
 
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {

@@ -11,6 +11,7 @@
 //! The computation is not constant-time, because a trace is not secret from its auditor.
 
 use super::operation::{Field, Kind, Operation, Role};
+use super::recent::Recent;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{self, X25519};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
@@ -41,14 +42,44 @@ pub enum Recomputed {
     Malformed(&'static str),
 }
 
-/// Recomputes an operation's outputs from its inputs and compares them with the recorded ones.
-#[must_use]
-pub fn recompute(operation: &Operation<'_>) -> Recomputed {
-    outputs_agree(operation.kind, Fields(operation.fields))
-        .unwrap_or_else(|Impossible(what)| Recomputed::Malformed(what))
+/// Recomputes the operations of one trace, in order: an operation may refer to associated data of an earlier one.
+///
+/// It keeps what the last 8,192 operations may be referred to for: at most 4,112 bytes of each, and no more than they
+/// have in the trace.
+#[derive(Clone, Debug, Default)]
+pub struct Recomputer(Recent<Vec<u8>>);
+
+impl Recomputer {
+    /// At the beginning of a trace.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Recomputes the next operation's outputs from its inputs and compares them with the recorded ones.
+    #[must_use]
+    pub fn recompute(&mut self, operation: &Operation<'_>) -> Recomputed {
+        let Self(recent) = self;
+        recent.begin_operation();
+        let outcome = outputs_agree(operation.kind, Fields(operation.fields), recent)
+            .unwrap_or_else(|Impossible(what)| Recomputed::Malformed(what));
+        // What does not agree is remembered no more than what was refused.
+        if let Recomputed::Agrees(Some(ciphertext)) = &outcome {
+            operation.inputs(Role::AssociatedData).for_each(|written| recent.remember(written, <[u8]>::to_vec));
+            let tag = operation.fields.iter().find(|field| field.role == Role::Tag).map(|tag| tag.bytes);
+            recent.remember_sealed(tag.unwrap_or_default(), ciphertext, <[u8]>::to_vec);
+        }
+        outcome
+    }
 }
 
-fn outputs_agree(kind: Kind, fields: Fields<'_>) -> Result<Recomputed, Impossible> {
+/// Recomputes an operation on its own. One that refers to another is malformed.
+#[must_use]
+pub fn recompute(operation: &Operation<'_>) -> Recomputed {
+    Recomputer::new().recompute(operation)
+}
+
+fn outputs_agree(kind: Kind, fields: Fields<'_>, recent: &Recent<Vec<u8>>) -> Result<Recomputed, Impossible> {
     let agrees = match kind {
         Kind::Fresh | Kind::Given => fields.last_output(Role::Value).map(|_| true),
         Kind::Refused => fields.end().map(|()| true),
@@ -69,8 +100,8 @@ fn outputs_agree(kind: Kind, fields: Fields<'_>) -> Result<Recomputed, Impossibl
         Kind::HkdfExpand => hkdf_expand(fields),
         Kind::Sha256 => sha2(&digest::SHA256, fields),
         Kind::Sha512 => sha2(&digest::SHA512, fields),
-        Kind::Seal => return seal(fields),
-        Kind::Open => return open(fields),
+        Kind::Seal => return seal(fields, recent),
+        Kind::Open => return open(fields, recent),
     };
     agrees.map(|agrees| if agrees { Recomputed::Agrees(None) } else { Recomputed::Differs })
 }
@@ -316,16 +347,16 @@ fn sha2(algorithm: &'static digest::Algorithm, mut fields: Fields<'_>) -> Result
     same(fields.last_output(Role::Digest)?, context.finish().as_ref())
 }
 
-fn seal(mut fields: Fields<'_>) -> Result<Recomputed, Impossible> {
-    let aead = Aead::next(&mut fields)?;
+fn seal<'a>(mut fields: Fields<'a>, recent: &'a Recent<Vec<u8>>) -> Result<Recomputed, Impossible> {
+    let aead = Aead::next(&mut fields, recent)?;
     let plaintext = fields.input(Role::Plaintext)?;
     let tag = fields.last_output(Role::Tag)?;
     aead.seals(plaintext, tag)
 }
 
 /// GCM's tag covers the ciphertext, so that a recomputed ciphertext with the recorded tag is the one that was opened.
-fn open(mut fields: Fields<'_>) -> Result<Recomputed, Impossible> {
-    let aead = Aead::next(&mut fields)?;
+fn open<'a>(mut fields: Fields<'a>, recent: &'a Recent<Vec<u8>>) -> Result<Recomputed, Impossible> {
+    let aead = Aead::next(&mut fields, recent)?;
     let tag = fields.input(Role::Tag)?;
     let plaintext = fields.last_output(Role::Plaintext)?;
     aead.seals(plaintext, tag)
@@ -338,11 +369,16 @@ struct Aead<'a> {
 }
 
 impl<'a> Aead<'a> {
-    fn next(fields: &mut Fields<'a>) -> Result<Self, Impossible> {
+    fn next(fields: &mut Fields<'a>, recent: &'a Recent<Vec<u8>>) -> Result<Self, Impossible> {
         let key: &[u8; 32] = fields.fixed(Role::AeadKey)?;
         let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| Impossible("not an AES-256 key"))?;
         let nonce: &[u8; 12] = fields.fixed(Role::Nonce)?;
-        let associated_data = fields.input(Role::AssociatedData)?;
+        let associated_data = match fields.input(Role::AssociatedDataReference) {
+            Ok(reference) => {
+                recent.get(reference).ok_or(Impossible("a reference to associated data that is unknown"))?
+            }
+            Err(_) => fields.input(Role::AssociatedData)?,
+        };
         Ok(Self { key: LessSafeKey::new(key), nonce: Nonce::assume_unique_for_key(*nonce), associated_data })
     }
 

@@ -2,6 +2,7 @@
 //! [`Tape`]: takes the operations of a run. [`Track`]: one participant's part of it.
 
 use super::operation::{Field, Kind, Role};
+use super::recent::{Recent, reference};
 use super::trace::TraceWriter;
 use core::fmt;
 use std::io::{self, Write};
@@ -21,6 +22,7 @@ struct Inner {
     /// run.
     failed: Option<io::Error>,
     operations: u64,
+    recent: Recent<()>,
 }
 
 impl fmt::Debug for Tape {
@@ -42,7 +44,8 @@ impl Tape {
         Self::with(None)
     }
 
-    /// Streams the trace to `writer` and holds at most 64 KiB and one operation of it. The rest is written when the
+    /// Streams the trace to `writer` and holds at most 64 KiB and one operation of it, and 44 bytes for each long value
+    /// among the last 8,192 operations to which the trace may refer. The rest is written when the
     /// last of the tape's clones and tracks is dropped, but only [`flush`](Self::flush) returns whether everything was
     /// written.
     #[must_use]
@@ -51,7 +54,7 @@ impl Tape {
     }
 
     fn with(writer: Option<Box<dyn Write + Send>>) -> Self {
-        let inner = Inner { trace: TraceWriter::new(), writer, failed: None, operations: 0 };
+        let inner = Inner { trace: TraceWriter::new(), writer, failed: None, operations: 0, recent: Recent::default() };
         Self(Arc::new(Mutex::new(inner)))
     }
 
@@ -116,7 +119,39 @@ impl Tape {
     }
 }
 
+/// What one call of AES-256-GCM sealed or opened.
+#[derive(Clone, Copy)]
+pub struct Sealed<'a> {
+    /// The key.
+    pub key: &'a [u8; 32],
+    /// The nonce.
+    pub nonce: &'a [u8; 12],
+    /// The associated data.
+    pub associated_data: &'a [u8],
+    /// The plaintext, which is as long as the ciphertext.
+    pub plaintext: &'a [u8],
+    /// The ciphertext, or its first 4,096 bytes, without the tag. It is not written: later operations can refer to it.
+    pub ciphertext: &'a [u8],
+    /// The tag.
+    pub tag: &'a [u8; 16],
+}
+
+impl fmt::Debug for Sealed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key: _, nonce: _, associated_data, plaintext, ciphertext: _, tag: _ } = self;
+        write!(f, "Sealed: {} bytes with {} of associated data", plaintext.len(), associated_data.len())
+    }
+}
+
 impl Inner {
+    fn record<'a>(&mut self, participant: u8, step: &str, kind: Kind, fields: impl Iterator<Item = Field<'a>> + Clone) {
+        self.trace.operation(participant, step, kind, fields);
+        self.operations = self.operations.saturating_add(1);
+        if self.writer.is_some() && self.trace.buffer.len() >= BUFFER {
+            self.drain();
+        }
+    }
+
     fn drain(&mut self) {
         let mut bytes = core::mem::take(&mut self.trace.buffer);
         self.fallible(|writer| writer.write_all(&bytes));
@@ -171,13 +206,42 @@ impl Track {
 
     /// Records an operation: the protocol's step, the primitive, and each input and output in the order of
     /// [`Operation::fields`](super::Operation::fields).
+    ///
+    /// For AES-256-GCM, [`sealed`](Self::sealed) and [`opened`](Self::opened) give shorter traces.
     pub fn record<'a>(&self, step: &str, kind: Kind, fields: impl Iterator<Item = Field<'a>> + Clone) {
         let mut inner = self.tape.lock();
-        inner.trace.operation(self.participant, step, kind, fields);
-        inner.operations = inner.operations.saturating_add(1);
-        if inner.writer.is_some() && inner.trace.buffer.len() >= BUFFER {
-            inner.drain();
-        }
+        inner.recent.begin_operation();
+        inner.record(self.participant, step, kind, fields);
+    }
+
+    /// Records a sealing. Associated data that the trace had recently is written as a reference to it.
+    pub fn sealed(&self, step: &str, sealed: &Sealed<'_>) {
+        let fields = [(Role::Plaintext, false, sealed.plaintext), (Role::Tag, true, &sealed.tag[..])];
+        self.aead(step, Kind::Seal, sealed, fields);
+    }
+
+    /// Records an opening that succeeded. Associated data that the trace had recently is written as a reference to it.
+    pub fn opened(&self, step: &str, sealed: &Sealed<'_>) {
+        let fields = [(Role::Tag, false, &sealed.tag[..]), (Role::Plaintext, true, sealed.plaintext)];
+        self.aead(step, Kind::Open, sealed, fields);
+    }
+
+    fn aead(&self, step: &str, kind: Kind, sealed: &Sealed<'_>, last: [(Role, bool, &[u8]); 2]) {
+        let mut inner = self.tape.lock();
+        let recent = &mut inner.recent;
+        recent.begin_operation();
+        let reference = reference(sealed.associated_data).filter(|reference| recent.get(reference).is_some());
+        let associated_data = match &reference {
+            Some(reference) => (Role::AssociatedDataReference, false, &reference[..]),
+            None => {
+                recent.remember(sealed.associated_data, |_| ());
+                (Role::AssociatedData, false, sealed.associated_data)
+            }
+        };
+        recent.remember_sealed(sealed.tag, sealed.ciphertext, |_| ());
+        let first = [(Role::AeadKey, false, &sealed.key[..]), (Role::Nonce, false, sealed.nonce), associated_data];
+        let fields = first.into_iter().chain(last).map(|(role, is_output, bytes)| Field { role, is_output, bytes });
+        inner.record(self.participant, step, kind, fields);
     }
 
     /// Records a secret that comes from outside the protocol: a storage key, the secret of another handshake. A secret

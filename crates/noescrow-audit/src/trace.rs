@@ -2,7 +2,7 @@
 //! A trace: the operations of devices, as a stream of bytes that one process writes and another reads.
 //!
 //! ```text
-//! trace       = "noescrow trace" || version (u8, 1) || record*
+//! trace       = "noescrow trace" || version (u8, 2) || record*
 //! record      = participant | operation
 //! participant = 0x80 || number (u8: 0, 1, ... in this order) || side (u8: 0 device, 1 server) || name
 //! operation   = label? || kind (u8) || participant (u8) || step (u16) || count (varint) || field*count
@@ -16,6 +16,9 @@
 //! means none. The first operation of a step, and no other, has the step's label, which is neither empty nor that of
 //! another step. Every trace therefore has exactly one encoding, and the reader refuses any other.
 //!
+//! Long associated data may stand as a reference to an earlier operation, `length (u32) || SHA-256 (32)`; `recent.rs`
+//! says to what. The reader passes the reference on; who recomputes resolves it.
+//!
 //! A trace may end after any record: it is then the trace of a shorter run. A trace that ends within a record is
 //! damaged. The bytes do not show whether a run is complete; [`Tape::flush`](super::Tape::flush) does.
 //!
@@ -27,7 +30,7 @@ use core::fmt;
 use std::io::{self, Read};
 
 /// The beginning of a trace: name and version.
-const MAGIC: &[u8] = b"noescrow trace\x01";
+const MAGIC: &[u8] = b"noescrow trace\x02";
 const PARTICIPANT: u8 = 0x80;
 const LABEL: u8 = 0x81;
 /// Bytes of the longest field: the longest padded plaintext, 12.5 % above 2^30, with room.

@@ -6,6 +6,7 @@ use super::layout::{Element, Expansion, Layout, Layouts, Length, MAX_VARIABLES, 
 use super::{KdfRule, Name, OutputField, PlaintextRule, ProfileError, Rules, Stored};
 use crate::class::Class;
 use crate::operation::Kind;
+use crate::recent::MAX_WHOLE_LEN;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -449,6 +450,9 @@ impl<'a> Compiler<'a> {
     }
 
     fn stored(&mut self, stored: &StoredDocument) -> Result<Stored, ProfileError> {
+        if stored.head_len > MAX_WHOLE_LEN {
+            return Err(wrong(format!("a head_len above {MAX_WHOLE_LEN}: a trace may have a longer one by reference")));
+        }
         let parts = |parts: &Vec<Option<Bytes>>| {
             parts.iter().map(|part| part.as_ref().map(Bytes::bytes).transpose()).collect::<Result<_, _>>()
         };

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::{TraceReader, fuzz};
+use sha2::Digest;
 use std::sync::mpsc;
 
 /// Sends every chunk that is written.
@@ -197,4 +198,55 @@ fn more_parts_than_a_byte_counts_are_recorded() {
         .for_each(|operation| parts += operation.inputs(Role::Context).count())
         .unwrap();
     assert_eq!(parts, 1000);
+}
+
+/// Synthetic values: a tape does not compute.
+#[test]
+fn covered_bytes_of_an_earlier_sealing_are_written_as_a_reference() {
+    let (ciphertext, tag) = ([5; 5000], [6; 16]);
+    let covered = [&tag[..], &ciphertext[..4096]].concat();
+    let [body, header] = [(&b"short"[..], &ciphertext[..], [6; 16]), (&covered, b"c", [7; 16])];
+    let tape = Tape::in_memory();
+    let (alice, bob) = (tape.device("Alice").unwrap(), tape.device("Bob").unwrap());
+    let call = |track: &Track, (associated_data, ciphertext, tag): (&[u8], &[u8], [u8; 16]), is_opening: bool| {
+        let plaintext = b"p";
+        let sealed = Sealed { key: &[1; 32], nonce: &[2; 12], associated_data, plaintext, ciphertext, tag: &tag };
+        if is_opening { track.opened("S", &sealed) } else { track.sealed("S", &sealed) }
+    };
+    for (track, of, is_opening) in
+        [(&bob, header, true), (&alice, body, false), (&alice, header, false), (&bob, header, true)]
+    {
+        call(track, of, is_opening);
+    }
+    let mut written = Vec::new();
+    TraceReader::new(&*tape.bytes())
+        .unwrap()
+        .for_each(|operation| {
+            let roles: Vec<_> = operation.fields.iter().map(|field| (field.role, field.is_output)).collect();
+            written.push((operation.kind, roles, operation.fields[2].bytes.to_vec()));
+        })
+        .unwrap();
+    let reference = [&[0, 0, 16, 16][..], &sha2::Sha256::digest(&covered)].concat();
+    let expected = [
+        // Before the trace has the bytes they are written whole, after that never.
+        (Kind::Open, Role::AssociatedData, covered.clone()),
+        (Kind::Seal, Role::AssociatedData, b"short".to_vec()),
+        (Kind::Seal, Role::AssociatedDataReference, reference.clone()),
+        (Kind::Open, Role::AssociatedDataReference, reference),
+    ];
+    for (at, ((kind, roles, bytes), (expected_kind, role, expected_bytes))) in written.iter().zip(expected).enumerate()
+    {
+        let last = match kind {
+            Kind::Seal => [(Role::Plaintext, false), (Role::Tag, true)],
+            _ => [(Role::Tag, false), (Role::Plaintext, true)],
+        };
+        assert_eq!((*kind, bytes), (expected_kind, &expected_bytes), "{at}");
+        assert_eq!(
+            *roles,
+            [&[(Role::AeadKey, false), (Role::Nonce, false), (role, false)][..], &last].concat(),
+            "{at}"
+        );
+    }
+    assert_eq!((written.len(), tape.operations()), (4, 4));
+    fuzz::trace_reader(&tape.bytes()).unwrap();
 }

@@ -86,7 +86,7 @@ fn bytes_are_those_of_the_described_format() {
     write(&mut writer, &operation(1, "", Kind::Refused, &[]));
     let expected: &[&[u8]] = &[
         b"noescrow trace",
-        &[1],
+        &[2],
         &[0x80, 0, 0, 1, b'A'],
         &[0x80, 1, 1, 2, 0xC3, 0xA9],
         &[0x81, 0, 1, 1, b'S'],
@@ -169,7 +169,7 @@ fn other_encodings_are_refused_each_with_its_reason() {
         (&[&first, &other, &[18, 0, 0, 2, 0]], "an unknown kind"),
         (&[&first, &[PARTICIPANT, 1, 0, 0], &again], "an unknown kind"),
         (&[&[1, 0, 0, 0, 1, 0, 0]], "an unknown role"),
-        (&[&[1, 0, 0, 0, 1, 28, 0]], "an unknown role"),
+        (&[&[1, 0, 0, 0, 1, 29, 0]], "an unknown role"),
         // Lengths: a superfluous zero, one too large, six bytes.
         (&[&[1, 0, 0, 0, 1, 0x81, 0x80, 0]], "a length beyond its bound"),
         (&[&[18, 0, 0, 0, 0x80, 0]], "a length beyond its bound"),
@@ -191,7 +191,7 @@ fn other_encodings_are_refused_each_with_its_reason() {
     // Control: the correct encoding of each is read.
     let right: &[&[u8]] = &[&[PARTICIPANT, 1, 1, 0], &first, &again, &other, &[18, 1, 0, 2, 0], &again, REFUSED];
     assert_eq!(read(&trace(right)).unwrap().1.len(), 4);
-    for beginning in [&b""[..], b"noescrow trac", b"noescrow trace\x02", b"noescrow trace\x00", b"noescrow_trace\x01"] {
+    for beginning in [&b""[..], b"noescrow trac", b"noescrow trace\x01", b"noescrow trace\x03", b"noescrow_trace\x02"] {
         assert!(TraceReader::new(beginning).is_err(), "{beginning:?}");
     }
 }

@@ -40,7 +40,7 @@ use noescrow::primitives::{
     CT1_LEN, CT2_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Failed, KEM_CIPHERTEXT_LEN, KEM_PUBLIC_LEN, KEM_SEED_LEN,
     NONCE_LEN, PUBLIC_KEY_LEN, Primitives, RustCrypto, SIGNATURE_LEN, TAG_LEN,
 };
-use noescrow_audit::{Field, Kind, Profile, Role, Tape, TooManyParticipants, Track};
+use noescrow_audit::{Field, Kind, Profile, Role, Sealed, Tape, TooManyParticipants, Track};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// noescrow's profile for the audit, in JSON: labels, layouts of KDF outputs, fields of stored states.
@@ -104,8 +104,15 @@ impl Recorder {
     }
 
     fn write_parts<'a>(&self, kind: Kind, fields: impl Iterator<Item = (Role, bool, &'a [u8])> + Clone) {
-        let step = *self.step.lock().unwrap_or_else(PoisonError::into_inner);
-        self.track.record(step, kind, fields.map(|(role, is_output, bytes)| Field { role, is_output, bytes }));
+        self.track.record(
+            self.current_step(),
+            kind,
+            fields.map(|(role, is_output, bytes)| Field { role, is_output, bytes }),
+        );
+    }
+
+    fn current_step(&self) -> &'static str {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn refused(&self) {
@@ -342,14 +349,15 @@ impl Primitives for Recorder {
     ) -> Result<[u8; TAG_LEN], Failed> {
         let plaintext = buffer.to_vec();
         let tag = self.inner.seal(key, nonce, ad, buffer).inspect_err(|_| self.refused())?;
-        let fields = [
-            (Role::AeadKey, IN, &key.expose()[..]),
-            (Role::Nonce, IN, nonce),
-            (Role::AssociatedData, IN, ad),
-            (Role::Plaintext, IN, &plaintext),
-            (Role::Tag, OUT, &tag),
-        ];
-        self.write(Kind::Seal, &fields);
+        let sealed = Sealed {
+            key: key.expose(),
+            nonce,
+            associated_data: ad,
+            plaintext: &plaintext,
+            ciphertext: buffer,
+            tag: &tag,
+        };
+        self.track.sealed(self.current_step(), &sealed);
         Ok(tag)
     }
 
@@ -361,15 +369,11 @@ impl Primitives for Recorder {
         buffer: &mut [u8],
         tag: &[u8; TAG_LEN],
     ) -> Result<(), Failed> {
+        let ciphertext = buffer.to_vec();
         self.inner.open(key, nonce, ad, buffer, tag).inspect_err(|_| self.refused())?;
-        let fields = [
-            (Role::AeadKey, IN, &key.expose()[..]),
-            (Role::Nonce, IN, nonce),
-            (Role::AssociatedData, IN, ad),
-            (Role::Tag, IN, tag),
-            (Role::Plaintext, OUT, buffer),
-        ];
-        self.write(Kind::Open, &fields);
+        let opened =
+            Sealed { key: key.expose(), nonce, associated_data: ad, plaintext: buffer, ciphertext: &ciphertext, tag };
+        self.track.opened(self.current_step(), &opened);
         Ok(())
     }
 }

@@ -51,6 +51,9 @@ fn edited(pointer: &str, value: &Value) -> String {
 #[test]
 fn sound_profile_is_accepted() {
     assert_eq!(error(&sound()), None);
+    let mut longest = sound();
+    longest["stored"]["head_len"] = json!(512);
+    assert_eq!(error(&longest), None);
 }
 
 #[test]
@@ -82,6 +85,7 @@ fn each_bad_value_is_refused_with_its_reason() {
         ("/layouts/state/2", json!({ "option": [] }), "did not match any variant"),
         ("/layouts/state/2", json!({ "skip": 0 }), "a length of no bytes"),
         ("/stored", json!("always"), "did not match any variant"),
+        ("/stored/head_len", json!(513), "a head_len above 512"),
     ];
     for (pointer, value, reason) in cases {
         let error = edited(pointer, &value);

@@ -9,6 +9,8 @@
     reason = "a test states what it expects"
 )]
 
+mod references;
+
 use noescrow::Bundle;
 use noescrow::Secret;
 use noescrow::device::Device;
@@ -334,8 +336,8 @@ fn every_operation_of_a_conversation_is_confirmed() {
     }
     let operations = recorded(&tape);
     assert!(operations.len() > 100);
-    for operation in &operations {
-        assert!(agrees(operation), "{:?}", operation.0);
+    for (operation, outcome) in operations.iter().zip(references::recomputed(&operations)) {
+        assert!(matches!(outcome, Recomputed::Agrees(_)), "{:?}", operation.0);
     }
 }
 
