@@ -71,6 +71,21 @@ impl Recomputer {
         }
         outcome
     }
+
+    /// Calls `visit` with the next operation, in which associated data is whole if it is known.
+    pub(crate) fn resolve(&mut self, operation: &Operation<'_>, visit: impl FnOnce(&Operation<'_>)) {
+        match operation.kind {
+            Kind::Seal | Kind::Open => drop(self.recompute(operation)),
+            _ => self.0.begin_operation(),
+        }
+        let known = operation.input(Role::AssociatedDataReference).and_then(|reference| self.0.get(reference));
+        let Some(known) = known else { return visit(operation) };
+        let whole = |field: &Field<'_>| field.role == Role::AssociatedDataReference && !field.is_output;
+        let resolved = Field { role: Role::AssociatedData, is_output: false, bytes: known };
+        let fields: Vec<_> =
+            operation.fields.iter().map(|field| if whole(field) { resolved } else { *field }).collect();
+        visit(&Operation { fields: &fields, ..*operation });
+    }
 }
 
 /// Recomputes an operation on its own. One that refers to another is malformed.

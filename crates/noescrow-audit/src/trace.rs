@@ -17,7 +17,7 @@
 //! another step. Every trace therefore has exactly one encoding, and the reader refuses any other.
 //!
 //! Long associated data may stand as a reference to an earlier operation, `length (u32) || SHA-256 (32)`; `recent.rs`
-//! says to what. The reader passes the reference on; who recomputes resolves it.
+//! says to what. [`TraceReader::for_each`] resolves it.
 //!
 //! A trace may end after any record: it is then the trace of a shorter run. A trace that ends within a record is
 //! damaged. The bytes do not show whether a run is complete; [`Tape::flush`](super::Tape::flush) does.
@@ -26,6 +26,7 @@
 //! one record.
 
 use super::operation::{Field, Kind, Operation, Role};
+use super::recompute::Recomputer;
 use core::fmt;
 use std::io::{self, Read};
 
@@ -244,11 +245,21 @@ impl<R: Read> TraceReader<R> {
         &self.participants
     }
 
-    /// Calls `visit` with every operation, in order, and returns the participants.
+    /// Calls `visit` with every operation, in order, and returns the participants. Associated data that the trace has
+    /// at an earlier operation is whole; a reference that resolves to nothing stays as it is.
     ///
     /// # Errors
     /// [`TraceError`].
     pub fn for_each(self, mut visit: impl FnMut(&Operation<'_>)) -> Result<Vec<Participant>, TraceError> {
+        let mut recomputer = Recomputer::new();
+        self.for_each_as_written(|operation| recomputer.resolve(operation, &mut visit))
+    }
+
+    /// As [`for_each`](Self::for_each), with the references as they are written, for a [`Recomputer`].
+    ///
+    /// # Errors
+    /// [`TraceError`].
+    pub fn for_each_as_written(self, mut visit: impl FnMut(&Operation<'_>)) -> Result<Vec<Participant>, TraceError> {
         self.for_each_record(|record| {
             if let Record::Operation(operation) = record {
                 visit(&operation);
@@ -256,7 +267,7 @@ impl<R: Read> TraceReader<R> {
         })
     }
 
-    /// As [`for_each`](Self::for_each), with the records of participants in their places.
+    /// As [`for_each_as_written`](Self::for_each_as_written), with the records of participants in their places.
     pub(crate) fn for_each_record(mut self, mut visit: impl FnMut(Record<'_>)) -> Result<Vec<Participant>, TraceError> {
         while let Some(first) = self.first()? {
             if first == PARTICIPANT {

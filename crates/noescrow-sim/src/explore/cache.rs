@@ -7,7 +7,7 @@ use noescrow::hazmat::{self, Call, Intercept, Intercepted};
 use noescrow::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, Primitives, RustCrypto};
 use noescrow::session::Session;
 use noescrow::skipped::Inline;
-use noescrow_audit::engine::{Ledger, Recomputed, Recomputer};
+use noescrow_audit::engine::{Ledger, Recomputed, recompute};
 use noescrow_audit::{Tape, TraceError, TraceReader};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
@@ -87,8 +87,8 @@ pub(crate) fn ingest_bytes(ledger: &mut Ledger, bytes: &[u8]) -> Result<(), Trac
     let computed = match COMPUTED.with_borrow(|computed| computed.get(&key).cloned()) {
         Some(computed) => computed,
         None => {
-            let (mut outcomes, mut recomputer) = (Vec::new(), Recomputer::new());
-            TraceReader::new(bytes)?.for_each(|operation| outcomes.push(recomputer.recompute(operation)))?;
+            let mut outcomes = Vec::new();
+            TraceReader::new(bytes)?.for_each(|operation| outcomes.push(recompute(operation)))?;
             let outcomes: Rc<[Recomputed]> = outcomes.into();
             COMPUTED.with_borrow_mut(|computed| computed.insert(key, outcomes.clone()));
             outcomes

@@ -16,7 +16,7 @@ mod states;
 
 use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, StorageKey, UnixSeconds, device, session};
-use noescrow_audit::engine::{Class, Id, Ledger, Recomputer};
+use noescrow_audit::engine::{Class, Id, Ledger, recompute};
 use noescrow_audit::{Kind, Operation, Profile, Role, Tape, TraceReader};
 use noescrow_recorder::{PROFILE, Recorder, profile};
 use rand_chacha::ChaCha20Rng;
@@ -86,8 +86,7 @@ fn ledger(profile: Profile, trace: &[u8]) -> Ledger {
     let mut ledger = Ledger::new(profile);
     ledger.add_participant("Alice", false);
     ledger.add_participant("Bob", false);
-    let mut recomputer = Recomputer::new();
-    let ingest = |operation: &Operation<'_>| ledger.ingest_recomputed(operation, &recomputer.recompute(operation));
+    let ingest = |operation: &Operation<'_>| ledger.ingest_recomputed(operation, &recompute(operation));
     TraceReader::new(trace).unwrap().for_each(ingest).unwrap();
     ledger
 }

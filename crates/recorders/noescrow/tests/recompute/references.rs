@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Long associated data stands once in a trace. Recomputing resolves each reference to it, and verifies the tag.
 
-use super::{Owned, array, bytes, recorded};
+use super::{Owned, array, bytes};
 use noescrow::Secret;
 use noescrow::primitives::Primitives;
 use noescrow_audit::engine::{Recomputed, Recomputer};
-use noescrow_audit::{Audit, Field, FindingKind, Kind, Operation, Profile, Role, Tape};
+use noescrow_audit::{Audit, Field, FindingKind, Kind, Operation, Profile, Role, Tape, TraceReader};
 use noescrow_recorder::Recorder;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 const COVERED_LEN: usize = 4096;
 
-pub(super) fn recomputed(operations: &[Owned]) -> Vec<Recomputed> {
+fn recomputed(operations: &[Owned]) -> Vec<Recomputed> {
     let mut recomputer = Recomputer::new();
     let mut outcome = |(kind, fields): &Owned| {
         let fields: Vec<_> =
@@ -20,6 +20,17 @@ pub(super) fn recomputed(operations: &[Owned]) -> Vec<Recomputed> {
         recomputer.recompute(&Operation { participant: 0, step: "", kind: *kind, fields: &fields })
     };
     operations.iter().map(&mut outcome).collect()
+}
+
+/// The operations on a tape, with the references as they are written.
+fn recorded(tape: &Tape) -> Vec<Owned> {
+    let mut all = Vec::new();
+    let own = |field: &Field<'_>| (field.role, field.is_output, field.bytes.to_vec());
+    TraceReader::new(&*tape.bytes())
+        .unwrap()
+        .for_each_as_written(|operation| all.push((operation.kind, operation.fields.iter().map(own).collect())))
+        .unwrap();
+    all
 }
 
 fn agree(operations: &[Owned]) -> bool {
@@ -86,6 +97,27 @@ fn reference_is_resolved_and_the_tag_is_verified() {
             assert_eq!(recomputed(&changed)[at], Recomputed::Differs, "{len}");
         }
     }
+}
+
+/// Whoever reads the trace sees the bytes that the tag covers.
+#[test]
+fn reader_of_a_trace_gets_whole_associated_data() {
+    let mut rng = ChaCha20Rng::seed_from_u64(16);
+    let tape = Tape::in_memory();
+    let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
+    let sent = send(&alice, 5000, &mut rng);
+    open_header(&bob, &sent);
+    let whole = super::recorded(&tape);
+    for at in [1, 2] {
+        assert_eq!(field(&mut whole[at].clone(), Role::AssociatedData).2, sent.covered());
+        assert!(super::agrees(&whole[at]));
+        // Control: as it is written, the operation cannot be recomputed on its own.
+        assert!(!super::agrees(&recorded(&tape)[at]));
+    }
+    // A reference to what the trace lacks stays a reference.
+    let cut = tape_of(&recorded(&tape)[1..]);
+    assert_eq!(super::recorded(&cut), recorded(&cut));
+    assert_eq!(references(&super::recorded(&cut)), 2);
 }
 
 /// A recorder that claims that a header covers what the trace has, but not what the device gave to AES-GCM.
@@ -159,15 +191,19 @@ fn late_arrival_is_written_whole_and_confirmed() {
     }
 }
 
-/// Findings that an operation does not recompute, in the trace of these operations.
-fn findings(operations: &[Owned]) -> usize {
+fn tape_of(operations: &[Owned]) -> Tape {
     let tape = Tape::in_memory();
     let track = tape.device("Alice").unwrap();
     for (kind, fields) in operations {
         let fields = fields.iter().map(|(role, is_output, bytes)| Field { role: *role, is_output: *is_output, bytes });
         track.record("", *kind, fields);
     }
-    let verdict = Audit::of(Profile::empty(), &tape).unwrap().verdict();
+    tape
+}
+
+/// Findings that an operation does not recompute, in the trace of these operations.
+fn findings(operations: &[Owned]) -> usize {
+    let verdict = Audit::of(Profile::empty(), &tape_of(operations)).unwrap().verdict();
     verdict.findings.iter().filter(|finding| finding.kind == FindingKind::DoesNotRecompute).count()
 }
 
