@@ -196,6 +196,7 @@ impl HeaderSeal {
     pub(crate) fn seal<P: Primitives>(self, primitives: &P, sealed: &mut [u8], after: &[u8]) -> Option<()> {
         let (header, tag) = sealed.split_last_chunk_mut::<TAG_LEN>()?;
         let (_, header) = header.split_at_mut_checked(BEFORE_HEADER_LEN)?;
+        primitives.step("DR-E3");
         // At most 308 bytes, which is within GCM's bounds, so this cannot fail. If it did, no plaintext header would be
         // sent.
         let sealed = primitives.seal(&self.key, &NONCE, covered(after), header).map_err(|_| header.zeroize()).ok()?;

@@ -286,10 +286,7 @@ impl Ledger {
         let Some(bytes) = operation.output(Role::KdfOutput) else { return };
         let now = self.now();
         let profile = self.profile.clone();
-        // A rule for another length is no rule: the whole output is secret.
         let fields = profile.kdf_output(operation);
-        let fits = fields.iter().map(|field| field.len).fold(0, usize::saturating_add) == bytes.len();
-        let fields = if fits { fields } else { &[] };
         if fields.len() > 1 {
             let output = self.insert_with_origin(bytes, Class::State, "KDF output");
             self.clauses.push(&premises, output, Rule::Operation(now));

@@ -138,8 +138,10 @@ impl Profile {
         let mut contexts = operation.inputs(Role::Context);
         let (label, then) = (contexts.next().unwrap_or_default(), contexts.next().unwrap_or_default());
         let len = || operation.inputs(Role::Context).map(<[u8]>::len).sum::<usize>();
+        let output = operation.output(Role::KdfOutput).map_or(0, <[u8]>::len);
         let fits = |rule: &&KdfRule| {
             rule.label == label
+                && rule.output.iter().map(|field| field.len).fold(0, usize::saturating_add) == output
                 && rule.then.as_ref().is_none_or(|known| known == then)
                 && rule.operation.as_ref().is_none_or(|known| known == operation.kind.name())
                 && (!rule.is_whole || len() == label.len())

@@ -2,7 +2,7 @@
 //! The secrets of stored states, read as spec/protocol.md §11 and §12 state them, without the profile.
 
 /// Bytes of a handshake (spec/protocol.md §5).
-const HANDSHAKE_LEN: usize = 1755;
+const HANDSHAKE_LEN: usize = 1756;
 
 /// Reads bytes from the front; panics at their end.
 struct Reader<'a>(&'a [u8]);
@@ -66,6 +66,7 @@ fn session<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
         reader.bytes(2 * noescrow::IDENTITY_LEN);
     }
     reader.bytes(32);
+    secrets.key("session id", reader);
     match reader.u8() {
         0 => drop(reader.bytes(HANDSHAKE_LEN)),
         1 => drop(reader.bytes(32)),

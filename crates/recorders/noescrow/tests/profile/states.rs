@@ -1,47 +1,44 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The stored states of spec/vectors/snapshots.json: the profile finds every secret in them.
+//! Stored states in all forms: the profile finds every secret in them.
 
 use super::layout::{Secrets, secrets};
-use super::{compiled, described, document, numbers, one_more};
-use data_encoding::HEXLOWER;
+use super::{Session, Talk, compiled, described, document, numbers, one_more};
 use noescrow::primitives::Primitives;
-use noescrow::session::Session;
-use noescrow::{Secret, StorageKey, hazmat};
-use noescrow_audit::engine::{Class, Ledger, Recomputed, recompute};
+use noescrow::{ChunkSize, Secret, StorageKey, UnixSeconds, hazmat};
+use noescrow_audit::engine::{Class, Ledger, recompute};
 use noescrow_audit::{Field, Kind, Operation, Profile, Role, Tape, TraceReader};
 use noescrow_recorder::{Recorder, profile};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::Path;
 
-/// A snapshot of the vectors, and the values of its sealing.
+/// What a device sealed at SN-1.
 struct Stored {
-    snapshot: Vec<u8>,
+    head: Vec<u8>,
     state: Vec<u8>,
     key: Vec<u8>,
     nonce: Vec<u8>,
+    tag: Vec<u8>,
 }
 
 impl Stored {
     fn kind(&self) -> u8 {
-        self.snapshot[1]
+        self.head[1]
     }
 
     fn secrets(&self) -> Secrets<'_> {
         secrets(self.kind(), &self.state)
     }
 
-    /// A ledger of a device that opens the snapshot and does nothing else.
+    /// A ledger of a device that opens the state and does nothing else.
     fn opened(&self, profile: Profile) -> Ledger {
-        let (head, sealed) = self.snapshot.split_at(42);
         let input = |role, bytes| Field { role, is_output: false, bytes };
         let fields = [
             input(Role::AeadKey, &self.key[..]),
             input(Role::Nonce, &self.nonce),
-            input(Role::AssociatedData, head),
-            input(Role::Tag, &sealed[sealed.len() - 16..]),
+            input(Role::AssociatedData, &self.head),
+            input(Role::Tag, &self.tag),
             Field { role: Role::Plaintext, is_output: true, bytes: &self.state },
         ];
         let operation = Operation { participant: 0, step: "SN-2", kind: Kind::Open, fields: &fields };
@@ -67,30 +64,64 @@ impl Stored {
     }
 }
 
-fn vectors() -> (Value, Vec<Stored>) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../spec/vectors/snapshots.json");
-    let vectors: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let hex = |value: &Value| HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap();
-    let stored = |event: &Value| {
-        let values = &event["values"]["SN-1"];
-        let [state, key, nonce] = ["state", "key", "nonce"].map(|name| hex(&values[name]));
-        Stored { snapshot: hex(&event["snapshot"]), state, key, nonce }
+/// Everything that was sealed at SN-1, and what was drawn.
+fn stored_on(tape: &Tape) -> (Vec<Stored>, Vec<Vec<u8>>) {
+    let (mut stored, mut drawn) = (Vec::new(), Vec::new());
+    let visit = |operation: &Operation<'_>| match (operation.kind, operation.step) {
+        (Kind::Seal, "SN-1") => {
+            let input = |role| operation.input(role).unwrap().to_vec();
+            let [key, nonce, head, state] =
+                [Role::AeadKey, Role::Nonce, Role::AssociatedData, Role::Plaintext].map(input);
+            stored.push(Stored { head, state, key, nonce, tag: operation.output(Role::Tag).unwrap().to_vec() });
+        }
+        (Kind::Fresh, _) => drawn.push(operation.output(Role::Value).unwrap().to_vec()),
+        _ => {}
     };
-    let events = vectors["events"].as_array().unwrap().iter();
-    let all = events.filter(|event| event["do"] == "store").map(stored).collect();
-    (vectors, all)
+    TraceReader::new(&*tape.bytes()).unwrap().for_each(visit).unwrap();
+    (stored, drawn)
 }
 
-/// The states that the vectors do not have: a responder that has received nothing, and skipped messages of several
-/// steps.
-fn rarer_states() -> Vec<Stored> {
+/// A conversation on a signed prekey that is replaced, over two epochs, with both sessions and Bob's device after every
+/// message; some messages are late.
+fn conversation() -> Tape {
+    let key = StorageKey::new([9; 32]);
+    let mut talk = Talk::begin(ChunkSize::Bytes128, 0);
+    let Talk { alice, bob, rng, .. } = &mut talk;
+    bob.rotate(UnixSeconds(1), rng).unwrap();
+    bob.publish(3, UnixSeconds(1), rng).unwrap();
+    assert!(!alice.snapshot(&key, 1).is_empty() && !bob.snapshot(&key, 2).is_empty());
+    assert!(!talk.ours.snapshot(&key, 1).is_empty());
+    // Alice has sent all of her key before Bob's ciphertext is complete.
+    talk.exchange();
+    for _ in 0..12 {
+        let message = talk.ours.encrypt(b"text", &mut talk.rng).unwrap();
+        talk.theirs.decrypt(&message).unwrap();
+        assert!(!talk.theirs.snapshot(&key, 1).is_empty());
+    }
+    for generation in (3..).take(50) {
+        for session in [&talk.ours, &talk.theirs] {
+            assert!(!session.snapshot(&key, generation).is_empty());
+        }
+        let (from, to) = match generation % 2 {
+            0 => (&mut talk.ours, &mut talk.theirs),
+            _ => (&mut talk.theirs, &mut talk.ours),
+        };
+        let sent: Vec<Vec<u8>> = (0..2).map(|_| from.encrypt(b"text", &mut talk.rng).unwrap()).collect();
+        to.decrypt(&sent[usize::from(generation % 5 != 0)]).unwrap();
+    }
+    talk.tape
+}
+
+/// A responder that has received nothing, sessions with skipped messages of several steps, and one whose Braid has
+/// failed: its key for MACs was another than the peer's.
+fn rarer_states() -> Tape {
     let mut rng = ChaCha20Rng::seed_from_u64(4);
     let tape = Tape::in_memory();
     let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
     let [shared, prekey] = [[1; 32], [2; 32]];
     let public = bob.dh_public(&Secret::new(prekey));
-    let mut alice: Session<Recorder> = hazmat::initiator(alice, &Secret::new(shared), &public, b"").unwrap();
-    let mut bob: Session<Recorder> = hazmat::responder(bob, &Secret::new(shared), Secret::new(prekey), b"");
+    let mut alice: Session = hazmat::initiator(alice, &Secret::new(shared), &public, b"").unwrap();
+    let mut bob: Session = hazmat::responder(bob, &Secret::new(shared), Secret::new(prekey), b"");
     let key = StorageKey::new([9; 32]);
     assert!(!bob.snapshot(&key, 1).is_empty());
     for _ in 0..3 {
@@ -100,36 +131,35 @@ fn rarer_states() -> Vec<Stored> {
         alice.decrypt(&answer).unwrap();
     }
     assert!(!bob.snapshot(&key, 2).is_empty());
-    let mut all = Vec::new();
-    let visit = |operation: &Operation<'_>| {
-        if operation.kind == Kind::Seal && operation.step == "SN-1" {
-            let [key, nonce, head, state] = [Role::AeadKey, Role::Nonce, Role::AssociatedData, Role::Plaintext]
-                .map(|role| operation.input(role).unwrap().to_vec());
-            let Recomputed::Agrees(Some(sealed)) = recompute(operation) else { panic!("not recomputed") };
-            let snapshot = [&head[..], &sealed, operation.output(Role::Tag).unwrap()].concat();
-            all.push(Stored { snapshot, state, key, nonce });
+
+    let mut state = hazmat::session_state(&bob);
+    let mac_key = secrets(1, &state).all.into_iter().find(|(name, _)| *name == "authenticator's MAC key").unwrap().1;
+    let at = mac_key.as_ptr().addr() - state.as_ptr().addr();
+    state[at] ^= 1;
+    let mut bob: Session = hazmat::session_from_state(hazmat::session_primitives(&bob).clone(), &state).unwrap();
+    for turn in 0.. {
+        let (from, to) = if turn % 2 == 0 { (&mut alice, &mut bob) } else { (&mut bob, &mut alice) };
+        let message = from.encrypt(b"text", &mut rng).unwrap();
+        to.decrypt(&message).unwrap();
+        if to.is_abandoned() {
+            assert!(!to.snapshot(&key, 3).is_empty());
+            return tape;
         }
-    };
-    TraceReader::new(&*tape.bytes()).unwrap().for_each(visit).unwrap();
-    assert_eq!(all.len(), 2);
-    all
+    }
+    unreachable!()
 }
 
-#[test]
-fn secrets_of_rarer_states_are_found() {
-    for one in rarer_states() {
-        assert_eq!(one.missed(profile()), [""; 0]);
-    }
+fn all_states() -> Vec<Stored> {
+    [conversation(), rarer_states()].iter().flat_map(|tape| stored_on(tape).0).collect()
 }
 
 #[test]
 fn every_secret_of_every_stored_state_is_found() {
-    let (_, stored) = vectors();
+    let stored = all_states();
     let all: usize = stored.iter().map(|one| one.expected().len()).sum();
-    assert!(all > 150, "{all}");
+    assert!(all > 1000, "{all}");
     let braid: BTreeSet<u8> = stored.iter().filter_map(|one| one.secrets().braid).collect();
     assert_eq!(braid, (0..12).collect(), "all states of the Braid");
-    assert!(stored.iter().any(|one| one.kind() == 2));
     for one in &stored {
         assert_eq!(one.missed(profile()), [""; 0]);
         // Control: without a profile the state is one secret, and its parts are not known.
@@ -137,29 +167,40 @@ fn every_secret_of_every_stored_state_is_found() {
     }
 }
 
+/// Of a device, all parts that it can have; of a session, keys that were skipped in either ratchet.
+#[test]
+fn states_have_every_part_that_the_layout_names() {
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    let stored = all_states();
+    stored.iter().for_each(|one| names.extend(one.secrets().all.iter().map(|(name, _)| *name)));
+    let document = document();
+    let mut of_layouts = BTreeSet::new();
+    super::fields(&document["layouts"], &mut of_layouts);
+    assert_eq!(names, of_layouts.iter().map(String::as_str).collect());
+    assert_eq!(stored.iter().map(Stored::kind).collect::<BTreeSet<_>>(), [1, 2].into());
+}
+
 /// Independent of any layout: a private key that was drawn and is in a state is found there.
 #[test]
 fn every_drawn_key_within_a_stored_state_is_found() {
-    let (vectors, stored) = vectors();
-    let draws = vectors["events"].as_array().unwrap().iter().filter_map(|event| event["draws"].as_array()).flatten();
-    let drawn: Vec<Vec<u8>> = draws
-        .map(|draw| HEXLOWER.decode(draw["bytes"].as_str().unwrap().as_bytes()).unwrap())
-        .filter(|bytes| bytes.len() >= 32)
-        .collect();
     let mut found = 0;
-    for one in &stored {
-        let ledger = one.opened(profile());
-        for key in drawn.iter().filter(|key| one.state.windows(key.len()).any(|part| part == key.as_slice())) {
-            assert_eq!(described(&ledger, key).map(|(class, _)| class), Some(Class::Secret));
-            found += 1;
+    for tape in [conversation(), rarer_states()] {
+        let (stored, drawn) = stored_on(&tape);
+        for one in &stored {
+            let ledger = one.opened(profile());
+            let is_within = |key: &&Vec<u8>| one.state.windows(key.len()).any(|part| part == key.as_slice());
+            for key in drawn.iter().filter(|key| key.len() >= 32).filter(is_within) {
+                assert_eq!(described(&ledger, key).map(|(class, _)| class), Some(Class::Secret));
+                found += 1;
+            }
         }
     }
-    assert!(found > 15, "{found}");
+    assert!(found > 50, "{found}");
 }
 
 #[test]
 fn every_length_that_is_one_off_is_noticed() {
-    let stored: Vec<Stored> = vectors().1.into_iter().chain(rarer_states()).collect();
+    let stored = all_states();
     let document = document();
     let is_of_state = |pointer: &String| {
         let header = ["/layouts/header", "/layouts/chunk_", "/layouts/identity"];
