@@ -223,10 +223,11 @@ impl<'a> Parser<'a, '_> {
 }
 
 /// Whether bytes end with ISO/IEC 7816-4's padding (0x80, then zeros) and have a Padmé length (Nikitin et al., PoPETs
-/// 2019, algorithm 1), the shortest one for the text and its marker.
+/// 2019, algorithm 1): the shortest one for the text and its marker, or a longer one, which hides a short text among
+/// longer ones.
 pub(super) fn is_padded(bytes: &[u8]) -> bool {
-    let Some(marker) = bytes.iter().rposition(|byte| *byte != 0) else { return false };
-    bytes.get(marker) == Some(&0x80) && padme(marker.saturating_add(1)) == bytes.len()
+    let last = bytes.iter().rev().find(|byte| **byte != 0);
+    last == Some(&0x80) && padme(bytes.len()) == bytes.len()
 }
 
 fn padme(len: usize) -> usize {
@@ -289,13 +290,18 @@ mod tests {
             let mut bytes = vec![0; padme(len + 1)];
             bytes[len] = 0x80;
             assert!(is_padded(&bytes), "{len}");
-            let at = bytes.len();
             bytes[len] = 0x81;
             assert!(!is_padded(&bytes), "{len}");
-            bytes[len] = 0x80;
-            bytes.push(0);
-            assert!(!is_padded(&bytes) || padme(len + 1) == at + 1, "{len}");
         }
+        // A short text in every longer class, and in no length between two classes.
+        let mut classes = 0;
+        for len in 4..3_000usize {
+            let mut bytes = vec![0; len];
+            bytes[..4].copy_from_slice(b"abc\x80");
+            assert_eq!(is_padded(&bytes), padme(len) == len, "{len}");
+            classes += usize::from(is_padded(&bytes));
+        }
+        assert!((80..120).contains(&classes), "{classes}");
         assert!(!is_padded(&[]) && !is_padded(&[0; 16]));
         // Figure 3 of the paper, worked by hand: 9 = 0b1001, E = 3, S = 2, one bit cleared.
         assert_eq!([1, 2, 8, 9, 33, 100, 1000].map(padme), [1, 2, 8, 10, 36, 104, 1024]);
