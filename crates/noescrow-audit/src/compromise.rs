@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Compromise: which messages are exposed if a thief also has a device's memory.
 //!
-//! A device's memory at a moment is its state as it sealed it in a snapshot, which the trace has in the clear.
+//! A device's memory at a moment is its state as it sealed it, in a snapshot or in rows, which the trace has in the
+//! clear.
 
 use super::clauses::{Clauses, Rule, Watches};
 use super::closure::Closure;
@@ -39,7 +40,7 @@ impl Examination {
         let ledger = self.ledger();
         let attack = Attack::new(ledger, thief);
         let columns: Vec<Closure> =
-            thefts.iter().map(|theft| attack.closure(self.facts(), theft.memory_of(ledger).into_iter())).collect();
+            thefts.iter().map(|theft| attack.closure(self.facts(), theft.memory_of(ledger))).collect();
         self.matrix(thefts, &columns)
     }
 
@@ -48,8 +49,7 @@ impl Examination {
     pub fn joint_secrecy_matrix(&self, thefts: &[Theft], thief: &Thief) -> SecrecyMatrix {
         let ledger = self.ledger();
         let attack = Attack::new(ledger, thief);
-        let states: Vec<Id> = thefts.iter().filter_map(|theft| theft.memory_of(ledger)).collect();
-        let closure = attack.closure(self.facts(), states.into_iter());
+        let closure = attack.closure(self.facts(), thefts.iter().flat_map(|theft| theft.memory_of(ledger)));
         self.matrix(thefts, &std::vec![closure; thefts.len()])
     }
 
@@ -88,8 +88,8 @@ fn describe(ledger: &Ledger, message: &Message) -> MatrixRow {
 }
 
 impl Theft {
-    fn memory_of(&self, ledger: &Ledger) -> Option<Id> {
-        ledger.memories.get(self.memory).map(|memory| memory.state)
+    fn memory_of(&self, ledger: &Ledger) -> impl Iterator<Item = Id> {
+        ledger.memories.get(self.memory).into_iter().flat_map(|memory| memory.states.iter().copied())
     }
 
     fn participant(&self, ledger: &Ledger) -> Option<ParticipantId> {

@@ -207,6 +207,11 @@ impl Ledger {
         }
         if role == Role::Digest {
             self.hashes.push((output, premises, self.now()));
+            if let (&[input], Some(by)) =
+                (&*operation.inputs(Role::Context).collect::<Vec<_>>(), self.operations.last())
+            {
+                self.rows.hash(by.participant, bytes, input);
+            }
         }
     }
 
@@ -383,17 +388,32 @@ impl Ledger {
             }
         }
         let Some(performed) = self.operations.last().copied() else { return };
+        self.ingest_memory(operation, performed, plaintext);
         match (operation.kind, profile.is_message(step)) {
-            // Whatever a device seals for itself is its memory.
-            (Kind::Seal, _) if profile.is_storing_step(step) => {
-                self.memories.push(Memory { participant: performed.participant, at: now, state: plaintext });
-            }
+            (Kind::Seal, _) if profile.is_storing_step(step) => {}
             (Kind::Seal, true) => {
                 self.by_ciphertext.entry(ciphertext).or_insert(self.messages.len());
                 self.messages.push(Message { sender: performed.participant, sealed_at: now, opened: None, key });
             }
             (Kind::Open, true) => self.openings.push((ciphertext, performed.participant, now)),
             _ => {}
+        }
+    }
+
+    /// Whatever a device seals for itself is its memory. A row is a part of it, and so is a row that was restored.
+    fn ingest_memory(&mut self, operation: &Operation<'_>, performed: Performed, state: Id) {
+        let profile = self.profile.clone();
+        if !profile.is_storing_step(operation.step) {
+            return;
+        }
+        let content = operation.fields.iter().find(|field| field.role == Role::Plaintext);
+        let head = operation.input(Role::AssociatedData).unwrap_or_default();
+        let states = match profile.row(head).filter(|_| profile.is_storing(operation)).zip(content) {
+            Some((row, content)) => self.rows.put(performed.participant, &row, state, content.bytes),
+            None => Some([state].into()),
+        };
+        if let (Kind::Seal, Some(states)) = (operation.kind, states) {
+            self.memories.push(Memory { participant: performed.participant, at: self.now(), states });
         }
     }
 

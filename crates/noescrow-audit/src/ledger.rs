@@ -8,6 +8,8 @@
 //!
 //! What each operation adds is in `ingest.rs`, what is added once all operations are known in `finish.rs`.
 
+mod rows;
+
 use super::class::Class;
 use super::clauses::Clauses;
 use super::operation::Kind;
@@ -15,6 +17,7 @@ use super::profile::Profile;
 use super::trace::Participant;
 use super::value::{GIVEN, Id, NameInProfile, ParticipantId, Value, What, index};
 use super::well_known::is_well_known;
+use rows::RowStores;
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 
@@ -48,16 +51,16 @@ pub struct Message {
     pub key: Id,
 }
 
-/// A device's memory at one moment: a state that it sealed.
-#[derive(Clone, Copy, Debug)]
+/// A device's memory at one moment: a state that it sealed, whole or in rows.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Memory {
     /// The device.
     pub participant: ParticipantId,
-    /// The operation that sealed it.
+    /// The operation that sealed it, or the last of its rows.
     pub at: u32,
-    /// The state.
-    pub state: Id,
+    /// The state, or the contents of its rows.
+    pub states: Vec<Id>,
 }
 
 /// A fault of the run itself, whatever the server holds.
@@ -136,6 +139,8 @@ pub struct Ledger {
     pub(super) by_ciphertext: HashMap<Id, usize>,
     /// Openings of messages: ciphertext, participant, operation. The trace that has the sealing may come later.
     pub(super) openings: Vec<(Id, ParticipantId, u32)>,
+    /// The rows in which devices keep their states.
+    pub(crate) rows: RowStores,
     /// The first operation of each trace.
     pub(crate) traces: Vec<u32>,
     /// Padded plaintexts whose text has been ingested: most occur twice, sealed and opened.

@@ -14,14 +14,17 @@
 mod document;
 mod keys;
 mod layout;
+mod stored;
 
 use crate::class::Class;
-use crate::operation::{Kind, Operation, Role};
+use crate::operation::{Operation, Role};
 use core::fmt;
 use std::sync::Arc;
 
 pub(crate) use layout::{Expansion, Part};
 use layout::{Layout, Layouts};
+pub(crate) use stored::Row;
+use stored::Stored;
 
 /// A protocol's rules for the audit. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -72,21 +75,6 @@ struct PlaintextRule {
     contains: Vec<Layout>,
     class: Class,
     name: Name,
-}
-
-/// How a device seals its own state.
-#[derive(Debug)]
-struct Stored {
-    steps: Vec<String>,
-    name: Name,
-    key: Name,
-    salt: Name,
-    /// Contexts of derivations from the storage key; `None` stands for any.
-    derivations: Vec<Vec<Option<Vec<u8>>>>,
-    /// Lengths of the parts before the state in the message of the salt's HMAC.
-    salt_head: Vec<usize>,
-    head_len: usize,
-    states: Vec<(Vec<u8>, Layout)>,
 }
 
 /// Why bytes are not a profile.
@@ -184,60 +172,4 @@ impl Profile {
         };
         self.0.plaintexts.iter().find(fits)
     }
-
-    /// Whether a step seals or restores a device's own state.
-    pub(crate) fn is_storing_step(&self, step: &str) -> bool {
-        self.0.stored.as_ref().is_some_and(|stored| stored.steps.iter().any(|known| known == step))
-    }
-
-    /// Whether an operation belongs to sealing or restoring a state. The step alone does not decide: it is a claim of
-    /// the device.
-    pub(crate) fn is_storing(&self, operation: &Operation<'_>) -> bool {
-        let Some(stored) = self.0.stored.as_ref().filter(|_| self.is_storing_step(operation.step)) else {
-            return false;
-        };
-        let contexts: Vec<&[u8]> = operation.inputs(Role::Context).collect();
-        match operation.kind {
-            Kind::HkdfExpand => stored.derivations.iter().any(|known| {
-                known.len() == contexts.len()
-                    && known
-                        .iter()
-                        .zip(&contexts)
-                        .all(|(known, context)| known.as_deref().is_none_or(|known| known == *context))
-            }),
-            Kind::Hmac => match contexts.split_last() {
-                Some((state, head)) => {
-                    head.iter().map(|part| part.len()).eq(stored.salt_head.iter().copied())
-                        && self.stored_parts(head.first().copied().unwrap_or_default(), state).is_some()
-                }
-                None => false,
-            },
-            Kind::Seal | Kind::Open => {
-                let head = operation.input(Role::AssociatedData).filter(|head| head.len() == stored.head_len);
-                let state = operation.fields.iter().find(|field| field.role == Role::Plaintext);
-                head.zip(state).is_some_and(|(head, state)| self.stored_parts(head, state.bytes).is_some())
-            }
-            _ => false,
-        }
-    }
-
-    /// The secrets of a state, by the beginning of its sealed form. `None` if it is not a state of this protocol.
-    pub(crate) fn stored_parts<'a>(&self, head: &[u8], state: &'a [u8]) -> Option<Vec<Part<'a>>> {
-        let stored = self.0.stored.as_ref()?;
-        let (_, layout) = stored.states.iter().find(|(known, _)| head.starts_with(known))?;
-        self.0.layouts.parse(*layout, state)
-    }
-
-    /// The names of a stored state, of the key that seals it, and of its salt.
-    pub(crate) fn stored_names(&self) -> Option<StoredNames> {
-        self.0.stored.as_ref().map(|stored| StoredNames { state: stored.name, key: stored.key, salt: stored.salt })
-    }
-}
-
-/// The names that a profile gives to what a device stores.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StoredNames {
-    pub(crate) state: Name,
-    pub(crate) key: Name,
-    pub(crate) salt: Name,
 }

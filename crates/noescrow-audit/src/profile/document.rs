@@ -3,7 +3,8 @@
 
 use super::keys::KeyCheck;
 use super::layout::{Element, Expansion, Layout, Layouts, Length, MAX_VARIABLES, Signed, Width};
-use super::{KdfRule, Name, OutputField, PlaintextRule, ProfileError, Rules, Stored};
+use super::stored::{Rows, State, Stored};
+use super::{KdfRule, Name, OutputField, PlaintextRule, ProfileError, Rules};
 use crate::class::Class;
 use crate::operation::Kind;
 use crate::recent::MAX_WHOLE_LEN;
@@ -125,6 +126,8 @@ struct StoredDocument {
     /// Bytes of the associated data of a sealed state.
     head_len: usize,
     states: Vec<StateDocument>,
+    #[serde(default)]
+    rows: Option<RowsDocument>,
 }
 
 /// A salt that is an HMAC over parts of these lengths, followed by the state.
@@ -140,7 +143,37 @@ struct SaltDocument {
 struct StateDocument {
     /// The beginning of the associated data.
     begins: Bytes,
+    /// Bytes at a distance from its end.
+    #[serde(default)]
+    near_end: Option<NearEndDocument>,
     layout: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NearEndDocument {
+    distance: usize,
+    is: Bytes,
+}
+
+/// States that are sealed in rows, by places in the associated data.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RowsDocument {
+    /// The beginnings of the associated data of rows.
+    begins: Vec<Bytes>,
+    revision: PlaceDocument,
+    owner: PlaceDocument,
+    name: PlaceDocument,
+    /// The name of the row that every save writes.
+    core: Bytes,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlaceDocument {
+    at: usize,
+    len: usize,
 }
 
 #[derive(Deserialize)]
@@ -457,7 +490,21 @@ impl<'a> Compiler<'a> {
             parts.iter().map(|part| part.as_ref().map(Bytes::bytes).transpose()).collect::<Result<_, _>>()
         };
         let state = |compiler: &mut Self, state: &StateDocument| {
-            Ok((state.begins.bytes()?, compiler.layout(&state.layout, 0)?))
+            let near_end = state.near_end.as_ref().map(|place| Ok((place.distance, place.is.bytes()?))).transpose()?;
+            Ok(State { begins: state.begins.bytes()?, near_end, layout: compiler.layout(&state.layout, 0)? })
+        };
+        let place = |place: &PlaceDocument| match place.at.checked_add(place.len) {
+            Some(end) if end <= stored.head_len => Ok(place.at..end),
+            _ => Err(wrong(format!("no bytes {} and on in a head of {}", place.at, stored.head_len))),
+        };
+        let rows = |rows: &RowsDocument| {
+            Ok(Rows {
+                begins: rows.begins.iter().map(Bytes::bytes).collect::<Result<_, ProfileError>>()?,
+                revision: place(&rows.revision)?,
+                owner: place(&rows.owner)?,
+                name: place(&rows.name)?,
+                core: rows.core.bytes()?,
+            })
         };
         Ok(Stored {
             steps: stored.steps.clone(),
@@ -468,6 +515,7 @@ impl<'a> Compiler<'a> {
             salt_head: stored.salt.head.clone(),
             head_len: stored.head_len,
             states: stored.states.iter().map(|one| state(self, one)).collect::<Result<_, ProfileError>>()?,
+            rows: stored.rows.as_ref().map(rows).transpose()?,
         })
     }
 }

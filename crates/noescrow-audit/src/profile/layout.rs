@@ -40,7 +40,7 @@ pub(super) enum Element {
         variable: usize,
         values: Vec<(u8, usize)>,
     },
-    /// A count, then these elements that many times.
+    /// A count, then these elements that many times; or these elements up to the end.
     Repeat {
         width: Width,
         of: Vec<Element>,
@@ -61,13 +61,17 @@ pub(super) enum Length {
     Variable(usize),
 }
 
-/// The width of a big-endian count.
+/// How often elements repeat: a big-endian count of this width, or what stands for one.
 #[derive(Clone, Copy, Debug, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Width {
     U8,
     U16,
     U32,
+    /// 32 bits: once for each that is set.
+    U32Mask,
+    /// No bytes: as often as there are bytes left.
+    ToTheEnd,
 }
 
 #[derive(Debug)]
@@ -161,13 +165,15 @@ impl<'a> Parser<'a, '_> {
                 Ok(())
             }
             Element::Repeat { width, of } => {
-                for _ in 0..self.count(*width)? {
+                let mut left = self.count(*width)?;
+                while left.map_or(!self.rest.is_empty(), |left| left > 0) {
                     let before = self.rest.len();
                     self.elements(of)?;
                     // The parser does not trust the count: what repeats must consume bytes.
                     if self.rest.len() == before {
                         return Err(DoesNotFit);
                     }
+                    left = left.map(|left| left.saturating_sub(1));
                 }
                 Ok(())
             }
@@ -207,13 +213,16 @@ impl<'a> Parser<'a, '_> {
         self.take(1)?.first().copied().ok_or(DoesNotFit)
     }
 
-    fn count(&mut self, width: Width) -> Result<u32, DoesNotFit> {
+    /// How often to repeat; `None` up to the end.
+    fn count(&mut self, width: Width) -> Result<Option<u32>, DoesNotFit> {
         let len = match width {
             Width::U8 => 1,
             Width::U16 => 2,
-            Width::U32 => 4,
+            Width::U32 | Width::U32Mask => 4,
+            Width::ToTheEnd => return Ok(None),
         };
-        Ok(self.take(len)?.iter().fold(0, |count, byte| count << 8 | u32::from(*byte)))
+        let number = self.take(len)?.iter().fold(0u32, |number, byte| number << 8 | u32::from(*byte));
+        Ok(Some(if matches!(width, Width::U32Mask) { number.count_ones() } else { number }))
     }
 
     /// The last field of this name.
@@ -280,8 +289,34 @@ mod tests {
 
     #[test]
     fn count_of_empty_elements_is_refused() {
-        let elements = vec![Element::Repeat { width: Width::U32, of: Vec::new() }];
-        assert!(parse(elements, &[0xFF; 4]).is_none());
+        for width in [Width::U32, Width::U32Mask, Width::ToTheEnd] {
+            let elements = vec![Element::Repeat { width, of: Vec::new() }];
+            assert!(parse(elements, &[0xFF; 4]).is_none(), "{width:?}");
+        }
+    }
+
+    #[test]
+    fn elements_repeat_for_each_bit_of_a_mask() {
+        let elements = || vec![Element::Repeat { width: Width::U32Mask, of: vec![secret(Length::Fixed(2))] }];
+        let parts = parse(elements(), &[0x80, 0, 1, 1, 10, 11, 20, 21, 30, 31]).unwrap();
+        assert_eq!(parts.iter().map(|part| part.bytes).collect::<Vec<_>>(), [[10, 11], [20, 21], [30, 31]]);
+        assert_eq!(parse(elements(), &[0; 4]).unwrap().len(), 0);
+        for bad in [&[0x80, 0, 1, 1, 10, 11, 20, 21][..], &[0, 0, 0, 1, 1, 2, 3, 4], &[0, 0, 1]] {
+            assert!(parse(elements(), bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn elements_repeat_to_the_end_and_must_fit_to_the_last_byte() {
+        let of =
+            || vec![Element::Choice { cases: vec![(5, vec![secret(Length::Fixed(2))]), (6, vec![])], otherwise: None }];
+        let elements = || vec![secret(Length::Fixed(1)), Element::Repeat { width: Width::ToTheEnd, of: of() }];
+        let parts = parse(elements(), &[1, 5, 10, 11, 6, 5, 20, 21]).unwrap();
+        assert_eq!(parts.iter().map(|part| part.bytes).collect::<Vec<_>>(), [&[1][..], &[10, 11], &[20, 21]]);
+        assert_eq!(parse(elements(), &[1]).unwrap().len(), 1);
+        for bad in [&[1, 5, 10][..], &[1, 7], &[1, 6, 5], &[]] {
+            assert!(parse(elements(), bad).is_none(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -20,7 +20,11 @@ fn sound() -> Value {
         "stored": {
             "steps": ["T"], "name": "state", "key": "storage key", "derivations": [["seal", null]],
             "salt": { "name": "salt", "head": [2] }, "head_len": 2,
-            "states": [{ "begins": { "hex": "0aFF" }, "layout": "state" }]
+            "states": [
+                { "begins": { "hex": "0aFF" }, "near_end": { "distance": 1, "is": { "hex": "00" } }, "layout": "state" }
+            ],
+            "rows": { "begins": [{ "hex": "0aFF" }], "revision": { "at": 0, "len": 1 }, "owner": { "at": 1, "len": 0 },
+                      "name": { "at": 1, "len": 1 }, "core": { "hex": "00" } }
         },
         "layouts": {
             "card": [
@@ -86,6 +90,10 @@ fn each_bad_value_is_refused_with_its_reason() {
         ("/layouts/state/2", json!({ "skip": 0 }), "a length of no bytes"),
         ("/stored", json!("always"), "did not match any variant"),
         ("/stored/head_len", json!(513), "a head_len above 512"),
+        ("/stored/head_len", json!(1), "no bytes 1 and on in a head of 1"),
+        ("/stored/rows/name/at", json!(2), "no bytes 2 and on in a head of 2"),
+        ("/stored/rows/owner/len", json!(usize::MAX), "no bytes 1 and on in a head of 2"),
+        ("/stored/states/0/near_end/is/hex", json!("0"), "not hex"),
     ];
     for (pointer, value, reason) in cases {
         let error = edited(pointer, &value);
