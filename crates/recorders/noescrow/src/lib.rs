@@ -6,6 +6,7 @@
 //! [`Session`](noescrow::Session) record: a program that wants a trace uses `Session<Recorder>`.
 //!
 //! ```
+//! use noescrow::error::AcceptError;
 //! use noescrow::{Bundle, Device, InitiateOptions, Session, UnixSeconds};
 //! use noescrow_audit::{Audit, Tape};
 //! use noescrow_recorder::{Recorder, profile};
