@@ -13,11 +13,14 @@ use std::collections::{BTreeMap, HashMap};
 /// Bytes of a digest.
 const DIGEST_LEN: usize = 32;
 
+/// By name, the latest revision and its content.
+type Rows = BTreeMap<Vec<u8>, (Vec<u8>, Id)>;
+
 /// The rows of all devices.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RowStores {
-    /// By device and owner: for each name, the latest revision and its content.
-    latest: HashMap<(ParticipantId, Vec<u8>), BTreeMap<Vec<u8>, (Vec<u8>, Id)>>,
+    /// The rows of each device and owner.
+    latest: HashMap<(ParticipantId, Vec<u8>), Rows>,
     /// The last hash of each device that can be a digest of rows, with what was hashed.
     hashed: HashMap<ParticipantId, (Vec<u8>, Vec<u8>)>,
 }

@@ -12,6 +12,7 @@
     reason = "a test states what it expects"
 )]
 
+mod expansions;
 mod keys;
 mod public;
 mod search;

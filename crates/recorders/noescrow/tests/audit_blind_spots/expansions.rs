@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What revision 3 derives besides keys: session id and exporter, which no server may learn, and what each message
+//! shows.
+
+use super::{Run, kinds};
+use data_encoding::HEXLOWER;
+use noescrow_audit::{FindingKind, Kind, Role, TraceReader};
+
+/// The outputs of derivations whose first part is this label, in order.
+fn derived(run: &Run, kind: Kind, label: &str) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    TraceReader::new(&*run.tape.bytes())
+        .unwrap()
+        .for_each(|operation| {
+            if operation.kind == kind && operation.input(Role::Context) == Some(label.as_bytes()) {
+                all.push(operation.output(Role::KdfOutput).unwrap().to_vec());
+            }
+        })
+        .unwrap();
+    all
+}
+
+#[test]
+fn session_id_or_exporter_in_a_log_is_a_finding() {
+    let run = Run::new();
+    let id = run.session.id();
+    let [ours, theirs] = &derived(&run, Kind::HkdfExpand, "noescrow-v1 sk: session id")[..] else { panic!() };
+    assert!(ours[..] == id && theirs[..] == id);
+    let exporter = derived(&run, Kind::HkdfExpand, "noescrow-v1 sk: exporter").remove(0);
+    for (name, value) in [("session id", &id[..]), ("exporter", &exporter)] {
+        let log = format!("GET /inbox?about={} HTTP/1.1", HEXLOWER.encode(value));
+        let verdict = run.verdict(log.as_bytes());
+        assert_eq!(kinds(&verdict), [FindingKind::SecretInEvidence], "{name}: {verdict}");
+        assert!(verdict.findings[0].what.starts_with(name), "{verdict}");
+    }
+    // Control: the opening id is public, and so is everything that a message shows.
+    let opening_id = noescrow::opening_id(&run.wire[run.bundle.len()..]).unwrap();
+    assert!(run.verdict(HEXLOWER.encode(&opening_id).as_bytes()).holds());
+}
+
+/// The halves of a MAC: one is in every message, the other must not leave the device.
+#[test]
+fn public_half_of_a_mac_does_not_expose_the_other() {
+    let run = Run::new();
+    for (label, shown) in [("noescrow-v1 tag", 8), ("noescrow-v1 commitment", 16)] {
+        let macs = derived(&run, Kind::Hmac, label);
+        let mac = macs.iter().find(|mac| run.wire.windows(shown).any(|bytes| *bytes == mac[..shown])).unwrap();
+        assert!(run.verdict(&mac[..shown]).holds(), "{label}");
+        let verdict = run.verdict(&mac[shown..]);
+        assert!(kinds(&verdict).contains(&FindingKind::SecretInEvidence), "{label}: {verdict}");
+    }
+}
