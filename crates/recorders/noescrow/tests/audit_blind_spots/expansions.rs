@@ -50,3 +50,29 @@ fn public_half_of_a_mac_does_not_expose_the_other() {
         assert!(kinds(&verdict).contains(&FindingKind::SecretInEvidence), "{label}: {verdict}");
     }
 }
+
+/// Each HMAC under a header key is an operation of its own, from the key and its message to the output.
+#[test]
+fn header_key_in_a_log_exposes_the_header() {
+    let run = Run::new();
+    let mut header_key = Vec::new();
+    TraceReader::new(&*run.tape.bytes())
+        .unwrap()
+        .for_each(|operation| {
+            if operation.kind == Kind::Hmac && operation.input(Role::Context) == Some(b"noescrow-v1 header") {
+                header_key = operation.input(Role::KdfKey).unwrap().to_vec();
+            }
+        })
+        .unwrap();
+    let derivable = |held: &[u8]| -> Vec<String> {
+        let findings = run.verdict(held).findings.into_iter();
+        findings.filter(|finding| finding.kind == FindingKind::Derivable).map(|finding| finding.what).collect()
+    };
+    let found = derivable(&header_key);
+    for what in ["AEAD key of a header,", "header,"] {
+        assert!(found.iter().any(|one| one.starts_with(what)), "{what}: {found:?}");
+    }
+    // Control: another key of the same form.
+    header_key.rotate_left(1);
+    assert_eq!(derivable(&header_key), [""; 0]);
+}
