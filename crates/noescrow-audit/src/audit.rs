@@ -96,6 +96,7 @@ impl<'a> Audit<'a> {
     #[must_use]
     pub fn examine(mut self) -> Examination {
         self.ledger.finish();
+        self.ledger.find_leaking_draws();
         let searched = search(&self.ledger, self.evidence, self.progress);
         Examination::new(self.ledger, searched)
     }

@@ -92,6 +92,11 @@ impl Derivations<'_> {
                     self.operation(again)
                 ),
             ),
+            Flaw::LeakingDraw { value, operation } => (
+                FindingKind::SecretMadePublic,
+                self.name(value),
+                format!("a part of it was drawn, as if anew, by {}", self.operation(operation)),
+            ),
             Flaw::DoesNotRecompute { operation } => (
                 FindingKind::DoesNotRecompute,
                 self.operation(operation),

@@ -6,9 +6,13 @@ use super::class::Class;
 use super::clauses::Rule;
 use super::ledger::{Flaw, Ledger};
 use super::substring::Substrings;
-use super::value::{Id, PLAINTEXT, index};
+use super::value::{Id, PLAINTEXT, Value, index};
 use super::well_known::is_well_known;
-use std::collections::{BTreeMap, HashSet};
+use leakscan::FRAGMENT;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Bytes of the shortest drawn value that is compared with secrets.
+const SHORTEST_DRAW: usize = 8;
 
 impl Ledger {
     /// Call once all operations are known. Adds the other side of each Diffie-Hellman, the key holder's way to each KEM
@@ -50,6 +54,30 @@ impl Ledger {
                 value.class = Class::Secret;
             }
         }
+    }
+
+    /// Finds drawn values that are parts of secrets and shorter than what is searched for, such as the random half of a
+    /// salt: a generator could leak a key in them piece by piece. A pair of them agrees by a chance of 2^-64.
+    pub(crate) fn find_leaking_draws(&mut self) {
+        let short = self.drawn.iter().filter_map(|(id, operation)| {
+            let bytes = self.bytes(*id).filter(|bytes| bytes.len() < FRAGMENT)?;
+            Some((*bytes.first_chunk::<SHORTEST_DRAW>()?, (bytes, *operation)))
+        });
+        let short: HashMap<[u8; SHORTEST_DRAW], (&[u8], u32)> = short.collect();
+        let mut leaking = Vec::new();
+        let is_key = |value: &Value| value.class == Class::Secret && value.of_device && value.what != PLAINTEXT;
+        for (id, _) in self.values().filter(|(_, value)| is_key(value) && value.len >= FRAGMENT) {
+            let bytes = self.bytes(id).unwrap_or_default();
+            let drawn_at = |at: usize| {
+                let rest = bytes.get(at..)?;
+                let (drawn, operation) = short.get(rest.first_chunk()?)?;
+                rest.starts_with(drawn).then_some(*operation)
+            };
+            if let Some(operation) = (0..bytes.len()).find_map(drawn_at) {
+                leaking.push(Flaw::LeakingDraw { value: id, operation });
+            }
+        }
+        self.flaws.extend(leaking);
     }
 
     /// The inputs of a hash whose output is secret were used as secrets.

@@ -13,8 +13,9 @@ use super::value::{GIVEN, Id, PLAINTEXT, ParticipantId, What, index};
 use super::well_known::is_well_known;
 use std::io::Read;
 
-/// Bytes of the shortest value that must not be drawn twice. Shorter values repeat by chance.
-const MIN_FRESH: usize = 16;
+/// Bytes of the shortest value that must not be drawn twice: the random half of a salt. A million of them repeat with a
+/// probability of 3e-8. Shorter values, such as ids, repeat by chance.
+const MIN_FRESH: usize = 8;
 
 /// The class and name of a plaintext: those of the profile, or else secret.
 fn plaintext_of(profile: &Profile, operation: &Operation<'_>, bytes: &[u8]) -> (Class, What) {

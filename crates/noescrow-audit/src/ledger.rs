@@ -85,6 +85,14 @@ pub enum Flaw {
         /// The second operation.
         again: u32,
     },
+    /// A value that was drawn, and is too short to be searched for, is a part of a secret: a generator leaks keys in
+    /// what messages show.
+    LeakingDraw {
+        /// The secret.
+        value: Id,
+        /// The operation that drew a part of it.
+        operation: u32,
+    },
     /// An operation's recorded output is not what its inputs give.
     DoesNotRecompute {
         /// The operation.

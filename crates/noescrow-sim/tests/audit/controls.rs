@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Controls: runs with one fault each, which the audit must find, name and derive in every run.
 
-use crate::faults::FAULTS;
+use crate::faults::{FAULTS, sends_twice_from_one_state};
 use crate::generators::{Source, draw};
 use crate::leaks::LEAKS;
 use crate::run::{Run, Setup, runs};
@@ -188,10 +188,22 @@ fn a_repeated_generator_is_found_across_two_traces() {
         assert!(one.audit(b"").verdict().holds() && other.audit(b"").verdict().holds());
         let both = |audit: Audit<'_>| audit.and_trace(&other.tape.bytes()[..]).unwrap().verdict();
         let verdict = both(one.audit(&other.wire));
-        for what in ["Ed25519 private key", "X25519 private key", "ML-KEM private key", "ML-KEM coins", "salt"] {
+        for what in ["Ed25519 private key", "X25519 private key", "ML-KEM private key", "ML-KEM coins", "fresh value"] {
             let mut found = verdict.of_kind(FindingKind::RepeatedFresh);
             assert!(found.any(|finding| finding.what.starts_with(what)), "seed {seed}, {what}: {verdict}");
         }
+    }
+}
+
+/// Attack W7: a state that was rolled back gives a message another key, because its salt differs. The controls "two
+/// plaintexts under one key and nonce" use the generator's state twice, too.
+#[test]
+fn w7_state_used_twice_uses_no_key_twice() {
+    for seed in 0..runs() {
+        let mut run = Run::new(seed, &Setup::default());
+        sends_twice_from_one_state(&mut run);
+        let verdict = run.audit(b"").verdict();
+        assert!(verdict.holds(), "seed {seed}: {verdict}");
     }
 }
 

@@ -7,10 +7,10 @@ use crate::faulty_device::{Fault, Name};
 use crate::generators::Source;
 use crate::leaks::{bobs_states, control, in_a_dump, limited, plain, rng};
 use crate::run::{ALICE, BOB, Device, LATER, NAMES, Run, Session, Setup};
-use noescrow::{Bundle, ChunkSize, StorageKey};
+use noescrow::{Bundle, ChunkSize, Payload, StorageKey};
 use noescrow_audit::FindingKind;
 use noescrow_audit::FindingKind::{
-    Derivable, FragmentInEvidence, PlaintextInEvidence, RepeatedFresh, ServerInKey, TwoTimePad, UnknownOrigin,
+    Derivable, PlaintextInEvidence, RepeatedFresh, SecretMadePublic, ServerInKey, TwoTimePad, UnknownOrigin,
 };
 use noescrow_recorder::Recorder;
 use rand_chacha::ChaCha20Rng;
@@ -45,7 +45,7 @@ fn sealed_session(run: &mut Run) -> Vec<u8> {
 }
 
 /// Saves, sends, restores what was saved, and sends something else; returns the first of the two texts.
-fn sends_twice_from_one_state(run: &mut Run) -> Vec<u8> {
+pub fn sends_twice_from_one_state(run: &mut Run) -> Vec<u8> {
     run.send(ALICE);
     let mut saved = sealed_session(run);
     run.send(ALICE);
@@ -58,16 +58,29 @@ fn sends_twice_from_one_state(run: &mut Run) -> Vec<u8> {
     text
 }
 
-/// Sends the same text twice, as after a crash, with a different header salt and therefore different associated data.
-fn sends_again_from_one_state(run: &mut Run) -> Vec<u8> {
+/// The same, with a generator that draws for the second message what it drew for the first: the machine was cloned.
+fn sends_twice_from_one_machine(run: &mut Run) -> Vec<u8> {
     run.send(ALICE);
-    let saved = sealed_session(run);
-    for _ in 0..2 {
+    let (mut saved, generator) = (sealed_session(run), run.source.clone());
+    run.send(ALICE);
+    let text = run.texts.last().unwrap().clone();
+    let key = StorageKey::new(run.storage_keys[ALICE]);
+    run.sessions[ALICE] = Some(Session::restore_in_place(run.prims[ALICE].clone(), &mut saved, &key, 0).unwrap());
+    run.source = generator;
+    run.send(ALICE);
+    text
+}
+
+/// Sends the same text twice from a cloned machine, with different associated data.
+fn sends_again_from_one_machine(run: &mut Run) -> Vec<u8> {
+    run.send(ALICE);
+    let (saved, generator) = (sealed_session(run), run.source.clone());
+    for associated_data in [b"one", b"two"] {
+        run.source = generator.clone();
         let key = StorageKey::new(run.storage_keys[ALICE]);
-        let subject = run.sessions[ALICE].as_ref().unwrap().subject();
-        let restored = Session::restore_in_place(run.prims[ALICE].clone(), &mut saved.clone(), &key, &subject, 0);
-        let mut session = restored.unwrap();
-        let message = session.encrypt(b"the same text twice", &mut run.source).unwrap();
+        let mut session = Session::restore_in_place(run.prims[ALICE].clone(), &mut saved.clone(), &key, 0).unwrap();
+        let payload = Payload { plaintext: b"the same text twice", associated_data, ..Payload::default() };
+        let message = session.encrypt(payload, &mut run.source).unwrap();
         run.sessions[ALICE] = Some(session);
         run.post(BOB, message);
     }
@@ -237,7 +250,7 @@ pub const FAULTS: &[Control] = &[
         "two plaintexts under one key and nonce",
         plain,
         |run| {
-            sends_twice_from_one_state(run);
+            sends_twice_from_one_machine(run);
             Vec::new()
         },
         &[found(TwoTimePad, "AEAD key of a message")],
@@ -245,13 +258,13 @@ pub const FAULTS: &[Control] = &[
     control(
         "one text twice under one key and nonce",
         plain,
-        sends_again_from_one_state,
+        sends_again_from_one_machine,
         &[found(TwoTimePad, "AEAD key of a message")],
     ),
     control(
         "two plaintexts under one key and nonce, one of them known",
         plain,
-        sends_twice_from_one_state,
+        sends_twice_from_one_machine,
         &[found(PlaintextInEvidence, "plaintext"), follows("plaintext", "plaintext")],
     ),
     control(
@@ -481,7 +494,7 @@ pub const FAULTS: &[Control] = &[
             }
             Vec::new()
         },
-        &[found(FragmentInEvidence, "X25519 private key")],
+        &[found(SecretMadePublic, "X25519 private key")],
     ),
     control(
         "randomness from the server",

@@ -258,7 +258,7 @@ impl Tap {
                 self.see(Name::PostQuantumChainKey, &out[32..64]);
                 self.see(Name::PostQuantumChainKey, &out[64..96]);
             }
-            (44, [b"noescrow-v1 message"]) => self.see(Name::MessageAeadKey, &out[..32]),
+            (32, [b"noescrow-v1 message", _, _]) => self.see(Name::MessageAeadKey, out),
             (44, _) => self.see(Name::IdentityKey, &out[..32]),
             (96, _) => {
                 self.see(Name::RootKey, &out[..32]);
@@ -271,14 +271,16 @@ impl Tap {
 
     fn see_hkdf_expand(&mut self, prk: &[u8], info: &[&[u8]], out: &[u8]) {
         match info {
-            [b"noescrow-v1 sk: root key"] => self.see(Name::RootKey, out),
+            [b"noescrow-v1 sk: root key", _] => self.see(Name::RootKey, out),
             [b"noescrow-v1 snapshot seal", ..] => self.see(Name::SnapshotAeadKey, &out[..32]),
-            [b"noescrow-v1 sk: sparse ratchet"] => self.see(Name::SparseSecret, out),
-            [b"noescrow-v1 sk: braid"] => {}
-            [label] if label.starts_with(b"noescrow-v1 sk:") => self.see(Name::FirstHeaderKey, out),
-            [b"noescrow-v1 KDF_SCKA_CK", _] => {
+            [b"noescrow-v1 sk: sparse ratchet", _] => self.see(Name::SparseSecret, out),
+            [b"noescrow-v1 sk: shared_hka" | b"noescrow-v1 sk: shared_nhkb", _] => self.see(Name::FirstHeaderKey, out),
+            [b"noescrow-v1 pq ck", _] => {
                 self.see(Name::PostQuantumChainKey, prk);
-                self.see_post_quantum_key(&out[32..]);
+                // Of a message whose key is not kept, only the next chain key is derived.
+                if out.len() == 64 {
+                    self.see_post_quantum_key(&out[32..]);
+                }
             }
             _ => {}
         }

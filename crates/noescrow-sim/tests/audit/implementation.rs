@@ -6,6 +6,7 @@ use crate::generators::Source;
 use crate::run::{ALICE, BOB, Device, LATER, NOW, Run, SOURCE, Session, Setup, access_key, account, address};
 use noescrow::durable::{Durable, Record, Store, Subject};
 use noescrow::error::DecryptError;
+use noescrow::hazmat::duplicate_bundle;
 use noescrow::primitives::{Declassified, Failed, RustCrypto};
 use noescrow::relay::{Order, Relay, RelayError};
 use noescrow::{
@@ -131,6 +132,18 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("UnixSeconds", format!("{NOW:?} {NOW}")));
     let options = InitiateOptions::expecting(&identity, NOW);
     log.push(("InitiateOptions", format!("{options:?} {options:#?}")));
+    let (_, hello) = run.devices[ALICE]
+        .initiate(duplicate_bundle(&bundle), &text, InitiateOptions::unverified(NOW), &mut run.source)
+        .unwrap();
+    let options = InitiateOptions::expecting(run.devices[ALICE].identity(), NOW);
+    let failed = run.devices[ALICE].initiate(duplicate_bundle(&bundle), &text, options, &mut run.source).unwrap_err();
+    log.push(("InitiateFailed", format!("{failed:?} {failed:#?} {failed}")));
+    let pending = run.devices[BOB].open(&hello).unwrap();
+    log.push(("Pending", format!("{pending:?} {pending:#?}")));
+    let failed = pending.accept(b"other associated data").unwrap_err();
+    log.push(("AcceptFailed", format!("{failed:?} {failed:#?} {failed}")));
+    let (_, opened) = failed.pending.accept(b"").unwrap();
+    log.push(("Opened", format!("{opened:?} {opened:#?}")));
     let context = Context { sender: &text, recipient: &text, conversation: &text };
     log.push(("Context", format!("{context:?} {context:#?}")));
     let hedge = HedgeSecret::new(*secret.expose());

@@ -31,7 +31,7 @@ fn mask(key: &Secret<32>) -> Secret<32> {
 impl Intercept<Recorder> for RecorderFault {
     fn intercept(&self, recorder: &Recorder, call: &mut Call<'_>) {
         match (self, call) {
-            (Self::KeyFromConstants, Call::Hkdf { info, out, .. }) if out.len() == 44 => {
+            (Self::KeyFromConstants, Call::Hkdf { info: info @ [b"noescrow-v1 message", ..], out, .. }) => {
                 recorder.hkdf(&[0; 32], &[&[0; 32]], info, out);
             }
             (Self::MaskedKey, Call::Seal { key, nonce, ad, buffer, tag }) => {
@@ -56,7 +56,7 @@ impl RecorderFault {
                 Self::ConstantChainKeys | Self::ConstantClassicalChainKey,
                 Call::HmacPair { key, macs: (_, next), .. },
             ) => *next.expose_mut() = *key.expose(),
-            (Self::ConstantChainKeys, Call::HkdfExpand { prk, info: [b"noescrow-v1 KDF_SCKA_CK", _], out }) => {
+            (Self::ConstantChainKeys, Call::HkdfExpand { prk, info: [b"noescrow-v1 pq ck", _], out }) => {
                 if let Some(next) = out.first_chunk_mut() {
                     *next = *prk.expose();
                 }
