@@ -65,9 +65,9 @@ fn drawn(diagrams: &str) -> Machine {
     machine
 }
 
-/// §12 of the document: the table of what is sent, and the steps. The document says in prose which can fail.
+/// §7 of the document: the table of what is sent, and the steps. The document says in prose which can fail.
 fn documented(protocol: &str) -> Machine {
-    let section = between(protocol, "\n## 12. ", "\n## ");
+    let section = between(protocol, "\n## 7. ", "\n## ");
     let mut machine = Machine::default();
     let sending = between(section, "**Sending.**", "**Receiving.**");
     for line in sending.lines().filter(|line| line.starts_with("| ")) {
@@ -92,6 +92,9 @@ fn documented(protocol: &str) -> Machine {
     let mut at_once = Vec::new();
     for line in text.lines() {
         let Some((step, rest)) = line.strip_prefix("- **").and_then(|line| line.split_once("** ")) else { continue };
+        if !step.starts_with("BR-") {
+            continue;
+        }
         let to = rest.split_once("→ ").map(|(_, to)| words(to).next().unwrap().to_owned()).unwrap();
         let from = words(rest).next().filter(|word| machine.states.contains_key(*word)).map(str::to_owned);
         let from =
@@ -185,7 +188,7 @@ fn labels(text: &str) -> BTreeSet<String> {
 }
 
 /// Labels that derive no key of a conversation: for signing, hashing or storage, or of a foreign handshake.
-const ASIDE: [&str; 6] = ["L_CERT", "L_PREKEY", "L_TRANSCRIPT", "L_FOREIGN", "L_SALT", "L_SEAL"];
+const ASIDE: [&str; 7] = ["L_CERT", "L_PREKEY", "L_LOGIN", "L_TRANSCRIPT", "L_FOREIGN", "L_SALT", "L_SEAL"];
 
 /// Labels of the document's key schedule that the drawings lack.
 fn undrawn(diagrams: &str, protocol: &str) -> Vec<String> {
