@@ -66,6 +66,10 @@ pub struct AcceptFailed<T> {
     pub pending: T,
 }
 
+/// The new session, the message, and the device that has accepted it.
+#[cfg(feature = "alloc")]
+pub(crate) type AcceptedWithDevice<'d, P, C, S> = (Session<P, S>, Opened<Vec<u8>>, &'d Device<P, C>);
+
 /// The prekey that a first message used.
 #[derive(Clone, Copy)]
 enum UsedPrekey {
@@ -240,7 +244,7 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
     pub(crate) fn accept_with_device(
         mut self,
         associated_data: &[u8],
-    ) -> Result<(Session<P, S>, Opened<Vec<u8>>, &'d Device<P, C>), AcceptFailed<Self>> {
+    ) -> Result<AcceptedWithDevice<'d, P, C, S>, AcceptFailed<Self>> {
         let opened =
             split_body(self.message, self.head.body_at).ok_or(DecryptError::Refused).and_then(|(tag, body)| {
                 let mut plaintext = body.to_vec();

@@ -2,6 +2,7 @@
 //! [`Unsaved`]: the outcome of a step before it is saved.
 
 use super::store::{AsyncStore, Batch, CommitError, Store};
+use alloc::boxed::Box;
 use core::fmt;
 
 /// Whether the last step of a state is saved.
@@ -10,7 +11,7 @@ pub(super) enum Progress {
     /// A step has begun. If it ends in a panic, the state stays unusable.
     Stepping,
     /// A step is done and not saved. No other is possible, whatever became of the [`Unsaved`].
-    Unsaved(Batch),
+    Unsaved(Box<Batch>),
 }
 
 /// Where the batch of an [`Unsaved`] is.
@@ -18,7 +19,7 @@ enum Slot<'a> {
     /// Nothing has changed, so nothing is written.
     Nothing,
     /// In a state that exists only after it is saved.
-    Owned(Batch),
+    Owned(Box<Batch>),
     /// In the state, which is unusable until the batch is committed.
     Borrowed(&'a mut Progress),
 }
@@ -51,7 +52,7 @@ impl Progress {
             return Unsaved { outcome, slot: Slot::Nothing };
         }
         // Before there is anything to forget.
-        *self = Self::Unsaved(batch);
+        *self = Self::Unsaved(Box::new(batch));
         Unsaved { outcome, slot: Slot::Borrowed(self) }
     }
 
@@ -66,15 +67,15 @@ impl Progress {
 
 impl<'a, T> Unsaved<'a, T> {
     /// A state that nobody has before it is saved.
-    pub(super) const fn owning(outcome: T, batch: Batch) -> Self {
-        Self { outcome, slot: Slot::Owned(batch) }
+    pub(super) fn owning(outcome: T, batch: Batch) -> Self {
+        Self { outcome, slot: Slot::Owned(Box::new(batch)) }
     }
 
     /// Returns a copy of what to commit, or `None` if nothing has changed.
     #[must_use]
     pub fn batch(&self) -> Option<Batch> {
         match &self.slot {
-            Slot::Owned(batch) | Slot::Borrowed(Progress::Unsaved(batch)) => Some(batch.clone()),
+            Slot::Owned(batch) | Slot::Borrowed(Progress::Unsaved(batch)) => Some(Batch::clone(batch)),
             Slot::Nothing | Slot::Borrowed(Progress::Saved | Progress::Stepping) => None,
         }
     }

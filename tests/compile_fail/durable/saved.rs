@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Control: saved outcomes are released, one step after the other.
 #![deny(unused_must_use)]
-use noescrow::durable::{Durable, Store};
+use noescrow::durable::{Batch, CommitError, Durable, Row, StepError, Store, Subject};
 use noescrow::error::EncryptError;
 use rand_chacha::ChaCha20Rng;
 
@@ -9,9 +9,11 @@ fn send<S: Store>(
     session: &mut Durable<noescrow::Session>,
     store: &mut S,
     rng: &mut ChaCha20Rng,
-) -> Result<[Option<Vec<u8>>; 2], EncryptError> {
+) -> Result<[Option<Vec<u8>>; 2], StepError<EncryptError>> {
     let first: Option<Vec<u8>> = session.encrypt(b"first", rng)?.save(store).ok();
     let second: Option<Vec<u8>> = session.encrypt(b"second", rng)?.save(store).ok();
+    // Reads go to the session.
+    let _ = (session.remote_identity(), session.skipped_message_keys());
     Ok([first, second])
 }
 
@@ -19,7 +21,10 @@ struct Nowhere;
 
 impl Store for Nowhere {
     type Error = ();
-    fn save(&mut self, _: &[noescrow::durable::Record<'_>]) -> Result<(), ()> {
+    fn load(&mut self, _: &Subject) -> Result<Vec<Row>, ()> {
+        Ok(Vec::new())
+    }
+    fn commit(&mut self, _: Batch) -> Result<(), CommitError<()>> {
         Ok(())
     }
 }

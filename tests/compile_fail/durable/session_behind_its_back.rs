@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-fn send(session: &noescrow::durable::Durable<noescrow::Session>) -> Vec<u8> {
-    session.snapshot(&noescrow::StorageKey::new([0; 32]), 1)
+use noescrow::durable::Durable;
+
+fn send(session: &mut Durable<noescrow::Session>, rng: &mut rand_chacha::ChaCha20Rng) {
+    let _ = (**session).encrypt(b"not saved", rng);
 }
 
-fn initiate(device: &noescrow::durable::Durable<noescrow::Device>, bundle: &noescrow::Bundle) {
-    let mut rng: rand_chacha::ChaCha20Rng = rand_chacha::rand_core::SeedableRng::seed_from_u64(0);
-    let _ = device.initiate(bundle, b"", noescrow::InitiateOptions::unverified(noescrow::UnixSeconds(0)), &mut rng);
+fn take(session: Durable<noescrow::Session>) -> noescrow::Session {
+    *session
+}
+
+fn open(device: &mut Durable<noescrow::Device>, message: &[u8]) {
+    let _ = noescrow::Device::open(device, message);
 }
 
 fn main() {}
