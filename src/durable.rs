@@ -91,6 +91,11 @@
 //!
 //! This module is not concerned with where rows are stored, and relies on the store for their being on disk when
 //! `commit` returns.
+//!
+//! # Leaks
+//! Subjects and names of rows are in the clear: the local identity, the sessions' ids, which messages are missing by
+//! chain and number, and the ids of prekeys. A store that should show a thief no more than counts keeps them under names
+//! that it derives with a key. The plaintext and the message in a batch are in the clear, too.
 
 mod device;
 mod ledger;

@@ -3,11 +3,12 @@
 
 use super::disk::Disk;
 use super::{Device, LATER, NOW, Pair, Session, key, pair, rng};
-use noescrow::durable::{Durable, LoadError, RowName};
+use noescrow::durable::{Durable, LoadError, RowName, Subject};
 use noescrow::error::RestoreError;
-use noescrow::primitives::RustCrypto;
+use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::skipped::Inline;
-use noescrow::{FixedSession, UnixSeconds, session};
+use noescrow::snapshot::{SNAPSHOT_OVERHEAD, SUBJECT_LEN};
+use noescrow::{FixedSession, Secret, UnixSeconds, hazmat, session};
 
 /// Bob has skipped `missing` messages of Alice in two jumps, and has their keys. Returns the messages.
 fn with_skipped(missing: usize) -> (Pair, Vec<Vec<u8>>) {
@@ -120,6 +121,63 @@ fn what_changes_nothing_writes_nothing() {
     assert_eq!(disk.written.len(), 1);
     assert_eq!(bob.delete_expired(UnixSeconds(LATER.0 + 1)).unwrap().save(disk).unwrap(), 1);
     assert_eq!((disk.commits, bob.generation()), (commits + 3, generation + 3));
+}
+
+/// SN-1 and SN-2 of rows, by their formulas in spec/protocol.md §11: each row opens, and the core names the others.
+#[test]
+fn rows_are_sealed_as_the_document_says() {
+    let (mut pair, _) = with_skipped(40);
+    let subject = pair.bob.subject();
+    let rows = pair.disks[1].rows_of(&subject);
+    assert_eq!((subject.to_bytes().len(), rows.len() > 4), (SUBJECT_LEN, true));
+    let expand = |info: &[&[u8]]| {
+        let mut material = [0; 44];
+        RustCrypto.hkdf_expand(&Secret::new([0x44; 32]), info, &mut material);
+        material
+    };
+    let open = |name: &RowName, sealed: &[u8]| {
+        let (head, rest) = sealed.split_at(SNAPSHOT_OVERHEAD - 16);
+        let (ciphertext, tag) = rest.split_last_chunk().unwrap();
+        let mut state = ciphertext.to_vec();
+        let scope = [&subject.to_bytes()[1..], name.as_bytes()].concat();
+        let material = expand(&[b"noescrow-v1 snapshot seal", &head[26..]]);
+        let (key, nonce) = (Secret::new(*material.first_chunk().unwrap()), *material.last_chunk().unwrap());
+        RustCrypto.open(&key, &nonce, &[head, &scope].concat(), &mut state, tag).ok()?;
+        let salt = RustCrypto.hmac(&expand(&[b"noescrow-v1 snapshot salt"])[..32], &[&head[..26], &scope, &state]);
+        assert_eq!((&head[..2], salt.expose().as_slice()), (&[1, 3][..], &head[26..]));
+        Some(state)
+    };
+    let mut digested = Vec::new();
+    for row in &rows[1..] {
+        let content = open(&row.name, &row.sealed).unwrap();
+        let mask = u32::from_be_bytes(*content.first_chunk().unwrap());
+        assert_eq!(content.len(), 4 + 32 * mask.count_ones() as usize);
+        digested.extend([row.name.as_bytes(), &row.sealed[2..26]].concat());
+    }
+    let core = open(&rows[0].name, &rows[0].sealed).unwrap();
+    assert_eq!((rows[0].name, &core[..32]), (RowName::CORE, &RustCrypto.sha256(&[&digested])[..]));
+    // Control: a row under another name, and one of another process, which differs in generation or writer.
+    assert_eq!(open(&rows[1].name, &rows[2].sealed), None);
+    let mut again = Durable::<Session>::load(&mut pair.disks[1], &key(), &subject, 0, &mut rng(8)).unwrap();
+    again.encrypt(b"next", &mut pair.rng).unwrap().save(&mut pair.disks[1]).unwrap();
+    let later = pair.disks[1].rows_of(&subject);
+    assert!(rows[0].sealed[2..26] != later[0].sealed[2..26] && rows[1..] == later[1..]);
+}
+
+/// A session of another handshake has no local identity. Its id is its subject.
+#[test]
+fn a_session_of_a_foreign_handshake_is_stored_in_rows() {
+    let mut disk = Disk::default();
+    let session: session::Session<RustCrypto> =
+        hazmat::responder(RustCrypto, &Secret::new([1; 32]), Secret::new([2; 32]), b"context");
+    let subject = session.subject();
+    assert_eq!(subject, Subject::foreign_session(session.id()));
+    let stored = Durable::<Session>::new(session, &key(), &mut rng(1)).save(&mut disk).unwrap();
+    let mut load =
+        |subject| Durable::<Session>::load(&mut disk, &key(), &subject, 1, &mut rng(2)).map(|session| session.id());
+    assert_eq!(load(subject), Ok(stored.id()));
+    // Control: of another id there is none.
+    assert_eq!(load(Subject::foreign_session([7; 32])), Err(LoadError::Missing));
 }
 
 /// Row 16. The oldest keys are dropped, with the header keys that only they needed; messages whose keys are kept open.

@@ -57,7 +57,7 @@ fn a_store_that_committed_and_then_failed_takes_the_retry() {
         let failed = pair.alice.encrypt(b"text", &mut pair.rng).unwrap().save(&mut pair.disks[0]).unwrap_err();
         assert_eq!(failed.error, CommitError::Unknown(Broken));
         let message = failed.unsaved.save(&mut pair.disks[0]).unwrap();
-        assert_eq!(pair.disks[0].outbox[before..], [message.clone()], "once");
+        assert_eq!(pair.disks[0].outbox[before..], [&message[..]], "once");
         assert_eq!(pair.receive(false, &message), b"text");
     }
     // Control: a store that knows of generations alone refuses the retry.
