@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The leakage contract names every declassification in the code, and no other; and every field that a relay holds, with
-//! the field in which it is disclosed.
+//! The leakage contract names every declassification in the code, and no other; and every field that a relay holds,
+//! with the field in which it is disclosed.
 #![allow(clippy::unwrap_used, reason = "a test states its expectations")]
 
 use noescrow::primitives::Declassified;

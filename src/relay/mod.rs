@@ -2,9 +2,9 @@
 //! Everything that a server may hold and do: a directory of prekeys, mailboxes, and what it can disclose.
 //!
 //! [`Relay`] is a pure state machine without I/O and clock; the caller supplies time and randomness. A server consists
-//! of this and a transport. Every value that it holds has the sealed trait [`Public`], which no secret type has, so that
-//! passing it a key does not compile. An envelope can only be made from a message. [`Relay::disclose`] returns every
-//! value that is held of an account (spec/leakage.md §5).
+//! of this and a transport. Every value that it holds has the sealed trait [`Public`], which no secret type has, so
+//! that passing it a key does not compile. An envelope can only be made from a message. [`Relay::disclose`] returns
+//! every value that is held of an account (spec/leakage.md §5).
 //!
 //! ```
 //! use noescrow::relay::{AccountName, Envelope, Order, Relay};
@@ -148,9 +148,9 @@ impl Relay {
     }
 
     /// Returns a bundle of the account to anybody. A one-time prekey is handed out once, and never after it expired.
-    /// When none is left, the signed prekey has expired, or more are requested than [`ONE_TIME_BURST`] and then one each [`ONE_TIME_INTERVAL`], the
-    /// bundle has none (attack B10). The relay does not record who asks. When somebody asked is held to ten minutes,
-    /// until the limit does not need it any more.
+    /// When none is left, the signed prekey has expired, or more are requested than [`ONE_TIME_BURST`] and then one
+    /// each [`ONE_TIME_INTERVAL`], the bundle has none (attack B10). The relay does not record who asks. When somebody
+    /// asked is held to ten minutes, until the limit does not need it any more.
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].

@@ -11,8 +11,8 @@ use core::net::IpAddr;
 /// Types that a server may hold. The trait is sealed, and only public types have it.
 ///
 /// # Security
-/// `Secret`, `Device`, `Session`, `StorageKey`, `AccessKey` and plain bytes do not have it. Tests check that passing one of them
-/// does not compile.
+/// `Secret`, `Device`, `Session`, `StorageKey`, `AccessKey` and plain bytes do not have it. Tests check that passing
+/// one of them does not compile.
 pub trait Public: Sealed {
     /// Appends every byte of the value.
     #[doc(hidden)]

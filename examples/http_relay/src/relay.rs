@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A relay over HTTP with its state in SQLite. It holds what `noescrow::relay` may hold, and nothing else: every
-//! received body is parsed as an [`Identity`], a [`Prekey`], an [`AccessKeyHash`] or an [`Envelope`] before it is stored,
-//! and times are days, or periods of ten minutes. Its log has no names and no addresses.
+//! received body is parsed as an [`Identity`], a [`Prekey`], an [`AccessKeyHash`] or an [`Envelope`] before it is
+//! stored, and times are days, or periods of ten minutes. Its log has no names and no addresses.
 //!
 //! ```text
 //! PUT    /accounts/NAME                    access key's hash (32) || identity || signed prekey || one-time prekeys
@@ -144,8 +144,8 @@ impl Server {
         self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One line for each request: the day and the kind. An access log with names, times and addresses would be held, and
-    /// so would have to be disclosed.
+    /// One line for each request: the day and the kind. An access log with names, times and addresses would be held,
+    /// and so would have to be disclosed.
     fn log(&self, request: &str, headers: &HeaderMap) {
         let mut line = format!("{} {request}", today());
         if self.broken == Some(Broken::Log)
