@@ -55,7 +55,7 @@ impl PrekeyModel {
         again: bool,
     ) -> Result<(), AcceptError> {
         if signed_prekey != self.signed_prekey && Some(signed_prekey) != self.previous {
-            return Err(AcceptError::Refused);
+            return Err(AcceptError::PrekeyGone);
         }
         match one_time_prekey {
             Some(id) if self.one_time_prekeys.contains(&id) => Ok(()),

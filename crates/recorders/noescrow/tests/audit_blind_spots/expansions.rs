@@ -4,6 +4,7 @@
 
 use super::{Run, kinds};
 use data_encoding::HEXLOWER;
+use noescrow::primitives::Primitives;
 use noescrow_audit::{FindingKind, Kind, Role, TraceReader};
 
 /// The outputs of derivations whose first part is this label, in order.
@@ -75,4 +76,35 @@ fn header_key_in_a_log_exposes_the_header() {
     // Control: another key of the same form.
     header_key.rotate_left(1);
     assert_eq!(derivable(&header_key), [""; 0]);
+}
+
+/// Young and Yung 1996: a generator that puts a key into salts, of which 8 bytes are random, piece by piece.
+#[test]
+fn drawn_value_that_is_a_part_of_a_key_is_a_finding() {
+    let findings = |drawn: &[u8]| {
+        let run = Run::new();
+        run.alice.fresh(drawn);
+        kinds(&run.verdict(b""))
+    };
+    let key = derived(&Run::new(), Kind::HkdfExpand, "noescrow-v1 sk: root key").remove(0);
+    for part in [0..8, 5..13, 24..32, 3..18] {
+        assert_eq!(findings(&key[part.clone()]), [FindingKind::SecretMadePublic], "{part:?}");
+    }
+    // Control: another value, and fewer bytes than a salt has, which agree by chance.
+    let mut other = key[5..13].to_vec();
+    other[7] ^= 1;
+    assert!(findings(&other).is_empty() && findings(&key[5..12]).is_empty());
+}
+
+/// As [`drawn_value_that_is_a_part_of_a_key_is_a_finding`], for a generator that repeats itself.
+#[test]
+fn random_half_of_a_salt_drawn_twice_is_a_finding() {
+    let findings = |drawn: &[&[u8]]| {
+        let run = Run::new();
+        drawn.iter().for_each(|drawn| run.alice.fresh(drawn));
+        kinds(&run.verdict(b""))
+    };
+    assert_eq!(findings(&[b"8 bytes.", b"8 bytes."]), [FindingKind::RepeatedFresh]);
+    // Control: two values, and one that is shorter.
+    assert!(findings(&[b"8 bytes.", b"8 bytes,"]).is_empty() && findings(&[b"7 bytes", b"7 bytes"]).is_empty());
 }
