@@ -50,15 +50,53 @@ impl<'a> Secrets<'a> {
     }
 }
 
-/// The secrets of a state whose snapshot is of this kind.
-pub fn secrets(kind: u8, state: &[u8]) -> Secrets<'_> {
+/// The secrets of a state whose snapshot is of this kind: 1 a session, 2 a device; 3 and 4 one row of these, `part`.
+pub fn secrets(kind: u8, part: u8, state: &[u8]) -> Secrets<'_> {
     let (mut reader, mut secrets) = (Reader(state), Secrets::default());
-    match kind {
-        1 => session(&mut reader, &mut secrets),
-        _ => device(&mut reader, &mut secrets),
+    match (kind, part) {
+        (1, 0) => {
+            session(&mut reader, &mut secrets);
+            parts(&mut reader, &mut secrets);
+        }
+        (2, 0) => {
+            device(&mut reader, &mut secrets);
+            parts(&mut reader, &mut secrets);
+        }
+        (3, 0) => {
+            reader.bytes(32);
+            session(&mut reader, &mut secrets);
+        }
+        (4, 0) => {
+            reader.bytes(32);
+            device(&mut reader, &mut secrets);
+        }
+        (3 | 4, part) => content(part, &mut reader, &mut secrets),
+        _ => panic!("no such kind"),
     }
     assert!(reader.0.is_empty());
     secrets
+}
+
+fn parts<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
+    while !reader.0.is_empty() {
+        let part = reader.u8();
+        reader.bytes(8);
+        content(part, reader, secrets);
+    }
+}
+
+fn content<'a>(part: u8, reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
+    match part {
+        1 | 2 => {
+            let name = if part == 1 { "message key" } else { "post-quantum message key" };
+            for _ in 0..reader.u32().count_ones() {
+                secrets.key(name, reader);
+            }
+        }
+        3 => prekey(reader, secrets),
+        4 => drop(reader.bytes(32 * usize::from(reader.0[0]) + 1)),
+        _ => panic!("no such part"),
+    }
 }
 
 fn session<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
@@ -105,10 +143,6 @@ fn double_ratchet<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
     for _ in 0..reader.u32() {
         reader.u32();
         secrets.key("header key", reader);
-    }
-    for _ in 0..reader.u32() {
-        reader.bytes(8);
-        secrets.key("message key", reader);
     }
 }
 
@@ -159,29 +193,15 @@ fn sparse_ratchet<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
         reader.u32();
         secrets.key("post-quantum header secret", reader);
     }
-    for _ in 0..reader.u32() {
-        reader.bytes(8);
-        secrets.key("post-quantum message key", reader);
-    }
 }
 
 fn device<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
     secrets.key("Ed25519 private key", reader);
     secrets.key("X25519 private key", reader);
     reader.u32();
-    signed_prekey(reader, secrets);
-    if reader.flag() {
-        signed_prekey(reader, secrets);
-    }
-    for _ in 0..reader.u32() {
-        prekey(reader, secrets);
-    }
-}
-
-fn signed_prekey<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
     prekey(reader, secrets);
-    for _ in 0..reader.u32() {
-        reader.bytes(32);
+    if reader.flag() {
+        prekey(reader, secrets);
     }
 }
 

@@ -2,7 +2,8 @@
 //! Stored states in all forms: the profile finds every secret in them.
 
 use super::layout::{Secrets, secrets};
-use super::{Session, Talk, compiled, described, document, numbers, one_more};
+use super::{Device, Session, Talk, compiled, described, document, numbers, one_more};
+use noescrow::durable::{CommitError, Durable, Unsaved};
 use noescrow::primitives::Primitives;
 use noescrow::{ChunkSize, Secret, StorageKey, UnixSeconds, hazmat};
 use noescrow_audit::engine::{Class, Ledger, recompute};
@@ -12,6 +13,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 /// What a device sealed at SN-1.
 struct Stored {
@@ -27,8 +29,13 @@ impl Stored {
         self.head[1]
     }
 
+    /// The first byte of a row's name, which stands at the end of the associated data.
+    fn part(&self) -> u8 {
+        self.head[self.head.len() - 9]
+    }
+
     fn secrets(&self) -> Secrets<'_> {
-        secrets(self.kind(), &self.state)
+        secrets(self.kind(), self.part(), &self.state)
     }
 
     /// A ledger of a device that opens the state and does nothing else.
@@ -133,7 +140,7 @@ fn rarer_states() -> Tape {
     assert!(!bob.snapshot(&key, 2).is_empty());
 
     let mut state = hazmat::session_state(&bob);
-    let mac_key = secrets(1, &state).all.into_iter().find(|(name, _)| *name == "authenticator's MAC key").unwrap().1;
+    let mac_key = secrets(1, 0, &state).all.into_iter().find(|(name, _)| *name == "authenticator's MAC key").unwrap().1;
     let at = mac_key.as_ptr().addr() - state.as_ptr().addr();
     state[at] ^= 1;
     let mut bob: Session = hazmat::session_from_state(hazmat::session_primitives(&bob).clone(), &state).unwrap();
@@ -150,8 +157,31 @@ fn rarer_states() -> Tape {
     }
 }
 
+fn saved<T>(unsaved: Unsaved<'_, T>) -> T {
+    unsaved.settle(Ok::<(), CommitError<Infallible>>(())).unwrap()
+}
+
+/// A device and two sessions that are stored in rows, with late messages and a replay record.
+fn rows() -> Tape {
+    let key = StorageKey::new([9; 32]);
+    let Talk { tape, mut rng, bob, ours, theirs, .. } = Talk::begin(ChunkSize::Bytes128, 0);
+    let mut bob = saved(Durable::<Device>::new(bob, &key, &mut rng));
+    saved(bob.rotate(UnixSeconds(1), &mut rng).unwrap());
+    saved(bob.publish(2, UnixSeconds(1), &mut rng).unwrap());
+    let mut sessions = [ours, theirs].map(|session| saved(Durable::<Session>::new(session, &key, &mut rng)));
+    for turn in 1..20 {
+        let sent: Vec<Vec<u8>> =
+            (0..3).map(|_| saved(sessions[turn % 2].encrypt(b"text", &mut rng).unwrap())).collect();
+        let to = &mut sessions[(turn + 1) % 2];
+        for late in [2, turn % 2] {
+            saved(to.decrypt(&sent[late]).unwrap());
+        }
+    }
+    tape
+}
+
 fn all_states() -> Vec<Stored> {
-    [conversation(), rarer_states()].iter().flat_map(|tape| stored_on(tape).0).collect()
+    [conversation(), rarer_states(), rows()].iter().flat_map(|tape| stored_on(tape).0).collect()
 }
 
 #[test]
@@ -178,14 +208,14 @@ fn states_have_every_part_that_the_layout_names() {
     let mut of_layouts = BTreeSet::new();
     super::fields(&document["layouts"], &mut of_layouts);
     assert_eq!(names, of_layouts.iter().map(String::as_str).collect());
-    assert_eq!(stored.iter().map(Stored::kind).collect::<BTreeSet<_>>(), [1, 2].into());
+    assert_eq!(stored.iter().map(Stored::kind).collect::<BTreeSet<_>>(), [1, 2, 3, 4].into());
 }
 
 /// Independent of any layout: a private key that was drawn and is in a state is found there.
 #[test]
 fn every_drawn_key_within_a_stored_state_is_found() {
     let mut found = 0;
-    for tape in [conversation(), rarer_states()] {
+    for tape in [conversation(), rarer_states(), rows()] {
         let (stored, drawn) = stored_on(&tape);
         for one in &stored {
             let ledger = one.opened(profile());
