@@ -80,8 +80,8 @@ fn pair() -> (Session, Session) {
 
 fn pair_with(chunk_size: ChunkSize) -> (Session, Session) {
     let mut rng = rng(1);
-    let alice = Device::generate(LATER, &mut rng);
-    let mut bob = Device::generate(LATER, &mut rng);
+    let alice = Device::generate(NOW, &mut rng);
+    let mut bob = Device::generate(NOW, &mut rng);
     let (mut alice, hello) = alice
         .initiate(bundle(&mut bob, &mut rng), &TEXT, InitiateOptions::unverified(NOW).chunk_size(chunk_size), &mut rng)
         .unwrap();
@@ -92,7 +92,7 @@ fn pair_with(chunk_size: ChunkSize) -> (Session, Session) {
 }
 
 fn bundle(device: &mut Device, rng: &mut ChaCha20Rng) -> Bundle {
-    let mut published = device.publish(1, LATER, rng).unwrap();
+    let mut published = device.publish(1, NOW, rng).unwrap();
     Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap()
 }
 
@@ -125,8 +125,8 @@ fn peer_outbound(alice: &Account, bob: &mut Account) -> olm::Session {
 fn handshake(criterion: &mut Criterion<ProcessorTime>) {
     let mut group = criterion.benchmark_group("handshake, initiator");
     let mut random = rng(3);
-    let alice = Device::generate(LATER, &mut random);
-    let mut bob = Device::generate(LATER, &mut random);
+    let alice = Device::generate(NOW, &mut random);
+    let mut bob = Device::generate(NOW, &mut random);
     let bytes = bundle(&mut bob, &mut random).to_bytes();
     group.bench_function(OURS, |bencher| {
         bencher.iter(|| {
@@ -372,7 +372,7 @@ fn prekeys(criterion: &mut Criterion<ProcessorTime>) {
     for count in [1, 100] {
         let mut group = criterion.benchmark_group(format!("prekeys, {count}"));
         let size = BatchSize::NumIterations(2);
-        let device = RefCell::new(Device::generate(LATER, &mut random));
+        let device = RefCell::new(Device::generate(NOW, &mut random));
         let mut rng = rng(11);
         // The store is full after 100 prekeys: it is emptied outside the clock.
         let emptied = || {
@@ -381,7 +381,7 @@ fn prekeys(criterion: &mut Criterion<ProcessorTime>) {
         };
         each(&mut group, OURS, BatchSize::PerIteration, emptied, |()| {
             let mut device = device.borrow_mut();
-            (0..count).map(|_| device.generate_one_time_prekey(LATER, &mut rng).unwrap().to_bytes()).collect::<Vec<_>>()
+            (0..count).map(|_| device.generate_one_time_prekey(NOW, &mut rng).unwrap().to_bytes()).collect::<Vec<_>>()
         });
         let mut owner = Owner::new(12, LATER);
         group.bench_function(RAW, |bencher| {
@@ -398,8 +398,8 @@ fn prekeys(criterion: &mut Criterion<ProcessorTime>) {
 /// The bytes that a message adds, and a conversation's size in memory and in a database.
 fn sizes() {
     let key = StorageKey::new([9; 32]);
-    let alice = Device::generate(LATER, &mut rng(1));
-    let mut bob = Device::generate(LATER, &mut rng(2));
+    let alice = Device::generate(NOW, &mut rng(1));
+    let mut bob = Device::generate(NOW, &mut rng(2));
     let (opening, _) =
         alice.initiate(bundle(&mut bob, &mut rng(3)), &TEXT, InitiateOptions::unverified(NOW), &mut rng(4)).unwrap();
     println!("\n{:<58}{:>10}", "bytes", "noescrow");

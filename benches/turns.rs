@@ -88,8 +88,8 @@ fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
 /// Two sessions after the handshake, the second of which sent last.
 fn pair(chunk_size: ChunkSize) -> (Session, Session) {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let (alice, mut bob) = (Device::generate(LATER, &mut rng), Device::generate(LATER, &mut rng));
-    let mut published = bob.publish(1, LATER, &mut rng).unwrap();
+    let (alice, mut bob) = (Device::generate(NOW, &mut rng), Device::generate(NOW, &mut rng));
+    let mut published = bob.publish(1, NOW, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let (mut alice, hello) =
         alice.initiate(bundle, &TEXT, InitiateOptions::unverified(NOW).chunk_size(chunk_size), &mut rng).unwrap();

@@ -23,7 +23,7 @@ use std::error::Error;
 type Device = device::Device<Recorder, Capacity<1, 1>>;
 type Session = session::Session<Recorder>;
 
-const LATER: UnixSeconds = UnixSeconds(1);
+const NOW: UnixSeconds = UnixSeconds(1);
 /// Messages of a burst by one side, before the other one sends one.
 const BURST: usize = 10;
 /// Messages without an answer.
@@ -142,9 +142,9 @@ impl Talk {
     fn begin(chunk_size: ChunkSize, seed: u64) -> Result<Self, Box<dyn Error>> {
         let (tape, mut rng) = (Tape::in_memory(), ChaCha20Rng::seed_from_u64(seed));
         let recorder = |name| Recorder::device(&tape, name);
-        let alice = Device::generate_with(recorder("Alice")?, LATER, &mut rng);
-        let mut bob = Device::generate_with(recorder("Bob")?, LATER, &mut rng);
-        let mut published = bob.publish(1, LATER, &mut rng)?;
+        let alice = Device::generate_with(recorder("Alice")?, NOW, &mut rng);
+        let mut bob = Device::generate_with(recorder("Bob")?, NOW, &mut rng);
+        let mut published = bob.publish(1, NOW, &mut rng)?;
         let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())?;
         let (alice, hello) = alice.initiate(
             bundle,

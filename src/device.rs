@@ -9,46 +9,80 @@
 mod accepting;
 #[cfg(feature = "alloc")]
 mod allocating;
+mod budget;
 mod capacity;
+mod clock;
+mod initiating;
+mod keeping;
 mod login;
 mod options;
+pub mod policy;
 mod stored;
 
 pub use accepting::{AcceptFailed, Pending};
+#[cfg(feature = "alloc")]
+pub use capacity::HeapCapacity;
 pub use capacity::{Capacities, Capacity};
 pub use login::LOGIN_CHALLENGE_LEN;
 pub use options::InitiateOptions;
 
-use crate::error::{PrekeyError, RestoreError};
+use crate::error::RestoreError;
 use crate::identity::{Identity, IdentityKeyPair, SafetyNumber};
-use crate::payload::Payload;
-use crate::prekeys::{Bundle, Prekey, PrekeyKind, PrekeyPair};
-use crate::primitives::{Primitives, RustCrypto};
-use crate::ratchet::skipped::SkippedKeyStore;
-use crate::ratchet::triple::TripleRatchet;
-use crate::session::{Opening, Parties, Session};
-use crate::snapshot::{self, StorageKey};
+use crate::prekeys::{Prekey, PrekeyKind, PrekeyPair};
+#[cfg(feature = "alloc")]
+use crate::primitives::RustCrypto;
+use crate::primitives::{PUBLIC_KEY_LEN, Primitives};
+use crate::snapshot::{self, StorageKey, Subject};
 use crate::time::UnixSeconds;
 use crate::wipe;
+use budget::Budget;
 use capacity::Slots;
+use clock::Clock;
 use core::fmt;
 use rand_core::CryptoRng;
 
-/// The signed prekey, with a record of the handshakes that used it without a one-time key.
+/// A signed prekey, current or replaced, with a record of the handshakes that used it without a one-time key.
 struct SignedPrekey<C: Capacities> {
     pair: PrekeyPair,
-    /// EKA of every handshake accepted on the last-resort key (PQXDH rev 3 §4.2; attack B6).
-    replay_record: C::ReplayRecord<[u8; 32]>,
+    /// When it was made, or replaced, by the device's clock.
+    since: UnixSeconds,
+    /// Whether the last-resort KEM key is not deleted yet. If it is, the seed is zero.
+    has_last_resort: bool,
+    /// Every handshake accepted on the last-resort key (PQXDH rev 3 §4.2; attack B6).
+    replay_record: C::ReplayRecord<HandshakeDigest>,
 }
 
-/// A user's device: an identity, a signed prekey with its predecessor, and one-time prekeys.
+/// SHA-256(EKA)[..16], which represents a handshake in a replay record. Two that are equal by chance, one pair in 2^64
+/// handshakes, or by an initiator's work, refuse that initiator's second handshake.
+type HandshakeDigest = [u8; 16];
+
+/// A one-time prekey, and what the device knows about its public half.
+pub(crate) struct OneTimePrekey {
+    pair: PrekeyPair,
+    seen: Seen,
+}
+
+/// Where a one-time prekey's public half is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    /// Made, and not yet on a list of the server's.
+    Never,
+    /// On the server's last list.
+    Listed,
+    /// Handed out: not on the server's list since this time, by the device's clock.
+    MissingSince(UnixSeconds),
+}
+
+/// A user's device: an identity, a signed prekey with its predecessors, and one-time prekeys.
 ///
-/// `C` is the [`Capacity`]: the maximum number of one-time prekeys, and the number of handshakes without a one-time key
-/// that each signed prekey can recognize when they are repeated. After that many, the signed prekey accepts no more of
-/// them until it is rotated.
+/// `C` is the space for them: `HeapCapacity`, the default with an allocator, or a [`Capacity`] inside the device.
 ///
-/// A device has 34,592 bytes with the default capacity. A thread that works with devices and sessions needs this much
-/// stack, in KiB, measured on x86_64 Linux with the results on the same stack:
+/// Call `replenish` when the device connects to the server, at least once a day, with the ids of the prekeys that the
+/// server has. It rotates, deletes and makes what is due, by the policy in [`policy`].
+///
+/// A device has about 1 KiB with the default capacity, and up to 76 KiB of prekeys and 32 KiB for each signed prekey's
+/// replay record on the heap. A thread that works with devices and sessions needs this much stack, in KiB, measured on
+/// x86_64 Linux with the results on the same stack and a device of 34 KiB:
 ///
 /// | | release build | unoptimized build, dependencies too |
 /// |---|---|---|
@@ -62,42 +96,53 @@ struct SignedPrekey<C: Capacities> {
 /// | take a snapshot of a device | 8 | 36 |
 ///
 /// Most of the stack of an unoptimized build is that of ML-KEM.
-pub struct Device<P = RustCrypto, C: Capacities = Capacity> {
+pub struct Device<
+    #[cfg(feature = "alloc")] P = RustCrypto,
+    #[cfg(not(feature = "alloc"))] P,
+    #[cfg(feature = "alloc")] C: Capacities = HeapCapacity,
+    #[cfg(not(feature = "alloc"))] C: Capacities,
+> {
     primitives: P,
     identity: IdentityKeyPair,
+    clock: Clock,
     signed_prekey: SignedPrekey<C>,
-    previous_signed_prekey: Option<SignedPrekey<C>>,
-    one_time_prekeys: C::OneTimePrekeys<PrekeyPair>,
-    /// The id of the next prekey of either kind. No id is issued twice (attack B34).
-    next_id: u32,
+    /// In no order.
+    previous_signed_prekeys: C::PreviousPrekeys<SignedPrekey<C>>,
+    /// In no order.
+    one_time_prekeys: C::OneTimePrekeys<OneTimePrekey>,
+    /// When the first of the prekeys that were [never](Seen::Never) listed was offered, by the device's clock.
+    offered_at: UnixSeconds,
+    budget: Budget,
 }
 
 /// Length in bytes of an entry of the replay record.
-pub(crate) const REPLAY_ENTRY_LEN: usize = 32;
+pub(crate) const REPLAY_ENTRY_LEN: usize = 16;
 
-/// The first id. On the wire, 0 means "none".
-pub(crate) const FIRST_ID: u32 = 1;
-
+#[cfg(feature = "alloc")]
 impl Device {
     /// Calls [`generate_with`](Self::generate_with) with the default primitives and capacity.
-    pub fn generate(expiry: UnixSeconds, rng: &mut impl CryptoRng) -> Self {
-        Self::generate_with(RustCrypto, expiry, rng)
+    pub fn generate(now: UnixSeconds, rng: &mut impl CryptoRng) -> Self {
+        Self::generate_with(RustCrypto, now, rng)
     }
 }
 
 impl<P: Primitives, C: Capacities> Device<P, C> {
-    /// Generates a new identity with its first signed prekey, which expires at `expiry`. Draws 160 bytes from `rng`.
-    pub fn generate_with(primitives: P, expiry: UnixSeconds, rng: &mut impl CryptoRng) -> Self {
+    /// Generates a new identity with its first signed prekey. `now` is the caller's time. Draws 164 bytes from `rng`.
+    pub fn generate_with(primitives: P, now: UnixSeconds, rng: &mut impl CryptoRng) -> Self {
         wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
             let identity = wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| IdentityKeyPair::generate(&primitives, rng));
-            let (pair, _) = PrekeyPair::generate(&primitives, PrekeyKind::Signed, FIRST_ID, expiry, rng);
+            let id = random_id(rng, |_| false);
+            let expiry = now.saturating_add(policy::LIFETIME);
+            let (pair, _) = PrekeyPair::generate(&primitives, PrekeyKind::Signed, id, expiry, rng);
             Self {
                 primitives,
                 identity,
-                signed_prekey: SignedPrekey { pair, replay_record: Slots::empty_initialized(|| [0; 32]) },
-                previous_signed_prekey: wipe::none_initialized(SignedPrekey::zeroed),
-                one_time_prekeys: Slots::empty_device_array(PrekeyPair::zeroed),
-                next_id: FIRST_ID.saturating_add(1),
+                clock: Clock::new(now),
+                signed_prekey: SignedPrekey::new(pair, now),
+                previous_signed_prekeys: Slots::empty_device_array(SignedPrekey::zeroed),
+                one_time_prekeys: Slots::empty_device_array(OneTimePrekey::zeroed),
+                offered_at: now,
+                budget: Budget::full(now),
             }
         })
     }
@@ -122,106 +167,35 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         })
     }
 
-    /// Returns the number of one-time prekeys that this device holds. They were published and, as far as the device
-    /// knows, not used.
+    /// Returns the number of one-time prekeys that this device holds: at the server, or handed out and, as far as the
+    /// device knows, not used.
     #[must_use]
     pub fn one_time_prekeys_left(&self) -> usize {
         self.one_time_prekeys.len()
     }
 
-    /// Makes one one-time prekey, to publish. Draws 96 bytes from `rng`. Save the device before uploading the prekey.
-    ///
-    /// # Errors
-    /// [`PrekeyError`] if the store is full or all ids are used.
-    pub fn generate_one_time_prekey(
-        &mut self,
-        expiry: UnixSeconds,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Prekey, PrekeyError> {
-        wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
-            if self.one_time_prekeys.is_full() {
-                return Err(PrekeyError::StoreFull);
-            }
-            let (id, next_id) = self.allocate_id()?;
-            let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::OneTime, id, expiry, rng);
-            let public = description.sign(&self.primitives, &self.identity);
-            if !self.one_time_prekeys.push(pair) {
-                return Err(PrekeyError::StoreFull);
-            }
-            self.next_id = next_id;
-            Ok(public)
-        })
-    }
-
-    /// Replaces the signed prekey and its last-resort key; call it weekly or monthly. The old key is kept for messages
-    /// in transit until the next rotation or [`delete_previous_signed_prekey`](Self::delete_previous_signed_prekey).
-    /// Draws 96 bytes from `rng`.
-    ///
-    /// # Errors
-    /// [`PrekeyError::IdsExhausted`] if all ids are used.
-    pub fn rotate(&mut self, expiry: UnixSeconds, rng: &mut impl CryptoRng) -> Result<Prekey, PrekeyError> {
-        wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
-            let (id, next_id) = self.allocate_id()?;
-            let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::Signed, id, expiry, rng);
-            let fresh = SignedPrekey { pair, replay_record: Slots::empty_initialized(|| [0; 32]) };
-            self.previous_signed_prekey = Some(core::mem::replace(&mut self.signed_prekey, fresh));
-            self.next_id = next_id;
-            Ok(description.sign(&self.primitives, &self.identity))
-        })
-    }
-
-    /// Deletes the signed prekey before the last rotation. After that nothing that was sealed to it can be opened, even
-    /// by an attacker who steals this device. Returns whether there was one.
-    pub fn delete_previous_signed_prekey(&mut self) -> bool {
-        let existed = self.previous_signed_prekey.is_some();
-        // Assigned and not taken, so that it is wiped in its place.
-        self.previous_signed_prekey = None;
-        existed
-    }
-
-    /// Deletes a one-time prekey by its id. Returns whether the device had it.
-    pub fn delete_one_time_prekey(&mut self, id: u32) -> bool {
-        match self.one_time_prekeys.iter().position(|pair| pair.id == id) {
-            Some(at) => {
-                self.remove_one_time(at);
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Deletes the one-time prekeys and the previous signed prekey that expired before `now`, and returns how many it
-    /// deleted. Only [`rotate`](Self::rotate) replaces the current signed prekey.
-    pub fn delete_expired(&mut self, now: UnixSeconds) -> usize {
-        let before = self.one_time_prekeys.len();
-        while let Some(at) = self.one_time_prekeys.iter().position(|pair| pair.expiry < now) {
-            self.remove_one_time(at);
-        }
-        let previous = self.previous_signed_prekey.as_ref().is_some_and(|previous| previous.pair.expiry < now);
-        if previous {
-            self.previous_signed_prekey = None;
-        }
-        before.saturating_sub(self.one_time_prekeys.len()).saturating_add(usize::from(previous))
-    }
-
     /// Returns the same device with other primitives.
     #[cfg(all(feature = "alloc", feature = "hazmat"))]
     pub(crate) fn with_primitives<Q>(self, primitives: Q) -> Device<Q, C> {
-        let Self { primitives: _, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id } = self;
-        Device { primitives, identity, signed_prekey, previous_signed_prekey, one_time_prekeys, next_id }
-    }
-
-    fn allocate_id(&self) -> Result<(u32, u32), PrekeyError> {
-        let next_id = self.next_id.checked_add(1).ok_or(PrekeyError::IdsExhausted)?;
-        Ok((self.next_id, next_id))
-    }
-
-    /// Wipes the key in its place. `remove` would leave a copy after the end of the array.
-    fn remove_one_time(&mut self, at: usize) {
-        let last = self.one_time_prekeys.len().saturating_sub(1);
-        if at <= last && !self.one_time_prekeys.is_empty() {
-            self.one_time_prekeys.swap(at, last);
-            self.one_time_prekeys.truncate(last);
+        let Self {
+            primitives: _,
+            identity,
+            clock,
+            signed_prekey,
+            previous_signed_prekeys,
+            one_time_prekeys,
+            offered_at,
+            budget,
+        } = self;
+        Device {
+            primitives,
+            identity,
+            clock,
+            signed_prekey,
+            previous_signed_prekeys,
+            one_time_prekeys,
+            offered_at,
+            budget,
         }
     }
 
@@ -261,14 +235,59 @@ impl<P, C: Capacities> fmt::Debug for Device<P, C> {
         let Self {
             primitives: _,
             identity: _,
+            clock: _,
             signed_prekey: _,
-            previous_signed_prekey: previous,
+            previous_signed_prekeys: previous,
             one_time_prekeys,
-            next_id: _,
+            offered_at: _,
+            budget: _,
         } = self;
         f.debug_struct("Device")
             .field("one_time_prekeys", &one_time_prekeys.len())
-            .field("previous_signed_prekey", &previous.is_some())
+            .field("previous_signed_prekeys", &previous.len())
             .finish_non_exhaustive()
     }
+}
+
+impl<C: Capacities> SignedPrekey<C> {
+    fn new(pair: PrekeyPair, now: UnixSeconds) -> Self {
+        Self { pair, since: now, has_last_resort: true, replay_record: Slots::empty_initialized(|| [0; 16]) }
+    }
+
+    /// Returns zeros, to initialize unused space.
+    fn zeroed() -> Self {
+        Self::new(PrekeyPair::zeroed(), UnixSeconds(0))
+    }
+}
+
+impl OneTimePrekey {
+    /// Returns zeros, to initialize unused space.
+    fn zeroed() -> Self {
+        Self { pair: PrekeyPair::zeroed(), seen: Seen::Never }
+    }
+}
+
+fn handshake_digest<P: Primitives>(primitives: &P, ephemeral_key: &[u8; PUBLIC_KEY_LEN]) -> HandshakeDigest {
+    let digest = primitives.sha256(&[ephemeral_key]);
+    let (first, _) = digest.split_at(16);
+    let mut half = [0; 16];
+    half.copy_from_slice(first);
+    half
+}
+
+/// Draws an id that is not 0, which means "none" on the wire, and not `taken`. A generator that always returns the same
+/// gets the next free id after a few draws, so that this ends.
+fn random_id(rng: &mut impl CryptoRng, taken: impl Fn(u32) -> bool) -> u32 {
+    let is_free = |id: &u32| *id != 0 && !taken(*id);
+    let mut drawn = 0;
+    for _ in 0..16 {
+        let mut bytes = [0; 4];
+        rng.fill_bytes(&mut bytes);
+        drawn = u32::from_be_bytes(bytes);
+        if is_free(&drawn) {
+            return drawn;
+        }
+    }
+    // A device holds fewer keys than there are ids.
+    (1..=u32::MAX).map(|step| drawn.wrapping_add(step)).find(is_free).unwrap_or(drawn)
 }

@@ -36,8 +36,8 @@ errors! {
     InitiateError {
         /// The bundle's keys do not fit together: its identity is the caller's own, or two of its keys are equal.
         Refused => "bundle refused",
-        /// The signed prekey or the one-time prekey has expired at the caller's time. Either the server serves an old
-        /// bundle or the peer has not rotated its signed prekey.
+        /// The signed prekey has expired at the caller's time. Either the server serves an old bundle or the peer has
+        /// not rotated its signed prekey.
         Expired => "prekey expired",
         /// The bundle is not that of the identity which the caller expects. Either the server inserted another
         /// identity, or the peer has a new one: compare safety numbers.
@@ -62,7 +62,8 @@ errors! {
         /// `decrypt`.
         Repeated => "handshake already accepted",
         /// The signed prekey's replay record is full, so the device could no longer detect a repeated handshake. It
-        /// accepts no handshake without a one-time prekey until `rotate` is called.
+        /// accepts no handshake without a one-time prekey on this signed prekey; rotation, which `is_rotation_due`
+        /// demands before that, makes a new one.
         ReplayRecordFull => "replay record full: rotate the signed prekey",
         /// The header is authentic, but more than [`MAX_JUMP`](crate::MAX_JUMP) of the author's messages before this one
         /// have not arrived; see [`DecryptError::TooManySkipped`].
@@ -118,10 +119,8 @@ errors! {
 
     /// The reason why a device could not make or store a prekey.
     PrekeyError {
-        /// The store already holds its maximum number of one-time prekeys.
+        /// The store holds its maximum number of one-time prekeys, and none of them may be deleted yet.
         StoreFull => "one-time prekey store full",
-        /// All 2^32 - 1 ids have been issued. The device never issues an id twice.
-        IdsExhausted => "prekey ids exhausted",
     }
 
     /// The reason why two safety numbers were not accepted as equal.

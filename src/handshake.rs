@@ -150,7 +150,7 @@ pub(crate) fn respond<P: Primitives>(
     let mut reader = Reader::new(&hidden);
     let (newest, identity) =
         reader.u8().and_then(|newest| Ok((newest, reader.array()?))).map_err(|_| AcceptError::Refused)?;
-    if is_downgrade(VERSION, newest, VERSION) {
+    if is_downgrade(VERSION, newest, signed.max_version) {
         return Err(AcceptError::Refused);
     }
     let remote = Identity::from_bytes(primitives, identity).map_err(|_| AcceptError::Refused)?;

@@ -63,7 +63,10 @@ pub mod docs;
 
 #[cfg(feature = "alloc")]
 pub use access::{ACCESS_KEY_LEN, AccessKey, AccessKeyHash};
-pub use device::{Capacity, Device, InitiateOptions};
+pub use context::Context;
+#[cfg(feature = "alloc")]
+pub use device::HeapCapacity;
+pub use device::{AcceptFailed, Capacity, Device, InitiateFailed, InitiateOptions, Pending};
 pub use hedged::{HedgeSecret, HedgedRng};
 pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};
 pub use payload::{Payload, Sealed};

@@ -19,14 +19,18 @@ use crate::wire::{Full, IDENTITY_LEN, Reader, Writer};
 use core::fmt;
 use rand_core::CryptoRng;
 
-/// Length in bytes of a prekey's signed description: kind, id, expiry, X25519 key, ML-KEM key.
-const DESCRIPTION_LEN: usize = 1 + 4 + 8 + PUBLIC_KEY_LEN + KEM_PUBLIC_LEN;
+/// Length in bytes of a prekey's signed description: kind, highest version, id, expiry, X25519 key, ML-KEM key.
+const DESCRIPTION_LEN: usize = 1 + 1 + 4 + 8 + PUBLIC_KEY_LEN + KEM_PUBLIC_LEN;
 /// Length in bytes of the signed message: label, suite, description.
 const SIGNED_LEN: usize = labels::PREKEY.len() + labels::PQXDH.len() + DESCRIPTION_LEN;
-/// Length in bytes of an encoded prekey, 1,677: description and signature.
+/// Length in bytes of an encoded prekey, 1,678: description and signature.
 pub const PREKEY_LEN: usize = DESCRIPTION_LEN + SIGNATURE_LEN;
-/// Length in bytes of the longest encoded bundle, 3,483: identity, signed prekey, a flag, one-time prekey.
+/// Length in bytes of the longest encoded bundle, 3,485: identity, signed prekey, a flag, one-time prekey.
 pub const BUNDLE_LEN: usize = IDENTITY_LEN + PREKEY_LEN + 1 + PREKEY_LEN;
+
+/// The highest version of the protocol that this crate speaks. Every prekey states it under its signature, because an
+/// identity has no expiry: a server could serve an old statement for ever.
+pub(crate) const MAX_VERSION: u8 = 1;
 
 /// The purpose of a prekey. The signature covers the kind, so that one kind cannot be passed off as the other (attack
 /// B5).
@@ -60,6 +64,7 @@ impl PrekeyKind {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Description {
     kind: PrekeyKind,
+    max_version: u8,
     id: u32,
     expiry: UnixSeconds,
     dh_key: DhPublicKey,
@@ -69,6 +74,7 @@ pub(crate) struct Description {
 impl Description {
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.u8(self.kind.to_byte())?;
+        writer.u8(self.max_version)?;
         writer.u32(self.id)?;
         writer.u64(self.expiry.0)?;
         writer.put(self.dh_key.as_bytes())?;
@@ -87,7 +93,8 @@ impl Description {
         primitives.sha256(&[&self.to_bytes()])
     }
 
-    /// Returns the bytes that the identity signs: `label || suite || kind || id || expiry || X25519 key || ML-KEM key`.
+    /// Returns the bytes that the identity signs: `label || suite || kind || highest
+    /// version || id || expiry || X25519 key || ML-KEM key`.
     fn signed(&self) -> [u8; SIGNED_LEN] {
         let mut bytes = [0; SIGNED_LEN];
         let mut writer = Writer::new(&mut bytes);
@@ -105,7 +112,7 @@ impl Description {
     }
 }
 
-/// A public prekey, 1,677 bytes encoded. Every value is verified, under the identity with which it was parsed.
+/// A public prekey, 1,678 bytes encoded. Every value is verified, under the identity with which it was parsed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Prekey {
     description: Description,
@@ -118,7 +125,7 @@ impl Prekey {
     /// Parses a prekey of `identity` and verifies it (PK-2).
     ///
     /// # Errors
-    /// [`DecodeError::Refused`] if the prekey is malformed, if its keys are not canonical, have torsion or fail the
+    /// [`DecodeError::Refused`] if the prekey is malformed, if its id or its version is 0, if its keys are not canonical, have torsion or fail the
     /// modulus check, or if the signature is not `identity`'s (attacks B1, B2, B3, B5, B11).
     pub fn from_bytes<P: Primitives>(
         primitives: &P,
@@ -129,6 +136,7 @@ impl Prekey {
         let mut reader = Reader::new(bytes);
         let description = Description {
             kind: PrekeyKind::from_byte(reader.u8()?)?,
+            max_version: reader.u8()?,
             id: reader.u32()?,
             expiry: UnixSeconds(reader.u64()?),
             dh_key: reader.dh_public()?,
@@ -136,14 +144,16 @@ impl Prekey {
         };
         let signature = *reader.array()?;
         reader.finish()?;
-        let valid = primitives.dh_is_torsion_free(description.dh_key.as_bytes())
+        let valid = description.max_version != 0
+            && description.id != 0
+            && primitives.dh_is_torsion_free(description.dh_key.as_bytes())
             && primitives.kem_public_is_valid(&description.kem_key)
             && primitives.verify(identity.signing_key(), &description.signed(), &signature).is_ok();
         let signer = *identity.signing_key();
         if valid { Ok(Self { description, signature, signer }) } else { Err(DecodeError::Refused) }
     }
 
-    /// Returns the encoding, 1,677 bytes: kind (1), id (4), expiry (8), X25519 key (32), ML-KEM-1024 key (1,568),
+    /// Returns the encoding, 1,678 bytes: kind (1), highest version (1), id (4), expiry (8), X25519 key (32), ML-KEM-1024 key (1,568),
     /// signature (64).
     #[must_use]
     pub fn to_bytes(&self) -> [u8; PREKEY_LEN] {
@@ -169,7 +179,14 @@ impl Prekey {
         self.description.kind
     }
 
-    /// Returns the device's id for this key, which is unique among its keys of both kinds.
+    /// Returns the highest version of the protocol that the device speaks. It may be higher than this crate's.
+    #[must_use]
+    pub const fn max_version(&self) -> u8 {
+        self.description.max_version
+    }
+
+    /// Returns the device's id for this key: random, not 0, and distinct from those of all keys that the device holds.
+    /// It shows neither how many prekeys were made nor how fast.
     #[must_use]
     pub const fn id(&self) -> u32 {
         self.description.id
@@ -196,8 +213,8 @@ impl Prekey {
 
 impl fmt::Debug for Prekey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { description: Description { kind, id, expiry, dh_key: _, kem_key: _ }, signature: _, signer: _ } =
-            self;
+        let Self { description, signature: _, signer: _ } = self;
+        let Description { kind, max_version: _, id, expiry, dh_key: _, kem_key: _ } = description;
         f.debug_struct("Prekey").field("kind", kind).field("id", id).field("expiry", expiry).finish_non_exhaustive()
     }
 }
@@ -206,6 +223,8 @@ impl fmt::Debug for Prekey {
 #[derive(Debug)]
 pub(crate) struct PrekeyPair {
     pub(crate) kind: PrekeyKind,
+    /// The version that the published description states.
+    pub(crate) max_version: u8,
     pub(crate) id: u32,
     pub(crate) expiry: UnixSeconds,
     pub(crate) dh: DhKeyPair,
@@ -226,7 +245,7 @@ impl PrekeyPair {
     ) -> (Self, Description) {
         let dh = DhKeyPair::generate(primitives, rng);
         let kem_seed = random_secret(primitives, rng);
-        let mut pair = Self { kind, id, expiry, dh, kem_seed, digest: [0; 32] };
+        let mut pair = Self { kind, max_version: MAX_VERSION, id, expiry, dh, kem_seed, digest: [0; 32] };
         let description = pair.description(primitives);
         pair.digest = description.digest(primitives);
         (pair, description)
@@ -235,13 +254,16 @@ impl PrekeyPair {
     /// Returns zeros, to initialize unused space.
     pub(crate) fn zeroed() -> Self {
         let (dh, kem_seed) = (DhKeyPair::zeroed(), Secret::zero());
-        Self { kind: PrekeyKind::OneTime, id: 0, expiry: UnixSeconds(0), dh, kem_seed, digest: [0; 32] }
+        let expiry = UnixSeconds(0);
+        Self { kind: PrekeyKind::OneTime, max_version: 0, id: 0, expiry, dh, kem_seed, digest: [0; 32] }
     }
 
     /// Returns the description. It is computed on request, because that is cheaper than storing 1.6 kB per key.
     fn description<P: Primitives>(&self, primitives: &P) -> Description {
-        let kem_key = primitives.kem_public(&self.kem_seed);
-        Description { kind: self.kind, id: self.id, expiry: self.expiry, dh_key: self.dh.public, kem_key }
+        let Self { kind, max_version, id, expiry, dh, kem_seed, digest: _ } = self;
+        let kem_key = primitives.kem_public(kem_seed);
+        let (kind, max_version, id, expiry) = (*kind, *max_version, *id, *expiry);
+        Description { kind, max_version, id, expiry, dh_key: dh.public, kem_key }
     }
 
     /// Returns the signed public prekey.
@@ -251,6 +273,7 @@ impl PrekeyPair {
 
     pub(crate) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.u32(self.id)?;
+        writer.u8(self.max_version)?;
         writer.u64(self.expiry.0)?;
         writer.put(self.dh.secret.expose())?;
         writer.put(self.kem_seed.expose())?;
@@ -262,9 +285,14 @@ impl PrekeyPair {
         kind: PrekeyKind,
         reader: &mut Reader<'_>,
     ) -> Result<Self, DecodeError> {
+        let (id, max_version) = (reader.u32()?, reader.u8()?);
+        if max_version == 0 {
+            return Err(DecodeError::Refused);
+        }
         Ok(Self {
             kind,
-            id: reader.u32()?,
+            max_version,
+            id,
             expiry: UnixSeconds(reader.u64()?),
             dh: DhKeyPair::from_secret(primitives, Secret::new(*reader.array()?)),
             kem_seed: Secret::new(*reader.array()?),
@@ -279,7 +307,7 @@ impl PrekeyPair {
     }
 
     /// Number of bytes that [`store`](Self::store) writes.
-    pub(crate) const STORED_LEN: usize = 4 + 8 + 32 + KEM_SEED_LEN + 32;
+    pub(crate) const STORED_LEN: usize = 4 + 1 + 8 + 32 + KEM_SEED_LEN + 32;
 }
 
 /// The keys that a server gives to somebody who wants to write to a device: the device's identity, its signed prekey,
@@ -327,7 +355,7 @@ impl Bundle {
         Self::new(identity, signed_prekey, one_time_prekey)
     }
 
-    /// Writes identity (128), signed prekey (1,677), a flag (1) and, if the flag is 1, the one-time prekey (1,677).
+    /// Writes identity (128), signed prekey (1,678), a flag (1) and, if the flag is 1, the one-time prekey (1,678).
     /// Returns the number of bytes, or `None` if `out` is shorter; [`BUNDLE_LEN`] bytes always suffice.
     #[must_use]
     pub fn write_to(&self, out: &mut [u8]) -> Option<usize> {
@@ -378,13 +406,18 @@ impl Bundle {
         self.one_time_prekey.as_ref()
     }
 
-    /// Checks that no prekey has expired at the caller's time (HS-I2; attack B12).
+    /// Checks that the signed prekey has not expired at the caller's time (HS-I2; attack B12).
     pub(crate) fn check_expiry(&self, now: UnixSeconds) -> Result<(), InitiateError> {
-        let expired = |prekey: &Prekey| prekey.expiry() < now;
-        if expired(&self.signed_prekey) || self.one_time_prekey.as_ref().is_some_and(expired) {
-            return Err(InitiateError::Expired);
+        if self.signed_prekey.expiry() < now { Err(InitiateError::Expired) } else { Ok(()) }
+    }
+
+    /// HS-I2: leaves out a one-time prekey that has expired at the caller's time. Its owner may have deleted it, and
+    /// then the message would be lost. Without it the message opens, with the secrecy that it has when the server
+    /// serves no one-time prekey, which the server can cause in any case.
+    pub(crate) fn leave_out_expired(&mut self, now: UnixSeconds) {
+        if self.one_time_prekey.as_ref().is_some_and(|prekey| prekey.expiry() < now) {
+            self.one_time_prekey = None;
         }
-        Ok(())
     }
 }
 
@@ -396,6 +429,6 @@ pub struct Publication {
     pub identity: Identity,
     /// The current signed prekey.
     pub signed_prekey: Prekey,
-    /// The one-time prekeys made by this call.
+    /// The one-time prekeys that the server lacks: those made by this call, and those of an upload that was lost.
     pub one_time_prekeys: alloc::vec::Vec<Prekey>,
 }

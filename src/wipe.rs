@@ -64,16 +64,6 @@ pub(crate) fn empty_device_array<T, const N: usize>(filler: impl Fn() -> T) -> A
     if HAS_LARGE_STACK { empty_initialized(filler) } else { ArrayVec::new() }
 }
 
-/// Returns `None` with initialized space: the counterpart of [`empty_device_array`] for an `Option`.
-pub(crate) fn none_initialized<T>(filler: impl Fn() -> T) -> Option<T> {
-    let mut space = HAS_LARGE_STACK.then(filler);
-    if space.is_some() {
-        // Assigned and not taken, so that the value is wiped in its place.
-        space = None;
-    }
-    space
-}
-
 /// Not inlined, because otherwise the operation's leftovers would be in the caller's frame, which is still in use.
 #[inline(never)]
 fn in_own_frame<T>(operation: impl FnOnce() -> T) -> T {
@@ -92,5 +82,5 @@ pub(crate) const KEM: usize = 48 << 10;
 pub(crate) const CURVE: usize = 8 << 10;
 /// Bytes of stack for a handshake, for making prekeys, and for restoring a session, which uses 60,440 bytes.
 pub(crate) const HANDSHAKE: usize = 64 << 10;
-/// Bytes of stack for restoring a device, which has 34,592 bytes. Restoring uses about 84 KiB.
+/// Bytes of stack for restoring a device. With one of 34 KiB, restoring uses about 84 KiB.
 pub(crate) const DEVICE: usize = 96 << 10;

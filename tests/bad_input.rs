@@ -212,7 +212,7 @@ fn foreign_repeated_and_reflected_first_messages_are_refused() {
         let (mut carol, _) = mock_device(&mut rng);
         // Carol and Alice have prekeys with the same ids.
         for device in [&mut alice, &mut carol] {
-            device.publish(1, support::LATER, &mut rng).unwrap();
+            device.publish(1, support::NOW, &mut rng).unwrap();
         }
         let bundle = bundle(&mut bob, one_time, &mut rng);
         let (mut session, hello) =

@@ -14,13 +14,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
-const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 
 fn pair(one_time: bool) -> (Session, Session, ChaCha20Rng) {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let alice = Device::generate(LATER, &mut rng);
-    let mut bob = Device::generate(LATER, &mut rng);
-    let mut published = bob.publish(usize::from(one_time), LATER, &mut rng).unwrap();
+    let alice = Device::generate(NOW, &mut rng);
+    let mut bob = Device::generate(NOW, &mut rng);
+    let mut published = bob.publish(usize::from(one_time), NOW, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &bundle.to_bytes()).unwrap();
     let (session, hello) = alice.initiate(bundle, b"hi Bob", InitiateOptions::unverified(NOW), &mut rng).unwrap();
@@ -78,8 +77,8 @@ fn the_first_message_is_repeated_until_the_first_reply() {
 fn messages_repeat_the_handshake_until_the_first_reply_opens() {
     const HANDSHAKE_LEN: usize = 1_755;
     let mut rng = ChaCha20Rng::seed_from_u64(2);
-    let (alice, mut bob) = (Device::generate(LATER, &mut rng), Device::generate(LATER, &mut rng));
-    let published = bob.publish(0, LATER, &mut rng).unwrap();
+    let (alice, mut bob) = (Device::generate(NOW, &mut rng), Device::generate(NOW, &mut rng));
+    let published = bob.publish(0, NOW, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
     let (mut alice, hello) = alice.initiate(bundle, b"hi Bob", InitiateOptions::unverified(NOW), &mut rng).unwrap();
     let (mut bob, text) = bob.accept(&hello).unwrap();

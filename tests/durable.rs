@@ -32,7 +32,6 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
-const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 
 type Device = device::Device<RustCrypto, Capacity<8, 8>>;
 type Session = session::Session<RustCrypto>;

@@ -81,7 +81,6 @@ type Talk<P> = session::Session<P>;
 
 const TEXT: [u8; 32] = [0x6E; 32];
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
-const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 /// A message consists of its type, the sealed header (salt, commitment, ciphertext, tag) and the body.
 const COMMITMENT: [usize; 2] = [1 + 16, 1 + 16 + 16];
 const BODY: usize = MESSAGE_OVERHEAD - TAG_LEN;
@@ -382,9 +381,9 @@ fn incremental_decapsulate<P: Subject>(subject: P, seed: u64) -> Case {
 fn first_message<P: Subject>(subject: P, seed: u64) -> Case {
     type Owner<P> = device::Device<P, Capacity<4, 4>>;
     let mut rng = rng(seed);
-    let alice = Owner::generate_with(RustCrypto, LATER, &mut rng);
-    let mut bob = Box::new(Owner::generate_with(subject.clone(), LATER, &mut rng));
-    let mut published = bob.publish(1, LATER, &mut rng).unwrap();
+    let alice = Owner::generate_with(RustCrypto, NOW, &mut rng);
+    let mut bob = Box::new(Owner::generate_with(subject.clone(), NOW, &mut rng));
+    let mut published = bob.publish(1, NOW, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let (_, genuine) = alice.initiate(bundle, &TEXT, InitiateOptions::unverified(NOW), &mut rng).unwrap();
     subject.told(&genuine[KEM_CIPHERTEXT..KEM_CIPHERTEXT + BEGINNING]);

@@ -25,10 +25,10 @@ fn states() -> &'static [Vec<u8>; 5] {
     STATES.get_or_init(|| {
         let key = StorageKey::new(KEY);
         let mut rng = super::support::rng(10);
-        let alice = Device::generate_with(RustCrypto, LATER, &mut rng);
-        let mut bob = Device::generate_with(RustCrypto, LATER, &mut rng);
-        let published = bob.publish(2, LATER, &mut rng).unwrap();
-        bob.rotate(LATER, &mut rng).unwrap();
+        let alice = Device::generate_with(RustCrypto, NOW, &mut rng);
+        let mut bob = Device::generate_with(RustCrypto, NOW, &mut rng);
+        let published = bob.publish(2, NOW, &mut rng).unwrap();
+        bob.rotate(NOW, &mut rng);
         let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
         let (initiator, hello) = alice.initiate(bundle, b"hi", InitiateOptions::unverified(NOW), &mut rng).unwrap();
         let (responder, _) = bob.accept(&hello).unwrap();
@@ -98,12 +98,12 @@ fn restored_device(forged: &[u8], bug: Bug) {
     let Ok(mut device) = Device::restore_with(RustCrypto, forged, &key, &claimed(forged), 0) else { return };
     assert_eq!(device.snapshot(&key, generation(bug)), forged, "restored, it is stored as other bytes");
     let mut rng = super::support::rng(13);
-    let _ = device.publish(1, LATER, &mut rng);
-    let _ = device.rotate(LATER, &mut rng);
+    let _ = device.publish(1, NOW, &mut rng);
+    let _ = device.rotate(NOW, &mut rng);
     let (signed, left) = (device.signed_prekey(), device.one_time_prekeys_left());
     assert!(device.delete_expired(UnixSeconds::MAX) >= left, "an expired prekey was kept");
     let bundle = Bundle::new(*device.identity(), signed, None).unwrap();
-    let peer = Device::generate_with(RustCrypto, LATER, &mut rng);
+    let peer = Device::generate_with(RustCrypto, NOW, &mut rng);
     if let Ok((_, hello)) = peer.initiate(bundle, b"hi", InitiateOptions::unverified(UnixSeconds(0)), &mut rng) {
         let _ = device.accept(&hello);
     }

@@ -5,17 +5,17 @@
 //! The author of a first message is hidden until its handshake and its header are opened, and the associated data may
 //! depend on the author. So the associated data is asked for in the second phase.
 
-use super::capacity::Slots;
-use super::{Capacities, Device, SignedPrekey};
 #[cfg(feature = "alloc")]
-use crate::device::Capacity;
+use super::HeapCapacity;
+use super::capacity::Slots;
+use super::{Capacities, Device, HandshakeDigest, SignedPrekey, handshake_digest};
 use crate::error::{AcceptError, DecryptError};
 use crate::handshake;
 use crate::identity::Identity;
 use crate::payload::Opened;
+use crate::primitives::Primitives;
 #[cfg(feature = "alloc")]
 use crate::primitives::RustCrypto;
-use crate::primitives::{PUBLIC_KEY_LEN, Primitives};
 #[cfg(feature = "alloc")]
 use crate::ratchet::skipped::Heap;
 use crate::ratchet::skipped::SkippedKeyStore;
@@ -44,7 +44,7 @@ pub struct Pending<
     M,
     #[cfg(feature = "alloc")] P = RustCrypto,
     #[cfg(not(feature = "alloc"))] P,
-    #[cfg(feature = "alloc")] C: Capacities = Capacity,
+    #[cfg(feature = "alloc")] C: Capacities = HeapCapacity,
     #[cfg(not(feature = "alloc"))] C: Capacities,
     #[cfg(feature = "alloc")] S = Heap,
     #[cfg(not(feature = "alloc"))] S,
@@ -69,6 +69,12 @@ pub struct AcceptFailed<T> {
 /// The new session, the message, and the device that has accepted it.
 #[cfg(feature = "alloc")]
 pub(crate) type AcceptedWithDevice<'d, P, C, S> = (Session<P, S>, Opened<Vec<u8>>, &'d Device<P, C>);
+/// Where a signed prekey is.
+#[derive(Clone, Copy)]
+enum SignedAt {
+    Current,
+    Previous(usize),
+}
 
 /// The prekey that a first message used.
 #[derive(Clone, Copy)]
@@ -76,7 +82,7 @@ enum UsedPrekey {
     /// The one-time prekey at this place.
     OneTime { at: usize },
     /// No one-time prekey; the ephemeral key enters the signed prekey's replay record.
-    LastResort { is_previous: bool, ephemeral_key: [u8; PUBLIC_KEY_LEN] },
+    LastResort { signed: SignedAt, digest: HandshakeDigest },
 }
 
 impl<P: Primitives, C: Capacities> Device<P, C> {
@@ -84,7 +90,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     ///
     /// # Errors
     /// [`AcceptError`]. `PrekeyGone` and `Repeated` mean that the message may be a copy: pass it to `decrypt` of the
-    /// session that the first copy created.
+    /// session that the first copy created. `ReplayRecordFull` never refuses a message with a one-time prekey.
     ///
     /// # Security
     /// That somebody wrote this message to this device is authentic when `open` returns. The message may still be a
@@ -119,22 +125,17 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
             let bytes = message.as_ref();
             let (handshake, _) = bytes.split_first_chunk::<HANDSHAKE_LEN>().ok_or(AcceptError::Refused)?;
             let handshake = Handshake::parse(handshake).map_err(|_| AcceptError::Refused)?;
-            let is_previous = self.signed_prekey.pair.id != handshake.signed_prekey_id;
-            let signed = match (is_previous, &self.previous_signed_prekey) {
-                (false, _) => &self.signed_prekey,
-                (true, Some(previous)) if previous.pair.id == handshake.signed_prekey_id => previous,
-                _ => return Err(AcceptError::PrekeyGone),
-            };
-            let ephemeral_key = *handshake.ephemeral_key.as_bytes();
+            let (at, signed) = self.find_signed(handshake.signed_prekey_id)?;
             let prekey = match handshake.one_time_prekey_id {
                 Some(id) => UsedPrekey::OneTime { at: self.find_one_time(id)? },
                 None => {
-                    signed.check_replay(&ephemeral_key)?;
-                    UsedPrekey::LastResort { is_previous, ephemeral_key }
+                    let digest = handshake_digest(&self.primitives, handshake.ephemeral_key.as_bytes());
+                    signed.check_last_resort(&digest)?;
+                    UsedPrekey::LastResort { signed: at, digest }
                 }
             };
             let one_time = match prekey {
-                UsedPrekey::OneTime { at } => self.one_time_prekeys.get(at),
+                UsedPrekey::OneTime { at } => self.one_time_prekeys.get(at).map(|prekey| &prekey.pair),
                 UsedPrekey::LastResort { .. } => None,
             };
             let (agreed, remote) = wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
@@ -159,22 +160,31 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         })
     }
 
+    fn find_signed(&self, id: u32) -> Result<(SignedAt, &SignedPrekey<C>), AcceptError> {
+        if self.signed_prekey.pair.id == id {
+            return Ok((SignedAt::Current, &self.signed_prekey));
+        }
+        let mut previous = self.previous_signed_prekeys.iter().enumerate();
+        let (at, found) = previous.find(|(_, signed)| signed.pair.id == id).ok_or(AcceptError::PrekeyGone)?;
+        Ok((SignedAt::Previous(at), found))
+    }
+
     fn find_one_time(&self, id: u32) -> Result<usize, AcceptError> {
-        self.one_time_prekeys.iter().position(|pair| pair.id == id).ok_or(AcceptError::PrekeyGone)
+        self.one_time_prekeys.iter().position(|prekey| prekey.pair.id == id).ok_or(AcceptError::PrekeyGone)
     }
 
     /// HS-R7: makes sure that no copy of the message is accepted.
     fn use_up(&mut self, prekey: UsedPrekey) {
         self.primitives.step("HS-R7");
         match prekey {
-            UsedPrekey::OneTime { at } => self.remove_one_time(at),
-            UsedPrekey::LastResort { is_previous, ephemeral_key } => {
-                let signed = match (is_previous, &mut self.previous_signed_prekey) {
-                    (true, Some(previous)) => previous,
-                    _ => &mut self.signed_prekey,
+            UsedPrekey::OneTime { at } => self.one_time_prekeys.remove_swapping(at),
+            UsedPrekey::LastResort { signed, digest } => {
+                let signed = match signed {
+                    SignedAt::Current => Some(&mut self.signed_prekey),
+                    SignedAt::Previous(at) => self.previous_signed_prekeys.get_mut(at),
                 };
                 // There is space: it was checked before the work, and the device was borrowed since.
-                let _ = signed.replay_record.push(ephemeral_key);
+                let _ = signed.map(|signed| signed.replay_record.push(digest));
             }
         }
     }
@@ -297,10 +307,13 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
 }
 
 impl<C: Capacities> SignedPrekey<C> {
-    /// Checks that a handshake on the last-resort key is new. The record never forgets an entry: when it is full, it
-    /// refuses.
-    fn check_replay(&self, ephemeral_key: &[u8; PUBLIC_KEY_LEN]) -> Result<(), AcceptError> {
-        if self.replay_record.contains(ephemeral_key) {
+    /// Checks that there is a last-resort key and that the handshake is new to it. The record never forgets an entry:
+    /// when it is full, it refuses.
+    fn check_last_resort(&self, digest: &HandshakeDigest) -> Result<(), AcceptError> {
+        if !self.has_last_resort {
+            return Err(AcceptError::PrekeyGone);
+        }
+        if self.replay_record.contains(digest) {
             return Err(AcceptError::Repeated);
         }
         if self.replay_record.is_full() { Err(AcceptError::ReplayRecordFull) } else { Ok(()) }

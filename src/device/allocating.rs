@@ -26,37 +26,43 @@ impl Device {
 }
 
 impl<P: Primitives, C: Capacities> Device<P, C> {
-    /// Makes `count` one-time prekeys and returns everything that a server needs: the identity, the signed prekey, and
-    /// the new one-time prekeys. Save the device before uploading.
+    /// Rotates, deletes and makes what is due, and returns what to upload: the identity, the signed prekey, and the
+    /// one-time prekeys that the server lacks. `now` is the caller's time, and `server_has` are the ids of the one-time
+    /// prekeys that the server lists. Save the device before uploading.
+    ///
+    /// Call it when the device connects to the server, at least once a day. If an upload was lost, for example by a
+    /// crash after saving, the next call returns its prekeys again.
+    ///
+    /// A prekey that is not on the list was handed out. It is kept for [two days](super::policy::HANDED_OUT_KEPT) in any
+    /// case, and after that until the space is needed. One that is on the list is kept until [two weeks after its
+    /// expiry](super::policy::EXPIRED_KEPT).
+    pub fn replenish(&mut self, now: UnixSeconds, server_has: &[u32], rng: &mut impl CryptoRng) -> Publication {
+        let due = self.maintain(now, server_has);
+        if self.is_rotation_due(now) {
+            self.rotate(now, rng);
+        }
+        let mut one_time_prekeys: Vec<_> = self.unlisted_one_time_prekeys().collect();
+        // It is counted before how many fit.
+        one_time_prekeys.extend((0..due).map_while(|_| self.generate_one_time_prekey(now, rng).ok()));
+        Publication { identity: *self.identity(), signed_prekey: self.signed_prekey(), one_time_prekeys }
+    }
+
+    /// Makes `count` one-time prekeys, whether they are needed or not, and returns them with the identity and the signed
+    /// prekey. Save the device before uploading. [`replenish`](Self::replenish) makes what is needed.
     ///
     /// # Errors
-    /// [`PrekeyError`]; no prekey was made.
+    /// [`PrekeyError::StoreFull`] if there is no space for so many; no prekey was made.
     pub fn publish(
         &mut self,
         count: usize,
-        expiry: UnixSeconds,
+        now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Publication, PrekeyError> {
         if count > self.one_time_prekeys.remaining_capacity() {
             return Err(PrekeyError::StoreFull);
         }
-        let ids = u32::try_from(count).map_err(|_| PrekeyError::StoreFull)?;
-        self.next_id.checked_add(ids).ok_or(PrekeyError::IdsExhausted)?;
-        let made: Result<Vec<_>, _> = (0..count).map(|_| self.generate_one_time_prekey(expiry, rng)).collect();
+        let made: Result<Vec<_>, _> = (0..count).map(|_| self.generate_one_time_prekey(now, rng)).collect();
         Ok(Publication { identity: *self.identity(), signed_prekey: self.signed_prekey(), one_time_prekeys: made? })
-    }
-
-    /// Makes one-time prekeys until the device holds `target`; otherwise it behaves as [`publish`](Self::publish).
-    ///
-    /// # Errors
-    /// [`PrekeyError`]; no prekey was made.
-    pub fn replenish(
-        &mut self,
-        target: usize,
-        expiry: UnixSeconds,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Publication, PrekeyError> {
-        self.publish(target.saturating_sub(self.one_time_prekeys.len()), expiry, rng)
     }
 
     /// Calls [`initiate_into`](Self::initiate_into) with a new `Vec`.

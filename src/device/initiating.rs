@@ -18,7 +18,7 @@ use rand_core::CryptoRng;
 pub struct InitiateFailed {
     /// The reason.
     pub error: InitiateError,
-    /// The bundle, unused.
+    /// The bundle, unused and without a one-time prekey that has expired.
     pub bundle: Bundle,
 }
 
@@ -47,7 +47,8 @@ impl core::error::Error for InitiateFailed {}
 impl<P: Primitives, C: Capacities> Device<P, C> {
     /// Begins a session with the owner of `bundle` and writes the first message to `out`. The bundle is used up: a
     /// second session from it could not be answered, because its one-time prekey is deleted when the first message of
-    /// either arrives. An expired prekey is refused. Draws 176 bytes from `rng`.
+    /// either arrives. A bundle whose signed prekey has expired is refused; a
+    /// one-time prekey that has expired is not used. Draws 176 bytes from `rng`.
     ///
     /// Returns the session and the message's length in bytes,
     /// [`first_message_len`](InitiateOptions::first_message_len). Save the session before sending.
@@ -66,12 +67,13 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is larger than the bundle")]
     pub fn initiate_into<'p, S: SkippedKeyStore>(
         &self,
-        bundle: Bundle,
+        mut bundle: Bundle,
         payload: impl Into<Payload<'p>>,
         options: InitiateOptions,
         out: &mut [u8],
         rng: &mut impl CryptoRng,
     ) -> Result<(Session<P, S>, usize), InitiateFailed> {
+        bundle.leave_out_expired(options.now);
         let initiated = self.initiate_payload_into(&bundle, payload.into(), options, out, rng);
         initiated.map_err(|error| InitiateFailed { error, bundle })
     }

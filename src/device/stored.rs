@@ -1,28 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The device's state as bytes, inside a sealed snapshot (spec/protocol.md §11). Only a state that could have been
-//! stored loads: every id was issued, and no two keys share an id.
+//! stored loads: no two keys share an id, and what is deleted is zero.
 //!
 //! The core has the identity and the signed prekeys. One-time prekeys and replay records come after it, in parts.
 
+use super::budget::Budget;
 use super::capacity::Slots;
-use super::{Capacities, Device, FIRST_ID, SignedPrekey};
+use super::clock::Clock;
+use super::{Capacities, Device, OneTimePrekey, Seen, SignedPrekey};
 use crate::error::{DecodeError, RestoreError};
 use crate::identity::IdentityKeyPair;
 use crate::prekeys::{PrekeyKind, PrekeyPair};
 use crate::primitives::Primitives;
 use crate::secret::Secret;
 use crate::snapshot::{Content, PAGE, Part, RowName, Stored, Subject, refused};
-use crate::wipe;
+use crate::time::UnixSeconds;
 use crate::wire::{Full, Reader, Writer};
 
 impl<C: Capacities> SignedPrekey<C> {
     /// Number of bytes in the core. The replay record is stored in parts.
     fn stored_len(&self) -> usize {
-        PrekeyPair::STORED_LEN
+        PrekeyPair::STORED_LEN + 8 + 1
     }
 
+    /// Writes the pair, its time (8), and whether it has its last-resort key (1).
     fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
-        self.pair.store(writer)
+        let Self { pair, since, has_last_resort, replay_record: _ } = self;
+        pair.store(writer)?;
+        writer.u64(since.0)?;
+        writer.u8(u8::from(*has_last_resort))
     }
 
     /// Returns the replay record, in parts.
@@ -34,21 +40,21 @@ impl<C: Capacities> SignedPrekey<C> {
         })
     }
 
-    pub(super) fn zeroed() -> Self {
-        Self { pair: PrekeyPair::zeroed(), replay_record: Slots::empty_initialized(|| [0; 32]) }
-    }
-
-    /// Loads into `self`, which is [`zeroed`](Self::zeroed): a returned value of 8 KiB would be copied.
+    /// Loads into `self`, which is [`zeroed`](Self::zeroed): a returned value would be copied.
     fn load<P: Primitives>(&mut self, primitives: &P, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         self.pair = PrekeyPair::load(primitives, PrekeyKind::Signed, reader)?;
-        Ok(())
+        self.since = UnixSeconds(reader.u64()?);
+        self.has_last_resort = reader.flag()?;
+        let is_deleted = *self.pair.kem_seed.expose() == [0; _];
+        if self.has_last_resort || is_deleted { Ok(()) } else { Err(DecodeError::Refused) }
     }
 
     /// Loads the replay record's page `page`. The pages before it were full.
     fn load_page(&mut self, page: u32, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         let count = reader.u8()?;
         let before = usize::try_from(page).ok().and_then(|page| page.checked_mul(PAGE));
-        if before != Some(self.replay_record.len()) || !(1..=PAGE).contains(&usize::from(count)) {
+        let has_place = self.has_last_resort && before == Some(self.replay_record.len());
+        if !has_place || !(1..=PAGE).contains(&usize::from(count)) {
             return Err(DecodeError::Refused);
         }
         for _ in 0..count {
@@ -57,6 +63,46 @@ impl<C: Capacities> SignedPrekey<C> {
             }
         }
         Ok(())
+    }
+}
+
+impl OneTimePrekey {
+    pub(crate) const STORED_LEN: usize = PrekeyPair::STORED_LEN + 1 + 8;
+
+    /// Writes the pair, where its public half was seen (1: never, listed, missing), and since when it is missing (8,
+    /// otherwise 0).
+    pub(crate) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        let Self { pair, seen } = self;
+        pair.store(writer)?;
+        let (code, since) = match *seen {
+            Seen::Never => (0, UnixSeconds(0)),
+            Seen::Listed => (1, UnixSeconds(0)),
+            Seen::MissingSince(since) => (2, since),
+        };
+        writer.u8(code)?;
+        writer.u64(since.0)
+    }
+
+    /// Returns a number that changes whenever the stored prekey does.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn stamp(&self) -> u64 {
+        let seen = match self.seen {
+            Seen::Never => 0,
+            Seen::Listed => 1,
+            Seen::MissingSince(since) => since.0.wrapping_add(2),
+        };
+        self.pair.stamp().rotate_left(1) ^ seen
+    }
+
+    fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let pair = PrekeyPair::load(primitives, PrekeyKind::OneTime, reader)?;
+        let seen = match (reader.u8()?, UnixSeconds(reader.u64()?)) {
+            (0, UnixSeconds(0)) => Seen::Never,
+            (1, UnixSeconds(0)) => Seen::Listed,
+            (2, since) => Seen::MissingSince(since),
+            _ => return Err(DecodeError::Refused),
+        };
+        Ok(Self { pair, seen })
     }
 }
 
@@ -73,40 +119,45 @@ impl<P: Primitives, C: Capacities> Stored<P> for Device<P, C> {
     }
 
     fn parts(&self) -> impl Iterator<Item = Part<'_>> {
-        let one_time = self.one_time_prekeys.iter().map(|pair| Part {
-            name: RowName::new(RowName::ONE_TIME_PREKEY, pair.id, 0),
-            content: Content::OneTimePrekey(pair),
+        let one_time = self.one_time_prekeys.iter().map(|prekey| Part {
+            name: RowName::new(RowName::ONE_TIME_PREKEY, prekey.pair.id, 0),
+            content: Content::OneTimePrekey(prekey),
         });
         one_time.chain(self.signed_prekeys().flat_map(SignedPrekey::parts))
     }
 
     fn core_len(&self) -> usize {
-        let previous = self.previous_signed_prekey.as_ref().map_or(0, SignedPrekey::stored_len);
-        [32, 32, 4, self.signed_prekey.stored_len(), 1, previous].into_iter().fold(0, usize::saturating_add)
+        let previous = self.previous_signed_prekeys.iter().map(SignedPrekey::stored_len);
+        [32, 32, self.clock.stored_len(), 8, Budget::STORED_LEN, self.signed_prekey.stored_len(), 1]
+            .into_iter()
+            .chain(previous)
+            .fold(0, usize::saturating_add)
     }
 
     fn store_core(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.put(self.identity.signing_seed().expose())?;
         writer.put(self.identity.dh_secret().expose())?;
-        writer.u32(self.next_id)?;
+        self.clock.store(writer)?;
+        writer.u64(self.offered_at.0)?;
+        self.budget.store(writer)?;
         self.signed_prekey.store(writer)?;
-        writer.u8(u8::from(self.previous_signed_prekey.is_some()))?;
-        match &self.previous_signed_prekey {
-            Some(previous) => previous.store(writer),
-            None => Ok(()),
-        }
+        writer.u8(u8::try_from(self.previous_signed_prekeys.len()).map_err(|_| Full)?)?;
+        self.previous_signed_prekeys.iter().try_for_each(|previous| previous.store(writer))
     }
 
     fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {
         let identity = Self::load_identity(&primitives, reader).map_err(refused)?;
-        let next_id = reader.u32().map_err(refused)?;
+        let clock = Clock::load(reader).map_err(refused)?;
+        let offered_at = UnixSeconds(reader.u64().map_err(refused)?);
         let mut device = Self {
             primitives,
             identity,
+            clock,
             signed_prekey: SignedPrekey::zeroed(),
-            previous_signed_prekey: wipe::none_initialized(SignedPrekey::zeroed),
-            one_time_prekeys: Slots::empty_device_array(PrekeyPair::zeroed),
-            next_id,
+            previous_signed_prekeys: Slots::empty_device_array(SignedPrekey::zeroed),
+            one_time_prekeys: Slots::empty_device_array(OneTimePrekey::zeroed),
+            offered_at,
+            budget: Budget::load(reader).map_err(refused)?,
         };
         device.load_prekeys(reader).map_err(refused)?;
         reader.finish().map_err(refused)?;
@@ -121,27 +172,31 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         Ok(IdentityKeyPair::from_secrets(primitives, signing_seed, dh_secret))
     }
 
-    /// Loads the prekeys into the device that will be returned. A device has 34,592 bytes, and building it from loaded
-    /// parts would copy each part several times.
+    /// Loads the prekeys into the device that will be returned. Building it from loaded parts would copy each part
+    /// several times.
     fn load_prekeys(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         self.signed_prekey.load(&self.primitives, reader)?;
-        if reader.flag()? {
-            self.previous_signed_prekey.insert(SignedPrekey::zeroed()).load(&self.primitives, reader)?;
+        for _ in 0..reader.u8()? {
+            let mut previous = SignedPrekey::zeroed();
+            previous.load(&self.primitives, reader)?;
+            if !self.previous_signed_prekeys.push(previous) {
+                return Err(DecodeError::Refused);
+            }
         }
         self.load_parts(reader)?;
-        self.check_ids()
+        if self.signed_prekey.has_last_resort { self.check_ids() } else { Err(DecodeError::Refused) }
     }
 
     /// Loads what comes after the core: one-time prekeys and replay records.
     fn load_parts(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         while let Some(name) = RowName::next_of(RowName::ONE_TIME_PREKEY, reader)? {
-            let pair = PrekeyPair::load(&self.primitives, PrekeyKind::OneTime, reader)?;
-            if (name.a(), name.b()) != (pair.id, 0) || !self.one_time_prekeys.push(pair) {
+            let prekey = OneTimePrekey::load(&self.primitives, reader)?;
+            if (name.a(), name.b()) != (prekey.pair.id, 0) || !self.one_time_prekeys.push(prekey) {
                 return Err(DecodeError::Refused);
             }
         }
         while let Some(name) = RowName::next_of(RowName::REPLAY_RECORD, reader)? {
-            let signed = core::iter::once(&mut self.signed_prekey).chain(&mut self.previous_signed_prekey);
+            let signed = core::iter::once(&mut self.signed_prekey).chain(self.previous_signed_prekeys.iter_mut());
             let of_id = signed.into_iter().find(|signed| signed.pair.id == name.a());
             of_id.ok_or(DecodeError::Refused)?.load_page(name.b(), reader)?;
         }
@@ -149,17 +204,17 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     }
 
     fn signed_prekeys(&self) -> impl Iterator<Item = &SignedPrekey<C>> {
-        core::iter::once(&self.signed_prekey).chain(&self.previous_signed_prekey)
+        core::iter::once(&self.signed_prekey).chain(self.previous_signed_prekeys.iter())
     }
 
-    /// Checks that every id was issued and that no two keys share an id.
+    /// Checks that every id was issued, so is not 0, and that no two keys share an id.
     fn check_ids(&self) -> Result<(), DecodeError> {
         let ids = || {
-            let previous = self.previous_signed_prekey.iter().map(|signed| signed.pair.id);
-            let one_time = self.one_time_prekeys.iter().map(|pair| pair.id);
+            let previous = self.previous_signed_prekeys.iter().map(|signed| signed.pair.id);
+            let one_time = self.one_time_prekeys.iter().map(|prekey| prekey.pair.id);
             core::iter::once(self.signed_prekey.pair.id).chain(previous).chain(one_time)
         };
-        let issued = ids().all(|id| (FIRST_ID..self.next_id).contains(&id));
+        let issued = ids().all(|id| id != 0);
         let unique = ids().enumerate().all(|(i, a)| ids().skip(i.saturating_add(1)).all(|b| a != b));
         if issued && unique { Ok(()) } else { Err(DecodeError::Refused) }
     }

@@ -142,43 +142,54 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
     pub fn publish(
         &mut self,
         count: usize,
-        expiry: UnixSeconds,
+        now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Publication>, StepError<PrekeyError>> {
-        self.change(|device| device.publish(count, expiry, rng))
+        self.change(|device| device.publish(count, now, rng))
     }
 
     /// Calls [`Device::replenish`]. The publication is released when the private keys are saved.
     ///
     /// # Errors
-    /// [`StepError`]; no prekey was made.
+    /// [`StepError::NotSaved`]; nothing was made.
     pub fn replenish(
         &mut self,
-        target: usize,
-        expiry: UnixSeconds,
+        now: UnixSeconds,
+        server_has: &[u32],
         rng: &mut impl CryptoRng,
-    ) -> Result<Unsaved<'_, Publication>, StepError<PrekeyError>> {
-        self.change(|device| device.replenish(target, expiry, rng))
+    ) -> Result<Unsaved<'_, Publication>, StepError<Infallible>> {
+        self.change(|device| Ok(device.replenish(now, server_has, rng)))
+    }
+
+    /// Calls [`Device::upload_succeeded`].
+    ///
+    /// # Errors
+    /// [`StepError::NotSaved`]; nothing has changed.
+    pub fn upload_succeeded(&mut self) -> Result<Unsaved<'_, ()>, StepError<Infallible>> {
+        self.change(|device| {
+            device.upload_succeeded();
+            Ok(())
+        })
     }
 
     /// Calls [`Device::rotate`]. The new prekey is released when its private keys are saved.
     ///
     /// # Errors
-    /// [`StepError`]; no prekey was made.
+    /// [`StepError::NotSaved`]; nothing was made.
     pub fn rotate(
         &mut self,
-        expiry: UnixSeconds,
+        now: UnixSeconds,
         rng: &mut impl CryptoRng,
-    ) -> Result<Unsaved<'_, Prekey>, StepError<PrekeyError>> {
-        self.change(|device| device.rotate(expiry, rng))
+    ) -> Result<Unsaved<'_, Prekey>, StepError<Infallible>> {
+        self.change(|device| Ok(device.rotate(now, rng)))
     }
 
-    /// Calls [`Device::delete_previous_signed_prekey`]. Whether there was one is released when the deletion is saved.
+    /// Calls [`Device::delete_previous_signed_prekeys`]. Whether there was one is released when the deletion is saved.
     ///
     /// # Errors
     /// [`StepError::NotSaved`]; nothing was deleted.
-    pub fn delete_previous_signed_prekey(&mut self) -> Result<Unsaved<'_, bool>, StepError<Infallible>> {
-        self.change(|device| Ok(device.delete_previous_signed_prekey()))
+    pub fn delete_previous_signed_prekeys(&mut self) -> Result<Unsaved<'_, bool>, StepError<Infallible>> {
+        self.change(|device| Ok(device.delete_previous_signed_prekeys()))
     }
 
     /// Calls [`Device::delete_one_time_prekey`]. Whether the device had it is released when the deletion is saved.

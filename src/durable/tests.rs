@@ -14,7 +14,6 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
-const LATER: UnixSeconds = UnixSeconds(NOW.0 + 1_000_000);
 
 type Owner = Device<RustCrypto, Capacity<2, 2>>;
 
@@ -59,10 +58,10 @@ fn released<T>(unsaved: Unsaved<'_, T>) -> T {
 #[test]
 fn debug_output_shows_no_id_no_identity_and_no_key() {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let mut owner = || Owner::generate_with(RustCrypto, LATER, &mut rng);
+    let mut owner = || Owner::generate_with(RustCrypto, NOW, &mut rng);
     let (alice, mut bob) = (owner(), owner());
-    let mut published = bob.publish(2, LATER, &mut rng).unwrap();
-    bob.rotate(LATER, &mut rng).unwrap();
+    let mut published = bob.publish(2, NOW, &mut rng).unwrap();
+    bob.rotate(NOW, &mut rng);
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let payload = Payload { plaintext: b"a secret text", associated_data: b"with context", ..Payload::default() };
     let options = InitiateOptions::expecting(bob.identity(), NOW).chunk_size(ChunkSize::Bytes64);

@@ -8,7 +8,6 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
-const LATER: UnixSeconds = after(86_400);
 
 /// When the signed prekey expires.
 const MUCH_LATER: UnixSeconds = after(35 * 86_400);
@@ -30,9 +29,9 @@ static KEY: AccessKey = AccessKey::from_bytes([0x4B; 32]);
 /// Bob's account at a new relay, his device, and a generator.
 fn relay_with(prekeys: usize) -> (Relay, Device, ChaCha20Rng) {
     let mut rng = ChaCha20Rng::seed_from_u64(7);
-    let mut device = Device::generate(MUCH_LATER, &mut rng);
+    let mut device = Device::generate(NOW, &mut rng);
     let mut relay = Relay::default();
-    let publication = device.publish(prekeys, LATER, &mut rng).unwrap();
+    let publication = device.publish(prekeys, NOW, &mut rng).unwrap();
     relay.open(&bob(), publication, KEY.hash(), address(1), NOW).unwrap();
     (relay, device, rng)
 }
@@ -150,13 +149,13 @@ fn expired_prekeys_give_way_when_room_is_needed() {
 #[test]
 fn a_refused_request_changes_nothing() {
     let (mut relay, mut device, mut rng) = relay_with(2);
-    let mut other = Device::generate(LATER, &mut rng);
+    let mut other = Device::generate(NOW, &mut rng);
     let before = relay.state_bytes();
 
-    let foreign = other.publish(1, LATER, &mut rng).unwrap();
+    let foreign = other.publish(1, NOW, &mut rng).unwrap();
     assert_eq!(relay.publish(&bob(), foreign.clone(), address(9), NOW), Err(RelayError::IdentityChanged));
     assert_eq!(relay.open(&bob(), foreign.clone(), KEY.hash(), address(9), NOW), Err(RelayError::AccountExists));
-    let mut twice = device.publish(1, LATER, &mut rng).unwrap();
+    let mut twice = device.publish(1, NOW, &mut rng).unwrap();
     twice.one_time_prekeys.push(twice.one_time_prekeys[0].clone());
     assert_eq!(relay.publish(&bob(), twice.clone(), address(9), NOW), Err(RelayError::BadPublication));
     let mut swapped = twice.clone();

@@ -2,9 +2,8 @@
 //! The parts of a state besides its core: what most steps leave as it is. In a snapshot they follow the core; a
 //! `Durable` state has a row for each.
 
-use crate::device::REPLAY_ENTRY_LEN;
+use crate::device::{OneTimePrekey, REPLAY_ENTRY_LEN};
 use crate::error::DecodeError;
-use crate::prekeys::PrekeyPair;
 use crate::ratchet::skipped::SkippedMessageKey;
 use crate::wire::{Full, Reader, Writer};
 use core::fmt;
@@ -98,7 +97,7 @@ pub(crate) struct Part<'a> {
 pub(crate) enum Content<'a> {
     /// At most [`PAGE`] skipped keys of one chain, ascending.
     SkippedKeys(&'a [SkippedMessageKey]),
-    OneTimePrekey(&'a PrekeyPair),
+    OneTimePrekey(&'a OneTimePrekey),
     /// At most [`PAGE`] entries.
     ReplayRecord(&'a [[u8; REPLAY_ENTRY_LEN]]),
 }
@@ -120,7 +119,7 @@ impl Content<'_> {
     pub(crate) fn stored_len(&self) -> usize {
         match self {
             Self::SkippedKeys(keys) => keys.len().saturating_mul(32).saturating_add(4),
-            Self::OneTimePrekey(_) => PrekeyPair::STORED_LEN,
+            Self::OneTimePrekey(_) => OneTimePrekey::STORED_LEN,
             Self::ReplayRecord(entries) => entries.len().saturating_mul(REPLAY_ENTRY_LEN).saturating_add(1),
         }
     }
@@ -131,7 +130,7 @@ impl Content<'_> {
                 writer.u32(mask(keys))?;
                 keys.iter().try_for_each(|entry| writer.put(entry.key.0.expose()))
             }
-            Self::OneTimePrekey(pair) => pair.store(writer),
+            Self::OneTimePrekey(prekey) => prekey.store(writer),
             Self::ReplayRecord(entries) => {
                 writer.u8(u8::try_from(entries.len()).map_err(|_| Full)?)?;
                 entries.iter().try_for_each(|entry| writer.put(entry))
@@ -145,7 +144,7 @@ impl Content<'_> {
     pub(crate) fn stamp(&self) -> u64 {
         match self {
             Self::SkippedKeys(keys) => u64::from(mask(keys)),
-            Self::OneTimePrekey(pair) => pair.stamp(),
+            Self::OneTimePrekey(prekey) => prekey.stamp(),
             Self::ReplayRecord(entries) => u64::try_from(entries.len()).unwrap_or(u64::MAX),
         }
     }

@@ -62,7 +62,7 @@ fn b1_forged_signed_prekeys_are_refused_before_anything_is_drawn() {
     let zero = resigned(&[0; 64]);
     let by_another_identity = with(&forger::sign_prekey(&SERVER_SEED, genuine[SIGNED][..DESCRIPTION_LEN].to_vec()));
     // The signature from before the rotation, on the key from after it.
-    bob.device.rotate(LATER, &mut bob.rng).unwrap();
+    bob.device.rotate(NOW, &mut bob.rng);
     let rotated = bob.bundle(false);
     let old = with(&[&rotated[SIGNED][..DESCRIPTION_LEN], &genuine[signature.clone()]].concat());
     let own = with(&servers_prekey(1, 1));
@@ -256,10 +256,10 @@ fn b5_last_resort_and_one_time_keys_cannot_replace_each_other() {
 #[test]
 fn b10_messages_to_a_drained_account_are_exposed_until_prekey_deletion() {
     let mut rng = crate::support::rng(12);
-    let mut bob = Device::generate(LATER, &mut rng);
+    let mut bob = Device::generate(NOW, &mut rng);
     let (account, address) = (AccountName::new("bob").unwrap(), IpAddr::V4(Ipv4Addr::LOCALHOST));
     let mut relay = Relay::default();
-    let publication = bob.publish(100, LATER, &mut rng).unwrap();
+    let publication = bob.publish(100, NOW, &mut rng).unwrap();
     relay.open(&account, publication, AccessKey::generate(&mut rng).hash(), address, NOW).unwrap();
     // Anybody may ask. The relay serves a burst and then one each ten minutes, so that draining takes time.
     let drained = (0..200).filter(|_| relay.fetch(&account, NOW).unwrap().one_time_prekey().is_some()).count();
@@ -275,15 +275,15 @@ fn b10_messages_to_a_drained_account_are_exposed_until_prekey_deletion() {
 
     let bundle = relay.fetch(&account, NOW).unwrap();
     assert!(bundle.one_time_prekey().is_none(), "the initiator can read that there is none");
-    let alice = Device::generate(LATER, &mut rng);
+    let alice = Device::generate(NOW, &mut rng);
     let (_, hello) = alice.initiate(bundle, b"hi", InitiateOptions::unverified(NOW), &mut rng).unwrap();
     let key = noescrow::StorageKey::new([1; 32]);
     let thief = |device: &Device| Device::restore(&device.snapshot(&key, 0), &key, &device.subject(), 0).unwrap();
     // The documented limit: a thief who steals the device before the signed prekey is deleted reads the first message.
     assert_eq!(thief(&bob).accept(&hello).unwrap().1, b"hi");
     assert_eq!(bob.accept(&hello).unwrap().1, b"hi");
-    bob.rotate(LATER, &mut rng).unwrap();
-    assert!(bob.delete_previous_signed_prekey());
+    bob.rotate(NOW, &mut rng);
+    assert!(bob.delete_previous_signed_prekeys());
     assert_eq!(thief(&bob).accept(&hello).unwrap_err(), AcceptError::PrekeyGone);
 }
 
@@ -350,9 +350,9 @@ fn b12_expired_and_deleted_prekeys_are_refused() {
     assert_refused_for_its_signature(&prolonged);
     // For a caller without a clock: the owner has deleted the private half after two rotations.
     let (_, hello) = alice.initiate(&stale).unwrap();
-    bob.device.rotate(LATER, &mut bob.rng).unwrap();
+    bob.device.rotate(NOW, &mut bob.rng);
     let kept = bob.state();
-    bob.device.rotate(LATER, &mut bob.rng).unwrap();
+    bob.device.rotate(NOW, &mut bob.rng);
     assert_eq!(bob.refuses(&hello), AcceptError::PrekeyGone);
     // Control: after one rotation the message still opens.
     assert!(Party::restored(&kept, 16).device.accept(&hello).is_ok());

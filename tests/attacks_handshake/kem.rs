@@ -3,7 +3,7 @@
 
 use crate::forger::{self, CT, HIDDEN};
 use crate::recording::{Faults, NoAd, Party, Recording, RecordingRng};
-use crate::support::{LATER, stored};
+use crate::support::{NOW, stored};
 use libcrux_ml_kem::mlkem1024;
 use noescrow::error::AcceptError;
 use noescrow::hazmat::AcceptFromAnyone;
@@ -85,7 +85,7 @@ fn b4_a_re_encapsulated_secret_is_refused_even_with_a_weak_kem() {
         let faults = Faults { weak_kem: true, no_ad, ..Faults::default() };
         let (mut alice, mut bob) = (Party::faulty(1, faults), Party::faulty(2, faults));
         let mut repeats = Repeats(RecordingRng::new(3));
-        let published = bob.device.publish(2, LATER, &mut repeats).unwrap();
+        let published = bob.device.publish(2, NOW, &mut repeats).unwrap();
         let [first, second] = [0, 1].map(|at| published.one_time_prekeys[at].clone());
         assert_eq!(first.dh_key(), second.dh_key());
         let bundle = Bundle::new(published.identity, published.signed_prekey, Some(first.clone())).unwrap();

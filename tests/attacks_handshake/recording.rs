@@ -2,7 +2,7 @@
 //! [`Recording`]: the default primitives, each operation recorded with its inputs and outputs; with [`Faults`] where a
 //! control needs a device without a defence.
 
-use crate::support::LATER;
+use crate::support::NOW;
 use noescrow::error::AcceptError;
 use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::hazmat::{Call, Intercept, Intercepted};
@@ -285,12 +285,12 @@ impl Party {
     pub fn faulty(seed: u64, faults: Faults) -> Self {
         let (primitives, mut rng) = (Recording::default(), RecordingRng::new(seed));
         primitives.set_faults(faults);
-        Self { device: RecordedDevice::generate_with(primitives.clone(), LATER, &mut rng), primitives, rng }
+        Self { device: RecordedDevice::generate_with(primitives.clone(), NOW, &mut rng), primitives, rng }
     }
 
     /// A bundle as it goes over the wire, with or without a one-time prekey.
     pub fn bundle(&mut self, one_time: bool) -> Vec<u8> {
-        let mut published = self.device.publish(usize::from(one_time), LATER, &mut self.rng).unwrap();
+        let mut published = self.device.publish(usize::from(one_time), NOW, &mut self.rng).unwrap();
         let one_time = published.one_time_prekeys.pop();
         Bundle::new(published.identity, published.signed_prekey, one_time).unwrap().to_bytes()
     }
@@ -298,7 +298,7 @@ impl Party {
     /// A session from a bundle's bytes, with the text `hello`; `None` if the bundle is refused.
     pub fn initiate(&mut self, bundle: &[u8]) -> Option<(RecordedSession, Vec<u8>)> {
         let bundle = Bundle::from_bytes(&self.primitives, bundle).ok()?;
-        self.device.initiate(bundle, b"hello", InitiateOptions::unverified(crate::support::NOW), &mut self.rng).ok()
+        self.device.initiate(bundle, b"hello", InitiateOptions::unverified(NOW), &mut self.rng).ok()
     }
 
     /// The whole state, byte for byte.

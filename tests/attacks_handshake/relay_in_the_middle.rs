@@ -278,7 +278,7 @@ fn search(faults: Faults, nonces: bool, stride: usize) -> Search {
     let mut found = Search::default();
     let mut bob = Party::faulty(1, faults);
     let older = bob.bundle(true);
-    bob.device.rotate(LATER, &mut bob.rng).unwrap();
+    bob.device.rotate(NOW, &mut bob.rng);
     let genuine = bob.bundle(true);
     let bobs = bob.state();
     let server_identity = forger::identity(&SERVER[0], &forger::dh_public(&SERVER[2]));

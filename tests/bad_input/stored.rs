@@ -4,7 +4,7 @@
 use crate::support::stored::{
     DEVICE, HANDSHAKE_LEN, HEAD, OPENING, Places, SESSION, claimed, opened, sealed, storage_key,
 };
-use crate::support::{LATER, MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng, state};
+use crate::support::{MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng, state};
 use crate::{damaged, other_versions};
 use noescrow::InitiateOptions;
 use noescrow::StorageKey;
@@ -28,8 +28,8 @@ fn stored_device() -> MockDevice {
     let bundle = bundle(&mut bob, false, &mut rng);
     let (_, hello) = alice.initiate(bundle, b"hello", InitiateOptions::unverified(NOW), &mut rng).unwrap();
     let _ = bob.accept(&hello).unwrap();
-    bob.rotate(LATER, &mut rng).unwrap();
-    bob.publish(1, LATER, &mut rng).unwrap();
+    bob.rotate(NOW, &mut rng);
+    bob.publish(1, NOW, &mut rng).unwrap();
     bob
 }
 

@@ -275,12 +275,12 @@ pub fn rng(seed: u64) -> ChaCha20Rng {
 /// A device and its mock primitives.
 pub fn mock_device(rng: &mut ChaCha20Rng) -> (MockDevice, Mock) {
     let primitives = Mock::default();
-    (MockDevice::generate_with(primitives.clone(), LATER, rng), primitives)
+    (MockDevice::generate_with(primitives.clone(), NOW, rng), primitives)
 }
 
 /// A fresh bundle of `device`, with or without a one-time prekey.
 pub fn bundle(device: &mut MockDevice, one_time: bool, rng: &mut ChaCha20Rng) -> Bundle {
-    let mut published = device.publish(usize::from(one_time), LATER, rng).unwrap();
+    let mut published = device.publish(usize::from(one_time), NOW, rng).unwrap();
     Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap()
 }
 

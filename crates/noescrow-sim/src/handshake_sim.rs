@@ -8,12 +8,13 @@
 
 use super::endpoint::{Endpoint, storage_key};
 use super::event::{Event, pick};
-use super::prekey_model::{FIRST_ID, PrekeyModel, REPLAY};
+use super::prekey_model::{PREVIOUS, PrekeyModel, REPLAY};
 use super::served_bundle::{Parts, ServedBundle, ServedDirectory, with_low_order_ephemeral};
 use super::side::{PerSide, Side, Who};
 use super::violation::Claim;
 use noescrow::Bundle;
 use noescrow::device::Device;
+use noescrow::device::policy::LIFETIME;
 use noescrow::error::{AcceptError, InitiateError};
 use noescrow::hazmat::{AcceptFromAnyone, duplicate_bundle};
 use noescrow::primitives::Primitives;
@@ -28,14 +29,13 @@ const ONE_TIME: usize = 2;
 pub const MAX_CONVERSATIONS: usize = 8;
 
 /// A device in the simulation.
-pub(crate) type Owner<P> = Device<P, Capacity<ONE_TIME, REPLAY>>;
+pub(crate) type Owner<P> = Device<P, Capacity<ONE_TIME, REPLAY, PREVIOUS>>;
 /// The relay's own device, which can take part in every conversation.
 type RelayDevice<P> = Device<P, Capacity<MAX_CONVERSATIONS, MAX_CONVERSATIONS>>;
 
 pub(crate) const NOW: UnixSeconds = UnixSeconds(1);
-pub(crate) const EXPIRY: UnixSeconds = UnixSeconds(2);
-/// A time at which every prekey has expired.
-pub(crate) const TOO_LATE: UnixSeconds = UnixSeconds(3);
+/// A time at which every signed prekey has expired.
+pub(crate) const TOO_LATE: UnixSeconds = UnixSeconds(NOW.0 + LIFETIME.as_secs() + 1);
 
 /// Length of the plaintexts.
 const TEXT_LEN: usize = 32;
@@ -131,16 +131,17 @@ pub struct HandshakeSim<P> {
 
 impl<P: Primitives> HandshakeSim<P> {
     pub(crate) fn new(alice: P, bob: P, relay: P, rng: &mut impl CryptoRng) -> Self {
+        let primitives = PerSide { alice: alice.clone(), bob: bob.clone() };
+        let (alice, bob) = (Owner::generate_with(alice, NOW, rng), Owner::generate_with(bob, NOW, rng));
+        let models = [&alice, &bob].map(|device| PrekeyModel::new(device.signed_prekey().id()));
+        let [alice_model, bob_model] = models;
         Self {
-            primitives: PerSide { alice: alice.clone(), bob: bob.clone() },
-            devices: PerSide {
-                alice: Owner::generate_with(alice, EXPIRY, rng),
-                bob: Owner::generate_with(bob, EXPIRY, rng),
-            },
+            primitives,
+            devices: PerSide { alice, bob },
             relay_primitives: relay,
             relay: None,
             directories: PerSide::default(),
-            prekey_models: PerSide { alice: PrekeyModel::new(), bob: PrekeyModel::new() },
+            prekey_models: PerSide { alice: alice_model, bob: bob_model },
             received: PerSide::default(),
             conversations: Vec::new(),
             traffic: Vec::new(),
@@ -151,7 +152,8 @@ impl<P: Primitives> HandshakeSim<P> {
     /// Records that Bob accepted the opening handshake on his first signed prekey.
     pub(crate) fn note_opening(&mut self, one_time: bool) {
         if !one_time {
-            self.prekey_models.bob.accept(FIRST_ID, None);
+            let signed_prekey = self.devices.bob.signed_prekey().id();
+            self.prekey_models.bob.accept(signed_prekey, None);
         }
     }
 
@@ -244,7 +246,7 @@ impl<P: Primitives> HandshakeSim<P> {
                 None
             }
             Event::DeletePrevious { side } => {
-                self.devices.of_mut(side).delete_previous_signed_prekey();
+                self.devices.of_mut(side).delete_previous_signed_prekeys();
                 self.prekey_models.of_mut(side).delete_previous();
                 None
             }
@@ -260,7 +262,7 @@ impl<P: Primitives> HandshakeSim<P> {
     fn publish(&mut self, side: Side, count: u8, rng: &mut impl CryptoRng) -> Result<(), Claim> {
         let device = self.devices.of_mut(side);
         let count = usize::from(count).min(ONE_TIME.saturating_sub(device.one_time_prekeys_left()));
-        let publication = device.publish(count, EXPIRY, rng).map_err(|_| Claim::HandshakeSucceeds)?;
+        let publication = device.publish(count, NOW, rng).map_err(|_| Claim::HandshakeSucceeds)?;
         let ids = publication.one_time_prekeys.iter().map(noescrow::Prekey::id);
         self.prekey_models.of_mut(side).publish(ids);
         self.traffic.extend(publication.identity.to_bytes());
@@ -271,7 +273,7 @@ impl<P: Primitives> HandshakeSim<P> {
     }
 
     fn rotate(&mut self, side: Side, rng: &mut impl CryptoRng) -> Result<(), Claim> {
-        let prekey = self.devices.of_mut(side).rotate(EXPIRY, rng).map_err(|_| Claim::HandshakeSucceeds)?;
+        let prekey = self.devices.of_mut(side).rotate(NOW, rng);
         self.prekey_models.of_mut(side).rotate(prekey.id());
         self.traffic.extend(prekey.to_bytes());
         let directory = self.directories.of_mut(side);
@@ -285,7 +287,7 @@ impl<P: Primitives> HandshakeSim<P> {
     fn fetch(&mut self, by: Side, served: ServedBundle, point: u8, rng: &mut impl CryptoRng) -> Option<Outcome> {
         let (relay, primitives) = (&mut self.relay, &self.relay_primitives);
         let own = || {
-            let device = relay.get_or_insert_with(|| RelayDevice::generate_with(primitives.clone(), EXPIRY, rng));
+            let device = relay.get_or_insert_with(|| RelayDevice::generate_with(primitives.clone(), NOW, rng));
             own_parts(device, rng)
         };
         let bytes = self.directories.of_mut(by.other()).serve(served, point, own)?;
@@ -495,7 +497,7 @@ impl<P> Conversation<P> {
 /// What the relay's own device would publish, without a one-time prekey once it has as many as it has room for.
 fn own_parts<P: Primitives>(device: &mut RelayDevice<P>, rng: &mut impl CryptoRng) -> Option<Parts> {
     let room = MAX_CONVERSATIONS.saturating_sub(device.one_time_prekeys_left()).min(1);
-    let mut published = device.publish(room, EXPIRY, rng).ok()?;
+    let mut published = device.publish(room, NOW, rng).ok()?;
     let one_time_prekey = published.one_time_prekeys.pop().map(|prekey| prekey.to_bytes().to_vec());
     Some(Parts {
         identity: published.identity.to_bytes().to_vec(),

@@ -5,24 +5,24 @@
 use noescrow::error::AcceptError;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The id of a device's first prekey, which is its first signed one (spec/protocol.md §5).
-pub(crate) const FIRST_ID: u32 = 1;
-
 /// Last-resort handshakes that a device can distinguish: few, so that schedules fill the record.
 pub(crate) const REPLAY: usize = 4;
+/// Replaced signed prekeys that a device keeps.
+pub(crate) const PREVIOUS: usize = 2;
 /// What a device has, according to the specification.
 #[derive(Clone, Debug)]
 pub(crate) struct PrekeyModel {
     signed_prekey: u32,
-    previous: Option<u32>,
+    /// Oldest first.
+    previous: Vec<u32>,
     one_time_prekeys: BTreeSet<u32>,
     /// The number of accepted last-resort handshakes, by signed prekey.
     recorded: BTreeMap<u32, usize>,
 }
 
 impl PrekeyModel {
-    pub(crate) const fn new() -> Self {
-        Self { signed_prekey: FIRST_ID, previous: None, one_time_prekeys: BTreeSet::new(), recorded: BTreeMap::new() }
+    pub(crate) const fn new(signed_prekey: u32) -> Self {
+        Self { signed_prekey, previous: Vec::new(), one_time_prekeys: BTreeSet::new(), recorded: BTreeMap::new() }
     }
 
     /// Records new one-time prekeys.
@@ -31,20 +31,22 @@ impl PrekeyModel {
     }
 
     /// Records a new signed prekey.
-    pub(crate) const fn rotate(&mut self, id: u32) {
-        self.previous = Some(self.signed_prekey);
+    pub(crate) fn rotate(&mut self, id: u32) {
+        if self.previous.len() == PREVIOUS {
+            self.previous.remove(0);
+        }
+        self.previous.push(self.signed_prekey);
         self.signed_prekey = id;
     }
 
-    /// Records that the previous signed prekey was deleted.
-    pub(crate) const fn delete_previous(&mut self) {
-        self.previous = None;
+    /// Records that the previous signed prekeys were deleted.
+    pub(crate) fn delete_previous(&mut self) {
+        self.previous.clear();
     }
 
     /// Whether this device still has a signed prekey.
-    #[allow(dead_code, reason = "for explorations of schedules, which not every build has")]
     pub(crate) fn has_signed(&self, id: u32) -> bool {
-        id == self.signed_prekey || Some(id) == self.previous
+        id == self.signed_prekey || self.previous.contains(&id)
     }
 
     /// What must happen to a genuine first message that arrives for the first time, or `again`.
@@ -54,7 +56,7 @@ impl PrekeyModel {
         one_time_prekey: Option<u32>,
         again: bool,
     ) -> Result<(), AcceptError> {
-        if signed_prekey != self.signed_prekey && Some(signed_prekey) != self.previous {
+        if !self.has_signed(signed_prekey) {
             return Err(AcceptError::PrekeyGone);
         }
         match one_time_prekey {

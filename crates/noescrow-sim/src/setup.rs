@@ -3,7 +3,7 @@
 
 use super::endpoint::storage_key;
 use super::event::{Opening, pick};
-use super::handshake_sim::{EXPIRY, HandshakeSim, NOW};
+use super::handshake_sim::{HandshakeSim, NOW};
 use super::model::{Expectation, Label, ModelLimits, Party};
 use super::side::{PerSide, Side};
 use super::simulation::{Sent, Simulation, associated_data};
@@ -49,7 +49,7 @@ impl<P: Primitives> HandshakeSim<P> {
         rng: &mut impl CryptoRng,
     ) -> Result<Setup<P, S>, Violation> {
         let failed = violation(Claim::HandshakeSucceeds);
-        let mut published = self.devices.bob.publish(usize::from(opening.one_time), EXPIRY, rng).map_err(|_| failed)?;
+        let mut published = self.devices.bob.publish(usize::from(opening.one_time), NOW, rng).map_err(|_| failed)?;
         let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())
             .map_err(|_| failed)?
             .to_bytes();

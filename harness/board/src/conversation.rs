@@ -93,7 +93,7 @@ pub fn hold<B: Board>(board: &mut B, role: Role, seed: u8, associated_data: &[u8
     let mut rng = ChaCha20Rng::from_seed([seed; 32]);
     // Two devices with the same randomness would have one identity.
     rng.set_stream(role as u64);
-    let mut device = board.measure("make a device", || Device::generate_with(RustCrypto, LATER, &mut rng));
+    let mut device = board.measure("make a device", || Device::generate_with(RustCrypto, NOW, &mut rng));
     let mut end = End { board, role, rng, associated_data, session: None, said: 0, heard: 0, buffer: [0; BUFFER] };
     match role {
         Role::Alice => end.initiate(&device)?,
@@ -175,7 +175,7 @@ impl<B: Board> End<'_, B> {
     #[inline(never)]
     fn publish(&mut self, device: &mut Device) -> Result<(), Failed> {
         let rng = &mut self.rng;
-        let one_time = self.board.measure("make a one-time prekey", || device.generate_one_time_prekey(LATER, rng));
+        let one_time = self.board.measure("make a one-time prekey", || device.generate_one_time_prekey(NOW, rng));
         let one_time = one_time.map_err(|_| "there is no room for a prekey")?;
         let signed = self.board.measure("sign a prekey", || device.signed_prekey());
         let bundle = Bundle::new(*device.identity(), signed, Some(one_time)).map_err(|_| "prekeys make no bundle")?;

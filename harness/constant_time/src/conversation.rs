@@ -50,8 +50,8 @@ impl Pair {
         let mut rng = Generator::new(1, primitives.marks.clone());
         Self {
             primitives: primitives.clone(),
-            alice: Owner::generate_with(primitives.clone(), EXPIRY, &mut rng),
-            bob: Owner::generate_with(primitives.clone(), EXPIRY, &mut rng),
+            alice: Owner::generate_with(primitives.clone(), NOW, &mut rng),
+            bob: Owner::generate_with(primitives.clone(), NOW, &mut rng),
             rng,
         }
     }
@@ -64,7 +64,7 @@ impl Pair {
     }
 
     fn bundle(&mut self, one_time: bool) -> Bundle {
-        let mut published = self.bob.publish(usize::from(one_time), EXPIRY, &mut self.rng).unwrap();
+        let mut published = self.bob.publish(usize::from(one_time), NOW, &mut self.rng).unwrap();
         let prekey = published.one_time_prekeys.pop();
         let bytes = leaves(Bundle::new(published.identity, published.signed_prekey, prekey).unwrap().to_bytes());
         Bundle::from_bytes(&self.primitives, &bytes).unwrap()
@@ -125,9 +125,9 @@ pub const CASES: &[Case] = &[
 
 fn publish(pair: &mut Pair) {
     pair.bundle(true);
-    pair.bob.rotate(EXPIRY, &mut pair.rng).unwrap();
-    pair.bob.generate_one_time_prekey(EXPIRY, &mut pair.rng).unwrap();
-    assert!(pair.bob.delete_previous_signed_prekey());
+    pair.bob.rotate(NOW, &mut pair.rng);
+    pair.bob.generate_one_time_prekey(NOW, &mut pair.rng).unwrap();
+    assert!(pair.bob.delete_previous_signed_prekeys());
 }
 
 fn accept(pair: &mut Pair, one_time: bool) {

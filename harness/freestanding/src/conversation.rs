@@ -70,10 +70,10 @@ fn handshake<W: Write>(
     rng: &mut ChaCha20Rng,
 ) -> Result<(Session, Session), Failed> {
     checks.stage(" devices and prekeys")?;
-    let alice = Device::generate_with(RustCrypto, LATER, rng);
-    let mut bob = Device::generate_with(RustCrypto, LATER, rng);
+    let alice = Device::generate_with(RustCrypto, NOW, rng);
+    let mut bob = Device::generate_with(RustCrypto, NOW, rng);
     let prekey: Option<Prekey> = match one_time {
-        true => Some(bob.generate_one_time_prekey(LATER, rng).map_err(|_| "a device makes prekeys")?),
+        true => Some(bob.generate_one_time_prekey(NOW, rng).map_err(|_| "a device makes prekeys")?),
         false => None,
     };
     let bundle = Bundle::new(*bob.identity(), bob.signed_prekey(), prekey).map_err(|_| "prekeys make a bundle")?;

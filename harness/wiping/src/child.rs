@@ -69,8 +69,8 @@ impl Party {
         match (verb, arguments) {
             (Verb::Generate, []) => self.generate(rng),
             (Verb::Publish, []) => self.publish(rng),
-            (Verb::Rotate, []) => self.device().rotate(EXPIRY, rng).expect("ids").to_bytes().to_vec(),
-            (Verb::DeletePrevious, []) => vec![u8::from(self.device().delete_previous_signed_prekey())],
+            (Verb::Rotate, []) => self.device().rotate(NOW, rng).to_bytes().to_vec(),
+            (Verb::DeletePrevious, []) => vec![u8::from(self.device().delete_previous_signed_prekeys())],
             (Verb::Initiate, [bundle, plaintext]) => self.initiate(bundle, plaintext, rng),
             (Verb::Accept, [message]) => self.accept(message),
             (Verb::Encrypt, [plaintext]) => self
@@ -117,7 +117,7 @@ impl Party {
 
     #[inline(never)]
     fn generate(&mut self, rng: &mut Observer) -> Vec<u8> {
-        let device = Box::new(Device::generate(EXPIRY, rng));
+        let device = Box::new(Device::generate(NOW, rng));
         let identity = device.identity().to_bytes().to_vec();
         self.device = Some(device);
         identity
@@ -125,7 +125,7 @@ impl Party {
 
     #[inline(never)]
     fn publish(&mut self, rng: &mut Observer) -> Vec<u8> {
-        let published = self.device().publish(ONE_TIME, EXPIRY, rng).expect("room");
+        let published = self.device().publish(ONE_TIME, NOW, rng).expect("room");
         published.one_time_prekeys.iter().flat_map(|prekey| prekey.to_bytes()).collect()
     }
 

@@ -121,7 +121,7 @@ impl Party {
 
     fn generate(&mut self, rng: &mut Generator) {
         self.act(rng, ("generate", Verb::Generate), &[], |party, rng| {
-            let device = Device::generate_with(party.recorder.clone(), EXPIRY, rng);
+            let device = Device::generate_with(party.recorder.clone(), NOW, rng);
             let identity = device.identity().to_bytes().to_vec();
             party.device = Some(device);
             identity
@@ -132,7 +132,7 @@ impl Party {
     fn publish(&mut self, rng: &mut Generator) -> Vec<u8> {
         let mut bundle = Vec::new();
         self.act(rng, ("publish", Verb::Publish), &[], |party, rng| {
-            let mut published = party.device().publish(ONE_TIME, EXPIRY, rng).expect("room");
+            let mut published = party.device().publish(ONE_TIME, NOW, rng).expect("room");
             let prekeys = published.one_time_prekeys.iter().flat_map(|prekey| prekey.to_bytes()).collect();
             let one_time = published.one_time_prekeys.pop();
             let made = Bundle::new(published.identity, published.signed_prekey, one_time);
@@ -245,7 +245,7 @@ pub fn run(seed: u64) -> [Party; 2] {
     bob.generate(rng);
     let bundle = bob.publish(rng);
     bob.act(rng, ("rotate", Verb::Rotate), &[], |party, rng| {
-        party.device().rotate(EXPIRY, rng).expect("ids").to_bytes().to_vec()
+        party.device().rotate(NOW, rng).to_bytes().to_vec()
     });
 
     let hello = alice.initiate(rng, &bundle);
@@ -254,7 +254,7 @@ pub fn run(seed: u64) -> [Party; 2] {
     bob.accept(rng, "accept (forged)", &forged);
     assert!(!bob.accept(rng, "accept", &hello).is_empty());
     bob.act(rng, ("previous signed prekey deleted", Verb::DeletePrevious), &[], |party, _| {
-        vec![u8::from(party.device().delete_previous_signed_prekey())]
+        vec![u8::from(party.device().delete_previous_signed_prekeys())]
     });
 
     let answer = bob.encrypt(rng, "encrypt (ratchet step)");

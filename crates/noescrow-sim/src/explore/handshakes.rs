@@ -5,7 +5,7 @@ use super::cache::{Store, ingest, restore_device};
 use super::node::{Conversation, Node, ReceivedBundle, Sent, initial, recorders, text};
 use super::report::Counterexample;
 use super::rng::DerivedRng;
-use crate::handshake_sim::{EXPIRY, NOW, Owner};
+use crate::handshake_sim::{NOW, Owner};
 use crate::served_bundle::{Parts, ServedBundle};
 use crate::side::{PerSide, Side, Who};
 use noescrow::hazmat::AcceptFromAnyone;
@@ -26,7 +26,7 @@ impl Node {
         let number = self.published;
         self.published = number.saturating_add(1);
         let publication = self.with_bobs_device(device, |bob, node| {
-            let publication = bob.publish(1, EXPIRY, &mut DerivedRng::of(&[b'p', number])).ok()?;
+            let publication = bob.publish(1, NOW, &mut DerivedRng::of(&[b'p', number])).ok()?;
             node.prekey_model.publish(publication.one_time_prekeys.iter().map(Prekey::id));
             Some(publication)
         })?;
@@ -42,8 +42,8 @@ impl Node {
         let number = self.replaced;
         self.replaced = number.saturating_add(1);
         let prekey = self.with_bobs_device(device, |bob, node| {
-            let prekey = bob.rotate(EXPIRY, &mut DerivedRng::of(&[b'r', number])).ok()?;
-            bob.delete_previous_signed_prekey();
+            let prekey = bob.rotate(NOW, &mut DerivedRng::of(&[b'r', number]));
+            bob.delete_previous_signed_prekeys();
             node.prekey_model.rotate(prekey.id());
             node.prekey_model.delete_previous();
             Some(prekey)

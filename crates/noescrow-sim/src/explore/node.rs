@@ -6,7 +6,7 @@ use super::cache::{Made, Store, ingest, ingest_bytes, made, restore};
 use super::moves::{Move, bundle_name};
 use super::report::{Bounds, Counterexample, Exploration};
 use super::rng::DerivedRng;
-use crate::handshake_sim::{EXPIRY, Owner};
+use crate::handshake_sim::{NOW, Owner};
 use crate::model::{Expectation, Label, ModelLimits, Party};
 use crate::prekey_model::PrekeyModel;
 use crate::served_bundle::{Parts, ServedBundle, ServedDirectory};
@@ -146,7 +146,7 @@ impl Node {
     pub(crate) fn root<P: Primitives>(device: &impl Fn(Who, Recorder) -> P) -> Result<Self, Counterexample> {
         let mut root = Self {
             devices: PerParty::default(),
-            prekey_model: PrekeyModel::new(),
+            prekey_model: PrekeyModel::new(0),
             directory: Arc::default(),
             own: Arc::new(Parts { identity: Vec::new(), signed_prekey: Vec::new(), one_time_prekey: None }),
             received: None,
@@ -175,15 +175,18 @@ impl Node {
         for who in [Who::Alice, Who::Bob, Who::Relay] {
             let mut rng = DerivedRng::of(&[b'g', initial(who)]);
             let primitives = device(who, recorders.of(who).clone());
-            let mut made: Owner<P> = Device::generate_with(primitives, EXPIRY, &mut rng);
+            let mut made: Owner<P> = Device::generate_with(primitives, NOW, &mut rng);
             if who == Who::Relay {
-                let mut published = made.publish(1, EXPIRY, &mut rng).ok()?;
+                let mut published = made.publish(1, NOW, &mut rng).ok()?;
                 let one_time_prekey = published.one_time_prekeys.pop().map(|prekey| prekey.to_bytes().to_vec());
                 self.own = Arc::new(Parts {
                     identity: published.identity.to_bytes().to_vec(),
                     signed_prekey: published.signed_prekey.to_bytes().to_vec(),
                     one_time_prekey,
                 });
+            }
+            if who == Who::Bob {
+                self.prekey_model = PrekeyModel::new(made.signed_prekey().id());
             }
             *self.devices.of_mut(who) = device_state(&made);
         }

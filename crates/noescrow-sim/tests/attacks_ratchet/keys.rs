@@ -170,9 +170,9 @@ fn c19_repeated_ratchet_keys_of_a_peer_repeat_no_message_key() {
     type LoggedDevice = noescrow::device::Device<Logged, Capacity<2, 2>>;
     let mut good = rng(23);
     let keys = Logged::default();
-    let alice = LoggedDevice::generate_with(Logged::default(), LATER, &mut good);
-    let mut bob = LoggedDevice::generate_with(keys.clone(), LATER, &mut good);
-    let published = bob.publish(0, LATER, &mut good).unwrap();
+    let alice = LoggedDevice::generate_with(Logged::default(), NOW, &mut good);
+    let mut bob = LoggedDevice::generate_with(keys.clone(), NOW, &mut good);
+    let published = bob.publish(0, NOW, &mut good).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
     let (mut alice, hello) = alice.initiate(bundle, b"hello", InitiateOptions::unverified(NOW), &mut good).unwrap();
     let (mut bob, _) = bob.accept(&hello).unwrap();

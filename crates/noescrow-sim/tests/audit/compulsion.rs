@@ -257,10 +257,9 @@ fn g23_identity_keys_allow_impersonation_but_open_no_past_message() {
         let then = ChaCha20Rng::seed_from_u64(seed + 5);
         let mut generator = Source::Supplied { bytes: identity(&run, BOB), then };
         let server = Recorder::server(&run.tape, "relay").unwrap();
-        let mut impersonator =
-            device::Device::<Recorder, Capacity<8, 16>>::generate_with(server, LATER, &mut generator);
+        let mut impersonator = device::Device::<Recorder, Capacity<8, 16>>::generate_with(server, NOW, &mut generator);
         assert_eq!(impersonator.identity(), run.devices[BOB].identity());
-        let mut published = impersonator.publish(1, LATER, &mut generator).unwrap();
+        let mut published = impersonator.publish(1, NOW, &mut generator).unwrap();
         let forged =
             Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
         let bytes = forged.to_bytes();

@@ -118,8 +118,8 @@ fn draws_from_sixteen_bits(run: &mut Run) -> Vec<u8> {
 /// The relay adds a prekey of its own to a bundle of Bob's.
 fn plants_a_prekey(run: &mut Run) -> Vec<u8> {
     let server = Recorder::server(&run.tape, "relay").unwrap();
-    let mut own = Device::<Recorder>::generate_with(server, LATER, &mut run.source);
-    let planted = own.publish(1, LATER, &mut run.source).unwrap().one_time_prekeys.remove(0);
+    let mut own = Device::<Recorder>::generate_with(server, NOW, &mut run.source);
+    let planted = own.publish(1, NOW, &mut run.source).unwrap().one_time_prekeys.remove(0);
     let genuine = run.fetch(BOB);
     let head = [&genuine.identity().to_bytes()[..], &genuine.signed_prekey().to_bytes(), &[1]].concat();
     let bundle = Bundle::from_bytes(&run.prims[ALICE], &[head, planted.to_bytes().to_vec()].concat()).unwrap();

@@ -302,11 +302,11 @@ fn comparing_safety_numbers_reveals_every_successful_move() {
 
 /// The server's own device; its operations count as the server's.
 fn own_device(run: &mut Run) -> Device<Recorder> {
-    Device::generate_with(Recorder::server(&run.tape, "relay").unwrap(), LATER, &mut run.source)
+    Device::generate_with(Recorder::server(&run.tape, "relay").unwrap(), NOW, &mut run.source)
 }
 
 fn own_bundle(own: &mut Device<Recorder>, run: &mut Run) -> Bundle {
-    let mut published = own.publish(1, LATER, &mut run.source).unwrap();
+    let mut published = own.publish(1, NOW, &mut run.source).unwrap();
     Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap()
 }
 
@@ -347,7 +347,7 @@ fn b18_no_choice_by_the_server_equalises_safety_numbers() {
     let seen: std::collections::BTreeSet<[u8; 65]> = (0..4)
         .map(|attempt| {
             // Other prekeys, other ids, another expiry, another session.
-            own.rotate(UnixSeconds(LATER.0 + attempt), &mut run.source).unwrap();
+            own.rotate(UnixSeconds(NOW.0 + attempt), &mut run.source);
             let bundle = own_bundle(&mut own, &mut run);
             begins(&mut run, &bundle);
             numbers_with(&run, ALICE)
@@ -373,7 +373,7 @@ fn g4_a_ghost_device_reads_nothing_of_the_old_conversation() {
     let mut run = Run::new(4, &Setup::default());
     let bob = *run.devices[BOB].identity();
     let mut own = own_device(&mut run);
-    let published = own.publish(1, LATER, &mut run.source).unwrap();
+    let published = own.publish(1, NOW, &mut run.source).unwrap();
     let hash = access_key(BOB).hash();
     run.relay.replace_identity(&account(BOB), published, hash, address(BOB), NOW).unwrap();
     let bundle = run.fetch(BOB);

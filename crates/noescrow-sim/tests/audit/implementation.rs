@@ -106,7 +106,7 @@ fn f8_g20_no_public_type_prints_a_secret() {
     let bundle = run.fetch(BOB);
     let identity = *bundle.identity();
     let disclosed = run.relay.disclose(&account(BOB), &Order::new("A40-12345/2018")).unwrap();
-    let publication = run.devices[BOB].publish(1, LATER, &mut run.source).unwrap();
+    let publication = run.devices[BOB].publish(1, NOW, &mut run.source).unwrap();
     let private = Secret::<32>::new(run.any(Name::DhPrivate, "").try_into().unwrap());
     let secret = Secret::<32>::new(run.any(Name::RootKey, "").try_into().unwrap());
     log.push(("Session", format!("{:?} {:#?}", run.sessions, run.sessions)));
@@ -246,9 +246,9 @@ fn a_device_without_a_fault_records_like_a_recorder() {
     let tape = Tape::in_memory();
     let recorders = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
     let mut source = Source::good(3 ^ SOURCE);
-    let mut devices = recorders.map(|recorder| Device::<Recorder>::generate_with(recorder, LATER, &mut source));
+    let mut devices = recorders.map(|recorder| Device::<Recorder>::generate_with(recorder, NOW, &mut source));
     for who in [BOB, ALICE] {
-        devices[who].publish(0, LATER, &mut source).unwrap();
+        devices[who].publish(0, NOW, &mut source).unwrap();
     }
     assert!(tape.operations() > 10);
     assert_eq!(tape.bytes(), recorded(Fault::None));

@@ -269,9 +269,9 @@ fn b10_last_resort_handshake_is_exposed_until_its_prekey_is_deleted() {
         for one_time in [0, 1] {
             let mut run = quiet(seed, one_time);
             run.save_device(BOB);
-            run.devices[BOB].rotate(LATER, &mut run.source).unwrap();
+            run.devices[BOB].rotate(NOW, &mut run.source);
             run.save_device(BOB);
-            assert!(run.devices[BOB].delete_previous_signed_prekey());
+            assert!(run.devices[BOB].delete_previous_signed_prekeys());
             run.save_device(BOB);
             let study = Study::of(run);
             let first = study.matrix(&Thief::default()).cells[0].clone();
@@ -316,7 +316,7 @@ fn quantum_thieves_read_nothing_after_the_next_fresh_epoch() {
         turns(&mut run, 3);
         // The theft of an uninvolved device stands for no theft.
         let carol = Recorder::device(&run.tape, "Carol").unwrap();
-        let stranger = Device::<Recorder>::generate_with(carol, LATER, &mut run.source);
+        let stranger = Device::<Recorder>::generate_with(carol, NOW, &mut run.source);
         let _ = stranger.snapshot(&StorageKey::new([1; 32]), 1);
         run.save(ALICE);
         // Alice has the key pair of the first epoch; the second epoch is the first fresh one.
@@ -356,7 +356,7 @@ fn e15_one_broken_half_exposes_nothing_and_both_expose_everything() {
         let setup = Setup { steps: 60, chunk_size: ChunkSize::Bytes256, ..Setup::default() };
         let mut run = Run::new(seed, &setup);
         let carol = Recorder::device(&run.tape, "Carol").unwrap();
-        let stranger = Device::<Recorder>::generate_with(carol, LATER, &mut run.source);
+        let stranger = Device::<Recorder>::generate_with(carol, NOW, &mut run.source);
         let _ = stranger.snapshot(&StorageKey::new([1; 32]), 1);
         let examination = run.audit(b"").examine();
         let thefts = examination.thefts();

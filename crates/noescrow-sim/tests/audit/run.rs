@@ -149,7 +149,7 @@ impl Run {
             Recorder::server(&tape, "relay").unwrap().fresh(nonce);
         }
         let prims = NAMES.map(|name| FaultyDevice::over(Recorder::device(&tape, name).unwrap(), setup.fault));
-        let devices = prims.clone().map(|prims| Device::generate_with(prims, LATER, &mut source));
+        let devices = prims.clone().map(|prims| Device::generate_with(prims, NOW, &mut source));
         let storage_keys = [[(); 32]; 2].map(|key| key.map(|()| draw(&mut rng, 256) as u8));
         let mut run = Self {
             tape,
@@ -196,7 +196,7 @@ impl Run {
     }
 
     pub fn publish(&mut self, who: usize, one_time_prekeys: usize) {
-        let publication = self.devices[who].publish(one_time_prekeys, LATER, &mut self.source).unwrap();
+        let publication = self.devices[who].publish(one_time_prekeys, NOW, &mut self.source).unwrap();
         self.wire.extend(publication.identity.to_bytes());
         self.wire.extend(publication.signed_prekey.to_bytes());
         publication.one_time_prekeys.iter().for_each(|prekey| self.wire.extend(prekey.to_bytes()));

@@ -64,11 +64,11 @@ pub fn record(with_one_time_prekey: bool) -> Vec<Operation> {
     let tape = Tape::in_memory();
     let [for_alice, for_bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
     let mut rng = ChaCha20Rng::seed_from_u64(7);
-    let mut bob = Device::generate_with(for_bob, LATER, &mut rng);
-    let mut published = bob.publish(usize::from(with_one_time_prekey), LATER, &mut rng).unwrap();
+    let mut bob = Device::generate_with(for_bob, NOW, &mut rng);
+    let mut published = bob.publish(usize::from(with_one_time_prekey), NOW, &mut rng).unwrap();
     let bundle =
         Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap().to_bytes();
-    let alice = Device::generate_with(for_alice.clone(), LATER, &mut rng);
+    let alice = Device::generate_with(for_alice.clone(), NOW, &mut rng);
     let bundle = Bundle::from_bytes(&for_alice, &bundle).unwrap();
 
     // The end of each message in the trace.

@@ -187,7 +187,7 @@ fn invariant_1_an_error_of_the_caller_leaves_session_and_device_unchanged() {
         assert_eq!(before, device_state(&bob), "{at}");
     }
     assert_eq!(bob.accept(Sealed { message: &hello, associated_data: b"other" }).unwrap_err(), AcceptError::Refused);
-    assert!(bob.publish(100, LATER, &mut rng).is_err());
+    assert!(bob.publish(100, NOW, &mut rng).is_err());
     assert_eq!(before, device_state(&bob));
     // Control: the right message is accepted and changes the state.
     assert_eq!(bob.accept(Sealed { message: &hello, associated_data: b"ad" }).unwrap().1, b"hello");
@@ -443,8 +443,8 @@ fn invariant_5_prekeys_and_handshake_secrets_are_gone_when_the_session_is_there(
     let mut rng = rng(9);
     let keys = Logged::default();
     let alice_keys = Logged::default();
-    let alice = LoggedDevice::generate_with(alice_keys.clone(), LATER, &mut rng);
-    let mut bob = LoggedDevice::generate_with(keys.clone(), LATER, &mut rng);
+    let alice = LoggedDevice::generate_with(alice_keys.clone(), NOW, &mut rng);
+    let mut bob = LoggedDevice::generate_with(keys.clone(), NOW, &mut rng);
     let state = |device: &LoggedDevice| opened(device.snapshot(&storage_key(), 0));
     let has = |state: &[u8], secret: &[u8]| state.windows(secret.len()).any(|window| window == secret);
 
@@ -452,7 +452,7 @@ fn invariant_5_prekeys_and_handshake_secrets_are_gone_when_the_session_is_there(
         let log = keys.log.borrow();
         (log.dh_secrets.len(), log.kem_seeds.len())
     };
-    let mut published = bob.publish(1, LATER, &mut rng).unwrap();
+    let mut published = bob.publish(1, NOW, &mut rng).unwrap();
     let (one_time, seed) = {
         let log = keys.log.borrow();
         (log.dh_secrets[curve_before], log.kem_seeds[kem_before])
@@ -475,9 +475,9 @@ fn invariant_5_prekeys_and_handshake_secrets_are_gone_when_the_session_is_there(
 
     let signed = keys.log.borrow().dh_secrets[1];
     assert!(has(&state(&bob), &signed), "control: the signed prekey in force");
-    bob.rotate(LATER, &mut rng).unwrap();
+    bob.rotate(NOW, &mut rng);
     assert!(has(&state(&bob), &signed));
-    assert!(bob.delete_previous_signed_prekey());
+    assert!(bob.delete_previous_signed_prekeys());
     assert!(!has(&state(&bob), &signed));
 }
 
@@ -682,7 +682,7 @@ fn invariant_9_the_server_learns_size_class_and_type_only() {
 #[test]
 fn invariant_9_a_first_message_shows_prekey_ids_and_nothing_that_two_of_them_share() {
     let mut rng = rng(17);
-    let alice = MockDevice::generate_with(Mock::default(), LATER, &mut rng);
+    let alice = MockDevice::generate_with(Mock::default(), NOW, &mut rng);
     let (mut bob, _) = mock_device(&mut rng);
     let bundle = bundle(&mut bob, true, &mut rng);
     let mut first =

@@ -153,7 +153,7 @@ impl PostOffice {
     fn new(devices: [&mut Device; 2], rng: &mut ChaCha20Rng) -> Self {
         let mut relay = Relay::default();
         for (device, side) in devices.into_iter().zip([Side::Alice, Side::Bob]) {
-            let publication = device.publish(0, LATER, rng).unwrap();
+            let publication = device.publish(0, NOW, rng).unwrap();
             relay.open(&Self::account(side), publication, ACCESS_KEY.hash(), Self::OWNER, NOW).unwrap();
         }
         Self { relay, waiting: vec![] }
@@ -273,10 +273,10 @@ struct Conversation {
 impl Conversation {
     fn new(seed: u64, sabotage: Option<usize>, offices: usize) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
-        let mut alice = Device::generate(LATER, &mut rng);
-        let mut bob = Device::generate(LATER, &mut rng);
+        let mut alice = Device::generate(NOW, &mut rng);
+        let mut bob = Device::generate(NOW, &mut rng);
         let offices = (0..offices).map(|_| PostOffice::new([&mut alice, &mut bob], &mut rng)).collect();
-        let mut published = bob.publish(1, LATER, &mut rng).unwrap();
+        let mut published = bob.publish(1, NOW, &mut rng).unwrap();
         let one_time = published.one_time_prekeys.pop();
         let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
         let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &bundle.to_bytes()).unwrap();

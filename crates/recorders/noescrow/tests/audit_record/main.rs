@@ -21,16 +21,15 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
-const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 
 type Device<P> = device::Device<P>;
 
 /// A conversation on given primitives: everything that a device sent or stored.
 fn conversation<P: Primitives>(alice: P, bob: P, seed: u64) -> Vec<Vec<u8>> {
     let mut rng = ChaCha20Rng::seed_from_u64(seed);
-    let alice: Device<P> = Device::generate_with(alice, LATER, &mut rng);
-    let mut bob: Device<P> = Device::generate_with(bob, LATER, &mut rng);
-    let mut published = bob.publish(2, LATER, &mut rng).unwrap();
+    let alice: Device<P> = Device::generate_with(alice, NOW, &mut rng);
+    let mut bob: Device<P> = Device::generate_with(bob, NOW, &mut rng);
+    let mut published = bob.publish(2, NOW, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let mut sent = vec![bundle.to_bytes().to_vec()];
     let (mut ours, hello) = alice

@@ -20,7 +20,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde_json::Value;
 
-const LATER: UnixSeconds = UnixSeconds(1_800_000_000);
+const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 const KEY: [u8; 32] = hex!("9f02e1775cb81044d36ea509f2813bc75821ee900d63ba4f17cc723588fa06d9");
 /// A name that HTML and JSON must escape.
 const NAME: &str = "<b>&\"";
@@ -46,9 +46,9 @@ fn talk() -> Talk {
     let tape = Tape::in_memory();
     let [alice, bob] = [NAME, "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
     let storage = bob.clone();
-    let alice = Device::generate_with(alice, LATER, &mut rng);
-    let mut bob = Device::generate_with(bob, LATER, &mut rng);
-    let mut published = bob.publish(1, LATER, &mut rng).unwrap();
+    let alice = Device::generate_with(alice, NOW, &mut rng);
+    let mut bob = Device::generate_with(bob, NOW, &mut rng);
+    let mut published = bob.publish(1, NOW, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let mut wire = bundle.to_bytes();
     let (mut alice, hello) = alice

@@ -316,13 +316,13 @@ fn inputs_that_a_primitive_refuses_are_malformed() {
 
 #[test]
 fn every_operation_of_a_conversation_is_confirmed() {
-    const LATER: UnixSeconds = UnixSeconds(2_000_000_000);
+    const NOW: UnixSeconds = UnixSeconds(2_000_000_000);
     let mut rng = ChaCha20Rng::seed_from_u64(7);
     let tape = Tape::in_memory();
     let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
-    let alice: Device<Recorder, Capacity<100, 4>> = Device::generate_with(alice, LATER, &mut rng);
-    let mut bob: Device<Recorder, Capacity<100, 4>> = Device::generate_with(bob, LATER, &mut rng);
-    let mut published = bob.publish(1, LATER, &mut rng).unwrap();
+    let alice: Device<Recorder, Capacity<100, 4>> = Device::generate_with(alice, NOW, &mut rng);
+    let mut bob: Device<Recorder, Capacity<100, 4>> = Device::generate_with(bob, NOW, &mut rng);
+    let mut published = bob.publish(1, NOW, &mut rng).unwrap();
     let one_time = published.one_time_prekeys.pop();
     let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
     let (mut ours, hello) =

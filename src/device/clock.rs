@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Clock`]: the device's own time, by which it deletes. It follows the caller's readings, of which any may be wrong: a
+//! phone whose battery was empty says 1970, another one 2106.
+//!
+//! A reading moves the clock by at most [`CLOCK_STEP`]. A reading further away is a claim. A later reading confirms it if
+//! it lies at least one step and at most [`LIFETIME`] after it; then the clock follows. Ages that were counted from a
+//! time between claim and confirmation are corrected.
+
+use super::policy::{CLOCK_STEP, LIFETIME};
+use crate::error::DecodeError;
+use crate::time::UnixSeconds;
+use crate::wire::{Full, Reader, Writer};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Clock {
+    now: UnixSeconds,
+    claim: Option<Claim>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Claim {
+    reading: UnixSeconds,
+    /// The clock when the reading was claimed.
+    base: UnixSeconds,
+}
+
+/// What a reading changes in the times that were taken from the clock before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Correction {
+    /// Nothing.
+    None,
+    /// Times from `from` on were taken while the clock was behind by `by` seconds.
+    Later { from: UnixSeconds, by: u64 },
+    /// The clock was ahead: no time is after `now`.
+    AtMost { now: UnixSeconds },
+}
+
+impl Correction {
+    pub(super) fn apply(self, time: &mut UnixSeconds) {
+        match self {
+            Self::None => {}
+            Self::Later { from, by } if *time >= from => *time = UnixSeconds(time.0.saturating_add(by)),
+            Self::Later { .. } => {}
+            Self::AtMost { now } => *time = now.min(*time),
+        }
+    }
+}
+
+impl Clock {
+    pub(super) const fn new(now: UnixSeconds) -> Self {
+        Self { now, claim: None }
+    }
+
+    pub(super) const fn now(&self) -> UnixSeconds {
+        self.now
+    }
+
+    /// Takes a reading. Apply the correction to every time that was taken from this clock.
+    #[must_use]
+    pub(super) fn read(&mut self, reading: UnixSeconds) -> Correction {
+        let (ahead, behind) = (reading.saturating_since(self.now), self.now.saturating_since(reading));
+        if ahead <= CLOCK_STEP && behind <= CLOCK_STEP {
+            self.now = self.now.max(reading);
+            self.claim = None;
+            return Correction::None;
+        }
+        if let Some(claim) = self.claim.filter(|claim| claim.reading <= reading) {
+            let waited = reading.saturating_since(claim.reading);
+            if waited < CLOCK_STEP {
+                return Correction::None;
+            }
+            if waited <= LIFETIME {
+                let is_later = reading > self.now;
+                *self = Self::new(reading);
+                let by = claim.reading.saturating_since(claim.base).as_secs();
+                return match is_later {
+                    true => Correction::Later { from: claim.base, by },
+                    false => Correction::AtMost { now: reading },
+                };
+            }
+        }
+        if reading > self.now {
+            self.now = self.now.saturating_add(CLOCK_STEP);
+        }
+        self.claim = Some(Claim { reading, base: self.now });
+        Correction::None
+    }
+
+    /// Returns the time that the clock would have after this reading.
+    pub(super) fn peek(mut self, reading: UnixSeconds) -> UnixSeconds {
+        let _ = self.read(reading);
+        self.now
+    }
+
+    /// Number of bytes that [`store`](Self::store) writes.
+    pub(super) const fn stored_len(&self) -> usize {
+        match self.claim {
+            Some(_) => 8 + 1 + 16,
+            None => 8 + 1,
+        }
+    }
+
+    pub(super) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.u64(self.now.0)?;
+        writer.u8(u8::from(self.claim.is_some()))?;
+        match self.claim {
+            Some(Claim { reading, base }) => writer.u64(reading.0).and_then(|()| writer.u64(base.0)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn load(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let now = UnixSeconds(reader.u64()?);
+        let claim = match reader.flag()? {
+            true => Some(Claim { reading: UnixSeconds(reader.u64()?), base: UnixSeconds(reader.u64()?) }),
+            false => None,
+        };
+        // While a reading is only claimed, the clock stands still.
+        if claim.is_some_and(|claim| claim.base != now) { Err(DecodeError::Refused) } else { Ok(Self { now, claim }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+    const DAY: u64 = 86_400;
+
+    fn clock() -> Clock {
+        Clock::new(UnixSeconds(NOW))
+    }
+
+    #[test]
+    fn one_absurd_reading_moves_the_clock_by_a_day() {
+        for absurd in [0, NOW - 2 * DAY, NOW + 2 * DAY, NOW + 80 * 365 * DAY, u64::MAX] {
+            let mut clock = clock();
+            assert_eq!(clock.read(UnixSeconds(absurd)), Correction::None);
+            assert!((NOW..=NOW + DAY).contains(&clock.now().0));
+            // Repeated within a day, it moves the clock no further.
+            let before = clock.now();
+            for second in 1..100 {
+                assert_eq!(clock.read(UnixSeconds(absurd.saturating_add(second))), Correction::None);
+            }
+            assert_eq!(clock.now(), before);
+            // Right readings are followed again.
+            for day in 1..5 {
+                assert_eq!(clock.read(UnixSeconds(NOW + day * DAY)), Correction::None);
+            }
+            assert_eq!(clock.now().0, NOW + 4 * DAY);
+        }
+    }
+
+    #[test]
+    fn a_later_reading_confirms_a_jump_and_corrects_times_between() {
+        let (month, mut clock) = (NOW + 30 * DAY, clock());
+        assert_eq!(clock.read(UnixSeconds(month)), Correction::None);
+        let mut between = clock.now();
+        let correction = clock.read(UnixSeconds(month + DAY));
+        assert_eq!(clock.now().0, month + DAY);
+        correction.apply(&mut between);
+        assert_eq!(between.0, month);
+        let mut before = UnixSeconds(NOW);
+        correction.apply(&mut before);
+        assert_eq!(before.0, NOW);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_is_set_back_and_no_time_is_in_the_future() {
+        let mut clock = Clock::new(UnixSeconds(NOW + 1_000 * DAY));
+        assert_eq!(clock.read(UnixSeconds(NOW)), Correction::None);
+        assert_eq!(clock.now().0, NOW + 1_000 * DAY);
+        let correction = clock.read(UnixSeconds(NOW + DAY));
+        assert_eq!((clock.now().0, correction), (NOW + DAY, Correction::AtMost { now: UnixSeconds(NOW + DAY) }));
+        let mut time = UnixSeconds(NOW + 1_000 * DAY);
+        correction.apply(&mut time);
+        assert_eq!(time.0, NOW + DAY);
+    }
+
+    #[test]
+    fn two_different_absurd_readings_do_not_confirm_each_other() {
+        let mut clock = clock();
+        for absurd in [NOW + 20_000 * DAY, NOW + 30_000 * DAY, 0, NOW + 10_000 * DAY] {
+            let _ = clock.read(UnixSeconds(absurd));
+        }
+        assert!(clock.now().0 <= NOW + 3 * DAY);
+        // Control: a clock that follows every reading is in another century.
+        assert!(Clock::new(UnixSeconds(NOW + 10_000 * DAY)).now().0 > NOW + 3 * DAY);
+    }
+}
