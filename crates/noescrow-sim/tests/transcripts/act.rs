@@ -69,15 +69,31 @@ macro_rules! refusals {
 
 refusals! {
     DecodeError { Refused => "refused", }
-    InitiateError { Refused => "refused", Expired => "expired", }
+    InitiateError {
+        Refused => "refused",
+        Expired => "expired",
+        UnexpectedIdentity => "unexpected identity",
+        TooLong => "too long",
+    }
     AcceptError {
         Refused => "refused",
-        PrekeyGone => "prekey already used",
+        PrekeyGone => "prekey gone",
         Repeated => "handshake already accepted",
         ReplayRecordFull => "replay record full",
+        TooManySkipped => "too many skipped",
     }
-    EncryptError { NotYetReceived => "nothing received yet", ChainExhausted => "chain exhausted", Abandoned => "abandoned", }
-    DecryptError { Refused => "refused", TooManySkipped => "too many skipped", Abandoned => "abandoned", }
-    RestoreError { Refused => "refused", Rollback => "older generation", }
+    EncryptError {
+        NotYetReceived => "nothing received yet",
+        ChainExhausted => "chain exhausted",
+        Abandoned => "abandoned",
+        TooLong => "too long",
+    }
+    DecryptError {
+        Refused => "refused",
+        TooManySkipped => "too many skipped",
+        KeyGone => "key gone",
+        Abandoned => "abandoned",
+    }
+    RestoreError { Refused => "refused", NewerVersion => "newer version", Rollback => "older generation", }
     SafetyNumberError { Malformed => "malformed", Mismatch => "mismatch", }
 }

@@ -12,32 +12,22 @@ use noescrow_audit::{Kind, Role};
 
 const SUITE: &[u8] = b"noescrow-v1_X25519_SHA-256_ML-KEM-1024";
 /// Bytes of a handshake, which a first message has instead of the type.
-const HANDSHAKE_LEN: usize = 1755;
-/// Bytes of a sealed header before the ciphertext: salt, commitment.
+const HANDSHAKE_LEN: usize = 1756;
+/// Bytes of salt and commitment.
 const BEFORE_HEADER: usize = 16 + 16;
-/// Bytes of the body's associated data before the sealed header.
-const BEFORE_SEALED_HEADER: usize = 32 + 32 + 1;
+/// Bytes of the body's associated data before salt and commitment: AD, a digest, the type.
+const BEFORE_SALT: usize = 32 + 32 + 1;
+/// Bytes of the body's ciphertext that the header's seal covers.
+const COVERED_LEN: usize = 4096;
+const L_HEADER: &[u8] = b"noescrow-v1 header";
+const L_COMMIT: &[u8] = b"noescrow-v1 commitment";
 
-/// The key material that seals one part of a message.
-#[derive(Clone)]
-struct Sealing {
-    key: [u8; 32],
-    nonce: [u8; 12],
-    ad: Vec<u8>,
-}
-
-impl Sealing {
-    fn of(operation: &Performed) -> Self {
-        let (key, nonce) = (operation.get(Role::AeadKey), operation.get(Role::Nonce));
-        let ad = operation.get(Role::AssociatedData).to_vec();
-        Self { key: key.try_into().unwrap(), nonce: nonce.try_into().unwrap(), ad }
-    }
-
-    fn seal(&self, plaintext: &[u8]) -> Vec<u8> {
-        let mut sealed = plaintext.to_vec();
-        let tag = RustCrypto.seal(&Secret::new(self.key), &self.nonce, &self.ad, &mut sealed).unwrap();
-        [sealed, tag.to_vec()].concat()
-    }
+/// `ciphertext || tag`, under the nonce of all headers and bodies.
+fn seal(key: &[u8], ad: &[u8], plaintext: &[u8]) -> Vec<u8> {
+    let mut sealed = plaintext.to_vec();
+    let key = Secret::new(key.try_into().unwrap());
+    let tag = RustCrypto.seal(&key, &[0; 12], ad, &mut sealed).unwrap();
+    [sealed, tag.to_vec()].concat()
 }
 
 /// A sent message, taken apart by a holder of all its keys.
@@ -46,8 +36,9 @@ pub struct Forgery {
     /// Type or handshake.
     before: Vec<u8>,
     salt_and_commitment: Vec<u8>,
-    header_sealing: Sealing,
-    body_sealing: Sealing,
+    header_key: Vec<u8>,
+    body_key: Vec<u8>,
+    body_ad: Vec<u8>,
     pub header: Vec<u8>,
     pub padded: Vec<u8>,
 }
@@ -55,16 +46,18 @@ pub struct Forgery {
 impl Forgery {
     pub fn of(stage: &Making, sent: &Event) -> Self {
         let operations = stage.performed(at(sent));
-        let sealed =
-            |step| operations.iter().find(|operation| operation.kind == Kind::Seal && operation.step == step).unwrap();
-        let (header, body) = (sealed("DR-E3"), sealed("DR-E4"));
+        let find = |is: &dyn Fn(&Performed) -> bool| operations.iter().find(|operation| is(operation)).unwrap().clone();
+        let [header, body] = ["DR-E3", "DR-E4"]
+            .map(|step| find(&|operation| operation.kind == Kind::Seal && operation.step == step));
+        let key = find(&|operation| operation.kind == Kind::Hmac && operation.context().starts_with(L_HEADER));
         let message = hex_of(&sent["message"]).unwrap();
         let before = if message[0] == 0x11 { HANDSHAKE_LEN } else { 1 };
         Self {
             before: message[..before].to_vec(),
             salt_and_commitment: message[before..before + BEFORE_HEADER].to_vec(),
-            header_sealing: Sealing::of(header),
-            body_sealing: Sealing::of(body),
+            header_key: key.get(Role::KdfKey).to_vec(),
+            body_key: body.get(Role::AeadKey).to_vec(),
+            body_ad: body.get(Role::AssociatedData)[..BEFORE_SALT].to_vec(),
             header: header.get(Role::Plaintext).to_vec(),
             padded: body.get(Role::Plaintext).to_vec(),
         }
@@ -72,21 +65,23 @@ impl Forgery {
 
     /// The header under another header key, with the same salt.
     pub fn under(mut self, header_key: &[u8]) -> Self {
-        let mut material = [0; 60];
-        let info: [&[u8]; 2] = [b"noescrow-v1 header", &self.salt_and_commitment[..16]];
-        RustCrypto.hkdf_expand(&Secret::new(header_key.try_into().unwrap()), &info, &mut material);
-        self.header_sealing.key.copy_from_slice(&material[..32]);
-        self.header_sealing.nonce.copy_from_slice(&material[32..44]);
-        self.salt_and_commitment[16..].copy_from_slice(&material[44..]);
+        self.header_key = header_key.to_vec();
+        let commitment = RustCrypto.hmac(header_key, &[L_COMMIT, &self.salt_and_commitment[..16]]);
+        self.salt_and_commitment[16..].copy_from_slice(&commitment.expose()[..16]);
         self
     }
 
     pub fn with(mut self, edit: impl FnOnce(&mut Self)) -> Vec<u8> {
         edit(&mut self);
-        let sealed_header = [self.salt_and_commitment, self.header_sealing.seal(&self.header)].concat();
-        self.body_sealing.ad.truncate(BEFORE_SEALED_HEADER);
-        self.body_sealing.ad.extend(&sealed_header);
-        [self.before, sealed_header, self.body_sealing.seal(&self.padded)].concat()
+        let body_ad = [&self.body_ad[..], &self.salt_and_commitment, &self.header].concat();
+        let mut body = seal(&self.body_key, &body_ad, &self.padded);
+        body.rotate_right(16);
+        let len = u64::try_from(self.padded.len()).unwrap().to_be_bytes();
+        let info = [L_HEADER, &self.salt_and_commitment[..16], &self.before[..1], &len];
+        let key = RustCrypto.hmac(&self.header_key, &info);
+        let covered = &body[..body.len().min(16 + COVERED_LEN)];
+        let header = seal(key.expose(), covered, &self.header);
+        [self.before, self.salt_and_commitment, header, body].concat()
     }
 
     /// With bytes of the header replaced.

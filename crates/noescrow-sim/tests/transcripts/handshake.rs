@@ -3,7 +3,7 @@
 
 use super::json::{Event, Transcript, hex};
 use super::stage::Stage;
-use super::{LATER, Making, accept, bundle, deliver, initiate, send, text_of, transcript, two_devices};
+use super::{Making, NOW, accept, bundle, deliver, initiate, send, text_of, transcript, two_devices};
 use serde_json::json;
 
 const STORAGE_KEY: [u8; 32] = [0x5A; 32];
@@ -15,7 +15,7 @@ pub fn transcripts() -> Vec<Transcript> {
 fn one_time() -> Transcript {
     let mut stage = Stage::seeded(1);
     let [alice, bob] = two_devices(&mut stage);
-    let published = stage.play(json!({"do": "publish", "device": "Bob", "count": 2, "expiry": LATER}));
+    let published = stage.play(json!({"do": "publish", "device": "Bob", "count": 2, "now": NOW}));
     let one_time = published["one_time_prekeys"][1].as_str();
     let bundle = bundle(&text_of(&bob, "identity"), &text_of(&bob, "signed_prekey"), one_time);
     complete(&mut stage, [&alice, &bob], &bundle, 32, b"hello Bob", b"Alice to Bob");
@@ -38,7 +38,7 @@ fn previous_prekey() -> Transcript {
     let mut stage = Stage::seeded(3);
     let [alice, bob] = two_devices(&mut stage);
     let bundle = bundle(&text_of(&bob, "identity"), &text_of(&bob, "signed_prekey"), None);
-    stage.play(json!({"do": "rotate", "device": "Bob", "expiry": LATER + 1}));
+    stage.play(json!({"do": "rotate", "device": "Bob", "now": NOW + 1}));
     let text: Vec<u8> = (0..=255).cycle().take(1000).collect();
     complete(&mut stage, [&alice, &bob], &bundle, 256, &text, &text[..300]);
     let comment =

@@ -19,7 +19,7 @@ pub struct Transcript {
 /// The beginning of every file, except its comment.
 const HEAD: [(&str, &str); 2] = [("protocol", "noescrow 1"), ("document", "spec/protocol.md")];
 /// The revision of spec/protocol.md, as its second paragraph states it.
-pub const DOCUMENT_VERSION: u64 = 2;
+pub const DOCUMENT_VERSION: u64 = 3;
 /// That revision, and the version of the form that spec/vectors/README.md describes.
 const VERSIONS: [(&str, u64); 2] = [("document_version", DOCUMENT_VERSION), ("format", 1)];
 

@@ -8,7 +8,7 @@ mod messages;
 use super::forge;
 use super::json::{Event, Transcript, hex, hex_of};
 use super::stage::Stage;
-use super::{LATER, Making, NOW, bundle, transcript};
+use super::{Making, NOW, bundle, transcript};
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use noescrow::PREKEY_LEN;
@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 const KIND: usize = 0;
 const PREKEY_DH: usize = 1 + 4 + 8;
 const PREKEY_KEM: usize = PREKEY_DH + 32;
+
+/// A time after the expiry of all prekeys.
+const EXPIRED: u64 = NOW + 36 * 86_400;
 
 /// The document's words.
 const REFUSED: &str = "refused";
@@ -133,7 +136,7 @@ impl Scene {
     fn new() -> Self {
         let mut stage = Stage::seeded(30);
         let [alice, bob] = super::two_devices(&mut stage).map(|device| Person::of(&device));
-        let published = stage.play(json!({"do": "publish", "device": "Bob", "count": 1, "expiry": LATER}));
+        let published = stage.play(json!({"do": "publish", "device": "Bob", "count": 1, "now": NOW}));
         let one_time = hex_of(&published["one_time_prekeys"][0]).unwrap();
         Self { stage, alice, bob, one_time }
     }
@@ -232,7 +235,7 @@ impl Scene {
 
         let (own, theirs) = (self.alice.bundle(None), self.bob.bundle(None));
         let equal = self.bob.bundle(Some(&same_key));
-        self.refuse(initiate("never", &theirs, LATER + 1, 32), "HS-I2: the signed prekey has expired", "expired");
+        self.refuse(initiate("never", &theirs, EXPIRED, 32), "HS-I2: the signed prekey has expired", "expired");
         self.refuse(initiate("never", &own, NOW, 32), "HS-I3: one's own bundle", REFUSED);
         self.refuse(initiate("never", &equal, NOW, 32), "HS-I3: one curve key as SPK and OPK", REFUSED);
     }

@@ -3,13 +3,13 @@
 
 use super::json::{Event, Transcript, hex};
 use super::stage::Stage;
-use super::{LATER, text_of, transcript};
+use super::{NOW, text_of, transcript};
 use serde_json::{Value, json};
 
 pub fn safety_numbers() -> Transcript {
     let mut stage = Stage::seeded(10);
     let people =
-        ["Alice", "Bob", "Carol"].map(|name| stage.play(json!({"do": "device", "device": name, "expiry": LATER})));
+        ["Alice", "Bob", "Carol"].map(|name| stage.play(json!({"do": "device", "device": name, "now": NOW})));
     let [alice, bob, carol] = &people;
     let pairs = [(alice, bob), (bob, alice), (alice, carol), (carol, bob)];
     for (local, remote) in pairs {

@@ -7,7 +7,7 @@ use super::handshake::at;
 use super::json::{Event, Transcript, hex};
 use super::stage::Stage;
 use super::stored::Places;
-use super::{LATER, Making, accept, bundle, deliver, initiate, send, text_of, transcript, two_devices};
+use super::{Making, NOW, accept, bundle, deliver, initiate, send, text_of, transcript, two_devices};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
@@ -34,8 +34,8 @@ pub fn snapshots() -> Transcript {
     let mut stage = Stage::seeded(20);
     let [_, bob] = two_devices(&mut stage);
     let (identity, prekey) = (text_of(&bob, "identity"), text_of(&bob, "signed_prekey"));
-    stage.play(json!({"do": "publish", "device": "Bob", "count": 2, "expiry": LATER}));
-    stage.play(json!({"do": "rotate", "device": "Bob", "expiry": LATER + 1}));
+    stage.play(json!({"do": "publish", "device": "Bob", "count": 2, "now": NOW}));
+    stage.play(json!({"do": "rotate", "device": "Bob", "now": NOW + 1}));
     let mut conversation = StoredStates { stage, generation: 0, stored: BTreeSet::new() };
 
     // On the last-resort key before the rotation, so that the device has a replay record and a previous prekey.

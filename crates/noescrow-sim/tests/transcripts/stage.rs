@@ -5,36 +5,33 @@
 use super::act::Act;
 use super::draws::{Listed, Seeded, Source};
 use super::json::{Event, Transcript, hex};
-use super::stored;
 use super::values::{Performed, named, performed, purposes};
 use super::watched::{CurrentStep, Watched};
-use noescrow::error::DecodeError;
-use noescrow::hazmat::AcceptFromAnyone;
+use noescrow::error::AcceptError;
+use noescrow::hazmat::{self, device_state, session_state};
 use noescrow::primitives::{Primitives, RustCrypto};
-use noescrow::snapshot::Subject;
 use noescrow::{
-    Bundle, ChunkSize, Identity, InitiateOptions, Payload, Prekey, SafetyNumber, Sealed, StorageKey, UnixSeconds,
-    device, session,
+    Bundle, ChunkSize, Identity, InitiateOptions, Payload, Sealed, Secret, UnixSeconds, device, session,
 };
 use noescrow_audit::Tape;
 use noescrow_recorder::Recorder;
 use serde_json::{Value, json};
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-type Device = device::Device<Watched>;
-type Session = session::Session<Watched>;
+pub(super) type Device = device::Device<Watched>;
+pub(super) type Session = session::Session<Watched>;
 
 pub struct Stage<G> {
     source: G,
     tape: Tape,
     recorders: BTreeMap<String, Watched>,
     /// The step that was taken last within the current event.
-    step: Rc<Cell<&'static str>>,
-    devices: BTreeMap<String, Device>,
-    sessions: BTreeMap<String, Session>,
+    pub(super) step: Rc<Cell<&'static str>>,
+    pub(super) devices: BTreeMap<String, Device>,
+    pub(super) sessions: BTreeMap<String, Session>,
     /// Messages and snapshots by the event that made them.
     made: BTreeMap<u64, Vec<u8>>,
     events: Vec<Event>,
@@ -42,17 +39,15 @@ pub struct Stage<G> {
     spans: Vec<Range<usize>>,
 }
 
-fn find<'a, T>(among: &'a mut BTreeMap<String, T>, name: &str) -> Result<&'a mut T, String> {
+pub(super) fn find<'a, T>(among: &'a mut BTreeMap<String, T>, name: &str) -> Result<&'a mut T, String> {
     among.get_mut(name).ok_or_else(|| format!("nobody is called {name}"))
 }
 
-/// A session's state as the document encodes it, taken from its snapshot.
-fn session_state(session: &Session) -> Vec<u8> {
-    stored::opened(session.snapshot(&stored::storage_key(), 0))
-}
-
-fn device_state(device: &Device) -> Vec<u8> {
-    stored::opened(device.snapshot(&stored::storage_key(), 0))
+/// What both sides of a new session have. The exporter is there once, and in no state.
+fn begun(act: &mut Act<'_>, session: &mut Session) -> Result<(), String> {
+    act.put_bytes("session_id", &session.id());
+    act.put_bytes("exporter", session.take_exporter().ok_or("a session without an exporter")?.expose());
+    Ok(())
 }
 
 fn digest(state: &[u8]) -> String {
@@ -92,6 +87,8 @@ impl<G: Source> Stage<G> {
             "send" => self.send(&mut act),
             "deliver" => self.deliver(&mut act),
             "drop" => self.message(&mut act).map(|_| Digests::default()),
+            "refuse" => self.refuse(&mut act),
+            "foreign" => self.foreign(&mut act),
             "store" => self.store(&mut act),
             "restore" => self.restore(&mut act),
             "compare" => self.compare(&mut act),
@@ -174,7 +171,9 @@ impl<G: Source> Stage<G> {
             }
             let kind = event["do"].as_str().unwrap_or_default().to_owned();
             let Some(Value::Array(draws)) = event.get_mut("draws") else { continue };
-            let purposes = purposes(&kind, operations);
+            let lens: Vec<usize> =
+                draws.iter().map(|draw| draw["bytes"].as_str().map_or(0, |bytes| bytes.len() / 2)).collect();
+            let purposes = purposes(&kind, &lens, operations);
             assert_eq!(draws.len(), purposes.len(), "each draw is recorded");
             for (draw, (step, purpose)) in draws.iter_mut().zip(purposes) {
                 draw["for"] = json!(purpose);
@@ -186,16 +185,16 @@ impl<G: Source> Stage<G> {
         self.events
     }
 
-    fn recorder(&mut self, name: &str) -> Watched {
+    pub(super) fn recorder(&mut self, name: &str) -> Watched {
         let (tape, step) = (&self.tape, &self.step);
         let new = || Watched::over(Recorder::device(tape, name).unwrap(), CurrentStep(step.clone()));
         self.recorders.entry(name.to_owned()).or_insert_with(new).clone()
     }
 
     fn device(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let (name, expiry) = (act.text("device")?, UnixSeconds(act.number("expiry")?));
+        let (name, now) = (act.text("device")?, UnixSeconds(act.number("now")?));
         let recorder = self.recorder(&name);
-        let device = Device::generate_with(recorder, expiry, &mut self.source);
+        let device = Device::generate_with(recorder, now, &mut self.source);
         act.put_bytes("identity", &device.identity().to_bytes());
         act.put_bytes("signed_prekey", &device.signed_prekey().to_bytes());
         self.devices.insert(name.clone(), device);
@@ -203,19 +202,18 @@ impl<G: Source> Stage<G> {
     }
 
     fn publish(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let (name, count, expiry) = (act.text("device")?, act.number("count")?, UnixSeconds(act.number("expiry")?));
+        let (name, count, now) = (act.text("device")?, act.number("count")?, UnixSeconds(act.number("now")?));
         let device = find(&mut self.devices, &name)?;
         let count = usize::try_from(count).map_err(|error| error.to_string())?;
-        let published = device.publish(count, expiry, &mut self.source).map_err(|error| error.to_string())?;
+        let published = device.publish(count, now, &mut self.source).map_err(|error| error.to_string())?;
         let prekeys = published.one_time_prekeys.iter().map(|prekey| json!(hex(&prekey.to_bytes())));
         act.put("one_time_prekeys", prekeys.collect::<Vec<Value>>());
         Ok(Digests::device(name))
     }
 
     fn rotate(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let (name, expiry) = (act.text("device")?, UnixSeconds(act.number("expiry")?));
-        let device = find(&mut self.devices, &name)?;
-        let prekey = device.rotate(expiry, &mut self.source).map_err(|error| error.to_string())?;
+        let (name, now) = (act.text("device")?, UnixSeconds(act.number("now")?));
+        let prekey = find(&mut self.devices, &name)?.rotate(now, &mut self.source);
         act.put_bytes("signed_prekey", &prekey.to_bytes());
         Ok(Digests::device(name))
     }
@@ -227,6 +225,12 @@ impl<G: Source> Stage<G> {
         let chunk_size = ChunkSize::ALL.into_iter().find(|size| u64::try_from(size.bytes()) == Ok(chunk_size));
         let chunk_size = chunk_size.ok_or("no such chunk size")?;
         let recorder = self.recorder(&name);
+        let expected = match act.asked.contains_key("expected_identity") {
+            true => Some(act.array("expected_identity")?),
+            false => None,
+        };
+        let expected = expected.map(|bytes| Identity::from_bytes(&RustCrypto, &bytes)).transpose();
+        let expected = expected.map_err(|error| error.to_string())?;
         let device = find(&mut self.devices, &name)?;
         let bundle = match Bundle::from_bytes(&recorder, &bundle) {
             Ok(bundle) => bundle,
@@ -235,15 +239,15 @@ impl<G: Source> Stage<G> {
                 return Ok(Digests::device(name));
             }
         };
-        match device.initiate(
-            bundle,
-            Payload { plaintext: &text, associated_data: &associated, ..Payload::default() },
-            InitiateOptions::unverified(now).chunk_size(chunk_size),
-            &mut self.source,
-        ) {
-            Ok((session, message)) => {
+        let options = match &expected {
+            Some(identity) => InitiateOptions::expecting(identity, now),
+            None => InitiateOptions::unverified(now),
+        };
+        let payload = Payload { plaintext: &text, associated_data: &associated, ..Payload::default() };
+        match device.initiate(bundle, payload, options.chunk_size(chunk_size), &mut self.source) {
+            Ok((mut session, message)) => {
                 act.put_bytes("message", &message);
-                act.put_bytes("session_id", &session.id());
+                begun(act, &mut session)?;
                 self.keep(message);
                 self.sessions.insert(new.clone(), session);
                 Ok(Digests::session(new))
@@ -258,12 +262,15 @@ impl<G: Source> Stage<G> {
     fn accept(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
         let (name, new) = (act.text("device")?, act.text("session")?);
         let (message, associated) = (self.message(act)?, act.bytes("associated_data")?);
-        match find(&mut self.devices, &name)?.accept(Sealed { message: &message, associated_data: &associated }) {
-            Ok((session, text)) => {
-                act.put_bytes("plaintext", &text);
-                act.put_bytes("session_id", &session.id());
+        let device = find(&mut self.devices, &name)?;
+        let accepted = device.open(&message).and_then(|pending| pending.accept(&associated).map_err(AcceptError::from));
+        match accepted {
+            Ok((mut session, opened)) => {
+                act.put_bytes("plaintext", &opened.plaintext);
+                begun(act, &mut session)?;
                 let remote = session.remote_identity().ok_or("a session without a remote identity")?;
                 act.put_bytes("remote_identity", &remote.to_bytes());
+                act.put_bytes("opening_id", &session.opening_id().ok_or("a session without an opening id")?);
                 self.sessions.insert(new.clone(), session);
                 Ok(Digests { session: Some(new), device: Some(name) })
             }
@@ -274,12 +281,53 @@ impl<G: Source> Stage<G> {
         }
     }
 
+    fn refuse(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
+        let (name, message) = (act.text("device")?, self.message(act)?);
+        match find(&mut self.devices, &name)?.open(&message) {
+            Ok(pending) => {
+                act.put_bytes("remote_identity", &pending.remote_identity().to_bytes());
+                pending.refuse();
+            }
+            Err(error) => act.refused(error),
+        }
+        Ok(Digests::device(name))
+    }
+
+    fn foreign(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
+        let (name, role) = (act.text("session")?, act.text("role")?);
+        let (secret, context) = (Secret::new(act.array("secret")?), act.bytes("context")?);
+        let recorder = self.recorder(&name);
+        let session = match role.as_str() {
+            "initiator" => hazmat::initiator(recorder, &secret, &act.array("ratchet_key")?, &context),
+            "responder" => Ok(hazmat::responder(recorder, &secret, Secret::new(act.array("ratchet_secret")?), &context)),
+            _ => return Err(format!("nobody is a {role}")),
+        };
+        match session {
+            Ok(mut session) => {
+                begun(act, &mut session)?;
+                self.sessions.insert(name.clone(), session);
+                Ok(Digests::session(name))
+            }
+            Err(error) => {
+                act.refused(error);
+                Ok(Digests::default())
+            }
+        }
+    }
+
     fn send(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
         let name = act.text("session")?;
         let (text, associated) = (act.bytes("plaintext")?, act.bytes("associated_data")?);
-        match find(&mut self.sessions, &name)?
-            .encrypt(Payload { plaintext: &text, associated_data: &associated, ..Payload::default() }, &mut self.source)
-        {
+        let least = if act.asked.contains_key("min_padded_len") { act.number("min_padded_len")? } else { 0 };
+        let min_padded_len = usize::try_from(least).map_err(|error| error.to_string())?;
+        let is_control = act.optional("control").is_some_and(|control| *control == true);
+        let payload = Payload { plaintext: &text, associated_data: &associated, min_padded_len };
+        let session = find(&mut self.sessions, &name)?;
+        let sent = match is_control {
+            true => session.encrypt_control(payload, &mut self.source),
+            false => session.encrypt(payload, &mut self.source),
+        };
+        match sent {
             Ok(message) => {
                 act.put_bytes("message", &message);
                 self.keep(message);
@@ -293,14 +341,20 @@ impl<G: Source> Stage<G> {
         let name = act.text("session")?;
         let (message, associated) = (self.message(act)?, act.bytes("associated_data")?);
         match find(&mut self.sessions, &name)?.decrypt(Sealed { message: &message, associated_data: &associated }) {
-            Ok(opened) => act.put_bytes("plaintext", &opened.plaintext),
+            Ok(opened) => {
+                act.put_bytes("plaintext", &opened.plaintext);
+                act.put("number", opened.number);
+                if opened.is_control {
+                    act.put("is_control", true);
+                }
+            }
             Err(error) => act.refused(error),
         }
         Ok(Digests::session(name))
     }
 
     /// The message of an event: another event's, or bytes that nobody sent.
-    fn message(&self, act: &mut Act<'_>) -> Result<Vec<u8>, String> {
+    pub(super) fn message(&self, act: &mut Act<'_>) -> Result<Vec<u8>, String> {
         match act.asked.contains_key("of") {
             true => {
                 let of = act.number("of")?;
@@ -310,122 +364,24 @@ impl<G: Source> Stage<G> {
         }
     }
 
-    fn keep(&mut self, bytes: Vec<u8>) {
+    pub(super) fn keep(&mut self, bytes: Vec<u8>) {
         self.made.insert(u64::try_from(self.events.len()).unwrap(), bytes);
-    }
-
-    fn store(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let (kind, name) = (act.text("kind")?, act.text("name")?);
-        let (key, generation) = (StorageKey::new(act.array("storage_key")?), act.number("generation")?);
-        let (snapshot, digests) = match kind.as_str() {
-            "session" => {
-                let session = find(&mut self.sessions, &name)?;
-                act.put_bytes("subject", &session.subject().to_bytes());
-                (session.snapshot(&key, generation), Digests::session(name))
-            }
-            "device" => {
-                let device = find(&mut self.devices, &name)?;
-                act.put_bytes("subject", &device.subject().to_bytes());
-                (device.snapshot(&key, generation), Digests::device(name))
-            }
-            _ => return Err(format!("nothing is stored as {kind}")),
-        };
-        act.put_bytes("snapshot", &snapshot);
-        self.keep(snapshot);
-        Ok(digests)
-    }
-
-    fn restore(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let (kind, name) = (act.text("kind")?, act.text("name")?);
-        let (key, newest) = (StorageKey::new(act.array("storage_key")?), act.number("newest")?);
-        let subject = Subject::from_bytes(&act.bytes("subject")?).map_err(|_| "not a subject")?;
-        let mut snapshot = self.message(act)?;
-        let recorder = self.recorder(&name);
-        let (restored, digests) = match kind.as_str() {
-            "session" => (
-                Session::restore_in_place(recorder, &mut snapshot, &key, &subject, newest)
-                    .map(|session| self.sessions.insert(name.clone(), session).is_some()),
-                Digests::session(name),
-            ),
-            "device" => (
-                Device::restore_in_place(recorder, &mut snapshot, &key, &subject, newest)
-                    .map(|device| self.devices.insert(name.clone(), device).is_some()),
-                Digests::device(name),
-            ),
-            _ => return Err(format!("nothing is restored as {kind}")),
-        };
-        match restored {
-            Ok(_) => Ok(digests),
-            Err(error) => {
-                act.refused(error);
-                Ok(Digests::default())
-            }
-        }
-    }
-
-    /// ID-2, and the comparison with the scanned number if there is one.
-    fn compare(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let identities = (act.array("local_identity")?, act.array("remote_identity")?);
-        let ids = (act.bytes("local_id")?, act.bytes("remote_id")?);
-        let anybody = self.recorder("anybody");
-        let parse = |bytes| Identity::from_bytes(&anybody, &bytes).map_err(|error| error.to_string());
-        let (local, remote) = (parse(identities.0)?, parse(identities.1)?);
-        // Ten thousand hashes are not recorded.
-        anybody.step("ID-2");
-        let number = SafetyNumber::new(&RustCrypto, (&local, &ids.0), (&remote, &ids.1));
-        act.put_bytes("number", &number.to_bytes());
-        act.put("digits", number.to_string());
-        if act.asked.contains_key("scanned") {
-            let scanned = act.bytes("scanned")?;
-            match number.verify_scanned(&scanned) {
-                Ok(()) => act.put("equal", true),
-                Err(error) => act.refused(error),
-            }
-        }
-        Ok(Digests::default())
-    }
-
-    fn parse(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let (kind, bytes) = (act.text("kind")?, act.bytes("bytes")?);
-        let anybody = self.recorder("anybody");
-        let parsed =
-            match kind.as_str() {
-                "identity" => bytes.as_slice().try_into().map_err(|_| DecodeError::Refused).and_then(|bytes| {
-                    Identity::from_bytes(&anybody, bytes).map(|identity| identity.to_bytes().to_vec())
-                }),
-                "prekey" => {
-                    let identity: [u8; 128] = act.array("identity")?;
-                    let identity = Identity::from_bytes(&anybody, &identity).map_err(|error| error.to_string())?;
-                    self.step.set("");
-                    bytes.as_slice().try_into().map_err(|_| DecodeError::Refused).and_then(|bytes| {
-                        Prekey::from_bytes(&anybody, &identity, bytes).map(|prekey| prekey.to_bytes().to_vec())
-                    })
-                }
-                "bundle" => Bundle::from_bytes(&anybody, &bytes).map(|bundle| bundle.to_bytes()),
-                _ => return Err(format!("nothing is parsed as {kind}")),
-            };
-        match parsed {
-            Ok(again) if again == bytes => act.put("parsed", true),
-            Ok(_) => return Err("parsed, and written otherwise".into()),
-            Err(error) => act.refused(error),
-        }
-        Ok(Digests::default())
     }
 }
 
 /// The owner of the state that is digested after an event.
 #[derive(Default)]
-struct Digests {
+pub(super) struct Digests {
     session: Option<String>,
     device: Option<String>,
 }
 
 impl Digests {
-    fn session(name: String) -> Self {
+    pub(super) fn session(name: String) -> Self {
         Self { session: Some(name), device: None }
     }
 
-    fn device(name: String) -> Self {
+    pub(super) fn device(name: String) -> Self {
         Self { session: None, device: Some(name) }
     }
 }
@@ -443,18 +399,41 @@ impl Stage<Seeded> {
     }
 }
 
-/// Replays a transcript from its own data alone. An error names the first difference.
-pub fn replay(transcript: &Transcript) -> Result<(), String> {
+/// Performs a transcript's events with the draws that they list.
+fn performed_again(transcript: &Transcript, mut check: impl FnMut(&Event, &Event) -> Result<(), String>) -> Result<Vec<Event>, String> {
     let mut stage = Stage::new(Listed::default());
     for (at, event) in transcript.events.iter().enumerate() {
         let place = |error| format!("{}, event {at}: {error}", transcript.name);
         let outcome = stage.perform(event).map_err(place)?;
-        same(&outcome, event, &["values", "draws"]).map_err(place)?;
+        check(&outcome, event).map_err(place)?;
     }
-    let outcomes = stage.finish();
+    Ok(stage.finish())
+}
+
+/// Replays a transcript from its own data alone. An error names the first difference.
+pub fn replay(transcript: &Transcript) -> Result<(), String> {
+    let outcomes = performed_again(transcript, |outcome, event| same(outcome, event, &["values", "draws"]))?;
     outcomes.iter().zip(&transcript.events).enumerate().try_for_each(|(at, (outcome, event))| {
         same(outcome, event, &[]).map_err(|error| format!("{}, event {at}: {error}", transcript.name))
     })
+}
+
+/// The same transcript, of another author, with all outputs as this crate computes them; and where those differ that
+/// the author lists. It need not list the steps, the subjects and the purposes of draws.
+pub fn told_again(transcript: &Transcript) -> Result<(Transcript, Vec<String>), String> {
+    let mut differ = vec![];
+    let events = performed_again(transcript, |outcome, event| {
+        let own: &[&str] = if event["do"] == "store" { &["values", "draws", "step", "subject"] } else { &["draws", "step"] };
+        for key in outcome.keys().chain(event.keys()).collect::<BTreeSet<_>>() {
+            if !own.contains(&key.as_str()) && outcome.get(key) != event.get(key) {
+                let (why, ours, theirs) = (outcome.get("why"), outcome.get(key), event.get(key));
+                let place = format!("{} {} {}", transcript.name, outcome["at"], outcome["do"]);
+                differ.push(format!("{place} {key}: {ours:?}, theirs {theirs:?} ({why:?})"));
+            }
+        }
+        Ok(())
+    })?;
+    Ok((Transcript { events, ..transcript.clone() }, differ))
 }
 
 /// Whether the outputs are those in a file, except for some members.

@@ -30,7 +30,7 @@ impl Performed {
     }
 
     /// All parts of the context, concatenated.
-    fn context(&self) -> Vec<u8> {
+    pub fn context(&self) -> Vec<u8> {
         let parts = self.fields.iter().filter(|field| field.0 == Role::Context);
         parts.flat_map(|field| field.2.iter().copied()).collect()
     }
@@ -46,7 +46,7 @@ pub fn performed(trace: &[u8]) -> Vec<Performed> {
 
 /// Names of the 32-byte parts of an expansion's output, by its label. The first, if not empty, names the key or salt
 /// that was its input.
-const EXPANSIONS: [(&str, &str, &[&str]); 12] = [
+const EXPANSIONS: [(&str, &str, &[&str]); 14] = [
     ("noescrow-v1_X25519_SHA-256_ML-KEM-1024", "", &["SK"]),
     ("noescrow-v1 hidden identity", "", &["k", "n"]),
     ("noescrow-v1 sk: root key", "", &["RK"]),
@@ -54,22 +54,26 @@ const EXPANSIONS: [(&str, &str, &[&str]); 12] = [
     ("noescrow-v1 sk: shared_nhkb", "", &["nhkb"]),
     ("noescrow-v1 sk: sparse ratchet", "", &["sparse"]),
     ("noescrow-v1 sk: braid", "", &["braid"]),
+    ("noescrow-v1 sk: session id", "", &["id"]),
+    ("noescrow-v1 sk: exporter", "", &["export"]),
     ("noescrow-v1 KDF_SCKA_INIT", "", &["RK", "CK A2B", "CK B2A", "HS"]),
     ("noescrow-v1 KDF_SCKA_RK", "", &["RK", "CK A2B", "CK B2A", "HS"]),
-    ("noescrow-v1 message", "pq_mk", &["key", "nonce"]),
+    ("noescrow-v1 message", "pq_mk", &["key"]),
     ("noescrow-v1 snapshot salt", "", &[]),
     ("noescrow-v1 snapshot seal", "", &["key", "nonce"]),
 ];
 const L_RK: &[u8] = b"noescrow-v1 KDF_RK_HE";
 const L_NHK: &[u8] = b"noescrow-v1 next header key";
 const L_ADD: &[u8] = b"noescrow-v1 KDF_SCKA_RK";
-const L_NEXT: &[u8] = b"noescrow-v1 KDF_SCKA_CK";
+const L_NEXT: &[u8] = b"noescrow-v1 pq ck";
 const L_MESSAGE: &[u8] = b"noescrow-v1 message";
 const L_HEADER: &[u8] = b"noescrow-v1 header";
+const L_TAG: &[u8] = b"noescrow-v1 tag";
+const L_COMMIT: &[u8] = b"noescrow-v1 commitment";
 const L_TRANSCRIPT: &[u8] = b"noescrow-v1 transcript";
 const PI: &[u8] = b"noescrow-v1_ML-KEM-768_SHA-256";
 /// Bytes of a prekey's description.
-const DESCRIPTION_LEN: usize = 1613;
+const DESCRIPTION_LEN: usize = 1614;
 
 /// Values of one event.
 #[derive(Default)]
@@ -193,6 +197,14 @@ impl Named {
                 let name = if context[PI.len()..].starts_with(b":ekheader") { "MacHdr" } else { "MacCt" };
                 self.put(step, name, output);
             }
+            context if context.starts_with(L_TAG) => self.put(step, "tag", &output[..8]),
+            context if context.starts_with(L_COMMIT) && step == "DR-E3" => self.put(step, "commitment", &output[..16]),
+            context if context.starts_with(L_HEADER) => {
+                operation.get(Role::KdfKey).clone_into(&mut self.header_key);
+                if step == "DR-E3" {
+                    self.put(step, "key", output);
+                }
+            }
             _ if step == "SN-1" => self.put(step, "salt", output),
             _ => {}
         }
@@ -214,14 +226,6 @@ impl Named {
                 self.put(step, if sends { "NHKs" } else { "NHKr" }, output);
             }
             _ if context.starts_with(L_NEXT) => self.put_parts(step, &["CK", "mk"], output),
-            _ if context.starts_with(L_HEADER) => {
-                operation.get(Role::KdfKey).clone_into(&mut self.header_key);
-                if sends {
-                    self.put_parts(step, &["key"], &output[..32]);
-                    self.put(step, "nonce", &output[32..44]);
-                    self.put(step, "commitment", &output[44..]);
-                }
-            }
             _ if context.starts_with(PI) => match context[PI.len()..].starts_with(b":SCKA Key") {
                 true => self.put(step, "KDF_OK", output),
                 false => self.put_parts(step, &["root", "mac_key"], output),
@@ -232,7 +236,7 @@ impl Named {
                 if !salt.is_empty() {
                     self.put(step, salt, operation.get(Role::KdfKey));
                 }
-                if context == L_MESSAGE {
+                if context.starts_with(L_MESSAGE) {
                     self.put(step, "ec_mk", operation.get(Role::KdfInput));
                 }
                 self.put_parts(step, names, output);
@@ -241,27 +245,32 @@ impl Named {
     }
 }
 
-/// The purposes of an event's draws, with the step that draws them.
-pub fn purposes(kind: &str, operations: &[Performed]) -> Vec<(String, &'static str)> {
+/// The purpose of each draw of an event, by its length, with the step that draws it.
+pub fn purposes(kind: &str, lens: &[usize], operations: &[Performed]) -> Vec<(String, &'static str)> {
+    if ["device", "publish", "rotate"].contains(&kind) {
+        let purpose = |(at, len): (usize, &usize)| match (at, len) {
+            (0, 32) => "signing seed",
+            (1, 32) if lens[0] == 32 => "IK private key",
+            (_, 4) => "id",
+            (_, 32) => "X25519 private key",
+            _ => "KEM seed",
+        };
+        return lens.iter().enumerate().map(|draw| (String::new(), purpose(draw))).collect();
+    }
     let fresh = operations.iter().filter(|operation| operation.kind == Kind::Fresh);
     let steps: Vec<&str> = fresh.map(|operation| operation.step.as_str()).collect();
-    let prekey = ["X25519 private key", "KEM seed"];
     (0..steps.len())
-        .map(|at| match (kind, steps[at]) {
-            ("device", _) => (String::new(), ["signing seed", "IK private key", prekey[0], prekey[1]][at]),
-            ("publish" | "rotate", _) => (String::new(), prekey[at % 2]),
-            (_, step) => {
-                let again = at > 0 && steps[at - 1] == step;
-                let purpose = match (step, again) {
-                    ("HS-I3", false) => "EK private key",
-                    ("HS-I3", true) | ("BR-7", _) => "coins",
-                    ("DR-E0", _) => "salt",
-                    ("DR-E1", _) => "DHs private key",
-                    ("BR-1", _) => "seed",
-                    _ => "unknown",
-                };
-                (step.to_owned(), purpose)
-            }
+        .map(|at| {
+            let again = at > 0 && steps[at - 1] == steps[at];
+            let purpose = match (steps[at], again) {
+                ("HS-I3", false) => "EK private key",
+                ("HS-I3", true) | ("BR-7", _) => "coins",
+                ("DR-E0", _) => "salt",
+                ("DR-E1", _) => "DHs private key",
+                ("BR-1", _) => "seed",
+                _ => "unknown",
+            };
+            (steps[at].to_owned(), purpose)
         })
         .collect()
 }

@@ -9,7 +9,7 @@ use super::header::{AGE, EPOCH, N, NUMBER, NUMBER_256, PN, TYPE};
 use super::{
     REFUSED, Scene, TOO_MANY, accept, accept_bytes, deliver_bytes, flipped, initiate, low_order, non_canonical, with,
 };
-use noescrow::MAX_SKIP;
+use noescrow::MAX_JUMP;
 use noescrow::primitives::{Primitives, RustCrypto};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ const EK: usize = 10;
 const CT: usize = 42;
 const CHUNK_SIZE: usize = CT + 1568;
 const SEALED_IDENTITY: usize = CHUNK_SIZE + 1;
-const HANDSHAKE_LEN: usize = SEALED_IDENTITY + 128 + 16;
+const HANDSHAKE_LEN: usize = SEALED_IDENTITY + 1 + 128 + 16;
 
 impl Scene {
     pub(super) fn first_messages(&mut self) {
@@ -127,10 +127,10 @@ impl Scene {
             ("SP-R1: an epoch whose chains are not kept", EPOCH, &number(9), REFUSED),
             ("SP-R1: n = 0", NUMBER, &number(0), REFUSED),
             ("SP-R1: an n that is used", NUMBER, &number(1), REFUSED),
-            ("SP-R1: one more than may be skipped", NUMBER, &number(2 + 2 * MAX_SKIP + 2), TOO_MANY),
+            ("SP-R1: one more than may be skipped", NUMBER, &number(2 + 2 * MAX_JUMP + 2), TOO_MANY),
             ("SP-R1: n = 2^32 - 1", NUMBER, &number(u32::MAX), TOO_MANY),
             ("DR-D4: an N that is used", N, &number(0), REFUSED),
-            ("DR-D5: one more than may be skipped", N, &number(1 + MAX_SKIP + 1), TOO_MANY),
+            ("DR-D5: one more than may be skipped", N, &number(1 + MAX_JUMP + 1), TOO_MANY),
             ("DR-D5: N = 2^32 - 1", N, &number(u32::MAX), TOO_MANY),
             ("DR-D5: another DHs than the chain's", 0, &other_key, REFUSED),
             ("DR-D3: a DHs of low order", 0, &zeros, REFUSED),
@@ -169,10 +169,10 @@ impl Scene {
             (
                 "DR-D6: one more at the end of the old chain than may be skipped",
                 PN,
-                &number(1 + MAX_SKIP + 1),
+                &number(1 + MAX_JUMP + 1),
                 TOO_MANY,
             ),
-            ("DR-D6: one more at the head of the new one", N, &number(MAX_SKIP + 1), TOO_MANY),
+            ("DR-D6: one more at the head of the new one", N, &number(MAX_JUMP + 1), TOO_MANY),
             ("DR-D6: PN = 2^32 - 1", PN, &number(u32::MAX), TOO_MANY),
             ("DR-D3: an age of 255", AGE, &[255], REFUSED),
         ];
