@@ -46,13 +46,13 @@ fn rng(seed: u64) -> ChaCha20Rng {
 
 /// A device that is on `disk`.
 fn device(disk: &mut Disk, rng: &mut ChaCha20Rng) -> Durable<Device> {
-    let device = Device::generate_with(RustCrypto, LATER, rng);
+    let device = Device::generate_with(RustCrypto, NOW, rng);
     Durable::<Device>::new(device, &key(), rng).save(disk).unwrap()
 }
 
 /// A bundle with a one-time prekey, or without one.
 fn bundle(bob: &mut Durable<Device>, disk: &mut Disk, one_time: bool, rng: &mut ChaCha20Rng) -> Bundle {
-    let mut published = bob.publish(usize::from(one_time), LATER, rng).unwrap().save(disk).unwrap();
+    let mut published = bob.publish(usize::from(one_time), NOW, rng).unwrap().save(disk).unwrap();
     Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap()
 }
 

@@ -84,7 +84,7 @@ fn by_own_count<C: Capacities>(bob: &mut Device<C>, target: usize, now: UnixSeco
     bob.publish(target.saturating_sub(bob.one_time_prekeys_left()), now, rng).unwrap().one_time_prekeys.len()
 }
 
-/// Row 10, "drain".
+/// Drain.
 #[test]
 fn a_drained_device_makes_new_prekeys() {
     let (_, mut bob, mut rng) = pair::<HeapCapacity>();
@@ -120,12 +120,12 @@ fn a_server_that_claims_to_have_none_gets_144_a_day() {
     assert_eq!(by_own_count(&mut unbounded, STORED, NOW, &mut rng), STORED);
 }
 
-/// Row 10, "lost upload".
+/// Lost upload.
 #[test]
 fn a_lost_upload_is_offered_again() {
     let (alice, mut bob, mut rng) = pair::<HeapCapacity>();
     let lost = bob.replenish(NOW, &[], &mut rng);
-    let mut bob: Device = restored(&state(&bob));
+    let mut bob: Device = restored(&bob, &state(&bob));
     let again = bob.replenish(after(HOUR), &[], &mut rng);
     assert_eq!(again, lost);
     assert_eq!(again.one_time_prekeys.len(), AT_SERVER);
@@ -185,7 +185,7 @@ fn a_full_store_evicts_the_longest_missing_after_two_days() {
         let before = state(&bob);
         assert!(bob.generate_one_time_prekey(now, &mut rng).is_ok());
         assert_eq!(accepted(&mut bob, &messages[evicted]), Err(AcceptError::PrekeyGone));
-        assert_eq!(accepted(&mut restored::<Capacity<6, 4, 2>>(&before), &messages[evicted]), Ok(()), "control");
+        assert_eq!(accepted(&mut restored::<Capacity<6, 4, 2>>(&bob, &before), &messages[evicted]), Ok(()), "control");
     }
     for message in &messages[2..] {
         assert_eq!(accepted(&mut bob, message), Ok(()));
@@ -194,7 +194,7 @@ fn a_full_store_evicts_the_longest_missing_after_two_days() {
     assert!(has.iter().all(|id| bob.delete_one_time_prekey(*id)));
 }
 
-/// Row 10, "rotation".
+/// Rotation.
 #[test]
 fn rotating_loses_no_message_in_transit() {
     let (alice, mut bob, mut rng) = pair::<HeapCapacity>();
@@ -206,7 +206,7 @@ fn rotating_loses_no_message_in_transit() {
     for day in 0..14 {
         bob.rotate(after(DAY * day), &mut rng);
         bob.delete_expired(after(DAY * day));
-        let mut copy: Device = restored(&state(&bob));
+        let mut copy: Device = restored(&bob, &state(&bob));
         let expected = if DAY * day < LAST_RESORT_KEPT { Ok(()) } else { Err(AcceptError::PrekeyGone) };
         assert_eq!(accepted(&mut copy, &last_resort), expected, "{day}");
         assert_eq!(accepted(&mut copy, &late), Ok(()), "{day}");
@@ -219,7 +219,7 @@ fn rotating_loses_no_message_in_transit() {
     let (alice, mut bob, mut rng) = pair::<Capacity<1, 1, 1>>();
     let message = hello(&alice, &bob, &bob.signed_prekey(), None, &mut rng);
     bob.rotate(NOW, &mut rng);
-    assert_eq!(accepted(&mut restored::<Capacity<1, 1, 1>>(&state(&bob)), &message), Ok(()));
+    assert_eq!(accepted(&mut restored::<Capacity<1, 1, 1>>(&bob, &state(&bob)), &message), Ok(()));
     bob.rotate(NOW, &mut rng);
     assert_eq!(accepted(&mut bob, &message), Err(AcceptError::PrekeyGone));
 }
@@ -241,14 +241,14 @@ fn a_message_in_transit_opens_for_two_weeks_after_expiry() {
     let message = hello(&alice, &bob, &signed, Some(one_time), &mut rng);
     while DAY * day < LIFETIME + EXPIRED_KEPT {
         uploaded(&mut bob, after(DAY * day), &[], &mut rng);
-        assert_eq!(accepted(&mut restored::<HeapCapacity>(&state(&bob)), &message), Ok(()), "{day}");
+        assert_eq!(accepted(&mut restored::<HeapCapacity>(&bob, &state(&bob)), &message), Ok(()), "{day}");
         day += 1;
     }
     uploaded(&mut bob, after(DAY * day), &[], &mut rng);
     assert_eq!(accepted(&mut bob, &message), Err(AcceptError::PrekeyGone));
 }
 
-/// Row 11, "expired".
+/// Expired.
 #[test]
 fn an_expired_one_time_prekey_does_not_refuse_the_bundle() {
     let (alice, mut bob, mut rng) = pair::<HeapCapacity>();
@@ -401,7 +401,7 @@ fn a_pending_message_tells_its_author_and_changes_nothing_yet() {
 
         // Refused: no copy can be opened.
         let gone = if one_time.is_some() { AcceptError::PrekeyGone } else { AcceptError::Repeated };
-        let mut blocking: Device = restored(&before);
+        let mut blocking: Device = restored(&bob, &before);
         blocking.open(&message).unwrap().refuse();
         assert_eq!(blocking.open(&message).map(|_| ()).unwrap_err(), gone);
 
@@ -451,7 +451,7 @@ fn exactly_what_is_needed_is_made_and_each_opens_once() {
     let (before, drawn) = (state(&bob), rng.clone());
     assert_eq!(bob.replenish(NOW, &all, &mut rng).one_time_prekeys, []);
     assert_eq!(rng, drawn, "nothing was drawn");
-    assert_eq!(restored::<HeapCapacity>(&before).one_time_prekeys_left(), bob.one_time_prekeys_left());
+    assert_eq!(restored::<HeapCapacity>(&bob, &before).one_time_prekeys_left(), bob.one_time_prekeys_left());
 }
 
 #[test]

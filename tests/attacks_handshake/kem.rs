@@ -126,8 +126,9 @@ fn b27_a_kem_key_failing_the_modulus_check_is_never_used() {
     let genuine = Bundle::from_bytes(&RustCrypto, &bob.bundle(true)).unwrap();
     let seed = [6; 32];
     let of = |kem_keys: [&[u8; 1568]; 2]| {
-        let prekey =
-            |kind: u8, key| forger::prekey(&seed, kind, kind.into(), LATER, &forger::dh_public(&[kind; 32]), key);
+        let prekey = |kind: u8, key| {
+            forger::prekey(&seed, kind, kind.into(), crate::support::LATER, &forger::dh_public(&[kind; 32]), key)
+        };
         let identity = forger::identity(&seed, &forger::dh_public(&[9; 32]));
         forger::bundle(&identity, &prekey(1, kem_keys[0]), Some(&prekey(2, kem_keys[1])))
     };

@@ -4,7 +4,7 @@
 //! lost; every text arrives once.
 
 use super::disk::{Disk, Fault};
-use super::{Device, LATER, Session, accept, device, key, rng};
+use super::{Device, NOW, Session, accept, device, key, rng};
 use noescrow::durable::{Begun, Durable, SaveFailed, Subject, Unsaved};
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, InitiateOptions};
@@ -109,7 +109,7 @@ impl Script {
         loop {
             self.commit(BOB);
             let Party { device, disk, .. } = &mut self.parties[BOB];
-            let unsaved = device.publish(1, LATER, &mut self.rng).unwrap();
+            let unsaved = device.publish(1, NOW, &mut self.rng).unwrap();
             let Some(mut published) = save(unsaved, disk, self.after) else {
                 self.parties[BOB].restart();
                 continue;
@@ -126,7 +126,7 @@ impl Script {
     fn rotate(&mut self) -> Outcome<()> {
         self.commit(BOB);
         let Party { device, disk, .. } = &mut self.parties[BOB];
-        match save(device.rotate(LATER, &mut self.rng).unwrap(), disk, self.after) {
+        match save(device.rotate(NOW, &mut self.rng).unwrap(), disk, self.after) {
             Some(prekey) if self.parties[BOB].stored_device().signed_prekey() == prekey => Ok(()),
             Some(_) => Err(Violation::PrivateHalfLost),
             None => {

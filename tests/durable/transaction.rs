@@ -2,7 +2,7 @@
 //! A step is committed whole or not at all, whatever the store or the caller does.
 
 use super::disk::{Broken, Check, Disk, Fault};
-use super::{Device, LATER, Session, accept, accept_plainly, bundle, device, initiate, key, pair, rng};
+use super::{Device, NOW, Session, accept, accept_plainly, bundle, device, initiate, key, pair, rng};
 use noescrow::Bundle;
 use noescrow::durable::{Batch, CommitError, Durable, LoadError, RowName, SaveFailed, StepError, Unsaved};
 use noescrow::error::RestoreError;
@@ -10,7 +10,6 @@ use noescrow::primitives::RustCrypto;
 use std::error::Error;
 use std::mem::forget;
 
-/// Row 15 (a).
 #[test]
 fn a_failed_save_and_a_later_rotate_lose_no_message() {
     let mut rng = rng(2);
@@ -22,11 +21,11 @@ fn a_failed_save_and_a_later_rotate_lose_no_message() {
 
     disk.faults = vec![Fault::Refuses];
     drop(accept(&mut bob, &hello).unwrap().save(&mut disk).unwrap_err());
-    assert_eq!(bob.rotate(LATER, &mut rng).unwrap_err(), StepError::NotSaved);
+    assert_eq!(bob.rotate(NOW, &mut rng).unwrap_err(), StepError::NotSaved);
     assert!(disk.rows == before.rows && disk.inbox.is_empty());
     // Healed by saving the step itself: device, session and plaintext.
     bob.unsaved().unwrap().save(&mut disk).unwrap();
-    bob.rotate(LATER, &mut rng).unwrap().save(&mut disk).unwrap();
+    bob.rotate(NOW, &mut rng).unwrap().save(&mut disk).unwrap();
     assert_eq!(disk.inbox.values().collect::<Vec<_>>(), [b"once"]);
     assert_eq!(disk.subjects().len(), 2);
     // Or by a restart: the message opens from the state before the step.
@@ -36,18 +35,17 @@ fn a_failed_save_and_a_later_rotate_lose_no_message() {
     assert_eq!(restarted.inbox, disk.inbox);
 
     // Control: without `Durable`, a device that is saved only after the rotation loses the message.
-    let mut plain = Device::generate_with(RustCrypto, LATER, &mut rng);
-    let mut published = plain.publish(1, LATER, &mut rng).unwrap();
+    let mut plain = Device::generate_with(RustCrypto, NOW, &mut rng);
+    let mut published = plain.publish(1, NOW, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let (_, hello) = initiate(&mut alice, &mut alices, bundle, b"once", &mut rng);
     drop(accept_plainly(&mut plain, &hello).unwrap());
-    plain.rotate(LATER, &mut rng).unwrap();
+    plain.rotate(NOW, &mut rng);
     let saved = plain.snapshot(&key(), 1);
     let mut plain = Device::restore_with(RustCrypto, &saved, &key(), &plain.subject(), 1).unwrap();
     assert!(accept_plainly(&mut plain, &hello).is_err());
 }
 
-/// Row 15 (b).
 #[test]
 fn a_store_that_committed_and_then_failed_takes_the_retry() {
     let mut pair = pair();
@@ -68,12 +66,11 @@ fn a_store_that_committed_and_then_failed_takes_the_retry() {
     assert_eq!(failed.error, CommitError::Stale);
 }
 
-/// Row 15 (c).
 #[test]
 fn a_new_device_is_on_disk_before_anybody_has_it() {
     let mut rng = rng(3);
     let mut disk = Disk::default();
-    let bob = Device::generate_with(RustCrypto, LATER, &mut rng);
+    let bob = Device::generate_with(RustCrypto, NOW, &mut rng);
     let subject = bob.subject();
     let unsaved = Durable::<Device>::new(bob, &key(), &mut rng);
     let missing = Durable::<Device>::load(&mut disk, &key(), &subject, 0, &mut rng).map(|_| ());
@@ -88,7 +85,6 @@ fn a_new_device_is_on_disk_before_anybody_has_it() {
     assert_eq!(failed.error, CommitError::Stale);
 }
 
-/// Row 15 (d).
 #[test]
 fn another_subjects_row_does_not_restore_in_its_place() {
     let mut pair = pair();
@@ -121,7 +117,6 @@ fn another_subjects_row_does_not_restore_in_its_place() {
     assert!(Device::restore_with(RustCrypto, &b.snapshot(&key(), 1), &key(), &b.subject(), 1).is_ok());
 }
 
-/// Row 15 (e).
 #[test]
 fn a_crash_between_save_and_use_loses_nothing() {
     let mut pair = pair();
