@@ -508,8 +508,8 @@ pub fn braid_kem(rng: &mut ChaCha20Rng) -> [u8; 32] {
 /// the other sealed, step after step, in a chain, and after a gap.
 pub fn check(now: UnixSeconds, later: UnixSeconds) {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let mut bob = Device::generate(later, &mut rng);
-    let mut published = bob.publish(1, later, &mut rng).unwrap();
+    let mut bob = Device::generate(now, &mut rng);
+    let mut published = bob.publish(1, now, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let (mut alice, hello) = Owner::new(2, later).initiate(&bundle.to_bytes(), b"hello");
     let (mut bob, text) = bob.accept(&hello).unwrap();
@@ -517,7 +517,7 @@ pub fn check(now: UnixSeconds, later: UnixSeconds) {
 
     let owner = Owner::new(3, later);
     let bundle = Bundle::from_bytes(&noescrow::primitives::RustCrypto, &owner.bundle()).unwrap();
-    let carol = Device::generate(later, &mut rng);
+    let carol = Device::generate(now, &mut rng);
     let (mut carol, hello) = carol.initiate(bundle, b"hello", InitiateOptions::unverified(now), &mut rng).unwrap();
     let (mut dave, text) = owner.accept(&hello);
     assert!(text.starts_with(b"hello\x80"));

@@ -374,11 +374,8 @@ fn prekeys(criterion: &mut Criterion<ProcessorTime>) {
         let size = BatchSize::NumIterations(2);
         let device = RefCell::new(Device::generate(NOW, &mut random));
         let mut rng = rng(11);
-        // The store is full after 100 prekeys: it is emptied outside the clock.
-        let emptied = || {
-            let mut device = device.borrow_mut();
-            device.delete_expired(UnixSeconds::MAX);
-        };
+        // The store is full after 400 prekeys: the device is replaced outside the clock.
+        let emptied = || *device.borrow_mut() = Device::generate(NOW, &mut random);
         each(&mut group, OURS, BatchSize::PerIteration, emptied, |()| {
             let mut device = device.borrow_mut();
             (0..count).map(|_| device.generate_one_time_prekey(NOW, &mut rng).unwrap().to_bytes()).collect::<Vec<_>>()

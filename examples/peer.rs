@@ -65,14 +65,14 @@ impl Peer {
     fn obey(&mut self, command: &Value) -> Answer {
         match text(command, "do")? {
             "device" => {
-                let device = Device::generate(time(command, "expiry")?, &mut self.rng);
+                let device = Device::generate(time(command, "now")?, &mut self.rng);
                 self.devices.insert(text(command, "device")?.to_owned(), device);
                 Ok(json!({}))
             }
             "publish" => self.publish(command),
             "rotate" => {
                 let (device, rng) = self.device(command)?;
-                device.rotate(time(command, "expiry")?, rng);
+                device.rotate(time(command, "now")?, rng);
                 Ok(json!({}))
             }
             "initiate" => self.initiate(command),
@@ -129,7 +129,7 @@ impl Peer {
     fn publish(&mut self, command: &Value) -> Answer {
         let (device, rng) = self.device(command)?;
         let count = usize::from(command["one_time"] == true);
-        let mut published = device.publish(count, time(command, "expiry")?, rng).map_err(named)?;
+        let mut published = device.publish(count, time(command, "now")?, rng).map_err(named)?;
         let one_time = published.one_time_prekeys.pop();
         let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).map_err(named)?;
         Ok(json!({ "bundle": hex(&bundle.to_bytes()) }))

@@ -42,14 +42,14 @@
 //!     }
 //! }
 //! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(0);
-//! # let (now, next_month) = (UnixSeconds(50), UnixSeconds(100));
+//! # let now = UnixSeconds(50);
 //! # let mut rng2 = rng.clone();
-//! # let alice = Device::generate(next_month, &mut rng);
+//! # let alice = Device::generate(now, &mut rng);
 //! let key = StorageKey::new([7; 32]);
 //! let mut database = Database::default();
-//! let bob = Durable::<Device>::new(Device::generate(next_month, &mut rng), &key, &mut rng2);
+//! let bob = Durable::<Device>::new(Device::generate(now, &mut rng), &key, &mut rng2);
 //! let mut bob = bob.save(&mut database).map_err(CommitError::from)?;
-//! let published = bob.publish(1, next_month, &mut rng)?.save(&mut database).map_err(CommitError::from)?;
+//! let published = bob.publish(1, now, &mut rng)?.save(&mut database).map_err(CommitError::from)?;
 //! # let (identity, mut one_time) = (published.identity, published.one_time_prekeys);
 //! # let bundle = Bundle::new(identity, published.signed_prekey, one_time.pop())?;
 //! # let (_, hello) = alice.initiate(bundle, b"hi", InitiateOptions::unverified(now), &mut rng)?;

@@ -39,7 +39,6 @@ const CHUNK_SIZE: ChunkSize = ChunkSize::Bytes256;
 const STALLED: u32 = 1_000;
 /// Times at which each device could be stolen.
 const THEFTS: u64 = 24;
-const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 fn main() -> ExitCode {
     match Options::parse(std::env::args().skip(1)).and_then(|options| run(&options)) {
@@ -247,17 +246,16 @@ impl Exchange {
     fn begin(options: &Options, held: &Path, received: &Path, trace: &Path) -> Result<Self, Box<dyn Error>> {
         let mut rng = UnwrapErr(getrandom::SysRng);
         let now = UnixSeconds::from(SystemTime::now().duration_since(UNIX_EPOCH)?);
-        let next_month = now.saturating_add(MONTH);
         let wire = BufWriter::with_capacity(1 << 20, File::create(held.join("wire.bin"))?);
         let mut server = Server { relay: Relay::default(), wire, messages: 0, now };
         let access_keys = [(); 2].map(|()| AccessKey::generate(&mut rng));
         let tape = Tape::to_writer(File::create(trace)?);
         let [alices, bobs] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name));
         let recorders = [alices?, bobs?];
-        let mut devices = recorders.map(|recorder| Device::generate_with(recorder, next_month, &mut rng));
+        let mut devices = recorders.map(|recorder| Device::generate_with(recorder, now, &mut rng));
         let owners = [(alice()?, ALICE_ADDRESS), (bob()?, BOB_ADDRESS)];
         for ((device, (account, address)), key) in devices.iter_mut().zip(owners).zip(&access_keys) {
-            let publication = device.publish(10, next_month, &mut rng)?;
+            let publication = device.publish(10, now, &mut rng)?;
             server.saw(&publication.identity.to_bytes())?;
             for prekey in publication.one_time_prekeys.iter().chain([&publication.signed_prekey]) {
                 server.saw(&prekey.to_bytes())?;

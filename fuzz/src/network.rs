@@ -5,8 +5,7 @@ use super::Bug;
 use super::edit::{edit, edit_in_place};
 use super::support::stored::claimed;
 use super::support::{
-    HEADER_LEN, LATER, Mock, MockDevice, MockSession, NOW, Talk, bundle as bundle_of, device_state, mock_device, rng,
-    state,
+    HEADER_LEN, Mock, MockDevice, MockSession, NOW, Talk, bundle as bundle_of, device_state, mock_device, rng, state,
 };
 use noescrow::error::EncryptError;
 use noescrow::hazmat::AcceptFromAnyone;

@@ -5,7 +5,7 @@
 use super::Bug;
 use super::edit::edit;
 use super::support::stored::{DEVICE, SESSION, claimed, opened, sealed};
-use super::support::{LATER, NOW, Talk};
+use super::support::{NOW, Talk};
 use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::RustCrypto;
 use noescrow::{

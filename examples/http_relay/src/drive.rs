@@ -28,7 +28,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Messages that each device sends.
 const MESSAGES: usize = 6;
-const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 /// A server, its client's part in the leak, and what the audit must find.
 struct Case {
@@ -143,18 +142,17 @@ impl Case {
     fn talk(&self, tape: &Tape, server: SocketAddr) -> Outcome<()> {
         let mut rng = UnwrapErr(getrandom::SysRng);
         let now = UnixSeconds::from(SystemTime::now().duration_since(UNIX_EPOCH)?);
-        let next_month = now.saturating_add(MONTH);
         let recorder = |name| Recorder::device(tape, name);
-        let alice = Device::generate_with(recorder("Alice")?, next_month, &mut rng);
-        let mut bob = Device::generate_with(recorder("Bob")?, next_month, &mut rng);
+        let alice = Device::generate_with(recorder("Alice")?, now, &mut rng);
+        let mut bob = Device::generate_with(recorder("Bob")?, now, &mut rng);
         let mut alices = Client { server, account: "+14153333333", extra: None };
         let mut bobs = Client { server, account: "+14152222222", extra: None };
 
         // Each sends the own access key to the other; an app does so inside the session.
         let [alices_key, bobs_key, old_key] = [(); 3].map(|()| AccessKey::generate(&mut rng));
-        bobs.publish(&bob.publish(5, next_month, &mut rng)?, old_key.hash())?;
-        let mut copy = Device::generate_with(recorder("a third")?, next_month, &mut rng);
-        alices.publish(&copy.publish(1, next_month, &mut rng)?, alices_key.hash())?;
+        bobs.publish(&bob.publish(5, now, &mut rng)?, old_key.hash())?;
+        let mut copy = Device::generate_with(recorder("a third")?, now, &mut rng);
+        alices.publish(&copy.publish(1, now, &mut rng)?, alices_key.hash())?;
         let (mut session, hello): (Session, _) = alice.initiate(
             alices.fetch(bobs.account)?,
             b"hello Bob, shall we talk?",

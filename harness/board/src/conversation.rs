@@ -23,7 +23,6 @@ type Session = FixedSession<16>;
 /// The beginning of each device's seed. A device in real use has a generator of its own.
 pub const SEED: u8 = 42;
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
-const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 /// Holds the longest value here, a bundle; snapshots are shorter.
 const BUFFER: usize = BUNDLE_LEN;
 /// Bytes of the longest plaintext.

@@ -16,7 +16,6 @@ type Owner = Device<Tainted, Capacity<4, 4>>;
 type Talk = Session<Tainted>;
 
 const NOW: UnixSeconds = UnixSeconds(1);
-const EXPIRY: UnixSeconds = UnixSeconds(2);
 /// Alternating messages after which both halves have taken several steps: an epoch with chunks of 256 bytes takes 15.
 const TURNS: usize = 20;
 

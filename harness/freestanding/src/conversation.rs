@@ -18,7 +18,6 @@ type Device = device::Device<RustCrypto, Capacity<2, 2>>;
 type Session = FixedSession<4>;
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
-const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 /// Bytes of the longest plaintext here, plus more than Padmé adds to it.
 const TEXT: usize = 64;
 const FIRST: usize = FIRST_MESSAGE_OVERHEAD + TEXT;

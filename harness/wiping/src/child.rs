@@ -8,7 +8,7 @@ mod protocol;
 
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, ChunkSize, Device, InitiateOptions, Payload, Sealed, Session, StorageKey};
-use protocol::{CALLERS_DATA, DRAW, EXPIRY, NOW, ONE_TIME, OUTPUT, STOP, Verb};
+use protocol::{CALLERS_DATA, DRAW, NOW, ONE_TIME, OUTPUT, STOP, Verb};
 use rand_core::{TryCryptoRng, TryRng};
 use std::convert::Infallible;
 use std::fs::File;

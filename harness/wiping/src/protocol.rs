@@ -41,7 +41,6 @@ pub const STOP: u8 = b'S';
 
 /// The caller's time, and the expiry of its prekeys.
 pub const NOW: UnixSeconds = UnixSeconds(1_000);
-pub const EXPIRY: UnixSeconds = UnixSeconds(2_000);
 /// One-time prekeys of one publication.
 pub const ONE_TIME: usize = 3;
 /// The caller's associated data.

@@ -2,7 +2,7 @@
 //! The run: two devices on recorders, and for each of them the script that its child replays, with its draws, the
 //! output of every operation, and the resulting device and session.
 
-use crate::protocol::{CALLERS_DATA, EXPIRY, NOW, ONE_TIME, Verb};
+use crate::protocol::{CALLERS_DATA, NOW, ONE_TIME, Verb};
 use crate::recorder::Recorder;
 use noescrow::{Bundle, ChunkSize, InitiateOptions, Payload, Sealed, StorageKey, device, session};
 use rand_core::{Rng, TryCryptoRng, TryRng};
@@ -244,9 +244,7 @@ pub fn run(seed: u64) -> [Party; 2] {
     alice.generate(rng);
     bob.generate(rng);
     let bundle = bob.publish(rng);
-    bob.act(rng, ("rotate", Verb::Rotate), &[], |party, rng| {
-        party.device().rotate(NOW, rng).to_bytes().to_vec()
-    });
+    bob.act(rng, ("rotate", Verb::Rotate), &[], |party, rng| party.device().rotate(NOW, rng).to_bytes().to_vec());
 
     let hello = alice.initiate(rng, &bundle);
     let mut forged = hello.clone();

@@ -3,7 +3,7 @@
 
 use crate::key_log::{Key, Logged};
 use crate::support::stored::storage_key;
-use crate::support::{LATER, MockSession, NOW, Talk, rng, state};
+use crate::support::{MockSession, NOW, Talk, rng, state};
 use crate::{copy, cost, refuses};
 use hex_literal::hex;
 use noescrow::Opened;

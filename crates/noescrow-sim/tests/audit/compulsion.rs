@@ -5,7 +5,7 @@
 use crate::encodings::hex;
 use crate::faulty_device::{Fault, Name};
 use crate::generators::{Source, draw};
-use crate::run::{ALICE, BOB, LATER, NOW, Run, Setup, account, runs};
+use crate::run::{ALICE, BOB, NOW, Run, Setup, account, runs};
 use noescrow::relay::{Envelope, NOT_HELD, Order};
 use noescrow::{BUNDLE_LEN, Bundle, Capacity, IDENTITY_LEN, PREKEY_LEN, device, is_first_message};
 use noescrow_audit::{Audit, FindingKind, Kind, Role, TraceReader};

@@ -5,7 +5,8 @@
 
 use crate::faulty_device::{Fault, FaultyDevice, FaultyRecorder};
 use crate::generators::Source;
-use crate::run::{ALICE, BOB, Device, LATER, NAMES, NOW, Run, SOURCE, Setup, access_key, account, address, runs};
+use crate::run::{ALICE, BOB, Device, NAMES, NOW, Run, SOURCE, Setup, access_key, account, address, runs};
+use noescrow::hazmat::{AcceptFromAnyone, duplicate_bundle};
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, InitiateOptions, SafetyNumber, UnixSeconds, session};
 use noescrow_audit::{Audit, FindingKind, Tape};

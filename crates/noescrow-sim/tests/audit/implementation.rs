@@ -3,8 +3,8 @@
 
 use crate::faulty_device::{Fault, Name};
 use crate::generators::Source;
-use crate::run::{ALICE, BOB, Device, LATER, NOW, Run, SOURCE, Session, Setup, access_key, account, address};
-use noescrow::durable::{Durable, Record, Store, Subject};
+use crate::run::{ALICE, BOB, Device, NOW, Run, SOURCE, Session, Setup, access_key, account, address};
+use noescrow::durable::{Batch, CommitError, Durable, LoadError, Revision, Row, RowName, Store, Subject, Verdict};
 use noescrow::error::DecryptError;
 use noescrow::hazmat::duplicate_bundle;
 use noescrow::primitives::{Declassified, Failed, RustCrypto};

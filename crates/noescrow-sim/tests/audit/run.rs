@@ -17,7 +17,6 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 pub const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
-pub const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 /// The devices use another random stream than the schedule.
 pub const SOURCE: u64 = 0xA11C_E0B0;
 pub const ALICE: usize = 0;

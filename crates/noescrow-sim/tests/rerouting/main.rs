@@ -25,7 +25,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
-const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
 
 const FORWARDERS: usize = 5;
 /// Forwarders that a message passes.

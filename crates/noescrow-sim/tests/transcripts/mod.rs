@@ -25,7 +25,8 @@ use stage::Stage;
 use std::path::PathBuf;
 
 const NOW: u64 = 1_800_000_000;
-const LATER: u64 = NOW + 30 * 86_400;
+/// The last second at which a prekey of these devices may be used.
+const EXPIRY: u64 = NOW + 35 * 86_400;
 
 type Making = Stage<draws::Seeded>;
 

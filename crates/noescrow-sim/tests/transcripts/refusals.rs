@@ -8,7 +8,7 @@ mod messages;
 use super::forge;
 use super::json::{Event, Transcript, hex, hex_of};
 use super::stage::Stage;
-use super::{Making, NOW, bundle, transcript};
+use super::{EXPIRY, Making, NOW, bundle, transcript};
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use noescrow::PREKEY_LEN;
@@ -235,7 +235,7 @@ impl Scene {
 
         let (own, theirs) = (self.alice.bundle(None), self.bob.bundle(None));
         let equal = self.bob.bundle(Some(&same_key));
-        self.refuse(initiate("never", &theirs, EXPIRED, 32), "HS-I2: the signed prekey has expired", "expired");
+        self.refuse(initiate("never", &theirs, EXPIRY + 1, 32), "HS-I2: the signed prekey has expired", "expired");
         self.refuse(initiate("never", &own, NOW, 32), "HS-I3: one's own bundle", REFUSED);
         self.refuse(initiate("never", &equal, NOW, 32), "HS-I3: one curve key as SPK and OPK", REFUSED);
     }

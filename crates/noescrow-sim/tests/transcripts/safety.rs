@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 pub fn safety_numbers() -> Transcript {
     let mut stage = Stage::seeded(10);
-    let people =
-        ["Alice", "Bob", "Carol"].map(|name| stage.play(json!({"do": "device", "device": name, "now": NOW})));
+    let people = ["Alice", "Bob", "Carol"].map(|name| stage.play(json!({"do": "device", "device": name, "now": NOW})));
     let [alice, bob, carol] = &people;
     let pairs = [(alice, bob), (bob, alice), (alice, carol), (carol, bob)];
     for (local, remote) in pairs {
