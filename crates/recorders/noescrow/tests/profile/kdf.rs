@@ -21,6 +21,7 @@ const NOT_DERIVED: [&str; 6] = [
     "noescrow-v1 foreign handshake",
     "noescrow-v1 identity certificate",
     "noescrow-v1 prekey",
+    "noescrow-v1 server login",
     "noescrow-v1 hedged secret",
     "noescrow-v1 hedged output",
 ];
