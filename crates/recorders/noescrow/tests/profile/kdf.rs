@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Labels that are hashed or signed, or derive a generator's output: never the label of a device's key derivation.
-const NOT_DERIVED: [&str; 6] = [
+const NOT_DERIVED: [&str; 7] = [
     "noescrow-v1 transcript",
     "noescrow-v1 foreign handshake",
     "noescrow-v1 identity certificate",
