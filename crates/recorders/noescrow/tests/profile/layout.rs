@@ -93,8 +93,11 @@ fn content<'a>(part: u8, reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
                 secrets.key(name, reader);
             }
         }
-        3 => prekey(reader, secrets),
-        4 => drop(reader.bytes(32 * usize::from(reader.0[0]) + 1)),
+        3 => {
+            prekey(reader, secrets);
+            reader.bytes(1 + 8);
+        }
+        4 => drop(reader.bytes(16 * usize::from(reader.0[0]) + 1)),
         _ => panic!("no such part"),
     }
 }
@@ -198,15 +201,24 @@ fn sparse_ratchet<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
 fn device<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
     secrets.key("Ed25519 private key", reader);
     secrets.key("X25519 private key", reader);
-    reader.u32();
-    prekey(reader, secrets);
+    reader.bytes(8);
     if reader.flag() {
-        prekey(reader, secrets);
+        reader.bytes(8 + 8);
+    }
+    reader.bytes(8 + 4 + 8);
+    signed_prekey(reader, secrets);
+    for _ in 0..reader.u8() {
+        signed_prekey(reader, secrets);
     }
 }
 
+fn signed_prekey<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
+    prekey(reader, secrets);
+    reader.bytes(8 + 1);
+}
+
 fn prekey<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
-    reader.bytes(4 + 8);
+    reader.bytes(4 + 1 + 8);
     secrets.key("X25519 private key", reader);
     secrets.add("ML-KEM private key", 64, reader);
     reader.bytes(32);

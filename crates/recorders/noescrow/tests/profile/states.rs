@@ -97,6 +97,9 @@ fn conversation() -> Tape {
     bob.rotate(UnixSeconds(1), rng);
     bob.publish(3, UnixSeconds(1), rng).unwrap();
     assert!(!alice.snapshot(&key, 1).is_empty() && !bob.snapshot(&key, 2).is_empty());
+    // A reading of the clock that another must confirm.
+    bob.delete_expired(UnixSeconds(1 << 40));
+    assert!(!bob.snapshot(&key, 3).is_empty());
     assert!(!talk.ours.snapshot(&key, 1).is_empty());
     // Alice has sent all of her key before Bob's ciphertext is complete.
     talk.exchange();
