@@ -148,7 +148,7 @@ impl Peer {
                 self.memory.after_message(&self.session);
                 self.take(&opened.plaintext)
             }
-            Err(noescrow::error::DecryptError::Refused) => {
+            Err(noescrow::error::DecryptError::KeyGone) => {
                 self.replays_refused += 1;
                 Ok(())
             }
