@@ -23,7 +23,8 @@ pub const EK: std::ops::Range<usize> = 10..42;
 pub const CT: std::ops::Range<usize> = 42..42 + 1568;
 /// The code of the chunk size, the last byte of the clear part.
 pub const CHUNK_SIZE: usize = CT.end;
-pub const HIDDEN: std::ops::Range<usize> = CHUNK_SIZE + 1..CHUNK_SIZE + 1 + 128 + 16;
+/// The sealed maximum version and identity.
+pub const HIDDEN: std::ops::Range<usize> = CHUNK_SIZE + 1..CHUNK_SIZE + 1 + 1 + 128 + 16;
 
 pub fn dh_public(secret: &[u8; 32]) -> [u8; 32] {
     RustCrypto.dh_public(&Secret::new(*secret))
@@ -138,17 +139,19 @@ impl Forger {
         let label: &[u8] = b"noescrow-v1 hidden identity";
         RustCrypto.hkdf(&[0; 32], &[&F, &dh3, ss.expose()], &[label], &mut hiding);
         let mut handshake = clear.clone();
-        handshake.extend(seal(&hiding, &clear, self.identity.to_vec()));
+        let (key, nonce) = hiding.split_first_chunk().unwrap();
+        // The highest version is 1.
+        handshake.extend(seal(key, nonce.try_into().unwrap(), &clear, [&[1], &self.identity[..]].concat()).concat());
         let ad = associated_data(&self.identity, bundle, &clear);
         let message = first_ratchet_message(&sk, &ad, spk);
         ([handshake, message].concat(), ad)
     }
 }
 
-fn seal(key_and_nonce: &[u8], ad: &[u8], mut text: Vec<u8>) -> Vec<u8> {
-    let key = Secret::new(key_and_nonce[..32].try_into().unwrap());
-    let tag = RustCrypto.seal(&key, key_and_nonce[32..44].try_into().unwrap(), ad, &mut text).unwrap();
-    [text, tag.to_vec()].concat()
+/// Ciphertext and tag.
+fn seal(key: &[u8; 32], nonce: &[u8; 12], ad: &[u8], mut text: Vec<u8>) -> [Vec<u8>; 2] {
+    let tag = RustCrypto.seal(&Secret::new(*key), nonce, ad, &mut text).unwrap();
+    [text, tag.to_vec()]
 }
 
 fn expand<const N: usize>(key: &[u8], info: &[&[u8]]) -> [u8; N] {
@@ -159,32 +162,38 @@ fn expand<const N: usize>(key: &[u8], info: &[&[u8]]) -> [u8; N] {
 
 /// Header and body of the first message of the first chain. Its Braid message is empty, as when nothing is to be sent.
 fn first_ratchet_message(sk: &[u8; 32], ad: &[u8; 32], spk: &[u8; 32]) -> Vec<u8> {
-    let (ratchet_secret, salt) = ([0x77; 32], [0x88; 16]);
-    let root: [u8; 32] = expand(sk, &[b"noescrow-v1 sk: root key"]);
-    let header_key: [u8; 32] = expand(sk, &[b"noescrow-v1 sk: shared_hka"]);
+    let ratchet_secret = [0x77; 32];
+    let root: [u8; 32] = expand(sk, &[b"noescrow-v1 sk: root key", ad]);
+    let header_key: [u8; 32] = expand(sk, &[b"noescrow-v1 sk: shared_hka", ad]);
     let mut step = [0; 96];
     RustCrypto.hkdf(&root, &[&raw_dh(&ratchet_secret, spk)], &[b"noescrow-v1 KDF_RK_HE"], &mut step);
     let message_key = RustCrypto.hmac(&step[32..64], &[&[1]]);
-    let sparse: [u8; 32] = expand(sk, &[b"noescrow-v1 sk: sparse ratchet"]);
+    let sparse: [u8; 32] = expand(sk, &[b"noescrow-v1 sk: sparse ratchet", ad]);
     let mut start = [0; 128];
     RustCrypto.hkdf(&[0; 32], &[&sparse], &[b"noescrow-v1 KDF_SCKA_INIT"], &mut start);
     let number = 1u32.to_be_bytes();
-    let post_quantum: [u8; 64] = expand(&start[32..64], &[b"noescrow-v1 KDF_SCKA_CK", &number]);
+    let post_quantum: [u8; 64] = expand(&start[32..64], &[b"noescrow-v1 pq ck", &number]);
 
-    // PN, N; the Braid's message: none, of epoch 1, without index and chunk; n; and age 0 of the mixed root, that of
+    // PN, N; the Braid's message: none, of epoch 1, without index and chunk; n; and no flag: the mixed root is that of
     // epoch 0.
     let braid = [&[0][..], &1u32.to_be_bytes(), &[0; 2 + 32]].concat();
     let header = [&dh_public(&ratchet_secret)[..], &[0; 8], &braid, &number, &[0]].concat();
-    let keys: [u8; 60] = expand(&header_key, &[b"noescrow-v1 header", &salt]);
-    let header = [&salt[..], &keys[44..], &seal(&keys[..44], &[0x11], header)].concat();
-
     let text = b"forged";
     let mut body =
         vec![0; InitiateOptions::unverified(NOW).first_message_len(text.len()).unwrap() - FIRST_MESSAGE_OVERHEAD];
     body[..text.len()].copy_from_slice(text);
     body[text.len()] = 0x80;
-    let mut material = [0; 44];
-    RustCrypto.hkdf(&post_quantum[32..], &[message_key.expose()], &[b"noescrow-v1 message"], &mut material);
-    let body = seal(&material, &[&ad[..], &RustCrypto.sha256(&[b""]), &[0x11], &header].concat(), body);
-    [header, body].concat()
+
+    let mac = |parts: &[&[u8]]| *RustCrypto.hmac(&header_key, parts).expose();
+    // The number is 0.
+    let salt = [&mac(&[b"noescrow-v1 tag", &[0; 4]])[..8], &[0x88; 8]].concat();
+    let commitment = &mac(&[b"noescrow-v1 commitment", &salt])[..16];
+    let mut key = [0; 32];
+    let info: [&[u8]; 3] = [b"noescrow-v1 message", &salt, commitment];
+    RustCrypto.hkdf(&post_quantum[32..], &[message_key.expose()], &info, &mut key);
+    let body_ad = [&ad[..], &RustCrypto.sha256(&[b""]), &[0x11], &salt, commitment, &header].concat();
+    let [body, tag] = seal(&key, &[0; 12], &body_ad, body);
+    let header_key = mac(&[b"noescrow-v1 header", &salt, &[0x11], &(body.len() as u64).to_be_bytes()]);
+    let header = seal(&header_key, &[0; 12], &[&tag[..], &body].concat(), header).concat();
+    [&salt[..], commitment, &header, &tag, &body].concat()
 }

@@ -13,12 +13,13 @@ use noescrow::{ChunkSize, Payload, Sealed, is_first_message};
 use rand_core::CryptoRng;
 use std::collections::VecDeque;
 
-/// Length of the longest plaintext.
-pub const MAX_LENGTH: u16 = 2_047;
-/// Messages of the longest burst: more than one jump may skip in both chains together.
+/// Length of the longest plaintext: about twice what the header's AEAD covers of a body.
+pub const MAX_LENGTH: u16 = 8_191;
+/// Messages of the longest burst: more than a store keeps. What one jump may skip takes several bursts, so that a random
+/// schedule is a short run.
 pub const MAX_BURST: u16 = 2_047;
-/// Messages that one simulation sends; after these it sends none, so that a short schedule is a short run.
-pub const MAX_MESSAGES: usize = 1 << 15;
+/// Messages that one simulation sends; after these it sends none. It is more than one jump may skip in both chains.
+pub const MAX_MESSAGES: usize = 1 << 16;
 /// Length of the plaintexts of a burst.
 const BURST_LENGTH: usize = 24;
 /// The number of skipped keys from which on the state is not sealed twice for every message that opens: each key adds

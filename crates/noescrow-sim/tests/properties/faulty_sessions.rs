@@ -94,11 +94,11 @@ impl<E: Endpoint> Endpoint for FaultySession<E> {
             return Err(DecryptError::Refused);
         }
         let mut outcome = self.inner.decrypt(Sealed { message, associated_data });
-        if self.fault == Fault::IgnoresAssociatedData && outcome.is_err() {
-            let all = b"conversation 42";
+        if let (Fault::IgnoresAssociatedData, Err(error)) = (self.fault, &outcome) {
+            let (all, error) = (b"conversation 42", *error);
             outcome = (0..=all.len())
                 .find_map(|len| self.inner.decrypt(Sealed { message, associated_data: &all[..len] }).ok())
-                .ok_or(DecryptError::Refused);
+                .ok_or(error);
         }
         match outcome {
             Ok(mut plaintext) => {

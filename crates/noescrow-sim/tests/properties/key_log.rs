@@ -69,7 +69,8 @@ pub struct KeyLog {
     pub fault: PrimitiveFault,
 }
 
-const CHAIN_NEXT: &[u8] = b"noescrow-v1 KDF_SCKA_CK";
+const CHAIN_NEXT: &[u8] = b"noescrow-v1 pq ck";
+const MESSAGE: &[u8] = b"noescrow-v1 message";
 const SK_ROOT: &[u8] = b"noescrow-v1 sk: root key";
 
 fn key(bytes: &[u8]) -> Key {
@@ -115,25 +116,32 @@ impl Log {
                 self.chain_keys.extend([*chain_key.expose(), *next.expose()]);
                 self.message_keys.insert(*message_key.expose());
             }
-            Call::Hkdf { salt, ikm, out, .. } => match (out.len(), ikm) {
-                (96, _) => {
+            // A chain's step for a message whose key is not kept.
+            Call::Hmac { key: chain_key, parts: [[2]], mac } => {
+                self.chain_keys.extend([key(chain_key), *mac.expose()]);
+            }
+            Call::Hkdf { salt, ikm: [message_key], info: [MESSAGE, ..], .. } => {
+                self.last_message_keys = Some([key(message_key), key(salt)]);
+            }
+            Call::Hkdf { salt, out, .. } => match out.len() {
+                96 => {
                     self.root_keys.extend([key(salt), key(&out[..32])]);
                     self.chain_keys.insert(key(&out[32..64]));
                 }
-                (128, _) => {
+                128 => {
                     self.sparse_root_keys.insert(key(&out[..32]));
                     self.sparse_chain_keys.extend([key(&out[32..64]), key(&out[64..96])]);
                 }
-                (44, [message_key]) => self.last_message_keys = Some([key(message_key), key(salt)]),
                 _ => {}
             },
             Call::HkdfExpand { prk, info, out } => {
-                if *info == [SK_ROOT] {
+                if info[0] == SK_ROOT {
                     self.root_keys.insert(key(out));
                 }
                 if info[0] == CHAIN_NEXT {
                     self.sparse_chain_keys.extend([*prk.expose(), key(&out[..32])]);
-                    self.sparse_message_keys.insert(key(&out[32..]));
+                    // A step for a message whose key is not kept derives the chain key alone.
+                    self.sparse_message_keys.extend(out[32..].try_into().ok().map(|bytes: &Key| *bytes));
                 }
             }
             Call::Seal { key, nonce, .. } => self.seals.push(Use { step, key: *key.expose(), nonce: **nonce }),

@@ -27,7 +27,7 @@ use key_log::{KeyLog, Logged, PrimitiveFault};
 use noescrow::hazmat::Intercepted;
 use noescrow::primitives::RustCrypto;
 use noescrow::{
-    ChunkSize, MAX_SKIP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, session,
+    ChunkSize, MAX_JUMP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS, session,
     skipped::{Heap, Inline, SkippedKeyStore},
 };
 use noescrow_sim::{
@@ -38,7 +38,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rand_chacha::ChaCha20Rng;
-use schedules::{config, handshake, jump, opening, ping_pong, schedule};
+use schedules::{config, handshake, jump, longest_jump, lose, opening, ping_pong, schedule};
 use std::collections::HashSet;
 use support::rng;
 
@@ -59,14 +59,14 @@ fn holds(outcome: Result<Report, Violation>) -> Result<(), TestCaseError> {
 }
 
 const fn bound<S: SkippedKeyStore>() -> u16 {
-    if S::CAPACITY < 1000 { S::CAPACITY as u16 } else { 1000 }
+    S::CAPACITY as u16
 }
 
 proptest! {
     #![proptest_config(config(60))]
 
     #[test]
-    fn any_schedule_agrees_with_the_oracle(opening in opening(), events in schedule(1000)) {
+    fn any_schedule_agrees_with_the_oracle(opening in opening(), events in schedule(bound::<Heap>())) {
         holds(play::<Heap>(opening, events))?;
     }
 
@@ -96,34 +96,52 @@ proptest! {
 fn session_with_no_room_for_keys_agrees_with_the_oracle() {
     let events = || jump(Side::Alice, 1, 0).into_iter().chain(jump(Side::Bob, 0, 1)).chain(ping_pong(3, 0));
     let report = play::<Inline<0>>(Opening { burst: 3, accepted: 2, ..Opening::PLAIN }, events()).unwrap();
-    assert!(report.too_many_skipped > 0 && report.most_skipped == 0, "{report:?}");
+    // Nothing that skips is refused; what was skipped never opens. Three of the beginning, two of the jumps.
+    assert_eq!((report.too_many_skipped, report.most_skipped), (0, 0), "{report:?}");
+    assert_eq!((report.evicted, report.lost, report.opened + report.lost), (5, 5, report.sent), "{report:?}");
+    // Control: with room for them, they open.
+    let report = play::<Inline<4>>(Opening { burst: 3, accepted: 2, ..Opening::PLAIN }, events()).unwrap();
+    assert_eq!((report.lost, report.opened), (0, report.sent), "{report:?}");
+}
+
+/// A jump, after which all but the newest messages are lost: those whose keys a store keeps, and three more.
+fn jump_and_late_arrivals(previous: u16, current: u16) -> Report {
+    let lost = u32::from(previous) + u32::from(current);
+    let events = jump(Side::Alice, previous, current);
+    let lost = lose(Side::Bob, (lost - MAX_SKIPPED_KEYS as u32 - 3) as u16);
+    play::<Heap>(Opening::PLAIN, events.into_iter().chain(lost)).unwrap()
 }
 
 #[test]
-fn jump_of_max_skip_opens_and_one_more_does_not() {
-    let bound = MAX_SKIP as u16;
-    for (previous, current, refused) in [
-        (0, bound, 0),
-        (0, bound + 1, 1),
-        (bound, 0, 0),
-        (bound, bound, 0),
-        (bound + 1, 0, 1),
-        (bound + 1, bound, 1),
-        (bound, bound + 1, 1),
-    ] {
-        let report = play::<Heap>(Opening::PLAIN, jump(Side::Alice, previous, current)).unwrap();
-        let seen = usize::from(report.too_many_skipped > 0);
-        assert_eq!(seen, refused, "{previous} {current} {report:?}");
-        assert_eq!(refused == 0, report.opened == report.sent, "skipped messages open later: {report:?}");
-    }
+fn jump_of_max_jump_opens_and_one_more_does_not() {
+    let bound = MAX_JUMP as u16;
+    let report = jump_and_late_arrivals(0, bound);
+    assert_eq!((report.too_many_skipped, report.lost, report.opened_late), (0, 3, MAX_SKIPPED_KEYS), "{report:?}");
+    let report = jump_and_late_arrivals(0, bound + 1);
+    // Those that are late arrive in order and skip fewer.
+    assert_eq!((report.too_many_skipped, report.lost, report.opened_late), (1, 0, 0), "{report:?}");
+    assert_eq!(report.opened, MAX_SKIPPED_KEYS + 3 + 3, "{report:?}");
+}
+
+#[test]
+fn old_chain_missing_more_than_max_jump_is_given_up() {
+    let bound = MAX_JUMP as u16;
+    let report = jump_and_late_arrivals(bound, 0);
+    assert_eq!((report.too_many_skipped, report.lost, report.opened_late), (0, 3, MAX_SKIPPED_KEYS), "{report:?}");
+    let report = jump_and_late_arrivals(bound + 1, 0);
+    // The new chain goes on; nothing of the old one opens.
+    assert_eq!((report.too_many_skipped, report.lost, report.most_skipped), (0, MAX_SKIPPED_KEYS + 3, 0), "{report:?}");
 }
 
 #[test]
 fn beyond_max_skipped_keys_the_oldest_are_evicted() {
-    let bound = MAX_SKIP as u16;
-    let thrice = [bound, bound, 3].map(|count| jump(Side::Bob, 0, count)).concat();
-    let report = play::<Heap>(Opening::PLAIN, [ping_pong(1, 0), thrice].concat()).unwrap();
-    assert_eq!((report.most_skipped, report.evicted, report.lost), (MAX_SKIPPED_KEYS, 3, 3), "{report:?}");
+    let half = MAX_SKIPPED_KEYS as u16 / 2;
+    // In three jumps, in one, and in one over two chains.
+    for jumps in [vec![(0, half), (0, half), (0, 3)], vec![(0, 2 * half + 3)], vec![(half + 3, half)]] {
+        let jumps = jumps.into_iter().flat_map(|(previous, current)| jump(Side::Bob, previous, current)).collect();
+        let report = play::<Heap>(Opening::PLAIN, [ping_pong(1, 0), jumps].concat()).unwrap();
+        assert_eq!((report.most_skipped, report.evicted, report.lost), (MAX_SKIPPED_KEYS, 3, 3), "{report:?}");
+    }
 }
 
 #[test]
@@ -169,7 +187,7 @@ fn generator_reaches_every_kind_of_outcome_and_event() {
     }
     let (small, kinds) = reach::<Inline<7>>(120);
     assert_eq!(kinds.len(), usize::from(Event::KINDS), "{kinds:?}");
-    let counts = [small.opened, small.opened_late, small.refused, small.lost, small.too_many_skipped, small.evicted];
+    let counts = [small.opened, small.opened_late, small.refused, small.lost, small.evicted];
     assert!(counts.iter().all(|count| *count > 20), "{small:?}");
     assert!(small.retired > 0 && small.restored > 20 && small.snapshots_refused > 5, "{small:?}");
     assert!(small.handshakes_refused > 20 && small.handshakes_accepted > 20, "{small:?}");
@@ -177,6 +195,27 @@ fn generator_reaches_every_kind_of_outcome_and_event() {
     // A larger store, which keeps keys until their epoch ends.
     let (large, _) = reach::<Inline<40>>(120);
     assert!(large.expired > 0 && large.epochs > 2, "{large:?}");
+    // The largest store's schedules have the longest jumps.
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &[3; 32]));
+    let sent = |events: Vec<Event>| -> u32 {
+        let counts =
+            events.iter().map(|event| if let Event::Burst { count, .. } = event { u32::from(*count) } else { 0 });
+        counts.sum()
+    };
+    let mut long = |cases: usize, bound: u16| {
+        let one = |_| schedule(bound).new_tree(&mut runner).unwrap().current();
+        (0..cases).map(one).filter(|events| sent(events.clone()) > MAX_JUMP).count()
+    };
+    assert!(long(60, bound::<Heap>()) > 0 && long(60, 7) == 0);
+    let mut outcomes = HashSet::new();
+    for _ in 0..5 {
+        let events = longest_jump().new_tree(&mut runner).unwrap().current();
+        let mut largest = simulation::<Heap>(Opening::PLAIN);
+        events.into_iter().for_each(|event| largest.step(event).unwrap());
+        let report = largest.report();
+        outcomes.insert((report.too_many_skipped, report.evicted > 0));
+    }
+    assert_eq!(outcomes, HashSet::from([(0, true), (1, false)]));
 }
 
 /// Chunks are large, so that an epoch takes a few rounds. One message of each chain is delayed until the end.
@@ -208,10 +247,9 @@ fn forked_world_behaves_like_the_first() {
     assert_eq!(first.report(), second.report());
 }
 
-/// Schedules that reach every bound of a store for seven keys. There are two, because a refused jump ends one
-/// direction.
+/// Schedules that reach every bound of a store for seven keys.
 fn around_the_bounds_of_seven() -> [Vec<Event>; 2] {
-    let jumps = [jump(Side::Alice, 0, 7), jump(Side::Bob, 3, 4), jump(Side::Alice, 4, 4)];
+    let jumps = [jump(Side::Alice, 0, 7), jump(Side::Bob, 3, 4), jump(Side::Alice, 4, 4), jump(Side::Bob, 0, 8)];
     let ages = [ping_pong(1, 7), ping_pong(MAX_SKIPPED_STEPS as usize + 2, 0)];
     [jumps.concat(), ages.concat()]
 }
@@ -233,7 +271,7 @@ fn control_oracle_off_by_one_is_flagged_at_each_bound() {
         ModelLimits { capacity: 8, ..right },
         ModelLimits { max_steps: right.max_steps - 1, ..right },
         ModelLimits { max_steps: right.max_steps + 1, ..right },
-        ModelLimits { max_skip: 6, ..right },
+        ModelLimits { max_jump: 6, ..right },
     ] {
         assert!(caught(wrong), "{wrong:?}");
     }
@@ -243,14 +281,22 @@ fn control_oracle_off_by_one_is_flagged_at_each_bound() {
         large.set_limits(ModelLimits { max_epochs, ..thousand });
         assert_eq!(run(&mut large, events).is_err(), wrong, "{max_epochs}");
     }
-    for max_skip in [MAX_SKIP - 1, MAX_SKIP + 1] {
-        for bound in [MAX_SKIP as u16, MAX_SKIP as u16 + 1] {
-            let mut large = simulation::<Heap>(Opening::PLAIN);
-            large.set_limits(ModelLimits { max_skip, ..thousand });
-            let caught = run(&mut large, jump(Side::Alice, 0, bound)).is_err();
-            // The wrong oracle differs from the right one at exactly one length.
-            assert_eq!(caught, (max_skip < MAX_SKIP) == (bound <= MAX_SKIP as u16), "{max_skip} {bound}");
-        }
+}
+
+#[test]
+fn control_oracle_with_another_jump_is_flagged() {
+    let bound = MAX_JUMP as u16;
+    // Not `run`, which delivers all late messages at the end.
+    let caught = |max_jump: u32, previous: u16, current: u16| {
+        let mut large = simulation::<Heap>(Opening::PLAIN);
+        large.set_limits(ModelLimits { max_jump, ..ModelLimits::of::<Heap>() });
+        jump(Side::Alice, previous, current).into_iter().any(|event| large.step(event).is_err())
+    };
+    // The wrong oracle differs from the right one at exactly one length, in the new chain and in the old one.
+    for (max_jump, jumps) in [(MAX_JUMP - 1, [bound, bound + 1]), (MAX_JUMP + 1, [bound + 1, bound])] {
+        let [wrong, right] = jumps;
+        assert!(caught(max_jump, 0, wrong) && !caught(max_jump, 0, right), "{max_jump}");
+        assert!(caught(max_jump, wrong, 0), "{max_jump}");
     }
 }
 

@@ -2,8 +2,8 @@
 //! Schedules weighted towards the edges: the first and the last items, jumps just within and just beyond the bounds,
 //! conversations long enough that keys expire.
 
-use noescrow::ChunkSize;
-use noescrow_sim::{Event, FROM_BACK, Opening, ServedBundle, Side, Tampering};
+use noescrow::{ChunkSize, MAX_JUMP};
+use noescrow_sim::{Event, FROM_BACK, MAX_BURST, Opening, ServedBundle, Side, Tampering};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -36,9 +36,9 @@ fn tampering() -> impl Strategy<Value = Tampering> + Clone {
     ]
 }
 
-/// Lengths on both sides of a power of two, where padding changes.
+/// Lengths on both sides of a power of two, where padding changes, and some beyond what the header's AEAD covers.
 fn length() -> impl Strategy<Value = u16> + Clone {
-    let edges = prop_oneof![Just(127u16), Just(128), Just(255), Just(1023), Just(2047)];
+    let edges = prop_oneof![Just(127u16), Just(128), Just(255), Just(1023), Just(4_095), Just(5_000)];
     prop_oneof![3 => 0u16..40, 1 => Just(0), 1 => edges]
 }
 
@@ -116,6 +116,19 @@ const fn deliver_last(to: Side) -> Event {
     Event::Deliver { to, at: FROM_BACK }
 }
 
+/// `count` messages, in as many bursts as they need.
+fn bursts(from: Side, count: u16) -> impl Iterator<Item = Event> {
+    let whole = std::iter::repeat_n(MAX_BURST, usize::from(count / MAX_BURST));
+    whole.chain([count % MAX_BURST]).map(move |count| Event::Burst { from, count })
+}
+
+/// Loses the `count` oldest messages in transit to one side.
+pub fn lose(to: Side, count: u16) -> impl Iterator<Item = Event> {
+    let whole = std::iter::repeat_n(255, usize::from(count / 256));
+    let rest = (count % 256).checked_sub(1).map(|less| less as u8);
+    whole.chain(rest).map(move |count| Event::Drop { to, at: 0, count })
+}
+
 /// `rounds` ratchet steps of each side; `left` messages of each chain to Bob stay undelivered.
 pub fn ping_pong(rounds: usize, left: u16) -> Vec<Event> {
     let round = [
@@ -130,26 +143,28 @@ pub fn ping_pong(rounds: usize, left: u16) -> Vec<Event> {
 /// A jump over `previous` messages of the previous chain and `current` messages of the new one.
 pub fn jump(from: Side, previous: u16, current: u16) -> Vec<Event> {
     let to = from.other();
-    vec![
-        send(from),
-        deliver_last(to),
-        Event::Burst { from, count: previous },
-        send(to),
-        deliver_last(from),
-        Event::Burst { from, count: current + 1 },
-        deliver_last(to),
-    ]
+    let begin = [send(from), deliver_last(to)].into_iter().chain(bursts(from, previous));
+    let step = [send(to), deliver_last(from)].into_iter().chain(bursts(from, current + 1));
+    begin.chain(step).chain([deliver_last(to)]).collect()
 }
 
-/// Around `bound`, the most messages that one jump may skip.
+/// Around `bound`.
 fn around(bound: u16) -> impl Strategy<Value = u16> + Clone {
     (0u16..5).prop_map(move |off| (bound + off).saturating_sub(2))
 }
 
-/// A piece of a schedule. `bound` is the number of messages that a jump may skip in total.
+/// Around the most messages that one jump may skip, in the old chain or in the new one.
+pub fn longest_jump() -> impl Strategy<Value = Vec<Event>> + Clone {
+    let count = prop_oneof![Just(MAX_JUMP as u16), Just(MAX_JUMP as u16 + 1)];
+    (side(), count, any::<bool>())
+        .prop_map(|(from, count, old)| if old { jump(from, count, 0) } else { jump(from, 0, count) })
+}
+
+/// A piece of a schedule. `bound` is the number of keys that a store keeps.
 fn piece(bound: u16) -> impl Strategy<Value = Vec<Event>> + Clone {
     // Few pieces have thousands of messages.
     let long_jump = if bound > 100 { 1 } else { 12 };
+    let longest = if bound > 100 { longest_jump().boxed() } else { Just(Vec::new()).boxed() };
     let half = (bound / 2).max(1);
     prop_oneof![
         100 => vec(honest(), 1..6),
@@ -161,6 +176,7 @@ fn piece(bound: u16) -> impl Strategy<Value = Vec<Event>> + Clone {
         long_jump => (side(), around(bound)).prop_map(|(from, count)| jump(from, 0, count)),
         long_jump => (side(), around(half), around(half)).prop_map(|(from, a, b)| jump(from, a, b)),
         long_jump => (side(), around(bound)).prop_map(|(from, count)| jump(from, count, 0)),
+        2 => longest,
     ]
 }
 
