@@ -27,7 +27,7 @@ use std::io::{BufWriter, IsTerminal, Read, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use transfer::{CHUNK, Losses, Peer, deliver};
 
 type Device = device::Device<Recorder>;
