@@ -4,6 +4,7 @@
 use super::error::RelayError;
 use super::period::Period;
 use super::public::{Held, Public, write_bytes};
+use crate::device::policy;
 use crate::identity::Identity;
 use crate::prekeys::{Bundle, Prekey, PrekeyKind, Publication};
 use crate::time::UnixSeconds;
@@ -15,7 +16,7 @@ pub const MAX_ONE_TIME_PREKEYS: usize = 1_000;
 /// Number of one-time prekeys handed out without a pause. This is more than the number of new correspondents that a
 /// person has at once. An attacker who drains an account (attack B10, "prekey pogo") gets this many, and then one in
 /// each [`ONE_TIME_INTERVAL`](super::ONE_TIME_INTERVAL).
-pub const ONE_TIME_BURST: u64 = 20;
+pub const ONE_TIME_BURST: u64 = policy::SERVER_BURST as u64;
 
 #[derive(Clone, Debug)]
 pub(super) struct Directory {
@@ -46,7 +47,7 @@ impl Directory {
     }
 
     pub(super) fn publish(&mut self, publication: Publication, now: UnixSeconds) -> Result<(), RelayError> {
-        let Publication { identity, signed_prekey, one_time_prekeys } = publication;
+        let Publication { identity, signed_prekey, mut one_time_prekeys } = publication;
         if identity != self.identity.0 {
             return Err(RelayError::IdentityChanged);
         }
@@ -55,6 +56,8 @@ impl Directory {
         if !fit {
             return Err(RelayError::BadPublication);
         }
+        // A device sends prekeys again if it does not know whether they arrived.
+        one_time_prekeys.retain(|prekey| !self.one_time_prekeys.iter().any(|held| held.0 == *prekey));
         // Expired prekeys give way, and only if room is needed: the clock may be wrong.
         let fits = |held: usize| held.saturating_add(one_time_prekeys.len()) <= MAX_ONE_TIME_PREKEYS;
         let short_of_room = !fits(self.one_time_prekeys.len());

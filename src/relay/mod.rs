@@ -91,11 +91,11 @@ impl Relay {
         Ok(())
     }
 
-    /// Stores a device's publication. Records the owner's address and the day.
+    /// Stores a device's publication; one-time prekeys that are held already are not stored twice. Records the owner's address and the day.
     ///
     /// # Errors
-    /// [`RelayError`], if there is no such account, the identity is not the account's, an id is already stored, or
-    /// there are too many prekeys.
+    /// [`RelayError`], if there is no such account, the identity is not the account's, another prekey has an id of
+    /// these, or there are too many prekeys.
     pub fn publish(
         &mut self,
         account: &AccountName,

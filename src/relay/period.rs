@@ -2,13 +2,14 @@
 //! The only times that a relay holds: numbers of days, and of periods of ten minutes.
 
 use super::public::impl_public;
+use crate::device::policy;
 use crate::time::UnixSeconds;
 use core::time::Duration;
 
 /// Length of a [`Day`].
 const DAY: u64 = 86_400;
 /// Time after which one more one-time prekey of an account may be handed out: 144 a day, as many as a device makes.
-pub const ONE_TIME_INTERVAL: Duration = Duration::from_secs(600);
+pub const ONE_TIME_INTERVAL: Duration = policy::SERVER_INTERVAL;
 
 /// The number of days since the Unix epoch. The time of day is not held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,8 +9,9 @@ use rand_chacha::rand_core::SeedableRng;
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
-/// When the signed prekey expires.
-const MUCH_LATER: UnixSeconds = after(35 * 86_400);
+/// When prekeys that were made at [`NOW`] expire.
+const LATER: UnixSeconds = NOW.saturating_add(crate::device::policy::LIFETIME);
+const DAY: u64 = 86_400;
 
 const fn after(seconds: u64) -> UnixSeconds {
     NOW.saturating_add(Duration::from_secs(seconds))
@@ -109,7 +110,8 @@ fn one_wrong_clock_reading_stops_no_prekeys_for_long() {
 #[test]
 fn an_expired_one_time_prekey_is_never_handed_out() {
     let (mut relay, mut device, mut rng) = relay_with(3);
-    let fresh = device.publish(2, after(3 * 86_400), &mut rng).unwrap();
+    device.rotate(after(DAY), &mut rng);
+    let fresh = device.publish(2, after(DAY), &mut rng).unwrap();
     let fresh_ids: Vec<_> = fresh.one_time_prekeys.iter().map(Prekey::id).collect();
     relay.publish(&bob(), fresh, address(1), NOW).unwrap();
     // Control: in their last second the first three may be used.
@@ -121,14 +123,33 @@ fn an_expired_one_time_prekey_is_never_handed_out() {
     assert_eq!(ids, [Some(fresh_ids[0]), Some(fresh_ids[1]), None]);
 }
 
+/// A device sends prekeys again if it does not know whether they arrived.
+#[test]
+fn publishing_held_prekeys_again_changes_nothing() {
+    let (mut relay, mut device, mut rng) = relay_with(1);
+    let more = device.publish(2, NOW, &mut rng).unwrap();
+    relay.publish(&bob(), more.clone(), address(1), NOW).unwrap();
+    let before = relay.state_bytes();
+    assert_eq!(relay.publish(&bob(), more.clone(), address(1), NOW), Ok(()));
+    assert_eq!(relay.state_bytes(), before);
+    // Control: another prekey with an id that is held is refused.
+    let id = more.one_time_prekeys[0].id();
+    relay.accounts.get_mut(&bob()).unwrap().directory.one_time_prekeys[0] = Held(more.one_time_prekeys[1].clone());
+    relay.accounts.get_mut(&bob()).unwrap().directory.one_time_prekeys.truncate(1);
+    let mut twice = more;
+    twice.one_time_prekeys.push(twice.one_time_prekeys[0].clone());
+    assert_eq!(twice.one_time_prekeys[2].id(), id);
+    assert_eq!(relay.publish(&bob(), twice, address(1), NOW), Err(RelayError::BadPublication));
+}
+
 #[test]
 fn no_one_time_prekey_is_spent_on_an_expired_signed_prekey() {
     let (mut relay, mut device, mut rng) = relay_with(0);
-    relay.publish(&bob(), device.publish(1, UnixSeconds::MAX, &mut rng).unwrap(), address(1), NOW).unwrap();
-    let then = UnixSeconds(MUCH_LATER.0 + 1);
+    relay.publish(&bob(), device.publish(1, after(DAY), &mut rng).unwrap(), address(1), NOW).unwrap();
+    let then = UnixSeconds(LATER.0 + 1);
     assert!(relay.fetch(&bob(), then).unwrap().one_time_prekey().is_none());
     // Control: it may still be handed out.
-    assert!(relay.fetch(&bob(), MUCH_LATER).unwrap().one_time_prekey().is_some());
+    assert!(relay.fetch(&bob(), LATER).unwrap().one_time_prekey().is_some());
 }
 
 #[test]
@@ -136,7 +157,7 @@ fn expired_prekeys_give_way_when_room_is_needed() {
     let (mut relay, mut device, mut rng) = relay_with(1);
     let store = &mut relay.accounts.get_mut(&bob()).unwrap().directory.one_time_prekeys;
     *store = core::iter::repeat_n(store[0].clone(), MAX_ONE_TIME_PREKEYS).collect();
-    let fresh = device.publish(1, UnixSeconds::MAX, &mut rng).unwrap();
+    let fresh = device.publish(1, after(DAY), &mut rng).unwrap();
     let before = relay.state_bytes();
     // Control: until they expire there is no room.
     assert_eq!(relay.publish(&bob(), fresh.clone(), address(1), LATER), Err(RelayError::TooManyPrekeys));

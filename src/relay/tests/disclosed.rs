@@ -8,8 +8,6 @@ use crate::relay::mailbox::{Mailbox, QueuedEnvelope};
 use crate::relay::period::{Day, Period};
 use alloc::string::String;
 
-const DAY: u64 = 86_400;
-
 /// An account with something in every field.
 fn busy() -> (Relay, Device, ChaCha20Rng) {
     let (mut relay, device, mut rng) = relay_with(4);
@@ -143,8 +141,8 @@ type Withheld = (&'static str, fn(&mut Disclosure));
 fn the_relays_whole_state_follows_from_its_disclosures() {
     let (mut relay, _, mut rng) = busy();
     let alice = AccountName::new("+14153333333").unwrap();
-    let mut device = Device::generate(LATER, &mut rng);
-    let publication = device.publish(2, LATER, &mut rng).unwrap();
+    let mut device = Device::generate(NOW, &mut rng);
+    let publication = device.publish(2, NOW, &mut rng).unwrap();
     let six = IpAddr::from([0x20, 1, 0xD, 0xB8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
     relay.open(&alice, publication, AccessKey::from_bytes([1; 32]).hash(), six, NOW).unwrap();
     let disclosures = [&bob(), &alice].map(|name| relay.disclose(name, &Order::new("all")).unwrap());
@@ -176,8 +174,8 @@ fn the_relays_whole_state_follows_from_its_disclosures() {
 fn replacing_the_identity_resets_nothing_that_is_disclosed() {
     let (mut relay, _, mut rng) = busy();
     let before = disclosure(&relay);
-    let mut other = Device::generate(LATER, &mut rng);
-    let publication = other.publish(1, LATER, &mut rng).unwrap();
+    let mut other = Device::generate(NOW, &mut rng);
+    let publication = other.publish(1, NOW, &mut rng).unwrap();
     relay.replace_identity(&bob(), publication, KEY.hash(), address(2), after(9 * DAY)).unwrap();
     let then = disclosure(&relay);
     assert_eq!(then.opened, before.opened);
@@ -255,8 +253,8 @@ impl rand_core::TryCryptoRng for Stuck {}
 /// The state of a relay at which everything happened `seconds` after midnight.
 fn state_of_a_day(seconds: u64) -> Vec<u8> {
     let mut rng = ChaCha20Rng::seed_from_u64(8);
-    let mut device = Device::generate(LATER, &mut rng);
-    let publication = device.publish(0, LATER, &mut rng).unwrap();
+    let mut device = Device::generate(NOW, &mut rng);
+    let publication = device.publish(0, NOW, &mut rng).unwrap();
     let (mut relay, now) = (Relay::default(), UnixSeconds(NOW.0 / DAY * DAY + seconds));
     relay.open(&bob(), publication, KEY.hash(), address(1), now).unwrap();
     relay.deliver(&bob(), message(200), Some(&KEY), now, &mut rng).unwrap();
