@@ -472,7 +472,7 @@ fn prekey(signing: &SigningKey, kind: u8, expiry: UnixSeconds, rng: &mut ChaCha2
     let (_, kem) = mlkem1024::generate_key_pair(seed).into_parts();
     let kem: [u8; 1568] = kem.into();
     let id = u32::from(kind).to_be_bytes();
-    let mut bytes = [b"noescrow-v1 prekey", SUITE, &[kind], &id, &expiry.0.to_be_bytes(), &public, &kem].concat();
+    let mut bytes = [b"noescrow-v1 prekey", SUITE, &[kind, 1], &id, &expiry.0.to_be_bytes(), &public, &kem].concat();
     let signature = signing.sign(&bytes);
     bytes.extend(signature.to_bytes());
     let public = bytes.split_off(b"noescrow-v1 prekey".len() + SUITE.len());

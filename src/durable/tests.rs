@@ -64,7 +64,7 @@ fn debug_output_shows_no_id_no_identity_and_no_key() {
     bob.rotate(NOW, &mut rng);
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let payload = Payload { plaintext: b"a secret text", associated_data: b"with context", ..Payload::default() };
-    let options = InitiateOptions::expecting(bob.identity(), NOW).chunk_size(ChunkSize::Bytes64);
+    let options = InitiateOptions::expecting(bob.identity(), UnixSeconds(5)).chunk_size(ChunkSize::Bytes64);
     let (initiator, hello) = alice.initiate(bundle, payload, options, &mut rng).unwrap();
     let sealed = Sealed { message: &hello, associated_data: payload.associated_data };
     let (mut responder, _) = bob.accept(sealed).unwrap();

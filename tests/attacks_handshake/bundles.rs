@@ -4,6 +4,7 @@
 use crate::forger::{self, DESCRIPTION_LEN, FLAG, IDENTITY, ONE_TIME, SIGNED, raw_dh};
 use crate::recording::{Faults, Party};
 use crate::support::{LATER, NOW};
+use noescrow::device::policy::LIFETIME;
 use noescrow::error::{AcceptError, InitiateError};
 use noescrow::hazmat::{AcceptFromAnyone, duplicate_bundle};
 use noescrow::primitives::{Primitives, RustCrypto};
@@ -329,32 +330,37 @@ fn b12_expired_and_deleted_prekeys_are_refused() {
         let (bundle, options) = (duplicate_bundle(&parsed), InitiateOptions::unverified(now));
         alice.device.initiate(bundle, b"hi", options, &mut alice.rng).map(|_| ()).map_err(InitiateError::from)
     };
-    for now in [UnixSeconds(LATER.0 + 1), UnixSeconds(LATER.0 + 365 * 86_400), UnixSeconds::MAX] {
+    let expiry = parsed.signed_prekey().expiry();
+    assert_eq!(expiry, NOW.saturating_add(LIFETIME));
+    for now in [UnixSeconds(expiry.0 + 1), UnixSeconds(expiry.0 + 365 * 86_400), UnixSeconds::MAX] {
         assert_eq!(at(now, &mut alice), Err(InitiateError::Expired));
     }
     assert_eq!(alice.rng.drawn.len(), drawn, "no ephemeral key was made");
-    assert_eq!(at(LATER, &mut alice), Ok(()));
-    // Each of the two expiries counts.
+    assert_eq!(at(expiry, &mut alice), Ok(()));
+    // A one-time prekey's expiry counts too: it is not used.
     let sooner = |kind: usize| {
         let mut bytes = stale.clone();
-        bytes[[SIGNED, ONE_TIME][kind].start + 5..][..8].copy_from_slice(&(NOW.0 - 1).to_be_bytes());
+        bytes[[SIGNED, ONE_TIME][kind].start + 6..][..8].copy_from_slice(&(NOW.0 - 1).to_be_bytes());
         Bundle::from_bytes(&Party::faulty(18, VERIFIES_NOTHING).primitives, &bytes).unwrap()
     };
-    for bundle in [sooner(0), sooner(1)] {
-        let outcome = alice.device.initiate(bundle, b"hi", InitiateOptions::unverified(NOW), &mut alice.rng);
-        assert_eq!(outcome.map(|_| ()).unwrap_err().error, InitiateError::Expired);
-    }
+    let outcome = alice.device.initiate(sooner(0), b"hi", InitiateOptions::unverified(NOW), &mut alice.rng);
+    assert_eq!(outcome.map(|_| ()).unwrap_err().error, InitiateError::Expired);
+    let mut flag = |bundle, now| {
+        alice.device.initiate(bundle, b"hi", InitiateOptions::unverified(now), &mut alice.rng).unwrap().1[5]
+    };
+    assert_eq!([flag(sooner(1), NOW), flag(sooner(1), UnixSeconds(NOW.0 - 1))], [0, 1]);
     // The server cannot prolong the expiry. Control: a reader that verifies nothing accepts the longer life.
     let mut prolonged = stale.clone();
-    prolonged[SIGNED.start + 5..SIGNED.start + 13].fill(0xFF);
+    prolonged[SIGNED.start + 6..SIGNED.start + 14].fill(0xFF);
     assert_refused_for_its_signature(&prolonged);
-    // For a caller without a clock: the owner has deleted the private half after two rotations.
+    // For a caller without a clock: the owner deletes the private half after more rotations than it has space for.
     let (_, hello) = alice.initiate(&stale).unwrap();
+    bob.device.rotate(NOW, &mut bob.rng);
     bob.device.rotate(NOW, &mut bob.rng);
     let kept = bob.state();
     bob.device.rotate(NOW, &mut bob.rng);
     assert_eq!(bob.refuses(&hello), AcceptError::PrekeyGone);
-    // Control: after one rotation the message still opens.
+    // Control: before the last one the message still opens.
     assert!(Party::restored(&kept, 16).device.accept(&hello).is_ok());
 }
 
@@ -365,7 +371,7 @@ fn b19_no_byte_chooses_a_group_a_kem_or_a_hash() {
     let mut bob = Party::new(19);
     let (long, short) = (bob.bundle(true), bob.bundle(false));
     let mut unverifying = Party::faulty(20, VERIFIES_NOTHING);
-    assert_eq!((long.len(), short.len()), (128 + 1677 + 1 + 1677, 128 + 1677 + 1));
+    assert_eq!((long.len(), short.len()), (128 + 1678 + 1 + 1678, 128 + 1678 + 1));
     // Bytes that are not part of a key, a signature or a number have exactly one valid value, with or without
     // signatures.
     for (at, right) in [(SIGNED.start, 1), (FLAG, 1), (ONE_TIME.start, 2)] {
@@ -377,11 +383,11 @@ fn b19_no_byte_chooses_a_group_a_kem_or_a_hash() {
         assert_eq!(taken.collect::<Vec<_>>(), [right]);
     }
     // No byte may follow, and none may be missing.
-    for len in [0, 1, 128, 1805, long.len() - 1] {
+    for len in [0, 1, 128, 1806, long.len() - 1] {
         assert!(unverifying.initiate(&long[..len]).is_none());
     }
     assert!(unverifying.initiate(&[&long[..], &[0]].concat()).is_none());
-    // Whatever the ids and expiries are, the same functions are called on inputs of the same sizes.
+    // Whatever the versions, ids and expiries are, the same functions are called on inputs of the same sizes.
     let shape = |bytes: &[u8]| {
         let mut alice = Party::faulty(21, VERIFIES_NOTHING);
         assert!(alice.initiate(bytes).is_some());
@@ -390,12 +396,20 @@ fn b19_no_byte_chooses_a_group_a_kem_or_a_hash() {
         operations.iter().map(|one| (one.name, sizes(&one.inputs), sizes(&one.outputs))).collect::<Vec<_>>()
     };
     let usual = shape(&long);
-    for (at, len) in [(SIGNED.start + 1, 4), (SIGNED.start + 5, 8), (ONE_TIME.start + 1, 4), (ONE_TIME.start + 5, 8)] {
+    for (at, len) in [(SIGNED.start + 1, 5), (SIGNED.start + 6, 8), (ONE_TIME.start + 1, 5), (ONE_TIME.start + 6, 8)] {
         let mut bytes = long.clone();
         bytes[at..at + len].fill(0xFF);
         assert_eq!(shape(&bytes), usual);
     }
     // Control: a byte that does choose something shows; a one-time prekey adds one DH.
     assert_ne!(shape(&short), usual);
+    // PK-2: version 0 and id 0 are none, with or without a valid signature.
+    for (at, len) in [(SIGNED.start + 1, 1), (SIGNED.start + 2, 4), (ONE_TIME.start + 1, 1), (ONE_TIME.start + 2, 4)] {
+        let mut none = long.clone();
+        none[at..at + len].fill(0);
+        assert!(unverifying.initiate(&none).is_none(), "{at}");
+        none[at..at + len].fill(7);
+        assert!(unverifying.initiate(&none).is_some(), "{at}");
+    }
     assert!(Party::new(22).initiate(&long).is_some());
 }

@@ -4,7 +4,7 @@
 use super::super::forge::Forgery;
 use super::super::handshake::at;
 use super::super::json::{Event, hex_of};
-use super::super::{LATER, NOW, deliver, send};
+use super::super::{EXPIRY, NOW, deliver, send};
 use super::header::{AGE, EPOCH, N, NUMBER, NUMBER_256, PN, TYPE};
 use super::{
     REFUSED, Scene, TOO_MANY, accept, accept_bytes, deliver_bytes, flipped, initiate, low_order, non_canonical, with,
@@ -25,7 +25,7 @@ const HANDSHAKE_LEN: usize = SEALED_IDENTITY + 1 + 128 + 16;
 impl Scene {
     pub(super) fn first_messages(&mut self) {
         let with_one_time = self.bob.bundle(Some(&self.one_time));
-        let first = self.stage.play(initiate("Alice", &with_one_time, LATER, 32));
+        let first = self.stage.play(initiate("Alice", &with_one_time, EXPIRY, 32));
         self.stage.play(accept("Bob", &first));
         self.refuse(accept("never", &first), "HS-R1: the one-time prekey is used", "prekey already used");
 
