@@ -152,7 +152,8 @@ struct World<C: Capacities> {
     attacks: Attacks,
     /// When each arrives, and whether it is an honest stranger's.
     mail: Vec<(u64, bool, Vec<u8>)>,
-    handed_out: BTreeSet<u32>,
+    /// Public keys: an id of 32 random bits can occur again once its prekey is gone.
+    handed_out: BTreeSet<[u8; 32]>,
     published: Vec<Prekey>,
     rotated_at: u64,
     report: Report,
@@ -221,7 +222,7 @@ impl<C: Capacities> World<C> {
     fn fetch(&mut self, now: u64) -> Bundle {
         let bundle = self.server.fetch(self.owner.identity(), now);
         if let Some(prekey) = bundle.one_time_prekey() {
-            self.report.handed_out_twice |= !self.handed_out.insert(prekey.id());
+            self.report.handed_out_twice |= !self.handed_out.insert(*prekey.dh_key().as_bytes());
         }
         bundle
     }
