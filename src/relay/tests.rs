@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::*;
 use crate::Device;
+use crate::device::policy;
 use crate::wire::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD};
 use alloc::vec;
 use core::time::Duration;
@@ -10,7 +11,7 @@ use rand_chacha::rand_core::SeedableRng;
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
 /// When prekeys that were made at [`NOW`] expire.
-const LATER: UnixSeconds = NOW.saturating_add(crate::device::policy::LIFETIME);
+const LATER: UnixSeconds = NOW.saturating_add(policy::LIFETIME);
 const DAY: u64 = 86_400;
 
 const fn after(seconds: u64) -> UnixSeconds {
@@ -86,6 +87,32 @@ fn draining_is_limited_to_twenty_and_one_each_ten_minutes() {
     // Control: a relay that is always asked after a pause hands out all.
     let (mut relay, ..) = relay_with(100);
     assert_eq!((0..5).map(|turn| given(&mut relay, after(turn * 20 * 600))).sum::<usize>(), 100);
+}
+
+/// The server's limits and the device's policy together: somebody takes every prekey that the relay hands out.
+#[test]
+fn a_device_keeps_up_with_whoever_drains_its_account() {
+    let (mut relay, mut device, mut rng) = relay_with(policy::AT_SERVER);
+    let (mut taken, mut refused) = (Vec::new(), 0);
+    for period in 0..3 * 144 {
+        let now = after(period * 600);
+        let ask = |relay: &mut Relay| relay.fetch(&bob(), now).unwrap().one_time_prekey().map(Prekey::id);
+        taken.extend(core::iter::from_fn(|| ask(&mut relay)));
+        // The owner connects every four hours.
+        if period % 24 == 0 {
+            let listed = relay.one_time_prekey_ids(&bob(), now).unwrap();
+            let publication = device.replenish(now, &listed, &mut rng);
+            refused += usize::from(relay.publish(&bob(), publication, address(1), now).is_err());
+            assert!(relay.one_time_prekeys_left(&bob(), now).unwrap() > 50, "{period}");
+        }
+    }
+    assert_eq!((refused, taken.len()), (0, 20 + 3 * 144 - 1));
+    taken.sort_unstable();
+    assert!(taken.windows(2).all(|pair| pair[0] != pair[1]), "each is handed out once");
+    // Control: without a device that makes new ones, the account would have run out.
+    let (mut relay, ..) = relay_with(policy::AT_SERVER);
+    let all = (0..3 * 144).map(|period| given(&mut relay, after(period * 600))).sum::<usize>();
+    assert_eq!(all, policy::AT_SERVER);
 }
 
 #[test]
