@@ -25,6 +25,7 @@ const VERIFIES_NOTHING: Faults = Faults {
     no_torsion_check: false,
     no_modulus_check: false,
     no_ad: crate::recording::NoAd::Nowhere,
+    no_type: false,
     weak_kem: false,
     no_identity_dh: false,
     server_nonce: None,

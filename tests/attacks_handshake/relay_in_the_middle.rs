@@ -105,7 +105,18 @@ fn is_counted(one: &Operation, input: &[u8]) -> bool {
     let number = input.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
     let in_chain = one.inputs.iter().any(|part| part == CHAIN_NEXT) && input.len() == 4;
     let epoch = one.step.starts_with("BR-") || one.step.starts_with("SP-I") || one.step == "SP-R3";
-    (in_chain && (1..=MESSAGES).contains(&number)) || (epoch && input.len() == 8 && (1..=EPOCHS + 1).contains(&number))
+    let has = |label: &[u8]| one.inputs.iter().any(|part| part == label);
+    let in_tag = has(NUMBER_TAG) && input.len() == 4 && number < MESSAGES;
+    let body_len = has(HEADER) && input.len() == 8 && number < 16;
+    in_tag
+        || body_len
+        || (in_chain && (1..=MESSAGES).contains(&number))
+        || (epoch && input.len() == 8 && (1..=EPOCHS + 1).contains(&number))
+}
+
+/// Whether a value is part of what was made. A salt is made of two parts: a tag and random bytes.
+fn made(blobs: &[&[u8]], value: &[u8]) -> bool {
+    substring(blobs, value) || (value.len() == 16 && value.chunks(8).all(|half| substring(blobs, half)))
 }
 
 /// Every input of every operation that makes or uses a key is a constant, or was made earlier by the party itself, or

@@ -305,9 +305,9 @@ fn b26_a_genuine_message_in_another_wrapper_is_refused() {
     }
 }
 
-/// The unwrapped message, between devices that leave associated data out.
-fn without_ad(one_time: bool) -> Vec<u8> {
-    let faults = Faults { no_ad: NoAd::Everywhere, ..Faults::default() };
+/// The unwrapped message, between devices that leave out the type and associated data.
+fn without_type(one_time: bool) -> Vec<u8> {
+    let faults = Faults { no_ad: NoAd::Everywhere, no_type: true, ..Faults::default() };
     let (mut alice, mut bob) = (Party::faulty(23, faults), Party::faulty(22, faults));
     let (mut from_alice, hello) = alice.initiate(&bob.bundle(one_time)).unwrap();
     let (mut from_bob, _) = bob.device.accept(&hello).unwrap();

@@ -6,7 +6,7 @@ use crate::encodings::{base64, hex};
 use crate::faulty_device::{Fault, Name};
 use crate::generators::Source;
 use crate::leaks::{bobs_states, control, in_a_dump, limited, plain, rng};
-use crate::run::{ALICE, BOB, Device, NAMES, NOW, Run, Session, Setup};
+use crate::run::{ALICE, BOB, Device, LATER, NAMES, NOW, Run, Session, Setup};
 use noescrow::{Bundle, ChunkSize, Payload, StorageKey};
 use noescrow_audit::FindingKind;
 use noescrow_audit::FindingKind::{
