@@ -6,11 +6,10 @@ import dataclasses
 import random
 
 from noescrow import client, curve, errors, primitives, wire
-from noescrow.double import hencrypt
-from noescrow.triple import Triple, body_ad, kdf_hybrid
-from noescrow.wire import BraidMessage, Header, Message
+from noescrow.triple import Triple, seal
+from noescrow.wire import BraidMessage, Header
 
-JUMPS = (1, 2, 7, 999, 1_000, 1_001, 1_999, 2_000, 2_001)
+JUMPS = (1, 2, 7, 1_999, 2_000, 2_001, 24_999, 25_000, 25_001)
 
 
 def forge(sender: Triple, handshake: bytes | None, rng: random.Random) -> bytes:
@@ -22,7 +21,7 @@ def forge(sender: Triple, handshake: bytes | None, rng: random.Random) -> bytes:
     def wrong(of: int = 6) -> bool:
         return rng.randrange(of) == 0
 
-    salt = rng.randbytes(16)
+    random = rng.randbytes(8)
     epoch = sparse.braid.sending_epoch
     double.send_step(rng.randbytes, sparse.epochs[epoch].header_secret, epoch)
     message, key = sparse.braid.send(rng.randbytes)
@@ -30,8 +29,8 @@ def forge(sender: Triple, handshake: bytes | None, rng: random.Random) -> bytes:
     if wrong() and epoch + 1 in sparse.epochs and sparse.epochs[epoch + 1].sending:
         epoch += 1
     chain = sparse.epochs[epoch].sending
-    for _ in range(rng.choice(JUMPS) if wrong(12) else 0):
-        chain.step()
+    for _ in range(rng.choice((*JUMPS, 49_999, 50_000, 50_001)) if wrong(12) else 0):
+        chain.skip()
     pq_mk = chain.step()
     for _ in range(rng.choice(JUMPS) if wrong(12) else 0):
         double.send()
@@ -60,21 +59,19 @@ def forge(sender: Triple, handshake: bytes | None, rng: random.Random) -> bytes:
             else [bytes(32), b"\xff" * 32]
         )
     if wrong():
-        fields["previous_chain_length"] = rng.choice([0, 1, 5, 1_000, 1_001, 1_500, 2**32 - 1])
+        fields["previous_chain_length"] = rng.choice([0, 1, 5, 2_000, 2_001, 25_000, 25_001, 2**32 - 1])
     if wrong(12):
-        fields["number"] = rng.choice([0, 1, number + 1, 1_001, 2**32 - 2, 2**32 - 1])
+        fields["number"] = rng.choice([0, 1, number + 1, 25_001, 2**32 - 2, 2**32 - 1])
     if wrong(12):
-        fields["sparse_number"] = rng.choice([0, 1, chain.number + 1, 2_500, 2**32 - 2, 2**32 - 1])
+        fields["sparse_number"] = rng.choice([0, 1, chain.number + 1, 50_002, 2**32 - 2, 2**32 - 1])
     if wrong(12):
         fields["braid"] = BraidMessage(kind, rng.choice([0, 1, stamped + 1, 2**32 - 1]), index, chunk)
-    fields["age"] = rng.choice([0, 1, 2]) if wrong(12) else max(0, fields["age"])
+    fields["age"] = rng.choice([0, 1, 4]) if wrong(12) else max(0, fields["age"])
 
     outer = wire.u8(wire.LATER if handshake is None else wire.FIRST)
-    sealed = hencrypt(double.sending.header_key, salt, outer, Header(**fields).to_bytes())
-    key, nonce = kdf_hybrid(ec_mk, pq_mk)
-    ad = body_ad(triple.ad, b"", outer, sealed.to_bytes())
-    padding = wire.pad(b"forged") + (b"\0" if wrong(24) else b"")
-    return Message(handshake, sealed, primitives.seal(key, nonce, ad, padding)).to_bytes()
+    padded = wire.pad(b"forged", rng.choice([0, 16, 33])) + (b"\0" * rng.choice([1, 5]) if wrong(24) else b"")
+    keys = ec_mk, pq_mk
+    return seal(double.sending.header_key, random, Header(**fields), keys, triple.ad, b"", outer, handshake, padded)
 
 
 def outcome(action):
@@ -133,10 +130,9 @@ WRONG_SESSIONS = [
 ]
 
 WRONG_DEVICES = [
-    ("a next id that was already issued", lambda device: setattr(device, "next_id", 3)),
     ("a prekey twice", lambda device: device.one_time.append(device.one_time[0])),
     ("id 0", lambda device: _mutated(device.one_time[0], id=0)),
-    ("the signed prekey's id", lambda device: _mutated(device.one_time[0], id=1)),
-    ("one signed prekey twice", lambda device: setattr(device, "previous", copy.deepcopy(device.signed))),
+    ("the signed prekey's id", lambda device: _mutated(device.one_time[0], id=device.signed.prekey.id)),
+    ("one signed prekey twice", lambda device: device.previous.append(copy.deepcopy(device.signed))),
 ]
 """The impossible content of each state, and the change that makes it from a valid state."""

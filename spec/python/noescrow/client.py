@@ -9,7 +9,7 @@ from . import curve, errors, handshake, labels
 from .identity import Identity, SafetyNumber
 from .prekeys import ONE_TIME, SIGNED, Bundle, Prekey, PrivatePrekey
 from .primitives import Rng, sha256
-from .triple import Triple, on_a_copy
+from .triple import Opened, Triple, on_a_copy
 from .wire import CLEAR_LEN, FIRST, HANDSHAKE_LEN, ClearPart, Message
 
 
@@ -38,37 +38,79 @@ class Session:
     remote: Identity | None
     opening: Unanswered | Accepted | Answered
     triple: Triple
+    exporter: bytes | None = None
 
     @classmethod
     def foreign_initiator(cls, secret: bytes, ratchet_key: bytes, context: bytes) -> "Session":
         keys = handshake.InitialKeys.foreign(secret, context)
-        return cls(None, None, Answered(), Triple.initiator(keys, curve.check_torsion(ratchet_key), 32))
+        triple = Triple.initiator(keys, curve.check_torsion(ratchet_key), 32)
+        return cls(None, None, Answered(), triple, keys.exporter)
 
     @classmethod
     def foreign_responder(cls, secret: bytes, ratchet_private: bytes, context: bytes) -> "Session":
         keys = handshake.InitialKeys.foreign(secret, context)
-        return cls(None, None, Answered(), Triple.responder(keys, ratchet_private, 32))
+        return cls(None, None, Answered(), Triple.responder(keys, ratchet_private, 32), keys.exporter)
 
-    def encrypt(self, plaintext: bytes, associated_data: bytes = b"", rng: Rng = os.urandom) -> bytes:
+    def encrypt(
+        self,
+        plaintext: bytes,
+        associated_data: bytes = b"",
+        rng: Rng = os.urandom,
+        is_control: bool = False,
+        min_padded_len: int = 0,
+    ) -> bytes:
+        self.exporter = None
+        return self._encrypt(plaintext, associated_data, rng, is_control, min_padded_len)
+
+    def _encrypt(self, plaintext: bytes, associated_data: bytes, rng: Rng, *options) -> bytes:
         first = self.opening.handshake if isinstance(self.opening, Unanswered) else None
         message, self.triple = on_a_copy(
-            self.triple, lambda triple: triple.encrypt(first, plaintext, associated_data, rng)
+            self.triple, lambda triple: triple.encrypt(first, plaintext, associated_data, rng, *options)
         )
         return message
 
+    def open(self, data: bytes, associated_data: bytes = b"") -> Opened:
+        self.exporter = None
+        message = self._parse(data)
+        opened, self.triple = on_a_copy(self.triple, lambda triple: triple.decrypt(message, associated_data))
+        if isinstance(self.opening, Unanswered):
+            self.opening = Answered()
+        return opened
+
     def decrypt(self, data: bytes, associated_data: bytes = b"") -> bytes:
-        if self.triple.double is None:
-            raise errors.Abandoned
+        return self.open(data, associated_data).plaintext
+
+    def _parse(self, data: bytes) -> Message:
         # DR-D1
         message = Message.from_bytes(data, self.triple.chunk)
         if message.handshake is not None:
             # HS-R8
             if not isinstance(self.opening, Accepted) or sha256(message.handshake) != self.opening.digest:
                 raise errors.Refused
-        plaintext, self.triple = on_a_copy(self.triple, lambda triple: triple.decrypt(message, associated_data))
-        if isinstance(self.opening, Unanswered):
-            self.opening = Answered()
-        return plaintext
+        if self.triple.double is None:
+            raise errors.Abandoned
+        return message
+
+    def peek(self, data: bytes) -> int:
+        return self.triple.peek(self._parse(data))
+
+    def take_exporter(self) -> bytes | None:
+        """A secret that both sides have, once, before the next message of this session."""
+        exporter, self.exporter = self.exporter, None
+        return exporter
+
+    @property
+    def id(self) -> bytes:
+        return self.triple.session_id
+
+    @property
+    def opening_id(self) -> bytes | None:
+        match self.opening:
+            case Unanswered(first):
+                return sha256(first)
+            case Accepted(digest):
+                return digest
+        return None
 
     def safety_number(self) -> SafetyNumber:
         return SafetyNumber.of(self.local, self.remote)
@@ -76,6 +118,12 @@ class Session:
     @property
     def is_abandoned(self) -> bool:
         return self.triple.double is None
+
+
+def opening_id(data: bytes) -> bytes | None:
+    """Which handshake a message carries, if it carries one."""
+    has_handshake = data[:1] == bytes([FIRST]) and len(data) >= HANDSHAKE_LEN
+    return sha256(data[:HANDSHAKE_LEN]) if has_handshake else None
 
 
 @dataclass
@@ -91,37 +139,47 @@ class Signed(OwnPrekey):
     replay: list[bytes] = field(default_factory=list)
 
 
+def replay_entry(ephemeral_key: bytes) -> bytes:
+    return sha256(ephemeral_key)[: labels.REPLAY_ENTRY_LEN]
+
+
 @dataclass
 class Device:
     signing_seed: bytes
     dh_private: bytes
-    next_id: int
     signed: Signed
-    previous: Signed | None = None
+    previous: list[Signed] = field(default_factory=list)
     one_time: list[OwnPrekey] = field(default_factory=list)
 
     @classmethod
     def generate(cls, expiry: int, rng: Rng = os.urandom) -> "Device":
         seed, dh_private = rng(32), rng(32)
-        prekey = PrivatePrekey(SIGNED, 1, expiry, rng(32), rng(64))
-        return cls(seed, dh_private, 2, Signed(prekey, sha256(prekey.published(seed).description)))
+        prekey = PrivatePrekey.generate(SIGNED, expiry, set(), rng)
+        return cls(seed, dh_private, Signed(prekey, sha256(prekey.published(seed).description)))
 
     @property
     def identity(self) -> Identity:
         return Identity.certify(self.signing_seed, self.dh_private)
 
+    @property
+    def _signed(self) -> list[Signed]:
+        return [self.signed, *self.previous]
+
+    @property
+    def _ids(self) -> set[int]:
+        return {own.prekey.id for own in (*self._signed, *self.one_time)}
+
     def one_time_prekey(self, expiry: int, rng: Rng = os.urandom) -> Prekey:
-        prekey = PrivatePrekey(ONE_TIME, self.next_id, expiry, rng(32), rng(64))
+        prekey = PrivatePrekey.generate(ONE_TIME, expiry, self._ids, rng)
         published = prekey.published(self.signing_seed)
-        self.next_id += 1
         self.one_time.append(OwnPrekey(prekey, sha256(published.description)))
         return published
 
     def rotate(self, expiry: int, rng: Rng = os.urandom) -> Prekey:
-        prekey = PrivatePrekey(SIGNED, self.next_id, expiry, rng(32), rng(64))
+        prekey = PrivatePrekey.generate(SIGNED, expiry, self._ids, rng)
         published = prekey.published(self.signing_seed)
-        self.next_id += 1
-        self.previous, self.signed = self.signed, Signed(prekey, sha256(published.description))
+        self.previous = self._signed[: labels.MAX_PREVIOUS]
+        self.signed = Signed(prekey, sha256(published.description))
         return published
 
     def bundle(self, one_time: Prekey | None = None) -> Bundle:
@@ -135,57 +193,97 @@ class Device:
         now: int = 0,
         chunk: int = 32,
         rng: Rng = os.urandom,
+        expected: Identity | None = None,
     ) -> tuple[Session, bytes]:
         parsed = Bundle.from_bytes(bundle)
+        if expected is not None and expected.keys != parsed.identity.keys:
+            raise errors.OtherIdentity
         first, keys = handshake.initiate(self.identity, self.dh_private, parsed, chunk, now, rng)
         # HS-I8
         triple = Triple.initiator(keys, parsed.signed.dh_key, chunk)
-        session = Session(self.identity, parsed.identity, Unanswered(first), triple)
-        return session, session.encrypt(plaintext, associated_data, rng)
+        session = Session(self.identity, parsed.identity, Unanswered(first), triple, keys.exporter)
+        return session, session._encrypt(plaintext, associated_data, rng)
 
-    def accept(self, data: bytes, associated_data: bytes = b"") -> tuple[Session, bytes]:
+    def open(self, data: bytes) -> "Pending":
+        """HS-R1 to HS-R6, and DR-D1 and DR-D2 on the rest of the message. Changes nothing."""
         # HS-R1
         if len(data) < HANDSHAKE_LEN or data[0] != FIRST:
             raise errors.Refused
         first = data[:HANDSHAKE_LEN]
         clear = ClearPart.from_bytes(first[:CLEAR_LEN])
-        signed = next((s for s in (self.signed, self.previous) if s and s.prekey.id == clear.signed_id), None)
+        signed = next((s for s in self._signed if s.prekey.id == clear.signed_id), None)
         if signed is None:
-            raise errors.Refused
+            raise errors.PrekeyGone
         one_time = None
         if clear.one_time_id is not None:
             one_time = next((o for o in self.one_time if o.prekey.id == clear.one_time_id), None)
             if one_time is None:
-                raise errors.PrekeyUsed if 1 <= clear.one_time_id < self.next_id else errors.Refused
+                raise errors.PrekeyGone
         else:
-            if clear.ephemeral_key in signed.replay:
+            if replay_entry(clear.ephemeral_key) in signed.replay:
                 raise errors.Repeated
             if len(signed.replay) >= labels.REPLAY_RECORD:
                 raise errors.ReplayRecordFull
         # HS-R2
         curve.check_torsion(clear.ephemeral_key)
-        keys = handshake.ResponderKeys(signed.prekey.dh_private, signed.prekey.kem_seed, signed.digest)
+        s, extra = signed.prekey, ()
         if one_time:
-            o = one_time.prekey
-            keys = handshake.ResponderKeys(
-                keys.signed_dh, keys.signed_seed, keys.signed_digest, o.dh_private, o.kem_seed, one_time.digest
-            )
+            extra = one_time.prekey.dh_private, one_time.prekey.kem_seed, one_time.digest
+        keys = handshake.ResponderKeys(s.dh_private, s.kem_seed, signed.digest, s.max_version, *extra)
         remote, initial = handshake.respond(self.identity, self.dh_private, first, keys)
         # HS-R7
         message = Message.from_bytes(data, clear.chunk)
         triple = Triple.responder(initial, signed.prekey.dh_private, clear.chunk)
-        session = Session(self.identity, remote, Accepted(sha256(first)), triple)
-        plaintext, session.triple = on_a_copy(triple, lambda draft: draft.decrypt(message, associated_data))
-        if one_time:
-            # §11: the last one takes the deleted one's place.
-            self.one_time[self.one_time.index(one_time)] = self.one_time[-1]
-            self.one_time.pop()
-        else:
-            signed.replay.append(clear.ephemeral_key)
-        return session, plaintext
+        triple.double.open_header(message)
+        session = Session(self.identity, remote, Accepted(sha256(first)), triple, initial.exporter)
+        return Pending(self, session, message, signed, one_time, replay_entry(clear.ephemeral_key))
+
+    def accept(self, data: bytes, associated_data: bytes = b"") -> tuple[Session, bytes]:
+        return self.open(data).accept(associated_data)
 
     def safety_number(self, remote: Identity) -> SafetyNumber:
         return SafetyNumber.of(self.identity, remote)
 
     def duplicate(self) -> "Device":
         return copy.deepcopy(self)
+
+
+@dataclass
+class Pending:
+    """A first message whose header opened: its sender is known, its body is not yet read."""
+
+    device: Device
+    session: Session
+    message: Message
+    signed: Signed
+    one_time: OwnPrekey | None
+    entry: bytes
+
+    @property
+    def remote_identity(self) -> Identity:
+        return self.session.remote
+
+    def accept(self, associated_data: bytes = b"") -> tuple[Session, bytes]:
+        """HS-R7, from DR-D3 on."""
+        try:
+            opened, triple = on_a_copy(
+                self.session.triple, lambda draft: draft.decrypt(self.message, associated_data)
+            )
+        except errors.TooManySkipped:
+            raise errors.Refused from None
+        self.session.triple = triple
+        self._use_up()
+        return self.session, opened.plaintext
+
+    def refuse(self) -> None:
+        """The message is authentic and unwanted: it cannot be opened again."""
+        self._use_up()
+
+    def _use_up(self) -> None:
+        if self.one_time:
+            # §11: the last one takes the deleted one's place.
+            one_time = self.device.one_time
+            one_time[one_time.index(self.one_time)] = one_time[-1]
+            one_time.pop()
+        else:
+            self.signed.replay.append(self.entry)

@@ -11,8 +11,12 @@ class TooManySkipped(Refused):
     """An authentic header that jumps too far ahead."""
 
 
-class PrekeyUsed(Refused):
-    """This device made the one-time prekey and no longer has it."""
+class KeyGone(Refused):
+    """An authentic header whose key is not kept: evicted, given up, or used before."""
+
+
+class PrekeyGone(Refused):
+    """The device does not keep a prekey of this id: a public fact that nobody vouches for."""
 
 
 class Repeated(Refused):
@@ -25,6 +29,10 @@ class ReplayRecordFull(Refused):
 
 class Expired(Refused):
     """A prekey of the bundle has expired."""
+
+
+class OtherIdentity(Refused):
+    """The bundle is not that of the expected identity."""
 
 
 class Rollback(Refused):

@@ -7,7 +7,7 @@ from . import errors, labels, mlkem, primitives
 from .identity import Identity
 from .prekeys import Bundle, Prekey
 from .primitives import ZEROS, Rng, dh, expand, hkdf, sha256
-from .wire import CLEAR_LEN, ClearPart
+from .wire import CLEAR_LEN, ClearPart, u8
 
 F = b"\xff" * 32
 
@@ -22,11 +22,14 @@ class InitialKeys:
     nhkb: bytes
     sparse: bytes
     braid: bytes
+    session_id: bytes
+    exporter: bytes
 
     @classmethod
     def of(cls, shared_secret: bytes, associated_data: bytes) -> "InitialKeys":
-        names = (labels.L_ROOT0, labels.L_HKA, labels.L_NHKB, labels.L_SPARSE, labels.L_BRAID)
-        return cls(associated_data, *(expand(shared_secret, label, 32) for label in names))
+        names = (labels.L_ROOT0, labels.L_HKA, labels.L_NHKB, labels.L_SPARSE, labels.L_BRAID, labels.L_ID)
+        names += (labels.L_EXPORT,)
+        return cls(associated_data, *(expand(shared_secret, label + associated_data, 32) for label in names))
 
     @classmethod
     def foreign(cls, shared_secret: bytes, context: bytes) -> "InitialKeys":
@@ -59,6 +62,12 @@ def _refuse_equal(initiator: Identity, responder: Identity, *others: bytes) -> N
         raise errors.Refused
 
 
+def _check_version(initiator: int, responder: int) -> None:
+    """HS-R4: there is a version, and no higher one that both could have used."""
+    if initiator == 0 or min(initiator, responder) > labels.VERSION:
+        raise errors.Refused
+
+
 def initiate(
     local: Identity, dh_private: bytes, bundle: Bundle, chunk: int, now: int, rng: Rng
 ) -> tuple[bytes, InitialKeys]:
@@ -83,7 +92,7 @@ def initiate(
     clear = ClearPart(signed.id, one_time.id if one_time else None, ephemeral_key, ciphertext, chunk).to_bytes()
     # HS-I6
     key, nonce = _hidden_key(dh3, kem_secret)
-    handshake = clear + primitives.seal(key, nonce, clear, local.to_bytes())
+    handshake = clear + primitives.seal(key, nonce, clear, u8(labels.VERSION) + local.to_bytes())
     # HS-I7
     digests = sha256(signed.description), sha256(one_time.description) if one_time else None
     return handshake, InitialKeys.of(shared_secret, transcript(local, bundle.identity, clear, *digests))
@@ -96,6 +105,8 @@ class ResponderKeys:
     signed_dh: bytes
     signed_seed: bytes
     signed_digest: bytes
+    max_version: int
+    """Of the signed prekey."""
     one_time_dh: bytes | None = None
     one_time_seed: bytes | None = None
     one_time_digest: bytes | None = None
@@ -110,7 +121,9 @@ def respond(local: Identity, dh_private: bytes, handshake: bytes, keys: Responde
     dh3 = dh(keys.signed_dh, parsed.ephemeral_key)
     # HS-R4
     key, nonce = _hidden_key(dh3, kem_secret)
-    remote = Identity.from_bytes(primitives.unseal(key, nonce, clear, sealed))
+    hidden = primitives.unseal(key, nonce, clear, sealed)
+    _check_version(hidden[0], keys.max_version)
+    remote = Identity.from_bytes(hidden[1:])
     others = [parsed.ephemeral_key, primitives.dh_public(keys.signed_dh)]
     if keys.one_time_dh is not None:
         others.append(primitives.dh_public(keys.one_time_dh))

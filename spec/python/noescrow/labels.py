@@ -11,24 +11,37 @@ L_HKA = b"noescrow-v1 sk: shared_hka"
 L_NHKB = b"noescrow-v1 sk: shared_nhkb"
 L_SPARSE = b"noescrow-v1 sk: sparse ratchet"
 L_BRAID = b"noescrow-v1 sk: braid"
+L_ID = b"noescrow-v1 sk: session id"
+L_EXPORT = b"noescrow-v1 sk: exporter"
 L_RK = b"noescrow-v1 KDF_RK_HE"
 L_NHK = b"noescrow-v1 next header key"
 L_START = b"noescrow-v1 KDF_SCKA_INIT"
 L_ADD = b"noescrow-v1 KDF_SCKA_RK"
-L_NEXT = b"noescrow-v1 KDF_SCKA_CK"
+L_NEXT = b"noescrow-v1 pq ck"
 L_MESSAGE = b"noescrow-v1 message"
 L_HEADER = b"noescrow-v1 header"
+L_TAG = b"noescrow-v1 tag"
+L_COMMIT = b"noescrow-v1 commitment"
 PI = b"noescrow-v1_ML-KEM-768_SHA-256"
 L_FOREIGN = b"noescrow-v1 foreign handshake"
 L_SALT = b"noescrow-v1 snapshot salt"
 L_SEAL = b"noescrow-v1 snapshot seal"
 
-MAX_SKIP = 1_000
+VERSION = 1
+"""The highest version of the protocol that this package speaks."""
+MAX_JUMP = 25_000
+MAX_SPARSE_JUMP = 50_000
 MAX_SKIPPED_KEYS = 2_000
+"""The capacity of this package's stores: how many keys are kept, not how far a message may jump."""
+COVERED_LEN = 4_096
+"""The bytes of the body's ciphertext that the header's seal covers."""
 MAX_SKIPPED_STEPS = 32
 MAX_PLAINTEXT_LEN = 2**30
 CODEWORDS = 65_536
 MAX_EPOCH = 2**32 - 2
-REPLAY_RECORD = 256
+REPLAY_RECORD = 2_048
+REPLAY_ENTRY_LEN = 16
+MAX_PREVIOUS = 15
+"""Signed prekeys before the current one."""
 COUNTER_END = 2**32 - 1
 """The value that no counter of messages takes."""

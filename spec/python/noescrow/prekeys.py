@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """§5: prekeys and bundles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import curve, errors, labels, mlkem, primitives
 from .identity import Identity
+from .primitives import Rng
 from .wire import IDENTITY_LEN, Reader, u8, u32, u64
 
 SIGNED, ONE_TIME = 1, 2
-DESCRIPTION_LEN = 1_613
+DESCRIPTION_LEN = 1_614
 PREKEY_LEN = DESCRIPTION_LEN + 64
 
 
@@ -17,6 +18,7 @@ class Prekey:
     """A verified prekey of another device."""
 
     kind: int
+    max_version: int
     id: int
     expiry: int
     dh_key: bytes
@@ -25,7 +27,8 @@ class Prekey:
 
     @property
     def description(self) -> bytes:
-        return u8(self.kind) + u32(self.id) + u64(self.expiry) + self.dh_key + self.kem_key
+        numbers = u8(self.kind) + u8(self.max_version) + u32(self.id) + u64(self.expiry)
+        return numbers + self.dh_key + self.kem_key
 
     def to_bytes(self) -> bytes:
         return self.description + self.signature
@@ -33,8 +36,9 @@ class Prekey:
     @classmethod
     def read(cls, reader: Reader, identity: Identity, *kinds: int) -> "Prekey":
         """PK-2."""
-        prekey = cls(reader.u8(), reader.u32(), reader.u64(), reader.take(32), reader.take(1568), reader.take(64))
-        if prekey.kind not in kinds or prekey.id == 0:
+        numbers = reader.u8(), reader.u8(), reader.u32(), reader.u64()
+        prekey = cls(*numbers, reader.take(32), reader.take(1568), reader.take(64))
+        if prekey.kind not in kinds or prekey.max_version == 0 or prekey.id == 0:
             raise errors.Refused
         curve.check_torsion(prekey.dh_key)
         mlkem.check_ek(mlkem.ML_KEM_1024, prekey.kem_key)
@@ -55,18 +59,31 @@ class PrivatePrekey:
     """A prekey of this device."""
 
     kind: int
+    max_version: int
     id: int
     expiry: int
     dh_private: bytes
     kem_seed: bytes
 
-    def published(self, signing_seed: bytes) -> Prekey:
-        """PK-1."""
+    @classmethod
+    def generate(cls, kind: int, expiry: int, taken: set[int], rng: Rng) -> "PrivatePrekey":
+        """`taken` are the ids of all prekeys that the device keeps."""
+        number = 0
+        while number == 0 or number in taken:
+            number = int.from_bytes(rng(4), "big")
+        return cls(kind, labels.VERSION, number, expiry, rng(32), rng(64))
+
+    def described(self) -> Prekey:
+        """The prekey without its signature."""
         dh_key = primitives.dh_public(self.dh_private)
         kem_key = mlkem.key_gen(mlkem.ML_KEM_1024, self.kem_seed).ek
-        unsigned = Prekey(self.kind, self.id, self.expiry, dh_key, kem_key, b"")
-        signature = primitives.sign(signing_seed, labels.L_PREKEY + labels.SUITE + unsigned.description)
-        return Prekey(self.kind, self.id, self.expiry, dh_key, kem_key, signature)
+        return Prekey(self.kind, self.max_version, self.id, self.expiry, dh_key, kem_key, b"")
+
+    def published(self, signing_seed: bytes) -> Prekey:
+        """PK-1."""
+        prekey = self.described()
+        signature = primitives.sign(signing_seed, labels.L_PREKEY + labels.SUITE + prekey.description)
+        return replace(prekey, signature=signature)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from .double import Double, Due, NotYet, Receiving, Sending
 from .erasure import Decoder
 from .identity import Identity
 from .prekeys import ONE_TIME, SIGNED, PrivatePrekey
-from .primitives import ZEROS, expand, hmac
+from .primitives import ZEROS, expand, hmac, sha256
 from .sparse import A2B, B2A, Chain, Epoch, Sparse
 from .triple import Triple
 from .wire import CHUNK_SIZES, HANDSHAKE_LEN, IDENTITY_LEN, Reader, u8, u16, u32, u64
@@ -93,7 +93,7 @@ def session_state(session: Session) -> bytes:
         case Answered():
             opening = u8(2)
     triple = session.triple
-    head = parties + triple.ad + opening + u8(CHUNK_SIZES.index(triple.chunk))
+    head = parties + triple.ad + triple.session_id + opening + u8(CHUNK_SIZES.index(triple.chunk))
     if triple.double is None:
         wiped = Double(ZEROS, Due(triple.last_remote_key, 0), None, ZEROS, ZEROS)
         return head + _double(wiped) + u8(0) + u8(triple.direction)
@@ -105,7 +105,7 @@ def _read_session(reader: Reader) -> Session:
     if reader.flag():
         local = Identity.from_bytes(reader.take(IDENTITY_LEN))
         remote = Identity.from_bytes(reader.take(IDENTITY_LEN))
-    ad = reader.take(32)
+    ad, session_id = reader.take(32), reader.take(32)
     match reader.u8():
         case 0:
             opening = Unanswered(reader.take(HANDSHAKE_LEN))
@@ -126,9 +126,9 @@ def _read_session(reader: Reader) -> Session:
         key = double.sending.remote_ratchet_key if isinstance(double.sending, Due) else b""
         if double != Double(ZEROS, Due(key, 0), None, ZEROS, ZEROS):
             raise errors.Refused
-        triple = Triple(ad, chunk, None, None, direction, key)
+        triple = Triple(ad, session_id, chunk, None, None, direction, key)
     else:
-        triple = Triple(ad, chunk, double, sparse, direction)
+        triple = Triple(ad, session_id, chunk, double, sparse, direction)
         _check_double(double, sparse)
         _check_sparse(sparse)
     if (direction == B2A and local is not None) != isinstance(opening, Accepted):
@@ -165,9 +165,12 @@ def _check_sparse(sparse: Sparse) -> None:
 
 
 def _check_device(device: Device) -> None:
-    own = [device.signed, *device.one_time] + ([device.previous] if device.previous else [])
+    own = [device.signed, *device.previous, *device.one_time]
     ids = {prekey.prekey.id for prekey in own}
-    if len(ids) != len(own) or not all(0 < number < device.next_id for number in ids):
+    holds = len(ids) == len(own) and 0 not in ids and len(device.previous) <= labels.MAX_PREVIOUS
+    holds &= all(prekey.prekey.max_version > 0 for prekey in own)
+    holds &= all(prekey.digest == sha256(prekey.prekey.described().description) for prekey in own)
+    if not holds:
         raise errors.Refused
 
 
@@ -348,29 +351,30 @@ def snapshot_device(device: Device, key: bytes, generation: int) -> bytes:
 
 def restore_device(snapshot: bytes, key: bytes, newest: int = 0) -> Device:
     reader = Reader(unseal(DEVICE, snapshot, key, newest))
-    seed, dh_private, next_id = reader.take(32), reader.take(32), reader.u32()
+    seed, dh_private = reader.take(32), reader.take(32)
     signed = _read_signed(reader)
-    previous = _read_signed(reader) if reader.flag() else None
+    previous = [_read_signed(reader) for _ in range(reader.u8())]
     one_time = [OwnPrekey(*_read_prekey(reader, ONE_TIME)) for _ in range(reader.u32())]
     reader.finish()
-    device = Device(seed, dh_private, next_id, signed, previous, one_time)
+    device = Device(seed, dh_private, signed, previous, one_time)
     _check_device(device)
     return device
 
 
 def device_state(device: Device) -> bytes:
-    state = device.signing_seed + device.dh_private + u32(device.next_id) + _signed(device.signed)
-    state += u8(0) if device.previous is None else u8(1) + _signed(device.previous)
+    state = device.signing_seed + device.dh_private + _signed(device.signed)
+    state += u8(len(device.previous)) + b"".join(_signed(signed) for signed in device.previous)
     return state + u32(len(device.one_time)) + b"".join(_prekey(own) for own in device.one_time)
 
 
 def _prekey(own: OwnPrekey) -> bytes:
     prekey = own.prekey
-    return u32(prekey.id) + u64(prekey.expiry) + prekey.dh_private + prekey.kem_seed + own.digest
+    return u32(prekey.id) + u8(prekey.max_version) + u64(prekey.expiry) + prekey.dh_private + prekey.kem_seed + own.digest
 
 
 def _read_prekey(reader: Reader, kind: int) -> tuple[PrivatePrekey, bytes]:
-    prekey = PrivatePrekey(kind, reader.u32(), reader.u64(), reader.take(32), reader.take(64))
+    number, max_version, expiry = reader.u32(), reader.u8(), reader.u64()
+    prekey = PrivatePrekey(kind, max_version, number, expiry, reader.take(32), reader.take(64))
     return prekey, reader.take(32)
 
 
@@ -383,4 +387,4 @@ def _read_signed(reader: Reader) -> Signed:
     count = reader.u32()
     if count > labels.REPLAY_RECORD:
         raise errors.Refused
-    return Signed(prekey, digest, [reader.take(32) for _ in range(count)])
+    return Signed(prekey, digest, [reader.take(labels.REPLAY_ENTRY_LEN) for _ in range(count)])

@@ -34,6 +34,11 @@ class Chain:
         self.key, message_key = _split(expand(self.key, labels.L_NEXT + u32(self.number), 64))
         return message_key
 
+    def skip(self) -> None:
+        """A step whose message key is not kept."""
+        self.number += 1
+        self.key = expand(self.key, labels.L_NEXT + u32(self.number), 32)
+
 
 @dataclass
 class Epoch:
@@ -95,22 +100,24 @@ class Sparse:
         """SP-R1: its checks except the last."""
         number, n = header.braid.epoch - 1, header.sparse_number
         if number not in self.epochs:
-            raise errors.Refused
+            raise errors.Refused if is_new or number > self.newest else errors.KeyGone
         chain = self.epochs[number].receiving
         if n <= chain.number and (is_new or (number, n) not in self.kept):
-            raise errors.Refused
-        if n - chain.number - 1 > labels.MAX_SKIPPED_KEYS:
+            raise errors.Refused if is_new else errors.KeyGone
+        if n - chain.number - 1 > labels.MAX_SPARSE_JUMP:
             raise errors.TooManySkipped
         if is_new and any(other > number and epoch.receiving.number for other, epoch in self.epochs.items()):
             raise errors.Refused
 
-    def receive(self, header: Header) -> bytes:
-        """The message key. After `braid.Failed`, the caller wipes the remaining state."""
+    def receive(self, header: Header, keep: int) -> bytes:
+        """The message key; of those skipped the newest `keep` are kept. After `braid.Failed`, the caller wipes the remaining state."""
         number, n = header.braid.epoch - 1, header.sparse_number
         # SP-R2
         chain = self.epochs[number].receiving
         if n <= chain.number:
             return self.kept.pop((number, n))
+        while chain.number < n - 1 - keep:
+            chain.skip()
         while chain.number < n - 1:
             message_key = chain.step()
             self.kept[number, chain.number] = message_key

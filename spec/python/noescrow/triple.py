@@ -5,26 +5,57 @@ import copy
 from dataclasses import dataclass
 
 from . import braid, errors, labels, primitives, wire
-from .double import NEXT, Double, Sending, hencrypt
+from .double import NEXT, NONCE, Double, Sending, commitment, hencrypt, routing_tag
 from .handshake import InitialKeys
 from .primitives import Rng, hkdf, sha256
 from .sparse import A2B, B2A, Sparse
-from .wire import Header, Message
+from .wire import Header, Message, SealedHeader
 
 
-def kdf_hybrid(ec_mk: bytes, pq_mk: bytes) -> tuple[bytes, bytes]:
-    """TR-1: key and nonce."""
-    output = hkdf(pq_mk, ec_mk, labels.L_MESSAGE, 44)
-    return output[:32], output[32:]
+def kdf_hybrid(ec_mk: bytes, pq_mk: bytes, salt: bytes, commitment: bytes) -> bytes:
+    """TR-1: the body's key."""
+    return hkdf(pq_mk, ec_mk, labels.L_MESSAGE + salt + commitment, 32)
 
 
-def body_ad(ad: bytes, associated_data: bytes, outer: bytes, sealed_header: bytes) -> bytes:
-    return ad + sha256(associated_data) + outer + sealed_header
+def seal(
+    header_key: bytes,
+    random: bytes,
+    header: Header,
+    message_keys: tuple[bytes, bytes],
+    ad: bytes,
+    associated_data: bytes,
+    outer: bytes,
+    handshake: bytes | None,
+    padded: bytes,
+) -> bytes:
+    """The message; `message_keys` are those of the Double Ratchet and of the sparse one."""
+    # DR-E3
+    salt = routing_tag(header_key, header.number) + random
+    committed, plain = commitment(header_key, salt), header.to_bytes()
+    key = kdf_hybrid(*message_keys, salt, committed)
+    sealed = primitives.seal(key, NONCE, body_ad(ad, associated_data, outer, salt, committed, plain), padded)
+    body, body_tag = sealed[: -wire.TAG_LEN], sealed[-wire.TAG_LEN :]
+    # DR-E4
+    sealed_header = SealedHeader(salt, committed, hencrypt(header_key, salt, outer, body_tag, body, plain))
+    return Message(handshake, sealed_header, body_tag, body).to_bytes()
+
+
+def body_ad(ad: bytes, associated_data: bytes, outer: bytes, salt: bytes, commitment: bytes, header: bytes) -> bytes:
+    """`header` is the header in the clear."""
+    return ad + sha256(associated_data) + outer + salt + commitment + header
+
+
+@dataclass(frozen=True)
+class Opened:
+    plaintext: bytes
+    number: int
+    is_control: bool
 
 
 @dataclass
 class Triple:
     ad: bytes
+    session_id: bytes
     chunk: int
     double: Double | None
     sparse: Sparse | None
@@ -36,21 +67,32 @@ class Triple:
     @classmethod
     def initiator(cls, keys: InitialKeys, remote_ratchet_key: bytes, chunk: int) -> "Triple":
         double = Double.initiator(keys.root, keys.hka, keys.nhkb, remote_ratchet_key)
-        return cls(keys.associated_data, chunk, double, Sparse.new(A2B, keys.sparse, keys.braid, chunk), A2B)
+        sparse = Sparse.new(A2B, keys.sparse, keys.braid, chunk)
+        return cls(keys.associated_data, keys.session_id, chunk, double, sparse, A2B)
 
     @classmethod
     def responder(cls, keys: InitialKeys, ratchet_private: bytes, chunk: int) -> "Triple":
         double = Double.responder(keys.root, keys.hka, keys.nhkb, ratchet_private)
-        return cls(keys.associated_data, chunk, double, Sparse.new(B2A, keys.sparse, keys.braid, chunk), B2A)
+        sparse = Sparse.new(B2A, keys.sparse, keys.braid, chunk)
+        return cls(keys.associated_data, keys.session_id, chunk, double, sparse, B2A)
 
-    def encrypt(self, handshake: bytes | None, plaintext: bytes, associated_data: bytes, rng: Rng) -> bytes:
+    def encrypt(
+        self,
+        handshake: bytes | None,
+        plaintext: bytes,
+        associated_data: bytes,
+        rng: Rng,
+        is_control: bool = False,
+        min_padded_len: int = 0,
+    ) -> bytes:
         """A failure may leave the state partly changed: call this on a copy."""
         # DR-E0
         if len(plaintext) > labels.MAX_PLAINTEXT_LEN:
             raise errors.TooLong
         if self.double is None:
             raise errors.Abandoned
-        salt = rng(wire.SALT_LEN)
+        self.double.check_sending()
+        random = rng(wire.SALT_LEN - wire.ROUTING_TAG_LEN)
         # DR-E1
         sending_epoch = self.sparse.braid.sending_epoch
         self.double.send_step(rng, self.sparse.epochs[sending_epoch].header_secret, sending_epoch)
@@ -64,29 +106,26 @@ class Triple:
             braid_message,
             n,
             sending_epoch - chain.mixed_epoch,
+            is_control,
         )
         ec_mk = self.double.send()
-        # DR-E3
         outer = wire.u8(wire.LATER if handshake is None else wire.FIRST)
-        sealed = hencrypt(chain.header_key, salt, outer, header.to_bytes())
-        # DR-E4
-        key, nonce = kdf_hybrid(ec_mk, pq_mk)
-        ad = body_ad(self.ad, associated_data, outer, sealed.to_bytes())
-        body = primitives.seal(key, nonce, ad, wire.pad(plaintext))
-        return Message(handshake, sealed, body).to_bytes()
+        padded = wire.pad(plaintext, min_padded_len)
+        return seal(chain.header_key, random, header, (ec_mk, pq_mk), self.ad, associated_data, outer, handshake, padded)
 
-    def decrypt(self, message: Message, associated_data: bytes) -> bytes:
+    def decrypt(self, message: Message, associated_data: bytes) -> Opened:
         """A failure may leave the state partly changed: call this on a copy."""
         if self.double is None:
             raise errors.Abandoned
         # DR-D2
-        which, opened = self.double.open_header(message.outer, message.header)
+        which, opened = self.double.open_header(message)
         # DR-D3
         header = Header.from_bytes(opened, self.chunk)
         is_new = self.double.is_new(which, header)
         self.sparse.check(header, is_new)
         # DR-D4
         self.double.check_key(which, header)
+        keep = self.double.kept_of_jump(which, header, is_new)
         if not is_new:
             ec_mk = self.double.kept.pop(self.double.kept_at(which, header))
         else:
@@ -98,20 +137,35 @@ class Triple:
                 self.double.receive_step(header, mixed.header_secret)
             ec_mk = self.double.receive(header)
         self._check_sending_epoch(header, stepped=which == NEXT)
-        pq_mk = self.sparse.receive(header)
+        pq_mk = self.sparse.receive(header, keep)
         # DR-D8
-        key, nonce = kdf_hybrid(ec_mk, pq_mk)
-        ad = body_ad(self.ad, associated_data, message.outer, message.header.to_bytes())
-        plaintext = wire.unpad(primitives.unseal(key, nonce, ad, message.body))
+        sealed = message.header
+        key = kdf_hybrid(ec_mk, pq_mk, sealed.salt, sealed.commitment)
+        ad = body_ad(self.ad, associated_data, message.outer, sealed.salt, sealed.commitment, opened)
+        plaintext = wire.unpad(primitives.unseal(key, NONCE, ad, message.sealed_body))
+        result = Opened(plaintext, header.number, header.is_control)
         # DR-D9, SP-R3
         try:
             self.sparse.advance(header.braid)
         except braid.Failed:
             self.last_remote_key = self.double.receiving.remote_ratchet_key
             self.double = self.sparse = None
-            return plaintext
+            return result
         self.double.evict()
-        return plaintext
+        return result
+
+    def peek(self, message: Message) -> int:
+        """How many messages of the Double Ratchet this one would skip; DR-D2 to DR-D6 without work."""
+        which, opened = self.double.open_header(message)
+        header = Header.from_bytes(opened, self.chunk)
+        is_new = self.double.is_new(which, header)
+        self.sparse.check(header, is_new)
+        self.double.check_key(which, header)
+        if not is_new:
+            self.double.kept_at(which, header)
+            return 0
+        self.double.check(which, header)
+        return self.double.jump(which, header)
 
     def _check_sending_epoch(self, header: Header, stepped: bool) -> None:
         """SP-R1, the last check."""

@@ -10,10 +10,13 @@ FIRST, LATER = 0x11, 0x12
 CHUNK_SIZES = [32, 64, 128, 256]
 IDENTITY_LEN = 128
 CLEAR_LEN = 1_611
-HANDSHAKE_LEN = 1_755
+HIDDEN_LEN = 1 + IDENTITY_LEN
+"""max_version and identity."""
+HANDSHAKE_LEN = 1_756
 TAG_LEN = 16
 SALT_LEN = 16
 COMMITMENT_LEN = 16
+ROUTING_TAG_LEN = 8
 
 NONE, HDR, EK, EK_CT1_ACK, CT1, CT2 = range(6)
 
@@ -101,6 +104,11 @@ class Header:
     braid: BraidMessage
     sparse_number: int
     age: int
+    is_control: bool = False
+
+    @property
+    def flags(self) -> int:
+        return self.age | self.is_control << 1
 
     @staticmethod
     def length(chunk: int) -> int:
@@ -108,14 +116,17 @@ class Header:
 
     def to_bytes(self) -> bytes:
         counters = u32(self.previous_chain_length) + u32(self.number)
-        return self.ratchet_key + counters + self.braid.to_bytes() + u32(self.sparse_number) + u8(self.age)
+        return self.ratchet_key + counters + self.braid.to_bytes() + u32(self.sparse_number) + u8(self.flags)
 
     @classmethod
     def from_bytes(cls, data: bytes, chunk: int) -> "Header":
         reader = Reader(data)
         key, pn, n = curve.check_dh_key(reader.take(32)), reader.u32(), reader.u32()
-        header = cls(key, pn, n, BraidMessage.read(reader, chunk), reader.u32(), int(reader.flag()))
+        braid, sparse_number, flags = BraidMessage.read(reader, chunk), reader.u32(), reader.u8()
         reader.finish()
+        if flags > 3:
+            raise errors.Refused
+        header = cls(key, pn, n, braid, sparse_number, flags & 1, bool(flags & 2))
         if header.age >= header.braid.epoch:
             raise errors.Refused
         return header
@@ -139,14 +150,21 @@ class SealedHeader:
 class Message:
     handshake: bytes | None
     header: SealedHeader
+    body_tag: bytes
     body: bytes
+    """The body's ciphertext."""
 
     @property
     def outer(self) -> bytes:
         return u8(LATER if self.handshake is None else FIRST)
 
+    @property
+    def sealed_body(self) -> bytes:
+        return self.body + self.body_tag
+
     def to_bytes(self) -> bytes:
-        return (self.outer if self.handshake is None else self.handshake) + self.header.to_bytes() + self.body
+        start = self.outer if self.handshake is None else self.handshake
+        return start + self.header.to_bytes() + self.body_tag + self.body
 
     @classmethod
     def from_bytes(cls, data: bytes, chunk: int) -> "Message":
@@ -156,10 +174,8 @@ class Message:
             raise errors.Refused
         handshake = u8(outer) + reader.take(HANDSHAKE_LEN - 1) if outer == FIRST else None
         sealed = reader.take(SealedHeader.length(chunk))
-        body = data[reader.at :]
-        if len(body) <= TAG_LEN:
-            raise errors.Refused
-        return cls(handshake, SealedHeader(sealed[:16], sealed[16:32], sealed[32:]), body)
+        header = SealedHeader(sealed[:SALT_LEN], sealed[SALT_LEN:32], sealed[32:])
+        return cls(handshake, header, reader.take(TAG_LEN), data[reader.at :])
 
 
 @dataclass(frozen=True)
@@ -182,12 +198,13 @@ class ClearPart:
         reader = Reader(data)
         if reader.u8() != FIRST:
             raise errors.Refused
-        signed_id, flag, one_time_id = reader.u32(), reader.flag(), reader.u32()
+        signed_id, flags, one_time_id = reader.u32(), reader.u8(), reader.u32()
         key, ciphertext, chunk = curve.check_dh_key(reader.take(32)), reader.take(1568), reader.u8()
         reader.finish()
-        if chunk >= len(CHUNK_SIZES) or (not flag and one_time_id):
+        # Bit 1 is reserved.
+        if flags > 1 or chunk >= len(CHUNK_SIZES) or (not flags and one_time_id):
             raise errors.Refused
-        return cls(signed_id, one_time_id if flag else None, key, ciphertext, CHUNK_SIZES[chunk])
+        return cls(signed_id, one_time_id if flags else None, key, ciphertext, CHUNK_SIZES[chunk])
 
 
 def padme(length: int) -> int:
@@ -199,12 +216,13 @@ def padme(length: int) -> int:
     return (length + mask) & ~mask
 
 
-def pad(plaintext: bytes) -> bytes:
-    return (plaintext + b"\x80").ljust(padme(len(plaintext) + 1), b"\0")
+def pad(plaintext: bytes, min_padded_len: int = 0) -> bytes:
+    return (plaintext + b"\x80").ljust(padme(max(len(plaintext) + 1, min_padded_len)), b"\0")
 
 
 def unpad(padded: bytes) -> bytes:
-    plaintext = padded.rstrip(b"\0")[:-1]
-    if pad(plaintext) != padded:
+    """Any length that Padmé gives, not only the shortest that has room."""
+    marked = padded.rstrip(b"\0")
+    if padme(len(padded)) != len(padded) or marked[-1:] != b"\x80":
         raise errors.Refused
-    return plaintext
+    return marked[:-1]
