@@ -59,8 +59,9 @@ class Session:
         is_control: bool = False,
         min_padded_len: int = 0,
     ) -> bytes:
+        message = self._encrypt(plaintext, associated_data, rng, is_control, min_padded_len)
         self.exporter = None
-        return self._encrypt(plaintext, associated_data, rng, is_control, min_padded_len)
+        return message
 
     def _encrypt(self, plaintext: bytes, associated_data: bytes, rng: Rng, *options) -> bytes:
         first = self.opening.handshake if isinstance(self.opening, Unanswered) else None
@@ -70,9 +71,9 @@ class Session:
         return message
 
     def open(self, data: bytes, associated_data: bytes = b"") -> Opened:
-        self.exporter = None
         message = self._parse(data)
         opened, self.triple = on_a_copy(self.triple, lambda triple: triple.decrypt(message, associated_data))
+        self.exporter = None
         if isinstance(self.opening, Unanswered):
             self.opening = Answered()
         return opened

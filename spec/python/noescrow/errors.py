@@ -35,6 +35,10 @@ class OtherIdentity(Refused):
     """The bundle is not that of the expected identity."""
 
 
+class NewerVersion(Refused):
+    """A snapshot of a version that this package does not know."""
+
+
 class Rollback(Refused):
     """A snapshot older than the newest known."""
 

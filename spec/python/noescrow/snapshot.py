@@ -30,34 +30,101 @@ from .prekeys import ONE_TIME, SIGNED, PrivatePrekey
 from .primitives import ZEROS, expand, hmac, sha256
 from .sparse import A2B, B2A, Chain, Epoch, Sparse
 from .triple import Triple
-from .wire import CHUNK_SIZES, HANDSHAKE_LEN, IDENTITY_LEN, Reader, u8, u16, u32, u64
+from .wire import CHUNK_SIZES, CLEAR_LEN, HANDSHAKE_LEN, IDENTITY_LEN, ClearPart, Reader, u8, u16, u32, u64
 
-VERSION, SESSION, DEVICE = 1, 1, 2
-HEAD_LEN = 42
+VERSION, SESSION, DEVICE, SESSION_ROW, DEVICE_ROW = 1, 1, 2, 3, 4
+HEAD_LEN = 58
+CORE = bytes(9)
+"""The name of what is not a part."""
+EC_KEYS, PQ_KEYS, ONE_TIME_PREKEY, REPLAY = 1, 2, 3, 4
+PAGE = 32
+"""Keys, or entries, of one part."""
 
 
-def seal(kind: int, state: bytes, key: bytes, generation: int) -> bytes:
+def subject_of_session(session: Session) -> bytes:
+    """Whose snapshot it is: the local keys and the session's id."""
+    return (bytes(64) if session.local is None else session.local.keys) + session.id
+
+
+def subject_of_device(device: Device) -> bytes:
+    return device.identity.keys + bytes(32)
+
+
+def name_of(part: int, a: int, b: int) -> bytes:
+    return u8(part) + u32(a) + u32(b)
+
+
+def seal(
+    kind: int, state: bytes, key: bytes, generation: int, subject: bytes, writer: bytes = bytes(16), name: bytes = CORE
+) -> bytes:
     """SN-1."""
-    named = u8(VERSION) + u8(kind) + u64(generation)
-    salt = hmac(expand(key, labels.L_SALT, 32), named + state)
+    start, scope = u8(VERSION) + u8(kind) + u64(generation) + writer, subject + name
+    salt = hmac(expand(key, labels.L_SALT, 32), start + scope + state)
     sealing = expand(key, labels.L_SEAL + salt, 44)
-    return named + salt + primitives.seal(sealing[:32], sealing[32:], named + salt, state)
+    return start + salt + primitives.seal(sealing[:32], sealing[32:], start + salt + scope, state)
 
 
-def unseal(kind: int, snapshot: bytes, key: bytes, newest: int) -> bytes:
+def unseal(kind: int, snapshot: bytes, key: bytes, newest: int, subject: bytes, name: bytes = CORE) -> bytes:
     """SN-2, except the parsing."""
     reader = Reader(snapshot)
-    if (reader.u8(), reader.u8()) != (VERSION, kind):
+    version, stored_kind = reader.u8(), reader.u8()
+    if version > VERSION:
+        raise errors.NewerVersion
+    if (version, stored_kind) != (VERSION, kind):
         raise errors.Refused
-    generation, salt = reader.u64(), reader.take(32)
+    generation, writer, salt = reader.u64(), reader.take(16), reader.take(32)
+    scope = subject + name
     sealing = expand(key, labels.L_SEAL + salt, 44)
-    state = primitives.unseal(sealing[:32], sealing[32:], snapshot[:HEAD_LEN], snapshot[HEAD_LEN:])
-    named = u8(VERSION) + u8(kind) + u64(generation)
-    if not primitives.equal(salt, hmac(expand(key, labels.L_SALT, 32), named + state)):
+    state = primitives.unseal(sealing[:32], sealing[32:], snapshot[:HEAD_LEN] + scope, snapshot[HEAD_LEN:])
+    start = u8(version) + u8(kind) + u64(generation) + writer
+    if not primitives.equal(salt, hmac(expand(key, labels.L_SALT, 32), start + scope + state)):
+        raise errors.Refused
+    if name == CORE and kind in (SESSION, DEVICE) and writer != bytes(16):
         raise errors.Refused
     if generation < newest:
         raise errors.Rollback
     return state
+
+
+def _key_parts(part: int, kept: dict[tuple[int, int], bytes]) -> bytes:
+    """The kept keys of one ratchet, by pages."""
+    pages: dict[tuple[int, int], dict[int, bytes]] = {}
+    for (chain, number), message_key in sorted(kept.items()):
+        pages.setdefault((chain, number // PAGE), {})[number % PAGE] = message_key
+    parts = b""
+    for (chain, page), keys in pages.items():
+        parts += name_of(part, chain, page) + u32(sum(1 << i for i in keys)) + b"".join(keys.values())
+    return parts
+
+
+def _read_parts(reader: Reader) -> list[tuple[tuple[int, int, int], object]]:
+    """All parts, up to the end: their names, and keys by number, a prekey, or entries of a replay record."""
+    parts = []
+    while not reader.is_at_end:
+        name = reader.u8(), reader.u32(), reader.u32()
+        match name[0]:
+            case 1 | 2:
+                mask = reader.u32()
+                if mask == 0:
+                    raise errors.Refused
+                content = {PAGE * name[2] + i: reader.take(32) for i in range(PAGE) if mask >> i & 1}
+            case 3:
+                content = OwnPrekey(*_read_prekey(reader, ONE_TIME))
+                if name[1:] != (content.prekey.id, 0):
+                    raise errors.Refused
+            case 4:
+                count = reader.u8()
+                if not 1 <= count <= PAGE:
+                    raise errors.Refused
+                content = [reader.take(labels.REPLAY_ENTRY_LEN) for _ in range(count)]
+            case _:
+                raise errors.Refused
+        parts.append((name, content))
+    return parts
+
+
+def _kept(parts: list, part: int) -> dict[tuple[int, int], bytes]:
+    return {(name[1], number): key for name, keys in parts if name[0] == part for number, key in keys.items()}
 
 
 def _ascending(keys: list) -> list:
@@ -70,13 +137,13 @@ def _ascending(keys: list) -> list:
 
 
 def snapshot_session(session: Session, key: bytes, generation: int) -> bytes:
-    return seal(SESSION, session_state(session), key, generation)
+    return seal(SESSION, session_state(session), key, generation, subject_of_session(session))
 
 
-def restore_session(snapshot: bytes, key: bytes, newest: int = 0) -> Session:
-    reader = Reader(unseal(SESSION, snapshot, key, newest))
-    session = _read_session(reader)
-    reader.finish()
+def restore_session(snapshot: bytes, key: bytes, subject: bytes, newest: int = 0) -> Session:
+    session = read_session(unseal(SESSION, snapshot, key, newest, subject))
+    if subject_of_session(session) != subject:
+        raise errors.Refused
     return session
 
 
@@ -97,10 +164,12 @@ def session_state(session: Session) -> bytes:
     if triple.double is None:
         wiped = Double(ZEROS, Due(triple.last_remote_key, 0), None, ZEROS, ZEROS)
         return head + _double(wiped) + u8(0) + u8(triple.direction)
-    return head + _double(triple.double) + _braid(triple.sparse.braid) + _sparse(triple.sparse)
+    core = head + _double(triple.double) + _braid(triple.sparse.braid) + _sparse(triple.sparse)
+    return core + _key_parts(EC_KEYS, triple.double.kept) + _key_parts(PQ_KEYS, triple.sparse.kept)
 
 
-def _read_session(reader: Reader) -> Session:
+def read_session(state: bytes) -> Session:
+    reader = Reader(state)
     local = remote = None
     if reader.flag():
         local = Identity.from_bytes(reader.take(IDENTITY_LEN))
@@ -122,6 +191,10 @@ def _read_session(reader: Reader) -> Session:
     double = _read_double(reader)
     braid = _read_braid(reader, chunk)
     sparse, direction = _read_sparse(reader, braid)
+    parts = _read_parts(reader)
+    _ascending([name for name, _ in parts])
+    if any(name[0] not in (EC_KEYS, PQ_KEYS) for name, _ in parts) or (sparse is None and parts):
+        raise errors.Refused
     if sparse is None:
         key = double.sending.remote_ratchet_key if isinstance(double.sending, Due) else b""
         if double != Double(ZEROS, Due(key, 0), None, ZEROS, ZEROS):
@@ -129,11 +202,14 @@ def _read_session(reader: Reader) -> Session:
         triple = Triple(ad, session_id, chunk, None, None, direction, key)
     else:
         triple = Triple(ad, session_id, chunk, double, sparse, direction)
+        double.kept, sparse.kept = _kept(parts, EC_KEYS), _kept(parts, PQ_KEYS)
         _check_double(double, sparse)
+        _check_braid(sparse)
         _check_sparse(sparse)
+        _check_opening(local is not None, opening, triple)
     if (direction == B2A and local is not None) != isinstance(opening, Accepted):
         raise errors.Refused
-    if local is None and not isinstance(opening, Answered):
+    if local is None and not (isinstance(opening, Answered) and chunk == CHUNK_SIZES[0]):
         raise errors.Refused
     return Session(local, remote, opening, triple)
 
@@ -141,37 +217,74 @@ def _read_session(reader: Reader) -> Session:
 # §11's invariants.
 
 
+def _require(holds: bool) -> None:
+    if not holds:
+        raise errors.Refused
+
+
 def _check_double(double: Double, sparse: Sparse) -> None:
     newest, headers = double.step, set(double.header_keys)
     kept_steps = {step for step, _ in double.kept}
-    holds = (double.receiving is not None) == (newest != 0)
-    holds &= all(0 < newest - step <= labels.MAX_SKIPPED_STEPS for step in headers)
-    holds &= kept_steps - {newest} == headers and len(double.kept) <= labels.MAX_SKIPPED_KEYS
+    _require((double.receiving is not None) == (newest != 0))
+    _require(all(0 < newest - step <= labels.MAX_SKIPPED_STEPS for step in headers))
+    _require(all(step > 0 for step in headers | kept_steps))
+    _require(kept_steps - {newest} == headers)
+    _require(len(double.kept) <= labels.MAX_SKIPPED_KEYS)
     if double.receiving is not None:
-        holds &= all(step < newest or number < double.receiving.number for step, number in double.kept)
-    if isinstance(double.sending, Sending):
-        holds &= 0 <= sparse.braid.sending_epoch - double.sending.mixed_epoch <= 1
-    if not holds:
-        raise errors.Refused
+        _require(double.receiving.number > 0)
+        _require(all(step < newest or number < double.receiving.number - 1 for step, number in double.kept))
+    _require(all(number < labels.COUNTER_END for _, number in double.kept))
+    match double.sending:
+        case NotYet():
+            _require(newest == 0 and sparse.direction == B2A)
+        case Due(_, previous):
+            _require(newest > 0 or (previous == 0 and sparse.direction == A2B))
+        case Sending(_, _, _, number, previous, mixed):
+            _require(number > 0)
+            _require(newest > 0 or (previous == 0 and sparse.direction == A2B))
+            _require(0 <= sparse.braid.sending_epoch - mixed <= 1)
+
+
+def _check_braid(sparse: Sparse) -> None:
+    braid, state = sparse.braid, sparse.braid.state
+    decapsulates = (KeysUnsampled, KeysSampled, HeaderSent, Ct1Received, EkSentCt1Received)
+    _require(isinstance(state, decapsulates) == ((braid.epoch % 2 == 1) == (sparse.direction == A2B)))
+    if isinstance(state, (KeysSampled, Ct1Sampled, EkReceivedCt1Sampled)):
+        _require(state.issued > 0)
+    match state:
+        case HeaderSent(ct1=chunks) | EkSentCt1Received(ct2=chunks) | Ct1Acknowledged(ek=chunks):
+            _require(len(chunks.codewords) > 0)
 
 
 def _check_sparse(sparse: Sparse) -> None:
     sending = sparse.braid.sending_epoch
     encapsulated = isinstance(sparse.braid.state, (Ct1Sampled, EkReceivedCt1Sampled, Ct1Acknowledged, Ct2Sampled))
-    holds = sparse.newest == sending + encapsulated and min(sparse.epochs) == max(0, sending - 1)
-    holds &= all(epoch in sparse.epochs and 1 <= n <= sparse.epochs[epoch].receiving.number for epoch, n in sparse.kept)
-    if not holds or len(sparse.kept) > labels.MAX_SKIPPED_KEYS:
-        raise errors.Refused
+    _require(sparse.newest == sending + encapsulated)
+    _require(min(sparse.epochs) == max(0, sending - 1))
+    _require(all(epoch in sparse.epochs for epoch, _ in sparse.kept))
+    _require(all(1 <= n < sparse.epochs[epoch].receiving.number for epoch, n in sparse.kept))
+    _require(len(sparse.kept) <= labels.MAX_SKIPPED_KEYS)
+
+
+def _check_opening(has_parties: bool, opening, triple: Triple) -> None:
+    match opening:
+        case Unanswered(handshake):
+            _require(triple.double.step == 0 and isinstance(triple.double.sending, Sending))
+            _require(ClearPart.from_bytes(handshake[:CLEAR_LEN]).chunk == triple.chunk)
+        case Accepted():
+            _require(triple.double.step > 0)
+        case Answered():
+            _require(triple.double.step > 0 or not has_parties)
 
 
 def _check_device(device: Device) -> None:
     own = [device.signed, *device.previous, *device.one_time]
     ids = {prekey.prekey.id for prekey in own}
-    holds = len(ids) == len(own) and 0 not in ids and len(device.previous) <= labels.MAX_PREVIOUS
-    holds &= all(prekey.prekey.max_version > 0 for prekey in own)
-    holds &= all(prekey.digest == sha256(prekey.prekey.described().description) for prekey in own)
-    if not holds:
-        raise errors.Refused
+    _require(len(ids) == len(own))
+    _require(0 not in ids)
+    _require(len(device.previous) <= labels.MAX_PREVIOUS)
+    _require(all(prekey.prekey.max_version > 0 for prekey in own))
+    _require(all(prekey.digest == sha256(prekey.prekey.described().description) for prekey in own))
 
 
 def _double(double: Double) -> bytes:
@@ -189,9 +302,6 @@ def _double(double: Double) -> bytes:
     state += u32(len(double.header_keys))
     for step, header_key in sorted(double.header_keys.items()):
         state += u32(step) + header_key
-    state += u32(len(double.kept))
-    for (step, number), message_key in sorted(double.kept.items()):
-        state += u32(step) + u32(number) + message_key
     return state
 
 
@@ -213,10 +323,8 @@ def _read_double(reader: Reader) -> Double:
         receiving = Receiving(remote, reader.take(32), reader.take(32), reader.u32())
     double = Double(root, sending, receiving, reader.take(32), reader.take(32), reader.u32())
     headers = [(reader.u32(), reader.take(32)) for _ in range(reader.u32())]
-    kept = [((reader.u32(), reader.u32()), reader.take(32)) for _ in range(reader.u32())]
     _ascending([step for step, _ in headers])
-    _ascending([at for at, _ in kept])
-    double.header_keys, double.kept = dict(headers), dict(kept)
+    double.header_keys = dict(headers)
     return double
 
 
@@ -316,9 +424,6 @@ def _sparse(sparse: Sparse) -> bytes:
     for _, epoch in sorted(sparse.epochs.items()):
         state += u8(0) if epoch.sending is None else u8(1) + epoch.sending.key + u32(epoch.sending.number)
         state += epoch.receiving.key + u32(epoch.receiving.number) + epoch.header_secret
-    state += u32(len(sparse.kept))
-    for (epoch, n), message_key in sorted(sparse.kept.items()):
-        state += u32(epoch) + u32(n) + message_key
     return state
 
 
@@ -337,34 +442,60 @@ def _read_sparse(reader: Reader, braid: Braid | None) -> tuple[Sparse | None, in
         if (sending is not None) != (number >= braid.sending_epoch):
             raise errors.Refused
         epochs[number] = Epoch(sending, Chain(reader.take(32), reader.u32()), reader.take(32))
-    kept = [((reader.u32(), reader.u32()), reader.take(32)) for _ in range(reader.u32())]
-    _ascending([at for at, _ in kept])
-    return Sparse(direction, root, newest, epochs, braid, dict(kept)), direction
+    return Sparse(direction, root, newest, epochs, braid), direction
 
 
 # A device.
 
 
 def snapshot_device(device: Device, key: bytes, generation: int) -> bytes:
-    return seal(DEVICE, device_state(device), key, generation)
+    return seal(DEVICE, device_state(device), key, generation, subject_of_device(device))
 
 
-def restore_device(snapshot: bytes, key: bytes, newest: int = 0) -> Device:
-    reader = Reader(unseal(DEVICE, snapshot, key, newest))
+def restore_device(snapshot: bytes, key: bytes, subject: bytes, newest: int = 0) -> Device:
+    device = read_device(unseal(DEVICE, snapshot, key, newest, subject))
+    if subject_of_device(device) != subject:
+        raise errors.Refused
+    return device
+
+
+def read_device(state: bytes) -> Device:
+    reader = Reader(state)
     seed, dh_private = reader.take(32), reader.take(32)
-    signed = _read_signed(reader)
-    previous = [_read_signed(reader) for _ in range(reader.u8())]
-    one_time = [OwnPrekey(*_read_prekey(reader, ONE_TIME)) for _ in range(reader.u32())]
-    reader.finish()
+    signed = Signed(*_read_prekey(reader, SIGNED))
+    previous = [Signed(*_read_prekey(reader, SIGNED)) for _ in range(reader.u8())]
+    parts = _read_parts(reader)
+    one_time = [prekey for name, prekey in parts if name[0] == ONE_TIME_PREKEY]
+    if [name[0] for name, _ in parts] != sorted(name[0] for name, _ in parts) or any(name[0] < 3 for name, _ in parts):
+        raise errors.Refused
     device = Device(seed, dh_private, signed, previous, one_time)
+    _read_replay([part for part in parts if part[0][0] == REPLAY], [signed, *previous])
     _check_device(device)
     return device
 
 
+def _read_replay(parts: list, signed: list[Signed]) -> None:
+    _ascending([name for name, _ in parts])
+    for (_, prekey_id, page), entries in parts:
+        record = next((s.replay for s in signed if s.prekey.id == prekey_id), None)
+        # All pages but the last are full.
+        if record is None or len(record) != PAGE * page:
+            raise errors.Refused
+        record += entries
+        if len(record) > labels.REPLAY_RECORD or len(set(record)) != len(record):
+            raise errors.Refused
+
+
 def device_state(device: Device) -> bytes:
-    state = device.signing_seed + device.dh_private + _signed(device.signed)
-    state += u8(len(device.previous)) + b"".join(_signed(signed) for signed in device.previous)
-    return state + u32(len(device.one_time)) + b"".join(_prekey(own) for own in device.one_time)
+    state = device.signing_seed + device.dh_private + _prekey(device.signed)
+    state += u8(len(device.previous)) + b"".join(_prekey(signed) for signed in device.previous)
+    for own in device.one_time:
+        state += name_of(ONE_TIME_PREKEY, own.prekey.id, 0) + _prekey(own)
+    for signed in sorted([device.signed, *device.previous], key=lambda signed: signed.prekey.id):
+        for at in range(0, len(signed.replay), PAGE):
+            entries = signed.replay[at : at + PAGE]
+            state += name_of(REPLAY, signed.prekey.id, at // PAGE) + u8(len(entries)) + b"".join(entries)
+    return state
 
 
 def _prekey(own: OwnPrekey) -> bytes:
@@ -376,15 +507,3 @@ def _read_prekey(reader: Reader, kind: int) -> tuple[PrivatePrekey, bytes]:
     number, max_version, expiry = reader.u32(), reader.u8(), reader.u64()
     prekey = PrivatePrekey(kind, max_version, number, expiry, reader.take(32), reader.take(64))
     return prekey, reader.take(32)
-
-
-def _signed(signed: Signed) -> bytes:
-    return _prekey(signed) + u32(len(signed.replay)) + b"".join(signed.replay)
-
-
-def _read_signed(reader: Reader) -> Signed:
-    prekey, digest = _read_prekey(reader, SIGNED)
-    count = reader.u32()
-    if count > labels.REPLAY_RECORD:
-        raise errors.Refused
-    return Signed(prekey, digest, [reader.take(labels.REPLAY_ENTRY_LEN) for _ in range(count)])
