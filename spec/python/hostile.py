@@ -21,7 +21,6 @@ def forge(sender: Triple, handshake: bytes | None, rng: random.Random) -> bytes:
     def wrong(of: int = 6) -> bool:
         return rng.randrange(of) == 0
 
-    random = rng.randbytes(8)
     epoch = sparse.braid.sending_epoch
     double.send_step(rng.randbytes, sparse.epochs[epoch].header_secret, epoch)
     message, key = sparse.braid.send(rng.randbytes)
@@ -71,7 +70,8 @@ def forge(sender: Triple, handshake: bytes | None, rng: random.Random) -> bytes:
     outer = wire.u8(wire.LATER if handshake is None else wire.FIRST)
     padded = wire.pad(b"forged", rng.choice([0, 16, 33])) + (b"\0" * rng.choice([1, 5]) if wrong(24) else b"")
     keys = ec_mk, pq_mk
-    return seal(double.sending.header_key, random, Header(**fields), keys, triple.ad, b"", outer, handshake, padded)
+    salt, plain = rng.randbytes(16), Header(**fields).to_bytes()
+    return seal(double.sending.header_key, salt, plain, keys, triple.ad, b"", outer, handshake, padded)
 
 
 def outcome(action):

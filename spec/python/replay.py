@@ -24,7 +24,9 @@ class Difference(Exception):
 WORDS = {
     "refused": errors.Refused,
     "too many skipped": errors.TooManySkipped,
-    "prekey already used": errors.PrekeyUsed,
+    "key gone": errors.KeyGone,
+    "prekey gone": errors.PrekeyGone,
+    "another identity": errors.OtherIdentity,
     "handshake already accepted": errors.Repeated,
     "replay record full": errors.ReplayRecordFull,
     "expired": errors.Expired,
@@ -32,6 +34,7 @@ WORDS = {
     "nothing received yet": errors.NotYetReceived,
     "chain exhausted": errors.ChainExhausted,
     "older generation": errors.Rollback,
+    "newer version": errors.NewerVersion,
     "malformed": identity.Malformed,
     "mismatch": identity.Mismatch,
 }
@@ -117,6 +120,11 @@ def same(what: str, computed, listed) -> None:
         raise Difference(f"{what}: {computed!r:.80} instead of {listed!r:.80}")
 
 
+def optional(event: dict, **results) -> dict:
+    """The results that the event lists."""
+    return {name: result for name, result in results.items() if name in event}
+
+
 def grouped(digits: str) -> str:
     return " ".join(digits[i : i + 5] for i in range(0, 60, 5))
 
@@ -189,24 +197,35 @@ class Replay:
     def do_initiate(self, event: dict, draws: Draws) -> dict:
         bundle, plaintext, ad = (bytes.fromhex(event[name]) for name in ("bundle", "plaintext", "associated_data"))
         device = self.devices[event["device"]]
-        session, message = device.initiate(bundle, plaintext, ad, event["now"], event["chunk_size"], draws)
+        expected = event.get("expected_identity")
+        expected = identity.Identity.from_bytes(bytes.fromhex(expected)) if expected else None
+        session, message = device.initiate(bundle, plaintext, ad, event["now"], event["chunk_size"], draws, expected)
         self.sessions[event["session"]] = session
-        return {"message": message, "session_id": session.triple.ad}
+        return {"message": message, "session_id": session.id} | optional(event, exporter=session.exporter)
 
     def do_accept(self, event: dict, draws: Draws) -> dict:
         message, ad = self.bytes_of(event, "message"), bytes.fromhex(event["associated_data"])
         session, plaintext = self.devices[event["device"]].accept(message, ad)
         self.sessions[event["session"]] = session
         remote = session.remote.to_bytes()
-        return {"plaintext": plaintext, "session_id": session.triple.ad, "remote_identity": remote}
+        results = {"plaintext": plaintext, "session_id": session.id, "remote_identity": remote}
+        return results | optional(event, exporter=session.exporter, opening_id=session.opening_id)
+
+    def do_refuse(self, event: dict, draws: Draws) -> dict:
+        pending = self.devices[event["device"]].open(self.bytes_of(event, "message"))
+        pending.refuse()
+        return {"remote_identity": pending.remote_identity.to_bytes()}
 
     def do_send(self, event: dict, draws: Draws) -> dict:
         plaintext, ad = bytes.fromhex(event["plaintext"]), bytes.fromhex(event["associated_data"])
-        return {"message": self.sessions[event["session"]].encrypt(plaintext, ad, draws)}
+        options = event.get("control", False), event.get("min_padded_len", 0)
+        return {"message": self.sessions[event["session"]].encrypt(plaintext, ad, draws, *options)}
 
     def do_deliver(self, event: dict, draws: Draws) -> dict:
         message, ad = self.bytes_of(event, "message"), bytes.fromhex(event["associated_data"])
-        return {"plaintext": self.sessions[event["session"]].decrypt(message, ad)}
+        opened = self.sessions[event["session"]].open(message, ad)
+        results = {"plaintext": opened.plaintext} | ({"is_control": True} if opened.is_control else {})
+        return results | optional(event, number=opened.number)
 
     def do_drop(self, event: dict, draws: Draws) -> dict:
         return {}
@@ -219,10 +238,11 @@ class Replay:
 
     def do_restore(self, event: dict, draws: Draws) -> dict:
         data, key = self.bytes_of(event, "snapshot"), bytes.fromhex(event["storage_key"])
+        subject = bytes.fromhex(event["subject"])
         if event["kind"] == "session":
-            self.sessions[event["name"]] = snapshot.restore_session(data, key, event["newest"])
+            self.sessions[event["name"]] = snapshot.restore_session(data, key, subject, event["newest"])
         else:
-            self.devices[event["name"]] = snapshot.restore_device(data, key, event["newest"])
+            self.devices[event["name"]] = snapshot.restore_device(data, key, subject, event["newest"])
         return {}
 
     def numbers(self, event: dict) -> dict:
@@ -260,7 +280,8 @@ class Replay:
 
 INPUTS = set(
     "at do why step draws values refused device session kind name expiry count bundle now chunk_size plaintext "
-    "associated_data of bytes storage_key generation newest local_identity local_id remote_identity remote_id scanned identity".split()
+    "associated_data of bytes storage_key generation newest subject local_identity local_id remote_identity remote_id "
+    "scanned identity expected_identity control min_padded_len".split()
 )
 """Members that are not results; some are the results of other events."""
 

@@ -235,7 +235,10 @@ class Device:
         # HS-R7
         message = Message.from_bytes(data, clear.chunk)
         triple = Triple.responder(initial, signed.prekey.dh_private, clear.chunk)
-        triple.double.open_header(message)
+        try:
+            triple.open_header(message)
+        except errors.TooManySkipped:
+            raise errors.Refused from None
         session = Session(self.identity, remote, Accepted(sha256(first)), triple, initial.exporter)
         return Pending(self, session, message, signed, one_time, replay_entry(clear.ephemeral_key))
 

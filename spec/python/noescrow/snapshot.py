@@ -475,15 +475,14 @@ def read_device(state: bytes) -> Device:
 
 
 def _read_replay(parts: list, signed: list[Signed]) -> None:
-    _ascending([name for name, _ in parts])
+    _require(len({name for name, _ in parts}) == len(parts))
     for (_, prekey_id, page), entries in parts:
         record = next((s.replay for s in signed if s.prekey.id == prekey_id), None)
         # All pages but the last are full.
-        if record is None or len(record) != PAGE * page:
-            raise errors.Refused
+        _require(record is not None and len(record) == PAGE * page)
         record += entries
-        if len(record) > labels.REPLAY_RECORD or len(set(record)) != len(record):
-            raise errors.Refused
+        _require(len(record) <= labels.REPLAY_RECORD)
+        _require(len(set(record)) == len(record))
 
 
 def device_state(device: Device) -> bytes:

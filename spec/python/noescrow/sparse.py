@@ -100,7 +100,7 @@ class Sparse:
         """SP-R1: its checks except the last."""
         number, n = header.braid.epoch - 1, header.sparse_number
         if number not in self.epochs:
-            raise errors.Refused if is_new or number > self.newest else errors.KeyGone
+            raise errors.Refused if is_new else errors.KeyGone
         chain = self.epochs[number].receiving
         if n <= chain.number and (is_new or (number, n) not in self.kept):
             raise errors.Refused if is_new else errors.KeyGone

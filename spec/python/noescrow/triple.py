@@ -19,24 +19,23 @@ def kdf_hybrid(ec_mk: bytes, pq_mk: bytes, salt: bytes, commitment: bytes) -> by
 
 def seal(
     header_key: bytes,
-    random: bytes,
-    header: Header,
+    salt: bytes,
+    header: bytes,
     message_keys: tuple[bytes, bytes],
     ad: bytes,
     associated_data: bytes,
     outer: bytes,
     handshake: bytes | None,
     padded: bytes,
+    committed: bytes | None = None,
 ) -> bytes:
-    """The message; `message_keys` are those of the Double Ratchet and of the sparse one."""
-    # DR-E3
-    salt = routing_tag(header_key, header.number) + random
-    committed, plain = commitment(header_key, salt), header.to_bytes()
+    """The message; `message_keys` are those of the Double Ratchet and of the sparse one, `header` is in the clear."""
+    committed = committed or commitment(header_key, salt)
     key = kdf_hybrid(*message_keys, salt, committed)
-    sealed = primitives.seal(key, NONCE, body_ad(ad, associated_data, outer, salt, committed, plain), padded)
+    sealed = primitives.seal(key, NONCE, body_ad(ad, associated_data, outer, salt, committed, header), padded)
     body, body_tag = sealed[: -wire.TAG_LEN], sealed[-wire.TAG_LEN :]
     # DR-E4
-    sealed_header = SealedHeader(salt, committed, hencrypt(header_key, salt, outer, body_tag, body, plain))
+    sealed_header = SealedHeader(salt, committed, hencrypt(header_key, salt, outer, body_tag, body, header))
     return Message(handshake, sealed_header, body_tag, body).to_bytes()
 
 
@@ -111,18 +110,26 @@ class Triple:
         ec_mk = self.double.send()
         outer = wire.u8(wire.LATER if handshake is None else wire.FIRST)
         padded = wire.pad(plaintext, min_padded_len)
-        return seal(chain.header_key, random, header, (ec_mk, pq_mk), self.ad, associated_data, outer, handshake, padded)
+        # DR-E3
+        salt = routing_tag(chain.header_key, header.number) + random
+        keys, plain = (ec_mk, pq_mk), header.to_bytes()
+        return seal(chain.header_key, salt, plain, keys, self.ad, associated_data, outer, handshake, padded)
 
-    def decrypt(self, message: Message, associated_data: bytes) -> Opened:
-        """A failure may leave the state partly changed: call this on a copy."""
-        if self.double is None:
-            raise errors.Abandoned
+    def open_header(self, message: Message) -> tuple[str | int, bytes, Header, bool]:
+        """Which key opened, the header in the clear and parsed, and whether the message is new."""
         # DR-D2
         which, opened = self.double.open_header(message)
         # DR-D3
         header = Header.from_bytes(opened, self.chunk)
         is_new = self.double.is_new(which, header)
         self.sparse.check(header, is_new)
+        return which, opened, header, is_new
+
+    def decrypt(self, message: Message, associated_data: bytes) -> Opened:
+        """A failure may leave the state partly changed: call this on a copy."""
+        if self.double is None:
+            raise errors.Abandoned
+        which, opened, header, is_new = self.open_header(message)
         # DR-D4
         self.double.check_key(which, header)
         keep = self.double.kept_of_jump(which, header, is_new)
@@ -156,10 +163,7 @@ class Triple:
 
     def peek(self, message: Message) -> int:
         """How many messages of the Double Ratchet this one would skip; DR-D2 to DR-D6 without work."""
-        which, opened = self.double.open_header(message)
-        header = Header.from_bytes(opened, self.chunk)
-        is_new = self.double.is_new(which, header)
-        self.sparse.check(header, is_new)
+        which, _, header, is_new = self.open_header(message)
         self.double.check_key(which, header)
         if not is_new:
             self.double.kept_at(which, header)

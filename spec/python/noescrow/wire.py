@@ -128,7 +128,7 @@ class Header:
         key, pn, n = curve.check_dh_key(reader.take(32)), reader.u32(), reader.u32()
         braid, sparse_number, flags = BraidMessage.read(reader, chunk), reader.u32(), reader.u8()
         reader.finish()
-        if flags > 3 or sparse_number == 0:
+        if flags > 3:
             raise errors.Refused
         header = cls(key, pn, n, braid, sparse_number, flags & 1, bool(flags & 2))
         if header.age >= header.braid.epoch:

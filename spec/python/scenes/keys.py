@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""§3 to §6: keys, signatures, bundles, and what an initiator refuses."""
+
+import forge
+from noescrow import curve, labels, primitives
+from stage import LATER, NOW, Stage
+
+R = "refused"
+
+
+def bad_dh_keys(genuine: bytes) -> list[tuple[str, bytes]]:
+    """Keys that no decoder of identities, prekeys and EK accepts."""
+    keys = [(f"of low order, {key.hex()[:8]}", key) for key in forge.low_order()]
+    keys += [(f"p + {i}, not canonical", (curve.P + i).to_bytes(32, "little")) for i in (0, 1, 9)]
+    keys.append(("with bit 255 set", forge.flipped(genuine, 31, 128)))
+    keys += [(f"with a component of order {order}", forge.with_torsion(genuine, order)) for order in (2, 4, 8)]
+    return [*keys, ("on the twist", forge.on_the_twist())]
+
+
+def keys() -> Stage:
+    stage = Stage("keys", "Identities, prekeys and bundles: what is accepted, and what is refused for one flaw alone.")
+    stage.device("Alice")
+    bob = stage.device("Bob")
+    seed, genuine = bob.signing_seed, bob.identity.to_bytes()
+    stage.parse("identity", genuine)
+    for cut in (genuine[:-1], genuine + b"\0", b""):
+        stage.parse("identity", cut, R, "ID-1: another length")
+    stage.parse("identity", forge.flipped(genuine, 127), R, "ID-1: a certificate that does not verify")
+    other_label = primitives.sign(seed, labels.L_PREKEY + labels.SUITE + genuine[32:64])
+    stage.parse("identity", genuine[:64] + other_label, R, "ID-1: a signature under another label")
+    no_suite = primitives.sign(seed, labels.L_CERT + genuine[32:64])
+    stage.parse("identity", genuine[:64] + no_suite, R, "ID-1: a signature without the suite")
+    for what, key in bad_dh_keys(genuine[32:64]):
+        stage.parse("identity", forge.identity(seed, key), R, f"ID-1: a certified DH key {what}")
+    certified = labels.L_CERT + labels.SUITE + genuine[32:64]
+    small_r = forge.signature_with_r_of_identity(seed, certified)
+    stage.parse("identity", genuine[:64] + small_r, R, "ID-1: a certificate whose R is of small order")
+    above = genuine[96:128]
+    beyond = int.from_bytes(above, "little") + curve.Q
+    if beyond < 2**256:
+        stage.parse("identity", genuine[:96] + beyond.to_bytes(32, "little"), R, "ID-1: a certificate whose s is not below q")
+    for order in (2, 4, 8):
+        key, signature = forge.sign_under_mixed_key(seed, order, certified)
+        stage.parse("identity", key + genuine[32:64] + signature, R, f"ID-1: a signing key with a component of order {order}")
+    for order in (1, 2, 4, 8):
+        key, signature = forge.sign_under_mixed_key(b"", order, certified)
+        stage.parse("identity", key + genuine[32:64] + signature, R, f"ID-1: a signing key of order {order}")
+    _prekeys(stage, seed, genuine)
+    _bundles(stage, seed, genuine)
+    return stage
+
+
+def _prekeys(stage: Stage, seed: bytes, identity: bytes) -> None:
+    bob = stage.device_of("Bob")
+    signed = bob.bundle().signed.to_bytes()
+    one_time = stage.publish("Bob")[0]
+    for genuine in (signed, one_time):
+        stage.parse("prekey", genuine, identity=identity)
+
+    def refuse(what: str, data: bytes) -> None:
+        stage.parse("prekey", data, R, f"PK-2: {what}", identity=identity)
+
+    for cut in (signed[:-1], signed + b"\0", b""):
+        refuse("another length", cut)
+    refuse("a signature that does not verify", forge.flipped(signed, len(signed) - 40))
+    for at, field in ((0, "kind"), (1, "max_version"), (5, "id"), (13, "expiry"), (20, "curve key"), (1_000, "KEM key")):
+        refuse(f"another {field} than was signed", forge.flipped(signed, at, 3 if at == 0 else 2))
+    refuse("the signature of another identity", stage.device_of("Alice").bundle().signed.to_bytes())
+    for label, what in ((labels.L_CERT + labels.SUITE, "under another label"), (labels.L_PREKEY, "without the suite")):
+        refuse(f"a signature {what}", signed[:-64] + primitives.sign(seed, label + signed[:-64]))
+    for kind in (0, 3, 255):
+        refuse(f"kind {kind}", forge.prekey(seed, signed, forge.put(0, bytes([kind]))))
+    refuse("max_version 0", forge.prekey(seed, signed, forge.put(1, b"\0")))
+    refuse("id 0", forge.prekey(seed, signed, forge.put(2, bytes(4))))
+    for version in (2, 255):
+        data = forge.prekey(seed, signed, forge.put(1, bytes([version])))
+        stage.parse("prekey", data, why=f"PK-2: max_version {version} is accepted", identity=identity)
+    for at, number in ((2, 4), (6, 8)):
+        data = forge.prekey(seed, signed, forge.put(at, b"\xff" * number))
+        stage.parse("prekey", data, why="PK-2: the largest id, the last second", identity=identity)
+    for what, key in bad_dh_keys(signed[14:46]):
+        refuse(f"a signed curve key {what}", forge.prekey(seed, signed, forge.put(14, key)))
+    refuse("a coefficient of q", forge.prekey(seed, signed, forge.put(46, forge.beyond_modulus(signed[46:-64]))))
+    message = labels.L_PREKEY + labels.SUITE + signed[:-64]
+    refuse("a signature whose R is of small order", signed[:-64] + forge.signature_with_r_of_identity(seed, message))
+
+
+def _bundles(stage: Stage, seed: bytes, identity: bytes) -> None:
+    alice, bob = stage.device_of("Alice"), stage.device_of("Bob")
+    signed, one_time = bob.bundle().signed.to_bytes(), stage.publish("Bob")[0]
+    for genuine in (stage.bundle("Bob"), stage.bundle("Bob", one_time)):
+        stage.parse("bundle", genuine)
+        for cut in (genuine[:-1], genuine + b"\0", b""):
+            stage.parse("bundle", cut, R, "HS-I1: another length")
+    for data, what in (
+        (identity + signed + b"\2", "a flag of 2"),
+        (identity + signed + b"\2" + one_time, "a flag of 2 and a one-time prekey"),
+        (identity + signed + b"\1", "a flag without its prekey"),
+        (identity + one_time + b"\0", "a one-time prekey as the signed one"),
+        (identity + signed + b"\1" + signed, "a signed prekey as the one-time one"),
+    ):
+        stage.parse("bundle", data, R, f"HS-I1: {what}")
+    _refused_initiations(stage, seed, identity, signed, one_time)
+    bob_identity = forge.identity(seed, alice.identity.dh_key)
+    data = bob_identity + signed + b"\0"
+    stage.initiate("never", data, refused=R, why="HS-I3: IKB is IKA")
+    own_signing = forge.identity(alice.signing_seed, primitives.dh_public(bytes([7]) * 32))
+    own_prekey = forge.prekey(alice.signing_seed, signed, lambda description: description)
+    stage.initiate("never", own_signing + own_prekey + b"\0", refused=R, why="HS-I3: one signing key")
+
+
+def _refused_initiations(stage: Stage, seed: bytes, identity: bytes, signed: bytes, one_time: bytes) -> None:
+    """HS-I2 and HS-I3."""
+    alice, bob = stage.device_of("Alice"), stage.device_of("Bob")
+
+    def expiring(prekey: bytes, expiry: int) -> bytes:
+        return forge.prekey(seed, prekey, forge.put(6, expiry.to_bytes(8, "big")))
+
+    def with_key(prekey: bytes, key: bytes) -> bytes:
+        return forge.prekey(seed, prekey, forge.put(14, key))
+
+    late_signed = identity + expiring(signed, NOW - 1) + b"\1" + one_time
+    late_one_time = identity + signed + b"\1" + expiring(one_time, NOW - 1)
+    stage.initiate("never", late_signed, refused="expired", why="HS-I2: the signed prekey has expired")
+    stage.initiate("never", late_one_time, refused="expired", why="HS-I2: the one-time prekey has expired")
+    on_time = identity + expiring(signed, NOW) + b"\1" + expiring(one_time, NOW)
+    stage.initiate("On time", on_time, why="HS-I2: the last valid second")
+    stage.initiate("Greatest", identity + expiring(signed, 2**64 - 1) + b"\0", now=LATER, why="HS-I2: no expiry to speak of")
+    ika, ikb, spk, opk = alice.identity.dh_key, identity[32:64], signed[14:46], one_time[14:46]
+    for what, data in (
+        ("SPK is IKA", identity + with_key(signed, ika) + b"\0"),
+        ("SPK is IKB", identity + with_key(signed, ikb) + b"\0"),
+        ("OPK is IKA", identity + signed + b"\1" + with_key(one_time, ika)),
+        ("OPK is IKB", identity + signed + b"\1" + with_key(one_time, ikb)),
+        ("OPK is SPK", identity + signed + b"\1" + with_key(one_time, spk)),
+    ):
+        stage.initiate("never", data, refused=R, why=f"HS-I3: {what}")
+    own = stage.device_of("Bob").one_time[-1].prekey.dh_private
+    privates = (("IKA", alice.dh_private), ("IKB", bob.dh_private), ("SPK", bob.signed.prekey.dh_private), ("OPK", own))
+    for what, private in privates:
+        stage.initiate(
+            "never", identity + signed + b"\1" + one_time, refused=R, why=f"HS-I3: EK is {what}", chosen=[private]
+        )
+    assert opk == primitives.dh_public(own)
+    stage.initiate("Expected", stage.bundle("Bob"), expected_identity=identity, why="HS-I1: the expected identity")
+    certified_anew = identity[:64] + primitives.sign(seed, labels.L_CERT + labels.SUITE + ikb)
+    stage.initiate("Expected too", stage.bundle("Bob"), expected_identity=certified_anew)
+    stage.initiate(
+        "never",
+        stage.bundle("Bob"),
+        expected_identity=alice.identity.to_bytes(),
+        refused="another identity",
+        why="HS-I1: not the expected identity",
+    )
+    other_dh = forge.identity(seed, primitives.dh_public(bytes([9]) * 32))
+    stage.initiate(
+        "never", stage.bundle("Bob"), expected_identity=other_dh, refused="another identity", why="HS-I1: one key alone"
+    )
+
+
+ALL = [keys]
