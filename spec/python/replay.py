@@ -26,7 +26,7 @@ WORDS = {
     "too many skipped": errors.TooManySkipped,
     "key gone": errors.KeyGone,
     "prekey gone": errors.PrekeyGone,
-    "another identity": errors.OtherIdentity,
+    "unexpected identity": errors.UnexpectedIdentity,
     "handshake already accepted": errors.Repeated,
     "replay record full": errors.ReplayRecordFull,
     "expired": errors.Expired,
@@ -171,7 +171,7 @@ class Replay:
         session = self.sessions.get(event.get("session", name if kind == "session" else None))
         device = self.devices.get(event.get("device", name if kind == "device" else None))
         failed_restore = event["do"] == "restore" and "refused" in event
-        if session is not None and not (event["do"] in ("accept", "initiate", "restore") and "refused" in event):
+        if session is not None and not (event["do"] in ("accept", "initiate", "restore", "foreign") and "refused" in event):
             results["session_sha256"] = primitives.sha256(snapshot.session_state(session))
             results["epoch"] = 0 if session.is_abandoned else session.triple.sparse.newest
             if session.is_abandoned:
@@ -215,6 +215,15 @@ class Replay:
         pending = self.devices[event["device"]].open(self.bytes_of(event, "message"))
         pending.refuse()
         return {"remote_identity": pending.remote_identity.to_bytes()}
+
+    def do_foreign(self, event: dict, draws: Draws) -> dict:
+        secret, context = bytes.fromhex(event["secret"]), bytes.fromhex(event["context"])
+        if event["role"] == "initiator":
+            session = client.Session.foreign_initiator(secret, bytes.fromhex(event["ratchet_key"]), context)
+        else:
+            session = client.Session.foreign_responder(secret, bytes.fromhex(event["ratchet_secret"]), context)
+        self.sessions[event["session"]] = session
+        return {"session_id": session.id} | optional(event, exporter=session.exporter)
 
     def do_send(self, event: dict, draws: Draws) -> dict:
         plaintext, ad = bytes.fromhex(event["plaintext"]), bytes.fromhex(event["associated_data"])
@@ -281,7 +290,8 @@ class Replay:
 INPUTS = set(
     "at do why step draws values refused device session kind name expiry count bundle now chunk_size plaintext "
     "associated_data of bytes storage_key generation newest subject local_identity local_id remote_identity remote_id "
-    "scanned identity expected_identity control min_padded_len".split()
+    "scanned identity expected_identity control min_padded_len "
+    "role secret ratchet_key ratchet_secret context".split()
 )
 """Members that are not results; some are the results of other events."""
 

@@ -91,7 +91,7 @@ class Stage:
         event |= {name: value.hex() if isinstance(value, bytes) else value for name, value in inputs.items()}
         session = self.replay.sessions.get(inputs.get("session"))
         steps = do == "initiate" or (session and isinstance(getattr(session.triple.double, "sending", None), double.Due))
-        if do in ("accept", "initiate"):
+        if do in ("accept", "initiate", "foreign"):
             event |= {"exporter": ""} | ({"opening_id": ""} if do == "accept" else {})
         if do == "deliver":
             event["number"] = 0

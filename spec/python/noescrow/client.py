@@ -198,7 +198,7 @@ class Device:
     ) -> tuple[Session, bytes]:
         parsed = Bundle.from_bytes(bundle)
         if expected is not None and expected.keys != parsed.identity.keys:
-            raise errors.OtherIdentity
+            raise errors.UnexpectedIdentity
         first, keys = handshake.initiate(self.identity, self.dh_private, parsed, chunk, now, rng)
         # HS-I8
         triple = Triple.initiator(keys, parsed.signed.dh_key, chunk)

@@ -186,7 +186,9 @@ class Double:
                 raise errors.Refused
             return
         # DR-D6
-        if isinstance(self.sending, Due) or header.number == labels.COUNTER_END:
+        if isinstance(self.sending, Due):
+            raise errors.Refused
+        if labels.COUNTER_END in (header.number, self.step):
             raise errors.Refused
         if header.ratchet_key == primitives.dh_public(self.sending.ratchet_private):
             raise errors.Refused

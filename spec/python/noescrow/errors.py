@@ -31,7 +31,7 @@ class Expired(Refused):
     """A prekey of the bundle has expired."""
 
 
-class OtherIdentity(Refused):
+class UnexpectedIdentity(Refused):
     """The bundle is not that of the expected identity."""
 
 

@@ -83,6 +83,11 @@ class Sparse:
             if number < sending:
                 epoch.sending = None
 
+    def check_sending(self) -> None:
+        """DR-E0, for this ratchet."""
+        if self.epochs[self.braid.sending_epoch].sending.number == labels.COUNTER_END:
+            raise errors.ChainExhausted
+
     def send(self, rng: Rng) -> tuple[BraidMessage, int, bytes]:
         """The Braid's message, n, and the message key."""
         # SP-S1
@@ -91,8 +96,6 @@ class Sparse:
         self._retire()
         # SP-S2
         chain = self.epochs[self.braid.sending_epoch].sending
-        if chain.number == labels.COUNTER_END:
-            raise errors.ChainExhausted
         message_key = chain.step()
         return message, chain.number, message_key
 

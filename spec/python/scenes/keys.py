@@ -149,12 +149,12 @@ def _refused_initiations(stage: Stage, seed: bytes, identity: bytes, signed: byt
         "never",
         stage.bundle("Bob"),
         expected_identity=alice.identity.to_bytes(),
-        refused="another identity",
+        refused="unexpected identity",
         why="HS-I1: not the expected identity",
     )
     other_dh = forge.identity(seed, primitives.dh_public(bytes([9]) * 32))
     stage.initiate(
-        "never", stage.bundle("Bob"), expected_identity=other_dh, refused="another identity", why="HS-I1: one key alone"
+        "never", stage.bundle("Bob"), expected_identity=other_dh, refused="unexpected identity", why="HS-I1: one key alone"
     )
 
 
