@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Mutants of the client: for each a rule of the document and a replacement of text that breaks it."""
+
+from .kinds import Mutant
+from . import equivalent, handshake, keys, ratchets, states
+
+ALL: list[Mutant] = [*keys.MUTANTS, *handshake.MUTANTS, *ratchets.MUTANTS, *states.MUTANTS]
+EQUIVALENT: list[Mutant] = equivalent.MUTANTS
+CONTROLS: list[Mutant] = equivalent.CONTROLS
+
+__all__ = ["ALL", "CONTROLS", "EQUIVALENT", "Mutant"]
