@@ -182,6 +182,13 @@ def signature_with_r_of_identity(seed: bytes, message: bytes) -> bytes:
     return r + (_challenge(r, key, message) * scalar_of(seed) % curve.Q).to_bytes(32, "little")
 
 
+def another_signature(seed: bytes, message: bytes) -> bytes:
+    """A signature with a nonce of its own choice."""
+    key, nonce = primitives.signing_public(seed), 12_345
+    r = compress(curve.multiply(nonce, BASE))
+    return r + ((nonce + _challenge(r, key, message) * scalar_of(seed)) % curve.Q).to_bytes(32, "little")
+
+
 def sign_under_mixed_key(seed: bytes, order: int, message: bytes) -> tuple[bytes, bytes]:
     """A key with a torsion component (or nothing but torsion for an empty seed), and a signature that verifies
     under it by the equation without cofactor: the challenge is a multiple of 8."""

@@ -55,7 +55,7 @@ MUTANTS = [
     ),
     *of(
         "identity.py",
-        ("ID-1", "accepts other lengths", "if len(data) != 128:", "if len(data) < 128:"),
+        ("ID-1", "accepts other lengths", "        if len(data) != 128:\n            raise errors.Refused\n        identity = cls(data[:32], data[32:64], data[64:])", "        identity = cls(data[:32], data[32:64], data[64:128])"),
         ("ID-1.1", "does not check the signing key", "        curve.check_signing_key(identity.signing_key)\n", ""),
         ("ID-1.2", "checks the DH key's spelling alone", "curve.check_torsion(identity.dh_key)", "curve.check_dh_key(identity.dh_key)"),
         ("ID-1.3", "verifies no certificate", "        primitives.verify(identity.signing_key, labels.L_CERT + labels.SUITE + identity.dh_key, identity.certificate)\n", ""),

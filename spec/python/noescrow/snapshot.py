@@ -74,11 +74,11 @@ def unseal(kind: int, snapshot: bytes, key: bytes, newest: int, subject: bytes, 
         raise errors.NewerVersion
     if (version, stored_kind) != (VERSION, kind):
         raise errors.Refused
-    generation, writer, salt = reader.u64(), reader.take(16), reader.take(32)
+    generation, _, salt = reader.u64(), reader.take(16), reader.take(32)
     scope = subject + name
     sealing = expand(key, labels.L_SEAL + salt, 44)
     state = primitives.unseal(sealing[:32], sealing[32:], snapshot[:HEAD_LEN] + scope, snapshot[HEAD_LEN:])
-    start = u8(version) + u8(kind) + u64(generation) + writer
+    start = snapshot[: HEAD_LEN - len(salt)]
     if not primitives.equal(salt, hmac(expand(key, labels.L_SALT, 32), start + scope + state)):
         raise errors.Refused
     if generation < newest:

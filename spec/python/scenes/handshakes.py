@@ -24,7 +24,7 @@ def handshakes() -> Stage:
     def refuse(why: str, data: bytes, word: str = R) -> None:
         stage.accept("never", data, refused=word, why=why)
 
-    genuine = stage.initiate("A1", stage.bundle("Bob", keys[1]))
+    genuine = stage.initiate("A1", stage.bundle("Bob", keys[1]), why="HS-I3 to HS-I8, KS-1, KS-2, KS-3, DR-I1, SP-I1, BR-1")
     data = bytes.fromhex(genuine["message"])
     # HS-R1.
     refuse("HS-R1: nothing", b"")
@@ -56,7 +56,7 @@ def handshakes() -> Stage:
     refuse("DR-D6: more than may be skipped, which is one value here", forged(ec_skip=25_001, pq_skip=25_001))
     stage.accept("B jump", forged(ec_skip=25_000, pq_skip=25_000), why="DR-D6: as many as may be skipped at first contact")
     # An OPK in the middle: the last takes its place; the others still work.
-    stage.accept("B1", genuine)
+    stage.accept("B1", genuine, why="HS-R3 to HS-R7, KS-2, KS-3, DR-I2, SP-I1")
     refuse("HS-R1: the same again", data, GONE)
     last = stage.initiate("A5", stage.bundle("Bob", keys[4]))
     stage.accept("B5", last)
@@ -84,6 +84,12 @@ def _ephemeral_keys(stage: Stage, forged, refuse, bundle: bytes) -> None:
     nine, spelt = (9).to_bytes(32, "little"), (curve.P + 9).to_bytes(32, "little")
     refuse("HS-R1: EK = p + 9", forged(ephemeral_key=spelt, dh_with=lambda other: dh(owned[other], nine)))
     stage.accept("B nine", forged(ephemeral_key=nine, dh_with=lambda other: dh(owned[other], nine)), why="HS-R2: EK = 9")
+    unknown = forge.put(1, bytes.fromhex("01020304"))
+    both = lambda clear: unknown(clear)
+    misspelt = forged(ephemeral_key=spelt, dh_with=lambda other: dh(owned[other], nine), clear_edit=both)
+    refuse("HS-R1.1: EK = p + 9, before the prekey is looked up", misspelt)
+    shifted = forge.with_torsion(public)
+    refuse("HS-R1.2: a prekey that is gone, before EK is checked for torsion", forged(ephemeral=private, ephemeral_key=shifted, clear_edit=both), GONE)
     refuse("HS-R1: EK = 1", forged(ephemeral_key=(1).to_bytes(32, "little"), dh_with=lambda _: bytes(32)))
 
 

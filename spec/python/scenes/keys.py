@@ -143,7 +143,8 @@ def _refused_initiations(stage: Stage, seed: bytes, identity: bytes, signed: byt
         )
     assert opk == primitives.dh_public(own)
     stage.initiate("Expected", stage.bundle("Bob"), expected_identity=identity, why="HS-I1: the expected identity")
-    certified_anew = identity[:64] + primitives.sign(seed, labels.L_CERT + labels.SUITE + ikb)
+    certified_anew = identity[:64] + forge.another_signature(seed, labels.L_CERT + labels.SUITE + ikb)
+    stage.parse("identity", certified_anew, why="KY-5: another signature of the same")
     stage.initiate("Expected too", stage.bundle("Bob"), expected_identity=certified_anew)
     stage.initiate(
         "never",
@@ -158,4 +159,28 @@ def _refused_initiations(stage: Stage, seed: bytes, identity: bytes, signed: byt
     )
 
 
-ALL = [keys]
+def numbers() -> Stage:
+    """ID-2."""
+    stage = Stage("numbers", "Safety numbers, with and without identifiers, and scans.")
+    a, b = (stage.device(name).identity for name in ("Alice", "Bob"))
+
+    def compare(local, remote, local_id: bytes = b"", remote_id: bytes = b"", **more) -> dict:
+        sides = {"local_identity": local.to_bytes(), "remote_identity": remote.to_bytes()}
+        return stage.play("compare", **sides, local_id=local_id, remote_id=remote_id, **more)
+
+    mine, theirs = compare(a, b, why="ID-2: the number"), compare(b, a, why="ID-2.1: the other side's")
+    compare(a, b, b"alice@example.org", b"bob@example.org", why="ID-2: with identifiers")
+    compare(a, a, why="ID-2: one identity twice")
+    scanned = bytes.fromhex(theirs["number"])
+    compare(a, b, scanned=scanned, why="ID-2.3: it fits")
+    for at in (1, 32, 33, 64):
+        compare(a, b, scanned=forge.flipped(scanned, at), refused="mismatch", why="ID-2.3: another fingerprint")
+    compare(a, b, scanned=bytes.fromhex(mine["number"]), refused="mismatch", why="ID-2.3: one's own number")
+    with_id = compare(b, a, b"bob", b"alice", why="ID-2: other identifiers")
+    compare(a, b, scanned=bytes.fromhex(with_id["number"]), refused="mismatch", why="ID-2.3: made with identifiers")
+    for data in (b"", scanned[:-1], scanned + b"\0", b"\1" + scanned[1:]):
+        compare(a, b, scanned=data, refused="malformed", why="ID-2.2: another length or first byte")
+    return stage
+
+
+ALL = [keys, numbers]

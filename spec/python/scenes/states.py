@@ -150,7 +150,7 @@ def _double(refuse, accept) -> None:
     refuse("SN-2.22", "a stored header key of the newest step", lambda _, d, __: (d.header_keys.update({d.step: bytes(32)}), d.kept.update({(d.step, 0): bytes(32)}), setattr(d.receiving, "number", 9)))
     refuse("SN-2.22", "a stored header key of a later step", lambda _, d, __: (d.header_keys.update({d.step + 1: bytes(32)}), d.kept.update({(d.step + 1, 0): bytes(32)})))
     refuse("SN-2.22", "a header key of step 0", lambda _, d, __: (d.header_keys.update({0: bytes(32)}), d.kept.update({(0, 0): bytes(32)})))
-    refuse("SN-2.22", "a header key 33 steps back", lambda _, d, __: setattr(d, "step", min(d.header_keys) + 33))
+    refuse("SN-2.22", "a header key 33 steps back", lambda _, d, __: (_only_oldest(d), setattr(d, "step", min(d.header_keys) + 33)))
     accept("SN-2.22", "a header key 32 steps back", lambda _, d, __: (_only_oldest(d), setattr(d, "step", min(d.header_keys) + 32)))
     refuse("SN-2.22", "a header key without a kept key", lambda _, d, __: _drop_keys(d, min(d.header_keys)))
     refuse("SN-2.23", "a kept key without its header key", lambda _, d, __: d.header_keys.pop(min(d.header_keys)))
@@ -278,11 +278,13 @@ def _parts(stage: Stage, good: client.Session, b: str) -> None:
 
     case("SN-2.10: as it was", ec + pq, None)
     case("SN-2.10: the sparse ratchet's first", pq + ec)
-    case("SN-2.10: a part twice", ec + pq + pq[-45:] if len(pq) == 45 else ec + pq + pq)
+    last = max(at for at in good.triple.sparse.kept)
+    newest = {at: key for at, key in good.triple.sparse.kept.items() if (at[0], at[1] // 32) == (last[0], last[1] // 32)}
+    case("SN-2.10: the last part twice", ec + pq + snapshot._key_parts(2, newest))
     step = good.triple.double.step
     empty = snapshot.name_of(1, min(good.triple.double.header_keys), 7) + u32(0)
     case("SN-2.8: an empty mask", empty + ec + pq)
-    case("SN-2.8: an empty mask, in its place", ec + snapshot.name_of(2, 2**32 - 1, 0) + u32(0) + pq)
+    case("SN-2.8: an empty mask, in its place", ec + pq + snapshot.name_of(2, last[0], 2**27 - 1) + u32(0))
     case("SN-2.10: a part of another number", ec + pq + snapshot.name_of(5, 0, 0) + u32(1) + bytes(32))
     case("SN-2.10: a device's part", ec + pq + snapshot.name_of(4, 1, 0) + u8(1) + bytes(16))
     case("SN-2.10: part 0", snapshot.name_of(0, 0, 0) + u32(1) + bytes(32) + ec + pq)
@@ -330,6 +332,11 @@ def _forms(stage: Stage, good: client.Session, b: str) -> None:
     for epoch in (0, 2**32 - 1):
         data = state[: number + 1] + u32(epoch) + state[number + 5 :]
         stage.put("copy", data, R, f"BM-8: epoch {epoch}", of=b)
+    (one, first), (two, second) = sorted(good.triple.double.header_keys.items())[:2]
+    ordered, swapped = u32(one) + first + u32(two) + second, u32(two) + second + u32(one) + first
+    if state.count(ordered) != 1:
+        raise AssertionError
+    stage.put("copy", state.replace(ordered, swapped), R, "SN-2.22: header keys that descend", of=b)
     _openings(stage)
     _foreign(stage)
     _dead(stage)
@@ -383,10 +390,26 @@ def _foreign(stage: Stage) -> None:
     stage.send("F B", refused="nothing received yet", why="DR-E0.4")
     for name in ("F A", "F B"):
         stage.put(name, copy.deepcopy(stage.session(name)), why="SN-2.14: before anything was sent")
+    due = Due(public, 0)
+    for name, what, sending in (("F A", "an initiator that waits", NotYet(private)), ("F B", "a responder with a step due", due)):
+        session = copy.deepcopy(stage.session(name))
+        session.triple.double.sending = sending
+        stage.put("copy", session, R, f"SN-2.18: {what}", of=name)
+    state = snapshot.session_state(stage.session("F B"))
+    root = stage.session("F B").triple.sparse.root
+    at = state.index(u8(1) + root)
+    stage.put("copy", state[:at] + u8(2) + state[at + 1 :], R, "SN-2.12: direction = 2, without parties", of="F B")
     first = stage.send("F A")
     stage.deliver("F C", first, R, "KS-4.1: another context")
     stage.deliver("F B", first)
     stage.pass_on("F B", "F A")
+    answered = copy.deepcopy(stage.session("F A"))
+    for what, fields in (("no receiving chain after a step", {"receiving": None}), ("a receiving chain at step 0", {"step": 0})):
+        session = copy.deepcopy(answered)
+        for field, value in fields.items():
+            setattr(session.triple.double, field, value)
+        session.triple.double.sending = replace(due, previous_chain_length=0)
+        stage.put("copy", session, R, f"SN-2.19: {what}, without parties", of="F A")
     for name in ("F A", "F B"):
         good = copy.deepcopy(stage.session(name))
         for what, opening in (("unanswered", client.Unanswered(stage.device_of("Alice") and _some_handshake(stage))), ("accepted", client.Accepted(bytes(32)))):
