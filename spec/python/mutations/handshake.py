@@ -11,7 +11,6 @@ MUTANTS = [
         ("HS-I1.1", "compares signing keys alone", "expected.keys != parsed.identity.keys", "expected.signing_key != parsed.identity.signing_key"),
         ("HS-I8.1", "the handshake is sent once", "first = self.opening.handshake if isinstance(self.opening, Unanswered) else None", "first = self.opening.handshake if isinstance(self.opening, Unanswered) and self.exporter else None"),
         ("DR-D9.6", "the handshake is repeated for ever", "            self.opening = Answered()\n", "            pass\n"),
-        ("HS-R1", "another first byte", "or data[0] != FIRST:", "or False:"),
         ("HS-R1.2", "an unknown signed prekey is the current one", "if s.prekey.id == clear.signed_id), None)", "if s.prekey.id == clear.signed_id), self.signed)"),
         ("HS-R1.2", "an unknown signed prekey is Refused", "        if signed is None:\n            raise errors.PrekeyGone", "        if signed is None:\n            raise errors.Refused"),
         ("HS-R1.2", "previous signed prekeys are not found", "for s in self._signed if s.prekey.id", "for s in [self.signed] if s.prekey.id"),

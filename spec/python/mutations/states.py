@@ -41,7 +41,6 @@ MUTANTS = of(
     ("SN-2.14", "any opening without parties", "        _require(isinstance(opening, Answered))\n", ""),
     ("SN-2.14", "any chunk size without parties", "        _require(triple.chunk == CHUNK_SIZES[0])\n", ""),
     ("SN-2.15", "unanswered and dead", "            _require(not is_dead)\n            _require(triple.direction == A2B)\n            _require(double.receiving is None and isinstance(double.sending, Sending))\n", "            _require(triple.direction == A2B)\n            _require(is_dead or double.receiving is None and isinstance(double.sending, Sending))\n"),
-    ("SN-2.15", "unanswered, of any direction", "            _require(not is_dead)\n            _require(triple.direction == A2B)\n", "            _require(not is_dead)\n"),
     ("SN-2.15", "unanswered, and a chain was received", "_require(double.receiving is None and isinstance(double.sending, Sending))", "_require(isinstance(double.sending, Sending))"),
     ("SN-2.15", "unanswered, and a step is due", "_require(double.receiving is None and isinstance(double.sending, Sending))", "_require(double.receiving is None)"),
     ("SN-2.16", "accepted, of any direction", "            _require(triple.direction == B2A)\n", ""),

@@ -275,6 +275,14 @@ def _mac_failures(stage: Stage, a: str, b: str) -> None:
                         raise AssertionError
                     back(stage, receiver, stored)
                 hostile = copy.deepcopy(stage.session(sender))
+                ratchet, ct1 = hostile.triple.sparse.braid, state_of(stage, receiver).ct1
+                other = forge.flipped(state.ct2_and_mac[:128], 0)
+                ratchet.state = braid.Ct2Sampled(other + ratchet.authenticator.mac_ct(ratchet.epoch, ct1 + other), 0)
+                event = stage.deliver(receiver, hostile.encrypt(b"last", b"", stage.rng), why="BR-5: another ct2 of the same m, with its MAC: implicit rejection")
+                if not event.get("abandoned"):
+                    raise AssertionError
+                back(stage, receiver, stored)
+                hostile = copy.deepcopy(stage.session(sender))
                 stage.deliver(receiver, hostile.encrypt(b"right", b"", stage.rng), why="BR-5: the right ciphertext")
                 padded = forge.message(
                     stage.session(sender), stage.rng, b"", chunk_of=lambda m: replace(m, chunk=m.chunk[:160] + bytes([9]) * 96)
@@ -308,11 +316,20 @@ def _last_epoch(stage: Stage) -> None:
     by = 2**32 - 4 - 2
     for name in (a, b):
         stage.put(name, _shifted(stage.session(name), by), why="BM-6: a session that is near the last epoch")
+    tried = False
     for _ in range(60):
         for sender, receiver in ((a, b), (b, a)):
+            victim = stage.session(receiver).triple
+            if victim.sparse.newest == 2**32 - 2 and not tried:
+                tried = True
+                chain = copy.deepcopy(victim.sparse.epochs[2**32 - 2].receiving)
+                made = forge.message(stage.session(sender), stage.rng, epoch=2**32 - 2, chain=chain, fields={"age": 1})
+                stage.deliver(receiver, made, R, "BM-4: epoch 2^32 - 1, on the last epoch's chain")
             event = stage.deliver(receiver, stage.send(sender, b"x"), why="BM-6: up to the last epoch")
             if event.get("abandoned"):
                 stage.send(receiver, refused="abandoned", why="BM-6: epoch 2^32 - 2 is over")
+                if not tried:
+                    raise AssertionError
                 return
     raise AssertionError
 
@@ -329,6 +346,17 @@ def epochs() -> Stage:
     stage.deliver(b, second, why="SP-R2.3: kept then, too")
     stage.deliver(b, second, GONE, "SP-R1.5: once")
     back(stage, b, stored)
+    # More sparse keys than a store holds, of the newer epoch before the older: the oldest go by epoch, not by arrival.
+    newer, older = stage.before[fourth["at"]], stage.before[third["at"]]
+    ahead = lambda number: forge.message(newer, stage.rng, b"ahead", ec_skip=number, pq_skip=number)
+    stage.deliver(b, ahead(1_500), why="SP-R3.3: 1,500 keys of the newer epoch")
+    beyond = lambda ec, pq: forge.message(older, stage.rng, b"older", ec_skip=ec, pq_skip=pq)
+    stage.deliver(b, beyond(900, 1_000), why="SP-R3.3: then 1,000 of the older: its first are evicted")
+    stage.deliver(b, beyond(901, 400), GONE, "SP-R3.3: one that was evicted")
+    stage.deliver(b, beyond(901, 900), why="SP-R3.3: one that was not")
+    for number in (0, 1_499):
+        stage.deliver(b, ahead(number), why=f"SP-R3.3: {number} of the newer epoch")
+    back(stage, b, stored)
     stage.deliver(b, first, why="SP-R2: in order")
     stage.deliver(b, fourth)
     # SP-R1.3: a new message on the epoch before.
@@ -340,8 +368,14 @@ def epochs() -> Stage:
     stage.deliver(b, forged, R, "SP-R1.3: new, on the chain of an epoch before the newest that something came on")
     stage.deliver(b, third, why="SP-R1.3: overtaken, on the same chain")
     _retired(stage)
-    _ages(stage)
     _second_advance(stage)
+    return stage
+
+
+def ages() -> Stage:
+    """The mixed epoch."""
+    stage, *_ = begin("ages", "The mixed epoch that a header names.", 256)
+    _ages(stage)
     return stage
 
 
@@ -373,11 +407,19 @@ def _two_epochs_in_a_chain(stage: Stage, a: str, b: str) -> list[dict]:
 def _retired(stage: Stage) -> None:
     """A key that both ratchets keep, until its epoch is retired."""
     a, b = stage.pair("Retired", 256)
+    stage.pass_on(a, b, b"")
     held = [stage.send(a, b"held %d" % i) for i in range(2)]
     stage.pass_on(a, b, b"")
     while stage.session(b).triple.sparse.braid.sending_epoch < 1:
         stage.pass_on(b, a, b"")
         stage.pass_on(a, b, b"")
+    stage.pass_on(b, a, b"")
+    if not isinstance(state_of(stage, b), braid.KeysSampled):
+        raise AssertionError
+    stored = store(stage, b)
+    late = forge.message(stage.before[held[0]["at"]], stage.rng, b"", chunk_of=lambda m: replace(m, kind=CT1, index=5, chunk=stage.rng(256)))
+    stage.deliver(b, late, why="BR-2: a late Ct1 of the epoch before is ignored in KeysSampled")
+    back(stage, b, stored)
     stage.deliver(b, held[0], why="SP-R3.8: of the epoch before the sending epoch")
     while stage.session(b).triple.sparse.braid.sending_epoch < 2:
         stage.pass_on(b, a, b"")
@@ -388,25 +430,41 @@ def _retired(stage: Stage) -> None:
 
 
 def _ages(stage: Stage) -> None:
-    """DR-D6.1: the header secret of the mixed epoch is gone."""
+    """DR-D6.1, DR-D6.9: the mixed epoch that a header names, at the head of a chain."""
     a, b = stage.pair("Ages", 256)
-    for _ in range(80):
-        stage.pass_on(a, b, b"")
+    done: set[str] = set()
+
+    def try_ages(sender: str, receiver: str) -> None:
+        live, session = stage.session(receiver).triple.sparse.epochs, stage.session(sender)
+        sending = session.triple.sparse.braid.sending_epoch
+        if sending < 1 or not isinstance(session.triple.double.sending, Due):
+            return
+        forged = forge.message(session, stage.rng, edit=lambda plain: plain[:-1] + b"\1")
+        if sending - 1 not in live and "gone" not in done:
+            done.add("gone")
+            stage.deliver(receiver, forged, R, "DR-D6.1: an age whose header secret is not kept")
+        if sending - 1 in live and "live" not in done:
+            done.add("live")
+            stored = store(stage, receiver)
+            stage.deliver(receiver, forged, why="DR-D6.9: an age of 1 mixes the epoch before")
+            back(stage, receiver, stored)
+
+    while len(done) < 2:
+        if stage.rng(1)[0] % 2:
+            stage.pass_on(a, b, b"")
+            stage.pass_on(b, a, b"")
+        # B's ct2 may come in a chain that A has answered: B's next chain is then of an epoch that is A's oldest.
+        first, second = stage.send(a, b""), stage.send(a, b"")
+        stage.deliver(b, first)
         stage.pass_on(b, a, b"")
-        live = stage.session(b).triple.sparse.epochs
-        sender = stage.session(a)
-        sending = sender.triple.sparse.braid.sending_epoch
-        if sending == min(live) and sending >= 1:
-            forged = forge.message(sender, stage.rng, edit=lambda plain: plain[:-1] + b"\1")
-            stage.deliver(b, forged, R, "DR-D6.1: an age whose header secret is not kept")
-            return
-        if sending - 1 in live and sending >= 1 and isinstance(sender.triple.double.sending, Due):
-            trial = copy.deepcopy(sender)
-            forged = forge.message(trial, stage.rng, edit=lambda plain: plain[:-1] + b"\1")
-            stored = store(stage, b)
-            stage.deliver(b, forged, why="DR-D6.9: an age of 1 mixes the epoch before")
-            back(stage, b, stored)
-            return
+        stage.deliver(b, second)
+        answer = stage.send(a, b"")
+        stage.pass_on(b, a, b"")
+        stage.deliver(b, answer)
+        try_ages(b, a)
+        stage.pass_on(b, a, b"")
+        if len(stage.events) > 1_500:
+            raise AssertionError(done)
 
 
 def _second_advance(stage: Stage) -> None:
@@ -446,4 +504,4 @@ def _second_advance(stage: Stage) -> None:
         back(stage, b, stored)
 
 
-ALL = [transitions, codewords, encoders, failures, epochs]
+ALL = [transitions, codewords, encoders, failures, epochs, ages]

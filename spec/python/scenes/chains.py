@@ -155,6 +155,7 @@ def _late(stage: Stage, a: str, b: str, held: dict) -> None:
     sender = stage.before[held["at"]]
     other = forge.message(sender, stage.rng, edit=forge.put(0, primitives.dh_public(bytes([5]) * 32)))
     stage.deliver(b, other, R, "DR-D4: overtaken, another DHs than the chain's")
+    stage.deliver(b, forge.message(sender, stage.rng, edit=forge.put(EPOCH, u32(0))), R, "BM-4: overtaken, epoch 0")
     again = forge.message(sender, stage.rng, edit=forge.put(PN, MAX_U32))
     kept = stage.play("store", kind="session", name=b, storage_key=bytes([0xA5]) * 32, generation=1)
     stage.deliver(b, again, why="DR-D4: overtaken, its PN means nothing")
@@ -271,7 +272,7 @@ def _two_chains(stage: Stage) -> None:
     """The oldest by step and number, over two chains; the end of a chain that is given up."""
     for name, end, head in (("Full", 1_200, 1_000), ("Given up", 25_001, 10)):
         a, b = stage.pair(name)
-        kept = stage.send(a, b"skipped before the end")
+        kept = [stage.send(a, b"skipped before the end") for _ in range(2)]
         stage.pass_on(a, b)
         start = copy.deepcopy(stage.session(a))
         stage.pass_on(b, a)
@@ -280,17 +281,24 @@ def _two_chains(stage: Stage) -> None:
             ratchet.double.sending.previous_chain_length += end
 
         late = lambda number: forge.message(start, stage.rng, b"late", ec_skip=number, pq_skip=number)
-        skipped = end + head
-        data = forge.message(stage.session(a), stage.rng, spoil=lengthen, ec_skip=head, pq_skip=skipped)
-        stage.deliver(b, data, why=f"DR-D6: {end} at the end, {head} at the head")
+        private, begun = stage.rng(32), copy.deepcopy(stage.session(a))
+        ahead = lambda number: forge.message(
+            begun, stage.rng, spoil=lengthen, private=private, ec_skip=number, pq_skip=end + number
+        )
+        stage.deliver(b, ahead(head), why=f"DR-D6.7: {end} at the end, {head} at the head")
         if name == "Full":
-            stage.deliver(b, kept, GONE, "DR-D9: the oldest are of the chain before: its first")
+            stage.deliver(b, kept[0], GONE, "DR-D9.4: the oldest are of the chain before: its first")
+            stage.deliver(b, kept[1], GONE, "DR-D9.4: and its second")
             for number, refused in ((199, GONE), (200, None), (1_199, None)):
-                stage.deliver(b, late(number), refused, f"DR-D9: {number} of the end")
+                stage.deliver(b, late(number), refused, f"DR-D7.1: {number} of the end")
+            for number in (0, 999):
+                stage.deliver(b, ahead(number), why=f"DR-D9.4: {number} of the head")
         else:
-            stage.deliver(b, late(3), GONE, "DR-D6: of an end that was given up")
-            stage.deliver(b, kept, why="DR-D6: kept before the end was given up")
-            stage.deliver(b, late(3), R, "DR-D9: no key of the chain is kept any more")
+            stage.deliver(b, late(3), GONE, "DR-D6.7: of an end that was given up")
+            for message in kept:
+                stage.deliver(b, message, why="DR-D6.7: kept before the end was given up")
+            stage.deliver(b, late(3), R, "DR-D9.5: no key of the chain is kept any more")
+            stage.deliver(b, ahead(0), why="DR-D6.7: the head is kept")
 
 
 def _steps(stage: Stage) -> None:
@@ -322,6 +330,14 @@ def _counters(stage: Stage) -> None:
     stage.send(a)
     stage.send(a, why="DR-E0: the chain's last message")
     stage.send(a, refused="chain exhausted", why="DR-E0: the chain has sent 2^32 - 1")
+    c, d = stage.pair("Last step")
+    stage.pass_on(c, d)
+    stage.pass_on(d, c)
+    for step, refused in ((2**32 - 1, R), (2**32 - 2, None)):
+        last = copy.deepcopy(stage.session(d))
+        last.triple.double.step = step
+        stage.put(d, last, why=f"DR-D6.5: a session at step {step}")
+        stage.deliver(d, forge.message(stage.session(c), stage.rng), refused, f"DR-D6.5: a step after {step}")
     end = copy.deepcopy(far[a])
     end.triple.double.sending.number = 5
     end.triple.sparse.epochs[0].sending.number = 2**32 - 2

@@ -46,6 +46,7 @@ def handshakes() -> Stage:
     refuse("HS-R1: an unknown chunk size", forged(clear_edit=forge.put(CHUNK_SIZE, b"\4")))
     _ephemeral_keys(stage, forged, refuse, last_resort)
     _identities(stage, forged, refuse)
+    refuse("HS-R3: another CT of the same m: implicit rejection", forged(clear_edit=lambda clear: forge.flipped(clear, 42 + 1_567)))
     # HS-R4: what the seal covers.
     for at, what in ((EK + 5, "EK"), (100, "ciphertext"), (CHUNK_SIZE, "chunk size"), (1_700, "sealed identity"), (1_750, "tag")):
         refuse(f"HS-R4: another {what}", forge.flipped(data, at))
