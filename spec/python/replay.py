@@ -196,16 +196,16 @@ class Replay:
         return bytes.fromhex(event["bytes"] if "bytes" in event else self.events[event["of"]][name])
 
     def do_device(self, event: dict, draws: Draws) -> dict:
-        device = self.devices[event["device"]] = client.Device.generate(event["expiry"], draws)
+        device = self.devices[event["device"]] = client.Device.generate(event["now"], draws)
         return {"identity": device.identity.to_bytes(), "signed_prekey": device.bundle().signed.to_bytes()}
 
     def do_publish(self, event: dict, draws: Draws) -> dict:
         device = self.devices[event["device"]]
-        made = [device.one_time_prekey(event["expiry"], draws) for _ in range(event["count"])]
+        made = [device.one_time_prekey(event["now"], draws) for _ in range(event["count"])]
         return {"one_time_prekeys": [prekey.to_bytes().hex() for prekey in made]}
 
     def do_rotate(self, event: dict, draws: Draws) -> dict:
-        return {"signed_prekey": self.devices[event["device"]].rotate(event["expiry"], draws).to_bytes()}
+        return {"signed_prekey": self.devices[event["device"]].rotate(event["now"], draws).to_bytes()}
 
     def do_initiate(self, event: dict, draws: Draws) -> dict:
         bundle, plaintext, ad = (bytes.fromhex(event[name]) for name in ("bundle", "plaintext", "associated_data"))

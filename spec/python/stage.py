@@ -11,7 +11,7 @@ from replay import WORDS, Replay
 
 STORAGE_KEY = bytes([0xA5]) * 32
 NOW, LATER = 1_000, 2_000
-"""The time of all initiations, and the expiry of all prekeys."""
+"""The time of everything, and a later one."""
 
 
 class Unexpected(Exception):
@@ -120,11 +120,11 @@ class Stage:
     # Shorter forms.
 
     def device(self, name: str, **more) -> client.Device:
-        self.play("device", device=name, expiry=LATER, **more)
+        self.play("device", device=name, now=NOW, **more)
         return self.device_of(name)
 
     def publish(self, name: str, count: int = 1, **more) -> list[bytes]:
-        return [bytes.fromhex(key) for key in self.play("publish", device=name, count=count, expiry=LATER, **more)["one_time_prekeys"]]
+        return [bytes.fromhex(key) for key in self.play("publish", device=name, count=count, now=NOW, **more)["one_time_prekeys"]]
 
     def initiate(self, session: str, bundle: bytes, device: str = "Alice", chunk: int = 32, now: int = NOW, **more) -> dict:
         more = {"plaintext": b"hello", "associated_data": b""} | more

@@ -135,9 +135,58 @@ class OwnPrekey:
     digest: bytes
 
 
+NEVER, LISTED, MISSING = 0, 1, 2
+
+
+@dataclass
+class OneTime(OwnPrekey):
+    seen: int = NEVER
+    """Whether the server has listed it."""
+    since: int = 0
+
+
 @dataclass
 class Signed(OwnPrekey):
+    since: int = 0
+    """When it was made, or replaced."""
+    has_last_resort: bool = True
     replay: list[bytes] = field(default_factory=list)
+
+
+@dataclass
+class Clock:
+    """PP-7."""
+
+    now: int
+    claim: tuple[int, int] | None = None
+    """A reading, and what the clock said then."""
+
+    def read(self, reading: int):
+        """Returns how stored times change."""
+        if abs(reading - self.now) <= labels.CLOCK_STEP:
+            self.now, self.claim = max(self.now, reading), None
+            return lambda time: time
+        if self.claim and self.claim[0] <= reading:
+            claimed, base = self.claim
+            waited = reading - claimed
+            if waited < labels.CLOCK_STEP:
+                return lambda time: time
+            if waited <= labels.LIFETIME:
+                is_later = reading > self.now
+                self.now, self.claim = reading, None
+                if is_later:
+                    return lambda time: time + claimed - base if time >= base else time
+                return lambda time: min(time, reading)
+        if reading > self.now:
+            self.now += labels.CLOCK_STEP
+        self.claim = reading, self.now
+        return lambda time: time
+
+
+def _remove(prekeys: list, at: int) -> None:
+    """§11.6: the last one takes the place of the one that is deleted."""
+    prekeys[at] = prekeys[-1]
+    prekeys.pop()
 
 
 def replay_entry(ephemeral_key: bytes) -> bytes:
@@ -148,15 +197,20 @@ def replay_entry(ephemeral_key: bytes) -> bytes:
 class Device:
     signing_seed: bytes
     dh_private: bytes
+    clock: Clock
+    offered_at: int
+    left: int
+    counted_at: int
     signed: Signed
     previous: list[Signed] = field(default_factory=list)
-    one_time: list[OwnPrekey] = field(default_factory=list)
+    one_time: list[OneTime] = field(default_factory=list)
 
     @classmethod
-    def generate(cls, expiry: int, rng: Rng = os.urandom) -> "Device":
+    def generate(cls, now: int, rng: Rng = os.urandom) -> "Device":
         seed, dh_private = rng(32), rng(32)
-        prekey = PrivatePrekey.generate(SIGNED, expiry, set(), rng)
-        return cls(seed, dh_private, Signed(prekey, sha256(prekey.published(seed).description)))
+        prekey = PrivatePrekey.generate(SIGNED, now + labels.LIFETIME, set(), rng)
+        signed = Signed(prekey, sha256(prekey.described().description), now)
+        return cls(seed, dh_private, Clock(now), now, labels.MADE_A_DAY, now, signed)
 
     @property
     def identity(self) -> Identity:
@@ -170,17 +224,38 @@ class Device:
     def _ids(self) -> set[int]:
         return {own.prekey.id for own in (*self._signed, *self.one_time)}
 
-    def one_time_prekey(self, expiry: int, rng: Rng = os.urandom) -> Prekey:
+    def _read_clock(self, now: int) -> int:
+        """The expiry of a prekey that is made now."""
+        correct = self.clock.read(now)
+        self.offered_at, self.counted_at = correct(self.offered_at), correct(self.counted_at)
+        for signed in self._signed:
+            signed.since = correct(signed.since)
+        for own in self.one_time:
+            own.since = correct(own.since) if own.seen == MISSING else 0
+        return max(now, self.clock.now) + labels.LIFETIME
+
+    def one_time_prekey(self, now: int, rng: Rng = os.urandom) -> Prekey:
+        """PP-1.3 for one prekey, without PP-2."""
+        expiry = self._read_clock(now)
         prekey = PrivatePrekey.generate(ONE_TIME, expiry, self._ids, rng)
         published = prekey.published(self.signing_seed)
-        self.one_time.append(OwnPrekey(prekey, sha256(published.description)))
+        if all(own.seen != NEVER for own in self.one_time):
+            self.offered_at = self.clock.now
+        self.one_time.append(OneTime(prekey, sha256(published.description)))
+        self.left = max(0, self.left - 1)
         return published
 
-    def rotate(self, expiry: int, rng: Rng = os.urandom) -> Prekey:
+    def rotate(self, now: int, rng: Rng = os.urandom) -> Prekey:
+        """PP-5."""
+        expiry = self._read_clock(now)
         prekey = PrivatePrekey.generate(SIGNED, expiry, self._ids, rng)
         published = prekey.published(self.signing_seed)
-        self.previous = self._signed[: labels.MAX_PREVIOUS]
-        self.signed = Signed(prekey, sha256(published.description))
+        self.signed.since = self.clock.now
+        if len(self.previous) == labels.MAX_PREVIOUS:
+            oldest = min(range(len(self.previous)), key=lambda at: self.previous[at].since)
+            _remove(self.previous, oldest)
+        self.previous.append(self.signed)
+        self.signed = Signed(prekey, sha256(published.description), self.clock.now)
         return published
 
     def bundle(self, one_time: Prekey | None = None) -> Bundle:
@@ -221,6 +296,8 @@ class Device:
             if one_time is None:
                 raise errors.PrekeyGone
         else:
+            if not signed.has_last_resort:
+                raise errors.PrekeyGone
             if replay_entry(clear.ephemeral_key) in signed.replay:
                 raise errors.Repeated
             if len(signed.replay) >= labels.REPLAY_RECORD:
@@ -285,9 +362,6 @@ class Pending:
 
     def _use_up(self) -> None:
         if self.one_time:
-            # §11: the last one takes the deleted one's place.
-            one_time = self.device.one_time
-            one_time[one_time.index(self.one_time)] = one_time[-1]
-            one_time.pop()
+            _remove(self.device.one_time, self.device.one_time.index(self.one_time))
         else:
             self.signed.replay.append(self.entry)

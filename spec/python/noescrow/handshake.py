@@ -74,8 +74,10 @@ def initiate(
     """The handshake and its keys."""
     signed, one_time = bundle.signed, bundle.one_time
     # HS-I2
-    if any(_is_expired(prekey, now) for prekey in (signed, one_time) if prekey):
+    if _is_expired(signed, now):
         raise errors.Expired
+    if one_time and _is_expired(one_time, now):
+        one_time = None
     # HS-I3
     ephemeral = rng(32)
     ephemeral_key = primitives.dh_public(ephemeral)

@@ -43,5 +43,10 @@ REPLAY_RECORD = 2_048
 REPLAY_ENTRY_LEN = 16
 MAX_PREVIOUS = 15
 """Signed prekeys before the current one."""
+STORED = 400
+MADE_A_DAY = 144
+DAY = 86_400
+CLOCK_STEP = DAY
+LIFETIME = 35 * DAY
 COUNTER_END = 2**32 - 1
 """The value that no counter of messages takes."""

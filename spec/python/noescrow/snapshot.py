@@ -22,7 +22,7 @@ from .braid import (
     KeysUnsampled,
     NoHeaderReceived,
 )
-from .client import Accepted, Answered, Device, OwnPrekey, Session, Signed, Unanswered
+from .client import MISSING, Accepted, Answered, Clock, Device, OneTime, OwnPrekey, Session, Signed, Unanswered
 from .double import Double, Due, NotYet, Receiving, Sending
 from .erasure import Decoder
 from .identity import Identity
@@ -109,7 +109,7 @@ def _read_parts(reader: Reader) -> list[tuple[tuple[int, int, int], object]]:
                     raise errors.Refused
                 content = {PAGE * name[2] + i: reader.take(32) for i in range(PAGE) if mask >> i & 1}
             case 3:
-                content = OwnPrekey(*_read_prekey(reader, ONE_TIME))
+                content = OneTime(*_read_prekey(reader, ONE_TIME), reader.u8(), reader.u64())
                 if name[1:] != (content.prekey.id, 0):
                     raise errors.Refused
             case 4:
@@ -285,9 +285,19 @@ def _check_device(device: Device) -> None:
     ids = {prekey.prekey.id for prekey in own}
     _require(len(ids) == len(own))
     _require(0 not in ids)
-    _require(len(device.previous) <= labels.MAX_PREVIOUS)
     _require(all(prekey.prekey.max_version > 0 for prekey in own))
-    _require(all(prekey.digest == sha256(prekey.prekey.described().description) for prekey in own))
+    _require(device.clock.claim is None or device.clock.claim[1] == device.clock.now)
+    _require(device.left <= labels.MADE_A_DAY)
+    _require(all(one_time.seen <= MISSING for one_time in device.one_time))
+    _require(all(one_time.seen == MISSING or one_time.since == 0 for one_time in device.one_time))
+    _require(device.signed.has_last_resort)
+    for signed in device.previous:
+        if not signed.has_last_resort:
+            _require(signed.prekey.kem_seed == bytes(64))
+            _require(not signed.replay)
+    _require(len(device.one_time) <= labels.STORED)
+    kept = [prekey for prekey in own if prekey.prekey.kem_seed != bytes(64)]
+    _require(all(prekey.digest == sha256(prekey.prekey.described().description) for prekey in kept))
 
 
 def _double(double: Double) -> bytes:
@@ -461,14 +471,18 @@ def restore_device(snapshot: bytes, key: bytes, subject: bytes, newest: int = 0)
 
 def read_device(state: bytes) -> Device:
     reader = Reader(state)
-    seed, dh_private = reader.take(32), reader.take(32)
-    signed = Signed(*_read_prekey(reader, SIGNED))
-    previous = [Signed(*_read_prekey(reader, SIGNED)) for _ in range(reader.u8())]
+    seed, dh_private, now = reader.take(32), reader.take(32), reader.u64()
+    clock = Clock(now, (reader.u64(), reader.u64()) if reader.flag() else None)
+    times = reader.u64(), reader.u32(), reader.u64()
+    signed, count = _read_signed(reader), reader.u32()
+    if count > labels.MAX_PREVIOUS:
+        raise errors.Refused
+    previous = [_read_signed(reader) for _ in range(count)]
     parts = _read_parts(reader)
     one_time = [prekey for name, prekey in parts if name[0] == ONE_TIME_PREKEY]
     if [name[0] for name, _ in parts] != sorted(name[0] for name, _ in parts) or any(name[0] < 3 for name, _ in parts):
         raise errors.Refused
-    device = Device(seed, dh_private, signed, previous, one_time)
+    device = Device(seed, dh_private, clock, *times, signed, previous, one_time)
     _read_replay([part for part in parts if part[0][0] == REPLAY], [signed, *previous])
     _check_device(device)
     return device
@@ -485,11 +499,14 @@ def _read_replay(parts: list, signed: list[Signed]) -> None:
 
 
 def device_state(device: Device) -> bytes:
-    state = device.signing_seed + device.dh_private + _prekey(device.signed)
-    state += u8(len(device.previous)) + b"".join(_prekey(signed) for signed in device.previous)
+    clock = device.clock
+    state = device.signing_seed + device.dh_private + u64(clock.now)
+    state += u8(0) if clock.claim is None else u8(1) + u64(clock.claim[0]) + u64(clock.claim[1])
+    state += u64(device.offered_at) + u32(device.left) + u64(device.counted_at) + _signed(device.signed)
+    state += u32(len(device.previous)) + b"".join(_signed(signed) for signed in device.previous)
     for own in device.one_time:
-        state += name_of(ONE_TIME_PREKEY, own.prekey.id, 0) + _prekey(own)
-    for signed in sorted([device.signed, *device.previous], key=lambda signed: signed.prekey.id):
+        state += name_of(ONE_TIME_PREKEY, own.prekey.id, 0) + _one_time(own)
+    for signed in (device.signed, *device.previous):
         for at in range(0, len(signed.replay), PAGE):
             entries = signed.replay[at : at + PAGE]
             state += name_of(REPLAY, signed.prekey.id, at // PAGE) + u8(len(entries)) + b"".join(entries)
@@ -499,6 +516,18 @@ def device_state(device: Device) -> bytes:
 def _prekey(own: OwnPrekey) -> bytes:
     prekey = own.prekey
     return u32(prekey.id) + u8(prekey.max_version) + u64(prekey.expiry) + prekey.dh_private + prekey.kem_seed + own.digest
+
+
+def _one_time(own: OneTime) -> bytes:
+    return _prekey(own) + u8(own.seen) + u64(own.since)
+
+
+def _signed(signed: Signed) -> bytes:
+    return _prekey(signed) + u64(signed.since) + u8(signed.has_last_resort)
+
+
+def _read_signed(reader: Reader) -> Signed:
+    return Signed(*_read_prekey(reader, SIGNED), reader.u64(), reader.flag())
 
 
 def _read_prekey(reader: Reader, kind: int) -> tuple[PrivatePrekey, bytes]:

@@ -165,8 +165,8 @@ def _rotation(stage: Stage) -> None:
     """The current signed prekey and those before it; one replay record each."""
     early = stage.initiate("A early", stage.bundle("Bob"))
     again = stage.initiate("A early too", stage.bundle("Bob"))
-    stage.play("rotate", device="Bob", expiry=2_000)
-    stage.play("rotate", device="Bob", expiry=2_000)
+    stage.play("rotate", device="Bob", now=1_500)
+    stage.play("rotate", device="Bob", now=1_500)
     stage.accept("B early", early, why="HS-R1: two rotations later")
     stage.accept("never", early, refused="handshake already accepted", why="HS-R1: repeated, on a previous signed prekey")
     stage.accept("B early too", again)
@@ -182,8 +182,8 @@ def ids() -> Stage:
     stage.publish("Bob", chosen=[number, bytes(4), number, bytes.fromhex("00000001")], why="PK-1: the signed prekey's id is taken")
     taken = bytes.fromhex("00000001")
     stage.publish("Bob", 2, chosen=[taken, bytes.fromhex("ffffffff")], why="PK-1: a one-time prekey's id is taken")
-    stage.play("rotate", device="Bob", expiry=2_000, chosen=[taken, number, bytes.fromhex("00000002")], why="PK-1: taken ids of both kinds")
-    stage.play("rotate", device="Bob", expiry=2_000, chosen=[number, bytes.fromhex("00000003")], why="PK-1: the previous signed prekey's id is taken")
+    stage.play("rotate", device="Bob", now=1_500, chosen=[taken, number, bytes.fromhex("00000002")], why="PK-1: taken ids of both kinds")
+    stage.play("rotate", device="Bob", now=1_500, chosen=[number, bytes.fromhex("00000003")], why="PK-1: the previous signed prekey's id is taken")
     return stage
 
 
@@ -237,7 +237,7 @@ def replay_record() -> Stage:
     stage.accept("never", firsts[1], refused="replay record full", why="HS-R1: full")
     with_one_time = stage.initiate("A with", stage.bundle("Bob", one_time))
     stage.accept("B with", with_one_time, why="HS-R1: full, with a one-time prekey")
-    stage.play("rotate", device="Bob", expiry=2_000)
+    stage.play("rotate", device="Bob", now=1_500)
     stage.accept("never", firsts[1], refused="replay record full", why="HS-R1: full, of the previous signed prekey")
     stage.accept("B after", stage.initiate("A after", stage.bundle("Bob")), why="HS-R1: the new signed prekey's record is empty")
     # An entry is 16 bytes of the digest of EK.

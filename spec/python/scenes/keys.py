@@ -122,7 +122,7 @@ def _refused_initiations(stage: Stage, seed: bytes, identity: bytes, signed: byt
     late_signed = identity + expiring(signed, NOW - 1) + b"\1" + one_time
     late_one_time = identity + signed + b"\1" + expiring(one_time, NOW - 1)
     stage.initiate("never", late_signed, refused="expired", why="HS-I2: the signed prekey has expired")
-    stage.initiate("never", late_one_time, refused="expired", why="HS-I2: the one-time prekey has expired")
+    stage.initiate("Left out", late_one_time, why="HS-I2: an expired one-time prekey is left out")
     on_time = identity + expiring(signed, NOW) + b"\1" + expiring(one_time, NOW)
     stage.initiate("On time", on_time, why="HS-I2: the last valid second")
     stage.initiate("Greatest", identity + expiring(signed, 2**64 - 1) + b"\0", now=LATER, why="HS-I2: no expiry to speak of")

@@ -128,7 +128,7 @@ def sessions() -> Stage:
     _double(refuse, accept)
     _sparse(refuse, accept)
     _parts(stage, good, b)
-    _forms(stage, good, b)
+    _forms(stage, good, a, b)
     return stage
 
 
@@ -308,7 +308,7 @@ def _parts(stage: Stage, good: client.Session, b: str) -> None:
     stage.put("copy", many, R, "SN-2.29: 2,001 keys of the sparse ratchet", of=b)
 
 
-def _forms(stage: Stage, good: client.Session, b: str) -> None:
+def _forms(stage: Stage, good: client.Session, a: str, b: str) -> None:
     """SN-2.12 on bytes, openings, foreign and dead sessions."""
     state = snapshot.session_state(good)
     opening = 1 + 256 + 64
@@ -329,9 +329,19 @@ def _forms(stage: Stage, good: client.Session, b: str) -> None:
     data = snapshot.session_state(twice)
     again = data.replace(b"\0\2" + bytes(256), b"\0\1" + bytes(256), 1)
     stage.put("copy", again, R, "BM-8: chunks of one index twice", of=b)
-    for epoch in (0, 2**32 - 1):
-        data = state[: number + 1] + u32(epoch) + state[number + 5 :]
-        stage.put("copy", data, R, f"BM-8: epoch {epoch}", of=b)
+    fits = {
+        0: braid.Ct1Sampled(bytes(32), bytes(64), 1, Decoder(1152, 256)),
+        1: braid.KeysUnsampled(),
+        2**32 - 2: braid.Ct1Sampled(bytes(32), bytes(64), 1, Decoder(1152, 256)),
+        2**32 - 1: braid.KeysUnsampled(),
+    }
+    for epoch, fitting in fits.items():
+        session = copy.deepcopy(stage.session(a))
+        ratchet = session.triple.sparse
+        session.triple.double.sending = Due(session.triple.double.receiving.remote_ratchet_key, 1)
+        ratchet.braid.epoch, ratchet.braid.state = epoch, fitting
+        _settle(ratchet, epoch if isinstance(fitting, braid.Ct1Sampled) else epoch - 1)
+        stage.put("copy", session, R if epoch in (0, 2**32 - 1) else None, f"BM-8: epoch {epoch}", of=a)
     (one, first), (two, second) = sorted(good.triple.double.header_keys.items())[:2]
     ordered, swapped = u32(one) + first + u32(two) + second, u32(two) + second + u32(one) + first
     if state.count(ordered) != 1:
@@ -459,7 +469,7 @@ def devices() -> Stage:
     stage.device("Bob")
     keys = stage.publish("Bob", 4)
     old = stage.initiate("A0", stage.bundle("Bob"))
-    stage.play("rotate", device="Bob", expiry=2_000)
+    stage.play("rotate", device="Bob", now=1_500)
     stage.accept("B0", old)
     stage.accept("B1", stage.initiate("A1", stage.bundle("Bob")))
     stage.accept("B2", stage.initiate("A2", stage.bundle("Bob", keys[1])))
@@ -494,13 +504,40 @@ def devices() -> Stage:
     as_signed = lambda own: primitives.sha256(replace(own.prekey, kind=1).described().description)
     case("SN-2.32", "the digest of a signed prekey, at a one-time one", lambda d: setattr(d.one_time[0], "digest", as_signed(d.one_time[0])))
     more = lambda count: lambda d: [d.previous.append(_another(d.previous[0], 1_000 + i)) for i in range(count)]
-    case("SN-2.31", "15 previous ones", more(14), None)
-    case("SN-2.31", "16 previous ones", more(15))
+    case("SN-2.35", "15 previous ones", more(14), None)
+    case("SN-2.35", "16 previous ones", more(15))
     entries = lambda count: lambda d: setattr(d.signed, "replay", [primitives.sha256(u32(i))[:16] for i in range(count)])
-    case("SN-2.31", "a full record", entries(labels.REPLAY_RECORD), None)
-    case("SN-2.31", "one entry too many", entries(labels.REPLAY_RECORD + 1))
+    case("SN-2.35", "a full record", entries(labels.REPLAY_RECORD), None)
+    case("SN-2.35", "one entry too many", entries(labels.REPLAY_RECORD + 1))
+    case("SN-2.31", "a claim whose base is not the clock's", lambda d: setattr(d, "clock", client.Clock(d.clock.now, (9_000_000, d.clock.now - 1))))
+    case("SN-2.31", "a claim", lambda d: setattr(d, "clock", client.Clock(d.clock.now, (9_000_000, d.clock.now))), None)
+    case("SN-2.31", "a budget above a day's", lambda d: setattr(d, "left", 145))
+    case("SN-2.31", "a day's budget", lambda d: setattr(d, "left", 144), None)
+    for seen, since, refused in ((3, 1, R), (0, 1, R), (1, 1, R), (2, 1, None), (1, 0, None), (2, 0, None)):
+        change = lambda d, seen=seen, since=since: (setattr(d.one_time[0], "seen", seen), setattr(d.one_time[0], "since", since))
+        case("SN-2.31", f"seen {seen}, since {since}", change, refused)
+
+    def forgotten(own) -> None:
+        own.prekey = replace(own.prekey, kem_seed=bytes(64))
+        own.has_last_resort, own.replay = False, []
+
+    case("SN-2.33", "a previous one without its last-resort key", lambda d: forgotten(d.previous[0]), None)
+    case("SN-2.33", "the current one without its last-resort key", lambda d: forgotten(d.signed))
+    case("SN-2.33", "no last-resort key, and a KEM seed", lambda d: setattr(d.previous[0], "has_last_resort", False) or setattr(d.previous[0], "replay", []))
+    case("SN-2.33", "no last-resort key, and a replay record", lambda d: (forgotten(d.previous[0]), d.previous[0].replay.append(bytes(16))))
+    gone = copy.deepcopy(good)
+    forgotten(gone.previous[0])
+    late = [stage.initiate(f"Late {i}", _bundle_of(good, good.previous[0], one_time)) for i, one_time in enumerate((None, good.one_time[0]))]
+    stage.put("Bob", gone, why="PP-6.2: the last-resort key of a previous signed prekey is deleted")
+    stage.accept("never", late[0], refused="prekey gone", why="HS-R1.4: its KEM seed has been deleted")
+    stage.accept("B late", late[1], why="HS-R1.4: with a one-time prekey it is not needed")
     _device_parts(stage, good)
     return stage
+
+
+def _bundle_of(device: client.Device, signed, one_time) -> bytes:
+    published = [own.prekey.published(device.signing_seed).to_bytes() for own in (signed, one_time) if own]
+    return device.identity.to_bytes() + published[0] + (u8(1) + published[1] if one_time else u8(0))
 
 
 def _another(signed: client.Signed, number: int) -> client.Signed:
@@ -512,7 +549,7 @@ def _device_parts(stage: Stage, good: client.Device) -> None:
     bare = copy.deepcopy(good)
     bare.one_time, bare.signed.replay, bare.previous[0].replay = [], [], []
     core = snapshot.device_state(bare)
-    prekeys = [snapshot.name_of(3, own.prekey.id, 0) + snapshot._prekey(own) for own in good.one_time]
+    prekeys = [snapshot.name_of(3, own.prekey.id, 0) + snapshot._one_time(own) for own in good.one_time]
     current, previous = good.signed.prekey.id, good.previous[0].prekey.id
     page = lambda number, at, count: snapshot.name_of(4, number, at) + u8(count) + b"".join(primitives.sha256(u32(at * 32 + i))[:16] for i in range(count))
 
@@ -533,11 +570,11 @@ def _device_parts(stage: Stage, good: client.Device) -> None:
     case("SN-2.9: pages that descend", [page(current, 1, 1), page(current, 0, 32)])
     case("SN-2.9: an empty page", [page(current, 0, 0)])
     case("SN-2.9: 33 entries", [page(current, 0, 33)])
-    case("SN-2.31: a record of a prekey that is not kept", [page(7, 0, 1)])
-    case("SN-2.31: a record of a one-time prekey", [prekeys[0], page(good.one_time[0].prekey.id, 0, 1)])
+    case("SN-2.34: a record of a prekey that is not kept", [page(7, 0, 1)])
+    case("SN-2.34: a record of a one-time prekey", [prekeys[0], page(good.one_time[0].prekey.id, 0, 1)])
     own = good.one_time[0]
-    case("SN-2.10: a one-time prekey under another's name", [snapshot.name_of(3, 77, 0) + snapshot._prekey(own)])
-    case("SN-2.10: a one-time prekey on a page", [snapshot.name_of(3, own.prekey.id, 1) + snapshot._prekey(own)])
+    case("SN-2.34: a one-time prekey under another's name", [snapshot.name_of(3, 77, 0) + snapshot._one_time(own)])
+    case("SN-2.34: a one-time prekey on a page", [snapshot.name_of(3, own.prekey.id, 1) + snapshot._one_time(own)])
     case("SN-2.10: a session's part", [snapshot.name_of(1, 1, 0) + u32(1) + bytes(32)])
     case("SN-2.10: a part of another number", [snapshot.name_of(5, 1, 0) + u32(1) + bytes(32)])
     case("SN-2.6: a byte too few", [prekeys[0][:-1]])
