@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from noescrow import (
     braid,
@@ -65,14 +65,14 @@ def _forgetful(right):
         def __contains__(self, key) -> bool:
             return False
 
-    return lambda prekey, digest: right(prekey, digest, Forgetful())
+    return lambda *arguments: right(*arguments, replay=Forgetful())
 
 
 def _keeps_used_keys(right):
-    def receive(self, header):
+    def receive(self, header, keep):
         at = (header.braid.epoch - 1, header.sparse_number)
         kept = self.kept.get(at)
-        key = right(self, header)
+        key = right(self, header, keep)
         if kept is not None:
             self.kept[at] = kept
         return key
@@ -83,9 +83,14 @@ def _keeps_used_keys(right):
 def _ageless(right):
     class Ageless(right):
         def to_bytes(self) -> bytes:
-            return super().to_bytes()[:-1] + b"\0"
+            return super().to_bytes()[:-1] + bytes([2 * self.is_control])
 
     return Ageless
+
+
+def _with_commitment(key: bytes, message: wire.Message) -> wire.Message:
+    fitting = replace(message.header, commitment=double.commitment(key, message.header.salt))
+    return replace(message, header=fitting)
 
 
 def _wrong_coefficient(right):
@@ -115,8 +120,8 @@ def _other_hash(seed: bytes) -> bytes:
     return ek[-32:] + mlkem.H(ek[-32:] + ek[:-32])
 
 
-_OF_HANDSHAKE = ["SUITE", "L_CERT", "L_PREKEY", "L_HIDDEN", "L_TRANSCRIPT", "L_ROOT0", "L_HKA", "L_NHKB", "L_SPARSE"]
-_OF_RATCHETS = ["L_RK", "L_NHK", "L_START", "L_NEXT", "L_MESSAGE", "L_HEADER"]
+_OF_HANDSHAKE = ["SUITE", "L_CERT", "L_PREKEY", "L_HIDDEN", "L_TRANSCRIPT", "L_ROOT0", "L_HKA", "L_NHKB", "L_SPARSE", "L_ID"]
+_OF_RATCHETS = ["L_RK", "L_NHK", "L_START", "L_NEXT", "L_MESSAGE", "L_HEADER", "L_COMMIT"]
 
 ALL = [
     *(_label(name, "handshakes") for name in _OF_HANDSHAKE),
@@ -161,16 +166,21 @@ ALL = [
         "kdf_ck",
         lambda right: lambda ck: right(ck)[::-1],
     ),
-    _value(
-        "no-commitment-check", "commitments are not compared", "commitment", double, "is_committed", lambda *_: True
+    Control(
+        "no-commitment-check",
+        "commitments are not compared",
+        "commitment",
+        double,
+        "hdecrypt",
+        lambda right: lambda key, message: right(key, _with_commitment(key, message)),
     ),
     Control(
         "ad-byte",
-        "the outer byte after the sealed header in the body's AD",
+        "the outer byte after the header in the body's AD",
         "epochs",
         triple,
         "body_ad",
-        lambda right: lambda ad, data, outer, sealed: right(ad, data, b"", sealed + outer),
+        lambda right: lambda ad, data, outer, salt, com, header: right(ad, data, b"", salt, com, header + outer),
     ),
     Control("age", "the age is always 0", "epochs", triple, "Header", _ageless),
     _value("padding", "no Padmé", "epochs", wire, "padme", lambda length: length),
@@ -183,7 +193,7 @@ ALL = [
         "on_a_copy",
         lambda state, do: (do(state), state),
     ),
-    _value("max-skip", "MAX_SKIP one higher", "jumps", labels, "MAX_SKIP", 1_001),
+    _value("max-jump", "MAX_JUMP one higher", "jumps", labels, "MAX_JUMP", 25_001),
     _value("max-kept", "MAX_SKIPPED_KEYS one higher", "bounds", labels, "MAX_SKIPPED_KEYS", 2_001),
     _value("max-steps", "MAX_SKIPPED_STEPS one lower", "bounds", labels, "MAX_SKIPPED_STEPS", 31),
     # §11.
@@ -193,7 +203,7 @@ ALL = [
         "snapshots",
         snapshot,
         "unseal",
-        lambda right: lambda kind, data, key, newest: right(kind, data, key, 0),
+        lambda right: lambda kind, data, key, newest, *scope: right(kind, data, key, 0, *scope),
     ),
     _value(
         "session-invariants",
@@ -239,6 +249,6 @@ ALL = [
         "epochs",
         triple,
         "kdf_hybrid",
-        lambda right: lambda a, b: right(b, a),
+        lambda right: lambda a, b, *rest: right(b, a, *rest),
     ),
 ]

@@ -5,7 +5,7 @@ import copy
 import dataclasses
 import random
 
-from noescrow import client, curve, errors, primitives, wire
+from noescrow import client, errors, primitives, wire
 from noescrow.triple import Triple, seal
 from noescrow.wire import BraidMessage, Header
 
@@ -80,22 +80,6 @@ def outcome(action):
         return action()
     except (errors.Refused, errors.Abandoned) as error:
         return type(error).__name__
-
-
-def with_torsion(key: bytes) -> bytes:
-    """The key plus a point of order 8: another key that gives the same result with every clamped secret."""
-    u = int.from_bytes(key, "little")
-    y = (u - 1) * pow(u + 1, -1, curve.P) % curve.P
-    x = curve.recover_x(y)
-    for candidate in range(2, 100):
-        cx = curve.recover_x(candidate)
-        if cx is None:
-            continue
-        torsion = curve.multiply(curve.Q, (cx, candidate, 1, cx * candidate % curve.P))
-        if not curve.is_identity(curve.multiply(4, torsion)):
-            break
-    _, sum_y, sum_z, _ = curve.add((x, y, 1, x * y % curve.P), torsion)
-    return ((sum_z + sum_y) * pow(sum_z - sum_y, -1, curve.P) % curve.P).to_bytes(32, "little")
 
 
 def _mutated(own: client.OwnPrekey, **fields) -> None:

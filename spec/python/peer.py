@@ -12,6 +12,21 @@ SIDES = ("rust", "python")
 DEFAULT_PEER = ["cargo", "run", "--quiet", "--release", "--example", "peer", "--"]
 
 
+class Snapshot(bytes):
+    """A sealed state, and whose it is."""
+
+    subject: bytes
+
+    @classmethod
+    def of(cls, data: bytes, subject: bytes) -> "Snapshot":
+        snapshot = cls(data)
+        snapshot.subject = subject
+        return snapshot
+
+    def changed(self, data: bytes) -> "Snapshot":
+        return Snapshot.of(data, self.subject)
+
+
 class Rust:
     """A process of the peer."""
 
@@ -36,6 +51,10 @@ class Rust:
     def bytes(self, command: str, result: str, **arguments) -> bytes:
         return bytes.fromhex(self.ask(command, **arguments)[result])
 
+    def snapshot(self, **arguments) -> Snapshot:
+        answer = self.ask("snapshot", **arguments)
+        return Snapshot.of(bytes.fromhex(answer["snapshot"]), bytes.fromhex(answer["subject"]))
+
     def close(self) -> None:
         self.process.stdin.close()
         self.process.wait()
@@ -51,12 +70,12 @@ class RustSession:
     def decrypt(self, message: bytes, ad: bytes = b"") -> bytes:
         return self.rust.bytes("decrypt", "plaintext", session=self.name, message=message, ad=ad)
 
-    def snapshot(self, key: bytes, generation: int) -> bytes:
-        return self.rust.bytes("snapshot", "snapshot", session=self.name, key=key, generation=generation)
+    def snapshot(self, key: bytes, generation: int) -> Snapshot:
+        return self.rust.snapshot(session=self.name, key=key, generation=generation)
 
-    def restore(self, data: bytes, key: bytes, newest: int = 0) -> "RustSession":
+    def restore(self, data: Snapshot, key: bytes, newest: int = 0) -> "RustSession":
         name = self.rust.name()
-        self.rust.ask("restore", session=name, snapshot=data, key=key, newest=newest)
+        self.rust.ask("restore", session=name, snapshot=data, subject=data.subject, key=key, newest=newest)
         return RustSession(self.rust, name)
 
     def _status(self, item: str):
@@ -76,16 +95,16 @@ class RustSession:
 
 
 class RustDevice:
-    def __init__(self, rust: Rust, expiry: int, name: str | None = None):
+    def __init__(self, rust: Rust, now: int, name: str | None = None):
         self.rust, self.name = rust, name or rust.name()
         if name is None:
-            rust.ask("device", device=self.name, expiry=expiry)
+            rust.ask("device", device=self.name, now=now, expiry=now)
 
-    def bundle(self, one_time: bool, expiry: int) -> bytes:
-        return self.rust.bytes("publish", "bundle", device=self.name, one_time=one_time, expiry=expiry)
+    def bundle(self, one_time: bool, now: int) -> bytes:
+        return self.rust.bytes("publish", "bundle", device=self.name, one_time=one_time, now=now, expiry=now)
 
-    def rotate(self, expiry: int) -> None:
-        self.rust.ask("rotate", device=self.name, expiry=expiry)
+    def rotate(self, now: int) -> None:
+        self.rust.ask("rotate", device=self.name, now=now, expiry=now)
 
     def initiate(self, bundle: bytes, plaintext: bytes, ad: bytes, now: int, chunk: int) -> tuple[RustSession, bytes]:
         name = self.rust.name()
@@ -98,13 +117,21 @@ class RustDevice:
         plaintext = self.rust.bytes("accept", "plaintext", device=self.name, session=name, message=message, ad=ad)
         return RustSession(self.rust, name), plaintext
 
-    def snapshot(self, key: bytes, generation: int) -> bytes:
-        return self.rust.bytes("snapshot", "snapshot", device=self.name, key=key, generation=generation)
+    def snapshot(self, key: bytes, generation: int) -> Snapshot:
+        return self.rust.snapshot(device=self.name, key=key, generation=generation)
 
-    def restore(self, data: bytes, key: bytes, newest: int = 0) -> "RustDevice":
+    def restore(self, data: Snapshot, key: bytes, newest: int = 0) -> "RustDevice":
         name = self.rust.name()
-        self.rust.ask("restore", device=name, snapshot=data, key=key, newest=newest)
+        self.rust.ask("restore", device=name, snapshot=data, subject=data.subject, key=key, newest=newest)
         return RustDevice(self.rust, 0, name)
+
+
+def session_snapshot(session: client.Session, key: bytes, generation: int) -> Snapshot:
+    return Snapshot.of(snapshot.snapshot_session(session, key, generation), snapshot.subject_of_session(session))
+
+
+def device_snapshot(device: client.Device, key: bytes, generation: int) -> Snapshot:
+    return Snapshot.of(snapshot.snapshot_device(device, key, generation), snapshot.subject_of_device(device))
 
 
 class PythonSession:
@@ -117,14 +144,14 @@ class PythonSession:
     def decrypt(self, message: bytes, ad: bytes = b"") -> bytes:
         return self.session.decrypt(message, ad)
 
-    def snapshot(self, key: bytes, generation: int) -> bytes:
-        return snapshot.snapshot_session(self.session, key, generation)
+    def snapshot(self, key: bytes, generation: int) -> Snapshot:
+        return session_snapshot(self.session, key, generation)
 
-    def restore(self, data: bytes, key: bytes, newest: int = 0) -> "PythonSession":
-        return PythonSession(snapshot.restore_session(data, key, newest), self.rng)
+    def restore(self, data: Snapshot, key: bytes, newest: int = 0) -> "PythonSession":
+        return PythonSession(snapshot.restore_session(data, key, data.subject, newest), self.rng)
 
     def id(self) -> bytes:
-        return self.session.triple.ad
+        return self.session.id
 
     def digits(self) -> str:
         return self.session.safety_number().digits()
@@ -137,15 +164,15 @@ class PythonSession:
 
 
 class PythonDevice:
-    def __init__(self, rng, expiry: int, device: client.Device | None = None):
-        self.rng, self.device = rng, device or client.Device.generate(expiry, rng)
+    def __init__(self, rng, now: int, device: client.Device | None = None):
+        self.rng, self.device = rng, device or client.Device.generate(now, rng)
 
-    def bundle(self, one_time: bool, expiry: int) -> bytes:
-        prekey = self.device.one_time_prekey(expiry, self.rng) if one_time else None
+    def bundle(self, one_time: bool, now: int) -> bytes:
+        prekey = self.device.one_time_prekey(now, self.rng) if one_time else None
         return self.device.bundle(prekey).to_bytes()
 
-    def rotate(self, expiry: int) -> None:
-        self.device.rotate(expiry, self.rng)
+    def rotate(self, now: int) -> None:
+        self.device.rotate(now, self.rng)
 
     def initiate(self, bundle: bytes, plaintext: bytes, ad: bytes, now: int, chunk: int) -> tuple[PythonSession, bytes]:
         session, message = self.device.initiate(bundle, plaintext, ad, now, chunk, self.rng)
@@ -155,11 +182,11 @@ class PythonDevice:
         session, plaintext = self.device.accept(message, ad)
         return PythonSession(session, self.rng), plaintext
 
-    def snapshot(self, key: bytes, generation: int) -> bytes:
-        return snapshot.snapshot_device(self.device, key, generation)
+    def snapshot(self, key: bytes, generation: int) -> Snapshot:
+        return device_snapshot(self.device, key, generation)
 
-    def restore(self, data: bytes, key: bytes, newest: int = 0) -> "PythonDevice":
-        return PythonDevice(self.rng, 0, snapshot.restore_device(data, key, newest))
+    def restore(self, data: Snapshot, key: bytes, newest: int = 0) -> "PythonDevice":
+        return PythonDevice(self.rng, 0, snapshot.restore_device(data, key, data.subject, newest))
 
 
 class Environment:
@@ -168,5 +195,5 @@ class Environment:
     def __init__(self, command: list[str], seed: int):
         self.rust, self.random = Rust(command, seed), random.Random(seed)
 
-    def device(self, side: str, expiry: int = 100):
-        return RustDevice(self.rust, expiry) if side == "rust" else PythonDevice(self.random.randbytes, expiry)
+    def device(self, side: str, now: int = 50):
+        return RustDevice(self.rust, now) if side == "rust" else PythonDevice(self.random.randbytes, now)

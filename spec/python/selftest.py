@@ -7,7 +7,7 @@ import math
 import sys
 import time
 
-import hostile
+import forge
 from noescrow import braid, curve, erasure, labels, mlkem, wire
 from noescrow.mlkem import ML_KEM_768, ML_KEM_1024
 
@@ -68,7 +68,7 @@ def kdfs() -> list[str]:
 
 def torsion() -> list[bool]:
     """9 is the base point; 2 lies on the twist; p - 1 has low order; the last is the base point plus one of order 8."""
-    shifted, outcomes = int.from_bytes(hostile.with_torsion((9).to_bytes(32, "little")), "little"), []
+    shifted, outcomes = int.from_bytes(forge.with_torsion((9).to_bytes(32, "little")), "little"), []
     for key in (u.to_bytes(32, "little") for u in (9, 2, curve.P - 1, shifted)):
         try:
             curve.check_torsion(key)
