@@ -7,8 +7,8 @@ from collections import Counter
 
 import forge
 import hostile
-from noescrow import braid, client, curve, double, errors, identity, labels, primitives, snapshot, triple
-from peer import SIDES, Environment, PythonSession, RustSession, Snapshot, device_snapshot, session_snapshot
+from noescrow import braid, client, curve, double, errors, identity, labels, primitives, snapshot
+from peer import SIDES, Environment, PythonSession, RustSession, device_snapshot, session_snapshot
 
 KEY = b"a storage key of 32 bytes, say. "
 NOW = 50

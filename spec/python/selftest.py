@@ -87,6 +87,12 @@ def padme_by_logarithms(length: int) -> int:
     return (length + mask) & ~mask
 
 
+def prefixes() -> list[str]:
+    """Labels that are a prefix of another, or another twice."""
+    named = {name: value for name, value in vars(labels).items() if isinstance(value, bytes)}
+    return [a for a in named for b in named if a != b and named[b].startswith(named[a])]
+
+
 LENGTHS = (1, 2, 3, 8, 9, 17, 33, 100, 1_000, 1_025, 65_537, 2**30 + 1)
 
 ANSWERS = [
@@ -149,6 +155,7 @@ ANSWERS = [
             "39a2f22427a82a27f0734166ccd57bc583e2fc92c6e0e310979a05543002a659",
         ],
     ),
+    ("labels", prefixes, []),
     ("points", torsion, [True, False, False, False]),
     # Algorithm 1 of the paper, with its logarithms.
     ("Padmé", lambda: [wire.padme(n) for n in LENGTHS], [padme_by_logarithms(n) for n in LENGTHS]),
@@ -165,6 +172,7 @@ MISTAKES = [
     (braid, "u64", wire.u32, "the Braid's derivations"),
     (curve, "_is_of_prime_order", lambda point: True, "points"),
     (wire, "padme", lambda n: n, "Padmé"),
+    (labels, "L_TAG", labels.L_COMMIT[:-3], "labels"),
 ]
 
 

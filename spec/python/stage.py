@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from noescrow import client, double, identity, primitives, snapshot
+from noescrow import client, double, snapshot
 from replay import WORDS, Replay
 
 STORAGE_KEY = bytes([0xA5]) * 32

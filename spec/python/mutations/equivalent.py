@@ -4,6 +4,8 @@
 from .kinds import Mutant
 
 MUTANTS: list[Mutant] = [
+    # E is then below 0, and every age above it: DR-D3.4 refuses with the same error.
+    Mutant("BM-4", "epoch 0", "wire.py", "not 1 <= message.epoch <= labels.MAX_EPOCH", "not 0 <= message.epoch <= labels.MAX_EPOCH"),
     # DR-D1.1 refuses the same byte with the same error, after HS-R6.
     Mutant("HS-R1", "another first byte", "client.py", "or data[0] != FIRST:", "or False:"),
     # No send changes the sending epoch, and what a send adds is above it: there is nothing to retire.

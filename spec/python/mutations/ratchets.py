@@ -8,7 +8,6 @@ MUTANTS = [
         "wire.py",
         ("DR-D1.1", "any outer byte is a later message's", "if outer not in (FIRST, LATER):", "if False:"),
         ("BM-4", "any type", "if message.kind > CT2 or not", "if not"),
-        ("BM-4", "epoch 0", "not 1 <= message.epoch <= labels.MAX_EPOCH", "not 0 <= message.epoch <= labels.MAX_EPOCH"),
         ("BM-4", "epoch 2^32 - 1", "not 1 <= message.epoch <= labels.MAX_EPOCH", "not 1 <= message.epoch"),
         ("BM-4", "None with an index", "(message.index or any(message.chunk))", "any(message.chunk)"),
         ("BM-4", "None with a chunk", "(message.index or any(message.chunk))", "message.index"),

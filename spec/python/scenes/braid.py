@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import forge
-from noescrow import braid, client, erasure, labels, mlkem, primitives, snapshot
+from noescrow import braid, client, erasure, mlkem, snapshot
 from noescrow.double import Due, Sending
 from noescrow.mlkem import ML_KEM_768
-from noescrow.wire import CT1, CT2, EK, EK_CT1_ACK, HDR, NONE, BraidMessage
+from noescrow.wire import CT1, CT2, EK, EK_CT1_ACK, HDR, NONE
 from stage import STORAGE_KEY, Stage
 
 R, GONE = "refused", "key gone"

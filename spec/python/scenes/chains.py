@@ -2,13 +2,11 @@
 """§8 to §10, §13, §14: messages of a current chain, of a new one, and late ones."""
 
 import copy
-from dataclasses import replace
 
 import forge
-from noescrow import curve, labels, primitives, wire
-from noescrow.double import Due, Sending
+from noescrow import curve, primitives, snapshot, wire
+from noescrow.double import Due
 from noescrow.primitives import dh
-from noescrow.wire import BraidMessage
 from stage import Stage
 
 R, GONE, MANY = "refused", "key gone", "too many skipped"
@@ -140,14 +138,8 @@ def _accepted(stage: Stage, a: str, b: str, forged) -> None:
 
 
 def _back(stage: Stage, name: str, stored: dict) -> None:
-    subject = primitives_subject(stage, name)
+    subject = snapshot.subject_of_session(stage.session(name))
     stage.play("restore", kind="session", name=name, storage_key=bytes([0xA5]) * 32, newest=0, subject=subject, of=stored["at"])
-
-
-def primitives_subject(stage: Stage, name: str) -> bytes:
-    from noescrow import snapshot
-
-    return snapshot.subject_of_session(stage.session(name))
 
 
 def _late(stage: Stage, a: str, b: str, held: dict) -> None:
