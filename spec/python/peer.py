@@ -98,13 +98,13 @@ class RustDevice:
     def __init__(self, rust: Rust, now: int, name: str | None = None):
         self.rust, self.name = rust, name or rust.name()
         if name is None:
-            rust.ask("device", device=self.name, now=now, expiry=now)
+            rust.ask("device", device=self.name, now=now)
 
     def bundle(self, one_time: bool, now: int) -> bytes:
-        return self.rust.bytes("publish", "bundle", device=self.name, one_time=one_time, now=now, expiry=now)
+        return self.rust.bytes("publish", "bundle", device=self.name, one_time=one_time, now=now)
 
     def rotate(self, now: int) -> None:
-        self.rust.ask("rotate", device=self.name, now=now, expiry=now)
+        self.rust.ask("rotate", device=self.name, now=now)
 
     def initiate(self, bundle: bytes, plaintext: bytes, ad: bytes, now: int, chunk: int) -> tuple[RustSession, bytes]:
         name = self.rust.name()

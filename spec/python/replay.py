@@ -33,6 +33,7 @@ WORDS = {
     "abandoned": errors.Abandoned,
     "nothing received yet": errors.NotYetReceived,
     "chain exhausted": errors.ChainExhausted,
+    "too long": errors.TooLong,
     "older generation": errors.Rollback,
     "newer version": errors.NewerVersion,
     "malformed": identity.Malformed,

@@ -274,6 +274,9 @@ class Device:
         parsed = Bundle.from_bytes(bundle)
         if expected is not None and expected.keys != parsed.identity.keys:
             raise errors.UnexpectedIdentity
+        # HS-I1.3
+        if len(plaintext) > labels.MAX_PLAINTEXT_LEN:
+            raise errors.TooLong
         first, keys = handshake.initiate(self.identity, self.dh_private, parsed, chunk, now, rng)
         # HS-I8
         triple = Triple.initiator(keys, parsed.signed.dh_key, chunk)
@@ -312,10 +315,7 @@ class Device:
         # HS-R7
         message = Message.from_bytes(data, clear.chunk)
         triple = Triple.responder(initial, signed.prekey.dh_private, clear.chunk)
-        try:
-            triple.open_header(message)
-        except errors.TooManySkipped:
-            raise errors.Refused from None
+        triple.open_header(message)
         session = Session(self.identity, remote, Accepted(sha256(first)), triple, initial.exporter)
         return Pending(self, session, message, signed, one_time, replay_entry(clear.ephemeral_key))
 
@@ -345,14 +345,10 @@ class Pending:
         return self.session.remote
 
     def accept(self, associated_data: bytes = b"") -> tuple[Session, bytes]:
-        """HS-R7, from DR-D3 on."""
-        try:
-            opened, triple = on_a_copy(
-                self.session.triple, lambda draft: draft.decrypt(self.message, associated_data)
-            )
-        except errors.TooManySkipped:
-            raise errors.Refused from None
-        self.session.triple = triple
+        """HS-R7.3, HS-R7.4."""
+        opened, self.session.triple = on_a_copy(
+            self.session.triple, lambda draft: draft.decrypt(self.message, associated_data)
+        )
         self._use_up()
         return self.session, opened.plaintext
 

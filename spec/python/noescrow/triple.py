@@ -86,7 +86,7 @@ class Triple:
     ) -> bytes:
         """A failure may leave the state partly changed: call this on a copy."""
         # DR-E0
-        if len(plaintext) > labels.MAX_PLAINTEXT_LEN:
+        if len(plaintext) > labels.MAX_PLAINTEXT_LEN or min_padded_len > labels.MAX_PLAINTEXT_LEN + 1:
             raise errors.TooLong
         if self.double is None:
             raise errors.Abandoned

@@ -80,6 +80,7 @@ def messages() -> Stage:
     refuse("DR-D4: an N that is used, a new n", forged(fields={"number": 2}), GONE)
     refuse("DR-D5: N = 2^32 - 1", forged(edit=forge.put(N, MAX_U32)), MANY)
     _accepted(stage, a, b, forged)
+    _too_long(stage, a)
     _late(stage, a, b, held)
     return stage
 
@@ -140,6 +141,10 @@ def _accepted(stage: Stage, a: str, b: str, forged) -> None:
 def _back(stage: Stage, name: str, stored: dict) -> None:
     subject = snapshot.subject_of_session(stage.session(name))
     stage.play("restore", kind="session", name=name, storage_key=bytes([0xA5]) * 32, newest=0, subject=subject, of=stored["at"])
+
+
+def _too_long(stage: Stage, a: str) -> None:
+    stage.send(a, b"x", min_padded_len=2**30 + 2, refused="too long", why="DR-E0.1: a minimum above the longest")
 
 
 def _late(stage: Stage, a: str, b: str, held: dict) -> None:

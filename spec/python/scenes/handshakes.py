@@ -54,7 +54,9 @@ def handshakes() -> Stage:
     refuse("DR-D8: other associated data", forge.first_message(alice, last_resort, stage.rng, ad=b"other"))
     refuse("DR-D8: a body of nothing", forged(padded=b""))
     refuse("DR-D2: another salt", forge.flipped(data, wire.HANDSHAKE_LEN))
-    refuse("DR-D6: more than may be skipped, which is one value here", forged(ec_skip=25_001, pq_skip=25_001))
+    refuse("DR-D6.6, HS-R7.3: 25,001 before the first that arrives", forged(ec_skip=25_001, pq_skip=25_001), "too many skipped")
+    far = forged(ec_skip=25_000, pq_skip=50_001)
+    stage.refuse(far, refused="too many skipped", why="SP-R1.2, HS-R7.1: 50,001 in the sparse chain, when it is opened")
     stage.accept("B jump", forged(ec_skip=25_000, pq_skip=25_000), why="DR-D6: as many as may be skipped at first contact")
     # An OPK in the middle: the last takes its place; the others still work.
     stage.accept("B1", genuine, why="HS-R3 to HS-R7, KS-2, KS-3, DR-I2, SP-I1")
