@@ -128,7 +128,7 @@ impl<P: Primitives, C: Capacities> Stored<P> for Device<P, C> {
 
     fn core_len(&self) -> usize {
         let previous = self.previous_signed_prekeys.iter().map(SignedPrekey::stored_len);
-        [32, 32, self.clock.stored_len(), 8, Budget::STORED_LEN, self.signed_prekey.stored_len(), 1]
+        [32, 32, self.clock.stored_len(), 8, Budget::STORED_LEN, self.signed_prekey.stored_len(), 4]
             .into_iter()
             .chain(previous)
             .fold(0, usize::saturating_add)
@@ -141,7 +141,7 @@ impl<P: Primitives, C: Capacities> Stored<P> for Device<P, C> {
         writer.u64(self.offered_at.0)?;
         self.budget.store(writer)?;
         self.signed_prekey.store(writer)?;
-        writer.u8(u8::try_from(self.previous_signed_prekeys.len()).map_err(|_| Full)?)?;
+        writer.u32(u32::try_from(self.previous_signed_prekeys.len()).map_err(|_| Full)?)?;
         self.previous_signed_prekeys.iter().try_for_each(|previous| previous.store(writer))
     }
 
@@ -176,7 +176,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// several times.
     fn load_prekeys(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         self.signed_prekey.load(&self.primitives, reader)?;
-        for _ in 0..reader.u8()? {
+        for _ in 0..reader.u32()? {
             let mut previous = SignedPrekey::zeroed();
             previous.load(&self.primitives, reader)?;
             if !self.previous_signed_prekeys.push(previous) {
