@@ -8,7 +8,7 @@ fn twice(value: noescrow::Identity) -> [noescrow::Identity; 2] {
 
 fn main() {
     cloned::<noescrow::Identity>();
-    cloned::<noescrow::Bundle>();
+    cloned::<noescrow::Prekey>();
     cloned::<noescrow::relay::Envelope>();
     let _ = twice;
 }

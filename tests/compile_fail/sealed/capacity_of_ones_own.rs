@@ -6,6 +6,7 @@ struct Boundless;
 impl noescrow::device::Capacities for Boundless {
     const ONE_TIME_PREKEYS: usize = usize::MAX;
     const REPLAY_RECORD: usize = usize::MAX;
+    const PREVIOUS_SIGNED_PREKEYS: usize = 0;
 }
 
 fn main() {}
