@@ -30,7 +30,7 @@ const HEADER_LEN: usize = 32 + 4 + 4 + 1 + 4 + 2 + 32 + 4 + 1;
 const SEALED_HEADER_LEN: usize = 16 + 16 + HEADER_LEN + 16;
 const CLEAR_LEN: usize = 1 + 4 + 1 + 4 + 32 + 1568 + 1;
 const HANDSHAKE_LEN: usize = CLEAR_LEN + 128 + 16;
-const DESCRIPTION_LEN: usize = 1 + 4 + 8 + 32 + 1568;
+const DESCRIPTION_LEN: usize = 1 + 1 + 4 + 8 + 32 + 1568;
 const PREKEY_LEN: usize = DESCRIPTION_LEN + 64;
 
 /// Two SHA-256 compressions computed in advance.
@@ -398,28 +398,28 @@ impl Owner {
         check_identity(remote);
         for prekey in [signed, one_time] {
             let (description, signature) = prekey.split_at(DESCRIPTION_LEN);
-            torsion_free(&description[13..45]);
-            let kem: &[u8; 1568] = description[45..].try_into().unwrap();
+            torsion_free(&description[14..46]);
+            let kem: &[u8; 1568] = description[46..].try_into().unwrap();
             assert!(mlkem1024::validate_public_key(&kem.into()));
             verify(&remote[..32], &[b"noescrow-v1 prekey", SUITE, description], signature);
         }
         let key = |bytes: &[u8], at: usize| <[u8; 32]>::try_from(&bytes[at..at + 32]).unwrap();
-        let kem: &[u8; 1568] = one_time[45..DESCRIPTION_LEN].try_into().unwrap();
+        let kem: &[u8; 1568] = one_time[46..DESCRIPTION_LEN].try_into().unwrap();
         let (ephemeral, ek) = key_pair(&mut self.rng);
         let (ct, ss) = mlkem1024::encapsulate(&kem.into(), random(&mut self.rng));
-        let spk = key(signed, 13);
+        let spk = key(signed, 14);
         let dh1 = dh(&self.secret, &spk);
         let dh2 = dh(&ephemeral, &key(remote, 32));
         let dh3 = dh(&ephemeral, &spk);
-        let dh4 = dh(&ephemeral, &key(one_time, 13));
+        let dh4 = dh(&ephemeral, &key(one_time, 14));
         let zero_salt = keyed(&[0; 32]);
         let sk: [u8; 32] = hkdf(&zero_salt, &[&[0xFF; 32], &dh1, &dh2, &dh3, &dh4, &ss], SUITE);
 
         let mut head = Vec::with_capacity(HANDSHAKE_LEN);
         head.push(0x11);
-        head.extend(&signed[1..5]);
+        head.extend(&signed[2..6]);
         head.push(1);
-        head.extend(&one_time[1..5]);
+        head.extend(&one_time[2..6]);
         head.extend(ek);
         head.extend(<[u8; 1568]>::from(ct));
         // Chunks of 32 bytes.
