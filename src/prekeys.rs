@@ -15,6 +15,7 @@ use crate::primitives::{
 };
 use crate::secret::Secret;
 use crate::time::UnixSeconds;
+use crate::wipe;
 use crate::wire::{Full, IDENTITY_LEN, Reader, Writer};
 use core::fmt;
 use rand_core::CryptoRng;
@@ -298,6 +299,15 @@ impl PrekeyPair {
             kem_seed: Secret::new(*reader.array()?),
             digest: *reader.array()?,
         })
+    }
+
+    /// Checks that the digest is that of what these keys describe (SN-2), which takes a KEM key generation.
+    pub(crate) fn check_digest<P: Primitives>(&self, primitives: &P) -> Result<(), DecodeError> {
+        let digest = || self.description(primitives).digest(primitives);
+        match wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(digest) == self.digest {
+            true => Ok(()),
+            false => Err(DecodeError::Refused),
+        }
     }
 
     /// Returns a number that changes whenever what is stored of this pair changes. Nothing of it ever does.

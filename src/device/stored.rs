@@ -45,8 +45,11 @@ impl<C: Capacities> SignedPrekey<C> {
         self.pair = PrekeyPair::load(primitives, PrekeyKind::Signed, reader)?;
         self.since = UnixSeconds(reader.u64()?);
         self.has_last_resort = reader.flag()?;
-        let is_deleted = *self.pair.kem_seed.expose() == [0; _];
-        if self.has_last_resort || is_deleted { Ok(()) } else { Err(DecodeError::Refused) }
+        match self.has_last_resort {
+            true => self.pair.check_digest(primitives),
+            false if *self.pair.kem_seed.expose() == [0; _] => Ok(()),
+            false => Err(DecodeError::Refused),
+        }
     }
 
     /// Loads the replay record's page `page`. The pages before it were full.
@@ -96,6 +99,7 @@ impl OneTimePrekey {
 
     fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let pair = PrekeyPair::load(primitives, PrekeyKind::OneTime, reader)?;
+        pair.check_digest(primitives)?;
         let seen = match (reader.u8()?, UnixSeconds(reader.u64()?)) {
             (0, UnixSeconds(0)) => Seen::Never,
             (1, UnixSeconds(0)) => Seen::Listed,
