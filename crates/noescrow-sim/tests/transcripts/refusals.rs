@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 
 /// Offsets of the parts of a prekey.
 const KIND: usize = 0;
-const PREKEY_DH: usize = 1 + 4 + 8;
+const ID: usize = 2;
+const PREKEY_DH: usize = 1 + 1 + 4 + 8;
 const PREKEY_KEM: usize = PREKEY_DH + 32;
 
 /// A time after the expiry of all prekeys.
@@ -24,6 +25,8 @@ const EXPIRED: u64 = NOW + 36 * 86_400;
 
 /// The document's words.
 const REFUSED: &str = "refused";
+const GONE: &str = "prekey gone";
+const KEY_GONE: &str = "key gone";
 const TOO_MANY: &str = "too many skipped";
 const ABANDONED: &str = "abandoned";
 
@@ -194,7 +197,7 @@ impl Scene {
             self.refuse_to_parse("prekey", &bytes, &format!("PK-2: {why}"));
         }
         self.refuse_to_parse("prekey", &flipped(&genuine, PREKEY_LEN - 40), "PK-2: the signature does not verify");
-        self.refuse_to_parse("prekey", &flipped(&genuine, 12), "PK-2: another expiry than was signed");
+        self.refuse_to_parse("prekey", &flipped(&genuine, 13), "PK-2: another expiry than was signed");
         let signed_by_alice = self.alice.signed_prekey.clone();
         self.refuse_to_parse("prekey", &signed_by_alice, "PK-2: another identity's signature");
         let third_kind = forge::prekey(&seed, &genuine, |description| description[KIND] = 3);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Offsets of the parts of a header in the clear; after the chunk, for chunks of 32 bytes.
 
-pub(super) const PN: usize = 32;
 pub(super) const N: usize = 36;
 pub(super) const TYPE: usize = 40;
 pub(super) const EPOCH: usize = 41;

@@ -5,9 +5,9 @@ use super::super::forge::Forgery;
 use super::super::handshake::at;
 use super::super::json::{Event, hex_of};
 use super::super::{EXPIRY, NOW, deliver, send};
-use super::header::{AGE, EPOCH, N, NUMBER, NUMBER_256, PN, TYPE};
+use super::header::{AGE, EPOCH, N, NUMBER, NUMBER_256, TYPE};
 use super::{
-    REFUSED, Scene, TOO_MANY, accept, accept_bytes, deliver_bytes, flipped, initiate, low_order, non_canonical, with,
+    GONE, ID, KEY_GONE, PREKEY_DH, REFUSED, Scene, TOO_MANY, accept, accept_bytes, deliver_bytes, flipped, initiate, low_order, non_canonical, with,
 };
 use noescrow::MAX_JUMP;
 use noescrow::primitives::{Primitives, RustCrypto};
@@ -27,7 +27,7 @@ impl Scene {
         let with_one_time = self.bob.bundle(Some(&self.one_time));
         let first = self.stage.play(initiate("Alice", &with_one_time, EXPIRY, 32));
         self.stage.play(accept("Bob", &first));
-        self.refuse(accept("never", &first), "HS-R1: the one-time prekey is used", "prekey already used");
+        self.refuse(accept("never", &first), "HS-R1: the one-time prekey is used", GONE);
 
         let last_resort = self.bob.bundle(None);
         let first = self.stage.play(initiate("Alice again", &last_resort, NOW, 32));
@@ -36,16 +36,12 @@ impl Scene {
             ("HS-R1: nothing", vec![]),
             ("HS-R1: a handshake that is cut", genuine[..HANDSHAKE_LEN - 1].to_vec()),
             ("DR-D1: a handshake without a message", genuine[..HANDSHAKE_LEN].to_vec()),
-            ("DR-D8: cut by a byte", genuine[..genuine.len() - 1].to_vec()),
-            ("DR-D8: longer by a byte", [&genuine[..], &[0]].concat()),
+            ("DR-D2: cut by a byte", genuine[..genuine.len() - 1].to_vec()),
+            ("DR-D2: longer by a byte", [&genuine[..], &[0]].concat()),
             ("HS-R1: of version 2", with(&genuine, 0, &[0x21])),
             ("HS-R1: no first message", with(&genuine, 0, &[0x12])),
-            ("HS-R1: an SPK that never was", with(&genuine, SPK_ID, &[0, 0, 0, 99])),
-            ("HS-R1: the OPK's id as the SPK's", with(&genuine, SPK_ID, &[0, 0, 0, 2])),
             ("HS-R1: a flag that is neither 0 nor 1", with(&genuine, FLAG, &[2])),
             ("HS-R1: no OPK, and an id", with(&genuine, FLAG, &[0, 0, 0, 0, 2])),
-            ("HS-R1: an OPK that never was", with(&genuine, FLAG, &[1, 0, 0, 0, 99])),
-            ("HS-R1: an OPK with id 0", with(&genuine, FLAG, &[1, 0, 0, 0, 0])),
             ("HS-R1: an unknown chunk size", with(&genuine, CHUNK_SIZE, &[4])),
             ("HS-R4: another chunk size", with(&genuine, CHUNK_SIZE, &[1])),
             ("HS-R4: another ciphertext", flipped(&genuine, CT + 700)),
@@ -55,8 +51,17 @@ impl Scene {
         for (why, bytes) in cases {
             self.refuse(accept_bytes(&bytes), why, REFUSED);
         }
-        let used = with(&genuine, FLAG, &[1, 0, 0, 0, 2]);
-        self.refuse(accept_bytes(&used), "HS-R1: names an OPK that is used", "prekey already used");
+        let used = self.one_time[ID..PREKEY_DH - 8].to_vec();
+        let cases = [
+            ("HS-R1: an SPK that never was", with(&genuine, SPK_ID, &[0, 0, 0, 99])),
+            ("HS-R1: the OPK's id as the SPK's", with(&genuine, SPK_ID, &used)),
+            ("HS-R1: an OPK that never was", with(&genuine, FLAG, &[1, 0, 0, 0, 99])),
+            ("HS-R1: an OPK with id 0", with(&genuine, FLAG, &[1, 0, 0, 0, 0])),
+            ("HS-R1: names an OPK that is used", with(&genuine, FLAG, &[&[1][..], &used].concat())),
+        ];
+        for (why, bytes) in cases {
+            self.refuse(accept_bytes(&bytes), why, GONE);
+        }
         for (why, key) in Self::bad_keys(&genuine[EK..CT]) {
             self.refuse(accept_bytes(&with(&genuine, EK, &key)), &format!("HS-R1, HS-R2: an EK {why}"), REFUSED);
         }
@@ -76,23 +81,23 @@ impl Scene {
         let sent = self.stage.play(send("Alice", b"nineteen characters", b"room 1"));
         let later = self.stage.play(send("Alice", b"later", b""));
         let genuine = hex_of(&sent["message"]).unwrap();
-        let (salt, commitment, header, body) = (1, 17, 33, 133);
+        let (salt, commitment, header, header_tag, body) = (1, 17, 33, 117, 149);
         let cases = [
             ("DR-D1: nothing", vec![]),
             ("DR-D1: a type alone", genuine[..1].to_vec()),
             ("DR-D1: a header that is cut", genuine[..body - 1].to_vec()),
-            ("DR-D1: no body", genuine[..body].to_vec()),
-            ("DR-D8: cut by a byte", genuine[..genuine.len() - 1].to_vec()),
-            ("DR-D8: longer by a byte", [&genuine[..], &[0]].concat()),
+            ("DR-D2: no body", genuine[..body].to_vec()),
+            ("DR-D2: cut by a byte", genuine[..genuine.len() - 1].to_vec()),
+            ("DR-D2: longer by a byte", [&genuine[..], &[0]].concat()),
             ("DR-D1: of version 2", with(&genuine, 0, &[0x22])),
             ("DR-D1: an unknown kind", with(&genuine, 0, &[0x13])),
             ("DR-D1: a first message's type", with(&genuine, 0, &[0x11])),
             ("DR-D2: another salt", flipped(&genuine, salt)),
             ("DR-D2: another commitment", flipped(&genuine, commitment)),
             ("DR-D2: another header", flipped(&genuine, header)),
-            ("DR-D2: another tag of the header", flipped(&genuine, body - 1)),
-            ("DR-D8: another body", flipped(&genuine, body)),
-            ("DR-D8: another tag", flipped(&genuine, genuine.len() - 1)),
+            ("DR-D2: another tag of the header", flipped(&genuine, header_tag)),
+            ("DR-D2: another body", flipped(&genuine, body)),
+            ("DR-D2: another tag of the body", flipped(&genuine, header_tag + 16)),
         ];
         for (why, bytes) in cases {
             self.refuse(deliver_bytes("Bob", &bytes, b"room 1"), why, REFUSED);
@@ -102,12 +107,11 @@ impl Scene {
         self.refuse(deliver("Bob again", &sent, b"room 1"), "DR-D2: of another session", REFUSED);
 
         let forgery = Forgery::of(&self.stage, &sent);
-        let paddings: [(&str, &[u8]); 6] = [
+        let paddings: [(&str, &[u8]); 5] = [
             ("no marker", &[0; 20]),
             ("another marker", b"nineteen characters\x81"),
             ("something behind the marker", b"eighteen character\x80\x01"),
             ("a length that is not Padme's", b"twenty characters...\x80"),
-            ("more zeros than the length's class has", b"nineteen characters\x80\0\0\0\0\0\0\0\0"),
             ("nothing at all", b""),
         ];
         for (why, padded) in paddings {
@@ -122,14 +126,14 @@ impl Scene {
             ("DR-D3: type None with a chunk", TYPE, &[0], REFUSED),
             ("DR-D3: epoch 0", EPOCH, &number(0), REFUSED),
             ("DR-D3: epoch 2^32 - 1", EPOCH, &number(u32::MAX), REFUSED),
-            ("DR-D3: an age of 2", AGE, &[2], REFUSED),
+            ("DR-D3: a flag that has no meaning", AGE, &[4], REFUSED),
             ("DR-D3: an age beyond the first epoch", AGE, &[1], REFUSED),
             ("SP-R1: an epoch whose chains are not kept", EPOCH, &number(9), REFUSED),
             ("SP-R1: n = 0", NUMBER, &number(0), REFUSED),
             ("SP-R1: an n that is used", NUMBER, &number(1), REFUSED),
             ("SP-R1: one more than may be skipped", NUMBER, &number(2 + 2 * MAX_JUMP + 2), TOO_MANY),
             ("SP-R1: n = 2^32 - 1", NUMBER, &number(u32::MAX), TOO_MANY),
-            ("DR-D4: an N that is used", N, &number(0), REFUSED),
+            ("DR-D4: an N that is used", N, &number(0), KEY_GONE),
             ("DR-D5: one more than may be skipped", N, &number(1 + MAX_JUMP + 1), TOO_MANY),
             ("DR-D5: N = 2^32 - 1", N, &number(u32::MAX), TOO_MANY),
             ("DR-D5: another DHs than the chain's", 0, &other_key, REFUSED),
@@ -142,9 +146,9 @@ impl Scene {
             assert!(scene.stage.play(deliver("Bob", sent, associated)).contains_key("plaintext"));
         };
         opens(self, &later, b"");
-        self.refuse(deliver("Bob", &later, b""), "SP-R1: replayed", REFUSED);
+        self.refuse(deliver("Bob", &later, b""), "SP-R1: replayed", KEY_GONE);
         opens(self, &sent, b"room 1");
-        self.refuse(deliver("Bob", &sent, b"room 1"), "SP-R1: replayed, of a key that was kept", REFUSED);
+        self.refuse(deliver("Bob", &sent, b"room 1"), "SP-R1: replayed, of a key that was kept", KEY_GONE);
     }
 
     /// Messages with which the other side's chain ends (NHKr).
@@ -163,18 +167,11 @@ impl Scene {
             self.refuse(deliver_bytes("Alice", &forgery.put(0, &key), b""), &why, REFUSED);
         }
         let number = |number: u32| number.to_be_bytes();
-        let cases: [(&str, usize, &[u8], &str); 6] = [
+        let cases: [(&str, usize, &[u8], &str); 4] = [
             ("DR-D6: our own DHs", 0, &own, REFUSED),
             ("DR-D6: the DHs of the chain before", 0, &theirs, REFUSED),
-            (
-                "DR-D6: one more at the end of the old chain than may be skipped",
-                PN,
-                &number(1 + MAX_JUMP + 1),
-                TOO_MANY,
-            ),
             ("DR-D6: one more at the head of the new one", N, &number(MAX_JUMP + 1), TOO_MANY),
-            ("DR-D6: PN = 2^32 - 1", PN, &number(u32::MAX), TOO_MANY),
-            ("DR-D3: an age of 255", AGE, &[255], REFUSED),
+            ("DR-D3: all flags", AGE, &[255], REFUSED),
         ];
         for (why, at, bytes, word) in cases {
             self.refuse(deliver_bytes("Alice", &forgery.put(at, bytes), b""), why, word);
