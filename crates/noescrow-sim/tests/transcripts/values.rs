@@ -68,7 +68,6 @@ const L_ADD: &[u8] = b"noescrow-v1 KDF_SCKA_RK";
 const L_NEXT: &[u8] = b"noescrow-v1 pq ck";
 const L_MESSAGE: &[u8] = b"noescrow-v1 message";
 const L_HEADER: &[u8] = b"noescrow-v1 header";
-const L_TAG: &[u8] = b"noescrow-v1 tag";
 const L_COMMIT: &[u8] = b"noescrow-v1 commitment";
 const L_TRANSCRIPT: &[u8] = b"noescrow-v1 transcript";
 const PI: &[u8] = b"noescrow-v1_ML-KEM-768_SHA-256";
@@ -197,8 +196,10 @@ impl Named {
                 let name = if context[PI.len()..].starts_with(b":ekheader") { "MacHdr" } else { "MacCt" };
                 self.put(step, name, output);
             }
-            context if context.starts_with(L_TAG) => self.put(step, "tag", &output[..8]),
-            context if context.starts_with(L_COMMIT) && step == "DR-E3" => self.put(step, "commitment", &output[..16]),
+            context if context.starts_with(L_COMMIT) && step == "DR-E3" => {
+                self.put(step, "salt", &context[L_COMMIT.len()..]);
+                self.put(step, "commitment", &output[..16]);
+            }
             context if context.starts_with(L_HEADER) => {
                 operation.get(Role::KdfKey).clone_into(&mut self.header_key);
                 if step == "DR-E3" {
