@@ -206,8 +206,22 @@ fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
 /// Values of an event that decide nothing: a comment for readers; a time that is still before the expiry; which of the
 /// lost messages was lost; the name of a state that was restored next to the stored one.
 fn is_idle(event: &Event, leaf: &str) -> bool {
-    let goes_in =
-        ["/bytes", "/of", "/scanned", "/associated_data", "/plaintext", "/bundle", "/storage_key", "/chunk_size"];
+    let goes_in = [
+        "/associated_data",
+        "/bundle",
+        "/bytes",
+        "/chunk_size",
+        "/context",
+        "/expected_identity",
+        "/min_padded_len",
+        "/of",
+        "/plaintext",
+        "/ratchet_key",
+        "/scanned",
+        "/secret",
+        "/storage_key",
+        "/subject",
+    ];
     let refused = event.contains_key("refused");
     leaf == "/why"
         || leaf == "/now"
