@@ -84,13 +84,15 @@ class Sources(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 SOURCES = Sources()
 FILES: dict[str, list[dict]] = {}
 NAMED: dict[str, set[str]] = {}
-"""The labels that each file's events name."""
+"""The labels that each file names, in its comment or at its events."""
 
 
 def load(directory: Path) -> None:
     for file in sorted(directory.glob("*.json"), key=lambda file: file.stat().st_size):
-        FILES[file.name] = json.loads(file.read_text())["events"]
-        NAMED[file.name] = {label for event in FILES[file.name] for label in LABEL.findall(event.get("why", ""))}
+        vectors = json.loads(file.read_text())
+        FILES[file.name] = vectors["events"]
+        texts = [vectors["comment"], *(event.get("why", "") for event in vectors["events"])]
+        NAMED[file.name] = {label for text in texts for label in LABEL.findall(text)}
 
 
 def base(rule: str) -> str:

@@ -38,7 +38,12 @@ def back(stage: Stage, name: str, stored: dict) -> None:
 
 def transitions() -> Stage:
     """Every state receives every type; then the genuine message. Three patterns of loss take every transition."""
-    stage, a, b = begin("braid_states", "Each state of the Braid receives each type of message.", 128)
+    stage, a, b = begin(
+        "braid_states",
+        "Each state of the Braid receives each type of message. The conversation takes BR-1 to BR-13 (BR-2, BR-3, BR-4, BR-5, "
+        "BR-6, BR-7, BR-8, BR-9, BR-10, BR-11, BR-12), SP-S1, SP-R3, DR-E1, DR-D6.",
+        128,
+    )
     seen: set[str] = set()
     for pattern in range(3):
         if pattern:
@@ -92,7 +97,7 @@ def _matrix(stage: Stage, sender: str, receiver: str, seen: set[str]) -> None:
 
 def codewords() -> Stage:
     """Values from other codewords than the first k, in another order, with an index of 65,535."""
-    stage, a, b = begin("braid_codewords", "Values from codewords of high indices; another codeword of an index comes later.", 64)
+    stage, a, b = begin("braid_codewords", "Values from codewords of high indices; another codeword of an index comes later. BM-1, BM-3, BR-3, BR-9.", 64)
 
     def value_of(name: str) -> tuple[int, bytes] | None:
         ratchet = stage.session(name).triple.sparse.braid

@@ -27,7 +27,11 @@ def begin(name: str, comment: str, chunk: int = 32) -> tuple[Stage, str, str]:
 
 def messages() -> Stage:
     """One current chain, from A to B."""
-    stage, a, b = begin("messages", "Messages of a current chain, each refused for one flaw alone.")
+    stage, a, b = begin(
+        "messages",
+        "Messages of a current chain, each refused for one flaw alone. Honest ones take DR-E1, DR-E2, DR-E3, DR-E4, TR-1, PD-1, "
+        "SP-S2, SP-R2, DR-D7, DR-D8, DR-D9, FL-1.",
+    )
     stage.pass_on(a, b)
     held = stage.send(a, b"held back")
     stage.pass_on(a, b)

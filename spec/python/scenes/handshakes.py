@@ -15,7 +15,11 @@ FLAGS, OPK_ID, EK, CHUNK_SIZE = 5, 6, 10, 1_610
 
 def handshakes() -> Stage:
     """Everything about the handshake itself; each forged first message would open without its check."""
-    stage = Stage("handshakes", "First messages: what a responder accepts, and what it refuses for one flaw alone.")
+    stage = Stage(
+        "handshakes",
+        "First messages: what a responder accepts, and what it refuses for one flaw alone. Honest ones take HS-I3, HS-I4, "
+        "HS-I5, HS-I6, HS-I7, HS-I8, HS-R3, HS-R4, HS-R5, HS-R6, HS-R7, KS-2, KS-3, PK-1, DR-I1, DR-I2, SP-I1.",
+    )
     alice, bob = stage.device("Alice"), stage.device("Bob")
     last_resort = stage.bundle("Bob")
     keys = stage.publish("Bob", 5)
