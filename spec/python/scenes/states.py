@@ -296,16 +296,6 @@ def _parts(stage: Stage, good: client.Session, b: str) -> None:
     stage.put("copy", wide, None, "SN-2.8: pages of 32", of=b)
     pages = [snapshot._key_parts(1, {key: value}) for key, value in sorted(wide.triple.double.kept.items()) if key[0] == at and key[1] in (31, 32)]
     case("SN-2.10: pages that descend", pages[1] + ec[: len(ec)] + pq if step else b"")
-    full = copy.deepcopy(good)
-    full.triple.double.kept |= {(at, 1_000 + number): bytes(32) for number in range(2_000 - len(full.triple.double.kept))}
-    stage.put("copy", full, None, "SN-2.29: exactly 2,000 keys of the Double Ratchet", of=b)
-    full.triple.double.kept[at, 100_000] = bytes(32)
-    stage.put("copy", full, R, "SN-2.29: 2,001 keys of the Double Ratchet", of=b)
-    many = copy.deepcopy(good)
-    epoch = _used(many.triple.sparse)
-    many.triple.sparse.epochs[epoch].receiving.number = 10_000
-    many.triple.sparse.kept = {(epoch, 1 + number): bytes(32) for number in range(2_001)}
-    stage.put("copy", many, R, "SN-2.29: 2,001 keys of the sparse ratchet", of=b)
 
 
 def _forms(stage: Stage, good: client.Session, a: str, b: str) -> None:

@@ -9,9 +9,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 
-/// Chunk size and number of messages sent: enough for [`EPOCHS`], and at least 200. The smallest size and the largest;
+/// Chunk size and number of messages sent: enough for [`EPOCHS`]. The smallest size and the largest;
 /// handshakes and snapshots have the other two.
-const CONVERSATIONS: [(u64, usize); 2] = [(32, 300), (256, 200)];
+const CONVERSATIONS: [(u64, usize); 2] = [(32, 300), (256, 90)];
 /// Epochs that both sides reach at least; the values at the beginning of each are recorded.
 const EPOCHS: u64 = 3;
 /// One event in so many has its values recorded, too.
@@ -100,7 +100,7 @@ impl Network {
             }
             2 => {
                 self.deliver(which);
-                self.deliver(which);
+                self.repeat(which);
                 self.flying.remove(which);
             }
             3 => {
@@ -109,7 +109,7 @@ impl Network {
                 let (to, associated) = (*to, hex(associated));
                 let event = json!({
                     "do": "deliver", "session": NAMES[to], "bytes": altered, "associated_data": associated,
-                    "why": "one bit was altered on the way",
+                    "why": "DR-D1 to DR-D8: one bit was altered on the way",
                 });
                 let delivered = self.stage.play(event);
                 assert_eq!(delivered["refused"], "refused");
@@ -127,6 +127,15 @@ impl Network {
         let at = usize::try_from(self.below(len)).unwrap();
         bytes[at] ^= 1 << self.below(8);
         hex(&bytes)
+    }
+
+    /// Delivers what has been delivered before.
+    fn repeat(&mut self, which: usize) {
+        let Flying { to, sent, associated } = &self.flying[which];
+        let mut event = deliver(NAMES[*to], sent, associated);
+        event["why"] = json!("SP-R1, DR-D4: opened before");
+        let delivered = self.stage.play(event);
+        assert!(["refused", "key gone"].contains(&delivered["refused"].as_str().unwrap()));
     }
 
     fn deliver(&mut self, which: usize) {

@@ -76,6 +76,7 @@ fn complete(
 fn store(stage: &mut Making, generation: u64) {
     stage.play(json!({
         "do": "store", "kind": "device", "name": "Bob", "storage_key": hex(&STORAGE_KEY), "generation": generation,
+        "values": {},
     }));
 }
 

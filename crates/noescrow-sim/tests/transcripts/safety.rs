@@ -18,12 +18,12 @@ pub fn safety_numbers() -> Transcript {
     let ours = compare((alice, b"+14152222222"), (bob, b"+14153333333"));
     let number = text_of(&theirs, "number");
     let cases = [
-        (number.clone(), "what Bob shows is what Alice must see"),
-        (number.replacen("00", "01", 1), "another version"),
-        (number[2..].to_owned(), "too short"),
-        (format!("{number}00"), "too long"),
-        (text_of(&stage.play(ours.clone()), "number"), "one's own number, from one's own screen"),
-        (text_of(&stage.play(compare((carol, b""), (alice, b""))), "number"), "somebody else's"),
+        (number.clone(), "ID-2.3: what Bob shows is what Alice must see"),
+        (number.replacen("00", "01", 1), "ID-2.2: another version"),
+        (number[2..].to_owned(), "ID-2.2: too short"),
+        (format!("{number}00"), "ID-2.2: too long"),
+        (text_of(&stage.play(ours.clone()), "number"), "ID-2.3: one's own number, from one's own screen"),
+        (text_of(&stage.play(compare((carol, b""), (alice, b""))), "number"), "ID-2.3: somebody else's"),
     ];
     for (scanned, why) in cases {
         let mut event = ours.clone();

@@ -68,6 +68,7 @@ impl StoredStates {
         self.generation += 1;
         let stored = self.stage.play(json!({
             "do": "store", "kind": kind, "name": name, "storage_key": hex(&STORAGE_KEY), "generation": self.generation,
+            "values": {},
         }));
         self.stage.play(json!({
             "do": "restore", "kind": kind, "name": name, "storage_key": hex(&STORAGE_KEY), "newest": self.generation,
@@ -124,8 +125,10 @@ impl StoredStates {
                 if delivered.contains_key("abandoned") {
                     self.stage.want_values(at(&delivered));
                     self.store_new_state(to);
-                    self.stage.play(send(to, b"ping", b""));
-                    self.stage.play(deliver(to, &sent, b""));
+                    for mut event in [send(to, b"ping", b""), deliver(to, &sent, b"")] {
+                        event["why"] = json!("FL-3.2: abandoned, also after it was restored");
+                        self.stage.play(event);
+                    }
                     return;
                 }
             }

@@ -115,7 +115,7 @@ impl<G: Source> Stage<G> {
             let list = draws.iter().map(|draw| json!({"bytes": hex(draw), "len": draw.len()}));
             act.put("draws", list.collect::<Vec<Value>>());
         }
-        if asked.contains_key("values") || kind == "store" {
+        if asked.contains_key("values") {
             act.put("values", json!({}));
         }
         self.events.push(act.outcome.clone());
@@ -424,7 +424,7 @@ pub fn replay(transcript: &Transcript) -> Result<(), String> {
 pub fn told_again(transcript: &Transcript) -> Result<(Transcript, Vec<String>), String> {
     let mut differ = vec![];
     let events = performed_again(transcript, |outcome, event| {
-        let own: &[&str] = if event["do"] == "store" { &["values", "draws", "step", "subject"] } else { &["draws", "step"] };
+        let own: &[&str] = if event["do"] == "store" { &["draws", "subject"] } else { &["draws", "step"] };
         for key in outcome.keys().chain(event.keys()).collect::<BTreeSet<_>>() {
             if !own.contains(&key.as_str()) && outcome.get(key) != event.get(key) {
                 let (why, ours, theirs) = (outcome.get("why"), outcome.get(key), event.get(key));
