@@ -34,7 +34,8 @@ The labels of [protocol.md](protocol.md), in its order.
   and of the audit are left out.
 - *Model*: the first line of the step in each symbolic model. A dash: [no model has it, for the reason
   given](models/README.md#steps-that-no-model-has).
-- *Vectors*: the [transcripts](vectors/README.md) that name the step, or that cannot be replayed without it.
+- *Vectors*: the [files](vectors/README.md) with events whose reason is a rule of the step, and the number of these
+  events; if there are none, the files that name the step, or that cannot be replayed without it.
 
 | step | code | tests | model | vectors |
 |---|---|---|---|---|
@@ -87,6 +88,16 @@ fn is_label(word: &str) -> bool {
 
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_digit())
+}
+
+/// The labels with which the reasons of a file's events begin, before the colon, and the number of these events.
+fn reasons(file: &str) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for reason in file.split("\"why\":\"").skip(1) {
+        let (rules, _) = reason.split_once(['"', ':']).unwrap();
+        labels(rules).into_iter().for_each(|label| *counts.entry(label).or_default() += 1);
+    }
+    counts
 }
 
 /// A test function, with the labels in its name, comments and body.
@@ -208,6 +219,7 @@ fn render(tree: &Tree) -> (String, Vec<String>) {
     };
     let (models, vectors) = (below("spec/models/", ".vp"), below("spec/vectors/", ".json"));
     let named: Vec<BTreeSet<String>> = vectors.iter().map(|(_, text)| labels(text)).collect();
+    let reasons: Vec<BTreeMap<String, usize>> = vectors.iter().map(|(_, text)| reasons(text)).collect();
     let document = tree.text("spec/protocol.md");
     let mut steps: Vec<String> = labels(document).into_iter().collect();
     steps.sort_by_key(|label| document.find(&format!("**{label}**")));
@@ -224,9 +236,16 @@ fn render(tree: &Tree) -> (String, Vec<String>) {
         let has = |text: &str, named: &BTreeSet<String>| {
             named.contains(&label) || other.is_some_and(|part| text.contains(part))
         };
-        let files = vectors.iter().zip(&named).filter(|((_, text), named)| has(text, named));
-        let vector =
-            cell(files.map(|((path, _), _)| format!("[{}]({path})", path.trim_start_matches("vectors/"))).collect());
+        let link = |path: &str| format!("[{}]({path})", path.trim_start_matches("vectors/"));
+        let reasoned = vectors.iter().zip(&reasons).filter_map(|((path, _), counts)| {
+            counts.get(&label).map(|count| format!("{}: {count}", link(path)))
+        });
+        let mut files: Vec<String> = reasoned.collect();
+        if files.is_empty() {
+            let all = vectors.iter().zip(&named).filter(|((_, text), named)| has(text, named));
+            files = all.map(|((path, _), _)| link(path)).collect();
+        }
+        let vector = cell(files);
         for (what, cell) in [("code", &code), ("test", &tests), ("vector", &vector)] {
             if cell == "–" {
                 wrong.push(format!("{label} has no {what}"));
