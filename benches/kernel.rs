@@ -25,11 +25,17 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
 const SUITE: &[u8] = b"noescrow-v1_X25519_SHA-256_ML-KEM-1024";
-/// Ratchet key, PN, N; type, epoch, index, chunk; n, age.
+/// Ratchet key, PN, N; type, epoch, index, chunk; n, flags.
 const HEADER_LEN: usize = 32 + 4 + 4 + 1 + 4 + 2 + 32 + 4 + 1;
 const SEALED_HEADER_LEN: usize = 16 + 16 + HEADER_LEN + 16;
+/// Bytes of the body's ciphertext that the header covers.
+const COVERED_LEN: usize = 4_096;
+/// AD, hash of the associated data, type, salt, commitment, header.
+const BODY_AD_LEN: usize = 32 + 32 + 1 + 32 + HEADER_LEN;
+/// Version and identity.
+const HIDDEN_LEN: usize = 1 + 128;
 const CLEAR_LEN: usize = 1 + 4 + 1 + 4 + 32 + 1568 + 1;
-const HANDSHAKE_LEN: usize = CLEAR_LEN + 128 + 16;
+const HANDSHAKE_LEN: usize = CLEAR_LEN + HIDDEN_LEN + 16;
 const DESCRIPTION_LEN: usize = 1 + 1 + 4 + 8 + 32 + 1568;
 const PREKEY_LEN: usize = DESCRIPTION_LEN + 64;
 
@@ -65,8 +71,8 @@ fn expand<const N: usize>(prk: &Keyed, info: &[&[u8]]) -> [u8; N] {
     out
 }
 
-fn hkdf<const N: usize>(salt: &Keyed, ikm: &[&[u8]], info: &[u8]) -> [u8; N] {
-    expand(&keyed(&hmac(salt, ikm)), &[info])
+fn hkdf<const N: usize>(salt: &Keyed, ikm: &[&[u8]], info: &[&[u8]]) -> [u8; N] {
+    expand(&keyed(&hmac(salt, ikm)), info)
 }
 
 fn sha256(parts: &[&[u8]]) -> [u8; 32] {
@@ -75,19 +81,23 @@ fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// Key and nonce of a hidden identity; of everything else the key alone, whose nonce is zero.
+fn key_and_nonce(material: &[u8]) -> (&[u8], [u8; 12]) {
+    let (key, nonce) = material.split_at(32);
+    (key, nonce.try_into().unwrap_or_default())
+}
+
 fn seal(material: &[u8], ad: &[u8], buffer: &mut [u8]) -> [u8; 16] {
-    let nonce: &[u8; 12] = material[32..44].try_into().unwrap();
-    Aes256Gcm::new_from_slice(&material[..32])
-        .unwrap()
-        .encrypt_inout_detached(nonce.into(), ad, buffer.into())
-        .unwrap()
-        .into()
+    let (key, nonce) = key_and_nonce(material);
+    let cipher = Aes256Gcm::new_from_slice(key).unwrap();
+    cipher.encrypt_inout_detached(&nonce.into(), ad, buffer.into()).unwrap().into()
 }
 
 fn open(material: &[u8], ad: &[u8], buffer: &mut [u8], tag: &[u8]) {
-    let (nonce, tag): (&[u8; 12], &[u8; 16]) = (material[32..44].try_into().unwrap(), tag.try_into().unwrap());
-    let cipher = Aes256Gcm::new_from_slice(&material[..32]).unwrap();
-    cipher.decrypt_inout_detached(nonce.into(), ad, buffer.into(), tag.into()).unwrap();
+    let (key, nonce) = key_and_nonce(material);
+    let tag: &[u8; 16] = tag.try_into().unwrap();
+    let cipher = Aes256Gcm::new_from_slice(key).unwrap();
+    cipher.decrypt_inout_detached(&nonce.into(), ad, buffer.into(), tag.into()).unwrap();
 }
 
 fn dh(secret: &[u8; 32], public: &[u8; 32]) -> [u8; 32] {
@@ -161,7 +171,7 @@ impl SparseChain {
     /// KDF_SCKA_CK; returns mk.
     fn step(&mut self) -> [u8; 32] {
         self.number += 1;
-        let out: [u8; 64] = expand(&keyed(&self.chain_key), &[b"noescrow-v1 KDF_SCKA_CK", &self.number.to_be_bytes()]);
+        let out: [u8; 64] = expand(&keyed(&self.chain_key), &[b"noescrow-v1 pq ck", &self.number.to_be_bytes()]);
         self.chain_key = out[..32].try_into().unwrap();
         out[32..].try_into().unwrap()
     }
@@ -170,11 +180,12 @@ impl SparseChain {
 impl Party {
     fn new(sk: &[u8; 32], initiator: bool, associated_data: [u8; 32], secret: [u8; 32], remote: [u8; 32]) -> Self {
         let sk = keyed(sk);
-        let [root_key, a, b] =
-            ["root key", "shared_hka", "shared_nhkb"].map(|name| expand(&sk, &[b"noescrow-v1 sk: ", name.as_bytes()]));
+        let names = ["root key", "shared_hka", "shared_nhkb", "sparse ratchet", "braid", "session id", "exporter"];
+        let [root_key, a, b, sparse, unused @ ..] =
+            names.map(|name| expand::<32>(&sk, &[b"noescrow-v1 sk: ", name.as_bytes(), &associated_data]));
+        std::hint::black_box(unused);
         let (next_sending, next_receiving) = if initiator { (a, b) } else { (b, a) };
-        let sparse: [u8; 32] = expand(&sk, &[b"noescrow-v1 sk: sparse ratchet"]);
-        let sparse: [u8; 128] = hkdf(&keyed(&[0; 32]), &[&sparse], b"noescrow-v1 KDF_SCKA_INIT");
+        let sparse: [u8; 128] = hkdf(&keyed(&[0; 32]), &[&sparse], &[b"noescrow-v1 KDF_SCKA_INIT"]);
         let part = |at: usize| <[u8; 32]>::try_from(&sparse[at..at + 32]).unwrap();
         let chain = |at| SparseChain { chain_key: part(at), number: 0 };
         let (sparse_sending, sparse_receiving) =
@@ -198,10 +209,10 @@ impl Party {
 
     /// KDF_RK_HE: the new chain key and next header key.
     fn root_step(&mut self, dh: &[u8; 32]) -> ([u8; 32], [u8; 32]) {
-        let out: [u8; 96] = hkdf(&keyed(&self.root_key), &[dh], b"noescrow-v1 KDF_RK_HE");
+        let out: [u8; 96] = hkdf(&keyed(&self.root_key), &[dh], &[b"noescrow-v1 KDF_RK_HE"]);
         let part = |at: usize| <[u8; 32]>::try_from(&out[at..at + 32]).unwrap();
         self.root_key = part(0);
-        let header_key = hkdf(&self.header_secret, &[&part(64)], b"noescrow-v1 next header key");
+        let header_key = hkdf(&self.header_secret, &[&part(64)], &[b"noescrow-v1 next header key"]);
         (part(32), header_key)
     }
 
@@ -222,61 +233,67 @@ impl Party {
 
         let at = chain.head.len();
         let body = at + SEALED_HEADER_LEN;
-        let mut message = vec![0; body + padme(plaintext.len() + 1) + 16];
+        let padded_len = padme(plaintext.len() + 1);
+        let mut message = vec![0; body + 16 + padded_len];
         message[..at].copy_from_slice(&chain.head);
         let outer = message[0];
-        let salt: [u8; 16] = random(&mut self.rng);
-        let material: [u8; 60] = expand(&chain.header_key, &[b"noescrow-v1 header", &salt]);
         let (head, tail) = message.split_at_mut(body);
         let header = &mut head[at..];
-        header[..16].copy_from_slice(&salt);
-        header[16..32].copy_from_slice(&material[44..]);
+        let tag = hmac(&chain.header_key, &[b"noescrow-v1 tag", &chain.number.to_be_bytes()]);
+        header[..8].copy_from_slice(&tag[..8]);
+        header[8..16].copy_from_slice(&random::<8>(&mut self.rng));
+        let commitment = hmac(&chain.header_key, &[b"noescrow-v1 commitment", &header[..16]]);
+        header[16..32].copy_from_slice(&commitment[..16]);
         header[32..64].copy_from_slice(&chain.ratchet_key);
         header[68..72].copy_from_slice(&chain.number.to_be_bytes());
         chain.number += 1;
         // No message, in the Braid's first epoch.
         header[76] = 1;
         header[111..115].copy_from_slice(&self.sparse_sending.number.to_be_bytes());
-        let tag = seal(&material, &[outer], &mut header[32..32 + HEADER_LEN]);
-        header[32 + HEADER_LEN..].copy_from_slice(&tag);
+        let header_key = header_aead_key(&chain.header_key, &header[..16], outer, padded_len);
 
-        let (text, tag) = tail.split_last_chunk_mut::<16>().unwrap();
+        let (tag, text) = tail.split_first_chunk_mut::<16>().unwrap();
         text[..plaintext.len()].copy_from_slice(plaintext);
         text[plaintext.len()] = 0x80;
-        let material = hybrid(&message_keys);
-        *tag = seal(&material, &self.body_ad(associated_data, outer, header), text);
+        let key = hybrid(&message_keys, &header[..32]);
+        let header_end = 32 + HEADER_LEN;
+        *tag = seal(&key, &self.body_ad(associated_data, outer, &header[..header_end]), text);
+        let tag = seal(&header_key, covered(tail), &mut header[32..header_end]);
+        header[header_end..].copy_from_slice(&tag);
         message
     }
 
-    fn body_ad(&self, associated_data: &[u8], outer: u8, header: &[u8]) -> [u8; 65 + SEALED_HEADER_LEN] {
-        let mut ad = [outer; 65 + SEALED_HEADER_LEN];
+    /// `bound` is salt, commitment and header in the clear.
+    fn body_ad(&self, associated_data: &[u8], outer: u8, bound: &[u8]) -> [u8; BODY_AD_LEN] {
+        let mut ad = [outer; BODY_AD_LEN];
         ad[..32].copy_from_slice(&self.associated_data);
         ad[32..64].copy_from_slice(&sha256(&[associated_data]));
-        ad[65..].copy_from_slice(header);
+        ad[65..].copy_from_slice(bound);
         ad
     }
 
     /// A message of the current chain, `skip` messages after the next.
     pub fn open(&mut self, message: &[u8], associated_data: &[u8], skip: usize) -> Vec<u8> {
         let chain = self.receiving.as_mut().unwrap();
-        open_header(&chain.header_key, message, 1);
+        let header = open_header(&chain.header_key, message, 1);
         for _ in 0..skip {
             self.skipped.push((chain_step(&mut chain.chain_key), self.sparse_receiving.step()));
         }
         let message_keys = (chain_step(&mut chain.chain_key), self.sparse_receiving.step());
-        self.open_body(message, associated_data, &message_keys, 1)
+        self.open_body(message, associated_data, &message_keys, 1, &header)
     }
 
     /// The first message of a new chain, whose header begins at `at`.
     pub fn open_step(&mut self, message: &[u8], associated_data: &[u8], at: usize) -> Vec<u8> {
         let header_key = keyed(&self.next_receiving);
-        self.remote = open_header(&header_key, message, at);
+        let header = open_header(&header_key, message, at);
+        self.remote = header[..32].try_into().unwrap();
         let shared = dh(&self.secret, &self.remote);
         let (mut chain_key, next) = self.root_step(&shared);
         self.next_receiving = next;
         let message_keys = (chain_step(&mut chain_key), self.sparse_receiving.step());
         self.receiving = Some(Receiving { chain_key, header_key });
-        self.open_body(message, associated_data, &message_keys, at)
+        self.open_body(message, associated_data, &message_keys, at, &header)
     }
 
     /// The first message of a new chain of our own.
@@ -291,12 +308,16 @@ impl Party {
         associated_data: &[u8],
         message_keys: &([u8; 32], [u8; 32]),
         at: usize,
+        header: &[u8; HEADER_LEN],
     ) -> Vec<u8> {
-        let (header, body) = message[at..].split_at(SEALED_HEADER_LEN);
-        let (body, tag) = body.split_last_chunk::<16>().unwrap();
-        let material = hybrid(message_keys);
+        let (sealed, body) = message[at..].split_at(SEALED_HEADER_LEN);
+        let (tag, body) = body.split_first_chunk::<16>().unwrap();
+        let key = hybrid(message_keys, &sealed[..32]);
+        let mut bound = [0; 32 + HEADER_LEN];
+        bound[..32].copy_from_slice(&sealed[..32]);
+        bound[32..].copy_from_slice(header);
         let mut plaintext = body.to_vec();
-        open(&material, &self.body_ad(associated_data, message[0], header), &mut plaintext, tag);
+        open(&key, &self.body_ad(associated_data, message[0], &bound), &mut plaintext, tag);
         plaintext
     }
 
@@ -325,20 +346,30 @@ fn chain_step(chain_key: &mut [u8; 32]) -> [u8; 32] {
     message_key
 }
 
-/// KDF_HYBRID of the classical and the post-quantum message key.
-fn hybrid((classical, post_quantum): &([u8; 32], [u8; 32])) -> [u8; 44] {
-    hkdf(&keyed(post_quantum), &[classical], b"noescrow-v1 message")
+/// KDF_HYBRID of the classical and the post-quantum message key, for a salt and its commitment.
+fn hybrid((classical, post_quantum): &([u8; 32], [u8; 32]), salt_and_commitment: &[u8]) -> [u8; 32] {
+    hkdf(&keyed(post_quantum), &[classical], &[b"noescrow-v1 message", salt_and_commitment])
 }
 
-/// Compares the commitment, opens the header and returns its ratchet key.
-fn open_header(header_key: &Keyed, message: &[u8], at: usize) -> [u8; 32] {
-    let sealed = &message[at..at + SEALED_HEADER_LEN];
-    let material: [u8; 60] = expand(header_key, &[b"noescrow-v1 header", &sealed[..16]]);
-    assert_eq!(material[44..], sealed[16..32]);
+fn header_aead_key(header_key: &Keyed, salt: &[u8], outer: u8, body_len: usize) -> [u8; 32] {
+    hmac(header_key, &[b"noescrow-v1 header", salt, &[outer], &(body_len as u64).to_be_bytes()])
+}
+
+/// The body's tag and the part of its ciphertext that the header covers.
+fn covered(body: &[u8]) -> &[u8] {
+    &body[..body.len().min(16 + COVERED_LEN)]
+}
+
+/// Compares the commitment and opens the header.
+fn open_header(header_key: &Keyed, message: &[u8], at: usize) -> [u8; HEADER_LEN] {
+    let (sealed, body) = message[at..].split_at(SEALED_HEADER_LEN);
+    let commitment = hmac(header_key, &[b"noescrow-v1 commitment", &sealed[..16]]);
+    assert_eq!(commitment[..16], sealed[16..32]);
+    let key = header_aead_key(header_key, &sealed[..16], message[0], body.len() - 16);
     let (sealed, tag) = sealed[32..].split_at(HEADER_LEN);
     let mut header = <[u8; HEADER_LEN]>::try_from(sealed).unwrap();
-    open(&material, &message[..1], &mut header, tag);
-    header[..32].try_into().unwrap()
+    open(&key, covered(body), &mut header, tag);
+    header
 }
 
 fn padme(len: usize) -> usize {
@@ -413,7 +444,7 @@ impl Owner {
         let dh3 = dh(&ephemeral, &spk);
         let dh4 = dh(&ephemeral, &key(one_time, 14));
         let zero_salt = keyed(&[0; 32]);
-        let sk: [u8; 32] = hkdf(&zero_salt, &[&[0xFF; 32], &dh1, &dh2, &dh3, &dh4, &ss], SUITE);
+        let sk: [u8; 32] = hkdf(&zero_salt, &[&[0xFF; 32], &dh1, &dh2, &dh3, &dh4, &ss], &[SUITE]);
 
         let mut head = Vec::with_capacity(HANDSHAKE_LEN);
         head.push(0x11);
@@ -424,12 +455,13 @@ impl Owner {
         head.extend(<[u8; 1568]>::from(ct));
         // Chunks of 32 bytes.
         head.push(0);
-        let material: [u8; 44] = hkdf(&zero_salt, &[&[0xFF; 32], &dh3, &ss], b"noescrow-v1 hidden identity");
-        let mut identity = self.identity;
-        let tag = seal(&material, &head, &mut identity);
+        let material: [u8; 44] = hkdf(&zero_salt, &[&[0xFF; 32], &dh3, &ss], &[b"noescrow-v1 hidden identity"]);
+        let mut hidden = [1; HIDDEN_LEN];
+        hidden[1..].copy_from_slice(&self.identity);
+        let tag = seal(&material, &head, &mut hidden);
         let digests = [signed, one_time].map(|prekey| sha256(&[&prekey[..DESCRIPTION_LEN]]));
         let ad = transcript(&self.identity, remote, &head, &digests);
-        head.extend(identity);
+        head.extend(hidden);
         head.extend(tag);
 
         let mut party = Party::new(&sk, true, ad, [0; 32], spk);
@@ -448,14 +480,15 @@ impl Owner {
         let ss = mlkem1024::decapsulate(&private, &ct.into());
         let dh3 = dh(&self.signed.secret, &ek);
         let zero_salt = keyed(&[0; 32]);
-        let material: [u8; 44] = hkdf(&zero_salt, &[&[0xFF; 32], &dh3, &ss], b"noescrow-v1 hidden identity");
-        let mut remote = <[u8; 128]>::try_from(&hidden[..128]).unwrap();
-        open(&material, clear, &mut remote, &hidden[128..]);
+        let material: [u8; 44] = hkdf(&zero_salt, &[&[0xFF; 32], &dh3, &ss], &[b"noescrow-v1 hidden identity"]);
+        let mut opened = <[u8; HIDDEN_LEN]>::try_from(&hidden[..HIDDEN_LEN]).unwrap();
+        open(&material, clear, &mut opened, &hidden[HIDDEN_LEN..]);
+        let remote: [u8; 128] = opened[1..].try_into().unwrap();
         check_identity(&remote);
         let dh1 = dh(&self.signed.secret, remote[32..64].try_into().unwrap());
         let dh2 = dh(&self.secret, &ek);
         let dh4 = dh(&self.one_time.secret, &ek);
-        let sk: [u8; 32] = hkdf(&zero_salt, &[&[0xFF; 32], &dh1, &dh2, &dh3, &dh4, &ss], SUITE);
+        let sk: [u8; 32] = hkdf(&zero_salt, &[&[0xFF; 32], &dh1, &dh2, &dh3, &dh4, &ss], &[SUITE]);
         // The prekeys' digests are stored since they were made; one more identifies copies of this handshake.
         let digests = [&self.signed, &self.one_time].map(|prekey| prekey.digest);
         let ad = transcript(&remote, &self.identity, clear, &digests);
