@@ -361,6 +361,7 @@ pub(crate) fn salt_now<P: Primitives>(
     revision: Revision,
     state: &[u8],
 ) -> [u8; SALT_LEN] {
+    primitives.step("SN-1");
     *salt(primitives, key, &before_salt(VERSION, place.kind, revision), &place.scope(), state).expose()
 }
 

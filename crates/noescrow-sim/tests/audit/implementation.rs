@@ -4,7 +4,9 @@
 use crate::faulty_device::{Fault, Name};
 use crate::generators::Source;
 use crate::run::{ALICE, BOB, Device, NOW, Run, SOURCE, Session, Setup, access_key, account, address};
-use noescrow::durable::{Batch, CommitError, Durable, LoadError, Revision, Row, RowName, Store, Subject, Verdict};
+use noescrow::durable::{
+    Batch, CommitError, Durable, LoadError, Revision, RotateError, Rotated, Row, RowName, Store, Subject, Verdict,
+};
 use noescrow::error::DecryptError;
 use noescrow::hazmat::duplicate_bundle;
 use noescrow::primitives::{Declassified, Failed, RustCrypto};
@@ -135,6 +137,9 @@ fn f8_g20_no_public_type_prints_a_secret() {
     let (_, hello) = run.devices[ALICE]
         .initiate(duplicate_bundle(&bundle), &text, InitiateOptions::unverified(NOW), &mut run.source)
         .unwrap();
+    let fetched = run.fetch(BOB);
+    let (_, another) =
+        run.devices[ALICE].initiate(fetched, &text, InitiateOptions::unverified(NOW), &mut run.source).unwrap();
     let options = InitiateOptions::expecting(run.devices[ALICE].identity(), NOW);
     let failed = run.devices[ALICE].initiate(duplicate_bundle(&bundle), &text, options, &mut run.source).unwrap_err();
     log.push(("InitiateFailed", format!("{failed:?} {failed:#?} {failed}")));
@@ -152,6 +157,7 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("HedgedRng", format!("{hedged:?} {hedged:#?}")));
     // It has no values.
     log.push(("Capacity", String::new()));
+    log.push(("HeapCapacity", String::new()));
     log.push(("Bundle", format!("{bundle:?}")));
     log.push(("Publication", format!("{publication:?}")));
     log.push(("AccountName", format!("{:?}", account(BOB))));
@@ -200,6 +206,17 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("CommitError", format!("{:?} {}", failed.error, failed.error)));
     drop(failed);
     log.push(("StepError", format!("{:?}", durable.encrypt(&text, &mut run.source).unwrap_err())));
+
+    log.push(("Rotated", format!("{:?}", Rotated::Now)));
+    let failed = RotateError::Load(LoadError::<()>::Missing);
+    log.push(("RotateError", format!("{failed:?} {failed:#?}")));
+    let other = Device::generate_with(run.prims[BOB].clone(), NOW, &mut run.source);
+    let device = std::mem::replace(&mut run.devices[BOB], other);
+    let created = Durable::<Device>::new(device, &storage_key, &mut run.source);
+    let mut durable = created.settle(Ok::<(), CommitError<()>>(())).unwrap();
+    let pending = durable.open(&another).unwrap();
+    log.push(("DurablePending", format!("{pending:?} {pending:#?}")));
+    drop(pending);
 
     let printed: BTreeSet<String> = log.iter().map(|(name, _)| (*name).to_owned()).collect();
     let modules = ["src", "src/device", "src/durable", "src/relay", "src/primitives", "src/ratchet", "src/snapshot"];

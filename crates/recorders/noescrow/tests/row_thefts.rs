@@ -12,7 +12,7 @@ use noescrow::durable::{CommitError, Durable, Unsaved};
 use noescrow::primitives::Primitives;
 use noescrow::session::Session;
 use noescrow::{Secret, StorageKey, hazmat};
-use noescrow_audit::{Audit, Cell, Profile, Tape, Thief};
+use noescrow_audit::{Audit, Cell, Kind, Profile, Role, Tape, Thief, TraceReader};
 use noescrow_recorder::{PROFILE, Recorder, profile};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -22,11 +22,14 @@ fn saved<T>(unsaved: Unsaved<'_, T>) -> T {
     unsaved.settle(Ok::<(), CommitError<Infallible>>(())).unwrap()
 }
 
-/// Alice sends messages 0 to 3, and Bob, whose state is stored in rows, opens 3, 1, 0 and 2.
-fn late_messages() -> Tape {
+/// Alice sends messages 0 to 3, and Bob, whose state is stored in rows, opens 3, 1, 0 and 2. His answer changes no row
+/// but the core.
+fn late_messages(with_answer: bool) -> Tape {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let tape = Tape::in_memory();
     let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
+    alice.given(&[1; 32]);
+    bob.given(&[2; 32]);
     let public = bob.dh_public(&Secret::new([2; 32]));
     let mut alice: Session<Recorder> = hazmat::initiator(alice, &Secret::new([1; 32]), &public, b"").unwrap();
     let bob = hazmat::responder(bob, &Secret::new([1; 32]), Secret::new([2; 32]), b"");
@@ -35,12 +38,15 @@ fn late_messages() -> Tape {
     for message in [3, 1, 0, 2] {
         saved(bob.decrypt(&sent[message]).unwrap());
     }
+    if with_answer {
+        alice.decrypt(&saved(bob.encrypt(b"answer", &mut rng).unwrap())).unwrap();
+    }
     tape
 }
 
 /// For each theft, what it does to each of the four messages: `.` secret, `x` exposed, `!` though it was opened before.
 fn matrix(profile: Profile) -> Vec<String> {
-    let examination = Audit::of(profile, &late_messages()).unwrap().examine();
+    let examination = Audit::of(profile, &late_messages(false)).unwrap().examine();
     let matrix = examination.secrecy_matrix(&examination.thefts(), &Thief::default());
     let cell = |theft: usize| {
         let cells = matrix.cells.iter().map(move |row| row[theft]);
@@ -57,6 +63,24 @@ fn matrix(profile: Profile) -> Vec<String> {
 fn theft_takes_the_rows_that_the_store_has() {
     // At the beginning; after message 3, 1, 0, 2.
     assert_eq!(matrix(profile()), ["xxxx", "xxx.", "x.x.", "..x.", "...."]);
+}
+
+/// Sealing in rows shows nobody anything: neither the state, of which salts are computed, nor the ids in its scope.
+#[test]
+fn audit_of_a_state_in_rows_holds() {
+    let verdict = |held: &[u8]| Audit::of(profile(), &late_messages(true)).unwrap().server_saw("disk", held).verdict();
+    assert_eq!(verdict(b"nothing").findings, []);
+    // Control: a row's content in the clear.
+    let mut content = Vec::new();
+    TraceReader::new(&*late_messages(true).bytes())
+        .unwrap()
+        .for_each(|operation| {
+            if operation.kind == Kind::Seal && operation.step == "SN-1" {
+                content = operation.input(Role::Plaintext).unwrap().to_vec();
+            }
+        })
+        .unwrap();
+    assert!(!verdict(&content).findings.is_empty());
 }
 
 /// Control: if each row is a state of its own, no row exposes a late message, whose key needs two.
