@@ -8,7 +8,7 @@ use noescrow::error::RestoreError;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::skipped::Inline;
 use noescrow::snapshot::{SNAPSHOT_OVERHEAD, SUBJECT_LEN};
-use noescrow::{FixedSession, Secret, UnixSeconds, hazmat, session};
+use noescrow::{FixedSession, Secret, hazmat, session};
 
 /// Bob has skipped `missing` messages of Alice in two jumps, and has their keys. Returns the messages.
 fn with_skipped(missing: usize) -> (Pair, Vec<Vec<u8>>) {
@@ -119,8 +119,11 @@ fn what_changes_nothing_writes_nothing() {
     assert_eq!(disk.written.len(), 3);
     assert!(bob.delete_one_time_prekey(published.one_time_prekeys[0].id()).unwrap().save(disk).unwrap());
     assert_eq!(disk.written.len(), 1);
-    assert_eq!(bob.delete_expired(UnixSeconds(NOW.0 + 1)).unwrap().save(disk).unwrap(), 1);
-    assert_eq!((disk.commits, bob.generation()), (commits + 3, generation + 3));
+    bob.upload_succeeded().unwrap().save(disk).unwrap();
+    assert_eq!(disk.written.len(), 2, "the other prekey and the core");
+    bob.rotate(NOW, &mut pair.rng).unwrap().save(disk).unwrap();
+    assert!(bob.delete_previous_signed_prekeys().unwrap().save(disk).unwrap());
+    assert_eq!((disk.commits, bob.generation()), (commits + 5, generation + 5));
 }
 
 /// SN-1 and SN-2 of rows, by their formulas in spec/protocol.md §11: each row opens, and the core names the others.
