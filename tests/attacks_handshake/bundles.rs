@@ -294,13 +294,16 @@ fn b11_a_one_time_key_planted_by_the_server_is_refused() {
     let mut bob = Party::new(13);
     let genuine = bob.bundle(true);
     let plant = |one_time: &[u8]| forger::bundle(&genuine[IDENTITY], &genuine[SIGNED], Some(one_time));
-    let opk_id = u32::from_be_bytes(genuine[ONE_TIME][1..5].try_into().unwrap());
+    let opk_id = u32::from_be_bytes(genuine[ONE_TIME][2..6].try_into().unwrap());
     let by_server = |id| plant(&servers_prekey(2, id));
     let unsigned = plant(&[&servers_prekey(2, opk_id)[..DESCRIPTION_LEN], &[0; 64]].concat());
     for planted in [&by_server(opk_id), &by_server(999), &unsigned] {
         assert_refused_for_its_signature(planted);
     }
-    for id in [opk_id, 999, 0, 1] {
+    // 0 stands for "none".
+    assert!(Party::faulty(14, VERIFIES_NOTHING).initiate(&by_server(0)).is_none());
+    let spk_id = u32::from_be_bytes(genuine[SIGNED][2..6].try_into().unwrap());
+    for id in [opk_id, 999, spk_id] {
         // Control: an initiator that verifies nothing accepts the key, as plain PQXDH would, and SK contains a key of
         // the server's.
         let mut alice = Party::faulty(14, VERIFIES_NOTHING);
@@ -311,8 +314,8 @@ fn b11_a_one_time_key_planted_by_the_server_is_refused() {
         assert_eq!(ss, known.expose());
         // The owner has no such key, or another one with that id: it accepts nothing and uses nothing up.
         let error = bob.refuses(&hello);
-        // An id that was never issued cannot be distinguished from a used one.
-        assert_eq!(error, AcceptError::PrekeyGone);
+        // An id that was never issued, or to a key of another kind, cannot be distinguished from a used one.
+        assert_eq!(error, if id == opk_id { AcceptError::Refused } else { AcceptError::PrekeyGone }, "{id}");
     }
     assert_eq!(bob.device.one_time_prekeys_left(), 1);
     let (_, hello) = Party::new(15).initiate(&genuine).unwrap();
@@ -331,37 +334,38 @@ fn b12_expired_and_deleted_prekeys_are_refused() {
         let (bundle, options) = (duplicate_bundle(&parsed), InitiateOptions::unverified(now));
         alice.device.initiate(bundle, b"hi", options, &mut alice.rng).map(|_| ()).map_err(InitiateError::from)
     };
-    let expiry = parsed.signed_prekey().expiry();
-    assert_eq!(expiry, NOW.saturating_add(LIFETIME));
-    for now in [UnixSeconds(expiry.0 + 1), UnixSeconds(expiry.0 + 365 * 86_400), UnixSeconds::MAX] {
+    let last = UnixSeconds(NOW.0 + 35 * 86_400);
+    for now in [UnixSeconds(last.0 + 1), UnixSeconds(last.0 + 365 * 86_400), UnixSeconds::MAX] {
         assert_eq!(at(now, &mut alice), Err(InitiateError::Expired));
     }
     assert_eq!(alice.rng.drawn.len(), drawn, "no ephemeral key was made");
-    assert_eq!(at(expiry, &mut alice), Ok(()));
-    // A one-time prekey's expiry counts too: it is not used.
+    assert_eq!(at(last, &mut alice), Ok(()));
+    // Each of the two expiries counts. A one-time prekey that has expired is left out.
     let sooner = |kind: usize| {
         let mut bytes = stale.clone();
         bytes[[SIGNED, ONE_TIME][kind].start + 6..][..8].copy_from_slice(&(NOW.0 - 1).to_be_bytes());
         Bundle::from_bytes(&Party::faulty(18, VERIFIES_NOTHING).primitives, &bytes).unwrap()
     };
-    let outcome = alice.device.initiate(sooner(0), b"hi", InitiateOptions::unverified(NOW), &mut alice.rng);
-    assert_eq!(outcome.map(|_| ()).unwrap_err().error, InitiateError::Expired);
-    let mut flag = |bundle, now| {
-        alice.device.initiate(bundle, b"hi", InitiateOptions::unverified(now), &mut alice.rng).unwrap().1[5]
+    let mut flag_with = |bundle: Bundle| {
+        let outcome = alice.device.initiate(bundle, b"hi", InitiateOptions::unverified(NOW), &mut alice.rng);
+        outcome.map(|(_, hello)| hello[5]).map_err(InitiateError::from)
     };
-    assert_eq!([flag(sooner(1), NOW), flag(sooner(1), UnixSeconds(NOW.0 - 1))], [0, 1]);
+    assert_eq!(flag_with(sooner(0)), Err(InitiateError::Expired));
+    assert_eq!(flag_with(sooner(1)), Ok(0));
+    assert_eq!(flag_with(duplicate_bundle(&parsed)), Ok(1), "control");
     // The server cannot prolong the expiry. Control: a reader that verifies nothing accepts the longer life.
     let mut prolonged = stale.clone();
     prolonged[SIGNED.start + 6..SIGNED.start + 14].fill(0xFF);
     assert_refused_for_its_signature(&prolonged);
-    // For a caller without a clock: the owner deletes the private half after more rotations than it has space for.
+    // For a caller without a clock: the owner keeps two replaced keys, and has deleted the private half after three
+    // rotations.
     let (_, hello) = alice.initiate(&stale).unwrap();
     bob.device.rotate(NOW, &mut bob.rng);
     bob.device.rotate(NOW, &mut bob.rng);
     let kept = bob.state();
     bob.device.rotate(NOW, &mut bob.rng);
     assert_eq!(bob.refuses(&hello), AcceptError::PrekeyGone);
-    // Control: before the last one the message still opens.
+    // Control: after two rotations the message still opens.
     assert!(Party::restored(&kept, 16).device.accept(&hello).is_ok());
 }
 
@@ -383,6 +387,15 @@ fn b19_no_byte_chooses_a_group_a_kem_or_a_hash() {
         });
         assert_eq!(taken.collect::<Vec<_>>(), [right]);
     }
+    // The highest version that the owner can do is one of them, and chooses nothing yet: 1 is the highest common one.
+    for at in [SIGNED.start + 1, ONE_TIME.start + 1] {
+        let refused = (0..=255).filter(|version| {
+            let mut bytes = long.clone();
+            bytes[at] = *version;
+            unverifying.initiate(&bytes).is_none()
+        });
+        assert_eq!(refused.collect::<Vec<_>>(), [0]);
+    }
     // No byte may follow, and none may be missing.
     for len in [0, 1, 128, 1806, long.len() - 1] {
         assert!(unverifying.initiate(&long[..len]).is_none());
@@ -397,7 +410,10 @@ fn b19_no_byte_chooses_a_group_a_kem_or_a_hash() {
         operations.iter().map(|one| (one.name, sizes(&one.inputs), sizes(&one.outputs))).collect::<Vec<_>>()
     };
     let usual = shape(&long);
-    for (at, len) in [(SIGNED.start + 1, 5), (SIGNED.start + 6, 8), (ONE_TIME.start + 1, 5), (ONE_TIME.start + 6, 8)] {
+    for (at, len) in [(1, 1), (2, 4), (6, 8)]
+        .into_iter()
+        .flat_map(|(at, len)| [(SIGNED.start + at, len), (ONE_TIME.start + at, len)])
+    {
         let mut bytes = long.clone();
         bytes[at..at + len].fill(0xFF);
         assert_eq!(shape(&bytes), usual);

@@ -182,7 +182,8 @@ fn a4_keys_with_torsion_are_refused_in_all_five_positions() {
 }
 
 /// The server's attack: a recorded message becomes a new one, because the replay record identifies EK by its bytes. Two
-/// defences stop it, each of them alone: the torsion check, and EK's bytes in the associated data.
+/// defences stop it, each of them alone: the torsion check, and EK's bytes in the associated data, of the hidden identity
+/// and in the key schedule.
 #[test]
 fn a4_torsion_variants_of_an_accepted_ephemeral_key_are_refused() {
     let torsion_keys_of = |message: &[u8]| {

@@ -84,6 +84,11 @@ pub fn associated_data(initiator: &[u8; 128], bundle: &Bundle, clear: &[u8]) -> 
     ])
 }
 
+/// The session's id.
+pub fn session_id(sk: &[u8; 32], ad: &[u8; 32]) -> [u8; 32] {
+    expand(sk, &[b"noescrow-v1 sk: session id", ad])
+}
+
 /// What a forger puts into a handshake. A DH secret of `None` stands for a key of low order, whose secret nobody has:
 /// every DH with it is zero.
 #[derive(Clone)]
@@ -111,7 +116,7 @@ impl Forger {
         }
     }
 
-    /// The first message, with the text `forged`, and its AD.
+    /// The first message, with the text `forged`, and the session's id.
     pub fn first_message(&self, bundle: &Bundle) -> (Vec<u8>, [u8; 32]) {
         let (signed, one_time) = (bundle.signed_prekey(), bundle.one_time_prekey());
         let with = |secret: Option<[u8; 32]>, key: &[u8; 32]| secret.map_or([0; 32], |secret| raw_dh(&secret, key));
@@ -144,7 +149,7 @@ impl Forger {
         handshake.extend(seal(key, nonce.try_into().unwrap(), &clear, [&[1], &self.identity[..]].concat()).concat());
         let ad = associated_data(&self.identity, bundle, &clear);
         let message = first_ratchet_message(&sk, &ad, spk);
-        ([handshake, message].concat(), ad)
+        ([handshake, message].concat(), session_id(&sk, &ad))
     }
 }
 

@@ -30,6 +30,7 @@ pub enum NoAd {
     Nowhere,
     /// Where an identity is sealed: 128 bytes, with the handshake's clear part as associated data.
     OfIdentity,
+    /// Also from the key schedule, where AD enters every key.
     Everywhere,
 }
 
@@ -132,8 +133,16 @@ impl OperationLog {
 
     /// Performs an operation as a device with the faults does.
     fn perform(&self, primitives: &RustCrypto, call: &mut Call<'_>) {
-        let Faults { weak_kem, no_verify, no_torsion_check, no_modulus_check, .. } = self.faults.get();
+        let Faults { no_ad, no_type, weak_kem, no_verify, no_torsion_check, no_modulus_check, .. } = self.faults.get();
         match call {
+            Call::HkdfExpand { prk, info: [label, _], out }
+                if no_ad == NoAd::Everywhere && label.starts_with(b"noescrow-v1 sk: ") =>
+            {
+                primitives.hkdf_expand(prk, &[*label], out);
+            }
+            Call::Hmac { key, parts: [label @ b"noescrow-v1 header", salt, _, len], mac } if no_type => {
+                **mac = primitives.hmac(key, &[*label, *salt, *len]);
+            }
             Call::KemPublic { seed, public } if weak_kem => **public = crate::kem::weak::public(seed),
             Call::Encapsulate { public, coins, output } if weak_kem => {
                 **output = crate::kem::weak::encapsulate(public, coins.expose());

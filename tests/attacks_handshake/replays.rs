@@ -89,8 +89,8 @@ fn b6_messages_to_the_previous_signed_prekey_are_recorded_with_it() {
     for sender in 0..RECORD {
         assert!(bob.device.accept(&hello_to(&current, 50 + sender)).is_ok());
     }
-    // A rotation without space for the first key deletes it with its record: the messages are of an unknown key, not
-    // new.
+    // Two replaced keys are kept. The third rotation deletes the first key with its record: the messages are of an unknown
+    // key, not new.
     bob.device.rotate(crate::support::NOW, &mut bob.rng);
     assert!(late.iter().all(|hello| bob.refuses(hello) == AcceptError::Repeated));
     bob.device.rotate(crate::support::NOW, &mut bob.rng);
