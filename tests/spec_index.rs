@@ -237,9 +237,10 @@ fn render(tree: &Tree) -> (String, Vec<String>) {
             named.contains(&label) || other.is_some_and(|part| text.contains(part))
         };
         let link = |path: &str| format!("[{}]({path})", path.trim_start_matches("vectors/"));
-        let reasoned = vectors.iter().zip(&reasons).filter_map(|((path, _), counts)| {
-            counts.get(&label).map(|count| format!("{}: {count}", link(path)))
-        });
+        let reasoned = vectors
+            .iter()
+            .zip(&reasons)
+            .filter_map(|((path, _), counts)| counts.get(&label).map(|count| format!("{}: {count}", link(path))));
         let mut files: Vec<String> = reasoned.collect();
         if files.is_empty() {
             let all = vectors.iter().zip(&named).filter(|((_, text), named)| has(text, named));

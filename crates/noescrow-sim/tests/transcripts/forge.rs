@@ -47,8 +47,8 @@ impl Forgery {
     pub fn of(stage: &Making, sent: &Event) -> Self {
         let operations = stage.performed(at(sent));
         let find = |is: &dyn Fn(&Performed) -> bool| operations.iter().find(|operation| is(operation)).unwrap().clone();
-        let [header, body] = ["DR-E3", "DR-E4"]
-            .map(|step| find(&|operation| operation.kind == Kind::Seal && operation.step == step));
+        let [header, body] =
+            ["DR-E3", "DR-E4"].map(|step| find(&|operation| operation.kind == Kind::Seal && operation.step == step));
         let key = find(&|operation| operation.kind == Kind::Hmac && operation.context().starts_with(L_HEADER));
         let message = hex_of(&sent["message"]).unwrap();
         let before = if message[0] == 0x11 { HANDSHAKE_LEN } else { 1 };

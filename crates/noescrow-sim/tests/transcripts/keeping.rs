@@ -4,6 +4,7 @@
 use super::act::Act;
 use super::draws::Source;
 use super::stage::{Device, Digests, Session, Stage, find};
+use super::stored;
 use noescrow::error::DecodeError;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::snapshot::Subject;

@@ -10,9 +10,7 @@ use super::watched::{CurrentStep, Watched};
 use noescrow::error::AcceptError;
 use noescrow::hazmat::{self, device_state, session_state};
 use noescrow::primitives::{Primitives, RustCrypto};
-use noescrow::{
-    Bundle, ChunkSize, Identity, InitiateOptions, Payload, Sealed, Secret, UnixSeconds, device, session,
-};
+use noescrow::{Bundle, ChunkSize, Identity, InitiateOptions, Payload, Sealed, Secret, UnixSeconds, device, session};
 use noescrow_audit::Tape;
 use noescrow_recorder::Recorder;
 use serde_json::{Value, json};
@@ -300,7 +298,9 @@ impl<G: Source> Stage<G> {
         let recorder = self.recorder(&name);
         let session = match role.as_str() {
             "initiator" => hazmat::initiator(recorder, &secret, &act.array("ratchet_key")?, &context),
-            "responder" => Ok(hazmat::responder(recorder, &secret, Secret::new(act.array("ratchet_secret")?), &context)),
+            "responder" => {
+                Ok(hazmat::responder(recorder, &secret, Secret::new(act.array("ratchet_secret")?), &context))
+            }
             _ => return Err(format!("nobody is a {role}")),
         };
         match session {
@@ -401,7 +401,10 @@ impl Stage<Seeded> {
 }
 
 /// Performs a transcript's events with the draws that they list.
-fn performed_again(transcript: &Transcript, mut check: impl FnMut(&Event, &Event) -> Result<(), String>) -> Result<Vec<Event>, String> {
+fn performed_again(
+    transcript: &Transcript,
+    mut check: impl FnMut(&Event, &Event) -> Result<(), String>,
+) -> Result<Vec<Event>, String> {
     let mut stage = Stage::new(Listed::default());
     for (at, event) in transcript.events.iter().enumerate() {
         let place = |error| format!("{}, event {at}: {error}", transcript.name);

@@ -7,7 +7,8 @@ use super::super::json::{Event, hex_of};
 use super::super::{EXPIRY, NOW, deliver, send};
 use super::header::{AGE, EPOCH, N, NUMBER, NUMBER_256, TYPE};
 use super::{
-    GONE, ID, KEY_GONE, PREKEY_DH, REFUSED, Scene, TOO_MANY, accept, accept_bytes, deliver_bytes, flipped, initiate, low_order, non_canonical, with,
+    GONE, ID, KEY_GONE, PREKEY_DH, REFUSED, Scene, TOO_MANY, accept, accept_bytes, deliver_bytes, flipped, initiate,
+    low_order, non_canonical, with,
 };
 use noescrow::MAX_JUMP;
 use noescrow::primitives::{Primitives, RustCrypto};
