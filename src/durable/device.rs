@@ -161,6 +161,30 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
         self.change(|device| Ok(device.replenish(now, server_has, rng)))
     }
 
+    /// Calls [`Device::maintain`]. The count is released when the deletions are saved.
+    ///
+    /// # Errors
+    /// [`StepError::NotSaved`]; nothing was deleted.
+    pub fn maintain(
+        &mut self,
+        now: UnixSeconds,
+        server_has: &[u32],
+    ) -> Result<Unsaved<'_, usize>, StepError<Infallible>> {
+        self.change(|device| Ok(device.maintain(now, server_has)))
+    }
+
+    /// Calls [`Device::generate_one_time_prekey`]. The prekey is released when its private keys are saved.
+    ///
+    /// # Errors
+    /// [`StepError`]; no prekey was made.
+    pub fn generate_one_time_prekey(
+        &mut self,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Prekey>, StepError<PrekeyError>> {
+        self.change(|device| device.generate_one_time_prekey(now, rng))
+    }
+
     /// Calls [`Device::upload_succeeded`].
     ///
     /// # Errors
