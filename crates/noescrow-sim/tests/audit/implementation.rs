@@ -12,7 +12,7 @@ use noescrow::hazmat::duplicate_bundle;
 use noescrow::primitives::{Declassified, Failed, RustCrypto};
 use noescrow::relay::{Order, Relay, RelayError};
 use noescrow::{
-    ChunkSize, Context, HedgeSecret, HedgedRng, InitiateOptions, Payload, Sealed, Secret, StorageKey,
+    Bundle, ChunkSize, Context, HedgeSecret, HedgedRng, InitiateOptions, Payload, Sealed, Secret, StorageKey,
     skipped::{Heap, Inline},
 };
 use noescrow_audit::Tape;
@@ -134,6 +134,7 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("UnixSeconds", format!("{NOW:?} {NOW}")));
     let options = InitiateOptions::expecting(&identity, NOW);
     log.push(("InitiateOptions", format!("{options:?} {options:#?}")));
+    let without_one_time = Bundle::new(identity, bundle.signed_prekey().clone(), None).unwrap();
     let (_, hello) = run.devices[ALICE]
         .initiate(duplicate_bundle(&bundle), &text, InitiateOptions::unverified(NOW), &mut run.source)
         .unwrap();
@@ -155,7 +156,7 @@ fn f8_g20_no_public_type_prints_a_secret() {
     let hedged = HedgedRng::new(ChaCha20Rng::from_seed(*secret.expose()), &hedge, &text);
     log.push(("HedgeSecret", format!("{hedge:?} {hedge:#?}")));
     log.push(("HedgedRng", format!("{hedged:?} {hedged:#?}")));
-    // It has no values.
+    // They have no values.
     log.push(("Capacity", String::new()));
     log.push(("HeapCapacity", String::new()));
     log.push(("Bundle", format!("{bundle:?}")));
@@ -206,6 +207,20 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("CommitError", format!("{:?} {}", failed.error, failed.error)));
     drop(failed);
     log.push(("StepError", format!("{:?}", durable.encrypt(&text, &mut run.source).unwrap_err())));
+    log.push(("Rotated", format!("{:?}", Rotated::Already)));
+    log.push(("RotateError", format!("{:?}", RotateError::<()>::Commit(CommitError::Stale))));
+    let device = &run.devices[BOB];
+    let (mut saved, subject) = (device.snapshot(&storage_key, 1), device.subject());
+    let copy = Device::restore_in_place(run.prims[BOB].clone(), &mut saved, &storage_key, &subject, 1).unwrap();
+    let created = Durable::<Device>::new(copy, &storage_key, &mut run.source);
+    let mut durable = created.settle(Ok::<(), CommitError<()>>(())).unwrap();
+    let (_, hello) = run.devices[ALICE]
+        .initiate(duplicate_bundle(&without_one_time), &text, InitiateOptions::unverified(NOW), &mut run.source)
+        .unwrap();
+    let pending = durable.open(&hello).unwrap();
+    log.push(("DurablePending", format!("{pending:?} {pending:#?}")));
+    let opened = pending.accept(b"").unwrap();
+    log.push(("Received", format!("{:?}", opened.batch().unwrap().received)));
 
     log.push(("Rotated", format!("{:?}", Rotated::Now)));
     let failed = RotateError::Load(LoadError::<()>::Missing);
