@@ -58,6 +58,8 @@ pub use subject::{SUBJECT_LEN, Subject};
 
 use crate::error::{DecodeError, RestoreError};
 use crate::labels;
+#[cfg(feature = "alloc")]
+use crate::primitives::RustCrypto;
 use crate::primitives::{Declassified, NONCE_LEN, Primitives, TAG_LEN, declassify_choice};
 use crate::secret::Secret;
 use crate::wire::{Full, Reader, Writer};
@@ -352,17 +354,16 @@ fn salt<P: Primitives>(
     primitives.hmac(salt_key.expose(), &[before_salt, scope, state])
 }
 
-/// Returns the salt under which `state` would be sealed now: if a row has it, sealing would write the row again.
+/// Returns the salt under which `state` would be sealed now: if a row has it, sealing would write the row again. Nothing
+/// is sealed, so that this is no step of the protocol.
 #[cfg(feature = "alloc")]
-pub(crate) fn salt_now<P: Primitives>(
-    primitives: &P,
+pub(crate) fn salt_now(
     key: &StorageKey,
     place: &Place<'_>,
     revision: Revision,
     state: &[u8],
 ) -> [u8; SALT_LEN] {
-    primitives.step("SN-1");
-    *salt(primitives, key, &before_salt(VERSION, place.kind, revision), &place.scope(), state).expose()
+    *salt(&RustCrypto, key, &before_salt(VERSION, place.kind, revision), &place.scope(), state).expose()
 }
 
 fn aead_key<P: Primitives>(primitives: &P, key: &StorageKey, salt: &[u8; SALT_LEN]) -> (Secret<32>, [u8; NONCE_LEN]) {

@@ -5,7 +5,7 @@ use super::store::{Batch, Change, Row};
 use super::unsaved::{Progress, Unsaved};
 use super::{StepError, Subject};
 use crate::error::RestoreError;
-use crate::primitives::Primitives;
+use crate::primitives::{Primitives, RustCrypto};
 use crate::snapshot::{self, Place, Revision, RowName, SNAPSHOT_OVERHEAD, StorageKey, Stored, VERSION};
 use crate::wire::{Full, Reader, Writer};
 use alloc::collections::BTreeMap;
@@ -119,7 +119,7 @@ impl Ledger {
         self.rows.retain(|_, row| row.turn == self.turn);
 
         let mut core = Zeroizing::new(alloc::vec![0; state.core_len().saturating_add(ROWS_DIGEST_LEN)]);
-        let digest = rows_digest(primitives, self.rows.iter().map(|(name, row)| (*name, row.revision)));
+        let digest = rows_digest(self.rows.iter().map(|(name, row)| (*name, row.revision)));
         let mut writer = Writer::new(&mut core);
         // The core has this length.
         let _ = writer.put(&digest).and_then(|()| state.store_core(&mut writer));
@@ -127,7 +127,7 @@ impl Ledger {
         if let Some(stored) = self.revision
             && rows.is_empty()
             && deleted.is_empty()
-            && snapshot::salt_now(primitives, &self.key, &place, stored, &core) == self.core_salt
+            && snapshot::salt_now(&self.key, &place, stored, &core) == self.core_salt
         {
             return None;
         }
@@ -159,15 +159,15 @@ pub(super) fn seal_row<P: Primitives>(
     }
 }
 
-/// Computes the digest of all rows but the core, in the order of their names.
-fn rows_digest<P: Primitives>(primitives: &P, rows: impl Iterator<Item = (RowName, Revision)>) -> [u8; 32] {
+/// Computes the digest of all rows but the core, in the order of their names, from what every row shows.
+fn rows_digest(rows: impl Iterator<Item = (RowName, Revision)>) -> [u8; 32] {
     let mut bytes = Vec::new();
     for (name, Revision { generation, writer }) in rows {
         bytes.extend_from_slice(name.as_bytes());
         bytes.extend_from_slice(&generation.to_be_bytes());
         bytes.extend_from_slice(&writer);
     }
-    primitives.sha256(&[&bytes])
+    RustCrypto.sha256(&[&bytes])
 }
 
 /// The rows of a state, opened and found to be of one save.
@@ -221,7 +221,7 @@ impl OpenedRows {
             }
         }
         let (version, revision, core_salt, core_len) = core.ok_or(RestoreError::Refused)?;
-        let digest = rows_digest(primitives, rows.iter().map(|(name, (revision, _))| (*name, *revision)));
+        let digest = rows_digest(rows.iter().map(|(name, (revision, _))| (*name, *revision)));
         if bytes.first_chunk() != Some(&digest) {
             return Err(RestoreError::Refused);
         }

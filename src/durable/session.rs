@@ -6,7 +6,7 @@ use super::store::{AsyncStore, Batch, MESSAGE_ID_LEN, Received, Row, Sent, Store
 use super::{Durable, LoadError, StepError, Unsaved, create, loaded, restore};
 use crate::error::{DecryptError, EncryptError, RestoreError};
 use crate::payload::{Opened, Payload, Sealed};
-use crate::primitives::Primitives;
+use crate::primitives::{Primitives, RustCrypto};
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::secret::Secret;
 use crate::session::Session;
@@ -14,9 +14,9 @@ use crate::snapshot::{StorageKey, Subject};
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
-/// Returns the id of a message.
-pub(super) fn message_id<P: Primitives>(primitives: &P, message: &[u8]) -> [u8; MESSAGE_ID_LEN] {
-    let digest = primitives.sha256(&[message]);
+/// Returns the id of a message. It is computed outside the protocol, from public bytes.
+fn message_id(message: &[u8]) -> [u8; MESSAGE_ID_LEN] {
+    let digest = RustCrypto.sha256(&[message]);
     digest.first_chunk().copied().unwrap_or_default()
 }
 
@@ -27,7 +27,7 @@ pub(super) fn received<P: Primitives, S: SkippedKeyStore>(
     Opened { plaintext, number, is_control }: &Opened<Vec<u8>>,
 ) -> Received {
     Received {
-        message_id: message_id(&session.primitives, message),
+        message_id: message_id(message),
         session: session.subject(),
         author: session.remote_identity().copied(),
         number: *number,
@@ -38,8 +38,7 @@ pub(super) fn received<P: Primitives, S: SkippedKeyStore>(
 
 /// The entry for a message that `session` has sealed.
 pub(super) fn sent<P: Primitives, S: SkippedKeyStore>(session: &Session<P, S>, message: &[u8]) -> Sent {
-    let message_id = message_id(&session.primitives, message);
-    Sent { message_id, session: session.subject(), message: message.to_vec() }
+    Sent { message_id: message_id(message), session: session.subject(), message: message.to_vec() }
 }
 
 impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
