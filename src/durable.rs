@@ -85,7 +85,7 @@
 //! # Rows
 //!
 //! A state is a core and parts: skipped keys by 32, a one-time prekey, 32 entries of a replay record. Each is a row,
-//! sealed with its [`Subject`], its name and its [`Revision`](crate::snapshot::Revision). A step writes the core and
+//! sealed with its [`Subject`], its name and its [`Revision`]. A step writes the core and
 //! the parts that changed. What changes nothing writes nothing. The core row names the other rows and their revisions,
 //! so that a row that is missing, or is put back as it was earlier, is found when the state is restored.
 //!
