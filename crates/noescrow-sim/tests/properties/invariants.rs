@@ -7,7 +7,7 @@
 use crate::key_log::{Key, Logged};
 use crate::schedules::{self, config, hostile, jump, ping_pong};
 use crate::support::stored::{Places, SESSION, claimed, opened, sealed, storage_key};
-use crate::support::{self, LATER, Mock, MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng};
+use crate::support::{self, Mock, MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng};
 use noescrow::error::{AcceptError, DecodeError, DecryptError, EncryptError, RestoreError};
 use noescrow::hazmat::{AcceptFromAnyone, duplicate_bundle};
 use noescrow::primitives::{Primitives, RustCrypto};
