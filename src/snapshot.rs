@@ -357,12 +357,7 @@ fn salt<P: Primitives>(
 /// Returns the salt under which `state` would be sealed now: if a row has it, sealing would write the row again. Nothing
 /// is sealed, so that this is no step of the protocol.
 #[cfg(feature = "alloc")]
-pub(crate) fn salt_now(
-    key: &StorageKey,
-    place: &Place<'_>,
-    revision: Revision,
-    state: &[u8],
-) -> [u8; SALT_LEN] {
+pub(crate) fn salt_now(key: &StorageKey, place: &Place<'_>, revision: Revision, state: &[u8]) -> [u8; SALT_LEN] {
     *salt(&RustCrypto, key, &before_salt(VERSION, place.kind, revision), &place.scope(), state).expose()
 }
 

@@ -3,7 +3,7 @@
 
 use crate::forger::{self, CT, HIDDEN};
 use crate::recording::{Faults, NoAd, Party, Recording, RecordingRng};
-use crate::support::{LATER, NOW, stored};
+use crate::support::{NOW, stored};
 use libcrux_ml_kem::mlkem1024;
 use noescrow::error::AcceptError;
 use noescrow::hazmat::AcceptFromAnyone;
