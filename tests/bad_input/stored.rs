@@ -6,10 +6,10 @@ use crate::support::stored::{
 };
 use crate::support::{MockDevice, MockSession, NOW, Talk, bundle, device_state, mock_device, rng, state};
 use crate::{damaged, other_versions};
-use noescrow::InitiateOptions;
-use noescrow::StorageKey;
 use noescrow::error::RestoreError;
 use noescrow::hazmat::AcceptFromAnyone;
+use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow::{InitiateOptions, Secret, StorageKey};
 
 /// Restores what a snapshot claims to be.
 fn session(snapshot: &[u8], newest: u64) -> Result<MockSession, RestoreError> {
@@ -195,28 +195,38 @@ const REPLAY_ENTRY: usize = 16;
 /// and flag.
 const PREKEY: usize = 4 + 1 + 8 + 32 + 64 + 32 + 9;
 
+/// Writes the digest of a stored prekey that its other fields describe.
+fn describe(state: &mut [u8], at: usize, kind: u8) {
+    let (fields, digest) = state[at..at + PREKEY - 9].split_at_mut(4 + 1 + 8 + 32 + 64);
+    let (id, rest) = fields.split_at(4);
+    let (version_and_expiry, secrets) = rest.split_at(1 + 8);
+    let (dh, seed) = secrets.split_at(32);
+    let dh = RustCrypto.dh_public(&Secret::new(dh.try_into().unwrap()));
+    let kem = RustCrypto.kem_public(&Secret::new(seed.try_into().unwrap()));
+    let (version, expiry) = version_and_expiry.split_at(1);
+    digest.copy_from_slice(&RustCrypto.sha256(&[&[kind], version, id, expiry, &dh, &kem]));
+}
+
 /// Two prekeys with one id, and the id for "none".
 #[test]
 fn f18_ids_of_a_stored_device_are_distinct_and_not_zero() {
     let clear = opened(device_state(&stored_device()));
-    // At the end of the core the signed prekey, a count, the one before. Then the one-time prekey's name, which has its
-    // id, and the prekey; a page of the replay record, whose name has the id of the signed prekey before.
-    let page = clear.len() - (9 + 1 + REPLAY_ENTRY);
-    let one_time = page - PREKEY;
-    let previous = one_time - 9 - PREKEY;
-    let signed = previous - 1 - PREKEY;
-    let ids = [signed, previous, one_time].map(|at| u32::from_be_bytes(clear[at..at + 4].try_into().unwrap()));
+    // Identity (64), clock (9), time of the offer (8), budget (12), the signed prekey; the count of those before it. After
+    // the core, the one-time prekey's name, which has its id, and the prekey; a page of the replay record.
+    let signed = 64 + 9 + 8 + 12;
+    let (previous, one_time) = (signed + PREKEY + 4, clear.len() - (9 + 1 + REPLAY_ENTRY) - PREKEY);
+    assert_eq!(clear[previous - 4..previous], [0, 0, 0, 1]);
+    let ids @ [now, before, last] =
+        [signed, previous, one_time].map(|at| u32::from_be_bytes(clear[at..at + 4].try_into().unwrap()));
     let with = |at: usize, id: u32| {
         let mut forged = clear.clone();
-        forged[at..at + 4].copy_from_slice(&id.to_be_bytes());
-        // The name of the row follows.
-        if at == one_time {
-            forged[at - 8..at - 4].copy_from_slice(&id.to_be_bytes());
-        }
-        if at == previous {
-            forged[page + 1..page + 5].copy_from_slice(&id.to_be_bytes());
-        }
-        device(&sealed(DEVICE, forged), 0).map(|_| ())
+        // A prekey's parts are named after it.
+        let page = clear.len() - (9 + 1 + REPLAY_ENTRY);
+        let names = [(one_time, one_time - 8), (previous, page + 1)];
+        let places = names.into_iter().filter(|(of, _)| *of == at).map(|(_, name)| name).chain([at]);
+        places.for_each(|at| forged[at..at + 4].copy_from_slice(&id.to_be_bytes()));
+        describe(&mut forged, at, if at == one_time { 2 } else { 1 });
+        device(&sealed(DEVICE, forged), 0)
     };
     for at in [signed, previous, one_time] {
         for id in ids.into_iter().chain([0]).filter(|id| clear[at..at + 4] != id.to_be_bytes()) {
@@ -224,6 +234,27 @@ fn f18_ids_of_a_stored_device_are_distinct_and_not_zero() {
         }
         // Control: another id.
         assert_eq!(with(at, 77), Ok(()), "{at}");
+    }
+}
+
+/// SN-2.32: the digest goes into AD. One that no description has would make sessions that nobody can begin.
+#[test]
+fn f18_the_digest_of_a_stored_prekey_is_its_descriptions() {
+    let clear = opened(device_state(&stored_device()));
+    let signed = 64 + 9 + 8 + 12;
+    let one_time = clear.len() - (9 + 1 + REPLAY_ENTRY) - PREKEY;
+    for (at, kind) in [(signed, 1), (signed + PREKEY + 4, 1), (one_time, 2)] {
+        // Expiry, X25519 key, seed, digest.
+        for byte in [5, 13, 45, 109] {
+            let mut forged = clear.clone();
+            forged[at + byte] ^= 8;
+            assert_eq!(device(&sealed(DEVICE, forged.clone()), 0).unwrap_err(), RestoreError::Refused, "{at} {byte}");
+            // Control: with the digest that belongs to it, each other value is a prekey's.
+            describe(&mut forged, at, kind);
+            assert!(device(&sealed(DEVICE, forged.clone()), 0).is_ok());
+            describe(&mut forged, at, 3 - kind);
+            assert_eq!(device(&sealed(DEVICE, forged), 0).unwrap_err(), RestoreError::Refused, "of the other kind");
+        }
     }
 }
 
