@@ -207,7 +207,7 @@ fn device<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
     }
     reader.bytes(8 + 4 + 8);
     signed_prekey(reader, secrets);
-    for _ in 0..reader.u8() {
+    for _ in 0..reader.u32() {
         signed_prekey(reader, secrets);
     }
 }
