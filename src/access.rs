@@ -104,6 +104,7 @@ mod tests {
         assert_ne!(key.hash().to_bytes(), RustCrypto.sha256(&[key.expose()]));
     }
 
+    /// LG-2.
     #[test]
     fn only_the_key_itself_is_admitted() {
         let hash = AccessKey::from_bytes([7; ACCESS_KEY_LEN]).hash();

@@ -385,7 +385,7 @@ fn a_prekey_that_is_gone_has_its_own_error() {
     assert_eq!(accepted(&mut bob, &message), Err(AcceptError::PrekeyGone));
 }
 
-/// Row 13: a pending message is accepted, refused or dropped.
+/// HS-R7, HS-R9: a pending message is accepted, refused or dropped.
 #[test]
 fn a_pending_message_tells_its_author_and_changes_nothing_yet() {
     let (alice, mut bob, mut rng) = pair::<HeapCapacity>();
@@ -422,7 +422,7 @@ fn a_pending_message_tells_its_author_and_changes_nothing_yet() {
     }
 }
 
-/// Row 13, without an allocation for the plaintext.
+/// HS-R7, without an allocation for the plaintext.
 #[test]
 fn a_message_accepted_in_place_comes_back_after_wrong_associated_data() {
     let (alice, mut bob, mut rng) = pair::<Capacity<6, 4, 2>>();

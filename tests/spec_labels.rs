@@ -1,29 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The document and the code name the same steps, and so do the symbolic models, except for steps with a reason not to.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test states its expectations")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, unreachable_pub, reason = "a test states its expectations")]
 
+#[path = "spec_labels/areas.rs"]
+mod areas;
 #[path = "spec_labels/documents.rs"]
 mod documents;
+#[path = "spec_labels/known.rs"]
+mod known;
 
+use areas::labels;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Modules of `src` that name steps and perform none: a label there does not count as the step's code.
 const ABOUT_STEPS: [&str; 1] = ["hazmat"];
-
-/// Labels such as `HS-I4` or `PK-1`: two capitals, a hyphen, an optional capital, digits.
-fn labels(text: &str) -> BTreeSet<String> {
-    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
-    words.filter(|word| is_label(word)).map(str::to_owned).collect()
-}
-
-fn is_label(word: &str) -> bool {
-    let Some((room, step)) = word.split_once('-') else { return false };
-    let digits = step.strip_prefix(|c: char| c.is_ascii_uppercase()).unwrap_or(step);
-    ["ID", "PK", "HS", "DR", "BR", "SP", "TR", "SN"].contains(&room)
-        && !digits.is_empty()
-        && digits.chars().all(|c| c.is_ascii_digit())
-}
 
 /// Labels of all sources below `folder`, except those in the modules `without`.
 fn of_sources(folder: &Path, without: &[&str]) -> BTreeSet<String> {

@@ -214,6 +214,7 @@ impl<M, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, M, P, C, S
     /// Uses the prekey up without a session: a one-time prekey is deleted, otherwise the handshake enters the replay
     /// record. No copy of the message can be opened after that. Save the device.
     pub fn refuse(self) {
+        self.device.primitives.step("HS-R9");
         self.device.use_up(self.prekey);
     }
 
@@ -245,6 +246,7 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
 
     /// Does the same as [`refuse`](Self::refuse) and gives the device back.
     pub(crate) fn refuse_with_device(self) -> &'d Device<P, C> {
+        self.device.primitives.step("HS-R9");
         self.device.use_up(self.prekey);
         self.device
     }

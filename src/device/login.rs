@@ -73,6 +73,7 @@ mod tests {
         Device::generate(UnixSeconds(2_000_000_000), &mut ChaCha20Rng::seed_from_u64(seed))
     }
 
+    /// LG-1.
     #[test]
     fn a_login_verifies_for_its_identity_and_challenge_only() {
         let (bob, mallory) = (device(1), device(2));

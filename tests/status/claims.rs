@@ -66,7 +66,7 @@ fn tests(tree: &Tree) -> BTreeSet<String> {
 /// The attack's number with which a test's name begins. Attacks on the service (g) are in the audit's document.
 fn attack(test: &str) -> Option<&str> {
     let (number, _) = test.trim_start_matches("control_").split_once('_')?;
-    let is_attack = number.strip_prefix(|c: char| ('a'..='f').contains(&c)).is_some_and(is_number);
+    let is_attack = number.strip_prefix(|c: char| ('a'..='f').contains(&c) || c == 'i').is_some_and(is_number);
     is_attack.then_some(number)
 }
 
