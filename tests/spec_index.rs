@@ -38,8 +38,8 @@ The labels of [protocol.md](protocol.md), in its order.
 - *Model*: the first line of the step in each symbolic model. A dash: [no model has it, for the reason
   given](models/README.md#steps-that-no-model-has).
 - *Vectors*: the [files](vectors/README.md) with events whose reason is a rule of the step, and the number of these
-  events; if there are none, the files that name the step. A dash: no transcript has a login, an access key, or a
-  refusal by the application.
+  events; if there are none, the files that name the step. A dash: no transcript has a login or an
+  access key.
 
 Labels of rules (areas NT, KY, KS, BM, PD, AV, RT, CX, FL and PP) are not listed: a rule holds at many places.
 
@@ -68,9 +68,10 @@ const NOT_OF_A_STEP: [&str; 7] = [
 /// Steps without a line `primitives.step("HS-I4")`, and the file in which the comment of a function names them first.
 const COMMENTED: [(&str, &str); 3] =
     [("DR-I1", "src/ratchet/double.rs"), ("DR-I2", "src/ratchet/double.rs"), ("HS-R8", "src/session.rs")];
-/// Steps that no transcript has: a login and a mailbox's admission touch no key, and a refusal by the application leaves
-/// nothing to replay.
-const IN_NO_TRANSCRIPT: [&str; 3] = ["HS-R9", "LG-1", "LG-2"];
+/// A step that no reason names, and the event that performs it.
+const PERFORMED_BY: (&str, &str) = ("HS-R9", r#""do":"refuse","#);
+/// Steps that no transcript has: a login and a mailbox's admission touch no key.
+const IN_NO_TRANSCRIPT: [&str; 2] = ["LG-1", "LG-2"];
 
 /// The labels with which the reasons of a file's events begin, before the colon, and the number of these events.
 fn reasons(file: &str) -> BTreeMap<String, usize> {
@@ -221,7 +222,9 @@ fn render(tree: &Tree) -> (String, Vec<String>) {
             .filter_map(|((path, _), counts)| counts.get(&label).map(|count| format!("{}: {count}", link(path))));
         let mut files: Vec<String> = reasoned.collect();
         if files.is_empty() {
-            let all = vectors.iter().zip(&named).filter(|(_, named)| named.contains(&label));
+            let all = vectors.iter().zip(&named).filter(|((_, text), named)| {
+                named.contains(&label) || (label == PERFORMED_BY.0 && text.contains(PERFORMED_BY.1))
+            });
             files = all.map(|((path, _), _)| link(path)).collect();
         }
         let vector = cell(files);

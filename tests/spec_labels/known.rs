@@ -75,13 +75,19 @@ fn every_label_anywhere_is_in_the_document() {
 
 #[test]
 fn control_a_label_or_part_that_is_not_in_the_document_is_seen() {
-    for (path, label) in
-        [("src/new.rs", "PP-99"), ("spec/models/new.vp", "HS-I99"), ("spec/python/new.py", "DR-D6.99"), ("tests/new.rs", "KY-Z1")]
-    {
+    for (path, label) in [
+        ("src/new.rs", "PP-99"),
+        ("spec/models/new.vp", "HS-I99"),
+        ("spec/python/new.py", "DR-D6.99"),
+        ("tests/new.rs", "KY-Z1"),
+    ] {
         let mut files = files();
         files.insert(path.into(), format!("// ({label}): see there."));
         assert_eq!(unknown(&files), [format!("{path}: {label}")]);
     }
-    assert_eq!(carried("DR-D6.2. RT-1, SHA-256, X-1, A-10 and FL-1."), ["DR-D6", "DR-D6.2", "FL-1", "RT-1"].map(str::to_owned).into());
+    assert_eq!(
+        carried("DR-D6.2. RT-1, SHA-256, X-1, A-10 and FL-1."),
+        ["DR-D6", "DR-D6.2", "FL-1", "RT-1"].map(str::to_owned).into()
+    );
     assert_eq!(unlisted_areas("**DR-D6** and **XX-I1.2**, not **S-1** or XY-1"), ["XX"].into());
 }
