@@ -113,7 +113,7 @@ errors! {
         /// authenticated.
         NewerVersion => "snapshot of a newer version",
         /// The snapshot is genuine but older than the newest generation that the caller knows of. Resuming from it
-        /// would use keys twice.
+        /// would lose messages, and a device would accept first messages again.
         Rollback => "snapshot of an older generation",
     }
 

@@ -119,7 +119,8 @@ pub(crate) struct Parties {
 
 /// One end of a conversation. It encrypts messages for the other end and decrypts messages from it.
 ///
-/// An error leaves the session exactly as it was. There is no `Clone`: two copies would use one key twice.
+/// An error leaves the session exactly as it was. There is no `Clone`: of two messages that two copies
+/// send under one number, the receiver opens one.
 ///
 /// `S` is the store of skipped message keys. Without the feature `alloc` neither parameter has a default, because the
 /// default of `S` grows on the heap and no other default may change when a feature is enabled; see
