@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A conversation on the recorder, with every operation under its participant's name.
 
-use noescrow::hazmat::AcceptFromAnyone;
-use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, Payload, Sealed, UnixSeconds, device, session};
+use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, Payload, Prekey, Sealed, UnixSeconds, device, session};
 use noescrow_audit::{Kind, Role, Tape, TraceReader};
 use noescrow_recorder::Recorder;
 use rand_chacha::ChaCha20Rng;
@@ -12,7 +11,8 @@ type Device = device::Device<Recorder, Capacity<4, 4>>;
 type Session = session::Session<Recorder>;
 
 pub const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
-pub const LATER: UnixSeconds = UnixSeconds(NOW.0 + 30 * 86_400);
+/// When prekeys made now expire.
+pub const LATER: UnixSeconds = UnixSeconds(NOW.0 + 35 * 86_400);
 /// Associated data of every message.
 pub const ASSOCIATED_DATA: &[u8] = b"conversation 7";
 /// Number of messages, alternating; an epoch takes 13 with the largest chunks.
@@ -59,16 +59,34 @@ pub fn padded(number: u64) -> Vec<u8> {
     [&text(number)[..], &[0x80]].concat()
 }
 
+/// A recorded conversation.
+#[derive(Debug)]
+pub struct Conversation {
+    pub run: Vec<Operation>,
+    /// The random ids of the prekeys.
+    pub ids: PrekeyIds,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct PrekeyIds {
+    pub signed: u32,
+    /// 0 if there is none.
+    pub one_time: u32,
+    /// Of Alice's own signed prekey, which nobody uses.
+    pub own: u32,
+}
+
 /// Alice writes to Bob, who has published a one-time prekey, or has none left; then they alternate.
-pub fn record(with_one_time_prekey: bool) -> Vec<Operation> {
+pub fn record(with_one_time_prekey: bool) -> Conversation {
     let tape = Tape::in_memory();
     let [for_alice, for_bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
     let mut rng = ChaCha20Rng::seed_from_u64(7);
     let mut bob = Device::generate_with(for_bob, NOW, &mut rng);
     let mut published = bob.publish(usize::from(with_one_time_prekey), NOW, &mut rng).unwrap();
-    let bundle =
-        Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap().to_bytes();
+    let one_time = published.one_time_prekeys.pop();
     let alice = Device::generate_with(for_alice.clone(), NOW, &mut rng);
+    let (signed, one_time_id) = (published.signed_prekey.id(), one_time.as_ref().map_or(0, Prekey::id));
+    let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap().to_bytes();
     let bundle = Bundle::from_bytes(&for_alice, &bundle).unwrap();
 
     // The end of each message in the trace.
@@ -82,9 +100,8 @@ pub fn record(with_one_time_prekey: bool) -> Vec<Operation> {
             &mut rng,
         )
         .unwrap();
-    let (mut bobs, received): (Session, _) =
-        bob.accept(Sealed { message: &hello, associated_data: ASSOCIATED_DATA }).unwrap();
-    assert_eq!(received, text(1));
+    let (mut bobs, received): (Session, _) = bob.open(&hello).unwrap().accept(ASSOCIATED_DATA).unwrap();
+    assert_eq!(received.plaintext, text(1));
     ends.push(tape.operations());
     for number in 2..=MESSAGES {
         let (from, to) = if number % 2 == 0 { (&mut bobs, &mut alices) } else { (&mut alices, &mut bobs) };
@@ -102,7 +119,10 @@ pub fn record(with_one_time_prekey: bool) -> Vec<Operation> {
     }
     let mut run = read(&tape.bytes(), &ends);
     whole_encapsulations(&mut run);
-    run
+    // This signs, and so stands after the end of the trace.
+    let own = alice.signed_prekey().id();
+    let ids = PrekeyIds { signed, one_time: one_time_id, own };
+    Conversation { run, ids }
 }
 
 /// The models have one step for the two steps of one encapsulation of the Braid, and one for the two parts of a
