@@ -12,11 +12,11 @@ use crate::served_bundle::{ServedBundle, with_low_order_ephemeral};
 use crate::side::{PerParty, Side, Who};
 use noescrow::Bundle;
 use noescrow::InitiateOptions;
-use noescrow::MESSAGE_OVERHEAD;
 use noescrow::error::InitiateError;
 use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::hazmat::{device_state, session_state};
 use noescrow::primitives::Primitives;
+use noescrow::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD};
 use noescrow_recorder::Recorder;
 use std::sync::Arc;
 
@@ -26,6 +26,11 @@ fn flipped(sent: &Sent, at: usize) -> Vec<u8> {
         *byte ^= 1;
     }
     bytes
+}
+
+/// A message with another first byte of its text. A change of the padding would be refused even without the tag.
+fn with_forged_body(sent: &Sent) -> Vec<u8> {
+    flipped(sent, if sent.is_first { FIRST_MESSAGE_OVERHEAD } else { MESSAGE_OVERHEAD })
 }
 
 impl Node {
@@ -102,7 +107,7 @@ impl Node {
                     with_low_order_ephemeral(&sent.bytes, self.published)
                         .map(|bytes| ("first message: ephemeral key of low order", bytes)),
                 );
-                attacks.push(("first message forged", flipped(sent, sent.bytes.len().saturating_sub(1))));
+                attacks.push(("first message forged", with_forged_body(sent)));
             }
         }
         attacks.retain(|(kind, bytes)| is_new([kind.as_bytes(), &self.devices.bob, bytes]));
@@ -135,9 +140,8 @@ impl Node {
         let mut attacks: Vec<(Side, &'static str, Vec<u8>)> = Vec::new();
         if let Some(sent) = self.in_transit.iter().rfind(|sent| sent.conversation == at) {
             let to = sent.from.other();
-            let last = sent.bytes.len().saturating_sub(1);
             attacks.push((to, "header forged", flipped(sent, MESSAGE_OVERHEAD / 2)));
-            attacks.push((to, "body forged", flipped(sent, last)));
+            attacks.push((to, "body forged", with_forged_body(sent)));
             attacks.push((sent.from, "message reflected", sent.bytes.clone()));
         }
         let opened = self.opened.iter().filter(|sent| sent.conversation == at);
