@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A conversation on the recorder, with every operation under its participant's name.
 
+use noescrow::hazmat::{session_from_state, session_state};
 use noescrow::{Bundle, Capacity, ChunkSize, InitiateOptions, Payload, Prekey, Sealed, UnixSeconds, device, session};
 use noescrow_audit::{Kind, Role, Tape, TraceReader};
 use noescrow_recorder::Recorder;
@@ -17,6 +18,8 @@ pub const LATER: UnixSeconds = UnixSeconds(NOW.0 + 35 * 86_400);
 pub const ASSOCIATED_DATA: &[u8] = b"conversation 7";
 /// Number of messages, alternating; an epoch takes 13 with the largest chunks.
 const MESSAGES: u64 = 15;
+/// The number of the message that Alice sends twice, in a run with a reused state.
+pub const REUSED_AT: u64 = 4;
 
 /// One call of a primitive.
 #[derive(Clone, Debug)]
@@ -76,8 +79,9 @@ pub struct PrekeyIds {
     pub own: u32,
 }
 
-/// Alice writes to Bob, who has published a one-time prekey, or has none left; then they alternate.
-pub fn record(with_one_time_prekey: bool) -> Conversation {
+/// Alice writes to Bob, who has published a one-time prekey, or has none left; then they alternate. With `reuses`, Alice
+/// uses her state after the third message twice, and the conversation ends there.
+pub fn record(with_one_time_prekey: bool, reuses: bool) -> Conversation {
     let tape = Tape::in_memory();
     let [for_alice, for_bob] = ["Alice", "Bob"].map(|name| Recorder::device(&tape, name).unwrap());
     let mut rng = ChaCha20Rng::seed_from_u64(7);
@@ -93,29 +97,25 @@ pub fn record(with_one_time_prekey: bool) -> Conversation {
     let mut ends = vec![tape.operations()];
     let chunks = ChunkSize::Bytes256;
     let (mut alices, hello): (Session, _) = alice
-        .initiate(
-            bundle,
-            Payload { plaintext: &text(1), associated_data: ASSOCIATED_DATA, ..Payload::default() },
-            InitiateOptions::unverified(NOW).chunk_size(chunks),
-            &mut rng,
-        )
+        .initiate(bundle, payload(&text(1)), InitiateOptions::unverified(NOW).chunk_size(chunks), &mut rng)
         .unwrap();
     let (mut bobs, received): (Session, _) = bob.open(&hello).unwrap().accept(ASSOCIATED_DATA).unwrap();
     assert_eq!(received.plaintext, text(1));
     ends.push(tape.operations());
     for number in 2..=MESSAGES {
         let (from, to) = if number % 2 == 0 { (&mut bobs, &mut alices) } else { (&mut alices, &mut bobs) };
-        let message = from
-            .encrypt(
-                Payload { plaintext: &text(number), associated_data: ASSOCIATED_DATA, ..Payload::default() },
-                &mut rng,
-            )
-            .unwrap();
-        assert_eq!(
-            to.decrypt(Sealed { message: &message, associated_data: ASSOCIATED_DATA }).unwrap().plaintext,
-            text(number)
-        );
+        let message = if reuses && number == REUSED_AT {
+            use_twice(to, &for_alice, &mut rng)
+        } else {
+            from.encrypt(payload(&text(number)), &mut rng).unwrap()
+        };
+        let receiver = if reuses && number == REUSED_AT { from } else { to };
+        let opened = receiver.decrypt(Sealed { message: &message, associated_data: ASSOCIATED_DATA }).unwrap();
+        assert_eq!(opened.plaintext, text(number));
         ends.push(tape.operations());
+        if reuses && number == REUSED_AT {
+            break;
+        }
     }
     let mut run = read(&tape.bytes(), &ends);
     whole_encapsulations(&mut run);
@@ -123,6 +123,21 @@ pub fn record(with_one_time_prekey: bool) -> Conversation {
     let own = alice.signed_prekey().id();
     let ids = PrekeyIds { signed, one_time: one_time_id, own };
     Conversation { run, ids }
+}
+
+fn payload(plaintext: &[u8]) -> Payload<'_> {
+    Payload { plaintext, associated_data: ASSOCIATED_DATA, ..Payload::default() }
+}
+
+/// Sends the texts 4 and 5 from copies of one state, and returns the first message.
+fn use_twice(session: &Session, primitives: &Recorder, rng: &mut ChaCha20Rng) -> Vec<u8> {
+    let state = session_state(session);
+    let [first, second] = [REUSED_AT, REUSED_AT + 1].map(|number| {
+        let mut copy: Session = session_from_state(primitives.clone(), &state).unwrap();
+        copy.encrypt(payload(&text(number)), rng).unwrap()
+    });
+    assert_ne!(first, second);
+    first
 }
 
 /// The models have one step for the two steps of one encapsulation of the Braid, and one for the two parts of a
