@@ -2,7 +2,7 @@
 //! B4, B27, B28, B31: re-encapsulation, malformed keys and ciphertexts, implicit rejection, private keys in storage.
 
 use crate::forger::{self, CT, HIDDEN};
-use crate::recording::{Faults, NoAd, Party, Recording, RecordingRng};
+use crate::recording::{Faults, NoAd, Party, RecordedDevice, Recording, RecordingRng};
 use crate::support::{NOW, stored};
 use libcrux_ml_kem::mlkem1024;
 use noescrow::error::AcceptError;
@@ -318,15 +318,22 @@ fn b31_private_kem_keys_are_stored_as_seeds_only() {
     let at = find(&seed).unwrap();
     assert_eq!(find(&bundle.one_time_prekey().unwrap().kem_key()[..32]), None);
 
-    // Whatever an attacker with the storage key writes over a seed, the key is consistent: another d is another key, to
-    // which the message was not sent; another z is the same key.
+    // Whatever an attacker with the storage key writes over a seed, the key is consistent: another d is another key, which
+    // is not the one that was described, and another z is the same key.
     let (_, hello) = Party::new(13).initiate(&bytes).unwrap();
-    for (byte, accepted) in [(0, false), (31, false), (32, true), (63, true)] {
+    let subject = bob.device.subject();
+    for (byte, is_same) in [(0, false), (31, false), (32, true), (63, true)] {
         let mut forged = state.clone();
         forged[at + byte] ^= 0x10;
-        let mut bob = Party::restored(&sealed(forged), 14);
-        let outcome = bob.device.accept(&hello).map(|_| ());
-        assert_eq!(outcome, if accepted { Ok(()) } else { Err(AcceptError::Refused) }, "{byte}");
+        let forged = sealed(forged);
+        if is_same {
+            assert!(Party::restored(&forged, 14).device.accept(&hello).is_ok(), "{byte}");
+        } else {
+            let key = noescrow::StorageKey::new([0x5A; 32]);
+            let restored =
+                RecordedDevice::restore_in_place(Recording::default(), &mut forged.clone(), &key, &subject, 0);
+            assert_eq!(restored.map(|_| ()).unwrap_err(), noescrow::error::RestoreError::Refused, "{byte}");
+        }
     }
     assert!(bob.device.accept(&hello).is_ok());
 }
