@@ -33,7 +33,7 @@ mod handshake;
 #[cfg(feature = "hazmat")]
 pub mod hazmat;
 
-// §8, §9, §12 to §14: the Triple Ratchet, its keys and its steps.
+// §7 to §9: the Triple Ratchet, its keys and its steps.
 mod ratchet;
 
 // §9: messages: their bytes, their padding, and the operations encrypt and decrypt.

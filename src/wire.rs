@@ -28,7 +28,7 @@ pub(crate) const SALT_LEN: usize = ROUTING_TAG_LEN + SALT_RANDOM_LEN;
 /// to cover none would let a server pair a genuine header with any body, and have its receiver derive keys for it.
 pub(crate) const COVERED_LEN: usize = 4_096;
 /// Length in bytes of a header's key commitment. 128 bits suffice: only the peers can choose header keys, and a peer
-/// that spends 2^64 work gains only an ambiguity in its own conversation (spec/protocol.md §8).
+/// that spends 2^64 work gains only an ambiguity in its own conversation (spec/protocol.md §9).
 pub(crate) const COMMITMENT_LEN: usize = 16;
 /// Length in bytes of a header's classical part: ratchet key, PN, N.
 pub(crate) const DOUBLE_HEADER_LEN: usize = 32 + 4 + 4;

@@ -364,7 +364,7 @@ impl Intercept for Compressions {
     }
 }
 
-/// DR-E3, TR-1: pinned, because they are most of what a short message costs (spec/protocol.md §8).
+/// DR-E3, TR-1: pinned, because they are most of what a short message costs (spec/protocol.md §9).
 #[test]
 fn a_message_costs_29_compressions_to_send_and_27_to_open() {
     let mut rng = ChaCha20Rng::seed_from_u64(3);

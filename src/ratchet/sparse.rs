@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A message is sent on the chain of the newest epoch whose key its receiver is sure to have. Steps are numbered `SP-*`
-//! as in spec/protocol.md §13. Receiving has two halves, as in the Double Ratchet: [`SparseRatchet::receive`] changes
+//! as in spec/protocol.md §8. Receiving has two halves, as in the Double Ratchet: [`SparseRatchet::receive`] changes
 //! nothing, and [`SparseRatchet::commit`] stores the changes after the message has been authenticated.
 //!
 //! This module is not concerned with how an epoch's key is agreed on (`braid`) and what a message key is used for
@@ -341,7 +341,7 @@ fn missing(header: &SparseHeader, chain: &EpochChains) -> Option<u32> {
 }
 
 /// Skips to `number` - 1, keeping the newest `keep` keys, and steps once. The source's §5.6 skips to `number` and then steps, which is an erratum
-/// (spec/protocol.md §13).
+/// (spec/protocol.md §8).
 fn advance<P: Primitives, S: SkippedKeyStore>(
     primitives: &P,
     chain: &SparseChain,
@@ -391,7 +391,7 @@ fn kdf_scka<P: Primitives>(
 }
 
 /// KDF_SCKA_CK: HKDF-Expand(ck, label || counter, 64) = CK || mk, keyed by the chain key as in the source's §5.2. The
-/// parameters in the table of its §7.2 are an erratum (spec/protocol.md §13).
+/// parameters in the table of its §7.2 are an erratum (spec/protocol.md §8).
 fn kdf_scka_ck<P: Primitives>(primitives: &P, chain_key: &Secret<32>, number: u32) -> (Secret<32>, MessageKey) {
     let mut material = Secret::<64>::zero();
     primitives.hkdf_expand(chain_key, &[labels::CHAIN_NEXT, &number.to_be_bytes()], material.expose_mut());

@@ -4,7 +4,7 @@
 //!
 //! The whole composite header is inside the sealed header, so that the server sees neither ratchet. A message changes
 //! the state of the ratchets only if both have a key for it and it opened under the combined key. Steps are numbered as
-//! in spec/protocol.md §9 and §14: `DR-*` for the Double Ratchet, `SP-*` for the sparse one, `TR-1` where they join.
+//! in spec/protocol.md §9: `DR-*` for the Double Ratchet, `SP-*` for the sparse one, `TR-1` where they join.
 //!
 //! If one ratchet is broken, the other still protects messages: the message key is HKDF(salt = pq_mk, ikm = ec_mk). A
 //! post-quantum ratchet that has failed ends the session, which never continues with the classical ratchet alone.

@@ -69,7 +69,7 @@ pub fn bundle(identity: &[u8], signed: &[u8], one_time: Option<&[u8]>) -> Vec<u8
     [identity, signed, &rest].concat()
 }
 
-/// AD of spec/protocol.md §7, from the bytes that both sides saw.
+/// AD of spec/protocol.md §6, from the bytes that both sides saw.
 pub fn associated_data(initiator: &[u8; 128], bundle: &Bundle, clear: &[u8]) -> [u8; 32] {
     let digest = |prekey: &Prekey| RustCrypto.sha256(&[&prekey.to_bytes()[..DESCRIPTION_LEN]]);
     let one_time = bundle.one_time_prekey().map(digest);

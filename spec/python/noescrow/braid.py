@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""§12: the ML-KEM Braid. One class per state, with the fields that §12's *Stored* lists."""
+"""§7: the ML-KEM Braid. One class per state, with the fields that §7.8 lists."""
 
 from dataclasses import dataclass, replace
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""§12, erasure code: a value as codewords, any k of which restore it."""
+"""§7.4, erasure code: a value as codewords, any k of which restore it."""
 
 from dataclasses import dataclass, field
 

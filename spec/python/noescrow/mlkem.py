@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""FIPS 203: ML-KEM-768 and ML-KEM-1024, with encapsulation in two steps (§12). Algorithm numbers are those of FIPS
+"""FIPS 203: ML-KEM-768 and ML-KEM-1024, with encapsulation in two steps (§7). Algorithm numbers are those of FIPS
 203."""
 
 import hashlib

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""§13: the Sparse Post-Quantum Ratchet."""
+"""§8: the Sparse Post-Quantum Ratchet."""
 
 from dataclasses import dataclass, field
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Braid's authenticator and its output keys: KDF_AUTH, MacHdr, MacCt, KDF_OK (ML-KEM Braid rev 1; spec/protocol.md
-//! §12).
+//! §7).
 //!
 //! Epochs enter as eight bytes, big-endian. KDF_AUTH takes the root as salt, as in the source's text; Signal's code
-//! differs (§12 lists both). The MACs bind the exchanged values to the session's initial secret and to every epoch's
+//! differs (§7 lists both). The MACs bind the exchanged values to the session's initial secret and to every epoch's
 //! key since.
 
 use super::epoch::Epoch;

@@ -32,7 +32,7 @@ impl Epoch {
         self.0
     }
 
-    /// Encodes the epoch as KDFs and MACs take it: eight bytes, big-endian (spec/protocol.md §12).
+    /// Encodes the epoch as KDFs and MACs take it: eight bytes, big-endian (spec/protocol.md §7).
     pub(crate) fn to_bytes(self) -> [u8; 8] {
         u64::from(self.0).to_be_bytes()
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The ML-KEM Braid (rev 1) with ML-KEM-768: two parties repeatedly agree on a fresh key, in chunks that are sent with
-//! their messages (spec/protocol.md §12).
+//! their messages (spec/protocol.md §7).
 //!
 //! Both parties hold the same secret at the start. In each epoch one party generates a KEM key pair and the other
 //! encapsulates to it; then the roles swap. The key is sent in two parts, and so is the ciphertext. `ct1` needs only

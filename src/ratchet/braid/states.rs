@@ -92,7 +92,7 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 pub(crate) struct Incoming {
     /// The sender's sending epoch, which is always the message's epoch - 1, so that both sides name the same chain. The
-    /// source differs at BR-13 (spec/protocol.md §12).
+    /// source differs at BR-13 (spec/protocol.md §7).
     pub(crate) receiving_epoch: u32,
     pub(crate) key: Option<EpochKey>,
     change: Change,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The Braid's state as bytes, inside a sealed snapshot (spec/protocol.md §12). Only a state that could have been
+//! The Braid's state as bytes, inside a sealed snapshot (spec/protocol.md §7). Only a state that could have been
 //! stored loads: counters are in range, and collected chunks are distinct and fewer than complete. Values that follow
 //! from others are not stored: public keys and ct1 are computed again, identically on every machine.
 

@@ -65,7 +65,7 @@ fn until([a, b]: &mut [Party; 2], who: usize, epoch: u32) {
     panic!("epoch {epoch} never came")
 }
 
-/// KDF_SCKA_INIT, _RK and _CK against HKDF and HMAC written out by another implementation (spec/protocol.md §13).
+/// KDF_SCKA_INIT, _RK and _CK against HKDF and HMAC written out by another implementation (spec/protocol.md §8).
 /// SP-I1, SP-S1 and SP-S2 use them.
 #[test]
 fn the_kdfs_give_the_known_answers() {
@@ -128,7 +128,7 @@ fn e18_no_output_of_a_chain_repeats() {
 }
 
 /// Attack E17: numbers begin at 1, and messages that arrive in order store no key. The source's order of skipping is an
-/// erratum (spec/protocol.md §13).
+/// erratum (spec/protocol.md §8).
 /// SP-S2, SP-R2.
 #[test]
 fn e17_in_order_delivery_stores_no_key_and_numbers_begin_at_one() {

@@ -69,7 +69,7 @@ const LEFT_OUT_OF_REUSE: [Abstraction; 4] = [
     },
 ];
 
-/// The constants of the models, as spec/protocol.md §3 and §12 define them. The test for labels in src/labels.rs and
+/// The constants of the models, as spec/protocol.md §3 and §7 define them. The test for labels in src/labels.rs and
 /// the known answers pin the same strings.
 const CONSTANTS: [(&str, &[u8]); 35] = [
     ("f", &[0xFF; 32]),

@@ -287,7 +287,7 @@ fn e3_the_last_epoch_has_no_successor() {
 }
 
 /// Attack E14: a man in the middle who has stolen the authenticator replaces the header of the next key pair and
-/// continues to know every key. This is the limit stated in spec/protocol.md §14; it does not apply to a thief who only
+/// continues to know every key. This is the limit stated in spec/protocol.md §9; it does not apply to a thief who only
 /// listens.
 #[test]
 fn e14_a_stolen_authenticator_lets_an_active_thief_agree_instead_of_the_peer() {

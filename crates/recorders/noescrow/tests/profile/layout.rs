@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The secrets of stored states, read as spec/protocol.md §11 and §12 state them, without the profile.
+//! The secrets of stored states, read as spec/protocol.md §11 and §7 state them, without the profile.
 
 /// Bytes of a handshake (spec/protocol.md §5).
 const HANDSHAKE_LEN: usize = 1756;
