@@ -19,7 +19,7 @@ mod options;
 pub mod policy;
 mod stored;
 
-pub use accepting::{AcceptFailed, Pending};
+pub use accepting::{AcceptFailed, AcceptedSession, Pending};
 #[cfg(feature = "alloc")]
 pub use capacity::HeapCapacity;
 pub use capacity::{Capacities, Capacity};

@@ -382,12 +382,14 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         bytes.expose_mut().get_mut(..written).unwrap_or_default()
     }
 
-    /// Opens the header of `message` and returns how many messages it skips: how many steps of a chain
-    /// [`decrypt`](Self::decrypt) would derive in either ratchet before this message's own. Nothing changes.
+    /// Opens the header of `message` and returns how many messages it skips, in the ratchet in which it skips more.
+    /// [`decrypt`](Self::decrypt) would take at most as many steps in each ratchet before this message's own. Nothing
+    /// changes.
     ///
     /// An honest peer's message skips those that were lost or that are late. A hostile peer can demand up to
-    /// [`MAX_JUMP`](crate::MAX_JUMP) steps in each of two chains with every message. A host that wants to bound this work
-    /// refuses or delays messages above a number of its own.
+    /// [`MAX_JUMP`](crate::MAX_JUMP) steps in each of two chains of the Double Ratchet, and as many in the post-quantum
+    /// one, with every message: 100,000 steps. A host that wants to bound this work refuses or delays messages above a
+    /// number of its own.
     ///
     /// # Errors
     /// [`DecryptError`], for what is found before any derivation.
@@ -437,9 +439,9 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         }
     }
 
-    /// Returns whether the peer has sent 12,500 messages since this side's last answer reached it, half of
-    /// [`MAX_JUMP`](crate::MAX_JUMP). Only an answer begins a new chain, on which the peer's number starts at 0 again:
-    /// send one, of any content.
+    /// Returns whether this side should send a message, of any content: 12,500 messages of the peer's chain have arrived,
+    /// half of [`MAX_JUMP`](crate::MAX_JUMP). Only an answer that reaches the peer begins a new chain, on which its
+    /// numbers start at 0 again. An answer that was sent and does not arrive changes nothing, so the result stays true.
     #[must_use]
     pub fn should_answer(&self) -> bool {
         self.ratchet.double.should_answer()

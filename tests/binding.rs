@@ -224,6 +224,51 @@ fn the_exporter_is_given_out_once() {
     assert_eq!((exported(&mut alice), exported(&mut bob)), (None, None));
 }
 
+/// An initiator whose first chunk is not the one that its MAC covers: with chunks of 128 bytes, it is a whole value.
+#[derive(Clone, Default)]
+struct FalseChunk;
+
+/// A header with chunks of 128 bytes, and where in it the chunk is.
+const LONG_HEADER: usize = 180;
+const CHUNK_AT: usize = 32 + 4 + 4 + 1 + 4 + 2;
+
+impl Intercept for FalseChunk {
+    fn intercept(&self, primitives: &RustCrypto, call: &mut Call<'_>) {
+        if let Call::Seal { key, nonce, ad, buffer, tag } = call {
+            if ad.len() == 32 + 32 + 1 + 32 + LONG_HEADER {
+                let mut ad = ad.to_vec();
+                ad[97 + CHUNK_AT] ^= 1;
+                **tag = primitives.seal(key, nonce, &ad, buffer);
+                return;
+            }
+            if buffer.len() == LONG_HEADER {
+                buffer[CHUNK_AT] ^= 1;
+            }
+        }
+        call.perform(primitives);
+    }
+}
+
+/// HS-R7: a first message that makes the Braid fail opens, and its session is over: it has no exporter.
+#[test]
+fn a_first_message_that_ends_its_session_leaves_no_exporter() {
+    fn accepted<P: Primitives>(primitives: P) -> (Vec<u8>, bool, bool) {
+        type Owner<P> = noescrow::device::Device<P, noescrow::Capacity<1, 1>>;
+        let (now, mut rng) = (noescrow::UnixSeconds(1), ChaCha20Rng::seed_from_u64(7));
+        let alice = Owner::generate_with(primitives, now, &mut rng);
+        let mut bob = Owner::generate_with(RustCrypto, now, &mut rng);
+        let published = bob.publish(0, now, &mut rng).unwrap();
+        let bundle = noescrow::Bundle::new(published.identity, published.signed_prekey, None).unwrap();
+        let options = noescrow::InitiateOptions::unverified(now).chunk_size(noescrow::ChunkSize::Bytes128);
+        let (_, hello) = alice.initiate(bundle, b"hi", options, &mut rng).unwrap();
+        let (mut session, opened) = bob.open(&hello).unwrap().accept(b"").unwrap();
+        (opened.plaintext, session.is_abandoned(), session.take_exporter().is_some())
+    }
+    assert_eq!(accepted(Intercepted::<FalseChunk>::default()), (b"hi".to_vec(), true, false));
+    // Control: an honest initiator's.
+    assert_eq!(accepted(RustCrypto), (b"hi".to_vec(), false, true));
+}
+
 /// Counts derivations of chains and roots; optionally leaves the body out of the header's associated data.
 #[derive(Clone, Default)]
 struct Work {

@@ -201,8 +201,9 @@ fn a_side_that_only_listens_should_answer_in_time() {
     assert!(!talk.ends[1].should_answer());
     talk.pass(0).unwrap();
     assert!(talk.ends[1].should_answer() && !talk.ends[0].should_answer());
+    talk.lose(1, 1);
+    assert!(talk.ends[1].should_answer(), "an answer that is withheld is none");
     talk.pass(1).unwrap();
-    assert!(!talk.ends[1].should_answer());
     talk.pass(0).unwrap();
     assert!(!talk.ends[1].should_answer(), "a new chain");
 }

@@ -66,6 +66,9 @@ pub struct AcceptFailed<T> {
     pub pending: T,
 }
 
+/// A new session with the message that began it.
+pub type AcceptedSession<P, S, T> = (Session<P, S>, Opened<T>);
+
 /// The new session, the message, and the device that has accepted it.
 #[cfg(feature = "alloc")]
 pub(crate) type AcceptedWithDevice<'d, P, C, S> = (Session<P, S>, Opened<Vec<u8>>, &'d Device<P, C>);
@@ -240,7 +243,7 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
     /// # Leaks
     /// Length, and success or failure.
     #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
-    pub fn accept(self, associated_data: &[u8]) -> Result<(Session<P, S>, Opened<Vec<u8>>), AcceptFailed<Self>> {
+    pub fn accept(self, associated_data: &[u8]) -> Result<AcceptedSession<P, S, Vec<u8>>, AcceptFailed<Self>> {
         self.accept_with_device(associated_data).map(|(session, opened, _)| (session, opened))
     }
 
@@ -270,7 +273,8 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
         };
         let Self { device, message: _, remote: _, mut session, head, prekey, exporter } = self;
         device.use_up(prekey);
-        session.exporter = Some(exporter);
+        // Of a session whose first message made the Braid fail, nothing is left.
+        session.exporter = (!session.is_abandoned()).then_some(exporter);
         Ok((session, Opened { plaintext, number: head.number(), is_control: head.is_control() }, device))
     }
 }
@@ -281,8 +285,8 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
     ///
     /// # Errors
     /// [`AcceptFailed`] with [`Refused`](AcceptError::Refused) if the associated data is not the sender's or the body is
-    /// damaged, or with [`TooManySkipped`](AcceptError::TooManySkipped). Device and message are unchanged, and the pending
-    /// message comes back.
+    /// damaged, or with [`TooManySkipped`](AcceptError::TooManySkipped). The device is unchanged, and the pending message
+    /// comes back. The message is unchanged too, unless its body is authentic and its padding false: then it is wiped.
     ///
     /// # Leaks
     /// Length, and success or failure.
@@ -290,7 +294,7 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
     pub fn accept_in_place(
         mut self,
         associated_data: &[u8],
-    ) -> Result<(Session<P, S>, Opened<&'m mut [u8]>), AcceptFailed<Self>> {
+    ) -> Result<AcceptedSession<P, S, &'m mut [u8]>, AcceptFailed<Self>> {
         let opened = split_body_mut(self.message, self.head.body_at)
             .ok_or(DecryptError::Refused)
             .and_then(|(tag, body)| self.session.open_body(&self.head, tag, body, associated_data));
@@ -300,7 +304,8 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
         };
         let Self { device, message, remote: _, mut session, head, prekey, exporter } = self;
         device.use_up(prekey);
-        session.exporter = Some(exporter);
+        // Of a session whose first message made the Braid fail, nothing is left.
+        session.exporter = (!session.is_abandoned()).then_some(exporter);
         // It was split in the same way before.
         let body: &mut [u8] = split_body_mut(message, head.body_at).map_or(&mut [], |(_, body)| body);
         let plaintext = body.split_at_mut_checked(len).map_or(&mut [][..], |(plaintext, _)| plaintext);

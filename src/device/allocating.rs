@@ -78,8 +78,13 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         rng: &mut impl CryptoRng,
     ) -> Result<(Session<P, Heap>, Vec<u8>), InitiateFailed> {
         let payload = payload.into();
-        let Some(len) = options.first_message_len(payload.plaintext.len()) else {
-            return Err(InitiateFailed { error: InitiateError::TooLong, bundle });
+        let len = match options.check_identity(&bundle) {
+            Ok(()) => options.payload_len(&payload).ok_or(InitiateError::TooLong),
+            Err(error) => Err(error),
+        };
+        let len = match len {
+            Ok(len) => len,
+            Err(error) => return Err(InitiateFailed { error, bundle }),
         };
         let mut message = alloc::vec![0; len];
         let (session, _) = self.initiate_into(bundle, payload, options, &mut message, rng)?;

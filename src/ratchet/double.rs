@@ -275,11 +275,11 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         }
     }
 
-    /// Returns whether the peer has sent so many messages without an answer that this side should send one: only an
-    /// answer begins a new chain, and a chain must not lose [`MAX_JUMP`] messages in sequence.
+    /// Returns whether so many messages of the peer's chain have arrived that this side should send one: only an answer
+    /// that reaches the peer begins a new chain, and a chain must not lose [`MAX_JUMP`] messages in sequence. An answer
+    /// that was sent does not count, because it may be lost.
     pub(crate) fn should_answer(&self) -> bool {
-        let is_due = matches!(self.sending, SendingState::Due { .. });
-        is_due && self.receiving.as_ref().is_some_and(|chain| chain.number >= SHOULD_ANSWER)
+        self.receiving.as_ref().is_some_and(|chain| chain.number >= SHOULD_ANSWER)
     }
 
     /// Returns how many messages a message with this header skips.
