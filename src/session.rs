@@ -4,6 +4,8 @@
 //! This module is not concerned with which of several sessions a message belongs to, nor with delivery, storage and
 //! clocks.
 
+mod exporter;
+
 use crate::error::{DecryptError, EncryptError, RestoreError};
 use crate::identity::{Identity, SafetyNumber};
 use crate::padding;
@@ -25,6 +27,7 @@ use crate::wire::{
     Reader, TYPE_FIRST, TYPE_MESSAGE, Writer, handshake_bytes,
 };
 use core::fmt;
+pub(crate) use exporter::Exporter;
 use rand_core::CryptoRng;
 use zeroize::Zeroize;
 
@@ -95,6 +98,7 @@ pub(crate) fn split_body_mut(message: &mut [u8], at: usize) -> Option<(&[u8; TAG
 }
 
 /// Splits a message's body, which begins at `at`, into tag and ciphertext.
+#[cfg(feature = "alloc")]
 pub(crate) fn split_body(message: &[u8], at: usize) -> Option<(&[u8; TAG_LEN], &[u8])> {
     message.get(at..)?.split_first_chunk()
 }
@@ -139,7 +143,7 @@ pub struct Session<
     /// An expansion of SK.
     pub(crate) id: [u8; 32],
     /// Until the application takes it or the session goes on. It is never stored.
-    pub(crate) exporter: Option<Secret<32>>,
+    pub(crate) exporter: Exporter,
     pub(crate) opening: Opening,
     pub(crate) ratchet: TripleRatchet<S>,
 }
@@ -225,7 +229,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
             let envelope = Envelope { outer, body_len };
             let Outgoing { aead_key, header } =
                 self.ratchet.send(&self.primitives, envelope, is_control, sealed, rng)?;
-            self.exporter = None;
+            self.exporter.erase();
             self.primitives.step("DR-E4");
             let bound_len = BEFORE_HEADER_LEN.saturating_add(self.ratchet.chunk_size.header_len());
             let bound = sealed.get(..bound_len).unwrap_or_default();
@@ -264,6 +268,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         let (number, is_control) = (head.number(), head.is_control());
         let (tag, body) = split_body_mut(buffer, head.body_at).ok_or(DecryptError::Refused)?;
         let len = self.open_body(&head, tag, body, associated_data)?;
+        self.exporter.erase();
         let plaintext = body.split_at_mut_checked(len).map_or(&mut [][..], |(plaintext, _)| plaintext);
         Ok(Opened { plaintext, number, is_control })
     }
@@ -311,7 +316,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         Some((outer, sealed, at.saturating_add(chunk_size.sealed_header_len())))
     }
 
-    /// DR-D4 to DR-D9: decrypts `body` in place, commits the changes and returns the plaintext's length. `head` is that
+    /// DR-D4 to DR-D9: decrypts `body` in place, commits the changes and returns the plaintext's length. The exporter stays. `head` is that
     /// of the same message, opened by this session in its present state.
     ///
     /// # Errors
@@ -328,7 +333,6 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
             let (incoming, len) =
                 wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| self.receive(head, tag, body, associated_data))?;
             self.ratchet.commit(&self.primitives, incoming);
-            self.exporter = None;
             if let Opening::Unanswered(_) = self.opening {
                 self.opening = Opening::Done;
             }
@@ -455,7 +459,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// this session. Derive each under a label of its own.
     #[must_use]
     pub fn take_exporter(&mut self) -> Option<Secret<32>> {
-        self.exporter.take()
+        wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| self.exporter.take())
     }
 
     /// Returns the [`opening_id`](crate::opening_id) of this session's first messages: of a session that was accepted,
@@ -633,6 +637,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         let (tag, body) = split_body(message, head.body_at).ok_or(DecryptError::Refused)?;
         let mut plaintext = body.to_vec();
         let len = self.open_body(&head, tag, &mut plaintext, associated_data)?;
+        self.exporter.erase();
         plaintext.truncate(len);
         Ok(Opened { plaintext, number: head.number(), is_control: head.is_control() })
     }
@@ -771,6 +776,6 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
         if !reachable {
             return Err(RestoreError::Refused);
         }
-        Ok(Self { primitives, parties, associated_data, id, exporter: None, opening, ratchet })
+        Ok(Self { primitives, parties, associated_data, id, exporter: Exporter::none(), opening, ratchet })
     }
 }

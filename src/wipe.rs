@@ -47,6 +47,19 @@ pub(crate) fn wipe_stack_around<const DEPTH: usize, T>(operation: impl FnOnce() 
     wipe_stack_after::<DEPTH, T>(operation)
 }
 
+/// Overwrites `DEPTH` bytes of stack below whoever drops it. It is meant for values that are returned by an operation and
+/// dropped by its caller: the operation's own frame, from which the value was moved, may contain a copy.
+#[derive(Debug)]
+pub(crate) struct WipeStackOnDrop<const DEPTH: usize>;
+
+impl<const DEPTH: usize> Drop for WipeStackOnDrop<DEPTH> {
+    fn drop(&mut self) {
+        if HAS_LARGE_STACK {
+            zeroize::zeroize_stack::<DEPTH>();
+        }
+    }
+}
+
 /// Returns an empty array whose unused elements are initialized with `filler`. A fresh array would contain stale stack
 /// bytes, which move with it. In this way keys of a handshake would reach the heap and stay there as long as the
 /// session.

@@ -20,10 +20,9 @@ use crate::primitives::RustCrypto;
 use crate::ratchet::skipped::Heap;
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::ratchet::triple::TripleRatchet;
-use crate::secret::Secret;
-use crate::session::{OpenedHead, Opening, Parties, Session, split_body_mut};
 #[cfg(feature = "alloc")]
 use crate::session::split_body;
+use crate::session::{Exporter, OpenedHead, Opening, Parties, Session, split_body_mut};
 use crate::wipe;
 use crate::wire::{HANDSHAKE_LEN, Handshake};
 #[cfg(feature = "alloc")]
@@ -55,7 +54,9 @@ pub struct Pending<
     session: Session<P, S>,
     head: OpenedHead,
     prekey: UsedPrekey,
-    exporter: Secret<32>,
+    /// The last field, dropped after the others.
+    #[expect(dead_code, reason = "only dropped")]
+    wiped: wipe::WipeStackOnDrop<{ wipe::MESSAGE }>,
 }
 
 /// The associated data was not the sender's, or the body is damaged. The pending message comes back, unchanged.
@@ -119,6 +120,9 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         self.open_held(message)
     }
 
+    /// Not inlined, because otherwise the copy that the result leaves would be in the caller's frame, which is still in
+    /// use when the pending message is dropped.
+    #[inline(never)]
     fn open_held<M: AsRef<[u8]>, S: SkippedKeyStore>(
         &mut self,
         message: M,
@@ -153,13 +157,14 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
                 parties: Some(Parties { local: *self.identity(), remote }),
                 associated_data: agreed.associated_data,
                 id: agreed.id,
-                exporter: None,
+                exporter: Exporter::new(agreed.exporter),
                 opening: Opening::Accepted(self.primitives.sha256(&[handshake.bytes])),
                 ratchet,
             };
             // Of the new session's header keys, only NHKr can open it.
             let head = session.open_head(bytes)?;
-            Ok(Pending { device: self, message, remote, session, head, prekey, exporter: agreed.exporter })
+            let wiped = wipe::WipeStackOnDrop;
+            Ok(Pending { device: self, message, remote, session, head, prekey, wiped })
         })
     }
 
@@ -179,7 +184,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// HS-R7: makes sure that no copy of the message is accepted.
     fn use_up(&mut self, prekey: UsedPrekey) {
         self.primitives.step("HS-R7");
-        match prekey {
+        wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| match prekey {
             UsedPrekey::OneTime { at } => self.one_time_prekeys.remove_swapping(at),
             UsedPrekey::LastResort { signed, digest } => {
                 let signed = match signed {
@@ -189,7 +194,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
                 // There is space: it was checked before the work, and the device was borrowed since.
                 let _ = signed.map(|signed| signed.replay_record.push(digest));
             }
-        }
+        });
     }
 }
 
@@ -256,6 +261,7 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
 
     /// Does the same as [`accept`](Self::accept) and gives the device back.
     #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
+    #[inline(never)]
     pub(crate) fn accept_with_device(
         mut self,
         associated_data: &[u8],
@@ -271,10 +277,8 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
             Ok(plaintext) => plaintext,
             Err(error) => return Err(AcceptFailed { error: error.into(), pending: self }),
         };
-        let Self { device, message: _, remote: _, mut session, head, prekey, exporter } = self;
+        let Self { device, message: _, remote: _, session, head, prekey, wiped: _ } = self;
         device.use_up(prekey);
-        // Of a session whose first message made the Braid fail, nothing is left.
-        session.exporter = (!session.is_abandoned()).then_some(exporter);
         Ok((session, Opened { plaintext, number: head.number(), is_control: head.is_control() }, device))
     }
 }
@@ -291,6 +295,7 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
     /// # Leaks
     /// Length, and success or failure.
     #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
+    #[inline(never)]
     pub fn accept_in_place(
         mut self,
         associated_data: &[u8],
@@ -302,10 +307,8 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
             Ok(len) => len,
             Err(error) => return Err(AcceptFailed { error: error.into(), pending: self }),
         };
-        let Self { device, message, remote: _, mut session, head, prekey, exporter } = self;
+        let Self { device, message, remote: _, session, head, prekey, wiped: _ } = self;
         device.use_up(prekey);
-        // Of a session whose first message made the Braid fail, nothing is left.
-        session.exporter = (!session.is_abandoned()).then_some(exporter);
         // It was split in the same way before.
         let body: &mut [u8] = split_body_mut(message, head.body_at).map_or(&mut [], |(_, body)| body);
         let plaintext = body.split_at_mut_checked(len).map_or(&mut [][..], |(plaintext, _)| plaintext);

@@ -14,7 +14,10 @@ use crate::wire::{Full, Reader, Writer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Clock {
     now: UnixSeconds,
-    claim: Option<Claim>,
+    /// Not in an `Option`: without a claim, its space would contain stale bytes of the stack, which would move with the
+    /// device to the heap.
+    claimed: Claim,
+    has_claim: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,10 @@ struct Claim {
     reading: UnixSeconds,
     /// The clock when the reading was claimed.
     base: UnixSeconds,
+}
+
+impl Claim {
+    const ZERO: Self = Self { reading: UnixSeconds(0), base: UnixSeconds(0) };
 }
 
 /// What a reading changes in the times that were taken from the clock before.
@@ -48,7 +55,11 @@ impl Correction {
 
 impl Clock {
     pub(super) const fn new(now: UnixSeconds) -> Self {
-        Self { now, claim: None }
+        Self { now, claimed: Claim::ZERO, has_claim: false }
+    }
+
+    const fn claim(&self) -> Option<Claim> {
+        if self.has_claim { Some(self.claimed) } else { None }
     }
 
     pub(super) const fn now(&self) -> UnixSeconds {
@@ -61,10 +72,10 @@ impl Clock {
         let (ahead, behind) = (reading.saturating_since(self.now), self.now.saturating_since(reading));
         if ahead <= CLOCK_STEP && behind <= CLOCK_STEP {
             self.now = self.now.max(reading);
-            self.claim = None;
+            *self = Self::new(self.now);
             return Correction::None;
         }
-        if let Some(claim) = self.claim.filter(|claim| claim.reading <= reading) {
+        if let Some(claim) = self.claim().filter(|claim| claim.reading <= reading) {
             let waited = reading.saturating_since(claim.reading);
             if waited < CLOCK_STEP {
                 return Correction::None;
@@ -82,7 +93,7 @@ impl Clock {
         if reading > self.now {
             self.now = self.now.saturating_add(CLOCK_STEP);
         }
-        self.claim = Some(Claim { reading, base: self.now });
+        *self = Self { now: self.now, claimed: Claim { reading, base: self.now }, has_claim: true };
         Correction::None
     }
 
@@ -94,7 +105,7 @@ impl Clock {
 
     /// Number of bytes that [`store`](Self::store) writes.
     pub(super) const fn stored_len(&self) -> usize {
-        match self.claim {
+        match self.claim() {
             Some(_) => 8 + 1 + 16,
             None => 8 + 1,
         }
@@ -102,8 +113,8 @@ impl Clock {
 
     pub(super) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.u64(self.now.0)?;
-        writer.u8(u8::from(self.claim.is_some()))?;
-        match self.claim {
+        writer.u8(u8::from(self.has_claim))?;
+        match self.claim() {
             Some(Claim { reading, base }) => writer.u64(reading.0).and_then(|()| writer.u64(base.0)),
             None => Ok(()),
         }
@@ -112,11 +123,11 @@ impl Clock {
     pub(super) fn load(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let now = UnixSeconds(reader.u64()?);
         let claim = match reader.flag()? {
-            true => Some(Claim { reading: UnixSeconds(reader.u64()?), base: UnixSeconds(reader.u64()?) }),
-            false => None,
+            true => Claim { reading: UnixSeconds(reader.u64()?), base: UnixSeconds(reader.u64()?) },
+            false => return Ok(Self::new(now)),
         };
         // While a reading is only claimed, the clock stands still.
-        if claim.is_some_and(|claim| claim.base != now) { Err(DecodeError::Refused) } else { Ok(Self { now, claim }) }
+        if claim.base == now { Ok(Self { now, claimed: claim, has_claim: true }) } else { Err(DecodeError::Refused) }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::prekeys::Bundle;
 use crate::primitives::Primitives;
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::ratchet::triple::TripleRatchet;
-use crate::session::{Opening, Parties, Session};
+use crate::session::{Exporter, Opening, Parties, Session};
 use crate::wipe;
 use core::fmt;
 use rand_core::CryptoRng;
@@ -108,12 +108,12 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
                 parties: Some(Parties { local: *self.identity(), remote: *bundle.identity() }),
                 associated_data: transcript,
                 id,
-                exporter: None,
+                exporter: Exporter::none(),
                 opening: Opening::Unanswered(initiated.handshake),
                 ratchet,
             };
             let sent = session.encrypt_into(payload, out, rng);
-            session.exporter = Some(exporter);
+            session.exporter = Exporter::new(exporter);
             let len = sent.map_err(|error| match error {
                 EncryptError::TooLong => InitiateError::TooLong,
                 EncryptError::BufferTooShort => InitiateError::BufferTooShort,

@@ -34,7 +34,7 @@ use crate::primitives::{DhKeyPair, DhPublicKey, Primitives};
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::ratchet::triple::{InitialKeys, TripleRatchet};
 use crate::secret::Secret;
-use crate::session::{Opening, Session};
+use crate::session::{Exporter, Opening, Session};
 use crate::wire::ChunkSize;
 
 /// The side that sends first. `remote_ratchet_key` is the other side's first ratchet key, 32 bytes, which arrived with
@@ -80,6 +80,6 @@ fn session<P: Primitives, S: SkippedKeyStore>(
     let associated_data = primitives.sha256(&[labels::FOREIGN_HANDSHAKE, context]);
     let Agreed { keys, associated_data, id, exporter } = expand(&primitives, shared_secret, associated_data);
     let ratchet = ratchet(&primitives, keys);
-    let (parties, exporter, opening) = (None, Some(exporter), Opening::Done);
+    let (parties, exporter, opening) = (None, Exporter::new(exporter), Opening::Done);
     Session { primitives, parties, associated_data, id, exporter, opening, ratchet }
 }

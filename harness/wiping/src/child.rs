@@ -8,7 +8,7 @@ mod protocol;
 
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, ChunkSize, Device, InitiateOptions, Payload, Sealed, Session, StorageKey};
-use protocol::{CALLERS_DATA, DRAW, NOW, ONE_TIME, OUTPUT, STOP, Verb};
+use protocol::{CALLERS_DATA, DRAW, NOW, ONE_TIME, OUTPUT, STOP, Verb, answers};
 use rand_core::{TryCryptoRng, TryRng};
 use std::convert::Infallible;
 use std::fs::File;
@@ -72,7 +72,12 @@ impl Party {
             (Verb::Rotate, []) => self.device().rotate(NOW, rng).to_bytes().to_vec(),
             (Verb::DeletePrevious, []) => vec![u8::from(self.device().delete_previous_signed_prekeys())],
             (Verb::Initiate, [bundle, plaintext]) => self.initiate(bundle, plaintext, rng),
+            (Verb::OpenAndDrop, [message]) => self.open_and_drop(message),
+            (Verb::Refuse, [message]) => self.refuse(message),
             (Verb::Accept, [message]) => self.accept(message),
+            (Verb::TakeExporter, []) => self.take_exporter(),
+            (Verb::Ask, [message]) => self.ask(message),
+            (Verb::SignLogin, [challenge]) => self.device().sign_login(array(challenge)).to_vec(),
             (Verb::Encrypt, [plaintext]) => self
                 .session()
                 .encrypt(Payload { plaintext, associated_data: CALLERS_DATA, ..Payload::default() }, rng)
@@ -142,6 +147,34 @@ impl Party {
         let (session, message) = begun.expect("a session");
         self.session = Some(Box::new(session));
         message
+    }
+
+    #[inline(never)]
+    fn open_and_drop(&mut self, message: &[u8]) -> Vec<u8> {
+        vec![u8::from(self.device().open(message).is_ok())]
+    }
+
+    #[inline(never)]
+    fn refuse(&mut self, message: &[u8]) -> Vec<u8> {
+        match self.device().open(message) {
+            Ok(pending) => {
+                pending.refuse();
+                vec![1]
+            }
+            Err(_) => vec![0],
+        }
+    }
+
+    /// Does not move what it takes: the caller's frames are its own to clear.
+    #[inline(never)]
+    fn take_exporter(&mut self) -> Vec<u8> {
+        let taken = self.session().take_exporter();
+        taken.as_ref().map(|exporter| exporter.expose().to_vec()).unwrap_or_default()
+    }
+
+    #[inline(never)]
+    fn ask(&mut self, message: &[u8]) -> Vec<u8> {
+        answers(self.session(), message)
     }
 
     #[inline(never)]
@@ -225,13 +258,18 @@ fn plant_in_a_register(secret: &[u8; 32]) -> Vec<u8> {
     Vec::new()
 }
 
-const VERBS: [Verb; 19] = [
+const VERBS: [Verb; 24] = [
     Verb::Generate,
     Verb::Publish,
     Verb::Rotate,
     Verb::DeletePrevious,
     Verb::Initiate,
+    Verb::OpenAndDrop,
+    Verb::Refuse,
     Verb::Accept,
+    Verb::TakeExporter,
+    Verb::Ask,
+    Verb::SignLogin,
     Verb::Encrypt,
     Verb::Decrypt,
     Verb::SnapshotDevice,

@@ -9,6 +9,8 @@
 //! ```
 
 use noescrow::UnixSeconds;
+use noescrow::primitives::Primitives;
+use noescrow::session::Session;
 
 /// The name of an operation in a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +21,12 @@ pub enum Verb {
     Rotate,
     DeletePrevious,
     Initiate,
+    OpenAndDrop,
+    Refuse,
     Accept,
+    TakeExporter,
+    Ask,
+    SignLogin,
     Encrypt,
     Decrypt,
     SnapshotDevice,
@@ -45,3 +52,12 @@ pub const NOW: UnixSeconds = UnixSeconds(1_000);
 pub const ONE_TIME: usize = 3;
 /// The caller's associated data.
 pub const CALLERS_DATA: &[u8] = b"wiping";
+
+/// What a session says of a message without opening it: what it skips, whether it is the session's, and the tags of the
+/// messages that may come next.
+pub fn answers<P: Primitives>(session: &Session<P>, message: &[u8]) -> Vec<u8> {
+    let mut answers = session.peek(message).map(|skips| skips.to_be_bytes().to_vec()).unwrap_or_default();
+    answers.push(u8::from(session.recognizes(message)));
+    session.routing_tags(|tag| answers.extend_from_slice(&tag));
+    answers
+}

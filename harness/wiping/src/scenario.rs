@@ -2,7 +2,7 @@
 //! The run: two devices on recorders, and for each of them the script that its child replays, with its draws, the
 //! output of every operation, and the resulting device and session.
 
-use crate::protocol::{CALLERS_DATA, NOW, ONE_TIME, Verb};
+use crate::protocol::{CALLERS_DATA, NOW, ONE_TIME, Verb, answers};
 use crate::recorder::Recorder;
 use noescrow::{Bundle, ChunkSize, InitiateOptions, Payload, Sealed, StorageKey, device, session};
 use rand_core::{Rng, TryCryptoRng, TryRng};
@@ -31,7 +31,7 @@ pub struct Step {
     pub secrets: Vec<(String, Vec<u8>)>,
     /// The public outputs.
     pub public: Vec<u8>,
-    /// The device and session after it, as they are saved.
+    /// The device and session after it, as they are saved, and the exporter, which is not saved, while there is one.
     pub state: Vec<u8>,
 }
 
@@ -42,6 +42,8 @@ pub struct Party {
     recorder: Recorder,
     device: Option<Device>,
     session: Option<Session>,
+    /// The exporter that the session has.
+    exporter: Vec<u8>,
     generation: u64,
 }
 
@@ -80,7 +82,15 @@ impl TryCryptoRng for Generator {}
 
 impl Party {
     fn new(name: &'static str) -> Self {
-        Self { name, script: Vec::new(), recorder: Recorder::default(), device: None, session: None, generation: 0 }
+        Self {
+            name,
+            script: Vec::new(),
+            recorder: Recorder::default(),
+            device: None,
+            session: None,
+            exporter: Vec::new(),
+            generation: 0,
+        }
     }
 
     /// Performs one operation and records it.
@@ -94,6 +104,15 @@ impl Party {
         rng.draws.clear();
         let output = perform(self, rng);
         let done = self.recorder.take();
+        match verb {
+            Verb::Initiate | Verb::Accept => {
+                let exporter = self.session.as_mut().and_then(Session::take_exporter);
+                self.exporter = exporter.map(|exporter| exporter.expose().to_vec()).unwrap_or_default();
+            }
+            Verb::TakeExporter | Verb::Encrypt | Verb::RestoreSession | Verb::DropSession => self.exporter.clear(),
+            Verb::Decrypt if !output.is_empty() => self.exporter.clear(),
+            _ => {}
+        }
         let key = StorageKey::new([0; 32]);
         self.device.iter().for_each(|device| drop(device.snapshot(&key, 0)));
         self.session.iter().for_each(|session| drop(session.snapshot(&key, 0)));
@@ -106,7 +125,7 @@ impl Party {
             output: output.clone(),
             secrets: done.secrets,
             public: done.public,
-            state: saved.state,
+            state: [saved.state, self.exporter.clone()].concat(),
         });
         output
     }
@@ -128,18 +147,20 @@ impl Party {
         });
     }
 
-    /// Returns a bundle.
-    fn publish(&mut self, rng: &mut Generator) -> Vec<u8> {
-        let mut bundle = Vec::new();
+    /// Returns two bundles.
+    fn publish(&mut self, rng: &mut Generator) -> [Vec<u8>; 2] {
+        let mut bundles = [Vec::new(), Vec::new()];
         self.act(rng, ("publish", Verb::Publish), &[], |party, rng| {
             let mut published = party.device().publish(ONE_TIME, NOW, rng).expect("room");
             let prekeys = published.one_time_prekeys.iter().flat_map(|prekey| prekey.to_bytes()).collect();
-            let one_time = published.one_time_prekeys.pop();
-            let made = Bundle::new(published.identity, published.signed_prekey, one_time);
-            bundle = made.expect("a bundle").to_bytes();
+            for bundle in &mut bundles {
+                let one_time = published.one_time_prekeys.pop();
+                let made = Bundle::new(published.identity, published.signed_prekey.clone(), one_time);
+                *bundle = made.expect("a bundle").to_bytes();
+            }
             prekeys
         });
-        bundle
+        bundles
     }
 
     fn initiate(&mut self, rng: &mut Generator, bundle: &[u8]) -> Vec<u8> {
@@ -157,6 +178,42 @@ impl Party {
             party.session = Some(session);
             message
         })
+    }
+
+    fn open_and_drop(&mut self, rng: &mut Generator, message: &[u8]) -> bool {
+        let opened = self.act(rng, ("open, then drop", Verb::OpenAndDrop), &[message], |party, _| {
+            vec![u8::from(party.device().open(message).is_ok())]
+        });
+        opened == [1]
+    }
+
+    fn refuse(&mut self, rng: &mut Generator, message: &[u8]) -> bool {
+        let refused = self.act(rng, ("refuse", Verb::Refuse), &[message], |party, _| {
+            let pending = party.device().open(message);
+            vec![u8::from(pending.is_ok_and(|pending| {
+                pending.refuse();
+                true
+            }))]
+        });
+        refused == [1]
+    }
+
+    fn take_exporter(&mut self, rng: &mut Generator) -> bool {
+        let exporter = self.act(rng, ("exporter taken", Verb::TakeExporter), &[], |party, _| party.exporter.clone());
+        !exporter.is_empty()
+    }
+
+    fn ask(&mut self, rng: &mut Generator, message: &[u8]) {
+        self.act(rng, ("peek, recognize, list tags", Verb::Ask), &[message], |party, _| {
+            answers(party.session(), message)
+        });
+    }
+
+    fn sign_login(&mut self, rng: &mut Generator) {
+        let challenge = [5; 32];
+        self.act(rng, ("sign a login", Verb::SignLogin), &[&challenge], |party, _| {
+            party.device().sign_login(&challenge).to_vec()
+        });
     }
 
     fn accept(&mut self, rng: &mut Generator, name: &'static str, message: &[u8]) -> Vec<u8> {
@@ -202,8 +259,7 @@ impl Party {
         });
         self.act(rng, ("restore (device)", Verb::RestoreDevice), &[&saved, &key], |party, _| {
             let (recorder, subject) = (party.recorder.clone(), party.device().subject());
-            let restored =
-                Device::restore_in_place(recorder, &mut saved.clone(), &StorageKey::new(key), &subject, 0);
+            let restored = Device::restore_in_place(recorder, &mut saved.clone(), &StorageKey::new(key), &subject, 0);
             party.device = Some(restored.expect("a device"));
             Vec::new()
         });
@@ -212,8 +268,7 @@ impl Party {
         });
         self.act(rng, ("restore (session)", Verb::RestoreSession), &[&saved, &key], |party, _| {
             let (recorder, subject) = (party.recorder.clone(), party.session().subject());
-            let restored =
-                Session::restore_in_place(recorder, &mut saved.clone(), &StorageKey::new(key), &subject, 0);
+            let restored = Session::restore_in_place(recorder, &mut saved.clone(), &StorageKey::new(key), &subject, 0);
             party.session = Some(restored.expect("a session"));
             Vec::new()
         });
@@ -243,8 +298,13 @@ pub fn run(seed: u64) -> [Party; 2] {
     let (mut alice, mut bob) = (Party::new("Alice"), Party::new("Bob"));
     alice.generate(rng);
     bob.generate(rng);
-    let bundle = bob.publish(rng);
+    let [unwanted, bundle] = bob.publish(rng);
     bob.act(rng, ("rotate", Verb::Rotate), &[], |party, rng| party.device().rotate(NOW, rng).to_bytes().to_vec());
+
+    let refused = alice.initiate(rng, &unwanted);
+    assert!(bob.open_and_drop(rng, &refused));
+    assert!(bob.refuse(rng, &refused));
+    assert!(!bob.refuse(rng, &refused));
 
     let hello = alice.initiate(rng, &bundle);
     let mut forged = hello.clone();
@@ -255,12 +315,17 @@ pub fn run(seed: u64) -> [Party; 2] {
         vec![u8::from(party.device().delete_previous_signed_prekeys())]
     });
 
+    bob.sign_login(rng);
+    assert!(bob.take_exporter(rng));
+
     let answer = bob.encrypt(rng, "encrypt (ratchet step)");
     assert!(alice.decrypt(rng, "decrypt (ratchet step)", &answer));
     let first = alice.encrypt(rng, "encrypt (ratchet step)");
     let [second, third, fourth] = std::array::from_fn(|_| alice.encrypt(rng, "encrypt"));
     assert!(bob.decrypt(rng, "decrypt (ratchet step)", &first));
+    bob.ask(rng, &fourth);
     assert!(bob.decrypt(rng, "decrypt (skips two)", &fourth));
+    bob.ask(rng, &second);
     assert!(bob.decrypt(rng, "decrypt (skipped)", &second));
     let mut forged = third.clone();
     *forged.last_mut().expect("a message") ^= 1;
