@@ -2,15 +2,17 @@
 //! The operations of two devices, through the public interface, case by case.
 
 use crate::generator::Generator;
-use crate::mark::public;
+use crate::mark::{public, published};
 use crate::marks::{Mark, Marks};
 use crate::tainted::Tainted;
 use noescrow::device::Device;
 use noescrow::error::AcceptError;
 use noescrow::session::Session;
 use noescrow::{
-    Bundle, Capacity, ChunkSize, InitiateOptions, Payload, Sealed, StorageKey, UnixSeconds, skipped::Inline,
+    AccessKey, AccessKeyHash, Bundle, Capacity, ChunkSize, HedgeSecret, HedgedRng, InitiateOptions, Payload, Sealed,
+    StorageKey, UnixSeconds, skipped::Inline,
 };
+use rand_chacha::rand_core::Rng;
 
 type Owner = Device<Tainted, Capacity<4, 4>>;
 type Talk = Session<Tainted>;
@@ -120,6 +122,12 @@ pub const CASES: &[Case] = &[
     ("snapshots of devices", device_snapshots),
     ("buffers without an allocator", buffers),
     ("safety numbers", safety_numbers),
+    ("first messages that are opened and refused", refused),
+    ("padding to larger classes", larger_classes),
+    ("peek, recognize, list routing tags", questions),
+    ("a login signed", login),
+    ("access keys", access_keys),
+    ("a hedged generator", hedged),
 ];
 
 fn publish(pair: &mut Pair) {
@@ -269,4 +277,76 @@ fn safety_numbers(pair: &mut Pair) {
     assert_eq!(alice.safety_number(), bob.safety_number());
     let scanned = alice.safety_number().unwrap().to_bytes();
     bob.safety_number().unwrap().verify_scanned(&scanned).unwrap();
+}
+
+/// Opened and dropped, opened and refused, and then a copy of what was refused.
+fn refused(pair: &mut Pair) {
+    for one_time in [true, false] {
+        let (_, hello) = pair.hello(one_time, ChunkSize::Bytes32);
+        assert!(pair.bob.open(&hello).is_ok());
+        let pending = pair.bob.open(&hello).unwrap();
+        assert_eq!((pending.used_one_time_prekey(), pending.skips()), (one_time, 0));
+        assert_eq!(pending.remote_identity(), pair.alice.identity());
+        pending.refuse();
+        assert!(pair.bob.open(&hello).is_err());
+    }
+}
+
+/// Each text once in its smallest class and once in a larger one: beyond 4,096 bytes another part is searched.
+fn larger_classes(pair: &mut Pair) {
+    let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes32);
+    for (len, min_padded_len) in [(0, 0), (0, 300), (20, 4096), (20, 9000), (5000, 5000), (5000, 40_000)] {
+        let text = pair.text(len);
+        let payload = Payload { plaintext: &text, associated_data: b"ad", min_padded_len };
+        let message = leaves(alice.encrypt(payload, &mut pair.rng).unwrap());
+        assert!(message.len() > min_padded_len);
+        assert_eq!(bob.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap().plaintext.len(), len);
+    }
+}
+
+/// Of the session's own messages, in order, early and late, of a forged one and of another session's.
+fn questions(pair: &mut Pair) {
+    let (mut alice, mut bob) = pair.talk(ChunkSize::Bytes32);
+    let (mut stranger, _) = pair.talk(ChunkSize::Bytes32);
+    pair.turns(&mut alice, &mut bob, 3);
+    let [late, early] = [pair.send(&mut alice, 10), pair.send(&mut alice, 10)];
+    assert_eq!(bob.peek(&early), Ok(1));
+    bob.decrypt(Sealed { message: &early, associated_data: b"ad" }).unwrap();
+    assert_eq!(bob.peek(&late), Ok(0));
+    let foreign = pair.send(&mut stranger, 10);
+    // The tag, the rest of the salt, the commitment, the header.
+    let forged = [2, 12, 20, 60].map(|at| {
+        let mut forged = late.clone();
+        forged[at] ^= 1;
+        forged
+    });
+    assert!(bob.recognizes(&late));
+    for message in forged.iter().chain([&foreign]) {
+        assert!(bob.peek(message).is_err());
+    }
+    assert!(!bob.recognizes(&forged[2]) && !bob.recognizes(&foreign));
+    let mut tags = Vec::new();
+    bob.routing_tags(|tag| tags.push(published(tag)));
+    assert!(tags.contains(&noescrow::routing_tag(&late).unwrap()));
+}
+
+fn login(pair: &mut Pair) {
+    let signature = pair.bob.sign_login(&[9; 32]);
+    pair.bob.identity().verify_login(&pair.primitives, &[9; 32], &signature).unwrap();
+}
+
+/// As a server compares them: it discloses which message was admitted.
+fn access_keys(pair: &mut Pair) {
+    let [key, other] = [AccessKey::generate(&mut pair.rng), AccessKey::generate(&mut pair.rng)];
+    let stored = AccessKeyHash::from_bytes(published(key.hash().to_bytes()));
+    let verdicts = [&key, &other].map(|key| u8::from(stored.admits(key)));
+    assert_eq!(published(verdicts), [1, 0]);
+}
+
+fn hedged(pair: &mut Pair) {
+    let secret = HedgeSecret::generate(&mut pair.rng);
+    let mut hedged = HedgedRng::new(&mut pair.rng, &secret, b"1");
+    let mut drawn = [0; 100];
+    hedged.fill_bytes(&mut drawn);
+    assert_ne!(published(drawn), [0; 100]);
 }

@@ -162,6 +162,12 @@ impl Primitives for Tainted {
         RustCrypto.hmac_pair(key, first, second)
     }
 
+    /// Not the trait's default: the shipped code schedules the key once.
+    fn with_hmac<R>(&self, key: &Secret<32>, f: impl FnOnce(&dyn Fn(&[&[u8]]) -> Secret<32>) -> R) -> R {
+        self.marks.secret(Mark::HmacKey, key.expose());
+        RustCrypto.with_hmac(key, f)
+    }
+
     fn hkdf(&self, salt: &[u8], ikm: &[&[u8]], info: &[&[u8]], out: &mut [u8]) {
         self.marks.secret_unless_constant(Mark::HkdfSalt, salt);
         ikm.iter().for_each(|part| self.marks.secret_unless_constant(Mark::HkdfInput, part));
