@@ -6,11 +6,12 @@
 //! A device in real use saves its session before every send and after every receipt (the crash contract of
 //! `noescrow::snapshot`). This one saves once in each burst, to measure it.
 
-use crate::network::{ARRIVALS, Arrival, BURST, KEPT_AFTER_FIRST, TURNS};
+use crate::network::{ARRIVALS, Arrival, BURST, JUMPS, KEPT_AFTER_FIRST, TURNS};
 use noescrow::error::{AcceptError, DecryptError};
 use noescrow::primitives::RustCrypto;
 use noescrow::{
-    BUNDLE_LEN, Bundle, Capacity, ChunkSize, FixedSession, InitiateOptions, Payload, StorageKey, UnixSeconds, device,
+    BUNDLE_LEN, Bundle, Capacity, ChunkSize, FixedSession, InitiateOptions, MAX_JUMP, Payload, StorageKey, UnixSeconds,
+    device,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -66,9 +67,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role with this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    fn named(name: &str) -> Option<Self> {
         match name {
             "alice" => Some(Self::Alice),
             "bob" => Some(Self::Bob),
@@ -84,11 +83,34 @@ impl Role {
     }
 }
 
+/// Which of the conversations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Script {
+    /// The one that all machines have with each other.
+    Whole,
+    /// The one in which Alice skips as many messages as she may. Only a desktop can be Alice: it encrypts them all.
+    Jumps,
+}
+
+/// The role and the script with this name: `alice`, or `alice-jumps`.
+#[must_use]
+pub fn named(name: &str) -> Option<(Role, Script)> {
+    match name.strip_suffix("-jumps") {
+        Some(role) => Role::named(role).map(|role| (role, Script::Jumps)),
+        None => Role::named(name).map(|role| (role, Script::Whole)),
+    }
+}
+
 /// Runs the conversation to its end.
 ///
 /// # Errors
 /// The check that failed.
-pub fn hold<B: Board>(board: &mut B, role: Role, seed: u8, associated_data: &[u8]) -> Result<(), Failed> {
+pub fn hold<B: Board>(
+    board: &mut B,
+    (role, script): (Role, Script),
+    seed: u8,
+    associated_data: &[u8],
+) -> Result<(), Failed> {
     let mut rng = ChaCha20Rng::from_seed([seed; 32]);
     // Two devices with the same randomness would have one identity.
     rng.set_stream(role as u64);
@@ -97,6 +119,9 @@ pub fn hold<B: Board>(board: &mut B, role: Role, seed: u8, associated_data: &[u8
     match role {
         Role::Alice => end.initiate(&device)?,
         Role::Bob => end.publish(&mut device).and_then(|()| end.accept(&mut device))?,
+    }
+    if script == Script::Jumps {
+        return end.jumps();
     }
     end.turns()?;
     match role {
@@ -216,6 +241,50 @@ impl<B: Board> End<'_, B> {
         }
         self.heard = begin + BURST;
         Ok(())
+    }
+
+    fn jumps(&mut self) -> Result<(), Failed> {
+        for skips in JUMPS {
+            match self.role {
+                Role::Alice => self.jump(skips)?,
+                Role::Bob => self.hear_jump(skips)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Encrypts `skips` messages that are lost, and sends the next one.
+    #[inline(never)]
+    fn jump(&mut self, skips: u32) -> Result<(), Failed> {
+        let session = self.session.as_mut().ok_or("there is no session")?;
+        let (text, len) = text(self.role, 0);
+        let text = text.get(..len).ok_or("a text has its length")?;
+        let mut message_len = 0;
+        for _ in 0..=skips {
+            let payload = Payload { plaintext: text, associated_data: self.associated_data, ..Payload::default() };
+            let made = session.encrypt_into(payload, &mut self.buffer, &mut self.rng);
+            message_len = made.map_err(|_| "a session does not encrypt")?;
+        }
+        self.send(message_len)
+    }
+
+    /// A device that bounds the work of one message asks how many it skips first.
+    #[inline(never)]
+    fn hear_jump(&mut self, skips: u32) -> Result<(), Failed> {
+        let len = self.board.receive(&mut self.buffer)?;
+        let message = self.buffer.get_mut(..len).ok_or("a message has its length")?;
+        let session = self.session.as_mut().ok_or("there is no session")?;
+        let asked = self.board.measure("peek", || session.peek(message));
+        if asked != Ok(skips) {
+            return Err("a message skips another number than it should");
+        }
+        let operation = match skips {
+            1_000 => "jump of 1,000",
+            MAX_JUMP => "jump of 25,000",
+            _ => "refuse a jump of 25,001",
+        };
+        let opened = self.board.measure(operation, || session.decrypt_in_place(message, self.associated_data).is_ok());
+        if opened == (skips <= MAX_JUMP) { Ok(()) } else { Err("a jump is not treated as it should be") }
     }
 
     #[inline(never)]

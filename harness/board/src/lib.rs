@@ -11,4 +11,4 @@ pub mod network;
 #[cfg(all(target_family = "wasm", target_os = "unknown"))]
 mod wasm;
 
-pub use conversation::{Board, Failed, Role, SEED, hold};
+pub use conversation::{Board, Failed, Role, SEED, Script, hold, named};

@@ -21,3 +21,7 @@ pub enum Arrival {
     /// With one bit flipped in the middle.
     Forged(u8),
 }
+
+/// In the conversation of jumps, the messages that Alice skips before each one that she sends: what a session used to
+/// skip at the most, what it skips at the most now, and one more.
+pub const JUMPS: [u32; 3] = [1_000, 25_000, 25_001];

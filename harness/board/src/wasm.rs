@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One end of the conversation as a WebAssembly module. It needs only a line from its host.
 
-use crate::conversation::{Board, Failed, Role, SEED, hold};
+use crate::conversation::{Board, Failed, Role, SEED, Script, hold};
 
 #[link(wasm_import_module = "line")]
 unsafe extern "C" {
@@ -39,7 +39,7 @@ pub extern "C" fn bob() -> u32 {
 }
 
 fn end(role: Role) -> u32 {
-    match hold(&mut Host, role, SEED, b"cortex_m") {
+    match hold(&mut Host, (role, Script::Whole), SEED, b"cortex_m") {
         Ok(()) => 1,
         Err(text) => {
             failed(text.as_ptr(), text.len());

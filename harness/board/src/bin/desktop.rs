@@ -3,10 +3,11 @@
 //!
 //! `desktop alice`, `desktop bob`: an end; a number after it selects other randomness. `desktop relay TRANSCRIPT ALICE
 //! BOB`: the network between two shell commands that are ends; everything that they send is written to TRANSCRIPT. A
-//! number after it flips a bit of the message of that number.
+//! number after it flips a bit of the message of that number. `desktop jumps ALICE BOB`: the network of the other
+//! conversation, whose ends are `alice-jumps` and `bob-jumps`.
 
-use conversation::network::{ARRIVALS, Arrival, BURST, TURNS};
-use conversation::{Board, Failed, Role, SEED, hold};
+use conversation::network::{ARRIVALS, Arrival, BURST, JUMPS, TURNS};
+use conversation::{Board, Failed, SEED, hold, named};
 use std::io::{Read, Write};
 use std::process::{Child, Command, ExitCode, Stdio};
 
@@ -16,9 +17,13 @@ fn main() -> ExitCode {
     let held = match arguments[..] {
         ["relay", transcript, alice, bob] => relay(transcript, alice, bob, None),
         ["relay", transcript, alice, bob, change] => relay(transcript, alice, bob, change.parse().ok()),
+        ["jumps", alice, bob] => jumps(alice, bob),
         [role] => end(role, SEED),
         [role, seed] => end(role, seed.parse().unwrap_or(SEED)),
-        _ => Err("desktop alice|bob [SEED], or desktop relay TRANSCRIPT ALICE BOB [CHANGED]".into()),
+        _ => {
+            Err("desktop alice|bob [SEED], desktop relay TRANSCRIPT ALICE BOB [CHANGED] or desktop jumps ALICE BOB"
+                .into())
+        }
     };
     match held {
         Ok(()) => ExitCode::SUCCESS,
@@ -30,8 +35,8 @@ fn main() -> ExitCode {
 }
 
 fn end(role: &str, seed: u8) -> Result<(), String> {
-    let role = Role::named(role).ok_or("there is no such role")?;
-    hold(&mut Console, role, seed, b"cortex_m").map_err(String::from)
+    let conversation = named(role).ok_or("there is no such role")?;
+    hold(&mut Console, conversation, seed, b"cortex_m").map_err(String::from)
 }
 
 /// Messages as their length in two bytes, little-endian, followed by their bytes.
@@ -150,6 +155,18 @@ impl Network {
 fn flip(message: &mut [u8]) {
     let middle = message.len() / 2;
     message[middle] ^= 1;
+}
+
+fn jumps(alice: &str, bob: &str) -> Result<(), String> {
+    let mut alice = End::start("Alice", alice)?;
+    let mut bob = End::start("Bob", bob)?;
+    let mut network = Network { transcript: Vec::new(), change: None };
+    network.carry(&mut bob, &mut alice)?;
+    for _ in 0..=JUMPS.len() {
+        network.carry(&mut alice, &mut bob)?;
+    }
+    alice.finish()?;
+    bob.finish()
 }
 
 fn relay(transcript: &str, alice: &str, bob: &str, change: Option<usize>) -> Result<(), String> {

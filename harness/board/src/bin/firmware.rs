@@ -20,7 +20,7 @@ mod host;
 #[path = "firmware/stack.rs"]
 mod stack;
 
-use conversation::{Role, SEED, hold};
+use conversation::{SEED, hold, named};
 use core::panic::PanicInfo;
 use cortex_m_rt::{entry, exception};
 
@@ -30,14 +30,14 @@ const COMMAND_LINE: usize = 64;
 #[entry]
 fn main() -> ! {
     let mut line = [0; COMMAND_LINE];
-    let Some(role) = host::command_line(&mut line).and_then(Role::named) else {
+    let Some(conversation) = host::command_line(&mut line).and_then(named) else {
         host::fail("FAILED: the command line is neither alice nor bob\n")
     };
     #[cfg(feature = "control")]
     let deep = control::run();
     // The other end of a control uses other associated data.
     let associated_data: &[u8] = if cfg!(feature = "control") { b"control" } else { b"cortex_m" };
-    let held = hold(&mut board::Board::new(role), role, SEED, associated_data);
+    let held = hold(&mut board::Board::new(conversation.0), conversation, SEED, associated_data);
     #[cfg(feature = "control")]
     core::hint::black_box(&deep);
     match held {
