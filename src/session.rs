@@ -387,7 +387,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     }
 
     /// Opens the header of `message` and returns how many messages it skips, in the ratchet in which it skips more.
-    /// [`decrypt`](Self::decrypt) would take at most as many steps in each ratchet before this message's own. Nothing
+    /// `decrypt` would take at most as many steps in each ratchet before this message's own. Nothing
     /// changes.
     ///
     /// An honest peer's message skips those that were lost or that are late. A hostile peer can demand up to
@@ -399,7 +399,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// [`DecryptError`], for what is found before any derivation.
     ///
     /// # Leaks
-    /// As for [`decrypt`](Self::decrypt).
+    /// As for `decrypt`.
     pub fn peek(&self, message: &[u8]) -> Result<u32, DecryptError> {
         self.open_head(message).map(|head| self.skips(&head))
     }
@@ -462,11 +462,11 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| self.exporter.take())
     }
 
-    /// Returns the [`opening_id`](crate::opening_id) of this session's first messages: of a session that was accepted,
+    /// Returns the [`opening_id`] of this session's first messages: of a session that was accepted,
     /// always; of one that was initiated, until the peer has answered; otherwise `None`.
     ///
     /// A first message whose opening id belongs to a session is for that session only. It must not be given to
-    /// [`Device::open`](crate::Device::open).
+    /// `Device::open`.
     #[must_use]
     pub fn opening_id(&self) -> Option<[u8; 32]> {
         match &self.opening {
@@ -579,7 +579,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
 /// initiator sends before the first answer, and it is public. It returns `None` for every other message.
 ///
 /// A first message whose opening id is a session's [`opening_id`](Session::opening_id) is for that session's `decrypt`;
-/// any other is for [`Device::open`](crate::Device::open).
+/// any other is for `Device::open`.
 #[must_use]
 pub fn opening_id(message: &[u8]) -> Option<[u8; 32]> {
     handshake_bytes(message).map(|handshake| RustCrypto.sha256(&[handshake]))

@@ -32,11 +32,11 @@ use core::fmt;
 /// A first message whose handshake and header are open: its author is known and authentic. The body is still sealed,
 /// and neither device nor message has changed.
 ///
-/// [`accept`](Self::accept) opens the body and begins the session. [`refuse`](Self::refuse) uses the prekey up without
+/// `accept` opens the body and begins the session. [`refuse`](Self::refuse) uses the prekey up without
 /// a session, so that no copy of the message can be opened. Dropping it does neither: the message can be opened again.
 /// The new session's secrets are wiped in either case.
 ///
-/// `M` is how the message is held: `&[u8]` after [`Device::open`], `&mut [u8]` after [`Device::open_in_place`].
+/// `M` is how the message is held: `&[u8]` after `Device::open`, `&mut [u8]` after [`Device::open_in_place`].
 #[must_use = "a pending first message is neither accepted nor refused"]
 pub struct Pending<
     'd,
@@ -108,11 +108,11 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         self.open_held(message)
     }
 
-    /// Does the same as [`open`](Self::open), for a message that will be decrypted in place and a session with any
+    /// Does the same as `open`, for a message that will be decrypted in place and a session with any
     /// store. The message changes only when it is accepted.
     ///
     /// # Errors
-    /// [`AcceptError`], as in [`open`](Self::open).
+    /// [`AcceptError`], as in `open`.
     pub fn open_in_place<'d, 'm, S: SkippedKeyStore>(
         &'d mut self,
         message: &'m mut [u8],
@@ -259,7 +259,7 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
         self.device
     }
 
-    /// Does the same as [`accept`](Self::accept) and gives the device back.
+    /// Does the same as `accept` and gives the device back.
     #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
     #[inline(never)]
     pub(crate) fn accept_with_device(
@@ -285,7 +285,7 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
 
 impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [u8], P, C, S> {
     /// Decrypts the body in place and returns the new session with the message. The plaintext is a part of the message.
-    /// Otherwise it behaves as [`accept`](Self::accept).
+    /// Otherwise it behaves as `accept`.
     ///
     /// # Errors
     /// [`AcceptFailed`] with [`Refused`](AcceptError::Refused) if the associated data is not the sender's or the body is
