@@ -4,6 +4,7 @@
 
 use crate::device::{Capacities, Device};
 use crate::error::AcceptError;
+#[cfg(feature = "alloc")]
 use crate::payload::Sealed;
 use crate::prekeys::Bundle;
 use crate::primitives::Primitives;

@@ -187,6 +187,7 @@ impl<C: Capacities> World<C> {
         })
     }
 
+    #[expect(clippy::boxed_local, reason = "a world with devices in it is large for a thread's stack")]
     fn run(mut self: Box<Self>) -> Report {
         let mut made_today = 0;
         for hour in 0..DAYS * 24 {

@@ -141,7 +141,7 @@ impl Log {
                 if info[0] == CHAIN_NEXT {
                     self.sparse_chain_keys.extend([*prk.expose(), key(&out[..32])]);
                     // A step for a message whose key is not kept derives the chain key alone.
-                    self.sparse_message_keys.extend(out[32..].try_into().ok().map(|bytes: &Key| *bytes));
+                    self.sparse_message_keys.extend(out.last_chunk::<32>().copied());
                 }
             }
             Call::Seal { key, nonce, .. } => self.seals.push(Use { step, key: *key.expose(), nonce: **nonce }),
