@@ -122,7 +122,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
 
     /// Not inlined, because otherwise the copy that the result leaves would be in the caller's frame, which is still in
     /// use when the pending message is dropped.
-    #[inline(never)]
+    #[cfg_attr(target_pointer_width = "64", inline(never))]
     fn open_held<M: AsRef<[u8]>, S: SkippedKeyStore>(
         &mut self,
         message: M,
@@ -261,7 +261,7 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
 
     /// Does the same as `accept` and gives the device back.
     #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
-    #[inline(never)]
+    #[cfg_attr(target_pointer_width = "64", inline(never))]
     pub(crate) fn accept_with_device(
         mut self,
         associated_data: &[u8],
@@ -295,7 +295,7 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
     /// # Leaks
     /// Length, and success or failure.
     #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
-    #[inline(never)]
+    #[cfg_attr(target_pointer_width = "64", inline(never))]
     pub fn accept_in_place(
         mut self,
         associated_data: &[u8],
