@@ -247,8 +247,12 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
     ///
     /// # Leaks
     /// Length, and success or failure.
-    #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
-    pub fn accept(self, associated_data: &[u8]) -> Result<AcceptedSession<P, S, Vec<u8>>, AcceptFailed<Self>> {
+    #[expect(
+        clippy::result_large_err,
+        clippy::type_complexity,
+        reason = "the session that is returned otherwise is as large, and a reader should see both"
+    )]
+    pub fn accept(self, associated_data: &[u8]) -> Result<(Session<P, S>, Opened<Vec<u8>>), AcceptFailed<Self>> {
         self.accept_with_device(associated_data).map(|(session, opened, _)| (session, opened))
     }
 
@@ -294,7 +298,11 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
     ///
     /// # Leaks
     /// Length, and success or failure.
-    #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
+    #[expect(
+        clippy::result_large_err,
+        clippy::type_complexity,
+        reason = "the session that is returned otherwise is as large, and a reader should see both"
+    )]
     #[cfg_attr(target_pointer_width = "64", inline(never))]
     pub fn accept_in_place(
         mut self,

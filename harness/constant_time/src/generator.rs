@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A generator whose every byte is secret as soon as it is drawn.
+//! A generator whose every byte is secret as soon as it is drawn, except those of prekey ids.
 
 use crate::marks::{Mark, Marks};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Infallible, SeedableRng, TryCryptoRng, TryRng};
+
+const PREKEY_ID_LEN: usize = 4;
 
 pub struct Generator {
     rng: ChaCha20Rng,
@@ -29,7 +31,10 @@ impl TryRng for Generator {
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
         self.rng.try_fill_bytes(bytes)?;
-        self.marks.secret(Mark::Drawn, bytes);
+        // What is published as it is drawn. Nothing else is drawn in four bytes.
+        if bytes.len() != PREKEY_ID_LEN {
+            self.marks.secret(Mark::Drawn, bytes);
+        }
         Ok(())
     }
 }
