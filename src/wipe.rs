@@ -83,6 +83,10 @@ fn in_own_frame<T>(operation: impl FnOnce() -> T) -> T {
     operation()
 }
 
+/// Bytes of stack for a few MACs under one key. Small, because a message that belongs to nobody costs no more than this.
+pub(crate) const MAC: usize = 2 << 10;
+/// Bytes of stack for opening a header: the AEAD alone.
+pub(crate) const HEADER: usize = 8 << 10;
 /// Bytes of stack for sealing a message and for opening one, which uses 28,368 bytes. ML-KEM itself clears what it uses
 /// beyond that.
 pub(crate) const MESSAGE: usize = 32 << 10;
