@@ -10,9 +10,9 @@
 //!
 //! | `do` | takes | answers |
 //! |---|---|---|
-//! | `device` | `device`, `expiry` | |
-//! | `publish` | `device`, `one_time` (bool), `expiry` | `bundle` |
-//! | `rotate` | `device`, `expiry` | |
+//! | `device` | `device`, `now` | |
+//! | `publish` | `device`, `one_time` (bool), `now` | `bundle` |
+//! | `rotate` | `device`, `now` | |
 //! | `initiate` | `device`, `session`, `bundle`, `chunk`, `plaintext`, `ad`, `now` | `message` |
 //! | `accept` | `device`, `session`, `message`, `ad` | `plaintext` |
 //! | `foreign_initiator` | `session`, `secret`, `ratchet_key`, `context` | |
@@ -20,8 +20,8 @@
 //! | `encrypt` | `session`, `plaintext`, `ad` | `message` |
 //! | `decrypt` | `session`, `message`, `ad` | `plaintext` |
 //! | `status` | `session` | `id`, `answered`, `epoch`, `skipped`, and `digits`, `scan` of its safety number |
-//! | `snapshot` | `session` or `device`, `key`, `generation` | `snapshot` |
-//! | `restore` | `session` or `device`, `key`, `newest`, `snapshot` | |
+//! | `snapshot` | `session` or `device`, `key`, `generation` | `snapshot`, `subject` |
+//! | `restore` | `session` or `device`, `key`, `subject`, `newest`, `snapshot` | |
 //!
 //! Its randomness comes from SEED, so that a conversation can be repeated: not for real use.
 #![allow(clippy::indexing_slicing, reason = "a JSON object is read by its keys")]
@@ -149,7 +149,7 @@ impl Peer {
                 InitiateOptions::unverified(time(command, "now")?).chunk_size(chunk_size),
                 rng,
             )
-            .map_err(named)?;
+            .map_err(|failed| named(failed.error))?;
         self.keep(command, session)?;
         Ok(json!({ "message": hex(&message) }))
     }
@@ -178,14 +178,17 @@ impl Peer {
             let (session, _) = self.session(command)?;
             (session.snapshot(&key, generation), session.subject())
         };
-        Ok(json!({ "snapshot": hex(&snapshot), "subject": hex(&subject.to_bytes()) }))
+        Ok(json!({ "snapshot": hex(&snapshot), "subject": hex(&subject.to_bytes()[1..]) }))
     }
 
     fn restore(&mut self, command: &Value) -> Answer {
         let (key, newest) = (StorageKey::new(array(command, "key")?), number(command, "newest")?);
         let snapshot = bytes(command, "snapshot")?;
-        let subject = Subject::from_bytes(&bytes(command, "subject")?).map_err(named)?;
-        if command["device"].is_string() {
+        // The document's subject has no kind, which the command states.
+        let is_device = command["device"].is_string();
+        let subject = [&[if is_device { 2 } else { 1 }][..], &bytes(command, "subject")?].concat();
+        let subject = Subject::from_bytes(&subject).map_err(named)?;
+        if is_device {
             let device = Device::restore(&snapshot, &key, &subject, newest).map_err(named)?;
             self.devices.insert(text(command, "device")?.to_owned(), device);
             return Ok(json!({}));

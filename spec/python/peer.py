@@ -160,6 +160,8 @@ class PythonSession:
         return self.session.safety_number().scan()
 
     def epoch(self) -> int:
+        if self.session.triple.sparse is None:
+            raise errors.Abandoned
         return self.session.triple.sparse.braid.epoch
 
 
