@@ -22,6 +22,7 @@ use super::skipped::{MAX_JUMP, SkippedKeyStore, SkippedKeys, SkippedMessageKey, 
 use crate::error::{DecryptError, EncryptError};
 use crate::primitives::{DhKeyPair, DhPublicKey, Primitives};
 use crate::secret::Secret;
+use crate::wipe;
 use crate::wire::{DoubleHeader, ROUTING_TAG_LEN, SALT_RANDOM_LEN};
 use rand_core::CryptoRng;
 
@@ -308,16 +309,18 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
     ) -> Result<OpenedUnder, DecryptError> {
         primitives.step("DR-D2");
         let mut opens = |key: &HeaderKey| key.unlock(primitives, sealed).is_some_and(|key| open(&key));
-        if self.receiving.as_ref().is_some_and(|chain| opens(&chain.header_key)) {
-            return Ok(OpenedUnder::Current);
-        }
-        if opens(&self.next_receiving_header_key) {
-            return Ok(OpenedUnder::Next);
-        }
-        match self.skipped.chains().find(|chain| opens(&chain.header_key)) {
-            Some(chain) => Ok(OpenedUnder::Retired { step: chain.step }),
-            None => Err(DecryptError::Refused),
-        }
+        wipe::wipe_stack_after::<{ wipe::MAC }, _>(|| {
+            if self.receiving.as_ref().is_some_and(|chain| opens(&chain.header_key)) {
+                return Ok(OpenedUnder::Current);
+            }
+            if opens(&self.next_receiving_header_key) {
+                return Ok(OpenedUnder::Next);
+            }
+            match self.skipped.chains().find(|chain| opens(&chain.header_key)) {
+                Some(chain) => Ok(OpenedUnder::Retired { step: chain.step }),
+                None => Err(DecryptError::Refused),
+            }
+        })
     }
 
     /// Returns whether no message has been received that was sent after a message with this header.

@@ -145,16 +145,15 @@ impl HeaderKey {
     }
 
     /// The first half of `HDECRYPT(hk, header)`: returns the header's AEAD key if the header's commitment is this key's.
+    /// The caller wipes [`wipe::MAC`] bytes of the stack.
     ///
     /// # Leaks
     /// Whether it is. The commitment is compared in constant time, and nothing else is derived unless it matches.
     pub(crate) fn unlock<P: Primitives>(&self, primitives: &P, sealed: &SealedHeader<'_>) -> Option<Secret<32>> {
-        wipe::wipe_stack_after::<{ wipe::MAC }, _>(|| {
-            primitives.with_hmac(&self.0, |hmac| {
-                let committed = equal(&commitment(hmac, sealed.salt), sealed.commitment);
-                declassify_choice(primitives, Declassified::HeaderVerdict, committed)
-                    .then(|| aead_key(hmac, sealed.salt, sealed.envelope))
-            })
+        primitives.with_hmac(&self.0, |hmac| {
+            let committed = equal(&commitment(hmac, sealed.salt), sealed.commitment);
+            declassify_choice(primitives, Declassified::HeaderVerdict, committed)
+                .then(|| aead_key(hmac, sealed.salt, sealed.envelope))
         })
     }
 
