@@ -310,10 +310,12 @@ impl PrekeyPair {
         }
     }
 
-    /// Returns a number that changes whenever what is stored of this pair changes. Nothing of it ever does.
+    /// Returns a number that is another for another pair, even with the same id, and for another `state` of it. Nothing
+    /// stored of a pair ever changes.
     #[cfg(feature = "alloc")]
-    pub(crate) const fn stamp(&self) -> u64 {
-        0
+    pub(crate) fn stamp(&self, state: usize) -> u64 {
+        let part = self.digest.as_chunks().0.get(state).copied();
+        u64::from_be_bytes(part.unwrap_or_default())
     }
 
     /// Number of bytes that [`store`](Self::store) writes.

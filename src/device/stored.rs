@@ -89,12 +89,11 @@ impl OneTimePrekey {
     /// Returns a number that changes whenever the stored prekey does.
     #[cfg(feature = "alloc")]
     pub(crate) fn stamp(&self) -> u64 {
-        let seen = match self.seen {
-            Seen::Never => 0,
-            Seen::Listed => 1,
-            Seen::MissingSince(since) => since.0.wrapping_add(2),
-        };
-        self.pair.stamp().rotate_left(1) ^ seen
+        match self.seen {
+            Seen::Never => self.pair.stamp(0),
+            Seen::Listed => self.pair.stamp(1),
+            Seen::MissingSince(since) => self.pair.stamp(2) ^ since.0,
+        }
     }
 
     fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {

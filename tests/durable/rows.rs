@@ -8,7 +8,10 @@ use noescrow::error::RestoreError;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::skipped::Inline;
 use noescrow::snapshot::{SNAPSHOT_OVERHEAD, SUBJECT_LEN};
-use noescrow::{Bundle, Capacity, FixedSession, Secret, hazmat, session};
+use noescrow::{Bundle, Capacity, FixedSession, Prekey, Secret, UnixSeconds, device, hazmat, session};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{TryCryptoRng, TryRng};
+use std::convert::Infallible;
 
 /// Bob has skipped `missing` messages of Alice in two jumps, and has their keys. Returns the messages.
 fn with_skipped(missing: usize) -> (Pair, Vec<Vec<u8>>) {
@@ -69,6 +72,58 @@ fn rows_and_snapshot_restore_the_same_state() {
     // Control: after one more message they differ.
     pair.receive(false, &skipped[1]);
     assert_ne!(restored.snapshot(&key(), 1), pair.bob.snapshot(&key(), 1));
+}
+
+/// A generator whose draws of four bytes, which are ids, count from `next`.
+struct Ids {
+    next: u32,
+    others: ChaCha20Rng,
+}
+
+impl TryRng for Ids {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.others.try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.others.try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        match out.len() {
+            4 => {
+                out.copy_from_slice(&self.next.to_be_bytes());
+                self.next += 1;
+                Ok(())
+            }
+            _ => self.others.try_fill_bytes(out),
+        }
+    }
+}
+
+impl TryCryptoRng for Ids {}
+
+/// Two hundred prekeys whose uploads were lost expire during a long absence, and in the step that deletes them a hundred
+/// new ones get the same ids.
+#[test]
+fn a_new_prekey_with_an_old_id_is_stored() {
+    let (mut disk, mut rng) = (Disk::default(), Ids { next: 1_000, others: rng(5) });
+    let bob = device::Device::<RustCrypto>::generate_with(RustCrypto, NOW, &mut rng);
+    let mut bob = Durable::<device::Device>::new(bob, &key(), &mut rng).save(&mut disk).unwrap();
+    rng.next = 1;
+    let old = bob.publish(200, NOW, &mut rng).unwrap().save(&mut disk).unwrap();
+    rng.next = 2_000;
+    let day = |day: u64| UnixSeconds(NOW.0 + day * 86_400);
+    bob.replenish(day(100), &[], &mut rng).unwrap().save(&mut disk).unwrap();
+    rng.next = 1;
+    let new = bob.replenish(day(101), &[], &mut rng).unwrap().save(&mut disk).unwrap();
+    let of_an_old_id = |new: &&Prekey| old.one_time_prekeys.iter().any(|old| old.id() == new.id() && old != *new);
+    let count = new.one_time_prekeys.iter().filter(of_an_old_id).count();
+    assert_eq!((count, bob.one_time_prekeys_left()), (100, 100), "control: the ids are those of other keys");
+    let restored = Durable::<device::Device>::load(&mut disk, &key(), &bob.subject(), 0, &mut rng).unwrap();
+    assert!(restored.snapshot(&key(), 1) == bob.snapshot(&key(), 1), "the rows are those of the deleted prekeys");
 }
 
 #[test]
