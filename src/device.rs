@@ -275,8 +275,8 @@ fn handshake_digest<P: Primitives>(primitives: &P, ephemeral_key: &[u8; PUBLIC_K
     half
 }
 
-/// Draws an id that is not 0, which means "none" on the wire, and not `taken`. A generator that always returns the same
-/// gets the next free id after a few draws, so that this ends.
+/// Draws an id that is not 0, which means "none" on the wire, and not `taken`. After 16 draws that are not free it takes
+/// the next free id above the last of them, so that this ends with a generator that always returns the same (NT-7).
 fn random_id(rng: &mut impl CryptoRng, taken: impl Fn(u32) -> bool) -> u32 {
     let is_free = |id: &u32| *id != 0 && !taken(*id);
     let mut drawn = 0;

@@ -3,10 +3,12 @@
 //! phone whose battery was empty says 1970, another one 2106.
 //!
 //! A reading moves the clock by at most [`CLOCK_STEP`]. A reading further away is a claim. A later reading confirms it if
-//! it lies at least one step and at most [`LIFETIME`] after it; then the clock follows. Ages that were counted from a
-//! time between claim and confirmation are corrected.
+//! it lies on the same side of the clock, at least one step and at most [`LIFETIME`] after the claim. Then the clock is
+//! set one step after the claim, and the later reading, if it is further away still, is the next claim: so no reading
+//! moves the clock further than a step beyond what another reading says. Times that were taken between claim and
+//! confirmation are corrected.
 
-use super::policy::{CLOCK_STEP, LIFETIME};
+use super::policy::{ABSENCE, CLOCK_STEP, LIFETIME};
 use crate::error::DecodeError;
 use crate::time::UnixSeconds;
 use crate::wire::{Full, Reader, Writer};
@@ -75,32 +77,46 @@ impl Clock {
             *self = Self::new(self.now);
             return Correction::None;
         }
-        if let Some(claim) = self.claim().filter(|claim| claim.reading <= reading) {
+        let is_later = reading > self.now;
+        let confirmable = |claim: &Claim| claim.reading <= reading && (claim.reading > self.now) == is_later;
+        if let Some(claim) = self.claim.filter(confirmable) {
             let waited = reading.saturating_since(claim.reading);
             if waited < CLOCK_STEP {
                 return Correction::None;
             }
             if waited <= LIFETIME {
-                let is_later = reading > self.now;
-                *self = Self::new(reading);
+                let now = claim.reading.saturating_add(CLOCK_STEP);
+                let is_further = reading.saturating_since(now) > CLOCK_STEP;
+                *self = Self { now, claim: is_further.then_some(Claim { reading, base: now }) };
                 let by = claim.reading.saturating_since(claim.base).as_secs();
                 return match is_later {
                     true => Correction::Later { from: claim.base, by },
-                    false => Correction::AtMost { now: reading },
+                    false => Correction::AtMost { now },
                 };
             }
         }
-        if reading > self.now {
+        if is_later {
             self.now = self.now.saturating_add(CLOCK_STEP);
         }
         *self = Self { now: self.now, claimed: Claim { reading, base: self.now }, has_claim: true };
         Correction::None
     }
 
-    /// Returns the time that the clock would have after this reading.
-    pub(super) fn peek(mut self, reading: UnixSeconds) -> UnixSeconds {
+    /// Returns the clock as it would be after this reading.
+    pub(super) fn peek(mut self, reading: UnixSeconds) -> Self {
         let _ = self.read(reading);
-        self.now
+        self
+    }
+
+    /// Returns the time from which the [`LIFETIME`] of a prekey counts that is made at this reading, which the clock has
+    /// taken: the reading, but no earlier than the clock and at most [`ABSENCE`] later (PP-3).
+    pub(super) fn made_at(&self, reading: UnixSeconds) -> UnixSeconds {
+        reading.clamp(self.now, self.now.saturating_add(ABSENCE))
+    }
+
+    /// Returns whether a prekey with this expiry cannot have been made by this clock: the clock was set back since.
+    pub(super) fn is_beyond(&self, expiry: UnixSeconds) -> bool {
+        expiry > self.now.saturating_add(ABSENCE).saturating_add(LIFETIME)
     }
 
     /// Number of bytes that [`store`](Self::store) writes.
@@ -197,5 +213,62 @@ mod tests {
         assert!(clock.now().0 <= NOW + 3 * DAY);
         // Control: a clock that follows every reading is in another century.
         assert!(Clock::new(UnixSeconds(NOW + 10_000 * DAY)).now().0 > NOW + 3 * DAY);
+    }
+
+    /// What the clock says after these readings, in days.
+    fn after(days: &[u64]) -> Clock {
+        let mut clock = Clock::new(UnixSeconds(NOW + 100 * DAY));
+        for day in days {
+            let _ = clock.read(UnixSeconds(NOW + day * DAY));
+        }
+        clock
+    }
+
+    #[test]
+    fn readings_that_contradict_each_other_move_the_clock_by_a_day() {
+        // A claim of the past, then one of the future.
+        assert_eq!(after(&[98, 132]).now().0, NOW + 101 * DAY);
+        // The true reading after three days off, then a wrong one.
+        assert_eq!(after(&[103, 137]).now().0, NOW + 104 * DAY);
+        // The truth is followed again.
+        assert_eq!(after(&[103, 137, 104, 105, 106]).now().0, NOW + 106 * DAY);
+        // Control: readings that agree are followed after any absence, forward and back.
+        for absent in [3, 30, 1_000] {
+            assert_eq!(after(&[100 + absent, 101 + absent]).now().0, NOW + (101 + absent) * DAY);
+        }
+        assert_eq!(after(&[10, 11]).now().0, NOW + 11 * DAY);
+        // So is a device that connects every ten days only, ten days late.
+        assert_eq!(after(&[110, 120, 130, 140]).now().0, NOW + 131 * DAY);
+    }
+
+    #[test]
+    fn times_between_two_confirmations_are_corrected_by_both() {
+        let mut clock = after(&[]);
+        let mut time = clock.now();
+        for day in [110, 120, 130] {
+            let correction = clock.read(UnixSeconds(NOW + day * DAY));
+            correction.apply(&mut time);
+            if day == 110 {
+                time = clock.now();
+            }
+        }
+        // It was taken at the first of them.
+        assert_eq!((time.0, clock.now().0), (NOW + 110 * DAY, NOW + 121 * DAY));
+        // Back: nothing is after the clock, and the second confirmation moves both.
+        let (mut clock, mut time) = (after(&[]), UnixSeconds(NOW + 100 * DAY));
+        for day in [10, 20, 30] {
+            clock.read(UnixSeconds(NOW + day * DAY)).apply(&mut time);
+        }
+        assert_eq!((time.0, clock.now().0), (NOW + 20 * DAY, NOW + 21 * DAY));
+    }
+
+    #[test]
+    fn what_is_made_counts_from_near_the_clock() {
+        let clock = after(&[]);
+        for (day, from) in [(0, 100), (100, 100), (130, 130), (135, 135), (136, 135), (1_000_000, 135)] {
+            assert_eq!(clock.made_at(UnixSeconds(NOW + day * DAY)).0, NOW + from * DAY);
+        }
+        let last = clock.made_at(UnixSeconds::MAX).saturating_add(LIFETIME);
+        assert_eq!((clock.is_beyond(last), clock.is_beyond(UnixSeconds(last.0 + 1))), (false, true));
     }
 }

@@ -48,7 +48,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// Begins a session with the owner of `bundle` and writes the first message to `out`. The bundle is used up: a
     /// second session from it could not be answered, because its one-time prekey is deleted when the first message of
     /// either arrives. A bundle whose signed prekey has expired is refused; a
-    /// one-time prekey that has expired is not used. Draws 176 bytes from `rng`.
+    /// one-time prekey that has expired is not used. Draws 168 bytes from `rng`.
     ///
     /// Returns the session and the message's length in bytes,
     /// [`first_message_len`](InitiateOptions::first_message_len). Save the session before sending.

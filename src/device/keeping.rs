@@ -28,12 +28,13 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// Takes note of the one-time prekeys that the server has, deletes what is due as
     /// [`delete_expired`](Self::delete_expired) does, and returns how many one-time prekeys to make now with
     /// [`generate_one_time_prekey`](Self::generate_one_time_prekey). `now` is the caller's time, and `server_has` the
-    /// ids that the server lists.
+    /// ids that the server lists, of which the first [`LISTED`](policy::LISTED) are read.
     ///
     /// With an allocator, `replenish` does all of it.
     pub fn maintain(&mut self, now: UnixSeconds, server_has: &[u32]) -> usize {
         self.delete_expired(now);
-        let now = self.clock.now();
+        let server_has = read_of(server_has);
+        let (clock, now) = (self.clock, self.clock.now());
         let is_listed = |prekey: &OneTimePrekey| server_has.contains(&prekey.pair.id);
         let was_uploaded = self.was_uploaded(now, server_has);
         for prekey in self.one_time_prekeys.iter_mut() {
@@ -48,10 +49,11 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         self.offered_at = now;
         // A prekey that was never listed will be, as soon as its lost upload is repeated.
         let renewed_at = now.saturating_add(policy::RENEWED_BEFORE_EXPIRY);
+        let is_in_time = |expiry| expiry >= renewed_at && !clock.is_beyond(expiry);
         let available = self
             .one_time_prekeys
             .iter()
-            .filter(|prekey| matches!(prekey.seen, Seen::Listed | Seen::Never) && prekey.pair.expiry >= renewed_at);
+            .filter(|prekey| matches!(prekey.seen, Seen::Listed | Seen::Never) && is_in_time(prekey.pair.expiry));
         let missing = Self::AT_SERVER.saturating_sub(available.count());
         let space = self.one_time_prekeys.remaining_capacity();
         let evictable = self.one_time_prekeys.iter().filter(|prekey| evictable_since(prekey, now).is_some()).count();
@@ -60,10 +62,11 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     }
 
     /// Returns those ids of the server's list of one-time prekeys that name none of this device's: it was restored, or
-    /// the server was. Have the server withdraw them, because a first message with one of them cannot be opened.
+    /// the server was. Have the server withdraw them, because a first message with one of them cannot be opened. The first
+    /// [`LISTED`](policy::LISTED) of the list are read.
     pub fn unknown_one_time_prekeys<'a>(&'a self, server_has: &'a [u32]) -> impl Iterator<Item = u32> + 'a {
         let is_held = |id: u32| self.one_time_prekeys.iter().any(|prekey| prekey.pair.id == id);
-        server_has.iter().copied().filter(move |id| !is_held(*id))
+        read_of(server_has).iter().copied().filter(move |id| !is_held(*id))
     }
 
     /// Notes that the server has what was last offered to it. Calling it after an upload is optional: otherwise the
@@ -103,7 +106,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
             self.read_clock(now);
             self.make_space()?;
-            let expiry = now.max(self.clock.now()).saturating_add(policy::LIFETIME);
+            let expiry = self.clock.made_at(now).saturating_add(policy::LIFETIME);
             let id = random_id(rng, |id| self.holds_id(id));
             let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::OneTime, id, expiry, rng);
             let public = description.sign(&self.primitives, &self.identity);
@@ -141,15 +144,18 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     }
 
     /// Returns whether [`rotate`](Self::rotate) should be called: the signed prekey is [a week
-    /// old](policy::ROTATION_INTERVAL), or close to its expiry, or its replay record is nearly full and it is [a day
+    /// old](policy::ROTATION_INTERVAL), or close to its expiry, or valid for longer than a prekey that is made now, or its replay record is nearly full and it is [a day
     /// old](policy::EMERGENCY_ROTATION_INTERVAL). `now` is the caller's time. With an allocator, `replenish` rotates.
     #[must_use]
     pub fn is_rotation_due(&self, now: UnixSeconds) -> bool {
         let SignedPrekey { pair, since, has_last_resort: _, replay_record } = &self.signed_prekey;
-        let age = self.clock.peek(now).saturating_since(*since);
+        let clock = self.clock.peek(now);
+        let age = clock.now().saturating_since(*since);
         // After a long absence the clock is still behind, but the prekey must not stay expired.
-        let expires = pair.expiry < now.saturating_add(policy::RENEWED_BEFORE_EXPIRY);
-        let nearly_full = replay_record.len() >= replay_record_nearly_full(C::REPLAY_RECORD);
+        let expires = pair.expiry < clock.made_at(now).saturating_add(policy::RENEWED_BEFORE_EXPIRY)
+            || clock.is_beyond(pair.expiry);
+        // A device without a record never has a full one.
+        let nearly_full = C::REPLAY_RECORD > 0 && replay_record.len() >= replay_record_nearly_full(C::REPLAY_RECORD);
         let has_space = !self.previous_signed_prekeys.is_full() || self.oldest_previous_is_due(now);
         expires
             || age >= policy::ROTATION_INTERVAL
@@ -157,7 +163,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     }
 
     fn oldest_previous_is_due(&self, now: UnixSeconds) -> bool {
-        let now = self.clock.peek(now);
+        let now = self.clock.peek(now).now();
         self.previous_signed_prekeys.iter().any(|previous| is_older(previous.since, policy::SIGNED_PREKEY_KEPT, now))
     }
 
@@ -168,7 +174,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     pub fn rotate(&mut self, now: UnixSeconds, rng: &mut impl CryptoRng) -> Prekey {
         wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
             self.read_clock(now);
-            let expiry = now.max(self.clock.now()).saturating_add(policy::LIFETIME);
+            let expiry = self.clock.made_at(now).saturating_add(policy::LIFETIME);
             let id = random_id(rng, |id| self.holds_id(id));
             let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::Signed, id, expiry, rng);
             let fresh = SignedPrekey::new(pair, self.clock.now());
@@ -206,18 +212,24 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     }
 
     /// Deletes what is past its time for messages in transit, and returns how many keys it deleted: one-time prekeys
-    /// [two weeks after expiry](policy::EXPIRED_KEPT), last-resort keys [a week after
+    /// [two weeks after expiry](policy::EXPIRED_KEPT), or two weeks after they were missed if a clock that was wrong gave
+    /// them an expiry beyond that of any prekey that is made now, last-resort keys [a week after
     /// replacement](policy::LAST_RESORT_KEPT), and signed prekeys [two weeks after
     /// replacement](policy::SIGNED_PREKEY_KEPT). [`maintain`](Self::maintain) and `replenish` call it. Only
     /// [`rotate`](Self::rotate) replaces the current signed prekey.
     ///
-    /// `now` is the caller's time. One wrong reading moves the device's own clock, by which it deletes, by [a
+    /// `now` is the caller's time. Each wrong reading moves the device's own clock, by which it deletes, by [a
     /// day](policy::CLOCK_STEP) at most; a later reading confirms a longer absence.
     pub fn delete_expired(&mut self, now: UnixSeconds) -> usize {
         self.read_clock(now);
-        let now = self.clock.now();
+        let (clock, now) = (self.clock, self.clock.now());
         let mut deleted = 0_usize;
-        let is_due = |prekey: &OneTimePrekey| is_older(prekey.pair.expiry, policy::EXPIRED_KEPT, now);
+        let is_due = |prekey: &OneTimePrekey| match prekey.seen {
+            Seen::MissingSince(since) if clock.is_beyond(prekey.pair.expiry) => {
+                is_older(since, policy::EXPIRED_KEPT, now)
+            }
+            _ => is_older(prekey.pair.expiry, policy::EXPIRED_KEPT, now),
+        };
         while let Some(at) = self.one_time_prekeys.iter().position(is_due) {
             self.one_time_prekeys.remove_swapping(at);
             deleted = deleted.saturating_add(1);
@@ -272,6 +284,11 @@ fn evictable_since(prekey: &OneTimePrekey, now: UnixSeconds) -> Option<UnixSecon
         Seen::MissingSince(since) if is_older(since, policy::HANDED_OUT_KEPT, now) => Some(since),
         Seen::MissingSince(_) | Seen::Listed | Seen::Never => None,
     }
+}
+
+/// Returns the part of a server's list that is read.
+fn read_of(server_has: &[u32]) -> &[u32] {
+    server_has.get(..policy::LISTED).unwrap_or(server_has)
 }
 
 fn is_older(since: UnixSeconds, age: Duration, now: UnixSeconds) -> bool {

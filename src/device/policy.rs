@@ -15,8 +15,10 @@ const DAY: u64 = 24 * HOUR;
 pub const STORED: usize = 400;
 /// Number of one-time prekeys that a device keeps at the server. More than the new correspondents of a busy day.
 pub const AT_SERVER: usize = 100;
-/// Number of one-time prekeys that a device makes a day. A server with the rate limit of [`SERVER_INTERVAL`] cannot hand
-/// out more, so a device keeps up with a stranger who drains it. A server that claims to have none gets no more.
+/// Number of one-time prekeys that a device makes a day: as many as it may make at once, and as many as it earns in a
+/// day, so that in any 24 hours it makes at most twice this number, and no more than this number a day in the long run.
+/// A server with the rate limit of [`SERVER_INTERVAL`] hands out this number a day and [`SERVER_BURST`], so a device
+/// keeps up with a stranger who drains it. A server that claims to have none gets no more.
 pub const MADE_A_DAY: u32 = 144;
 /// Number of one-time prekeys that a server hands out without a pause.
 pub const SERVER_BURST: u32 = 20;
@@ -27,7 +29,8 @@ pub const SERVER_INTERVAL: Duration = Duration::from_secs(DAY / MADE_A_DAY as u6
 pub const HANDED_OUT_KEPT: Duration = Duration::from_secs(2 * DAY);
 
 /// Time from a prekey's creation to its expiry. It bounds for how long a server can serve an old bundle. A month offline
-/// does not make a device unreachable: rotation is due every week.
+/// does not make a device unreachable: rotation is due every week. Creation is the caller's time, but no earlier than the
+/// device's own clock and at most [`ABSENCE`] later.
 pub const LIFETIME: Duration = Duration::from_secs(35 * DAY);
 /// A listed one-time prekey that expires within this time is not counted: it is replaced before it is useless.
 pub const RENEWED_BEFORE_EXPIRY: Duration = Duration::from_secs(7 * DAY);
@@ -57,3 +60,11 @@ pub const fn replay_record_nearly_full(capacity: usize) -> usize {
 
 /// Time by which a reading moves the device's clock at most, and after which a later reading confirms it.
 pub const CLOCK_STEP: Duration = Duration::from_secs(DAY);
+/// Time by which the caller's time may be ahead of the device's clock and still count as the creation of a prekey. After
+/// an absence this long a device is reachable at once; after a longer one, as soon as a later reading confirms it. One
+/// absurd reading makes prekeys that are valid for this much longer than [`LIFETIME`], and no longer.
+pub const ABSENCE: Duration = Duration::from_secs(35 * DAY);
+
+/// Number of ids that a device reads of a server's list, so that a server cannot make it compute without end: as many as
+/// a relay keeps for a device. Later ones count as not listed.
+pub const LISTED: usize = 1_000;

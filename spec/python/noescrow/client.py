@@ -166,18 +166,19 @@ class Clock:
         if abs(reading - self.now) <= labels.CLOCK_STEP:
             self.now, self.claim = max(self.now, reading), None
             return lambda time: time
-        if self.claim and self.claim[0] <= reading:
+        is_later = reading > self.now
+        if self.claim and self.claim[0] <= reading and (self.claim[0] > self.now) == is_later:
             claimed, base = self.claim
             waited = reading - claimed
             if waited < labels.CLOCK_STEP:
                 return lambda time: time
             if waited <= labels.LIFETIME:
-                is_later = reading > self.now
-                self.now, self.claim = reading, None
+                confirmed = self.now = claimed + labels.CLOCK_STEP
+                self.claim = (reading, confirmed) if reading - confirmed > labels.CLOCK_STEP else None
                 if is_later:
                     return lambda time: time + claimed - base if time >= base else time
-                return lambda time: min(time, reading)
-        if reading > self.now:
+                return lambda time: min(time, confirmed)
+        if is_later:
             self.now += labels.CLOCK_STEP
         self.claim = reading, self.now
         return lambda time: time
@@ -232,7 +233,7 @@ class Device:
             signed.since = correct(signed.since)
         for own in self.one_time:
             own.since = correct(own.since) if own.seen == MISSING else 0
-        return max(now, self.clock.now) + labels.LIFETIME
+        return min(max(now, self.clock.now), self.clock.now + labels.ABSENCE) + labels.LIFETIME
 
     def one_time_prekey(self, now: int, rng: Rng = os.urandom) -> Prekey:
         """PP-1.3 for one prekey, without PP-2."""

@@ -48,5 +48,8 @@ MADE_A_DAY = 144
 DAY = 86_400
 CLOCK_STEP = DAY
 LIFETIME = 35 * DAY
+ABSENCE = 35 * DAY
+MAX_ID_DRAWS = 16
+"""NT-7: after so many draws an id counts upward."""
 COUNTER_END = 2**32 - 1
 """The value that no counter of messages takes."""

@@ -68,9 +68,10 @@ class PrivatePrekey:
     @classmethod
     def generate(cls, kind: int, expiry: int, taken: set[int], rng: Rng) -> "PrivatePrekey":
         """`taken` are the ids of all prekeys that the device keeps."""
-        number = 0
+        number, draws = 0, 0
         while number == 0 or number in taken:
-            number = int.from_bytes(rng(4), "big")
+            number = int.from_bytes(rng(4), "big") if draws < labels.MAX_ID_DRAWS else (number + 1) % 2**32
+            draws += 1
         return cls(kind, labels.VERSION, number, expiry, rng(32), rng(64))
 
     def described(self) -> Prekey:
