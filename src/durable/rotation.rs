@@ -15,9 +15,15 @@ use rand_core::CryptoRng;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotated {
     /// The rows are now sealed under the new key.
-    Now,
+    Now {
+        /// The state's generation, which is higher by one.
+        generation: u64,
+    },
     /// The rows were already sealed under the new key.
-    Already,
+    Already {
+        /// The state's generation.
+        generation: u64,
+    },
 }
 
 /// The reason why the rows of a subject were not sealed under another key.
@@ -35,8 +41,11 @@ pub enum RotateError<E> {
 /// it again for every subject: one that is done is recognized. A state that was loaded before has to be loaded again,
 /// because its next save is [`Stale`](CommitError::Stale).
 ///
+/// `newest` is the newest generation of this subject that the caller knows to have been saved, as in
+/// [`Durable::load`](super::Durable::load). Store the generation of the result in its place.
+///
 /// # Errors
-/// [`RotateError`]. The rows are as they were or, after [`CommitError::Unknown`], may be sealed under `to`.
+/// [`RotateError`], with [`RestoreError::Rollback`] if the rows are older than `newest`. The rows are as they were or, after [`CommitError::Unknown`], may be sealed under `to`.
 ///
 /// # Security
 /// A thief of the old key has what copies of the old rows contain. Deletion on real media is out of scope.
@@ -45,13 +54,12 @@ pub fn rotate_storage_key<S: Store>(
     subject: &Subject,
     from: &StorageKey,
     to: &StorageKey,
+    newest: u64,
     rng: &mut impl CryptoRng,
 ) -> Result<Rotated, RotateError<S::Error>> {
     let rows = store.load(subject).map_err(LoadError::Store).map_err(RotateError::Load)?;
-    match reseal(&rows, subject, from, to, rng).map_err(RotateError::refused)? {
-        Some(batch) => store.commit(batch).map(|()| Rotated::Now).map_err(RotateError::Commit),
-        None => Ok(Rotated::Already),
-    }
+    let (rotated, batch) = reseal(&rows, subject, from, to, newest, rng).map_err(RotateError::refused)?;
+    batch.map_or(Ok(()), |batch| store.commit(batch)).map(|()| rotated).map_err(RotateError::Commit)
 }
 
 /// Does the same as [`rotate_storage_key`] with a store whose operations are futures.
@@ -63,33 +71,40 @@ pub async fn rotate_storage_key_async<S: AsyncStore>(
     subject: &Subject,
     from: &StorageKey,
     to: &StorageKey,
+    newest: u64,
     rng: &mut impl CryptoRng,
 ) -> Result<Rotated, RotateError<S::Error>> {
     let rows = store.load(subject).await.map_err(LoadError::Store).map_err(RotateError::Load)?;
-    match reseal(&rows, subject, from, to, rng).map_err(RotateError::refused)? {
-        Some(batch) => store.commit(batch).await.map(|()| Rotated::Now).map_err(RotateError::Commit),
-        None => Ok(Rotated::Already),
+    let (rotated, batch) = reseal(&rows, subject, from, to, newest, rng).map_err(RotateError::refused)?;
+    if let Some(batch) = batch {
+        store.commit(batch).await.map_err(RotateError::Commit)?;
     }
+    Ok(rotated)
 }
 
-/// Returns the batch that seals the rows of `subject` under `to`, or `None` if they already are.
+/// Returns the batch that seals the rows of `subject` under `to`, or none if they already are.
 fn reseal(
     rows: &[Row],
     subject: &Subject,
     from: &StorageKey,
     to: &StorageKey,
+    newest: u64,
     rng: &mut impl CryptoRng,
-) -> Result<Option<Batch>, Option<RestoreError>> {
+) -> Result<(Rotated, Option<Batch>), Option<RestoreError>> {
     if rows.is_empty() {
         return Err(None);
     }
     let kind = if subject.is_device() { DEVICE_ROW } else { SESSION_ROW };
     let open = |key| OpenedRows::open(&RustCrypto, rows.to_vec(), key, (subject, kind, VERSION));
-    if open(to).is_ok() {
-        return Ok(None);
+    // Whatever is sealed anew would pass for the newest.
+    let check = |Revision { generation, .. }| if generation < newest { Err(RestoreError::Rollback) } else { Ok(()) };
+    if let Ok(OpenedRows { revision, .. }) = open(to) {
+        check(revision)?;
+        return Ok((Rotated::Already { generation: revision.generation }, None));
     }
     let opened = open(from)?;
     let previous = opened.revision;
+    check(previous)?;
     // A process that holds the old key must not save after this.
     let revision = Revision { generation: previous.generation.saturating_add(1), writer: draw_writer(rng) };
     let seal = |name, revision, content: &[u8]| {
@@ -101,7 +116,8 @@ fn reseal(
     let mut rows: Vec<_> = parts.collect();
     rows.push(seal(RowName::CORE, revision, opened.core()));
     let change = Change { subject: *subject, previous: Some(previous), revision, rows, deleted: Vec::new() };
-    Ok(Some(Batch { changes: alloc::vec![change], ..Batch::default() }))
+    let rotated = Rotated::Now { generation: revision.generation };
+    Ok((rotated, Some(Batch { changes: alloc::vec![change], ..Batch::default() })))
 }
 
 impl<E> RotateError<E> {

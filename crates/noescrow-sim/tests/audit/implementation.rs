@@ -207,7 +207,7 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("CommitError", format!("{:?} {}", failed.error, failed.error)));
     drop(failed);
     log.push(("StepError", format!("{:?}", durable.encrypt(&text, &mut run.source).unwrap_err())));
-    log.push(("Rotated", format!("{:?}", Rotated::Already)));
+    log.push(("Rotated", format!("{:?}", Rotated::Already { generation: 1 })));
     log.push(("RotateError", format!("{:?}", RotateError::<()>::Commit(CommitError::Stale))));
     let device = &run.devices[BOB];
     let (mut saved, subject) = (device.snapshot(&storage_key, 1), device.subject());
@@ -222,7 +222,7 @@ fn f8_g20_no_public_type_prints_a_secret() {
     let opened = pending.accept(b"").unwrap();
     log.push(("Received", format!("{:?}", opened.batch().unwrap().received)));
 
-    log.push(("Rotated", format!("{:?}", Rotated::Now)));
+    log.push(("Rotated", format!("{:?}", Rotated::Now { generation: 1 })));
     let failed = RotateError::Load(LoadError::<()>::Missing);
     log.push(("RotateError", format!("{failed:?} {failed:#?}")));
     let other = Device::generate_with(run.prims[BOB].clone(), NOW, &mut run.source);
