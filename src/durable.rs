@@ -80,7 +80,12 @@
 //!
 //! A step that is not saved cannot be passed over. Before the [`Unsaved`] is handed out, the state is marked, and
 //! refuses further steps with [`StepError::NotSaved`] whether the `Unsaved` is dropped, forgotten, or lost in a future
-//! that was cancelled. Saving the same step heals the state; [`Durable::unsaved`] hands it out again.
+//! that was cancelled. Saving the same step heals the state; [`Durable::unsaved`] hands it out again. A device gives out
+//! no public prekey meanwhile.
+//!
+//! Two processes of one state cannot both save a step: each draws a *writer* when it restores the state. Two images of
+//! one process, after a fork or as clones of a virtual machine, have one writer; what tells them apart is the message of
+//! their step. The second gets [`CommitError::Stale`].
 //!
 //! # Rows
 //!
@@ -99,13 +104,14 @@
 
 mod device;
 mod ledger;
+mod reading;
 mod rotation;
 mod session;
 mod store;
 mod unsaved;
 
 pub use crate::snapshot::{Revision, RowName, Subject};
-pub use device::{Accepted, Begun, DurablePending};
+pub use device::{Accepted, BeginFailed, Begun, DurablePending};
 pub use rotation::{RotateError, Rotated, rotate_storage_key, rotate_storage_key_async};
 pub use store::{AsyncStore, Batch, Change, CommitError, MESSAGE_ID_LEN, Received, Row, Sent, Store, Verdict};
 pub use unsaved::{SaveFailed, Unsaved};
@@ -116,11 +122,12 @@ use crate::snapshot::{StorageKey, Stored};
 use crate::wipe;
 use alloc::vec::Vec;
 use core::fmt;
-use core::ops::Deref;
 use ledger::{Ledger, OpenedRows};
 
-/// A session or device whose every step must be saved before its outcome is released. It dereferences to the session or
-/// device, for reading.
+/// A session or device whose every step must be saved before its outcome is released.
+///
+/// It dereferences to a session, for reading. A device has no such access: what can be read from it is here, and public
+/// prekeys only while the last step is saved.
 #[must_use = "a state that is dropped is lost unless it was saved"]
 pub struct Durable<T> {
     inner: T,
@@ -175,18 +182,9 @@ impl<T> Durable<T> {
     }
 }
 
-/// Reads go to the session or device.
-impl<T> Deref for Durable<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.inner
-    }
-}
-
 /// The first save of a state that nobody has before it is saved.
 fn create<P: Primitives, T: Stored<P>>(inner: T, mut ledger: Ledger) -> Unsaved<'static, Durable<T>> {
-    let changes = ledger.change(&inner).into_iter().collect();
+    let changes = ledger.change(&inner, None).into_iter().collect();
     Unsaved::owning(Durable { inner, ledger }, Batch { changes, ..Batch::default() })
 }
 

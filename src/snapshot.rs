@@ -104,8 +104,9 @@ impl StorageKey {
 pub struct Revision {
     /// The generation, which grows with every save.
     pub generation: u64,
-    /// 16 random bytes that the process drew when it made or restored the state. Two processes that restored one
-    /// snapshot have different ones. Zeros in a snapshot that no `Durable` made.
+    /// 16 random bytes that the process drew when it made or restored the state or, in a step with a message, 16 bytes
+    /// that are computed from these and the message under the storage key. Two processes that restored one snapshot have
+    /// different ones, and so have two images of one process. Zeros in a snapshot that no `Durable` made.
     pub writer: [u8; WRITER_LEN],
 }
 

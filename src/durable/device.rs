@@ -2,11 +2,11 @@
 //! The steps of a durable device.
 
 use super::ledger::{Ledger, draw_writer};
-use super::session::{received, sent};
+use super::session::{message_id, received, sent};
 use super::store::{AsyncStore, Batch, Row, Store};
 use super::{Durable, LoadError, StepError, Unsaved, create, loaded, restore};
 use crate::device::{AcceptFailed, Capacities, Device, InitiateFailed, InitiateOptions, Pending};
-use crate::error::{AcceptError, PrekeyError, RestoreError};
+use crate::error::{AcceptError, InitiateError, PrekeyError, RestoreError};
 use crate::identity::Identity;
 use crate::payload::{Opened, Payload};
 use crate::prekeys::{Bundle, Prekey, Publication};
@@ -24,6 +24,14 @@ use rand_core::CryptoRng;
 pub type Begun<P> = (Durable<Session<P, Heap>>, Vec<u8>);
 /// A new durable session of a responder, with the opened first message.
 pub type Accepted<P> = (Durable<Session<P, Heap>>, Opened<Vec<u8>>);
+
+/// No session was begun. The bundle comes back, and may be used again.
+pub struct BeginFailed {
+    /// The reason.
+    pub error: StepError<InitiateError>,
+    /// The bundle, unused: whole after [`StepError::NotSaved`], otherwise without a one-time prekey that has expired.
+    pub bundle: Bundle,
+}
 
 /// A first message whose handshake and header are open: [`Pending`] of a durable device. Dropping it changes nothing.
 #[must_use = "a pending first message is neither accepted nor refused"]
@@ -98,7 +106,7 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
         step: impl FnOnce(&mut Device<P, C>) -> Result<T, E>,
     ) -> Result<Unsaved<'_, T>, StepError<E>> {
         let outcome = self.ledger.step(|| step(&mut self.inner))?;
-        let changes = self.ledger.change(&self.inner).into_iter().collect();
+        let changes = self.ledger.change(&self.inner, None).into_iter().collect();
         Ok(self.ledger.hand_out(outcome, Batch { changes, ..Batch::default() }))
     }
 
@@ -106,7 +114,7 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
     /// sealed under the device's storage key.
     ///
     /// # Errors
-    /// [`InitiateFailed`] in a [`StepError`]; no session was created. [`StepError::NotSaved`] uses the bundle up.
+    /// [`BeginFailed`]; no session was created, and the bundle comes back.
     #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is larger than the bundle")]
     pub fn initiate<'p>(
         &mut self,
@@ -114,13 +122,20 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
         payload: impl Into<Payload<'p>>,
         options: InitiateOptions,
         rng: &mut impl CryptoRng,
-    ) -> Result<Unsaved<'_, Begun<P>>, StepError<InitiateFailed>> {
-        let (session, message) = self.ledger.step(|| self.inner.initiate(bundle, payload, options, rng))?;
+    ) -> Result<Unsaved<'_, Begun<P>>, BeginFailed> {
+        if !self.ledger.is_saved() {
+            return Err(BeginFailed { error: StepError::NotSaved, bundle });
+        }
+        let begun = self.ledger.step_after_check(|| self.inner.initiate(bundle, payload, options, rng));
+        let (session, message) = begun.map_err(|InitiateFailed { error, bundle }| {
+            let error = StepError::Failed(error);
+            BeginFailed { error, bundle }
+        })?;
         let mut ledger = self.ledger.begin(session.subject());
-        let sent = Some(sent(&session, &message));
-        let changes = ledger.change(&session).into_iter().collect();
+        let sent = sent(&session, &message);
+        let changes = ledger.change(&session, Some(&sent.message_id)).into_iter().collect();
         let session = Durable { inner: session, ledger };
-        Ok(self.ledger.hand_out((session, message), Batch { changes, received: None, sent }))
+        Ok(self.ledger.hand_out((session, message), Batch { changes, received: None, sent: Some(sent) }))
     }
 
     /// Calls [`Device::open`]: learns who wrote a first message, to accept or to refuse it.
@@ -257,26 +272,53 @@ impl<'d, P: Primitives, C: Capacities> DurablePending<'d, '_, P, C> {
         let Self { pending, ledger: of_device } = self;
         let message = *pending.message();
         let accepted = of_device.step_after_check(|| pending.accept_with_device(associated_data));
-        let (session, opened, device) = match accepted {
+        let (session, mut opened, device) = match accepted {
             Ok(accepted) => accepted,
             Err(AcceptFailed { error, pending }) => {
                 return Err(AcceptFailed { error, pending: Self { pending, ledger: of_device } });
             }
         };
         let mut ledger = of_device.begin(session.subject());
-        let received = Some(received(&session, message, &opened));
-        let changes = of_device.change(device).into_iter().chain(ledger.change(&session)).collect();
+        let received = received(&session, message, &mut opened);
+        let id = Some(&received.message_id);
+        let changes = of_device.change(device, id).into_iter().chain(ledger.change(&session, id)).collect();
         let session = Durable { inner: session, ledger };
-        Ok(of_device.hand_out((session, opened), Batch { changes, received, sent: None }))
+        let batch = Batch { changes, received: Some(received), sent: None };
+        Ok(of_device.hand_out_opened((session, opened), batch, |(_, opened), plaintext| opened.plaintext = plaintext))
     }
 
     /// Calls [`Pending::refuse`]. That no copy of the message can be opened holds when the device is saved.
     pub fn refuse(self) -> Unsaved<'d, ()> {
-        let device = self.pending.refuse_with_device();
-        let changes = self.ledger.change(device).into_iter().collect();
-        self.ledger.hand_out((), Batch { changes, ..Batch::default() })
+        let Self { pending, ledger } = self;
+        let id = message_id(pending.message());
+        let Ok(device) = ledger.step_after_check(|| Ok::<_, Infallible>(pending.refuse_with_device()));
+        let changes = ledger.change(device, Some(&id)).into_iter().collect();
+        ledger.hand_out((), Batch { changes, ..Batch::default() })
     }
 }
+
+/// The error without the bundle.
+impl From<BeginFailed> for StepError<InitiateError> {
+    fn from(failed: BeginFailed) -> Self {
+        failed.error
+    }
+}
+
+/// Shows the error and no part of the bundle.
+impl fmt::Debug for BeginFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { error, bundle: _ } = self;
+        f.debug_struct("BeginFailed").field("error", error).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for BeginFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl core::error::Error for BeginFailed {}
 
 /// Shows neither a key nor the author.
 impl<P: Primitives, C: Capacities> fmt::Debug for DurablePending<'_, '_, P, C> {

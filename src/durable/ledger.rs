@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Ledger`]: what the store has of a state, so that a step writes the rows that changed and no others.
 
-use super::store::{Batch, Change, Row};
+use super::store::{Batch, Change, MESSAGE_ID_LEN, Row};
 use super::unsaved::{Progress, Unsaved};
 use super::{StepError, Subject};
 use crate::error::RestoreError;
@@ -31,7 +31,7 @@ struct Kept {
 pub(super) struct Ledger {
     key: StorageKey,
     subject: Subject,
-    /// What this process writes into its rows.
+    /// What this process writes into its rows, or computes it from.
     writer: [u8; 16],
     revision: Option<Revision>,
     core_salt: [u8; 32],
@@ -55,7 +55,7 @@ impl Ledger {
         Self { key: key.duplicate(), subject, writer, revision: None, core_salt: [0; 32], rows, turn: 0, progress }
     }
 
-    /// Of another state of the same process, which no store has.
+    /// Of another state of the same process, which no store has. It takes the writer over.
     pub(super) fn begin(&self, subject: Subject) -> Self {
         Self::new(subject, &self.key, self.writer)
     }
@@ -94,10 +94,37 @@ impl Ledger {
         self.progress.hand_out(outcome, batch)
     }
 
+    /// Does the same with an outcome whose plaintext is in the batch until it is released.
+    pub(super) fn hand_out_opened<T>(
+        &mut self,
+        outcome: T,
+        batch: Batch,
+        put_plaintext: fn(&mut T, Vec<u8>),
+    ) -> Unsaved<'_, T> {
+        self.progress.hand_out(outcome, batch).with_plaintext(put_plaintext)
+    }
+
+    /// SN-1.5: the revision of the next step. Two images of one process, after a fork or as clones of a machine, have
+    /// one writer. The message tells their steps apart. It goes in under the storage key, so that a thief of the rows
+    /// cannot tell which message it was.
+    fn next_revision(&self, core: &Place<'_>, message_id: Option<&[u8; MESSAGE_ID_LEN]>) -> Revision {
+        let mut revision = Revision { generation: self.generation().saturating_add(1), writer: self.writer };
+        if let Some(id) = message_id {
+            let keyed = snapshot::salt_now(&self.key, core, revision, id);
+            revision.writer = keyed.first_chunk().copied().unwrap_or_default();
+        }
+        revision
+    }
+
     /// Seals the rows that differ from the store's, the core always among them. Returns `None` if nothing differs.
-    pub(super) fn change<P: Primitives, T: Stored<P>>(&mut self, state: &T) -> Option<Change> {
+    /// `message_id` is that of the message that the step opened, sealed or refused.
+    pub(super) fn change<P: Primitives, T: Stored<P>>(
+        &mut self,
+        state: &T,
+        message_id: Option<&[u8; MESSAGE_ID_LEN]>,
+    ) -> Option<Change> {
         let primitives = state.primitives();
-        let revision = Revision { generation: self.generation().saturating_add(1), writer: self.writer };
+        let revision = self.next_revision(&self.place::<P, T>(RowName::CORE), message_id);
         self.turn = self.turn.wrapping_add(1);
         let mut rows = Vec::new();
         for part in state.parts() {

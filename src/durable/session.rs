@@ -12,19 +12,22 @@ use crate::secret::Secret;
 use crate::session::Session;
 use crate::snapshot::{StorageKey, Subject};
 use alloc::vec::Vec;
+use core::mem;
+use core::ops::Deref;
 use rand_core::CryptoRng;
 
 /// Returns the id of a message. It is computed outside the protocol, from public bytes.
-fn message_id(message: &[u8]) -> [u8; MESSAGE_ID_LEN] {
+pub(super) fn message_id(message: &[u8]) -> [u8; MESSAGE_ID_LEN] {
     let digest = RustCrypto.sha256(&[message]);
     digest.first_chunk().copied().unwrap_or_default()
 }
 
-/// The entry for a message that `session` has opened.
+/// The entry for a message that `session` has opened. The plaintext goes into it, and comes back when the outcome is
+/// released.
 pub(super) fn received<P: Primitives, S: SkippedKeyStore>(
     session: &Session<P, S>,
     message: &[u8],
-    Opened { plaintext, number, is_control }: &Opened<Vec<u8>>,
+    Opened { plaintext, number, is_control }: &mut Opened<Vec<u8>>,
 ) -> Received {
     Received {
         message_id: message_id(message),
@@ -32,7 +35,7 @@ pub(super) fn received<P: Primitives, S: SkippedKeyStore>(
         author: session.remote_identity().copied(),
         number: *number,
         is_control: *is_control,
-        plaintext: plaintext.clone(),
+        plaintext: mem::take(plaintext),
     }
 }
 
@@ -132,9 +135,9 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
         encrypt: impl FnOnce(&mut Session<P, S>) -> Result<Vec<u8>, EncryptError>,
     ) -> Result<Unsaved<'_, Vec<u8>>, StepError<EncryptError>> {
         let message = self.ledger.step(|| encrypt(&mut self.inner))?;
-        let sent = Some(sent(&self.inner, &message));
-        let changes = self.ledger.change(&self.inner).into_iter().collect();
-        Ok(self.ledger.hand_out(message, Batch { changes, received: None, sent }))
+        let sent = sent(&self.inner, &message);
+        let changes = self.ledger.change(&self.inner, Some(&sent.message_id)).into_iter().collect();
+        Ok(self.ledger.hand_out(message, Batch { changes, received: None, sent: Some(sent) }))
     }
 
     /// Calls [`Session::take_exporter`]. The secret is not stored, so that taking it changes nothing that is.
@@ -153,9 +156,19 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
         message: impl Into<Sealed<'m>>,
     ) -> Result<Unsaved<'_, Opened<Vec<u8>>>, StepError<DecryptError>> {
         let sealed = message.into();
-        let opened = self.ledger.step(|| self.inner.decrypt(sealed))?;
-        let received = Some(received(&self.inner, sealed.message, &opened));
-        let changes = self.ledger.change(&self.inner).into_iter().collect();
-        Ok(self.ledger.hand_out(opened, Batch { changes, received, sent: None }))
+        let mut opened = self.ledger.step(|| self.inner.decrypt(sealed))?;
+        let received = received(&self.inner, sealed.message, &mut opened);
+        let changes = self.ledger.change(&self.inner, Some(&received.message_id)).into_iter().collect();
+        let batch = Batch { changes, received: Some(received), sent: None };
+        Ok(self.ledger.hand_out_opened(opened, batch, |opened, plaintext| opened.plaintext = plaintext))
+    }
+}
+
+/// Reads go to the session.
+impl<P: Primitives, S: SkippedKeyStore> Deref for Durable<Session<P, S>> {
+    type Target = Session<P, S>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
     }
 }

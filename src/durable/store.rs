@@ -99,8 +99,9 @@ pub enum CommitError<E> {
     /// The result of the transaction is not known: a timeout, a lost connection. Save the step again: if it was
     /// written, [`Batch::judge`] recognizes it.
     Unknown(E),
-    /// The store has another state of a subject than the one from which this step began. Load the subject again; the
-    /// step is lost.
+    /// The store has another state of a subject than the one from which this step began. Load the subject again. The
+    /// step is lost, unless an earlier commit of it, with the result [`Unknown`](Self::Unknown), has written it and
+    /// another process has gone on from there: then its message is in the inbox or the outbox.
     Stale,
 }
 
@@ -109,7 +110,8 @@ pub trait Store {
     /// The error type of the database.
     type Error;
 
-    /// Returns all rows of `subject`, in any order. Returns none if the subject is not known.
+    /// Returns all rows of `subject`, in any order. Returns none if the subject is not known. Read them at once, as one
+    /// query or in one transaction: rows of two saves are refused as damaged ones are.
     ///
     /// # Errors
     /// The store's own error.
@@ -162,7 +164,8 @@ impl Batch {
     /// under [`RowName::CORE`]; read it in the transaction that will write.
     ///
     /// A batch that was committed before is recognized by generation, writer and bytes. Two processes that restored one
-    /// state reach one generation; the writer tells them apart.
+    /// state reach one generation; the writer tells them apart. It depends on the message of the step, too, so that the
+    /// images of one process, after a fork, do not take another image's step for their own.
     pub fn judge<B: AsRef<[u8]>>(&self, mut core_row: impl FnMut(&Subject) -> Option<B>) -> Verdict {
         let mut verdicts = self.changes.iter().map(|change| {
             let stored = core_row(&change.subject);

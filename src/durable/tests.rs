@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Output of `Debug` shows no key, no identity and no session's id.
+//! Output of `Debug` shows no key, no identity and no session's id; an outcome that is not saved has no plaintext.
 
 use super::session::received;
 use super::*;
@@ -92,8 +92,11 @@ fn debug_output_shows_no_id_no_identity_and_no_key() {
     shown.push(outputs(&durable));
     let unsaved = durable.encrypt(b"unsaved", &mut rng).unwrap();
     shown.extend([outputs(&unsaved), outputs(&unsaved.batch())]);
-    let received =
-        received(&initiator, &hello, &Opened { plaintext: payload.plaintext.to_vec(), number: 0, is_control: false });
+    let received = received(
+        &initiator,
+        &hello,
+        &mut Opened { plaintext: payload.plaintext.to_vec(), number: 0, is_control: false },
+    );
     shown.push(outputs(&Batch { received: Some(received), ..Batch::default() }));
     shown.push(outputs(&released(Durable::<Session<_>>::new(initiator, &key, &mut rng))));
     for output in shown.iter().flatten() {
@@ -107,4 +110,26 @@ fn debug_output_shows_no_id_no_identity_and_no_key() {
     let hex: String = id.iter().map(|byte| format!("{byte:02X}")).collect();
     assert!(shows(&hex, &id) && !shows(&hex, &identity.to_bytes()));
     assert!(shown[2][0].contains("unanswered") && shown[2][0].contains("Bytes64"), "{}", shown[2][0]);
+}
+
+/// The batch has the one copy, and wipes it on drop: an outcome that is dropped leaves none in freed memory.
+#[test]
+fn an_outcome_that_is_not_saved_has_no_plaintext() {
+    let mut rng = ChaCha20Rng::seed_from_u64(2);
+    let key = StorageKey::new([7; 32]);
+    let [alice, mut bob] = [(); 2].map(|()| Owner::generate_with(RustCrypto, NOW, &mut rng));
+    let bundle = Bundle::new(*bob.identity(), bob.signed_prekey(), None).unwrap();
+    bob.upload_succeeded();
+    let (mut alice, hello) = alice.initiate(bundle, b"first", InitiateOptions::unverified(NOW), &mut rng).unwrap();
+    let next = alice.encrypt(b"next", &mut rng).unwrap();
+    let mut bob = released(Durable::<Owner>::new(bob, &key, &mut rng));
+    let in_batch =
+        |batch: Option<Batch>| batch.and_then(|batch| batch.received).map(|received| received.plaintext.clone());
+    let accepted = bob.open(&hello).unwrap().accept(b"").unwrap();
+    assert_eq!((&accepted.kept().1.plaintext[..], in_batch(accepted.batch())), (&b""[..], Some(b"first".to_vec())));
+    let (mut session, first) = released(accepted);
+    let opened = session.decrypt(&next).unwrap();
+    assert_eq!((&opened.kept().plaintext[..], in_batch(opened.batch())), (&b""[..], Some(b"next".to_vec())));
+    // Control: saving releases it, whole.
+    assert_eq!((&first.plaintext[..], &released(opened).plaintext[..]), (&b"first"[..], &b"next"[..]));
 }

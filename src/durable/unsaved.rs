@@ -3,7 +3,9 @@
 
 use super::store::{AsyncStore, Batch, CommitError, Store};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
+use core::mem;
 
 /// Whether the last step of a state is saved.
 pub(super) enum Progress {
@@ -27,11 +29,15 @@ enum Slot<'a> {
 /// The outcome of a step that has not been saved yet: a message, a plaintext, or a session. Only saving releases it:
 /// [`save`](Self::save), [`save_async`](Self::save_async), or [`batch`](Self::batch) and [`settle`](Self::settle).
 ///
+/// Until then the batch has the only copy of a plaintext, and wipes it on drop.
+///
 /// Dropping or forgetting it does not undo the step. The state then refuses every further step, until
 /// [`Durable::unsaved`](super::Durable::unsaved) is saved or the state is loaded again.
 #[must_use = "nothing comes of a step that is not saved"]
 pub struct Unsaved<'a, T> {
     outcome: T,
+    /// Puts the plaintext into the outcome. Before that the batch alone has it, which wipes it on drop.
+    put_plaintext: fn(&mut T, Vec<u8>),
     slot: Slot<'a>,
 }
 
@@ -49,17 +55,17 @@ impl Progress {
     pub(super) fn hand_out<T>(&mut self, outcome: T, batch: Batch) -> Unsaved<'_, T> {
         if batch.is_empty() {
             *self = Self::Saved;
-            return Unsaved { outcome, slot: Slot::Nothing };
+            return Unsaved::of(outcome, Slot::Nothing);
         }
         // Before there is anything to forget.
         *self = Self::Unsaved(Box::new(batch));
-        Unsaved { outcome, slot: Slot::Borrowed(self) }
+        Unsaved::of(outcome, Slot::Borrowed(self))
     }
 
     /// Hands out the last step once more, without its outcome, if it is not saved.
     pub(super) fn hand_out_again(&mut self) -> Option<Unsaved<'_, ()>> {
         match self {
-            Self::Unsaved(_) => Some(Unsaved { outcome: (), slot: Slot::Borrowed(self) }),
+            Self::Unsaved(_) => Some(Unsaved::of((), Slot::Borrowed(self))),
             Self::Saved | Self::Stepping => None,
         }
     }
@@ -68,7 +74,22 @@ impl Progress {
 impl<'a, T> Unsaved<'a, T> {
     /// A state that nobody has before it is saved.
     pub(super) fn owning(outcome: T, batch: Batch) -> Self {
-        Self { outcome, slot: Slot::Owned(Box::new(batch)) }
+        Self::of(outcome, Slot::Owned(Box::new(batch)))
+    }
+
+    const fn of(outcome: T, slot: Slot<'a>) -> Self {
+        Self { outcome, put_plaintext: |_, _| (), slot }
+    }
+
+    /// An outcome that takes the batch's plaintext when it is released.
+    pub(super) fn with_plaintext(self, put_plaintext: fn(&mut T, Vec<u8>)) -> Self {
+        Self { put_plaintext, ..self }
+    }
+
+    /// The outcome as it is kept.
+    #[cfg(test)]
+    pub(super) const fn kept(&self) -> &T {
+        &self.outcome
     }
 
     /// Returns a copy of what to commit, or `None` if nothing has changed.
@@ -85,15 +106,17 @@ impl<'a, T> Unsaved<'a, T> {
     /// # Errors
     /// [`SaveFailed`] with the store's error.
     pub fn settle<E>(self, result: Result<(), CommitError<E>>) -> Result<T, SaveFailed<'a, T, E>> {
-        match result {
-            Ok(()) => {
-                if let Slot::Borrowed(progress) = self.slot {
-                    *progress = Progress::Saved;
-                }
-                Ok(self.outcome)
-            }
-            Err(error) => Err(SaveFailed { unsaved: self, error }),
+        if let Err(error) = result {
+            return Err(SaveFailed { unsaved: self, error });
         }
+        let Self { mut outcome, put_plaintext, slot } = self;
+        if let Slot::Borrowed(progress) = slot
+            && let Progress::Unsaved(mut batch) = mem::replace(progress, Progress::Saved)
+            && let Some(received) = &mut batch.received
+        {
+            put_plaintext(&mut outcome, mem::take(&mut received.plaintext));
+        }
+        Ok(outcome)
     }
 
     /// Saves the step in one transaction and releases the outcome. If nothing has changed, the store is not called.

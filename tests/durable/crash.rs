@@ -127,7 +127,9 @@ impl Script {
         self.commit(BOB);
         let Party { device, disk, .. } = &mut self.parties[BOB];
         match save(device.rotate(NOW, &mut self.rng).unwrap(), disk, self.after) {
-            Some(prekey) if self.parties[BOB].stored_device().signed_prekey() == prekey => Ok(()),
+            Some(prekey) if self.parties[BOB].stored_device().signed_prekey().is_ok_and(|stored| stored == prekey) => {
+                Ok(())
+            }
             Some(_) => Err(Violation::PrivateHalfLost),
             None => {
                 self.parties[BOB].restart();

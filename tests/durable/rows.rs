@@ -8,10 +8,8 @@ use noescrow::error::RestoreError;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::skipped::Inline;
 use noescrow::snapshot::{SNAPSHOT_OVERHEAD, SUBJECT_LEN};
-use noescrow::{Bundle, Capacity, FixedSession, Prekey, Secret, UnixSeconds, device, hazmat, session};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{TryCryptoRng, TryRng};
-use std::convert::Infallible;
+use noescrow::{Bundle, Capacity, FixedSession, Secret, hazmat, session};
+use rand_chacha::rand_core::Rng;
 
 /// Bob has skipped `missing` messages of Alice in two jumps, and has their keys. Returns the messages.
 fn with_skipped(missing: usize) -> (Pair, Vec<Vec<u8>>) {
@@ -68,7 +66,8 @@ fn rows_and_snapshot_restore_the_same_state() {
     let restored = Durable::<Session>::load(&mut pair.disks[1], &key(), &subject, 0, &mut pair.rng).unwrap();
     assert_eq!(restored.snapshot(&key(), 1), pair.bob.snapshot(&key(), 1));
     let device = Durable::<Device>::load(&mut pair.disks[1], &key(), &pair.devices[1].subject(), 0, &mut pair.rng);
-    assert_eq!(device.unwrap().snapshot(&key(), 1), pair.devices[1].snapshot(&key(), 1));
+    let (stored, ours) = (device.unwrap().snapshot(&key(), 1), pair.devices[1].snapshot(&key(), 1));
+    assert!(stored.is_ok() && stored == ours);
     // Control: after one more message they differ.
     pair.receive(false, &skipped[1]);
     assert_ne!(restored.snapshot(&key(), 1), pair.bob.snapshot(&key(), 1));
@@ -218,6 +217,37 @@ fn rows_are_sealed_as_the_document_says() {
     again.encrypt(b"next", &mut pair.rng).unwrap().save(&mut pair.disks[1]).unwrap();
     let later = pair.disks[1].rows_of(&subject);
     assert!(rows[0].sealed[2..26] != later[0].sealed[2..26] && rows[1..] == later[1..]);
+}
+
+/// SN-1.5, by its formula in spec/protocol.md §11.
+#[test]
+fn a_steps_writer_depends_on_its_message_under_the_storage_key() {
+    let mut pair = pair();
+    let (subject, disk) = (pair.alice.subject(), &mut pair.disks[0]);
+    let mut drawn = [0; 16];
+    rng(8).fill_bytes(&mut drawn);
+    let writer = |message: &[u8], generation: u64| {
+        let mut salt_key = [0; 32];
+        RustCrypto.hkdf_expand(&Secret::new([0x44; 32]), &[b"noescrow-v1 snapshot salt"], &mut salt_key);
+        let head = [&[1, 3][..], &generation.to_be_bytes(), &drawn].concat();
+        let scope = [&subject.to_bytes()[1..], &[0; 9]].concat();
+        let digest = RustCrypto.sha256(&[message]);
+        RustCrypto.hmac(&salt_key, &[&head, &scope, &digest[..16]]).expose()[..16].to_vec()
+    };
+    let mut written = |text: &[u8]| {
+        let mut disk = disk.clone();
+        let mut image = Durable::<Session>::load(&mut disk, &key(), &subject, 0, &mut rng(8)).unwrap();
+        let message = image.encrypt(text, &mut pair.rng).unwrap().save(&mut disk).unwrap();
+        let core = disk.rows[&(subject, RowName::CORE)].clone();
+        (core[10..26].to_vec(), writer(&message, image.generation()))
+    };
+    let (one, two) = (written(b"one"), written(b"two"));
+    assert_eq!((&one.0, &two.0), (&one.1, &two.1));
+    // Controls: it is not one writer for both, and a step without a message has the drawn one.
+    assert_ne!(one.0, two.0);
+    let device = Device::generate_with(RustCrypto, NOW, &mut rng(9));
+    let unsaved = Durable::<Device>::new(device, &key(), &mut rng(8));
+    assert_eq!(unsaved.batch().unwrap().changes[0].revision.writer, drawn);
 }
 
 /// A session of another handshake has no local identity. Its id is its subject.

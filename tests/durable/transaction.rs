@@ -3,12 +3,14 @@
 
 use super::disk::{Broken, Check, Disk, Fault};
 use super::{Device, NOW, Session, accept, accept_plainly, bundle, device, initiate, key, pair, rng};
-use noescrow::Bundle;
 use noescrow::durable::{Batch, CommitError, Durable, LoadError, RowName, SaveFailed, StepError, Unsaved};
-use noescrow::error::RestoreError;
+use noescrow::error::{InitiateError, RestoreError};
+use noescrow::hazmat::{Intercept, Intercepted};
 use noescrow::primitives::RustCrypto;
+use noescrow::{Bundle, Capacity, InitiateOptions};
 use std::error::Error;
 use std::mem::forget;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[test]
 fn a_failed_save_and_a_later_rotate_lose_no_message() {
@@ -79,7 +81,7 @@ fn a_new_device_is_on_disk_before_anybody_has_it() {
     let restored = Durable::<Device>::load(&mut disk, &key(), &subject, bob.generation(), &mut rng).unwrap();
     assert_eq!((restored.identity(), restored.generation()), (bob.identity(), 1));
     // Control: the second device of this subject, which would replace the first, is stale.
-    let saved = bob.snapshot(&key(), 1);
+    let saved = bob.snapshot(&key(), 1).unwrap();
     let copy = Device::restore_with(RustCrypto, &saved, &key(), &subject, 1).unwrap();
     let failed = Durable::<Device>::new(copy, &key(), &mut rng).save(&mut disk).unwrap_err();
     assert_eq!(failed.error, CommitError::Stale);
@@ -112,9 +114,10 @@ fn another_subjects_row_does_not_restore_in_its_place() {
         assert!(Session::restore(&snapshots[at], &key(), subject, 1).is_ok());
     }
     let [a, b] = &pair.devices;
-    let swapped = Device::restore_with(RustCrypto, &b.snapshot(&key(), 1), &key(), &a.subject(), 1).map(|_| ());
+    let of_b = b.snapshot(&key(), 1).unwrap();
+    let swapped = Device::restore_with(RustCrypto, &of_b, &key(), &a.subject(), 1).map(|_| ());
     assert_eq!(swapped, Err(RestoreError::Refused));
-    assert!(Device::restore_with(RustCrypto, &b.snapshot(&key(), 1), &key(), &b.subject(), 1).is_ok());
+    assert!(Device::restore_with(RustCrypto, &of_b, &key(), &b.subject(), 1).is_ok());
 }
 
 #[test]
@@ -157,13 +160,14 @@ fn a_batch_names_session_author_and_message() {
     assert_ne!(other.message_id, received.message_id);
 }
 
-/// Restores two processes from one state, which seal different texts, and returns how many of the two are released.
-fn released_by_two_processes(check: Check) -> (usize, usize) {
+/// Restores two processes from one state, which seal two texts, and returns how many of the two are released. With one
+/// seed they have one writer, as two images of one loaded state.
+fn released_by_two(seeds: [u64; 2], texts: [&[u8]; 2], check: Check) -> (usize, usize) {
     let mut pair = pair();
     let (subject, mut disk) = (pair.alice.subject(), pair.disks[0].clone());
     disk.check = check;
     let mut released = Vec::new();
-    for (seed, text) in [(5, b"one"), (6, b"two")] {
+    for (seed, text) in seeds.into_iter().zip(texts) {
         // Both read the rows before either writes.
         let rows = pair.disks[0].rows_of(&subject);
         let mut process = Durable::<Session>::restore(rows, &key(), &subject, 0, &mut rng(seed)).unwrap();
@@ -178,9 +182,90 @@ fn released_by_two_processes(check: Check) -> (usize, usize) {
 
 #[test]
 fn two_processes_of_one_state_do_not_both_release() {
-    assert_eq!(released_by_two_processes(Check::Judge), (1, 1));
+    assert_eq!(released_by_two([5, 6], [b"one", b"two"], Check::Judge), (1, 1));
     // Control: a store that takes the generation for the state releases both, and the peer opens one.
-    assert_eq!(released_by_two_processes(Check::GenerationAlone), (1, 2));
+    assert_eq!(released_by_two([5, 6], [b"one", b"two"], Check::GenerationAlone), (1, 2));
+}
+
+/// SN-1.5: after a fork, or as clones of a machine, two images have one writer. The second must not take the first one's
+/// save for its own: its message would not be in the outbox, and the peer would refuse it.
+#[test]
+fn two_images_of_one_loaded_state_do_not_both_release() {
+    assert_eq!(released_by_two([5, 5], [b"one", b"two"], Check::Judge), (1, 1));
+    // Control: a store that takes the generation for the state releases both. With one text and one generator it is one
+    // message, and the second save finds it done.
+    assert_eq!(released_by_two([5, 5], [b"one", b"two"], Check::GenerationAlone), (1, 2));
+    assert_eq!(released_by_two([5, 5], [b"one", b"one"], Check::Judge), (1, 2));
+}
+
+/// The same of two first messages that are refused: their entries in the replay record are in rows of one name.
+#[test]
+fn two_images_that_refuse_different_messages_do_not_both_save() {
+    let mut pair = pair();
+    let [alice, bob] = &mut pair.devices;
+    let hellos = [(); 2].map(|()| {
+        let bundle = bundle(bob, &mut pair.disks[1], false, &mut pair.rng);
+        initiate(alice, &mut pair.disks[0], bundle, b"hi", &mut pair.rng).1
+    });
+    let (subject, rows) = (bob.subject(), pair.disks[1].rows_of(&bob.subject()));
+    let saves = |messages: [&Vec<u8>; 2]| {
+        let mut disk = pair.disks[1].clone();
+        messages.map(|message| {
+            let mut image = Durable::<Device>::restore(rows.clone(), &key(), &subject, 0, &mut rng(5)).unwrap();
+            image.open(message).unwrap().refuse().save(&mut disk).map_err(|failed| failed.error)
+        })
+    };
+    assert_eq!(saves([&hellos[0], &hellos[1]]), [Ok(()), Err(CommitError::Stale)]);
+    // Control: of one message it is one step.
+    assert_eq!(saves([&hellos[0], &hellos[0]]), [Ok(()), Ok(())]);
+}
+
+/// The private half of a prekey that is on no disk is lost in a crash, and with it every first message to it.
+#[test]
+fn no_public_prekey_leaves_before_its_private_half_is_saved() {
+    let mut pair = pair();
+    let (bob, disk) = (&mut pair.devices[1], &mut pair.disks[1]);
+    let stored = bob.signed_prekey().unwrap();
+    disk.faults = vec![Fault::Refuses];
+    drop(bob.rotate(NOW, &mut pair.rng).unwrap().save(disk).unwrap_err());
+    assert_eq!(bob.signed_prekey(), Err(StepError::NotSaved));
+    bob.unsaved().unwrap().save(disk).unwrap();
+    assert!(bob.signed_prekey().is_ok_and(|rotated| rotated != stored));
+    disk.faults = vec![Fault::Refuses];
+    drop(bob.publish(2, NOW, &mut pair.rng).unwrap().save(disk).unwrap_err());
+    assert_eq!(bob.unlisted_one_time_prekeys().map(|_| ()), Err(StepError::NotSaved));
+    assert_eq!(bob.snapshot(&key(), 1), Err(StepError::NotSaved));
+    bob.unsaved().unwrap().save(disk).unwrap();
+    assert_eq!(bob.unlisted_one_time_prekeys().unwrap().count(), 2);
+
+    // Control: a device that is not `Durable` gives a prekey out unsaved, and cannot answer after a crash.
+    let mut plain = Device::generate_with(RustCrypto, NOW, &mut pair.rng);
+    let saved = plain.snapshot(&key(), 1);
+    plain.rotate(NOW, &mut pair.rng);
+    let bundle = Bundle::new(*plain.identity(), plain.signed_prekey(), None).unwrap();
+    let (_, hello) = initiate(&mut pair.devices[0], &mut pair.disks[0], bundle, b"lost", &mut pair.rng);
+    let mut plain = Device::restore_with(RustCrypto, &saved, &key(), &plain.subject(), 1).unwrap();
+    assert!(accept_plainly(&mut plain, &hello).is_err());
+}
+
+#[test]
+fn a_bundle_comes_back_while_the_last_step_is_not_saved() {
+    let mut pair = pair();
+    let ([alice, bob], [disk, bobs]) = (&mut pair.devices, &mut pair.disks);
+    let bundle = bundle(bob, bobs, true, &mut pair.rng);
+    let bytes = bundle.to_bytes();
+    forget(alice.rotate(NOW, &mut pair.rng).unwrap());
+    let options = InitiateOptions::unverified(NOW);
+    let failed = alice.initiate(bundle, b"hi", options, &mut pair.rng).unwrap_err();
+    assert_eq!((failed.error, failed.bundle.to_bytes()), (StepError::NotSaved, bytes.clone()));
+    alice.unsaved().unwrap().save(disk).unwrap();
+    // Control: a step that fails gives it back, too, and the bundle serves afterwards.
+    let expecting = InitiateOptions::expecting(&alice.identity().clone(), NOW);
+    let failed = alice.initiate(failed.bundle, b"hi", expecting, &mut pair.rng).unwrap_err();
+    assert_eq!(failed.error, StepError::Failed(InitiateError::UnexpectedIdentity));
+    assert_eq!(failed.bundle.to_bytes(), bytes);
+    let (_, hello) = initiate(alice, disk, failed.bundle, b"hi", &mut pair.rng);
+    assert!(bob.open(&hello).unwrap().used_one_time_prekey());
 }
 
 /// Two processes hold one generation after the database went back to a backup: the other one's state is not the one
@@ -244,6 +329,32 @@ fn a_pending_message_changes_the_disk_only_when_it_is_decided() {
     let pending = bob.open(&hello).unwrap().accept(b"other").unwrap_err().pending;
     let _ = pending.accept(b"").unwrap().save(&mut disk).unwrap();
     assert_eq!((disk.inbox.len(), disk.subjects().len()), (before.inbox.len() + 1, before.subjects().len() + 1));
+}
+
+/// Panics at HS-R9, where a first message is refused.
+#[derive(Clone)]
+struct Panics;
+
+impl Intercept for Panics {
+    fn step(&self, label: &'static str) {
+        assert_ne!(label, "HS-R9");
+    }
+}
+
+#[test]
+fn a_panic_while_refusing_leaves_no_state_that_counts_as_saved() {
+    type Owner = noescrow::device::Device<Intercepted<Panics>, Capacity<8, 8>>;
+    let mut pair = pair();
+    let bob = Owner::generate_with(Intercepted::new(Panics), NOW, &mut pair.rng);
+    let mut bob = Durable::<Owner>::new(bob, &key(), &mut pair.rng).save(&mut pair.disks[1]).unwrap();
+    let bundle = Bundle::new(*bob.identity(), bob.signed_prekey().unwrap(), None).unwrap();
+    let (_, hello) = initiate(&mut pair.devices[0], &mut pair.disks[0], bundle, b"hi", &mut pair.rng);
+    // Control: dropped undecided, it leaves the device as it was.
+    drop(bob.open(&hello).unwrap());
+    assert!(bob.is_saved());
+    let refused = catch_unwind(AssertUnwindSafe(|| drop(bob.open(&hello).unwrap().refuse())));
+    assert!(refused.is_err() && !bob.is_saved());
+    assert_eq!(bob.open(&hello).map(|_| ()), Err(StepError::NotSaved));
 }
 
 #[test]

@@ -232,6 +232,9 @@ fn f8_g20_no_public_type_prints_a_secret() {
     let pending = durable.open(&another).unwrap();
     log.push(("DurablePending", format!("{pending:?} {pending:#?}")));
     drop(pending);
+    let options = InitiateOptions::expecting(run.devices[ALICE].identity(), NOW);
+    let failed = durable.initiate(duplicate_bundle(&bundle), &text, options, &mut run.source).unwrap_err();
+    log.push(("BeginFailed", format!("{failed:?} {failed:#?} {failed}")));
 
     let printed: BTreeSet<String> = log.iter().map(|(name, _)| (*name).to_owned()).collect();
     let modules = ["src", "src/device", "src/durable", "src/relay", "src/primitives", "src/ratchet", "src/snapshot"];
