@@ -298,11 +298,7 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
     ///
     /// # Leaks
     /// Length, and success or failure.
-    #[expect(
-        clippy::result_large_err,
-        clippy::type_complexity,
-        reason = "the session that is returned otherwise is as large, and a reader should see both"
-    )]
+    #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
     #[cfg_attr(target_pointer_width = "64", inline(never))]
     pub fn accept_in_place(
         mut self,
