@@ -205,7 +205,7 @@ mod tests {
         (padme(padded.len()) == Some(padded.len()) && padded[marker] == MARKER).then_some(marker)
     }
 
-    /// Row 6: a sender may hide a text in any class that holds it.
+    /// A sender may hide a text in any class that holds it.
     #[test]
     fn every_padme_length_is_accepted_with_the_marker_anywhere() {
         let mut checked = 0;

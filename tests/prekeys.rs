@@ -106,7 +106,6 @@ fn a_drained_device_makes_new_prekeys() {
     assert_eq!(by_own_count(&mut bob, AT_SERVER, after(DAY), &mut rng), 0);
 }
 
-/// Row 10.
 #[test]
 fn a_server_that_claims_to_have_none_gets_144_a_day() {
     let (_, mut bob, mut rng) = pair::<HeapCapacity>();
@@ -144,7 +143,7 @@ fn a_lost_upload_is_offered_again() {
     assert_eq!(by_own_count(&mut by_count, AT_SERVER, after(HOUR), &mut rng), 0);
 }
 
-/// Row 10: two first messages with one prekey would be one too many.
+/// Two first messages with one prekey would be one too many.
 #[test]
 fn a_prekey_that_may_be_handed_out_is_not_offered_again() {
     for (made, offered_again) in [(20, false), (26, false), (27, true)] {
@@ -163,7 +162,6 @@ fn a_prekey_that_may_be_handed_out_is_not_offered_again() {
     assert!(next.iter().all(|id| !first.contains(id)));
 }
 
-/// Row 10.
 #[test]
 fn a_full_store_evicts_the_longest_missing_after_two_days() {
     let (alice, mut bob, mut rng) = pair::<Capacity<6, 4, 2>>();
@@ -226,7 +224,7 @@ fn rotating_loses_no_message_in_transit() {
     assert_eq!(accepted(&mut bob, &message), Err(AcceptError::PrekeyGone));
 }
 
-/// Row 11: "a first message a second old is refused after `delete_expired` today".
+/// A first message that is in transit when its prekey expires still opens.
 #[test]
 fn a_message_in_transit_opens_for_two_weeks_after_expiry() {
     let (alice, mut bob, mut rng) = pair::<HeapCapacity>();
@@ -278,7 +276,7 @@ fn an_expired_one_time_prekey_does_not_refuse_the_bundle() {
     assert_eq!(accepted(&mut bob, &message), Ok(()));
 }
 
-/// Row 11: "one absurd clock reading stops refills".
+/// Otherwise one absurd reading would stop refills.
 #[test]
 fn one_absurd_clock_reading_deletes_nothing_and_stops_nothing() {
     for absurd in [UnixSeconds(0), after(DAY * 365 * 80), UnixSeconds::MAX] {
@@ -315,7 +313,7 @@ fn one_absurd_clock_reading_deletes_nothing_and_stops_nothing() {
     }
 }
 
-/// Row 10: "256 handshakes of one identity fill the replay record and every new contact is refused".
+/// Otherwise whoever fills the record would shut out every new contact.
 #[test]
 fn a_full_replay_record_refuses_only_handshakes_without_one_time_prekey() {
     let (alice, mut bob, mut rng) = pair::<Capacity<6, 4, 2>>();
@@ -366,7 +364,6 @@ fn rotation_is_due_weekly_and_before_expiry() {
     assert_eq!((REPLAY_RECORD, STORED, AT_SERVER, MADE_A_DAY), (2_048, 400, 100, 144));
 }
 
-/// Row 12.
 #[test]
 fn a_prekey_that_is_gone_has_its_own_error() {
     let (alice, mut bob, mut rng) = pair::<HeapCapacity>();

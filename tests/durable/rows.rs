@@ -303,7 +303,7 @@ fn a_devices_step_writes_only_the_rows_that_changed() {
     assert_eq!(again.one_time_prekeys_left(), 3);
 }
 
-/// Row 16. The oldest keys are dropped, with the header keys that only they needed; messages whose keys are kept open.
+/// The oldest keys are dropped, with the header keys that only they needed; messages whose keys are kept open.
 #[test]
 fn restoring_into_a_smaller_store_drops_the_oldest_keys() {
     let (mut pair, mut skipped) = with_skipped(10);

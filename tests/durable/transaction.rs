@@ -306,7 +306,7 @@ fn a_forgotten_step_blocks_the_next_until_it_is_saved() {
     assert!(pair.alice.is_saved());
 }
 
-/// Row 13, of a durable device: the author is known before anything is decided, and each decision is one transaction.
+/// Of a durable device: the author is known before anything is decided, and each decision is one transaction.
 #[test]
 fn a_pending_message_changes_the_disk_only_when_it_is_decided() {
     let mut pair = pair();
