@@ -223,6 +223,8 @@ class Replay:
         self.sessions[event["session"]] = session
         remote = session.remote.to_bytes()
         results = {"plaintext": plaintext, "session_id": session.id, "remote_identity": remote}
+        if session.exporter is None and "exporter" in event:
+            raise AssertionError("an exporter of a session that is over")
         return results | optional(event, exporter=session.exporter, opening_id=session.opening_id)
 
     def do_refuse(self, event: dict, draws: Draws) -> dict:

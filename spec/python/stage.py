@@ -112,6 +112,8 @@ class Stage:
                 results = self.replay.numbers(event)
         self.replay.add_states(event, results)
         event |= {name: value.hex() if isinstance(value, bytes) else value for name, value in results.items()}
+        if event.get("exporter", "") is None:
+            del event["exporter"]
         if draws.draws:
             event["draws"] = _purposes(do, draws.draws, steps)
         self.events.append(event)

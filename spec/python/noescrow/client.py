@@ -350,6 +350,8 @@ class Pending:
         opened, self.session.triple = on_a_copy(
             self.session.triple, lambda draft: draft.decrypt(self.message, associated_data)
         )
+        if self.session.triple.sparse is None:  # FL-3.1
+            self.session.exporter = None
         self._use_up()
         return self.session, opened.plaintext
 

@@ -41,10 +41,15 @@ pub(super) fn find<'a, T>(among: &'a mut BTreeMap<String, T>, name: &str) -> Res
     among.get_mut(name).ok_or_else(|| format!("nobody is called {name}"))
 }
 
-/// What both sides of a new session have. The exporter is there once, and in no state.
+/// What both sides of a new session have. The exporter is there once, in no state, and not in a session that its first
+/// message ended.
 fn begun(act: &mut Act<'_>, session: &mut Session) -> Result<(), String> {
     act.put_bytes("session_id", &session.id());
-    act.put_bytes("exporter", session.take_exporter().ok_or("a session without an exporter")?.expose());
+    match (session.take_exporter(), session.is_abandoned()) {
+        (Some(exporter), false) => act.put_bytes("exporter", exporter.expose()),
+        (None, true) => {}
+        _ => return Err("a live session without an exporter, or one in a session that is over".into()),
+    }
     Ok(())
 }
 
