@@ -6,7 +6,8 @@
 //! it lies on the same side of the clock, at least one step and at most [`LIFETIME`] after the claim. Then the clock is
 //! set one step after the claim, and the later reading, if it is further away still, is the next claim: so no reading
 //! moves the clock further than a step beyond what another reading says. Times that were taken between claim and
-//! confirmation are corrected.
+//! confirmation are corrected. The same reading once more changes nothing, because several steps of one maintenance take
+//! one reading.
 
 use super::policy::{ABSENCE, CLOCK_STEP, LIFETIME};
 use crate::error::DecodeError;
@@ -71,6 +72,9 @@ impl Clock {
     /// Takes a reading. Apply the correction to every time that was taken from this clock.
     #[must_use]
     pub(super) fn read(&mut self, reading: UnixSeconds) -> Correction {
+        if self.claim().is_some_and(|claim| claim.reading == reading) {
+            return Correction::None;
+        }
         let (ahead, behind) = (reading.saturating_since(self.now), self.now.saturating_since(reading));
         if ahead <= CLOCK_STEP && behind <= CLOCK_STEP {
             self.now = self.now.max(reading);
@@ -86,8 +90,10 @@ impl Clock {
             }
             if waited <= LIFETIME {
                 let now = claim.reading.saturating_add(CLOCK_STEP);
-                let is_further = reading.saturating_since(now) > CLOCK_STEP;
-                *self = Self { now, claim: is_further.then_some(Claim { reading, base: now }) };
+                *self = match reading > now {
+                    true => Self { now, claimed: Claim { reading, base: now }, has_claim: true },
+                    false => Self::new(now),
+                };
                 let by = claim.reading.saturating_since(claim.base).as_secs();
                 return match is_later {
                     true => Correction::Later { from: claim.base, by },
@@ -176,6 +182,28 @@ mod tests {
             }
             assert_eq!(clock.now().0, NOW + 4 * DAY);
         }
+    }
+
+    #[test]
+    fn the_same_reading_once_more_changes_nothing() {
+        // Less than two days ahead, a reading is near the clock after its own step.
+        for readings in [&[101][..], &[102], &[98], &[110, 111], &[110, 112], &[90, 92], &[103, 137, 104]] {
+            for second in [0, 1, DAY / 2, DAY - 1] {
+                let mut clock = after(&[]);
+                for day in readings {
+                    let reading = UnixSeconds(NOW + day * DAY - second);
+                    let _ = clock.read(reading);
+                    let once = clock;
+                    assert_eq!((clock.read(reading), clock), (Correction::None, once), "{readings:?} - {second} s");
+                }
+            }
+        }
+        // Control: another reading less than two days ahead does.
+        let mut clock = after(&[]);
+        let _ = clock.read(UnixSeconds(NOW + 102 * DAY - 60));
+        let once = clock.now();
+        let _ = clock.read(UnixSeconds(NOW + 102 * DAY - 59));
+        assert!(clock.now() > once);
     }
 
     #[test]

@@ -163,6 +163,8 @@ class Clock:
 
     def read(self, reading: int):
         """Returns how stored times change."""
+        if self.claim and self.claim[0] == reading:
+            return lambda time: time
         if abs(reading - self.now) <= labels.CLOCK_STEP:
             self.now, self.claim = max(self.now, reading), None
             return lambda time: time
@@ -174,7 +176,7 @@ class Clock:
                 return lambda time: time
             if waited <= labels.LIFETIME:
                 confirmed = self.now = claimed + labels.CLOCK_STEP
-                self.claim = (reading, confirmed) if reading - confirmed > labels.CLOCK_STEP else None
+                self.claim = (reading, confirmed) if reading > confirmed else None
                 if is_later:
                     return lambda time: time + claimed - base if time >= base else time
                 return lambda time: min(time, confirmed)
