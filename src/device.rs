@@ -81,8 +81,9 @@ enum Seen {
 /// server has. It rotates, deletes and makes what is due, by the policy in [`policy`].
 ///
 /// A device has about 1 KiB with the default capacity, and up to 76 KiB of prekeys and 32 KiB for each signed prekey's
-/// replay record on the heap. A thread that works with devices and sessions needs this much stack, in KiB, measured on
-/// x86_64 Linux with the results on the same stack and a device of 34 KiB:
+/// replay record on the heap. A thread that works with devices and sessions needs this much stack, in KiB. The figures
+/// were measured on x86_64 Linux, with the results on the same stack and a device of 34 KiB that keeps its prekeys
+/// inside. A device with the default capacity, which keeps them on the heap, needs no more.
 ///
 /// | | release build | unoptimized build, dependencies too |
 /// |---|---|---|
@@ -216,8 +217,8 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// `snapshot` is opened in place and wiped. With another key or subject it stays as it was.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, the snapshot is damaged or another subject's, or its generation is older
-    /// than `newest`.
+    /// [`RestoreError`]. A snapshot with more prekeys or replay entries than `C` has space for is
+    /// [`Refused`](RestoreError::Refused).
     pub fn restore_in_place(
         primitives: P,
         snapshot: &mut [u8],

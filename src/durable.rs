@@ -90,9 +90,9 @@
 //! # Rows
 //!
 //! A state is a core and parts: skipped keys by 32, a one-time prekey, 32 entries of a replay record. Each is a row,
-//! sealed with its [`Subject`], its name and its [`Revision`]. A step writes the core and
-//! the parts that changed. What changes nothing writes nothing. The core row names the other rows and their revisions,
-//! so that a row that is missing, or is put back as it was earlier, is found when the state is restored.
+//! sealed with its [`Subject`], its name and its [`Revision`]. A step writes the core and the parts that changed. A
+//! step that changes nothing writes no row. The core row names the other rows and their revisions, so that a row that
+//! is missing, or is put back as it was earlier, is found when the state is restored.
 //!
 //! This module is not concerned with where rows are stored, and relies on the store for their being on disk when
 //! `commit` returns.
@@ -126,8 +126,8 @@ use ledger::{Ledger, OpenedRows};
 
 /// A session or device whose every step must be saved before its outcome is released.
 ///
-/// It dereferences to a session, for reading. A device has no such access: what can be read from it is here, and public
-/// prekeys only while the last step is saved.
+/// `Durable<Session>` dereferences to the session, for reading. A device has no such access: what can be read from it
+/// is here, and public prekeys only while the last step is saved.
 #[must_use = "a state that is dropped is lost unless it was saved"]
 pub struct Durable<T> {
     inner: T,
@@ -174,7 +174,7 @@ impl<T> Durable<T> {
         self.ledger.is_saved()
     }
 
-    /// Hands out the last step again if it is not saved and its [`Unsaved`] is gone. Its outcome is gone too, but for
+    /// Hands out the last step again if it is not saved and its [`Unsaved`] is gone. Its outcome is gone too, except
     /// what the batch contains: a plaintext that was opened, a message that was sealed, or a new session, which is then
     /// loaded from the store.
     pub fn unsaved(&mut self) -> Option<Unsaved<'_, ()>> {
@@ -182,7 +182,7 @@ impl<T> Durable<T> {
     }
 }
 
-/// The first save of a state that nobody has before it is saved.
+/// Wraps a new state, which is released when it is saved.
 fn create<P: Primitives, T: Stored<P>>(inner: T, mut ledger: Ledger) -> Unsaved<'static, Durable<T>> {
     let changes = ledger.change(&inner, None).into_iter().collect();
     Unsaved::owning(Durable { inner, ledger }, Batch { changes, ..Batch::default() })

@@ -42,10 +42,10 @@ errors! {
         /// The bundle is not that of the identity which the caller expects. Either the server inserted another
         /// identity, or the peer has a new one: compare safety numbers.
         UnexpectedIdentity => "bundle of another identity than expected",
-        /// The caller's output buffer is too short. `InitiateOptions::first_message_len` returns the
-        /// needed length.
+        /// The caller's output buffer is too short. The needed length is `InitiateOptions::first_message_len` of the
+        /// plaintext's length or, if that is larger, of `min_padded_len - 1`.
         BufferTooShort => "buffer too short",
-        /// The plaintext is longer than `MAX_PLAINTEXT_LEN`.
+        /// The plaintext is longer than `MAX_PLAINTEXT_LEN`, or `min_padded_len` is above `MAX_PLAINTEXT_LEN + 1`.
         TooLong => "plaintext too long",
     }
 
@@ -80,9 +80,10 @@ errors! {
         /// The post-quantum ratchet has failed permanently: the peer's key or ciphertext was not genuine, or the epochs
         /// are used up. The session is over and does not continue without that ratchet. Begin a new session.
         Abandoned => "post-quantum ratchet failed: begin a new session",
-        /// The caller's output buffer is too short. `message_len` returns the needed length.
+        /// The caller's output buffer is too short. The needed length is `message_len` of the plaintext's length or, if
+        /// that is larger, of `min_padded_len - 1`.
         BufferTooShort => "buffer too short",
-        /// The plaintext is longer than `MAX_PLAINTEXT_LEN`.
+        /// The plaintext is longer than `MAX_PLAINTEXT_LEN`, or `min_padded_len` is above `MAX_PLAINTEXT_LEN + 1`.
         TooLong => "plaintext too long",
     }
 
@@ -107,7 +108,8 @@ errors! {
     /// The reason why a stored snapshot was not restored to a session or device.
     RestoreError {
         /// The storage key is wrong, or the snapshot is damaged, truncated, of another kind or another subject's. Of a
-        /// state in rows, a row may be missing, or older than the others.
+        /// state in rows, a row may be missing, or older than the others. A device may have more prekeys or replay
+        /// entries than there is space for.
         Refused => "snapshot refused",
         /// The snapshot names a version of the format that a later release has introduced. Its version is not
         /// authenticated.

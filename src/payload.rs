@@ -20,8 +20,8 @@ pub struct Payload<'a> {
     /// Bytes that are authenticated and not sent; the other side must pass the same bytes to `decrypt` or `accept`.
     /// They state, for example, who is talking to whom in which conversation.
     pub associated_data: &'a [u8],
-    /// Length in bytes to which the plaintext is padded at least, so that short texts are as long as longer ones. 0
-    /// leaves the padding at the plaintext's own size class.
+    /// Length in bytes to which the plaintext, with its marker byte, is padded at least, so that short texts are as
+    /// long as longer ones. 0 selects the plaintext's own size class; the maximum is `MAX_PLAINTEXT_LEN + 1`.
     pub min_padded_len: usize,
 }
 

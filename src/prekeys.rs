@@ -2,8 +2,8 @@
 //! Prekeys: the keys that a device publishes so that others can write to it while it is offline.
 //!
 //! A prekey is a pair, an X25519 key and an ML-KEM-1024 key, under one signature that also covers the suite, the kind,
-//! the id and the expiry (differences D3, D4 in spec/protocol.md). The signed prekey (SPK) includes the last-resort KEM
-//! key (PQSPK); a one-time prekey (OPK) includes a one-time KEM key (PQOPK).
+//! the highest version, the id and the expiry (differences D3, D4 in spec/protocol.md). The signed prekey (SPK)
+//! includes the last-resort KEM key (PQSPK); a one-time prekey (OPK) includes a one-time KEM key (PQOPK).
 //!
 //! This module is not concerned with which prekey a handshake uses and when a prekey is deleted.
 
@@ -126,8 +126,9 @@ impl Prekey {
     /// Parses a prekey of `identity` and verifies it (PK-2).
     ///
     /// # Errors
-    /// [`DecodeError::Refused`] if the prekey is malformed, if its id or its version is 0, if its keys are not canonical, have torsion or fail the
-    /// modulus check, or if the signature is not `identity`'s (attacks B1, B2, B3, B5, B11).
+    /// [`DecodeError::Refused`] if the prekey is malformed, if its id or its version is 0, if its keys are not
+    /// canonical, have torsion or fail the modulus check, or if the signature is not `identity`'s (attacks B1, B2, B3,
+    /// B5, B11).
     pub fn from_bytes<P: Primitives>(
         primitives: &P,
         identity: &Identity,
@@ -154,8 +155,8 @@ impl Prekey {
         if valid { Ok(Self { description, signature, signer }) } else { Err(DecodeError::Refused) }
     }
 
-    /// Returns the encoding, 1,678 bytes: kind (1), highest version (1), id (4), expiry (8), X25519 key (32), ML-KEM-1024 key (1,568),
-    /// signature (64).
+    /// Returns the encoding, 1,678 bytes: kind (1), highest version (1), id (4), expiry (8), X25519 key (32),
+    /// ML-KEM-1024 key (1,568), signature (64).
     #[must_use]
     pub fn to_bytes(&self) -> [u8; PREKEY_LEN] {
         let mut bytes = [0; PREKEY_LEN];
@@ -411,8 +412,9 @@ impl Bundle {
         &self.signed_prekey
     }
 
-    /// Returns the one-time prekey. Without one, the first messages have no forward secrecy until the signed prekey is
-    /// rotated (attack B10).
+    /// Returns the one-time prekey. Without one, the first messages have no forward secrecy until the owner deletes the
+    /// signed prekey's last-resort key, [a week](crate::device::policy::LAST_RESORT_KEPT) after replacing it (attack
+    /// B10).
     #[must_use]
     pub const fn one_time_prekey(&self) -> Option<&Prekey> {
         self.one_time_prekey.as_ref()

@@ -142,7 +142,7 @@ pub struct Session<
     pub(crate) associated_data: [u8; 32],
     /// An expansion of SK.
     pub(crate) id: [u8; 32],
-    /// Until the application takes it or the session goes on. It is never stored.
+    /// Kept until the application takes it, or the session encrypts or decrypts. Never stored.
     pub(crate) exporter: Exporter,
     pub(crate) opening: Opening,
     pub(crate) ratchet: TripleRatchet<S>,
@@ -160,9 +160,9 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         message_len(overhead, plaintext_len)
     }
 
-    /// Encrypts `payload` into `out` and returns the message's length in bytes, [`message_len`](Self::message_len).
-    /// It draws 8 bytes from `rng`, 32 more if a ratchet step is due, and 32 or 64 more once per epoch for the
-    /// post-quantum ratchet.
+    /// Encrypts `payload` into `out` and returns the message's length in bytes: [`message_len`](Self::message_len) of
+    /// the plaintext's length or, if that is larger, of `min_padded_len - 1`. It draws 8 bytes from `rng`, 32 more if a
+    /// ratchet step is due, and 32 or 64 more once per epoch for the post-quantum ratchet.
     ///
     /// Save the session before the message leaves the device; see [the crash contract](crate::snapshot).
     ///
@@ -172,7 +172,9 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// # Security
     /// If the newest state is lost after the message was sent, and the session continues from an older state, the two
     /// messages of one number have different keys, because their salts differ. The receiver opens the first and refuses
-    /// the second: one message is lost, and no key is used twice.
+    /// the second: one message is lost, and no key is used twice. If the second use draws a new ratchet key or
+    /// post-quantum key, the two sides' roots differ from then on, and a new session is needed (W7 of
+    /// spec/security.md).
     ///
     /// # Leaks
     /// Lengths, and whether a ratchet step or a KEM operation was due.
@@ -190,6 +192,9 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// [`Opened::is_control`].
     ///
     /// # Errors
+    /// Those of [`encrypt_into`](Self::encrypt_into).
+    ///
+    /// # Leaks
     /// Those of [`encrypt_into`](Self::encrypt_into).
     pub fn encrypt_control_into<'p>(
         &mut self,
@@ -390,16 +395,16 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// `decrypt` would take at most as many steps in each ratchet before this message's own. Nothing
     /// changes.
     ///
-    /// An honest peer's message skips those that were lost or that are late. A hostile peer can demand up to
-    /// [`MAX_JUMP`](crate::MAX_JUMP) steps in each of two chains of the Double Ratchet, and as many in the post-quantum
-    /// one, with every message: 100,000 steps. A host that wants to bound this work refuses or delays messages above a
-    /// number of its own.
+    /// An honest peer's message skips those that were lost or that are late. A hostile peer can demand with every
+    /// message up to [`MAX_JUMP`](crate::MAX_JUMP) steps in each of two chains of the Double Ratchet, and twice as many
+    /// in the post-quantum chain: 100,000 steps in all. A host that wants to bound this work refuses or delays messages
+    /// above a number of its own.
     ///
     /// # Errors
     /// [`DecryptError`], for what is found before any derivation.
     ///
     /// # Leaks
-    /// As for `decrypt`.
+    /// Lengths, success or failure, the receiving chain, and how many messages it skips.
     pub fn peek(&self, message: &[u8]) -> Result<u32, DecryptError> {
         self.open_head(message).map(|head| self.skips(&head))
     }
@@ -562,8 +567,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// If `S` holds fewer skipped keys than were stored, the newest are kept.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, the snapshot is damaged or another subject's, or its generation is older
-    /// than `newest`.
+    /// [`RestoreError`].
     pub fn restore_in_place(
         primitives: P,
         snapshot: &mut [u8],
@@ -654,8 +658,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// Calls [`restore_in_place`](Self::restore_in_place) on a copy.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, the snapshot is damaged or another subject's, or its generation is older
-    /// than `newest`.
+    /// [`RestoreError`].
     pub fn restore_with(
         primitives: P,
         snapshot: &[u8],
@@ -672,8 +675,7 @@ impl Session {
     /// Calls [`restore_with`](Self::restore_with) with the default primitives and store.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, the snapshot is damaged or another subject's, or its generation is older
-    /// than `newest`.
+    /// [`RestoreError`].
     pub fn restore(snapshot: &[u8], key: &StorageKey, subject: &Subject, newest: u64) -> Result<Self, RestoreError> {
         Self::restore_with(RustCrypto, snapshot, key, subject, newest)
     }
@@ -765,7 +767,7 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
             Opening::Done if parties.is_none() => ratchet.chunk_size == ChunkSize::default(),
             Opening::Done => received && ratchet.sparse.direction == Direction::A2B,
         };
-        // Of a session that is over, how it began and with whom is left.
+        // An abandoned session has no ratchet state: only its opening, its parties and its direction can be checked.
         let reachable = match (ratchet.sparse.is_dead(), &opening) {
             (false, _) => reachable,
             (true, Opening::Unanswered(_)) => false,

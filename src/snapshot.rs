@@ -42,6 +42,8 @@
 //! newest version. A state of a newer version is refused with an error of its own, [`RestoreError::NewerVersion`]: the
 //! user has gone back to an older release. So far there is one version.
 //!
+//! # Stack
+//!
 //! In a release build, a thread needs 172 KiB of stack to restore a device and 104 KiB to restore a session;
 //! [`Device`](crate::device::Device) lists these and the other operations.
 //!
@@ -287,7 +289,7 @@ pub(crate) fn salt_of(sealed: &[u8]) -> Option<[u8; SALT_LEN]> {
     sealed.get(BEFORE_SALT_LEN..)?.first_chunk().copied()
 }
 
-/// SN-2, but for the generation and the state itself: opens `sealed` in place, which stays as it was if the tag is
+/// SN-2, except for the generation and the state itself: opens `sealed` in place, which stays as it was if the tag is
 /// wrong.
 pub(crate) fn open_state<'a, P: Primitives>(
     primitives: &P,

@@ -99,5 +99,6 @@ pub(crate) const KEM: usize = 48 << 10;
 pub(crate) const CURVE: usize = 8 << 10;
 /// Bytes of stack for a handshake, for making prekeys, and for restoring a session, which uses 60,440 bytes.
 pub(crate) const HANDSHAKE: usize = 64 << 10;
-/// Bytes of stack for restoring a device. With one of 34 KiB, restoring uses about 84 KiB.
+/// Bytes of stack for restoring a device. With a device of 34 KiB that keeps its prekeys inside, restoring uses about
+/// 84 KiB; with prekeys on the heap, no more.
 pub(crate) const DEVICE: usize = 96 << 10;

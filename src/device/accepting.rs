@@ -32,9 +32,9 @@ use core::fmt;
 /// A first message whose handshake and header are open: its author is known and authentic. The body is still sealed,
 /// and neither device nor message has changed.
 ///
-/// `accept` opens the body and begins the session. [`refuse`](Self::refuse) uses the prekey up without
-/// a session, so that no copy of the message can be opened. Dropping it does neither: the message can be opened again.
-/// The new session's secrets are wiped in either case.
+/// `accept` opens the body and begins the session. [`refuse`](Self::refuse) uses the prekey up without a session, so
+/// that no copy of the message can be opened. Dropping it does neither: the message can be opened again. The new
+/// session's secrets are wiped in either case.
 ///
 /// `M` is how the message is held: `&[u8]` after `Device::open`, `&mut [u8]` after [`Device::open_in_place`].
 #[must_use = "a pending first message is neither accepted nor refused"]
@@ -59,7 +59,9 @@ pub struct Pending<
     wiped: wipe::WipeStackOnDrop<{ wipe::MESSAGE }>,
 }
 
-/// The associated data was not the sender's, or the body is damaged. The pending message comes back, unchanged.
+/// The body did not open: the associated data is not the sender's, the body is damaged, or too many messages are
+/// missing before it. The pending message comes back, unchanged except as [`accept_in_place`](Pending::accept_in_place)
+/// says.
 pub struct AcceptFailed<T> {
     /// The reason.
     pub error: AcceptError,
@@ -73,6 +75,7 @@ pub type AcceptedSession<P, S, T> = (Session<P, S>, Opened<T>);
 /// The new session, the message, and the device that has accepted it.
 #[cfg(feature = "alloc")]
 pub(crate) type AcceptedWithDevice<'d, P, C, S> = (Session<P, S>, Opened<Vec<u8>>, &'d Device<P, C>);
+
 /// Where a signed prekey is.
 #[derive(Clone, Copy)]
 enum SignedAt {
@@ -205,8 +208,8 @@ impl<M, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, M, P, C, S
         &self.remote
     }
 
-    /// Returns whether the message used a one-time prekey. Without one, a thief of the signed prekey can read the first
-    /// messages until that key is deleted (PQXDH rev 3 §4.6).
+    /// Returns whether the message used a one-time prekey. Without one, a thief of this device can read the session's
+    /// first messages until the signed prekey's last-resort key is deleted (PQXDH rev 3 §4.6).
     #[must_use]
     pub const fn used_one_time_prekey(&self) -> bool {
         matches!(self.prekey, UsedPrekey::OneTime { .. })
@@ -241,9 +244,9 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
     /// transaction, before showing the plaintext.
     ///
     /// # Errors
-    /// [`AcceptFailed`] with [`Refused`](AcceptError::Refused) if the associated data is not the sender's or the body is
-    /// damaged, or with [`TooManySkipped`](AcceptError::TooManySkipped). The device is unchanged, and the pending message
-    /// comes back.
+    /// [`AcceptFailed`] with [`Refused`](AcceptError::Refused) if the associated data is not the sender's or the body
+    /// is damaged, or with [`TooManySkipped`](AcceptError::TooManySkipped). The device is unchanged, and the pending
+    /// message comes back.
     ///
     /// # Leaks
     /// Length, and success or failure.
@@ -283,6 +286,10 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
         };
         let Self { device, message: _, remote: _, session, head, prekey, wiped: _ } = self;
         device.use_up(prekey);
+        // A session whose first message made the Braid fail keeps no secret.
+        if session.is_abandoned() {
+            session.exporter.erase();
+        }
         Ok((session, Opened { plaintext, number: head.number(), is_control: head.is_control() }, device))
     }
 }
@@ -292,9 +299,10 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
     /// Otherwise it behaves as `accept`.
     ///
     /// # Errors
-    /// [`AcceptFailed`] with [`Refused`](AcceptError::Refused) if the associated data is not the sender's or the body is
-    /// damaged, or with [`TooManySkipped`](AcceptError::TooManySkipped). The device is unchanged, and the pending message
-    /// comes back. The message is unchanged too, unless its body is authentic and its padding false: then it is wiped.
+    /// [`AcceptFailed`] with [`Refused`](AcceptError::Refused) if the associated data is not the sender's or the body
+    /// is damaged, or with [`TooManySkipped`](AcceptError::TooManySkipped). The device is unchanged, and the pending
+    /// message comes back. The message is unchanged too, unless its body is authentic and its padding false: then it is
+    /// wiped.
     ///
     /// # Leaks
     /// Length, and success or failure.
@@ -313,6 +321,10 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
         };
         let Self { device, message, remote: _, session, head, prekey, wiped: _ } = self;
         device.use_up(prekey);
+        // A session whose first message made the Braid fail keeps no secret.
+        if session.is_abandoned() {
+            session.exporter.erase();
+        }
         // It was split in the same way before.
         let body: &mut [u8] = split_body_mut(message, head.body_at).map_or(&mut [], |(_, body)| body);
         let plaintext = body.split_at_mut_checked(len).map_or(&mut [][..], |(plaintext, _)| plaintext);

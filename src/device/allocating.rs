@@ -18,8 +18,7 @@ impl Device {
     /// Calls [`restore_with`](Self::restore_with) with the default primitives and capacity.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, the snapshot is damaged or another subject's, or its generation is older
-    /// than `newest`.
+    /// [`RestoreError`], as in [`restore_in_place`](Self::restore_in_place).
     pub fn restore(snapshot: &[u8], key: &StorageKey, subject: &Subject, newest: u64) -> Result<Self, RestoreError> {
         Self::restore_with(RustCrypto, snapshot, key, subject, newest)
     }
@@ -42,7 +41,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
             self.rotate(now, rng);
         }
         let mut one_time_prekeys: Vec<_> = self.unlisted_one_time_prekeys().collect();
-        // It is counted before how many fit.
+        // `maintain` has limited `due` to the space.
         one_time_prekeys.extend((0..due).map_while(|_| self.generate_one_time_prekey(now, rng).ok()));
         Publication { identity: *self.identity(), signed_prekey: self.signed_prekey(), one_time_prekeys }
     }
@@ -103,8 +102,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// Calls [`restore_in_place`](Self::restore_in_place) on a copy.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, the snapshot is damaged or another subject's, or its generation is older
-    /// than `newest`.
+    /// [`RestoreError`], as in [`restore_in_place`](Self::restore_in_place).
     pub fn restore_with(
         primitives: P,
         snapshot: &[u8],

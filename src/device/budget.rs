@@ -53,7 +53,7 @@ impl Budget {
     }
 }
 
-/// Number of whole intervals after which a server hands out one more prekey, and a device makes one more.
+/// Returns the number of whole [`SERVER_INTERVAL`]s in `time`.
 pub(super) fn intervals(time: Duration) -> u64 {
     time.as_secs().checked_div(SERVER_INTERVAL.as_secs()).unwrap_or_default()
 }

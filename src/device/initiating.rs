@@ -18,7 +18,7 @@ use rand_core::CryptoRng;
 pub struct InitiateFailed {
     /// The reason.
     pub error: InitiateError,
-    /// The bundle, unused and without a one-time prekey that has expired.
+    /// The bundle, unused. A one-time prekey that has expired may have been removed from it.
     pub bundle: Bundle,
 }
 
@@ -47,11 +47,11 @@ impl core::error::Error for InitiateFailed {}
 impl<P: Primitives, C: Capacities> Device<P, C> {
     /// Begins a session with the owner of `bundle` and writes the first message to `out`. The bundle is used up: a
     /// second session from it could not be answered, because its one-time prekey is deleted when the first message of
-    /// either arrives. A bundle whose signed prekey has expired is refused; a
-    /// one-time prekey that has expired is not used. Draws 168 bytes from `rng`.
+    /// either arrives. A bundle whose signed prekey has expired is refused; a one-time prekey that has expired is not
+    /// used. Draws 168 bytes from `rng`.
     ///
-    /// Returns the session and the message's length in bytes,
-    /// [`first_message_len`](InitiateOptions::first_message_len). Save the session before sending.
+    /// Returns the session and the message's length in bytes: [`first_message_len`](InitiateOptions::first_message_len)
+    /// of the plaintext's length or, if that is larger, of `min_padded_len - 1`. Save the session before sending.
     ///
     /// # Errors
     /// [`InitiateFailed`]; no session was created, and the bundle comes back.

@@ -81,10 +81,11 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
 
     /// Returns whether the prekeys that were never listed reached the server, which has handed them out since.
     ///
-    /// An upload arrives as a whole. So if the server lists one of them, it had all. If it lists none, either the upload
-    /// was lost or all were handed out, and only a server without the rate limit of [`policy`] hands out more than so
-    /// many since they were offered. In doubt they count as handed out: a prekey that is uploaded again after somebody
-    /// fetched it would be handed out twice, and of two first messages with it the device can open one.
+    /// An upload arrives as a whole: if the server lists one of these prekeys, it had all. If it lists none, either the
+    /// upload was lost or all were handed out. A server with the rate limit of [`policy`] can have handed out only a
+    /// bounded number since they were offered. Up to that number they count as handed out: if a prekey were uploaded
+    /// again after somebody fetched it, it would be handed out twice, and the device could open only one of the two
+    /// first messages.
     fn was_uploaded(&self, now: UnixSeconds, server_has: &[u32]) -> bool {
         let never = || self.one_time_prekeys.iter().filter(|prekey| prekey.seen == Seen::Never);
         let earned = intervals(now.saturating_since(self.offered_at)).saturating_add(policy::SERVER_BURST.into());
@@ -144,8 +145,9 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     }
 
     /// Returns whether [`rotate`](Self::rotate) should be called: the signed prekey is [a week
-    /// old](policy::ROTATION_INTERVAL), or close to its expiry, or valid for longer than a prekey that is made now, or its replay record is nearly full and it is [a day
-    /// old](policy::EMERGENCY_ROTATION_INTERVAL). `now` is the caller's time. With an allocator, `replenish` rotates.
+    /// old](policy::ROTATION_INTERVAL), or close to its expiry, or valid for longer than a prekey that is made now, or
+    /// its replay record is nearly full and it is [a day old](policy::EMERGENCY_ROTATION_INTERVAL). `now` is the
+    /// caller's time. With an allocator, `replenish` rotates.
     #[must_use]
     pub fn is_rotation_due(&self, now: UnixSeconds) -> bool {
         let SignedPrekey { pair, since, has_last_resort: _, replay_record } = &self.signed_prekey;
@@ -211,12 +213,14 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         }
     }
 
-    /// Deletes what is past its time for messages in transit, and returns how many keys it deleted: one-time prekeys
-    /// [two weeks after expiry](policy::EXPIRED_KEPT), or two weeks after they were missed if a clock that was wrong gave
-    /// them an expiry beyond that of any prekey that is made now, last-resort keys [a week after
-    /// replacement](policy::LAST_RESORT_KEPT), and signed prekeys [two weeks after
-    /// replacement](policy::SIGNED_PREKEY_KEPT). [`maintain`](Self::maintain) and `replenish` call it. Only
-    /// [`rotate`](Self::rotate) replaces the current signed prekey.
+    /// Deletes keys that are past their time for messages in transit, and returns how many:
+    /// - one-time prekeys [two weeks after their expiry](policy::EXPIRED_KEPT). If a wrong clock gave one an expiry
+    ///   beyond that of any prekey made now, the two weeks count from when it was missing at the server;
+    /// - last-resort keys [a week after replacement](policy::LAST_RESORT_KEPT);
+    /// - signed prekeys [two weeks after replacement](policy::SIGNED_PREKEY_KEPT).
+    ///
+    /// [`maintain`](Self::maintain) and `replenish` call it. Only [`rotate`](Self::rotate) replaces the current signed
+    /// prekey.
     ///
     /// `now` is the caller's time. Each wrong reading moves the device's own clock, by which it deletes, by [a
     /// day](policy::CLOCK_STEP) at most; a later reading confirms a longer absence.

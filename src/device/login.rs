@@ -31,9 +31,12 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     ///
     /// # Security
     /// The label keeps the signature from being one of a prekey or a certificate, whatever the challenge (attack G24).
-    /// The device SHOULD compute the challenge itself, as a hash of the server's name and of fresh random bytes from
-    /// the server; otherwise a server in the middle can have the challenge of another one signed. The server MUST
-    /// accept each challenge once. A signature proves to everyone that the device logged in.
+    /// The device should compute the challenge itself, as a hash of the server's name and of fresh random bytes from
+    /// the server; otherwise a server in the middle can have the challenge of another one signed. The server must
+    /// accept each challenge only once. A signature proves to everyone that the device logged in.
+    ///
+    /// # Leaks
+    /// Nothing: the challenge has one length.
     #[must_use]
     pub fn sign_login(&self, challenge: &[u8; LOGIN_CHALLENGE_LEN]) -> [u8; SIGNATURE_LEN] {
         self.primitives.step("LG-1");

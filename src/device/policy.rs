@@ -28,8 +28,8 @@ pub const SERVER_INTERVAL: Duration = Duration::from_secs(DAY / MADE_A_DAY as u6
 /// its prekey gone, if the store is full.
 pub const HANDED_OUT_KEPT: Duration = Duration::from_secs(2 * DAY);
 
-/// Time from a prekey's creation to its expiry. It bounds for how long a server can serve an old bundle. A month offline
-/// does not make a device unreachable: rotation is due every week. Creation is the caller's time, but no earlier than the
+/// Time from a prekey's creation to its expiry. It bounds for how long a server can serve an old bundle. A device that
+/// rotates weekly stays reachable through 28 days offline. Creation is the caller's time, but no earlier than the
 /// device's own clock and at most [`ABSENCE`] later.
 pub const LIFETIME: Duration = Duration::from_secs(35 * DAY);
 /// A listed one-time prekey that expires within this time is not counted: it is replaced before it is useless.
@@ -60,9 +60,10 @@ pub const fn replay_record_nearly_full(capacity: usize) -> usize {
 
 /// Time by which a reading moves the device's clock at most, and after which a later reading confirms it.
 pub const CLOCK_STEP: Duration = Duration::from_secs(DAY);
-/// Time by which the caller's time may be ahead of the device's clock and still count as the creation of a prekey. After
-/// an absence this long a device is reachable at once; after a longer one, as soon as a later reading confirms it. One
-/// absurd reading makes prekeys that are valid for this much longer than [`LIFETIME`], and no longer.
+/// Time by which the caller's time may be ahead of the device's clock and still count as the creation of a prekey.
+/// After an absence this long a device is reachable at once; after a longer one, as soon as a later reading confirms
+/// it. One wrong reading makes prekeys that are valid for at most [`CLOCK_STEP`] and this time longer than
+/// [`LIFETIME`].
 pub const ABSENCE: Duration = Duration::from_secs(35 * DAY);
 
 /// Number of ids that a device reads of a server's list, so that a server cannot make it compute without end: as many as

@@ -29,7 +29,7 @@ pub type Accepted<P> = (Durable<Session<P, Heap>>, Opened<Vec<u8>>);
 pub struct BeginFailed {
     /// The reason.
     pub error: StepError<InitiateError>,
-    /// The bundle, unused: whole after [`StepError::NotSaved`], otherwise without a one-time prekey that has expired.
+    /// The bundle, unused. A one-time prekey that has expired may have been removed from it.
     pub bundle: Bundle,
 }
 
@@ -51,8 +51,8 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
     /// been saved. Draws 16 bytes from `rng`.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, if a row is damaged, missing, older than the others or another subject's,
-    /// or if the state is older than `newest`.
+    /// [`RestoreError`]. A state with more prekeys or replay entries than `C` has space for is
+    /// [`Refused`](RestoreError::Refused).
     pub fn restore(
         rows: Vec<Row>,
         key: &StorageKey,
@@ -265,8 +265,7 @@ impl<'d, P: Primitives, C: Capacities> DurablePending<'d, '_, P, C> {
     /// saved, in one transaction. The session is sealed under the device's storage key.
     ///
     /// # Errors
-    /// [`AcceptFailed`] if the associated data is not the sender's or the body is damaged. The device is unchanged, and
-    /// the pending message comes back.
+    /// [`AcceptFailed`], as in [`Pending::accept`]; the device is unchanged, and the pending message comes back.
     #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
     pub fn accept(self, associated_data: &[u8]) -> Result<Unsaved<'d, Accepted<P>>, AcceptFailed<Self>> {
         let Self { pending, ledger: of_device } = self;

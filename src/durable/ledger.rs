@@ -31,11 +31,11 @@ struct Kept {
 pub(super) struct Ledger {
     key: StorageKey,
     subject: Subject,
-    /// What this process writes into its rows, or computes it from.
+    /// The writer of this process: W of SN-1.5. Its rows contain W, or a value computed from W.
     writer: [u8; 16],
     revision: Option<Revision>,
     core_salt: [u8; 32],
-    /// Every row but the core.
+    /// Every row except the core.
     rows: BTreeMap<RowName, Kept>,
     turn: u64,
     progress: Progress,
@@ -49,13 +49,13 @@ pub(super) fn draw_writer(rng: &mut impl CryptoRng) -> [u8; 16] {
 }
 
 impl Ledger {
-    /// Of a state that no store has.
+    /// Makes the ledger of a new state.
     pub(super) fn new(subject: Subject, key: &StorageKey, writer: [u8; 16]) -> Self {
         let (rows, progress) = (BTreeMap::new(), Progress::Saved);
         Self { key: key.duplicate(), subject, writer, revision: None, core_salt: [0; 32], rows, turn: 0, progress }
     }
 
-    /// Of another state of the same process, which no store has. It takes the writer over.
+    /// Makes the ledger of a new state that shares this one's writer.
     pub(super) fn begin(&self, subject: Subject) -> Self {
         Self::new(subject, &self.key, self.writer)
     }
@@ -186,7 +186,7 @@ pub(super) fn seal_row<P: Primitives>(
     }
 }
 
-/// Computes the digest of all rows but the core, in the order of their names, from what every row shows.
+/// Computes the digest of all rows except the core, in the order of their names, from what every row shows.
 fn rows_digest(rows: impl Iterator<Item = (RowName, Revision)>) -> [u8; 32] {
     let mut bytes = Vec::new();
     for (name, Revision { generation, writer }) in rows {
@@ -205,7 +205,7 @@ pub(super) struct OpenedRows {
     core_salt: [u8; 32],
     /// The rows' digest, the core, and then each other row after its name.
     bytes: Zeroizing<Vec<u8>>,
-    /// Every row but the core: its revision, and where its content is.
+    /// Every row except the core: its revision, and where its content is.
     pub(super) rows: BTreeMap<RowName, (Revision, Range<usize>)>,
     core_len: usize,
 }

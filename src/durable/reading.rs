@@ -13,7 +13,7 @@ use crate::time::UnixSeconds;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
-/// Reads that no step that is not saved changes, or whose result promises nothing to anybody.
+/// Reads that are permitted while the last step is not saved.
 impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
     /// Returns [`Device::identity`].
     #[must_use]
@@ -60,7 +60,7 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
     }
 }
 
-/// Reads of what the store must have.
+/// Reads that are refused while the last step is not saved.
 impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
     fn saved(&self) -> Result<&Device<P, C>, StepError<Infallible>> {
         if self.is_saved() { Ok(&self.inner) } else { Err(StepError::NotSaved) }

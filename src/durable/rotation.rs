@@ -45,7 +45,8 @@ pub enum RotateError<E> {
 /// [`Durable::load`](super::Durable::load). Store the generation of the result in its place.
 ///
 /// # Errors
-/// [`RotateError`], with [`RestoreError::Rollback`] if the rows are older than `newest`. The rows are as they were or, after [`CommitError::Unknown`], may be sealed under `to`.
+/// [`RotateError`], with [`RestoreError::Rollback`] if the rows are older than `newest`. The rows are as they were or,
+/// after [`CommitError::Unknown`], may be sealed under `to`.
 ///
 /// # Security
 /// A thief of the old key has what copies of the old rows contain. Deletion on real media is out of scope.

@@ -57,8 +57,7 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
     /// been saved. Draws 16 bytes from `rng`.
     ///
     /// # Errors
-    /// [`RestoreError`] if the key is wrong, if a row is damaged, missing, older than the others or another subject's,
-    /// or if the state is older than `newest`.
+    /// [`RestoreError`].
     pub fn restore(
         rows: Vec<Row>,
         key: &StorageKey,

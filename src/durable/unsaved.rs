@@ -72,7 +72,7 @@ impl Progress {
 }
 
 impl<'a, T> Unsaved<'a, T> {
-    /// A state that nobody has before it is saved.
+    /// Wraps a new state, which is released when it is saved.
     pub(super) fn owning(outcome: T, batch: Batch) -> Self {
         Self::of(outcome, Slot::Owned(Box::new(batch)))
     }

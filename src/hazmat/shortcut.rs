@@ -57,7 +57,7 @@ impl<P: Primitives, C: Capacities> AcceptFromAnyone<P> for Device<P, C> {
     }
 }
 
-/// The same bundle once more.
+/// Returns a second copy of a bundle.
 ///
 /// # Security
 /// Of two sessions from one bundle with a one-time prekey, the peer can open one only.

@@ -16,9 +16,11 @@ use arrayvec::ArrayVec;
 /// the protocol and the same for both ends: how many keys a store keeps bounds memory and never ends a conversation. A
 /// skipped message costs the receiver one HMAC in each ratchet, and two if its key is kept.
 ///
-/// Of more messages missing at the end of the previous chain, no key is derived, and the conversation goes on. More
-/// missing messages at the beginning of a chain, or within it, are refused: a chain of which 25,000 messages in sequence
-/// were lost needs a new session. [`Session::should_answer`](crate::Session::should_answer) tells a receiver in time.
+/// If more messages are missing at the end of the previous chain, their keys are not derived, and the conversation
+/// continues unless more than 50,000 are missing in the post-quantum chain. If more are missing within a chain, the
+/// message is refused: this direction works again after the peer has received an answer, or in a new session. If more
+/// are missing at the beginning of a chain, only a new session helps (W13 of spec/security.md).
+/// [`Session::should_answer`](crate::Session::should_answer) reports in time that an answer is due.
 pub const MAX_JUMP: u32 = 25_000;
 /// Maximum number of skipped message keys that each of the two ratchets keeps on the heap, 2,000. Beyond it the oldest
 /// keys are evicted, and their messages can no longer be opened.

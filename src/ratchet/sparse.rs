@@ -340,8 +340,8 @@ fn missing(header: &SparseHeader, chain: &EpochChains) -> Option<u32> {
     header.number.checked_sub(1).and_then(|last| last.checked_sub(chain.receive.number))
 }
 
-/// Skips to `number` - 1, keeping the newest `keep` keys, and steps once. The source's §5.6 skips to `number` and then steps, which is an erratum
-/// (spec/protocol.md §8).
+/// Skips to `number` - 1, keeping the newest `keep` keys, and steps once. The source's §5.6 skips to `number` and then
+/// steps, which is an erratum (spec/protocol.md §8).
 fn advance<P: Primitives, S: SkippedKeyStore>(
     primitives: &P,
     chain: &SparseChain,

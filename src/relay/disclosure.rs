@@ -156,7 +156,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 impl fmt::Display for Disclosure {
-    /// Writes everything but the bytes of prekeys and sealed messages.
+    /// Writes everything except the bytes of prekeys and sealed messages.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             order,

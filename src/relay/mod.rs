@@ -11,14 +11,14 @@
 //! # use noescrow::{AccessKey, Device, UnixSeconds};
 //! # use rand_chacha::rand_core::SeedableRng;
 //! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(0);
-//! # let (now, next_month) = (UnixSeconds(1_800_000_000), UnixSeconds(1_802_592_000));
+//! # let now = UnixSeconds(1_800_000_000);
 //! let address = "192.0.2.7".parse().unwrap();
 //! let bob = AccountName::new("+14152222222")?;
 //! let mut relay = Relay::default();
 //! // Bob's device. Bob sends the access key to each correspondent; the server gets its hash.
-//! let mut device = Device::generate(next_month, &mut rng);
+//! let mut device = Device::generate(now, &mut rng);
 //! let access_key = AccessKey::generate(&mut rng);
-//! relay.open(&bob, device.publish(100, next_month, &mut rng)?, access_key.hash(), address, now)?;
+//! relay.open(&bob, device.publish(100, now, &mut rng)?, access_key.hash(), address, now)?;
 //! // Somebody who wants to write to Bob.
 //! let bundle = relay.fetch(&bob, now)?;
 //! assert_eq!(relay.one_time_prekeys_left(&bob, now)?, 99);
@@ -91,7 +91,8 @@ impl Relay {
         Ok(())
     }
 
-    /// Stores a device's publication; one-time prekeys that are held already are not stored twice. Records the owner's address and the day.
+    /// Stores a device's publication; one-time prekeys that are held already are not stored twice. Records the owner's
+    /// address and the day.
     ///
     /// # Errors
     /// [`RelayError`], if there is no such account, the identity is not the account's, another prekey has an id of
@@ -181,8 +182,8 @@ impl Relay {
     /// or with another key, only first messages are accepted, up to [`MAX_STRANGERS_LEN`] and [`MAX_STRANGERS_BYTES`]:
     /// strangers cannot block the account for correspondents.
     ///
-    /// `rng` draws the number by which the envelope is acknowledged, 8 bytes. With a stuck generator numbers are
-    /// distinct, but tell the order.
+    /// The number by which the envelope is acknowledged, 8 bytes, is drawn from `rng`. With a stuck generator numbers
+    /// are still distinct, but reveal the order.
     ///
     /// # Errors
     /// [`RelayError`], if there is no such account, the access key is missing, or the quota is used up.

@@ -16,12 +16,11 @@ pub const SUBJECT_LEN: usize = 1 + SCOPE_LEN;
 const SESSION: u8 = 1;
 const DEVICE: u8 = 2;
 
-/// Whose state it is: the device of an identity, or one of its sessions. A state is sealed with its subject and opens
-/// only for who asks for that subject.
+/// Whose state it is: the device of an identity, or one of its sessions. A state is sealed with its subject, and opens
+/// only for a caller that expects this subject.
 ///
 /// Store it, in the form of [`to_bytes`](Self::to_bytes), with the name under which the application knows the account
-/// or the conversation, and not only next to the snapshot: whoever can exchange both has exchanged nothing that the
-/// seal shows.
+/// or the conversation, and not only beside the snapshot: an attacker who replaces both goes undetected.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject {
     kind: u8,

@@ -12,13 +12,13 @@
 //! use noescrow_recorder::{Recorder, profile};
 //! # use rand_chacha::rand_core::SeedableRng;
 //! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(0);
-//! # let (now, next_month) = (UnixSeconds(0), UnixSeconds(1));
+//! # let now = UnixSeconds(0);
 //! let tape = Tape::in_memory();
-//! let mut bob = Device::<Recorder>::generate_with(Recorder::device(&tape, "Bob")?, next_month, &mut rng);
-//! let alice = Device::<Recorder>::generate_with(Recorder::device(&tape, "Alice")?, next_month, &mut rng);
+//! let mut bob = Device::<Recorder>::generate_with(Recorder::device(&tape, "Bob")?, now, &mut rng);
+//! let alice = Device::<Recorder>::generate_with(Recorder::device(&tape, "Alice")?, now, &mut rng);
 //!
 //! let mut wire = Vec::new(); // everything that the server sees
-//! let mut published = bob.publish(1, next_month, &mut rng)?;
+//! let mut published = bob.publish(1, now, &mut rng)?;
 //! let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop())?;
 //! wire.extend(bundle.to_bytes());
 //! let (session, hello) = alice.initiate(bundle, b"hi Bob, a secret", InitiateOptions::unverified(now), &mut rng)?;
