@@ -23,6 +23,7 @@ pub use accepting::{AcceptFailed, AcceptedSession, Pending};
 #[cfg(feature = "alloc")]
 pub use capacity::HeapCapacity;
 pub use capacity::{Capacities, Capacity};
+pub use initiating::InitiateFailed;
 pub use login::LOGIN_CHALLENGE_LEN;
 pub use options::InitiateOptions;
 
@@ -152,6 +153,12 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         self.identity.public()
+    }
+
+    /// Returns the name under which this device is stored, which [`restore_in_place`](Self::restore_in_place) asks for.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        Subject::device(self.identity())
     }
 
     /// Returns the safety number with another identity, without further identifiers; see [`SafetyNumber::new`].

@@ -51,6 +51,9 @@ pub mod error;
 pub mod durable;
 pub mod snapshot;
 
+// Not part of the protocol: a generator for devices whose own may be predictable.
+mod hedged;
+
 // Not part of the protocol: everything that a server may hold, and the key that admits messages to a mailbox.
 #[cfg(feature = "alloc")]
 mod access;
@@ -69,7 +72,7 @@ pub use device::HeapCapacity;
 pub use device::{AcceptFailed, Capacity, Device, InitiateFailed, InitiateOptions, Pending};
 pub use hedged::{HedgeSecret, HedgedRng};
 pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};
-pub use payload::{Payload, Sealed};
+pub use payload::{Opened, Payload, Sealed};
 #[cfg(feature = "alloc")]
 pub use prekeys::Publication;
 pub use prekeys::{BUNDLE_LEN, Bundle, PREKEY_LEN, Prekey, PrekeyKind};

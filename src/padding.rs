@@ -38,7 +38,8 @@ const fn class_mask(len: usize) -> usize {
 }
 
 /// Length in bytes of a plaintext of `plaintext_len` bytes after padding. Returns `None` on overflow.
-pub(crate) const fn padded_len(plaintext_len: usize) -> Option<usize> {
+#[cfg(test)]
+const fn padded_len(plaintext_len: usize) -> Option<usize> {
     padded_len_at_least(plaintext_len, 0)
 }
 

@@ -153,11 +153,16 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// of `plaintext_len` bytes, or `None` if that is more than [`MAX_PLAINTEXT_LEN`].
     #[must_use]
     pub fn message_len(&self, plaintext_len: usize) -> Option<usize> {
+        self.padded_message_len(plaintext_len, 0)
+    }
+
+    /// Returns the length in bytes of a message whose plaintext is padded to `min_padded_len` bytes at least.
+    fn padded_message_len(&self, plaintext_len: usize, min_padded_len: usize) -> Option<usize> {
         let overhead = match self.opening {
             Opening::Unanswered(_) => self.ratchet.chunk_size.first_message_overhead(),
             Opening::Accepted(_) | Opening::Done => self.ratchet.chunk_size.message_overhead(),
         };
-        message_len(overhead, plaintext_len)
+        message_len(overhead, plaintext_len, min_padded_len)
     }
 
     /// Encrypts `payload` into `out` and returns the message's length in bytes: [`message_len`](Self::message_len) of
@@ -208,14 +213,14 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// Does the work of [`encrypt_into`](Self::encrypt_into), compiled once for payloads of all types.
     fn encrypt_payload_into(
         &mut self,
-        Payload { plaintext, associated_data, min_padded_len: _ }: Payload<'_>,
+        Payload { plaintext, associated_data, min_padded_len }: Payload<'_>,
         is_control: bool,
         out: &mut [u8],
         rng: &mut impl CryptoRng,
     ) -> Result<usize, EncryptError> {
         wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| {
             self.primitives.step("DR-E0");
-            let len = self.message_len(plaintext.len()).ok_or(EncryptError::TooLong)?;
+            let len = self.padded_message_len(plaintext.len(), min_padded_len).ok_or(EncryptError::TooLong)?;
             let out = out.get_mut(..len).ok_or(EncryptError::BufferTooShort)?;
             let mut writer = Writer::new(out);
             let outer = match &self.opening {
@@ -239,7 +244,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
             let bound_len = BEFORE_HEADER_LEN.saturating_add(self.ratchet.chunk_size.header_len());
             let bound = sealed.get(..bound_len).unwrap_or_default();
             let mut ad = Secret::zero();
-            let ad = self.body_ad(outer, bound, &mut ad);
+            let ad = self.body_ad(outer, &[bound], &mut ad);
             bind(&self.primitives, associated_data, ad);
             // The lengths fit and MAX_PLAINTEXT_LEN is within GCM's bound, so neither can fail. If one did, the key would
             // be used up and nothing would be sent.
@@ -321,8 +326,8 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         Some((outer, sealed, at.saturating_add(chunk_size.sealed_header_len())))
     }
 
-    /// DR-D4 to DR-D9: decrypts `body` in place, commits the changes and returns the plaintext's length. The exporter stays. `head` is that
-    /// of the same message, opened by this session in its present state.
+    /// DR-D4 to DR-D9: decrypts `body` in place, commits the changes and returns the plaintext's length. The exporter
+    /// stays. `head` is that of the same message, opened by this session in its present state.
     ///
     /// # Errors
     /// [`DecryptError`]; the session is unchanged, and `body` contains no plaintext.
@@ -379,14 +384,14 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
 
     /// The body's associated data, `AD || hash || type || bound`, in which `bound` is salt, commitment and plaintext
     /// header, and the hash is filled in by [`bind`]. Within a session every part has a fixed width.
-    fn body_ad<'b>(&self, outer: u8, bound: &[u8], bytes: &'b mut Secret<MAX_BODY_AD_LEN>) -> &'b mut [u8] {
+    fn body_ad<'b>(&self, outer: u8, bound: &[&[u8]], bytes: &'b mut Secret<MAX_BODY_AD_LEN>) -> &'b mut [u8] {
         let mut writer = Writer::new(bytes.expose_mut());
         // The array has space for the longest header.
         let _ = writer
             .put(&self.associated_data)
             .and_then(|()| writer.put(&[0; 32]))
             .and_then(|()| writer.u8(outer))
-            .and_then(|()| writer.put(bound));
+            .and_then(|()| bound.iter().try_for_each(|part| writer.put(part)));
         let written = writer.written();
         bytes.expose_mut().get_mut(..written).unwrap_or_default()
     }
@@ -423,12 +428,9 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// Which of the header keys it is.
     #[must_use]
     pub fn recognizes(&self, message: &[u8]) -> bool {
-        wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| {
-            let Some(&outer) = message.first() else { return false };
-            let at = if outer == TYPE_FIRST { HANDSHAKE_LEN } else { 1 };
-            let sealed = message.get(at..).and_then(|rest| SealedHeader::parse(self.ratchet.chunk_size, outer, rest));
-            sealed
-                .is_some_and(|sealed| !self.is_abandoned() && self.ratchet.double.recognizes(&self.primitives, &sealed))
+        let parsed = self.parse(message);
+        parsed.is_some_and(|(_, sealed, _)| {
+            !self.is_abandoned() && self.ratchet.double.recognizes(&self.primitives, &sealed)
         })
     }
 
@@ -442,9 +444,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// `HMAC(index key, tag)`.
     pub fn routing_tags(&self, mut each: impl FnMut([u8; ROUTING_TAG_LEN])) {
         if !self.is_abandoned() {
-            wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| {
-                self.ratchet.double.routing_tags(&self.primitives, &mut each);
-            });
+            self.ratchet.double.routing_tags(&self.primitives, &mut each);
         }
     }
 
@@ -589,11 +589,13 @@ pub fn opening_id(message: &[u8]) -> Option<[u8; 32]> {
     handshake_bytes(message).map(|handshake| RustCrypto.sha256(&[handshake]))
 }
 
-pub(crate) fn message_len(overhead: usize, plaintext_len: usize) -> Option<usize> {
-    if plaintext_len > MAX_PLAINTEXT_LEN {
+/// Returns the length in bytes of a message with this overhead, or `None` if the plaintext or the least length to pad it
+/// to is too long.
+pub(crate) fn message_len(overhead: usize, plaintext_len: usize, min_padded_len: usize) -> Option<usize> {
+    if plaintext_len > MAX_PLAINTEXT_LEN || min_padded_len > MAX_PLAINTEXT_LEN.saturating_add(1) {
         return None;
     }
-    padding::padded_len(plaintext_len)?.checked_add(overhead)
+    padding::padded_len_at_least(plaintext_len, min_padded_len)?.checked_add(overhead)
 }
 
 #[cfg(feature = "alloc")]
@@ -608,7 +610,8 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<u8>, EncryptError> {
         let payload = payload.into();
-        let len = self.message_len(payload.plaintext.len()).ok_or(EncryptError::TooLong)?;
+        let len =
+            self.padded_message_len(payload.plaintext.len(), payload.min_padded_len).ok_or(EncryptError::TooLong)?;
         let mut message = alloc::vec![0; len];
         self.encrypt_into(payload, &mut message, rng)?;
         Ok(message)
@@ -624,7 +627,8 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<u8>, EncryptError> {
         let payload = payload.into();
-        let len = self.message_len(payload.plaintext.len()).ok_or(EncryptError::TooLong)?;
+        let len =
+            self.padded_message_len(payload.plaintext.len(), payload.min_padded_len).ok_or(EncryptError::TooLong)?;
         let mut message = alloc::vec![0; len];
         self.encrypt_control_into(payload, &mut message, rng)?;
         Ok(message)

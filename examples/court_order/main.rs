@@ -15,7 +15,7 @@ use hearing::Hearing;
 use noescrow::error::AcceptError;
 use noescrow::primitives::RustCrypto;
 use noescrow::relay::{AccountName, Disclosure, Envelope, Order, Relay};
-use noescrow::{AccessKey, Bundle, ChunkSize, InitiateOptions, Payload, Sealed, StorageKey, UnixSeconds, device};
+use noescrow::{AccessKey, Bundle, ChunkSize, InitiateOptions, Payload, StorageKey, UnixSeconds, device};
 use noescrow_audit::Tape;
 use noescrow_recorder::Recorder;
 use rand_chacha::ChaCha20Rng;

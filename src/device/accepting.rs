@@ -250,12 +250,8 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
     ///
     /// # Leaks
     /// Length, and success or failure.
-    #[expect(
-        clippy::result_large_err,
-        clippy::type_complexity,
-        reason = "the session that is returned otherwise is as large, and a reader should see both"
-    )]
-    pub fn accept(self, associated_data: &[u8]) -> Result<(Session<P, S>, Opened<Vec<u8>>), AcceptFailed<Self>> {
+    #[expect(clippy::result_large_err, reason = "the session that is returned otherwise is as large")]
+    pub fn accept(self, associated_data: &[u8]) -> Result<AcceptedSession<P, S, Vec<u8>>, AcceptFailed<Self>> {
         self.accept_with_device(associated_data).map(|(session, opened, _)| (session, opened))
     }
 
@@ -284,7 +280,7 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
             Ok(plaintext) => plaintext,
             Err(error) => return Err(AcceptFailed { error: error.into(), pending: self }),
         };
-        let Self { device, message: _, remote: _, session, head, prekey, wiped: _ } = self;
+        let Self { device, message: _, remote: _, mut session, head, prekey, wiped: _ } = self;
         device.use_up(prekey);
         // A session whose first message made the Braid fail keeps no secret.
         if session.is_abandoned() {
@@ -319,7 +315,7 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
             Ok(len) => len,
             Err(error) => return Err(AcceptFailed { error: error.into(), pending: self }),
         };
-        let Self { device, message, remote: _, session, head, prekey, wiped: _ } = self;
+        let Self { device, message, remote: _, mut session, head, prekey, wiped: _ } = self;
         device.use_up(prekey);
         // A session whose first message made the Braid fail keeps no secret.
         if session.is_abandoned() {

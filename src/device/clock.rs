@@ -83,7 +83,7 @@ impl Clock {
         }
         let is_later = reading > self.now;
         let confirmable = |claim: &Claim| claim.reading <= reading && (claim.reading > self.now) == is_later;
-        if let Some(claim) = self.claim.filter(confirmable) {
+        if let Some(claim) = self.claim().filter(confirmable) {
             let waited = reading.saturating_since(claim.reading);
             if waited < CLOCK_STEP {
                 return Correction::None;

@@ -89,7 +89,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     ) -> Result<(Session<P, S>, usize), InitiateError> {
         wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
             options.check_identity(bundle)?;
-            let needed = options.first_message_len(payload.plaintext.len()).ok_or(InitiateError::TooLong)?;
+            let needed = options.payload_len(&payload).ok_or(InitiateError::TooLong)?;
             if out.len() < needed {
                 return Err(InitiateError::BufferTooShort);
             }

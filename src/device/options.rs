@@ -3,6 +3,7 @@
 
 use crate::error::InitiateError;
 use crate::identity::Identity;
+use crate::payload::Payload;
 use crate::prekeys::Bundle;
 use crate::session::message_len;
 use crate::time::UnixSeconds;
@@ -54,7 +55,13 @@ impl InitiateOptions {
     /// [`MAX_PLAINTEXT_LEN`](crate::session::MAX_PLAINTEXT_LEN).
     #[must_use]
     pub fn first_message_len(&self, plaintext_len: usize) -> Option<usize> {
-        message_len(self.chunk_size.first_message_overhead(), plaintext_len)
+        message_len(self.chunk_size.first_message_overhead(), plaintext_len, 0)
+    }
+
+    /// Returns the length in bytes of a first message with this payload.
+    pub(super) fn payload_len(&self, payload: &Payload<'_>) -> Option<usize> {
+        let overhead = self.chunk_size.first_message_overhead();
+        message_len(overhead, payload.plaintext.len(), payload.min_padded_len)
     }
 
     /// Checks that the bundle is the expected identity's, if one is expected.

@@ -16,6 +16,7 @@
 use crate::labels;
 use crate::primitives::{Declassified, NONCE_LEN, Primitives, TAG_LEN, declassify_choice};
 use crate::secret::{Secret, equal};
+use crate::wipe;
 use crate::wire::{
     BEFORE_HEADER_LEN, COMMITMENT_LEN, COVERED_LEN, ChunkSize, ROUTING_TAG_LEN, SALT_LEN, SALT_RANDOM_LEN,
 };
@@ -162,7 +163,9 @@ impl HeaderKey {
     /// # Leaks
     /// The answer.
     pub(crate) fn is_committed<P: Primitives>(&self, primitives: &P, sealed: &SealedHeader<'_>) -> bool {
-        let committed = primitives.with_hmac(&self.0, |hmac| equal(&commitment(hmac, sealed.salt), sealed.commitment));
+        let committed = wipe::wipe_stack_after::<{ wipe::MAC }, _>(|| {
+            primitives.with_hmac(&self.0, |hmac| equal(&commitment(hmac, sealed.salt), sealed.commitment))
+        });
         declassify_choice(primitives, Declassified::HeaderVerdict, committed)
     }
 
@@ -173,7 +176,9 @@ impl HeaderKey {
         numbers: impl Iterator<Item = u32>,
         mut each: impl FnMut([u8; ROUTING_TAG_LEN]),
     ) {
-        primitives.with_hmac(&self.0, |hmac| numbers.for_each(|number| each(number_tag(hmac, number))));
+        wipe::wipe_stack_after::<{ wipe::MAC }, _>(|| {
+            primitives.with_hmac(&self.0, |hmac| numbers.for_each(|number| each(number_tag(hmac, number))));
+        });
     }
 
     /// Returns NHK as a ratchet step stores it: mixed with the newest post-quantum root's share (difference D15). An

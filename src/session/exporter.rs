@@ -27,7 +27,7 @@ impl Exporter {
         taken
     }
 
-    pub(super) fn erase(&mut self) {
+    pub(crate) fn erase(&mut self) {
         self.secret.expose_mut().as_mut_slice().zeroize();
         self.is_there = false;
     }

@@ -10,7 +10,7 @@ use noescrow::{Bundle, FIRST_MESSAGE_OVERHEAD, InitiateOptions, Prekey, Secret, 
 
 const F: [u8; 32] = [0xFF; 32];
 /// Bytes of a prekey without its signature.
-pub const DESCRIPTION_LEN: usize = 1 + 4 + 8 + 32 + 1568;
+pub const DESCRIPTION_LEN: usize = 1 + 1 + 4 + 8 + 32 + 1568;
 
 /// Offsets of the parts of a bundle.
 pub const IDENTITY: std::ops::Range<usize> = 0..128;
@@ -52,7 +52,8 @@ pub fn prekey(
     dh_key: &[u8; 32],
     kem_key: &[u8; 1568],
 ) -> Vec<u8> {
-    let description = [&[kind], &id.to_be_bytes()[..], &expiry.0.to_be_bytes(), dh_key, kem_key].concat();
+    // The highest version is 1.
+    let description = [&[kind, 1], &id.to_be_bytes()[..], &expiry.0.to_be_bytes(), dh_key, kem_key].concat();
     sign_prekey(signing_seed, description)
 }
 

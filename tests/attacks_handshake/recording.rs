@@ -28,7 +28,7 @@ pub const SUITE: &[u8] = b"noescrow-v1_X25519_SHA-256_ML-KEM-1024";
 pub enum NoAd {
     #[default]
     Nowhere,
-    /// Where an identity is sealed: 128 bytes, with the handshake's clear part as associated data.
+    /// Where a version and an identity are sealed: 129 bytes, with the handshake's clear part as associated data.
     OfIdentity,
     /// Also from the key schedule, where AD enters every key.
     Everywhere,
@@ -44,6 +44,8 @@ pub struct Faults {
     /// Every KEM key is valid.
     pub no_modulus_check: bool,
     pub no_ad: NoAd,
+    /// The key of a header does not depend on the message's type.
+    pub no_type: bool,
     /// A KEM whose secret does not depend on the key: see `kem.rs`.
     pub weak_kem: bool,
     /// SK without DH1 and DH2: no identity key contributes to it.
@@ -126,7 +128,7 @@ impl OperationLog {
     fn omits_ad(&self, buffer: &[u8]) -> bool {
         match self.faults.get().no_ad {
             NoAd::Nowhere => false,
-            NoAd::OfIdentity => buffer.len() == noescrow::IDENTITY_LEN,
+            NoAd::OfIdentity => buffer.len() == 1 + noescrow::IDENTITY_LEN,
             NoAd::Everywhere => true,
         }
     }

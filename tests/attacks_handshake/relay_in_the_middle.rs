@@ -15,7 +15,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::path::Path;
 
-const CHAIN_NEXT: &[u8] = b"noescrow-v1 KDF_SCKA_CK";
+const HEADER: &[u8] = b"noescrow-v1 header";
+const NUMBER_TAG: &[u8] = b"noescrow-v1 tag";
+const CHAIN_NEXT: &[u8] = b"noescrow-v1 pq ck";
 
 /// spec/protocol.md §3, and the constants of its formulas. Numbers that both sides count are handled by [`is_counted`].
 const CONSTANTS: &[&[u8]] = &[
@@ -37,7 +39,15 @@ const CONSTANTS: &[&[u8]] = &[
     b":ekheader",
     b":ciphertext",
     b"noescrow-v1 message",
-    b"noescrow-v1 header",
+    b"noescrow-v1 sk: session id",
+    b"noescrow-v1 sk: exporter",
+    NUMBER_TAG,
+    b"noescrow-v1 commitment",
+    HEADER,
+    // The nonce of headers and bodies, and the types of messages.
+    &[0; 12],
+    &[0x11],
+    &[0x12],
     &[0xFF; 32],
     &[0; 32],
     &[1],
@@ -99,8 +109,8 @@ fn reassembled(opened: &[Vec<u8>]) -> Vec<Vec<u8>> {
     values.into_values().map(|chunks| chunks.into_values().collect::<Vec<_>>().concat()).collect()
 }
 
-/// Numbers that both sides count: of a message in its post-quantum chain, and of an epoch; at most as many as there
-/// are.
+/// Numbers that both sides count: of a message in either ratchet's chain, of an epoch, and of a body's bytes; at most as
+/// many as there are.
 fn is_counted(one: &Operation, input: &[u8]) -> bool {
     let number = input.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
     let in_chain = one.inputs.iter().any(|part| part == CHAIN_NEXT) && input.len() == 4;
@@ -138,9 +148,9 @@ fn origins(party: &Party, peer: &Party) -> Origins {
         for input in inputs {
             if CONSTANTS.contains(&input.as_slice()) || is_counted(one, input) {
                 origins.constants += 1;
-            } else if substring(&own, input) {
+            } else if made(&own, input) {
                 origins.own += 1;
-            } else if substring(&peers, input) && substring(&authenticated_values, input) {
+            } else if made(&peers, input) && substring(&authenticated_values, input) {
                 origins.peer += 1;
             } else {
                 origins.unexplained.push((one.name, one.step));

@@ -30,7 +30,7 @@ fn genuine(one_time: bool) -> Vec<u8> {
 /// Bytes of a genuine bundle, a few of them replaced.
 fn non_canonical() -> impl Strategy<Value = Vec<u8>> {
     let edits = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
-    let fields = prop_oneof![Just(31usize), Just(63), Just(128), Just(128 + 44), Just(128 + 1677), Just(128 + 1678)];
+    let fields = prop_oneof![Just(31usize), Just(63), Just(128), Just(128 + 45), Just(128 + 1678), Just(128 + 1679)];
     let edge = prop::option::of((fields, any::<u8>()));
     (any::<bool>(), edits, edge, 0usize..3).prop_map(|(one_time, edits, edge, more)| {
         let mut bytes = genuine(one_time);

@@ -191,8 +191,7 @@ fn f18_parts_of_a_stored_device_are_complete_and_in_their_places() {
 
 /// Bytes of an entry of a replay record.
 const REPLAY_ENTRY: usize = 16;
-/// Bytes of a stored pair with what the device knows of it: a one-time prekey's code and time, a signed prekey's time
-/// and flag.
+/// Bytes of a stored prekey: id, highest version, expiry, three secrets; and what is known about it.
 const PREKEY: usize = 4 + 1 + 8 + 32 + 64 + 32 + 9;
 
 /// Writes the digest of a stored prekey that its other fields describe.
@@ -209,7 +208,7 @@ fn describe(state: &mut [u8], at: usize, kind: u8) {
 
 /// Two prekeys with one id, and the id for "none".
 #[test]
-fn f18_ids_of_a_stored_device_are_distinct_and_not_zero() {
+fn f18_ids_of_a_stored_device_are_unique_and_not_zero() {
     let clear = opened(device_state(&stored_device()));
     // Identity (64), clock (9), time of the offer (8), budget (12), the signed prekey; the count of those before it. After
     // the core, the one-time prekey's name, which has its id, and the prekey; a page of the replay record.
@@ -228,13 +227,22 @@ fn f18_ids_of_a_stored_device_are_distinct_and_not_zero() {
         describe(&mut forged, at, if at == one_time { 2 } else { 1 });
         device(&sealed(DEVICE, forged), 0)
     };
-    for at in [signed, previous, one_time] {
-        for id in ids.into_iter().chain([0]).filter(|id| clear[at..at + 4] != id.to_be_bytes()) {
-            assert_eq!(with(at, id), Err(RestoreError::Refused), "{at} {id}");
-        }
-        // Control: another id.
-        assert_eq!(with(at, 77), Ok(()), "{at}");
+    for (at, id) in [
+        (one_time, now),
+        (one_time, before),
+        (one_time, 0),
+        (signed, last),
+        (signed, before),
+        (signed, 0),
+        (previous, now),
+        (previous, last),
+        (previous, 0),
+    ] {
+        assert_eq!(with(at, id).unwrap_err(), RestoreError::Refused, "{at} {id}");
     }
+    // Control: any other id could have been issued.
+    let other = (1..).find(|id| !ids.contains(id)).unwrap();
+    assert!([signed, previous, one_time].into_iter().all(|at| with(at, other).is_ok()));
 }
 
 /// SN-2.32: the digest goes into AD. One that no description has would make sessions that nobody can begin.

@@ -3,10 +3,11 @@
 
 use noescrow::durable::Durable;
 use noescrow::primitives::DhKeyPair;
-use noescrow::{AccessKey, Device, FixedSession, Secret, Session, StorageKey};
+use noescrow::{AccessKey, Bundle, Device, FixedSession, Secret, Session, StorageKey};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 
 assert_not_impl_any!(AccessKey: Clone, Copy);
+assert_not_impl_any!(Bundle: Clone, Copy);
 assert_not_impl_any!(Device: Clone, Copy);
 assert_not_impl_any!(DhKeyPair: Clone, Copy);
 assert_not_impl_any!(Durable<Session>: Clone, Copy);

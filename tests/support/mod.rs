@@ -145,7 +145,8 @@ impl Controls {
     /// Rewrites the header at the end of a body's associated data, and remembers it for when the header is sealed.
     fn rewritten_ad(&self, ad: &[u8]) -> Vec<u8> {
         let mut ad = ad.to_vec();
-        if let (Some(rewrite), Some(header)) = (self.before_seal.borrow_mut().as_mut(), ad.last_chunk_mut::<HEADER_LEN>())
+        if let (Some(rewrite), Some(header)) =
+            (self.before_seal.borrow_mut().as_mut(), ad.last_chunk_mut::<HEADER_LEN>())
         {
             rewrite(header);
             *self.rewritten.borrow_mut() = Some(*header);

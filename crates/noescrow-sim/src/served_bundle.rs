@@ -228,7 +228,7 @@ impl ServedDirectory {
 
 /// Bytes before an identity's DH key: its signing key.
 const SIGNING_KEY_LEN: usize = 32;
-/// Bytes before a prekey's DH key: kind, id, expiry.
+/// Bytes before a prekey's DH key: kind, newest version, id, expiry.
 const DH_KEY_IN_PREKEY: usize = 1 + 1 + 4 + 8;
 /// Bytes before a first message's ephemeral key: type, signed prekey id, flag, one-time prekey id.
 const EPHEMERAL_KEY_IN_HANDSHAKE: usize = 1 + 4 + 1 + 4;

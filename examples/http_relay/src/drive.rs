@@ -161,8 +161,9 @@ impl Case {
         )?;
         alices.send(bobs.account, &hello, None)?;
         let hello = bobs.receive()?.pop().ok_or("the first message did not come")?;
-        let (mut theirs, text): (Session, _) = bob.accept(&hello)?;
-        same(&text, b"hello Bob, shall we talk?")?;
+        let accepted = bob.open(&hello)?.accept(b"").map_err(|failed| failed.error)?;
+        let (mut theirs, first): (Session, _) = accepted;
+        same(&first.plaintext, b"hello Bob, shall we talk?")?;
         // Bob has blocked somebody. Whoever lacks the new key, or has none, cannot send messages of a session.
         bobs.rotate_access_key(bobs_key.hash())?;
         let refused = theirs.encrypt(b"to myself", &mut rng)?;

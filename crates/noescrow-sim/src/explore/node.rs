@@ -421,7 +421,9 @@ impl Node {
         let Made { output, session: after, device: owner, tape } = &*made;
         match (expected, output) {
             (Expectation::Opens, Some(text)) if *text == sent.text => {}
-            (Expectation::KeyGone | Expectation::Refused | Expectation::TooManySkipped, None) => done.refused = done.refused.saturating_add(1),
+            (Expectation::KeyGone | Expectation::Refused | Expectation::TooManySkipped, None) => {
+                done.refused = done.refused.saturating_add(1)
+            }
             (Expectation::Opens, Some(_)) => return Err(self.fails("a message opened to a different text")),
             (Expectation::Opens, None) => return Err(self.fails("a message that must open did not")),
             (_, Some(_)) => return Err(self.fails("a message that must be refused opened")),

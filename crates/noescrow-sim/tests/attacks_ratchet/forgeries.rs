@@ -4,8 +4,8 @@
 use crate::support::stored::Places;
 use crate::support::{MockSession, NOW, Talk, bundle, mock_device, rng, state};
 use crate::{
-    HEAD_LEN, HEADER_PARTS, NONCE, aead_key, classical_keys, concat_ad, cost, keys_of, open_with, opened, post_quantum_keys,
-    refuses, talk_with_a_gap, unchecked,
+    HEAD_LEN, HEADER_PARTS, NONCE, aead_key, classical_keys, concat_ad, cost, keys_of, open_with, opened,
+    post_quantum_keys, refuses, talk_with_a_gap, unchecked,
 };
 use noescrow::error::DecryptError;
 use noescrow::hazmat::AcceptFromAnyone;

@@ -198,9 +198,14 @@ fn c19_repeated_ratchet_keys_of_a_peer_repeat_no_message_key() {
     // Control: a key that is used twice is noticed.
     let backup = bob.snapshot(&storage_key(), 0);
     bob.encrypt(b"one", &mut rng(2)).unwrap();
-    let mut again =
-        noescrow::session::Session::<Logged>::restore_in_place(keys.clone(), &mut backup.clone(), &storage_key(), 0)
-            .unwrap();
+    let mut again = noescrow::session::Session::<Logged>::restore_in_place(
+        keys.clone(),
+        &mut backup.clone(),
+        &storage_key(),
+        &bob.subject(),
+        0,
+    )
+    .unwrap();
     again.encrypt(b"two", &mut rng(2)).unwrap();
     let (uses, distinct) = log_of(&keys);
     assert!(uses > distinct.len());

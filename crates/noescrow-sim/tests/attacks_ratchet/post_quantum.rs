@@ -259,8 +259,7 @@ fn e15_keys_of_one_ratchet_alone_open_no_message() {
     }
     let keys: Vec<MessageKeys> = messages.iter().map(|message| keys_of(&talk, message)).collect();
     let zero = MessageKeys { classical: [0; 32], post_quantum: [0; 32] };
-    let opened_by =
-        |message: &[u8], keys: MessageKeys| open_with(&keys, &[&concat_ad(&talk, message)], message);
+    let opened_by = |message: &[u8], keys: MessageKeys| open_with(&keys, &[&concat_ad(&talk, message)], message);
     for (at, message) in messages.iter().enumerate() {
         let others = || keys.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, keys)| keys).chain([&zero]);
         for other in others() {

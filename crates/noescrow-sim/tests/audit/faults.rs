@@ -6,7 +6,7 @@ use crate::encodings::{base64, hex};
 use crate::faulty_device::{Fault, Name};
 use crate::generators::Source;
 use crate::leaks::{bobs_states, control, in_a_dump, limited, plain, rng};
-use crate::run::{ALICE, BOB, Device, LATER, NAMES, NOW, Run, Session, Setup};
+use crate::run::{ALICE, BOB, Device, NAMES, NOW, Run, Session, Setup};
 use noescrow::{Bundle, ChunkSize, Payload, StorageKey};
 use noescrow_audit::FindingKind;
 use noescrow_audit::FindingKind::{
@@ -65,7 +65,9 @@ fn sends_twice_from_one_machine(run: &mut Run) -> Vec<u8> {
     run.send(ALICE);
     let text = run.texts.last().unwrap().clone();
     let key = StorageKey::new(run.storage_keys[ALICE]);
-    run.sessions[ALICE] = Some(Session::restore_in_place(run.prims[ALICE].clone(), &mut saved, &key, 0).unwrap());
+    let subject = run.sessions[ALICE].as_ref().unwrap().subject();
+    let restored = Session::restore_in_place(run.prims[ALICE].clone(), &mut saved, &key, &subject, 0);
+    run.sessions[ALICE] = Some(restored.unwrap());
     run.source = generator;
     run.send(ALICE);
     text
@@ -78,7 +80,9 @@ fn sends_again_from_one_machine(run: &mut Run) -> Vec<u8> {
     for associated_data in [b"one", b"two"] {
         run.source = generator.clone();
         let key = StorageKey::new(run.storage_keys[ALICE]);
-        let mut session = Session::restore_in_place(run.prims[ALICE].clone(), &mut saved.clone(), &key, 0).unwrap();
+        let subject = run.sessions[ALICE].as_ref().unwrap().subject();
+        let restored = Session::restore_in_place(run.prims[ALICE].clone(), &mut saved.clone(), &key, &subject, 0);
+        let mut session = restored.unwrap();
         let payload = Payload { plaintext: b"the same text twice", associated_data, ..Payload::default() };
         let message = session.encrypt(payload, &mut run.source).unwrap();
         run.sessions[ALICE] = Some(session);

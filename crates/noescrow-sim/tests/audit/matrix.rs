@@ -2,7 +2,7 @@
 //! The secrecy matrix over random schedules shows forward secrecy and healing, and where they end.
 
 use crate::faulty_device::{Fault, Name};
-use crate::run::{ALICE, BOB, Device, LATER, NAMES, NOW, Run, Setup, runs};
+use crate::run::{ALICE, BOB, Device, NAMES, NOW, Run, Setup, runs};
 use noescrow::{ChunkSize, MAX_SKIPPED_STEPS, StorageKey};
 use noescrow_audit::{Cell, Examination, Kind, SecrecyMatrix, Theft, Thief, TraceReader};
 use noescrow_recorder::Recorder;

@@ -17,12 +17,12 @@ impl<G: Source> Stage<G> {
         let (snapshot, digests) = match kind.as_str() {
             "session" => {
                 let session = find(&mut self.sessions, &name)?;
-                act.put_bytes("subject", &session.subject().to_bytes());
+                act.put_bytes("subject", &session.subject().to_bytes()[1..]);
                 (session.snapshot(&key, generation), Digests::session(name))
             }
             "device" => {
                 let device = find(&mut self.devices, &name)?;
-                act.put_bytes("subject", &device.subject().to_bytes());
+                act.put_bytes("subject", &device.subject().to_bytes()[1..]);
                 (device.snapshot(&key, generation), Digests::device(name))
             }
             _ => return Err(format!("nothing is stored as {kind}")),
@@ -35,7 +35,11 @@ impl<G: Source> Stage<G> {
     pub(super) fn restore(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
         let (kind, name) = (act.text("kind")?, act.text("name")?);
         let (key, newest) = (StorageKey::new(act.array("storage_key")?), act.number("newest")?);
-        let subject = Subject::from_bytes(&act.bytes("subject")?).map_err(|_| "not a subject")?;
+        let scope: [u8; 96] = act.array("subject")?;
+        // A device has no id: what has one is a session, also where a device is asked for.
+        let is_device = kind == "device" && scope[64..] == [0; 32];
+        let subject = [&[if is_device { stored::DEVICE } else { stored::SESSION }][..], &scope].concat();
+        let subject = Subject::from_bytes(&subject).map_err(|error| error.to_string())?;
         let mut snapshot = self.message(act)?;
         let recorder = self.recorder(&name);
         let (restored, digests) = match kind.as_str() {

@@ -20,9 +20,6 @@ const ID: usize = 2;
 const PREKEY_DH: usize = 1 + 1 + 4 + 8;
 const PREKEY_KEM: usize = PREKEY_DH + 32;
 
-/// A time after the expiry of all prekeys.
-const EXPIRED: u64 = NOW + 36 * 86_400;
-
 /// The document's words.
 const REFUSED: &str = "refused";
 const GONE: &str = "prekey gone";
@@ -261,7 +258,7 @@ impl Scene {
         other_kind["kind"] = json!("device");
         self.refuse(other_key, "SN-2: another storage key", REFUSED);
         self.refuse(other_kind, "SN-2: a session as a device", REFUSED);
-        for (at, why) in [(1, "another local signing key"), (33, "another local DH key"), (65, "another session's id")]
+        for (at, why) in [(0, "another local signing key"), (32, "another local DH key"), (64, "another session's id")]
         {
             let mut subject = hex_of(&stored["subject"]).unwrap();
             subject[at] ^= 1;

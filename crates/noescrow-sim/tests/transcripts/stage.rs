@@ -216,8 +216,7 @@ impl<G: Source> Stage<G> {
 
     fn rotate(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
         let (name, now) = (act.text("device")?, UnixSeconds(act.number("now")?));
-        let device = find(&mut self.devices, &name)?;
-        let prekey = device.rotate(now, &mut self.source);
+        let prekey = find(&mut self.devices, &name)?.rotate(now, &mut self.source);
         act.put_bytes("signed_prekey", &prekey.to_bytes());
         Ok(Digests::device(name))
     }

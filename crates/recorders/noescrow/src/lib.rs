@@ -23,7 +23,7 @@
 //! wire.extend(bundle.to_bytes());
 //! let (session, hello) = alice.initiate(bundle, b"hi Bob, a secret", InitiateOptions::unverified(now), &mut rng)?;
 //! wire.extend(&hello);
-//! let (_, text) = bob.accept(&hello)?;
+//! let (_, opened) = bob.open(&hello)?.accept(b"").map_err(AcceptError::from)?;
 //!
 //! let verdict = Audit::of(profile(), &tape)?.server_saw("wire", &wire).verdict();
 //! assert!(verdict.holds(), "{verdict}");
@@ -31,7 +31,7 @@
 //! // The same server with a log that should not exist.
 //! let audit = Audit::of(profile(), &tape)?.server_saw("wire", &wire).server_saw("log", b"got: hi Bob, a secret");
 //! assert!(!audit.verdict().holds());
-//! # let _: (Session<Recorder>, _) = (session, text);
+//! # let _: (Session<Recorder>, _) = (session, opened);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -40,14 +40,19 @@ fn conversation<P: Primitives>(alice: P, bob: P, seed: u64) -> Vec<Vec<u8>> {
     sent.push(hello);
     for round in 0..8usize {
         let text = vec![7; round * 100];
-        let lost = theirs.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut rng).unwrap();
-        let message = theirs.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut rng).unwrap();
+        let lost = theirs
+            .encrypt(Payload { plaintext: &text, associated_data: b"ad", ..Payload::default() }, &mut rng)
+            .unwrap();
+        let message = theirs
+            .encrypt(Payload { plaintext: &text, associated_data: b"ad", ..Payload::default() }, &mut rng)
+            .unwrap();
         assert_eq!(ours.decrypt(Sealed { message: &message, associated_data: b"ad" }).unwrap().plaintext, text);
         assert!(ours.decrypt(Sealed { message: &message, associated_data: b"ad" }).is_err());
         let mut changed = lost.clone();
         *changed.last_mut().unwrap() ^= 1;
         assert!(ours.decrypt(Sealed { message: &changed, associated_data: b"ad" }).is_err());
-        let reply = ours.encrypt(Payload { plaintext: &text, associated_data: b"ad" }, &mut rng).unwrap();
+        let reply =
+            ours.encrypt(Payload { plaintext: &text, associated_data: b"ad", ..Payload::default() }, &mut rng).unwrap();
         assert_eq!(theirs.decrypt(Sealed { message: &reply, associated_data: b"ad" }).unwrap().plaintext, text);
         sent.extend([lost, message, reply]);
     }

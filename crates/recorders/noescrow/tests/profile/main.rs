@@ -95,8 +95,8 @@ impl Talk {
         let mut published = bob.publish(one_time, UnixSeconds(1), &mut rng).unwrap();
         let one_time = published.one_time_prekeys.pop();
         let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
-        let options = InitiateOptions::at(UnixSeconds(0)).chunk_size(chunk_size);
-        let (ours, hello) = alice.initiate(&bundle, b"hi Bob", options, &mut rng).unwrap();
+        let options = InitiateOptions::unverified(UnixSeconds(0)).chunk_size(chunk_size);
+        let (ours, hello) = alice.initiate(bundle, b"hi Bob", options, &mut rng).unwrap();
         let (theirs, _) = bob.accept(&hello).unwrap();
         Self { tape, rng, alice, bob, ours, theirs }
     }
