@@ -262,7 +262,7 @@ pub(crate) fn open<P: Primitives, T: Stored<P>>(
 
 /// Bytes that are wiped on drop. In an unoptimized build, the value that [`open`] returns would be copied once more if
 /// the bytes were wiped after it was loaded.
-struct WipedOnDrop<'a>(&'a mut [u8]);
+pub(crate) struct WipedOnDrop<'a>(pub(crate) &'a mut [u8]);
 
 impl Drop for WipedOnDrop<'_> {
     fn drop(&mut self) {

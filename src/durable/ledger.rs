@@ -6,13 +6,13 @@ use super::unsaved::{Progress, Unsaved};
 use super::{StepError, Subject};
 use crate::error::RestoreError;
 use crate::primitives::{Primitives, RustCrypto};
-use crate::snapshot::{self, Place, Revision, RowName, SNAPSHOT_OVERHEAD, StorageKey, Stored, VERSION};
+use crate::snapshot::{self, Place, Revision, RowName, SNAPSHOT_OVERHEAD, StorageKey, Stored, VERSION, WipedOnDrop};
 use crate::wire::{Full, Reader, Writer};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::Range;
 use rand_core::CryptoRng;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Length in bytes of the digest at the beginning of the core row: it names every other row and its revision, so that
 /// no row can be taken away, or put back as it was earlier.
@@ -229,7 +229,7 @@ impl OpenedRows {
             let core_salt = snapshot::salt_of(sealed).ok_or(RestoreError::Refused)?;
             let opened = snapshot::open_state(primitives, sealed, key, &place, oldest_version)?;
             let (version, revision) = (opened.version, opened.revision);
-            let state = Wiped(opened.state);
+            let state = WipedOnDrop(opened.state);
             match core {
                 // The core has the lowest name, so it comes first.
                 None if *name == RowName::CORE => {
@@ -295,14 +295,5 @@ impl OpenedRows {
             }
         }
         Ok((state, ledger))
-    }
-}
-
-/// An opened row, which is wiped on drop.
-struct Wiped<'a>(&'a mut [u8]);
-
-impl Drop for Wiped<'_> {
-    fn drop(&mut self) {
-        self.0.zeroize();
     }
 }
