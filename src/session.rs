@@ -609,12 +609,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         payload: impl Into<Payload<'p>>,
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<u8>, EncryptError> {
-        let payload = payload.into();
-        let len =
-            self.padded_message_len(payload.plaintext.len(), payload.min_padded_len).ok_or(EncryptError::TooLong)?;
-        let mut message = alloc::vec![0; len];
-        self.encrypt_into(payload, &mut message, rng)?;
-        Ok(message)
+        self.encrypt_payload(payload.into(), false, rng)
     }
 
     /// Encrypts a control message; see [`encrypt_control_into`](Self::encrypt_control_into).
@@ -626,11 +621,19 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         payload: impl Into<Payload<'p>>,
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<u8>, EncryptError> {
-        let payload = payload.into();
+        self.encrypt_payload(payload.into(), true, rng)
+    }
+
+    fn encrypt_payload(
+        &mut self,
+        payload: Payload<'_>,
+        is_control: bool,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<u8>, EncryptError> {
         let len =
             self.padded_message_len(payload.plaintext.len(), payload.min_padded_len).ok_or(EncryptError::TooLong)?;
         let mut message = alloc::vec![0; len];
-        self.encrypt_control_into(payload, &mut message, rng)?;
+        self.encrypt_payload_into(payload, is_control, &mut message, rng)?;
         Ok(message)
     }
 

@@ -229,6 +229,16 @@ impl<M, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, M, P, C, S
         self.device.use_up(self.prekey);
     }
 
+    /// Uses the prekey up after the body has opened. The session stays in its place: returning it would leave a copy in
+    /// another frame of the stack.
+    fn finish(&mut self) {
+        self.device.use_up(self.prekey);
+        // A session whose first message made the Braid fail keeps no secret.
+        if self.session.is_abandoned() {
+            self.session.exporter.erase();
+        }
+    }
+
     /// Returns the message.
     #[cfg(feature = "alloc")]
     pub(crate) const fn message(&self) -> &M {
@@ -280,12 +290,8 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
             Ok(plaintext) => plaintext,
             Err(error) => return Err(AcceptFailed { error: error.into(), pending: self }),
         };
-        let Self { device, message: _, remote: _, mut session, head, prekey, wiped: _ } = self;
-        device.use_up(prekey);
-        // A session whose first message made the Braid fail keeps no secret.
-        if session.is_abandoned() {
-            session.exporter.erase();
-        }
+        self.finish();
+        let Self { device, message: _, remote: _, session, head, prekey: _, wiped: _ } = self;
         Ok((session, Opened { plaintext, number: head.number(), is_control: head.is_control() }, device))
     }
 }
@@ -315,12 +321,8 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
             Ok(len) => len,
             Err(error) => return Err(AcceptFailed { error: error.into(), pending: self }),
         };
-        let Self { device, message, remote: _, mut session, head, prekey, wiped: _ } = self;
-        device.use_up(prekey);
-        // A session whose first message made the Braid fail keeps no secret.
-        if session.is_abandoned() {
-            session.exporter.erase();
-        }
+        self.finish();
+        let Self { device: _, message, remote: _, session, head, prekey: _, wiped: _ } = self;
         // It was split in the same way before.
         let body: &mut [u8] = split_body_mut(message, head.body_at).map_or(&mut [], |(_, body)| body);
         let plaintext = body.split_at_mut_checked(len).map_or(&mut [][..], |(plaintext, _)| plaintext);
