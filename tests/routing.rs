@@ -71,7 +71,7 @@ fn a_receiver_knows_the_tags_of_the_messages_to_come() {
 }
 
 #[test]
-fn what_is_no_message_has_no_tag() {
+fn other_bytes_have_no_routing_tag() {
     for bytes in [&[][..], &[0x12; 8], &[0x13; 400], &[0x11; 1_760]] {
         assert_eq!(routing_tag(bytes), None, "{}", bytes.len());
     }

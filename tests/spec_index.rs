@@ -266,7 +266,7 @@ fn complaints(tree: &Tree) -> Vec<String> {
 }
 
 #[test]
-fn every_step_has_code_tests_and_vectors_and_the_page_lists_them() {
+fn every_step_is_listed_with_code_tests_and_vectors() {
     assert_eq!(complaints(&Tree::of_repository()), Vec::<String>::new());
 }
 
@@ -279,7 +279,7 @@ fn write() {
 
 /// One thing is missing at a time. The same check must report it, besides a page that is out of date.
 #[test]
-fn control_a_step_without_code_test_or_vector_and_an_attack_without_a_test_are_noticed() {
+fn control_a_step_or_attack_without_evidence_is_noticed() {
     let tree = Tree::of_repository();
     let without = |paths: &[&str], part: &str| {
         let change = |tree: Tree, path: &&str| tree.with(path, |text| text.replace(part, ""));

@@ -149,18 +149,18 @@ fn receiver<P: Subject>(subject: P, rng: &mut ChaCha20Rng) -> (Talk<P>, [Vec<Vec
 }
 
 /// A message that would be the next for the second end to open, with the first or the last byte of a part altered.
-fn altered<P: Subject>(subject: P, seed: u64, part: [usize; 2], told: impl Fn(&P, &[u8]) + 'static) -> Case {
+fn altered<P: Subject>(subject: P, seed: u64, part: [usize; 2], revealed: impl Fn(&P, &[u8]) + 'static) -> Case {
     let mut rng = rng(seed);
     let (mut bob, [current, _]) = receiver(subject.clone(), &mut rng);
     let genuine = current[0].clone();
-    subject.told(&genuine[part[0]..part[1]]);
+    subject.revealed(&genuine[part[0]..part[1]]);
     Case {
         prepare: Box::new(move |class, input| {
             input.extend(&genuine);
             alter_end(&mut input[part[0]..part[1]], class, &mut rng);
         }),
         operation: Box::new(move |input| {
-            told(&subject, input);
+            revealed(&subject, input);
             bob.decrypt_in_place(input, b"").is_ok()
         }),
         opens: false,
@@ -168,7 +168,7 @@ fn altered<P: Subject>(subject: P, seed: u64, part: [usize; 2], told: impl Fn(&P
 }
 
 fn commitment<P: Subject>(subject: P, seed: u64) -> Case {
-    altered(subject, seed, COMMITMENT, |subject, input| subject.told(&input[COMMITMENT[0]..COMMITMENT[1]]))
+    altered(subject, seed, COMMITMENT, |subject, input| subject.revealed(&input[COMMITMENT[0]..COMMITMENT[1]]))
 }
 
 fn header_tag<P: Subject>(subject: P, seed: u64) -> Case {
@@ -191,7 +191,7 @@ fn near_miss<P: Subject>(subject: P, seed: u64) -> Case {
             alter(&mut input[COMMITMENT[1] - 1], &mut rng);
         }),
         operation: Box::new(move |input| {
-            subject.told(&input[COMMITMENT[0]..COMMITMENT[1]]);
+            subject.revealed(&input[COMMITMENT[0]..COMMITMENT[1]]);
             bob.decrypt_in_place(input, b"").is_ok()
         }),
         opens: false,
@@ -245,7 +245,7 @@ fn snapshot_tag<P: Subject>(subject: P, seed: u64) -> Case {
     let mut rng = rng(seed);
     let (genuine, owner) = snapshot(&mut rng);
     let tag = genuine.len() - TAG_LEN;
-    subject.told(&genuine[tag..]);
+    subject.revealed(&genuine[tag..]);
     Case {
         prepare: Box::new(move |class, input| {
             input.extend(&genuine);
@@ -299,7 +299,7 @@ fn snapshot_commitment<P: Subject>(subject: P, seed: u64) -> Case {
             seal_again(input, &state, &owner);
         }),
         operation: Box::new(move |input| {
-            subject.told(&input[SALT[0]..SALT[1]]);
+            subject.revealed(&input[SALT[0]..SALT[1]]);
             restore(&subject, input, &owner)
         }),
         opens: false,
@@ -348,7 +348,7 @@ fn decapsulate<P: Subject>(subject: P, seed: u64) -> Case {
         prepare: ciphertexts(&mut rng, move |coins| RustCrypto.encapsulate(&public, coins).0.to_vec()),
         operation: Box::new(move |input| {
             let (ciphertext, genuine) = input.split_first_chunk::<KEM_CIPHERTEXT_LEN>().unwrap();
-            subject.told(genuine);
+            subject.revealed(genuine);
             black_box(subject.decapsulate(&Secret::new(key), ciphertext));
             true
         }),
@@ -369,7 +369,7 @@ fn incremental_decapsulate<P: Subject>(subject: P, seed: u64) -> Case {
         operation: Box::new(move |input| {
             let (ct1, rest) = input.split_first_chunk::<CT1_LEN>().unwrap();
             let (ct2, genuine) = rest.split_first_chunk::<CT2_LEN>().unwrap();
-            subject.told(genuine);
+            subject.revealed(genuine);
             black_box(subject.incremental_decapsulate(&Secret::new(key), ct1, ct2));
             true
         }),
@@ -386,7 +386,7 @@ fn first_message<P: Subject>(subject: P, seed: u64) -> Case {
     let mut published = bob.publish(1, NOW, &mut rng).unwrap();
     let bundle = Bundle::new(published.identity, published.signed_prekey, published.one_time_prekeys.pop()).unwrap();
     let (_, genuine) = alice.initiate(bundle, &TEXT, InitiateOptions::unverified(NOW), &mut rng).unwrap();
-    subject.told(&genuine[KEM_CIPHERTEXT..KEM_CIPHERTEXT + BEGINNING]);
+    subject.revealed(&genuine[KEM_CIPHERTEXT..KEM_CIPHERTEXT + BEGINNING]);
     Case {
         prepare: Box::new(move |class, input| {
             input.extend(&genuine);

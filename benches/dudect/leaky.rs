@@ -3,7 +3,7 @@
 //!
 //! A variant takes the time that its mistake would take, and gives the right answer: it therefore runs in the same
 //! protocol and under the same measurement as the default primitives. The value with which the mistake would compare is
-//! not an input of the operation; [`Subject::told`] sets it.
+//! not an input of the operation; [`Subject::revealed`] sets it.
 
 use noescrow::hazmat::{Call, Intercept, Intercepted};
 use noescrow::primitives::{Primitives, RustCrypto};
@@ -21,7 +21,7 @@ const SHORTEST_PADDED: usize = 1 << 10;
 pub trait Subject: Primitives + 'static {
     /// Sets the value with which a leaky variant compares; the default primitives ignore it.
     #[inline(always)]
-    fn told(&self, value: &[u8]) {
+    fn revealed(&self, value: &[u8]) {
         let _ = value;
     }
 }
@@ -51,7 +51,7 @@ pub type Leaky = Intercepted<Leaking>;
 #[derive(Clone)]
 pub struct Leaking {
     pub leak: Leak,
-    told: Rc<RefCell<Vec<u8>>>,
+    revealed: Rc<RefCell<Vec<u8>>>,
     /// Whether a header's key counts as found.
     found: Rc<Cell<bool>>,
 }
@@ -59,26 +59,26 @@ pub struct Leaking {
 impl Leaking {
     /// The default primitives with `leak`.
     pub fn primitives(leak: Leak) -> Leaky {
-        Intercepted::new(Self { leak, told: Rc::default(), found: Rc::default() })
+        Intercepted::new(Self { leak, revealed: Rc::default(), found: Rc::default() })
     }
 
     fn compare(&self, value: &[u8]) {
-        early_exit(value, &self.told.borrow());
+        early_exit(value, &self.revealed.borrow());
     }
 
     fn reject(&self, ciphertext: &[u8]) {
-        let told = self.told.borrow();
-        if !ciphertext.starts_with(&told) {
+        let revealed = self.revealed.borrow();
+        if !ciphertext.starts_with(&revealed) {
             black_box(RustCrypto.sha512(&[ciphertext]));
         }
     }
 }
 
 impl Subject for Leaky {
-    fn told(&self, value: &[u8]) {
-        let mut told = self.told.borrow_mut();
-        told.clear();
-        told.extend_from_slice(value);
+    fn revealed(&self, value: &[u8]) {
+        let mut revealed = self.revealed.borrow_mut();
+        revealed.clear();
+        revealed.extend_from_slice(value);
         self.found.set(false);
     }
 }
@@ -115,7 +115,7 @@ impl Intercept for Leaking {
                 self.compare(&out[COMMITMENT_AT..]);
             }
             (Leak::Trial, Call::HkdfExpand { out, .. }) if out.len() == HEADER_MATERIAL_LEN => {
-                self.found.set(self.told.borrow().starts_with(&out[COMMITMENT_AT..][..4]));
+                self.found.set(self.revealed.borrow().starts_with(&out[COMMITMENT_AT..][..4]));
             }
             (Leak::Padding, Call::Open { buffer, verdict: Ok(()), .. }) if buffer.len() >= SHORTEST_PADDED => {
                 look_for_marker(buffer);

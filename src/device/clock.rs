@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_ahead_is_set_back_and_no_time_is_in_the_future() {
+    fn a_clock_set_back_leaves_no_time_in_the_future() {
         let mut clock = Clock::new(UnixSeconds(NOW + 1_000 * DAY));
         assert_eq!(clock.read(UnixSeconds(NOW)), Correction::None);
         assert_eq!(clock.now().0, NOW + 1_000 * DAY);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_counts_from_near_the_clock() {
+    fn a_prekeys_lifetime_begins_near_the_clock() {
         let clock = after(&[]);
         for (day, from) in [(0, 100), (100, 100), (130, 130), (135, 135), (136, 135), (1_000_000, 135)] {
             assert_eq!(clock.made_at(UnixSeconds(NOW + day * DAY)).0, NOW + from * DAY);

@@ -278,7 +278,7 @@ fn not_rejected(primitives: &Recording) -> usize {
 
 /// HS-R3.
 #[test]
-fn b28_a_wrong_ciphertext_gives_j_of_z_and_ciphertext() {
+fn b28_a_wrong_ciphertext_gives_the_implicit_rejection_secret() {
     // FIPS 202's example: SHAKE256 of the empty string.
     assert_eq!(shake_256(b"")[..8], [0x46, 0xb9, 0xdd, 0x2b, 0x0b, 0xa8, 0x8d, 0x13]);
     assert_eq!(not_rejected(&Recording::default()), 0);

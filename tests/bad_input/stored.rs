@@ -137,7 +137,7 @@ fn means_its_bytes(kind: u8, clear: &[u8], reload: impl Fn(Vec<u8>) -> Option<Ve
     outcomes
 }
 
-/// Sharpens `invariant_2_a_forged_state_under_the_right_storage_key_is_refused_or_means_exactly_its_bytes`: every byte,
+/// Sharpens `invariant_2_a_forged_state_is_refused_or_stored_again_as_its_bytes`: every byte,
 /// and of a device too. Control: the right bytes, and both outcomes occur.
 #[test]
 fn f18_loaded_states_are_stored_again_as_the_same_bytes() {

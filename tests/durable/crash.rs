@@ -251,7 +251,7 @@ fn commits_of_the_script() -> usize {
 }
 
 #[test]
-fn c10_a_fault_at_any_commit_loses_no_text_and_shows_none_twice() {
+fn c10_a_fault_at_any_commit_shows_each_text_once() {
     let commits = commits_of_the_script();
     assert_eq!(commits, 2 * 9 + 2, "each text leaves and arrives; a publication, a rotation");
     for at in 1..=commits {

@@ -128,7 +128,7 @@ fn a_new_prekey_with_an_old_id_is_stored() {
 }
 
 #[test]
-fn a_row_that_is_missing_or_older_than_the_others_is_found() {
+fn a_missing_or_older_row_is_refused() {
     let (mut pair, skipped) = with_skipped(100);
     let (subject, before) = (pair.bob.subject(), pair.disks[1].clone());
     // The key of this message is used up. An old page would open it again.
@@ -161,7 +161,7 @@ fn a_row_that_is_missing_or_older_than_the_others_is_found() {
 }
 
 #[test]
-fn what_changes_nothing_writes_nothing() {
+fn a_step_without_change_writes_no_row() {
     let mut pair = pair();
     let (bob, disk) = (&mut pair.devices[1], &mut pair.disks[1]);
     let (commits, generation) = (disk.commits, bob.generation());

@@ -308,7 +308,7 @@ fn a_forgotten_step_blocks_the_next_until_it_is_saved() {
 
 /// Of a durable device: the author is known before anything is decided, and each decision is one transaction.
 #[test]
-fn a_pending_message_changes_the_disk_only_when_it_is_decided() {
+fn only_accepting_or_refusing_changes_the_disk() {
     let mut pair = pair();
     let bundle = bundle(&mut pair.devices[1], &mut pair.disks[1], true, &mut pair.rng);
     let (_, hello) = initiate(&mut pair.devices[0], &mut pair.disks[0], bundle, b"hi", &mut pair.rng);

@@ -125,7 +125,7 @@ fn a_device_without_a_replay_record_rotates_weekly_only() {
 
 /// PP-C3: what a full bucket holds, and what a day earns.
 #[test]
-fn a_day_makes_at_most_twice_the_daily_number() {
+fn a_device_makes_at_most_288_prekeys_a_day() {
     let (_, mut bob, mut rng) = pair::<HeapCapacity>();
     let mut made: Vec<usize> = Vec::new();
     for hour in 0..24 * 4 {

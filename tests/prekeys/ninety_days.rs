@@ -336,7 +336,7 @@ fn last_resort_handshakes_every_day_lose_no_message() {
 }
 
 #[test]
-fn a_server_that_lies_gets_no_more_than_a_drainer_and_is_recovered_from() {
+fn a_lying_server_gains_no_more_than_a_drainer() {
     for attacks in [Attacks { denies: true, ..DRAINS }, Attacks { pretends: true, ..DRAINS }] {
         let report = shipped(attacks);
         assert!(report.recovers(), "{report:?}");

@@ -74,7 +74,7 @@ fn every_label_anywhere_is_in_the_document() {
 }
 
 #[test]
-fn control_a_label_or_part_that_is_not_in_the_document_is_seen() {
+fn control_an_unknown_label_is_noticed() {
     for (path, label) in [
         ("src/new.rs", "PP-99"),
         ("spec/models/new.vp", "HS-I99"),

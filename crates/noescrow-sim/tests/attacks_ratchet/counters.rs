@@ -41,7 +41,7 @@ fn work_of_forged_counters(previous: u32, number: u32, new_chain: bool) -> (usiz
     work
 }
 
-/// Sharpens `invariant_2_nothing_received_causes_an_unbounded_loop_or_an_unbounded_allocation`.
+/// Sharpens `invariant_2_received_bytes_cause_bounded_work_and_memory`.
 /// DR-D5, DR-D6.
 #[test]
 fn c2_a_huge_number_is_refused_before_any_key_is_derived() {

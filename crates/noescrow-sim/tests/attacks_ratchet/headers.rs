@@ -110,7 +110,7 @@ fn d3_a_stuck_generator_repeats_no_salt_and_reveals_no_header() {
     let mut talk = Talk::after(81, 1);
     let [salt, _, sealed, _] = HEADER_PARTS;
     let zeros = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == 0).count();
-    let (mut twin, mock) = (copy_with(&talk.alice, talk.alice_mock.clone()), talk.alice_mock.clone());
+    let (mut copy, mock) = (copy_with(&talk.alice, talk.alice_mock.clone()), talk.alice_mock.clone());
     let alice = &mut talk.alice;
     let ([one], first) = messages_with(&mock, [(&mut *alice, 5, &[3; 64])]);
     let ([two], second) = messages_with(&mock, [(&mut *alice, 5, &[3; 64])]);
@@ -126,7 +126,7 @@ fn d3_a_stuck_generator_repeats_no_salt_and_reveals_no_header() {
 
     // Control, and the documented consequence: if one state is used twice, with the same random bytes, the salt repeats.
     // The headers are equal, and the difference of the texts can be read.
-    let ([again], third) = messages_with(&mock, [(&mut twin, 5, &[4; 64])]);
+    let ([again], third) = messages_with(&mock, [(&mut copy, 5, &[4; 64])]);
     assert_eq!((&again[salt.clone()], &third), (&one[salt.clone()], &first));
     assert_eq!(again[sealed.clone()], one[sealed]);
     assert_eq!(xor(&again[MESSAGE_OVERHEAD..], &one[MESSAGE_OVERHEAD..])[..64], [3 ^ 4; 64]);

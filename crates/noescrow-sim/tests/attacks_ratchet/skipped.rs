@@ -22,7 +22,7 @@ fn jump(talk: &mut Talk, count: u32) -> Vec<Vec<u8>> {
     lost
 }
 
-/// Sharpens `invariant_5_a_used_an_evicted_and_an_old_message_key_are_gone_and_a_kept_one_is_not`: the server kept the
+/// Sharpens `invariant_5_a_state_has_kept_message_keys_and_no_others`: the server kept the
 /// ciphertext, and now the device is seized.
 #[test]
 fn c5_a_dropped_message_is_exposed_only_until_the_stated_step() {

@@ -79,7 +79,7 @@ proptest! {
     /// An attacker with the storage key gains nothing either: a forged state that loads is one that could have been
     /// stored, byte for byte, and the session continues without a panic.
     #[test]
-    fn invariant_2_a_forged_state_under_the_right_storage_key_is_refused_or_means_exactly_its_bytes(
+    fn invariant_2_a_forged_state_is_refused_or_stored_again_as_its_bytes(
         at in any::<prop::sample::Index>(), from_end in prop::option::of(0usize..100), byte: u8, seed in 0u64..3,
     ) {
         let mut talk = Talk::after(seed, seed as usize);
@@ -118,7 +118,7 @@ proptest! {
     }
 
     #[test]
-    fn invariant_5_a_state_holds_the_secrets_of_what_is_still_to_come_and_no_other(
+    fn invariant_5_a_state_holds_no_secret_of_the_past(
         events in schedules::schedule(20), opening in schedules::opening(),
     ) {
         let (mut simulation, logs) = logged(opening);
@@ -132,7 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn invariant_7_the_same_inputs_and_randomness_give_the_same_bytes_with_every_primitives_and_every_store(
+    fn invariant_7_bytes_do_not_depend_on_primitives_or_store(
         events in schedules::schedule(7), opening in schedules::opening(), seed: u64,
     ) {
         let plain = transcript::<_, Heap>(RustCrypto, opening, &events, seed);
@@ -197,7 +197,7 @@ fn invariant_1_an_error_of_the_caller_leaves_session_and_device_unchanged() {
 /// A peer may claim any counters. `MAX_JUMP` bounds the work, `MAX_SKIPPED_KEYS` the state. Every field on the wire has a
 /// fixed width, so that a peer cannot claim a length.
 #[test]
-fn invariant_2_nothing_received_causes_an_unbounded_loop_or_an_unbounded_allocation() {
+fn invariant_2_received_bytes_cause_bounded_work_and_memory() {
     let kept = MAX_SKIPPED_KEYS as u32;
     let edges = [0, 1, kept - 1, kept, MAX_JUMP - 1, MAX_JUMP, MAX_JUMP + 1, 1 << 31, u32::MAX - 1, u32::MAX];
     let mut most = 0;
@@ -421,7 +421,7 @@ fn holds_only_what_is_to_come(end: &session::Session<Logged>, keys: &Logged) -> 
 }
 
 #[test]
-fn invariant_5_a_used_an_evicted_and_an_old_message_key_are_gone_and_a_kept_one_is_not() {
+fn invariant_5_a_state_has_kept_message_keys_and_no_others() {
     let half = MAX_SKIPPED_KEYS as u16 / 2;
     let (mut simulation, [_, bob]) = logged(Opening::PLAIN);
     let kept = |simulation: &LoggedSimulation, keys: &HashSet<Key>| {
@@ -697,7 +697,7 @@ fn invariant_9_the_server_learns_size_class_and_type_only() {
 /// A first message shows the prekeys' ids, which the server itself handed out, and keys that are fresh for each
 /// session. It does not show the initiator's identity, which is the same in all of these messages.
 #[test]
-fn invariant_9_a_first_message_shows_prekey_ids_and_nothing_that_two_of_them_share() {
+fn invariant_9_first_messages_share_prekey_ids_only() {
     let mut rng = rng(17);
     let alice = MockDevice::generate_with(Mock::default(), NOW, &mut rng);
     let (mut bob, _) = mock_device(&mut rng);

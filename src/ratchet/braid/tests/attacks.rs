@@ -6,7 +6,7 @@ use super::*;
 /// Attack E1: a forged chunk changes nothing unless it is committed. If it is committed, the Braid fails at the MAC,
 /// permanently.
 #[test]
-fn e1_a_forged_chunk_kills_only_if_it_is_committed() {
+fn e1_a_forged_chunk_fails_the_braid_only_if_committed() {
     let forged = |message: &Message| {
         let mut bytes = written(Bytes32, message);
         *bytes.last_mut().unwrap() ^= 1;
@@ -33,7 +33,7 @@ fn e1_a_forged_chunk_kills_only_if_it_is_committed() {
 
 /// A forged ciphertext: every chunk of ct1, and of ct2 and its MAC.
 #[test]
-fn a_ciphertext_that_is_not_authenticated_kills_the_braid() {
+fn an_unauthenticated_ciphertext_fails_the_braid() {
     for at in 0..4 + 1 {
         let mut pair = Pair::new(Bytes256, 32);
         let mut flipped = false;
