@@ -8,6 +8,10 @@
     reason = "a test states its expectations"
 )]
 
+#[path = "support/generators.rs"]
+mod generators;
+
+use generators::Stuck;
 use noescrow::error::DecryptError;
 use noescrow::hazmat::{self, Call, Intercept, Intercepted, session_from_state, session_state};
 use noescrow::primitives::{Primitives, RustCrypto};
@@ -101,28 +105,6 @@ fn one_state_used_twice_loses_one_message() {
     assert_eq!(bob.decrypt(&next).unwrap().plaintext, b"next");
 }
 
-/// A generator that is stuck.
-struct Stuck;
-
-impl rand_core::TryRng for Stuck {
-    type Error = core::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        Ok(7)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        Ok(7)
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Self::Error> {
-        bytes.fill(7);
-        Ok(())
-    }
-}
-
-impl rand_core::TryCryptoRng for Stuck {}
-
 /// A sender whose routing tag does not depend on the number.
 #[derive(Clone, Default)]
 struct ConstantTag;
@@ -144,7 +126,7 @@ fn salts_are_unique_with_a_stuck_generator() {
     fn salts<P: Primitives>(primitives: P) -> usize {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let [mut alice, _] = mid_chain(primitives, &mut rng);
-        (0..50).map(|_| alice.encrypt(b"", &mut Stuck).unwrap()[1..17].to_vec()).collect::<BTreeSet<_>>().len()
+        (0..50).map(|_| alice.encrypt(b"", &mut Stuck(7)).unwrap()[1..17].to_vec()).collect::<BTreeSet<_>>().len()
     }
     assert_eq!(salts(RustCrypto), 50);
     // Control: without the number.

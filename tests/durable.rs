@@ -16,6 +16,8 @@ mod crash;
 mod disk;
 #[path = "durable/futures.rs"]
 mod futures;
+#[path = "support/generators.rs"]
+mod generators;
 #[path = "durable/rotation.rs"]
 mod rotation;
 #[path = "durable/rows.rs"]

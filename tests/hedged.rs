@@ -7,6 +7,10 @@
     reason = "a test states its expectations"
 )]
 
+#[path = "support/generators.rs"]
+mod generators;
+
+use generators::Stuck;
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit, Mac};
 use noescrow::hazmat::{self, Call, Intercept, Intercepted};
@@ -14,35 +18,13 @@ use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::skipped::Inline;
 use noescrow::{HedgeSecret, HedgedRng, Secret, session};
 use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{CryptoRng, Infallible, Rng, SeedableRng, TryCryptoRng, TryRng};
+use rand_chacha::rand_core::{CryptoRng, Rng, SeedableRng, TryCryptoRng, TryRng};
 use sha2::Sha256;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 const SECRET: [u8; 32] = [0x5E; 32];
-
-/// A generator that returns the same byte for ever.
-struct Stuck;
-
-impl TryRng for Stuck {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(0x4242_4242)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(0x4242_4242_4242_4242)
-    }
-
-    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
-        dst.fill(0x42);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Stuck {}
 
 fn hedged<R>(inner: R, tag: &[u8]) -> HedgedRng<R> {
     HedgedRng::new(inner, &HedgeSecret::new(SECRET), tag)
@@ -93,14 +75,14 @@ fn output_is_that_of_the_definition() {
     // The first two blocks, computed by a script in another language.
     let blocks = hex_literal::hex!("a894c665aea6843bf8ef86219a90308643c374ebee9e481a0011eb9718159b36" "1d277490c3c691208a25a4cd1eecc54cc18d275f97a8d6a1df50e90f10918b3c");
     let mut ours = [0; 64];
-    hedged(Stuck, b"boot 7").fill_bytes(&mut ours);
+    hedged(Stuck(0x42), b"boot 7").fill_bytes(&mut ours);
     assert_eq!(ours, blocks);
 }
 
 #[test]
 fn each_draw_takes_a_block_of_its_own() {
-    let (mut rng, mut blocks) = (hedged(Stuck, b"1"), [0; 4 * 32]);
-    definition(&SECRET, b"1", Stuck, &mut blocks);
+    let (mut rng, mut blocks) = (hedged(Stuck(0x42), b"1"), [0; 4 * 32]);
+    definition(&SECRET, b"1", Stuck(0x42), &mut blocks);
     assert_eq!(rng.next_u32().to_le_bytes(), blocks[..4]);
     assert_eq!(rng.next_u64().to_le_bytes(), blocks[32..40]);
     let mut bytes = [0; 33];
@@ -112,7 +94,7 @@ fn each_draw_takes_a_block_of_its_own() {
 fn a_stuck_generator_repeats_no_block_under_any_tag() {
     let mut seen = BTreeSet::new();
     for boot in 0u32..50 {
-        let mut rng = hedged(Stuck, &boot.to_be_bytes());
+        let mut rng = hedged(Stuck(0x42), &boot.to_be_bytes());
         for _ in 0..50 {
             let mut block = [0; 32];
             rng.fill_bytes(&mut block);
@@ -121,7 +103,7 @@ fn a_stuck_generator_repeats_no_block_under_any_tag() {
     }
     assert_eq!(seen.len(), 50 * 50);
     // Control: the stuck generator alone.
-    assert_eq!(draw(Stuck), [0x42; 96]);
+    assert_eq!(draw(Stuck(0x42)), [0x42; 96]);
 }
 
 /// The keys with which a session seals.
@@ -151,12 +133,12 @@ fn first_message(rng: &mut impl CryptoRng) -> ([u8; 16], Vec<[u8; 32]>) {
 
 #[test]
 fn a_stuck_generator_gives_sessions_other_salts_and_keys() {
-    let (salt, keys) = first_message(&mut hedged(Stuck, b"boot 1"));
-    let (other_salt, other_keys) = first_message(&mut hedged(Stuck, b"boot 2"));
+    let (salt, keys) = first_message(&mut hedged(Stuck(0x42), b"boot 1"));
+    let (other_salt, other_keys) = first_message(&mut hedged(Stuck(0x42), b"boot 2"));
     assert_ne!(salt, other_salt);
     assert!(keys.iter().all(|key| !other_keys.contains(key)));
     // Control: without hedging both repeat.
-    assert_eq!(first_message(&mut Stuck), first_message(&mut Stuck));
+    assert_eq!(first_message(&mut Stuck(0x42)), first_message(&mut Stuck(0x42)));
 }
 
 #[test]
@@ -202,11 +184,11 @@ fn a_known_secret_does_not_determine_the_output() {
 /// W6: the limit. A clone of the machine has the same secret and, if nothing distinguishes the starts, the same tag.
 #[test]
 fn clones_with_equal_tags_draw_equal_bytes() {
-    assert_eq!(draw(hedged(Stuck, b"boot 1")), draw(hedged(Stuck, b"boot 1")));
+    assert_eq!(draw(hedged(Stuck(0x42), b"boot 1")), draw(hedged(Stuck(0x42), b"boot 1")));
     assert_eq!(draw(hedged(known(7), b"boot 1")), draw(hedged(known(7), b"boot 1")));
-    assert_eq!(first_message(&mut hedged(Stuck, b"boot 1")), first_message(&mut hedged(Stuck, b"boot 1")));
+    assert_eq!(first_message(&mut hedged(Stuck(0x42), b"boot 1")), first_message(&mut hedged(Stuck(0x42), b"boot 1")));
     // Control: a tag of their own, or a generator that works, tells them apart.
-    assert_ne!(draw(hedged(Stuck, b"clone 1")), draw(hedged(Stuck, b"clone 2")));
+    assert_ne!(draw(hedged(Stuck(0x42), b"clone 1")), draw(hedged(Stuck(0x42), b"clone 2")));
     assert_ne!(draw(hedged(known(7), b"boot 1")), draw(hedged(known(8), b"boot 1")));
 }
 
@@ -238,7 +220,7 @@ fn an_error_of_the_inner_generator_is_passed_on() {
     // Control: the same draw from a generator that does not fail.
     let mut expected = [0; 64];
     assert_eq!(hedged(Failing(2), b"").try_fill_bytes(&mut expected), Ok(()));
-    assert_eq!(expected, draw(hedged(Stuck, b""))[..64]);
+    assert_eq!(expected, draw(hedged(Stuck(0x42), b""))[..64]);
     assert_eq!(bytes[..32], expected[..32]);
 }
 
@@ -252,10 +234,10 @@ fn debug_output_and_copies_reveal_no_state() {
     assert!(std::mem::needs_drop::<HedgedRng<Stuck>>() && std::mem::needs_drop::<HedgeSecret>());
     assert!(!std::mem::needs_drop::<(Stuck, [u8; 32])>());
 
-    let mut rng = hedged(Stuck, b"");
+    let mut rng = hedged(Stuck(0x42), b"");
     let _ = rng.next_u64();
     assert_eq!(format!("{rng:?}"), "HedgedRng { blocks: 1, .. }");
     assert_eq!(format!("{:?}", HedgeSecret::new(SECRET)), "HedgeSecret(redacted)");
     assert_eq!(HedgeSecret::new(SECRET).expose(), &SECRET);
-    assert_eq!(HedgeSecret::generate(&mut Stuck).expose(), &[0x42; 32]);
+    assert_eq!(HedgeSecret::generate(&mut Stuck(0x42)).expose(), &[0x42; 32]);
 }

@@ -9,6 +9,8 @@
 
 #[path = "prekeys/clocks.rs"]
 mod clocks;
+#[path = "support/generators.rs"]
+mod generators;
 #[path = "prekeys/ninety_days.rs"]
 mod ninety_days;
 

@@ -4,15 +4,14 @@
 use crate::forger::{self, CHUNK_SIZE, CT, EK, Forger, HIDDEN, IDENTITY};
 use crate::kem::Repeats;
 use crate::recording::{Faults, NoAd, Party, RecordingRng};
+use crate::support::generators::Ids;
 use crate::support::{LATER, Mock, MockDevice, NOW, rng};
 use noescrow::error::{AcceptError, DecryptError, InitiateError};
 use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Bundle, ChunkSize, Identity, InitiateOptions, Secret, UnixSeconds};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{TryCryptoRng, TryRng};
-use std::collections::{HashSet, VecDeque};
-use std::convert::Infallible;
+use std::collections::HashSet;
+use std::iter;
 
 const HONEST: [[u8; 32]; 3] = [[1; 32], [2; 32], [3; 32]];
 
@@ -304,37 +303,6 @@ fn b17_an_initiator_refuses_a_key_in_two_roles() {
     }
 }
 
-/// A generator whose draws of four bytes, which are ids, are given. It repeats the last one.
-struct Ids {
-    ids: VecDeque<u32>,
-    others: ChaCha20Rng,
-}
-
-impl TryRng for Ids {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        self.others.try_next_u32()
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        self.others.try_next_u64()
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        match out.len() {
-            4 => {
-                let id = if self.ids.len() > 1 { self.ids.pop_front() } else { self.ids.front().copied() };
-                out.copy_from_slice(&id.unwrap().to_be_bytes());
-                Ok(())
-            }
-            _ => self.others.try_fill_bytes(out),
-        }
-    }
-}
-
-impl TryCryptoRng for Ids {}
-
 #[test]
 fn b34_an_id_names_one_key_and_is_never_issued_twice() {
     let mut bob = Party::new(14);
@@ -368,7 +336,7 @@ fn b34_an_id_names_one_key_and_is_never_issued_twice() {
     let neighbours = seen.iter().filter(|id| seen.contains(&id.wrapping_add(1))).count();
     assert_eq!((neighbours, seen.contains(&0)), (0, false));
     // A device that would draw an id twice in a row draws again.
-    let mut draws = Ids { ids: [0, 7, 7, 9].into(), others: rng(22) };
+    let mut draws = Ids::new([0, 7, 7].into_iter().chain(iter::repeat(9)), rng(22));
     let mut twice = MockDevice::generate_with(Mock::default(), NOW, &mut draws);
     let first = twice.signed_prekey().id();
     assert_eq!((first, twice.rotate(NOW, &mut draws).id()), (7, 9));

@@ -5,6 +5,7 @@
 
 use crate::forger::{self, CT, EK, Forger, IDENTITY, SIGNED, raw_dh};
 use crate::recording::{Faults, NoAd, Operation, Party, RecordedDevice, RecordedSession, RecordingRng, SUITE};
+use crate::support::generators::Stuck;
 use crate::support::{LATER, NOW};
 use noescrow::error::{AcceptError, DecryptError};
 use noescrow::hazmat::AcceptFromAnyone;
@@ -435,25 +436,6 @@ impl TryRng for Mixed {
 
 impl TryCryptoRng for Mixed {}
 
-/// Returns the same bytes for every request.
-struct Stuck;
-
-impl TryRng for Stuck {
-    type Error = Infallible;
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(7)
-    }
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(7)
-    }
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        bytes.fill(7);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Stuck {}
-
 #[test]
 fn b20_draws_do_not_depend_on_what_the_server_sent() {
     let bundles = |served: u64| {
@@ -490,7 +472,8 @@ fn b20_a_stuck_generator_repeats_no_key_across_peers() {
     let to = |seed: u64| {
         let bundle = Bundle::from_bytes(&RustCrypto, &Party::new(seed).bundle(true)).unwrap();
         alice.primitives.clear();
-        let (_, hello) = alice.device.initiate(bundle, b"hello", InitiateOptions::unverified(NOW), &mut Stuck).unwrap();
+        let (_, hello) =
+            alice.device.initiate(bundle, b"hello", InitiateOptions::unverified(NOW), &mut Stuck(7)).unwrap();
         let operations = alice.primitives.operations.borrow();
         let keys: HashSet<_> =
             operations.iter().filter(|one| one.name == "seal").map(|one| one.inputs[0].clone()).collect();

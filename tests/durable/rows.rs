@@ -2,6 +2,7 @@
 //! A state is rows: a step writes those that changed, and all of them are needed.
 
 use super::disk::Disk;
+use super::generators::Ids;
 use super::{Device, NOW, Pair, Session, key, pair, rng};
 use noescrow::durable::{Durable, LoadError, RowName, Subject};
 use noescrow::error::RestoreError;
@@ -9,9 +10,7 @@ use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::skipped::Inline;
 use noescrow::snapshot::{SNAPSHOT_OVERHEAD, SUBJECT_LEN};
 use noescrow::{Bundle, Capacity, FixedSession, Prekey, Secret, UnixSeconds, device, hazmat, session};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{Rng, TryCryptoRng, TryRng};
-use std::convert::Infallible;
+use rand_chacha::rand_core::Rng;
 
 /// Bob has skipped `missing` messages of Alice in two jumps, and has their keys. Returns the messages.
 fn with_skipped(missing: usize) -> (Pair, Vec<Vec<u8>>) {
@@ -75,50 +74,19 @@ fn rows_and_snapshot_restore_the_same_state() {
     assert_ne!(restored.snapshot(&key(), 1), pair.bob.snapshot(&key(), 1));
 }
 
-/// A generator whose draws of four bytes, which are ids, count from `next`.
-struct Ids {
-    next: u32,
-    others: ChaCha20Rng,
-}
-
-impl TryRng for Ids {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        self.others.try_next_u32()
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        self.others.try_next_u64()
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        match out.len() {
-            4 => {
-                out.copy_from_slice(&self.next.to_be_bytes());
-                self.next += 1;
-                Ok(())
-            }
-            _ => self.others.try_fill_bytes(out),
-        }
-    }
-}
-
-impl TryCryptoRng for Ids {}
-
 /// Two hundred prekeys whose uploads were lost expire during a long absence, and in the step that deletes them a hundred
 /// new ones get the same ids.
 #[test]
 fn a_new_prekey_with_an_old_id_is_stored() {
-    let (mut disk, mut rng) = (Disk::default(), Ids { next: 1_000, others: rng(5) });
+    let (mut disk, mut rng) = (Disk::default(), Ids::new(1_000.., rng(5)));
     let bob = device::Device::<RustCrypto>::generate_with(RustCrypto, NOW, &mut rng);
     let mut bob = Durable::<device::Device>::new(bob, &key(), &mut rng).save(&mut disk).unwrap();
-    rng.next = 1;
+    rng.continue_with(1..);
     let old = bob.publish(200, NOW, &mut rng).unwrap().save(&mut disk).unwrap();
-    rng.next = 2_000;
+    rng.continue_with(2_000..);
     let day = |day: u64| UnixSeconds(NOW.0 + day * 86_400);
     bob.replenish(day(100), &[], &mut rng).unwrap().save(&mut disk).unwrap();
-    rng.next = 1;
+    rng.continue_with(1..);
     let new = bob.replenish(day(101), &[], &mut rng).unwrap().save(&mut disk).unwrap();
     let of_an_old_id = |new: &&Prekey| old.one_time_prekeys.iter().any(|old| old.id() == new.id() && old != *new);
     let count = new.one_time_prekeys.iter().filter(of_an_old_id).count();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Readings of the clock, lists of the server and generators that are wrong, and what a device makes of them.
 
+use super::generators::Stuck;
 use super::{DAY, Device, HOUR, NOW, accepted, after, hello, ids, pair, uploaded};
 use noescrow::device::Capacities;
 use noescrow::device::policy::{ABSENCE, AT_SERVER, CLOCK_STEP, EXPIRED_KEPT, LIFETIME, LISTED, MADE_A_DAY};
@@ -8,8 +9,7 @@ use noescrow::error::AcceptError;
 use noescrow::primitives::RustCrypto;
 use noescrow::{Capacity, HeapCapacity, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{SeedableRng, TryCryptoRng, TryRng};
-use std::convert::Infallible;
+use rand_chacha::rand_core::SeedableRng;
 use std::time::Duration;
 
 const CENTURY: Duration = Duration::from_secs(86_400 * 36_525);
@@ -137,33 +137,11 @@ fn a_device_makes_at_most_288_prekeys_a_day() {
     assert!(most > MADE_A_DAY as usize, "{most}");
 }
 
-/// A generator that always returns the same.
-struct Stuck;
-
-impl TryRng for Stuck {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        Ok(u32::MAX)
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        Ok(u64::MAX)
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
-        out.fill(0xff);
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Stuck {}
-
 /// NT-7.
 #[test]
 fn a_stuck_generator_gets_ids_that_count_upward() {
     let (_, mut bob, _) = pair::<HeapCapacity>();
-    let made = ids(&bob.publish(3, NOW, &mut Stuck).unwrap().one_time_prekeys);
+    let made = ids(&bob.publish(3, NOW, &mut Stuck(0xFF)).unwrap().one_time_prekeys);
     // 0 is no id.
     assert_eq!(made, [u32::MAX, 1, 2]);
 }

@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 #![allow(clippy::wrong_self_convention, reason = "a message from Alice is not a conversion")]
 
+pub mod generators;
 pub mod stored;
 
 use noescrow::hazmat::AcceptFromAnyone;
