@@ -4,7 +4,7 @@
 //! older, damaged. Each gives one clear error, opaque for network input; nothing is lost, and the state is the same
 //! byte for byte.
 //!
-//! `properties/invariants.rs` covers random bytes and the messages of a session; that is not repeated here.
+//! `properties/invariants/bounds.rs` covers random bytes and the messages of a session; that is not repeated here.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

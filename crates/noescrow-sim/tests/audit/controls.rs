@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Controls: runs with one fault each, which the audit must find, name and derive in every run.
 
-use crate::faults::{FAULTS, sends_twice_from_one_state};
+use crate::faults::FAULTS;
+use crate::faults::steps::sends_twice_from_one_state;
 use crate::generators::{Source, draw};
 use crate::leaks::LEAKS;
 use crate::run::{Run, Setup, runs};

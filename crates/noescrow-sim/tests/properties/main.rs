@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Under any schedule of sending, delivery, loss, tampering and storing, sessions do what the oracle of
 //! `noescrow::events` predicts, and any deviation is detected. Each invariant of the design has a test in
-//! `properties/invariants.rs`.
+//! `properties/invariants/`.
 //!
 //! `PROPTEST_CASES=5000 cargo test --release --test properties` runs longer.
 #![allow(
