@@ -8,8 +8,9 @@ use super::value::Id;
 /// The secrets of a ledger, indexed by their first eight bytes.
 #[derive(Debug)]
 pub struct Substrings {
-    /// Sorted.
-    starts: Vec<(u64, Id)>,
+    /// First eight bytes, length and value; sorted by these and then by the secrets' bytes. Many secrets may begin alike:
+    /// all headers of a chain begin with the same ratchet key.
+    starts: Vec<(u64, usize, Id)>,
     /// A bit for each value of the leading bits, set if a secret begins with it. Most windows begin with no secret's
     /// bits.
     filter: Vec<u64>,
@@ -32,14 +33,15 @@ impl Substrings {
                 && let Some((start, _)) =
                     ledger.bytes(id).filter(|bytes| bytes.len() >= 32).and_then(<[u8]>::split_first_chunk)
             {
-                starts.push((u64::from_be_bytes(*start), id));
+                starts.push((u64::from_be_bytes(*start), ledger.bytes(id).unwrap_or_default().len(), id));
             }
         }
-        starts.sort_unstable();
+        let bytes = |id: Id| ledger.bytes(id).unwrap_or_default();
+        starts.sort_unstable_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| bytes(a.2).cmp(bytes(b.2))));
         let (least, most) = Self::FILTER;
         let bits = starts.len().saturating_mul(Self::FILTER_BITS).clamp(least, most).next_power_of_two();
         let (mut filter, leading) = (std::vec![0u64; bits / 64], bits.trailing_zeros());
-        for (start, _) in &starts {
+        for (start, ..) in &starts {
             let (word, bit) = Self::place(*start, leading);
             if let Some(word) = filter.get_mut(word) {
                 *word |= bit;
@@ -62,12 +64,24 @@ impl Substrings {
             let may_begin = self.filter.get(word).is_some_and(|word| word & bit != 0);
             may_begin.then_some((at, start))
         });
-        candidates.flat_map(move |(at, start)| {
-            let from = self.starts.partition_point(|(known, _)| *known < start);
-            let same = self.starts.get(from..).unwrap_or_default().iter().take_while(move |(known, _)| *known == start);
-            let rest = bytes.get(at..).unwrap_or_default();
-            same.map(|(_, id)| *id).filter(move |id| ledger.bytes(*id).is_some_and(|value| rest.starts_with(value)))
-        })
+        candidates.flat_map(move |(at, start)| self.prefixes(ledger, start, bytes.get(at..).unwrap_or_default()))
+    }
+
+    /// The secrets that begin with `start` and with which `bytes` begin: for each length of such secrets one search.
+    fn prefixes<'a>(&'a self, ledger: &'a Ledger, start: u64, bytes: &'a [u8]) -> impl Iterator<Item = Id> + 'a {
+        let mut shortest = 0;
+        let of_a_length = move || {
+            let from = self.starts.partition_point(|(known, len, _)| (*known, *len) < (start, shortest));
+            let (_, len, _) = self.starts.get(from).filter(|(known, ..)| *known == start)?;
+            shortest = len.checked_add(1)?;
+            let expected = bytes.get(..*len)?;
+            let key = (start, *len, expected);
+            let found = self
+                .starts
+                .binary_search_by(|(start, len, id)| (*start, *len, ledger.bytes(*id).unwrap_or_default()).cmp(&key));
+            Some(found.ok().and_then(|at| self.starts.get(at)).map(|(.., id)| *id))
+        };
+        core::iter::from_fn(of_a_length).flatten()
     }
 }
 
@@ -94,5 +108,36 @@ mod tests {
                 assert_eq!(substrings.within(&ledger, &value).count(), 0);
             }
         }
+    }
+
+    /// The headers of a chain begin with one key, and one may be a prefix of another.
+    #[test]
+    fn secrets_that_begin_alike_are_all_found() {
+        let mut ledger = Ledger::default();
+        let mut secret = std::vec![7; 84];
+        let alike: Vec<Id> = (0..2_000u32)
+            .map(|n| {
+                secret[64..68].copy_from_slice(&n.to_be_bytes());
+                ledger.intern(&secret, Class::Secret, "header")
+            })
+            .collect();
+        let prefixes = [32, 40, 64].map(|len| ledger.intern(&secret[..len], Class::Secret, "key"));
+        let substrings = Substrings::of(&ledger);
+        for (n, id) in (0..2_000u32).zip(alike) {
+            let mut value = std::vec![9; 200];
+            secret[64..68].copy_from_slice(&n.to_be_bytes());
+            value[100..184].copy_from_slice(&secret);
+            let mut found: Vec<Id> = substrings.within(&ledger, &value).collect();
+            found.retain(|id| !prefixes.contains(id));
+            assert_eq!(found, [id]);
+            value[183] ^= 1;
+            assert!(substrings.within(&ledger, &value).all(|id| prefixes.contains(&id)));
+        }
+        // Every prefix at every place: the value's first 64 bytes are alike.
+        let found = |len: usize| substrings.within(&ledger, &secret[..len]).collect::<Vec<_>>();
+        assert_eq!(found(32), [prefixes[0]]);
+        assert_eq!(found(64).iter().filter(|id| **id == prefixes[2]).count(), 1);
+        assert_eq!(found(64).iter().filter(|id| **id == prefixes[0]).count(), 33);
+        assert_eq!(found(64).iter().filter(|id| **id == prefixes[1]).count(), 25);
     }
 }
