@@ -3,9 +3,9 @@
 
 use super::disk::{Disk, Fault};
 use super::{Device, Pair, Session, key, pair, rng};
-use noescrow::StorageKey;
 use noescrow::durable::{CommitError, Durable, LoadError, RotateError, Rotated, Subject, rotate_storage_key};
 use noescrow::error::RestoreError;
+use noescrow::{InitiateOptions, StorageKey};
 
 fn new_key() -> StorageKey {
     StorageKey::new([0x55; 32])
@@ -81,6 +81,30 @@ fn a_state_of_the_old_key_cannot_save_after_a_rotation() {
     assert_eq!(pair.receive(true, &reply), b"new key");
     let late = pair.disks[0].outbox[3].clone();
     assert_eq!(pair.receive(false, &late), b"text");
+}
+
+/// SN-1.6, SN-1.7: beginning a session writes no row of the device, but the session would be sealed under the old key.
+#[test]
+fn a_device_of_the_old_key_cannot_begin_a_session_after_a_rotation() {
+    let mut pair = full_disk();
+    let device = pair.devices[0].subject();
+    assert!(rotate_all(&mut pair.disks[0]).iter().all(Result::is_ok));
+    let bundle = super::bundle(&mut pair.devices[1], &mut pair.disks[1], false, &mut pair.rng);
+    let begun =
+        pair.devices[0].initiate(bundle, b"hi", InitiateOptions::unverified(super::NOW), &mut pair.rng).unwrap();
+    assert_eq!(begun.save(&mut pair.disks[0]).unwrap_err().error, CommitError::Stale);
+    assert_eq!(loadable(&mut pair.disks[0], &key()), 0);
+    // Control: loaded again, it begins one, under the new key. Saving it once more recognizes it.
+    pair.devices[0] = Durable::<Device>::load(&mut pair.disks[0], &new_key(), &device, 0, &mut pair.rng).unwrap();
+    let before = loadable(&mut pair.disks[0], &new_key());
+    let bundle = super::bundle(&mut pair.devices[1], &mut pair.disks[1], false, &mut pair.rng);
+    let begun =
+        pair.devices[0].initiate(bundle, b"hi", InitiateOptions::unverified(super::NOW), &mut pair.rng).unwrap();
+    pair.disks[0].faults = vec![Fault::CommitsAndFails];
+    let failed = begun.save(&mut pair.disks[0]).unwrap_err();
+    assert_eq!(failed.error, CommitError::Unknown(super::disk::Broken));
+    assert!(failed.unsaved.save(&mut pair.disks[0]).is_ok());
+    assert_eq!(loadable(&mut pair.disks[0], &new_key()), before + 1);
 }
 
 /// SN-1.7, SN-2.5: rows that are sealed anew under a higher generation would pass for the newest.
