@@ -111,7 +111,8 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
     }
 
     /// Calls [`Device::initiate`]. The session and its first message are released when both are saved. The session is
-    /// sealed under the device's storage key.
+    /// sealed under the device's storage key. No row of the device is written, but the step is
+    /// [`Stale`](super::CommitError::Stale) if the store has another state of it: the storage key may have changed.
     ///
     /// # Errors
     /// [`BeginFailed`]; no session was created, and the bundle comes back.
@@ -133,7 +134,8 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
         })?;
         let mut ledger = self.ledger.begin(session.subject());
         let sent = sent(&session, &message);
-        let changes = ledger.change(&session, Some(&sent.message_id)).into_iter().collect();
+        let required = self.ledger.require().into_iter();
+        let changes = required.chain(ledger.change(&session, Some(&sent.message_id))).collect();
         let session = Durable { inner: session, ledger };
         Ok(self.ledger.hand_out((session, message), Batch { changes, received: None, sent: Some(sent) }))
     }

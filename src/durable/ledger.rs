@@ -165,6 +165,11 @@ impl Ledger {
         Some(Change { subject: self.subject, previous, revision, rows, deleted })
     }
 
+    /// Requires that the store has this state as it was last saved: another process may have changed the storage key.
+    pub(super) fn require(&self) -> Option<Change> {
+        self.revision.map(|revision| Change::requiring(self.subject, revision))
+    }
+
     fn place<P: Primitives, T: Stored<P>>(&self, name: RowName) -> Place<'_> {
         Place { kind: T::ROW_KIND, subject: &self.subject, name }
     }

@@ -37,9 +37,10 @@ pub enum RotateError<E> {
 
 /// Seals all rows of `subject` under the storage key `to` instead of `from`, in one transaction.
 ///
-/// Call it for every subject, and keep both keys until it has succeeded for all of them. After an error or a crash call
-/// it again for every subject: one that is done is recognized. A state that was loaded before has to be loaded again,
-/// because its next save is [`Stale`](CommitError::Stale).
+/// Call it for every subject: the device first, and then its sessions, listed after that, because a device that was
+/// loaded before can begin sessions under the old key until its own rows are sealed anew. Keep both keys until it has
+/// succeeded for all of them. After an error or a crash call it again for every subject: one that is done is recognized.
+/// A state that was loaded before has to be loaded again, because its next save is [`Stale`](CommitError::Stale).
 ///
 /// `newest` is the newest generation of this subject that the caller knows to have been saved, as in
 /// [`Durable::load`](super::Durable::load). Store the generation of the result in its place.

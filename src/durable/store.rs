@@ -20,7 +20,8 @@ pub struct Row {
     pub sealed: Vec<u8>,
 }
 
-/// The rows of one subject that a step wrote and deleted.
+/// The rows of one subject that a step wrote and deleted. A device that begins a session has a change without rows:
+/// nothing is written, but the store must have the device's present state.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
@@ -30,7 +31,7 @@ pub struct Change {
     pub previous: Option<Revision>,
     /// The revision that the store has afterwards. It is also in the first bytes of the core row.
     pub revision: Revision,
-    /// The rows to write. The last is the core row.
+    /// The rows to write. The last is the core row. There are none if the state is only required to be as it is.
     pub rows: Vec<Row>,
     /// The rows to delete.
     pub deleted: Vec<RowName>,
@@ -139,6 +140,11 @@ pub trait AsyncStore {
 }
 
 impl Change {
+    /// Requires that the store has this revision of the subject, and writes nothing.
+    pub(super) const fn requiring(subject: Subject, revision: Revision) -> Self {
+        Self { subject, previous: Some(revision), revision, rows: Vec::new(), deleted: Vec::new() }
+    }
+
     fn core_row(&self) -> Option<&[u8]> {
         self.rows.iter().find(|row| row.name == RowName::CORE).map(|row| &row.sealed[..])
     }
@@ -167,9 +173,11 @@ impl Batch {
     /// state reach one generation; the writer tells them apart. It depends on the message of the step, too, so that the
     /// images of one process, after a fork, do not take another image's step for their own.
     pub fn judge<B: AsRef<[u8]>>(&self, mut core_row: impl FnMut(&Subject) -> Option<B>) -> Verdict {
-        let mut verdicts = self.changes.iter().map(|change| {
+        let mut verdicts = self.changes.iter().filter_map(|change| {
             let stored = core_row(&change.subject);
-            change.judge(stored.as_ref().map(AsRef::as_ref))
+            let verdict = change.judge(stored.as_ref().map(AsRef::as_ref));
+            // What is only required is the same before and after the commit, so it does not tell which it is.
+            if change.rows.is_empty() && verdict == Verdict::Write { None } else { Some(verdict) }
         });
         let Some(first) = verdicts.next() else { return Verdict::Write };
         // A transaction has written all of a batch or none of it.

@@ -80,7 +80,11 @@ impl Disk {
         let stored = |subject| core(subject).map(generation);
         match self.check {
             Check::Judge => batch.judge(core),
-            _ if batch.changes.iter().all(|change| stored(&change.subject) < Some(change.revision.generation)) => {
+            _ if batch
+                .changes
+                .iter()
+                .all(|change| change.rows.is_empty() || stored(&change.subject) < Some(change.revision.generation)) =>
+            {
                 Verdict::Write
             }
             Check::GenerationAlone => Verdict::AlreadyCommitted,
