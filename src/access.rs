@@ -32,13 +32,16 @@ impl AccessKey {
         Self(random_secret(&RustCrypto, rng))
     }
 
-    /// Wraps a key that was received, 32 bytes. Every value is a key.
+    /// Wraps a key that was received, 32 bytes. Every value is a key. The caller must wipe its own copy.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; ACCESS_KEY_LEN]) -> Self {
         Self(Secret::new(bytes))
     }
 
     /// Returns the key, 32 bytes, for correspondents and for the server to which a message is delivered.
+    ///
+    /// # Security
+    /// Copies of the returned bytes are not wiped.
     #[must_use]
     pub const fn expose(&self) -> &[u8; ACCESS_KEY_LEN] {
         self.0.expose()

@@ -168,7 +168,7 @@ impl Relay {
     }
 
     /// Returns the ids of the one-time prekeys that have been neither handed out nor expired. The owner's device keeps
-    /// the private halves of these.
+    /// the private halves of these. They are what [`Device::replenish`](crate::Device::replenish) takes as `server_has`.
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].
