@@ -6,12 +6,15 @@
 //! The relay computes with primitives of its own; if those are a recorder, the tape has everything that the relay
 //! derives from what it knows.
 
+mod conversation;
+
 use super::endpoint::{Endpoint, storage_key};
 use super::event::{Event, pick};
 use super::prekey_model::{PREVIOUS, PrekeyModel, REPLAY};
-use super::served_bundle::{Parts, ServedBundle, ServedDirectory, with_low_order_ephemeral};
+use super::served_bundle::{ServedBundle, ServedDirectory, with_low_order_ephemeral};
 use super::side::{PerSide, Side, Who};
 use super::violation::Claim;
+use conversation::{Conversation, converse, own_parts, text};
 use noescrow::Bundle;
 use noescrow::device::Device;
 use noescrow::device::policy::LIFETIME;
@@ -36,9 +39,6 @@ type RelayDevice<P> = Device<P, Capacity<MAX_CONVERSATIONS, MAX_CONVERSATIONS>>;
 pub(crate) const NOW: UnixSeconds = UnixSeconds(1);
 /// A time at which every signed prekey has expired.
 pub(crate) const TOO_LATE: UnixSeconds = UnixSeconds(NOW.0 + LIFETIME.as_secs() + 1);
-
-/// Length of the plaintexts.
-const TEXT_LEN: usize = 32;
 
 /// How a device responds to what it is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,20 +98,6 @@ impl ReceivedBundle {
     fn duplicate(&self) -> Self {
         Self { bundle: duplicate_bundle(&self.bundle), ..*self }
     }
-}
-
-/// A handshake and its two sessions.
-#[derive(Debug)]
-struct Conversation<P> {
-    from: Who,
-    to: Who,
-    is_genuine: bool,
-    first_message: Vec<u8>,
-    text: Vec<u8>,
-    signed_prekey: u32,
-    one_time_prekey: Option<u32>,
-    begun: Session<P>,
-    accepted: Option<Session<P>>,
 }
 
 /// Two devices, a relay, and their handshakes.
@@ -481,53 +467,6 @@ impl<P: Primitives> HandshakeSim<P> {
             _ => Err(Claim::OtherSessionContinues),
         }
     }
-}
-
-/// The two ends of a conversation.
-type Ends<'a, P> = (&'a mut Session<P>, &'a mut Session<P>);
-
-impl<P> Conversation<P> {
-    /// The session of `who`, and its peer's.
-    fn ends_of(&mut self, who: Who) -> Option<Ends<'_, P>> {
-        let accepted = self.accepted.as_mut()?;
-        Some(if self.from == who { (&mut self.begun, accepted) } else { (accepted, &mut self.begun) })
-    }
-}
-
-/// What the relay's own device would publish, without a one-time prekey once it has as many as it has room for.
-fn own_parts<P: Primitives>(device: &mut RelayDevice<P>, rng: &mut impl CryptoRng) -> Option<Parts> {
-    let room = MAX_CONVERSATIONS.saturating_sub(device.one_time_prekeys_left()).min(1);
-    let mut published = device.publish(room, NOW, rng).ok()?;
-    let one_time_prekey = published.one_time_prekeys.pop().map(|prekey| prekey.to_bytes().to_vec());
-    Some(Parts {
-        identity: published.identity.to_bytes().to_vec(),
-        signed_prekey: published.signed_prekey.to_bytes().to_vec(),
-        one_time_prekey,
-    })
-}
-
-fn text(rng: &mut impl CryptoRng) -> Vec<u8> {
-    let mut text = std::vec![0; TEXT_LEN];
-    rng.fill_bytes(&mut text);
-    text
-}
-
-/// Checks that a message opens in each direction. Returns both texts, the initiator's first, and the bytes sent.
-fn converse<P: Primitives>(
-    conversation: &mut Conversation<P>,
-    rng: &mut impl CryptoRng,
-) -> Result<([Vec<u8>; 2], Vec<u8>), Claim> {
-    let texts = [text(rng), text(rng)];
-    let [one, other] = &texts;
-    let Some(accepted) = &mut conversation.accepted else { return Err(Claim::HandshakeSucceeds) };
-    let question = conversation.begun.encrypt(one, rng).map_err(|_| Claim::Sends)?;
-    let read = accepted.decrypt(&question).map_err(|_| Claim::MustOpen)?;
-    let answer = accepted.encrypt(other, rng).map_err(|_| Claim::Sends)?;
-    let answered = conversation.begun.decrypt(&answer).map_err(|_| Claim::MustOpen)?;
-    if (&read.plaintext, &answered.plaintext) != (one, other) {
-        return Err(Claim::OpensToWhatWasSent);
-    }
-    Ok((texts, [question, answer].concat()))
 }
 
 #[cfg(test)]
