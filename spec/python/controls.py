@@ -17,8 +17,9 @@ from noescrow import (
     labels,
     mlkem,
     primitives,
-    snapshot,
     sparse,
+    stored_device,
+    stored_session,
     triple,
     wire,
 )
@@ -201,7 +202,7 @@ ALL = [
         "rollback",
         "generations are not compared",
         "snapshots",
-        snapshot,
+        stored_session,
         "unseal",
         lambda right: lambda kind, data, key, newest, *scope: right(kind, data, key, 0, *scope),
     ),
@@ -209,7 +210,7 @@ ALL = [
         "session-invariants",
         "a stored Double Ratchet is not checked",
         "invariants",
-        snapshot,
+        stored_session,
         "_check_double",
         lambda *_: None,
     ),
@@ -217,12 +218,12 @@ ALL = [
         "sparse-invariants",
         "a stored sparse ratchet is not checked",
         "invariants",
-        snapshot,
+        stored_session,
         "_check_sparse",
         lambda *_: None,
     ),
     _value(
-        "device-invariants", "a stored device is not checked", "invariants", snapshot, "_check_device", lambda _: None
+        "device-invariants", "a stored device is not checked", "invariants", stored_device, "_check_device", lambda _: None
     ),
     # §12 to §14.
     Control(

@@ -6,7 +6,7 @@ import json
 import random
 import subprocess
 
-from noescrow import client, errors, snapshot
+from noescrow import client, errors, snapshot, stored_device, stored_session
 
 SIDES = ("rust", "python")
 DEFAULT_PEER = ["cargo", "run", "--quiet", "--release", "--example", "peer", "--"]
@@ -127,11 +127,11 @@ class RustDevice:
 
 
 def session_snapshot(session: client.Session, key: bytes, generation: int) -> Snapshot:
-    return Snapshot.of(snapshot.snapshot_session(session, key, generation), snapshot.subject_of_session(session))
+    return Snapshot.of(stored_session.snapshot_session(session, key, generation), snapshot.subject_of_session(session))
 
 
 def device_snapshot(device: client.Device, key: bytes, generation: int) -> Snapshot:
-    return Snapshot.of(snapshot.snapshot_device(device, key, generation), snapshot.subject_of_device(device))
+    return Snapshot.of(stored_device.snapshot_device(device, key, generation), snapshot.subject_of_device(device))
 
 
 class PythonSession:
@@ -148,7 +148,7 @@ class PythonSession:
         return session_snapshot(self.session, key, generation)
 
     def restore(self, data: Snapshot, key: bytes, newest: int = 0) -> "PythonSession":
-        return PythonSession(snapshot.restore_session(data, key, data.subject, newest), self.rng)
+        return PythonSession(stored_session.restore_session(data, key, data.subject, newest), self.rng)
 
     def id(self) -> bytes:
         return self.session.id
@@ -188,7 +188,7 @@ class PythonDevice:
         return device_snapshot(self.device, key, generation)
 
     def restore(self, data: Snapshot, key: bytes, newest: int = 0) -> "PythonDevice":
-        return PythonDevice(self.rng, 0, snapshot.restore_device(data, key, data.subject, newest))
+        return PythonDevice(self.rng, 0, stored_device.restore_device(data, key, data.subject, newest))
 
 
 class Environment:

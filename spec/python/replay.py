@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from noescrow import client, errors, identity, mlkem, prekeys, primitives, snapshot
+from noescrow import client, errors, identity, mlkem, prekeys, primitives, stored_device, stored_session
 
 
 class Difference(Exception):
@@ -186,12 +186,12 @@ class Replay:
         device = self.devices.get(event.get("device", name if kind == "device" else None))
         failed_restore = event["do"] == "restore" and "refused" in event
         if session is not None and not (event["do"] in ("accept", "initiate", "restore", "foreign") and "refused" in event):
-            results["session_sha256"] = primitives.sha256(snapshot.session_state(session))
+            results["session_sha256"] = primitives.sha256(stored_session.session_state(session))
             results["epoch"] = 0 if session.is_abandoned else session.triple.sparse.newest
             if session.is_abandoned:
                 results["abandoned"] = True
         if device is not None and not (event["do"] == "initiate" and "refused" not in event) and not failed_restore:
-            results["device_sha256"] = primitives.sha256(snapshot.device_state(device))
+            results["device_sha256"] = primitives.sha256(stored_device.device_state(device))
 
     def bytes_of(self, event: dict, name: str) -> bytes:
         return bytes.fromhex(event["bytes"] if "bytes" in event else self.events[event["of"]][name])
@@ -258,16 +258,16 @@ class Replay:
     def do_store(self, event: dict, draws: Draws) -> dict:
         key, generation = bytes.fromhex(event["storage_key"]), event["generation"]
         if event["kind"] == "session":
-            return {"snapshot": snapshot.snapshot_session(self.sessions[event["name"]], key, generation)}
-        return {"snapshot": snapshot.snapshot_device(self.devices[event["name"]], key, generation)}
+            return {"snapshot": stored_session.snapshot_session(self.sessions[event["name"]], key, generation)}
+        return {"snapshot": stored_device.snapshot_device(self.devices[event["name"]], key, generation)}
 
     def do_restore(self, event: dict, draws: Draws) -> dict:
         data, key = self.bytes_of(event, "snapshot"), bytes.fromhex(event["storage_key"])
         subject = bytes.fromhex(event["subject"])
         if event["kind"] == "session":
-            self.sessions[event["name"]] = snapshot.restore_session(data, key, subject, event["newest"])
+            self.sessions[event["name"]] = stored_session.restore_session(data, key, subject, event["newest"])
         else:
-            self.devices[event["name"]] = snapshot.restore_device(data, key, subject, event["newest"])
+            self.devices[event["name"]] = stored_device.restore_device(data, key, subject, event["newest"])
         return {}
 
     def numbers(self, event: dict) -> dict:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from noescrow import client, double, snapshot
+from noescrow import client, double, snapshot, stored_device, stored_session
 from replay import WORDS, Replay
 
 STORAGE_KEY = bytes([0xA5]) * 32
@@ -165,7 +165,7 @@ class Stage:
         """Restores a state that the scenario made; `bytes` are a state of the session or device called `of`."""
         kind = "device" if (of or name) in self.replay.devices and (of or name) not in self.replay.sessions else "session"
         if isinstance(state, (client.Session, client.Device)):
-            encoded = snapshot.session_state(state) if kind == "session" else snapshot.device_state(state)
+            encoded = stored_session.session_state(state) if kind == "session" else stored_device.device_state(state)
         else:
             encoded = state
         if kind == "session":

@@ -8,9 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-from scenes import braid, chains, handshakes, keys, states
+from scenes import braid, braid_failures, chains, device_states, epochs, handshakes, keys, sealing, session_states
 
-ALL = [scene for module in (keys, handshakes, chains, braid, states) for scene in module.ALL]
+MODULES = (keys, handshakes, chains, braid, braid_failures, epochs, sealing, session_states, device_states)
+ALL = [scene for module in MODULES for scene in module.ALL]
 
 
 def main() -> int:

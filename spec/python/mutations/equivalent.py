@@ -11,7 +11,7 @@ MUTANTS: list[Mutant] = [
     # No send changes the sending epoch, and what a send adds is above it: there is nothing to retire.
     Mutant("SP-S1.2", "nothing is retired by sending", "sparse.py", "        self._fold(key)\n        self._retire()\n        # SP-S2", "        self._fold(key)\n        # SP-S2"),
     # Opening 0 has no receiving chain and sends: at step 0, SN-2.18 then wants A2B.
-    Mutant("SN-2.15", "unanswered, of any direction", "snapshot.py", "            _require(not is_dead)\n            _require(triple.direction == A2B)\n", "            _require(not is_dead)\n"),
+    Mutant("SN-2.15", "unanswered, of any direction", "stored_session.py", "            require(not is_dead)\n            require(triple.direction == A2B)\n", "            require(not is_dead)\n"),
 ]
 CONTROLS = [
     Mutant("DR-D7.1", "the control: the same sum", "double.py", "return hmac(chain_key, b\"\\x02\"), hmac(chain_key, b\"\\x01\")", "ck, mk = hmac(chain_key, b\"\\x02\"), hmac(chain_key, b\"\\x01\")\n    return ck, mk"),

@@ -1,97 +1,18 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""§11: what is sealed, and every invariant of what is stored."""
+"""§11: every invariant of a stored session."""
 
 import copy
 from dataclasses import replace
 
 import forge
-from noescrow import braid, client, labels, primitives, snapshot
+from noescrow import braid, client, primitives, snapshot, stored_session
 from noescrow.double import Due, NotYet, Sending
 from noescrow.erasure import Decoder
-from noescrow.primitives import expand, hmac
 from noescrow.sparse import Chain
-from noescrow.wire import u8, u32, u64
-from stage import STORAGE_KEY, Stage
+from noescrow.wire import u8, u32
+from stage import Stage
 
 R = "refused"
-
-
-def sealing() -> Stage:
-    """SN-1, SN-2: the sealed form."""
-    stage = Stage("sealing", "Sealed states: another key, kind, subject, generation, version, salt.")
-    stage.device("Alice")
-    stage.device("Bob")
-    a, b = stage.pair("S")
-    stored = stage.play("store", kind="session", name=b, storage_key=STORAGE_KEY, generation=5)
-    data, subject = bytes.fromhex(stored["snapshot"]), snapshot.subject_of_session(stage.session(b))
-
-    def refuse(why: str, changed: bytes, word: str = R, kind: str = "session", **how) -> None:
-        how = {"subject": subject} | how
-        stage.restore(kind, b, changed, refused=word, why=why, **how)
-
-    refuse("SN-2.3: another storage key", data, key=forge.flipped(STORAGE_KEY, 0))
-    refuse("SN-2.2: a session as a device", data, kind="device")
-    for at, what in ((0, "signing key"), (32, "DH key"), (95, "id")):
-        refuse(f"SN-2.3: another subject's {what}", data, subject=forge.flipped(subject, at))
-    refuse("SN-2.5: an older generation", data, "older generation", newest=6)
-    stage.restore("session", b, data, subject, newest=5, why="SN-2.5: the newest generation")
-    for cut in (b"", data[:1], data[:73], data[:-1], data + b"\0"):
-        refuse("SN-2.1, SN-2.3: another length", cut)
-    refuse("SN-2.1: too short, and of a newer version", b"\2" + data[1:73])
-    refuse("SN-2.1: of version 2", b"\2" + data[1:], "newer version")
-    refuse("SN-2.1: of version 255", b"\xff" + data[1:], "newer version")
-    refuse("SN-2.2: of version 0", b"\0" + data[1:])
-    for at, what in ((1, "kind"), (9, "generation"), (10, "writer"), (26, "salt"), (58, "ciphertext"), (len(data) - 1, "tag")):
-        refuse(f"SN-2.3: another {what}", forge.flipped(data, at, 2 if at == 1 else 1))
-    state = snapshot.session_state(stage.session(b))
-
-    def sealed(**how) -> bytes:
-        return _seal(state, subject, **how)
-
-    stage.restore("session", b, sealed(), subject, why="SN-1: made by hand")
-    refuse("SN-2.4: another salt, and a seal that fits it", sealed(salt=bytes(32)))
-    refuse("SN-2.4: a salt over another scope", sealed(salted_subject=bytes(96)))
-    refuse("SN-2.2: sealed as a device", sealed(kind=2))
-    refuse("SN-2.2: sealed as a row", sealed(kind=3))
-    refuse("SN-2.2: sealed as version 0", sealed(version=0))
-    refuse("SN-2.3: sealed without the scope", sealed(scope=b""))
-    refuse("SN-2.3: sealed under the name of a part", sealed(scope=subject + u8(1) + bytes(8)))
-    stage.restore("session", b, sealed(writer=bytes([7]) * 16), subject, why="SN-2: the writer is not checked")
-    stage.restore("session", b, sealed(generation=2**64 - 1), subject, newest=2**64 - 1, why="SN-2.5: the last generation")
-    refuse("SN-2.6: a byte after the state", _seal(state + b"\0", subject))
-    refuse("SN-2.6: a byte too few", _seal(state[:-1], subject))
-    # Another device and session with the same key; equal states give equal bytes.
-    again = stage.play("store", kind="session", name=b, storage_key=STORAGE_KEY, generation=5)
-    other = stage.play("store", kind="session", name=b, storage_key=STORAGE_KEY, generation=6)
-    if again["snapshot"] != stored["snapshot"] or other["snapshot"] == stored["snapshot"]:
-        raise AssertionError
-    for name in ("Alice", "Bob"):
-        device = stage.play("store", kind="device", name=name, storage_key=STORAGE_KEY, generation=1)
-        who = snapshot.subject_of_device(stage.device_of(name))
-        stage.play("restore", kind="device", name=name, storage_key=STORAGE_KEY, newest=1, subject=who, of=device["at"])
-        stage.play(
-            "restore", R, "SN-2.2: a device as a session", kind="session", name="never", storage_key=STORAGE_KEY, newest=1, subject=who, of=device["at"]
-        )
-    return stage
-
-
-def _seal(
-    state: bytes,
-    subject: bytes,
-    version: int = 1,
-    kind: int = 1,
-    generation: int = 1,
-    writer: bytes = bytes(16),
-    salt: bytes | None = None,
-    salted_subject: bytes | None = None,
-    scope: bytes | None = None,
-) -> bytes:
-    head = u8(version) + u8(kind) + u64(generation) + writer
-    scope = subject + bytes(9) if scope is None else scope
-    salted = (salted_subject or subject) + bytes(9)
-    salt = salt or hmac(expand(STORAGE_KEY, labels.L_SALT, 32), head + salted + state)
-    key = expand(STORAGE_KEY, labels.L_SEAL + salt, 44)
-    return head + salt + primitives.seal(key[:32], key[32:], head + salt + scope, state)
 
 
 def _base(name: str, comment: str, chunk: int = 256) -> tuple[Stage, str, str]:
@@ -266,10 +187,10 @@ def _parts(stage: Stage, good: client.Session, b: str) -> None:
     """§11.3, on bytes."""
     bare = copy.deepcopy(good)
     bare.triple.double.kept, bare.triple.sparse.kept = {}, {}
-    core = snapshot.session_state(bare)
-    parts = snapshot.session_state(good)[len(core) :]
-    ec = snapshot._key_parts(1, good.triple.double.kept)
-    pq = snapshot._key_parts(2, good.triple.sparse.kept)
+    core = stored_session.session_state(bare)
+    parts = stored_session.session_state(good)[len(core) :]
+    ec = snapshot.key_parts(1, good.triple.double.kept)
+    pq = snapshot.key_parts(2, good.triple.sparse.kept)
     if parts != ec + pq:
         raise AssertionError
 
@@ -280,7 +201,7 @@ def _parts(stage: Stage, good: client.Session, b: str) -> None:
     case("SN-2.10: the sparse ratchet's first", pq + ec)
     last = max(at for at in good.triple.sparse.kept)
     newest = {at: key for at, key in good.triple.sparse.kept.items() if (at[0], at[1] // 32) == (last[0], last[1] // 32)}
-    case("SN-2.10: the last part twice", ec + pq + snapshot._key_parts(2, newest))
+    case("SN-2.10: the last part twice", ec + pq + snapshot.key_parts(2, newest))
     step = good.triple.double.step
     empty = snapshot.name_of(1, min(good.triple.double.header_keys), 7) + u32(0)
     case("SN-2.8: an empty mask", empty + ec + pq)
@@ -294,13 +215,13 @@ def _parts(stage: Stage, good: client.Session, b: str) -> None:
     wide = copy.deepcopy(good)
     wide.triple.double.kept |= {(at, number): bytes([number % 251]) * 32 for number in (31, 32, 63, 64, 2**32 - 1)}
     stage.put("copy", wide, None, "SN-2.8: pages of 32", of=b)
-    pages = [snapshot._key_parts(1, {key: value}) for key, value in sorted(wide.triple.double.kept.items()) if key[0] == at and key[1] in (31, 32)]
+    pages = [snapshot.key_parts(1, {key: value}) for key, value in sorted(wide.triple.double.kept.items()) if key[0] == at and key[1] in (31, 32)]
     case("SN-2.10: pages that descend", pages[1] + ec[: len(ec)] + pq if step else b"")
 
 
 def _forms(stage: Stage, good: client.Session, a: str, b: str) -> None:
     """SN-2.12 on bytes, openings, foreign and dead sessions."""
-    state = snapshot.session_state(good)
+    state = stored_session.session_state(good)
     opening = 1 + 256 + 64
     chunk = opening + 33
     places = [("has_parties", 0, 2), ("opening", opening, 3), ("chunk size", chunk, 4), ("sending", chunk + 33, 3)]
@@ -316,7 +237,7 @@ def _forms(stage: Stage, good: client.Session, a: str, b: str) -> None:
     stage.put("copy", state[:number] + u8(12) + state[number + 1 :], R, "BM-8: a twelfth state", of=b)
     twice = copy.deepcopy(good)
     _in_decapsulator(twice.triple.sparse, braid.HeaderSent(bytes(64), 1, Decoder(960, 256, {1: bytes(256), 2: bytes(256)})))
-    data = snapshot.session_state(twice)
+    data = stored_session.session_state(twice)
     again = data.replace(b"\0\2" + bytes(256), b"\0\1" + bytes(256), 1)
     stage.put("copy", again, R, "BM-8: chunks of one index twice", of=b)
     fits = {
@@ -399,7 +320,7 @@ def _foreign(stage: Stage) -> None:
     stage.deliver("F C", first, R, "KS-4.1: another context")
     stage.deliver("F B", first)
     stage.pass_on("F B", "F A")
-    state = snapshot.session_state(stage.session("F B"))
+    state = stored_session.session_state(stage.session("F B"))
     at = state.index(u8(1) + stage.session("F B").triple.sparse.root)
     stage.put("copy", state[:at] + u8(2) + state[at + 1 :], R, "SN-2.12: direction = 2, without parties", of="F B")
     answered = copy.deepcopy(stage.session("F A"))
@@ -415,7 +336,7 @@ def _foreign(stage: Stage) -> None:
             session = copy.deepcopy(good)
             session.opening = opening
             stage.put("copy", session, R, f"SN-2.14: no parties, {what}", of=name)
-        state = snapshot.session_state(good)
+        state = stored_session.session_state(good)
         # flag, AD, id, opening.
         stage.put("copy", state[:66] + u8(1) + state[67:], R, "SN-2.14: no parties, and chunks of 64 bytes", of=name)
 
@@ -434,7 +355,7 @@ def _dead(stage: Stage) -> None:
         dead.triple.double = dead.triple.sparse = None
         stage.put("copy", dead, None, "SN-2.28: abandoned", of=name)
         stage.send("copy", refused="abandoned", why="FL-3.2: after a restart")
-        state = snapshot.session_state(dead)
+        state = stored_session.session_state(dead)
         start = 1 + 256 + 64 + (1 if name == a else 33) + 1
         double = [("RK", 0), ("sending", 32), ("DHr", 64), ("PN", 68), ("receiving chain", 69), ("NHKs", 70), ("NHKr", 102), ("step", 137), ("count", 141)]
         for what, at in double:
@@ -451,123 +372,4 @@ def _dead(stage: Stage) -> None:
     stage.put("copy", fresh, R, "SN-2.15: abandoned, and unanswered", of=first)
 
 
-def devices() -> Stage:
-    """Every invariant of a stored device."""
-    stage = Stage("device_states", "States of devices that are sealed correctly, and impossible.")
-    stage.device("Alice")
-    stage.device("Bob")
-    keys = stage.publish("Bob", 4)
-    old = stage.initiate("A0", stage.bundle("Bob"))
-    stage.play("rotate", device="Bob", now=1_500)
-    stage.accept("B0", old)
-    stage.accept("B1", stage.initiate("A1", stage.bundle("Bob")))
-    stage.accept("B2", stage.initiate("A2", stage.bundle("Bob", keys[1])))
-    good = copy.deepcopy(stage.device_of("Bob"))
-    stage.put("Bob", good, why="SN-2.30: as it was")
-
-    def case(rule: str, what: str, change, refused: str | None = R) -> None:
-        device = copy.deepcopy(good)
-        change(device)
-        stage.put("copy", device, refused, f"{rule}: {what}", of="Bob")
-
-    def renumber(own, number: int) -> None:
-        own.prekey = replace(own.prekey, id=number)
-        own.digest = primitives.sha256(own.prekey.described().description)
-
-    def alter(own, **fields) -> None:
-        own.prekey = replace(own.prekey, **fields)
-        own.digest = primitives.sha256(own.prekey.described().description)
-
-    case("SN-2.30", "a one-time prekey of id 0", lambda d: renumber(d.one_time[0], 0))
-    case("SN-2.30", "a signed prekey of id 0", lambda d: (setattr(d.signed, "replay", []), renumber(d.signed, 0)))
-    case("SN-2.30", "two one-time prekeys of one id", lambda d: renumber(d.one_time[0], d.one_time[1].prekey.id))
-    case("SN-2.30", "a one-time prekey of the signed one's id", lambda d: renumber(d.one_time[0], d.signed.prekey.id))
-    case("SN-2.30", "a one-time prekey of the previous one's id", lambda d: renumber(d.one_time[0], d.previous[0].prekey.id))
-    case("SN-2.30", "both signed prekeys of one id", lambda d: (setattr(d.previous[0], "replay", []), renumber(d.previous[0], d.signed.prekey.id)))
-    for what, which in (("one-time", lambda d: d.one_time[0]), ("signed", lambda d: d.signed), ("previous", lambda d: d.previous[0])):
-        case("SN-2.30", f"a {what} prekey of max_version 0", lambda d: alter(which(d), max_version=0))
-        case("SN-2.32", f"another digest of a {what} prekey", lambda d: setattr(which(d), "digest", bytes(32)))
-        case("SN-2.32", f"another key of a {what} prekey than was described", lambda d: setattr(which(d), "prekey", replace(which(d).prekey, dh_private=bytes([3]) * 32)))
-        case("SN-2.32", f"another expiry of a {what} prekey than was described", lambda d: setattr(which(d), "prekey", replace(which(d).prekey, expiry=1)))
-        case("SN-2.30", f"a {what} prekey of max_version 255", lambda d: alter(which(d), max_version=255), None)
-    as_signed = lambda own: primitives.sha256(replace(own.prekey, kind=1).described().description)
-    case("SN-2.32", "the digest of a signed prekey, at a one-time one", lambda d: setattr(d.one_time[0], "digest", as_signed(d.one_time[0])))
-    more = lambda count: lambda d: [d.previous.append(_another(d.previous[0], 1_000 + i)) for i in range(count)]
-    case("SN-2.35", "15 previous ones", more(14), None)
-    case("SN-2.35", "16 previous ones", more(15))
-    entries = lambda count: lambda d: setattr(d.signed, "replay", [primitives.sha256(u32(i))[:16] for i in range(count)])
-    case("SN-2.35", "a full record", entries(labels.REPLAY_RECORD), None)
-    case("SN-2.35", "one entry too many", entries(labels.REPLAY_RECORD + 1))
-    case("SN-2.31", "a claim whose base is not the clock's", lambda d: setattr(d, "clock", client.Clock(d.clock.now, (9_000_000, d.clock.now - 1))))
-    case("SN-2.31", "a claim", lambda d: setattr(d, "clock", client.Clock(d.clock.now, (9_000_000, d.clock.now))), None)
-    case("SN-2.31", "a budget above a day's", lambda d: setattr(d, "left", 145))
-    case("SN-2.31", "a day's budget", lambda d: setattr(d, "left", 144), None)
-    for seen, since, refused in ((3, 0, R), (0, 1, R), (1, 1, R), (2, 1, None), (1, 0, None), (2, 0, None)):
-        change = lambda d, seen=seen, since=since: (setattr(d.one_time[0], "seen", seen), setattr(d.one_time[0], "since", since))
-        case("SN-2.31", f"seen {seen}, since {since}", change, refused)
-
-    def forgotten(own) -> None:
-        own.prekey = replace(own.prekey, kem_seed=bytes(64))
-        own.has_last_resort, own.replay = False, []
-
-    case("SN-2.33", "a previous one without its last-resort key", lambda d: forgotten(d.previous[0]), None)
-    case("SN-2.33", "the current one without its last-resort key", lambda d: forgotten(d.signed))
-    case("SN-2.33", "no last-resort key, and a KEM seed", lambda d: setattr(d.previous[0], "has_last_resort", False) or setattr(d.previous[0], "replay", []))
-    case("SN-2.33", "no last-resort key, and a replay record", lambda d: (forgotten(d.previous[0]), d.previous[0].replay.append(bytes(16))))
-    gone = copy.deepcopy(good)
-    forgotten(gone.previous[0])
-    late = [stage.initiate(f"Late {i}", _bundle_of(good, good.previous[0], one_time)) for i, one_time in enumerate((None, good.one_time[0]))]
-    stage.put("Bob", gone, why="PP-6.2: the last-resort key of a previous signed prekey is deleted")
-    stage.accept("never", late[0], refused="prekey gone", why="HS-R1.4: its KEM seed has been deleted")
-    stage.accept("B late", late[1], why="HS-R1.4: with a one-time prekey it is not needed")
-    _device_parts(stage, good)
-    return stage
-
-
-def _bundle_of(device: client.Device, signed, one_time) -> bytes:
-    published = [own.prekey.published(device.signing_seed).to_bytes() for own in (signed, one_time) if own]
-    return device.identity.to_bytes() + published[0] + (u8(1) + published[1] if one_time else u8(0))
-
-
-def _another(signed: client.Signed, number: int) -> client.Signed:
-    prekey = replace(signed.prekey, id=number)
-    return client.Signed(prekey, primitives.sha256(prekey.described().description))
-
-
-def _device_parts(stage: Stage, good: client.Device) -> None:
-    bare = copy.deepcopy(good)
-    bare.one_time, bare.signed.replay, bare.previous[0].replay = [], [], []
-    core = snapshot.device_state(bare)
-    prekeys = [snapshot.name_of(3, own.prekey.id, 0) + snapshot._one_time(own) for own in good.one_time]
-    current, previous = good.signed.prekey.id, good.previous[0].prekey.id
-    page = lambda number, at, count: snapshot.name_of(4, number, at) + u8(count) + b"".join(primitives.sha256(u32(at * 32 + i))[:16] for i in range(count))
-
-    def case(why: str, parts: list[bytes], refused: str | None = R) -> None:
-        stage.put("copy", core + b"".join(parts), refused, why, of="Bob")
-
-    case("SN-2.10: no parts", [], None)
-    case("SN-2.10: one-time prekeys in another order", prekeys[::-1], None)
-    case("SN-2.10: records in one order", [page(current, 0, 1), page(previous, 0, 1)], None)
-    case("SN-2.10: records in the other order", [page(previous, 0, 1), page(current, 0, 1)], None)
-    case("SN-2.10: a one-time prekey twice", [prekeys[0], prekeys[0]])
-    case("SN-2.10: a one-time prekey after a record", [page(current, 0, 1), prekeys[0]])
-    case("SN-2.9: two pages", [page(current, 0, 32), page(current, 1, 1)], None)
-    case("SN-2.9: a page twice", [page(current, 0, 32), page(current, 0, 32)])
-    case("SN-2.9: a page that is not full before another", [page(current, 0, 31), page(current, 1, 1)])
-    case("SN-2.9: a gap between pages", [page(current, 0, 32), page(current, 2, 1)])
-    case("SN-2.9: no first page", [page(current, 1, 1)])
-    case("SN-2.9: pages that descend", [page(current, 1, 1), page(current, 0, 32)])
-    case("SN-2.9: an empty page", [page(current, 0, 0)])
-    case("SN-2.9: 33 entries", [page(current, 0, 33)])
-    case("SN-2.34: a record of a prekey that is not kept", [page(7, 0, 1)])
-    case("SN-2.34: a record of a one-time prekey", [prekeys[0], page(good.one_time[0].prekey.id, 0, 1)])
-    own = good.one_time[0]
-    case("SN-2.34: a one-time prekey under another's name", [snapshot.name_of(3, 77, 0) + snapshot._one_time(own)])
-    case("SN-2.34: a one-time prekey on a page", [snapshot.name_of(3, own.prekey.id, 1) + snapshot._one_time(own)])
-    case("SN-2.10: a session's part", [snapshot.name_of(1, 1, 0) + u32(1) + bytes(32)])
-    case("SN-2.10: a part of another number", [snapshot.name_of(5, 1, 0) + u32(1) + bytes(32)])
-    case("SN-2.6: a byte too few", [prekeys[0][:-1]])
-    case("SN-2.6: a byte too many", [prekeys[0], b"\3"])
-
-
-ALL = [sealing, sessions, devices]
+ALL = [sessions]
