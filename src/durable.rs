@@ -104,6 +104,7 @@
 
 mod device;
 mod ledger;
+mod loading;
 mod reading;
 mod rotation;
 mod session;
@@ -112,17 +113,16 @@ mod unsaved;
 
 pub use crate::snapshot::{Revision, RowName, Subject};
 pub use device::{Accepted, BeginFailed, Begun, DurablePending};
+pub use loading::Durably;
 pub use rotation::{RotateError, Rotated, rotate_storage_key, rotate_storage_key_async};
 pub use store::{AsyncStore, Batch, Change, CommitError, MESSAGE_ID_LEN, Received, Row, Sent, Store, Verdict};
 pub use unsaved::{SaveFailed, Unsaved};
 
 use crate::error::RestoreError;
 use crate::primitives::Primitives;
-use crate::snapshot::{StorageKey, Stored};
-use crate::wipe;
-use alloc::vec::Vec;
+use crate::snapshot::Stored;
 use core::fmt;
-use ledger::{Ledger, OpenedRows};
+use ledger::Ledger;
 
 /// A session or device whose every step must be saved before its outcome is released.
 ///
@@ -186,33 +186,6 @@ impl<T> Durable<T> {
 fn create<P: Primitives, T: Stored<P>>(inner: T, mut ledger: Ledger) -> Unsaved<'static, Durable<T>> {
     let changes = ledger.change(&inner, None).into_iter().collect();
     Unsaved::owning(Durable { inner, ledger }, Batch { changes, ..Batch::default() })
-}
-
-fn restore<P: Primitives, T: Stored<P>>(
-    primitives: P,
-    rows: Vec<Row>,
-    key: &StorageKey,
-    subject: &Subject,
-    newest: u64,
-    writer: [u8; 16],
-) -> Result<Durable<T>, RestoreError> {
-    wipe::wipe_stack_around::<{ wipe::DEVICE }, _>(|| {
-        let opened = OpenedRows::open(&primitives, rows, key, (subject, T::ROW_KIND, T::OLDEST_VERSION))?;
-        if opened.revision.generation < newest {
-            return Err(RestoreError::Rollback);
-        }
-        let (inner, ledger) = opened.load(primitives, key, subject, writer)?;
-        Ok(Durable { inner, ledger })
-    })
-}
-
-/// Restores what a store has loaded.
-fn loaded<T, E>(
-    rows: Result<Vec<Row>, E>,
-    restore: impl FnOnce(Vec<Row>) -> Result<T, RestoreError>,
-) -> Result<T, LoadError<E>> {
-    let rows = rows.map_err(LoadError::Store)?;
-    if rows.is_empty() { Err(LoadError::Missing) } else { restore(rows).map_err(LoadError::Refused) }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Durable<T> {

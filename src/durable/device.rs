@@ -3,17 +3,17 @@
 
 use super::ledger::{Ledger, draw_writer};
 use super::session::{message_id, received, sent};
-use super::store::{AsyncStore, Batch, Row, Store};
-use super::{Durable, LoadError, StepError, Unsaved, create, loaded, restore};
+use super::store::Batch;
+use super::{Durable, StepError, Unsaved, create};
 use crate::device::{AcceptFailed, Capacities, Device, InitiateFailed, InitiateOptions, Pending};
-use crate::error::{AcceptError, InitiateError, PrekeyError, RestoreError};
+use crate::error::{AcceptError, InitiateError, PrekeyError};
 use crate::identity::Identity;
 use crate::payload::{Opened, Payload};
 use crate::prekeys::{Bundle, Prekey, Publication};
 use crate::primitives::Primitives;
 use crate::ratchet::skipped::Heap;
 use crate::session::Session;
-use crate::snapshot::{StorageKey, Subject};
+use crate::snapshot::StorageKey;
 use crate::time::UnixSeconds;
 use alloc::vec::Vec;
 use core::convert::Infallible;
@@ -45,59 +45,6 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
     pub fn new(device: Device<P, C>, key: &StorageKey, rng: &mut impl CryptoRng) -> Unsaved<'static, Self> {
         let ledger = Ledger::new(device.subject(), key, draw_writer(rng));
         create(device, ledger)
-    }
-
-    /// Restores the device `subject` from its rows. `newest` is the newest generation that the caller knows to have
-    /// been saved. Draws 16 bytes from `rng`.
-    ///
-    /// # Errors
-    /// [`RestoreError`]. A state with more prekeys or replay entries than `C` has space for is
-    /// [`Refused`](RestoreError::Refused).
-    pub fn restore(
-        rows: Vec<Row>,
-        key: &StorageKey,
-        subject: &Subject,
-        newest: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, RestoreError>
-    where
-        P: Default,
-    {
-        restore(P::default(), rows, key, subject, newest, draw_writer(rng))
-    }
-
-    /// Loads the device `subject` from a store and restores it, as [`restore`](Self::restore) does.
-    ///
-    /// # Errors
-    /// [`LoadError`].
-    pub fn load<D: Store>(
-        store: &mut D,
-        key: &StorageKey,
-        subject: &Subject,
-        newest: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, LoadError<D::Error>>
-    where
-        P: Default,
-    {
-        loaded(store.load(subject), |rows| Self::restore(rows, key, subject, newest, rng))
-    }
-
-    /// Does the same as [`load`](Self::load) with a store whose operations are futures.
-    ///
-    /// # Errors
-    /// [`LoadError`].
-    pub async fn load_async<D: AsyncStore>(
-        store: &mut D,
-        key: &StorageKey,
-        subject: &Subject,
-        newest: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, LoadError<D::Error>>
-    where
-        P: Default,
-    {
-        loaded(store.load(subject).await, |rows| Self::restore(rows, key, subject, newest, rng))
     }
 
     /// Performs a step that changes the device alone.

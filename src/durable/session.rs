@@ -2,15 +2,15 @@
 //! The steps of a durable session.
 
 use super::ledger::{Ledger, draw_writer};
-use super::store::{AsyncStore, Batch, MESSAGE_ID_LEN, Received, Row, Sent, Store};
-use super::{Durable, LoadError, StepError, Unsaved, create, loaded, restore};
-use crate::error::{DecryptError, EncryptError, RestoreError};
+use super::store::{Batch, MESSAGE_ID_LEN, Received, Sent};
+use super::{Durable, StepError, Unsaved, create};
+use crate::error::{DecryptError, EncryptError};
 use crate::payload::{Opened, Payload, Sealed};
 use crate::primitives::{Primitives, RustCrypto};
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::secret::Secret;
 use crate::session::Session;
-use crate::snapshot::{StorageKey, Subject};
+use crate::snapshot::StorageKey;
 use alloc::vec::Vec;
 use core::mem;
 use core::ops::Deref;
@@ -51,58 +51,6 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
     pub fn new(session: Session<P, S>, key: &StorageKey, rng: &mut impl CryptoRng) -> Unsaved<'static, Self> {
         let ledger = Ledger::new(session.subject(), key, draw_writer(rng));
         create(session, ledger)
-    }
-
-    /// Restores the session `subject` from its rows. `newest` is the newest generation that the caller knows to have
-    /// been saved. Draws 16 bytes from `rng`.
-    ///
-    /// # Errors
-    /// [`RestoreError`].
-    pub fn restore(
-        rows: Vec<Row>,
-        key: &StorageKey,
-        subject: &Subject,
-        newest: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, RestoreError>
-    where
-        P: Default,
-    {
-        restore(P::default(), rows, key, subject, newest, draw_writer(rng))
-    }
-
-    /// Loads the session `subject` from a store and restores it, as [`restore`](Self::restore) does.
-    ///
-    /// # Errors
-    /// [`LoadError`].
-    pub fn load<D: Store>(
-        store: &mut D,
-        key: &StorageKey,
-        subject: &Subject,
-        newest: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, LoadError<D::Error>>
-    where
-        P: Default,
-    {
-        loaded(store.load(subject), |rows| Self::restore(rows, key, subject, newest, rng))
-    }
-
-    /// Does the same as [`load`](Self::load) with a store whose operations are futures.
-    ///
-    /// # Errors
-    /// [`LoadError`].
-    pub async fn load_async<D: AsyncStore>(
-        store: &mut D,
-        key: &StorageKey,
-        subject: &Subject,
-        newest: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, LoadError<D::Error>>
-    where
-        P: Default,
-    {
-        loaded(store.load(subject).await, |rows| Self::restore(rows, key, subject, newest, rng))
     }
 
     /// Calls [`Session::encrypt`]. The message is released when it and the state are saved.

@@ -6,10 +6,12 @@ use super::*;
 use crate::hazmat::AcceptFromAnyone;
 use crate::primitives::RustCrypto;
 use crate::session::Session;
+use crate::snapshot::StorageKey;
 use crate::wire::Writer;
 use crate::{Bundle, Capacity, ChunkSize, Device, InitiateOptions, Opened, Payload, Sealed, UnixSeconds};
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
