@@ -194,14 +194,14 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     fn load_parts(&mut self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         while let Some(name) = RowName::next_of(RowName::ONE_TIME_PREKEY, reader)? {
             let prekey = OneTimePrekey::load(&self.primitives, reader)?;
-            if (name.a(), name.b()) != (prekey.pair.id, 0) || !self.one_time_prekeys.push(prekey) {
+            if (name.id(), name.page()) != (prekey.pair.id, 0) || !self.one_time_prekeys.push(prekey) {
                 return Err(DecodeError::Refused);
             }
         }
         while let Some(name) = RowName::next_of(RowName::REPLAY_RECORD, reader)? {
             let signed = core::iter::once(&mut self.signed_prekey).chain(self.previous_signed_prekeys.iter_mut());
-            let of_id = signed.into_iter().find(|signed| signed.pair.id == name.a());
-            of_id.ok_or(DecodeError::Refused)?.load_page(name.b(), reader)?;
+            let of_id = signed.into_iter().find(|signed| signed.pair.id == name.id());
+            of_id.ok_or(DecodeError::Refused)?.load_page(name.page(), reader)?;
         }
         Ok(())
     }

@@ -199,7 +199,7 @@ impl<S: SkippedKeyStore> SkippedKeys<S> {
             last = Some(name);
             for number in read_numbers(name, reader)? {
                 count = count.saturating_add(1);
-                if !has_place(name.a(), number) || count > MAX_SKIPPED_KEYS {
+                if !has_place(name.id(), number) || count > MAX_SKIPPED_KEYS {
                     return Err(DecodeError::Refused);
                 }
                 if self.len() >= S::CAPACITY {
@@ -207,7 +207,7 @@ impl<S: SkippedKeyStore> SkippedKeys<S> {
                 }
                 // A store without any space keeps none.
                 if self.len() < S::CAPACITY {
-                    self.push(SkippedMessageKey { chain: name.a(), number, key: MessageKey(secret(reader)?) });
+                    self.push(SkippedMessageKey { chain: name.id(), number, key: MessageKey(secret(reader)?) });
                 } else {
                     let _: Secret<32> = secret(reader)?;
                 }

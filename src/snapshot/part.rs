@@ -30,9 +30,9 @@ impl RowName {
     /// A page of a signed prekey's replay record.
     pub(crate) const REPLAY_RECORD: u8 = 4;
 
-    pub(crate) fn new(part: u8, a: u32, b: u32) -> Self {
-        let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (a.to_be_bytes(), b.to_be_bytes());
-        Self([part, a0, a1, a2, a3, b0, b1, b2, b3])
+    pub(crate) fn new(part: u8, id: u32, page: u32) -> Self {
+        let ([i0, i1, i2, i3], [p0, p1, p2, p3]) = (id.to_be_bytes(), page.to_be_bytes());
+        Self([part, i0, i1, i2, i3, p0, p1, p2, p3])
     }
 
     /// Returns the name of the skipped keys of `chain` among which number `number` is. `part` is the ratchet.
@@ -57,12 +57,13 @@ impl RowName {
         part
     }
 
-    pub(crate) const fn a(&self) -> u32 {
+    /// The step, the epoch, or the id of a prekey.
+    pub(crate) const fn id(&self) -> u32 {
         let [_, a, b, c, d, ..] = self.0;
         u32::from_be_bytes([a, b, c, d])
     }
 
-    pub(crate) const fn b(&self) -> u32 {
+    pub(crate) const fn page(&self) -> u32 {
         let [.., a, b, c, d] = self.0;
         u32::from_be_bytes([a, b, c, d])
     }
@@ -161,7 +162,7 @@ pub(crate) fn read_numbers(
     reader: &mut Reader<'_>,
 ) -> Result<impl Iterator<Item = u32> + use<>, DecodeError> {
     let mask = reader.u32()?;
-    let first = name.b().checked_mul(PAGE_NUMBERS).ok_or(DecodeError::Refused)?;
+    let first = name.page().checked_mul(PAGE_NUMBERS).ok_or(DecodeError::Refused)?;
     if mask == 0 {
         return Err(DecodeError::Refused);
     }

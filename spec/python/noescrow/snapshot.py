@@ -25,8 +25,8 @@ def subject_of_device(device: Device) -> bytes:
     return device.identity.keys + bytes(32)
 
 
-def name_of(part: int, a: int, b: int) -> bytes:
-    return u8(part) + u32(a) + u32(b)
+def name_of(part: int, number: int, page: int) -> bytes:
+    return u8(part) + u32(number) + u32(page)
 
 
 def seal(
