@@ -4,7 +4,7 @@
 //! does not compile.
 //!
 //! ```
-//! use noescrow::durable::{Batch, CommitError, Durable, Row, Store, Verdict};
+//! use noescrow::durable::{Batch, CommitError, Durable, Row, Store, CommitAction};
 //! use noescrow::snapshot::{RowName, Subject};
 //! # use noescrow::{Bundle, Device, InitiateOptions, Session, StorageKey, UnixSeconds};
 //! # use rand_chacha::rand_core::SeedableRng;
@@ -23,10 +23,10 @@
 //!     }
 //!     // One transaction, on disk when it returns.
 //!     fn commit(&mut self, batch: Batch) -> Result<(), CommitError<Self::Error>> {
-//!         match batch.judge(|subject| self.rows.get(&(*subject, RowName::CORE))) {
-//!             Verdict::AlreadyCommitted => return Ok(()),
-//!             Verdict::Stale => return Err(CommitError::Stale),
-//!             Verdict::Write => {}
+//!         match batch.commit_action(|subject| self.rows.get(&(*subject, RowName::CORE))) {
+//!             CommitAction::AlreadyCommitted => return Ok(()),
+//!             CommitAction::Stale => return Err(CommitError::Stale),
+//!             CommitAction::Write => {}
 //!         }
 //!         for change in &batch.changes {
 //!             for name in &change.deleted {
@@ -115,7 +115,7 @@ pub use crate::snapshot::{Revision, RowName, Subject};
 pub use device::{Accepted, BeginFailed, Begun, DurablePending};
 pub use loading::Durably;
 pub use rotation::{RotateError, Rotated, rotate_storage_key, rotate_storage_key_async};
-pub use store::{AsyncStore, Batch, Change, CommitError, MESSAGE_ID_LEN, Received, Row, Sent, Store, Verdict};
+pub use store::{AsyncStore, Batch, Change, CommitAction, CommitError, MESSAGE_ID_LEN, Received, Row, Sent, Store};
 pub use unsaved::{SaveFailed, Unsaved};
 
 use crate::error::RestoreError;

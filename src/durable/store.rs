@@ -81,9 +81,9 @@ pub struct Batch {
     pub sent: Option<Sent>,
 }
 
-/// What a store does with a batch; see [`Batch::judge`].
+/// What a store does with a batch; see [`Batch::commit_action`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CommitAction {
     /// Write it.
     Write,
     /// An earlier commit, whose result did not arrive, has written exactly this batch. Report success.
@@ -98,7 +98,7 @@ pub enum CommitError<E> {
     /// Nothing was written. The step can be saved again.
     NotCommitted(E),
     /// The result of the transaction is not known: a timeout, a lost connection. Save the step again: if it was
-    /// written, [`Batch::judge`] recognizes it.
+    /// written, [`Batch::commit_action`] recognizes it.
     Unknown(E),
     /// The store has another state of a subject than the one from which this step began. Load the subject again. The
     /// step is lost, unless an earlier commit of it, with the result [`Unknown`](Self::Unknown), has written it and
@@ -118,9 +118,9 @@ pub trait Store {
     /// The store's own error.
     fn load(&mut self, subject: &Subject) -> Result<Vec<Row>, Self::Error>;
 
-    /// Commits a batch in one transaction. In the transaction, follow [`Batch::judge`]; to [`Verdict::Write`] delete
-    /// the rows that each change deletes, write its rows, and enter the message that was received or sent. After this
-    /// returns `Ok` all of it survives a crash.
+    /// Commits a batch in one transaction. In the transaction, follow [`Batch::commit_action`]; to
+    /// [`CommitAction::Write`] delete the rows that each change deletes, write its rows, and enter the message that was
+    /// received or sent. After this returns `Ok` all of it survives a crash.
     ///
     /// # Errors
     /// [`CommitError`]. Nothing is released then.
@@ -149,13 +149,13 @@ impl Change {
         self.rows.iter().find(|row| row.name == RowName::CORE).map(|row| &row.sealed[..])
     }
 
-    /// Judges the change by the core row that the store has of the subject, or `None` if it has none.
-    fn judge(&self, stored: Option<&[u8]>) -> Verdict {
+    /// Returns the action for this change. `stored` is the core row that the store has of the subject, if it has one.
+    fn commit_action(&self, stored: Option<&[u8]>) -> CommitAction {
         if stored.and_then(snapshot::revision) == self.previous && stored.is_some() == self.previous.is_some() {
-            return Verdict::Write;
+            return CommitAction::Write;
         }
         // Generation and writer are part of the bytes.
-        if stored.is_some() && stored == self.core_row() { Verdict::AlreadyCommitted } else { Verdict::Stale }
+        if stored.is_some() && stored == self.core_row() { CommitAction::AlreadyCommitted } else { CommitAction::Stale }
     }
 }
 
@@ -172,16 +172,16 @@ impl Batch {
     /// A batch that was committed before is recognized by generation, writer and bytes. Two processes that restored one
     /// state reach one generation; the writer tells them apart. It depends on the message of the step, too, so that the
     /// images of one process, after a fork, do not take another image's step for their own.
-    pub fn judge<B: AsRef<[u8]>>(&self, mut core_row: impl FnMut(&Subject) -> Option<B>) -> Verdict {
-        let mut verdicts = self.changes.iter().filter_map(|change| {
+    pub fn commit_action<B: AsRef<[u8]>>(&self, mut core_row: impl FnMut(&Subject) -> Option<B>) -> CommitAction {
+        let mut actions = self.changes.iter().filter_map(|change| {
             let stored = core_row(&change.subject);
-            let verdict = change.judge(stored.as_ref().map(AsRef::as_ref));
+            let action = change.commit_action(stored.as_ref().map(AsRef::as_ref));
             // What is only required is the same before and after the commit, so it does not tell which it is.
-            if change.rows.is_empty() && verdict == Verdict::Write { None } else { Some(verdict) }
+            if change.rows.is_empty() && action == CommitAction::Write { None } else { Some(action) }
         });
-        let Some(first) = verdicts.next() else { return Verdict::Write };
+        let Some(first) = actions.next() else { return CommitAction::Write };
         // A transaction has written all of a batch or none of it.
-        if verdicts.all(|verdict| verdict == first) { first } else { Verdict::Stale }
+        if actions.all(|action| action == first) { first } else { CommitAction::Stale }
     }
 }
 

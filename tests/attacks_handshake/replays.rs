@@ -3,7 +3,7 @@
 
 use crate::forger::{CT, EK, Forger, HIDDEN};
 use crate::recording::{Faults, NoAd, Party, RecordedSession};
-use noescrow::durable::{Batch, CommitError, Durable, Row, RowName, Store, Subject, Verdict};
+use noescrow::durable::{Batch, CommitAction, CommitError, Durable, Row, RowName, Store, Subject};
 use noescrow::error::{AcceptError, DecryptError, RestoreError};
 use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::RustCrypto;
@@ -177,7 +177,9 @@ impl Store for Database {
     }
 
     fn commit(&mut self, batch: Batch) -> Result<(), CommitError<()>> {
-        if self.checks && batch.judge(|subject| self.rows.get(&(*subject, RowName::CORE))) != Verdict::Write {
+        if self.checks
+            && batch.commit_action(|subject| self.rows.get(&(*subject, RowName::CORE))) != CommitAction::Write
+        {
             return Err(CommitError::Stale);
         }
         for change in batch.changes {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Disk`]: a store in memory, with faults.
 
-use noescrow::durable::{AsyncStore, Batch, CommitError, Row, RowName, Store, Subject, Verdict};
+use noescrow::durable::{AsyncStore, Batch, CommitAction, CommitError, Row, RowName, Store, Subject};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::poll_fn;
@@ -74,29 +74,29 @@ impl Disk {
         rows.map(|((_, name), sealed)| Row { name: *name, sealed: sealed.clone() }).collect()
     }
 
-    fn verdict(&self, batch: &Batch) -> Verdict {
+    fn action(&self, batch: &Batch) -> CommitAction {
         let core = |subject: &Subject| self.rows.get(&(*subject, RowName::CORE));
         let generation = |row: &Vec<u8>| u64::from_be_bytes(row[2..10].try_into().unwrap());
         let stored = |subject| core(subject).map(generation);
         match self.check {
-            Check::Judge => batch.judge(core),
+            Check::Judge => batch.commit_action(core),
             _ if batch
                 .changes
                 .iter()
                 .all(|change| change.rows.is_empty() || stored(&change.subject) < Some(change.revision.generation)) =>
             {
-                Verdict::Write
+                CommitAction::Write
             }
-            Check::GenerationAlone => Verdict::AlreadyCommitted,
-            Check::HigherGeneration => Verdict::Stale,
+            Check::GenerationAlone => CommitAction::AlreadyCommitted,
+            Check::HigherGeneration => CommitAction::Stale,
         }
     }
 
     fn write(&mut self, batch: &Batch) -> Result<(), CommitError<Broken>> {
-        match self.verdict(batch) {
-            Verdict::Write => {}
-            Verdict::AlreadyCommitted => return Ok(()),
-            Verdict::Stale => return Err(CommitError::Stale),
+        match self.action(batch) {
+            CommitAction::Write => {}
+            CommitAction::AlreadyCommitted => return Ok(()),
+            CommitAction::Stale => return Err(CommitError::Stale),
         }
         self.written.clear();
         for change in &batch.changes {

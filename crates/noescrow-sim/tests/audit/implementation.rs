@@ -5,7 +5,7 @@ use crate::faulty_device::{Fault, Name};
 use crate::generators::Source;
 use crate::run::{ALICE, BOB, Device, NOW, Run, SOURCE, Session, Setup, access_key, account, address};
 use noescrow::durable::{
-    Batch, CommitError, Durable, LoadError, Revision, RotateError, Rotated, Row, RowName, Store, Subject, Verdict,
+    Batch, CommitAction, CommitError, Durable, LoadError, Revision, RotateError, Rotated, Row, RowName, Store, Subject,
 };
 use noescrow::error::DecryptError;
 use noescrow::hazmat::duplicate_bundle;
@@ -197,7 +197,7 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("Change", format!("{change:?}")));
     let mut durable = created.settle(Ok::<(), CommitError<()>>(())).unwrap();
     log.push(("Durable", format!("{durable:?}")));
-    log.push(("Verdict", format!("{:?}", Verdict::Stale)));
+    log.push(("CommitAction", format!("{:?}", CommitAction::Stale)));
     log.push(("LoadError", format!("{:?}", LoadError::<()>::Missing)));
     let unsaved = durable.encrypt(&text, &mut run.source).unwrap();
     log.push(("Unsaved", format!("{unsaved:?}")));
