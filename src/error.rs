@@ -43,7 +43,7 @@ errors! {
         /// identity, or the peer has a new one: compare safety numbers.
         UnexpectedIdentity => "bundle of another identity than expected",
         /// The caller's output buffer is too short. The needed length is `InitiateOptions::first_message_len` of the
-        /// plaintext's length or, if that is larger, of `min_padded_len - 1`.
+        /// payload.
         BufferTooShort => "buffer too short",
         /// The plaintext is longer than `MAX_PLAINTEXT_LEN`, or `min_padded_len` is above `MAX_PLAINTEXT_LEN + 1`.
         TooLong => "plaintext too long",
@@ -80,8 +80,7 @@ errors! {
         /// The post-quantum ratchet has failed permanently: the peer's key or ciphertext was not genuine, or the epochs
         /// are used up. The session is over and does not continue without that ratchet. Begin a new session.
         Abandoned => "post-quantum ratchet failed: begin a new session",
-        /// The caller's output buffer is too short. The needed length is `message_len` of the plaintext's length or, if
-        /// that is larger, of `min_padded_len - 1`.
+        /// The caller's output buffer is too short. The needed length is `message_len` of the payload.
         BufferTooShort => "buffer too short",
         /// The plaintext is longer than `MAX_PLAINTEXT_LEN`, or `min_padded_len` is above `MAX_PLAINTEXT_LEN + 1`.
         TooLong => "plaintext too long",

@@ -78,7 +78,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     ) -> Result<(Session<P, Heap>, Vec<u8>), InitiateFailed> {
         let payload = payload.into();
         let len = match options.check_identity(&bundle) {
-            Ok(()) => options.payload_len(&payload).ok_or(InitiateError::TooLong),
+            Ok(()) => options.first_message_len(payload).ok_or(InitiateError::TooLong),
             Err(error) => Err(error),
         };
         let len = match len {

@@ -51,7 +51,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// used. Draws 168 bytes from `rng`.
     ///
     /// Returns the session and the message's length in bytes: [`first_message_len`](InitiateOptions::first_message_len)
-    /// of the plaintext's length or, if that is larger, of `min_padded_len - 1`. Save the session before sending.
+    /// of the payload. Save the session before sending.
     ///
     /// # Errors
     /// [`InitiateFailed`]; no session was created, and the bundle comes back.
@@ -89,7 +89,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     ) -> Result<(Session<P, S>, usize), InitiateError> {
         wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
             options.check_identity(bundle)?;
-            let needed = options.payload_len(&payload).ok_or(InitiateError::TooLong)?;
+            let needed = options.first_message_len(payload).ok_or(InitiateError::TooLong)?;
             if out.len() < needed {
                 return Err(InitiateError::BufferTooShort);
             }

@@ -16,7 +16,7 @@ use core::fmt;
 /// use noescrow::{ChunkSize, InitiateOptions, UnixSeconds};
 /// # let now = UnixSeconds(1_800_000_000);
 /// let options = InitiateOptions::unverified(now).chunk_size(ChunkSize::Bytes128);
-/// assert_eq!(options.first_message_len(5), Some(ChunkSize::Bytes128.first_message_overhead() + 6));
+/// assert_eq!(options.first_message_len(b"hello"), Some(ChunkSize::Bytes128.first_message_overhead() + 6));
 /// ```
 #[derive(Clone, Copy)]
 #[must_use = "options do nothing by themselves; pass them to `initiate`"]
@@ -51,17 +51,11 @@ impl InitiateOptions {
         self
     }
 
-    /// Returns the length in bytes of a first message for a plaintext of `plaintext_len` bytes, or `None` beyond
-    /// [`MAX_PLAINTEXT_LEN`](crate::session::MAX_PLAINTEXT_LEN).
+    /// Returns the length in bytes of a first message with `payload`, or `None` if the plaintext is longer than
+    /// [`MAX_PLAINTEXT_LEN`](crate::session::MAX_PLAINTEXT_LEN) or `min_padded_len` is above `MAX_PLAINTEXT_LEN + 1`.
     #[must_use]
-    pub fn first_message_len(&self, plaintext_len: usize) -> Option<usize> {
-        message_len(self.chunk_size.first_message_overhead(), plaintext_len, 0)
-    }
-
-    /// Returns the length in bytes of a first message with this payload.
-    pub(super) fn payload_len(&self, payload: &Payload<'_>) -> Option<usize> {
-        let overhead = self.chunk_size.first_message_overhead();
-        message_len(overhead, payload.plaintext.len(), payload.min_padded_len)
+    pub fn first_message_len<'p>(&self, payload: impl Into<Payload<'p>>) -> Option<usize> {
+        message_len(self.chunk_size.first_message_overhead(), &payload.into())
     }
 
     /// Checks that the bundle is the expected identity's, if one is expected.

@@ -51,8 +51,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         is_control: bool,
         rng: &mut impl CryptoRng,
     ) -> Result<Vec<u8>, EncryptError> {
-        let len =
-            self.padded_message_len(payload.plaintext.len(), payload.min_padded_len).ok_or(EncryptError::TooLong)?;
+        let len = self.message_len(payload).ok_or(EncryptError::TooLong)?;
         let mut message = alloc::vec![0; len];
         self.encrypt_payload_into(payload, is_control, &mut message, rng)?;
         Ok(message)

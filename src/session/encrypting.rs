@@ -47,25 +47,21 @@ fn seal_body<P: Primitives>(
 }
 
 impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
-    /// Returns the length in bytes of the message that [`encrypt_into`](Self::encrypt_into) would write for a plaintext
-    /// of `plaintext_len` bytes, or `None` if that is more than [`MAX_PLAINTEXT_LEN`].
+    /// Returns the length in bytes of the message that [`encrypt_into`](Self::encrypt_into) would write for `payload`,
+    /// or `None` if the plaintext is longer than [`MAX_PLAINTEXT_LEN`] or `min_padded_len` is above
+    /// `MAX_PLAINTEXT_LEN + 1`.
     #[must_use]
-    pub fn message_len(&self, plaintext_len: usize) -> Option<usize> {
-        self.padded_message_len(plaintext_len, 0)
-    }
-
-    /// Returns the length in bytes of a message whose plaintext is padded to `min_padded_len` bytes at least.
-    pub(super) fn padded_message_len(&self, plaintext_len: usize, min_padded_len: usize) -> Option<usize> {
+    pub fn message_len<'p>(&self, payload: impl Into<Payload<'p>>) -> Option<usize> {
         let overhead = match self.opening {
             Opening::Unanswered(_) => self.ratchet.chunk_size.first_message_overhead(),
             Opening::Accepted(_) | Opening::Done => self.ratchet.chunk_size.message_overhead(),
         };
-        message_len(overhead, plaintext_len, min_padded_len)
+        message_len(overhead, &payload.into())
     }
 
     /// Encrypts `payload` into `out` and returns the message's length in bytes: [`message_len`](Self::message_len) of
-    /// the plaintext's length or, if that is larger, of `min_padded_len - 1`. It draws 8 bytes from `rng`, 32 more if a
-    /// ratchet step is due, and 32 or 64 more once per epoch for the post-quantum ratchet.
+    /// the payload. It draws 8 bytes from `rng`, 32 more if a ratchet step is due, and 32 or 64 more once per epoch for
+    /// the post-quantum ratchet.
     ///
     /// Save the session before the message leaves the device; see [the crash contract](crate::snapshot).
     ///
@@ -111,14 +107,15 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// Does the work of [`encrypt_into`](Self::encrypt_into), compiled once for payloads of all types.
     pub(super) fn encrypt_payload_into(
         &mut self,
-        Payload { plaintext, associated_data, min_padded_len }: Payload<'_>,
+        payload: Payload<'_>,
         is_control: bool,
         out: &mut [u8],
         rng: &mut impl CryptoRng,
     ) -> Result<usize, EncryptError> {
         wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| {
             self.primitives.step("DR-E0");
-            let len = self.padded_message_len(plaintext.len(), min_padded_len).ok_or(EncryptError::TooLong)?;
+            let len = self.message_len(payload).ok_or(EncryptError::TooLong)?;
+            let Payload { plaintext, associated_data, min_padded_len: _ } = payload;
             let out = out.get_mut(..len).ok_or(EncryptError::BufferTooShort)?;
             let mut writer = Writer::new(out);
             let outer = match &self.opening {
@@ -179,9 +176,12 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
 
 /// Returns the length in bytes of a message with this overhead, or `None` if the plaintext or the least length to pad it
 /// to is too long.
-pub(crate) fn message_len(overhead: usize, plaintext_len: usize, min_padded_len: usize) -> Option<usize> {
-    if plaintext_len > MAX_PLAINTEXT_LEN || min_padded_len > MAX_PLAINTEXT_LEN.saturating_add(1) {
+pub(crate) fn message_len(
+    overhead: usize,
+    &Payload { plaintext, min_padded_len, associated_data: _ }: &Payload<'_>,
+) -> Option<usize> {
+    if plaintext.len() > MAX_PLAINTEXT_LEN || min_padded_len > MAX_PLAINTEXT_LEN.saturating_add(1) {
         return None;
     }
-    padding::padded_len_at_least(plaintext_len, min_padded_len)?.checked_add(overhead)
+    padding::padded_len_at_least(plaintext.len(), min_padded_len)?.checked_add(overhead)
 }

@@ -185,8 +185,7 @@ fn first_ratchet_message(sk: &[u8; 32], ad: &[u8; 32], spk: &[u8; 32]) -> Vec<u8
     let braid = [&[0][..], &1u32.to_be_bytes(), &[0; 2 + 32]].concat();
     let header = [&dh_public(&ratchet_secret)[..], &[0; 8], &braid, &number, &[0]].concat();
     let text = b"forged";
-    let mut body =
-        vec![0; InitiateOptions::unverified(NOW).first_message_len(text.len()).unwrap() - FIRST_MESSAGE_OVERHEAD];
+    let mut body = vec![0; InitiateOptions::unverified(NOW).first_message_len(text).unwrap() - FIRST_MESSAGE_OVERHEAD];
     body[..text.len()].copy_from_slice(text);
     body[text.len()] = 0x80;
 

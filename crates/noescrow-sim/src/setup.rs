@@ -59,7 +59,7 @@ impl<P: Primitives> HandshakeSim<P> {
         let mut model = PerSide { alice: Party::initiator(limits), bob: Party::responder(limits) };
         let mut first = Sent::draft(Side::Alice, model.alice.send().ok_or(failed)?, FIRST_LENGTH, 1, rng);
         let options = InitiateOptions::unverified(NOW).chunk_size(opening.chunk_size);
-        first.bytes = std::vec![0; options.first_message_len(FIRST_LENGTH).ok_or(failed)?];
+        first.bytes = std::vec![0; options.first_message_len(&first.plaintext).ok_or(failed)?];
         let ad = associated_data(first.associated_data);
         let initiated = self.devices.alice.initiate_into(
             parsed,

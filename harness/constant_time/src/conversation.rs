@@ -255,16 +255,16 @@ fn device_snapshots(pair: &mut Pair) {
 fn buffers(pair: &mut Pair) {
     type Small = Session<Tainted, Inline<8>>;
     let bundle = pair.bundle(true);
-    let mut first = vec![0; InitiateOptions::unverified(NOW).first_message_len(9).unwrap()];
     let text = pair.text(9);
+    let mut first = vec![0; InitiateOptions::unverified(NOW).first_message_len(&text).unwrap()];
     let (mut alice, len): (Small, _) =
         pair.alice.initiate_into(bundle, &text, InitiateOptions::unverified(NOW), &mut first, &mut pair.rng).unwrap();
     assert_eq!(len, first.len());
     public(&mut first);
     let (mut bob, _): (Small, _) = pair.bob.open_in_place(&mut first).unwrap().accept_in_place(b"").unwrap();
     for _ in 0..3 {
-        let mut message = vec![0; bob.message_len(33).unwrap()];
         let text = pair.text(33);
+        let mut message = vec![0; bob.message_len(&text).unwrap()];
         bob.encrypt_into(&text, &mut message, &mut pair.rng).unwrap();
         public(&mut message);
         assert_eq!(alice.decrypt_in_place(&mut message, b"").unwrap().plaintext.len(), 33);

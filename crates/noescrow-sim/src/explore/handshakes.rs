@@ -127,7 +127,7 @@ impl Node {
         let text = text(at, Side::Alice, 0);
         let mut rng = DerivedRng::of(&[b'i', initial(from), u8::try_from(at).unwrap_or(u8::MAX)]);
         let options = InitiateOptions::unverified(NOW);
-        let mut bytes = vec![0; options.first_message_len(text.len()).ok_or_else(|| failed.clone())?];
+        let mut bytes = vec![0; options.first_message_len(&text).ok_or_else(|| failed.clone())?];
         let ids = (bundle.signed_prekey().id(), bundle.one_time_prekey().map(Prekey::id));
         let (session, len) =
             owner.initiate_into::<Store>(bundle, &text, options, &mut bytes, &mut rng).map_err(|_| failed.clone())?;

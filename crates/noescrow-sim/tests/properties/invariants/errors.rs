@@ -33,7 +33,7 @@ proptest! {
 fn invariant_1_an_error_of_the_caller_leaves_session_and_device_unchanged() {
     let mut talk = Talk::after(3, 2);
     let before = support::state(&talk.alice);
-    let enough = talk.alice.message_len(5).unwrap();
+    let enough = talk.alice.message_len(b"hello").unwrap();
     let mut short = vec![0; enough - 1];
     let error = talk.alice.encrypt_into(b"hello", &mut short, &mut talk.rng).unwrap_err();
     assert_eq!(error, EncryptError::BufferTooShort);
