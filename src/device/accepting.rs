@@ -229,16 +229,6 @@ impl<M, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, M, P, C, S
         self.device.use_up(self.prekey);
     }
 
-    /// Uses the prekey up after the body has opened. The session stays in its place: returning it would leave a copy in
-    /// another frame of the stack.
-    fn finish(&mut self) {
-        self.device.use_up(self.prekey);
-        // A session whose first message made the Braid fail keeps no secret.
-        if self.session.is_abandoned() {
-            self.session.exporter.erase();
-        }
-    }
-
     /// Returns the message.
     #[cfg(feature = "alloc")]
     pub(crate) const fn message(&self) -> &M {
@@ -290,8 +280,8 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
             Ok(plaintext) => plaintext,
             Err(error) => return Err(AcceptFailed { error: error.into(), pending: self }),
         };
-        self.finish();
-        let Self { device, message: _, remote: _, session, head, prekey: _, wiped: _ } = self;
+        let Self { device, message: _, remote: _, session, head, prekey, wiped: _ } = self;
+        device.use_up(prekey);
         Ok((session, Opened { plaintext, number: head.number(), is_control: head.is_control() }, device))
     }
 }
@@ -321,8 +311,9 @@ impl<'m, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'_, &'m mut [
             Ok(len) => len,
             Err(error) => return Err(AcceptFailed { error: error.into(), pending: self }),
         };
-        self.finish();
-        let Self { device: _, message, remote: _, session, head, prekey: _, wiped: _ } = self;
+        // Before `use_up`: otherwise the compiler copies the session once more on a Cortex-M.
+        let Self { device, message, remote: _, session, head, prekey, wiped: _ } = self;
+        device.use_up(prekey);
         // It was split in the same way before.
         let body: &mut [u8] = split_body_mut(message, head.body_at).map_or(&mut [], |(_, body)| body);
         let plaintext = body.split_at_mut_checked(len).map_or(&mut [][..], |(plaintext, _)| plaintext);

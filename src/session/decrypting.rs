@@ -118,7 +118,8 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     }
 
     /// DR-D4 to DR-D9: decrypts `body` in place, commits the changes and returns the plaintext's length. The exporter
-    /// stays. `head` is that of the same message, opened by this session in its present state.
+    /// stays, unless the message made the Braid fail: such a session keeps no secret. `head` is that of the same message,
+    /// opened by this session in its present state.
     ///
     /// # Errors
     /// [`DecryptError`]; the session is unchanged, and `body` contains no plaintext.
@@ -134,6 +135,9 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
             let (incoming, len) =
                 wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| self.receive(head, tag, body, associated_data))?;
             self.ratchet.commit(&self.primitives, incoming);
+            if self.is_abandoned() {
+                self.exporter.erase();
+            }
             if let Opening::Unanswered(_) = self.opening {
                 self.opening = Opening::Done;
             }
