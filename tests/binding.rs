@@ -314,6 +314,42 @@ fn a_genuine_header_with_another_body_buys_no_work() {
     assert_eq!(derivations(true, glue), (refused, honest));
 }
 
+/// HS-R7: what the first message of a session buys of its device, after 200 others of the session were withheld, if
+/// `tamper` replaces its body.
+fn first_contact(uncovered: bool, tamper: impl Fn(&mut Vec<u8>, &[u8])) -> (bool, usize) {
+    type Owner = noescrow::device::Device<Intercepted<Work>, noescrow::Capacity<1, 1>>;
+    let (now, mut rng) = (noescrow::UnixSeconds(1), ChaCha20Rng::seed_from_u64(7));
+    let work = Work { uncovered, ..Work::default() };
+    let [alice, mut bob] = [(); 2].map(|()| Owner::generate_with(Intercepted::new(work.clone()), now, &mut rng));
+    let bundle = noescrow::Bundle::new(*bob.identity(), bob.signed_prekey(), None).unwrap();
+    let options = noescrow::InitiateOptions::unverified(now);
+    let (mut session, other) = alice.initiate(bundle, &[1; 5_000], options, &mut rng).unwrap();
+    for _ in 0..200 {
+        session.encrypt(b"withheld", &mut rng).unwrap();
+    }
+    let mut message = session.encrypt(&[2; 5_000], &mut rng).unwrap();
+    tamper(&mut message, &other);
+    work.derivations.set(0);
+    let opened = bob.open(&message).is_ok_and(|pending| pending.accept(b"").is_ok());
+    (opened, work.derivations.get())
+}
+
+#[test]
+fn a_genuine_first_header_with_another_body_buys_no_chain_step() {
+    let tag_at = HANDSHAKE_LEN + BODY_TAG_AT - 1;
+    let glue = |message: &mut Vec<u8>, other: &[u8]| message[tag_at..].copy_from_slice(&other[tag_at..]);
+    let (opened, handshake) = first_contact(false, glue);
+    assert!(!opened && handshake < 20, "{handshake}");
+    assert_eq!(first_contact(false, |message, _| message.truncate(tag_at + 16 + 100)), (false, handshake));
+    assert_eq!(first_contact(false, |message, _| message[tag_at + 16 + 4_095] ^= 1), (false, handshake));
+    let (opened, honest) = first_contact(false, |_, _| {});
+    assert!(opened && honest > handshake + 200, "{honest}");
+    // Control: a header that covers nothing buys all of it.
+    assert_eq!(first_contact(true, glue), (false, honest));
+}
+
+const HANDSHAKE_LEN: usize = 1_756;
+
 /// DR-E3: the header's key depends on type and length, the body's on the header.
 #[test]
 fn every_byte_before_the_body_is_bound_to_it() {

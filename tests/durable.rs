@@ -22,6 +22,8 @@ mod generators;
 mod rotation;
 #[path = "durable/rows.rs"]
 mod rows;
+#[path = "durable/steps.rs"]
+mod steps;
 #[path = "durable/transaction.rs"]
 mod transaction;
 

@@ -8,11 +8,11 @@
     reason = "a test states its expectations"
 )]
 
-use noescrow::error::DecryptError;
+use noescrow::error::{AcceptError, DecryptError};
 use noescrow::hazmat::{self, session_from_state, session_state};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::skipped::{Heap, Inline, SkippedKeyStore};
-use noescrow::{MAX_JUMP, MAX_SKIPPED_KEYS, Secret, Session, session};
+use noescrow::{Bundle, Device, InitiateOptions, MAX_JUMP, MAX_SKIPPED_KEYS, Secret, Session, UnixSeconds, session};
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -206,6 +206,126 @@ fn a_side_that_only_listens_should_answer_in_time() {
     talk.pass(1).unwrap();
     talk.pass(0).unwrap();
     assert!(!talk.ends[1].should_answer(), "a new chain");
+}
+
+/// While messages of the one direction are lost, so are messages of the other.
+#[test]
+fn losses_in_both_directions_at_once_end_no_conversation() {
+    fn run<S: SkippedKeyStore>(losses: &[u32]) -> Vec<[Result<(), DecryptError>; 4]> {
+        let mut talk = Talk::<S>::new();
+        talk.pass(0).unwrap();
+        talk.pass(1).unwrap();
+        let mut lost = 0;
+        let outcomes = losses.iter().map(|losses| {
+            (0..2).for_each(|from| talk.lose(from, losses - lost));
+            lost = *losses;
+            let mut talk = talk.copy();
+            let crossing = [talk.send(0), talk.send(1)];
+            [talk.receive(1, &crossing[0]), talk.receive(0, &crossing[1]), talk.pass(0), talk.pass(1)]
+        });
+        outcomes.collect()
+    }
+    assert_eq!(run::<Inline<0>>(&[1, 129, 2_001]), [[Ok(()); 4]; 3]);
+    assert_eq!(run::<Heap>(&[1, 129, 2_001]), [[Ok(()); 4]; 3]);
+    // Control: the limit, and one more.
+    let limit = run::<Inline<1>>(&[1, 129, MAX_JUMP, MAX_JUMP + 1]);
+    assert_eq!(limit[..3], [[Ok(()); 4]; 3]);
+    assert_eq!(limit[3], [Err(DecryptError::TooManySkipped); 4]);
+}
+
+/// Most messages of several epochs of the post-quantum ratchet are lost, with stores that keep next to nothing.
+#[test]
+fn losses_over_several_epochs_end_no_conversation() {
+    fn epochs<S: SkippedKeyStore>(lost: u32) -> Result<u32, DecryptError> {
+        let mut talk = Talk::<S>::new();
+        talk.pass(0)?;
+        for _ in 0..250 {
+            talk.lose(1, lost);
+            talk.pass(1)?;
+            talk.lose(0, lost);
+            talk.pass(0)?;
+        }
+        Ok(talk.ends[0].post_quantum_epoch())
+    }
+    for epochs in [epochs::<Inline<0>>(2), epochs::<Inline<1>>(3), epochs::<Heap>(3)] {
+        assert!(epochs.is_ok_and(|epochs| epochs >= 2), "{epochs:?}");
+    }
+    // Control: without a message that arrives there is no epoch.
+    let mut talk = Talk::<Heap>::new();
+    talk.lose(0, 1_000);
+    assert_eq!((talk.pass(0), talk.ends[1].post_quantum_epoch()), (Ok(()), 0));
+}
+
+/// The end of one chain and the head of the next are lost, each to the limit: twice as many in the post-quantum chain.
+#[test]
+fn both_chains_may_be_lost_to_the_limit_after_a_restore() {
+    fn run<S: SkippedKeyStore>(talk: &Talk<Heap>, message: &[u8]) -> Result<(), DecryptError> {
+        // The first step after a restore, into a store that keeps none of the ten keys, or one.
+        let mut small: End<S> = session_from_state(RustCrypto, &session_state(&talk.ends[1])).unwrap();
+        assert_eq!((small.skipped_message_keys(), talk.ends[1].skipped_message_keys()), (S::CAPACITY, 10));
+        small.decrypt(message).map(drop)?;
+        assert_eq!(small.decrypt(message), Err(DecryptError::KeyGone));
+        let again: End<S> = session_from_state(RustCrypto, &session_state(&small)).unwrap();
+        assert_eq!(session_state(&again), session_state(&small));
+        Ok(())
+    }
+    let mut talk = Talk::<Heap>::new();
+    talk.lose(0, 10);
+    talk.pass(0).unwrap();
+    talk.lose(0, MAX_JUMP);
+    talk.pass(1).unwrap();
+    talk.lose(0, MAX_JUMP);
+    let message = talk.send(0);
+    assert_eq!(run::<Inline<0>>(&talk, &message), Ok(()));
+    assert_eq!(run::<Inline<1>>(&talk, &message), Ok(()));
+    // Control: one more.
+    let message = talk.send(0);
+    assert_eq!(run::<Inline<1>>(&talk, &message), Err(DecryptError::TooManySkipped));
+}
+
+/// HS-R7: the first messages of a session are lost, and its device keeps few keys or none.
+#[test]
+fn losses_at_first_contact_end_no_conversation() {
+    fn first_contact<S: SkippedKeyStore>(lost: u32) -> Result<Result<(), DecryptError>, AcceptError> {
+        let (now, mut rng) = (UnixSeconds(1), ChaCha20Rng::seed_from_u64(5));
+        let (alice, mut bob) = (Device::generate(now, &mut rng), Device::generate(now, &mut rng));
+        let bundle = Bundle::new(*bob.identity(), bob.signed_prekey(), None).unwrap();
+        // The message that began the session is lost, too.
+        let (mut alice, hello) = alice.initiate(bundle, b"text", InitiateOptions::unverified(now), &mut rng).unwrap();
+        let mut buffer = vec![0; 4_000];
+        for _ in 1..lost {
+            alice.encrypt_into(b"lost", &mut buffer, &mut rng).unwrap();
+        }
+        let mut message = alice.encrypt(b"text", &mut rng).unwrap();
+        let pending = bob.open_in_place::<S>(&mut message)?;
+        let (mut session, _) = pending.accept_in_place(b"").map_err(|failed| failed.error)?;
+        let late = session.decrypt(&hello).map(drop);
+        let reply = session.encrypt(b"text", &mut rng).unwrap();
+        assert_eq!(alice.decrypt(&reply).unwrap().plaintext, b"text");
+        Ok(late)
+    }
+    assert_eq!(first_contact::<Inline<0>>(1), Ok(Err(DecryptError::KeyGone)));
+    assert_eq!(first_contact::<Inline<1>>(1), Ok(Ok(())));
+    assert_eq!(first_contact::<Inline<1>>(129), Ok(Err(DecryptError::KeyGone)));
+    assert_eq!(first_contact::<Inline<0>>(MAX_JUMP), Ok(Err(DecryptError::KeyGone)));
+    // Control: one more, with a reason other than for a forgery.
+    assert_eq!(first_contact::<Inline<0>>(MAX_JUMP + 1), Err(AcceptError::TooManySkipped));
+}
+
+/// DR-D4: also in an old chain, as long as a key of it is kept.
+#[test]
+fn keys_of_an_old_chain_that_are_gone_have_their_error() {
+    let mut talk = Talk::<Inline<2>>::new();
+    talk.pass(0).unwrap();
+    let late = [(); 4].map(|()| talk.send(0));
+    talk.pass(0).unwrap();
+    talk.pass(1).unwrap();
+    talk.pass(0).unwrap();
+    let gone = Err(DecryptError::KeyGone);
+    assert_eq!([0, 1, 2, 2, 0].map(|at| talk.receive(1, &late[at])), [gone, gone, Ok(()), gone, gone]);
+    // Control: with the last key the header key is deleted, and no copy is recognized.
+    assert_eq!(talk.receive(1, &late[3]), Ok(()));
+    assert!(late.iter().all(|late| talk.receive(1, late) == Err(DecryptError::Refused)));
 }
 
 /// One step of a random conversation: who sends, how many messages are lost before the one that arrives.

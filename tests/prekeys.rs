@@ -13,6 +13,8 @@ mod clocks;
 mod generators;
 #[path = "prekeys/ninety_days.rs"]
 mod ninety_days;
+#[path = "prekeys/pending.rs"]
+mod pending;
 
 use noescrow::device::policy::{
     AT_SERVER, CLOCK_STEP, EXPIRED_KEPT, HANDED_OUT_KEPT, LAST_RESORT_KEPT, LIFETIME, MADE_A_DAY,

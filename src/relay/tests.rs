@@ -320,6 +320,47 @@ fn rotating_the_access_key_excludes_whoever_lacks_the_new_one() {
     assert_eq!(waiting(&mut relay).len(), 2, "what was delivered before stays");
 }
 
+/// After somebody was blocked who still has the old key.
+#[test]
+fn whoever_has_an_old_access_key_cannot_block_an_account() {
+    let answer = |rotations: u8| {
+        let (mut relay, _, mut rng) = relay_with(0);
+        let mut keys = vec![KEY.hash()];
+        keys.extend((1..=rotations).map(|n| AccessKey::from_bytes([n; 32]).hash()));
+        for hash in &keys[1..] {
+            relay.rotate_access_key(&bob(), *hash, address(1), NOW).unwrap();
+        }
+        for _ in 0..MAX_QUEUE_LEN {
+            let _ = relay.deliver(&bob(), message(200), Some(&KEY), NOW, &mut rng);
+            let _ = relay.deliver(&bob(), first_message(2_000), Some(&KEY), NOW, &mut rng);
+        }
+        let newest = AccessKey::from_bytes(if rotations == 0 { *KEY.expose() } else { [rotations; 32] });
+        (waiting(&mut relay).len(), relay.deliver(&bob(), message(200), Some(&newest), NOW, &mut rng))
+    };
+    assert_eq!(answer(1), (MAX_STRANGERS_LEN, Ok(())));
+    assert_eq!(answer(2), (MAX_STRANGERS_LEN, Ok(())));
+    // Control: without a rotation.
+    assert_eq!(answer(0), (MAX_QUEUE_LEN, Err(RelayError::MailboxFull)));
+}
+
+/// What was queued before the rotation still counts, until the owner fetches it.
+#[test]
+fn a_queue_filled_before_the_rotation_is_freed_by_its_owner() {
+    let (mut relay, _, mut rng) = relay_with(0);
+    for _ in 0..MAX_QUEUE_LEN {
+        relay.deliver(&bob(), message(MESSAGE_OVERHEAD + 2), Some(&KEY), NOW, &mut rng).unwrap();
+    }
+    let new = AccessKey::from_bytes([1; 32]);
+    relay.rotate_access_key(&bob(), new.hash(), address(1), NOW).unwrap();
+    let mut answer = |relay: &mut Relay| relay.deliver(&bob(), message(200), Some(&new), NOW, &mut rng);
+    // Control: before he does.
+    assert_eq!(answer(&mut relay), Err(RelayError::MailboxFull));
+    for (number, _) in waiting(&mut relay).into_iter().take(1) {
+        assert_eq!(relay.acknowledge(&bob(), number), Ok(true));
+    }
+    assert_eq!(answer(&mut relay), Ok(()));
+}
+
 #[test]
 fn only_a_message_is_an_envelope() {
     for bad in [

@@ -5,9 +5,9 @@ use super::generators::Stuck;
 use super::{DAY, Device, HOUR, NOW, accepted, after, hello, ids, pair, uploaded};
 use noescrow::device::Capacities;
 use noescrow::device::policy::{ABSENCE, AT_SERVER, CLOCK_STEP, EXPIRED_KEPT, LIFETIME, LISTED, MADE_A_DAY};
-use noescrow::error::AcceptError;
+use noescrow::error::{AcceptError, InitiateError};
 use noescrow::primitives::RustCrypto;
-use noescrow::{Capacity, HeapCapacity, UnixSeconds};
+use noescrow::{Bundle, Capacity, HeapCapacity, InitiateOptions, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::time::Duration;
@@ -61,6 +61,80 @@ fn prekeys_from_an_absurd_first_reading_are_replaced() {
         assert_eq!(held(&bob), AT_SERVER);
         uploaded(&mut bob, after(DAY + EXPIRED_KEPT), &has, &mut rng);
         assert_eq!(held(&bob), if absurd { 0 } else { AT_SERVER });
+    }
+}
+
+/// A clock that begins at an end of the scale, and is right from the second day.
+#[test]
+fn a_device_made_at_an_end_of_time_becomes_reachable() {
+    for first in [UnixSeconds(0), UnixSeconds::MAX] {
+        let (alice, _, mut rng) = pair::<HeapCapacity>();
+        let mut bob: Device = Device::generate_with(RustCrypto, first, &mut rng);
+        let old = uploaded(&mut bob, first, &[], &mut rng);
+        let mut has = ids(&old.one_time_prekeys);
+        for day in 0..3 {
+            let made = uploaded(&mut bob, after(DAY * day), &has, &mut rng);
+            has.extend(ids(&made.one_time_prekeys));
+        }
+        let (now, signed) = (after(DAY * 3), bob.signed_prekey());
+        assert!((now..=after(DAY * 3 + ABSENCE + LIFETIME)).contains(&signed.expiry()), "{first}: {}", signed.expiry());
+        assert!(!bob.is_rotation_due(now), "{first}");
+        let options = InitiateOptions::expecting(bob.identity(), now);
+        let bundle = |signed| Bundle::new(*bob.identity(), signed, None).unwrap();
+        let message = alice.initiate(bundle(signed), b"hi", options, &mut rng).unwrap().1;
+        // Control: what the first reading made has expired, or expires at the end of time.
+        let options = InitiateOptions::expecting(bob.identity(), now);
+        let by_old = alice.initiate(bundle(old.signed_prekey.clone()), b"hi", options, &mut rng).map(|_| ());
+        let expired = by_old.is_err_and(|failed| failed.error == InitiateError::Expired);
+        assert_eq!((expired, old.signed_prekey.expiry() == UnixSeconds::MAX), (first < NOW, first > NOW));
+        assert_eq!(accepted(&mut bob, &message), Ok(()), "{first}");
+    }
+}
+
+#[test]
+fn a_signed_prekey_serves_to_its_last_second() {
+    let (alice, mut bob, mut rng) = pair::<HeapCapacity>();
+    let signed = bob.signed_prekey();
+    let mut outcome = |now| {
+        let bundle = Bundle::new(*bob.identity(), signed.clone(), None).unwrap();
+        let begun = alice.initiate(bundle, b"hi", InitiateOptions::expecting(bob.identity(), now), &mut rng);
+        begun.map(|(_, message)| message).map_err(|failed| failed.error)
+    };
+    let last = outcome(signed.expiry()).unwrap();
+    assert!(outcome(UnixSeconds(0)).is_ok(), "the initiator's clock is behind");
+    // Control: a second later, and at the end of time.
+    for late in [UnixSeconds(signed.expiry().0 + 1), UnixSeconds::MAX] {
+        assert_eq!(outcome(late), Err(InitiateError::Expired));
+    }
+    // Deletion is another matter: the device opens it then.
+    bob.delete_expired(UnixSeconds(signed.expiry().0 + 1));
+    assert_eq!(accepted(&mut bob, &last), Ok(()));
+}
+
+/// Confirmed both times: the device's clock is set back ten days, and forward again.
+#[test]
+fn a_clock_set_back_and_forward_loses_no_message() {
+    let (alice, mut bob, mut rng) = pair::<HeapCapacity>();
+    let first = uploaded(&mut bob, NOW, &[], &mut rng);
+    let past = |days: u64| UnixSeconds(NOW.0 - days * 86_400);
+    let has = ids(&first.one_time_prekeys);
+    let mut made = uploaded(&mut bob, past(10), &has[1..], &mut rng).one_time_prekeys;
+    made.extend(uploaded(&mut bob, past(9), &has[2..], &mut rng).one_time_prekeys);
+    assert!(!made.is_empty());
+    let messages = [Some(&first.one_time_prekeys[0]), Some(&first.one_time_prekeys[1]), made.last(), None]
+        .map(|one_time| hello(&alice, &bob, &first.signed_prekey, one_time, &mut rng));
+    for day in [0, 1, 2] {
+        uploaded(&mut bob, after(DAY * day), &has[2..], &mut rng);
+    }
+    for message in &messages {
+        assert_eq!(accepted(&mut super::restored(&bob, &super::state(&bob)), message), Ok(()));
+    }
+    // Control: two months later, confirmed, all of it is deleted.
+    for day in [60, 61, 62] {
+        uploaded(&mut bob, after(DAY * day), &[], &mut rng);
+    }
+    for message in &messages {
+        assert_eq!(accepted(&mut bob, message), Err(AcceptError::PrekeyGone));
     }
 }
 

@@ -298,6 +298,30 @@ fn requests_for_prekeys_are_held_to_ten_minutes_and_forgotten() {
     assert_eq!(disclosure(&relay).requests_limited_until, None);
 }
 
+/// Requests that get no one-time prekey, and deliveries that are refused.
+#[test]
+fn what_a_relay_refuses_leaves_no_trace() {
+    let (mut relay, _, mut rng) = relay_with(1);
+    relay.fetch(&bob(), NOW).unwrap();
+    let before = relay.state_bytes();
+    for seconds in [0, 1, 599, 10 * DAY] {
+        assert!(relay.fetch(&bob(), after(seconds)).unwrap().one_time_prekey().is_none());
+        assert!(relay.deliver(&bob(), message(200), None, after(seconds), &mut rng).is_err());
+    }
+    assert_eq!(relay.state_bytes(), before);
+    // The hash of an access key that was replaced is not held.
+    let holds = |relay: &Relay, hash: &[u8; 32]| relay.state_bytes().windows(32).any(|bytes| bytes == hash);
+    let new = AccessKey::from_bytes([1; 32]).hash();
+    assert!(holds(&relay, &KEY.hash().to_bytes()));
+    relay.rotate_access_key(&bob(), new, address(1), NOW).unwrap();
+    assert!(holds(&relay, &new.to_bytes()) && !holds(&relay, &KEY.hash().to_bytes()));
+    // Control: what is granted is seen.
+    let (mut relay, ..) = relay_with(1);
+    let before = relay.state_bytes();
+    assert!(relay.fetch(&bob(), NOW).unwrap().one_time_prekey().is_some());
+    assert_ne!(relay.state_bytes(), before);
+}
+
 #[test]
 fn messages_of_all_correspondents_leave_equal_states() {
     let after_message_of = |key: AccessKey| {
