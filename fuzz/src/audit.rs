@@ -150,7 +150,7 @@ fn encoded(encoding: Encoding) -> Vec<u8> {
 
 /// A secret in this encoding, within any bytes and between quotation marks, is found, and nothing panics. The planted
 /// bug: the decoder is disabled.
-fn evidence(encoding: Encoding, bytes: &[u8], bug: Bug) {
+fn decoder(encoding: Encoding, bytes: &[u8], bug: Bug) {
     let (place, around) = bytes.split_first().map_or((0, bytes), |(place, around)| (usize::from(*place), around));
     let (before, after) = around.split_at(place.min(around.len()));
     // UTF-16 has two bytes a character, and so have its quotation marks.
@@ -275,9 +275,16 @@ macro_rules! decoders {
     ($($target:ident: $encoding:ident;)+) => {$(
         #[doc = concat!("The decoder of `Encoding::", stringify!($encoding), "`.")]
         pub fn $target(bytes: &[u8], bug: Bug) {
-            evidence(Encoding::$encoding, bytes, bug);
+            decoder(Encoding::$encoding, bytes, bug);
         }
-    )+};
+    )+
+    /// One decoder, which the first byte selects.
+    pub fn evidence(bytes: &[u8], bug: Bug) {
+        const DECODERS: &[Encoding] = &[$(Encoding::$encoding),+];
+        if let Some((selected, bytes)) = bytes.split_first() {
+            decoder(DECODERS[usize::from(*selected) % DECODERS.len()], bytes, bug);
+        }
+    }};
 }
 
 decoders! {

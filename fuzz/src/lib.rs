@@ -26,9 +26,9 @@ mod stored;
 mod support;
 
 pub use audit::{
-    audit_schedule, audit_trace, evidence_base64, evidence_capture, evidence_chunked, evidence_escapes, evidence_gzip,
-    evidence_hex, evidence_hex_integers, evidence_integers, evidence_latin1, evidence_percent, evidence_utf16_be,
-    evidence_utf16_le, evidence_zip, evidence_zlib, evidence_zstd,
+    audit_schedule, audit_trace, evidence, evidence_base64, evidence_capture, evidence_chunked, evidence_escapes,
+    evidence_gzip, evidence_hex, evidence_hex_integers, evidence_integers, evidence_latin1, evidence_percent,
+    evidence_utf16_be, evidence_utf16_le, evidence_zip, evidence_zlib, evidence_zstd,
 };
 pub use network::{accept, bundle, decrypt, identity_and_prekey};
 pub use stored::snapshot;
