@@ -92,7 +92,7 @@ errors! {
         Refused => "message refused",
         /// The header is authentic, but more than [`MAX_JUMP`](crate::MAX_JUMP) messages are missing before this one in
         /// its chain. If they are lost for good, this direction works again only after the peer has received a message
-        /// from this side, or in a new session. The peer can cause this error, and so can a server that withholds that
+        /// that this side sent after it had opened a message of that chain, or in a new session. The peer can cause this error, and so can a server that withholds that
         /// many messages. Anyone who sees the error learns that the header is genuine.
         TooManySkipped => "too many skipped messages",
         /// The header is authentic, and the message's key is not kept. Either the message was opened before and this is

@@ -91,7 +91,7 @@ fn two_encryptions_from_one_state_are_no_two_time_pad() {
     assert_eq!(xor(&body(&one)[..14], &body(&two)[..14]), difference);
 }
 
-/// TR-1, W7: of two messages from one state the peer opens the first and refuses the second, and goes on.
+/// TR-1, W7: of two messages from one state the peer opens the first and refuses the second, and the session continues.
 #[test]
 fn one_state_used_twice_loses_one_message() {
     let mut rng = ChaCha20Rng::seed_from_u64(1);

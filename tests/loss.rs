@@ -116,7 +116,7 @@ fn fewer_losses_than_the_jump_never_end_a_conversation() {
     }
 }
 
-/// DR-D6: where too many of the old chain are missing, the conversation goes on in the new one, and their keys are gone.
+/// DR-D6: where too many of the old chain are missing, the conversation continues in the new one, and their keys are gone.
 #[test]
 fn an_old_chain_with_too_many_losses_is_given_up() {
     let mut talk = Talk::<Heap>::new();

@@ -301,7 +301,7 @@ fn one_absurd_clock_reading_deletes_nothing_and_stops_nothing() {
         for message in &messages {
             assert_eq!(accepted(&mut bob, message), Ok(()), "{absurd}");
         }
-        // Refills go on with the right time.
+        // Refills continue with the right time.
         let has: Vec<_> = has[50..].iter().copied().chain(ids(&next.one_time_prekeys)).collect();
         let missing = AT_SERVER - has.len();
         assert_eq!(uploaded(&mut bob, after(HOUR * 3), &has, &mut rng).one_time_prekeys.len(), missing, "{absurd}");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Exporter`]: an expansion of SK for the application, which the session keeps until it goes on.
+//! [`Exporter`]: an expansion of SK for the application, which the session keeps until its next message.
 
 use crate::secret::Secret;
 use zeroize::Zeroize;

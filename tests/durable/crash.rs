@@ -73,7 +73,7 @@ impl Party {
         self.session = self.stored_session();
     }
 
-    /// The state on disk must be the one from which the device goes on.
+    /// The state on disk must be the one from which the device continues.
     fn check_state(&self) -> Outcome<()> {
         let stored = self.stored_session().ok_or(Violation::SessionLost)?;
         let ours = self.session.as_ref().ok_or(Violation::SessionLost)?;

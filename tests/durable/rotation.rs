@@ -74,7 +74,7 @@ fn a_state_of_the_old_key_cannot_save_after_a_rotation() {
     assert!(rotate_all(&mut pair.disks[1]).iter().all(Result::is_ok));
     let stale = pair.bob.encrypt(b"old key", &mut pair.rng).unwrap().save(&mut pair.disks[1]).unwrap_err();
     assert_eq!(stale.error, CommitError::Stale);
-    // Control: loaded again, it goes on, with every skipped key.
+    // Control: loaded again, it continues, with every skipped key.
     let subject = pair.bob.subject();
     pair.bob = Durable::<Session>::load(&mut pair.disks[1], &new_key(), &subject, 0, &mut pair.rng).unwrap();
     let reply = pair.send(false, b"new key");

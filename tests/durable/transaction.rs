@@ -316,7 +316,7 @@ fn only_accepting_or_refusing_changes_the_disk() {
     let before = disk.clone();
     let pending = bob.open(&hello).unwrap();
     assert!(pending.remote_identity() == alice.identity() && pending.used_one_time_prekey());
-    // Other associated data: the message comes back. Dropping it changes nothing, and the device goes on.
+    // Other associated data: the message comes back. Dropping it changes nothing, and the device continues.
     drop(pending.accept(b"other").unwrap_err().pending);
     assert!(bob.is_saved() && disk.rows == before.rows);
     bob.open(&hello).unwrap().refuse().save(disk).unwrap();

@@ -24,7 +24,7 @@ fn three(
     (session, [hello, second, third])
 }
 
-/// HS-R9: a blocked sender goes on, and the device is restored and rotates in between.
+/// HS-R9: a blocked sender writes again, and the device is restored and rotates in between.
 #[test]
 fn a_refused_sender_stays_refused_and_costs_one_prekey() {
     for with_one_time in [true, false] {

@@ -115,7 +115,7 @@ MUTANTS = [
         ("FL-1", "a failure leaves its changes", "    draft = copy.deepcopy(state)\n", "    draft = state\n"),
         ("FL-3", "a failed Braid refuses its message", "            return result\n        self.double.evict()", "            raise errors.Refused\n        self.double.evict()"),
         ("FL-3.1", "another key stays", "self.last_remote_key = self.double.receiving.remote_ratchet_key", "self.last_remote_key = bytes(32)"),
-        ("FL-3", "a failed Braid goes on without post-quantum keys", "            self.last_remote_key = self.double.receiving.remote_ratchet_key\n            self.double = self.sparse = None\n            return result\n", "            pass\n"),
+        ("FL-3", "a failed Braid continues without post-quantum keys", "            self.last_remote_key = self.double.receiving.remote_ratchet_key\n            self.double = self.sparse = None\n            return result\n", "            pass\n"),
         ("DR-D8", "the control flag is lost", "result = Opened(plaintext, header.number, header.is_control)", "result = Opened(plaintext, header.number, False)"),
     ),
     *of(
@@ -178,7 +178,7 @@ MUTANTS = [
         ("BM-3", "Ct1Received begins anew", "Ct1Received(seed, issued, value)\n", "Ct1Received(seed, 0, value)\n"),
         ("BM-3", "EkReceivedCt1Sampled begins anew", "self.state = EkReceivedCt1Sampled(coins, header, issued, value)", "self.state = EkReceivedCt1Sampled(coins, header, 0, value)"),
         ("BR-2", "the first chunk of ct1 is lost", "                self.state = HeaderSent(seed, 0, Decoder(CT1_LEN, self.chunk))\n                return self.receive(message)", "                self.state = HeaderSent(seed, 0, Decoder(CT1_LEN, self.chunk))"),
-        ("BR-2", "HeaderSent goes on counting", "HeaderSent(seed, 0, Decoder", "HeaderSent(seed, self.state.issued, Decoder"),
+        ("BR-2", "HeaderSent continues counting", "HeaderSent(seed, 0, Decoder", "HeaderSent(seed, self.state.issued, Decoder"),
         ("BR-4", "the first chunk of ct2 is lost", "                self.state = EkSentCt1Received(seed, ct1, Decoder(CT2_LEN + MAC_LEN, self.chunk))\n                return self.receive(message)", "                self.state = EkSentCt1Received(seed, ct1, Decoder(CT2_LEN + MAC_LEN, self.chunk))"),
         ("BR-8", "an early acknowledgement is no acknowledgement", "                    self.state = Ct1Acknowledged(coins, header, decoder)\n                elif k == EK", "                    self.state = Ct1Sampled(coins, header, issued, decoder)\n                elif k == EK"),
         ("BR-10", "a complete key is an acknowledgement", "                elif k == EK:\n                    # BR-10", "                elif False:\n                    # BR-10"),

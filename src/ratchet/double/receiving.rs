@@ -278,7 +278,7 @@ struct Jump {
 
 impl Jump {
     /// The newest `S::CAPACITY` keys of a jump are kept. Others would be evicted at once. If more than [`MAX_JUMP`]
-    /// messages are missing at the end of the previous chain, they are given up and the new chain goes on.
+    /// messages are missing at the end of the previous chain, they are given up and the new chain continues.
     fn new<S: SkippedKeyStore>(previous: u32, current: u32) -> Result<Self, DecryptError> {
         if current > MAX_JUMP {
             return Err(DecryptError::TooManySkipped);

@@ -46,7 +46,7 @@ fn labels() -> Vec<String> {
 /// A key derivation of a trace: operation, parts of the info, length of the output.
 type Derivation = (Kind, Vec<Vec<u8>>, usize);
 
-/// A trace in which so many messages are lost that their keys are not derived: only the chains go on.
+/// A trace in which so many messages are lost that their keys are not derived: only the chains advance.
 fn lossy_conversation() -> Vec<u8> {
     let mut rng = ChaCha20Rng::seed_from_u64(5);
     let tape = Tape::in_memory();
