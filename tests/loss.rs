@@ -8,7 +8,7 @@
     reason = "a test states its expectations"
 )]
 
-use noescrow::error::{AcceptError, DecryptError};
+use noescrow::error::{AcceptError, DecryptError, RestoreError};
 use noescrow::hazmat::{self, session_from_state, session_state};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::skipped::{Heap, Inline, SkippedKeyStore};
@@ -310,6 +310,30 @@ fn losses_at_first_contact_end_no_conversation() {
     assert_eq!(first_contact::<Inline<0>>(MAX_JUMP), Ok(Err(DecryptError::KeyGone)));
     // Control: one more, with a reason other than for a forgery.
     assert_eq!(first_contact::<Inline<0>>(MAX_JUMP + 1), Err(AcceptError::TooManySkipped));
+}
+
+/// SN-2.29: a state with exactly as many keys as a ratchet may keep, and with one more.
+#[test]
+fn a_state_with_more_keys_than_2_000_is_refused() {
+    // The first page of the kept keys has the key of message 31 alone, and gets that of message 30.
+    let with_one_more = |end: &End<Heap>| {
+        let mut state = session_state(end);
+        let page = [&[1, 0, 0, 0, 1, 0, 0, 0, 0][..], &[0x80, 0, 0, 0]].concat();
+        let at = state.windows(page.len()).position(|bytes| bytes == page).unwrap();
+        state[at + 9] = 0xC0;
+        state.splice(at + 13..at + 13, [7; 32]);
+        session_from_state::<_, Heap>(RustCrypto, &state).map(|end| end.skipped_message_keys())
+    };
+    let mut talk = Talk::<Heap>::new();
+    talk.pass(0).unwrap();
+    talk.lose(0, 2_029);
+    let kept = talk.send(0);
+    talk.pass(0).unwrap();
+    assert_eq!(talk.ends[1].skipped_message_keys(), MAX_SKIPPED_KEYS);
+    assert_eq!(with_one_more(&talk.ends[1]), Err(RestoreError::Refused));
+    // Control: one of them was used.
+    assert_eq!(talk.receive(1, &kept), Ok(()));
+    assert_eq!(with_one_more(&talk.ends[1]), Ok(MAX_SKIPPED_KEYS));
 }
 
 /// DR-D4: also in an old chain, as long as a key of it is kept.
