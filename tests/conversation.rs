@@ -56,6 +56,29 @@ fn a_conversation_works_with_and_without_a_one_time_prekey() {
     }
 }
 
+/// PD-1: of a payload that is padded to a length of its own, too.
+#[test]
+fn a_message_has_the_length_that_is_told_before() {
+    let (mut alice, mut bob, mut rng) = pair(true);
+    for min_padded_len in [0, 1, 6, 7, 100, 1_000, 5_000] {
+        let payload = Payload { plaintext: b"hello", min_padded_len, ..Payload::default() };
+        let options = InitiateOptions::unverified(NOW);
+        let first = options.first_message_len(payload).unwrap();
+        let [ours, theirs] = [&alice, &bob].map(|session| session.message_len(payload).unwrap());
+        assert_eq!(alice.encrypt(payload, &mut rng).unwrap().len(), ours);
+        assert_eq!(bob.encrypt(payload, &mut rng).unwrap().len(), theirs);
+        let carol = Device::generate(NOW, &mut rng);
+        let bundle = Bundle::new(*carol.identity(), carol.signed_prekey(), None).unwrap();
+        let (_, message) = Device::generate(NOW, &mut rng).initiate(bundle, payload, options, &mut rng).unwrap();
+        assert_eq!(message.len(), first);
+        // Control: the length of the text alone.
+        assert_eq!(bob.message_len(b"hello").unwrap() < theirs, min_padded_len > 6);
+    }
+    let too_long = Payload { min_padded_len: noescrow::session::MAX_PLAINTEXT_LEN + 2, ..Payload::default() };
+    assert_eq!(alice.message_len(too_long), None);
+    assert_eq!(InitiateOptions::unverified(NOW).first_message_len(too_long), None);
+}
+
 #[test]
 fn the_first_message_is_repeated_until_the_first_reply() {
     let (mut alice, mut bob, mut rng) = pair(true);
