@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Curve keys and signatures that must be refused (attacks A1 to A7), at the level of the primitives.
+//! At the level of the primitives: curve keys and signatures that must be refused (attacks A1 to A7), and MACs.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -12,6 +12,7 @@ use curve25519_dalek::montgomery::MontgomeryPoint;
 use curve25519_dalek::scalar::Scalar;
 use hex_literal::hex;
 use noescrow::Secret;
+use noescrow::hazmat::{Call, Intercept, Intercepted};
 use noescrow::primitives::{DhPublicKey, Failed, Primitives, RustCrypto};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -233,4 +234,62 @@ fn a7_signing_takes_no_public_key() {
     let sign: fn(&RustCrypto, &Secret<32>, &[u8]) -> [u8; 64] = RustCrypto::sign;
     let seed = Secret::new([4; 32]);
     assert_eq!(sign(&RustCrypto, &seed, b"m"), RustCrypto.sign(&seed, b"m"));
+}
+
+/// HMAC-SHA-256 as RFC 2104 §2 defines it.
+fn rfc_2104(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut block = [0; 64];
+    let hashed = RustCrypto.sha256(&[key]);
+    let key = if key.len() > block.len() { &hashed[..] } else { key };
+    block[..key.len()].copy_from_slice(key);
+    let inner = RustCrypto.sha256(&[&block.map(|byte| byte ^ 0x36), message]);
+    RustCrypto.sha256(&[&block.map(|byte| byte ^ 0x5C), &inner])
+}
+
+/// The number of MACs that are not RFC 2104's: of keys and messages shorter and longer than a block, of messages in
+/// parts, and of several under one scheduled key.
+fn wrong_macs(primitives: &impl Primitives) -> usize {
+    let bytes: [u8; 200] = std::array::from_fn(|at| at as u8);
+    let secret = Secret::new([7; 32]);
+    let mut wrong = 0;
+    let mut check = |mac: Secret<32>, key: &[u8], message: &[u8]| {
+        wrong += usize::from(*mac.expose() != rfc_2104(key, message));
+    };
+    for len in 0..=bytes.len() {
+        let message = &bytes[..len];
+        let (head, tail) = message.split_at(len / 3);
+        for key_len in [0, 1, 32, 63, 64, 65, 130] {
+            let key = &bytes[..key_len];
+            check(primitives.hmac(key, &[head, tail]), key, message);
+        }
+        primitives.with_hmac(&secret, |hmac| {
+            check(hmac(&[head, &[], tail]), &[7; 32], message);
+            check(hmac(&[tail]), &[7; 32], tail);
+            check(hmac(&[message]), &[7; 32], message);
+        });
+    }
+    let (one, two) = primitives.hmac_pair(&secret, 1, 2);
+    check(one, &[7; 32], &[1]);
+    check(two, &[7; 32], &[2]);
+    wrong
+}
+
+/// Leaves out the last part of a message.
+#[derive(Clone, Default)]
+struct WithoutLastPart;
+
+impl Intercept for WithoutLastPart {
+    fn intercept(&self, primitives: &RustCrypto, call: &mut Call<'_>) {
+        if let Call::Hmac { parts: parts @ [_, _, ..], .. } = call {
+            *parts = &parts[..parts.len() - 1];
+        }
+        call.perform(primitives);
+    }
+}
+
+#[test]
+fn every_mac_is_that_of_rfc_2104() {
+    assert_eq!(wrong_macs(&RustCrypto), 0);
+    // Control: without the last part of a message. Of the empty message it is empty.
+    assert_eq!(wrong_macs(&Intercepted::<WithoutLastPart>::default()), 200 * 8);
 }
