@@ -54,6 +54,16 @@ impl DhPublicKey {
         if canonical && !LOW_ORDER.contains(&bytes) { Ok(Self(bytes)) } else { Err(DecodeError::Refused) }
     }
 
+    /// No key: zeros, which have low order and are no key's encoding. They initialize the place of a key.
+    pub(crate) const NONE: Self = Self([0; PUBLIC_KEY_LEN]);
+
+    /// Computes the public key of a secret scalar, which is clamped when used.
+    pub(crate) fn of<P: Primitives>(primitives: &P, secret: &Secret<32>) -> Self {
+        // A clamped scalar is a multiple of 8 below 8q and not 0, so its public point has prime order. It is canonical
+        // by construction and needs no check.
+        Self(primitives.dh_public(secret))
+    }
+
     /// Returns the key's only encoding, 32 bytes, little-endian.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; PUBLIC_KEY_LEN] {
@@ -77,14 +87,12 @@ impl DhKeyPair {
 
     /// Returns zeros, to initialize unused space.
     pub(crate) const fn zeroed() -> Self {
-        Self { secret: Secret::zero(), public: DhPublicKey([0; PUBLIC_KEY_LEN]) }
+        Self { secret: Secret::zero(), public: DhPublicKey::NONE }
     }
 
     /// Returns the pair of a secret scalar, which is clamped when used.
     pub(crate) fn from_secret<P: Primitives>(primitives: &P, secret: Secret<32>) -> Self {
-        // A clamped scalar is a multiple of 8 below 8q and not 0, so its public point has prime order. It is canonical
-        // by construction and needs no check.
-        let public = DhPublicKey(primitives.dh_public(&secret));
+        let public = DhPublicKey::of(primitives, &secret);
         Self { secret, public }
     }
 

@@ -19,6 +19,7 @@ mod receiving;
 
 use super::chain::{ChainKey, MessageKey};
 use super::header::{Envelope, HeaderKey, HeaderSeal, SealedHeader};
+use super::key_pair::RatchetKeyPair;
 use super::root::RootKey;
 use super::skipped::{MAX_JUMP, SkippedKeyStore, SkippedMessageKeys};
 use crate::error::EncryptError;
@@ -32,7 +33,7 @@ pub(crate) use receiving::{Incoming, OpenedUnder};
 #[derive(Debug)]
 pub(crate) enum SendingState {
     /// The responder before its first message: DHs is the signed prekey's pair.
-    Waiting { key_pair: DhKeyPair },
+    Waiting { key_pair: RatchetKeyPair },
     /// A step is due at the next send: there is a new DHr and no own key pair.
     Due { remote_ratchet_key: DhPublicKey, previous_chain_length: u32 },
     /// There is a sending chain.
@@ -42,7 +43,7 @@ pub(crate) enum SendingState {
 /// DHs, CKs, HKs, Ns, PN.
 #[derive(Debug)]
 pub(crate) struct SendingChain {
-    pub(crate) key_pair: DhKeyPair,
+    pub(crate) key_pair: RatchetKeyPair,
     pub(crate) chain_key: ChainKey,
     pub(crate) header_key: HeaderKey,
     pub(crate) number: u32,
@@ -114,7 +115,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
 
     /// `RatchetInitBobHE` (DR-I2).
     pub(crate) fn responder(keys: InitialKeys, signed_prekey: DhKeyPair) -> Self {
-        let sending = SendingState::Waiting { key_pair: signed_prekey };
+        let sending = SendingState::Waiting { key_pair: signed_prekey.into() };
         Self::new(keys.root_key, sending, keys.responder_header_key, keys.initiator_header_key)
     }
 
@@ -161,10 +162,11 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         let SendingState::Due { remote_ratchet_key, previous_chain_length } = self.sending else { return Ok(None) };
         primitives.step("DR-E1");
         // The second half of `DHRatchetHE`: HKs = NHKs; DHs fresh; (RK, CKs, NHKs) = KDF_RK_HE(RK, DH(DHs, DHr)).
-        let key_pair = DhKeyPair::generate(primitives, rng);
+        let key_pair = RatchetKeyPair::from(DhKeyPair::generate(primitives, rng));
         // Cannot be zero: on receipt DHr was refused if its DH with our last key was zero.
-        let dh =
-            primitives.dh(&key_pair.secret, remote_ratchet_key.as_bytes()).map_err(|_| EncryptError::NotYetReceived)?;
+        let dh = primitives
+            .dh(key_pair.secret(), remote_ratchet_key.as_bytes())
+            .map_err(|_| EncryptError::NotYetReceived)?;
         let (root_key, chain_key, next_header_key) = self.root_key.kdf_rk_he(primitives, &dh);
         let next_header_key = next_header_key.mixed(primitives, header_secret);
         let header_key = HeaderKey(self.next_sending_header_key.0.duplicate());
@@ -186,7 +188,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         let next = chain.number.checked_add(1).ok_or(EncryptError::ChainExhausted)?;
         let (chain_key, message_key) = chain.chain_key.kdf_ck(primitives);
         let header = DoubleHeader {
-            ratchet_key: chain.key_pair.public,
+            ratchet_key: chain.key_pair.keep_public(primitives),
             previous_chain_length: chain.previous_chain_length,
             number: chain.number,
         };

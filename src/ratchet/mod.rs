@@ -7,6 +7,7 @@ pub(crate) mod braid;
 pub(crate) mod chain;
 pub(crate) mod double;
 pub(crate) mod header;
+pub(crate) mod key_pair;
 pub(crate) mod root;
 pub(crate) mod skipped;
 pub(crate) mod sparse;

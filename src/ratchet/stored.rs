@@ -10,6 +10,7 @@ use super::braid::{Braid, Epoch};
 use super::chain::{ChainKey, MessageKey};
 use super::double::{DoubleRatchet, ReceivingChain, SendingChain, SendingState};
 use super::header::HeaderKey;
+use super::key_pair::RatchetKeyPair;
 use super::root::RootKey;
 use super::skipped::{
     MAX_SKIPPED_KEYS, SkippedChain, SkippedKeyStore, SkippedKeys, SkippedMessageKey, SkippedMessageKeys, is_too_old,
@@ -17,7 +18,6 @@ use super::skipped::{
 use super::sparse::{Direction, EpochChains, SparseChain, SparseRatchet};
 use super::triple::TripleRatchet;
 use crate::error::DecodeError;
-use crate::primitives::{DhKeyPair, Primitives};
 use crate::secret::Secret;
 use crate::snapshot::{Part, RowName, pages_of, read_numbers};
 use crate::wipe;
@@ -49,7 +49,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         match &self.sending {
             SendingState::Waiting { key_pair } => {
                 writer.u8(0)?;
-                writer.put(key_pair.secret.expose())?;
+                writer.put(key_pair.secret().expose())?;
             }
             SendingState::Due { remote_ratchet_key, previous_chain_length } => {
                 writer.u8(1)?;
@@ -58,7 +58,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
             }
             SendingState::Sending(chain) => {
                 writer.u8(2)?;
-                writer.put(chain.key_pair.secret.expose())?;
+                writer.put(chain.key_pair.secret().expose())?;
                 writer.put(chain.chain_key.0.expose())?;
                 writer.put(chain.header_key.0.expose())?;
                 writer.u32(chain.number)?;
@@ -79,13 +79,13 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         self.skipped.store(writer)
     }
 
-    pub(crate) fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn load(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let root_key = RootKey(secret(reader)?);
         let sending = match reader.u8()? {
-            0 => SendingState::Waiting { key_pair: DhKeyPair::from_secret(primitives, secret(reader)?) },
+            0 => SendingState::Waiting { key_pair: RatchetKeyPair::resume(secret(reader)?) },
             1 => SendingState::Due { remote_ratchet_key: reader.dh_public()?, previous_chain_length: reader.u32()? },
             2 => SendingState::Sending(SendingChain {
-                key_pair: DhKeyPair::from_secret(primitives, secret(reader)?),
+                key_pair: RatchetKeyPair::resume(secret(reader)?),
                 chain_key: ChainKey(secret(reader)?),
                 header_key: HeaderKey(secret(reader)?),
                 number: reader.u32()?,
@@ -235,11 +235,11 @@ impl<S: SkippedKeyStore> TripleRatchet<S> {
     }
 
     /// Loads the core and then the skipped keys.
-    pub(crate) fn load<P: Primitives>(primitives: &P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn load(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let chunk_size = ChunkSize::from_code(reader.u8()?)?;
         // The sparse ratchet is built on a part of the stack that the Double Ratchet did not use.
-        let mut double = wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| DoubleRatchet::load(primitives, reader))?;
-        let mut sparse = SparseRatchet::load(primitives, chunk_size, reader)?;
+        let mut double = wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| DoubleRatchet::load(reader))?;
+        let mut sparse = SparseRatchet::load(chunk_size, reader)?;
         double.load_skipped(reader)?;
         sparse.load_skipped(reader)?;
         // A chain begins with the sending epoch's root, and its messages are of that epoch or the next.
@@ -294,12 +294,8 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         Ok(())
     }
 
-    fn load<P: Primitives>(
-        primitives: &P,
-        chunk_size: ChunkSize,
-        reader: &mut Reader<'_>,
-    ) -> Result<Self, DecodeError> {
-        let braid = Braid::load(primitives, chunk_size, reader)?;
+    fn load(chunk_size: ChunkSize, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let braid = Braid::load(chunk_size, reader)?;
         let direction = match reader.u8()? {
             0 => Direction::A2B,
             1 => Direction::B2A,

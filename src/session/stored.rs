@@ -69,7 +69,7 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
             2 => Opening::Done,
             _ => return Err(RestoreError::Refused),
         };
-        let ratchet = TripleRatchet::load(&primitives, reader).map_err(refused)?;
+        let ratchet = TripleRatchet::load(reader).map_err(refused)?;
         reader.finish().map_err(refused)?;
         // How the session began must agree with the progress of the ratchet (attack F18).
         let received = ratchet.double.receiving.is_some();

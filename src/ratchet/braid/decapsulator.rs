@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The five states of the party that generates an epoch's key pair and decapsulates. They store the pair's seed, 64
 //! bytes, instead of the 2,400 bytes of the private key, which are equally secret; and the public parts that must still
-//! be sent.
+//! be sent. What the seed determines is computed when it is needed: at BR-1, and again after the state was restored.
 
 use super::authenticator::{Authenticator, kdf_ok, verifies};
 use super::epoch::{Epoch, EpochKey};
@@ -68,14 +68,9 @@ impl KeysUnsampled {
         Self { epoch: self.epoch, authenticator: self.authenticator.duplicate() }
     }
 
-    /// BR-1: generates a key pair from a fresh seed.
-    pub(super) fn generate<P: Primitives>(
-        self,
-        primitives: &P,
-        chunk_size: ChunkSize,
-        seed: Secret<KEM_SEED_LEN>,
-    ) -> KeysSampled {
-        KeysSampled::new(primitives, self.epoch, self.authenticator, seed, chunk_size, 0)
+    /// BR-1: takes a fresh seed. The key pair is generated for the first codeword.
+    pub(super) fn generate(self, chunk_size: ChunkSize, seed: Secret<KEM_SEED_LEN>) -> KeysSampled {
+        KeysSampled::resume(self.epoch, self.authenticator, seed, chunk_size, 0)
     }
 }
 
@@ -91,18 +86,25 @@ impl KeysSampled {
     }
 
     /// Creates the state with `issued` codewords of the header already sent.
-    pub(super) fn new<P: Primitives>(
-        primitives: &P,
+    pub(super) const fn resume(
         epoch: Epoch,
         authenticator: Authenticator,
         seed: Secret<KEM_SEED_LEN>,
         chunk_size: ChunkSize,
         issued: u32,
     ) -> Self {
-        let (header, ek_vector) = primitives.incremental_public(&seed);
-        let mac = authenticator.mac_header(primitives, epoch, &header);
-        let header = HeaderEncoder::resume(&joined(&header, &mac), chunk_size, issued);
-        Self { epoch, authenticator, seed, header, ek: EkEncoder::new(&ek_vector, chunk_size) }
+        let (header, ek) = (HeaderEncoder::unknown(chunk_size, issued), EkEncoder::unknown(chunk_size, 0));
+        Self { epoch, authenticator, seed, header, ek }
+    }
+
+    /// Returns the next codeword of the header.
+    pub(super) fn next_codeword<P: Primitives>(&mut self, primitives: &P) -> Option<Codeword> {
+        let Self { epoch, authenticator, seed, header, ek } = self;
+        header.next_codeword(|| {
+            let (header, ek_vector) = primitives.incremental_public(seed);
+            ek.learn(&ek_vector);
+            joined(&header, &authenticator.mac_header(primitives, *epoch, &header))
+        })
     }
 
     pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
@@ -131,17 +133,10 @@ impl HeaderSent {
         }
     }
 
-    /// Restores the state from storage, with `issued` codewords of ek_vector already sent.
-    pub(super) fn resume<P: Primitives>(
-        primitives: &P,
-        epoch: Epoch,
-        authenticator: Authenticator,
-        seed: Secret<KEM_SEED_LEN>,
-        issued: u32,
-        ct1: Ct1Decoder,
-    ) -> Self {
-        let (_, ek_vector) = primitives.incremental_public(&seed);
-        Self { epoch, authenticator, seed, ek: EkEncoder::resume(&ek_vector, ct1.chunk_size(), issued), ct1 }
+    /// Returns the next codeword of ek_vector.
+    pub(super) fn next_codeword<P: Primitives>(&mut self, primitives: &P) -> Option<Codeword> {
+        let Self { seed, ek, .. } = self;
+        ek.next_codeword(|| primitives.incremental_public(seed).1)
     }
 
     pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
@@ -173,6 +168,12 @@ impl Ct1Received {
             ek: self.ek.clone(),
             ct1: self.ct1,
         }
+    }
+
+    /// Returns the next codeword of ek_vector. The acknowledgement must continue, so the codewords begin again.
+    pub(super) fn next_codeword<P: Primitives>(&mut self, primitives: &P) -> Option<Codeword> {
+        let Self { seed, ek, .. } = self;
+        ek.next_codeword_again(|| primitives.incremental_public(seed).1)
     }
 
     pub(super) fn receive<P: Primitives>(

@@ -59,7 +59,8 @@ pub(super) struct EkReceivedCt1Sampled {
 #[derive(Debug)]
 pub(super) struct Ct1Acknowledged {
     pub(super) begun: BegunEncapsulation,
-    pub(super) ct1: [u8; CT1_LEN],
+    /// No codeword of it is sent any more; MacCt covers its value.
+    pub(super) ct1: Ct1Encoder,
     pub(super) ek: EkDecoder,
 }
 
@@ -118,7 +119,7 @@ impl HeaderReceived {
         let (ct1, shared_secret) = primitives.encaps1(&header, &coins);
         let key = kdf_ok(primitives, &shared_secret, epoch);
         let authenticator = authenticator.update(primitives, epoch, &key);
-        let (ct1, ek) = (Ct1Encoder::new(&ct1, chunk_size), EkDecoder::new(chunk_size));
+        let (ct1, ek) = (Ct1Encoder::known(&ct1, chunk_size), EkDecoder::new(chunk_size));
         let begun = BegunEncapsulation { epoch, authenticator, coins, header };
         (Ct1Sampled { begun, ct1, ek }, EpochKey { epoch, key })
     }
@@ -130,12 +131,18 @@ impl BegunEncapsulation {
         Self { epoch: *epoch, authenticator: authenticator.duplicate(), coins: coins.duplicate(), header: *header }
     }
 
+    /// Computes ct1 again, after the state was restored.
+    fn ct1<P: Primitives>(&self, primitives: &P) -> [u8; CT1_LEN] {
+        primitives.encaps1(&self.header, &self.coins).0
+    }
+
     /// Computes ct2 and MacCt, if ek_vector is the one that the header announced and passes the modulus check (FIPS 203
     /// §7.2).
-    fn encaps2<P: Primitives>(&self, primitives: &P, ct1: &[u8; CT1_LEN], ek_vector: &[u8; EK_VECTOR_LEN]) -> Change {
+    fn encaps2<P: Primitives>(&self, primitives: &P, ct1: &Ct1Encoder, ek_vector: &[u8; EK_VECTOR_LEN]) -> Change {
         match primitives.encaps2(&self.header, ek_vector, &self.coins) {
             Ok(ct2) => {
-                let mac = self.authenticator.mac_ciphertext(primitives, self.epoch, ct1, &ct2);
+                let ct1 = ct1.value().unwrap_or_else(|| self.ct1(primitives));
+                let mac = self.authenticator.mac_ciphertext(primitives, self.epoch, &ct1, &ct2);
                 Change::Ct2Encapsulated(joined(&ct2, &mac))
             }
             Err(_) => Change::Fail,
@@ -154,6 +161,12 @@ impl Ct1Sampled {
         Self { begun: self.begun.duplicate(), ct1: self.ct1.clone(), ek: self.ek.clone() }
     }
 
+    /// Returns the next codeword of ct1.
+    pub(super) fn next_codeword<P: Primitives>(&mut self, primitives: &P) -> Option<Codeword> {
+        let Self { begun, ct1, .. } = self;
+        ct1.next_codeword(|| begun.ct1(primitives))
+    }
+
     pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
         match payload {
             Payload::Ek(codeword) if self.ek.lacks(codeword.index) => {
@@ -167,8 +180,7 @@ impl Ct1Sampled {
             Payload::EkCt1Ack(codeword) => match self.ek.completed_by(codeword) {
                 Some(ek_vector) => {
                     primitives.step("BR-9");
-                    let ct1 = self.ct1.value();
-                    self.begun.encaps2(primitives, &ct1, &ek_vector)
+                    self.begun.encaps2(primitives, &self.ct1, &ek_vector)
                 }
                 None => {
                     primitives.step("BR-8");
@@ -183,7 +195,7 @@ impl Ct1Sampled {
     pub(super) fn acknowledged(self, codeword: &Codeword) -> Ct1Acknowledged {
         let Self { begun, ct1, mut ek } = self;
         ek.add(codeword);
-        Ct1Acknowledged { begun, ct1: ct1.value(), ek }
+        Ct1Acknowledged { begun, ct1, ek }
     }
 
     /// BR-10. ek_vector is checked when it is used, at BR-12.
@@ -203,11 +215,16 @@ impl EkReceivedCt1Sampled {
         Self { begun: self.begun.duplicate(), ct1: self.ct1.clone(), ek_vector: self.ek_vector }
     }
 
+    /// Returns the next codeword of ct1.
+    pub(super) fn next_codeword<P: Primitives>(&mut self, primitives: &P) -> Option<Codeword> {
+        let Self { begun, ct1, .. } = self;
+        ct1.next_codeword(|| begun.ct1(primitives))
+    }
+
     pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {
         let Payload::EkCt1Ack(_) = payload else { return Change::Nothing };
         primitives.step("BR-12");
-        let ct1 = self.ct1.value();
-        self.begun.encaps2(primitives, &ct1, &self.ek_vector)
+        self.begun.encaps2(primitives, &self.ct1, &self.ek_vector)
     }
 
     /// BR-12.
@@ -218,7 +235,7 @@ impl EkReceivedCt1Sampled {
 
 impl Ct1Acknowledged {
     pub(super) fn duplicate(&self) -> Self {
-        Self { begun: self.begun.duplicate(), ct1: self.ct1, ek: self.ek.clone() }
+        Self { begun: self.begun.duplicate(), ct1: self.ct1.clone(), ek: self.ek.clone() }
     }
 
     pub(super) fn receive<P: Primitives>(&self, primitives: &P, payload: &Payload) -> Change {

@@ -89,15 +89,6 @@ impl<const LEN: usize, const CAPACITY: usize> Encoder<LEN, CAPACITY> {
         Some(Codeword { index, chunk: self.codeword(index) })
     }
 
-    /// Returns the next codeword, and begins again with the first after all have been output. It is meant for messages
-    /// that carry other information in addition to the chunk.
-    pub(crate) fn next_codeword_again(&mut self) -> Option<Codeword> {
-        self.next_codeword().or_else(|| {
-            self.next = 0;
-            self.next_codeword()
-        })
-    }
-
     fn codeword(&self, index: u16) -> Chunk {
         let k = self.size.chunks(LEN);
         if usize::from(index) < k {
@@ -105,6 +96,65 @@ impl<const LEN: usize, const CAPACITY: usize> Encoder<LEN, CAPACITY> {
         }
         let weights = weights_after(k, index);
         combine(weights.as_flattened().get(..k).unwrap_or_default(), &self.padded, self.size)
+    }
+}
+
+/// The encoder of a value that follows from secrets in the same state. Such a value is not stored: after the state was
+/// restored it is computed again when the next codeword is needed, and not before.
+#[derive(Clone, Debug)]
+pub(crate) struct DeferredEncoder<const LEN: usize, const CAPACITY: usize> {
+    encoder: Encoder<LEN, CAPACITY>,
+    /// Whether `encoder` has the value. Otherwise it has zeros, so that no space is uninitialized.
+    is_known: bool,
+}
+
+impl<const LEN: usize, const CAPACITY: usize> DeferredEncoder<LEN, CAPACITY> {
+    /// Creates the encoder of a value that is known.
+    pub(crate) fn known(value: &[u8; LEN], size: ChunkSize) -> Self {
+        Self { encoder: Encoder::new(value, size), is_known: true }
+    }
+
+    /// Creates an encoder that has already output `next` codewords of a value that is not known yet.
+    pub(crate) const fn unknown(size: ChunkSize, next: u32) -> Self {
+        const { check_lengths::<LEN, CAPACITY>() };
+        Self { encoder: Encoder { padded: [0; CAPACITY], next, size }, is_known: false }
+    }
+
+    /// Returns the value, if it is known.
+    pub(crate) fn value(&self) -> Option<[u8; LEN]> {
+        self.is_known.then(|| self.encoder.value())
+    }
+
+    pub(crate) const fn chunk_size(&self) -> ChunkSize {
+        self.encoder.chunk_size()
+    }
+
+    /// Returns the number of codewords output so far.
+    pub(crate) const fn issued(&self) -> u32 {
+        self.encoder.issued()
+    }
+
+    /// Stores the value.
+    pub(crate) fn learn(&mut self, value: &[u8; LEN]) {
+        self.encoder = Encoder::resume(value, self.encoder.size, self.encoder.next);
+        self.is_known = true;
+    }
+
+    /// Does what [`Encoder::next_codeword`] does. `value` is called if the value is needed and not known.
+    pub(crate) fn next_codeword(&mut self, value: impl FnOnce() -> [u8; LEN]) -> Option<Codeword> {
+        if !self.is_known && self.encoder.next < CODEWORDS {
+            self.learn(&value());
+        }
+        self.encoder.next_codeword()
+    }
+
+    /// Returns the next codeword, and begins again with the first after all have been output. It is meant for messages
+    /// that carry other information in addition to the chunk. `value` is called if the value is not known.
+    pub(crate) fn next_codeword_again(&mut self, value: impl FnOnce() -> [u8; LEN]) -> Option<Codeword> {
+        if self.encoder.next >= CODEWORDS {
+            self.encoder.next = 0;
+        }
+        self.next_codeword(value)
     }
 }
 

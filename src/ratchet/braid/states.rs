@@ -166,7 +166,7 @@ impl Braid {
             State::KeysUnsampled(state) => {
                 primitives.step("BR-1");
                 let seed = random_secret(primitives, rng);
-                self.state = State::KeysSampled(state.duplicate().generate(primitives, self.chunk_size, seed));
+                self.state = State::KeysSampled(state.duplicate().generate(self.chunk_size, seed));
             }
             State::HeaderReceived(state) => {
                 primitives.step("BR-7");
@@ -177,14 +177,13 @@ impl Braid {
             }
             _ => {}
         }
-        // An encoder with no codewords left gives a message without a chunk (attack E12). The acknowledgement must
-        // continue, so its chunks begin again.
+        // An encoder with no codewords left gives a message without a chunk (attack E12).
         let payload = match &mut self.state {
-            State::KeysSampled(state) => state.header.next_codeword().map(Payload::Hdr),
-            State::HeaderSent(state) => state.ek.next_codeword().map(Payload::Ek),
-            State::Ct1Received(state) => state.ek.next_codeword_again().map(Payload::EkCt1Ack),
-            State::Ct1Sampled(state) => state.ct1.next_codeword().map(Payload::Ct1),
-            State::EkReceivedCt1Sampled(state) => state.ct1.next_codeword().map(Payload::Ct1),
+            State::KeysSampled(state) => state.next_codeword(primitives).map(Payload::Hdr),
+            State::HeaderSent(state) => state.next_codeword(primitives).map(Payload::Ek),
+            State::Ct1Received(state) => state.next_codeword(primitives).map(Payload::EkCt1Ack),
+            State::Ct1Sampled(state) => state.next_codeword(primitives).map(Payload::Ct1),
+            State::EkReceivedCt1Sampled(state) => state.next_codeword(primitives).map(Payload::Ct1),
             State::Ct2Sampled(state) => state.ct2.next_codeword().map(Payload::Ct2),
             State::KeysUnsampled(_)
             | State::EkSentCt1Received(_)

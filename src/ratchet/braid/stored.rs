@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The Braid's state as bytes, inside a sealed snapshot (spec/protocol.md §7). Only a state that could have been
 //! stored loads: counters are in range, and collected chunks are distinct and fewer than complete. Values that follow
-//! from others are not stored: public keys and ct1 are computed again, identically on every machine.
+//! from others are not stored: public keys and ct1 are computed again when they are needed, identically on every machine.
 
 use super::authenticator::Authenticator;
-use super::decapsulator::{EkSentCt1Received, HeaderSent, KeysSampled, KeysUnsampled};
+use super::decapsulator::{Ct1Received, EkSentCt1Received, HeaderSent, KeysSampled, KeysUnsampled};
 use super::encapsulator::{
     BegunEncapsulation, Ct1Acknowledged, Ct1Sampled, Ct2Sampled, EkReceivedCt1Sampled, HeaderReceived, NoHeaderReceived,
 };
 use super::epoch::Epoch;
 use super::erasure::{CODEWORDS, Codeword, Decoder};
 use super::states::{Braid, State};
-use super::values::{CT2_MAC_LEN, Ct1Encoder, Ct2Encoder};
+use super::values::{CT2_MAC_LEN, Ct1Encoder, Ct2Encoder, EkEncoder};
 use crate::error::DecodeError;
-use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, KEM_SEED_LEN, Primitives};
+use crate::primitives::{CT1_LEN, EK_HEADER_LEN, EK_VECTOR_LEN, KEM_SEED_LEN};
 use crate::secret::Secret;
 use crate::wire::{ChunkSize, Full, Reader, Writer};
 
@@ -99,21 +99,13 @@ impl Braid {
     }
 
     /// Loads a Braid. `chunk_size` is the session's, and is stored with it.
-    pub(crate) fn load<P: Primitives>(
-        primitives: &P,
-        chunk_size: ChunkSize,
-        reader: &mut Reader<'_>,
-    ) -> Result<Self, DecodeError> {
-        State::load(primitives, chunk_size, reader).map(|state| Self { chunk_size, state })
+    pub(crate) fn load(chunk_size: ChunkSize, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        State::load(chunk_size, reader).map(|state| Self { chunk_size, state })
     }
 }
 
 impl State {
-    fn load<P: Primitives>(
-        primitives: &P,
-        chunk_size: ChunkSize,
-        reader: &mut Reader<'_>,
-    ) -> Result<Self, DecodeError> {
+    fn load(chunk_size: ChunkSize, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let number = reader.u8()?;
         if number == 0 {
             return Ok(Self::Dead);
@@ -123,24 +115,27 @@ impl State {
         Ok(match number {
             1 => State::KeysUnsampled(KeysUnsampled { epoch, authenticator }),
             // Sending the first codeword entered this state.
-            2 => State::KeysSampled(KeysSampled::new(
-                primitives,
+            2 => State::KeysSampled(KeysSampled::resume(
                 epoch,
                 authenticator,
                 secret(reader)?,
                 chunk_size,
                 issued(reader, 1)?,
             )),
-            3 => {
-                let (seed, issued) = (secret(reader)?, issued(reader, 0)?);
-                let ct1 = Decoder::load(chunk_size, reader, 1)?;
-                State::HeaderSent(HeaderSent::resume(primitives, epoch, authenticator, seed, issued, ct1))
-            }
-            4 => {
-                let (seed, issued) = (secret(reader)?, issued(reader, 0)?);
-                let sent = HeaderSent::resume(primitives, epoch, authenticator, seed, issued, Decoder::new(chunk_size));
-                State::Ct1Received(sent.ct1_complete(*reader.array()?))
-            }
+            3 => State::HeaderSent(HeaderSent {
+                epoch,
+                authenticator,
+                seed: secret(reader)?,
+                ek: EkEncoder::unknown(chunk_size, issued(reader, 0)?),
+                ct1: Decoder::load(chunk_size, reader, 1)?,
+            }),
+            4 => State::Ct1Received(Ct1Received {
+                epoch,
+                authenticator,
+                seed: secret(reader)?,
+                ek: EkEncoder::unknown(chunk_size, issued(reader, 0)?),
+                ct1: *reader.array()?,
+            }),
             5 => State::EkSentCt1Received(EkSentCt1Received {
                 epoch,
                 authenticator,
@@ -154,26 +149,23 @@ impl State {
                 header: Decoder::load(chunk_size, reader, 0)?,
             }),
             7 => State::HeaderReceived(HeaderReceived { epoch, authenticator, header: *reader.array()? }),
-            8 | 9 => {
+            8..=10 => {
                 let begun =
                     BegunEncapsulation { epoch, authenticator, coins: secret(reader)?, header: *reader.array()? };
-                let issued = issued(reader, 1)?;
-                let ct1 = Ct1Encoder::resume(&primitives.encaps1(&begun.header, &begun.coins).0, chunk_size, issued);
-                if number == 8 {
-                    let ek = Decoder::load(chunk_size, reader, 0)?;
-                    State::Ct1Sampled(Ct1Sampled { begun, ct1, ek })
-                } else {
-                    let ek_vector = *reader.array()?;
-                    State::EkReceivedCt1Sampled(EkReceivedCt1Sampled { begun, ct1, ek_vector })
+                let issued = if number == 10 { 0 } else { issued(reader, 1)? };
+                let ct1 = Ct1Encoder::unknown(chunk_size, issued);
+                match number {
+                    8 => State::Ct1Sampled(Ct1Sampled { begun, ct1, ek: Decoder::load(chunk_size, reader, 0)? }),
+                    9 => {
+                        let ek_vector = *reader.array()?;
+                        State::EkReceivedCt1Sampled(EkReceivedCt1Sampled { begun, ct1, ek_vector })
+                    }
+                    // At least the chunk that came with the acknowledgement, or the one that it repeated.
+                    _ => {
+                        let ek = Decoder::load(chunk_size, reader, 1)?;
+                        State::Ct1Acknowledged(Ct1Acknowledged { begun, ct1, ek })
+                    }
                 }
-            }
-            10 => {
-                let begun =
-                    BegunEncapsulation { epoch, authenticator, coins: secret(reader)?, header: *reader.array()? };
-                let (ct1, _) = primitives.encaps1(&begun.header, &begun.coins);
-                // At least the chunk that came with the acknowledgement, or the one that it repeated.
-                let ek = Decoder::load(chunk_size, reader, 1)?;
-                State::Ct1Acknowledged(Ct1Acknowledged { begun, ct1, ek })
             }
             11 => {
                 let ct2 = reader.array()?;

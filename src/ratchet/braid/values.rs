@@ -2,7 +2,7 @@
 //! The four values that the Braid sends in chunks, their encoders and decoders, and values of two parts.
 
 use super::authenticator::MAC_LEN;
-use super::erasure::{Decoder, Encoder};
+use super::erasure::{Decoder, DeferredEncoder, Encoder};
 use crate::primitives::{CT1_LEN, CT2_LEN, EK_HEADER_LEN, EK_VECTOR_LEN};
 
 /// Length in bytes of the header with its MAC, which are divided into chunks together.
@@ -10,11 +10,11 @@ pub(super) const HEADER_MAC_LEN: usize = EK_HEADER_LEN + MAC_LEN;
 /// Length in bytes of ct2 with the MAC of the ciphertext.
 pub(super) const CT2_MAC_LEN: usize = CT2_LEN + MAC_LEN;
 
-pub(super) type HeaderEncoder = Encoder<HEADER_MAC_LEN, 256>;
+pub(super) type HeaderEncoder = DeferredEncoder<HEADER_MAC_LEN, 256>;
 pub(super) type HeaderDecoder = Decoder<HEADER_MAC_LEN, 256>;
-pub(super) type EkEncoder = Encoder<EK_VECTOR_LEN, 1280>;
+pub(super) type EkEncoder = DeferredEncoder<EK_VECTOR_LEN, 1280>;
 pub(super) type EkDecoder = Decoder<EK_VECTOR_LEN, 1280>;
-pub(super) type Ct1Encoder = Encoder<CT1_LEN, 1024>;
+pub(super) type Ct1Encoder = DeferredEncoder<CT1_LEN, 1024>;
 pub(super) type Ct1Decoder = Decoder<CT1_LEN, 1024>;
 pub(super) type Ct2Encoder = Encoder<CT2_MAC_LEN, 256>;
 pub(super) type Ct2Decoder = Decoder<CT2_MAC_LEN, 256>;

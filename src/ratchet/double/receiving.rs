@@ -197,7 +197,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         };
         // The peer returned our own key or repeated its last one (attack C19).
         let stale = self.receiving.as_ref().is_some_and(|chain| chain.remote_ratchet_key == header.ratchet_key);
-        if stale || header.ratchet_key == key_pair.public {
+        if stale || header.ratchet_key == key_pair.public(primitives) {
             return Err(DecryptError::Refused);
         }
         let step = self.step.checked_add(1).ok_or(DecryptError::Refused)?;
@@ -206,7 +206,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
             self.receiving.as_ref().map_or(0, |chain| header.previous_chain_length.saturating_sub(chain.number));
         let jump = Jump::new::<S>(missing, header.number)?;
 
-        let dh = primitives.dh(&key_pair.secret, header.ratchet_key.as_bytes()).map_err(|_| DecryptError::Refused)?;
+        let dh = primitives.dh(key_pair.secret(), header.ratchet_key.as_bytes()).map_err(|_| DecryptError::Refused)?;
         let (root_key, chain_key, next_header_key) = self.root_key.kdf_rk_he(primitives, &dh);
         let next_header_key = next_header_key.mixed(primitives, header_secret);
 

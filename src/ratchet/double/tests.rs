@@ -41,5 +41,5 @@ fn the_responder_starts_with_the_signed_prekey_and_cannot_send() {
     assert_eq!((ratchet.receiving.is_none(), ratchet.step), (true, 0));
     assert_eq!(ratchet.check_sending(), Err(EncryptError::NotYetReceived));
     let SendingState::Waiting { key_pair } = ratchet.sending else { panic!() };
-    assert_eq!((key_pair.public, key_pair.secret.expose()), (signed_prekey().public, &[6; 32]));
+    assert_eq!((key_pair.public(&RustCrypto), key_pair.secret().expose()), (signed_prekey().public, &[6; 32]));
 }

@@ -126,7 +126,7 @@ fn stored(ratchet: &Ratchet) -> Vec<u8> {
 
 fn loaded(bytes: &[u8]) -> Result<Ratchet, DecodeError> {
     let mut reader = Reader::new(bytes);
-    let ratchet = Ratchet::load(&RustCrypto, &mut reader)?;
+    let ratchet = Ratchet::load(&mut reader)?;
     reader.finish().map(|()| ratchet)
 }
 

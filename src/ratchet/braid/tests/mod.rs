@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tests of the Braid between two parties: `transitions`, each by its number; `schedules`, random ones; `attacks`, E1
-//! to E12; `bytes`, the encodings of messages and of stored states.
+//! to E12; `bytes`, the encodings of messages and of stored states; `restored`, states after a restart.
 
 mod attacks;
 mod bytes;
+mod restored;
 mod schedules;
 mod transitions;
 
@@ -73,7 +74,7 @@ fn stored(braid: &Braid) -> Vec<u8> {
 
 fn loaded(chunk_size: ChunkSize, bytes: &[u8]) -> Result<Braid, DecodeError> {
     let mut reader = Reader::new(bytes);
-    let braid = Braid::load(&RustCrypto, chunk_size, &mut reader)?;
+    let braid = Braid::load(chunk_size, &mut reader)?;
     reader.finish()?;
     Ok(braid)
 }
