@@ -19,6 +19,11 @@ pub(crate) const IDENTITY_KEYS_LEN: usize = 2 * PUBLIC_KEY_LEN;
 /// A public identity, IK: a signing key and the DH key that it certifies. 128 bytes encoded.
 ///
 /// Every value is verified: its certificate was checked, and both keys are canonical and of prime order.
+///
+/// # Security
+/// An identity that comes from a restored session was verified when the session began, and not again when it was
+/// restored: the seal of the snapshot or rows authenticates it. Whoever has the storage key can forge it, and can read
+/// and replace every other secret of the session as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     signing_key: [u8; PUBLIC_KEY_LEN],
@@ -46,6 +51,13 @@ impl Identity {
         }
         primitives.verify(&signing_key, &certified(&dh_key), &certificate).map_err(|_| DecodeError::Refused)?;
         Ok(Self { signing_key, dh_key, certificate })
+    }
+
+    /// Reads an identity from a session's stored state: the DH key is a key's encoding, and nothing else is checked
+    /// (SN-2.12). ID-1 was performed when the session began, and whoever can change a sealed state has the storage key,
+    /// and with it every secret of the session.
+    pub(crate) fn load(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { signing_key: *reader.array()?, dh_key: reader.dh_public()?, certificate: *reader.array()? })
     }
 
     /// Returns the encoding, 128 bytes: signing key (32), DH key (32), certificate (64).

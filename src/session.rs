@@ -226,8 +226,16 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     ///
     /// If `S` holds fewer skipped keys than were stored, the newest are kept.
     ///
+    /// It takes no operation on the curve and none of ML-KEM. What the stored secrets determine, a ratchet key and the
+    /// values of the post-quantum ratchet, is computed by the first message that needs it: most messages that are sent
+    /// after restoring, few that are received.
+    ///
     /// # Errors
     /// [`RestoreError`].
+    ///
+    /// # Security
+    /// The seal authenticates both identities, which the handshake verified. They are not verified again: see
+    /// [`snapshot`](crate::snapshot#security).
     pub fn restore_in_place(
         primitives: P,
         snapshot: &mut [u8],

@@ -48,6 +48,11 @@
 //! [`Device`](crate::device::Device) lists these and the other operations.
 //!
 //! # Security
+//! A stored state is authenticated by its seal and by nothing else. Whoever has the storage key can read every secret of
+//! a state, forge one, and restore a session whose [`remote_identity`](crate::Session::remote_identity) never signed
+//! anything: restoring parses the identities of a session and does not verify them again. The checks of a loaded state
+//! find mistakes of implementations, and no attacker with that key.
+//!
 //! Deletion on real media is out of scope: whoever can read an older snapshot *and* the storage key has the keys of
 //! that time.
 

@@ -56,8 +56,8 @@ impl<P: Primitives, S: SkippedKeyStore> Stored<P> for Session<P, S> {
     fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {
         let parties = match reader.flag().map_err(refused)? {
             true => Some(Parties {
-                local: Identity::from_bytes(&primitives, reader.array().map_err(refused)?).map_err(refused)?,
-                remote: Identity::from_bytes(&primitives, reader.array().map_err(refused)?).map_err(refused)?,
+                local: Identity::load(reader).map_err(refused)?,
+                remote: Identity::load(reader).map_err(refused)?,
             }),
             false => None,
         };

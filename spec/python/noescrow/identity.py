@@ -37,6 +37,11 @@ class Identity:
         primitives.verify(identity.signing_key, labels.L_CERT + labels.SUITE + identity.dh_key, identity.certificate)
         return identity
 
+    @classmethod
+    def from_stored(cls, data: bytes) -> "Identity":
+        """SN-2.12: from a session's stored state, which the seal authenticates."""
+        return cls(data[:32], curve.check_dh_key(data[32:64]), data[64:])
+
 
 ITERATIONS = 5_199
 

@@ -78,8 +78,8 @@ def read_session(state: bytes) -> Session:
     reader = Reader(state)
     local = remote = None
     if reader.flag():
-        local = Identity.from_bytes(reader.take(IDENTITY_LEN))
-        remote = Identity.from_bytes(reader.take(IDENTITY_LEN))
+        local = Identity.from_stored(reader.take(IDENTITY_LEN))
+        remote = Identity.from_stored(reader.take(IDENTITY_LEN))
     ad, session_id = reader.take(32), reader.take(32)
     match reader.u8():
         case 0:

@@ -229,8 +229,14 @@ def _forms(stage: Stage, good: client.Session, a: str, b: str) -> None:
     places.append(("receiving chain", chunk + 34 + sending_len, 2))
     for what, at, value in places:
         stage.put("copy", state[:at] + u8(value) + state[at + 1 :], R, f"SN-2.12: {what} = {value}", of=b)
-    for at in (100, 128 + 100):
-        stage.put("copy", forge.flipped(state, at), R, "SN-2.12: an identity whose certificate does not verify", of=b)
+    for whose, at in (("local", 1), ("remote", 1 + 128)):
+        dh_key = at + 32
+        for what, key in (("with bit 255 set", forge.flipped(state[dh_key : dh_key + 32], 31, 128)), ("of low order", forge.low_order()[-1])):
+            stage.put("copy", state[:dh_key] + key + state[dh_key + 32 :], R, f"SN-2.12: the {whose} identity's DH key {what}", of=b)
+        twist = state[:dh_key] + forge.on_the_twist() + state[dh_key + 32 :]
+        stage.put("copy", twist, None, f"SN-2.12: the {whose} identity's DH key on the twist", of=b)
+        stage.put("copy", state[:at] + bytes([255]) * 32 + state[dh_key:], None, f"SN-2.12: any {whose} signing key", of=b)
+        stage.put("copy", forge.flipped(state, at + 99), None, f"SN-2.12: any {whose} certificate", of=b)
     direction = state.index(u8(good.triple.direction) + good.triple.sparse.root)
     stage.put("copy", state[:direction] + u8(2) + state[direction + 1 :], R, "SN-2.12: direction = 2", of=b)
     number = state.index(u32(good.triple.sparse.braid.epoch) + good.triple.sparse.braid.authenticator.root) - 1
