@@ -106,6 +106,21 @@ impl StorageKey {
     }
 }
 
+/// What states are sealed under: the storage key, and the key of salts, which is derived from it once for all rows of a
+/// save or load.
+pub(crate) struct SealingKeys<'a> {
+    storage_key: &'a StorageKey,
+    salt_key: Secret<32>,
+}
+
+impl<'a> SealingKeys<'a> {
+    pub(crate) fn derive<P: Primitives>(primitives: &P, storage_key: &'a StorageKey) -> Self {
+        let mut salt_key = Secret::zero();
+        primitives.hkdf_expand(&storage_key.0, &[labels::SNAPSHOT_SALT], salt_key.expose_mut());
+        Self { storage_key, salt_key }
+    }
+}
+
 /// Which save of a state: the number that grows with every save, and the process that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision {
@@ -208,14 +223,15 @@ pub(crate) fn seal<P: Primitives, T: Stored<P>>(
     let out = out.get_mut(..len)?;
     let place = Place { kind: T::KIND, subject: &value.subject(), name: RowName::CORE };
     let revision = Revision { generation, writer: [0; WRITER_LEN] };
-    seal_state(primitives, key, &place, VERSION, revision, out, |writer| value.store(writer))?;
+    let keys = SealingKeys::derive(primitives, key);
+    seal_state(primitives, &keys, &place, VERSION, revision, out, |writer| value.store(writer))?;
     Some(len)
 }
 
 /// SN-1: seals the state that `store` writes into `out`, which is [`SNAPSHOT_OVERHEAD`] bytes longer.
 pub(crate) fn seal_state<P: Primitives>(
     primitives: &P,
-    key: &StorageKey,
+    keys: &SealingKeys<'_>,
     place: &Place<'_>,
     version: u8,
     revision: Revision,
@@ -230,10 +246,10 @@ pub(crate) fn seal_state<P: Primitives>(
 
     let before_salt = before_salt(version, place.kind, revision);
     let scope = place.scope();
-    let salt = salt(primitives, key, &before_salt, &scope, state);
+    let salt = salt(primitives, keys, &before_salt, &scope, state);
     let mut writer = Writer::new(head);
     writer.put(&before_salt).and_then(|()| writer.put(salt.expose())).ok()?;
-    let (aead_key, nonce) = aead_key(primitives, key, salt.expose());
+    let (aead_key, nonce) = aead_key(primitives, keys, salt.expose());
     match primitives.seal(&aead_key, &nonce, &covered(head, &scope), state) {
         Ok(tag) => end.copy_from_slice(&tag),
         Err(_) => {
@@ -257,7 +273,8 @@ pub(crate) fn open<P: Primitives, T: Stored<P>>(
         return Err(RestoreError::Refused);
     }
     let place = Place { kind: T::KIND, subject, name: RowName::CORE };
-    let OpenedState { version, revision, state } = open_state(&primitives, snapshot, key, &place, T::OLDEST_VERSION)?;
+    let keys = SealingKeys::derive(&primitives, key);
+    let OpenedState { version, revision, state } = open_state(&primitives, snapshot, &keys, &place, T::OLDEST_VERSION)?;
     let state = WipedOnDrop(state);
     if revision.generation < newest {
         return Err(RestoreError::Rollback);
@@ -299,7 +316,7 @@ pub(crate) fn salt_of(sealed: &[u8]) -> Option<[u8; SALT_LEN]> {
 pub(crate) fn open_state<'a, P: Primitives>(
     primitives: &P,
     sealed: &'a mut [u8],
-    key: &StorageKey,
+    keys: &SealingKeys<'_>,
     place: &Place<'_>,
     oldest_version: u8,
 ) -> Result<OpenedState<'a>, RestoreError> {
@@ -318,9 +335,9 @@ pub(crate) fn open_state<'a, P: Primitives>(
         return Err(RestoreError::Refused);
     }
     let scope = place.scope();
-    let (aead_key, nonce) = aead_key(primitives, key, claimed);
+    let (aead_key, nonce) = aead_key(primitives, keys, claimed);
     primitives.open(&aead_key, &nonce, &covered(head, &scope), state, tag).map_err(|_| RestoreError::Refused)?;
-    let salt = salt(primitives, key, &before_salt(version, kind, revision), &scope, state);
+    let salt = salt(primitives, keys, &before_salt(version, kind, revision), &scope, state);
     if !declassify_choice(primitives, Declassified::SnapshotVerdict, salt.expose().ct_eq(claimed)) {
         state.zeroize();
         return Err(RestoreError::Refused);
@@ -352,26 +369,28 @@ fn covered(head: &[u8], scope: &[u8; SCOPE_LEN]) -> [u8; HEAD_LEN + SCOPE_LEN] {
 
 fn salt<P: Primitives>(
     primitives: &P,
-    key: &StorageKey,
+    keys: &SealingKeys<'_>,
     before_salt: &[u8; BEFORE_SALT_LEN],
     scope: &[u8; SCOPE_LEN],
     state: &[u8],
 ) -> Secret<SALT_LEN> {
-    let mut salt_key = Secret::<32>::zero();
-    primitives.hkdf_expand(&key.0, &[labels::SNAPSHOT_SALT], salt_key.expose_mut());
-    primitives.hmac(salt_key.expose(), &[before_salt, scope, state])
+    primitives.hmac(keys.salt_key.expose(), &[before_salt, scope, state])
 }
 
 /// Returns the salt under which `state` would be sealed now: if a row has it, sealing would write the row again. Nothing
 /// is sealed, so that this is no step of the protocol.
 #[cfg(feature = "alloc")]
-pub(crate) fn salt_now(key: &StorageKey, place: &Place<'_>, revision: Revision, state: &[u8]) -> [u8; SALT_LEN] {
-    *salt(&RustCrypto, key, &before_salt(VERSION, place.kind, revision), &place.scope(), state).expose()
+pub(crate) fn salt_now(keys: &SealingKeys<'_>, place: &Place<'_>, revision: Revision, state: &[u8]) -> [u8; SALT_LEN] {
+    *salt(&RustCrypto, keys, &before_salt(VERSION, place.kind, revision), &place.scope(), state).expose()
 }
 
-fn aead_key<P: Primitives>(primitives: &P, key: &StorageKey, salt: &[u8; SALT_LEN]) -> (Secret<32>, [u8; NONCE_LEN]) {
+fn aead_key<P: Primitives>(
+    primitives: &P,
+    keys: &SealingKeys<'_>,
+    salt: &[u8; SALT_LEN],
+) -> (Secret<32>, [u8; NONCE_LEN]) {
     let mut material = Secret::<{ 32 + NONCE_LEN }>::zero();
-    primitives.hkdf_expand(&key.0, &[labels::SNAPSHOT_SEAL, salt], material.expose_mut());
+    primitives.hkdf_expand(&keys.storage_key.0, &[labels::SNAPSHOT_SEAL, salt], material.expose_mut());
     material.split_key_nonce()
 }
 

@@ -6,7 +6,9 @@ use super::unsaved::{Progress, Unsaved};
 use super::{StepError, Subject};
 use crate::error::RestoreError;
 use crate::primitives::{Primitives, RustCrypto};
-use crate::snapshot::{self, Place, Revision, RowName, SNAPSHOT_OVERHEAD, StorageKey, Stored, VERSION, WipedOnDrop};
+use crate::snapshot::{
+    self, Place, Revision, RowName, SNAPSHOT_OVERHEAD, SealingKeys, StorageKey, Stored, VERSION, WipedOnDrop,
+};
 use crate::wire::{Full, Reader, Writer};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -107,10 +109,15 @@ impl Ledger {
     /// SN-1.5: the revision of the next step. Two images of one process, after a fork or as clones of a machine, have
     /// one writer. The message tells their steps apart. It goes in under the storage key, so that a thief of the rows
     /// cannot tell which message it was.
-    fn next_revision(&self, core: &Place<'_>, message_id: Option<&[u8; MESSAGE_ID_LEN]>) -> Revision {
+    fn next_revision(
+        &self,
+        keys: &SealingKeys<'_>,
+        core: &Place<'_>,
+        message_id: Option<&[u8; MESSAGE_ID_LEN]>,
+    ) -> Revision {
         let mut revision = Revision { generation: self.generation().saturating_add(1), writer: self.writer };
         if let Some(id) = message_id {
-            let keyed = snapshot::salt_now(&self.key, core, revision, id);
+            let keyed = snapshot::salt_now(keys, core, revision, id);
             revision.writer = keyed.first_chunk().copied().unwrap_or_default();
         }
         revision
@@ -123,8 +130,28 @@ impl Ledger {
         state: &T,
         message_id: Option<&[u8; MESSAGE_ID_LEN]>,
     ) -> Option<Change> {
+        self.seal_changes(state, message_id, true)
+    }
+
+    /// Does the same after a step that sealed or opened a message in a session. Such a step changes the core or a row, so
+    /// that the core is not compared with the store's, which would hash it once more.
+    pub(super) fn advance<P: Primitives, T: Stored<P>>(
+        &mut self,
+        state: &T,
+        message_id: &[u8; MESSAGE_ID_LEN],
+    ) -> Option<Change> {
+        self.seal_changes(state, Some(message_id), false)
+    }
+
+    fn seal_changes<P: Primitives, T: Stored<P>>(
+        &mut self,
+        state: &T,
+        message_id: Option<&[u8; MESSAGE_ID_LEN]>,
+        may_be_unchanged: bool,
+    ) -> Option<Change> {
         let primitives = state.primitives();
-        let revision = self.next_revision(&self.place::<P, T>(RowName::CORE), message_id);
+        let keys = SealingKeys::derive(primitives, &self.key);
+        let revision = self.next_revision(&keys, &self.place::<P, T>(RowName::CORE), message_id);
         self.turn = self.turn.wrapping_add(1);
         let mut rows = Vec::new();
         for part in state.parts() {
@@ -133,7 +160,7 @@ impl Ledger {
                 Some(row) if row.stamp == Some(stamp) => row.turn = self.turn,
                 _ => {
                     let place = self.place::<P, T>(part.name);
-                    let sealed = seal_row(primitives, &self.key, &place, revision, content.stored_len(), |writer| {
+                    let sealed = seal_row(primitives, &keys, &place, revision, content.stored_len(), |writer| {
                         content.store(writer)
                     });
                     rows.push(Row { name: part.name, sealed });
@@ -152,13 +179,14 @@ impl Ledger {
         let _ = writer.put(&digest).and_then(|()| state.store_core(&mut writer));
         let place = self.place::<P, T>(RowName::CORE);
         if let Some(stored) = self.revision
+            && may_be_unchanged
             && rows.is_empty()
             && deleted.is_empty()
-            && snapshot::salt_now(&self.key, &place, stored, &core) == self.core_salt
+            && snapshot::salt_now(&keys, &place, stored, &core) == self.core_salt
         {
             return None;
         }
-        let sealed = seal_row(primitives, &self.key, &place, revision, core.len(), |writer| writer.put(&core));
+        let sealed = seal_row(primitives, &keys, &place, revision, core.len(), |writer| writer.put(&core));
         self.core_salt = snapshot::salt_of(&sealed).unwrap_or_default();
         rows.push(Row { name: RowName::CORE, sealed });
         let previous = self.revision.replace(revision);
@@ -178,14 +206,14 @@ impl Ledger {
 /// Seals one row. Sealing fails only beyond GCM's bound on lengths, which no row reaches.
 pub(super) fn seal_row<P: Primitives>(
     primitives: &P,
-    key: &StorageKey,
+    keys: &SealingKeys<'_>,
     place: &Place<'_>,
     revision: Revision,
     len: usize,
     store: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
 ) -> Vec<u8> {
     let mut sealed = alloc::vec![0; len.saturating_add(SNAPSHOT_OVERHEAD)];
-    match snapshot::seal_state(primitives, key, place, VERSION, revision, &mut sealed, store) {
+    match snapshot::seal_state(primitives, keys, place, VERSION, revision, &mut sealed, store) {
         Some(()) => sealed,
         None => Vec::new(),
     }
@@ -223,6 +251,7 @@ impl OpenedRows {
         key: &StorageKey,
         (subject, kind, oldest_version): (&Subject, u8, u8),
     ) -> Result<Self, RestoreError> {
+        let keys = SealingKeys::derive(primitives, key);
         sealed.sort_unstable_by_key(|row| row.name);
         let len = sealed.iter().map(|row| row.sealed.len()).fold(0, usize::saturating_add);
         // It is longer than the contents with their names, so that it does not grow and leave a copy.
@@ -232,7 +261,7 @@ impl OpenedRows {
         for Row { name, sealed } in &mut sealed {
             let place = Place { kind, subject, name: *name };
             let core_salt = snapshot::salt_of(sealed).ok_or(RestoreError::Refused)?;
-            let opened = snapshot::open_state(primitives, sealed, key, &place, oldest_version)?;
+            let opened = snapshot::open_state(primitives, sealed, &keys, &place, oldest_version)?;
             let (version, revision) = (opened.version, opened.revision);
             let state = WipedOnDrop(opened.state);
             match core {
@@ -287,13 +316,16 @@ impl OpenedRows {
         }
         // A row that would now be written in another way, or not at all, is rewritten or deleted at the next step.
         if self.version == VERSION {
+            let longest = state.parts().map(|part| part.content.stored_len()).max().unwrap_or_default();
+            let mut buffer = Zeroizing::new(alloc::vec![0; longest]);
             for part in state.parts() {
-                let mut content = Zeroizing::new(alloc::vec![0; part.content.stored_len()]);
-                // The content has this length.
-                let _ = part.content.store(&mut Writer::new(&mut content));
+                let mut writer = Writer::new(&mut buffer);
+                // The content is no longer than the longest one.
+                let _ = part.content.store(&mut writer);
+                let written = writer.written();
                 let stored = self.rows.get(&part.name).map(|(_, range)| self.content(range));
                 if let Some(kept) = ledger.rows.get_mut(&part.name)
-                    && stored == Some(&content[..])
+                    && stored == buffer.get(..written)
                 {
                     kept.stamp = Some(part.content.stamp());
                 }

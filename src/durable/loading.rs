@@ -9,7 +9,7 @@ use crate::error::RestoreError;
 use crate::primitives::Primitives;
 use crate::ratchet::skipped::SkippedKeyStore;
 use crate::session::Session;
-use crate::snapshot::{StorageKey, Stored, Subject};
+use crate::snapshot::{SESSION_ROW, StorageKey, Stored, Subject};
 use crate::wipe;
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
@@ -54,14 +54,20 @@ where
         rng: &mut impl CryptoRng,
     ) -> Result<Self, RestoreError> {
         let (primitives, writer) = (T::Primitives::default(), draw_writer(rng));
-        wipe::wipe_stack_around::<{ wipe::DEVICE }, _>(|| {
+        let restore = || {
             let opened = OpenedRows::open(&primitives, rows, key, (subject, T::ROW_KIND, T::OLDEST_VERSION))?;
             if opened.revision.generation < newest {
                 return Err(RestoreError::Rollback);
             }
             let (inner, ledger) = opened.load(primitives, key, subject, writer)?;
             Ok(Self { inner, ledger })
-        })
+        };
+        // A session with its skipped keys inside needs more copies than HANDSHAKE has space for.
+        if T::ROW_KIND == SESSION_ROW && size_of::<T>() <= size_of::<Session>() {
+            wipe::wipe_stack_around::<{ wipe::HANDSHAKE }, _>(restore)
+        } else {
+            wipe::wipe_stack_around::<{ wipe::DEVICE }, _>(restore)
+        }
     }
 
     /// Loads the state `subject` from a store and restores it, as [`restore`](Self::restore) does.

@@ -6,7 +6,7 @@ use super::ledger::{OpenedRows, draw_writer, seal_row};
 use super::store::{AsyncStore, Batch, Change, CommitError, Row, Store};
 use crate::error::RestoreError;
 use crate::primitives::RustCrypto;
-use crate::snapshot::{DEVICE_ROW, Place, Revision, RowName, SESSION_ROW, StorageKey, Subject, VERSION};
+use crate::snapshot::{DEVICE_ROW, Place, Revision, RowName, SESSION_ROW, SealingKeys, StorageKey, Subject, VERSION};
 use alloc::vec::Vec;
 use core::fmt;
 use rand_core::CryptoRng;
@@ -109,9 +109,10 @@ fn reseal(
     check(previous)?;
     // A process that holds the old key must not save after this.
     let revision = Revision { generation: previous.generation.saturating_add(1), writer: draw_writer(rng) };
+    let keys = SealingKeys::derive(&RustCrypto, to);
     let seal = |name, revision, content: &[u8]| {
         let place = Place { kind, subject, name };
-        let sealed = seal_row(&RustCrypto, to, &place, revision, content.len(), |writer| writer.put(content));
+        let sealed = seal_row(&RustCrypto, &keys, &place, revision, content.len(), |writer| writer.put(content));
         Row { name, sealed }
     };
     let parts = opened.rows.iter().map(|(name, (revision, content))| seal(*name, *revision, opened.content(content)));

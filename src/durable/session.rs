@@ -83,7 +83,7 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
     ) -> Result<Unsaved<'_, Vec<u8>>, StepError<EncryptError>> {
         let message = self.ledger.step(|| encrypt(&mut self.inner))?;
         let sent = sent(&self.inner, &message);
-        let changes = self.ledger.change(&self.inner, Some(&sent.message_id)).into_iter().collect();
+        let changes = self.ledger.advance(&self.inner, &sent.message_id).into_iter().collect();
         Ok(self.ledger.hand_out(message, Batch { changes, received: None, sent: Some(sent) }))
     }
 
@@ -105,7 +105,7 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
         let sealed = message.into();
         let mut opened = self.ledger.step(|| self.inner.decrypt(sealed))?;
         let received = received(&self.inner, sealed.message, &mut opened);
-        let changes = self.ledger.change(&self.inner, Some(&received.message_id)).into_iter().collect();
+        let changes = self.ledger.advance(&self.inner, &received.message_id).into_iter().collect();
         let batch = Batch { changes, received: Some(received), sent: None };
         Ok(self.ledger.hand_out_opened(opened, batch, |opened, plaintext| opened.plaintext = plaintext))
     }

@@ -78,7 +78,8 @@ fn scope() -> [u8; SCOPE_LEN] {
 fn sealed_under(salt: &[u8; SALT_LEN]) -> Vec<u8> {
     let head = [&BEFORE_SALT[..], salt].concat();
     let mut state = STATE.0;
-    let (aead_key, nonce) = aead_key(&RustCrypto, &key(), salt);
+    let key = key();
+    let (aead_key, nonce) = aead_key(&RustCrypto, &SealingKeys::derive(&RustCrypto, &key), salt);
     let tag = RustCrypto.seal(&aead_key, &nonce, &[&head[..], &scope()].concat(), &mut state).unwrap();
     [&head[..], &state, &tag].concat()
 }
@@ -86,8 +87,10 @@ fn sealed_under(salt: &[u8; SALT_LEN]) -> Vec<u8> {
 /// SN-1, SN-2: the salt is checked after the tag, so that the seal commits to its key.
 #[test]
 fn a_wrong_salt_is_refused_although_the_tag_is_valid() {
+    let key = key();
+    let keys = SealingKeys::derive(&RustCrypto, &key);
     let salt_of = |before: [u8; BEFORE_SALT_LEN], scope: [u8; SCOPE_LEN], state: &[u8]| {
-        *salt(&RustCrypto, &key(), &before, &scope, state).expose()
+        *salt(&RustCrypto, &keys, &before, &scope, state).expose()
     };
     let right = salt_of(BEFORE_SALT, scope(), &STATE.0);
     for at in 0..SALT_LEN {
@@ -142,7 +145,16 @@ fn sealed_as(version: u8, state: &[u8; 40]) -> Vec<u8> {
     let mut snapshot = std::vec![0; state.len() + SNAPSHOT_OVERHEAD];
     let place = Place { kind: 1, subject: &SUBJECT, name: RowName::CORE };
     let revision = Revision { generation: 3, writer: [0; 16] };
-    seal_state(&RustCrypto, &key(), &place, version, revision, &mut snapshot, |writer| writer.put(state)).unwrap();
+    seal_state(
+        &RustCrypto,
+        &SealingKeys::derive(&RustCrypto, &key()),
+        &place,
+        version,
+        revision,
+        &mut snapshot,
+        |writer| writer.put(state),
+    )
+    .unwrap();
     snapshot
 }
 
