@@ -2,6 +2,7 @@
 //! `cargo bench`: every operation for which a user waits, compared in one run with the primitives that it requires
 //! ([`kernel`]) and with vodozemac. README.md describes what is measured and how.
 
+mod cycle;
 mod kernel;
 mod processor_time;
 mod table;
@@ -45,6 +46,8 @@ fn main() {
     epochs(&mut criterion);
     out_of_order(&mut criterion);
     snapshots(&mut criterion);
+    cycle::cycles(&mut criterion);
+    cycle::routing(&mut criterion);
     prekeys(&mut criterion);
     criterion.final_summary();
     table::print(&folder, started);
