@@ -79,8 +79,8 @@ fn name(what: &str, skipped: usize) -> String {
     format!("{what}, {skipped} keys")
 }
 
-/// Restores a session, decrypts the next message of 32 bytes and stores the session, as one snapshot and in rows; and
-/// restores alone.
+/// Restores a session, decrypts the next message of 32 bytes and stores the session, as one snapshot and in rows; does the
+/// same with a message to send; and restores alone.
 pub fn cycles(criterion: &mut Criterion<ProcessorTime>) {
     let key = StorageKey::new([9; 32]);
     // Messages are made outside the clock, as few at a time as stay in the cache.
@@ -113,6 +113,24 @@ pub fn cycles(criterion: &mut Criterion<ProcessorTime>) {
         let mut random = self::rng(22);
         each(&mut group, OURS, BatchSize::NumIterations(8), load, |rows: Vec<Row>| {
             Box::new(Durable::<Session>::restore(rows, &key, &subject, 0, &mut random).unwrap())
+        });
+        group.finish();
+
+        let mut group = criterion.benchmark_group(name("sending cycle", skipped));
+        group.bench_function(OURS, |bencher| {
+            bencher.iter(|| {
+                let mut session = Session::restore(&stored, &key, &subject, 0).unwrap();
+                let message = session.encrypt(&TEXT, &mut rng).unwrap();
+                (message, session.snapshot(&key, 1))
+            });
+        });
+        group.bench_function(PEER, |bencher| {
+            bencher.iter(|| {
+                let pickle = olm::SessionPickle::from_encrypted(&peer_stored, &[9; 32]).unwrap();
+                let mut session = olm::Session::from_pickle(pickle);
+                let message = session.encrypt(TEXT).unwrap();
+                (message, session.pickle().encrypt(&[9; 32]))
+            });
         });
         group.finish();
 
