@@ -28,6 +28,9 @@
 //!             CommitAction::Stale => return Err(CommitError::Stale),
 //!             CommitAction::Write => {}
 //!         }
+//!         for ended in &batch.ended {
+//!             self.rows.retain(|(of, _), _| of != ended);
+//!         }
 //!         for change in &batch.changes {
 //!             for name in &change.deleted {
 //!                 self.rows.remove(&(change.subject, *name));
@@ -122,7 +125,10 @@ use crate::error::RestoreError;
 use crate::primitives::Primitives;
 use crate::snapshot::Stored;
 use core::fmt;
-use ledger::Ledger;
+pub(crate) use ledger::{Ledger, draw_writer};
+pub(crate) use loading::Restored;
+pub(crate) use session::message_id;
+pub(crate) use unsaved::Progress;
 
 /// A session or device whose every step must be saved before its outcome is released.
 ///
@@ -130,8 +136,8 @@ use ledger::Ledger;
 /// is here, and public prekeys only while the last step is saved.
 #[must_use = "a state that is dropped is lost unless it was saved"]
 pub struct Durable<T> {
-    inner: T,
-    ledger: Ledger,
+    pub(crate) inner: T,
+    pub(crate) ledger: Ledger,
 }
 
 /// The reason why a step was not made. The state is unchanged.

@@ -61,6 +61,8 @@ mod subject;
 
 pub use part::RowName;
 pub(crate) use part::{Content, PAGE, Part, pages_of, read_numbers};
+#[cfg(feature = "alloc")]
+pub(crate) use subject::PEER_ID_LEN;
 pub use subject::{SUBJECT_LEN, Subject};
 
 use crate::error::{DecodeError, RestoreError};
@@ -180,6 +182,12 @@ pub(crate) const SESSION_ROW: u8 = 3;
 /// Kind of a row of a device.
 #[cfg(feature = "alloc")]
 pub(crate) const DEVICE_ROW: u8 = 4;
+/// Kind of a row of a messenger's peer.
+#[cfg(feature = "alloc")]
+pub(crate) const PEER_ROW: u8 = 5;
+/// Kind of a row of a messenger.
+#[cfg(feature = "alloc")]
+pub(crate) const MESSENGER_ROW: u8 = 6;
 
 /// What a seal covers, and in what form the state is in it.
 #[derive(Clone, Copy)]

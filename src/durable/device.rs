@@ -84,7 +84,7 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
         let required = self.ledger.require().into_iter();
         let changes = required.chain(ledger.change(&session, Some(&sent.message_id))).collect();
         let session = Durable { inner: session, ledger };
-        Ok(self.ledger.hand_out((session, message), Batch { changes, received: None, sent: Some(sent) }))
+        Ok(self.ledger.hand_out((session, message), Batch { changes, sent: Some(sent), ..Batch::default() }))
     }
 
     /// Calls [`Device::open`]: learns who wrote a first message, to accept or to refuse it.
@@ -231,7 +231,7 @@ impl<'d, P: Primitives, C: Capacities> DurablePending<'d, '_, P, C> {
         let id = Some(&received.message_id);
         let changes = of_device.change(device, id).into_iter().chain(ledger.change(&session, id)).collect();
         let session = Durable { inner: session, ledger };
-        let batch = Batch { changes, received: Some(received), sent: None };
+        let batch = Batch { changes, received: Some(received), ..Batch::default() };
         Ok(of_device.hand_out_opened((session, opened), batch, |(_, opened), plaintext| opened.plaintext = plaintext))
     }
 

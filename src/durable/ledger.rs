@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 /// Length in bytes of the digest at the beginning of the core row: it names every other row and its revision, so that
 /// no row can be taken away, or put back as it was earlier.
-pub(super) const ROWS_DIGEST_LEN: usize = 32;
+pub(crate) const ROWS_DIGEST_LEN: usize = 32;
 
 /// What the store has of a row.
 struct Kept {
@@ -30,7 +30,7 @@ struct Kept {
 }
 
 /// What the store has of a state after the last step is saved, and whether it is.
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     key: StorageKey,
     subject: Subject,
     /// The writer of this process: W of SN-1.5. Its rows contain W, or a value computed from W.
@@ -44,7 +44,7 @@ pub(super) struct Ledger {
 }
 
 /// Draws a writer id.
-pub(super) fn draw_writer(rng: &mut impl CryptoRng) -> [u8; 16] {
+pub(crate) fn draw_writer(rng: &mut impl CryptoRng) -> [u8; 16] {
     let mut writer = [0; 16];
     rng.fill_bytes(&mut writer);
     writer
@@ -52,34 +52,34 @@ pub(super) fn draw_writer(rng: &mut impl CryptoRng) -> [u8; 16] {
 
 impl Ledger {
     /// Makes the ledger of a new state.
-    pub(super) fn new(subject: Subject, key: &StorageKey, writer: [u8; 16]) -> Self {
+    pub(crate) fn new(subject: Subject, key: &StorageKey, writer: [u8; 16]) -> Self {
         let (rows, progress) = (BTreeMap::new(), Progress::Saved);
         Self { key: key.duplicate(), subject, writer, revision: None, core_salt: [0; 32], rows, turn: 0, progress }
     }
 
     /// Makes the ledger of a new state that shares this one's writer.
-    pub(super) fn begin(&self, subject: Subject) -> Self {
+    pub(crate) fn begin(&self, subject: Subject) -> Self {
         Self::new(subject, &self.key, self.writer)
     }
 
-    pub(super) const fn subject(&self) -> &Subject {
+    pub(crate) const fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    pub(super) fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.revision.map_or(0, |revision| revision.generation)
     }
 
-    pub(super) const fn is_saved(&self) -> bool {
+    pub(crate) const fn is_saved(&self) -> bool {
         matches!(self.progress, Progress::Saved)
     }
 
-    pub(super) fn unsaved(&mut self) -> Option<Unsaved<'_, ()>> {
+    pub(crate) fn unsaved(&mut self) -> Option<Unsaved<'_, ()>> {
         self.progress.hand_out_again()
     }
 
     /// Performs a step, if the one before is saved.
-    pub(super) fn step<T, E>(&mut self, step: impl FnOnce() -> Result<T, E>) -> Result<T, StepError<E>> {
+    pub(crate) fn step<T, E>(&mut self, step: impl FnOnce() -> Result<T, E>) -> Result<T, StepError<E>> {
         if !self.is_saved() {
             return Err(StepError::NotSaved);
         }
@@ -87,17 +87,17 @@ impl Ledger {
     }
 
     /// Performs a step. The one before is saved.
-    pub(super) fn step_after_check<T, E>(&mut self, step: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    pub(crate) fn step_after_check<T, E>(&mut self, step: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.progress = Progress::Stepping;
         step().inspect_err(|_| self.progress = Progress::Saved)
     }
 
-    pub(super) fn hand_out<T>(&mut self, outcome: T, batch: Batch) -> Unsaved<'_, T> {
+    pub(crate) fn hand_out<T>(&mut self, outcome: T, batch: Batch) -> Unsaved<'_, T> {
         self.progress.hand_out(outcome, batch)
     }
 
     /// Does the same with an outcome whose plaintext is in the batch until it is released.
-    pub(super) fn hand_out_opened<T>(
+    pub(crate) fn hand_out_opened<T>(
         &mut self,
         outcome: T,
         batch: Batch,
@@ -125,7 +125,7 @@ impl Ledger {
 
     /// Seals the rows that differ from the store's, the core always among them. Returns `None` if nothing differs.
     /// `message_id` is that of the message that the step opened, sealed or refused.
-    pub(super) fn change<P: Primitives, T: Stored<P>>(
+    pub(crate) fn change<P: Primitives, T: Stored<P>>(
         &mut self,
         state: &T,
         message_id: Option<&[u8; MESSAGE_ID_LEN]>,
@@ -194,7 +194,7 @@ impl Ledger {
     }
 
     /// Requires that the store has this state as it was last saved: another process may have changed the storage key.
-    pub(super) fn require(&self) -> Option<Change> {
+    pub(crate) fn require(&self) -> Option<Change> {
         self.revision.map(|revision| Change::requiring(self.subject, revision))
     }
 
@@ -204,7 +204,7 @@ impl Ledger {
 }
 
 /// Seals one row. Sealing fails only beyond GCM's bound on lengths, which no row reaches.
-pub(super) fn seal_row<P: Primitives>(
+pub(crate) fn seal_row<P: Primitives>(
     primitives: &P,
     keys: &SealingKeys<'_>,
     place: &Place<'_>,
@@ -231,21 +231,21 @@ fn rows_digest(rows: impl Iterator<Item = (RowName, Revision)>) -> [u8; 32] {
 }
 
 /// The rows of a state, opened and found to be of one save.
-pub(super) struct OpenedRows {
+pub(crate) struct OpenedRows {
     /// The version of the format, of all rows.
     version: u8,
-    pub(super) revision: Revision,
+    pub(crate) revision: Revision,
     core_salt: [u8; 32],
     /// The rows' digest, the core, and then each other row after its name.
     bytes: Zeroizing<Vec<u8>>,
     /// Every row except the core: its revision, and where its content is.
-    pub(super) rows: BTreeMap<RowName, (Revision, Range<usize>)>,
+    pub(crate) rows: BTreeMap<RowName, (Revision, Range<usize>)>,
     core_len: usize,
 }
 
 impl OpenedRows {
     /// SN-2 of each row. The rows' contents are wiped.
-    pub(super) fn open<P: Primitives>(
+    pub(crate) fn open<P: Primitives>(
         primitives: &P,
         mut sealed: Vec<Row>,
         key: &StorageKey,
@@ -290,16 +290,16 @@ impl OpenedRows {
     }
 
     /// The content of the core row.
-    pub(super) fn core(&self) -> &[u8] {
+    pub(crate) fn core(&self) -> &[u8] {
         self.bytes.get(..self.core_len).unwrap_or_default()
     }
 
-    pub(super) fn content(&self, range: &Range<usize>) -> &[u8] {
+    pub(crate) fn content(&self, range: &Range<usize>) -> &[u8] {
         self.bytes.get(range.clone()).unwrap_or_default()
     }
 
     /// The state, and what the store has of it.
-    pub(super) fn load<P: Primitives, T: Stored<P>>(
+    pub(crate) fn load<P: Primitives, T: Stored<P>>(
         self,
         primitives: P,
         key: &StorageKey,

@@ -19,7 +19,7 @@ use rand_core::CryptoRng;
 pub trait Durably: Restored {}
 
 /// A state with the primitives that it is restored with.
-trait Restored: Stored<Self::Primitives> {
+pub(crate) trait Restored: Stored<Self::Primitives> {
     type Primitives: Primitives;
 }
 
@@ -53,7 +53,18 @@ where
         newest: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, RestoreError> {
-        let (primitives, writer) = (T::Primitives::default(), draw_writer(rng));
+        Self::restore_as(draw_writer(rng), rows, key, subject, newest)
+    }
+
+    /// Restores the state with a writer that was drawn before.
+    pub(crate) fn restore_as(
+        writer: [u8; 16],
+        rows: Vec<Row>,
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+    ) -> Result<Self, RestoreError> {
+        let primitives = T::Primitives::default();
         let restore = || {
             let opened = OpenedRows::open(&primitives, rows, key, (subject, T::ROW_KIND, T::OLDEST_VERSION))?;
             if opened.revision.generation < newest {

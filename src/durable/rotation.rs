@@ -6,7 +6,7 @@ use super::ledger::{OpenedRows, draw_writer, seal_row};
 use super::store::{AsyncStore, Batch, Change, CommitError, Row, Store};
 use crate::error::RestoreError;
 use crate::primitives::RustCrypto;
-use crate::snapshot::{DEVICE_ROW, Place, Revision, RowName, SESSION_ROW, SealingKeys, StorageKey, Subject, VERSION};
+use crate::snapshot::{Place, Revision, RowName, SealingKeys, StorageKey, Subject, VERSION};
 use alloc::vec::Vec;
 use core::fmt;
 use rand_core::CryptoRng;
@@ -37,7 +37,7 @@ pub enum RotateError<E> {
 
 /// Seals all rows of `subject` under the storage key `to` instead of `from`, in one transaction.
 ///
-/// Call it for every subject: the device first, and then its sessions, listed after that, because a device that was
+/// Call it for every subject: the messenger and the device first, and then peers and sessions, listed after that, because a device that was
 /// loaded before can begin sessions under the old key until its own rows are sealed anew. Keep both keys until it has
 /// succeeded for all of them. After an error or a crash call it again for every subject: one that is done is recognized.
 /// A state that was loaded before has to be loaded again, because its next save is [`Stale`](CommitError::Stale).
@@ -96,7 +96,7 @@ fn reseal(
     if rows.is_empty() {
         return Err(None);
     }
-    let kind = if subject.is_device() { DEVICE_ROW } else { SESSION_ROW };
+    let kind = subject.row_kind();
     let open = |key| OpenedRows::open(&RustCrypto, rows.to_vec(), key, (subject, kind, VERSION));
     // Whatever is sealed anew would pass for the newest.
     let check = |Revision { generation, .. }| if generation < newest { Err(RestoreError::Rollback) } else { Ok(()) };

@@ -17,7 +17,7 @@ use core::ops::Deref;
 use rand_core::CryptoRng;
 
 /// Returns the id of a message. It is computed outside the protocol, from public bytes.
-pub(super) fn message_id(message: &[u8]) -> [u8; MESSAGE_ID_LEN] {
+pub(crate) fn message_id(message: &[u8]) -> [u8; MESSAGE_ID_LEN] {
     let digest = RustCrypto.sha256(&[message]);
     digest.first_chunk().copied().unwrap_or_default()
 }
@@ -32,6 +32,7 @@ pub(super) fn received<P: Primitives, S: SkippedKeyStore>(
     Received {
         message_id: message_id(message),
         session: session.subject(),
+        peer: None,
         author: session.remote_identity().copied(),
         number: *number,
         is_control: *is_control,
@@ -41,7 +42,7 @@ pub(super) fn received<P: Primitives, S: SkippedKeyStore>(
 
 /// The entry for a message that `session` has sealed.
 pub(super) fn sent<P: Primitives, S: SkippedKeyStore>(session: &Session<P, S>, message: &[u8]) -> Sent {
-    Sent { message_id: message_id(message), session: session.subject(), message: message.to_vec() }
+    Sent { message_id: message_id(message), session: session.subject(), peer: None, message: message.to_vec() }
 }
 
 impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
@@ -84,7 +85,7 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
         let message = self.ledger.step(|| encrypt(&mut self.inner))?;
         let sent = sent(&self.inner, &message);
         let changes = self.ledger.advance(&self.inner, &sent.message_id).into_iter().collect();
-        Ok(self.ledger.hand_out(message, Batch { changes, received: None, sent: Some(sent) }))
+        Ok(self.ledger.hand_out(message, Batch { changes, sent: Some(sent), ..Batch::default() }))
     }
 
     /// Calls [`Session::take_exporter`]. The secret is not stored, so that taking it changes nothing that is.
@@ -106,7 +107,7 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
         let mut opened = self.ledger.step(|| self.inner.decrypt(sealed))?;
         let received = received(&self.inner, sealed.message, &mut opened);
         let changes = self.ledger.advance(&self.inner, &received.message_id).into_iter().collect();
-        let batch = Batch { changes, received: Some(received), sent: None };
+        let batch = Batch { changes, received: Some(received), ..Batch::default() };
         Ok(self.ledger.hand_out_opened(opened, batch, |opened, plaintext| opened.plaintext = plaintext))
     }
 }

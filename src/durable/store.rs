@@ -45,6 +45,8 @@ pub struct Received {
     pub message_id: [u8; MESSAGE_ID_LEN],
     /// The session that opened it.
     pub session: Subject,
+    /// The messenger's peer that wrote it, or `None` without a messenger.
+    pub peer: Option<Subject>,
     /// The author, or `None` in a session of a foreign handshake.
     pub author: Option<Identity>,
     /// [`Opened::number`](crate::Opened::number).
@@ -64,6 +66,8 @@ pub struct Sent {
     pub message_id: [u8; MESSAGE_ID_LEN],
     /// The session that sealed it.
     pub session: Subject,
+    /// The messenger's peer for whom it is, or `None` without a messenger.
+    pub peer: Option<Subject>,
     /// The message.
     pub message: Vec<u8>,
 }
@@ -79,6 +83,9 @@ pub struct Batch {
     pub received: Option<Received>,
     /// The message that the step sealed.
     pub sent: Option<Sent>,
+    /// Subjects that have ended: delete all rows of each, before the others are written. With a peer of a messenger,
+    /// delete what the application keeps of it, too: its entries among received messages and messages to send.
+    pub ended: Vec<Subject>,
 }
 
 /// What a store does with a batch; see [`Batch::commit_action`].
@@ -119,7 +126,8 @@ pub trait Store {
     fn load(&mut self, subject: &Subject) -> Result<Vec<Row>, Self::Error>;
 
     /// Commits a batch in one transaction. In the transaction, follow [`Batch::commit_action`]; to
-    /// [`CommitAction::Write`] delete the rows that each change deletes, write its rows, and enter the message that was
+    /// [`CommitAction::Write`] delete the rows of the subjects that have
+    /// [ended](Batch::ended) and the rows that each change deletes, write its rows, and enter the message that was
     /// received or sent. After this returns `Ok` all of it survives a crash.
     ///
     /// # Errors
@@ -163,7 +171,7 @@ impl Batch {
     /// Returns whether there is nothing to commit.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.received.is_none() && self.sent.is_none()
+        self.changes.is_empty() && self.received.is_none() && self.sent.is_none() && self.ended.is_empty()
     }
 
     /// Returns what the store does with this batch. `core_row` returns the core row that the store has of a subject,
@@ -234,7 +242,7 @@ impl fmt::Debug for Change {
 /// Shows the length only.
 impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { message_id: _, session: _, author: _, number: _, is_control: _, plaintext } = self;
+        let Self { message_id: _, session: _, peer: _, author: _, number: _, is_control: _, plaintext } = self;
         f.debug_struct("Received").field("plaintext_len", &plaintext.len()).finish_non_exhaustive()
     }
 }
@@ -242,14 +250,19 @@ impl fmt::Debug for Received {
 /// Shows the length only.
 impl fmt::Debug for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { message_id: _, session: _, message } = self;
+        let Self { message_id: _, session: _, peer: _, message } = self;
         f.debug_struct("Sent").field("message_len", &message.len()).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { changes, received, sent } = self;
-        f.debug_struct("Batch").field("changes", changes).field("received", received).field("sent", sent).finish()
+        let Self { changes, received, sent, ended } = self;
+        f.debug_struct("Batch")
+            .field("changes", changes)
+            .field("received", received)
+            .field("sent", sent)
+            .field("ended", ended)
+            .finish()
     }
 }

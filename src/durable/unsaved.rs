@@ -8,7 +8,7 @@ use core::fmt;
 use core::mem;
 
 /// Whether the last step of a state is saved.
-pub(super) enum Progress {
+pub(crate) enum Progress {
     Saved,
     /// A step has begun. If it ends in a panic, the state stays unusable.
     Stepping,
@@ -52,7 +52,7 @@ pub struct SaveFailed<'a, T, E> {
 
 impl Progress {
     /// Hands out the outcome of a step that has changed what is in `batch`.
-    pub(super) fn hand_out<T>(&mut self, outcome: T, batch: Batch) -> Unsaved<'_, T> {
+    pub(crate) fn hand_out<T>(&mut self, outcome: T, batch: Batch) -> Unsaved<'_, T> {
         if batch.is_empty() {
             *self = Self::Saved;
             return Unsaved::of(outcome, Slot::Nothing);
@@ -63,7 +63,7 @@ impl Progress {
     }
 
     /// Hands out the last step once more, without its outcome, if it is not saved.
-    pub(super) fn hand_out_again(&mut self) -> Option<Unsaved<'_, ()>> {
+    pub(crate) fn hand_out_again(&mut self) -> Option<Unsaved<'_, ()>> {
         match self {
             Self::Unsaved(_) => Some(Unsaved::of((), Slot::Borrowed(self))),
             Self::Saved | Self::Stepping => None,
@@ -73,7 +73,7 @@ impl Progress {
 
 impl<'a, T> Unsaved<'a, T> {
     /// Wraps a new state, which is released when it is saved.
-    pub(super) fn owning(outcome: T, batch: Batch) -> Self {
+    pub(crate) fn owning(outcome: T, batch: Batch) -> Self {
         Self::of(outcome, Slot::Owned(Box::new(batch)))
     }
 
@@ -82,13 +82,13 @@ impl<'a, T> Unsaved<'a, T> {
     }
 
     /// An outcome that takes the batch's plaintext when it is released.
-    pub(super) fn with_plaintext(self, put_plaintext: fn(&mut T, Vec<u8>)) -> Self {
+    pub(crate) fn with_plaintext(self, put_plaintext: fn(&mut T, Vec<u8>)) -> Self {
         Self { put_plaintext, ..self }
     }
 
     /// The outcome as it is kept.
     #[cfg(test)]
-    pub(super) const fn kept(&self) -> &T {
+    pub(crate) const fn kept(&self) -> &T {
         &self.outcome
     }
 

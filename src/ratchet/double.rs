@@ -221,6 +221,14 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         keys.any(|key| key.is_committed(primitives, sealed))
     }
 
+    /// Returns HKr, NHKr, and the header keys of retired chains whose late messages can still be opened.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn receiving_header_keys(&self) -> impl Iterator<Item = &HeaderKey> {
+        let current = self.receiving.as_ref().map(|chain| &chain.header_key);
+        let retired = self.skipped.chains().map(|chain| &chain.header_key);
+        current.into_iter().chain([&self.next_receiving_header_key]).chain(retired)
+    }
+
     /// RT-1: calls `each` with the routing tags of the messages that may arrive next: of HKr and NHKr the next
     /// [`TAGS_AHEAD`] numbers, and those of all messages whose keys are kept.
     pub(crate) fn routing_tags<P: Primitives>(&self, primitives: &P, each: &mut impl FnMut([u8; ROUTING_TAG_LEN])) {

@@ -29,6 +29,9 @@ impl RowName {
     pub(crate) const ONE_TIME_PREKEY: u8 = 3;
     /// A page of a signed prekey's replay record.
     pub(crate) const REPLAY_RECORD: u8 = 4;
+    /// A page of the messenger layer: ids of messages or of peers.
+    #[cfg(feature = "alloc")]
+    pub(crate) const MESSENGER: u8 = 5;
 
     pub(crate) fn new(part: u8, id: u32, page: u32) -> Self {
         let ([i0, i1, i2, i3], [p0, p1, p2, p3]) = (id.to_be_bytes(), page.to_be_bytes());
@@ -101,6 +104,9 @@ pub(crate) enum Content<'a> {
     OneTimePrekey(&'a OneTimePrekey),
     /// At most [`PAGE`] entries.
     ReplayRecord(&'a [[u8; REPLAY_ENTRY_LEN]]),
+    /// Bytes of the messenger layer, with a number that changes whenever they do.
+    #[cfg(feature = "alloc")]
+    Bytes { bytes: alloc::borrow::Cow<'a, [u8]>, stamp: u64 },
 }
 
 impl Part<'_> {
@@ -122,6 +128,8 @@ impl Content<'_> {
             Self::SkippedKeys(keys) => keys.len().saturating_mul(32).saturating_add(4),
             Self::OneTimePrekey(_) => OneTimePrekey::STORED_LEN,
             Self::ReplayRecord(entries) => entries.len().saturating_mul(REPLAY_ENTRY_LEN).saturating_add(1),
+            #[cfg(feature = "alloc")]
+            Self::Bytes { bytes, stamp: _ } => bytes.len(),
         }
     }
 
@@ -136,6 +144,8 @@ impl Content<'_> {
                 writer.u8(u8::try_from(entries.len()).map_err(|_| Full)?)?;
                 entries.iter().try_for_each(|entry| writer.put(entry))
             }
+            #[cfg(feature = "alloc")]
+            Self::Bytes { bytes, stamp: _ } => writer.put(bytes),
         }
     }
 
@@ -147,6 +157,7 @@ impl Content<'_> {
             Self::SkippedKeys(keys) => u64::from(mask(keys)),
             Self::OneTimePrekey(prekey) => prekey.stamp(),
             Self::ReplayRecord(entries) => u64::try_from(entries.len()).unwrap_or(u64::MAX),
+            Self::Bytes { bytes: _, stamp } => *stamp,
         }
     }
 }

@@ -99,6 +99,9 @@ impl Disk {
             CommitAction::Stale => return Err(CommitError::Stale),
         }
         self.written.clear();
+        for ended in &batch.ended {
+            self.rows.retain(|(of, _), _| of != ended);
+        }
         for change in &batch.changes {
             for name in &change.deleted {
                 assert!(self.rows.remove(&(change.subject, *name)).is_some(), "only what is there is deleted");
