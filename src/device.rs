@@ -11,7 +11,7 @@ mod accepting;
 mod allocating;
 mod budget;
 mod capacity;
-mod clock;
+pub(crate) mod clock;
 mod initiating;
 mod keeping;
 mod login;
@@ -147,6 +147,12 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
                 budget: Budget::full(now),
             }
         })
+    }
+
+    /// Returns the time of the device's own clock.
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn time(&self) -> UnixSeconds {
+        self.clock.now()
     }
 
     /// Returns the public identity.

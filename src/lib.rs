@@ -51,6 +51,10 @@ pub mod error;
 pub mod durable;
 pub mod snapshot;
 
+// spec/messenger.md: which session, which key, when to save.
+#[cfg(feature = "alloc")]
+pub mod messenger;
+
 // Not part of the protocol: a generator for devices whose own may be predictable.
 mod hedged;
 

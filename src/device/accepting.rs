@@ -255,6 +255,27 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
         self.accept_with_device(associated_data).map(|(session, opened, _)| (session, opened))
     }
 
+    /// The new session, before its first message is committed.
+    pub(crate) const fn session(&self) -> &Session<P, S> {
+        &self.session
+    }
+
+    /// The first half of `accept`: decrypts the body into a new `Vec`. The device is unchanged.
+    pub(crate) fn decrypt(&mut self, associated_data: &[u8]) -> Result<Opened<Vec<u8>>, DecryptError> {
+        let (tag, body) = split_body(self.message, self.head.body_at).ok_or(DecryptError::Refused)?;
+        let mut plaintext = body.to_vec();
+        let len = self.session.open_body(&self.head, tag, &mut plaintext, associated_data)?;
+        plaintext.truncate(len);
+        Ok(Opened { plaintext, number: self.head.number(), is_control: self.head.is_control() })
+    }
+
+    /// The second half of `accept`, after [`decrypt`](Self::decrypt): uses the prekey up.
+    pub(crate) fn commit(self) -> Session<P, S> {
+        let Self { device, message: _, remote: _, session, head: _, prekey, wiped: _ } = self;
+        device.use_up(prekey);
+        session
+    }
+
     /// Does the same as [`refuse`](Self::refuse) and gives the device back.
     pub(crate) fn refuse_with_device(self) -> &'d Device<P, C> {
         self.device.primitives.step("HS-R9");

@@ -15,7 +15,7 @@ use crate::time::UnixSeconds;
 use crate::wire::{Full, Reader, Writer};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     now: UnixSeconds,
     /// Not in an `Option`: without a claim, its space would contain stale bytes of the stack, which would move with the
     /// device to the heap.
@@ -36,7 +36,7 @@ impl Claim {
 
 /// What a reading changes in the times that were taken from the clock before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Correction {
+pub(crate) enum Correction {
     /// Nothing.
     None,
     /// Times from `from` on were taken while the clock was behind by `by` seconds.
@@ -46,7 +46,7 @@ pub(super) enum Correction {
 }
 
 impl Correction {
-    pub(super) fn apply(self, time: &mut UnixSeconds) {
+    pub(crate) fn apply(self, time: &mut UnixSeconds) {
         match self {
             Self::None => {}
             Self::Later { from, by } if *time >= from => *time = UnixSeconds(time.0.saturating_add(by)),
@@ -57,7 +57,7 @@ impl Correction {
 }
 
 impl Clock {
-    pub(super) const fn new(now: UnixSeconds) -> Self {
+    pub(crate) const fn new(now: UnixSeconds) -> Self {
         Self { now, claimed: Claim::ZERO, has_claim: false }
     }
 
@@ -65,13 +65,13 @@ impl Clock {
         if self.has_claim { Some(self.claimed) } else { None }
     }
 
-    pub(super) const fn now(&self) -> UnixSeconds {
+    pub(crate) const fn now(&self) -> UnixSeconds {
         self.now
     }
 
     /// Takes a reading. Apply the correction to every time that was taken from this clock.
     #[must_use]
-    pub(super) fn read(&mut self, reading: UnixSeconds) -> Correction {
+    pub(crate) fn read(&mut self, reading: UnixSeconds) -> Correction {
         if self.claim().is_some_and(|claim| claim.reading == reading) {
             return Correction::None;
         }
@@ -109,7 +109,7 @@ impl Clock {
     }
 
     /// Returns the clock as it would be after this reading.
-    pub(super) fn peek(mut self, reading: UnixSeconds) -> Self {
+    pub(crate) fn peek(mut self, reading: UnixSeconds) -> Self {
         let _ = self.read(reading);
         self
     }
@@ -126,14 +126,14 @@ impl Clock {
     }
 
     /// Number of bytes that [`store`](Self::store) writes.
-    pub(super) const fn stored_len(&self) -> usize {
+    pub(crate) const fn stored_len(&self) -> usize {
         match self.claim() {
             Some(_) => 8 + 1 + 16,
             None => 8 + 1,
         }
     }
 
-    pub(super) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+    pub(crate) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.u64(self.now.0)?;
         writer.u8(u8::from(self.has_claim))?;
         match self.claim() {
@@ -142,7 +142,7 @@ impl Clock {
         }
     }
 
-    pub(super) fn load(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn load(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let now = UnixSeconds(reader.u64()?);
         let claim = match reader.flag()? {
             true => Claim { reading: UnixSeconds(reader.u64()?), base: UnixSeconds(reader.u64()?) },

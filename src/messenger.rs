@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Messenger`]: a device, its peers and their sessions. Bytes and facts go in, decisions come out: which session a
+//! message belongs to, on which one to send, when a new one is needed.
+
+mod core;
+mod error;
+mod index;
+mod log;
+mod opening;
+mod peers;
+pub mod policy;
+mod prefix;
+mod prekeys;
+mod rank;
+mod record;
+mod routing;
+mod sealing;
+mod stored;
+mod trust;
+
+pub use self::core::Counters;
+pub use error::{NewSession, OpenError, PeerError, Refusal, Refused, Remedy, SealError, SealFailed};
+pub use opening::{Author, Opened};
+pub use peers::Peer;
+pub use routing::{Loaded, Route};
+pub use sealing::Outgoing;
+pub use trust::Trust;
+
+use self::core::Core;
+use crate::device::clock::{Clock, Correction};
+use crate::device::{Device, LOGIN_CHALLENGE_LEN};
+use crate::durable::{
+    AsyncStore, Batch, Change, Durable, Ledger, LoadError, Progress, Received, Row, Sent, Store, Unsaved, draw_writer,
+};
+use crate::error::RestoreError;
+use crate::identity::{Identity, SafetyNumber};
+use crate::primitives::SIGNATURE_LEN;
+use crate::session::Session;
+use crate::snapshot::{PEER_ID_LEN, StorageKey, Subject};
+use crate::time::UnixSeconds;
+use ::core::fmt;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use index::Index;
+use log::MessageId;
+use rand_core::CryptoRng;
+use record::PeerRecord;
+
+/// A peer's id within one messenger, 16 bytes. It says nothing about the peer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(pub(crate) [u8; PEER_ID_LEN]);
+
+/// A device with its peers and sessions.
+///
+/// It keeps in memory the device and, of each peer, a record of about 1 KiB. The sessions stay in the store: each step
+/// says which one it needs.
+#[must_use = "a messenger that is dropped is lost unless it was saved"]
+pub struct Messenger {
+    key: StorageKey,
+    writer: [u8; 16],
+    core: Durable<Core>,
+    device: Durable<Device>,
+    peers: BTreeMap<PeerId, Durable<PeerRecord>>,
+    /// Peers whose records have changed without a step. The next step saves them.
+    changed: BTreeSet<PeerId>,
+    index: Index,
+    progress: Progress,
+}
+
+/// What a step has changed besides the messenger's own core.
+#[derive(Default)]
+struct Step {
+    message_id: Option<MessageId>,
+    session: Option<Change>,
+    is_device_changed: bool,
+    peers: BTreeSet<PeerId>,
+    ended: Vec<Subject>,
+    received: Option<Received>,
+    sent: Option<Sent>,
+}
+
+impl Messenger {
+    /// Makes a messenger of a new device, and saves both under `key`. Draws 16 bytes from `rng`.
+    pub fn new(device: Device, key: &StorageKey, rng: &mut impl CryptoRng) -> Unsaved<'static, Self> {
+        let (writer, clock) = (draw_writer(rng), Clock::new(device.time()));
+        let subject = Subject::messenger(device.identity());
+        let mut device = Durable { ledger: Ledger::new(device.subject(), key, writer), inner: device };
+        let mut core = Durable { ledger: Ledger::new(subject, key, writer), inner: Core::new(subject, clock) };
+        let mut changes: Vec<Change> = device.ledger.change(&device.inner, None).into_iter().collect();
+        core.inner.device_generation = device.ledger.generation();
+        changes.extend(core.ledger.change(&core.inner, None));
+        let (peers, changed, index, progress) = (BTreeMap::new(), BTreeSet::new(), Index::default(), Progress::Saved);
+        let messenger = Self { key: key.duplicate(), writer, core, device, peers, changed, index, progress };
+        Unsaved::owning(messenger, Batch { changes, ..Batch::default() })
+    }
+
+    /// Restores the messenger `subject` from a store. `newest` is the newest [`generation`](Self::generation) that the
+    /// caller knows to have been saved. Draws 16 bytes from `rng`.
+    ///
+    /// If another process uses the store, read in one transaction.
+    ///
+    /// # Errors
+    /// [`LoadError`], with [`RestoreError::Rollback`] if the store is older than `newest`.
+    pub fn load<S: Store>(
+        store: &mut S,
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, LoadError<S::Error>> {
+        let mut load = |subject: &Subject| store.load(subject).map_err(LoadError::Store);
+        let (core, device) = (load(subject)?, load(&subject.of_device())?);
+        let mut messenger = Self::restore(core, device, key, subject, newest, rng)?;
+        let peers: Vec<PeerId> = messenger.core.inner.peers().collect();
+        for peer in peers {
+            let rows = load(&subject.of_peer(&peer.0))?;
+            messenger.restore_peer(peer, rows).map_err(LoadError::Refused)?;
+        }
+        Ok(messenger)
+    }
+
+    /// Does the same as [`load`](Self::load) with a store whose operations are futures.
+    ///
+    /// # Errors
+    /// [`LoadError`], as in [`load`](Self::load).
+    pub async fn load_async<S: AsyncStore>(
+        store: &mut S,
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, LoadError<S::Error>> {
+        let core = store.load(subject).await.map_err(LoadError::Store)?;
+        let device = store.load(&subject.of_device()).await.map_err(LoadError::Store)?;
+        let mut messenger = Self::restore(core, device, key, subject, newest, rng)?;
+        let peers: Vec<PeerId> = messenger.core.inner.peers().collect();
+        for peer in peers {
+            let rows = store.load(&subject.of_peer(&peer.0)).await.map_err(LoadError::Store)?;
+            messenger.restore_peer(peer, rows).map_err(LoadError::Refused)?;
+        }
+        Ok(messenger)
+    }
+
+    /// Restores the messenger without its peers.
+    fn restore<E>(
+        core: Vec<Row>,
+        device: Vec<Row>,
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, LoadError<E>> {
+        let writer = draw_writer(rng);
+        if core.is_empty() {
+            return Err(LoadError::Missing);
+        }
+        let core = Durable::<Core>::restore_as(writer, core, key, subject, newest).map_err(LoadError::Refused)?;
+        let newest = core.inner.device_generation;
+        let device = Durable::<Device>::restore_as(writer, device, key, &subject.of_device(), newest);
+        let device = device.map_err(LoadError::Refused)?;
+        let (peers, changed, index, progress) = (BTreeMap::new(), BTreeSet::new(), Index::default(), Progress::Saved);
+        Ok(Self { key: key.duplicate(), writer, core, device, peers, changed, index, progress })
+    }
+
+    fn restore_peer(&mut self, id: PeerId, rows: Vec<Row>) -> Result<(), RestoreError> {
+        let subject = self.core.inner.subject.of_peer(&id.0);
+        let peer = Durable::<PeerRecord>::restore_as(self.writer, rows, &self.key, &subject, 0)?;
+        if peer.inner.subject != subject {
+            return Err(RestoreError::Refused);
+        }
+        self.index.enter(&peer.inner);
+        self.peers.insert(id, peer);
+        Ok(())
+    }
+
+    /// Returns the name under which the messenger is stored, which [`load`](Self::load) asks for.
+    #[must_use]
+    pub const fn subject(&self) -> Subject {
+        self.core.inner.subject
+    }
+
+    /// Returns the generation of the last step. Every step raises it, so that it is the generation of the whole store.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.core.generation()
+    }
+
+    /// Returns whether the last step is saved, so that another one is possible.
+    #[must_use]
+    pub const fn is_saved(&self) -> bool {
+        matches!(self.progress, Progress::Saved)
+    }
+
+    /// Hands out the last step again if it is not saved and its [`Unsaved`] is gone, as
+    /// [`Durable::unsaved`](crate::durable::Durable::unsaved) does.
+    pub fn unsaved(&mut self) -> Option<Unsaved<'_, ()>> {
+        self.progress.hand_out_again()
+    }
+
+    /// Returns the identity of this device.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        self.device.identity()
+    }
+
+    /// Calls [`Device::safety_number`].
+    #[must_use]
+    pub fn safety_number(&self, remote: &Identity) -> SafetyNumber {
+        self.device.safety_number(remote)
+    }
+
+    /// Calls [`Device::sign_login`].
+    ///
+    /// # Security
+    /// As there.
+    #[must_use]
+    pub fn sign_login(&self, challenge: &[u8; LOGIN_CHALLENGE_LEN]) -> [u8; SIGNATURE_LEN] {
+        self.device.sign_login(challenge)
+    }
+
+    /// Returns how many messages were refused, by reason.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.core.inner.counters
+    }
+
+    /// The messenger's own time if the caller's reading is `now`: one wrong reading moves it by a day at most.
+    fn time(&self, now: UnixSeconds) -> UnixSeconds {
+        self.core.inner.clock.peek(now).now()
+    }
+
+    /// Seals the rows that the step has changed, and hands its outcome out to be saved. `now` is the caller's reading.
+    fn hand_out<T>(&mut self, outcome: T, step: Step, now: UnixSeconds) -> Unsaved<'_, T> {
+        self.progress = Progress::Stepping;
+        let Step { message_id, session, is_device_changed, peers, ended, received, sent } = step;
+        let correction = self.core.inner.clock.read(now);
+        if correction != Correction::None {
+            let corrected = self.peers.iter_mut().filter_map(|(id, peer)| peer.inner.correct(correction).then_some(*id));
+            self.changed.extend(corrected);
+        }
+        self.changed.extend(peers);
+        let (id, mut changes) = (message_id.as_ref(), Vec::new());
+        changes.extend(session);
+        if is_device_changed {
+            changes.extend(self.device.ledger.change(&self.device.inner, id));
+            self.core.inner.device_generation = self.device.ledger.generation();
+        }
+        for peer in ::core::mem::take(&mut self.changed) {
+            // A peer that was removed has ended.
+            let peer = self.peers.get_mut(&peer);
+            changes.extend(peer.and_then(|peer| peer.ledger.change(&peer.inner, id)));
+        }
+        self.core.inner.steps = self.core.inner.steps.wrapping_add(1);
+        changes.extend(self.core.ledger.change(&self.core.inner, id));
+        self.progress.hand_out(outcome, Batch { changes, received, sent, ended })
+    }
+
+    /// Restores a session from rows that the caller has loaded.
+    fn restore_session(&self, subject: &Subject, rows: Vec<Row>, newest: u64) -> Result<Durable<Session>, RestoreError> {
+        Durable::<Session>::restore_as(self.writer, rows, &self.key, subject, newest)
+    }
+
+    /// Ends the sessions of a peer that are past their bounds.
+    fn end_sessions(&mut self, peer: PeerId, kept: Option<&[u8; 32]>, now: UnixSeconds, step: &mut Step) {
+        let Some(record) = self.peers.get_mut(&peer).map(|peer| &mut peer.inner) else { return };
+        for ended in record.end_sessions(kept, now) {
+            self.index.remove_session(&ended);
+            ended.opening_id.iter().for_each(|id| self.index.end_opening(*id));
+            step.ended.push(record.subject.of_session(ended.id));
+        }
+        step.peers.insert(peer);
+    }
+}
+
+
+impl PeerId {
+    /// Returns the id of the peer whose rows or messages have this subject.
+    #[must_use]
+    pub fn from_subject(subject: &Subject) -> Option<Self> {
+        subject.peer_id().copied().map(Self)
+    }
+
+    /// Returns the 16 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; PEER_ID_LEN] {
+        &self.0
+    }
+
+    /// Returns the id with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; PEER_ID_LEN]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// Shows no byte of it.
+impl fmt::Debug for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PeerId(..)")
+    }
+}
+
+/// Shows counts only.
+impl fmt::Debug for Messenger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Messenger")
+            .field("peers", &self.peers.len())
+            .field("generation", &self.generation())
+            .field("is_saved", &self.is_saved())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Core`]: what the messenger stores of itself. Every step writes its core row, so that its generation is that of the
+//! whole store, and two processes never both commit. The peers' ids are in pages, which change with the set of peers.
+
+use super::PeerId;
+use super::error::Refusal;
+use super::stored::len_u8;
+use crate::device::clock::Clock;
+use crate::durable::{Durably, Restored};
+use crate::error::{DecodeError, RestoreError};
+use crate::primitives::RustCrypto;
+use crate::snapshot::{Content, MESSENGER_ROW, PEER_ID_LEN, Part, RowName, SUBJECT_LEN, Stored, Subject, refused};
+use crate::wire::{Full, Reader, Writer};
+use alloc::vec::Vec;
+
+/// Number of peers' ids in a row: 16 KiB. Every save hashes the names of all rows, so there are few: 98 with 100,000
+/// peers.
+const PEERS_OF_A_PAGE: usize = 1_024;
+
+/// How many messages were refused, by reason, since the messenger was made. They tell an operator that something is
+/// wrong, and nothing about any message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters(pub(super) [u64; Refusal::ALL.len()]);
+
+impl Counters {
+    /// Returns how many messages were refused for this reason.
+    #[must_use]
+    pub fn of(&self, reason: Refusal) -> u64 {
+        let mut counts = Refusal::ALL.iter().zip(self.0);
+        counts.find(|(of, _)| **of == reason).map_or(0, |(_, count)| count)
+    }
+
+    /// Returns every reason with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> {
+        Refusal::ALL.into_iter().zip(self.0)
+    }
+
+    pub(super) fn count(&mut self, reason: Refusal) {
+        let mut counts = Refusal::ALL.iter().zip(&mut self.0);
+        if let Some((_, count)) = counts.find(|(of, _)| **of == reason) {
+            *count = count.saturating_add(1);
+        }
+    }
+}
+
+/// What is stored of the messenger itself.
+pub(super) struct Core {
+    pub(super) subject: Subject,
+    /// The generation of the device's rows: older ones are refused.
+    pub(super) device_generation: u64,
+    /// A number that each step raises, so that each writes the core row.
+    pub(super) steps: u64,
+    pub(super) counters: Counters,
+    /// The messenger's own time, which follows the caller's readings.
+    pub(super) clock: Clock,
+    /// In no order.
+    peers: Vec<[u8; PEER_ID_LEN]>,
+    /// For each page of peers a number that changes with it.
+    stamps: Vec<u64>,
+}
+
+impl Core {
+    pub(super) const fn new(subject: Subject, clock: Clock) -> Self {
+        Self {
+            subject,
+            device_generation: 0,
+            steps: 0,
+            counters: Counters([0; Refusal::ALL.len()]),
+            clock,
+            peers: Vec::new(),
+            stamps: Vec::new(),
+        }
+    }
+
+    pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> {
+        self.peers.iter().copied().map(PeerId)
+    }
+
+    pub(super) fn add(&mut self, peer: PeerId) {
+        self.peers.push(peer.0);
+        self.touch(self.peers.len().saturating_sub(1));
+    }
+
+    pub(super) fn remove(&mut self, peer: PeerId) {
+        if let Some(at) = self.peers.iter().position(|of| *of == peer.0) {
+            let last = self.peers.len().saturating_sub(1);
+            self.peers.swap_remove(at);
+            self.touch(at);
+            self.touch(last);
+        }
+    }
+
+    /// Takes note that the page of this peer has changed.
+    fn touch(&mut self, at: usize) {
+        let page = at / PEERS_OF_A_PAGE;
+        if self.stamps.len() <= page {
+            self.stamps.resize(page.saturating_add(1), 0);
+        }
+        if let Some(stamp) = self.stamps.get_mut(page) {
+            *stamp = stamp.wrapping_add(1);
+        }
+    }
+
+    fn load_core(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let subject = Subject::from_bytes(reader.array::<SUBJECT_LEN>()?)?;
+        let mut core = Self::new(subject, Clock::load(reader)?);
+        core.device_generation = reader.u64()?;
+        core.steps = reader.u64()?;
+        // A later release may count more reasons; then these are the first.
+        if usize::from(reader.u8()?) != core.counters.0.len() || !subject.is_messenger() {
+            return Err(DecodeError::Refused);
+        }
+        for count in &mut core.counters.0 {
+            *count = reader.u64()?;
+        }
+        while let Some(name) = RowName::next_of(RowName::MESSENGER, reader)? {
+            let is_next = usize::try_from(name.id()).is_ok_and(|id| id.checked_mul(PEERS_OF_A_PAGE) == Some(core.peers.len()));
+            if !is_next || name.page() != 0 || reader.peek().is_none() {
+                return Err(DecodeError::Refused);
+            }
+            for _ in 0..PEERS_OF_A_PAGE {
+                // A page is followed by the name of another one, or by nothing.
+                if reader.peek().is_none() {
+                    break;
+                }
+                core.add(PeerId(*reader.array()?));
+            }
+        }
+        Ok(core)
+    }
+}
+
+impl Stored<RustCrypto> for Core {
+    const KIND: u8 = MESSENGER_ROW;
+    const ROW_KIND: u8 = MESSENGER_ROW;
+
+    fn primitives(&self) -> &RustCrypto {
+        &RustCrypto
+    }
+
+    fn subject(&self) -> Subject {
+        self.subject
+    }
+
+    fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        let pages = (0..).zip(self.peers.chunks(PEERS_OF_A_PAGE)).zip(&self.stamps);
+        pages.map(|((page, peers), stamp)| Part {
+            name: RowName::new(RowName::MESSENGER, page, 0),
+            content: Content::Bytes { bytes: peers.as_flattened(), stamp: *stamp },
+        })
+    }
+
+    fn core_len(&self) -> usize {
+        self.clock.stored_len().saturating_add(SUBJECT_LEN + 8 + 8 + 1 + 8 * Refusal::ALL.len())
+    }
+
+    fn store_core(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        writer.put(&self.subject.to_bytes())?;
+        self.clock.store(writer)?;
+        writer.u64(self.device_generation)?;
+        writer.u64(self.steps)?;
+        writer.u8(len_u8(self.counters.0.len())?)?;
+        self.counters.0.iter().try_for_each(|count| writer.u64(*count))
+    }
+
+    fn load(_: RustCrypto, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {
+        Self::load_core(reader).map_err(refused)
+    }
+}
+
+impl Restored for Core {
+    type Primitives = RustCrypto;
+}
+
+impl Durably for Core {}

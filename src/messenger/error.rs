@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why nothing was sealed, opened or loaded, and what to do about it.
+
+use super::PeerId;
+use super::log::MessageId;
+use crate::error::{EncryptError, InitiateError, RestoreError};
+use crate::prekeys::Bundle;
+use crate::time::UnixSeconds;
+use core::fmt;
+
+/// Why a message was not opened. The messenger is unchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The last step is not saved: save [`Messenger::unsaved`](super::Messenger::unsaved), or load the messenger again.
+    NotSaved,
+    /// Leave the message at the server and try again at this time. It is not refused.
+    Deferred {
+        /// When to try again.
+        until: UnixSeconds,
+    },
+    /// The message does not open, and will not. Acknowledge it to the server.
+    Refused(Refused),
+    /// The stored state of the message's session was not restored. Load the messenger again; if the error stays, the
+    /// store is damaged.
+    Stored(RestoreError),
+}
+
+/// A message that was refused.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The reason.
+    pub reason: Refusal,
+    /// The message's id.
+    pub message_id: MessageId,
+    /// The author, if that is authentic: the message's header has opened. `None` for junk, damage, and messages whose
+    /// keys are gone, which anybody can have written.
+    pub author: Option<PeerId>,
+}
+
+/// The reason why a message was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The same message was opened before.
+    AlreadyOpened,
+    /// The header is authentic, and the message's key is gone: it comes too late, after messages that replaced it.
+    TooLate,
+    /// The header is authentic, and its number was used by another message: the author has sealed twice from one state,
+    /// because it was restored or copied.
+    ForkSuspected,
+    /// The header is authentic, and too many messages before this one have not arrived.
+    TooManySkipped,
+    /// The author is authentic, and the body did not open: damaged after its first bytes, or the author has passed other
+    /// associated data.
+    Body,
+    /// The message is authentic, and is none of this layer: the author does not use it, or a later version of it.
+    Malformed,
+    /// The author is authentic, and its session claims an epoch beyond [`EPOCH_JUMP`](super::policy::EPOCH_JUMP).
+    Epoch,
+    /// The session's post-quantum ratchet has failed.
+    Abandoned,
+    /// A first message of a session that has ended.
+    SessionEnded,
+    /// A first message for a prekey that this device does not have, or has no more: it is late, or its author has used an
+    /// old bundle. Anybody can have written it.
+    PrekeyGone,
+    /// No session expects the message, and it is not a first message. Anybody can have written it.
+    NoSuchSession,
+    /// The message is not one of this protocol, or was damaged on its way.
+    Damaged,
+}
+
+/// What an application does about a message that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Remedy {
+    /// Nothing.
+    Ignore,
+    /// Show the user that a message is missing, so that he can ask for it again. A receipt tells the author's device.
+    AskAgain,
+    /// The same, and the next message to this peer begins a new session.
+    NewSession,
+}
+
+impl Refusal {
+    /// Every reason, in the order of [`Counters`](super::Counters).
+    pub const ALL: [Self; 12] = [
+        Self::AlreadyOpened,
+        Self::TooLate,
+        Self::ForkSuspected,
+        Self::TooManySkipped,
+        Self::Body,
+        Self::Malformed,
+        Self::Epoch,
+        Self::Abandoned,
+        Self::SessionEnded,
+        Self::PrekeyGone,
+        Self::NoSuchSession,
+        Self::Damaged,
+    ];
+
+    /// Returns what to do.
+    #[must_use]
+    pub const fn remedy(self) -> Remedy {
+        match self {
+            Self::TooLate | Self::Body | Self::SessionEnded => Remedy::AskAgain,
+            Self::ForkSuspected | Self::TooManySkipped | Self::Abandoned => Remedy::NewSession,
+            Self::AlreadyOpened
+            | Self::Malformed
+            | Self::Epoch
+            | Self::PrekeyGone
+            | Self::NoSuchSession
+            | Self::Damaged => Remedy::Ignore,
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::AlreadyOpened => "opened before",
+            Self::TooLate => "too late",
+            Self::ForkSuspected => "the author's state was used twice",
+            Self::TooManySkipped => "too many messages before it are missing",
+            Self::Body => "body refused",
+            Self::Malformed => "not of this layer",
+            Self::Epoch => "epoch out of bounds",
+            Self::Abandoned => "session over",
+            Self::SessionEnded => "session ended",
+            Self::PrekeyGone => "prekey gone",
+            Self::NoSuchSession => "no such session",
+            Self::Damaged => "damaged",
+        }
+    }
+}
+
+/// Why nothing was sealed. The messenger is unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The last step is not saved: save [`Messenger::unsaved`](super::Messenger::unsaved), or load the messenger again.
+    NotSaved,
+    /// There is no such peer.
+    UnknownPeer,
+    /// Fetch the peer's bundle, and call [`seal_with_bundle`](super::Messenger::seal_with_bundle).
+    NeedsBundle(NewSession),
+    /// Another identity claims to be this peer. Nothing is sent until the application has accepted it.
+    IdentityChanged,
+    /// No session was begun from the bundle.
+    Bundle(InitiateError),
+    /// The session did not seal.
+    Session(EncryptError),
+    /// The stored state of the session was not restored; see [`OpenError::Stored`].
+    Stored(RestoreError),
+}
+
+/// Why a new session is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NewSession {
+    /// There is none on which to send.
+    None,
+    /// The peer's messages show that it does not know the session.
+    Unheard,
+}
+
+/// Nothing was sealed. The bundle comes back, if no session was begun from it.
+pub struct SealFailed {
+    /// The reason.
+    pub error: SealError,
+    /// The bundle, unused. A one-time prekey that has expired may have been removed from it.
+    pub bundle: Bundle,
+}
+
+/// Why the messenger's own records were not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// The last step is not saved.
+    NotSaved,
+    /// There is no such peer.
+    UnknownPeer,
+    /// Another peer has this name or this identity.
+    Taken,
+    /// The name is empty or longer than [`NAME_LEN`](super::policy::NAME_LEN).
+    Name,
+}
+
+impl From<SealFailed> for SealError {
+    fn from(failed: SealFailed) -> Self {
+        failed.error
+    }
+}
+
+/// Shows the error and no part of the bundle.
+impl fmt::Debug for SealFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { error, bundle: _ } = self;
+        f.debug_struct("SealFailed").field("error", error).finish_non_exhaustive()
+    }
+}
+
+/// Shows neither the author nor the message's id.
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reason, message_id: _, author: _ } = self;
+        f.debug_struct("Refused").field("reason", reason).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSaved => f.write_str("the last step is not saved"),
+            Self::Deferred { until } => write!(f, "deferred until {until}"),
+            Self::Refused(refused) => write!(f, "refused: {}", refused.reason),
+            Self::Stored(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSaved => f.write_str("the last step is not saved"),
+            Self::UnknownPeer => f.write_str("no such peer"),
+            Self::NeedsBundle(_) => f.write_str("a new session is needed: fetch the peer's bundle"),
+            Self::IdentityChanged => f.write_str("the peer's identity has changed"),
+            Self::Bundle(error) => error.fmt(f),
+            Self::Session(error) => error.fmt(f),
+            Self::Stored(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for SealFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl fmt::Display for PeerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotSaved => "the last step is not saved",
+            Self::UnknownPeer => "no such peer",
+            Self::Taken => "another peer has this name or identity",
+            Self::Name => "name empty or too long",
+        })
+    }
+}
+
+impl core::error::Error for OpenError {}
+impl core::error::Error for SealError {}
+impl core::error::Error for SealFailed {}
+impl core::error::Error for PeerError {}

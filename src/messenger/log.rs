@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Log`]: which messages of a peer were opened, to tell a duplicate from one that comes too late, and a duplicate from
+//! another message of the same number.
+
+use crate::durable::MESSAGE_ID_LEN;
+use crate::error::DecodeError;
+use crate::snapshot::{Content, Part, RowName};
+use crate::time::UnixSeconds;
+use crate::wire::{ROUTING_TAG_LEN, Reader};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// Time for which the id of a message is kept after a later one of its page was opened: 30 days, in which a server that
+/// follows the relay's rules has delivered a message or dropped it.
+pub const IDS_KEPT: Duration = Duration::from_secs(30 * 86_400);
+/// Maximum number of ids that are kept of one peer, the newest, so that a peer's flood stays within 100 KiB.
+pub const IDS_KEPT_OF_A_PEER: usize = PAGES * IDS_OF_A_PAGE;
+/// Number of ids in a row, which each message writes anew: 776 bytes.
+const IDS_OF_A_PAGE: usize = 32;
+const PAGES: usize = 128;
+const TIME_LEN: usize = 8;
+const ENTRY_LEN: usize = MESSAGE_ID_LEN + ROUTING_TAG_LEN;
+
+pub(super) type MessageId = [u8; MESSAGE_ID_LEN];
+pub(super) type Tag = [u8; ROUTING_TAG_LEN];
+
+/// The ids of opened messages, oldest first.
+#[derive(Default)]
+pub(super) struct Log {
+    pages: VecDeque<Page>,
+}
+
+struct Page {
+    number: u32,
+    /// As it is stored: when its last message was opened (8), and the entries.
+    bytes: Vec<u8>,
+}
+
+impl Log {
+    /// Enters an opened message with its routing tag, which stands for its number, and returns the ids that are forgotten
+    /// for it.
+    pub(super) fn enter(&mut self, id: &MessageId, tag: &Tag, now: UnixSeconds) -> Vec<MessageId> {
+        match self.pages.back_mut() {
+            Some(page) if page.entries().len() < IDS_OF_A_PAGE => page.enter(id, tag, now),
+            last => {
+                let number = last.map_or(0, |page| page.number.saturating_add(1));
+                let mut page = Page { number, bytes: alloc::vec![0; TIME_LEN] };
+                page.enter(id, tag, now);
+                self.pages.push_back(page);
+            }
+        }
+        self.forget(now)
+    }
+
+    /// Forgets what is old, or too much.
+    pub(super) fn forget(&mut self, now: UnixSeconds) -> Vec<MessageId> {
+        let mut forgotten = Vec::new();
+        let is_due = |page: &mut Page, pages| pages > PAGES || now.saturating_since(page.newest()) >= IDS_KEPT;
+        let mut pages = self.pages.len();
+        while let Some(page) = self.pages.pop_front_if(|page| is_due(page, pages)) {
+            forgotten.extend(page.ids());
+            pages = self.pages.len();
+        }
+        forgotten
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = MessageId> {
+        self.pages.iter().flat_map(Page::ids)
+    }
+
+    /// Returns whether a message with this routing tag was opened.
+    pub(super) fn has_number(&self, tag: &Tag) -> bool {
+        let mut entries = self.pages.iter().flat_map(Page::entries);
+        entries.any(|entry| entry.last_chunk() == Some(tag))
+    }
+
+    pub(super) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        self.pages.iter().map(|page| Part {
+            name: RowName::new(RowName::MESSENGER, page.number, 0),
+            // Entries are added, and never changed.
+            content: Content::Bytes { bytes: &page.bytes, stamp: u64::try_from(page.bytes.len()).unwrap_or_default() },
+        })
+    }
+
+    /// Loads what [`parts`](Self::parts) returned.
+    pub(super) fn load(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut pages: VecDeque<Page> = VecDeque::new();
+        while let Some(name) = RowName::next_of(RowName::MESSENGER, reader)? {
+            let is_last_full = pages.back().is_none_or(|page| page.entries().len() == IDS_OF_A_PAGE);
+            if name.page() != 0 || !is_last_full || pages.back().is_some_and(|page| page.number >= name.id()) {
+                return Err(DecodeError::Refused);
+            }
+            let mut page = Page { number: name.id(), bytes: reader.array::<TIME_LEN>()?.to_vec() };
+            // A page is followed by the name of another one, or by nothing.
+            while page.entries().len() < IDS_OF_A_PAGE && reader.peek().is_some() {
+                page.bytes.extend_from_slice(reader.array::<ENTRY_LEN>()?);
+            }
+            if page.entries().is_empty() {
+                return Err(DecodeError::Refused);
+            }
+            pages.push_back(page);
+        }
+        Ok(Self { pages })
+    }
+}
+
+impl Page {
+    fn enter(&mut self, id: &MessageId, tag: &Tag, now: UnixSeconds) {
+        if let Some(newest) = self.bytes.first_chunk_mut() {
+            *newest = now.0.to_be_bytes();
+        }
+        self.bytes.extend_from_slice(id);
+        self.bytes.extend_from_slice(tag);
+    }
+
+    fn newest(&self) -> UnixSeconds {
+        UnixSeconds(self.bytes.first_chunk().copied().map_or(0, u64::from_be_bytes))
+    }
+
+    fn entries(&self) -> &[[u8; ENTRY_LEN]] {
+        self.bytes.get(TIME_LEN..).unwrap_or_default().as_chunks().0
+    }
+
+    fn ids(&self) -> impl Iterator<Item = MessageId> {
+        self.entries().iter().map(|entry| entry.first_chunk().copied().unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Writer;
+
+    fn id(number: usize) -> MessageId {
+        let mut id = [0; MESSAGE_ID_LEN];
+        id[..8].copy_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
+        id
+    }
+
+    #[test]
+    fn ids_are_kept_for_thirty_days_and_within_the_bound() {
+        let (mut log, start) = (Log::default(), UnixSeconds(1_800_000_000));
+        let more = IDS_KEPT_OF_A_PEER + 40;
+        let forgotten: usize = (0..more).map(|number| log.enter(&id(number), &[7; 8], start).len()).sum();
+        assert_eq!((log.ids().count(), forgotten), (IDS_KEPT_OF_A_PEER - 24, 64));
+        assert!(!log.ids().any(|kept| kept == id(63)) && log.ids().any(|kept| kept == id(64)));
+        let day = |days: u64| UnixSeconds(start.0 + days * 86_400);
+        assert!(log.forget(day(29)).is_empty());
+        // Control: a day later all of it is old.
+        assert_eq!((log.forget(day(30)).len(), log.ids().count()), (IDS_KEPT_OF_A_PEER - 24, 0));
+    }
+
+    #[test]
+    fn a_stored_log_loads_as_it_was() {
+        let mut log = Log::default();
+        for number in 0..70 {
+            let _ = log.enter(&id(number), &[u8::try_from(number).unwrap(); 8], UnixSeconds(9));
+        }
+        let mut bytes = alloc::vec![0; 70 * ENTRY_LEN + 3 * 8 + 3 * 9];
+        let mut writer = Writer::new(&mut bytes);
+        log.parts().for_each(|part| part.store(&mut writer).unwrap());
+        let loaded = Log::load(&mut Reader::new(&bytes)).unwrap();
+        assert!(loaded.ids().eq(log.ids()));
+        assert!(loaded.has_number(&[69; 8]) && !loaded.has_number(&[70; 8]));
+        // Control: a page that is missing is found.
+        assert!(Log::load(&mut Reader::new(&bytes[..32 * ENTRY_LEN + 8 + 9 + 5])).is_err());
+    }
+}

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Opening: on the session to which a message belongs, or as the first message of a new one.
+
+use super::error::{OpenError, Refusal, Refused};
+use super::index::SessionAt;
+use super::log::MessageId;
+use super::prefix::{Kind, Prefix};
+use super::record::{PeerRecord, SessionRecord, State};
+use super::routing::{Loaded, Target};
+use super::trust::Trust;
+use super::{Messenger, PeerId, Step, policy};
+use crate::durable::{Durable, Ledger, Progress, Received, Row, Unsaved, message_id};
+use crate::error::{AcceptError, DecryptError};
+use crate::identity::Identity;
+use crate::session::{Session, split_body};
+use crate::snapshot::{self, PEER_ID_LEN, PEER_ROW, Place, Revision, RowName};
+use crate::time::UnixSeconds;
+use crate::wire::routing_tag;
+use alloc::vec::Vec;
+use core::fmt;
+use core::mem;
+use core::time::Duration;
+use zeroize::{Zeroize, Zeroizing};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Who wrote a message whose header has opened.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Author<'a> {
+    /// The peer, or `None` if the identity is new.
+    pub peer: Option<PeerId>,
+    /// The application's name for it, which may be empty.
+    pub name: &'a [u8],
+    /// The identity, which is authentic.
+    pub identity: &'a Identity,
+}
+
+/// An authentic message.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Opened {
+    /// Who wrote it.
+    pub peer: PeerId,
+    /// The id of the session on which it came; see [`Session::id`](crate::Session::id).
+    pub session: [u8; 32],
+    /// The message's id.
+    pub message_id: MessageId,
+    /// The application's bytes.
+    pub payload: Vec<u8>,
+    /// Whether the message has begun a session.
+    pub is_new_session: bool,
+    /// Whether nobody of this identity was known before: a stranger writes, or a peer with a new device.
+    pub is_new_identity: bool,
+    /// Whether the session is on probation: the message may be a copy of one that was opened before this device was
+    /// restored, or the peer was restored. Nothing is sent on the session.
+    pub is_on_probation: bool,
+}
+
+impl Messenger {
+    /// Opens a message without associated data. It is [`open_with`](Self::open_with) for applications that bind no names.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the messenger is unchanged.
+    pub fn open(&mut self, message: &[u8], loaded: Loaded, now: UnixSeconds) -> Result<Unsaved<'_, Opened>, OpenError> {
+        self.open_with(message, loaded, now, |_| Vec::new())
+    }
+
+    /// Opens a message: of any peer, on any session, or a new one. The payload is released when it and everything that
+    /// the step has changed are saved. Acknowledge the message to the server after that.
+    ///
+    /// `loaded` is what the message's [`route`](Self::route) has loaded. `associated_data` returns what the author has
+    /// passed to `seal`.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the messenger is unchanged.
+    ///
+    /// # Leaks
+    /// What [`Session::decrypt_in_place`](crate::Session::decrypt_in_place) and [`Device::open`](crate::Device::open)
+    /// leak, and whether the message's tag is known.
+    pub fn open_with(
+        &mut self,
+        message: &[u8],
+        loaded: Loaded,
+        now: UnixSeconds,
+        associated_data: impl Fn(&Author<'_>) -> Vec<u8>,
+    ) -> Result<Unsaved<'_, Opened>, OpenError> {
+        if !self.is_saved() {
+            return Err(OpenError::NotSaved);
+        }
+        let id = message_id(message);
+        let Loaded { target, rows } = loaded;
+        match target {
+            Target::OpenOn(of, at) if of == id && !self.index.is_opened(&id) => {
+                self.open_on(at, message, id, rows, now, &associated_data)
+            }
+            Target::Accept(of) if of == id && !self.index.is_opened(&id) => {
+                self.accept(message, id, now, &associated_data)
+            }
+            Target::OpenOn(of, _) | Target::Accept(of) if of == id => {
+                Err(self.refuse(Refusal::AlreadyOpened, id, None))
+            }
+            // Something else was loaded.
+            _ => Err(self.refuse(Refusal::NoSuchSession, id, None)),
+        }
+    }
+
+    /// Opens a message on a session.
+    fn open_on(
+        &mut self,
+        at: SessionAt,
+        message: &[u8],
+        id: MessageId,
+        rows: Vec<Row>,
+        reading: UnixSeconds,
+        associated_data: &impl Fn(&Author<'_>) -> Vec<u8>,
+    ) -> Result<Unsaved<'_, Opened>, OpenError> {
+        let peer = self.peers.get(&at.peer);
+        let found = peer.and_then(|peer| Some((&peer.inner, peer.inner.session(&at.session)?)));
+        let Some((peer, session)) = found else {
+            return Err(self.refuse(Refusal::NoSuchSession, id, None));
+        };
+        let subject = self.subject().of_session(at.session);
+        let mut loaded = self.restore_session(&subject, rows, session.generation).map_err(OpenError::Stored)?;
+        let tag = routing_tag(message).unwrap_or_default();
+        let opened = open_body(&mut loaded.inner, message, |identity| {
+            associated_data(&Author { peer: Some(at.peer), name: &peer.name, identity })
+        });
+        let (prefix, number, plaintext) = match opened {
+            Ok(opened) => opened,
+            Err(Failed::Header(DecryptError::KeyGone)) => {
+                let reason = if peer.log.has_number(&tag) { Refusal::ForkSuspected } else { Refusal::TooLate };
+                return Err(self.refuse(reason, id, Some(at.peer)));
+            }
+            Err(Failed::Header(DecryptError::TooManySkipped)) => {
+                return Err(self.refuse(Refusal::TooManySkipped, id, Some(at.peer)));
+            }
+            Err(Failed::Header(DecryptError::Refused)) => return Err(self.refuse(Refusal::Damaged, id, None)),
+            Err(Failed::Header(DecryptError::Abandoned)) => return Err(self.refuse(Refusal::Abandoned, id, None)),
+            Err(Failed::Body(reason)) => return Err(self.refuse(reason, id, Some(at.peer))),
+        };
+        let on = On { at, is_new_session: false, is_new_identity: false };
+        Ok(self.opened(on, loaded, (id, tag), (prefix, number, plaintext), Step::default(), reading))
+    }
+
+    /// Opens a message as the first of a new session.
+    fn accept(
+        &mut self,
+        message: &[u8],
+        id: MessageId,
+        reading: UnixSeconds,
+        associated_data: &impl Fn(&Author<'_>) -> Vec<u8>,
+    ) -> Result<Unsaved<'_, Opened>, OpenError> {
+        let now = self.time(reading);
+        let mut pending = match self.device.inner.open(message) {
+            Ok(pending) => pending,
+            Err(error) => return Err(self.refuse(refusal_of(error), id, None)),
+        };
+        let identity = *pending.remote_identity();
+        let known = self.index.by_identity(&identity).and_then(|id| Some((id, &self.peers.get(&id)?.inner)));
+        let author = known.map(|(id, _)| id);
+        if let Some((_, peer)) = known {
+            let next = peer.handshakes.next(HOUR, now);
+            if next > now {
+                return Err(OpenError::Deferred { until: reading.saturating_add(next.saturating_since(now)) });
+            }
+        }
+        let name = known.map_or(&[][..], |(_, peer)| &peer.name);
+        let of_author = |identity: &Identity| associated_data(&Author { peer: author, name, identity });
+        let opened = pending.decrypt(&of_author(&identity)).map_err(|_| Refusal::Body).and_then(|opened| {
+            let (is_control, number) = (opened.is_control, opened.number);
+            let plaintext = Zeroizing::new(opened.plaintext);
+            let prefix = Prefix::read(&plaintext, is_control).map_err(|_| Refusal::Malformed)?;
+            // A session begins with what its author has to say.
+            if prefix.kind != Kind::Payload { Err(Refusal::Malformed) } else { Ok((prefix, number, plaintext)) }
+        });
+        let opened = opened.and_then(|(prefix, number, plaintext)| {
+            let stranger;
+            let record = match known {
+                Some((_, peer)) => peer,
+                None => {
+                    stranger = PeerRecord::new(self.core.inner.subject, None, Trust::Unknown, now);
+                    &stranger
+                }
+            };
+            let state = record.state_of_accepted(pending.session(), prefix.epoch).ok_or(Refusal::Epoch)?;
+            Ok((prefix, number, plaintext, state))
+        });
+        let (prefix, number, plaintext, state) = match opened {
+            Ok(opened) => opened,
+            Err(reason) => {
+                drop(pending);
+                return Err(self.refuse(reason, id, author));
+            }
+        };
+        self.progress = Progress::Stepping;
+        let session = pending.commit();
+        let mut step = Step { is_device_changed: true, ..Step::default() };
+        let peer = match author {
+            Some(peer) => peer,
+            None => self.add_stranger(&session, identity, now, &mut step),
+        };
+        let ledger = Ledger::new(session.subject(), &self.key, self.writer);
+        let at = SessionAt { peer, session: session.id() };
+        if let Some(peer) = self.peers.get_mut(&peer).map(|peer| &mut peer.inner) {
+            peer.handshakes.enter(now);
+            peer.highest_epoch = peer.highest_epoch.max(prefix.epoch);
+            peer.sessions.push(SessionRecord::new(&session, prefix.epoch, false, state, now));
+        }
+        let loaded = Durable { inner: session, ledger };
+        let tag = routing_tag(message).unwrap_or_default();
+        let on = On { at, is_new_session: true, is_new_identity: author.is_none() };
+        Ok(self.opened(on, loaded, (id, tag), (prefix, number, plaintext), step, reading))
+    }
+
+    /// Takes note of an opened message, and hands it out to be saved.
+    fn opened(
+        &mut self,
+        On { at, is_new_session, is_new_identity }: On,
+        mut session: Durable<Session>,
+        (message_id, tag): (MessageId, [u8; 8]),
+        (prefix, number, mut plaintext): OpenedBody,
+        mut step: Step,
+        reading: UnixSeconds,
+    ) -> Unsaved<'_, Opened> {
+        self.progress = Progress::Stepping;
+        let now = self.time(reading);
+        step.session = session.ledger.change(&session.inner, Some(&message_id));
+        step.message_id = Some(message_id);
+        let mut is_on_probation = false;
+        let peer = self.peers.get_mut(&at.peer).map(|peer| &mut peer.inner);
+        let peer_subject = peer.as_ref().map(|peer| peer.subject);
+        if let Some(peer) = peer {
+            if let Some(record) = peer.session_mut(&at.session) {
+                self.index.remove_session(record);
+                record.observe(&session.inner, session.ledger.generation());
+                if session.inner.is_abandoned() {
+                    record.state = State::ReceiveOnly;
+                }
+                is_on_probation = record.state == State::Probation;
+                self.index.enter_session(at.peer, record);
+            }
+            peer.note_opened(&at.session, prefix.heard, now);
+            let forgotten = peer.log.enter(&message_id, &tag, now);
+            self.index.forget(forgotten);
+            self.index.enter_message(message_id);
+        }
+        self.end_sessions(at.peer, Some(&at.session), now, &mut step);
+        Prefix::strip(&mut plaintext);
+        step.received = Some(Received {
+            message_id,
+            session: session.inner.subject(),
+            peer: peer_subject,
+            author: session.inner.remote_identity().copied(),
+            number,
+            is_control: false,
+            plaintext: mem::take(&mut *plaintext),
+        });
+        let outcome = Opened {
+            peer: at.peer,
+            session: at.session,
+            message_id,
+            payload: Vec::new(),
+            is_new_session,
+            is_new_identity,
+            is_on_probation,
+        };
+        self.hand_out(outcome, step, reading).with_plaintext(|opened, payload| opened.payload = payload)
+    }
+
+    /// Makes a peer of an identity that wrote first.
+    fn add_stranger(&mut self, session: &Session, identity: Identity, now: UnixSeconds, step: &mut Step) -> PeerId {
+        let strangers = self.peers.iter().filter(|(_, peer)| peer.inner.trust == Trust::Unknown);
+        let longest = strangers.clone().min_by_key(|(_, peer)| peer.inner.active_at).map(|(id, _)| *id);
+        if let Some(longest) = longest.filter(|_| strangers.count() >= policy::STRANGERS) {
+            self.remove_peer(longest, step);
+        }
+        // A function of the session, so that opening draws nothing, under the storage key, so that it shows nothing.
+        let place = Place { kind: PEER_ROW, subject: &self.core.inner.subject, name: RowName::CORE };
+        let none = Revision { generation: 0, writer: [0; 16] };
+        let keyed = snapshot::salt_now(&self.key, &place, none, &session.id());
+        let id = PeerId(keyed.first_chunk::<PEER_ID_LEN>().copied().unwrap_or_default());
+        self.add_peer_record(id, &[], Some(identity), Trust::Unknown, now);
+        step.peers.insert(id);
+        id
+    }
+
+    /// Counts a refusal.
+    pub(super) fn refuse(&mut self, reason: Refusal, message_id: MessageId, author: Option<PeerId>) -> OpenError {
+        self.core.inner.counters.count(reason);
+        OpenError::Refused(Refused { reason, message_id, author })
+    }
+}
+
+/// A session on which a message was opened.
+struct On {
+    at: SessionAt,
+    is_new_session: bool,
+    is_new_identity: bool,
+}
+
+/// The prefix, the message's number, and the plaintext with its prefix.
+type OpenedBody = (Prefix, u32, Zeroizing<Vec<u8>>);
+
+enum Failed {
+    /// Before the header was found to be authentic, or because of what an authentic header says.
+    Header(DecryptError),
+    /// The header is authentic.
+    Body(Refusal),
+}
+
+/// Opens a message on `session`, which has changed only if this succeeds, or is dropped.
+fn open_body(
+    session: &mut Session,
+    message: &[u8],
+    associated_data: impl Fn(&Identity) -> Vec<u8>,
+) -> Result<OpenedBody, Failed> {
+    let head = session.open_head(message).map_err(Failed::Header)?;
+    let (tag, body) = split_body(message, head.body_at).ok_or(Failed::Body(Refusal::Body))?;
+    let mut plaintext = Zeroizing::new(body.to_vec());
+    // Control messages are this layer's own.
+    let identity = session.remote_identity().filter(|_| !head.is_control());
+    let associated_data = identity.map(associated_data).unwrap_or_default();
+    let len = session.open_body(&head, tag, &mut plaintext, &associated_data).map_err(|error| match error {
+        DecryptError::TooManySkipped => Failed::Body(Refusal::TooManySkipped),
+        DecryptError::KeyGone => Failed::Header(DecryptError::KeyGone),
+        DecryptError::Abandoned | DecryptError::Refused => Failed::Body(Refusal::Body),
+    })?;
+    if let Some(padding) = plaintext.get_mut(len..) {
+        padding.zeroize();
+    }
+    plaintext.truncate(len);
+    let prefix = Prefix::read(&plaintext, head.is_control()).map_err(|_| Failed::Body(Refusal::Malformed))?;
+    Ok((prefix, head.number(), plaintext))
+}
+
+const fn refusal_of(error: AcceptError) -> Refusal {
+    match error {
+        AcceptError::Refused => Refusal::Damaged,
+        // The record of a replaced prekey stays full.
+        AcceptError::PrekeyGone | AcceptError::ReplayRecordFull => Refusal::PrekeyGone,
+        AcceptError::Repeated => Refusal::SessionEnded,
+        AcceptError::TooManySkipped => Refusal::TooManySkipped,
+    }
+}
+
+/// Shows neither a name nor the identity.
+impl fmt::Debug for Author<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { peer, name: _, identity: _ } = self;
+        f.debug_struct("Author").field("is_known", &peer.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Shows the payload's length and the flags.
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { peer: _, session: _, message_id: _, payload, is_new_session, is_new_identity, is_on_probation } = self;
+        f.debug_struct("Opened")
+            .field("payload_len", &payload.len())
+            .field("is_new_session", is_new_session)
+            .field("is_new_identity", is_new_identity)
+            .field("is_on_probation", is_on_probation)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every bound of the messenger layer, and why.
+
+use core::time::Duration;
+
+pub use super::log::{IDS_KEPT, IDS_KEPT_OF_A_PEER};
+
+const HOUR: u64 = 3_600;
+const DAY: u64 = 24 * HOUR;
+
+/// Number of sessions that are kept with a peer: the one on which messages are sent, and four on which late messages may
+/// still come. Two simultaneous initiations and two recoveries leave four behind.
+pub const SESSIONS_OF_A_PEER: usize = 5;
+/// Time after which a session ends that another one has succeeded: how long a server keeps mail.
+pub const SUCCEEDED_KEPT: Duration = Duration::from_secs(30 * DAY);
+/// Number of messages on later sessions after which a session ends that another one has succeeded. It is the number of
+/// messages that a session waits for, [`MAX_SKIPPED_KEYS`](crate::MAX_SKIPPED_KEYS).
+pub const SUCCEEDED_MESSAGES: u32 = 2_000;
+/// Number of first messages of a peer that are opened in an hour. Each costs a prekey and ends an older session. An
+/// honest peer begins a session an hour at most.
+pub const HANDSHAKES_AN_HOUR: usize = 4;
+/// Number of peers that nobody has accepted: they wrote first, and nothing was sent to them. The next one takes the place
+/// of the one that was silent longest.
+pub const STRANGERS: usize = 256;
+/// Number by which the epoch of a peer's new session may exceed the highest one known with it. A peer that skips more
+/// would use up the epochs; one that has a state of a year more than we do skips at most 1,461.
+pub const EPOCH_JUMP: u32 = 1 << 16;
+/// Maximum length in bytes of a peer's name.
+pub const NAME_LEN: usize = 256;
+/// Number of routing tags that are kept of a session: of the messages to come, 16, and of late ones. The session of
+/// another late message is found by its header key.
+pub const TAGS_OF_A_SESSION: usize = 128;
+/// Number of ended sessions of a peer whose first messages are recognized.
+pub const ENDED_OPENINGS: usize = 16;
+/// Time for which the first messages of an ended session are recognized: as long as a signed prekey can be used to
+/// initiate, and kept after that.
+pub const ENDED_OPENINGS_KEPT: Duration = Duration::from_secs(49 * DAY);
+/// Number of messages of a peer that were sent without knowing our unanswered session after which that is replaced.
+pub const UNHEARD_MESSAGES: u8 = 2;

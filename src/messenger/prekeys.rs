@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Upkeep: prekeys, and sessions that are past their time.
+
+use super::{Messenger, PeerId, Step};
+use crate::durable::{Progress, StepError, Unsaved};
+use crate::prekeys::Publication;
+use crate::time::UnixSeconds;
+use alloc::vec::Vec;
+use core::convert::Infallible;
+use rand_core::CryptoRng;
+
+impl Messenger {
+    /// Makes and deletes the prekeys that are due, ends the sessions that are past their time, and returns what to upload,
+    /// as [`Device::replenish`](crate::Device::replenish) does. `server_has` are the ids of the one-time prekeys that the
+    /// server lists.
+    ///
+    /// Call it when the device connects to the server, at least once a day. It may be called before mail is fetched,
+    /// after an upload that was lost, and after strangers have fetched every prekey.
+    ///
+    /// # Errors
+    /// [`StepError::NotSaved`]; nothing has changed.
+    pub fn maintain(
+        &mut self,
+        now: UnixSeconds,
+        server_has: &[u32],
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Publication>, StepError<Infallible>> {
+        if !self.is_saved() {
+            return Err(StepError::NotSaved);
+        }
+        self.progress = Progress::Stepping;
+        let publication = self.device.inner.replenish(now, server_has, rng);
+        let mut step = Step { is_device_changed: true, ..Step::default() };
+        self.end_old(now, &mut step);
+        Ok(self.hand_out(publication, step, now))
+    }
+
+    /// Ends what is past its time with every peer.
+    fn end_old(&mut self, reading: UnixSeconds, step: &mut Step) {
+        let now = self.time(reading);
+        let due = |(id, peer): (&PeerId, &mut crate::durable::Durable<super::PeerRecord>)| {
+            let forgotten = peer.inner.log.forget(now);
+            let is_due = peer.inner.has_old_session(now) || !forgotten.is_empty();
+            is_due.then_some((*id, forgotten))
+        };
+        let due: Vec<_> = self.peers.iter_mut().filter_map(due).collect();
+        for (peer, forgotten) in due {
+            self.index.forget(forgotten);
+            self.end_sessions(peer, None, now, step);
+        }
+    }
+}

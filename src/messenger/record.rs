@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`PeerRecord`] and [`SessionRecord`]: what is known of a peer and of each session with it, without loading the session.
+
+use super::log::{Log, Tag};
+use super::policy;
+use super::rank::{Rank, ShortId, short};
+use super::trust::Trust;
+use crate::device::clock::Correction;
+use crate::identity::Identity;
+use crate::ratchet::header::HeaderKey;
+use crate::session::Session;
+use crate::snapshot::{PEER_ID_LEN, Subject};
+use crate::time::UnixSeconds;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// A peer.
+pub(super) struct PeerRecord {
+    pub(super) subject: Subject,
+    /// The application's name for it, or nothing.
+    pub(super) name: Vec<u8>,
+    /// The pinned identity, or `None` before the first bundle.
+    pub(super) identity: Option<Identity>,
+    /// Another identity that claims to be this peer. Nothing is sent before it is accepted.
+    pub(super) claimed: Option<Identity>,
+    pub(super) trust: Trust,
+    /// At most [`SESSIONS_OF_A_PEER`](policy::SESSIONS_OF_A_PEER).
+    pub(super) sessions: Vec<SessionRecord>,
+    /// Opening ids of ended sessions, and when each ended; oldest first.
+    pub(super) ended_openings: Vec<([u8; 32], UnixSeconds)>,
+    /// The highest epoch of any session with this identity, even if it has ended.
+    pub(super) highest_epoch: u32,
+    /// The highest rank on which anything was opened.
+    pub(super) heard: Rank,
+    /// When the peer's last first messages were opened, oldest first.
+    pub(super) handshakes: Recent<{ policy::HANDSHAKES_AN_HOUR }>,
+    /// When the peer was last heard or written to.
+    pub(super) active_at: UnixSeconds,
+    pub(super) log: Log,
+}
+
+/// A session with a peer.
+pub(super) struct SessionRecord {
+    pub(super) id: [u8; 32],
+    /// The generation of its rows: older ones are refused.
+    pub(super) generation: u64,
+    pub(super) epoch: u32,
+    pub(super) was_initiated: bool,
+    pub(super) state: State,
+    /// Number of messages that were opened on it.
+    pub(super) opened: u32,
+    pub(super) opening_id: Option<[u8; 32]>,
+    /// Since when another session is sent on.
+    pub(super) succeeded_at: Option<UnixSeconds>,
+    /// Number of messages that were opened on higher sessions since then.
+    pub(super) opened_after: u32,
+    /// Of an unanswered session: number of the peer's messages that were sent without knowing it.
+    pub(super) unheard: u8,
+    pub(super) heard_at: UnixSeconds,
+    /// Routing tags of the messages that may come next.
+    pub(super) tags: Vec<Tag>,
+    pub(super) header_keys: Vec<HeaderKey>,
+}
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// For both directions. Messages are sent on the highest live session.
+    Live,
+    /// Receive only, until the peer shows that it has the session now: it answers a probe.
+    Probation,
+    /// Receive only, for good.
+    ReceiveOnly,
+}
+
+/// The last `N` times of something, oldest first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Recent<const N: usize>(pub(super) Option<[UnixSeconds; N]>);
+
+impl<const N: usize> Recent<N> {
+    /// Returns when the next one is permitted, at `now` at the earliest, if `N` are permitted in each `period`.
+    pub(super) fn next(&self, period: Duration, now: UnixSeconds) -> UnixSeconds {
+        let oldest = self.0.and_then(|times| times.first().copied());
+        // A time after `now` is one that a wrong clock has left.
+        let oldest = oldest.filter(|time| *time <= now);
+        oldest.map_or(now, |time| time.saturating_add(period).max(now))
+    }
+
+    pub(super) fn enter(&mut self, now: UnixSeconds) {
+        let times = self.0.get_or_insert([UnixSeconds(0); N]);
+        times.rotate_left(1);
+        if let Some(last) = times.last_mut() {
+            *last = now;
+        }
+    }
+}
+
+impl SessionRecord {
+    /// A session that is new to the record. [`observe`](Self::observe) fills in what it expects.
+    pub(super) fn new(session: &Session, epoch: u32, was_initiated: bool, state: State, now: UnixSeconds) -> Self {
+        Self {
+            id: session.id(),
+            generation: 0,
+            epoch,
+            was_initiated,
+            state,
+            opened: 0,
+            opening_id: None,
+            succeeded_at: None,
+            opened_after: 0,
+            unheard: 0,
+            heard_at: now,
+            tags: Vec::new(),
+            header_keys: Vec::new(),
+        }
+    }
+
+    pub(super) fn rank(&self) -> Rank {
+        Rank::new(self.epoch, &self.id)
+    }
+
+    pub(super) fn short(&self) -> ShortId {
+        short(&self.id)
+    }
+
+    /// Whether this side began it and nothing was opened on it.
+    pub(super) const fn is_unanswered(&self) -> bool {
+        self.was_initiated && self.opened == 0
+    }
+
+    /// Whether another session has succeeded it long ago.
+    fn is_old(&self, now: UnixSeconds) -> bool {
+        let age = self.succeeded_at.map(|since| now.saturating_since(since)).unwrap_or_default();
+        age >= policy::SUCCEEDED_KEPT || self.opened_after >= policy::SUCCEEDED_MESSAGES
+    }
+
+    /// Takes note of what the session expects next.
+    pub(super) fn observe(&mut self, session: &Session, generation: u64) {
+        self.generation = generation;
+        self.opening_id = session.opening_id();
+        self.tags.clear();
+        // First the messages to come, then late ones.
+        session.routing_tags(|tag| {
+            if self.tags.len() < policy::TAGS_OF_A_SESSION {
+                self.tags.push(tag);
+            }
+        });
+        let duplicate = |key: &HeaderKey| HeaderKey(key.0.duplicate());
+        self.header_keys = match session.is_abandoned() {
+            true => Vec::new(),
+            false => session.ratchet.double.receiving_header_keys().map(duplicate).collect(),
+        };
+    }
+}
+
+impl PeerRecord {
+    pub(super) fn new(subject: Subject, identity: Option<Identity>, trust: Trust, now: UnixSeconds) -> Self {
+        Self {
+            subject,
+            name: Vec::new(),
+            identity,
+            claimed: None,
+            trust,
+            sessions: Vec::new(),
+            ended_openings: Vec::new(),
+            highest_epoch: 0,
+            heard: Rank::NONE,
+            handshakes: Recent(None),
+            active_at: now,
+            log: Log::default(),
+        }
+    }
+
+    pub(super) fn id(&self) -> [u8; PEER_ID_LEN] {
+        self.subject.peer_id().copied().unwrap_or_default()
+    }
+
+    /// Returns the session on which messages are sent: the live one of the highest rank.
+    pub(super) fn sending(&self) -> Option<&SessionRecord> {
+        self.sessions.iter().filter(|session| session.state == State::Live).max_by_key(|session| session.rank())
+    }
+
+    pub(super) fn session(&self, id: &[u8; 32]) -> Option<&SessionRecord> {
+        self.sessions.iter().find(|session| session.id == *id)
+    }
+
+    pub(super) fn session_mut(&mut self, id: &[u8; 32]) -> Option<&mut SessionRecord> {
+        self.sessions.iter_mut().find(|session| session.id == *id)
+    }
+
+    /// Returns the epoch of the next session that this side begins.
+    pub(super) const fn next_epoch(&self) -> u32 {
+        self.highest_epoch.saturating_add(1)
+    }
+
+    /// Returns what a session of `epoch` is for that the peer has begun, if the epoch is within the bound.
+    ///
+    /// It is live if it is newer than everything that was opened, or if both sides have begun a session at once: then the
+    /// epochs are equal, this side's session is the only one with this epoch, and the peer has not yet answered it or
+    /// prefers it.
+    pub(super) fn state_of_accepted(&self, session: &Session, epoch: u32) -> Option<State> {
+        if epoch > self.highest_epoch.saturating_add(policy::EPOCH_JUMP) {
+            return None;
+        }
+        if epoch > self.heard.epoch {
+            return Some(State::Live);
+        }
+        let rank = Rank::new(epoch, &session.id());
+        let mut equal = self.sessions.iter().filter(|session| session.epoch == epoch).peekable();
+        let is_crossing = equal.peek().is_some() && equal.all(|session| session.was_initiated);
+        Some(if is_crossing && rank < self.heard { State::Live } else { State::Probation })
+    }
+
+    /// Corrects the times that were taken from the messenger's clock. Returns whether any has changed.
+    pub(super) fn correct(&mut self, correction: Correction) -> bool {
+        let before = |times: &mut dyn Iterator<Item = &mut UnixSeconds>| {
+            times.fold(false, |changed, time| {
+                let was = *time;
+                correction.apply(time);
+                changed | (*time != was)
+            })
+        };
+        let sessions = self.sessions.iter_mut();
+        let of_sessions = sessions.flat_map(|session| session.succeeded_at.iter_mut().chain([&mut session.heard_at]));
+        let handshakes = self.handshakes.0.iter_mut().flatten();
+        before(&mut of_sessions.chain(handshakes).chain([&mut self.active_at]))
+    }
+
+    /// Takes note of a message that was opened on the session `id`, in which the peer has `heard`.
+    pub(super) fn note_opened(&mut self, id: &[u8; 32], heard: Rank, now: UnixSeconds) {
+        let Some(rank) = self.session(id).map(SessionRecord::rank) else { return };
+        self.active_at = now;
+        self.heard = self.heard.max(rank);
+        for session in &mut self.sessions {
+            if session.id == *id {
+                session.opened = session.opened.saturating_add(1);
+                session.heard_at = now;
+            } else if session.rank() < rank {
+                session.opened_after = session.opened_after.saturating_add(1);
+            } else if session.is_unanswered() && heard < session.rank() {
+                session.unheard = session.unheard.saturating_add(1);
+            }
+        }
+    }
+
+    /// Returns whether a session is past its time.
+    pub(super) fn has_old_session(&self, now: UnixSeconds) -> bool {
+        self.sessions.iter().any(|session| session.is_old(now))
+    }
+
+    /// Ends the sessions that are past their bounds, `kept` not among them, and returns their records.
+    pub(super) fn end_sessions(&mut self, kept: Option<&[u8; 32]>, now: UnixSeconds) -> Vec<SessionRecord> {
+        let sending = self.sending().map(|session| session.id);
+        for session in &mut self.sessions {
+            match session.succeeded_at {
+                _ if Some(session.id) == sending => session.succeeded_at = None,
+                None => (session.succeeded_at, session.opened_after) = (Some(now), 0),
+                Some(_) => {}
+            }
+        }
+        let may_end = |session: &SessionRecord| Some(session.id) != sending && Some(&session.id) != kept;
+        let is_due = |session: &mut SessionRecord| may_end(session) && session.is_old(now);
+        let mut ended: Vec<SessionRecord> = self.sessions.extract_if(.., is_due).collect();
+        while self.sessions.len() > policy::SESSIONS_OF_A_PEER {
+            let candidates = self.sessions.iter().enumerate().filter(|(_, session)| may_end(session));
+            let least = candidates.min_by_key(|(_, session)| (session.state == State::Live, session.rank()));
+            match least.map(|(at, _)| at) {
+                Some(at) => ended.push(self.sessions.swap_remove(at)),
+                None => break,
+            }
+        }
+        for session in &ended {
+            self.ended_openings.extend(session.opening_id.map(|id| (id, now)));
+        }
+        self.ended_openings.retain(|(_, since)| now.saturating_since(*since) < policy::ENDED_OPENINGS_KEPT);
+        let excess = self.ended_openings.len().saturating_sub(policy::ENDED_OPENINGS);
+        self.ended_openings.drain(..excess);
+        ended
+    }
+}

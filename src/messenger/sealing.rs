@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Sealing: on the session of the highest rank, or on a new one.
+
+use super::error::{NewSession, SealError, SealFailed};
+use super::index::SessionAt;
+use super::log::MessageId;
+use super::prefix::{Kind, Prefix};
+use super::record::{PeerRecord, SessionRecord, State};
+use super::routing::{Loaded, Target};
+use super::trust::Trust;
+use super::{Messenger, PeerId, Step, policy};
+use crate::device::{InitiateFailed, InitiateOptions};
+use crate::durable::{Durable, Ledger, Progress, Sent, Unsaved, message_id};
+use crate::payload::Payload;
+use crate::prekeys::Bundle;
+use crate::session::Session;
+use crate::time::UnixSeconds;
+use alloc::vec::Vec;
+use core::fmt;
+use rand_core::CryptoRng;
+
+/// A sealed message.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outgoing {
+    /// For whom it is.
+    pub peer: PeerId,
+    /// The id of the session on which it goes; see [`Session::id`](crate::Session::id).
+    pub session: [u8; 32],
+    /// The message's id.
+    pub message_id: MessageId,
+    /// The message. Send exactly these bytes, and send them again until the server acknowledges them.
+    pub message: Vec<u8>,
+    /// Whether the message begins a session.
+    pub is_new_session: bool,
+}
+
+impl Messenger {
+    /// Seals a payload for a peer. The message is released when it and the session are saved.
+    ///
+    /// `loaded` is what [`route_to`](Self::route_to) has loaded. To a stranger this is the first answer: its identity is
+    /// then [trusted on first use](Trust::FirstUse).
+    ///
+    /// # Errors
+    /// [`SealError`]; the messenger is unchanged. To [`SealError::NeedsBundle`] fetch the peer's bundle and call
+    /// [`seal_with_bundle`](Self::seal_with_bundle).
+    pub fn seal<'p>(
+        &mut self,
+        peer: &PeerId,
+        payload: impl Into<Payload<'p>>,
+        loaded: Loaded,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Outgoing>, SealError> {
+        let record = self.check_peer(peer)?;
+        let session = record.sending().ok_or(SealError::NeedsBundle(NewSession::None))?;
+        if let Some(reason) = session.replaced_for() {
+            return Err(SealError::NeedsBundle(reason));
+        }
+        let at = SessionAt { peer: *peer, session: session.id };
+        let prefix = Prefix { kind: Kind::Payload, epoch: session.epoch, heard: record.heard };
+        self.seal_on(at, prefix, payload.into(), loaded, now, rng)
+    }
+
+    /// Begins a new session from the peer's bundle, and seals a payload on it. The bundle is used up.
+    ///
+    /// The identity of the first bundle is [trusted on first use](Trust::FirstUse). If a later one has another identity,
+    /// nothing is sent to the peer from then on, until the application has accepted it.
+    ///
+    /// # Errors
+    /// [`SealFailed`] with the bundle. The messenger is unchanged, except that it remembers another identity.
+    ///
+    /// # Security
+    /// The server that handed out the first bundle may have inserted its own identity (attack B22): compare
+    /// [safety numbers](Self::safety_number).
+    #[expect(clippy::result_large_err, reason = "the bundle comes back")]
+    pub fn seal_with_bundle<'p>(
+        &mut self,
+        peer: &PeerId,
+        payload: impl Into<Payload<'p>>,
+        bundle: Bundle,
+        reading: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Outgoing>, SealFailed> {
+        let record = match self.check_peer(peer) {
+            Ok(record) => record,
+            Err(error) => return Err(SealFailed { error, bundle }),
+        };
+        let identity = *bundle.identity();
+        let options = match &record.identity {
+            Some(pinned) if pinned.keys() != identity.keys() => {
+                self.claim(*peer, identity);
+                return Err(SealFailed { error: SealError::IdentityChanged, bundle });
+            }
+            Some(pinned) => InitiateOptions::expecting(pinned, reading),
+            None => InitiateOptions::unverified(reading),
+        };
+        let prefix = Prefix { kind: Kind::Payload, epoch: record.next_epoch(), heard: record.heard };
+        let payload: Payload<'_> = payload.into();
+        let plaintext = prefix.join(payload.plaintext);
+        let joined = Payload { plaintext: &plaintext, ..payload };
+        let begun = self.device.inner.initiate(bundle, joined, options, rng);
+        let (session, message) = begun.map_err(|InitiateFailed { error, bundle }| {
+            let error = SealError::Bundle(error);
+            SealFailed { error, bundle }
+        })?;
+        self.progress = Progress::Stepping;
+        let now = self.time(reading);
+        let ledger = Ledger::new(session.subject(), &self.key, self.writer);
+        let at = SessionAt { peer: *peer, session: session.id() };
+        if let Some(record) = self.peers.get_mut(peer).map(|peer| &mut peer.inner) {
+            if record.identity.is_none() {
+                record.identity = Some(identity);
+                self.index.enter_identity(&identity, *peer);
+            }
+            record.highest_epoch = prefix.epoch;
+            record.sessions.push(SessionRecord::new(&session, prefix.epoch, true, State::Live, now));
+        }
+        Ok(self.sealed(at, Durable { inner: session, ledger }, message, true, reading))
+    }
+
+    /// Checks that a message can be sent to this peer.
+    fn check_peer(&self, peer: &PeerId) -> Result<&PeerRecord, SealError> {
+        if !self.is_saved() {
+            return Err(SealError::NotSaved);
+        }
+        let record = &self.peers.get(peer).ok_or(SealError::UnknownPeer)?.inner;
+        if record.claimed.is_some() { Err(SealError::IdentityChanged) } else { Ok(record) }
+    }
+
+    /// Seals on a session that the caller has loaded.
+    pub(super) fn seal_on(
+        &mut self,
+        at: SessionAt,
+        prefix: Prefix,
+        payload: Payload<'_>,
+        Loaded { target, rows }: Loaded,
+        reading: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Outgoing>, SealError> {
+        let record = self.peers.get(&at.peer).and_then(|peer| peer.inner.session(&at.session));
+        let generation = record.map_or(0, |record| record.generation);
+        // Of another session there are other rows, which would be refused, or none.
+        let rows = if target == Target::SealOn(at) { rows } else { Vec::new() };
+        let subject = self.subject().of_session(at.session);
+        let mut loaded = self.restore_session(&subject, rows, generation).map_err(SealError::Stored)?;
+        let plaintext = prefix.join(payload.plaintext);
+        let joined = Payload { plaintext: &plaintext, ..payload };
+        let sealed = match prefix.kind.is_control() {
+            true => loaded.inner.encrypt_control(joined, rng),
+            false => loaded.inner.encrypt(joined, rng),
+        };
+        let message = sealed.map_err(SealError::Session)?;
+        self.progress = Progress::Stepping;
+        Ok(self.sealed(at, loaded, message, false, reading))
+    }
+
+    /// Takes note of a sealed message, and hands it out to be saved.
+    fn sealed(
+        &mut self,
+        at: SessionAt,
+        mut session: Durable<Session>,
+        message: Vec<u8>,
+        is_new_session: bool,
+        reading: UnixSeconds,
+    ) -> Unsaved<'_, Outgoing> {
+        let (now, message_id) = (self.time(reading), message_id(&message));
+        let change = session.ledger.change(&session.inner, Some(&message_id));
+        let mut step = Step { message_id: Some(message_id), session: change, ..Step::default() };
+        let peer = self.peers.get_mut(&at.peer).map(|peer| &mut peer.inner);
+        let peer_subject = peer.as_ref().map(|peer| peer.subject);
+        if let Some(peer) = peer {
+            if peer.trust == Trust::Unknown {
+                peer.trust = Trust::FirstUse;
+            }
+            peer.active_at = now;
+            if let Some(record) = peer.session_mut(&at.session) {
+                self.index.remove_session(record);
+                record.observe(&session.inner, session.ledger.generation());
+                self.index.enter_session(at.peer, record);
+            }
+        }
+        self.end_sessions(at.peer, Some(&at.session), now, &mut step);
+        let session = session.inner.subject();
+        step.sent = Some(Sent { message_id, session, peer: peer_subject, message: message.clone() });
+        let outcome = Outgoing { peer: at.peer, session: at.session, message_id, message, is_new_session };
+        self.hand_out(outcome, step, reading)
+    }
+}
+
+impl SessionRecord {
+    /// Returns why another session has to take its place, if one has to.
+    pub(super) fn replaced_for(&self) -> Option<NewSession> {
+        let is_unheard = self.is_unanswered() && self.unheard >= policy::UNHEARD_MESSAGES;
+        is_unheard.then_some(NewSession::Unheard)
+    }
+}
+
+/// Shows the message's length and whether it begins a session.
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { peer: _, session: _, message_id: _, message, is_new_session } = self;
+        f.debug_struct("Outgoing")
+            .field("message_len", &message.len())
+            .field("is_new_session", is_new_session)
+            .finish_non_exhaustive()
+    }
+}

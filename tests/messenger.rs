@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The messenger layer, as an application sees it: which session a message belongs to, on which one to send, what is
+//! refused and what to do about it. Each claim has a control.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    dead_code,
+    unreachable_pub,
+    reason = "a test states its expectations"
+)]
+
+#[path = "durable/disk.rs"]
+mod disk;
+#[path = "messenger/rank.rs"]
+mod rank;
+#[path = "messenger/sessions.rs"]
+mod sessions;
+#[path = "messenger/user.rs"]
+mod user;

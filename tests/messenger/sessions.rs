@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which session a message belongs to, how many there are, and that each step is a transaction.
+
+use super::user::{DAY, HOUR, User, friends, strangers, subject_of};
+use noescrow::messenger::policy::{HANDSHAKES_AN_HOUR, SESSIONS_OF_A_PEER, STRANGERS, SUCCEEDED_MESSAGES};
+use noescrow::messenger::{Messenger, OpenError, PeerError, Refusal, SealError, Trust};
+
+#[test]
+fn a_first_message_makes_a_stranger_and_the_answer_a_peer() {
+    let [mut alice, mut bob] = [User::new(1), User::new(2)];
+    let peer = alice.add("bob");
+    assert!(matches!(alice.seal(&peer, b"hello"), Err(SealError::NeedsBundle(_))));
+    let hello = alice.seal_with(&peer, b"hello", bob.bundle()).unwrap();
+    let opened = bob.open(&hello.message).unwrap();
+    assert_eq!((&opened.payload[..], opened.session), (&b"hello"[..], hello.session));
+    assert!(opened.is_new_session && opened.is_new_identity && !opened.is_on_probation);
+    let stranger = bob.messenger.peer(&opened.peer).unwrap();
+    assert_eq!((stranger.trust, stranger.name, stranger.identity), (Trust::Unknown, &b""[..], Some(&alice.identity())));
+    let reply = bob.seal(&opened.peer, b"hi").unwrap();
+    assert_eq!(bob.messenger.peer(&opened.peer).unwrap().trust, Trust::FirstUse);
+    let opened = alice.open(&reply.message).unwrap();
+    assert_eq!((opened.peer, &opened.payload[..]), (peer, &b"hi"[..]));
+    // Control: the second time neither session nor identity is new.
+    assert!(!opened.is_new_session && !opened.is_new_identity);
+    assert_eq!(alice.messenger.peer(&peer).unwrap().identity, Some(&bob.identity()));
+}
+
+#[test]
+fn each_message_loads_one_session_among_many() {
+    let mut bob = User::new(1);
+    let mut others: Vec<User> = (2..22).map(User::new).collect();
+    let mut messages = Vec::new();
+    for (other, name) in others.iter_mut().zip(0..) {
+        let peer = other.add("bob");
+        let hello = other.seal_with(&peer, &[name], bob.bundle()).unwrap();
+        let opened = bob.open(&hello.message).unwrap();
+        let reply = bob.seal(&opened.peer, b"").unwrap();
+        other.open(&reply.message).unwrap();
+        messages.push((opened.peer, other.seal(&peer, &[name, name]).unwrap()));
+    }
+    bob.restart();
+    for ((peer, message), name) in messages.iter().zip(0..).rev() {
+        let route = bob.messenger.route(&message.message, bob.now).unwrap();
+        assert_eq!(route.subject().unwrap().session_id(), Some(&message.session));
+        assert_eq!(route.peer(), Some(*peer));
+        let opened = bob.open(&message.message).unwrap();
+        assert_eq!((opened.peer, &opened.payload[..]), (*peer, &[name, name][..]));
+    }
+    // Control: what belongs to none of them is refused without loading anything.
+    let [mut alice, mut carol] = friends();
+    let message = alice.send(&mut carol, b"not for bob");
+    assert_eq!(bob.refusal(&message.message), Refusal::NoSuchSession);
+}
+
+#[test]
+fn a_first_message_is_tried_on_no_other_session() {
+    let [mut alice, mut bob] = strangers();
+    let first = alice.send(&mut bob, b"1");
+    let copy = alice.send(&mut bob, b"2");
+    assert_eq!(first.session, copy.session);
+    bob.open(&first.message).unwrap();
+    let route = bob.messenger.route(&copy.message, bob.now).unwrap();
+    assert_eq!(route.subject().unwrap().session_id(), Some(&first.session));
+    // A first message with another handshake begins a session, and loads none.
+    let peer = alice.peer(&bob);
+    let other = alice.seal_with(&peer, b"3", bob.bundle()).unwrap();
+    assert_eq!(bob.messenger.route(&other.message, bob.now).unwrap().subject(), None);
+    assert_eq!(bob.open(&other.message).unwrap().session, other.session);
+    // Control: the copy opens on its session.
+    assert_eq!(bob.open(&copy.message).unwrap().payload, b"2");
+}
+
+#[test]
+fn a_message_opens_once() {
+    let [mut alice, mut bob] = strangers();
+    let hello = alice.send(&mut bob, b"hello");
+    // Control: the first time it opens.
+    bob.open(&hello.message).unwrap();
+    assert_eq!(bob.refusal(&hello.message), Refusal::AlreadyOpened);
+    let reply = bob.send(&mut alice, b"hi");
+    alice.open(&reply.message).unwrap();
+    alice.restart();
+    assert_eq!(alice.refusal(&reply.message), Refusal::AlreadyOpened);
+    assert_eq!(alice.disk.inbox.len(), 1);
+}
+
+#[test]
+fn at_most_five_sessions_are_kept_with_a_peer() {
+    let [mut alice, mut bob] = friends();
+    let peer = alice.peer(&bob);
+    let late = alice.send(&mut bob, b"of the first session");
+    for more in 1..=SESSIONS_OF_A_PEER {
+        let message = alice.seal_with(&peer, b"new", bob.bundle()).unwrap();
+        bob.open(&message.message).unwrap();
+        let kept = SESSIONS_OF_A_PEER.min(more + 1);
+        assert_eq!((alice.stored_sessions(), bob.stored_sessions()), (kept, kept));
+        assert_eq!(bob.messenger.peers().next().unwrap().sessions, kept);
+        if more + 1 < SESSIONS_OF_A_PEER {
+            bob.now.0 += HOUR;
+        }
+    }
+    assert_eq!(bob.refusal(&late.message), Refusal::NoSuchSession);
+}
+
+#[test]
+fn a_succeeded_session_ends_after_thirty_days() {
+    let [mut alice, mut bob] = friends();
+    let peer = alice.peer(&bob);
+    let late = [b"1", b"2"].map(|text| alice.send(&mut bob, text));
+    let second = alice.seal_with(&peer, b"second", bob.bundle()).unwrap();
+    bob.open(&second.message).unwrap();
+    bob.wait(29 * DAY);
+    // Control: on the day before, it is there.
+    assert_eq!(bob.open(&late[0].message).unwrap().payload, b"1");
+    assert_eq!(bob.stored_sessions(), 2);
+    bob.wait(DAY);
+    assert_eq!(bob.stored_sessions(), 1);
+    assert_eq!(bob.refusal(&late[1].message), Refusal::NoSuchSession);
+    // Its first message is recognized, and uses no prekey up.
+    bob.restart();
+    assert_eq!(bob.messenger.peers().next().unwrap().sessions, 1);
+}
+
+#[test]
+fn a_succeeded_session_ends_after_two_thousand_messages() {
+    let [mut alice, mut bob] = friends();
+    let peer = alice.peer(&bob);
+    let second = alice.seal_with(&peer, b"second", bob.bundle()).unwrap();
+    bob.open(&second.message).unwrap();
+    for message in 1..SUCCEEDED_MESSAGES {
+        assert_eq!(bob.stored_sessions(), 2, "{message}");
+        let message = alice.seal(&peer, b"").unwrap();
+        bob.open(&message.message).unwrap();
+    }
+    // Control: the first message of the second session came when the first was not succeeded yet.
+    assert_eq!(bob.stored_sessions(), 2);
+    let message = alice.seal(&peer, b"").unwrap();
+    bob.open(&message.message).unwrap();
+    assert_eq!(bob.stored_sessions(), 1);
+}
+
+#[test]
+fn first_messages_of_an_ended_session_are_recognized() {
+    let [mut alice, mut bob] = strangers();
+    let first = [b"1", b"2"].map(|text| alice.send(&mut bob, text));
+    bob.open(&first[0].message).unwrap();
+    let peer = alice.peer(&bob);
+    for _ in 0..SESSIONS_OF_A_PEER {
+        bob.now.0 += HOUR;
+        let message = alice.seal_with(&peer, b"new", bob.bundle()).unwrap();
+        // Control: while its session is kept, the second copy has a route.
+        assert!(bob.messenger.route(&first[1].message, bob.now).is_ok());
+        bob.open(&message.message).unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(bob.refusal(&first[1].message), Refusal::SessionEnded);
+        bob.restart();
+    }
+}
+
+#[test]
+fn a_fifth_handshake_in_an_hour_waits_and_keeps_its_prekey() {
+    let [mut alice, mut bob] = strangers();
+    let peer = alice.peer(&bob);
+    for _ in 0..HANDSHAKES_AN_HOUR {
+        let message = alice.seal_with(&peer, b"new", bob.bundle()).unwrap();
+        bob.open(&message.message).unwrap();
+        bob.now.0 += 60;
+    }
+    let fifth = alice.seal_with(&peer, b"fifth", bob.bundle()).unwrap();
+    let Err(OpenError::Deferred { until }) = bob.open(&fifth.message) else { panic!("not deferred") };
+    assert_eq!(until.0, bob.now.0 + HOUR - 60 * u64::try_from(HANDSHAKES_AN_HOUR).unwrap());
+    bob.now.0 = until.0 - 1;
+    assert!(bob.open(&fifth.message).is_err());
+    // Control: at that time it opens, with the same prekey.
+    bob.now = until;
+    assert_eq!(bob.open(&fifth.message).unwrap().payload, b"fifth");
+}
+
+#[test]
+fn a_stranger_takes_the_place_of_a_stranger_only() {
+    let mut bob = User::new(1);
+    let mut friend = User::new(2);
+    let peer = friend.add("bob");
+    let hello = friend.seal_with(&peer, b"", bob.bundle()).unwrap();
+    let friend_id = bob.open(&hello.message).unwrap().peer;
+    bob.seal(&friend_id, b"").unwrap();
+    let mut first = None;
+    for seed in 0..=u64::try_from(STRANGERS).unwrap() {
+        let mut stranger = User::new(1_000 + seed);
+        let peer = stranger.add("bob");
+        let hello = stranger.seal_with(&peer, b"", bob.bundle()).unwrap();
+        bob.now.0 += 1;
+        let id = bob.open(&hello.message).unwrap().peer;
+        first.get_or_insert(id);
+        // Control: as long as there is space, all of them stay.
+        let evicted = seed == u64::try_from(STRANGERS).unwrap();
+        assert_eq!(bob.messenger.peer(&first.unwrap()).is_none(), evicted, "{seed}");
+    }
+    assert!(bob.messenger.peer(&friend_id).is_some());
+    assert_eq!((bob.messenger.peers().count(), bob.stored_peers()), (STRANGERS + 1, STRANGERS + 1));
+    assert_eq!(bob.stored_sessions(), STRANGERS + 1);
+    bob.restart();
+    assert_eq!(bob.messenger.peers().count(), STRANGERS + 1);
+}
+
+#[test]
+fn a_bundle_of_another_identity_blocks_sending() {
+    let [mut alice, mut bob] = friends();
+    let mut mallory = User::new(9);
+    let peer = alice.peer(&bob);
+    assert_eq!(alice.seal_with(&peer, b"secret", mallory.bundle()), Err(SealError::IdentityChanged));
+    assert_eq!(alice.messenger.peer(&peer).unwrap().claimed, Some(&mallory.identity()));
+    assert_eq!(alice.seal(&peer, b"secret"), Err(SealError::IdentityChanged));
+    // The peer is still heard, and the block survives a restart.
+    let message = bob.send(&mut alice, b"still here");
+    alice.open(&message.message).unwrap();
+    alice.restart();
+    assert_eq!(alice.seal(&peer, b"secret"), Err(SealError::IdentityChanged));
+    // Control: with the pinned identity a bundle is taken.
+    let [mut alice, mut bob] = friends();
+    let peer = alice.peer(&bob);
+    assert!(alice.seal_with(&peer, b"secret", bob.bundle()).is_ok());
+}
+
+#[test]
+fn a_step_that_is_not_saved_stops_the_messenger() {
+    let [mut alice, mut bob] = friends();
+    let peer = alice.peer(&bob);
+    let message = bob.send(&mut alice, b"1");
+    let loaded = alice.messenger.route(&message.message, alice.now).unwrap().load(&mut alice.disk).unwrap();
+    drop(alice.messenger.open(&message.message, loaded, alice.now).unwrap());
+    assert_eq!(alice.open(&message.message), Err(OpenError::NotSaved));
+    assert_eq!(alice.seal(&peer, b""), Err(SealError::NotSaved));
+    assert_eq!(alice.messenger.name_peer(&peer, b"b", alice.now).map(|_| ()), Err(PeerError::NotSaved));
+    assert!(alice.messenger.maintain(alice.now, &[], &mut alice.rng).is_err());
+    // Saving it heals the messenger: the message is in the inbox.
+    alice.messenger.unsaved().unwrap().save(&mut alice.disk).unwrap();
+    assert_eq!(alice.refusal(&message.message), Refusal::AlreadyOpened);
+    assert!(alice.disk.inbox.values().any(|text| text == b"1"));
+    // Control: after a crash instead, it opens again.
+    let second = bob.send(&mut alice, b"2");
+    let loaded = alice.messenger.route(&second.message, alice.now).unwrap().load(&mut alice.disk).unwrap();
+    drop(alice.messenger.open(&second.message, loaded, alice.now).unwrap());
+    alice.crash();
+    assert_eq!(alice.open(&second.message).unwrap().payload, b"2");
+}
+
+#[test]
+fn of_two_processes_one_saves_and_the_other_reloads() {
+    let [mut alice, mut bob] = friends();
+    let subject = subject_of(&alice);
+    let mut other = Messenger::load(&mut alice.disk, &super::user::key(), &subject, 0, &mut alice.rng).unwrap();
+    let message = bob.send(&mut alice, b"1");
+    let loaded = other.route(&message.message, alice.now).unwrap().load(&mut alice.disk).unwrap();
+    alice.open(&message.message).unwrap();
+    let opened = other.open(&message.message, loaded, alice.now).unwrap();
+    let failed = opened.save(&mut alice.disk).unwrap_err();
+    assert!(super::user::is_stale(&failed.error));
+    drop(failed);
+    // Control: loaded again, it knows the message.
+    let mut other = Messenger::load(&mut alice.disk, &super::user::key(), &subject, 0, &mut alice.rng).unwrap();
+    assert!(matches!(other.route(&message.message, alice.now), Err(OpenError::Refused(refused))
+        if refused.reason == Refusal::AlreadyOpened));
+}
+
+#[test]
+fn an_older_session_in_the_store_is_refused() {
+    let [mut alice, mut bob] = friends();
+    let message = bob.send(&mut alice, b"1");
+    let before = alice.disk.clone();
+    alice.open(&message.message).unwrap();
+    let next = bob.send(&mut alice, b"2");
+    let route = alice.messenger.route(&next.message, alice.now).unwrap();
+    let old = before.rows_of(route.subject().unwrap());
+    let result = alice.messenger.open(&next.message, route.loaded(old), alice.now).map(|_| ());
+    assert_eq!(result, Err(OpenError::Stored(noescrow::error::RestoreError::Rollback)));
+    // Control.
+    assert_eq!(alice.open(&next.message).unwrap().payload, b"2");
+}
