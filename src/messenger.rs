@@ -16,6 +16,7 @@ mod record;
 mod routing;
 mod sealing;
 mod stored;
+mod sweep;
 mod trust;
 
 pub use self::core::Counters;
@@ -45,6 +46,7 @@ use index::Index;
 use log::MessageId;
 use rand_core::CryptoRng;
 use record::PeerRecord;
+use sweep::Sweeps;
 
 /// A peer's id within one messenger, 16 bytes. It says nothing about the peer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +66,7 @@ pub struct Messenger {
     /// Peers whose records have changed without a step. The next step saves them.
     changed: BTreeSet<PeerId>,
     index: Index,
+    sweeps: Sweeps,
     progress: Progress,
 }
 
@@ -89,8 +92,7 @@ impl Messenger {
         let mut changes: Vec<Change> = device.ledger.change(&device.inner, None).into_iter().collect();
         core.inner.device_generation = device.ledger.generation();
         changes.extend(core.ledger.change(&core.inner, None));
-        let (peers, changed, index, progress) = (BTreeMap::new(), BTreeSet::new(), Index::default(), Progress::Saved);
-        let messenger = Self { key: key.duplicate(), writer, core, device, peers, changed, index, progress };
+        let messenger = Self::without_peers(key, writer, core, device);
         Unsaved::owning(messenger, Batch { changes, ..Batch::default() })
     }
 
@@ -158,8 +160,21 @@ impl Messenger {
         let newest = core.inner.device_generation;
         let device = Durable::<Device>::restore_as(writer, device, key, &subject.of_device(), newest);
         let device = device.map_err(LoadError::Refused)?;
-        let (peers, changed, index, progress) = (BTreeMap::new(), BTreeSet::new(), Index::default(), Progress::Saved);
-        Ok(Self { key: key.duplicate(), writer, core, device, peers, changed, index, progress })
+        Ok(Self::without_peers(key, writer, core, device))
+    }
+
+    fn without_peers(key: &StorageKey, writer: [u8; 16], core: Durable<Core>, device: Durable<Device>) -> Self {
+        Self {
+            key: key.duplicate(),
+            writer,
+            core,
+            device,
+            peers: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            index: Index::default(),
+            sweeps: Sweeps::default(),
+            progress: Progress::Saved,
+        }
     }
 
     fn restore_peer(&mut self, id: PeerId, rows: Vec<Row>) -> Result<(), RestoreError> {
@@ -235,7 +250,8 @@ impl Messenger {
         let Step { message_id, session, is_device_changed, peers, ended, received, sent } = step;
         let correction = self.core.inner.clock.read(now);
         if correction != Correction::None {
-            let corrected = self.peers.iter_mut().filter_map(|(id, peer)| peer.inner.correct(correction).then_some(*id));
+            let corrected =
+                self.peers.iter_mut().filter_map(|(id, peer)| peer.inner.correct(correction).then_some(*id));
             self.changed.extend(corrected);
         }
         self.changed.extend(peers);
@@ -256,7 +272,12 @@ impl Messenger {
     }
 
     /// Restores a session from rows that the caller has loaded.
-    fn restore_session(&self, subject: &Subject, rows: Vec<Row>, newest: u64) -> Result<Durable<Session>, RestoreError> {
+    fn restore_session(
+        &self,
+        subject: &Subject,
+        rows: Vec<Row>,
+        newest: u64,
+    ) -> Result<Durable<Session>, RestoreError> {
         Durable::<Session>::restore_as(self.writer, rows, &self.key, subject, newest)
     }
 
@@ -271,7 +292,6 @@ impl Messenger {
         step.peers.insert(peer);
     }
 }
-
 
 impl PeerId {
     /// Returns the id of the peer whose rows or messages have this subject.

@@ -15,6 +15,8 @@
 mod disk;
 #[path = "messenger/rank.rs"]
 mod rank;
+#[path = "messenger/refusals.rs"]
+mod refusals;
 #[path = "messenger/sessions.rs"]
 mod sessions;
 #[path = "messenger/user.rs"]

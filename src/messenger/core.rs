@@ -114,7 +114,8 @@ impl Core {
             *count = reader.u64()?;
         }
         while let Some(name) = RowName::next_of(RowName::MESSENGER, reader)? {
-            let is_next = usize::try_from(name.id()).is_ok_and(|id| id.checked_mul(PEERS_OF_A_PAGE) == Some(core.peers.len()));
+            let is_next =
+                usize::try_from(name.id()).is_ok_and(|id| id.checked_mul(PEERS_OF_A_PAGE) == Some(core.peers.len()));
             if !is_next || name.page() != 0 || reader.peek().is_none() {
                 return Err(DecodeError::Refused);
             }

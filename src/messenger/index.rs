@@ -2,10 +2,10 @@
 //! [`Index`]: which session a message belongs to, by one look-up and without loading a session. It is in memory only, made
 //! from the peers' records.
 
+use super::PeerId;
 use super::log::{MessageId, Tag};
 use super::rank::ShortId;
 use super::record::{PeerRecord, SessionRecord};
-use super::PeerId;
 use crate::identity::Identity;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -119,4 +119,3 @@ impl Index {
         ids.into_iter().for_each(|id| _ = self.opened.remove(&id));
     }
 }
-

@@ -355,7 +355,8 @@ impl fmt::Debug for Author<'_> {
 /// Shows the payload's length and the flags.
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { peer: _, session: _, message_id: _, payload, is_new_session, is_new_identity, is_on_probation } = self;
+        let Self { peer: _, session: _, message_id: _, payload, is_new_session, is_new_identity, is_on_probation } =
+            self;
         f.debug_struct("Opened")
             .field("payload_len", &payload.len())
             .field("is_new_session", is_new_session)

@@ -30,6 +30,11 @@ pub const NAME_LEN: usize = 256;
 /// Number of routing tags that are kept of a session: of the messages to come, 16, and of late ones. The session of
 /// another late message is found by its header key.
 pub const TAGS_OF_A_SESSION: usize = 128;
+/// Number of header keys that one sweep tries for a message whose tag nobody expects, those most recently heard first: 2
+/// to 4 ms of HMACs.
+pub const HEADER_KEYS_OF_A_SWEEP: usize = 4_096;
+/// Number of sweeps in a minute. With more, junk from a server would keep a device busy.
+pub const SWEEPS_A_MINUTE: usize = 10;
 /// Number of ended sessions of a peer whose first messages are recognized.
 pub const ENDED_OPENINGS: usize = 16;
 /// Time for which the first messages of an ended session are recognized: as long as a signed prekey can be used to
@@ -37,3 +42,6 @@ pub const ENDED_OPENINGS: usize = 16;
 pub const ENDED_OPENINGS_KEPT: Duration = Duration::from_secs(49 * DAY);
 /// Number of messages of a peer that were sent without knowing our unanswered session after which that is replaced.
 pub const UNHEARD_MESSAGES: u8 = 2;
+/// Time after the beginning of an unanswered session from which on messages count that were sent without knowing it.
+/// Earlier ones were on their way.
+pub const UNHEARD_AFTER: Duration = Duration::from_secs(60);

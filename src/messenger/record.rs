@@ -134,6 +134,14 @@ impl SessionRecord {
         age >= policy::SUCCEEDED_KEPT || self.opened_after >= policy::SUCCEEDED_MESSAGES
     }
 
+    /// Whether a message that is opened `now`, and whose author has `heard`, shows that the peer may not have this
+    /// unanswered session. Messages that were on their way when it was begun show nothing.
+    fn is_unheard_of(&self, heard: Rank, now: UnixSeconds) -> bool {
+        // Nothing was opened on it, so it was begun then.
+        let age = now.saturating_since(self.heard_at);
+        self.is_unanswered() && heard < self.rank() && age >= policy::UNHEARD_AFTER
+    }
+
     /// Takes note of what the session expects next.
     pub(super) fn observe(&mut self, session: &Session, generation: u64) {
         self.generation = generation;
@@ -237,7 +245,7 @@ impl PeerRecord {
                 session.heard_at = now;
             } else if session.rank() < rank {
                 session.opened_after = session.opened_after.saturating_add(1);
-            } else if session.is_unanswered() && heard < session.rank() {
+            } else if session.is_unheard_of(heard, now) {
                 session.unheard = session.unheard.saturating_add(1);
             }
         }

@@ -4,6 +4,7 @@
 use super::error::{OpenError, Refusal, SealError};
 use super::index::{OpeningOf, SessionAt};
 use super::log::MessageId;
+use super::sweep::Found;
 use super::{Messenger, PeerId};
 use crate::durable::{AsyncStore, Row, Store, message_id};
 use crate::session::opening_id;
@@ -90,11 +91,16 @@ impl Route {
 
 impl Messenger {
     /// Finds the session to which a message belongs. Nothing is opened, and nothing is loaded: it costs a hash of the
-    /// message and a look-up.
+    /// message and a look-up. Only for a message whose tag nobody expects the header keys of all sessions are tried, within
+    /// [bounds](super::policy::SWEEPS_A_MINUTE).
     ///
     /// # Errors
-    /// [`OpenError`], for what can be said without the session: the message was opened before, or belongs to no session.
-    pub fn route(&mut self, message: &[u8], _now: UnixSeconds) -> Result<Route, OpenError> {
+    /// [`OpenError`], for what can be said without the session: the message was opened before, or belongs to no session,
+    /// or is deferred.
+    ///
+    /// # Leaks
+    /// Whether the tag is known; if it is not, the number of sessions, and how recently the message's session was heard.
+    pub fn route(&mut self, message: &[u8], now: UnixSeconds) -> Result<Route, OpenError> {
         if !self.is_saved() {
             return Err(OpenError::NotSaved);
         }
@@ -116,9 +122,10 @@ impl Messenger {
         } else {
             routing_tag(message).and_then(|tag| self.index.by_tag(&tag))
         };
-        match at {
-            Some(at) => Ok(self.route_to_session(Target::OpenOn(id, at), at)),
-            None => Err(self.refuse(Refusal::NoSuchSession, id, None)),
+        match at.map_or_else(|| self.sweep(message, now), Found::Session) {
+            Found::Session(at) => Ok(self.route_to_session(Target::OpenOn(id, at), at)),
+            Found::None => Err(self.refuse(Refusal::NoSuchSession, id, None)),
+            Found::Unknown { until } => Err(OpenError::Deferred { until }),
         }
     }
 

@@ -78,7 +78,7 @@ impl SessionRecord {
     fn stored_len(&self) -> usize {
         let opening = if self.opening_id.is_some() { 32 } else { 0 };
         let (tags, keys) = (self.tags.len().saturating_mul(8), self.header_keys.len().saturating_mul(32));
-        [SESSION_LEN, opening, 1, tags, keys].into_iter().fold(0, usize::saturating_add)
+        [SESSION_LEN, opening, tags, keys].into_iter().fold(0, usize::saturating_add)
     }
 
     fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {

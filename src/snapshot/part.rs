@@ -106,7 +106,10 @@ pub(crate) enum Content<'a> {
     ReplayRecord(&'a [[u8; REPLAY_ENTRY_LEN]]),
     /// Bytes of the messenger layer, with a number that changes whenever they do.
     #[cfg(feature = "alloc")]
-    Bytes { bytes: &'a [u8], stamp: u64 },
+    Bytes {
+        bytes: &'a [u8],
+        stamp: u64,
+    },
 }
 
 impl Part<'_> {

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! On which session is sent: the newest that both ends know, whatever a server delivers, and when.
 
-use super::user::{User, friends, strangers};
+use super::user::{MINUTE, User, friends, strangers};
 use noescrow::messenger::{NewSession, Outgoing, SealError};
+use rand_chacha::rand_core::SeedableRng;
 
-/// Both write at once, and then `deliver` says in which order the messages arrive.
+/// Both write at once, and nothing has arrived yet.
 fn crossing(seed: u64) -> ([User; 2], [Outgoing; 2]) {
     let [mut alice, mut bob] = strangers();
     // Another seed gives other session ids, so that either side's may be the smaller one.
-    alice.rng = rand_chacha::rand_core::SeedableRng::seed_from_u64(seed);
+    alice.rng = SeedableRng::seed_from_u64(seed);
+    bob.rng = SeedableRng::seed_from_u64(seed + 1_000);
     let from_alice = alice.send(&mut bob, b"from alice");
     let from_bob = bob.send(&mut alice, b"from bob");
     ([alice, bob], [from_alice, from_bob])
@@ -90,6 +92,12 @@ fn an_unanswered_session_that_the_peer_lacks_is_replaced() {
     let peer = alice.peer(&bob);
     let bundle = bob.bundle();
     let lost = alice.seal_with(&peer, b"lost", bundle).unwrap();
+    // Control: what comes in the first minute was on its way.
+    for text in [b"a", b"b", b"c"] {
+        let message = bob.send(&mut alice, text);
+        alice.open(&message.message).unwrap();
+    }
+    alice.now.0 += MINUTE;
     for text in [b"1", b"2"] {
         // Control: until two messages without it have come, it is sent on.
         assert_eq!(alice.seal(&peer, b"again").unwrap().session, lost.session);

@@ -30,7 +30,7 @@ fn each_message_loads_one_session_among_many() {
     let mut bob = User::new(1);
     let mut others: Vec<User> = (2..22).map(User::new).collect();
     let mut messages = Vec::new();
-    for (other, name) in others.iter_mut().zip(0..) {
+    for (other, name) in others.iter_mut().zip(0u8..) {
         let peer = other.add("bob");
         let hello = other.seal_with(&peer, &[name], bob.bundle()).unwrap();
         let opened = bob.open(&hello.message).unwrap();
@@ -39,7 +39,7 @@ fn each_message_loads_one_session_among_many() {
         messages.push((opened.peer, other.seal(&peer, &[name, name]).unwrap()));
     }
     bob.restart();
-    for ((peer, message), name) in messages.iter().zip(0..).rev() {
+    for ((peer, message), name) in messages.iter().zip(0u8..20).rev() {
         let route = bob.messenger.route(&message.message, bob.now).unwrap();
         assert_eq!(route.subject().unwrap().session_id(), Some(&message.session));
         assert_eq!(route.peer(), Some(*peer));

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Each reason for which a message does not open, with its remedy; and what is not refused but left at the server.
+
+use super::user::{DAY, User, friends, strangers};
+use noescrow::messenger::policy::SWEEPS_A_MINUTE;
+use noescrow::messenger::{OpenError, Refusal, Remedy};
+
+/// An ordinary message that belongs to nobody.
+fn junk(number: usize) -> Vec<u8> {
+    let mut junk = vec![0x12; 300];
+    junk[1..9].copy_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
+    junk
+}
+
+#[test]
+fn a_message_after_a_long_loss_is_found_by_its_header_key() {
+    let [mut alice, mut bob] = friends();
+    let lost: Vec<_> = (0..500).map(|_| alice.send(&mut bob, b"lost")).collect();
+    let message = alice.send(&mut bob, b"after");
+    let route = bob.messenger.route(&message.message, bob.now).unwrap();
+    assert_eq!(route.subject().unwrap().session_id(), Some(&message.session));
+    assert_eq!(bob.open(&message.message).unwrap().payload, b"after");
+    // Those that were only late are found, too, with a new session's and after a restart.
+    bob.restart();
+    for late in [&lost[0], &lost[250], &lost[499]] {
+        assert_eq!(bob.open(&late.message).unwrap().payload, b"lost");
+    }
+    // Control: without its commitment, such a message belongs to nobody.
+    let mut message = alice.send(&mut bob, b"next").message;
+    message[1] ^= 1;
+    assert_eq!(bob.refusal(&message), Refusal::NoSuchSession);
+}
+
+#[test]
+fn junk_uses_up_ten_sweeps_and_then_mail_without_a_tag_waits() {
+    let [mut alice, mut bob] = friends();
+    (0..20).for_each(|_| _ = alice.send(&mut bob, b"lost"));
+    let message = alice.send(&mut bob, b"after");
+    let expected = bob.send(&mut alice, b"");
+    for number in 0..SWEEPS_A_MINUTE {
+        assert_eq!(bob.refusal(&junk(number)), Refusal::NoSuchSession);
+        assert_eq!(alice.refusal(&junk(number)), Refusal::NoSuchSession);
+    }
+    let until = noescrow::UnixSeconds(bob.now.0 + 60);
+    assert_eq!(bob.open(&message.message), Err(OpenError::Deferred { until }));
+    assert_eq!(bob.open(&junk(99)), Err(OpenError::Deferred { until }));
+    // A message with a tag needs no sweep.
+    alice.open(&expected.message).unwrap();
+    // Control: a minute later the message opens.
+    bob.now = until;
+    assert_eq!(bob.open(&message.message).unwrap().payload, b"after");
+}
+
+#[test]
+fn a_duplicate_is_ignored_and_a_late_message_is_asked_for() {
+    let [mut alice, mut bob] = friends();
+    let first = alice.send(&mut bob, b"1");
+    bob.open(&first.message).unwrap();
+    assert_eq!(bob.refusal(&first.message), Refusal::AlreadyOpened);
+    // More are lost than keys are kept: the first of them comes too late.
+    let late = alice.send(&mut bob, b"late");
+    (0..noescrow::MAX_SKIPPED_KEYS).for_each(|_| _ = alice.send(&mut bob, b"lost"));
+    let after = alice.send(&mut bob, b"after");
+    bob.open(&after.message).unwrap();
+    let Err(OpenError::Refused(refused)) = bob.open(&late.message) else { panic!("opened") };
+    assert_eq!((refused.reason, refused.author), (Refusal::TooLate, Some(bob.peer(&alice))));
+    assert_eq!(refused.reason.remedy(), Remedy::AskAgain);
+    assert_eq!(Refusal::AlreadyOpened.remedy(), Remedy::Ignore);
+    // Control: the next one opens.
+    let next = alice.send(&mut bob, b"next");
+    assert_eq!(bob.open(&next.message).unwrap().payload, b"next");
+}
+
+#[test]
+fn another_message_of_a_used_number_shows_a_fork() {
+    let [mut alice, mut bob] = friends();
+    let copy = alice.disk.clone();
+    let message = alice.send(&mut bob, b"1");
+    bob.open(&message.message).unwrap();
+    // Alice's state was copied before, and seals once more.
+    alice.disk = copy;
+    alice.crash();
+    let other = alice.send(&mut bob, b"2");
+    let Err(OpenError::Refused(refused)) = bob.open(&other.message) else { panic!("opened") };
+    assert_eq!((refused.reason, refused.author), (Refusal::ForkSuspected, Some(bob.peer(&alice))));
+    assert_eq!(refused.reason.remedy(), Remedy::NewSession);
+    // Control: the same message again is a duplicate.
+    assert_eq!(bob.refusal(&message.message), Refusal::AlreadyOpened);
+}
+
+#[test]
+fn a_body_that_does_not_open_names_its_author() {
+    let [mut alice, mut bob] = friends();
+    let peer = alice.peer(&bob);
+    let loaded = alice.messenger.route_to(&peer).unwrap().load(&mut alice.disk).unwrap();
+    let payload = noescrow::Payload { plaintext: b"1", associated_data: b"alice to bob", ..Default::default() };
+    let step = alice.messenger.seal(&peer, payload, loaded, alice.now, &mut alice.rng).unwrap();
+    let message = step.save(&mut alice.disk).unwrap().message;
+    let Err(OpenError::Refused(refused)) = bob.open(&message) else { panic!("opened") };
+    assert_eq!((refused.reason, refused.author), (Refusal::Body, Some(bob.peer(&alice))));
+    // Control: with the author's associated data it opens.
+    let loaded = bob.messenger.route(&message, bob.now).unwrap().load(&mut bob.disk).unwrap();
+    let opened = bob.messenger.open_with(&message, loaded, bob.now, |author| [author.name, b" to bob"].concat());
+    assert_eq!(opened.unwrap().save(&mut bob.disk).unwrap().payload, b"1");
+}
+
+#[test]
+fn what_anybody_can_have_written_names_no_author() {
+    let [mut alice, mut bob] = strangers();
+    let hello = alice.send(&mut bob, b"hello").message;
+    // The last prekey of the first message's bundle is gone.
+    let mut gone = hello.clone();
+    gone[9] ^= 1;
+    let mut damaged = hello.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let message = {
+        bob.open(&hello).unwrap();
+        let reply = bob.send(&mut alice, b"hi");
+        alice.open(&reply.message).unwrap();
+        alice.send(&mut bob, b"1").message
+    };
+    let mut body = message.clone();
+    *body.last_mut().unwrap() ^= 1;
+    for (message, reason) in [
+        (&gone, Refusal::PrekeyGone),
+        (&damaged, Refusal::Damaged),
+        (&body, Refusal::Damaged),
+        (&message[..40].to_vec(), Refusal::Damaged),
+        (&junk(1), Refusal::NoSuchSession),
+        (&vec![], Refusal::Damaged),
+        (&vec![0xFF; 200], Refusal::Damaged),
+    ] {
+        let Err(OpenError::Refused(refused)) = bob.open(message) else { panic!("opened") };
+        assert_eq!((refused.reason, refused.author), (reason, None));
+        assert_eq!(reason.remedy(), Remedy::Ignore);
+    }
+    // Control: the genuine one opens after all of them.
+    assert_eq!(bob.open(&message).unwrap().payload, b"1");
+}
+
+#[test]
+fn refusals_are_counted_by_reason_and_survive_a_restart() {
+    let [mut alice, mut bob] = friends();
+    assert_eq!(bob.messenger.counters().iter().map(|(_, count)| count).sum::<u64>(), 0);
+    bob.refusal(&junk(1));
+    bob.refusal(&junk(2));
+    bob.refusal(&[]);
+    let message = alice.send(&mut bob, b"1");
+    bob.open(&message.message).unwrap();
+    bob.refusal(&message.message);
+    bob.wait(DAY);
+    bob.restart();
+    let counters = bob.messenger.counters();
+    assert_eq!(counters.of(Refusal::NoSuchSession), 2);
+    assert_eq!((counters.of(Refusal::Damaged), counters.of(Refusal::AlreadyOpened)), (1, 1));
+    // Control: nothing else was counted.
+    assert_eq!(counters.iter().map(|(_, count)| count).sum::<u64>(), 4);
+}
+
+#[test]
+fn a_refused_message_writes_nothing() {
+    let [mut alice, mut bob] = friends();
+    let commits = bob.disk.commits;
+    (0..5).for_each(|number| _ = bob.refusal(&junk(number)));
+    assert_eq!(bob.disk.commits, commits);
+    // Control.
+    let message = alice.send(&mut bob, b"1");
+    bob.open(&message.message).unwrap();
+    assert_eq!(bob.disk.commits, commits + 1);
+    let _: &User = &bob;
+}
