@@ -11,8 +11,11 @@ mod peers;
 pub mod policy;
 mod prefix;
 mod prekeys;
+mod probation;
 mod rank;
+mod receipts;
 mod record;
+mod recovery;
 mod routing;
 mod sealing;
 mod stored;
@@ -21,8 +24,9 @@ mod trust;
 
 pub use self::core::Counters;
 pub use error::{NewSession, OpenError, PeerError, Refusal, Refused, Remedy, SealError, SealFailed};
-pub use opening::{Author, Opened};
+pub use opening::{Author, Control, Opened};
 pub use peers::Peer;
+pub use receipts::Receipt;
 pub use routing::{Loaded, Route};
 pub use sealing::Outgoing;
 pub use trust::Trust;
@@ -77,6 +81,7 @@ struct Step {
     session: Option<Change>,
     is_device_changed: bool,
     peers: BTreeSet<PeerId>,
+    merged: Vec<(Subject, Subject)>,
     ended: Vec<Subject>,
     received: Option<Received>,
     sent: Option<Sent>,
@@ -247,7 +252,7 @@ impl Messenger {
     /// Seals the rows that the step has changed, and hands its outcome out to be saved. `now` is the caller's reading.
     fn hand_out<T>(&mut self, outcome: T, step: Step, now: UnixSeconds) -> Unsaved<'_, T> {
         self.progress = Progress::Stepping;
-        let Step { message_id, session, is_device_changed, peers, ended, received, sent } = step;
+        let Step { message_id, session, is_device_changed, peers, merged, ended, received, sent } = step;
         let correction = self.core.inner.clock.read(now);
         if correction != Correction::None {
             let corrected =
@@ -268,7 +273,7 @@ impl Messenger {
         }
         self.core.inner.steps = self.core.inner.steps.wrapping_add(1);
         changes.extend(self.core.ledger.change(&self.core.inner, id));
-        self.progress.hand_out(outcome, Batch { changes, received, sent, ended })
+        self.progress.hand_out(outcome, Batch { changes, received, sent, merged, ended })
     }
 
     /// Restores a session from rows that the caller has loaded.

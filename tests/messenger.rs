@@ -15,9 +15,13 @@
 mod disk;
 #[path = "messenger/rank.rs"]
 mod rank;
+#[path = "messenger/recovery.rs"]
+mod recovery;
 #[path = "messenger/refusals.rs"]
 mod refusals;
 #[path = "messenger/sessions.rs"]
 mod sessions;
+#[path = "messenger/trust.rs"]
+mod trust;
 #[path = "messenger/user.rs"]
 mod user;

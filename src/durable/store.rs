@@ -83,6 +83,9 @@ pub struct Batch {
     pub received: Option<Received>,
     /// The message that the step sealed.
     pub sent: Option<Sent>,
+    /// Peers of a messenger that are one from now on, as (former, present): what the application keeps of the former one
+    /// now belongs to the present one. The former one is among the ended subjects.
+    pub merged: Vec<(Subject, Subject)>,
     /// Subjects that have ended: delete all rows of each, before the others are written. With a peer of a messenger,
     /// delete what the application keeps of it, too: its entries among received messages and messages to send.
     pub ended: Vec<Subject>,
@@ -171,7 +174,7 @@ impl Batch {
     /// Returns whether there is nothing to commit.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.received.is_none() && self.sent.is_none() && self.ended.is_empty()
+        self.changes.is_empty() && self.received.is_none() && self.sent.is_none() && self.merged.is_empty() && self.ended.is_empty()
     }
 
     /// Returns what the store does with this batch. `core_row` returns the core row that the store has of a subject,
@@ -257,11 +260,12 @@ impl fmt::Debug for Sent {
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { changes, received, sent, ended } = self;
+        let Self { changes, received, sent, merged, ended } = self;
         f.debug_struct("Batch")
             .field("changes", changes)
             .field("received", received)
             .field("sent", sent)
+            .field("merged", &merged.len())
             .field("ended", ended)
             .finish()
     }

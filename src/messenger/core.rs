@@ -10,6 +10,7 @@ use crate::durable::{Durably, Restored};
 use crate::error::{DecodeError, RestoreError};
 use crate::primitives::RustCrypto;
 use crate::snapshot::{Content, MESSENGER_ROW, PEER_ID_LEN, Part, RowName, SUBJECT_LEN, Stored, Subject, refused};
+use crate::time::UnixSeconds;
 use crate::wire::{Full, Reader, Writer};
 use alloc::vec::Vec;
 
@@ -53,6 +54,8 @@ pub(super) struct Core {
     pub(super) counters: Counters,
     /// The messenger's own time, which follows the caller's readings.
     pub(super) clock: Clock,
+    /// Since when the new sessions of a day are counted, and how many there were.
+    pub(super) recoveries: (UnixSeconds, u32),
     /// In no order.
     peers: Vec<[u8; PEER_ID_LEN]>,
     /// For each page of peers a number that changes with it.
@@ -67,6 +70,7 @@ impl Core {
             steps: 0,
             counters: Counters([0; Refusal::ALL.len()]),
             clock,
+            recoveries: (UnixSeconds(0), 0),
             peers: Vec::new(),
             stamps: Vec::new(),
         }
@@ -106,6 +110,7 @@ impl Core {
         let mut core = Self::new(subject, Clock::load(reader)?);
         core.device_generation = reader.u64()?;
         core.steps = reader.u64()?;
+        core.recoveries = (UnixSeconds(reader.u64()?), reader.u32()?);
         // A later release may count more reasons; then these are the first.
         if usize::from(reader.u8()?) != core.counters.0.len() || !subject.is_messenger() {
             return Err(DecodeError::Refused);
@@ -152,7 +157,8 @@ impl Stored<RustCrypto> for Core {
     }
 
     fn core_len(&self) -> usize {
-        self.clock.stored_len().saturating_add(SUBJECT_LEN + 8 + 8 + 1 + 8 * Refusal::ALL.len())
+        const FIXED: usize = SUBJECT_LEN + 8 + 8 + 12 + 1 + 8 * Refusal::ALL.len();
+        self.clock.stored_len().saturating_add(FIXED)
     }
 
     fn store_core(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
@@ -160,6 +166,8 @@ impl Stored<RustCrypto> for Core {
         self.clock.store(writer)?;
         writer.u64(self.device_generation)?;
         writer.u64(self.steps)?;
+        writer.u64(self.recoveries.0.0)?;
+        writer.u32(self.recoveries.1)?;
         writer.u8(len_u8(self.counters.0.len())?)?;
         self.counters.0.iter().try_for_each(|count| writer.u64(*count))
     }

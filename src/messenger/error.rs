@@ -142,8 +142,25 @@ pub enum SealError {
     UnknownPeer,
     /// Fetch the peer's bundle, and call [`seal_with_bundle`](super::Messenger::seal_with_bundle).
     NeedsBundle(NewSession),
+    /// There is no session on which to send, and there were [too many](super::policy::RECOVERIES_A_DAY) new ones. Try
+    /// again at this time.
+    TooManySessions {
+        /// When a new session may be begun.
+        until: UnixSeconds,
+    },
     /// Another identity claims to be this peer. Nothing is sent until the application has accepted it.
     IdentityChanged,
+    /// The identity of the bundle is that of another peer.
+    IdentityTaken,
+    /// There is no session on probation.
+    NoProbation,
+    /// There is nothing authentic to report about this message.
+    NoReceipt,
+    /// The last receipt to this peer is less than [an hour](super::policy::RECEIPT_INTERVAL) old.
+    TooSoon {
+        /// When the next one is permitted.
+        until: UnixSeconds,
+    },
     /// No session was begun from the bundle.
     Bundle(InitiateError),
     /// The session did not seal.
@@ -160,6 +177,16 @@ pub enum NewSession {
     None,
     /// The peer's messages show that it does not know the session.
     Unheard,
+    /// Nothing has come from the peer for [a week](super::policy::SILENCE) since a message was sent to it.
+    Silence,
+    /// Too many of the peer's messages have not arrived.
+    TooManySkipped,
+    /// The session's post-quantum ratchet has failed.
+    Abandoned,
+    /// The peer has sealed twice from one state.
+    ForkSuspected,
+    /// This device was restored from a backup.
+    Restored,
 }
 
 /// Nothing was sealed. The bundle comes back, if no session was begun from it.
@@ -182,6 +209,8 @@ pub enum PeerError {
     Taken,
     /// The name is empty or longer than [`NAME_LEN`](super::policy::NAME_LEN).
     Name,
+    /// The identity is not the one that the peer has, or that claims to be the peer.
+    OtherIdentity,
 }
 
 impl From<SealFailed> for SealError {
@@ -229,7 +258,12 @@ impl fmt::Display for SealError {
             Self::NotSaved => f.write_str("the last step is not saved"),
             Self::UnknownPeer => f.write_str("no such peer"),
             Self::NeedsBundle(_) => f.write_str("a new session is needed: fetch the peer's bundle"),
+            Self::TooManySessions { until } => write!(f, "too many new sessions: no other before {until}"),
             Self::IdentityChanged => f.write_str("the peer's identity has changed"),
+            Self::IdentityTaken => f.write_str("another peer has this identity"),
+            Self::NoProbation => f.write_str("no session on probation"),
+            Self::NoReceipt => f.write_str("no authentic fact to report"),
+            Self::TooSoon { until } => write!(f, "no other receipt before {until}"),
             Self::Bundle(error) => error.fmt(f),
             Self::Session(error) => error.fmt(f),
             Self::Stored(error) => error.fmt(f),
@@ -250,6 +284,7 @@ impl fmt::Display for PeerError {
             Self::UnknownPeer => "no such peer",
             Self::Taken => "another peer has this name or identity",
             Self::Name => "name empty or too long",
+            Self::OtherIdentity => "not the identity of this peer",
         })
     }
 }

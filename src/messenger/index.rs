@@ -77,6 +77,10 @@ impl Index {
         self.identities.insert(identity.keys(), peer);
     }
 
+    pub(super) fn remove_identity(&mut self, identity: &Identity) {
+        self.identities.remove(&identity.keys());
+    }
+
     pub(super) fn rename(&mut self, from: &[u8], to: &[u8], peer: PeerId) {
         self.names.remove(from);
         self.names.insert(to.to_vec(), peer);

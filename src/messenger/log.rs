@@ -53,6 +53,19 @@ impl Log {
         self.forget(now)
     }
 
+    /// Takes over the entries of another log.
+    pub(super) fn absorb(&mut self, other: &Self) -> Vec<MessageId> {
+        let mut forgotten = Vec::new();
+        for page in &other.pages {
+            for entry in page.entries() {
+                if let Some((id, tag)) = entry.split_first_chunk().and_then(|(id, rest)| Some((id, rest.first_chunk()?))) {
+                    forgotten.extend(self.enter(id, tag, page.newest()));
+                }
+            }
+        }
+        forgotten
+    }
+
     /// Forgets what is old, or too much.
     pub(super) fn forget(&mut self, now: UnixSeconds) -> Vec<MessageId> {
         let mut forgotten = Vec::new();

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Opening: on the session to which a message belongs, or as the first message of a new one.
 
-use super::error::{OpenError, Refusal, Refused};
+use super::error::{NewSession, OpenError, Refusal, Refused};
 use super::index::SessionAt;
 use super::log::MessageId;
-use super::prefix::{Kind, Prefix};
+use super::prefix::{Kind, PREFIX_LEN, Prefix};
+use super::receipts::Receipt;
 use super::record::{PeerRecord, SessionRecord, State};
 use super::routing::{Loaded, Target};
 use super::trust::Trust;
 use super::{Messenger, PeerId, Step, policy};
 use crate::durable::{Durable, Ledger, Progress, Received, Row, Unsaved, message_id};
-use crate::error::{AcceptError, DecryptError};
+use crate::error::{AcceptError, DecodeError, DecryptError};
 use crate::identity::Identity;
 use crate::session::{Session, split_body};
 use crate::snapshot::{self, PEER_ID_LEN, PEER_ROW, Place, Revision, RowName};
@@ -36,6 +37,20 @@ pub struct Author<'a> {
     pub identity: &'a Identity,
 }
 
+/// A message of this layer. It has no payload, and is not shown as a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Control {
+    /// The peer asks for an answer, because the session may be an old one to it. Send it
+    /// [one](super::Messenger::seal_answer), or any other message, when the user permits that the peer learns of this
+    /// device's presence.
+    Probe,
+    /// An answer, or a message that only carries the ratchet on.
+    Answer,
+    /// One of our messages did not open.
+    Receipt(Receipt),
+}
+
 /// An authentic message.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -48,13 +63,18 @@ pub struct Opened {
     pub message_id: MessageId,
     /// The application's bytes.
     pub payload: Vec<u8>,
+    /// What it is, if it is a message of this layer.
+    pub control: Option<Control>,
     /// Whether the message has begun a session.
     pub is_new_session: bool,
     /// Whether nobody of this identity was known before: a stranger writes, or a peer with a new device.
     pub is_new_identity: bool,
     /// Whether the session is on probation: the message may be a copy of one that was opened before this device was
-    /// restored, or the peer was restored. Nothing is sent on the session.
+    /// restored, or the peer was restored. Nothing is sent on the session, until the peer has answered a
+    /// [probe](Messenger::seal_probe).
     pub is_on_probation: bool,
+    /// Whether the message has ended the session's probation: messages are sent on it from now on.
+    pub ends_probation: bool,
 }
 
 impl Messenger {
@@ -139,7 +159,11 @@ impl Messenger {
             Err(Failed::Header(DecryptError::Abandoned)) => return Err(self.refuse(Refusal::Abandoned, id, None)),
             Err(Failed::Body(reason)) => return Err(self.refuse(reason, id, Some(at.peer))),
         };
-        let on = On { at, is_new_session: false, is_new_identity: false };
+        let control = match control_of(&prefix, &plaintext) {
+            Ok(control) => control,
+            Err(_) => return Err(self.refuse(Refusal::Malformed, id, Some(at.peer))),
+        };
+        let on = On { at, control, is_new_session: false, is_new_identity: false };
         Ok(self.opened(on, loaded, (id, tag), (prefix, number, plaintext), Step::default(), reading))
     }
 
@@ -205,18 +229,21 @@ impl Messenger {
         if let Some(peer) = self.peers.get_mut(&peer).map(|peer| &mut peer.inner) {
             peer.handshakes.enter(now);
             peer.highest_epoch = peer.highest_epoch.max(prefix.epoch);
+            if state == State::Live && prefix.epoch > peer.heard.epoch {
+                peer.recovery = None;
+            }
             peer.sessions.push(SessionRecord::new(&session, prefix.epoch, false, state, now));
         }
         let loaded = Durable { inner: session, ledger };
         let tag = routing_tag(message).unwrap_or_default();
-        let on = On { at, is_new_session: true, is_new_identity: author.is_none() };
+        let on = On { at, control: None, is_new_session: true, is_new_identity: author.is_none() };
         Ok(self.opened(on, loaded, (id, tag), (prefix, number, plaintext), step, reading))
     }
 
     /// Takes note of an opened message, and hands it out to be saved.
     fn opened(
         &mut self,
-        On { at, is_new_session, is_new_identity }: On,
+        On { at, control, is_new_session, is_new_identity }: On,
         mut session: Durable<Session>,
         (message_id, tag): (MessageId, [u8; 8]),
         (prefix, number, mut plaintext): OpenedBody,
@@ -227,19 +254,25 @@ impl Messenger {
         let now = self.time(reading);
         step.session = session.ledger.change(&session.inner, Some(&message_id));
         step.message_id = Some(message_id);
-        let mut is_on_probation = false;
+        let (mut is_on_probation, mut ends_probation) = (false, false);
         let peer = self.peers.get_mut(&at.peer).map(|peer| &mut peer.inner);
         let peer_subject = peer.as_ref().map(|peer| peer.subject);
         if let Some(peer) = peer {
             if let Some(record) = peer.session_mut(&at.session) {
                 self.index.remove_session(record);
                 record.observe(&session.inner, session.ledger.generation());
-                if session.inner.is_abandoned() {
+                let is_abandoned = session.inner.is_abandoned();
+                if is_abandoned {
                     record.state = State::ReceiveOnly;
                 }
-                is_on_probation = record.state == State::Probation;
                 self.index.enter_session(at.peer, record);
+                if is_abandoned {
+                    peer.recovery = Some(NewSession::Abandoned);
+                }
             }
+            ends_probation = peer.note_answer(&session.inner, prefix.epoch);
+            peer.note_probe(&at.session, &prefix);
+            is_on_probation = peer.session(&at.session).is_some_and(|session| session.state == State::Probation);
             peer.note_opened(&at.session, prefix.heard, now);
             let forgotten = peer.log.enter(&message_id, &tag, now);
             self.index.forget(forgotten);
@@ -247,7 +280,8 @@ impl Messenger {
         }
         self.end_sessions(at.peer, Some(&at.session), now, &mut step);
         Prefix::strip(&mut plaintext);
-        step.received = Some(Received {
+        // What is of this layer is not for the application's inbox.
+        step.received = control.is_none().then(|| Received {
             message_id,
             session: session.inner.subject(),
             peer: peer_subject,
@@ -261,9 +295,11 @@ impl Messenger {
             session: at.session,
             message_id,
             payload: Vec::new(),
+            control,
             is_new_session,
             is_new_identity,
             is_on_probation,
+            ends_probation,
         };
         self.hand_out(outcome, step, reading).with_plaintext(|opened, payload| opened.payload = payload)
     }
@@ -288,6 +324,7 @@ impl Messenger {
     /// Counts a refusal.
     pub(super) fn refuse(&mut self, reason: Refusal, message_id: MessageId, author: Option<PeerId>) -> OpenError {
         self.core.inner.counters.count(reason);
+        self.note_refusal(reason, author);
         OpenError::Refused(Refused { reason, message_id, author })
     }
 }
@@ -295,6 +332,7 @@ impl Messenger {
 /// A session on which a message was opened.
 struct On {
     at: SessionAt,
+    control: Option<Control>,
     is_new_session: bool,
     is_new_identity: bool,
 }
@@ -334,6 +372,18 @@ fn open_body(
     Ok((prefix, head.number(), plaintext))
 }
 
+/// Returns what a message of this layer says. It has no payload, except a receipt.
+fn control_of(prefix: &Prefix, plaintext: &[u8]) -> Result<Option<Control>, DecodeError> {
+    let payload = plaintext.get(PREFIX_LEN..).unwrap_or_default();
+    match prefix.kind {
+        Kind::Payload => Ok(None),
+        Kind::Receipt => Receipt::from_bytes(payload).map(|receipt| Some(Control::Receipt(receipt))),
+        Kind::Probe if payload.is_empty() => Ok(Some(Control::Probe)),
+        Kind::Answer if payload.is_empty() => Ok(Some(Control::Answer)),
+        Kind::Probe | Kind::Answer => Err(DecodeError::Refused),
+    }
+}
+
 const fn refusal_of(error: AcceptError) -> Refusal {
     match error {
         AcceptError::Refused => Refusal::Damaged,
@@ -355,13 +405,15 @@ impl fmt::Debug for Author<'_> {
 /// Shows the payload's length and the flags.
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { peer: _, session: _, message_id: _, payload, is_new_session, is_new_identity, is_on_probation } =
-            self;
+        let Self { peer: _, session: _, message_id: _, payload, control, .. } = self;
+        let Self { is_new_session, is_new_identity, is_on_probation, ends_probation, .. } = self;
         f.debug_struct("Opened")
             .field("payload_len", &payload.len())
+            .field("control", control)
             .field("is_new_session", is_new_session)
             .field("is_new_identity", is_new_identity)
             .field("is_on_probation", is_on_probation)
+            .field("ends_probation", ends_probation)
             .finish_non_exhaustive()
     }
 }

@@ -129,11 +129,18 @@ impl Messenger {
 
     /// Removes a peer with its sessions.
     pub(super) fn remove_peer(&mut self, id: PeerId, step: &mut Step) {
-        let Some(Durable { inner: record, ledger: _ }) = self.peers.remove(&id) else { return };
+        if let Some(record) = self.take_record(id, step) {
+            step.ended.extend(record.sessions.iter().map(|session| record.subject.of_session(session.id)));
+        }
+    }
+
+    /// Removes a peer, and returns its record. Its sessions stay.
+    pub(super) fn take_record(&mut self, id: PeerId, step: &mut Step) -> Option<PeerRecord> {
+        let Durable { inner: record, ledger: _ } = self.peers.remove(&id)?;
         self.index.remove(&record);
         self.core.inner.remove(id);
         step.ended.push(record.subject);
-        step.ended.extend(record.sessions.iter().map(|session| record.subject.of_session(session.id)));
+        Some(record)
     }
 
     /// Takes note that another identity claims to be this peer. The next step saves it.

@@ -25,6 +25,18 @@ pub const STRANGERS: usize = 256;
 /// Number by which the epoch of a peer's new session may exceed the highest one known with it. A peer that skips more
 /// would use up the epochs; one that has a state of a year more than we do skips at most 1,461.
 pub const EPOCH_JUMP: u32 = 1 << 16;
+/// Time without anything from a peer, since a message was sent to it, after which the next message begins a new session:
+/// one of the two may have been restored from an older state.
+pub const SILENCE: Duration = Duration::from_secs(7 * DAY);
+/// Time between two new sessions that this layer demands with one peer.
+pub const RECOVERY_INTERVAL: Duration = Duration::from_secs(HOUR);
+/// Number of new sessions that this layer demands with one peer in a day.
+pub const RECOVERIES_A_DAY: usize = 4;
+/// Number of new sessions that this layer demands in a day with all peers. Each fetches a bundle, and so uses up another
+/// device's prekey.
+pub const ALL_RECOVERIES_A_DAY: u32 = 100;
+/// Time between two receipts to one peer.
+pub const RECEIPT_INTERVAL: Duration = Duration::from_secs(HOUR);
 /// Maximum length in bytes of a peer's name.
 pub const NAME_LEN: usize = 256;
 /// Number of routing tags that are kept of a session: of the messages to come, 16, and of late ones. The session of

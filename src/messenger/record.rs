@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`PeerRecord`] and [`SessionRecord`]: what is known of a peer and of each session with it, without loading the session.
 
+use super::error::NewSession;
 use super::log::{Log, Tag};
 use super::policy;
 use super::rank::{Rank, ShortId, short};
@@ -30,10 +31,17 @@ pub(super) struct PeerRecord {
     pub(super) ended_openings: Vec<([u8; 32], UnixSeconds)>,
     /// The highest epoch of any session with this identity, even if it has ended.
     pub(super) highest_epoch: u32,
-    /// The highest rank on which anything was opened.
+    /// The highest rank of a live session on which anything was opened.
     pub(super) heard: Rank,
     /// When the peer's last first messages were opened, oldest first.
     pub(super) handshakes: Recent<{ policy::HANDSHAKES_AN_HOUR }>,
+    /// Why the next message has to begin a new session, if something authentic has shown that.
+    pub(super) recovery: Option<NewSession>,
+    /// When this side last began a session after the first one.
+    pub(super) recoveries: Recent<{ policy::RECOVERIES_A_DAY }>,
+    /// Since when a message waits for anything from the peer.
+    pub(super) awaiting_since: Option<UnixSeconds>,
+    pub(super) receipt_at: Option<UnixSeconds>,
     /// When the peer was last heard or written to.
     pub(super) active_at: UnixSeconds,
     pub(super) log: Log,
@@ -54,12 +62,23 @@ pub(super) struct SessionRecord {
     pub(super) succeeded_at: Option<UnixSeconds>,
     /// Number of messages that were opened on higher sessions since then.
     pub(super) opened_after: u32,
+    /// What was proposed on it, while it is on probation.
+    pub(super) probe: Option<Probe>,
     /// Of an unanswered session: number of the peer's messages that were sent without knowing it.
     pub(super) unheard: u8,
     pub(super) heard_at: UnixSeconds,
     /// Routing tags of the messages that may come next.
     pub(super) tags: Vec<Tag>,
     pub(super) header_keys: Vec<HeaderKey>,
+}
+
+/// A probe that waits for its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Probe {
+    /// The epoch that the session has when the peer has answered.
+    pub(super) epoch: u32,
+    /// The number of the session's receiving steps before the probe. Only a message that answers our key takes another.
+    pub(super) step: u32,
 }
 
 /// What a session is for.
@@ -86,6 +105,11 @@ impl<const N: usize> Recent<N> {
         oldest.map_or(now, |time| time.saturating_add(period).max(now))
     }
 
+    /// Returns when the last one was.
+    pub(super) fn last(&self) -> Option<UnixSeconds> {
+        self.0.and_then(|times| times.last().copied())
+    }
+
     pub(super) fn enter(&mut self, now: UnixSeconds) {
         let times = self.0.get_or_insert([UnixSeconds(0); N]);
         times.rotate_left(1);
@@ -108,6 +132,7 @@ impl SessionRecord {
             opening_id: None,
             succeeded_at: None,
             opened_after: 0,
+            probe: None,
             unheard: 0,
             heard_at: now,
             tags: Vec::new(),
@@ -174,6 +199,10 @@ impl PeerRecord {
             highest_epoch: 0,
             heard: Rank::NONE,
             handshakes: Recent(None),
+            recovery: None,
+            recoveries: Recent(None),
+            awaiting_since: None,
+            receipt_at: None,
             active_at: now,
             log: Log::default(),
         }
@@ -181,6 +210,14 @@ impl PeerRecord {
 
     pub(super) fn id(&self) -> [u8; PEER_ID_LEN] {
         self.subject.peer_id().copied().unwrap_or_default()
+    }
+
+    /// Pins another identity, with which there was nothing so far. The sessions of the former one stay.
+    pub(super) fn replace_identity(&mut self, identity: Identity) {
+        (self.identity, self.claimed, self.trust) = (Some(identity), None, Trust::FirstUse);
+        (self.highest_epoch, self.heard) = (0, Rank::NONE);
+        (self.handshakes, self.recoveries) = (Recent(None), Recent(None));
+        (self.recovery, self.awaiting_since) = (None, None);
     }
 
     /// Returns the session on which messages are sent: the live one of the highest rank.
@@ -214,7 +251,8 @@ impl PeerRecord {
             return Some(State::Live);
         }
         let rank = Rank::new(epoch, &session.id());
-        let mut equal = self.sessions.iter().filter(|session| session.epoch == epoch).peekable();
+        let is_equal = |session: &&SessionRecord| session.epoch == epoch && session.state != State::ReceiveOnly;
+        let mut equal = self.sessions.iter().filter(is_equal).peekable();
         let is_crossing = equal.peek().is_some() && equal.all(|session| session.was_initiated);
         Some(if is_crossing && rank < self.heard { State::Live } else { State::Probation })
     }
@@ -230,15 +268,20 @@ impl PeerRecord {
         };
         let sessions = self.sessions.iter_mut();
         let of_sessions = sessions.flat_map(|session| session.succeeded_at.iter_mut().chain([&mut session.heard_at]));
-        let handshakes = self.handshakes.0.iter_mut().flatten();
+        let handshakes = self.handshakes.0.iter_mut().flatten().chain(self.recoveries.0.iter_mut().flatten());
+        let handshakes = handshakes.chain(&mut self.awaiting_since).chain(&mut self.receipt_at);
         before(&mut of_sessions.chain(handshakes).chain([&mut self.active_at]))
     }
 
     /// Takes note of a message that was opened on the session `id`, in which the peer has `heard`.
     pub(super) fn note_opened(&mut self, id: &[u8; 32], heard: Rank, now: UnixSeconds) {
-        let Some(rank) = self.session(id).map(SessionRecord::rank) else { return };
+        let Some((rank, state)) = self.session(id).map(|session| (session.rank(), session.state)) else { return };
         self.active_at = now;
-        self.heard = self.heard.max(rank);
+        self.awaiting_since = None;
+        // What is receive-only is of a former identity, or older than what was heard.
+        if state == State::Live {
+            self.heard = self.heard.max(rank);
+        }
         for session in &mut self.sessions {
             if session.id == *id {
                 session.opened = session.opened.saturating_add(1);

@@ -144,7 +144,7 @@ impl Messenger {
         })
     }
 
-    fn route_to_session(&self, target: Target, at: SessionAt) -> Route {
+    pub(super) fn route_to_session(&self, target: Target, at: SessionAt) -> Route {
         Route { target, session: Some(self.subject().of_session(at.session)) }
     }
 }

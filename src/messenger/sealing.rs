@@ -5,10 +5,11 @@ use super::error::{NewSession, SealError, SealFailed};
 use super::index::SessionAt;
 use super::log::MessageId;
 use super::prefix::{Kind, Prefix};
-use super::record::{PeerRecord, SessionRecord, State};
+use super::record::{PeerRecord, Probe, SessionRecord, State};
+use super::recovery::Next;
 use super::routing::{Loaded, Target};
 use super::trust::Trust;
-use super::{Messenger, PeerId, Step, policy};
+use super::{Messenger, PeerId, Step};
 use crate::device::{InitiateFailed, InitiateOptions};
 use crate::durable::{Durable, Ledger, Progress, Sent, Unsaved, message_id};
 use crate::payload::Payload;
@@ -33,6 +34,8 @@ pub struct Outgoing {
     pub message: Vec<u8>,
     /// Whether the message begins a session.
     pub is_new_session: bool,
+    /// Why the session was needed, if it is not the first one with the peer and the messenger has asked for it.
+    pub recovers_from: Option<NewSession>,
 }
 
 impl Messenger {
@@ -53,10 +56,27 @@ impl Messenger {
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
         let record = self.check_peer(peer)?;
-        let session = record.sending().ok_or(SealError::NeedsBundle(NewSession::None))?;
-        if let Some(reason) = session.replaced_for() {
+        if let Next::NewSession(reason) = self.next(record, now)? {
             return Err(SealError::NeedsBundle(reason));
         }
+        self.seal_on_session(peer, payload, loaded, now, rng)
+    }
+
+    /// Seals as [`seal`](Self::seal) does, on the session that there is, even if a new one would be better: for when the
+    /// server has no bundle of the peer that is valid.
+    ///
+    /// # Errors
+    /// [`SealError`]; the messenger is unchanged.
+    pub fn seal_on_session<'p>(
+        &mut self,
+        peer: &PeerId,
+        payload: impl Into<Payload<'p>>,
+        loaded: Loaded,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Outgoing>, SealError> {
+        let record = self.check_peer(peer)?;
+        let session = record.sending().ok_or(SealError::NeedsBundle(NewSession::None))?;
         let at = SessionAt { peer: *peer, session: session.id };
         let prefix = Prefix { kind: Kind::Payload, epoch: session.epoch, heard: record.heard };
         self.seal_on(at, prefix, payload.into(), loaded, now, rng)
@@ -93,7 +113,15 @@ impl Messenger {
                 return Err(SealFailed { error: SealError::IdentityChanged, bundle });
             }
             Some(pinned) => InitiateOptions::expecting(pinned, reading),
+            None if self.index.by_identity(&identity).is_some() => {
+                return Err(SealFailed { error: SealError::IdentityTaken, bundle });
+            }
             None => InitiateOptions::unverified(reading),
+        };
+        let is_first = record.highest_epoch == 0;
+        let recovers_from = match self.next(record, reading) {
+            Ok(Next::NewSession(reason)) if !is_first => Some(reason),
+            _ => None,
         };
         let prefix = Prefix { kind: Kind::Payload, epoch: record.next_epoch(), heard: record.heard };
         let payload: Payload<'_> = payload.into();
@@ -114,13 +142,19 @@ impl Messenger {
                 self.index.enter_identity(&identity, *peer);
             }
             record.highest_epoch = prefix.epoch;
+            (record.recovery, record.awaiting_since) = (None, None);
+            if !is_first {
+                record.recoveries.enter(now);
+                self.core.inner.count_recovery(now);
+            }
             record.sessions.push(SessionRecord::new(&session, prefix.epoch, true, State::Live, now));
         }
-        Ok(self.sealed(at, Durable { inner: session, ledger }, message, true, reading))
+        let sealed = Sealed { kind: prefix.kind, epoch: prefix.epoch, message, is_new_session: true, recovers_from };
+        Ok(self.sealed(at, Durable { inner: session, ledger }, sealed, reading))
     }
 
     /// Checks that a message can be sent to this peer.
-    fn check_peer(&self, peer: &PeerId) -> Result<&PeerRecord, SealError> {
+    pub(super) fn check_peer(&self, peer: &PeerId) -> Result<&PeerRecord, SealError> {
         if !self.is_saved() {
             return Err(SealError::NotSaved);
         }
@@ -152,7 +186,9 @@ impl Messenger {
         };
         let message = sealed.map_err(SealError::Session)?;
         self.progress = Progress::Stepping;
-        Ok(self.sealed(at, loaded, message, false, reading))
+        let (is_new_session, recovers_from) = (false, None);
+        let sealed = Sealed { kind: prefix.kind, epoch: prefix.epoch, message, is_new_session, recovers_from };
+        Ok(self.sealed(at, loaded, sealed, reading))
     }
 
     /// Takes note of a sealed message, and hands it out to be saved.
@@ -160,8 +196,7 @@ impl Messenger {
         &mut self,
         at: SessionAt,
         mut session: Durable<Session>,
-        message: Vec<u8>,
-        is_new_session: bool,
+        Sealed { kind, epoch, message, is_new_session, recovers_from }: Sealed,
         reading: UnixSeconds,
     ) -> Unsaved<'_, Outgoing> {
         let (now, message_id) = (self.time(reading), message_id(&message));
@@ -174,35 +209,46 @@ impl Messenger {
                 peer.trust = Trust::FirstUse;
             }
             peer.active_at = now;
+            if kind == Kind::Payload {
+                peer.awaiting_since.get_or_insert(now);
+            }
+            if kind == Kind::Receipt {
+                peer.receipt_at = Some(now);
+            }
             if let Some(record) = peer.session_mut(&at.session) {
                 self.index.remove_session(record);
                 record.observe(&session.inner, session.ledger.generation());
+                if kind == Kind::Probe {
+                    record.probe = Some(Probe { epoch, step: session.inner.ratchet.double.step });
+                }
                 self.index.enter_session(at.peer, record);
             }
         }
         self.end_sessions(at.peer, Some(&at.session), now, &mut step);
         let session = session.inner.subject();
         step.sent = Some(Sent { message_id, session, peer: peer_subject, message: message.clone() });
-        let outcome = Outgoing { peer: at.peer, session: at.session, message_id, message, is_new_session };
+        let outcome = Outgoing { peer: at.peer, session: at.session, message_id, message, is_new_session, recovers_from };
         self.hand_out(outcome, step, reading)
     }
 }
 
-impl SessionRecord {
-    /// Returns why another session has to take its place, if one has to.
-    pub(super) fn replaced_for(&self) -> Option<NewSession> {
-        let is_unheard = self.is_unanswered() && self.unheard >= policy::UNHEARD_MESSAGES;
-        is_unheard.then_some(NewSession::Unheard)
-    }
+/// A message that was sealed, and what it is.
+struct Sealed {
+    kind: Kind,
+    epoch: u32,
+    message: Vec<u8>,
+    is_new_session: bool,
+    recovers_from: Option<NewSession>,
 }
 
 /// Shows the message's length and whether it begins a session.
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { peer: _, session: _, message_id: _, message, is_new_session } = self;
+        let Self { peer: _, session: _, message_id: _, message, is_new_session, recovers_from } = self;
         f.debug_struct("Outgoing")
             .field("message_len", &message.len())
             .field("is_new_session", is_new_session)
+            .field("recovers_from", recovers_from)
             .finish_non_exhaustive()
     }
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The stored form of a peer's record (spec/messenger.md §8). Its core has everything except the log, which is in pages.
 
+use super::error::NewSession;
 use super::log::Log;
 use super::policy;
 use super::rank::Rank;
-use super::record::{PeerRecord, Recent, SessionRecord, State};
+use super::record::{PeerRecord, Probe, Recent, SessionRecord, State};
 use super::trust::Trust;
 use crate::durable::{Durably, Restored};
 use crate::error::{DecodeError, RestoreError};
@@ -18,7 +19,7 @@ use crate::wire::{Full, IDENTITY_LEN, Reader, Writer};
 use alloc::vec::Vec;
 
 /// Length in bytes of a session's record without opening id, tags and header keys.
-const SESSION_LEN: usize = 32 + 8 + 4 + 1 + 1 + 4 + 1 + 9 + 4 + 1 + 8 + 1 + 1;
+const SESSION_LEN: usize = 32 + 8 + 4 + 1 + 1 + 4 + 1 + 9 + 4 + 1 + 8 + 9 + 1 + 1;
 
 impl State {
     const fn code(self) -> u8 {
@@ -36,6 +37,36 @@ impl State {
             2 => Ok(Self::ReceiveOnly),
             _ => Err(DecodeError::Refused),
         }
+    }
+}
+
+impl NewSession {
+    /// 0 if there is no reason.
+    const fn code(reason: Option<Self>) -> u8 {
+        match reason {
+            None => 0,
+            Some(Self::None) => 1,
+            Some(Self::Unheard) => 2,
+            Some(Self::Silence) => 3,
+            Some(Self::TooManySkipped) => 4,
+            Some(Self::Abandoned) => 5,
+            Some(Self::ForkSuspected) => 6,
+            Some(Self::Restored) => 7,
+        }
+    }
+
+    const fn from_code(code: u8) -> Result<Option<Self>, DecodeError> {
+        Ok(Some(match code {
+            0 => return Ok(None),
+            1 => Self::None,
+            2 => Self::Unheard,
+            3 => Self::Silence,
+            4 => Self::TooManySkipped,
+            5 => Self::Abandoned,
+            6 => Self::ForkSuspected,
+            7 => Self::Restored,
+            _ => return Err(DecodeError::Refused),
+        }))
     }
 }
 
@@ -96,6 +127,10 @@ impl SessionRecord {
             writer.put(id)?;
         }
         writer.u64(self.heard_at.0)?;
+        let Probe { epoch, step } = self.probe.unwrap_or(Probe { epoch: 0, step: 0 });
+        writer.u8(u8::from(self.probe.is_some()))?;
+        writer.u32(epoch)?;
+        writer.u32(step)?;
         writer.u8(len_u8(self.tags.len())?)?;
         self.tags.iter().try_for_each(|tag| writer.put(tag))?;
         writer.u8(len_u8(self.header_keys.len())?)?;
@@ -115,6 +150,10 @@ impl SessionRecord {
             opened_after: reader.u32()?,
             opening_id: if reader.flag()? { Some(*reader.array()?) } else { None },
             heard_at: UnixSeconds(reader.u64()?),
+            probe: {
+                let (is_there, probe) = (reader.flag()?, Probe { epoch: reader.u32()?, step: reader.u32()? });
+                is_there.then_some(probe)
+            },
             tags: Vec::new(),
             header_keys: Vec::new(),
         };
@@ -150,6 +189,10 @@ impl PeerRecord {
             highest_epoch: reader.u32()?,
             heard: Rank::read(reader)?,
             handshakes: Recent::load(reader)?,
+            recovery: NewSession::from_code(reader.u8()?)?,
+            recoveries: Recent::load(reader)?,
+            awaiting_since: load_time(reader)?,
+            receipt_at: load_time(reader)?,
             active_at: UnixSeconds(reader.u64()?),
             log: Log::default(),
         };
@@ -188,13 +231,14 @@ impl Stored<RustCrypto> for PeerRecord {
 
     fn core_len(&self) -> usize {
         let identity = |identity: &Option<Identity>| if identity.is_some() { 1 + IDENTITY_LEN } else { 1 };
-        let fixed = crate::snapshot::SUBJECT_LEN + 4 + 1 + 4 + Rank::LEN + 8 + 1 + 1;
+        let fixed = crate::snapshot::SUBJECT_LEN + 4 + 1 + 4 + Rank::LEN + 1 + 9 + 9 + 8 + 1 + 1;
         let sessions = self.sessions.iter().map(SessionRecord::stored_len);
         let others = [
             self.name.len(),
             identity(&self.identity),
             identity(&self.claimed),
             Recent::<{ policy::HANDSHAKES_AN_HOUR }>::LEN,
+            Recent::<{ policy::RECOVERIES_A_DAY }>::LEN,
             self.ended_openings.len().saturating_mul(40),
         ];
         sessions.chain(others).fold(fixed, usize::saturating_add)
@@ -214,6 +258,10 @@ impl Stored<RustCrypto> for PeerRecord {
         writer.u32(self.highest_epoch)?;
         self.heard.write(writer)?;
         self.handshakes.store(writer)?;
+        writer.u8(NewSession::code(self.recovery))?;
+        self.recoveries.store(writer)?;
+        store_time(self.awaiting_since, writer)?;
+        store_time(self.receipt_at, writer)?;
         writer.u64(self.active_at.0)?;
         writer.u8(len_u8(self.sessions.len())?)?;
         self.sessions.iter().try_for_each(|session| session.store(writer))?;

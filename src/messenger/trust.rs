@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Trust`]: how a peer came to its identity.
+//! [`Trust`]: how a peer came to its identity, and what happens when it has another one.
+
+use super::error::PeerError;
+use super::record::{PeerRecord, State};
+use super::{Messenger, PeerId, Step};
+use crate::durable::{Progress, Unsaved};
+use crate::identity::Identity;
+use crate::time::UnixSeconds;
 
 /// How far the identity of a peer is known to be the right one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +36,137 @@ impl Trust {
             1 => Some(Self::FirstUse),
             2 => Some(Self::Verified),
             _ => None,
+        }
+    }
+}
+
+impl Messenger {
+    /// Takes note that another identity claims to be this peer, such as one whose first message says so. Nothing is sent
+    /// to the peer from then on, until the claim is [accepted](Self::accept_identity) or
+    /// [rejected](Self::reject_identity). A bundle with another identity has the same effect.
+    ///
+    /// # Errors
+    /// [`PeerError`]; nothing has changed. [`Taken`](PeerError::Taken) if the identity is that of another peer who is no
+    /// stranger.
+    pub fn claim_identity(
+        &mut self,
+        peer: &PeerId,
+        identity: &Identity,
+        now: UnixSeconds,
+    ) -> Result<Unsaved<'_, ()>, PeerError> {
+        let record = self.check(peer)?;
+        if record.identity.is_some_and(|pinned| pinned.keys() == identity.keys()) {
+            return Err(PeerError::Taken);
+        }
+        self.check_not_taken(peer, identity)?;
+        self.progress = Progress::Stepping;
+        self.claim(*peer, *identity);
+        Ok(self.hand_out((), Step::default(), now))
+    }
+
+    /// Accepts the identity that [claims](Self::claim_identity) to be this peer: after the user has agreed, for example
+    /// because the safety numbers were compared again. `identity` must be exactly that one, so that another claim in the
+    /// meantime is not accepted by mistake.
+    ///
+    /// The sessions of the former identity are receive-only from then on, and its first messages are those of a stranger.
+    /// If a stranger has the new identity, its sessions and its mail become the peer's. Trust is
+    /// [on first use](Trust::FirstUse) again. Nothing is sent again.
+    ///
+    /// # Errors
+    /// [`PeerError`]; nothing has changed. [`OtherIdentity`](PeerError::OtherIdentity) if this identity does not claim to
+    /// be the peer.
+    pub fn accept_identity(
+        &mut self,
+        peer: &PeerId,
+        identity: &Identity,
+        reading: UnixSeconds,
+    ) -> Result<Unsaved<'_, ()>, PeerError> {
+        let record = self.check(peer)?;
+        if record.claimed.is_none_or(|claimed| claimed.keys() != identity.keys()) {
+            return Err(PeerError::OtherIdentity);
+        }
+        let stranger = self.check_not_taken(peer, identity)?;
+        self.progress = Progress::Stepping;
+        let mut step = Step::default();
+        let now = self.time(reading);
+        let stranger = stranger.and_then(|id| self.take_record(id, &mut step));
+        if let Some(record) = self.peers.get_mut(peer).map(|peer| &mut peer.inner) {
+            record.identity.iter().for_each(|former| self.index.remove_identity(former));
+            record.sessions.iter_mut().for_each(|session| session.state = State::ReceiveOnly);
+            record.replace_identity(*identity);
+            if let Some(mut stranger) = stranger {
+                step.merged.push((stranger.subject, record.subject));
+                record.sessions.append(&mut stranger.sessions);
+                record.ended_openings.append(&mut stranger.ended_openings);
+                (record.highest_epoch, record.heard) = (stranger.highest_epoch, stranger.heard);
+                (record.handshakes, record.recovery) = (stranger.handshakes, stranger.recovery);
+                let forgotten = record.log.absorb(&stranger.log);
+                self.index.forget(forgotten);
+            }
+            // Its sessions are those of this peer now.
+            self.index.enter(record);
+        }
+        self.end_sessions(*peer, None, now, &mut step);
+        Ok(self.hand_out((), step, reading))
+    }
+
+    /// Rejects the identity that claims to be this peer. Messages are sent to the pinned identity again.
+    ///
+    /// # Errors
+    /// [`PeerError`]; nothing has changed.
+    pub fn reject_identity(
+        &mut self,
+        peer: &PeerId,
+        identity: &Identity,
+        now: UnixSeconds,
+    ) -> Result<Unsaved<'_, ()>, PeerError> {
+        let record = self.check(peer)?;
+        if record.claimed.is_none_or(|claimed| claimed.keys() != identity.keys()) {
+            return Err(PeerError::OtherIdentity);
+        }
+        self.progress = Progress::Stepping;
+        if let Some(record) = self.peers.get_mut(peer).map(|peer| &mut peer.inner) {
+            record.claimed = None;
+        }
+        Ok(self.hand_out((), Step { peers: [*peer].into(), ..Step::default() }, now))
+    }
+
+    /// Takes note that the user has compared safety numbers with the peer of this identity. It holds until another identity
+    /// is accepted.
+    ///
+    /// # Errors
+    /// [`PeerError`]; nothing has changed. [`OtherIdentity`](PeerError::OtherIdentity) if this is not the pinned identity.
+    pub fn set_verified(
+        &mut self,
+        peer: &PeerId,
+        identity: &Identity,
+        now: UnixSeconds,
+    ) -> Result<Unsaved<'_, ()>, PeerError> {
+        let record = self.check(peer)?;
+        if record.identity.is_none_or(|pinned| pinned.keys() != identity.keys()) {
+            return Err(PeerError::OtherIdentity);
+        }
+        self.progress = Progress::Stepping;
+        if let Some(record) = self.peers.get_mut(peer).map(|peer| &mut peer.inner) {
+            record.trust = Trust::Verified;
+        }
+        Ok(self.hand_out((), Step { peers: [*peer].into(), ..Step::default() }, now))
+    }
+
+    fn check(&self, peer: &PeerId) -> Result<&PeerRecord, PeerError> {
+        if !self.is_saved() {
+            return Err(PeerError::NotSaved);
+        }
+        self.peers.get(peer).map(|peer| &peer.inner).ok_or(PeerError::UnknownPeer)
+    }
+
+    /// Returns the stranger with this identity, if there is one.
+    fn check_not_taken(&self, peer: &PeerId, identity: &Identity) -> Result<Option<PeerId>, PeerError> {
+        let other = self.index.by_identity(identity).filter(|other| other != peer);
+        let record = other.and_then(|other| self.peers.get(&other));
+        match record.map(|record| record.inner.trust) {
+            Some(Trust::FirstUse | Trust::Verified) => Err(PeerError::Taken),
+            Some(Trust::Unknown) | None => Ok(other),
         }
     }
 }

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Probation: a session that the peer has begun, and that is not newer than everything that was opened. It may be a copy
+//! of an old first message, or the peer was restored from a backup. Nothing is sent on it except a probe. Only an answer
+//! to our key shows that the peer has the session now.
+
+use super::error::SealError;
+use super::index::SessionAt;
+use super::prefix::{Kind, Prefix};
+use super::record::{PeerRecord, Probe, SessionRecord, State};
+use super::routing::{Loaded, Route, Target};
+use super::sealing::Outgoing;
+use super::{Messenger, PeerId};
+use crate::durable::Unsaved;
+use crate::payload::Payload;
+use crate::session::Session;
+use crate::time::UnixSeconds;
+use rand_core::CryptoRng;
+
+impl Messenger {
+    /// Returns which session is needed to probe a peer that has a session on probation.
+    ///
+    /// # Errors
+    /// [`SealError::UnknownPeer`], or [`SealError::NoProbation`] if there is none.
+    pub fn route_to_probe(&self, peer: &PeerId) -> Result<Route, SealError> {
+        let record = &self.peers.get(peer).ok_or(SealError::UnknownPeer)?.inner;
+        let session = record.on_probation().ok_or(SealError::NoProbation)?;
+        let at = SessionAt { peer: *peer, session: session.id };
+        Ok(self.route_to_session(Target::SealOn(at), at))
+    }
+
+    /// Seals a probe for the session on probation: a message without content that demands an answer. When the answer
+    /// comes, messages are sent on that session, by both sides.
+    ///
+    /// It shows the peer that this device is there, so send it only if the user writes to this peer, or at a time that the
+    /// peer's message did not choose (attack G11).
+    ///
+    /// # Errors
+    /// [`SealError`]; the messenger is unchanged.
+    pub fn seal_probe(
+        &mut self,
+        peer: &PeerId,
+        loaded: Loaded,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Outgoing>, SealError> {
+        let record = self.check_peer(peer)?;
+        let session = record.on_probation().ok_or(SealError::NoProbation)?;
+        let at = SessionAt { peer: *peer, session: session.id };
+        let epoch = session.probe.map_or(record.next_epoch(), |probe| probe.epoch.max(record.next_epoch()));
+        let prefix = Prefix { kind: Kind::Probe, epoch, heard: record.heard };
+        self.seal_on(at, prefix, Payload::default(), loaded, now, rng)
+    }
+
+    /// Seals a message without content: the answer to a probe, and to so many messages that
+    /// [`Session::should_answer`](crate::Session::should_answer) asks for one. Any other message answers as well.
+    ///
+    /// # Errors
+    /// [`SealError`]; the messenger is unchanged.
+    pub fn seal_answer(
+        &mut self,
+        peer: &PeerId,
+        loaded: Loaded,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Outgoing>, SealError> {
+        let record = self.check_peer(peer)?;
+        let session = record.sending().ok_or(SealError::NeedsBundle(super::NewSession::None))?;
+        let at = SessionAt { peer: *peer, session: session.id };
+        let prefix = Prefix { kind: Kind::Answer, epoch: session.epoch, heard: record.heard };
+        self.seal_on(at, prefix, Payload::default(), loaded, now, rng)
+    }
+}
+
+impl PeerRecord {
+    /// Returns the session on probation that was heard last.
+    pub(super) fn on_probation(&self) -> Option<&SessionRecord> {
+        let on_probation = self.sessions.iter().filter(|session| session.state == State::Probation);
+        on_probation.max_by_key(|session| (session.heard_at, session.rank()))
+    }
+
+    /// Takes note of what a message that is opened on the session `id` proposes, if it is a probe. The epoch is adopted if
+    /// this side has begun the session, nothing but probes was opened on it, and it is the one on which this side sends. So
+    /// a probe moves a sender to no other session than its own newest one.
+    pub(super) fn note_probe(&mut self, id: &[u8; 32], prefix: &Prefix) {
+        let is_sending = self.sending().is_some_and(|session| session.id == *id);
+        let limit = self.highest_epoch.saturating_add(super::policy::EPOCH_JUMP);
+        let Some(session) = self.session_mut(id).filter(|session| session.state == State::Live) else { return };
+        let is_probed_only = session.is_unanswered() || session.probe.is_some();
+        session.probe = None;
+        if prefix.kind == Kind::Probe && is_sending && is_probed_only && prefix.epoch <= limit {
+            session.epoch = session.epoch.max(prefix.epoch);
+            session.probe = Some(Probe { epoch: session.epoch, step: 0 });
+            self.highest_epoch = self.highest_epoch.max(prefix.epoch);
+        }
+    }
+
+    /// Promotes a session on probation if the message that was opened on it answers the probe: it steps from our key, and
+    /// names the proposed epoch. Returns whether it does.
+    pub(super) fn note_answer(&mut self, session: &Session, epoch: u32) -> bool {
+        let Some(record) = self.session_mut(&session.id()) else { return false };
+        let is_answer = |probe: &Probe| session.ratchet.double.step > probe.step && epoch == probe.epoch;
+        if record.state != State::Probation || !record.probe.as_ref().is_some_and(is_answer) {
+            return false;
+        }
+        (record.state, record.epoch, record.probe) = (State::Live, epoch, None);
+        self.highest_epoch = self.highest_epoch.max(epoch);
+        self.recovery = None;
+        true
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Receipts of decryption failures: the application may tell an author that its message did not open. Only of authentic
+//! facts, and rarely.
+
+use super::error::{Refusal, Refused, SealError};
+use super::index::SessionAt;
+use super::log::MessageId;
+use super::prefix::{Kind, Prefix};
+use super::routing::Loaded;
+use super::sealing::Outgoing;
+use super::{Messenger, policy};
+use crate::durable::{MESSAGE_ID_LEN, Unsaved};
+use crate::error::DecodeError;
+use crate::payload::Payload;
+use crate::time::UnixSeconds;
+use crate::wire::Reader;
+use core::fmt;
+use rand_core::CryptoRng;
+
+/// Length in bytes of a receipt: reason (1), message id (16).
+const RECEIPT_LEN: usize = 1 + MESSAGE_ID_LEN;
+
+/// A receipt of the peer: one of our messages did not open. It is an event for the user; nothing is reset or sent again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Why: [`Body`](Refusal::Body), [`TooLate`](Refusal::TooLate) or [`TooManySkipped`](Refusal::TooManySkipped).
+    pub reason: Refusal,
+    /// Which message, by [`Outgoing::message_id`].
+    pub message_id: MessageId,
+}
+
+impl Refused {
+    /// Whether [`Messenger::seal_receipt`] can tell the author about this refusal: it is a fact that only the author's
+    /// message can have caused.
+    #[must_use]
+    pub const fn is_reportable(&self) -> bool {
+        self.author.is_some() && code(self.reason).is_some()
+    }
+}
+
+impl Receipt {
+    fn to_bytes(self) -> Option<[u8; RECEIPT_LEN]> {
+        let mut bytes = [code(self.reason)?; RECEIPT_LEN];
+        let [_, id @ ..] = &mut bytes;
+        *id = self.message_id;
+        Some(bytes)
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let reason = match reader.u8()? {
+            1 => Refusal::Body,
+            2 => Refusal::TooLate,
+            3 => Refusal::TooManySkipped,
+            _ => return Err(DecodeError::Refused),
+        };
+        let receipt = Self { reason, message_id: *reader.array()? };
+        reader.finish()?;
+        Ok(receipt)
+    }
+}
+
+const fn code(reason: Refusal) -> Option<u8> {
+    match reason {
+        Refusal::Body => Some(1),
+        Refusal::TooLate => Some(2),
+        Refusal::TooManySkipped => Some(3),
+        _ => None,
+    }
+}
+
+impl Messenger {
+    /// Seals a receipt about a message that was refused, on the session on which messages are sent to its author. `loaded`
+    /// is what [`route_to`](Self::route_to) the author has loaded.
+    ///
+    /// # Errors
+    /// [`SealError::NoReceipt`] for a message that anybody can have written, [`SealError::TooSoon`], or as
+    /// [`seal`](Self::seal); the messenger is unchanged.
+    pub fn seal_receipt(
+        &mut self,
+        refused: &Refused,
+        loaded: Loaded,
+        reading: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Outgoing>, SealError> {
+        let receipt = Receipt { reason: refused.reason, message_id: refused.message_id };
+        let (Some(peer), Some(bytes)) = (refused.author, receipt.to_bytes()) else { return Err(SealError::NoReceipt) };
+        let record = self.check_peer(&peer)?;
+        let now = self.time(reading);
+        let next = record.receipt_at.filter(|at| *at <= now).map(|at| at.saturating_add(policy::RECEIPT_INTERVAL));
+        if let Some(next) = next.filter(|next| *next > now) {
+            return Err(SealError::TooSoon { until: reading.saturating_add(next.saturating_since(now)) });
+        }
+        let session = record.sending().ok_or(SealError::NeedsBundle(super::NewSession::None))?;
+        let at = SessionAt { peer, session: session.id };
+        let prefix = Prefix { kind: Kind::Receipt, epoch: session.epoch, heard: record.heard };
+        self.seal_on(at, prefix, Payload::from(&bytes), loaded, reading, rng)
+    }
+}
+
+/// Shows the reason only.
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { reason, message_id: _ } = self;
+        f.debug_struct("Receipt").field("reason", reason).finish_non_exhaustive()
+    }
+}

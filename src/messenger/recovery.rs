@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Recovery: when the next message has to begin a new session, and how often that may be. A new session is a full
+//! handshake from a fresh bundle. The old session alone never authenticates it.
+
+use super::core::Core;
+use super::error::{NewSession, Refusal, SealError};
+use super::record::PeerRecord;
+use super::{Messenger, PeerId, policy};
+use crate::time::UnixSeconds;
+use core::time::Duration;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What the next message to a peer is sealed on.
+pub(super) enum Next {
+    /// The session on which messages are sent.
+    Session,
+    NewSession(NewSession),
+}
+
+impl Messenger {
+    /// Returns whether the next message to this peer has to begin a new session, and why: then fetch a bundle for
+    /// [`seal_with_bundle`](Self::seal_with_bundle).
+    ///
+    /// # Errors
+    /// [`SealError`], as [`seal`](Self::seal) would return.
+    pub fn needs_bundle(&self, peer: &PeerId, now: UnixSeconds) -> Result<Option<NewSession>, SealError> {
+        let record = self.check_peer(peer)?;
+        Ok(match self.next(record, now)? {
+            Next::Session => None,
+            Next::NewSession(reason) => Some(reason),
+        })
+    }
+
+    /// Decides what the next message is sealed on. `reading` is the caller's.
+    pub(super) fn next(&self, record: &PeerRecord, reading: UnixSeconds) -> Result<Next, SealError> {
+        let now = self.time(reading);
+        let Some(reason) = record.reason(now) else { return Ok(Next::Session) };
+        let until = record.next_recovery(now).max(self.core.inner.next_recovery(now));
+        match () {
+            // The first session with a peer recovers nothing.
+            () if until <= now || record.highest_epoch == 0 => Ok(Next::NewSession(reason)),
+            () if record.sending().is_some() => Ok(Next::Session),
+            () => {
+                let until = reading.saturating_add(until.saturating_since(now));
+                Err(SealError::TooManySessions { until })
+            }
+        }
+    }
+
+    /// Takes note that a message was refused for an authentic reason that only a new session remedies. The next step saves
+    /// it.
+    pub(super) fn note_refusal(&mut self, reason: Refusal, author: Option<PeerId>) {
+        let reason = match reason {
+            Refusal::TooManySkipped => NewSession::TooManySkipped,
+            Refusal::ForkSuspected => NewSession::ForkSuspected,
+            _ => return,
+        };
+        let Some(author) = author else { return };
+        if let Some(peer) = self.peers.get_mut(&author)
+            && peer.inner.recovery.replace(reason) != Some(reason)
+        {
+            self.changed.insert(author);
+        }
+    }
+}
+
+impl PeerRecord {
+    /// Returns why a new session is needed.
+    fn reason(&self, now: UnixSeconds) -> Option<NewSession> {
+        let Some(session) = self.sending() else { return Some(self.recovery.unwrap_or(NewSession::None)) };
+        if self.recovery.is_some() {
+            return self.recovery;
+        }
+        if session.is_unanswered() && session.unheard >= policy::UNHEARD_MESSAGES {
+            return Some(NewSession::Unheard);
+        }
+        let silence = self.awaiting_since.map(|since| now.saturating_since(since));
+        silence.filter(|silence| *silence >= policy::SILENCE).map(|_| NewSession::Silence)
+    }
+
+    fn next_recovery(&self, now: UnixSeconds) -> UnixSeconds {
+        let last = self.recoveries.last().filter(|last| *last <= now && last.0 > 0);
+        let after_last = last.map_or(now, |last| last.saturating_add(policy::RECOVERY_INTERVAL));
+        self.recoveries.next(DAY, now).max(after_last)
+    }
+}
+
+impl Core {
+    fn next_recovery(&self, now: UnixSeconds) -> UnixSeconds {
+        let (since, count) = self.recoveries;
+        let is_today = since <= now && now.saturating_since(since) < DAY;
+        if is_today && count >= policy::ALL_RECOVERIES_A_DAY { since.saturating_add(DAY) } else { now }
+    }
+
+    /// Counts a new session.
+    pub(super) fn count_recovery(&mut self, now: UnixSeconds) {
+        let (since, count) = self.recoveries;
+        let is_today = since <= now && now.saturating_since(since) < DAY;
+        self.recoveries = if is_today { (since, count.saturating_add(1)) } else { (now, 1) };
+    }
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! New sessions that the layer demands: when, why, and how often; and sessions on probation.
+
+use super::disk::Disk;
+use super::user::{DAY, HOUR, User, friends};
+use noescrow::messenger::policy::RECOVERIES_A_DAY;
+use noescrow::messenger::{Control, NewSession, OpenError, Outgoing, PeerId, Refusal, Refused, SealError};
+
+/// Probes the session on probation.
+fn probe(user: &mut User, peer: &PeerId) -> Result<Outgoing, SealError> {
+    let loaded = user.messenger.route_to_probe(peer)?.load(&mut user.disk).unwrap();
+    let step = user.messenger.seal_probe(peer, loaded, user.now, &mut user.rng)?;
+    Ok(step.save(&mut user.disk).unwrap())
+}
+
+fn answer(user: &mut User, peer: &PeerId) -> Outgoing {
+    let loaded = user.messenger.route_to(peer).unwrap().load(&mut user.disk).unwrap();
+    let step = user.messenger.seal_answer(peer, loaded, user.now, &mut user.rng).unwrap();
+    step.save(&mut user.disk).unwrap()
+}
+
+fn receipt(user: &mut User, refused: &Refused) -> Result<Outgoing, SealError> {
+    let peer = refused.author.ok_or(SealError::NoReceipt)?;
+    let loaded = user.messenger.route_to(&peer)?.load(&mut user.disk).unwrap();
+    let step = user.messenger.seal_receipt(refused, loaded, user.now, &mut user.rng)?;
+    Ok(step.save(&mut user.disk).unwrap())
+}
+
+/// Begins another session, and has it answered.
+fn another_session(from: &mut User, to: &mut User) {
+    let peer = from.peer(to);
+    let first = from.seal_with(&peer, b"new", to.bundle()).unwrap();
+    to.open(&first.message).unwrap();
+    let reply = to.send(from, b"reply");
+    assert_eq!(reply.session, first.session);
+    from.open(&reply.message).unwrap();
+}
+
+/// Alice has two more sessions with Bob than he knows: his store was put back, and nobody has told him.
+fn rolled_back() -> [User; 2] {
+    let [mut alice, mut bob] = friends();
+    let backup: Disk = bob.disk.clone();
+    another_session(&mut alice, &mut bob);
+    another_session(&mut alice, &mut bob);
+    bob.disk = backup;
+    bob.crash();
+    [alice, bob]
+}
+
+#[test]
+fn a_session_that_is_not_newer_is_on_probation_and_receives_only() {
+    let [mut alice, mut bob] = rolled_back();
+    let (of_alice, of_bob) = (bob.peer(&alice), alice.peer(&bob));
+    let sending = alice.seal(&of_bob, b"1").unwrap().session;
+    let first = bob.seal_with(&of_alice, b"from an old state", alice.bundle()).unwrap();
+    let opened = alice.open(&first.message).unwrap();
+    assert!(opened.is_new_session && opened.is_on_probation);
+    assert_eq!(opened.payload, b"from an old state");
+    assert_eq!(alice.seal(&of_bob, b"2").unwrap().session, sending);
+    // Control: a newer session is not on probation.
+    let [mut alice, mut bob] = friends();
+    let peer = bob.peer(&alice);
+    let first = bob.seal_with(&peer, b"new", alice.bundle()).unwrap();
+    assert!(!alice.open(&first.message).unwrap().is_on_probation);
+    assert_eq!(alice.send(&mut bob, b"").session, first.session);
+    assert_eq!(probe(&mut alice, &of_bob), Err(SealError::NoProbation));
+}
+
+#[test]
+fn an_answer_to_the_probe_moves_both_ends_to_the_session() {
+    let [mut alice, mut bob] = rolled_back();
+    let (of_alice, of_bob) = (bob.peer(&alice), alice.peer(&bob));
+    let first = bob.seal_with(&of_alice, b"old state", alice.bundle()).unwrap();
+    let late = bob.seal(&of_alice, b"before the probe").unwrap();
+    alice.open(&first.message).unwrap();
+    let probe = probe(&mut alice, &of_bob).unwrap();
+    assert_eq!(probe.session, first.session);
+    let opened = bob.open(&probe.message).unwrap();
+    assert_eq!((opened.control, opened.payload.len()), (Some(Control::Probe), 0));
+    assert!(bob.disk.inbox.values().all(|text| !text.is_empty()), "it is not in the inbox");
+    // Control: a message that Bob sent before the probe came is no answer.
+    let opened = alice.open(&late.message).unwrap();
+    assert!(opened.is_on_probation && !opened.ends_probation);
+    let answer = answer(&mut bob, &of_alice);
+    alice.restart();
+    let opened = alice.open(&answer.message).unwrap();
+    assert!(opened.ends_probation && !opened.is_on_probation && opened.control == Some(Control::Answer));
+    let (a, b) = (alice.send(&mut bob, b"1"), bob.send(&mut alice, b"2"));
+    assert_eq!((a.session, b.session), (first.session, first.session));
+    assert_eq!(bob.open(&a.message).unwrap().payload, b"1");
+    assert_eq!(alice.open(&b.message).unwrap().payload, b"2");
+}
+
+#[test]
+fn an_ordinary_message_answers_a_probe_too() {
+    let [mut alice, mut bob] = rolled_back();
+    let (of_alice, of_bob) = (bob.peer(&alice), alice.peer(&bob));
+    let first = bob.seal_with(&of_alice, b"old state", alice.bundle()).unwrap();
+    alice.open(&first.message).unwrap();
+    // The first probe's answer is lost, and Alice sends another one.
+    for _ in 0..2 {
+        let probe = probe(&mut alice, &of_bob).unwrap();
+        bob.open(&probe.message).unwrap();
+        bob.seal(&of_alice, b"lost").unwrap();
+    }
+    let answer = bob.seal(&of_alice, b"hi").unwrap();
+    assert!(alice.open(&answer.message).unwrap().ends_probation);
+    assert_eq!(alice.send(&mut bob, b"").session, first.session);
+}
+
+#[test]
+fn a_probe_on_an_old_session_moves_no_sender() {
+    let [mut alice, mut bob] = rolled_back();
+    let (of_alice, of_bob) = (bob.peer(&alice), alice.peer(&bob));
+    let first = bob.seal_with(&of_alice, b"old state", alice.bundle()).unwrap();
+    alice.open(&first.message).unwrap();
+    let probe = probe(&mut alice, &of_bob).unwrap();
+    // Bob has begun a newer session since.
+    let second = bob.seal_with(&of_alice, b"newer", alice.bundle()).unwrap();
+    bob.open(&probe.message).unwrap();
+    assert_eq!(bob.seal(&of_alice, b"").unwrap().session, second.session);
+    // Control: without the newer one, he sends on the first.
+    assert_ne!(first.session, second.session);
+}
+
+#[test]
+fn a_week_of_silence_after_a_message_begins_a_new_session() {
+    let [mut alice, mut bob] = friends();
+    let peer = alice.peer(&bob);
+    alice.wait(30 * DAY);
+    // Control: nothing was sent, so nobody had to answer.
+    assert_eq!(alice.messenger.needs_bundle(&peer, alice.now), Ok(None));
+    let first = alice.seal(&peer, b"1").unwrap();
+    alice.wait(6 * DAY);
+    assert_eq!(alice.seal(&peer, b"2").unwrap().session, first.session);
+    alice.wait(DAY);
+    alice.restart();
+    assert_eq!(alice.seal(&peer, b"3"), Err(SealError::NeedsBundle(NewSession::Silence)));
+    bob.wait(37 * DAY);
+    let third = alice.send(&mut bob, b"3");
+    assert_eq!(third.recovers_from, Some(NewSession::Silence));
+    assert_eq!(bob.open(&third.message).unwrap().payload, b"3");
+    assert_eq!(alice.messenger.needs_bundle(&peer, alice.now), Ok(None));
+}
+
+#[test]
+fn without_a_valid_bundle_the_old_session_still_sends() {
+    let [mut alice, mut bob] = friends();
+    let peer = alice.peer(&bob);
+    let bundle = bob.bundle();
+    alice.seal(&peer, b"1").unwrap();
+    alice.wait(40 * DAY);
+    let failed = alice.seal_with(&peer, b"2", bundle).unwrap_err();
+    assert_eq!(failed, SealError::Bundle(noescrow::error::InitiateError::Expired));
+    let loaded = alice.messenger.route_to(&peer).unwrap().load(&mut alice.disk).unwrap();
+    let step = alice.messenger.seal_on_session(&peer, b"2", loaded, alice.now, &mut alice.rng).unwrap();
+    let message = step.save(&mut alice.disk).unwrap().message;
+    assert_eq!(bob.open(&message).unwrap().payload, b"2");
+    // Control: an answer makes the new session unnecessary.
+    assert!(matches!(alice.seal(&peer, b"3"), Err(SealError::NeedsBundle(NewSession::Silence))));
+    let reply = bob.send(&mut alice, b"here");
+    alice.open(&reply.message).unwrap();
+    assert!(alice.seal(&peer, b"3").is_ok());
+}
+
+#[test]
+fn a_fork_of_the_peer_begins_a_new_session() {
+    let [mut alice, mut bob] = friends();
+    let peer = bob.peer(&alice);
+    let copy = alice.disk.clone();
+    let message = alice.send(&mut bob, b"1");
+    bob.open(&message.message).unwrap();
+    assert_eq!(bob.messenger.needs_bundle(&peer, bob.now), Ok(None));
+    alice.disk = copy;
+    alice.crash();
+    let other = alice.send(&mut bob, b"2");
+    assert_eq!(bob.refusal(&other.message), Refusal::ForkSuspected);
+    assert_eq!(bob.messenger.needs_bundle(&peer, bob.now), Ok(Some(NewSession::ForkSuspected)));
+    let new = bob.send(&mut alice, b"new");
+    assert_eq!((new.is_new_session, new.recovers_from), (true, Some(NewSession::ForkSuspected)));
+    assert_eq!(alice.open(&new.message).unwrap().payload, b"new");
+    // Control: with the new session all is well.
+    assert_eq!(bob.messenger.needs_bundle(&peer, bob.now), Ok(None));
+    let reply = alice.send(&mut bob, b"3");
+    assert_eq!((bob.open(&reply.message).unwrap().payload, reply.session), (b"3".to_vec(), new.session));
+}
+
+#[test]
+fn one_new_session_an_hour_and_four_a_day_are_demanded() {
+    let [mut alice, mut bob] = friends();
+    let peer = bob.peer(&alice);
+    let mut made = 0;
+    for hour in 0..24 {
+        // A fork every hour, which the peer can cause.
+        let copy = alice.disk.clone();
+        let message = alice.send(&mut bob, b"1");
+        bob.open(&message.message).unwrap();
+        alice.disk = copy;
+        alice.crash();
+        let other = alice.send(&mut bob, b"2");
+        assert_eq!(bob.refusal(&other.message), Refusal::ForkSuspected);
+        let permitted = bob.messenger.needs_bundle(&peer, bob.now).unwrap().is_some();
+        assert_eq!(permitted, hour < RECOVERIES_A_DAY, "{hour}");
+        let new = bob.send(&mut alice, b"new");
+        made += usize::from(new.is_new_session);
+        alice.open(&new.message).unwrap();
+        bob.now.0 += HOUR / 2;
+        alice.now.0 += HOUR / 2;
+        if new.is_new_session {
+            // Within the hour, none is demanded.
+            let reply = alice.send(&mut bob, b"");
+            bob.open(&reply.message).unwrap();
+            assert_eq!(bob.messenger.needs_bundle(&peer, bob.now), Ok(None));
+        }
+        bob.now.0 += HOUR / 2;
+        alice.now.0 += HOUR / 2;
+    }
+    assert_eq!(made, RECOVERIES_A_DAY);
+    // Control: on the next day one is demanded again.
+    bob.now.0 += HOUR;
+    bob.restart();
+    assert_eq!(bob.messenger.needs_bundle(&peer, bob.now), Ok(Some(NewSession::ForkSuspected)));
+}
+
+#[test]
+fn a_receipt_reports_authentic_facts_once_an_hour() {
+    let [mut alice, mut bob] = friends();
+    let peer = alice.peer(&bob);
+    let unreadable = |alice: &mut User| {
+        let loaded = alice.messenger.route_to(&peer).unwrap().load(&mut alice.disk).unwrap();
+        let payload = noescrow::Payload { plaintext: b"1", associated_data: b"other", ..Default::default() };
+        let step = alice.messenger.seal(&peer, payload, loaded, alice.now, &mut alice.rng).unwrap();
+        step.save(&mut alice.disk).unwrap()
+    };
+    let refused = |user: &mut User, message: &[u8]| match user.open(message) {
+        Err(OpenError::Refused(refused)) => refused,
+        other => panic!("not refused: {other:?}"),
+    };
+    let message = unreadable(&mut alice);
+    let of_body = refused(&mut bob, &message.message);
+    assert!(of_body.is_reportable());
+    let sent = receipt(&mut bob, &of_body).unwrap();
+    let Some(Control::Receipt(received)) = alice.open(&sent.message).unwrap().control else { panic!("no receipt") };
+    assert_eq!((received.reason, received.message_id), (Refusal::Body, message.message_id));
+    // It resets nothing.
+    assert_eq!(alice.messenger.needs_bundle(&peer, alice.now), Ok(None));
+    assert_eq!(alice.seal(&peer, b"").unwrap().session, message.session);
+    let again = unreadable(&mut alice);
+    let again = refused(&mut bob, &again.message);
+    let until = noescrow::UnixSeconds(bob.now.0 + HOUR);
+    assert_eq!(receipt(&mut bob, &again), Err(SealError::TooSoon { until }));
+    bob.now = until;
+    assert!(receipt(&mut bob, &again).is_ok());
+    // Control: what anybody can have written is not reported.
+    let junk = refused(&mut bob, &[0x12; 300]);
+    assert!(!junk.is_reportable());
+    assert_eq!(receipt(&mut bob, &junk), Err(SealError::NoReceipt));
+}

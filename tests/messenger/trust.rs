@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A peer with another identity: nothing is sent before the application has accepted it, and the former one stays behind.
+
+use super::user::{User, friends};
+use noescrow::durable::Unsaved;
+use noescrow::messenger::{PeerError, Refusal, SealError, Trust};
+
+fn error(result: Result<Unsaved<'_, ()>, PeerError>) -> PeerError {
+    result.map(|_| ()).unwrap_err()
+}
+
+/// Bob has a new device, and writes to Alice from it.
+fn reinstalled() -> ([User; 2], User) {
+    let [mut alice, bob] = friends();
+    let mut new_bob = User::new(77);
+    let peer = new_bob.add("alice");
+    let hello = new_bob.seal_with(&peer, b"new phone", alice.bundle()).unwrap();
+    let opened = alice.open(&hello.message).unwrap();
+    assert!(opened.is_new_identity);
+    ([alice, bob], new_bob)
+}
+
+#[test]
+fn mail_from_a_new_identity_is_delivered_and_blocks_nothing() {
+    let ([mut alice, mut bob], new_bob) = reinstalled();
+    let peer = alice.peer(&bob);
+    assert!(alice.disk.inbox.values().any(|text| text == b"new phone"));
+    assert_eq!(alice.messenger.peer_of(&new_bob.identity()).unwrap().trust, Trust::Unknown);
+    // Control: only the application knows that the stranger claims to be Bob.
+    assert!(alice.seal(&peer, b"1").is_ok());
+    let step = alice.messenger.claim_identity(&peer, &new_bob.identity(), alice.now).unwrap();
+    step.save(&mut alice.disk).unwrap();
+    assert_eq!(alice.seal(&peer, b"2"), Err(SealError::IdentityChanged));
+    let message = bob.send(&mut alice, b"it is me");
+    assert_eq!(alice.open(&message.message).unwrap().payload, b"it is me");
+}
+
+#[test]
+fn an_accepted_identity_takes_over_the_strangers_sessions() {
+    let ([mut alice, mut bob], mut new_bob) = reinstalled();
+    let (peer, identity) = (alice.peer(&bob), new_bob.identity());
+    let stranger = alice.peer(&new_bob);
+    let late = bob.send(&mut alice, b"late");
+    alice.messenger.claim_identity(&peer, &identity, alice.now).unwrap().save(&mut alice.disk).unwrap();
+    let step = alice.messenger.accept_identity(&peer, &identity, alice.now).unwrap();
+    let batch = step.batch().unwrap();
+    assert_eq!(batch.merged.len(), 1);
+    step.save(&mut alice.disk).unwrap();
+    for _ in 0..2 {
+        assert!(alice.messenger.peer(&stranger).is_none());
+        let view = alice.messenger.peer(&peer).unwrap();
+        assert_eq!((view.identity, view.claimed, view.trust), (Some(&identity), None, Trust::FirstUse));
+        assert_eq!((view.name, view.sessions), (&b"bob"[..], 2));
+        alice.restart();
+    }
+    let message = alice.seal(&peer, b"welcome back").unwrap();
+    assert_eq!(new_bob.open(&message.message).unwrap().payload, b"welcome back");
+    // Late mail of the former identity still comes, and moves nothing back.
+    assert_eq!(alice.open(&late.message).unwrap().payload, b"late");
+    assert_eq!(alice.seal(&peer, b"1").unwrap().session, message.session);
+    // Control: the former identity's new session is that of a stranger.
+    let of_alice = bob.peer(&alice);
+    let hello = bob.seal_with(&of_alice, b"old phone", alice.bundle()).unwrap();
+    let opened = alice.open(&hello.message).unwrap();
+    assert!(opened.is_new_identity && opened.peer != peer);
+    assert_eq!(alice.seal(&peer, b"2").unwrap().session, message.session);
+    assert_eq!(alice.refusal(&late.message), Refusal::AlreadyOpened);
+}
+
+#[test]
+fn only_exactly_the_claimed_identity_can_be_accepted() {
+    let ([mut alice, bob], new_bob) = reinstalled();
+    let peer = alice.peer(&bob);
+    let now = alice.now;
+    let mallory = User::new(66).identity();
+    assert_eq!(error(alice.messenger.accept_identity(&peer, &mallory, now)), PeerError::OtherIdentity);
+    alice.messenger.claim_identity(&peer, &new_bob.identity(), now).unwrap().save(&mut alice.disk).unwrap();
+    assert_eq!(error(alice.messenger.accept_identity(&peer, &mallory, now)), PeerError::OtherIdentity);
+    assert_eq!(error(alice.messenger.accept_identity(&peer, &bob.identity(), now)), PeerError::OtherIdentity);
+    assert_eq!(error(alice.messenger.claim_identity(&peer, &bob.identity(), now)), PeerError::Taken);
+    alice.messenger.reject_identity(&peer, &new_bob.identity(), now).unwrap().save(&mut alice.disk).unwrap();
+    assert!(alice.seal(&peer, b"to the old one").is_ok());
+    // Control.
+    alice.messenger.claim_identity(&peer, &new_bob.identity(), now).unwrap().save(&mut alice.disk).unwrap();
+    assert!(alice.messenger.accept_identity(&peer, &new_bob.identity(), now).is_ok());
+}
+
+#[test]
+fn verified_holds_until_another_identity_is_accepted() {
+    let ([mut alice, bob], new_bob) = reinstalled();
+    let (peer, now) = (alice.peer(&bob), alice.now);
+    assert!(alice.messenger.set_verified(&peer, &new_bob.identity(), now).is_err());
+    alice.messenger.set_verified(&peer, &bob.identity(), now).unwrap().save(&mut alice.disk).unwrap();
+    alice.restart();
+    assert_eq!(alice.messenger.peer(&peer).unwrap().trust, Trust::Verified);
+    alice.messenger.claim_identity(&peer, &new_bob.identity(), now).unwrap().save(&mut alice.disk).unwrap();
+    // Control: a claim alone changes nothing about it.
+    assert_eq!(alice.messenger.peer(&peer).unwrap().trust, Trust::Verified);
+    alice.messenger.accept_identity(&peer, &new_bob.identity(), now).unwrap().save(&mut alice.disk).unwrap();
+    assert_eq!(alice.messenger.peer(&peer).unwrap().trust, Trust::FirstUse);
+}
