@@ -255,11 +255,6 @@ impl<'d, P: Primitives, C: Capacities, S: SkippedKeyStore> Pending<'d, &[u8], P,
         self.accept_with_device(associated_data).map(|(session, opened, _)| (session, opened))
     }
 
-    /// The new session, before its first message is committed.
-    pub(crate) const fn session(&self) -> &Session<P, S> {
-        &self.session
-    }
-
     /// The first half of `accept`: decrypts the body into a new `Vec`. The device is unchanged.
     pub(crate) fn decrypt(&mut self, associated_data: &[u8]) -> Result<Opened<Vec<u8>>, DecryptError> {
         let (tag, body) = split_body(self.message, self.head.body_at).ok_or(DecryptError::Refused)?;

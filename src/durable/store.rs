@@ -174,7 +174,11 @@ impl Batch {
     /// Returns whether there is nothing to commit.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.received.is_none() && self.sent.is_none() && self.merged.is_empty() && self.ended.is_empty()
+        self.changes.is_empty()
+            && self.received.is_none()
+            && self.sent.is_none()
+            && self.merged.is_empty()
+            && self.ended.is_empty()
     }
 
     /// Returns what the store does with this batch. `core_row` returns the core row that the store has of a subject,

@@ -58,7 +58,9 @@ impl Log {
         let mut forgotten = Vec::new();
         for page in &other.pages {
             for entry in page.entries() {
-                if let Some((id, tag)) = entry.split_first_chunk().and_then(|(id, rest)| Some((id, rest.first_chunk()?))) {
+                if let Some((id, tag)) =
+                    entry.split_first_chunk().and_then(|(id, rest)| Some((id, rest.first_chunk()?)))
+                {
                     forgotten.extend(self.enter(id, tag, page.newest()));
                 }
             }

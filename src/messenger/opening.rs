@@ -207,7 +207,7 @@ impl Messenger {
                     &stranger
                 }
             };
-            let state = record.state_of_accepted(pending.session(), prefix.epoch).ok_or(Refusal::Epoch)?;
+            let state = record.state_of_accepted(prefix.epoch).ok_or(Refusal::Epoch)?;
             Ok((prefix, number, plaintext, state))
         });
         let (prefix, number, plaintext, state) = match opened {

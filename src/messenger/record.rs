@@ -240,21 +240,13 @@ impl PeerRecord {
 
     /// Returns what a session of `epoch` is for that the peer has begun, if the epoch is within the bound.
     ///
-    /// It is live if it is newer than everything that was opened, or if both sides have begun a session at once: then the
-    /// epochs are equal, this side's session is the only one with this epoch, and the peer has not yet answered it or
-    /// prefers it.
-    pub(super) fn state_of_accepted(&self, session: &Session, epoch: u32) -> Option<State> {
+    /// It is live if it is newer than everything that was opened. That includes a session that both sides have begun at
+    /// once, as long as the peer has not answered ours.
+    pub(super) fn state_of_accepted(&self, epoch: u32) -> Option<State> {
         if epoch > self.highest_epoch.saturating_add(policy::EPOCH_JUMP) {
             return None;
         }
-        if epoch > self.heard.epoch {
-            return Some(State::Live);
-        }
-        let rank = Rank::new(epoch, &session.id());
-        let is_equal = |session: &&SessionRecord| session.epoch == epoch && session.state != State::ReceiveOnly;
-        let mut equal = self.sessions.iter().filter(is_equal).peekable();
-        let is_crossing = equal.peek().is_some() && equal.all(|session| session.was_initiated);
-        Some(if is_crossing && rank < self.heard { State::Live } else { State::Probation })
+        Some(if epoch > self.heard.epoch { State::Live } else { State::Probation })
     }
 
     /// Corrects the times that were taken from the messenger's clock. Returns whether any has changed.

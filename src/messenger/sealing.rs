@@ -143,7 +143,7 @@ impl Messenger {
             }
             record.highest_epoch = prefix.epoch;
             (record.recovery, record.awaiting_since) = (None, None);
-            if !is_first {
+            if recovers_from.is_some() {
                 record.recoveries.enter(now);
                 self.core.inner.count_recovery(now);
             }
@@ -227,7 +227,8 @@ impl Messenger {
         self.end_sessions(at.peer, Some(&at.session), now, &mut step);
         let session = session.inner.subject();
         step.sent = Some(Sent { message_id, session, peer: peer_subject, message: message.clone() });
-        let outcome = Outgoing { peer: at.peer, session: at.session, message_id, message, is_new_session, recovers_from };
+        let outcome =
+            Outgoing { peer: at.peer, session: at.session, message_id, message, is_new_session, recovers_from };
         self.hand_out(outcome, step, reading)
     }
 }
