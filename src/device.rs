@@ -155,6 +155,13 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         self.clock.now()
     }
 
+    /// Returns the ids of all prekeys, one-time prekeys last.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn prekey_ids(&self) -> impl Iterator<Item = u32> {
+        let signed = core::iter::once(&self.signed_prekey).chain(self.previous_signed_prekeys.iter());
+        signed.map(|signed| signed.pair.id).chain(self.one_time_prekeys.iter().map(|prekey| prekey.pair.id))
+    }
+
     /// Returns the public identity.
     #[must_use]
     pub const fn identity(&self) -> &Identity {

@@ -16,6 +16,7 @@ mod rank;
 mod receipts;
 mod record;
 mod recovery;
+mod restored;
 mod routing;
 mod sealing;
 mod stored;
@@ -23,10 +24,11 @@ mod sweep;
 mod trust;
 
 pub use self::core::Counters;
-pub use error::{NewSession, OpenError, PeerError, Refusal, Refused, Remedy, SealError, SealFailed};
+pub use error::{NewSession, OpenError, PeerError, Refusal, Refused, Remedy, SealError, SealFailed, Suspicion};
 pub use opening::{Author, Control, Opened};
 pub use peers::Peer;
 pub use receipts::Receipt;
+pub use restored::LOGIN_NONCE_LEN;
 pub use routing::{Loaded, Route};
 pub use sealing::Outgoing;
 pub use trust::Trust;
@@ -71,6 +73,7 @@ pub struct Messenger {
     changed: BTreeSet<PeerId>,
     index: Index,
     sweeps: Sweeps,
+    suspicion: Option<Suspicion>,
     progress: Progress,
 }
 
@@ -178,6 +181,7 @@ impl Messenger {
             changed: BTreeSet::new(),
             index: Index::default(),
             sweeps: Sweeps::default(),
+            suspicion: None,
             progress: Progress::Saved,
         }
     }

@@ -19,6 +19,8 @@ mod rank;
 mod recovery;
 #[path = "messenger/refusals.rs"]
 mod refusals;
+#[path = "messenger/restored.rs"]
+mod restored;
 #[path = "messenger/sessions.rs"]
 mod sessions;
 #[path = "messenger/trust.rs"]

@@ -4,9 +4,10 @@
 
 use super::PeerId;
 use super::error::Refusal;
+use super::restored::Restored;
 use super::stored::len_u8;
 use crate::device::clock::Clock;
-use crate::durable::{Durably, Restored};
+use crate::durable::{self, Durably};
 use crate::error::{DecodeError, RestoreError};
 use crate::primitives::RustCrypto;
 use crate::snapshot::{Content, MESSENGER_ROW, PEER_ID_LEN, Part, RowName, SUBJECT_LEN, Stored, Subject, refused};
@@ -56,6 +57,7 @@ pub(super) struct Core {
     pub(super) clock: Clock,
     /// Since when the new sessions of a day are counted, and how many there were.
     pub(super) recoveries: (UnixSeconds, u32),
+    pub(super) restored: Restored,
     /// In no order.
     peers: Vec<[u8; PEER_ID_LEN]>,
     /// For each page of peers a number that changes with it.
@@ -63,7 +65,7 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) const fn new(subject: Subject, clock: Clock) -> Self {
+    pub(super) fn new(subject: Subject, clock: Clock) -> Self {
         Self {
             subject,
             device_generation: 0,
@@ -71,6 +73,7 @@ impl Core {
             counters: Counters([0; Refusal::ALL.len()]),
             clock,
             recoveries: (UnixSeconds(0), 0),
+            restored: Restored::default(),
             peers: Vec::new(),
             stamps: Vec::new(),
         }
@@ -111,6 +114,7 @@ impl Core {
         core.device_generation = reader.u64()?;
         core.steps = reader.u64()?;
         core.recoveries = (UnixSeconds(reader.u64()?), reader.u32()?);
+        core.restored = Restored::load(reader)?;
         // A later release may count more reasons; then these are the first.
         if usize::from(reader.u8()?) != core.counters.0.len() || !subject.is_messenger() {
             return Err(DecodeError::Refused);
@@ -158,7 +162,7 @@ impl Stored<RustCrypto> for Core {
 
     fn core_len(&self) -> usize {
         const FIXED: usize = SUBJECT_LEN + 8 + 8 + 12 + 1 + 8 * Refusal::ALL.len();
-        self.clock.stored_len().saturating_add(FIXED)
+        self.clock.stored_len().saturating_add(self.restored.stored_len()).saturating_add(FIXED)
     }
 
     fn store_core(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
@@ -168,6 +172,7 @@ impl Stored<RustCrypto> for Core {
         writer.u64(self.steps)?;
         writer.u64(self.recoveries.0.0)?;
         writer.u32(self.recoveries.1)?;
+        self.restored.store(writer)?;
         writer.u8(len_u8(self.counters.0.len())?)?;
         self.counters.0.iter().try_for_each(|count| writer.u64(*count))
     }
@@ -177,7 +182,7 @@ impl Stored<RustCrypto> for Core {
     }
 }
 
-impl Restored for Core {
+impl durable::Restored for Core {
     type Primitives = RustCrypto;
 }
 

@@ -3,6 +3,7 @@
 
 use super::PeerId;
 use super::log::MessageId;
+use crate::durable::StepError;
 use crate::error::{EncryptError, InitiateError, RestoreError};
 use crate::prekeys::Bundle;
 use crate::time::UnixSeconds;
@@ -14,6 +15,8 @@ use core::fmt;
 pub enum OpenError {
     /// The last step is not saved: save [`Messenger::unsaved`](super::Messenger::unsaved), or load the messenger again.
     NotSaved,
+    /// The store seems to have been put back to an earlier state.
+    Suspect(Suspicion),
     /// Leave the message at the server and try again at this time. It is not refused.
     Deferred {
         /// When to try again.
@@ -24,6 +27,16 @@ pub enum OpenError {
     /// The stored state of the message's session was not restored. Load the messenger again; if the error stays, the
     /// store is damaged.
     Stored(RestoreError),
+}
+
+/// Why the store seems to have been put back to an earlier state. The remedy is
+/// [`restore_backup`](super::Messenger::restore_backup).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Suspicion {
+    /// The store's generation is below the witness.
+    Witness,
+    /// The server has a login nonce that this device has not offered lately.
+    LoginNonce,
 }
 
 /// A message that was refused.
@@ -138,6 +151,8 @@ impl Refusal {
 pub enum SealError {
     /// The last step is not saved: save [`Messenger::unsaved`](super::Messenger::unsaved), or load the messenger again.
     NotSaved,
+    /// The store seems to have been put back to an earlier state.
+    Suspect(Suspicion),
     /// There is no such peer.
     UnknownPeer,
     /// Fetch the peer's bundle, and call [`seal_with_bundle`](super::Messenger::seal_with_bundle).
@@ -239,9 +254,37 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSaved => f.write_str("the last step is not saved"),
+            Self::Suspect(suspicion) => suspicion.fmt(f),
             Self::Deferred { until } => write!(f, "deferred until {until}"),
             Self::Refused(refused) => write!(f, "refused: {}", refused.reason),
             Self::Stored(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Suspicion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Witness => "the store is older than the witness: restore the backup",
+            Self::LoginNonce => "the store or the server is older than the last login: restore the backup",
+        })
+    }
+}
+
+impl From<StepError<Suspicion>> for OpenError {
+    fn from(error: StepError<Suspicion>) -> Self {
+        match error {
+            StepError::NotSaved => Self::NotSaved,
+            StepError::Failed(suspicion) => Self::Suspect(suspicion),
+        }
+    }
+}
+
+impl From<StepError<Suspicion>> for SealError {
+    fn from(error: StepError<Suspicion>) -> Self {
+        match error {
+            StepError::NotSaved => Self::NotSaved,
+            StepError::Failed(suspicion) => Self::Suspect(suspicion),
         }
     }
 }
@@ -256,6 +299,7 @@ impl fmt::Display for SealError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSaved => f.write_str("the last step is not saved"),
+            Self::Suspect(suspicion) => suspicion.fmt(f),
             Self::UnknownPeer => f.write_str("no such peer"),
             Self::NeedsBundle(_) => f.write_str("a new session is needed: fetch the peer's bundle"),
             Self::TooManySessions { until } => write!(f, "too many new sessions: no other before {until}"),
@@ -289,6 +333,7 @@ impl fmt::Display for PeerError {
     }
 }
 
+impl core::error::Error for Suspicion {}
 impl core::error::Error for OpenError {}
 impl core::error::Error for SealError {}
 impl core::error::Error for SealFailed {}

@@ -105,9 +105,7 @@ impl Messenger {
         now: UnixSeconds,
         associated_data: impl Fn(&Author<'_>) -> Vec<u8>,
     ) -> Result<Unsaved<'_, Opened>, OpenError> {
-        if !self.is_saved() {
-            return Err(OpenError::NotSaved);
-        }
+        self.check_step()?;
         let id = message_id(message);
         let Loaded { target, rows } = loaded;
         match target {
@@ -208,6 +206,7 @@ impl Messenger {
                 }
             };
             let state = record.state_of_accepted(prefix.epoch).ok_or(Refusal::Epoch)?;
+            let state = if self.core.inner.uses_old_prekey(message) { State::Probation } else { state };
             Ok((prefix, number, plaintext, state))
         });
         let (prefix, number, plaintext, state) = match opened {

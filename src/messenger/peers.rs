@@ -100,6 +100,24 @@ impl Messenger {
         self.peers.iter().map(|(id, peer)| peer.inner.view(*id))
     }
 
+    /// Forgets a peer: its sessions, its identity, and which of its messages were opened. Whatever the store keeps of it is
+    /// deleted with the step. A message of it that comes later is one of a stranger.
+    ///
+    /// # Errors
+    /// [`PeerError`]; nothing has changed.
+    pub fn forget(&mut self, peer: &PeerId, now: UnixSeconds) -> Result<Unsaved<'_, ()>, PeerError> {
+        if !self.is_saved() {
+            return Err(PeerError::NotSaved);
+        }
+        if !self.peers.contains_key(peer) {
+            return Err(PeerError::UnknownPeer);
+        }
+        self.progress = Progress::Stepping;
+        let mut step = Step::default();
+        self.remove_peer(*peer, &mut step);
+        Ok(self.hand_out((), step, now))
+    }
+
     fn check_name(&self, name: &[u8]) -> Result<(), PeerError> {
         if !self.is_saved() {
             return Err(PeerError::NotSaved);

@@ -37,6 +37,9 @@ pub const RECOVERIES_A_DAY: usize = 4;
 pub const ALL_RECOVERIES_A_DAY: u32 = 100;
 /// Time between two receipts to one peer.
 pub const RECEIPT_INTERVAL: Duration = Duration::from_secs(HOUR);
+/// Time for which prekeys are kept that are older than the last restoring: as long as a signed prekey after its
+/// replacement.
+pub const OLD_PREKEYS_KEPT: Duration = Duration::from_secs(14 * DAY);
 /// Maximum length in bytes of a peer's name.
 pub const NAME_LEN: usize = 256;
 /// Number of routing tags that are kept of a session: of the messages to come, 16, and of late ones. The session of

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Upkeep: prekeys, and sessions that are past their time.
 
+use super::error::Suspicion;
+use super::record::PeerRecord;
 use super::{Messenger, PeerId, Step};
-use crate::durable::{Progress, StepError, Unsaved};
+use crate::durable::{Durable, Progress, StepError, Unsaved};
 use crate::prekeys::Publication;
 use crate::time::UnixSeconds;
 use alloc::vec::Vec;
-use core::convert::Infallible;
 use rand_core::CryptoRng;
 
 impl Messenger {
@@ -18,27 +19,44 @@ impl Messenger {
     /// after an upload that was lost, and after strangers have fetched every prekey.
     ///
     /// # Errors
-    /// [`StepError::NotSaved`]; nothing has changed.
+    /// [`StepError`]; nothing has changed.
     pub fn maintain(
         &mut self,
         now: UnixSeconds,
         server_has: &[u32],
         rng: &mut impl CryptoRng,
-    ) -> Result<Unsaved<'_, Publication>, StepError<Infallible>> {
-        if !self.is_saved() {
-            return Err(StepError::NotSaved);
-        }
+    ) -> Result<Unsaved<'_, Publication>, StepError<Suspicion>> {
+        self.check_step()?;
         self.progress = Progress::Stepping;
+        self.forget_old_prekeys(self.time(now));
         let publication = self.device.inner.replenish(now, server_has, rng);
         let mut step = Step { is_device_changed: true, ..Step::default() };
         self.end_old(now, &mut step);
         Ok(self.hand_out(publication, step, now))
     }
 
+    /// Takes note that the server has taken the publication, as [`Device::upload_succeeded`](crate::Device::upload_succeeded)
+    /// does. Until then its prekeys are offered again.
+    ///
+    /// # Errors
+    /// [`StepError`]; nothing has changed.
+    pub fn mark_published(&mut self, now: UnixSeconds) -> Result<Unsaved<'_, ()>, StepError<Suspicion>> {
+        self.check_step()?;
+        self.progress = Progress::Stepping;
+        self.device.inner.upload_succeeded();
+        Ok(self.hand_out((), Step { is_device_changed: true, ..Step::default() }, now))
+    }
+
+    /// Returns the ids of the server's list that name no prekey of this device, as
+    /// [`Device::unknown_one_time_prekeys`](crate::Device::unknown_one_time_prekeys) does. Have the server withdraw them.
+    pub fn unknown_one_time_prekeys<'a>(&'a self, server_has: &'a [u32]) -> impl Iterator<Item = u32> + 'a {
+        self.device.unknown_one_time_prekeys(server_has)
+    }
+
     /// Ends what is past its time with every peer.
     fn end_old(&mut self, reading: UnixSeconds, step: &mut Step) {
         let now = self.time(reading);
-        let due = |(id, peer): (&PeerId, &mut crate::durable::Durable<super::PeerRecord>)| {
+        let due = |(id, peer): (&PeerId, &mut Durable<PeerRecord>)| {
             let forgotten = peer.inner.log.forget(now);
             let is_due = peer.inner.has_old_session(now) || !forgotten.is_empty();
             is_due.then_some((*id, forgotten))

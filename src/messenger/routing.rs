@@ -101,9 +101,7 @@ impl Messenger {
     /// # Leaks
     /// Whether the tag is known; if it is not, the number of sessions, and how recently the message's session was heard.
     pub fn route(&mut self, message: &[u8], now: UnixSeconds) -> Result<Route, OpenError> {
-        if !self.is_saved() {
-            return Err(OpenError::NotSaved);
-        }
+        self.check_step()?;
         let id = message_id(message);
         if self.index.is_opened(&id) {
             return Err(self.refuse(Refusal::AlreadyOpened, id, None));

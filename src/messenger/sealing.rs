@@ -155,9 +155,7 @@ impl Messenger {
 
     /// Checks that a message can be sent to this peer.
     pub(super) fn check_peer(&self, peer: &PeerId) -> Result<&PeerRecord, SealError> {
-        if !self.is_saved() {
-            return Err(SealError::NotSaved);
-        }
+        self.check_step()?;
         let record = &self.peers.get(peer).ok_or(SealError::UnknownPeer)?.inner;
         if record.claimed.is_some() { Err(SealError::IdentityChanged) } else { Ok(record) }
     }

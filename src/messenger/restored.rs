@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Stores that were put back to an earlier state: how that is noticed, and the one remedy.
+//!
+//! One round trip after the earlier state, no header of the peer is authentic to it any more, and none of its own to the
+//! peer. So no message shows that a store was put back. Two facts from elsewhere do: a *witness*, the newest
+//! [`generation`](Messenger::generation), kept outside the store; and a *login nonce*, which device and server exchange at
+//! each login.
+
+use super::core::Core;
+use super::error::{NewSession, Suspicion};
+use super::record::State;
+use super::{Messenger, Step};
+use crate::durable::{Progress, StepError, Unsaved};
+use crate::error::DecodeError;
+use crate::prekeys::Publication;
+use crate::time::UnixSeconds;
+use crate::wire::{Full, HANDSHAKE_LEN, Handshake, Reader, Writer};
+use alloc::vec::Vec;
+use core::convert::Infallible;
+use core::time::Duration;
+use rand_core::CryptoRng;
+
+/// Length in bytes of a login nonce.
+pub const LOGIN_NONCE_LEN: usize = 16;
+/// Maximum number of prekeys of a device when it is restored: its one-time prekeys, and the signed ones.
+const OLD_PREKEYS: usize = crate::device::policy::STORED + crate::device::policy::PREVIOUS_SIGNED_PREKEYS + 1;
+const DAY: Duration = Duration::from_secs(86_400);
+
+type LoginNonce = [u8; LOGIN_NONCE_LEN];
+
+/// What the messenger stores about logins and restoring.
+#[derive(Default)]
+pub(super) struct Restored {
+    /// The nonce that the server had at the last login.
+    nonce: Option<LoginNonce>,
+    /// The nonce that was offered to it then. If the server has taken it, that shows at the next login.
+    offered: Option<LoginNonce>,
+    /// When the state was last restored.
+    at: Option<UnixSeconds>,
+    /// The ids of the prekeys that the device had then: a session that one of them makes is on probation.
+    old_prekeys: Vec<u32>,
+}
+
+impl Restored {
+    pub(super) fn stored_len(&self) -> usize {
+        let nonces = [self.nonce, self.offered].iter().flatten().count().saturating_mul(LOGIN_NONCE_LEN);
+        [1 + 1 + 9 + 4, nonces, self.old_prekeys.len().saturating_mul(4)].into_iter().fold(0, usize::saturating_add)
+    }
+
+    pub(super) fn store(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
+        for nonce in [&self.nonce, &self.offered] {
+            writer.u8(u8::from(nonce.is_some()))?;
+            nonce.as_ref().map_or(Ok(()), |nonce| writer.put(nonce))?;
+        }
+        super::stored::store_time(self.at, writer)?;
+        writer.u32(super::stored::len_u32(self.old_prekeys.len())?)?;
+        self.old_prekeys.iter().try_for_each(|id| writer.u32(*id))
+    }
+
+    pub(super) fn load(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let nonce = |reader: &mut Reader<'_>| match reader.flag()? {
+            true => reader.array().copied().map(Some),
+            false => Ok(None),
+        };
+        let mut restored = Self { nonce: nonce(reader)?, offered: nonce(reader)?, ..Self::default() };
+        restored.at = super::stored::load_time(reader)?;
+        let count = reader.u32()?;
+        if usize::try_from(count).map_or(true, |count| count > OLD_PREKEYS) {
+            return Err(DecodeError::Refused);
+        }
+        for _ in 0..count {
+            restored.old_prekeys.push(reader.u32()?);
+        }
+        Ok(restored)
+    }
+}
+
+impl Core {
+    /// Returns whether a first message uses a prekey from before the state was restored, so that it may be a copy of one
+    /// that was opened after the backup.
+    pub(super) fn uses_old_prekey(&self, message: &[u8]) -> bool {
+        let handshake = message.first_chunk::<HANDSHAKE_LEN>().and_then(|bytes| Handshake::parse(bytes).ok());
+        // A one-time prekey alone decides: no copy opens without it.
+        let used = handshake.map(|handshake| handshake.one_time_prekey_id.unwrap_or(handshake.signed_prekey_id));
+        used.is_some_and(|id| self.restored.old_prekeys.contains(&id))
+    }
+}
+
+impl Messenger {
+    /// Compares the store with the witness: the newest [`generation`](Self::generation) that the application has kept
+    /// outside the store, where putting the store back does not lower it. Write the witness after each commit.
+    ///
+    /// A store ahead of the witness has lost the witness' last step in a crash, which is harmless. A store that is behind
+    /// was put back: then the messenger is [`suspect`](Self::suspicion) until
+    /// [`restore_backup`](Self::restore_backup). Load it with 0 as the newest generation to get this far.
+    pub fn check_witness(&mut self, witness: u64) -> Option<Suspicion> {
+        if self.generation() < witness {
+            self.suspicion = Some(Suspicion::Witness);
+        }
+        self.suspicion
+    }
+
+    /// Compares the login nonce that the server has for this device, or `None` if it has none, and returns the one to give
+    /// it in exchange, when it is saved. Call it at each login. Draws 16 bytes from `rng`.
+    ///
+    /// A nonce that is not one of the last two shows that the store was put back, or that the server lies. The messenger is
+    /// then [`suspect`](Self::suspicion) until [`restore_backup`](Self::restore_backup). In the day after that it is not
+    /// compared, so that a lying server causes one renewal a day.
+    ///
+    /// # Errors
+    /// [`StepError::NotSaved`], or [`StepError::Failed`] if the messenger is suspect; the nonce at the server stays.
+    pub fn login(
+        &mut self,
+        server_has: Option<&LoginNonce>,
+        reading: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, LoginNonce>, StepError<Suspicion>> {
+        self.check_step()?;
+        let now = self.time(reading);
+        let Restored { nonce, offered, at, old_prekeys: _ } = &self.core.inner.restored;
+        let is_known = server_has.is_none_or(|server_has| [nonce, offered].contains(&&Some(*server_has)));
+        let is_renewed = at.is_some_and(|at| now.saturating_since(at) < DAY);
+        if !is_known && !is_renewed {
+            self.suspicion = Some(Suspicion::LoginNonce);
+            return Err(StepError::Failed(Suspicion::LoginNonce));
+        }
+        self.progress = Progress::Stepping;
+        let mut offered = [0; LOGIN_NONCE_LEN];
+        rng.fill_bytes(&mut offered);
+        let restored = &mut self.core.inner.restored;
+        (restored.nonce, restored.offered) = (server_has.copied(), Some(offered));
+        Ok(self.hand_out(offered, Step::default(), reading))
+    }
+
+    /// Returns whether the store seems to have been put back to an earlier state, and why. Then nothing is opened or
+    /// sealed, until [`restore_backup`](Self::restore_backup).
+    #[must_use]
+    pub const fn suspicion(&self) -> Option<Suspicion> {
+        self.suspicion
+    }
+
+    /// Renews the messenger after its store was put back: by the user, from a backup, or by somebody else. Returns what to
+    /// upload. The identity stays. Every session is receive-only from then on, so that the next message to each peer begins
+    /// a new one, within the [limits](super::policy::RECOVERIES_A_DAY). The signed prekey and the one-time
+    /// prekeys at the server are new. Sessions that are begun from older ones are on probation for [14
+    /// days](super::policy::OLD_PREKEYS_KEPT).
+    ///
+    /// Have the server withdraw all one-time prekeys that it lists before it takes these.
+    ///
+    /// # Errors
+    /// [`StepError::NotSaved`]; nothing has changed.
+    ///
+    /// # Security
+    /// Messages that were opened after the backup may be opened again, and those of its time that a thief of the backup has
+    /// can be read by him. Whoever puts back both the store and the witness goes unnoticed, until the peers' silence for [a
+    /// week](super::policy::SILENCE) begins new sessions.
+    pub fn restore_backup(
+        &mut self,
+        reading: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Publication>, StepError<Infallible>> {
+        if !self.is_saved() {
+            return Err(StepError::NotSaved);
+        }
+        self.progress = Progress::Stepping;
+        let now = self.time(reading);
+        let restored = &mut self.core.inner.restored;
+        restored.at = Some(now);
+        restored.old_prekeys = self.device.inner.prekey_ids().take(OLD_PREKEYS).collect();
+        let device = &mut self.device.inner;
+        // None of the old ones is offered once more: each may have been used after the backup.
+        device.upload_succeeded();
+        device.rotate(reading, rng);
+        let publication = device.replenish(reading, &[], rng);
+        let mut step = Step { is_device_changed: true, ..Step::default() };
+        for (id, peer) in &mut self.peers {
+            let record = &mut peer.inner;
+            if record.sessions.is_empty() {
+                continue;
+            }
+            record.sessions.iter_mut().for_each(|session| session.state = State::ReceiveOnly);
+            record.recovery = Some(NewSession::Restored);
+            step.peers.insert(*id);
+        }
+        self.suspicion = None;
+        Ok(self.hand_out(publication, step, reading))
+    }
+
+    /// Forgets the old prekeys when their time is over.
+    pub(super) fn forget_old_prekeys(&mut self, now: UnixSeconds) {
+        let restored = &mut self.core.inner.restored;
+        let age = restored.at.map(|at| now.saturating_since(at));
+        if age.is_some_and(|age| age >= super::policy::OLD_PREKEYS_KEPT) {
+            for id in restored.old_prekeys.drain(..) {
+                let _ = self.device.inner.delete_one_time_prekey(id);
+            }
+        }
+    }
+
+    /// Checks that a step is possible.
+    pub(super) const fn check_step(&self) -> Result<(), StepError<Suspicion>> {
+        match self.suspicion {
+            _ if !self.is_saved() => Err(StepError::NotSaved),
+            Some(suspicion) => Err(StepError::Failed(suspicion)),
+            None => Ok(()),
+        }
+    }
+}

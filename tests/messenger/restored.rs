@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Stores that were put back to an earlier state: what shows it, what does not, and that one call puts it right.
+
+use super::user::{DAY, HOUR, User, friends, key};
+use noescrow::Prekey;
+use noescrow::messenger::{Messenger, NewSession, OpenError, Refusal, SealError, Suspicion};
+use std::collections::BTreeSet;
+
+/// Puts the user's store back to `backup`. The server keeps what it has.
+fn put_back(user: &mut User, backup: &super::disk::Disk) {
+    user.disk = backup.clone();
+    user.crash();
+}
+
+fn restore(user: &mut User) {
+    let step = user.messenger.restore_backup(user.now, &mut user.rng).unwrap();
+    let published = step.save(&mut user.disk).unwrap();
+    user.signed_prekey = published.signed_prekey;
+    user.one_time_prekeys = published.one_time_prekeys;
+}
+
+/// A round trip.
+fn talk(alice: &mut User, bob: &mut User) {
+    for text in [b"1", b"2"] {
+        let message = alice.send(bob, text);
+        assert_eq!(bob.open(&message.message).unwrap().payload, text);
+        let message = bob.send(alice, text);
+        assert_eq!(alice.open(&message.message).unwrap().payload, text);
+    }
+}
+
+#[test]
+fn a_store_behind_its_witness_is_suspect_until_restored() {
+    let [mut alice, mut bob] = friends();
+    let backup = bob.disk.clone();
+    talk(&mut alice, &mut bob);
+    let witness = bob.messenger.generation();
+    put_back(&mut bob, &backup);
+    // Control: against its own generation nothing is wrong.
+    let own = bob.messenger.generation();
+    assert_eq!(bob.messenger.check_witness(own), None);
+    assert_eq!(bob.messenger.check_witness(witness), Some(Suspicion::Witness));
+    let peer = bob.peer(&alice);
+    let message = alice.send(&mut bob, b"3");
+    assert_eq!(bob.open(&message.message), Err(OpenError::Suspect(Suspicion::Witness)));
+    assert_eq!(bob.seal(&peer, b""), Err(SealError::Suspect(Suspicion::Witness)));
+    assert!(bob.messenger.maintain(bob.now, &[], &mut bob.rng).is_err());
+    restore(&mut bob);
+    assert_eq!((bob.messenger.suspicion(), bob.messenger.is_saved()), (None, true));
+    assert_eq!(bob.seal(&peer, b""), Err(SealError::NeedsBundle(NewSession::Restored)));
+}
+
+#[test]
+fn a_crash_before_the_witness_is_written_is_harmless() {
+    let [mut alice, mut bob] = friends();
+    let witness = bob.messenger.generation();
+    talk(&mut alice, &mut bob);
+    bob.crash();
+    assert!(bob.messenger.generation() > witness);
+    assert_eq!(bob.messenger.check_witness(witness), None);
+    // Control: one step behind is a rollback.
+    let next = bob.messenger.generation() + 1;
+    assert_eq!(bob.messenger.check_witness(next), Some(Suspicion::Witness));
+}
+
+#[test]
+fn a_store_older_than_asked_for_does_not_load() {
+    let [mut alice, mut bob] = friends();
+    let backup = bob.disk.clone();
+    talk(&mut alice, &mut bob);
+    let (subject, newest) = (bob.messenger.subject(), bob.messenger.generation());
+    let mut load = |disk: &super::disk::Disk| {
+        Messenger::load(&mut disk.clone(), &key(), &subject, newest, &mut bob.rng).map(|_| ())
+    };
+    let rollback = noescrow::error::RestoreError::Rollback;
+    assert_eq!(load(&backup), Err(noescrow::durable::LoadError::Refused(rollback)));
+    // Control.
+    assert_eq!(load(&bob.disk), Ok(()));
+}
+
+fn login(user: &mut User, server: &mut Option<[u8; 16]>, server_saves: bool) -> Result<(), Suspicion> {
+    let step = match user.messenger.login(server.as_ref(), user.now, &mut user.rng) {
+        Ok(step) => step,
+        Err(noescrow::durable::StepError::Failed(suspicion)) => return Err(suspicion),
+        Err(error) => panic!("{error}"),
+    };
+    let offered = step.save(&mut user.disk).unwrap();
+    if server_saves {
+        *server = Some(offered);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_login_nonce_shows_a_store_that_was_put_back() {
+    let (mut bob, mut server) = (User::new(1), None);
+    for server_saves in [true, false, true, true, false, false, true] {
+        // Control: an exchange that got lost on either side is no rollback.
+        assert_eq!(login(&mut bob, &mut server, server_saves), Ok(()));
+    }
+    let backup = bob.disk.clone();
+    assert_eq!(login(&mut bob, &mut server, true), Ok(()));
+    put_back(&mut bob, &backup);
+    // Control: so is a crash between the two.
+    assert_eq!(login(&mut bob, &mut server, true), Err(Suspicion::LoginNonce));
+    bob.crash();
+    assert_eq!(login(&mut bob, &mut server, true), Err(Suspicion::LoginNonce));
+    restore(&mut bob);
+    assert_eq!(login(&mut bob, &mut server, true), Ok(()));
+    assert_eq!(login(&mut bob, &mut server, true), Ok(()));
+}
+
+#[test]
+fn a_server_that_lies_about_the_nonce_causes_one_renewal_a_day() {
+    let mut bob = User::new(1);
+    let mut renewals = 0;
+    for hour in 0..72 {
+        bob.now.0 += HOUR;
+        if login(&mut bob, &mut Some([hour; 16]), false).is_err() {
+            restore(&mut bob);
+            renewals += 1;
+        }
+    }
+    assert_eq!(renewals, 3);
+    // Control: an honest one causes none.
+    let mut server = None;
+    for _ in 0..72 {
+        bob.now.0 += HOUR;
+        assert_eq!(login(&mut bob, &mut server, true), Ok(()));
+    }
+}
+
+#[test]
+fn after_restoring_both_ends_meet_in_a_new_session() {
+    let [mut alice, mut bob] = friends();
+    let backup = bob.disk.clone();
+    talk(&mut alice, &mut bob);
+    let late = alice.send(&mut bob, b"on the old session");
+    put_back(&mut bob, &backup);
+    restore(&mut bob);
+    assert_eq!(bob.refusal(&late.message), Refusal::NoSuchSession);
+    let new = bob.send(&mut alice, b"I was restored");
+    assert_eq!(new.recovers_from, Some(NewSession::Restored));
+    assert_eq!(alice.open(&new.message).unwrap().payload, b"I was restored");
+    talk(&mut alice, &mut bob);
+    assert_eq!(alice.send(&mut bob, b"").session, new.session);
+    // Control: without restoring, Bob would send what Alice cannot open.
+    let [mut alice, mut bob] = friends();
+    let backup = bob.disk.clone();
+    talk(&mut alice, &mut bob);
+    put_back(&mut bob, &backup);
+    let message = bob.send(&mut alice, b"");
+    assert!(alice.open(&message.message).is_err());
+}
+
+#[test]
+fn a_copy_of_an_old_first_message_gets_no_content_after_restoring() {
+    let mut bob = User::new(1);
+    let mut alice = User::new(2);
+    let peer = alice.add("bob");
+    let hello = alice.seal_with(&peer, b"hello", bob.bundle()).unwrap();
+    let backup = bob.disk.clone();
+    let of_alice = bob.open(&hello.message).unwrap().peer;
+    bob.seal(&of_alice, b"secret").unwrap();
+    put_back(&mut bob, &backup);
+    restore(&mut bob);
+    let opened = bob.open(&hello.message).unwrap();
+    assert!(opened.is_on_probation);
+    assert!(matches!(bob.seal(&opened.peer, b"secret"), Err(SealError::NeedsBundle(_))));
+    // Control: a first message with a new prekey is answered.
+    let hello = alice.seal_with(&peer, b"hello", bob.bundle()).unwrap();
+    assert!(!bob.open(&hello.message).unwrap().is_on_probation);
+    assert!(bob.seal(&opened.peer, b"content").is_ok());
+}
+
+#[test]
+fn restoring_issues_no_prekey_twice() {
+    let mut bob = User::new(1);
+    let ids = |bob: &User| -> BTreeSet<u32> { bob.one_time_prekeys.iter().map(Prekey::id).collect() };
+    let backup = bob.disk.clone();
+    let before = ids(&bob);
+    let signed = bob.signed_prekey.id();
+    put_back(&mut bob, &backup);
+    // Control: without restoring, those that the server does not list are offered again, although they may be used.
+    let offered = bob.messenger.maintain(bob.now, &[], &mut bob.rng).unwrap().save(&mut bob.disk).unwrap();
+    assert!(offered.one_time_prekeys.iter().any(|prekey| before.contains(&prekey.id())));
+    put_back(&mut bob, &backup);
+    bob.wait(DAY);
+    restore(&mut bob);
+    assert!(!bob.one_time_prekeys.is_empty() && ids(&bob).is_disjoint(&before));
+    assert_ne!(bob.signed_prekey.id(), signed);
+    // The old ones are kept for mail on its way, and deleted after two weeks.
+    let old: Vec<u32> = before.iter().copied().collect();
+    assert_eq!(bob.messenger.unknown_one_time_prekeys(&old).count(), 0);
+    bob.wait(14 * DAY);
+    assert_eq!(bob.messenger.unknown_one_time_prekeys(&old).count(), old.len());
+}
+
+/// The limit: neither side can tell, and a week of silence is what ends it.
+#[test]
+fn one_round_trip_after_a_backup_no_message_shows_that_it_was_put_back() {
+    let [mut alice, mut bob] = friends();
+    let backup = bob.disk.clone();
+    talk(&mut alice, &mut bob);
+    put_back(&mut bob, &backup);
+    let (of_alice, of_bob) = (bob.peer(&alice), alice.peer(&bob));
+    for _ in 0..3 {
+        let to_bob = alice.seal(&of_bob, b"to bob").unwrap();
+        let to_alice = bob.seal(&of_alice, b"to alice").unwrap();
+        assert_eq!(bob.refusal(&to_bob.message), Refusal::NoSuchSession);
+        assert_eq!(alice.refusal(&to_alice.message), Refusal::NoSuchSession);
+    }
+    assert_eq!(alice.messenger.needs_bundle(&of_bob, alice.now), Ok(None));
+    assert_eq!(bob.messenger.needs_bundle(&of_alice, bob.now), Ok(None));
+    for user in [&mut alice, &mut bob] {
+        user.wait(7 * DAY);
+    }
+    let message = alice.send(&mut bob, b"after a week");
+    assert_eq!(message.recovers_from, Some(NewSession::Silence));
+    bob.open(&message.message).unwrap();
+    talk(&mut alice, &mut bob);
+    // Control: before Alice has a newer chain of Bob's, the same number with another message shows it.
+    let backup = bob.disk.clone();
+    let message = bob.send(&mut alice, b"1");
+    alice.open(&message.message).unwrap();
+    put_back(&mut bob, &backup);
+    let other = bob.send(&mut alice, b"2");
+    assert_eq!(alice.refusal(&other.message), Refusal::ForkSuspected);
+}
+
+#[test]
+fn prekeys_of_a_lost_upload_are_offered_until_they_are_published() {
+    let mut bob = User::new(1);
+    let first: BTreeSet<u32> = bob.one_time_prekeys.iter().map(Prekey::id).collect();
+    let offered = |bob: &mut User, server_has: &[u32]| -> BTreeSet<u32> {
+        let step = bob.messenger.maintain(bob.now, server_has, &mut bob.rng).unwrap();
+        step.save(&mut bob.disk).unwrap().one_time_prekeys.iter().map(Prekey::id).collect()
+    };
+    assert_eq!(offered(&mut bob, &[]), first);
+    bob.restart();
+    assert_eq!(offered(&mut bob, &[]), first);
+    // Control: when they are published, and then handed out, new ones are made.
+    bob.messenger.mark_published(bob.now).unwrap().save(&mut bob.disk).unwrap();
+    bob.now.0 += DAY;
+    let second = offered(&mut bob, &[]);
+    assert!(!second.is_empty() && second.is_disjoint(&first));
+}
+
+#[test]
+fn a_forgotten_peer_leaves_no_row_and_no_index() {
+    let [mut alice, mut bob] = friends();
+    let (peer, subjects) = (alice.peer(&bob), alice.disk.subjects().len());
+    let message = bob.send(&mut alice, b"1");
+    let step = alice.messenger.forget(&peer, alice.now).unwrap();
+    let ended = step.batch().unwrap().ended;
+    assert_eq!(ended.len(), 2);
+    step.save(&mut alice.disk).unwrap();
+    for _ in 0..2 {
+        assert_eq!((alice.disk.subjects().len(), alice.messenger.peers().count()), (subjects - 2, 0));
+        assert!(alice.messenger.peer_named(b"bob").is_none() && alice.messenger.peer_of(&bob.identity()).is_none());
+        assert_eq!(alice.refusal(&message.message), Refusal::NoSuchSession);
+        alice.restart();
+    }
+    // Control: a new first message of the same identity is a stranger's.
+    let of_alice = bob.peer(&alice);
+    let hello = bob.seal_with(&of_alice, b"again", alice.bundle()).unwrap();
+    assert!(alice.open(&hello.message).unwrap().is_new_identity);
+}
