@@ -21,6 +21,8 @@ mod recovery;
 mod refusals;
 #[path = "messenger/restored.rs"]
 mod restored;
+#[path = "messenger/schedules.rs"]
+mod schedules;
 #[path = "messenger/sessions.rs"]
 mod sessions;
 #[path = "messenger/trust.rs"]
