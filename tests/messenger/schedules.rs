@@ -5,6 +5,8 @@
 
 use super::disk::Disk;
 use super::user::{DAY, HOUR, MINUTE, User, friends, key};
+use noescrow::Prekey;
+use noescrow::durable::Subject;
 use noescrow::messenger::policy::SESSIONS_OF_A_PEER;
 use noescrow::messenger::{Control, Messenger, OpenError, Opened, Refusal, SealError};
 use proptest::prelude::*;
@@ -82,12 +84,13 @@ struct World {
     shown: [BTreeMap<u32, u32>; 2],
 }
 
+type Stored = (Disk, Subject, Prekey, Vec<Prekey>);
+
 /// Two friends, made once.
-static FRIENDS: LazyLock<Vec<(Disk, noescrow::durable::Subject, noescrow::Prekey, Vec<noescrow::Prekey>)>> =
-    LazyLock::new(|| {
-        let of = |user: User| (user.disk, user.messenger.subject(), user.signed_prekey, user.one_time_prekeys);
-        friends().into_iter().map(of).collect()
-    });
+static FRIENDS: LazyLock<Vec<Stored>> = LazyLock::new(|| {
+    let of = |user: User| (user.disk, user.messenger.subject(), user.signed_prekey, user.one_time_prekeys);
+    friends().into_iter().map(of).collect()
+});
 
 fn user(side: usize) -> User {
     let (mut disk, subject, signed_prekey, one_time_prekeys) = FRIENDS[side].clone();
@@ -170,13 +173,14 @@ impl World {
             Err(error) => return Err(format!("text {:?} does not open: {error}", message.text)),
         };
         let peer = receiver.peer(sender);
-        let Opened { payload, control, is_on_probation, .. } = opened;
+        let Opened { payload, control, is_on_probation, ends_probation, .. } = opened;
         match (control, message.text) {
             (None, Some(text)) if payload == text.to_be_bytes() => *self.shown[to].entry(text).or_default() += 1,
             (Some(_), None) => {}
             other => return Err(format!("opened as another message: {other:?}")),
         }
-        if !is_on_probation {
+        // A probe alone moves no sender from a session that it has from the peer.
+        if !is_on_probation && (control.is_none() || ends_probation) {
             self.knows[to] = self.knows[to].max(message.restored);
         }
         if control == Some(Control::Probe) {
@@ -205,9 +209,9 @@ impl World {
         // Five sessions are kept, this message's among the first that end.
         let has_ended = matches!(reason, Refusal::NoSuchSession | Refusal::SessionEnded);
         let began_since = self.begun - message.begun;
-        // A first message made the same session twice, before the sender was restored and after. Its probe shows that.
-        let is_fork = message.text.is_none() && message.restored > 0;
-        is_unaware || is_fork || (has_ended && began_since + 1 >= u32::try_from(SESSIONS_OF_A_PEER).unwrap())
+        // A probe may be for a session that the receiver has no more, or that the sender has made twice.
+        let is_probe = message.text.is_none() && self.restored != [0, 0];
+        is_unaware || is_probe || (has_ended && began_since + 1 >= u32::try_from(SESSIONS_OF_A_PEER).unwrap())
     }
 
     /// Takes the message at `at` from the mail to a side.
