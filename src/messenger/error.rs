@@ -171,7 +171,8 @@ pub enum SealError {
     NoProbation,
     /// There is nothing authentic to report about this message.
     NoReceipt,
-    /// The last receipt to this peer is less than [an hour](super::policy::RECEIPT_INTERVAL) old.
+    /// The last receipt to this peer, or the last probe on this session, is less than [an
+    /// hour](super::policy::RECEIPT_INTERVAL) old.
     TooSoon {
         /// When the next one is permitted.
         until: UnixSeconds,
@@ -307,7 +308,7 @@ impl fmt::Display for SealError {
             Self::IdentityTaken => f.write_str("another peer has this identity"),
             Self::NoProbation => f.write_str("no session on probation"),
             Self::NoReceipt => f.write_str("no authentic fact to report"),
-            Self::TooSoon { until } => write!(f, "no other receipt before {until}"),
+            Self::TooSoon { until } => write!(f, "no other message of this kind before {until}"),
             Self::Bundle(error) => error.fmt(f),
             Self::Session(error) => error.fmt(f),
             Self::Stored(error) => error.fmt(f),

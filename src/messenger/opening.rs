@@ -270,7 +270,7 @@ impl Messenger {
                 }
             }
             ends_probation = peer.note_answer(&session.inner, prefix.epoch);
-            peer.note_probe(&at.session, &prefix);
+            peer.note_probe(&at.session, &prefix, now);
             is_on_probation = peer.session(&at.session).is_some_and(|session| session.state == State::Probation);
             peer.note_opened(&at.session, prefix.heard, now);
             let forgotten = peer.log.enter(&message_id, &tag, now);

@@ -35,6 +35,8 @@ pub const RECOVERIES_A_DAY: usize = 4;
 /// Number of new sessions that this layer demands in a day with all peers. Each fetches a bundle, and so uses up another
 /// device's prekey.
 pub const ALL_RECOVERIES_A_DAY: u32 = 100;
+/// Time between two probes on one session.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(HOUR);
 /// Time between two receipts to one peer.
 pub const RECEIPT_INTERVAL: Duration = Duration::from_secs(HOUR);
 /// Time for which prekeys are kept that are older than the last restoring: as long as a signed prekey after its

@@ -5,6 +5,7 @@
 
 use super::error::SealError;
 use super::index::SessionAt;
+use super::policy::PROBE_INTERVAL;
 use super::prefix::{Kind, Prefix};
 use super::record::{PeerRecord, Probe, SessionRecord, State};
 use super::routing::{Loaded, Route, Target};
@@ -31,7 +32,8 @@ impl Messenger {
     /// Seals a probe for the session on probation: a message without content that demands an answer. When the answer
     /// comes, messages are sent on that session, by both sides.
     ///
-    /// It shows the peer that this device is there, so send it only if the user writes to this peer, or at a time that the
+    /// One probe [an hour](super::policy::PROBE_INTERVAL) can be sealed for a session, so that two applications do not go
+    /// on probing and answering each other. It shows the peer that this device is there, so send it only if the user writes to this peer, or at a time that the
     /// peer's message did not choose (attack G11).
     ///
     /// # Errors
@@ -46,7 +48,13 @@ impl Messenger {
         let record = self.check_peer(peer)?;
         let session = record.on_probation().ok_or(SealError::NoProbation)?;
         let at = SessionAt { peer: *peer, session: session.id };
-        let epoch = session.probe.map_or(record.next_epoch(), |probe| probe.epoch.max(record.next_epoch()));
+        let time = self.time(now);
+        let next = session.probe.filter(|probe| probe.at <= time).map(|probe| probe.at.saturating_add(PROBE_INTERVAL));
+        if let Some(next) = next.filter(|next| *next > time) {
+            return Err(SealError::TooSoon { until: now.saturating_add(next.saturating_since(time)) });
+        }
+        // The answer to an earlier probe is one to this, too.
+        let epoch = session.probe.map_or(record.next_epoch(), |probe| probe.epoch);
         let prefix = Prefix { kind: Kind::Probe, epoch, heard: record.heard };
         self.seal_on(at, prefix, Payload::default(), loaded, now, rng)
     }
@@ -81,7 +89,7 @@ impl PeerRecord {
     /// Takes note of what a message that is opened on the session `id` proposes, if it is a probe. The epoch is adopted if
     /// this side has begun the session, nothing but probes was opened on it, and it is the one on which this side sends. So
     /// a probe moves a sender to no other session than its own newest one.
-    pub(super) fn note_probe(&mut self, id: &[u8; 32], prefix: &Prefix) {
+    pub(super) fn note_probe(&mut self, id: &[u8; 32], prefix: &Prefix, now: UnixSeconds) {
         let is_sending = self.sending().is_some_and(|session| session.id == *id);
         let limit = self.highest_epoch.saturating_add(super::policy::EPOCH_JUMP);
         let Some(session) = self.session_mut(id).filter(|session| session.state == State::Live) else { return };
@@ -89,7 +97,7 @@ impl PeerRecord {
         session.probe = None;
         if prefix.kind == Kind::Probe && is_sending && is_probed_only && prefix.epoch <= limit {
             session.epoch = session.epoch.max(prefix.epoch);
-            session.probe = Some(Probe { epoch: session.epoch, step: 0 });
+            session.probe = Some(Probe { epoch: session.epoch, step: 0, at: now });
             self.highest_epoch = self.highest_epoch.max(prefix.epoch);
         }
     }

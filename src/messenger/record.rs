@@ -79,6 +79,8 @@ pub(super) struct Probe {
     pub(super) epoch: u32,
     /// The number of the session's receiving steps before the probe. Only a message that answers our key takes another.
     pub(super) step: u32,
+    /// When it was sealed.
+    pub(super) at: UnixSeconds,
 }
 
 /// What a session is for.
@@ -259,7 +261,10 @@ impl PeerRecord {
             })
         };
         let sessions = self.sessions.iter_mut();
-        let of_sessions = sessions.flat_map(|session| session.succeeded_at.iter_mut().chain([&mut session.heard_at]));
+        let of_sessions = sessions.flat_map(|session| {
+            let probe = session.probe.as_mut().map(|probe| &mut probe.at);
+            session.succeeded_at.iter_mut().chain([&mut session.heard_at]).chain(probe)
+        });
         let handshakes = self.handshakes.0.iter_mut().flatten().chain(self.recoveries.0.iter_mut().flatten());
         let handshakes = handshakes.chain(&mut self.awaiting_since).chain(&mut self.receipt_at);
         before(&mut of_sessions.chain(handshakes).chain([&mut self.active_at]))

@@ -217,7 +217,7 @@ impl Messenger {
                 self.index.remove_session(record);
                 record.observe(&session.inner, session.ledger.generation());
                 if kind == Kind::Probe {
-                    record.probe = Some(Probe { epoch, step: session.inner.ratchet.double.step });
+                    record.probe = Some(Probe { epoch, step: session.inner.ratchet.double.step, at: now });
                 }
                 self.index.enter_session(at.peer, record);
             }

@@ -19,7 +19,7 @@ use crate::wire::{Full, IDENTITY_LEN, Reader, Writer};
 use alloc::vec::Vec;
 
 /// Length in bytes of a session's record without opening id, tags and header keys.
-const SESSION_LEN: usize = 32 + 8 + 4 + 1 + 1 + 4 + 1 + 9 + 4 + 1 + 8 + 9 + 1 + 1;
+const SESSION_LEN: usize = 32 + 8 + 4 + 1 + 1 + 4 + 1 + 9 + 4 + 1 + 8 + 17 + 1 + 1;
 
 impl State {
     const fn code(self) -> u8 {
@@ -127,10 +127,11 @@ impl SessionRecord {
             writer.put(id)?;
         }
         writer.u64(self.heard_at.0)?;
-        let Probe { epoch, step } = self.probe.unwrap_or(Probe { epoch: 0, step: 0 });
+        let Probe { epoch, step, at } = self.probe.unwrap_or(Probe { epoch: 0, step: 0, at: UnixSeconds(0) });
         writer.u8(u8::from(self.probe.is_some()))?;
         writer.u32(epoch)?;
         writer.u32(step)?;
+        writer.u64(at.0)?;
         writer.u8(len_u8(self.tags.len())?)?;
         self.tags.iter().try_for_each(|tag| writer.put(tag))?;
         writer.u8(len_u8(self.header_keys.len())?)?;
@@ -151,7 +152,8 @@ impl SessionRecord {
             opening_id: if reader.flag()? { Some(*reader.array()?) } else { None },
             heard_at: UnixSeconds(reader.u64()?),
             probe: {
-                let (is_there, probe) = (reader.flag()?, Probe { epoch: reader.u32()?, step: reader.u32()? });
+                let is_there = reader.flag()?;
+                let probe = Probe { epoch: reader.u32()?, step: reader.u32()?, at: UnixSeconds(reader.u64()?) };
                 is_there.then_some(probe)
             },
             tags: Vec::new(),

@@ -99,9 +99,12 @@ fn an_ordinary_message_answers_a_probe_too() {
     alice.open(&first.message).unwrap();
     // The first probe's answer is lost, and Alice sends another one.
     for _ in 0..2 {
-        let probe = probe(&mut alice, &of_bob).unwrap();
-        bob.open(&probe.message).unwrap();
+        let message = probe(&mut alice, &of_bob).unwrap();
+        bob.open(&message.message).unwrap();
         bob.seal(&of_alice, b"lost").unwrap();
+        let until = noescrow::UnixSeconds(alice.now.0 + HOUR);
+        assert_eq!(probe(&mut alice, &of_bob), Err(SealError::TooSoon { until }));
+        alice.now = until;
     }
     let answer = bob.seal(&of_alice, b"hi").unwrap();
     assert!(alice.open(&answer.message).unwrap().ends_probation);
