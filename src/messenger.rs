@@ -1,6 +1,118 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Messenger`]: a device, its peers and their sessions. Bytes and facts go in, decisions come out: which session a
-//! message belongs to, on which one to send, when a new one is needed.
+//! message belongs to, on which one to send, when a new one is needed, and what to save.
+//!
+//! A step has three parts. Ask which session it needs, and load it; make the step; save what it has changed. Nothing is
+//! released before it is saved, as in [`durable`](crate::durable), which also shows what a [`Store`] does.
+//!
+//! ```
+//! use noescrow::messenger::{Messenger, OpenError, Trust};
+//! use noescrow::durable::{CommitError, Store};
+//! use noescrow::{Bundle, Device, StorageKey, UnixSeconds};
+//! # use noescrow::durable::{Batch, CommitAction, Row, RowName, Subject};
+//! # use rand_chacha::rand_core::SeedableRng;
+//! # use std::collections::BTreeMap;
+//! # #[derive(Default)]
+//! # struct Database(BTreeMap<(Subject, RowName), Vec<u8>>);
+//! # impl Store for Database {
+//! #     type Error = std::io::Error;
+//! #     fn load(&mut self, subject: &Subject) -> Result<Vec<Row>, Self::Error> {
+//! #         let rows = self.0.iter().filter(|((of, _), _)| of == subject);
+//! #         Ok(rows.map(|((_, name), sealed)| Row { name: *name, sealed: sealed.clone() }).collect())
+//! #     }
+//! #     fn commit(&mut self, batch: Batch) -> Result<(), CommitError<Self::Error>> {
+//! #         match batch.commit_action(|subject| self.0.get(&(*subject, RowName::CORE))) {
+//! #             CommitAction::AlreadyCommitted => return Ok(()),
+//! #             CommitAction::Stale => return Err(CommitError::Stale),
+//! #             CommitAction::Write => {}
+//! #         }
+//! #         for ended in &batch.ended {
+//! #             self.0.retain(|(of, _), _| of != ended);
+//! #         }
+//! #         for change in &batch.changes {
+//! #             for name in &change.deleted {
+//! #                 self.0.remove(&(change.subject, *name));
+//! #             }
+//! #             for row in &change.rows {
+//! #                 self.0.insert((change.subject, row.name), row.sealed.clone());
+//! #             }
+//! #         }
+//! #         Ok(())
+//! #     }
+//! # }
+//! # let (mut rng, now) = (rand_chacha::ChaCha20Rng::seed_from_u64(0), UnixSeconds(1_800_000_000));
+//! # let (mut alices_store, mut bobs_store) = (Database::default(), Database::default());
+//! # let bobs_key = StorageKey::new([8; 32]);
+//! // Once. `now` is the time, `rng` a generator, and the two stores are databases.
+//! let key = StorageKey::new([7; 32]);
+//! let alice = Messenger::new(Device::generate(now, &mut rng), &key, &mut rng);
+//! let mut alice = alice.save(&mut alices_store).map_err(CommitError::from)?;
+//! # let bob = Messenger::new(Device::generate(now, &mut rng), &bobs_key, &mut rng);
+//! # let mut bob = bob.save(&mut bobs_store).map_err(CommitError::from)?;
+//!
+//! // Each day: Bob uploads his prekeys, and the server hands out bundles.
+//! let published = bob.maintain(now, &[], &mut rng)?.save(&mut bobs_store).map_err(CommitError::from)?;
+//! # let (identity, signed_prekey) = (published.identity, published.signed_prekey);
+//! # let bundle = Bundle::new(identity, signed_prekey, published.one_time_prekeys.first().cloned())?;
+//!
+//! // Alice writes. If a session is needed, she fetches Bob's bundle.
+//! let peer = alice.add_peer(b"bob", None, now, &mut rng)?.save(&mut alices_store).map_err(CommitError::from)?;
+//! let step = if alice.needs_bundle(&peer, now)?.is_some() {
+//!     alice.seal_with_bundle(&peer, b"hello", bundle, now, &mut rng)?
+//! } else {
+//!     let loaded = alice.route_to(&peer)?.load(&mut alices_store)?;
+//!     alice.seal(&peer, b"hello", loaded, now, &mut rng)?
+//! };
+//! let hello = step.save(&mut alices_store).map_err(CommitError::from)?.message;
+//!
+//! // Bob opens whatever arrives, and acknowledges it when it is saved.
+//! let opened = match bob.route(&hello, now) {
+//!     Ok(route) => {
+//!         let loaded = route.load(&mut bobs_store)?;
+//!         bob.open(&hello, loaded, now)?.save(&mut bobs_store).map_err(CommitError::from)?
+//!     }
+//!     Err(OpenError::Deferred { until }) => panic!("leave it at the server until {until}"),
+//!     Err(error) => panic!("refused: acknowledge it, and follow the remedy of {error:?}"),
+//! };
+//! assert_eq!((&opened.payload[..], opened.is_new_identity), (&b"hello"[..], true));
+//!
+//! // Bob answers, and so accepts the stranger's identity on first use.
+//! let loaded = bob.route_to(&opened.peer)?.load(&mut bobs_store)?;
+//! let reply = bob.seal(&opened.peer, b"hi", loaded, now, &mut rng)?.save(&mut bobs_store).map_err(CommitError::from)?;
+//! assert_eq!(bob.peer(&opened.peer).map(|peer| peer.trust), Some(Trust::FirstUse));
+//!
+//! // After a restart, everything is there.
+//! let mut alice = Messenger::load(&mut alices_store, &key, &alice.subject(), alice.generation(), &mut rng)?;
+//! let loaded = alice.route(&reply.message, now)?.load(&mut alices_store)?;
+//! let opened = alice.open(&reply.message, loaded, now)?.save(&mut alices_store).map_err(CommitError::from)?;
+//! assert_eq!((opened.peer, &opened.payload[..]), (peer, &b"hi"[..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What an application does
+//!
+//! | it sees | it does |
+//! |---|---|
+//! | [`OpenError::Refused`] | acknowledges the message; follows [`Refusal::remedy`] |
+//! | [`OpenError::Deferred`] | leaves the message at the server |
+//! | [`CommitError::Stale`](crate::durable::CommitError::Stale) | loads the messenger again: another process has saved a step |
+//! | [`SealError::NeedsBundle`] | fetches the peer's bundle for [`seal_with_bundle`](Messenger::seal_with_bundle) |
+//! | [`SealError::IdentityChanged`] | asks the user, then [`accept_identity`](Messenger::accept_identity) |
+//! | [`Opened::is_new_identity`] | shows a stranger; if it is a known person with a new device, [`claim_identity`](Messenger::claim_identity) |
+//! | [`Opened::is_on_probation`] | when the user writes, [`seal_probe`](Messenger::seal_probe) |
+//! | [`Control::Probe`] | sends a message, or [`seal_answer`](Messenger::seal_answer) |
+//! | [`Messenger::suspicion`] | tells the user; [`restore_backup`](Messenger::restore_backup) |
+//!
+//! # What it does not do
+//!
+//! It performs no I/O, reads no clock, and sends nothing by itself. It does not sync the devices of one person: each has a
+//! messenger of its own, and is a peer of its own to others. Groups are the application's.
+//!
+//! spec/messenger.md has the rules, the bounds, the bytes and the limits.
+//!
+//! # Leaks
+//! To whom it writes, a server learns from the mailbox. Of the layer's own decisions it sees first messages, which begin
+//! sessions, and the sizes of messages without content, unless the application pads all alike.
 
 mod core;
 mod error;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The stored form of a peer's record (spec/messenger.md §8). Its core has everything except the log, which is in pages.
+//! The stored form of a peer's record (spec/messenger.md §11). Its core has everything except the log, which is in pages.
 
 use super::error::NewSession;
 use super::log::Log;
