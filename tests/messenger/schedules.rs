@@ -64,8 +64,6 @@ struct Message {
     knows: u32,
     /// How often the sender was restored.
     restored: u32,
-    /// How many sessions had been begun.
-    begun: u32,
 }
 
 struct World {
@@ -120,8 +118,8 @@ impl World {
     }
 
     fn post(&mut self, from: usize, bytes: Vec<u8>, text: Option<u32>) {
-        let (knows, restored, begun) = (self.knows[from], self.restored[from], self.begun);
-        self.mail[1 - from].push(Message { bytes, text, knows, restored, begun });
+        let (knows, restored) = (self.knows[from], self.restored[from]);
+        self.mail[1 - from].push(Message { bytes, text, knows, restored });
     }
 
     fn send(&mut self, from: usize, begin: bool) -> Result<(), String> {
@@ -206,12 +204,12 @@ impl World {
     fn may_fail(&self, to: usize, message: &Message, reason: Refusal) -> bool {
         // The sender did not know that the receiver was restored.
         let is_unaware = message.knows < self.restored[to];
-        // Five sessions are kept, this message's among the first that end.
-        let has_ended = matches!(reason, Refusal::NoSuchSession | Refusal::SessionEnded);
-        let began_since = self.begun - message.begun;
+        // Five sessions are kept. With the first one, there are more.
+        let has_ended = matches!(reason, Refusal::NoSuchSession | Refusal::SessionEnded)
+            && self.begun >= u32::try_from(SESSIONS_OF_A_PEER).unwrap();
         // A probe may be for a session that the receiver has no more, or that the sender has made twice.
         let is_probe = message.text.is_none() && self.restored != [0, 0];
-        is_unaware || is_probe || (has_ended && began_since + 1 >= u32::try_from(SESSIONS_OF_A_PEER).unwrap())
+        is_unaware || is_probe || has_ended
     }
 
     /// Takes the message at `at` from the mail to a side.
