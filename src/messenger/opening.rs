@@ -13,8 +13,9 @@ use super::{Messenger, PeerId, Step, policy};
 use crate::durable::{Durable, Ledger, Progress, Received, Row, Unsaved, message_id};
 use crate::error::{AcceptError, DecodeError, DecryptError};
 use crate::identity::Identity;
+use crate::primitives::RustCrypto;
 use crate::session::{Session, split_body};
-use crate::snapshot::{self, PEER_ID_LEN, PEER_ROW, Place, Revision, RowName};
+use crate::snapshot::{self, PEER_ID_LEN, PEER_ROW, Place, Revision, RowName, SealingKeys};
 use crate::time::UnixSeconds;
 use crate::wire::routing_tag;
 use alloc::vec::Vec;
@@ -313,7 +314,8 @@ impl Messenger {
         // A function of the session, so that opening draws nothing, under the storage key, so that it shows nothing.
         let place = Place { kind: PEER_ROW, subject: &self.core.inner.subject, name: RowName::CORE };
         let none = Revision { generation: 0, writer: [0; 16] };
-        let keyed = snapshot::salt_now(&self.key, &place, none, &session.id());
+        let keys = SealingKeys::derive(&RustCrypto, &self.key);
+        let keyed = snapshot::salt_now(&keys, &place, none, &session.id());
         let id = PeerId(keyed.first_chunk::<PEER_ID_LEN>().copied().unwrap_or_default());
         self.add_peer_record(id, &[], Some(identity), Trust::Unknown, now);
         step.peers.insert(id);
