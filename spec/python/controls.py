@@ -16,6 +16,7 @@ from noescrow import (
     identity,
     labels,
     mlkem,
+    policy,
     primitives,
     sparse,
     stored_device,
@@ -154,7 +155,7 @@ ALL = [
         "transcript",
         lambda right: lambda a, b, *rest: right(b, a, *rest),
     ),
-    Control("replay-record", "the replay record forgets", "first_messages", client, "Signed", _forgetful),
+    Control("replay-record", "the replay record forgets", "first_messages", policy, "Signed", _forgetful),
     # §8 and §9.
     _value(
         "no-mixing", "header keys without a share of the post-quantum root", "epochs", double, "mix", lambda _, nhk: nhk

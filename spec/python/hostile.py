@@ -5,7 +5,7 @@ import copy
 import dataclasses
 import random
 
-from noescrow import client, errors, primitives, wire
+from noescrow import client, errors, policy, primitives, wire
 from noescrow.triple import Triple, seal
 from noescrow.wire import BraidMessage, Header
 
@@ -82,7 +82,7 @@ def outcome(action):
         return type(error).__name__
 
 
-def _mutated(own: client.OwnPrekey, **fields) -> None:
+def _mutated(own: policy.OwnPrekey, **fields) -> None:
     own.prekey = dataclasses.replace(own.prekey, **fields)
 
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from noescrow import client, errors, identity, mlkem, prekeys, primitives, stored_device, stored_session
+from noescrow import client, errors, identity, mlkem, policy, prekeys, primitives, stored_device, stored_session
 
 
 class Difference(Exception):
@@ -126,6 +126,16 @@ def optional(event: dict, **results) -> dict:
     return {name: result for name, result in results.items() if name in event}
 
 
+def time_of(event: dict) -> int:
+    """A time is a number, or 8 bytes if a number of JSON cannot hold it."""
+    now = event["now"]
+    return now if isinstance(now, int) else int.from_bytes(bytes.fromhex(now), "big")
+
+
+def bounds_of(event: dict) -> policy.Bounds:
+    return policy.Bounds(**event.get("capacity", {}))
+
+
 def grouped(digits: str) -> str:
     return " ".join(digits[i : i + 5] for i in range(0, 60, 5))
 
@@ -197,7 +207,7 @@ class Replay:
         return bytes.fromhex(event["bytes"] if "bytes" in event else self.events[event["of"]][name])
 
     def do_device(self, event: dict, draws: Draws) -> dict:
-        device = self.devices[event["device"]] = client.Device.generate(event["now"], draws)
+        device = self.devices[event["device"]] = client.Device.generate(time_of(event), draws, bounds_of(event))
         return {"identity": device.identity.to_bytes(), "signed_prekey": device.bundle().signed.to_bytes()}
 
     def do_publish(self, event: dict, draws: Draws) -> dict:
@@ -206,7 +216,30 @@ class Replay:
         return {"one_time_prekeys": [prekey.to_bytes().hex() for prekey in made]}
 
     def do_rotate(self, event: dict, draws: Draws) -> dict:
-        return {"signed_prekey": self.devices[event["device"]].rotate(event["now"], draws).to_bytes()}
+        return {"signed_prekey": self.devices[event["device"]].rotate(time_of(event), draws).to_bytes()}
+
+    def do_maintain(self, event: dict, draws: Draws) -> dict:
+        device = self.devices[event["device"]]
+        before = device.ids
+        upload = device.maintain(time_of(event), event["server_has"], draws)
+        offered = sorted(upload.one_time, key=lambda prekey: prekey.id)
+        signed = [upload.signed] if upload.signed else []
+        uploaded = b"".join(prekey.to_bytes() for prekey in signed + offered)
+        results = {"offered": [prekey.id for prekey in offered], "deleted": sorted(before - device.ids)}
+        results["uploaded_sha256"] = primitives.sha256(uploaded)
+        return results | ({"rotated": True} if upload.signed else {})
+
+    def do_make(self, event: dict, draws: Draws) -> dict:
+        device = self.devices[event["device"]]
+        before = device.ids
+        made = device.one_time_prekey(time_of(event), draws)
+        return {"made": made.id, "deleted": sorted(before - device.ids)}
+
+    def do_delete(self, event: dict, draws: Draws) -> dict:
+        device = self.devices[event["device"]]
+        before = device.ids
+        device.delete(time_of(event))
+        return {"deleted": sorted(before - device.ids)}
 
     def do_initiate(self, event: dict, draws: Draws) -> dict:
         bundle, plaintext, ad = (bytes.fromhex(event[name]) for name in ("bundle", "plaintext", "associated_data"))
@@ -267,7 +300,9 @@ class Replay:
         if event["kind"] == "session":
             self.sessions[event["name"]] = stored_session.restore_session(data, key, subject, event["newest"])
         else:
-            self.devices[event["name"]] = stored_device.restore_device(data, key, subject, event["newest"])
+            self.devices[event["name"]] = stored_device.restore_device(
+                data, key, subject, event["newest"], bounds_of(event)
+            )
         return {}
 
     def numbers(self, event: dict) -> dict:
@@ -307,7 +342,7 @@ INPUTS = set(
     "at do why step draws values refused device session kind name expiry count bundle now chunk_size plaintext "
     "associated_data of bytes storage_key generation newest subject local_identity local_id remote_identity remote_id "
     "scanned identity expected_identity control min_padded_len "
-    "role secret ratchet_key ratchet_secret context".split()
+    "role secret ratchet_key ratchet_secret context capacity server_has".split()
 )
 """Members that are not results; some are the results of other events."""
 

@@ -52,9 +52,9 @@ def _purposes(do: str, draws: list[bytes], steps: bool) -> list[dict]:
                 entry = {"for": ("signing seed", "IK private key", "X25519 private key")[min(at, 2)]}
             case _, 4:
                 entry = {"for": "id"}
-            case "publish" | "rotate", 32:
+            case "publish" | "rotate" | "maintain" | "make", 32:
                 entry = {"for": "X25519 private key"}
-            case "device" | "publish" | "rotate", 64:
+            case "device" | "publish" | "rotate" | "maintain" | "make", 64:
                 entry = {"for": "KEM seed"}
             case _, 8:
                 entry, after_salt = {"for": "salt", "step": "DR-E0"}, True
@@ -161,7 +161,7 @@ class Stage:
             self.pass_on(b, a)
         return a, b
 
-    def put(self, name: str, state: client.Session | client.Device | bytes, refused: str | None = None, why: str = "", of: str = "") -> dict:
+    def put(self, name: str, state: client.Session | client.Device | bytes, refused: str | None = None, why: str = "", of: str = "", **more) -> dict:
         """Restores a state that the scenario made; `bytes` are a state of the session or device called `of`."""
         kind = "device" if (of or name) in self.replay.devices and (of or name) not in self.replay.sessions else "session"
         if isinstance(state, (client.Session, client.Device)):
@@ -175,7 +175,7 @@ class Stage:
             owner = state if isinstance(state, client.Device) else self.device_of(of or name)
             number, subject = snapshot.DEVICE, snapshot.subject_of_device(owner)
         sealed = snapshot.seal(number, encoded, STORAGE_KEY, 1, subject)
-        return self.restore(kind, name, sealed, subject, refused=refused, why=why)
+        return self.restore(kind, name, sealed, subject, refused=refused, why=why, **more)
 
     def restore(self, kind: str, name: str, data: bytes, subject: bytes, newest: int = 0, key: bytes = STORAGE_KEY, **more) -> dict:
         return self.play("restore", kind=kind, name=name, storage_key=key, newest=newest, subject=subject, bytes=data, **more)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """§6 and §10: a device, and the sessions that it initiates and accepts."""
 
-import copy
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from . import curve, errors, handshake, labels
 from .identity import Identity, SafetyNumber
-from .prekeys import ONE_TIME, SIGNED, Bundle, Prekey, PrivatePrekey
+from .policy import DeviceState, OwnPrekey, Signed, remove
+from .prekeys import Bundle, Prekey
 from .primitives import Rng, sha256
 from .triple import Opened, Triple, on_a_copy
 from .wire import CLEAR_LEN, FIRST, HANDSHAKE_LEN, ClearPart, Message
@@ -127,140 +127,11 @@ def opening_id(data: bytes) -> bytes | None:
     return sha256(data[:HANDSHAKE_LEN]) if has_handshake else None
 
 
-@dataclass
-class OwnPrekey:
-    """A private prekey, and the digest of its description."""
-
-    prekey: PrivatePrekey
-    digest: bytes
-
-
-NEVER, LISTED, MISSING = 0, 1, 2
-
-
-@dataclass
-class OneTime(OwnPrekey):
-    seen: int = NEVER
-    """Whether the server has listed it."""
-    since: int = 0
-
-
-@dataclass
-class Signed(OwnPrekey):
-    since: int = 0
-    """When it was made, or replaced."""
-    has_last_resort: bool = True
-    replay: list[bytes] = field(default_factory=list)
-
-
-@dataclass
-class Clock:
-    """PP-7."""
-
-    now: int
-    claim: tuple[int, int] | None = None
-    """A reading, and what the clock said then."""
-
-    def read(self, reading: int):
-        """Returns how stored times change."""
-        if self.claim and self.claim[0] == reading:
-            return lambda time: time
-        if abs(reading - self.now) <= labels.CLOCK_STEP:
-            self.now, self.claim = max(self.now, reading), None
-            return lambda time: time
-        is_later = reading > self.now
-        if self.claim and self.claim[0] <= reading and (self.claim[0] > self.now) == is_later:
-            claimed, base = self.claim
-            waited = reading - claimed
-            if waited < labels.CLOCK_STEP:
-                return lambda time: time
-            if waited <= labels.LIFETIME:
-                confirmed = self.now = claimed + labels.CLOCK_STEP
-                self.claim = (reading, confirmed) if reading > confirmed else None
-                if is_later:
-                    return lambda time: time + claimed - base if time >= base else time
-                return lambda time: min(time, confirmed)
-        if is_later:
-            self.now += labels.CLOCK_STEP
-        self.claim = reading, self.now
-        return lambda time: time
-
-
-def _remove(prekeys: list, at: int) -> None:
-    """§11.6: the last one takes the place of the one that is deleted."""
-    prekeys[at] = prekeys[-1]
-    prekeys.pop()
-
-
 def replay_entry(ephemeral_key: bytes) -> bytes:
     return sha256(ephemeral_key)[: labels.REPLAY_ENTRY_LEN]
 
 
-@dataclass
-class Device:
-    signing_seed: bytes
-    dh_private: bytes
-    clock: Clock
-    offered_at: int
-    left: int
-    counted_at: int
-    signed: Signed
-    previous: list[Signed] = field(default_factory=list)
-    one_time: list[OneTime] = field(default_factory=list)
-
-    @classmethod
-    def generate(cls, now: int, rng: Rng = os.urandom) -> "Device":
-        seed, dh_private = rng(32), rng(32)
-        prekey = PrivatePrekey.generate(SIGNED, now + labels.LIFETIME, set(), rng)
-        signed = Signed(prekey, sha256(prekey.described().description), now)
-        return cls(seed, dh_private, Clock(now), now, labels.MADE_A_DAY, now, signed)
-
-    @property
-    def identity(self) -> Identity:
-        return Identity.certify(self.signing_seed, self.dh_private)
-
-    @property
-    def _signed(self) -> list[Signed]:
-        return [self.signed, *self.previous]
-
-    @property
-    def _ids(self) -> set[int]:
-        return {own.prekey.id for own in (*self._signed, *self.one_time)}
-
-    def _read_clock(self, now: int) -> int:
-        """The expiry of a prekey that is made now."""
-        correct = self.clock.read(now)
-        self.offered_at, self.counted_at = correct(self.offered_at), correct(self.counted_at)
-        for signed in self._signed:
-            signed.since = correct(signed.since)
-        for own in self.one_time:
-            own.since = correct(own.since) if own.seen == MISSING else 0
-        return min(max(now, self.clock.now), self.clock.now + labels.ABSENCE) + labels.LIFETIME
-
-    def one_time_prekey(self, now: int, rng: Rng = os.urandom) -> Prekey:
-        """PP-1.3 for one prekey, without PP-2."""
-        expiry = self._read_clock(now)
-        prekey = PrivatePrekey.generate(ONE_TIME, expiry, self._ids, rng)
-        published = prekey.published(self.signing_seed)
-        if all(own.seen != NEVER for own in self.one_time):
-            self.offered_at = self.clock.now
-        self.one_time.append(OneTime(prekey, sha256(published.description)))
-        self.left = max(0, self.left - 1)
-        return published
-
-    def rotate(self, now: int, rng: Rng = os.urandom) -> Prekey:
-        """PP-5."""
-        expiry = self._read_clock(now)
-        prekey = PrivatePrekey.generate(SIGNED, expiry, self._ids, rng)
-        published = prekey.published(self.signing_seed)
-        self.signed.since = self.clock.now
-        if len(self.previous) == labels.MAX_PREVIOUS:
-            oldest = min(range(len(self.previous)), key=lambda at: self.previous[at].since)
-            _remove(self.previous, oldest)
-        self.previous.append(self.signed)
-        self.signed = Signed(prekey, sha256(published.description), self.clock.now)
-        return published
-
+class Device(DeviceState):
     def bundle(self, one_time: Prekey | None = None) -> Bundle:
         return Bundle(self.identity, self.signed.prekey.published(self.signing_seed), one_time)
 
@@ -306,7 +177,7 @@ class Device:
                 raise errors.PrekeyGone
             if replay_entry(clear.ephemeral_key) in signed.replay:
                 raise errors.Repeated
-            if len(signed.replay) >= labels.REPLAY_RECORD:
+            if len(signed.replay) >= self.bounds.replay_record:
                 raise errors.ReplayRecordFull
         # HS-R2
         curve.check_torsion(clear.ephemeral_key)
@@ -327,9 +198,6 @@ class Device:
 
     def safety_number(self, remote: Identity) -> SafetyNumber:
         return SafetyNumber.of(self.identity, remote)
-
-    def duplicate(self) -> "Device":
-        return copy.deepcopy(self)
 
 
 @dataclass
@@ -363,6 +231,6 @@ class Pending:
 
     def _use_up(self) -> None:
         if self.one_time:
-            _remove(self.device.one_time, self.device.one_time.index(self.one_time))
+            remove(self.device.one_time, self.device.one_time.index(self.one_time))
         else:
             self.signed.replay.append(self.entry)

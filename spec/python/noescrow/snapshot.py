@@ -2,7 +2,8 @@
 """§11, with the stored forms of §12 and §13: the sealed form, and the parts of a state."""
 
 from . import errors, labels, primitives
-from .client import Device, OneTime, OwnPrekey, Session
+from .client import Device, Session
+from .policy import OneTime, OwnPrekey
 from .prekeys import ONE_TIME, PrivatePrekey
 from .primitives import expand, hmac
 from .wire import Reader, u8, u32, u64

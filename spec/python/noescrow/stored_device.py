@@ -2,7 +2,8 @@
 """§11: what is stored of a device, and its invariants."""
 
 from . import errors, labels
-from .client import MISSING, Clock, Device, Signed
+from .client import Device
+from .policy import MISSING, Bounds, Clock, Signed
 from .prekeys import SIGNED
 from .primitives import sha256
 from .snapshot import (
@@ -27,24 +28,24 @@ def snapshot_device(device: Device, key: bytes, generation: int) -> bytes:
     return seal(DEVICE, device_state(device), key, generation, subject_of_device(device))
 
 
-def restore_device(snapshot: bytes, key: bytes, subject: bytes, newest: int = 0) -> Device:
-    return read_device(unseal(DEVICE, snapshot, key, newest, subject))
+def restore_device(snapshot: bytes, key: bytes, subject: bytes, newest: int = 0, bounds: Bounds | None = None) -> Device:
+    return read_device(unseal(DEVICE, snapshot, key, newest, subject), bounds or Bounds())
 
 
-def read_device(state: bytes) -> Device:
+def read_device(state: bytes, bounds: Bounds) -> Device:
     reader = Reader(state)
     seed, dh_private, now = reader.take(32), reader.take(32), reader.u64()
     clock = Clock(now, (reader.u64(), reader.u64()) if reader.flag() else None)
     times = reader.u64(), reader.u32(), reader.u64()
     signed, count = _read_signed(reader), reader.u32()
-    if count > labels.MAX_PREVIOUS:
+    if count > bounds.previous:
         raise errors.Refused
     previous = [_read_signed(reader) for _ in range(count)]
     parts = read_parts(reader)
     one_time = [prekey for name, prekey in parts if name[0] == ONE_TIME_PREKEY]
     if [name[0] for name, _ in parts] != sorted(name[0] for name, _ in parts) or any(name[0] < 3 for name, _ in parts):
         raise errors.Refused
-    device = Device(seed, dh_private, clock, *times, signed, previous, one_time)
+    device = Device(seed, dh_private, clock, *times, signed, previous, one_time, bounds)
     _read_replay([part for part in parts if part[0][0] == REPLAY], [signed, *previous])
     _check_device(device)
     return device
@@ -57,7 +58,6 @@ def _read_replay(parts: list, signed: list[Signed]) -> None:
         # All pages but the last are full.
         require(record is not None and len(record) == PAGE * page)
         record += entries
-        require(len(record) <= labels.REPLAY_RECORD)
 
 
 def device_state(device: Device) -> bytes:
@@ -101,6 +101,7 @@ def _check_device(device: Device) -> None:
         if not signed.has_last_resort:
             require(signed.prekey.kem_seed == bytes(64))
             require(not signed.replay)
-    require(len(device.one_time) <= labels.STORED)
+    require(len(device.one_time) <= device.bounds.stored)
+    require(all(len(signed.replay) <= device.bounds.replay_record for signed in (device.signed, *device.previous)))
     kept = [prekey for prekey in own if prekey.prekey.kem_seed != bytes(64)]
     require(all(prekey.digest == sha256(prekey.prekey.described().description) for prekey in kept))

@@ -4,7 +4,7 @@
 import copy
 from dataclasses import replace
 
-from noescrow import client, labels, primitives, snapshot, stored_device
+from noescrow import client, labels, policy, primitives, snapshot, stored_device
 from noescrow.wire import u8, u32
 from stage import Stage
 
@@ -58,8 +58,8 @@ def devices() -> Stage:
     entries = lambda count: lambda d: setattr(d.signed, "replay", [primitives.sha256(u32(i))[:16] for i in range(count)])
     case("SN-2.35", "a full record", entries(labels.REPLAY_RECORD), None)
     case("SN-2.35", "one entry too many", entries(labels.REPLAY_RECORD + 1))
-    case("SN-2.31", "a claim whose base is not the clock's", lambda d: setattr(d, "clock", client.Clock(d.clock.now, (9_000_000, d.clock.now - 1))))
-    case("SN-2.31", "a claim", lambda d: setattr(d, "clock", client.Clock(d.clock.now, (9_000_000, d.clock.now))), None)
+    case("SN-2.31", "a claim whose base is not the clock's", lambda d: setattr(d, "clock", policy.Clock(d.clock.now, (9_000_000, d.clock.now - 1))))
+    case("SN-2.31", "a claim", lambda d: setattr(d, "clock", policy.Clock(d.clock.now, (9_000_000, d.clock.now))), None)
     case("SN-2.31", "a budget above a day's", lambda d: setattr(d, "left", 145))
     case("SN-2.31", "a day's budget", lambda d: setattr(d, "left", 144), None)
     for seen, since, refused in ((3, 0, R), (0, 1, R), (1, 1, R), (2, 1, None), (1, 0, None), (2, 0, None)):
@@ -89,9 +89,9 @@ def _bundle_of(device: client.Device, signed, one_time) -> bytes:
     return device.identity.to_bytes() + published[0] + (u8(1) + published[1] if one_time else u8(0))
 
 
-def _another(signed: client.Signed, number: int) -> client.Signed:
+def _another(signed: policy.Signed, number: int) -> policy.Signed:
     prekey = replace(signed.prekey, id=number)
-    return client.Signed(prekey, primitives.sha256(prekey.described().description))
+    return policy.Signed(prekey, primitives.sha256(prekey.described().description))
 
 
 def _device_parts(stage: Stage, good: client.Device) -> None:
