@@ -132,11 +132,11 @@ class DeviceState:
     bounds: Bounds = field(default_factory=Bounds)
 
     @classmethod
-    def generate(cls, now: int, rng: Rng = os.urandom, bounds: Bounds | None = None):
+    def generate(cls, now: int, rng: Rng = os.urandom):
         seed, dh_private = rng(32), rng(32)
         prekey = PrivatePrekey.generate(SIGNED, after(now, labels.LIFETIME), set(), rng)
         signed = Signed(prekey, sha256(prekey.described().description), now)
-        return cls(seed, dh_private, Clock(now), now, labels.MADE_A_DAY, now, signed, bounds=bounds or Bounds())
+        return cls(seed, dh_private, Clock(now), now, labels.MADE_A_DAY, now, signed)
 
     @property
     def identity(self) -> Identity:
@@ -196,7 +196,7 @@ class DeviceState:
     def one_time_prekey(self, reading: int, rng: Rng = os.urandom) -> Prekey | None:
         """Makes a one-time prekey, as an operation of its own, if there is space for it."""
         made_at = self._read_clock(reading)
-        return self._make(made_at, rng).published(self.signing_seed) if self._make_room() else None
+        return self._make(made_at, rng) if self._make_room() else None
 
     def _mark(self, listed: set[int]) -> None:
         now = self.clock.now
@@ -236,13 +236,14 @@ class DeviceState:
         remove(self.one_time, next(at for at, own in enumerate(self.one_time) if own is oldest))
         return True
 
-    def _make(self, made_at: int, rng: Rng) -> PrivatePrekey:
+    def _make(self, made_at: int, rng: Rng) -> Prekey:
         prekey = PrivatePrekey.generate(ONE_TIME, after(made_at, labels.LIFETIME), self.ids, rng)
         if all(own.seen != NEVER for own in self.one_time):
             self.offered_at = self.clock.now
-        self.one_time.append(OneTime(prekey, sha256(prekey.described().description)))
+        published = prekey.published(self.signing_seed)
+        self.one_time.append(OneTime(prekey, sha256(published.description)))
         self.left = max(0, self.left - 1)
-        return prekey
+        return published
 
     def _rotation_is_due(self, made_at: int) -> bool:
         """PP-5."""
