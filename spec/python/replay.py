@@ -207,7 +207,7 @@ class Replay:
         return bytes.fromhex(event["bytes"] if "bytes" in event else self.events[event["of"]][name])
 
     def do_device(self, event: dict, draws: Draws) -> dict:
-        device = self.devices[event["device"]] = client.Device.generate(time_of(event), draws, bounds_of(event))
+        device = self.devices[event["device"]] = client.Device.generate(time_of(event), draws)
         return {"identity": device.identity.to_bytes(), "signed_prekey": device.bundle().signed.to_bytes()}
 
     def do_publish(self, event: dict, draws: Draws) -> dict:

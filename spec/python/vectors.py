@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from scenes import braid, braid_failures, chains, device_states, epochs, handshakes, keys, sealing, session_states
+from scenes import braid, braid_failures, chains, device_states, epochs, handshakes, keys, policy, sealing, session_states
 
-MODULES = (keys, handshakes, chains, braid, braid_failures, epochs, sealing, session_states, device_states)
+MODULES = (keys, handshakes, chains, braid, braid_failures, epochs, sealing, session_states, device_states, policy)
 ALL = [scene for module in MODULES for scene in module.ALL]
 
 

@@ -2,6 +2,7 @@
 //! An event's inputs and outputs, and the words for refusals.
 
 use super::json::{Event, hex, unhex};
+use noescrow::UnixSeconds;
 use noescrow::error::{
     AcceptError, DecodeError, DecryptError, EncryptError, InitiateError, RestoreError, SafetyNumberError,
 };
@@ -31,6 +32,21 @@ impl Act<'_> {
 
     pub fn number(&mut self, key: &str) -> Result<u64, String> {
         self.required(key)?.as_u64().ok_or_else(|| format!("{key} is no number"))
+    }
+
+    /// A time: a number, or 8 bytes if a number of JSON cannot hold it.
+    pub fn time(&mut self, key: &str) -> Result<UnixSeconds, String> {
+        match self.asked.get(key) {
+            Some(Value::String(_)) => Ok(UnixSeconds(u64::from_be_bytes(self.array(key)?))),
+            _ => self.number(key).map(UnixSeconds),
+        }
+    }
+
+    /// Ids of prekeys.
+    pub fn ids(&mut self, key: &str) -> Result<Vec<u32>, String> {
+        let list = self.required(key)?.as_array().ok_or_else(|| format!("{key} is no list"))?;
+        let ids: Option<Vec<u32>> = list.iter().map(|id| id.as_u64()?.try_into().ok()).collect();
+        ids.ok_or_else(|| format!("{key} are no ids"))
     }
 
     pub fn bytes(&mut self, key: &str) -> Result<Vec<u8>, String> {

@@ -3,6 +3,7 @@
 
 use super::act::Act;
 use super::draws::Source;
+use super::policy::restore_limited;
 use super::stage::{Device, Digests, Session, Stage, find};
 use super::stored;
 use noescrow::error::DecodeError;
@@ -48,6 +49,13 @@ impl<G: Source> Stage<G> {
                     .map(|session| self.sessions.insert(name.clone(), session).is_some()),
                 Digests::session(name),
             ),
+            "device" if act.asked.contains_key("capacity") => {
+                let capacity = act.required("capacity")?;
+                let part = |key: &str| capacity[key].as_u64().ok_or_else(|| format!("a capacity without {key}"));
+                let capacity = [part("stored")?, part("replay_record")?, part("previous")?];
+                let restored = restore_limited(capacity, recorder, &mut snapshot, &key, &subject, newest)?;
+                (restored.map(|device| self.limited.insert(name.clone(), device).is_some()), Digests::device(name))
+            }
             "device" => (
                 Device::restore_in_place(recorder, &mut snapshot, &key, &subject, newest)
                     .map(|device| self.devices.insert(name.clone(), device).is_some()),

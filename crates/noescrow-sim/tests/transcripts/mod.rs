@@ -10,6 +10,7 @@ mod forge;
 mod handshake;
 pub mod json;
 mod keeping;
+mod policy;
 mod refusals;
 mod safety;
 mod snapshots;
@@ -32,7 +33,7 @@ type Making = Stage<draws::Seeded>;
 
 /// Files whose hostile messages and impossible states another implementation made, `spec/python/vectors.py`: only their
 /// inputs come from there, and the crate computes every output anew.
-pub const SCENES: [&str; 18] = [
+pub const SCENES: [&str; 19] = [
     "ages",
     "braid_codewords",
     "braid_encoders",
@@ -47,6 +48,7 @@ pub const SCENES: [&str; 18] = [
     "messages",
     "new_chains",
     "numbers",
+    "policy",
     "replay_record",
     "sealing",
     "session_states",

@@ -5,10 +5,11 @@
 use super::act::Act;
 use super::draws::{Listed, Seeded, Source};
 use super::json::{Event, Transcript, hex};
+use super::policy::Limited;
 use super::values::{Performed, named, performed, purposes};
 use super::watched::{CurrentStep, Watched};
 use noescrow::error::AcceptError;
-use noescrow::hazmat::{self, device_state, session_state};
+use noescrow::hazmat::{self, session_state};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Bundle, ChunkSize, Identity, InitiateOptions, Payload, Sealed, Secret, UnixSeconds, device, session};
 use noescrow_audit::Tape;
@@ -23,12 +24,14 @@ pub(super) type Device = device::Device<Watched>;
 pub(super) type Session = session::Session<Watched>;
 
 pub struct Stage<G> {
-    source: G,
+    pub(super) source: G,
     tape: Tape,
     recorders: BTreeMap<String, Watched>,
     /// The step that was taken last within the current event.
     pub(super) step: Rc<Cell<&'static str>>,
     pub(super) devices: BTreeMap<String, Device>,
+    /// Devices with little memory. No name is in both.
+    pub(super) limited: BTreeMap<String, Limited>,
     pub(super) sessions: BTreeMap<String, Session>,
     /// Messages and snapshots by the event that made them.
     made: BTreeMap<u64, Vec<u8>>,
@@ -65,6 +68,7 @@ impl<G: Source> Stage<G> {
             recorders: BTreeMap::new(),
             step: Rc::default(),
             devices: BTreeMap::new(),
+            limited: BTreeMap::new(),
             sessions: BTreeMap::new(),
             made: BTreeMap::new(),
             events: vec![],
@@ -85,6 +89,9 @@ impl<G: Source> Stage<G> {
             "device" => self.device(&mut act),
             "publish" => self.publish(&mut act),
             "rotate" => self.rotate(&mut act),
+            "maintain" => self.maintain(&mut act),
+            "make" => self.make(&mut act),
+            "delete" => self.delete(&mut act),
             "initiate" => self.initiate(&mut act),
             "accept" => self.accept(&mut act),
             "send" => self.send(&mut act),
@@ -111,7 +118,7 @@ impl<G: Source> Stage<G> {
             }
         }
         if let Some(name) = digests.device {
-            act.put("device_sha256", digest(&device_state(find(&mut self.devices, &name)?)));
+            act.put("device_sha256", digest(&self.state_of_device(&name)?));
         }
         let draws = self.source.end()?;
         if !draws.is_empty() {
@@ -195,7 +202,7 @@ impl<G: Source> Stage<G> {
     }
 
     fn device(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let (name, now) = (act.text("device")?, UnixSeconds(act.number("now")?));
+        let (name, now) = (act.text("device")?, act.time("now")?);
         let recorder = self.recorder(&name);
         let device = Device::generate_with(recorder, now, &mut self.source);
         act.put_bytes("identity", &device.identity().to_bytes());
@@ -211,13 +218,6 @@ impl<G: Source> Stage<G> {
         let published = device.publish(count, now, &mut self.source).map_err(|error| error.to_string())?;
         let prekeys = published.one_time_prekeys.iter().map(|prekey| json!(hex(&prekey.to_bytes())));
         act.put("one_time_prekeys", prekeys.collect::<Vec<Value>>());
-        Ok(Digests::device(name))
-    }
-
-    fn rotate(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let (name, now) = (act.text("device")?, UnixSeconds(act.number("now")?));
-        let prekey = find(&mut self.devices, &name)?.rotate(now, &mut self.source);
-        act.put_bytes("signed_prekey", &prekey.to_bytes());
         Ok(Digests::device(name))
     }
 

@@ -248,7 +248,7 @@ impl Named {
 
 /// The purpose of each draw of an event, by its length, with the step that draws it.
 pub fn purposes(kind: &str, lens: &[usize], operations: &[Performed]) -> Vec<(String, &'static str)> {
-    if ["device", "publish", "rotate"].contains(&kind) {
+    if ["device", "publish", "rotate", "maintain", "make"].contains(&kind) {
         let purpose = |(at, len): (usize, &usize)| match (at, len) {
             (0, 32) => "signing seed",
             (1, 32) if lens[0] == 32 => "IK private key",
