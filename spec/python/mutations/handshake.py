@@ -42,11 +42,6 @@ MUTANTS = [
         ("KS-4.2", "a foreign ratchet key is not checked", "curve.check_torsion(ratchet_key)", "ratchet_key"),
     ),
     *of(
-        "policy.py",
-        ("HS-R1.2", "one previous signed prekey", "            self.previous.append(replaced)\n", "            self.previous = [replaced]\n"),
-        ("HS-R7.4", "the others move up", "    prekeys[at] = prekeys[-1]\n    prekeys.pop()\n", "    prekeys.pop(at)\n"),
-    ),
-    *of(
         "handshake.py",
         ("HS-I2", "an expired one-time prekey is used", "        one_time = None\n    # HS-I3", "        pass\n    # HS-I3"),
         ("HS-I2", "an expired one-time prekey refuses the bundle", "        one_time = None\n    # HS-I3", "        raise errors.Expired\n    # HS-I3"),
