@@ -103,6 +103,7 @@ MUTANTS = [
         ("PP-5.3", "whatever has space", " labels.EMERGENCY_ROTATION_INTERVAL) and has_space", " labels.EMERGENCY_ROTATION_INTERVAL)"),
         ("PP-5.3", "without any record", "is_nearly_full = bound > 0 and len", "is_nearly_full = len"),
         ("PP-5", "a replaced prekey keeps its time", "        replaced.since = now\n", ""),
+        ("PP-4", "a new signed prekey empties the record", "        replaced.since = now\n", "        replaced.since, replaced.replay = now, []\n"),
         ("PP-5", "replaced at the reading", "        replaced.since = now\n", "        replaced.since = made_at\n"),
         ("PP-5", "made at the reading", "self.signed = Signed(prekey, sha256(published.description), now)", "self.signed = Signed(prekey, sha256(published.description), made_at)"),
         ("PP-5", "the id is drawn after", _REPLACE + _SPACE, _SPACE + _REPLACE),

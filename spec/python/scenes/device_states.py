@@ -76,10 +76,11 @@ def devices() -> Stage:
     case("SN-2.33", "no last-resort key, and a replay record", lambda d: (forgotten(d.previous[0]), d.previous[0].replay.append(bytes(16))))
     gone = copy.deepcopy(good)
     forgotten(gone.previous[0])
+    gone.clock = policy.Clock(2 * labels.LIFETIME)
     late = [stage.initiate(f"Late {i}", _bundle_of(good, good.previous[0], one_time)) for i, one_time in enumerate((None, good.one_time[0]))]
-    stage.put("Bob", gone, why="PP-6.2: the last-resort key of a previous signed prekey is deleted")
+    stage.put("Bob", gone, why="PP-6.2: the last-resort key of a previous signed prekey is deleted; all prekeys have expired")
     stage.accept("never", late[0], refused="prekey gone", why="HS-R1.4: its KEM seed has been deleted")
-    stage.accept("B late", late[1], why="HS-R1.4: with a one-time prekey it is not needed")
+    stage.accept("B late", late[1], why="HS-R1.4: with a one-time prekey it is not needed; PP-3: nor a valid one")
     _device_parts(stage, good)
     return stage
 

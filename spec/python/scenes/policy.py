@@ -205,7 +205,7 @@ def _rotate(stage: Stage) -> None:
     case("absent", "PP-5.2: a signed prekey", (NOW + 3 * DAY - 1, "PP-5.2: it expires a week after this reading"), (NOW + 3 * DAY, "PP-5.2: a second less"), since=NOW, expiry=NOW + 10 * DAY - 1)
     case("too far", "PP-5.2: a signed prekey", (NOW, "PP-5.2: its expiry is beyond"), (NOW, "PP-5: the same reading once more"), since=NOW, expiry=NOW + BEYOND + 1)
     day = NOW - DAY
-    case("seven", "PP-5.3: a record with 7 of 9 entries", (NOW, "PP-5.3: a second before it is a day old"), (NOW + 1, "PP-5.3: it is a day old"), since=day + 1, entries=7)
+    case("seven", "PP-5.3: a record with 7 of 9 entries", (NOW, "PP-5.3: a second before it is a day old"), (NOW + 1, "PP-5.3: it is a day old; PP-4: its record stays"), since=day + 1, entries=7)
     case("six", "PP-5.3: a record with 6 of 9 entries", (NOW, "PP-5.3: it is not nearly full"), since=day, entries=6)
     two = [_signed(2, NOW - 14 * DAY + 1), _signed(3, NOW - DAY)]
     case("no space", "PP-5.3: there is no space for a previous one", (NOW, "PP-5.3: the oldest is not due"), previous=two, since=day, entries=9)
