@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`AsyncSqliteStore`]: the same store on a thread of its own.
+
+use crate::blocking::SqliteStore;
+use crate::database::Database;
+use crate::error::Error;
+use crate::messages::{self, InboxMessage, OutboxMessage};
+use crate::options::Options;
+use crate::schema;
+use noescrow::UnixSeconds;
+use noescrow::durable::{AsyncStore, Batch, CommitError, MESSAGE_ID_LEN, Row, Subject};
+use rusqlite::Connection;
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// [`SqliteStore`] for asynchronous programs: its connection has a thread of its own, which does one thing after the
+/// other. It needs no runtime. A clone uses the same connection.
+///
+/// A future that is dropped does not stop what it began: the commit may happen or not. Saving the step again finds out.
+#[derive(Clone)]
+pub struct AsyncSqliteStore {
+    connection: tokio_rusqlite::Connection,
+    database: Arc<Mutex<Database>>,
+}
+
+impl AsyncSqliteStore {
+    /// Opens the database at `path`, or makes it, as [`Options::open`] does.
+    ///
+    /// # Errors
+    /// [`Error`], as [`Options::open`].
+    pub async fn open(path: impl AsRef<Path> + Send, options: Options) -> Result<Self, Error> {
+        let path = path.as_ref().to_owned();
+        let options = options.at(&path);
+        let connection = tokio_rusqlite::Connection::open(path).await?;
+        let database = connection.call(move |connection| options.prepare(connection)).await.map_err(flat)?;
+        Ok(Self { connection, database: Arc::new(Mutex::new(database)) })
+    }
+
+    /// Uses the connection on its thread.
+    async fn call<T: Send + 'static>(
+        &self,
+        function: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.connection.call(function).await.map_err(flat)
+    }
+
+    /// Returns [`SqliteStore::generation`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn generation(&mut self) -> Result<u64, Error> {
+        self.call(schema::generation).await
+    }
+
+    /// Returns [`SqliteStore::subjects`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn subjects(&mut self) -> Result<Vec<Subject>, Error> {
+        self.call(|connection| Database::subjects(connection)).await
+    }
+
+    /// Returns [`SqliteStore::inbox`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn inbox(&mut self, limit: usize) -> Result<Vec<InboxMessage>, Error> {
+        self.call(move |connection| messages::inbox(connection, limit)).await
+    }
+
+    /// Calls [`SqliteStore::remove_from_inbox`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn remove_from_inbox(&mut self, message_id: &[u8; MESSAGE_ID_LEN]) -> Result<bool, Error> {
+        let message_id = *message_id;
+        self.call(move |connection| messages::remove(connection, &message_id)).await
+    }
+
+    /// Returns [`SqliteStore::outbox`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn outbox(&mut self, limit: usize) -> Result<Vec<OutboxMessage>, Error> {
+        self.call(move |connection| messages::outbox(connection, limit)).await
+    }
+
+    /// Calls [`SqliteStore::acknowledge`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn acknowledge(&mut self, message_id: &[u8; MESSAGE_ID_LEN]) -> Result<bool, Error> {
+        let message_id = *message_id;
+        self.call(move |connection| messages::acknowledge(connection, &message_id)).await
+    }
+
+    /// Returns [`SqliteStore::opened_at`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn opened_at(&mut self, message: &[u8]) -> Result<Option<UnixSeconds>, Error> {
+        let message_id = messages::message_id(message);
+        self.call(move |connection| messages::opened_at(connection, &message_id)).await
+    }
+
+    /// Calls [`SqliteStore::forget`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn forget(&mut self, subject: &Subject) -> Result<bool, Error> {
+        let (subject, database) = (*subject, Arc::clone(&self.database));
+        self.call(move |connection| lock(&database, |database| database.forget(connection, &subject))).await
+    }
+
+    /// Calls [`SqliteStore::erase_deleted`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn erase_deleted(&mut self) -> Result<(), Error> {
+        self.call(|connection| Database::erase(connection)).await
+    }
+
+    /// Closes the connection, after everything that was begun. When its last connection is closed, the database is one
+    /// file. A store that is dropped is closed at some later time.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn close(self) -> Result<(), Error> {
+        self.connection.close().await.map_err(|error| match error {
+            tokio_rusqlite::Error::Close((_, error)) | tokio_rusqlite::Error::Error(error) => error.into(),
+            _ => Error::Closed,
+        })
+    }
+}
+
+/// Uses what only the connection's thread uses: nobody waits.
+fn lock<T>(database: &Mutex<Database>, function: impl FnOnce(&mut Database) -> T) -> T {
+    function(&mut database.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn flat(error: tokio_rusqlite::Error<Error>) -> Error {
+    match error {
+        tokio_rusqlite::Error::Error(error) => error,
+        _ => Error::Closed,
+    }
+}
+
+impl From<SqliteStore> for AsyncSqliteStore {
+    fn from(store: SqliteStore) -> Self {
+        let SqliteStore { connection, database } = store;
+        Self { connection: connection.into(), database: Arc::new(Mutex::new(database)) }
+    }
+}
+
+impl AsyncStore for AsyncSqliteStore {
+    type Error = Error;
+
+    async fn load(&mut self, subject: &Subject) -> Result<Vec<Row>, Error> {
+        let subject = *subject;
+        self.call(move |connection| Database::load(connection, &subject)).await
+    }
+
+    async fn commit(&mut self, batch: Batch) -> Result<(), CommitError<Error>> {
+        let database = Arc::clone(&self.database);
+        let commit = move |connection: &mut Connection| lock(&database, |database| database.commit(connection, &batch));
+        // If the thread ended, it is not known how far it came.
+        self.connection.call_raw(commit).await.unwrap_or(Err(CommitError::Unknown(Error::Closed)))
+    }
+}
+
+impl fmt::Debug for AsyncSqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AsyncSqliteStore(..)")
+    }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Database`]: what a connection is used for, by the blocking store and by the asynchronous one.
+
+use crate::error::Error;
+use crate::messages;
+use crate::schema;
+use crate::witness::{HISTORY_LEN, Mark, Witness};
+use noescrow::UnixSeconds;
+use noescrow::durable::{Batch, Change, CommitAction, CommitError, Row, RowName, Subject};
+use noescrow::primitives::{Primitives, RustCrypto};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
+
+/// Everything besides the connection.
+pub(crate) struct Database {
+    pub(crate) witness: Option<Box<dyn Witness>>,
+    pub(crate) clock: fn() -> UnixSeconds,
+}
+
+/// Number of bytes of a core row that go into the history: its head has the revision, and a salt that is a function of
+/// the state.
+const HEAD_LEN: usize = 58;
+
+impl Database {
+    /// Returns all rows of a subject. One query reads one state of the database.
+    pub(crate) fn load(connection: &Connection, subject: &Subject) -> Result<Vec<Row>, Error> {
+        let mut query = connection.prepare_cached("SELECT name, sealed FROM noescrow_row WHERE subject = ?1")?;
+        let rows = query.query_map([subject.to_bytes()], |row| {
+            Ok(Row { name: RowName::from_bytes(row.get(0)?), sealed: row.get(1)? })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    pub(crate) fn subjects(connection: &Connection) -> Result<Vec<Subject>, Error> {
+        let mut query = connection.prepare_cached("SELECT DISTINCT subject FROM noescrow_row ORDER BY subject")?;
+        let subjects = query.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
+        subjects.map(|bytes| subject_of(&bytes?)).collect()
+    }
+
+    pub(crate) fn commit(&mut self, connection: &mut Connection, batch: &Batch) -> Result<(), CommitError<Error>> {
+        let transaction = self.begin(connection).map_err(CommitError::NotCommitted)?;
+        let mark = self.check(&transaction).map_err(CommitError::NotCommitted)?;
+        let (action, mark) = self.write(&transaction, batch, mark).map_err(CommitError::NotCommitted)?;
+        match action {
+            CommitAction::Stale => return Err(CommitError::Stale),
+            CommitAction::AlreadyCommitted => {}
+            CommitAction::Write => transaction.commit().map_err(commit_error)?,
+        }
+        self.advance(&mark).map_err(CommitError::Unknown)
+    }
+
+    /// Begins a transaction that no other writer can get ahead of.
+    pub(crate) fn begin<'c>(&self, connection: &'c mut Connection) -> Result<Transaction<'c>, Error> {
+        Ok(connection.transaction_with_behavior(TransactionBehavior::Immediate)?)
+    }
+
+    /// Compares the database with its witness. The witness is read first: another process that commits in between moves
+    /// the database ahead, never the witness.
+    pub(crate) fn check(&mut self, transaction: &Transaction<'_>) -> Result<Mark, Error> {
+        let newest = match &mut self.witness {
+            Some(witness) => Some(witness.read().map_err(Error::Witness)?),
+            None => None,
+        };
+        let mark = schema::mark(transaction)?;
+        if let Some(newest) = newest {
+            mark.check(newest.as_ref())?;
+        }
+        Ok(mark)
+    }
+
+    /// After the commit, so that a process that is stopped between the two leaves the database ahead.
+    pub(crate) fn advance(&mut self, mark: &Mark) -> Result<(), Error> {
+        match &mut self.witness {
+            Some(witness) => witness.advance(mark).map_err(Error::Witness),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes `mark` that of the next generation, after commits that `parts` tell from others.
+    pub(crate) fn next(transaction: &Transaction<'_>, mark: Mark, parts: &[&[u8]]) -> Result<Mark, Error> {
+        let generation = mark.generation.checked_add(1).ok_or(Error::Damaged("the generation"))?;
+        let number = generation.to_be_bytes();
+        let parts: Vec<&[u8]> = [&b"noescrow-sqlite history"[..], &mark.history, &number]
+            .into_iter()
+            .chain(parts.iter().copied())
+            .collect();
+        let digest = RustCrypto.sha256(&parts);
+        let history = digest.first_chunk::<HISTORY_LEN>().copied().unwrap_or_default();
+        let mark = Mark { generation, history, ..mark };
+        schema::set_mark(transaction, &mark)?;
+        Ok(mark)
+    }
+
+    /// Does what the batch requires, and returns what the database is after the transaction.
+    fn write(&self, transaction: &Transaction<'_>, batch: &Batch, mark: Mark) -> Result<(CommitAction, Mark), Error> {
+        let mut core =
+            transaction.prepare_cached("SELECT sealed FROM noescrow_row WHERE subject = ?1 AND name = ?2")?;
+        let mut stored: Vec<(Subject, Vec<u8>)> = Vec::new();
+        for Change { subject, .. } in &batch.changes {
+            let key = (subject.to_bytes(), RowName::CORE.as_bytes());
+            stored.extend(core.query_row(key, |row| row.get(0)).optional()?.map(|sealed| (*subject, sealed)));
+        }
+        let action =
+            batch.commit_action(|subject| stored.iter().find(|(of, _)| of == subject).map(|(_, sealed)| sealed));
+        if action != CommitAction::Write {
+            return Ok((action, mark));
+        }
+        for change in &batch.changes {
+            write_rows(transaction, change)?;
+        }
+        if let Some(received) = &batch.received {
+            messages::received(transaction, received, (self.clock)())?;
+        }
+        if let Some(sent) = &batch.sent {
+            messages::sent(transaction, sent)?;
+        }
+        let cores = batch.changes.iter().filter_map(|change| change.rows.last());
+        let heads: Vec<&[u8]> = cores.map(|row| row.sealed.get(..HEAD_LEN).unwrap_or(&row.sealed)).collect();
+        Ok((action, Self::next(transaction, mark, &heads)?))
+    }
+}
+
+fn write_rows(transaction: &Transaction<'_>, change: &Change) -> Result<(), Error> {
+    let subject = change.subject.to_bytes();
+    let mut delete = transaction.prepare_cached("DELETE FROM noescrow_row WHERE subject = ?1 AND name = ?2")?;
+    for name in &change.deleted {
+        delete.execute((subject, name.as_bytes()))?;
+    }
+    let mut write = transaction.prepare_cached(
+        "INSERT INTO noescrow_row (subject, name, sealed) VALUES (?1, ?2, ?3)
+         ON CONFLICT (subject, name) DO UPDATE SET sealed = excluded.sealed",
+    )?;
+    for row in &change.rows {
+        write.execute((subject, row.name.as_bytes(), &row.sealed[..]))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn subject_of(bytes: &[u8]) -> Result<Subject, Error> {
+    Subject::from_bytes(bytes).map_err(|_| Error::Damaged("a subject"))
+}
+
+/// The error of the statement COMMIT. With these codes SQLite has written no commit record; any other, such as a failed
+/// sync, leaves open whether a recovery would find one.
+fn commit_error(error: rusqlite::Error) -> CommitError<Error> {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            CommitError::NotCommitted(error.into())
+        }
+        _ => CommitError::Unknown(error.into()),
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Deletion that leaves no copy in the files.
+//!
+//! SQLite's `secure_delete`, which every connection of this crate sets, overwrites what is deleted. Copies remain in two
+//! places: in the write-ahead log, which has older versions of pages until it is reset, and in the unused parts of
+//! pages whose content was moved to another page. `VACUUM` writes the database anew from what it contains, and a
+//! checkpoint that truncates empties the log.
+
+use crate::database::Database;
+use crate::error::Error;
+use noescrow::durable::Subject;
+use rusqlite::Connection;
+
+/// Where a table names the subject of a row.
+const TABLES: [(&str, &str); 4] = [
+    ("noescrow_row", "subject"),
+    ("noescrow_inbox", "session"),
+    ("noescrow_outbox", "session"),
+    ("noescrow_message_id", "session"),
+];
+
+impl Database {
+    /// Deletes everything of a session, or of a device and all sessions of its identity, and erases it from the files.
+    pub(crate) fn forget(&mut self, connection: &mut Connection, subject: &Subject) -> Result<bool, Error> {
+        let bytes = subject.to_bytes();
+        let transaction = self.begin(connection)?;
+        let mark = self.check(&transaction)?;
+        let mut count = 0_usize;
+        for (table, column) in TABLES {
+            // The local identity is in bytes 1 to 64; SQLite counts from 1.
+            let sql = match subject.is_device() {
+                true => format!("DELETE FROM {table} WHERE substr({column}, 2, 64) = substr(?1, 2, 64)"),
+                false => format!("DELETE FROM {table} WHERE {column} = ?1"),
+            };
+            count = count.saturating_add(transaction.prepare_cached(&sql)?.execute([bytes])?);
+        }
+        // A backup from before is older now.
+        let mark = Self::next(&transaction, mark, &[b"forget", &bytes])?;
+        transaction.commit()?;
+        self.advance(&mark)?;
+        Self::erase(connection)?;
+        Ok(count > 0)
+    }
+
+    /// Erases what was deleted or replaced before.
+    pub(crate) fn erase(connection: &Connection) -> Result<(), Error> {
+        connection.execute_batch("VACUUM")?;
+        let is_busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if is_busy { Err(Error::LogInUse) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Error`]: why the database was not opened, read or written.
+
+use std::fmt;
+use std::io;
+
+/// The reason why the database was not opened, read or written. It contains no content of a row or message.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// SQLite's own error: no space, no permission, locked for longer than the busy timeout, damaged.
+    Sqlite(rusqlite::Error),
+    /// The witness was not read or written. After a commit it says that the commit is done and the witness is not.
+    Witness(io::Error),
+    /// The database is older than the witness knows it to be: a backup was restored, or a power cut took commits that
+    /// were not synced. States that were used may be in use again; see
+    /// [`Options::accept_restored_backup`](crate::Options::accept_restored_backup).
+    Rollback {
+        /// The generation of the database.
+        database: u64,
+        /// The generation that it had at its last commit.
+        witness: u64,
+    },
+    /// The database has the generation that the witness knows, but reached it by other commits: a copy of it went on
+    /// elsewhere.
+    Diverged {
+        /// The generation of both.
+        generation: u64,
+    },
+    /// The witness belongs to another database: this one is new, or that of another account.
+    OtherDatabase,
+    /// The database has commits, and its witness is gone.
+    WitnessMissing,
+    /// A newer release of this crate has changed the schema to this version.
+    NewerSchema(u32),
+    /// A value in the database is none that this crate writes.
+    Damaged(&'static str),
+    /// The log of message ids has the message that this step opened. Its session is older than the log.
+    OpenedBefore,
+    /// The file system does not support SQLite's write-ahead log.
+    NoWriteAheadLog,
+    /// A reader of the database kept the write-ahead log from being erased. Call again when it has ended.
+    LogInUse,
+    /// The thread of an asynchronous store has ended.
+    Closed,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(error) => error.fmt(f),
+            Self::Witness(error) => write!(f, "the witness: {error}"),
+            Self::Rollback { database, witness } => {
+                write!(f, "the database is of generation {database}, and was of generation {witness}")
+            }
+            Self::Diverged { generation } => write!(f, "another database of generation {generation} is the newest"),
+            Self::OtherDatabase => f.write_str("the witness belongs to another database"),
+            Self::WitnessMissing => f.write_str("the witness of the database is missing"),
+            Self::NewerSchema(version) => write!(f, "the schema is of version {version}, written by a newer release"),
+            Self::Damaged(what) => write!(f, "the database is damaged: {what}"),
+            Self::OpenedBefore => f.write_str("the message was opened before"),
+            Self::NoWriteAheadLog => f.write_str("the file system does not support a write-ahead log"),
+            Self::LogInUse => f.write_str("a reader keeps the write-ahead log"),
+            Self::Closed => f.write_str("the thread of the database has ended"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Sqlite(error) => Some(error),
+            Self::Witness(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}

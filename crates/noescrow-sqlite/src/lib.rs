@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+#![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should"))]
+
+// The tables, and what is in them.
+mod messages;
+mod schema;
+
+// One transaction a step, and deletion.
+mod database;
+mod erasure;
+mod witness;
+
+// The stores.
+#[cfg(feature = "tokio")]
+mod asynchronous;
+mod blocking;
+mod error;
+mod options;
+
+#[cfg(feature = "tokio")]
+pub use asynchronous::AsyncSqliteStore;
+pub use blocking::SqliteStore;
+pub use error::Error;
+pub use messages::{InboxMessage, MESSAGE_ID_KEPT, OutboxMessage, message_id};
+pub use options::{Options, Synchronous};
+pub use rusqlite;
+pub use schema::SCHEMA_VERSION;
+pub use witness::{MARK_LEN, Mark, SideFile, Witness};
