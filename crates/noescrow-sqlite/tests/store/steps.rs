@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A step and its message are one transaction; the log of ids answers duplicates.
+
+use super::backend::Backend;
+use super::party::{self, NOW, key, pair, save, texts};
+use noescrow::UnixSeconds;
+use noescrow::durable::{CommitError, Durable, RowName};
+use noescrow_sqlite::{Error, MESSAGE_ID_KEPT, Options, message_id, rusqlite};
+
+both!(
+    a_step_and_its_message_survive_a_restart_together,
+    the_outbox_has_the_same_bytes_until_they_are_acknowledged,
+    a_duplicate_is_answered_for_thirty_days,
+    a_message_that_the_log_has_is_not_saved_again,
+    only_rows_that_changed_are_written,
+);
+
+async fn a_step_and_its_message_survive_a_restart_together<S: Backend>() {
+    let mut pair = pair::<S>().await;
+    let message = pair.from_alice(b"one");
+    assert_eq!(pair.receive(&message).await, b"one");
+    let (generation, author) = (pair.bob.session.generation(), *pair.alice_device.identity());
+    let mut pair = pair.closed().await.open::<S>().await;
+    assert_eq!(pair.bob.session.generation(), generation);
+    let inbox = pair.store.inbox().await.unwrap();
+    assert_eq!(inbox.len(), 2);
+    let last = &inbox[1];
+    assert_eq!((&last.plaintext[..], last.message_id), (&b"one"[..], message_id(&message)));
+    assert_eq!((last.session, last.author, last.is_control), (pair.bob.session.subject(), Some(author), false));
+    assert!(pair.bob.session.decrypt(&message).is_err(), "the state is past it");
+    assert!(pair.store.remove(&last.message_id).await && !pair.store.remove(&last.message_id).await);
+    assert_eq!(pair.inbox().await, [b"hello"]);
+    // Control: a step that is not saved leaves neither.
+    let message = pair.from_alice(b"two");
+    drop(pair.bob.session.decrypt(&message).unwrap());
+    let mut pair = pair.closed().await.open::<S>().await;
+    assert_eq!(pair.inbox().await, [b"hello"]);
+    assert_eq!(pair.receive(&message).await, b"two");
+}
+
+async fn the_outbox_has_the_same_bytes_until_they_are_acknowledged<S: Backend>() {
+    let mut pair = pair::<S>().await;
+    let messages = [pair.send(b"one").await, pair.send(b"two").await];
+    let mut pair = pair.closed().await.open::<S>().await;
+    let outbox = pair.store.outbox().await.unwrap();
+    // The first is the answer to the first message.
+    assert_eq!(outbox[1..].iter().map(|sent| &sent.message).collect::<Vec<_>>(), messages.iter().collect::<Vec<_>>());
+    assert!(pair.store.acknowledge(&message_id(&messages[0])).await);
+    assert!(!pair.store.acknowledge(&message_id(&messages[0])).await);
+    let mut pair = pair.closed().await.open::<S>().await;
+    let outbox = pair.store.outbox().await.unwrap();
+    assert_eq!((outbox.len(), &outbox[1].message), (2, &messages[1]));
+    // Control: the peer opens each once.
+    assert_eq!(pair.alice.decrypt(&outbox[1].message).unwrap().plaintext, b"two");
+    assert!(pair.alice.decrypt(&messages[1]).is_err());
+}
+
+const fn at_first() -> UnixSeconds {
+    NOW
+}
+
+const fn on_the_last_day() -> UnixSeconds {
+    UnixSeconds(NOW.0 + MESSAGE_ID_KEPT.as_secs())
+}
+
+const fn after_it() -> UnixSeconds {
+    UnixSeconds(on_the_last_day().0 + 1)
+}
+
+async fn a_duplicate_is_answered_for_thirty_days<S: Backend>() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = party::database(folder.path());
+    let store = S::open(&path, Options::new().clock(at_first)).await.unwrap();
+    let mut pair = party::pair_on(store, folder).await;
+    let message = pair.from_alice(b"one");
+    assert_eq!(pair.store.opened_at(&message).await, None);
+    pair.receive(&message).await;
+    assert!(pair.bob.session.decrypt(&message).is_err());
+    assert_eq!(pair.store.opened_at(&message).await, Some(NOW));
+    // Its place in the inbox does not matter.
+    assert!(pair.store.remove(&message_id(&message)).await);
+    for (clock, answer) in [(on_the_last_day as fn() -> UnixSeconds, Some(NOW)), (after_it, None)] {
+        let mut store = S::open(&path, Options::new().clock(clock)).await.unwrap();
+        let next = pair.from_alice(b"next");
+        let mut bob = party::load(&mut store, &mut pair.rng).await;
+        save(bob.session.decrypt(&next).unwrap(), &mut store).await;
+        assert_eq!(store.opened_at(&message).await, answer);
+        // Control: the newest is there in either case.
+        assert_eq!(store.opened_at(&next).await, Some(clock()));
+    }
+}
+
+async fn a_message_that_the_log_has_is_not_saved_again<S: Backend>() {
+    let mut pair = pair::<S>().await;
+    let subject = pair.bob.session.subject();
+    let before = pair.store.load(&subject).await.unwrap();
+    let message = pair.from_alice(b"one");
+    pair.receive(&message).await;
+    // Somebody puts back the rows of one session.
+    let other = rusqlite::Connection::open(pair.path()).unwrap();
+    other.execute("DELETE FROM noescrow_row WHERE subject = ?1", [subject.to_bytes()]).unwrap();
+    for row in &before {
+        let values = (subject.to_bytes(), row.name.as_bytes(), &row.sealed[..]);
+        other.execute("INSERT INTO noescrow_row (subject, name, sealed) VALUES (?1, ?2, ?3)", values).unwrap();
+    }
+    let mut session =
+        Durable::<noescrow::Session>::load_async(&mut pair.store, &key(), &subject, 0, &mut pair.rng).await.unwrap();
+    let failed = session.decrypt(&message).unwrap().save_async(&mut pair.store).await.unwrap_err();
+    assert!(matches!(failed.error, CommitError::NotCommitted(Error::OpenedBefore)), "{failed:?}");
+    assert_eq!(texts(&mut pair.store).await, [&b"hello"[..], b"one"]);
+    // Control: without the log it would be in the inbox for a second time.
+    other.execute("DELETE FROM noescrow_message_id", []).unwrap();
+    other.execute("DELETE FROM noescrow_inbox", []).unwrap();
+    save(failed.unsaved, &mut pair.store).await;
+    assert_eq!(texts(&mut pair.store).await, [b"one"]);
+}
+
+async fn only_rows_that_changed_are_written<S: Backend>() {
+    let mut pair = pair::<S>().await;
+    let messages: Vec<_> = (0..70).map(|_| pair.from_alice(b"text")).collect();
+    // Two rows of skipped keys besides the core.
+    pair.receive(&messages[69]).await;
+    let subject = pair.bob.session.subject();
+    let before = pair.store.load(&subject).await.unwrap();
+    assert!(before.len() > 3);
+    pair.receive(&messages[0]).await;
+    let after = pair.store.load(&subject).await.unwrap();
+    let changed: Vec<_> = before.iter().filter(|row| !after.contains(row)).map(|row| row.name).collect();
+    assert!(changed.contains(&RowName::CORE) && changed.len() < before.len(), "{changed:?}");
+    // Control: when the last key of a row is used, its row is deleted.
+    for message in &messages[1..69] {
+        pair.receive(message).await;
+    }
+    assert!(pair.store.load(&subject).await.unwrap().len() < before.len());
+    let mut pair = pair.closed().await.open::<S>().await;
+    assert_eq!(pair.send(b"text").await.len(), pair.send(b"text").await.len());
+}
