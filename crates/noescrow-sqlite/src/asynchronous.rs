@@ -33,8 +33,14 @@ impl AsyncSqliteStore {
         let path = path.as_ref().to_owned();
         let options = options.at(&path);
         let connection = tokio_rusqlite::Connection::open(path).await?;
-        let database = connection.call(move |connection| options.prepare(connection)).await.map_err(flat)?;
-        Ok(Self { connection, database: Arc::new(Mutex::new(database)) })
+        match connection.call(move |connection| options.prepare(connection)).await.map_err(flat) {
+            Ok(database) => Ok(Self { connection, database: Arc::new(Mutex::new(database)) }),
+            Err(error) => {
+                // The error that counts is the first.
+                let _ = connection.close().await;
+                Err(error)
+            }
+        }
     }
 
     /// Uses the connection on its thread.

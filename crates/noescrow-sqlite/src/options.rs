@@ -149,7 +149,8 @@ impl Options {
         let checked = database.check(&transaction);
         transaction.finish()?;
         match checked {
-            Ok(_) => {}
+            // Before the first commit, so that a witness is missing only if it was lost.
+            Ok(mark) => database.advance(&mark)?,
             Err(error) if self.accept_restored_backup && is_about_the_witness(&error) => {
                 accept(&mut database, connection)?;
             }

@@ -26,7 +26,7 @@ pub struct Mark {
 /// A place for one [`Mark`] that restoring the database from a backup does not turn back: the platform's key store, a
 /// folder without backup, a TPM, or the side file of [`SideFile`].
 ///
-/// The store reads it when it is opened and at each commit, and advances it after each commit. If the database is ahead
+/// The store reads it when it is opened and at each commit, and advances it when it is opened and after each commit. If the database is ahead
 /// of the witness, the process was stopped between the two; if it is behind, it was rolled back.
 ///
 /// # Security
@@ -126,7 +126,7 @@ pub(crate) fn open_private(path: &Path) -> io::Result<File> {
 }
 
 impl SideFile {
-    /// The witness in the file at `path`, which is made at the first commit.
+    /// The witness in the file at `path`, which is made when a new database is.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), file: None }
     }
@@ -197,7 +197,10 @@ impl Witness for SideFile {
             }
         }
         let Some(file) = &mut self.file else { return Ok(None) };
-        let records = Self::records(file)?;
+        file.lock_shared()?;
+        let records = Self::records(file);
+        file.unlock()?;
+        let records = records?;
         let newest = records.iter().flatten().max_by_key(|mark| mark.generation).copied();
         if newest.is_none() && !records.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "both records are damaged"));
