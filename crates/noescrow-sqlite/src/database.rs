@@ -149,3 +149,21 @@ fn commit_error(error: rusqlite::Error) -> CommitError<Error> {
         _ => CommitError::Unknown(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn only_a_commit_that_wrote_nothing_is_not_committed() {
+        let of = |code| commit_error(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_READONLY, ffi::SQLITE_BUSY, ffi::SQLITE_BUSY_SNAPSHOT] {
+            assert!(matches!(of(code), CommitError::NotCommitted(_)), "{code}");
+        }
+        // Control: after these, a recovery may find the commit.
+        for code in [ffi::SQLITE_IOERR, ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_CORRUPT, ffi::SQLITE_NOMEM] {
+            assert!(matches!(of(code), CommitError::Unknown(_)), "{code}");
+        }
+    }
+}

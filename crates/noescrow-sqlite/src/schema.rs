@@ -128,3 +128,6 @@ pub(crate) fn set_mark(transaction: &Transaction<'_>, mark: &Mark) -> Result<(),
     update.execute((generation, mark.history))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,7 +78,7 @@ async fn a_store_that_waits_too_long_commits_nothing<S: Backend>() {
 }
 
 /// Loads, seals and saves until so many messages are saved. Returns how often the state had to be loaded again.
-fn send_all(path: &std::path::Path, seed: u64, count: usize) -> usize {
+pub fn send_all(path: &std::path::Path, seed: u64, count: usize) -> usize {
     let (mut rng, mut reloads) = (rng(seed), 0);
     let mut store = Blocking(SqliteStore::open(path).unwrap());
     run(async {

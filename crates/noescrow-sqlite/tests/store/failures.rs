@@ -1,1 +1,136 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+//! A disk that is full or read-only, and rows or files that are damaged.
+
+use super::backend::Backend;
+use super::party::{self, Pair, database, key, pair, rng};
+use noescrow::Session;
+use noescrow::durable::{CommitError, Durable, LoadError, RowName};
+use noescrow::error::RestoreError;
+use noescrow_sqlite::rusqlite::{Connection, ErrorCode, OpenFlags};
+use noescrow_sqlite::{Error, Options};
+use std::fs;
+
+both!(
+    a_full_database_takes_no_part_of_a_step,
+    a_read_only_database_loads_and_commits_nothing,
+    a_corrupt_row_is_refused,
+    a_damaged_file_is_an_error,
+);
+
+/// The code of a commit that wrote nothing.
+fn not_committed(error: &CommitError<Error>) -> ErrorCode {
+    let CommitError::NotCommitted(Error::Sqlite(error)) = error else { panic!("{error:?}") };
+    error.sqlite_error_code().unwrap()
+}
+
+/// Opens the pair's database through a connection, without a witness.
+async fn reopened<S: Backend>(pair: Pair<S>, connection: impl FnOnce(&std::path::Path) -> Connection) -> Pair<S> {
+    let closed = pair.closed().await;
+    let party::Closed { mut rng, alice_device, alice, bob: _, folder } = closed;
+    let connection = connection(&database(folder.path()));
+    let mut store = S::of(Options::new().open_connection(connection).unwrap());
+    let bob = party::load(&mut store, &mut rng).await;
+    Pair { rng, alice_device, alice, bob, store, folder }
+}
+
+async fn a_full_database_takes_no_part_of_a_step<S: Backend>() {
+    let mut pair = pair::<S>().await;
+    // Messages that are opened out of order need more and more rows; a page more each time is permitted.
+    let messages: Vec<_> = (0..800).map(|_| pair.from_alice(&[7; 900])).collect();
+    let path = pair.path();
+    let mut pair = reopened(pair, |path| {
+        let connection = Connection::open(path).unwrap();
+        let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        connection.pragma_update_and_check(None, "max_page_count", pages + 1, |_| Ok(())).unwrap();
+        connection
+    })
+    .await;
+    let (before, texts) = (pair.store.load(&pair.bob.session.subject()).await.unwrap(), pair.inbox().await);
+    let failed = pair.bob.session.decrypt(&messages[799]).unwrap().save_async(&mut pair.store).await.unwrap_err();
+    assert_eq!(not_committed(&failed.error), ErrorCode::DiskFull);
+    let unchanged = pair.store.load(&noescrow::durable::Durable::subject(&pair.bob.session)).await.unwrap() == before;
+    assert!(unchanged && pair.inbox().await == texts && pair.store.opened_at(&messages[799]).await.is_none());
+    // Control: with space, the same step is saved.
+    let mut other = S::open(&path, Options::new().accept_restored_backup()).await.unwrap();
+    pair.bob.session.unsaved().unwrap().save_async(&mut other).await.unwrap();
+    assert_eq!(other.inbox().await.unwrap().len(), texts.len() + 1);
+}
+
+async fn a_read_only_database_loads_and_commits_nothing<S: Backend>() {
+    let pair = pair::<S>().await;
+    let mut pair =
+        reopened(pair, |path| Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()).await;
+    let failed = pair.bob.session.encrypt(b"text", &mut pair.rng).unwrap().save_async(&mut pair.store).await;
+    assert_eq!(not_committed(&failed.unwrap_err().error), ErrorCode::ReadOnly);
+    assert_eq!(pair.store.outbox().await.unwrap().len(), 1);
+    // Control: a store that may write takes the step.
+    let mut other = S::open(&pair.path(), Options::new()).await.unwrap();
+    pair.bob.session.unsaved().unwrap().save_async(&mut other).await.unwrap();
+    assert_eq!(other.outbox().await.unwrap().len(), 2);
+}
+
+async fn a_corrupt_row_is_refused<S: Backend>() {
+    let mut pair = pair::<S>().await;
+    let messages: Vec<_> = (0..3).map(|_| pair.from_alice(b"text")).collect();
+    pair.receive(&messages[2]).await;
+    let subject = pair.bob.session.subject();
+    let rows = pair.store.load(&subject).await.unwrap();
+    assert!(rows.len() > 1);
+    let other = Connection::open(pair.path()).unwrap();
+    let put = |name: &RowName, sealed: &[u8]| {
+        let sql = "UPDATE noescrow_row SET sealed = ?3 WHERE subject = ?1 AND name = ?2";
+        other.execute(sql, (subject.to_bytes(), name.as_bytes(), sealed)).unwrap();
+    };
+    for row in &rows {
+        let len = row.sealed.len();
+        for at in [0, 1, 5, 20, 40, 60, len / 2, len - 1] {
+            let mut bad = row.sealed.clone();
+            bad[at] ^= 1;
+            put(&row.name, &bad);
+            let loaded = Durable::<Session>::load_async(&mut pair.store, &key(), &subject, 0, &mut rng(3)).await;
+            // Byte 0 is the version.
+            let expected = if at == 0 && bad[0] > 1 { RestoreError::NewerVersion } else { RestoreError::Refused };
+            let refused = loaded.map(drop).unwrap_err();
+            assert!(matches!(refused, LoadError::Refused(error) if error == expected || at == 0), "{refused:?} {at}");
+        }
+        put(&row.name, &row.sealed[..len - 1]);
+        let loaded = Durable::<Session>::load_async(&mut pair.store, &key(), &subject, 0, &mut rng(3)).await;
+        assert!(matches!(loaded.map(drop).unwrap_err(), LoadError::Refused(RestoreError::Refused)));
+        put(&row.name, &row.sealed);
+    }
+    // A row that is missing, too.
+    let gone = rows.iter().find(|row| row.name != RowName::CORE).unwrap();
+    let sql = "DELETE FROM noescrow_row WHERE subject = ?1 AND name = ?2";
+    other.execute(sql, (subject.to_bytes(), gone.name.as_bytes())).unwrap();
+    let loaded = Durable::<Session>::load_async(&mut pair.store, &key(), &subject, 0, &mut rng(3)).await;
+    assert!(matches!(loaded.map(drop).unwrap_err(), LoadError::Refused(RestoreError::Refused)));
+    // Control: with every row as it was, the state loads.
+    let sql = "INSERT INTO noescrow_row (subject, name, sealed) VALUES (?1, ?2, ?3)";
+    other.execute(sql, (subject.to_bytes(), gone.name.as_bytes(), &gone.sealed[..])).unwrap();
+    assert!(Durable::<Session>::load_async(&mut pair.store, &key(), &subject, 0, &mut rng(3)).await.is_ok());
+}
+
+async fn a_damaged_file_is_an_error<S: Backend>() {
+    let closed = pair::<S>().await.closed().await;
+    let whole = fs::read(closed.path()).unwrap();
+    let subject = closed.bob.session.subject();
+    let mut refused = 0;
+    for page in 0..whole.len() / 4096 {
+        let mut damaged = whole.clone();
+        damaged[page * 4096..(page + 1) * 4096].fill(0x5A);
+        fs::write(closed.path(), damaged).unwrap();
+        let Ok(mut store) = S::open(&closed.path(), Options::new()).await else {
+            refused += 1;
+            continue;
+        };
+        let loaded = Durable::<Session>::load_async(&mut store, &key(), &subject, 0, &mut rng(3)).await;
+        let inbox = store.inbox().await.is_err();
+        refused += usize::from(loaded.is_err() || inbox || store.subjects().await.is_err());
+        store.close().await;
+    }
+    // Not every page has rows of this session.
+    assert!(refused >= 4, "{refused} of {}", whole.len() / 4096);
+    // Control: the whole file.
+    fs::write(closed.path(), whole).unwrap();
+    assert_eq!(closed.open::<S>().await.inbox().await, [b"hello"]);
+}
