@@ -100,8 +100,9 @@ impl SqliteStore {
         self.database.forget(&mut self.connection, subject)
     }
 
-    /// Erases from the files what was deleted or replaced before: keys of states that have moved on, and plaintexts that
-    /// were removed. It writes the database anew, so that its time grows with the size.
+    /// Erases from the files what was deleted or replaced before: keys of states that have moved on, and plaintexts
+    /// that were removed. It writes the database anew: its time grows with the size, and it needs as much memory, because
+    /// nothing is written to temporary files.
     ///
     /// Without it they stay in the write-ahead log until that is reused, which is usual after some 4 MB of commits or
     /// when the last store of the file is closed.
@@ -115,8 +116,8 @@ impl SqliteStore {
         Database::erase(&self.connection)
     }
 
-    /// Returns the connection, for tables of the application. Tables whose names begin with `noescrow_` belong to this
-    /// crate.
+    /// Ends the store and returns its connection. Tables whose names begin with `noescrow_` belong to this crate;
+    /// others in the same file are the application's.
     #[must_use]
     pub fn into_connection(self) -> Connection {
         self.connection

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Deletion that leaves no copy in the files.
 //!
-//! SQLite's `secure_delete`, which every connection of this crate sets, overwrites what is deleted. Copies remain in two
-//! places: in the write-ahead log, which has older versions of pages until it is reset, and in the unused parts of
+//! SQLite's `secure_delete`, which every connection of this crate sets, overwrites what is deleted. Copies remain in
+//! two places: in the write-ahead log, which has older versions of pages until it is reset, and in the unused parts of
 //! pages whose content was moved to another page. `VACUUM` writes the database anew from what it contains, and a
 //! checkpoint that truncates empties the log.
 

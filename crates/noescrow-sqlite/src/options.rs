@@ -19,9 +19,9 @@ pub enum Synchronous {
     /// At each commit: a step that was saved survives a power cut.
     #[default]
     Full,
-    /// At each checkpoint of the write-ahead log: a step that was saved survives the end of the process. A power cut may
-    /// take the last commits, which breaks the crash contract of [`noescrow::durable`]; the witness notices it if its
-    /// own file was written.
+    /// At each checkpoint of the write-ahead log: a step that was saved survives the end of the process. A power cut
+    /// may take the last commits, which breaks the crash contract of [`noescrow::durable`]; the witness notices it if
+    /// its own file was written.
     Normal,
 }
 
@@ -94,8 +94,8 @@ impl Options {
         self
     }
 
-    /// Opens a database although its witness says that it was rolled back, or is another one, or is missing, and makes it
-    /// the newest. Use it once, after one of these errors, and never by default.
+    /// Opens a database although its witness says that it was rolled back, belongs to another database, or is missing or
+    /// unreadable, and makes it the newest. Use it once, after one of these errors, and never by default.
     ///
     /// # Security
     /// The states in the database were used before. A session that goes on from such a state can seal two messages from
@@ -127,8 +127,8 @@ impl Options {
         self
     }
 
-    /// Does the same with a connection that the application has opened: to a database in memory, with tables of its own,
-    /// or with SQLCipher and its key. There is a witness only if one was [given](Self::witness).
+    /// Does the same with a connection that the application has opened: to a database in memory, with other tables, or
+    /// with SQLCipher and its key. There is a witness only if one was [given](Self::witness).
     ///
     /// # Errors
     /// As [`open`](Self::open).

@@ -26,11 +26,11 @@ pub struct Mark {
 /// A place for one [`Mark`] that restoring the database from a backup does not turn back: the platform's key store, a
 /// folder without backup, a TPM, or the side file of [`SideFile`].
 ///
-/// The store reads it when it is opened and at each commit, and advances it when it is opened and after each commit. If the database is ahead
-/// of the witness, the process was stopped between the two; if it is behind, it was rolled back.
+/// The store reads it when it is opened and at each commit, and advances it when it is opened and after each commit. If
+/// the database is ahead of the witness, the process was stopped between the two; if it is behind, it was rolled back.
 ///
 /// # Security
-/// It notices backups that are restored, not an attacker who writes to the database's file and can raise its generation.
+/// It notices backups that are restored, not an attacker who can write to the database's file and raise its generation.
 pub trait Witness: Send {
     /// Returns the newest mark, or `None` if there has been none.
     ///

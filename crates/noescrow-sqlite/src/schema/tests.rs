@@ -23,7 +23,8 @@ fn a_migration_from_version_1_keeps_every_row() {
     let scripts = [
         FIRST,
         "ALTER TABLE noescrow_row ADD COLUMN size INTEGER; UPDATE noescrow_row SET size = length(sealed)",
-        "CREATE TABLE noescrow_extra (value INTEGER) STRICT; INSERT INTO noescrow_extra SELECT sum(size) FROM noescrow_row",
+        "CREATE TABLE noescrow_extra (value INTEGER) STRICT; 
+         INSERT INTO noescrow_extra SELECT sum(size) FROM noescrow_row",
     ];
     assert!(migrate_with(&mut connection, &scripts).unwrap());
     assert_eq!((version(&connection).unwrap(), count(&connection, "noescrow_row")), (3, rows));

@@ -105,6 +105,7 @@ fn content_of_copy(folder: &Path) -> Vec<Vec<Value>> {
     content(target.path())
 }
 
+#[expect(clippy::await_holding_lock, reason = "each test has a runtime and a thread of its own")]
 async fn a_crash_at_any_statement_leaves_the_step_done_or_not<S: Backend>() {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
@@ -113,7 +114,7 @@ async fn a_crash_at_any_statement_leaves_the_step_done_or_not<S: Backend>() {
     let store = S::of(Options::new().witness(witness).open_connection(traced(&path)).unwrap());
     let mut pair: Pair<S> = party::pair_on(store, folder).await;
     let folder = pair.folder.path().to_owned();
-    let (text, hello) = (pair.from_alice(b"text"), first_message(&mut pair).await);
+    let (text, hello) = (pair.seal_as_alice(b"text"), first_message(&mut pair).await);
     let mut peer = noescrow::Device::generate(NOW, &mut pair.rng);
 
     let mut steps = Vec::new();
@@ -170,7 +171,7 @@ fn control_a_store_without_a_transaction_is_torn_by_a_crash() {
     use super::backend::{Blocking, run};
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut pair = run(party::pair::<Blocking>());
-    let text = pair.from_alice(b"text");
+    let text = pair.seal_as_alice(b"text");
     let batch = pair.bob.session.decrypt(&text).unwrap().batch().unwrap();
     let connection = traced(&pair.path());
     let folder = pair.folder.path().to_owned();

@@ -66,7 +66,7 @@ async fn talk<S: Backend>(pair: &mut Pair<S>, rounds: usize) -> Values {
     let mut values = Values(vec![subject.to_bytes()[65..].to_vec()]);
     for round in 0..rounds {
         let sealed: Vec<_> = (0..12).map(|number| (text(100 * round + number), number)).collect();
-        let mut sealed: Vec<_> = sealed.into_iter().map(|(text, _)| (pair.from_alice(&text), text)).collect();
+        let mut sealed: Vec<_> = sealed.into_iter().map(|(text, _)| (pair.seal_as_alice(&text), text)).collect();
         sealed.swap(0, 11);
         sealed.swap(3, 7);
         for (message, text) in &sealed {

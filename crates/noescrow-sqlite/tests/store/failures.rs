@@ -36,7 +36,7 @@ async fn reopened<S: Backend>(pair: Pair<S>, connection: impl FnOnce(&std::path:
 async fn a_full_database_takes_no_part_of_a_step<S: Backend>() {
     let mut pair = pair::<S>().await;
     // Messages that are opened out of order need more and more rows; a page more each time is permitted.
-    let messages: Vec<_> = (0..800).map(|_| pair.from_alice(&[7; 900])).collect();
+    let messages: Vec<_> = (0..800).map(|_| pair.seal_as_alice(&[7; 900])).collect();
     let path = pair.path();
     let mut pair = reopened(pair, |path| {
         let connection = Connection::open(path).unwrap();
@@ -71,7 +71,7 @@ async fn a_read_only_database_loads_and_commits_nothing<S: Backend>() {
 
 async fn a_corrupt_row_is_refused<S: Backend>() {
     let mut pair = pair::<S>().await;
-    let messages: Vec<_> = (0..3).map(|_| pair.from_alice(b"text")).collect();
+    let messages: Vec<_> = (0..3).map(|_| pair.seal_as_alice(b"text")).collect();
     pair.receive(&messages[2]).await;
     let subject = pair.bob.session.subject();
     let rows = pair.store.load(&subject).await.unwrap();

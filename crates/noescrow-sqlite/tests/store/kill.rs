@@ -42,7 +42,7 @@ fn mail(pair: &mut Pair<Blocking>) {
     let folder = pair.folder.path().to_owned();
     fs::create_dir(folder.join("mail")).unwrap();
     for number in 0..MESSAGES {
-        fs::write(message_path(&folder, number), pair.from_alice(&number.to_be_bytes())).unwrap();
+        fs::write(message_path(&folder, number), pair.seal_as_alice(&number.to_be_bytes())).unwrap();
     }
 }
 

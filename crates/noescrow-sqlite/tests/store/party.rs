@@ -89,7 +89,7 @@ impl<S: Backend> Pair<S> {
     }
 
     /// Seals a message of Alice's.
-    pub fn from_alice(&mut self, text: &[u8]) -> Vec<u8> {
+    pub fn seal_as_alice(&mut self, text: &[u8]) -> Vec<u8> {
         self.alice.encrypt(text, &mut self.rng).unwrap()
     }
 

@@ -65,8 +65,8 @@ async fn a_database_of_a_later_version_is_refused_unchanged<S: Backend>() {
     save(failed.unsaved, &mut store).await;
 }
 
-/// Writes the fixture of the present version: `cargo test -p noescrow-sqlite --test store -- --ignored fixture`. Give it
-/// the name of that version, and keep the older ones.
+/// Writes the fixture of the present version: `cargo test -p noescrow-sqlite --test store -- --ignored fixture`. Give
+/// it the name of that version, and keep the older ones.
 #[test]
 #[ignore = "writes a file of the repository"]
 fn write_the_fixture() {
@@ -75,9 +75,9 @@ fn write_the_fixture() {
     let folder = tempfile::tempdir().unwrap();
     let store = Options::new().clock(|| NOW).open(database(folder.path())).unwrap();
     let mut pair = run(super::party::pair_on(Blocking(store), folder));
-    let last = (0..3).map(|_| pair.from_alice(b"text")).last().unwrap();
+    let last = (0..3).map(|_| pair.seal_as_alice(b"text")).last().unwrap();
     run(pair.receive(&last));
-    drop(run(super::party::bundle(&mut pair.bob.device, &mut pair.store, &mut pair.rng)));
+    let _ = run(super::party::bundle(&mut pair.bob.device, &mut pair.store, &mut pair.rng));
     let connection = Connection::open(pair.path()).unwrap();
     let mut sql = String::from("-- A database of schema version 1. Written once; see schema.rs.\n");
     let mut tables = connection.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").unwrap();

@@ -17,7 +17,7 @@ both!(
 
 async fn a_step_and_its_message_survive_a_restart_together<S: Backend>() {
     let mut pair = pair::<S>().await;
-    let message = pair.from_alice(b"one");
+    let message = pair.seal_as_alice(b"one");
     assert_eq!(pair.receive(&message).await, b"one");
     let (generation, author) = (pair.bob.session.generation(), *pair.alice_device.identity());
     let mut pair = pair.closed().await.open::<S>().await;
@@ -31,7 +31,7 @@ async fn a_step_and_its_message_survive_a_restart_together<S: Backend>() {
     assert!(pair.store.remove(&last.message_id).await && !pair.store.remove(&last.message_id).await);
     assert_eq!(pair.inbox().await, [b"hello"]);
     // Control: a step that is not saved leaves neither.
-    let message = pair.from_alice(b"two");
+    let message = pair.seal_as_alice(b"two");
     drop(pair.bob.session.decrypt(&message).unwrap());
     let mut pair = pair.closed().await.open::<S>().await;
     assert_eq!(pair.inbox().await, [b"hello"]);
@@ -72,7 +72,7 @@ async fn a_duplicate_is_answered_for_thirty_days<S: Backend>() {
     let path = party::database(folder.path());
     let store = S::open(&path, Options::new().clock(at_first)).await.unwrap();
     let mut pair = party::pair_on(store, folder).await;
-    let message = pair.from_alice(b"one");
+    let message = pair.seal_as_alice(b"one");
     assert_eq!(pair.store.opened_at(&message).await, None);
     pair.receive(&message).await;
     assert!(pair.bob.session.decrypt(&message).is_err());
@@ -81,7 +81,7 @@ async fn a_duplicate_is_answered_for_thirty_days<S: Backend>() {
     assert!(pair.store.remove(&message_id(&message)).await);
     for (clock, answer) in [(on_the_last_day as fn() -> UnixSeconds, Some(NOW)), (after_it, None)] {
         let mut store = S::open(&path, Options::new().clock(clock)).await.unwrap();
-        let next = pair.from_alice(b"next");
+        let next = pair.seal_as_alice(b"next");
         let mut bob = party::load(&mut store, &mut pair.rng).await;
         save(bob.session.decrypt(&next).unwrap(), &mut store).await;
         assert_eq!(store.opened_at(&message).await, answer);
@@ -94,7 +94,7 @@ async fn a_message_that_the_log_has_is_not_saved_again<S: Backend>() {
     let mut pair = pair::<S>().await;
     let subject = pair.bob.session.subject();
     let before = pair.store.load(&subject).await.unwrap();
-    let message = pair.from_alice(b"one");
+    let message = pair.seal_as_alice(b"one");
     pair.receive(&message).await;
     // Somebody puts back the rows of one session.
     let other = rusqlite::Connection::open(pair.path()).unwrap();
@@ -117,7 +117,7 @@ async fn a_message_that_the_log_has_is_not_saved_again<S: Backend>() {
 
 async fn only_rows_that_changed_are_written<S: Backend>() {
     let mut pair = pair::<S>().await;
-    let messages: Vec<_> = (0..70).map(|_| pair.from_alice(b"text")).collect();
+    let messages: Vec<_> = (0..70).map(|_| pair.seal_as_alice(b"text")).collect();
     // Two rows of skipped keys besides the core.
     pair.receive(&messages[69]).await;
     let subject = pair.bob.session.subject();
