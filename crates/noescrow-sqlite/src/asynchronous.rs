@@ -30,8 +30,7 @@ impl AsyncSqliteStore {
     /// # Errors
     /// [`Error`], as [`Options::open`].
     pub async fn open(path: impl AsRef<Path> + Send, options: Options) -> Result<Self, Error> {
-        let path = path.as_ref().to_owned();
-        let options = options.at(&path);
+        let (options, path) = options.at(path.as_ref())?;
         let connection = tokio_rusqlite::Connection::open(path).await?;
         match connection.call(move |connection| options.prepare(connection)).await.map_err(flat) {
             Ok(database) => Ok(Self { connection, database: Arc::new(Mutex::new(database)) }),

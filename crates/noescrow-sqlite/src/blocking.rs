@@ -16,6 +16,12 @@ use std::path::Path;
 ///
 /// Several processes may have a store of one file. Of two that save a step from one state, the second gets
 /// [`CommitError::Stale`], loads the state again and repeats its step.
+///
+/// The witness keeps the generation of the whole store, so that
+/// [`Durable::load`](noescrow::durable::Durable::load) needs none of its own: pass 0 for `newest`.
+///
+/// # Security
+/// SQLite's memory has copies of rows and plaintexts, which are not wiped when they are freed.
 pub struct SqliteStore {
     pub(crate) connection: Connection,
     pub(crate) database: Database,

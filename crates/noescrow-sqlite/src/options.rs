@@ -9,7 +9,7 @@ use crate::witness::{SideFile, Witness, open_private};
 use noescrow::UnixSeconds;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf, absolute};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -43,6 +43,8 @@ enum WitnessChoice {
 
 /// How long a commit waits for another process that writes. A commit takes milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Number of statements that are kept compiled: all of this crate's.
+const STATEMENTS: usize = 32;
 /// How long to wait before a change of the journal's mode is tried again, for which SQLite itself does not wait.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -113,18 +115,20 @@ impl Options {
     /// [`Error`]; [`Error::Rollback`], [`Error::Diverged`], [`Error::OtherDatabase`] and [`Error::WitnessMissing`] say
     /// that the database is not the one of the last commit.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStore, Error> {
-        let path = path.as_ref();
-        self.at(path).open_connection(Connection::open(path)?)
+        let (options, path) = self.at(path.as_ref())?;
+        options.open_connection(Connection::open(path)?)
     }
 
     /// Chooses the side file, and makes the database's file with its permissions, which SQLite gives its other files.
-    pub(crate) fn at(mut self, path: &Path) -> Self {
+    pub(crate) fn at(mut self, path: &Path) -> Result<(Self, PathBuf), Error> {
+        // To SQLite, some names that are not absolute are no files: `:memory:`, `file:name?mode=ro`.
+        let path = absolute(path).map_err(|_| rusqlite::Error::InvalidPath(path.into()))?;
         if let WitnessChoice::Beside = self.witness {
-            self.witness = WitnessChoice::Given(Box::new(SideFile::beside(path)));
+            self.witness = WitnessChoice::Given(Box::new(SideFile::beside(&path)));
         }
         // What fails here fails again when SQLite opens the file, with its error.
-        drop(open_private(path));
-        self
+        drop(open_private(&path));
+        Ok((self, path))
     }
 
     /// Does the same with a connection that the application has opened: to a database in memory, with other tables, or
@@ -161,6 +165,7 @@ impl Options {
 
     fn configure(&self, connection: &Connection) -> Result<(), Error> {
         connection.busy_timeout(self.busy_timeout)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // The mode `memory` is that of a database without a file.
         let mode = write_ahead_log(connection, self.busy_timeout)?;
         if mode != "wal" && mode != "memory" {

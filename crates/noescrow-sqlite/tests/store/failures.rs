@@ -6,8 +6,9 @@ use super::party::{self, Pair, database, key, pair, rng};
 use noescrow::Session;
 use noescrow::durable::{CommitError, Durable, LoadError, RowName};
 use noescrow::error::RestoreError;
-use noescrow_sqlite::rusqlite::{Connection, ErrorCode, OpenFlags};
-use noescrow_sqlite::{Error, Options};
+use noescrow_sqlite::rusqlite::types::Value;
+use noescrow_sqlite::rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+use noescrow_sqlite::{Error, Options, SqliteStore, Synchronous};
 use std::fs;
 
 both!(
@@ -16,6 +17,65 @@ both!(
     a_corrupt_row_is_refused,
     a_damaged_file_is_an_error,
 );
+
+/// The value of a setting of SQLite.
+fn setting(connection: &Connection, name: &str) -> String {
+    let value = |row: &Row<'_>| Ok(row.get::<_, Value>(0)?);
+    match connection.query_row(&format!("PRAGMA {name}"), [], value).unwrap() {
+        Value::Integer(number) => number.to_string(),
+        Value::Text(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_connection_syncs_logs_and_overwrites_by_default() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = database(folder.path());
+    let settings = ["journal_mode", "synchronous", "fullfsync", "secure_delete", "temp_store"];
+    let of = |options: Options| {
+        let connection = options.open(&path).unwrap().into_connection();
+        settings.map(|name| setting(&connection, name))
+    };
+    assert_eq!(of(Options::new()), ["wal", "2", "1", "1", "2"]);
+    assert_eq!(of(Options::new().synchronous(Synchronous::Normal)), ["wal", "1", "0", "1", "2"]);
+    // Control: a connection that this crate has not set up.
+    let plain = Connection::open(&path).unwrap();
+    assert_ne!(settings.map(|name| setting(&plain, name)), of(Options::new()));
+}
+
+#[test]
+fn a_database_is_a_file_whatever_its_name() {
+    let here = std::env::current_dir().unwrap();
+    let folder = tempfile::tempdir_in(&here).unwrap();
+    let relative = folder.path().strip_prefix(&here).unwrap();
+    for name in [":memory:", "file:name?mode=memory"] {
+        drop(SqliteStore::open(relative.join(name)).unwrap());
+        assert!(fs::metadata(folder.path().join(name)).unwrap().len() > 0);
+        // Control: to SQLite it is none.
+        assert!(matches!(Connection::open(name).unwrap().path(), None | Some("")));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn other_users_cannot_read_a_new_database() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let shared = |folder: &std::path::Path| {
+        let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().metadata().unwrap().mode());
+        let modes: Vec<_> = files.collect();
+        assert_eq!(modes.len(), 4, "database, log, its index, witness");
+        modes.iter().filter(|mode| *mode & 0o077 != 0).count()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(database(folder.path())).unwrap();
+    assert_eq!(shared(folder.path()), 0);
+    drop(store);
+    // Control: the permissions of a file that exists are the application's.
+    fs::set_permissions(database(folder.path()), fs::Permissions::from_mode(0o644)).unwrap();
+    let _store = SqliteStore::open(database(folder.path())).unwrap();
+    assert_eq!(shared(folder.path()), 3);
+}
 
 /// The code of a commit that wrote nothing.
 fn not_committed(error: &CommitError<Error>) -> ErrorCode {

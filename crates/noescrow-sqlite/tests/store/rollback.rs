@@ -18,6 +18,7 @@ both!(
     a_database_ahead_of_its_witness_opens,
     a_database_put_back_under_an_open_store_takes_no_commit,
     a_witness_that_fails_releases_nothing,
+    a_backup_from_before_forgetting_is_refused,
 );
 
 fn witness(folder: &Path) -> PathBuf {
@@ -187,6 +188,23 @@ async fn a_witness_that_fails_releases_nothing<S: Backend>() {
     let message = save(failed.unsaved, &mut pair.store).await;
     assert_eq!(pair.store.outbox().await.unwrap().iter().filter(|sent| sent.message == message).count(), 1);
     assert_eq!(key_store.mark.lock().unwrap().unwrap().generation, generation + 1);
+}
+
+async fn a_backup_from_before_forgetting_is_refused<S: Backend>() {
+    let closed = pair::<S>().await.closed().await;
+    let backup = fs::read(closed.path()).unwrap();
+    let subject = closed.bob.session.subject();
+    let mut pair = closed.open::<S>().await;
+    assert!(pair.store.forget(&subject).await.unwrap());
+    let closed = pair.closed().await;
+    let forgotten = fs::read(closed.path()).unwrap();
+    fs::write(closed.path(), backup).unwrap();
+    let refused = S::open(&closed.path(), Options::new()).await.map(drop);
+    assert!(matches!(refused, Err(Error::Rollback { .. })), "{refused:?}");
+    // Control: the database without the session opens.
+    fs::write(closed.path(), forgotten).unwrap();
+    let mut store = S::open(&closed.path(), Options::new()).await.unwrap();
+    assert_eq!(store.subjects().await.unwrap(), [closed.bob.device.subject()]);
 }
 
 fn mark(generation: u64) -> Mark {
