@@ -185,8 +185,8 @@ pub fn fuzz_targets_run(tree: &Tree) -> BTreeSet<&str> {
 }
 
 fn name_before_length(line: &str) -> Option<&str> {
-    let (name, length) = line.trim_start_matches("if fuzz ").split_once(' ')?;
-    length.trim_end_matches("; then").parse::<u32>().ok().map(|_| name)
+    let (name, rest) = line.trim_start_matches("if fuzz ").split_once(' ')?;
+    rest.split(' ').next()?.parse::<u32>().ok().map(|_| name)
 }
 
 /// The names of the tests in a file, without modules.

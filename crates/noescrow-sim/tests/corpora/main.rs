@@ -85,3 +85,14 @@ fn the_control_has_its_bug() {
         assert!(catch_unwind(|| bodies::control(&input)).is_ok(), "{name}");
     }
 }
+
+/// `fuzz/run` puts the decoder's number before the inputs of each corpus.
+#[test]
+fn the_first_byte_of_evidence_selects_the_decoder() {
+    let noticed = (0..14u8).filter(|decoder| {
+        assert!(catch_unwind(|| bodies::evidence(&[*decoder, 0], Bug::None)).is_ok(), "{decoder}");
+        catch_unwind(|| bodies::evidence(&[*decoder, 0], Bug::Planted)).is_err()
+    });
+    // Control: each decoder, disabled.
+    assert_eq!(noticed.count(), 14);
+}
