@@ -3,8 +3,8 @@
 
 use super::backend::{Backend, run};
 use super::party::{pair, save};
-use noescrow::durable::{AsyncStore, StepError};
-use noescrow_sqlite::AsyncSqliteStore;
+use noescrow::durable::{AsyncStore, CommitError, StepError};
+use noescrow_sqlite::{AsyncSqliteStore, Error};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -36,6 +36,20 @@ fn a_cancelled_commit_is_saved_once_by_saving_again() {
         let generation = Backend::generation(&mut pair.store).await;
         drop(pair.bob.session.encrypt(b"text", &mut pair.rng).unwrap().save_async(&mut pair.store));
         assert_eq!(Backend::generation(&mut pair.store).await, generation);
+    });
+}
+
+#[test]
+fn a_store_that_another_clone_closed_releases_nothing() {
+    run(async {
+        let mut pair = pair::<AsyncSqliteStore>().await;
+        let subject = pair.bob.session.subject();
+        // Control: a clone is the same store.
+        assert!(pair.store.clone().load(&subject).await.is_ok());
+        pair.store.clone().close().await.unwrap();
+        assert!(matches!(pair.store.load(&subject).await, Err(Error::Closed)));
+        let failed = pair.bob.session.encrypt(b"text", &mut pair.rng).unwrap().save_async(&mut pair.store).await;
+        assert!(matches!(failed.unwrap_err().error, CommitError::Unknown(Error::Closed)));
     });
 }
 

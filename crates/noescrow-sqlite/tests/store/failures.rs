@@ -20,7 +20,7 @@ both!(
 
 /// The value of a setting of SQLite.
 fn setting(connection: &Connection, name: &str) -> String {
-    let value = |row: &Row<'_>| Ok(row.get::<_, Value>(0)?);
+    let value = |row: &Row<'_>| row.get::<_, Value>(0);
     match connection.query_row(&format!("PRAGMA {name}"), [], value).unwrap() {
         Value::Integer(number) => number.to_string(),
         Value::Text(text) => text,

@@ -13,6 +13,7 @@ both!(
     a_duplicate_is_answered_for_thirty_days,
     a_message_that_the_log_has_is_not_saved_again,
     only_rows_that_changed_are_written,
+    debug_output_shows_no_plaintext_and_no_id,
 );
 
 async fn a_step_and_its_message_survive_a_restart_together<S: Backend>() {
@@ -134,4 +135,18 @@ async fn only_rows_that_changed_are_written<S: Backend>() {
     assert!(pair.store.load(&subject).await.unwrap().len() < before.len());
     let mut pair = pair.closed().await.open::<S>().await;
     assert_eq!(pair.send(b"text").await.len(), pair.send(b"text").await.len());
+}
+
+async fn debug_output_shows_no_plaintext_and_no_id<S: Backend>() {
+    let mut pair = pair::<S>().await;
+    let (received, sent) = (pair.store.inbox().await.unwrap(), pair.store.outbox().await.unwrap());
+    let output = format!("{received:?} {sent:?} {:?}", Options::new());
+    // Bytes in sequence, as a derived output has them.
+    let shows = |output: &str, bytes: &[u8]| output.contains(format!("{bytes:?}").trim_matches(['[', ']']));
+    for secret in [&received[0].plaintext[..], &received[0].message_id, &sent[0].message, &sent[0].message_id] {
+        assert!(!shows(&output, secret), "{output}");
+        // Control: the bytes' own output shows them.
+        assert!(shows(&format!("{:?}", Some(secret)), secret));
+    }
+    assert!(output.contains("plaintext_len: 5"), "{output}");
 }
