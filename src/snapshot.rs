@@ -116,7 +116,19 @@ pub(crate) struct SealingKeys<'a> {
 }
 
 impl<'a> SealingKeys<'a> {
-    pub(crate) fn derive<P: Primitives>(primitives: &P, storage_key: &'a StorageKey) -> Self {
+    /// SN-1: derives them to seal states.
+    pub(crate) fn to_seal<P: Primitives>(primitives: &P, storage_key: &'a StorageKey) -> Self {
+        primitives.step("SN-1");
+        Self::derive(primitives, storage_key)
+    }
+
+    /// SN-2: derives them to open states.
+    pub(crate) fn to_open<P: Primitives>(primitives: &P, storage_key: &'a StorageKey) -> Self {
+        primitives.step("SN-2");
+        Self::derive(primitives, storage_key)
+    }
+
+    fn derive<P: Primitives>(primitives: &P, storage_key: &'a StorageKey) -> Self {
         let mut salt_key = Secret::zero();
         primitives.hkdf_expand(&storage_key.0, &[labels::SNAPSHOT_SALT], salt_key.expose_mut());
         Self { storage_key, salt_key }
@@ -231,7 +243,7 @@ pub(crate) fn seal<P: Primitives, T: Stored<P>>(
     let out = out.get_mut(..len)?;
     let place = Place { kind: T::KIND, subject: &value.subject(), name: RowName::CORE };
     let revision = Revision { generation, writer: [0; WRITER_LEN] };
-    let keys = SealingKeys::derive(primitives, key);
+    let keys = SealingKeys::to_seal(primitives, key);
     seal_state(primitives, &keys, &place, VERSION, revision, out, |writer| value.store(writer))?;
     Some(len)
 }
@@ -246,7 +258,6 @@ pub(crate) fn seal_state<P: Primitives>(
     out: &mut [u8],
     store: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
 ) -> Option<()> {
-    primitives.step("SN-1");
     let (head, rest) = out.split_at_mut_checked(HEAD_LEN)?;
     let state_len = rest.len().checked_sub(TAG_LEN)?;
     let (state, end) = rest.split_at_mut_checked(state_len)?;
@@ -281,7 +292,7 @@ pub(crate) fn open<P: Primitives, T: Stored<P>>(
         return Err(RestoreError::Refused);
     }
     let place = Place { kind: T::KIND, subject, name: RowName::CORE };
-    let keys = SealingKeys::derive(&primitives, key);
+    let keys = SealingKeys::to_open(&primitives, key);
     let OpenedState { version, revision, state } = open_state(&primitives, snapshot, &keys, &place, T::OLDEST_VERSION)?;
     let state = WipedOnDrop(state);
     if revision.generation < newest {
@@ -328,7 +339,6 @@ pub(crate) fn open_state<'a, P: Primitives>(
     place: &Place<'_>,
     oldest_version: u8,
 ) -> Result<OpenedState<'a>, RestoreError> {
-    primitives.step("SN-2");
     let (head, rest) = sealed.split_at_mut_checked(HEAD_LEN).ok_or(RestoreError::Refused)?;
     let (state, tag) = rest.split_last_chunk_mut::<TAG_LEN>().ok_or(RestoreError::Refused)?;
     let mut reader = Reader::new(head);

@@ -150,7 +150,7 @@ impl Ledger {
         may_be_unchanged: bool,
     ) -> Option<Change> {
         let primitives = state.primitives();
-        let keys = SealingKeys::derive(primitives, &self.key);
+        let keys = SealingKeys::to_seal(primitives, &self.key);
         let revision = self.next_revision(&keys, &self.place::<P, T>(RowName::CORE), message_id);
         self.turn = self.turn.wrapping_add(1);
         let mut rows = Vec::new();
@@ -251,7 +251,7 @@ impl OpenedRows {
         key: &StorageKey,
         (subject, kind, oldest_version): (&Subject, u8, u8),
     ) -> Result<Self, RestoreError> {
-        let keys = SealingKeys::derive(primitives, key);
+        let keys = SealingKeys::to_open(primitives, key);
         sealed.sort_unstable_by_key(|row| row.name);
         let len = sealed.iter().map(|row| row.sealed.len()).fold(0, usize::saturating_add);
         // It is longer than the contents with their names, so that it does not grow and leave a copy.

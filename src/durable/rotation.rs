@@ -109,7 +109,7 @@ fn reseal(
     check(previous)?;
     // A process that holds the old key must not save after this.
     let revision = Revision { generation: previous.generation.saturating_add(1), writer: draw_writer(rng) };
-    let keys = SealingKeys::derive(&RustCrypto, to);
+    let keys = SealingKeys::to_seal(&RustCrypto, to);
     let seal = |name, revision, content: &[u8]| {
         let place = Place { kind, subject, name };
         let sealed = seal_row(&RustCrypto, &keys, &place, revision, content.len(), |writer| writer.put(content));

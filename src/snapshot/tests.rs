@@ -79,7 +79,7 @@ fn sealed_under(salt: &[u8; SALT_LEN]) -> Vec<u8> {
     let head = [&BEFORE_SALT[..], salt].concat();
     let mut state = STATE.0;
     let key = key();
-    let (aead_key, nonce) = aead_key(&RustCrypto, &SealingKeys::derive(&RustCrypto, &key), salt);
+    let (aead_key, nonce) = aead_key(&RustCrypto, &SealingKeys::to_seal(&RustCrypto, &key), salt);
     let tag = RustCrypto.seal(&aead_key, &nonce, &[&head[..], &scope()].concat(), &mut state).unwrap();
     [&head[..], &state, &tag].concat()
 }
@@ -88,7 +88,7 @@ fn sealed_under(salt: &[u8; SALT_LEN]) -> Vec<u8> {
 #[test]
 fn a_wrong_salt_is_refused_although_the_tag_is_valid() {
     let key = key();
-    let keys = SealingKeys::derive(&RustCrypto, &key);
+    let keys = SealingKeys::to_seal(&RustCrypto, &key);
     let salt_of = |before: [u8; BEFORE_SALT_LEN], scope: [u8; SCOPE_LEN], state: &[u8]| {
         *salt(&RustCrypto, &keys, &before, &scope, state).expose()
     };
@@ -147,7 +147,7 @@ fn sealed_as(version: u8, state: &[u8; 40]) -> Vec<u8> {
     let revision = Revision { generation: 3, writer: [0; 16] };
     seal_state(
         &RustCrypto,
-        &SealingKeys::derive(&RustCrypto, &key()),
+        &SealingKeys::to_seal(&RustCrypto, &key()),
         &place,
         version,
         revision,

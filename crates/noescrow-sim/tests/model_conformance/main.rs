@@ -52,7 +52,13 @@ const LEFT_OUT: [Abstraction; 4] = [
 ];
 
 /// The same, for a state that is used twice: the models above have these lines.
-const LEFT_OUT_OF_REUSE: [Abstraction; 4] = [
+const LEFT_OUT_OF_REUSE: [Abstraction; 5] = [
+    Abstraction {
+        kind: Kind::DhPublic,
+        step: "DR-E2",
+        width: 32,
+        why: "the ratchet key, which a state that was restored computes again",
+    },
     Abstraction { kind: Kind::Hmac, step: "DR-E2", width: 33, why: "the next chain key, which no message uses" },
     Abstraction { kind: Kind::Hmac, step: "DR-D5", width: 33, why: "the same chain key, at the receiver" },
     Abstraction {
