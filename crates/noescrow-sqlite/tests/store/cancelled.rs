@@ -4,6 +4,7 @@
 use super::backend::{Backend, run};
 use super::party::{pair, save};
 use noescrow::durable::{AsyncStore, CommitError, StepError};
+use noescrow_sqlite::rusqlite::Connection;
 use noescrow_sqlite::{AsyncSqliteStore, Error};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -13,7 +14,7 @@ use std::task::Poll;
 async fn poll_once(future: impl Future) {
     let mut future = pin!(future);
     poll_fn(|context| {
-        assert!(future.as_mut().poll(context).is_pending(), "the thread is slower");
+        assert!(future.as_mut().poll(context).is_pending());
         Poll::Ready(())
     })
     .await;
@@ -23,9 +24,13 @@ async fn poll_once(future: impl Future) {
 fn a_cancelled_commit_is_saved_once_by_saving_again() {
     run(async {
         let mut pair = pair::<AsyncSqliteStore>().await;
+        let other = Connection::open(pair.path()).unwrap();
         for _ in 0..10 {
             let before = pair.store.outbox(usize::MAX).await.unwrap().len();
+            // Another process holds the database, so that the commit has begun and is not done.
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
             poll_once(pair.bob.session.encrypt(b"text", &mut pair.rng).unwrap().save_async(&mut pair.store)).await;
+            other.execute_batch("ROLLBACK").unwrap();
             assert_eq!(pair.bob.session.encrypt(b"next", &mut pair.rng).unwrap_err(), StepError::NotSaved);
             save(pair.bob.session.unsaved().unwrap(), &mut pair.store).await;
             let outbox = pair.store.outbox(usize::MAX).await.unwrap();

@@ -9,7 +9,7 @@ use noescrow_sqlite::SqliteStore;
 use rand_chacha::rand_core::Rng;
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -31,6 +31,11 @@ fn start(test: &str, folder: &Path, argument: &str) -> Child {
 
 fn given() -> (PathBuf, String) {
     (env::var(FOLDER).unwrap().into(), env::var(ARGUMENT).unwrap())
+}
+
+/// One write, so that a kill does not divide it.
+fn report(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 fn message_path(folder: &Path, number: usize) -> PathBuf {
@@ -61,14 +66,14 @@ fn child_receives() {
     for number in first..MESSAGES {
         let message = fs::read(message_path(&folder, number)).unwrap();
         if reports_before_it_saves {
-            eprintln!("saved {number}");
+            report(&format!("saved {number}"));
             sleep(Duration::from_secs(60));
         }
         match bob.session.decrypt(&message) {
             Ok(unsaved) => drop(unsaved.save(&mut store.0).unwrap()),
             Err(_) => assert!(store.0.opened_at(&message).unwrap().is_some(), "lost"),
         }
-        eprintln!("saved {number}");
+        report(&format!("saved {number}"));
         if number % 3 == 0 {
             bob.session.encrypt(&number.to_be_bytes()[..], &mut rng).unwrap().save(&mut store.0).unwrap();
         }
@@ -136,7 +141,14 @@ fn control_a_message_that_is_reported_before_it_is_saved_is_lost() {
 #[ignore = "a process of another test"]
 fn child_sends() {
     let (folder, seed) = given();
-    eprintln!("reloads {}", send_all(&database(&folder), seed.parse().unwrap(), 25));
+    let all_loaded = || {
+        fs::write(folder.join(format!("loaded {seed}")), b"").unwrap();
+        while !["1", "2"].iter().all(|seed| folder.join(format!("loaded {seed}")).exists()) {
+            sleep(Duration::from_millis(1));
+        }
+    };
+    let reloads = send_all(&database(&folder), seed.parse().unwrap(), 25, all_loaded);
+    report(&format!("reloads {reloads}"));
 }
 
 #[test]
@@ -181,7 +193,7 @@ mod file_limit {
         for _ in 0..1_000 {
             let Err(failed) = bob.session.encrypt(b"text", &mut rng).unwrap().save(&mut store.0) else { continue };
             assert!(matches!(failed.error, CommitError::Unknown(Error::Sqlite(_))), "{failed:?}");
-            eprintln!("unknown");
+            report("unknown");
             return;
         }
     }
