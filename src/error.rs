@@ -124,6 +124,21 @@ errors! {
         StoreFull => "one-time prekey store full",
     }
 
+    /// The reason why an attachment was not sealed or opened. Sealer and opener are unchanged.
+    AttachmentError {
+        /// The attachment does not belong to this key; or the chunk is damaged, forged, of another attachment or at
+        /// another position; or it is the last one and was not given as such, or the reverse.
+        Refused => "attachment refused",
+        /// The attachment names a version of the format that a later release has introduced.
+        NewerVersion => "attachment of a newer version",
+        /// The last chunk has not been opened, or has not been sealed. What was opened so far is a prefix of the file.
+        Truncated => "attachment incomplete",
+        /// The content is longer than `MAX_ATTACHMENT_LEN`.
+        TooLong => "attachment too long",
+        /// The content does not have the length with which sealing began, or the position is beyond its end.
+        WrongLength => "content of another length than announced",
+    }
+
     /// The reason why two safety numbers were not accepted as equal.
     SafetyNumberError {
         /// The scanned bytes are not a safety number of this version.

@@ -69,6 +69,8 @@ pub(crate) const SNAPSHOT_SEAL: &[u8] = b"noescrow-v1 snapshot seal";
 pub(crate) const HEDGED_SECRET: &[u8] = b"noescrow-v1 hedged secret";
 /// Derives a block of a hedged generator's output.
 pub(crate) const HEDGED_OUTPUT: &[u8] = b"noescrow-v1 hedged output";
+/// Derives an attachment's chunk key and key commitment from its key (spec/attachments.md).
+pub(crate) const ATTACHMENT: &[u8] = b"noescrow-v1 attachment";
 
 #[cfg(test)]
 mod tests {
@@ -106,6 +108,7 @@ mod tests {
         SNAPSHOT_SEAL,
         HEDGED_SECRET,
         HEDGED_OUTPUT,
+        ATTACHMENT,
     ];
 
     fn prefix_free(labels: &[&[u8]]) -> bool {

@@ -7,6 +7,8 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 // The modules follow the order of spec/protocol.md.
 
@@ -54,6 +56,9 @@ pub mod snapshot;
 // spec/messenger.md: which session, which key, when to save.
 #[cfg(feature = "alloc")]
 pub mod messenger;
+
+// spec/attachments.md: files under a key that is sent in a message.
+pub mod attachment;
 
 // Not part of the protocol: a generator for devices whose own may be predictable.
 mod hedged;

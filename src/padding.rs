@@ -26,12 +26,29 @@ const fn padme(len: usize) -> Option<usize> {
     }
 }
 
+/// [`padme`] for files, whose lengths may exceed `usize`.
+///
+/// # Leaks
+/// `len`, as `padme` does.
+pub(crate) const fn padme_u64(len: u64) -> Option<u64> {
+    let mask = class_mask_u64(len);
+    match len.checked_add(mask) {
+        Some(sum) => Some(sum & !mask),
+        None => None,
+    }
+}
+
 /// The low bits that Padmé clears in lengths like `len`: 2^(E - S) - 1 with E = ⌊log2 len⌋, S = ⌊log2 E⌋ + 1.
 const fn class_mask(len: usize) -> usize {
+    // Lossless: `usize` has at most 64 bits, and a mask is below its length.
+    class_mask_u64(len as u64) as usize
+}
+
+const fn class_mask_u64(len: u64) -> u64 {
     let Some(exponent) = len.checked_ilog2() else { return 0 };
     let Some(log) = exponent.checked_ilog2() else { return 0 };
     let kept = log.saturating_add(1);
-    match 1usize.checked_shl(exponent.saturating_sub(kept)) {
+    match 1u64.checked_shl(exponent.saturating_sub(kept)) {
         Some(size) => size.saturating_sub(1),
         None => 0,
     }
@@ -164,8 +181,11 @@ mod tests {
         // Figure 3's algorithm worked by hand: 9 = 0b1001, E = 3, S = 2, one bit cleared.
         for (len, padded) in [(1, 1), (2, 2), (8, 8), (9, 10), (33, 36), (100, 104), (1000, 1024), (1 << 20, 1 << 20)] {
             assert_eq!(padme(len), Some(padded), "{len}");
+            assert_eq!(padme_u64(len as u64), Some(padded as u64), "{len}");
         }
-        assert_eq!(padme(usize::MAX), None);
+        assert_eq!((padme(usize::MAX), padme_u64(u64::MAX)), (None, None));
+        // 50,000,000: E = 25, S = 5, twenty bits cleared.
+        assert_eq!(padme_u64(50_000_000), Some(48 << 20));
     }
 
     #[test]
