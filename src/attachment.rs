@@ -95,7 +95,7 @@ const COMMITMENT_LEN: usize = 32;
 pub struct AttachmentKey(Secret<ATTACHMENT_KEY_LEN>);
 
 impl AttachmentKey {
-    /// Draws 32 bytes from `rng`.
+    /// Draws 32 bytes from `rng` (AT-1).
     fn generate<P: Primitives>(primitives: &P, rng: &mut impl CryptoRng) -> Self {
         Self(random_secret(primitives, rng))
     }
@@ -115,7 +115,7 @@ impl AttachmentKey {
         *self.0.expose()
     }
 
-    /// Derives the key of the chunks and the commitment.
+    /// Derives the key of the chunks and the commitment (AT-2).
     fn derive<P: Primitives>(&self, primitives: &P) -> (Secret<32>, [u8; COMMITMENT_LEN]) {
         let mut material = Secret::<{ 32 + COMMITMENT_LEN }>::zero();
         let (mut chunk_key, mut commitment) = (Secret::zero(), [0; COMMITMENT_LEN]);

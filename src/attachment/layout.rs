@@ -22,7 +22,7 @@ pub const MAX_ATTACHMENT_LEN: u64 = 1 << 40;
 /// Number of chunks of the longest attachment.
 pub const MAX_CHUNKS: u32 = MAX_ATTACHMENT_LEN.div_ceil(CHUNK_CONTENT_LEN as u64) as u32;
 
-/// How content and padding of a file are divided into chunks.
+/// How content and padding of a file are divided into chunks (AT-3, AT-4).
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) content_len: u64,
@@ -92,6 +92,6 @@ pub const fn sealed_len(content_len: u64) -> Option<u64> {
 /// A chunk that is incomplete, or shorter than [`CHUNK_LEN`], does not count.
 #[must_use]
 pub fn complete_chunks(sealed_bytes: u64) -> u32 {
-    let chunks = sealed_bytes.saturating_sub(HEADER_LEN as u64) / CHUNK_LEN as u64;
-    u32::try_from(chunks).unwrap_or(MAX_CHUNKS).min(MAX_CHUNKS)
+    let chunks = sealed_bytes.saturating_sub(HEADER_LEN as u64).checked_div(CHUNK_LEN as u64);
+    chunks.and_then(|chunks| u32::try_from(chunks).ok()).unwrap_or(MAX_CHUNKS).min(MAX_CHUNKS)
 }

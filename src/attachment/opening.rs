@@ -25,7 +25,7 @@ pub struct AttachmentOpener<P: Primitives = RustCrypto> {
 }
 
 impl AttachmentOpener {
-    /// Verifies that the file with this header belongs to `key`. `header` is the first [`HEADER_LEN`] bytes of the
+    /// Verifies that the file with this header belongs to `key` (AT-5). `header` is the first [`HEADER_LEN`] bytes of the
     /// sealed file.
     ///
     /// # Errors
@@ -119,6 +119,7 @@ impl<P: Primitives> AttachmentOpener<P> {
         self.open(chunk, true)
     }
 
+    /// AT-6.
     fn open<'a>(&mut self, chunk: &'a mut [u8], is_last: bool) -> Result<&'a [u8], AttachmentError> {
         if self.is_complete || self.next >= MAX_CHUNKS || chunk.len() > CHUNK_LEN {
             return Err(AttachmentError::Refused);
@@ -140,7 +141,7 @@ impl<P: Primitives> AttachmentOpener<P> {
         plaintext.get(..content_len).ok_or(AttachmentError::Refused)
     }
 
-    /// Succeeds if the last chunk was opened: the content is whole.
+    /// Succeeds if the last chunk was opened: the content is whole (AT-7).
     ///
     /// # Errors
     /// [`AttachmentError::Truncated`]: what was opened is authentic, and may be a prefix of the file. It MUST NOT be

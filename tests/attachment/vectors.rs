@@ -37,6 +37,18 @@ fn known_answers_pin_the_format() {
         let whole = sealed(vector_key(), &content(len));
         assert_eq!((whole.len(), RustCrypto.sha256(&[&whole])), (sealed_len, hash), "{len}");
     }
+    // The document has the same.
+    let document = include_str!("../../spec/attachments.md");
+    let is_in_document = |bytes: &[u8]| {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        document.contains(&format!("`{hex}`"))
+    };
+    assert!(is_in_document(chunk_key.expose()) && is_in_document(&commitment));
+    let hashes = [65_516, 65_517, 131_072, 200_000, 5_000_000].map(|len| {
+        let whole = sealed(vector_key(), &content(len));
+        RustCrypto.sha256(&[&whole])
+    });
+    assert!(hashes.iter().all(|hash| is_in_document(hash)) && !is_in_document(&header));
     // Control: another key.
     assert_ne!(sealed(key(0), b"")[..HEADER_LEN], header);
 }
