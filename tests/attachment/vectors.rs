@@ -5,7 +5,8 @@ use super::{CHUNK_LEN, HEADER_LEN, MAX_CHUNKS, content, derived, key, sealed};
 use aead_stream::{NewStream, StreamBE32, StreamPrimitive};
 use aes_gcm::Aes256Gcm;
 use hex_literal::hex;
-use noescrow::attachment::{AttachmentKey, CHUNK_CONTENT_LEN};
+use noescrow::attachment::{AttachmentKey, AttachmentOpener, CHUNK_CONTENT_LEN};
+use noescrow::error::AttachmentError::Refused;
 use noescrow::primitives::{Primitives, RustCrypto};
 
 /// The key of the vectors of spec/attachments.md: 00 01 ... 1f.
@@ -73,17 +74,30 @@ fn chunks_are_those_of_aead_stream() {
     assert!(out == file && chunks.len() == 79);
 }
 
-/// A position with four bytes that differ, which files of a test do not reach otherwise.
+/// Positions that files of a test do not reach.
 #[test]
 fn positions_are_big_endian_up_to_the_last() {
     let (chunk_key, _) = derived(&key(1));
     let stream = StreamBE32::<Aes256Gcm>::new(chunk_key.expose().into(), &[0; 7].into());
     for index in [0, 1, 0x0102, 0x01_0203, 0x0100_0000, MAX_CHUNKS - 2, MAX_CHUNKS - 1] {
         let is_last = index == MAX_CHUNKS - 1;
-        let mut opener = noescrow::attachment::AttachmentOpener::resume(&key(1), index).unwrap();
+        let mut opener = AttachmentOpener::resume(&key(1), index).unwrap();
         let plaintext = [vec![7; CHUNK_CONTENT_LEN], vec![0, 0, 0xFF, 0xEC]].concat();
         let mut chunk: [u8; CHUNK_LEN] = stream.encrypt(index, is_last, &plaintext[..]).unwrap().try_into().unwrap();
         let content = if is_last { opener.open_last_chunk(&mut chunk) } else { opener.open_chunk(&mut chunk) };
         assert_eq!(content, Ok(&[7; CHUNK_CONTENT_LEN][..]), "{index}");
     }
+    // The last position but one, and the last, as chunks of a file that does not end there: nothing opens after them.
+    let mut opener = AttachmentOpener::resume(&key(1), MAX_CHUNKS - 2).unwrap();
+    let plaintext = [vec![7; CHUNK_CONTENT_LEN], vec![0, 0, 0xFF, 0xEC]].concat();
+    let mut open = |index, is_last| {
+        let mut chunk = stream.encrypt(index, is_last, &plaintext[..]).unwrap();
+        if is_last {
+            opener.open_last_chunk(&mut chunk).map(<[u8]>::len)
+        } else {
+            opener.open_chunk(chunk.as_mut_slice().try_into().unwrap()).map(<[u8]>::len)
+        }
+    };
+    assert_eq!((open(MAX_CHUNKS - 2, false), open(MAX_CHUNKS - 1, false)), (Ok(65_516), Ok(65_516)));
+    assert_eq!((open(MAX_CHUNKS, false), open(MAX_CHUNKS, true)), (Err(Refused), Err(Refused)));
 }
