@@ -160,6 +160,11 @@ fn bytes_after_the_last_chunk_are_refused() {
     assert!(opener.open_last_chunk(&mut whole[HEADER_LEN..].to_vec()).is_ok());
     assert_eq!(opener.open_last_chunk(&mut whole[HEADER_LEN..].to_vec()), Err(AttachmentError::Refused));
     assert_eq!(opener.open_chunk(&mut [0; CHUNK_LEN]), Err(AttachmentError::Refused));
+    // Not even a second last chunk, which a holder of the key can make.
+    let second = by_a_key_holder_at(1, b"more\0\0\0\x04");
+    assert_eq!(opener.open_last_chunk(&mut second.clone()), Err(AttachmentError::Refused));
+    let mut opener = AttachmentOpener::resume(&key(1), 1).unwrap();
+    assert_eq!(opener.open_last_chunk(&mut second.clone()), Ok(&b"more"[..]), "control");
 }
 
 /// A download that loses its end, at every byte.
@@ -212,8 +217,12 @@ fn a_refused_chunk_changes_neither_opener_nor_buffer() {
 
 /// A last chunk with any plaintext, made by a holder of the key.
 fn by_a_key_holder(plaintext: &[u8]) -> Vec<u8> {
+    by_a_key_holder_at(0, plaintext)
+}
+
+fn by_a_key_holder_at(index: u8, plaintext: &[u8]) -> Vec<u8> {
     let mut chunk = plaintext.to_vec();
-    let nonce = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let nonce = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, index, 1];
     let tag = RustCrypto.seal(&derived(&key(1)).0, &nonce, b"", &mut chunk).unwrap();
     [&chunk[..], &tag].concat()
 }

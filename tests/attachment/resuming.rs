@@ -3,9 +3,12 @@
 
 use super::{
     AttachmentError, AttachmentOpener, AttachmentSealer, CHUNK_LEN, HEADER_LEN, StreamError, complete_chunks, content,
-    key, sealed,
+    key, open_stream, seal_stream, sealed,
 };
-use std::io::{self, Read};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use std::error::Error;
+use std::io::{self, Read, Write};
 
 /// Five chunks, of which the last is padding alone.
 const LEN: usize = 4 * super::CHUNK_CONTENT_LEN - 3;
@@ -74,6 +77,40 @@ impl Read for Failing<'_> {
             read => Ok(read),
         }
     }
+}
+
+/// Has room for some bytes.
+struct Full(usize);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = bytes.len().min(self.0);
+        self.0 -= len;
+        if len == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(len) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_that_fails_is_an_error_of_both_ends() {
+    let (file, whole) = (content(LEN), sealed(key(1), &content(LEN)));
+    for room in [0, HEADER_LEN, 100_000, LEN - 1] {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let failed = [
+            seal_stream(LEN as u64, &file[..], Full(room), &mut rng).map(drop),
+            open_stream(&key(1), &whole[..], Full(room)).map(drop),
+        ];
+        for error in failed.map(Result::unwrap_err) {
+            assert!(matches!(&error, StreamError::Write(cause) if cause.kind() == io::ErrorKind::StorageFull));
+            assert_eq!((error.to_string(), error.source().is_some()), ("writer failed".to_owned(), true));
+        }
+    }
+    // Control: enough room.
+    assert_eq!(open_stream(&key(1), &whole[..], Full(LEN)).unwrap(), LEN as u64);
+    assert!(seal_stream(LEN as u64, &file[..], Full(whole.len()), &mut ChaCha20Rng::seed_from_u64(1)).is_ok());
 }
 
 #[test]
