@@ -8,7 +8,7 @@ import sys
 import time
 
 import forge
-from noescrow import braid, curve, erasure, labels, mlkem, wire
+from noescrow import attachments, braid, curve, erasure, labels, mlkem, wire
 from noescrow.mlkem import ML_KEM_768, ML_KEM_1024
 
 
@@ -93,6 +93,28 @@ def prefixes() -> list[str]:
     return [a for a in named for b in named if a != b and named[b].startswith(named[a])]
 
 
+def attachment_files() -> list[str]:
+    """The vectors of attachments.md, §6, each of which must open again."""
+    key, files = bytes(range(32)), []
+    contents = [bytes(7 * i % 251 for i in range(length)) for length in (65_516, 65_517, 131_072, 200_000, 5_000_000)]
+    for content in (b"", b"nothing to read", *contents):
+        file = attachments.seal_file(key, content)
+        files.append(sha256(file) if attachments.open_file(key, file) == content else "another content")
+    return files
+
+
+def truncated_attachments() -> list[bool]:
+    """Whether a file of four chunks, without some of its last bytes, is refused."""
+    file, outcomes = attachments.seal_file(bytes(32), bytes(200_000)), []
+    for end in (len(file), len(file) - 1, 33 + 3 * 65_536, 33 + 65_536, 33, 0):
+        try:
+            attachments.open_file(bytes(32), file[:end])
+            outcomes.append(False)
+        except attachments.errors.Refused:
+            outcomes.append(True)
+    return outcomes
+
+
 LENGTHS = (1, 2, 3, 8, 9, 17, 33, 100, 1_000, 1_025, 65_537, 2**30 + 1)
 
 ANSWERS = [
@@ -157,6 +179,17 @@ ANSWERS = [
     ),
     ("labels", prefixes, []),
     ("points", torsion, [True, False, False, False]),
+    # attachments.md has the first two whole.
+    ("attachments", attachment_files, [
+        "c7ccf2f72c4a71b19d0575caddda76496590713a09ef2f679769e74a4b8d32ac",
+        "2e930124bfdcb370b6f97b3e4fa0e41c5b3775c00404ad02555e5be0f42d10c1",
+        "3f1e6f8fd407a48a360a517debc89a5e9be86cd3b12f6f96a81367d2a8bc8413",
+        "a94d8cb45d3a1543d212e92374aca9f373cae16e695e8ac5e2a1bb4a51890c54",
+        "c9191f77d548fa3ffe84cec1318fd7b68af6323c18f32fee2f14851538c52838",
+        "c7ebcbf88109b88d001912739a3b4a5909453618edc7810b4258895c76023b67",
+        "cb7577d03bbeea7d685c36364e7d8c8808c54e8a6eb995f98da9c2f4ffced2dd",
+    ]),
+    ("truncated attachments", truncated_attachments, [False, True, True, True, True, True]),
     # Algorithm 1 of the paper, with its logarithms.
     ("Padmé", lambda: [wire.padme(n) for n in LENGTHS], [padme_by_logarithms(n) for n in LENGTHS]),
 ]
@@ -173,6 +206,8 @@ MISTAKES = [
     (curve, "_is_of_prime_order", lambda point: True, "points"),
     (wire, "padme", lambda n: n, "Padmé"),
     (labels, "L_TAG", labels.L_COMMIT[:-3], "labels"),
+    (attachments, "VERSION", b"\x02", "attachments"),
+    (attachments, "nonce", lambda index, last: bytes(7) + index.to_bytes(4, "big") + b"\0", "truncated attachments"),
 ]
 
 

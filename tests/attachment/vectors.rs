@@ -14,7 +14,7 @@ fn vector_key() -> AttachmentKey {
     AttachmentKey::from_bytes(std::array::from_fn(|at| at as u8))
 }
 
-/// Computed with the Python package `cryptography` from the text of spec/attachments.md. The last five are SHA-256 of
+/// Computed by spec/python from the text of spec/attachments.md. The last five are SHA-256 of
 /// the sealed file; byte i of the content is 7 i mod 251.
 #[test]
 fn known_answers_pin_the_format() {

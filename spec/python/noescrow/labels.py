@@ -26,6 +26,7 @@ PI = b"noescrow-v1_ML-KEM-768_SHA-256"
 L_FOREIGN = b"noescrow-v1 foreign handshake"
 L_SALT = b"noescrow-v1 snapshot salt"
 L_SEAL = b"noescrow-v1 snapshot seal"
+L_ATTACHMENT = b"noescrow-v1 attachment"
 
 VERSION = 1
 """The highest version of the protocol that this package speaks."""
