@@ -144,6 +144,17 @@ fn a_header_of_another_key_is_refused_before_any_chunk() {
     assert_eq!(opener.open_last_chunk(&mut exchanged[HEADER_LEN..].to_vec()), Ok(&b"text"[..]));
 }
 
+/// The limit: who of several holders of a key has sealed a file is not shown.
+#[test]
+fn limit_a_holder_of_the_key_can_replace_the_file() {
+    let (genuine, replaced) = (sealed(key(1), b"the file"), sealed(key(1), b"another!"));
+    assert_eq!(opened(&key(1), &replaced), Ok(b"another!".to_vec()));
+    // The remedy: a digest in the message.
+    assert_ne!(RustCrypto.sha256(&[&genuine]), RustCrypto.sha256(&[&replaced]));
+    // Control: who does not have the key cannot.
+    assert_eq!(opened(&key(1), &sealed(key(2), b"another!")), Err(AttachmentError::Refused));
+}
+
 #[test]
 fn content_of_another_length_makes_no_whole_file() {
     let file = content(200_000);

@@ -15,6 +15,31 @@ use rand_core::CryptoRng;
 ///
 /// The length of the content is fixed at the beginning. The sealer therefore knows the length of the result
 /// ([`sealed_len`](super::sealed_len)), and how much padding follows the content.
+///
+/// ```
+/// use noescrow::attachment::{AttachmentOpener, AttachmentSealer, CHUNK_LEN};
+/// # let mut rng = <rand_chacha::ChaCha20Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(1);
+///
+/// let content = b"a photograph";
+/// let mut sealer = AttachmentSealer::new(content.len() as u64, &mut rng)?;
+/// let header = sealer.header();
+/// let mut chunk = [0; CHUNK_LEN];
+/// let mut sealed_len = 0;
+/// let mut rest = &content[..];
+/// while let Some(content_len) = sealer.next_content_len() {
+///     let (part, after) = rest.split_at(content_len);
+///     chunk[..content_len].copy_from_slice(part);
+///     // A real application stores each chunk. This file has only one.
+///     sealed_len = sealer.seal_chunk(content_len, &mut chunk)?.len();
+///     rest = after;
+/// }
+/// let key = sealer.finish()?;
+///
+/// let mut opener = AttachmentOpener::new(&key, &header)?;
+/// assert_eq!(opener.open_last_chunk(&mut chunk[..sealed_len])?, content);
+/// opener.finish()?;
+/// # Ok::<(), noescrow::error::AttachmentError>(())
+/// ```
 #[must_use]
 pub struct AttachmentSealer<P: Primitives = RustCrypto> {
     primitives: P,

@@ -114,6 +114,24 @@ fn a_writer_that_fails_is_an_error_of_both_ends() {
 }
 
 #[test]
+fn a_sealer_continues_after_its_reader_failed() {
+    let (file, whole) = (content(LEN), sealed(key(1), &content(LEN)));
+    for read in (0..LEN).step_by(30_011).chain([LEN]) {
+        let mut sealer = AttachmentSealer::resume(key(1), LEN as u64, 0).unwrap();
+        let mut out = sealer.header().to_vec();
+        let error = sealer.seal_rest(Failing(&file[..read]), &mut out).unwrap_err();
+        assert!(matches!(error, StreamError::Read(_)), "{error}");
+        assert!(whole.starts_with(&out) && sealer.next_chunk() == complete_chunks(out.len() as u64));
+        sealer.seal_rest(&file[sealer.content_position() as usize..], &mut out).unwrap();
+        assert!(out == whole, "{read}");
+    }
+    // Control: from the beginning.
+    let mut sealer = AttachmentSealer::resume(key(1), LEN as u64, 0).unwrap();
+    assert!(sealer.seal_rest(Failing(&file[..100_000]), io::sink()).is_err());
+    assert!(sealer.seal_rest(&file[..], io::sink()).is_err());
+}
+
+#[test]
 fn an_opener_continues_after_its_reader_failed() {
     let (file, whole) = (content(LEN), sealed(key(1), &content(LEN)));
     for received in (HEADER_LEN..whole.len()).step_by(30_011) {
