@@ -314,7 +314,7 @@ impl Messenger {
         // A function of the session, so that opening draws nothing, under the storage key, so that it shows nothing.
         let place = Place { kind: PEER_ROW, subject: &self.core.inner.subject, name: RowName::CORE };
         let none = Revision { generation: 0, writer: [0; 16] };
-        let keys = SealingKeys::derive(&RustCrypto, &self.key);
+        let keys = SealingKeys::to_seal(&RustCrypto, &self.key);
         let keyed = snapshot::salt_now(&keys, &place, none, &session.id());
         let id = PeerId(keyed.first_chunk::<PEER_ID_LEN>().copied().unwrap_or_default());
         self.add_peer_record(id, &[], Some(identity), Trust::Unknown, now);
