@@ -165,7 +165,8 @@ pub enum SealError {
     },
     /// Another identity claims to be this peer. Nothing is sent until the application has accepted it.
     IdentityChanged,
-    /// The identity of the bundle is that of another peer.
+    /// The identity of the bundle is that of another peer. If that is a stranger, it
+    /// [claims](super::Messenger::claim_identity) to be this one.
     IdentityTaken,
     /// There is no session on probation.
     NoProbation,
@@ -180,7 +181,7 @@ pub enum SealError {
     /// No session was begun from the bundle.
     Bundle(InitiateError),
     /// The session did not seal.
-    Session(EncryptError),
+    Encrypt(EncryptError),
     /// The stored state of the session was not restored; see [`OpenError::Stored`].
     Stored(RestoreError),
 }
@@ -310,7 +311,7 @@ impl fmt::Display for SealError {
             Self::NoReceipt => f.write_str("no authentic fact to report"),
             Self::TooSoon { until } => write!(f, "no other message of this kind before {until}"),
             Self::Bundle(error) => error.fmt(f),
-            Self::Session(error) => error.fmt(f),
+            Self::Encrypt(error) => error.fmt(f),
             Self::Stored(error) => error.fmt(f),
         }
     }

@@ -100,3 +100,37 @@ impl Core {
         self.recoveries = if is_today { (since, count.saturating_add(1)) } else { (now, 1) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::clock::Clock;
+    use crate::messenger::trust::Trust;
+    use crate::snapshot::Subject;
+
+    const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+
+    #[test]
+    fn a_hundred_new_sessions_a_day_are_demanded_of_all_peers() {
+        let mut core = Core::new(Subject::foreign_session([0; 32]), Clock::new(NOW));
+        for count in 0..policy::ALL_RECOVERIES_A_DAY {
+            assert_eq!(core.next_recovery(NOW), NOW, "{count}");
+            core.count_recovery(NOW);
+        }
+        let tomorrow = NOW.saturating_add(DAY);
+        assert_eq!(core.next_recovery(UnixSeconds(tomorrow.0 - 1)), tomorrow);
+        // Control: on the next day they are permitted again.
+        assert_eq!(core.next_recovery(tomorrow), tomorrow);
+        core.count_recovery(tomorrow);
+        assert_eq!(core.recoveries, (tomorrow, 1));
+    }
+
+    #[test]
+    fn a_peer_without_a_session_needs_one_for_the_reason_that_is_known() {
+        let mut peer = PeerRecord::new(Subject::foreign_session([0; 32]), None, Trust::FirstUse, NOW);
+        // Control: of a peer that is new, none is known.
+        assert_eq!(peer.reason(NOW), Some(NewSession::None));
+        peer.recovery = Some(NewSession::Restored);
+        assert_eq!(peer.reason(NOW), Some(NewSession::Restored));
+    }
+}

@@ -182,7 +182,7 @@ impl Messenger {
             true => loaded.inner.encrypt_control(joined, rng),
             false => loaded.inner.encrypt(joined, rng),
         };
-        let message = sealed.map_err(SealError::Session)?;
+        let message = sealed.map_err(SealError::Encrypt)?;
         self.progress = Progress::Stepping;
         let (is_new_session, recovers_from) = (false, None);
         let sealed = Sealed { kind: prefix.kind, epoch: prefix.epoch, message, is_new_session, recovers_from };
@@ -203,7 +203,8 @@ impl Messenger {
         let peer = self.peers.get_mut(&at.peer).map(|peer| &mut peer.inner);
         let peer_subject = peer.as_ref().map(|peer| peer.subject);
         if let Some(peer) = peer {
-            if peer.trust == Trust::Unknown {
+            // A probe, an answer or a receipt is no user's decision to talk to a stranger.
+            if kind == Kind::Payload && peer.trust == Trust::Unknown {
                 peer.trust = Trust::FirstUse;
             }
             peer.active_at = now;

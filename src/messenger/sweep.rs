@@ -63,12 +63,16 @@ impl Messenger {
         let after_type = message.split_first().filter(|(outer, _)| **outer == TYPE_MESSAGE).map(|(_, rest)| rest);
         let sealed = after_type.and_then(|rest| SealedHeader::parse(ChunkSize::Bytes32, TYPE_MESSAGE, rest));
         let Some(sealed) = sealed else { return Found::None };
+        // Before any work: to put the sessions in order costs more than to try few keys.
+        if let Err(until) = self.sweeps.take(now) {
+            return Found::Unknown { until };
+        }
         let mut candidates: Vec<(PeerId, &SessionRecord)> = Vec::new();
         for (id, peer) in &self.peers {
             candidates.extend(peer.inner.sessions.iter().map(|session| (*id, session)));
         }
         candidates.sort_unstable_by_key(|(_, session)| Reverse(session.heard_at));
-        let mut left = 0_usize;
+        let mut left = policy::HEADER_KEYS_OF_A_SWEEP;
         for (peer, session) in candidates {
             for key in &session.header_keys {
                 if left == 0 {

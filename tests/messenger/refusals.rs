@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Each reason for which a message does not open, with its remedy; and what is not refused but left at the server.
 
-use super::user::{DAY, User, friends, strangers};
-use noescrow::messenger::policy::SWEEPS_A_MINUTE;
+use super::user::{DAY, NOW, User, friends, strangers};
+use noescrow::messenger::policy::{EPOCH_JUMP, SWEEPS_A_MINUTE};
 use noescrow::messenger::{OpenError, Refusal, Remedy};
+use noescrow::{Device, InitiateOptions};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
 
 /// An ordinary message that belongs to nobody.
 fn junk(number: usize) -> Vec<u8> {
@@ -167,5 +170,45 @@ fn a_refused_message_writes_nothing() {
     let message = alice.send(&mut bob, b"1");
     bob.open(&message.message).unwrap();
     assert_eq!(bob.disk.commits, commits + 1);
-    let _: &User = &bob;
+}
+
+/// A first message of a device that writes its own inner payload.
+fn foreign_first_message(bob: &mut User, payload: &[u8]) -> Vec<u8> {
+    let mut rng = ChaCha20Rng::seed_from_u64(5);
+    let device = Device::generate(NOW, &mut rng);
+    let (_, message) = device.initiate(bob.bundle(), payload, InitiateOptions::unverified(NOW), &mut rng).unwrap();
+    message
+}
+
+/// An inner payload of this epoch.
+fn inner(kind: u8, epoch: u32) -> Vec<u8> {
+    [&[kind][..], &epoch.to_be_bytes(), &[0; 4], &[0xFF; 8], b"hi"].concat()
+}
+
+#[test]
+fn a_first_message_that_is_not_of_this_layer_uses_no_prekey_up() {
+    let mut bob = User::new(1);
+    for payload in [b"hi".to_vec(), inner(2, 1), inner(3, 1), inner(9, 1), inner(1, 0)] {
+        let message = foreign_first_message(&mut bob, &payload);
+        let commits = bob.disk.commits;
+        for _ in 0..2 {
+            // The second time, too: the prekey is still there.
+            assert_eq!(bob.refusal(&message), Refusal::Malformed);
+        }
+        assert_eq!((bob.messenger.peers().count(), bob.disk.commits), (0, commits));
+    }
+    // Control.
+    let message = foreign_first_message(&mut bob, &inner(1, 1));
+    assert_eq!(bob.open(&message).unwrap().payload, b"hi");
+}
+
+#[test]
+fn an_epoch_beyond_the_bound_is_refused() {
+    let mut bob = User::new(1);
+    let message = foreign_first_message(&mut bob, &inner(1, EPOCH_JUMP + 1));
+    assert_eq!(bob.refusal(&message), Refusal::Epoch);
+    assert_eq!(Refusal::Epoch.remedy(), Remedy::Ignore);
+    // Control: at the bound it is taken, and the next epoch is one higher.
+    let message = foreign_first_message(&mut bob, &inner(1, EPOCH_JUMP));
+    assert!(!bob.open(&message).unwrap().is_on_probation);
 }

@@ -278,3 +278,50 @@ fn an_older_session_in_the_store_is_refused() {
     // Control.
     assert_eq!(alice.open(&next.message).unwrap().payload, b"2");
 }
+
+#[test]
+fn one_wrong_reading_of_the_clock_ends_no_session() {
+    let [mut alice, mut bob] = friends();
+    let peer = alice.peer(&bob);
+    let second = alice.seal_with(&peer, b"second", bob.bundle()).unwrap();
+    bob.open(&second.message).unwrap();
+    let right = bob.now;
+    bob.now.0 += 80 * 365 * DAY;
+    bob.maintain();
+    bob.now = right;
+    bob.maintain();
+    assert_eq!(bob.stored_sessions(), 2);
+    // Control: a month of readings does.
+    bob.wait(31 * DAY);
+    assert_eq!(bob.stored_sessions(), 1);
+}
+
+/// Polls a future that is always ready in the end.
+fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+    }
+}
+
+#[test]
+fn an_asynchronous_store_serves_the_same_steps() {
+    let [mut alice, mut bob] = friends();
+    alice.disk.waits = (2, 2);
+    let message = bob.send(&mut alice, b"1");
+    let opened = wait_for(async {
+        let subject = alice.messenger.subject();
+        let mut messenger =
+            Messenger::load_async(&mut alice.disk, &super::user::key(), &subject, 0, &mut alice.rng).await.unwrap();
+        let route = messenger.route(&message.message, alice.now).unwrap();
+        let loaded = route.load_async(&mut alice.disk).await.unwrap();
+        messenger.open(&message.message, loaded, alice.now).unwrap().save_async(&mut alice.disk).await.unwrap()
+    });
+    assert_eq!(opened.payload, b"1");
+    // Control: what is saved is there for the blocking one.
+    alice.crash();
+    assert_eq!(alice.refusal(&message.message), Refusal::AlreadyOpened);
+}
