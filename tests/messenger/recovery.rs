@@ -4,7 +4,10 @@
 use super::disk::Disk;
 use super::user::{DAY, HOUR, User, friends};
 use noescrow::messenger::policy::RECOVERIES_A_DAY;
-use noescrow::messenger::{Control, NewSession, OpenError, Outgoing, PeerId, Refusal, Refused, SealError};
+use noescrow::messenger::{Control, NewSession, OpenError, Outgoing, PeerId, Refusal, Refused, SealError, Trust};
+use noescrow::{Device, InitiateOptions, Session};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
 
 /// Probes the session on probation.
 fn probe(user: &mut User, peer: &PeerId) -> Result<Outgoing, SealError> {
@@ -27,7 +30,7 @@ fn receipt(user: &mut User, refused: &Refused) -> Result<Outgoing, SealError> {
 }
 
 /// Begins another session, and has it answered.
-fn another_session(from: &mut User, to: &mut User) {
+pub fn another_session(from: &mut User, to: &mut User) {
     let peer = from.peer(to);
     let first = from.seal_with(&peer, b"new", to.bundle()).unwrap();
     to.open(&first.message).unwrap();
@@ -259,4 +262,50 @@ fn a_receipt_reports_authentic_facts_once_an_hour() {
     let junk = refused(&mut bob, &[0x12; 300]);
     assert!(!junk.is_reportable());
     assert_eq!(receipt(&mut bob, &junk), Err(SealError::NoReceipt));
+}
+
+/// A peer that writes its own inner payloads, on sessions that it begins as it likes.
+struct Foreign {
+    device: Device,
+    rng: ChaCha20Rng,
+}
+
+impl Foreign {
+    fn begin(&mut self, with: &mut User, epoch: u32) -> (Session, Vec<u8>) {
+        let options = InitiateOptions::unverified(with.now);
+        self.device.initiate(with.bundle(), &inner(epoch), options, &mut self.rng).unwrap()
+    }
+}
+
+/// A payload in a session of this epoch.
+fn inner(epoch: u32) -> Vec<u8> {
+    [&[1][..], &epoch.to_be_bytes(), &[0; 4], &[0xFF; 8], b"hi"].concat()
+}
+
+#[test]
+fn only_the_proposed_epoch_on_a_later_chain_answers_a_probe() {
+    let mut bob = User::new(1);
+    let mut rng = ChaCha20Rng::seed_from_u64(8);
+    let mut peer = Foreign { device: Device::generate(bob.now, &mut rng), rng };
+    let (_, first) = peer.begin(&mut bob, 5);
+    bob.open(&first).unwrap();
+    let (mut session, old) = peer.begin(&mut bob, 3);
+    let opened = bob.open(&old).unwrap();
+    assert!(opened.is_on_probation);
+    let probe = probe(&mut bob, &opened.peer).unwrap();
+    assert_eq!(bob.messenger.peer(&opened.peer).unwrap().trust, Trust::Unknown, "a probe accepts no stranger");
+    // The proposal is guessed, by somebody who has not opened the probe.
+    let guess = session.encrypt(&inner(6), &mut peer.rng).unwrap();
+    let opened = bob.open(&guess).unwrap();
+    assert!(opened.is_on_probation && !opened.ends_probation);
+    session.decrypt(&probe.message).unwrap();
+    // The probe was opened, and its proposal was not adopted.
+    let other = session.encrypt(&inner(3), &mut peer.rng).unwrap();
+    let opened = bob.open(&other).unwrap();
+    assert!(opened.is_on_probation && !opened.ends_probation);
+    // Control.
+    let answer = session.encrypt(&inner(6), &mut peer.rng).unwrap();
+    let opened = bob.open(&answer).unwrap();
+    assert!(opened.ends_probation);
+    assert_eq!(bob.seal(&opened.peer, b"").unwrap().session, session.id());
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A peer with another identity: nothing is sent before the application has accepted it, and the former one stays behind.
 
+use super::recovery::another_session;
 use super::user::{User, friends};
 use noescrow::durable::Unsaved;
 use noescrow::messenger::{PeerError, Refusal, SealError, Trust};
@@ -98,4 +99,31 @@ fn verified_holds_until_another_identity_is_accepted() {
     assert_eq!(alice.messenger.peer(&peer).unwrap().trust, Trust::Verified);
     alice.messenger.accept_identity(&peer, &new_bob.identity(), now).unwrap().save(&mut alice.disk).unwrap();
     assert_eq!(alice.messenger.peer(&peer).unwrap().trust, Trust::FirstUse);
+}
+
+#[test]
+fn sessions_of_a_former_identity_count_for_no_rank() {
+    let [mut alice, mut bob] = friends();
+    another_session(&mut alice, &mut bob);
+    another_session(&mut alice, &mut bob);
+    let (peer, late) = (alice.peer(&bob), bob.send(&mut alice, b"late"));
+    let mut new_bob = User::new(77);
+    let of_alice = new_bob.add("alice");
+    let first = new_bob.seal_with(&of_alice, b"new phone", alice.bundle()).unwrap();
+    alice.open(&first.message).unwrap();
+    let identity = new_bob.identity();
+    alice.messenger.claim_identity(&peer, &identity, alice.now).unwrap().save(&mut alice.disk).unwrap();
+    alice.messenger.accept_identity(&peer, &identity, alice.now).unwrap().save(&mut alice.disk).unwrap();
+    // The former identity's sessions have the epochs 1 to 3, the new one's has 1.
+    assert_eq!(alice.seal(&peer, b"").unwrap().session, first.session);
+    assert_eq!(alice.open(&late.message).unwrap().session, late.session);
+    assert_eq!(alice.seal(&peer, b"").unwrap().session, first.session);
+    let second = new_bob.seal_with(&of_alice, b"epoch 2", alice.bundle()).unwrap();
+    assert!(!alice.open(&second.message).unwrap().is_on_probation);
+    assert_eq!(alice.seal(&peer, b"").unwrap().session, second.session);
+    // Control: with the same identity, the highest epoch is sent on.
+    let [mut alice, mut bob] = friends();
+    another_session(&mut alice, &mut bob);
+    let late = bob.send(&mut alice, b"");
+    assert_eq!(alice.send(&mut bob, b"").session, late.session);
 }
