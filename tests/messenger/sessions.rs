@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which session a message belongs to, how many there are, and that each step is a transaction.
 
+use super::disk::Fault;
 use super::user::{DAY, HOUR, User, friends, strangers, subject_of};
 use noescrow::messenger::policy::{HANDSHAKES_AN_HOUR, SESSIONS_OF_A_PEER, STRANGERS, SUCCEEDED_MESSAGES};
 use noescrow::messenger::{Messenger, OpenError, PeerError, Refusal, SealError, Trust};
@@ -324,4 +325,37 @@ fn an_asynchronous_store_serves_the_same_steps() {
     // Control: what is saved is there for the blocking one.
     alice.crash();
     assert_eq!(alice.refusal(&message.message), Refusal::AlreadyOpened);
+}
+
+/// A step that begins a session and ends another one, at a store that fails in each way.
+#[test]
+fn a_commit_of_unknown_result_is_saved_once_more_and_counts_once() {
+    for fault in [Fault::Refuses, Fault::LosesTheBatch, Fault::CommitsAndFails] {
+        let [mut alice, mut bob] = friends();
+        let peer = alice.peer(&bob);
+        for _ in 1..SESSIONS_OF_A_PEER {
+            bob.now.0 += HOUR;
+            let message = alice.seal_with(&peer, b"new", bob.bundle()).unwrap();
+            bob.open(&message.message).unwrap();
+        }
+        bob.now.0 += HOUR;
+        let message = alice.seal_with(&peer, b"last", bob.bundle()).unwrap();
+        let loaded = bob.messenger.route(&message.message, bob.now).unwrap().load(&mut bob.disk).unwrap();
+        bob.disk.faults = vec![fault];
+        let step = bob.messenger.open(&message.message, loaded, bob.now).unwrap();
+        let failed = step.save(&mut bob.disk).unwrap_err();
+        assert_eq!(failed.unsaved.save(&mut bob.disk).unwrap().payload, b"last");
+        assert_eq!(bob.stored_sessions(), SESSIONS_OF_A_PEER);
+        assert_eq!(bob.refusal(&message.message), Refusal::AlreadyOpened);
+        bob.restart();
+        let reply = bob.send(&mut alice, b"hi");
+        assert_eq!((alice.open(&reply.message).unwrap().payload, reply.session), (b"hi".to_vec(), message.session));
+    }
+    // Control: a store that only says that it has saved loses the step.
+    let [mut alice, mut bob] = friends();
+    let message = alice.send(&mut bob, b"1");
+    bob.disk.faults = vec![Fault::FalseSuccess];
+    bob.open(&message.message).unwrap();
+    bob.crash();
+    assert!(!bob.disk.inbox.values().any(|text| text == b"1"));
 }
