@@ -100,7 +100,7 @@
 //! | [`SealError::IdentityChanged`] | asks the user, then [`accept_identity`](Messenger::accept_identity) |
 //! | [`Opened::is_new_identity`] | shows a stranger; if it is a known person with a new device, [`claim_identity`](Messenger::claim_identity) |
 //! | [`Opened::is_on_probation`] | when the user writes, [`seal_probe`](Messenger::seal_probe) |
-//! | [`Control::Probe`] | sends a message, or [`seal_answer`](Messenger::seal_answer) |
+//! | [`Opened::should_answer`] | sends a message, or [`seal_answer`](Messenger::seal_answer) |
 //! | [`Messenger::suspicion`] | tells the user; [`restore_backup`](Messenger::restore_backup) |
 //!
 //! # What it does not do

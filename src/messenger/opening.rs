@@ -43,8 +43,8 @@ pub struct Author<'a> {
 #[non_exhaustive]
 pub enum Control {
     /// The peer asks for an answer, because the session may be an old one to it. Send it
-    /// [one](super::Messenger::seal_answer), or any other message, when the user permits that the peer learns of this
-    /// device's presence.
+    /// [one](Messenger::seal_answer), or any other message, when the user permits that the peer learns of this device's
+    /// presence.
     Probe,
     /// An answer, or a message that only carries the ratchet on.
     Answer,
@@ -76,6 +76,10 @@ pub struct Opened {
     pub is_on_probation: bool,
     /// Whether the message has ended the session's probation: messages are sent on it from now on.
     pub ends_probation: bool,
+    /// Whether this side should send a message, of any content, or an [answer](Messenger::seal_answer): the peer has asked
+    /// for it, or so many of its messages have come without one that
+    /// [`Session::should_answer`](crate::Session::should_answer).
+    pub should_answer: bool,
 }
 
 impl Messenger {
@@ -300,6 +304,7 @@ impl Messenger {
             is_new_identity,
             is_on_probation,
             ends_probation,
+            should_answer: prefix.kind == Kind::Probe || session.inner.should_answer(),
         };
         self.hand_out(outcome, step, reading).with_plaintext(|opened, payload| opened.payload = payload)
     }
@@ -407,7 +412,7 @@ impl fmt::Debug for Author<'_> {
 impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { peer: _, session: _, message_id: _, payload, control, .. } = self;
-        let Self { is_new_session, is_new_identity, is_on_probation, ends_probation, .. } = self;
+        let Self { is_new_session, is_new_identity, is_on_probation, ends_probation, should_answer, .. } = self;
         f.debug_struct("Opened")
             .field("payload_len", &payload.len())
             .field("control", control)
@@ -415,6 +420,7 @@ impl fmt::Debug for Opened {
             .field("is_new_identity", is_new_identity)
             .field("is_on_probation", is_on_probation)
             .field("ends_probation", ends_probation)
+            .field("should_answer", should_answer)
             .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use super::disk::Disk;
 use super::user::{DAY, HOUR, User, friends};
 use noescrow::messenger::policy::RECOVERIES_A_DAY;
 use noescrow::messenger::{Control, NewSession, OpenError, Outgoing, PeerId, Refusal, Refused, SealError, Trust};
-use noescrow::{Device, InitiateOptions, Session};
+use noescrow::{Device, InitiateOptions, MAX_JUMP, Session};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -80,6 +80,7 @@ fn an_answer_to_the_probe_moves_both_ends_to_the_session() {
     assert_eq!(probe.session, first.session);
     let opened = bob.open(&probe.message).unwrap();
     assert_eq!((opened.control, opened.payload.len()), (Some(Control::Probe), 0));
+    assert!(opened.should_answer);
     assert!(bob.disk.inbox.values().all(|text| !text.is_empty()), "it is not in the inbox");
     // Control: a message that Bob sent before the probe came is no answer.
     let opened = alice.open(&late.message).unwrap();
@@ -308,4 +309,33 @@ fn only_the_proposed_epoch_on_a_later_chain_answers_a_probe() {
     let opened = bob.open(&answer).unwrap();
     assert!(opened.ends_probation);
     assert_eq!(bob.seal(&opened.peer, b"").unwrap().session, session.id());
+}
+
+#[test]
+fn a_loss_of_too_many_messages_begins_a_new_session() {
+    let mut bob = User::new(1);
+    let mut rng = ChaCha20Rng::seed_from_u64(9);
+    let mut peer = Foreign { device: Device::generate(bob.now, &mut rng), rng };
+    let (mut session, first) = peer.begin(&mut bob, 1);
+    let id = bob.open(&first).unwrap().peer;
+    bob.seal(&id, b"").unwrap();
+    let mut messages = (0..=MAX_JUMP + 1).map(|_| session.encrypt(&inner(1), &mut peer.rng).unwrap());
+    // Half of them are lost: this side should answer, and no new session is needed.
+    let half = messages.nth(usize::try_from(MAX_JUMP / 2).unwrap()).unwrap();
+    let after = messages.last().unwrap();
+    let mut fresh = bob.disk.clone();
+    assert!(bob.open(&half).unwrap().should_answer);
+    assert_eq!(bob.messenger.needs_bundle(&id, bob.now), Ok(None));
+    assert_eq!(bob.open(&after).unwrap().payload, b"hi");
+    // Without that one, too many are missing.
+    std::mem::swap(&mut bob.disk, &mut fresh);
+    bob.crash();
+    let Err(OpenError::Refused(refused)) = bob.open(&after) else { panic!("opened") };
+    assert_eq!((refused.reason, refused.author), (Refusal::TooManySkipped, Some(id)));
+    assert!(refused.is_reportable());
+    assert_eq!(bob.messenger.needs_bundle(&id, bob.now), Ok(Some(NewSession::TooManySkipped)));
+    // The reason is stored with the next step.
+    bob.maintain();
+    bob.restart();
+    assert_eq!(bob.messenger.needs_bundle(&id, bob.now), Ok(Some(NewSession::TooManySkipped)));
 }
