@@ -117,7 +117,7 @@ mod unsaved;
 pub use crate::snapshot::{Revision, RowName, Subject};
 pub use device::{Accepted, BeginFailed, Begun, DurablePending};
 pub use loading::Durably;
-pub use rotation::{RotateError, Rotated, rotate_storage_key, rotate_storage_key_async};
+pub use rotation::{KeyChange, RotateError, Rotated, rotate_storage_key, rotate_storage_key_async};
 pub use store::{AsyncStore, Batch, Change, CommitAction, CommitError, MESSAGE_ID_LEN, Received, Row, Sent, Store};
 pub use unsaved::{SaveFailed, Unsaved};
 
@@ -223,10 +223,11 @@ impl<E: core::error::Error> core::error::Error for StepError<E> {
     }
 }
 
-impl<E: fmt::Display> fmt::Display for LoadError<E> {
+/// Without the store's error, which is the [source](core::error::Error::source).
+impl<E> fmt::Display for LoadError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Store(error) => write!(f, "not loaded: {error}"),
+            Self::Store(_) => f.write_str("not loaded: the store failed"),
             Self::Missing => f.write_str("not loaded: no such state"),
             Self::Refused(error) => error.fmt(f),
         }

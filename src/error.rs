@@ -139,6 +139,12 @@ errors! {
         WrongLength => "content of another length than announced",
     }
 
+    /// The reason why a login was not accepted.
+    LoginError {
+        /// The signature is not one of this identity over this challenge.
+        Refused => "the login's signature does not verify",
+    }
+
     /// The reason why two safety numbers were not accepted as equal.
     SafetyNumberError {
         /// The scanned bytes are not a safety number of this version.

@@ -22,7 +22,7 @@ const CLAIMS: &[(&str, &str)] = &[
     ("relay", "public_things"),
     // No secret can be copied: [`copies`] asserts it, and here such an assertion about a public type fails.
     ("copies", "public_things"),
-    // No outcome of a step is available before it is saved, and no further step is taken before.
+    // No outcome of a step is available before it is saved, and no further step is taken before. Storage keys have names.
     ("durable", "saved"),
     // Other crates cannot declare values public; nothing is signed under a key that is not the signer's (attack A7).
     ("sealed", "open_traits"),

@@ -56,7 +56,8 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
             .filter(|prekey| matches!(prekey.seen, Seen::Listed | Seen::Never) && is_in_time(prekey.pair.expiry));
         let missing = Self::AT_SERVER.saturating_sub(available.count());
         let space = self.one_time_prekeys.remaining_capacity();
-        let evictable = self.one_time_prekeys.iter().filter(|prekey| evictable_since(prekey, now).is_some()).count();
+        let evictable =
+            self.one_time_prekeys.iter().filter(|prekey| evictable_since(prekey.seen, now).is_some()).count();
         self.budget.refill(now);
         missing.min(self.budget.left()).min(space.saturating_add(evictable))
     }
@@ -105,8 +106,8 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         rng: &mut impl CryptoRng,
     ) -> Result<Prekey, PrekeyError> {
         wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
+            self.make_space(now)?;
             self.read_clock(now);
-            self.make_space()?;
             let expiry = self.clock.made_at(now).saturating_add(policy::LIFETIME);
             let id = random_id(rng, |id| self.holds_id(id));
             let (pair, description) = PrekeyPair::generate(&self.primitives, PrekeyKind::OneTime, id, expiry, rng);
@@ -131,14 +132,23 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         })
     }
 
-    /// Deletes, if the store is full, the prekey that is missing longest from the server's list.
-    fn make_space(&mut self) -> Result<(), PrekeyError> {
+    /// Deletes, if the store is full, the prekey that is missing longest from the server's list. `now` is the caller's
+    /// time, which the clock has not taken yet: without space nothing changes, not even the clock (FL-1).
+    fn make_space(&mut self, now: UnixSeconds) -> Result<(), PrekeyError> {
         if !self.one_time_prekeys.is_full() {
             return Ok(());
         }
-        let now = self.clock.now();
+        let mut clock = self.clock;
+        let correction = clock.read(now);
+        let missing_since = |prekey: &OneTimePrekey| {
+            let mut seen = prekey.seen;
+            if let Seen::MissingSince(since) = &mut seen {
+                correction.apply(since);
+            }
+            evictable_since(seen, clock.now())
+        };
         let missing = self.one_time_prekeys.iter().enumerate();
-        let longest = missing.filter_map(|(at, prekey)| evictable_since(prekey, now).map(|since| (since, at))).min();
+        let longest = missing.filter_map(|(at, prekey)| missing_since(prekey).map(|since| (since, at))).min();
         let (_, at) = longest.ok_or(PrekeyError::StoreFull)?;
         self.one_time_prekeys.remove_swapping(at);
         Ok(())
@@ -283,8 +293,8 @@ impl<C: Capacities> SignedPrekey<C> {
 }
 
 /// Returns since when a prekey is missing from the server's list, if that is long enough for it to be deleted.
-fn evictable_since(prekey: &OneTimePrekey, now: UnixSeconds) -> Option<UnixSeconds> {
-    match prekey.seen {
+fn evictable_since(seen: Seen, now: UnixSeconds) -> Option<UnixSeconds> {
+    match seen {
         Seen::MissingSince(since) if is_older(since, policy::HANDED_OUT_KEPT, now) => Some(since),
         Seen::MissingSince(_) | Seen::Listed | Seen::Never => None,
     }

@@ -4,6 +4,7 @@
 //! This module is not concerned with how a server makes and remembers challenges.
 
 use super::{Capacities, Device};
+use crate::error::LoginError;
 use crate::identity::Identity;
 use crate::labels;
 use crate::primitives::{Failed, Primitives, SIGNATURE_LEN};
@@ -50,15 +51,16 @@ impl Identity {
     /// Verifies the signature of this identity's device over a login challenge.
     ///
     /// # Errors
-    /// [`Failed`] if the signature is not one of this identity over this challenge.
+    /// [`LoginError`] if the signature is not one of this identity over this challenge.
     pub fn verify_login<P: Primitives>(
         &self,
         primitives: &P,
         challenge: &[u8; LOGIN_CHALLENGE_LEN],
         signature: &[u8; SIGNATURE_LEN],
-    ) -> Result<(), Failed> {
+    ) -> Result<(), LoginError> {
         primitives.step("LG-1");
-        primitives.verify(self.signing_key(), &signed(challenge), signature)
+        let verified = primitives.verify(self.signing_key(), &signed(challenge), signature);
+        verified.map_err(|Failed| LoginError::Refused)
     }
 }
 
@@ -95,6 +97,9 @@ mod tests {
             other[at] ^= 1;
             assert!(!verdict(bob.identity(), &CHALLENGE, &other), "{at}");
         }
+        // The text says what is wrong, and not that some primitive failed.
+        let refused = mallory.identity().verify_login(&RustCrypto, &CHALLENGE, &signature).unwrap_err();
+        assert_eq!((refused, &*refused.to_string()), (LoginError::Refused, "the login's signature does not verify"));
         // Control.
         assert!(verdict(bob.identity(), &CHALLENGE, &signature));
     }

@@ -206,11 +206,12 @@ impl Drop for Received {
     }
 }
 
-impl<E: fmt::Display> fmt::Display for CommitError<E> {
+/// Without the store's error, which is the [source](core::error::Error::source).
+impl<E> fmt::Display for CommitError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotCommitted(error) => write!(f, "not saved: {error}"),
-            Self::Unknown(error) => write!(f, "saved or not: {error}"),
+            Self::NotCommitted(_) => f.write_str("not saved: the store failed"),
+            Self::Unknown(_) => f.write_str("saved or not: the store failed"),
             Self::Stale => f.write_str("not saved: the store has another state"),
         }
     }

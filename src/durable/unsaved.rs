@@ -164,7 +164,7 @@ impl<T, E: fmt::Debug> fmt::Debug for SaveFailed<'_, T, E> {
     }
 }
 
-impl<T, E: fmt::Display> fmt::Display for SaveFailed<'_, T, E> {
+impl<T, E> fmt::Display for SaveFailed<'_, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }

@@ -17,8 +17,10 @@ pub enum RelayError {
     BadPublication,
     /// The account would have more than [`MAX_ONE_TIME_PREKEYS`](super::MAX_ONE_TIME_PREKEYS).
     TooManyPrekeys,
-    /// The bytes are not a message, or are longer than [`MAX_ENVELOPE_LEN`](super::MAX_ENVELOPE_LEN).
+    /// The bytes are not a message: its version or kind is unknown, or it is shorter than any message of that kind.
     BadEnvelope,
+    /// The message is longer than [`MAX_ENVELOPE_LEN`](super::MAX_ENVELOPE_LEN).
+    EnvelopeTooLong,
     /// The envelope is not a first message, and came without the account's access key or with another key. Its sender
     /// fetches mail, which has the new key unless the owner blocked the sender.
     AccessKeyRequired,
@@ -39,6 +41,7 @@ impl core::fmt::Display for RelayError {
             Self::BadPublication => "prekeys of the wrong kind or of another identity, or two with one id",
             Self::TooManyPrekeys => "too many one-time prekeys",
             Self::BadEnvelope => "not a message",
+            Self::EnvelopeTooLong => "message longer than 16 MiB",
             Self::AccessKeyRequired => "the account's access key is required",
             Self::MailboxFull => "mailbox full",
         })

@@ -32,7 +32,7 @@ impl Envelope {
     /// Wraps a message. Only messages are accepted: the first byte and the length are checked.
     ///
     /// # Errors
-    /// [`RelayError::BadEnvelope`].
+    /// [`RelayError::BadEnvelope`], or [`RelayError::EnvelopeTooLong`] with more than [`MAX_ENVELOPE_LEN`] bytes.
     pub fn new(message: Vec<u8>) -> Result<Self, RelayError> {
         let shortest = match is_first_message(&message) {
             Ok(true) => FIRST_MESSAGE_OVERHEAD,
@@ -40,8 +40,13 @@ impl Envelope {
             Err(_) => return Err(RelayError::BadEnvelope),
         };
         // Padding adds at least one byte.
-        let fits = message.len() > shortest && message.len() <= MAX_ENVELOPE_LEN;
-        if fits { Ok(Self(message)) } else { Err(RelayError::BadEnvelope) }
+        if message.len() <= shortest {
+            return Err(RelayError::BadEnvelope);
+        }
+        if message.len() > MAX_ENVELOPE_LEN {
+            return Err(RelayError::EnvelopeTooLong);
+        }
+        Ok(Self(message))
     }
 
     fn is_first_message(&self) -> bool {

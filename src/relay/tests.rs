@@ -368,11 +368,20 @@ fn only_a_message_is_an_envelope() {
         vec![0x12; MESSAGE_OVERHEAD],
         vec![0x11; FIRST_MESSAGE_OVERHEAD],
         vec![0x13; 500],
-        vec![0x12; MAX_ENVELOPE_LEN + 1],
+        vec![0x13; MAX_ENVELOPE_LEN + 1],
     ] {
         assert_eq!(Envelope::new(bad), Err(RelayError::BadEnvelope));
     }
     assert!(Envelope::new(vec![0x12; MESSAGE_OVERHEAD + 1]).is_ok());
+}
+
+#[test]
+fn the_error_of_a_long_envelope_names_its_length() {
+    let error = Envelope::new(vec![0x12; MAX_ENVELOPE_LEN + 1]).unwrap_err();
+    assert_eq!((error, &*error.to_string()), (RelayError::EnvelopeTooLong, "message longer than 16 MiB"));
+    assert_eq!(MAX_ENVELOPE_LEN, 16 << 20);
+    // Control.
+    assert!(Envelope::new(vec![0x12; MAX_ENVELOPE_LEN]).is_ok());
 }
 
 #[test]

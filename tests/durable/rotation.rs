@@ -3,12 +3,18 @@
 
 use super::disk::{Disk, Fault};
 use super::{Device, Pair, Session, key, pair, rng};
-use noescrow::durable::{CommitError, Durable, LoadError, RotateError, Rotated, Subject, rotate_storage_key};
+use noescrow::durable::{
+    CommitError, Durable, KeyChange, LoadError, RotateError, Rotated, Subject, rotate_storage_key,
+};
 use noescrow::error::RestoreError;
 use noescrow::{InitiateOptions, StorageKey};
 
 fn new_key() -> StorageKey {
     StorageKey::new([0x55; 32])
+}
+
+const fn change<'k>(old: &'k StorageKey, new: &'k StorageKey) -> KeyChange<'k> {
+    KeyChange { old, new }
 }
 
 /// Bob's device and session, with a one-time prekey, an entry in the replay record, and skipped keys.
@@ -39,7 +45,7 @@ fn loadable(disk: &mut Disk, key: &StorageKey) -> usize {
 fn rotate_all(disk: &mut Disk) -> Vec<Result<Rotated, RotateError<super::disk::Broken>>> {
     let mut rng = rng(8);
     let subjects = disk.subjects();
-    subjects.iter().map(|subject| rotate_storage_key(disk, subject, &key(), &new_key(), 0, &mut rng)).collect()
+    subjects.iter().map(|subject| rotate_storage_key(disk, subject, change(&key(), &new_key()), 0, &mut rng)).collect()
 }
 
 #[test]
@@ -64,7 +70,7 @@ fn a_rotation_of_the_storage_key_resumes_wherever_it_was_interrupted() {
     let mut disk = full.disks[1].clone();
     assert_eq!((loadable(&mut disk, &new_key()), loadable(&mut disk, &key())), (0, subjects));
     let subject = *disk.subjects().first().unwrap();
-    let wrong = rotate_storage_key(&mut disk, &subject, &StorageKey::new([9; 32]), &new_key(), 0, &mut rng(8));
+    let wrong = rotate_storage_key(&mut disk, &subject, change(&StorageKey::new([9; 32]), &new_key()), 0, &mut rng(8));
     assert_eq!(wrong, Err(RotateError::Load(LoadError::Refused(RestoreError::Refused))));
 }
 
@@ -114,7 +120,8 @@ fn changing_the_storage_key_refuses_rows_that_were_rolled_back() {
     let mut backup = pair.disks[0].clone();
     let sent = pair.send(true, b"one");
     let (subject, newest) = (pair.alice.subject(), pair.alice.generation());
-    let rotate = |disk: &mut Disk, newest| rotate_storage_key(disk, &subject, &key(), &new_key(), newest, &mut rng(8));
+    let rotate =
+        |disk: &mut Disk, newest| rotate_storage_key(disk, &subject, change(&key(), &new_key()), newest, &mut rng(8));
     let rollback = Err(RotateError::Load(LoadError::Refused(RestoreError::Rollback)));
     let before = backup.rows.clone();
     assert_eq!(rotate(&mut backup, newest), rollback);

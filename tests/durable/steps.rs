@@ -3,9 +3,11 @@
 
 use super::disk::{Broken, Check, Disk, Fault};
 use super::{Device, NOW, Pair, Session, bundle, initiate, key, pair, rng};
-use noescrow::durable::{CommitError, Durable, LoadError, RowName, SaveFailed, StepError, Subject, Unsaved};
-use noescrow::error::RestoreError;
-use noescrow::{Bundle, InitiateOptions};
+use noescrow::durable::{
+    CommitError, Durable, LoadError, RotateError, RowName, SaveFailed, StepError, Subject, Unsaved,
+};
+use noescrow::error::{PrekeyError, RestoreError};
+use noescrow::{Bundle, InitiateOptions, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use std::collections::BTreeSet;
 
@@ -246,4 +248,67 @@ fn pages_of_another_session_of_the_same_peer_are_refused() {
         assert_eq!(load(&mut disk, theirs), Ok(()));
     }
     assert_eq!(load(bobs, ours), Ok(()));
+}
+
+/// FL-1: what an error changed without a row would be saved with the next step.
+#[test]
+fn a_full_store_leaves_a_durable_device_unchanged() {
+    let Pair { mut rng, mut disks, devices: [mut alice, _], .. } = pair();
+    let space = 8 - alice.one_time_prekeys_left();
+    alice.publish(space, NOW, &mut rng).unwrap().save(&mut disks[0]).unwrap();
+    alice.upload_succeeded().unwrap().save(&mut disks[0]).unwrap();
+    let later = UnixSeconds(NOW.0 + 3_600);
+    let full = Err(StepError::Failed(PrekeyError::StoreFull));
+    assert_eq!(alice.generate_one_time_prekey(later, &mut rng).map(|_| ()), full);
+    assert_eq!(alice.publish(1, later, &mut rng).map(|_| ()), full);
+    // If the clock had moved, this step would write it.
+    assert_eq!(alice.upload_succeeded().unwrap().batch(), None);
+    // Control: a step that reads the clock writes it.
+    assert!(alice.delete_expired(later).unwrap().batch().is_some());
+}
+
+/// Returns the texts of an error and of its causes, as error reporters print them.
+fn chain(error: &dyn std::error::Error) -> Vec<String> {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
+}
+
+/// A faulty error, whose text has its cause.
+#[derive(Debug)]
+struct Twice(Broken);
+
+impl std::fmt::Display for Twice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "not saved: {}", self.0)
+    }
+}
+
+impl std::error::Error for Twice {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[test]
+fn an_error_chain_shows_each_cause_once() {
+    let cause = Broken.to_string();
+    let shows_once =
+        |error: &dyn std::error::Error| chain(error).iter().filter(|text| text.contains(&cause)).count() == 1;
+    let errors: [(&dyn std::error::Error, usize); 6] = [
+        (&CommitError::NotCommitted(Broken), 2),
+        (&CommitError::Unknown(Broken), 2),
+        (&LoadError::Store(Broken), 2),
+        (&RotateError::Load(LoadError::Store(Broken)), 2),
+        (&RotateError::Commit(CommitError::NotCommitted(Broken)), 2),
+        (&StepError::Failed(Broken), 1),
+    ];
+    for (error, length) in errors {
+        assert_eq!(chain(error).len(), length, "{error}");
+        assert!(shows_once(error), "{error}");
+    }
+    let Pair { mut rng, mut disks, devices: [mut alice, _], .. } = pair();
+    disks[0].faults = vec![Fault::Refuses];
+    let failed = alice.publish(1, NOW, &mut rng).unwrap().save(&mut disks[0]).unwrap_err();
+    assert!(shows_once(&failed) && chain(&failed).len() == 2);
+    // Control: an error that prints its cause and returns it shows it twice.
+    assert!(!shows_once(&Twice(Broken)));
 }

@@ -363,7 +363,7 @@ fn a_failed_save_is_an_error_with_its_source() {
     pair.disks[0].faults = vec![Fault::Refuses];
     let failed = pair.alice.encrypt(b"text", &mut pair.rng).unwrap().save(&mut pair.disks[0]).unwrap_err();
     let error: &dyn Error = &failed;
-    assert_eq!(error.to_string(), "not saved: disk full");
+    assert_eq!(error.to_string(), "not saved: the store failed");
     assert_eq!(error.source().unwrap().to_string(), "disk full");
     // Control: the step is whole, and saving it again gives the message.
     let SaveFailed { unsaved, error: CommitError::NotCommitted(Broken) } = failed else { panic!() };

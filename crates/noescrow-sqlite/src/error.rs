@@ -45,11 +45,12 @@ pub enum Error {
     Closed,
 }
 
+/// Without the error of SQLite or of the witness, which is the [source](std::error::Error::source).
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Sqlite(error) => error.fmt(f),
-            Self::Witness(error) => write!(f, "the witness: {error}"),
+            Self::Sqlite(_) => f.write_str("SQLite failed"),
+            Self::Witness(_) => f.write_str("the witness was not read or written"),
             Self::Rollback { database, witness } => {
                 write!(f, "the database is of generation {database}, and was of generation {witness}")
             }

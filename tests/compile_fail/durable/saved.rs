@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Control: saved outcomes are released, one step after the other.
 #![deny(unused_must_use)]
-use noescrow::durable::{Batch, CommitError, Durable, Row, StepError, Store, Subject};
+use noescrow::StorageKey;
+use noescrow::durable::{Batch, CommitError, Durable, KeyChange, Row, StepError, Store, Subject, rotate_storage_key};
 use noescrow::error::EncryptError;
 use rand_chacha::ChaCha20Rng;
 
@@ -17,6 +18,11 @@ fn send<S: Store>(
     Ok([first, second])
 }
 
+fn rotate<S: Store>(store: &mut S, subject: &Subject, keys: (&StorageKey, &StorageKey), rng: &mut ChaCha20Rng) {
+    let (old, new) = keys;
+    let _ = rotate_storage_key(store, subject, KeyChange { old, new }, 0, rng);
+}
+
 struct Nowhere;
 
 impl Store for Nowhere {
@@ -30,5 +36,5 @@ impl Store for Nowhere {
 }
 
 fn main() {
-    let _ = send::<Nowhere>;
+    let _ = (send::<Nowhere>, rotate::<Nowhere>);
 }

@@ -5,7 +5,8 @@ use crate::faulty_device::{Fault, Name};
 use crate::generators::Source;
 use crate::run::{ALICE, BOB, Device, NOW, Run, SOURCE, Session, Setup, access_key, account, address};
 use noescrow::durable::{
-    Batch, CommitAction, CommitError, Durable, LoadError, Revision, RotateError, Rotated, Row, RowName, Store, Subject,
+    Batch, CommitAction, CommitError, Durable, KeyChange, LoadError, Revision, RotateError, Rotated, Row, RowName,
+    Store, Subject,
 };
 use noescrow::error::DecryptError;
 use noescrow::hazmat::duplicate_bundle;
@@ -208,6 +209,7 @@ fn f8_g20_no_public_type_prints_a_secret() {
     drop(failed);
     log.push(("StepError", format!("{:?}", durable.encrypt(&text, &mut run.source).unwrap_err())));
     log.push(("Rotated", format!("{:?}", Rotated::Already { generation: 1 })));
+    log.push(("KeyChange", format!("{:?}", KeyChange { old: &storage_key, new: &storage_key })));
     log.push(("RotateError", format!("{:?}", RotateError::<()>::Commit(CommitError::Stale))));
     let device = &run.devices[BOB];
     let (mut saved, subject) = (device.snapshot(&storage_key, 1), device.subject());
