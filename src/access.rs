@@ -12,8 +12,9 @@ use subtle::ConstantTimeEq;
 /// Length in bytes of an access key.
 pub const ACCESS_KEY_LEN: usize = 32;
 
-/// An account's access key, 32 random bytes. The owner sends it to all correspondents inside their sessions; they show
-/// it to the server with each message. Messages without it share a small quota
+/// An account's access key, 32 random bytes. The owner sends it to all correspondents inside their sessions, to a new one
+/// in the first answer: without the key all later messages of that correspondent are refused. They show it to the server
+/// with each message. Messages without it share a small quota
 /// ([`Relay::deliver`](crate::relay::Relay::deliver)).
 ///
 /// # Security

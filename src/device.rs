@@ -79,7 +79,8 @@ enum Seen {
 /// `C` is the space for them: `HeapCapacity`, the default with an allocator, or a [`Capacity`] inside the device.
 ///
 /// Call `replenish` when the device connects to the server, at least once a day, with the ids of the prekeys that the
-/// server has. It rotates, deletes and makes what is due, by the policy in [`policy`].
+/// server has; the list is empty only before the first upload. It rotates, deletes and makes what is due, by the policy in
+/// [`policy`]. After the upload call [`upload_succeeded`](Device::upload_succeeded).
 ///
 /// A device has about 1 KiB with the default capacity, and up to 76 KiB of prekeys and 32 KiB for each signed prekey's
 /// replay record on the heap. A thread that works with devices and sessions needs this much stack, in KiB. The figures
@@ -90,14 +91,14 @@ enum Seen {
 /// |---|---|---|
 /// | restore a device | 172 | 268 |
 /// | generate a device | 144 | 636 |
-/// | initiate | 100 | 712 |
-/// | accept | 108 | 800 |
+/// | initiate | 120 | 712 |
+/// | accept | 124 | 800 |
 /// | restore a session | 104 | 720 |
 /// | publish one prekey, rotate | 88 | 576 |
 /// | encrypt, decrypt | 68 | 688 |
 /// | take a snapshot of a device | 8 | 36 |
 ///
-/// Most of the stack of an unoptimized build is that of ML-KEM.
+/// Most of the stack of an unoptimized build is that of ML-KEM. With thin LTO, initiating needs 112 KiB and accepting 120.
 pub struct Device<
     #[cfg(feature = "alloc")] P = RustCrypto,
     #[cfg(not(feature = "alloc"))] P,
@@ -130,6 +131,13 @@ impl Device {
 
 impl<P: Primitives, C: Capacities> Device<P, C> {
     /// Generates a new identity with its first signed prekey. `now` is the caller's time. Draws 164 bytes from `rng`.
+    ///
+    /// The device's clock begins with this reading, so have the right time here.
+    /// - If it is behind by more than [`ABSENCE`](policy::ABSENCE), for example 0, the device is unreachable: its prekeys
+    ///   are expired for everybody else. `signed_prekey().expiry() < now` shows it. Two right readings correct
+    ///   the clock, if they are at least a day and at most 35 days apart.
+    /// - If it is ahead, the prekeys are valid for too long; at [`UnixSeconds::MAX`] they never expire. Two such
+    ///   readings correct this clock, too, and rotation is then due.
     pub fn generate_with(primitives: P, now: UnixSeconds, rng: &mut impl CryptoRng) -> Self {
         wipe::wipe_stack_after::<{ wipe::HANDSHAKE }, _>(|| {
             let identity = wipe::wipe_stack_after::<{ wipe::CURVE }, _>(|| IdentityKeyPair::generate(&primitives, rng));

@@ -90,12 +90,23 @@
 //! one process, after a fork or as clones of a virtual machine, have one writer; what tells them apart is the message of
 //! their step. The second gets [`CommitError::Stale`].
 //!
+//! If another process may have made a step, this one has an older state, and a message that the other one opened is
+//! refused here, as `Refused`, `KeyGone` or `PrekeyGone`. Load the state again and try once more before you give a
+//! message up. No commit shows it, because a message that is refused commits nothing.
+//!
 //! # Rows
 //!
 //! A state is a core and parts: skipped keys by 32, a one-time prekey, 32 entries of a replay record. Each is a row,
 //! sealed with its [`Subject`], its name and its [`Revision`]. A step writes the core and the parts that changed. A
 //! step that changes nothing writes no row. The core row names the other rows and their revisions, so that a row that
 //! is missing, or is put back as it was earlier, is found when the state is restored.
+//!
+//! A store must delete the rows that [`Change::deleted`] names: with a row too many the state is refused after the next
+//! restart, and until then nothing shows the mistake.
+//!
+//! The futures of an [`AsyncStore`] must be `Send`. If those of your database are not, as in a browser, commit
+//! [`Unsaved::batch`] yourself and pass the result to [`Unsaved::settle`]; load the rows yourself and pass them to
+//! [`Durable::restore`].
 //!
 //! This module is not concerned with where rows are stored, and relies on the store for their being on disk when
 //! `commit` returns.

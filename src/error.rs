@@ -37,7 +37,7 @@ errors! {
         /// The bundle's keys do not fit together: its identity is the caller's own, or two of its keys are equal.
         Refused => "bundle refused",
         /// The signed prekey has expired at the caller's time. Either the server serves an old bundle or the peer has
-        /// not rotated its signed prekey.
+        /// not rotated its signed prekey, or the caller's own clock is ahead. A `now` of 0 turns the check off.
         Expired => "prekey expired",
         /// The bundle is not that of the identity which the caller expects. Either the server inserted another
         /// identity, or the peer has a new one: compare safety numbers.
@@ -62,11 +62,15 @@ errors! {
         /// `decrypt`.
         Repeated => "handshake already accepted",
         /// The signed prekey's replay record is full, so the device could no longer detect a repeated handshake. It
-        /// accepts no handshake without a one-time prekey on this signed prekey; rotation, which `is_rotation_due`
-        /// demands before that, makes a new one.
-        ReplayRecordFull => "replay record full: rotate the signed prekey",
+        /// accepts no handshake without a one-time prekey on this signed prekey any more. Rotation makes a new one with
+        /// an empty record, for other messages: this one names the old signed prekey and stays refused, so its author
+        /// has to initiate again. `is_rotation_due` becomes true when three quarters of the record are used, but no
+        /// earlier than a day after the last rotation; a record that fills within that day refuses until then.
+        ReplayRecordFull => "replay record full: this first message cannot be accepted",
         /// The header is authentic, but more than [`MAX_JUMP`](crate::MAX_JUMP) of the author's messages before this one
-        /// have not arrived; see [`DecryptError::TooManySkipped`].
+        /// have not arrived. An earlier first message of this session, if one arrives, can still be accepted. Otherwise
+        /// initiate a session to the author, the [`remote_identity`](crate::Pending::remote_identity) of the pending
+        /// message.
         TooManySkipped => "too many skipped messages",
     }
 
@@ -88,16 +92,22 @@ errors! {
 
     /// The reason why nothing was decrypted. The session is unchanged.
     DecryptError {
-        /// The message does not belong to this session, or it is damaged, forged or reflected.
+        /// The message does not belong to this session, or it is damaged, forged or reflected. A duplicate, and a message
+        /// that comes too late, is refused so, too, if its chain is no longer kept: look for it in your log of message
+        /// ids before you report an attack.
         Refused => "message refused",
         /// The header is authentic, but more than [`MAX_JUMP`](crate::MAX_JUMP) messages are missing before this one in
         /// its chain. If they are lost for good, this direction works again only after the peer has received a message
-        /// that this side sent after it had opened a message of that chain, or in a new session. The peer can cause this error, and so can a server that withholds that
-        /// many messages. Anyone who sees the error learns that the header is genuine.
+        /// that this side sent after it had opened a message of that chain, or in a new session. The other direction
+        /// still works: ask the peer by a control message to begin a new session, or initiate one to the session's
+        /// `remote_identity()`. The peer can cause this error, and so can a server that withholds that many messages.
+        /// Anyone who sees the error learns that the header is genuine.
         TooManySkipped => "too many skipped messages",
         /// The header is authentic, and the message's key is not kept. Either the message was opened before and this is
-        /// a duplicate, or it comes too late and its key was evicted or given up. Only a log of opened messages can tell
-        /// which. Anyone who sees the error learns that the header is genuine.
+        /// a duplicate, or it comes too late and its key was evicted or given up, or the peer continued from an older
+        /// state, and this is the second message that it sealed from one state (W7 of spec/security.md): that one
+        /// message is lost. Only a log of opened messages can tell a duplicate from the others. Anyone who sees the error
+        /// learns that the header is genuine.
         KeyGone => "message opened before, or its key deleted",
         /// The post-quantum ratchet has failed permanently; see [`EncryptError::Abandoned`]. This error reveals nothing
         /// about the message.
@@ -107,7 +117,8 @@ errors! {
     /// The reason why a stored snapshot was not restored to a session or device.
     RestoreError {
         /// The storage key is wrong, or the snapshot is damaged, truncated, of another kind or another subject's. Of a
-        /// state in rows, a row may be missing, or older than the others. A device may have more prekeys or replay
+        /// state in rows, a row may be missing, older than the others, or too many, because it was not deleted or because
+        /// the rows of two saves were read. A device may have more prekeys or replay
         /// entries than there is space for.
         Refused => "snapshot refused",
         /// The snapshot names a version of the format that a later release has introduced. Its version is not

@@ -20,6 +20,9 @@ pub(crate) const IDENTITY_KEYS_LEN: usize = 2 * PUBLIC_KEY_LEN;
 ///
 /// Every value is verified: its certificate was checked, and both keys are canonical and of prime order.
 ///
+/// To recognize a person, compare the signing key and the DH key, the first 64 bytes, as the safety number does. Do not
+/// compare the certificate: an owner can make another one for the same keys, so that `==` and the 128 bytes may differ.
+///
 /// # Security
 /// An identity that comes from a restored session was verified when the session began, and not again when it was
 /// restored: the seal of the snapshot or rows authenticates it. Whoever has the storage key can forge it, and can read

@@ -50,7 +50,8 @@
 //! # let bob = Messenger::new(Device::generate(now, &mut rng), &bobs_key, &mut rng);
 //! # let mut bob = bob.save(&mut bobs_store).map_err(CommitError::from)?;
 //!
-//! // Each day: Bob uploads his prekeys, and the server hands out bundles.
+//! // Each day: Bob uploads his prekeys, and the server hands out bundles. `[]` is the server's list, which
+//! // is empty only before the first upload.
 //! let published = bob.maintain(now, &[], &mut rng)?.save(&mut bobs_store).map_err(CommitError::from)?;
 //! # let (identity, signed_prekey) = (published.identity, published.signed_prekey);
 //! # let bundle = Bundle::new(identity, signed_prekey, published.one_time_prekeys.first().cloned())?;

@@ -43,7 +43,8 @@ pub struct Opened<T> {
     pub plaintext: T,
     /// The message's number in its sending chain, from 0. A sender begins a new chain with each ratchet step.
     pub number: u32,
-    /// Whether the sender marked this as a message of the messenger layer, which is not shown to the user.
+    /// Whether the sender marked this as a control message: one for the messenger layer, which is not shown to the user. The
+    /// module `messenger` seals and reads them itself.
     pub is_control: bool,
 }
 

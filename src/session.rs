@@ -3,6 +3,28 @@
 //!
 //! This module is not concerned with which of several sessions a message belongs to, nor with delivery, storage and
 //! clocks.
+//!
+//! # A receive loop
+//!
+//! `messenger::Messenger` does all of this. An application that has bare sessions goes through these steps with each
+//! message, and acknowledges it to the server when the step is saved or the message is discarded:
+//!
+//! 1. If the message's id, the first 16 bytes of its SHA-256, is in the log of opened messages: discard it.
+//! 2. If [`is_first_message`](crate::is_first_message): if a session has its [`opening_id`], give it to that session's
+//!    `decrypt`; otherwise give it to `Device::open`, look at `remote_identity()`, then accept or refuse.
+//! 3. Otherwise look for its [`routing_tag`](crate::routing_tag) in an index of every session's
+//!    [`routing_tags`](Session::routing_tags), and give it to that session's `decrypt`.
+//! 4. If the index does not have the tag, ask each session whether it [`recognizes`](Session::recognizes) the message.
+//! 5. If none does, discard it.
+//!
+//! Save the session, the plaintext and the message's id in one transaction, and then enter the session's new routing
+//! tags in the index.
+//!
+//! # Both sides initiate at once
+//!
+//! Then there are two sessions. Keep both, because messages of both are on the way, and decrypt with both. When both first
+//! messages are open, both sides send on the same one: that with the smaller [`id`](Session::id), compared as bytes. The
+//! messenger layer chooses so, too.
 
 #[cfg(feature = "alloc")]
 mod allocating;
@@ -98,6 +120,10 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     /// current and the next header key the next 8 numbers, and of all late messages whose keys are kept. A message whose
     /// [`routing_tag`](crate::routing_tag) is one of them belongs to this session, except by a chance of 2^-64.
     ///
+    /// A late message may be listed that can no longer be opened, because its key of the post-quantum ratchet is gone
+    /// sooner, with large [chunks](ChunkSize): `decrypt` then reports
+    /// [`KeyGone`](crate::error::DecryptError::KeyGone).
+    ///
     /// # Security
     /// Tags are outputs of a PRF. To a server that sees messages each is a random value that occurs once. A list of
     /// *expected* tags links a session to its next messages, so an index of them is as private as the session: store
@@ -108,8 +134,8 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         }
     }
 
-    /// Returns whether this side should send a message, of any content: 12,500 messages of the peer's chain have arrived,
-    /// half of [`MAX_JUMP`](crate::MAX_JUMP). Only an answer that reaches the peer begins a new chain, on which its
+    /// Returns whether this side should send a message, of any content: the peer's chain has reached number 12,500, half
+    /// of [`MAX_JUMP`](crate::MAX_JUMP). Messages that are missing count, too. Only an answer that reaches the peer begins a new chain, on which its
     /// numbers start at 0 again. An answer that was sent and does not arrive changes nothing, so the result stays true.
     #[must_use]
     pub fn should_answer(&self) -> bool {

@@ -29,8 +29,14 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// one-time prekeys that the server lacks. `now` is the caller's time, and `server_has` are the ids of the one-time
     /// prekeys that the server lists. Save the device before uploading.
     ///
+    /// Fetch the list from the server after the last upload has ended. Pass an empty list only before the first upload:
+    /// later it says that the server has handed out every prekey. The device makes others in their place, and in time
+    /// deletes prekeys that the server still serves; first messages with these cannot be opened. A list from before the
+    /// last upload says the same of the prekeys of that upload.
+    ///
     /// Call it when the device connects to the server, at least once a day. If an upload was lost, for example by a
-    /// crash after saving, the next call returns its prekeys again.
+    /// crash after saving, the next call returns its prekeys again. Call [`upload_succeeded`](Self::upload_succeeded) after
+    /// each upload that succeeded.
     ///
     /// A prekey that is not on the list was handed out. It is kept for [two days](super::policy::HANDED_OUT_KEPT) in any
     /// case, and after that until the space is needed. One that is on the list is kept until [two weeks after its

@@ -28,7 +28,9 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// Takes note of the one-time prekeys that the server has, deletes what is due as
     /// [`delete_expired`](Self::delete_expired) does, and returns how many one-time prekeys to make now with
     /// [`generate_one_time_prekey`](Self::generate_one_time_prekey). `now` is the caller's time, and `server_has` the
-    /// ids that the server lists, of which the first [`LISTED`](policy::LISTED) are read.
+    /// ids that the server lists, of which the first [`LISTED`](policy::LISTED) are read. Fetch the list after the last
+    /// upload has ended; an empty one is right only before the first upload, because later it says that the server has
+    /// handed out every prekey.
     ///
     /// With an allocator, `replenish` does all of it.
     pub fn maintain(&mut self, now: UnixSeconds, server_has: &[u32]) -> usize {
@@ -70,8 +72,13 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         read_of(server_has).iter().copied().filter(move |id| !is_held(*id))
     }
 
-    /// Notes that the server has what was last offered to it. Calling it after an upload is optional: otherwise the
-    /// server's next list shows it, except for prekeys that were handed out before. Save the device with the next step.
+    /// Notes that the server has what was last offered to it. Call it after each upload that succeeded. Save the device
+    /// with the next step.
+    ///
+    /// It is required, unless the server hands out one-time prekeys at most as fast as [`policy`] says, as
+    /// `relay::Relay` does. Without it a device takes prekeys that are on no list for a lost upload if more are missing
+    /// than such a server could have handed out. It offers them again, and of two people who get the same prekey one
+    /// sends a first message that cannot be opened.
     pub fn upload_succeeded(&mut self) {
         for prekey in self.one_time_prekeys.iter_mut() {
             if prekey.seen == Seen::Never {
@@ -154,10 +161,18 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         Ok(())
     }
 
-    /// Returns whether [`rotate`](Self::rotate) should be called: the signed prekey is [a week
-    /// old](policy::ROTATION_INTERVAL), or close to its expiry, or valid for longer than a prekey that is made now, or
-    /// its replay record is nearly full and it is [a day old](policy::EMERGENCY_ROTATION_INTERVAL). `now` is the
-    /// caller's time. With an allocator, `replenish` rotates.
+    /// Returns whether [`rotate`](Self::rotate) should be called. `now` is the caller's time. With an allocator,
+    /// `replenish` rotates. It is true in each of these cases (PP-5):
+    /// - the signed prekey is [a week old](policy::ROTATION_INTERVAL);
+    /// - it expires less than [a week](policy::RENEWED_BEFORE_EXPIRY) after the time from which the
+    ///   [`LIFETIME`](policy::LIFETIME) of a prekey counts that is made now: `now`, but no earlier than the device's
+    ///   clock and at most [`ABSENCE`](policy::ABSENCE) later;
+    /// - it expires later than any prekey that is made now: the clock was ahead and was set back;
+    /// - its replay record is nearly full, it is [a day old](policy::EMERGENCY_ROTATION_INTERVAL), and there is space to
+    ///   keep it.
+    ///
+    /// While the device's clock is more than [`ABSENCE`](policy::ABSENCE) behind, a new signed prekey is expired when it
+    /// is made; see [`generate_with`](Self::generate_with).
     #[must_use]
     pub fn is_rotation_due(&self, now: UnixSeconds) -> bool {
         let SignedPrekey { pair, since, has_last_resort: _, replay_record } = &self.signed_prekey;

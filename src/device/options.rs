@@ -30,7 +30,7 @@ impl InitiateOptions {
     /// Options with the default chunk size for a session with `identity`, such as one that was verified before. A
     /// bundle with another identity, which a server can insert (attack B22), is refused as
     /// [`UnexpectedIdentity`](InitiateError::UnexpectedIdentity). Both public keys are compared, and not the
-    /// certificate. `now` is the caller's time: an expired prekey is refused.
+    /// certificate. `now` is the caller's time: an expired prekey is refused. A `now` of 0 turns that check off.
     pub const fn expecting(identity: &Identity, now: UnixSeconds) -> Self {
         Self { now, chunk_size: ChunkSize::Bytes32, expected: Some(*identity) }
     }

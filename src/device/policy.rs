@@ -62,7 +62,8 @@ pub const fn replay_record_nearly_full(capacity: usize) -> usize {
 pub const CLOCK_STEP: Duration = Duration::from_secs(DAY);
 /// Time by which the caller's time may be ahead of the device's clock and still count as the creation of a prekey.
 /// After an absence this long a device is reachable at once; after a longer one, as soon as a later reading confirms
-/// it. One wrong reading makes prekeys that are valid for at most [`CLOCK_STEP`] and this time longer than
+/// it. A device whose first reading was behind by more is like one after a longer absence: its prekeys are expired for
+/// everybody else until then. One wrong reading makes prekeys that are valid for at most [`CLOCK_STEP`] and this time longer than
 /// [`LIFETIME`].
 pub const ABSENCE: Duration = Duration::from_secs(35 * DAY);
 

@@ -33,7 +33,8 @@ pub struct Change {
     pub revision: Revision,
     /// The rows to write. The last is the core row. There are none if the state is only required to be as it is.
     pub rows: Vec<Row>,
-    /// The rows to delete.
+    /// The rows to delete. If one stays, the state is [`Refused`](crate::error::RestoreError::Refused) after the next
+    /// restart.
     pub deleted: Vec<RowName>,
 }
 
@@ -110,7 +111,9 @@ pub enum CommitError<E> {
     /// The result of the transaction is not known: a timeout, a lost connection. Save the step again: if it was
     /// written, [`Batch::commit_action`] recognizes it.
     Unknown(E),
-    /// The store has another state of a subject than the one from which this step began. Load the subject again. The
+    /// The store has another state of a subject than the one from which this step began: of one of the subjects in
+    /// [`Batch::changes`]. Load it again. If the step was to initiate or to accept, that is the device, because the
+    /// session is new; in a session's own step it is the session; with a messenger, load the messenger. The
     /// step is lost, unless an earlier commit of it, with the result [`Unknown`](Self::Unknown), has written it and
     /// another process has gone on from there: then its message is in the inbox or the outbox.
     Stale,
@@ -139,6 +142,10 @@ pub trait Store {
 }
 
 /// The caller's database, if its operations are futures. The contract is that of [`Store`].
+///
+/// The futures must be `Send`. If yours are not, as in a browser, do without this trait: commit
+/// [`Unsaved::batch`](super::Unsaved::batch), pass the result to [`Unsaved::settle`](super::Unsaved::settle), and load with
+/// [`Durable::restore`](super::Durable::restore).
 pub trait AsyncStore {
     /// The error type of the database.
     type Error;

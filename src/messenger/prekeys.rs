@@ -13,7 +13,7 @@ use rand_core::CryptoRng;
 impl Messenger {
     /// Makes and deletes the prekeys that are due, ends the sessions that are past their time, and returns what to upload,
     /// as [`Device::replenish`](crate::Device::replenish) does. `server_has` are the ids of the one-time prekeys that the
-    /// server lists.
+    /// server lists: fetch them after the last upload has ended, and pass none only before the first upload.
     ///
     /// Call it when the device connects to the server, at least once a day. It may be called before mail is fetched,
     /// after an upload that was lost, and after strangers have fetched every prekey.

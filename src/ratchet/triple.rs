@@ -84,7 +84,7 @@ pub(crate) struct Header {
     pub(crate) sparse: SparseHeader,
     /// The epoch whose root the sender mixed into its next header key when it created this chain.
     pub(crate) mixed_epoch: u32,
-    /// Whether the message is for the session layer and not for the user.
+    /// Whether the message is for the messenger layer and not for the user.
     pub(crate) is_control: bool,
 }
 

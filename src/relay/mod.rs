@@ -94,6 +94,9 @@ impl Relay {
     /// Stores a device's publication; one-time prekeys that are held already are not stored twice. Records the owner's
     /// address and the day.
     ///
+    /// Publications must arrive in the order in which the device made them: an older one puts back an older signed
+    /// prekey, which the device deletes in time.
+    ///
     /// # Errors
     /// [`RelayError`], if there is no such account, the identity is not the account's, another prekey has an id of
     /// these, or there are too many prekeys.
@@ -176,7 +179,9 @@ impl Relay {
         self.account(account).map(|known| known.directory.listed(now).map(Prekey::id).collect())
     }
 
-    /// Queues an envelope for the account. The relay neither asks nor records who sent it, and from where.
+    /// Queues an envelope for the account. The relay neither asks nor records who sent it, and from where. An envelope
+    /// has at most [`MAX_ENVELOPE_LEN`] bytes, 16 MiB, although a plaintext may have
+    /// [1 GiB](crate::session::MAX_PLAINTEXT_LEN): send larger data in parts, or by another way.
     ///
     /// An envelope with the account's access key counts against [`MAX_QUEUE_LEN`] and [`MAX_QUEUE_BYTES`]. Without it,
     /// or with another key, only first messages are accepted, up to [`MAX_STRANGERS_LEN`] and [`MAX_STRANGERS_BYTES`]:

@@ -87,8 +87,9 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
     }
 
     /// Encrypts as [`encrypt_into`](Self::encrypt_into) does and marks the message, inside encryption, as a *control*
-    /// message: one for the session layer, which is not shown to the user. The receiver learns it from
-    /// [`Opened::is_control`](crate::Opened::is_control).
+    /// message: one for the messenger layer, which is not shown to the user. The receiver learns it from
+    /// [`Opened::is_control`](crate::Opened::is_control). An application that uses the module `messenger` needs no control
+    /// messages of its own.
     ///
     /// # Errors
     /// Those of [`encrypt_into`](Self::encrypt_into).
