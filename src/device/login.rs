@@ -69,6 +69,7 @@ mod tests {
     use super::*;
     use crate::primitives::RustCrypto;
     use crate::time::UnixSeconds;
+    use alloc::string::ToString;
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;
 

@@ -3,6 +3,7 @@ use super::*;
 use crate::Device;
 use crate::device::policy;
 use crate::wire::{FIRST_MESSAGE_OVERHEAD, MESSAGE_OVERHEAD};
+use alloc::string::ToString;
 use alloc::vec;
 use core::time::Duration;
 use rand_chacha::ChaCha20Rng;
