@@ -10,6 +10,7 @@ use noescrow::durable::{
 };
 use noescrow::error::DecryptError;
 use noescrow::hazmat::duplicate_bundle;
+use noescrow::messenger::{Messenger, PeerId};
 use noescrow::primitives::{Declassified, Failed, RustCrypto};
 use noescrow::relay::{Order, Relay, RelayError};
 use noescrow::{
@@ -237,6 +238,12 @@ fn f8_g20_no_public_type_prints_a_secret() {
     let options = InitiateOptions::expecting(run.devices[ALICE].identity(), NOW);
     let failed = durable.initiate(duplicate_bundle(&bundle), &text, options, &mut run.source).unwrap_err();
     log.push(("BeginFailed", format!("{failed:?} {failed:#?} {failed}")));
+
+    let own = noescrow::Device::generate(NOW, &mut run.source);
+    let created = Messenger::new(own, &storage_key, &mut run.source);
+    let messenger = created.settle(Ok::<(), CommitError<()>>(())).unwrap();
+    log.push(("Messenger", format!("{messenger:?} {messenger:#?}")));
+    log.push(("PeerId", format!("{:?}", PeerId::from_bytes([7; 16]))));
 
     let printed: BTreeSet<String> = log.iter().map(|(name, _)| (*name).to_owned()).collect();
     let modules = ["src", "src/device", "src/durable", "src/relay", "src/primitives", "src/ratchet", "src/snapshot"];
