@@ -63,16 +63,16 @@ pub const FIRST_MESSAGE_OVERHEAD: usize = ChunkSize::Bytes32.first_message_overh
 /// The size of the post-quantum ratchet's chunk in each message of a session. The initiator chooses it, and the
 /// handshake authenticates it. With larger chunks a session heals after fewer messages, and every message is longer.
 ///
-/// | | bytes added to a message | messages per epoch, taking turns | a late message opens within |
+/// | | bytes added to a message | messages per epoch, taking turns | round trips by which a message may be late |
 /// |---|---|---|---|
-/// | `Bytes32` | 149 | 87 | 32 round trips |
-/// | `Bytes64` | 181 | 45 | 32 round trips |
-/// | `Bytes128` | 245 | 23 | 22 round trips |
-/// | `Bytes256` | 373 | 13 | 12 round trips |
+/// | `Bytes32` | 149 | 87 | 32 |
+/// | `Bytes64` | 181 | 45 | 22 to 32 |
+/// | `Bytes128` | 245 | 23 | 11 to 22 |
+/// | `Bytes256` | 373 | 13 | 6 to 12 |
 ///
 /// A message that arrives two epochs late cannot be opened any more. With small chunks the limit
 /// [`MAX_SKIPPED_STEPS`](crate::MAX_SKIPPED_STEPS) is reached first, with large chunks this one, so that a late message
-/// expires after fewer round trips.
+/// expires after fewer round trips: how many depends on where in an epoch it was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChunkSize {

@@ -4,6 +4,7 @@
 use crate::faulty_device::{Fault, Name};
 use crate::generators::Source;
 use crate::run::{ALICE, BOB, Device, NOW, Run, SOURCE, Session, Setup, access_key, account, address};
+use noescrow::attachment::AttachmentKey;
 use noescrow::durable::{
     Batch, CommitAction, CommitError, Durable, KeyChange, LoadError, Revision, RotateError, Rotated, Row, RowName,
     Store, Subject,
@@ -243,6 +244,8 @@ fn f8_g20_no_public_type_prints_a_secret() {
     let created = Messenger::new(own, &storage_key, &mut run.source);
     let messenger = created.settle(Ok::<(), CommitError<()>>(())).unwrap();
     log.push(("Messenger", format!("{messenger:?} {messenger:#?}")));
+    let attachment_key = AttachmentKey::from_bytes(*secret.expose());
+    log.push(("AttachmentKey", format!("{attachment_key:?}")));
     log.push(("PeerId", format!("{:?}", PeerId::from_bytes([7; 16]))));
 
     let printed: BTreeSet<String> = log.iter().map(|(name, _)| (*name).to_owned()).collect();
