@@ -189,6 +189,13 @@ def another_signature(seed: bytes, message: bytes) -> bytes:
     return r + ((nonce + _challenge(r, key, message) * scalar_of(seed)) % curve.Q).to_bytes(32, "little")
 
 
+def signature_with_torsion(seed: bytes, message: bytes, order: int = 8) -> bytes:
+    """R has a component of this order: only the equation with the cofactor holds."""
+    key, nonce = primitives.signing_public(seed), 12_345
+    r = compress(curve.add(curve.multiply(nonce, BASE), _torsion_point(order)))
+    return r + ((nonce + _challenge(r, key, message) * scalar_of(seed)) % curve.Q).to_bytes(32, "little")
+
+
 def sign_under_mixed_key(seed: bytes, order: int, message: bytes) -> tuple[bytes, bytes]:
     """A key with a torsion component (or nothing but torsion for an empty seed), and a signature that verifies
     under it by the equation without cofactor: the challenge is a multiple of 8."""
@@ -215,9 +222,10 @@ def prekey(seed: bytes, genuine: bytes, edit) -> bytes:
     return description + primitives.sign(seed, labels.L_PREKEY + labels.SUITE + description)
 
 
-def beyond_modulus(ek: bytes) -> bytes:
-    """The first coefficient becomes q."""
-    return bytes([0x01, ek[1] & 0xF0 | 0x0D]) + ek[2:]
+def beyond_modulus(ek: bytes, at: int = 0) -> bytes:
+    """The first coefficient that begins at this byte, or after it, becomes q."""
+    at -= at % 3
+    return ek[:at] + bytes([0x01, ek[at + 1] & 0xF0 | 0x0D]) + ek[at + 2 :]
 
 
 # Handshakes.

@@ -203,6 +203,16 @@ class Replay:
         if device is not None and not (event["do"] == "initiate" and "refused" not in event) and not failed_restore:
             results["device_sha256"] = primitives.sha256(stored_device.device_state(device))
 
+    def given(self, event: dict, name: str) -> bytes:
+        """An input: written out, or as another event's with some bytes replaced."""
+        if name in event:
+            return bytes.fromhex(event[name])
+        base = self.events[event["base"]]
+        data = bytearray.fromhex(base["bytes"] if "bytes" in base else base["bundle"])
+        for at, text in event["edits"]:
+            data[at : at + len(text) // 2] = bytes.fromhex(text)
+        return bytes(data)
+
     def bytes_of(self, event: dict, name: str) -> bytes:
         return bytes.fromhex(event["bytes"] if "bytes" in event else self.events[event["of"]][name])
 
@@ -242,7 +252,7 @@ class Replay:
         return {"deleted": sorted(before - device.ids)}
 
     def do_initiate(self, event: dict, draws: Draws) -> dict:
-        bundle, plaintext, ad = (bytes.fromhex(event[name]) for name in ("bundle", "plaintext", "associated_data"))
+        bundle, plaintext, ad = (self.given(event, name) for name in ("bundle", "plaintext", "associated_data"))
         device = self.devices[event["device"]]
         expected = event.get("expected_identity")
         expected = identity.Identity.from_bytes(bytes.fromhex(expected)) if expected else None
@@ -325,7 +335,7 @@ class Replay:
         return results
 
     def do_parse(self, event: dict, draws: Draws) -> dict:
-        data = bytes.fromhex(event["bytes"])
+        data = self.given(event, "bytes")
         match event["kind"]:
             case "identity":
                 parsed = identity.Identity.from_bytes(data)
@@ -342,7 +352,7 @@ INPUTS = set(
     "at do why step draws values refused device session kind name expiry count bundle now chunk_size plaintext "
     "associated_data of bytes storage_key generation newest subject local_identity local_id remote_identity remote_id "
     "scanned identity expected_identity control min_padded_len "
-    "role secret ratchet_key ratchet_secret context capacity server_has".split()
+    "role secret ratchet_key ratchet_secret context capacity server_has base edits".split()
 )
 """Members that are not results; some are the results of other events."""
 

@@ -10,6 +10,8 @@ from noescrow import client, double, snapshot, stored_device, stored_session
 from replay import WORDS, Replay
 
 STORAGE_KEY = bytes([0xA5]) * 32
+LONG = 1_000
+"""Bytes from which on an event is abbreviated."""
 NOW, LATER = 1_000, 2_000
 """The time of everything, and a later one."""
 
@@ -89,6 +91,8 @@ class Stage:
     def play(self, do: str, refused: str | None = None, why: str = "", chosen: list[bytes] = (), **inputs) -> dict:
         event = {"at": len(self.events), "do": do} | ({"why": why} if why else {})
         event |= {name: value.hex() if isinstance(value, bytes) else value for name, value in inputs.items()}
+        if do in ("parse", "initiate"):
+            self._abbreviate(event, "bytes" if do == "parse" else "bundle")
         session = self.replay.sessions.get(inputs.get("session"))
         steps = do == "initiate" or (session and isinstance(getattr(session.triple.double, "sending", None), double.Due))
         if do in ("accept", "initiate", "foreign"):
@@ -118,6 +122,17 @@ class Stage:
             event["draws"] = _purposes(do, draws.draws, steps)
         self.events.append(event)
         return event
+
+    def _abbreviate(self, event: dict, name: str) -> None:
+        """Long bytes that differ little from those of an earlier event are given as what differs."""
+        data, shortest = bytes.fromhex(event[name]), len(event[name]) // 2
+        for base in self.events if len(data) >= LONG else []:
+            literal = bytes.fromhex(base.get("bytes") or base.get("bundle") or "") if base["do"] in ("parse", "initiate") else b""
+            edits = _edits(literal, data) if len(literal) == len(data) else None
+            if edits is not None and sum(len(text) + 10 for _, text in edits) < shortest:
+                shortest = sum(len(text) + 10 for _, text in edits)
+                event.pop(name, None)
+                event |= {"base": base["at"], "edits": edits}
 
     # Shorter forms.
 
@@ -199,6 +214,17 @@ class Stage:
         lines = ",\n".join(json.dumps(event, sort_keys=True, separators=(",", ":")) for event in text.pop("events"))
         head = json.dumps(text, indent=1)[:-2]
         (directory / f"{self.name}.json").write_text(f'{head},\n "events": [\n{lines}\n]}}\n')
+
+
+def _edits(old: bytes, new: bytes) -> list[list]:
+    """Place and bytes of what differs; a few equal bytes between are taken along."""
+    edits: list[list[int]] = []
+    for at in (at for at in range(len(new)) if old[at] != new[at]):
+        if edits and at - edits[-1][1] < 8:
+            edits[-1][1] = at + 1
+        else:
+            edits.append([at, at + 1])
+    return [[begin, new[begin:end].hex()] for begin, end in edits]
 
 
 def _source(message: dict | bytes) -> dict:

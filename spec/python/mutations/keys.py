@@ -37,6 +37,16 @@ def _label(name: str, rule: str, text: str) -> Mutant:
     return Mutant(rule, f"{name} with another letter", "labels.py", text, wrong)
 
 
+_COFACTORED = """    except InvalidSignature:
+        base = curve._decompress((4 * pow(5, -1, curve.P) % curve.P).to_bytes(32, "little"))
+        challenge = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % curve.Q
+        sum_ = curve.add(curve._decompress(signature[:32]), curve.multiply(challenge, curve._decompress(key)))
+        left = curve.multiply(8 * int.from_bytes(signature[32:], "little"), base)
+        right = curve.multiply(8, sum_)
+        if any((left[i] * right[2] - right[i] * left[2]) % curve.P for i in (0, 1)):
+            raise errors.Refused from None
+"""
+
 MUTANTS = [
     *(_label(name, rule, text) for name, (rule, text) in _LABELS.items()),
     *of(
@@ -52,6 +62,10 @@ MUTANTS = [
         ("KY-4", "accepts a signing key of small order", "    if not _is_of_prime_order(_decompress(key)):", "    if not is_identity(multiply(8, _decompress(key))) and not _is_of_prime_order(_decompress(key)):"),
         ("KY-4", "does not check signing keys", "    if not _is_of_prime_order(_decompress(key)):", "    if False:"),
         ("KY-5", "accepts R of small order", " or is_identity(multiply(8, _decompress(signature[:32]))):", ":"),
+    ),
+    *of(
+        "primitives.py",
+        ("KY-5", "verifies with the cofactor", "    except InvalidSignature:\n        raise errors.Refused from None\n", _COFACTORED),
     ),
     *of(
         "identity.py",
@@ -81,6 +95,19 @@ MUTANTS = [
         ("PK-2.1", "accepts any kind", "if prekey.kind not in kinds or", "if kinds == (0,) or"),
         ("PK-2.2", "accepts max_version 0", " or prekey.max_version == 0", ""),
         ("PK-2.2", "refuses later versions", "prekey.max_version == 0", "prekey.max_version != 1"),
+        ("PK-2", "refuses an expiry of 0", " or prekey.id == 0:", " or prekey.id == 0 or prekey.expiry == 0:"),
+        ("PK-2.2", "refuses later versions of one-time prekeys", "prekey.max_version == 0 or", "prekey.max_version == 0 or prekey.max_version > 1 and prekey.kind == ONE_TIME or"),
+        ("PK-2.2", "a signed prekey of max_version 0 in a bundle", "prekey.max_version == 0 or", "prekey.max_version == 0 and kinds != (SIGNED,) or"),
+        ("PK-2.2", "a one-time prekey of max_version 0 in a bundle", "prekey.max_version == 0 or", "prekey.max_version == 0 and kinds != (ONE_TIME,) or"),
+        ("PK-2.3", "a signed prekey of id 0 in a bundle", "prekey.id == 0:", "prekey.id == 0 and kinds != (SIGNED,):"),
+        ("PK-2.3", "a one-time prekey of id 0 in a bundle", "prekey.id == 0:", "prekey.id == 0 and kinds != (ONE_TIME,):"),
+        ("PK-2.5", "checks the first polynomial alone", "mlkem.check_ek(mlkem.ML_KEM_1024, prekey.kem_key)", "mlkem.check_ek(mlkem.ML_KEM_1024, prekey.kem_key[:384] + bytes(1152) + prekey.kem_key[1536:])"),
+        ("PK-2.5", "checks all polynomials but the last", "mlkem.check_ek(mlkem.ML_KEM_1024, prekey.kem_key)", "mlkem.check_ek(mlkem.ML_KEM_1024, prekey.kem_key[:1152] + bytes(384) + prekey.kem_key[1536:])"),
+        ("PK-1.2", "15 draws of an id", "draws < labels.MAX_ID_DRAWS", "draws < labels.MAX_ID_DRAWS - 1"),
+        ("PK-1.2", "17 draws of an id", "draws < labels.MAX_ID_DRAWS", "draws < labels.MAX_ID_DRAWS + 1"),
+        ("PK-1.2", "counts upward from 1", "else (number + 1) % 2**32", "else max(1, draws - labels.MAX_ID_DRAWS + 1)"),
+        ("PK-1.2", "counts downward", "else (number + 1) % 2**32", "else (number - 1) % 2**32"),
+        ("PK-1.2", "counts to 2^32 - 1", "else (number + 1) % 2**32", "else min(number + 1, 2**32 - 1) if draws < 40 else 1_234"),
         ("PK-2.3", "accepts id 0", " or prekey.id == 0:", ":"),
         ("PK-2.4", "checks the curve key's spelling alone", "curve.check_torsion(prekey.dh_key)", "curve.check_dh_key(prekey.dh_key)"),
         ("PK-2.5", "does not check the KEM key", "        mlkem.check_ek(mlkem.ML_KEM_1024, prekey.kem_key)\n", ""),

@@ -190,6 +190,13 @@ def ids() -> Stage:
     stage.publish("Bob", 2, chosen=[taken, bytes.fromhex("ffffffff")], why="PK-1: a one-time prekey's id is taken")
     stage.play("rotate", device="Bob", now=1_500, chosen=[taken, number, bytes.fromhex("00000002")], why="PK-1: taken ids of both kinds")
     stage.play("rotate", device="Bob", now=1_500, chosen=[number, bytes.fromhex("00000003")], why="PK-1: the previous signed prekey's id is taken")
+    # NT-7: a generator that repeats itself. Taken: 1, 2, 3, 2^32 - 1 and 0x80000001.
+    last = bytes.fromhex("ffffffff")
+    again = lambda why, *draws: stage.publish("Bob", chosen=draws, why=f"NT-7, PK-1.2: {why}")
+    again("16 times 0: the first id that is free above it", *[bytes(4)] * 16)
+    again("16 times the last id: 0 and taken ones are passed over", *[last] * 16)
+    again("the last of 16 draws decides", *[bytes(4)] * 15, number)
+    again("the 16th draw is free", *[number] * 15, bytes.fromhex("00001000"))
     return stage
 
 
@@ -253,6 +260,13 @@ def replay_record() -> Stage:
     stage.put("Bob", known)
     data = forge.first_message(alice, stage.bundle("Bob"), stage.rng, ephemeral=private)
     stage.accept("never", data, refused="handshake already accepted", why="HS-R1: an entry of the record")
+    # A record is of one signed prekey: the same EK with another.
+    elsewhere = copy.deepcopy(stage.device_of("Bob"))
+    stage.put("Bob", known)
+    stage.play("rotate", device="Bob", now=1_500)
+    at_current = forge.first_message(alice, stage.bundle("Bob"), stage.rng, ephemeral=private)
+    stage.accept("B elsewhere", at_current, why="PP-4: an entry in the record of another signed prekey")
+    stage.put("Bob", elsewhere)
     for at in (0, 15):
         other = copy.deepcopy(known)
         other.signed.replay = [forge.flipped(known.signed.replay[0], at)]

@@ -35,6 +35,9 @@ def keys() -> Stage:
     certified = labels.L_CERT + labels.SUITE + genuine[32:64]
     small_r = forge.signature_with_r_of_identity(seed, certified)
     stage.parse("identity", genuine[:64] + small_r, R, "ID-1: a certificate whose R is of small order")
+    for order in (2, 4, 8):
+        torsion = forge.signature_with_torsion(seed, certified, order)
+        stage.parse("identity", genuine[:64] + torsion, R, f"KY-5: an R with a component of order {order}: the equation has no cofactor")
     above = genuine[96:128]
     beyond = int.from_bytes(above, "little") + curve.Q
     if beyond < 2**256:
@@ -75,13 +78,21 @@ def _prekeys(stage: Stage, seed: bytes, identity: bytes) -> None:
     for version in (2, 255):
         data = forge.prekey(seed, signed, forge.put(1, bytes([version])))
         stage.parse("prekey", data, why=f"PK-2: max_version {version} is accepted", identity=identity)
+    for version in (2, 255):
+        data = forge.prekey(seed, one_time, forge.put(1, bytes([version])))
+        stage.parse("prekey", data, why=f"PK-2.2: a one-time prekey of max_version {version}", identity=identity)
+    for genuine in (signed, one_time):
+        stage.parse("prekey", forge.prekey(seed, genuine, forge.put(6, bytes(8))), why="PK-2: an expiry of 0", identity=identity)
     for at, number in ((2, 4), (6, 8)):
         data = forge.prekey(seed, signed, forge.put(at, b"\xff" * number))
         stage.parse("prekey", data, why="PK-2: the largest id, the last second", identity=identity)
     for what, key in bad_dh_keys(signed[14:46]):
         refuse(f"a signed curve key {what}", forge.prekey(seed, signed, forge.put(14, key)))
     refuse("a coefficient of q", forge.prekey(seed, signed, forge.put(46, forge.beyond_modulus(signed[46:-64]))))
+    for part in (384, 768, 1_152, 1_533):
+        refuse("PK-2.5: a coefficient of q in another polynomial", forge.prekey(seed, signed, forge.put(46, forge.beyond_modulus(signed[46:-64], part))))
     message = labels.L_PREKEY + labels.SUITE + signed[:-64]
+    refuse("KY-5: an R with a torsion component", signed[:-64] + forge.signature_with_torsion(seed, message))
     refuse("a signature whose R is of small order", signed[:-64] + forge.signature_with_r_of_identity(seed, message))
 
 
@@ -100,6 +111,7 @@ def _bundles(stage: Stage, seed: bytes, identity: bytes) -> None:
         (identity + signed + b"\1" + signed, "a signed prekey as the one-time one"),
     ):
         stage.parse("bundle", data, R, f"HS-I1: {what}")
+    _forged_bundles(stage, seed, identity, signed, one_time)
     _refused_initiations(stage, seed, identity, signed, one_time)
     bob_identity = forge.identity(seed, alice.identity.dh_key)
     data = bob_identity + signed + b"\0"
@@ -107,6 +119,53 @@ def _bundles(stage: Stage, seed: bytes, identity: bytes) -> None:
     own_signing = forge.identity(alice.signing_seed, primitives.dh_public(bytes([7]) * 32))
     own_prekey = forge.prekey(alice.signing_seed, signed, lambda description: description)
     stage.initiate("never", own_signing + own_prekey + b"\0", refused=R, why="HS-I3: one signing key")
+
+
+def _forged_bundles(stage: Stage, seed: bytes, identity: bytes, signed: bytes, one_time: bytes) -> None:
+    """Each check of ID-1 and PK-2 within a bundle: whoever parses and whoever initiates."""
+
+    def refuse(why: str, identity: bytes = identity, signed: bytes = signed, one_time: bytes = one_time) -> None:
+        data = identity + signed + b"\1" + one_time
+        stage.parse("bundle", data, R, f"{why}, in a bundle")
+        stage.initiate("never", data, refused=R, why=f"{why}, of whom one initiates with")
+
+    dh_key = identity[32:64]
+    certified = labels.L_CERT + labels.SUITE + dh_key
+    resigned = lambda key, order, prekey: prekey[:-64] + forge.sign_under_mixed_key(key, order, labels.L_PREKEY + labels.SUITE + prekey[:-64])[1]
+    for order in (2, 8):
+        key, signature = forge.sign_under_mixed_key(seed, order, certified)
+        mixed = [resigned(seed, order, prekey) for prekey in (signed, one_time)]
+        refuse(f"ID-1.1: a signing key with a component of order {order}", key + dh_key + signature, *mixed)
+    for what, bad in bad_dh_keys(dh_key)[-7:]:
+        refuse(f"ID-1.2: a DH key {what}", forge.identity(seed, bad))
+    refuse("ID-1.3: a certificate that does not verify", identity=forge.flipped(identity, 127))
+    other = forge.identity(seed, primitives.dh_public(bytes([9]) * 32))
+    refuse("ID-1.3: another DH key than was certified", identity=identity[:32] + other[32:64] + identity[64:])
+    refuse("KY-5: a certificate's R with a torsion component", identity=identity[:64] + forge.signature_with_torsion(seed, certified))
+    refuse("KY-5: a certificate's R of small order", identity=identity[:64] + forge.signature_with_r_of_identity(seed, certified))
+    for place, genuine in (("signed", signed), ("one_time", one_time)):
+
+        def flawed(why: str, data: bytes) -> None:
+            refuse(f"{why}, of the {place.replace('_', '-')} prekey", **{place: data})
+
+        message = labels.L_PREKEY + labels.SUITE + genuine[:-64]
+        flawed("PK-2.2: max_version 0", forge.prekey(seed, genuine, forge.put(1, b"\0")))
+        flawed("PK-2.3: id 0", forge.prekey(seed, genuine, forge.put(2, bytes(4))))
+        for what, bad in bad_dh_keys(genuine[14:46])[-7:]:
+            flawed(f"PK-2.4: a curve key {what}", forge.prekey(seed, genuine, forge.put(14, bad)))
+        flawed("PK-2.5: a coefficient of q", forge.prekey(seed, genuine, forge.put(46, forge.beyond_modulus(genuine[46:-64]))))
+        flawed("PK-2.6: a signature that does not verify", forge.flipped(genuine, len(genuine) - 40))
+        flawed("PK-2.6: another id than was signed", forge.flipped(genuine, 5))
+        flawed("PK-2.6: another expiry than was signed", forge.flipped(genuine, 13))
+        flawed("PK-2.6: another KEM key than was signed", forge.put(46, stage.device_of("Alice").bundle().signed.kem_key)(genuine))
+        foreign = primitives.sign(stage.device_of("Alice").signing_seed, message)
+        flawed("PK-2.6: another identity's signature", genuine[:-64] + foreign)
+        flawed("KY-5: an R with a torsion component", genuine[:-64] + forge.signature_with_torsion(seed, message))
+        flawed("KY-5: an R of small order", genuine[:-64] + forge.signature_with_r_of_identity(seed, message))
+        for version in (2, 255):
+            later = {"signed": signed, "one_time": one_time, place: forge.prekey(seed, genuine, forge.put(1, bytes([version])))}
+            data = identity + later["signed"] + b"\1" + later["one_time"]
+            stage.initiate(f"{place} {version}", data, why=f"HS-I2.1: max_version {version}, of the {place.replace('_', '-')} prekey")
 
 
 def _refused_initiations(stage: Stage, seed: bytes, identity: bytes, signed: bytes, one_time: bytes) -> None:

@@ -95,7 +95,7 @@ impl<G: Source> Stage<G> {
     }
 
     pub(super) fn parse(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let (kind, bytes) = (act.text("kind")?, act.bytes("bytes")?);
+        let (kind, bytes) = (act.text("kind")?, self.given(act, "bytes")?);
         let anybody = self.recorder("anybody");
         let parsed =
             match kind.as_str() {

@@ -4,7 +4,7 @@
 
 use super::act::Act;
 use super::draws::{Listed, Seeded, Source};
-use super::json::{Event, Transcript, hex};
+use super::json::{Event, Transcript, hex, hex_of};
 use super::policy::Limited;
 use super::values::{Performed, named, performed, purposes};
 use super::watched::{CurrentStep, Watched};
@@ -222,7 +222,7 @@ impl<G: Source> Stage<G> {
     }
 
     fn initiate(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
-        let (name, new, bundle) = (act.text("device")?, act.text("session")?, act.bytes("bundle")?);
+        let (name, new, bundle) = (act.text("device")?, act.text("session")?, self.given(act, "bundle")?);
         let (text, associated) = (act.bytes("plaintext")?, act.bytes("associated_data")?);
         let (now, chunk_size) = (UnixSeconds(act.number("now")?), act.number("chunk_size")?);
         let chunk_size = ChunkSize::ALL.into_iter().find(|size| u64::try_from(size.bytes()) == Ok(chunk_size));
@@ -367,6 +367,22 @@ impl<G: Source> Stage<G> {
             }
             false => act.bytes("bytes"),
         }
+    }
+
+    /// An input: written out, or as another event's, with some bytes replaced.
+    pub(super) fn given(&self, act: &mut Act<'_>, key: &str) -> Result<Vec<u8>, String> {
+        if act.asked.contains_key(key) {
+            return act.bytes(key);
+        }
+        let base =
+            usize::try_from(act.number("base")?).ok().and_then(|at| self.events.get(at)).ok_or("no such base")?;
+        let mut bytes = hex_of(base.get("bytes").or_else(|| base.get("bundle")).ok_or("a base without bytes")?)?;
+        for edit in act.required("edits")?.as_array().ok_or("edits are no list")? {
+            let (at, part) = (edit[0].as_u64().ok_or("an edit without its place")?, hex_of(&edit[1])?);
+            let at = usize::try_from(at).map_err(|error| error.to_string())?;
+            bytes.get_mut(at..at + part.len()).ok_or("an edit beyond the end")?.copy_from_slice(&part);
+        }
+        Ok(bytes)
     }
 
     pub(super) fn keep(&mut self, bytes: Vec<u8>) {

@@ -208,6 +208,7 @@ fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
 fn is_idle(event: &Event, leaf: &str) -> bool {
     let goes_in = [
         "/associated_data",
+        "/base",
         "/bundle",
         "/bytes",
         "/chunk_size",
@@ -234,6 +235,7 @@ fn is_idle(event: &Event, leaf: &str) -> bool {
         || (refused && leaf.starts_with("/draws") && leaf.ends_with("/bytes"))
         // A refusal stays one with another flaw, for a device or session that does not exist yet, or under another
         // name.
+        || (refused && leaf.starts_with("/edits"))
         || (refused && (goes_in.contains(&leaf) || ["/newest", "/name", "/session", "/identity", "/local_id"].contains(&leaf)))
 }
 
