@@ -256,7 +256,8 @@ def first_message(
     dh_with = dh_with or (lambda public: dh(ephemeral, public))
     identity_bytes = local or device.identity.to_bytes()
     who = Identity(identity_bytes[:32], identity_bytes[32:64], identity_bytes[64:])
-    ciphertext, kem_secret = mlkem.encaps(mlkem.ML_KEM_1024, (one_time or signed).kem_key, rng(32))
+    # One ciphertext for each prekey: most bytes of a first message are then those of another.
+    ciphertext, kem_secret = mlkem.encaps(mlkem.ML_KEM_1024, (one_time or signed).kem_key, bytes([0xC0]) * 32)
     dh3 = dh_with(signed.dh_key)
     dhs = [dh(local_dh or device.dh_private, signed.dh_key), dh_with(parsed.identity.dh_key), dh3]
     if one_time:

@@ -214,7 +214,7 @@ class Replay:
         return bytes(data)
 
     def bytes_of(self, event: dict, name: str) -> bytes:
-        return bytes.fromhex(event["bytes"] if "bytes" in event else self.events[event["of"]][name])
+        return bytes.fromhex(self.events[event["of"]][name]) if "of" in event else self.given(event, "bytes")
 
     def do_device(self, event: dict, draws: Draws) -> dict:
         device = self.devices[event["device"]] = client.Device.generate(time_of(event), draws)
@@ -266,7 +266,7 @@ class Replay:
         self.sessions[event["session"]] = session
         remote = session.remote.to_bytes()
         results = {"plaintext": plaintext, "session_id": session.id, "remote_identity": remote}
-        if session.exporter is None and "exporter" in event:
+        if session.exporter is None and event.get("exporter"):
             raise AssertionError("an exporter of a session that is over")
         return results | optional(event, exporter=session.exporter, opening_id=session.opening_id)
 

@@ -91,8 +91,8 @@ class Stage:
     def play(self, do: str, refused: str | None = None, why: str = "", chosen: list[bytes] = (), **inputs) -> dict:
         event = {"at": len(self.events), "do": do} | ({"why": why} if why else {})
         event |= {name: value.hex() if isinstance(value, bytes) else value for name, value in inputs.items()}
-        if do in ("parse", "initiate"):
-            self._abbreviate(event, "bytes" if do == "parse" else "bundle")
+        if "bytes" in event and do != "restore" or "bundle" in event:
+            self._abbreviate(event, "bytes" if "bytes" in event else "bundle")
         session = self.replay.sessions.get(inputs.get("session"))
         steps = do == "initiate" or (session and isinstance(getattr(session.triple.double, "sending", None), double.Due))
         if do in ("accept", "initiate", "foreign"):
@@ -127,7 +127,7 @@ class Stage:
         """Long bytes that differ little from those of an earlier event are given as what differs."""
         data, shortest = bytes.fromhex(event[name]), len(event[name]) // 2
         for base in self.events if len(data) >= LONG else []:
-            literal = bytes.fromhex(base.get("bytes") or base.get("bundle") or "") if base["do"] in ("parse", "initiate") else b""
+            literal = bytes.fromhex(base.get("bytes") or base.get("bundle") or "") if base["do"] != "restore" else b""
             edits = _edits(literal, data) if len(literal) == len(data) else None
             if edits is not None and sum(len(text) + 10 for _, text in edits) < shortest:
                 shortest = sum(len(text) + 10 for _, text in edits)

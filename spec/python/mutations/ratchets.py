@@ -111,7 +111,9 @@ MUTANTS = [
         ("DR-D6.9", "the message epoch's header secret", "self.sparse.epochs.get(header.braid.epoch - 1 - header.age)", "self.sparse.epochs.get(header.braid.epoch - 1)"),
         ("SP-R1.8", "a second advance", "        if self.sparse.braid.advances_sending_epoch(header.braid):\n            raise errors.Refused\n", ""),
         ("SP-R1.8", "no advance under HKr", "if stepped or not isinstance(chain, Sending) or chain.mixed_epoch >= self.sparse.braid.sending_epoch:", "if stepped or not isinstance(chain, Sending):"),
-        ("SP-R1.8", "no second advance under NHKr", "if stepped or not isinstance(chain, Sending) or chain.mixed_epoch >= self.sparse.braid.sending_epoch:", "if not isinstance(chain, (Sending, double.Due)) or getattr(chain, 'mixed_epoch', -1) >= self.sparse.braid.sending_epoch:"),
+        ("SP-R1.8", "no second advance under NHKr", "        # DR-D4\n", "        if which == NEXT:\n            self._check_sending_epoch(header, stepped=False)\n        # DR-D4\n"),
+        ("SP-R1.8", "a second advance by BR-5", "        if self.sparse.braid.advances_sending_epoch(header.braid):\n", "        if isinstance(self.sparse.braid.state, braid.Ct2Sampled) and self.sparse.braid.advances_sending_epoch(header.braid):\n"),
+        ("SP-R1.8", "a second advance by BR-13", "        if self.sparse.braid.advances_sending_epoch(header.braid):\n", "        if not isinstance(self.sparse.braid.state, braid.Ct2Sampled) and self.sparse.braid.advances_sending_epoch(header.braid):\n"),
         ("FL-1", "a failure leaves its changes", "    draft = copy.deepcopy(state)\n", "    draft = state\n"),
         ("FL-3", "a failed Braid refuses its message", "            return result\n        self.double.evict()", "            raise errors.Refused\n        self.double.evict()"),
         ("FL-3.1", "another key stays", "self.last_remote_key = self.double.receiving.remote_ratchet_key", "self.last_remote_key = bytes(32)"),
@@ -208,5 +210,59 @@ MUTANTS = [
         "mlkem.py",
         ("KY-7", "coefficients of q", "if len(part) != 384 or byte_encode(byte_decode(part, 12), 12) != part:", "if len(part) != 384:"),
         ("BR-5", "no implicit rejection", "return shared_secret if again == ct else J(keys.z + ct)", "return shared_secret"),
+    ),
+]
+
+_HEADERS_STAY = """            from . import stored_session as stored
+            self.double.evict()
+            stored.written = getattr(stored, 'written', stored._double)
+            headers, written = dict(self.double.header_keys), stored.written
+            def with_headers(double):
+                return written(double if double.root != bytes(32) else replace_headers(double, headers))
+            def replace_headers(double, headers):
+                double.header_keys = headers
+                return double
+            stored._double = with_headers
+            self.last_remote_key = self.double.receiving.remote_ratchet_key
+"""
+
+MUTANTS += [
+    *of(
+        "double.py",
+        ("DR-D2", "tries the newest stored header key alone", "sorted(self.header_keys.items(), reverse=True)", "sorted(self.header_keys.items(), reverse=True)[:1]"),
+        ("DR-D2", "tries 31 stored header keys", "sorted(self.header_keys.items(), reverse=True)", "sorted(self.header_keys.items(), reverse=True)[:31]"),
+        ("DR-D2", "tries the oldest stored header key alone", "sorted(self.header_keys.items(), reverse=True)", "sorted(self.header_keys.items())[:1]"),
+        ("DR-D4.1", "a missing key of an earlier chain is Refused", "            raise errors.KeyGone\n        return at", "            raise errors.KeyGone if which == CURRENT else errors.Refused\n        return at"),
+        ("DR-D7.3", "keeps any number for a message that is not new", "            return len(self.kept)\n", "            return labels.MAX_SKIPPED_KEYS\n"),
+        ("DR-D7.3", "does not count the message's own key", "            return len(self.kept)\n", "            return len(self.kept) - 1\n"),
+        ("DR-D7.3", "keeps nothing for a message that is not new", "            return len(self.kept)\n", "            return 0\n"),
+    ),
+    *of(
+        "sparse.py",
+        ("SP-R1.4", "an n that came last is KeyGone", "        if n <= chain.number and", "        if n == chain.number and is_new:\n            raise errors.KeyGone\n        if n <= chain.number and"),
+        ("SP-R1.1", "an epoch to come is Refused", "            raise errors.Refused if is_new else errors.KeyGone\n        chain", "            raise errors.Refused if is_new or number > self.newest else errors.KeyGone\n        chain"),
+        ("SP-R1.2", "goes after SP-R1.3", "        if n - chain.number - 1 > labels.MAX_SPARSE_JUMP:\n", "        if is_new and any(other > number and epoch.receiving.number for other, epoch in self.epochs.items()):\n            raise errors.Refused\n        if n - chain.number - 1 > labels.MAX_SPARSE_JUMP:\n"),
+    ),
+    *of(
+        "triple.py",
+        ("FL-3.1", "stored header keys stay", "            self.last_remote_key = self.double.receiving.remote_ratchet_key\n", _HEADERS_STAY),
+    ),
+    *of(
+        "braid.py",
+        *(
+            ("BR-13", f"type {kind} does not move on", "message.epoch == self.epoch + 1:", f"message.epoch == self.epoch + 1 and message.kind != {kind}:")
+            for kind in range(6)
+        ),
+        ("BR-13", "None and Hdr alone move on", "message.epoch == self.epoch + 1:", "message.epoch == self.epoch + 1 and message.kind in (NONE, HDR):"),
+        *(
+            ("BR-13", f"{state} moves on, too", "if isinstance(self.state, Ct2Sampled) and", f"if isinstance(self.state, (Ct2Sampled, {state})) and")
+            for state in ("Ct1Sampled", "EkReceivedCt1Sampled", "Ct1Acknowledged")
+        ),
+        *(
+            ("BR-13", f"{state} refuses the next epoch", "        if message.epoch != self.epoch:\n", f"        if message.epoch > self.epoch and isinstance(self.state, {state}):\n            raise errors.Refused\n        if message.epoch != self.epoch:\n")
+            for state in ("Ct1Sampled", "EkReceivedCt1Sampled", "Ct1Acknowledged")
+        ),
+        ("BR-8", "a known index acknowledges nothing", "                if value is None and k == EK:\n", "                if value is None and (k == EK or message.index in ek.codewords):\n"),
+        ("BR-10", "checks the key", "                elif k == EK:\n", "                elif k == EK:\n                    self._encaps2(coins, header, value)\n"),
     ),
 ]

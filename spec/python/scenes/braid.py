@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import forge
 from noescrow import braid, erasure, snapshot
+from noescrow.double import Due
 from noescrow.wire import CT1, CT2, EK, EK_CT1_ACK, HDR, NONE
 from stage import STORAGE_KEY, Stage
 
@@ -62,7 +63,7 @@ def transitions() -> Stage:
                     _matrix(stage, sender, receiver, seen)
             if stage.session(b).triple.sparse.braid.epoch > 1 and pattern:
                 break
-    if len(seen) < 11:
+    if len(seen) < 12:
         raise AssertionError(seen)
     return stage
 
@@ -74,7 +75,10 @@ def _matrix(stage: Stage, sender: str, receiver: str, seen: set[str]) -> None:
     name = type(state).__name__
     ready = decoder is None or decoder.codewords or name == "NoHeaderReceived"
     same = sending.triple.sparse.braid.epoch == stage.session(receiver).triple.sparse.braid.epoch
-    if name in seen or not ready or not (same or name == "Ct2Sampled" or name == "KeysUnsampled"):
+    # The other side is in the next epoch once it has all of ct2.
+    if name == "Ct2Sampled" and not same:
+        name = "Ct2Sampled, of the next epoch"
+    if name in seen or not ready or not (same or name.startswith("Ct2Sampled") or name == "KeysUnsampled"):
         return
     seen.add(name)
     stored = store(stage, receiver)
@@ -84,11 +88,36 @@ def _matrix(stage: Stage, sender: str, receiver: str, seen: set[str]) -> None:
         made = forge.message(sending, stage.rng, b"", chunk_of=lambda m: replace(m, kind=kind, index=index, chunk=chunk))
         stage.deliver(receiver, made, why=f"BR: {label} in {name}")
         back(stage, receiver, stored)
+    if name in ("Ct1Sampled", "EkReceivedCt1Sampled", "Ct1Acknowledged"):
+        _ahead(stage, sender, receiver, name, stored)
+    if name == "Ct1Sampled":
+        first, chunk = next(iter(decoder.codewords.items()))
+        known = forge.message(sending, stage.rng, b"", chunk_of=lambda m: replace(m, kind=EK_CT1_ACK, index=first, chunk=chunk))
+        stage.deliver(receiver, known, why="BR-8: EkCt1Ack with a known index acknowledges all the same")
+        back(stage, receiver, stored)
     if decoder is not None and decoder.codewords:
         first = next(iter(decoder.codewords))
         kind = {"HeaderSent": CT1, "EkSentCt1Received": CT2, "Ct1Sampled": EK, "Ct1Acknowledged": EK_CT1_ACK}[name]
         other = forge.message(sending, stage.rng, b"", chunk_of=lambda m: replace(m, kind=kind, index=first, chunk=stage.rng(128)))
         stage.deliver(receiver, other, why=f"BM-1: another codeword of an index in {name}")
+        back(stage, receiver, stored)
+
+
+def _ahead(stage: Stage, sender: str, receiver: str, name: str, stored: dict) -> None:
+    """Messages of the epoch whose key the receiver has already: §7.5 ignores their chunks."""
+    victim = stage.session(receiver).triple.sparse
+    chain = victim.epochs[victim.newest].receiving
+    for kind, label in NAMES.items():
+        made = forge.message(
+            stage.session(sender),
+            stage.rng,
+            b"",
+            epoch=victim.newest,
+            chain=chain,
+            fields={"age": 0} if not isinstance(stage.session(sender).triple.double.sending, Due) else {"age": 1},
+            chunk_of=lambda m: replace(m, kind=kind, index=0, chunk=bytes(128)),
+        )
+        stage.deliver(receiver, made, why=f"BR-13: {label} of the next epoch is ignored in {name}")
         back(stage, receiver, stored)
 
 

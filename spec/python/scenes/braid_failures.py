@@ -69,19 +69,28 @@ def failures() -> Stage:
             first = forge.first_message(stage.device_of("Alice"), stage.bundle("Bob"), stage.rng, chunk=256)
         victim = f"{name} B"
         _against(stage, victim, functions, why)
+    # BR-10 takes a wrong key; BR-12 checks it. The victim keeps a header key, which goes with the session.
+    _against(stage, "Late B", dict(ek_vector_of=bad, header_of=header_of(bad)), "BM-5: at BR-12, not at BR-10; FL-3.1", is_late=True)
     _mac_failures(stage, a, b)
     _last_epoch(stage)
     return stage
 
 
-def _against(stage: Stage, victim: str, functions: dict, why: str) -> None:
+def _against(stage: Stage, victim: str, functions: dict, why: str, is_late: bool = False) -> None:
     """A hostile initiator whose key is as the functions say, up to the abandoned session."""
     alice, bob = stage.device_of("Alice"), stage.device_of("Bob")
     with patched(**functions):
         session, first = alice.initiate(stage.bundle("Bob"), b"hello", b"", 0, 256, stage.rng)
         stage.accept(victim, first)
-        for _ in range(30):
-            session.decrypt(bytes.fromhex(stage.send(victim, b"")["message"]))
+        for _ in range(40):
+            answer, ratchet = bytes.fromhex(stage.send(victim, b"")["message"]), stage.session(victim).triple
+            # The hostile side acknowledges ct1 only when the victim has all of the key.
+            waits = is_late and isinstance(session.triple.sparse.braid.state, braid.HeaderSent)
+            if not waits or isinstance(ratchet.sparse.braid.state, braid.EkReceivedCt1Sampled):
+                session.decrypt(answer)
+            # A message is lost as long as the victim keeps no header key.
+            if is_late and not ratchet.double.header_keys:
+                session.encrypt(b"lost", b"", stage.rng)
             event = stage.deliver(victim, session.encrypt(b"key", b"", stage.rng), why=why)
             if event.get("abandoned"):
                 break

@@ -76,6 +76,8 @@ def messages() -> Stage:
     # SP-R1.
     refuse("SP-R1: an epoch whose chains are not kept", forged(edit=forge.put(EPOCH, u32(2))))
     refuse("SP-R1: new, and an n that is used", forged(edit=forge.put(NUMBER, u32(2))))
+    reached = stage.session(b).triple.sparse.epochs[0].receiving.number
+    refuse("SP-R1.4: new, and the n that came last", forged(edit=forge.put(NUMBER, u32(reached))))
     late = forge.message(stage.session(a), stage.rng, spoil=lambda t: _rewind_sparse(t, stage, held))
     refuse("SP-R1: new, and an n whose key is kept", late)
     refuse("SP-R1: n = 2^32 - 1", forged(edit=forge.put(NUMBER, MAX_U32)), MANY)
@@ -157,6 +159,9 @@ def _late(stage: Stage, a: str, b: str, held: dict) -> None:
     other = forge.message(sender, stage.rng, edit=forge.put(0, primitives.dh_public(bytes([5]) * 32)))
     stage.deliver(b, other, R, "DR-D4: overtaken, another DHs than the chain's")
     stage.deliver(b, forge.message(sender, stage.rng, edit=forge.put(EPOCH, u32(0))), R, "BM-4: overtaken, epoch 0")
+    for epoch in (2, 3, 2**32 - 2):
+        ahead = forge.message(sender, stage.rng, edit=forge.put(EPOCH, u32(epoch)))
+        stage.deliver(b, ahead, GONE, "SP-R1.1: overtaken, of an epoch above the newest")
     again = forge.message(sender, stage.rng, edit=forge.put(PN, MAX_U32))
     kept = stage.play("store", kind="session", name=b, storage_key=bytes([0xA5]) * 32, generation=1)
     stage.deliver(b, again, why="DR-D4: overtaken, its PN means nothing")
@@ -168,6 +173,9 @@ def _late(stage: Stage, a: str, b: str, held: dict) -> None:
     stage.deliver(b, two)
     stage.pass_on(b, a)
     stage.pass_on(a, b)
+    for number in (0, stage.before[two["at"]].triple.double.sending.number, 2**32 - 1):
+        other = forge.message(stage.before[one["at"]], stage.rng, fields={"number": number})
+        stage.deliver(b, other, GONE, "DR-D4.1: of the chain before, without a key of this N; the key of its n is kept")
     stage.deliver(b, one, why="DR-D4: of the chain before")
     stage.deliver(b, one, R, "DR-D9: the header key died with its chain's last kept key")
     stage.deliver(b, two, R, "DR-D2: a chain without kept keys")
@@ -307,15 +315,18 @@ def _steps(stage: Stage) -> None:
     a, b = stage.pair("Steps")
     held = [stage.send(a, b"held %d" % i) for i in range(3)]
     stage.pass_on(a, b)
-    step = stage.session(b).triple.double.step
+    step, of_step = stage.session(b).triple.double.step, {}
     for number in range(1, 34):
         stage.pass_on(b, a, b"")
+        of_step[number] = stage.send(a, b"")
         stage.pass_on(a, b, b"")
         if number >= 31:
             refused = R if number == 33 else None
             stage.deliver(b, held[number - 31], refused, f"DR-D9: {number} steps below the newest")
     if stage.session(b).triple.double.step != step + 33:
         raise AssertionError
+    for number in (31, 17, 2, 1, 32):
+        stage.deliver(b, of_step[number], why=f"DR-D2: {33 - number} steps below the newest, while keys of newer ones are kept")
 
 
 def _counters(stage: Stage) -> None:

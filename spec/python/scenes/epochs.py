@@ -25,6 +25,11 @@ def epochs() -> Stage:
     stage.deliver(b, second, why="SP-R2.3: kept then, too")
     stage.deliver(b, second, GONE, "SP-R1.5: once")
     back(stage, b, stored)
+    # DR-D7.3: the limit of a message that is not new.
+    jump = forge.message(stage.before[third["at"]], stage.rng, b"", pq_skip=50)
+    stage.deliver(b, fourth)
+    stage.deliver(b, jump, why="DR-D7.3: overtaken, and 50 beyond its epoch's chain: as many are kept as the Double Ratchet keeps, its own among them")
+    back(stage, b, stored)
     # More sparse keys than a store holds, of the newer epoch before the older: the oldest go by epoch, not by arrival.
     newer, older = stage.before[fourth["at"]], stage.before[third["at"]]
     ahead = lambda number: forge.message(newer, stage.rng, b"ahead", ec_skip=number, pq_skip=number)
@@ -43,11 +48,14 @@ def epochs() -> Stage:
     epoch = old.triple.sparse.braid.sending_epoch
     chain = copy.deepcopy(old.triple.sparse.epochs[epoch].sending)
     chain.skip()
+    too_far = forge.message(stage.session(a), stage.rng, epoch=epoch, chain=chain, fields={"sparse_number": 2**32 - 1})
+    stage.deliver(b, too_far, "too many skipped", "SP-R1.2: goes before SP-R1.3")
     forged = forge.message(stage.session(a), stage.rng, epoch=epoch, chain=chain)
     stage.deliver(b, forged, R, "SP-R1.3: new, on the chain of an epoch before the newest that something came on")
     stage.deliver(b, third, why="SP-R1.3: overtaken, on the same chain")
     _retired(stage)
-    _second_advance(stage)
+    _second_advance(stage, "Twice", 0)
+    _second_advance(stage, "Twice, by BR-13", 1)
     return stage
 
 
@@ -146,9 +154,14 @@ def _ages(stage: Stage) -> None:
             raise AssertionError(done)
 
 
-def _second_advance(stage: Stage) -> None:
-    """SP-R1.8: a peer that never takes a new ratchet key."""
-    a, b = stage.pair("Twice", 256)
+def _second_advance(stage: Stage, name: str, after: int) -> None:
+    """SP-R1.8: a peer that takes no new ratchet key after this epoch. The second advance is BR-5, or BR-13."""
+    a, b = stage.pair(name, 256)
+    while stage.session(b).triple.sparse.braid.sending_epoch < after:
+        stage.pass_on(b, a, b"")
+        stage.pass_on(a, b, b"")
+    if after:
+        stage.pass_on(b, a, b"")
     hostile = copy.deepcopy(stage.session(a))
 
     def say(**how) -> dict:
@@ -168,11 +181,21 @@ def _second_advance(stage: Stage) -> None:
         ):
             break
         say()
+        # It would refuse, too, if its own chain had not mixed its sending epoch.
+        hostile.triple.double.sending.mixed_epoch = sending.sending_epoch
         hostile.decrypt(bytes.fromhex(stage.send(b, b"")["message"]))
     else:
         raise AssertionError
     stored = store(stage, b)
     stage.deliver(b, copy.deepcopy(hostile).encrypt(b"", b"", stage.rng), R, "SP-R1.8: the sending epoch would advance twice in a chain")
+    stepping = copy.deepcopy(hostile)
+    double = stepping.triple.double
+    double.sending = Due(double.receiving.remote_ratchet_key, double.sending.number)
+    stage.deliver(b, stepping.encrypt(b"", b"", stage.rng), why="SP-R1.8: the same in a new chain of the peer, which is a step")
+    back(stage, b, stored)
+    is_last = isinstance(stage.session(b).triple.sparse.braid.state, braid.Ct2Sampled)
+    if is_last != bool(after):
+        raise AssertionError
     if isinstance(hostile.triple.sparse.braid.state, braid.Ct2Sampled):
         other = copy.deepcopy(hostile)
         value = other.triple.sparse.braid.state.ct2_and_mac

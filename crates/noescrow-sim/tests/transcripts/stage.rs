@@ -365,7 +365,7 @@ impl<G: Source> Stage<G> {
                 let of = act.number("of")?;
                 self.made.get(&of).cloned().ok_or_else(|| format!("event {of} made nothing"))
             }
-            false => act.bytes("bytes"),
+            false => self.given(act, "bytes"),
         }
     }
 
