@@ -265,4 +265,9 @@ MUTANTS += [
         ("BR-8", "a known index acknowledges nothing", "                if value is None and k == EK:\n", "                if value is None and (k == EK or message.index in ek.codewords):\n"),
         ("BR-10", "checks the key", "                elif k == EK:\n", "                elif k == EK:\n                    self._encaps2(coins, header, value)\n"),
     ),
+    *of(
+        "triple.py",
+        ("DR-E0.1", "goes after DR-E0.2", "        # DR-E0\n", "        if self.double is None:\n            raise errors.Abandoned\n        # DR-E0\n"),
+        ("DR-E0.1", "goes after DR-E0.4", "        # DR-E0\n", "        if self.double is not None:\n            self.double.check_sending()\n        # DR-E0\n"),
+    ),
 ]

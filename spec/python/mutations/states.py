@@ -121,3 +121,42 @@ MUTANTS = [
         ("SN-2.32", "digests of one-time prekeys are not checked", "sha256(prekey.prekey.described().description) for prekey in kept))", "sha256(prekey.prekey.described().description) for prekey in kept if prekey.prekey.kind == SIGNED))"),
     ),
 ]
+
+_K = "if count >= erasure.chunk_count(length, chunk):"
+
+MUTANTS += [
+    *of(
+        "snapshot.py",
+        ("SN-2.8", "any page", " or name[2] >= 2**32 // PAGE:", ":"),
+        ("SN-2.8", "no last page", "name[2] >= 2**32 // PAGE", "name[2] >= 2**32 // PAGE - 1"),
+        ("SN-2.2", "the kind goes before the version", "    if version > VERSION:\n        raise", "    if stored_kind != kind:\n        raise errors.Refused\n    if version > VERSION:\n        raise"),
+        ("SN-2.5", "the generation goes before the seal", "    sealing = expand(key, labels.L_SEAL + salt, 44)\n    state = ", "    if generation < newest:\n        raise errors.Rollback\n    sealing = expand(key, labels.L_SEAL + salt, 44)\n    state = "),
+        ("SN-2.5", "the generation goes before the salt", "    start = snapshot[: HEAD_LEN", "    if generation < newest:\n        raise errors.Rollback\n    start = snapshot[: HEAD_LEN"),
+    ),
+    *of(
+        "stored_session.py",
+        ("SN-2.5", "the generation goes after the state", "    return read_session(unseal(SESSION, snapshot, key, newest, subject))", "    session = read_session(unseal(SESSION, snapshot, key, 0, subject))\n    unseal(SESSION, snapshot, key, newest, subject)\n    return session"),
+        ("SN-2.13", "any EK in the stored handshake", "ClearPart.from_bytes(handshake[:CLEAR_LEN]).chunk", "ClearPart.from_bytes(handshake[:10] + (9).to_bytes(32, 'little') + handshake[42:CLEAR_LEN]).chunk"),
+        ("SN-2.22", "header keys with one step twice", "    ascending([step for step, _ in headers])\n", "    require([step for step, _ in headers] == sorted(step for step, _ in headers))\n"),
+        ("SN-2.28", "any header keys of a dead session", "        if double != Double(", "        double.header_keys = {}\n        if double != Double("),
+        ("SN-2.28", "a receiving chain of a dead session", "        if double != Double(", "        double.receiving = None\n        if double != Double("),
+        ("SN-2.28", "a dead session that waits", "        if double != Double(", "        double.sending = Due(key, 0) if isinstance(double.sending, NotYet) else double.sending\n        if double != Double("),
+        ("SN-2.28", "a dead session that sends", "        if double != Double(", "        double.sending = Due(key, 0) if isinstance(double.sending, Sending) else double.sending\n        if double != Double("),
+        ("BM-8", "all chunks in state 3", _K, "if count >= erasure.chunk_count(length, chunk) + (length == CT1_LEN):"),
+        ("BM-8", "all chunks in state 5", _K, "if count >= erasure.chunk_count(length, chunk) + (length == CT2_LEN + MAC_LEN):"),
+        ("BM-8", "all chunks in state 6", _K, "if count >= erasure.chunk_count(length, chunk) + (length == HEADER_LEN + MAC_LEN):"),
+        ("BM-8", "all chunks in state 8", "issued(), chunks(EK_VECTOR_LEN))", "issued(), _read_chunks(reader, EK_VECTOR_LEN + chunk, chunk))"),
+        ("BM-8", "all chunks in state 10", "state = Ct1Acknowledged(reader.take(32), reader.take(HEADER_LEN), chunks(EK_VECTOR_LEN))", "state = Ct1Acknowledged(reader.take(32), reader.take(HEADER_LEN), _read_chunks(reader, EK_VECTOR_LEN + chunk, chunk))"),
+        ("BM-8", "any number of codewords in state 2", "KeysSampled(reader.take(64), issued())", "KeysSampled(reader.take(64), reader.u32())"),
+        ("BM-8", "any number of codewords in state 3", "HeaderSent(reader.take(64), issued(), chunks(CT1_LEN))", "HeaderSent(reader.take(64), reader.u32(), chunks(CT1_LEN))"),
+        ("BM-8", "any number of codewords in state 8", "Ct1Sampled(reader.take(32), reader.take(HEADER_LEN), issued(),", "Ct1Sampled(reader.take(32), reader.take(HEADER_LEN), reader.u32(),"),
+        ("BM-8", "any number of codewords in state 9", "parts = reader.take(32), reader.take(HEADER_LEN), issued(),", "parts = reader.take(32), reader.take(HEADER_LEN), reader.u32(),"),
+        ("BM-8", "any number of codewords in state 11", "Ct2Sampled(reader.take(CT2_LEN + MAC_LEN), issued())", "Ct2Sampled(reader.take(CT2_LEN + MAC_LEN), reader.u32())"),
+    ),
+    *of(
+        "stored_device.py",
+        ("SN-2.35", "any number of one-time prekeys", "    require(len(device.one_time) <= device.bounds.stored)\n", ""),
+        ("SN-2.35", "one one-time prekey fewer", "len(device.one_time) <= device.bounds.stored", "len(device.one_time) < device.bounds.stored"),
+        ("SN-2.35", "any record of a previous signed prekey", "for signed in (device.signed, *device.previous)))\n", "for signed in (device.signed,)))\n"),
+    ),
+]

@@ -81,7 +81,7 @@ def read_parts(reader: Reader) -> list[tuple[tuple[int, int, int], object]]:
         match name[0]:
             case 1 | 2:
                 mask = reader.u32()
-                if mask == 0:
+                if mask == 0 or name[2] >= 2**32 // PAGE:
                     raise errors.Refused
                 content = {PAGE * name[2] + i: reader.take(32) for i in range(PAGE) if mask >> i & 1}
             case 3:

@@ -55,6 +55,20 @@ def devices() -> Stage:
     more = lambda count: lambda d: [d.previous.append(_another(d.previous[0], 1_000 + i)) for i in range(count)]
     case("SN-2.35", "15 previous ones", more(14), None)
     case("SN-2.35", "16 previous ones", more(15))
+    def within(what: str, change, refused: str | None = R) -> None:
+        device = copy.deepcopy(good)
+        device.signed.replay, device.previous[0].replay = [], []
+        change(device)
+        small = {"stored": 9, "previous": 2, "replay_record": 9}
+        stage.put("small", device, refused, f"SN-2.35: {what}", of="Bob", capacity=small)
+
+    several = lambda count: lambda d: setattr(d, "one_time", [_another_one_time(d.one_time[0], 2_000 + i) for i in range(count)])
+    within("as many one-time prekeys as are STORED", several(9), None)
+    within("one one-time prekey too many", several(10))
+    record = lambda count, which: lambda d: setattr(which(d), "replay", [primitives.sha256(u32(i))[:16] for i in range(count)])
+    for what, which in (("the current", lambda d: d.signed), ("a previous", lambda d: d.previous[0])):
+        within(f"a full record of {what} signed prekey", record(9, which), None)
+        within(f"one entry too many in the record of {what} signed prekey", record(10, which))
     entries = lambda count: lambda d: setattr(d.signed, "replay", [primitives.sha256(u32(i))[:16] for i in range(count)])
     case("SN-2.35", "a full record", entries(labels.REPLAY_RECORD), None)
     case("SN-2.35", "one entry too many", entries(labels.REPLAY_RECORD + 1))
@@ -93,6 +107,11 @@ def _bundle_of(device: client.Device, signed, one_time) -> bytes:
 def _another(signed: policy.Signed, number: int) -> policy.Signed:
     prekey = replace(signed.prekey, id=number)
     return policy.Signed(prekey, primitives.sha256(prekey.described().description))
+
+
+def _another_one_time(own: policy.OneTime, number: int) -> policy.OneTime:
+    prekey = replace(own.prekey, id=number)
+    return replace(own, prekey=prekey, digest=primitives.sha256(prekey.described().description))
 
 
 def _device_parts(stage: Stage, good: client.Device) -> None:

@@ -181,6 +181,12 @@ def _refused_initiations(stage: Stage, seed: bytes, identity: bytes, signed: byt
     late_signed = identity + expiring(signed, NOW - 1) + b"\1" + one_time
     late_one_time = identity + signed + b"\1" + expiring(one_time, NOW - 1)
     stage.initiate("never", late_signed, refused="expired", why="HS-I2: the signed prekey has expired")
+    alices = alice.identity.to_bytes()
+    stage.initiate("never", late_signed, expected_identity=alices, refused="unexpected identity", why="HS-I1.1: goes before HS-I2: the signed prekey has expired")
+    forged = forge.flipped(identity, 127) + signed + b"\0"
+    stage.initiate("never", forged, expected_identity=alices, refused=R, why="HS-I1: goes before HS-I1.1: not the expected identity")
+    equal = identity + with_key(expiring(signed, NOW - 1), alice.identity.dh_key) + b"\0"
+    stage.initiate("never", equal, refused="expired", why="HS-I2: goes before HS-I3: SPK is IKA")
     stage.initiate("Left out", late_one_time, why="HS-I2: an expired one-time prekey is left out")
     on_time = identity + expiring(signed, NOW) + b"\1" + expiring(one_time, NOW)
     stage.initiate("On time", on_time, why="HS-I2: the last valid second")

@@ -34,7 +34,9 @@ def sealing() -> Stage:
     refuse("SN-2.1: too short, and of a newer version", b"\2" + data[1:73])
     refuse("SN-2.1: of version 2", b"\2" + data[1:], "newer version")
     refuse("SN-2.1: of version 255", b"\xff" + data[1:], "newer version")
+    refuse("SN-2.1: of version 2 goes before SN-2.2: of another kind", b"\2\2" + data[2:], "newer version")
     refuse("SN-2.2: of version 0", b"\0" + data[1:])
+    refuse("SN-2.3: another storage key goes before SN-2.5: an older generation", data, key=forge.flipped(STORAGE_KEY, 0), newest=6)
     for at, what in ((1, "kind"), (9, "generation"), (10, "writer"), (26, "salt"), (58, "ciphertext"), (len(data) - 1, "tag")):
         refuse(f"SN-2.3: another {what}", forge.flipped(data, at, 2 if at == 1 else 1))
     state = stored_session.session_state(stage.session(b))
@@ -54,6 +56,8 @@ def sealing() -> Stage:
     stage.restore("session", b, sealed(generation=2**64 - 1), subject, newest=2**64 - 1, why="SN-2.5: the last generation")
     refuse("SN-2.6: a byte after the state", _seal(state + b"\0", subject))
     refuse("SN-2.6: a byte too few", _seal(state[:-1], subject))
+    refuse("SN-2.4: another salt goes before SN-2.5: an older generation", sealed(salt=bytes(32)), newest=6)
+    refuse("SN-2.5: an older generation goes before SN-2.6: a byte too few", _seal(state[:-1], subject), "older generation", newest=6)
     # Another device and session with the same key; equal states give equal bytes.
     again = stage.play("store", kind="session", name=b, storage_key=STORAGE_KEY, generation=5)
     other = stage.play("store", kind="session", name=b, storage_key=STORAGE_KEY, generation=6)

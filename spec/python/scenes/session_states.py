@@ -5,7 +5,7 @@ import copy
 from dataclasses import replace
 
 import forge
-from noescrow import braid, client, primitives, snapshot, stored_session
+from noescrow import braid, client, curve, primitives, snapshot, stored_session
 from noescrow.double import Due, NotYet, Sending
 from noescrow.erasure import Decoder
 from noescrow.sparse import Chain
@@ -38,11 +38,15 @@ def sessions() -> Stage:
 
     def refuse(rule: str, what: str, change, base: client.Session = good, word: str = R) -> None:
         session = copy.deepcopy(base)
+        if rule == "BM-8":
+            _forget(session.triple.double)
         change(session, session.triple.double, session.triple.sparse)
         stage.put("copy", session, word, f"{rule}: {what}", of=b)
 
     def accept(rule: str, what: str, change, base: client.Session = good) -> None:
         session = copy.deepcopy(base)
+        if rule == "BM-8":
+            _forget(session.triple.double)
         change(session, session.triple.double, session.triple.sparse)
         stage.put("copy", session, None, f"{rule}: {what}", of=b)
 
@@ -129,6 +133,18 @@ def _sparse(refuse, accept) -> None:
     refuse("BM-8", "issued beyond its end", lambda _, __, p: _in_decapsulator(p, braid.Ct1Received(bytes(64), 65_537, bytes(960))))
     full = {i: bytes(256) for i in range(4)}
     refuse("BM-8", "as many chunks as complete it", lambda _, __, p: _in_decapsulator(p, braid.HeaderSent(bytes(64), 0, Decoder(960, 256, full))))
+    some = lambda count, length: Decoder(length, 256, {i: bytes(256) for i in range(count)})
+    refuse("BM-8", "as many chunks as complete it, in state 5", lambda _, __, p: _in_decapsulator(p, braid.EkSentCt1Received(bytes(64), bytes(960), some(1, 160))))
+    refuse("BM-8", "as many chunks as complete it, in state 6", lambda _, __, p: _in_encapsulator(p, braid.NoHeaderReceived(some(1, 96)), with_epoch=False))
+    refuse("BM-8", "as many chunks as complete it, in state 8", lambda _, __, p: _in_encapsulator(p, braid.Ct1Sampled(bytes(32), bytes(64), 1, some(5, 1152))))
+    refuse("BM-8", "as many chunks as complete it, in state 10", lambda _, __, p: _in_encapsulator(p, braid.Ct1Acknowledged(bytes(32), bytes(64), some(5, 1152))))
+    accept("BM-8", "one chunk fewer, in state 10", lambda _, __, p: _in_encapsulator(p, braid.Ct1Acknowledged(bytes(32), bytes(64), some(4, 1152))))
+    for issued, put in ((65_536, accept), (65_537, refuse)):
+        put("BM-8", f"{issued} issued in state 2", lambda _, __, p: _in_decapsulator(p, braid.KeysSampled(bytes(64), issued)))
+        put("BM-8", f"{issued} issued in state 3", lambda _, __, p: _in_decapsulator(p, braid.HeaderSent(bytes(64), issued, some(1, 960))))
+        put("BM-8", f"{issued} issued in state 8", lambda _, __, p: _in_encapsulator(p, braid.Ct1Sampled(bytes(32), bytes(64), issued, some(0, 1152))))
+        put("BM-8", f"{issued} issued in state 9", lambda _, __, p: _in_encapsulator(p, braid.EkReceivedCt1Sampled(bytes(32), bytes(64), issued, bytes(1152))))
+        put("BM-8", f"{issued} issued in state 11", lambda _, __, p: _in_encapsulator(p, braid.Ct2Sampled(bytes(160), issued)))
     accept("BM-8", "one chunk fewer", lambda _, __, p: _in_decapsulator(p, braid.HeaderSent(bytes(64), 0, Decoder(960, 256, {i: bytes(256) for i in (2, 0, 65_535)}))))
     for what, state in (
         ("8", braid.Ct1Sampled(bytes(32), bytes(64), 0, Decoder(1152, 256))),
@@ -206,6 +222,10 @@ def _parts(stage: Stage, good: client.Session, b: str) -> None:
     empty = snapshot.name_of(1, min(good.triple.double.header_keys), 7) + u32(0)
     case("SN-2.8: an empty mask", empty + ec + pq)
     case("SN-2.8: an empty mask, in its place", ec + pq + snapshot.name_of(2, last[0], 2**27 - 1) + u32(0))
+    first = min(good.triple.double.header_keys)
+    case("SN-2.8: a page of 2^27", snapshot.key_parts(1, {at: key for at, key in good.triple.double.kept.items() if at[0] == first}) + snapshot.name_of(1, first, 2**27) + u32(1) + bytes(32) + snapshot.key_parts(1, {at: key for at, key in good.triple.double.kept.items() if at[0] != first}) + pq)
+    last_page = snapshot.name_of(1, first, 2**27 - 1) + u32(1) + bytes(32)
+    case("SN-2.8: a page of 2^27 - 1", snapshot.key_parts(1, {at: key for at, key in good.triple.double.kept.items() if at[0] == first}) + last_page + snapshot.key_parts(1, {at: key for at, key in good.triple.double.kept.items() if at[0] != first}) + pq, None)
     case("SN-2.10: a part of another number", ec + pq + snapshot.name_of(5, 0, 0) + u32(1) + bytes(32))
     case("SN-2.10: a device's part", ec + pq + snapshot.name_of(4, 1, 0) + u8(1) + bytes(16))
     case("SN-2.10: part 0", snapshot.name_of(0, 0, 0) + u32(1) + bytes(32) + ec + pq)
@@ -260,6 +280,9 @@ def _forms(stage: Stage, good: client.Session, a: str, b: str) -> None:
         _settle(ratchet, epoch if isinstance(fitting, braid.Ct1Sampled) else epoch - 1)
         stage.put("copy", session, R if epoch in (0, 2**32 - 1) else None, f"BM-8: epoch {epoch}", of=a)
     (one, first), (two, second) = sorted(good.triple.double.header_keys.items())[:2]
+    count = u32(len(good.triple.double.header_keys))
+    once, again = count + u32(one) + first, u32(int.from_bytes(count, "big") + 1) + (u32(one) + first) * 2
+    stage.put("copy", state.replace(once, again), R, "SN-2.22: header keys with one step twice", of=b)
     ordered, swapped = u32(one) + first + u32(two) + second, u32(two) + second + u32(one) + first
     if state.count(ordered) != 1:
         raise AssertionError
@@ -286,6 +309,8 @@ def _openings(stage: Stage) -> None:
     refuse("SN-2.13", "the handshake has another chunk size", handshake(1_610, 1))
     refuse("SN-2.13", "a handshake with the reserved flag", handshake(5, 2))
     refuse("SN-2.13", "a handshake of another type", handshake(0, 0x12))
+    for what, key in (("of low order", forge.low_order()[-1]), ("p + 9", (curve.P + 9).to_bytes(32, "little")), ("with bit 255 set", forge.flipped(fresh.opening.handshake[10:42], 31, 128))):
+        refuse("SN-2.13", f"a handshake whose EK is {what}", lambda s, key=key: setattr(s.opening, "handshake", forge.put(10, key)(s.opening.handshake)))
     refuse("SN-2.15", "unanswered, and a step is due", lambda s: setattr(s.triple.double, "sending", Due(s.triple.double.receiving.remote_ratchet_key if s.triple.double.receiving else (9).to_bytes(32, "little"), 0)))
     refuse("SN-2.17", "answered, and nothing was received", lambda s: setattr(s, "opening", client.Answered()))
     refuse("SN-2.16", "accepted, by the initiator", lambda s: setattr(s, "opening", client.Accepted(bytes(32))))
@@ -315,6 +340,7 @@ def _foreign(stage: Stage) -> None:
     for key in (forge.with_torsion(public), forge.on_the_twist(), forge.flipped(public, 31, 128)):
         stage.play("foreign", R, "KS-4.2: the ratchet key", session="never", role="initiator", secret=secret, ratchet_key=key, context=context)
     stage.send("F B", refused="nothing received yet", why="DR-E0.4")
+    stage.send("F B", b"x", min_padded_len=2**30 + 2, refused="too long", why="DR-E0.1: goes before DR-E0.4: nothing was received")
     for name in ("F A", "F B"):
         stage.put(name, copy.deepcopy(stage.session(name)), why="SN-2.14: before anything was sent")
     due = Due(public, 0)
@@ -367,6 +393,16 @@ def _dead(stage: Stage) -> None:
         for what, at in double:
             changed = forge.flipped(state, start + at, 128 if what == "DHr" else 1)
             stage.put("copy", changed, R, f"SN-2.28: abandoned, {what}", of=name)
+        key = (9).to_bytes(32, "little")
+        whole = [
+            ("Waiting", 32, u8(0) + bytes(32), 37),
+            ("Sending", 32, u8(2) + bytes(96) + u32(1) + bytes(8), 37),
+            ("a receiving chain", 69, u8(1) + key + bytes(64) + u32(1), 1),
+            ("a header key", 141, u32(1) + u32(1) + bytes(32), 4),
+        ]
+        for what, at, inserted, length in whole:
+            at += start
+            stage.put("copy", state[:at] + inserted + state[at + length :], R, f"SN-2.28: abandoned, {what}, as a live session has it", of=name)
         part = snapshot.name_of(1, 1, 0) + u32(1) + bytes(32)
         stage.put("copy", state + part, R, "SN-2.28: abandoned, and a kept key", of=name)
         stage.put("copy", state[:-1] + u8(2), R, "SN-2.12: abandoned, direction = 2", of=name)
