@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from noescrow import client, errors, identity, mlkem, policy, prekeys, primitives, stored_device, stored_session
+from noescrow import client, errors, identity, mlkem, policy, prekeys, primitives, stored_device, stored_session, wire
 
 
 class Difference(Exception):
@@ -348,11 +348,29 @@ class Replay:
         return {"parsed": True}
 
 
+    def do_context(self, event: dict, draws: Draws) -> dict:
+        return {"encoded": wire.context(*(bytes.fromhex(event[name]) for name in ("sender", "recipient", "conversation")))}
+
+    def do_login(self, event: dict, draws: Draws) -> dict:
+        seed = self.devices[event["device"]].signing_seed
+        return {"signature": identity.sign_login(seed, bytes.fromhex(event["challenge"]))}
+
+    def do_access(self, event: dict, draws: Draws) -> dict:
+        return {"stored": identity.stored_access_key(bytes.fromhex(event["access_key"]))}
+
+    def do_tags(self, event: dict, draws: Draws) -> dict:
+        return {"tags": sorted(tag.hex() for tag in self.sessions[event["session"]].expected_tags())}
+
+    def do_peek(self, event: dict, draws: Draws) -> dict:
+        return {"skips": self.sessions[event["session"]].peek(self.bytes_of(event, "message"))}
+
+
 INPUTS = set(
     "at do why step draws values refused device session kind name expiry count bundle now chunk_size plaintext "
     "associated_data of bytes storage_key generation newest subject local_identity local_id remote_identity remote_id "
     "scanned identity expected_identity control min_padded_len "
-    "role secret ratchet_key ratchet_secret context capacity server_has base edits".split()
+    "role secret ratchet_key ratchet_secret context capacity server_has base edits sender recipient conversation "
+    "challenge access_key".split()
 )
 """Members that are not results; some are the results of other events."""
 

@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from scenes import braid, braid_failures, chains, device_states, epochs, handshakes, keys, policy, sealing, session_states
+from scenes import braid, braid_failures, chains, device_states, epochs, formulas, handshakes, keys, policy, sealing, session_states
 
-MODULES = (keys, handshakes, chains, braid, braid_failures, epochs, sealing, session_states, device_states, policy)
+MODULES = (keys, handshakes, chains, braid, braid_failures, epochs, sealing, session_states, device_states, policy, formulas)
 ALL = [scene for module in MODULES for scene in module.ALL]
 
 

@@ -95,6 +95,9 @@ class Session:
     def peek(self, data: bytes) -> int:
         return self.triple.peek(self._parse(data))
 
+    def expected_tags(self) -> list[bytes]:
+        return [] if self.is_abandoned else self.triple.double.expected_tags()
+
     def take_exporter(self) -> bytes | None:
         """A secret that both sides have, once, before the next message of this session."""
         exporter, self.exporter = self.exporter, None

@@ -22,6 +22,8 @@ def mix(header_secret: bytes, next_header_key: bytes) -> bytes:
     return hkdf(header_secret, next_header_key, labels.L_NHK, 32)
 
 
+EXPECTED_TAGS = 8
+"""Messages of a chain that are expected next."""
 NONCE = bytes(12)
 """Every key of the AEAD is used once."""
 
@@ -160,6 +162,16 @@ class Double:
             if header is not None:
                 return which, header
         raise errors.Refused
+
+    def expected_tags(self) -> list[bytes]:
+        """RT-1."""
+        expected = [(self.next_receiving_header_key, number) for number in range(EXPECTED_TAGS)]
+        if self.receiving:
+            key, first = self.receiving.header_key, self.receiving.number
+            expected += [(key, number) for number in range(first, first + EXPECTED_TAGS)]
+            expected += [(key, number) for step, number in self.kept if step == self.step]
+        expected += [(self.header_keys[step], number) for step, number in self.kept if step != self.step]
+        return [routing_tag(key, number) for key, number in expected]
 
     def is_new(self, which: str | int, header: Header) -> bool:
         return which == NEXT or (which == CURRENT and header.number >= self.receiving.number)

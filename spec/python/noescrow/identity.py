@@ -43,6 +43,16 @@ class Identity:
         return cls(data[:32], curve.check_dh_key(data[32:64]), data[64:])
 
 
+def sign_login(signing_seed: bytes, challenge: bytes) -> bytes:
+    """LG-1."""
+    return primitives.sign(signing_seed, labels.L_LOGIN + labels.SUITE + challenge)
+
+
+def stored_access_key(access_key: bytes) -> bytes:
+    """LG-2: what the server stores."""
+    return primitives.sha256(labels.L_ACCESS + access_key)
+
+
 ITERATIONS = 5_199
 
 

@@ -211,6 +211,11 @@ class ClearPart:
         return cls(signed_id, one_time_id if flags else None, key, ciphertext, CHUNK_SIZES[chunk])
 
 
+def context(sender: bytes, recipient: bytes, conversation: bytes) -> bytes:
+    """CX-1."""
+    return u8(1) + b"".join(u64(len(part)) + part for part in (sender, recipient, conversation))
+
+
 def padme(length: int) -> int:
     """Nikitin et al., algorithm 1: at most as many significant bits as the exponent has."""
     if length < 2:

@@ -7,6 +7,7 @@ mod act;
 mod conversation;
 mod draws;
 mod forge;
+mod formulas;
 mod handshake;
 pub mod json;
 mod keeping;
@@ -33,7 +34,7 @@ type Making = Stage<draws::Seeded>;
 
 /// Files whose hostile messages and impossible states another implementation made, `spec/python/vectors.py`: only their
 /// inputs come from there, and the crate computes every output anew.
-pub const SCENES: [&str; 19] = [
+pub const SCENES: [&str; 20] = [
     "ages",
     "braid_codewords",
     "braid_encoders",
@@ -41,6 +42,7 @@ pub const SCENES: [&str; 19] = [
     "braid_states",
     "device_states",
     "epochs",
+    "formulas",
     "handshakes",
     "ids",
     "keys",

@@ -103,6 +103,11 @@ impl<G: Source> Stage<G> {
             "restore" => self.restore(&mut act),
             "compare" => self.compare(&mut act),
             "parse" => self.parse(&mut act),
+            "context" => Self::context(&mut act),
+            "login" => self.login(&mut act),
+            "access" => Self::access(&mut act),
+            "tags" => self.tags(&mut act),
+            "peek" => self.peek(&mut act),
             _ => Err(format!("nothing is called {kind}")),
         }?;
         self.spans.push(before..self.operations());
