@@ -16,7 +16,7 @@ MUTANTS = [
         ("SN-2.4", "any salt", "if not primitives.equal(salt, hmac(expand(key, labels.L_SALT, 32), start + scope + state)):", "if False:"),
         ("SN-2.5", "any generation", "    if generation < newest:", "    if False:"),
         ("SN-2.5", "a newer generation than the newest known", "    if generation < newest:", "    if generation <= newest and newest > 0:"),
-        ("SN-2.8", "an empty mask", "                if mask == 0:\n                    raise errors.Refused\n", ""),
+        ("SN-2.8", "an empty mask", "if mask == 0 or name[2]", "if name[2]"),
         ("SN-2.8", "the mask's highest bit first", "u32(sum(1 << i for i in keys))", "u32(sum(1 << (31 - i) for i in keys))"),
         ("SN-2.8", "pages of 16", "PAGE = 32\n", "PAGE = 16\n"),
         ("SN-2.9", "any count of entries", "if not 1 <= count <= PAGE:", "if count > PAGE:"),

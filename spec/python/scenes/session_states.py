@@ -398,7 +398,7 @@ def _dead(stage: Stage) -> None:
             ("Waiting", 32, u8(0) + bytes(32), 37),
             ("Sending", 32, u8(2) + bytes(96) + u32(1) + bytes(8), 37),
             ("a receiving chain", 69, u8(1) + key + bytes(64) + u32(1), 1),
-            ("a header key", 141, u32(1) + u32(1) + bytes(32), 4),
+            ("a header key", 138, u32(1) + u32(1) + bytes(32), 4),
         ]
         for what, at, inserted, length in whole:
             at += start
