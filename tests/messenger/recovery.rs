@@ -3,7 +3,7 @@
 
 use super::disk::Disk;
 use super::user::{DAY, HOUR, User, friends};
-use noescrow::messenger::policy::RECOVERIES_A_DAY;
+use noescrow::messenger::policy::{RECOVERIES_A_DAY, SESSIONS_OF_A_PEER};
 use noescrow::messenger::{Control, NewSession, OpenError, Outgoing, PeerId, Refusal, Refused, SealError, Trust};
 use noescrow::{Device, InitiateOptions, MAX_JUMP, Session};
 use rand_chacha::ChaCha20Rng;
@@ -131,6 +131,30 @@ fn a_probe_on_an_old_session_moves_no_sender() {
 }
 
 #[test]
+fn a_session_on_probation_has_a_place_among_five() {
+    let [mut alice, mut bob] = friends();
+    let backup = bob.disk.clone();
+    for _ in 1..SESSIONS_OF_A_PEER {
+        (alice.now.0, bob.now.0) = (alice.now.0 + HOUR, bob.now.0 + HOUR);
+        another_session(&mut alice, &mut bob);
+    }
+    assert_eq!(alice.stored_sessions(), SESSIONS_OF_A_PEER);
+    bob.disk = backup;
+    bob.crash();
+    let of_alice = bob.peer(&alice);
+    let first = bob.seal_with(&of_alice, b"old state", alice.bundle()).unwrap();
+    let opened = alice.open(&first.message).unwrap();
+    assert!(opened.is_on_probation);
+    assert_eq!(alice.stored_sessions(), SESSIONS_OF_A_PEER);
+    let message = probe(&mut alice, &opened.peer).unwrap();
+    assert_eq!(message.session, first.session);
+    // Control: it is the lowest of them by rank.
+    bob.open(&message.message).unwrap();
+    let answer = answer(&mut bob, &of_alice);
+    assert!(alice.open(&answer.message).unwrap().ends_probation);
+}
+
+#[test]
 fn a_week_of_silence_after_a_message_begins_a_new_session() {
     let [mut alice, mut bob] = friends();
     let peer = alice.peer(&bob);
@@ -186,7 +210,8 @@ fn a_fork_of_the_peer_begins_a_new_session() {
     let new = bob.send(&mut alice, b"new");
     assert_eq!((new.is_new_session, new.recovers_from), (true, Some(NewSession::ForkSuspected)));
     assert_eq!(alice.open(&new.message).unwrap().payload, b"new");
-    // Control: with the new session all is well.
+    // Control: with the new session all is well, and not only because of the limits.
+    bob.now.0 += 2 * HOUR;
     assert_eq!(bob.messenger.needs_bundle(&peer, bob.now), Ok(None));
     let reply = alice.send(&mut bob, b"3");
     assert_eq!((bob.open(&reply.message).unwrap().payload, reply.session), (b"3".to_vec(), new.session));
@@ -263,6 +288,16 @@ fn a_receipt_reports_authentic_facts_once_an_hour() {
     let junk = refused(&mut bob, &[0x12; 300]);
     assert!(!junk.is_reportable());
     assert_eq!(receipt(&mut bob, &junk), Err(SealError::NoReceipt));
+    // Nor is what only shows that the author does not use this layer.
+    let mut rng = ChaCha20Rng::seed_from_u64(10);
+    let mut peer = Foreign { device: Device::generate(bob.now, &mut rng), rng };
+    let (mut session, first) = peer.begin(&mut bob, 1);
+    let id = bob.open(&first).unwrap().peer;
+    bob.seal(&id, b"").unwrap();
+    let malformed = session.encrypt(b"plain", &mut peer.rng).unwrap();
+    let malformed = refused(&mut bob, &malformed);
+    assert_eq!((malformed.reason, malformed.author), (Refusal::Malformed, Some(id)));
+    assert_eq!((malformed.is_reportable(), receipt(&mut bob, &malformed)), (false, Err(SealError::NoReceipt)));
 }
 
 /// A peer that writes its own inner payloads, on sessions that it begins as it likes.

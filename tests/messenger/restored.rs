@@ -68,12 +68,20 @@ fn a_store_older_than_asked_for_does_not_load() {
     let [mut alice, mut bob] = friends();
     let backup = bob.disk.clone();
     talk(&mut alice, &mut bob);
+    bob.messenger.mark_published(bob.now).unwrap().save(&mut bob.disk).unwrap();
     let (subject, newest) = (bob.messenger.subject(), bob.messenger.generation());
     let mut load = |disk: &super::disk::Disk| {
         Messenger::load(&mut disk.clone(), &key(), &subject, newest, &mut bob.rng).map(|_| ())
     };
     let rollback = noescrow::error::RestoreError::Rollback;
     assert_eq!(load(&backup), Err(noescrow::durable::LoadError::Refused(rollback)));
+    // Nor if the device alone is older, whose prekeys would open first messages again.
+    let mut mixed = bob.disk.clone();
+    for ((of, name), sealed) in backup.rows.iter().filter(|((of, _), _)| of.is_device()) {
+        mixed.rows.insert((*of, *name), sealed.clone());
+    }
+    assert_ne!(mixed.rows, bob.disk.rows);
+    assert_eq!(load(&mixed), Err(noescrow::durable::LoadError::Refused(rollback)));
     // Control.
     assert_eq!(load(&bob.disk), Ok(()));
 }
@@ -137,7 +145,14 @@ fn after_restoring_both_ends_meet_in_a_new_session() {
     talk(&mut alice, &mut bob);
     let late = alice.send(&mut bob, b"on the old session");
     put_back(&mut bob, &backup);
+    let peer = bob.peer(&alice);
+    let on_session = |bob: &mut User| {
+        let loaded = bob.messenger.route_to(&peer).unwrap().load(&mut bob.disk).unwrap();
+        bob.messenger.seal_on_session(&peer, b"", loaded, bob.now, &mut bob.rng).map(|_| ())
+    };
     restore(&mut bob);
+    // Not even when there is no bundle.
+    assert_eq!(on_session(&mut bob), Err(SealError::NeedsBundle(NewSession::None)));
     assert_eq!(bob.refusal(&late.message), Refusal::NoSuchSession);
     let new = bob.send(&mut alice, b"I was restored");
     assert_eq!(new.recovers_from, Some(NewSession::Restored));
