@@ -7,6 +7,7 @@ use crate::schema;
 use crate::witness::{HISTORY_LEN, Mark, Witness};
 use noescrow::UnixSeconds;
 use noescrow::durable::{Batch, Change, CommitAction, CommitError, Row, RowName, Subject};
+use noescrow::messenger::PeerId;
 use noescrow::primitives::{Primitives, RustCrypto};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
@@ -104,6 +105,10 @@ impl Database {
         if action != CommitAction::Write {
             return Ok((action, mark));
         }
+        for (former, present) in &batch.merged {
+            messages::merge_peers(transaction, former, present)?;
+        }
+        delete_ended(transaction, &batch.ended)?;
         for change in &batch.changes {
             write_rows(transaction, change)?;
         }
@@ -117,6 +122,19 @@ impl Database {
         let heads: Vec<&[u8]> = cores.map(|row| row.sealed.get(..HEAD_LEN).unwrap_or(&row.sealed)).collect();
         Ok((action, Self::next(transaction, mark, &heads)?))
     }
+}
+
+/// Deletes the rows of subjects that have ended, and of a peer everything else that is kept of it.
+fn delete_ended(transaction: &Transaction<'_>, ended: &[Subject]) -> Result<(), Error> {
+    let forgets_peer = ended.iter().any(|subject| PeerId::from_subject(subject).is_some());
+    let mut delete = transaction.prepare_cached("DELETE FROM noescrow_row WHERE subject = ?1")?;
+    for subject in ended {
+        delete.execute([subject.to_bytes()])?;
+        if forgets_peer {
+            messages::forget(transaction, subject)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_rows(transaction: &Transaction<'_>, change: &Change) -> Result<(), Error> {

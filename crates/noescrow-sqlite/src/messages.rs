@@ -23,6 +23,8 @@ pub struct InboxMessage {
     pub message_id: [u8; MESSAGE_ID_LEN],
     /// The session that opened it.
     pub session: Subject,
+    /// The messenger's peer that wrote it, or `None` without a messenger.
+    pub peer: Option<Subject>,
     /// The author, or `None` in a session of a foreign handshake.
     pub author: Option<Identity>,
     /// [`Opened::number`](noescrow::Opened::number).
@@ -41,6 +43,8 @@ pub struct OutboxMessage {
     pub message_id: [u8; MESSAGE_ID_LEN],
     /// The session that sealed it.
     pub session: Subject,
+    /// The messenger's peer for whom it is, or `None` without a messenger.
+    pub peer: Option<Subject>,
     /// The bytes to send, the same at each attempt.
     pub message: Vec<u8>,
 }
@@ -63,26 +67,53 @@ pub(crate) fn received(transaction: &Transaction<'_>, received: &Received, now: 
         _ => error.into(),
     })?;
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO noescrow_inbox (message_id, session, author, number, is_control, plaintext)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO noescrow_inbox (message_id, session, author, number, is_control, plaintext, peer)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     let author = received.author.map(|author| author.to_bytes());
-    let Received { message_id, number, is_control, plaintext, .. } = received;
-    insert.execute((message_id, session, author, number, is_control, &plaintext[..]))?;
+    let Received { message_id, number, is_control, plaintext, peer, .. } = received;
+    let peer = peer.map(|peer| peer.to_bytes());
+    insert.execute((message_id, session, author, number, is_control, &plaintext[..], peer))?;
     Ok(())
 }
 
 /// Enters a message that was sealed.
 pub(crate) fn sent(transaction: &Transaction<'_>, sent: &Sent) -> Result<(), Error> {
-    let mut insert =
-        transaction.prepare_cached("INSERT INTO noescrow_outbox (message_id, session, message) VALUES (?1, ?2, ?3)")?;
-    insert.execute((sent.message_id, sent.session.to_bytes(), &sent.message[..]))?;
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO noescrow_outbox (message_id, session, message, peer) VALUES (?1, ?2, ?3, ?4)")?;
+    let peer = sent.peer.map(|peer| peer.to_bytes());
+    insert.execute((sent.message_id, sent.session.to_bytes(), &sent.message[..], peer))?;
     Ok(())
+}
+
+/// Makes the messages of one peer those of another.
+pub(crate) fn merge_peers(transaction: &Transaction<'_>, former: &Subject, present: &Subject) -> Result<(), Error> {
+    for table in ["noescrow_inbox", "noescrow_outbox"] {
+        let sql = format!("UPDATE {table} SET peer = ?2 WHERE peer = ?1");
+        transaction.prepare_cached(&sql)?.execute([former.to_bytes(), present.to_bytes()])?;
+    }
+    Ok(())
+}
+
+/// Deletes the messages of a peer or session, and their ids.
+pub(crate) fn forget(transaction: &Transaction<'_>, subject: &Subject) -> Result<(), Error> {
+    for sql in [
+        "DELETE FROM noescrow_inbox WHERE peer = ?1",
+        "DELETE FROM noescrow_outbox WHERE peer = ?1",
+        "DELETE FROM noescrow_message_id WHERE session = ?1",
+    ] {
+        transaction.prepare_cached(sql)?.execute([subject.to_bytes()])?;
+    }
+    Ok(())
+}
+
+fn peer_of(bytes: Option<Vec<u8>>) -> Result<Option<Subject>, Error> {
+    bytes.map(|bytes| subject_of(&bytes)).transpose()
 }
 
 pub(crate) fn inbox(connection: &Connection, limit: usize) -> Result<Vec<InboxMessage>, Error> {
     let mut query = connection.prepare_cached(
-        "SELECT message_id, session, author, number, is_control, plaintext FROM noescrow_inbox
+        "SELECT message_id, session, author, number, is_control, plaintext, peer FROM noescrow_inbox
          ORDER BY position LIMIT ?1",
     )?;
     let mut rows = query.query([count(limit)])?;
@@ -97,6 +128,7 @@ pub(crate) fn inbox(connection: &Connection, limit: usize) -> Result<Vec<InboxMe
             number: row.get(3)?,
             is_control: row.get(4)?,
             plaintext: Zeroizing::new(row.get(5)?),
+            peer: peer_of(row.get(6)?)?,
         });
     }
     Ok(messages)
@@ -104,12 +136,13 @@ pub(crate) fn inbox(connection: &Connection, limit: usize) -> Result<Vec<InboxMe
 
 pub(crate) fn outbox(connection: &Connection, limit: usize) -> Result<Vec<OutboxMessage>, Error> {
     let mut query = connection
-        .prepare_cached("SELECT message_id, session, message FROM noescrow_outbox ORDER BY position LIMIT ?1")?;
+        .prepare_cached("SELECT message_id, session, message, peer FROM noescrow_outbox ORDER BY position LIMIT ?1")?;
     let mut rows = query.query([count(limit)])?;
     let mut messages = Vec::new();
     while let Some(row) = rows.next()? {
         let session = subject_of(row.get_ref(1)?.as_blob().map_err(|_| Error::Damaged("a subject"))?)?;
-        messages.push(OutboxMessage { message_id: row.get(0)?, session, message: row.get(2)? });
+        let peer = peer_of(row.get(3)?)?;
+        messages.push(OutboxMessage { message_id: row.get(0)?, session, peer, message: row.get(2)? });
     }
     Ok(messages)
 }
@@ -147,7 +180,7 @@ fn count(limit: usize) -> i64 {
 /// Shows the length only.
 impl fmt::Debug for InboxMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { message_id: _, session: _, author: _, number: _, is_control: _, plaintext } = self;
+        let Self { message_id: _, session: _, peer: _, author: _, number: _, is_control: _, plaintext } = self;
         f.debug_struct("InboxMessage").field("plaintext_len", &plaintext.len()).finish_non_exhaustive()
     }
 }
@@ -155,7 +188,7 @@ impl fmt::Debug for InboxMessage {
 /// Shows the length only.
 impl fmt::Debug for OutboxMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { message_id: _, session: _, message } = self;
+        let Self { message_id: _, session: _, peer: _, message } = self;
         f.debug_struct("OutboxMessage").field("message_len", &message.len()).finish_non_exhaustive()
     }
 }

@@ -15,7 +15,8 @@ use crate::witness::Mark;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 /// Script number i changes a schema of version i into one of version i + 1. A script that was released never changes.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE noescrow_store (
         only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
         schema_version INTEGER NOT NULL,
@@ -51,7 +52,13 @@ const MIGRATIONS: [&str; 1] = ["
         opened_at INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX noescrow_message_id_time ON noescrow_message_id (opened_at);
-"];
+",
+    // The peer of a messenger.
+    "
+    ALTER TABLE noescrow_inbox ADD COLUMN peer BLOB CHECK (length(peer) = 97);
+    ALTER TABLE noescrow_outbox ADD COLUMN peer BLOB CHECK (length(peer) = 97);
+",
+];
 
 /// The version of the schema that this release writes.
 pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;

@@ -3,11 +3,16 @@
 
 use super::backend::Backend;
 use super::party::{self, NOW, key, pair, save, texts};
-use noescrow::UnixSeconds;
 use noescrow::durable::{CommitError, Durable, RowName};
+use noescrow::messenger::{Messenger, PeerId};
+use noescrow::{Bundle, Device, UnixSeconds};
 use noescrow_sqlite::{Error, MESSAGE_ID_KEPT, Options, message_id, rusqlite};
+use rand_chacha::ChaCha20Rng;
+use tempfile::TempDir;
 
 both!(
+    what_a_messenger_forgets_leaves_no_row_and_no_message,
+    the_mail_of_a_merged_peer_is_kept,
     a_step_and_its_message_survive_a_restart_together,
     the_outbox_has_the_same_bytes_until_they_are_acknowledged,
     a_duplicate_is_answered_for_thirty_days,
@@ -149,4 +154,63 @@ async fn debug_output_shows_no_plaintext_and_no_id<S: Backend>() {
         assert!(shows(&format!("{:?}", Some(secret)), secret));
     }
     assert!(output.contains("plaintext_len: 5"), "{output}");
+}
+
+/// A messenger in a database.
+struct Party<S> {
+    messenger: Messenger,
+    store: S,
+    _folder: TempDir,
+}
+
+async fn party<S: Backend>(rng: &mut ChaCha20Rng) -> Party<S> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = S::open(&party::database(folder.path()), Options::new()).await.unwrap();
+    let messenger = save(Messenger::new(Device::generate(NOW, rng), &key(), rng), &mut store).await;
+    Party { messenger, store, _folder: folder }
+}
+
+/// Sends a first message, and opens it.
+async fn greet<S: Backend>(from: &mut Party<S>, to: &mut Party<S>, text: &[u8], rng: &mut ChaCha20Rng) -> PeerId {
+    let published = save(to.messenger.maintain(NOW, &[], rng).unwrap(), &mut to.store).await;
+    let one_time = published.one_time_prekeys.first().cloned();
+    let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
+    let peer = save(from.messenger.add_peer(text, None, NOW, rng).unwrap(), &mut from.store).await;
+    let sealed = from.messenger.seal_with_bundle(&peer, text, bundle, NOW, rng).unwrap();
+    let message = save(sealed, &mut from.store).await.message;
+    let loaded = to.messenger.route(&message, NOW).unwrap().load_async(&mut to.store).await.unwrap();
+    let opened = to.messenger.open(&message, loaded, NOW).unwrap();
+    save(opened, &mut to.store).await.peer
+}
+
+async fn what_a_messenger_forgets_leaves_no_row_and_no_message<S: Backend>() {
+    let rng = &mut party::rng(3);
+    let (mut alice, mut bob) = (party::<S>(rng).await, party::<S>(rng).await);
+    let peer = greet(&mut alice, &mut bob, b"hello", rng).await;
+    let inbox = bob.store.inbox().await.unwrap();
+    assert_eq!(inbox[0].peer.as_ref().and_then(PeerId::from_subject), Some(peer));
+    let outbox = alice.store.outbox().await.unwrap();
+    assert!(outbox[0].peer.is_some());
+    // Control: before that, messenger, device, peer and session are there.
+    assert_eq!(bob.store.subjects().await.unwrap().len(), 4);
+    save(bob.messenger.forget(&peer, NOW).unwrap(), &mut bob.store).await;
+    assert_eq!(bob.store.subjects().await.unwrap().len(), 2);
+    assert!(bob.store.inbox().await.unwrap().is_empty());
+    assert_eq!(bob.store.opened_at(&outbox[0].message).await, None);
+}
+
+async fn the_mail_of_a_merged_peer_is_kept<S: Backend>() {
+    let rng = &mut party::rng(4);
+    let (mut alice, mut bob) = (party::<S>(rng).await, party::<S>(rng).await);
+    let stranger = greet(&mut alice, &mut bob, b"hello", rng).await;
+    let identity = *alice.messenger.identity();
+    let peer = save(bob.messenger.add_peer(b"alice", None, NOW, rng).unwrap(), &mut bob.store).await;
+    save(bob.messenger.claim_identity(&peer, &identity, NOW).unwrap(), &mut bob.store).await;
+    // Control: until it is accepted, the mail is the stranger's.
+    let of = |message: &noescrow_sqlite::InboxMessage| message.peer.as_ref().and_then(PeerId::from_subject);
+    assert_eq!(of(&bob.store.inbox().await.unwrap()[0]), Some(stranger));
+    save(bob.messenger.accept_identity(&peer, &identity, NOW).unwrap(), &mut bob.store).await;
+    let inbox = bob.store.inbox().await.unwrap();
+    assert_eq!((inbox.len(), of(&inbox[0])), (1, Some(peer)));
+    assert_eq!(bob.store.subjects().await.unwrap().len(), 4);
 }
