@@ -3,6 +3,7 @@
 
 use super::{conversation, document, numbers, one_more};
 use data_encoding::HEXLOWER_PERMISSIVE;
+use noescrow::attachment::AttachmentSealer;
 use noescrow::primitives::Primitives;
 use noescrow::session::Session;
 use noescrow::skipped::Inline;
@@ -29,7 +30,7 @@ const NOT_DERIVED: [&str; 10] = [
     "noescrow-v1 hedged output",
 ];
 /// Values that are not secret: those that a message shows, and those that need not be kept from anybody.
-const SHOWN: [&str; 2] = ["commitment", "routing tag"];
+const SHOWN: [&str; 3] = ["commitment", "routing tag", "attachment's commitment"];
 const NEUTRAL: [&str; 2] = ["nonce", "MAC of the Braid"];
 
 /// All labels of the code's table.
@@ -63,7 +64,15 @@ fn lossy_conversation() -> Vec<u8> {
     tape.bytes()
 }
 
-/// Every key derivation of a conversation in which a post-quantum epoch completes, and of a lossy one, each once.
+/// A trace of an attachment.
+fn attachment() -> Vec<u8> {
+    let tape = Tape::in_memory();
+    let alice = Recorder::device(&tape, "Alice").unwrap();
+    drop(AttachmentSealer::new_with(alice, 9, &mut ChaCha20Rng::seed_from_u64(6)).unwrap());
+    tape.bytes()
+}
+
+/// Every key derivation of an attachment, of a conversation in which a post-quantum epoch completes, and of a lossy one, each once.
 fn derivations() -> BTreeSet<Derivation> {
     let mut all = BTreeSet::new();
     let mut visit = |operation: &Operation<'_>| {
@@ -72,7 +81,7 @@ fn derivations() -> BTreeSet<Derivation> {
             all.insert((operation.kind, info, operation.output(Role::KdfOutput).unwrap().len()));
         }
     };
-    for trace in [conversation(ChunkSize::Bytes256, 12), lossy_conversation()] {
+    for trace in [conversation(ChunkSize::Bytes256, 12), lossy_conversation(), attachment()] {
         TraceReader::new(&*trace).unwrap().for_each(&mut visit).unwrap();
     }
     all
