@@ -56,7 +56,7 @@ pub struct Pending<
     prekey: UsedPrekey,
     /// The last field, dropped after the others.
     #[expect(dead_code, reason = "only dropped")]
-    wiped: wipe::WipeStackOnDrop<{ wipe::MESSAGE }>,
+    wiped: wipe::WipeStackOnDrop<{ wipe::OPENING }>,
 }
 
 /// The body did not open: the associated data is not the sender's, the body is damaged, or too many messages are

@@ -79,6 +79,7 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         self.skipped.store(writer)
     }
 
+    #[inline(never)]
     pub(crate) fn load(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let root_key = RootKey(secret(reader)?);
         let sending = match reader.u8()? {
@@ -294,6 +295,7 @@ impl<S: SkippedKeyStore> SparseRatchet<S> {
         Ok(())
     }
 
+    #[inline(never)]
     fn load(chunk_size: ChunkSize, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let braid = Braid::load(chunk_size, reader)?;
         let direction = match reader.u8()? {

@@ -133,7 +133,7 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         wipe::wipe_stack_after::<{ wipe::COMMIT }, _>(|| {
             // The state to keep is built on a part of the stack that no cipher has used.
             let (incoming, len) =
-                wipe::wipe_stack_after::<{ wipe::MESSAGE }, _>(|| self.receive(head, tag, body, associated_data))?;
+                wipe::wipe_stack_after::<{ wipe::OPENING }, _>(|| self.receive(head, tag, body, associated_data))?;
             self.ratchet.commit(&self.primitives, incoming);
             if self.is_abandoned() {
                 self.exporter.erase();

@@ -99,6 +99,7 @@ impl Braid {
     }
 
     /// Loads a Braid. `chunk_size` is the session's, and is stored with it.
+    #[inline(never)]
     pub(crate) fn load(chunk_size: ChunkSize, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         State::load(chunk_size, reader).map(|state| Self { chunk_size, state })
     }
@@ -214,6 +215,7 @@ impl<const LEN: usize, const CAPACITY: usize> Decoder<LEN, CAPACITY> {
     }
 
     /// Loads a decoder that is not complete: the last codeword would have ended the state.
+    #[inline(never)]
     fn load(chunk_size: ChunkSize, reader: &mut Reader<'_>, at_least: usize) -> Result<Self, DecodeError> {
         let count = usize::from(reader.u8()?);
         let mut decoder = Self::new(chunk_size);
