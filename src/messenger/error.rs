@@ -22,6 +22,9 @@ pub enum OpenError {
         /// When to try again.
         until: UnixSeconds,
     },
+    /// Another step has been taken since the message was [routed](super::Messenger::route), or what was loaded is another
+    /// message's. Route the message again. It is not refused.
+    RouteAgain,
     /// The message does not open, and will not. Acknowledge it to the server.
     Refused(Refused),
     /// The stored state of the message's session was not restored. Load the messenger again; if the error stays, the
@@ -255,6 +258,7 @@ impl fmt::Debug for Refused {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::RouteAgain => f.write_str("a step was taken since the message was routed"),
             Self::NotSaved => f.write_str("the last step is not saved"),
             Self::Suspect(suspicion) => suspicion.fmt(f),
             Self::Deferred { until } => write!(f, "deferred until {until}"),

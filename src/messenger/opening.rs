@@ -14,7 +14,7 @@ use crate::durable::{Durable, Ledger, Progress, Received, Row, Unsaved, message_
 use crate::error::{AcceptError, DecodeError, DecryptError};
 use crate::identity::Identity;
 use crate::primitives::RustCrypto;
-use crate::session::{Session, split_body};
+use crate::session::{Session, opening_id, split_body};
 use crate::snapshot::{self, PEER_ID_LEN, PEER_ROW, Place, Revision, RowName, SealingKeys};
 use crate::time::UnixSeconds;
 use crate::wire::routing_tag;
@@ -74,6 +74,12 @@ pub struct Opened {
     /// restored, or the peer was restored. Nothing is sent on the session, until the peer has answered a
     /// [probe](Messenger::seal_probe).
     pub is_on_probation: bool,
+    /// Whether the author's identity is not the one that is pinned for the peer: an identity that the peer has replaced,
+    /// as after the loss of a phone. Whoever has that device can write such messages. Show them as what they are.
+    pub is_former_identity: bool,
+    /// Whether nothing is sent on the session any more: of a former identity, or from before this device was restored.
+    /// Such a message may be a copy of one that was opened before the restoring.
+    pub is_receive_only: bool,
     /// Whether the message has ended the session's probation: messages are sent on it from now on.
     pub ends_probation: bool,
     /// Whether this side should send a message, of any content, or an [answer](Messenger::seal_answer): the peer has asked
@@ -117,14 +123,17 @@ impl Messenger {
             Target::OpenOn(of, at) if of == id && !self.index.is_opened(&id) => {
                 self.open_on(at, message, id, rows, now, &associated_data)
             }
+            // A copy of the handshake may have begun the session meanwhile.
             Target::Accept(of) if of == id && !self.index.is_opened(&id) => {
+                if opening_id(message).is_some_and(|opening| self.index.by_opening(&opening).is_some()) {
+                    return Err(OpenError::RouteAgain);
+                }
                 self.accept(message, id, now, &associated_data)
             }
             Target::OpenOn(of, _) | Target::Accept(of) if of == id => {
                 Err(self.refuse(Refusal::AlreadyOpened, id, None))
             }
-            // Something else was loaded.
-            _ => Err(self.refuse(Refusal::NoSuchSession, id, None)),
+            _ => Err(OpenError::RouteAgain),
         }
     }
 
@@ -140,9 +149,8 @@ impl Messenger {
     ) -> Result<Unsaved<'_, Opened>, OpenError> {
         let peer = self.peers.get(&at.peer);
         let found = peer.and_then(|peer| Some((&peer.inner, peer.inner.session(&at.session)?)));
-        let Some((peer, session)) = found else {
-            return Err(self.refuse(Refusal::NoSuchSession, id, None));
-        };
+        // The session may have ended meanwhile, or be another peer's.
+        let Some((peer, session)) = found else { return Err(OpenError::RouteAgain) };
         let subject = self.subject().of_session(at.session);
         let mut loaded = self.restore_session(&subject, rows, session.generation).map_err(OpenError::Stored)?;
         let tag = routing_tag(message).unwrap_or_default();
@@ -259,6 +267,7 @@ impl Messenger {
         step.session = session.ledger.change(&session.inner, Some(&message_id));
         step.message_id = Some(message_id);
         let (mut is_on_probation, mut ends_probation) = (false, false);
+        let (mut is_former_identity, mut is_receive_only) = (false, false);
         let peer = self.peers.get_mut(&at.peer).map(|peer| &mut peer.inner);
         let peer_subject = peer.as_ref().map(|peer| peer.subject);
         if let Some(peer) = peer {
@@ -276,7 +285,11 @@ impl Messenger {
             }
             ends_probation = peer.note_answer(&session.inner, prefix.epoch);
             peer.note_probe(&at.session, &prefix, now);
-            is_on_probation = peer.session(&at.session).is_some_and(|session| session.state == State::Probation);
+            let state = peer.session(&at.session).map(|session| session.state);
+            is_on_probation = state == Some(State::Probation);
+            is_receive_only = state == Some(State::ReceiveOnly);
+            let author = session.inner.remote_identity().map(Identity::keys);
+            is_former_identity = peer.identity.as_ref().map(Identity::keys) != author;
             peer.note_opened(&at.session, prefix.heard, now);
             let forgotten = peer.log.enter(&message_id, &tag, now);
             self.index.forget(forgotten);
@@ -303,6 +316,8 @@ impl Messenger {
             is_new_session,
             is_new_identity,
             is_on_probation,
+            is_former_identity,
+            is_receive_only,
             ends_probation,
             should_answer: prefix.kind == Kind::Probe || session.inner.should_answer(),
         };
@@ -413,12 +428,15 @@ impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { peer: _, session: _, message_id: _, payload, control, .. } = self;
         let Self { is_new_session, is_new_identity, is_on_probation, ends_probation, should_answer, .. } = self;
+        let Self { is_former_identity, is_receive_only, .. } = self;
         f.debug_struct("Opened")
             .field("payload_len", &payload.len())
             .field("control", control)
             .field("is_new_session", is_new_session)
             .field("is_new_identity", is_new_identity)
             .field("is_on_probation", is_on_probation)
+            .field("is_former_identity", is_former_identity)
+            .field("is_receive_only", is_receive_only)
             .field("ends_probation", ends_probation)
             .field("should_answer", should_answer)
             .finish_non_exhaustive()

@@ -359,3 +359,24 @@ fn a_commit_of_unknown_result_is_saved_once_more_and_counts_once() {
     bob.crash();
     assert!(!bob.disk.inbox.values().any(|text| text == b"1"));
 }
+
+/// The server delivers two messages of one handshake at once, and both are routed before the first is opened.
+#[test]
+fn a_message_that_was_routed_before_another_step_is_routed_again() {
+    let [mut alice, mut bob] = [User::new(1), User::new(2)];
+    let peer = alice.add("bob");
+    let first = alice.seal_with(&peer, b"1", bob.bundle()).unwrap();
+    let second = alice.seal(&peer, b"2").unwrap();
+    let routed = [&first, &second].map(|sent| bob.messenger.route(&sent.message, bob.now).unwrap());
+    let [loaded, stale] = routed.map(|route| route.load(&mut bob.disk).unwrap());
+    let opened = bob.messenger.open(&first.message, loaded, bob.now).unwrap().save(&mut bob.disk).unwrap();
+    assert_eq!(opened.payload, b"1");
+    assert_eq!(bob.messenger.open(&second.message, stale, bob.now).map(|_| ()), Err(OpenError::RouteAgain));
+    // What was loaded for another message.
+    let third = alice.seal(&peer, b"3").unwrap();
+    let other = bob.messenger.route(&third.message, bob.now).unwrap().load(&mut bob.disk).unwrap();
+    assert_eq!(bob.messenger.open(&second.message, other, bob.now).map(|_| ()), Err(OpenError::RouteAgain));
+    // Control: routed again, both open.
+    assert_eq!(bob.open(&second.message).unwrap().payload, b"2");
+    assert_eq!(bob.open(&third.message).unwrap().payload, b"3");
+}

@@ -57,8 +57,14 @@ fn an_accepted_identity_takes_over_the_strangers_sessions() {
     let message = alice.seal(&peer, b"welcome back").unwrap();
     assert_eq!(new_bob.open(&message.message).unwrap().payload, b"welcome back");
     // Late mail of the former identity still comes, and moves nothing back.
-    assert_eq!(alice.open(&late.message).unwrap().payload, b"late");
+    let opened = alice.open(&late.message).unwrap();
+    assert_eq!(opened.payload, b"late");
+    assert!(opened.peer == peer && opened.is_former_identity && opened.is_receive_only && !opened.is_new_identity);
     assert_eq!(alice.seal(&peer, b"1").unwrap().session, message.session);
+    // Control: mail of the accepted identity.
+    let reply = new_bob.send(&mut alice, b"thanks");
+    let opened = alice.open(&reply.message).unwrap();
+    assert!(opened.peer == peer && !opened.is_former_identity && !opened.is_receive_only);
     // Control: the former identity's new session is that of a stranger.
     let of_alice = bob.peer(&alice);
     let hello = bob.seal_with(&of_alice, b"old phone", alice.bundle()).unwrap();
