@@ -484,19 +484,3 @@ fn a_full_store_changes_nothing() {
     assert_eq!(refused(&mut bob, |bob, rng| bob.generate_one_time_prekey(NOW, rng).err()), full);
     assert_eq!(refused(&mut bob, |bob, rng| bob.publish(0, NOW, rng).err()), (None, true));
 }
-
-/// FL-1: the device's clock is part of its state.
-#[test]
-fn a_full_store_does_not_move_the_clock() {
-    for later in [HOUR, DAY * 30] {
-        let (_, mut bob, mut rng) = pair::<Capacity<6, 4, 2>>();
-        bob.publish(6, NOW, &mut rng).unwrap();
-        let (before, full) = (state(&bob), Err(PrekeyError::StoreFull));
-        assert_eq!(bob.generate_one_time_prekey(after(later), &mut rng).map(|_| ()), full);
-        assert_eq!(bob.publish(1, after(later), &mut rng).map(|_| ()), full);
-        assert!(state(&bob) == before);
-        // Control: a reading that is taken is a change.
-        bob.delete_expired(after(later));
-        assert!(state(&bob) != before);
-    }
-}

@@ -48,8 +48,8 @@ enum Application {
     Honest,
     /// Faulty: it acknowledges a message before it is saved.
     AcknowledgesFirst,
-    /// Faulty: it goes on from a backup as if nothing had happened.
-    GoesOnFromBackup,
+    /// Faulty: it continues from a backup as if nothing had happened.
+    ContinuesFromBackup,
     /// Faulty: it never probes.
     NeverProbes,
     /// Faulty: it sends a message before it is saved.
@@ -267,10 +267,10 @@ impl World {
 
     fn restore(&mut self, side: usize) {
         let Some(backup) = self.backups[side].take() else { return };
-        let (user, goes_on) = (&mut self.users[side], self.application == Application::GoesOnFromBackup);
+        let (user, continues) = (&mut self.users[side], self.application == Application::ContinuesFromBackup);
         user.disk = backup;
         user.crash();
-        if !goes_on {
+        if !continues {
             let step = user.messenger.restore_backup(user.now, &mut user.rng).unwrap();
             let published = step.save(&mut user.disk).unwrap();
             user.signed_prekey = published.signed_prekey;
@@ -411,7 +411,7 @@ fn the_oracle_catches_faulty_applications() {
     for (application, restores) in [
         (Application::AcknowledgesFirst, false),
         (Application::SendsFirst, false),
-        (Application::GoesOnFromBackup, true),
+        (Application::ContinuesFromBackup, true),
         (Application::NeverProbes, true),
     ] {
         assert!(run_all(application, restores, 200).is_err(), "{application:?}");

@@ -2,10 +2,10 @@
 //! Readings of the clock, lists of the server and generators that are wrong, and what a device makes of them.
 
 use super::generators::Stuck;
-use super::{DAY, Device, HOUR, NOW, accepted, after, hello, ids, pair, uploaded};
+use super::{DAY, Device, HOUR, NOW, accepted, after, hello, ids, pair, state, uploaded};
 use noescrow::device::Capacities;
 use noescrow::device::policy::{ABSENCE, AT_SERVER, CLOCK_STEP, EXPIRED_KEPT, LIFETIME, LISTED, MADE_A_DAY};
-use noescrow::error::{AcceptError, InitiateError};
+use noescrow::error::{AcceptError, InitiateError, PrekeyError};
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, Capacity, HeapCapacity, InitiateOptions, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
@@ -218,4 +218,20 @@ fn a_stuck_generator_gets_ids_that_count_upward() {
     let made = ids(&bob.publish(3, NOW, &mut Stuck(0xFF)).unwrap().one_time_prekeys);
     // 0 is no id.
     assert_eq!(made, [u32::MAX, 1, 2]);
+}
+
+/// FL-1: the device's clock is part of its state.
+#[test]
+fn a_full_store_does_not_move_the_clock() {
+    for later in [HOUR, DAY * 30] {
+        let (_, mut bob, mut rng) = pair::<Capacity<6, 4, 2>>();
+        bob.publish(6, NOW, &mut rng).unwrap();
+        let (before, full) = (state(&bob), Err(PrekeyError::StoreFull));
+        assert_eq!(bob.generate_one_time_prekey(after(later), &mut rng).map(|_| ()), full);
+        assert_eq!(bob.publish(1, after(later), &mut rng).map(|_| ()), full);
+        assert!(state(&bob) == before);
+        // Control: a reading that is taken is a change.
+        bob.delete_expired(after(later));
+        assert!(state(&bob) != before);
+    }
 }

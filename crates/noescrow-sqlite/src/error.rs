@@ -21,7 +21,7 @@ pub enum Error {
         /// The generation that it had at its last commit.
         witness: u64,
     },
-    /// The database has the generation that the witness knows, but reached it by other commits: a copy of it went on
+    /// The database has the generation that the witness knows, but reached it by other commits: a copy of it was used
     /// elsewhere.
     Diverged {
         /// The generation of both.

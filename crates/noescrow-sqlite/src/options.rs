@@ -100,7 +100,7 @@ impl Options {
     /// unreadable, and makes it the newest. Use it once, after one of these errors, and never by default.
     ///
     /// # Security
-    /// The states in the database were used before. A session that goes on from such a state can seal two messages from
+    /// The states in the database were used before. A session that continues from such a state can seal two messages from
     /// one state, of which the peer opens one, and has keys that were deleted. Keep the identity, replace sessions and
     /// prekeys.
     pub const fn accept_restored_backup(mut self) -> Self {

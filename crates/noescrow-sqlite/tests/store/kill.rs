@@ -209,7 +209,7 @@ mod file_limit {
         let output = command.env(FOLDER, closed.folder.path()).env(ARGUMENT, "").output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(stderr.trim(), "unknown", "{stderr}");
-        // Control: without the limit the next process goes on; the peer opens whatever is in the outbox.
+        // Control: without the limit the next process continues; the peer opens whatever is in the outbox.
         let mut store = Blocking(SqliteStore::open(closed.path()).unwrap());
         let mut bob = run(load(&mut store, &mut closed.rng));
         bob.session.encrypt(b"last", &mut closed.rng).unwrap().save(&mut store.0).unwrap();

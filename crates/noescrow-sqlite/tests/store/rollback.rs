@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 both!(
     a_database_file_that_was_put_back_is_refused,
     a_restored_backup_opens_once_it_is_accepted,
-    a_copy_that_went_on_elsewhere_is_refused,
+    a_copy_that_was_used_elsewhere_is_refused,
     a_database_of_another_witness_is_refused,
     a_database_ahead_of_its_witness_opens,
     a_database_put_back_under_an_open_store_takes_no_commit,
@@ -78,7 +78,7 @@ async fn a_restored_backup_opens_once_it_is_accepted<S: Backend>() {
     }
 }
 
-async fn a_copy_that_went_on_elsewhere_is_refused<S: Backend>() {
+async fn a_copy_that_was_used_elsewhere_is_refused<S: Backend>() {
     let mut original = pair::<S>().await.closed().await;
     let copied = tempfile::tempdir().unwrap();
     copy(original.folder.path(), copied.path());

@@ -8,7 +8,7 @@ use noescrow_sqlite::rusqlite::Connection;
 use noescrow_sqlite::{Error, Options, SCHEMA_VERSION};
 use std::path::Path;
 
-both!(a_database_of_version_1_opens_and_goes_on, a_database_of_a_later_version_is_refused_unchanged);
+both!(a_database_of_version_1_opens_and_is_used, a_database_of_a_later_version_is_refused_unchanged);
 
 const VERSION_1: &str = include_str!("version_1.sql");
 
@@ -18,7 +18,7 @@ fn fixture(folder: &Path) -> std::path::PathBuf {
     path
 }
 
-async fn a_database_of_version_1_opens_and_goes_on<S: Backend>() {
+async fn a_database_of_version_1_opens_and_is_used<S: Backend>() {
     let folder = tempfile::tempdir().unwrap();
     let path = fixture(folder.path());
     // It comes without its witness.
