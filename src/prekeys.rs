@@ -446,3 +446,39 @@ pub struct Publication {
     /// The one-time prekeys that the server lacks: those made by this call, and those of an upload that was lost.
     pub one_time_prekeys: alloc::vec::Vec<Prekey>,
 }
+
+#[cfg(feature = "alloc")]
+impl Publication {
+    /// Parses a publication and verifies every signature in it.
+    ///
+    /// # Errors
+    /// [`DecodeError::Refused`] if any part of it is invalid, a prekey is of the other kind, or bytes are left over.
+    pub fn from_bytes<P: Primitives>(primitives: &P, bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let identity = Identity::from_bytes(primitives, reader.array()?)?;
+        let prekey = |reader: &mut Reader<'_>, kind| {
+            let prekey = Prekey::from_bytes(primitives, &identity, reader.array()?)?;
+            if prekey.kind() == kind { Ok(prekey) } else { Err(DecodeError::Refused) }
+        };
+        let signed_prekey = prekey(&mut reader, PrekeyKind::Signed)?;
+        let mut one_time_prekeys = alloc::vec::Vec::new();
+        for _ in 0..reader.u32()? {
+            one_time_prekeys.push(prekey(&mut reader, PrekeyKind::OneTime)?);
+        }
+        reader.finish()?;
+        Ok(Self { identity, signed_prekey, one_time_prekeys })
+    }
+
+    /// Returns identity (128), signed prekey (1,678), number of one-time prekeys (4), and one-time prekeys (1,678 each).
+    #[must_use]
+    pub fn to_bytes(&self) -> alloc::vec::Vec<u8> {
+        let Self { identity, signed_prekey, one_time_prekeys } = self;
+        let count = u32::try_from(one_time_prekeys.len()).unwrap_or(u32::MAX);
+        let mut bytes = alloc::vec::Vec::new();
+        bytes.extend(identity.to_bytes());
+        bytes.extend(signed_prekey.to_bytes());
+        bytes.extend(count.to_be_bytes());
+        one_time_prekeys.iter().for_each(|prekey| bytes.extend(prekey.to_bytes()));
+        bytes
+    }
+}
