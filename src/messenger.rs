@@ -154,9 +154,9 @@ use crate::durable::{
 };
 use crate::error::RestoreError;
 use crate::identity::{Identity, SafetyNumber};
-use crate::primitives::SIGNATURE_LEN;
+use crate::primitives::{Primitives, RustCrypto, SIGNATURE_LEN};
 use crate::session::Session;
-use crate::snapshot::{PEER_ID_LEN, StorageKey, Subject};
+use crate::snapshot::{PEER_ID_LEN, StorageKey, Stored, Subject};
 use crate::time::UnixSeconds;
 use ::core::fmt;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -176,12 +176,12 @@ pub struct PeerId(pub(crate) [u8; PEER_ID_LEN]);
 /// It keeps in memory the device and, of each peer, a record of about 1 KiB. The sessions stay in the store: each step
 /// says which one it needs.
 #[must_use = "a messenger that is dropped is lost unless it was saved"]
-pub struct Messenger {
+pub struct Messenger<P: Primitives = RustCrypto> {
     key: StorageKey,
     writer: [u8; 16],
-    core: Durable<Core>,
-    device: Durable<Device>,
-    peers: BTreeMap<PeerId, Durable<PeerRecord>>,
+    core: Durable<Core<P>>,
+    device: Durable<Device<P>>,
+    peers: BTreeMap<PeerId, Durable<PeerRecord<P>>>,
     /// Peers whose records have changed without a step. The next step saves them.
     changed: BTreeSet<PeerId>,
     index: Index,
@@ -204,12 +204,46 @@ struct Step {
 }
 
 impl Messenger {
+    /// Restores the messenger `subject` from a store: calls [`load_with`](Self::load_with) with the default primitives.
+    ///
+    /// # Errors
+    /// [`LoadError`], as in [`load_with`](Self::load_with).
+    pub fn load<S: Store>(
+        store: &mut S,
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, LoadError<S::Error>> {
+        Self::load_with(RustCrypto, store, key, subject, newest, rng)
+    }
+
+    /// Calls [`load_async_with`](Self::load_async_with) with the default primitives.
+    ///
+    /// # Errors
+    /// [`LoadError`], as in [`load_with`](Self::load_with).
+    pub async fn load_async<S: AsyncStore>(
+        store: &mut S,
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, LoadError<S::Error>> {
+        Self::load_async_with(RustCrypto, store, key, subject, newest, rng).await
+    }
+}
+
+impl<P: Primitives> Messenger<P> {
     /// Makes a messenger of a new device, and saves both under `key`. Draws 16 bytes from `rng`.
-    pub fn new(device: Device, key: &StorageKey, rng: &mut impl CryptoRng) -> Unsaved<'static, Self> {
+    ///
+    /// The device's primitives are the messenger's, too.
+    pub fn new(device: Device<P>, key: &StorageKey, rng: &mut impl CryptoRng) -> Unsaved<'static, Self> {
+        let primitives = Stored::primitives(&device).clone();
         let (writer, clock) = (draw_writer(rng), Clock::new(device.time()));
         let subject = Subject::messenger(device.identity());
         let mut device = Durable { ledger: Ledger::new(device.subject(), key, writer), inner: device };
-        let mut core = Durable { ledger: Ledger::new(subject, key, writer), inner: Core::new(subject, clock) };
+        let mut core =
+            Durable { ledger: Ledger::new(subject, key, writer), inner: Core::new(primitives, subject, clock) };
         let mut changes: Vec<Change> = device.ledger.change(&device.inner, None).into_iter().collect();
         core.inner.device_generation = device.ledger.generation();
         changes.extend(core.ledger.change(&core.inner, None));
@@ -224,7 +258,8 @@ impl Messenger {
     ///
     /// # Errors
     /// [`LoadError`], with [`RestoreError::Rollback`] if the store is older than `newest`.
-    pub fn load<S: Store>(
+    pub fn load_with<S: Store>(
+        primitives: P,
         store: &mut S,
         key: &StorageKey,
         subject: &Subject,
@@ -233,7 +268,7 @@ impl Messenger {
     ) -> Result<Self, LoadError<S::Error>> {
         let mut load = |subject: &Subject| store.load(subject).map_err(LoadError::Store);
         let (core, device) = (load(subject)?, load(&subject.of_device())?);
-        let mut messenger = Self::restore(core, device, key, subject, newest, rng)?;
+        let mut messenger = Self::restore(primitives, core, device, key, subject, newest, rng)?;
         let peers: Vec<PeerId> = messenger.core.inner.peers().collect();
         for peer in peers {
             let rows = load(&subject.of_peer(&peer.0))?;
@@ -242,11 +277,12 @@ impl Messenger {
         Ok(messenger)
     }
 
-    /// Does the same as [`load`](Self::load) with a store whose operations are futures.
+    /// Does the same as [`load_with`](Self::load_with) with a store whose operations are futures.
     ///
     /// # Errors
-    /// [`LoadError`], as in [`load`](Self::load).
-    pub async fn load_async<S: AsyncStore>(
+    /// [`LoadError`], as in [`load_with`](Self::load_with).
+    pub async fn load_async_with<S: AsyncStore>(
+        primitives: P,
         store: &mut S,
         key: &StorageKey,
         subject: &Subject,
@@ -255,7 +291,7 @@ impl Messenger {
     ) -> Result<Self, LoadError<S::Error>> {
         let core = store.load(subject).await.map_err(LoadError::Store)?;
         let device = store.load(&subject.of_device()).await.map_err(LoadError::Store)?;
-        let mut messenger = Self::restore(core, device, key, subject, newest, rng)?;
+        let mut messenger = Self::restore(primitives, core, device, key, subject, newest, rng)?;
         let peers: Vec<PeerId> = messenger.core.inner.peers().collect();
         for peer in peers {
             let rows = store.load(&subject.of_peer(&peer.0)).await.map_err(LoadError::Store)?;
@@ -266,6 +302,7 @@ impl Messenger {
 
     /// Restores the messenger without its peers.
     fn restore<E>(
+        primitives: P,
         core: Vec<Row>,
         device: Vec<Row>,
         key: &StorageKey,
@@ -277,14 +314,15 @@ impl Messenger {
         if core.is_empty() {
             return Err(LoadError::Missing);
         }
-        let core = Durable::<Core>::restore_as(writer, core, key, subject, newest).map_err(LoadError::Refused)?;
+        let core = Durable::<Core<P>>::restore_as(primitives.clone(), writer, core, key, subject, newest);
+        let core = core.map_err(LoadError::Refused)?;
         let newest = core.inner.device_generation;
-        let device = Durable::<Device>::restore_as(writer, device, key, &subject.of_device(), newest);
+        let device = Durable::<Device<P>>::restore_as(primitives, writer, device, key, &subject.of_device(), newest);
         let device = device.map_err(LoadError::Refused)?;
         Ok(Self::without_peers(key, writer, core, device))
     }
 
-    fn without_peers(key: &StorageKey, writer: [u8; 16], core: Durable<Core>, device: Durable<Device>) -> Self {
+    fn without_peers(key: &StorageKey, writer: [u8; 16], core: Durable<Core<P>>, device: Durable<Device<P>>) -> Self {
         Self {
             key: key.duplicate(),
             writer,
@@ -301,7 +339,8 @@ impl Messenger {
 
     fn restore_peer(&mut self, id: PeerId, rows: Vec<Row>) -> Result<(), RestoreError> {
         let subject = self.core.inner.subject.of_peer(&id.0);
-        let peer = Durable::<PeerRecord>::restore_as(self.writer, rows, &self.key, &subject, 0)?;
+        let peer =
+            Durable::<PeerRecord<P>>::restore_as(self.primitives().clone(), self.writer, rows, &self.key, &subject, 0)?;
         if peer.inner.subject != subject {
             return Err(RestoreError::Refused);
         }
@@ -361,6 +400,10 @@ impl Messenger {
         self.core.inner.counters
     }
 
+    fn primitives(&self) -> &P {
+        &self.core.inner.primitives
+    }
+
     /// The messenger's own time if the caller's reading is `now`: one wrong reading moves it by a day at most.
     fn time(&self, now: UnixSeconds) -> UnixSeconds {
         self.core.inner.clock.peek(now).now()
@@ -399,8 +442,8 @@ impl Messenger {
         subject: &Subject,
         rows: Vec<Row>,
         newest: u64,
-    ) -> Result<Durable<Session>, RestoreError> {
-        Durable::<Session>::restore_as(self.writer, rows, &self.key, subject, newest)
+    ) -> Result<Durable<Session<P>>, RestoreError> {
+        Durable::<Session<P>>::restore_as(self.primitives().clone(), self.writer, rows, &self.key, subject, newest)
     }
 
     /// Ends the sessions of a peer that are past their bounds.
@@ -443,7 +486,7 @@ impl fmt::Debug for PeerId {
 }
 
 /// Shows counts only.
-impl fmt::Debug for Messenger {
+impl<P: Primitives> fmt::Debug for Messenger<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Messenger")
             .field("peers", &self.peers.len())

@@ -35,6 +35,33 @@ impl<P: Primitives, C: Capacities> Restored for Device<P, C> {
     type Primitives = P;
 }
 
+impl<T: Durably> Durable<T> {
+    /// Restores the state with these primitives, and a writer that was drawn before.
+    pub(crate) fn restore_as(
+        primitives: T::Primitives,
+        writer: [u8; 16],
+        rows: Vec<Row>,
+        key: &StorageKey,
+        subject: &Subject,
+        newest: u64,
+    ) -> Result<Self, RestoreError> {
+        let restore = || {
+            let opened = OpenedRows::open(&primitives, rows, key, (subject, T::ROW_KIND, T::OLDEST_VERSION))?;
+            if opened.revision.generation < newest {
+                return Err(RestoreError::Rollback);
+            }
+            let (inner, ledger) = opened.load(primitives, key, subject, writer)?;
+            Ok(Self { inner, ledger })
+        };
+        // A session with its skipped keys inside needs more copies than HANDSHAKE has space for.
+        if T::ROW_KIND == SESSION_ROW && size_of::<T>() <= size_of::<Session>() {
+            wipe::wipe_stack_around::<{ wipe::HANDSHAKE }, _>(restore)
+        } else {
+            wipe::wipe_stack_around::<{ wipe::DEVICE }, _>(restore)
+        }
+    }
+}
+
 #[expect(private_bounds, reason = "the trait is sealed")]
 impl<T: Durably> Durable<T>
 where
@@ -53,32 +80,7 @@ where
         newest: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, RestoreError> {
-        Self::restore_as(draw_writer(rng), rows, key, subject, newest)
-    }
-
-    /// Restores the state with a writer that was drawn before.
-    pub(crate) fn restore_as(
-        writer: [u8; 16],
-        rows: Vec<Row>,
-        key: &StorageKey,
-        subject: &Subject,
-        newest: u64,
-    ) -> Result<Self, RestoreError> {
-        let primitives = T::Primitives::default();
-        let restore = || {
-            let opened = OpenedRows::open(&primitives, rows, key, (subject, T::ROW_KIND, T::OLDEST_VERSION))?;
-            if opened.revision.generation < newest {
-                return Err(RestoreError::Rollback);
-            }
-            let (inner, ledger) = opened.load(primitives, key, subject, writer)?;
-            Ok(Self { inner, ledger })
-        };
-        // A session with its skipped keys inside needs more copies than HANDSHAKE has space for.
-        if T::ROW_KIND == SESSION_ROW && size_of::<T>() <= size_of::<Session>() {
-            wipe::wipe_stack_around::<{ wipe::HANDSHAKE }, _>(restore)
-        } else {
-            wipe::wipe_stack_around::<{ wipe::DEVICE }, _>(restore)
-        }
+        Self::restore_as(T::Primitives::default(), draw_writer(rng), rows, key, subject, newest)
     }
 
     /// Loads the state `subject` from a store and restores it, as [`restore`](Self::restore) does.

@@ -9,7 +9,7 @@ use super::stored::len_u8;
 use crate::device::clock::Clock;
 use crate::durable::{self, Durably};
 use crate::error::{DecodeError, RestoreError};
-use crate::primitives::RustCrypto;
+use crate::primitives::Primitives;
 use crate::snapshot::{Content, MESSENGER_ROW, PEER_ID_LEN, Part, RowName, SUBJECT_LEN, Stored, Subject, refused};
 use crate::time::UnixSeconds;
 use crate::wire::{Full, Reader, Writer};
@@ -46,7 +46,8 @@ impl Counters {
 }
 
 /// What is stored of the messenger itself.
-pub(super) struct Core {
+pub(super) struct Core<P> {
+    pub(super) primitives: P,
     pub(super) subject: Subject,
     /// The generation of the device's rows: older ones are refused.
     pub(super) device_generation: u64,
@@ -64,9 +65,10 @@ pub(super) struct Core {
     stamps: Vec<u64>,
 }
 
-impl Core {
-    pub(super) fn new(subject: Subject, clock: Clock) -> Self {
+impl<P> Core<P> {
+    pub(super) fn new(primitives: P, subject: Subject, clock: Clock) -> Self {
         Self {
+            primitives,
             subject,
             device_generation: 0,
             steps: 0,
@@ -108,9 +110,9 @@ impl Core {
         }
     }
 
-    fn load_core(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    fn load_core(primitives: P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let subject = Subject::from_bytes(reader.array::<SUBJECT_LEN>()?)?;
-        let mut core = Self::new(subject, Clock::load(reader)?);
+        let mut core = Self::new(primitives, subject, Clock::load(reader)?);
         core.device_generation = reader.u64()?;
         core.steps = reader.u64()?;
         core.recoveries = (UnixSeconds(reader.u64()?), reader.u32()?);
@@ -140,12 +142,12 @@ impl Core {
     }
 }
 
-impl Stored<RustCrypto> for Core {
+impl<P: Primitives> Stored<P> for Core<P> {
     const KIND: u8 = MESSENGER_ROW;
     const ROW_KIND: u8 = MESSENGER_ROW;
 
-    fn primitives(&self) -> &RustCrypto {
-        &RustCrypto
+    fn primitives(&self) -> &P {
+        &self.primitives
     }
 
     fn subject(&self) -> Subject {
@@ -177,13 +179,13 @@ impl Stored<RustCrypto> for Core {
         self.counters.0.iter().try_for_each(|count| writer.u64(*count))
     }
 
-    fn load(_: RustCrypto, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {
-        Self::load_core(reader).map_err(refused)
+    fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {
+        Self::load_core(primitives, reader).map_err(refused)
     }
 }
 
-impl durable::Restored for Core {
-    type Primitives = RustCrypto;
+impl<P: Primitives> durable::Restored for Core<P> {
+    type Primitives = P;
 }
 
-impl Durably for Core {}
+impl<P: Primitives> Durably for Core<P> {}

@@ -60,7 +60,7 @@ impl Index {
     }
 
     /// Enters a peer with its sessions and its log.
-    pub(super) fn enter(&mut self, peer: &PeerRecord) {
+    pub(super) fn enter<P>(&mut self, peer: &PeerRecord<P>) {
         let id = PeerId(peer.id());
         if let Some(identity) = &peer.identity {
             self.identities.insert(identity.keys(), id);
@@ -87,7 +87,7 @@ impl Index {
     }
 
     /// Removes a peer. A message of it that comes after that is one of a stranger.
-    pub(super) fn remove(&mut self, peer: &PeerRecord) {
+    pub(super) fn remove<P>(&mut self, peer: &PeerRecord<P>) {
         if let Some(identity) = &peer.identity {
             self.identities.remove(&identity.keys());
         }

@@ -13,7 +13,7 @@ use super::{Messenger, PeerId, Step, policy};
 use crate::durable::{Durable, Ledger, Progress, Received, Row, Unsaved, message_id};
 use crate::error::{AcceptError, DecodeError, DecryptError};
 use crate::identity::Identity;
-use crate::primitives::RustCrypto;
+use crate::primitives::Primitives;
 use crate::session::{Session, opening_id, split_body};
 use crate::snapshot::{self, PEER_ID_LEN, PEER_ROW, Place, Revision, RowName, SealingKeys};
 use crate::time::UnixSeconds;
@@ -88,7 +88,7 @@ pub struct Opened {
     pub should_answer: bool,
 }
 
-impl Messenger {
+impl<P: Primitives> Messenger<P> {
     /// Opens a message without associated data. It is [`open_with`](Self::open_with) for applications that bind no names.
     ///
     /// # Errors
@@ -214,7 +214,13 @@ impl Messenger {
             let record = match known {
                 Some((_, peer)) => peer,
                 None => {
-                    stranger = PeerRecord::new(self.core.inner.subject, None, Trust::Unknown, now);
+                    stranger = PeerRecord::new(
+                        self.core.inner.primitives.clone(),
+                        self.core.inner.subject,
+                        None,
+                        Trust::Unknown,
+                        now,
+                    );
                     &stranger
                 }
             };
@@ -256,7 +262,7 @@ impl Messenger {
     fn opened(
         &mut self,
         On { at, control, is_new_session, is_new_identity }: On,
-        mut session: Durable<Session>,
+        mut session: Durable<Session<P>>,
         (message_id, tag): (MessageId, [u8; 8]),
         (prefix, number, mut plaintext): OpenedBody,
         mut step: Step,
@@ -325,7 +331,7 @@ impl Messenger {
     }
 
     /// Makes a peer of an identity that wrote first.
-    fn add_stranger(&mut self, session: &Session, identity: Identity, now: UnixSeconds, step: &mut Step) -> PeerId {
+    fn add_stranger(&mut self, session: &Session<P>, identity: Identity, now: UnixSeconds, step: &mut Step) -> PeerId {
         let strangers = self.peers.iter().filter(|(_, peer)| peer.inner.trust == Trust::Unknown);
         let longest = strangers.clone().min_by_key(|(_, peer)| peer.inner.active_at).map(|(id, _)| *id);
         if let Some(longest) = longest.filter(|_| strangers.count() >= policy::STRANGERS) {
@@ -334,7 +340,7 @@ impl Messenger {
         // A function of the session, so that opening draws nothing, under the storage key, so that it shows nothing.
         let place = Place { kind: PEER_ROW, subject: &self.core.inner.subject, name: RowName::CORE };
         let none = Revision { generation: 0, writer: [0; 16] };
-        let keys = SealingKeys::to_seal(&RustCrypto, &self.key);
+        let keys = SealingKeys::to_seal(self.primitives(), &self.key);
         let keyed = snapshot::salt_now(&keys, &place, none, &session.id());
         let id = PeerId(keyed.first_chunk::<PEER_ID_LEN>().copied().unwrap_or_default());
         self.add_peer_record(id, &[], Some(identity), Trust::Unknown, now);
@@ -369,8 +375,8 @@ enum Failed {
 }
 
 /// Opens a message on `session`, which has changed only if this succeeds, or is dropped.
-fn open_body(
-    session: &mut Session,
+fn open_body<P: Primitives>(
+    session: &mut Session<P>,
     message: &[u8],
     associated_data: impl Fn(&Identity) -> Vec<u8>,
 ) -> Result<OpenedBody, Failed> {

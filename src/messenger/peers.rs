@@ -7,6 +7,7 @@ use super::trust::Trust;
 use super::{Messenger, PeerId, Step, policy};
 use crate::durable::{Durable, Ledger, Progress, Unsaved};
 use crate::identity::Identity;
+use crate::primitives::Primitives;
 use crate::snapshot::PEER_ID_LEN;
 use crate::time::UnixSeconds;
 use core::fmt;
@@ -32,7 +33,7 @@ pub struct Peer<'a> {
     pub can_send: bool,
 }
 
-impl Messenger {
+impl<P: Primitives> Messenger<P> {
     /// Adds a peer under the application's name for it, 1 to [`NAME_LEN`](policy::NAME_LEN) bytes. With an `identity`,
     /// one that the application knows, a bundle of another one is refused. Without one, that of the first bundle is
     /// pinned. Draws 16 bytes from `rng`.
@@ -137,7 +138,7 @@ impl Messenger {
         now: UnixSeconds,
     ) {
         let subject = self.core.inner.subject.of_peer(&id.0);
-        let mut record = PeerRecord::new(subject, identity, trust, now);
+        let mut record = PeerRecord::new(self.primitives().clone(), subject, identity, trust, now);
         record.name = name.to_vec();
         self.index.enter(&record);
         let ledger = Ledger::new(subject, &self.key, self.writer);
@@ -153,7 +154,7 @@ impl Messenger {
     }
 
     /// Removes a peer, and returns its record. Its sessions stay.
-    pub(super) fn take_record(&mut self, id: PeerId, step: &mut Step) -> Option<PeerRecord> {
+    pub(super) fn take_record(&mut self, id: PeerId, step: &mut Step) -> Option<PeerRecord<P>> {
         let Durable { inner: record, ledger: _ } = self.peers.remove(&id)?;
         self.index.remove(&record);
         self.core.inner.remove(id);
@@ -170,7 +171,7 @@ impl Messenger {
     }
 }
 
-impl PeerRecord {
+impl<P> PeerRecord<P> {
     fn view(&self, id: PeerId) -> Peer<'_> {
         Peer {
             id,

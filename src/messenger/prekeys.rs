@@ -6,11 +6,12 @@ use super::record::PeerRecord;
 use super::{Messenger, PeerId, Step};
 use crate::durable::{Durable, Progress, StepError, Unsaved};
 use crate::prekeys::Publication;
+use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
-impl Messenger {
+impl<P: Primitives> Messenger<P> {
     /// Makes and deletes the prekeys that are due, ends the sessions that are past their time, and returns what to upload,
     /// as [`Device::replenish`](crate::Device::replenish) does. `server_has` are the ids of the one-time prekeys that the
     /// server lists: fetch them after the last upload has ended, and pass none only before the first upload.
@@ -56,7 +57,7 @@ impl Messenger {
     /// Ends what is past its time with every peer.
     fn end_old(&mut self, reading: UnixSeconds, step: &mut Step) {
         let now = self.time(reading);
-        let due = |(id, peer): (&PeerId, &mut Durable<PeerRecord>)| {
+        let due = |(id, peer): (&PeerId, &mut Durable<PeerRecord<P>>)| {
             let forgotten = peer.inner.log.forget(now);
             let is_due = peer.inner.has_old_session(now) || !forgotten.is_empty();
             is_due.then_some((*id, forgotten))

@@ -13,11 +13,12 @@ use super::sealing::Outgoing;
 use super::{Messenger, PeerId};
 use crate::durable::Unsaved;
 use crate::payload::Payload;
+use crate::primitives::Primitives;
 use crate::session::Session;
 use crate::time::UnixSeconds;
 use rand_core::CryptoRng;
 
-impl Messenger {
+impl<P: Primitives> Messenger<P> {
     /// Returns which session is needed to probe a peer that has a session on probation.
     ///
     /// # Errors
@@ -79,7 +80,7 @@ impl Messenger {
     }
 }
 
-impl PeerRecord {
+impl<P: Primitives> PeerRecord<P> {
     /// Returns the session on probation that was heard last.
     pub(super) fn on_probation(&self) -> Option<&SessionRecord> {
         let on_probation = self.sessions.iter().filter(|session| session.state == State::Probation);
@@ -104,7 +105,7 @@ impl PeerRecord {
 
     /// Promotes a session on probation if the message that was opened on it answers the probe: it steps from our key, and
     /// names the proposed epoch. Returns whether it does.
-    pub(super) fn note_answer(&mut self, session: &Session, epoch: u32) -> bool {
+    pub(super) fn note_answer(&mut self, session: &Session<P>, epoch: u32) -> bool {
         let Some(record) = self.session_mut(&session.id()) else { return false };
         let is_answer = |probe: &Probe| session.ratchet.double.step > probe.step && epoch == probe.epoch;
         if record.state != State::Probation || !record.probe.as_ref().is_some_and(is_answer) {

@@ -12,6 +12,7 @@ use super::{Messenger, policy};
 use crate::durable::{MESSAGE_ID_LEN, Unsaved};
 use crate::error::DecodeError;
 use crate::payload::Payload;
+use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
 use crate::wire::Reader;
 use core::fmt;
@@ -69,7 +70,7 @@ const fn code(reason: Refusal) -> Option<u8> {
     }
 }
 
-impl Messenger {
+impl<P: Primitives> Messenger<P> {
     /// Seals a receipt about a message that was refused, on the session on which messages are sent to its author. `loaded`
     /// is what [`route_to`](Self::route_to) the author has loaded.
     ///

@@ -8,6 +8,7 @@ use super::rank::{Rank, ShortId, short};
 use super::trust::Trust;
 use crate::device::clock::Correction;
 use crate::identity::Identity;
+use crate::primitives::Primitives;
 use crate::ratchet::header::HeaderKey;
 use crate::session::Session;
 use crate::snapshot::{PEER_ID_LEN, Subject};
@@ -16,7 +17,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 /// A peer.
-pub(super) struct PeerRecord {
+pub(super) struct PeerRecord<P> {
+    pub(super) primitives: P,
     pub(super) subject: Subject,
     /// The application's name for it, or nothing.
     pub(super) name: Vec<u8>,
@@ -123,7 +125,13 @@ impl<const N: usize> Recent<N> {
 
 impl SessionRecord {
     /// A session that is new to the record. [`observe`](Self::observe) fills in what it expects.
-    pub(super) fn new(session: &Session, epoch: u32, was_initiated: bool, state: State, now: UnixSeconds) -> Self {
+    pub(super) fn new<P: Primitives>(
+        session: &Session<P>,
+        epoch: u32,
+        was_initiated: bool,
+        state: State,
+        now: UnixSeconds,
+    ) -> Self {
         Self {
             id: session.id(),
             generation: 0,
@@ -170,7 +178,7 @@ impl SessionRecord {
     }
 
     /// Takes note of what the session expects next.
-    pub(super) fn observe(&mut self, session: &Session, generation: u64) {
+    pub(super) fn observe<P: Primitives>(&mut self, session: &Session<P>, generation: u64) {
         self.generation = generation;
         self.opening_id = session.opening_id();
         self.tags.clear();
@@ -188,9 +196,16 @@ impl SessionRecord {
     }
 }
 
-impl PeerRecord {
-    pub(super) fn new(subject: Subject, identity: Option<Identity>, trust: Trust, now: UnixSeconds) -> Self {
+impl<P> PeerRecord<P> {
+    pub(super) fn new(
+        primitives: P,
+        subject: Subject,
+        identity: Option<Identity>,
+        trust: Trust,
+        now: UnixSeconds,
+    ) -> Self {
         Self {
+            primitives,
             subject,
             name: Vec::new(),
             identity,

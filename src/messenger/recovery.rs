@@ -6,6 +6,7 @@ use super::core::Core;
 use super::error::{NewSession, Refusal, SealError};
 use super::record::PeerRecord;
 use super::{Messenger, PeerId, policy};
+use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
 use core::time::Duration;
 
@@ -18,7 +19,7 @@ pub(super) enum Next {
     NewSession(NewSession),
 }
 
-impl Messenger {
+impl<P: Primitives> Messenger<P> {
     /// Returns whether the next message to this peer has to begin a new session, and why: then fetch a bundle for
     /// [`seal_with_bundle`](Self::seal_with_bundle).
     ///
@@ -33,7 +34,7 @@ impl Messenger {
     }
 
     /// Decides what the next message is sealed on. `reading` is the caller's.
-    pub(super) fn next(&self, record: &PeerRecord, reading: UnixSeconds) -> Result<Next, SealError> {
+    pub(super) fn next(&self, record: &PeerRecord<P>, reading: UnixSeconds) -> Result<Next, SealError> {
         let now = self.time(reading);
         let Some(reason) = record.reason(now) else { return Ok(Next::Session) };
         let until = record.next_recovery(now).max(self.core.inner.next_recovery(now));
@@ -65,7 +66,7 @@ impl Messenger {
     }
 }
 
-impl PeerRecord {
+impl<P> PeerRecord<P> {
     /// Returns why a new session is needed.
     fn reason(&self, now: UnixSeconds) -> Option<NewSession> {
         let Some(session) = self.sending() else { return Some(self.recovery.unwrap_or(NewSession::None)) };
@@ -86,7 +87,7 @@ impl PeerRecord {
     }
 }
 
-impl Core {
+impl<P> Core<P> {
     fn next_recovery(&self, now: UnixSeconds) -> UnixSeconds {
         let (since, count) = self.recoveries;
         let is_today = since <= now && now.saturating_since(since) < DAY;
@@ -106,13 +107,14 @@ mod tests {
     use super::*;
     use crate::device::clock::Clock;
     use crate::messenger::trust::Trust;
+    use crate::primitives::RustCrypto;
     use crate::snapshot::Subject;
 
     const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 
     #[test]
     fn a_hundred_new_sessions_a_day_are_demanded_of_all_peers() {
-        let mut core = Core::new(Subject::foreign_session([0; 32]), Clock::new(NOW));
+        let mut core = Core::new(RustCrypto, Subject::foreign_session([0; 32]), Clock::new(NOW));
         for count in 0..policy::ALL_RECOVERIES_A_DAY {
             assert_eq!(core.next_recovery(NOW), NOW, "{count}");
             core.count_recovery(NOW);
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_peer_without_a_session_needs_one_for_the_reason_that_is_known() {
-        let mut peer = PeerRecord::new(Subject::foreign_session([0; 32]), None, Trust::FirstUse, NOW);
+        let mut peer = PeerRecord::new(RustCrypto, Subject::foreign_session([0; 32]), None, Trust::FirstUse, NOW);
         // Control: of a peer that is new, none is known.
         assert_eq!(peer.reason(NOW), Some(NewSession::None));
         peer.recovery = Some(NewSession::Restored);

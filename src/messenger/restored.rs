@@ -13,6 +13,7 @@ use super::{Messenger, Step};
 use crate::durable::{Progress, StepError, Unsaved};
 use crate::error::DecodeError;
 use crate::prekeys::Publication;
+use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
 use crate::wire::{Full, HANDSHAKE_LEN, Handshake, Reader, Writer};
 use alloc::vec::Vec;
@@ -75,7 +76,7 @@ impl Restored {
     }
 }
 
-impl Core {
+impl<P> Core<P> {
     /// Returns whether a first message uses a prekey from before the state was restored, so that it may be a copy of one
     /// that was opened after the backup.
     pub(super) fn uses_old_prekey(&self, message: &[u8]) -> bool {
@@ -86,7 +87,7 @@ impl Core {
     }
 }
 
-impl Messenger {
+impl<P: Primitives> Messenger<P> {
     /// Compares the store with the witness: the newest [`generation`](Self::generation) that the application has kept
     /// outside the store, where putting the store back does not lower it. Write the witness after each commit.
     ///

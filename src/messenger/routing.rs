@@ -7,6 +7,7 @@ use super::log::MessageId;
 use super::sweep::Found;
 use super::{Messenger, PeerId};
 use crate::durable::{AsyncStore, Row, Store, message_id};
+use crate::primitives::Primitives;
 use crate::session::opening_id;
 use crate::snapshot::Subject;
 use crate::time::UnixSeconds;
@@ -89,7 +90,7 @@ impl Route {
     }
 }
 
-impl Messenger {
+impl<P: Primitives> Messenger<P> {
     /// Finds the session to which a message belongs. Nothing is opened, and nothing is loaded: it costs a hash of the
     /// message and a look-up. Only for a message whose tag nobody expects the header keys of all sessions are tried, within
     /// [bounds](super::policy::SWEEPS_A_MINUTE).

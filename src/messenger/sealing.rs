@@ -14,6 +14,7 @@ use crate::device::{InitiateFailed, InitiateOptions};
 use crate::durable::{Durable, Ledger, Progress, Sent, Unsaved, message_id};
 use crate::payload::Payload;
 use crate::prekeys::Bundle;
+use crate::primitives::Primitives;
 use crate::session::Session;
 use crate::time::UnixSeconds;
 use alloc::vec::Vec;
@@ -38,7 +39,7 @@ pub struct Outgoing {
     pub recovers_from: Option<NewSession>,
 }
 
-impl Messenger {
+impl<P: Primitives> Messenger<P> {
     /// Seals a payload for a peer. The message is released when it and the session are saved.
     ///
     /// `loaded` is what [`route_to`](Self::route_to) has loaded. To a stranger this is the first answer: its identity is
@@ -154,7 +155,7 @@ impl Messenger {
     }
 
     /// Checks that a message can be sent to this peer.
-    pub(super) fn check_peer(&self, peer: &PeerId) -> Result<&PeerRecord, SealError> {
+    pub(super) fn check_peer(&self, peer: &PeerId) -> Result<&PeerRecord<P>, SealError> {
         self.check_step()?;
         let record = &self.peers.get(peer).ok_or(SealError::UnknownPeer)?.inner;
         if record.claimed.is_some() { Err(SealError::IdentityChanged) } else { Ok(record) }
@@ -193,7 +194,7 @@ impl Messenger {
     fn sealed(
         &mut self,
         at: SessionAt,
-        mut session: Durable<Session>,
+        mut session: Durable<Session<P>>,
         Sealed { kind, epoch, message, is_new_session, recovers_from }: Sealed,
         reading: UnixSeconds,
     ) -> Unsaved<'_, Outgoing> {

@@ -10,7 +10,7 @@ use super::trust::Trust;
 use crate::durable::{Durably, Restored};
 use crate::error::{DecodeError, RestoreError};
 use crate::identity::Identity;
-use crate::primitives::RustCrypto;
+use crate::primitives::Primitives;
 use crate::ratchet::header::HeaderKey;
 use crate::secret::Secret;
 use crate::snapshot::{PEER_ROW, Part, Stored, Subject, refused};
@@ -172,19 +172,22 @@ impl SessionRecord {
     }
 }
 
-impl PeerRecord {
-    fn load_record(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+impl<P: Primitives> PeerRecord<P> {
+    fn load_record(primitives: P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let load_identity = |reader: &mut Reader<'_>| match reader.flag()? {
-            true => Identity::from_bytes(&RustCrypto, reader.array()?).map(Some),
+            true => Identity::from_bytes(&primitives, reader.array()?).map(Some),
             false => Ok(None),
         };
         let subject = Subject::from_bytes(reader.array::<{ crate::snapshot::SUBJECT_LEN }>()?)?;
         let name_len = usize::try_from(reader.u32()?).map_err(|_| DecodeError::Refused)?;
+        let name = reader.bytes(name_len)?.to_vec();
+        let (identity, claimed) = (load_identity(reader)?, load_identity(reader)?);
         let mut peer = Self {
+            primitives,
             subject,
-            name: reader.bytes(name_len)?.to_vec(),
-            identity: load_identity(reader)?,
-            claimed: load_identity(reader)?,
+            name,
+            identity,
+            claimed,
             trust: Trust::from_code(reader.u8()?).ok_or(DecodeError::Refused)?,
             sessions: Vec::new(),
             ended_openings: Vec::new(),
@@ -215,12 +218,12 @@ impl PeerRecord {
     }
 }
 
-impl Stored<RustCrypto> for PeerRecord {
+impl<P: Primitives> Stored<P> for PeerRecord<P> {
     const KIND: u8 = PEER_ROW;
     const ROW_KIND: u8 = PEER_ROW;
 
-    fn primitives(&self) -> &RustCrypto {
-        &RustCrypto
+    fn primitives(&self) -> &P {
+        &self.primitives
     }
 
     fn subject(&self) -> Subject {
@@ -271,13 +274,13 @@ impl Stored<RustCrypto> for PeerRecord {
         self.ended_openings.iter().try_for_each(|(id, since)| writer.put(id).and_then(|()| writer.u64(since.0)))
     }
 
-    fn load(_: RustCrypto, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {
-        Self::load_record(reader).map_err(refused)
+    fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {
+        Self::load_record(primitives, reader).map_err(refused)
     }
 }
 
-impl Restored for PeerRecord {
-    type Primitives = RustCrypto;
+impl<P: Primitives> Restored for PeerRecord<P> {
+    type Primitives = P;
 }
 
-impl Durably for PeerRecord {}
+impl<P: Primitives> Durably for PeerRecord<P> {}

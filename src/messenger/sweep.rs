@@ -7,7 +7,7 @@ use super::index::SessionAt;
 use super::policy;
 use super::record::SessionRecord;
 use super::{Messenger, PeerId};
-use crate::primitives::RustCrypto;
+use crate::primitives::Primitives;
 use crate::ratchet::header::SealedHeader;
 use crate::time::UnixSeconds;
 use crate::wire::{ChunkSize, TYPE_MESSAGE};
@@ -52,7 +52,7 @@ impl Sweeps {
     }
 }
 
-impl Messenger {
+impl<P: Primitives> Messenger<P> {
     /// Tries the header keys of all sessions, those most recently heard first, in sweeps of
     /// [`HEADER_KEYS_OF_A_SWEEP`](policy::HEADER_KEYS_OF_A_SWEEP).
     ///
@@ -82,7 +82,7 @@ impl Messenger {
                     left = policy::HEADER_KEYS_OF_A_SWEEP;
                 }
                 left = left.saturating_sub(1);
-                if key.is_committed(&RustCrypto, &sealed) {
+                if key.is_committed(self.primitives(), &sealed) {
                     return Found::Session(SessionAt { peer, session: session.id });
                 }
             }

@@ -6,6 +6,7 @@ use super::record::{PeerRecord, State};
 use super::{Messenger, PeerId, Step};
 use crate::durable::{Progress, Unsaved};
 use crate::identity::Identity;
+use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
 
 /// How far the identity of a peer is known to be the right one.
@@ -40,7 +41,7 @@ impl Trust {
     }
 }
 
-impl Messenger {
+impl<P: Primitives> Messenger<P> {
     /// Takes note that another identity claims to be this peer, such as one whose first message says so. Nothing is sent
     /// to the peer from then on, until the claim is [accepted](Self::accept_identity) or
     /// [rejected](Self::reject_identity). A bundle with another identity has the same effect.
@@ -153,7 +154,7 @@ impl Messenger {
         Ok(self.hand_out((), Step { peers: [*peer].into(), ..Step::default() }, now))
     }
 
-    fn check(&self, peer: &PeerId) -> Result<&PeerRecord, PeerError> {
+    fn check(&self, peer: &PeerId) -> Result<&PeerRecord<P>, PeerError> {
         if !self.is_saved() {
             return Err(PeerError::NotSaved);
         }
