@@ -6,6 +6,10 @@
 //! file in the repository and to a page here.
 
 #[doc = include_str!("docs/links.md")]
+#[doc = include_str!("../docs/building-a-messenger.md")]
+pub mod building_a_messenger {}
+
+#[doc = include_str!("docs/links.md")]
 #[doc = include_str!("../spec/healing.md")]
 pub mod healing {}
 

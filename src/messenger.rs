@@ -109,7 +109,8 @@
 //! It performs no I/O, reads no clock, and sends nothing by itself. It does not sync the devices of one person: each has a
 //! messenger of its own, and is a peer of its own to others. Groups are the application's.
 //!
-//! spec/messenger.md has the rules, the bounds, the bytes and the limits.
+//! docs/building-a-messenger.md says how an application is built on it. spec/messenger.md has the rules, the bounds, the
+//! bytes and the limits.
 //!
 //! # Leaks
 //! To whom it writes, a server learns from the mailbox. Of the layer's own decisions it sees first messages, which begin
