@@ -15,18 +15,24 @@ pub struct Package {
 pub struct Workspace<'a> {
     tree: &'a Tree,
     pub packages: Vec<Package>,
+    /// Folders of the packages that a command without `-p` selects.
+    default: BTreeSet<String>,
 }
 
 impl<'a> Workspace<'a> {
-    /// The default members, as the root's manifest lists them.
+    /// The root and the members, as the root's manifest lists them.
     pub fn of(tree: &'a Tree) -> Result<Self, String> {
         let manifest = manifest(tree, "")?;
-        let members = manifest.get("workspace").and_then(|workspace| workspace.get("default-members"));
-        let members = members.and_then(toml::Value::as_array).ok_or("the workspace has no default members")?;
-        let folders = members.iter().filter_map(toml::Value::as_str);
-        let folders = folders.map(|path| if path == "." { String::new() } else { format!("{path}/") });
-        let packages = folders.map(|folder| Package::read(tree, folder)).collect::<Result<_, _>>()?;
-        Ok(Self { tree, packages })
+        let folders = |list: &str| {
+            let listed = manifest.get("workspace").and_then(|workspace| workspace.get(list)?.as_array());
+            let listed = listed.ok_or_else(|| format!("the workspace has no {list}"))?;
+            let folder = |path: &str| if path == "." { String::new() } else { format!("{path}/") };
+            Ok::<BTreeSet<String>, String>(listed.iter().filter_map(toml::Value::as_str).map(folder).collect())
+        };
+        let (default, mut all) = (folders("default-members")?, folders("members")?);
+        all.insert(String::new());
+        let packages = all.into_iter().map(|folder| Package::read(tree, folder)).collect::<Result<_, _>>()?;
+        Ok(Self { tree, packages, default })
     }
 
     /// What is wrong with a command, if anything is.
@@ -97,10 +103,12 @@ impl<'a> Workspace<'a> {
         if files.iter().flatten().any(|path| has(path)) { Ok(()) } else { Err(format!("there is no example {name}")) }
     }
 
-    /// The packages that a command's `-p` names, or all; they have the features that it names.
+    /// The packages that a command's `-p` names, or the default ones; they have the features that it names.
     fn selected(&self, arguments: &[&str]) -> Result<Vec<&Package>, String> {
         let named = value_of(arguments, "-p");
-        let packages = self.packages.iter().filter(|package| named.is_none_or(|name| package.name == name));
+        let is_selected =
+            |package: &&Package| named.map_or(self.default.contains(&package.folder), |name| package.name == name);
+        let packages = self.packages.iter().filter(is_selected);
         let packages: Vec<&Package> = packages.collect();
         if packages.is_empty() {
             return Err(format!("there is no package {}", named.unwrap_or_default()));
