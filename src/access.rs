@@ -64,7 +64,11 @@ impl fmt::Debug for AccessKey {
 }
 
 /// The hash of an [`AccessKey`], 32 bytes. The server stores it, and discloses it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// # Leaks
+/// `==`, the order and a map take a time that depends on the bytes. They reveal at most the hash, from which the key does
+/// not follow. [`admits`](Self::admits) checks a key in constant time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccessKeyHash([u8; 32]);
 
 impl AccessKeyHash {

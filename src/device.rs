@@ -29,7 +29,7 @@ pub use options::InitiateOptions;
 
 use crate::error::RestoreError;
 use crate::identity::{Identity, IdentityKeyPair, SafetyNumber};
-use crate::prekeys::{Prekey, PrekeyKind, PrekeyPair};
+use crate::prekeys::{Prekey, PrekeyId, PrekeyKind, PrekeyPair};
 #[cfg(feature = "alloc")]
 use crate::primitives::RustCrypto;
 use crate::primitives::{PUBLIC_KEY_LEN, Primitives};
@@ -165,7 +165,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
 
     /// Returns the ids of all prekeys, one-time prekeys last.
     #[cfg(feature = "alloc")]
-    pub(crate) fn prekey_ids(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn prekey_ids(&self) -> impl Iterator<Item = PrekeyId> {
         let signed = core::iter::once(&self.signed_prekey).chain(self.previous_signed_prekeys.iter());
         signed.map(|signed| signed.pair.id).chain(self.one_time_prekeys.iter().map(|prekey| prekey.pair.id))
     }
@@ -306,7 +306,7 @@ fn handshake_digest<P: Primitives>(primitives: &P, ephemeral_key: &[u8; PUBLIC_K
 
 /// Draws an id that is not 0, which means "none" on the wire, and not `taken`. After 16 draws that are not free it takes
 /// the next free id above the last of them, so that this ends with a generator that always returns the same (NT-7).
-fn random_id(rng: &mut impl CryptoRng, taken: impl Fn(u32) -> bool) -> u32 {
+fn random_id(rng: &mut impl CryptoRng, taken: impl Fn(PrekeyId) -> bool) -> PrekeyId {
     let is_free = |id: &u32| *id != 0 && !taken(*id);
     let mut drawn = 0;
     for _ in 0..16 {

@@ -5,6 +5,8 @@
 //! reveal only public facts or facts that the caller already knows. No error contains a byte of a key or of a message,
 //! and no error allocates. After any error the session or device is exactly as it was before the call.
 
+use crate::prekeys::{PrekeyId, PrekeyKind};
+use crate::time::UnixSeconds;
 use core::fmt;
 
 macro_rules! errors {
@@ -30,23 +32,6 @@ errors! {
         /// The length is wrong, the version or kind is unknown, a key is not canonical or has low order, or a signature
         /// does not verify. The error does not reveal which.
         Refused => "refused",
-    }
-
-    /// The reason why no session was initiated.
-    InitiateError {
-        /// The bundle's keys do not fit together: its identity is the caller's own, or two of its keys are equal.
-        Refused => "bundle refused",
-        /// The signed prekey has expired at the caller's time. Either the server serves an old bundle or the peer has
-        /// not rotated its signed prekey, or the caller's own clock is ahead. A `now` of 0 turns the check off.
-        Expired => "prekey expired",
-        /// The bundle is not that of the identity which the caller expects. Either the server inserted another
-        /// identity, or the peer has a new one: compare safety numbers.
-        UnexpectedIdentity => "bundle of another identity than expected",
-        /// The caller's output buffer is too short. The needed length is `InitiateOptions::first_message_len` of the
-        /// payload.
-        BufferTooShort => "buffer too short",
-        /// The plaintext is longer than `MAX_PLAINTEXT_LEN`, or `min_padded_len` is above `MAX_PLAINTEXT_LEN + 1`.
-        TooLong => "plaintext too long",
     }
 
     /// The reason why a first message was not accepted. The device is unchanged.
@@ -164,6 +149,45 @@ errors! {
         Mismatch => "safety numbers differ",
     }
 }
+
+/// The reason why no session was initiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InitiateError {
+    /// The bundle's keys do not fit together: its identity is the caller's own, or two of its keys are equal.
+    Refused,
+    /// A prekey of the bundle has expired at the caller's time. Either the server serves an old bundle or the peer has not
+    /// rotated its signed prekey, or the caller's own clock is ahead. A `now` of 0 turns the check off.
+    Expired {
+        /// Which prekey of the bundle: the signed one. A one-time prekey that has expired is left out instead.
+        kind: PrekeyKind,
+        /// Its id.
+        id: PrekeyId,
+        /// The last second at which it could be used.
+        expiry: UnixSeconds,
+    },
+    /// The bundle is not that of the identity which the caller expects. Either the server inserted another identity, or
+    /// the peer has a new one: compare safety numbers.
+    UnexpectedIdentity,
+    /// The caller's output buffer is too short. The needed length is `InitiateOptions::first_message_len` of the payload.
+    BufferTooShort,
+    /// The plaintext is longer than `MAX_PLAINTEXT_LEN`, or `min_padded_len` is above `MAX_PLAINTEXT_LEN + 1`.
+    TooLong,
+}
+
+impl fmt::Display for InitiateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "bundle refused",
+            Self::Expired { kind, id, expiry } => return write!(f, "{kind} prekey {id} expired at Unix time {expiry}"),
+            Self::UnexpectedIdentity => "bundle of another identity than expected",
+            Self::BufferTooShort => "buffer too short",
+            Self::TooLong => "plaintext too long",
+        })
+    }
+}
+
+impl core::error::Error for InitiateError {}
 
 /// Why the message of a [`Pending`](crate::Pending) did not open. A new session has no keys that could be gone and is
 /// not abandoned.

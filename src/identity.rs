@@ -9,7 +9,9 @@ use crate::labels;
 use crate::primitives::{DhKeyPair, DhPublicKey, PUBLIC_KEY_LEN, Primitives, SIGNATURE_LEN, random_secret};
 use crate::secret::Secret;
 use crate::wire::{IDENTITY_LEN, Reader};
+use core::cmp::Ordering;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 
@@ -21,13 +23,14 @@ pub(crate) const IDENTITY_KEYS_LEN: usize = 2 * PUBLIC_KEY_LEN;
 /// Every value is verified: its certificate was checked, and both keys are canonical and of prime order.
 ///
 /// To recognize a person, compare the signing key and the DH key, the first 64 bytes, as the safety number does. Do not
-/// compare the certificate: an owner can make another one for the same keys, so that `==` and the 128 bytes may differ.
+/// compare the certificate: an owner can make another one for the same keys, so that `==`, hashes, the order and the 128
+/// bytes may differ.
 ///
 /// # Security
 /// An identity that comes from a restored session was verified when the session began, and not again when it was
 /// restored: the seal of the snapshot or rows authenticates it. Whoever has the storage key can forge it, and can read
 /// and replace every other secret of the session as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {
     signing_key: [u8; PUBLIC_KEY_LEN],
     dh_key: DhPublicKey,
@@ -189,6 +192,19 @@ impl SafetyNumber {
         bytes
     }
 
+    /// Parses what [`to_bytes`](Self::to_bytes) returned. To compare with what was scanned from the other side's screen,
+    /// use [`verify_scanned`](Self::verify_scanned).
+    ///
+    /// # Errors
+    /// [`DecodeError::Refused`] for another version.
+    pub fn from_bytes(bytes: &[u8; SAFETY_NUMBER_LEN]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        match reader.u8()? {
+            FINGERPRINT_VERSION => Ok(Self { local: *reader.array()?, remote: *reader.array()? }),
+            _ => Err(DecodeError::Refused),
+        }
+    }
+
     /// Compares this number with the bytes scanned from the other side's screen, whose local fingerprint is our remote
     /// one and vice versa.
     ///
@@ -231,6 +247,26 @@ impl PartialEq for SafetyNumber {
 }
 
 impl Eq for SafetyNumber {}
+
+/// The order of the digits. Unlike `==`, it takes a time that depends on them, which are public.
+impl Ord for SafetyNumber {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.digits().cmp(&other.digits())
+    }
+}
+
+impl PartialOrd for SafetyNumber {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Hashes the digits, which both sides' numbers share.
+impl Hash for SafetyNumber {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.digits().hash(state);
+    }
+}
 
 impl fmt::Display for SafetyNumber {
     /// Writes twelve groups of five digits, as they are read aloud.

@@ -12,6 +12,9 @@ extern crate std;
 
 // The modules follow the order of spec/protocol.md.
 
+// Public types from slices, and to and from serde's formats.
+mod public_bytes;
+
 // §3: labels, bounds, curve keys and KEM keys; the container of every secret.
 mod labels;
 pub mod primitives;
@@ -82,9 +85,9 @@ pub use device::{AcceptFailed, Capacity, Device, InitiateFailed, InitiateOptions
 pub use hedged::{HedgeSecret, HedgedRng};
 pub use identity::{Identity, SAFETY_NUMBER_LEN, SafetyNumber};
 pub use payload::{Opened, Payload, Sealed};
+pub use prekeys::{BUNDLE_LEN, Bundle, PREKEY_LEN, Prekey, PrekeyId, PrekeyKind};
 #[cfg(feature = "alloc")]
-pub use prekeys::Publication;
-pub use prekeys::{BUNDLE_LEN, Bundle, PREKEY_LEN, Prekey, PrekeyKind};
+pub use prekeys::{MAX_PUBLISHED_PREKEYS, PUBLICATION_LEN, Publication};
 pub use ratchet::skipped::{MAX_JUMP, MAX_SKIPPED_KEYS, MAX_SKIPPED_STEPS};
 pub use secret::Secret;
 pub use session::{Session, opening_id};

@@ -472,6 +472,12 @@ impl PeerId {
         &self.0
     }
 
+    /// Returns the 16 bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; PEER_ID_LEN] {
+        self.0
+    }
+
     /// Returns the id with these bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; PEER_ID_LEN]) -> Self {

@@ -7,7 +7,15 @@
 //!
 //! This module is not concerned with which prekey a handshake uses and when a prekey is deleted.
 
-use crate::error::{DecodeError, InitiateError};
+mod bundle;
+#[cfg(feature = "alloc")]
+mod publication;
+
+pub use bundle::{BUNDLE_LEN, Bundle};
+#[cfg(feature = "alloc")]
+pub use publication::{MAX_PUBLISHED_PREKEYS, PUBLICATION_LEN, Publication};
+
+use crate::error::DecodeError;
 use crate::identity::{Identity, IdentityKeyPair};
 use crate::labels;
 use crate::primitives::{
@@ -16,7 +24,7 @@ use crate::primitives::{
 use crate::secret::Secret;
 use crate::time::UnixSeconds;
 use crate::wipe;
-use crate::wire::{Full, IDENTITY_LEN, Reader, Writer};
+use crate::wire::{Full, Reader, Writer};
 use core::fmt;
 use rand_core::CryptoRng;
 
@@ -26,16 +34,18 @@ const DESCRIPTION_LEN: usize = 1 + 1 + 4 + 8 + PUBLIC_KEY_LEN + KEM_PUBLIC_LEN;
 const SIGNED_LEN: usize = labels::PREKEY.len() + labels::PQXDH.len() + DESCRIPTION_LEN;
 /// Length in bytes of an encoded prekey, 1,678: description and signature.
 pub const PREKEY_LEN: usize = DESCRIPTION_LEN + SIGNATURE_LEN;
-/// Length in bytes of the longest encoded bundle, 3,485: identity, signed prekey, a flag, one-time prekey.
-pub const BUNDLE_LEN: usize = IDENTITY_LEN + PREKEY_LEN + 1 + PREKEY_LEN;
 
 /// The highest version of the protocol that this crate speaks. Every prekey states it under its signature, because an
 /// identity has no expiry: a server could serve an old statement for ever.
 pub(crate) const MAX_VERSION: u8 = 1;
 
+/// The device's id for one of its prekeys, 4 bytes: random, not 0, and distinct from those of all keys that the device
+/// holds. It shows neither how many prekeys were made nor how fast. A server stores and lists ids as numbers.
+pub type PrekeyId = u32;
+
 /// The purpose of a prekey. The signature covers the kind, so that one kind cannot be passed off as the other (attack
 /// B5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum PrekeyKind {
     /// SPK with the last-resort PQSPK. Many handshakes use it; rotation replaces it.
@@ -61,12 +71,22 @@ impl PrekeyKind {
     }
 }
 
+impl fmt::Display for PrekeyKind {
+    /// Writes `signed` or `one-time`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Signed => "signed",
+            Self::OneTime => "one-time",
+        })
+    }
+}
+
 /// A prekey without its signature. AD covers a digest of it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Description {
     kind: PrekeyKind,
     max_version: u8,
-    id: u32,
+    id: PrekeyId,
     expiry: UnixSeconds,
     dh_key: DhPublicKey,
     kem_key: [u8; KEM_PUBLIC_LEN],
@@ -114,7 +134,7 @@ impl Description {
 }
 
 /// A public prekey, 1,678 bytes encoded. Every value is verified, under the identity with which it was parsed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prekey {
     description: Description,
     signature: [u8; SIGNATURE_LEN],
@@ -187,10 +207,9 @@ impl Prekey {
         self.description.max_version
     }
 
-    /// Returns the device's id for this key: random, not 0, and distinct from those of all keys that the device holds.
-    /// It shows neither how many prekeys were made nor how fast.
+    /// Returns the device's id for this key.
     #[must_use]
-    pub const fn id(&self) -> u32 {
+    pub const fn id(&self) -> PrekeyId {
         self.description.id
     }
 
@@ -227,7 +246,7 @@ pub(crate) struct PrekeyPair {
     pub(crate) kind: PrekeyKind,
     /// The version that the published description states.
     pub(crate) max_version: u8,
-    pub(crate) id: u32,
+    pub(crate) id: PrekeyId,
     pub(crate) expiry: UnixSeconds,
     pub(crate) dh: DhKeyPair,
     pub(crate) kem_seed: Secret<KEM_SEED_LEN>,
@@ -241,7 +260,7 @@ impl PrekeyPair {
     pub(crate) fn generate<P: Primitives>(
         primitives: &P,
         kind: PrekeyKind,
-        id: u32,
+        id: PrekeyId,
         expiry: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> (Self, Description) {
@@ -321,164 +340,4 @@ impl PrekeyPair {
 
     /// Number of bytes that [`store`](Self::store) writes.
     pub(crate) const STORED_LEN: usize = 4 + 1 + 8 + 32 + KEM_SEED_LEN + 32;
-}
-
-/// The keys that a server gives to somebody who wants to write to a device: the device's identity, its signed prekey,
-/// and a one-time prekey if any is left. Every value is verified. At most [`BUNDLE_LEN`] bytes encoded.
-///
-/// There is no `Clone`: a bundle begins one session. Of two sessions from one bundle with a one-time prekey, the peer
-/// can open one only.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Bundle {
-    identity: Identity,
-    signed_prekey: Prekey,
-    one_time_prekey: Option<Prekey>,
-}
-
-impl Bundle {
-    /// Builds a bundle from verified parts.
-    ///
-    /// # Errors
-    /// [`DecodeError::Refused`] if a prekey is of the other kind (attack B5) or was verified under another identity
-    /// (attack B1).
-    pub fn new(
-        identity: Identity,
-        signed_prekey: Prekey,
-        one_time_prekey: Option<Prekey>,
-    ) -> Result<Self, DecodeError> {
-        let fit = signed_prekey.fits(&identity, PrekeyKind::Signed)
-            && one_time_prekey.as_ref().is_none_or(|prekey| prekey.fits(&identity, PrekeyKind::OneTime));
-        if fit { Ok(Self { identity, signed_prekey, one_time_prekey }) } else { Err(DecodeError::Refused) }
-    }
-
-    /// Parses a bundle and verifies every signature in it (HS-I1).
-    ///
-    /// # Errors
-    /// [`DecodeError::Refused`] if any part of it is invalid.
-    pub fn from_bytes<P: Primitives>(primitives: &P, bytes: &[u8]) -> Result<Self, DecodeError> {
-        primitives.step("HS-I1");
-        let mut reader = Reader::new(bytes);
-        let identity = Identity::from_bytes(primitives, reader.array()?)?;
-        let signed_prekey = Prekey::from_bytes(primitives, &identity, reader.array()?)?;
-        let one_time_prekey = match reader.flag()? {
-            true => Some(Prekey::from_bytes(primitives, &identity, reader.array()?)?),
-            false => None,
-        };
-        reader.finish()?;
-        Self::new(identity, signed_prekey, one_time_prekey)
-    }
-
-    /// Writes identity (128), signed prekey (1,678), a flag (1) and, if the flag is 1, the one-time prekey (1,678).
-    /// Returns the number of bytes, or `None` if `out` is shorter; [`BUNDLE_LEN`] bytes always suffice.
-    #[must_use]
-    pub fn write_to(&self, out: &mut [u8]) -> Option<usize> {
-        let mut writer = Writer::new(out);
-        writer.put(&self.identity.to_bytes()).ok()?;
-        writer.put(&self.signed_prekey.to_bytes()).ok()?;
-        writer.u8(u8::from(self.one_time_prekey.is_some())).ok()?;
-        if let Some(prekey) = &self.one_time_prekey {
-            writer.put(&prekey.to_bytes()).ok()?;
-        }
-        Some(writer.written())
-    }
-
-    /// Returns the encoding that [`write_to`](Self::write_to) writes.
-    #[cfg(feature = "alloc")]
-    #[must_use]
-    pub fn to_bytes(&self) -> alloc::vec::Vec<u8> {
-        let mut bytes = alloc::vec![0; BUNDLE_LEN];
-        let len = self.write_to(&mut bytes).unwrap_or_default();
-        bytes.truncate(len);
-        bytes
-    }
-
-    /// Returns the same bundle once more.
-    #[cfg(feature = "hazmat")]
-    pub(crate) fn duplicate(&self) -> Self {
-        let Self { identity, signed_prekey, one_time_prekey } = self;
-        Self { identity: *identity, signed_prekey: signed_prekey.clone(), one_time_prekey: one_time_prekey.clone() }
-    }
-
-    /// Returns the identity that this bundle claims to belong to. Compare it, or the safety number, with what the user
-    /// knows: a server can insert its own identity here (attack B22).
-    #[must_use]
-    pub const fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// Returns the signed prekey.
-    #[must_use]
-    pub const fn signed_prekey(&self) -> &Prekey {
-        &self.signed_prekey
-    }
-
-    /// Returns the one-time prekey. Without one, the first messages have no forward secrecy until the owner deletes the
-    /// signed prekey's last-resort key, [a week](crate::device::policy::LAST_RESORT_KEPT) after replacing it (attack
-    /// B10).
-    #[must_use]
-    pub const fn one_time_prekey(&self) -> Option<&Prekey> {
-        self.one_time_prekey.as_ref()
-    }
-
-    /// Checks that the signed prekey has not expired at the caller's time (HS-I2; attack B12).
-    pub(crate) fn check_expiry(&self, now: UnixSeconds) -> Result<(), InitiateError> {
-        if self.signed_prekey.expiry() < now { Err(InitiateError::Expired) } else { Ok(()) }
-    }
-
-    /// HS-I2: leaves out a one-time prekey that has expired at the caller's time. Its owner may have deleted it, and
-    /// then the message would be lost. Without it the message opens, with the secrecy that it has when the server
-    /// serves no one-time prekey, which the server can cause in any case.
-    pub(crate) fn leave_out_expired(&mut self, now: UnixSeconds) {
-        if self.one_time_prekey.as_ref().is_some_and(|prekey| prekey.expiry() < now) {
-            self.one_time_prekey = None;
-        }
-    }
-}
-
-/// The public keys that a device gives to a server: its identity, its signed prekey and any number of one-time prekeys.
-#[cfg(feature = "alloc")]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Publication {
-    /// The identity of the device that published the prekeys.
-    pub identity: Identity,
-    /// The current signed prekey.
-    pub signed_prekey: Prekey,
-    /// The one-time prekeys that the server lacks: those made by this call, and those of an upload that was lost.
-    pub one_time_prekeys: alloc::vec::Vec<Prekey>,
-}
-
-#[cfg(feature = "alloc")]
-impl Publication {
-    /// Parses a publication and verifies every signature in it.
-    ///
-    /// # Errors
-    /// [`DecodeError::Refused`] if any part of it is invalid, a prekey is of the other kind, or bytes are left over.
-    pub fn from_bytes<P: Primitives>(primitives: &P, bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes);
-        let identity = Identity::from_bytes(primitives, reader.array()?)?;
-        let prekey = |reader: &mut Reader<'_>, kind| {
-            let prekey = Prekey::from_bytes(primitives, &identity, reader.array()?)?;
-            if prekey.kind() == kind { Ok(prekey) } else { Err(DecodeError::Refused) }
-        };
-        let signed_prekey = prekey(&mut reader, PrekeyKind::Signed)?;
-        let mut one_time_prekeys = alloc::vec::Vec::new();
-        for _ in 0..reader.u32()? {
-            one_time_prekeys.push(prekey(&mut reader, PrekeyKind::OneTime)?);
-        }
-        reader.finish()?;
-        Ok(Self { identity, signed_prekey, one_time_prekeys })
-    }
-
-    /// Returns identity (128), signed prekey (1,678), number of one-time prekeys (4), and one-time prekeys (1,678 each).
-    #[must_use]
-    pub fn to_bytes(&self) -> alloc::vec::Vec<u8> {
-        let Self { identity, signed_prekey, one_time_prekeys } = self;
-        let count = u32::try_from(one_time_prekeys.len()).unwrap_or(u32::MAX);
-        let mut bytes = alloc::vec::Vec::new();
-        bytes.extend(identity.to_bytes());
-        bytes.extend(signed_prekey.to_bytes());
-        bytes.extend(count.to_be_bytes());
-        one_time_prekeys.iter().for_each(|prekey| bytes.extend(prekey.to_bytes()));
-        bytes
-    }
 }

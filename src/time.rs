@@ -4,9 +4,10 @@
 use core::fmt;
 use core::time::Duration;
 
-/// A time in seconds since the Unix epoch, 1970-01-01T00:00:00Z, without leap seconds. 8 bytes on the wire.
+/// A time in seconds since the Unix epoch, 1970-01-01T00:00:00Z, without leap seconds. 8 bytes on the wire, and a number
+/// to serde.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 pub struct UnixSeconds(pub u64);
 
 impl UnixSeconds {

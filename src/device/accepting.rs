@@ -12,6 +12,7 @@ use super::{Capacities, Device, HandshakeDigest, SignedPrekey, handshake_digest}
 use crate::error::{AcceptError, DecryptError};
 use crate::handshake;
 use crate::identity::Identity;
+use crate::prekeys::PrekeyId;
 use crate::payload::Opened;
 use crate::primitives::Primitives;
 #[cfg(feature = "alloc")]
@@ -171,7 +172,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         })
     }
 
-    fn find_signed(&self, id: u32) -> Result<(SignedAt, &SignedPrekey<C>), AcceptError> {
+    fn find_signed(&self, id: PrekeyId) -> Result<(SignedAt, &SignedPrekey<C>), AcceptError> {
         if self.signed_prekey.pair.id == id {
             return Ok((SignedAt::Current, &self.signed_prekey));
         }
@@ -180,7 +181,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         Ok((SignedAt::Previous(at), found))
     }
 
-    fn find_one_time(&self, id: u32) -> Result<usize, AcceptError> {
+    fn find_one_time(&self, id: PrekeyId) -> Result<usize, AcceptError> {
         self.one_time_prekeys.iter().position(|prekey| prekey.pair.id == id).ok_or(AcceptError::PrekeyGone)
     }
 

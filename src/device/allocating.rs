@@ -5,7 +5,7 @@ use super::capacity::Slots;
 use super::{Capacities, Device, InitiateFailed, InitiateOptions};
 use crate::error::{InitiateError, PrekeyError, RestoreError};
 use crate::payload::Payload;
-use crate::prekeys::{Bundle, Publication};
+use crate::prekeys::{Bundle, PrekeyId, Publication};
 use crate::primitives::{Primitives, RustCrypto};
 use crate::ratchet::skipped::Heap;
 use crate::session::Session;
@@ -41,7 +41,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// A prekey that is not on the list was handed out. It is kept for [two days](super::policy::HANDED_OUT_KEPT) in any
     /// case, and after that until the space is needed. One that is on the list is kept until [two weeks after its
     /// expiry](super::policy::EXPIRED_KEPT).
-    pub fn replenish(&mut self, now: UnixSeconds, server_has: &[u32], rng: &mut impl CryptoRng) -> Publication {
+    pub fn replenish(&mut self, now: UnixSeconds, server_has: &[PrekeyId], rng: &mut impl CryptoRng) -> Publication {
         let due = self.maintain(now, server_has);
         if self.is_rotation_due(now) {
             self.rotate(now, rng);

@@ -9,7 +9,7 @@ use super::capacity::Slots;
 use super::policy::{self, replay_record_nearly_full};
 use super::{Capacities, Device, OneTimePrekey, Seen, SignedPrekey, random_id};
 use crate::error::PrekeyError;
-use crate::prekeys::{Prekey, PrekeyKind, PrekeyPair};
+use crate::prekeys::{Prekey, PrekeyId, PrekeyKind, PrekeyPair};
 use crate::primitives::Primitives;
 use crate::secret::Secret;
 use crate::time::UnixSeconds;
@@ -33,7 +33,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// handed out every prekey.
     ///
     /// With an allocator, `replenish` does all of it.
-    pub fn maintain(&mut self, now: UnixSeconds, server_has: &[u32]) -> usize {
+    pub fn maintain(&mut self, now: UnixSeconds, server_has: &[PrekeyId]) -> usize {
         self.delete_expired(now);
         let server_has = read_of(server_has);
         let (clock, now) = (self.clock, self.clock.now());
@@ -67,8 +67,8 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// Returns those ids of the server's list of one-time prekeys that name none of this device's: it was restored, or
     /// the server was. Have the server withdraw them, because a first message with one of them cannot be opened. The first
     /// [`LISTED`](policy::LISTED) of the list are read.
-    pub fn unknown_one_time_prekeys<'a>(&'a self, server_has: &'a [u32]) -> impl Iterator<Item = u32> + 'a {
-        let is_held = |id: u32| self.one_time_prekeys.iter().any(|prekey| prekey.pair.id == id);
+    pub fn unknown_one_time_prekeys<'a>(&'a self, server_has: &'a [PrekeyId]) -> impl Iterator<Item = PrekeyId> + 'a {
+        let is_held = |id: PrekeyId| self.one_time_prekeys.iter().any(|prekey| prekey.pair.id == id);
         read_of(server_has).iter().copied().filter(move |id| !is_held(*id))
     }
 
@@ -94,7 +94,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// bounded number since they were offered. Up to that number they count as handed out: if a prekey were uploaded
     /// again after somebody fetched it, it would be handed out twice, and the device could open only one of the two
     /// first messages.
-    fn was_uploaded(&self, now: UnixSeconds, server_has: &[u32]) -> bool {
+    fn was_uploaded(&self, now: UnixSeconds, server_has: &[PrekeyId]) -> bool {
         let never = || self.one_time_prekeys.iter().filter(|prekey| prekey.seen == Seen::Never);
         let earned = intervals(now.saturating_since(self.offered_at)).saturating_add(policy::SERVER_BURST.into());
         let may_be_handed_out = usize::try_from(earned).unwrap_or(usize::MAX);
@@ -228,7 +228,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     }
 
     /// Deletes a one-time prekey by its id. Returns whether the device had it.
-    pub fn delete_one_time_prekey(&mut self, id: u32) -> bool {
+    pub fn delete_one_time_prekey(&mut self, id: PrekeyId) -> bool {
         match self.one_time_prekeys.iter().position(|prekey| prekey.pair.id == id) {
             Some(at) => {
                 self.one_time_prekeys.remove_swapping(at);
@@ -291,7 +291,7 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
         correction.apply(&mut self.budget.counted_at);
     }
 
-    fn holds_id(&self, id: u32) -> bool {
+    fn holds_id(&self, id: PrekeyId) -> bool {
         self.signed_prekey.pair.id == id
             || self.previous_signed_prekeys.iter().any(|previous| previous.pair.id == id)
             || self.one_time_prekeys.iter().any(|prekey| prekey.pair.id == id)
@@ -316,7 +316,7 @@ fn evictable_since(seen: Seen, now: UnixSeconds) -> Option<UnixSeconds> {
 }
 
 /// Returns the part of a server's list that is read.
-fn read_of(server_has: &[u32]) -> &[u32] {
+fn read_of(server_has: &[PrekeyId]) -> &[PrekeyId] {
     server_has.get(..policy::LISTED).unwrap_or(server_has)
 }
 

@@ -9,7 +9,7 @@ use crate::device::{AcceptFailed, Capacities, Device, InitiateFailed, InitiateOp
 use crate::error::{AcceptError, InitiateError, PrekeyError};
 use crate::identity::Identity;
 use crate::payload::{Opened, Payload};
-use crate::prekeys::{Bundle, Prekey, Publication};
+use crate::prekeys::{Bundle, Prekey, PrekeyId, Publication};
 use crate::primitives::Primitives;
 use crate::ratchet::skipped::Heap;
 use crate::session::Session;
@@ -119,7 +119,7 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
     pub fn replenish(
         &mut self,
         now: UnixSeconds,
-        server_has: &[u32],
+        server_has: &[PrekeyId],
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Publication>, StepError<Infallible>> {
         self.change(|device| Ok(device.replenish(now, server_has, rng)))
@@ -132,7 +132,7 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
     pub fn maintain(
         &mut self,
         now: UnixSeconds,
-        server_has: &[u32],
+        server_has: &[PrekeyId],
     ) -> Result<Unsaved<'_, usize>, StepError<Infallible>> {
         self.change(|device| Ok(device.maintain(now, server_has)))
     }
@@ -184,7 +184,7 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
     ///
     /// # Errors
     /// [`StepError::NotSaved`]; nothing was deleted.
-    pub fn delete_one_time_prekey(&mut self, id: u32) -> Result<Unsaved<'_, bool>, StepError<Infallible>> {
+    pub fn delete_one_time_prekey(&mut self, id: PrekeyId) -> Result<Unsaved<'_, bool>, StepError<Infallible>> {
         self.change(|device| Ok(device.delete_one_time_prekey(id)))
     }
 

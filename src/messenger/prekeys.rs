@@ -5,7 +5,7 @@ use super::error::Suspicion;
 use super::record::PeerRecord;
 use super::{Messenger, PeerId, Step};
 use crate::durable::{Durable, Progress, StepError, Unsaved};
-use crate::prekeys::Publication;
+use crate::prekeys::{PrekeyId, Publication};
 use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
 use alloc::vec::Vec;
@@ -24,7 +24,7 @@ impl<P: Primitives> Messenger<P> {
     pub fn maintain(
         &mut self,
         now: UnixSeconds,
-        server_has: &[u32],
+        server_has: &[PrekeyId],
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Publication>, StepError<Suspicion>> {
         self.check_step()?;
@@ -50,7 +50,7 @@ impl<P: Primitives> Messenger<P> {
 
     /// Returns the ids of the server's list that name no prekey of this device, as
     /// [`Device::unknown_one_time_prekeys`](crate::Device::unknown_one_time_prekeys) does. Have the server withdraw them.
-    pub fn unknown_one_time_prekeys<'a>(&'a self, server_has: &'a [u32]) -> impl Iterator<Item = u32> + 'a {
+    pub fn unknown_one_time_prekeys<'a>(&'a self, server_has: &'a [PrekeyId]) -> impl Iterator<Item = PrekeyId> + 'a {
         self.device.unknown_one_time_prekeys(server_has)
     }
 

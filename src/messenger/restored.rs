@@ -12,7 +12,7 @@ use super::record::State;
 use super::{Messenger, Step};
 use crate::durable::{Progress, StepError, Unsaved};
 use crate::error::DecodeError;
-use crate::prekeys::Publication;
+use crate::prekeys::{PrekeyId, Publication};
 use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
 use crate::wire::{Full, HANDSHAKE_LEN, Handshake, Reader, Writer};
@@ -39,7 +39,7 @@ pub(super) struct Restored {
     /// When the state was last restored.
     at: Option<UnixSeconds>,
     /// The ids of the prekeys that the device had then: a session that one of them makes is on probation.
-    old_prekeys: Vec<u32>,
+    old_prekeys: Vec<PrekeyId>,
 }
 
 impl Restored {

@@ -38,7 +38,7 @@ pub(crate) const LOW_ORDER: [[u8; 32]; 5] = [
 ///
 /// The handshake uses keys that have not been authenticated yet and checks them for torsion with
 /// [`Primitives::dh_is_torsion_free`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DhPublicKey([u8; PUBLIC_KEY_LEN]);
 
 impl DhPublicKey {

@@ -25,7 +25,7 @@ pub const MAX_CONTACTS: usize = 32;
 pub const RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
 /// A telephone number, or any other name: 1 to [`MAX_ACCOUNT_NAME_LEN`] bytes without control characters.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountName(String);
 
 impl AccountName {
@@ -42,6 +42,24 @@ impl AccountName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Checks a name, as [`AccountName::new`].
+impl TryFrom<&str> for AccountName {
+    type Error = RelayError;
+
+    fn try_from(name: &str) -> Result<Self, RelayError> {
+        Self::new(name)
+    }
+}
+
+/// Checks a name in UTF-8, as [`AccountName::new`].
+impl TryFrom<&[u8]> for AccountName {
+    type Error = RelayError;
+
+    fn try_from(name: &[u8]) -> Result<Self, RelayError> {
+        core::str::from_utf8(name).map_err(|_| RelayError::BadAccountName).and_then(Self::new)
     }
 }
 

@@ -6,13 +6,13 @@ use super::period::Period;
 use super::public::{Held, Public, write_bytes};
 use crate::device::policy;
 use crate::identity::Identity;
-use crate::prekeys::{Bundle, Prekey, PrekeyKind, Publication};
+use crate::prekeys::{Bundle, MAX_PUBLISHED_PREKEYS, Prekey, PrekeyId, PrekeyKind, Publication};
 use crate::time::UnixSeconds;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-/// Maximum number of one-time prekeys stored per account, 1.7 kB each: more than a device makes at once.
-pub const MAX_ONE_TIME_PREKEYS: usize = 1_000;
+/// Maximum number of one-time prekeys stored per account, 1,000 of 1.7 kB each: more than a device makes at once.
+pub const MAX_ONE_TIME_PREKEYS: usize = MAX_PUBLISHED_PREKEYS;
 /// Number of one-time prekeys handed out without a pause. This is more than the number of new correspondents that a
 /// person has at once. An attacker who drains an account (attack B10, "prekey pogo") gets this many, and then one in
 /// each [`ONE_TIME_INTERVAL`](super::ONE_TIME_INTERVAL).
@@ -67,7 +67,7 @@ impl Directory {
         let stays = |prekey: &Held<Prekey>| !short_of_room || may_be_used(&prekey.0, now);
         let held = self.one_time_prekeys.iter().filter(|prekey| stays(prekey)).map(|prekey| prekey.0.id());
         let new = one_time_prekeys.iter().map(Prekey::id);
-        let mut ids: Vec<u32> = held.chain(new).chain([signed_prekey.id()]).collect();
+        let mut ids: Vec<PrekeyId> = held.chain(new).chain([signed_prekey.id()]).collect();
         ids.sort_unstable();
         if ids.windows(2).any(|pair| pair.first() == pair.last()) {
             return Err(RelayError::BadPublication);

@@ -5,7 +5,7 @@ use super::account::{Account, AccountName, Contact, HeldContact};
 use super::directory::Directory;
 use super::mailbox::{Mailbox, QueuedEnvelope};
 use super::period::{Day, Period};
-use crate::prekeys::Prekey;
+use crate::prekeys::{Prekey, PrekeyId};
 use crate::time::UnixSeconds;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -62,7 +62,7 @@ pub struct Queued {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct DisclosedPrekey {
     /// The device's random id for it.
-    pub id: u32,
+    pub id: PrekeyId,
     /// The last second at which a session may be initiated with it.
     pub expiry: UnixSeconds,
     /// The encoded public prekey, [`PREKEY_LEN`](crate::PREKEY_LEN) bytes in hexadecimal.

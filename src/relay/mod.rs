@@ -52,7 +52,7 @@ pub use period::ONE_TIME_INTERVAL;
 pub use public::Public;
 
 use crate::access::{AccessKey, AccessKeyHash};
-use crate::prekeys::{Bundle, Prekey, Publication};
+use crate::prekeys::{Bundle, Prekey, PrekeyId, Publication};
 use crate::time::UnixSeconds;
 use account::Account;
 use alloc::collections::BTreeMap;
@@ -175,7 +175,7 @@ impl Relay {
     ///
     /// # Errors
     /// [`RelayError::UnknownAccount`].
-    pub fn one_time_prekey_ids(&self, account: &AccountName, now: UnixSeconds) -> Result<Vec<u32>, RelayError> {
+    pub fn one_time_prekey_ids(&self, account: &AccountName, now: UnixSeconds) -> Result<Vec<PrekeyId>, RelayError> {
         self.account(account).map(|known| known.directory.listed(now).map(Prekey::id).collect())
     }
 

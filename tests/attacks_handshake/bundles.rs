@@ -334,10 +334,14 @@ fn b12_expired_and_deleted_prekeys_are_refused() {
         let (bundle, options) = (duplicate_bundle(&parsed), InitiateOptions::unverified(now));
         alice.device.initiate(bundle, b"hi", options, &mut alice.rng).map(|_| ()).map_err(InitiateError::from)
     };
+    let expired = |prekey: &Prekey| {
+        let (kind, id, expiry) = (PrekeyKind::Signed, prekey.id(), prekey.expiry());
+        InitiateError::Expired { kind, id, expiry }
+    };
     let expiry = parsed.signed_prekey().expiry();
     assert_eq!(expiry, NOW.saturating_add(LIFETIME));
     for now in [UnixSeconds(expiry.0 + 1), UnixSeconds(expiry.0 + 365 * 86_400), UnixSeconds::MAX] {
-        assert_eq!(at(now, &mut alice), Err(InitiateError::Expired));
+        assert_eq!(at(now, &mut alice), Err(expired(parsed.signed_prekey())));
     }
     assert_eq!(alice.rng.drawn.len(), drawn, "no ephemeral key was made");
     assert_eq!(at(expiry, &mut alice), Ok(()));
@@ -348,7 +352,7 @@ fn b12_expired_and_deleted_prekeys_are_refused() {
         Bundle::from_bytes(&Party::faulty(18, VERIFIES_NOTHING).primitives, &bytes).unwrap()
     };
     let outcome = alice.device.initiate(sooner(0), b"hi", InitiateOptions::unverified(NOW), &mut alice.rng);
-    assert_eq!(outcome.map(|_| ()).unwrap_err().error, InitiateError::Expired);
+    assert_eq!(outcome.map(|_| ()).unwrap_err().error, expired(sooner(0).signed_prekey()));
     let mut flag = |bundle, now| {
         alice.device.initiate(bundle, b"hi", InitiateOptions::unverified(now), &mut alice.rng).unwrap().1[5]
     };

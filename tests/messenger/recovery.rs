@@ -179,10 +179,13 @@ fn without_a_valid_bundle_the_old_session_still_sends() {
     let [mut alice, mut bob] = friends();
     let peer = alice.peer(&bob);
     let bundle = bob.bundle();
+    let signed = bundle.signed_prekey().clone();
     alice.seal(&peer, b"1").unwrap();
     alice.wait(40 * DAY);
     let failed = alice.seal_with(&peer, b"2", bundle).unwrap_err();
-    assert_eq!(failed, SealError::Bundle(noescrow::error::InitiateError::Expired));
+    let (id, expiry) = (signed.id(), signed.expiry());
+    let expired = noescrow::error::InitiateError::Expired { kind: signed.kind(), id, expiry };
+    assert_eq!(failed, SealError::Bundle(expired));
     let loaded = alice.messenger.route_to(&peer).unwrap().load(&mut alice.disk).unwrap();
     let step = alice.messenger.seal_on_session(&peer, b"2", loaded, alice.now, &mut alice.rng).unwrap();
     let message = step.save(&mut alice.disk).unwrap().message;

@@ -85,7 +85,7 @@ fn a_device_made_at_an_end_of_time_becomes_reachable() {
         // Control: what the first reading made has expired, or expires at the end of time.
         let options = InitiateOptions::expecting(bob.identity(), now);
         let by_old = alice.initiate(bundle(old.signed_prekey.clone()), b"hi", options, &mut rng).map(|_| ());
-        let expired = by_old.is_err_and(|failed| failed.error == InitiateError::Expired);
+        let expired = by_old.is_err_and(|failed| matches!(failed.error, InitiateError::Expired { .. }));
         assert_eq!((expired, old.signed_prekey.expiry() == UnixSeconds::MAX), (first < NOW, first > NOW));
         assert_eq!(accepted(&mut bob, &message), Ok(()), "{first}");
     }
@@ -104,7 +104,7 @@ fn a_signed_prekey_serves_to_its_last_second() {
     assert!(outcome(UnixSeconds(0)).is_ok(), "the initiator's clock is behind");
     // Control: a second later, and at the end of time.
     for late in [UnixSeconds(signed.expiry().0 + 1), UnixSeconds::MAX] {
-        assert_eq!(outcome(late), Err(InitiateError::Expired));
+        assert_eq!(outcome(late), Err(InitiateError::Expired { kind: signed.kind(), id: signed.id(), expiry: signed.expiry() }));
     }
     // Deletion is another matter: the device opens it then.
     bob.delete_expired(UnixSeconds(signed.expiry().0 + 1));

@@ -307,7 +307,7 @@ impl<P: Primitives> HandshakeSim<P> {
             Err(InitiateFailed { error, bundle }) => {
                 *self.received.of_mut(from) = Some(ReceivedBundle { bundle, whose, is_genuine });
                 return match error {
-                    InitiateError::Expired if too_late => Ok(outcome(Answer::Refuses)),
+                    InitiateError::Expired { .. } if too_late => Ok(outcome(Answer::Refuses)),
                     _ if too_late => Err(Claim::TheRightError),
                     _ => Ok(outcome(Answer::Refuses)),
                 };

@@ -84,7 +84,7 @@ impl Node {
         let mut rng = DerivedRng::of(b"late");
         let begun = owner.initiate(bundle, b"late", InitiateOptions::unverified(TOO_LATE), &mut rng);
         match begun.map_err(InitiateError::from) {
-            Err(InitiateError::Expired) => {
+            Err(InitiateError::Expired { .. }) => {
                 done.refuse("bundle: expired");
                 Ok(())
             }

@@ -77,7 +77,7 @@ macro_rules! refusals {
     ($($error:ident { $($variant:ident => $word:literal,)+ })+) => {$(
         impl From<$error> for Refusal {
             fn from(error: $error) -> Self {
-                Self(match error { $($error::$variant => $word,)+ _ => "unknown" })
+                Self(match error { $($error::$variant { .. } => $word,)+ _ => "unknown" })
             }
         }
     )+};
