@@ -341,6 +341,8 @@ class Replay:
                 parsed = identity.Identity.from_bytes(data)
             case "bundle":
                 parsed = prekeys.Bundle.from_bytes(data)
+            case "publication":
+                parsed = prekeys.Publication.from_bytes(data)
             case "prekey":
                 signer = identity.Identity.from_bytes(bytes.fromhex(event["identity"]))
                 parsed = prekeys.Prekey.from_bytes(data, signer)

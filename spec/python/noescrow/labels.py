@@ -39,6 +39,7 @@ MAX_SKIPPED_KEYS = 2_000
 COVERED_LEN = 4_096
 """The bytes of the body's ciphertext that the header's seal covers."""
 MAX_SKIPPED_STEPS = 32
+MAX_PUBLISHED = 1_000
 MAX_PLAINTEXT_LEN = 2**30
 CODEWORDS = 65_536
 MAX_EPOCH = 2**32 - 2

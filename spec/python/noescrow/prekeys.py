@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""§5: prekeys and bundles."""
+"""§5: prekeys, bundles and publications."""
 
 from dataclasses import dataclass, replace
 
@@ -106,3 +106,29 @@ class Bundle:
         one_time = Prekey.read(reader, identity, ONE_TIME) if reader.flag() else None
         reader.finish()
         return cls(identity, signed, one_time)
+
+
+@dataclass(frozen=True)
+class Publication:
+    identity: Identity
+    signed: Prekey
+    one_time: list[Prekey]
+
+    def to_bytes(self) -> bytes:
+        one_time = b"".join(prekey.to_bytes() for prekey in self.one_time)
+        return self.identity.to_bytes() + self.signed.to_bytes() + u32(len(self.one_time)) + one_time
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Publication":
+        """PK-3."""
+        reader = Reader(data)
+        identity, signed, count = reader.take(IDENTITY_LEN), reader.take(PREKEY_LEN), reader.u32()
+        if count > labels.MAX_PUBLISHED:
+            raise errors.Refused
+        one_time = [reader.take(PREKEY_LEN) for _ in range(count)]
+        reader.finish()
+        owner = Identity.from_bytes(identity)
+        prekeys = [Prekey.read(Reader(signed), owner, SIGNED), *(Prekey.read(Reader(key), owner, ONE_TIME) for key in one_time)]
+        if len({prekey.id for prekey in prekeys}) < len(prekeys):
+            raise errors.Refused
+        return cls(owner, prekeys[0], prekeys[1:])

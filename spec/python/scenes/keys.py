@@ -18,7 +18,7 @@ def bad_dh_keys(genuine: bytes) -> list[tuple[str, bytes]]:
 
 
 def keys() -> Stage:
-    stage = Stage("keys", "Identities, prekeys and bundles: what is accepted, and what is refused for one flaw alone.")
+    stage = Stage("keys", "Identities, prekeys, bundles and publications: what is accepted, and what is refused for one flaw alone.")
     stage.device("Alice")
     bob = stage.device("Bob")
     seed, genuine = bob.signing_seed, bob.identity.to_bytes()
@@ -50,6 +50,7 @@ def keys() -> Stage:
         stage.parse("identity", key + genuine[32:64] + signature, R, f"ID-1: a signing key of order {order}")
     _prekeys(stage, seed, genuine)
     _bundles(stage, seed, genuine)
+    _publications(stage, seed, genuine)
     return stage
 
 
@@ -119,6 +120,38 @@ def _bundles(stage: Stage, seed: bytes, identity: bytes) -> None:
     own_signing = forge.identity(alice.signing_seed, primitives.dh_public(bytes([7]) * 32))
     own_prekey = forge.prekey(alice.signing_seed, signed, lambda description: description)
     stage.initiate("never", own_signing + own_prekey + b"\0", refused=R, why="HS-I3: one signing key")
+
+
+def _publications(stage: Stage, seed: bytes, identity: bytes) -> None:
+    signed = stage.device_of("Bob").bundle().signed.to_bytes()
+    keys = stage.publish("Bob", count=2, why="one-time prekeys of a publication")
+    count = lambda number: number.to_bytes(4, "big")
+    start = identity + signed
+    for number in (0, 1, 2):
+        stage.parse("publication", start + count(number) + b"".join(keys[:number]), why=f"PK-3: {number} one-time prekeys")
+    two = start + count(2) + b"".join(keys)
+
+    def refuse(why: str, data: bytes) -> None:
+        stage.parse("publication", data, R, why)
+
+    for cut in (two[:-1], two + b"\0", start + count(0) + b"\0", start + b"\0\0\0", b""):
+        refuse("PK-3.1: another length", cut)
+    for number, what in ((1, "one fewer than follow"), (3, "one more than follow"), (2**32 - 1, "the largest"), (1_001, "one more than MAX_PUBLISHED")):
+        refuse(f"PK-3.1: a count of {what}", start + count(number) + b"".join(keys))
+    refuse("PK-3.1: little-endian", start + (2).to_bytes(4, "little") + b"".join(keys))
+    refuse("PK-3.2: an identity that does not verify", forge.flipped(two, 127))
+    refuse("PK-3.2: a signed prekey that does not verify", forge.flipped(two, 1_780))
+    for at, place in ((1_810, "first"), (3_488, "last")):
+        refuse(f"PK-3.2: the {place} one-time prekey does not verify", forge.flipped(two, at + 1_650))
+        refuse(f"PK-3.2: id 0, of the {place} one-time prekey", forge.put(at, forge.prekey(seed, two[at : at + 1_678], forge.put(2, bytes(4))))(two))
+        refuse(f"PK-3.2: a signed prekey as the {place} one-time one", forge.put(at, forge.prekey(seed, signed, forge.put(2, b"\1\2\3\4")))(two))
+    refuse("PK-3.2: a one-time prekey as the signed one", identity + stage.publish("Bob")[0] + two[1_806:])
+    alices = stage.publish("Alice")[0]
+    refuse("PK-3.2: a prekey of another identity", forge.put(3_488, alices)(two))
+    refuse("PK-3.3: one prekey twice", start + count(2) + keys[0] * 2)
+    same_id = lambda prekey: forge.prekey(seed, prekey, forge.put(2, keys[0][2:6]))
+    refuse("PK-3.3: two one-time prekeys with one id", forge.put(3_488, same_id(keys[1]))(two))
+    refuse("PK-3.3: a one-time prekey with the signed one's id", forge.put(128, same_id(signed))(two))
 
 
 def _forged_bundles(stage: Stage, seed: bytes, identity: bytes, signed: bytes, one_time: bytes) -> None:

@@ -9,7 +9,7 @@ use super::stored;
 use noescrow::error::DecodeError;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::snapshot::Subject;
-use noescrow::{Bundle, Identity, Prekey, SafetyNumber, StorageKey};
+use noescrow::{Bundle, Identity, Prekey, Publication, SafetyNumber, StorageKey};
 
 impl<G: Source> Stage<G> {
     pub(super) fn store(&mut self, act: &mut Act<'_>) -> Result<Digests, String> {
@@ -111,6 +111,7 @@ impl<G: Source> Stage<G> {
                     })
                 }
                 "bundle" => Bundle::from_bytes(&anybody, &bytes).map(|bundle| bundle.to_bytes()),
+                "publication" => Publication::from_bytes(&anybody, &bytes).map(|publication| publication.to_bytes()),
                 _ => return Err(format!("nothing is parsed as {kind}")),
             };
         match parsed {
