@@ -22,6 +22,8 @@ const CLAIMS: &[(&str, &str)] = &[
     ("relay", "public_things"),
     // No secret can be copied: [`copies`] asserts it, and here such an assertion about a public type fails.
     ("copies", "public_things"),
+    // No secret is a key of a map or goes into a format: of a public type, such an assertion fails.
+    ("encoded", "public_things"),
     // No outcome of a step is available before it is saved, and no further step is taken before. Storage keys have names.
     ("durable", "saved"),
     // Other crates cannot declare values public; nothing is signed under a key that is not the signer's (attack A7).
@@ -31,7 +33,7 @@ const CLAIMS: &[(&str, &str)] = &[
 ];
 
 /// Crates that cases use.
-const CRATES: &[&str] = &["noescrow", "rand_chacha", "static_assertions"];
+const CRATES: &[&str] = &["noescrow", "rand_chacha", "serde", "static_assertions"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

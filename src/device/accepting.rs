@@ -12,8 +12,8 @@ use super::{Capacities, Device, HandshakeDigest, SignedPrekey, handshake_digest}
 use crate::error::{AcceptError, DecryptError};
 use crate::handshake;
 use crate::identity::Identity;
-use crate::prekeys::PrekeyId;
 use crate::payload::Opened;
+use crate::prekeys::PrekeyId;
 use crate::primitives::Primitives;
 #[cfg(feature = "alloc")]
 use crate::primitives::RustCrypto;

@@ -30,6 +30,35 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// Signs a server's challenge, 32 bytes (LG-1). Returns the Ed25519 signature, 64 bytes, which
     /// [`Identity::verify_login`] verifies.
     ///
+    /// ```
+    /// # #[cfg(feature = "alloc")]
+    /// # {
+    /// use noescrow::primitives::{Primitives, RustCrypto};
+    /// use noescrow::{Device, Identity, UnixSeconds};
+    /// use rand::Rng;
+    ///
+    /// # let now = UnixSeconds(1_800_000_000);
+    /// let device = Device::generate(now, &mut rand::rng());
+    ///
+    /// // The server knows the account's identity, and draws a nonce for this login, which it accepts once.
+    /// let identity: Identity = *device.identity();
+    /// let mut nonce = [0; 32];
+    /// rand::rng().fill_bytes(&mut nonce);
+    ///
+    /// // Both sides compute the challenge from the name of the server to which the device is connected. A server with
+    /// // another name cannot pass this login on.
+    /// let challenge = |server: &[u8]| RustCrypto.sha256(&[b"example.org login", server, &nonce]);
+    ///
+    /// // The device signs it.
+    /// let signature = device.sign_login(&challenge(b"chat.example.org"));
+    ///
+    /// // The server verifies it.
+    /// identity.verify_login(&RustCrypto, &challenge(b"chat.example.org"), &signature)?;
+    /// assert!(identity.verify_login(&RustCrypto, &challenge(b"evil.example"), &signature).is_err());
+    /// # }
+    /// # Ok::<(), noescrow::error::LoginError>(())
+    /// ```
+    ///
     /// # Security
     /// The label keeps the signature from being one of a prekey or a certificate, whatever the challenge (attack G24).
     /// The device should compute the challenge itself, as a hash of the server's name and of fresh random bytes from
@@ -48,7 +77,8 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
 }
 
 impl Identity {
-    /// Verifies the signature of this identity's device over a login challenge.
+    /// Verifies the signature of this identity's device over a login challenge: the server's side of
+    /// [`Device::sign_login`], which has an example.
     ///
     /// # Errors
     /// [`LoginError`] if the signature is not one of this identity over this challenge.

@@ -7,6 +7,8 @@
 //! every value that is held of an account (spec/leakage.md §5).
 //!
 //! ```
+//! use noescrow::Publication;
+//! use noescrow::primitives::RustCrypto;
 //! use noescrow::relay::{AccountName, Envelope, Order, Relay};
 //! # use noescrow::{AccessKey, Device, UnixSeconds};
 //! # use rand_chacha::rand_core::SeedableRng;
@@ -15,10 +17,13 @@
 //! let address = "192.0.2.7".parse().unwrap();
 //! let bob = AccountName::new("+14152222222")?;
 //! let mut relay = Relay::default();
-//! // Bob's device. Bob sends the access key to each correspondent; the server gets its hash.
+//! // Bob's device. Bob sends the access key to each correspondent; the server gets its hash, and the publication as bytes.
 //! let mut device = Device::generate(now, &mut rng);
 //! let access_key = AccessKey::generate(&mut rng);
-//! relay.open(&bob, device.publish(100, now, &mut rng)?, access_key.hash(), address, now)?;
+//! let upload = device.publish(100, now, &mut rng)?.to_bytes();
+//! // The server verifies every signature in it.
+//! let publication = Publication::from_bytes(&RustCrypto, &upload)?;
+//! relay.open(&bob, publication, access_key.hash(), address, now)?;
 //! // Somebody who wants to write to Bob.
 //! let bundle = relay.fetch(&bob, now)?;
 //! assert_eq!(relay.one_time_prekeys_left(&bob, now)?, 99);
