@@ -96,11 +96,16 @@ impl SqliteStore {
         messages::opened_at(&self.connection, &messages::message_id(message))
     }
 
-    /// Deletes a session with its inbox, its outbox and its message ids; or a device with all sessions of its identity.
-    /// Then [erases](Self::erase_deleted) them from the files. Returns whether there was anything to delete.
+    /// Deletes a session with its inbox, its outbox and its message ids; or a device with all sessions of its identity,
+    /// its messenger and the messenger's peers. Then [erases](Self::erase_deleted) them from the files. Returns whether
+    /// there was anything to delete.
+    ///
+    /// A messenger's peer and its sessions are forgotten with
+    /// [`Messenger::forget`](noescrow::messenger::Messenger::forget), and then [erased](Self::erase_deleted): the messenger's
+    /// own state names them, and without their rows it would not load.
     ///
     /// # Errors
-    /// [`Error`]. After [`Error::LogInUse`], or an error of SQLite in erasing, the rows are deleted, and copies may be
+    /// [`Error`]: [`Error::OfMessenger`] for a messenger or a peer, of which nothing is deleted. After [`Error::LogInUse`], or an error of SQLite in erasing, the rows are deleted, and copies may be
     /// in the files: call again.
     pub fn forget(&mut self, subject: &Subject) -> Result<bool, Error> {
         self.database.forget(&mut self.connection, subject)

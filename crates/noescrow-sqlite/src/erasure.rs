@@ -9,6 +9,7 @@
 use crate::database::Database;
 use crate::error::Error;
 use noescrow::durable::Subject;
+use noescrow::messenger::PeerId;
 use rusqlite::Connection;
 
 /// Where a table names the subject of a row.
@@ -22,6 +23,9 @@ const TABLES: [(&str, &str); 4] = [
 impl Database {
     /// Deletes everything of a session, or of a device and all sessions of its identity, and erases it from the files.
     pub(crate) fn forget(&mut self, connection: &mut Connection, subject: &Subject) -> Result<bool, Error> {
+        if subject.is_messenger() || PeerId::from_subject(subject).is_some() {
+            return Err(Error::OfMessenger);
+        }
         let bytes = subject.to_bytes();
         let transaction = self.begin(connection)?;
         let mark = self.check(&transaction)?;

@@ -39,6 +39,11 @@ pub enum Error {
     OpenedBefore,
     /// The file system does not support SQLite's write-ahead log.
     NoWriteAheadLog,
+    /// The subject to be forgotten is a messenger or one of its peers. Forget a peer with
+    /// [`Messenger::forget`](noescrow::messenger::Messenger::forget), whose step deletes the peer's sessions and messages
+    /// and takes it out of the messenger's own state; and everything of an account with the subject of its device.
+    /// Nothing has changed.
+    OfMessenger,
     /// A reader of the database kept the write-ahead log from being erased. Call again when it has ended.
     LogInUse,
     /// The thread of an asynchronous store has ended.
@@ -61,6 +66,9 @@ impl fmt::Display for Error {
             Self::Damaged(what) => write!(f, "the database is damaged: {what}"),
             Self::OpenedBefore => f.write_str("the message was opened before"),
             Self::NoWriteAheadLog => f.write_str("the file system does not support a write-ahead log"),
+            Self::OfMessenger => {
+                f.write_str("a messenger's peer is forgotten with `Messenger::forget`, a messenger with its device")
+            }
             Self::LogInUse => f.write_str("a reader keeps the write-ahead log"),
             Self::Closed => f.write_str("the thread of the database has ended"),
         }

@@ -4,6 +4,7 @@
 use super::*;
 
 const VERSION_1: &str = include_str!("../../tests/store/version_1.sql");
+const VERSION_2: &str = include_str!("../../tests/store/version_2.sql");
 const FIRST: &str = MIGRATIONS[0];
 
 fn fixture() -> Connection {
@@ -52,16 +53,23 @@ fn a_migration_that_fails_leaves_the_old_version() {
 }
 
 #[test]
-fn the_fixture_has_the_tables_that_version_1_makes() {
+fn each_fixture_has_the_tables_that_its_version_makes() {
     let tables = |connection: &Connection| -> Vec<(String, String)> {
         let sql = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name";
         let mut query = connection.prepare(sql).unwrap();
         query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
     };
-    let mut new = Connection::open_in_memory().unwrap();
-    migrate_with(&mut new, &[FIRST]).unwrap();
-    assert_eq!(tables(&fixture()), tables(&new));
-    // Control: another script makes others.
-    new.execute_batch("CREATE TABLE noescrow_other (value INTEGER)").unwrap();
-    assert_ne!(tables(&fixture()), tables(&new));
+    for (number, fixture) in [VERSION_1, VERSION_2].into_iter().enumerate() {
+        let old = Connection::open_in_memory().unwrap();
+        old.execute_batch(fixture).unwrap();
+        let mut new = Connection::open_in_memory().unwrap();
+        migrate_with(&mut new, &MIGRATIONS[..=number]).unwrap();
+        assert_eq!(version(&old).unwrap(), version(&new).unwrap());
+        assert_eq!(tables(&old), tables(&new));
+        // Control: another script makes others.
+        new.execute_batch("CREATE TABLE noescrow_other (value INTEGER)").unwrap();
+        assert_ne!(tables(&old), tables(&new));
+    }
+    // A release that changes the tables has a fixture of the version before.
+    assert_eq!(MIGRATIONS.len(), 2);
 }

@@ -1,26 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The fixture is a database of schema version 1, as text: a device, a session with skipped keys, and a message in each
-//! box. It stays when the schema changes.
+//! The fixtures are databases of each schema version, as text. They stay when the schema changes. Version 1: a device, a
+//! session with skipped keys, and a message in each box. Version 2: a messenger with a peer and a session, and a message
+//! in each box.
 
-use super::backend::Backend;
-use super::party::{NOW, database, load, rng, save, texts};
+use super::backend::{Backend, Blocking, run};
+use super::party::{NOW, database, key, load, rng, save, texts};
+use super::steps::{Party, greet, party_on};
+use noescrow::messenger::{Messenger, PeerId};
+use noescrow::{Device, Session, StorageKey};
 use noescrow_sqlite::rusqlite::Connection;
 use noescrow_sqlite::{Error, Options, SCHEMA_VERSION};
 use std::path::Path;
 
-both!(a_database_of_version_1_opens_and_is_used, a_database_of_a_later_version_is_refused_unchanged);
+both!(
+    a_database_of_version_1_opens_and_is_used,
+    a_messenger_of_version_2_opens_and_is_used,
+    a_database_of_a_later_version_is_refused_unchanged,
+);
 
 const VERSION_1: &str = include_str!("version_1.sql");
+const VERSION_2: &str = include_str!("version_2.sql");
 
-fn fixture(folder: &Path) -> std::path::PathBuf {
+fn fixture(sql: &str, folder: &Path) -> std::path::PathBuf {
     let path = database(folder);
-    Connection::open(&path).unwrap().execute_batch(VERSION_1).unwrap();
+    Connection::open(&path).unwrap().execute_batch(sql).unwrap();
     path
 }
 
 async fn a_database_of_version_1_opens_and_is_used<S: Backend>() {
     let folder = tempfile::tempdir().unwrap();
-    let path = fixture(folder.path());
+    let path = fixture(VERSION_1, folder.path());
     // It comes without its witness.
     let refused = S::open(&path, Options::new()).await.map(drop);
     assert!(matches!(refused, Err(Error::WitnessMissing)), "{refused:?}");
@@ -40,14 +49,44 @@ async fn a_database_of_version_1_opens_and_is_used<S: Backend>() {
     assert_eq!(store.outbox().await.unwrap().len(), 2);
     // Control: under another key nothing of it opens.
     let subject = bob.session.subject();
-    let other = noescrow::StorageKey::new([1; 32]);
-    let loaded = noescrow::durable::Durable::<noescrow::Session>::load_async(&mut store, &other, &subject, 0, &mut rng);
+    let other = StorageKey::new([1; 32]);
+    let loaded = noescrow::durable::Durable::<Session>::load_async(&mut store, &other, &subject, 0, &mut rng);
     assert!(loaded.await.is_err());
+}
+
+async fn a_messenger_of_version_2_opens_and_is_used<S: Backend>() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fixture(VERSION_2, folder.path());
+    let mut store = S::open(&path, Options::new().accept_restored_backup()).await.unwrap();
+    let subjects = store.subjects().await.unwrap();
+    let subject = subjects.iter().find(|subject| subject.is_messenger()).unwrap();
+    // Messenger, device, peer and session; a message in each box, with its peer.
+    assert_eq!(subjects.len(), 4);
+    let peer = subjects.iter().find_map(PeerId::from_subject).unwrap();
+    let (inbox, outbox) = (store.inbox().await.unwrap(), store.outbox().await.unwrap());
+    assert_eq!((inbox.len(), outbox.len(), &inbox[0].plaintext[..]), (1, 2, &b"answer"[..]));
+    assert!([inbox[0].peer, outbox[0].peer, outbox[1].peer].iter().all(|of| *of == Some(subject_of(&subjects, peer))));
+    let rng = &mut rng(6);
+    let mut alice = Messenger::load_async(&mut store, &key(), subject, 0, rng).await.unwrap();
+    let loaded = alice.route_to(&peer).unwrap().load_async(&mut store).await.unwrap();
+    let step = alice.seal(&peer, b"from version 2", loaded, NOW, rng).unwrap();
+    save(step, &mut store).await;
+    assert_eq!(store.outbox().await.unwrap().len(), 3);
+    // As after any backup.
+    let published = save(alice.restore_backup(NOW, rng).unwrap(), &mut store).await;
+    assert_eq!(published.identity, *alice.identity());
+    // Control: under another key nothing of it opens.
+    let other = StorageKey::new([1; 32]);
+    assert!(Messenger::load_async(&mut store, &other, subject, 0, rng).await.is_err());
+}
+
+fn subject_of(subjects: &[noescrow::durable::Subject], peer: PeerId) -> noescrow::durable::Subject {
+    *subjects.iter().find(|subject| PeerId::from_subject(subject) == Some(peer)).unwrap()
 }
 
 async fn a_database_of_a_later_version_is_refused_unchanged<S: Backend>() {
     let folder = tempfile::tempdir().unwrap();
-    let path = fixture(folder.path());
+    let path = fixture(VERSION_1, folder.path());
     // First it becomes one of this release's version.
     S::open(&path, Options::new().accept_restored_backup()).await.unwrap().close().await;
     let connection = Connection::open(&path).unwrap();
@@ -67,21 +106,37 @@ async fn a_database_of_a_later_version_is_refused_unchanged<S: Backend>() {
     save(failed.unsaved, &mut store).await;
 }
 
-/// Writes the fixture of the present version: `cargo test -p noescrow-sqlite --test store -- --ignored fixture`. Give
-/// it the name of that version, and keep the older ones.
+/// Writes the fixture of the present version: `cargo test -p noescrow-sqlite --test store -- --ignored fixture`. The
+/// older ones stay.
 #[test]
 #[ignore = "writes a file of the repository"]
 fn write_the_fixture() {
-    use super::backend::{Blocking, run};
+    let rng = &mut rng(5);
+    let [alice, bob] = [(); 2].map(|()| {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Options::new().clock(|| NOW).open(database(folder.path())).unwrap();
+        run(party_on(Blocking(store), folder, Device::generate(NOW, rng), rng))
+    });
+    let (mut alice, mut bob): (Party<Blocking>, Party<Blocking>) = (alice, bob);
+    run(async {
+        let of_alice = greet(&mut alice, &mut bob, b"hello", rng).await;
+        let loaded = bob.messenger.route_to(&of_alice).unwrap().load_async(&mut bob.store).await.unwrap();
+        let sealed = bob.messenger.seal(&of_alice, b"answer", loaded, NOW, rng).unwrap();
+        let answer = save(sealed, &mut bob.store).await.message;
+        let loaded = alice.messenger.route(&answer, NOW).unwrap().load_async(&mut alice.store).await.unwrap();
+        let of_bob = save(alice.messenger.open(&answer, loaded, NOW).unwrap(), &mut alice.store).await.peer;
+        let loaded = alice.messenger.route_to(&of_bob).unwrap().load_async(&mut alice.store).await.unwrap();
+        save(alice.messenger.seal(&of_bob, b"text", loaded, NOW, rng).unwrap(), &mut alice.store).await;
+    });
+    let sql = dump(&Connection::open(database(alice.folder.path())).unwrap());
+    let file = format!("{}/tests/store/version_{SCHEMA_VERSION}.sql", env!("CARGO_MANIFEST_DIR"));
+    std::fs::write(file, sql).unwrap();
+}
+
+/// The tables of a database and their rows as text.
+fn dump(connection: &Connection) -> String {
     use std::fmt::Write;
-    let folder = tempfile::tempdir().unwrap();
-    let store = Options::new().clock(|| NOW).open(database(folder.path())).unwrap();
-    let mut pair = run(super::party::pair_on(Blocking(store), folder));
-    let last = (0..3).map(|_| pair.seal_as_alice(b"text")).last().unwrap();
-    run(pair.receive(&last));
-    let _ = run(super::party::bundle(&mut pair.bob.device, &mut pair.store, &mut pair.rng));
-    let connection = Connection::open(pair.path()).unwrap();
-    let mut sql = String::from("-- A database of schema version 1. Written once; see schema.rs.\n");
+    let mut sql = format!("-- A database of schema version {SCHEMA_VERSION}. Written once; see schema.rs.\n");
     let mut tables = connection.prepare("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").unwrap();
     let tables = tables.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
     for (name, definition) in tables.map(Result::unwrap) {
@@ -100,5 +155,5 @@ fn write_the_fixture() {
             writeln!(sql, "INSERT INTO {name} VALUES ({});", row.unwrap().join(", ")).unwrap();
         }
     }
-    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/version_1.sql"), sql).unwrap();
+    sql
 }

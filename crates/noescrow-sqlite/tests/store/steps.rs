@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 both!(
     what_a_messenger_forgets_leaves_no_row_and_no_message,
+    the_store_forgets_no_peer_and_no_messenger_by_itself,
     the_mail_of_a_merged_peer_is_kept,
     a_step_and_its_message_survive_a_restart_together,
     the_outbox_has_the_same_bytes_until_they_are_acknowledged,
@@ -157,21 +158,25 @@ async fn debug_output_shows_no_plaintext_and_no_id<S: Backend>() {
 }
 
 /// A messenger in a database.
-struct Party<S> {
-    messenger: Messenger,
-    store: S,
-    _folder: TempDir,
+pub struct Party<S> {
+    pub messenger: Messenger,
+    pub store: S,
+    pub folder: TempDir,
 }
 
 async fn party<S: Backend>(rng: &mut ChaCha20Rng) -> Party<S> {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = S::open(&party::database(folder.path()), Options::new()).await.unwrap();
-    let messenger = save(Messenger::new(Device::generate(NOW, rng), &key(), rng), &mut store).await;
-    Party { messenger, store, _folder: folder }
+    let store = S::open(&party::database(folder.path()), Options::new()).await.unwrap();
+    party_on(store, folder, Device::generate(NOW, rng), rng).await
+}
+
+pub async fn party_on<S: Backend>(mut store: S, folder: TempDir, device: Device, rng: &mut ChaCha20Rng) -> Party<S> {
+    let messenger = save(Messenger::new(device, &key(), rng), &mut store).await;
+    Party { messenger, store, folder }
 }
 
 /// Sends a first message, and opens it.
-async fn greet<S: Backend>(from: &mut Party<S>, to: &mut Party<S>, text: &[u8], rng: &mut ChaCha20Rng) -> PeerId {
+pub async fn greet<S: Backend>(from: &mut Party<S>, to: &mut Party<S>, text: &[u8], rng: &mut ChaCha20Rng) -> PeerId {
     let published = save(to.messenger.maintain(NOW, &[], rng).unwrap(), &mut to.store).await;
     let one_time = published.one_time_prekeys.first().cloned();
     let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
@@ -197,6 +202,29 @@ async fn what_a_messenger_forgets_leaves_no_row_and_no_message<S: Backend>() {
     assert_eq!(bob.store.subjects().await.unwrap().len(), 2);
     assert!(bob.store.inbox().await.unwrap().is_empty());
     assert_eq!(bob.store.opened_at(&outbox[0].message).await, None);
+}
+
+async fn the_store_forgets_no_peer_and_no_messenger_by_itself<S: Backend>() {
+    let rng = &mut party::rng(5);
+    let (mut alice, mut bob) = (party::<S>(rng).await, party::<S>(rng).await);
+    let peer = greet(&mut alice, &mut bob, b"hello", rng).await;
+    let subjects = bob.store.subjects().await.unwrap();
+    let of_peer = *subjects.iter().find(|subject| PeerId::from_subject(subject) == Some(peer)).unwrap();
+    let generation = bob.store.generation().await;
+    for subject in [of_peer, bob.messenger.subject()] {
+        let refused = bob.store.forget(&subject).await.unwrap_err();
+        assert!(matches!(refused, Error::OfMessenger), "{refused:?}");
+        assert!(refused.to_string().contains("`Messenger::forget`"), "{refused}");
+    }
+    // Nothing has changed, and the messenger loads.
+    assert_eq!((bob.store.subjects().await.unwrap(), bob.store.generation().await), (subjects, generation));
+    let subject = bob.messenger.subject();
+    drop(Messenger::load_async(&mut bob.store, &key(), &subject, 0, rng).await.unwrap());
+    // Controls: the messenger forgets its peer, and the device's subject means everything of the account.
+    save(bob.messenger.forget(&peer, NOW).unwrap(), &mut bob.store).await;
+    let device = bob.store.subjects().await.unwrap().into_iter().find(|subject| subject.is_device()).unwrap();
+    assert!(bob.store.forget(&device).await.unwrap());
+    assert!(bob.store.subjects().await.unwrap().is_empty());
 }
 
 async fn the_mail_of_a_merged_peer_is_kept<S: Backend>() {
