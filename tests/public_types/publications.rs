@@ -109,6 +109,13 @@ fn two_prekeys_with_one_id_are_refused_as_the_relay_does() {
     let (bob, hash) = (AccountName::new("bob").unwrap(), AccessKey::from_bytes([7; 32]).hash());
     let opened = Relay::default().open(&bob, twice, hash, address, NOW);
     assert_eq!(opened, Err(RelayError::BadPublication));
+    // The signed prekey's id counts, too: from the same draws, another prekey of this identity has the id of a one-time one.
+    let rng = &mut rng(1);
+    let signed_prekey = Device::generate(NOW, rng).rotate(NOW, rng);
+    assert_eq!(signed_prekey.id(), publication.one_time_prekeys[0].id());
+    let same_id = Publication { signed_prekey, ..publication.clone() };
+    assert!(refused(&same_id.to_bytes()));
+    assert_eq!(Relay::default().open(&bob, same_id, hash, address, NOW), Err(RelayError::BadPublication));
     // Control.
     assert!(!refused(&publication.to_bytes()));
     assert_eq!(Relay::default().open(&bob, publication, hash, address, NOW), Ok(()));
