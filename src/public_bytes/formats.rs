@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Public types in the formats of serde.
+//! Encoded types in the formats of serde.
 
 use crate::access::AccessKeyHash;
 use crate::error::DecodeError;
@@ -15,7 +15,7 @@ use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 /// A public type that is parsed by itself.
-trait Public: for<'a> TryFrom<&'a [u8], Error = DecodeError> {
+trait Encoded: for<'a> TryFrom<&'a [u8], Error = DecodeError> {
     /// What it is, for the error of a format that has something else.
     const NAME: &'static str;
     /// Length in bytes of its longest encoding. A sequence is read no further.
@@ -27,7 +27,7 @@ const RESERVED: usize = 4_096;
 
 struct Bytes<T>(PhantomData<T>);
 
-impl<'de, T: Public> Visitor<'de> for Bytes<T> {
+impl<'de, T: Encoded> Visitor<'de> for Bytes<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,19 +53,21 @@ impl<'de, T: Public> Visitor<'de> for Bytes<T> {
 
 macro_rules! as_bytes {
     ($($name:ident, $text:literal, $max_len:expr;)+) => {$(
-        impl Public for $name {
+        impl Encoded for $name {
             const NAME: &'static str = $text;
             const MAX_LEN: usize = $max_len;
         }
 
-        /// As the bytes of `to_bytes`.
+        /// As a byte string, the bytes of `to_bytes`. A format without byte strings has its own form for them: JSON has an
+        /// array of numbers.
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_bytes(self.to_bytes().as_ref())
             }
         }
 
-        /// From a byte string or a sequence of bytes, with every check of parsing.
+        /// From a byte string or a sequence of numbers, with every check of `TryFrom<&[u8]>`: signatures are verified with
+        /// the default primitives. A false length allocates little, and what is too long is not read to its end.
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 // Some formats have a limit for bytes that are not owned.
@@ -85,8 +87,8 @@ as_bytes! {
     Subject, "a subject", SUBJECT_LEN;
 }
 
-/// As the bytes of `to_bytes`. There is no `Deserialize`: a prekey is verified under an identity. Read the bytes, and
-/// convert `(&identity, &bytes[..])`.
+/// As a byte string, the bytes of `to_bytes`. There is no `Deserialize`: a prekey is verified under an identity. Read the
+/// bytes, and convert `(&identity, &bytes[..])`.
 impl Serialize for Prekey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&self.to_bytes())
