@@ -101,12 +101,13 @@ impl SqliteStore {
     /// there was anything to delete.
     ///
     /// A messenger's peer and its sessions are forgotten with
-    /// [`Messenger::forget`](noescrow::messenger::Messenger::forget), and then [erased](Self::erase_deleted): the messenger's
-    /// own state names them, and without their rows it would not load.
+    /// [`Messenger::forget`](noescrow::messenger::Messenger::forget), and then [erased](Self::erase_deleted): the
+    /// messenger's own state names them, and without their rows it would not load.
     ///
     /// # Errors
-    /// [`Error`]: [`Error::OfMessenger`] for a messenger or a peer, of which nothing is deleted. After [`Error::LogInUse`], or an error of SQLite in erasing, the rows are deleted, and copies may be
-    /// in the files: call again.
+    /// [`Error`]: [`Error::OfMessenger`] for a messenger or a peer, of which nothing is deleted. After
+    /// [`Error::LogInUse`], or an error of SQLite in erasing, the rows are deleted, and copies may be in the files: call
+    /// again.
     pub fn forget(&mut self, subject: &Subject) -> Result<bool, Error> {
         self.database.forget(&mut self.connection, subject)
     }

@@ -40,8 +40,9 @@ pub enum Error {
     /// The file system does not support SQLite's write-ahead log.
     NoWriteAheadLog,
     /// The subject to be forgotten is a messenger or one of its peers. Forget a peer with
-    /// [`Messenger::forget`](noescrow::messenger::Messenger::forget), whose step deletes the peer's sessions and messages
-    /// and takes it out of the messenger's own state; and everything of an account with the subject of its device.
+    /// [`Messenger::forget`](noescrow::messenger::Messenger::forget), whose step deletes the peer's sessions and
+    /// messages and takes it out of the messenger's own state; and everything of an account with the subject of its
+    /// device.
     /// Nothing has changed.
     OfMessenger,
     /// A reader of the database kept the write-ahead log from being erased. Call again when it has ended.

@@ -100,10 +100,10 @@ impl Options {
     /// unreadable, and makes it the newest. Use it once, after one of these errors, and never by default.
     ///
     /// # Security
-    /// The states in the database were used before. A session that continues from such a state can seal two messages from
-    /// one state, of which the peer opens one, and has keys that were deleted. Before anything is sent or opened, replace
-    /// sessions and prekeys, and keep the identity: with a messenger, load it with 0 as the newest generation, and call
-    /// [`Messenger::restore_backup`](noescrow::messenger::Messenger::restore_backup), which does all of it.
+    /// The states in the database were used before. A session that continues from such a state can seal two messages
+    /// from one state, of which the peer opens one, and has keys that were deleted. Before anything is sent or opened,
+    /// replace sessions and prekeys, and keep the identity: with a messenger, load it with 0 as the newest generation,
+    /// and call [`Messenger::restore_backup`](noescrow::messenger::Messenger::restore_backup), which does all of it.
     pub const fn accept_restored_backup(mut self) -> Self {
         self.accept_restored_backup = true;
         self

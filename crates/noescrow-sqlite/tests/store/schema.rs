@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The fixtures are databases of each schema version, as text. They stay when the schema changes. Version 1: a device, a
-//! session with skipped keys, and a message in each box. Version 2: a messenger with a peer and a session, and a message
-//! in each box.
+//! The fixtures are databases of each schema version, as text. They stay when the schema changes. Version 1: a device,
+//! a session with skipped keys, and a message in each box. Version 2: a messenger with a peer and a session, and
+//! messages in both boxes.
 
 use super::backend::{Backend, Blocking, run};
 use super::party::{NOW, database, key, load, rng, save, texts};
