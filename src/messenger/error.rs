@@ -58,9 +58,11 @@ pub struct Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The same message was opened before.
+    /// The same message was opened before, or this is a damaged copy of one that was: then its author is authentic, and
+    /// whoever has delivered it has changed it.
     AlreadyOpened,
-    /// The header is authentic, and the message's key is gone: it comes too late, after messages that replaced it.
+    /// The header is authentic, and the message's key is gone: it comes too late, after messages that replaced it. Or it
+    /// was opened so long ago that the [log](super::policy::IDS_KEPT) has forgotten it.
     TooLate,
     /// The header is authentic, and its number was used by another message: the author has sealed twice from one state,
     /// because it was restored or copied.

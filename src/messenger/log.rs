@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Log`]: which messages of a peer were opened, to tell a duplicate from one that comes too late, and a duplicate from
-//! another message of the same number.
+//! [`Log`]: which messages of a peer were opened, to tell a duplicate from one that comes too late, and a damaged copy
+//! from another message of the same number.
 
 use crate::durable::MESSAGE_ID_LEN;
 use crate::error::DecodeError;
 use crate::snapshot::{Content, Part, RowName};
 use crate::time::UnixSeconds;
-use crate::wire::{ROUTING_TAG_LEN, Reader};
+use crate::wire::{COMMITMENT_MARK_LEN, ROUTING_TAG_LEN, Reader, commitment_mark, routing_tag};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -14,16 +14,51 @@ use core::time::Duration;
 /// Time for which the id of a message is kept after a later one of its page was opened: 30 days, in which a server that
 /// follows the relay's rules has delivered a message or dropped it.
 pub const IDS_KEPT: Duration = Duration::from_secs(30 * 86_400);
-/// Maximum number of ids that are kept of one peer, the newest, so that a peer's flood stays within 100 KiB.
+/// Maximum number of ids that are kept of one peer, the newest, so that a peer's flood stays within 130 KiB.
 pub const IDS_KEPT_OF_A_PEER: usize = PAGES * IDS_OF_A_PAGE;
-/// Number of ids in a row, which each message writes anew: 776 bytes.
+/// Number of ids in a row, which each message writes anew: 1,032 bytes.
 const IDS_OF_A_PAGE: usize = 32;
 const PAGES: usize = 128;
 const TIME_LEN: usize = 8;
-const ENTRY_LEN: usize = MESSAGE_ID_LEN + ROUTING_TAG_LEN;
+const ENTRY_LEN: usize = MESSAGE_ID_LEN + MARK_LEN;
+const MARK_LEN: usize = ROUTING_TAG_LEN + COMMITMENT_MARK_LEN;
 
 pub(super) type MessageId = [u8; MESSAGE_ID_LEN];
 pub(super) type Tag = [u8; ROUTING_TAG_LEN];
+
+/// What identifies an authentic header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The routing tag, which stands for the session, the chain and the number.
+    tag: Tag,
+    /// The first bytes of the commitment, which depend on the salt's random bytes: they differ between two messages that
+    /// were sealed with one number.
+    commitment: [u8; COMMITMENT_MARK_LEN],
+}
+
+/// What the log knows of a message whose header is authentic and whose number was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Used {
+    /// Nothing is known of its number.
+    Unknown,
+    /// This message was opened. Its bytes differ now, so it was damaged where the header does not cover it.
+    Same,
+    /// Another message of this number was opened.
+    Another,
+}
+
+impl Mark {
+    /// Returns the mark of a message, of zeros if it is too short for a header.
+    pub(super) fn of(message: &[u8]) -> Self {
+        let marks = routing_tag(message).zip(commitment_mark(message));
+        marks.map(|(tag, commitment)| Self { tag, commitment }).unwrap_or_default()
+    }
+
+    fn read(bytes: &[u8; MARK_LEN]) -> Self {
+        let (tag, commitment) = (bytes.first_chunk(), bytes.last_chunk());
+        Self { tag: tag.copied().unwrap_or_default(), commitment: commitment.copied().unwrap_or_default() }
+    }
+}
 
 /// The ids of opened messages, oldest first.
 #[derive(Default)]
@@ -38,15 +73,14 @@ struct Page {
 }
 
 impl Log {
-    /// Enters an opened message with its routing tag, which stands for its number, and returns the ids that are forgotten
-    /// for it.
-    pub(super) fn enter(&mut self, id: &MessageId, tag: &Tag, now: UnixSeconds) -> Vec<MessageId> {
+    /// Enters an opened message with its mark, and returns the ids that are forgotten for it.
+    pub(super) fn enter(&mut self, id: &MessageId, mark: &Mark, now: UnixSeconds) -> Vec<MessageId> {
         match self.pages.back_mut() {
-            Some(page) if page.entries().len() < IDS_OF_A_PAGE => page.enter(id, tag, now),
+            Some(page) if page.entries().len() < IDS_OF_A_PAGE => page.enter(id, mark, now),
             last => {
                 let number = last.map_or(0, |page| page.number.saturating_add(1));
                 let mut page = Page { number, bytes: alloc::vec![0; TIME_LEN] };
-                page.enter(id, tag, now);
+                page.enter(id, mark, now);
                 self.pages.push_back(page);
             }
         }
@@ -58,10 +92,8 @@ impl Log {
         let mut forgotten = Vec::new();
         for page in &other.pages {
             for entry in page.entries() {
-                if let Some((id, tag)) =
-                    entry.split_first_chunk().and_then(|(id, rest)| Some((id, rest.first_chunk()?)))
-                {
-                    forgotten.extend(self.enter(id, tag, page.newest()));
+                if let Some((id, mark)) = entry.first_chunk().zip(entry.last_chunk()) {
+                    forgotten.extend(self.enter(id, &Mark::read(mark), page.newest()));
                 }
             }
         }
@@ -84,10 +116,15 @@ impl Log {
         self.pages.iter().flat_map(Page::ids)
     }
 
-    /// Returns whether a message with this routing tag was opened.
-    pub(super) fn has_number(&self, tag: &Tag) -> bool {
-        let mut entries = self.pages.iter().flat_map(Page::entries);
-        entries.any(|entry| entry.last_chunk() == Some(tag))
+    /// Returns what was opened with the number of a message that has this mark.
+    pub(super) fn used(&self, mark: &Mark) -> Used {
+        let entries = self.pages.iter().flat_map(Page::entries);
+        let marks = entries.filter_map(|entry| entry.last_chunk().map(Mark::read));
+        marks.filter(|entered| entered.tag == mark.tag).fold(Used::Unknown, |used, entered| match used {
+            Used::Same => Used::Same,
+            _ if entered == *mark => Used::Same,
+            _ => Used::Another,
+        })
     }
 
     pub(super) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
@@ -121,12 +158,13 @@ impl Log {
 }
 
 impl Page {
-    fn enter(&mut self, id: &MessageId, tag: &Tag, now: UnixSeconds) {
+    fn enter(&mut self, id: &MessageId, mark: &Mark, now: UnixSeconds) {
         if let Some(newest) = self.bytes.first_chunk_mut() {
             *newest = now.0.to_be_bytes();
         }
         self.bytes.extend_from_slice(id);
-        self.bytes.extend_from_slice(tag);
+        self.bytes.extend_from_slice(&mark.tag);
+        self.bytes.extend_from_slice(&mark.commitment);
     }
 
     fn newest(&self) -> UnixSeconds {
@@ -153,11 +191,15 @@ mod tests {
         id
     }
 
+    fn mark(byte: u8) -> Mark {
+        Mark { tag: [byte; 8], commitment: [byte; 8] }
+    }
+
     #[test]
     fn ids_are_kept_for_thirty_days_and_within_the_bound() {
         let (mut log, start) = (Log::default(), UnixSeconds(1_800_000_000));
         let more = IDS_KEPT_OF_A_PEER + 40;
-        let forgotten: usize = (0..more).map(|number| log.enter(&id(number), &[7; 8], start).len()).sum();
+        let forgotten: usize = (0..more).map(|number| log.enter(&id(number), &mark(7), start).len()).sum();
         assert_eq!((log.ids().count(), forgotten), (IDS_KEPT_OF_A_PEER - 24, 64));
         assert!(!log.ids().any(|kept| kept == id(63)) && log.ids().any(|kept| kept == id(64)));
         let day = |days: u64| UnixSeconds(start.0 + days * 86_400);
@@ -170,14 +212,16 @@ mod tests {
     fn a_stored_log_loads_as_it_was() {
         let mut log = Log::default();
         for number in 0..70 {
-            let _ = log.enter(&id(number), &[u8::try_from(number).unwrap(); 8], UnixSeconds(9));
+            let _ = log.enter(&id(number), &mark(u8::try_from(number).unwrap()), UnixSeconds(9));
         }
         let mut bytes = alloc::vec![0; 70 * ENTRY_LEN + 3 * 8 + 3 * 9];
         let mut writer = Writer::new(&mut bytes);
         log.parts().for_each(|part| part.store(&mut writer).unwrap());
         let loaded = Log::load(&mut Reader::new(&bytes)).unwrap();
         assert!(loaded.ids().eq(log.ids()));
-        assert!(loaded.has_number(&[69; 8]) && !loaded.has_number(&[70; 8]));
+        assert_eq!((loaded.used(&mark(69)), loaded.used(&mark(70))), (Used::Same, Used::Unknown));
+        let other = Mark { commitment: [1; 8], ..mark(69) };
+        assert_eq!(loaded.used(&other), Used::Another);
         // Control: a page that is missing is found.
         assert!(Log::load(&mut Reader::new(&bytes[..32 * ENTRY_LEN + 8 + 9 + 5])).is_err());
     }

@@ -3,7 +3,7 @@
 
 use super::error::{NewSession, OpenError, Refusal, Refused};
 use super::index::SessionAt;
-use super::log::MessageId;
+use super::log::{Mark, MessageId, Used};
 use super::prefix::{Kind, PREFIX_LEN, Prefix};
 use super::receipts::Receipt;
 use super::record::{PeerRecord, SessionRecord, State};
@@ -17,7 +17,6 @@ use crate::primitives::Primitives;
 use crate::session::{Session, opening_id, split_body};
 use crate::snapshot::{self, PEER_ID_LEN, PEER_ROW, Place, Revision, RowName, SealingKeys};
 use crate::time::UnixSeconds;
-use crate::wire::routing_tag;
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
@@ -153,14 +152,18 @@ impl<P: Primitives> Messenger<P> {
         let Some((peer, session)) = found else { return Err(OpenError::RouteAgain) };
         let subject = self.subject().of_session(at.session);
         let mut loaded = self.restore_session(&subject, rows, session.generation).map_err(OpenError::Stored)?;
-        let tag = routing_tag(message).unwrap_or_default();
+        let mark = Mark::of(message);
         let opened = open_body(&mut loaded.inner, message, |identity| {
             associated_data(&Author { peer: Some(at.peer), name: &peer.name, identity })
         });
         let (prefix, number, plaintext) = match opened {
             Ok(opened) => opened,
             Err(Failed::Header(DecryptError::KeyGone)) => {
-                let reason = if peer.log.has_number(&tag) { Refusal::ForkSuspected } else { Refusal::TooLate };
+                let reason = match peer.log.used(&mark) {
+                    Used::Same => Refusal::AlreadyOpened,
+                    Used::Another => Refusal::ForkSuspected,
+                    Used::Unknown => Refusal::TooLate,
+                };
                 return Err(self.refuse(reason, id, Some(at.peer)));
             }
             Err(Failed::Header(DecryptError::TooManySkipped)) => {
@@ -175,7 +178,7 @@ impl<P: Primitives> Messenger<P> {
             Err(_) => return Err(self.refuse(Refusal::Malformed, id, Some(at.peer))),
         };
         let on = On { at, control, is_new_session: false, is_new_identity: false };
-        Ok(self.opened(on, loaded, (id, tag), (prefix, number, plaintext), Step::default(), reading))
+        Ok(self.opened(on, loaded, (id, mark), (prefix, number, plaintext), Step::default(), reading))
     }
 
     /// Opens a message as the first of a new session.
@@ -253,9 +256,8 @@ impl<P: Primitives> Messenger<P> {
             peer.sessions.push(SessionRecord::new(&session, prefix.epoch, false, state, now));
         }
         let loaded = Durable { inner: session, ledger };
-        let tag = routing_tag(message).unwrap_or_default();
         let on = On { at, control: None, is_new_session: true, is_new_identity: author.is_none() };
-        Ok(self.opened(on, loaded, (id, tag), (prefix, number, plaintext), step, reading))
+        Ok(self.opened(on, loaded, (id, Mark::of(message)), (prefix, number, plaintext), step, reading))
     }
 
     /// Takes note of an opened message, and hands it out to be saved.
@@ -263,7 +265,7 @@ impl<P: Primitives> Messenger<P> {
         &mut self,
         On { at, control, is_new_session, is_new_identity }: On,
         mut session: Durable<Session<P>>,
-        (message_id, tag): (MessageId, [u8; 8]),
+        (message_id, mark): (MessageId, Mark),
         (prefix, number, mut plaintext): OpenedBody,
         mut step: Step,
         reading: UnixSeconds,
@@ -297,7 +299,7 @@ impl<P: Primitives> Messenger<P> {
             let author = session.inner.remote_identity().map(Identity::keys);
             is_former_identity = peer.identity.as_ref().map(Identity::keys) != author;
             peer.note_opened(&at.session, prefix.heard, now);
-            let forgotten = peer.log.enter(&message_id, &tag, now);
+            let forgotten = peer.log.enter(&message_id, &mark, now);
             self.index.forget(forgotten);
             self.index.enter_message(message_id);
         }

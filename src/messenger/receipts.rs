@@ -31,8 +31,11 @@ pub struct Receipt {
 }
 
 impl Refused {
-    /// Whether [`Messenger::seal_receipt`] can tell the author about this refusal: it is a fact that only the author's
-    /// message can have caused.
+    /// Whether [`Messenger::seal_receipt`] can tell the author about this refusal: it is about a message whose header the
+    /// author has written. The server has a part in it: it can damage a body after the
+    /// first 4,096 bytes ([`Body`](Refusal::Body)), deliver a message late, or a damaged copy of one that the log has
+    /// forgotten ([`TooLate`](Refusal::TooLate)), and withhold those before it
+    /// ([`TooManySkipped`](Refusal::TooManySkipped)).
     #[must_use]
     pub const fn is_reportable(&self) -> bool {
         self.author.is_some() && code(self.reason).is_some()

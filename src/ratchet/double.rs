@@ -229,15 +229,19 @@ impl<S: SkippedKeyStore> DoubleRatchet<S> {
         current.into_iter().chain([&self.next_receiving_header_key]).chain(retired)
     }
 
-    /// RT-1: calls `each` with the routing tags of the messages that may arrive next: of HKr and NHKr the next
-    /// [`TAGS_AHEAD`] numbers, and those of all messages whose keys are kept.
+    /// RT-1: calls `each` with the routing tags of the messages that may arrive: first those to come, of HKr and NHKr the
+    /// next [`TAGS_AHEAD`] numbers, then those of all messages whose keys are kept. A caller that keeps the first
+    /// 2 · [`TAGS_AHEAD`] therefore has all that are to come, however many keys are kept.
     pub(crate) fn routing_tags<P: Primitives>(&self, primitives: &P, each: &mut impl FnMut([u8; ROUTING_TAG_LEN])) {
         let kept = |step| self.skipped.keys.entries().iter().filter(move |key| key.chain == step).map(|key| key.number);
         if let Some(chain) = &self.receiving {
             let next = chain.number..chain.number.saturating_add(TAGS_AHEAD);
-            chain.header_key.routing_tags(primitives, next.chain(kept(self.step)), &mut *each);
+            chain.header_key.routing_tags(primitives, next, &mut *each);
         }
         self.next_receiving_header_key.routing_tags(primitives, 0..TAGS_AHEAD, &mut *each);
+        if let Some(chain) = &self.receiving {
+            chain.header_key.routing_tags(primitives, kept(self.step), &mut *each);
+        }
         for chain in self.skipped.chains() {
             chain.header_key.routing_tags(primitives, kept(chain.step), &mut *each);
         }

@@ -92,6 +92,51 @@ fn another_message_of_a_used_number_shows_a_fork() {
 }
 
 #[test]
+fn a_damaged_copy_of_an_opened_message_shows_no_fork() {
+    let [mut alice, mut bob] = friends();
+    let peer = bob.peer(&alice);
+    let message = alice.send(&mut bob, &[7; 6_000]);
+    bob.open(&message.message).unwrap();
+    for is_restarted in [false, true] {
+        let mut damaged = message.message.clone();
+        // After the bytes that the header covers.
+        let last = damaged.len() - 1 - usize::from(is_restarted);
+        damaged[last] ^= 1;
+        let Err(OpenError::Refused(refused)) = bob.open(&damaged) else { panic!("opened") };
+        assert_eq!((refused.reason, refused.author), (Refusal::AlreadyOpened, Some(peer)));
+        assert!(!refused.is_reportable());
+        assert_eq!(bob.messenger.needs_bundle(&peer, bob.now), Ok(None));
+        bob.maintain();
+        bob.restart();
+    }
+    // Control: one that was not opened is refused for its body, and opens after that.
+    let next = alice.send(&mut bob, &[8; 6_000]);
+    let mut damaged = next.message.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    assert_eq!(bob.refusal(&damaged), Refusal::Body);
+    assert_eq!(bob.open(&next.message).unwrap().payload, [8; 6_000]);
+}
+
+#[test]
+fn many_kept_keys_leave_room_for_the_next_chains_tags() {
+    let [mut alice, mut bob] = friends();
+    let late: Vec<_> = (0..200).map(|_| alice.send(&mut bob, b"late")).collect();
+    let after = alice.send(&mut bob, b"after");
+    bob.open(&after.message).unwrap();
+    let reply = bob.send(&mut alice, b"reply");
+    alice.open(&reply.message).unwrap();
+    let chain: Vec<_> = (0..8).map(|_| alice.send(&mut bob, b"next chain")).collect();
+    (0..SWEEPS_A_MINUTE).for_each(|number| _ = bob.open(&junk(number)));
+    assert!(matches!(bob.open(&junk(99)), Err(OpenError::Deferred { .. })), "no sweep is left");
+    for message in chain.iter().rev() {
+        assert_eq!(bob.open(&message.message).unwrap().payload, b"next chain");
+    }
+    // Control: of the late ones, not all tags are kept, and the others wait for a sweep.
+    assert!(matches!(bob.open(&late[199].message), Err(OpenError::Deferred { .. })));
+    assert_eq!(bob.open(&late[0].message).unwrap().payload, b"late");
+}
+
+#[test]
 fn a_body_that_does_not_open_names_its_author() {
     let [mut alice, mut bob] = friends();
     let peer = alice.peer(&bob);
