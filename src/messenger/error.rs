@@ -74,8 +74,6 @@ pub enum Refusal {
     Body,
     /// The message is authentic, and is none of this layer: the author does not use it, or a later version of it.
     Malformed,
-    /// The author is authentic, and its session claims an epoch beyond [`EPOCH_JUMP`](super::policy::EPOCH_JUMP).
-    Epoch,
     /// The session's post-quantum ratchet has failed.
     Abandoned,
     /// A first message of a session that has ended.
@@ -102,14 +100,13 @@ pub enum Remedy {
 
 impl Refusal {
     /// Every reason, in the order of [`Counters`](super::Counters).
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 11] = [
         Self::AlreadyOpened,
         Self::TooLate,
         Self::ForkSuspected,
         Self::TooManySkipped,
         Self::Body,
         Self::Malformed,
-        Self::Epoch,
         Self::Abandoned,
         Self::SessionEnded,
         Self::PrekeyGone,
@@ -123,12 +120,9 @@ impl Refusal {
         match self {
             Self::TooLate | Self::Body | Self::SessionEnded => Remedy::AskAgain,
             Self::ForkSuspected | Self::TooManySkipped | Self::Abandoned => Remedy::NewSession,
-            Self::AlreadyOpened
-            | Self::Malformed
-            | Self::Epoch
-            | Self::PrekeyGone
-            | Self::NoSuchSession
-            | Self::Damaged => Remedy::Ignore,
+            Self::AlreadyOpened | Self::Malformed | Self::PrekeyGone | Self::NoSuchSession | Self::Damaged => {
+                Remedy::Ignore
+            }
         }
     }
 
@@ -140,7 +134,6 @@ impl Refusal {
             Self::TooManySkipped => "too many messages before it are missing",
             Self::Body => "body refused",
             Self::Malformed => "not of this layer",
-            Self::Epoch => "epoch out of bounds",
             Self::Abandoned => "session over",
             Self::SessionEnded => "session ended",
             Self::PrekeyGone => "prekey gone",

@@ -164,18 +164,18 @@ impl<P: Primitives> Messenger<P> {
                     Used::Another => Refusal::ForkSuspected,
                     Used::Unknown => Refusal::TooLate,
                 };
-                return Err(self.refuse(reason, id, Some(at.peer)));
+                return Err(self.refuse_on(at, reason, id));
             }
             Err(Failed::Header(DecryptError::TooManySkipped)) => {
-                return Err(self.refuse(Refusal::TooManySkipped, id, Some(at.peer)));
+                return Err(self.refuse_on(at, Refusal::TooManySkipped, id));
             }
             Err(Failed::Header(DecryptError::Refused)) => return Err(self.refuse(Refusal::Damaged, id, None)),
             Err(Failed::Header(DecryptError::Abandoned)) => return Err(self.refuse(Refusal::Abandoned, id, None)),
-            Err(Failed::Body(reason)) => return Err(self.refuse(reason, id, Some(at.peer))),
+            Err(Failed::Body(reason)) => return Err(self.refuse_on(at, reason, id)),
         };
         let control = match control_of(&prefix, &plaintext) {
             Ok(control) => control,
-            Err(_) => return Err(self.refuse(Refusal::Malformed, id, Some(at.peer))),
+            Err(_) => return Err(self.refuse_on(at, Refusal::Malformed, id)),
         };
         let on = On { at, control, is_new_session: false, is_new_identity: false };
         Ok(self.opened(on, loaded, (id, mark), (prefix, number, plaintext), Step::default(), reading))
@@ -227,7 +227,7 @@ impl<P: Primitives> Messenger<P> {
                     &stranger
                 }
             };
-            let state = record.state_of_accepted(prefix.epoch).ok_or(Refusal::Epoch)?;
+            let state = record.state_of_accepted(prefix.epoch);
             let state = if self.core.inner.uses_old_prekey(message) { State::Probation } else { state };
             Ok((prefix, number, plaintext, state))
         });
@@ -249,7 +249,7 @@ impl<P: Primitives> Messenger<P> {
         let at = SessionAt { peer, session: session.id() };
         if let Some(peer) = self.peers.get_mut(&peer).map(|peer| &mut peer.inner) {
             peer.handshakes.enter(now);
-            peer.highest_epoch = peer.highest_epoch.max(prefix.epoch);
+            peer.note_accepted(prefix.epoch);
             if state == State::Live && prefix.epoch > peer.heard.epoch {
                 peer.recovery = None;
             }
@@ -283,16 +283,18 @@ impl<P: Primitives> Messenger<P> {
                 self.index.remove_session(record);
                 record.observe(&session.inner, session.ledger.generation());
                 let is_abandoned = session.inner.is_abandoned();
+                // One that nothing is sent on is replaced by nothing.
+                let needs_session = is_abandoned && record.state != State::ReceiveOnly;
                 if is_abandoned {
                     record.state = State::ReceiveOnly;
                 }
                 self.index.enter_session(at.peer, record);
-                if is_abandoned {
+                if needs_session {
                     peer.recovery = Some(NewSession::Abandoned);
                 }
             }
             ends_probation = peer.note_answer(&session.inner, prefix.epoch);
-            peer.note_probe(&at.session, &prefix, now);
+            peer.note_probe(&at.session, &prefix);
             let state = peer.session(&at.session).map(|session| session.state);
             is_on_probation = state == Some(State::Probation);
             is_receive_only = state == Some(State::ReceiveOnly);
@@ -327,7 +329,8 @@ impl<P: Primitives> Messenger<P> {
             is_former_identity,
             is_receive_only,
             ends_probation,
-            should_answer: prefix.kind == Kind::Probe || session.inner.should_answer(),
+            // On a receive-only session nothing can be answered.
+            should_answer: !is_receive_only && (prefix.kind == Kind::Probe || session.inner.should_answer()),
         };
         self.hand_out(outcome, step, reading).with_plaintext(|opened, payload| opened.payload = payload)
     }
@@ -353,8 +356,14 @@ impl<P: Primitives> Messenger<P> {
     /// Counts a refusal.
     pub(super) fn refuse(&mut self, reason: Refusal, message_id: MessageId, author: Option<PeerId>) -> OpenError {
         self.core.inner.counters.count(reason);
-        self.note_refusal(reason, author);
         OpenError::Refused(Refused { reason, message_id, author })
+    }
+
+    /// Counts the refusal of a message whose header is authentic on the session `at`, and takes note if only a new session
+    /// remedies it.
+    fn refuse_on(&mut self, at: SessionAt, reason: Refusal, message_id: MessageId) -> OpenError {
+        self.note_refusal(reason, at);
+        self.refuse(reason, message_id, Some(at.peer))
     }
 }
 

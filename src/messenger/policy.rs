@@ -23,8 +23,13 @@ pub const HANDSHAKES_AN_HOUR: usize = 4;
 /// of the one that was silent longest.
 pub const STRANGERS: usize = 256;
 /// Number by which the epoch of a peer's new session may exceed the highest one known with it. A peer that skips more
-/// would use up the epochs; one that has a state of a year more than we do skips at most 1,461.
+/// would use up the epochs; one that has a state of a year more than we do skips at most 1,461. A session of a higher
+/// epoch is on probation.
 pub const EPOCH_JUMP: u32 = 1 << 16;
+/// Number by which the epoch that a probe proposes may exceed the highest one known with the peer. A thief of a session's
+/// state can probe, so it is less than [`EPOCH_JUMP`]: 16 sessions have to be stolen before the peer puts the next one on
+/// probation. It is more than what two years of demanded sessions skip, 2,922.
+pub const PROBE_JUMP: u32 = 1 << 12;
 /// Time without anything from a peer, since a message was sent to it, after which the next message begins a new session:
 /// one of the two may have been restored from an older state.
 pub const SILENCE: Duration = Duration::from_secs(7 * DAY);

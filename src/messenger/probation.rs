@@ -55,7 +55,8 @@ impl<P: Primitives> Messenger<P> {
             return Err(SealError::TooSoon { until: now.saturating_add(next.saturating_since(time)) });
         }
         // The answer to an earlier probe is one to this, too.
-        let epoch = session.probe.map_or(record.next_epoch(), |probe| probe.epoch);
+        // If the session's epoch is beyond the bound, the peer keeps it.
+        let epoch = session.probe.map_or(record.next_epoch().max(session.epoch), |probe| probe.epoch);
         let prefix = Prefix { kind: Kind::Probe, epoch, heard: record.heard };
         self.seal_on(at, prefix, Payload::default(), loaded, now, rng)
     }
@@ -88,17 +89,16 @@ impl<P: Primitives> PeerRecord<P> {
     }
 
     /// Takes note of what a message that is opened on the session `id` proposes, if it is a probe. The epoch is adopted if
-    /// this side has begun the session, nothing but probes was opened on it, and it is the one on which this side sends. So
-    /// a probe moves a sender to no other session than its own newest one.
-    pub(super) fn note_probe(&mut self, id: &[u8; 32], prefix: &Prefix, now: UnixSeconds) {
-        let is_sending = self.sending().is_some_and(|session| session.id == *id);
-        let limit = self.highest_epoch.saturating_add(super::policy::EPOCH_JUMP);
-        let Some(session) = self.session_mut(id).filter(|session| session.state == State::Live) else { return };
-        let is_probed_only = session.is_unanswered() || session.probe.is_some();
-        session.probe = None;
-        if prefix.kind == Kind::Probe && is_sending && is_probed_only && prefix.epoch <= limit {
+    /// this side has begun the session, nothing was opened on it, it is the one on which this side sends, and the epoch is
+    /// within [`PROBE_JUMP`](super::policy::PROBE_JUMP). So a probe moves a sender to no other session than its own newest
+    /// one, and a session's epoch is raised once. Later probes of the same prober propose the same.
+    pub(super) fn note_probe(&mut self, id: &[u8; 32], prefix: &Prefix) {
+        let limit = self.highest_epoch.saturating_add(super::policy::PROBE_JUMP);
+        let is_adopted = prefix.kind == Kind::Probe
+            && prefix.epoch <= limit
+            && self.sending().is_some_and(|session| session.id == *id && session.is_unanswered());
+        if let Some(session) = self.session_mut(id).filter(|_| is_adopted) {
             session.epoch = session.epoch.max(prefix.epoch);
-            session.probe = Some(Probe { epoch: session.epoch, step: 0, at: now });
             self.highest_epoch = self.highest_epoch.max(prefix.epoch);
         }
     }

@@ -64,7 +64,7 @@ pub(super) struct SessionRecord {
     pub(super) succeeded_at: Option<UnixSeconds>,
     /// Number of messages that were opened on higher sessions since then.
     pub(super) opened_after: u32,
-    /// What was proposed on it, while it is on probation.
+    /// What this side has proposed on it, while it is on probation.
     pub(super) probe: Option<Probe>,
     /// Of an unanswered session: number of the peer's messages that were sent without knowing it.
     pub(super) unheard: u8,
@@ -255,15 +255,26 @@ impl<P> PeerRecord<P> {
         self.highest_epoch.saturating_add(1)
     }
 
-    /// Returns what a session of `epoch` is for that the peer has begun, if the epoch is within the bound.
+    /// Returns what a session of `epoch` is for that the peer has begun.
     ///
-    /// It is live if it is newer than everything that was opened. That includes a session that both sides have begun at
-    /// once, as long as the peer has not answered ours.
-    pub(super) fn state_of_accepted(&self, epoch: u32) -> Option<State> {
-        if epoch > self.highest_epoch.saturating_add(policy::EPOCH_JUMP) {
-            return None;
+    /// It is live if it is newer than everything that was opened, and within the bound. That includes a session that both
+    /// sides have begun at once, as long as the peer has not answered ours.
+    pub(super) fn state_of_accepted(&self, epoch: u32) -> State {
+        let is_newer = epoch > self.heard.epoch && self.permits(epoch);
+        if is_newer { State::Live } else { State::Probation }
+    }
+
+    /// Returns whether a session that the peer begins may have this epoch.
+    fn permits(&self, epoch: u32) -> bool {
+        epoch <= self.highest_epoch.saturating_add(policy::EPOCH_JUMP)
+    }
+
+    /// Takes note of the epoch of a session that the peer has begun. One beyond the bound counts when the peer has
+    /// answered a probe.
+    pub(super) fn note_accepted(&mut self, epoch: u32) {
+        if self.permits(epoch) {
+            self.highest_epoch = self.highest_epoch.max(epoch);
         }
-        Some(if epoch > self.heard.epoch { State::Live } else { State::Probation })
     }
 
     /// Corrects the times that were taken from the messenger's clock. Returns whether any has changed.
@@ -289,9 +300,14 @@ impl<P> PeerRecord<P> {
     pub(super) fn note_opened(&mut self, id: &[u8; 32], heard: Rank, now: UnixSeconds) {
         let Some((rank, state)) = self.session(id).map(|session| (session.rank(), session.state)) else { return };
         self.active_at = now;
-        self.awaiting_since = None;
-        // What is receive-only is of a former identity, or older than what was heard.
-        if state == State::Live {
+        // What is receive-only is of a former identity, or from before a restoring. It says nothing about the sessions that
+        // are sent on.
+        let counts = state != State::ReceiveOnly;
+        if counts {
+            self.awaiting_since = None;
+        }
+        let is_live = state == State::Live;
+        if is_live {
             self.heard = self.heard.max(rank);
         }
         for session in &mut self.sessions {
@@ -299,8 +315,8 @@ impl<P> PeerRecord<P> {
                 session.opened = session.opened.saturating_add(1);
                 session.heard_at = now;
             } else if session.rank() < rank {
-                session.opened_after = session.opened_after.saturating_add(1);
-            } else if session.is_unheard_of(heard, now) {
+                session.opened_after = session.opened_after.saturating_add(u32::from(is_live));
+            } else if counts && session.is_unheard_of(heard, now) {
                 session.unheard = session.unheard.saturating_add(1);
             }
         }

@@ -4,7 +4,8 @@
 
 use super::core::Core;
 use super::error::{NewSession, Refusal, SealError};
-use super::record::PeerRecord;
+use super::index::SessionAt;
+use super::record::{PeerRecord, State};
 use super::{Messenger, PeerId, policy};
 use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
@@ -49,19 +50,19 @@ impl<P: Primitives> Messenger<P> {
         }
     }
 
-    /// Takes note that a message was refused for an authentic reason that only a new session remedies. The next step saves
-    /// it.
-    pub(super) fn note_refusal(&mut self, reason: Refusal, author: Option<PeerId>) {
+    /// Takes note that a message on the session `at` was refused for an authentic reason that only a new session remedies.
+    /// The next step saves it. A session that nothing is sent on needs none in its place.
+    pub(super) fn note_refusal(&mut self, reason: Refusal, at: SessionAt) {
         let reason = match reason {
             Refusal::TooManySkipped => NewSession::TooManySkipped,
             Refusal::ForkSuspected => NewSession::ForkSuspected,
             _ => return,
         };
-        let Some(author) = author else { return };
-        if let Some(peer) = self.peers.get_mut(&author)
+        if let Some(peer) = self.peers.get_mut(&at.peer)
+            && peer.inner.session(&at.session).is_some_and(|session| session.state != State::ReceiveOnly)
             && peer.inner.recovery.replace(reason) != Some(reason)
         {
-            self.changed.insert(author);
+            self.changed.insert(at.peer);
         }
     }
 }

@@ -3,9 +3,9 @@
 
 use super::disk::Disk;
 use super::user::{DAY, HOUR, User, friends};
-use noescrow::messenger::policy::{RECOVERIES_A_DAY, SESSIONS_OF_A_PEER};
+use noescrow::messenger::policy::{EPOCH_JUMP, PROBE_JUMP, RECOVERIES_A_DAY, SESSIONS_OF_A_PEER};
 use noescrow::messenger::{Control, NewSession, OpenError, Outgoing, PeerId, Refusal, Refused, SealError, Trust};
-use noescrow::{Device, InitiateOptions, MAX_JUMP, Session};
+use noescrow::{Bundle, Device, InitiateOptions, MAX_JUMP, Session};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
@@ -347,6 +347,69 @@ fn only_the_proposed_epoch_on_a_later_chain_answers_a_probe() {
     let opened = bob.open(&answer).unwrap();
     assert!(opened.ends_probation);
     assert_eq!(bob.seal(&opened.peer, b"").unwrap().session, session.id());
+}
+
+/// The epoch that a message of bob's states, whose session with the foreign peer is `session`.
+fn stated(session: &mut Session, message: &[u8]) -> u32 {
+    u32::from_be_bytes(session.decrypt(message).unwrap().plaintext[1..5].try_into().unwrap())
+}
+
+#[test]
+fn probes_raise_the_epoch_of_a_session_once() {
+    let mut bob = User::new(1);
+    let mut rng = ChaCha20Rng::seed_from_u64(11);
+    let mut device = Device::generate(bob.now, &mut rng);
+    let published = device.replenish(bob.now, &[], &mut rng);
+    let peer = bob.add("peer");
+    let mut probe = |session: &mut Session, epoch: u32| {
+        let mut payload = inner(epoch);
+        payload[0] = 2;
+        payload.truncate(17);
+        session.encrypt_control(&payload, &mut rng).unwrap()
+    };
+    let mut keys = published.one_time_prekeys.into_iter();
+    let mut begin = |bob: &mut User| {
+        let bundle = Bundle::new(published.identity, published.signed_prekey.clone(), keys.next()).unwrap();
+        let first = bob.seal_with(&peer, b"hello", bundle).unwrap();
+        let pending = device.open(&first.message[..]).unwrap();
+        let (session, opened) = pending.accept(b"").unwrap();
+        (session, u32::from_be_bytes(opened.plaintext[1..5].try_into().unwrap()))
+    };
+    let (mut session, epoch) = begin(&mut bob);
+    assert_eq!(epoch, 1);
+    // Whoever has stolen the peer's state of this session probes, as high as it likes and as often.
+    for epoch in [1 + PROBE_JUMP, 1 + 2 * PROBE_JUMP, 1 + EPOCH_JUMP, u32::MAX] {
+        let message = probe(&mut session, epoch);
+        assert_eq!(bob.open(&message).unwrap().control, Some(Control::Probe));
+    }
+    let message = bob.seal(&peer, b"").unwrap();
+    assert_eq!(stated(&mut session, &message.message), 1 + PROBE_JUMP);
+    let (mut session, epoch) = begin(&mut bob);
+    assert_eq!(epoch, 2 + PROBE_JUMP);
+    // Control: on another session, no proposal beyond the bound is adopted, not even once.
+    let message = probe(&mut session, 3 + 2 * PROBE_JUMP);
+    bob.open(&message).unwrap();
+    let message = bob.seal(&peer, b"").unwrap();
+    assert_eq!(stated(&mut session, &message.message), 2 + PROBE_JUMP);
+}
+
+#[test]
+fn an_answer_ends_the_probation_of_an_epoch_beyond_the_bound() {
+    let mut bob = User::new(1);
+    let mut rng = ChaCha20Rng::seed_from_u64(12);
+    let mut peer = Foreign { device: Device::generate(bob.now, &mut rng), rng };
+    let (_, first) = peer.begin(&mut bob, 1);
+    let id = bob.open(&first).unwrap().peer;
+    let (mut session, high) = peer.begin(&mut bob, 1 << 20);
+    assert!(bob.open(&high).unwrap().is_on_probation);
+    let proposed = probe(&mut bob, &id).unwrap();
+    // Control: a message from before the probe states this epoch, and ends nothing.
+    let before = session.encrypt(&inner(1 << 20), &mut peer.rng).unwrap();
+    assert!(bob.open(&before).unwrap().is_on_probation);
+    assert_eq!(stated(&mut session, &proposed.message), 1 << 20);
+    let answer = session.encrypt(&inner(1 << 20), &mut peer.rng).unwrap();
+    assert!(bob.open(&answer).unwrap().ends_probation);
+    assert_eq!(bob.seal(&id, b"").unwrap().session, session.id());
 }
 
 #[test]

@@ -248,12 +248,16 @@ fn a_first_message_that_is_not_of_this_layer_uses_no_prekey_up() {
 }
 
 #[test]
-fn an_epoch_beyond_the_bound_is_refused() {
+fn an_epoch_beyond_the_bound_is_on_probation() {
     let mut bob = User::new(1);
     let message = foreign_first_message(&mut bob, &inner(1, EPOCH_JUMP + 1));
-    assert_eq!(bob.refusal(&message), Refusal::Epoch);
-    assert_eq!(Refusal::Epoch.remedy(), Remedy::Ignore);
-    // Control: at the bound it is taken, and the next epoch is one higher.
+    let opened = bob.open(&message).unwrap();
+    assert!(opened.is_on_probation);
+    // Nothing is sent on it, and it does not count as known.
+    assert!(!bob.messenger.peer(&opened.peer).unwrap().can_send);
+    let message = foreign_first_message(&mut bob, &inner(1, u32::MAX));
+    assert!(bob.open(&message).unwrap().is_on_probation);
+    // Control: at the bound it is live.
     let message = foreign_first_message(&mut bob, &inner(1, EPOCH_JUMP));
     assert!(!bob.open(&message).unwrap().is_on_probation);
 }

@@ -2,9 +2,9 @@
 //! A peer with another identity: nothing is sent before the application has accepted it, and the former one stays behind.
 
 use super::recovery::another_session;
-use super::user::{User, friends};
+use super::user::{DAY, MINUTE, User, friends};
 use noescrow::durable::Unsaved;
-use noescrow::messenger::{PeerError, Refusal, SealError, Trust};
+use noescrow::messenger::{NewSession, PeerError, Refusal, SealError, Trust};
 
 fn error(result: Result<Unsaved<'_, ()>, PeerError>) -> PeerError {
     result.map(|_| ()).unwrap_err()
@@ -105,6 +105,65 @@ fn verified_holds_until_another_identity_is_accepted() {
     assert_eq!(alice.messenger.peer(&peer).unwrap().trust, Trust::Verified);
     alice.messenger.accept_identity(&peer, &new_bob.identity(), now).unwrap().save(&mut alice.disk).unwrap();
     assert_eq!(alice.messenger.peer(&peer).unwrap().trust, Trust::FirstUse);
+}
+
+/// Alice has accepted that Bob has a new device.
+fn accepted() -> ([User; 2], User) {
+    let ([mut alice, bob], new_bob) = reinstalled();
+    let (peer, identity, now) = (alice.peer(&bob), new_bob.identity(), alice.now);
+    alice.messenger.claim_identity(&peer, &identity, now).unwrap().save(&mut alice.disk).unwrap();
+    alice.messenger.accept_identity(&peer, &identity, now).unwrap().save(&mut alice.disk).unwrap();
+    ([alice, bob], new_bob)
+}
+
+#[test]
+fn a_former_identity_neither_causes_nor_prevents_a_new_session() {
+    // It does not break the silence of the present one.
+    let ([mut alice, mut bob], mut new_bob) = accepted();
+    let peer = alice.peer(&new_bob);
+    alice.seal(&peer, b"are you there?").unwrap();
+    alice.wait(4 * DAY);
+    let mail = bob.send(&mut alice, b"from the old phone");
+    assert!(alice.open(&mail.message).unwrap().is_receive_only);
+    alice.wait(3 * DAY);
+    assert_eq!(alice.messenger.needs_bundle(&peer, alice.now), Ok(Some(NewSession::Silence)));
+    // Control: the present one does.
+    let mail = new_bob.send(&mut alice, b"from the new phone");
+    alice.open(&mail.message).unwrap();
+    assert_eq!(alice.messenger.needs_bundle(&peer, alice.now), Ok(None));
+    // It does not show that a new session is unheard of.
+    alice.seal_with(&peer, b"new", new_bob.bundle()).unwrap();
+    alice.now.0 += MINUTE;
+    for present in [false, true] {
+        for _ in 0..2 {
+            let sender = if present { &mut new_bob } else { &mut bob };
+            let mail = sender.send(&mut alice, b"");
+            alice.open(&mail.message).unwrap();
+        }
+        // Control: the present one shows it.
+        let expected = present.then_some(NewSession::Unheard);
+        alice.now.0 += 60 * MINUTE;
+        assert_eq!(alice.messenger.needs_bundle(&peer, alice.now), Ok(expected));
+    }
+}
+
+#[test]
+fn a_fork_of_a_former_identity_begins_no_session() {
+    for is_former in [true, false] {
+        let ([mut alice, bob], new_bob) = accepted();
+        let peer = alice.peer(&new_bob);
+        let mut sender = if is_former { bob } else { new_bob };
+        let copy = sender.disk.clone();
+        let message = sender.send(&mut alice, b"1");
+        alice.open(&message.message).unwrap();
+        sender.disk = copy;
+        sender.crash();
+        let other = sender.send(&mut alice, b"2");
+        assert_eq!(alice.refusal(&other.message), Refusal::ForkSuspected);
+        // Control: that of the present one does.
+        let expected = (!is_former).then_some(NewSession::ForkSuspected);
+        assert_eq!(alice.messenger.needs_bundle(&peer, alice.now), Ok(expected));
+    }
 }
 
 #[test]
