@@ -148,7 +148,7 @@ pub use sealing::Outgoing;
 pub use trust::Trust;
 
 use self::core::Core;
-use crate::device::clock::{Clock, Correction};
+use crate::device::clock::Clock;
 use crate::device::{Device, LOGIN_CHALLENGE_LEN};
 use crate::durable::{
     AsyncStore, Batch, Change, Durable, Ledger, LoadError, Progress, Received, Row, Sent, Store, Unsaved, draw_writer,
@@ -187,7 +187,6 @@ pub struct Messenger<P: Primitives = RustCrypto> {
     changed: BTreeSet<PeerId>,
     index: Index,
     sweeps: Sweeps,
-    suspicion: Option<Suspicion>,
     progress: Progress,
 }
 
@@ -333,7 +332,6 @@ impl<P: Primitives> Messenger<P> {
             changed: BTreeSet::new(),
             index: Index::default(),
             sweeps: Sweeps::default(),
-            suspicion: None,
             progress: Progress::Saved,
         }
     }
@@ -407,19 +405,23 @@ impl<P: Primitives> Messenger<P> {
 
     /// The messenger's own time if the caller's reading is `now`: one wrong reading moves it by a day at most.
     fn time(&self, now: UnixSeconds) -> UnixSeconds {
-        self.core.inner.clock.peek(now).now()
+        self.core.inner.time(now)
+    }
+
+    /// Has the clock follow a reading, and corrects every time that was taken from it. A step does so before it compares
+    /// any, and deletes what is old. The next step saves it.
+    fn read_clock(&mut self, now: UnixSeconds) {
+        if let Some(corrected) = self.core.inner.read(now) {
+            let changed = self.peers.iter_mut().filter_map(|(id, peer)| peer.inner.correct(corrected).then_some(*id));
+            self.changed.extend(changed);
+        }
     }
 
     /// Seals the rows that the step has changed, and hands its outcome out to be saved. `now` is the caller's reading.
     fn hand_out<T>(&mut self, outcome: T, step: Step, now: UnixSeconds) -> Unsaved<'_, T> {
         self.progress = Progress::Stepping;
         let Step { message_id, session, is_device_changed, peers, merged, ended, received, sent } = step;
-        let correction = self.core.inner.clock.read(now);
-        if correction != Correction::None {
-            let corrected =
-                self.peers.iter_mut().filter_map(|(id, peer)| peer.inner.correct(correction).then_some(*id));
-            self.changed.extend(corrected);
-        }
+        self.read_clock(now);
         self.changed.extend(peers);
         let (id, mut changes) = (message_id.as_ref(), Vec::new());
         changes.extend(session);
@@ -450,11 +452,13 @@ impl<P: Primitives> Messenger<P> {
     /// Ends the sessions of a peer that are past their bounds.
     fn end_sessions(&mut self, peer: PeerId, kept: Option<&[u8; 32]>, now: UnixSeconds, step: &mut Step) {
         let Some(record) = self.peers.get_mut(&peer).map(|peer| &mut peer.inner) else { return };
-        for ended in record.end_sessions(kept, now) {
+        let (ended, forgotten) = record.end_sessions(kept, now);
+        for ended in ended {
             self.index.remove_session(&ended);
             ended.opening_id.iter().for_each(|id| self.index.end_opening(*id));
             step.ended.push(record.subject.of_session(ended.id));
         }
+        self.index.forget_openings(forgotten);
         step.peers.insert(peer);
     }
 }

@@ -3,10 +3,10 @@
 //! whole store, and two processes never both commit. The peers' ids are in pages, which change with the set of peers.
 
 use super::PeerId;
-use super::error::Refusal;
+use super::error::{Refusal, Suspicion};
 use super::restored::Restored;
 use super::stored::len_u8;
-use crate::device::clock::Clock;
+use crate::device::clock::{Clock, Correction};
 use crate::durable::{self, Durably};
 use crate::error::{DecodeError, RestoreError};
 use crate::primitives::Primitives;
@@ -45,6 +45,20 @@ impl Counters {
     }
 }
 
+/// A correction of the clock, and the present time, which no time may exceed.
+#[derive(Clone, Copy)]
+pub(super) struct Corrected {
+    correction: Correction,
+    now: UnixSeconds,
+}
+
+impl Corrected {
+    pub(super) fn apply(self, time: &mut UnixSeconds) {
+        self.correction.apply(time);
+        *time = self.now.min(*time);
+    }
+}
+
 /// What is stored of the messenger itself.
 pub(super) struct Core<P> {
     pub(super) primitives: P,
@@ -54,8 +68,12 @@ pub(super) struct Core<P> {
     /// A number that each step raises, so that each writes the core row.
     pub(super) steps: u64,
     pub(super) counters: Counters,
-    /// The messenger's own time, which follows the caller's readings.
+    /// The messenger's own clock, which follows the caller's readings.
     pub(super) clock: Clock,
+    /// The latest time of a step. The next one's is not before it, unless the clock was corrected.
+    reached: UnixSeconds,
+    /// Why the store seems to have been put back to an earlier state.
+    pub(super) suspicion: Option<Suspicion>,
     /// Since when the new sessions of a day are counted, and how many there were.
     pub(super) recoveries: (UnixSeconds, u32),
     pub(super) restored: Restored,
@@ -74,11 +92,36 @@ impl<P> Core<P> {
             steps: 0,
             counters: Counters([0; Refusal::ALL.len()]),
             clock,
+            reached: UnixSeconds(0),
+            suspicion: None,
             recoveries: (UnixSeconds(0), 0),
             restored: Restored::default(),
             peers: Vec::new(),
             stamps: Vec::new(),
         }
+    }
+
+    /// The messenger's own time if the caller's reading is this. One wrong reading moves it by a day at most. While the
+    /// clock stands still after a long absence, the seconds since its first reading count, so that a limit of an hour ends
+    /// after an hour; they never go back, so that a clock that alternates lifts no limit twice.
+    pub(super) fn time(&self, reading: UnixSeconds) -> UnixSeconds {
+        let (mut clock, mut reached) = (self.clock, self.reached);
+        clock.read(reading).apply(&mut reached);
+        clock.elapsed_to(reading).max(reached)
+    }
+
+    /// Takes a reading. Apply the correction, if there is one, to every time that is stored.
+    pub(super) fn read(&mut self, reading: UnixSeconds) -> Option<Corrected> {
+        let now = self.time(reading);
+        let correction = self.clock.read(reading);
+        self.reached = now;
+        if correction == Correction::None {
+            return None;
+        }
+        let corrected = Corrected { correction, now };
+        corrected.apply(&mut self.recoveries.0);
+        self.restored.correct(corrected);
+        Some(corrected)
     }
 
     pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> {
@@ -113,6 +156,8 @@ impl<P> Core<P> {
     fn load_core(primitives: P, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let subject = Subject::from_bytes(reader.array::<SUBJECT_LEN>()?)?;
         let mut core = Self::new(primitives, subject, Clock::load(reader)?);
+        core.reached = UnixSeconds(reader.u64()?);
+        core.suspicion = Suspicion::from_code(reader.u8()?)?;
         core.device_generation = reader.u64()?;
         core.steps = reader.u64()?;
         core.recoveries = (UnixSeconds(reader.u64()?), reader.u32()?);
@@ -163,13 +208,15 @@ impl<P: Primitives> Stored<P> for Core<P> {
     }
 
     fn core_len(&self) -> usize {
-        const FIXED: usize = SUBJECT_LEN + 8 + 8 + 12 + 1 + 8 * Refusal::ALL.len();
+        const FIXED: usize = SUBJECT_LEN + 8 + 1 + 8 + 8 + 12 + 1 + 8 * Refusal::ALL.len();
         self.clock.stored_len().saturating_add(self.restored.stored_len()).saturating_add(FIXED)
     }
 
     fn store_core(&self, writer: &mut Writer<'_>) -> Result<(), Full> {
         writer.put(&self.subject.to_bytes())?;
         self.clock.store(writer)?;
+        writer.u64(self.reached.0)?;
+        writer.u8(Suspicion::code(self.suspicion))?;
         writer.u64(self.device_generation)?;
         writer.u64(self.steps)?;
         writer.u64(self.recoveries.0.0)?;

@@ -9,7 +9,10 @@ use crate::prekeys::Bundle;
 use crate::time::UnixSeconds;
 use core::fmt;
 
-/// Why a message was not opened. The messenger is unchanged.
+/// Why a message was not opened. Nothing that is stored has changed, and no key is used up.
+///
+/// In memory, a refusal is [counted](super::Counters), and it is noted if its [remedy](Refusal::remedy) is a new session.
+/// The next step stores both. How many sweeps were made in this minute is in memory only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -143,7 +146,8 @@ impl Refusal {
     }
 }
 
-/// Why nothing was sealed. The messenger is unchanged.
+/// Why nothing was sealed. The messenger is unchanged, except that
+/// [`seal_with_bundle`](super::Messenger::seal_with_bundle) remembers another identity, which the next step stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SealError {

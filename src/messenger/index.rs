@@ -115,6 +115,10 @@ impl Index {
         self.ended_openings.insert(id);
     }
 
+    pub(super) fn forget_openings(&mut self, ids: impl IntoIterator<Item = [u8; 32]>) {
+        ids.into_iter().for_each(|id| _ = self.ended_openings.remove(&id));
+    }
+
     pub(super) fn enter_message(&mut self, id: MessageId) {
         self.opened.insert(id);
     }

@@ -2,6 +2,7 @@
 //! [`Log`]: which messages of a peer were opened, to tell a duplicate from one that comes too late, and a damaged copy
 //! from another message of the same number.
 
+use super::core::Corrected;
 use crate::durable::MESSAGE_ID_LEN;
 use crate::error::DecodeError;
 use crate::snapshot::{Content, Part, RowName};
@@ -112,6 +113,17 @@ impl Log {
         forgotten
     }
 
+    /// Corrects the times that were taken from the messenger's clock. Returns whether any has changed.
+    pub(super) fn correct(&mut self, corrected: Corrected) -> bool {
+        self.pages.iter_mut().fold(false, |changed, page| {
+            let was = page.newest();
+            let mut newest = was;
+            corrected.apply(&mut newest);
+            page.set_newest(newest);
+            changed | (newest != was)
+        })
+    }
+
     pub(super) fn ids(&self) -> impl Iterator<Item = MessageId> {
         self.pages.iter().flat_map(Page::ids)
     }
@@ -130,8 +142,7 @@ impl Log {
     pub(super) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         self.pages.iter().map(|page| Part {
             name: RowName::new(RowName::MESSENGER, page.number, 0),
-            // Entries are added, and never changed.
-            content: Content::Bytes { bytes: &page.bytes, stamp: u64::try_from(page.bytes.len()).unwrap_or_default() },
+            content: Content::Bytes { bytes: &page.bytes, stamp: page.stamp() },
         })
     }
 
@@ -159,12 +170,23 @@ impl Log {
 
 impl Page {
     fn enter(&mut self, id: &MessageId, mark: &Mark, now: UnixSeconds) {
-        if let Some(newest) = self.bytes.first_chunk_mut() {
-            *newest = now.0.to_be_bytes();
-        }
+        self.set_newest(now);
         self.bytes.extend_from_slice(id);
         self.bytes.extend_from_slice(&mark.tag);
         self.bytes.extend_from_slice(&mark.commitment);
+    }
+
+    fn set_newest(&mut self, now: UnixSeconds) {
+        if let Some(newest) = self.bytes.first_chunk_mut() {
+            *newest = now.0.to_be_bytes();
+        }
+    }
+
+    /// Returns a number that changes with the page: entries are added and never changed, and the time may be corrected.
+    fn stamp(&self) -> u64 {
+        let len = u64::try_from(self.bytes.len()).unwrap_or_default();
+        // A page has fewer bytes than 2^11.
+        self.newest().0.wrapping_shl(11).wrapping_add(len)
     }
 
     fn newest(&self) -> UnixSeconds {

@@ -69,6 +69,11 @@ pub struct Opened {
     pub is_new_session: bool,
     /// Whether nobody of this identity was known before: a stranger writes, or a peer with a new device.
     pub is_new_identity: bool,
+    /// The stranger that was evicted for this one, the one of at least [`STRANGERS`](policy::STRANGERS) that was silent
+    /// longest. Its subject and those of its sessions are among [`Batch::ended`](crate::durable::Batch::ended) of this
+    /// step: a store that deletes everything that it keeps of an ended peer, as after [`forget`](Messenger::forget),
+    /// deletes its messages, too.
+    pub evicted: Option<PeerId>,
     /// Whether the session is on probation: the message may be a copy of one that was opened before this device was
     /// restored, or the peer was restored. Nothing is sent on the session, until the peer has answered a
     /// [probe](Messenger::seal_probe).
@@ -91,7 +96,7 @@ impl<P: Primitives> Messenger<P> {
     /// Opens a message without associated data. It is [`open_with`](Self::open_with) for applications that bind no names.
     ///
     /// # Errors
-    /// [`OpenError`]; the messenger is unchanged.
+    /// [`OpenError`]; nothing that is stored has changed.
     pub fn open(&mut self, message: &[u8], loaded: Loaded, now: UnixSeconds) -> Result<Unsaved<'_, Opened>, OpenError> {
         self.open_with(message, loaded, now, |_| Vec::new())
     }
@@ -103,7 +108,7 @@ impl<P: Primitives> Messenger<P> {
     /// passed to `seal`.
     ///
     /// # Errors
-    /// [`OpenError`]; the messenger is unchanged.
+    /// [`OpenError`]; nothing that is stored has changed. See there what is noted in memory.
     ///
     /// # Leaks
     /// What [`Session::decrypt_in_place`](crate::Session::decrypt_in_place) and [`Device::open`](crate::Device::open)
@@ -116,6 +121,7 @@ impl<P: Primitives> Messenger<P> {
         associated_data: impl Fn(&Author<'_>) -> Vec<u8>,
     ) -> Result<Unsaved<'_, Opened>, OpenError> {
         self.check_step()?;
+        self.read_clock(now);
         let id = message_id(message);
         let Loaded { target, rows } = loaded;
         match target {
@@ -177,7 +183,7 @@ impl<P: Primitives> Messenger<P> {
             Ok(control) => control,
             Err(_) => return Err(self.refuse_on(at, Refusal::Malformed, id)),
         };
-        let on = On { at, control, is_new_session: false, is_new_identity: false };
+        let on = On { at, control, is_new_session: false, is_new_identity: false, evicted: None };
         Ok(self.opened(on, loaded, (id, mark), (prefix, number, plaintext), Step::default(), reading))
     }
 
@@ -205,7 +211,7 @@ impl<P: Primitives> Messenger<P> {
         }
         let name = known.map_or(&[][..], |(_, peer)| &peer.name);
         let of_author = |identity: &Identity| associated_data(&Author { peer: author, name, identity });
-        let opened = pending.decrypt(&of_author(&identity)).map_err(|_| Refusal::Body).and_then(|opened| {
+        let opened = pending.decrypt(&of_author(&identity)).map_err(refusal_of_body).and_then(|opened| {
             let (is_control, number) = (opened.is_control, opened.number);
             let plaintext = Zeroizing::new(opened.plaintext);
             let prefix = Prefix::read(&plaintext, is_control).map_err(|_| Refusal::Malformed)?;
@@ -235,14 +241,15 @@ impl<P: Primitives> Messenger<P> {
             Ok(opened) => opened,
             Err(reason) => {
                 drop(pending);
+                author.iter().for_each(|author| self.note_refusal(reason, *author));
                 return Err(self.refuse(reason, id, author));
             }
         };
         self.progress = Progress::Stepping;
         let session = pending.commit();
         let mut step = Step { is_device_changed: true, ..Step::default() };
-        let peer = match author {
-            Some(peer) => peer,
+        let (peer, evicted) = match author {
+            Some(peer) => (peer, None),
             None => self.add_stranger(&session, identity, now, &mut step),
         };
         let ledger = Ledger::new(session.subject(), &self.key, self.writer);
@@ -256,14 +263,14 @@ impl<P: Primitives> Messenger<P> {
             peer.sessions.push(SessionRecord::new(&session, prefix.epoch, false, state, now));
         }
         let loaded = Durable { inner: session, ledger };
-        let on = On { at, control: None, is_new_session: true, is_new_identity: author.is_none() };
+        let on = On { at, control: None, is_new_session: true, is_new_identity: author.is_none(), evicted };
         Ok(self.opened(on, loaded, (id, Mark::of(message)), (prefix, number, plaintext), step, reading))
     }
 
     /// Takes note of an opened message, and hands it out to be saved.
     fn opened(
         &mut self,
-        On { at, control, is_new_session, is_new_identity }: On,
+        On { at, control, is_new_session, is_new_identity, evicted }: On,
         mut session: Durable<Session<P>>,
         (message_id, mark): (MessageId, Mark),
         (prefix, number, mut plaintext): OpenedBody,
@@ -325,6 +332,7 @@ impl<P: Primitives> Messenger<P> {
             control,
             is_new_session,
             is_new_identity,
+            evicted,
             is_on_probation,
             is_former_identity,
             is_receive_only,
@@ -335,13 +343,18 @@ impl<P: Primitives> Messenger<P> {
         self.hand_out(outcome, step, reading).with_plaintext(|opened, payload| opened.payload = payload)
     }
 
-    /// Makes a peer of an identity that wrote first.
-    fn add_stranger(&mut self, session: &Session<P>, identity: Identity, now: UnixSeconds, step: &mut Step) -> PeerId {
+    /// Makes a peer of an identity that wrote first, and returns the one that was evicted for it.
+    fn add_stranger(
+        &mut self,
+        session: &Session<P>,
+        identity: Identity,
+        now: UnixSeconds,
+        step: &mut Step,
+    ) -> (PeerId, Option<PeerId>) {
         let strangers = self.peers.iter().filter(|(_, peer)| peer.inner.trust == Trust::Unknown);
         let longest = strangers.clone().min_by_key(|(_, peer)| peer.inner.active_at).map(|(id, _)| *id);
-        if let Some(longest) = longest.filter(|_| strangers.count() >= policy::STRANGERS) {
-            self.remove_peer(longest, step);
-        }
+        let evicted = longest.filter(|_| strangers.count() >= policy::STRANGERS);
+        evicted.iter().for_each(|evicted| self.remove_peer(*evicted, step));
         // A function of the session, so that opening draws nothing, under the storage key, so that it shows nothing.
         let place = Place { kind: PEER_ROW, subject: &self.core.inner.subject, name: RowName::CORE };
         let none = Revision { generation: 0, writer: [0; 16] };
@@ -350,7 +363,7 @@ impl<P: Primitives> Messenger<P> {
         let id = PeerId(keyed.first_chunk::<PEER_ID_LEN>().copied().unwrap_or_default());
         self.add_peer_record(id, &[], Some(identity), Trust::Unknown, now);
         step.peers.insert(id);
-        id
+        (id, evicted)
     }
 
     /// Counts a refusal.
@@ -362,7 +375,11 @@ impl<P: Primitives> Messenger<P> {
     /// Counts the refusal of a message whose header is authentic on the session `at`, and takes note if only a new session
     /// remedies it.
     fn refuse_on(&mut self, at: SessionAt, reason: Refusal, message_id: MessageId) -> OpenError {
-        self.note_refusal(reason, at);
+        let session = self.peers.get(&at.peer).and_then(|peer| peer.inner.session(&at.session));
+        // One that nothing is sent on needs none in its place.
+        if session.is_some_and(|session| session.state != State::ReceiveOnly) {
+            self.note_refusal(reason, at.peer);
+        }
         self.refuse(reason, message_id, Some(at.peer))
     }
 }
@@ -373,6 +390,7 @@ struct On {
     control: Option<Control>,
     is_new_session: bool,
     is_new_identity: bool,
+    evicted: Option<PeerId>,
 }
 
 /// The prefix, the message's number, and the plaintext with its prefix.
@@ -398,9 +416,8 @@ fn open_body<P: Primitives>(
     let identity = session.remote_identity().filter(|_| !head.is_control());
     let associated_data = identity.map(associated_data).unwrap_or_default();
     let len = session.open_body(&head, tag, &mut plaintext, &associated_data).map_err(|error| match error {
-        DecryptError::TooManySkipped => Failed::Body(Refusal::TooManySkipped),
         DecryptError::KeyGone => Failed::Header(DecryptError::KeyGone),
-        DecryptError::Abandoned | DecryptError::Refused => Failed::Body(Refusal::Body),
+        error => Failed::Body(refusal_of_body(error)),
     })?;
     if let Some(padding) = plaintext.get_mut(len..) {
         padding.zeroize();
@@ -419,6 +436,14 @@ fn control_of(prefix: &Prefix, plaintext: &[u8]) -> Result<Option<Control>, Deco
         Kind::Probe if payload.is_empty() => Ok(Some(Control::Probe)),
         Kind::Answer if payload.is_empty() => Ok(Some(Control::Answer)),
         Kind::Probe | Kind::Answer => Err(DecodeError::Refused),
+    }
+}
+
+/// Why a body did not open whose header is authentic.
+const fn refusal_of_body(error: DecryptError) -> Refusal {
+    match error {
+        DecryptError::TooManySkipped => Refusal::TooManySkipped,
+        DecryptError::KeyGone | DecryptError::Abandoned | DecryptError::Refused => Refusal::Body,
     }
 }
 
@@ -445,12 +470,13 @@ impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { peer: _, session: _, message_id: _, payload, control, .. } = self;
         let Self { is_new_session, is_new_identity, is_on_probation, ends_probation, should_answer, .. } = self;
-        let Self { is_former_identity, is_receive_only, .. } = self;
+        let Self { is_former_identity, is_receive_only, evicted, .. } = self;
         f.debug_struct("Opened")
             .field("payload_len", &payload.len())
             .field("control", control)
             .field("is_new_session", is_new_session)
             .field("is_new_identity", is_new_identity)
+            .field("has_evicted", &evicted.is_some())
             .field("is_on_probation", is_on_probation)
             .field("is_former_identity", is_former_identity)
             .field("is_receive_only", is_receive_only)

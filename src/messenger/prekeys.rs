@@ -29,6 +29,7 @@ impl<P: Primitives> Messenger<P> {
     ) -> Result<Unsaved<'_, Publication>, StepError<Suspicion>> {
         self.check_step()?;
         self.progress = Progress::Stepping;
+        self.read_clock(now);
         self.forget_old_prekeys(self.time(now));
         let publication = self.device.inner.replenish(now, server_has, rng);
         let mut step = Step { is_device_changed: true, ..Step::default() };

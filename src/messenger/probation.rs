@@ -73,10 +73,7 @@ impl<P: Primitives> Messenger<P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
-        let record = self.check_peer(peer)?;
-        let session = record.sending().ok_or(SealError::NeedsBundle(super::NewSession::None))?;
-        let at = SessionAt { peer: *peer, session: session.id };
-        let prefix = Prefix { kind: Kind::Answer, epoch: session.epoch, heard: record.heard };
+        let (at, prefix) = self.sending_to(peer, Kind::Answer)?;
         self.seal_on(at, prefix, Payload::default(), loaded, now, rng)
     }
 }

@@ -3,9 +3,8 @@
 //! facts, and rarely.
 
 use super::error::{Refusal, Refused, SealError};
-use super::index::SessionAt;
 use super::log::MessageId;
-use super::prefix::{Kind, Prefix};
+use super::prefix::Kind;
 use super::routing::Loaded;
 use super::sealing::Outgoing;
 use super::{Messenger, policy};
@@ -95,9 +94,7 @@ impl<P: Primitives> Messenger<P> {
         if let Some(next) = next.filter(|next| *next > now) {
             return Err(SealError::TooSoon { until: reading.saturating_add(next.saturating_since(now)) });
         }
-        let session = record.sending().ok_or(SealError::NeedsBundle(super::NewSession::None))?;
-        let at = SessionAt { peer, session: session.id };
-        let prefix = Prefix { kind: Kind::Receipt, epoch: session.epoch, heard: record.heard };
+        let (at, prefix) = self.sending_to(&peer, Kind::Receipt)?;
         self.seal_on(at, prefix, Payload::from(&bytes), loaded, reading, rng)
     }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`PeerRecord`] and [`SessionRecord`]: what is known of a peer and of each session with it, without loading the session.
 
+use super::core::Corrected;
 use super::error::NewSession;
 use super::log::{Log, Tag};
 use super::policy;
 use super::rank::{Rank, ShortId, short};
 use super::trust::Trust;
-use crate::device::clock::Correction;
 use crate::identity::Identity;
 use crate::primitives::Primitives;
 use crate::ratchet::header::HeaderKey;
@@ -278,11 +278,12 @@ impl<P> PeerRecord<P> {
     }
 
     /// Corrects the times that were taken from the messenger's clock. Returns whether any has changed.
-    pub(super) fn correct(&mut self, correction: Correction) -> bool {
+    pub(super) fn correct(&mut self, corrected: Corrected) -> bool {
+        let is_log_changed = self.log.correct(corrected);
         let before = |times: &mut dyn Iterator<Item = &mut UnixSeconds>| {
-            times.fold(false, |changed, time| {
+            times.fold(is_log_changed, |changed, time| {
                 let was = *time;
-                correction.apply(time);
+                corrected.apply(time);
                 changed | (*time != was)
             })
         };
@@ -293,7 +294,8 @@ impl<P> PeerRecord<P> {
         });
         let handshakes = self.handshakes.0.iter_mut().flatten().chain(self.recoveries.0.iter_mut().flatten());
         let handshakes = handshakes.chain(&mut self.awaiting_since).chain(&mut self.receipt_at);
-        before(&mut of_sessions.chain(handshakes).chain([&mut self.active_at]))
+        let ended = self.ended_openings.iter_mut().map(|(_, since)| since);
+        before(&mut of_sessions.chain(handshakes).chain(ended).chain([&mut self.active_at]))
     }
 
     /// Takes note of a message that was opened on the session `id`, in which the peer has `heard`.
@@ -322,13 +324,19 @@ impl<P> PeerRecord<P> {
         }
     }
 
-    /// Returns whether a session is past its time.
+    /// Returns whether a session is past its time, or the opening id of one that has ended.
     pub(super) fn has_old_session(&self, now: UnixSeconds) -> bool {
         self.sessions.iter().any(|session| session.is_old(now))
+            || self.ended_openings.iter().any(|(_, since)| is_forgotten(*since, now))
     }
 
-    /// Ends the sessions that are past their bounds, `kept` not among them, and returns their records.
-    pub(super) fn end_sessions(&mut self, kept: Option<&[u8; 32]>, now: UnixSeconds) -> Vec<SessionRecord> {
+    /// Ends the sessions that are past their bounds, `kept` not among them, and returns their records, and the opening ids
+    /// of sessions that ended so long ago that they are forgotten.
+    pub(super) fn end_sessions(
+        &mut self,
+        kept: Option<&[u8; 32]>,
+        now: UnixSeconds,
+    ) -> (Vec<SessionRecord>, Vec<[u8; 32]>) {
         let sending = self.sending().map(|session| session.id);
         for session in &mut self.sessions {
             match session.succeeded_at {
@@ -351,9 +359,15 @@ impl<P> PeerRecord<P> {
         for session in &ended {
             self.ended_openings.extend(session.opening_id.map(|id| (id, now)));
         }
-        self.ended_openings.retain(|(_, since)| now.saturating_since(*since) < policy::ENDED_OPENINGS_KEPT);
+        let mut forgotten: Vec<_> =
+            self.ended_openings.extract_if(.., |(_, since)| is_forgotten(*since, now)).collect();
         let excess = self.ended_openings.len().saturating_sub(policy::ENDED_OPENINGS);
-        self.ended_openings.drain(..excess);
-        ended
+        forgotten.extend(self.ended_openings.drain(..excess));
+        (ended, forgotten.into_iter().map(|(opening, _)| opening).collect())
     }
+}
+
+/// Whether the opening id of a session is forgotten that ended at `since`.
+fn is_forgotten(since: UnixSeconds, now: UnixSeconds) -> bool {
+    now.saturating_since(since) >= policy::ENDED_OPENINGS_KEPT
 }

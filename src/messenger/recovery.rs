@@ -4,8 +4,7 @@
 
 use super::core::Core;
 use super::error::{NewSession, Refusal, SealError};
-use super::index::SessionAt;
-use super::record::{PeerRecord, State};
+use super::record::PeerRecord;
 use super::{Messenger, PeerId, policy};
 use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
@@ -50,19 +49,18 @@ impl<P: Primitives> Messenger<P> {
         }
     }
 
-    /// Takes note that a message on the session `at` was refused for an authentic reason that only a new session remedies.
-    /// The next step saves it. A session that nothing is sent on needs none in its place.
-    pub(super) fn note_refusal(&mut self, reason: Refusal, at: SessionAt) {
+    /// Takes note that a message was refused for an authentic reason that only a new session remedies. The next step saves
+    /// it.
+    pub(super) fn note_refusal(&mut self, reason: Refusal, author: PeerId) {
         let reason = match reason {
             Refusal::TooManySkipped => NewSession::TooManySkipped,
             Refusal::ForkSuspected => NewSession::ForkSuspected,
             _ => return,
         };
-        if let Some(peer) = self.peers.get_mut(&at.peer)
-            && peer.inner.session(&at.session).is_some_and(|session| session.state != State::ReceiveOnly)
+        if let Some(peer) = self.peers.get_mut(&author)
             && peer.inner.recovery.replace(reason) != Some(reason)
         {
-            self.changed.insert(at.peer);
+            self.changed.insert(author);
         }
     }
 }

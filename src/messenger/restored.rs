@@ -6,7 +6,7 @@
 //! [`generation`](Messenger::generation), kept outside the store; and a *login nonce*, which device and server exchange at
 //! each login.
 
-use super::core::Core;
+use super::core::{Core, Corrected};
 use super::error::{NewSession, Suspicion};
 use super::record::State;
 use super::{Messenger, Step};
@@ -42,7 +42,32 @@ pub(super) struct Restored {
     old_prekeys: Vec<PrekeyId>,
 }
 
+impl Suspicion {
+    /// 0 if there is none.
+    pub(super) const fn code(suspicion: Option<Self>) -> u8 {
+        match suspicion {
+            None => 0,
+            Some(Self::Witness) => 1,
+            Some(Self::LoginNonce) => 2,
+        }
+    }
+
+    pub(super) const fn from_code(code: u8) -> Result<Option<Self>, DecodeError> {
+        match code {
+            0 => Ok(None),
+            1 => Ok(Some(Self::Witness)),
+            2 => Ok(Some(Self::LoginNonce)),
+            _ => Err(DecodeError::Refused),
+        }
+    }
+}
+
 impl Restored {
+    /// Corrects the time that was taken from the messenger's clock.
+    pub(super) fn correct(&mut self, corrected: Corrected) {
+        self.at.iter_mut().for_each(|at| corrected.apply(at));
+    }
+
     pub(super) fn stored_len(&self) -> usize {
         let nonces = [self.nonce, self.offered].iter().flatten().count().saturating_mul(LOGIN_NONCE_LEN);
         [1 + 1 + 9 + 4, nonces, self.old_prekeys.len().saturating_mul(4)].into_iter().fold(0, usize::saturating_add)
@@ -96,16 +121,17 @@ impl<P: Primitives> Messenger<P> {
     /// [`restore_backup`](Self::restore_backup). Load it with 0 as the newest generation to get this far.
     pub fn check_witness(&mut self, witness: u64) -> Option<Suspicion> {
         if self.generation() < witness {
-            self.suspicion = Some(Suspicion::Witness);
+            self.core.inner.suspicion = Some(Suspicion::Witness);
         }
-        self.suspicion
+        self.core.inner.suspicion
     }
 
     /// Compares the login nonce that the server has for this device, or `None` if it has none, and returns the one to give
     /// it in exchange, when it is saved. Call it at each login. Draws 16 bytes from `rng`.
     ///
     /// A nonce that is not one of the last two shows that the store was put back, or that the server lies. The messenger is
-    /// then [`suspect`](Self::suspicion) until [`restore_backup`](Self::restore_backup). In the day after that it is not
+    /// then [`suspect`](Self::suspicion) until [`restore_backup`](Self::restore_backup). Save that with
+    /// [`save_suspicion`](Self::save_suspicion), so that it survives a restart. In the day after a restoring, nonces are not
     /// compared, so that a lying server causes one renewal a day.
     ///
     /// # Errors
@@ -117,12 +143,14 @@ impl<P: Primitives> Messenger<P> {
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, LoginNonce>, StepError<Suspicion>> {
         self.check_step()?;
+        self.read_clock(reading);
         let now = self.time(reading);
         let Restored { nonce, offered, at, old_prekeys: _ } = &self.core.inner.restored;
         let is_known = server_has.is_none_or(|server_has| [nonce, offered].contains(&&Some(*server_has)));
-        let is_renewed = at.is_some_and(|at| now.saturating_since(at) < DAY);
+        // A time after `now` is one that a wrong clock has left.
+        let is_renewed = at.is_some_and(|at| at <= now && now.saturating_since(at) < DAY);
         if !is_known && !is_renewed {
-            self.suspicion = Some(Suspicion::LoginNonce);
+            self.core.inner.suspicion = Some(Suspicion::LoginNonce);
             return Err(StepError::Failed(Suspicion::LoginNonce));
         }
         self.progress = Progress::Stepping;
@@ -133,11 +161,27 @@ impl<P: Primitives> Messenger<P> {
         Ok(self.hand_out(offered, Step::default(), reading))
     }
 
+    /// Stores that the messenger is [`suspect`](Self::suspicion), or that it is not. Otherwise a process that starts again
+    /// would seal from a state that was put back, until it compares the witness or logs in; and a server that shows another
+    /// nonce then would lift the suspicion.
+    ///
+    /// # Errors
+    /// [`StepError::NotSaved`]; nothing has changed.
+    pub fn save_suspicion(
+        &mut self,
+        now: UnixSeconds,
+    ) -> Result<Unsaved<'_, Option<Suspicion>>, StepError<Infallible>> {
+        if !self.is_saved() {
+            return Err(StepError::NotSaved);
+        }
+        Ok(self.hand_out(self.suspicion(), Step::default(), now))
+    }
+
     /// Returns whether the store seems to have been put back to an earlier state, and why. Then nothing is opened or
     /// sealed, until [`restore_backup`](Self::restore_backup).
     #[must_use]
     pub const fn suspicion(&self) -> Option<Suspicion> {
-        self.suspicion
+        self.core.inner.suspicion
     }
 
     /// Renews the messenger after its store was put back: by the user, from a backup, or by somebody else. Returns what to
@@ -164,6 +208,7 @@ impl<P: Primitives> Messenger<P> {
             return Err(StepError::NotSaved);
         }
         self.progress = Progress::Stepping;
+        self.read_clock(reading);
         let now = self.time(reading);
         let restored = &mut self.core.inner.restored;
         restored.at = Some(now);
@@ -183,7 +228,7 @@ impl<P: Primitives> Messenger<P> {
             record.recovery = Some(NewSession::Restored);
             step.peers.insert(*id);
         }
-        self.suspicion = None;
+        self.core.inner.suspicion = None;
         Ok(self.hand_out(publication, step, reading))
     }
 
@@ -200,7 +245,7 @@ impl<P: Primitives> Messenger<P> {
 
     /// Checks that a step is possible.
     pub(super) const fn check_step(&self) -> Result<(), StepError<Suspicion>> {
-        match self.suspicion {
+        match self.core.inner.suspicion {
             _ if !self.is_saved() => Err(StepError::NotSaved),
             Some(suspicion) => Err(StepError::Failed(suspicion)),
             None => Ok(()),

@@ -56,6 +56,8 @@ impl<P: Primitives> Messenger<P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
+        self.check_step()?;
+        self.read_clock(now);
         let record = self.check_peer(peer)?;
         if let Next::NewSession(reason) = self.next(record, now)? {
             return Err(SealError::NeedsBundle(reason));
@@ -76,10 +78,7 @@ impl<P: Primitives> Messenger<P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
-        let record = self.check_peer(peer)?;
-        let session = record.sending().ok_or(SealError::NeedsBundle(NewSession::None))?;
-        let at = SessionAt { peer: *peer, session: session.id };
-        let prefix = Prefix { kind: Kind::Payload, epoch: session.epoch, heard: record.heard };
+        let (at, prefix) = self.sending_to(peer, Kind::Payload)?;
         self.seal_on(at, prefix, payload.into(), loaded, now, rng)
     }
 
@@ -89,7 +88,8 @@ impl<P: Primitives> Messenger<P> {
     /// nothing is sent to the peer from then on, until the application has accepted it.
     ///
     /// # Errors
-    /// [`SealFailed`] with the bundle. The messenger is unchanged, except that it remembers another identity.
+    /// [`SealFailed`] with the bundle. The messenger is unchanged, except that it remembers another identity, which the next
+    /// step stores.
     ///
     /// # Security
     /// The server that handed out the first bundle may have inserted its own identity (attack B22): compare
@@ -103,6 +103,9 @@ impl<P: Primitives> Messenger<P> {
         reading: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Outgoing>, SealFailed> {
+        if self.is_saved() {
+            self.read_clock(reading);
+        }
         let record = match self.check_peer(peer) {
             Ok(record) => record,
             Err(error) => return Err(SealFailed { error, bundle }),
@@ -161,6 +164,14 @@ impl<P: Primitives> Messenger<P> {
         if record.claimed.is_some() { Err(SealError::IdentityChanged) } else { Ok(record) }
     }
 
+    /// Returns on which session a message goes to this peer, and its prefix.
+    pub(super) fn sending_to(&self, peer: &PeerId, kind: Kind) -> Result<(SessionAt, Prefix), SealError> {
+        let record = self.check_peer(peer)?;
+        let session = record.sending().ok_or(SealError::NeedsBundle(NewSession::None))?;
+        let at = SessionAt { peer: *peer, session: session.id };
+        Ok((at, Prefix { kind, epoch: session.epoch, heard: record.heard }))
+    }
+
     /// Seals on a session that the caller has loaded.
     pub(super) fn seal_on(
         &mut self,
@@ -171,6 +182,7 @@ impl<P: Primitives> Messenger<P> {
         reading: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
+        self.read_clock(reading);
         let record = self.peers.get(&at.peer).and_then(|peer| peer.inner.session(&at.session));
         let generation = record.map_or(0, |record| record.generation);
         // Of another session there are other rows, which would be refused, or none.

@@ -89,6 +89,7 @@ impl<P: Primitives> Messenger<P> {
         let stranger = self.check_not_taken(peer, identity)?;
         self.progress = Progress::Stepping;
         let mut step = Step::default();
+        self.read_clock(reading);
         let now = self.time(reading);
         let stranger = stranger.and_then(|id| self.take_record(id, &mut step));
         if let Some(record) = self.peers.get_mut(peer).map(|peer| &mut peer.inner) {
@@ -121,15 +122,7 @@ impl<P: Primitives> Messenger<P> {
         identity: &Identity,
         now: UnixSeconds,
     ) -> Result<Unsaved<'_, ()>, PeerError> {
-        let record = self.check(peer)?;
-        if record.claimed.is_none_or(|claimed| claimed.keys() != identity.keys()) {
-            return Err(PeerError::OtherIdentity);
-        }
-        self.progress = Progress::Stepping;
-        if let Some(record) = self.peers.get_mut(peer).map(|peer| &mut peer.inner) {
-            record.claimed = None;
-        }
-        Ok(self.hand_out((), Step { peers: [*peer].into(), ..Step::default() }, now))
+        self.change_if(peer, identity, |record| record.claimed, |record| record.claimed = None, now)
     }
 
     /// Takes note that the user has compared safety numbers with the peer of this identity. It holds until another identity
@@ -143,14 +136,23 @@ impl<P: Primitives> Messenger<P> {
         identity: &Identity,
         now: UnixSeconds,
     ) -> Result<Unsaved<'_, ()>, PeerError> {
-        let record = self.check(peer)?;
-        if record.identity.is_none_or(|pinned| pinned.keys() != identity.keys()) {
+        self.change_if(peer, identity, |record| record.identity, |record| record.trust = Trust::Verified, now)
+    }
+
+    /// Changes a peer's record if the identity that `of` returns is this one.
+    fn change_if(
+        &mut self,
+        peer: &PeerId,
+        identity: &Identity,
+        of: fn(&PeerRecord<P>) -> Option<Identity>,
+        change: fn(&mut PeerRecord<P>),
+        now: UnixSeconds,
+    ) -> Result<Unsaved<'_, ()>, PeerError> {
+        if of(self.check(peer)?).is_none_or(|known| known.keys() != identity.keys()) {
             return Err(PeerError::OtherIdentity);
         }
         self.progress = Progress::Stepping;
-        if let Some(record) = self.peers.get_mut(peer).map(|peer| &mut peer.inner) {
-            record.trust = Trust::Verified;
-        }
+        self.peers.get_mut(peer).into_iter().for_each(|peer| change(&mut peer.inner));
         Ok(self.hand_out((), Step { peers: [*peer].into(), ..Step::default() }, now))
     }
 

@@ -413,6 +413,24 @@ fn an_answer_ends_the_probation_of_an_epoch_beyond_the_bound() {
 }
 
 #[test]
+fn a_first_message_after_too_many_is_refused_for_them() {
+    let mut bob = User::new(1);
+    let mut rng = ChaCha20Rng::seed_from_u64(13);
+    let mut peer = Foreign { device: Device::generate(bob.now, &mut rng), rng };
+    let (_, first) = peer.begin(&mut bob, 1);
+    let id = bob.open(&first).unwrap().peer;
+    bob.seal(&id, b"").unwrap();
+    let (mut session, _) = peer.begin(&mut bob, 2);
+    let mut messages = (0..=MAX_JUMP).map(|_| session.encrypt(&inner(2), &mut peer.rng).unwrap());
+    let [within, beyond] = [messages.nth(usize::try_from(MAX_JUMP - 1).unwrap()).unwrap(), messages.next().unwrap()];
+    let Err(OpenError::Refused(refused)) = bob.open(&beyond) else { panic!("opened") };
+    assert_eq!((refused.reason, refused.author), (Refusal::TooManySkipped, Some(id)));
+    assert_eq!(bob.messenger.needs_bundle(&id, bob.now), Ok(Some(NewSession::TooManySkipped)));
+    // Control: the one before it opens.
+    assert_eq!(bob.open(&within).unwrap().payload, b"hi");
+}
+
+#[test]
 fn a_loss_of_too_many_messages_begins_a_new_session() {
     let mut bob = User::new(1);
     let mut rng = ChaCha20Rng::seed_from_u64(9);

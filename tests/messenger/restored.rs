@@ -119,6 +119,60 @@ fn a_login_nonce_shows_a_store_that_was_put_back() {
 }
 
 #[test]
+fn a_suspicion_that_is_saved_survives_a_restart() {
+    for is_saved in [true, false] {
+        let (mut bob, mut server) = (User::new(1), None);
+        assert_eq!(login(&mut bob, &mut server, true), Ok(()));
+        let known = server;
+        assert_eq!(login(&mut bob, &mut Some([9; 16]), false), Err(Suspicion::LoginNonce));
+        if is_saved {
+            let step = bob.messenger.save_suspicion(bob.now).unwrap();
+            assert_eq!(step.save(&mut bob.disk).unwrap(), Some(Suspicion::LoginNonce));
+        }
+        bob.crash();
+        // Control: one that is not saved is forgotten, and a server that shows the known nonce now is believed.
+        let expected = is_saved.then_some(Suspicion::LoginNonce);
+        assert_eq!(bob.messenger.suspicion(), expected);
+        assert_eq!(login(&mut bob, &mut known.clone(), false).err(), expected);
+        assert_eq!(bob.messenger.maintain(bob.now, &[], &mut bob.rng).is_err(), is_saved);
+        bob.crash();
+        restore(&mut bob);
+        bob.crash();
+        assert_eq!(bob.messenger.suspicion(), None);
+    }
+}
+
+#[test]
+fn a_corrected_clock_corrects_when_the_store_was_restored() {
+    let mut bob = User::new(1);
+    let old: Vec<u32> = bob.one_time_prekeys.iter().map(Prekey::id).collect();
+    // The clock is 16 days behind, and follows a day later.
+    bob.now.0 += 17 * DAY;
+    restore(&mut bob);
+    bob.wait(2 * DAY);
+    bob.restart();
+    assert_eq!(bob.messenger.unknown_one_time_prekeys(&old).count(), 0);
+    // Control: two weeks after the restoring, they are deleted.
+    bob.wait(11 * DAY);
+    assert_eq!(bob.messenger.unknown_one_time_prekeys(&old).count(), 0);
+    bob.wait(DAY);
+    assert_eq!(bob.messenger.unknown_one_time_prekeys(&old).count(), old.len());
+}
+
+#[test]
+fn after_restoring_old_sessions_are_receive_only() {
+    let [mut alice, mut bob] = friends();
+    let late = [b"1", b"2"].map(|text| alice.send(&mut bob, text));
+    // Control: before, they are not.
+    assert!(!bob.open(&late[0].message).unwrap().is_receive_only);
+    restore(&mut bob);
+    let opened = bob.open(&late[1].message).unwrap();
+    assert!(opened.is_receive_only && !opened.is_former_identity && !opened.is_on_probation);
+    let of_alice = opened.peer;
+    assert_eq!(bob.messenger.needs_bundle(&of_alice, bob.now), Ok(Some(NewSession::Restored)));
+}
+
+#[test]
 fn a_server_that_lies_about_the_nonce_causes_one_renewal_a_day() {
     let mut bob = User::new(1);
     let mut renewals = 0;

@@ -178,6 +178,91 @@ fn a_fifth_handshake_in_an_hour_waits_and_keeps_its_prekey() {
     assert_eq!(bob.open(&fifth.message).unwrap().payload, b"fifth");
 }
 
+/// The layer's clock follows a reading that is far away a day later. Until then its seconds count.
+#[test]
+fn after_a_long_absence_an_hour_is_an_hour() {
+    let [mut alice, mut bob] = strangers();
+    let peer = alice.peer(&bob);
+    bob.now.0 += 20 * DAY;
+    for round in 1..=3 {
+        for _ in 0..HANDSHAKES_AN_HOUR {
+            let message = alice.seal_with(&peer, b"new", bob.bundle()).unwrap();
+            assert_eq!(bob.open(&message.message).unwrap().payload, b"new", "{round}");
+        }
+        // Control: within the hour, another one waits.
+        let more = alice.seal_with(&peer, b"more", bob.bundle()).unwrap();
+        let until = noescrow::UnixSeconds(bob.now.0 + HOUR);
+        assert_eq!(bob.open(&more.message), Err(OpenError::Deferred { until }));
+        bob.now.0 += HOUR - 1;
+        assert!(bob.open(&more.message).is_err());
+        bob.now = until;
+        bob.restart();
+    }
+}
+
+#[test]
+fn a_clock_that_alternates_lifts_no_limit_twice() {
+    let [mut alice, mut bob] = strangers();
+    let peer = alice.peer(&bob);
+    let (mut opened, claim) = (0, bob.now.0 + 20 * DAY);
+    let mut message = alice.seal_with(&peer, b"", bob.bundle()).unwrap();
+    for round in 0..40 {
+        // Readings within the day after the first one. None of them is a claim.
+        bob.now.0 = if round % 2 == 0 { claim } else { claim + 23 * HOUR };
+        for _ in 0..HANDSHAKES_AN_HOUR {
+            if bob.open(&message.message).is_ok() {
+                opened += 1;
+                message = alice.seal_with(&peer, b"", bob.bundle()).unwrap();
+            }
+        }
+    }
+    // Once at the first reading, and once at the second.
+    assert_eq!(opened, 2 * HANDSHAKES_AN_HOUR);
+    // Control: a day later the clock has followed.
+    bob.now.0 = claim + 25 * HOUR;
+    assert!(bob.open(&message.message).is_ok());
+}
+
+#[test]
+fn a_corrected_clock_corrects_the_log_and_ended_openings() {
+    let [mut alice, mut bob] = strangers();
+    let peer = alice.peer(&bob);
+    let first = [b"1", b"2"].map(|text| alice.send(&mut bob, text));
+    bob.open(&first[0].message).unwrap();
+    let damaged = |message: &[u8]| {
+        let mut damaged = message.to_vec();
+        *damaged.last_mut().unwrap() ^= 1;
+        damaged
+    };
+    for user in [&mut alice, &mut bob] {
+        user.now.0 += 60 * DAY;
+        user.maintain();
+    }
+    // What is opened now has the time of the clock, which is 59 days behind.
+    for _ in 0..SESSIONS_OF_A_PEER {
+        bob.now.0 += HOUR;
+        let message = alice.seal_with(&peer, b"new", bob.bundle()).unwrap();
+        bob.open(&message.message).unwrap();
+    }
+    let logged = alice.seal(&peer, &[7; 6_000]).unwrap();
+    bob.open(&logged.message).unwrap();
+    bob.wait(2 * DAY);
+    bob.restart();
+    assert_eq!(bob.refusal(&logged.message), Refusal::AlreadyOpened);
+    assert_eq!(bob.refusal(&damaged(&logged.message)), Refusal::AlreadyOpened);
+    assert_eq!(bob.refusal(&first[1].message), Refusal::SessionEnded);
+    // Control: their times end. The ids of ended sessions leave the index, too, without a restart.
+    bob.wait(29 * DAY);
+    assert_eq!(bob.refusal(&damaged(&logged.message)), Refusal::TooLate);
+    bob.wait(16 * DAY);
+    assert_eq!(bob.refusal(&first[1].message), Refusal::SessionEnded);
+    bob.wait(4 * DAY);
+    for _ in 0..2 {
+        assert_eq!(bob.refusal(&first[1].message), Refusal::PrekeyGone);
+        bob.restart();
+    }
+}
+
 #[test]
 fn a_stranger_takes_the_place_of_a_stranger_only() {
     let mut bob = User::new(1);
@@ -192,11 +277,12 @@ fn a_stranger_takes_the_place_of_a_stranger_only() {
         let peer = stranger.add("bob");
         let hello = stranger.seal_with(&peer, b"", bob.bundle()).unwrap();
         bob.now.0 += 1;
-        let id = bob.open(&hello.message).unwrap().peer;
-        first.get_or_insert(id);
+        let opened = bob.open(&hello.message).unwrap();
+        first.get_or_insert(opened.peer);
         // Control: as long as there is space, all of them stay.
         let evicted = seed == u64::try_from(STRANGERS).unwrap();
         assert_eq!(bob.messenger.peer(&first.unwrap()).is_none(), evicted, "{seed}");
+        assert_eq!(opened.evicted, first.filter(|_| evicted), "the outcome names it");
     }
     assert!(bob.messenger.peer(&friend_id).is_some());
     assert_eq!((bob.messenger.peers().count(), bob.stored_peers()), (STRANGERS + 1, STRANGERS + 1));
