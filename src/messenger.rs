@@ -102,7 +102,8 @@
 //! | [`Opened::is_new_identity`] | shows a stranger; if it is a known person with a new device, [`claim_identity`](Messenger::claim_identity) |
 //! | [`Opened::is_on_probation`] | when the user writes, [`seal_probe`](Messenger::seal_probe) |
 //! | [`Opened::should_answer`] | sends a message, or [`seal_answer`](Messenger::seal_answer) |
-//! | [`Messenger::suspicion`] | tells the user; [`restore_backup`](Messenger::restore_backup) |
+//! | [`Messenger::suspicion`] | [`save_suspicion`](Messenger::save_suspicion); tells the user; [`restore_backup`](Messenger::restore_backup) |
+//! | [`Opened::evicted`] | drops what it shows of that stranger |
 //!
 //! # What it does not do
 //!

@@ -236,3 +236,24 @@ impl<P: Primitives> durable::Restored for Core<P> {
 }
 
 impl<P: Primitives> Durably for Core<P> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_corrected_time_is_not_after_the_present() {
+        let correction = Correction::Later { from: UnixSeconds(100), by: 50 };
+        let corrected = Corrected { correction, now: UnixSeconds(160) };
+        let apply = |mut time| {
+            corrected.apply(&mut time);
+            time
+        };
+        // Taken after the correction, and before it.
+        assert_eq!((apply(UnixSeconds(160)), apply(UnixSeconds(105))), (UnixSeconds(160), UnixSeconds(155)));
+        // Control: the correction alone moves the first one, too.
+        let mut time = UnixSeconds(160);
+        correction.apply(&mut time);
+        assert_eq!(time, UnixSeconds(210));
+    }
+}

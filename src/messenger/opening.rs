@@ -218,7 +218,7 @@ impl<P: Primitives> Messenger<P> {
             // A session begins with what its author has to say.
             if prefix.kind != Kind::Payload { Err(Refusal::Malformed) } else { Ok((prefix, number, plaintext)) }
         });
-        let opened = opened.and_then(|(prefix, number, plaintext)| {
+        let opened = opened.map(|(prefix, number, plaintext)| {
             let stranger;
             let record = match known {
                 Some((_, peer)) => peer,
@@ -235,7 +235,7 @@ impl<P: Primitives> Messenger<P> {
             };
             let state = record.state_of_accepted(prefix.epoch);
             let state = if self.core.inner.uses_old_prekey(message) { State::Probation } else { state };
-            Ok((prefix, number, plaintext, state))
+            (prefix, number, plaintext, state)
         });
         let (prefix, number, plaintext, state) = match opened {
             Ok(opened) => opened,

@@ -394,6 +394,22 @@ fn probes_raise_the_epoch_of_a_session_once() {
 }
 
 #[test]
+fn a_probe_on_a_receive_only_session_asks_for_no_answer() {
+    let mut bob = User::new(1);
+    let mut rng = ChaCha20Rng::seed_from_u64(14);
+    let mut peer = Foreign { device: Device::generate(bob.now, &mut rng), rng };
+    let (mut session, first) = peer.begin(&mut bob, 1);
+    bob.open(&first).unwrap();
+    let probe = [&[2][..], &inner(1)[1..17]].concat();
+    let probes = [(); 2].map(|()| session.encrypt_control(&probe, &mut peer.rng).unwrap());
+    // Control: on a live one it does.
+    assert!(bob.open(&probes[0]).unwrap().should_answer);
+    bob.messenger.restore_backup(bob.now, &mut bob.rng).unwrap().save(&mut bob.disk).unwrap();
+    let opened = bob.open(&probes[1]).unwrap();
+    assert!(opened.is_receive_only && opened.control == Some(Control::Probe) && !opened.should_answer);
+}
+
+#[test]
 fn an_answer_ends_the_probation_of_an_epoch_beyond_the_bound() {
     let mut bob = User::new(1);
     let mut rng = ChaCha20Rng::seed_from_u64(12);

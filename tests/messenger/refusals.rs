@@ -255,7 +255,7 @@ fn an_epoch_beyond_the_bound_is_on_probation() {
     assert!(opened.is_on_probation);
     // Nothing is sent on it, and it does not count as known.
     assert!(!bob.messenger.peer(&opened.peer).unwrap().can_send);
-    let message = foreign_first_message(&mut bob, &inner(1, u32::MAX));
+    let message = foreign_first_message(&mut bob, &inner(1, 2 * EPOCH_JUMP));
     assert!(bob.open(&message).unwrap().is_on_probation);
     // Control: at the bound it is live.
     let message = foreign_first_message(&mut bob, &inner(1, EPOCH_JUMP));

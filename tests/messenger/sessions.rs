@@ -248,6 +248,7 @@ fn a_corrected_clock_corrects_the_log_and_ended_openings() {
     bob.open(&logged.message).unwrap();
     bob.wait(2 * DAY);
     bob.restart();
+    bob.maintain();
     assert_eq!(bob.refusal(&logged.message), Refusal::AlreadyOpened);
     assert_eq!(bob.refusal(&damaged(&logged.message)), Refusal::AlreadyOpened);
     assert_eq!(bob.refusal(&first[1].message), Refusal::SessionEnded);
