@@ -116,8 +116,8 @@ impl<P: Primitives, S: SkippedKeyStore> Session<P, S> {
         })
     }
 
-    /// Calls `each` with the routing tags of the messages that this session may receive next, 8 bytes each: of the
-    /// current and the next header key the next 8 numbers, and of all late messages whose keys are kept. A message whose
+    /// Calls `each` with the routing tags of the messages that this session may receive next, 8 bytes each: first, of the
+    /// current and the next header key, the next 8 numbers; then of all late messages whose keys are kept. A message whose
     /// [`routing_tag`](crate::routing_tag) is one of them belongs to this session, except by a chance of 2^-64.
     ///
     /// A late message may be listed that can no longer be opened, because its key of the post-quantum ratchet is gone

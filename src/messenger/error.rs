@@ -11,8 +11,8 @@ use core::fmt;
 
 /// Why a message was not opened. Nothing that is stored has changed, and no key is used up.
 ///
-/// In memory, a refusal is [counted](super::Counters), and it is noted if its [remedy](Refusal::remedy) is a new session.
-/// The next step stores both. How many sweeps were made in this minute is in memory only.
+/// In memory, a refusal is [counted](super::Counters), and it is noted if its [remedy](Refusal::remedy) is a new session,
+/// as is the reading of the clock. The next step stores all of it. How many sweeps were made in this minute is in memory only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -146,8 +146,10 @@ impl Refusal {
     }
 }
 
-/// Why nothing was sealed. The messenger is unchanged, except that
-/// [`seal_with_bundle`](super::Messenger::seal_with_bundle) remembers another identity, which the next step stores.
+/// Why nothing was sealed. Nothing that is stored has changed, and no key is used up.
+///
+/// In memory, the reading of the clock is noted, and [`seal_with_bundle`](super::Messenger::seal_with_bundle) remembers
+/// another identity. The next step stores both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SealError {

@@ -38,7 +38,7 @@ impl<P: Primitives> Messenger<P> {
     /// peer's message did not choose (attack G11).
     ///
     /// # Errors
-    /// [`SealError`]; the messenger is unchanged.
+    /// [`SealError`]; nothing that is stored has changed.
     pub fn seal_probe(
         &mut self,
         peer: &PeerId,
@@ -65,7 +65,7 @@ impl<P: Primitives> Messenger<P> {
     /// [`Session::should_answer`](crate::Session::should_answer) asks for one. Any other message answers as well.
     ///
     /// # Errors
-    /// [`SealError`]; the messenger is unchanged.
+    /// [`SealError`]; nothing that is stored has changed.
     pub fn seal_answer(
         &mut self,
         peer: &PeerId,

@@ -78,7 +78,7 @@ impl<P: Primitives> Messenger<P> {
     ///
     /// # Errors
     /// [`SealError::NoReceipt`] for a message that anybody can have written, [`SealError::TooSoon`], or as
-    /// [`seal`](Self::seal); the messenger is unchanged.
+    /// [`seal`](Self::seal); nothing that is stored has changed.
     pub fn seal_receipt(
         &mut self,
         refused: &Refused,

@@ -46,7 +46,7 @@ impl<P: Primitives> Messenger<P> {
     /// then [trusted on first use](Trust::FirstUse).
     ///
     /// # Errors
-    /// [`SealError`]; the messenger is unchanged. To [`SealError::NeedsBundle`] fetch the peer's bundle and call
+    /// [`SealError`]; nothing that is stored has changed. To [`SealError::NeedsBundle`] fetch the peer's bundle and call
     /// [`seal_with_bundle`](Self::seal_with_bundle).
     pub fn seal<'p>(
         &mut self,
@@ -69,7 +69,7 @@ impl<P: Primitives> Messenger<P> {
     /// server has no bundle of the peer that is valid.
     ///
     /// # Errors
-    /// [`SealError`]; the messenger is unchanged.
+    /// [`SealError`]; nothing that is stored has changed.
     pub fn seal_on_session<'p>(
         &mut self,
         peer: &PeerId,
@@ -88,8 +88,8 @@ impl<P: Primitives> Messenger<P> {
     /// nothing is sent to the peer from then on, until the application has accepted it.
     ///
     /// # Errors
-    /// [`SealFailed`] with the bundle. The messenger is unchanged, except that it remembers another identity, which the next
-    /// step stores.
+    /// [`SealFailed`] with the bundle. Nothing that is stored has changed. Another identity is remembered, and the next step
+    /// stores it.
     ///
     /// # Security
     /// The server that handed out the first bundle may have inserted its own identity (attack B22): compare
