@@ -50,7 +50,8 @@ impl<'a> Secrets<'a> {
     }
 }
 
-/// The secrets of a state whose snapshot is of this kind: 1 a session, 2 a device; 3 and 4 one row of these, `part`.
+/// The secrets of a state whose snapshot is of this kind: 1 a session, 2 a device; 3 and 4 one row of these, `part`; 5 a
+/// row of a peer, 6 of a messenger.
 pub fn secrets(kind: u8, part: u8, state: &[u8]) -> Secrets<'_> {
     let (mut reader, mut secrets) = (Reader(state), Secrets::default());
     match (kind, part) {
@@ -70,6 +71,9 @@ pub fn secrets(kind: u8, part: u8, state: &[u8]) -> Secrets<'_> {
             reader.bytes(32);
             device(&mut reader, &mut secrets);
         }
+        (5, 0) => peer(&mut reader, &mut secrets),
+        // They have no secret.
+        (5 | 6, _) => drop(reader.bytes(state.len())),
         (3 | 4, part) => content(part, &mut reader, &mut secrets),
         _ => panic!("no such kind"),
     }
@@ -99,6 +103,36 @@ fn content<'a>(part: u8, reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
         }
         4 => drop(reader.bytes(16 * usize::from(reader.0[0]) + 1)),
         _ => panic!("no such part"),
+    }
+}
+
+/// spec/messenger.md, §11.
+fn peer<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
+    reader.bytes(32 + 97);
+    let name_len = reader.u32();
+    reader.bytes(name_len.try_into().unwrap());
+    for _ in 0..2 {
+        if reader.flag() {
+            reader.bytes(noescrow::IDENTITY_LEN);
+        }
+    }
+    reader.bytes(1 + 4 + (4 + 8) + (1 + 4 * 8) + 1 + (1 + 4 * 8) + 9 + 9 + 8);
+    for _ in 0..reader.u8() {
+        secrets.key("session id", reader);
+        reader.bytes(8 + 4 + 1 + 1 + 4 + 1 + 9 + 4);
+        if reader.flag() {
+            reader.bytes(32);
+        }
+        reader.bytes(8 + (1 + 4 + 4 + 8));
+        for _ in 0..reader.u8() {
+            reader.bytes(8);
+        }
+        for _ in 0..reader.u8() {
+            secrets.key("header key", reader);
+        }
+    }
+    for _ in 0..reader.u8() {
+        reader.bytes(32 + 8);
     }
 }
 

@@ -3,6 +3,8 @@
 #![allow(
     missing_docs,
     unreachable_pub,
+    dead_code,
+    missing_debug_implementations,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
@@ -12,6 +14,8 @@
 
 mod kdf;
 mod layout;
+#[path = "../messenger/talk.rs"]
+mod messengers;
 mod states;
 
 use noescrow::hazmat::AcceptFromAnyone;

@@ -2,7 +2,7 @@
 //! Stored states in all forms: the profile finds every secret in them.
 
 use super::layout::{Secrets, secrets};
-use super::{Device, Session, Talk, compiled, described, document, numbers, one_more};
+use super::{Device, Session, Talk, compiled, described, document, messengers, numbers, one_more};
 use noescrow::durable::{CommitError, Durable, Unsaved};
 use noescrow::primitives::Primitives;
 use noescrow::{ChunkSize, Secret, StorageKey, UnixSeconds, hazmat};
@@ -184,7 +184,10 @@ fn rows() -> Tape {
 }
 
 fn all_states() -> Vec<Stored> {
-    [conversation(), rarer_states(), rows()].iter().flat_map(|tape| stored_on(tape).0).collect()
+    [conversation(), rarer_states(), rows(), messengers::Talk::at_length().tape]
+        .iter()
+        .flat_map(|tape| stored_on(tape).0)
+        .collect()
 }
 
 #[test]
@@ -211,14 +214,14 @@ fn states_have_every_part_that_the_layout_names() {
     let mut of_layouts = BTreeSet::new();
     super::fields(&document["layouts"], &mut of_layouts);
     assert_eq!(names, of_layouts.iter().map(String::as_str).collect());
-    assert_eq!(stored.iter().map(Stored::kind).collect::<BTreeSet<_>>(), [1, 2, 3, 4].into());
+    assert_eq!(stored.iter().map(Stored::kind).collect::<BTreeSet<_>>(), [1, 2, 3, 4, 5, 6].into());
 }
 
 /// Independent of any layout: a private key that was drawn and is in a state is found there.
 #[test]
 fn every_drawn_key_within_a_stored_state_is_found() {
     let mut found = 0;
-    for tape in [conversation(), rarer_states(), rows()] {
+    for tape in [conversation(), rarer_states(), rows(), messengers::Talk::at_length().tape] {
         let (stored, drawn) = stored_on(&tape);
         for one in &stored {
             let ledger = one.opened(profile());
