@@ -105,6 +105,8 @@
 //! | [`Messenger::suspicion`] | [`save_suspicion`](Messenger::save_suspicion); tells the user; [`restore_backup`](Messenger::restore_backup) |
 //! | [`Opened::evicted`] | drops what it shows of that stranger |
 //!
+//! To end the account, [`delete`](Messenger::delete) it; it says what else the application has to delete.
+//!
 //! # What it does not do
 //!
 //! It performs no I/O, reads no clock, and sends nothing by itself. It does not sync the devices of one person: each has a
@@ -118,6 +120,7 @@
 //! sessions, and the sizes of messages without content, unless the application pads all alike.
 
 mod core;
+mod deletion;
 mod error;
 mod index;
 mod log;

@@ -88,7 +88,8 @@ pub struct Batch {
     /// now belongs to the present one. The former one is among the ended subjects.
     pub merged: Vec<(Subject, Subject)>,
     /// Subjects that have ended: delete all rows of each, before the others are written. With a peer of a messenger,
-    /// delete what the application keeps of it, too: its entries among received messages and messages to send.
+    /// delete what the application keeps of it, too: its entries among received messages and messages to send. With a
+    /// messenger, delete everything of its identity.
     pub ended: Vec<Subject>,
 }
 
@@ -197,6 +198,10 @@ impl Batch {
     pub fn commit_action<B: AsRef<[u8]>>(&self, mut core_row: impl FnMut(&Subject) -> Option<B>) -> CommitAction {
         let mut actions = self.changes.iter().filter_map(|change| {
             let stored = core_row(&change.subject);
+            // A deletion writes nothing by which it could be recognized. What it requires is gone.
+            if stored.is_none() && change.rows.is_empty() && self.ended.contains(&change.subject) {
+                return Some(CommitAction::AlreadyCommitted);
+            }
             let action = change.commit_action(stored.as_ref().map(AsRef::as_ref));
             // What is only required is the same before and after the commit, so it does not tell which it is.
             if change.rows.is_empty() && action == CommitAction::Write { None } else { Some(action) }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Database`]: what a connection is used for, by the blocking store and by the asynchronous one.
 
+use crate::erasure;
 use crate::error::Error;
 use crate::messages;
 use crate::schema;
@@ -126,6 +127,9 @@ impl Database {
 
 /// Deletes the rows of subjects that have ended, and of a peer everything else that is kept of it.
 fn delete_ended(transaction: &Transaction<'_>, ended: &[Subject]) -> Result<(), Error> {
+    if let Some(messenger) = ended.iter().find(|subject| subject.is_messenger()) {
+        erasure::delete_identity(transaction, messenger)?;
+    }
     let forgets_peer = ended.iter().any(|subject| PeerId::from_subject(subject).is_some());
     let mut delete = transaction.prepare_cached("DELETE FROM noescrow_row WHERE subject = ?1")?;
     for subject in ended {

@@ -10,7 +10,7 @@ use crate::database::Database;
 use crate::error::Error;
 use noescrow::durable::Subject;
 use noescrow::messenger::PeerId;
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 
 /// Where a table names the subject of a row.
 const TABLES: [(&str, &str); 4] = [
@@ -19,6 +19,21 @@ const TABLES: [(&str, &str); 4] = [
     ("noescrow_outbox", "session"),
     ("noescrow_message_id", "session"),
 ];
+
+/// Deletes everything of the local identity of a subject. Returns the number of rows.
+pub(crate) fn delete_identity(transaction: &Transaction<'_>, subject: &Subject) -> Result<usize, Error> {
+    // The local identity is in bytes 1 to 64; SQLite counts from 1.
+    delete(transaction, subject, ", 2, 64) = substr(?1, 2, 64)", "substr(")
+}
+
+fn delete(transaction: &Transaction<'_>, subject: &Subject, condition: &str, before: &str) -> Result<usize, Error> {
+    let mut count = 0_usize;
+    for (table, column) in TABLES {
+        let sql = format!("DELETE FROM {table} WHERE {before}{column} {condition}");
+        count = count.saturating_add(transaction.prepare_cached(&sql)?.execute([subject.to_bytes()])?);
+    }
+    Ok(count)
+}
 
 impl Database {
     /// Deletes everything of a session, or of a device and all sessions of its identity, and erases it from the files.
@@ -29,15 +44,10 @@ impl Database {
         let bytes = subject.to_bytes();
         let transaction = self.begin(connection)?;
         let mark = self.check(&transaction)?;
-        let mut count = 0_usize;
-        for (table, column) in TABLES {
-            // The local identity is in bytes 1 to 64; SQLite counts from 1.
-            let sql = match subject.is_device() {
-                true => format!("DELETE FROM {table} WHERE substr({column}, 2, 64) = substr(?1, 2, 64)"),
-                false => format!("DELETE FROM {table} WHERE {column} = ?1"),
-            };
-            count = count.saturating_add(transaction.prepare_cached(&sql)?.execute([bytes])?);
-        }
+        let count = match subject.is_device() {
+            true => delete_identity(&transaction, subject)?,
+            false => delete(&transaction, subject, "= ?1", "")?,
+        };
         // A backup from before is older now.
         let mark = Self::next(&transaction, mark, &[b"forget", &bytes])?;
         transaction.commit()?;

@@ -60,19 +60,22 @@ pub(crate) fn received(transaction: &Transaction<'_>, received: &Received, now: 
     let oldest = seconds(UnixSeconds(now.0.saturating_sub(MESSAGE_ID_KEPT.as_secs())));
     transaction.prepare_cached("DELETE FROM noescrow_message_id WHERE opened_at < ?1")?.execute([oldest])?;
     let session = received.session.to_bytes();
-    let mut log = transaction
-        .prepare_cached("INSERT INTO noescrow_message_id (message_id, session, opened_at) VALUES (?1, ?2, ?3)")?;
-    log.execute((received.message_id, session, seconds(now))).map_err(|error| match error.sqlite_error_code() {
-        Some(ErrorCode::ConstraintViolation) => Error::OpenedBefore,
-        _ => error.into(),
+    let mut log = transaction.prepare_cached(
+        "INSERT INTO noescrow_message_id (message_id, session, opened_at, peer) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    let peer = received.peer.map(|peer| peer.to_bytes());
+    log.execute((received.message_id, session, seconds(now), peer)).map_err(|error| {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => Error::OpenedBefore,
+            _ => error.into(),
+        }
     })?;
     let mut insert = transaction.prepare_cached(
         "INSERT INTO noescrow_inbox (message_id, session, author, number, is_control, plaintext, peer)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     let author = received.author.map(|author| author.to_bytes());
-    let Received { message_id, number, is_control, plaintext, peer, .. } = received;
-    let peer = peer.map(|peer| peer.to_bytes());
+    let Received { message_id, number, is_control, plaintext, .. } = received;
     insert.execute((message_id, session, author, number, is_control, &plaintext[..], peer))?;
     Ok(())
 }
@@ -88,7 +91,7 @@ pub(crate) fn sent(transaction: &Transaction<'_>, sent: &Sent) -> Result<(), Err
 
 /// Makes the messages of one peer those of another.
 pub(crate) fn merge_peers(transaction: &Transaction<'_>, former: &Subject, present: &Subject) -> Result<(), Error> {
-    for table in ["noescrow_inbox", "noescrow_outbox"] {
+    for table in ["noescrow_inbox", "noescrow_outbox", "noescrow_message_id"] {
         let sql = format!("UPDATE {table} SET peer = ?2 WHERE peer = ?1");
         transaction.prepare_cached(&sql)?.execute([former.to_bytes(), present.to_bytes()])?;
     }
@@ -101,6 +104,8 @@ pub(crate) fn forget(transaction: &Transaction<'_>, subject: &Subject) -> Result
         "DELETE FROM noescrow_inbox WHERE peer = ?1",
         "DELETE FROM noescrow_outbox WHERE peer = ?1",
         "DELETE FROM noescrow_message_id WHERE session = ?1",
+        // Of sessions that had ended before.
+        "DELETE FROM noescrow_message_id WHERE peer = ?1",
     ] {
         transaction.prepare_cached(sql)?.execute([subject.to_bytes()])?;
     }

@@ -57,6 +57,7 @@ const MIGRATIONS: [&str; 2] = [
     "
     ALTER TABLE noescrow_inbox ADD COLUMN peer BLOB CHECK (length(peer) = 97);
     ALTER TABLE noescrow_outbox ADD COLUMN peer BLOB CHECK (length(peer) = 97);
+    ALTER TABLE noescrow_message_id ADD COLUMN peer BLOB CHECK (length(peer) = 97);
 ",
 ];
 
