@@ -23,13 +23,17 @@ const TABLES: [(&str, &str); 4] = [
 /// Deletes everything of the local identity of a subject. Returns the number of rows.
 pub(crate) fn delete_identity(transaction: &Transaction<'_>, subject: &Subject) -> Result<usize, Error> {
     // The local identity is in bytes 1 to 64; SQLite counts from 1.
-    delete(transaction, subject, ", 2, 64) = substr(?1, 2, 64)", "substr(")
+    delete(transaction, subject, |column| format!("substr({column}, 2, 64) = substr(?1, 2, 64)"))
 }
 
-fn delete(transaction: &Transaction<'_>, subject: &Subject, condition: &str, before: &str) -> Result<usize, Error> {
+fn delete(
+    transaction: &Transaction<'_>,
+    subject: &Subject,
+    condition: impl Fn(&str) -> String,
+) -> Result<usize, Error> {
     let mut count = 0_usize;
     for (table, column) in TABLES {
-        let sql = format!("DELETE FROM {table} WHERE {before}{column} {condition}");
+        let sql = format!("DELETE FROM {table} WHERE {}", condition(column));
         count = count.saturating_add(transaction.prepare_cached(&sql)?.execute([subject.to_bytes()])?);
     }
     Ok(count)
@@ -46,7 +50,7 @@ impl Database {
         let mark = self.check(&transaction)?;
         let count = match subject.is_device() {
             true => delete_identity(&transaction, subject)?,
-            false => delete(&transaction, subject, "= ?1", "")?,
+            false => delete(&transaction, subject, |column| format!("{column} = ?1"))?,
         };
         // A backup from before is older now.
         let mark = Self::next(&transaction, mark, &[b"forget", &bytes])?;

@@ -20,6 +20,8 @@ mod cancelled;
 mod concurrency;
 #[path = "store/crash.rs"]
 mod crash;
+#[path = "store/deletion.rs"]
+mod deletion;
 #[path = "store/erasure.rs"]
 mod erasure;
 #[path = "store/failures.rs"]
