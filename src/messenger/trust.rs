@@ -9,8 +9,8 @@ use crate::identity::Identity;
 use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
 
-/// How far the identity of a peer is known to be the right one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// How far the identity of a peer is known to be the right one. A greater one is trusted further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Trust {
     /// A stranger: it wrote first, and nothing was sent to it. Sending to it makes this [`FirstUse`](Self::FirstUse).

@@ -18,6 +18,14 @@ const PAGE_NUMBERS: u32 = 32;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowName([u8; NAME_LEN]);
 
+impl TryFrom<&[u8]> for RowName {
+    type Error = DecodeError;
+
+    fn try_from(bytes: &[u8]) -> Result<Self, DecodeError> {
+        bytes.try_into().map(Self).map_err(|_| DecodeError::Refused)
+    }
+}
+
 impl RowName {
     /// The core: the row that every save writes.
     pub const CORE: Self = Self([0; NAME_LEN]);

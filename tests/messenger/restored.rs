@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Stores that were put back to an earlier state: what shows it, what does not, and that one call puts it right.
 
-use super::user::{DAY, HOUR, User, friends, key};
+use super::disk::Fault;
+use super::user::{DAY, HOUR, User, friends, is_stale, key, subject_of};
 use noescrow::Prekey;
-use noescrow::messenger::{Messenger, NewSession, OpenError, Refusal, SealError, Suspicion};
+use noescrow::durable::{RowName, Subject};
+use noescrow::messenger::{Messenger, NewSession, OpenError, PeerId, Refusal, SealError, Suspicion};
 use std::collections::BTreeSet;
 
 /// Puts the user's store back to `backup`. The server keeps what it has.
@@ -313,6 +315,41 @@ fn prekeys_of_a_lost_upload_are_offered_until_they_are_published() {
     bob.now.0 += DAY;
     let second = offered(&mut bob, &[]);
     assert!(!second.is_empty() && second.is_disjoint(&first));
+}
+
+#[test]
+fn names_parse_from_exactly_their_bytes() {
+    let [alice, bob] = friends();
+    let (peer, subject, row) = (alice.peer(&bob), alice.messenger.subject(), RowName::CORE);
+    assert_eq!(PeerId::try_from(&peer.as_bytes()[..]), Ok(peer));
+    assert_eq!(Subject::try_from(&subject.to_bytes()[..]), Ok(subject));
+    assert_eq!(RowName::try_from(&row.as_bytes()[..]), Ok(row));
+    // Control: a byte less or more is no name.
+    assert!(PeerId::try_from(&peer.as_bytes()[1..]).is_err());
+    assert!(Subject::try_from(&[&subject.to_bytes()[..], &[0]].concat()[..]).is_err());
+    assert!(RowName::try_from(&[0; 10][..]).is_err());
+}
+
+#[test]
+fn a_deleted_account_leaves_no_row_and_no_further_step() {
+    let [mut alice, mut bob] = friends();
+    // Control: before, messenger, device, peer and session are there.
+    assert_eq!(alice.disk.subjects().len(), 4);
+    // It is not known that the commit was made: it is recognized when it is tried again.
+    alice.disk.faults = vec![Fault::CommitsAndFails];
+    let failed = alice.messenger.delete().unwrap().save(&mut alice.disk).unwrap_err();
+    failed.unsaved.save(&mut alice.disk).unwrap();
+    assert!(alice.disk.rows.is_empty());
+    let step = alice.messenger.add_peer(b"late", None, alice.now, &mut alice.rng).unwrap();
+    assert!(is_stale(&step.save(&mut alice.disk).unwrap_err().error));
+    assert!(alice.disk.rows.is_empty());
+    // Control: what another process has saved meanwhile is not deleted.
+    let subject = subject_of(&bob);
+    let mut other = Messenger::load(&mut bob.disk, &key(), &subject, 0, &mut bob.rng).unwrap();
+    bob.add("carol");
+    let rows = bob.disk.rows.clone();
+    assert!(is_stale(&other.delete().unwrap().save(&mut bob.disk).unwrap_err().error));
+    assert!(bob.disk.rows == rows);
 }
 
 #[test]
