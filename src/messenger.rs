@@ -157,7 +157,7 @@ use crate::device::{Device, LOGIN_CHALLENGE_LEN};
 use crate::durable::{
     AsyncStore, Batch, Change, Durable, Ledger, LoadError, Progress, Received, Row, Sent, Store, Unsaved, draw_writer,
 };
-use crate::error::{DecodeError, RestoreError};
+use crate::error::RestoreError;
 use crate::identity::{Identity, SafetyNumber};
 use crate::primitives::{Primitives, RustCrypto, SIGNATURE_LEN};
 use crate::session::Session;
@@ -490,14 +490,6 @@ impl PeerId {
     #[must_use]
     pub const fn from_bytes(bytes: [u8; PEER_ID_LEN]) -> Self {
         Self(bytes)
-    }
-}
-
-impl TryFrom<&[u8]> for PeerId {
-    type Error = DecodeError;
-
-    fn try_from(bytes: &[u8]) -> Result<Self, DecodeError> {
-        bytes.try_into().map(Self).map_err(|_| DecodeError::Refused)
     }
 }
 

@@ -35,15 +35,6 @@ pub struct Subject {
     id: [u8; 32],
 }
 
-impl TryFrom<&[u8]> for Subject {
-    type Error = DecodeError;
-
-    /// Calls [`from_bytes`](Self::from_bytes).
-    fn try_from(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Self::from_bytes(bytes)
-    }
-}
-
 impl Subject {
     /// The device of this identity.
     #[must_use]
