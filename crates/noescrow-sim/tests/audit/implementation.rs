@@ -147,6 +147,9 @@ fn f8_g20_no_public_type_prints_a_secret() {
     let options = InitiateOptions::expecting(run.devices[ALICE].identity(), NOW);
     let failed = run.devices[ALICE].initiate(duplicate_bundle(&bundle), &text, options, &mut run.source).unwrap_err();
     log.push(("InitiateFailed", format!("{failed:?} {failed:#?} {failed}")));
+    let (kind, id, expiry) = (bundle.signed_prekey().kind(), bundle.signed_prekey().id(), NOW);
+    let expired = noescrow::error::InitiateError::Expired { kind, id, expiry };
+    log.push(("InitiateError", format!("{expired:?} {expired}")));
     let pending = run.devices[BOB].open(&hello).unwrap();
     log.push(("Pending", format!("{pending:?} {pending:#?}")));
     let failed = pending.accept(b"other associated data").unwrap_err();
@@ -249,7 +252,16 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("PeerId", format!("{:?}", PeerId::from_bytes([7; 16]))));
 
     let printed: BTreeSet<String> = log.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let modules = ["src", "src/device", "src/durable", "src/relay", "src/primitives", "src/ratchet", "src/snapshot"];
+    let modules = [
+        "src",
+        "src/device",
+        "src/durable",
+        "src/prekeys",
+        "src/primitives",
+        "src/ratchet",
+        "src/relay",
+        "src/snapshot",
+    ];
     let exported: BTreeSet<String> = modules.into_iter().flat_map(public_types_under).collect();
     assert_eq!(printed, exported, "every public type, and no type that no longer exists");
 
@@ -274,7 +286,8 @@ fn f8_g20_no_public_type_prints_a_secret() {
 fn f8_errors_carry_no_bytes() {
     assert_eq!(size_of::<DecryptError>(), 1);
     assert_eq!(size_of::<noescrow::error::AcceptError>(), 1);
-    assert_eq!(size_of::<noescrow::error::InitiateError>(), 1);
+    // Kind, id and expiry of a prekey, which are public.
+    assert_eq!(size_of::<noescrow::error::InitiateError>(), 16);
     assert_eq!(size_of::<noescrow::error::EncryptError>(), 1);
     assert_eq!(size_of::<noescrow::error::RestoreError>(), 1);
     assert_eq!(size_of::<noescrow::error::DecodeError>(), 0);
