@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The relay's state in PostgreSQL: many server processes share one database.
+
+use super::sql::{Answer, Database, Failure, Row, Sql, Value};
+use super::state;
+use bytes::BytesMut;
+use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use postgres::{Client, Config, IsolationLevel, NoTls, Transaction, error::SqlState};
+use std::error::Error;
+use std::sync::{Mutex, PoisonError};
+
+/// Number of times that a transaction is tried if it conflicts with others: each time one of them has gone on.
+const TRIES: usize = 50;
+
+/// A database server, with the connections that are not in use.
+pub struct Postgres {
+    config: Config,
+    idle: Mutex<Vec<Client>>,
+}
+
+impl Postgres {
+    /// Connects, and makes the tables if there are none.
+    pub fn open(url: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let database = Self { config: url.parse()?, idle: Mutex::default() };
+        let mut client = database.connect()?;
+        // Two servers may start at once.
+        client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1)")?;
+        for statement in state::SCHEMA {
+            client.batch_execute(&statement.replace(" WITHOUT ROWID", ""))?;
+        }
+        // PostgreSQL would compress values above 2 kB, in which an audit could not search.
+        for column in state::LONG_COLUMNS {
+            let (table, column) = column;
+            client.batch_execute(&format!("ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE EXTERNAL"))?;
+        }
+        client.batch_execute("COMMIT")?;
+        database.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+        Ok(database)
+    }
+
+    fn connect(&self) -> Result<Client, postgres::Error> {
+        self.config.connect(NoTls)
+    }
+}
+
+impl Database for Postgres {
+    fn transaction(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Answer<()>) -> Answer<()> {
+        let mut last = Failure::Full;
+        for _ in 0..TRIES {
+            let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut client = idle.filter(|client| !client.is_closed()).map_or_else(|| self.connect(), Ok)?;
+            let result = attempt(&mut client, work);
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+            match result {
+                Err(Failure::Database(error)) if is_conflict(&*error) => last = Failure::Database(error),
+                result => return result,
+            }
+        }
+        Err(last)
+    }
+}
+
+fn attempt(client: &mut Client, work: &mut dyn FnMut(&mut dyn Sql) -> Answer<()>) -> Answer<()> {
+    let mut transaction = client.build_transaction().isolation_level(IsolationLevel::Serializable).start()?;
+    // Dropped without a commit, a transaction is rolled back.
+    work(&mut transaction)?;
+    Ok(transaction.commit()?)
+}
+
+/// Whether another transaction was in the way, so that this one can be tried again.
+fn is_conflict(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let code = error.downcast_ref::<postgres::Error>().and_then(postgres::Error::code);
+    code == Some(&SqlState::T_R_SERIALIZATION_FAILURE) || code == Some(&SqlState::T_R_DEADLOCK_DETECTED)
+}
+
+impl Sql for Transaction<'_> {
+    fn query(&mut self, statement: &str, parameters: &[Value]) -> Answer<Vec<Row>> {
+        let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|value| value as _).collect();
+        let rows = Transaction::query(self, statement, &parameters)?;
+        let row = |row: &postgres::Row| {
+            let values = row.columns().iter().enumerate().map(|(at, column)| {
+                Ok(match *column.type_() {
+                    Type::INT8 => row.try_get::<_, Option<i64>>(at)?.map_or(Value::Null, Value::Int),
+                    Type::BYTEA => row.try_get::<_, Option<Vec<u8>>>(at)?.map_or(Value::Null, Value::Bytes),
+                    _ => row.try_get::<_, Option<String>>(at)?.map_or(Value::Null, Value::Text),
+                })
+            });
+            values.collect::<Result<_, postgres::Error>>().map(Row)
+        };
+        Ok(rows.iter().map(row).collect::<Result<_, _>>()?)
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match self {
+            Self::Int(value) => value.to_sql(of, out),
+            Self::Bytes(bytes) => bytes.to_sql(of, out),
+            Self::Text(text) => text.to_sql(of, out),
+            Self::Null => Ok(IsNull::Yes),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+impl From<postgres::Error> for Failure {
+    fn from(error: postgres::Error) -> Self {
+        Self::Database(error.into())
+    }
+}
