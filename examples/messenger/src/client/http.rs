@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The requests to the server. README.md has the table.
+
+use super::app::Failure;
+use data_encoding::HEXLOWER;
+use noescrow::messenger::LOGIN_NONCE_LEN;
+use noescrow_messenger::{ACCESS_KEY, ACCOUNT, MAX_FILE_LEN, Numbered, OFFSET, TOKEN_LEN, decode_messages};
+use std::fmt::{Display, Formatter, Result as Formatted};
+use std::time::Duration;
+use ureq::{Agent, http::Request};
+
+/// A server that does not answer for so long is not reachable.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The server, as one account uses it.
+#[derive(Clone)]
+pub struct Server {
+    agent: Agent,
+    base: String,
+    account: String,
+    token: String,
+}
+
+/// An answer that is not a success: its status, and its body.
+#[derive(Debug)]
+pub struct Status(pub u16, pub Vec<u8>);
+
+impl Server {
+    pub fn new(base: &str, account: &str) -> Self {
+        let agent = Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().into();
+        Self { agent, base: base.trim_end_matches('/').into(), account: account.into(), token: String::new() }
+    }
+
+    fn request(&self, method: &str, path: &str, header: (&str, &str), body: &[u8]) -> Result<Vec<u8>, Failure> {
+        let mut request =
+            Request::builder().method(method).uri(format!("{}{path}", self.base)).header(header.0, header.1);
+        if !self.token.is_empty() {
+            request = request.header("authorization", format!("Bearer {}", self.token));
+        }
+        let mut answer = self.agent.run(request.body(body)?)?;
+        let status = answer.status().as_u16();
+        let body = answer.body_mut().with_config().limit(MAX_FILE_LEN).read_to_vec()?;
+        if (200..300).contains(&status) { Ok(body) } else { Err(Status(status, body).into()) }
+    }
+
+    /// A request about this account.
+    pub fn own(&self, method: &str, what: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
+        self.request(method, &format!("{}{what}", path_of(&self.account)), (ACCOUNT, &self.account), body)
+    }
+
+    /// Logs in with a signature of the server's challenge. Returns the login nonce that the server has.
+    pub fn log_in(
+        &mut self,
+        sign: impl FnOnce(&[u8; 32]) -> [u8; 64],
+    ) -> Result<Option<[u8; LOGIN_NONCE_LEN]>, Failure> {
+        self.token.clear();
+        let challenge: [u8; 32] = self.own("POST", "/challenge", b"")?.try_into().map_err(|_| "not a challenge")?;
+        let answer = self.own("POST", "/login", &[&challenge[..], &sign(&challenge)].concat())?;
+        let (token, nonce) = answer.split_first_chunk::<TOKEN_LEN>().ok_or("not a login")?;
+        self.token = HEXLOWER.encode(token);
+        match nonce {
+            [0] => Ok(None),
+            [1, nonce @ ..] => Ok(Some(nonce.try_into()?)),
+            _ => Err("not a login nonce".into()),
+        }
+    }
+
+    pub fn bundle(&self, account: &str) -> Result<Vec<u8>, Failure> {
+        self.anonymous().request("GET", &format!("{}/bundle", path_of(account)), (ACCESS_KEY, ""), b"")
+    }
+
+    /// Delivers a message, with the access key of the addressed account if it is known.
+    pub fn deliver(&self, account: &str, message: &[u8], access: &str) -> Result<Vec<u8>, Failure> {
+        self.anonymous().request("POST", &format!("{}/messages", path_of(account)), (ACCESS_KEY, access), message)
+    }
+
+    /// For requests that do not say who makes them.
+    fn anonymous(&self) -> Self {
+        Self { token: String::new(), ..self.clone() }
+    }
+
+    /// Returns waiting messages, behind the one with the number `behind`.
+    pub fn messages(&self, limit: usize, behind: Option<u64>) -> Result<Vec<Numbered>, Failure> {
+        let behind = behind.map_or(String::new(), |number| format!("&after={number}"));
+        let page = self.own("GET", &format!("/messages?limit={limit}{behind}"), b"")?;
+        Ok(decode_messages(&page).ok_or("not a list of messages")?)
+    }
+
+    /// Appends to a file, or returns the length that the server has, if that is not `offset`.
+    pub fn append(&self, id: &str, offset: u64, part: &[u8]) -> Result<Option<u64>, Failure> {
+        match self.request("PUT", &format!("/files/{id}?offset={offset}"), (ACCOUNT, &self.account), part) {
+            Ok(_) => Ok(None),
+            Err(error) => match error.downcast_ref() {
+                Some(Status(409, held)) => Ok(Some(u64::from_be_bytes(held[..].try_into().map_err(|_| error)?))),
+                _ => Err(error),
+            },
+        }
+    }
+
+    pub fn part(&self, id: &str, offset: u64) -> Result<Vec<u8>, Failure> {
+        self.anonymous().request("GET", &format!("/files/{id}"), (OFFSET, &offset.to_string()), b"")
+    }
+}
+
+/// The path of an account, whose name may have any characters.
+fn path_of(account: &str) -> String {
+    let escaped = account.bytes().map(|byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    });
+    format!("/accounts/{}", escaped.collect::<String>())
+}
+
+impl Display for Status {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Formatted {
+        write!(f, "the server answers with status {}", self.0)
+    }
+}
+
+impl std::error::Error for Status {}
