@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Two messengers under arbitrary schedules of loss, duplication, reordering, crashes, restored backups and simultaneous
-//! initiation. The oracle: every message that was not lost opens once, and both ends meet in one session within two round
-//! trips.
+//! Three messengers, each of which writes to both others, under arbitrary schedules of loss, duplication, reordering,
+//! crashes, restored backups and simultaneous initiation. The oracle: every message that was not lost opens once, whatever
+//! happens with a third one, and both ends of each pair meet in one session within two round trips.
 
 use super::disk::Disk;
-use super::user::{DAY, HOUR, MINUTE, User, friends, key};
+use super::user::{DAY, HOUR, MINUTE, User, key};
 use noescrow::Prekey;
 use noescrow::durable::Subject;
 use noescrow::messenger::policy::SESSIONS_OF_A_PEER;
@@ -17,15 +17,18 @@ use rand_chacha::rand_core::SeedableRng;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// What happens. The side is 0 or 1.
+/// Number of messengers.
+const N: usize = 3;
+
+/// What happens. A side is below [`N`]; a pair is who writes, and to whom.
 #[derive(Clone, Debug)]
 enum Event {
     /// The side sends a message.
-    Send(usize),
+    Send(Pair),
     /// It seals a message, and crashes before that is saved.
-    CrashWhileSending(usize),
+    CrashWhileSending(Pair),
     /// It begins a new session, whether one is needed or not.
-    Begin(usize),
+    Begin(Pair),
     /// A message that is on its way to the side arrives.
     Deliver(usize, Index),
     /// It arrives, and stays on its way.
@@ -42,6 +45,8 @@ enum Event {
     Wait(u8),
 }
 
+type Pair = (usize, usize);
+
 /// What the application does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Application {
@@ -57,6 +62,7 @@ enum Application {
 }
 
 struct Message {
+    from: usize,
     bytes: Vec<u8>,
     /// `None` for a message of the layer.
     text: Option<u32>,
@@ -67,28 +73,51 @@ struct Message {
 }
 
 struct World {
-    users: [User; 2],
+    users: [User; N],
     application: Application,
     /// What is on its way to each side.
-    mail: [Vec<Message>; 2],
-    backups: [Option<Disk>; 2],
-    restored: [u32; 2],
-    /// How often the other side was restored, by what this side has opened.
-    knows: [u32; 2],
+    mail: [Vec<Message>; N],
+    backups: [Option<Disk>; N],
+    restored: [u32; N],
+    /// How often each other side was restored, by what this side has opened.
+    knows: [[u32; N]; N],
     next_text: u32,
-    /// Number of sessions that were begun, by either side.
-    begun: u32,
+    /// Number of sessions that each side has begun with each other.
+    begun: [[u32; N]; N],
     /// How often each text was shown, since the side was restored.
-    shown: [BTreeMap<u32, u32>; 2],
+    shown: [BTreeMap<u32, u32>; N],
 }
 
 type Stored = (Disk, Subject, Prekey, Vec<Prekey>);
 
-/// Two friends, made once.
-static FRIENDS: LazyLock<Vec<Stored>> = LazyLock::new(|| {
-    let of = |user: User| (user.disk, user.messenger.subject(), user.signed_prekey, user.one_time_prekeys);
-    friends().into_iter().map(of).collect()
+/// Friends, made once: each pair has a session.
+static FRIENDS: LazyLock<[Stored; N]> = LazyLock::new(|| {
+    let mut users = [1, 2, 3].map(User::new);
+    let identities = users.each_ref().map(User::identity);
+    for (side, user) in users.iter_mut().enumerate() {
+        for other in (0..N).filter(|other| *other != side) {
+            let step = user.messenger.add_peer(
+                &[b'0' + u8::try_from(other).unwrap()],
+                Some(&identities[other]),
+                user.now,
+                &mut user.rng,
+            );
+            step.unwrap().save(&mut user.disk).unwrap();
+        }
+    }
+    for (from, to) in pairs().filter(|(from, to)| from < to) {
+        let [sender, receiver] = users.get_disjoint_mut([from, to]).unwrap();
+        let hello = sender.send(receiver, b"hello");
+        receiver.open(&hello.message).unwrap();
+        let answer = receiver.send(sender, b"hello");
+        sender.open(&answer.message).unwrap();
+    }
+    users.map(|user| (user.disk, user.messenger.subject(), user.signed_prekey, user.one_time_prekeys))
 });
+
+fn pairs() -> impl Iterator<Item = Pair> {
+    (0..N).flat_map(|from| (0..N).filter(move |to| *to != from).map(move |to| (from, to)))
+}
 
 fn user(side: usize) -> User {
     let (mut disk, subject, signed_prekey, one_time_prekeys) = FRIENDS[side].clone();
@@ -100,32 +129,31 @@ fn user(side: usize) -> User {
 impl World {
     fn new(application: Application) -> Self {
         Self {
-            users: [user(0), user(1)],
+            users: std::array::from_fn(user),
             application,
-            mail: [Vec::new(), Vec::new()],
-            backups: [None, None],
-            restored: [0; 2],
-            knows: [0; 2],
+            mail: Default::default(),
+            backups: Default::default(),
+            restored: [0; N],
+            knows: [[0; N]; N],
             next_text: 0,
-            begun: 0,
-            shown: [BTreeMap::new(), BTreeMap::new()],
+            begun: [[0; N]; N],
+            shown: Default::default(),
         }
     }
 
-    fn sides(&mut self, side: usize) -> (&mut User, &mut User) {
-        let [first, second] = &mut self.users;
-        if side == 0 { (first, second) } else { (second, first) }
+    fn sides(&mut self, (side, other): Pair) -> [&mut User; 2] {
+        self.users.get_disjoint_mut([side, other]).unwrap()
     }
 
-    fn post(&mut self, from: usize, bytes: Vec<u8>, text: Option<u32>) {
-        let (knows, restored) = (self.knows[from], self.restored[from]);
-        self.mail[1 - from].push(Message { bytes, text, knows, restored });
+    fn post(&mut self, (from, to): Pair, bytes: Vec<u8>, text: Option<u32>) {
+        let (knows, restored) = (self.knows[from][to], self.restored[from]);
+        self.mail[to].push(Message { from, bytes, text, knows, restored });
     }
 
-    fn send(&mut self, from: usize, begin: bool) -> Result<(), String> {
+    fn send(&mut self, pair: Pair, begin: bool) -> Result<(), String> {
         let text = self.next_text;
         self.next_text += 1;
-        let (sender, receiver) = self.sides(from);
+        let [sender, receiver] = self.sides(pair);
         let peer = sender.peer(receiver);
         let bytes = text.to_be_bytes();
         let sealed = match if begin { Err(SealError::UnknownPeer) } else { sender.seal(&peer, &bytes) } {
@@ -137,29 +165,29 @@ impl World {
             sealed => sealed,
         };
         let sealed = sealed.map_err(|error| format!("not sealed: {error}"))?;
-        self.begun += u32::from(sealed.is_new_session);
-        self.post(from, sealed.message, Some(text));
+        self.begun[pair.0][pair.1] += u32::from(sealed.is_new_session);
+        self.post(pair, sealed.message, Some(text));
         Ok(())
     }
 
-    fn crash_while_sending(&mut self, from: usize) {
+    fn crash_while_sending(&mut self, pair: Pair) {
         let sends_first = self.application == Application::SendsFirst;
         let text = self.next_text;
         self.next_text += 1;
-        let (sender, receiver) = self.sides(from);
+        let [sender, receiver] = self.sides(pair);
         let peer = sender.peer(receiver);
         let loaded = sender.messenger.route_to(&peer).unwrap().load(&mut sender.disk).unwrap();
         let step = sender.messenger.seal(&peer, &text.to_be_bytes(), loaded, sender.now, &mut sender.rng);
         let sent = step.ok().and_then(|step| step.batch()).and_then(|batch| batch.sent);
         sender.crash();
         if let Some(sent) = sent.filter(|_| sends_first) {
-            self.post(from, sent.message.clone(), Some(text));
+            self.post(pair, sent.message.clone(), Some(text));
         }
     }
 
     /// Opens a message, and does what the application does about it.
     fn deliver(&mut self, to: usize, message: &Message) -> Result<bool, String> {
-        let (receiver, sender) = self.sides(to);
+        let [receiver, sender] = self.sides((to, message.from));
         let opened = match receiver.open(&message.bytes) {
             Ok(opened) => opened,
             Err(OpenError::Deferred { .. }) => return Ok(false),
@@ -179,22 +207,23 @@ impl World {
         }
         // A probe alone moves no sender from a session that it has from the peer.
         if !is_on_probation && (control.is_none() || ends_probation) {
-            self.knows[to] = self.knows[to].max(message.restored);
+            let knows = &mut self.knows[to][message.from];
+            *knows = message.restored.max(*knows);
         }
         if control == Some(Control::Probe) {
-            let (receiver, _) = self.sides(to);
+            let receiver = &mut self.users[to];
             let loaded = receiver.messenger.route_to(&peer).unwrap().load(&mut receiver.disk).unwrap();
             if let Ok(step) = receiver.messenger.seal_answer(&peer, loaded, receiver.now, &mut receiver.rng) {
                 let answer = step.save(&mut receiver.disk).unwrap().message;
-                self.post(to, answer, None);
+                self.post((to, message.from), answer, None);
             }
         }
         if is_on_probation && self.application != Application::NeverProbes {
-            let (receiver, _) = self.sides(to);
+            let receiver = &mut self.users[to];
             let loaded = receiver.messenger.route_to_probe(&peer).unwrap().load(&mut receiver.disk).unwrap();
             if let Ok(step) = receiver.messenger.seal_probe(&peer, loaded, receiver.now, &mut receiver.rng) {
                 let probe = step.save(&mut receiver.disk).unwrap().message;
-                self.post(to, probe, None);
+                self.post((to, message.from), probe, None);
             }
         }
         Ok(true)
@@ -202,13 +231,15 @@ impl World {
 
     /// Whether a message need not open.
     fn may_fail(&self, to: usize, message: &Message, reason: Refusal) -> bool {
+        let from = message.from;
+        let begun = self.begun[from][to] + self.begun[to][from];
         // The sender did not know that the receiver was restored.
         let is_unaware = message.knows < self.restored[to];
         // Five sessions are kept. With the first one, there are more.
         let has_ended = matches!(reason, Refusal::NoSuchSession | Refusal::SessionEnded)
-            && self.begun >= u32::try_from(SESSIONS_OF_A_PEER).unwrap();
+            && begun >= u32::try_from(SESSIONS_OF_A_PEER).unwrap();
         // A probe may be for a session that the receiver has no more, or that the sender has made twice.
-        let is_probe = message.text.is_none() && self.restored != [0, 0];
+        let is_probe = message.text.is_none() && self.restored[from] + self.restored[to] > 0;
         is_unaware || is_probe || has_ended
     }
 
@@ -220,9 +251,9 @@ impl World {
 
     fn step(&mut self, event: &Event) -> Result<(), String> {
         match event {
-            Event::Send(from) => self.send(*from, false)?,
-            Event::Begin(from) => self.send(*from, true)?,
-            Event::CrashWhileSending(from) => self.crash_while_sending(*from),
+            Event::Send(pair) => self.send(*pair, false)?,
+            Event::Begin(pair) => self.send(*pair, true)?,
+            Event::CrashWhileSending(pair) => self.crash_while_sending(*pair),
             Event::Deliver(to, at) => {
                 if let Some(message) = self.take(*to, at)
                     && !self.deliver(*to, &message)?
@@ -239,7 +270,7 @@ impl World {
             }
             Event::CrashWhileOpening(to, at) => {
                 let Some(message) = self.take(*to, at) else { return Ok(()) };
-                let (receiver, _) = self.sides(*to);
+                let receiver = &mut self.users[*to];
                 if let Ok(route) = receiver.messenger.route(&message.bytes, receiver.now) {
                     let loaded = route.load(&mut receiver.disk).unwrap();
                     drop(receiver.messenger.open(&message.bytes, loaded, receiver.now));
@@ -284,11 +315,10 @@ impl World {
     /// Delivers everything that is on its way.
     fn flush(&mut self) -> Result<(), String> {
         for _ in 0..100 {
-            let [to_first, to_second] = &self.mail;
-            if to_first.is_empty() && to_second.is_empty() {
+            if self.mail.iter().all(Vec::is_empty) {
                 return Ok(());
             }
-            for to in [0, 1] {
+            for to in 0..N {
                 for message in std::mem::take(&mut self.mail[to]) {
                     if !self.deliver(to, &message)? {
                         self.mail[to].push(message);
@@ -304,38 +334,40 @@ impl World {
     fn converge(&mut self) -> Result<(), String> {
         // The limits of a day are over.
         self.users.iter_mut().for_each(|user| user.wait(DAY + HOUR));
+        pairs().filter(|(first, second)| first < second).try_for_each(|pair| self.meet(pair))
+    }
+
+    fn meet(&mut self, (first, second): Pair) -> Result<(), String> {
         for round_trip in 0..3 {
-            let mut sessions = [[0; 32]; 2];
-            let mut opened = [false; 2];
-            for from in [0, 1] {
+            let (mut sessions, mut all_opened) = ([[0; 32]; 2], true);
+            for (pair, session) in [(first, second), (second, first)].into_iter().zip(&mut sessions) {
                 let text = self.next_text;
-                self.send(from, false)?;
+                self.send(pair, false)?;
                 self.flush()?;
-                opened[from] = self.shown[1 - from].get(&text) == Some(&1);
-                let (user, other) = self.sides(from);
+                all_opened &= self.shown[pair.1].get(&text) == Some(&1);
+                let [user, other] = self.sides(pair);
                 let peer = user.peer(other);
                 let route = user.messenger.route_to(&peer).map_err(|error| error.to_string())?;
-                sessions[from] = route.subject().and_then(|subject| subject.session_id()).copied().unwrap_or_default();
+                *session = route.subject().and_then(|subject| subject.session_id()).copied().unwrap_or_default();
             }
-            let [first, second] = sessions;
-            if round_trip > 0 && opened == [true; 2] && first == second {
+            if round_trip > 0 && all_opened && sessions[0] == sessions[1] {
                 return Ok(());
             }
         }
-        Err("the two do not meet within two round trips".into())
+        Err(format!("{first} and {second} do not meet within two round trips"))
     }
 
     /// Runs a schedule, and says what is wrong.
     fn run(application: Application, schedule: &[Event]) -> Result<(), String> {
         let mut world = Self::new(application);
-        let mut due: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
+        let mut due: [Vec<u32>; N] = Default::default();
         for event in schedule {
-            let before = [world.mail[0].len(), world.mail[1].len()];
+            let before = world.mail.each_ref().map(Vec::len);
             world.step(event)?;
-            if let Event::Send(from) | Event::Begin(from) = event
-                && world.mail[1 - from].len() > before[1 - from]
+            if let Event::Send((_, to)) | Event::Begin((_, to)) = event
+                && world.mail[*to].len() > before[*to]
             {
-                due[1 - from].push(world.next_text - 1);
+                due[*to].push(world.next_text - 1);
             }
             if let Event::Restore(side) = event {
                 // What was sent to it before need not open.
@@ -361,15 +393,16 @@ impl World {
 }
 
 fn event(restores: bool) -> impl Strategy<Value = Event> {
-    let side = || 0..2_usize;
+    let side = || 0..N;
+    let pair = || (side(), 1..N).prop_map(|(from, distance)| (from, (from + distance) % N));
     let message = || (side(), any::<Index>());
     let restore = move |event: fn(usize) -> Event| {
         side().prop_map(move |side| if restores { event(side) } else { Event::Restart(side) })
     };
     prop_oneof![
-        8 => side().prop_map(Event::Send),
-        1 => side().prop_map(Event::CrashWhileSending),
-        1 => side().prop_map(Event::Begin),
+        8 => pair().prop_map(Event::Send),
+        1 => pair().prop_map(Event::CrashWhileSending),
+        1 => pair().prop_map(Event::Begin),
         8 => message().prop_map(|(to, at)| Event::Deliver(to, at)),
         1 => message().prop_map(|(to, at)| Event::Duplicate(to, at)),
         1 => message().prop_map(|(to, at)| Event::CrashWhileOpening(to, at)),
