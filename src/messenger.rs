@@ -94,7 +94,7 @@
 //!
 //! | it sees | it does |
 //! |---|---|
-//! | [`OpenError::Refused`] | acknowledges the message; follows [`Refusal::remedy`] |
+//! | [`OpenError::Refused`] | if another process may have made a step, loads the messenger and tries again; else saves a step, such as [`maintain`](Messenger::maintain), acknowledges the message, and follows [`Refusal::remedy`] |
 //! | [`OpenError::Deferred`] | leaves the message at the server |
 //! | [`CommitError::Stale`](crate::durable::CommitError::Stale) | loads the messenger again: another process has saved a step |
 //! | [`SealError::NeedsBundle`] | fetches the peer's bundle for [`seal_with_bundle`](Messenger::seal_with_bundle) |
