@@ -72,6 +72,7 @@ impl Clock {
     /// Returns the time by which short periods are measured, if `reading` is the last one that the clock has taken. While
     /// it stands still because a reading is claimed, that is the clock and the seconds since the claim, less than
     /// [`CLOCK_STEP`]: what the correction will say if the claim is confirmed.
+    #[cfg(feature = "alloc")]
     pub(crate) fn elapsed_to(&self, reading: UnixSeconds) -> UnixSeconds {
         let since = self.claim().map(|claim| reading.saturating_since(claim.reading));
         self.now.saturating_add(since.filter(|since| *since < CLOCK_STEP).unwrap_or_default())
