@@ -212,9 +212,9 @@ impl Peer {
     }
 }
 
-/// The crate's name of an error: `Refused`, say.
+/// The crate's name of an error, without its fields: `Refused`, say.
 fn named(error: impl std::fmt::Debug) -> Box<dyn Error> {
-    format!("{error:?}").into()
+    format!("{error:?}").split(' ').next().unwrap_or_default().into()
 }
 
 fn text<'c>(command: &'c Value, key: &str) -> Result<&'c str, Box<dyn Error>> {
