@@ -422,8 +422,8 @@ impl App {
         for message in self.store.inbox(usize::MAX)? {
             let id = HEXLOWER.encode(&message.message_id);
             let flags = opened.filter(|opened| opened.message_id == message.message_id);
-            match serde_json::from_slice::<Content>(&message.plaintext) {
-                Ok(content) => {
+            match Content::parse(&message.plaintext) {
+                Some(content) => {
                     let from = self.introduce(&message, &content)?;
                     let file =
                         content.file.as_ref().map(|file| json!({"id": file.id, "name": file.name, "size": file.size}));
@@ -439,7 +439,7 @@ impl App {
                         emit(&event);
                     }
                 }
-                Err(_) => emit(&json!({"event": "refused", "reason": "Content", "remedy": "Ignore", "id": id})),
+                None => emit(&json!({"event": "refused", "reason": "Content", "remedy": "Ignore", "id": id})),
             }
             self.store.remove_from_inbox(&message.message_id)?;
         }
