@@ -144,7 +144,7 @@ mod trust;
 pub use self::core::Counters;
 pub use error::{NewSession, OpenError, PeerError, Refusal, Refused, Remedy, SealError, SealFailed, Suspicion};
 pub use opening::{Author, Control, Opened};
-pub use peers::Peer;
+pub use peers::{Peer, PeerId};
 pub use receipts::Receipt;
 pub use restored::LOGIN_NONCE_LEN;
 pub use routing::{Loaded, Route};
@@ -161,7 +161,7 @@ use crate::error::RestoreError;
 use crate::identity::{Identity, SafetyNumber};
 use crate::primitives::{Primitives, RustCrypto, SIGNATURE_LEN};
 use crate::session::Session;
-use crate::snapshot::{PEER_ID_LEN, StorageKey, Stored, Subject};
+use crate::snapshot::{StorageKey, Stored, Subject};
 use crate::time::UnixSeconds;
 use ::core::fmt;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -171,10 +171,6 @@ use log::MessageId;
 use rand_core::CryptoRng;
 use record::PeerRecord;
 use sweep::Sweeps;
-
-/// A peer's id within one messenger, 16 bytes. It says nothing about the peer.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerId(pub(crate) [u8; PEER_ID_LEN]);
 
 /// A device with its peers and sessions.
 ///
@@ -464,39 +460,6 @@ impl<P: Primitives> Messenger<P> {
         }
         self.index.forget_openings(forgotten);
         step.peers.insert(peer);
-    }
-}
-
-impl PeerId {
-    /// Returns the id of the peer whose rows or messages have this subject.
-    #[must_use]
-    pub fn from_subject(subject: &Subject) -> Option<Self> {
-        subject.peer_id().copied().map(Self)
-    }
-
-    /// Returns the 16 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; PEER_ID_LEN] {
-        &self.0
-    }
-
-    /// Returns the 16 bytes.
-    #[must_use]
-    pub const fn to_bytes(self) -> [u8; PEER_ID_LEN] {
-        self.0
-    }
-
-    /// Returns the id with these bytes.
-    #[must_use]
-    pub const fn from_bytes(bytes: [u8; PEER_ID_LEN]) -> Self {
-        Self(bytes)
-    }
-}
-
-/// Shows no byte of it.
-impl fmt::Debug for PeerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PeerId(..)")
     }
 }
 

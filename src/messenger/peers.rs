@@ -4,14 +4,18 @@
 use super::error::PeerError;
 use super::record::PeerRecord;
 use super::trust::Trust;
-use super::{Messenger, PeerId, Step, policy};
+use super::{Messenger, Step, policy};
 use crate::durable::{Durable, Ledger, Progress, Unsaved};
 use crate::identity::Identity;
 use crate::primitives::Primitives;
-use crate::snapshot::PEER_ID_LEN;
+use crate::snapshot::{PEER_ID_LEN, Subject};
 use crate::time::UnixSeconds;
 use core::fmt;
 use rand_core::CryptoRng;
+
+/// A peer's id within one messenger, 16 bytes. It says nothing about the peer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(pub(crate) [u8; PEER_ID_LEN]);
 
 /// What the messenger knows of a peer.
 #[derive(Clone, Copy)]
@@ -31,6 +35,39 @@ pub struct Peer<'a> {
     pub sessions: usize,
     /// Whether there is a session on which to send.
     pub can_send: bool,
+}
+
+impl PeerId {
+    /// Returns the id of the peer whose rows or messages have this subject.
+    #[must_use]
+    pub fn from_subject(subject: &Subject) -> Option<Self> {
+        subject.peer_id().copied().map(Self)
+    }
+
+    /// Returns the 16 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; PEER_ID_LEN] {
+        &self.0
+    }
+
+    /// Returns the 16 bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; PEER_ID_LEN] {
+        self.0
+    }
+
+    /// Returns the id with these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; PEER_ID_LEN]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// Shows no byte of it.
+impl fmt::Debug for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PeerId(..)")
+    }
 }
 
 impl<P: Primitives> Messenger<P> {
