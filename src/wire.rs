@@ -30,9 +30,6 @@ pub(crate) const COVERED_LEN: usize = 4_096;
 /// Length in bytes of a header's key commitment. 128 bits suffice: only the peers can choose header keys, and a peer
 /// that spends 2^64 work gains only an ambiguity in its own conversation (spec/protocol.md §9).
 pub(crate) const COMMITMENT_LEN: usize = 16;
-/// Length in bytes of the part of a commitment that the messenger's log keeps.
-#[cfg(feature = "alloc")]
-pub(crate) const COMMITMENT_MARK_LEN: usize = 8;
 /// Length in bytes of a header's classical part: ratchet key, PN, N.
 pub(crate) const DOUBLE_HEADER_LEN: usize = 32 + 4 + 4;
 /// Length in bytes of a header's post-quantum part without the chunk: message type, epoch, chunk index, n, and the
@@ -344,15 +341,16 @@ pub fn routing_tag(message: &[u8]) -> Option<[u8; ROUTING_TAG_LEN]> {
     message.get(head_len..)?.first_chunk().copied()
 }
 
-/// Returns the first 8 bytes of the commitment of a message's header. Two messages of one number differ in them, because
-/// their salts do. `None` if the message is too short.
+/// Returns the beginning of a message that its header authenticates: up to the end of the covered bytes, or, with a longer
+/// header than the shortest, that much less. `None` if the message is of no known kind.
 #[cfg(feature = "alloc")]
-pub(crate) fn commitment_mark(message: &[u8]) -> Option<[u8; COMMITMENT_MARK_LEN]> {
+pub(crate) fn authenticated_beginning(message: &[u8]) -> Option<&[u8]> {
     let head_len = match is_first_message(message).ok()? {
         true => HANDSHAKE_LEN,
         false => 1,
     };
-    message.get(head_len.checked_add(SALT_LEN)?..)?.first_chunk().copied()
+    let len = ChunkSize::Bytes32.sealed_header_len().checked_add(head_len)?.checked_add(TAG_LEN + COVERED_LEN)?;
+    Some(message.get(..len).unwrap_or(message))
 }
 
 /// Returns the handshake at the beginning of a first message.

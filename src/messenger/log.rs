@@ -5,9 +5,10 @@
 use super::core::Corrected;
 use crate::durable::MESSAGE_ID_LEN;
 use crate::error::DecodeError;
+use crate::primitives::{Primitives, RustCrypto};
 use crate::snapshot::{Content, Part, RowName};
 use crate::time::UnixSeconds;
-use crate::wire::{COMMITMENT_MARK_LEN, ROUTING_TAG_LEN, Reader, commitment_mark, routing_tag};
+use crate::wire::{ROUTING_TAG_LEN, Reader, authenticated_beginning, routing_tag};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -22,7 +23,9 @@ const IDS_OF_A_PAGE: usize = 32;
 const PAGES: usize = 128;
 const TIME_LEN: usize = 8;
 const ENTRY_LEN: usize = MESSAGE_ID_LEN + MARK_LEN;
-const MARK_LEN: usize = ROUTING_TAG_LEN + COMMITMENT_MARK_LEN;
+const MARK_LEN: usize = ROUTING_TAG_LEN + DIGEST_LEN;
+/// Who finds another message with the same digest, with 2^64 hashes, hides that the author's state was used twice.
+const DIGEST_LEN: usize = 8;
 
 pub(super) type MessageId = [u8; MESSAGE_ID_LEN];
 pub(super) type Tag = [u8; ROUTING_TAG_LEN];
@@ -32,9 +35,9 @@ pub(super) type Tag = [u8; ROUTING_TAG_LEN];
 pub(super) struct Mark {
     /// The routing tag, which stands for the session, the chain and the number.
     tag: Tag,
-    /// The first bytes of the commitment, which depend on the salt's random bytes: they differ between two messages that
-    /// were sealed with one number.
-    commitment: [u8; COMMITMENT_MARK_LEN],
+    /// The first bytes of a hash of what the header authenticates, the body's tag among it: two messages of one number differ
+    /// in it, even if a copied generator gave both one salt.
+    digest: [u8; DIGEST_LEN],
 }
 
 /// What the log knows of a message whose header is authentic and whose number was used.
@@ -51,13 +54,17 @@ pub(super) enum Used {
 impl Mark {
     /// Returns the mark of a message, of zeros if it is too short for a header.
     pub(super) fn of(message: &[u8]) -> Self {
-        let marks = routing_tag(message).zip(commitment_mark(message));
-        marks.map(|(tag, commitment)| Self { tag, commitment }).unwrap_or_default()
+        let parts = routing_tag(message).zip(authenticated_beginning(message));
+        let mark = parts.map(|(tag, beginning)| {
+            let digest = RustCrypto.sha256(&[beginning]);
+            Self { tag, digest: digest.first_chunk().copied().unwrap_or_default() }
+        });
+        mark.unwrap_or_default()
     }
 
     fn read(bytes: &[u8; MARK_LEN]) -> Self {
-        let (tag, commitment) = (bytes.first_chunk(), bytes.last_chunk());
-        Self { tag: tag.copied().unwrap_or_default(), commitment: commitment.copied().unwrap_or_default() }
+        let (tag, digest) = (bytes.first_chunk(), bytes.last_chunk());
+        Self { tag: tag.copied().unwrap_or_default(), digest: digest.copied().unwrap_or_default() }
     }
 }
 
@@ -173,7 +180,7 @@ impl Page {
         self.set_newest(now);
         self.bytes.extend_from_slice(id);
         self.bytes.extend_from_slice(&mark.tag);
-        self.bytes.extend_from_slice(&mark.commitment);
+        self.bytes.extend_from_slice(&mark.digest);
     }
 
     fn set_newest(&mut self, now: UnixSeconds) {
@@ -214,7 +221,7 @@ mod tests {
     }
 
     fn mark(byte: u8) -> Mark {
-        Mark { tag: [byte; 8], commitment: [byte; 8] }
+        Mark { tag: [byte; 8], digest: [byte; 8] }
     }
 
     #[test]
@@ -242,7 +249,7 @@ mod tests {
         let loaded = Log::load(&mut Reader::new(&bytes)).unwrap();
         assert!(loaded.ids().eq(log.ids()));
         assert_eq!((loaded.used(&mark(69)), loaded.used(&mark(70))), (Used::Same, Used::Unknown));
-        let other = Mark { commitment: [1; 8], ..mark(69) };
+        let other = Mark { digest: [1; 8], ..mark(69) };
         assert_eq!(loaded.used(&other), Used::Another);
         // Control: a page that is missing is found.
         assert!(Log::load(&mut Reader::new(&bytes[..32 * ENTRY_LEN + 8 + 9 + 5])).is_err());

@@ -92,6 +92,23 @@ fn another_message_of_a_used_number_shows_a_fork() {
 }
 
 #[test]
+fn another_message_with_the_same_salt_shows_a_fork() {
+    let [mut alice, mut bob] = friends();
+    // A clone of the machine, with its generator: both seal from one state, with one salt.
+    let (copy, rng) = (alice.disk.clone(), alice.rng.clone());
+    let message = alice.send(&mut bob, b"1");
+    bob.open(&message.message).unwrap();
+    alice.disk = copy;
+    alice.crash();
+    alice.rng = rng;
+    let other = alice.send(&mut bob, b"2");
+    assert_eq!(message.message[..40], other.message[..40]);
+    assert_eq!(bob.refusal(&other.message), Refusal::ForkSuspected);
+    // Control: the same message again is a duplicate.
+    assert_eq!(bob.refusal(&message.message), Refusal::AlreadyOpened);
+}
+
+#[test]
 fn a_damaged_copy_of_an_opened_message_shows_no_fork() {
     let [mut alice, mut bob] = friends();
     let peer = bob.peer(&alice);
