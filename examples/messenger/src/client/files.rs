@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Files: sealed beside the database, so that a transfer that was cut goes on with the same bytes.
+//! Files: sealed beside the database, so that a transfer that was cut continues with the same bytes.
 
 use super::app::{App, Failure, emit, rng};
 use super::faults::without;

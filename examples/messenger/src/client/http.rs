@@ -79,10 +79,10 @@ impl Server {
         Self { token: String::new(), ..self.clone() }
     }
 
-    /// Returns waiting messages, behind the one with the number `behind`.
-    pub fn messages(&self, limit: usize, behind: Option<u64>) -> Result<Vec<Numbered>, Failure> {
-        let behind = behind.map_or(String::new(), |number| format!("&after={number}"));
-        let page = self.own("GET", &format!("/messages?limit={limit}{behind}"), b"")?;
+    /// Returns waiting messages, those after the one with the number `after`.
+    pub fn messages(&self, limit: usize, after: Option<u64>) -> Result<Vec<Numbered>, Failure> {
+        let after = after.map_or(String::new(), |number| format!("&after={number}"));
+        let page = self.own("GET", &format!("/messages?limit={limit}{after}"), b"")?;
         Ok(decode_messages(&page).ok_or("not a list of messages")?)
     }
 

@@ -6,6 +6,7 @@ mod faults;
 mod files;
 mod http;
 mod payload;
+mod receiving;
 
 use app::{Account, App, Failure, NOW, emit, keys_of, now, options, rng};
 use clap::{Parser, Subcommand};

@@ -303,7 +303,7 @@ pub fn deliver(
     sql.query("INSERT INTO messages VALUES ($1, $2, $3, $4, $5, $6, $7)", &row).map(drop)
 }
 
-/// Returns up to `limit` messages of [`PAGE_LEN`] bytes in all, oldest first, behind the one with the number `after`.
+/// Returns up to `limit` messages of [`PAGE_LEN`] bytes in all, oldest first, those after the one with the number `after`.
 pub fn pending(
     sql: &mut dyn Sql,
     account: &AccountName,

@@ -23,7 +23,7 @@ pub(crate) const KILLS: Scenario = Scenario {
 
 /// Number of messages in a batch that is killed.
 const BATCH: usize = 4;
-/// A control goes on for this many times as many kills if nothing has been lost before.
+/// A control continues for this many times as many kills if nothing has been lost before.
 const PATIENCE: u32 = 4;
 
 fn kills(world: &mut World, setup: &Setup) -> Verdict {

@@ -83,7 +83,7 @@ fn crossing(world: &mut World, _: &Setup) -> Verdict {
 }
 
 const STALE: Control =
-    Control { says: "goes on with a stale state", without: Without::Client("stale"), expects: Kind::Lost };
+    Control { says: "continues with a stale state", without: Without::Client("stale"), expects: Kind::Lost };
 
 pub(crate) const EIGHT_SENDERS: Scenario =
     Scenario { name: "eight senders at once", when: When::Always, run: eight_senders, controls: &[STALE] };
