@@ -122,7 +122,10 @@
 mod core;
 mod deletion;
 mod error;
+pub mod exchange;
+mod failed;
 mod index;
+mod kept;
 mod log;
 mod opening;
 mod peers;
@@ -137,18 +140,22 @@ mod recovery;
 mod restored;
 mod routing;
 mod sealing;
+mod steps;
 mod stored;
 mod sweep;
 mod trust;
 
 pub use self::core::Counters;
 pub use error::{NewSession, OpenError, PeerError, Refusal, Refused, Remedy, SealError, SealFailed, Suspicion};
+pub use failed::Failed;
+pub use kept::Stored;
 pub use opening::{Author, Control, Opened};
 pub use peers::{Peer, PeerId};
 pub use receipts::Receipt;
 pub use restored::LOGIN_NONCE_LEN;
 pub use routing::{Loaded, Route};
 pub use sealing::Outgoing;
+pub use steps::{Mail, Sealed, Upkeep};
 pub use trust::Trust;
 
 use self::core::Core;
@@ -162,7 +169,7 @@ use crate::error::RestoreError;
 use crate::identity::{Identity, SafetyNumber};
 use crate::primitives::{Primitives, RustCrypto, SIGNATURE_LEN};
 use crate::session::Session;
-use crate::snapshot::{StorageKey, Stored, Subject};
+use crate::snapshot::{self, StorageKey, Subject};
 use crate::time::UnixSeconds;
 use ::core::fmt;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -238,7 +245,7 @@ impl<P: Primitives> Messenger<P> {
     ///
     /// The device's primitives are the messenger's, too.
     pub fn new(device: Device<P>, key: &StorageKey, rng: &mut impl CryptoRng) -> Unsaved<'static, Self> {
-        let primitives = Stored::primitives(&device).clone();
+        let primitives = snapshot::Stored::primitives(&device).clone();
         let (writer, clock) = (draw_writer(rng), Clock::new(device.time()));
         let subject = Subject::messenger(device.identity());
         let mut device = Durable { ledger: Ledger::new(device.subject(), key, writer), inner: device };

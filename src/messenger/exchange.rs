@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The conversation of a [`Stored`] messenger with a server: logging in, prekeys, sending and receiving, in the one order
+//! in which nothing is lost. The application implements [`Server`], which moves bytes, and shows [`Event`]s.
+//!
+//! There is no clock, no task and no connection in here: every method returns when the server's methods that it calls have
+//! returned. To receive at once what a server announces, call [`Connected::receive`] again.
+
+use super::error::{OpenError, Refused, SealError, Suspicion};
+use super::failed::Failed;
+use super::kept::Stored;
+use super::peers::{Peer, PeerId};
+use super::restored::LOGIN_NONCE_LEN;
+use super::sealing::Outgoing;
+use super::steps::{Mail, Sealed, Upkeep};
+use crate::device::LOGIN_CHALLENGE_LEN;
+use crate::durable::{InboxMessage, Mailboxes, OutboxMessage, StepError};
+use crate::identity::Identity;
+use crate::payload::Payload;
+use crate::prekeys::{Bundle, PrekeyId, Publication};
+use crate::primitives::{Primitives, RustCrypto, SIGNATURE_LEN};
+use crate::time::UnixSeconds;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::fmt;
+use rand_core::CryptoRng;
+
+/// The lock under which a process logs in.
+const LOGIN: &str = "login";
+/// The lock under which a process sends.
+const OUTBOX: &str = "outbox";
+/// Number of messages of the outbox in memory.
+const AT_ONCE: usize = 64;
+
+/// What a server does for one account, over any transport. `S` is the store, in which the application may keep what a
+/// delivery needs, such as access keys.
+///
+/// An error means that the connection has failed, or that the server has: the exchange ends, and is repeated later.
+/// Nothing is lost then. What a server refuses about one peer or one message is no error.
+pub trait Server<S> {
+    /// An error of the connection, or of the application, whose [`Event`] functions return it, too.
+    type Error;
+
+    /// Logs in. Fetches a challenge, has `sign` sign it, and returns the login nonce that the server has for this device,
+    /// `None` if it has none.
+    ///
+    /// # Errors
+    /// The server's own error.
+    ///
+    /// # Security
+    /// What `sign` signs must be bound to the server and to the account; see
+    /// [`Device::sign_login`](crate::Device::sign_login).
+    fn log_in(
+        &mut self,
+        sign: &mut dyn FnMut(&[u8; LOGIN_CHALLENGE_LEN]) -> [u8; SIGNATURE_LEN],
+    ) -> Result<Option<[u8; LOGIN_NONCE_LEN]>, Self::Error>;
+
+    /// Hands over the login nonce for the next login.
+    ///
+    /// # Errors
+    /// The server's own error.
+    fn set_nonce(&mut self, nonce: &[u8; LOGIN_NONCE_LEN]) -> Result<(), Self::Error>;
+
+    /// Returns the ids of this device's one-time prekeys that the server has.
+    ///
+    /// # Errors
+    /// The server's own error.
+    fn prekeys(&mut self) -> Result<Vec<PrekeyId>, Self::Error>;
+
+    /// Has the server delete these one-time prekeys. One that it does not have is no error.
+    ///
+    /// # Errors
+    /// The server's own error.
+    fn withdraw(&mut self, ids: &[PrekeyId]) -> Result<(), Self::Error>;
+
+    /// Uploads prekeys.
+    ///
+    /// # Errors
+    /// The server's own error.
+    fn publish(&mut self, publication: &Publication) -> Result<(), Self::Error>;
+
+    /// Fetches a bundle of the account with this name. `None` if the server has none, or hands none out now.
+    ///
+    /// # Errors
+    /// The server's own error.
+    fn bundle(&mut self, name: &[u8]) -> Result<Option<Bundle>, Self::Error>;
+
+    /// Fetches the identity of the account with this name. It uses up no prekey.
+    ///
+    /// # Errors
+    /// The server's own error.
+    fn identity(&mut self, name: &[u8]) -> Result<Option<Identity>, Self::Error>;
+
+    /// Delivers a message into the mailbox of a peer, and before that what it refers to, such as files.
+    ///
+    /// # Errors
+    /// The server's own error.
+    fn deliver(&mut self, store: &mut S, to: &Peer<'_>, message: &OutboxMessage) -> Result<Delivery, Self::Error>;
+
+    /// Fetches the oldest messages that wait for this device, with their numbers: those after the number `after`, or
+    /// all. None if there are none.
+    ///
+    /// # Errors
+    /// The server's own error.
+    fn mail(&mut self, after: Option<u64>) -> Result<Vec<(u64, Vec<u8>)>, Self::Error>;
+
+    /// Has the server delete messages of the mailbox.
+    ///
+    /// # Errors
+    /// The server's own error.
+    fn acknowledge(&mut self, numbers: &[u64]) -> Result<(), Self::Error>;
+}
+
+/// What a server says of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// It has the message, or had it before.
+    Taken,
+    /// Not now, such as because the mailbox is full. The message stays in the outbox, and those behind it to this peer.
+    Later,
+    /// Not with this access key, or without one. The same, and the peer's account may have another device: its identity
+    /// is compared.
+    KeyRefused,
+    /// Not this message, or there is no such account. It is removed from the outbox.
+    Never,
+}
+
+/// Why a message was sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Purpose {
+    /// The user sends it.
+    Payload,
+    /// It asks the peer for an answer, before the message of the user.
+    Probe,
+    /// It answers the peer's message.
+    Answer,
+    /// It says that the peer's message did not open.
+    Receipt,
+}
+
+/// What an application shows, or keeps. It is saved already.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A message was opened. It is in the inbox, and is taken from it after this. An application that keeps it in tables
+    /// of the same database does both in one transaction here. A [control](InboxMessage::control) is not shown as a
+    /// message.
+    Received(&'a InboxMessage),
+    /// A [stranger](super::Opened::evicted) was evicted, with everything that the store has of it.
+    Evicted(PeerId),
+    /// A message does not open. It is removed from the server.
+    Refused(&'a Refused),
+    /// A message stays at the server until this time.
+    Deferred(UnixSeconds),
+    /// A message is in the outbox.
+    Sealed(Purpose, &'a Outgoing),
+    /// The server has taken a message.
+    Sent(&'a OutboxMessage),
+    /// The server has not taken a message.
+    Undelivered(&'a OutboxMessage, Delivery),
+    /// Another identity has the account of this peer now, says the server. Nothing is sent to it before the user
+    /// [accepts](Stored::accept) or [rejects](Stored::reject) that.
+    Claimed(PeerId),
+}
+
+/// Why an exchange has ended, besides errors of the store.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ExchangeError<V> {
+    /// An error of the server, or of the application's event function.
+    Server(V),
+    /// The store seems to have been put back: [`Stored::restore_backup`].
+    Suspect(Suspicion),
+    /// A message was not sealed.
+    Seal(SealError),
+    /// A message was not opened, and not refused either.
+    Open(OpenError),
+}
+
+/// The error of an exchange: with the server's error `V` and the store's error `S`.
+pub type ExchangeFailed<V, S> = Failed<ExchangeError<V>, S>;
+
+/// A messenger that has logged in: that the store was not put back is as certain as it can be. Only it can send and
+/// receive.
+#[must_use = "it sends and receives"]
+pub struct Connected<'a, V, S, P: Primitives = RustCrypto> {
+    stored: &'a mut Stored<S, P>,
+    server: &'a mut V,
+}
+
+impl<S: Mailboxes, P: Primitives> Stored<S, P> {
+    /// Logs in, and does what is due each day: exchanges the login nonce, has unknown prekeys withdrawn, and uploads
+    /// those that are due.
+    ///
+    /// If several processes use the store, one at a time connects, by a [lock](Mailboxes::exclusively) of the store.
+    ///
+    /// # Errors
+    /// [`ExchangeFailed`]. A suspicion is saved. What an error of the connection leaves undone, the next call does.
+    pub fn connect<'a, V: Server<S>>(
+        &'a mut self,
+        server: &'a mut V,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Connected<'a, V, S, P>, ExchangeFailed<V::Error, S::Error>> {
+        // The server learns of nonces and prekeys in the order in which they are saved.
+        let _lock = self.store.exclusively(LOGIN).map_err(Failed::unread)?;
+        let nonce = server.log_in(&mut |challenge| self.messenger.sign_login(challenge)).map_err(failed)?;
+        let offered = self.login(nonce.as_ref(), now, rng).map_err(converted)?;
+        server.set_nonce(&offered).map_err(failed)?;
+        let listed = server.prekeys().map_err(failed)?;
+        let Upkeep { withdraw, publication } = self.maintain(&listed, now, rng).map_err(converted)?;
+        if !withdraw.is_empty() {
+            server.withdraw(&withdraw).map_err(failed)?;
+        }
+        server.publish(&publication).map_err(failed)?;
+        self.published(now, rng).map_err(converted)?;
+        Ok(Connected { stored: self, server })
+    }
+
+    /// Renews the messenger after its store was put back: has the server withdraw every one-time prekey, and replaces
+    /// every session. [`connect`](Self::connect) then.
+    ///
+    /// # Errors
+    /// [`ExchangeFailed`]. Repeat it then.
+    pub fn restore_backup<V: Server<S>>(
+        &mut self,
+        server: &mut V,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), ExchangeFailed<V::Error, S::Error>> {
+        // Only the session at the server is needed: a suspect messenger does not exchange its nonce.
+        let _ = server.log_in(&mut |challenge| self.messenger.sign_login(challenge)).map_err(failed)?;
+        let listed = server.prekeys().map_err(failed)?;
+        server.withdraw(&listed).map_err(failed)?;
+        match self.renew(now, rng) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.map(|error| match error {
+                StepError::NotSaved => ExchangeError::Seal(SealError::NotSaved),
+                StepError::Failed(never) => match never {},
+            })),
+        }
+    }
+}
+
+impl<S: Mailboxes, P: Primitives> Stored<S, P> {
+    /// Shows what is in the inbox, answers what asks for it, and takes it.
+    fn show<V: Server<S>>(
+        &mut self,
+        answer: Option<Payload<'_>>,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+        event: &mut impl FnMut(&mut Self, Event<'_>) -> Result<(), V::Error>,
+    ) -> Result<(), ExchangeFailed<V::Error, S::Error>> {
+        for message in self.store.inbox(usize::MAX).map_err(Failed::unread)? {
+            event(self, Event::Received(&message)).map_err(failed)?;
+            let author = message.peer.as_ref().and_then(PeerId::from_subject);
+            if let Some(author) = author.filter(|_| message.flags.should_answer)
+                && let Some(sealed) = self.answer(&author, answer, now, rng).map_err(converted)?
+            {
+                event(self, Event::Sealed(Purpose::Answer, &sealed)).map_err(failed)?;
+            }
+            self.store.take(&message.message_id).map_err(Failed::unread)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a message from the outbox. Returns whether it was there.
+    fn acknowledge<E>(&mut self, message: &OutboxMessage) -> Result<bool, Failed<E, S::Error>> {
+        self.store.acknowledge(&message.message_id).map_err(Failed::unread)
+    }
+}
+
+/// An error of the server, or of the application.
+const fn failed<V, S>(error: V) -> ExchangeFailed<V, S> {
+    Failed::Step(ExchangeError::Server(error))
+}
+
+/// An error of a step.
+fn converted<V, E: Into<ExchangeError<V>>, S>(error: Failed<E, S>) -> ExchangeFailed<V, S> {
+    error.map(E::into)
+}
+
+impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
+    /// Returns the messenger with its store, for other steps.
+    pub const fn stored(&mut self) -> &mut Stored<S, P> {
+        self.stored
+    }
+
+    /// Returns the server.
+    pub const fn server(&mut self) -> &mut V {
+        self.server
+    }
+
+    /// Sends what is in the outbox, oldest first. What the server refuses concerns one peer only.
+    ///
+    /// # Errors
+    /// [`ExchangeFailed`]: the connection has failed, or the store, or `event`.
+    pub fn flush(
+        &mut self,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+        mut event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
+    ) -> Result<(), ExchangeFailed<V::Error, S::Error>> {
+        let Self { stored, server } = self;
+        // The peers whose messages wait, so that they arrive in their order.
+        let mut waiting = BTreeSet::new();
+        let _lock = stored.store.exclusively(OUTBOX).map_err(Failed::unread)?;
+        stored.refresh(rng).map_err(Failed::Load)?;
+        let mut after = None;
+        loop {
+            let messages = stored.store.outbox_after(after, AT_ONCE).map_err(Failed::unread)?;
+            let Some(last) = messages.last() else { return Ok(()) };
+            after = Some(last.position);
+            for message in messages {
+                let peer = message.peer.as_ref().and_then(PeerId::from_subject);
+                let Some(peer) = peer.filter(|peer| !waiting.contains(peer)) else { continue };
+                let Some(to) = stored.messenger.peer(&peer) else { continue };
+                let delivery = server.deliver(&mut stored.store, &to, &message).map_err(failed)?;
+                match delivery {
+                    // Another process may have sent it at the same time, and shown that.
+                    Delivery::Taken if !stored.acknowledge(&message)? => {}
+                    Delivery::Taken => event(stored, Event::Sent(&message)).map_err(failed)?,
+                    Delivery::Never => {
+                        event(stored, Event::Undelivered(&message, delivery)).map_err(failed)?;
+                        stored.acknowledge(&message)?;
+                    }
+                    Delivery::Later | Delivery::KeyRefused => {
+                        waiting.insert(peer);
+                        event(stored, Event::Undelivered(&message, delivery)).map_err(failed)?;
+                        if delivery == Delivery::KeyRefused && Self::compare(stored, server, &peer, now, rng)? {
+                            event(stored, Event::Claimed(peer)).map_err(failed)?;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Seals a payload for a peer, from a fetched bundle if a new session is needed, and sends the outbox.
+    ///
+    /// # Errors
+    /// [`ExchangeFailed`]. If it is [`ExchangeError::Seal`], the message was not sealed, and the outbox was not sent.
+    /// After an error of the server the message may be in the outbox: [`Event::Sealed`] has said so.
+    pub fn send<'p>(
+        &mut self,
+        peer: &PeerId,
+        payload: impl Into<Payload<'p>>,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+        mut event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
+    ) -> Result<Sealed, ExchangeFailed<V::Error, S::Error>> {
+        let Self { stored, server } = self;
+        stored.refresh(rng).map_err(Failed::Load)?;
+        let wanted = stored.messenger.needs_bundle(peer, now).map_err(|error| Failed::Step(error.into()))?;
+        let bundle = match stored.messenger.peer(peer).filter(|_| wanted.is_some()) {
+            Some(peer) => server.bundle(peer.name).map_err(failed)?,
+            None => None,
+        };
+        let sealed = stored.seal(peer, payload, bundle, now, rng).map_err(converted)?;
+        if let Some(probe) = &sealed.probe {
+            event(stored, Event::Sealed(Purpose::Probe, probe)).map_err(failed)?;
+        }
+        event(stored, Event::Sealed(Purpose::Payload, &sealed.outgoing)).map_err(failed)?;
+        self.flush(now, rng, event)?;
+        Ok(sealed)
+    }
+
+    /// Sends the outbox, fetches mail until nothing new comes, and sends the outbox again. Each message is opened and
+    /// saved, then shown, then acknowledged to the server. What an earlier process has left in the inbox is shown first.
+    ///
+    /// `answer` is sent to peers who have written so much that an [answer](super::Opened::should_answer) is due. Without it a
+    /// message without content is. Strangers get none.
+    ///
+    /// # Errors
+    /// [`ExchangeFailed`].
+    pub fn receive(
+        &mut self,
+        answer: Option<Payload<'_>>,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+        mut event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
+    ) -> Result<(), ExchangeFailed<V::Error, S::Error>> {
+        self.stored.show::<V>(answer, now, rng, &mut event)?;
+        self.flush(now, rng, &mut event)?;
+        let (mut seen, mut after) = (BTreeSet::new(), None);
+        loop {
+            let mut done = Vec::new();
+            let mut is_over = true;
+            for (number, message) in self.server.mail(after).map_err(failed)? {
+                if !seen.insert(number) {
+                    continue;
+                }
+                is_over = false;
+                match self.stored.open(&message, now, rng).map_err(converted)? {
+                    Mail::Deferred { until } => {
+                        after = Some(number);
+                        event(self.stored, Event::Deferred(until)).map_err(failed)?;
+                        continue;
+                    }
+                    Mail::Opened(opened) => {
+                        if let Some(evicted) = opened.evicted {
+                            event(self.stored, Event::Evicted(evicted)).map_err(failed)?;
+                        }
+                        self.stored.show::<V>(answer, now, rng, &mut event)?;
+                    }
+                    Mail::Refused(refused) => {
+                        event(self.stored, Event::Refused(&refused)).map_err(failed)?;
+                        if let Some(sealed) = self.stored.report(&refused, now, rng).map_err(converted)? {
+                            event(self.stored, Event::Sealed(Purpose::Receipt, &sealed)).map_err(failed)?;
+                        }
+                    }
+                }
+                done.push(number);
+            }
+            if is_over {
+                return self.flush(now, rng, event);
+            }
+            if !done.is_empty() {
+                self.server.acknowledge(&done).map_err(failed)?;
+            }
+        }
+    }
+
+    /// Compares the identity that the server has for a peer with the pinned one. Returns whether another one claims to be
+    /// the peer from now on.
+    fn compare(
+        stored: &mut Stored<S, P>,
+        server: &mut V,
+        peer: &PeerId,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<bool, ExchangeFailed<V::Error, S::Error>> {
+        let Some(record) = stored.messenger.peer(peer) else { return Ok(false) };
+        let Some(identity) = server.identity(record.name).map_err(failed)? else { return Ok(false) };
+        if record.identity.is_none_or(|pinned| pinned.keys() == identity.keys()) {
+            return Ok(false);
+        }
+        match stored.claim_identity(peer, &identity, now, rng) {
+            Ok(()) => Ok(true),
+            // Such as one that is another peer's.
+            Err(Failed::Step(_)) => Ok(false),
+            Err(Failed::Save(error)) => Err(Failed::Save(error)),
+            Err(Failed::Load(error)) => Err(Failed::Load(error)),
+        }
+    }
+}
+
+/// Shows counts only.
+impl<V, S, P: Primitives> fmt::Debug for Connected<'_, V, S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stored, server: _ } = self;
+        f.debug_tuple("Connected").field(stored).finish()
+    }
+}
+
+impl<V> From<StepError<Suspicion>> for ExchangeError<V> {
+    fn from(error: StepError<Suspicion>) -> Self {
+        match error {
+            StepError::Failed(suspicion) => Self::Suspect(suspicion),
+            StepError::NotSaved => Self::Seal(SealError::NotSaved),
+        }
+    }
+}
+
+impl<V> From<SealError> for ExchangeError<V> {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Suspect(suspicion) => Self::Suspect(suspicion),
+            error => Self::Seal(error),
+        }
+    }
+}
+
+impl<V> From<OpenError> for ExchangeError<V> {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Suspect(suspicion) => Self::Suspect(suspicion),
+            error => Self::Open(error),
+        }
+    }
+}
+
+impl<V: fmt::Display> fmt::Display for ExchangeError<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(error) => error.fmt(f),
+            Self::Suspect(suspicion) => suspicion.fmt(f),
+            Self::Seal(error) => error.fmt(f),
+            Self::Open(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<V: fmt::Debug + fmt::Display> core::error::Error for ExchangeError<V> {}
