@@ -13,6 +13,8 @@
 
 #[path = "durable/disk.rs"]
 mod disk;
+#[path = "messenger/kept.rs"]
+mod kept;
 #[path = "messenger/rank.rs"]
 mod rank;
 #[path = "messenger/recovery.rs"]
@@ -25,6 +27,8 @@ mod restored;
 mod schedules;
 #[path = "messenger/sessions.rs"]
 mod sessions;
+#[path = "messenger/shared.rs"]
+mod shared;
 #[path = "messenger/trust.rs"]
 mod trust;
 #[path = "messenger/user.rs"]
