@@ -13,6 +13,12 @@
 
 #[path = "durable/disk.rs"]
 mod disk;
+#[path = "messenger/exchange.rs"]
+mod exchange;
+#[path = "messenger/exchanges.rs"]
+mod exchanges;
+#[path = "messenger/hub.rs"]
+mod hub;
 #[path = "messenger/kept.rs"]
 mod kept;
 #[path = "messenger/rank.rs"]
