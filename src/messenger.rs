@@ -155,7 +155,8 @@ use self::core::Core;
 use crate::device::clock::Clock;
 use crate::device::{Device, LOGIN_CHALLENGE_LEN};
 use crate::durable::{
-    AsyncStore, Batch, Change, Durable, Ledger, LoadError, Progress, Received, Row, Sent, Store, Unsaved, draw_writer,
+    AsyncStore, Batch, Change, Durable, Ledger, LoadError, MessageId, Progress, Received, Row, Sent, Store, Unsaved,
+    draw_writer,
 };
 use crate::error::RestoreError;
 use crate::identity::{Identity, SafetyNumber};
@@ -167,7 +168,6 @@ use ::core::fmt;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use index::Index;
-use log::MessageId;
 use rand_core::CryptoRng;
 use record::PeerRecord;
 use sweep::Sweeps;
@@ -254,7 +254,7 @@ impl<P: Primitives> Messenger<P> {
     /// Restores the messenger `subject` from a store. `newest` is the newest [`generation`](Self::generation) that the
     /// caller knows to have been saved. Draws 16 bytes from `rng`.
     ///
-    /// If another process uses the store, read in one transaction.
+    /// Reads in one transaction, by [`Store::reading`].
     ///
     /// # Errors
     /// [`LoadError`], with [`RestoreError::Rollback`] if the store is older than `newest`.
@@ -266,18 +266,22 @@ impl<P: Primitives> Messenger<P> {
         newest: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, LoadError<S::Error>> {
-        let mut load = |subject: &Subject| store.load(subject).map_err(LoadError::Store);
-        let (core, device) = (load(subject)?, load(&subject.of_device())?);
-        let mut messenger = Self::restore(primitives, core, device, key, subject, newest, rng)?;
-        let peers: Vec<PeerId> = messenger.core.inner.peers().collect();
-        for peer in peers {
-            let rows = load(&subject.of_peer(&peer.0))?;
-            messenger.restore_peer(peer, rows).map_err(LoadError::Refused)?;
-        }
-        Ok(messenger)
+        let read = store.reading(|store| {
+            let mut load = |subject: &Subject| store.load(subject).map_err(LoadError::Store);
+            let (core, device) = (load(subject)?, load(&subject.of_device())?);
+            let mut messenger = Self::restore(primitives, core, device, key, subject, newest, rng)?;
+            let peers: Vec<PeerId> = messenger.core.inner.peers().collect();
+            for peer in peers {
+                let rows = load(&subject.of_peer(&peer.0))?;
+                messenger.restore_peer(peer, rows).map_err(LoadError::Refused)?;
+            }
+            Ok(messenger)
+        });
+        read.map_err(LoadError::Store)?
     }
 
-    /// Does the same as [`load_with`](Self::load_with) with a store whose operations are futures.
+    /// Does the same as [`load_with`](Self::load_with) with a store whose operations are futures. It reads subject by
+    /// subject: if another process uses the store, a state that is refused is loaded again.
     ///
     /// # Errors
     /// [`LoadError`], as in [`load_with`](Self::load_with).

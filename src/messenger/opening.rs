@@ -3,14 +3,14 @@
 
 use super::error::{NewSession, OpenError, Refusal, Refused};
 use super::index::SessionAt;
-use super::log::{Mark, MessageId, Used};
+use super::log::{Mark, Used};
 use super::prefix::{Kind, PREFIX_LEN, Prefix};
 use super::receipts::Receipt;
 use super::record::{PeerRecord, SessionRecord, State};
 use super::routing::{Loaded, Target};
 use super::trust::Trust;
 use super::{Messenger, PeerId, Step, policy};
-use crate::durable::{Durable, Ledger, Progress, Received, Row, Unsaved, message_id};
+use crate::durable::{Durable, Ledger, MessageId, OpenedFlags, Progress, Received, Row, Unsaved, message_id};
 use crate::error::{AcceptError, DecodeError, DecryptError};
 use crate::identity::Identity;
 use crate::primitives::Primitives;
@@ -314,15 +314,28 @@ impl<P: Primitives> Messenger<P> {
         }
         self.end_sessions(at.peer, Some(&at.session), now, &mut step);
         Prefix::strip(&mut plaintext);
-        // What is of this layer is not for the application's inbox.
-        step.received = control.is_none().then(|| Received {
+        // On a receive-only session nothing can be answered.
+        let should_answer = !is_receive_only && (prefix.kind == Kind::Probe || session.inner.should_answer());
+        // What is of this layer goes into the inbox, too: a crash before it is shown loses no receipt.
+        step.received = Some(Received {
             message_id,
             session: session.inner.subject(),
             peer: peer_subject,
             author: session.inner.remote_identity().copied(),
             number,
-            is_control: false,
-            plaintext: mem::take(&mut *plaintext),
+            is_control: control.is_some(),
+            control,
+            flags: OpenedFlags {
+                is_new_session,
+                is_new_identity,
+                is_on_probation,
+                is_former_identity,
+                is_receive_only,
+                ends_probation,
+                should_answer,
+            },
+            // The content of a receipt is in `control`.
+            plaintext: if control.is_none() { mem::take(&mut *plaintext) } else { Vec::new() },
         });
         let outcome = Opened {
             peer: at.peer,
@@ -337,8 +350,7 @@ impl<P: Primitives> Messenger<P> {
             is_former_identity,
             is_receive_only,
             ends_probation,
-            // On a receive-only session nothing can be answered.
-            should_answer: !is_receive_only && (prefix.kind == Kind::Probe || session.inner.should_answer()),
+            should_answer,
         };
         self.hand_out(outcome, step, reading).with_plaintext(|opened, payload| opened.payload = payload)
     }

@@ -3,12 +3,11 @@
 //! facts, and rarely.
 
 use super::error::{Refusal, Refused, SealError};
-use super::log::MessageId;
 use super::prefix::Kind;
 use super::routing::Loaded;
 use super::sealing::Outgoing;
 use super::{Messenger, policy};
-use crate::durable::{MESSAGE_ID_LEN, Unsaved};
+use crate::durable::{MESSAGE_ID_LEN, MessageId, Unsaved};
 use crate::error::DecodeError;
 use crate::payload::Payload;
 use crate::primitives::Primitives;
