@@ -143,9 +143,9 @@ mod trust;
 
 pub use self::core::Counters;
 pub use error::{NewSession, OpenError, PeerError, Refusal, Refused, Remedy, SealError, SealFailed, Suspicion};
-pub use opening::{Author, Control, Opened};
+pub use opening::{Author, Opened};
 pub use peers::{Peer, PeerId};
-pub use receipts::Receipt;
+pub use receipts::{Control, Receipt};
 pub use restored::LOGIN_NONCE_LEN;
 pub use routing::{Loaded, Route};
 pub use sealing::Outgoing;
