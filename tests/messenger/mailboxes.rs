@@ -99,7 +99,7 @@ impl Store for Plain {
         }
         self.inbox.extend(batch.received.clone().map(InboxMessage::from));
         let position = self.outbox.len() as u64;
-        self.outbox.extend(batch.sent.clone().map(|sent| OutboxMessage::new(position, sent)));
+        self.outbox.extend(batch.sent.clone().map(|sent| OutboxMessage::of(position, sent)));
         Ok(())
     }
 
@@ -165,7 +165,7 @@ fn debug_output_of_the_boxes_shows_lengths_only() {
     let sent = alice.send(&mut bob, b"a secret text");
     bob.open(&sent.message).unwrap();
     let inbox = InboxMessage::from(entry(&bob));
-    let outbox = OutboxMessage::new(7, alice.disk.last.1.clone().unwrap());
+    let outbox = OutboxMessage::of(7, alice.disk.last.1.clone().unwrap());
     let mut store = Plain::default();
     let lock = store.exclusively("login").unwrap();
     let shown = format!("{inbox:?} {outbox:?} {lock:?}");
