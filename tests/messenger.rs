@@ -21,6 +21,8 @@ mod exchanges;
 mod hub;
 #[path = "messenger/kept.rs"]
 mod kept;
+#[path = "messenger/mailboxes.rs"]
+mod mailboxes;
 #[path = "messenger/rank.rs"]
 mod rank;
 #[path = "messenger/recovery.rs"]
