@@ -139,6 +139,26 @@ impl<P: Primitives> Messenger<P> {
         self.change_if(peer, identity, |record| record.identity, |record| record.trust = Trust::Verified, now)
     }
 
+    /// Returns the identity of this peer that has this safety number: the pinned one, or the one that claims to be the peer.
+    /// Pass it to [`accept_identity`](Self::accept_identity), [`reject_identity`](Self::reject_identity) or
+    /// [`set_verified`](Self::set_verified), so that these act on the identity whose number the user has compared, even if
+    /// there was another claim in the meantime.
+    ///
+    /// `number` is the 60 digits of [`safety_number`](Self::safety_number). White space in it is ignored. It is compared in
+    /// full.
+    ///
+    /// # Errors
+    /// [`PeerError::UnknownPeer`], or [`PeerError::OtherIdentity`] if neither identity has this number.
+    pub fn identity_numbered(&self, peer: &PeerId, number: &str) -> Result<Identity, PeerError> {
+        let record = &self.peers.get(peer).ok_or(PeerError::UnknownPeer)?.inner;
+        let is_numbered = |identity: &&Identity| {
+            let given = number.chars().filter(|char| !char.is_whitespace());
+            given.eq(self.safety_number(identity).digits().map(char::from))
+        };
+        let known = record.identity.iter().chain(&record.claimed);
+        known.copied().find(|identity| is_numbered(&identity)).ok_or(PeerError::OtherIdentity)
+    }
+
     /// Changes a peer's record if the identity that `of` returns is this one.
     fn change_if(
         &mut self,

@@ -93,6 +93,33 @@ fn only_exactly_the_claimed_identity_can_be_accepted() {
 }
 
 #[test]
+fn a_safety_number_names_the_pinned_or_the_claimed_identity() {
+    let ([mut alice, bob], new_bob) = reinstalled();
+    let (peer, now) = (alice.peer(&bob), alice.now);
+    let (pinned, claimed) = (bob.identity(), new_bob.identity());
+    let numbers = [pinned, claimed].map(|identity| alice.messenger.safety_number(&identity).to_string());
+    assert_eq!(alice.messenger.identity_numbered(&peer, &numbers[0]), Ok(pinned));
+    // Control: an identity that does not claim to be the peer has no number here.
+    assert_eq!(alice.messenger.identity_numbered(&peer, &numbers[1]), Err(PeerError::OtherIdentity));
+    alice.messenger.claim_identity(&peer, &claimed, now).unwrap().save(&mut alice.disk).unwrap();
+    assert_eq!(alice.messenger.identity_numbered(&peer, &numbers[0]), Ok(pinned));
+    assert_eq!(alice.messenger.identity_numbered(&peer, &numbers[1]), Ok(claimed));
+    let without_spaces = numbers[1].replace(' ', "");
+    assert_eq!(alice.messenger.identity_numbered(&peer, &without_spaces), Ok(claimed));
+    // Control: every digit is compared, and there are 60.
+    for at in 0..60 {
+        let mut other = without_spaces.clone().into_bytes();
+        other[at] = if other[at] == b'0' { b'1' } else { b'0' };
+        let other = String::from_utf8(other).unwrap();
+        assert_eq!(alice.messenger.identity_numbered(&peer, &other), Err(PeerError::OtherIdentity), "{at}");
+    }
+    for other in ["", &without_spaces[..59], &format!("{without_spaces}0")] {
+        assert_eq!(alice.messenger.identity_numbered(&peer, other), Err(PeerError::OtherIdentity));
+    }
+    assert_eq!(alice.messenger.identity_numbered(&alice.peer(&new_bob), &numbers[1]), Ok(claimed));
+}
+
+#[test]
 fn verified_holds_until_another_identity_is_accepted() {
     let ([mut alice, bob], new_bob) = reinstalled();
     let (peer, now) = (alice.peer(&bob), alice.now);
