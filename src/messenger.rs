@@ -92,6 +92,9 @@
 //!
 //! # What an application does
 //!
+//! With [`Stored`], a messenger together with its store, and [`exchange`], the conversation with a server, it implements
+//! [`Server`](exchange::Server) and shows [`Event`](exchange::Event)s. Without them:
+//!
 //! | it sees | it does |
 //! |---|---|
 //! | [`OpenError::Refused`] | if another process may have made a step, loads the messenger and tries again; else saves a step, such as [`maintain`](Messenger::maintain), acknowledges the message, and follows [`Refusal::remedy`] |
