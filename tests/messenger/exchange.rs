@@ -2,7 +2,7 @@
 //! The exchange with a server: what it sends, shows and acknowledges, and in which order.
 
 use super::disk::Broken;
-use super::hub::{Cut, Down, Hub, Line};
+use super::hub::{Account, Cut, Down, Hub, Line};
 use super::shared::Shared;
 use super::user::{NOW, User, key};
 use noescrow::durable::{Mailboxes, Subject};
@@ -33,6 +33,7 @@ impl Party {
         let device = Device::generate(NOW, &mut rng);
         let mut stored = Stored::create(device, store.clone(), &key(), &mut rng).unwrap();
         let (subject, mut line) = (stored.messenger().subject(), Line::new(hub, name));
+        line.locks = store.locks.clone();
         drop(stored.connect(&mut line, NOW, &mut rng).unwrap());
         Self { name: name.into(), subject, store, stored, line, rng, events: Vec::new() }
     }
@@ -108,6 +109,50 @@ fn a_text_arrives_and_is_answered() {
     // Control: nothing comes twice.
     bob.receive(NOW).unwrap();
     assert_eq!(bob.events.len(), 1);
+}
+
+#[test]
+fn logging_in_keeps_the_prekeys_at_the_server_right() {
+    let (hub, mut alice, _) = parties();
+    let account = |read: fn(&mut Account) -> usize| read(hub.borrow_mut().accounts.get_mut(&b"alice"[..]).unwrap());
+    let held = account(|account| account.one_time_prekeys.len());
+    assert!(held > 0);
+    // What the server has taken is not offered once more.
+    alice.receive(NOW).unwrap();
+    assert_eq!((account(|account| account.uploaded), account(|account| account.one_time_prekeys.len())), (0, held));
+    // What this device does not have is withdrawn, before the rest is filled up.
+    let others = account(|account| {
+        account.one_time_prekeys.truncate(1);
+        account.one_time_prekeys.append(&mut User::new(9).one_time_prekeys);
+        account.one_time_prekeys.len() - 1
+    });
+    alice.line.requests.clear();
+    alice.receive(NOW).unwrap();
+    let uploaded = account(|account| account.uploaded);
+    // Control: those of another device were there, and new ones are due.
+    assert!(others > 0 && uploaded > 0);
+    assert_eq!(account(|account| account.one_time_prekeys.len()), 1 + uploaded);
+    let requests = alice.line.requests.iter().map(|(name, _)| *name);
+    let expected = ["log_in", "set_nonce", "prekeys", "withdraw", "publish", "mail"];
+    assert_eq!(requests.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn one_process_at_a_time_logs_in_and_sends() {
+    let (_, mut alice, _) = parties();
+    alice.line.requests.clear();
+    alice.send("bob", b"hello", NOW).unwrap();
+    alice.receive(NOW).unwrap();
+    for (request, locks) in &alice.line.requests {
+        let expected = match *request {
+            "deliver" => Some("outbox"),
+            // Control: bundles and mail are fetched without a lock.
+            "bundle" | "mail" => None,
+            _ => Some("login"),
+        };
+        assert_eq!(locks.first().map(String::as_str), expected, "{request}");
+    }
+    assert!(alice.line.requests.iter().any(|(request, _)| *request == "deliver"));
 }
 
 #[test]
