@@ -187,11 +187,9 @@ pub trait AsyncStore {
     fn load(&mut self, subject: &Subject) -> impl Future<Output = Result<Vec<Row>, Self::Error>> + Send;
 
     /// Returns the revision that the store has of `subject`, as [`Store::revision`] does.
-    fn revision(&mut self, subject: &Subject) -> impl Future<Output = Result<Option<Revision>, Self::Error>> + Send
-    where
-        Self: Send,
-    {
-        async { Ok(Row::revision_of_core(&self.load(subject).await?)) }
+    fn revision(&mut self, subject: &Subject) -> impl Future<Output = Result<Option<Revision>, Self::Error>> + Send {
+        let rows = self.load(subject);
+        async { Ok(Row::revision_of_core(&rows.await?)) }
     }
 
     /// Commits a batch in one transaction, as in [`Store::commit`]. The future may be dropped before it is complete.

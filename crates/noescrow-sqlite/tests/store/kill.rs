@@ -23,18 +23,18 @@ const LIMIT: Duration = Duration::from_secs(10);
 const MESSAGES: usize = 400;
 
 /// Starts a test that is ignored otherwise. Its standard error is read.
-fn start(test: &str, folder: &Path, argument: &str) -> Child {
+pub fn start(test: &str, folder: &Path, argument: &str) -> Child {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([test, "--exact", "--ignored", "--nocapture"]).env(FOLDER, folder).env(ARGUMENT, argument);
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn given() -> (PathBuf, String) {
+pub fn given() -> (PathBuf, String) {
     (env::var(FOLDER).unwrap().into(), env::var(ARGUMENT).unwrap())
 }
 
 /// One write, so that a kill does not divide it.
-fn report(line: &str) {
+pub fn report(line: &str) {
     std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
