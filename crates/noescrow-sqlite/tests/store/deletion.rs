@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A peer that is forgotten and an account that is deleted are in no file of the folder: leakscan searches the database,
-//! its log and the witness for every value of theirs. Before, it finds them.
+//! A peer that is forgotten and an account that is deleted are in no file of the folder: leakscan searches the
+//! database, its log and the witness for every value of theirs. Before, it finds them.
 
 use super::backend::Backend;
 use super::party::{NOW, database, key, rng, save};
@@ -115,8 +115,8 @@ fn text(from: &str, number: usize) -> Vec<u8> {
     ["first", "second"].map(|half| message_id(format!("{half} {number} of {from}").as_bytes())).concat()
 }
 
-/// Bob and a peer talk. More sessions are begun than are kept, so that some have ended. Returns Bob's id of the peer, and
-/// what his files have of it.
+/// Bob and a peer talk. More sessions are begun than are kept, so that some have ended. Returns Bob's id of the peer,
+/// and what his files have of it.
 async fn talk<S: Backend>(bob: &mut User<S>, name: &str, seed: u64) -> (PeerId, Values) {
     let mut peer = User::<S>::new(seed).await;
     let others = bob.store.subjects().await.unwrap();
@@ -145,7 +145,8 @@ async fn talk<S: Backend>(bob: &mut User<S>, name: &str, seed: u64) -> (PeerId, 
         if number % 3 > 0 {
             assert!(bob.store.acknowledge(&message_id(&sent)).await);
         }
-        // Of what Bob sends, only the message and its id are in a table; of what he opens, only the plaintext and its id.
+        // Of what Bob sends, only the message and its id are in a table; of what he opens, only the plaintext and its
+        // id.
         values.extend([message_id(&opened).to_vec(), message_id(&sent).to_vec()]);
         values.extend([sent, if number % 2 == 0 { second } else { first }]);
         bob.note(&mut values, &others).await;
