@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The application's own tables in the store's transactions.
 
-use super::backend::Backend;
+use super::backend::{Backend, Blocking, run};
 use super::crash::{Found, ONE_AT_A_TIME, record, traced};
+use super::kill::{KILLS, LIMIT, MESSAGES, given, killed, mail, message_path, report, start};
 use super::party::{self, Pair, database, pair, save};
 use noescrow::durable::{Batch, CommitError};
 use noescrow_sqlite::rusqlite::{self, Transaction};
-use noescrow_sqlite::{Error, Options, SideFile, SqliteStore};
+use noescrow_sqlite::{Error, InboxMessage, Options, SideFile, SqliteStore};
+use rand_chacha::rand_core::Rng;
+use std::fs;
+use std::process;
 use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 both!(
     a_crash_at_any_statement_takes_a_message_out_once,
@@ -197,6 +202,83 @@ async fn a_message_that_is_not_taken_stays_in_the_inbox<S: Backend>() {
     // Control: without the error it is taken.
     assert!(pair.store.take_into(&id, |_, _| Ok(())).await.unwrap());
     assert!(pair.inbox().await.is_empty());
+}
+
+/// Opens messages in order and takes each out of the inbox into the application's table: in one transaction or, as a
+/// faulty application, in two.
+#[test]
+#[ignore = "a process of another test"]
+fn child_takes() {
+    let (folder, argument) = given();
+    let (is_faulty, first) = match argument.strip_prefix("faulty ") {
+        Some(first) => (true, first.parse::<usize>().unwrap()),
+        None => (false, argument.parse().unwrap()),
+    };
+    let mut store = Blocking(SqliteStore::open(database(&folder)).unwrap());
+    store.0.tables(TEXTS).unwrap();
+    let mut bob = run(party::load(&mut store, &mut party::rng(first as u64)));
+    let insert =
+        |transaction: &Transaction<'_>, text: &[u8]| transaction.execute("INSERT INTO texts VALUES (?1)", [text]);
+    for number in first..MESSAGES {
+        let message = fs::read(message_path(&folder, number)).unwrap();
+        if let Ok(unsaved) = bob.session.decrypt(&message) {
+            unsaved.save(&mut store.0).unwrap();
+        }
+        for message in store.0.inbox(usize::MAX).unwrap() {
+            if is_faulty {
+                store.0.transact(|transaction| insert(transaction, &message.plaintext)).unwrap();
+                if number > first {
+                    process::abort();
+                }
+                store.0.take(&message.message_id).unwrap();
+            } else {
+                let keep = |transaction: &Transaction<'_>, message: &InboxMessage| {
+                    insert(transaction, &message.plaintext).map(drop)
+                };
+                assert!(store.0.take_into(&message.message_id, keep).unwrap());
+            }
+        }
+        report(&format!("saved {number}"));
+    }
+}
+
+const TEXTS: &str = "CREATE TABLE IF NOT EXISTS texts (text BLOB) STRICT";
+const TAKES: &str = "own_tables::child_takes";
+
+/// The texts that the application has, and those that are in the inbox still.
+fn all_texts(path: &std::path::Path) -> Vec<Vec<u8>> {
+    let mut store = SqliteStore::open(path).unwrap();
+    let read = |transaction: &Transaction<'_>| {
+        let mut query = transaction.prepare("SELECT text FROM texts ORDER BY rowid")?;
+        query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<_>>>()
+    };
+    let mut texts = store.transact(read).unwrap();
+    texts.extend(store.inbox(usize::MAX).unwrap().iter().map(|message| message.plaintext.to_vec()));
+    texts
+}
+
+#[test]
+fn a_killed_process_has_taken_each_message_once() {
+    let mut pair = run(pair::<Blocking>());
+    mail(&mut pair);
+    let closed = run(pair.closed());
+    let (started, mut random, mut next, mut kills) = (Instant::now(), party::rng(8), 0, 0);
+    while kills < KILLS && started.elapsed() < LIMIT && next + 10 < MESSAGES {
+        let (reports, wait) = (random.next_u64() % 8, Duration::from_micros(random.next_u64() % 4_000));
+        next = killed(TAKES, closed.folder.path(), &next.to_string(), next, reports as usize, wait);
+        kills += 1;
+    }
+    let texts = all_texts(&closed.path());
+    let expected: Vec<_> = (0..texts.len() - 1).map(|number: usize| number.to_be_bytes().to_vec()).collect();
+    assert_eq!((&texts[0][..], &texts[1..]), (&b"hello"[..], &expected[..]));
+    assert!((next..=next + 1).contains(&expected.len()) && next > 0 && kills >= 5, "{next} in {kills} kills");
+    // Control: an application that takes it in two transactions has a text twice.
+    let mut pair = run(super::party::pair::<Blocking>());
+    mail(&mut pair);
+    let closed = run(pair.closed());
+    assert!(!start(TAKES, closed.folder.path(), "faulty 0").wait_with_output().unwrap().status.success());
+    let texts = all_texts(&closed.path());
+    assert!(texts.iter().any(|text| texts.iter().filter(|other| *other == text).count() == 2), "{texts:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::backend::{Backend, Blocking, run};
 use super::crash::{ONE_AT_A_TIME, copies_of, traced};
-use super::party::{NOW, database, key, rng, save};
+use super::party::{NOW, database, key, load, pair, rng, save};
 use super::steps::{Party, greet, party};
 use noescrow::durable::Subject;
 use noescrow::messenger::{Messenger, NewSession, PeerId};
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 use tempfile::TempDir;
 
-both!(a_restored_backup_is_suspect_until_it_is_accepted);
+both!(a_restored_backup_is_suspect_until_it_is_accepted, messages_of_a_suspect_store_have_places_of_their_own,);
 
 /// A folder whose database was put back, and is behind its witness.
 struct PutBack {
@@ -82,6 +82,32 @@ async fn a_restored_backup_is_suspect_until_it_is_accepted<S: Backend>() {
     restore(&mut store, &put_back).await;
     store.close().await;
     S::open(&path, Options::new()).await.unwrap().close().await;
+}
+
+async fn messages_of_a_suspect_store_have_places_of_their_own<S: Backend>() {
+    let closed = pair::<S>().await.closed().await;
+    let backup = tempfile::tempdir().unwrap();
+    fs::copy(closed.path(), backup.path().join("backup")).unwrap();
+    let mut pair = closed.open::<S>().await;
+    pair.send(b"after the backup").await;
+    let closed = pair.closed().await;
+    fs::copy(backup.path().join("backup"), closed.path()).unwrap();
+    let mut store = S::open(&closed.path(), Options::new().restored_backup()).await.unwrap();
+    let mut rng = closed.rng;
+    let mut bob = load(&mut store, &mut rng).await;
+    let generation = store.generation().await;
+    for _ in 0..20 {
+        save(bob.session.encrypt(b"text", &mut rng).unwrap(), &mut store).await;
+    }
+    assert_eq!(store.generation().await, generation);
+    let last = store.outbox().await.unwrap().pop().unwrap();
+    assert!(store.acknowledge(&last.message_id).await);
+    store.accept().await.unwrap();
+    save(bob.session.encrypt(b"accepted", &mut rng).unwrap(), &mut store).await;
+    let outbox = store.outbox().await.unwrap();
+    assert!(outbox.iter().map(|sent| sent.position).is_sorted_by(|one, next| one < next) && outbox.len() == 21);
+    // Control: generations alone would have given the new one a place among the others.
+    assert!(outbox[20].position > last.position && generation + 1 < outbox[19].position);
 }
 
 /// Opens the database through a connection that is recorded.
