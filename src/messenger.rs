@@ -94,7 +94,8 @@
 //!
 //! | it sees | it does |
 //! |---|---|
-//! | [`OpenError::Refused`] | if another process may have made a step, loads the messenger and tries again; else saves a step, such as [`maintain`](Messenger::maintain), acknowledges the message, and follows [`Refusal::remedy`] |
+//! | [`OpenError::Refused`] | if another process may have made a step, loads the messenger and tries again; else [saves what is noted](Messenger::save_notes), acknowledges the message, and follows [`Refusal::remedy`] |
+//! | [`OpenError::Stored`], [`SealError::Stored`] | loads the messenger again; if that does not help, [`end_session`](Messenger::end_session) |
 //! | [`OpenError::Deferred`] | leaves the message at the server |
 //! | [`CommitError::Stale`](crate::durable::CommitError::Stale) | loads the messenger again: another process has saved a step |
 //! | [`SealError::NeedsBundle`] | fetches the peer's bundle for [`seal_with_bundle`](Messenger::seal_with_bundle) |
@@ -116,11 +117,12 @@
 //! bytes and the limits.
 //!
 //! # Leaks
-//! To whom it writes, a server learns from the mailbox. Of the layer's own decisions it sees first messages, which begin
+//! The server learns the recipient from the mailbox. Of the layer's own decisions it sees first messages, which begin
 //! sessions, and the sizes of messages without content, unless the application pads all alike.
 
 mod core;
 mod deletion;
+mod ending;
 mod error;
 mod index;
 mod log;

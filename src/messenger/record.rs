@@ -237,9 +237,12 @@ impl<P> PeerRecord<P> {
         (self.recovery, self.awaiting_since) = (None, None);
     }
 
-    /// Returns the session on which messages are sent: the live one of the highest rank.
+    /// Returns the session on which messages are sent: the live one of the highest rank. One below `heard` was replaced by
+    /// a session that the peer has, so nothing is sent on it again, even if that one has ended since: a thief may have the
+    /// state for which it was replaced.
     pub(super) fn sending(&self) -> Option<&SessionRecord> {
-        self.sessions.iter().filter(|session| session.state == State::Live).max_by_key(|session| session.rank())
+        let is_sent_on = |session: &&SessionRecord| session.state == State::Live && session.rank() >= self.heard;
+        self.sessions.iter().filter(is_sent_on).max_by_key(|session| session.rank())
     }
 
     pub(super) fn session(&self, id: &[u8; 32]) -> Option<&SessionRecord> {
