@@ -13,6 +13,8 @@
 
 #[path = "durable/disk.rs"]
 mod disk;
+#[path = "messenger/ending.rs"]
+mod ending;
 #[path = "messenger/rank.rs"]
 mod rank;
 #[path = "messenger/recovery.rs"]
@@ -21,6 +23,8 @@ mod recovery;
 mod refusals;
 #[path = "messenger/restored.rs"]
 mod restored;
+#[path = "messenger/rollback.rs"]
+mod rollback;
 #[path = "messenger/schedules.rs"]
 mod schedules;
 #[path = "messenger/sessions.rs"]

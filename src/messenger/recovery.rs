@@ -40,7 +40,7 @@ impl<P: Primitives> Messenger<P> {
         let until = record.next_recovery(now).max(self.core.inner.next_recovery(now));
         match () {
             // The first session with a peer recovers nothing.
-            () if until <= now || record.highest_epoch == 0 => Ok(Next::NewSession(reason)),
+            () if until <= now || record.highest_epoch == 0 || !reason.is_counted() => Ok(Next::NewSession(reason)),
             () if record.sending().is_some() => Ok(Next::Session),
             () => {
                 let until = reading.saturating_add(until.saturating_since(now));
@@ -62,6 +62,14 @@ impl<P: Primitives> Messenger<P> {
         {
             self.changed.insert(author);
         }
+    }
+}
+
+impl NewSession {
+    /// Whether a new session for this reason counts against the limits. After a restoring, no peer has a session on which
+    /// anything is sent, so a limit would leave peers unreachable; and there is one such session with each peer.
+    pub(super) fn is_counted(self) -> bool {
+        self != Self::Restored
     }
 }
 
