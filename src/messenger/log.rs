@@ -16,7 +16,8 @@ use core::time::Duration;
 /// Time for which the id of a message is kept after a later one of its page was opened: 30 days, in which a server that
 /// follows the relay's rules has delivered a message or dropped it.
 pub const IDS_KEPT: Duration = Duration::from_secs(30 * 86_400);
-/// Maximum number of ids that are kept of one peer, the newest, so that a peer's flood stays within 130 KiB.
+/// Maximum number of ids that are kept of one peer, the newest, so that a peer's flood stays within 130 KiB. The oldest go
+/// 32 at a time, so that at least 4,065 are kept.
 pub const IDS_KEPT_OF_A_PEER: usize = PAGES * IDS_OF_A_PAGE;
 /// Number of ids in a row, which each message writes anew: 1,032 bytes.
 const IDS_OF_A_PAGE: usize = 32;
@@ -95,7 +96,7 @@ impl Log {
         self.forget(now)
     }
 
-    /// Takes over the entries of another log.
+    /// Takes over the entries of another log. No page gets an earlier time than it has, so that nothing is forgotten sooner.
     pub(super) fn absorb(&mut self, other: &Self) -> Vec<MessageId> {
         let mut forgotten = Vec::new();
         for page in &other.pages {
@@ -177,7 +178,7 @@ impl Log {
 
 impl Page {
     fn enter(&mut self, id: &MessageId, mark: &Mark, now: UnixSeconds) {
-        self.set_newest(now);
+        self.set_newest(now.max(self.newest()));
         self.bytes.extend_from_slice(id);
         self.bytes.extend_from_slice(&mark.tag);
         self.bytes.extend_from_slice(&mark.digest);
@@ -235,6 +236,19 @@ mod tests {
         assert!(log.forget(day(29)).is_empty());
         // Control: a day later all of it is old.
         assert_eq!((log.forget(day(30)).len(), log.ids().count()), (IDS_KEPT_OF_A_PEER - 24, 0));
+    }
+
+    #[test]
+    fn absorbing_an_older_log_shortens_no_page() {
+        let (mut log, mut older) = (Log::default(), Log::default());
+        let (start, later) = (UnixSeconds(1_800_000_000), UnixSeconds(1_800_000_000 + 20 * 86_400));
+        let _ = (log.enter(&id(1), &mark(1), later), older.enter(&id(2), &mark(2), start));
+        assert!(log.absorb(&older).is_empty());
+        assert!(log.forget(start.saturating_add(IDS_KEPT)).is_empty());
+        assert_eq!(log.ids().count(), 2);
+        // Control: the older one alone is forgotten then, and the other one in its time.
+        assert_eq!(older.forget(start.saturating_add(IDS_KEPT)), [id(2)]);
+        assert_eq!(log.forget(later.saturating_add(IDS_KEPT)), [id(1), id(2)]);
     }
 
     #[test]

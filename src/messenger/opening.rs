@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Opening: on the session to which a message belongs, or as the first message of a new one.
 
-use super::error::{NewSession, OpenError, Refusal, Refused};
+use super::error::{OpenError, Refusal, Refused};
 use super::index::SessionAt;
 use super::log::{Mark, MessageId, Used};
 use super::prefix::{Kind, PREFIX_LEN, Prefix};
@@ -17,6 +17,7 @@ use crate::primitives::Primitives;
 use crate::session::{Session, opening_id, split_body};
 use crate::snapshot::{self, PEER_ID_LEN, PEER_ROW, Place, Revision, RowName, SealingKeys};
 use crate::time::UnixSeconds;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
@@ -176,7 +177,12 @@ impl<P: Primitives> Messenger<P> {
                 return Err(self.refuse_on(at, Refusal::TooManySkipped, id));
             }
             Err(Failed::Header(DecryptError::Refused)) => return Err(self.refuse(Refusal::Damaged, id, None)),
-            Err(Failed::Header(DecryptError::Abandoned)) => return Err(self.refuse(Refusal::Abandoned, id, None)),
+            Err(Failed::Header(DecryptError::Abandoned)) => {
+                // The session opens no header any more. A copy of a message that was opened is known by the log.
+                let is_known = peer.log.used(&mark) == Used::Same;
+                let reason = if is_known { Refusal::AlreadyOpened } else { Refusal::Abandoned };
+                return Err(self.refuse(reason, id, None));
+            }
             Err(Failed::Body(reason)) => return Err(self.refuse_on(at, reason, id)),
         };
         let control = match control_of(&prefix, &plaintext) {
@@ -203,11 +209,9 @@ impl<P: Primitives> Messenger<P> {
         let identity = *pending.remote_identity();
         let known = self.index.by_identity(&identity).and_then(|id| Some((id, &self.peers.get(&id)?.inner)));
         let author = known.map(|(id, _)| id);
-        if let Some((_, peer)) = known {
-            let next = peer.handshakes.next(HOUR, now);
-            if next > now {
-                return Err(OpenError::Deferred { until: reading.saturating_add(next.saturating_since(now)) });
-            }
+        let next = known.map_or_else(|| next_identity(&self.peers, now), |(_, peer)| peer.handshakes.next(HOUR, now));
+        if next > now {
+            return Err(OpenError::Deferred { until: reading.saturating_add(next.saturating_since(now)) });
         }
         let name = known.map_or(&[][..], |(_, peer)| &peer.name);
         let of_author = |identity: &Identity| associated_data(&Author { peer: author, name, identity });
@@ -241,7 +245,7 @@ impl<P: Primitives> Messenger<P> {
             Ok(opened) => opened,
             Err(reason) => {
                 drop(pending);
-                author.iter().for_each(|author| self.note_refusal(reason, *author));
+                author.iter().for_each(|author| self.note_refused_opening(reason, *author, opening_id(message)));
                 return Err(self.refuse(reason, id, author));
             }
         };
@@ -282,23 +286,17 @@ impl<P: Primitives> Messenger<P> {
         step.session = session.ledger.change(&session.inner, Some(&message_id));
         step.message_id = Some(message_id);
         let (mut is_on_probation, mut ends_probation) = (false, false);
-        let (mut is_former_identity, mut is_receive_only) = (false, false);
+        let (mut is_former_identity, mut is_receive_only, mut is_sent_on) = (false, false, false);
         let peer = self.peers.get_mut(&at.peer).map(|peer| &mut peer.inner);
         let peer_subject = peer.as_ref().map(|peer| peer.subject);
         if let Some(peer) = peer {
             if let Some(record) = peer.session_mut(&at.session) {
                 self.index.remove_session(record);
                 record.observe(&session.inner, session.ledger.generation());
-                let is_abandoned = session.inner.is_abandoned();
-                // One that nothing is sent on is replaced by nothing.
-                let needs_session = is_abandoned && record.state != State::ReceiveOnly;
-                if is_abandoned {
-                    record.state = State::ReceiveOnly;
-                }
                 self.index.enter_session(at.peer, record);
-                if needs_session {
-                    peer.recovery = Some(NewSession::Abandoned);
-                }
+            }
+            if session.inner.is_abandoned() {
+                peer.note_abandoned(&at.session);
             }
             ends_probation = peer.note_answer(&session.inner, prefix.epoch);
             peer.note_probe(&at.session, &prefix);
@@ -308,6 +306,7 @@ impl<P: Primitives> Messenger<P> {
             let author = session.inner.remote_identity().map(Identity::keys);
             is_former_identity = peer.identity.as_ref().map(Identity::keys) != author;
             peer.note_opened(&at.session, prefix.heard, now);
+            is_sent_on = peer.is_sent_on(&at.session);
             let forgotten = peer.log.enter(&message_id, &mark, now);
             self.index.forget(forgotten);
             self.index.enter_message(message_id);
@@ -337,8 +336,12 @@ impl<P: Primitives> Messenger<P> {
             is_former_identity,
             is_receive_only,
             ends_probation,
-            // On a receive-only session nothing can be answered.
-            should_answer: !is_receive_only && (prefix.kind == Kind::Probe || session.inner.should_answer()),
+            // On a receive-only session nothing can be answered. An answer begins a new chain on the session that it goes on
+            // only.
+            should_answer: match prefix.kind {
+                Kind::Probe => !is_receive_only,
+                _ => is_sent_on && session.inner.should_answer(),
+            },
         };
         self.hand_out(outcome, step, reading).with_plaintext(|opened, payload| opened.payload = payload)
     }
@@ -351,7 +354,13 @@ impl<P: Primitives> Messenger<P> {
         now: UnixSeconds,
         step: &mut Step,
     ) -> (PeerId, Option<PeerId>) {
-        let is_evictable = |peer: &PeerRecord<P>| peer.trust == Trust::Unknown && peer.name.is_empty();
+        let claims = self.peers.values().filter_map(|peer| peer.inner.claimed.as_ref().map(Identity::keys));
+        let claimed: BTreeSet<_> = claims.collect();
+        // The user has named it, or is asked about it.
+        let is_known = |peer: &PeerRecord<P>| {
+            !peer.name.is_empty() || peer.identity.as_ref().is_some_and(|of| claimed.contains(&of.keys()))
+        };
+        let is_evictable = |peer: &PeerRecord<P>| peer.trust == Trust::Unknown && !is_known(peer);
         let strangers = self.peers.iter().filter(|(_, peer)| is_evictable(&peer.inner));
         let longest = strangers.clone().min_by_key(|(_, peer)| peer.inner.active_at).map(|(id, _)| *id);
         let evicted = longest.filter(|_| strangers.count() >= policy::STRANGERS);
@@ -373,16 +382,24 @@ impl<P: Primitives> Messenger<P> {
         OpenError::Refused(Refused { reason, message_id, author })
     }
 
-    /// Counts the refusal of a message whose header is authentic on the session `at`, and takes note if only a new session
+    /// Counts the refusal of a message whose header is authentic on the session `at`, and records it if only a new session
     /// remedies it.
     fn refuse_on(&mut self, at: SessionAt, reason: Refusal, message_id: MessageId) -> OpenError {
-        let session = self.peers.get(&at.peer).and_then(|peer| peer.inner.session(&at.session));
-        // One that nothing is sent on needs none in its place.
-        if session.is_some_and(|session| session.state != State::ReceiveOnly) {
-            self.note_refusal(reason, at.peer);
-        }
+        self.note_refusal(reason, &at);
         self.refuse(reason, message_id, Some(at.peer))
     }
+}
+
+/// Returns when another new identity is permitted, at `now` at the earliest. Strangers that were deleted or accepted do not
+/// count any more.
+fn next_identity<P>(peers: &BTreeMap<PeerId, Durable<PeerRecord<P>>>, now: UnixSeconds) -> UnixSeconds {
+    let strangers = peers.values().filter(|peer| peer.inner.trust == Trust::Unknown);
+    // A time after `now` is one that a wrong clock has left.
+    let is_recent = |at: &UnixSeconds| *at <= now && now.saturating_since(*at) < HOUR;
+    let mut times: Vec<_> = strangers.filter_map(|peer| peer.inner.handshakes.last()).filter(is_recent).collect();
+    times.sort_unstable();
+    let oldest = times.len().checked_sub(policy::NEW_IDENTITIES_AN_HOUR).and_then(|at| times.get(at));
+    oldest.map_or(now, |oldest| oldest.saturating_add(HOUR))
 }
 
 /// A session on which a message was opened.

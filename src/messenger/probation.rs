@@ -46,6 +46,8 @@ impl<P: Primitives> Messenger<P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
+        self.check_step()?;
+        self.read_clock(now);
         let record = self.check_peer(peer)?;
         let session = record.on_probation().ok_or(SealError::NoProbation)?;
         let at = SessionAt { peer: *peer, session: session.id };

@@ -88,6 +88,8 @@ impl<P: Primitives> Messenger<P> {
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
         let receipt = Receipt { reason: refused.reason, message_id: refused.message_id };
         let (Some(peer), Some(bytes)) = (refused.author, receipt.to_bytes()) else { return Err(SealError::NoReceipt) };
+        self.check_step()?;
+        self.read_clock(reading);
         let record = self.check_peer(&peer)?;
         let now = self.time(reading);
         let next = record.receipt_at.filter(|at| *at <= now).map(|at| at.saturating_add(policy::RECEIPT_INTERVAL));

@@ -30,13 +30,16 @@ pub(super) struct PeerRecord<P> {
     /// Of the identities that were rejected for this peer, the SHA-256 of both keys; oldest first, at most
     /// [`REJECTED_IDENTITIES`](policy::REJECTED_IDENTITIES).
     pub(super) rejected: Vec<[u8; 32]>,
+    /// Opening ids of first messages whose refusal has demanded a new session; oldest first, at most
+    /// [`REFUSED_OPENINGS`](policy::REFUSED_OPENINGS).
+    pub(super) refused_openings: Vec<[u8; 32]>,
     /// At most [`SESSIONS_OF_A_PEER`](policy::SESSIONS_OF_A_PEER).
     pub(super) sessions: Vec<SessionRecord>,
     /// Opening ids of ended sessions, and when each ended; oldest first.
     pub(super) ended_openings: Vec<([u8; 32], UnixSeconds)>,
     /// The highest epoch of any session with this identity, even if it has ended.
     pub(super) highest_epoch: u32,
-    /// The highest rank of a live session on which anything was opened.
+    /// The highest rank of a session on which anything was opened while it was live, or that has failed then.
     pub(super) heard: Rank,
     /// When the peer's last first messages were opened, oldest first.
     pub(super) handshakes: Recent<{ policy::HANDSHAKES_AN_HOUR }>,
@@ -180,7 +183,8 @@ impl SessionRecord {
         self.is_unanswered() && heard < self.rank() && age >= policy::UNHEARD_AFTER
     }
 
-    /// Takes note of what the session expects next.
+    /// Enters what the session expects next. Of one whose ratchet has failed the header keys stay as they were: they tell
+    /// its later messages, which nothing opens, from junk.
     pub(super) fn observe<P: Primitives>(&mut self, session: &Session<P>, generation: u64) {
         self.generation = generation;
         self.opening_id = session.opening_id();
@@ -191,11 +195,10 @@ impl SessionRecord {
                 self.tags.push(tag);
             }
         });
-        let duplicate = |key: &HeaderKey| HeaderKey(key.0.duplicate());
-        self.header_keys = match session.is_abandoned() {
-            true => Vec::new(),
-            false => session.ratchet.double.receiving_header_keys().map(duplicate).collect(),
-        };
+        if !session.is_abandoned() {
+            let duplicate = |key: &HeaderKey| HeaderKey(key.0.duplicate());
+            self.header_keys = session.ratchet.double.receiving_header_keys().map(duplicate).collect();
+        }
     }
 }
 
@@ -215,6 +218,7 @@ impl<P> PeerRecord<P> {
             claimed: None,
             trust,
             rejected: Vec::new(),
+            refused_openings: Vec::new(),
             sessions: Vec::new(),
             ended_openings: Vec::new(),
             highest_epoch: 0,
@@ -246,9 +250,16 @@ impl<P> PeerRecord<P> {
         (self.recovery, self.awaiting_since) = (None, None);
     }
 
-    /// Returns the session on which messages are sent: the live one of the highest rank.
+    /// Returns the session on which messages are sent: the live one of the highest rank, and none below what was heard, so
+    /// that a session that was replaced is not sent on again when its successor fails.
     pub(super) fn sending(&self) -> Option<&SessionRecord> {
-        self.sessions.iter().filter(|session| session.state == State::Live).max_by_key(|session| session.rank())
+        let is_sent_on = |session: &&SessionRecord| session.state == State::Live && session.rank() >= self.heard;
+        self.sessions.iter().filter(is_sent_on).max_by_key(|session| session.rank())
+    }
+
+    /// Returns whether messages are sent on this session.
+    pub(super) fn is_sent_on(&self, id: &[u8; 32]) -> bool {
+        self.sending().is_some_and(|session| session.id == *id)
     }
 
     pub(super) fn session(&self, id: &[u8; 32]) -> Option<&SessionRecord> {

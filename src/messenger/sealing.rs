@@ -111,6 +111,8 @@ impl<P: Primitives> Messenger<P> {
             Err(error) => return Err(SealFailed { error, bundle }),
         };
         let identity = *bundle.identity();
+        // A phone whose battery was empty says 1970, and then every old bundle would be valid. A reading that is ahead refuses.
+        let checked_at = reading.max(self.time(reading));
         let options = match &record.identity {
             _ if record.has_rejected(&identity) => {
                 return Err(SealFailed { error: SealError::IdentityRejected, bundle });
@@ -119,11 +121,11 @@ impl<P: Primitives> Messenger<P> {
                 self.claim(*peer, identity);
                 return Err(SealFailed { error: SealError::IdentityChanged, bundle });
             }
-            Some(pinned) => InitiateOptions::expecting(pinned, reading),
+            Some(pinned) => InitiateOptions::expecting(pinned, checked_at),
             None if self.index.by_identity(&identity).is_some() => {
                 return Err(SealFailed { error: SealError::IdentityTaken, bundle });
             }
-            None => InitiateOptions::unverified(reading),
+            None => InitiateOptions::unverified(checked_at),
         };
         let is_first = record.highest_epoch == 0;
         let recovers_from = match self.next(record, reading) {
