@@ -146,7 +146,7 @@ impl<P> Core<P> {
         }
     }
 
-    /// Takes note that the page of this peer has changed.
+    /// Marks the page of this peer as changed.
     fn touch(&mut self, at: usize) {
         let page = at / PEERS_OF_A_PAGE;
         if self.stamps.len() <= page {

@@ -43,13 +43,13 @@ pub(super) struct Mark {
 
 /// What the log knows of a message whose header is authentic and whose number was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Used {
+pub(super) enum NumberUse {
     /// Nothing is known of its number.
     Unknown,
     /// This message was opened. Its bytes differ now, so it was damaged where the header does not cover it.
     Same,
     /// Another message of this number was opened.
-    Another,
+    OtherMessage,
 }
 
 impl Mark {
@@ -137,13 +137,13 @@ impl Log {
     }
 
     /// Returns what was opened with the number of a message that has this mark.
-    pub(super) fn used(&self, mark: &Mark) -> Used {
+    pub(super) fn lookup(&self, mark: &Mark) -> NumberUse {
         let entries = self.pages.iter().flat_map(Page::entries);
         let marks = entries.filter_map(|entry| entry.last_chunk().map(Mark::read));
-        marks.filter(|entered| entered.tag == mark.tag).fold(Used::Unknown, |used, entered| match used {
-            Used::Same => Used::Same,
-            _ if entered == *mark => Used::Same,
-            _ => Used::Another,
+        marks.filter(|entered| entered.tag == mark.tag).fold(NumberUse::Unknown, |found, entered| match found {
+            NumberUse::Same => NumberUse::Same,
+            _ if entered == *mark => NumberUse::Same,
+            _ => NumberUse::OtherMessage,
         })
     }
 
@@ -262,9 +262,9 @@ mod tests {
         log.parts().for_each(|part| part.store(&mut writer).unwrap());
         let loaded = Log::load(&mut Reader::new(&bytes)).unwrap();
         assert!(loaded.ids().eq(log.ids()));
-        assert_eq!((loaded.used(&mark(69)), loaded.used(&mark(70))), (Used::Same, Used::Unknown));
+        assert_eq!((loaded.lookup(&mark(69)), loaded.lookup(&mark(70))), (NumberUse::Same, NumberUse::Unknown));
         let other = Mark { digest: [1; 8], ..mark(69) };
-        assert_eq!(loaded.used(&other), Used::Another);
+        assert_eq!(loaded.lookup(&other), NumberUse::OtherMessage);
         // Control: a page that is missing is found.
         assert!(Log::load(&mut Reader::new(&bytes[..32 * ENTRY_LEN + 8 + 9 + 5])).is_err());
     }

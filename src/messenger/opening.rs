@@ -3,21 +3,19 @@
 
 use super::error::{OpenError, Refusal, Refused};
 use super::index::SessionAt;
-use super::log::{Mark, MessageId, Used};
+use super::log::{Mark, MessageId, NumberUse};
 use super::prefix::{Kind, PREFIX_LEN, Prefix};
 use super::receipts::Receipt;
 use super::record::{PeerRecord, SessionRecord, State};
 use super::routing::{Loaded, Target};
 use super::trust::Trust;
-use super::{Messenger, PeerId, Step, policy};
+use super::{Messenger, PeerId, Step, strangers};
 use crate::durable::{Durable, Ledger, Progress, Received, Row, Unsaved, message_id};
 use crate::error::{AcceptError, DecodeError, DecryptError};
 use crate::identity::Identity;
 use crate::primitives::Primitives;
 use crate::session::{Session, opening_id, split_body};
-use crate::snapshot::{self, PEER_ID_LEN, PEER_ROW, Place, Revision, RowName, SealingKeys};
 use crate::time::UnixSeconds;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 use core::mem;
@@ -70,7 +68,7 @@ pub struct Opened {
     pub is_new_session: bool,
     /// Whether nobody of this identity was known before: a stranger writes, or a peer with a new device.
     pub is_new_identity: bool,
-    /// The stranger that was evicted for this one, the one of at least [`STRANGERS`](policy::STRANGERS) that was silent
+    /// The stranger that was evicted for this one, the one of at least [`STRANGERS`](super::policy::STRANGERS) that was silent
     /// longest. Its subject and those of its sessions are among [`Batch::ended`](crate::durable::Batch::ended) of this
     /// step: a store that deletes everything that it keeps of an ended peer, as after [`forget`](Messenger::forget),
     /// deletes its messages, too.
@@ -166,10 +164,10 @@ impl<P: Primitives> Messenger<P> {
         let (prefix, number, plaintext) = match opened {
             Ok(opened) => opened,
             Err(Failed::Header(DecryptError::KeyGone)) => {
-                let reason = match peer.log.used(&mark) {
-                    Used::Same => Refusal::AlreadyOpened,
-                    Used::Another => Refusal::ForkSuspected,
-                    Used::Unknown => Refusal::TooLate,
+                let reason = match peer.log.lookup(&mark) {
+                    NumberUse::Same => Refusal::AlreadyOpened,
+                    NumberUse::OtherMessage => Refusal::ForkSuspected,
+                    NumberUse::Unknown => Refusal::TooLate,
                 };
                 return Err(self.refuse_on(at, reason, id));
             }
@@ -179,7 +177,7 @@ impl<P: Primitives> Messenger<P> {
             Err(Failed::Header(DecryptError::Refused)) => return Err(self.refuse(Refusal::Damaged, id, None)),
             Err(Failed::Header(DecryptError::Abandoned)) => {
                 // The session opens no header any more. A copy of a message that was opened is known by the log.
-                let is_known = peer.log.used(&mark) == Used::Same;
+                let is_known = peer.log.lookup(&mark) == NumberUse::Same;
                 let reason = if is_known { Refusal::AlreadyOpened } else { Refusal::Abandoned };
                 return Err(self.refuse(reason, id, None));
             }
@@ -189,8 +187,8 @@ impl<P: Primitives> Messenger<P> {
             Ok(control) => control,
             Err(_) => return Err(self.refuse_on(at, Refusal::Malformed, id)),
         };
-        let on = On { at, control, is_new_session: false, is_new_identity: false, evicted: None };
-        Ok(self.opened(on, loaded, (id, mark), (prefix, number, plaintext), Step::default(), reading))
+        let placement = Placement { at, control, is_new_session: false, is_new_identity: false, evicted: None };
+        Ok(self.opened(placement, loaded, (id, mark), (prefix, number, plaintext), Step::default(), reading))
     }
 
     /// Opens a message as the first of a new session.
@@ -209,7 +207,8 @@ impl<P: Primitives> Messenger<P> {
         let identity = *pending.remote_identity();
         let known = self.index.by_identity(&identity).and_then(|id| Some((id, &self.peers.get(&id)?.inner)));
         let author = known.map(|(id, _)| id);
-        let next = known.map_or_else(|| next_identity(&self.peers, now), |(_, peer)| peer.handshakes.next(HOUR, now));
+        let next = known
+            .map_or_else(|| strangers::next_identity(&self.peers, now), |(_, peer)| peer.handshakes.next(HOUR, now));
         if next > now {
             return Err(OpenError::Deferred { until: reading.saturating_add(next.saturating_since(now)) });
         }
@@ -267,14 +266,15 @@ impl<P: Primitives> Messenger<P> {
             peer.sessions.push(SessionRecord::new(&session, prefix.epoch, false, state, now));
         }
         let loaded = Durable { inner: session, ledger };
-        let on = On { at, control: None, is_new_session: true, is_new_identity: author.is_none(), evicted };
-        Ok(self.opened(on, loaded, (id, Mark::of(message)), (prefix, number, plaintext), step, reading))
+        let placement =
+            Placement { at, control: None, is_new_session: true, is_new_identity: author.is_none(), evicted };
+        Ok(self.opened(placement, loaded, (id, Mark::of(message)), (prefix, number, plaintext), step, reading))
     }
 
-    /// Takes note of an opened message, and hands it out to be saved.
+    /// Records an opened message, and hands it out to be saved.
     fn opened(
         &mut self,
-        On { at, control, is_new_session, is_new_identity, evicted }: On,
+        Placement { at, control, is_new_session, is_new_identity, evicted }: Placement,
         mut session: Durable<Session<P>>,
         (message_id, mark): (MessageId, Mark),
         (prefix, number, mut plaintext): OpenedBody,
@@ -346,36 +346,6 @@ impl<P: Primitives> Messenger<P> {
         self.hand_out(outcome, step, reading).with_plaintext(|opened, payload| opened.payload = payload)
     }
 
-    /// Makes a peer of an identity that wrote first, and returns the one that was evicted for it.
-    fn add_stranger(
-        &mut self,
-        session: &Session<P>,
-        identity: Identity,
-        now: UnixSeconds,
-        step: &mut Step,
-    ) -> (PeerId, Option<PeerId>) {
-        let claims = self.peers.values().filter_map(|peer| peer.inner.claimed.as_ref().map(Identity::keys));
-        let claimed: BTreeSet<_> = claims.collect();
-        // The user has named it, or is asked about it.
-        let is_known = |peer: &PeerRecord<P>| {
-            !peer.name.is_empty() || peer.identity.as_ref().is_some_and(|of| claimed.contains(&of.keys()))
-        };
-        let is_evictable = |peer: &PeerRecord<P>| peer.trust == Trust::Unknown && !is_known(peer);
-        let strangers = self.peers.iter().filter(|(_, peer)| is_evictable(&peer.inner));
-        let longest = strangers.clone().min_by_key(|(_, peer)| peer.inner.active_at).map(|(id, _)| *id);
-        let evicted = longest.filter(|_| strangers.count() >= policy::STRANGERS);
-        evicted.iter().for_each(|evicted| self.remove_peer(*evicted, step));
-        // A function of the session, so that opening draws nothing, under the storage key, so that it shows nothing.
-        let place = Place { kind: PEER_ROW, subject: &self.core.inner.subject, name: RowName::CORE };
-        let none = Revision { generation: 0, writer: [0; 16] };
-        let keys = SealingKeys::to_seal(self.primitives(), &self.key);
-        let keyed = snapshot::salt_now(&keys, &place, none, &session.id());
-        let id = PeerId(keyed.first_chunk::<PEER_ID_LEN>().copied().unwrap_or_default());
-        self.add_peer_record(id, &[], Some(identity), Trust::Unknown, now);
-        step.peers.insert(id);
-        (id, evicted)
-    }
-
     /// Counts a refusal.
     pub(super) fn refuse(&mut self, reason: Refusal, message_id: MessageId, author: Option<PeerId>) -> OpenError {
         self.core.inner.counters.count(reason);
@@ -390,20 +360,8 @@ impl<P: Primitives> Messenger<P> {
     }
 }
 
-/// Returns when another new identity is permitted, at `now` at the earliest. Strangers that were deleted or accepted do not
-/// count any more.
-fn next_identity<P>(peers: &BTreeMap<PeerId, Durable<PeerRecord<P>>>, now: UnixSeconds) -> UnixSeconds {
-    let strangers = peers.values().filter(|peer| peer.inner.trust == Trust::Unknown);
-    // A time after `now` is one that a wrong clock has left.
-    let is_recent = |at: &UnixSeconds| *at <= now && now.saturating_since(*at) < HOUR;
-    let mut times: Vec<_> = strangers.filter_map(|peer| peer.inner.handshakes.last()).filter(is_recent).collect();
-    times.sort_unstable();
-    let oldest = times.len().checked_sub(policy::NEW_IDENTITIES_AN_HOUR).and_then(|at| times.get(at));
-    oldest.map_or(now, |oldest| oldest.saturating_add(HOUR))
-}
-
 /// A session on which a message was opened.
-struct On {
+struct Placement {
     at: SessionAt,
     control: Option<Control>,
     is_new_session: bool,

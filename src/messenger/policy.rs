@@ -20,7 +20,8 @@ pub const SUCCEEDED_MESSAGES: u32 = 2_000;
 /// honest peer begins a session an hour at most.
 pub const HANDSHAKES_AN_HOUR: usize = 4;
 /// Number of peers that nobody has accepted: they wrote first, and nothing was sent to them. The next one takes the place
-/// of the one that was silent longest.
+/// of the one that was silent longest. One that the application has named, or whose identity claims to be a peer, does not
+/// count.
 pub const STRANGERS: usize = 256;
 /// Number of new identities that are opened in an hour: a quarter of [`STRANGERS`], so that a flood of them deletes nothing
 /// that a stranger wrote within four hours. Another one waits at the server.

@@ -289,7 +289,7 @@ impl<P> PeerRecord<P> {
         epoch <= self.highest_epoch.saturating_add(policy::EPOCH_JUMP)
     }
 
-    /// Takes note of the epoch of a session that the peer has begun. One beyond the bound counts when the peer has
+    /// Records the epoch of a session that the peer has begun. One beyond the bound counts when the peer has
     /// answered a probe.
     pub(super) fn note_accepted(&mut self, epoch: u32) {
         if self.permits(epoch) {
@@ -300,7 +300,7 @@ impl<P> PeerRecord<P> {
     /// Corrects the times that were taken from the messenger's clock. Returns whether any has changed.
     pub(super) fn correct(&mut self, corrected: Corrected) -> bool {
         let is_log_changed = self.log.correct(corrected);
-        let before = |times: &mut dyn Iterator<Item = &mut UnixSeconds>| {
+        let apply_to = |times: &mut dyn Iterator<Item = &mut UnixSeconds>| {
             times.fold(is_log_changed, |changed, time| {
                 let was = *time;
                 corrected.apply(time);
@@ -315,17 +315,17 @@ impl<P> PeerRecord<P> {
         let handshakes = self.handshakes.0.iter_mut().flatten().chain(self.recoveries.0.iter_mut().flatten());
         let handshakes = handshakes.chain(&mut self.awaiting_since).chain(&mut self.receipt_at);
         let ended = self.ended_openings.iter_mut().map(|(_, since)| since);
-        before(&mut of_sessions.chain(handshakes).chain(ended).chain([&mut self.active_at]))
+        apply_to(&mut of_sessions.chain(handshakes).chain(ended).chain([&mut self.active_at]))
     }
 
-    /// Takes note of a message that was opened on the session `id`, in which the peer has `heard`.
+    /// Records a message that was opened on the session `id`, in which the peer has `heard`.
     pub(super) fn note_opened(&mut self, id: &[u8; 32], heard: Rank, now: UnixSeconds) {
         let Some((rank, state)) = self.session(id).map(|session| (session.rank(), session.state)) else { return };
         self.active_at = now;
         // What is receive-only is of a former identity, or from before a restoring. It says nothing about the sessions that
         // are sent on.
-        let counts = state != State::ReceiveOnly;
-        if counts {
+        let is_authoritative = state != State::ReceiveOnly;
+        if is_authoritative {
             self.awaiting_since = None;
         }
         let is_live = state == State::Live;
@@ -338,7 +338,7 @@ impl<P> PeerRecord<P> {
                 session.heard_at = now;
             } else if session.rank() < rank {
                 session.opened_after = session.opened_after.saturating_add(u32::from(is_live));
-            } else if counts && session.is_unheard_of(heard, now) {
+            } else if is_authoritative && session.is_unheard_of(heard, now) {
                 session.unheard = session.unheard.saturating_add(1);
             }
         }

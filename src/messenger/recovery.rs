@@ -15,7 +15,7 @@ use core::time::Duration;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What the next message to a peer is sealed on.
-pub(super) enum Next {
+pub(super) enum SealTarget {
     /// The session on which messages are sent.
     Session,
     NewSession(NewSession),
@@ -30,20 +30,20 @@ impl<P: Primitives> Messenger<P> {
     pub fn needs_bundle(&self, peer: &PeerId, now: UnixSeconds) -> Result<Option<NewSession>, SealError> {
         let record = self.check_peer(peer)?;
         Ok(match self.next(record, now)? {
-            Next::Session => None,
-            Next::NewSession(reason) => Some(reason),
+            SealTarget::Session => None,
+            SealTarget::NewSession(reason) => Some(reason),
         })
     }
 
     /// Decides what the next message is sealed on. `reading` is the caller's.
-    pub(super) fn next(&self, record: &PeerRecord<P>, reading: UnixSeconds) -> Result<Next, SealError> {
+    pub(super) fn next(&self, record: &PeerRecord<P>, reading: UnixSeconds) -> Result<SealTarget, SealError> {
         let (now, corrected) = (self.time(reading), self.core.inner.correction(reading));
-        let Some(reason) = record.reason(now, corrected) else { return Ok(Next::Session) };
+        let Some(reason) = record.reason(now, corrected) else { return Ok(SealTarget::Session) };
         let until = record.next_recovery(now, corrected).max(self.core.inner.next_recovery(now, corrected));
         match () {
             // The first session with a peer recovers nothing.
-            () if until <= now || record.highest_epoch == 0 => Ok(Next::NewSession(reason)),
-            () if record.sending().is_some() => Ok(Next::Session),
+            () if until <= now || record.highest_epoch == 0 => Ok(SealTarget::NewSession(reason)),
+            () if record.sending().is_some() => Ok(SealTarget::Session),
             () => {
                 let until = reading.saturating_add(until.saturating_since(now));
                 Err(SealError::TooManySessions { until })

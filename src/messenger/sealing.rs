@@ -6,7 +6,7 @@ use super::index::SessionAt;
 use super::log::MessageId;
 use super::prefix::{Kind, Prefix};
 use super::record::{PeerRecord, Probe, SessionRecord, State};
-use super::recovery::Next;
+use super::recovery::SealTarget;
 use super::routing::{Loaded, Target};
 use super::trust::Trust;
 use super::{Messenger, PeerId, Step};
@@ -59,14 +59,14 @@ impl<P: Primitives> Messenger<P> {
         self.check_step()?;
         self.read_clock(now);
         let record = self.check_peer(peer)?;
-        if let Next::NewSession(reason) = self.next(record, now)? {
+        if let SealTarget::NewSession(reason) = self.next(record, now)? {
             return Err(SealError::NeedsBundle(reason));
         }
         self.seal_on_session(peer, payload, loaded, now, rng)
     }
 
     /// Seals as [`seal`](Self::seal) does, on the session that there is, even if a new one would be better: for when the
-    /// server has no bundle of the peer that is valid.
+    /// server has no bundle of the peer that is valid. To answer with a payload, use this: an answer needs no new session.
     ///
     /// # Errors
     /// [`SealError`]; nothing that is stored has changed.
@@ -89,7 +89,7 @@ impl<P: Primitives> Messenger<P> {
     ///
     /// # Errors
     /// [`SealFailed`] with the bundle. Nothing that is stored has changed. Another identity is remembered, and the next step
-    /// stores it.
+    /// stores it. The bundle's expiry is checked at `reading`, or at the messenger's own time if that is later.
     ///
     /// # Security
     /// The server that handed out the first bundle may have inserted its own identity (attack B22): compare
@@ -129,7 +129,7 @@ impl<P: Primitives> Messenger<P> {
         };
         let is_first = record.highest_epoch == 0;
         let recovers_from = match self.next(record, reading) {
-            Ok(Next::NewSession(reason)) if !is_first => Some(reason),
+            Ok(SealTarget::NewSession(reason)) if !is_first => Some(reason),
             _ => None,
         };
         let prefix = Prefix { kind: Kind::Payload, epoch: record.next_epoch(), heard: record.heard };
@@ -207,7 +207,7 @@ impl<P: Primitives> Messenger<P> {
         Ok(self.sealed(at, loaded, sealed, reading))
     }
 
-    /// Takes note of a sealed message, and hands it out to be saved.
+    /// Records a sealed message, and hands it out to be saved.
     fn sealed(
         &mut self,
         at: SessionAt,
