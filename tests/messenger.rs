@@ -11,6 +11,10 @@
     reason = "a test states its expectations"
 )]
 
+#[path = "messenger/clock.rs"]
+mod clock;
+#[path = "messenger/demands.rs"]
+mod demands;
 #[path = "durable/disk.rs"]
 mod disk;
 #[path = "messenger/ending.rs"]
@@ -29,6 +33,8 @@ mod rollback;
 mod schedules;
 #[path = "messenger/sessions.rs"]
 mod sessions;
+#[path = "messenger/strangers.rs"]
+mod strangers;
 #[path = "messenger/trust.rs"]
 mod trust;
 #[path = "messenger/user.rs"]

@@ -29,10 +29,10 @@ impl<P: Primitives> Messenger<P> {
         let record = &mut self.peers.get_mut(peer).ok_or(PeerError::UnknownPeer)?.inner;
         let at = record.sessions.iter().position(|of| of.id == *session).ok_or(PeerError::UnknownSession)?;
         self.progress = Progress::Stepping;
-        let is_sent_on = record.sending().is_some_and(|sending| sending.id == *session);
+        let is_sent_on = record.is_sent_on(session);
         let ended = record.sessions.swap_remove(at);
         if is_sent_on {
-            record.recovery.get_or_insert(NewSession::Abandoned);
+            record.note_reason(NewSession::Abandoned);
         }
         let mut step = Step { ended: [record.subject.of_session(ended.id)].into(), ..Step::default() };
         self.index.remove_session(&ended);

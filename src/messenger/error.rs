@@ -78,7 +78,8 @@ pub enum Refusal {
     Body,
     /// The message is authentic, and is none of this layer: the author does not use it, or a later version of it.
     Malformed,
-    /// The session's post-quantum ratchet has failed.
+    /// The session's post-quantum ratchet has failed, and the message is a later one of it, or a message to which somebody
+    /// has copied the beginning of one: the session opens no header any more. The new session is demanded already.
     Abandoned,
     /// A first message of a session that has ended.
     SessionEnded,
@@ -98,7 +99,7 @@ pub enum Remedy {
     Ignore,
     /// Show the user that a message is missing, so that he can ask for it again. A receipt tells the author's device.
     AskAgain,
-    /// The same, and the next message to this peer begins a new session.
+    /// The same, and the next message to this peer begins a new session, unless one was begun since then.
     NewSession,
 }
 
@@ -168,8 +169,11 @@ pub enum SealError {
         /// When a new session may be begun.
         until: UnixSeconds,
     },
-    /// Another identity claims to be this peer. Nothing is sent until the application has accepted it.
+    /// Another identity claims to be this peer. Nothing is sent until the application has accepted or rejected it.
     IdentityChanged,
+    /// The identity of the bundle was [rejected](super::Messenger::reject_identity) for this peer: the server gives out the
+    /// bundle of somebody else. A session that exists can still be [sent on](super::Messenger::seal_on_session).
+    IdentityRejected,
     /// The identity of the bundle is that of another peer. If that is a stranger, it
     /// [claims](super::Messenger::claim_identity) to be this one.
     IdentityTaken,
@@ -237,6 +241,8 @@ pub enum PeerError {
     Name,
     /// The identity is not the one that the peer has, or that claims to be the peer.
     OtherIdentity,
+    /// The identity was [rejected](super::Messenger::reject_identity) for this peer.
+    Rejected,
 }
 
 impl From<SealFailed> for SealError {
@@ -316,6 +322,7 @@ impl fmt::Display for SealError {
             Self::NeedsBundle(_) => f.write_str("a new session is needed: fetch the peer's bundle"),
             Self::TooManySessions { until } => write!(f, "too many new sessions: no other before {until}"),
             Self::IdentityChanged => f.write_str("the peer's identity has changed"),
+            Self::IdentityRejected => f.write_str("the bundle has an identity that was rejected for this peer"),
             Self::IdentityTaken => f.write_str("another peer has this identity"),
             Self::NoProbation => f.write_str("no session on probation"),
             Self::NoReceipt => f.write_str("no authentic fact to report"),
@@ -342,6 +349,7 @@ impl fmt::Display for PeerError {
             Self::Taken => "another peer has this name or identity",
             Self::Name => "name empty or too long",
             Self::OtherIdentity => "not the identity of this peer",
+            Self::Rejected => "an identity that was rejected for this peer",
         })
     }
 }

@@ -19,6 +19,7 @@ use crate::prekeys::{PrekeyId, Publication};
 use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
 use crate::wire::{Full, HANDSHAKE_LEN, Handshake, Reader, Writer};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::time::Duration;
@@ -216,9 +217,9 @@ impl<P: Primitives> Messenger<P> {
         self.is_suspicion_noted || !self.changed.is_empty()
     }
 
-    /// Notes that the store was put back, which the application knows from elsewhere: its database says so, or the user has
-    /// restored a backup. The messenger is [suspect](Self::suspicion) from then on. [Save](Self::save_notes) that before
-    /// the database accepts the state as its newest one: in a crash between the two, nothing else would show it.
+    /// Notes that the store was put back, which the application knows from elsewhere: its database reports a rollback, or the
+    /// user says so. The messenger is [suspect](Self::suspicion) from then on. Restore, or [save](Self::save_notes) the note,
+    /// before the database accepts the state as its newest one: after a crash between the two, nothing else would show it.
     pub fn suspect(&mut self, suspicion: Suspicion) {
         self.is_suspicion_noted |= self.core.inner.suspicion.replace(suspicion) != Some(suspicion);
     }
@@ -278,14 +279,16 @@ impl<P: Primitives> Messenger<P> {
         Ok(self.hand_out(publication, step, reading))
     }
 
-    /// Forgets the old prekeys when their time is over.
+    /// Forgets the old prekeys when their time is over. The device deletes the signed ones itself, by its own clock, which
+    /// can be behind: until then they stay among the old ones.
     pub(super) fn forget_old_prekeys(&mut self, now: UnixSeconds) {
         let restored = &mut self.core.inner.restored;
         let age = restored.at.map(|at| now.saturating_since(at));
         if age.is_some_and(|age| age >= super::policy::OLD_PREKEYS_KEPT) {
-            for id in restored.old_prekeys.drain(..) {
-                let _ = self.device.inner.delete_one_time_prekey(id);
-            }
+            let device = &mut self.device.inner;
+            restored.old_prekeys.iter().for_each(|id| _ = device.delete_one_time_prekey(*id));
+            let held: BTreeSet<PrekeyId> = device.prekey_ids().collect();
+            restored.old_prekeys.retain(|id| held.contains(id));
         }
     }
 

@@ -102,13 +102,8 @@ impl Options {
     /// # Security
     /// The states in the database were used before. A session that continues from such a state can seal two messages
     /// from one state, of which the peer opens one, and has keys that were deleted. Before anything is sent or opened,
-    /// replace sessions and prekeys, and keep the identity.
-    ///
-    /// With a messenger, store that it is suspect *before* this: accepting makes the database the newest one, and after a
-    /// crash nothing else would show what it is. Open it [without a witness](Self::without_witness), load the messenger with
-    /// 0 as the newest generation, call [`suspect`](noescrow::messenger::Messenger::suspect), save
-    /// [`save_notes`](noescrow::messenger::Messenger::save_notes), and close it. Then open it with this, load the messenger,
-    /// and call [`restore_backup`](noescrow::messenger::Messenger::restore_backup), which does all of it.
+    /// replace sessions and prekeys, and keep the identity: with a messenger, load it with 0 as the newest generation,
+    /// and call [`Messenger::restore_backup`](noescrow::messenger::Messenger::restore_backup), which does all of it.
     pub const fn accept_restored_backup(mut self) -> Self {
         self.accept_restored_backup = true;
         self
