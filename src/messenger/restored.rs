@@ -301,3 +301,26 @@ impl<P: Primitives> Messenger<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_with_more_nonces_than_are_offered_is_refused() {
+        for count in 0..=OFFERED_NONCES + 1 {
+            let offered = alloc::vec![[7; LOGIN_NONCE_LEN]; count];
+            let restored = Restored { nonce: Some([8; 16]), offered, is_login_due: true, ..Restored::default() };
+            let mut row = alloc::vec![0; restored.stored_len()];
+            assert!(restored.store(&mut Writer::new(&mut row)).is_ok());
+            // Control: up to eight come back as they were.
+            match Restored::load(&mut Reader::new(&row)) {
+                Ok(loaded) => {
+                    assert!(count <= OFFERED_NONCES && loaded.is_login_due && loaded.at.is_none());
+                    assert_eq!((loaded.nonce, loaded.offered), (restored.nonce, restored.offered));
+                }
+                Err(error) => assert!(count > OFFERED_NONCES && error == DecodeError::Refused),
+            }
+        }
+    }
+}

@@ -108,6 +108,10 @@ fn a_store_that_is_declared_suspect_stays_so() {
     bob.messenger.suspect(Suspicion::Witness);
     assert!(bob.messenger.has_notes());
     save_notes(&mut bob);
+    assert!(!bob.messenger.has_notes());
+    // It is no news.
+    bob.messenger.suspect(Suspicion::Witness);
+    assert!(!bob.messenger.has_notes());
     bob.restart();
     assert_eq!(bob.messenger.suspicion(), Some(Suspicion::Witness));
     assert!(bob.messenger.maintain(bob.now, &[], &mut bob.rng).is_err());
