@@ -304,20 +304,20 @@ fn a_receipt_reports_authentic_facts_once_an_hour() {
 }
 
 /// A peer that writes its own inner payloads, on sessions that it begins as it likes.
-struct Foreign {
-    device: Device,
-    rng: ChaCha20Rng,
+pub struct Foreign {
+    pub device: Device,
+    pub rng: ChaCha20Rng,
 }
 
 impl Foreign {
-    fn begin(&mut self, with: &mut User, epoch: u32) -> (Session, Vec<u8>) {
+    pub fn begin(&mut self, with: &mut User, epoch: u32) -> (Session, Vec<u8>) {
         let options = InitiateOptions::unverified(with.now);
         self.device.initiate(with.bundle(), &inner(epoch), options, &mut self.rng).unwrap()
     }
 }
 
 /// A payload in a session of this epoch.
-fn inner(epoch: u32) -> Vec<u8> {
+pub fn inner(epoch: u32) -> Vec<u8> {
     [&[1][..], &epoch.to_be_bytes(), &[0; 4], &[0xFF; 8], b"hi"].concat()
 }
 
