@@ -2,8 +2,7 @@
 //! Why nothing was sealed, opened or loaded, and what to do about it.
 
 use super::PeerId;
-use super::log::MessageId;
-use crate::durable::StepError;
+use crate::durable::{MessageId, StepError};
 use crate::error::{EncryptError, InitiateError, RestoreError};
 use crate::prekeys::Bundle;
 use crate::time::UnixSeconds;
@@ -30,8 +29,9 @@ pub enum OpenError {
     RouteAgain,
     /// The message does not open, and will not. Acknowledge it to the server.
     Refused(Refused),
-    /// The stored state of the message's session was not restored. Load the messenger again; if the error stays, the
-    /// store is damaged.
+    /// The stored state of the message's session was not restored. Load the messenger again. If the error stays, the
+    /// session's rows are damaged or gone: [end the session](super::Messenger::end_session), whose id the
+    /// [route](super::Route::session) has. Until then neither this message nor any other of the session is opened.
     Stored(RestoreError),
 }
 
@@ -77,7 +77,8 @@ pub enum Refusal {
     Body,
     /// The message is authentic, and is none of this layer: the author does not use it, or a later version of it.
     Malformed,
-    /// The session's post-quantum ratchet has failed.
+    /// The session's post-quantum ratchet has failed, and the message is a later one of it, or a message to which somebody
+    /// has copied the beginning of one: the session opens no header any more. The new session is demanded already.
     Abandoned,
     /// A first message of a session that has ended.
     SessionEnded,
@@ -97,7 +98,7 @@ pub enum Remedy {
     Ignore,
     /// Show the user that a message is missing, so that he can ask for it again. A receipt tells the author's device.
     AskAgain,
-    /// The same, and the next message to this peer begins a new session.
+    /// The same, and the next message to this peer begins a new session, unless one was begun since then.
     NewSession,
 }
 
@@ -167,8 +168,11 @@ pub enum SealError {
         /// When a new session may be begun.
         until: UnixSeconds,
     },
-    /// Another identity claims to be this peer. Nothing is sent until the application has accepted it.
+    /// Another identity claims to be this peer. Nothing is sent until the application has accepted or rejected it.
     IdentityChanged,
+    /// The identity of the bundle was [rejected](super::Messenger::reject_identity) for this peer: the server gives out the
+    /// bundle of somebody else. A session that exists can still be [sent on](super::Messenger::seal_on_session).
+    IdentityRejected,
     /// The identity of the bundle is that of another peer. If that is a stranger, it
     /// [claims](super::Messenger::claim_identity) to be this one.
     IdentityTaken,
@@ -186,7 +190,8 @@ pub enum SealError {
     Bundle(InitiateError),
     /// The session did not seal.
     Encrypt(EncryptError),
-    /// The stored state of the session was not restored; see [`OpenError::Stored`].
+    /// The stored state of the session was not restored; see [`OpenError::Stored`]. The id of the session is that of
+    /// [`route_to`](super::Messenger::route_to), or [`route_to_probe`](super::Messenger::route_to_probe) for a probe.
     Stored(RestoreError),
 }
 
@@ -202,7 +207,8 @@ pub enum NewSession {
     Silence,
     /// Too many of the peer's messages have not arrived.
     TooManySkipped,
-    /// The session's post-quantum ratchet has failed.
+    /// The session's post-quantum ratchet has failed, or the application has [ended](super::Messenger::end_session) the
+    /// session.
     Abandoned,
     /// The peer has sealed twice from one state.
     ForkSuspected,
@@ -226,12 +232,16 @@ pub enum PeerError {
     NotSaved,
     /// There is no such peer.
     UnknownPeer,
+    /// The peer has no such session.
+    UnknownSession,
     /// Another peer has this name or this identity.
     Taken,
     /// The name is empty or longer than [`NAME_LEN`](super::policy::NAME_LEN).
     Name,
     /// The identity is not the one that the peer has, or that claims to be the peer.
     OtherIdentity,
+    /// The identity was [rejected](super::Messenger::reject_identity) for this peer.
+    Rejected,
 }
 
 impl From<SealFailed> for SealError {
@@ -311,6 +321,7 @@ impl fmt::Display for SealError {
             Self::NeedsBundle(_) => f.write_str("a new session is needed: fetch the peer's bundle"),
             Self::TooManySessions { until } => write!(f, "too many new sessions: no other before {until}"),
             Self::IdentityChanged => f.write_str("the peer's identity has changed"),
+            Self::IdentityRejected => f.write_str("the bundle has an identity that was rejected for this peer"),
             Self::IdentityTaken => f.write_str("another peer has this identity"),
             Self::NoProbation => f.write_str("no session on probation"),
             Self::NoReceipt => f.write_str("no authentic fact to report"),
@@ -333,9 +344,11 @@ impl fmt::Display for PeerError {
         f.write_str(match self {
             Self::NotSaved => "the last step is not saved",
             Self::UnknownPeer => "no such peer",
+            Self::UnknownSession => "no such session",
             Self::Taken => "another peer has this name or identity",
             Self::Name => "name empty or too long",
             Self::OtherIdentity => "not the identity of this peer",
+            Self::Rejected => "an identity that was rejected for this peer",
         })
     }
 }
