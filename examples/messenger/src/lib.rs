@@ -10,10 +10,6 @@ use ureq::http::Uri;
 
 /// Header with the access key of the addressed account, in hexadecimal.
 pub const ACCESS_KEY: &str = "x-access-key";
-/// Header with the account that uploads a file.
-pub const ACCOUNT: &str = "x-account";
-/// Header with the place in a file from which it is fetched, in bytes.
-pub const OFFSET: &str = "x-offset";
 
 /// Length in bytes of the hash of an access key, and of a recovery code's.
 pub const HASH_LEN: usize = 32;
@@ -144,6 +140,9 @@ impl<'a> Claim<'a> {
         hash.finalize().into()
     }
 }
+
+/// Length in bytes of a login's body.
+pub const LOGIN_LEN: usize = CHALLENGE_NONCE_LEN + SIGNATURE_LEN;
 
 /// Encodes the body of a login: the server's nonce and the signature over its challenge.
 #[must_use]
