@@ -407,7 +407,7 @@ fn what_is_old_is_forgotten() {
         bob.upload(1, 0, b"part").unwrap();
         let days = count(usize::try_from(RETENTION.as_secs()).unwrap()) / DAY;
         let forget = |day| {
-            assert_eq!(run(&*bob.database, |sql| state::names(sql, "")).unwrap(), [bob.name.clone()]);
+            assert!(run(&*bob.database, |sql| state::names(sql, "")).unwrap().contains(&bob.name));
             bob.run(|sql, name| state::forget(sql, name, NOW + day * DAY)).unwrap();
             (bob.count("messages"), bob.count("files"))
         };

@@ -134,7 +134,7 @@ fn the_time_of_requests_for_prekeys_is_forgotten_when_mail_is_fetched() {
             let rows = bob.run(|sql, _| sql.query("SELECT full_again FROM accounts", &[])).unwrap();
             rows[0].int(0).unwrap()
         };
-        drop(bob.fetch(NOW));
+        assert!(bob.fetch(NOW).one_time_prekey().is_some());
         let fetch_mail = |now| {
             bob.run(|sql, name| super::super::mailbox::pending(sql, name, 1, None, now)).unwrap();
             held()
