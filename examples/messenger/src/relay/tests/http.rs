@@ -46,7 +46,7 @@ impl Running {
         runtime.spawn(async move { axum::serve(listener, routes).await });
         // A server that refuses a request before its body was read closes the connection.
         let agent = ureq::Agent::config_builder().http_status_as_error(false).max_idle_connections(0).build().into();
-        Self { folder: folder, runtime, base, server, agent, rng: ChaCha20Rng::seed_from_u64(2) }
+        Self { folder, runtime, base, server, agent, rng: ChaCha20Rng::seed_from_u64(2) }
     }
 
     fn request(&self, method: &str, path: &str, token: Option<&str>, body: &[u8]) -> (u16, Vec<u8>) {
