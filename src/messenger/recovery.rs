@@ -200,6 +200,22 @@ mod tests {
     }
 
     #[test]
+    fn the_count_of_a_day_is_corrected_before_it_is_compared() {
+        let mut core = Core::new(RustCrypto, Subject::foreign_session([0; 32]), Clock::new(NOW));
+        let claim = NOW.saturating_add(20 * DAY);
+        assert!(core.read(claim).is_none());
+        core.recoveries = (core.time(claim), policy::ALL_RECOVERIES_A_DAY);
+        // The reading that confirms the claim.
+        let reading = UnixSeconds(claim.saturating_add(DAY).0);
+        let (now, corrected) = (core.time(reading), core.correction(reading));
+        assert!(corrected.is_some());
+        core.recoveries.0 = core.time(UnixSeconds(claim.0 + 3_600));
+        assert_eq!(core.next_recovery(now, corrected), now.saturating_add(Duration::from_secs(3_600)));
+        // Control: the time as it is stored is of another day.
+        assert_eq!(core.next_recovery(now, None), now);
+    }
+
+    #[test]
     fn a_peer_without_a_session_needs_one_for_the_reason_that_is_known() {
         let mut peer = PeerRecord::new(RustCrypto, Subject::foreign_session([0; 32]), None, Trust::FirstUse, NOW);
         // Control: of a peer that is new, none is known.

@@ -184,7 +184,7 @@ fn without_a_valid_bundle_the_old_session_still_sends() {
     alice.wait(40 * DAY);
     let failed = alice.seal_with(&peer, b"2", bundle).unwrap_err();
     let (id, expiry) = (signed.id(), signed.expiry());
-    let expired = noescrow::error::InitiateError::Expired { kind: signed.kind(), id, expiry };
+    let expired = noescrow::error::InitiateError::Expired { id, expiry };
     assert_eq!(failed, SealError::Bundle(expired));
     let loaded = alice.messenger.route_to(&peer).unwrap().load(&mut alice.disk).unwrap();
     let step = alice.messenger.seal_on_session(&peer, b"2", loaded, alice.now, &mut alice.rng).unwrap();
