@@ -27,4 +27,5 @@ mod hostile;
 mod implementation;
 mod leaks;
 mod matrix;
+mod messenger_printing;
 mod run;
