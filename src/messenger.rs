@@ -94,7 +94,8 @@
 //!
 //! | it sees | it does |
 //! |---|---|
-//! | [`OpenError::Refused`] | if another process may have made a step, loads the messenger and tries again; else saves a step, such as [`maintain`](Messenger::maintain), acknowledges the message, and follows [`Refusal::remedy`] |
+//! | [`OpenError::Refused`] | if another process may have made a step, loads the messenger and tries again; else [saves what is noted](Messenger::save_notes), acknowledges the message, and follows [`Refusal::remedy`] |
+//! | [`OpenError::Stored`], [`SealError::Stored`] | loads the messenger again; if that does not help, [`end_session`](Messenger::end_session) |
 //! | [`OpenError::Deferred`] | leaves the message at the server |
 //! | [`CommitError::Stale`](crate::durable::CommitError::Stale) | loads the messenger again: another process has saved a step |
 //! | [`SealError::NeedsBundle`] | fetches the peer's bundle for [`seal_with_bundle`](Messenger::seal_with_bundle) |
@@ -102,7 +103,7 @@
 //! | [`Opened::is_new_identity`] | shows a stranger; if it is a known person with a new device, [`claim_identity`](Messenger::claim_identity) |
 //! | [`Opened::is_on_probation`] | when the user writes, [`seal_probe`](Messenger::seal_probe) |
 //! | [`Opened::should_answer`] | sends a message, or [`seal_answer`](Messenger::seal_answer) |
-//! | [`Messenger::suspicion`] | [`save_suspicion`](Messenger::save_suspicion); tells the user; [`restore_backup`](Messenger::restore_backup) |
+//! | [`Messenger::suspicion`] | [`save_notes`](Messenger::save_notes); tells the user; [`restore_backup`](Messenger::restore_backup) |
 //! | [`Opened::evicted`] | drops what it shows of that stranger |
 //! | any other error | what [its advice](Advice) says |
 //!
@@ -123,6 +124,7 @@
 mod advice;
 mod core;
 mod deletion;
+mod ending;
 mod error;
 mod index;
 mod log;
@@ -189,6 +191,8 @@ pub struct Messenger<P: Primitives = RustCrypto> {
     peers: BTreeMap<PeerId, Durable<PeerRecord<P>>>,
     /// Peers whose records have changed without a step. The next step saves them.
     changed: BTreeSet<PeerId>,
+    /// Whether a suspicion was noted without a step. The next step saves it.
+    is_suspicion_noted: bool,
     index: Index,
     sweeps: Sweeps,
     progress: Progress,
@@ -334,6 +338,7 @@ impl<P: Primitives> Messenger<P> {
             device,
             peers: BTreeMap::new(),
             changed: BTreeSet::new(),
+            is_suspicion_noted: false,
             index: Index::default(),
             sweeps: Sweeps::default(),
             progress: Progress::Saved,
@@ -427,6 +432,7 @@ impl<P: Primitives> Messenger<P> {
         let Step { message_id, session, is_device_changed, peers, merged, ended, received, sent } = step;
         self.read_clock(now);
         self.changed.extend(peers);
+        self.is_suspicion_noted = false;
         let (id, mut changes) = (message_id.as_ref(), Vec::new());
         changes.extend(session);
         if is_device_changed {

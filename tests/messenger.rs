@@ -17,6 +17,8 @@ mod clock;
 mod demands;
 #[path = "durable/disk.rs"]
 mod disk;
+#[path = "messenger/ending.rs"]
+mod ending;
 #[path = "messenger/rank.rs"]
 mod rank;
 #[path = "messenger/recovery.rs"]
@@ -25,6 +27,8 @@ mod recovery;
 mod refusals;
 #[path = "messenger/restored.rs"]
 mod restored;
+#[path = "messenger/rollback.rs"]
+mod rollback;
 #[path = "messenger/schedules.rs"]
 mod schedules;
 #[path = "messenger/sessions.rs"]
