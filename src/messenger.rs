@@ -92,6 +92,9 @@
 //!
 //! # What an application does
 //!
+//! With [`Stored`], a messenger together with its store, and [`exchange`], the conversation with a server, it implements
+//! [`Server`](exchange::Server) and shows [`Event`](exchange::Event)s. Without them:
+//!
 //! | it sees | it does |
 //! |---|---|
 //! | [`OpenError::Refused`] | if another process may have made a step, loads the messenger and tries again; else [saves what is noted](Messenger::save_notes), acknowledges the message, and follows [`Refusal::remedy`] |
@@ -124,9 +127,13 @@
 mod advice;
 mod core;
 mod deletion;
+mod directory;
 mod ending;
 mod error;
+pub mod exchange;
+mod failed;
 mod index;
+mod kept;
 mod log;
 mod opening;
 mod peers;
@@ -141,6 +148,7 @@ mod recovery;
 mod restored;
 mod routing;
 mod sealing;
+mod steps;
 mod stored;
 mod strangers;
 mod sweep;
@@ -149,31 +157,34 @@ mod trust;
 pub use self::core::Counters;
 pub use advice::Advice;
 pub use error::{NewSession, OpenError, PeerError, Refusal, Refused, Remedy, SealError, SealFailed, Suspicion};
-pub use opening::{Author, Control, Opened};
+pub use failed::Failed;
+pub use kept::Stored;
+pub use opening::{Author, Opened};
 pub use peers::{Peer, PeerId};
-pub use receipts::Receipt;
+pub use receipts::{Control, Receipt};
 pub use restored::LOGIN_NONCE_LEN;
 pub use routing::{Loaded, Route};
 pub use sealing::Outgoing;
+pub use steps::{Mail, Sealed, Upkeep};
 pub use trust::Trust;
 
 use self::core::Core;
 use crate::device::clock::Clock;
 use crate::device::{Device, LOGIN_CHALLENGE_LEN};
 use crate::durable::{
-    AsyncStore, Batch, Change, Durable, Ledger, LoadError, Progress, Received, Row, Sent, Store, Unsaved, draw_writer,
+    AsyncStore, Batch, Change, Durable, Ledger, LoadError, MessageId, Progress, Received, Row, Sent, Store, Unsaved,
+    draw_writer,
 };
 use crate::error::RestoreError;
 use crate::identity::{Identity, SafetyNumber};
 use crate::primitives::{Primitives, RustCrypto, SIGNATURE_LEN};
 use crate::session::Session;
-use crate::snapshot::{StorageKey, Stored, Subject};
+use crate::snapshot::{self, StorageKey, Subject};
 use crate::time::UnixSeconds;
 use ::core::fmt;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use index::Index;
-use log::MessageId;
 use rand_core::CryptoRng;
 use record::PeerRecord;
 use sweep::Sweeps;
@@ -246,7 +257,7 @@ impl<P: Primitives> Messenger<P> {
     ///
     /// The device's primitives are the messenger's, too.
     pub fn new(device: Device<P>, key: &StorageKey, rng: &mut impl CryptoRng) -> Unsaved<'static, Self> {
-        let primitives = Stored::primitives(&device).clone();
+        let primitives = snapshot::Stored::primitives(&device).clone();
         let (writer, clock) = (draw_writer(rng), Clock::new(device.time()));
         let subject = Subject::messenger(device.identity());
         let mut device = Durable { ledger: Ledger::new(device.subject(), key, writer), inner: device };
@@ -262,7 +273,7 @@ impl<P: Primitives> Messenger<P> {
     /// Restores the messenger `subject` from a store. `newest` is the newest [`generation`](Self::generation) that the
     /// caller knows to have been saved. Draws 16 bytes from `rng`.
     ///
-    /// If another process uses the store, read in one transaction.
+    /// Reads in one transaction, by [`Store::reading`].
     ///
     /// # Errors
     /// [`LoadError`], with [`RestoreError::Rollback`] if the store is older than `newest`.
@@ -274,18 +285,22 @@ impl<P: Primitives> Messenger<P> {
         newest: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, LoadError<S::Error>> {
-        let mut load = |subject: &Subject| store.load(subject).map_err(LoadError::Store);
-        let (core, device) = (load(subject)?, load(&subject.of_device())?);
-        let mut messenger = Self::restore(primitives, core, device, key, subject, newest, rng)?;
-        let peers: Vec<PeerId> = messenger.core.inner.peers().collect();
-        for peer in peers {
-            let rows = load(&subject.of_peer(&peer.0))?;
-            messenger.restore_peer(peer, rows).map_err(LoadError::Refused)?;
-        }
-        Ok(messenger)
+        let read = store.reading(|store| {
+            let mut load = |subject: &Subject| store.load(subject).map_err(LoadError::Store);
+            let (core, device) = (load(subject)?, load(&subject.of_device())?);
+            let mut messenger = Self::restore(primitives, core, device, key, subject, newest, rng)?;
+            let peers: Vec<PeerId> = messenger.core.inner.peers().collect();
+            for peer in peers {
+                let rows = load(&subject.of_peer(&peer.0))?;
+                messenger.restore_peer(peer, rows).map_err(LoadError::Refused)?;
+            }
+            Ok(messenger)
+        });
+        read.map_err(LoadError::Store)?
     }
 
-    /// Does the same as [`load_with`](Self::load_with) with a store whose operations are futures.
+    /// Does the same as [`load_with`](Self::load_with) with a store whose operations are futures. It reads subject by
+    /// subject: if another process uses the store, a state that is refused is loaded again.
     ///
     /// # Errors
     /// [`LoadError`], as in [`load_with`](Self::load_with).

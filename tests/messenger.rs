@@ -19,6 +19,16 @@ mod demands;
 mod disk;
 #[path = "messenger/ending.rs"]
 mod ending;
+#[path = "messenger/exchange.rs"]
+mod exchange;
+#[path = "messenger/exchanges.rs"]
+mod exchanges;
+#[path = "messenger/hub.rs"]
+mod hub;
+#[path = "messenger/kept.rs"]
+mod kept;
+#[path = "messenger/mailboxes.rs"]
+mod mailboxes;
 #[path = "messenger/rank.rs"]
 mod rank;
 #[path = "messenger/recovery.rs"]
@@ -33,6 +43,8 @@ mod rollback;
 mod schedules;
 #[path = "messenger/sessions.rs"]
 mod sessions;
+#[path = "messenger/shared.rs"]
+mod shared;
 #[path = "messenger/strangers.rs"]
 mod strangers;
 #[path = "messenger/trust.rs"]

@@ -2,8 +2,7 @@
 //! Why nothing was sealed, opened or loaded, and what to do about it.
 
 use super::PeerId;
-use super::log::MessageId;
-use crate::durable::StepError;
+use crate::durable::{MessageId, StepError};
 use crate::error::{EncryptError, InitiateError, RestoreError};
 use crate::prekeys::Bundle;
 use crate::time::UnixSeconds;

@@ -3,7 +3,6 @@
 
 use super::error::{NewSession, SealError, SealFailed};
 use super::index::SessionAt;
-use super::log::MessageId;
 use super::prefix::{Kind, Prefix};
 use super::record::{PeerRecord, Probe, SessionRecord, State};
 use super::recovery::SealTarget;
@@ -11,7 +10,7 @@ use super::routing::{Loaded, Target};
 use super::trust::Trust;
 use super::{Messenger, PeerId, Step};
 use crate::device::{InitiateFailed, InitiateOptions};
-use crate::durable::{Durable, Ledger, Progress, Sent, Unsaved, message_id};
+use crate::durable::{Durable, Ledger, MessageId, Progress, Sent, Unsaved, message_id};
 use crate::payload::Payload;
 use crate::prekeys::Bundle;
 use crate::primitives::Primitives;
@@ -243,7 +242,8 @@ impl<P: Primitives> Messenger<P> {
         }
         self.end_sessions(at.peer, Some(&at.session), now, &mut step);
         let session = session.inner.subject();
-        step.sent = Some(Sent { message_id, session, peer: peer_subject, message: message.clone() });
+        let is_control = kind.is_control();
+        step.sent = Some(Sent { message_id, session, peer: peer_subject, is_control, message: message.clone() });
         let outcome =
             Outgoing { peer: at.peer, session: at.session, message_id, message, is_new_session, recovers_from };
         self.hand_out(outcome, step, reading)

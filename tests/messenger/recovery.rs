@@ -16,7 +16,7 @@ pub fn probe(user: &mut User, peer: &PeerId) -> Result<Outgoing, SealError> {
     Ok(step.save(&mut user.disk).unwrap())
 }
 
-fn answer(user: &mut User, peer: &PeerId) -> Outgoing {
+pub fn answer(user: &mut User, peer: &PeerId) -> Outgoing {
     let loaded = user.messenger.route_to(peer).unwrap().load(&mut user.disk).unwrap();
     let step = user.messenger.seal_answer(peer, loaded, user.now, &mut user.rng).unwrap();
     step.save(&mut user.disk).unwrap()
@@ -81,7 +81,7 @@ fn an_answer_to_the_probe_moves_both_ends_to_the_session() {
     let opened = bob.open(&probe.message).unwrap();
     assert_eq!((opened.control, opened.payload.len()), (Some(Control::Probe), 0));
     assert!(opened.should_answer);
-    assert!(bob.disk.inbox.values().all(|text| !text.is_empty()), "it is not in the inbox");
+    assert!(bob.disk.inbox.values().all(|text| !text.is_empty()), "it is no text in the inbox");
     // Control: a message that Bob sent before the probe came is no answer.
     let opened = alice.open(&late.message).unwrap();
     assert!(opened.is_on_probation && !opened.ends_probation);
