@@ -11,6 +11,8 @@ use std::process::{Child, Command, Stdio};
 /// A relay: one process, or several that share a database.
 pub(crate) struct Relay {
     pub(crate) folder: PathBuf,
+    /// The origin under which clients reach it, besides its address.
+    name: String,
     database: Option<Postgres>,
     processes: Vec<Process>,
 }
@@ -29,9 +31,9 @@ struct Postgres {
 
 impl Relay {
     /// Starts a relay in `folder`/relay. With a cluster of PostgreSQL it gets a new database there.
-    pub(crate) fn start(folder: &Path, cluster: Option<&str>) -> Result<Self> {
+    pub(crate) fn start(folder: &Path, name: String, cluster: Option<&str>) -> Result<Self> {
         let database = cluster.map(|cluster| Postgres::create(cluster, folder)).transpose()?;
-        let mut relay = Self { folder: folder.join("relay"), database, processes: Vec::new() };
+        let mut relay = Self { folder: folder.join("relay"), name, database, processes: Vec::new() };
         relay.start_again()?;
         Ok(relay)
     }
@@ -39,7 +41,7 @@ impl Relay {
     /// Starts one more process.
     pub(crate) fn start_again(&mut self) -> Result<()> {
         let mut command = Command::new(program("relay")?);
-        command.arg("--folder").arg(&self.folder);
+        command.arg("--folder").arg(&self.folder).args(["--name", &self.name]);
         if let Some(database) = &self.database {
             command.args(["--postgres", &database.url()]);
         }
