@@ -159,6 +159,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::{format, vec};
     use rand_chacha::ChaCha20Rng;
     use rand_core::SeedableRng as _;
 
