@@ -13,6 +13,8 @@
 
 #[path = "durable/disk.rs"]
 mod disk;
+#[path = "messenger/mailboxes.rs"]
+mod mailboxes;
 #[path = "messenger/rank.rs"]
 mod rank;
 #[path = "messenger/recovery.rs"]

@@ -230,9 +230,15 @@ impl From<Received> for InboxMessage {
 }
 
 impl OutboxMessage {
-    /// Makes an entry of the outbox of a message that a step has sealed.
+    /// Makes an entry of the outbox, without a peer, and of no control message. They are fields.
     #[must_use]
-    pub fn new(position: u64, sent: Sent) -> Self {
+    pub const fn new(position: u64, message_id: MessageId, session: Subject, message: Vec<u8>) -> Self {
+        Self { position, message_id, session, peer: None, is_control: false, message }
+    }
+
+    /// Makes the entry of a message that a step has sealed.
+    #[must_use]
+    pub fn of(position: u64, sent: Sent) -> Self {
         let Sent { message_id, session, peer, is_control, message } = sent;
         Self { position, message_id, session, peer, is_control, message }
     }

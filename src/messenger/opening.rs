@@ -5,7 +5,7 @@ use super::error::{NewSession, OpenError, Refusal, Refused};
 use super::index::SessionAt;
 use super::log::{Mark, Used};
 use super::prefix::{Kind, PREFIX_LEN, Prefix};
-use super::receipts::Receipt;
+use super::receipts::{Control, Receipt};
 use super::record::{PeerRecord, SessionRecord, State};
 use super::routing::{Loaded, Target};
 use super::trust::Trust;
@@ -35,20 +35,6 @@ pub struct Author<'a> {
     pub name: &'a [u8],
     /// The identity, which is authentic.
     pub identity: &'a Identity,
-}
-
-/// A message of this layer. It has no payload, and is not shown as a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Control {
-    /// The peer asks for an answer, because the session may be an old one to it. Send it
-    /// [one](Messenger::seal_answer), or any other message, when the user permits that the peer learns of this device's
-    /// presence.
-    Probe,
-    /// An answer, or a message that only carries the ratchet on.
-    Answer,
-    /// One of our messages did not open.
-    Receipt(Receipt),
 }
 
 /// An authentic message.

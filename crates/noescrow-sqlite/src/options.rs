@@ -4,6 +4,7 @@
 use crate::blocking::SqliteStore;
 use crate::database::Database;
 use crate::error::Error;
+use crate::part::NextPart;
 use crate::schema;
 use crate::witness::{SideFile, Witness, open_private};
 use noescrow::UnixSeconds;
@@ -31,7 +32,8 @@ pub struct Options {
     synchronous: Synchronous,
     busy_timeout: Duration,
     witness: WitnessChoice,
-    clock: fn() -> UnixSeconds,
+    clock: Box<dyn Fn() -> UnixSeconds + Send>,
+    path: Option<PathBuf>,
     accept_restored_backup: bool,
 }
 
@@ -44,7 +46,7 @@ enum WitnessChoice {
 /// How long a commit waits for another process that writes. A commit takes milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Number of statements that are kept compiled: all of this crate's.
-const STATEMENTS: usize = 32;
+const STATEMENTS: usize = 64;
 /// How long to wait before a change of the journal's mode is tried again, for which SQLite itself does not wait.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -61,7 +63,8 @@ impl Options {
             synchronous: Synchronous::Full,
             busy_timeout: BUSY_TIMEOUT,
             witness: WitnessChoice::Beside,
-            clock: system_time,
+            clock: Box::new(system_time),
+            path: None,
             accept_restored_backup: false,
         }
     }
@@ -91,8 +94,8 @@ impl Options {
     }
 
     /// Sets the clock by which ids of messages expire. The default is the system's.
-    pub const fn clock(mut self, clock: fn() -> UnixSeconds) -> Self {
-        self.clock = clock;
+    pub fn clock(mut self, clock: impl Fn() -> UnixSeconds + Send + 'static) -> Self {
+        self.clock = Box::new(clock);
         self
     }
 
@@ -129,6 +132,7 @@ impl Options {
         }
         // What fails here fails again when SQLite opens the file, with its error.
         drop(open_private(&path));
+        self.path = Some(path.clone());
         Ok((self, path))
     }
 
@@ -149,7 +153,7 @@ impl Options {
             WitnessChoice::Given(witness) => Some(witness),
             WitnessChoice::Beside | WitnessChoice::None => None,
         };
-        let mut database = Database { witness, clock: self.clock };
+        let mut database = Database { witness, clock: self.clock, next: NextPart::default(), path: self.path };
         let transaction = connection.transaction()?;
         let checked = database.check(&transaction);
         transaction.finish()?;
@@ -234,7 +238,7 @@ fn system_time() -> UnixSeconds {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { synchronous, busy_timeout, witness: _, clock: _, accept_restored_backup } = self;
+        let Self { synchronous, busy_timeout, witness: _, clock: _, path: _, accept_restored_backup } = self;
         f.debug_struct("Options")
             .field("synchronous", synchronous)
             .field("busy_timeout", busy_timeout)

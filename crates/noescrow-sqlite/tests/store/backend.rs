@@ -59,7 +59,7 @@ impl Backend for Blocking {
         self.0.inbox(ALL)
     }
     async fn remove(&mut self, id: &Id) -> bool {
-        self.0.remove_from_inbox(id).unwrap()
+        self.0.take(id).unwrap()
     }
     async fn outbox(&mut self) -> Result<Vec<OutboxMessage>, Error> {
         self.0.outbox(ALL)
@@ -98,7 +98,7 @@ impl Backend for AsyncSqliteStore {
         AsyncSqliteStore::inbox(self, ALL).await
     }
     async fn remove(&mut self, id: &Id) -> bool {
-        self.remove_from_inbox(id).await.unwrap()
+        self.take(id).await.unwrap()
     }
     async fn outbox(&mut self) -> Result<Vec<OutboxMessage>, Error> {
         AsyncSqliteStore::outbox(self, ALL).await
