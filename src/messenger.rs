@@ -119,6 +119,7 @@
 //! To whom it writes, a server learns from the mailbox. Of the layer's own decisions it sees first messages, which begin
 //! sessions, and the sizes of messages without content, unless the application pads all alike.
 
+mod advice;
 mod core;
 mod deletion;
 mod error;
@@ -146,6 +147,7 @@ mod sweep;
 mod trust;
 
 pub use self::core::Counters;
+pub use advice::Advice;
 pub use error::{NewSession, OpenError, PeerError, Refusal, Refused, Remedy, SealError, SealFailed, Suspicion};
 pub use failed::Failed;
 pub use kept::Stored;

@@ -349,7 +349,8 @@ impl<P: Primitives> Messenger<P> {
         now: UnixSeconds,
         step: &mut Step,
     ) -> (PeerId, Option<PeerId>) {
-        let strangers = self.peers.iter().filter(|(_, peer)| peer.inner.trust == Trust::Unknown);
+        let is_evictable = |peer: &PeerRecord<P>| peer.trust == Trust::Unknown && peer.name.is_empty();
+        let strangers = self.peers.iter().filter(|(_, peer)| is_evictable(&peer.inner));
         let longest = strangers.clone().min_by_key(|(_, peer)| peer.inner.active_at).map(|(id, _)| *id);
         let evicted = longest.filter(|_| strangers.count() >= policy::STRANGERS);
         evicted.iter().for_each(|evicted| self.remove_peer(*evicted, step));

@@ -84,7 +84,7 @@ impl<P: Primitives> Messenger<P> {
     /// Begins a new session from the peer's bundle, and seals a payload on it. The bundle is used up.
     ///
     /// The identity of the first bundle is [trusted on first use](Trust::FirstUse). If a later one has another identity,
-    /// nothing is sent to the peer from then on, until the application has accepted it.
+    /// nothing is sent to the peer from then on, until the application has accepted or rejected it.
     ///
     /// # Errors
     /// [`SealFailed`] with the bundle. Nothing that is stored has changed. Another identity is remembered, and the next step
@@ -111,6 +111,9 @@ impl<P: Primitives> Messenger<P> {
         };
         let identity = *bundle.identity();
         let options = match &record.identity {
+            _ if record.has_rejected(&identity) => {
+                return Err(SealFailed { error: SealError::IdentityRejected, bundle });
+            }
             Some(pinned) if pinned.keys() != identity.keys() => {
                 self.claim(*peer, identity);
                 return Err(SealFailed { error: SealError::IdentityChanged, bundle });
