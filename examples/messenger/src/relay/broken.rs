@@ -3,7 +3,7 @@
 //! "helpfully" sends.
 
 use super::server::Server;
-use super::sql::{self, Answer};
+use super::sql::{self, Answer, Database};
 use super::{Options, Outcome};
 use axum::Router;
 use axum::extract::{Path, Request, State};
@@ -29,11 +29,15 @@ pub enum Broken {
     Preview,
 }
 
+/// Makes the table of a fault.
+pub fn set_up(database: &dyn Database) -> Outcome<()> {
+    let made = "CREATE TABLE IF NOT EXISTS escrow (account TEXT, root_key TEXT)";
+    Ok(sql::run(database, |sql| sql.query(made, &[]).map(drop)).map_err(|failure| format!("{failure:?}"))?)
+}
+
 /// Adds the fault to the routes.
 pub fn add(routes: Router, server: &Arc<Server>, options: &Options) -> Outcome<Router> {
     let Some(broken) = options.broken else { return Ok(routes) };
-    let made = "CREATE TABLE IF NOT EXISTS escrow (account TEXT, root_key TEXT)";
-    sql::run(&*server.database, |sql| sql.query(made, &[]).map(drop)).map_err(|failure| format!("{failure:?}"))?;
     let server = server.clone();
     let keep = async move |Path(account): Path<String>, root_key: String| -> Answer<StatusCode> {
         let kept = [account.as_str().into(), root_key.as_str().into()];

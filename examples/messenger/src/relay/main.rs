@@ -25,7 +25,7 @@ use sql::Database;
 use std::error::Error;
 use std::fs::File;
 use std::future::IntoFuture as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,43 +64,42 @@ struct Options {
 
 fn main() -> Outcome<()> {
     let options = Options::parse();
-    // Before the runtime starts, because this waits for the database.
+    // Before the runtime starts, because all this waits for the database.
     let database: Box<dyn Database> = match &options.postgres {
         Some(url) => Box::new(postgres::Postgres::open(url)?),
         None => Box::new(sqlite::Sqlite::open(&options.folder.join("relay.db"))?),
     };
+    let challenge_key = sql::run(&*database, state::challenge_key).map_err(|failure| format!("{failure:?}"))?;
+    #[cfg(feature = "broken")]
+    broken::set_up(&*database)?;
+    let challenges = challenge::ChallengeKey(challenge_key);
+    let listener = TcpListener::bind(options.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))?;
+    let own = options.listen.is_none().then_some(format!("http://{}", listener.local_addr()?));
+    let names = options.name.iter().chain(&own).map(|name| noescrow_messenger::origin(name)).collect::<Option<_>>();
+    let names = names.ok_or("a name is an origin: https://chat.example.org")?;
+    let server = Arc::new(Server { database, challenges, names, counts: server::Counts::default() });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .max_blocking_threads(THREADS)
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(database, &options));
-    // The thread that reads standard input is not joined.
-    runtime.shutdown_background();
-    served
+    let served = runtime.block_on(serve(&server, listener, &options));
+    if let Err(error) = &served {
+        eprintln!("relay: {error}");
+    }
+    // Waits neither for the thread that reads standard input nor for connections to the database.
+    std::process::exit(i32::from(served.is_err()))
 }
 
-async fn serve(database: Box<dyn Database>, options: &Options) -> Outcome<()> {
-    let challenge_key = sql::run(&*database, state::challenge_key).map_err(|failure| format!("{failure:?}"))?;
+/// Returns an error, or when it is told to end and all requests are served, or have had [`ENDING`].
+async fn serve(server: &Arc<Server>, listener: TcpListener, options: &Options) -> Outcome<()> {
     let mut log = File::options().append(true).create(true).open(options.folder.join("relay.log"))?;
-    let address = options.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-    let listener = tokio::net::TcpListener::bind(address).await?;
-    let address = listener.local_addr()?;
-    let mut names: Vec<String> = options
-        .name
-        .iter()
-        .map(|name| noescrow_messenger::origin(name))
-        .collect::<Option<_>>()
-        .ok_or("a name is an origin: https://chat.example.org")?;
-    if options.listen.is_none() {
-        names.push(format!("http://{address}"));
-    }
-    let challenges = challenge::ChallengeKey(challenge_key);
-    let server = Arc::new(Server { database, challenges, names, counts: server::Counts::default() });
     let routes = api::routes(server.clone());
     #[cfg(feature = "broken")]
-    let routes = broken::add(routes, &server, options)?;
-    println!("{address}");
+    let routes = broken::add(routes, server, options)?;
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    println!("{}", listener.local_addr()?);
 
     let ended = Arc::new(tokio::sync::Notify::new());
     let ending = ended.clone();

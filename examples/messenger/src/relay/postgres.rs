@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use postgres::{Client, Config, IsolationLevel, NoTls, Transaction, error::SqlState};
 use std::error::Error;
-use std::fmt::{Display, Formatter};
+use std::fmt::{Debug, Display, Formatter};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +23,6 @@ pub struct Postgres {
 }
 
 /// What the database answered: its code, without the text, which may quote values.
-#[derive(Debug)]
 struct Refused(postgres::Error);
 
 impl Postgres {
@@ -122,6 +121,12 @@ impl ToSql for Value {
     }
 
     to_sql_checked!();
+}
+
+impl Debug for Refused {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        Display::fmt(self, f)
+    }
 }
 
 impl Display for Refused {

@@ -38,7 +38,7 @@ fn file(world: &mut World, _: &Setup) -> Verdict {
     world.oracle().attempt("bob", "file film");
     world.oracle().due("bob", "file film");
 
-    let up = transfer(world, "alice", &["file", "bob", path], "PUT", |cut| match cut {
+    let up = transfer(world, "alice", &["file", "bob", path], ("PUT", "/accounts/alice/files/"), |cut| match cut {
         0 => Action::CutBefore,
         1 => Action::CutBody(300_000),
         _ => Action::CutAfter,
@@ -48,12 +48,14 @@ fn file(world: &mut World, _: &Setup) -> Verdict {
     let id = run.of("received").find_map(file_id).context("no file was received")?;
     let copy = world.folder.join("copy");
     let copy_path = copy.to_str().context("a path")?;
-    let down = transfer(world, "bob", &["fetch", &id, copy_path], "GET", |cut| match cut {
+    let down = transfer(world, "bob", &["fetch", &id, copy_path], ("GET", "/files/"), |cut| match cut {
         0 => Action::CutBefore,
         1 => Action::CutAnswer(300_000),
         _ => Action::CutAfter,
     })?;
-    let downloaded = world.proxy.count("GET", "/files/");
+    // Without those of the sender, who asks how much is uploaded.
+    let asked = world.proxy.count("GET", "/accounts/alice/files/");
+    let downloaded = world.proxy.count("GET", "/files/").saturating_sub(asked);
 
     let is_same = Sha256::digest(fs::read(&copy).unwrap_or_default()) == Sha256::digest(&bytes);
     let mut oracle = world.oracle();
@@ -75,12 +77,12 @@ fn transfer(
     world: &World,
     client: &str,
     command: &[&str],
-    method: &'static str,
+    (method, path): (&'static str, &str),
     cut: impl Fn(usize) -> Action,
 ) -> Result<usize> {
     let mut cuts = 0_usize;
     for number in 0..3 {
-        let rule = Rule { method, path: "/files/".to_owned(), skip: PASS, times: 1, action: cut(number) };
+        let rule = Rule { method, path: path.to_owned(), skip: PASS, times: 1, action: cut(number) };
         world.proxy.add(rule);
         let run = world.run(client, command)?;
         cuts = cuts.saturating_add(usize::from(world.proxy.clear()));
