@@ -15,6 +15,8 @@
 mod disk;
 #[path = "messenger/mailboxes.rs"]
 mod mailboxes;
+#[path = "messenger/kept.rs"]
+mod kept;
 #[path = "messenger/rank.rs"]
 mod rank;
 #[path = "messenger/recovery.rs"]
@@ -27,6 +29,8 @@ mod restored;
 mod schedules;
 #[path = "messenger/sessions.rs"]
 mod sessions;
+#[path = "messenger/shared.rs"]
+mod shared;
 #[path = "messenger/trust.rs"]
 mod trust;
 #[path = "messenger/user.rs"]
