@@ -122,6 +122,7 @@
 mod advice;
 mod core;
 mod deletion;
+mod directory;
 mod error;
 pub mod exchange;
 mod failed;

@@ -28,7 +28,7 @@ const TABLES: &str = "
         source TEXT);";
 
 /// What is in the folder of an account besides the database.
-const FILES: [&str; 4] = ["account.json", "uploads", "downloads", "storage.key"];
+const FILES: [&str; 3] = ["account.json", "files", "storage.key"];
 
 /// What is in `account.json`.
 #[derive(Serialize, Deserialize)]
@@ -113,6 +113,13 @@ fn erase(home: &Path) -> Result<(), Failure> {
     }
     let _ = fs::remove_dir(home);
     Ok(())
+}
+
+impl Account {
+    /// What each message says.
+    pub fn content(&self) -> Content {
+        Content { from: self.name.clone(), access: self.access, text: None, file: None }
+    }
 }
 
 impl App {

@@ -5,34 +5,34 @@ mod account;
 mod files;
 mod server;
 mod show;
+mod talk;
 
 #[cfg(feature = "faults")]
 #[path = "../faults.rs"]
 mod faults;
 #[cfg(feature = "faults")]
-use faults::{FaultyOptions as Options, FaultyServer as Server, FaultyShow as Show, FaultyStore as Store, now};
+use faults::{Options, Server, Show, Store, now};
 #[cfg(not(feature = "faults"))]
 use {
+    noescrow_messenger::requests::Remote,
     noescrow_sqlite::{Options, SqliteStore as Store},
-    server::{HttpServer as Server, now},
     show::Show,
 };
 
-use account::{App, options};
+use account::App;
 use clap::{Args, Parser, Subcommand};
-use noescrow::Payload;
-use noescrow::messenger::{Advice, PeerId};
-use noescrow_messenger::content::Attached;
+use getrandom::{SysRng, rand_core::UnwrapErr};
+use noescrow::UnixSeconds;
+use noescrow::messenger::Advice;
+use noescrow_messenger::requests::Failure;
 use serde_json::json;
 use show::emit;
-use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::{iter, time::SystemTime};
 
-type Failure = Box<dyn Error>;
-
-/// Short texts are as long as longer ones.
-const MIN_PADDED_LEN: usize = 512;
+#[cfg(not(feature = "faults"))]
+type Server = Remote<server::Http>;
 
 /// A messenger whose server holds no key.
 #[derive(Parser)]
@@ -112,62 +112,46 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { home, server, witness, command } = arguments;
     let (server, witness) = (server.as_deref(), witness.as_deref());
+    let mut options = account::options(witness);
     match command {
         Command::Register { name } | Command::Recover { name, .. } => account::create(home, name, server, witness)?,
         Command::RestoreBackup => {
             // First the state, and then the store, so that a crash between the two leaves it suspect.
-            let mut app = App::open(home, server, options(witness).without_witness())?;
+            let mut app = App::open(home, server, account::options(witness).without_witness())?;
             app.messenger.restore_backup(&mut app.server, now(), &mut rng())?;
+            options = options.accept_restored_backup();
         }
+        Command::DeleteAccount => return account::delete(home, server, witness),
         _ => {}
     }
-    let options = match command {
-        Command::RestoreBackup => options(witness).accept_restored_backup(),
-        _ => options(witness),
-    };
     let mut app = App::open(home, server, options)?;
     match command {
         Command::Register { .. } => app.register(None)?,
         Command::Recover { code, .. } => app.register(Some(code))?,
-        Command::Send { peer, text, count: None } => app.send(peer, &[text.clone()], None)?,
+        Command::Send { peer, text, count: None } => app.send(peer, iter::once(text.clone()))?,
         Command::Send { peer, text, count: Some(count) } => {
-            app.send(peer, &(1..=*count).map(|number| format!("{text} {number}")).collect::<Vec<_>>(), None)?;
+            app.send(peer, (1..=*count).map(|number| format!("{text} {number}")))?;
         }
-        Command::Receive => {
-            let show = &mut app.show;
-            let mut connected = account::connect(&mut app.messenger, &mut app.server)?;
-            connected.receive(None, now(), &mut rng(), |stored, event| show.event(stored, &event))?;
-        }
-        Command::Maintain | Command::RestoreBackup => {
-            let show = &mut app.show;
-            let mut connected = account::connect(&mut app.messenger, &mut app.server)?;
-            connected.flush(now(), &mut rng(), |stored, event| show.event(stored, &event))?;
-        }
+        Command::Receive => app.exchange(true)?,
+        Command::Maintain | Command::RestoreBackup => app.exchange(false)?,
         Command::File { peer, path } => app.send_file(peer, path)?,
         Command::Fetch { id, path } => app.fetch_file(id, path)?,
-        Command::Safety { peer } => {
-            let id = app.peer(peer)?;
-            let messenger = app.messenger.messenger();
-            let peer = messenger.peer(&id).ok_or("no such peer")?;
-            for (identity, claimed) in [(peer.identity, false), (peer.claimed, true)] {
-                if let Some(identity) = identity {
-                    let number = messenger.safety_number(identity).to_string();
-                    emit(&json!({"event": "safety", "number": number, "claimed": claimed}));
-                }
-            }
-        }
-        Command::Verify(Number { peer, number }) => {
-            let id = app.peer(peer)?;
-            app.messenger.verify(&id, number, now(), &mut rng())?;
-        }
-        Command::Accept(Number { peer, number }) => app.accept(peer, number)?,
-        Command::Reject(Number { peer, number }) => {
-            let id = app.peer(peer)?;
-            app.messenger.reject(&id, number, now(), &mut rng())?;
-        }
+        Command::Safety { peer } => show::safety(app.messenger.messenger(), &app.peer(peer)?),
+        Command::Verify(of) => app.messenger.verify(&app.peer(&of.peer)?, &of.number, now(), &mut rng())?,
+        Command::Accept(of) => app.accept(&of.peer, &of.number)?,
+        Command::Reject(of) => app.messenger.reject(&app.peer(&of.peer)?, &of.number, now(), &mut rng())?,
         Command::Forget { peer } => app.forget(peer)?,
         Command::Status => show::status(&mut app.messenger)?,
-        Command::DeleteAccount => return app.delete(witness),
+        Command::DeleteAccount => {}
     }
     app.show.outcome.map_or(Ok(()), Err)
+}
+
+const fn rng() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}
+
+#[cfg(not(feature = "faults"))]
+fn now() -> UnixSeconds {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map(UnixSeconds::from).unwrap_or_default()
 }
