@@ -102,7 +102,7 @@
 //! | [`Opened::is_new_identity`] | shows a stranger; if it is a known person with a new device, [`claim_identity`](Messenger::claim_identity) |
 //! | [`Opened::is_on_probation`] | when the user writes, [`seal_probe`](Messenger::seal_probe) |
 //! | [`Opened::should_answer`] | sends a message, or [`seal_answer`](Messenger::seal_answer) |
-//! | [`Messenger::suspicion`] | [`save_suspicion`](Messenger::save_suspicion); tells the user; [`restore_backup`](Messenger::restore_backup) |
+//! | [`Messenger::suspicion`] | [`save_notes`](Messenger::save_notes); tells the user; [`restore_backup`](Messenger::restore_backup) |
 //! | [`Opened::evicted`] | drops what it shows of that stranger |
 //!
 //! To end the account, [`delete`](Messenger::delete) it; it says what else the application has to delete.
@@ -195,6 +195,8 @@ pub struct Messenger<P: Primitives = RustCrypto> {
     peers: BTreeMap<PeerId, Durable<PeerRecord<P>>>,
     /// Peers whose records have changed without a step. The next step saves them.
     changed: BTreeSet<PeerId>,
+    /// Whether a suspicion was noted without a step. The next step saves it.
+    is_suspicion_noted: bool,
     index: Index,
     sweeps: Sweeps,
     progress: Progress,
@@ -344,6 +346,7 @@ impl<P: Primitives> Messenger<P> {
             device,
             peers: BTreeMap::new(),
             changed: BTreeSet::new(),
+            is_suspicion_noted: false,
             index: Index::default(),
             sweeps: Sweeps::default(),
             progress: Progress::Saved,
@@ -437,6 +440,7 @@ impl<P: Primitives> Messenger<P> {
         let Step { message_id, session, is_device_changed, peers, merged, ended, received, sent } = step;
         self.read_clock(now);
         self.changed.extend(peers);
+        self.is_suspicion_noted = false;
         let (id, mut changes) = (message_id.as_ref(), Vec::new());
         changes.extend(session);
         if is_device_changed {

@@ -17,6 +17,16 @@ mod disk;
 mod mailboxes;
 #[path = "messenger/kept.rs"]
 mod kept;
+#[path = "messenger/exchange.rs"]
+mod exchange;
+#[path = "messenger/exchanges.rs"]
+mod exchanges;
+#[path = "messenger/hub.rs"]
+mod hub;
+#[path = "messenger/kept.rs"]
+mod kept;
+#[path = "messenger/mailboxes.rs"]
+mod mailboxes;
 #[path = "messenger/rank.rs"]
 mod rank;
 #[path = "messenger/recovery.rs"]

@@ -432,7 +432,8 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
     ) -> Result<bool, ExchangeFailed<V::Error, S::Error>> {
         let Some(record) = stored.messenger.peer(peer) else { return Ok(false) };
         let Some(identity) = server.identity(record.name).map_err(failed)? else { return Ok(false) };
-        if record.identity.is_none_or(|pinned| pinned.keys() == identity.keys()) {
+        let is_known = |known: Option<&Identity>| known.is_some_and(|known| known.keys() == identity.keys());
+        if record.identity.is_none() || is_known(record.identity) || is_known(record.claimed) {
             return Ok(false);
         }
         match stored.claim_identity(peer, &identity, now, rng) {

@@ -287,6 +287,19 @@ fn a_suspicion_is_saved_before_it_is_returned() {
 }
 
 #[test]
+fn a_stranger_gets_no_answer_before_the_user_writes() {
+    let [mut alice, mut carol] = [User::new(1), User::new(3)];
+    let (mut stored, mut rng) = process(&Shared::new(carol.disk.clone()), &carol);
+    let peer = alice.add("carol");
+    let message = alice.seal_with(&peer, b"1", carol.bundle()).unwrap().message;
+    let Mail::Opened(opened) = stored.open(&message, NOW, &mut rng).unwrap() else { panic!("not opened") };
+    assert!(stored.answer(&opened.peer, None, NOW, &mut rng).unwrap().is_none());
+    // Control: the user writes to the stranger.
+    stored.seal(&opened.peer, b"hi", None, NOW, &mut rng).unwrap();
+    assert!(stored.answer(&opened.peer, None, NOW, &mut rng).unwrap().is_some());
+}
+
+#[test]
 fn a_store_that_goes_back_below_a_running_process_is_refused() {
     let (_, bob, mut stored, mut rng, peer) = friend();
     let copy = stored.store().database.borrow().disk.clone();

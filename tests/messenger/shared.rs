@@ -20,7 +20,8 @@ pub struct Database {
     pub inbox: Vec<InboxMessage>,
     pub outbox: Vec<OutboxMessage>,
     known: BTreeSet<[u8; MESSAGE_ID_LEN]>,
-    processes: u64,
+    /// Number of processes that have begun.
+    pub processes: u64,
 }
 
 #[derive(Clone, Default)]

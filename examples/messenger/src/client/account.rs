@@ -6,17 +6,20 @@ use super::show::{Show, emit, hex};
 use super::{Failure, Options, Server, Store, now, rng};
 use data_encoding::HEXLOWER;
 use getrandom::rand_core::Rng as _;
-use noescrow::messenger::exchange::{Connected, ExchangeError};
+use noescrow::durable::{Batch, LoadError};
+use noescrow::messenger::exchange::ExchangeError;
 use noescrow::messenger::{Failed, PeerError, PeerId, Stored};
 use noescrow::snapshot::Subject;
 use noescrow::{AccessKey, Device, StorageKey};
 use noescrow_messenger::requests::Status;
 use noescrow_messenger::{Claim, RECOVERY_CODE_LEN, sha256};
+use noescrow_messenger::content::Content;
 use noescrow_sqlite::SideFile;
+use noescrow_sqlite::rusqlite::{self, Transaction};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -56,11 +59,11 @@ pub fn options(witness: Option<&Path>) -> Options {
 
 /// Follows a step in the application's tables: what is kept of a peer ends with it, or becomes another one's.
 pub fn follow(tables: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    for [stranger, peer] in batch.merged.iter().filter_map(|(of, to)| Some([peer_id(of)?, peer_id(to)?])) {
+    for [stranger, peer] in batch.merged.iter().filter_map(|(of, to)| Some([*of.peer_id()?, *to.peer_id()?])) {
         tables.execute("UPDATE OR REPLACE access SET peer = ?1 WHERE peer = ?2", [peer, stranger])?;
         tables.execute("UPDATE files SET peer = ?1 WHERE peer = ?2", [peer, stranger])?;
     }
-    for peer in batch.ended.iter().filter_map(peer_id) {
+    for peer in batch.ended.iter().filter_map(|of| Some(*of.peer_id()?)) {
         tables.execute("DELETE FROM access WHERE peer = ?1", [peer])?;
         tables.execute("DELETE FROM files WHERE peer = ?1", [peer])?;
     }

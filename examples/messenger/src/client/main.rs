@@ -98,7 +98,7 @@ struct Number {
 
 fn main() -> ExitCode {
     let Err(error) = run(&Arguments::parse()) else { return ExitCode::SUCCESS };
-    let advice = show::advice(&*error);
+    let advice = show::advice(&error);
     let (event, code) = match advice {
         Some(Advice::AskUser) => ("identity_changed", 3),
         Some(Advice::RestoreBackup) => ("suspect", 3),

@@ -43,6 +43,6 @@ impl Transport for Http {
 impl AccessKeys<Store> for Http {
     fn access_key(&mut self, store: &mut Store, peer: &Peer<'_>) -> Result<Option<[u8; 32]>, Failure> {
         let key = "SELECT key FROM access WHERE peer = ?1";
-        Ok(store.connection().query_row(key, [peer.id.as_bytes()], |row| row.get(0)).optional()?)
+        Ok(store.transact(|tables| tables.query_row(key, [peer.id.as_bytes()], |row| row.get(0)).optional())?)
     }
 }

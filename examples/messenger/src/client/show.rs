@@ -4,12 +4,18 @@
 use super::{Failure, Store};
 use data_encoding::HEXLOWER;
 use noescrow::durable::{InboxMessage, MessageId};
-use noescrow::messenger::exchange::{Delivery, Event};
-use noescrow::messenger::{Control, NewSession, Peer, PeerId, SealError, Stored};
+use noescrow::messenger::exchange::{Delivery, Event, ExchangeError, ExchangeFailed};
+use noescrow::messenger::{
+    Advice, Control, Failed, Messenger, NewSession, Peer, PeerId, SealError, Stored,
+};
 use noescrow::snapshot::Subject;
 use noescrow_messenger::content::Content;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+
+pub fn hex(bytes: &[u8]) -> String {
+    HEXLOWER.encode(bytes)
+}
 
 pub fn emit(event: &Value) {
     println!("{event}");
@@ -40,11 +46,11 @@ impl Show {
             }
             Event::Sent(message) if !message.is_control => {
                 let reason = self.reasons.get(&message.message_id).map(|reason| format!("{reason:?}"));
-                let (to, id) = (name(of(stored, message.peer.as_ref())), HEXLOWER.encode(&message.message_id));
+                let (to, id) = (name(of(stored, message.peer.as_ref())), hex(&message.message_id));
                 emit(&json!({"event": "sent", "to": to, "id": id, "recovers_from": reason}));
             }
             Event::Undelivered(message, delivery) => {
-                let (to, id) = (name(of(stored, message.peer.as_ref())), HEXLOWER.encode(&message.message_id));
+                let (to, id) = (name(of(stored, message.peer.as_ref())), hex(&message.message_id));
                 let remedy = match delivery {
                     Delivery::Never => "the server never takes it: send it again, in another way",
                     Delivery::KeyRefused => "it waits here: `receive` may bring the peer's new access key",
@@ -62,13 +68,13 @@ impl Show {
 
 /// Shows a message, and keeps what it says of its author. A name that it says is a claim.
 fn received(stored: &mut Stored<Store>, message: &InboxMessage) -> Result<(), Failure> {
-    let id = HEXLOWER.encode(&message.message_id);
+    let id = hex(&message.message_id);
     let Some(peer) = of(stored, message.peer.as_ref()) else { return Ok(()) };
     let (from, peer) = (name(Some(peer)), peer.id);
     if let Some(control) = &message.control {
         if let Control::Receipt(receipt) = control {
             let reason = format!("{:?}", receipt.reason);
-            emit(&json!({"event": "receipt", "from": from, "id": HEXLOWER.encode(&receipt.message_id), "reason": reason}));
+            emit(&json!({"event": "receipt", "from": from, "id": hex(&receipt.message_id), "reason": reason}));
         }
         return Ok(());
     }
@@ -79,10 +85,10 @@ fn received(stored: &mut Stored<Store>, message: &InboxMessage) -> Result<(), Fa
     let claims = from.is_none().then_some(&content.from);
     let file = content.file.as_ref();
     emit(&json!({
-        "event": "received", "from": from, "claims": claims, "peer": HEXLOWER.encode(peer.as_bytes()), "id": id,
+        "event": "received", "from": from, "claims": claims, "peer": hex(peer.as_bytes()), "id": id,
         "text": content.text,
-        "file": file.map(|file| json!({"id": HEXLOWER.encode(&file.id), "name": file.name, "size": file.size})),
-        "session": message.session.session_id().map(|id| HEXLOWER.encode(id)),
+        "file": file.map(|file| json!({"id": hex(&file.id), "name": file.name, "size": file.size})),
+        "session": message.session.session_id().map(|id| hex(id)),
         "new_session": message.flags.is_new_session, "new_identity": message.flags.is_new_identity,
         "probation": message.flags.is_on_probation, "former_identity": message.flags.is_former_identity,
     }));
@@ -109,11 +115,39 @@ pub fn name(peer: Option<Peer<'_>>) -> Option<String> {
     peer.map(|peer| String::from_utf8_lossy(peer.name).into_owned()).filter(|name| !name.is_empty())
 }
 
+/// Shows the number of each identity of a peer.
+pub fn safety(messenger: &Messenger, peer: &PeerId) {
+    let peer = messenger.peer(peer);
+    for (identity, claimed) in [(peer.and_then(|of| of.identity), false), (peer.and_then(|of| of.claimed), true)] {
+        if let Some(identity) = identity {
+            let number = messenger.safety_number(identity).to_string();
+            emit(&json!({"event": "safety", "number": number, "claimed": claimed}));
+        }
+    }
+}
+
+/// What to do about an error.
+pub fn advice(error: &Failure) -> Option<Advice> {
+    use noescrow_sqlite::Error::{Diverged, OtherDatabase, Rollback, WitnessMissing};
+    if let Some(Failed::Step(error)) = error.downcast_ref::<ExchangeFailed<Failure, noescrow_sqlite::Error>>() {
+        return match error {
+            ExchangeError::Suspect(suspicion) => Some(suspicion.advice()),
+            ExchangeError::Seal(error) => Some(error.advice()),
+            ExchangeError::Open(error) => Some(error.advice()),
+            _ => None,
+        };
+    }
+    match error.downcast_ref() {
+        Some(Rollback { .. } | Diverged { .. } | OtherDatabase | WitnessMissing) => Some(Advice::RestoreBackup),
+        _ => error.downcast_ref().map(SealError::advice),
+    }
+}
+
 /// Shows what is saved.
 pub fn status(stored: &mut Stored<Store>) -> Result<(), Failure> {
     for peer in stored.messenger().peers() {
         emit(&json!({
-            "event": "peer", "name": name(Some(peer)), "peer": HEXLOWER.encode(peer.id.as_bytes()),
+            "event": "peer", "name": name(Some(peer)), "peer": hex(peer.id.as_bytes()),
             "trust": format!("{:?}", peer.trust), "sessions": peer.sessions, "identity_changed": peer.claimed.is_some(),
         }));
     }

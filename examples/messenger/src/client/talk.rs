@@ -2,7 +2,7 @@
 //! Sending and receiving.
 
 use super::account::App;
-use super::show::{Show, emit};
+use super::show::{Show, emit, hex};
 use super::{Failure, Server, Store, now, rng};
 use noescrow::Payload;
 use noescrow::messenger::PeerId;
@@ -35,6 +35,14 @@ impl App {
             true => Ok(link.receive(None, now(), &mut rng(), show)?),
             false => Ok(link.flush(now(), &mut rng(), show)?),
         }
+    }
+
+    /// Accepts the identity that claims to be the peer.
+    pub fn accept(&mut self, peer: &str, number: &str) -> Result<(), Failure> {
+        let id = self.peer(peer)?;
+        Ok(self.messenger.accept(&id, number, now(), &mut rng(), |message| {
+            emit(&json!({"event": "undelivered", "to": peer, "id": hex(&message.message_id), "remedy": "send it again"}));
+        })?)
     }
 }
 
