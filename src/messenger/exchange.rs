@@ -5,23 +5,27 @@
 //! There is no clock, no task and no connection in here: every method returns when the server's methods that it calls have
 //! returned. To receive at once what a server announces, call [`Connected::receive`] again.
 
-use super::error::{OpenError, Refused, SealError, Suspicion};
+mod error;
+mod server;
+
+pub use error::{ExchangeError, ExchangeFailed, Exchanged};
+pub use server::{Delivery, Server};
+
+use super::error::Refused;
 use super::failed::Failed;
 use super::kept::Stored;
-use super::peers::{Peer, PeerId};
-use super::restored::LOGIN_NONCE_LEN;
+use super::peers::PeerId;
 use super::sealing::Outgoing;
 use super::steps::{Mail, Sealed, Upkeep};
-use crate::device::LOGIN_CHALLENGE_LEN;
-use crate::durable::{InboxMessage, Mailboxes, OutboxMessage, StepError};
+use crate::durable::{InboxMessage, Mailboxes, OutboxMessage};
 use crate::identity::Identity;
 use crate::payload::Payload;
-use crate::prekeys::{Bundle, PrekeyId, Publication};
-use crate::primitives::{Primitives, RustCrypto, SIGNATURE_LEN};
+use crate::primitives::{Primitives, RustCrypto};
 use crate::time::UnixSeconds;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::fmt;
+use error::{converted, failed};
 use rand_core::CryptoRng;
 
 /// The lock under which a process logs in.
@@ -30,99 +34,6 @@ const LOGIN: &str = "login";
 const OUTBOX: &str = "outbox";
 /// Number of messages of the outbox in memory.
 const AT_ONCE: usize = 64;
-
-/// What a server does for one account, over any transport. `S` is the store, in which the application may keep what a
-/// delivery needs, such as access keys.
-///
-/// An error means that the connection has failed, or that the server has: the exchange ends, and is repeated later.
-/// Nothing is lost then. What a server refuses about one peer or one message is no error.
-pub trait Server<S> {
-    /// An error of the connection, or of the application, whose [`Event`] functions return it, too.
-    type Error;
-
-    /// Logs in. Fetches a challenge, has `sign` sign it, and returns the login nonce that the server has for this device,
-    /// `None` if it has none.
-    ///
-    /// # Errors
-    /// The server's own error.
-    ///
-    /// # Security
-    /// What `sign` signs must be bound to the server and to the account; see
-    /// [`Device::sign_login`](crate::Device::sign_login).
-    fn log_in(
-        &mut self,
-        sign: &mut dyn FnMut(&[u8; LOGIN_CHALLENGE_LEN]) -> [u8; SIGNATURE_LEN],
-    ) -> Result<Option<[u8; LOGIN_NONCE_LEN]>, Self::Error>;
-
-    /// Hands over the login nonce for the next login.
-    ///
-    /// # Errors
-    /// The server's own error.
-    fn set_nonce(&mut self, nonce: &[u8; LOGIN_NONCE_LEN]) -> Result<(), Self::Error>;
-
-    /// Returns the ids of this device's one-time prekeys that the server has.
-    ///
-    /// # Errors
-    /// The server's own error.
-    fn prekeys(&mut self) -> Result<Vec<PrekeyId>, Self::Error>;
-
-    /// Has the server delete these one-time prekeys. One that it does not have is no error.
-    ///
-    /// # Errors
-    /// The server's own error.
-    fn withdraw(&mut self, ids: &[PrekeyId]) -> Result<(), Self::Error>;
-
-    /// Uploads prekeys.
-    ///
-    /// # Errors
-    /// The server's own error.
-    fn publish(&mut self, publication: &Publication) -> Result<(), Self::Error>;
-
-    /// Fetches a bundle of the account with this name. `None` if the server has none, or hands none out now.
-    ///
-    /// # Errors
-    /// The server's own error.
-    fn bundle(&mut self, name: &[u8]) -> Result<Option<Bundle>, Self::Error>;
-
-    /// Fetches the identity of the account with this name. It uses up no prekey.
-    ///
-    /// # Errors
-    /// The server's own error.
-    fn identity(&mut self, name: &[u8]) -> Result<Option<Identity>, Self::Error>;
-
-    /// Delivers a message into the mailbox of a peer, and before that what it refers to, such as files.
-    ///
-    /// # Errors
-    /// The server's own error.
-    fn deliver(&mut self, store: &mut S, to: &Peer<'_>, message: &OutboxMessage) -> Result<Delivery, Self::Error>;
-
-    /// Fetches the oldest messages that wait for this device, with their numbers: those after the number `after`, or
-    /// all. None if there are none.
-    ///
-    /// # Errors
-    /// The server's own error.
-    fn mail(&mut self, after: Option<u64>) -> Result<Vec<(u64, Vec<u8>)>, Self::Error>;
-
-    /// Has the server delete messages of the mailbox.
-    ///
-    /// # Errors
-    /// The server's own error.
-    fn acknowledge(&mut self, numbers: &[u64]) -> Result<(), Self::Error>;
-}
-
-/// What a server says of one message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Delivery {
-    /// It has the message, or had it before.
-    Taken,
-    /// Not now, such as because the mailbox is full. The message stays in the outbox, and those behind it to this peer.
-    Later,
-    /// Not with this access key, or without one. The same, and the peer's account may have another device: its identity
-    /// is compared.
-    KeyRefused,
-    /// Not this message, or there is no such account. It is removed from the outbox.
-    Never,
-}
 
 /// Why a message was sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -163,23 +74,6 @@ pub enum Event<'a> {
     Claimed(PeerId),
 }
 
-/// Why an exchange has ended, besides errors of the store.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ExchangeError<V> {
-    /// An error of the server, or of the application's event function.
-    Server(V),
-    /// The store seems to have been put back: [`Stored::restore_backup`].
-    Suspect(Suspicion),
-    /// A message was not sealed.
-    Seal(SealError),
-    /// A message was not opened, and not refused either.
-    Open(OpenError),
-}
-
-/// The error of an exchange: with the server's error `V` and the store's error `S`.
-pub type ExchangeFailed<V, S> = Failed<ExchangeError<V>, S>;
-
 /// A messenger that has logged in: that the store was not put back is as certain as it can be. Only it can send and
 /// receive.
 #[must_use = "it sends and receives"]
@@ -201,7 +95,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         server: &'a mut V,
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
-    ) -> Result<Connected<'a, V, S, P>, ExchangeFailed<V::Error, S::Error>> {
+    ) -> Exchanged<Connected<'a, V, S, P>, V, S> {
         // The server learns of nonces and prekeys in the order in which they are saved.
         let _lock = self.store.exclusively(LOGIN).map_err(Failed::unread)?;
         let nonce = server.log_in(&mut |challenge| self.messenger.sign_login(challenge)).map_err(failed)?;
@@ -227,18 +121,13 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         server: &mut V,
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
-    ) -> Result<(), ExchangeFailed<V::Error, S::Error>> {
+    ) -> Exchanged<(), V, S> {
         // Only the session at the server is needed: a suspect messenger does not exchange its nonce.
         let _ = server.log_in(&mut |challenge| self.messenger.sign_login(challenge)).map_err(failed)?;
         let listed = server.prekeys().map_err(failed)?;
         server.withdraw(&listed).map_err(failed)?;
-        match self.renew(now, rng) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.map(|error| match error {
-                StepError::NotSaved => ExchangeError::Seal(SealError::NotSaved),
-                StepError::Failed(never) => match never {},
-            })),
-        }
+        self.renew(now, rng).map_err(converted)?;
+        Ok(())
     }
 }
 
@@ -250,7 +139,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
         event: &mut impl FnMut(&mut Self, Event<'_>) -> Result<(), V::Error>,
-    ) -> Result<(), ExchangeFailed<V::Error, S::Error>> {
+    ) -> Exchanged<(), V, S> {
         for message in self.store.inbox(usize::MAX).map_err(Failed::unread)? {
             event(self, Event::Received(&message)).map_err(failed)?;
             let author = message.peer.as_ref().and_then(PeerId::from_subject);
@@ -268,16 +157,6 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
     fn acknowledge<E>(&mut self, message: &OutboxMessage) -> Result<bool, Failed<E, S::Error>> {
         self.store.acknowledge(&message.message_id).map_err(Failed::unread)
     }
-}
-
-/// An error of the server, or of the application.
-const fn failed<V, S>(error: V) -> ExchangeFailed<V, S> {
-    Failed::Step(ExchangeError::Server(error))
-}
-
-/// An error of a step.
-fn converted<V, E: Into<ExchangeError<V>>, S>(error: Failed<E, S>) -> ExchangeFailed<V, S> {
-    error.map(E::into)
 }
 
 impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
@@ -300,7 +179,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
         mut event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
-    ) -> Result<(), ExchangeFailed<V::Error, S::Error>> {
+    ) -> Exchanged<(), V, S> {
         let Self { stored, server } = self;
         // The peers whose messages wait, so that they arrive in their order.
         let mut waiting = BTreeSet::new();
@@ -348,7 +227,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
         mut event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
-    ) -> Result<Sealed, ExchangeFailed<V::Error, S::Error>> {
+    ) -> Exchanged<Sealed, V, S> {
         let Self { stored, server } = self;
         stored.refresh(rng).map_err(Failed::Load)?;
         let wanted = stored.messenger.needs_bundle(peer, now).map_err(|error| Failed::Step(error.into()))?;
@@ -379,7 +258,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
         mut event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
-    ) -> Result<(), ExchangeFailed<V::Error, S::Error>> {
+    ) -> Exchanged<(), V, S> {
         self.stored.show::<V>(answer, now, rng, &mut event)?;
         self.flush(now, rng, &mut event)?;
         let (mut seen, mut after) = (BTreeSet::new(), None);
@@ -429,7 +308,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         peer: &PeerId,
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
-    ) -> Result<bool, ExchangeFailed<V::Error, S::Error>> {
+    ) -> Exchanged<bool, V, S> {
         let Some(record) = stored.messenger.peer(peer) else { return Ok(false) };
         let Some(identity) = server.identity(record.name).map_err(failed)? else { return Ok(false) };
         let is_known = |known: Option<&Identity>| known.is_some_and(|known| known.keys() == identity.keys());
@@ -453,43 +332,3 @@ impl<V, S, P: Primitives> fmt::Debug for Connected<'_, V, S, P> {
         f.debug_tuple("Connected").field(stored).finish()
     }
 }
-
-impl<V> From<StepError<Suspicion>> for ExchangeError<V> {
-    fn from(error: StepError<Suspicion>) -> Self {
-        match error {
-            StepError::Failed(suspicion) => Self::Suspect(suspicion),
-            StepError::NotSaved => Self::Seal(SealError::NotSaved),
-        }
-    }
-}
-
-impl<V> From<SealError> for ExchangeError<V> {
-    fn from(error: SealError) -> Self {
-        match error {
-            SealError::Suspect(suspicion) => Self::Suspect(suspicion),
-            error => Self::Seal(error),
-        }
-    }
-}
-
-impl<V> From<OpenError> for ExchangeError<V> {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Suspect(suspicion) => Self::Suspect(suspicion),
-            error => Self::Open(error),
-        }
-    }
-}
-
-impl<V: fmt::Display> fmt::Display for ExchangeError<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Server(error) => error.fmt(f),
-            Self::Suspect(suspicion) => suspicion.fmt(f),
-            Self::Seal(error) => error.fmt(f),
-            Self::Open(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<V: fmt::Debug + fmt::Display> core::error::Error for ExchangeError<V> {}

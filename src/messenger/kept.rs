@@ -2,7 +2,6 @@
 //! [`Stored`]: a messenger together with its store. Every step is saved before it returns.
 
 use super::Messenger;
-use super::error::Suspicion;
 use super::failed::Failed;
 use crate::device::Device;
 use crate::durable::{CommitError, LoadError, Mailboxes, SaveFailed, Store, Unsaved};
@@ -131,7 +130,6 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
             self.reload(rng).map_err(Failed::Load)?;
         }
         for _ in 0..MADE_AGAIN {
-            let suspicion = self.messenger.suspicion();
             let unsaved = match make(&mut self.messenger, &mut self.store, rng) {
                 Ok(step) => match save_again(step, &mut self.store) {
                     Ok(outcome) => return Ok(outcome),
@@ -139,7 +137,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
                     Err(failed) => return Err(Failed::Save(failed.error)),
                 },
                 Err(error) => {
-                    if self.refresh(rng).map_err(Failed::Load)? || !self.save_notes(suspicion, now)? {
+                    if self.refresh(rng).map_err(Failed::Load)? || !self.save_notes(now)? {
                         continue;
                     }
                     return Err(error);
@@ -176,12 +174,12 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
     }
 
     /// Saves what a step that has failed has noted in memory, if there is anything. Returns `false` if another process has
-    /// saved a step, so that the messenger was loaded again without it.
-    fn save_notes<E>(&mut self, suspicion: Option<Suspicion>, now: UnixSeconds) -> Result<bool, Failed<E, S::Error>> {
-        if self.messenger.changed.is_empty() && self.messenger.suspicion() == suspicion {
+    /// saved a step, so that the step is to be made again.
+    fn save_notes<E>(&mut self, now: UnixSeconds) -> Result<bool, Failed<E, S::Error>> {
+        if !self.messenger.has_notes() {
             return Ok(true);
         }
-        let Ok(notes) = self.messenger.save_suspicion(now) else { return Ok(false) };
+        let Ok(notes) = self.messenger.save_notes(now) else { return Ok(false) };
         match save_again(notes, &mut self.store) {
             Ok(_) => Ok(true),
             Err(SaveFailed { error: CommitError::Stale, .. }) => Ok(false),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The steps of a [`Stored`] messenger: each is that of [`Messenger`], loaded, made and saved.
 
-use super::Messenger;
 use super::error::{NewSession, OpenError, PeerError, Refused, SealError, Suspicion};
 use super::failed::Failed;
 use super::kept::Stored;
@@ -17,7 +16,6 @@ use crate::prekeys::{Bundle, PrekeyId, Publication};
 use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
 use alloc::boxed::Box;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use rand_core::CryptoRng;
@@ -214,7 +212,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         }
         self.step(now, rng, |messenger, _, _| {
             let _ = messenger.check_witness(witness);
-            Ok(messenger.save_suspicion(now)?)
+            Ok(messenger.save_notes(now)?)
         })
     }
 
@@ -308,7 +306,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
         self.step(now, rng, |messenger, _, _| {
-            let identity = numbered(messenger, peer, number)?;
+            let identity = messenger.identity_numbered(peer, number)?;
             Ok(messenger.set_verified(peer, &identity, now)?)
         })
     }
@@ -329,7 +327,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         mut undelivered: impl FnMut(&OutboxMessage),
     ) -> Result<(), Failed<PeerError, S::Error>> {
         self.refresh(rng).map_err(Failed::Load)?;
-        let identity = numbered(&self.messenger, peer, number)?;
+        let identity = self.messenger.identity_numbered(peer, number)?;
         if self.messenger.peer(peer).and_then(|peer| peer.claimed).is_none_or(|of| of.keys() != identity.keys()) {
             return Err(Failed::Step(PeerError::OtherIdentity));
         }
@@ -356,7 +354,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
         self.step(now, rng, |messenger, _, _| {
-            let identity = numbered(messenger, peer, number)?;
+            let identity = messenger.identity_numbered(peer, number)?;
             Ok(messenger.reject_identity(peer, &identity, now)?)
         })
     }
@@ -429,11 +427,4 @@ fn unasked<S>(sealed: Result<Outgoing, Failed<SealError, S>>) -> Result<Option<O
         Err(Failed::Step(error)) if !matches!(error, SealError::Suspect(_)) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Returns the identity of the peer, pinned or claimed, of which this is the safety number.
-fn numbered<P: Primitives>(messenger: &Messenger<P>, peer: &PeerId, number: &str) -> Result<Identity, PeerError> {
-    let peer = messenger.peer(peer).ok_or(PeerError::UnknownPeer)?;
-    let is_it = |identity: &&&Identity| messenger.safety_number(identity).to_string() == number;
-    [peer.identity, peer.claimed].iter().flatten().find(is_it).map(|found| **found).ok_or(PeerError::OtherIdentity)
 }

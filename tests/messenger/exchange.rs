@@ -213,7 +213,7 @@ fn mail_behind_a_deferred_message_is_fetched() {
     alice.send("bob", b"hello", NOW).unwrap();
     bob.receive(NOW).unwrap();
     bob.events.clear();
-    let junk = (0_u8..14).map(|number| (1_000 + u64::from(number), vec![0x12, number, 1, 1, 1, 1, 1, 1, 1].repeat(40)));
+    let junk = (0_u8..14).map(|number| (1_000 + u64::from(number), [0x12, number, 1, 1, 1, 1, 1, 1, 1].repeat(40)));
     hub.borrow_mut().accounts.get_mut(&b"bob"[..]).unwrap().mail.extend(junk);
     hub.borrow_mut().next = 2_000;
     alice.send("bob", b"after", NOW).unwrap();

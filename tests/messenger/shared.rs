@@ -3,7 +3,8 @@
 
 use super::disk::{Broken, Disk, Fault};
 use noescrow::durable::{
-    Batch, CommitError, InboxMessage, MESSAGE_ID_LEN, Mailboxes, OutboxMessage, Revision, Row, Sent, Store, Subject,
+    Batch, Change, CommitError, InboxMessage, MESSAGE_ID_LEN, Mailboxes, OutboxMessage, Revision, Row, RowName, Store,
+    Subject,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -89,15 +90,14 @@ impl Store for Shared {
         }
         let Database { disk, inbox, outbox, known, .. } = &mut *self.database.borrow_mut();
         let result = disk.commit(&batch);
-        let is_new = |id| disk.inbox.contains_key(id) && !known.contains(id);
-        if let Some(received) = batch.received.as_ref().filter(|received| is_new(&received.message_id)) {
-            known.insert(received.message_id);
+        let core = |change: &Change| disk.rows.get(&(change.subject, RowName::CORE));
+        let is_written =
+            batch.changes.iter().all(|change| change.rows.last().is_none_or(|row| core(change) == Some(&row.sealed)));
+        if let Some(received) = batch.received.as_ref().filter(|of| is_written && known.insert(of.message_id)) {
             inbox.push(received.clone().into());
         }
-        let is_new = |sent: &&Sent| disk.outbox.contains(&sent.message) && !known.contains(&sent.message_id);
-        if let Some(sent) = batch.sent.as_ref().filter(is_new) {
-            known.insert(sent.message_id);
-            outbox.push(OutboxMessage::new(known.len().try_into().unwrap(), sent.clone()));
+        if let Some(sent) = batch.sent.as_ref().filter(|of| is_written && known.insert(of.message_id)) {
+            outbox.push(OutboxMessage::of(known.len().try_into().unwrap(), sent.clone()));
         }
         if result.is_ok() {
             let is_kept = |peer: Option<Subject>| peer.is_none_or(|peer| !batch.ended.contains(&peer));

@@ -6,12 +6,13 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::messages;
 use crate::options::Options;
+use crate::part::NextPart;
 use crate::schema;
 use noescrow::UnixSeconds;
 use noescrow::durable::{
     AsyncMailboxes, AsyncStore, Batch, CommitError, InboxMessage, MessageId, OutboxMessage, Revision, Row, Subject,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -109,6 +110,68 @@ impl AsyncSqliteStore {
     pub async fn opened_at(&mut self, message: &[u8]) -> Result<Option<UnixSeconds>, Error> {
         let message_id = messages::message_id(message);
         self.call(move |connection| messages::opened_at(connection, &message_id)).await
+    }
+
+    /// Calls [`SqliteStore::with_next`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn with_next(
+        &mut self,
+        part: impl FnMut(&Transaction<'_>, &Batch) -> rusqlite::Result<bool> + Send + 'static,
+    ) -> Result<(), Error> {
+        self.set_next(NextPart::new(part)).await
+    }
+
+    /// Calls [`SqliteStore::cancel_next`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn cancel_next(&mut self) -> Result<(), Error> {
+        self.set_next(NextPart::default()).await
+    }
+
+    /// On the connection's thread, after the commits that were begun.
+    async fn set_next(&self, next: NextPart) -> Result<(), Error> {
+        let database = Arc::clone(&self.database);
+        self.call(move |_| {
+            lock(&database, |database| database.next = next);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Calls [`SqliteStore::take_into`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn take_into(
+        &mut self,
+        message_id: &MessageId,
+        keep: impl FnOnce(&Transaction<'_>, &InboxMessage) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<bool, Error> {
+        let message_id = *message_id;
+        self.call(move |connection| messages::take_into(connection, &message_id, keep)).await
+    }
+
+    /// Calls [`SqliteStore::transact`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn transact<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.call(move |connection| messages::transact(connection, work)).await
+    }
+
+    /// Calls [`SqliteStore::accept_restored_backup`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn accept_restored_backup(&mut self) -> Result<(), Error> {
+        let database = Arc::clone(&self.database);
+        self.call(move |connection| lock(&database, |database| database.accept_restored_backup(connection))).await
     }
 
     /// Calls [`SqliteStore::forget`].

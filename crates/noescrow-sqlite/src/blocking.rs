@@ -131,6 +131,16 @@ impl SqliteStore {
         Database::erase(&self.connection)
     }
 
+    /// Makes a database that was opened as a [restored backup](Options::restored_backup) the newest, and moves the witness.
+    /// Call it after [`Messenger::restore_backup`](noescrow::messenger::Messenger::restore_backup) is saved. Any other store
+    /// is left as it is.
+    ///
+    /// # Errors
+    /// [`Error`]. The store is a restored backup still: call again.
+    pub fn accept_restored_backup(&mut self) -> Result<(), Error> {
+        self.database.accept_restored_backup(&mut self.connection)
+    }
+
     /// Ends the store and returns its connection. Tables whose names begin with `noescrow_` belong to this crate;
     /// others in the same file are the application's.
     #[must_use]

@@ -18,6 +18,9 @@ use std::path::PathBuf;
 pub(crate) struct Database {
     pub(crate) witness: Option<Box<dyn Witness>>,
     pub(crate) clock: Box<dyn Fn() -> UnixSeconds + Send>,
+    /// Whether the database is not the newest and is open nevertheless: nothing moves the witness, so that the next process
+    /// learns it, too.
+    pub(crate) is_suspect: bool,
     /// The application's part of the next commit.
     pub(crate) next: NextPart,
     /// The database's file, if this crate has chosen its name.
@@ -94,8 +97,8 @@ impl Database {
     /// the database ahead, never the witness.
     pub(crate) fn check(&mut self, transaction: &Transaction<'_>) -> Result<Mark, Error> {
         let newest = match &mut self.witness {
-            Some(witness) => Some(witness.read().map_err(Error::Witness)?),
-            None => None,
+            Some(witness) if !self.is_suspect => Some(witness.read().map_err(Error::Witness)?),
+            _ => None,
         };
         let mark = schema::mark(transaction)?;
         if let Some(newest) = newest {
@@ -107,9 +110,28 @@ impl Database {
     /// After the commit, so that a process that is stopped between the two leaves the database ahead.
     pub(crate) fn advance(&mut self, mark: &Mark) -> Result<(), Error> {
         match &mut self.witness {
-            Some(witness) => witness.advance(mark).map_err(Error::Witness),
-            None => Ok(()),
+            Some(witness) if !self.is_suspect => witness.advance(mark).map_err(Error::Witness),
+            _ => Ok(()),
         }
+    }
+
+    /// Makes a database that was rolled back the newest.
+    pub(crate) fn accept_restored_backup(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        if !self.is_suspect {
+            return Ok(());
+        }
+        let transaction = self.begin(connection)?;
+        let mut mark = schema::mark(&transaction)?;
+        let newest = match &mut self.witness {
+            // What cannot be read is replaced.
+            Some(witness) => witness.read().ok().flatten(),
+            None => None,
+        };
+        mark.generation = mark.generation.max(newest.map_or(0, |newest| newest.generation));
+        let mark = Self::next(&transaction, mark, &[b"restored"])?;
+        transaction.commit()?;
+        self.is_suspect = false;
+        self.advance(&mark).inspect_err(|_| self.is_suspect = true)
     }
 
     /// Makes `mark` that of the next generation, after commits that `parts` tell from others.

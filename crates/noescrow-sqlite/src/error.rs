@@ -14,7 +14,7 @@ pub enum Error {
     Witness(io::Error),
     /// The database is older than the witness knows it to be: a backup was restored, or a power cut took commits that
     /// were not synced. States that were used may be in use again; see
-    /// [`Options::accept_restored_backup`](crate::Options::accept_restored_backup).
+    /// [`Options::restored_backup`](crate::Options::restored_backup).
     Rollback {
         /// The generation of the database.
         database: u64,

@@ -7,7 +7,7 @@ use crate::messages;
 use crate::part::NextPart;
 use crate::witness::open_private;
 use noescrow::durable::{Batch, Exclusive, InboxMessage, Mailboxes, MessageId, OutboxMessage};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -43,12 +43,7 @@ impl SqliteStore {
         message_id: &MessageId,
         keep: impl FnOnce(&Transaction<'_>, &InboxMessage) -> rusqlite::Result<()>,
     ) -> Result<bool, Error> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let Some(message) = messages::inbox_message(&transaction, message_id)? else { return Ok(false) };
-        keep(&transaction, &message)?;
-        messages::take(&transaction, message_id)?;
-        transaction.commit()?;
-        Ok(true)
+        messages::take_into(&mut self.connection, message_id, keep)
     }
 
     /// Makes the application's tables: `setup` is SQL, as `CREATE TABLE IF NOT EXISTS …`.
@@ -64,10 +59,7 @@ impl SqliteStore {
     /// # Errors
     /// [`Error`], also that of `work`; nothing is changed, unless the transaction's result is not known.
     pub fn transact<T>(&mut self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, Error> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = work(&transaction)?;
-        transaction.commit()?;
-        Ok(result)
+        messages::transact(&mut self.connection, work)
     }
 }
 

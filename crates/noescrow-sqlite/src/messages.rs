@@ -7,7 +7,7 @@ use noescrow::durable::{InboxMessage, MessageId, OpenedFlags, OutboxMessage, Rec
 use noescrow::messenger::Control;
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{Identity, UnixSeconds};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -128,7 +128,7 @@ pub(crate) fn inbox(connection: &Connection, limit: usize) -> Result<Vec<InboxMe
 }
 
 /// Returns one message of the inbox.
-pub(crate) fn inbox_message(connection: &Connection, message_id: &MessageId) -> Result<Option<InboxMessage>, Error> {
+fn inbox_message(connection: &Connection, message_id: &MessageId) -> Result<Option<InboxMessage>, Error> {
     let mut query = connection.prepare_cached(&format!("{INBOX} WHERE message_id = ?1"))?;
     let mut rows = query.query([message_id])?;
     rows.next()?.map(inbox_row).transpose()
@@ -157,6 +157,31 @@ pub(crate) fn outbox(connection: &Connection, after: Option<u64>, limit: usize) 
 pub(crate) fn take(connection: &Connection, message_id: &MessageId) -> Result<bool, Error> {
     let mut delete = connection.prepare_cached("DELETE FROM noescrow_inbox WHERE message_id = ?1")?;
     Ok(delete.execute([message_id])? > 0)
+}
+
+/// Removes a message from the inbox in the transaction in which `keep` keeps it. Returns whether it was there.
+pub(crate) fn take_into(
+    connection: &mut Connection,
+    message_id: &MessageId,
+    keep: impl FnOnce(&Transaction<'_>, &InboxMessage) -> rusqlite::Result<()>,
+) -> Result<bool, Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let Some(message) = inbox_message(&transaction, message_id)? else { return Ok(false) };
+    keep(&transaction, &message)?;
+    take(&transaction, message_id)?;
+    transaction.commit()?;
+    Ok(true)
+}
+
+/// Does the application's own work in one transaction.
+pub(crate) fn transact<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+) -> Result<T, Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let result = work(&transaction)?;
+    transaction.commit()?;
+    Ok(result)
 }
 
 /// Moves a message from the outbox to the log of sent ids, and removes expired ones. Returns whether it was there.
