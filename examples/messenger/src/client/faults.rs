@@ -105,6 +105,9 @@ mod double {
 
         pub fn acknowledge(&mut self, id: &[u8; MESSAGE_ID_LEN]) -> Result<bool, Error> {
             let _ = self.save_unsaved();
+            if without("acknowledge") {
+                return Ok(true);
+            }
             self.inner.acknowledge(id)
         }
 
@@ -120,6 +123,9 @@ mod double {
         fn commit_or_fail(&mut self, batch: Batch) -> Result<(), CommitError<Error>> {
             self.commits += 1;
             let fault = self.fault.as_ref().filter(|(_, number)| *number == self.commits);
+            if fault.is_some() {
+                eprintln!("the fault has come");
+            }
             let error = || Error::Witness(io::Error::other("the store fails on demand"));
             match fault.map(|(kind, _)| kind.as_str()) {
                 Some("fail") => Err(CommitError::NotCommitted(error())),

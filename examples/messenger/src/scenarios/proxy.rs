@@ -126,6 +126,13 @@ impl Proxy {
         such.map(|seen| seen.request_len).sum()
     }
 
+    /// Returns the number of bytes of the longest body with a method and a path that ends so.
+    pub(crate) fn longest(&self, method: &str, path: &str) -> usize {
+        let state = self.state();
+        let such = state.exchanges.iter().filter(|seen| seen.method == method && seen.path.ends_with(path));
+        such.map(|seen| seen.request_len).max().unwrap_or_default()
+    }
+
     /// Returns the number of requests with a method and a path that contains `part`.
     pub(crate) fn count(&self, method: &str, part: &str) -> usize {
         let state = self.state();
