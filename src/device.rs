@@ -24,7 +24,7 @@ pub use accepting::{AcceptFailed, AcceptedSession, Pending};
 pub use capacity::HeapCapacity;
 pub use capacity::{Capacities, Capacity};
 pub use initiating::InitiateFailed;
-pub use login::LOGIN_CHALLENGE_LEN;
+pub use login::{CHALLENGE_NONCE_LEN, LOGIN_CHALLENGE_LEN, login_challenge};
 pub use options::InitiateOptions;
 
 use crate::error::RestoreError;

@@ -52,6 +52,8 @@ pub(crate) const IDENTITY_CERTIFICATE: &[u8] = b"noescrow-v1 identity certificat
 pub(crate) const PREKEY: &[u8] = b"noescrow-v1 prekey";
 /// The signature of the signing key over a server's challenge.
 pub(crate) const SERVER_LOGIN: &[u8] = b"noescrow-v1 server login";
+/// The challenge of a login, computed from server, account and nonce.
+pub(crate) const LOGIN_CHALLENGE: &[u8] = b"noescrow-v1 login challenge";
 /// Reserved: the signature of the signing key over a list of the user's devices.
 #[cfg_attr(not(test), expect(dead_code, reason = "reserved"))]
 pub(crate) const DEVICE_LIST: &[u8] = b"noescrow-v1 device list";
@@ -101,6 +103,7 @@ mod tests {
         IDENTITY_CERTIFICATE,
         PREKEY,
         SERVER_LOGIN,
+        LOGIN_CHALLENGE,
         DEVICE_LIST,
         IDENTITY_SUCCESSION,
         b"noescrow-v1 access key",

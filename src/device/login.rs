@@ -7,11 +7,13 @@ use super::{Capacities, Device};
 use crate::error::LoginError;
 use crate::identity::Identity;
 use crate::labels;
-use crate::primitives::{Failed, Primitives, SIGNATURE_LEN};
+use crate::primitives::{Failed, Primitives, RustCrypto, SIGNATURE_LEN};
 use crate::wipe;
 
 /// Length in bytes of a login challenge.
 pub const LOGIN_CHALLENGE_LEN: usize = 32;
+/// Length in bytes of the random value that a server draws for a login.
+pub const CHALLENGE_NONCE_LEN: usize = 32;
 
 const SIGNED_LEN: usize = labels::SERVER_LOGIN.len() + labels::PQXDH.len() + LOGIN_CHALLENGE_LEN;
 
@@ -26,6 +28,22 @@ fn signed(challenge: &[u8; LOGIN_CHALLENGE_LEN]) -> [u8; SIGNED_LEN] {
     bytes
 }
 
+/// Returns the challenge of a login, 32 bytes, which both sides compute (LG-1.2): SHA-256 of a label, the server's name,
+/// the account's name, and the 32 bytes that the server has drawn for this login.
+///
+/// The device takes the name of the server from its own configuration: that of the certificate under which it has
+/// connected, for example `https://chat.example.org`.
+///
+/// # Security
+/// A server that passes on another server's nonce gets a signature for its own name, with which it cannot log in there.
+/// The account is included because one identity may be that of two accounts.
+#[must_use]
+pub fn login_challenge(server: &[u8], account: &[u8], nonce: &[u8; CHALLENGE_NONCE_LEN]) -> [u8; LOGIN_CHALLENGE_LEN] {
+    RustCrypto.step("LG-1");
+    let len = |part: &[u8]| u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes();
+    RustCrypto.sha256(&[labels::LOGIN_CHALLENGE, &len(server), server, &len(account), account, nonce])
+}
+
 impl<P: Primitives, C: Capacities> Device<P, C> {
     /// Signs a server's challenge, 32 bytes (LG-1). Returns the Ed25519 signature, 64 bytes, which
     /// [`Identity::verify_login`] verifies.
@@ -33,7 +51,8 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// ```
     /// # #[cfg(feature = "alloc")]
     /// # {
-    /// use noescrow::primitives::{Primitives, RustCrypto};
+    /// use noescrow::device::login_challenge;
+    /// use noescrow::primitives::RustCrypto;
     /// use noescrow::{Device, Identity, UnixSeconds};
     /// use rand::Rng;
     ///
@@ -45,25 +64,22 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// let mut nonce = [0; 32];
     /// rand::rng().fill_bytes(&mut nonce);
     ///
-    /// // Both sides compute the challenge from the name of the server to which the device is connected. A server with
-    /// // another name cannot pass this login on.
-    /// let challenge = |server: &[u8]| RustCrypto.sha256(&[b"example.org login", server, &nonce]);
+    /// // The device signs for the server to which it is connected. A server with another name cannot use the signature.
+    /// let signature = device.sign_login(&login_challenge(b"https://chat.example.org", b"bob", &nonce));
     ///
-    /// // The device signs it.
-    /// let signature = device.sign_login(&challenge(b"chat.example.org"));
-    ///
-    /// // The server verifies it.
-    /// identity.verify_login(&RustCrypto, &challenge(b"chat.example.org"), &signature)?;
-    /// assert!(identity.verify_login(&RustCrypto, &challenge(b"evil.example"), &signature).is_err());
+    /// // The server verifies it with its own name.
+    /// let challenge = login_challenge(b"https://chat.example.org", b"bob", &nonce);
+    /// identity.verify_login(&RustCrypto, &challenge, &signature)?;
+    /// let elsewhere = login_challenge(b"https://evil.example", b"bob", &nonce);
+    /// assert!(identity.verify_login(&RustCrypto, &elsewhere, &signature).is_err());
     /// # }
     /// # Ok::<(), noescrow::error::LoginError>(())
     /// ```
     ///
     /// # Security
     /// The label keeps the signature from being one of a prekey or a certificate, whatever the challenge (attack G24).
-    /// The device should compute the challenge itself, as a hash of the server's name and of fresh random bytes from
-    /// the server; otherwise a server in the middle can have the challenge of another one signed. The server must
-    /// accept each challenge only once. A signature proves to everyone that the device logged in.
+    /// The device should compute the challenge itself, with [`login_challenge`]; otherwise a server in the middle can
+    /// have the challenge of another one signed. The server must accept each challenge only once. A signature proves to everyone that the device logged in.
     ///
     /// # Leaks
     /// Nothing: the challenge has one length.
@@ -133,6 +149,25 @@ mod tests {
         assert_eq!((refused, &*refused.to_string()), (LoginError::Refused, "the login's signature does not verify"));
         // Control.
         assert!(verdict(bob.identity(), &CHALLENGE, &signature));
+    }
+
+    /// LG-1.2: each byte of the three parts, and where one ends and the next begins, are in the challenge.
+    #[test]
+    fn a_login_challenge_binds_server_account_and_nonce() {
+        let of = |server: &[u8], account: &[u8], nonce| login_challenge(server, account, &nonce);
+        let challenge = of(b"chat.example", b"bob", [1; 32]);
+        for other in [
+            of(b"evil.example", b"bob", [1; 32]),
+            of(b"chat.example", b"eve", [1; 32]),
+            of(b"chat.example", b"bob", [2; 32]),
+            of(b"chat.exampleb", b"ob", [1; 32]),
+            of(b"chat.exampl", b"ebob", [1; 32]),
+            of(b"", b"chat.examplebob", [1; 32]),
+        ] {
+            assert_ne!(challenge, other);
+        }
+        // Control.
+        assert_eq!(challenge, of(b"chat.example", b"bob", [1; 32]));
     }
 
     /// Attack G24: a server chooses the challenge. What it gets is no signature over anything else.

@@ -4,7 +4,9 @@
 use data_encoding::HEXLOWER;
 use noescrow::primitives::RustCrypto;
 use noescrow::{AccessKey, AccessKeyHash, Bundle, Capacity, Publication, device, session};
-use noescrow_messenger::{ACCESS_KEY, RECOVERY_CODE_LEN, TOKEN_LEN, decode_messages, encode_numbers, sha256};
+use noescrow_messenger::{
+    ACCESS_KEY, Claim, account_path, decode_logged_in, decode_messages, encode_login, encode_numbers,
+};
 use noescrow_recorder::Recorder;
 use std::error::Error;
 use std::io::{Read, Write};
@@ -21,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// One account's connection to the server.
 pub struct Client {
     server: SocketAddr,
+    /// The server's name, for which logins are signed.
+    name: String,
     account: &'static str,
     /// The `Authorization` header of a login.
     login: Option<String>,
@@ -29,17 +33,17 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(server: SocketAddr, account: &'static str) -> Self {
-        Self { server, account, login: None, extra: None }
+    pub fn new(server: SocketAddr, name: &str, account: &'static str) -> Self {
+        Self { server, name: name.into(), account, login: None, extra: None }
     }
 
     /// Sends a request about an account, with the login if it is the own one.
     fn request(&mut self, method: &str, account: &str, path: &str, body: &[u8], header: &str) -> Outcome<Vec<u8>> {
         let login = self.login.as_deref().filter(|_| account == self.account).unwrap_or_default();
         let extra = self.extra.take().map_or_else(String::new, |(name, value)| format!("{name}: {value}\r\n"));
-        let length = body.len();
+        let (length, account) = (body.len(), account_path(account));
         let head = format!(
-            "{method} /accounts/{account}{path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\
+            "{method} {account}{path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\
              Content-Length: {length}\r\n{login}{header}{extra}\r\n"
         );
         let mut stream = TcpStream::connect_timeout(&self.server, PATIENCE)?;
@@ -59,20 +63,21 @@ impl Client {
         self.request(method, self.account, path, body, "")
     }
 
-    pub fn open(&mut self, publication: &Publication, access: AccessKeyHash) -> Outcome<()> {
-        let mut code = [0; RECOVERY_CODE_LEN];
+    pub fn open(&mut self, device: &Device, publication: &Publication, access: AccessKeyHash) -> Outcome<()> {
+        // Nobody recovers this account: the code is not kept.
+        let mut code = [0; 32];
         getrandom::fill(&mut code)?;
-        let body = [&access.to_bytes()[..], &sha256(&code), &publication.to_bytes()].concat();
+        let claim = Claim::Open { access: &access.to_bytes(), code: &code, publication: &publication.to_bytes() };
+        let body = claim.encode(&self.name, self.account, |challenge| device.sign_login(challenge));
         self.own("PUT", "", &body).map(drop)
     }
 
     pub fn log_in(&mut self, device: &Device) -> Outcome<()> {
-        let challenge = self.own("POST", "/challenge", &[])?;
-        let challenge: &[u8; device::LOGIN_CHALLENGE_LEN] = challenge.as_slice().try_into()?;
-        let body = [&challenge[..], &device.sign_login(challenge)].concat();
-        let answer = self.own("POST", "/login", &body)?;
-        let token = answer.get(..TOKEN_LEN).ok_or("a short token")?;
-        self.login = Some(format!("Authorization: Bearer {}\r\n", HEXLOWER.encode(token)));
+        let nonce = self.own("POST", "/challenge", &[])?.as_slice().try_into()?;
+        let challenge = device::login_challenge(self.name.as_bytes(), self.account.as_bytes(), &nonce);
+        let answer = self.own("POST", "/login", &encode_login(&nonce, &device.sign_login(&challenge)))?;
+        let (token, _) = decode_logged_in(&answer).ok_or("not a login")?;
+        self.login = Some(format!("Authorization: Bearer {}\r\n", HEXLOWER.encode(&token)));
         Ok(())
     }
 

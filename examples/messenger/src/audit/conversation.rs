@@ -31,20 +31,22 @@ pub enum Helps {
 
 impl Helps {
     /// Two devices set up a session and exchange messages.
-    pub fn talk(self, tape: &Tape, server: SocketAddr) -> Outcome<()> {
+    pub fn talk(self, tape: &Tape, server: SocketAddr, name: &str) -> Outcome<()> {
         let mut rng = UnwrapErr(getrandom::SysRng);
         let now = UnixSeconds::from(SystemTime::now().duration_since(UNIX_EPOCH)?);
         let recorder = |name| Recorder::device(tape, name);
         let mut alice = Device::generate_with(recorder("Alice")?, now, &mut rng);
         let mut bob = Device::generate_with(recorder("Bob")?, now, &mut rng);
-        let mut alices = Client::new(server, ALICE);
-        let mut bobs = Client::new(server, BOB);
+        let mut alices = Client::new(server, name, ALICE);
+        let mut bobs = Client::new(server, name, BOB);
 
         // Each sends the own access key to the other; an app does so inside the session.
         let [alices_key, bobs_key, old_key] = [(); 3].map(|()| AccessKey::generate(&mut rng));
-        bobs.open(&bob.publish(5, now, &mut rng)?, old_key.hash())?;
+        let publication = bob.publish(5, now, &mut rng)?;
+        bobs.open(&bob, &publication, old_key.hash())?;
         bobs.log_in(&bob)?;
-        alices.open(&alice.publish(1, now, &mut rng)?, alices_key.hash())?;
+        let publication = alice.publish(1, now, &mut rng)?;
+        alices.open(&alice, &publication, alices_key.hash())?;
         alices.log_in(&alice)?;
         let (mut session, hello): (Session, _) = alice.initiate(
             alices.fetch(BOB)?,

@@ -142,7 +142,7 @@ impl Case {
         let relay = Relay::start(&evidence, cluster.as_ref(), self.broken)?;
         let proxy = Proxy::start(relay.address, &evidence.join("traffic"))?;
         let tape = Tape::in_memory();
-        self.helps.talk(&tape, proxy.address)?;
+        self.helps.talk(&tape, proxy.address, &format!("http://{}", relay.address))?;
         proxy.settle()?;
         // Next to the evidence, not in it: the trace has every secret.
         fs::write(folder.join("run.trace"), tape.bytes())?;

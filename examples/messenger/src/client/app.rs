@@ -11,7 +11,7 @@ use noescrow::durable::{CommitError, LoadError, MESSAGE_ID_LEN, SaveFailed, Subj
 use noescrow::messenger::{Messenger, Outgoing, PeerError, PeerId, SealError};
 use noescrow::primitives::RustCrypto;
 use noescrow::{AccessKey, Bundle, Identity, Payload, StorageKey, UnixSeconds};
-use noescrow_messenger::{decode_ids, encode_ids};
+use noescrow_messenger::{Claim, RECOVERY_CODE_LEN, decode_ids, encode_ids, sha256};
 use noescrow_sqlite::rusqlite::{Connection, OptionalExtension};
 use noescrow_sqlite::{Options, SideFile};
 use serde::{Deserialize, Serialize};
@@ -328,15 +328,20 @@ impl App {
         Ok(())
     }
 
-    /// Opens or takes the account at the server with this device's first prekeys.
-    pub fn publish_first(&mut self, method: &str, path: &str, code: &[u8]) -> Result<(), Failure> {
+    /// Opens the account at the server with this device's first prekeys, or takes it with its recovery code.
+    pub fn publish_first(&mut self, old_code: Option<&[u8; RECOVERY_CODE_LEN]>) -> Result<(), Failure> {
         let access =
             HEXLOWER.decode(self.account.access_key.as_bytes())?.try_into().map_err(|_| "not an access key")?;
-        let access = AccessKey::from_bytes(access).hash().to_bytes();
+        let access = &AccessKey::from_bytes(access).hash().to_bytes();
+        let code = &sha256(&HEXLOWER.decode(self.account.recovery_code.as_bytes())?);
         // The server has nothing yet.
-        let publication = self.step(|messenger, _| Ok(messenger.maintain(now(), &[], &mut rng())?))?.to_bytes();
-        let (first, second) = if method == "PUT" { (&access[..], code) } else { (code, &access[..]) };
-        self.server.own(method, path, &[first, second, &publication].concat())?;
+        let publication = &self.step(|messenger, _| Ok(messenger.maintain(now(), &[], &mut rng())?))?.to_bytes()[..];
+        let (method, path, claim) = match old_code {
+            None => ("PUT", "", Claim::Open { access, code, publication }),
+            Some(old_code) => ("POST", "/recover", Claim::Recover { old_code, access, code, publication }),
+        };
+        let sign = |challenge: &[u8; 32]| self.messenger.sign_login(challenge);
+        self.server.own(method, path, &claim.encode(&self.server.name()?, &self.account.name, sign))?;
         self.connect()
     }
 

@@ -55,8 +55,7 @@ impl App {
         for path in self.uploads()? {
             let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let (file, len) = (File::open(&path)?, fs::metadata(&path)?.len());
-            // No file is so long: the answer is what the server has.
-            let mut offset = self.server.append(&id, u64::MAX, b"")?.unwrap_or_default();
+            let mut offset = self.server.uploaded(&id)?;
             if without("resume") {
                 offset = 0;
             }

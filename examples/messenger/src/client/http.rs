@@ -3,8 +3,12 @@
 
 use super::app::Failure;
 use data_encoding::HEXLOWER;
+use noescrow::device::login_challenge;
 use noescrow::messenger::LOGIN_NONCE_LEN;
-use noescrow_messenger::{ACCESS_KEY, ACCOUNT, MAX_FILE_LEN, Numbered, OFFSET, TOKEN_LEN, decode_messages};
+use noescrow_messenger::{
+    ACCESS_KEY, MAX_ANSWER_LEN, Numbered, account_path, decode_len, decode_logged_in, decode_messages, encode_login,
+    origin,
+};
 use std::fmt::{Display, Formatter, Result as Formatted};
 use std::time::Duration;
 use ureq::{Agent, http::Request};
@@ -31,21 +35,21 @@ impl Server {
         Self { agent, base: base.trim_end_matches('/').into(), account: account.into(), token: String::new() }
     }
 
-    fn request(&self, method: &str, path: &str, header: (&str, &str), body: &[u8]) -> Result<Vec<u8>, Failure> {
+    fn request(&self, method: &str, path: &str, access: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
         let mut request =
-            Request::builder().method(method).uri(format!("{}{path}", self.base)).header(header.0, header.1);
+            Request::builder().method(method).uri(format!("{}{path}", self.base)).header(ACCESS_KEY, access);
         if !self.token.is_empty() {
             request = request.header("authorization", format!("Bearer {}", self.token));
         }
         let mut answer = self.agent.run(request.body(body)?)?;
         let status = answer.status().as_u16();
-        let body = answer.body_mut().with_config().limit(MAX_FILE_LEN).read_to_vec()?;
+        let body = answer.body_mut().with_config().limit(MAX_ANSWER_LEN as u64).read_to_vec()?;
         if (200..300).contains(&status) { Ok(body) } else { Err(Status(status, body).into()) }
     }
 
     /// A request about this account.
     pub fn own(&self, method: &str, what: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
-        self.request(method, &format!("{}{what}", path_of(&self.account)), (ACCOUNT, &self.account), body)
+        self.request(method, &format!("{}{what}", account_path(&self.account)), "", body)
     }
 
     /// Logs in with a signature of the server's challenge. Returns the login nonce that the server has.
@@ -54,24 +58,26 @@ impl Server {
         sign: impl FnOnce(&[u8; 32]) -> [u8; 64],
     ) -> Result<Option<[u8; LOGIN_NONCE_LEN]>, Failure> {
         self.token.clear();
-        let challenge: [u8; 32] = self.own("POST", "/challenge", b"")?.try_into().map_err(|_| "not a challenge")?;
-        let answer = self.own("POST", "/login", &[&challenge[..], &sign(&challenge)].concat())?;
-        let (token, nonce) = answer.split_first_chunk::<TOKEN_LEN>().ok_or("not a login")?;
-        self.token = HEXLOWER.encode(token);
-        match nonce {
-            [0] => Ok(None),
-            [1, nonce @ ..] => Ok(Some(nonce.try_into()?)),
-            _ => Err("not a login nonce".into()),
-        }
+        let nonce = self.own("POST", "/challenge", b"")?.try_into().map_err(|_| "not a challenge")?;
+        let challenge = login_challenge(self.name()?.as_bytes(), self.account.as_bytes(), &nonce);
+        let answer = self.own("POST", "/login", &encode_login(&nonce, &sign(&challenge)))?;
+        let (token, nonce) = decode_logged_in(&answer).ok_or("not a login")?;
+        self.token = HEXLOWER.encode(&token);
+        Ok(nonce)
+    }
+
+    /// The name of the server, for which logins are signed.
+    pub fn name(&self) -> Result<String, Failure> {
+        Ok(origin(&self.base).ok_or("the server has no name")?)
     }
 
     pub fn bundle(&self, account: &str) -> Result<Vec<u8>, Failure> {
-        self.anonymous().request("GET", &format!("{}/bundle", path_of(account)), (ACCESS_KEY, ""), b"")
+        self.anonymous().request("GET", &format!("{}/bundle", account_path(account)), "", b"")
     }
 
     /// Delivers a message, with the access key of the addressed account if it is known.
     pub fn deliver(&self, account: &str, message: &[u8], access: &str) -> Result<Vec<u8>, Failure> {
-        self.anonymous().request("POST", &format!("{}/messages", path_of(account)), (ACCESS_KEY, access), message)
+        self.anonymous().request("POST", &format!("{}/messages", account_path(account)), access, message)
     }
 
     /// For requests that do not say who makes them.
@@ -86,29 +92,25 @@ impl Server {
         Ok(decode_messages(&page).ok_or("not a list of messages")?)
     }
 
+    /// The length that the server has of a file.
+    pub fn uploaded(&self, id: &str) -> Result<u64, Failure> {
+        Ok(decode_len(&self.own("GET", &format!("/files/{id}"), b"")?).ok_or("not a length")?)
+    }
+
     /// Appends to a file, or returns the length that the server has, if that is not `offset`.
     pub fn append(&self, id: &str, offset: u64, part: &[u8]) -> Result<Option<u64>, Failure> {
-        match self.request("PUT", &format!("/files/{id}?offset={offset}"), (ACCOUNT, &self.account), part) {
+        match self.own("PUT", &format!("/files/{id}?offset={offset}"), part) {
             Ok(_) => Ok(None),
             Err(error) => match error.downcast_ref() {
-                Some(Status(409, held)) => Ok(Some(u64::from_be_bytes(held[..].try_into().map_err(|_| error)?))),
+                Some(Status(412, held)) => Ok(Some(decode_len(held).ok_or(error)?)),
                 _ => Err(error),
             },
         }
     }
 
     pub fn part(&self, id: &str, offset: u64) -> Result<Vec<u8>, Failure> {
-        self.anonymous().request("GET", &format!("/files/{id}"), (OFFSET, &offset.to_string()), b"")
+        self.anonymous().request("GET", &format!("/files/{id}?offset={offset}"), "", b"")
     }
-}
-
-/// The path of an account, whose name may have any characters.
-fn path_of(account: &str) -> String {
-    let escaped = account.bytes().map(|byte| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    });
-    format!("/accounts/{}", escaped.collect::<String>())
 }
 
 impl Display for Status {

@@ -16,7 +16,7 @@ use http::Status;
 use noescrow::durable::{CommitError, StepError};
 use noescrow::messenger::{Messenger, OpenError, PeerError, SealError, Suspicion};
 use noescrow::{AccessKey, Device, StorageKey};
-use noescrow_messenger::{RECOVERY_CODE_LEN, decode_ids, encode_ids, sha256};
+use noescrow_messenger::{RECOVERY_CODE_LEN, decode_ids, encode_ids};
 use serde_json::json;
 use std::error::Error;
 use std::fs::{self, OpenOptions};
@@ -252,10 +252,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// Opens the account at the server, unless an earlier attempt has done it.
 fn register(mut app: App) -> Result<(), Failure> {
     match app.connect() {
-        Err(error) if matches!(error.downcast_ref(), Some(Status(401 | 403 | 404, _))) => {
-            let code = sha256(&HEXLOWER.decode(app.account.recovery_code.as_bytes())?);
-            app.publish_first("PUT", "", &code)
-        }
+        Err(error) if matches!(error.downcast_ref(), Some(Status(401 | 403 | 404, _))) => app.publish_first(None),
         connected => connected,
     }
 }
@@ -264,9 +261,8 @@ fn register(mut app: App) -> Result<(), Failure> {
 fn recover(mut app: App, code: &str) -> Result<(), Failure> {
     match app.connect() {
         Err(error) if matches!(error.downcast_ref(), Some(Status(401 | 403 | 404, _))) => {
-            app.account.recovery_code = code.into();
-            write_private(&app.home.join("account.json"), &serde_json::to_vec_pretty(&app.account)?)?;
-            app.publish_first("POST", "/recover", &HEXLOWER.decode(code.as_bytes())?)
+            let code = HEXLOWER.decode(code.as_bytes())?.try_into().map_err(|_| "not a recovery code")?;
+            app.publish_first(Some(&code))
         }
         connected => connected,
     }
@@ -329,10 +325,11 @@ fn remedy_of(error: &(dyn Error + 'static)) -> Option<(&'static str, u8, &'stati
         "run the command again when the server can be reached; what is saved is sent then"
     } else if let Some(Status(status, _)) = error.downcast_ref() {
         match status {
-            401 => "the account has another device now",
-            403 => "`receive`, which may bring the peer's new access key; or the account has another device now",
+            401 => "the account has another device now, or the recovery code is wrong or was used",
+            403 => "`receive`, which may bring the peer's new access key",
             404 => "there is no such account or file at the server",
             409 => "choose another name: the account exists",
+            410 | 412 => "run the command again: another process has changed the list or the file meanwhile",
             413 => "send it in parts",
             429 => "run the command again later: the server holds as much as it does for one account",
             _ => "run the command again later: the server has failed",

@@ -3,6 +3,7 @@
 
 use super::app::{App, Failure, emit, keys_of, now, rng};
 use super::faults::without;
+use super::http::Status;
 use super::payload::{Attached, Content};
 use data_encoding::HEXLOWER;
 use noescrow::messenger::{Control, OpenError, Opened, PeerError, PeerId, Trust};
@@ -21,7 +22,14 @@ impl App {
         let mut after = None;
         loop {
             let (mut done, mut refusals) = (Vec::new(), 0);
-            let page = self.server.messages(limit, after)?;
+            let page = match self.server.messages(limit, after) {
+                // Another process has acknowledged the message after which the page was to begin.
+                Err(error) if matches!(error.downcast_ref(), Some(Status(410, _))) => {
+                    after = None;
+                    continue;
+                }
+                page => page?,
+            };
             if page.is_empty() {
                 return self.flush();
             }

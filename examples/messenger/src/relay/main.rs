@@ -3,28 +3,43 @@
 //! every received body is parsed before it is stored. Its log has no names and no addresses. README.md has the table of
 //! requests.
 //!
-//! It speaks plain HTTP: a reverse proxy adds TLS. With `--broken` it is a faulty variant that an audit must flag.
+//! It speaks plain HTTP: a reverse proxy adds TLS, and limits what README.md says.
 
 mod api;
+#[cfg(feature = "broken")]
+mod broken;
+mod challenge;
+mod files;
+mod mailbox;
 mod postgres;
+mod server;
 mod sql;
 mod sqlite;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use server::{Server, now};
 use sql::Database;
 use std::error::Error;
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::future::IntoFuture as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
+use tokio::io::AsyncReadExt as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Between two times that old entries are deleted.
 const FORGETTING: Duration = Duration::from_secs(3_600);
+/// For the requests that are being served when the server is to end.
+const ENDING: Duration = Duration::from_secs(10);
+/// Threads that wait for the database: each has a connection to PostgreSQL, which accepts 100 unless it is set otherwise.
+const THREADS: usize = 32;
 
 #[derive(Parser)]
 struct Options {
@@ -34,77 +49,84 @@ struct Options {
     /// Use this database of PostgreSQL: `host=… user=… dbname=…`
     #[arg(long)]
     postgres: Option<String>,
-    /// Address to listen at. Without it: a free port of this machine, until standard input ends
+    /// Origin under which clients reach it: `https://chat.example.org`. Logins are signed for it
     #[arg(long)]
+    name: Vec<String>,
+    /// Address to listen at. Without it, for tests: a free port of this machine, which is a name, too, until standard
+    /// input ends
+    #[arg(long, requires = "name")]
     listen: Option<SocketAddr>,
-    /// End after so many seconds
-    #[arg(long)]
-    seconds: Option<u64>,
     /// Be a faulty variant
+    #[cfg(feature = "broken")]
     #[arg(long, value_enum)]
-    broken: Option<Broken>,
+    broken: Option<broken::Broken>,
 }
 
-/// How a faulty variant leaks. A server can leak only what it is given: each takes something that a client "helpfully"
-/// sends.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Broken {
-    /// It logs the debug header of its requests.
-    Log,
-    /// It keeps keys that clients store with it "for recovery".
-    Escrow,
-    /// It kept them, and has deleted them.
-    Deleted,
-    /// It keeps previews of messages, in memory only.
-    Preview,
-}
-
-fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
+fn main() -> Outcome<()> {
     let options = Options::parse();
-    // Before the runtime starts, because this waits for the database.
+    // Before the runtime starts, because all this waits for the database.
     let database: Box<dyn Database> = match &options.postgres {
         Some(url) => Box::new(postgres::Postgres::open(url)?),
         None => Box::new(sqlite::Sqlite::open(&options.folder.join("relay.db"))?),
     };
-    let log = File::options().append(true).create(true).open(options.folder.join("relay.log"))?;
-    let server =
-        Arc::new(api::Server { broken: options.broken, database, log: Mutex::new(log), previews: Mutex::default() });
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    runtime.block_on(serve(server, &options))
+    let challenge_key = sql::run(&*database, state::challenge_key).map_err(|failure| format!("{failure:?}"))?;
+    #[cfg(feature = "broken")]
+    broken::set_up(&*database)?;
+    let challenges = challenge::ChallengeKey(challenge_key);
+    let listener = TcpListener::bind(options.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0))))?;
+    let own = options.listen.is_none().then_some(format!("http://{}", listener.local_addr()?));
+    let names = options.name.iter().chain(&own).map(|name| noescrow_messenger::origin(name)).collect::<Option<_>>();
+    let names = names.ok_or("a name is an origin: https://chat.example.org")?;
+    let server = Arc::new(Server { database, challenges, names, counts: server::Counts::default() });
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .max_blocking_threads(THREADS)
+        .enable_all()
+        .build()?;
+    let served = runtime.block_on(serve(&server, listener, &options));
+    if let Err(error) = &served {
+        eprintln!("relay: {error}");
+    }
+    // Waits neither for the thread that reads standard input nor for connections to the database.
+    std::process::exit(i32::from(served.is_err()))
 }
 
-async fn serve(server: Arc<api::Server>, options: &Options) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let routes = api::routes(server.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let address = options.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-    let listener = tokio::net::TcpListener::bind(address).await?;
+/// Returns an error, or when it is told to end and all requests are served, or have had [`ENDING`].
+async fn serve(server: &Arc<Server>, listener: TcpListener, options: &Options) -> Outcome<()> {
+    let mut log = File::options().append(true).create(true).open(options.folder.join("relay.log"))?;
+    let routes = api::routes(server.clone());
+    #[cfg(feature = "broken")]
+    let routes = broken::add(routes, server, options)?;
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
     println!("{}", listener.local_addr()?);
+
+    let ended = Arc::new(tokio::sync::Notify::new());
+    let ending = ended.clone();
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(async move { ending.notified().await });
     let forgetting = async {
         loop {
-            if server.run(|sql| state::forget(sql, api::now())).await.is_err() {
-                eprintln!("relay: old entries were not deleted");
+            let forgotten = server.clone().wait(|server| server.forget(now())).await;
+            if forgotten.is_err() || server.counts.write(now() / state::DAY, &mut log).is_err() {
+                eprintln!("relay: old entries were not deleted, or counts not written: {forgotten:?}");
             }
             tokio::time::sleep(FORGETTING).await;
         }
     };
+    let mut terminated = signal(SignalKind::terminate())?;
     let mut input = tokio::io::stdin();
-    let ended = async {
+    let told_to_end = async {
         match options.listen {
-            Some(_) => std::future::pending().await,
+            Some(_) => drop(terminated.recv().await),
             None => while input.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {},
         }
-    };
-    let over = async {
-        match options.seconds {
-            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
-            None => std::future::pending().await,
-        }
+        ended.notify_one();
+        tokio::time::sleep(ENDING).await;
     };
     tokio::select! {
-        result = std::future::IntoFuture::into_future(axum::serve(listener, routes)) => result?,
+        result = serving.into_future() => result?,
         () = forgetting => {}
-        () = ended => {}
-        () = over => {}
+        () = told_to_end => {}
     }
-    // The thread that reads standard input is not joined.
-    std::process::exit(0)
+    Ok(())
 }

@@ -7,16 +7,23 @@ use bytes::BytesMut;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use postgres::{Client, Config, IsolationLevel, NoTls, Transaction, error::SqlState};
 use std::error::Error;
+use std::fmt::{Debug, Display, Formatter};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-/// Number of times that a transaction is tried if it conflicts with others: each time one of them has gone on.
-const TRIES: usize = 50;
+/// Number of times that a transaction is tried if the database ends it in favour of others.
+const TRIES: u32 = 5;
+/// Longest pause before the second try, in milliseconds; twice that before the third, and so on.
+const PAUSE: u64 = 20;
 
-/// A database server, with the connections that are not in use.
+/// A database server, with the connections that are not in use. There are as many as threads that wait for it.
 pub struct Postgres {
     config: Config,
     idle: Mutex<Vec<Client>>,
 }
+
+/// What the database answered: its code, without the text, which may quote values.
+struct Refused(postgres::Error);
 
 impl Postgres {
     /// Connects, and makes the tables if there are none.
@@ -25,13 +32,14 @@ impl Postgres {
         let mut client = database.connect()?;
         // Two servers may start at once.
         client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1)")?;
-        for statement in state::SCHEMA {
-            client.batch_execute(&statement.replace(" WITHOUT ROWID", ""))?;
-        }
-        // PostgreSQL would compress values above 2 kB, in which an audit could not search.
-        for column in state::LONG_COLUMNS {
-            let (table, column) = column;
-            client.batch_execute(&format!("ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE EXTERNAL"))?;
+        if client.query_one("SELECT to_regclass('server') IS NULL", &[])?.try_get(0)? {
+            for statement in state::SCHEMA {
+                client.batch_execute(&statement.replace(" WITHOUT ROWID", ""))?;
+            }
+            // PostgreSQL would compress values above 2 kB, in which an audit could not search.
+            for (table, column) in state::LONG_COLUMNS {
+                client.batch_execute(&format!("ALTER TABLE {table} ALTER COLUMN {column} SET STORAGE EXTERNAL"))?;
+            }
         }
         client.batch_execute("COMMIT")?;
         database.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
@@ -45,23 +53,30 @@ impl Postgres {
 
 impl Database for Postgres {
     fn transaction(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Answer<()>) -> Answer<()> {
-        let mut last = Failure::Full;
-        for _ in 0..TRIES {
+        let mut tries = 1..TRIES;
+        loop {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut client = idle.filter(|client| !client.is_closed()).map_or_else(|| self.connect(), Ok)?;
             let result = attempt(&mut client, work);
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
-            match result {
-                Err(Failure::Database(error)) if is_conflict(&*error) => last = Failure::Database(error),
-                result => return result,
+            match (result, tries.next()) {
+                (Err(Failure::Database(error)), Some(tried)) if is_conflict(&*error) => {
+                    std::thread::sleep(Duration::from_millis(fastrand::u64(..PAUSE << tried)));
+                }
+                (result, _) => return result,
             }
         }
-        Err(last)
+    }
+
+    /// Does nothing: what was deleted is there until `VACUUM` and the next checkpoints, which the server's settings govern.
+    fn erase(&self) -> Answer<()> {
+        Ok(())
     }
 }
 
 fn attempt(client: &mut Client, work: &mut dyn FnMut(&mut dyn Sql) -> Answer<()>) -> Answer<()> {
-    let mut transaction = client.build_transaction().isolation_level(IsolationLevel::Serializable).start()?;
+    // Each statement sees what is committed: after the lock of the account's row, all about that account.
+    let mut transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start()?;
     // Dropped without a commit, a transaction is rolled back.
     work(&mut transaction)?;
     Ok(transaction.commit()?)
@@ -69,7 +84,7 @@ fn attempt(client: &mut Client, work: &mut dyn FnMut(&mut dyn Sql) -> Answer<()>
 
 /// Whether another transaction was in the way, so that this one can be tried again.
 fn is_conflict(error: &(dyn Error + Send + Sync + 'static)) -> bool {
-    let code = error.downcast_ref::<postgres::Error>().and_then(postgres::Error::code);
+    let code = error.downcast_ref::<Refused>().and_then(|refused| refused.0.code());
     code == Some(&SqlState::T_R_SERIALIZATION_FAILURE) || code == Some(&SqlState::T_R_DEADLOCK_DETECTED)
 }
 
@@ -108,8 +123,25 @@ impl ToSql for Value {
     to_sql_checked!();
 }
 
+impl Debug for Refused {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        Display::fmt(self, f)
+    }
+}
+
+impl Display for Refused {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self.0.code() {
+            Some(code) => write!(f, "PostgreSQL has refused a statement with code {}", code.code()),
+            None => write!(f, "PostgreSQL cannot be used: {}", self.0),
+        }
+    }
+}
+
+impl Error for Refused {}
+
 impl From<postgres::Error> for Failure {
     fn from(error: postgres::Error) -> Self {
-        Self::Database(error.into())
+        Self::Database(Refused(error).into())
     }
 }

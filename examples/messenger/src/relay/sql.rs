@@ -7,20 +7,24 @@ use std::error::Error;
 /// Why a request failed. Everything but [`Database`](Self::Database) is the client's concern.
 #[derive(Debug)]
 pub enum Failure {
+    /// The request is malformed.
+    Malformed,
+    /// The login, the signature or the recovery code is missing or wrong.
+    Unauthorized,
+    /// The access key is missing or wrong.
+    AccessKey,
     /// There is no such account or file.
     NotFound,
     /// It exists already, or contradicts what exists.
     Conflict,
-    /// A file has another length than the client believes.
+    /// The message after which the list was to begin does not wait any more.
+    Gone,
+    /// A part is not where the file, of this length, continues.
     Length(u64),
-    /// The access key, the code or the login is missing or wrong.
-    Forbidden,
-    /// A quota is used up.
-    Full,
-    /// The request is malformed.
-    Malformed,
     /// The message or file is too long.
     TooLong,
+    /// A quota is used up.
+    Full,
     /// The database failed, or has an entry that this program did not write.
     Database(Box<dyn Error + Send + Sync>),
 }
@@ -48,8 +52,12 @@ pub trait Sql {
 
 /// A database that many threads, and with PostgreSQL many processes, may share.
 pub trait Database: Send + Sync {
-    /// Runs `work` in a serializable transaction, and commits it if it succeeds. `work` may run more than once.
+    /// Runs `work` in a transaction, and commits it if it succeeds. `work` may run more than once. It locks the row of the
+    /// account that it is about, with `FOR UPDATE`: transactions about one account run one after the other.
     fn transaction(&self, work: &mut dyn FnMut(&mut dyn Sql) -> Answer<()>) -> Answer<()>;
+
+    /// Overwrites what was deleted, as far as the database can do so at once.
+    fn erase(&self) -> Answer<()>;
 }
 
 /// Runs `work` in a transaction of `database`, and returns what it returns.
@@ -87,6 +95,14 @@ impl Row {
     /// Returns bytes.
     pub fn bytes(&self, column: usize) -> Answer<&[u8]> {
         self.optional_bytes(column)?.ok_or_else(Self::foreign)
+    }
+
+    /// Returns text.
+    pub fn text(&self, column: usize) -> Answer<&str> {
+        match self.0.get(column) {
+            Some(Value::Text(text)) => Ok(text),
+            _ => Err(Self::foreign()),
+        }
     }
 
     /// Returns an array.

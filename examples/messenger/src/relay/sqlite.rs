@@ -12,13 +12,18 @@ use std::sync::{Mutex, PoisonError};
 pub struct Sqlite(Mutex<Connection>);
 
 impl Sqlite {
-    /// Opens or makes the database. What a client was told is on disk. What is deleted is overwritten.
+    /// Opens or makes the database. What a client was told is on disk. What is deleted is overwritten in the database at
+    /// once, and in its log by [`erase`](Database::erase).
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
-        let connection = Connection::open(path)?;
+        let mut connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "secure_delete", "ON")?;
-        connection.execute_batch(&state::SCHEMA.join(";"))?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if !transaction.table_exists(None, "server")? {
+            transaction.execute_batch(&state::SCHEMA.join(";"))?;
+        }
+        transaction.commit()?;
         Ok(Self(Mutex::new(connection)))
     }
 }
@@ -30,12 +35,21 @@ impl Database for Sqlite {
         work(&mut transaction)?;
         Ok(transaction.commit()?)
     }
+
+    fn erase(&self) -> Answer<()> {
+        let connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_busy = |row: &rusqlite::Row<'_>| row.get::<_, bool>(0);
+        match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], is_busy)? {
+            false => Ok(()),
+            true => Err(Failure::Database("another process reads the database".into())),
+        }
+    }
 }
 
 impl Sql for Transaction<'_> {
     fn query(&mut self, statement: &str, parameters: &[Value]) -> Answer<Vec<Row>> {
-        // To SQLite, `$1` is a name and `?1` a place.
-        let mut statement = self.prepare_cached(&statement.replace('$', "?"))?;
+        // To SQLite, `$1` is a name and `?1` a place. It has no locks of rows: one transaction runs at a time.
+        let mut statement = self.prepare_cached(&statement.replace('$', "?").replace(" FOR UPDATE", ""))?;
         let columns = statement.column_count();
         let mut found = statement.query(params_from_iter(parameters))?;
         let mut rows = Vec::new();

@@ -1,76 +1,114 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the relay holds, and does with it: the rules of `noescrow::relay`, over tables. Each function is one transaction.
+//! What the relay holds of accounts, and does with it: the rules of `noescrow::relay`, over tables. Each function is part of
+//! one transaction, or all of it.
 //!
 //! Times are days, or periods of ten minutes, except the end of a challenge and of a login, which is a second.
 
+use super::challenge::{KEY_LEN, random};
+use super::mailbox;
 use super::sql::{Answer, Failure, Row, Sql, Value};
-use noescrow::primitives::RustCrypto;
-use noescrow::relay::{
-    AccountName, Envelope, MAX_CONTACTS, MAX_ONE_TIME_PREKEYS, MAX_QUEUE_BYTES, MAX_QUEUE_LEN, MAX_STRANGERS_BYTES,
-    MAX_STRANGERS_LEN, ONE_TIME_BURST, ONE_TIME_INTERVAL, RETENTION,
-};
-use noescrow::{AccessKey, AccessKeyHash, Bundle, Identity, Prekey, Publication, is_first_message};
-use noescrow_messenger::{HASH_LEN, MAX_FILE_LEN, Numbered, PAGE_LEN, PART_LEN, sha256};
-use std::net::IpAddr;
+use noescrow::device::CHALLENGE_NONCE_LEN;
+use noescrow::messenger::LOGIN_NONCE_LEN;
+use noescrow::relay::{AccountName, MAX_ONE_TIME_PREKEYS, ONE_TIME_BURST, ONE_TIME_INTERVAL, RETENTION};
+use noescrow::{AccessKeyHash, Prekey, Publication};
+use noescrow_messenger::HASH_LEN;
+use std::collections::{BTreeMap, BTreeSet};
 
-const DAY: i64 = 86_400;
-/// How long a challenge can be answered, in seconds.
-const CHALLENGE_KEPT: i64 = 60;
-/// Number of challenges of an account that can be answered at a time; the oldest gives way. Its owner needs one: to keep
-/// the owner from logging in, somebody must ask for this many between the owner's two requests.
-const CHALLENGES: i64 = 256;
+/// A day, in seconds.
+pub const DAY: i64 = 86_400;
 /// How long a login lasts, in seconds.
 const LOGIN_KEPT: i64 = 3_600;
+/// Number of names that are read at once.
+const NAMES: i64 = 1_000;
+
+/// The version of the tables. A server does not begin to use tables of another version.
+const VERSION: i64 = 1;
 
 /// The tables, for SQLite and PostgreSQL. Rows have no numbers of their own, which would count what was ever inserted.
 /// A message's place counts from when the mailbox was last empty; its number is random.
 pub const SCHEMA: [&str; 8] = [
-    "CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, opened BIGINT, access BYTEA, code BYTEA,
-        identity BYTEA, signed_prekey BYTEA, full_again BIGINT, nonce BYTEA) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS prekeys (account TEXT, id BIGINT, expiry BIGINT, prekey BYTEA,
-        PRIMARY KEY (account, id)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS messages (account TEXT, place BIGINT, number BIGINT, day BIGINT, with_key BIGINT,
-        id BYTEA, envelope BYTEA, PRIMARY KEY (account, place), UNIQUE (account, number), UNIQUE (account, id))
+    "CREATE TABLE server (id BIGINT PRIMARY KEY, version BIGINT, challenge_key BYTEA) WITHOUT ROWID",
+    "CREATE TABLE accounts (name TEXT PRIMARY KEY, opened BIGINT, access BYTEA, code BYTEA, identity BYTEA,
+        signed_expiry BIGINT, signed_prekey BYTEA, full_again BIGINT, nonce BYTEA, next_place BIGINT, queued BIGINT,
+        queued_bytes BIGINT, strangers BIGINT, strangers_bytes BIGINT) WITHOUT ROWID",
+    "CREATE TABLE prekeys (account TEXT, id BIGINT, expiry BIGINT, prekey BYTEA, PRIMARY KEY (account, id)) WITHOUT ROWID",
+    "CREATE TABLE messages (account TEXT, place BIGINT, number BIGINT, day BIGINT, with_key BIGINT, id BYTEA,
+        envelope BYTEA, PRIMARY KEY (account, place), UNIQUE (account, number), UNIQUE (account, id)) WITHOUT ROWID",
+    "CREATE TABLE used_challenges (account TEXT, challenge BYTEA, expiry BIGINT, PRIMARY KEY (account, challenge))
         WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS contacts (account TEXT, day BIGINT, address TEXT,
-        PRIMARY KEY (account, day, address)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS challenges (account TEXT, challenge BYTEA, expiry BIGINT,
-        PRIMARY KEY (account, challenge)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS logins (account TEXT, token BYTEA, expiry BIGINT,
-        PRIMARY KEY (account, token)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS files (id BYTEA PRIMARY KEY, account TEXT, day BIGINT, len BIGINT) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS parts (file BYTEA, place BIGINT, bytes BYTEA, PRIMARY KEY (file, place)) WITHOUT ROWID",
+    "CREATE TABLE logins (account TEXT, token BYTEA, expiry BIGINT, PRIMARY KEY (account, token)) WITHOUT ROWID",
+    "CREATE TABLE files (id BYTEA PRIMARY KEY, account TEXT, day BIGINT, len BIGINT) WITHOUT ROWID;
+        CREATE INDEX files_of ON files (account)",
+    "CREATE TABLE parts (file BYTEA, place BIGINT, bytes BYTEA, PRIMARY KEY (file, place)) WITHOUT ROWID",
 ];
 
 /// The columns with values of more than 2 kB.
 pub const LONG_COLUMNS: [(&str, &str); 4] =
     [("accounts", "signed_prekey"), ("prekeys", "prekey"), ("messages", "envelope"), ("parts", "bytes")];
 
-/// The time, and the owner's address, which is recorded with the day.
-#[derive(Clone, Copy)]
-pub struct Contact {
-    pub now: i64,
-    pub address: IpAddr,
-}
-
-fn text(account: &AccountName) -> Value {
+/// A value of a name.
+pub fn text(account: &AccountName) -> Value {
     account.as_str().into()
 }
 
-fn foreign(_: noescrow::error::DecodeError) -> Failure {
-    Failure::Database("not what this program has written".into())
-}
-
-fn one(rows: Vec<Row>) -> Answer<Row> {
+/// The first row.
+pub fn one(rows: Vec<Row>) -> Answer<Row> {
     rows.into_iter().next().ok_or(Failure::NotFound)
 }
 
-fn count(number: usize) -> i64 {
+/// A number as the database has it.
+pub fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn expiry(prekey: &Prekey) -> i64 {
     i64::try_from(prekey.expiry().0).unwrap_or(i64::MAX)
+}
+
+/// The period of ten minutes.
+fn period(now: i64) -> i64 {
+    now / i64::try_from(ONE_TIME_INTERVAL.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Checks the version of the tables, and returns the server's own key, which the first server makes.
+pub fn challenge_key(sql: &mut dyn Sql) -> Answer<[u8; KEY_LEN]> {
+    let first = [VERSION.into(), random::<KEY_LEN>()?.into()];
+    sql.query("INSERT INTO server VALUES (1, $1, $2) ON CONFLICT DO NOTHING", &first)?;
+    let held = one(sql.query("SELECT version, challenge_key FROM server", &[])?)?;
+    match held.int(0)? {
+        VERSION => held.array(1),
+        _ => Err(Failure::Database("the tables are of another version".into())),
+    }
+}
+
+/// Returns columns of an account, which stays locked until the transaction ends.
+pub fn lock(sql: &mut dyn Sql, account: &AccountName, columns: &str) -> Answer<Row> {
+    one(sql.query(&format!("SELECT {columns} FROM accounts WHERE name = $1 FOR UPDATE"), &[text(account)])?)
+}
+
+/// Checks that a request comes from the account's owner, who stays the owner until the transaction ends.
+pub fn check_login(sql: &mut dyn Sql, account: &AccountName, token: &[u8; HASH_LEN], now: i64) -> Answer<()> {
+    lock(sql, account, "name").map_err(|failure| match failure {
+        Failure::NotFound => Failure::Unauthorized,
+        other => other,
+    })?;
+    let known = "SELECT expiry FROM logins WHERE account = $1 AND token = $2 AND expiry > $3";
+    match sql.query(known, &[text(account), (*token).into(), now.into()])?.is_empty() {
+        true => Err(Failure::Unauthorized),
+        false => Ok(()),
+    }
+}
+
+/// Checks that an account can be opened, before its publication is looked at.
+pub fn check_free(sql: &mut dyn Sql, account: &AccountName) -> Answer<()> {
+    let known = sql.query("SELECT name FROM accounts WHERE name = $1", &[text(account)])?;
+    if known.is_empty() { Ok(()) } else { Err(Failure::Conflict) }
+}
+
+/// Checks the hash of a recovery code, before the publication that comes with it is looked at.
+pub fn check_code(sql: &mut dyn Sql, account: &AccountName, code: &[u8; HASH_LEN]) -> Answer<()> {
+    let known = lock(sql, account, "code")?;
+    if known.bytes(0)? == code { Ok(()) } else { Err(Failure::Unauthorized) }
 }
 
 /// Opens an account. `code` is the hash of its recovery code.
@@ -80,104 +118,90 @@ pub fn open(
     access: &AccessKeyHash,
     code: &[u8; HASH_LEN],
     publication: &Publication,
-    contact: Contact,
+    now: i64,
 ) -> Answer<()> {
-    let opened = sql.query(
-        "INSERT INTO accounts VALUES ($1, $2, $3, $4, $5, $6, 0, NULL) ON CONFLICT DO NOTHING RETURNING opened",
-        &[
-            text(account),
-            (contact.now / DAY).into(),
-            access.to_bytes().into(),
-            (*code).into(),
-            publication.identity.to_bytes().into(),
-            publication.signed_prekey.to_bytes().into(),
-        ],
-    )?;
-    if opened.is_empty() {
+    let row = [
+        text(account),
+        (now / DAY).into(),
+        access.to_bytes().into(),
+        (*code).into(),
+        publication.identity.to_bytes().into(),
+    ];
+    let open = "INSERT INTO accounts VALUES ($1, $2, $3, $4, $5, 0, NULL, 0, NULL, 0, 0, 0, 0, 0)
+        ON CONFLICT DO NOTHING RETURNING opened";
+    if sql.query(open, &row)?.is_empty() {
         return Err(Failure::Conflict);
     }
-    publish(sql, account, publication, contact)
+    publish(sql, account, publication, now)
 }
 
-/// Gives the account to another identity: its owner has lost the device. What nobody can read any more is deleted.
+/// Gives the account to another identity: its owner has lost the device. What nobody can read any more is deleted. `code`
+/// and `next_code` are the hashes of the recovery code, which is used up, and of the one that replaces it.
 pub fn recover(
     sql: &mut dyn Sql,
     account: &AccountName,
-    code: &[u8; HASH_LEN],
+    [code, next_code]: [&[u8; HASH_LEN]; 2],
     access: &AccessKeyHash,
     publication: &Publication,
-    contact: Contact,
+    now: i64,
 ) -> Answer<()> {
-    let replaced = sql.query(
-        "UPDATE accounts SET access = $3, identity = $4, nonce = NULL WHERE name = $1 AND code = $2 RETURNING name",
-        &[text(account), (*code).into(), access.to_bytes().into(), publication.identity.to_bytes().into()],
-    )?;
-    if replaced.is_empty() {
-        return Err(Failure::Forbidden);
-    }
-    for table in ["prekeys", "messages", "challenges", "logins"] {
+    check_code(sql, account, code)?;
+    let row = [text(account), (*next_code).into(), access.to_bytes().into(), publication.identity.to_bytes().into()];
+    let replace = "UPDATE accounts SET code = $2, access = $3, identity = $4, nonce = NULL, next_place = 0, queued = 0,
+        queued_bytes = 0, strangers = 0, strangers_bytes = 0 WHERE name = $1";
+    sql.query(replace, &row)?;
+    for table in ["prekeys", "messages", "logins"] {
         sql.query(&format!("DELETE FROM {table} WHERE account = $1"), &[text(account)])?;
     }
-    publish(sql, account, publication, contact)
+    publish(sql, account, publication, now)
 }
 
 /// Deletes everything that is held of an account.
 pub fn delete(sql: &mut dyn Sql, account: &AccountName) -> Answer<()> {
     sql.query("DELETE FROM parts WHERE file IN (SELECT id FROM files WHERE account = $1)", &[text(account)])?;
-    for table in ["prekeys", "messages", "contacts", "challenges", "logins", "files"] {
+    for table in ["prekeys", "messages", "used_challenges", "logins", "files"] {
         sql.query(&format!("DELETE FROM {table} WHERE account = $1"), &[text(account)])?;
     }
     sql.query("DELETE FROM accounts WHERE name = $1", &[text(account)]).map(drop)
 }
 
-/// Stores a challenge for the account's owner to sign.
-pub fn challenge(sql: &mut dyn Sql, account: &AccountName, challenge: [u8; 32], now: i64) -> Answer<()> {
-    one(sql.query("SELECT opened FROM accounts WHERE name = $1", &[text(account)])?)?;
-    sql.query("DELETE FROM challenges WHERE account = $1 AND expiry <= $2", &[text(account), now.into()])?;
-    let oldest = "DELETE FROM challenges WHERE account = $1 AND challenge NOT IN (SELECT challenge FROM challenges
-        WHERE account = $1 ORDER BY expiry DESC LIMIT $2)";
-    sql.query(oldest, &[text(account), (CHALLENGES - 1).into()])?;
-    let row = [text(account), challenge.into(), (now + CHALLENGE_KEPT).into()];
-    sql.query("INSERT INTO challenges VALUES ($1, $2, $3)", &row).map(drop)
+/// Returns the account's identity.
+pub fn identity(sql: &mut dyn Sql, account: &AccountName) -> Answer<Vec<u8>> {
+    let known = one(sql.query("SELECT identity FROM accounts WHERE name = $1", &[text(account)])?)?;
+    Ok(known.bytes(0)?.to_vec())
 }
 
-/// Logs the owner in who has signed a challenge, and returns the login nonce. `token` is the hash of the new token.
+/// Logs the owner in, whose `identity` has signed a challenge that is valid until `until`, and returns the login nonce.
+/// `token` is the hash of the new token.
 pub fn log_in(
     sql: &mut dyn Sql,
     account: &AccountName,
-    challenge: &[u8; 32],
-    signature: &[u8; 64],
+    identity: &[u8],
+    (challenge, until): ([u8; CHALLENGE_NONCE_LEN], i64),
     token: [u8; HASH_LEN],
     now: i64,
-) -> Answer<Option<Vec<u8>>> {
-    let owner = sql.query("SELECT identity, nonce FROM accounts WHERE name = $1", &[text(account)])?;
-    let owner = one(owner).map_err(|_| Failure::Forbidden)?;
-    let identity = Identity::from_bytes(&RustCrypto, &owner.array(0)?).map_err(foreign)?;
-    identity.verify_login(&RustCrypto, challenge, signature).map_err(|_| Failure::Forbidden)?;
-    let used = sql.query(
-        "DELETE FROM challenges WHERE account = $1 AND challenge = $2 AND expiry > $3 RETURNING expiry",
-        &[text(account), (*challenge).into(), now.into()],
-    )?;
-    if used.is_empty() {
-        return Err(Failure::Forbidden);
+) -> Answer<Option<[u8; LOGIN_NONCE_LEN]>> {
+    let owner = lock(sql, account, "identity, nonce")?;
+    // The account may be another identity's since the signature was verified.
+    if owner.bytes(0)? != identity {
+        return Err(Failure::Unauthorized);
     }
-    sql.query("DELETE FROM logins WHERE account = $1 AND expiry <= $2", &[text(account), now.into()])?;
+    for table in ["used_challenges", "logins"] {
+        let old = format!("DELETE FROM {table} WHERE account = $1 AND expiry <= $2");
+        sql.query(&old, &[text(account), now.into()])?;
+    }
+    let row = [text(account), challenge.into(), until.into()];
+    let first = "INSERT INTO used_challenges VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING expiry";
+    if sql.query(first, &row)?.is_empty() {
+        return Err(Failure::Unauthorized);
+    }
     let row = [text(account), token.into(), (now + LOGIN_KEPT).into()];
     sql.query("INSERT INTO logins VALUES ($1, $2, $3)", &row)?;
-    Ok(owner.optional_bytes(1)?.map(<[u8]>::to_vec))
-}
-
-/// Checks that a request comes from the account's owner.
-pub fn check_login(sql: &mut dyn Sql, account: &AccountName, token: [u8; HASH_LEN], now: i64) -> Answer<()> {
-    let known = sql.query(
-        "SELECT expiry FROM logins WHERE account = $1 AND token = $2 AND expiry > $3",
-        &[text(account), token.into(), now.into()],
-    )?;
-    if known.is_empty() { Err(Failure::Forbidden) } else { Ok(()) }
+    owner.optional_bytes(1)?.map(|_| owner.array(1)).transpose()
 }
 
 /// Replaces the login nonce.
-pub fn set_nonce(sql: &mut dyn Sql, account: &AccountName, nonce: [u8; 16]) -> Answer<()> {
+pub fn set_nonce(sql: &mut dyn Sql, account: &AccountName, nonce: [u8; LOGIN_NONCE_LEN]) -> Answer<()> {
     sql.query("UPDATE accounts SET nonce = $2 WHERE name = $1", &[text(account), nonce.into()]).map(drop)
 }
 
@@ -187,17 +211,14 @@ pub fn set_access(sql: &mut dyn Sql, account: &AccountName, access: &AccessKeyHa
     sql.query("UPDATE accounts SET access = $2 WHERE name = $1", &row).map(drop)
 }
 
-/// Returns a bundle. A one-time prekey is handed out once, never after it expired, and not faster than
-/// [`ONE_TIME_BURST`] and [`ONE_TIME_INTERVAL`] permit.
-pub fn fetch(sql: &mut dyn Sql, account: &AccountName, now: i64) -> Answer<Bundle> {
-    let known =
-        one(sql.query("SELECT identity, signed_prekey, full_again FROM accounts WHERE name = $1", &[text(account)])?)?;
-    let identity = Identity::from_bytes(&RustCrypto, &known.array(0)?).map_err(foreign)?;
-    let signed = Prekey::from_bytes(&RustCrypto, &identity, &known.array(1)?).map_err(foreign)?;
-    let period = now / i64::try_from(ONE_TIME_INTERVAL.as_secs()).unwrap_or(i64::MAX);
-    let burst = i64::try_from(ONE_TIME_BURST).unwrap_or(i64::MAX);
-    let full_again = known.int(2)?.clamp(period, period + burst);
-    let taken = match full_again - period < burst && expiry(&signed) >= now {
+/// Returns an encoded bundle, of what was verified when it was published. A one-time prekey is handed out once, never after
+/// it expired, and not faster than [`ONE_TIME_BURST`] and [`ONE_TIME_INTERVAL`] permit.
+pub fn fetch(sql: &mut dyn Sql, account: &AccountName, now: i64) -> Answer<Vec<u8>> {
+    let known = lock(sql, account, "identity, signed_prekey, signed_expiry, full_again")?;
+    let (period, burst) = (period(now), i64::try_from(ONE_TIME_BURST).unwrap_or(i64::MAX));
+    // After a reading of the clock that was too late, the rate is the lowest, and not zero for ever.
+    let full_again = known.int(3)?.clamp(period, period + burst);
+    let taken = match full_again - period < burst && known.int(2)? >= now {
         true => sql.query(
             "DELETE FROM prekeys WHERE account = $1 AND id = (SELECT id FROM prekeys WHERE account = $1
              AND expiry >= $2 ORDER BY expiry, id LIMIT 1) RETURNING prekey",
@@ -205,12 +226,21 @@ pub fn fetch(sql: &mut dyn Sql, account: &AccountName, now: i64) -> Answer<Bundl
         )?,
         false => Vec::new(),
     };
-    let one_time = taken.first().map(|row| Prekey::from_bytes(&RustCrypto, &identity, &row.array(0)?).map_err(foreign));
-    if one_time.is_some() {
-        let row = [text(account), (full_again + 1).into()];
-        sql.query("UPDATE accounts SET full_again = $2 WHERE name = $1", &row)?;
+    let next = if taken.is_empty() { full_again.min(known.int(3)?) } else { full_again + 1 };
+    if next != known.int(3)? {
+        sql.query("UPDATE accounts SET full_again = $2 WHERE name = $1", &[text(account), next.into()])?;
     }
-    Bundle::new(identity, signed, one_time.transpose()?).map_err(foreign)
+    let mut bundle = [known.bytes(0)?, known.bytes(1)?, &[u8::from(!taken.is_empty())]].concat();
+    for prekey in &taken {
+        bundle.extend(prekey.bytes(0)?);
+    }
+    Ok(bundle)
+}
+
+/// Deletes the period of past requests for prekeys if the limit does not need it.
+pub fn forget_requests(sql: &mut dyn Sql, account: &AccountName, now: i64) -> Answer<()> {
+    let past = "UPDATE accounts SET full_again = 0 WHERE name = $1 AND full_again BETWEEN 1 AND $2";
+    sql.query(past, &[text(account), period(now).into()]).map(drop)
 }
 
 /// Returns the ids of the one-time prekeys that can be handed out.
@@ -220,196 +250,72 @@ pub fn prekey_ids(sql: &mut dyn Sql, account: &AccountName, now: i64) -> Answer<
     rows.iter().map(|row| Ok(u32::try_from(row.int(0)?).unwrap_or_default())).collect()
 }
 
-/// Stores a publication. Prekeys that are held already are not stored twice.
-pub fn publish(sql: &mut dyn Sql, account: &AccountName, publication: &Publication, contact: Contact) -> Answer<()> {
-    let held = one(sql.query("SELECT identity FROM accounts WHERE name = $1", &[text(account)])?)?;
-    if held.bytes(0)? != publication.identity.to_bytes() {
+/// Stores a publication. Prekeys that are held already are not stored twice. Expired ones give way if room is needed.
+pub fn publish(sql: &mut dyn Sql, account: &AccountName, publication: &Publication, now: i64) -> Answer<()> {
+    if lock(sql, account, "identity")?.bytes(0)? != publication.identity.to_bytes() {
         return Err(Failure::Conflict);
     }
-    let row = [text(account), publication.signed_prekey.to_bytes().into()];
-    sql.query("UPDATE accounts SET signed_prekey = $2 WHERE name = $1", &row)?;
-    for prekey in &publication.one_time_prekeys {
-        let (id, bytes) = (Value::Int(prekey.id().into()), prekey.to_bytes());
-        let same_id = "SELECT prekey FROM prekeys WHERE account = $1 AND id = $2";
-        match sql.query(same_id, &[text(account), id.clone()])?.first() {
-            Some(row) if row.bytes(0)? == bytes => {}
-            Some(_) => return Err(Failure::Conflict),
-            None => {
-                let row = [text(account), id, expiry(prekey).into(), bytes.into()];
-                sql.query("INSERT INTO prekeys VALUES ($1, $2, $3, $4)", &row)?;
-            }
-        }
+    let rows = sql.query("SELECT id, expiry, prekey FROM prekeys WHERE account = $1", &[text(account)])?;
+    let mut held = BTreeMap::new();
+    for row in &rows {
+        held.insert(row.int(0)?, (row.int(1)?, row.bytes(2)?));
     }
-    let held = one(sql.query("SELECT count(*) FROM prekeys WHERE account = $1", &[text(account)])?)?;
-    if held.int(0)? > count(MAX_ONE_TIME_PREKEYS) {
+    let id = |prekey: &Prekey| i64::from(prekey.id());
+    let is_held = |prekey: &&Prekey| held.get(&id(prekey)).is_some_and(|(_, bytes)| *bytes == prekey.to_bytes());
+    let new: Vec<&Prekey> = publication.one_time_prekeys.iter().filter(|prekey| !is_held(prekey)).collect();
+    if held.len() + new.len() > MAX_ONE_TIME_PREKEYS {
+        sql.query("DELETE FROM prekeys WHERE account = $1 AND expiry < $2", &[text(account), now.into()])?;
+        held.retain(|_, (expiry, _)| *expiry >= now);
+    }
+    if held.len() + new.len() > MAX_ONE_TIME_PREKEYS {
         return Err(Failure::Full);
     }
-    record_contact(sql, account, contact)
+    let signed = &publication.signed_prekey;
+    let mut ids: BTreeSet<i64> = held.into_keys().collect();
+    if !new.iter().copied().chain([signed]).all(|prekey| ids.insert(id(prekey))) {
+        return Err(Failure::Conflict);
+    }
+    for prekey in new {
+        let row = [text(account), id(prekey).into(), expiry(prekey).into(), prekey.to_bytes().into()];
+        sql.query("INSERT INTO prekeys VALUES ($1, $2, $3, $4)", &row)?;
+    }
+    let row = [text(account), expiry(signed).into(), signed.to_bytes().into()];
+    let replace = "UPDATE accounts SET signed_expiry = $2, signed_prekey = $3 WHERE name = $1";
+    sql.query(replace, &row).map(drop)
 }
 
 /// Deletes one-time prekeys that the device does not have, or does not want to be used.
 pub fn withdraw(sql: &mut dyn Sql, account: &AccountName, ids: &[u32]) -> Answer<()> {
     for id in ids {
-        let row = [text(account), Value::Int((*id).into())];
+        let row = [text(account), i64::from(*id).into()];
         sql.query("DELETE FROM prekeys WHERE account = $1 AND id = $2", &row)?;
     }
     Ok(())
 }
 
-/// Queues a message, once. `number` is random.
-pub fn deliver(
-    sql: &mut dyn Sql,
-    account: &AccountName,
-    envelope: &Envelope,
-    key: Option<&AccessKey>,
-    number: i64,
-    now: i64,
-) -> Answer<()> {
-    let known = one(sql.query("SELECT access FROM accounts WHERE name = $1", &[text(account)])?)?;
-    let access = AccessKeyHash::from_bytes(known.array(0)?);
-    let with_key = key.is_some_and(|key| access.admits(key));
-    if !with_key && !is_first_message(envelope.as_bytes()).unwrap_or_default() {
-        return Err(Failure::Forbidden);
-    }
-    let id = Value::from(&sha256(envelope.as_bytes())[..16]);
-    let same = "SELECT day FROM messages WHERE account = $1 AND id = $2";
-    if !sql.query(same, &[text(account), id.clone()])?.is_empty() {
+/// Returns the next names of accounts, in their order.
+pub fn names(sql: &mut dyn Sql, after: &str) -> Answer<Vec<AccountName>> {
+    let next = "SELECT name FROM accounts WHERE name > $1 ORDER BY name LIMIT $2";
+    let rows = sql.query(next, &[after.into(), NAMES.into()])?;
+    rows.iter().map(|row| AccountName::new(row.text(0)?).map_err(|error| Failure::Database(error.into()))).collect()
+}
+
+/// Deletes what need not be held of an account any longer.
+pub fn forget(sql: &mut dyn Sql, account: &AccountName, now: i64) -> Answer<()> {
+    let locked = lock(sql, account, "name");
+    if matches!(locked, Err(Failure::NotFound)) {
         return Ok(());
     }
-    let (most, most_bytes) = match with_key {
-        true => (MAX_QUEUE_LEN, MAX_QUEUE_BYTES),
-        false => (MAX_STRANGERS_LEN, MAX_STRANGERS_BYTES),
-    };
-    let used = one(sql.query(
-        "SELECT count(*), CAST(coalesce(sum(length(envelope)), 0) AS BIGINT) FROM messages
-         WHERE account = $1 AND with_key = $2",
-        &[text(account), i64::from(with_key).into()],
-    )?)?;
-    if used.int(0)? >= count(most) || used.int(1)?.saturating_add(count(envelope.as_bytes().len())) > count(most_bytes)
-    {
-        return Err(Failure::Full);
+    locked?;
+    let oldest = now / DAY - i64::try_from(RETENTION.as_secs()).unwrap_or(i64::MAX) / DAY;
+    mailbox::forget(sql, account, oldest)?;
+    let old_files = "SELECT id FROM files WHERE account = $1 AND day < $2";
+    let row = [text(account), oldest.into()];
+    sql.query(&format!("DELETE FROM parts WHERE file IN ({old_files})"), &row)?;
+    sql.query(&format!("DELETE FROM files WHERE id IN ({old_files})"), &row)?;
+    for table in ["prekeys", "used_challenges", "logins"] {
+        let old = format!("DELETE FROM {table} WHERE account = $1 AND expiry < $2");
+        sql.query(&old, &[text(account), now.into()])?;
     }
-    let last = "SELECT coalesce(max(place), 0) FROM messages WHERE account = $1";
-    let place = one(sql.query(last, &[text(account)])?)?.int(0)?.saturating_add(1);
-    let row = [
-        text(account),
-        place.into(),
-        number.into(),
-        (now / DAY).into(),
-        i64::from(with_key).into(),
-        id,
-        envelope.as_bytes().into(),
-    ];
-    sql.query("INSERT INTO messages VALUES ($1, $2, $3, $4, $5, $6, $7)", &row).map(drop)
-}
-
-/// Returns up to `limit` messages of [`PAGE_LEN`] bytes in all, oldest first, those after the one with the number `after`.
-pub fn pending(
-    sql: &mut dyn Sql,
-    account: &AccountName,
-    limit: i64,
-    after: Option<u64>,
-    contact: Contact,
-) -> Answer<Vec<Numbered>> {
-    record_contact(sql, account, contact)?;
-    let mut place = match after {
-        Some(number) => {
-            let row = [text(account), number.cast_signed().into()];
-            let found = sql.query("SELECT place FROM messages WHERE account = $1 AND number = $2", &row)?;
-            found.first().map_or(Ok(0), |row| row.int(0))?
-        }
-        None => 0,
-    };
-    let (mut messages, mut bytes) = (Vec::new(), 0);
-    // One by one, so that no more is loaded than is sent.
-    while count(messages.len()) < limit && bytes < PAGE_LEN {
-        let next =
-            "SELECT place, number, envelope FROM messages WHERE account = $1 AND place > $2 ORDER BY place LIMIT 1";
-        let Some(row) = sql.query(next, &[text(account), place.into()])?.into_iter().next() else { break };
-        place = row.int(0)?;
-        let envelope = row.bytes(2)?.to_vec();
-        bytes += envelope.len();
-        messages.push((row.int(1)?.cast_unsigned(), envelope));
-    }
-    Ok(messages)
-}
-
-/// Deletes messages that the owner has safely received.
-pub fn acknowledge(sql: &mut dyn Sql, account: &AccountName, numbers: &[u64]) -> Answer<()> {
-    for number in numbers {
-        let row = [text(account), number.cast_signed().into()];
-        sql.query("DELETE FROM messages WHERE account = $1 AND number = $2", &row)?;
-    }
-    Ok(())
-}
-
-/// Appends to a file, which the first part begins.
-pub fn append(
-    sql: &mut dyn Sql,
-    account: &AccountName,
-    file: [u8; 16],
-    offset: u64,
-    part: &[u8],
-    now: i64,
-) -> Answer<()> {
-    // Its owner may have deleted it since the login was checked.
-    one(sql.query("SELECT opened FROM accounts WHERE name = $1", &[text(account)])?)?;
-    let row = [file.into(), text(account), (now / DAY).into()];
-    sql.query("INSERT INTO files VALUES ($1, $2, $3, 0) ON CONFLICT DO NOTHING", &row)?;
-    let held = one(sql.query("SELECT len, account FROM files WHERE id = $1", &[file.into()])?)?;
-    let len = held.int(0)?.cast_unsigned();
-    if held.0.get(1) != Some(&text(account)) {
-        return Err(Failure::Conflict);
-    }
-    if len != offset {
-        return Err(Failure::Length(len));
-    }
-    let longer = len.saturating_add(part.len() as u64);
-    if part.len() > PART_LEN || longer > MAX_FILE_LEN {
-        return Err(Failure::TooLong);
-    }
-    if part.is_empty() {
-        return Ok(());
-    }
-    sql.query("INSERT INTO parts VALUES ($1, $2, $3)", &[file.into(), len.cast_signed().into(), part.into()])?;
-    sql.query("UPDATE files SET len = $2 WHERE id = $1", &[file.into(), longer.cast_signed().into()]).map(drop)
-}
-
-/// Returns a part of a file from `offset` on, which is empty at its end.
-pub fn read(sql: &mut dyn Sql, file: [u8; 16], offset: u64) -> Answer<Vec<u8>> {
-    let held = one(sql.query("SELECT len FROM files WHERE id = $1", &[file.into()])?)?;
-    if offset >= held.int(0)?.cast_unsigned() {
-        return Ok(Vec::new());
-    }
-    let part = "SELECT place, bytes FROM parts WHERE file = $1 AND place <= $2 ORDER BY place DESC LIMIT 1";
-    let part = one(sql.query(part, &[file.into(), offset.cast_signed().into()])?)?;
-    let from = usize::try_from(offset.saturating_sub(part.int(0)?.cast_unsigned())).unwrap_or(usize::MAX);
-    Ok(part.bytes(1)?.get(from..).unwrap_or_default().to_vec())
-}
-
-/// Deletes what need not be held any longer.
-pub fn forget(sql: &mut dyn Sql, now: i64) -> Answer<()> {
-    let oldest = Value::Int(now / DAY - i64::try_from(RETENTION.as_secs()).unwrap_or(i64::MAX) / DAY);
-    sql.query("DELETE FROM parts WHERE file IN (SELECT id FROM files WHERE day < $1)", std::slice::from_ref(&oldest))?;
-    for table in ["messages", "contacts", "files"] {
-        sql.query(&format!("DELETE FROM {table} WHERE day < $1"), std::slice::from_ref(&oldest))?;
-    }
-    for table in ["prekeys", "challenges", "logins"] {
-        sql.query(&format!("DELETE FROM {table} WHERE expiry < $1"), &[now.into()])?;
-    }
-    let period = now / i64::try_from(ONE_TIME_INTERVAL.as_secs()).unwrap_or(i64::MAX);
-    sql.query("UPDATE accounts SET full_again = 0 WHERE full_again <= $1", &[period.into()]).map(drop)
-}
-
-/// Records the owner's address once a day, and the last [`MAX_CONTACTS`].
-fn record_contact(sql: &mut dyn Sql, account: &AccountName, contact: Contact) -> Answer<()> {
-    let row = [text(account), (contact.now / DAY).into(), contact.address.to_string().as_str().into()];
-    sql.query(
-        "INSERT INTO contacts SELECT name, CAST($2 AS BIGINT), CAST($3 AS TEXT) FROM accounts WHERE name = $1
-        ON CONFLICT DO NOTHING",
-        &row,
-    )?;
-    let oldest = "DELETE FROM contacts WHERE account = $1 AND (day, address) NOT IN (SELECT day, address FROM contacts
-        WHERE account = $1 ORDER BY day DESC, address LIMIT $2)";
-    sql.query(oldest, &[text(account), count(MAX_CONTACTS).into()]).map(drop)
+    forget_requests(sql, account, now)
 }

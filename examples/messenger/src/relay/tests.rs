@@ -2,25 +2,37 @@
 //! The relay's rules, on SQLite and, if `NOESCROW_POSTGRES` names a database, on PostgreSQL.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics fails")]
 
+mod http;
+mod mailbox;
+
+use super::challenge::ChallengeKey;
 use super::postgres::Postgres;
-use super::sql::{Answer, Database, Failure, Value, run};
+use super::sql::{Answer, Database, Failure, Sql, Value, run};
 use super::sqlite::Sqlite;
-use super::state::{self, Contact};
-use noescrow::relay::{AccountName, Envelope, MAX_STRANGERS_LEN, ONE_TIME_BURST, RETENTION};
-use noescrow::{AccessKey, Device, InitiateOptions, Publication, Session, UnixSeconds};
-use noescrow_messenger::sha256;
+use super::{files, state};
+use noescrow::primitives::RustCrypto;
+use noescrow::relay::{AccountName, Envelope, MAX_ONE_TIME_PREKEYS, ONE_TIME_BURST, RETENTION};
+use noescrow::{AccessKey, Bundle, Device, InitiateOptions, Publication, Session, UnixSeconds};
+use noescrow_messenger::{MAX_FILES, PART_LEN, sha256};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const NOW: i64 = 1_800_000_000;
 const DAY: i64 = 86_400;
 const CODE: [u8; 16] = [3; 16];
-const CONTACT: Contact = Contact { now: NOW, address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST) };
+const NEXT_CODE: [u8; 16] = [4; 16];
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap()
+}
 
 /// Bob's device, his access key, and a database in which he has an account.
 struct Bob {
     database: Box<dyn Database>,
+    /// Of SQLite.
+    path: Option<PathBuf>,
     name: AccountName,
     device: Device,
     key: AccessKey,
@@ -30,7 +42,8 @@ struct Bob {
 /// Runs a test on each database. With PostgreSQL, each test has tables of its own.
 fn on_each_database(test: impl Fn(&mut Bob)) {
     let folder = tempfile::tempdir().unwrap();
-    let sqlite: Box<dyn Database> = Box::new(Sqlite::open(&folder.path().join("relay.db")).unwrap());
+    let path = folder.path().join("relay.db");
+    let sqlite: Box<dyn Database> = Box::new(Sqlite::open(&path).unwrap());
     let postgres = std::env::var("NOESCROW_POSTGRES").ok().map(|url| -> Box<dyn Database> {
         static TESTS: AtomicUsize = AtomicUsize::new(0);
         let schema = format!("test_{}_{}", std::process::id(), TESTS.fetch_add(1, Ordering::Relaxed));
@@ -38,11 +51,12 @@ fn on_each_database(test: impl Fn(&mut Bob)) {
         client.batch_execute(&format!("CREATE SCHEMA {schema}")).unwrap();
         Box::new(Postgres::open(&format!("{url} options='-c search_path={schema}'")).unwrap())
     });
-    for database in [Some(sqlite), postgres].into_iter().flatten() {
+    for (database, path) in [(Some(sqlite), Some(path)), (postgres, None)] {
+        let Some(database) = database else { continue };
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let device = Device::generate(UnixSeconds(NOW.cast_unsigned()), &mut rng);
         let (name, key) = (AccountName::new("+14152222222").unwrap(), AccessKey::generate(&mut rng));
-        let mut bob = Bob { database, name, device, key, rng };
+        let mut bob = Bob { database, path, name, device, key, rng };
         let publication = bob.publication(3);
         bob.open(&publication).unwrap();
         test(&mut bob);
@@ -50,7 +64,7 @@ fn on_each_database(test: impl Fn(&mut Bob)) {
 }
 
 impl Bob {
-    fn run<T>(&self, mut work: impl FnMut(&mut dyn super::sql::Sql, &AccountName) -> Answer<T>) -> Answer<T> {
+    fn run<T>(&self, mut work: impl FnMut(&mut dyn Sql, &AccountName) -> Answer<T>) -> Answer<T> {
         run(&*self.database, |sql| work(sql, &self.name))
     }
 
@@ -60,14 +74,14 @@ impl Bob {
 
     fn open(&self, publication: &Publication) -> Answer<()> {
         let (hash, code) = (self.key.hash(), sha256(&CODE));
-        self.run(|sql, name| state::open(sql, name, &hash, &code, publication, CONTACT))
+        self.run(|sql, name| state::open(sql, name, &hash, &code, publication, NOW))
     }
 
     /// A first message to Bob, and the second one of its session.
     fn messages(&mut self) -> [Envelope; 2] {
         let now = UnixSeconds(NOW.cast_unsigned());
         let alice = Device::generate(now, &mut self.rng);
-        let bundle = self.run(|sql, name| state::fetch(sql, name, NOW)).unwrap();
+        let bundle = self.fetch(NOW);
         let (mut session, first): (Session, _) =
             alice.initiate(bundle, b"hi", InitiateOptions::unverified(now), &mut self.rng).unwrap();
         let pending = self.device.open(&first).unwrap();
@@ -77,13 +91,31 @@ impl Bob {
         [first, second].map(|message| Envelope::new(message).unwrap())
     }
 
-    fn deliver(&self, envelope: &Envelope, key: Option<&AccessKey>, number: i64) -> Answer<()> {
-        self.run(|sql, name| state::deliver(sql, name, envelope, key, number, NOW))
+    fn deliver(&self, envelope: &Envelope, key: Option<&AccessKey>, number: u64) -> Answer<()> {
+        self.run(|sql, name| super::mailbox::deliver(sql, name, envelope, key, number, NOW))
+    }
+
+    fn fetch(&self, now: i64) -> Bundle {
+        let bundle = self.run(|sql, name| state::fetch(sql, name, now)).unwrap();
+        Bundle::from_bytes(&RustCrypto, &bundle).unwrap()
+    }
+
+    fn page(&self, limit: u16, after: Option<u64>) -> Answer<Vec<u64>> {
+        let waiting = self.run(|sql, name| super::mailbox::pending(sql, name, limit, after, NOW))?;
+        Ok(waiting.into_iter().map(|(number, _)| number).collect())
     }
 
     fn pending(&self) -> Vec<u64> {
-        let waiting = self.run(|sql, name| state::pending(sql, name, 100, None, CONTACT)).unwrap();
-        waiting.into_iter().map(|(number, _)| number).collect()
+        self.page(100, None).unwrap()
+    }
+
+    /// An id of a file, of this database.
+    fn file(&self, number: u8) -> [u8; 16] {
+        sha256(&[self.name.as_str().as_bytes(), &[number]].concat())[..16].try_into().unwrap()
+    }
+
+    fn upload(&self, file: u8, offset: u64, part: &[u8]) -> Answer<()> {
+        self.run(|sql, name| files::append(sql, name, self.file(file), offset, part, NOW))
     }
 
     fn count(&self, table: &str) -> i64 {
@@ -93,8 +125,10 @@ impl Bob {
             .unwrap()
     }
 
-    fn log_in(&self, challenge: &[u8; 32], signature: &[u8; 64], token: [u8; 32], now: i64) -> Answer<Option<Vec<u8>>> {
-        self.run(|sql, name| state::log_in(sql, name, challenge, signature, token, now))
+    /// Logs in with a challenge, valid for a minute, whose signature was verified.
+    fn log_in(&self, challenge: [u8; 32], token: [u8; 32], now: i64) -> Answer<Option<[u8; 16]>> {
+        let identity = self.device.identity().to_bytes();
+        self.run(|sql, name| state::log_in(sql, name, &identity, (challenge, NOW + 60), token, now))
     }
 }
 
@@ -102,11 +136,11 @@ impl Bob {
 fn a_one_time_prekey_is_handed_out_once_by_servers_at_once() {
     on_each_database(|bob| {
         let many = bob.publication(20);
-        bob.run(|sql, name| state::publish(sql, name, &many, CONTACT)).unwrap();
+        bob.run(|sql, name| state::publish(sql, name, &many, NOW)).unwrap();
         let bob = &*bob;
         let mut ids: Vec<u32> = std::thread::scope(|scope| {
             let server = || {
-                let fetch = || bob.run(|sql, name| state::fetch(sql, name, NOW)).unwrap();
+                let fetch = || bob.fetch(NOW);
                 (0..5).filter_map(|_| Some(fetch().one_time_prekey()?.id())).collect::<Vec<_>>()
             };
             let servers = [(); 4].map(|()| scope.spawn(server));
@@ -127,8 +161,8 @@ fn a_one_time_prekey_is_handed_out_once_by_servers_at_once() {
 fn strangers_drain_no_more_than_the_burst() {
     on_each_database(|bob| {
         let many = bob.publication(usize::try_from(ONE_TIME_BURST).unwrap());
-        bob.run(|sql, name| state::publish(sql, name, &many, CONTACT)).unwrap();
-        let fetch = |now| bob.run(|sql, name| state::fetch(sql, name, now)).unwrap().one_time_prekey().is_some();
+        bob.run(|sql, name| state::publish(sql, name, &many, NOW)).unwrap();
+        let fetch = |now| bob.fetch(now).one_time_prekey().is_some();
         for _ in 0..ONE_TIME_BURST {
             assert!(fetch(NOW));
         }
@@ -139,139 +173,229 @@ fn strangers_drain_no_more_than_the_burst() {
 }
 
 #[test]
-fn a_message_is_queued_once_however_often_it_is_sent() {
+fn another_prekey_with_a_held_id_is_refused() {
     on_each_database(|bob| {
-        let [first, second] = bob.messages();
-        for number in 1..4 {
-            bob.deliver(&first, None, number).unwrap();
+        let next = bob.publication(1);
+        let set_id = |id: u32| {
+            let set = "UPDATE prekeys SET id = $2 WHERE account = $1 AND id = (SELECT min(id) FROM prekeys
+                WHERE account = $1)";
+            bob.run(|sql, name| sql.query(set, &[name.as_str().into(), i64::from(id).into()])).unwrap();
+        };
+        let publish = || bob.run(|sql, name| state::publish(sql, name, &next, NOW));
+        for id in [next.one_time_prekeys[0].id(), next.signed_prekey.id()] {
+            set_id(id);
+            assert!(matches!(publish(), Err(Failure::Conflict)));
+            bob.run(|sql, _| sql.query("DELETE FROM prekeys WHERE id = $1", &[i64::from(id).into()])).unwrap();
         }
-        assert_eq!(bob.pending(), [1]);
-        // Control: another message is another one.
-        let key = AccessKey::from_bytes(*bob.key.expose());
-        bob.deliver(&second, Some(&key), 9).unwrap();
-        assert_eq!(bob.pending(), [1, 9]);
-        let after = bob.run(|sql, name| state::pending(sql, name, 100, Some(1), CONTACT)).unwrap();
-        assert_eq!(after, [(9, second.as_bytes().to_vec())]);
-        bob.run(|sql, name| state::acknowledge(sql, name, &[1])).unwrap();
-        assert_eq!(bob.pending(), [9]);
+        // Control: under other ids, and the same prekeys twice.
+        publish().unwrap();
+        publish().unwrap();
+        assert_eq!(bob.count("prekeys"), 2);
     });
 }
 
 #[test]
-fn without_the_access_key_only_first_messages_are_queued_up_to_a_bound() {
+fn expired_prekeys_give_way_when_a_thousand_are_held() {
     on_each_database(|bob| {
-        let [first, second] = bob.messages();
-        for key in [None, Some(&AccessKey::from_bytes([9; 32]))] {
-            assert!(matches!(bob.deliver(&second, key, 1), Err(Failure::Forbidden)));
-        }
-        let mut bytes = first.as_bytes().to_vec();
-        for number in 0..MAX_STRANGERS_LEN {
-            // Another message of the same length; the relay cannot tell that it opens nowhere.
-            *bytes.last_mut().unwrap() = u8::try_from(number % 256).unwrap();
-            bytes[100] = u8::try_from(number / 256).unwrap();
-            bob.deliver(&Envelope::new(bytes.clone()).unwrap(), None, i64::try_from(number).unwrap()).unwrap();
-        }
-        bytes[101] ^= 1;
-        let next = Envelope::new(bytes).unwrap();
-        assert!(matches!(bob.deliver(&next, None, -1), Err(Failure::Full)));
-        // Control: strangers do not block correspondents.
-        bob.deliver(&next, Some(&AccessKey::from_bytes(*bob.key.expose())), -1).unwrap();
+        let row = "INSERT INTO prekeys VALUES ($1, $2, $3, $4)";
+        let fill = |sql: &mut dyn Sql, name: &AccountName| {
+            for id in 1..=count(MAX_ONE_TIME_PREKEYS) - 3 {
+                sql.query(row, &[name.as_str().into(), (-id).into(), (NOW + id).into(), Value::from(&b"old"[..])])?;
+            }
+            Ok(())
+        };
+        bob.run(fill).unwrap();
+        let next = bob.publication(2);
+        let publish = |now| bob.run(|sql, name| state::publish(sql, name, &next, now));
+        assert!(matches!(publish(NOW + 2), Err(Failure::Full)), "one has expired");
+        assert_eq!(bob.count("prekeys"), count(MAX_ONE_TIME_PREKEYS), "nothing has changed");
+        // Control: two have expired, and give way.
+        publish(NOW + 3).unwrap();
+        assert_eq!(bob.count("prekeys"), count(MAX_ONE_TIME_PREKEYS));
     });
 }
 
 #[test]
-fn a_challenge_logs_its_owner_in_once_and_for_a_minute() {
+fn a_challenge_is_valid_for_its_account_and_for_a_minute() {
+    let (key, other) = (ChallengeKey([1; 32]), ChallengeKey([2; 32]));
+    let [bob, mallory] = ["bob", "mallory"].map(|name| AccountName::new(name).unwrap());
+    let challenge = key.challenge(&bob, NOW).unwrap();
+    let refused = |key: &ChallengeKey, account, challenge: &[u8; 32], now| {
+        matches!(key.check(account, challenge, now), Err(Failure::Unauthorized))
+    };
+    assert!(refused(&other, &bob, &challenge, NOW), "of another server");
+    assert!(refused(&key, &mallory, &challenge, NOW), "for another account");
+    assert!(refused(&key, &bob, &challenge, NOW + 60), "too late");
+    for place in 0..challenge.len() {
+        let mut damaged = challenge;
+        damaged[place] ^= 1;
+        assert!(refused(&key, &bob, &damaged, NOW), "{place}");
+    }
+    assert_ne!(challenge, key.challenge(&bob, NOW).unwrap());
+    // Control.
+    assert_eq!(key.check(&bob, &challenge, NOW + 59).unwrap(), NOW + 60);
+}
+
+#[test]
+fn a_challenge_logs_its_owner_in_once() {
     on_each_database(|bob| {
-        let challenges = [[1; 32], [2; 32], [4; 32]];
-        for challenge in challenges {
-            bob.run(|sql, name| state::challenge(sql, name, challenge, NOW)).unwrap();
+        assert_eq!(bob.log_in([1; 32], [7; 32], NOW).unwrap(), None);
+        assert!(matches!(bob.log_in([1; 32], [8; 32], NOW + 59), Err(Failure::Unauthorized)), "used");
+        let mallory = Device::generate(UnixSeconds(NOW.cast_unsigned()), &mut bob.rng).identity().to_bytes();
+        let replaced = bob.run(|sql, name| state::log_in(sql, name, &mallory, ([2; 32], NOW + 60), [9; 32], NOW));
+        assert!(matches!(replaced, Err(Failure::Unauthorized)), "the account's former identity");
+        let check = |token, now| bob.run(|sql, name| state::check_login(sql, name, &token, now));
+        for (token, now) in [([8; 32], NOW), ([9; 32], NOW), ([7; 32], NOW + 3_600)] {
+            assert!(matches!(check(token, now), Err(Failure::Unauthorized)));
         }
-        let sign = |challenge| bob.device.sign_login(&challenge);
-        let [first, second, third] = challenges;
-        let mallory = Device::generate(UnixSeconds(NOW.cast_unsigned()), &mut bob.rng.clone());
-        let refused = bob.log_in(&first, &mallory.sign_login(&first), [7; 32], NOW);
-        assert!(matches!(refused, Err(Failure::Forbidden)), "another device");
-        assert!(
-            matches!(bob.log_in(&[5; 32], &sign([5; 32]), [7; 32], NOW), Err(Failure::Forbidden)),
-            "never given out"
-        );
-        assert!(matches!(bob.log_in(&third, &sign(third), [7; 32], NOW + 60), Err(Failure::Forbidden)), "too late");
-        assert_eq!(bob.log_in(&first, &sign(first), [7; 32], NOW).unwrap(), None);
-        assert!(matches!(bob.log_in(&first, &sign(first), [8; 32], NOW), Err(Failure::Forbidden)), "used");
-        let check = |token, now| bob.run(|sql, name| state::check_login(sql, name, token, now));
-        assert!(check([8; 32], NOW).is_err() && check([7; 32], NOW + 3_600).is_err());
         // Control: this token is good for an hour, and the nonce comes with the next login.
         check([7; 32], NOW + 3_599).unwrap();
         bob.run(|sql, name| state::set_nonce(sql, name, [6; 16])).unwrap();
-        assert_eq!(bob.log_in(&second, &sign(second), [8; 32], NOW).unwrap(), Some(vec![6; 16]));
+        assert_eq!(bob.log_in([2; 32], [8; 32], NOW).unwrap(), Some([6; 16]));
     });
 }
 
 #[test]
-fn an_account_is_recovered_with_its_code_and_without_its_mail() {
+fn challenges_that_are_not_used_leave_no_row() {
+    on_each_database(|bob| {
+        let key = ChallengeKey(run(&*bob.database, state::challenge_key).unwrap());
+        let _: Vec<_> = (0..1_000).map(|_| key.challenge(&bob.name, NOW).unwrap()).collect();
+        assert_eq!(bob.count("used_challenges"), 0);
+        // Control: used ones are rows until they are too old, and all servers have one key.
+        bob.log_in([1; 32], [7; 32], NOW).unwrap();
+        assert_eq!(bob.count("used_challenges"), 1);
+        bob.run(|sql, name| state::forget(sql, name, NOW + 61)).unwrap();
+        assert_eq!(bob.count("used_challenges"), 0);
+        assert_eq!(run(&*bob.database, state::challenge_key).unwrap(), key.0);
+    });
+}
+
+#[test]
+fn tables_of_another_version_are_refused() {
+    on_each_database(|bob| {
+        // Control: this version.
+        run(&*bob.database, state::challenge_key).unwrap();
+        bob.run(|sql, _| sql.query("UPDATE server SET version = version + 1", &[])).unwrap();
+        assert!(run(&*bob.database, state::challenge_key).is_err());
+    });
+}
+
+#[test]
+fn a_recovery_code_takes_an_account_once_and_without_its_mail() {
     on_each_database(|bob| {
         let [first, _] = bob.messages();
         bob.deliver(&first, None, 1).unwrap();
+        bob.log_in([1; 32], [7; 32], NOW).unwrap();
         let mut device = Device::generate(UnixSeconds(NOW.cast_unsigned()), &mut bob.rng);
         let publication = device.publish(2, UnixSeconds(NOW.cast_unsigned()), &mut bob.rng).unwrap();
         let hash = bob.key.hash();
-        let recover = |code: &[u8]| {
-            let code = sha256(code);
-            bob.run(|sql, name| state::recover(sql, name, &code, &hash, &publication, CONTACT))
+        let recover = |code: &[u8], next: &[u8]| {
+            let codes = [&sha256(code), &sha256(next)];
+            bob.run(|sql, name| state::recover(sql, name, codes, &hash, &publication, NOW))
         };
-        assert!(matches!(recover(b"a guess"), Err(Failure::Forbidden)));
+        assert!(matches!(recover(b"a guess", &NEXT_CODE), Err(Failure::Unauthorized)));
         assert_eq!(bob.pending(), [1]);
-        let same = bob.run(|sql, name| state::publish(sql, name, &publication, CONTACT));
+        let same = bob.run(|sql, name| state::publish(sql, name, &publication, NOW));
         assert!(matches!(same, Err(Failure::Conflict)), "another identity");
-        recover(&CODE).unwrap();
+        recover(&CODE, &NEXT_CODE).unwrap();
         assert!(bob.pending().is_empty());
-        let bundle = bob.run(|sql, name| state::fetch(sql, name, NOW)).unwrap();
-        assert!(bundle.identity() == device.identity());
+        let login = bob.run(|sql, name| state::check_login(sql, name, &[7; 32], NOW));
+        assert!(matches!(login, Err(Failure::Unauthorized)), "the thief's login");
+        assert!(bob.fetch(NOW).identity() == device.identity());
         assert_eq!(bob.count("prekeys"), 1);
+        assert!(matches!(recover(&CODE, &NEXT_CODE), Err(Failure::Unauthorized)), "used");
+        // Control: the next code.
+        recover(&NEXT_CODE, &CODE).unwrap();
     });
 }
 
 #[test]
 fn a_deleted_account_leaves_no_row() {
-    const TABLES: [&str; 7] = ["accounts", "prekeys", "messages", "contacts", "challenges", "logins", "files"];
+    const TABLES: [&str; 6] = ["accounts", "prekeys", "messages", "used_challenges", "logins", "files"];
     on_each_database(|bob| {
         let [first, _] = bob.messages();
         bob.deliver(&first, None, 1).unwrap();
-        bob.run(|sql, name| state::challenge(sql, name, [1; 32], NOW)).unwrap();
-        bob.log_in(&[1; 32], &bob.device.sign_login(&[1; 32]), [2; 32], NOW).unwrap();
-        bob.run(|sql, name| state::challenge(sql, name, [3; 32], NOW)).unwrap();
-        let file = sha256(bob.name.as_str().as_bytes())[..16].try_into().unwrap();
-        bob.run(|sql, name| state::append(sql, name, file, 0, b"part", NOW)).unwrap();
+        bob.log_in([1; 32], [2; 32], NOW).unwrap();
+        bob.upload(1, 0, b"part").unwrap();
         // Control: before, each table has a row.
         assert!(TABLES.iter().all(|table| bob.count(table) > 0));
         bob.run(|sql, name| state::delete(sql, name)).unwrap();
         assert!(TABLES.iter().all(|table| bob.count(table) == 0));
-        let parts = bob.run(|sql, _| sql.query("SELECT place FROM parts WHERE file = $1", &[Value::from(file)]));
+        let parts = bob.run(|sql, _| sql.query("SELECT place FROM parts WHERE file = $1", &[bob.file(1).into()]));
         assert!(parts.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn what_was_deleted_is_not_in_the_files_of_sqlite() {
+    on_each_database(|bob| {
+        let Some(path) = bob.path.clone() else { return };
+        let secret = b"a sealed file that its owner has deleted";
+        bob.upload(1, 0, secret).unwrap();
+        let is_found = || {
+            ["relay.db", "relay.db-wal"].iter().any(|file| {
+                let bytes = std::fs::read(path.with_file_name(file)).unwrap();
+                bytes.windows(secret.len()).any(|window| window == secret)
+            })
+        };
+        bob.run(|sql, name| state::delete(sql, name)).unwrap();
+        // Control: without the checkpoint, the log has it.
+        assert!(is_found());
+        bob.database.erase().unwrap();
+        assert!(!is_found());
     });
 }
 
 #[test]
 fn a_file_grows_only_at_its_end_and_only_by_its_owner() {
     on_each_database(|bob| {
-        let publication = bob.publication(1);
-        let file: [u8; 16] = sha256(bob.name.as_str().as_bytes())[..16].try_into().unwrap();
-        let append = |offset, part: &[u8]| bob.run(|sql, name| state::append(sql, name, file, offset, part, NOW));
-        append(0, b"first ").unwrap();
-        for offset in [0, 5, 7] {
-            assert!(matches!(append(offset, b"second"), Err(Failure::Length(6))));
+        let whole = vec![7; PART_LEN];
+        bob.upload(1, 0, &whole).unwrap();
+        for offset in [0, 1, 2 << 20] {
+            assert!(matches!(bob.upload(1, offset, b"last"), Err(Failure::Length(len)) if len == 1 << 20));
         }
-        append(6, b"second").unwrap();
-        let other = AccountName::new(&format!("{}, but another", bob.name)).unwrap();
+        let (other, publication) = (AccountName::new(&format!("not {}", bob.name)).unwrap(), bob.publication(1));
         let hash = bob.key.hash();
-        bob.run(|sql, _| state::open(sql, &other, &hash, &[0; 32], &publication, CONTACT)).unwrap();
-        let foreign = bob.run(|sql, _| state::append(sql, &other, file, 12, b"third", NOW));
+        bob.run(|sql, _| state::open(sql, &other, &hash, &[0; 32], &publication, NOW)).unwrap();
+        let foreign = bob.run(|sql, _| files::append(sql, &other, bob.file(1), 1 << 20, b"last", NOW));
         assert!(matches!(foreign, Err(Failure::Conflict)));
+        bob.run(|sql, _| files::delete(sql, &other, bob.file(1))).unwrap();
         bob.run(|sql, _| state::delete(sql, &other)).unwrap();
-        let read = |offset| bob.run(|sql, _| state::read(sql, file, offset)).unwrap();
-        assert_eq!((read(0), read(2)), (b"first ".to_vec(), b"rst ".to_vec()));
-        assert_eq!((read(6), read(11), read(12)), (b"second".to_vec(), b"d".to_vec(), Vec::new()));
-        assert!(matches!(append(12, &vec![0; noescrow_messenger::PART_LEN + 1]), Err(Failure::TooLong)));
+        // Control: its owner, at its end. A part that is shorter is the last one.
+        bob.upload(1, 1 << 20, b"last").unwrap();
+        assert!(matches!(bob.upload(1, (1 << 20) + 4, b"more"), Err(Failure::Length(_))));
+        let read = |offset| bob.run(|sql, _| files::read(sql, bob.file(1), offset)).unwrap();
+        assert_eq!((read(0).len(), read(1).len()), (PART_LEN, PART_LEN - 1));
+        assert_eq!(
+            (read(1 << 20), read((1 << 20) + 3), read((1 << 20) + 4)),
+            (b"last".into(), b"t".into(), Vec::new())
+        );
+        bob.run(|sql, name| files::delete(sql, name, bob.file(1))).unwrap();
+        assert_eq!(bob.count("files"), 0);
+        assert!(matches!(bob.run(|sql, _| files::read(sql, bob.file(1), 0)), Err(Failure::NotFound)));
+    });
+}
+
+#[test]
+fn files_of_an_account_are_bounded_in_number_and_length() {
+    on_each_database(|bob| {
+        assert!(matches!(bob.upload(0, 0, b""), Err(Failure::Malformed)), "empty");
+        assert!(matches!(bob.upload(0, 0, &vec![0; PART_LEN + 1]), Err(Failure::TooLong)));
+        let most = u8::try_from(MAX_FILES).unwrap();
+        (0..most).for_each(|file| bob.upload(file, 0, b"x").unwrap());
+        assert!(matches!(bob.upload(most, 0, b"x"), Err(Failure::Full)));
+        // Control: another one has room when one is deleted.
+        bob.run(|sql, name| files::delete(sql, name, bob.file(0))).unwrap();
+        bob.upload(most, 0, b"x").unwrap();
+        // As if the others were long: then one more byte is too much.
+        let longer = "UPDATE files SET len = $2 WHERE id = $1";
+        let all = i64::try_from(noescrow_messenger::MAX_FILES_LEN).unwrap() - i64::from(most);
+        let set = |len: i64| bob.run(|sql, _| sql.query(longer, &[bob.file(1).into(), len.into()])).unwrap();
+        bob.run(|sql, name| files::delete(sql, name, bob.file(2))).unwrap();
+        set(all + 2);
+        assert!(matches!(bob.upload(2, 0, b"x"), Err(Failure::Full)));
+        set(all + 1);
+        bob.upload(2, 0, b"x").unwrap();
     });
 }
 
@@ -280,57 +404,16 @@ fn what_is_old_is_forgotten() {
     on_each_database(|bob| {
         let [first, _] = bob.messages();
         bob.deliver(&first, None, 1).unwrap();
-        let days = i64::try_from(RETENTION.as_secs()).unwrap() / DAY;
-        // Control: on the last day, everything is there.
-        bob.run(|sql, _| state::forget(sql, NOW + days * DAY)).unwrap();
-        assert_eq!((bob.count("messages"), bob.count("contacts")), (1, 1));
-        bob.run(|sql, _| state::forget(sql, NOW + (days + 1) * DAY)).unwrap();
-        assert_eq!((bob.count("messages"), bob.count("contacts")), (0, 0));
-    });
-}
-
-#[test]
-fn the_last_addresses_of_the_owner_are_held_once_a_day() {
-    on_each_database(|bob| {
-        let seen = |day: i64, host: u8| {
-            let contact = Contact { now: NOW + day * DAY, address: std::net::IpAddr::from([192, 0, 2, host]) };
-            bob.run(|sql, name| state::pending(sql, name, 1, None, contact)).unwrap();
+        bob.upload(1, 0, b"part").unwrap();
+        let days = count(usize::try_from(RETENTION.as_secs()).unwrap()) / DAY;
+        let forget = |day| {
+            assert!(run(&*bob.database, |sql| state::names(sql, "")).unwrap().contains(&bob.name));
+            bob.run(|sql, name| state::forget(sql, name, NOW + day * DAY)).unwrap();
+            (bob.count("messages"), bob.count("files"))
         };
-        seen(1, 1);
-        seen(1, 1);
-        // Control: one for each address and day, with the one of the opening.
-        assert_eq!(bob.count("contacts"), 2);
-        (0..40).for_each(|host| seen(2, host));
-        assert_eq!(bob.count("contacts"), 32);
-    });
-}
-
-#[test]
-fn many_challenges_do_not_keep_the_owner_from_logging_in() {
-    on_each_database(|bob| {
-        let challenge = |bytes, now| bob.run(|sql, name| state::challenge(sql, name, bytes, now)).unwrap();
-        (0..=255).for_each(|stranger| challenge([stranger; 32], NOW));
-        let own = [&[1; 16][..], &[2; 16]].concat().try_into().unwrap();
-        challenge(own, NOW + 1);
-        (0..100).for_each(|stranger| challenge([[200; 16], [stranger; 16]].concat().try_into().unwrap(), NOW + 1));
-        bob.log_in(&own, &bob.device.sign_login(&own), [7; 32], NOW + 2).unwrap();
-        // Control: their number is bounded.
-        assert_eq!(bob.count("challenges"), 255);
-    });
-}
-
-#[test]
-fn nothing_is_stored_for_an_account_that_was_just_deleted() {
-    on_each_database(|bob| {
-        let file: [u8; 16] = sha256(bob.name.as_str().as_bytes())[..16].try_into().unwrap();
-        let upload = |offset, part: &[u8]| bob.run(|sql, name| state::append(sql, name, file, offset, part, NOW));
-        // Control: before, a part is stored, and an empty one changes nothing.
-        upload(0, b"part").unwrap();
-        upload(4, b"").unwrap();
-        upload(4, b"part").unwrap();
-        bob.run(|sql, name| state::delete(sql, name)).unwrap();
-        assert!(matches!(upload(0, b"part"), Err(Failure::NotFound)));
-        assert!(bob.pending().is_empty());
-        assert_eq!((bob.count("contacts"), bob.count("files")), (0, 0));
+        // Control: on the last day, everything is there. A file is held longer than a message that names it.
+        assert_eq!(forget(days), (1, 1));
+        assert_eq!(forget(days + 1), (0, 1));
+        assert_eq!(forget(days + 2), (0, 0));
     });
 }

@@ -25,7 +25,7 @@ const LEN: usize = 50_000_000;
 /// Number of requests that pass before each cut: a piece has 1 MiB.
 const PASS: usize = 11;
 /// Where files are uploaded, and from where they are fetched.
-const UP: &str = "/files/";
+const UP: &str = "/accounts/alice/files/";
 const DOWN: &str = "/files/";
 
 fn file(world: &mut World, _: &Setup) -> Verdict {

@@ -64,6 +64,17 @@ struct State {
     exchanges: Vec<Exchange>,
 }
 
+impl State {
+    fn such<'a>(&'a self, method: &'a str, path: &'a str) -> impl Iterator<Item = &'a Exchange> {
+        self.exchanges.iter().filter(move |seen| seen.method == method && is_at(&seen.path, path))
+    }
+}
+
+/// Whether a path ends with this; or begins with it, if it ends with a slash.
+fn is_at(path: &str, wanted: &str) -> bool {
+    if wanted.ends_with('/') { path.starts_with(wanted) } else { path.ends_with(wanted) }
+}
+
 /// A running proxy. Its address stays the same when the relay is started again at another one.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
@@ -112,31 +123,24 @@ impl Proxy {
         rules.iter().all(|rule| rule.times == 0 || rule.times > usize::MAX / 2)
     }
 
-    /// Returns the exchanges so far of a method and a path that ends so.
+    /// Returns the exchanges so far of a method and a path, which is as in a [`Rule`].
     pub(crate) fn exchanges(&self, method: &str, path: &str) -> Vec<Exchange> {
-        let state = self.state();
-        let such = state.exchanges.iter().filter(|seen| seen.method == method && seen.path.ends_with(path));
-        such.cloned().collect()
+        self.state().such(method, path).cloned().collect()
     }
 
-    /// Returns the number of bytes of request bodies with a method and a path that contains `part`.
-    pub(crate) fn bytes_sent(&self, method: &str, part: &str) -> usize {
-        let state = self.state();
-        let such = state.exchanges.iter().filter(|seen| seen.method == method && seen.path.contains(part));
-        such.map(|seen| seen.request_len).sum()
+    /// Returns the number of bytes of the bodies of such requests.
+    pub(crate) fn bytes_sent(&self, method: &str, path: &str) -> usize {
+        self.state().such(method, path).map(|seen| seen.request_len).sum()
     }
 
-    /// Returns the number of bytes of the longest body with a method and a path that ends so.
+    /// Returns the number of bytes of the longest body of such requests.
     pub(crate) fn longest(&self, method: &str, path: &str) -> usize {
-        let state = self.state();
-        let such = state.exchanges.iter().filter(|seen| seen.method == method && seen.path.ends_with(path));
-        such.map(|seen| seen.request_len).max().unwrap_or_default()
+        self.state().such(method, path).map(|seen| seen.request_len).max().unwrap_or_default()
     }
 
-    /// Returns the number of requests with a method and a path that contains `part`.
-    pub(crate) fn count(&self, method: &str, part: &str) -> usize {
-        let state = self.state();
-        state.exchanges.iter().filter(|seen| seen.method == method && seen.path.contains(part)).count()
+    /// Returns the number of such requests.
+    pub(crate) fn count(&self, method: &str, path: &str) -> usize {
+        self.state().such(method, path).count()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -206,11 +210,7 @@ fn serve(mut client: TcpStream, state: &Mutex<State>) -> Result<()> {
 
 /// Returns what the rules say about a request, and counts it.
 fn take_action(rules: &mut [Rule], method: &str, path: &str) -> Option<Action> {
-    let is_meant = |rule: &Rule| match rule.path.ends_with('/') {
-        true => path.starts_with(&rule.path),
-        false => path.ends_with(&rule.path),
-    };
-    for rule in rules.iter_mut().filter(|rule| rule.method == method && is_meant(rule)) {
+    for rule in rules.iter_mut().filter(|rule| rule.method == method && is_at(path, &rule.path)) {
         if rule.skip > 0 {
             rule.skip = rule.skip.saturating_sub(1);
         } else if rule.times > 0 {

@@ -16,6 +16,8 @@ const AHEAD: &str = "NOESCROW_AHEAD";
 /// A relay: one process, or several that share a database.
 pub(crate) struct Relay {
     pub(crate) folder: PathBuf,
+    /// The origin under which clients reach it, besides its address.
+    name: String,
     database: Option<Postgres>,
     processes: Mutex<Vec<Process>>,
 }
@@ -34,9 +36,9 @@ struct Postgres {
 
 impl Relay {
     /// Starts a relay in `folder`/relay. With a cluster of PostgreSQL it gets a new database there.
-    pub(crate) fn start(folder: &Path, cluster: Option<&str>) -> Result<Self> {
+    pub(crate) fn start(folder: &Path, name: String, cluster: Option<&str>) -> Result<Self> {
         let database = cluster.map(|cluster| Postgres::create(cluster, folder)).transpose()?;
-        let relay = Self { folder: folder.join("relay"), database, processes: Mutex::default() };
+        let relay = Self { folder: folder.join("relay"), name, database, processes: Mutex::default() };
         relay.set_ahead(0)?;
         relay.start_again()?;
         Ok(relay)
@@ -65,7 +67,7 @@ impl Relay {
 
     fn start_on(&self, database: Option<&str>) -> Result<()> {
         let mut command = Command::new(program("relay")?);
-        command.arg("--folder").arg(&self.folder);
+        command.arg("--folder").arg(&self.folder).args(["--name", &self.name]);
         if let Some(database) = database {
             command.args(["--postgres", database]);
         }

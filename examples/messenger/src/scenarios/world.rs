@@ -66,8 +66,8 @@ impl World {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(folder.join("relay"))?;
-        let relay = Relay::start(&folder, setup.postgres.as_deref())?;
         let proxy = Proxy::start()?;
+        let relay = Relay::start(&folder, format!("http://{}", proxy.address), setup.postgres.as_deref())?;
         proxy.forward_to(relay.address());
         Ok(Self {
             folder,
