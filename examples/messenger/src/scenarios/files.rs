@@ -94,6 +94,6 @@ fn transfer(
 }
 
 /// The id of a file that was received.
-fn file_id(event: &serde_json::Value) -> Option<String> {
+pub(crate) fn file_id(event: &serde_json::Value) -> Option<String> {
     Some(event.get("file")?.get("id")?.as_str()?.to_owned())
 }

@@ -12,8 +12,8 @@ pub(crate) const ELEVEN_HUNDRED: Scenario = Scenario {
     when: When::Always,
     run: eleven_hundred,
     controls: &[Control {
-        says: "the loss is not bridged",
-        without: Without::Scenario("skipping"),
+        says: "the receiver has no key after the loss",
+        without: Without::Scenario("the session"),
         expects: Kind::Lost,
         tries: ONCE,
     }],
@@ -31,10 +31,10 @@ fn lose(world: &World, count: usize) -> Result<()> {
 }
 
 fn eleven_hundred(world: &mut World, _: &Setup) -> Verdict {
-    if world.lacks("skipping") {
-        // As a session that does not skip what was lost: it has none of the keys after it.
+    if world.lacks("the session") {
+        // As a device whose session does not skip what was lost.
         lose(world, 1)?;
-        world.run("bob", &["restore-backup"])?.succeeded("restore-backup")?;
+        world.run("bob", &["forget", "alice"])?.succeeded("forget")?;
     } else {
         lose(world, 1_100)?;
     }

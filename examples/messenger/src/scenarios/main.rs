@@ -4,19 +4,26 @@
 //! that misbehaves, which the oracle must catch.
 
 mod backups;
+mod crashes;
+mod ends;
 mod files;
 mod identity;
 mod kills;
 mod loss;
+mod names;
 mod oracle;
 mod ordinary;
 mod prekeys;
 mod proxy;
 mod relay;
+mod remedies;
 mod run;
 mod shared;
 mod stores;
+mod stranger;
+mod strangers;
 mod time;
+mod trust;
 mod world;
 
 use clap::Parser;
@@ -103,10 +110,11 @@ pub(crate) struct Scenario {
 }
 
 /// The longest first, so that none is left running alone.
-const SCENARIOS: [&Scenario; 20] = [
+const SCENARIOS: [&Scenario; 29] = [
     &loss::THIRTY_THOUSAND,
     &kills::KILLS,
     &stores::STORES,
+    &crashes::CRASHES,
     &files::FILE,
     &ordinary::EIGHT_SENDERS,
     &prekeys::OLD_BUNDLE,
@@ -121,6 +129,14 @@ const SCENARIOS: [&Scenario; 20] = [
     &backups::DEVICE,
     &backups::CUT_LOGIN,
     &backups::SERVER,
+    &remedies::REMEDIES,
+    &names::NAMES,
+    &strangers::MALFORMED,
+    &trust::FIRST_USE,
+    &trust::DECISIONS,
+    &ends::FORGOTTEN,
+    &ends::DELETED,
+    &strangers::CLAIMED_NAME,
     &ordinary::NORMAL,
     &ordinary::CROSSING,
     &shared::TWO_RELAYS,

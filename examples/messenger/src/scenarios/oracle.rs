@@ -2,6 +2,7 @@
 //! What must be true after a scenario, whatever has failed in it. Texts are unique, so that a message that is opened twice,
 //! or sealed twice, shows as one text that is received twice.
 
+use crate::stranger::CLAIMS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -155,7 +156,12 @@ impl Oracle {
         self.saved.insert((from.to_owned(), to.to_owned(), id.to_owned()));
     }
 
-    pub(crate) fn shown(&mut self, message: Message, id: &str, run: usize, was_interrupted: bool) {
+    /// A message was shown. If it is from `?NAME`, a stranger's, either a stranger has written it, or the client of that
+    /// name has, which is not known yet.
+    pub(crate) fn shown(&mut self, mut message: Message, id: &str, run: usize, was_interrupted: bool) {
+        if let Some(name) = message.from.strip_prefix(CLAIMS).filter(|_| !self.messages.contains_key(&message)) {
+            message.from = name.to_owned();
+        }
         self.shown.entry(message).or_default().push(Shown { id: id.to_owned(), run, was_interrupted });
     }
 
@@ -427,6 +433,22 @@ mod tests {
         oracle.shown(to_bob("a"), "01", 1, true);
         oracle.shown(to_bob("a"), "01", 1, true);
         assert_eq!(kinds(&oracle), [Kind::Twice]);
+    }
+
+    #[test]
+    fn a_stranger_is_not_shown_as_who_he_claims_to_be() {
+        for (from, expected) in [("?alice", vec![]), ("alice", vec![Kind::Lost, Kind::Foreign])] {
+            let mut oracle = Oracle::default();
+            let message = Message::new("?alice", "bob", "a");
+            oracle.ask(message.clone());
+            oracle.due(message);
+            oracle.shown(Message::new(from, "bob", "a"), "01", 1, false);
+            assert_eq!(kinds(&oracle), expected);
+        }
+        // A client that is not known yet is a stranger, too.
+        let mut oracle = sent(&["a"]);
+        oracle.shown(Message::new("?alice", "bob", "a"), "01", 1, false);
+        assert!(kinds(&oracle).is_empty());
     }
 
     #[test]

@@ -33,6 +33,9 @@ fn normal(world: &mut World, _: &Setup) -> Verdict {
             world.send_many(from, to, &format!("round {round}"), 10, &How::default())?;
             world.receive(to)?;
         }
+        if world.is_caught() {
+            break;
+        }
     }
     world.settle(&["alice", "bob"])?;
     // Both see the same safety number.
@@ -138,7 +141,9 @@ fn two_processes(world: &mut World, _: &Setup) -> Verdict {
 
 fn receive_beside(world: &World, client: &str) -> Result<()> {
     let how = How { is_concurrent: true, ..How::default() };
-    world.run_as(client, &["receive"], &how)?.succeeded("receive")
+    let run = world.run_as(client, &["receive"], &how)?;
+    world.demand(run.code == Some(0), Kind::Silent, format!("{client}, beside another: {:?}", run.events.last()));
+    Ok(())
 }
 
 /// Does the same for each item in a thread of its own.

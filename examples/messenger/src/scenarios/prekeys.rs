@@ -3,6 +3,7 @@
 
 use crate::oracle::{Kind, Message, Verdict};
 use crate::proxy::Action;
+use crate::stranger::Stranger;
 use crate::world::{DAY, How, World, require};
 use crate::{Control, ONCE, Scenario, Setup, When, Without};
 use anyhow::{Context, Result};
@@ -209,6 +210,8 @@ pub(crate) const DAMAGED: Scenario = Scenario {
 /// A copy that is damaged anywhere is refused, and uses up neither the prekey nor the message.
 fn damaged(world: &mut World, _: &Setup) -> Verdict {
     world.register_all(&["bob", "alice"])?;
+    let bundle = fetch_bundle(&relay_url(world))?;
+    world.proxy.once("GET", "/accounts/bob/bundle", Action::Answer(200, bundle.clone()));
     world.proxy.once("POST", "/accounts/bob/messages", Action::Answer(201, Vec::new()));
     world.send("alice", "bob", "the first message")?;
     world.proxy.clear();
@@ -231,8 +234,10 @@ fn damaged(world: &mut World, _: &Setup) -> Verdict {
     }
     world.demand(refused >= 3, Kind::Silent, format!("{refused} copies refused"));
     if world.lacks("the prekey") {
-        // As a device whose prekey is gone: it replaces all that it has.
-        world.run("bob", &["restore-backup"])?.succeeded("restore-backup")?;
+        // As a device that uses up the prekey of a message that it refuses: another message uses it up.
+        let status = Stranger::new(world)?.write_with(world, &bundle, "bob", b"with the same prekey")?;
+        require(status == 201, "the relay refused the stranger")?;
+        world.receive("bob")?;
     }
     require(post(world, "bob", &message)? == 201, "the relay refused the message")?;
     world.receive("bob")?;

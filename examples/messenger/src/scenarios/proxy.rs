@@ -62,6 +62,8 @@ struct State {
     server: Option<SocketAddr>,
     rules: Vec<Rule>,
     exchanges: Vec<Exchange>,
+    /// Whether paths lose their escapes.
+    unescapes: bool,
 }
 
 impl State {
@@ -100,6 +102,11 @@ impl Proxy {
     /// Sets the relay's address.
     pub(crate) fn forward_to(&self, server: SocketAddr) {
         self.state().server = Some(server);
+    }
+
+    /// Forwards paths without their escapes from now on.
+    pub(crate) fn unescape(&self) {
+        self.state().unescapes = true;
     }
 
     /// Adds a rule. The first one that applies to a request decides.
@@ -153,10 +160,13 @@ fn serve(mut client: TcpStream, state: &Mutex<State>) -> Result<()> {
     client.set_nodelay(true)?;
     client.set_read_timeout(Some(SILENCE))?;
     let mut server = None;
-    while let Some(request) = Message::read(&mut client)? {
+    while let Some(mut request) = Message::read(&mut client)? {
         let (method, path) = request.target()?;
         let (action, address) = {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.unescapes {
+                request.head = unescape(&request.head);
+            }
             (take_action(&mut state.rules, &method, &path), state.server)
         };
         let answer = match &action {
@@ -206,6 +216,18 @@ fn serve(mut client: TcpStream, state: &Mutex<State>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Replaces each escape of a head by the byte that it stands for.
+fn unescape(head: &[u8]) -> Vec<u8> {
+    let (mut plain, mut rest) = (Vec::new(), head);
+    while let Some((first, behind)) = rest.split_first() {
+        let hex = behind.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        plain.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { behind.get(2..).unwrap_or_default() } else { behind };
+    }
+    plain
 }
 
 /// Returns what the rules say about a request, and counts it.

@@ -28,6 +28,8 @@ pub(crate) struct How<'a> {
     pub(crate) relay_dies: bool,
     /// The relay to talk to, in place of the proxy.
     pub(crate) server: Option<String>,
+    /// It cannot write to a file beyond this length, in blocks of 512 bytes, as if the disk were full.
+    pub(crate) max_file_len: Option<u64>,
     /// Seconds by which its clock is ahead of the system's, in place of the world's.
     pub(crate) ahead: Option<u64>,
 }
@@ -66,12 +68,6 @@ impl Run {
         self.complaints.contains(FIRED)
     }
 
-    /// The remedy of the error with which it has ended.
-    pub(crate) fn remedy(&self) -> &str {
-        let ends = ["error", "identity_changed", "suspect"];
-        let last = self.events.iter().rev().find(|event| ends.iter().any(|end| is_named(event, end)));
-        last.and_then(|event| event.get("remedy")).and_then(Value::as_str).unwrap_or_default()
-    }
     /// Whether it has printed one of these events.
     pub(crate) fn has(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.of(name).next().is_some())

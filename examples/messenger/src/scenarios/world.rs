@@ -6,9 +6,11 @@ use crate::ordinary::AT_SERVER;
 use crate::proxy::Proxy;
 use crate::relay::Relay;
 pub(crate) use crate::run::{How, Run};
+use crate::stranger::CLAIMS;
 use crate::{Control, Setup, Without};
 use anyhow::{Context, Result, ensure};
 use data_encoding::HEXLOWER;
+use noescrow_messenger::account_path;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,8 @@ pub(crate) struct World {
     without: Option<Without>,
     oracle: Mutex<Oracle>,
     runs: AtomicUsize,
+    /// Every event.
+    events: Mutex<Vec<Value>>,
 }
 
 /// What a client's home has after a crash.
@@ -80,6 +84,7 @@ impl World {
             without,
             oracle: Mutex::default(),
             runs: AtomicUsize::new(0),
+            events: Mutex::default(),
         })
     }
 
@@ -141,6 +146,7 @@ impl World {
         let run = Run::of_process(&mut command, how.kill_after);
         let run = run.with_context(|| format!("{client}: {arguments:?}"))?;
         self.note(client, arguments, how, number, &run);
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).extend(run.events.iter().cloned());
         Ok(run)
     }
 
@@ -150,7 +156,16 @@ impl World {
     }
 
     fn command(&self, client: &str, how: &How<'_>) -> Result<Command> {
-        let mut command = Command::new(program("messenger")?);
+        let program = program("messenger")?;
+        let mut command = match how.max_file_len {
+            // The signal is ignored, and the write fails.
+            Some(len) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", &format!("trap '' XFSZ; ulimit -f {len}; exec \"$0\" \"$@\"")]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
         command.arg("--home").arg(self.home(client));
         let server = how.server.clone().unwrap_or_else(|| format!("http://{}", self.proxy.address));
         command.args(["--server", &server]);
@@ -203,6 +218,18 @@ impl World {
         oracle.demand(is_shown, Kind::Silent, what());
     }
 
+    /// Number of events so far of this name with this value of a member.
+    pub(crate) fn count_of(&self, name: &str, member: &str, value: &str) -> usize {
+        let has = |event: &Value, key: &str, value: &str| event.get(key).and_then(Value::as_str) == Some(value);
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.iter().filter(|event| has(event, "event", name) && has(event, member, value)).count()
+    }
+
+    /// The time of the clients and of the relay, in seconds.
+    pub(crate) fn time(&self) -> Result<u64> {
+        Ok(now()?.saturating_add(self.ahead))
+    }
+
     /// Registers an account.
     pub(crate) fn register(&self, client: &str) -> Result<()> {
         self.run(client, &["register", client])?.succeeded(client)
@@ -244,6 +271,12 @@ impl World {
         self.sends(from, to, &numbered(text, count), &arguments, how)
     }
 
+    /// Sends a file.
+    pub(crate) fn send_file(&self, from: &str, to: &str, path: &str) -> Result<Run> {
+        let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
+        self.sends(from, to, &[format!("file {name}")], &["file", to, path], &How::default())
+    }
+
     /// Lets a client try to send a message that it must not send: it ends with this code and one of these events.
     pub(crate) fn refuses(&self, from: &str, to: &str, text: &str, code: i32, event: &str, kind: Kind) -> Result<Run> {
         let run = self.send(from, to, text)?;
@@ -276,8 +309,20 @@ impl World {
     pub(crate) fn safety(&self, client: &str, peer: &str) -> Result<Safety> {
         let run = self.run(client, &["safety", peer])?;
         run.succeeded("safety")?;
-        let number = |key: &str| run.of("safety").last()?.get(key)?.as_str().map(str::to_owned);
-        Ok(Safety { number: number("number"), claimed: number("claimed") })
+        let number = |claimed: bool| {
+            let is_claimed = |event: &&Value| event.get("claimed").and_then(Value::as_bool).unwrap_or(false);
+            let mut such = run.of("safety").filter(|event| is_claimed(event) == claimed);
+            such.next()?.get("number")?.as_str().map(str::to_owned)
+        };
+        Ok(Safety { number: number(false), claimed: number(true) })
+    }
+
+    /// How far a client trusts a peer's identity, by its name.
+    pub(crate) fn trust(&self, client: &str, peer: &str) -> Result<String> {
+        let run = self.run(client, &["status"])?;
+        let mut such = run.of("peer").filter(|event| event.get("name").and_then(Value::as_str) == Some(peer));
+        let trust = such.next().and_then(|event| event.get("trust")?.as_str()).unwrap_or("none");
+        Ok(trust.to_owned())
     }
 
     /// Lets the clients send what is in their outboxes and receive what waits for them, until everything has arrived that
@@ -305,8 +350,8 @@ impl World {
         Ok(())
     }
 
-    /// Reads what a client has saved, from a copy, so that the client itself meets what a crash has left.
-    pub(crate) fn saved(&self, client: &str) -> Result<Saved> {
+    /// Opens a copy of a client's database, so that the client itself meets what a crash has left.
+    pub(crate) fn open_copy(&self, client: &str) -> Result<rusqlite::Connection> {
         let copy = self.folder.join(format!("{client}.copy"));
         fs::create_dir_all(&copy)?;
         for suffix in ["", "-wal"] {
@@ -317,7 +362,12 @@ impl World {
                 fs::copy(from, to)?;
             }
         }
-        let database = rusqlite::Connection::open(copy.join("messenger.db"))?;
+        Ok(rusqlite::Connection::open(copy.join("messenger.db"))?)
+    }
+
+    /// Reads what a client has saved.
+    pub(crate) fn saved(&self, client: &str) -> Result<Saved> {
+        let database = self.open_copy(client)?;
         let mut query = database.prepare("SELECT message_id FROM noescrow_outbox ORDER BY position")?;
         let ids = query.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
         let outbox = ids.map(|id| Ok(HEXLOWER.encode(&id?))).collect::<Result<_>>()?;
@@ -332,13 +382,16 @@ impl World {
         self.run(client, &["maintain"])?;
         let held = self.stock(client).unwrap_or_default();
         let what = format!("{client} has {held} of {AT_SERVER} prekeys at the server");
-        self.demand(held == AT_SERVER, Kind::Prekeys, what);
+        // Those that were replaced can be used until they expire.
+        let replaced = if self.ahead > DAY { AT_SERVER } else { 0 };
+        let is_right = (AT_SERVER..=AT_SERVER.saturating_add(replaced)).contains(&held);
+        self.demand(is_right, Kind::Prekeys, what);
         Ok(())
     }
 
     /// Number of one-time prekeys that the relay listed last for a client.
     pub(crate) fn stock(&self, client: &str) -> Option<usize> {
-        let listed = self.proxy.exchanges("GET", &format!("/accounts/{client}/prekeys"));
+        let listed = self.proxy.exchanges("GET", &format!("{}/prekeys", account_path(client)));
         listed.last().map(|exchange| exchange.answer.len() / 4)
     }
 
@@ -356,10 +409,11 @@ pub(crate) fn numbered(text: &str, count: usize) -> Vec<String> {
     (1..=count).map(|number| format!("{text} {number}")).collect()
 }
 
-/// The message of a `received` event: of a stranger, as the one that he claims to be.
+/// The message of a `received` event. Of a stranger it is from `?NAME`.
 fn received(at: &str, event: &Value) -> Message {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let from = text(event, "from").or_else(|| text(event, "claims")).unwrap_or_default();
+    let claims = || text(event, "claims").map(|name| format!("{CLAIMS}{name}"));
+    let from = text(event, "from").or_else(claims).unwrap_or_default();
     let file = event.get("file").and_then(|file| text(file, "name")).map(|name| format!("file {name}"));
     Message::new(&from, at, &text(event, "text").or(file).unwrap_or_default())
 }
