@@ -60,6 +60,8 @@ mod opening;
 mod sealing;
 #[cfg(feature = "std")]
 mod stream;
+#[cfg(feature = "std")]
+mod transfer;
 
 pub use layout::{
     CHUNK_CONTENT_LEN, CHUNK_LEN, CHUNK_OVERHEAD, HEADER_LEN, MAX_ATTACHMENT_LEN, MAX_CHUNKS, complete_chunks,
@@ -69,6 +71,8 @@ pub use opening::AttachmentOpener;
 pub use sealing::AttachmentSealer;
 #[cfg(feature = "std")]
 pub use stream::{StreamError, open_stream, seal_stream};
+#[cfg(feature = "std")]
+pub use transfer::{Download, Upload};
 
 use crate::labels;
 use crate::primitives::{NONCE_LEN, Primitives, random_secret};

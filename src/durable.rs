@@ -119,6 +119,7 @@
 mod device;
 mod ledger;
 mod loading;
+mod mailboxes;
 mod reading;
 mod rotation;
 mod session;
@@ -128,6 +129,9 @@ mod unsaved;
 pub use crate::snapshot::{Revision, RowName, Subject};
 pub use device::{Accepted, BeginFailed, Begun, DurablePending};
 pub use loading::Durably;
+pub use mailboxes::{
+    AsyncMailboxes, Exclusive, InboxMessage, Mailboxes, MessageId, OpenedFlags, OutboxMessage, SENT_ID_KEPT,
+};
 pub use rotation::{KeyChange, RotateError, Rotated, rotate_storage_key, rotate_storage_key_async};
 pub use store::{AsyncStore, Batch, Change, CommitAction, CommitError, MESSAGE_ID_LEN, Received, Row, Sent, Store};
 pub use unsaved::{SaveFailed, Unsaved};

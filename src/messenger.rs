@@ -102,7 +102,7 @@
 //! | [`Opened::is_new_identity`] | shows a stranger; if it is a known person with a new device, [`claim_identity`](Messenger::claim_identity) |
 //! | [`Opened::is_on_probation`] | when the user writes, [`seal_probe`](Messenger::seal_probe) |
 //! | [`Opened::should_answer`] | sends a message, or [`seal_answer`](Messenger::seal_answer) |
-//! | [`Messenger::suspicion`] | [`save_suspicion`](Messenger::save_suspicion); tells the user; [`restore_backup`](Messenger::restore_backup) |
+//! | [`Messenger::suspicion`] | [`save_notes`](Messenger::save_notes); tells the user; [`restore_backup`](Messenger::restore_backup) |
 //! | [`Opened::evicted`] | drops what it shows of that stranger |
 //!
 //! To end the account, [`delete`](Messenger::delete) it; it says what else the application has to delete.
@@ -119,10 +119,15 @@
 //! To whom it writes, a server learns from the mailbox. Of the layer's own decisions it sees first messages, which begin
 //! sessions, and the sizes of messages without content, unless the application pads all alike.
 
+mod advice;
 mod core;
 mod deletion;
+mod directory;
 mod error;
+pub mod exchange;
+mod failed;
 mod index;
+mod kept;
 mod log;
 mod opening;
 mod peers;
@@ -137,37 +142,42 @@ mod recovery;
 mod restored;
 mod routing;
 mod sealing;
+mod steps;
 mod stored;
 mod sweep;
 mod trust;
 
 pub use self::core::Counters;
+pub use advice::Advice;
 pub use error::{NewSession, OpenError, PeerError, Refusal, Refused, Remedy, SealError, SealFailed, Suspicion};
-pub use opening::{Author, Control, Opened};
+pub use failed::Failed;
+pub use kept::Stored;
+pub use opening::{Author, Opened};
 pub use peers::{Peer, PeerId};
-pub use receipts::Receipt;
+pub use receipts::{Control, Receipt};
 pub use restored::LOGIN_NONCE_LEN;
 pub use routing::{Loaded, Route};
 pub use sealing::Outgoing;
+pub use steps::{Mail, Sealed, Upkeep};
 pub use trust::Trust;
 
 use self::core::Core;
 use crate::device::clock::Clock;
 use crate::device::{Device, LOGIN_CHALLENGE_LEN};
 use crate::durable::{
-    AsyncStore, Batch, Change, Durable, Ledger, LoadError, Progress, Received, Row, Sent, Store, Unsaved, draw_writer,
+    AsyncStore, Batch, Change, Durable, Ledger, LoadError, MessageId, Progress, Received, Row, Sent, Store, Unsaved,
+    draw_writer,
 };
 use crate::error::RestoreError;
 use crate::identity::{Identity, SafetyNumber};
 use crate::primitives::{Primitives, RustCrypto, SIGNATURE_LEN};
 use crate::session::Session;
-use crate::snapshot::{StorageKey, Stored, Subject};
+use crate::snapshot::{self, StorageKey, Subject};
 use crate::time::UnixSeconds;
 use ::core::fmt;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use index::Index;
-use log::MessageId;
 use rand_core::CryptoRng;
 use record::PeerRecord;
 use sweep::Sweeps;
@@ -185,6 +195,8 @@ pub struct Messenger<P: Primitives = RustCrypto> {
     peers: BTreeMap<PeerId, Durable<PeerRecord<P>>>,
     /// Peers whose records have changed without a step. The next step saves them.
     changed: BTreeSet<PeerId>,
+    /// Whether a suspicion was noted without a step. The next step saves it.
+    is_suspicion_noted: bool,
     index: Index,
     sweeps: Sweeps,
     progress: Progress,
@@ -238,7 +250,7 @@ impl<P: Primitives> Messenger<P> {
     ///
     /// The device's primitives are the messenger's, too.
     pub fn new(device: Device<P>, key: &StorageKey, rng: &mut impl CryptoRng) -> Unsaved<'static, Self> {
-        let primitives = Stored::primitives(&device).clone();
+        let primitives = snapshot::Stored::primitives(&device).clone();
         let (writer, clock) = (draw_writer(rng), Clock::new(device.time()));
         let subject = Subject::messenger(device.identity());
         let mut device = Durable { ledger: Ledger::new(device.subject(), key, writer), inner: device };
@@ -254,7 +266,7 @@ impl<P: Primitives> Messenger<P> {
     /// Restores the messenger `subject` from a store. `newest` is the newest [`generation`](Self::generation) that the
     /// caller knows to have been saved. Draws 16 bytes from `rng`.
     ///
-    /// If another process uses the store, read in one transaction.
+    /// Reads in one transaction, by [`Store::reading`].
     ///
     /// # Errors
     /// [`LoadError`], with [`RestoreError::Rollback`] if the store is older than `newest`.
@@ -266,18 +278,22 @@ impl<P: Primitives> Messenger<P> {
         newest: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, LoadError<S::Error>> {
-        let mut load = |subject: &Subject| store.load(subject).map_err(LoadError::Store);
-        let (core, device) = (load(subject)?, load(&subject.of_device())?);
-        let mut messenger = Self::restore(primitives, core, device, key, subject, newest, rng)?;
-        let peers: Vec<PeerId> = messenger.core.inner.peers().collect();
-        for peer in peers {
-            let rows = load(&subject.of_peer(&peer.0))?;
-            messenger.restore_peer(peer, rows).map_err(LoadError::Refused)?;
-        }
-        Ok(messenger)
+        let read = store.reading(|store| {
+            let mut load = |subject: &Subject| store.load(subject).map_err(LoadError::Store);
+            let (core, device) = (load(subject)?, load(&subject.of_device())?);
+            let mut messenger = Self::restore(primitives, core, device, key, subject, newest, rng)?;
+            let peers: Vec<PeerId> = messenger.core.inner.peers().collect();
+            for peer in peers {
+                let rows = load(&subject.of_peer(&peer.0))?;
+                messenger.restore_peer(peer, rows).map_err(LoadError::Refused)?;
+            }
+            Ok(messenger)
+        });
+        read.map_err(LoadError::Store)?
     }
 
-    /// Does the same as [`load_with`](Self::load_with) with a store whose operations are futures.
+    /// Does the same as [`load_with`](Self::load_with) with a store whose operations are futures. It reads subject by
+    /// subject: if another process uses the store, a state that is refused is loaded again.
     ///
     /// # Errors
     /// [`LoadError`], as in [`load_with`](Self::load_with).
@@ -330,6 +346,7 @@ impl<P: Primitives> Messenger<P> {
             device,
             peers: BTreeMap::new(),
             changed: BTreeSet::new(),
+            is_suspicion_noted: false,
             index: Index::default(),
             sweeps: Sweeps::default(),
             progress: Progress::Saved,
@@ -423,6 +440,7 @@ impl<P: Primitives> Messenger<P> {
         let Step { message_id, session, is_device_changed, peers, merged, ended, received, sent } = step;
         self.read_clock(now);
         self.changed.extend(peers);
+        self.is_suspicion_noted = false;
         let (id, mut changes) = (message_id.as_ref(), Vec::new());
         changes.extend(session);
         if is_device_changed {

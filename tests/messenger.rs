@@ -13,6 +13,20 @@
 
 #[path = "durable/disk.rs"]
 mod disk;
+#[path = "messenger/mailboxes.rs"]
+mod mailboxes;
+#[path = "messenger/kept.rs"]
+mod kept;
+#[path = "messenger/exchange.rs"]
+mod exchange;
+#[path = "messenger/exchanges.rs"]
+mod exchanges;
+#[path = "messenger/hub.rs"]
+mod hub;
+#[path = "messenger/kept.rs"]
+mod kept;
+#[path = "messenger/mailboxes.rs"]
+mod mailboxes;
 #[path = "messenger/rank.rs"]
 mod rank;
 #[path = "messenger/recovery.rs"]
@@ -25,6 +39,8 @@ mod restored;
 mod schedules;
 #[path = "messenger/sessions.rs"]
 mod sessions;
+#[path = "messenger/shared.rs"]
+mod shared;
 #[path = "messenger/trust.rs"]
 mod trust;
 #[path = "messenger/user.rs"]

@@ -80,7 +80,7 @@ impl<P: Primitives, C: Capacities> Durable<Device<P, C>> {
             BeginFailed { error, bundle }
         })?;
         let mut ledger = self.ledger.begin(session.subject());
-        let sent = sent(&session, &message);
+        let sent = sent(&session, &message, false);
         let required = self.ledger.require().into_iter();
         let changes = required.chain(ledger.change(&session, Some(&sent.message_id))).collect();
         let session = Durable { inner: session, ledger };

@@ -2,7 +2,8 @@
 //! The steps of a durable session.
 
 use super::ledger::{Ledger, draw_writer};
-use super::store::{Batch, MESSAGE_ID_LEN, Received, Sent};
+use super::mailboxes::{MessageId, OpenedFlags};
+use super::store::{Batch, Received, Sent};
 use super::{Durable, StepError, Unsaved, create};
 use crate::error::{DecryptError, EncryptError};
 use crate::payload::{Opened, Payload, Sealed};
@@ -17,7 +18,7 @@ use core::ops::Deref;
 use rand_core::CryptoRng;
 
 /// Returns the id of a message. It is computed outside the protocol, from public bytes.
-pub(crate) fn message_id(message: &[u8]) -> [u8; MESSAGE_ID_LEN] {
+pub(crate) fn message_id(message: &[u8]) -> MessageId {
     let digest = RustCrypto.sha256(&[message]);
     digest.first_chunk().copied().unwrap_or_default()
 }
@@ -36,13 +37,20 @@ pub(super) fn received<P: Primitives, S: SkippedKeyStore>(
         author: session.remote_identity().copied(),
         number: *number,
         is_control: *is_control,
+        control: None,
+        flags: OpenedFlags::default(),
         plaintext: mem::take(plaintext),
     }
 }
 
 /// The entry for a message that `session` has sealed.
-pub(super) fn sent<P: Primitives, S: SkippedKeyStore>(session: &Session<P, S>, message: &[u8]) -> Sent {
-    Sent { message_id: message_id(message), session: session.subject(), peer: None, message: message.to_vec() }
+pub(super) fn sent<P: Primitives, S: SkippedKeyStore>(
+    session: &Session<P, S>,
+    message: &[u8],
+    is_control: bool,
+) -> Sent {
+    let (message_id, session) = (message_id(message), session.subject());
+    Sent { message_id, session, peer: None, is_control, message: message.to_vec() }
 }
 
 impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
@@ -63,7 +71,7 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
         payload: impl Into<Payload<'p>>,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Vec<u8>>, StepError<EncryptError>> {
-        self.send(|session| session.encrypt(payload, rng))
+        self.send(false, |session| session.encrypt(payload, rng))
     }
 
     /// Calls [`Session::encrypt_control`]. The message is released when it and the state are saved.
@@ -75,15 +83,16 @@ impl<P: Primitives, S: SkippedKeyStore> Durable<Session<P, S>> {
         payload: impl Into<Payload<'p>>,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Vec<u8>>, StepError<EncryptError>> {
-        self.send(|session| session.encrypt_control(payload, rng))
+        self.send(true, |session| session.encrypt_control(payload, rng))
     }
 
     fn send(
         &mut self,
+        is_control: bool,
         encrypt: impl FnOnce(&mut Session<P, S>) -> Result<Vec<u8>, EncryptError>,
     ) -> Result<Unsaved<'_, Vec<u8>>, StepError<EncryptError>> {
         let message = self.ledger.step(|| encrypt(&mut self.inner))?;
-        let sent = sent(&self.inner, &message);
+        let sent = sent(&self.inner, &message, is_control);
         let changes = self.ledger.advance(&self.inner, &sent.message_id).into_iter().collect();
         Ok(self.ledger.hand_out(message, Batch { changes, sent: Some(sent), ..Batch::default() }))
     }

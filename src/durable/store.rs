@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a database does: [`Store`], [`AsyncStore`], and the [`Batch`] that is committed in one transaction.
 
+use super::mailboxes::OpenedFlags;
 use crate::identity::Identity;
+use crate::messenger::Control;
 use crate::snapshot::{self, Revision, RowName, Subject};
 use alloc::vec::Vec;
 use core::fmt;
@@ -52,8 +54,12 @@ pub struct Received {
     pub author: Option<Identity>,
     /// [`Opened::number`](crate::Opened::number).
     pub number: u32,
-    /// [`Opened::is_control`](crate::Opened::is_control).
+    /// [`Opened::is_control`](crate::Opened::is_control). With a messenger, whether there is a [`control`](Self::control).
     pub is_control: bool,
+    /// What it is, if it is a message of the messenger: without a plaintext, and not shown as a message.
+    pub control: Option<Control>,
+    /// What the messenger says of it.
+    pub flags: OpenedFlags,
     /// The plaintext.
     pub plaintext: Vec<u8>,
 }
@@ -69,6 +75,9 @@ pub struct Sent {
     pub session: Subject,
     /// The messenger's peer for whom it is, or `None` without a messenger.
     pub peer: Option<Subject>,
+    /// Whether it is a control message: of the messenger, or of
+    /// [`Session::encrypt_control`](crate::Session::encrypt_control).
+    pub is_control: bool,
     /// The message.
     pub message: Vec<u8>,
 }
@@ -132,6 +141,29 @@ pub trait Store {
     /// The store's own error.
     fn load(&mut self, subject: &Subject) -> Result<Vec<Row>, Self::Error>;
 
+    /// Calls `read`, which only reads, in one transaction: it sees the store as of one moment, whatever other processes
+    /// commit meanwhile. Without it, a state that is loaded from several subjects can be refused as damaged. `read` is
+    /// called once, and not if the transaction does not begin.
+    ///
+    /// The default calls `read` without a transaction, for a store that has one process.
+    ///
+    /// # Errors
+    /// The store's own error, of beginning or ending the transaction. Errors of `read` are its own result.
+    fn reading<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Result<T, Self::Error> {
+        Ok(read(self))
+    }
+
+    /// Returns the revision that the store has of `subject`, or `None` if it has no core row of it. A process compares it
+    /// with that of its own state to learn whether another one has gone on.
+    ///
+    /// The default loads all rows. A database reads one.
+    ///
+    /// # Errors
+    /// The store's own error.
+    fn revision(&mut self, subject: &Subject) -> Result<Option<Revision>, Self::Error> {
+        Ok(Row::revision_of_core(&self.load(subject)?))
+    }
+
     /// Commits a batch in one transaction. In the transaction, follow [`Batch::commit_action`]; to
     /// [`CommitAction::Write`] delete the rows of the subjects that have
     /// [ended](Batch::ended) and the rows that each change deletes, write its rows, and enter the message that was
@@ -154,8 +186,32 @@ pub trait AsyncStore {
     /// Returns all rows of `subject`, as in [`Store::load`].
     fn load(&mut self, subject: &Subject) -> impl Future<Output = Result<Vec<Row>, Self::Error>> + Send;
 
+    /// Returns the revision that the store has of `subject`, as [`Store::revision`] does.
+    fn revision(&mut self, subject: &Subject) -> impl Future<Output = Result<Option<Revision>, Self::Error>> + Send
+    where
+        Self: Send,
+    {
+        async { Ok(Row::revision_of_core(&self.load(subject).await?)) }
+    }
+
     /// Commits a batch in one transaction, as in [`Store::commit`]. The future may be dropped before it is complete.
     fn commit(&mut self, batch: Batch) -> impl Future<Output = Result<(), CommitError<Self::Error>>> + Send;
+}
+
+impl Row {
+    /// Length in bytes of the head of a row: its [revision](Self::revision), and a salt that depends on the state.
+    pub const HEAD_LEN: usize = snapshot::HEAD_LEN;
+
+    /// Returns the revision in the head of a row, or `None` if the row is too short to have one. It is not authentic before
+    /// the row is opened.
+    #[must_use]
+    pub fn revision(&self) -> Option<Revision> {
+        snapshot::revision(&self.sealed)
+    }
+
+    fn revision_of_core(rows: &[Self]) -> Option<Revision> {
+        rows.iter().find(|row| row.name == RowName::CORE).and_then(Self::revision)
+    }
 }
 
 impl Change {
@@ -262,7 +318,8 @@ impl fmt::Debug for Change {
 /// Shows the length only.
 impl fmt::Debug for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { message_id: _, session: _, peer: _, author: _, number: _, is_control: _, plaintext } = self;
+        let Self { message_id: _, session: _, peer: _, author: _, number: _, is_control: _, .. } = self;
+        let Self { control: _, flags: _, plaintext, .. } = self;
         f.debug_struct("Received").field("plaintext_len", &plaintext.len()).finish_non_exhaustive()
     }
 }
@@ -270,7 +327,7 @@ impl fmt::Debug for Received {
 /// Shows the length only.
 impl fmt::Debug for Sent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { message_id: _, session: _, peer: _, message } = self;
+        let Self { message_id: _, session: _, peer: _, is_control: _, message } = self;
         f.debug_struct("Sent").field("message_len", &message.len()).finish_non_exhaustive()
     }
 }

@@ -33,7 +33,7 @@ impl Counters {
     }
 
     /// Returns every reason with its count.
-    pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Refusal, u64)> + use<> {
         Refusal::ALL.into_iter().zip(self.0)
     }
 

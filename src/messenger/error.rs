@@ -2,8 +2,7 @@
 //! Why nothing was sealed, opened or loaded, and what to do about it.
 
 use super::PeerId;
-use super::log::MessageId;
-use crate::durable::StepError;
+use crate::durable::{MessageId, StepError};
 use crate::error::{EncryptError, InitiateError, RestoreError};
 use crate::prekeys::Bundle;
 use crate::time::UnixSeconds;
@@ -167,8 +166,11 @@ pub enum SealError {
         /// When a new session may be begun.
         until: UnixSeconds,
     },
-    /// Another identity claims to be this peer. Nothing is sent until the application has accepted it.
+    /// Another identity claims to be this peer. Nothing is sent until the application has accepted or rejected it.
     IdentityChanged,
+    /// The identity of the bundle was [rejected](super::Messenger::reject_identity) for this peer: the server gives out the
+    /// bundle of somebody else. A session that exists can still be [sent on](super::Messenger::seal_on_session).
+    IdentityRejected,
     /// The identity of the bundle is that of another peer. If that is a stranger, it
     /// [claims](super::Messenger::claim_identity) to be this one.
     IdentityTaken,
@@ -232,6 +234,8 @@ pub enum PeerError {
     Name,
     /// The identity is not the one that the peer has, or that claims to be the peer.
     OtherIdentity,
+    /// The identity was [rejected](super::Messenger::reject_identity) for this peer.
+    Rejected,
 }
 
 impl From<SealFailed> for SealError {
@@ -311,6 +315,7 @@ impl fmt::Display for SealError {
             Self::NeedsBundle(_) => f.write_str("a new session is needed: fetch the peer's bundle"),
             Self::TooManySessions { until } => write!(f, "too many new sessions: no other before {until}"),
             Self::IdentityChanged => f.write_str("the peer's identity has changed"),
+            Self::IdentityRejected => f.write_str("the bundle has an identity that was rejected for this peer"),
             Self::IdentityTaken => f.write_str("another peer has this identity"),
             Self::NoProbation => f.write_str("no session on probation"),
             Self::NoReceipt => f.write_str("no authentic fact to report"),
@@ -336,6 +341,7 @@ impl fmt::Display for PeerError {
             Self::Taken => "another peer has this name or identity",
             Self::Name => "name empty or too long",
             Self::OtherIdentity => "not the identity of this peer",
+            Self::Rejected => "an identity that was rejected for this peer",
         })
     }
 }

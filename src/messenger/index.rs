@@ -3,9 +3,10 @@
 //! from the peers' records.
 
 use super::PeerId;
-use super::log::{MessageId, Tag};
+use super::log::Tag;
 use super::rank::ShortId;
 use super::record::{PeerRecord, SessionRecord};
+use crate::durable::MessageId;
 use crate::identity::Identity;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;

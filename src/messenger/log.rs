@@ -3,7 +3,7 @@
 //! from another message of the same number.
 
 use super::core::Corrected;
-use crate::durable::MESSAGE_ID_LEN;
+use crate::durable::{MESSAGE_ID_LEN, MessageId};
 use crate::error::DecodeError;
 use crate::primitives::{Primitives, RustCrypto};
 use crate::snapshot::{Content, Part, RowName};
@@ -27,7 +27,6 @@ const MARK_LEN: usize = ROUTING_TAG_LEN + DIGEST_LEN;
 /// Who finds another message with the same digest, with 2^64 hashes, hides that the author's state was used twice.
 const DIGEST_LEN: usize = 8;
 
-pub(super) type MessageId = [u8; MESSAGE_ID_LEN];
 pub(super) type Tag = [u8; ROUTING_TAG_LEN];
 
 /// What identifies an authentic header.

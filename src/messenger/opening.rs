@@ -3,14 +3,14 @@
 
 use super::error::{NewSession, OpenError, Refusal, Refused};
 use super::index::SessionAt;
-use super::log::{Mark, MessageId, Used};
+use super::log::{Mark, Used};
 use super::prefix::{Kind, PREFIX_LEN, Prefix};
-use super::receipts::Receipt;
+use super::receipts::{Control, Receipt};
 use super::record::{PeerRecord, SessionRecord, State};
 use super::routing::{Loaded, Target};
 use super::trust::Trust;
 use super::{Messenger, PeerId, Step, policy};
-use crate::durable::{Durable, Ledger, Progress, Received, Row, Unsaved, message_id};
+use crate::durable::{Durable, Ledger, MessageId, OpenedFlags, Progress, Received, Row, Unsaved, message_id};
 use crate::error::{AcceptError, DecodeError, DecryptError};
 use crate::identity::Identity;
 use crate::primitives::Primitives;
@@ -35,20 +35,6 @@ pub struct Author<'a> {
     pub name: &'a [u8],
     /// The identity, which is authentic.
     pub identity: &'a Identity,
-}
-
-/// A message of this layer. It has no payload, and is not shown as a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Control {
-    /// The peer asks for an answer, because the session may be an old one to it. Send it
-    /// [one](Messenger::seal_answer), or any other message, when the user permits that the peer learns of this device's
-    /// presence.
-    Probe,
-    /// An answer, or a message that only carries the ratchet on.
-    Answer,
-    /// One of our messages did not open.
-    Receipt(Receipt),
 }
 
 /// An authentic message.
@@ -314,15 +300,28 @@ impl<P: Primitives> Messenger<P> {
         }
         self.end_sessions(at.peer, Some(&at.session), now, &mut step);
         Prefix::strip(&mut plaintext);
-        // What is of this layer is not for the application's inbox.
-        step.received = control.is_none().then(|| Received {
+        // On a receive-only session nothing can be answered.
+        let should_answer = !is_receive_only && (prefix.kind == Kind::Probe || session.inner.should_answer());
+        // What is of this layer goes into the inbox, too: a crash before it is shown loses no receipt.
+        step.received = Some(Received {
             message_id,
             session: session.inner.subject(),
             peer: peer_subject,
             author: session.inner.remote_identity().copied(),
             number,
-            is_control: false,
-            plaintext: mem::take(&mut *plaintext),
+            is_control: control.is_some(),
+            control,
+            flags: OpenedFlags {
+                is_new_session,
+                is_new_identity,
+                is_on_probation,
+                is_former_identity,
+                is_receive_only,
+                ends_probation,
+                should_answer,
+            },
+            // The content of a receipt is in `control`.
+            plaintext: if control.is_none() { mem::take(&mut *plaintext) } else { Vec::new() },
         });
         let outcome = Opened {
             peer: at.peer,
@@ -337,8 +336,7 @@ impl<P: Primitives> Messenger<P> {
             is_former_identity,
             is_receive_only,
             ends_probation,
-            // On a receive-only session nothing can be answered.
-            should_answer: !is_receive_only && (prefix.kind == Kind::Probe || session.inner.should_answer()),
+            should_answer,
         };
         self.hand_out(outcome, step, reading).with_plaintext(|opened, payload| opened.payload = payload)
     }
@@ -351,7 +349,8 @@ impl<P: Primitives> Messenger<P> {
         now: UnixSeconds,
         step: &mut Step,
     ) -> (PeerId, Option<PeerId>) {
-        let strangers = self.peers.iter().filter(|(_, peer)| peer.inner.trust == Trust::Unknown);
+        let is_evictable = |peer: &PeerRecord<P>| peer.trust == Trust::Unknown && peer.name.is_empty();
+        let strangers = self.peers.iter().filter(|(_, peer)| is_evictable(&peer.inner));
         let longest = strangers.clone().min_by_key(|(_, peer)| peer.inner.active_at).map(|(id, _)| *id);
         let evicted = longest.filter(|_| strangers.count() >= policy::STRANGERS);
         evicted.iter().for_each(|evicted| self.remove_peer(*evicted, step));

@@ -100,6 +100,7 @@ impl<P: Primitives> Messenger<P> {
     }
 
     /// Names a peer: a stranger, or one that has another name. A stranger that is named is no longer evicted for another.
+    /// Its [trust](Trust) stays as it is: a name says nothing about the identity.
     ///
     /// # Errors
     /// [`PeerError`]; nothing has changed.
@@ -109,9 +110,6 @@ impl<P: Primitives> Messenger<P> {
         self.progress = Progress::Stepping;
         self.index.rename(&record.name, name, *peer);
         record.name = name.to_vec();
-        if record.trust == Trust::Unknown {
-            record.trust = Trust::FirstUse;
-        }
         Ok(self.hand_out((), Step { peers: [*peer].into(), ..Step::default() }, now))
     }
 
@@ -199,7 +197,7 @@ impl<P: Primitives> Messenger<P> {
         Some(record)
     }
 
-    /// Takes note that another identity claims to be this peer. The next step saves it.
+    /// Records that another identity claims to be this peer. The next step saves it.
     pub(super) fn claim(&mut self, peer: PeerId, identity: Identity) {
         if let Some(record) = self.peers.get_mut(&peer).map(|peer| &mut peer.inner) {
             record.claimed = Some(identity);

@@ -22,6 +22,9 @@ pub const HANDSHAKES_AN_HOUR: usize = 4;
 /// Number of peers that nobody has accepted: they wrote first, and nothing was sent to them. The next one takes the place
 /// of the one that was silent longest.
 pub const STRANGERS: usize = 256;
+/// Number of rejected identities that are remembered of a peer, the newest. Each was shown to the user, who has compared or
+/// asked, so more are not to be expected; an identity that is forgotten is shown once more.
+pub const REJECTED_IDENTITIES: usize = 16;
 /// Number by which the epoch of a peer's new session may exceed the highest one known with it. A peer that skips more
 /// would use up the epochs; one that has a state of a year more than we do skips at most 1,461. A session of a higher
 /// epoch is on probation.

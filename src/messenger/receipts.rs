@@ -1,24 +1,44 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Receipts of decryption failures: the application may tell an author that its message did not open. Only of authentic
+//! [`Control`], and among it receipts of decryption failures: the application may tell an author that its message did not open. Only of authentic
 //! facts, and rarely.
 
 use super::error::{Refusal, Refused, SealError};
-use super::log::MessageId;
 use super::prefix::Kind;
 use super::routing::Loaded;
 use super::sealing::Outgoing;
 use super::{Messenger, policy};
-use crate::durable::{MESSAGE_ID_LEN, Unsaved};
+use crate::durable::{MESSAGE_ID_LEN, MessageId, Unsaved};
 use crate::error::DecodeError;
 use crate::payload::Payload;
 use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
 use crate::wire::Reader;
+use alloc::vec;
+use alloc::vec::Vec;
 use core::fmt;
 use rand_core::CryptoRng;
 
 /// Length in bytes of a receipt: reason (1), message id (16).
 const RECEIPT_LEN: usize = 1 + MESSAGE_ID_LEN;
+
+/// The kinds of [`Control`] as they are stored.
+const PROBE: u8 = 1;
+const ANSWER: u8 = 2;
+const RECEIPT: u8 = 3;
+
+/// A message of this layer. It has no payload, and is not shown as a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Control {
+    /// The peer asks for an answer, because the session may be an old one to it. Send it
+    /// [one](Messenger::seal_answer), or any other message, when the user permits that the peer learns of this device's
+    /// presence.
+    Probe,
+    /// An answer, or a message that only carries the ratchet on.
+    Answer,
+    /// One of our messages did not open.
+    Receipt(Receipt),
+}
 
 /// A receipt of the peer: one of our messages did not open. It is an event for the user; nothing is reset or sent again.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,6 +80,32 @@ impl Receipt {
         let receipt = Self { reason, message_id: *reader.array()? };
         reader.finish()?;
         Ok(receipt)
+    }
+}
+
+impl Control {
+    /// Encodes what it is, for a store: kind (1), and of a receipt its reason (1) and the message's id (16). Returns `None`
+    /// for a receipt of a reason of which there are none.
+    #[must_use]
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        Some(match self {
+            Self::Probe => vec![PROBE],
+            Self::Answer => vec![ANSWER],
+            Self::Receipt(receipt) => [&[RECEIPT][..], &receipt.to_bytes()?].concat(),
+        })
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) has written.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for any other bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeError> {
+        match bytes {
+            [PROBE] => Ok(Self::Probe),
+            [ANSWER] => Ok(Self::Answer),
+            [RECEIPT, receipt @ ..] => Receipt::from_bytes(receipt).map(Self::Receipt),
+            _ => Err(DecodeError::Refused),
+        }
     }
 }
 

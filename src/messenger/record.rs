@@ -27,6 +27,9 @@ pub(super) struct PeerRecord<P> {
     /// Another identity that claims to be this peer. Nothing is sent before it is accepted.
     pub(super) claimed: Option<Identity>,
     pub(super) trust: Trust,
+    /// Of the identities that were rejected for this peer, the SHA-256 of both keys; oldest first, at most
+    /// [`REJECTED_IDENTITIES`](policy::REJECTED_IDENTITIES).
+    pub(super) rejected: Vec<[u8; 32]>,
     /// At most [`SESSIONS_OF_A_PEER`](policy::SESSIONS_OF_A_PEER).
     pub(super) sessions: Vec<SessionRecord>,
     /// Opening ids of ended sessions, and when each ended; oldest first.
@@ -211,6 +214,7 @@ impl<P> PeerRecord<P> {
             identity,
             claimed: None,
             trust,
+            rejected: Vec::new(),
             sessions: Vec::new(),
             ended_openings: Vec::new(),
             highest_epoch: 0,
@@ -230,8 +234,13 @@ impl<P> PeerRecord<P> {
     }
 
     /// Pins another identity, with which there was nothing so far. The sessions of the former one stay.
-    pub(super) fn replace_identity(&mut self, identity: Identity) {
+    pub(super) fn replace_identity(&mut self, identity: Identity)
+    where
+        P: Primitives,
+    {
         (self.identity, self.claimed, self.trust) = (Some(identity), None, Trust::FirstUse);
+        let accepted = self.primitives.sha256(&[&identity.keys()]);
+        self.rejected.retain(|rejected| *rejected != accepted);
         (self.highest_epoch, self.heard) = (0, Rank::NONE);
         (self.handshakes, self.recoveries) = (Recent(None), Recent(None));
         (self.recovery, self.awaiting_since) = (None, None);

@@ -121,7 +121,7 @@ impl<P: Primitives> Messenger<P> {
     /// [`restore_backup`](Self::restore_backup). Load it with 0 as the newest generation to get this far.
     pub fn check_witness(&mut self, witness: u64) -> Option<Suspicion> {
         if self.generation() < witness {
-            self.core.inner.suspicion = Some(Suspicion::Witness);
+            self.suspect(Suspicion::Witness);
         }
         self.core.inner.suspicion
     }
@@ -131,7 +131,7 @@ impl<P: Primitives> Messenger<P> {
     ///
     /// A nonce that is not one of the last two shows that the store was put back, or that the server lies. The messenger is
     /// then [`suspect`](Self::suspicion) until [`restore_backup`](Self::restore_backup). Save that with
-    /// [`save_suspicion`](Self::save_suspicion), so that it survives a restart. In the day after a restoring, nonces are not
+    /// [`save_notes`](Self::save_notes), so that it survives a restart. In the day after a restoring, nonces are not
     /// compared, so that a lying server causes one renewal a day.
     ///
     /// # Errors
@@ -150,7 +150,7 @@ impl<P: Primitives> Messenger<P> {
         // A time after `now` is one that a wrong clock has left.
         let is_renewed = at.is_some_and(|at| at <= now && now.saturating_since(at) < DAY);
         if !is_known && !is_renewed {
-            self.core.inner.suspicion = Some(Suspicion::LoginNonce);
+            self.suspect(Suspicion::LoginNonce);
             return Err(StepError::Failed(Suspicion::LoginNonce));
         }
         self.progress = Progress::Stepping;
@@ -161,20 +161,28 @@ impl<P: Primitives> Messenger<P> {
         Ok(self.hand_out(offered, Step::default(), reading))
     }
 
-    /// Stores that the messenger is [`suspect`](Self::suspicion), or that it is not. Otherwise a process that starts again
-    /// would seal from a state that was put back, until it compares the witness or logs in; and a server that shows another
-    /// nonce then would lift the suspicion.
+    /// Saves what was noted without a step: a suspicion, a reason for a new session that a refused message has shown, the
+    /// identity of a bundle that claims to be a peer, and with them how many messages were refused, and the reading of the
+    /// clock. Returns the [`suspicion`](Self::suspicion). Any other step saves the same.
+    ///
+    /// Call it if [`has_notes`](Self::has_notes) says so, after a refusal or an error. Otherwise a process that starts again
+    /// would send on a session that should be replaced; and it would seal from a state that was put back, until it compares
+    /// the witness or logs in. A server that shows another nonce then would lift the suspicion.
     ///
     /// # Errors
     /// [`StepError::NotSaved`]; nothing has changed.
-    pub fn save_suspicion(
-        &mut self,
-        now: UnixSeconds,
-    ) -> Result<Unsaved<'_, Option<Suspicion>>, StepError<Infallible>> {
+    pub fn save_notes(&mut self, now: UnixSeconds) -> Result<Unsaved<'_, Option<Suspicion>>, StepError<Infallible>> {
         if !self.is_saved() {
             return Err(StepError::NotSaved);
         }
         Ok(self.hand_out(self.suspicion(), Step::default(), now))
+    }
+
+    /// Returns whether a restart would forget something that [`save_notes`](Self::save_notes) saves. The counters and the
+    /// clock alone are no reason for a step, so that whoever sends junk causes none.
+    #[must_use]
+    pub fn has_notes(&self) -> bool {
+        self.is_suspicion_noted || !self.changed.is_empty()
     }
 
     /// Returns whether the store seems to have been put back to an earlier state, and why. Then nothing is opened or
@@ -241,6 +249,10 @@ impl<P: Primitives> Messenger<P> {
                 let _ = self.device.inner.delete_one_time_prekey(id);
             }
         }
+    }
+
+    fn suspect(&mut self, suspicion: Suspicion) {
+        self.is_suspicion_noted |= self.core.inner.suspicion.replace(suspicion) != Some(suspicion);
     }
 
     /// Checks that a step is possible.

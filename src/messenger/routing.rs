@@ -3,10 +3,9 @@
 
 use super::error::{OpenError, Refusal, SealError};
 use super::index::{OpeningOf, SessionAt};
-use super::log::MessageId;
 use super::sweep::Found;
 use super::{Messenger, PeerId};
-use crate::durable::{AsyncStore, Row, Store, message_id};
+use crate::durable::{AsyncStore, MessageId, Row, Store, message_id};
 use crate::primitives::Primitives;
 use crate::session::opening_id;
 use crate::snapshot::Subject;

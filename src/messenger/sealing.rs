@@ -3,7 +3,6 @@
 
 use super::error::{NewSession, SealError, SealFailed};
 use super::index::SessionAt;
-use super::log::MessageId;
 use super::prefix::{Kind, Prefix};
 use super::record::{PeerRecord, Probe, SessionRecord, State};
 use super::recovery::Next;
@@ -11,7 +10,7 @@ use super::routing::{Loaded, Target};
 use super::trust::Trust;
 use super::{Messenger, PeerId, Step};
 use crate::device::{InitiateFailed, InitiateOptions};
-use crate::durable::{Durable, Ledger, Progress, Sent, Unsaved, message_id};
+use crate::durable::{Durable, Ledger, MessageId, Progress, Sent, Unsaved, message_id};
 use crate::payload::Payload;
 use crate::prekeys::Bundle;
 use crate::primitives::Primitives;
@@ -85,7 +84,7 @@ impl<P: Primitives> Messenger<P> {
     /// Begins a new session from the peer's bundle, and seals a payload on it. The bundle is used up.
     ///
     /// The identity of the first bundle is [trusted on first use](Trust::FirstUse). If a later one has another identity,
-    /// nothing is sent to the peer from then on, until the application has accepted it.
+    /// nothing is sent to the peer from then on, until the application has accepted or rejected it.
     ///
     /// # Errors
     /// [`SealFailed`] with the bundle. Nothing that is stored has changed. Another identity is remembered, and the next step
@@ -112,6 +111,9 @@ impl<P: Primitives> Messenger<P> {
         };
         let identity = *bundle.identity();
         let options = match &record.identity {
+            _ if record.has_rejected(&identity) => {
+                return Err(SealFailed { error: SealError::IdentityRejected, bundle });
+            }
             Some(pinned) if pinned.keys() != identity.keys() => {
                 self.claim(*peer, identity);
                 return Err(SealFailed { error: SealError::IdentityChanged, bundle });
@@ -238,7 +240,8 @@ impl<P: Primitives> Messenger<P> {
         }
         self.end_sessions(at.peer, Some(&at.session), now, &mut step);
         let session = session.inner.subject();
-        step.sent = Some(Sent { message_id, session, peer: peer_subject, message: message.clone() });
+        let is_control = kind.is_control();
+        step.sent = Some(Sent { message_id, session, peer: peer_subject, is_control, message: message.clone() });
         let outcome =
             Outgoing { peer: at.peer, session: at.session, message_id, message, is_new_session, recovers_from };
         self.hand_out(outcome, step, reading)

@@ -88,6 +88,16 @@ pub(super) fn load_time(reader: &mut Reader<'_>) -> Result<Option<UnixSeconds>, 
     if !is_there && time.0 != 0 { Err(DecodeError::Refused) } else { Ok(is_there.then_some(time)) }
 }
 
+fn store_hashes(hashes: &[[u8; 32]], writer: &mut Writer<'_>) -> Result<(), Full> {
+    writer.u8(len_u8(hashes.len())?)?;
+    hashes.iter().try_for_each(|hash| writer.put(hash))
+}
+
+fn load_hashes(limit: usize, reader: &mut Reader<'_>) -> Result<Vec<[u8; 32]>, DecodeError> {
+    let len = usize::from(reader.u8()?);
+    if len > limit { Err(DecodeError::Refused) } else { (0..len).map(|_| reader.array().copied()).collect() }
+}
+
 impl<const N: usize> Recent<N> {
     pub(super) const LEN: usize = 1 + 8 * N;
 
@@ -189,6 +199,7 @@ impl<P: Primitives> PeerRecord<P> {
             identity,
             claimed,
             trust: Trust::from_code(reader.u8()?).ok_or(DecodeError::Refused)?,
+            rejected: Vec::new(),
             sessions: Vec::new(),
             ended_openings: Vec::new(),
             highest_epoch: reader.u32()?,
@@ -212,6 +223,7 @@ impl<P: Primitives> PeerRecord<P> {
         for _ in 0..reader.u8()? {
             peer.ended_openings.push((*reader.array()?, UnixSeconds(reader.u64()?)));
         }
+        peer.rejected = load_hashes(policy::REJECTED_IDENTITIES, reader)?;
         peer.log = Log::load(reader)?;
         reader.finish()?;
         Ok(peer)
@@ -236,7 +248,7 @@ impl<P: Primitives> Stored<P> for PeerRecord<P> {
 
     fn core_len(&self) -> usize {
         let identity = |identity: &Option<Identity>| if identity.is_some() { 1 + IDENTITY_LEN } else { 1 };
-        let fixed = crate::snapshot::SUBJECT_LEN + 4 + 1 + 4 + Rank::LEN + 1 + 9 + 9 + 8 + 1 + 1;
+        let fixed = crate::snapshot::SUBJECT_LEN + 4 + 1 + 4 + Rank::LEN + 1 + 9 + 9 + 8 + 1 + 1 + 1;
         let sessions = self.sessions.iter().map(SessionRecord::stored_len);
         let others = [
             self.name.len(),
@@ -245,6 +257,7 @@ impl<P: Primitives> Stored<P> for PeerRecord<P> {
             Recent::<{ policy::HANDSHAKES_AN_HOUR }>::LEN,
             Recent::<{ policy::RECOVERIES_A_DAY }>::LEN,
             self.ended_openings.len().saturating_mul(40),
+            self.rejected.len().saturating_mul(32),
         ];
         sessions.chain(others).fold(fixed, usize::saturating_add)
     }
@@ -271,7 +284,8 @@ impl<P: Primitives> Stored<P> for PeerRecord<P> {
         writer.u8(len_u8(self.sessions.len())?)?;
         self.sessions.iter().try_for_each(|session| session.store(writer))?;
         writer.u8(len_u8(self.ended_openings.len())?)?;
-        self.ended_openings.iter().try_for_each(|(id, since)| writer.put(id).and_then(|()| writer.u64(since.0)))
+        self.ended_openings.iter().try_for_each(|(id, since)| writer.put(id).and_then(|()| writer.u64(since.0)))?;
+        store_hashes(&self.rejected, writer)
     }
 
     fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {

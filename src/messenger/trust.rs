@@ -2,6 +2,7 @@
 //! [`Trust`]: how a peer came to its identity, and what happens when it has another one.
 
 use super::error::PeerError;
+use super::policy::REJECTED_IDENTITIES;
 use super::record::{PeerRecord, State};
 use super::{Messenger, PeerId, Step};
 use crate::durable::{Progress, Unsaved};
@@ -42,13 +43,13 @@ impl Trust {
 }
 
 impl<P: Primitives> Messenger<P> {
-    /// Takes note that another identity claims to be this peer, such as one whose first message says so. Nothing is sent
+    /// Records that another identity claims to be this peer, such as one whose first message says so. Nothing is sent
     /// to the peer from then on, until the claim is [accepted](Self::accept_identity) or
     /// [rejected](Self::reject_identity). A bundle with another identity has the same effect.
     ///
     /// # Errors
     /// [`PeerError`]; nothing has changed. [`Taken`](PeerError::Taken) if the identity is that of another peer who is no
-    /// stranger.
+    /// stranger. [`Rejected`](PeerError::Rejected) if it was rejected for this peer.
     pub fn claim_identity(
         &mut self,
         peer: &PeerId,
@@ -59,6 +60,9 @@ impl<P: Primitives> Messenger<P> {
         if record.identity.is_some_and(|pinned| pinned.keys() == identity.keys()) {
             return Err(PeerError::Taken);
         }
+        if record.has_rejected(identity) {
+            return Err(PeerError::Rejected);
+        }
         self.check_not_taken(peer, identity)?;
         self.progress = Progress::Stepping;
         self.claim(*peer, *identity);
@@ -67,7 +71,8 @@ impl<P: Primitives> Messenger<P> {
 
     /// Accepts the identity that [claims](Self::claim_identity) to be this peer: after the user has agreed, for example
     /// because the safety numbers were compared again. `identity` must be exactly that one, so that another claim in the
-    /// meantime is not accepted by mistake.
+    /// meantime is not accepted by mistake. One that was [rejected](Self::reject_identity) can be accepted as well, in case
+    /// the user was mistaken.
     ///
     /// The sessions of the former identity are receive-only from then on, and its first messages are those of a stranger.
     /// If a stranger has the new identity, its sessions and its mail become the peer's. Trust is
@@ -83,7 +88,8 @@ impl<P: Primitives> Messenger<P> {
         reading: UnixSeconds,
     ) -> Result<Unsaved<'_, ()>, PeerError> {
         let record = self.check(peer)?;
-        if record.claimed.is_none_or(|claimed| claimed.keys() != identity.keys()) {
+        let is_claimed = record.claimed.is_some_and(|claimed| claimed.keys() == identity.keys());
+        if !is_claimed && !record.has_rejected(identity) {
             return Err(PeerError::OtherIdentity);
         }
         let stranger = self.check_not_taken(peer, identity)?;
@@ -112,7 +118,9 @@ impl<P: Primitives> Messenger<P> {
         Ok(self.hand_out((), step, reading))
     }
 
-    /// Rejects the identity that claims to be this peer. Messages are sent to the pinned identity again.
+    /// Rejects the identity that claims to be this peer. Messages are sent to the pinned identity again. The identity is
+    /// remembered, one of [16](super::policy::REJECTED_IDENTITIES): it cannot claim to be this peer again, and a bundle
+    /// that has it is [refused](super::SealError::IdentityRejected) without a claim.
     ///
     /// # Errors
     /// [`PeerError`]; nothing has changed.
@@ -122,10 +130,10 @@ impl<P: Primitives> Messenger<P> {
         identity: &Identity,
         now: UnixSeconds,
     ) -> Result<Unsaved<'_, ()>, PeerError> {
-        self.change_if(peer, identity, |record| record.claimed, |record| record.claimed = None, now)
+        self.change_if(peer, identity, |record| record.claimed, PeerRecord::reject_claimed, now)
     }
 
-    /// Takes note that the user has compared safety numbers with the peer of this identity. It holds until another identity
+    /// Records that the user has compared safety numbers with the peer of this identity. It holds until another identity
     /// is accepted.
     ///
     /// # Errors
@@ -137,6 +145,26 @@ impl<P: Primitives> Messenger<P> {
         now: UnixSeconds,
     ) -> Result<Unsaved<'_, ()>, PeerError> {
         self.change_if(peer, identity, |record| record.identity, |record| record.trust = Trust::Verified, now)
+    }
+
+    /// Returns the identity of this peer that has this safety number: the pinned one, or the one that claims to be the peer.
+    /// Pass it to [`accept_identity`](Self::accept_identity), [`reject_identity`](Self::reject_identity) or
+    /// [`set_verified`](Self::set_verified), so that these act on the identity whose number the user has compared, even if
+    /// there was another claim in the meantime.
+    ///
+    /// `number` is the 60 digits of [`safety_number`](Self::safety_number). White space in it is ignored. It is compared in
+    /// full.
+    ///
+    /// # Errors
+    /// [`PeerError::UnknownPeer`], or [`PeerError::OtherIdentity`] if neither identity has this number.
+    pub fn identity_numbered(&self, peer: &PeerId, number: &str) -> Result<Identity, PeerError> {
+        let record = &self.peers.get(peer).ok_or(PeerError::UnknownPeer)?.inner;
+        let is_numbered = |identity: &&Identity| {
+            let given = number.chars().filter(|char| !char.is_whitespace());
+            given.eq(self.safety_number(identity).digits().map(char::from))
+        };
+        let known = record.identity.iter().chain(&record.claimed);
+        known.copied().find(|identity| is_numbered(&identity)).ok_or(PeerError::OtherIdentity)
     }
 
     /// Changes a peer's record if the identity that `of` returns is this one.
@@ -163,7 +191,7 @@ impl<P: Primitives> Messenger<P> {
         self.peers.get(peer).map(|peer| &peer.inner).ok_or(PeerError::UnknownPeer)
     }
 
-    /// Returns the stranger with this identity, if there is one.
+    /// Returns the stranger with this identity, if there is one, even if the application has named it.
     fn check_not_taken(&self, peer: &PeerId, identity: &Identity) -> Result<Option<PeerId>, PeerError> {
         let other = self.index.by_identity(identity).filter(|other| other != peer);
         let record = other.and_then(|other| self.peers.get(&other));
@@ -171,5 +199,19 @@ impl<P: Primitives> Messenger<P> {
             Some(Trust::FirstUse | Trust::Verified) => Err(PeerError::Taken),
             Some(Trust::Unknown) | None => Ok(other),
         }
+    }
+}
+
+impl<P: Primitives> PeerRecord<P> {
+    /// Returns whether this identity was rejected for the peer. The certificate does not matter.
+    pub(super) fn has_rejected(&self, identity: &Identity) -> bool {
+        self.rejected.contains(&self.primitives.sha256(&[&identity.keys()]))
+    }
+
+    fn reject_claimed(&mut self) {
+        let Some(claimed) = self.claimed.take() else { return };
+        self.rejected.push(self.primitives.sha256(&[&claimed.keys()]));
+        let excess = self.rejected.len().saturating_sub(REJECTED_IDENTITIES);
+        self.rejected.drain(..excess);
     }
 }

@@ -81,7 +81,7 @@ impl Bundle {
     }
 
     /// Returns the same bundle once more.
-    #[cfg(feature = "hazmat")]
+    #[cfg(any(feature = "alloc", feature = "hazmat"))]
     pub(crate) fn duplicate(&self) -> Self {
         let Self { identity, signed_prekey, one_time_prekey } = self;
         Self { identity: *identity, signed_prekey: signed_prekey.clone(), one_time_prekey: one_time_prekey.clone() }

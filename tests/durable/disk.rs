@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Disk`]: a store in memory, with faults.
 
-use noescrow::durable::{AsyncStore, Batch, CommitAction, CommitError, Row, RowName, Store, Subject};
+use noescrow::durable::{AsyncStore, Batch, CommitAction, CommitError, Received, Row, RowName, Sent, Store, Subject};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::poll_fn;
@@ -56,6 +56,8 @@ pub struct Disk {
     pub check: Check,
     /// Control: the inbox is not a part of the transaction.
     pub ignores_messages: bool,
+    /// What the last batch has for inbox and outbox.
+    pub last: (Option<Received>, Option<Sent>),
     /// Number of commits, with those that failed.
     pub commits: usize,
     /// Names and lengths of the rows that the last commit wrote.
@@ -112,7 +114,9 @@ impl Disk {
             }
         }
         if !self.ignores_messages {
-            self.inbox.extend(batch.received.iter().map(|received| (received.message_id, received.plaintext.clone())));
+            // A control message is in the inbox, and is no text.
+            let text = batch.received.iter().filter(|received| received.control.is_none());
+            self.inbox.extend(text.map(|received| (received.message_id, received.plaintext.clone())));
             self.outbox.extend(batch.sent.iter().map(|sent| sent.message.clone()));
         }
         Ok(())
@@ -120,6 +124,7 @@ impl Disk {
 
     pub fn commit(&mut self, batch: &Batch) -> Result<(), CommitError<Broken>> {
         self.commits += 1;
+        self.last = (batch.received.clone(), batch.sent.clone());
         assert!(!batch.is_empty(), "what changes nothing writes nothing");
         match if self.faults.is_empty() { Fault::None } else { self.faults.remove(0) } {
             Fault::None => self.write(batch),

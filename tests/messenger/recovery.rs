@@ -10,19 +10,19 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 /// Probes the session on probation.
-fn probe(user: &mut User, peer: &PeerId) -> Result<Outgoing, SealError> {
+pub fn probe(user: &mut User, peer: &PeerId) -> Result<Outgoing, SealError> {
     let loaded = user.messenger.route_to_probe(peer)?.load(&mut user.disk).unwrap();
     let step = user.messenger.seal_probe(peer, loaded, user.now, &mut user.rng)?;
     Ok(step.save(&mut user.disk).unwrap())
 }
 
-fn answer(user: &mut User, peer: &PeerId) -> Outgoing {
+pub fn answer(user: &mut User, peer: &PeerId) -> Outgoing {
     let loaded = user.messenger.route_to(peer).unwrap().load(&mut user.disk).unwrap();
     let step = user.messenger.seal_answer(peer, loaded, user.now, &mut user.rng).unwrap();
     step.save(&mut user.disk).unwrap()
 }
 
-fn receipt(user: &mut User, refused: &Refused) -> Result<Outgoing, SealError> {
+pub fn receipt(user: &mut User, refused: &Refused) -> Result<Outgoing, SealError> {
     let peer = refused.author.ok_or(SealError::NoReceipt)?;
     let loaded = user.messenger.route_to(&peer)?.load(&mut user.disk).unwrap();
     let step = user.messenger.seal_receipt(refused, loaded, user.now, &mut user.rng)?;
@@ -40,7 +40,7 @@ pub fn another_session(from: &mut User, to: &mut User) {
 }
 
 /// Alice has two more sessions with Bob than he knows: his store was put back, and nobody has told him.
-fn rolled_back() -> [User; 2] {
+pub fn rolled_back() -> [User; 2] {
     let [mut alice, mut bob] = friends();
     let backup: Disk = bob.disk.clone();
     another_session(&mut alice, &mut bob);
@@ -81,7 +81,7 @@ fn an_answer_to_the_probe_moves_both_ends_to_the_session() {
     let opened = bob.open(&probe.message).unwrap();
     assert_eq!((opened.control, opened.payload.len()), (Some(Control::Probe), 0));
     assert!(opened.should_answer);
-    assert!(bob.disk.inbox.values().all(|text| !text.is_empty()), "it is not in the inbox");
+    assert!(bob.disk.inbox.values().all(|text| !text.is_empty()), "it is no text in the inbox");
     // Control: a message that Bob sent before the probe came is no answer.
     let opened = alice.open(&late.message).unwrap();
     assert!(opened.is_on_probation && !opened.ends_probation);

@@ -128,7 +128,7 @@ fn a_suspicion_that_is_saved_survives_a_restart() {
         let known = server;
         assert_eq!(login(&mut bob, &mut Some([9; 16]), false), Err(Suspicion::LoginNonce));
         if is_saved {
-            let step = bob.messenger.save_suspicion(bob.now).unwrap();
+            let step = bob.messenger.save_notes(bob.now).unwrap();
             assert_eq!(step.save(&mut bob.disk).unwrap(), Some(Suspicion::LoginNonce));
         }
         bob.crash();
@@ -371,4 +371,29 @@ fn a_forgotten_peer_leaves_no_row_and_no_index() {
     let of_alice = bob.peer(&alice);
     let hello = bob.seal_with(&of_alice, b"again", alice.bundle()).unwrap();
     assert!(alice.open(&hello.message).unwrap().is_new_identity);
+}
+
+#[test]
+fn what_a_refusal_notes_survives_a_restart_if_saved() {
+    for is_saved in [true, false] {
+        let [mut alice, mut bob] = friends();
+        let backup = bob.disk.clone();
+        let message = bob.send(&mut alice, b"1");
+        alice.open(&message.message).unwrap();
+        put_back(&mut bob, &backup);
+        let fork = bob.send(&mut alice, b"2");
+        // Control: junk alone leaves no note.
+        let junk: Vec<u8> = fork.message.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at > 0)).collect();
+        assert_eq!(alice.refusal(&junk), Refusal::NoSuchSession);
+        assert!(!alice.messenger.has_notes());
+        assert_eq!(alice.refusal(&fork.message), Refusal::ForkSuspected);
+        assert!(alice.messenger.has_notes());
+        if is_saved {
+            alice.messenger.save_notes(alice.now).unwrap().save(&mut alice.disk).unwrap();
+            assert!(!alice.messenger.has_notes());
+        }
+        alice.crash();
+        let expected = is_saved.then_some(NewSession::ForkSuspected);
+        assert_eq!(alice.messenger.needs_bundle(&alice.peer(&bob), alice.now), Ok(expected));
+    }
 }

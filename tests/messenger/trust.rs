@@ -4,6 +4,7 @@
 use super::recovery::another_session;
 use super::user::{DAY, MINUTE, User, friends};
 use noescrow::durable::Unsaved;
+use noescrow::messenger::policy::REJECTED_IDENTITIES;
 use noescrow::messenger::{NewSession, PeerError, Refusal, SealError, Trust};
 
 fn error(result: Result<Unsaved<'_, ()>, PeerError>) -> PeerError {
@@ -85,11 +86,108 @@ fn only_exactly_the_claimed_identity_can_be_accepted() {
     assert_eq!(error(alice.messenger.accept_identity(&peer, &mallory, now)), PeerError::OtherIdentity);
     assert_eq!(error(alice.messenger.accept_identity(&peer, &bob.identity(), now)), PeerError::OtherIdentity);
     assert_eq!(error(alice.messenger.claim_identity(&peer, &bob.identity(), now)), PeerError::Taken);
-    alice.messenger.reject_identity(&peer, &new_bob.identity(), now).unwrap().save(&mut alice.disk).unwrap();
-    assert!(alice.seal(&peer, b"to the old one").is_ok());
     // Control.
-    alice.messenger.claim_identity(&peer, &new_bob.identity(), now).unwrap().save(&mut alice.disk).unwrap();
     assert!(alice.messenger.accept_identity(&peer, &new_bob.identity(), now).is_ok());
+}
+
+#[test]
+fn a_safety_number_names_the_pinned_or_the_claimed_identity() {
+    let ([mut alice, bob], new_bob) = reinstalled();
+    let (peer, now) = (alice.peer(&bob), alice.now);
+    let (pinned, claimed) = (bob.identity(), new_bob.identity());
+    let numbers = [pinned, claimed].map(|identity| alice.messenger.safety_number(&identity).to_string());
+    assert_eq!(alice.messenger.identity_numbered(&peer, &numbers[0]), Ok(pinned));
+    // Control: an identity that does not claim to be the peer has no number here.
+    assert_eq!(alice.messenger.identity_numbered(&peer, &numbers[1]), Err(PeerError::OtherIdentity));
+    alice.messenger.claim_identity(&peer, &claimed, now).unwrap().save(&mut alice.disk).unwrap();
+    assert_eq!(alice.messenger.identity_numbered(&peer, &numbers[0]), Ok(pinned));
+    assert_eq!(alice.messenger.identity_numbered(&peer, &numbers[1]), Ok(claimed));
+    let without_spaces = numbers[1].replace(' ', "");
+    assert_eq!(alice.messenger.identity_numbered(&peer, &without_spaces), Ok(claimed));
+    // Control: every digit is compared, and there are 60.
+    for at in 0..60 {
+        let mut other = without_spaces.clone().into_bytes();
+        other[at] = if other[at] == b'0' { b'1' } else { b'0' };
+        let other = String::from_utf8(other).unwrap();
+        assert_eq!(alice.messenger.identity_numbered(&peer, &other), Err(PeerError::OtherIdentity), "{at}");
+    }
+    for other in ["", &without_spaces[..59], &format!("{without_spaces}0")] {
+        assert_eq!(alice.messenger.identity_numbered(&peer, other), Err(PeerError::OtherIdentity));
+    }
+    assert_eq!(alice.messenger.identity_numbered(&alice.peer(&new_bob), &numbers[1]), Ok(claimed));
+}
+
+#[test]
+fn a_rejected_identity_claims_the_peer_no_second_time() {
+    let ([mut alice, bob], mut new_bob) = reinstalled();
+    let (peer, identity, now) = (alice.peer(&bob), new_bob.identity(), alice.now);
+    // Control: before it is rejected it can claim.
+    alice.messenger.claim_identity(&peer, &identity, now).unwrap().save(&mut alice.disk).unwrap();
+    alice.messenger.reject_identity(&peer, &identity, now).unwrap().save(&mut alice.disk).unwrap();
+    for _ in 0..2 {
+        assert_eq!(error(alice.messenger.claim_identity(&peer, &identity, now)), PeerError::Rejected);
+        // Neither does a bundle.
+        let error = alice.seal_with(&peer, b"", new_bob.bundle());
+        assert_eq!(error, Err(SealError::IdentityRejected));
+        assert_eq!(alice.messenger.peer(&peer).unwrap().claimed, None);
+        assert!(alice.seal(&peer, b"to the pinned identity").is_ok());
+        alice.restart();
+    }
+    // It is not rejected for another peer, nor is another identity for this one.
+    let other = alice.add("carol");
+    alice.messenger.claim_identity(&other, &identity, now).unwrap().save(&mut alice.disk).unwrap();
+    let another = User::new(66).identity();
+    alice.messenger.claim_identity(&peer, &another, now).unwrap().save(&mut alice.disk).unwrap();
+    // The user was mistaken.
+    alice.messenger.accept_identity(&peer, &identity, now).unwrap().save(&mut alice.disk).unwrap();
+    let view = alice.messenger.peer(&peer).unwrap();
+    assert_eq!((view.identity, view.claimed, view.trust), (Some(&identity), None, Trust::FirstUse));
+    assert_eq!(error(alice.messenger.claim_identity(&peer, &identity, now)), PeerError::Taken);
+}
+
+#[test]
+fn a_rejected_identity_is_not_pinned_on_first_use() {
+    for is_rejected in [false, true] {
+        let (mut alice, mut mallory) = (User::new(1), User::new(66));
+        let (peer, identity, now) = (alice.add("bob"), mallory.identity(), alice.now);
+        if is_rejected {
+            alice.messenger.claim_identity(&peer, &identity, now).unwrap().save(&mut alice.disk).unwrap();
+            alice.messenger.reject_identity(&peer, &identity, now).unwrap().save(&mut alice.disk).unwrap();
+        }
+        // Control: the first bundle of an identity that nobody has rejected is.
+        let sealed = alice.seal_with(&peer, b"", mallory.bundle()).map(|_| ());
+        assert_eq!(sealed, if is_rejected { Err(SealError::IdentityRejected) } else { Ok(()) });
+        assert_eq!(alice.messenger.peer(&peer).unwrap().identity.is_some(), !is_rejected);
+    }
+}
+
+#[test]
+fn the_newest_rejected_identities_are_remembered() {
+    let ([mut alice, bob], _) = reinstalled();
+    let (peer, now) = (alice.peer(&bob), alice.now);
+    let identities: Vec<_> = (0..=REJECTED_IDENTITIES).map(|seed| User::new(500 + seed as u64).identity()).collect();
+    for identity in &identities {
+        alice.messenger.claim_identity(&peer, identity, now).unwrap().save(&mut alice.disk).unwrap();
+        alice.messenger.reject_identity(&peer, identity, now).unwrap().save(&mut alice.disk).unwrap();
+    }
+    alice.restart();
+    for identity in &identities[1..] {
+        assert_eq!(error(alice.messenger.claim_identity(&peer, identity, now)), PeerError::Rejected);
+    }
+    // Control: the oldest is beyond the bound.
+    assert!(alice.messenger.claim_identity(&peer, &identities[0], now).is_ok());
+}
+
+#[test]
+fn a_name_raises_no_trust() {
+    let ([mut alice, _], mut new_bob) = reinstalled();
+    let stranger = alice.peer(&new_bob);
+    alice.messenger.name_peer(&stranger, b"bob's new phone?", alice.now).unwrap().save(&mut alice.disk).unwrap();
+    assert_eq!(alice.messenger.peer(&stranger).unwrap().trust, Trust::Unknown);
+    // Control: an answer does.
+    let answer = alice.send(&mut new_bob, b"who are you?");
+    assert!(new_bob.open(&answer.message).is_ok());
+    assert_eq!(alice.messenger.peer(&stranger).unwrap().trust, Trust::FirstUse);
 }
 
 #[test]

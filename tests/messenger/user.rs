@@ -2,7 +2,7 @@
 //! [`User`]: a messenger with its store, and what the server has of it.
 
 use super::disk::Disk;
-use noescrow::durable::{CommitError, Subject};
+use noescrow::durable::{CommitError, Received, Subject};
 use noescrow::messenger::{Messenger, OpenError, Opened, Outgoing, PeerId, Refusal, SealError};
 use noescrow::{Bundle, Device, Identity, Prekey, StorageKey, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
@@ -99,7 +99,9 @@ impl User {
     pub fn open(&mut self, message: &[u8]) -> Result<Opened, OpenError> {
         let loaded = self.messenger.route(message, self.now)?.load(&mut self.disk).unwrap();
         let opened = self.messenger.open(message, loaded, self.now)?;
-        Ok(opened.save(&mut self.disk).unwrap())
+        let opened = opened.save(&mut self.disk).unwrap();
+        assert!(is_entry_of(self.disk.last.0.as_ref().unwrap(), &opened), "{opened:?}");
+        Ok(opened)
     }
 
     /// Why a message is refused.
@@ -130,6 +132,20 @@ impl User {
     pub fn stored_peers(&self) -> usize {
         self.disk.subjects().iter().filter(|subject| PeerId::from_subject(subject).is_some()).count()
     }
+}
+
+/// Whether an entry of the inbox says everything that the outcome says.
+pub fn is_entry_of(entry: &Received, opened: &Opened) -> bool {
+    let flags = entry.flags;
+    entry.message_id == opened.message_id
+        && entry.session.session_id() == Some(&opened.session)
+        && entry.peer.as_ref().and_then(PeerId::from_subject) == Some(opened.peer)
+        && (entry.control, entry.is_control) == (opened.control, opened.control.is_some())
+        && entry.plaintext == opened.payload
+        && [flags.is_new_session, flags.is_new_identity] == [opened.is_new_session, opened.is_new_identity]
+        && [flags.is_on_probation, flags.ends_probation] == [opened.is_on_probation, opened.ends_probation]
+        && [flags.is_former_identity, flags.is_receive_only] == [opened.is_former_identity, opened.is_receive_only]
+        && flags.should_answer == opened.should_answer
 }
 
 /// Two users who know each other's names and have not written.

@@ -4,12 +4,15 @@
 use crate::blocking::SqliteStore;
 use crate::database::Database;
 use crate::error::Error;
-use crate::messages::{self, InboxMessage, OutboxMessage};
+use crate::messages;
 use crate::options::Options;
+use crate::part::NextPart;
 use crate::schema;
 use noescrow::UnixSeconds;
-use noescrow::durable::{AsyncStore, Batch, CommitError, MESSAGE_ID_LEN, Row, Subject};
-use rusqlite::Connection;
+use noescrow::durable::{
+    AsyncMailboxes, AsyncStore, Batch, CommitError, InboxMessage, MessageId, OutboxMessage, Revision, Row, Subject,
+};
+use rusqlite::{Connection, Transaction};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,13 +77,13 @@ impl AsyncSqliteStore {
         self.call(move |connection| messages::inbox(connection, limit)).await
     }
 
-    /// Calls [`SqliteStore::remove_from_inbox`].
+    /// Calls [`SqliteStore::take`].
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn remove_from_inbox(&mut self, message_id: &[u8; MESSAGE_ID_LEN]) -> Result<bool, Error> {
+    pub async fn take(&mut self, message_id: &MessageId) -> Result<bool, Error> {
         let message_id = *message_id;
-        self.call(move |connection| messages::remove(connection, &message_id)).await
+        self.call(move |connection| messages::take(connection, &message_id)).await
     }
 
     /// Returns [`SqliteStore::outbox`].
@@ -88,16 +91,16 @@ impl AsyncSqliteStore {
     /// # Errors
     /// [`Error`].
     pub async fn outbox(&mut self, limit: usize) -> Result<Vec<OutboxMessage>, Error> {
-        self.call(move |connection| messages::outbox(connection, limit)).await
+        self.call(move |connection| messages::outbox(connection, None, limit)).await
     }
 
     /// Calls [`SqliteStore::acknowledge`].
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn acknowledge(&mut self, message_id: &[u8; MESSAGE_ID_LEN]) -> Result<bool, Error> {
-        let message_id = *message_id;
-        self.call(move |connection| messages::acknowledge(connection, &message_id)).await
+    pub async fn acknowledge(&mut self, message_id: &MessageId) -> Result<bool, Error> {
+        let (message_id, database) = (*message_id, Arc::clone(&self.database));
+        self.call(move |connection| lock(&database, |database| database.acknowledge(connection, &message_id))).await
     }
 
     /// Returns [`SqliteStore::opened_at`].
@@ -107,6 +110,68 @@ impl AsyncSqliteStore {
     pub async fn opened_at(&mut self, message: &[u8]) -> Result<Option<UnixSeconds>, Error> {
         let message_id = messages::message_id(message);
         self.call(move |connection| messages::opened_at(connection, &message_id)).await
+    }
+
+    /// Calls [`SqliteStore::with_next`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn with_next(
+        &mut self,
+        part: impl FnMut(&Transaction<'_>, &Batch) -> rusqlite::Result<bool> + Send + 'static,
+    ) -> Result<(), Error> {
+        self.set_next(NextPart::new(part)).await
+    }
+
+    /// Calls [`SqliteStore::cancel_next`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn cancel_next(&mut self) -> Result<(), Error> {
+        self.set_next(NextPart::default()).await
+    }
+
+    /// On the connection's thread, after the commits that were begun.
+    async fn set_next(&self, next: NextPart) -> Result<(), Error> {
+        let database = Arc::clone(&self.database);
+        self.call(move |_| {
+            lock(&database, |database| database.next = next);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Calls [`SqliteStore::take_into`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn take_into(
+        &mut self,
+        message_id: &MessageId,
+        keep: impl FnOnce(&Transaction<'_>, &InboxMessage) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<bool, Error> {
+        let message_id = *message_id;
+        self.call(move |connection| messages::take_into(connection, &message_id, keep)).await
+    }
+
+    /// Calls [`SqliteStore::transact`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn transact<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.call(move |connection| messages::transact(connection, work)).await
+    }
+
+    /// Calls [`SqliteStore::accept_restored_backup`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn accept_restored_backup(&mut self) -> Result<(), Error> {
+        let database = Arc::clone(&self.database);
+        self.call(move |connection| lock(&database, |database| database.accept_restored_backup(connection))).await
     }
 
     /// Calls [`SqliteStore::forget`].
@@ -166,11 +231,39 @@ impl AsyncStore for AsyncSqliteStore {
         self.call(move |connection| Database::load(connection, &subject)).await
     }
 
+    async fn revision(&mut self, subject: &Subject) -> Result<Option<Revision>, Error> {
+        let subject = *subject;
+        self.call(move |connection| Database::revision(connection, &subject)).await
+    }
+
     async fn commit(&mut self, batch: Batch) -> Result<(), CommitError<Error>> {
         let database = Arc::clone(&self.database);
         let commit = move |connection: &mut Connection| lock(&database, |database| database.commit(connection, &batch));
         // If the thread ended, it is not known how far it came.
         self.connection.call_raw(commit).await.unwrap_or(Err(CommitError::Unknown(Error::Closed)))
+    }
+}
+
+impl AsyncMailboxes for AsyncSqliteStore {
+    async fn inbox(&mut self, limit: usize) -> Result<Vec<InboxMessage>, Error> {
+        Self::inbox(self, limit).await
+    }
+
+    async fn take(&mut self, message_id: &MessageId) -> Result<bool, Error> {
+        Self::take(self, message_id).await
+    }
+
+    async fn outbox_after(&mut self, after: Option<u64>, limit: usize) -> Result<Vec<OutboxMessage>, Error> {
+        self.call(move |connection| messages::outbox(connection, after, limit)).await
+    }
+
+    async fn acknowledge(&mut self, message_id: &MessageId) -> Result<bool, Error> {
+        Self::acknowledge(self, message_id).await
+    }
+
+    async fn was_sealed(&mut self, message_id: &MessageId) -> Result<bool, Error> {
+        let message_id = *message_id;
+        self.call(move |connection| messages::was_sealed(connection, &message_id)).await
     }
 }
 

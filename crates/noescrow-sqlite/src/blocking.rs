@@ -3,11 +3,11 @@
 
 use crate::database::Database;
 use crate::error::Error;
-use crate::messages::{self, InboxMessage, OutboxMessage};
+use crate::messages;
 use crate::options::Options;
 use crate::schema;
 use noescrow::UnixSeconds;
-use noescrow::durable::{Batch, CommitError, MESSAGE_ID_LEN, Row, Store, Subject};
+use noescrow::durable::{Batch, CommitError, InboxMessage, MessageId, OutboxMessage, Revision, Row, Store, Subject};
 use rusqlite::Connection;
 use std::fmt;
 use std::path::Path;
@@ -52,9 +52,11 @@ impl SqliteStore {
         Database::subjects(&self.connection)
     }
 
-    /// Returns the first `limit` messages that were opened and not yet [removed](Self::remove_from_inbox), in the order
-    /// in which they were opened. The application shows them or enters them into tables of its own, and then removes
-    /// them. After a crash between the two it meets them again, with their ids.
+    /// Returns the first `limit` messages that were opened and not yet [taken](Self::take), in the order in which they
+    /// were opened. The application shows them and then takes them; after a crash between the two it meets them again,
+    /// with their ids. [`take_into`](Self::take_into) enters them into tables of its own in one transaction.
+    ///
+    /// Messages of a messenger that have no text are among them: see [`InboxMessage::control`].
     ///
     /// # Errors
     /// [`Error`].
@@ -62,12 +64,12 @@ impl SqliteStore {
         messages::inbox(&self.connection, limit)
     }
 
-    /// Removes a message from the inbox. Returns whether it was there. Its id stays in the log.
+    /// Takes a message out of the inbox. Returns whether it was there. Its id stays in the log.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn remove_from_inbox(&mut self, message_id: &[u8; MESSAGE_ID_LEN]) -> Result<bool, Error> {
-        messages::remove(&self.connection, message_id)
+    pub fn take(&mut self, message_id: &MessageId) -> Result<bool, Error> {
+        messages::take(&self.connection, message_id)
     }
 
     /// Returns the first `limit` messages that were sealed and not yet [acknowledged](Self::acknowledge), in the order
@@ -76,15 +78,16 @@ impl SqliteStore {
     /// # Errors
     /// [`Error`].
     pub fn outbox(&mut self, limit: usize) -> Result<Vec<OutboxMessage>, Error> {
-        messages::outbox(&self.connection, limit)
+        messages::outbox(&self.connection, None, limit)
     }
 
-    /// Removes a message that the server has acknowledged from the outbox. Returns whether it was there.
+    /// Moves a message that the server has acknowledged from the outbox to the log of sent ids, which keeps it for
+    /// [30 days](noescrow::durable::SENT_ID_KEPT). Returns whether it was there.
     ///
     /// # Errors
     /// [`Error`].
-    pub fn acknowledge(&mut self, message_id: &[u8; MESSAGE_ID_LEN]) -> Result<bool, Error> {
-        messages::acknowledge(&self.connection, message_id)
+    pub fn acknowledge(&mut self, message_id: &MessageId) -> Result<bool, Error> {
+        self.database.acknowledge(&mut self.connection, message_id)
     }
 
     /// Returns when this very message was opened, if that was in the last 30 days. A session refuses a message that it
@@ -100,12 +103,12 @@ impl SqliteStore {
     /// its messenger and the messenger's peers. Then [erases](Self::erase_deleted) them from the files. Returns whether
     /// there was anything to delete.
     ///
-    /// A messenger's peer and its sessions are forgotten with
+    /// A messenger's peer is forgotten, and its sessions with it, by
     /// [`Messenger::forget`](noescrow::messenger::Messenger::forget), and then [erased](Self::erase_deleted): the
     /// messenger's own state names them, and without their rows it would not load.
     ///
     /// # Errors
-    /// [`Error`]: [`Error::OfMessenger`] for a messenger or a peer, of which nothing is deleted. After
+    /// [`Error`]: [`Error::OfMessenger`] for a messenger, its peers and its sessions, of which nothing is deleted. After
     /// [`Error::LogInUse`], or an error of SQLite in erasing, the rows are deleted, and copies may be in the files: call
     /// again.
     pub fn forget(&mut self, subject: &Subject) -> Result<bool, Error> {
@@ -128,6 +131,16 @@ impl SqliteStore {
         Database::erase(&self.connection)
     }
 
+    /// Makes a database that was opened as a [restored backup](Options::restored_backup) the newest, and moves the witness.
+    /// Call it after [`Messenger::restore_backup`](noescrow::messenger::Messenger::restore_backup) is saved. Any other store
+    /// is left as it is.
+    ///
+    /// # Errors
+    /// [`Error`]. The store is a restored backup still: call again.
+    pub fn accept_restored_backup(&mut self) -> Result<(), Error> {
+        self.database.accept_restored_backup(&mut self.connection)
+    }
+
     /// Ends the store and returns its connection. Tables whose names begin with `noescrow_` belong to this crate;
     /// others in the same file are the application's.
     #[must_use]
@@ -145,6 +158,24 @@ impl Store for SqliteStore {
 
     fn commit(&mut self, batch: Batch) -> Result<(), CommitError<Error>> {
         self.database.commit(&mut self.connection, &batch)
+    }
+
+    /// A transaction of SQLite that only reads. A commit within it is [`CommitError::NotCommitted`].
+    fn reading<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Result<T, Error> {
+        if !self.connection.is_autocommit() {
+            return Ok(read(self));
+        }
+        self.connection.execute_batch("BEGIN DEFERRED")?;
+        let result = read(self);
+        // After some errors SQLite has ended it.
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("COMMIT")?;
+        }
+        Ok(result)
+    }
+
+    fn revision(&mut self, subject: &Subject) -> Result<Option<Revision>, Error> {
+        Database::revision(&self.connection, subject)
     }
 }
 

@@ -4,23 +4,28 @@
 use crate::erasure;
 use crate::error::Error;
 use crate::messages;
+use crate::part::NextPart;
 use crate::schema;
 use crate::witness::{HISTORY_LEN, Mark, Witness};
 use noescrow::UnixSeconds;
-use noescrow::durable::{Batch, Change, CommitAction, CommitError, Row, RowName, Subject};
+use noescrow::durable::{Batch, Change, CommitAction, CommitError, MessageId, Revision, Row, RowName, Subject};
 use noescrow::messenger::PeerId;
 use noescrow::primitives::{Primitives, RustCrypto};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
+use std::path::PathBuf;
 
 /// Everything besides the connection.
 pub(crate) struct Database {
     pub(crate) witness: Option<Box<dyn Witness>>,
-    pub(crate) clock: fn() -> UnixSeconds,
+    pub(crate) clock: Box<dyn Fn() -> UnixSeconds + Send>,
+    /// Whether the database is not the newest and is open nevertheless: nothing moves the witness, so that the next process
+    /// learns it, too.
+    pub(crate) is_suspect: bool,
+    /// The application's part of the next commit.
+    pub(crate) next: NextPart,
+    /// The database's file, if this crate has chosen its name.
+    pub(crate) path: Option<PathBuf>,
 }
-
-/// Number of bytes of a core row that go into the history: its head has the revision, and a salt that is a function of
-/// the state.
-const HEAD_LEN: usize = 58;
 
 impl Database {
     /// Returns all rows of a subject. One query reads one state of the database.
@@ -43,11 +48,44 @@ impl Database {
         let mark = self.check(&transaction).map_err(CommitError::NotCommitted)?;
         let (action, mark) = self.write(&transaction, batch, mark).map_err(CommitError::NotCommitted)?;
         match action {
-            CommitAction::Stale => return Err(CommitError::Stale),
-            CommitAction::AlreadyCommitted => {}
-            CommitAction::Write => transaction.commit().map_err(commit_error)?,
+            CommitAction::Stale => {
+                self.next.stale(&transaction, batch).map_err(CommitError::NotCommitted)?;
+                return Err(CommitError::Stale);
+            }
+            CommitAction::AlreadyCommitted => self.next.already_committed(batch),
+            CommitAction::Write => self.commit_with_part(transaction, batch)?,
         }
         self.advance(&mark).map_err(CommitError::Unknown)
+    }
+
+    /// Commits what is written and the application's part of it.
+    fn commit_with_part(&mut self, transaction: Transaction<'_>, batch: &Batch) -> Result<(), CommitError<Error>> {
+        let belongs = self.next.run(&transaction, batch).map_err(CommitError::NotCommitted)?;
+        let committed = transaction.commit().map_err(commit_error);
+        match committed {
+            Ok(()) if belongs => self.next = NextPart::default(),
+            Err(CommitError::Unknown(_)) if belongs => self.next.unknown(batch),
+            _ => {}
+        }
+        committed
+    }
+
+    /// Moves a message from the outbox to the log of sent ids.
+    pub(crate) fn acknowledge(&self, connection: &mut Connection, message_id: &MessageId) -> Result<bool, Error> {
+        let transaction = self.begin(connection)?;
+        let was_there = messages::acknowledge(&transaction, message_id, (self.clock)())?;
+        transaction.commit()?;
+        Ok(was_there)
+    }
+
+    /// Returns the revision in the core row of a subject, of which only the head is read.
+    pub(crate) fn revision(connection: &Connection, subject: &Subject) -> Result<Option<Revision>, Error> {
+        let sql = "SELECT substr(sealed, 1, ?3) FROM noescrow_row WHERE subject = ?1 AND name = ?2";
+        let mut query = connection.prepare_cached(sql)?;
+        let head_len = i64::try_from(Row::HEAD_LEN).unwrap_or(i64::MAX);
+        let key = (subject.to_bytes(), RowName::CORE.as_bytes(), head_len);
+        let head: Option<Vec<u8>> = query.query_row(key, |row| row.get(0)).optional()?;
+        Ok(head.and_then(|sealed| Row { name: RowName::CORE, sealed }.revision()))
     }
 
     /// Begins a transaction that no other writer can get ahead of.
@@ -59,8 +97,8 @@ impl Database {
     /// the database ahead, never the witness.
     pub(crate) fn check(&mut self, transaction: &Transaction<'_>) -> Result<Mark, Error> {
         let newest = match &mut self.witness {
-            Some(witness) => Some(witness.read().map_err(Error::Witness)?),
-            None => None,
+            Some(witness) if !self.is_suspect => Some(witness.read().map_err(Error::Witness)?),
+            _ => None,
         };
         let mark = schema::mark(transaction)?;
         if let Some(newest) = newest {
@@ -72,9 +110,28 @@ impl Database {
     /// After the commit, so that a process that is stopped between the two leaves the database ahead.
     pub(crate) fn advance(&mut self, mark: &Mark) -> Result<(), Error> {
         match &mut self.witness {
-            Some(witness) => witness.advance(mark).map_err(Error::Witness),
-            None => Ok(()),
+            Some(witness) if !self.is_suspect => witness.advance(mark).map_err(Error::Witness),
+            _ => Ok(()),
         }
+    }
+
+    /// Makes a database that was rolled back the newest.
+    pub(crate) fn accept_restored_backup(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        if !self.is_suspect {
+            return Ok(());
+        }
+        let transaction = self.begin(connection)?;
+        let mut mark = schema::mark(&transaction)?;
+        let newest = match &mut self.witness {
+            // What cannot be read is replaced.
+            Some(witness) => witness.read().ok().flatten(),
+            None => None,
+        };
+        mark.generation = mark.generation.max(newest.map_or(0, |newest| newest.generation));
+        let mark = Self::next(&transaction, mark, &[b"restored"])?;
+        transaction.commit()?;
+        self.is_suspect = false;
+        self.advance(&mark).inspect_err(|_| self.is_suspect = true)
     }
 
     /// Makes `mark` that of the next generation, after commits that `parts` tell from others.
@@ -113,14 +170,17 @@ impl Database {
         for change in &batch.changes {
             write_rows(transaction, change)?;
         }
+        // A place in a box is never given twice: each commit has a generation of its own, and at most one message a box.
+        let position = mark.generation.saturating_add(1);
         if let Some(received) = &batch.received {
-            messages::received(transaction, received, (self.clock)())?;
+            messages::received(transaction, received, position, (self.clock)())?;
         }
         if let Some(sent) = &batch.sent {
-            messages::sent(transaction, sent)?;
+            messages::sent(transaction, sent, position)?;
         }
+        // The head has the revision, and a salt that is a function of the state.
         let cores = batch.changes.iter().filter_map(|change| change.rows.last());
-        let heads: Vec<&[u8]> = cores.map(|row| row.sealed.get(..HEAD_LEN).unwrap_or(&row.sealed)).collect();
+        let heads: Vec<&[u8]> = cores.map(|row| row.sealed.get(..Row::HEAD_LEN).unwrap_or(&row.sealed)).collect();
         Ok((action, Self::next(transaction, mark, &heads)?))
     }
 }
@@ -130,12 +190,12 @@ fn delete_ended(transaction: &Transaction<'_>, ended: &[Subject]) -> Result<(), 
     if let Some(messenger) = ended.iter().find(|subject| subject.is_messenger()) {
         erasure::delete_identity(transaction, messenger)?;
     }
-    let forgets_peer = ended.iter().any(|subject| PeerId::from_subject(subject).is_some());
     let mut delete = transaction.prepare_cached("DELETE FROM noescrow_row WHERE subject = ?1")?;
     for subject in ended {
         delete.execute([subject.to_bytes()])?;
-        if forgets_peer {
-            messages::forget(transaction, subject)?;
+        // A session ends without its peer, too: then its messages stay.
+        if PeerId::from_subject(subject).is_some() {
+            messages::forget_peer(transaction, subject)?;
         }
     }
     Ok(())

@@ -6,18 +6,19 @@
 //! pages whose content was moved to another page. `VACUUM` writes the database anew from what it contains, and a
 //! checkpoint that truncates empties the log.
 
-use crate::database::Database;
+use crate::database::{Database, subject_of};
 use crate::error::Error;
 use noescrow::durable::Subject;
 use noescrow::messenger::PeerId;
 use rusqlite::{Connection, Transaction};
 
 /// Where a table names the subject of a row.
-const TABLES: [(&str, &str); 4] = [
+const TABLES: [(&str, &str); 5] = [
     ("noescrow_row", "subject"),
     ("noescrow_inbox", "session"),
     ("noescrow_outbox", "session"),
     ("noescrow_message_id", "session"),
+    ("noescrow_sent_id", "session"),
 ];
 
 /// Deletes everything of the local identity of a subject. Returns the number of rows.
@@ -40,6 +41,19 @@ fn delete(
 }
 
 impl Database {
+    /// Whether the identity of a subject has a messenger.
+    fn has_messenger(connection: &Connection, subject: &Subject) -> Result<bool, Error> {
+        let sql = "SELECT DISTINCT subject FROM noescrow_row WHERE substr(subject, 2, 64) = substr(?1, 2, 64)";
+        let mut query = connection.prepare_cached(sql)?;
+        let mut rows = query.query([subject.to_bytes()])?;
+        while let Some(row) = rows.next()? {
+            if subject_of(&row.get::<_, Vec<u8>>(0)?)?.is_messenger() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Deletes everything of a session, or of a device and all sessions of its identity, and erases it from the files.
     pub(crate) fn forget(&mut self, connection: &mut Connection, subject: &Subject) -> Result<bool, Error> {
         if subject.is_messenger() || PeerId::from_subject(subject).is_some() {
@@ -48,6 +62,10 @@ impl Database {
         let bytes = subject.to_bytes();
         let transaction = self.begin(connection)?;
         let mark = self.check(&transaction)?;
+        // A peer's record names its sessions, and a messenger without one of them would not seal to the peer.
+        if !subject.is_device() && Self::has_messenger(&transaction, subject)? {
+            return Err(Error::OfMessenger);
+        }
         let count = match subject.is_device() {
             true => delete_identity(&transaction, subject)?,
             false => delete(&transaction, subject, |column| format!("{column} = ?1"))?,

@@ -14,7 +14,7 @@ pub enum Error {
     Witness(io::Error),
     /// The database is older than the witness knows it to be: a backup was restored, or a power cut took commits that
     /// were not synced. States that were used may be in use again; see
-    /// [`Options::accept_restored_backup`](crate::Options::accept_restored_backup).
+    /// [`Options::restored_backup`](crate::Options::restored_backup).
     Rollback {
         /// The generation of the database.
         database: u64,
@@ -39,7 +39,7 @@ pub enum Error {
     OpenedBefore,
     /// The file system does not support SQLite's write-ahead log.
     NoWriteAheadLog,
-    /// The subject to be forgotten is a messenger or one of its peers. Forget a peer with
+    /// The subject to be forgotten is a messenger, one of its peers, or a session of an identity that has a messenger. Forget a peer with
     /// [`Messenger::forget`](noescrow::messenger::Messenger::forget), whose step deletes the peer's sessions and
     /// messages and takes it out of the messenger's own state; and everything of an account with the subject of its
     /// device.
@@ -47,6 +47,8 @@ pub enum Error {
     OfMessenger,
     /// A reader of the database kept the write-ahead log from being erased. Call again when it has ended.
     LogInUse,
+    /// The file of an advisory lock was not opened or locked.
+    Lock(io::Error),
     /// The thread of an asynchronous store has ended.
     Closed,
 }
@@ -71,6 +73,7 @@ impl fmt::Display for Error {
                 f.write_str("a messenger's peer is forgotten with `Messenger::forget`, a messenger with its device")
             }
             Self::LogInUse => f.write_str("a reader keeps the write-ahead log"),
+            Self::Lock(_) => f.write_str("the file of a lock was not opened or locked"),
             Self::Closed => f.write_str("the thread of the database has ended"),
         }
     }
@@ -80,7 +83,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Sqlite(error) => Some(error),
-            Self::Witness(error) => Some(error),
+            Self::Witness(error) | Self::Lock(error) => Some(error),
             _ => None,
         }
     }

@@ -9,6 +9,7 @@ mod schema;
 // One transaction a step, and deletion.
 mod database;
 mod erasure;
+mod part;
 mod witness;
 
 // The stores.
@@ -16,13 +17,15 @@ mod witness;
 mod asynchronous;
 mod blocking;
 mod error;
+mod mailboxes;
 mod options;
 
 #[cfg(feature = "tokio")]
 pub use asynchronous::AsyncSqliteStore;
 pub use blocking::SqliteStore;
 pub use error::Error;
-pub use messages::{InboxMessage, MESSAGE_ID_KEPT, OutboxMessage, message_id};
+pub use messages::{MESSAGE_ID_KEPT, message_id};
+pub use noescrow::durable::{InboxMessage, MessageId, OutboxMessage};
 pub use options::{Options, Synchronous};
 pub use rusqlite;
 pub use schema::SCHEMA_VERSION;

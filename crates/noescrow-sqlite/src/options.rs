@@ -4,10 +4,11 @@
 use crate::blocking::SqliteStore;
 use crate::database::Database;
 use crate::error::Error;
+use crate::part::NextPart;
 use crate::schema;
 use crate::witness::{SideFile, Witness, open_private};
 use noescrow::UnixSeconds;
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode};
 use std::fmt;
 use std::path::{Path, PathBuf, absolute};
 use std::thread;
@@ -31,8 +32,17 @@ pub struct Options {
     synchronous: Synchronous,
     busy_timeout: Duration,
     witness: WitnessChoice,
-    clock: fn() -> UnixSeconds,
-    accept_restored_backup: bool,
+    clock: Box<dyn Fn() -> UnixSeconds + Send>,
+    path: Option<PathBuf>,
+    restored: Restored,
+}
+
+/// What to do with a database that is not the newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Restored {
+    Refused,
+    Suspect,
+    Accepted,
 }
 
 enum WitnessChoice {
@@ -44,7 +54,7 @@ enum WitnessChoice {
 /// How long a commit waits for another process that writes. A commit takes milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Number of statements that are kept compiled: all of this crate's.
-const STATEMENTS: usize = 32;
+const STATEMENTS: usize = 64;
 /// How long to wait before a change of the journal's mode is tried again, for which SQLite itself does not wait.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -61,8 +71,9 @@ impl Options {
             synchronous: Synchronous::Full,
             busy_timeout: BUSY_TIMEOUT,
             witness: WitnessChoice::Beside,
-            clock: system_time,
-            accept_restored_backup: false,
+            clock: Box::new(system_time),
+            path: None,
+            restored: Restored::Refused,
         }
     }
 
@@ -91,21 +102,41 @@ impl Options {
     }
 
     /// Sets the clock by which ids of messages expire. The default is the system's.
-    pub const fn clock(mut self, clock: fn() -> UnixSeconds) -> Self {
-        self.clock = clock;
+    pub fn clock(mut self, clock: impl Fn() -> UnixSeconds + Send + 'static) -> Self {
+        self.clock = Box::new(clock);
         self
     }
 
     /// Opens a database although its witness says that it was rolled back, belongs to another database, or is missing or
-    /// unreadable, and makes it the newest. Use it once, after one of these errors, and never by default.
+    /// unreadable, and leaves the witness as it is: another process that opens the database is refused, and so is this one
+    /// after a crash. Use it after one of these errors, and never by default.
+    ///
+    /// Then, in this order:
+    ///
+    /// 1. Replace sessions and prekeys, and keep the identity: load the messenger with 0 as the newest generation, and save
+    ///    [`Messenger::restore_backup`](noescrow::messenger::Messenger::restore_backup), which does all of it.
+    /// 2. Make the database the newest: [`SqliteStore::accept_restored_backup`].
+    ///
+    /// In the other order, a crash between the two leaves a database that opens, whose messenger does not know that it was
+    /// put back.
     ///
     /// # Security
     /// The states in the database were used before. A session that continues from such a state can seal two messages
-    /// from one state, of which the peer opens one, and has keys that were deleted. Before anything is sent or opened,
-    /// replace sessions and prekeys, and keep the identity: with a messenger, load it with 0 as the newest generation,
-    /// and call [`Messenger::restore_backup`](noescrow::messenger::Messenger::restore_backup), which does all of it.
+    /// from one state, of which the peer opens one, and has keys that were deleted. Send and open nothing before the two
+    /// steps are done.
+    pub const fn restored_backup(mut self) -> Self {
+        self.restored = Restored::Suspect;
+        self
+    }
+
+    /// Does what [`restored_backup`](Self::restored_backup) and [`SqliteStore::accept_restored_backup`] do, at once: for a
+    /// database whose sessions were replaced already, as in an earlier process that ended before the second of them, or for
+    /// one without sessions.
+    ///
+    /// # Security
+    /// With a messenger, use the two, in their order.
     pub const fn accept_restored_backup(mut self) -> Self {
-        self.accept_restored_backup = true;
+        self.restored = Restored::Accepted;
         self
     }
 
@@ -129,6 +160,7 @@ impl Options {
         }
         // What fails here fails again when SQLite opens the file, with its error.
         drop(open_private(&path));
+        self.path = Some(path.clone());
         Ok((self, path))
     }
 
@@ -149,15 +181,19 @@ impl Options {
             WitnessChoice::Given(witness) => Some(witness),
             WitnessChoice::Beside | WitnessChoice::None => None,
         };
-        let mut database = Database { witness, clock: self.clock };
+        let mut database =
+            Database { witness, clock: self.clock, is_suspect: false, next: NextPart::default(), path: self.path };
         let transaction = connection.transaction()?;
         let checked = database.check(&transaction);
         transaction.finish()?;
         match checked {
             // Before the first commit, so that a witness is missing only if it was lost.
             Ok(mark) => database.advance(&mark)?,
-            Err(error) if self.accept_restored_backup && is_about_the_witness(&error) => {
-                accept(&mut database, connection)?;
+            Err(error) if self.restored != Restored::Refused && is_about_the_witness(&error) => {
+                database.is_suspect = true;
+                if self.restored == Restored::Accepted {
+                    database.accept_restored_backup(connection)?;
+                }
             }
             Err(error) => return Err(error),
         }
@@ -213,32 +249,17 @@ fn is_about_the_witness(error: &Error) -> bool {
     )
 }
 
-/// Makes a database that was rolled back the newest.
-fn accept(database: &mut Database, connection: &mut Connection) -> Result<(), Error> {
-    let transaction: Transaction<'_> = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut mark = schema::mark(&transaction)?;
-    let newest = match &mut database.witness {
-        // What cannot be read is replaced.
-        Some(witness) => witness.read().ok().flatten(),
-        None => None,
-    };
-    mark.generation = mark.generation.max(newest.map_or(0, |newest| newest.generation));
-    let mark = Database::next(&transaction, mark, &[b"restored"])?;
-    transaction.commit()?;
-    database.advance(&mark)
-}
-
 fn system_time() -> UnixSeconds {
     SystemTime::now().duration_since(UNIX_EPOCH).map(UnixSeconds::from).unwrap_or_default()
 }
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { synchronous, busy_timeout, witness: _, clock: _, accept_restored_backup } = self;
+        let Self { synchronous, busy_timeout, witness: _, clock: _, path: _, restored } = self;
         f.debug_struct("Options")
             .field("synchronous", synchronous)
             .field("busy_timeout", busy_timeout)
-            .field("accept_restored_backup", accept_restored_backup)
+            .field("restored", restored)
             .finish_non_exhaustive()
     }
 }

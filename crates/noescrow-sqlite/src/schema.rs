@@ -8,6 +8,7 @@
 //! noescrow_inbox       messages that were opened, until the application has taken them
 //! noescrow_outbox      messages that were sealed, until the server has acknowledged them
 //! noescrow_message_id  the ids of the messages that were opened in the last 30 days
+//! noescrow_sent_id     the ids of the messages that were acknowledged in the last 30 days
 //! ```
 
 use crate::error::Error;
@@ -15,7 +16,7 @@ use crate::witness::Mark;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 /// Script number i changes a schema of version i into one of version i + 1. A script that was released never changes.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE noescrow_store (
         only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
@@ -58,6 +59,19 @@ const MIGRATIONS: [&str; 2] = [
     ALTER TABLE noescrow_inbox ADD COLUMN peer BLOB CHECK (length(peer) = 97);
     ALTER TABLE noescrow_outbox ADD COLUMN peer BLOB CHECK (length(peer) = 97);
     ALTER TABLE noescrow_message_id ADD COLUMN peer BLOB CHECK (length(peer) = 97);
+",
+    // What an opened message is, which sealed ones are control messages, and the ids of those that were acknowledged.
+    "
+    ALTER TABLE noescrow_inbox ADD COLUMN flags INTEGER NOT NULL DEFAULT 0 CHECK (flags >= 0);
+    ALTER TABLE noescrow_inbox ADD COLUMN control BLOB CHECK (length(control) IN (1, 18));
+    ALTER TABLE noescrow_outbox ADD COLUMN is_control INTEGER NOT NULL DEFAULT 0 CHECK (is_control IN (0, 1));
+    CREATE TABLE noescrow_sent_id (
+        message_id BLOB PRIMARY KEY CHECK (length(message_id) = 16),
+        session BLOB NOT NULL CHECK (length(session) = 97),
+        acknowledged_at INTEGER NOT NULL,
+        peer BLOB CHECK (length(peer) = 97)
+    ) STRICT;
+    CREATE INDEX noescrow_sent_id_time ON noescrow_sent_id (acknowledged_at);
 ",
 ];
 

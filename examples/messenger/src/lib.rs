@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What server and client of this example share: the requests of README.md's table, as functions that both sides use.
 
+pub mod content;
+pub mod requests;
+
 use noescrow::PUBLICATION_LEN;
 use noescrow::device::CHALLENGE_NONCE_LEN;
 use noescrow::messenger::LOGIN_NONCE_LEN;

@@ -2,7 +2,7 @@
 //! [`Backend`]: what both stores can do, so that one body tests both.
 
 use noescrow::UnixSeconds;
-use noescrow::durable::{AsyncStore, Batch, CommitError, Row, Store, Subject};
+use noescrow::durable::{AsyncMailboxes, AsyncStore, Batch, CommitError, Mailboxes, Revision, Row, Store, Subject};
 use noescrow_sqlite::{AsyncSqliteStore, Error, InboxMessage, Options, OutboxMessage, SqliteStore};
 use std::path::Path;
 
@@ -21,6 +21,8 @@ pub trait Backend: AsyncStore<Error = Error> + Sized {
     async fn remove(&mut self, id: &Id) -> bool;
     async fn outbox(&mut self) -> Result<Vec<OutboxMessage>, Error>;
     async fn acknowledge(&mut self, id: &Id) -> bool;
+    async fn was_sealed(&mut self, id: &Id) -> bool;
+    async fn outbox_after(&mut self, after: u64) -> Vec<OutboxMessage>;
     async fn opened_at(&mut self, message: &[u8]) -> Option<UnixSeconds>;
     async fn forget(&mut self, subject: &Subject) -> Result<bool, Error>;
     async fn erase(&mut self) -> Result<(), Error>;
@@ -35,6 +37,10 @@ impl AsyncStore for Blocking {
 
     async fn load(&mut self, subject: &Subject) -> Result<Vec<Row>, Error> {
         self.0.load(subject)
+    }
+
+    async fn revision(&mut self, subject: &Subject) -> Result<Option<Revision>, Error> {
+        self.0.revision(subject)
     }
 
     async fn commit(&mut self, batch: Batch) -> Result<(), CommitError<Error>> {
@@ -59,13 +65,19 @@ impl Backend for Blocking {
         self.0.inbox(ALL)
     }
     async fn remove(&mut self, id: &Id) -> bool {
-        self.0.remove_from_inbox(id).unwrap()
+        self.0.take(id).unwrap()
     }
     async fn outbox(&mut self) -> Result<Vec<OutboxMessage>, Error> {
         self.0.outbox(ALL)
     }
     async fn acknowledge(&mut self, id: &Id) -> bool {
         self.0.acknowledge(id).unwrap()
+    }
+    async fn was_sealed(&mut self, id: &Id) -> bool {
+        self.0.was_sealed(id).unwrap()
+    }
+    async fn outbox_after(&mut self, after: u64) -> Vec<OutboxMessage> {
+        self.0.outbox_after(Some(after), ALL).unwrap()
     }
     async fn opened_at(&mut self, message: &[u8]) -> Option<UnixSeconds> {
         self.0.opened_at(message).unwrap()
@@ -98,13 +110,19 @@ impl Backend for AsyncSqliteStore {
         AsyncSqliteStore::inbox(self, ALL).await
     }
     async fn remove(&mut self, id: &Id) -> bool {
-        self.remove_from_inbox(id).await.unwrap()
+        self.take(id).await.unwrap()
     }
     async fn outbox(&mut self) -> Result<Vec<OutboxMessage>, Error> {
         AsyncSqliteStore::outbox(self, ALL).await
     }
     async fn acknowledge(&mut self, id: &Id) -> bool {
         AsyncSqliteStore::acknowledge(self, id).await.unwrap()
+    }
+    async fn was_sealed(&mut self, id: &Id) -> bool {
+        AsyncMailboxes::was_sealed(self, id).await.unwrap()
+    }
+    async fn outbox_after(&mut self, after: u64) -> Vec<OutboxMessage> {
+        AsyncMailboxes::outbox_after(self, Some(after), ALL).await.unwrap()
     }
     async fn opened_at(&mut self, message: &[u8]) -> Option<UnixSeconds> {
         AsyncSqliteStore::opened_at(self, message).await.unwrap()

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The fixtures are databases of each schema version, as text. They stay when the schema changes. Version 1: a device,
 //! a session with skipped keys, and a message in each box. Version 2: a messenger with a peer and a session, and
-//! messages in both boxes.
+//! messages in both boxes. Version 3: the same, a control message in each box, and a message that was acknowledged.
 
 use super::backend::{Backend, Blocking, run};
 use super::party::{NOW, database, key, load, rng, save, texts};
 use super::steps::{Party, greet, party_on};
-use noescrow::messenger::{Messenger, PeerId};
+use noescrow::durable::OpenedFlags;
+use noescrow::messenger::{Control, Messenger, PeerId};
 use noescrow::{Device, Session, StorageKey};
 use noescrow_sqlite::rusqlite::Connection;
 use noescrow_sqlite::{Error, Options, SCHEMA_VERSION};
@@ -15,11 +16,13 @@ use std::path::Path;
 both!(
     a_database_of_version_1_opens_and_is_used,
     a_messenger_of_version_2_opens_and_is_used,
+    a_messenger_of_version_3_keeps_what_messages_are,
     a_database_of_a_later_version_is_refused_unchanged,
 );
 
 const VERSION_1: &str = include_str!("version_1.sql");
 const VERSION_2: &str = include_str!("version_2.sql");
+const VERSION_3: &str = include_str!("version_3.sql");
 
 fn fixture(sql: &str, folder: &Path) -> std::path::PathBuf {
     let path = database(folder);
@@ -65,19 +68,50 @@ async fn a_messenger_of_version_2_opens_and_is_used<S: Backend>() {
     let peer = subjects.iter().find_map(PeerId::from_subject).unwrap();
     let (inbox, outbox) = (store.inbox().await.unwrap(), store.outbox().await.unwrap());
     assert_eq!((inbox.len(), outbox.len(), &inbox[0].plaintext[..]), (1, 2, &b"answer"[..]));
+    // Of what that version did not keep, nothing is said.
+    assert_eq!((inbox[0].flags, inbox[0].control), (OpenedFlags::default(), None));
+    assert!(outbox.iter().all(|sent| !sent.is_control));
     assert!([inbox[0].peer, outbox[0].peer, outbox[1].peer].iter().all(|of| *of == Some(subject_of(&subjects, peer))));
     let rng = &mut rng(6);
     let mut alice = Messenger::load_async(&mut store, &key(), subject, 0, rng).await.unwrap();
     let loaded = alice.route_to(&peer).unwrap().load_async(&mut store).await.unwrap();
     let step = alice.seal(&peer, b"from version 2", loaded, NOW, rng).unwrap();
     save(step, &mut store).await;
-    assert_eq!(store.outbox().await.unwrap().len(), 3);
+    let outbox = store.outbox().await.unwrap();
+    assert!(outbox.len() == 3 && outbox[2].position > outbox[1].position);
+    assert!(store.acknowledge(&outbox[1].message_id).await && store.was_sealed(&outbox[1].message_id).await);
     // As after any backup.
     let published = save(alice.restore_backup(NOW, rng).unwrap(), &mut store).await;
     assert_eq!(published.identity, *alice.identity());
     // Control: under another key nothing of it opens.
     let other = StorageKey::new([1; 32]);
     assert!(Messenger::load_async(&mut store, &other, subject, 0, rng).await.is_err());
+}
+
+async fn a_messenger_of_version_3_keeps_what_messages_are<S: Backend>() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = fixture(VERSION_3, folder.path());
+    let mut store = S::open(&path, Options::new().accept_restored_backup()).await.unwrap();
+    let subjects = store.subjects().await.unwrap();
+    let subject = subjects.iter().find(|subject| subject.is_messenger()).unwrap();
+    let (inbox, outbox) = (store.inbox().await.unwrap(), store.outbox().await.unwrap());
+    let [text, answer] = &inbox[..] else { panic!("{inbox:?}") };
+    assert_eq!((&text.plaintext[..], text.control), (&b"answer"[..], None));
+    assert_eq!((answer.plaintext.len(), answer.control), (0, Some(Control::Answer)));
+    assert_eq!(outbox.iter().map(|sent| sent.is_control).collect::<Vec<_>>(), [false, true]);
+    let rng = &mut rng(6);
+    let mut alice = Messenger::load_async(&mut store, &key(), subject, 0, rng).await.unwrap();
+    let peer = subjects.iter().find_map(PeerId::from_subject).unwrap();
+    let loaded = alice.route_to(&peer).unwrap().load_async(&mut store).await.unwrap();
+    save(alice.seal(&peer, b"from version 3", loaded, NOW, rng).unwrap(), &mut store).await;
+    // One message is acknowledged: its id is in the log.
+    let sent = Connection::open(&path).unwrap();
+    let id: [u8; 16] = sent.query_row("SELECT message_id FROM noescrow_sent_id", [], |row| row.get(0)).unwrap();
+    assert!(store.was_sealed(&id).await && outbox.iter().all(|message| message.message_id != id));
+    // Controls: another id was not; without the columns there would be two texts.
+    assert!(!store.was_sealed(&[0; 16]).await);
+    sent.execute("UPDATE noescrow_inbox SET control = NULL", []).unwrap();
+    assert!(store.inbox().await.unwrap().iter().all(|message| message.control.is_none()));
 }
 
 fn subject_of(subjects: &[noescrow::durable::Subject], peer: PeerId) -> noescrow::durable::Subject {
@@ -127,6 +161,15 @@ fn write_the_fixture() {
         let of_bob = save(alice.messenger.open(&answer, loaded, NOW).unwrap(), &mut alice.store).await.peer;
         let loaded = alice.messenger.route_to(&of_bob).unwrap().load_async(&mut alice.store).await.unwrap();
         save(alice.messenger.seal(&of_bob, b"text", loaded, NOW, rng).unwrap(), &mut alice.store).await;
+        let loaded = bob.messenger.route_to(&of_alice).unwrap().load_async(&mut bob.store).await.unwrap();
+        let sealed = bob.messenger.seal_answer(&of_alice, loaded, NOW, rng).unwrap();
+        let answer = save(sealed, &mut bob.store).await.message;
+        let loaded = alice.messenger.route(&answer, NOW).unwrap().load_async(&mut alice.store).await.unwrap();
+        save(alice.messenger.open(&answer, loaded, NOW).unwrap(), &mut alice.store).await;
+        let loaded = alice.messenger.route_to(&of_bob).unwrap().load_async(&mut alice.store).await.unwrap();
+        save(alice.messenger.seal_answer(&of_bob, loaded, NOW, rng).unwrap(), &mut alice.store).await;
+        let first = alice.store.outbox().await.unwrap()[0].message_id;
+        assert!(alice.store.acknowledge(&first).await);
     });
     let sql = dump(&Connection::open(database(alice.folder.path())).unwrap());
     let file = format!("{}/tests/store/version_{SCHEMA_VERSION}.sql", env!("CARGO_MANIFEST_DIR"));

@@ -1,108 +1,94 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files: sealed beside the database, so that a transfer that was cut continues with the same bytes.
 
-use super::app::{App, Failure, emit, rng};
-use super::faults::without;
-use super::payload::Attached;
+use super::account::{App, follow};
+use super::show::{emit, hex};
+use super::talk::send;
+use super::{Failure, now, rng};
 use data_encoding::HEXLOWER;
 use getrandom::rand_core::Rng as _;
-use noescrow::attachment::{AttachmentKey, open_stream, seal_stream, sealed_len};
-use noescrow_messenger::{PART_LEN, sha256};
-use noescrow_sqlite::rusqlite::OptionalExtension;
+use noescrow::attachment::{AttachmentKey, Download, Upload};
+use noescrow_messenger::content::{Attached, Content};
+use noescrow_messenger::{FILE_ID_LEN, MAX_FILE_LEN};
+use noescrow_sqlite::rusqlite::{OptionalExtension as _, Row};
 use serde_json::json;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::FileExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 impl App {
-    /// Seals a file beside the database, and sends it with its message. If an earlier command has begun with it, that is
-    /// continued.
-    pub fn send_file(&mut self, name: &str, path: &Path) -> Result<(), Failure> {
+    /// Sends a file: seals it, uploads it, and sends the message that names it. A command that was cut is continued.
+    pub fn send_file(&mut self, to: &str, path: &Path) -> Result<(), Failure> {
+        let Self { home, account, messenger, server, show } = self;
+        let _lock = messenger.store().exclusively("files")?;
+        let mut link = messenger.connect(server, now(), &mut rng())?;
+        let peer = link.peer_of_account(to.as_bytes(), now(), &mut rng())?;
         let metadata = fs::metadata(path)?;
-        let what = format!("{name} {} {} {:?}", path.display(), metadata.len(), metadata.modified()?);
-        let suffix = format!(".{}", HEXLOWER.encode(&sha256(what.as_bytes())));
-        let uploads = self.home.join("uploads");
-        fs::create_dir_all(&uploads)?;
-        if self.uploads()?.iter().any(|upload| upload.to_string_lossy().ends_with(&suffix)) {
-            self.connect()?;
-            return self.flush();
-        }
-        let peer = self.begin(name)?;
-        let mut id = [0; 16];
-        rng().fill_bytes(&mut id);
-        let id = HEXLOWER.encode(&id);
-        let part = uploads.join("part");
-        let key = seal_stream(metadata.len(), File::open(path)?, File::create(&part)?, &mut rng())?;
-        File::open(&part)?.sync_all()?;
-        let (key, name) = (HEXLOWER.encode(&key.to_bytes()), path.file_name().unwrap_or_default().to_string_lossy());
-        let attached = Attached { id: id.clone(), key, name: name.into_owned(), size: metadata.len() };
-        let content = self.content(None, Some(attached))?;
-        self.seal(peer, &content)?;
-        fs::rename(part, uploads.join(id + &suffix))?;
-        self.flush()
-    }
-
-    /// The sealed files that are to be uploaded, by the names `ID.WHAT`.
-    fn uploads(&self) -> Result<Vec<PathBuf>, Failure> {
-        let Ok(entries) = fs::read_dir(self.home.join("uploads")) else { return Ok(Vec::new()) };
-        let paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_, Failure>>()?;
-        Ok(paths.into_iter().filter(|path| path.extension().is_some()).collect())
-    }
-
-    /// Uploads the rest of each file, before the messages that name them are sent.
-    pub fn upload_all(&mut self) -> Result<(), Failure> {
-        for path in self.uploads()? {
-            let id = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let (file, len) = (File::open(&path)?, fs::metadata(&path)?.len());
-            let mut offset = self.server.uploaded(&id)?;
-            if without("resume") {
-                offset = 0;
+        let (size, source) = (metadata.len(), format!("{path:?} {} {:?}", metadata.len(), metadata.modified()?));
+        let begun = "SELECT id, key FROM files WHERE peer = ?1 AND source = ?2";
+        let begun = link.stored().store().transact(|tables| {
+            let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            tables.query_row(begun, (peer.as_bytes(), &source), pair).optional()
+        })?;
+        let (id, key) = match begun {
+            Some(begun) => begun,
+            None => {
+                let mut id = [0; FILE_ID_LEN];
+                rng().fill_bytes(&mut id);
+                let key = Upload::prepare(path, &sealed(home, &id)?, MAX_FILE_LEN, &mut rng())?.to_bytes();
+                let row = (id, peer.as_bytes(), key, i64::try_from(size)?, &source);
+                let insert = "INSERT INTO files VALUES (?1, ?2, ?3, ?4, ?5)";
+                link.stored().store().transact(|tables| tables.execute(insert, row))?;
+                (id, key)
             }
-            while offset < len {
-                let mut part = vec![0; PART_LEN.min(usize::try_from(len - offset)?)];
-                file.read_exact_at(&mut part, offset)?;
-                match self.server.append(&id, offset, &part)? {
-                    Some(held) if !without("resume") => offset = held,
-                    _ => offset += u64::try_from(part.len())?,
-                }
-            }
-            fs::remove_file(path)?;
-        }
-        Ok(())
+        };
+        link.server().upload(&id, &mut Upload::open(&sealed(home, &id)?)?)?;
+        // In the transaction that saves the message, so that there is one.
+        link.stored().store().with_next(move |tables, batch| {
+            follow(tables, batch)?;
+            let is_it = batch.sent.as_ref().is_some_and(|sent| !sent.is_control);
+            Ok(is_it && tables.execute("DELETE FROM files WHERE id = ?1", [id])? > 0)
+        });
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let content = Content { file: Some(Attached { id, key, name, size }), ..account.content() };
+        send(&mut link, show, &peer, &content)?;
+        Ok(fs::remove_file(sealed(home, &id)?)?)
     }
 
     /// Downloads the rest of a file that was received, and opens it.
-    pub fn fetch_file(&mut self, id: &str, path: &Path) -> Result<(), Failure> {
-        let attached = self.tables.query_row("SELECT key, size FROM attached WHERE id = ?1", [id], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
-        });
-        let (key, size) = attached.optional()?.ok_or("no such file was received, or it was fetched before")?;
-        let key = HEXLOWER.decode(key.as_bytes())?.try_into().map_err(|_| "not a key of a file")?;
-        let sealed_len = sealed_len(u64::try_from(size)?).ok_or("the file is too long")?;
-        let (sealed, opened) = (path.with_extension("sealed"), path.with_extension("part"));
-        if without("resume") {
-            let _ = fs::remove_file(&sealed);
-        }
-        let mut file = OpenOptions::new().create(true).append(true).open(&sealed)?;
-        while file.metadata()?.len() < sealed_len {
-            let part = self.server.part(id, file.metadata()?.len())?;
-            if part.is_empty() {
-                return Err("the file is not there as a whole yet".into());
-            }
-            file.write_all(&part)?;
-        }
-        // What it has written before it succeeds is not the file.
-        open_stream(&AttachmentKey::from_bytes(key), File::open(&sealed)?, File::create(&opened)?).inspect_err(
-            |_| {
-                let _ = fs::remove_file(&sealed);
-            },
-        )?;
-        File::open(&opened)?.sync_all()?;
-        fs::rename(opened, path)?;
-        fs::remove_file(sealed)?;
-        self.tables.execute("DELETE FROM attached WHERE id = ?1", [id])?;
-        emit(&json!({"event": "fetched", "id": id, "path": path, "size": size}));
+    pub fn fetch_file(&mut self, name: &str, path: &Path) -> Result<(), Failure> {
+        let id = HEXLOWER.decode(name.as_bytes())?.try_into().map_err(|_| "not the id of a file")?;
+        let received = self.messenger.store().transact(|tables| {
+            let received = "SELECT key, size FROM files WHERE id = ?1 AND source IS NULL";
+            tables.query_row(received, [id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })?;
+        let (key, size) = received.ok_or("no such file was received, or it was fetched before")?;
+        let mut download = Download::open(&sealed(&self.home, &id)?, u64::try_from::<i64>(size)?)?;
+        self.server.download(&id, &mut download)?;
+        download.finish(&AttachmentKey::from_bytes(key), path, &format!(".{name}.part"))?;
+        self.messenger.store().transact(|tables| tables.execute("DELETE FROM files WHERE id = ?1", [id]))?;
+        emit(&json!({"event": "fetched", "id": name, "path": path, "size": size}));
         Ok(())
     }
+
+    /// Deletes sealed files of which nothing is known any more.
+    pub fn sweep(&mut self) -> Result<(), Failure> {
+        let _lock = self.messenger.store().exclusively("files")?;
+        for entry in fs::read_dir(sealed(&self.home, b"")?)? {
+            let path = entry?.path();
+            let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let known = "SELECT count(*) FROM files WHERE lower(hex(id)) = ?1";
+            let known = self.messenger.store().transact(|tables| tables.query_row(known, [id], |row| row.get(0)))?;
+            if known == 0 {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The path of a file as it is sent or received.
+fn sealed(home: &Path, id: &[u8]) -> Result<PathBuf, Failure> {
+    let folder = home.join("files");
+    fs::create_dir_all(&folder)?;
+    Ok(folder.join(hex(id)))
 }

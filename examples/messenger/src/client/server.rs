@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! HTTP, by ureq.
+
+use super::Store;
+use noescrow::messenger::Peer;
+use noescrow_messenger::requests::{AccessKeys, Failure, Request, Transport};
+use noescrow_sqlite::rusqlite::OptionalExtension;
+use std::time::Duration;
+use ureq::{Agent, http};
+
+/// A server that does not move for so long is not reachable.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Http {
+    /// For requests as the account.
+    own: Agent,
+    /// For all others. Its connections are not kept, because they would link the messages of one sender.
+    anonymous: Agent,
+}
+
+impl Http {
+    pub fn new() -> Self {
+        let agent = |connections| {
+            let config = Agent::config_builder().http_status_as_error(false).max_redirects(0);
+            let config = config.timeout_connect(Some(PATIENCE)).timeout_recv_response(Some(PATIENCE));
+            let config = config.timeout_per_read(Some(PATIENCE)).timeout_per_write(Some(PATIENCE));
+            config.max_idle_connections(connections).build().new_agent()
+        };
+        Self { own: agent(1), anonymous: agent(0) }
+    }
+}
+
+impl Transport for Http {
+    fn exchange(&mut self, request: Request<'_>) -> Result<(u16, Vec<u8>), Failure> {
+        let Request { method, url, header: (name, value), is_owners, body, max_answer_len } = request;
+        let agent = if is_owners { &self.own } else { &self.anonymous };
+        let mut answer = agent.run(http::Request::builder().method(method).uri(url).header(name, value).body(body)?)?;
+        let body = answer.body_mut().with_config().limit(u64::try_from(max_answer_len)?).read_to_vec()?;
+        Ok((answer.status().as_u16(), body))
+    }
+}
+
+impl AccessKeys<Store> for Http {
+    fn access_key(&mut self, store: &mut Store, peer: &Peer<'_>) -> Result<Option<[u8; 32]>, Failure> {
+        let key = "SELECT key FROM access WHERE peer = ?1";
+        Ok(store.transact(|tables| tables.query_row(key, [peer.id.as_bytes()], |row| row.get(0)).optional())?)
+    }
+}

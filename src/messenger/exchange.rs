@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The conversation of a [`Stored`] messenger with a server: logging in, prekeys, sending and receiving, in the one order
+//! in which nothing is lost. The application implements [`Server`], which moves bytes, and shows [`Event`]s.
+//!
+//! There is no clock, no task and no connection in here: every method returns when the server's methods that it calls have
+//! returned. To receive at once what a server announces, call [`Connected::receive`] again.
+
+mod error;
+mod server;
+
+pub use error::{ExchangeError, ExchangeFailed, Exchanged};
+pub use server::{Delivery, Server};
+
+use super::error::Refused;
+use super::failed::Failed;
+use super::kept::Stored;
+use super::peers::PeerId;
+use super::sealing::Outgoing;
+use super::steps::{Mail, Sealed, Upkeep};
+use crate::durable::{InboxMessage, Mailboxes, OutboxMessage};
+use crate::identity::Identity;
+use crate::payload::Payload;
+use crate::primitives::{Primitives, RustCrypto};
+use crate::time::UnixSeconds;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::fmt;
+use error::{converted, failed};
+use rand_core::CryptoRng;
+
+/// The lock under which a process logs in.
+const LOGIN: &str = "login";
+/// The lock under which a process sends.
+const OUTBOX: &str = "outbox";
+/// Number of messages of the outbox in memory.
+const AT_ONCE: usize = 64;
+
+/// Why a message was sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Purpose {
+    /// The user sends it.
+    Payload,
+    /// It asks the peer for an answer, before the message of the user.
+    Probe,
+    /// It answers the peer's message.
+    Answer,
+    /// It says that the peer's message did not open.
+    Receipt,
+}
+
+/// What an application shows, or keeps. It is saved already.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A message was opened. It is in the inbox, and is taken from it after this. An application that keeps it in tables
+    /// of the same database does both in one transaction here. A [control](InboxMessage::control) is not shown as a
+    /// message.
+    Received(&'a InboxMessage),
+    /// A [stranger](super::Opened::evicted) was evicted, with everything that the store has of it.
+    Evicted(PeerId),
+    /// A message does not open. It is removed from the server.
+    Refused(&'a Refused),
+    /// A message stays at the server until this time.
+    Deferred(UnixSeconds),
+    /// A message is in the outbox.
+    Sealed(Purpose, &'a Outgoing),
+    /// The server has taken a message.
+    Sent(&'a OutboxMessage),
+    /// The server has not taken a message.
+    Undelivered(&'a OutboxMessage, Delivery),
+    /// Another identity has the account of this peer now, says the server. Nothing is sent to it before the user
+    /// [accepts](Stored::accept) or [rejects](Stored::reject) that.
+    Claimed(PeerId),
+}
+
+/// A messenger that has logged in: that the store was not put back is as certain as it can be. Only it can send and
+/// receive.
+#[must_use = "it sends and receives"]
+pub struct Connected<'a, V, S, P: Primitives = RustCrypto> {
+    stored: &'a mut Stored<S, P>,
+    server: &'a mut V,
+}
+
+impl<S: Mailboxes, P: Primitives> Stored<S, P> {
+    /// Logs in, and does what is due each day: exchanges the login nonce, has unknown prekeys withdrawn, and uploads
+    /// those that are due.
+    ///
+    /// If several processes use the store, one at a time connects, by a [lock](Mailboxes::exclusively) of the store.
+    ///
+    /// # Errors
+    /// [`ExchangeFailed`]. A suspicion is saved. What an error of the connection leaves undone, the next call does.
+    pub fn connect<'a, V: Server<S>>(
+        &'a mut self,
+        server: &'a mut V,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Exchanged<Connected<'a, V, S, P>, V, S> {
+        // The server learns of nonces and prekeys in the order in which they are saved.
+        let _lock = self.store.exclusively(LOGIN).map_err(Failed::unread)?;
+        let nonce = server.log_in(&mut |challenge| self.messenger.sign_login(challenge)).map_err(failed)?;
+        let offered = self.login(nonce.as_ref(), now, rng).map_err(converted)?;
+        server.set_nonce(&offered).map_err(failed)?;
+        let listed = server.prekeys().map_err(failed)?;
+        let Upkeep { withdraw, publication } = self.maintain(&listed, now, rng).map_err(converted)?;
+        if !withdraw.is_empty() {
+            server.withdraw(&withdraw).map_err(failed)?;
+        }
+        server.publish(&publication).map_err(failed)?;
+        self.published(now, rng).map_err(converted)?;
+        Ok(Connected { stored: self, server })
+    }
+
+    /// Renews the messenger after its store was put back: has the server withdraw every one-time prekey, and replaces
+    /// every session. [`connect`](Self::connect) then.
+    ///
+    /// # Errors
+    /// [`ExchangeFailed`]. Repeat it then.
+    pub fn restore_backup<V: Server<S>>(
+        &mut self,
+        server: &mut V,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Exchanged<(), V, S> {
+        // Only the session at the server is needed: a suspect messenger does not exchange its nonce.
+        let _ = server.log_in(&mut |challenge| self.messenger.sign_login(challenge)).map_err(failed)?;
+        let listed = server.prekeys().map_err(failed)?;
+        server.withdraw(&listed).map_err(failed)?;
+        self.renew(now, rng).map_err(converted)?;
+        Ok(())
+    }
+}
+
+impl<S: Mailboxes, P: Primitives> Stored<S, P> {
+    /// Shows what is in the inbox, answers what asks for it, and takes it.
+    fn show<V: Server<S>>(
+        &mut self,
+        answer: Option<Payload<'_>>,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+        event: &mut impl FnMut(&mut Self, Event<'_>) -> Result<(), V::Error>,
+    ) -> Exchanged<(), V, S> {
+        for message in self.store.inbox(usize::MAX).map_err(Failed::unread)? {
+            event(self, Event::Received(&message)).map_err(failed)?;
+            let author = message.peer.as_ref().and_then(PeerId::from_subject);
+            if let Some(author) = author.filter(|_| message.flags.should_answer)
+                && let Some(sealed) = self.answer(&author, answer, now, rng).map_err(converted)?
+            {
+                event(self, Event::Sealed(Purpose::Answer, &sealed)).map_err(failed)?;
+            }
+            self.store.take(&message.message_id).map_err(Failed::unread)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a message from the outbox. Returns whether it was there.
+    fn acknowledge<E>(&mut self, message: &OutboxMessage) -> Result<bool, Failed<E, S::Error>> {
+        self.store.acknowledge(&message.message_id).map_err(Failed::unread)
+    }
+}
+
+impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
+    /// Returns the messenger with its store, for other steps.
+    pub const fn stored(&mut self) -> &mut Stored<S, P> {
+        self.stored
+    }
+
+    /// Returns the server.
+    pub const fn server(&mut self) -> &mut V {
+        self.server
+    }
+
+    /// Sends what is in the outbox, oldest first. What the server refuses concerns one peer only.
+    ///
+    /// # Errors
+    /// [`ExchangeFailed`]: the connection has failed, or the store, or `event`.
+    pub fn flush(
+        &mut self,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+        mut event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
+    ) -> Exchanged<(), V, S> {
+        let Self { stored, server } = self;
+        // The peers whose messages wait, so that they arrive in their order.
+        let mut waiting = BTreeSet::new();
+        let _lock = stored.store.exclusively(OUTBOX).map_err(Failed::unread)?;
+        stored.refresh(rng).map_err(Failed::Load)?;
+        let mut after = None;
+        loop {
+            let messages = stored.store.outbox_after(after, AT_ONCE).map_err(Failed::unread)?;
+            let Some(last) = messages.last() else { return Ok(()) };
+            after = Some(last.position);
+            for message in messages {
+                let peer = message.peer.as_ref().and_then(PeerId::from_subject);
+                let Some(peer) = peer.filter(|peer| !waiting.contains(peer)) else { continue };
+                let Some(to) = stored.messenger.peer(&peer) else { continue };
+                let delivery = server.deliver(&mut stored.store, &to, &message).map_err(failed)?;
+                match delivery {
+                    // Another process may have sent it at the same time, and shown that.
+                    Delivery::Taken if !stored.acknowledge(&message)? => {}
+                    Delivery::Taken => event(stored, Event::Sent(&message)).map_err(failed)?,
+                    Delivery::Never => {
+                        event(stored, Event::Undelivered(&message, delivery)).map_err(failed)?;
+                        stored.acknowledge(&message)?;
+                    }
+                    Delivery::Later | Delivery::KeyRefused => {
+                        waiting.insert(peer);
+                        event(stored, Event::Undelivered(&message, delivery)).map_err(failed)?;
+                        if delivery == Delivery::KeyRefused && Self::compare(stored, server, &peer, now, rng)? {
+                            event(stored, Event::Claimed(peer)).map_err(failed)?;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Seals a payload for a peer, from a fetched bundle if a new session is needed, and sends the outbox.
+    ///
+    /// # Errors
+    /// [`ExchangeFailed`]. If it is [`ExchangeError::Seal`], the message was not sealed, and the outbox was not sent.
+    /// After an error of the server the message may be in the outbox: [`Event::Sealed`] has said so.
+    pub fn send<'p>(
+        &mut self,
+        peer: &PeerId,
+        payload: impl Into<Payload<'p>>,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+        mut event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
+    ) -> Exchanged<Sealed, V, S> {
+        let Self { stored, server } = self;
+        stored.refresh(rng).map_err(Failed::Load)?;
+        let wanted = stored.messenger.needs_bundle(peer, now).map_err(|error| Failed::Step(error.into()))?;
+        let bundle = match stored.messenger.peer(peer).filter(|_| wanted.is_some()) {
+            Some(peer) => server.bundle(peer.name).map_err(failed)?,
+            None => None,
+        };
+        let sealed = stored.seal(peer, payload, bundle, now, rng).map_err(converted)?;
+        if let Some(probe) = &sealed.probe {
+            event(stored, Event::Sealed(Purpose::Probe, probe)).map_err(failed)?;
+        }
+        event(stored, Event::Sealed(Purpose::Payload, &sealed.outgoing)).map_err(failed)?;
+        self.flush(now, rng, event)?;
+        Ok(sealed)
+    }
+
+    /// Sends the outbox, fetches mail until nothing new comes, and sends the outbox again. Each message is opened and
+    /// saved, then shown, then acknowledged to the server. What an earlier process has left in the inbox is shown first.
+    ///
+    /// `answer` is sent to peers who have written so much that an [answer](super::Opened::should_answer) is due. Without it a
+    /// message without content is. Strangers get none.
+    ///
+    /// # Errors
+    /// [`ExchangeFailed`].
+    pub fn receive(
+        &mut self,
+        answer: Option<Payload<'_>>,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+        mut event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
+    ) -> Exchanged<(), V, S> {
+        self.stored.show::<V>(answer, now, rng, &mut event)?;
+        self.flush(now, rng, &mut event)?;
+        let (mut seen, mut after) = (BTreeSet::new(), None);
+        loop {
+            let mut done = Vec::new();
+            let mut is_over = true;
+            for (number, message) in self.server.mail(after).map_err(failed)? {
+                if !seen.insert(number) {
+                    continue;
+                }
+                is_over = false;
+                match self.stored.open(&message, now, rng).map_err(converted)? {
+                    Mail::Deferred { until } => {
+                        after = Some(number);
+                        event(self.stored, Event::Deferred(until)).map_err(failed)?;
+                        continue;
+                    }
+                    Mail::Opened(opened) => {
+                        if let Some(evicted) = opened.evicted {
+                            event(self.stored, Event::Evicted(evicted)).map_err(failed)?;
+                        }
+                        self.stored.show::<V>(answer, now, rng, &mut event)?;
+                    }
+                    Mail::Refused(refused) => {
+                        event(self.stored, Event::Refused(&refused)).map_err(failed)?;
+                        if let Some(sealed) = self.stored.report(&refused, now, rng).map_err(converted)? {
+                            event(self.stored, Event::Sealed(Purpose::Receipt, &sealed)).map_err(failed)?;
+                        }
+                    }
+                }
+                done.push(number);
+            }
+            if is_over {
+                return self.flush(now, rng, event);
+            }
+            if !done.is_empty() {
+                self.server.acknowledge(&done).map_err(failed)?;
+            }
+        }
+    }
+
+    /// Compares the identity that the server has for a peer with the pinned one. Returns whether another one claims to be
+    /// the peer from now on.
+    fn compare(
+        stored: &mut Stored<S, P>,
+        server: &mut V,
+        peer: &PeerId,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Exchanged<bool, V, S> {
+        let Some(record) = stored.messenger.peer(peer) else { return Ok(false) };
+        let Some(identity) = server.identity(record.name).map_err(failed)? else { return Ok(false) };
+        let is_known = |known: Option<&Identity>| known.is_some_and(|known| known.keys() == identity.keys());
+        if record.identity.is_none() || is_known(record.identity) || is_known(record.claimed) {
+            return Ok(false);
+        }
+        match stored.claim_identity(peer, &identity, now, rng) {
+            Ok(()) => Ok(true),
+            // Such as one that is another peer's.
+            Err(Failed::Step(_)) => Ok(false),
+            Err(Failed::Save(error)) => Err(Failed::Save(error)),
+            Err(Failed::Load(error)) => Err(Failed::Load(error)),
+        }
+    }
+}
+
+/// Shows counts only.
+impl<V, S, P: Primitives> fmt::Debug for Connected<'_, V, S, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stored, server: _ } = self;
+        f.debug_tuple("Connected").field(stored).finish()
+    }
+}

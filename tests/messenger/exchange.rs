@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The exchange with a server: what it sends, shows and acknowledges, and in which order.
+
+use super::disk::Broken;
+use super::hub::{Cut, Down, Hub, Line};
+use super::shared::Shared;
+use super::user::{NOW, User, key};
+use noescrow::durable::{Mailboxes, Subject};
+use noescrow::messenger::exchange::{Delivery, Event, ExchangeError, ExchangeFailed};
+use noescrow::messenger::{Failed, PeerId, Stored, Suspicion};
+use noescrow::{Device, UnixSeconds};
+use rand_chacha::ChaCha20Rng;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+pub struct Party {
+    pub name: String,
+    pub subject: Subject,
+    pub store: Shared,
+    pub stored: Stored<Shared>,
+    pub line: Line,
+    pub rng: ChaCha20Rng,
+    /// What was shown, in words.
+    pub events: Vec<String>,
+}
+
+impl Party {
+    /// A device with an account.
+    pub fn new(hub: &Rc<RefCell<Hub>>, name: &str, seed: u64) -> Self {
+        let store = Shared::default();
+        store.database.borrow_mut().processes = seed << 32;
+        let mut rng = store.rng();
+        let device = Device::generate(NOW, &mut rng);
+        let mut stored = Stored::create(device, store.clone(), &key(), &mut rng).unwrap();
+        let (subject, mut line) = (stored.messenger().subject(), Line::new(hub, name));
+        drop(stored.connect(&mut line, NOW, &mut rng).unwrap());
+        Self { name: name.into(), subject, store, stored, line, rng, events: Vec::new() }
+    }
+
+    /// The process ends, and another one begins.
+    pub fn restart(&mut self) {
+        self.rng = self.store.rng();
+        self.stored = Stored::load(self.store.clone(), &key(), &self.subject, &mut self.rng).unwrap();
+    }
+
+    pub fn send(&mut self, to: &str, text: &[u8], now: UnixSeconds) -> Result<(), ExchangeFailed<Down, Broken>> {
+        let Self { stored, line, rng, events, .. } = self;
+        let peer = stored
+            .find_or_add_peer(to.as_bytes(), now, rng)
+            .map_err(|error| error.map(|_| ExchangeError::Server(Down)))?;
+        let mut connected = stored.connect(line, now, rng)?;
+        connected.send(&peer, text, now, rng, |stored, event| note(events, stored, &event)).map(drop)
+    }
+
+    pub fn receive(&mut self, now: UnixSeconds) -> Result<(), ExchangeFailed<Down, Broken>> {
+        let Self { stored, line, rng, events, .. } = self;
+        let mut connected = stored.connect(line, now, rng)?;
+        connected.receive(None, now, rng, |stored, event| note(events, stored, &event))
+    }
+
+    fn outbox(&mut self) -> usize {
+        self.store.outbox_ids().len()
+    }
+
+    fn peer(&self, name: &str) -> PeerId {
+        self.stored.messenger().peer_named(name.as_bytes()).unwrap().id
+    }
+}
+
+/// Notes an event in words. A message that says so is not shown.
+fn note(events: &mut Vec<String>, stored: &mut Stored<Shared>, event: &Event<'_>) -> Result<(), Down> {
+    let name = |peer: Option<PeerId>| {
+        let peer = peer.and_then(|peer| stored.messenger().peer(&peer));
+        peer.map(|peer| String::from_utf8_lossy(peer.name).into_owned()).unwrap_or_default()
+    };
+    let of = |subject: Option<Subject>| name(subject.as_ref().and_then(PeerId::from_subject));
+    events.push(match event {
+        Event::Received(message) if *message.plaintext == *b"broken display" => return Err(Down),
+        Event::Received(message) if message.control.is_some() => format!("control of {}", of(message.peer)),
+        Event::Received(message) => format!("received {}", String::from_utf8_lossy(&message.plaintext)),
+        Event::Refused(refused) => format!("refused {:?}", refused.reason),
+        Event::Deferred(_) => "deferred".into(),
+        Event::Sealed(purpose, _) => format!("sealed {purpose:?}"),
+        Event::Sent(message) => format!("sent to {}", of(message.peer)),
+        Event::Undelivered(message, delivery) => format!("{delivery:?} to {}", of(message.peer)),
+        Event::Claimed(peer) => format!("claimed {}", name(Some(*peer))),
+        _ => "other".into(),
+    });
+    Ok(())
+}
+
+fn parties() -> (Rc<RefCell<Hub>>, Party, Party) {
+    let hub = Rc::default();
+    let (alice, bob) = (Party::new(&hub, "alice", 1), Party::new(&hub, "bob", 2));
+    (hub, alice, bob)
+}
+
+#[test]
+fn a_text_arrives_and_is_answered() {
+    let (hub, mut alice, mut bob) = parties();
+    alice.send("bob", b"hello", NOW).unwrap();
+    assert_eq!(alice.events, ["sealed Payload", "sent to bob"]);
+    assert_eq!(hub.borrow().accounts[&b"bob"[..]].mail.len(), 1);
+    bob.receive(NOW).unwrap();
+    assert_eq!((&bob.events[..], bob.store.outbox_ids().len()), (&["received hello".to_owned()][..], 0));
+    assert!(hub.borrow().accounts[&b"bob"[..]].mail.is_empty());
+    assert!(bob.stored.store().inbox(9).unwrap().is_empty());
+    // Control: nothing comes twice.
+    bob.receive(NOW).unwrap();
+    assert_eq!(bob.events.len(), 1);
+}
+
+#[test]
+fn only_an_error_of_the_connection_ends_sending() {
+    let (hub, mut alice, _) = parties();
+    let (mut carol, mut dave) = (Party::new(&hub, "carol", 3), Party::new(&hub, "dave", 4));
+    let refuse = |name: &str, refuses| hub.borrow_mut().accounts.get_mut(name.as_bytes()).unwrap().refuses = refuses;
+    refuse("bob", Some(Delivery::Later));
+    refuse("dave", Some(Delivery::Never));
+    for name in ["bob", "carol", "dave"] {
+        refuse("carol", Some(Delivery::Later));
+        alice.send(name, b"1", NOW).unwrap();
+        alice.send(name, b"2", NOW).unwrap();
+    }
+    // Those to Dave are given up, the others wait in their order.
+    assert_eq!(alice.outbox(), 4);
+    refuse("carol", None);
+    alice.events.clear();
+    // Control: the connection is cut. Nothing else is tried.
+    alice.line.cuts = [None, None, None, None, Some(Cut::Request)].into();
+    assert!(matches!(alice.receive(NOW), Err(Failed::Step(ExchangeError::Server(Down)))));
+    assert_eq!((alice.events.len(), alice.outbox()), (0, 4));
+    alice.receive(NOW).unwrap();
+    assert_eq!(alice.events, ["Later to bob", "sent to carol", "sent to carol", "Later to bob"]);
+    carol.receive(NOW).unwrap();
+    dave.receive(NOW).unwrap();
+    assert_eq!((&carol.events[..], dave.events.len()), (&["received 1".to_owned(), "received 2".to_owned()][..], 0));
+    refuse("bob", None);
+    alice.receive(NOW).unwrap();
+    assert_eq!(alice.outbox(), 0);
+}
+
+#[test]
+fn a_refused_access_key_shows_another_device_of_the_peer() {
+    let (hub, mut alice, _) = parties();
+    hub.borrow_mut().accounts.get_mut(&b"bob"[..]).unwrap().refuses = Some(Delivery::KeyRefused);
+    alice.send("bob", b"1", NOW).unwrap();
+    // Control: the account has the same device.
+    assert_eq!(alice.events, ["sealed Payload", "KeyRefused to bob"]);
+    hub.borrow_mut().accounts.get_mut(&b"bob"[..]).unwrap().identity = Some(User::new(9).identity());
+    alice.receive(NOW).unwrap();
+    assert_eq!(alice.events.iter().filter(|event| *event == "claimed bob").count(), 1);
+    alice.restart();
+    let bob = alice.peer("bob");
+    assert!(alice.stored.messenger().peer(&bob).unwrap().claimed.is_some());
+    assert!(alice.send("bob", b"2", NOW).is_err());
+    assert_eq!(alice.outbox(), 1);
+}
+
+#[test]
+fn a_device_that_was_put_back_sends_nothing() {
+    let (hub, mut alice, mut bob) = parties();
+    let backup = alice.store.database.borrow().disk.clone();
+    alice.send("bob", b"1", NOW).unwrap();
+    bob.receive(NOW).unwrap();
+    // Control: the device that was not put back goes on.
+    alice.send("bob", b"2", NOW).unwrap();
+    alice.receive(NOW).unwrap();
+    alice.store.database.borrow_mut().disk = backup;
+    alice.restart();
+    let suspect = |result| matches!(result, Err(Failed::Step(ExchangeError::Suspect(Suspicion::LoginNonce))));
+    assert!(suspect(alice.send("bob", b"3", NOW)));
+    // Nor if the server shows no nonce to the next process.
+    alice.restart();
+    hub.borrow_mut().accounts.get_mut(&b"alice"[..]).unwrap().nonce = None;
+    assert!(suspect(alice.receive(NOW)));
+    assert_eq!(hub.borrow().accounts[&b"bob"[..]].mail.len(), 1);
+    // A cut connection leaves the restoring to be repeated.
+    let old: Vec<u32> =
+        hub.borrow().accounts[&b"alice"[..]].one_time_prekeys.iter().map(noescrow::Prekey::id).collect();
+    alice.line.cuts = [None, None, Some(Cut::Answer)].into();
+    assert!(alice.stored.restore_backup(&mut alice.line, NOW, &mut alice.rng).is_err());
+    assert!(suspect(alice.receive(NOW)));
+    alice.stored.restore_backup(&mut alice.line, NOW, &mut alice.rng).unwrap();
+    alice.send("bob", b"4", NOW).unwrap();
+    let accounts = &hub.borrow().accounts;
+    assert!(accounts[&b"alice"[..]].one_time_prekeys.iter().all(|prekey| !old.contains(&prekey.id())));
+    assert_eq!(accounts[&b"bob"[..]].mail.len(), 2);
+}
+
+#[test]
+fn a_message_that_was_not_shown_stays_in_the_inbox_and_at_the_server() {
+    let (hub, mut alice, mut bob) = parties();
+    alice.send("bob", b"broken display", NOW).unwrap();
+    alice.send("bob", b"next", NOW).unwrap();
+    assert!(matches!(bob.receive(NOW), Err(Failed::Step(ExchangeError::Server(Down)))));
+    assert_eq!(hub.borrow().accounts[&b"bob"[..]].mail.len(), 2);
+    assert_eq!(bob.stored.store().inbox(9).unwrap().len(), 1);
+    // The next process shows it: here, it takes it in another way.
+    bob.restart();
+    let [message] = &bob.stored.store().inbox(9).unwrap()[..] else { panic!("not one message") };
+    assert!(bob.stored.store().take(&message.message_id).unwrap());
+    bob.receive(NOW).unwrap();
+    assert_eq!(bob.events, ["refused AlreadyOpened", "received next"]);
+    // Control: what was shown is at neither place.
+    assert!(hub.borrow().accounts[&b"bob"[..]].mail.is_empty());
+    assert!(bob.stored.store().inbox(9).unwrap().is_empty());
+}
+
+#[test]
+fn mail_behind_a_deferred_message_is_fetched() {
+    let (hub, mut alice, mut bob) = parties();
+    alice.send("bob", b"hello", NOW).unwrap();
+    bob.receive(NOW).unwrap();
+    bob.events.clear();
+    let junk = (0_u8..14).map(|number| (1_000 + u64::from(number), [0x12, number, 1, 1, 1, 1, 1, 1, 1].repeat(40)));
+    hub.borrow_mut().accounts.get_mut(&b"bob"[..]).unwrap().mail.extend(junk);
+    hub.borrow_mut().next = 2_000;
+    alice.send("bob", b"after", NOW).unwrap();
+    bob.receive(NOW).unwrap();
+    let count = |bob: &Party, word: &str| bob.events.iter().filter(|event| event.starts_with(word)).count();
+    assert_eq!((count(&bob, "refused"), count(&bob, "deferred"), count(&bob, "received")), (10, 4, 1));
+    assert_eq!(hub.borrow().accounts[&b"bob"[..]].mail.len(), 4);
+    // Control: a minute later they are refused, too.
+    bob.receive(UnixSeconds(NOW.0 + 60)).unwrap();
+    assert_eq!((count(&bob, "refused"), hub.borrow().accounts[&b"bob"[..]].mail.len()), (14, 0));
+}
+
+#[test]
+fn receiving_ends_although_the_server_repeats_its_mail() {
+    let (hub, mut alice, mut bob) = parties();
+    for text in [b"1", b"2", b"3", b"4", b"5"] {
+        alice.send("bob", text, NOW).unwrap();
+    }
+    hub.borrow_mut().repeats = true;
+    bob.receive(NOW).unwrap();
+    bob.receive(NOW).unwrap();
+    assert_eq!(bob.events.iter().filter(|event| event.starts_with("received")).count(), 3);
+    // Control: an honest server delivers the rest.
+    hub.borrow_mut().repeats = false;
+    bob.receive(NOW).unwrap();
+    assert_eq!(bob.events.iter().filter(|event| event.starts_with("received")).count(), 5);
+}
+
+#[test]
+fn a_probe_goes_before_a_text_and_is_answered() {
+    let (_, mut alice, mut bob) = parties();
+    let backup = alice.store.database.borrow().disk.clone();
+    alice.send("bob", b"1", NOW).unwrap();
+    bob.receive(NOW).unwrap();
+    let alices_peer = bob.stored.messenger().peers().next().unwrap().id;
+    bob.stored.name_peer(&alices_peer, b"alice", NOW, &mut bob.rng).unwrap();
+    // Control: there is nothing to ask.
+    bob.send("alice", b"2", NOW).unwrap();
+    assert!(!bob.events.contains(&"sealed Probe".to_owned()));
+    alice.store.database.borrow_mut().disk = backup;
+    alice.restart();
+    alice.stored.restore_backup(&mut alice.line, NOW, &mut alice.rng).unwrap();
+    alice.send("bob", b"3", NOW).unwrap();
+    bob.receive(NOW).unwrap();
+    bob.events.clear();
+    bob.send("alice", b"4", NOW).unwrap();
+    assert_eq!(bob.events, ["sealed Probe", "sealed Payload", "sent to alice", "sent to alice"]);
+    alice.events.clear();
+    alice.receive(NOW).unwrap();
+    assert!(
+        alice
+            .events
+            .ends_with(&["control of bob", "sealed Answer", "refused NoSuchSession", "sent to bob"].map(String::from)),
+        "{:?}",
+        alice.events
+    );
+    bob.receive(NOW).unwrap();
+    bob.send("alice", b"5", NOW).unwrap();
+    alice.receive(NOW).unwrap();
+    assert_eq!(alice.events.last(), Some(&"received 5".to_owned()));
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Hub`]: a server in memory, and [`Line`], the connection of one account to it, with faults.
+
+use super::shared::Shared;
+use noescrow::durable::OutboxMessage;
+use noescrow::messenger::exchange::{Delivery, Server};
+use noescrow::messenger::{LOGIN_NONCE_LEN, Peer};
+use noescrow::primitives::RustCrypto;
+use noescrow::{Bundle, Identity, Prekey, PrekeyId, Publication};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::rc::Rc;
+
+type Nonce = [u8; LOGIN_NONCE_LEN];
+
+/// Where the connection is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The server does not get the request.
+    Request,
+    /// It does what is asked, and its answer is lost.
+    Answer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Down;
+
+impl fmt::Display for Down {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("connection lost")
+    }
+}
+
+#[derive(Default)]
+pub struct Account {
+    pub identity: Option<Identity>,
+    pub signed_prekey: Option<Prekey>,
+    pub one_time_prekeys: Vec<Prekey>,
+    pub nonce: Option<Nonce>,
+    pub mail: Vec<(u64, Vec<u8>)>,
+    /// What the server says of messages to this account, if it does not take them.
+    pub refuses: Option<Delivery>,
+}
+
+#[derive(Default)]
+pub struct Hub {
+    pub accounts: BTreeMap<Vec<u8>, Account>,
+    pub next: u64,
+    /// Control: it deletes mail before it is acknowledged.
+    pub deletes_at_once: bool,
+    /// It does not delete mail, and returns the same page again and again.
+    pub repeats: bool,
+}
+
+pub struct Line {
+    pub hub: Rc<RefCell<Hub>>,
+    pub name: Vec<u8>,
+    /// Whether and where the next requests are cut.
+    pub cuts: VecDeque<Option<Cut>>,
+}
+
+impl Line {
+    pub fn new(hub: &Rc<RefCell<Hub>>, name: &str) -> Self {
+        Self { hub: hub.clone(), name: name.into(), cuts: VecDeque::new() }
+    }
+
+    fn request<T>(&mut self, act: impl FnOnce(&mut Hub, &[u8]) -> T) -> Result<T, Down> {
+        let cut = self.cuts.pop_front().flatten();
+        if cut == Some(Cut::Request) {
+            return Err(Down);
+        }
+        let answer = act(&mut self.hub.borrow_mut(), &self.name);
+        if cut == Some(Cut::Answer) { Err(Down) } else { Ok(answer) }
+    }
+
+    fn own<T>(&mut self, act: impl FnOnce(&mut Account) -> T) -> Result<T, Down> {
+        self.request(|hub, name| act(hub.accounts.entry(name.into()).or_default()))
+    }
+}
+
+impl Server<Shared> for Line {
+    type Error = Down;
+
+    fn log_in(&mut self, sign: &mut dyn FnMut(&[u8; 32]) -> [u8; 64]) -> Result<Option<Nonce>, Down> {
+        let (challenge, signature) = ([7; 32], sign(&[7; 32]));
+        self.own(|account| {
+            let is_owner = |identity: &Identity| identity.verify_login(&RustCrypto, &challenge, &signature).is_ok();
+            assert!(account.identity.as_ref().is_none_or(is_owner), "another device has the account");
+            account.nonce
+        })
+    }
+
+    fn set_nonce(&mut self, nonce: &Nonce) -> Result<(), Down> {
+        self.own(|account| account.nonce = Some(*nonce))
+    }
+
+    fn prekeys(&mut self) -> Result<Vec<PrekeyId>, Down> {
+        self.own(|account| account.one_time_prekeys.iter().map(Prekey::id).collect())
+    }
+
+    fn withdraw(&mut self, ids: &[PrekeyId]) -> Result<(), Down> {
+        self.own(|account| account.one_time_prekeys.retain(|prekey| !ids.contains(&prekey.id())))
+    }
+
+    fn publish(&mut self, publication: &Publication) -> Result<(), Down> {
+        self.own(|account| {
+            account.identity = Some(publication.identity);
+            account.signed_prekey = Some(publication.signed_prekey.clone());
+            let new = publication.one_time_prekeys.iter();
+            let held: Vec<_> = account.one_time_prekeys.iter().map(Prekey::id).collect();
+            account.one_time_prekeys.extend(new.filter(|prekey| !held.contains(&prekey.id())).cloned());
+        })
+    }
+
+    fn bundle(&mut self, name: &[u8]) -> Result<Option<Bundle>, Down> {
+        self.request(|hub, _| {
+            let account = hub.accounts.get_mut(name)?;
+            let (identity, signed_prekey) = (account.identity?, account.signed_prekey.clone()?);
+            Some(Bundle::new(identity, signed_prekey, account.one_time_prekeys.pop()).unwrap())
+        })
+    }
+
+    fn identity(&mut self, name: &[u8]) -> Result<Option<Identity>, Down> {
+        self.request(|hub, _| hub.accounts.get(name)?.identity)
+    }
+
+    fn deliver(&mut self, _: &mut Shared, to: &Peer<'_>, message: &OutboxMessage) -> Result<Delivery, Down> {
+        self.request(|hub, _| {
+            let Some(account) = hub.accounts.get_mut(to.name) else { return Delivery::Never };
+            if let Some(refuses) = account.refuses {
+                return refuses;
+            }
+            if !account.mail.iter().any(|(_, held)| *held == message.message) {
+                hub.next += 1;
+                account.mail.push((hub.next, message.message.clone()));
+            }
+            Delivery::Taken
+        })
+    }
+
+    fn mail(&mut self, after: Option<u64>) -> Result<Vec<(u64, Vec<u8>)>, Down> {
+        self.request(|hub, name| {
+            let Some(account) = hub.accounts.get_mut(name) else { return Vec::new() };
+            let after = after.filter(|_| !hub.repeats);
+            let waiting = account.mail.iter().filter(|(number, _)| after.is_none_or(|after| *number > after));
+            let page: Vec<_> = waiting.take(3).cloned().collect();
+            if hub.deletes_at_once {
+                account.mail.retain(|held| !page.contains(held));
+            }
+            page
+        })
+    }
+
+    fn acknowledge(&mut self, numbers: &[u64]) -> Result<(), Down> {
+        self.request(|hub, name| {
+            let account = hub.accounts.get_mut(name).filter(|_| !hub.repeats);
+            account.into_iter().for_each(|account| account.mail.retain(|(number, _)| !numbers.contains(number)));
+        })
+    }
+}
