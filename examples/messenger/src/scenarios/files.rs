@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A file of 50 MB, whose transfer is cut in both directions.
 
-use crate::oracle::{Kind, Verdict};
+use crate::oracle::{Kind, Message, Verdict};
 use crate::proxy::{Action, Rule};
 use crate::world::{Run, World};
-use crate::{Control, Scenario, Setup, When, Without};
+use crate::{Control, ONCE, Scenario, Setup, When, Without};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -17,57 +17,55 @@ pub(crate) const FILE: Scenario = Scenario {
         says: "begins each transfer again",
         without: Without::Client("resume"),
         expects: Kind::Repeated,
+        tries: ONCE,
     }],
 };
 
 const LEN: usize = 50_000_000;
 /// Number of requests that pass before each cut: a piece has 1 MiB.
 const PASS: usize = 11;
+/// Where files are uploaded, and from where they are fetched.
+const UP: &str = "/accounts/alice/files/";
+const DOWN: &str = "/files/";
 
 fn file(world: &mut World, _: &Setup) -> Verdict {
-    for client in ["alice", "bob"] {
-        world.register(client)?;
-    }
-    world.send("alice", "bob", "a file follows")?;
-    world.receive("bob")?;
+    world.register_all(&["alice", "bob"])?;
+    world.say("alice", "bob", "a file follows")?;
     let path = world.folder.join("film");
     let mut bytes = vec![0; LEN];
     world.rng.fill(&mut bytes);
     fs::write(&path, &bytes)?;
     let path = path.to_str().context("a path")?;
-    world.oracle().attempt("bob", "file film");
-    world.oracle().due("bob", "file film");
+    let message = Message::new("alice", "bob", "file film");
+    world.oracle().ask(message.clone());
 
-    let up = transfer(world, "alice", &["file", "bob", path], ("PUT", "/accounts/alice/files/"), |cut| match cut {
+    let up = transfer(world, "alice", &["file", "bob", path], "PUT", UP, |cut| match cut {
         0 => Action::CutBefore,
         1 => Action::CutBody(300_000),
         _ => Action::CutAfter,
     })?;
-    let uploaded = world.proxy.bytes_sent("PUT", "/files/");
+    world.oracle().due(message);
+    let uploaded = world.proxy.bytes_sent("PUT", UP);
     let run = world.receive("bob")?;
     let id = run.of("received").find_map(file_id).context("no file was received")?;
     let copy = world.folder.join("copy");
     let copy_path = copy.to_str().context("a path")?;
-    let down = transfer(world, "bob", &["fetch", &id, copy_path], ("GET", "/files/"), |cut| match cut {
+    let down = transfer(world, "bob", &["fetch", &id, copy_path], "GET", DOWN, |cut| match cut {
         0 => Action::CutBefore,
         1 => Action::CutAnswer(300_000),
         _ => Action::CutAfter,
     })?;
-    // Without those of the sender, who asks how much is uploaded.
-    let asked = world.proxy.count("GET", "/accounts/alice/files/");
-    let downloaded = world.proxy.count("GET", "/files/").saturating_sub(asked);
+    let downloaded = world.proxy.count("GET", DOWN);
 
     let is_same = Sha256::digest(fs::read(&copy).unwrap_or_default()) == Sha256::digest(&bytes);
-    let mut oracle = world.oracle();
-    oracle.demand(is_same, Kind::Lost, "the file has not arrived as it was sent");
+    world.demand(is_same, Kind::Lost, "the file has not arrived as it was sent");
     // Each cut costs one piece, and the last one may be empty.
     let pieces = LEN.div_ceil(1 << 20);
     let limit = pieces.saturating_add(4).saturating_mul(1 << 20);
-    oracle.demand(uploaded <= limit, Kind::Repeated, format!("{uploaded} bytes uploaded"));
+    world.demand(uploaded <= limit, Kind::Repeated, format!("{uploaded} bytes uploaded"));
     let limit = pieces.saturating_add(6);
-    oracle.demand(downloaded <= limit, Kind::Repeated, format!("{downloaded} pieces downloaded"));
-    drop(oracle);
-    let figures = world.judge()?;
+    world.demand(downloaded <= limit, Kind::Repeated, format!("{downloaded} pieces downloaded"));
+    let figures = world.judge(2)?;
     Ok(format!("{up} cuts up, {down} down, {} MB uploaded; {figures}", uploaded / 1_000_000))
 }
 
@@ -77,7 +75,8 @@ fn transfer(
     world: &World,
     client: &str,
     command: &[&str],
-    (method, path): (&'static str, &str),
+    method: &'static str,
+    path: &str,
     cut: impl Fn(usize) -> Action,
 ) -> Result<usize> {
     let mut cuts = 0_usize;
@@ -86,7 +85,7 @@ fn transfer(
         world.proxy.add(rule);
         let run = world.run(client, command)?;
         cuts = cuts.saturating_add(usize::from(world.proxy.clear()));
-        world.oracle().demand(run.code != Some(0), Kind::Silent, "a cut transfer was reported as done");
+        world.demand(run.code != Some(0), Kind::Silent, "a cut transfer was reported as done");
     }
     let run: Run = world.run(client, command)?;
     run.succeeded("the transfer")?;
@@ -95,7 +94,6 @@ fn transfer(
 }
 
 /// The id of a file that was received.
-fn file_id(event: &serde_json::Value) -> Option<String> {
-    let file = event.get("file")?;
-    Some(file.get("id").unwrap_or(file).as_str()?.to_owned())
+pub(crate) fn file_id(event: &serde_json::Value) -> Option<String> {
+    Some(event.get("file")?.get("id")?.as_str()?.to_owned())
 }
