@@ -85,7 +85,9 @@ impl<T: Transport> Remote<T> {
     pub fn new(transport: T, url: &str, account: &str) -> Result<Self, Failure> {
         let origin = origin(url).ok_or("not the URL of a server")?;
         let here = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
-        let is_here = here.iter().any(|here| origin.strip_prefix(here).is_some_and(|port| port.is_empty() || port.starts_with(':')));
+        let is_here = here
+            .iter()
+            .any(|here| origin.strip_prefix(here).is_some_and(|port| port.is_empty() || port.starts_with(':')));
         if !is_here && !origin.starts_with("https://") {
             return Err("not an https:// URL: the connection to the server must be encrypted".into());
         }
