@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whom a name means: the server is the directory, and a name that a message claims is none.
 
-use super::error::{PeerError, SealError};
+use super::error::PeerError;
 use super::exchange::{Connected, ExchangeError, ExchangeFailed, Server};
 use super::failed::Failed;
 use super::peers::PeerId;
@@ -16,8 +16,8 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
     /// who claims the name does not get it, and no prekey is used up.
     ///
     /// # Errors
-    /// [`ExchangeFailed`]: [`SealError::UnknownPeer`] if the server has no such account, or the name is too long, and
-    /// [`SealError::IdentityTaken`] if the account's identity is that of a peer with another name.
+    /// [`ExchangeFailed`]: [`PeerError::UnknownPeer`] if the server has no such account, and [`PeerError::Taken`] if the
+    /// account's identity is that of a peer with another name.
     ///
     /// # Security
     /// A server that lies names another identity. Compare [safety numbers](super::Messenger::safety_number).
@@ -32,7 +32,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
             return Ok(peer.id);
         }
         let identity = self.server().identity(name).map_err(|error| Failed::Step(ExchangeError::Server(error)))?;
-        let identity = identity.ok_or(Failed::Step(ExchangeError::Seal(SealError::UnknownPeer)))?;
+        let identity = identity.ok_or(Failed::Step(ExchangeError::Peer(PeerError::UnknownPeer)))?;
         let stored = self.stored();
         let stranger = stored.messenger().peer_of(&identity).filter(|peer| peer.name.is_empty()).map(|peer| peer.id);
         let found = match stranger {
@@ -42,15 +42,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         match (found, self.stored().messenger().peer_named(name)) {
             // Another process has added it meanwhile.
             (Err(Failed::Step(PeerError::Taken)), Some(peer)) => Ok(peer.id),
-            (found, _) => found.map_err(|error| {
-                error.map(|error| {
-                    ExchangeError::Seal(match error {
-                        PeerError::Taken => SealError::IdentityTaken,
-                        PeerError::NotSaved => SealError::NotSaved,
-                        _ => SealError::UnknownPeer,
-                    })
-                })
-            }),
+            (found, _) => found.map_err(|error| error.map(ExchangeError::Peer)),
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct Attached {
     /// The name that its author has for it.
     pub name: String,
     /// Length in bytes of the content.
-    pub size: u64,
+    pub size: u32,
 }
 
 impl Content {
@@ -44,7 +44,7 @@ impl Content {
     #[must_use]
     pub fn parse(plaintext: &[u8]) -> Option<Self> {
         let content: Self = serde_json::from_slice(plaintext).ok()?;
-        content.file.as_ref().is_none_or(|file| file.size <= MAX_FILE_LEN).then_some(content)
+        content.file.as_ref().is_none_or(|file| u64::from(file.size) <= MAX_FILE_LEN).then_some(content)
     }
 }
 

@@ -160,6 +160,37 @@ impl<T: Transport> Remote<T> {
         Ok(())
     }
 
+    /// Sends what the server has of a file once more, which it refuses: a transfer that begins again.
+    ///
+    /// # Errors
+    /// As [`upload`](Self::upload).
+    #[cfg(feature = "faults")]
+    pub fn upload_again(&mut self, id: &[u8; FILE_ID_LEN], file: &mut Upload) -> Result<(), Failure> {
+        let (held, mut sent) = (self.file_len(id)?, 0_u64);
+        while sent < held {
+            let Some(part) = file.part_after(sent, PART_LEN)? else { break };
+            match self.own("PUT", &format!("/files/{}?offset={sent}", HEXLOWER.encode(id)), &part, 8) {
+                Err(error) if Status::of(&error).is_none() => return Err(error),
+                _ => sent = sent.saturating_add(u64::try_from(part.len())?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches what has arrived of a file once more: a transfer that begins again.
+    ///
+    /// # Errors
+    /// As [`download`](Self::download).
+    #[cfg(feature = "faults")]
+    pub fn download_again(&mut self, id: &[u8; FILE_ID_LEN], file: &Download) -> Result<(), Failure> {
+        let (held, mut fetched) = (file.next_offset().unwrap_or_default(), 0_u64);
+        while fetched < held {
+            let part = self.get(format!("/files/{}?offset={fetched}", HEXLOWER.encode(id)), PART_LEN)?;
+            fetched = fetched.saturating_add(u64::try_from(part.map_or(0, |part| part.len()))?.max(1));
+        }
+        Ok(())
+    }
+
     /// The length in bytes that the server has of a file of this account.
     fn file_len(&mut self, id: &[u8; FILE_ID_LEN]) -> Result<u64, Failure> {
         let held = self.own("GET", &format!("/files/{}", HEXLOWER.encode(id)), b"", 8)?;

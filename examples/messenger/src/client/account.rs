@@ -2,8 +2,8 @@
 //! The account of this device: its files, and what concerns it as a whole.
 
 use super::server::Http;
-use super::show::{Show, emit, hex};
-use super::{Failure, Options, Server, Store, now, rng};
+use super::show::{emit, hex};
+use super::{Failure, Options, Server, Show, Store, now, rng};
 use data_encoding::HEXLOWER;
 use getrandom::rand_core::Rng as _;
 use noescrow::durable::{Batch, LoadError};
@@ -59,11 +59,11 @@ pub fn options(witness: Option<&Path>) -> Options {
 
 /// Follows a step in the application's tables: what is kept of a peer ends with it, or becomes another one's.
 pub fn follow(tables: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    for [stranger, peer] in batch.merged.iter().filter_map(|(of, to)| Some([*of.peer_id()?, *to.peer_id()?])) {
+    for [stranger, peer] in batch.merged.iter().filter_map(|(of, to)| Some([PeerId::from_subject(of)?.to_bytes(), PeerId::from_subject(to)?.to_bytes()])) {
         tables.execute("UPDATE OR REPLACE access SET peer = ?1 WHERE peer = ?2", [peer, stranger])?;
         tables.execute("UPDATE files SET peer = ?1 WHERE peer = ?2", [peer, stranger])?;
     }
-    for peer in batch.ended.iter().filter_map(|of| Some(*of.peer_id()?)) {
+    for peer in batch.ended.iter().filter_map(PeerId::from_subject).map(PeerId::to_bytes) {
         tables.execute("DELETE FROM access WHERE peer = ?1", [peer])?;
         tables.execute("DELETE FROM files WHERE peer = ?1", [peer])?;
     }

@@ -8,6 +8,7 @@ use super::{Failure, now, rng};
 use data_encoding::HEXLOWER;
 use getrandom::rand_core::Rng as _;
 use noescrow::attachment::{AttachmentKey, Download, Upload};
+use noescrow::durable::Mailboxes as _;
 use noescrow_messenger::content::{Attached, Content};
 use noescrow_messenger::{FILE_ID_LEN, MAX_FILE_LEN};
 use noescrow_sqlite::rusqlite::{OptionalExtension as _, Row};
@@ -23,7 +24,7 @@ impl App {
         let mut link = messenger.connect(server, now(), &mut rng())?;
         let peer = link.peer_of_account(to.as_bytes(), now(), &mut rng())?;
         let metadata = fs::metadata(path)?;
-        let (size, source) = (metadata.len(), format!("{path:?} {} {:?}", metadata.len(), metadata.modified()?));
+        let (size, source) = (u32::try_from(metadata.len())?, format!("{path:?} {} {:?}", metadata.len(), metadata.modified()?));
         let begun = "SELECT id, key FROM files WHERE peer = ?1 AND source = ?2";
         let begun = link.stored().store().transact(|tables| {
             let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
@@ -35,7 +36,7 @@ impl App {
                 let mut id = [0; FILE_ID_LEN];
                 rng().fill_bytes(&mut id);
                 let key = Upload::prepare(path, &sealed(home, &id)?, MAX_FILE_LEN, &mut rng())?.to_bytes();
-                let row = (id, peer.as_bytes(), key, i64::try_from(size)?, &source);
+                let row = (id, peer.as_bytes(), key, size, &source);
                 let insert = "INSERT INTO files VALUES (?1, ?2, ?3, ?4, ?5)";
                 link.stored().store().transact(|tables| tables.execute(insert, row))?;
                 (id, key)
@@ -56,13 +57,13 @@ impl App {
 
     /// Downloads the rest of a file that was received, and opens it.
     pub fn fetch_file(&mut self, name: &str, path: &Path) -> Result<(), Failure> {
-        let id = HEXLOWER.decode(name.as_bytes())?.try_into().map_err(|_| "not the id of a file")?;
+        let id: [u8; FILE_ID_LEN] = HEXLOWER.decode(name.as_bytes())?.try_into().map_err(|_| "not the id of a file")?;
         let received = self.messenger.store().transact(|tables| {
             let received = "SELECT key, size FROM files WHERE id = ?1 AND source IS NULL";
             tables.query_row(received, [id], |row| Ok((row.get(0)?, row.get(1)?))).optional()
         })?;
-        let (key, size) = received.ok_or("no such file was received, or it was fetched before")?;
-        let mut download = Download::open(&sealed(&self.home, &id)?, u64::try_from::<i64>(size)?)?;
+        let (key, size): (_, u32) = received.ok_or("no such file was received, or it was fetched before")?;
+        let mut download = Download::open(&sealed(&self.home, &id)?, u64::from(size))?;
         self.server.download(&id, &mut download)?;
         download.finish(&AttachmentKey::from_bytes(key), path, &format!(".{name}.part"))?;
         self.messenger.store().transact(|tables| tables.execute("DELETE FROM files WHERE id = ?1", [id]))?;
@@ -77,7 +78,7 @@ impl App {
             let path = entry?.path();
             let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let known = "SELECT count(*) FROM files WHERE lower(hex(id)) = ?1";
-            let known = self.messenger.store().transact(|tables| tables.query_row(known, [id], |row| row.get(0)))?;
+            let known = self.messenger.store().transact(|tables| tables.query_row(known, [id], |row| row.get::<_, u32>(0)))?;
             if known == 0 {
                 fs::remove_file(path)?;
             }

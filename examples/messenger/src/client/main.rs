@@ -14,7 +14,6 @@ mod faults;
 use faults::{Options, Server, Show, Store, now};
 #[cfg(not(feature = "faults"))]
 use {
-    noescrow_messenger::requests::Remote,
     noescrow_sqlite::{Options, SqliteStore as Store},
     show::Show,
 };
@@ -29,10 +28,10 @@ use serde_json::json;
 use show::emit;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::{iter, time::SystemTime};
+use std::iter;
 
 #[cfg(not(feature = "faults"))]
-type Server = Remote<server::Http>;
+type Server = noescrow_messenger::requests::Remote<server::Http>;
 
 /// A messenger whose server holds no key.
 #[derive(Parser)]
@@ -46,6 +45,9 @@ struct Arguments {
     /// Where the witness is, which must not be in a backup. Without it, it is beside the database.
     #[arg(long)]
     witness: Option<PathBuf>,
+    #[cfg(feature = "faults")]
+    #[command(flatten)]
+    _faults: faults::Arguments,
     #[command(subcommand)]
     command: Command,
 }
@@ -110,16 +112,13 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { home, server, witness, command } = arguments;
+    let Arguments { home, server, witness, command, .. } = arguments;
     let (server, witness) = (server.as_deref(), witness.as_deref());
     let mut options = account::options(witness);
     match command {
         Command::Register { name } | Command::Recover { name, .. } => account::create(home, name, server, witness)?,
         Command::RestoreBackup => {
-            // First the state, and then the store, so that a crash between the two leaves it suspect.
-            let mut app = App::open(home, server, account::options(witness).without_witness())?;
-            app.messenger.restore_backup(&mut app.server, now(), &mut rng())?;
-            options = options.accept_restored_backup();
+            options = options.restored_backup();
         }
         Command::DeleteAccount => return account::delete(home, server, witness),
         _ => {}
@@ -133,7 +132,13 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             app.send(peer, (1..=*count).map(|number| format!("{text} {number}")))?;
         }
         Command::Receive => app.exchange(true)?,
-        Command::Maintain | Command::RestoreBackup => app.exchange(false)?,
+        Command::Maintain => app.exchange(false)?,
+        Command::RestoreBackup => {
+            // First the state, and then the store, so that a crash between the two leaves it suspect.
+            app.messenger.restore_backup(&mut app.server, now(), &mut rng())?;
+            app.messenger.store().accept_restored_backup()?;
+            app.exchange(false)?;
+        }
         Command::File { peer, path } => app.send_file(peer, path)?,
         Command::Fetch { id, path } => app.fetch_file(id, path)?,
         Command::Safety { peer } => show::safety(app.messenger.messenger(), &app.peer(peer)?),
@@ -144,7 +149,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Status => show::status(&mut app.messenger)?,
         Command::DeleteAccount => {}
     }
-    app.show.outcome.map_or(Ok(()), Err)
+    app.show.outcome.take().map_or(Ok(()), Err)
 }
 
 const fn rng() -> UnwrapErr<SysRng> {
@@ -153,5 +158,5 @@ const fn rng() -> UnwrapErr<SysRng> {
 
 #[cfg(not(feature = "faults"))]
 fn now() -> UnixSeconds {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map(UnixSeconds::from).unwrap_or_default()
+    std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).map(UnixSeconds::from).unwrap_or_default()
 }

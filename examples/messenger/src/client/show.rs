@@ -4,7 +4,7 @@
 use super::{Failure, Store};
 use data_encoding::HEXLOWER;
 use noescrow::durable::{InboxMessage, MessageId};
-use noescrow::messenger::exchange::{Delivery, Event, ExchangeError, ExchangeFailed};
+use noescrow::messenger::exchange::{Delivery, Event, ExchangeFailed};
 use noescrow::messenger::{
     Advice, Control, Failed, Messenger, NewSession, Peer, PeerId, SealError, Stored,
 };
@@ -130,12 +130,7 @@ pub fn safety(messenger: &Messenger, peer: &PeerId) {
 pub fn advice(error: &Failure) -> Option<Advice> {
     use noescrow_sqlite::Error::{Diverged, OtherDatabase, Rollback, WitnessMissing};
     if let Some(Failed::Step(error)) = error.downcast_ref::<ExchangeFailed<Failure, noescrow_sqlite::Error>>() {
-        return match error {
-            ExchangeError::Suspect(suspicion) => Some(suspicion.advice()),
-            ExchangeError::Seal(error) => Some(error.advice()),
-            ExchangeError::Open(error) => Some(error.advice()),
-            _ => None,
-        };
+        return error.advice();
     }
     match error.downcast_ref() {
         Some(Rollback { .. } | Diverged { .. } | OtherDatabase | WitnessMissing) => Some(Advice::RestoreBackup),

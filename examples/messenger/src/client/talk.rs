@@ -2,11 +2,11 @@
 //! Sending and receiving.
 
 use super::account::App;
-use super::show::{Show, emit, hex};
-use super::{Failure, Server, Store, now, rng};
+use super::show::{emit, hex};
+use super::{Failure, Server, Show, Store, now, rng};
 use noescrow::Payload;
-use noescrow::messenger::PeerId;
-use noescrow::messenger::exchange::Connected;
+use noescrow::messenger::exchange::{Connected, Event};
+use noescrow::messenger::{PeerId, Stored};
 use noescrow_messenger::content::Content;
 use serde_json::json;
 
@@ -30,7 +30,7 @@ impl App {
     /// Fetches mail, or only sends what an earlier command has left.
     pub fn exchange(&mut self, receives: bool) -> Result<(), Failure> {
         let mut link = self.messenger.connect(&mut self.server, now(), &mut rng())?;
-        let show = |stored: &mut _, event: _| self.show.event(stored, &event);
+        let show = |stored: &mut Stored<Store>, event: Event<'_>| self.show.event(stored, &event);
         match receives {
             true => Ok(link.receive(None, now(), &mut rng(), show)?),
             false => Ok(link.flush(now(), &mut rng(), show)?),
