@@ -42,7 +42,8 @@ use crate::server::Http;
 use crate::{Failure, show};
 use noescrow::attachment::{Download, Upload};
 use noescrow::durable::{
-    Batch, CommitError, Exclusive, InboxMessage, Mailboxes, MessageId, OutboxMessage, Revision, Row, Store as _, Subject,
+    Batch, CommitError, Exclusive, InboxMessage, Mailboxes, MessageId, OutboxMessage, Revision, Row, Store as _,
+    Subject,
 };
 use noescrow::messenger::exchange::{self, Delivery, Event};
 use noescrow::messenger::{LOGIN_NONCE_LEN, Peer, PeerId, Stored};
@@ -68,6 +69,7 @@ fn without(remedy: &str) -> bool {
 
 /// The arguments that the client has besides its own.
 #[derive(clap::Args)]
+#[group(skip)]
 pub struct Arguments {
     /// The time, in seconds since 1970, in place of the clock's.
     #[arg(long)]
@@ -267,7 +269,10 @@ impl Server {
     }
 
     /// Requests as the owner fail without a login.
-    fn logged_in<T: Default>(&mut self, made: impl FnOnce(&mut Remote<Http>) -> Result<T, Failure>) -> Result<T, Failure> {
+    fn logged_in<T: Default>(
+        &mut self,
+        made: impl FnOnce(&mut Remote<Http>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         if self.has_logged_in { made(&mut self.inner) } else { Ok(T::default()) }
     }
 }

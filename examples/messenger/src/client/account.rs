@@ -11,9 +11,9 @@ use noescrow::messenger::exchange::ExchangeError;
 use noescrow::messenger::{Failed, PeerError, PeerId, Stored};
 use noescrow::snapshot::Subject;
 use noescrow::{AccessKey, Device, StorageKey};
+use noescrow_messenger::content::Content;
 use noescrow_messenger::requests::Status;
 use noescrow_messenger::{Claim, RECOVERY_CODE_LEN, sha256};
-use noescrow_messenger::content::Content;
 use noescrow_sqlite::SideFile;
 use noescrow_sqlite::rusqlite::{self, Transaction};
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,11 @@ pub fn options(witness: Option<&Path>) -> Options {
 
 /// Follows a step in the application's tables: what is kept of a peer ends with it, or becomes another one's.
 pub fn follow(tables: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    for [stranger, peer] in batch.merged.iter().filter_map(|(of, to)| Some([PeerId::from_subject(of)?.to_bytes(), PeerId::from_subject(to)?.to_bytes()])) {
+    for [stranger, peer] in batch
+        .merged
+        .iter()
+        .filter_map(|(of, to)| Some([PeerId::from_subject(of)?.to_bytes(), PeerId::from_subject(to)?.to_bytes()]))
+    {
         tables.execute("UPDATE OR REPLACE access SET peer = ?1 WHERE peer = ?2", [peer, stranger])?;
         tables.execute("UPDATE files SET peer = ?1 WHERE peer = ?2", [peer, stranger])?;
     }

@@ -24,7 +24,8 @@ impl App {
         let mut link = messenger.connect(server, now(), &mut rng())?;
         let peer = link.peer_of_account(to.as_bytes(), now(), &mut rng())?;
         let metadata = fs::metadata(path)?;
-        let (size, source) = (u32::try_from(metadata.len())?, format!("{path:?} {} {:?}", metadata.len(), metadata.modified()?));
+        let (size, source) =
+            (u32::try_from(metadata.len())?, format!("{path:?} {} {:?}", metadata.len(), metadata.modified()?));
         let begun = "SELECT id, key FROM files WHERE peer = ?1 AND source = ?2";
         let begun = link.stored().store().transact(|tables| {
             let pair = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
@@ -78,7 +79,8 @@ impl App {
             let path = entry?.path();
             let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let known = "SELECT count(*) FROM files WHERE lower(hex(id)) = ?1";
-            let known = self.messenger.store().transact(|tables| tables.query_row(known, [id], |row| row.get::<_, u32>(0)))?;
+            let known =
+                self.messenger.store().transact(|tables| tables.query_row(known, [id], |row| row.get::<_, u32>(0)))?;
             if known == 0 {
                 fs::remove_file(path)?;
             }

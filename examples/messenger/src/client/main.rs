@@ -26,9 +26,9 @@ use noescrow::messenger::Advice;
 use noescrow_messenger::requests::Failure;
 use serde_json::json;
 use show::emit;
+use std::iter;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::iter;
 
 #[cfg(not(feature = "faults"))]
 type Server = noescrow_messenger::requests::Remote<server::Http>;
@@ -158,5 +158,8 @@ const fn rng() -> UnwrapErr<SysRng> {
 
 #[cfg(not(feature = "faults"))]
 fn now() -> UnixSeconds {
-    std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).map(UnixSeconds::from).unwrap_or_default()
+    std::time::SystemTime::now()
+        .duration_since(std::time::SystemTime::UNIX_EPOCH)
+        .map(UnixSeconds::from)
+        .unwrap_or_default()
 }

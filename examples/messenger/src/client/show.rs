@@ -5,9 +5,7 @@ use super::{Failure, Store};
 use data_encoding::HEXLOWER;
 use noescrow::durable::{InboxMessage, MessageId};
 use noescrow::messenger::exchange::{Delivery, Event, ExchangeFailed};
-use noescrow::messenger::{
-    Advice, Control, Failed, Messenger, NewSession, Peer, PeerId, SealError, Stored,
-};
+use noescrow::messenger::{Advice, Control, Failed, Messenger, NewSession, Peer, PeerId, SealError, Stored};
 use noescrow::snapshot::Subject;
 use noescrow_messenger::content::Content;
 use serde_json::{Map, Value, json};

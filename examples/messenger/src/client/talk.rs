@@ -41,7 +41,9 @@ impl App {
     pub fn accept(&mut self, peer: &str, number: &str) -> Result<(), Failure> {
         let id = self.peer(peer)?;
         Ok(self.messenger.accept(&id, number, now(), &mut rng(), |message| {
-            emit(&json!({"event": "undelivered", "to": peer, "id": hex(&message.message_id), "remedy": "send it again"}));
+            emit(
+                &json!({"event": "undelivered", "to": peer, "id": hex(&message.message_id), "remedy": "send it again"}),
+            );
         })?)
     }
 }

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How often a client that runs is looked at.
 const GLANCE: Duration = Duration::from_millis(2);
 /// What a client prints to its error output when a fault that it was told of has come.
-const FIRED: &str = "the fault has come";
+const FIRED: &str = "fault: ";
 
 /// How a client is run.
 #[derive(Clone, Default)]
