@@ -94,6 +94,8 @@ fn crashes(world: &mut World, setup: &Setup) -> Verdict {
         killer.repeat(world, "alice", &["forget", "bob"])?;
         let trust = world.trust("alice", "bob")?;
         world.demand(trust == "none", Kind::Kept, format!("{text}: Bob was forgotten, and is {trust}"));
+        // He forgets her, too: otherwise he would keep her new session on probation.
+        world.run("bob", &["forget", "alice"])?;
         world.greet("alice", "bob", &format!("{text}, met again"))?;
     }
     world.settle(&["alice", "bob"])?;

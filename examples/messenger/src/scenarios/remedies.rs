@@ -19,12 +19,13 @@ pub(crate) const REMEDIES: Scenario = Scenario {
     }],
 };
 
-/// Demands that a run has failed with a remedy that says this.
+/// Demands that a run has failed, and has said this of it: in an error, or in its remedy.
 fn advises(world: &World, run: &Run, wanted: &str) {
-    let remedies = run.events.iter().filter_map(|event| event.get("remedy")?.as_str());
-    let is_told = run.code == Some(1) && remedies.clone().any(|remedy| remedy.contains(wanted));
-    let remedies: Vec<_> = remedies.collect();
-    world.demand(is_told, Kind::Silent, format!("not \"{wanted}\", but {remedies:?} with {:?}", run.code));
+    let members =
+        ["error", "remedy"].into_iter().flat_map(|name| run.events.iter().filter_map(move |of| of.get(name)?.as_str()));
+    let said: Vec<_> = members.collect();
+    let is_told = run.code == Some(1) && said.iter().any(|said| said.contains(wanted));
+    world.demand(is_told, Kind::Silent, format!("not \"{wanted}\", but {said:?} with {:?}", run.code));
 }
 
 /// Bob's server answers a message like this, once. Returns how Alice's client ends.
@@ -52,7 +53,7 @@ fn remedies(world: &mut World, _: &Setup) -> Verdict {
     // The name is taken.
     let run = world.run("eve", &["register", "alice"])?;
     advises(world, &run, NAME_TAKEN);
-    follow(world, "eve", &["register", "eve"])?;
+    follow(world, "another-eve", &["register", "eve"])?;
     // There is no such account.
     let run = world.refuses("alice", "bbo", "to a name that is mistyped", 1, "error", Kind::Silent)?;
     advises(world, &run, NO_ACCOUNT);
@@ -94,12 +95,12 @@ fn remedies(world: &mut World, _: &Setup) -> Verdict {
     world.judge(8)
 }
 
-const NAME_TAKEN: &str = "name";
-const NO_ACCOUNT: &str = "no such account";
-const UNREACHABLE: &str = "reached";
-const LATER: &str = "later";
-const ACCESS_KEY: &str = "`receive`";
-const FAILED: &str = "later";
-const NEVER: &str = "another way";
-const NO_SPACE: &str = "space";
-const OTHER_DEVICE: &str = "another device";
+const NAME_TAKEN: &str = "the account exists";
+const NO_ACCOUNT: &str = "choose another peer or another name";
+const UNREACHABLE: &str = "run it again";
+const LATER: &str = "it waits here: run any command again later";
+const ACCESS_KEY: &str = "it waits here: `receive`";
+const FAILED: &str = LATER;
+const NEVER: &str = "send it again, in another way";
+const NO_SPACE: &str = "run it again";
+const OTHER_DEVICE: &str = "the account has another device now";

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How often a client that runs is looked at.
 const GLANCE: Duration = Duration::from_millis(2);
 /// What a client prints to its error output when a fault that it was told of has come.
-const FIRED: &str = "the fault has come";
+const FIRED: &str = "fault: ";
 
 /// How a client is run.
 #[derive(Clone, Default)]
@@ -30,6 +30,8 @@ pub(crate) struct How<'a> {
     pub(crate) server: Option<String>,
     /// It cannot write to a file beyond this length, in blocks of 512 bytes, as if the disk were full.
     pub(crate) max_file_len: Option<u64>,
+    /// It has its remedies in a control, too.
+    pub(crate) is_whole: bool,
     /// Seconds by which its clock is ahead of the system's, in place of the world's.
     pub(crate) ahead: Option<u64>,
 }

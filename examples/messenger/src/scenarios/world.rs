@@ -13,6 +13,7 @@ use data_encoding::HEXLOWER;
 use noescrow_messenger::account_path;
 use serde_json::Value;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -146,6 +147,7 @@ impl World {
         let run = Run::of_process(&mut command, how.kill_after);
         let run = run.with_context(|| format!("{client}: {arguments:?}"))?;
         self.note(client, arguments, how, number, &run);
+        self.log(client, arguments, &run)?;
         self.events.lock().unwrap_or_else(PoisonError::into_inner).extend(run.events.iter().cloned());
         Ok(run)
     }
@@ -179,10 +181,19 @@ impl World {
         if let Some(fault) = how.fault {
             command.env("NOESCROW_FAULT", fault);
         }
-        if let Some(Without::Client(remedy)) = self.without {
+        if let Some(Without::Client(remedy)) = self.without.filter(|_| !how.is_whole) {
             command.env("NOESCROW_WITHOUT", remedy);
         }
         Ok(command)
+    }
+
+    /// Writes down what a client has printed.
+    fn log(&self, client: &str, arguments: &[&str], run: &Run) -> Result<()> {
+        let mut lines = format!("{client} {arguments:?} ended with {:?}\n", run.code);
+        lines.extend(run.events.iter().map(|event| format!("  {event}\n")));
+        lines.push_str(&run.complaints);
+        let mut log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("runs.log"))?;
+        Ok(log.write_all(lines.as_bytes())?)
     }
 
     /// Enters a run into the oracle: what was sent and received, and whether a failure was shown.
@@ -232,7 +243,8 @@ impl World {
 
     /// Registers an account.
     pub(crate) fn register(&self, client: &str) -> Result<()> {
-        self.run(client, &["register", client])?.succeeded(client)
+        let how = How { is_whole: true, ..How::default() };
+        self.run_as(client, &["register", client], &how)?.succeeded(client)
     }
 
     /// Registers accounts.
