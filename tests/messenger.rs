@@ -11,6 +11,10 @@
     reason = "a test states its expectations"
 )]
 
+#[path = "messenger/clock.rs"]
+mod clock;
+#[path = "messenger/demands.rs"]
+mod demands;
 #[path = "durable/disk.rs"]
 mod disk;
 #[path = "messenger/mailboxes.rs"]
@@ -41,6 +45,8 @@ mod schedules;
 mod sessions;
 #[path = "messenger/shared.rs"]
 mod shared;
+#[path = "messenger/strangers.rs"]
+mod strangers;
 #[path = "messenger/trust.rs"]
 mod trust;
 #[path = "messenger/user.rs"]

@@ -76,7 +76,8 @@ pub enum Refusal {
     Body,
     /// The message is authentic, and is none of this layer: the author does not use it, or a later version of it.
     Malformed,
-    /// The session's post-quantum ratchet has failed.
+    /// The session's post-quantum ratchet has failed, and the message is a later one of it, or a message to which somebody
+    /// has copied the beginning of one: the session opens no header any more. The new session is demanded already.
     Abandoned,
     /// A first message of a session that has ended.
     SessionEnded,
@@ -96,7 +97,7 @@ pub enum Remedy {
     Ignore,
     /// Show the user that a message is missing, so that he can ask for it again. A receipt tells the author's device.
     AskAgain,
-    /// The same, and the next message to this peer begins a new session.
+    /// The same, and the next message to this peer begins a new session, unless one was begun since then.
     NewSession,
 }
 

@@ -51,10 +51,11 @@ pub struct Receipt {
 }
 
 impl Refused {
-    /// Whether [`Messenger::seal_receipt`] can tell the author about this refusal: it is about a message whose header
-    /// the author has written. The server has a part in it: it can damage a body after the first 4,096 bytes
-    /// ([`Body`](Refusal::Body)), deliver a message late, or a damaged copy of one that the log has forgotten
-    /// ([`TooLate`](Refusal::TooLate)), and withhold those before it ([`TooManySkipped`](Refusal::TooManySkipped)).
+    /// Whether [`Messenger::seal_receipt`] can tell the author about this refusal: it is about a message whose header the
+    /// author has written. The server can cause each of these refusals. It can damage a body after the first 4,096 bytes
+    /// ([`Body`](Refusal::Body)). It can deliver a message late, or a damaged copy of one that the log has forgotten
+    /// ([`TooLate`](Refusal::TooLate)). It can withhold the messages before this one
+    /// ([`TooManySkipped`](Refusal::TooManySkipped)).
     #[must_use]
     pub const fn is_reportable(&self) -> bool {
         self.author.is_some() && code(self.reason).is_some()
@@ -134,6 +135,8 @@ impl<P: Primitives> Messenger<P> {
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
         let receipt = Receipt { reason: refused.reason, message_id: refused.message_id };
         let (Some(peer), Some(bytes)) = (refused.author, receipt.to_bytes()) else { return Err(SealError::NoReceipt) };
+        self.check_step()?;
+        self.read_clock(reading);
         let record = self.check_peer(&peer)?;
         let now = self.time(reading);
         let next = record.receipt_at.filter(|at| *at <= now).map(|at| at.saturating_add(policy::RECEIPT_INTERVAL));

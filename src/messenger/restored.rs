@@ -16,6 +16,7 @@ use crate::prekeys::{PrekeyId, Publication};
 use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
 use crate::wire::{Full, HANDSHAKE_LEN, Handshake, Reader, Writer};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::time::Duration;
@@ -240,14 +241,16 @@ impl<P: Primitives> Messenger<P> {
         Ok(self.hand_out(publication, step, reading))
     }
 
-    /// Forgets the old prekeys when their time is over.
+    /// Forgets the old prekeys when their time is over. The device deletes the signed ones itself, by its own clock, which
+    /// can be behind: until then they stay among the old ones.
     pub(super) fn forget_old_prekeys(&mut self, now: UnixSeconds) {
         let restored = &mut self.core.inner.restored;
         let age = restored.at.map(|at| now.saturating_since(at));
         if age.is_some_and(|age| age >= super::policy::OLD_PREKEYS_KEPT) {
-            for id in restored.old_prekeys.drain(..) {
-                let _ = self.device.inner.delete_one_time_prekey(id);
-            }
+            let device = &mut self.device.inner;
+            restored.old_prekeys.iter().for_each(|id| _ = device.delete_one_time_prekey(*id));
+            let held: BTreeSet<PrekeyId> = device.prekey_ids().collect();
+            restored.old_prekeys.retain(|id| held.contains(id));
         }
     }
 

@@ -2,6 +2,9 @@
 //! What server and client of this example share: the requests of README.md's table, as functions that both sides use.
 
 pub mod content;
+pub mod device;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod home;
 pub mod requests;
 pub mod tables;
