@@ -92,9 +92,13 @@
 //!
 //! # What an application does
 //!
+//! With [`Stored`], a messenger together with its store, and [`exchange`], the conversation with a server, it implements
+//! [`Server`](exchange::Server) and shows [`Event`](exchange::Event)s. Without them:
+//!
 //! | it sees | it does |
 //! |---|---|
-//! | [`OpenError::Refused`] | if another process may have made a step, loads the messenger and tries again; else saves a step, such as [`maintain`](Messenger::maintain), acknowledges the message, and follows [`Refusal::remedy`] |
+//! | [`OpenError::Refused`] | if another process may have made a step, loads the messenger and tries again; else [saves what is noted](Messenger::save_notes), acknowledges the message, and follows [`Refusal::remedy`] |
+//! | [`OpenError::Stored`], [`SealError::Stored`] | loads the messenger again; if that does not help, [`end_session`](Messenger::end_session) |
 //! | [`OpenError::Deferred`] | leaves the message at the server |
 //! | [`CommitError::Stale`](crate::durable::CommitError::Stale) | loads the messenger again: another process has saved a step |
 //! | [`SealError::NeedsBundle`] | fetches the peer's bundle for [`seal_with_bundle`](Messenger::seal_with_bundle) |
@@ -124,6 +128,7 @@ mod advice;
 mod core;
 mod deletion;
 mod directory;
+mod ending;
 mod error;
 pub mod exchange;
 mod failed;

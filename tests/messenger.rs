@@ -21,6 +21,8 @@ mod disk;
 mod mailboxes;
 #[path = "messenger/kept.rs"]
 mod kept;
+#[path = "messenger/ending.rs"]
+mod ending;
 #[path = "messenger/exchange.rs"]
 mod exchange;
 #[path = "messenger/exchanges.rs"]
@@ -39,6 +41,8 @@ mod recovery;
 mod refusals;
 #[path = "messenger/restored.rs"]
 mod restored;
+#[path = "messenger/rollback.rs"]
+mod rollback;
 #[path = "messenger/schedules.rs"]
 mod schedules;
 #[path = "messenger/sessions.rs"]

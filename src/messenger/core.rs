@@ -166,7 +166,7 @@ impl<P> Core<P> {
         core.steps = reader.u64()?;
         core.recoveries = (UnixSeconds(reader.u64()?), reader.u32()?);
         core.restored = Restored::load(reader)?;
-        // A later release may count more reasons; then these are the first.
+        // A release that counts other reasons has another version of the row.
         if usize::from(reader.u8()?) != core.counters.0.len() || !subject.is_messenger() {
             return Err(DecodeError::Refused);
         }

@@ -42,7 +42,9 @@ impl<P: Primitives> Messenger<P> {
         let until = record.next_recovery(now, corrected).max(self.core.inner.next_recovery(now, corrected));
         match () {
             // The first session with a peer recovers nothing.
-            () if until <= now || record.highest_epoch == 0 => Ok(SealTarget::NewSession(reason)),
+            () if until <= now || record.highest_epoch == 0 || !reason.is_counted() => {
+                Ok(SealTarget::NewSession(reason))
+            }
             () if record.sending().is_some() => Ok(SealTarget::Session),
             () => {
                 let until = reading.saturating_add(until.saturating_since(now));
@@ -86,6 +88,12 @@ const fn remedied(reason: Refusal) -> Option<NewSession> {
 }
 
 impl NewSession {
+    /// Whether a new session for this reason counts against the limits. After a restoring, no peer has a session on which
+    /// anything is sent, so a limit would leave peers unreachable; and there is one such session with each peer.
+    pub(super) fn is_counted(self) -> bool {
+        self != Self::Restored
+    }
+
     /// The order of spec/messenger.md §7: of two reasons, the stronger one is kept.
     const fn strength(self) -> u8 {
         match self {

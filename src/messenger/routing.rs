@@ -62,6 +62,15 @@ impl Route {
         }
     }
 
+    /// Returns the id of the session that is needed, if one is; see [`Session::id`](crate::Session::id).
+    #[must_use]
+    pub const fn session(&self) -> Option<[u8; 32]> {
+        match &self.target {
+            Target::OpenOn(_, at) | Target::SealOn(at) => Some(at.session),
+            Target::SealNew(_) | Target::Accept(_) => None,
+        }
+    }
+
     /// Loads the rows.
     ///
     /// # Errors

@@ -151,7 +151,7 @@ impl<P: Primitives> Messenger<P> {
             }
             record.highest_epoch = prefix.epoch;
             (record.recovery, record.awaiting_since) = (None, None);
-            if recovers_from.is_some() {
+            if recovers_from.is_some_and(NewSession::is_counted) {
                 record.recoveries.enter(now);
                 self.core.inner.count_recovery(now);
             }

@@ -7,7 +7,8 @@ mod show;
 use clap::{Args, Parser, Subcommand};
 use http::Http;
 use noescrow::messenger::Advice;
-use noescrow_messenger::device::{Device, now, options};
+use noescrow::messenger::exchange::Event;
+use noescrow_messenger::device::{Device, Messenger, now, options};
 use noescrow_messenger::home::{Home, erase};
 use noescrow_messenger::requests::Failure;
 use serde_json::json;
@@ -112,7 +113,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let mut show = Show::default();
     let write_down = |code: &[u8; 16]| emit(&json!({"event": "recovery_code", "code": hex(code)}));
-    let events = &mut |stored: &mut _, event: &_| show.event(stored, event);
+    let events = &mut |stored: &mut Messenger, event: &Event<'_>| show.event(stored, event);
     match command {
         Command::Register { .. } => device.register(None, write_down)?,
         Command::Recover { code, .. } => device.register(Some(code), write_down)?,
