@@ -69,8 +69,7 @@ fn without(remedy: &str) -> bool {
 
 /// The arguments that the client has besides its own.
 #[derive(clap::Args)]
-#[group(skip)]
-pub struct Arguments {
+pub struct FaultArguments {
     /// The time, in seconds since 1970, in place of the clock's.
     #[arg(long)]
     now: Option<u64>,

@@ -2,7 +2,9 @@
 //! What server and client of this example share: the requests of README.md's table, as functions that both sides use.
 
 pub mod content;
+pub mod home;
 pub mod requests;
+pub mod tables;
 
 use noescrow::PUBLICATION_LEN;
 use noescrow::device::CHALLENGE_NONCE_LEN;

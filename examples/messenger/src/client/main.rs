@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A messenger on the command line. Each command is a process, which prints its events as JSON Lines.
 
-mod account;
 mod files;
 mod server;
 mod show;
@@ -18,17 +17,21 @@ use {
     show::Show,
 };
 
-use account::App;
 use clap::{Args, Parser, Subcommand};
 use getrandom::{SysRng, rand_core::UnwrapErr};
+#[cfg(not(feature = "faults"))]
 use noescrow::UnixSeconds;
+use noescrow::durable::LoadError;
 use noescrow::messenger::Advice;
+use noescrow_messenger::home::{Home, erase};
 use noescrow_messenger::requests::Failure;
+use noescrow_sqlite::SideFile;
 use serde_json::json;
 use show::emit;
 use std::iter;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use talk::App;
 
 #[cfg(not(feature = "faults"))]
 type Server = noescrow_messenger::requests::Remote<server::Http>;
@@ -47,7 +50,7 @@ struct Arguments {
     witness: Option<PathBuf>,
     #[cfg(feature = "faults")]
     #[command(flatten)]
-    _faults: faults::Arguments,
+    _faults: faults::FaultArguments,
     #[command(subcommand)]
     command: Command,
 }
@@ -114,13 +117,23 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { home, server, witness, command, .. } = arguments;
     let (server, witness) = (server.as_deref(), witness.as_deref());
-    let mut options = account::options(witness);
+    let mut options = Options::new();
+    if let Some(witness) = witness {
+        options = options.witness(SideFile::new(witness));
+    }
     match command {
-        Command::Register { name } | Command::Recover { name, .. } => account::create(home, name, server, witness)?,
+        Command::Register { name } | Command::Recover { name, .. } => Home::create(home, name, server, witness, now())?,
         Command::RestoreBackup => {
             options = options.restored_backup();
         }
-        Command::DeleteAccount => return account::delete(home, server, witness),
+        Command::DeleteAccount => {
+            // An earlier attempt may have got so far that there is none.
+            match App::open(home, server, options) {
+                Err(error) if matches!(error.downcast_ref(), Some(LoadError::<noescrow_sqlite::Error>::Missing)) => {}
+                app => app?.delete()?,
+            }
+            return erase(home, witness);
+        }
         _ => {}
     }
     let mut app = App::open(home, server, options)?;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! HTTP, by ureq.
 
-use super::Store;
+use super::{Failure, Store};
 use noescrow::messenger::Peer;
-use noescrow_messenger::requests::{AccessKeys, Failure, Request, Transport};
-use noescrow_sqlite::rusqlite::OptionalExtension;
+use noescrow_messenger::requests::{AccessKeys, Request, Transport};
+use noescrow_messenger::tables;
 use std::time::Duration;
 use ureq::{Agent, http};
 
 /// A server that does not move for so long is not reachable.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(30));
 
 pub struct Http {
     /// For requests as the account.
@@ -22,8 +22,8 @@ impl Http {
     pub fn new() -> Self {
         let agent = |connections| {
             let config = Agent::config_builder().http_status_as_error(false).max_redirects(0);
-            let config = config.timeout_connect(Some(PATIENCE)).timeout_recv_response(Some(PATIENCE));
-            let config = config.timeout_per_read(Some(PATIENCE)).timeout_per_write(Some(PATIENCE));
+            let config = config.timeout_connect(PATIENCE).timeout_recv_response(PATIENCE);
+            let config = config.timeout_per_read(PATIENCE).timeout_per_write(PATIENCE);
             config.max_idle_connections(connections).build().new_agent()
         };
         Self { own: agent(1), anonymous: agent(0) }
@@ -42,7 +42,6 @@ impl Transport for Http {
 
 impl AccessKeys<Store> for Http {
     fn access_key(&mut self, store: &mut Store, peer: &Peer<'_>) -> Result<Option<[u8; 32]>, Failure> {
-        let key = "SELECT key FROM access WHERE peer = ?1";
-        Ok(store.transact(|tables| tables.query_row(key, [peer.id.as_bytes()], |row| row.get(0)).optional())?)
+        Ok(store.transact(|sql| tables::access_key(sql, &peer.id))?)
     }
 }
