@@ -5,7 +5,7 @@
 //! reveal only public facts or facts that the caller already knows. No error contains a byte of a key or of a message,
 //! and no error allocates. After any error the session or device is exactly as it was before the call.
 
-use crate::prekeys::{PrekeyId, PrekeyKind};
+use crate::prekeys::PrekeyId;
 use crate::time::UnixSeconds;
 use core::fmt;
 
@@ -156,12 +156,11 @@ errors! {
 pub enum InitiateError {
     /// The bundle's keys do not fit together: its identity is the caller's own, or two of its keys are equal.
     Refused,
-    /// A prekey of the bundle has expired at the caller's time. Either the server serves an old bundle or the peer has not
-    /// rotated its signed prekey, or the caller's own clock is ahead. A `now` of 0 turns the check off.
+    /// The signed prekey of the bundle has expired at the caller's time. A one-time prekey that has expired is left out
+    /// instead. Either the server serves an old bundle or the peer has not rotated its signed prekey, or the caller's own
+    /// clock is ahead. A `now` of 0 turns the check off.
     Expired {
-        /// Which prekey of the bundle: the signed one. A one-time prekey that has expired is left out instead.
-        kind: PrekeyKind,
-        /// Its id.
+        /// The signed prekey's id.
         id: PrekeyId,
         /// The last second at which it could be used.
         expiry: UnixSeconds,
@@ -179,7 +178,7 @@ impl fmt::Display for InitiateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Refused => "bundle refused",
-            Self::Expired { kind, id, expiry } => return write!(f, "{kind} prekey {id} expired at Unix time {expiry}"),
+            Self::Expired { id, expiry } => return write!(f, "signed prekey {id} expired at Unix time {expiry}"),
             Self::UnexpectedIdentity => "bundle of another identity than expected",
             Self::BufferTooShort => "buffer too short",
             Self::TooLong => "plaintext too long",

@@ -92,18 +92,23 @@
 //!
 //! # What an application does
 //!
+//! With [`Stored`], a messenger together with its store, and [`exchange`], the conversation with a server, it implements
+//! [`Server`](exchange::Server) and shows [`Event`](exchange::Event)s. Without them:
+//!
 //! | it sees | it does |
 //! |---|---|
-//! | [`OpenError::Refused`] | if another process may have made a step, loads the messenger and tries again; else saves a step, such as [`maintain`](Messenger::maintain), acknowledges the message, and follows [`Refusal::remedy`] |
+//! | [`OpenError::Refused`] | if another process may have made a step, loads the messenger and tries again; else [saves what is noted](Messenger::save_notes), acknowledges the message, and follows [`Refusal::remedy`] |
+//! | [`OpenError::Stored`], [`SealError::Stored`] | loads the messenger again; if that does not help, [`end_session`](Messenger::end_session) |
 //! | [`OpenError::Deferred`] | leaves the message at the server |
 //! | [`CommitError::Stale`](crate::durable::CommitError::Stale) | loads the messenger again: another process has saved a step |
 //! | [`SealError::NeedsBundle`] | fetches the peer's bundle for [`seal_with_bundle`](Messenger::seal_with_bundle) |
-//! | [`SealError::IdentityChanged`] | asks the user, then [`accept_identity`](Messenger::accept_identity) |
+//! | [`SealError::IdentityChanged`] | shows the safety number; with the one that the user has compared, [`identity_numbered`](Messenger::identity_numbered), then [`accept_identity`](Messenger::accept_identity) or [`reject_identity`](Messenger::reject_identity) |
 //! | [`Opened::is_new_identity`] | shows a stranger; if it is a known person with a new device, [`claim_identity`](Messenger::claim_identity) |
 //! | [`Opened::is_on_probation`] | when the user writes, [`seal_probe`](Messenger::seal_probe) |
 //! | [`Opened::should_answer`] | sends a message, or [`seal_answer`](Messenger::seal_answer) |
 //! | [`Messenger::suspicion`] | [`save_notes`](Messenger::save_notes); tells the user; [`restore_backup`](Messenger::restore_backup) |
 //! | [`Opened::evicted`] | drops what it shows of that stranger |
+//! | any other error | what [its advice](Advice) says |
 //!
 //! To end the account, [`delete`](Messenger::delete) it; it says what else the application has to delete.
 //!
@@ -116,13 +121,14 @@
 //! bytes and the limits.
 //!
 //! # Leaks
-//! To whom it writes, a server learns from the mailbox. Of the layer's own decisions it sees first messages, which begin
+//! The server learns the recipient from the mailbox. Of the layer's own decisions it sees first messages, which begin
 //! sessions, and the sizes of messages without content, unless the application pads all alike.
 
 mod advice;
 mod core;
 mod deletion;
 mod directory;
+mod ending;
 mod error;
 pub mod exchange;
 mod failed;
@@ -144,6 +150,7 @@ mod routing;
 mod sealing;
 mod steps;
 mod stored;
+mod strangers;
 mod sweep;
 mod trust;
 

@@ -26,6 +26,8 @@ const CLAIMS: &[(&str, &str)] = &[
     ("encoded", "public_things"),
     // No outcome of a step is available before it is saved, and no further step is taken before. Storage keys have names.
     ("durable", "saved"),
+    // A messenger sends only after it has logged in.
+    ("exchange", "logged_in"),
     // Other crates cannot declare values public; nothing is signed under a key that is not the signer's (attack A7).
     ("sealed", "open_traits"),
     // No private key can be reached or compared.

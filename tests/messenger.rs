@@ -11,12 +11,18 @@
     reason = "a test states its expectations"
 )]
 
+#[path = "messenger/clock.rs"]
+mod clock;
+#[path = "messenger/demands.rs"]
+mod demands;
 #[path = "durable/disk.rs"]
 mod disk;
 #[path = "messenger/mailboxes.rs"]
 mod mailboxes;
 #[path = "messenger/kept.rs"]
 mod kept;
+#[path = "messenger/ending.rs"]
+mod ending;
 #[path = "messenger/exchange.rs"]
 mod exchange;
 #[path = "messenger/exchanges.rs"]
@@ -35,12 +41,16 @@ mod recovery;
 mod refusals;
 #[path = "messenger/restored.rs"]
 mod restored;
+#[path = "messenger/rollback.rs"]
+mod rollback;
 #[path = "messenger/schedules.rs"]
 mod schedules;
 #[path = "messenger/sessions.rs"]
 mod sessions;
 #[path = "messenger/shared.rs"]
 mod shared;
+#[path = "messenger/strangers.rs"]
+mod strangers;
 #[path = "messenger/trust.rs"]
 mod trust;
 #[path = "messenger/user.rs"]

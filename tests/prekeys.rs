@@ -25,8 +25,7 @@ use noescrow::error::{AcceptError, InitiateError, PrekeyError};
 use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::RustCrypto;
 use noescrow::{
-    AcceptFailed, Bundle, Capacity, HeapCapacity, InitiateOptions, Prekey, PrekeyKind, Publication, StorageKey,
-    UnixSeconds,
+    AcceptFailed, Bundle, Capacity, HeapCapacity, InitiateOptions, Prekey, Publication, StorageKey, UnixSeconds,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -276,8 +275,8 @@ fn an_expired_one_time_prekey_does_not_refuse_the_bundle() {
     // An expired signed prekey refuses, and the bundle comes back.
     let options = InitiateOptions::expecting(bob.identity(), now);
     let failed = alice.initiate(bundle(&stale.signed_prekey), b"hi", options, &mut rng).unwrap_err();
-    let (kind, id, expiry) = (PrekeyKind::Signed, stale.signed_prekey.id(), after(LIFETIME));
-    let expired = InitiateError::Expired { kind, id, expiry };
+    let (id, expiry) = (stale.signed_prekey.id(), after(LIFETIME));
+    let expired = InitiateError::Expired { id, expiry };
     assert_eq!((failed.error, failed.bundle.identity()), (expired, bob.identity()));
     assert_eq!(expired.to_string(), format!("signed prekey {id} expired at Unix time 1803024000"));
     let mut bob = bob;

@@ -357,6 +357,9 @@ class Replay:
         seed = self.devices[event["device"]].signing_seed
         return {"signature": identity.sign_login(seed, bytes.fromhex(event["challenge"]))}
 
+    def do_challenge(self, event: dict, draws: Draws) -> dict:
+        return {"hash": identity.login_challenge(*(bytes.fromhex(event[name]) for name in ("server", "account", "nonce")))}
+
     def do_access(self, event: dict, draws: Draws) -> dict:
         return {"stored": identity.stored_access_key(bytes.fromhex(event["access_key"]))}
 
@@ -372,7 +375,7 @@ INPUTS = set(
     "associated_data of bytes storage_key generation newest subject local_identity local_id remote_identity remote_id "
     "scanned identity expected_identity control min_padded_len "
     "role secret ratchet_key ratchet_secret context capacity server_has base edits sender recipient conversation "
-    "challenge access_key".split()
+    "challenge access_key server account nonce".split()
 )
 """Members that are not results; some are the results of other events."""
 

@@ -36,6 +36,8 @@ pub(crate) struct Ledger {
     /// The writer of this process: W of SN-1.5. Its rows contain W, or a value computed from W.
     writer: [u8; 16],
     revision: Option<Revision>,
+    /// The next step's generation is above this.
+    floor: u64,
     core_salt: [u8; 32],
     /// Every row except the core.
     rows: BTreeMap<RowName, Kept>,
@@ -54,7 +56,8 @@ impl Ledger {
     /// Makes the ledger of a new state.
     pub(crate) fn new(subject: Subject, key: &StorageKey, writer: [u8; 16]) -> Self {
         let (rows, progress) = (BTreeMap::new(), Progress::Saved);
-        Self { key: key.duplicate(), subject, writer, revision: None, core_salt: [0; 32], rows, turn: 0, progress }
+        let key = key.duplicate();
+        Self { key, subject, writer, revision: None, floor: 0, core_salt: [0; 32], rows, turn: 0, progress }
     }
 
     /// Makes the ledger of a new state that shares this one's writer.
@@ -68,6 +71,13 @@ impl Ledger {
 
     pub(crate) fn generation(&self) -> u64 {
         self.revision.map_or(0, |revision| revision.generation)
+    }
+
+    /// Has the next step's generation be above `generation`, that of states that the store has had and has lost.
+    pub(crate) const fn raise_above(&mut self, generation: u64) {
+        if generation > self.floor {
+            self.floor = generation;
+        }
     }
 
     pub(crate) const fn is_saved(&self) -> bool {
@@ -115,7 +125,8 @@ impl Ledger {
         core: &Place<'_>,
         message_id: Option<&[u8; MESSAGE_ID_LEN]>,
     ) -> Revision {
-        let mut revision = Revision { generation: self.generation().saturating_add(1), writer: self.writer };
+        let generation = self.generation().max(self.floor).saturating_add(1);
+        let mut revision = Revision { generation, writer: self.writer };
         if let Some(id) = message_id {
             let keyed = snapshot::salt_now(keys, core, revision, id);
             revision.writer = keyed.first_chunk().copied().unwrap_or_default();

@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 /// The id of a message: the first 16 bytes of its SHA-256.
 pub type MessageId = [u8; MESSAGE_ID_LEN];
 
-/// How long a store keeps the id of a message that was acknowledged to it. Within this time, a process whose commit had an
-/// unknown result finds out whether its message was sealed.
+/// How long a store keeps the id of a message that was acknowledged to it. Within this time, a process whose commit had
+/// an unknown result finds out whether its message was sealed.
 pub const SENT_ID_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// What a messenger says of a message that it opened, besides the content. Without a messenger all are `false`.
@@ -56,8 +56,8 @@ pub struct InboxMessage {
     pub author: Option<Identity>,
     /// [`Opened::number`](crate::Opened::number).
     pub number: u32,
-    /// [`Opened::is_control`](crate::Opened::is_control). With a messenger, whether [`control`](Self::control) says what it
-    /// is.
+    /// [`Opened::is_control`](crate::Opened::is_control). With a messenger, whether [`control`](Self::control) says
+    /// what it is.
     pub is_control: bool,
     /// What it is, if it is a message of the messenger: without a plaintext, and not shown as a message.
     pub control: Option<Control>,
@@ -95,8 +95,8 @@ pub struct Exclusive {
 /// A [`Store`] that can be asked for the messages that its commits have entered: those that were opened, until the
 /// application has taken them, and those that were sealed, until the server has acknowledged them.
 pub trait Mailboxes: Store {
-    /// Returns the first `limit` messages that were opened and not yet [taken](Self::take), in the order in which they were
-    /// opened. After a crash between showing a message and taking it, the application meets it again, with its id.
+    /// Returns the first `limit` messages that were opened and not yet [taken](Self::take), in the order in which they
+    /// were opened. After a crash between showing a message and taking it, the application meets it again, with its id.
     ///
     /// # Errors
     /// The store's own error.
@@ -108,8 +108,8 @@ pub trait Mailboxes: Store {
     /// The store's own error.
     fn take(&mut self, message_id: &MessageId) -> Result<bool, Self::Error>;
 
-    /// Returns the first `limit` messages that were sealed and not yet [acknowledged](Self::acknowledge), in the order in
-    /// which they were sealed: those whose [position](OutboxMessage::position) is greater than `after`, or all.
+    /// Returns the first `limit` messages that were sealed and not yet [acknowledged](Self::acknowledge), in the order
+    /// in which they were sealed: those whose [position](OutboxMessage::position) is greater than `after`, or all.
     ///
     /// # Errors
     /// The store's own error.
@@ -123,24 +123,24 @@ pub trait Mailboxes: Store {
         self.outbox_after(None, limit)
     }
 
-    /// Takes a message that the server has acknowledged, or never will, out of the outbox, and enters its id into the log
-    /// of sent messages in the same transaction, which keeps it for [`SENT_ID_KEPT`]. Returns whether it was there.
+    /// Takes a message that the server has acknowledged, or never will, out of the outbox, and enters its id into the
+    /// log of sent messages in the same transaction, which keeps it for [`SENT_ID_KEPT`]. Returns whether it was there.
     ///
     /// # Errors
     /// The store's own error.
     fn acknowledge(&mut self, message_id: &MessageId) -> Result<bool, Self::Error>;
 
-    /// Returns whether a message was sealed by a step that is saved: it is in the outbox, or in the log of those that were
-    /// [acknowledged](Self::acknowledge). If a commit had an unknown result and its repetition is
+    /// Returns whether a message was sealed by a step that is saved: it is in the outbox, or in the log of those that
+    /// were [acknowledged](Self::acknowledge). If a commit had an unknown result and its repetition is
     /// [`Stale`](super::CommitError::Stale), this tells whether the step is to be made again.
     ///
     /// # Errors
     /// The store's own error.
     fn was_sealed(&mut self, message_id: &MessageId) -> Result<bool, Self::Error>;
 
-    /// Waits for the advisory lock `name` of this store, and holds it until [`Exclusive`] is dropped: no other process, and
-    /// no other store of the same database, has the lock of this name meanwhile. It protects what is not in the store, as
-    /// the order of an exchange with the server. A process that ends releases its locks.
+    /// Waits for the advisory lock `name` of this store, and holds it until [`Exclusive`] is dropped: no other process,
+    /// and no other store of the same database, has the lock of this name meanwhile. It protects what is not in the
+    /// store, as the order of an exchange with the server. A process that ends releases its locks.
     ///
     /// The default locks nothing, for a database that has one process.
     ///
@@ -152,8 +152,8 @@ pub trait Mailboxes: Store {
     }
 }
 
-/// [`Mailboxes`] if the operations are futures. It has no lock: an asynchronous program that has several processes takes one
-/// of its own.
+/// [`Mailboxes`] if the operations are futures. It has no lock: an asynchronous program that has several processes
+/// takes one of its own.
 pub trait AsyncMailboxes: AsyncStore {
     /// Does what [`Mailboxes::inbox`] does.
     fn inbox(&mut self, limit: usize) -> impl Future<Output = Result<Vec<InboxMessage>, Self::Error>> + Send;

@@ -54,7 +54,8 @@ pub struct Received {
     pub author: Option<Identity>,
     /// [`Opened::number`](crate::Opened::number).
     pub number: u32,
-    /// [`Opened::is_control`](crate::Opened::is_control). With a messenger, whether there is a [`control`](Self::control).
+    /// [`Opened::is_control`](crate::Opened::is_control). With a messenger, whether there is a
+    /// [`control`](Self::control).
     pub is_control: bool,
     /// What it is, if it is a message of the messenger: without a plaintext, and not shown as a message.
     pub control: Option<Control>,
@@ -93,8 +94,8 @@ pub struct Batch {
     pub received: Option<Received>,
     /// The message that the step sealed.
     pub sent: Option<Sent>,
-    /// Peers of a messenger that are one from now on, as (former, present): what the application keeps of the former one
-    /// now belongs to the present one. The former one is among the ended subjects.
+    /// Peers of a messenger that are one from now on, as (former, present): what the application keeps of the former
+    /// one now belongs to the present one. The former one is among the ended subjects.
     pub merged: Vec<(Subject, Subject)>,
     /// Subjects that have ended: delete all rows of each, before the others are written. With a peer of a messenger,
     /// delete what the application keeps of it, too: its entries among received messages and messages to send. With a
@@ -153,8 +154,8 @@ pub trait Store {
         Ok(read(self))
     }
 
-    /// Returns the revision that the store has of `subject`, or `None` if it has no core row of it. A process compares it
-    /// with that of its own state to learn whether another one has gone on.
+    /// Returns the revision that the store has of `subject`, or `None` if it has no core row of it. A process compares
+    /// it with that of its own state to learn whether another one has gone on.
     ///
     /// The default loads all rows. A database reads one.
     ///
@@ -177,8 +178,8 @@ pub trait Store {
 /// The caller's database, if its operations are futures. The contract is that of [`Store`].
 ///
 /// The futures must be `Send`. If yours are not, as in a browser, do without this trait: commit
-/// [`Unsaved::batch`](super::Unsaved::batch), pass the result to [`Unsaved::settle`](super::Unsaved::settle), and load with
-/// [`Durable::restore`](super::Durable::restore).
+/// [`Unsaved::batch`](super::Unsaved::batch), pass the result to [`Unsaved::settle`](super::Unsaved::settle), and load
+/// with [`Durable::restore`](super::Durable::restore).
 pub trait AsyncStore {
     /// The error type of the database.
     type Error;
@@ -187,11 +188,9 @@ pub trait AsyncStore {
     fn load(&mut self, subject: &Subject) -> impl Future<Output = Result<Vec<Row>, Self::Error>> + Send;
 
     /// Returns the revision that the store has of `subject`, as [`Store::revision`] does.
-    fn revision(&mut self, subject: &Subject) -> impl Future<Output = Result<Option<Revision>, Self::Error>> + Send
-    where
-        Self: Send,
-    {
-        async { Ok(Row::revision_of_core(&self.load(subject).await?)) }
+    fn revision(&mut self, subject: &Subject) -> impl Future<Output = Result<Option<Revision>, Self::Error>> + Send {
+        let rows = self.load(subject);
+        async { Ok(Row::revision_of_core(&rows.await?)) }
     }
 
     /// Commits a batch in one transaction, as in [`Store::commit`]. The future may be dropped before it is complete.
@@ -202,8 +201,8 @@ impl Row {
     /// Length in bytes of the head of a row: its [revision](Self::revision), and a salt that depends on the state.
     pub const HEAD_LEN: usize = snapshot::HEAD_LEN;
 
-    /// Returns the revision in the head of a row, or `None` if the row is too short to have one. It is not authentic before
-    /// the row is opened.
+    /// Returns the revision in the head of a row, or `None` if the row is too short to have one. It is not authentic
+    /// before the row is opened.
     #[must_use]
     pub fn revision(&self) -> Option<Revision> {
         snapshot::revision(&self.sealed)

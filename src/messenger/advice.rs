@@ -32,7 +32,8 @@ pub enum Advice {
     Correct,
     /// Save the last step, or load the messenger again.
     Reload,
-    /// Load the messenger again. If the error stays, the store is damaged: have the user restore a backup.
+    /// Load the messenger again. If the error stays, the session's rows are damaged: [end the
+    /// session](super::Messenger::end_session).
     Damaged,
     /// Tell the user, and [restore](super::Messenger::restore_backup).
     RestoreBackup,
@@ -55,7 +56,7 @@ impl fmt::Display for Advice {
             }
             Self::Correct => "choose another peer or another name, or send less",
             Self::Reload => "save the last step, or load the messenger again",
-            Self::Damaged => "load the messenger again; if the error stays, restore a backup",
+            Self::Damaged => "load the messenger again; if the error stays, end the session",
             Self::RestoreBackup => "this device or the server was put back to an earlier state: restore the backup",
         })
     }
@@ -102,7 +103,7 @@ impl PeerError {
     pub const fn advice(&self) -> Advice {
         match self {
             Self::NotSaved => Advice::Reload,
-            Self::UnknownPeer | Self::Taken | Self::Name => Advice::Correct,
+            Self::UnknownPeer | Self::UnknownSession | Self::Taken | Self::Name => Advice::Correct,
             Self::OtherIdentity => Advice::AskUser,
             // The user has decided.
             Self::Rejected => Advice::Nothing,

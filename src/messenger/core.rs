@@ -110,15 +110,19 @@ impl<P> Core<P> {
         clock.elapsed_to(reading).max(reached)
     }
 
+    /// Returns the correction that this reading brings. Who compares a time without having read the clock applies it.
+    pub(super) fn correction(&self, reading: UnixSeconds) -> Option<Corrected> {
+        let mut clock = self.clock;
+        let correction = clock.read(reading);
+        (correction != Correction::None).then(|| Corrected { correction, now: self.time(reading) })
+    }
+
     /// Takes a reading. Apply the correction, if there is one, to every time that is stored.
     pub(super) fn read(&mut self, reading: UnixSeconds) -> Option<Corrected> {
-        let now = self.time(reading);
-        let correction = self.clock.read(reading);
+        let (now, corrected) = (self.time(reading), self.correction(reading));
+        let _ = self.clock.read(reading);
         self.reached = now;
-        if correction == Correction::None {
-            return None;
-        }
-        let corrected = Corrected { correction, now };
+        let corrected = corrected?;
         corrected.apply(&mut self.recoveries.0);
         self.restored.correct(corrected);
         Some(corrected)
@@ -142,7 +146,7 @@ impl<P> Core<P> {
         }
     }
 
-    /// Takes note that the page of this peer has changed.
+    /// Marks the page of this peer as changed.
     fn touch(&mut self, at: usize) {
         let page = at / PEERS_OF_A_PAGE;
         if self.stamps.len() <= page {
@@ -162,7 +166,7 @@ impl<P> Core<P> {
         core.steps = reader.u64()?;
         core.recoveries = (UnixSeconds(reader.u64()?), reader.u32()?);
         core.restored = Restored::load(reader)?;
-        // A later release may count more reasons; then these are the first.
+        // A release that counts other reasons has another version of the row.
         if usize::from(reader.u8()?) != core.counters.0.len() || !subject.is_messenger() {
             return Err(DecodeError::Refused);
         }

@@ -37,7 +37,9 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         let stranger = stored.messenger().peer_of(&identity).filter(|peer| peer.name.is_empty()).map(|peer| peer.id);
         let found = match stranger {
             Some(stranger) => stored.name_peer(&stranger, name, now, rng).map(|()| stranger),
-            None => stored.step(now, rng, |messenger, _, rng| Ok(messenger.add_peer(name, Some(&identity), now, rng)?)),
+            None => {
+                stored.step(now, rng, |messenger, _, rng| Ok(messenger.add_peer(name, Some(&identity), now, rng)?))
+            }
         };
         match (found, self.stored().messenger().peer_named(name)) {
             // Another process has added it meanwhile.

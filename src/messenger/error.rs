@@ -29,8 +29,9 @@ pub enum OpenError {
     RouteAgain,
     /// The message does not open, and will not. Acknowledge it to the server.
     Refused(Refused),
-    /// The stored state of the message's session was not restored. Load the messenger again; if the error stays, the
-    /// store is damaged.
+    /// The stored state of the message's session was not restored. Load the messenger again. If the error stays, the
+    /// session's rows are damaged or gone: [end the session](super::Messenger::end_session), whose id the
+    /// [route](super::Route::session) has. Until then neither this message nor any other of the session is opened.
     Stored(RestoreError),
 }
 
@@ -76,7 +77,8 @@ pub enum Refusal {
     Body,
     /// The message is authentic, and is none of this layer: the author does not use it, or a later version of it.
     Malformed,
-    /// The session's post-quantum ratchet has failed.
+    /// The session's post-quantum ratchet has failed, and the message is a later one of it, or a message to which somebody
+    /// has copied the beginning of one: the session opens no header any more. The new session is demanded already.
     Abandoned,
     /// A first message of a session that has ended.
     SessionEnded,
@@ -96,7 +98,7 @@ pub enum Remedy {
     Ignore,
     /// Show the user that a message is missing, so that he can ask for it again. A receipt tells the author's device.
     AskAgain,
-    /// The same, and the next message to this peer begins a new session.
+    /// The same, and the next message to this peer begins a new session, unless one was begun since then.
     NewSession,
 }
 
@@ -188,7 +190,8 @@ pub enum SealError {
     Bundle(InitiateError),
     /// The session did not seal.
     Encrypt(EncryptError),
-    /// The stored state of the session was not restored; see [`OpenError::Stored`].
+    /// The stored state of the session was not restored; see [`OpenError::Stored`]. The id of the session is that of
+    /// [`route_to`](super::Messenger::route_to), or [`route_to_probe`](super::Messenger::route_to_probe) for a probe.
     Stored(RestoreError),
 }
 
@@ -204,7 +207,8 @@ pub enum NewSession {
     Silence,
     /// Too many of the peer's messages have not arrived.
     TooManySkipped,
-    /// The session's post-quantum ratchet has failed.
+    /// The session's post-quantum ratchet has failed, or the application has [ended](super::Messenger::end_session) the
+    /// session.
     Abandoned,
     /// The peer has sealed twice from one state.
     ForkSuspected,
@@ -228,6 +232,8 @@ pub enum PeerError {
     NotSaved,
     /// There is no such peer.
     UnknownPeer,
+    /// The peer has no such session.
+    UnknownSession,
     /// Another peer has this name or this identity.
     Taken,
     /// The name is empty or longer than [`NAME_LEN`](super::policy::NAME_LEN).
@@ -338,6 +344,7 @@ impl fmt::Display for PeerError {
         f.write_str(match self {
             Self::NotSaved => "the last step is not saved",
             Self::UnknownPeer => "no such peer",
+            Self::UnknownSession => "no such session",
             Self::Taken => "another peer has this name or identity",
             Self::Name => "name empty or too long",
             Self::OtherIdentity => "not the identity of this peer",

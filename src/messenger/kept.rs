@@ -126,9 +126,6 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut R,
         mut make: impl for<'a> FnMut(&'a mut Messenger<P>, &mut S, &mut R) -> Result<Unsaved<'a, T>, Failed<E, S::Error>>,
     ) -> Result<T, Failed<E, S::Error>> {
-        if !self.messenger.is_saved() {
-            self.reload(rng).map_err(Failed::Load)?;
-        }
         for _ in 0..MADE_AGAIN {
             let unsaved = match make(&mut self.messenger, &mut self.store, rng) {
                 Ok(step) => match save_again(step, &mut self.store) {
@@ -136,6 +133,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
                     Err(SaveFailed { unsaved, error: CommitError::Stale }) => unsaved,
                     Err(failed) => return Err(Failed::Save(failed.error)),
                 },
+                // Also if the last step is not saved.
                 Err(error) => {
                     if self.refresh(rng).map_err(Failed::Load)? || !self.save_notes(now)? {
                         continue;

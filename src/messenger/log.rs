@@ -16,7 +16,8 @@ use core::time::Duration;
 /// Time for which the id of a message is kept after a later one of its page was opened: 30 days, in which a server that
 /// follows the relay's rules has delivered a message or dropped it.
 pub const IDS_KEPT: Duration = Duration::from_secs(30 * 86_400);
-/// Maximum number of ids that are kept of one peer, the newest, so that a peer's flood stays within 130 KiB.
+/// Maximum number of ids that are kept of one peer, the newest, so that a peer's flood stays within 130 KiB. The oldest go
+/// 32 at a time, so that at least 4,065 are kept.
 pub const IDS_KEPT_OF_A_PEER: usize = PAGES * IDS_OF_A_PAGE;
 /// Number of ids in a row, which each message writes anew: 1,032 bytes.
 const IDS_OF_A_PAGE: usize = 32;
@@ -41,13 +42,13 @@ pub(super) struct Mark {
 
 /// What the log knows of a message whose header is authentic and whose number was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Used {
+pub(super) enum NumberUse {
     /// Nothing is known of its number.
     Unknown,
     /// This message was opened. Its bytes differ now, so it was damaged where the header does not cover it.
     Same,
     /// Another message of this number was opened.
-    Another,
+    OtherMessage,
 }
 
 impl Mark {
@@ -94,7 +95,7 @@ impl Log {
         self.forget(now)
     }
 
-    /// Takes over the entries of another log.
+    /// Takes over the entries of another log. No page gets an earlier time than it has, so that nothing is forgotten sooner.
     pub(super) fn absorb(&mut self, other: &Self) -> Vec<MessageId> {
         let mut forgotten = Vec::new();
         for page in &other.pages {
@@ -135,13 +136,13 @@ impl Log {
     }
 
     /// Returns what was opened with the number of a message that has this mark.
-    pub(super) fn used(&self, mark: &Mark) -> Used {
+    pub(super) fn lookup(&self, mark: &Mark) -> NumberUse {
         let entries = self.pages.iter().flat_map(Page::entries);
         let marks = entries.filter_map(|entry| entry.last_chunk().map(Mark::read));
-        marks.filter(|entered| entered.tag == mark.tag).fold(Used::Unknown, |used, entered| match used {
-            Used::Same => Used::Same,
-            _ if entered == *mark => Used::Same,
-            _ => Used::Another,
+        marks.filter(|entered| entered.tag == mark.tag).fold(NumberUse::Unknown, |found, entered| match found {
+            NumberUse::Same => NumberUse::Same,
+            _ if entered == *mark => NumberUse::Same,
+            _ => NumberUse::OtherMessage,
         })
     }
 
@@ -176,7 +177,7 @@ impl Log {
 
 impl Page {
     fn enter(&mut self, id: &MessageId, mark: &Mark, now: UnixSeconds) {
-        self.set_newest(now);
+        self.set_newest(now.max(self.newest()));
         self.bytes.extend_from_slice(id);
         self.bytes.extend_from_slice(&mark.tag);
         self.bytes.extend_from_slice(&mark.digest);
@@ -237,6 +238,19 @@ mod tests {
     }
 
     #[test]
+    fn absorbing_an_older_log_shortens_no_page() {
+        let (mut log, mut older) = (Log::default(), Log::default());
+        let (start, later) = (UnixSeconds(1_800_000_000), UnixSeconds(1_800_000_000 + 20 * 86_400));
+        let _ = (log.enter(&id(1), &mark(1), later), older.enter(&id(2), &mark(2), start));
+        assert!(log.absorb(&older).is_empty());
+        assert!(log.forget(start.saturating_add(IDS_KEPT)).is_empty());
+        assert_eq!(log.ids().count(), 2);
+        // Control: the older one alone is forgotten then, and the other one in its time.
+        assert_eq!(older.forget(start.saturating_add(IDS_KEPT)), [id(2)]);
+        assert_eq!(log.forget(later.saturating_add(IDS_KEPT)), [id(1), id(2)]);
+    }
+
+    #[test]
     fn a_stored_log_loads_as_it_was() {
         let mut log = Log::default();
         for number in 0..70 {
@@ -247,9 +261,9 @@ mod tests {
         log.parts().for_each(|part| part.store(&mut writer).unwrap());
         let loaded = Log::load(&mut Reader::new(&bytes)).unwrap();
         assert!(loaded.ids().eq(log.ids()));
-        assert_eq!((loaded.used(&mark(69)), loaded.used(&mark(70))), (Used::Same, Used::Unknown));
+        assert_eq!((loaded.lookup(&mark(69)), loaded.lookup(&mark(70))), (NumberUse::Same, NumberUse::Unknown));
         let other = Mark { digest: [1; 8], ..mark(69) };
-        assert_eq!(loaded.used(&other), Used::Another);
+        assert_eq!(loaded.lookup(&other), NumberUse::OtherMessage);
         // Control: a page that is missing is found.
         assert!(Log::load(&mut Reader::new(&bytes[..32 * ENTRY_LEN + 8 + 9 + 5])).is_err());
     }

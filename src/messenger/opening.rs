@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Opening: on the session to which a message belongs, or as the first message of a new one.
 
-use super::error::{NewSession, OpenError, Refusal, Refused};
+use super::error::{OpenError, Refusal, Refused};
 use super::index::SessionAt;
-use super::log::{Mark, Used};
+use super::log::{Mark, NumberUse};
 use super::prefix::{Kind, PREFIX_LEN, Prefix};
 use super::receipts::{Control, Receipt};
 use super::record::{PeerRecord, SessionRecord, State};
 use super::routing::{Loaded, Target};
 use super::trust::Trust;
-use super::{Messenger, PeerId, Step, policy};
+use super::{Messenger, PeerId, Step, strangers};
 use crate::durable::{Durable, Ledger, MessageId, OpenedFlags, Progress, Received, Row, Unsaved, message_id};
 use crate::error::{AcceptError, DecodeError, DecryptError};
 use crate::identity::Identity;
 use crate::primitives::Primitives;
 use crate::session::{Session, opening_id, split_body};
-use crate::snapshot::{self, PEER_ID_LEN, PEER_ROW, Place, Revision, RowName, SealingKeys};
 use crate::time::UnixSeconds;
 use alloc::vec::Vec;
 use core::fmt;
@@ -55,7 +54,7 @@ pub struct Opened {
     pub is_new_session: bool,
     /// Whether nobody of this identity was known before: a stranger writes, or a peer with a new device.
     pub is_new_identity: bool,
-    /// The stranger that was evicted for this one, the one of at least [`STRANGERS`](policy::STRANGERS) that was silent
+    /// The stranger that was evicted for this one, the one of at least [`STRANGERS`](super::policy::STRANGERS) that was silent
     /// longest. Its subject and those of its sessions are among [`Batch::ended`](crate::durable::Batch::ended) of this
     /// step: a store that deletes everything that it keeps of an ended peer, as after [`forget`](Messenger::forget),
     /// deletes its messages, too.
@@ -151,10 +150,10 @@ impl<P: Primitives> Messenger<P> {
         let (prefix, number, plaintext) = match opened {
             Ok(opened) => opened,
             Err(Failed::Header(DecryptError::KeyGone)) => {
-                let reason = match peer.log.used(&mark) {
-                    Used::Same => Refusal::AlreadyOpened,
-                    Used::Another => Refusal::ForkSuspected,
-                    Used::Unknown => Refusal::TooLate,
+                let reason = match peer.log.lookup(&mark) {
+                    NumberUse::Same => Refusal::AlreadyOpened,
+                    NumberUse::OtherMessage => Refusal::ForkSuspected,
+                    NumberUse::Unknown => Refusal::TooLate,
                 };
                 return Err(self.refuse_on(at, reason, id));
             }
@@ -162,15 +161,20 @@ impl<P: Primitives> Messenger<P> {
                 return Err(self.refuse_on(at, Refusal::TooManySkipped, id));
             }
             Err(Failed::Header(DecryptError::Refused)) => return Err(self.refuse(Refusal::Damaged, id, None)),
-            Err(Failed::Header(DecryptError::Abandoned)) => return Err(self.refuse(Refusal::Abandoned, id, None)),
+            Err(Failed::Header(DecryptError::Abandoned)) => {
+                // The session opens no header any more. A copy of a message that was opened is known by the log.
+                let is_known = peer.log.lookup(&mark) == NumberUse::Same;
+                let reason = if is_known { Refusal::AlreadyOpened } else { Refusal::Abandoned };
+                return Err(self.refuse(reason, id, None));
+            }
             Err(Failed::Body(reason)) => return Err(self.refuse_on(at, reason, id)),
         };
         let control = match control_of(&prefix, &plaintext) {
             Ok(control) => control,
             Err(_) => return Err(self.refuse_on(at, Refusal::Malformed, id)),
         };
-        let on = On { at, control, is_new_session: false, is_new_identity: false, evicted: None };
-        Ok(self.opened(on, loaded, (id, mark), (prefix, number, plaintext), Step::default(), reading))
+        let placement = Placement { at, control, is_new_session: false, is_new_identity: false, evicted: None };
+        Ok(self.opened(placement, loaded, (id, mark), (prefix, number, plaintext), Step::default(), reading))
     }
 
     /// Opens a message as the first of a new session.
@@ -189,11 +193,10 @@ impl<P: Primitives> Messenger<P> {
         let identity = *pending.remote_identity();
         let known = self.index.by_identity(&identity).and_then(|id| Some((id, &self.peers.get(&id)?.inner)));
         let author = known.map(|(id, _)| id);
-        if let Some((_, peer)) = known {
-            let next = peer.handshakes.next(HOUR, now);
-            if next > now {
-                return Err(OpenError::Deferred { until: reading.saturating_add(next.saturating_since(now)) });
-            }
+        let next = known
+            .map_or_else(|| strangers::next_identity(&self.peers, now), |(_, peer)| peer.handshakes.next(HOUR, now));
+        if next > now {
+            return Err(OpenError::Deferred { until: reading.saturating_add(next.saturating_since(now)) });
         }
         let name = known.map_or(&[][..], |(_, peer)| &peer.name);
         let of_author = |identity: &Identity| associated_data(&Author { peer: author, name, identity });
@@ -227,7 +230,7 @@ impl<P: Primitives> Messenger<P> {
             Ok(opened) => opened,
             Err(reason) => {
                 drop(pending);
-                author.iter().for_each(|author| self.note_refusal(reason, *author));
+                author.iter().for_each(|author| self.note_refused_opening(reason, *author, opening_id(message)));
                 return Err(self.refuse(reason, id, author));
             }
         };
@@ -249,14 +252,15 @@ impl<P: Primitives> Messenger<P> {
             peer.sessions.push(SessionRecord::new(&session, prefix.epoch, false, state, now));
         }
         let loaded = Durable { inner: session, ledger };
-        let on = On { at, control: None, is_new_session: true, is_new_identity: author.is_none(), evicted };
-        Ok(self.opened(on, loaded, (id, Mark::of(message)), (prefix, number, plaintext), step, reading))
+        let placement =
+            Placement { at, control: None, is_new_session: true, is_new_identity: author.is_none(), evicted };
+        Ok(self.opened(placement, loaded, (id, Mark::of(message)), (prefix, number, plaintext), step, reading))
     }
 
-    /// Takes note of an opened message, and hands it out to be saved.
+    /// Records an opened message, and hands it out to be saved.
     fn opened(
         &mut self,
-        On { at, control, is_new_session, is_new_identity, evicted }: On,
+        Placement { at, control, is_new_session, is_new_identity, evicted }: Placement,
         mut session: Durable<Session<P>>,
         (message_id, mark): (MessageId, Mark),
         (prefix, number, mut plaintext): OpenedBody,
@@ -268,23 +272,17 @@ impl<P: Primitives> Messenger<P> {
         step.session = session.ledger.change(&session.inner, Some(&message_id));
         step.message_id = Some(message_id);
         let (mut is_on_probation, mut ends_probation) = (false, false);
-        let (mut is_former_identity, mut is_receive_only) = (false, false);
+        let (mut is_former_identity, mut is_receive_only, mut is_sent_on) = (false, false, false);
         let peer = self.peers.get_mut(&at.peer).map(|peer| &mut peer.inner);
         let peer_subject = peer.as_ref().map(|peer| peer.subject);
         if let Some(peer) = peer {
             if let Some(record) = peer.session_mut(&at.session) {
                 self.index.remove_session(record);
                 record.observe(&session.inner, session.ledger.generation());
-                let is_abandoned = session.inner.is_abandoned();
-                // One that nothing is sent on is replaced by nothing.
-                let needs_session = is_abandoned && record.state != State::ReceiveOnly;
-                if is_abandoned {
-                    record.state = State::ReceiveOnly;
-                }
                 self.index.enter_session(at.peer, record);
-                if needs_session {
-                    peer.recovery = Some(NewSession::Abandoned);
-                }
+            }
+            if session.inner.is_abandoned() {
+                peer.note_abandoned(&at.session);
             }
             ends_probation = peer.note_answer(&session.inner, prefix.epoch);
             peer.note_probe(&at.session, &prefix);
@@ -294,14 +292,19 @@ impl<P: Primitives> Messenger<P> {
             let author = session.inner.remote_identity().map(Identity::keys);
             is_former_identity = peer.identity.as_ref().map(Identity::keys) != author;
             peer.note_opened(&at.session, prefix.heard, now);
+            is_sent_on = peer.is_sent_on(&at.session);
             let forgotten = peer.log.enter(&message_id, &mark, now);
             self.index.forget(forgotten);
             self.index.enter_message(message_id);
         }
         self.end_sessions(at.peer, Some(&at.session), now, &mut step);
         Prefix::strip(&mut plaintext);
-        // On a receive-only session nothing can be answered.
-        let should_answer = !is_receive_only && (prefix.kind == Kind::Probe || session.inner.should_answer());
+        // On a receive-only session nothing can be answered. An answer begins a new chain on the session that it goes on
+        // only.
+        let should_answer = match prefix.kind {
+            Kind::Probe => !is_receive_only,
+            _ => is_sent_on && session.inner.should_answer(),
+        };
         // What is of this layer goes into the inbox, too: a crash before it is shown loses no receipt.
         step.received = Some(Received {
             message_id,
@@ -341,50 +344,22 @@ impl<P: Primitives> Messenger<P> {
         self.hand_out(outcome, step, reading).with_plaintext(|opened, payload| opened.payload = payload)
     }
 
-    /// Makes a peer of an identity that wrote first, and returns the one that was evicted for it.
-    fn add_stranger(
-        &mut self,
-        session: &Session<P>,
-        identity: Identity,
-        now: UnixSeconds,
-        step: &mut Step,
-    ) -> (PeerId, Option<PeerId>) {
-        let is_evictable = |peer: &PeerRecord<P>| peer.trust == Trust::Unknown && peer.name.is_empty();
-        let strangers = self.peers.iter().filter(|(_, peer)| is_evictable(&peer.inner));
-        let longest = strangers.clone().min_by_key(|(_, peer)| peer.inner.active_at).map(|(id, _)| *id);
-        let evicted = longest.filter(|_| strangers.count() >= policy::STRANGERS);
-        evicted.iter().for_each(|evicted| self.remove_peer(*evicted, step));
-        // A function of the session, so that opening draws nothing, under the storage key, so that it shows nothing.
-        let place = Place { kind: PEER_ROW, subject: &self.core.inner.subject, name: RowName::CORE };
-        let none = Revision { generation: 0, writer: [0; 16] };
-        let keys = SealingKeys::to_seal(self.primitives(), &self.key);
-        let keyed = snapshot::salt_now(&keys, &place, none, &session.id());
-        let id = PeerId(keyed.first_chunk::<PEER_ID_LEN>().copied().unwrap_or_default());
-        self.add_peer_record(id, &[], Some(identity), Trust::Unknown, now);
-        step.peers.insert(id);
-        (id, evicted)
-    }
-
     /// Counts a refusal.
     pub(super) fn refuse(&mut self, reason: Refusal, message_id: MessageId, author: Option<PeerId>) -> OpenError {
         self.core.inner.counters.count(reason);
         OpenError::Refused(Refused { reason, message_id, author })
     }
 
-    /// Counts the refusal of a message whose header is authentic on the session `at`, and takes note if only a new session
+    /// Counts the refusal of a message whose header is authentic on the session `at`, and records it if only a new session
     /// remedies it.
     fn refuse_on(&mut self, at: SessionAt, reason: Refusal, message_id: MessageId) -> OpenError {
-        let session = self.peers.get(&at.peer).and_then(|peer| peer.inner.session(&at.session));
-        // One that nothing is sent on needs none in its place.
-        if session.is_some_and(|session| session.state != State::ReceiveOnly) {
-            self.note_refusal(reason, at.peer);
-        }
+        self.note_refusal(reason, &at);
         self.refuse(reason, message_id, Some(at.peer))
     }
 }
 
 /// A session on which a message was opened.
-struct On {
+struct Placement {
     at: SessionAt,
     control: Option<Control>,
     is_new_session: bool,

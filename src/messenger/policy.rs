@@ -20,8 +20,12 @@ pub const SUCCEEDED_MESSAGES: u32 = 2_000;
 /// honest peer begins a session an hour at most.
 pub const HANDSHAKES_AN_HOUR: usize = 4;
 /// Number of peers that nobody has accepted: they wrote first, and nothing was sent to them. The next one takes the place
-/// of the one that was silent longest.
+/// of the one that was silent longest. One that the application has named, or whose identity claims to be a peer, does not
+/// count.
 pub const STRANGERS: usize = 256;
+/// Number of new identities that are opened in an hour: a quarter of [`STRANGERS`], so that a flood of them deletes nothing
+/// that a stranger wrote within four hours. Another one waits at the server.
+pub const NEW_IDENTITIES_AN_HOUR: usize = 64;
 /// Number of rejected identities that are remembered of a peer, the newest. Each was shown to the user, who has compared or
 /// asked, so more are not to be expected; an identity that is forgotten is shown once more.
 pub const REJECTED_IDENTITIES: usize = 16;
@@ -43,6 +47,9 @@ pub const RECOVERIES_A_DAY: usize = 4;
 /// Number of new sessions that this layer demands in a day with all peers. Each fetches a bundle, and so uses up another
 /// device's prekey.
 pub const ALL_RECOVERIES_A_DAY: u32 = 100;
+/// Number of first messages of a peer that have demanded a new session each and demand no other one, the newest. A thief of
+/// an unanswered session can repeat its messages; for 17 sessions he needs 17 thefts.
+pub const REFUSED_OPENINGS: usize = 16;
 /// Time between two probes on one session.
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(HOUR);
 /// Time between two receipts to one peer.

@@ -37,7 +37,7 @@ impl<P: Primitives> Messenger<P> {
         Ok(self.hand_out(publication, step, now))
     }
 
-    /// Takes note that the server has taken the publication, as [`Device::upload_succeeded`](crate::Device::upload_succeeded)
+    /// Records that the server has taken the publication, as [`Device::upload_succeeded`](crate::Device::upload_succeeded)
     /// does. Until then its prekeys are offered again.
     ///
     /// # Errors

@@ -34,8 +34,8 @@ impl<P: Primitives> Messenger<P> {
     /// comes, messages are sent on that session, by both sides.
     ///
     /// One probe [an hour](super::policy::PROBE_INTERVAL) can be sealed for a session, so that two applications do not go
-    /// on probing and answering each other. It shows the peer that this device is there, so send it only if the user writes to this peer, or at a time that the
-    /// peer's message did not choose (attack G11).
+    /// on probing and answering each other. It shows the peer that this device is there, so send it only if the user writes
+    /// to this peer, or at a time that the peer's message did not choose (attack G11).
     ///
     /// # Errors
     /// [`SealError`]; nothing that is stored has changed.
@@ -46,6 +46,8 @@ impl<P: Primitives> Messenger<P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
+        self.check_step()?;
+        self.read_clock(now);
         let record = self.check_peer(peer)?;
         let session = record.on_probation().ok_or(SealError::NoProbation)?;
         let at = SessionAt { peer: *peer, session: session.id };
@@ -85,7 +87,7 @@ impl<P: Primitives> PeerRecord<P> {
         on_probation.max_by_key(|session| (session.heard_at, session.rank()))
     }
 
-    /// Takes note of what a message that is opened on the session `id` proposes, if it is a probe. The epoch is adopted if
+    /// Applies what a message that is opened on the session `id` proposes, if it is a probe. The epoch is adopted if
     /// this side has begun the session, nothing was opened on it, it is the one on which this side sends, and the epoch is
     /// within [`PROBE_JUMP`](super::policy::PROBE_JUMP). So a probe moves a sender to no other session than its own newest
     /// one, and a session's epoch is raised once. Later probes of the same prober propose the same.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! [`Control`], and among it receipts of decryption failures: the application may tell an author that its message did not open. Only of authentic
-//! facts, and rarely.
+//! [`Control`], and among it receipts of decryption failures: the application may tell an author that its message did
+//! not open. Only of authentic facts, and rarely.
 
 use super::error::{Refusal, Refused, SealError};
 use super::prefix::Kind;
@@ -40,7 +40,8 @@ pub enum Control {
     Receipt(Receipt),
 }
 
-/// A receipt of the peer: one of our messages did not open. It is an event for the user; nothing is reset or sent again.
+/// A receipt of the peer: one of our messages did not open. It is an event for the user; nothing is reset or sent
+/// again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     /// Why: [`Body`](Refusal::Body), [`TooLate`](Refusal::TooLate) or [`TooManySkipped`](Refusal::TooManySkipped).
@@ -51,9 +52,9 @@ pub struct Receipt {
 
 impl Refused {
     /// Whether [`Messenger::seal_receipt`] can tell the author about this refusal: it is about a message whose header the
-    /// author has written. The server has a part in it: it can damage a body after the
-    /// first 4,096 bytes ([`Body`](Refusal::Body)), deliver a message late, or a damaged copy of one that the log has
-    /// forgotten ([`TooLate`](Refusal::TooLate)), and withhold those before it
+    /// author has written. The server can cause each of these refusals. It can damage a body after the first 4,096 bytes
+    /// ([`Body`](Refusal::Body)). It can deliver a message late, or a damaged copy of one that the log has forgotten
+    /// ([`TooLate`](Refusal::TooLate)). It can withhold the messages before this one
     /// ([`TooManySkipped`](Refusal::TooManySkipped)).
     #[must_use]
     pub const fn is_reportable(&self) -> bool {
@@ -84,8 +85,8 @@ impl Receipt {
 }
 
 impl Control {
-    /// Encodes what it is, for a store: kind (1), and of a receipt its reason (1) and the message's id (16). Returns `None`
-    /// for a receipt of a reason of which there are none.
+    /// Encodes what it is, for a store: kind (1), and of a receipt its reason (1) and the message's id (16). Returns
+    /// `None` for a receipt of a reason of which there are none.
     #[must_use]
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
         Some(match self {
@@ -119,8 +120,8 @@ const fn code(reason: Refusal) -> Option<u8> {
 }
 
 impl<P: Primitives> Messenger<P> {
-    /// Seals a receipt about a message that was refused, on the session on which messages are sent to its author. `loaded`
-    /// is what [`route_to`](Self::route_to) the author has loaded.
+    /// Seals a receipt about a message that was refused, on the session on which messages are sent to its author.
+    /// `loaded` is what [`route_to`](Self::route_to) the author has loaded.
     ///
     /// # Errors
     /// [`SealError::NoReceipt`] for a message that anybody can have written, [`SealError::TooSoon`], or as
@@ -134,6 +135,8 @@ impl<P: Primitives> Messenger<P> {
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
         let receipt = Receipt { reason: refused.reason, message_id: refused.message_id };
         let (Some(peer), Some(bytes)) = (refused.author, receipt.to_bytes()) else { return Err(SealError::NoReceipt) };
+        self.check_step()?;
+        self.read_clock(reading);
         let record = self.check_peer(&peer)?;
         let now = self.time(reading);
         let next = record.receipt_at.filter(|at| *at <= now).map(|at| at.saturating_add(policy::RECEIPT_INTERVAL));

@@ -30,13 +30,16 @@ pub(super) struct PeerRecord<P> {
     /// Of the identities that were rejected for this peer, the SHA-256 of both keys; oldest first, at most
     /// [`REJECTED_IDENTITIES`](policy::REJECTED_IDENTITIES).
     pub(super) rejected: Vec<[u8; 32]>,
+    /// Opening ids of first messages whose refusal has demanded a new session; oldest first, at most
+    /// [`REFUSED_OPENINGS`](policy::REFUSED_OPENINGS).
+    pub(super) refused_openings: Vec<[u8; 32]>,
     /// At most [`SESSIONS_OF_A_PEER`](policy::SESSIONS_OF_A_PEER).
     pub(super) sessions: Vec<SessionRecord>,
     /// Opening ids of ended sessions, and when each ended; oldest first.
     pub(super) ended_openings: Vec<([u8; 32], UnixSeconds)>,
     /// The highest epoch of any session with this identity, even if it has ended.
     pub(super) highest_epoch: u32,
-    /// The highest rank of a live session on which anything was opened.
+    /// The highest rank of a session on which anything was opened while it was live, or that has failed then.
     pub(super) heard: Rank,
     /// When the peer's last first messages were opened, oldest first.
     pub(super) handshakes: Recent<{ policy::HANDSHAKES_AN_HOUR }>,
@@ -180,7 +183,8 @@ impl SessionRecord {
         self.is_unanswered() && heard < self.rank() && age >= policy::UNHEARD_AFTER
     }
 
-    /// Takes note of what the session expects next.
+    /// Enters what the session expects next. Of one whose ratchet has failed the header keys stay as they were: they tell
+    /// its later messages, which nothing opens, from junk.
     pub(super) fn observe<P: Primitives>(&mut self, session: &Session<P>, generation: u64) {
         self.generation = generation;
         self.opening_id = session.opening_id();
@@ -191,11 +195,10 @@ impl SessionRecord {
                 self.tags.push(tag);
             }
         });
-        let duplicate = |key: &HeaderKey| HeaderKey(key.0.duplicate());
-        self.header_keys = match session.is_abandoned() {
-            true => Vec::new(),
-            false => session.ratchet.double.receiving_header_keys().map(duplicate).collect(),
-        };
+        if !session.is_abandoned() {
+            let duplicate = |key: &HeaderKey| HeaderKey(key.0.duplicate());
+            self.header_keys = session.ratchet.double.receiving_header_keys().map(duplicate).collect();
+        }
     }
 }
 
@@ -215,6 +218,7 @@ impl<P> PeerRecord<P> {
             claimed: None,
             trust,
             rejected: Vec::new(),
+            refused_openings: Vec::new(),
             sessions: Vec::new(),
             ended_openings: Vec::new(),
             highest_epoch: 0,
@@ -246,9 +250,16 @@ impl<P> PeerRecord<P> {
         (self.recovery, self.awaiting_since) = (None, None);
     }
 
-    /// Returns the session on which messages are sent: the live one of the highest rank.
+    /// Returns the session on which messages are sent: the live one of the highest rank, and none below what was heard, so
+    /// that a session that was replaced is not sent on again when its successor fails.
     pub(super) fn sending(&self) -> Option<&SessionRecord> {
-        self.sessions.iter().filter(|session| session.state == State::Live).max_by_key(|session| session.rank())
+        let is_sent_on = |session: &&SessionRecord| session.state == State::Live && session.rank() >= self.heard;
+        self.sessions.iter().filter(is_sent_on).max_by_key(|session| session.rank())
+    }
+
+    /// Returns whether messages are sent on this session.
+    pub(super) fn is_sent_on(&self, id: &[u8; 32]) -> bool {
+        self.sending().is_some_and(|session| session.id == *id)
     }
 
     pub(super) fn session(&self, id: &[u8; 32]) -> Option<&SessionRecord> {
@@ -278,7 +289,7 @@ impl<P> PeerRecord<P> {
         epoch <= self.highest_epoch.saturating_add(policy::EPOCH_JUMP)
     }
 
-    /// Takes note of the epoch of a session that the peer has begun. One beyond the bound counts when the peer has
+    /// Records the epoch of a session that the peer has begun. One beyond the bound counts when the peer has
     /// answered a probe.
     pub(super) fn note_accepted(&mut self, epoch: u32) {
         if self.permits(epoch) {
@@ -289,7 +300,7 @@ impl<P> PeerRecord<P> {
     /// Corrects the times that were taken from the messenger's clock. Returns whether any has changed.
     pub(super) fn correct(&mut self, corrected: Corrected) -> bool {
         let is_log_changed = self.log.correct(corrected);
-        let before = |times: &mut dyn Iterator<Item = &mut UnixSeconds>| {
+        let apply_to = |times: &mut dyn Iterator<Item = &mut UnixSeconds>| {
             times.fold(is_log_changed, |changed, time| {
                 let was = *time;
                 corrected.apply(time);
@@ -304,17 +315,17 @@ impl<P> PeerRecord<P> {
         let handshakes = self.handshakes.0.iter_mut().flatten().chain(self.recoveries.0.iter_mut().flatten());
         let handshakes = handshakes.chain(&mut self.awaiting_since).chain(&mut self.receipt_at);
         let ended = self.ended_openings.iter_mut().map(|(_, since)| since);
-        before(&mut of_sessions.chain(handshakes).chain(ended).chain([&mut self.active_at]))
+        apply_to(&mut of_sessions.chain(handshakes).chain(ended).chain([&mut self.active_at]))
     }
 
-    /// Takes note of a message that was opened on the session `id`, in which the peer has `heard`.
+    /// Records a message that was opened on the session `id`, in which the peer has `heard`.
     pub(super) fn note_opened(&mut self, id: &[u8; 32], heard: Rank, now: UnixSeconds) {
         let Some((rank, state)) = self.session(id).map(|session| (session.rank(), session.state)) else { return };
         self.active_at = now;
         // What is receive-only is of a former identity, or from before a restoring. It says nothing about the sessions that
         // are sent on.
-        let counts = state != State::ReceiveOnly;
-        if counts {
+        let is_authoritative = state != State::ReceiveOnly;
+        if is_authoritative {
             self.awaiting_since = None;
         }
         let is_live = state == State::Live;
@@ -327,7 +338,7 @@ impl<P> PeerRecord<P> {
                 session.heard_at = now;
             } else if session.rank() < rank {
                 session.opened_after = session.opened_after.saturating_add(u32::from(is_live));
-            } else if counts && session.is_unheard_of(heard, now) {
+            } else if is_authoritative && session.is_unheard_of(heard, now) {
                 session.unheard = session.unheard.saturating_add(1);
             }
         }

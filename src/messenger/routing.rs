@@ -3,7 +3,7 @@
 
 use super::error::{OpenError, Refusal, SealError};
 use super::index::{OpeningOf, SessionAt};
-use super::sweep::Found;
+use super::sweep::SweepResult;
 use super::{Messenger, PeerId};
 use crate::durable::{AsyncStore, MessageId, Row, Store, message_id};
 use crate::primitives::Primitives;
@@ -59,6 +59,15 @@ impl Route {
             Target::OpenOn(_, at) | Target::SealOn(at) => Some(at.peer),
             Target::SealNew(peer) => Some(*peer),
             Target::Accept(_) => None,
+        }
+    }
+
+    /// Returns the id of the session that is needed, if one is; see [`Session::id`](crate::Session::id).
+    #[must_use]
+    pub const fn session(&self) -> Option<[u8; 32]> {
+        match &self.target {
+            Target::OpenOn(_, at) | Target::SealOn(at) => Some(at.session),
+            Target::SealNew(_) | Target::Accept(_) => None,
         }
     }
 
@@ -120,10 +129,10 @@ impl<P: Primitives> Messenger<P> {
         } else {
             routing_tag(message).and_then(|tag| self.index.by_tag(&tag))
         };
-        match at.map_or_else(|| self.sweep(message, now), Found::Session) {
-            Found::Session(at) => Ok(self.route_to_session(Target::OpenOn(id, at), at)),
-            Found::None => Err(self.refuse(Refusal::NoSuchSession, id, None)),
-            Found::Unknown { until } => Err(OpenError::Deferred { until }),
+        match at.map_or_else(|| self.sweep(message, now), SweepResult::Session) {
+            SweepResult::Session(at) => Ok(self.route_to_session(Target::OpenOn(id, at), at)),
+            SweepResult::None => Err(self.refuse(Refusal::NoSuchSession, id, None)),
+            SweepResult::Unknown { until } => Err(OpenError::Deferred { until }),
         }
     }
 

@@ -5,7 +5,7 @@ use super::error::{NewSession, SealError, SealFailed};
 use super::index::SessionAt;
 use super::prefix::{Kind, Prefix};
 use super::record::{PeerRecord, Probe, SessionRecord, State};
-use super::recovery::Next;
+use super::recovery::SealTarget;
 use super::routing::{Loaded, Target};
 use super::trust::Trust;
 use super::{Messenger, PeerId, Step};
@@ -58,14 +58,14 @@ impl<P: Primitives> Messenger<P> {
         self.check_step()?;
         self.read_clock(now);
         let record = self.check_peer(peer)?;
-        if let Next::NewSession(reason) = self.next(record, now)? {
+        if let SealTarget::NewSession(reason) = self.next(record, now)? {
             return Err(SealError::NeedsBundle(reason));
         }
         self.seal_on_session(peer, payload, loaded, now, rng)
     }
 
     /// Seals as [`seal`](Self::seal) does, on the session that there is, even if a new one would be better: for when the
-    /// server has no bundle of the peer that is valid.
+    /// server has no bundle of the peer that is valid. To answer with a payload, use this: an answer needs no new session.
     ///
     /// # Errors
     /// [`SealError`]; nothing that is stored has changed.
@@ -88,7 +88,7 @@ impl<P: Primitives> Messenger<P> {
     ///
     /// # Errors
     /// [`SealFailed`] with the bundle. Nothing that is stored has changed. Another identity is remembered, and the next step
-    /// stores it.
+    /// stores it. The bundle's expiry is checked at `reading`, or at the messenger's own time if that is later.
     ///
     /// # Security
     /// The server that handed out the first bundle may have inserted its own identity (attack B22): compare
@@ -110,6 +110,8 @@ impl<P: Primitives> Messenger<P> {
             Err(error) => return Err(SealFailed { error, bundle }),
         };
         let identity = *bundle.identity();
+        // A phone whose battery was empty says 1970, and then every old bundle would be valid. A reading that is ahead refuses.
+        let checked_at = reading.max(self.time(reading));
         let options = match &record.identity {
             _ if record.has_rejected(&identity) => {
                 return Err(SealFailed { error: SealError::IdentityRejected, bundle });
@@ -118,15 +120,15 @@ impl<P: Primitives> Messenger<P> {
                 self.claim(*peer, identity);
                 return Err(SealFailed { error: SealError::IdentityChanged, bundle });
             }
-            Some(pinned) => InitiateOptions::expecting(pinned, reading),
+            Some(pinned) => InitiateOptions::expecting(pinned, checked_at),
             None if self.index.by_identity(&identity).is_some() => {
                 return Err(SealFailed { error: SealError::IdentityTaken, bundle });
             }
-            None => InitiateOptions::unverified(reading),
+            None => InitiateOptions::unverified(checked_at),
         };
         let is_first = record.highest_epoch == 0;
         let recovers_from = match self.next(record, reading) {
-            Ok(Next::NewSession(reason)) if !is_first => Some(reason),
+            Ok(SealTarget::NewSession(reason)) if !is_first => Some(reason),
             _ => None,
         };
         let prefix = Prefix { kind: Kind::Payload, epoch: record.next_epoch(), heard: record.heard };
@@ -149,7 +151,7 @@ impl<P: Primitives> Messenger<P> {
             }
             record.highest_epoch = prefix.epoch;
             (record.recovery, record.awaiting_since) = (None, None);
-            if recovers_from.is_some() {
+            if recovers_from.is_some_and(NewSession::is_counted) {
                 record.recoveries.enter(now);
                 self.core.inner.count_recovery(now);
             }
@@ -204,7 +206,7 @@ impl<P: Primitives> Messenger<P> {
         Ok(self.sealed(at, loaded, sealed, reading))
     }
 
-    /// Takes note of a sealed message, and hands it out to be saved.
+    /// Records a sealed message, and hands it out to be saved.
     fn sealed(
         &mut self,
         at: SessionAt,

@@ -99,13 +99,13 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
     /// Seals a payload for a peer. Afterwards it is in the outbox. If the peer has a session on probation, a probe is
     /// sealed before it.
     ///
-    /// Ask [`Messenger::needs_bundle`] first. If a new session is needed, pass a bundle of the peer, or `None` if the
-    /// server has none: then the message goes on the session that there is, and [`Sealed::wanted`] says why that is not
-    /// the best. So does a bundle whose signed prekey has expired.
+    /// Ask [`Messenger::needs_bundle`](super::Messenger::needs_bundle) first. If a new session is needed, pass a bundle
+    /// of the peer, or `None` if the server has none: then the message goes on the session that there is, and
+    /// [`Sealed::wanted`] says why that is not the best. So does a bundle whose signed prekey has expired.
     ///
     /// # Errors
-    /// [`SealError`], with [`NeedsBundle`](SealError::NeedsBundle) if there is neither a bundle nor a session, or an error
-    /// of the store. If the bundle has shown another identity, that is saved.
+    /// [`SealError`], with [`NeedsBundle`](SealError::NeedsBundle) if there is neither a bundle nor a session, or an
+    /// error of the store. If the bundle has shown another identity, that is saved.
     pub fn seal<'p>(
         &mut self,
         peer: &PeerId,
@@ -137,9 +137,9 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         Ok(Sealed { outgoing, wanted, probe })
     }
 
-    /// Seals an answer to a peer whose message [asks for one](Opened::should_answer), unless it is a stranger: the payload,
-    /// or else a message without content. Afterwards it is in the outbox. What cannot be sealed now is not an error: a
-    /// later message answers as well.
+    /// Seals an answer to a peer whose message [asks for one](Opened::should_answer), unless it is a stranger: the
+    /// payload, or else a message without content. Afterwards it is in the outbox. What cannot be sealed now is not an
+    /// error: a later message answers as well.
     ///
     /// # Errors
     /// [`SealError::Suspect`], or an error of the store.
@@ -162,8 +162,8 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         }))
     }
 
-    /// Seals a receipt about a message that was refused, if that is [possible](Refused::is_reportable), not too soon after
-    /// the last one, and its author is no stranger. Afterwards it is in the outbox.
+    /// Seals a receipt about a message that was refused, if that is [possible](Refused::is_reportable), not too soon
+    /// after the last one, and its author is no stranger. Afterwards it is in the outbox.
     ///
     /// # Errors
     /// [`SealError::Suspect`], or an error of the store.
@@ -183,7 +183,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
     }
 
     /// Compares the login nonce that the server has, and returns the one to give it in exchange, as
-    /// [`Messenger::login`] does. Let one process at a time log in and hand over the nonce.
+    /// [`Messenger::login`](super::Messenger::login) does. Let one process at a time log in and hand over the nonce.
     ///
     /// # Errors
     /// [`StepError::Failed`] if the messenger is suspect, which is saved then, or an error of the store.
@@ -196,8 +196,8 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         self.step(now, rng, |messenger, _, rng| Ok(messenger.login(server_has, now, rng)?))
     }
 
-    /// Compares the store with a witness that the application keeps, as [`Messenger::check_witness`] does. What it shows
-    /// is saved.
+    /// Compares the store with a witness that the application keeps, as
+    /// [`Messenger::check_witness`](super::Messenger::check_witness) does. What it shows is saved.
     ///
     /// # Errors
     /// An error of the store.
@@ -217,7 +217,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
     }
 
     /// Makes and deletes the prekeys that are due, and says what to do at the server, which lists `server_has`, as
-    /// [`Messenger::maintain`] does.
+    /// [`Messenger::maintain`](super::Messenger::maintain) does.
     ///
     /// # Errors
     /// [`StepError::Failed`] if the messenger is suspect, or an error of the store.
@@ -265,7 +265,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         }
     }
 
-    /// Names a peer, as [`Messenger::name_peer`] does.
+    /// Names a peer, as [`Messenger::name_peer`](super::Messenger::name_peer) does.
     ///
     /// # Errors
     /// [`PeerError`], or an error of the store.
@@ -279,7 +279,8 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         self.step(now, rng, |messenger, _, _| Ok(messenger.name_peer(peer, name, now)?))
     }
 
-    /// Takes note that another identity claims to be this peer, as [`Messenger::claim_identity`] does.
+    /// Takes note that another identity claims to be this peer, as
+    /// [`Messenger::claim_identity`](super::Messenger::claim_identity) does.
     ///
     /// # Errors
     /// [`PeerError`], or an error of the store.
@@ -293,7 +294,8 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         self.step(now, rng, |messenger, _, _| Ok(messenger.claim_identity(peer, identity, now)?))
     }
 
-    /// Takes note that the user has compared this safety number with the peer, as [`Messenger::set_verified`] does.
+    /// Takes note that the user has compared this safety number with the peer, as
+    /// [`Messenger::set_verified`](super::Messenger::set_verified) does.
     ///
     /// # Errors
     /// [`PeerError::OtherIdentity`] if it is not the number of the pinned identity, another [`PeerError`], or an error of
@@ -311,9 +313,10 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         })
     }
 
-    /// Accepts the identity that claims to be this peer, as [`Messenger::accept_identity`] does, if this is its safety
-    /// number. Messages in the outbox, which are for the device that the peer had, are removed: `undelivered` shows each to
-    /// the user first, who may send it again.
+    /// Accepts the identity that claims to be this peer, as
+    /// [`Messenger::accept_identity`](super::Messenger::accept_identity) does, if this is its safety number. Messages
+    /// in the outbox, which are for the device that the peer had, are removed: `undelivered` shows each to the user
+    /// first, who may send it again.
     ///
     /// # Errors
     /// [`PeerError::OtherIdentity`] if it is not the number of that identity, another [`PeerError`], or an error of the
@@ -341,8 +344,8 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         self.step(now, rng, |messenger, _, _| Ok(messenger.accept_identity(peer, &identity, now)?))
     }
 
-    /// Rejects the identity that claims to be this peer, as [`Messenger::reject_identity`] does, if this is its safety
-    /// number.
+    /// Rejects the identity that claims to be this peer, as
+    /// [`Messenger::reject_identity`](super::Messenger::reject_identity) does, if this is its safety number.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
@@ -359,7 +362,8 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         })
     }
 
-    /// Forgets a peer with everything that the store keeps of it, as [`Messenger::forget`] does.
+    /// Forgets a peer with everything that the store keeps of it, as [`Messenger::forget`](super::Messenger::forget)
+    /// does.
     ///
     /// # Errors
     /// [`PeerError`], or an error of the store.
@@ -372,11 +376,12 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         self.step(now, rng, |messenger, _, _| Ok(messenger.forget(peer, now)?))
     }
 
-    /// Deletes the account from the store, as [`Messenger::delete`] does. Returns the store, for what is left to erase.
+    /// Deletes the account from the store, as [`Messenger::delete`](super::Messenger::delete) does. Returns the store,
+    /// for what is left to erase.
     ///
     /// # Errors
     /// An error of the store. The account may be deleted then: load it, and if it is
-    /// [`Missing`](LoadError::Missing), it is.
+    /// [`Missing`](crate::durable::LoadError::Missing), it is.
     pub fn delete(
         mut self,
         now: UnixSeconds,
@@ -386,8 +391,9 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         Ok(self.store)
     }
 
-    /// Renews the messenger after its store was put back, as [`Messenger::restore_backup`] does.
-    /// [`restore_backup`](Self::restore_backup) does what belongs to it at the server, too.
+    /// Renews the messenger after its store was put back, as
+    /// [`Messenger::restore_backup`](super::Messenger::restore_backup) does. [`restore_backup`](Self::restore_backup)
+    /// does what belongs to it at the server, too.
     ///
     /// # Errors
     /// An error of the store.

@@ -200,6 +200,7 @@ impl<P: Primitives> PeerRecord<P> {
             claimed,
             trust: Trust::from_code(reader.u8()?).ok_or(DecodeError::Refused)?,
             rejected: Vec::new(),
+            refused_openings: Vec::new(),
             sessions: Vec::new(),
             ended_openings: Vec::new(),
             highest_epoch: reader.u32()?,
@@ -224,6 +225,7 @@ impl<P: Primitives> PeerRecord<P> {
             peer.ended_openings.push((*reader.array()?, UnixSeconds(reader.u64()?)));
         }
         peer.rejected = load_hashes(policy::REJECTED_IDENTITIES, reader)?;
+        peer.refused_openings = load_hashes(policy::REFUSED_OPENINGS, reader)?;
         peer.log = Log::load(reader)?;
         reader.finish()?;
         Ok(peer)
@@ -248,7 +250,7 @@ impl<P: Primitives> Stored<P> for PeerRecord<P> {
 
     fn core_len(&self) -> usize {
         let identity = |identity: &Option<Identity>| if identity.is_some() { 1 + IDENTITY_LEN } else { 1 };
-        let fixed = crate::snapshot::SUBJECT_LEN + 4 + 1 + 4 + Rank::LEN + 1 + 9 + 9 + 8 + 1 + 1 + 1;
+        let fixed = crate::snapshot::SUBJECT_LEN + 4 + 1 + 4 + Rank::LEN + 1 + 9 + 9 + 8 + 1 + 1 + 1 + 1;
         let sessions = self.sessions.iter().map(SessionRecord::stored_len);
         let others = [
             self.name.len(),
@@ -258,6 +260,7 @@ impl<P: Primitives> Stored<P> for PeerRecord<P> {
             Recent::<{ policy::RECOVERIES_A_DAY }>::LEN,
             self.ended_openings.len().saturating_mul(40),
             self.rejected.len().saturating_mul(32),
+            self.refused_openings.len().saturating_mul(32),
         ];
         sessions.chain(others).fold(fixed, usize::saturating_add)
     }
@@ -285,7 +288,8 @@ impl<P: Primitives> Stored<P> for PeerRecord<P> {
         self.sessions.iter().try_for_each(|session| session.store(writer))?;
         writer.u8(len_u8(self.ended_openings.len())?)?;
         self.ended_openings.iter().try_for_each(|(id, since)| writer.put(id).and_then(|()| writer.u64(since.0)))?;
-        store_hashes(&self.rejected, writer)
+        store_hashes(&self.rejected, writer)?;
+        store_hashes(&self.refused_openings, writer)
     }
 
     fn load(primitives: P, reader: &mut Reader<'_>) -> Result<Self, RestoreError> {

@@ -26,7 +26,7 @@ pub(super) struct Sweeps {
 
 /// What a sweep has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum SweepResult {
     Session(SessionAt),
     /// No session that is known is committed to the message.
     None,
@@ -58,14 +58,14 @@ impl<P: Primitives> Messenger<P> {
     ///
     /// # Leaks
     /// The number of sessions, and how recently the session was heard to which the message belongs.
-    pub(super) fn sweep(&mut self, message: &[u8], now: UnixSeconds) -> Found {
+    pub(super) fn sweep(&mut self, message: &[u8], now: UnixSeconds) -> SweepResult {
         // Salt and commitment have one place, whatever the session's chunk size is.
         let after_type = message.split_first().filter(|(outer, _)| **outer == TYPE_MESSAGE).map(|(_, rest)| rest);
         let sealed = after_type.and_then(|rest| SealedHeader::parse(ChunkSize::Bytes32, TYPE_MESSAGE, rest));
-        let Some(sealed) = sealed else { return Found::None };
+        let Some(sealed) = sealed else { return SweepResult::None };
         // Before any work: to put the sessions in order costs more than to try few keys.
         if let Err(until) = self.sweeps.take(now) {
-            return Found::Unknown { until };
+            return SweepResult::Unknown { until };
         }
         let mut candidates: Vec<(PeerId, &SessionRecord)> = Vec::new();
         for (id, peer) in &self.peers {
@@ -77,17 +77,17 @@ impl<P: Primitives> Messenger<P> {
             for key in &session.header_keys {
                 if left == 0 {
                     if let Err(until) = self.sweeps.take(now) {
-                        return Found::Unknown { until };
+                        return SweepResult::Unknown { until };
                     }
                     left = policy::HEADER_KEYS_OF_A_SWEEP;
                 }
                 left = left.saturating_sub(1);
                 if key.is_committed(self.primitives(), &sealed) {
-                    return Found::Session(SessionAt { peer, session: session.id });
+                    return SweepResult::Session(SessionAt { peer, session: session.id });
                 }
             }
         }
-        Found::None
+        SweepResult::None
     }
 }
 

@@ -126,9 +126,7 @@ impl Bundle {
     pub(crate) fn check_expiry(&self, now: UnixSeconds) -> Result<(), InitiateError> {
         let expiry = self.signed_prekey.expiry();
         match expiry < now {
-            true => {
-                Err(InitiateError::Expired { kind: self.signed_prekey.kind(), id: self.signed_prekey.id(), expiry })
-            }
+            true => Err(InitiateError::Expired { id: self.signed_prekey.id(), expiry }),
             false => Ok(()),
         }
     }

@@ -105,6 +105,11 @@ impl Directory {
         self.one_time_prekeys.iter().map(|prekey| &prekey.0).filter(move |prekey| may_be_used(prekey, now))
     }
 
+    /// Deletes one-time prekeys.
+    pub(super) fn withdraw(&mut self, ids: &[PrekeyId]) {
+        self.one_time_prekeys.retain(|prekey| !ids.contains(&prekey.0.id()));
+    }
+
     pub(super) fn forget(&mut self, now: UnixSeconds) {
         self.one_time_prekeys.retain(|prekey| may_be_used(&prekey.0, now));
         self.forget_requests(now);

@@ -34,8 +34,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This module is not concerned with transport, persistence, several devices, and proof that a client owns its account:
-//! a server calls [`Identity::verify_login`](crate::Identity::verify_login) before each method that takes an address.
+//! This module is not concerned with transport, persistence, several devices, and proof that a client owns its account.
+//! [`Relay::fetch`] and [`Relay::deliver`] are for everybody. Before every other request a server calls
+//! [`Identity::verify_login`](crate::Identity::verify_login): under the account's identity, for [`Relay::open`] and
+//! [`Relay::replace_identity`] under that of the publication, and for the latter it also demands what its owner keeps for
+//! this case, for example a recovery code. The check and the act are one transaction, or somebody acts on an account that
+//! is another's by then.
 
 mod account;
 mod directory;
@@ -184,6 +188,25 @@ impl Relay {
         self.account(account).map(|known| known.directory.listed(now).map(Prekey::id).collect())
     }
 
+    /// Deletes one-time prekeys that the device does not have, for example after it was restored, or does not want to be
+    /// used; see [`Device::unknown_one_time_prekeys`](crate::Device::unknown_one_time_prekeys). Other ids are ignored.
+    /// Records the owner's address and the day.
+    ///
+    /// # Errors
+    /// [`RelayError::UnknownAccount`].
+    pub fn withdraw(
+        &mut self,
+        account: &AccountName,
+        ids: &[PrekeyId],
+        address: IpAddr,
+        now: UnixSeconds,
+    ) -> Result<(), RelayError> {
+        let known = self.account_mut(account)?;
+        known.directory.withdraw(ids);
+        known.record_contact(address, now);
+        Ok(())
+    }
+
     /// Queues an envelope for the account. The relay neither asks nor records who sent it, and from where. An envelope
     /// has at most [`MAX_ENVELOPE_LEN`] bytes, 16 MiB, although a plaintext may have
     /// [1 GiB](crate::session::MAX_PLAINTEXT_LEN): send larger data in parts, or by another way.
@@ -191,6 +214,10 @@ impl Relay {
     /// An envelope with the account's access key counts against [`MAX_QUEUE_LEN`] and [`MAX_QUEUE_BYTES`]. Without it,
     /// or with another key, only first messages are accepted, up to [`MAX_STRANGERS_LEN`] and [`MAX_STRANGERS_BYTES`]:
     /// strangers cannot block the account for correspondents.
+    ///
+    /// An envelope that is sent again is queued again, and its receiver refuses the second one
+    /// ([`AlreadyOpened`](crate::messenger::Refusal::AlreadyOpened)). A server that finds messages by a hash can
+    /// queue it once, as `examples/messenger` does.
     ///
     /// The number by which the envelope is acknowledged, 8 bytes, is drawn from `rng`. With a stuck generator numbers
     /// are still distinct, but reveal the order.

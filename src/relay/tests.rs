@@ -196,6 +196,18 @@ fn expired_prekeys_give_way_when_room_is_needed() {
 }
 
 #[test]
+fn withdrawn_prekeys_are_not_handed_out() {
+    let (mut relay, _, _) = relay_with(3);
+    let ids = relay.one_time_prekey_ids(&bob(), NOW).unwrap();
+    relay.withdraw(&bob(), &[ids[0], ids[2], 0], address(1), NOW).unwrap();
+    assert_eq!(relay.one_time_prekey_ids(&bob(), NOW).unwrap(), [ids[1]]);
+    // Control: the other one is, and nothing changes without an account.
+    assert_eq!(relay.fetch(&bob(), NOW).unwrap().one_time_prekey().map(Prekey::id), Some(ids[1]));
+    let nobody = AccountName::new("nobody").unwrap();
+    assert_eq!(relay.withdraw(&nobody, &ids, address(1), NOW), Err(RelayError::UnknownAccount));
+}
+
+#[test]
 fn a_refused_request_changes_nothing() {
     let (mut relay, mut device, mut rng) = relay_with(2);
     let mut other = Device::generate(NOW, &mut rng);

@@ -335,8 +335,8 @@ fn b12_expired_and_deleted_prekeys_are_refused() {
         alice.device.initiate(bundle, b"hi", options, &mut alice.rng).map(|_| ()).map_err(InitiateError::from)
     };
     let expired = |prekey: &Prekey| {
-        let (kind, id, expiry) = (PrekeyKind::Signed, prekey.id(), prekey.expiry());
-        InitiateError::Expired { kind, id, expiry }
+        let (id, expiry) = (prekey.id(), prekey.expiry());
+        InitiateError::Expired { id, expiry }
     };
     let expiry = parsed.signed_prekey().expiry();
     assert_eq!(expiry, NOW.saturating_add(LIFETIME));

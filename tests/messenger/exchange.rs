@@ -2,13 +2,13 @@
 //! The exchange with a server: what it sends, shows and acknowledges, and in which order.
 
 use super::disk::Broken;
-use super::hub::{Cut, Down, Hub, Line};
+use super::hub::{Account, Cut, Down, Hub, Line};
 use super::shared::Shared;
 use super::user::{NOW, User, key};
 use noescrow::durable::{Mailboxes, Subject};
 use noescrow::messenger::exchange::{Delivery, Event, ExchangeError, ExchangeFailed};
-use noescrow::messenger::{Failed, PeerId, Stored, Suspicion};
-use noescrow::{Device, UnixSeconds};
+use noescrow::messenger::{Failed, PeerError, PeerId, Stored, Suspicion};
+use noescrow::{Device, Prekey, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -33,6 +33,7 @@ impl Party {
         let device = Device::generate(NOW, &mut rng);
         let mut stored = Stored::create(device, store.clone(), &key(), &mut rng).unwrap();
         let (subject, mut line) = (stored.messenger().subject(), Line::new(hub, name));
+        line.locks = store.locks.clone();
         drop(stored.connect(&mut line, NOW, &mut rng).unwrap());
         Self { name: name.into(), subject, store, stored, line, rng, events: Vec::new() }
     }
@@ -111,6 +112,54 @@ fn a_text_arrives_and_is_answered() {
 }
 
 #[test]
+fn logging_in_keeps_the_prekeys_at_the_server_right() {
+    let (hub, mut alice, _) = parties();
+    let account = |read: fn(&mut Account) -> usize| read(hub.borrow_mut().accounts.get_mut(&b"alice"[..]).unwrap());
+    let held = account(|account| account.one_time_prekeys.len());
+    assert!(held > 0);
+    // What the server has taken is not offered once more.
+    alice.receive(NOW).unwrap();
+    assert_eq!((account(|account| account.uploaded), account(|account| account.one_time_prekeys.len())), (0, held));
+    // What this device does not have is withdrawn, before the rest is filled up.
+    let used = hub.borrow().accounts[&b"alice"[..]].one_time_prekeys.iter().skip(1).map(Prekey::id).collect::<Vec<_>>();
+    let others = account(|account| {
+        account.one_time_prekeys.truncate(1);
+        account.one_time_prekeys.append(&mut User::new(9).one_time_prekeys);
+        account.one_time_prekeys.len() - 1
+    });
+    alice.line.requests.clear();
+    alice.receive(NOW).unwrap();
+    let uploaded = account(|account| account.uploaded);
+    // Control: those of another device were there, and new ones are due.
+    assert!(others > 0 && uploaded > 0);
+    assert_eq!(account(|account| account.one_time_prekeys.len()), 1 + uploaded);
+    // None of those that strangers have fetched is offered again.
+    let held = hub.borrow().accounts[&b"alice"[..]].one_time_prekeys.iter().map(Prekey::id).collect::<Vec<_>>();
+    assert!(!used.is_empty() && held.iter().all(|id| !used.contains(id)));
+    let requests = alice.line.requests.iter().map(|(name, _)| *name);
+    let expected = ["log_in", "set_nonce", "prekeys", "withdraw", "publish", "mail"];
+    assert_eq!(requests.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn one_process_at_a_time_logs_in_and_sends() {
+    let (_, mut alice, _) = parties();
+    alice.line.requests.clear();
+    alice.send("bob", b"hello", NOW).unwrap();
+    alice.receive(NOW).unwrap();
+    for (request, locks) in &alice.line.requests {
+        let expected = match *request {
+            "deliver" => Some("outbox"),
+            // Control: bundles and mail are fetched without a lock.
+            "bundle" | "mail" => None,
+            _ => Some("login"),
+        };
+        assert_eq!(locks.first().map(String::as_str), expected, "{request}");
+    }
+    assert!(alice.line.requests.iter().any(|(request, _)| *request == "deliver"));
+}
+
+#[test]
 fn only_an_error_of_the_connection_ends_sending() {
     let (hub, mut alice, _) = parties();
     let (mut carol, mut dave) = (Party::new(&hub, "carol", 3), Party::new(&hub, "dave", 4));
@@ -138,6 +187,40 @@ fn only_an_error_of_the_connection_ends_sending() {
     refuse("bob", None);
     alice.receive(NOW).unwrap();
     assert_eq!(alice.outbox(), 0);
+}
+
+#[test]
+fn a_name_is_the_account_that_the_server_has_and_no_claim() {
+    let (hub, mut alice, mut bob) = parties();
+    let mut mallory = Party::new(&hub, "mallory", 5);
+    for stranger in [&mut alice, &mut mallory] {
+        stranger.send("bob", b"I am alice", NOW).unwrap();
+    }
+    bob.receive(NOW).unwrap();
+    let of =
+        |party: &Party, bob: &Party| bob.stored.messenger().peer_of(party.stored.messenger().identity()).unwrap().id;
+    let (of_alice, of_mallory) = (of(&alice, &bob), of(&mallory, &bob));
+    let named = |bob: &mut Party, name: &[u8]| {
+        bob.stored.connect(&mut bob.line, NOW, &mut bob.rng).unwrap().peer_of_account(name, NOW, &mut bob.rng)
+    };
+    let is = |error, expected| matches!(error, Err(Failed::Step(ExchangeError::Peer(found))) if found == expected);
+    // The stranger with the account's identity gets its name, and keeps his trust, sessions and mail.
+    assert_eq!(named(&mut bob, b"alice").unwrap(), of_alice);
+    assert_eq!(named(&mut bob, b"alice").unwrap(), of_alice);
+    assert!(is(named(&mut bob, b"nobody"), PeerError::UnknownPeer));
+    // Somebody who has not written is added, with the identity that the server shows. No prekey is used up.
+    let left = |name: &[u8]| hub.borrow().accounts[name].one_time_prekeys.len();
+    let (carol, before) = (Party::new(&hub, "carol", 6), left(b"carol"));
+    let peer = named(&mut bob, b"carol").unwrap();
+    assert_eq!(bob.stored.messenger().peer(&peer).unwrap().identity, Some(carol.stored.messenger().identity()));
+    assert_eq!(left(b"carol"), before);
+    // One identity has one name.
+    hub.borrow_mut().accounts.get_mut(&b"mallory"[..]).unwrap().identity = Some(*carol.stored.messenger().identity());
+    assert!(is(named(&mut bob, b"mallory"), PeerError::Taken));
+    // Control: a server that lies gives the name to whom it likes.
+    assert!(bob.stored.messenger().peer(&of_mallory).unwrap().name.is_empty());
+    hub.borrow_mut().accounts.get_mut(&b"mallory"[..]).unwrap().identity = Some(*mallory.stored.messenger().identity());
+    assert_eq!(named(&mut bob, b"mallory").unwrap(), of_mallory);
 }
 
 #[test]
@@ -176,8 +259,7 @@ fn a_device_that_was_put_back_sends_nothing() {
     assert!(suspect(alice.receive(NOW)));
     assert_eq!(hub.borrow().accounts[&b"bob"[..]].mail.len(), 1);
     // A cut connection leaves the restoring to be repeated.
-    let old: Vec<u32> =
-        hub.borrow().accounts[&b"alice"[..]].one_time_prekeys.iter().map(noescrow::Prekey::id).collect();
+    let old: Vec<u32> = hub.borrow().accounts[&b"alice"[..]].one_time_prekeys.iter().map(Prekey::id).collect();
     alice.line.cuts = [None, None, Some(Cut::Answer)].into();
     assert!(alice.stored.restore_backup(&mut alice.line, NOW, &mut alice.rng).is_err());
     assert!(suspect(alice.receive(NOW)));

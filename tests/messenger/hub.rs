@@ -8,9 +8,10 @@ use noescrow::messenger::{LOGIN_NONCE_LEN, Peer};
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, Identity, Prekey, PrekeyId, Publication};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 type Nonce = [u8; LOGIN_NONCE_LEN];
 
@@ -39,6 +40,8 @@ pub struct Account {
     pub one_time_prekeys: Vec<Prekey>,
     pub nonce: Option<Nonce>,
     pub mail: Vec<(u64, Vec<u8>)>,
+    /// Number of one-time prekeys in the last upload.
+    pub uploaded: usize,
     /// What the server says of messages to this account, if it does not take them.
     pub refuses: Option<Delivery>,
 }
@@ -58,14 +61,19 @@ pub struct Line {
     pub name: Vec<u8>,
     /// Whether and where the next requests are cut.
     pub cuts: VecDeque<Option<Cut>>,
+    /// The requests, each with the locks of the store that were held.
+    pub requests: Vec<(&'static str, Vec<String>)>,
+    /// The locks of the store.
+    pub locks: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Line {
     pub fn new(hub: &Rc<RefCell<Hub>>, name: &str) -> Self {
-        Self { hub: hub.clone(), name: name.into(), cuts: VecDeque::new() }
+        Self { hub: hub.clone(), name: name.into(), cuts: VecDeque::new(), requests: Vec::new(), locks: Arc::default() }
     }
 
-    fn request<T>(&mut self, act: impl FnOnce(&mut Hub, &[u8]) -> T) -> Result<T, Down> {
+    fn request<T>(&mut self, of: &'static str, act: impl FnOnce(&mut Hub, &[u8]) -> T) -> Result<T, Down> {
+        self.requests.push((of, self.locks.lock().unwrap().iter().cloned().collect()));
         let cut = self.cuts.pop_front().flatten();
         if cut == Some(Cut::Request) {
             return Err(Down);
@@ -74,8 +82,8 @@ impl Line {
         if cut == Some(Cut::Answer) { Err(Down) } else { Ok(answer) }
     }
 
-    fn own<T>(&mut self, act: impl FnOnce(&mut Account) -> T) -> Result<T, Down> {
-        self.request(|hub, name| act(hub.accounts.entry(name.into()).or_default()))
+    fn own<T>(&mut self, of: &'static str, act: impl FnOnce(&mut Account) -> T) -> Result<T, Down> {
+        self.request(of, |hub, name| act(hub.accounts.entry(name.into()).or_default()))
     }
 }
 
@@ -84,7 +92,7 @@ impl Server<Shared> for Line {
 
     fn log_in(&mut self, sign: &mut dyn FnMut(&[u8; 32]) -> [u8; 64]) -> Result<Option<Nonce>, Down> {
         let (challenge, signature) = ([7; 32], sign(&[7; 32]));
-        self.own(|account| {
+        self.own("log_in", |account| {
             let is_owner = |identity: &Identity| identity.verify_login(&RustCrypto, &challenge, &signature).is_ok();
             assert!(account.identity.as_ref().is_none_or(is_owner), "another device has the account");
             account.nonce
@@ -92,21 +100,22 @@ impl Server<Shared> for Line {
     }
 
     fn set_nonce(&mut self, nonce: &Nonce) -> Result<(), Down> {
-        self.own(|account| account.nonce = Some(*nonce))
+        self.own("set_nonce", |account| account.nonce = Some(*nonce))
     }
 
     fn prekeys(&mut self) -> Result<Vec<PrekeyId>, Down> {
-        self.own(|account| account.one_time_prekeys.iter().map(Prekey::id).collect())
+        self.own("prekeys", |account| account.one_time_prekeys.iter().map(Prekey::id).collect())
     }
 
     fn withdraw(&mut self, ids: &[PrekeyId]) -> Result<(), Down> {
-        self.own(|account| account.one_time_prekeys.retain(|prekey| !ids.contains(&prekey.id())))
+        self.own("withdraw", |account| account.one_time_prekeys.retain(|prekey| !ids.contains(&prekey.id())))
     }
 
     fn publish(&mut self, publication: &Publication) -> Result<(), Down> {
-        self.own(|account| {
+        self.own("publish", |account| {
             account.identity = Some(publication.identity);
             account.signed_prekey = Some(publication.signed_prekey.clone());
+            account.uploaded = publication.one_time_prekeys.len();
             let new = publication.one_time_prekeys.iter();
             let held: Vec<_> = account.one_time_prekeys.iter().map(Prekey::id).collect();
             account.one_time_prekeys.extend(new.filter(|prekey| !held.contains(&prekey.id())).cloned());
@@ -114,7 +123,7 @@ impl Server<Shared> for Line {
     }
 
     fn bundle(&mut self, name: &[u8]) -> Result<Option<Bundle>, Down> {
-        self.request(|hub, _| {
+        self.request("bundle", |hub, _| {
             let account = hub.accounts.get_mut(name)?;
             let (identity, signed_prekey) = (account.identity?, account.signed_prekey.clone()?);
             Some(Bundle::new(identity, signed_prekey, account.one_time_prekeys.pop()).unwrap())
@@ -122,11 +131,11 @@ impl Server<Shared> for Line {
     }
 
     fn identity(&mut self, name: &[u8]) -> Result<Option<Identity>, Down> {
-        self.request(|hub, _| hub.accounts.get(name)?.identity)
+        self.request("identity", |hub, _| hub.accounts.get(name)?.identity)
     }
 
     fn deliver(&mut self, _: &mut Shared, to: &Peer<'_>, message: &OutboxMessage) -> Result<Delivery, Down> {
-        self.request(|hub, _| {
+        self.request("deliver", |hub, _| {
             let Some(account) = hub.accounts.get_mut(to.name) else { return Delivery::Never };
             if let Some(refuses) = account.refuses {
                 return refuses;
@@ -140,7 +149,7 @@ impl Server<Shared> for Line {
     }
 
     fn mail(&mut self, after: Option<u64>) -> Result<Vec<(u64, Vec<u8>)>, Down> {
-        self.request(|hub, name| {
+        self.request("mail", |hub, name| {
             let Some(account) = hub.accounts.get_mut(name) else { return Vec::new() };
             let after = after.filter(|_| !hub.repeats);
             let waiting = account.mail.iter().filter(|(number, _)| after.is_none_or(|after| *number > after));
@@ -153,7 +162,7 @@ impl Server<Shared> for Line {
     }
 
     fn acknowledge(&mut self, numbers: &[u64]) -> Result<(), Down> {
-        self.request(|hub, name| {
+        self.request("acknowledge", |hub, name| {
             let account = hub.accounts.get_mut(name).filter(|_| !hub.repeats);
             account.into_iter().for_each(|account| account.mail.retain(|(number, _)| !numbers.contains(number)));
         })

@@ -184,7 +184,7 @@ fn without_a_valid_bundle_the_old_session_still_sends() {
     alice.wait(40 * DAY);
     let failed = alice.seal_with(&peer, b"2", bundle).unwrap_err();
     let (id, expiry) = (signed.id(), signed.expiry());
-    let expired = noescrow::error::InitiateError::Expired { kind: signed.kind(), id, expiry };
+    let expired = noescrow::error::InitiateError::Expired { id, expiry };
     assert_eq!(failed, SealError::Bundle(expired));
     let loaded = alice.messenger.route_to(&peer).unwrap().load(&mut alice.disk).unwrap();
     let step = alice.messenger.seal_on_session(&peer, b"2", loaded, alice.now, &mut alice.rng).unwrap();
@@ -304,20 +304,20 @@ fn a_receipt_reports_authentic_facts_once_an_hour() {
 }
 
 /// A peer that writes its own inner payloads, on sessions that it begins as it likes.
-struct Foreign {
-    device: Device,
-    rng: ChaCha20Rng,
+pub struct Foreign {
+    pub device: Device,
+    pub rng: ChaCha20Rng,
 }
 
 impl Foreign {
-    fn begin(&mut self, with: &mut User, epoch: u32) -> (Session, Vec<u8>) {
+    pub fn begin(&mut self, with: &mut User, epoch: u32) -> (Session, Vec<u8>) {
         let options = InitiateOptions::unverified(with.now);
         self.device.initiate(with.bundle(), &inner(epoch), options, &mut self.rng).unwrap()
     }
 }
 
 /// A payload in a session of this epoch.
-fn inner(epoch: u32) -> Vec<u8> {
+pub fn inner(epoch: u32) -> Vec<u8> {
     [&[1][..], &epoch.to_be_bytes(), &[0; 4], &[0xFF; 8], b"hi"].concat()
 }
 

@@ -9,12 +9,12 @@ use noescrow::messenger::{Messenger, NewSession, OpenError, PeerId, Refusal, Sea
 use std::collections::BTreeSet;
 
 /// Puts the user's store back to `backup`. The server keeps what it has.
-fn put_back(user: &mut User, backup: &super::disk::Disk) {
+pub fn put_back(user: &mut User, backup: &super::disk::Disk) {
     user.disk = backup.clone();
     user.crash();
 }
 
-fn restore(user: &mut User) {
+pub fn restore(user: &mut User) {
     let step = user.messenger.restore_backup(user.now, &mut user.rng).unwrap();
     let published = step.save(&mut user.disk).unwrap();
     user.signed_prekey = published.signed_prekey;
@@ -22,7 +22,7 @@ fn restore(user: &mut User) {
 }
 
 /// A round trip.
-fn talk(alice: &mut User, bob: &mut User) {
+pub fn talk(alice: &mut User, bob: &mut User) {
     for text in [b"1", b"2"] {
         let message = alice.send(bob, text);
         assert_eq!(bob.open(&message.message).unwrap().payload, text);
@@ -88,7 +88,7 @@ fn a_store_older_than_asked_for_does_not_load() {
     assert_eq!(load(&bob.disk), Ok(()));
 }
 
-fn login(user: &mut User, server: &mut Option<[u8; 16]>, server_saves: bool) -> Result<(), Suspicion> {
+pub fn login(user: &mut User, server: &mut Option<[u8; 16]>, server_saves: bool) -> Result<(), Suspicion> {
     let step = match user.messenger.login(server.as_ref(), user.now, &mut user.rng) {
         Ok(step) => step,
         Err(noescrow::durable::StepError::Failed(suspicion)) => return Err(suspicion),

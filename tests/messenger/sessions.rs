@@ -3,7 +3,7 @@
 
 use super::disk::Fault;
 use super::user::{DAY, HOUR, User, friends, strangers, subject_of};
-use noescrow::messenger::policy::{HANDSHAKES_AN_HOUR, SESSIONS_OF_A_PEER, STRANGERS, SUCCEEDED_MESSAGES};
+use noescrow::messenger::policy::{HANDSHAKES_AN_HOUR, SESSIONS_OF_A_PEER, SUCCEEDED_MESSAGES};
 use noescrow::messenger::{Messenger, OpenError, PeerError, Refusal, SealError, Trust};
 
 #[test]
@@ -262,34 +262,6 @@ fn a_corrected_clock_corrects_the_log_and_ended_openings() {
         assert_eq!(bob.refusal(&first[1].message), Refusal::PrekeyGone);
         bob.restart();
     }
-}
-
-#[test]
-fn a_stranger_takes_the_place_of_a_stranger_only() {
-    let mut bob = User::new(1);
-    let mut friend = User::new(2);
-    let peer = friend.add("bob");
-    let hello = friend.seal_with(&peer, b"", bob.bundle()).unwrap();
-    let friend_id = bob.open(&hello.message).unwrap().peer;
-    bob.seal(&friend_id, b"").unwrap();
-    let mut first = None;
-    for seed in 0..=u64::try_from(STRANGERS).unwrap() {
-        let mut stranger = User::new(1_000 + seed);
-        let peer = stranger.add("bob");
-        let hello = stranger.seal_with(&peer, b"", bob.bundle()).unwrap();
-        bob.now.0 += 1;
-        let opened = bob.open(&hello.message).unwrap();
-        first.get_or_insert(opened.peer);
-        // Control: as long as there is space, all of them stay.
-        let evicted = seed == u64::try_from(STRANGERS).unwrap();
-        assert_eq!(bob.messenger.peer(&first.unwrap()).is_none(), evicted, "{seed}");
-        assert_eq!(opened.evicted, first.filter(|_| evicted), "the outcome names it");
-    }
-    assert!(bob.messenger.peer(&friend_id).is_some());
-    assert_eq!((bob.messenger.peers().count(), bob.stored_peers()), (STRANGERS + 1, STRANGERS + 1));
-    assert_eq!(bob.stored_sessions(), STRANGERS + 1);
-    bob.restart();
-    assert_eq!(bob.messenger.peers().count(), STRANGERS + 1);
 }
 
 #[test]

@@ -3,14 +3,15 @@
 
 use super::disk::{Broken, Disk, Fault};
 use noescrow::durable::{
-    Batch, Change, CommitError, InboxMessage, MESSAGE_ID_LEN, Mailboxes, OutboxMessage, Revision, Row, RowName, Store,
-    Subject,
+    Batch, Change, CommitError, Exclusive, InboxMessage, MESSAGE_ID_LEN, Mailboxes, OutboxMessage, Revision, Row,
+    RowName, Store, Subject,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 /// What another process does before a commit.
 pub type Meanwhile = Box<dyn FnOnce(&Shared)>;
@@ -32,6 +33,8 @@ pub struct Shared {
     pub meanwhile: Rc<RefCell<VecDeque<Option<Meanwhile>>>>,
     /// Number of subjects that were loaded.
     pub loads: Rc<Cell<usize>>,
+    /// The locks that are held.
+    pub locks: Arc<Mutex<BTreeSet<String>>>,
     /// Control: the store does not know what it has sent.
     pub forgets_what_it_sent: bool,
 }
@@ -43,7 +46,7 @@ impl Shared {
 
     /// What another process has open.
     pub fn of_another_process(&self) -> Self {
-        Self { database: self.database.clone(), ..Self::default() }
+        Self { database: self.database.clone(), locks: self.locks.clone(), ..Self::default() }
     }
 
     /// The generator of a process: another one for each.
@@ -72,6 +75,15 @@ impl Shared {
         queue.clear();
         queue.extend((0..commits).map(|_| None));
         queue.push_back(Some(Box::new(meanwhile)));
+    }
+}
+
+/// A lock, until it is dropped.
+struct Held(Arc<Mutex<BTreeSet<String>>>, String);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        assert!(self.0.lock().unwrap().remove(&self.1));
     }
 }
 
@@ -135,6 +147,11 @@ impl Mailboxes for Shared {
         let before = outbox.len();
         outbox.retain(|message| message.message_id != *id);
         Ok(outbox.len() < before)
+    }
+
+    fn exclusively(&mut self, name: &str) -> Result<Exclusive, Broken> {
+        assert!(self.locks.lock().unwrap().insert(name.into()), "{name} is held by another process");
+        Ok(Exclusive::holding(Held(self.locks.clone(), name.into())))
     }
 
     fn was_sealed(&mut self, id: &[u8; MESSAGE_ID_LEN]) -> Result<bool, Broken> {

@@ -108,16 +108,16 @@ impl SqliteStore {
     /// messenger's own state names them, and without their rows it would not load.
     ///
     /// # Errors
-    /// [`Error`]: [`Error::OfMessenger`] for a messenger, its peers and its sessions, of which nothing is deleted. After
-    /// [`Error::LogInUse`], or an error of SQLite in erasing, the rows are deleted, and copies may be in the files: call
-    /// again.
+    /// [`Error`]: [`Error::OfMessenger`] for a messenger, its peers and its sessions, of which nothing is deleted.
+    /// After [`Error::LogInUse`], or an error of SQLite in erasing, the rows are deleted, and copies may be in the
+    /// files: call again.
     pub fn forget(&mut self, subject: &Subject) -> Result<bool, Error> {
         self.database.forget(&mut self.connection, subject)
     }
 
     /// Erases from the files what was deleted or replaced before: keys of states that have moved on, and plaintexts
-    /// that were removed. It writes the database anew: its time grows with the size, and it needs as much memory, because
-    /// nothing is written to temporary files.
+    /// that were removed. It writes the database anew: its time grows with the size, and it needs as much memory,
+    /// because nothing is written to temporary files.
     ///
     /// Without it they stay in the write-ahead log until that is reused, which is usual after some 4 MB of commits or
     /// when the last store of the file is closed.
@@ -131,9 +131,9 @@ impl SqliteStore {
         Database::erase(&self.connection)
     }
 
-    /// Makes a database that was opened as a [restored backup](Options::restored_backup) the newest, and moves the witness.
-    /// Call it after [`Messenger::restore_backup`](noescrow::messenger::Messenger::restore_backup) is saved. Any other store
-    /// is left as it is.
+    /// Makes a database that was opened as a [restored backup](Options::restored_backup) the newest, and moves the
+    /// witness. Call it after [`Messenger::restore_backup`](noescrow::messenger::Messenger::restore_backup) is saved.
+    /// Any other store is left as it is.
     ///
     /// # Errors
     /// [`Error`]. The store is a restored backup still: call again.

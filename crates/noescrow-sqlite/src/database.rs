@@ -18,8 +18,8 @@ use std::path::PathBuf;
 pub(crate) struct Database {
     pub(crate) witness: Option<Box<dyn Witness>>,
     pub(crate) clock: Box<dyn Fn() -> UnixSeconds + Send>,
-    /// Whether the database is not the newest and is open nevertheless: nothing moves the witness, so that the next process
-    /// learns it, too.
+    /// Whether the database is not the newest and is open nevertheless. No commit raises its generation or moves the
+    /// witness, so that the next process finds it behind its witness, too.
     pub(crate) is_suspect: bool,
     /// The application's part of the next commit.
     pub(crate) next: NextPart,
@@ -120,6 +120,11 @@ impl Database {
         if !self.is_suspect {
             return Ok(());
         }
+        self.is_suspect = false;
+        self.accept(connection).inspect_err(|_| self.is_suspect = true)
+    }
+
+    fn accept(&mut self, connection: &mut Connection) -> Result<(), Error> {
         let transaction = self.begin(connection)?;
         let mut mark = schema::mark(&transaction)?;
         let newest = match &mut self.witness {
@@ -127,15 +132,18 @@ impl Database {
             Some(witness) => witness.read().ok().flatten(),
             None => None,
         };
-        mark.generation = mark.generation.max(newest.map_or(0, |newest| newest.generation));
-        let mark = Self::next(&transaction, mark, &[b"restored"])?;
+        let highest = messages::next_position(&transaction, 0)?;
+        mark.generation = mark.generation.max(newest.map_or(0, |newest| newest.generation)).max(highest);
+        let mark = self.next(&transaction, mark, &[b"restored"])?;
         transaction.commit()?;
-        self.is_suspect = false;
-        self.advance(&mark).inspect_err(|_| self.is_suspect = true)
+        self.advance(&mark)
     }
 
     /// Makes `mark` that of the next generation, after commits that `parts` tell from others.
-    pub(crate) fn next(transaction: &Transaction<'_>, mark: Mark, parts: &[&[u8]]) -> Result<Mark, Error> {
+    pub(crate) fn next(&self, transaction: &Transaction<'_>, mark: Mark, parts: &[&[u8]]) -> Result<Mark, Error> {
+        if self.is_suspect {
+            return Ok(mark);
+        }
         let generation = mark.generation.checked_add(1).ok_or(Error::Damaged("the generation"))?;
         let number = generation.to_be_bytes();
         let parts: Vec<&[u8]> = [&b"noescrow-sqlite history"[..], &mark.history, &number]
@@ -170,8 +178,7 @@ impl Database {
         for change in &batch.changes {
             write_rows(transaction, change)?;
         }
-        // A place in a box is never given twice: each commit has a generation of its own, and at most one message a box.
-        let position = mark.generation.saturating_add(1);
+        let position = messages::next_position(transaction, mark.generation)?;
         if let Some(received) = &batch.received {
             messages::received(transaction, received, position, (self.clock)())?;
         }
@@ -181,7 +188,7 @@ impl Database {
         // The head has the revision, and a salt that is a function of the state.
         let cores = batch.changes.iter().filter_map(|change| change.rows.last());
         let heads: Vec<&[u8]> = cores.map(|row| row.sealed.get(..Row::HEAD_LEN).unwrap_or(&row.sealed)).collect();
-        Ok((action, Self::next(transaction, mark, &heads)?))
+        Ok((action, self.next(transaction, mark, &heads)?))
     }
 }
 

@@ -71,7 +71,7 @@ impl Database {
             false => delete(&transaction, subject, |column| format!("{column} = ?1"))?,
         };
         // A backup from before is older now.
-        let mark = Self::next(&transaction, mark, &[b"forget", &bytes])?;
+        let mark = self.next(&transaction, mark, &[b"forget", &bytes])?;
         transaction.commit()?;
         self.advance(&mark)?;
         Self::erase(connection)?;

@@ -39,11 +39,10 @@ pub enum Error {
     OpenedBefore,
     /// The file system does not support SQLite's write-ahead log.
     NoWriteAheadLog,
-    /// The subject to be forgotten is a messenger, one of its peers, or a session of an identity that has a messenger. Forget a peer with
-    /// [`Messenger::forget`](noescrow::messenger::Messenger::forget), whose step deletes the peer's sessions and
-    /// messages and takes it out of the messenger's own state; and everything of an account with the subject of its
-    /// device.
-    /// Nothing has changed.
+    /// The subject to be forgotten is a messenger, one of its peers, or a session of an identity that has a messenger.
+    /// Forget a peer with [`Messenger::forget`](noescrow::messenger::Messenger::forget), whose step deletes the peer's
+    /// sessions and messages and takes it out of the messenger's own state; and everything of an account with the
+    /// subject of its device. Nothing has changed.
     OfMessenger,
     /// A reader of the database kept the write-ahead log from being erased. Call again when it has ended.
     LogInUse,

@@ -13,15 +13,15 @@ use std::path::{Path, PathBuf};
 
 /// The application's own tables. Their names do not begin with `noescrow_`.
 impl SqliteStore {
-    /// Sets the application's part of the next commit: it runs in the transaction that writes a step, with the step's batch,
-    /// and is committed with it or not at all. So an attachment's key is stored if and only if the message that names it
-    /// is, and what the application keeps of a peer is deleted with the peer.
+    /// Sets the application's part of the next commit: it runs in the transaction that writes a step, with the step's
+    /// batch, and is committed with it or not at all. So an attachment's key is stored if and only if the message that
+    /// names it is, and what the application keeps of a peer is deleted with the peer.
     ///
-    /// `part` returns whether this commit is the one to which it belongs; then it is dropped when the commit is done. If
-    /// not, it waits for the next one: between `with_next` and the intended step, others may be saved, as a probe that goes
-    /// before a message. What the batch has tells them apart. What `part` writes is committed in either case. If a commit
-    /// fails, or another process was faster, the part runs again with the step that is saved then. An error of `part`
-    /// rolls the step back, which can be saved again.
+    /// `part` returns whether this commit is the one to which it belongs; then it is dropped when the commit is done.
+    /// If not, it waits for the next one: between `with_next` and the intended step, others may be saved, as a probe
+    /// that goes before a message. What the batch has tells them apart. What `part` writes is committed in either case.
+    /// If a commit fails, or another process was faster, the part runs again with the step that is saved then. An error
+    /// of `part` rolls the step back, which can be saved again.
     ///
     /// A part that was set before is replaced. If the step is given up, [`cancel_next`](Self::cancel_next).
     pub fn with_next(&mut self, part: impl FnMut(&Transaction<'_>, &Batch) -> rusqlite::Result<bool> + Send + 'static) {
@@ -84,8 +84,8 @@ impl Mailboxes for SqliteStore {
         messages::was_sealed(&self.connection, message_id)
     }
 
-    /// Locks the file `DATABASE-NAME.lock` beside the database; in memory, nothing. Two stores of one thread that want one
-    /// lock wait for each other forever.
+    /// Locks the file `DATABASE-NAME.lock` beside the database; in memory, nothing. Two stores of one thread that want
+    /// one lock wait for each other forever.
     fn exclusively(&mut self, name: &str) -> Result<Exclusive, Error> {
         match self.database.path.as_deref().or_else(|| path_of(&self.connection)) {
             Some(path) => lock(path, name).map_err(Error::Lock),

@@ -21,6 +21,18 @@ pub fn message_id(message: &[u8]) -> MessageId {
     RustCrypto.sha256(&[message]).first_chunk().copied().unwrap_or_default()
 }
 
+/// Returns the place in the boxes of a message of the commit after `generation`. It is never given twice: each commit
+/// has a generation of its own, and at most one message a box. Only the commits of a restored backup that is not
+/// accepted have none, whose messages are one after the other.
+pub(crate) fn next_position(transaction: &Transaction<'_>, generation: u64) -> Result<u64, Error> {
+    let mut query = transaction.prepare_cached(
+        "SELECT max(?1, coalesce((SELECT max(position) FROM noescrow_inbox), 0),
+                        coalesce((SELECT max(position) FROM noescrow_outbox), 0))",
+    )?;
+    let highest: i64 = query.query_row([integer(generation)], |row| row.get(0))?;
+    Ok(u64::try_from(highest).unwrap_or_default().saturating_add(1))
+}
+
 /// Enters a message that was opened, at `position`, and removes expired ids.
 pub(crate) fn received(
     transaction: &Transaction<'_>,

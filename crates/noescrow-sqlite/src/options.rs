@@ -107,9 +107,9 @@ impl Options {
         self
     }
 
-    /// Opens a database although its witness says that it was rolled back, belongs to another database, or is missing or
-    /// unreadable, and leaves the witness as it is: another process that opens the database is refused, and so is this one
-    /// after a crash. Use it after one of these errors, and never by default.
+    /// Opens a database although its witness says that it was rolled back, belongs to another database, or is missing
+    /// or unreadable, and leaves the witness as it is: another process that opens the database is refused, and so is
+    /// this one after a crash. Use it after one of these errors, and never by default.
     ///
     /// Then, in this order:
     ///
@@ -117,21 +117,21 @@ impl Options {
     ///    [`Messenger::restore_backup`](noescrow::messenger::Messenger::restore_backup), which does all of it.
     /// 2. Make the database the newest: [`SqliteStore::accept_restored_backup`].
     ///
-    /// In the other order, a crash between the two leaves a database that opens, whose messenger does not know that it was
-    /// put back.
+    /// In the other order, a crash between the two leaves a database that opens, whose messenger does not know that it
+    /// was put back.
     ///
     /// # Security
     /// The states in the database were used before. A session that continues from such a state can seal two messages
-    /// from one state, of which the peer opens one, and has keys that were deleted. Send and open nothing before the two
-    /// steps are done.
+    /// from one state, of which the peer opens one, and has keys that were deleted. Send and open nothing before the
+    /// two steps are done.
     pub const fn restored_backup(mut self) -> Self {
         self.restored = Restored::Suspect;
         self
     }
 
-    /// Does what [`restored_backup`](Self::restored_backup) and [`SqliteStore::accept_restored_backup`] do, at once: for a
-    /// database whose sessions were replaced already, as in an earlier process that ended before the second of them, or for
-    /// one without sessions.
+    /// Does what [`restored_backup`](Self::restored_backup) and [`SqliteStore::accept_restored_backup`] do, at once:
+    /// for a database whose sessions were replaced already, as in an earlier process that ended before the second of
+    /// them, or for one without sessions.
     ///
     /// # Security
     /// With a messenger, use the two, in their order.

@@ -49,8 +49,8 @@ impl NextPart {
         }
     }
 
-    /// Another process has gone on. The transaction whose result is not known was committed if the message of its step is
-    /// in the database.
+    /// Another process has gone on. The transaction whose result is not known was committed if the message of its step
+    /// is in the database.
     pub(crate) fn stale(&mut self, transaction: &Transaction<'_>, batch: &Batch) -> Result<(), Error> {
         if self.tried.is_some() && self.tried == step_of(batch) {
             let was_sealed = match &batch.sent {
@@ -66,5 +66,72 @@ impl NextPart {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, SqliteStore};
+    use noescrow::durable::{Durable, Store};
+    use noescrow::{Bundle, Device, InitiateOptions, StorageKey, UnixSeconds};
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
+
+    /// A store with a device, and a step that seals a message.
+    fn step() -> (SqliteStore, Batch) {
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        let mut store = Options::new().open_connection(connection).unwrap();
+        let (device, mut peer) = (Device::generate(NOW, &mut rng), Device::generate(NOW, &mut rng));
+        let key = StorageKey::new([7; 32]);
+        let mut device = Durable::<Device>::new(device, &key, &mut rng).save(&mut store).unwrap();
+        let published = peer.replenish(NOW, &[], &mut rng);
+        let bundle = Bundle::new(published.identity, published.signed_prekey, None).unwrap();
+        let begun = device.initiate(bundle, b"hi", InitiateOptions::unverified(NOW), &mut rng).unwrap();
+        let batch = begun.batch().unwrap();
+        (store, batch)
+    }
+
+    fn stale(store: &mut SqliteStore, next: &mut NextPart, batch: &Batch) {
+        let transaction = store.connection.transaction().unwrap();
+        next.stale(&transaction, batch).unwrap();
+    }
+
+    fn part() -> NextPart {
+        NextPart::new(|_, _| Ok(true))
+    }
+
+    #[test]
+    fn a_part_of_an_unknown_commit_that_was_written_is_done() {
+        let (_, batch) = step();
+        let mut next = part();
+        next.unknown(&batch);
+        next.already_committed(&batch);
+        assert!(next.part.is_none());
+        // Control: a part that was set after that commit is not, and runs with the next one.
+        let mut next = part();
+        next.already_committed(&batch);
+        assert!(next.part.is_some());
+    }
+
+    #[test]
+    fn a_part_of_an_unknown_commit_that_others_followed_is_done() {
+        let (mut store, batch) = step();
+        let mut next = part();
+        next.unknown(&batch);
+        // Control: nothing was written, so that the step is repeated, and the part with it.
+        stale(&mut store, &mut next, &batch);
+        assert!(next.part.is_some());
+        store.commit(batch.clone()).unwrap();
+        store.acknowledge(&batch.sent.as_ref().unwrap().message_id).unwrap();
+        stale(&mut store, &mut next, &batch);
+        assert!(next.part.is_none());
+        // Control: of another part nothing is known.
+        let mut next = part();
+        stale(&mut store, &mut next, &batch);
+        assert!(next.part.is_some());
     }
 }

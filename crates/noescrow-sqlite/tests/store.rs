@@ -28,8 +28,14 @@ mod erasure;
 mod failures;
 #[path = "store/kill.rs"]
 mod kill;
+#[path = "store/mailboxes.rs"]
+mod mailboxes;
+#[path = "store/own_tables.rs"]
+mod own_tables;
 #[path = "store/party.rs"]
 mod party;
+#[path = "store/restoring.rs"]
+mod restoring;
 #[path = "store/rollback.rs"]
 mod rollback;
 #[path = "store/schema.rs"]

@@ -38,8 +38,10 @@
 //!
 //! `--now` is the time in seconds since 1970, in place of the clock's.
 
-use crate::server::Http;
-use crate::{Failure, show};
+use crate::content::Content;
+use crate::requests::{Failure, Remote, Transport};
+use getrandom::SysRng;
+use getrandom::rand_core::UnwrapErr;
 use noescrow::attachment::{Download, Upload};
 use noescrow::durable::{
     Batch, CommitError, Exclusive, InboxMessage, Mailboxes, MessageId, OutboxMessage, Revision, Row, Store as _,
@@ -48,10 +50,8 @@ use noescrow::durable::{
 use noescrow::messenger::exchange::{self, Delivery, Event};
 use noescrow::messenger::{LOGIN_NONCE_LEN, Peer, PeerId, Stored};
 use noescrow::{Bundle, Identity, PrekeyId, Publication, UnixSeconds};
-use noescrow_messenger::content::Content;
-use noescrow_messenger::requests::Remote;
 use noescrow_sqlite::rusqlite::Connection;
-use noescrow_sqlite::{Error, SqliteStore, Witness};
+use noescrow_sqlite::{Error, Options, SqliteStore};
 use std::collections::BTreeSet;
 use std::env::{args, var};
 use std::io;
@@ -68,7 +68,8 @@ fn without(remedy: &str) -> bool {
 }
 
 /// The arguments that the client has besides its own.
-#[derive(clap::Args)]
+#[derive(clap::Args, Debug)]
+#[group(skip)]
 pub struct FaultArguments {
     /// The time, in seconds since 1970, in place of the clock's.
     #[arg(long)]
@@ -82,37 +83,8 @@ pub fn now() -> UnixSeconds {
     NOW.get_or_init(|| args().skip_while(|of| of != "--now").nth(1)?.parse().ok()).map_or_else(since, UnixSeconds)
 }
 
-/// [`noescrow_sqlite::Options`] of a store that fails on demand.
-pub struct Options(noescrow_sqlite::Options);
-
-impl Options {
-    pub fn new() -> Self {
-        Self(noescrow_sqlite::Options::new())
-    }
-
-    pub fn clock(self, clock: fn() -> UnixSeconds) -> Self {
-        Self(self.0.clock(clock))
-    }
-
-    pub fn witness(self, witness: impl Witness + 'static) -> Self {
-        Self(self.0.witness(witness))
-    }
-
-    pub fn restored_backup(self) -> Self {
-        Self(self.0.restored_backup())
-    }
-
-    pub fn open(self, path: impl AsRef<Path>) -> Result<Store, Error> {
-        let options = if without("witness") { self.0.without_witness() } else { self.0 };
-        let fault = var("NOESCROW_FAULT").ok();
-        let fault = fault.as_deref().and_then(|fault| fault.split_once(':'));
-        let fault = fault.and_then(|(kind, number)| Some((kind.to_owned(), number.parse().ok()?)));
-        Ok(Store { inner: options.open(path)?, fault, commits: 0, sealed: BTreeSet::new(), unsaved: None })
-    }
-}
-
 /// A [`SqliteStore`] that fails on demand.
-pub struct Store {
+pub struct FaultyStore {
     inner: SqliteStore,
     /// Kind and number of the commit that fails.
     fault: Option<(String, u64)>,
@@ -123,7 +95,19 @@ pub struct Store {
     unsaved: Option<Batch>,
 }
 
-impl Store {
+impl FaultyStore {
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open(options: Options, path: &Path) -> Result<Self, Error> {
+        let options = if without("witness") { options.without_witness() } else { options };
+        let fault = var("NOESCROW_FAULT").ok();
+        let fault = fault.as_deref().and_then(|fault| fault.split_once(':'));
+        let fault = fault.and_then(|(kind, number)| Some((kind.to_owned(), number.parse().ok()?)));
+        Ok(Self { inner: options.open(path)?, fault, commits: 0, sealed: BTreeSet::new(), unsaved: None })
+    }
+
     fn save_unsaved(&mut self) -> Result<(), CommitError<Error>> {
         self.unsaved.take().map_or(Ok(()), |batch| self.commit_or_fail(batch))
     }
@@ -148,7 +132,7 @@ impl Store {
     }
 }
 
-impl noescrow::durable::Store for Store {
+impl noescrow::durable::Store for FaultyStore {
     type Error = Error;
 
     fn load(&mut self, subject: &Subject) -> Result<Vec<Row>, Error> {
@@ -157,7 +141,7 @@ impl noescrow::durable::Store for Store {
 
     fn reading<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Result<T, Error> {
         // The store's own transaction, and in it this store around it.
-        let placeholder = noescrow_sqlite::Options::new().open_connection(Connection::open_in_memory()?)?;
+        let placeholder = Options::new().open_connection(Connection::open_in_memory()?)?;
         let mut inner = replace(&mut self.inner, placeholder);
         let result = inner.reading(|inner| {
             swap(inner, &mut self.inner);
@@ -192,7 +176,7 @@ impl noescrow::durable::Store for Store {
     }
 }
 
-impl Mailboxes for Store {
+impl Mailboxes for FaultyStore {
     fn inbox(&mut self, limit: usize) -> Result<Vec<InboxMessage>, Error> {
         self.inner.inbox(limit)
     }
@@ -226,7 +210,7 @@ impl Mailboxes for Store {
 }
 
 /// What the client does with its own tables does not fail.
-impl Deref for Store {
+impl Deref for FaultyStore {
     type Target = SqliteStore;
 
     fn deref(&self) -> &SqliteStore {
@@ -234,22 +218,26 @@ impl Deref for Store {
     }
 }
 
-impl DerefMut for Store {
+impl DerefMut for FaultyStore {
     fn deref_mut(&mut self) -> &mut SqliteStore {
         &mut self.inner
     }
 }
 
+type Inner = Remote<Box<dyn Transport>>;
+
 /// The server, and a client that leaves out what it should do there.
-pub struct Server {
-    inner: Remote<Http>,
+pub struct FaultyServer {
+    inner: Inner,
     /// False after a login that has failed and is taken for one.
     has_logged_in: bool,
 }
 
-impl Server {
-    pub fn new(http: Http, url: &str, account: &str) -> Result<Self, Failure> {
-        Ok(Self { inner: Remote::new(http, url, account)?, has_logged_in: true })
+impl FaultyServer {
+    /// Wraps the server.
+    #[must_use]
+    pub const fn new(inner: Inner) -> Self {
+        Self { inner, has_logged_in: true }
     }
 
     pub fn upload(&mut self, id: &[u8; 16], file: &mut Upload) -> Result<(), Failure> {
@@ -268,133 +256,117 @@ impl Server {
     }
 
     /// Requests as the owner fail without a login.
-    fn logged_in<T: Default>(
-        &mut self,
-        made: impl FnOnce(&mut Remote<Http>) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+    fn logged_in<T: Default>(&mut self, made: impl FnOnce(&mut Inner) -> Result<T, Failure>) -> Result<T, Failure> {
         if self.has_logged_in { made(&mut self.inner) } else { Ok(T::default()) }
     }
 }
 
-impl Deref for Server {
-    type Target = Remote<Http>;
+impl Deref for FaultyServer {
+    type Target = Inner;
 
-    fn deref(&self) -> &Remote<Http> {
+    fn deref(&self) -> &Inner {
         &self.inner
     }
 }
 
-impl DerefMut for Server {
-    fn deref_mut(&mut self) -> &mut Remote<Http> {
+impl DerefMut for FaultyServer {
+    fn deref_mut(&mut self) -> &mut Inner {
         &mut self.inner
     }
 }
 
-impl exchange::Server<Store> for Server {
+impl exchange::Server<FaultyStore> for FaultyServer {
     type Error = Failure;
 
     fn log_in(
         &mut self,
         sign: &mut dyn FnMut(&[u8; 32]) -> [u8; 64],
     ) -> Result<Option<[u8; LOGIN_NONCE_LEN]>, Failure> {
-        let nonce = exchange::Server::<Store>::log_in(&mut self.inner, sign);
+        let nonce = exchange::Server::<FaultyStore>::log_in(&mut self.inner, sign);
         self.has_logged_in = nonce.is_ok() || !without("login");
         let nonce = if self.has_logged_in { nonce? } else { None };
         Ok(nonce.filter(|_| !without("nonce")))
     }
 
     fn set_nonce(&mut self, nonce: &[u8; LOGIN_NONCE_LEN]) -> Result<(), Failure> {
-        self.logged_in(|inner: &mut Remote<Http>| exchange::Server::<Store>::set_nonce(inner, nonce))
+        self.logged_in(|inner: &mut Inner| exchange::Server::<FaultyStore>::set_nonce(inner, nonce))
     }
 
     fn prekeys(&mut self) -> Result<Vec<PrekeyId>, Failure> {
-        self.logged_in(|inner| exchange::Server::<Store>::prekeys(inner))
+        self.logged_in(|inner| exchange::Server::<FaultyStore>::prekeys(inner))
     }
 
     fn withdraw(&mut self, ids: &[PrekeyId]) -> Result<(), Failure> {
         if without("withdraw") {
             return Ok(());
         }
-        self.logged_in(|inner| exchange::Server::<Store>::withdraw(inner, ids))
+        self.logged_in(|inner| exchange::Server::<FaultyStore>::withdraw(inner, ids))
     }
 
     fn publish(&mut self, publication: &Publication) -> Result<(), Failure> {
         if without("mark") || without("maintain") {
             return Ok(());
         }
-        self.logged_in(|inner| exchange::Server::<Store>::publish(inner, publication))
+        self.logged_in(|inner| exchange::Server::<FaultyStore>::publish(inner, publication))
     }
 
     fn bundle(&mut self, name: &[u8]) -> Result<Option<Bundle>, Failure> {
-        exchange::Server::<Store>::bundle(&mut self.inner, name)
+        exchange::Server::<FaultyStore>::bundle(&mut self.inner, name)
     }
 
     fn identity(&mut self, name: &[u8]) -> Result<Option<Identity>, Failure> {
-        exchange::Server::<Store>::identity(&mut self.inner, name)
+        exchange::Server::<FaultyStore>::identity(&mut self.inner, name)
     }
 
-    fn deliver(&mut self, store: &mut Store, to: &Peer<'_>, message: &OutboxMessage) -> Result<Delivery, Failure> {
+    fn deliver(
+        &mut self,
+        store: &mut FaultyStore,
+        to: &Peer<'_>,
+        message: &OutboxMessage,
+    ) -> Result<Delivery, Failure> {
         self.inner.deliver(store, to, message)
     }
 
     fn mail(&mut self, after: Option<u64>) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
-        let page = exchange::Server::<Store>::mail(&mut self.inner, after)?;
+        let page = exchange::Server::<FaultyStore>::mail(&mut self.inner, after)?;
         if without("save-before-ack") && !page.is_empty() {
             let numbers: Vec<u64> = page.iter().map(|(number, _)| *number).collect();
-            exchange::Server::<Store>::acknowledge(&mut self.inner, &numbers)?;
+            exchange::Server::<FaultyStore>::acknowledge(&mut self.inner, &numbers)?;
         }
         Ok(page)
     }
 
     fn acknowledge(&mut self, numbers: &[u64]) -> Result<(), Failure> {
-        exchange::Server::<Store>::acknowledge(&mut self.inner, numbers)
+        exchange::Server::<FaultyStore>::acknowledge(&mut self.inner, numbers)
     }
 }
 
-/// What the user sees, and a client that decides for him.
-#[derive(Default)]
-pub struct Show {
-    inner: show::Show,
-}
-
-impl Show {
-    pub fn event(&mut self, stored: &mut Stored<Store>, event: &Event<'_>) -> Result<(), Failure> {
-        let mut rng = crate::rng();
-        match event {
-            Event::Received(message) if message.control.is_none() => {
-                let content = Content::parse(&message.plaintext);
-                if without("content") && content.is_none() {
-                    return Err("not a content".into());
-                }
-                let peer = message.peer.as_ref().and_then(PeerId::from_subject);
-                if let (Some(peer), Some(content)) = (peer, content)
-                    && without("claims")
-                {
-                    let _ = stored.name_peer(&peer, content.from.as_bytes(), now(), &mut rng);
-                }
+/// What a client does that decides for its user.
+///
+/// # Errors
+/// Content that does not parse, without `content`; those of the store.
+pub fn act(stored: &mut Stored<FaultyStore>, event: &Event<'_>) -> Result<(), Failure> {
+    let mut rng = UnwrapErr(SysRng);
+    match event {
+        Event::Received(message) if message.control.is_none() => {
+            let content = Content::parse(&message.plaintext);
+            if without("content") && content.is_none() {
+                return Err("not a content".into());
             }
-            Event::Claimed(peer) if without("accept") => {
-                let messenger = stored.messenger();
-                let claimed = messenger.peer(peer).and_then(|peer| peer.claimed);
-                let number = claimed.map(|claimed| messenger.safety_number(claimed).to_string()).unwrap_or_default();
-                return Ok(stored.accept(peer, &number, now(), &mut rng, |_| {})?);
+            let peer = message.peer.as_ref().and_then(PeerId::from_subject);
+            if let (Some(peer), Some(content)) = (peer, content)
+                && without("claims")
+            {
+                let _ = stored.name_peer(&peer, content.from.as_bytes(), now(), &mut rng);
             }
-            _ => {}
         }
-        self.inner.event(stored, event)
+        Event::Claimed(peer) if without("accept") => {
+            let messenger = stored.messenger();
+            let claimed = messenger.peer(peer).and_then(|peer| peer.claimed);
+            let number = claimed.map(|claimed| messenger.safety_number(claimed).to_string()).unwrap_or_default();
+            stored.accept(peer, &number, now(), &mut rng, |_| {})?;
+        }
+        _ => {}
     }
-}
-
-impl Deref for Show {
-    type Target = show::Show;
-
-    fn deref(&self) -> &show::Show {
-        &self.inner
-    }
-}
-
-impl DerefMut for Show {
-    fn deref_mut(&mut self) -> &mut show::Show {
-        &mut self.inner
-    }
+    Ok(())
 }

@@ -2,6 +2,9 @@
 //! What server and client of this example share: the requests of README.md's table, as functions that both sides use.
 
 pub mod content;
+pub mod device;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod home;
 pub mod requests;
 pub mod tables;
@@ -235,4 +238,45 @@ pub fn encode_numbers(numbers: &[u64]) -> Vec<u8> {
 pub fn decode_numbers(bytes: &[u8]) -> Option<Vec<u64>> {
     let (numbers, rest) = bytes.as_chunks();
     rest.is_empty().then(|| numbers.iter().map(|number| u64::from_be_bytes(*number)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_server_has_one_spelling() {
+        for url in ["https://chat.example.org", "https://Chat.Example.ORG:443/", "HTTPS://chat.example.org/path?x=1"] {
+            assert_eq!(origin(url).as_deref(), Some("https://chat.example.org"), "{url}");
+        }
+        assert_eq!(origin("http://127.0.0.1:8080/").as_deref(), Some("http://127.0.0.1:8080"));
+        // Control: other servers have other names, and what is no address has none.
+        assert_ne!(origin("http://chat.example.org"), origin("https://chat.example.org"));
+        assert_ne!(origin("https://chat.example.org:444"), origin("https://chat.example.org"));
+        assert_eq!(["chat.example.org", "/path", ""].map(origin), [None, None, None]);
+    }
+
+    #[test]
+    fn a_claim_decodes_to_what_was_encoded() {
+        let (access, code, publication) = (&[1; 32], &[2; 32], &[3; 9][..]);
+        let signature = |challenge: &[u8; 32]| [challenge[0]; 64];
+        let open = Claim::Open { access, code, publication };
+        let recover = Claim::Recover { old_code: &[4; 16], access, code, publication };
+        let body = |claim: &Claim<'_>| claim.encode("server", "account", signature);
+        assert_eq!(Claim::decode_open(&body(&open)).map(|(_, claim)| claim), Some(open));
+        assert_eq!(Claim::decode_recover(&body(&recover)).map(|(_, claim)| claim), Some(recover));
+        assert_eq!(Claim::decode_open(&body(&open)[..127]), None);
+        // Control: each part is signed, and one kind is not taken for the other.
+        let challenge = open.challenge("server", "account");
+        for other in [
+            Claim::Open { access: &[9; 32], code, publication }.challenge("server", "account"),
+            Claim::Open { access, code: &[9; 32], publication }.challenge("server", "account"),
+            Claim::Open { access, code, publication: b"other" }.challenge("server", "account"),
+            open.challenge("serve", "raccount"),
+            open.challenge("server", "accounts"),
+            recover.challenge("server", "account"),
+        ] {
+            assert_ne!(challenge, other);
+        }
+    }
 }

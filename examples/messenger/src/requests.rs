@@ -48,6 +48,12 @@ pub trait Transport {
     fn exchange(&mut self, request: Request<'_>) -> Result<(u16, Vec<u8>), Failure>;
 }
 
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn exchange(&mut self, request: Request<'_>) -> Result<(u16, Vec<u8>), Failure> {
+        (**self).exchange(request)
+    }
+}
+
 /// Knows from a store `S` what the peers have said of their mailboxes.
 pub trait AccessKeys<S> {
     /// Returns the access key that the peer has sent last.

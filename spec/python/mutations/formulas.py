@@ -9,6 +9,7 @@ MUTANTS = [
     *of(
         "labels.py",
         ("LG-1", "L_LOGIN with another letter", 'v1 server login"', 'v1 server login?"'),
+        ("LG-1.2", "L_CHALLENGE with another letter", 'v1 login challenge"', 'v1 login challenge?"'),
         ("LG-2", "L_ACCESS with another letter", 'v1 access key"', 'v1 access key?"'),
     ),
     *of(
@@ -21,6 +22,10 @@ MUTANTS = [
     *of(
         "identity.py",
         ("LG-1", "a login without the suite", "labels.L_LOGIN + labels.SUITE + challenge", "labels.L_LOGIN + challenge"),
+        ("LG-1.2", "a challenge without lengths", "len(part).to_bytes(8) + part for part in (server, account)", "part for part in (server, account)"),
+        ("LG-1.2", "lengths of 4 bytes", "len(part).to_bytes(8) + part for part in (server, account)", "len(part).to_bytes(4) + part for part in (server, account)"),
+        ("LG-1.2", "the account first", "for part in (server, account)", "for part in (account, server)"),
+        ("LG-1.2", "the nonce first", "primitives.sha256(labels.L_CHALLENGE + b", "primitives.sha256(labels.L_CHALLENGE + nonce + b"),
         ("LG-2", "the key first", "labels.L_ACCESS + access_key", "access_key + labels.L_ACCESS"),
     ),
     *of(

@@ -48,6 +48,11 @@ def sign_login(signing_seed: bytes, challenge: bytes) -> bytes:
     return primitives.sign(signing_seed, labels.L_LOGIN + labels.SUITE + challenge)
 
 
+def login_challenge(server: bytes, account: bytes, nonce: bytes) -> bytes:
+    """LG-1.2."""
+    return primitives.sha256(labels.L_CHALLENGE + b"".join(len(part).to_bytes(8) + part for part in (server, account)) + nonce)
+
+
 def stored_access_key(access_key: bytes) -> bytes:
     """LG-2: what the server stores."""
     return primitives.sha256(labels.L_ACCESS + access_key)

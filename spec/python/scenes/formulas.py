@@ -49,6 +49,8 @@ def formulas() -> Stage:
         lengthen = lambda ratchet: setattr(ratchet.double.sending, "previous_chain_length", ratchet.double.sending.previous_chain_length + end)
         peek(b, forge.message(stage.session(a), stage.rng, spoil=lengthen, ec_skip=2), why)
     peek(b, forge.flipped(bytes.fromhex(head["message"]), 40), "a forgery", "refused")
+    for server, account in ((b"https://chat.example", b"bob"), (b"https://chat.exampleb", b"ob"), (b"", b"")):
+        stage.play("challenge", server=server, account=account, nonce=bytes(range(32)), why="LG-1.2")
     return stage
 
 

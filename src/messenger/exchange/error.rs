@@ -15,7 +15,7 @@ use core::fmt;
 pub enum ExchangeError<V> {
     /// An error of the server, or of the application's event function.
     Server(V),
-    /// The store seems to have been put back: [`Stored::restore_backup`].
+    /// The store seems to have been put back: [`restore_backup`](super::super::Stored::restore_backup).
     Suspect(Suspicion),
     /// A message was not sealed.
     Seal(SealError),

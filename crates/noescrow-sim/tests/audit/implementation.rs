@@ -147,8 +147,8 @@ fn f8_g20_no_public_type_prints_a_secret() {
     let options = InitiateOptions::expecting(run.devices[ALICE].identity(), NOW);
     let failed = run.devices[ALICE].initiate(duplicate_bundle(&bundle), &text, options, &mut run.source).unwrap_err();
     log.push(("InitiateFailed", format!("{failed:?} {failed:#?} {failed}")));
-    let (kind, id, expiry) = (bundle.signed_prekey().kind(), bundle.signed_prekey().id(), NOW);
-    let expired = noescrow::error::InitiateError::Expired { kind, id, expiry };
+    let (id, expiry) = (bundle.signed_prekey().id(), NOW);
+    let expired = noescrow::error::InitiateError::Expired { id, expiry };
     log.push(("InitiateError", format!("{expired:?} {expired}")));
     let pending = run.devices[BOB].open(&hello).unwrap();
     log.push(("Pending", format!("{pending:?} {pending:#?}")));

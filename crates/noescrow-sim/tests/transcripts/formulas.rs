@@ -6,6 +6,7 @@ use super::act::Act;
 use super::draws::Source;
 use super::json::hex;
 use super::stage::{Digests, Stage, find};
+use noescrow::device::login_challenge;
 use noescrow::primitives::RustCrypto;
 use noescrow::{AccessKey, Context};
 use serde_json::{Value, json};
@@ -29,6 +30,13 @@ impl<G: Source> Stage<G> {
         verified.map_err(|_| "a login that does not verify")?;
         act.put_bytes("signature", &signature);
         Ok(Digests::device(name))
+    }
+
+    /// LG-1.2.
+    pub(super) fn challenge(act: &mut Act<'_>) -> Result<Digests, String> {
+        let (server, account, nonce) = (act.bytes("server")?, act.bytes("account")?, act.array("nonce")?);
+        act.put_bytes("hash", &login_challenge(&server, &account, &nonce));
+        Ok(Digests::default())
     }
 
     /// LG-2.

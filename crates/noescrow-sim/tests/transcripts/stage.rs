@@ -105,6 +105,7 @@ impl<G: Source> Stage<G> {
             "parse" => self.parse(&mut act),
             "context" => Self::context(&mut act),
             "login" => self.login(&mut act),
+            "challenge" => Self::challenge(&mut act),
             "access" => Self::access(&mut act),
             "tags" => self.tags(&mut act),
             "peek" => self.peek(&mut act),

@@ -3,8 +3,11 @@
 
 use noescrow::UnixSeconds;
 use noescrow::durable::{AsyncMailboxes, AsyncStore, Batch, CommitError, Mailboxes, Revision, Row, Store, Subject};
+use noescrow_sqlite::rusqlite::Transaction;
 use noescrow_sqlite::{AsyncSqliteStore, Error, InboxMessage, Options, OutboxMessage, SqliteStore};
 use std::path::Path;
+
+type Result<T, E = noescrow_sqlite::rusqlite::Error> = std::result::Result<T, E>;
 
 /// More messages than a test has.
 const ALL: usize = 1_000_000;
@@ -24,6 +27,18 @@ pub trait Backend: AsyncStore<Error = Error> + Sized {
     async fn was_sealed(&mut self, id: &Id) -> bool;
     async fn outbox_after(&mut self, after: u64) -> Vec<OutboxMessage>;
     async fn opened_at(&mut self, message: &[u8]) -> Option<UnixSeconds>;
+    async fn with_next(&mut self, part: impl FnMut(&Transaction<'_>, &Batch) -> Result<bool> + Send + 'static);
+    async fn cancel_next(&mut self);
+    async fn take_into(
+        &mut self,
+        id: &Id,
+        keep: impl FnOnce(&Transaction<'_>, &InboxMessage) -> Result<()> + Send + 'static,
+    ) -> Result<bool, Error>;
+    async fn transact<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T, Error>;
+    async fn accept(&mut self) -> Result<(), Error>;
     async fn forget(&mut self, subject: &Subject) -> Result<bool, Error>;
     async fn erase(&mut self) -> Result<(), Error>;
     async fn close(self);
@@ -82,6 +97,28 @@ impl Backend for Blocking {
     async fn opened_at(&mut self, message: &[u8]) -> Option<UnixSeconds> {
         self.0.opened_at(message).unwrap()
     }
+    async fn with_next(&mut self, part: impl FnMut(&Transaction<'_>, &Batch) -> Result<bool> + Send + 'static) {
+        self.0.with_next(part);
+    }
+    async fn cancel_next(&mut self) {
+        self.0.cancel_next();
+    }
+    async fn take_into(
+        &mut self,
+        id: &Id,
+        keep: impl FnOnce(&Transaction<'_>, &InboxMessage) -> Result<()> + Send + 'static,
+    ) -> Result<bool, Error> {
+        self.0.take_into(id, keep)
+    }
+    async fn transact<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.0.transact(work)
+    }
+    async fn accept(&mut self) -> Result<(), Error> {
+        self.0.accept_restored_backup()
+    }
     async fn forget(&mut self, subject: &Subject) -> Result<bool, Error> {
         self.0.forget(subject)
     }
@@ -126,6 +163,28 @@ impl Backend for AsyncSqliteStore {
     }
     async fn opened_at(&mut self, message: &[u8]) -> Option<UnixSeconds> {
         AsyncSqliteStore::opened_at(self, message).await.unwrap()
+    }
+    async fn with_next(&mut self, part: impl FnMut(&Transaction<'_>, &Batch) -> Result<bool> + Send + 'static) {
+        AsyncSqliteStore::with_next(self, part).await.unwrap();
+    }
+    async fn cancel_next(&mut self) {
+        AsyncSqliteStore::cancel_next(self).await.unwrap();
+    }
+    async fn take_into(
+        &mut self,
+        id: &Id,
+        keep: impl FnOnce(&Transaction<'_>, &InboxMessage) -> Result<()> + Send + 'static,
+    ) -> Result<bool, Error> {
+        AsyncSqliteStore::take_into(self, id, keep).await
+    }
+    async fn transact<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        AsyncSqliteStore::transact(self, work).await
+    }
+    async fn accept(&mut self) -> Result<(), Error> {
+        AsyncSqliteStore::accept_restored_backup(self).await
     }
     async fn forget(&mut self, subject: &Subject) -> Result<bool, Error> {
         AsyncSqliteStore::forget(self, subject).await

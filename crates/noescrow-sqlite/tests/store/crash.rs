@@ -23,7 +23,7 @@ struct Recorder {
 
 /// SQLite's callback has no other access. Only the connections of these tests are traced, and one test at a time.
 static RECORDER: Mutex<Option<Recorder>> = Mutex::new(None);
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+pub static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn recorder() -> MutexGuard<'static, Option<Recorder>> {
     RECORDER.lock().unwrap_or_else(PoisonError::into_inner)
@@ -45,11 +45,13 @@ fn at_statement(event: TraceEvent<'_>) {
 }
 
 /// A connection that is recorded.
-fn traced(path: &Path) -> rusqlite::Connection {
+pub fn traced(path: &Path) -> rusqlite::Connection {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT | TraceEventCodes::SQLITE_TRACE_PROFILE, Some(at_statement));
     connection
 }
+
+const OWN_TABLE: &str = "SELECT * FROM own ORDER BY 1";
 
 /// Everything that the database contains, except which database it is.
 fn content(folder: &Path) -> Vec<Vec<Value>> {
@@ -63,10 +65,16 @@ fn content(folder: &Path) -> Vec<Vec<Value>> {
         "SELECT * FROM noescrow_inbox ORDER BY position",
         "SELECT * FROM noescrow_outbox ORDER BY position",
         "SELECT message_id, session FROM noescrow_message_id ORDER BY message_id",
+        "SELECT message_id, session FROM noescrow_sent_id ORDER BY message_id",
+        OWN_TABLE,
     ];
     let mut rows = Vec::new();
     for sql in tables {
-        let mut query = connection.prepare(sql).unwrap();
+        // Not every test has tables of its own.
+        let Ok(mut query) = connection.prepare(sql) else {
+            assert_eq!(sql, OWN_TABLE);
+            continue;
+        };
         let columns = query.column_count();
         let table = query.query_map([], |row| (0..columns).map(|column| row.get(column)).collect()).unwrap();
         rows.extend(table.map(Result::unwrap));
@@ -76,14 +84,21 @@ fn content(folder: &Path) -> Vec<Vec<Value>> {
 
 /// What each copy is: the state before, the state after, or neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+pub enum Found {
     Before,
     After,
     Torn,
 }
 
+/// The copies that were made at every statement of a step.
+pub fn copies_of(folder: &Path, step: impl FnOnce()) -> Vec<(String, TempDir)> {
+    *recorder() = Some(Recorder { folder: folder.into(), copies: Vec::new() });
+    step();
+    recorder().take().unwrap().copies
+}
+
 /// Copies the files at every statement of a step.
-async fn record<T>(folder: &Path, step: impl Future<Output = T>) -> (T, Vec<(String, Found)>) {
+pub async fn record<T>(folder: &Path, step: impl Future<Output = T>) -> (T, Vec<(String, Found)>) {
     let before = content_of_copy(folder);
     *recorder() = Some(Recorder { folder: folder.into(), copies: Vec::new() });
     let outcome = step.await;

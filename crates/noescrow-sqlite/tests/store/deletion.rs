@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A peer that is forgotten and an account that is deleted are in no file of the folder: leakscan searches the database,
-//! its log and the witness for every value of theirs. Before, it finds them.
+//! A peer that is forgotten and an account that is deleted are in no file of the folder: leakscan searches the
+//! database, its log and the witness for every value of theirs. Before, it finds them.
 
 use super::backend::Backend;
 use super::party::{NOW, database, key, rng, save};
 use leakscan::{Evidence, Needles};
 use noescrow::durable::CommitError;
-use noescrow::messenger::{Messenger, PeerId};
-use noescrow::{Bundle, Device, Identity, StorageKey};
+use noescrow::messenger::{Messenger, OpenError, PeerId};
+use noescrow::{Bundle, Device, Identity, Payload, StorageKey};
+use noescrow_sqlite::rusqlite::Connection;
 use noescrow_sqlite::{Options, message_id};
 use rand_chacha::ChaCha20Rng;
 use std::collections::BTreeSet;
 use std::path::Path;
 use tempfile::TempDir;
 
-both!(a_forgotten_peer_is_in_no_file, a_deleted_account_is_in_no_file);
+both!(
+    a_forgotten_peer_is_in_no_file,
+    a_deleted_account_is_in_no_file,
+    only_the_log_has_the_ids_of_acknowledged_messages,
+);
 
 struct User<S> {
     messenger: Messenger,
@@ -65,6 +70,23 @@ impl<S: Backend> User<S> {
         save(step, &mut self.store).await.peer
     }
 
+    /// Reports to `to` that a message of its did not open. Returns that message's id, which `to` now has in its inbox.
+    async fn report(&mut self, to: &PeerId, theirs: &mut User<S>, me: &PeerId) -> [u8; 16] {
+        let loaded = theirs.messenger.route_to(me).unwrap().load_async(&mut theirs.store).await.unwrap();
+        let payload = Payload { plaintext: b"1", associated_data: b"other", ..Payload::default() };
+        let step = theirs.messenger.seal(me, payload, loaded, NOW, &mut theirs.rng).unwrap();
+        let unreadable = save(step, &mut theirs.store).await;
+        assert!(theirs.store.acknowledge(&unreadable.message_id).await);
+        let loaded = self.messenger.route(&unreadable.message, NOW).unwrap().load_async(&mut self.store).await.unwrap();
+        let refused = self.messenger.open(&unreadable.message, loaded, NOW).map(drop).unwrap_err();
+        let OpenError::Refused(refused) = refused else { panic!("{refused:?}") };
+        let loaded = self.messenger.route_to(to).unwrap().load_async(&mut self.store).await.unwrap();
+        let step = self.messenger.seal_receipt(&refused, loaded, NOW, &mut self.rng).unwrap();
+        let receipt = save(step, &mut self.store).await.message;
+        theirs.open(&receipt).await;
+        unreadable.message_id
+    }
+
     /// Adds the sealed rows of every subject that is not in `others`, and the ids of sessions.
     async fn note(&mut self, values: &mut Values, others: &[noescrow::durable::Subject]) {
         for subject in self.store.subjects().await.unwrap() {
@@ -93,8 +115,8 @@ fn text(from: &str, number: usize) -> Vec<u8> {
     ["first", "second"].map(|half| message_id(format!("{half} {number} of {from}").as_bytes())).concat()
 }
 
-/// Bob and a peer talk. More sessions are begun than are kept, so that some have ended. Returns Bob's id of the peer, and
-/// what his files have of it.
+/// Bob and a peer talk. More sessions are begun than are kept, so that some have ended. Returns Bob's id of the peer,
+/// and what his files have of it.
 async fn talk<S: Backend>(bob: &mut User<S>, name: &str, seed: u64) -> (PeerId, Values) {
     let mut peer = User::<S>::new(seed).await;
     let others = bob.store.subjects().await.unwrap();
@@ -119,12 +141,43 @@ async fn talk<S: Backend>(bob: &mut User<S>, name: &str, seed: u64) -> (PeerId, 
         if number % 2 == 0 {
             assert_eq!(bob.open(&opened).await, id);
         }
-        // Of what Bob sends, only the message is in a table; of what he opens, only the plaintext and its id.
-        values.extend([message_id(&opened).to_vec(), sent, if number % 2 == 0 { second } else { first }]);
+        // The server acknowledges most of what Bob sends: the log has its id.
+        if number % 3 > 0 {
+            assert!(bob.store.acknowledge(&message_id(&sent)).await);
+        }
+        // Of what Bob sends, only the message and its id are in a table; of what he opens, only the plaintext and its
+        // id.
+        values.extend([message_id(&opened).to_vec(), message_id(&sent).to_vec()]);
+        values.extend([sent, if number % 2 == 0 { second } else { first }]);
         bob.note(&mut values, &others).await;
     }
     assert!(bob.messenger.peer(&id).unwrap().sessions <= 5);
+    // A receipt names a message of Bob's.
+    values.insert(peer.report(&bobs, bob, &id).await.to_vec());
     (id, values)
+}
+
+/// What erasing must reach of the log of sent ids: without its rows, nothing else has these ids.
+async fn only_the_log_has_the_ids_of_acknowledged_messages<S: Backend>() {
+    let mut bob = User::<S>::new(1).await;
+    let (alice, _) = talk(&mut bob, "alice, a new acquaintance", 3).await;
+    let path = bob.folder.path().to_owned();
+    let connection = Connection::open(database(&path)).unwrap();
+    let mut query = connection.prepare("SELECT message_id FROM noescrow_sent_id").unwrap();
+    let ids: Values = query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    drop(query);
+    bob.store.erase().await.unwrap();
+    assert_eq!((ids.len(), found(&path, &ids)), (5, 5));
+    // The faulty variant: a deletion that leaves out the log.
+    let keep = "CREATE TABLE kept AS SELECT * FROM noescrow_sent_id";
+    connection.execute_batch(keep).unwrap();
+    save(bob.messenger.forget(&alice, NOW).unwrap(), &mut bob.store).await;
+    bob.store.erase().await.unwrap();
+    assert_eq!(found(&path, &ids), 5);
+    // Control: as it is.
+    connection.execute_batch("DROP TABLE kept").unwrap();
+    bob.store.erase().await.unwrap();
+    assert_eq!(found(&path, &ids), 0);
 }
 
 async fn a_forgotten_peer_is_in_no_file<S: Backend>() {

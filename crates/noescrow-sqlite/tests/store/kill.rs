@@ -17,33 +17,34 @@ use std::time::{Duration, Instant};
 
 const FOLDER: &str = "NOESCROW_SQLITE_TEST_FOLDER";
 const ARGUMENT: &str = "NOESCROW_SQLITE_TEST_ARGUMENT";
-const KILLS: usize = 36;
+pub const KILLS: usize = 36;
 /// A slow machine kills less often.
-const LIMIT: Duration = Duration::from_secs(10);
-const MESSAGES: usize = 400;
+pub const LIMIT: Duration = Duration::from_secs(10);
+pub const MESSAGES: usize = 400;
+const RECEIVES: &str = "kill::child_receives";
 
 /// Starts a test that is ignored otherwise. Its standard error is read.
-fn start(test: &str, folder: &Path, argument: &str) -> Child {
+pub fn start(test: &str, folder: &Path, argument: &str) -> Child {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([test, "--exact", "--ignored", "--nocapture"]).env(FOLDER, folder).env(ARGUMENT, argument);
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-fn given() -> (PathBuf, String) {
+pub fn given() -> (PathBuf, String) {
     (env::var(FOLDER).unwrap().into(), env::var(ARGUMENT).unwrap())
 }
 
 /// One write, so that a kill does not divide it.
-fn report(line: &str) {
+pub fn report(line: &str) {
     std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
-fn message_path(folder: &Path, number: usize) -> PathBuf {
+pub fn message_path(folder: &Path, number: usize) -> PathBuf {
     folder.join("mail").join(number.to_string())
 }
 
 /// Writes Alice's messages into files, which stand for the server's mailbox.
-fn mail(pair: &mut Pair<Blocking>) {
+pub fn mail(pair: &mut Pair<Blocking>) {
     let folder = pair.folder.path().to_owned();
     fs::create_dir(folder.join("mail")).unwrap();
     for number in 0..MESSAGES {
@@ -82,8 +83,8 @@ fn child_receives() {
 
 /// Runs a child until it has reported so many messages, waits, and kills it. Returns the first message that the server
 /// still has.
-fn killed(folder: &Path, argument: &str, first: usize, reports: usize, wait: Duration) -> usize {
-    let mut child = start("kill::child_receives", folder, argument);
+pub fn killed(test: &str, folder: &Path, argument: &str, first: usize, reports: usize, wait: Duration) -> usize {
+    let mut child = start(test, folder, argument);
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let mut next = first;
     let mut read = |line: String| match line.strip_prefix("saved ") {
@@ -110,7 +111,7 @@ fn a_killed_process_loses_nothing_and_opens_nothing_twice() {
     let (started, mut random, mut next, mut kills) = (Instant::now(), rng(7), 0, 0);
     while kills < KILLS && started.elapsed() < LIMIT && next + 10 < MESSAGES {
         let (reports, wait) = (random.next_u64() % 8, Duration::from_micros(random.next_u64() % 4_000));
-        next = killed(closed.folder.path(), &next.to_string(), next, reports as usize, wait);
+        next = killed(RECEIVES, closed.folder.path(), &next.to_string(), next, reports as usize, wait);
         kills += 1;
     }
     let mut store = Blocking(SqliteStore::open(closed.path()).unwrap());
@@ -131,7 +132,7 @@ fn control_a_message_that_is_reported_before_it_is_saved_is_lost() {
     let mut pair = run(pair::<Blocking>());
     mail(&mut pair);
     let closed = run(pair.closed());
-    let next = killed(closed.folder.path(), "early 0", 0, 1, Duration::ZERO);
+    let next = killed(RECEIVES, closed.folder.path(), "early 0", 0, 1, Duration::ZERO);
     assert_eq!(next, 1, "the server has deleted it");
     let mut store = Blocking(SqliteStore::open(closed.path()).unwrap());
     assert_eq!(run(texts(&mut store)), [b"hello"]);

@@ -164,7 +164,7 @@ pub struct Party<S> {
     pub folder: TempDir,
 }
 
-async fn party<S: Backend>(rng: &mut ChaCha20Rng) -> Party<S> {
+pub async fn party<S: Backend>(rng: &mut ChaCha20Rng) -> Party<S> {
     let folder = tempfile::tempdir().unwrap();
     let store = S::open(&party::database(folder.path()), Options::new()).await.unwrap();
     party_on(store, folder, Device::generate(NOW, rng), rng).await
@@ -186,6 +186,28 @@ pub async fn greet<S: Backend>(from: &mut Party<S>, to: &mut Party<S>, text: &[u
     let loaded = to.messenger.route(&message, NOW).unwrap().load_async(&mut to.store).await.unwrap();
     let opened = to.messenger.open(&message, loaded, NOW).unwrap();
     save(opened, &mut to.store).await.peer
+}
+
+/// Begins another session with `to`, and has it opened. Returns who wrote, and the message.
+pub async fn greet_again<S: Backend>(
+    from: &mut Party<S>,
+    to: &mut Party<S>,
+    now: UnixSeconds,
+    rng: &mut ChaCha20Rng,
+) -> (PeerId, Vec<u8>) {
+    let published = save(to.messenger.maintain(now, &[], rng).unwrap(), &mut to.store).await;
+    let one_time = published.one_time_prekeys.first().cloned();
+    let bundle = Bundle::new(published.identity, published.signed_prekey, one_time).unwrap();
+    let known = from.messenger.peers().next().map(|peer| peer.id);
+    let peer = match known {
+        Some(peer) => peer,
+        None => save(from.messenger.add_peer(b"to", None, now, rng).unwrap(), &mut from.store).await,
+    };
+    let sealed = from.messenger.seal_with_bundle(&peer, b"again", bundle, now, rng).unwrap();
+    let message = save(sealed, &mut from.store).await.message;
+    let loaded = to.messenger.route(&message, now).unwrap().load_async(&mut to.store).await.unwrap();
+    let opened = to.messenger.open(&message, loaded, now).unwrap();
+    (save(opened, &mut to.store).await.peer, message)
 }
 
 async fn what_a_messenger_forgets_leaves_no_row_and_no_message<S: Backend>() {

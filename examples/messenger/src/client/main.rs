@@ -1,40 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A messenger on the command line. Each command is a process, which prints its events as JSON Lines.
 
-mod files;
-mod server;
+mod http;
 mod show;
-mod talk;
-
-#[cfg(feature = "faults")]
-#[path = "../faults.rs"]
-mod faults;
-#[cfg(feature = "faults")]
-use faults::{Options, Server, Show, Store, now};
-#[cfg(not(feature = "faults"))]
-use {
-    noescrow_sqlite::{Options, SqliteStore as Store},
-    show::Show,
-};
 
 use clap::{Args, Parser, Subcommand};
-use getrandom::{SysRng, rand_core::UnwrapErr};
-#[cfg(not(feature = "faults"))]
-use noescrow::UnixSeconds;
-use noescrow::durable::LoadError;
+use http::Http;
 use noescrow::messenger::Advice;
+use noescrow::messenger::exchange::Event;
+use noescrow_messenger::device::{Device, Messenger, now, options};
 use noescrow_messenger::home::{Home, erase};
 use noescrow_messenger::requests::Failure;
-use noescrow_sqlite::SideFile;
 use serde_json::json;
-use show::emit;
-use std::iter;
+use show::{Show, emit, hex};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use talk::App;
-
-#[cfg(not(feature = "faults"))]
-type Server = noescrow_messenger::requests::Remote<server::Http>;
 
 /// A messenger whose server holds no key.
 #[derive(Parser)]
@@ -50,7 +30,7 @@ struct Arguments {
     witness: Option<PathBuf>,
     #[cfg(feature = "faults")]
     #[command(flatten)]
-    _faults: faults::FaultArguments,
+    _faults: noescrow_messenger::faults::FaultArguments,
     #[command(subcommand)]
     command: Command,
 }
@@ -117,62 +97,54 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { home, server, witness, command, .. } = arguments;
     let (server, witness) = (server.as_deref(), witness.as_deref());
-    let mut options = Options::new();
-    if let Some(witness) = witness {
-        options = options.witness(SideFile::new(witness));
+    if let Command::Register { name } | Command::Recover { name, .. } = command {
+        Home::create(home, name, server, witness, now())?;
     }
-    match command {
-        Command::Register { name } | Command::Recover { name, .. } => Home::create(home, name, server, witness, now())?,
-        Command::RestoreBackup => {
-            options = options.restored_backup();
-        }
-        Command::DeleteAccount => {
-            // An earlier attempt may have got so far that there is none.
-            match App::open(home, server, options) {
-                Err(error) if matches!(error.downcast_ref(), Some(LoadError::<noescrow_sqlite::Error>::Missing)) => {}
-                app => app?.delete()?,
-            }
+    let options = match command {
+        Command::RestoreBackup => options(witness).restored_backup(),
+        _ => options(witness),
+    };
+    let mut device = match Device::open(home, server, Http::new(), options) {
+        // An earlier attempt has got so far.
+        Err(error) if matches!(command, Command::DeleteAccount) && Device::is_deleted(&error) => {
             return erase(home, witness);
         }
-        _ => {}
-    }
-    let mut app = App::open(home, server, options)?;
+        device => device?,
+    };
+    let mut show = Show::default();
+    let write_down = |code: &[u8; 16]| emit(&json!({"event": "recovery_code", "code": hex(code)}));
+    let events = &mut |stored: &mut Messenger, event: &Event<'_>| show.event(stored, event);
     match command {
-        Command::Register { .. } => app.register(None)?,
-        Command::Recover { code, .. } => app.register(Some(code))?,
-        Command::Send { peer, text, count: None } => app.send(peer, iter::once(text.clone()))?,
-        Command::Send { peer, text, count: Some(count) } => {
-            app.send(peer, (1..=*count).map(|number| format!("{text} {number}")))?;
+        Command::Register { .. } => device.register(None, write_down)?,
+        Command::Recover { code, .. } => device.register(Some(code), write_down)?,
+        Command::Send { peer, text, count } => {
+            let numbered = (1..=count.unwrap_or_default()).map(|number| format!("{text} {number}"));
+            let once = count.is_none().then(|| text.clone());
+            if let Some(reason) = device.send(peer, once.into_iter().chain(numbered), events)? {
+                emit(&json!({"event": "new_session_wanted", "to": peer, "reason": format!("{reason:?}")}));
+            }
         }
-        Command::Receive => app.exchange(true)?,
-        Command::Maintain => app.exchange(false)?,
-        Command::RestoreBackup => {
-            // First the state, and then the store, so that a crash between the two leaves it suspect.
-            app.messenger.restore_backup(&mut app.server, now(), &mut rng())?;
-            app.messenger.store().accept_restored_backup()?;
-            app.exchange(false)?;
+        Command::Receive => device.receive(events)?,
+        Command::Maintain => device.maintain(events)?,
+        Command::RestoreBackup => device.restore_backup(events)?,
+        Command::File { peer, path } => device.send_file(peer, path, events)?,
+        Command::Fetch { id, path } => {
+            let size = device.fetch_file(id, path)?;
+            emit(&json!({"event": "fetched", "id": id, "path": path, "size": size}));
         }
-        Command::File { peer, path } => app.send_file(peer, path)?,
-        Command::Fetch { id, path } => app.fetch_file(id, path)?,
-        Command::Safety { peer } => show::safety(app.messenger.messenger(), &app.peer(peer)?),
-        Command::Verify(of) => app.messenger.verify(&app.peer(&of.peer)?, &of.number, now(), &mut rng())?,
-        Command::Accept(of) => app.accept(&of.peer, &of.number)?,
-        Command::Reject(of) => app.messenger.reject(&app.peer(&of.peer)?, &of.number, now(), &mut rng())?,
-        Command::Forget { peer } => app.forget(peer)?,
-        Command::Status => show::status(&mut app.messenger)?,
-        Command::DeleteAccount => {}
+        Command::Safety { peer } => show::safety(device.messenger.messenger(), &device.peer(peer)?),
+        Command::Verify(of) => device.verify(&of.peer, &of.number)?,
+        Command::Accept(of) => device.accept(&of.peer, &of.number, |message| {
+            let id = hex(&message.message_id);
+            emit(&json!({"event": "undelivered", "to": of.peer, "id": id, "remedy": "send it again"}));
+        })?,
+        Command::Reject(of) => device.reject(&of.peer, &of.number)?,
+        Command::Forget { peer } => device.forget(peer)?,
+        Command::Status => show::status(&mut device.messenger)?,
+        Command::DeleteAccount => {
+            device.delete()?;
+            return erase(home, witness);
+        }
     }
-    app.show.outcome.take().map_or(Ok(()), Err)
-}
-
-const fn rng() -> UnwrapErr<SysRng> {
-    UnwrapErr(SysRng)
-}
-
-#[cfg(not(feature = "faults"))]
-fn now() -> UnixSeconds {
-    std::time::SystemTime::now()
-        .duration_since(std::time::SystemTime::UNIX_EPOCH)
-        .map(UnixSeconds::from)
-        .unwrap_or_default()
+    show.outcome.map_or(Ok(()), Err)
 }

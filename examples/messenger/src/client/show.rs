@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the user sees.
 
-use super::{Failure, Store};
 use data_encoding::HEXLOWER;
 use noescrow::durable::{InboxMessage, MessageId, Subject};
 use noescrow::messenger::exchange::{Delivery, Event, ExchangeFailed};
-use noescrow::messenger::{Advice, Control, Failed, Messenger, NewSession, PeerId, SealError, Stored};
+use noescrow::messenger::{Advice, Control, Failed, Messenger, NewSession, Peer, PeerId, SealError};
 use noescrow_messenger::content::Content;
-use noescrow_messenger::tables;
+use noescrow_messenger::device::Messenger as Stored;
+use noescrow_messenger::requests::Failure;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -29,11 +29,11 @@ pub struct Show {
 }
 
 impl Show {
-    pub fn event(&mut self, stored: &mut Stored<Store>, event: &Event<'_>) -> Result<(), Failure> {
+    pub fn event(&mut self, stored: &mut Stored, event: &Event<'_>) -> Result<(), Failure> {
         let name =
             |subject: &Option<Subject>| name(stored.messenger(), subject.as_ref().and_then(PeerId::from_subject));
         match event {
-            Event::Received(message) => received(stored, message)?,
+            Event::Received(message) => received(stored.messenger(), message),
             Event::Refused(refused) => {
                 let (reason, remedy) = (format!("{:?}", refused.reason), format!("{:?}", refused.reason.remedy()));
                 let from = self::name(stored.messenger(), refused.author);
@@ -65,10 +65,10 @@ impl Show {
     }
 }
 
-/// Shows a message, and keeps what it says of its author. The name that it says is a claim.
-fn received(stored: &mut Stored<Store>, message: &InboxMessage) -> Result<(), Failure> {
+/// Shows a message. The name that it says is a claim.
+fn received(messenger: &Messenger, message: &InboxMessage) {
     let (id, peer) = (hex(&message.message_id), message.peer.as_ref().and_then(PeerId::from_subject));
-    let from = name(stored.messenger(), peer);
+    let from = name(messenger, peer);
     match (&message.control, Content::parse(&message.plaintext)) {
         (Some(Control::Receipt(receipt)), _) => {
             let (id, reason) = (hex(&receipt.message_id), format!("{:?}", receipt.reason));
@@ -89,10 +89,8 @@ fn received(stored: &mut Stored<Store>, message: &InboxMessage) -> Result<(), Fa
                 "new_identity": flags.is_new_identity, "probation": flags.is_on_probation,
                 "former_identity": flags.is_former_identity,
             }));
-            stored.store().take_into(&message.message_id, |sql, message| tables::keep(sql, message, &content))?;
         }
     }
-    Ok(())
 }
 
 /// The name of a peer, unless it is a stranger.
@@ -102,9 +100,8 @@ fn name(messenger: &Messenger, peer: Option<PeerId>) -> Option<String> {
 }
 
 /// Shows the number of each identity of a peer.
-pub fn safety(messenger: &Messenger, peer: &PeerId) {
-    let peer = messenger.peer(peer);
-    for (identity, claimed) in [(peer.and_then(|of| of.identity), false), (peer.and_then(|of| of.claimed), true)] {
+pub fn safety(messenger: &Messenger, peer: &Peer<'_>) {
+    for (identity, claimed) in [(peer.identity, false), (peer.claimed, true)] {
         if let Some(number) = identity.map(|identity| messenger.safety_number(identity).to_string()) {
             emit(&json!({"event": "safety", "number": number, "claimed": claimed}));
         }
@@ -112,7 +109,7 @@ pub fn safety(messenger: &Messenger, peer: &PeerId) {
 }
 
 /// Shows what is saved.
-pub fn status(stored: &mut Stored<Store>) -> Result<(), Failure> {
+pub fn status(stored: &mut Stored) -> Result<(), Failure> {
     let (outbox, inbox) = (stored.store().outbox(usize::MAX)?.len(), stored.store().inbox(usize::MAX)?.len());
     let messenger = stored.messenger();
     for peer in messenger.peers() {

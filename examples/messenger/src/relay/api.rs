@@ -18,7 +18,7 @@ use data_encoding::HEXLOWER;
 use noescrow::device::login_challenge;
 use noescrow::primitives::RustCrypto;
 use noescrow::relay::{AccountName, Envelope, MAX_ENVELOPE_LEN, MAX_STRANGERS_BYTES};
-use noescrow::{AccessKey, AccessKeyHash, Identity, PUBLICATION_LEN, Publication};
+use noescrow::{AccessKey, AccessKeyHash, IDENTITY_LEN, Identity, PUBLICATION_LEN, Publication};
 use noescrow_messenger::{
     ACCESS_KEY, Claim, FILE_ID_LEN, HASH_LEN, LOGIN_LEN, MAX_CLAIM_LEN, MAX_PAGE, PART_LEN, SIGNATURE_LEN, TOKEN_LEN,
     decode_ids, decode_login, decode_numbers, encode_ids, encode_logged_in, encode_messages, sha256,
@@ -197,8 +197,9 @@ async fn prekeys(State(server): Shared, owner: Owner) -> Answer<Vec<u8>> {
 
 async fn publish(State(server): Shared, owner: Owner, body: Bytes) -> Answer<StatusCode> {
     let publish = move |server: &Server| {
-        // Before the publication is verified, which takes longer. It is checked again with the transaction.
-        server.owned(&owner, |_, _| Ok(()))?;
+        // Before the publication is verified, which takes longer. All this is checked again in the transaction.
+        let identity = body.get(..IDENTITY_LEN).unwrap_or_default();
+        server.owned(&owner, |sql, name| state::check_identity(sql, name, identity))?;
         let publication = publication(&body)?;
         server.owned(&owner, |sql, name| state::publish(sql, name, &publication, now()))
     };

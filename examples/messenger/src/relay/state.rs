@@ -111,6 +111,11 @@ pub fn check_code(sql: &mut dyn Sql, account: &AccountName, code: &[u8; HASH_LEN
     if known.bytes(0)? == code { Ok(()) } else { Err(Failure::Unauthorized) }
 }
 
+/// Checks that an account is an identity's, before a publication of that identity is looked at.
+pub fn check_identity(sql: &mut dyn Sql, account: &AccountName, identity: &[u8]) -> Answer<()> {
+    if lock(sql, account, "identity")?.bytes(0)? == identity { Ok(()) } else { Err(Failure::Conflict) }
+}
+
 /// Opens an account. `code` is the hash of its recovery code.
 pub fn open(
     sql: &mut dyn Sql,
@@ -252,9 +257,7 @@ pub fn prekey_ids(sql: &mut dyn Sql, account: &AccountName, now: i64) -> Answer<
 
 /// Stores a publication. Prekeys that are held already are not stored twice. Expired ones give way if room is needed.
 pub fn publish(sql: &mut dyn Sql, account: &AccountName, publication: &Publication, now: i64) -> Answer<()> {
-    if lock(sql, account, "identity")?.bytes(0)? != publication.identity.to_bytes() {
-        return Err(Failure::Conflict);
-    }
+    check_identity(sql, account, &publication.identity.to_bytes())?;
     let rows = sql.query("SELECT id, expiry, prekey FROM prekeys WHERE account = $1", &[text(account)])?;
     let mut held = BTreeMap::new();
     for row in &rows {

@@ -18,7 +18,7 @@ const NAME: &str = "Bób, here";
 
 /// A server that runs until this value is dropped.
 struct Running {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     runtime: tokio::runtime::Runtime,
     base: String,
     server: Arc<Server>,
@@ -46,7 +46,7 @@ impl Running {
         runtime.spawn(async move { axum::serve(listener, routes).await });
         // A server that refuses a request before its body was read closes the connection.
         let agent = ureq::Agent::config_builder().http_status_as_error(false).max_idle_connections(0).build().into();
-        Self { _folder: folder, runtime, base, server, agent, rng: ChaCha20Rng::seed_from_u64(2) }
+        Self { folder, runtime, base, server, agent, rng: ChaCha20Rng::seed_from_u64(2) }
     }
 
     fn request(&self, method: &str, path: &str, token: Option<&str>, body: &[u8]) -> (u16, Vec<u8>) {
@@ -149,8 +149,8 @@ fn every_owner_route_demands_a_login_of_that_account() {
     for (_, method, path) in owners.clone().skip(1).chain(owners.clone().take(1)) {
         let len = if path.ends_with("/nonce") { 16 } else { 32 };
         let status = relay.status(method, path, Some(&own), &vec![0; len]);
-        // Not a publication.
-        let expected: &[u16] = if *method == "PUT" && path.ends_with("/prekeys") { &[400] } else { &[200, 204] };
+        // Not a publication of this identity.
+        let expected: &[u16] = if *method == "PUT" && path.ends_with("/prekeys") { &[409] } else { &[200, 204] };
         assert!(expected.contains(&status), "{method} {path}: {status}");
     }
     assert_eq!(relay.status("GET", &format!("{}/identity", account_path(NAME)), None, b""), 404);
@@ -228,6 +228,29 @@ fn an_account_is_opened_only_by_the_device_whose_prekeys_it_gets() {
 }
 
 #[test]
+fn a_publication_is_looked_at_only_if_it_may_be_published() {
+    let mut relay = Running::start(ORIGIN);
+    let (mut bob, mut mallory) = (relay.owner("bob"), relay.owner("mallory"));
+    let token = relay.token(&bob);
+    // What cannot be verified after the identity, and a claim that is not signed.
+    let damaged = |mut body: Vec<u8>| {
+        body.truncate(body.len() - 1);
+        body
+    };
+    let [own, foreign] = [&mut bob, &mut mallory].map(|owner| relay.claim(owner, ORIGIN, "bob"));
+    assert_eq!(relay.status("PUT", "/accounts/bob", None, &damaged(own.clone())), 409, "the name is taken");
+    assert_eq!(relay.status("PUT", "/accounts/eve", None, &damaged(own.clone())), 401, "the claim is not signed");
+    let recovery = [&[0; 64], &[9; 16][..], &own[64..]].concat();
+    assert_eq!(relay.status("POST", "/accounts/bob/recover", None, &damaged(recovery)), 401, "a wrong code");
+    let publish = |token: &str, body: &[u8]| relay.status("PUT", "/accounts/bob/prekeys", Some(token), body);
+    assert_eq!(publish(&"00".repeat(32), &damaged(own[128..].to_vec())), 401, "a wrong token");
+    assert_eq!(publish(&token, &damaged(foreign[128..].to_vec())), 409, "another identity");
+    // Control: it is looked at, and then stored.
+    assert_eq!(publish(&token, &damaged(own[128..].to_vec())), 400);
+    assert_eq!(publish(&token, &own[128..]), 204);
+}
+
+#[test]
 fn the_identity_is_given_out_without_a_prekey() {
     let mut relay = Running::start(ORIGIN);
     let bob = relay.owner("bob");
@@ -243,6 +266,32 @@ fn the_identity_is_given_out_without_a_prekey() {
     let (_, bundle) = relay.request("GET", "/accounts/bob/bundle", None, b"");
     assert!(Bundle::from_bytes(&RustCrypto, &bundle).unwrap().one_time_prekey().is_some());
     assert_eq!(left(), 2);
+}
+
+#[test]
+fn deleting_and_forgetting_overwrite_what_they_delete() {
+    let mut relay = Running::start(ORIGIN);
+    let secret = b"a sealed file that is to be gone";
+    let is_found = |relay: &Running| {
+        ["relay.db", "relay.db-wal"].iter().any(|file| {
+            let bytes = std::fs::read(relay.folder.path().join(file)).unwrap();
+            bytes.windows(secret.len()).any(|window| window == secret)
+        })
+    };
+    let path = format!("/accounts/bob/files/{}?offset=0", "0f".repeat(16));
+    for forgets in [false, true] {
+        let bob = relay.owner("bob");
+        let token = relay.token(&bob);
+        assert_eq!(relay.status("PUT", &path, Some(&token), secret), 204);
+        // Control.
+        assert!(is_found(&relay));
+        if forgets {
+            relay.server.forget(now() + 40 * DAY).unwrap();
+        } else {
+            assert_eq!(relay.status("DELETE", "/accounts/bob", Some(&token), b""), 204);
+        }
+        assert!(!is_found(&relay));
+    }
 }
 
 #[test]

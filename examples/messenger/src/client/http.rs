@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! HTTP, by ureq.
 
-use super::{Failure, Store};
-use noescrow::messenger::Peer;
-use noescrow_messenger::requests::{AccessKeys, Request, Transport};
-use noescrow_messenger::tables;
+use noescrow_messenger::requests::{Failure, Request, Transport};
 use std::time::Duration;
 use ureq::{Agent, http};
 
@@ -37,11 +34,5 @@ impl Transport for Http {
         let mut answer = agent.run(http::Request::builder().method(method).uri(url).header(name, value).body(body)?)?;
         let body = answer.body_mut().with_config().limit(u64::try_from(max_answer_len)?).read_to_vec()?;
         Ok((answer.status().as_u16(), body))
-    }
-}
-
-impl AccessKeys<Store> for Http {
-    fn access_key(&mut self, store: &mut Store, peer: &Peer<'_>) -> Result<Option<[u8; 32]>, Failure> {
-        Ok(store.transact(|sql| tables::access_key(sql, &peer.id))?)
     }
 }
