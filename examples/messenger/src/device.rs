@@ -3,7 +3,7 @@
 //! comes as [`Event`]s.
 
 use crate::content::{Attached, Content};
-use crate::home::Home;
+use crate::home::{Home, erase};
 use crate::requests::{AccessKeys, Failure, Remote, Status, Transport};
 use crate::tables::{self, File, Of, TABLES, follow};
 use crate::{Claim, FILE_ID_LEN, MAX_FILE_LEN, RECOVERY_CODE_LEN, sha256};
@@ -12,8 +12,8 @@ use getrandom::SysRng;
 use getrandom::rand_core::{Rng as _, UnwrapErr};
 use noescrow::attachment::{AttachmentKey, Download, Upload};
 use noescrow::durable::{LoadError, Mailboxes as _};
-use noescrow::messenger::exchange::{Connected, Event, ExchangeError};
-use noescrow::messenger::{Failed, NewSession, Peer, PeerError, PeerId, Stored};
+use noescrow::messenger::exchange::{Connected, Event, ExchangeError, ExchangeFailed};
+use noescrow::messenger::{Advice, Failed, NewSession, Peer, PeerError, PeerId, SealError, Stored};
 use noescrow::{AccessKey, Payload};
 use noescrow_sqlite::{Options, SideFile};
 use std::fmt;
@@ -299,19 +299,42 @@ impl Device {
         id.map(drop)
     }
 
-    /// Deletes the account at the server, then in the store. [`erase`](crate::home::erase) the folder then.
+    /// Deletes the account at the server, then in the store, then everything of it in the folder, and the witness. Called
+    /// again after a crash, it continues.
     ///
     /// # Errors
     /// Those of the server, and of the store.
-    pub fn delete(mut self) -> Result<(), Failure> {
-        self.server.delete(|challenge| self.messenger.messenger().sign_login(challenge))?;
-        Ok(self.messenger.delete(now(), &mut rng())?.erase_deleted()?)
+    pub fn delete(
+        folder: &Path,
+        server: Option<&str>,
+        transport: impl Transport + 'static,
+        witness: Option<&Path>,
+    ) -> Result<(), Failure> {
+        match Self::open(folder, server, transport, options(witness)) {
+            Err(error) if matches!(error.downcast_ref(), Some(LoadError::<noescrow_sqlite::Error>::Missing)) => {}
+            device => {
+                let Self { messenger, mut server, .. } = device?;
+                server.delete(|challenge| messenger.messenger().sign_login(challenge))?;
+                messenger.delete(now(), &mut rng())?.erase_deleted()?;
+            }
+        }
+        erase(folder, witness)
     }
+}
 
-    /// Whether an error of [`open`](Self::open) says that the account is deleted.
-    #[must_use]
-    pub fn is_deleted(error: &Failure) -> bool {
-        matches!(error.downcast_ref(), Some(LoadError::<noescrow_sqlite::Error>::Missing))
+/// What to do about an error of these functions, if that is more than to correct the call or to make it again.
+#[must_use]
+pub fn advice(error: &Failure) -> Option<Advice> {
+    use noescrow_sqlite::Error::{Diverged, OtherDatabase, Rollback, WitnessMissing};
+    if let Some(Failed::Step(error)) = error.downcast_ref::<ExchangeFailed<Failure, noescrow_sqlite::Error>>() {
+        return error.advice();
+    }
+    if let Some(Failed::Step(error)) = error.downcast_ref::<Failed<PeerError, noescrow_sqlite::Error>>() {
+        return Some(error.advice());
+    }
+    match error.downcast_ref() {
+        Some(Rollback { .. } | Diverged { .. } | OtherDatabase | WitnessMissing) => Some(Advice::RestoreBackup),
+        _ => error.downcast_ref().map(SealError::advice),
     }
 }
 

@@ -39,7 +39,7 @@
 //! `--now` is the time in seconds since 1970, in place of the clock's.
 
 use crate::content::Content;
-use crate::requests::{Failure, Remote, Transport};
+use crate::requests::{Failure, Remote, Status, Transport};
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use noescrow::attachment::{Download, Upload};
@@ -283,7 +283,8 @@ impl exchange::Server<FaultyStore> for FaultyServer {
         sign: &mut dyn FnMut(&[u8; 32]) -> [u8; 64],
     ) -> Result<Option<[u8; LOGIN_NONCE_LEN]>, Failure> {
         let nonce = exchange::Server::<FaultyStore>::log_in(&mut self.inner, sign);
-        self.has_logged_in = nonce.is_ok() || !without("login");
+        let has_answered = nonce.as_ref().map_or_else(|error| Status::of(error).is_some(), |_| true);
+        self.has_logged_in = has_answered || !without("login");
         let nonce = if self.has_logged_in { nonce? } else { None };
         Ok(nonce.filter(|_| !without("nonce")))
     }

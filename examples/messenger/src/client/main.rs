@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use http::Http;
 use noescrow::messenger::Advice;
 use noescrow::messenger::exchange::Event;
-use noescrow_messenger::device::{Device, Messenger, now, options};
-use noescrow_messenger::home::{Home, erase};
+use noescrow_messenger::device::{Device, Messenger, advice, now, options};
+use noescrow_messenger::home::Home;
 use noescrow_messenger::requests::Failure;
 use serde_json::json;
 use show::{Show, emit, hex};
@@ -83,7 +83,7 @@ struct Number {
 
 fn main() -> ExitCode {
     let Err(error) = run(&Arguments::parse()) else { return ExitCode::SUCCESS };
-    let advice = show::advice(&error);
+    let advice = advice(&error);
     let (event, code) = match advice {
         Some(Advice::AskUser) => ("identity_changed", 3),
         Some(Advice::RestoreBackup) => ("suspect", 3),
@@ -97,20 +97,14 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { home, server, witness, command, .. } = arguments;
     let (server, witness) = (server.as_deref(), witness.as_deref());
-    if let Command::Register { name } | Command::Recover { name, .. } = command {
-        Home::create(home, name, server, witness, now())?;
+    let mut options = options(witness);
+    match command {
+        Command::Register { name } | Command::Recover { name, .. } => Home::create(home, name, server, witness, now())?,
+        Command::RestoreBackup => options = options.restored_backup(),
+        Command::DeleteAccount => return Device::delete(home, server, Http::new(), witness),
+        _ => {}
     }
-    let options = match command {
-        Command::RestoreBackup => options(witness).restored_backup(),
-        _ => options(witness),
-    };
-    let mut device = match Device::open(home, server, Http::new(), options) {
-        // An earlier attempt has got so far.
-        Err(error) if matches!(command, Command::DeleteAccount) && Device::is_deleted(&error) => {
-            return erase(home, witness);
-        }
-        device => device?,
-    };
+    let mut device = Device::open(home, server, Http::new(), options)?;
     let mut show = Show::default();
     let write_down = |code: &[u8; 16]| emit(&json!({"event": "recovery_code", "code": hex(code)}));
     let events = &mut |stored: &mut Messenger, event: &Event<'_>| show.event(stored, event);
@@ -141,10 +135,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Reject(of) => device.reject(&of.peer, &of.number)?,
         Command::Forget { peer } => device.forget(peer)?,
         Command::Status => show::status(&mut device.messenger)?,
-        Command::DeleteAccount => {
-            device.delete()?;
-            return erase(home, witness);
-        }
+        Command::DeleteAccount => {}
     }
     show.outcome.map_or(Ok(()), Err)
 }

@@ -3,8 +3,8 @@
 
 use data_encoding::HEXLOWER;
 use noescrow::durable::{InboxMessage, MessageId, Subject};
-use noescrow::messenger::exchange::{Delivery, Event, ExchangeFailed};
-use noescrow::messenger::{Advice, Control, Failed, Messenger, NewSession, Peer, PeerId, SealError};
+use noescrow::messenger::exchange::{Delivery, Event};
+use noescrow::messenger::{Control, Messenger, NewSession, Peer, PeerId, SealError};
 use noescrow_messenger::content::Content;
 use noescrow_messenger::device::Messenger as Stored;
 use noescrow_messenger::requests::Failure;
@@ -30,8 +30,7 @@ pub struct Show {
 
 impl Show {
     pub fn event(&mut self, stored: &mut Stored, event: &Event<'_>) -> Result<(), Failure> {
-        let name =
-            |subject: &Option<Subject>| name(stored.messenger(), subject.as_ref().and_then(PeerId::from_subject));
+        let name = |of: &Option<Subject>| name(stored.messenger(), of.as_ref().and_then(PeerId::from_subject));
         match event {
             Event::Received(message) => received(stored.messenger(), message),
             Event::Refused(refused) => {
@@ -40,28 +39,30 @@ impl Show {
                 emit(&json!({"event": "refused", "reason": reason, "remedy": remedy, "from": from}));
             }
             Event::Deferred(until) => emit(&json!({"event": "deferred", "until": until.0})),
-            Event::Sealed(_, message) => {
-                self.reasons.extend(message.recovers_from.map(|reason| (message.message_id, reason)));
-            }
+            Event::Sealed(_, message) => self.reasons.extend(message.recovers_from.map(|of| (message.message_id, of))),
             Event::Sent(message) if !message.is_control => {
                 let reason = self.reasons.get(&message.message_id).map(|reason| format!("{reason:?}"));
                 let (to, id) = (name(&message.peer), hex(&message.message_id));
                 emit(&json!({"event": "sent", "to": to, "id": id, "recovers_from": reason}));
             }
             Event::Undelivered(message, delivery) => {
-                let remedy = match delivery {
-                    Delivery::Never => "the server never takes it: send it again, in another way",
-                    Delivery::KeyRefused => "it waits here: `receive` may bring the peer's new access key",
-                    _ => "it waits here: run any command again later",
-                };
                 let (to, id) = (name(&message.peer), hex(&message.message_id));
-                emit(&json!({"event": "undelivered", "to": to, "id": id, "remedy": remedy}));
+                emit(&json!({"event": "undelivered", "to": to, "id": id, "remedy": remedy(*delivery)}));
                 self.outcome.get_or_insert_with(|| "the server has not taken every message".into());
             }
             Event::Claimed(_) => self.outcome = Some(SealError::IdentityChanged.into()),
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// What the user does about a message that the server has not taken.
+const fn remedy(delivery: Delivery) -> &'static str {
+    match delivery {
+        Delivery::Never => "send it again, in another way: the server never takes it",
+        Delivery::KeyRefused => "it waits here: `receive` may bring the peer's new access key",
+        _ => "it waits here: run any command again later",
     }
 }
 
@@ -114,25 +115,11 @@ pub fn status(stored: &mut Stored) -> Result<(), Failure> {
     let messenger = stored.messenger();
     for peer in messenger.peers() {
         let (name, id) = (name(messenger, Some(peer.id)), hex(peer.id.as_bytes()));
-        let (trust, sessions, claimed) = (format!("{:?}", peer.trust), peer.sessions, peer.claimed.is_some());
-        emit(
-            &json!({"event": "peer", "name": name, "peer": id, "trust": trust, "sessions": sessions, "identity_changed": claimed}),
-        );
+        let (trust, claimed) = (format!("{:?}", peer.trust), peer.claimed.is_some());
+        emit(&json!({"event": "peer", "name": name, "peer": id, "trust": trust, "identity_changed": claimed}));
     }
     let refused = messenger.counters().iter().map(|(reason, count)| (format!("{reason:?}"), count));
     let (refused, suspicion) = (refused.collect::<HashMap<_, _>>(), messenger.suspicion().map(|of| of.to_string()));
     emit(&json!({"event": "status", "outbox": outbox, "inbox": inbox, "refused": refused, "suspicion": suspicion}));
     Ok(())
-}
-
-/// What to do about an error.
-pub fn advice(error: &Failure) -> Option<Advice> {
-    use noescrow_sqlite::Error::{Diverged, OtherDatabase, Rollback, WitnessMissing};
-    if let Some(Failed::Step(error)) = error.downcast_ref::<ExchangeFailed<Failure, noescrow_sqlite::Error>>() {
-        return error.advice();
-    }
-    match error.downcast_ref() {
-        Some(Rollback { .. } | Diverged { .. } | OtherDatabase | WitnessMissing) => Some(Advice::RestoreBackup),
-        _ => error.downcast_ref().map(SealError::advice),
-    }
 }
