@@ -110,7 +110,7 @@ pub(crate) struct Scenario {
 }
 
 /// The longest first, so that none is left running alone.
-const SCENARIOS: [&Scenario; 29] = [
+const SCENARIOS: [&Scenario; 30] = [
     &loss::THIRTY_THOUSAND,
     &kills::KILLS,
     &stores::STORES,
@@ -131,6 +131,7 @@ const SCENARIOS: [&Scenario; 29] = [
     &backups::SERVER,
     &remedies::REMEDIES,
     &names::NAMES,
+    &files::FILES,
     &strangers::MALFORMED,
     &trust::FIRST_USE,
     &trust::DECISIONS,
