@@ -328,9 +328,6 @@ pub fn advice(error: &Failure) -> Option<Advice> {
     if let Some(Failed::Step(error)) = error.downcast_ref::<ExchangeFailed<Failure, noescrow_sqlite::Error>>() {
         return error.advice();
     }
-    if let Some(Failed::Step(error)) = error.downcast_ref::<Failed<PeerError, noescrow_sqlite::Error>>() {
-        return Some(error.advice());
-    }
     match error.downcast_ref() {
         Some(Rollback { .. } | Diverged { .. } | OtherDatabase | WitnessMissing) => Some(Advice::RestoreBackup),
         _ => error.downcast_ref().map(SealError::advice),
@@ -353,7 +350,9 @@ fn send(
 /// Keeps what a message says when it is shown.
 fn act(stored: &mut Messenger, event: &Event<'_>, show: Show<'_>) -> Result<(), Failure> {
     #[cfg(feature = "faults")]
-    crate::faults::act(stored, event)?;
+    if crate::faults::act(stored, event)? {
+        return Ok(());
+    }
     show(stored, event)?;
     if let Event::Received(message) = event
         && let Some(content) = Content::parse(&message.plaintext)

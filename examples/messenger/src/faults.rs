@@ -342,11 +342,11 @@ impl exchange::Server<FaultyStore> for FaultyServer {
     }
 }
 
-/// What a client does that decides for its user.
+/// What a client does that decides for its user. Returns whether the user does not see the event.
 ///
 /// # Errors
 /// Content that does not parse, without `content`; those of the store.
-pub fn act(stored: &mut Stored<FaultyStore>, event: &Event<'_>) -> Result<(), Failure> {
+pub fn act(stored: &mut Stored<FaultyStore>, event: &Event<'_>) -> Result<bool, Failure> {
     let mut rng = UnwrapErr(SysRng);
     match event {
         Event::Received(message) if message.control.is_none() => {
@@ -366,8 +366,9 @@ pub fn act(stored: &mut Stored<FaultyStore>, event: &Event<'_>) -> Result<(), Fa
             let claimed = messenger.peer(peer).and_then(|peer| peer.claimed);
             let number = claimed.map(|claimed| messenger.safety_number(claimed).to_string()).unwrap_or_default();
             stored.accept(peer, &number, now(), &mut rng, |_| {})?;
+            return Ok(true);
         }
         _ => {}
     }
-    Ok(())
+    Ok(false)
 }

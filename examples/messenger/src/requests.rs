@@ -336,3 +336,77 @@ impl fmt::Debug for Request<'_> {
         f.debug_struct("Request").field("method", method).field("is_owners", is_owners).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    /// What was asked for: method, URL, header, and whether as the owner.
+    type Asked = Rc<RefCell<Vec<(String, String, bool)>>>;
+
+    /// A server that answers each request like this.
+    struct Mock(Asked, u16);
+
+    impl Transport for Mock {
+        fn exchange(&mut self, request: Request<'_>) -> Result<(u16, Vec<u8>), Failure> {
+            let Request { method, url, header: (name, value), is_owners, .. } = request;
+            self.0.borrow_mut().push((format!("{method} {url}"), format!("{name}: {value}"), is_owners));
+            Ok((self.1, Vec::new()))
+        }
+    }
+
+    impl AccessKeys<()> for Mock {
+        fn access_key(&mut self, (): &mut (), _: &Peer<'_>) -> Result<Option<[u8; ACCESS_KEY_LEN]>, Failure> {
+            Ok(None)
+        }
+    }
+
+    fn remote(status: u16) -> (Remote<Mock>, Asked) {
+        let asked = Asked::default();
+        let mut remote = Remote::new(Mock(asked.clone(), status), "https://a.example", "bob").unwrap();
+        remote.token = "secret".into();
+        (remote, asked)
+    }
+
+    #[test]
+    fn tokens_go_to_no_other_machine_in_the_clear() {
+        let new = |url| Remote::new(Mock(Asked::default(), 200), url, "bob").is_ok();
+        for url in
+            ["http://a.example", "http://127.0.0.1.a.example", "http://localhost@a.example", "ftp://a.example", ""]
+        {
+            assert!(!new(url), "{url}");
+        }
+        // Control.
+        for url in ["https://a.example", "http://127.0.0.1:80", "http://localhost", "http://[::1]:9"] {
+            assert!(new(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_anybody_may_ask_names_nobody() {
+        let (mut remote, asked) = remote(404);
+        let server: &mut dyn Server<(), Error = Failure> = &mut remote;
+        assert!(server.bundle(b"eve").unwrap().is_none());
+        assert!(server.identity(b"eve").unwrap().is_none());
+        for (_, header, is_owners) in asked.borrow().iter() {
+            assert!(!header.contains("secret") && !is_owners);
+        }
+        // Control: what the owner asks for has the token.
+        assert_eq!(Status::of(&server.prekeys().unwrap_err()), Some(404));
+        let last =
+            ("GET https://a.example/accounts/bob/prekeys".to_owned(), "authorization: Bearer secret".to_owned(), true);
+        assert_eq!(asked.borrow().last(), Some(&last));
+    }
+
+    #[test]
+    fn a_server_that_fails_hands_out_no_bundle() {
+        let (mut remote, _) = remote(503);
+        let server: &mut dyn Server<(), Error = Failure> = &mut remote;
+        // A message goes on the session that there is.
+        assert!(server.bundle(b"eve").unwrap().is_none());
+        // Control: other answers of such a server are errors.
+        assert!(server.identity(b"eve").is_err());
+    }
+}
