@@ -58,7 +58,6 @@ const fn rng() -> UnwrapErr<SysRng> {
 }
 
 /// How the database is opened: with the witness in this file, or beside it.
-#[must_use]
 pub fn options(witness: Option<&Path>) -> Options {
     let options = Options::new().clock(now);
     match witness {

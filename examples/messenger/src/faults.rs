@@ -294,7 +294,7 @@ impl exchange::Server<FaultyStore> for FaultyServer {
     }
 
     fn prekeys(&mut self) -> Result<Vec<PrekeyId>, Failure> {
-        self.logged_in(|inner| exchange::Server::<FaultyStore>::prekeys(inner))
+        self.logged_in(exchange::Server::<FaultyStore>::prekeys)
     }
 
     fn withdraw(&mut self, ids: &[PrekeyId]) -> Result<(), Failure> {
