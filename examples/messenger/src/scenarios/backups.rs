@@ -143,6 +143,9 @@ pub(crate) const SERVER: Scenario = Scenario {
     }],
 };
 
+/// Number of login nonces that a device has offered, and knows.
+const KNOWN_NONCES: usize = 8;
+
 fn server(world: &mut World, _: &Setup) -> Verdict {
     world.register_all(&["alice", "bob", "carol", "dave"])?;
     talk(world, "before the backup")?;
@@ -155,6 +158,12 @@ fn server(world: &mut World, _: &Setup) -> Verdict {
     talk(world, "after the backup")?;
     world.say("carol", "bob", "a prekey is used")?;
     world.say("bob", "carol", "hello carol")?;
+    // A device knows the last nonces that it has offered.
+    for client in ["alice", "bob", "carol"] {
+        for _ in 0..=KNOWN_NONCES {
+            world.run(client, &["maintain"])?;
+        }
+    }
     world.send("alice", "bob", "lost with the server")?;
     world.oracle().destroyed([Message::new("alice", "bob", "lost with the server")]);
     world.relay.stop();

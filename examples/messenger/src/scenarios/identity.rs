@@ -51,7 +51,8 @@ fn reinstall(world: &mut World, _: &Setup) -> Verdict {
 /// Accepts the identity that was shown.
 fn accept(world: &World, client: &str, run: &Run) -> Result<()> {
     if run.code == Some(3) {
-        world.decide(client, "accept", "bob")?.succeeded("accept")?;
+        let run = world.decide(client, "accept", "bob")?;
+        world.demand(run.code == Some(0), Kind::Unasked, format!("{client} cannot accept: {:?}", run.events));
     }
     Ok(())
 }
@@ -61,21 +62,14 @@ impl World {
     pub(crate) fn register_with_code(&self, client: &str) -> Result<String> {
         let run = self.run(client, &["register", client])?;
         run.succeeded(client)?;
-        let printed = run.of("recovery_code").last().and_then(|event| event.get("code")?.as_str()).map(str::to_owned);
-        if let Some(code) = printed {
-            return Ok(code);
-        }
-        let account: serde_json::Value = serde_json::from_slice(&fs::read(self.home(client).join("account.json"))?)?;
-        let code = account.get("recovery_code").and_then(|code| code.as_str());
-        Ok(code.context("no recovery code")?.to_owned())
+        let printed = run.of("recovery_code").last().and_then(|event| event.get("code")?.as_str());
+        Ok(printed.context("no recovery code")?.to_owned())
     }
 
     /// The user decides about the identity that claims to be a peer, after comparing its safety number.
     pub(crate) fn decide(&self, client: &str, verb: &str, peer: &str) -> Result<Run> {
-        let shown = self.safety(client, peer)?;
-        match (shown.claimed, shown.number) {
-            (Some(number), _) => self.run(client, &[verb, peer, &number]),
-            _ => self.run(client, &[verb, peer]),
-        }
+        let claimed = self.safety(client, peer)?.claimed;
+        self.demand(claimed.is_some(), Kind::Unasked, format!("{client} has nothing to decide about {peer}"));
+        self.run(client, &[verb, peer, &claimed.unwrap_or_default()])
     }
 }

@@ -40,7 +40,7 @@ fn kills(world: &mut World, setup: &Setup) -> Verdict {
     world.register_all(&["alice", "bob"])?;
     world.greet("alice", "bob", "before the first kill")?;
     let typical = [measure(world, "send")?, measure(world, "receive")?];
-    let (mut killed, mut relay_killed, mut due) = (0_u32, 0_u32, 2 + 3 * BATCH);
+    let (mut killed, mut relay_killed, mut noticed, mut due) = (0_u32, 0_u32, 0_u32, 2 + 3 * BATCH);
     let is_control = world.is_control();
     let rounds = if is_control { setup.kills.saturating_mul(PATIENCE) } else { setup.kills };
     for round in 0..rounds {
@@ -69,6 +69,7 @@ fn kills(world: &mut World, setup: &Setup) -> Verdict {
             due = due.saturating_add(BATCH);
         }
         relay_killed = relay_killed.saturating_add(u32::from(kills_relay));
+        noticed = noticed.saturating_add(u32::from(kills_relay && run.code == Some(1)));
         killed = killed.saturating_add(u32::from(run.code.is_none()));
         world.note_outbox(from, to)?;
         if is_control && round % 25 == 24 {
@@ -82,7 +83,7 @@ fn kills(world: &mut World, setup: &Setup) -> Verdict {
     let aimed = rounds.saturating_sub(relay_killed);
     world.demand(is_control || killed > aimed / 2, Kind::Silent, format!("only {killed} of {aimed} runs killed"));
     let figures = world.judge(due)?;
-    Ok(format!("{killed} of {aimed} runs killed, the relay {relay_killed} times during a run; {figures}"))
+    Ok(format!("{killed} of {aimed} runs killed, the relay {relay_killed} times, seen by {noticed} clients; {figures}"))
 }
 
 /// Lets a client work, and kills the relay at a moment of that. It is started again at once.
