@@ -94,6 +94,14 @@
 //! refused here, as `Refused`, `KeyGone` or `PrekeyGone`. Load the state again and try once more before you give a
 //! message up. No commit shows it, because a message that is refused commits nothing.
 //!
+//! # Mailboxes
+//!
+//! [`Mailboxes`] is a store that can be asked for what its commits have entered: the inbox, until the application has
+//! taken a message, and the outbox, until the server has acknowledged it. An entry of the inbox has everything that the
+//! outcome of the step has. An application that shows messages from the inbox therefore loses nothing in a crash: no
+//! receipt, and no warning that the author is a stranger. A message that a messenger has written by itself has no text;
+//! its [`control`](InboxMessage::control) says what it is.
+//!
 //! # Rows
 //!
 //! A state is a core and parts: skipped keys by 32, a one-time prekey, 32 entries of a replay record. Each is a row,

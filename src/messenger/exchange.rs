@@ -21,6 +21,7 @@ use crate::durable::{InboxMessage, Mailboxes, OutboxMessage};
 use crate::identity::Identity;
 use crate::payload::Payload;
 use crate::primitives::{Primitives, RustCrypto};
+use crate::snapshot::Subject;
 use crate::time::UnixSeconds;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -63,6 +64,13 @@ pub enum Event<'a> {
     Refused(&'a Refused),
     /// A message stays at the server until this time.
     Deferred(UnixSeconds),
+    /// A message stays at the server because the stored rows of its session are [damaged](Mail::Damaged).
+    Damaged {
+        /// With whom the session is.
+        peer: PeerId,
+        /// The session, by its name in the store.
+        session: Subject,
+    },
     /// A message is in the outbox.
     Sealed(Purpose, &'a Outgoing),
     /// The server has taken a message.
@@ -274,6 +282,11 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
                     Mail::Deferred { until } => {
                         after = Some(number);
                         event(self.stored, Event::Deferred(until)).map_err(failed)?;
+                        continue;
+                    }
+                    Mail::Damaged { peer, session } => {
+                        after = Some(number);
+                        event(self.stored, Event::Damaged { peer, session }).map_err(failed)?;
                         continue;
                     }
                     Mail::Opened(opened) => {

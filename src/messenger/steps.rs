@@ -14,6 +14,7 @@ use crate::identity::Identity;
 use crate::payload::Payload;
 use crate::prekeys::{Bundle, PrekeyId, Publication};
 use crate::primitives::Primitives;
+use crate::snapshot::Subject;
 use crate::time::UnixSeconds;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -32,6 +33,14 @@ pub enum Mail {
     Deferred {
         /// When to try again.
         until: UnixSeconds,
+    },
+    /// The stored rows of its session are damaged. Leave it at the server, and ask the user: after
+    /// [`end_session`](Stored::end_session) the peer's next session can be opened, and this message is refused.
+    Damaged {
+        /// With whom the session is.
+        peer: PeerId,
+        /// The session, by its name in the store.
+        session: Subject,
     },
 }
 
@@ -61,8 +70,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
     /// Opens a message of any peer. A refusal that has an effect on the next message to its author is saved.
     ///
     /// # Errors
-    /// [`OpenError`], which is none of [`Refused`](OpenError::Refused), [`Deferred`](OpenError::Deferred) and
-    /// [`RouteAgain`](OpenError::RouteAgain), or an error of the store.
+    /// [`OpenError::Suspect`], or an error of the store.
     pub fn open(
         &mut self,
         message: &[u8],
@@ -92,6 +100,11 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
             Ok(opened) => Ok(Mail::Opened(Box::new(opened))),
             Err(Failed::Step(OpenError::Refused(refused))) => Ok(Mail::Refused(refused)),
             Err(Failed::Step(OpenError::Deferred { until })) => Ok(Mail::Deferred { until }),
+            Err(Failed::Step(error @ OpenError::Stored(_))) => {
+                let route = self.messenger.route(message, now).ok();
+                let session = route.and_then(|route| Some((route.peer()?, *route.subject()?)));
+                session.map(|(peer, session)| Mail::Damaged { peer, session }).ok_or(Failed::Step(error))
+            }
             Err(error) => Err(error),
         }
     }
@@ -359,6 +372,24 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         self.step(now, rng, |messenger, _, _| {
             let identity = messenger.identity_numbered(peer, number)?;
             Ok(messenger.reject_identity(peer, &identity, now)?)
+        })
+    }
+
+    /// Ends a session of a peer, as [`Messenger::end_session`](super::Messenger::end_session) does: the one that
+    /// [`Mail::Damaged`] names, or that [`Messenger::route_to`](super::Messenger::route_to) does if sealing fails.
+    ///
+    /// # Errors
+    /// [`PeerError`], or an error of the store.
+    pub fn end_session(
+        &mut self,
+        peer: &PeerId,
+        session: &Subject,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), Failed<PeerError, S::Error>> {
+        self.step(now, rng, |messenger, _, _| {
+            let session = session.session_id().ok_or(PeerError::UnknownSession)?;
+            Ok(messenger.end_session(peer, session, now)?)
         })
     }
 

@@ -81,6 +81,7 @@ fn note(events: &mut Vec<String>, stored: &mut Stored<Shared>, event: &Event<'_>
         Event::Received(message) => format!("received {}", String::from_utf8_lossy(&message.plaintext)),
         Event::Refused(refused) => format!("refused {:?}", refused.reason),
         Event::Deferred(_) => "deferred".into(),
+        Event::Damaged { .. } => "damaged".into(),
         Event::Sealed(purpose, _) => format!("sealed {purpose:?}"),
         Event::Sent(message) => format!("sent to {}", of(message.peer)),
         Event::Undelivered(message, delivery) => format!("{delivery:?} to {}", of(message.peer)),
@@ -120,8 +121,16 @@ fn logging_in_keeps_the_prekeys_at_the_server_right() {
     // What the server has taken is not offered once more.
     alice.receive(NOW).unwrap();
     assert_eq!((account(|account| account.uploaded), account(|account| account.one_time_prekeys.len())), (0, held));
+    // Nor if strangers have fetched it before the next login.
+    let mut carol = Party::new(&hub, "carol", 3);
+    let ids = |hub: &Rc<RefCell<Hub>>, name: &[u8]| -> Vec<u32> {
+        hub.borrow().accounts[name].one_time_prekeys.iter().map(Prekey::id).collect()
+    };
+    let used = ids(&hub, b"carol");
+    hub.borrow_mut().accounts.get_mut(&b"carol"[..]).unwrap().one_time_prekeys.clear();
+    carol.receive(NOW).unwrap();
+    assert!(!used.is_empty() && ids(&hub, b"carol").iter().all(|id| !used.contains(id)));
     // What this device does not have is withdrawn, before the rest is filled up.
-    let used = hub.borrow().accounts[&b"alice"[..]].one_time_prekeys.iter().skip(1).map(Prekey::id).collect::<Vec<_>>();
     let others = account(|account| {
         account.one_time_prekeys.truncate(1);
         account.one_time_prekeys.append(&mut User::new(9).one_time_prekeys);
@@ -133,9 +142,6 @@ fn logging_in_keeps_the_prekeys_at_the_server_right() {
     // Control: those of another device were there, and new ones are due.
     assert!(others > 0 && uploaded > 0);
     assert_eq!(account(|account| account.one_time_prekeys.len()), 1 + uploaded);
-    // None of those that strangers have fetched is offered again.
-    let held = hub.borrow().accounts[&b"alice"[..]].one_time_prekeys.iter().map(Prekey::id).collect::<Vec<_>>();
-    assert!(!used.is_empty() && held.iter().all(|id| !used.contains(id)));
     let requests = alice.line.requests.iter().map(|(name, _)| *name);
     let expected = ["log_in", "set_nonce", "prekeys", "withdraw", "publish", "mail"];
     assert_eq!(requests.collect::<Vec<_>>(), expected);
@@ -306,6 +312,41 @@ fn mail_behind_a_deferred_message_is_fetched() {
     // Control: a minute later they are refused, too.
     bob.receive(UnixSeconds(NOW.0 + 60)).unwrap();
     assert_eq!((count(&bob, "refused"), hub.borrow().accounts[&b"bob"[..]].mail.len()), (14, 0));
+}
+
+#[test]
+fn a_damaged_session_keeps_back_its_own_mail_only() {
+    let (hub, mut alice, mut bob) = parties();
+    let mut carol = Party::new(&hub, "carol", 3);
+    for sender in [&mut alice, &mut carol] {
+        sender.send("bob", b"1", NOW).unwrap();
+    }
+    bob.receive(NOW).unwrap();
+    // Control: both sessions open their mail.
+    assert_eq!(bob.events, ["received 1", "received 1"]);
+    let of_alice = bob.stored.messenger().peer_of(alice.stored.messenger().identity()).unwrap().id;
+    let session = *bob.stored.messenger().route_to(&of_alice).unwrap().subject().unwrap();
+    for ((subject, _), sealed) in &mut bob.store.database.borrow_mut().disk.rows {
+        if *subject == session {
+            *sealed.last_mut().unwrap() ^= 1;
+        }
+    }
+    for sender in [&mut alice, &mut carol] {
+        sender.send("bob", b"2", NOW).unwrap();
+    }
+    bob.events.clear();
+    bob.receive(NOW).unwrap();
+    assert_eq!(bob.events, ["damaged", "received 2"]);
+    assert_eq!(hub.borrow().accounts[&b"bob"[..]].mail.len(), 1);
+    // The user ends the session: the message is refused, and the next one to Alice begins another.
+    bob.stored.end_session(&of_alice, &session, NOW, &mut bob.rng).unwrap();
+    bob.receive(NOW).unwrap();
+    assert_eq!(bob.events.last().unwrap(), "refused SessionEnded");
+    assert!(hub.borrow().accounts[&b"bob"[..]].mail.is_empty());
+    bob.stored.name_peer(&of_alice, b"alice", NOW, &mut bob.rng).unwrap();
+    bob.send("alice", b"3", NOW).unwrap();
+    alice.receive(NOW).unwrap();
+    assert_eq!(alice.events.last().unwrap(), "received 3");
 }
 
 #[test]

@@ -231,4 +231,9 @@ fn after_restoring_the_hundred_and_first_peer_is_reached() {
             }
         }
     }
+    // When none is left of the day's, a restoring is no less a reason.
+    restore(&mut bob);
+    for (peer, _) in &peers[..count - 1] {
+        assert_eq!(bob.messenger.needs_bundle(peer, bob.now), Ok(Some(NewSession::Restored)));
+    }
 }

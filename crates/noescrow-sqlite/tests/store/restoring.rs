@@ -76,6 +76,13 @@ async fn a_restored_backup_is_suspect_until_it_is_accepted<S: Backend>() {
     assert_eq!(store.generation().await, accepted);
     restore(&mut store, &put_back).await;
     store.close().await;
+    // A witness that is lost is not made anew before that, either.
+    fs::remove_file(put_back.folder.path().join("bob.db-witness")).unwrap();
+    let mut store = S::open(&path, Options::new().restored_backup()).await.unwrap();
+    restore(&mut store, &put_back).await;
+    assert!(matches!(S::open(&path, Options::new()).await.map(drop), Err(Error::WitnessMissing)));
+    store.accept().await.unwrap();
+    store.close().await;
     // Control: from then on it opens as any other, and a database that is the newest opens so, too.
     S::open(&path, Options::new()).await.unwrap().close().await;
     let mut store = S::open(&path, Options::new().restored_backup()).await.unwrap();
