@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The folder of a device: its key, its account and its database.
 
-use crate::requests::Failure;
+use crate::requests::{Failure, encrypted_origin};
 use getrandom::SysRng;
 use getrandom::rand_core::{Rng as _, UnwrapErr};
 use noescrow::messenger::Stored;
@@ -63,6 +63,8 @@ impl Home {
             let is_it = Self::open(folder)?.account.name == name;
             return if is_it { Ok(()) } else { Err("the folder has another account".into()) };
         }
+        let server = server.ok_or("--server is missing")?;
+        encrypted_origin(server)?;
         let (new, rng) = (folder.with_added_extension("new"), &mut UnwrapErr(SysRng));
         let left = witness.filter(|witness| witness.exists());
         if left.is_some() && !new.exists() {
@@ -83,8 +85,8 @@ impl Home {
         let stored = Stored::create(Device::generate(now, rng), store, &StorageKey::new(key), rng)?;
         let subject = stored.messenger().subject().to_bytes().to_vec();
         drop(stored);
-        let server = server.ok_or("--server is missing")?.into();
-        let account = Account { name: name.into(), server, subject, access: *AccessKey::generate(rng).expose() };
+        let account =
+            Account { name: name.into(), server: server.into(), subject, access: *AccessKey::generate(rng).expose() };
         write_private(&new.join(ACCOUNT), &serde_json::to_vec(&account)?)?;
         Ok(fs::rename(new, folder)?)
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What server and client of this example share: the requests of README.md's table, as functions that both sides use.
+//! What server and client of this example share: the requests of README.md's table, as functions that both sides use. And
+//! what a client needs besides a user interface, in the modules.
 
 pub mod content;
 pub mod device;

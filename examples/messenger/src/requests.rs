@@ -83,20 +83,28 @@ impl Status {
     }
 }
 
+/// Returns the origin of a URL to which tokens may be sent.
+///
+/// # Errors
+/// It is none, or tokens would be sent in the clear to another machine.
+pub(crate) fn encrypted_origin(url: &str) -> Result<String, Failure> {
+    let origin = origin(url).ok_or("not the URL of a server")?;
+    let here = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+    let is_here =
+        here.iter().any(|here| origin.strip_prefix(here).is_some_and(|port| port.is_empty() || port.starts_with(':')));
+    if !is_here && !origin.starts_with("https://") {
+        return Err("not an https:// URL: the connection to the server must be encrypted".into());
+    }
+    Ok(origin)
+}
+
 impl<T: Transport> Remote<T> {
     /// The server at `url`. Tokens and access keys are not sent in the clear, except to a server on this machine.
     ///
     /// # Errors
     /// `url` is none, or none of those.
     pub fn new(transport: T, url: &str, account: &str) -> Result<Self, Failure> {
-        let origin = origin(url).ok_or("not the URL of a server")?;
-        let here = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
-        let is_here = here
-            .iter()
-            .any(|here| origin.strip_prefix(here).is_some_and(|port| port.is_empty() || port.starts_with(':')));
-        if !is_here && !origin.starts_with("https://") {
-            return Err("not an https:// URL: the connection to the server must be encrypted".into());
-        }
+        let origin = encrypted_origin(url)?;
         Ok(Self { transport, origin, account: account.into(), token: String::new() })
     }
 
