@@ -6,7 +6,7 @@
 //! anywhere, for example at a server, and sends the [`AttachmentKey`] inside a message. An [`AttachmentOpener`] opens
 //! the chunks. Neither allocates nor performs I/O: a caller passes one chunk at a time, in its own buffer of
 //! [`CHUNK_LEN`] bytes. With the feature `std`, `seal_stream` and `open_stream` do the same over `Read` and
-//! `Write`.
+//! `Write`, and `Upload` and `Download` continue transfers of sealed files that were cut.
 //!
 //! The construction is STREAM (Hoang, Reyhanitabar, Rogaway and Vizár, "Online Authenticated-Encryption and its
 //! Nonce-Reuse Misuse-Resistance", CRYPTO 2015) over the AEAD of [`Primitives`]: the nonce is a chunk's position and
