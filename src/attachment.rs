@@ -6,7 +6,7 @@
 //! anywhere, for example at a server, and sends the [`AttachmentKey`] inside a message. An [`AttachmentOpener`] opens
 //! the chunks. Neither allocates nor performs I/O: a caller passes one chunk at a time, in its own buffer of
 //! [`CHUNK_LEN`] bytes. With the feature `std`, `seal_stream` and `open_stream` do the same over `Read` and
-//! `Write`.
+//! `Write`, and `Upload` and `Download` continue transfers of sealed files that were cut.
 //!
 //! The construction is STREAM (Hoang, Reyhanitabar, Rogaway and Vizár, "Online Authenticated-Encryption and its
 //! Nonce-Reuse Misuse-Resistance", CRYPTO 2015) over the AEAD of [`Primitives`]: the nonce is a chunk's position and
@@ -60,6 +60,8 @@ mod opening;
 mod sealing;
 #[cfg(feature = "std")]
 mod stream;
+#[cfg(feature = "std")]
+mod transfer;
 
 pub use layout::{
     CHUNK_CONTENT_LEN, CHUNK_LEN, CHUNK_OVERHEAD, HEADER_LEN, MAX_ATTACHMENT_LEN, MAX_CHUNKS, complete_chunks,
@@ -69,6 +71,8 @@ pub use opening::AttachmentOpener;
 pub use sealing::AttachmentSealer;
 #[cfg(feature = "std")]
 pub use stream::{StreamError, open_stream, seal_stream};
+#[cfg(feature = "std")]
+pub use transfer::{Download, Upload};
 
 use crate::labels;
 use crate::primitives::{NONCE_LEN, Primitives, random_secret};

@@ -1,5 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What server and client of this example share: the requests of README.md's table, as functions that both sides use.
+//! What server and client of this example share: the requests of README.md's table, as functions that both sides use. And
+//! what a client needs besides a user interface, in the modules.
+
+pub mod content;
+pub mod device;
+#[cfg(feature = "faults")]
+pub mod faults;
+pub mod home;
+pub mod requests;
+pub mod tables;
 
 use noescrow::PUBLICATION_LEN;
 use noescrow::device::CHALLENGE_NONCE_LEN;

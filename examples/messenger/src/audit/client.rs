@@ -1,52 +1,63 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The client side of an app: devices that record and use HTTP/1.1, one connection a request.
+//! A client of the relay whose device records: a messenger, its store, and HTTP/1.1 with one connection a request.
 
-use data_encoding::HEXLOWER;
-use noescrow::primitives::RustCrypto;
-use noescrow::{AccessKey, AccessKeyHash, Bundle, Capacity, Publication, device, session};
-use noescrow_messenger::{
-    ACCESS_KEY, Claim, account_path, decode_logged_in, decode_messages, encode_login, encode_numbers,
+use getrandom::SysRng;
+use noescrow::attachment::{
+    AttachmentKey, AttachmentOpener, AttachmentSealer, CHUNK_LEN, Download, HEADER_LEN, Upload,
 };
+use noescrow::messenger::exchange::{Connected, Delivery, Event};
+use noescrow::messenger::{Control, Peer, PeerId, Stored};
+use noescrow::{AccessKey, Device, StorageKey, UnixSeconds};
+use noescrow_audit::Tape;
+use noescrow_messenger::requests::{AccessKeys, Failure, Remote, Request, Transport};
+use noescrow_messenger::{Claim, FILE_ID_LEN, RECOVERY_CODE_LEN, account_path, sha256};
 use noescrow_recorder::Recorder;
+use noescrow_sqlite::{Options, SqliteStore};
+use rand_core::UnwrapErr;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub type Device = device::Device<Recorder, Capacity<100, 16>>;
-pub type Session = session::Session<Recorder>;
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One account's connection to the server.
-pub struct Client {
+/// Where the requests go, and what goes with them. All users of a wire share it.
+#[derive(Clone)]
+pub struct Wire(Rc<Shared>);
+
+struct Shared {
     server: SocketAddr,
-    /// The server's name, for which logins are signed.
-    name: String,
-    account: &'static str,
-    /// The `Authorization` header of a login.
-    login: Option<String>,
-    /// Sent with the next request: data that a client leaks by being too helpful.
-    pub extra: Option<(&'static str, String)>,
+    /// Sent with the next message: data that a client leaks by being too helpful.
+    extra: RefCell<Option<(&'static str, String)>>,
+    /// The `authorization` of the last request as the owner.
+    login: RefCell<String>,
+    /// The access key of each account.
+    keys: RefCell<BTreeMap<Vec<u8>, [u8; 32]>>,
 }
 
-impl Client {
-    pub fn new(server: SocketAddr, name: &str, account: &'static str) -> Self {
-        Self { server, name: name.into(), account, login: None, extra: None }
+impl Wire {
+    pub fn new(server: SocketAddr) -> Self {
+        Self(Rc::new(Shared { server, extra: RefCell::default(), login: RefCell::default(), keys: RefCell::default() }))
     }
 
-    /// Sends a request about an account, with the login if it is the own one.
-    fn request(&mut self, method: &str, account: &str, path: &str, body: &[u8], header: &str) -> Outcome<Vec<u8>> {
-        let login = self.login.as_deref().filter(|_| account == self.account).unwrap_or_default();
-        let extra = self.extra.take().map_or_else(String::new, |(name, value)| format!("{name}: {value}\r\n"));
-        let (length, account) = (body.len(), account_path(account));
+    /// Makes a request. Returns the status and the body of the answer.
+    fn request(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Outcome<(u16, Vec<u8>)> {
+        let extra = self.0.extra.borrow_mut().take_if(|_| method == "POST" && path.ends_with("/messages"));
+        let extra = extra.map_or_else(String::new, |(name, value)| format!("{name}: {value}\r\n"));
+        let length = body.len();
         let head = format!(
-            "{method} {account}{path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\n\
-             Content-Length: {length}\r\n{login}{header}{extra}\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\nContent-Length: {length}\r\n\
+             {headers}{extra}\r\n"
         );
-        let mut stream = TcpStream::connect_timeout(&self.server, PATIENCE)?;
+        let mut stream = TcpStream::connect_timeout(&self.0.server, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.write_all(&[head.as_bytes(), body].concat())?;
@@ -55,63 +66,207 @@ impl Client {
         let end =
             answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or("an answer without an end of headers")?;
         let body = answer.split_off(end + 4);
-        let status = String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap_or_default().to_owned();
-        if status.starts_with('2') { Ok(body) } else { Err(format!("{method} {path}: status {status}").into()) }
+        let status = String::from_utf8_lossy(&answer).split(' ').nth(1).unwrap_or_default().parse()?;
+        Ok((status, body))
     }
+}
 
-    fn own(&mut self, method: &str, path: &str, body: &[u8]) -> Outcome<Vec<u8>> {
-        self.request(method, self.account, path, body, "")
+impl Transport for Wire {
+    fn exchange(&mut self, request: Request<'_>) -> Result<(u16, Vec<u8>), Failure> {
+        let Request { method, url, header: (name, value), is_owners, body, max_answer_len: _ } = request;
+        let path = url.splitn(4, '/').nth(3).ok_or("not a URL")?;
+        if is_owners {
+            self.0.login.replace(value.clone());
+        }
+        let answer = Self::request(self, method, &format!("/{path}"), &format!("{name}: {value}\r\n"), body);
+        answer.map_err(|error| error.to_string().into())
     }
+}
 
-    pub fn open(&mut self, device: &Device, publication: &Publication, access: AccessKeyHash) -> Outcome<()> {
-        // Nobody recovers this account: the code is not kept.
-        let mut code = [0; 32];
+impl AccessKeys<SqliteStore> for Wire {
+    fn access_key(&mut self, _: &mut SqliteStore, peer: &Peer<'_>) -> Result<Option<[u8; 32]>, Failure> {
+        Ok(self.0.keys.borrow().get(peer.name).copied())
+    }
+}
+
+/// A device with its account.
+pub struct User {
+    pub account: &'static str,
+    stored: Stored<SqliteStore, Recorder>,
+    remote: Remote<Wire>,
+    wire: Wire,
+    recorder: Recorder,
+    folder: PathBuf,
+}
+
+fn now() -> UnixSeconds {
+    SystemTime::now().duration_since(UNIX_EPOCH).map(UnixSeconds::from).unwrap_or_default()
+}
+
+const fn rng() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}
+
+/// An error with its cause, for another thread.
+fn said(error: impl std::fmt::Debug) -> Box<dyn Error + Send + Sync> {
+    format!("{error:?}").into()
+}
+
+impl User {
+    /// Makes a device, and opens an account for it. Its store is in `folder`, and is no evidence.
+    pub fn open(
+        tape: &Tape,
+        name: &str,
+        account: &'static str,
+        server: &str,
+        wire: &Wire,
+        folder: &Path,
+    ) -> Outcome<Self> {
+        let recorder = Recorder::device(tape, name)?;
+        let mut key = [0; 32];
+        let mut code = [0; RECOVERY_CODE_LEN];
+        getrandom::fill(&mut key)?;
         getrandom::fill(&mut code)?;
-        let claim = Claim::Open { access: &access.to_bytes(), code: &code, publication: &publication.to_bytes() };
-        let body = claim.encode(&self.name, self.account, |challenge| device.sign_login(challenge));
-        self.own("PUT", "", &body).map(drop)
+        // Neither may be at the server: of the code it has a hash.
+        recorder.given(&key);
+        recorder.given(&code);
+        let store = Options::new().open(folder.join(account))?;
+        let device = Device::<Recorder>::generate_with(recorder.clone(), now(), &mut rng());
+        let mut stored = Stored::create(device, store, &StorageKey::new(key), &mut rng()).map_err(said)?;
+        let publication = stored.maintain(&[], now(), &mut rng()).map_err(said)?.publication.to_bytes();
+        let mut remote = Remote::new(wire.clone(), server, account).map_err(said)?;
+        let access = AccessKey::generate(&mut rng());
+        wire.0.keys.borrow_mut().insert(account.into(), *access.expose());
+        let (access, code) = (access.hash().to_bytes(), sha256(&code));
+        let claim = Claim::Open { access: &access, code: &code, publication: &publication };
+        remote.claim(&claim, |challenge| stored.messenger().sign_login(challenge)).map_err(said)?;
+        let mut user = Self {
+            account,
+            stored,
+            remote,
+            wire: wire.clone(),
+            recorder,
+            folder: folder.join(account).with_extension("files"),
+        };
+        fs::create_dir_all(&user.folder)?;
+        // The second login shows the nonce of the first one.
+        for _ in 0..2 {
+            let _ = user.connect()?;
+        }
+        Ok(user)
     }
 
-    pub fn log_in(&mut self, device: &Device) -> Outcome<()> {
-        let nonce = self.own("POST", "/challenge", &[])?.as_slice().try_into()?;
-        let challenge = device::login_challenge(self.name.as_bytes(), self.account.as_bytes(), &nonce);
-        let answer = self.own("POST", "/login", &encode_login(&nonce, &device.sign_login(&challenge)))?;
-        let (token, _) = decode_logged_in(&answer).ok_or("not a login")?;
-        self.login = Some(format!("Authorization: Bearer {}\r\n", HEXLOWER.encode(&token)));
-        Ok(())
+    fn connect(&mut self) -> Outcome<Connected<'_, Remote<Wire>, SqliteStore, Recorder>> {
+        self.stored.connect(&mut self.remote, now(), &mut rng()).map_err(said)
     }
 
-    pub fn fetch(&mut self, account: &str) -> Outcome<Bundle> {
-        let bundle = self.request("GET", account, "/bundle", &[], "")?;
-        Ok(Bundle::from_bytes(&RustCrypto, &bundle)?)
+    fn peer(&mut self, account: &str) -> Outcome<PeerId> {
+        self.stored.find_or_add_peer(account.as_bytes(), now(), &mut rng()).map_err(said)
     }
 
-    pub fn rotate_access_key(&mut self, access: AccessKeyHash) -> Outcome<()> {
-        self.own("PUT", "/access", &access.to_bytes()).map(drop)
+    /// Sends a text. Returns whether the server has taken it.
+    pub fn send(&mut self, to: &str, text: &str) -> Outcome<bool> {
+        let peer = self.peer(to)?;
+        let mut taken = true;
+        let sent = self.connect()?.send(&peer, text.as_bytes(), now(), &mut rng(), |_, event| {
+            if let Event::Undelivered(_, Delivery::KeyRefused) = event {
+                taken = false;
+            }
+            Ok(())
+        });
+        sent.map(|_| taken).map_err(said)
     }
 
-    /// Sends with the account's access key, which correspondents have; a stranger sends a first message without it.
-    pub fn send(&mut self, account: &str, message: &[u8], key: Option<&AccessKey>) -> Outcome<()> {
-        let key = key.map_or_else(String::new, |key| format!("{ACCESS_KEY}: {}\r\n", HEXLOWER.encode(key.expose())));
-        self.request("POST", account, "/messages", message, &key).map(drop)
+    /// Receives what is waiting, and acknowledges it: the server deletes it. Strangers are named `from`.
+    pub fn receive(&mut self, from: &str) -> Outcome<Vec<Vec<u8>>> {
+        let mut received = Vec::new();
+        let mut connected = self.connect()?;
+        let all = connected.receive(None, now(), &mut rng(), |stored, event| {
+            match event {
+                Event::Received(message) if message.control.is_none() => {
+                    received.push(message.plaintext.to_vec());
+                    let author = message.peer.as_ref().and_then(PeerId::from_subject).ok_or("no author")?;
+                    if stored.messenger().peer(&author).is_some_and(|peer| peer.name.is_empty()) {
+                        stored.name_peer(&author, from.as_bytes(), now(), &mut rng())?;
+                    }
+                }
+                Event::Received(message) if matches!(message.control, Some(Control::Receipt(_))) => {
+                    return Err("a message did not open".into());
+                }
+                Event::Refused(refused) => return Err(format!("{refused:?}").into()),
+                _ => {}
+            }
+            Ok(())
+        });
+        all.map_err(said)?;
+        received.retain(|text| !text.is_empty());
+        Ok(received)
     }
 
-    /// Fetches what is waiting for this account, and acknowledges it: the server deletes it.
-    pub fn receive(&mut self) -> Outcome<Vec<Vec<u8>>> {
-        let answer = self.own("GET", "/messages", &[])?;
-        let waiting = decode_messages(&answer).ok_or("a malformed answer")?;
-        let numbers: Vec<u64> = waiting.iter().map(|(number, _)| *number).collect();
-        self.own("POST", "/messages/acknowledge", &encode_numbers(&numbers))?;
-        Ok(waiting.into_iter().map(|(_, message)| message).collect())
+    /// Replaces the access key of the account. The correspondents' next messages have the old one until they know it.
+    pub fn rotate_access_key(&mut self) -> Outcome<AccessKey> {
+        let _ = self.connect()?;
+        let key = AccessKey::generate(&mut rng());
+        self.own("PUT", "/access", &key.hash().to_bytes())?;
+        Ok(key)
+    }
+
+    /// Uses an access key for an account from now on.
+    pub fn use_access_key(&self, of: &str, key: &AccessKey) {
+        self.wire.0.keys.borrow_mut().insert(of.into(), *key.expose());
+    }
+
+    /// Seals a file and uploads it. Returns what a message about it has: its id and its key.
+    pub fn upload(&mut self, content: &[u8]) -> Outcome<([u8; FILE_ID_LEN], AttachmentKey)> {
+        let mut id = [0; FILE_ID_LEN];
+        getrandom::fill(&mut id)?;
+        let length = u64::try_from(content.len())?;
+        let mut sealer = AttachmentSealer::new_with(self.recorder.clone(), length, &mut rng())?;
+        let mut chunk = Box::new([0; CHUNK_LEN]);
+        chunk.get_mut(..content.len()).ok_or("a long file")?.copy_from_slice(content);
+        let mut sealed = sealer.header().to_vec();
+        sealed.extend(sealer.seal_chunk(content.len(), &mut chunk)?);
+        let path = self.folder.join("upload");
+        fs::write(&path, sealed)?;
+        let _ = self.connect()?;
+        self.remote.upload(&id, &mut Upload::open(&path)?).map_err(said)?;
+        Ok((id, sealer.finish()?))
+    }
+
+    /// Downloads a file and opens it.
+    pub fn download(&mut self, id: &[u8; FILE_ID_LEN], key: &AttachmentKey, length: usize) -> Outcome<Vec<u8>> {
+        let path = self.folder.join("download");
+        let mut download = Download::open(&path, u64::try_from(length)?)?;
+        self.remote.download(id, &mut download).map_err(said)?;
+        let mut sealed = fs::read(&path)?;
+        let (header, chunk) = sealed.split_first_chunk_mut::<HEADER_LEN>().ok_or("a short file")?;
+        let mut opener = AttachmentOpener::new_with(self.recorder.clone(), key, header)?;
+        Ok(opener.open_last_chunk(chunk)?.to_vec())
+    }
+
+    /// Sends this with the next message.
+    pub fn leak(&self, header: &'static str, value: String) {
+        self.wire.0.extra.replace(Some((header, value)));
     }
 
     /// A request that only the client of a faulty server makes.
     pub fn keep_for_recovery(&mut self, root_key: &str) -> Outcome<()> {
-        self.own("PUT", "/escrow", root_key.as_bytes()).map(drop)
+        self.own("PUT", "/escrow", root_key.as_bytes())
     }
 
     /// A request that changes nothing.
     pub fn idle(&mut self) -> Outcome<()> {
-        self.own("GET", "/prekeys", &[]).map(drop)
+        let _ = self.connect()?;
+        self.own("GET", "/prekeys", &[])
+    }
+
+    /// Makes a request as the owner who has made the last one.
+    fn own(&self, method: &str, what: &str, body: &[u8]) -> Outcome<()> {
+        let path = format!("{}{what}", account_path(self.account));
+        let login = format!("authorization: {}\r\n", self.wire.0.login.borrow());
+        match self.wire.request(method, &path, &login, body)? {
+            (200..300, _) => Ok(()),
+            (status, _) => Err(format!("{method} {path}: status {status}").into()),
+        }
     }
 }

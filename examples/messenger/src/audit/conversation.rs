@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the devices do while they are recorded, and what a client that is too helpful hands over.
 
-use crate::client::{Client, Device, Outcome, Session};
+use crate::client::{Outcome, User, Wire};
 use data_encoding::{BASE64, HEXLOWER};
-use noescrow::{AccessKey, InitiateOptions, UnixSeconds};
 use noescrow_audit::{Kind, Role, Tape, TraceReader};
-use noescrow_recorder::Recorder;
-use rand_core::UnwrapErr;
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::Path;
 
 /// Messages that each device sends.
 const MESSAGES: usize = 6;
@@ -30,77 +27,73 @@ pub enum Helps {
 }
 
 impl Helps {
-    /// Two devices set up a session and exchange messages.
-    pub fn talk(self, tape: &Tape, server: SocketAddr, name: &str) -> Outcome<()> {
-        let mut rng = UnwrapErr(getrandom::SysRng);
-        let now = UnixSeconds::from(SystemTime::now().duration_since(UNIX_EPOCH)?);
-        let recorder = |name| Recorder::device(tape, name);
-        let mut alice = Device::generate_with(recorder("Alice")?, now, &mut rng);
-        let mut bob = Device::generate_with(recorder("Bob")?, now, &mut rng);
-        let mut alices = Client::new(server, name, ALICE);
-        let mut bobs = Client::new(server, name, BOB);
-
-        // Each sends the own access key to the other; an app does so inside the session.
-        let [alices_key, bobs_key, old_key] = [(); 3].map(|()| AccessKey::generate(&mut rng));
-        let publication = bob.publish(5, now, &mut rng)?;
-        bobs.open(&bob, &publication, old_key.hash())?;
-        bobs.log_in(&bob)?;
-        let publication = alice.publish(1, now, &mut rng)?;
-        alices.open(&alice, &publication, alices_key.hash())?;
-        alices.log_in(&alice)?;
-        let (mut session, hello): (Session, _) = alice.initiate(
-            alices.fetch(BOB)?,
-            b"hello Bob, shall we talk?",
-            InitiateOptions::unverified(now),
-            &mut rng,
-        )?;
-        alices.send(BOB, &hello, None)?;
-        let hello = bobs.receive()?.pop().ok_or("the first message did not come")?;
-        let accepted = bob.open(&hello)?.accept(b"").map_err(|failed| failed.error)?;
-        let (mut theirs, first): (Session, _) = accepted;
-        same(&first.plaintext, b"hello Bob, shall we talk?")?;
-        // Bob has blocked somebody. Whoever lacks the new key, or has none, cannot send messages of a session.
-        bobs.rotate_access_key(bobs_key.hash())?;
-        let refused = theirs.encrypt(b"to myself", &mut rng)?;
-        for key in [None, Some(&old_key)] {
-            if bobs.send(BOB, &refused, key).is_ok() {
-                return Err("a message without the access key was accepted".into());
-            }
+    /// Two devices meet, exchange messages and a file. The server has this name. `folder` is for what is no evidence.
+    pub fn talk(self, tape: &Tape, server: SocketAddr, name: &str, folder: &Path) -> Outcome<()> {
+        let wire = Wire::new(server);
+        let mut bob = User::open(tape, "Bob", BOB, name, &wire, folder)?;
+        let mut alice = User::open(tape, "Alice", ALICE, name, &wire, folder)?;
+        say(&mut alice, &mut bob, "hello Bob, shall we talk?")?;
+        say(&mut bob, &mut alice, "yes Alice, let us do that")?;
+        // Bob has blocked somebody. Whoever lacks the new key cannot send messages of a session.
+        let key = bob.rotate_access_key()?;
+        if alice.send(BOB, "with the old access key")? {
+            return Err("a message without the access key was accepted".into());
         }
+        alice.use_access_key(BOB, &key);
+        // It was in the outbox.
+        alice.send(BOB, "with the new access key")?;
+        all(&mut bob, ALICE, &["with the old access key", "with the new access key"])?;
         for number in 0..MESSAGES {
-            let text = format!("number {number} from Bob, for Alice's eyes only");
-            bobs.send(ALICE, &theirs.encrypt(text.as_bytes(), &mut rng)?, Some(&alices_key))?;
-            let message = alices.receive()?.pop().ok_or("a message did not come")?;
-            same(&session.decrypt(&message)?.plaintext, text.as_bytes())?;
-
+            say(&mut bob, &mut alice, &format!("number {number} from Bob, for Alice's eyes only"))?;
             let text = format!("number {number} from Alice, for Bob's eyes only");
-            let message = session.encrypt(text.as_bytes(), &mut rng)?;
-            self.help(&mut alices, tape, &text)?;
-            alices.send(BOB, &message, Some(&bobs_key))?;
-            let message = bobs.receive()?.pop().ok_or("a message did not come")?;
-            same(&theirs.decrypt(&message)?.plaintext, text.as_bytes())?;
+            self.help(&mut alice, tape, &text)?;
+            say(&mut alice, &mut bob, &text)?;
         }
+        // A file, which stays at the server.
+        let photo = b"a photograph of Alice, for Bob's eyes only";
+        let (id, key) = alice.upload(photo)?;
+        // The server knows the id: in pieces, it is no fragment of the text.
+        let id_in_pieces: Vec<_> = id.chunks(4).map(|piece| HEXLOWER.encode(piece)).collect();
+        let text = format!("a file: {}, {}", id_in_pieces.join("-"), HEXLOWER.encode(&key.to_bytes()));
+        say(&mut alice, &mut bob, &text)?;
+        same(&bob.download(&id, &key, photo.len())?, photo)?;
         // A message that stays waiting, for the database to contain.
-        alices.send(BOB, &session.encrypt(b"are you still there, Bob?", &mut rng)?, Some(&bobs_key))?;
+        alice.send(BOB, "are you still there, Bob?")?;
         // This request overwrites what the last one left in the server's buffers.
-        alices.idle()
+        alice.idle()
     }
 
-    fn help(self, client: &mut Client, tape: &Tape, text: &str) -> Outcome<()> {
+    fn help(self, user: &mut User, tape: &Tape, text: &str) -> Outcome<()> {
         match self {
             Self::Not => {}
             Self::MessageKeys => {
                 let keys = [latest(tape, Wanted::Message)?, latest(tape, Wanted::PostQuantumMessage)?];
-                client.extra = Some(("x-debug", BASE64.encode(&keys.concat())));
+                user.leak("x-debug", BASE64.encode(&keys.concat()));
             }
-            Self::HalfChainKey => {
-                client.extra = Some(("x-debug", HEXLOWER.encode(&latest(tape, Wanted::Chain)?[..16])));
-            }
-            Self::RootKey => client.keep_for_recovery(&HEXLOWER.encode(&latest(tape, Wanted::Root)?))?,
-            Self::Text => client.extra = Some(("x-preview", text.to_owned())),
+            Self::HalfChainKey => user.leak("x-debug", HEXLOWER.encode(&latest(tape, Wanted::Chain)?[..16])),
+            Self::RootKey => user.keep_for_recovery(&HEXLOWER.encode(&latest(tape, Wanted::Root)?))?,
+            Self::Text => user.leak("x-preview", text.to_owned()),
         }
         Ok(())
     }
+}
+
+/// One sends a text, and the other receives it and nothing else.
+fn say(from: &mut User, to: &mut User, text: &str) -> Outcome<()> {
+    let (sender, receiver) = (from.account, to.account);
+    if !from.send(receiver, text)? {
+        return Err("a message was not accepted".into());
+    }
+    all(to, sender, &[text])
+}
+
+/// These are the texts that wait.
+fn all(at: &mut User, from: &str, texts: &[&str]) -> Outcome<()> {
+    let received = at.receive(from)?;
+    if received.len() != texts.len() {
+        return Err(format!("{} of {} messages came", received.len(), texts.len()).into());
+    }
+    received.iter().zip(texts).try_for_each(|(one, other)| same(one, other.as_bytes()))
 }
 
 fn same(one: &[u8], other: &[u8]) -> Outcome<()> {

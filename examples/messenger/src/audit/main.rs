@@ -70,8 +70,9 @@ const CASES: [Case; 6] = [
         broken: Some("preview"),
         helps: Helps::Text,
         expected: &[
-            Expected(FindingKind::PlaintextInEvidence, "plaintext", Some(("memory of the relay", "raw"))),
-            Expected(FindingKind::PlaintextInEvidence, "plaintext", Some(("traffic", "raw"))),
+            // The text is a part of what was sealed.
+            Expected(FindingKind::FragmentInEvidence, "plaintext", Some(("memory of the relay", "raw"))),
+            Expected(FindingKind::FragmentInEvidence, "plaintext", Some(("traffic", "raw"))),
         ],
     },
 ];
@@ -142,7 +143,8 @@ impl Case {
         let relay = Relay::start(&evidence, cluster.as_ref(), self.broken)?;
         let proxy = Proxy::start(relay.address, &evidence.join("traffic"))?;
         let tape = Tape::in_memory();
-        self.helps.talk(&tape, proxy.address, &format!("http://{}", relay.address))?;
+        let devices = tempfile::tempdir()?;
+        self.helps.talk(&tape, proxy.address, &format!("http://{}", relay.address), devices.path())?;
         proxy.settle()?;
         // Next to the evidence, not in it: the trace has every secret.
         fs::write(folder.join("run.trace"), tape.bytes())?;

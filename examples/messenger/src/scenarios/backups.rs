@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Yesterday's backup: of a client's database, of the whole device, and of the server.
 
-use crate::oracle::{Kind, Verdict};
-use crate::ordinary::AT_SERVER;
+use crate::oracle::{Kind, Message, Verdict};
+use crate::proxy::Action;
 use crate::world::{DAY, How, Run, World, copy_folder, put_back, require};
-use crate::{Control, Scenario, Setup, When, Without};
+use crate::{Control, ONCE, Scenario, Setup, When, Without};
 use anyhow::Result;
 
 pub(crate) const CLIENT: Scenario = Scenario {
@@ -15,6 +15,7 @@ pub(crate) const CLIENT: Scenario = Scenario {
         says: "without witness and login nonce",
         without: Without::Client("witness,nonce"),
         expects: Kind::Lost,
+        tries: ONCE,
     }],
 };
 
@@ -28,7 +29,12 @@ pub(crate) const DEVICE: Scenario = Scenario {
     name: "yesterday's backup of the device",
     when: When::Always,
     run: device,
-    controls: &[Control { says: "without the login nonce", without: Without::Client("nonce"), expects: Kind::Lost }],
+    controls: &[Control {
+        says: "without the login nonce",
+        without: Without::Client("nonce"),
+        expects: Kind::Lost,
+        tries: ONCE,
+    }],
 };
 
 /// The witness is in the backup, too.
@@ -37,46 +43,44 @@ fn device(world: &mut World, _: &Setup) -> Verdict {
 }
 
 fn restored(world: &mut World) -> Verdict {
-    for client in ["alice", "bob"] {
-        world.register(client)?;
+    put_back_alice(world)?;
+    let run = world.receive("alice")?;
+    if is_suspect(world, "alice", &run) {
+        // Nothing is done before the user has decided.
+        world.refuses("alice", "bob", "not yet", 3, "suspect", Kind::Unasked)?;
+        world.run("alice", &["restore-backup"])?.succeeded("restore-backup")?;
+        // Bob does not know yet. What he sends on the old session is refused, and shown.
+        let run = world.say("bob", "alice", "on the old session")?;
+        world.demand(run.has(&["refused"]), Kind::Silent, "a lost message was not shown");
+        world.oracle().destroyed([Message::new("bob", "alice", "on the old session")]);
     }
+    let run = world.send("alice", "bob", "I was restored")?;
+    let is_new = run.says("sent", "recovers_from", "Restored");
+    world.demand(is_new, Kind::Silent, format!("the new session was not shown: {:?}", run.events));
+    world.receive("bob")?;
+    world.say("bob", "alice", "I see")?;
+    talk(world, "in the end")?;
+    world.settle(&["alice", "bob"])?;
+    // A device makes so many prekeys a day.
+    world.pass(DAY)?;
+    world.check_stock("alice")?;
+    world.judge(26)
+}
+
+/// Alice's device has the state of yesterday.
+fn put_back_alice(world: &World) -> Result<()> {
+    world.register_all(&["alice", "bob"])?;
     talk(world, "before the backup")?;
     let (home, backup) = (world.home("alice"), world.folder.join("alice.backup"));
     copy_folder(&home, &backup)?;
     talk(world, "after the backup")?;
     talk(world, "and once more")?;
-    put_back(&home, &backup)?;
-
-    let run = world.receive("alice")?;
-    if is_suspect(world, "alice", &run) {
-        // Nothing is done before the user has decided.
-        let run = world.send_as("alice", "bob", "not yet", &How::default())?;
-        world.oracle().demand(run.code == Some(3), Kind::Unasked, "a suspect store was used");
-        world.run("alice", &["restore-backup"])?.succeeded("restore-backup")?;
-        // Bob does not know yet. What he sends on the old session is refused, and shown.
-        world.send("bob", "alice", "on the old session")?;
-        let run = world.receive("alice")?;
-        world.oracle().demand(run.has(&["refused"]), Kind::Silent, "a lost message was not shown");
-        world.oracle().excuse_missing("alice");
-    }
-    let run = world.send("alice", "bob", "I was restored")?;
-    let is_new = run.says("sent", "recovers_from", "Restored");
-    world.oracle().demand(is_new, Kind::Silent, format!("the new session was not shown: {:?}", run.events));
-    world.receive("bob")?;
-    world.send("bob", "alice", "I see")?;
-    world.receive("alice")?;
-    talk(world, "in the end")?;
-    world.settle(&["alice", "bob"])?;
-    // A device makes so many prekeys a day.
-    world.ahead = world.ahead.saturating_add(DAY);
-    world.check_stock("alice", AT_SERVER)?;
-    world.judge()
+    put_back(&home, &backup)
 }
 
 fn talk(world: &World, text: &str) -> Result<()> {
     for (from, to) in [("alice", "bob"), ("bob", "alice")] {
-        let run = world.send_many(from, to, text, 3, &How::default())?;
-        world.oracle().demand(run.code == Some(0), Kind::Lost, format!("{from} cannot send \"{text}\" to {to}"));
+        world.send_many(from, to, text, 3, &How::default())?;
         world.receive(to)?;
     }
     Ok(())
@@ -85,8 +89,46 @@ fn talk(world: &World, text: &str) -> Result<()> {
 /// Whether the client shows that its store, or the server, was put back. That is demanded.
 fn is_suspect(world: &World, client: &str, run: &Run) -> bool {
     let is_suspect = run.code == Some(3) && run.has(&["suspect"]);
-    world.oracle().demand(is_suspect, Kind::Silent, format!("{client}: the restored state was not shown"));
+    world.demand(is_suspect, Kind::Silent, format!("{client}: the restored state was not shown"));
     is_suspect
+}
+
+pub(crate) const CUT_LOGIN: Scenario = Scenario {
+    name: "backup of the device, login cut",
+    when: When::Always,
+    run: cut_login,
+    controls: &[Control {
+        says: "seals without a login",
+        without: Without::Client("login"),
+        expects: Kind::Unasked,
+        tries: ONCE,
+    }],
+};
+
+/// A server that cuts logins, and takes messages, does not keep a restored device from noticing.
+fn cut_login(world: &mut World, _: &Setup) -> Verdict {
+    put_back_alice(world)?;
+    let posted = |world: &World| world.proxy.count("POST", "/accounts/bob/messages");
+    let before = posted(world);
+    world.proxy.always("POST", "/accounts/alice/login", Action::CutBefore);
+    for text in ["with the keys of yesterday", "and again"] {
+        world.refuses("alice", "bob", text, 1, "error", Kind::Unasked)?;
+    }
+    world.run("alice", &["receive"])?;
+    world.proxy.clear();
+    let sent = posted(world).saturating_sub(before);
+    world.demand(sent == 0, Kind::Unasked, format!("{sent} messages sent without a login"));
+    let run = world.receive("alice")?;
+    if is_suspect(world, "alice", &run) {
+        // The next process knows it, whatever the server says.
+        let run = world.run("alice", &["status"])?;
+        let is_shown = run.of("status").any(|event| event.get("suspicion").is_some_and(|of| !of.is_null()));
+        world.demand(is_shown, Kind::Silent, format!("the suspicion was forgotten: {:?}", run.events));
+        world.run("alice", &["restore-backup"])?.succeeded("restore-backup")?;
+    }
+    talk(world, "in the end")?;
+    world.settle(&["alice", "bob"])?;
+    world.judge(24)
 }
 
 pub(crate) const SERVER: Scenario = Scenario {
@@ -97,13 +139,15 @@ pub(crate) const SERVER: Scenario = Scenario {
         says: "leaves prekeys at the server that it does not have",
         without: Without::Client("withdraw"),
         expects: Kind::Lost,
+        tries: ONCE,
     }],
 };
 
+/// Number of login nonces that a device has offered, and knows.
+const KNOWN_NONCES: usize = 8;
+
 fn server(world: &mut World, _: &Setup) -> Verdict {
-    for client in ["alice", "bob", "carol", "dave"] {
-        world.register(client)?;
-    }
+    world.register_all(&["alice", "bob", "carol", "dave"])?;
     talk(world, "before the backup")?;
     world.send_many("alice", "bob", "waiting at the time of the backup", 3, &How::default())?;
     world.relay.stop();
@@ -112,11 +156,16 @@ fn server(world: &mut World, _: &Setup) -> Verdict {
 
     world.receive("bob")?;
     talk(world, "after the backup")?;
-    world.send("carol", "bob", "a prekey is used")?;
-    world.receive("bob")?;
-    world.send("bob", "carol", "hello carol")?;
-    world.receive("carol")?;
+    world.say("carol", "bob", "a prekey is used")?;
+    world.say("bob", "carol", "hello carol")?;
+    // A device knows the last nonces that it has offered.
+    for client in ["alice", "bob", "carol"] {
+        for _ in 0..=KNOWN_NONCES {
+            world.run(client, &["maintain"])?;
+        }
+    }
     world.send("alice", "bob", "lost with the server")?;
+    world.oracle().destroyed([Message::new("alice", "bob", "lost with the server")]);
     world.relay.stop();
     world.relay.put_back()?;
     world.restart_relay()?;
@@ -134,19 +183,16 @@ fn server(world: &mut World, _: &Setup) -> Verdict {
         if client == "bob" {
             let repeated = run.of("refused").filter(|event| event.get("reason") == Some(&"AlreadyOpened".into()));
             let count = repeated.count();
-            world.oracle().demand(count == 3, Kind::Silent, format!("{count} of 3 messages shown as opened before"));
+            world.demand(count == 3, Kind::Silent, format!("{count} of 3 messages shown as opened before"));
         }
     }
-    world.oracle().demand(asked > 0, Kind::Silent, "nobody has noticed");
-    let lost = world.oracle().excuse_missing("bob");
-    world.send("dave", "bob", "a stranger after all that")?;
-    world.receive("bob")?;
-    world.send("bob", "alice", "bob after all that")?;
-    world.receive("alice")?;
+    world.demand(asked > 0, Kind::Silent, "nobody has noticed");
+    world.say("dave", "bob", "a stranger after all that")?;
+    world.say("bob", "alice", "bob after all that")?;
     talk(world, "in the end")?;
     world.settle(&["alice", "bob", "carol", "dave"])?;
-    world.ahead = world.ahead.saturating_add(DAY);
-    world.check_stock("bob", AT_SERVER)?;
-    let figures = world.judge()?;
-    Ok(format!("{lost} lost with the server, {asked} users asked; {figures}"))
+    world.pass(DAY)?;
+    world.check_stock("bob")?;
+    let figures = world.judge(25)?;
+    Ok(format!("{asked} users asked; {figures}"))
 }

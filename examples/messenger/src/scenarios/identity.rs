@@ -2,9 +2,8 @@
 //! A reinstallation: the same account, another device.
 
 use crate::oracle::{Kind, Verdict};
-use crate::ordinary::AT_SERVER;
-use crate::world::{How, World};
-use crate::{Control, Scenario, Setup, When, Without};
+use crate::world::{Run, World};
+use crate::{Control, ONCE, Scenario, Setup, When, Without};
 use anyhow::{Context, Result};
 use std::fs;
 
@@ -16,58 +15,61 @@ pub(crate) const REINSTALL: Scenario = Scenario {
         says: "accepts a changed identity in silence",
         without: Without::Client("accept"),
         expects: Kind::Unasked,
+        tries: ONCE,
     }],
 };
 
 fn reinstall(world: &mut World, _: &Setup) -> Verdict {
-    for client in ["bob", "alice", "carol"] {
-        world.register(client)?;
-    }
+    let code = world.register_with_code("bob")?;
+    world.register_all(&["alice", "carol"])?;
     for peer in ["alice", "carol"] {
-        world.send(peer, "bob", &format!("hello from {peer}"))?;
-        world.receive("bob")?;
-        world.send("bob", peer, &format!("hello {peer}"))?;
-        world.receive(peer)?;
+        world.greet(peer, "bob", "hello")?;
     }
-    let code = recovery_code(world)?;
+    // It waits while Carol accepts his next device.
+    world.send("bob", "carol", "from the old phone")?;
     fs::remove_dir_all(world.home("bob"))?;
     world.run("bob", &["recover", "bob", &code])?.succeeded("recover")?;
 
     // Alice hears from the new device first.
-    world.send("bob", "alice", "I have a new phone")?;
-    world.receive("alice")?;
-    let run = world.send_as("alice", "bob", "is it you?", &How::default())?;
-    ask(world, "alice", &run)?;
-    world.send("alice", "bob", "welcome back")?;
-    world.receive("bob")?;
-    world.send("bob", "alice", "thank you")?;
-    world.receive("alice")?;
+    world.say("bob", "alice", "I have a new phone")?;
+    let run = world.refuses("alice", "bob", "is it you?", 3, "identity_changed", Kind::Unasked)?;
+    accept(world, "alice", &run)?;
+    world.greet("alice", "bob", "welcome back")?;
 
     // Carol writes before she has heard from it.
-    let run = world.send_as("carol", "bob", "are you there?", &How::default())?;
-    ask(world, "carol", &run)?;
-    world.send("carol", "bob", "are you there now?")?;
-    world.receive("bob")?;
-    world.send("bob", "carol", "yes")?;
+    let run = world.refuses("carol", "bob", "are you there?", 3, "identity_changed", Kind::Unasked)?;
+    accept(world, "carol", &run)?;
+    let run = world.receive("carol")?;
+    let is_marked = run.says("received", "former_identity", true);
+    world.demand(is_marked, Kind::Foreign, format!("the old phone's message looks like a new one: {:?}", run.events));
+    world.greet("carol", "bob", "are you there now?")?;
     world.settle(&["alice", "bob", "carol"])?;
-    world.check_stock("bob", AT_SERVER)?;
-    world.judge()
+    world.check_stock("bob")?;
+    world.judge(10)
 }
 
-/// Demands that the user was asked, and accepts the new identity.
-fn ask(world: &World, client: &str, run: &crate::world::Run) -> Result<()> {
-    let was_asked = run.code == Some(3) && run.has(&["identity_changed"]);
-    world.oracle().demand(was_asked, Kind::Unasked, format!("{client} was not asked: {:?}", run.events));
-    if was_asked {
-        world.run(client, &["accept", "bob"])?.succeeded("accept")?;
+/// Accepts the identity that was shown.
+fn accept(world: &World, client: &str, run: &Run) -> Result<()> {
+    if run.code == Some(3) {
+        let run = world.decide(client, "accept", "bob")?;
+        world.demand(run.code == Some(0), Kind::Unasked, format!("{client} cannot accept: {:?}", run.events));
     }
     Ok(())
 }
 
-fn recovery_code(world: &World) -> Result<String> {
-    let account: serde_json::Value = serde_json::from_slice(&fs::read(world.home("bob").join("account.json"))?)?;
-    let code = account.as_object().and_then(|members| {
-        members.iter().find(|(name, _)| name.contains("recovery")).and_then(|(_, code)| code.as_str())
-    });
-    Ok(code.context("account.json has no recovery code")?.to_owned())
+impl World {
+    /// Registers an account. Returns its recovery code.
+    pub(crate) fn register_with_code(&self, client: &str) -> Result<String> {
+        let run = self.run(client, &["register", client])?;
+        run.succeeded(client)?;
+        let printed = run.of("recovery_code").last().and_then(|event| event.get("code")?.as_str());
+        Ok(printed.context("no recovery code")?.to_owned())
+    }
+
+    /// The user decides about the identity that claims to be a peer, after comparing its safety number.
+    pub(crate) fn decide(&self, client: &str, verb: &str, peer: &str) -> Result<Run> {
+        let claimed = self.safety(client, peer)?.claimed;
+        self.demand(claimed.is_some(), Kind::Unasked, format!("{client} has nothing to decide about {peer}"));
+        self.run(client, &[verb, peer, &claimed.unwrap_or_default()])
+    }
 }

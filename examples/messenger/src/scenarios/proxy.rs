@@ -62,6 +62,19 @@ struct State {
     server: Option<SocketAddr>,
     rules: Vec<Rule>,
     exchanges: Vec<Exchange>,
+    /// Whether paths lose their escapes.
+    unescapes: bool,
+}
+
+impl State {
+    fn such<'a>(&'a self, method: &'a str, path: &'a str) -> impl Iterator<Item = &'a Exchange> {
+        self.exchanges.iter().filter(move |seen| seen.method == method && is_at(&seen.path, path))
+    }
+}
+
+/// Whether a path ends with this; or begins with it, if it ends with a slash.
+fn is_at(path: &str, wanted: &str) -> bool {
+    if wanted.ends_with('/') { path.starts_with(wanted) } else { path.ends_with(wanted) }
 }
 
 /// A running proxy. Its address stays the same when the relay is started again at another one.
@@ -91,6 +104,11 @@ impl Proxy {
         self.state().server = Some(server);
     }
 
+    /// Forwards paths without their escapes from now on.
+    pub(crate) fn unescape(&self) {
+        self.state().unescapes = true;
+    }
+
     /// Adds a rule. The first one that applies to a request decides.
     pub(crate) fn add(&self, rule: Rule) {
         self.state().rules.push(rule);
@@ -112,24 +130,24 @@ impl Proxy {
         rules.iter().all(|rule| rule.times == 0 || rule.times > usize::MAX / 2)
     }
 
-    /// Returns the exchanges so far of a method and a path that ends so.
+    /// Returns the exchanges so far of a method and a path, which is as in a [`Rule`].
     pub(crate) fn exchanges(&self, method: &str, path: &str) -> Vec<Exchange> {
-        let state = self.state();
-        let such = state.exchanges.iter().filter(|seen| seen.method == method && seen.path.ends_with(path));
-        such.cloned().collect()
+        self.state().such(method, path).cloned().collect()
     }
 
-    /// Returns the number of bytes of request bodies with a method and a path that contains `part`.
-    pub(crate) fn bytes_sent(&self, method: &str, part: &str) -> usize {
-        let state = self.state();
-        let such = state.exchanges.iter().filter(|seen| seen.method == method && seen.path.contains(part));
-        such.map(|seen| seen.request_len).sum()
+    /// Returns the number of bytes of the bodies of such requests.
+    pub(crate) fn bytes_sent(&self, method: &str, path: &str) -> usize {
+        self.state().such(method, path).map(|seen| seen.request_len).sum()
     }
 
-    /// Returns the number of requests with a method and a path that contains `part`.
-    pub(crate) fn count(&self, method: &str, part: &str) -> usize {
-        let state = self.state();
-        state.exchanges.iter().filter(|seen| seen.method == method && seen.path.contains(part)).count()
+    /// Returns the number of bytes of the longest body of such requests.
+    pub(crate) fn longest(&self, method: &str, path: &str) -> usize {
+        self.state().such(method, path).map(|seen| seen.request_len).max().unwrap_or_default()
+    }
+
+    /// Returns the number of such requests.
+    pub(crate) fn count(&self, method: &str, path: &str) -> usize {
+        self.state().such(method, path).count()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -142,10 +160,13 @@ fn serve(mut client: TcpStream, state: &Mutex<State>) -> Result<()> {
     client.set_nodelay(true)?;
     client.set_read_timeout(Some(SILENCE))?;
     let mut server = None;
-    while let Some(request) = Message::read(&mut client)? {
+    while let Some(mut request) = Message::read(&mut client)? {
         let (method, path) = request.target()?;
         let (action, address) = {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.unescapes {
+                request.head = unescape(&request.head);
+            }
             (take_action(&mut state.rules, &method, &path), state.server)
         };
         let answer = match &action {
@@ -197,13 +218,21 @@ fn serve(mut client: TcpStream, state: &Mutex<State>) -> Result<()> {
     Ok(())
 }
 
+/// Replaces each escape of a head by the byte that it stands for.
+fn unescape(head: &[u8]) -> Vec<u8> {
+    let (mut plain, mut rest) = (Vec::new(), head);
+    while let Some((first, behind)) = rest.split_first() {
+        let hex = behind.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        plain.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { behind.get(2..).unwrap_or_default() } else { behind };
+    }
+    plain
+}
+
 /// Returns what the rules say about a request, and counts it.
 fn take_action(rules: &mut [Rule], method: &str, path: &str) -> Option<Action> {
-    let is_meant = |rule: &Rule| match rule.path.ends_with('/') {
-        true => path.starts_with(&rule.path),
-        false => path.ends_with(&rule.path),
-    };
-    for rule in rules.iter_mut().filter(|rule| rule.method == method && is_meant(rule)) {
+    for rule in rules.iter_mut().filter(|rule| rule.method == method && is_at(path, &rule.path)) {
         if rule.skip > 0 {
             rule.skip = rule.skip.saturating_sub(1);
         } else if rule.times > 0 {

@@ -3,10 +3,15 @@
 
 use crate::world::program;
 use anyhow::{Context, Result, ensure};
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Names the file with the seconds by which the relay's clock is ahead of the system's.
+const AHEAD: &str = "NOESCROW_AHEAD";
 
 /// A relay: one process, or several that share a database.
 pub(crate) struct Relay {
@@ -14,7 +19,7 @@ pub(crate) struct Relay {
     /// The origin under which clients reach it, besides its address.
     name: String,
     database: Option<Postgres>,
-    processes: Vec<Process>,
+    processes: Mutex<Vec<Process>>,
 }
 
 struct Process {
@@ -33,48 +38,74 @@ impl Relay {
     /// Starts a relay in `folder`/relay. With a cluster of PostgreSQL it gets a new database there.
     pub(crate) fn start(folder: &Path, name: String, cluster: Option<&str>) -> Result<Self> {
         let database = cluster.map(|cluster| Postgres::create(cluster, folder)).transpose()?;
-        let mut relay = Self { folder: folder.join("relay"), name, database, processes: Vec::new() };
+        let relay = Self { folder: folder.join("relay"), name, database, processes: Mutex::default() };
+        relay.set_ahead(0)?;
         relay.start_again()?;
         Ok(relay)
     }
 
+    /// Sets the clock of its processes, in seconds ahead of the system's. What is old is deleted when one is started.
+    pub(crate) fn set_ahead(&self, seconds: u64) -> Result<()> {
+        let (file, part) = (self.folder.with_extension("ahead"), self.folder.with_extension("ahead-part"));
+        fs::write(&part, seconds.to_string())?;
+        Ok(fs::rename(part, file)?)
+    }
+
     /// Starts one more process.
-    pub(crate) fn start_again(&mut self) -> Result<()> {
+    pub(crate) fn start_again(&self) -> Result<()> {
+        self.start_on(self.database.as_ref().map(Postgres::url).as_deref())
+    }
+
+    /// Starts one more process, on a database of its own.
+    pub(crate) fn start_apart(&self) -> Result<()> {
+        let database = self.database.as_ref().context("one relay has one folder")?;
+        let apart = Postgres { cluster: database.cluster.clone(), name: format!("{}_apart", database.name) };
+        apart.run("dropdb", &["--if-exists", "--force", &apart.name])?;
+        apart.run("createdb", &[&apart.name])?;
+        self.start_on(Some(&apart.url()))
+    }
+
+    fn start_on(&self, database: Option<&str>) -> Result<()> {
         let mut command = Command::new(program("relay")?);
         command.arg("--folder").arg(&self.folder).args(["--name", &self.name]);
-        if let Some(database) = &self.database {
-            command.args(["--postgres", &database.url()]);
+        if let Some(database) = database {
+            command.args(["--postgres", database]);
         }
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("stderr"))?;
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
-        let output = child.stdout.take().context("no output")?;
-        // Pushed first: what does not start is ended when this value is dropped.
-        self.processes.push(Process { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) });
+        command.env(AHEAD, self.folder.with_extension("ahead"));
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("stderr"))?;
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
+        // What does not start is ended when this value is dropped.
+        let mut process = Process { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let output = process.child.stdout.take().context("no output")?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
-        let process = self.processes.last_mut().context("no process")?;
         let address = line.trim().trim_start_matches("http://");
         process.address = address.parse().with_context(|| format!("the relay did not start: {line:?}"))?;
+        self.processes().push(process);
         Ok(())
+    }
+
+    fn processes(&self) -> MutexGuard<'_, Vec<Process>> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The address of the process that was started first.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.addresses().next().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
+        self.addresses().first().copied().unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.processes.iter().map(|process| process.address)
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.processes().iter().map(|process| process.address).collect()
     }
 
     /// Kills every process.
-    pub(crate) fn stop(&mut self) {
-        self.processes.clear();
+    pub(crate) fn stop(&self) {
+        self.processes().clear();
     }
 
     /// Copies what the relay has saved. It must be stopped.
     pub(crate) fn back_up(&self) -> Result<()> {
-        ensure!(self.processes.is_empty(), "a relay is backed up while it runs");
+        ensure!(self.processes().is_empty(), "a relay is backed up while it runs");
         match &self.database {
             Some(database) => database.copy(&database.name, &format!("{}_backup", database.name)),
             None => crate::world::copy_folder(&self.folder, &self.backup()),
@@ -83,7 +114,7 @@ impl Relay {
 
     /// Puts back what was copied. The relay must be stopped.
     pub(crate) fn put_back(&self) -> Result<()> {
-        ensure!(self.processes.is_empty(), "a relay is put back while it runs");
+        ensure!(self.processes().is_empty(), "a relay is put back while it runs");
         match &self.database {
             Some(database) => {
                 database.run("dropdb", &["--force", &database.name])?;

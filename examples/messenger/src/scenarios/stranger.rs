@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A device that is no client of this example, and writes what it likes.
+
+use crate::oracle::Message;
+use crate::world::World;
+use anyhow::{Context, Result, anyhow, ensure};
+use getrandom::SysRng;
+use getrandom::rand_core::UnwrapErr;
+use noescrow::durable::CommitError;
+use noescrow::messenger::Messenger;
+use noescrow::primitives::RustCrypto;
+use noescrow::{Bundle, Device, StorageKey, UnixSeconds};
+use serde_json::{Value, json};
+use std::convert::Infallible;
+
+/// Of a message from somebody who only claims to have this name.
+pub(crate) const CLAIMS: char = '?';
+
+/// A device without a store and without an account: it sends first messages.
+pub(crate) struct Stranger {
+    messenger: Messenger,
+}
+
+const SAVED: Result<(), CommitError<Infallible>> = Ok(());
+
+impl Stranger {
+    pub(crate) fn new(world: &World) -> Result<Self> {
+        let (now, mut rng) = (UnixSeconds(world.time()?), UnwrapErr(SysRng));
+        let messenger = Messenger::new(Device::generate(now, &mut rng), &StorageKey::new([7; 32]), &mut rng);
+        let messenger = messenger.settle(SAVED).map_err(|_| anyhow!("not settled"))?;
+        Ok(Self { messenger })
+    }
+
+    /// Begins a session with an account, and writes this on it. Returns the server's status.
+    pub(crate) fn write(&mut self, world: &World, to: &str, content: &[u8]) -> Result<u16> {
+        let bundle = get(world, to, "bundle")?;
+        self.write_with(world, &bundle, to, content)
+    }
+
+    /// Does so with a bundle that was fetched before.
+    pub(crate) fn write_with(&mut self, world: &World, bundle: &[u8], to: &str, content: &[u8]) -> Result<u16> {
+        let (now, mut rng) = (UnixSeconds(world.time()?), UnwrapErr(SysRng));
+        let peer = self.messenger.add_peer(to.as_bytes(), None, now, &mut rng)?;
+        let peer = peer.settle(SAVED).map_err(|_| anyhow!("not settled"))?;
+        let bundle = Bundle::from_bytes(&RustCrypto, bundle)?;
+        let sealed = self.messenger.seal_with_bundle(&peer, content, bundle, now, &mut rng);
+        let sealed = sealed.map_err(|failed| anyhow!("{:?}", failed.error))?;
+        let sealed = sealed.settle(SAVED).map_err(|_| anyhow!("not settled"))?;
+        crate::prekeys::post(world, to, &sealed.message)
+    }
+
+    /// Writes a text, and claims to be `from`.
+    pub(crate) fn claim(&mut self, world: &World, from: &str, to: &str, text: &str) -> Result<()> {
+        let message = Message::new(&format!("{CLAIMS}{from}"), to, text);
+        world.oracle().ask(message.clone());
+        let content = json!({"from": from, "access": "00".repeat(32), "text": text});
+        let status = self.write(world, to, content.to_string().as_bytes())?;
+        ensure!(status == 201, "the relay refused the stranger: {status}");
+        world.oracle().due(message);
+        Ok(())
+    }
+}
+
+/// Fetches something of an account, as anybody can.
+pub(crate) fn get(world: &World, account: &str, what: &str) -> Result<Vec<u8>> {
+    let url = format!("http://{}/accounts/{account}/{what}", world.relay.address());
+    let mut answer = ureq::get(url).call().with_context(|| format!("{what} of {account}"))?;
+    Ok(answer.body_mut().read_to_vec()?)
+}
+
+/// The `#ID` of the author of the first message that a run shows of a stranger.
+pub(crate) fn id_of<'a>(events: impl IntoIterator<Item = &'a Value>) -> Result<String> {
+    let mut strangers = events.into_iter().filter(|event| event.get("from").is_some_and(Value::is_null));
+    let id = strangers.find_map(|event| event.get("peer")?.as_str().map(str::to_owned)).context("no stranger")?;
+    Ok(if id.starts_with('#') { id } else { format!("#{id}") })
+}
