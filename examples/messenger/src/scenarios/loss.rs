@@ -60,7 +60,9 @@ pub(crate) const THIRTY_THOUSAND: Scenario = Scenario {
 };
 
 fn thirty_thousand(world: &mut World, _: &Setup) -> Verdict {
+    world.is_whole = true;
     lose(world, 30_000)?;
+    world.is_whole = false;
     let run = world.say("alice", "bob", "after the loss")?;
     let is_shown = run.says("refused", "reason", "TooManySkipped") && run.says("refused", "remedy", "NewSession");
     world.demand(is_shown, Kind::Silent, format!("the refusal was not shown: {:?}", run.events));

@@ -31,6 +31,8 @@ pub(crate) struct World {
     pub(crate) rng: fastrand::Rng,
     /// Seconds by which the clocks of the clients and of the relay are ahead of the system's.
     pub(crate) ahead: u64,
+    /// Whether the clients have all remedies in a control, too: before what it is about.
+    pub(crate) is_whole: bool,
     /// Events that must not come.
     pub(crate) forbidden: &'static [&'static str],
     /// Whether each client's witness is kept outside its home.
@@ -80,6 +82,7 @@ impl World {
             proxy,
             rng: fastrand::Rng::with_seed(setup.seed),
             ahead: 0,
+            is_whole: false,
             forbidden: &[],
             witness_elsewhere: false,
             without,
@@ -181,7 +184,7 @@ impl World {
         if let Some(fault) = how.fault {
             command.env("NOESCROW_FAULT", fault);
         }
-        if let Some(Without::Client(remedy)) = self.without.filter(|_| !how.is_whole) {
+        if let Some(Without::Client(remedy)) = self.without.filter(|_| !how.is_whole && !self.is_whole) {
             command.env("NOESCROW_WITHOUT", remedy);
         }
         Ok(command)
