@@ -17,10 +17,6 @@ mod clock;
 mod demands;
 #[path = "durable/disk.rs"]
 mod disk;
-#[path = "messenger/mailboxes.rs"]
-mod mailboxes;
-#[path = "messenger/kept.rs"]
-mod kept;
 #[path = "messenger/ending.rs"]
 mod ending;
 #[path = "messenger/exchange.rs"]
