@@ -121,8 +121,16 @@ fn logging_in_keeps_the_prekeys_at_the_server_right() {
     // What the server has taken is not offered once more.
     alice.receive(NOW).unwrap();
     assert_eq!((account(|account| account.uploaded), account(|account| account.one_time_prekeys.len())), (0, held));
+    // Nor if strangers have fetched it before the next login.
+    let mut carol = Party::new(&hub, "carol", 3);
+    let ids = |hub: &Rc<RefCell<Hub>>, name: &[u8]| -> Vec<u32> {
+        hub.borrow().accounts[name].one_time_prekeys.iter().map(Prekey::id).collect()
+    };
+    let used = ids(&hub, b"carol");
+    hub.borrow_mut().accounts.get_mut(&b"carol"[..]).unwrap().one_time_prekeys.clear();
+    carol.receive(NOW).unwrap();
+    assert!(!used.is_empty() && ids(&hub, b"carol").iter().all(|id| !used.contains(id)));
     // What this device does not have is withdrawn, before the rest is filled up.
-    let used = hub.borrow().accounts[&b"alice"[..]].one_time_prekeys.iter().skip(1).map(Prekey::id).collect::<Vec<_>>();
     let others = account(|account| {
         account.one_time_prekeys.truncate(1);
         account.one_time_prekeys.append(&mut User::new(9).one_time_prekeys);
@@ -134,9 +142,6 @@ fn logging_in_keeps_the_prekeys_at_the_server_right() {
     // Control: those of another device were there, and new ones are due.
     assert!(others > 0 && uploaded > 0);
     assert_eq!(account(|account| account.one_time_prekeys.len()), 1 + uploaded);
-    // None of those that strangers have fetched is offered again.
-    let held = hub.borrow().accounts[&b"alice"[..]].one_time_prekeys.iter().map(Prekey::id).collect::<Vec<_>>();
-    assert!(!used.is_empty() && held.iter().all(|id| !used.contains(id)));
     let requests = alice.line.requests.iter().map(|(name, _)| *name);
     let expected = ["log_in", "set_nonce", "prekeys", "withdraw", "publish", "mail"];
     assert_eq!(requests.collect::<Vec<_>>(), expected);
@@ -239,6 +244,14 @@ fn a_refused_access_key_shows_another_device_of_the_peer() {
     assert!(alice.stored.messenger().peer(&bob).unwrap().claimed.is_some());
     assert!(alice.send("bob", b"2", NOW).is_err());
     assert_eq!(alice.outbox(), 1);
+    // What is sealed for the device that may be gone waits for the user, even if the server takes it.
+    hub.borrow_mut().accounts.get_mut(&b"bob"[..]).unwrap().refuses = None;
+    alice.receive(NOW).unwrap();
+    assert_eq!(alice.outbox(), 1);
+    let number = alice.stored.messenger().safety_number(&User::new(9).identity()).to_string();
+    alice.stored.reject(&bob, &number, NOW, &mut alice.rng).unwrap();
+    alice.receive(NOW).unwrap();
+    assert_eq!((alice.outbox(), alice.events.last().unwrap().as_str()), (0, "sent to bob"));
 }
 
 #[test]
