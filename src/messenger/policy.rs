@@ -30,12 +30,12 @@ pub const NEW_IDENTITIES_AN_HOUR: usize = 64;
 /// asked, so more are not to be expected; an identity that is forgotten is shown once more.
 pub const REJECTED_IDENTITIES: usize = 16;
 /// Number by which the epoch of a peer's new session may exceed the highest one known with it. A peer that skips more
-/// would use up the epochs; one that has a state of a year more than we do skips at most 1,461. A session of a higher
-/// epoch is on probation.
+/// would use up the epochs; one that has a state of a year more than we do skips at most 1,827: four demanded sessions a
+/// day, and one after a restoring. A session of a higher epoch is on probation.
 pub const EPOCH_JUMP: u32 = 1 << 16;
 /// Number by which the epoch that a probe proposes may exceed the highest one known with the peer. A thief of a session's
 /// state can probe, so it is less than [`EPOCH_JUMP`]: 16 sessions have to be stolen before the peer puts the next one on
-/// probation. It is more than what two years of demanded sessions skip, 2,922.
+/// probation. It is more than what two years of such sessions skip, 3,653.
 pub const PROBE_JUMP: u32 = 1 << 12;
 /// Time without anything from a peer, since a message was sent to it, after which the next message begins a new session:
 /// one of the two may have been restored from an older state.
@@ -57,6 +57,12 @@ pub const RECEIPT_INTERVAL: Duration = Duration::from_secs(HOUR);
 /// Time for which prekeys are kept that are older than the last restoring: as long as a signed prekey after its
 /// replacement.
 pub const OLD_PREKEYS_KEPT: Duration = Duration::from_secs(14 * DAY);
+/// Number of offered login nonces that are known. So many exchanges may be on their way at once, or in a connection that
+/// somebody delays.
+pub const OFFERED_NONCES: usize = 8;
+/// The greatest witness that raises the generation. No store gets so far. One that is greater was not written by this
+/// layer, and would leave no generation for the steps to come.
+pub const GREATEST_WITNESS: u64 = 1 << 63;
 /// Maximum length in bytes of a peer's name.
 pub const NAME_LEN: usize = 256;
 /// Number of routing tags that are kept of a session: of the messages to come, 16, and of late ones. The session of

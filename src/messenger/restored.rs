@@ -6,13 +6,13 @@
 //! [`generation`](Messenger::generation), kept outside the store; and a *login nonce*, which device and server exchange at
 //! each login.
 //!
-//! The states that were saved after the backup are *abandoned*. A copy of one may turn up later, so the generation goes on
+//! The states that were saved after the backup are *discarded*. A copy of one may turn up later, so the generation goes on
 //! above the witness, and never comes back to theirs.
 
 use super::core::{Core, Corrected};
 use super::error::{NewSession, Suspicion};
 use super::record::State;
-use super::{Messenger, Step};
+use super::{Messenger, Step, policy};
 use crate::durable::{Progress, StepError, Unsaved};
 use crate::error::DecodeError;
 use crate::prekeys::{PrekeyId, Publication};
@@ -29,12 +29,6 @@ use rand_core::CryptoRng;
 pub const LOGIN_NONCE_LEN: usize = 16;
 /// Maximum number of prekeys of a device when it is restored: its one-time prekeys, and the signed ones.
 const OLD_PREKEYS: usize = crate::device::policy::STORED + crate::device::policy::PREVIOUS_SIGNED_PREKEYS + 1;
-/// Number of offered login nonces that are known. So many exchanges may be on their way at once, or in a connection that
-/// somebody delays.
-const OFFERED_NONCES: usize = 8;
-/// The greatest witness that raises the generation. No store gets so far. One that is greater was not written by this
-/// layer, and would leave no generation for the steps to come.
-const GREATEST_WITNESS: u64 = 1 << 63;
 const DAY: Duration = Duration::from_secs(86_400);
 
 type LoginNonce = [u8; LOGIN_NONCE_LEN];
@@ -46,7 +40,7 @@ pub(super) struct Restored {
     nonce: Option<LoginNonce>,
     /// The last nonces that were offered to it, oldest first. The server may have taken any, or take it later.
     offered: Vec<LoginNonce>,
-    /// Whether there was no login since the state was restored. The nonce that the server has then is an abandoned state's.
+    /// Whether there was no login since the state was restored. The nonce that the server has then is an discarded state's.
     is_login_due: bool,
     /// When the state was last restored.
     at: Option<UnixSeconds>,
@@ -100,7 +94,7 @@ impl Restored {
         let nonce = reader.flag()?.then(|| reader.array().copied()).transpose()?;
         let mut restored = Self { nonce, ..Self::default() };
         let offered = usize::from(reader.u8()?);
-        if offered > OFFERED_NONCES {
+        if offered > policy::OFFERED_NONCES {
             return Err(DecodeError::Refused);
         }
         for _ in 0..offered {
@@ -142,7 +136,7 @@ impl<P: Primitives> Messenger<P> {
     /// 2^63 is not one that a store has reached: the messenger is suspect, and goes on with its own generation.
     pub fn check_witness(&mut self, witness: u64) -> Option<Suspicion> {
         if self.generation() < witness {
-            if witness <= GREATEST_WITNESS {
+            if witness <= policy::GREATEST_WITNESS {
                 self.core.ledger.raise_above(witness);
             }
             self.suspect(Suspicion::Witness);
@@ -157,7 +151,7 @@ impl<P: Primitives> Messenger<P> {
     /// may get lost or arrive late. Another one shows that the store was put back, or that the server lies. The messenger is
     /// then [suspect](Self::suspicion) until [`restore_backup`](Self::restore_backup). Save that with
     /// [`save_notes`](Self::save_notes), so that it survives a restart. At the first login after a restoring, and for a
-    /// day, nonces are not compared: the server has one of an abandoned state then, and a lying server causes one renewal a
+    /// day, nonces are not compared: the server has one of a discarded state then, and a lying server causes one renewal a
     /// day.
     ///
     /// Have the server exchange nonces one for one: it takes the offered one if it still has the one that it has shown.
@@ -187,7 +181,7 @@ impl<P: Primitives> Messenger<P> {
         rng.fill_bytes(&mut offered);
         let restored = &mut self.core.inner.restored;
         (restored.nonce, restored.is_login_due) = (server_has.copied(), false);
-        let excess = restored.offered.len().saturating_sub(OFFERED_NONCES.saturating_sub(1));
+        let excess = restored.offered.len().saturating_sub(policy::OFFERED_NONCES.saturating_sub(1));
         restored.offered.drain(..excess);
         restored.offered.push(offered);
         Ok(self.hand_out(offered, Step::default(), reading))
@@ -308,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_row_with_more_nonces_than_are_offered_is_refused() {
-        for count in 0..=OFFERED_NONCES + 1 {
+        for count in 0..=policy::OFFERED_NONCES + 1 {
             let offered = alloc::vec![[7; LOGIN_NONCE_LEN]; count];
             let restored = Restored { nonce: Some([8; 16]), offered, is_login_due: true, ..Restored::default() };
             let mut row = alloc::vec![0; restored.stored_len()];
@@ -316,10 +310,10 @@ mod tests {
             // Control: up to eight come back as they were.
             match Restored::load(&mut Reader::new(&row)) {
                 Ok(loaded) => {
-                    assert!(count <= OFFERED_NONCES && loaded.is_login_due && loaded.at.is_none());
+                    assert!(count <= policy::OFFERED_NONCES && loaded.is_login_due && loaded.at.is_none());
                     assert_eq!((loaded.nonce, loaded.offered), (restored.nonce, restored.offered));
                 }
-                Err(error) => assert!(count > OFFERED_NONCES && error == DecodeError::Refused),
+                Err(error) => assert!(count > policy::OFFERED_NONCES && error == DecodeError::Refused),
             }
         }
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! After a rollback: the abandoned states stay recognizable, honest stores are not suspect, and every peer is reached.
+//! After a rollback: discarded states stay recognizable, honest stores are not suspect, and every peer is reached.
 
 use super::ending::end_session;
 use super::restored::{login, put_back, restore, talk};
 use super::user::{DAY, NOW, User, friends};
-use noescrow::messenger::policy::ALL_RECOVERIES_A_DAY;
+use noescrow::messenger::policy::{ALL_RECOVERIES_A_DAY, GREATEST_WITNESS};
 use noescrow::messenger::{NewSession, SealError, Suspicion};
 use noescrow::{Bundle, Device};
 use rand_chacha::ChaCha20Rng;
@@ -37,14 +37,14 @@ fn a_restored_store_is_above_its_witness() {
 }
 
 #[test]
-fn a_copy_of_the_abandoned_branch_is_suspect() {
+fn a_copy_of_a_discarded_state_is_suspect() {
     for checks_witness in [true, false] {
         let [mut alice, mut bob] = friends();
         let backup = bob.disk.clone();
-        let mut branch = Vec::new();
+        let mut discarded = Vec::new();
         for _ in 0..3 {
             talk(&mut alice, &mut bob);
-            branch.push(bob.disk.clone());
+            discarded.push(bob.disk.clone());
         }
         let newest = bob.messenger.generation();
         put_back(&mut bob, &backup);
@@ -55,7 +55,7 @@ fn a_copy_of_the_abandoned_branch_is_suspect() {
         restore(&mut bob);
         // The application writes it after each commit.
         let witness = bob.messenger.generation();
-        for copy in &branch {
+        for copy in &discarded {
             put_back(&mut bob, copy);
             // Control: a store that has not seen its witness goes on below it, and a copy seems to be ahead.
             assert_eq!(bob.messenger.check_witness(witness), checks_witness.then_some(Suspicion::Witness));
@@ -85,7 +85,7 @@ fn a_witness_that_only_grows_is_satisfied_after_restoring() {
 
 #[test]
 fn a_witness_beyond_every_generation_leaves_room_for_steps() {
-    for witness in [u64::MAX, (1 << 63) + 1] {
+    for witness in [u64::MAX, GREATEST_WITNESS + 1] {
         let mut bob = User::new(1);
         let own = bob.messenger.generation();
         assert_eq!(bob.messenger.check_witness(witness), Some(Suspicion::Witness));
@@ -94,12 +94,12 @@ fn a_witness_beyond_every_generation_leaves_room_for_steps() {
     }
     // Control: the greatest that counts.
     let mut bob = User::new(1);
-    assert_eq!(bob.messenger.check_witness(1 << 63), Some(Suspicion::Witness));
+    assert_eq!(bob.messenger.check_witness(GREATEST_WITNESS), Some(Suspicion::Witness));
     restore(&mut bob);
-    assert_eq!(bob.messenger.generation(), (1 << 63) + 1);
+    assert_eq!(bob.messenger.generation(), GREATEST_WITNESS + 1);
     bob.restart();
     save_notes(&mut bob);
-    assert_eq!(bob.messenger.generation(), (1 << 63) + 2);
+    assert_eq!(bob.messenger.generation(), GREATEST_WITNESS + 2);
 }
 
 #[test]
