@@ -54,7 +54,8 @@ pub(crate) fn received(
         }
     })?;
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO noescrow_inbox (position, message_id, session, author, number, is_control, plaintext, peer, flags, control)
+        "INSERT INTO noescrow_inbox
+             (position, message_id, session, author, number, is_control, plaintext, peer, flags, control)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     let author = received.author.map(|author| author.to_bytes());

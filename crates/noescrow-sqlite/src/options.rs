@@ -113,8 +113,8 @@ impl Options {
     ///
     /// Then, in this order:
     ///
-    /// 1. Replace sessions and prekeys, and keep the identity: load the messenger with 0 as the newest generation, and save
-    ///    [`Messenger::restore_backup`](noescrow::messenger::Messenger::restore_backup), which does all of it.
+    /// 1. Replace sessions and prekeys, and keep the identity: load the messenger with 0 as the newest generation, and
+    ///    save [`Messenger::restore_backup`](noescrow::messenger::Messenger::restore_backup), which does all of it.
     /// 2. Make the database the newest: [`SqliteStore::accept_restored_backup`].
     ///
     /// In the other order, a crash between the two leaves a database that opens, whose messenger does not know that it

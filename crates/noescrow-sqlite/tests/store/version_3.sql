@@ -6,7 +6,7 @@ CREATE TABLE noescrow_store (
         generation INTEGER NOT NULL CHECK (generation >= 0),
         history BLOB NOT NULL CHECK (length(history) = 16)
     ) STRICT;
-INSERT INTO noescrow_store VALUES (1, 3, X'006608894C9E100A0E0EC9CDBE9128D6', 7, X'269DC49E416A74B3784B1BE12DD99A4C');
+INSERT INTO noescrow_store VALUES (1, 3, X'B64B671A87F37354AAF7F532BA01F686', 7, X'269DC49E416A74B3784B1BE12DD99A4C');
 CREATE TABLE noescrow_row (
         subject BLOB NOT NULL CHECK (length(subject) = 97),
         name BLOB NOT NULL CHECK (length(name) = 9),
