@@ -2,8 +2,8 @@
 //! The conversation of a [`Stored`] messenger with a server: logging in, prekeys, sending and receiving, in the one order
 //! in which nothing is lost. The application implements [`Server`], which moves bytes, and shows [`Event`]s.
 //!
-//! There is no clock, no task and no connection in here: every method returns when the server's methods that it calls have
-//! returned. To receive at once what a server announces, call [`Connected::receive`] again.
+//! There is no clock, no task and no connection in here: every method returns when the server's methods that it calls
+//! have returned. To receive at once what a server announces, call [`Connected::receive`] again.
 
 mod error;
 mod server;
@@ -18,7 +18,6 @@ use super::peers::PeerId;
 use super::sealing::Outgoing;
 use super::steps::{Mail, Sealed, Upkeep};
 use crate::durable::{InboxMessage, Mailboxes, OutboxMessage};
-use crate::identity::Identity;
 use crate::payload::Payload;
 use crate::primitives::{Primitives, RustCrypto};
 use crate::snapshot::Subject;
@@ -77,8 +76,8 @@ pub enum Event<'a> {
     Sent(&'a OutboxMessage),
     /// The server has not taken a message.
     Undelivered(&'a OutboxMessage, Delivery),
-    /// Another identity has the account of this peer now, says the server. Nothing is sent to it before the user
-    /// [accepts](Stored::accept) or [rejects](Stored::reject) that.
+    /// Another identity has the account of this peer now, says the server. Nothing is sent to it, and what is in the outbox
+    /// waits, before the user [accepts](Stored::accept) or [rejects](Stored::reject) that.
     Claimed(PeerId),
 }
 
@@ -201,7 +200,9 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
             for message in messages {
                 let peer = message.peer.as_ref().and_then(PeerId::from_subject);
                 let Some(peer) = peer.filter(|peer| !waiting.contains(peer)) else { continue };
-                let Some(to) = stored.messenger.peer(&peer) else { continue };
+                // What is sealed for a device that may be gone waits for the user's decision.
+                let to = stored.messenger.peer(&peer).filter(|peer| peer.claimed.is_none());
+                let Some(to) = to else { continue };
                 let delivery = server.deliver(&mut stored.store, &to, &message).map_err(failed)?;
                 match delivery {
                     // Another process may have sent it at the same time, and shown that.
@@ -324,8 +325,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
     ) -> Exchanged<bool, V, S> {
         let Some(record) = stored.messenger.peer(peer) else { return Ok(false) };
         let Some(identity) = server.identity(record.name).map_err(failed)? else { return Ok(false) };
-        let is_known = |known: Option<&Identity>| known.is_some_and(|known| known.keys() == identity.keys());
-        if record.identity.is_none() || is_known(record.identity) || is_known(record.claimed) {
+        if record.identity.is_none_or(|pinned| pinned.keys() == identity.keys()) {
             return Ok(false);
         }
         match stored.claim_identity(peer, &identity, now, rng) {

@@ -244,6 +244,14 @@ fn a_refused_access_key_shows_another_device_of_the_peer() {
     assert!(alice.stored.messenger().peer(&bob).unwrap().claimed.is_some());
     assert!(alice.send("bob", b"2", NOW).is_err());
     assert_eq!(alice.outbox(), 1);
+    // What is sealed for the device that may be gone waits for the user, even if the server takes it.
+    hub.borrow_mut().accounts.get_mut(&b"bob"[..]).unwrap().refuses = None;
+    alice.receive(NOW).unwrap();
+    assert_eq!(alice.outbox(), 1);
+    let number = alice.stored.messenger().safety_number(&User::new(9).identity()).to_string();
+    alice.stored.reject(&bob, &number, NOW, &mut alice.rng).unwrap();
+    alice.receive(NOW).unwrap();
+    assert_eq!((alice.outbox(), alice.events.last().unwrap().as_str()), (0, "sent to bob"));
 }
 
 #[test]
