@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Ending one session, because its rows are damaged or the user asks for it. Others with the peer stay.
 
-use super::error::{NewSession, PeerError};
+use super::error::PeerError;
 use super::{Messenger, PeerId, Step};
 use crate::durable::{Progress, Unsaved};
 use crate::primitives::Primitives;
@@ -9,7 +9,7 @@ use crate::time::UnixSeconds;
 
 impl<P: Primitives> Messenger<P> {
     /// Ends a session with a peer: the step deletes its rows. Its mail on the way is lost. If messages were sent on it, the
-    /// next one to the peer demands a new session, for the reason [`Abandoned`](NewSession::Abandoned).
+    /// next one to the peer demands a new session, for the reason [`Abandoned`](super::NewSession::Abandoned).
     ///
     /// It is the remedy if a session's rows are damaged or gone, so that opening and sealing return
     /// [`OpenError::Stored`](super::OpenError::Stored) and [`SealError::Stored`](super::SealError::Stored), and loading the
@@ -29,11 +29,9 @@ impl<P: Primitives> Messenger<P> {
         let record = &mut self.peers.get_mut(peer).ok_or(PeerError::UnknownPeer)?.inner;
         let at = record.sessions.iter().position(|of| of.id == *session).ok_or(PeerError::UnknownSession)?;
         self.progress = Progress::Stepping;
-        let is_sent_on = record.is_sent_on(session);
+        // Nothing is sent on a session that this one has replaced.
+        record.note_abandoned(session);
         let ended = record.sessions.swap_remove(at);
-        if is_sent_on {
-            record.note_reason(NewSession::Abandoned);
-        }
         let mut step = Step { ended: [record.subject.of_session(ended.id)].into(), ..Step::default() };
         self.index.remove_session(&ended);
         self.read_clock(reading);

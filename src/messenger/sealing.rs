@@ -39,6 +39,12 @@ pub struct Outgoing {
 }
 
 impl<P: Primitives> Messenger<P> {
+    /// Returns whether a bundle is neither expired by the messenger's clock nor that of a rejected identity.
+    pub(super) fn is_usable(&self, peer: &PeerId, bundle: &Bundle, reading: UnixSeconds) -> bool {
+        let is_rejected = self.peers.get(peer).is_some_and(|peer| peer.inner.has_rejected(bundle.identity()));
+        !is_rejected && bundle.signed_prekey().expiry() >= reading.max(self.time(reading))
+    }
+
     /// Seals a payload for a peer. The message is released when it and the session are saved.
     ///
     /// `loaded` is what [`route_to`](Self::route_to) has loaded. To a stranger this is the first answer: its identity is

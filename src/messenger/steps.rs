@@ -132,7 +132,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         let outgoing = self.step(now, rng, |messenger, store, rng| {
             wanted = messenger.needs_bundle(peer, now)?;
             let can_send = messenger.peer(peer).is_some_and(|peer| peer.can_send);
-            let bundle = bundle.as_ref().filter(|bundle| bundle.signed_prekey().expiry() >= now || !can_send);
+            let bundle = bundle.as_ref().filter(|bundle| !can_send || messenger.is_usable(peer, bundle, now));
             if wanted.is_some()
                 && let Some(bundle) = bundle
             {

@@ -4,6 +4,7 @@
 use super::disk::Disk;
 use super::restored::put_back;
 use super::user::{HOUR, User, friends};
+use noescrow::UnixSeconds;
 use noescrow::error::RestoreError;
 use noescrow::messenger::{NewSession, OpenError, PeerError, PeerId, Refusal, SealError};
 
@@ -53,6 +54,25 @@ fn a_damaged_session_row_blocks_one_session_only() {
 }
 
 #[test]
+fn ending_the_newest_session_sends_on_no_replaced_one() {
+    let [mut alice, mut bob] = friends();
+    let peer = bob.peer(&alice);
+    let replaced = bob.seal(&peer, b"1").unwrap().session;
+    let newest = bob.seal_with(&peer, b"2", alice.bundle()).unwrap().session;
+    end_session(&mut bob, &peer);
+    assert_eq!(bob.messenger.needs_bundle(&peer, UnixSeconds(bob.now.0 + 2 * HOUR)), Ok(Some(NewSession::Abandoned)));
+    let third = bob.seal_with(&peer, b"3", alice.bundle()).unwrap().session;
+    assert!(third != replaced && third != newest);
+    // Control: if the replaced one ends, the newest is sent on.
+    let [mut alice, mut bob] = friends();
+    let peer = bob.peer(&alice);
+    let replaced = bob.seal(&peer, b"1").unwrap().session;
+    let newest = bob.seal_with(&peer, b"2", alice.bundle()).unwrap().session;
+    bob.messenger.end_session(&peer, &replaced, bob.now).unwrap().save(&mut bob.disk).unwrap();
+    assert_eq!(bob.seal(&peer, b"3").unwrap().session, newest);
+}
+
+#[test]
 fn after_a_fork_nothing_is_sent_on_the_forked_session_again() {
     for is_answered in [true, false] {
         let [mut alice, mut bob] = friends();
@@ -69,14 +89,14 @@ fn after_a_fork_nothing_is_sent_on_the_forked_session_again() {
         if is_answered {
             bob.open(&reply.message).unwrap();
         }
+        // Control: until the new session ends, it is sent on.
+        assert_eq!(bob.seal(&peer, b"on").unwrap().session, new.session);
         end_session(&mut bob, &peer);
         bob.restart();
-        // Control: as long as the new session is not answered, messages still go on the old one.
         let loaded = bob.messenger.route_to(&peer).unwrap().load(&mut bob.disk).unwrap();
         let sealed = bob.messenger.seal_on_session(&peer, b"3", loaded, bob.now, &mut bob.rng);
         let sealed = sealed.map(|step| step.save(&mut bob.disk).unwrap().session);
-        let expected = if is_answered { Err(SealError::NeedsBundle(NewSession::None)) } else { Ok(forked.session) };
-        assert_eq!(sealed, expected);
+        assert_eq!(sealed, Err(SealError::NeedsBundle(NewSession::None)));
     }
 }
 

@@ -210,6 +210,22 @@ fn without_a_valid_bundle_a_message_goes_on_the_old_session() {
 }
 
 #[test]
+fn a_reading_of_1970_and_an_expired_bundle_send_on_the_old_session() {
+    let (mut alice, bob, mut stored, mut rng, peer) = friend();
+    let hello = stored.seal(&peer, b"1", None, bob.now, &mut rng).unwrap();
+    let (at_first, expired) = (alice.bundle(), alice.bundle());
+    // Control: while it is valid it begins a session, though the reading is of 1970.
+    let later = eight_days(&mut stored, &mut rng);
+    let sealed = stored.seal(&peer, b"2", Some(at_first), UnixSeconds(0), &mut rng).unwrap();
+    assert!(sealed.outgoing.is_new_session && sealed.outgoing.session != hello.outgoing.session);
+    for day in 1..60 {
+        let _ = stored.maintain(&[], UnixSeconds(later.0 + day * DAY), &mut rng).unwrap();
+    }
+    let again = stored.seal(&peer, b"3", Some(expired), UnixSeconds(0), &mut rng).unwrap();
+    assert_eq!((again.wanted, again.outgoing.session), (Some(NewSession::Silence), sealed.outgoing.session));
+}
+
+#[test]
 fn a_bundle_of_a_repeated_step_begins_one_session() {
     let [mut alice, bob] = strangers();
     let (mut stored, mut rng) = process(&Shared::new(bob.disk.clone()), &bob);

@@ -4,7 +4,7 @@
 use crate::faulty_device::{Fault, Name};
 use crate::generators::Source;
 use crate::run::{ALICE, BOB, Device, NOW, Run, SOURCE, Session, Setup, access_key, account, address};
-use noescrow::attachment::{AttachmentKey, AttachmentOpener, AttachmentSealer, StreamError};
+use noescrow::attachment::{AttachmentKey, AttachmentOpener, AttachmentSealer, Download, StreamError, Upload};
 use noescrow::durable::{
     Batch, CommitAction, CommitError, Durable, Exclusive, InboxMessage, KeyChange, LoadError, OutboxMessage, Revision,
     RotateError, Rotated, Row, RowName, Store, Subject,
@@ -262,6 +262,12 @@ fn f8_g20_no_public_type_prints_a_secret() {
     log.push(("AttachmentSealer", format!("{sealer:?} {sealer:#?}")));
     let opener = AttachmentOpener::new_with(run.prims[ALICE].clone(), sealer.key(), &sealer.header()).unwrap();
     log.push(("AttachmentOpener", format!("{opener:?} {opener:#?}")));
+    let sealed = Path::new(env!("CARGO_TARGET_TMPDIR")).join("printed.sealed");
+    let mut download = Download::open(&sealed, 10).unwrap();
+    download.put(&sealer.header()).unwrap();
+    log.push(("Download", format!("{download:?} {download:#?}")));
+    log.push(("Upload", format!("{:?}", Upload::open(&sealed).unwrap())));
+    std::fs::remove_file(sealed).unwrap();
     log.push(("StreamError", format!("{:?}", StreamError::from(AttachmentError::Refused))));
 
     let printed: BTreeSet<String> = log.iter().map(|(name, _)| (*name).to_owned()).collect();
