@@ -188,7 +188,8 @@ fn labels(text: &str) -> BTreeSet<String> {
 }
 
 /// Labels that derive no key of a conversation: for signing, hashing or storage, or of a foreign handshake.
-const ASIDE: [&str; 8] = ["L_CERT", "L_PREKEY", "L_LOGIN", "L_ACCESS", "L_TRANSCRIPT", "L_FOREIGN", "L_SALT", "L_SEAL"];
+const ASIDE: [&str; 9] =
+    ["L_CERT", "L_PREKEY", "L_LOGIN", "L_CHALLENGE", "L_ACCESS", "L_TRANSCRIPT", "L_FOREIGN", "L_SALT", "L_SEAL"];
 
 /// Labels of the document's key schedule that the drawings lack.
 fn undrawn(diagrams: &str, protocol: &str) -> Vec<String> {

@@ -3,7 +3,7 @@
 
 use noescrow::durable::{Batch, CommitAction, CommitError, Row, RowName, Store, Subject};
 use noescrow::messenger::{Messenger, PeerId};
-use noescrow::{Bundle, Device, Prekey, StorageKey, UnixSeconds};
+use noescrow::{Bundle, Device, InitiateOptions, MAX_JUMP, Prekey, StorageKey, UnixSeconds};
 use noescrow_audit::Tape;
 use noescrow_recorder::Recorder;
 use rand_chacha::ChaCha20Rng;
@@ -92,8 +92,8 @@ impl User {
         (self.signed_prekey, self.one_time_prekeys) = (published.signed_prekey, published.one_time_prekeys);
     }
 
-    /// Has the messenger store whatever it can store: nonces, a wrong reading of the clock, sessions that have ended, and
-    /// an identity that claims to be the peer.
+    /// Has the messenger store whatever it can store: nonces, a wrong reading of the clock, sessions that have ended, an
+    /// identity that was rejected, one that claims to be the peer, and a first message that was refused.
     pub fn store_all(&mut self, other: &mut Self) {
         let nonce = self.messenger.login(None, NOW, &mut self.rng).unwrap().save(&mut self.rows).unwrap();
         self.messenger.login(Some(&nonce), NOW, &mut self.rng).unwrap().save(&mut self.rows).unwrap();
@@ -103,9 +103,38 @@ impl User {
             let step = self.messenger.seal_with_bundle(&peer, b"text", bundle, NOW, &mut self.rng).unwrap();
             step.save(&mut self.rows).unwrap();
         }
-        let other = Device::<Recorder>::generate_with(self.recorder.clone(), NOW, &mut self.rng);
-        let step = self.messenger.claim_identity(&self.peer, other.identity(), NOW).unwrap();
-        step.save(&mut self.rows).unwrap();
+        for is_rejected in [true, false] {
+            let other = Device::<Recorder>::generate_with(self.recorder.clone(), NOW, &mut self.rng);
+            let step = self.messenger.claim_identity(&self.peer, other.identity(), NOW).unwrap();
+            step.save(&mut self.rows).unwrap();
+            if is_rejected {
+                let step = self.messenger.reject_identity(&self.peer, other.identity(), NOW).unwrap();
+                step.save(&mut self.rows).unwrap();
+            }
+        }
+        self.refuse_a_first_message();
+    }
+
+    /// Refuses a first message of somebody who is known, because too many messages are missing before it.
+    fn refuse_a_first_message(&mut self) {
+        let mut rng = ChaCha20Rng::seed_from_u64(3);
+        let device = Device::generate(NOW, &mut rng);
+        for missing in [0, MAX_JUMP] {
+            // A payload of the layer: its kind, the session's epoch, what was heard (12 bytes), and the text.
+            let inner = [&[1][..], &(1 + missing.min(1)).to_be_bytes(), &[0; 4], &[0xFF; 8], b"hi"].concat();
+            let options = InitiateOptions::unverified(NOW);
+            let (mut session, mut message) = device.initiate(self.bundle(), &inner, options, &mut rng).unwrap();
+            for _ in 0..=missing {
+                message = session.encrypt(&inner, &mut rng).unwrap();
+            }
+            let loaded = self.messenger.route(&message, NOW).unwrap().load(&mut self.rows).unwrap();
+            match self.messenger.open(&message, loaded, NOW) {
+                Ok(step) => drop(step.save(&mut self.rows).unwrap()),
+                Err(_) => assert_eq!(missing, MAX_JUMP),
+            }
+        }
+        assert!(self.messenger.has_notes());
+        self.messenger.save_notes(NOW).unwrap().save(&mut self.rows).unwrap();
     }
 }
 

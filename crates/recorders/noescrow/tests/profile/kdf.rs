@@ -17,12 +17,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Labels that are hashed or signed, or derive a generator's output: never the label of a device's key derivation.
-const NOT_DERIVED: [&str; 10] = [
+const NOT_DERIVED: [&str; 11] = [
     "noescrow-v1 transcript",
     "noescrow-v1 foreign handshake",
     "noescrow-v1 identity certificate",
     "noescrow-v1 prekey",
     "noescrow-v1 server login",
+    "noescrow-v1 login challenge",
     "noescrow-v1 access key",
     "noescrow-v1 device list",
     "noescrow-v1 identity succession",

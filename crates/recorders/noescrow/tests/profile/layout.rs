@@ -134,6 +134,12 @@ fn peer<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
     for _ in 0..reader.u8() {
         reader.bytes(32 + 8);
     }
+    // Rejected identities, and opening ids of refused first messages.
+    for _ in 0..2 {
+        for _ in 0..reader.u8() {
+            reader.bytes(32);
+        }
+    }
 }
 
 fn session<'a>(reader: &mut Reader<'a>, secrets: &mut Secrets<'a>) {
