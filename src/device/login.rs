@@ -155,19 +155,19 @@ mod tests {
     #[test]
     fn a_login_challenge_binds_server_account_and_nonce() {
         let of = |server: &[u8], account: &[u8], nonce| login_challenge(server, account, &nonce);
-        let challenge = of(b"chat.example", b"bob", [1; 32]);
+        let challenge = of(b"chat.net", b"bob", [1; 32]);
         for other in [
-            of(b"evil.example", b"bob", [1; 32]),
-            of(b"chat.example", b"eve", [1; 32]),
-            of(b"chat.example", b"bob", [2; 32]),
-            of(b"chat.exampleb", b"ob", [1; 32]),
-            of(b"chat.exampl", b"ebob", [1; 32]),
-            of(b"", b"chat.examplebob", [1; 32]),
+            of(b"evil.net", b"bob", [1; 32]),
+            of(b"chat.net", b"eve", [1; 32]),
+            of(b"chat.net", b"bob", [2; 32]),
+            of(b"chat.netb", b"ob", [1; 32]),
+            of(b"chat.ne", b"tbob", [1; 32]),
+            of(b"", b"chat.netbob", [1; 32]),
         ] {
             assert_ne!(challenge, other);
         }
         // Control.
-        assert_eq!(challenge, of(b"chat.example", b"bob", [1; 32]));
+        assert_eq!(challenge, of(b"chat.net", b"bob", [1; 32]));
     }
 
     /// Attack G24: a server chooses the challenge. What it gets is no signature over anything else.
