@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Error`]: why the database was not opened, read or written.
 
+use noescrow::messenger::{Advice, Remedy};
 use std::fmt;
 use std::io;
 
@@ -48,8 +49,29 @@ pub enum Error {
     LogInUse,
     /// The file of an advisory lock was not opened or locked.
     Lock(io::Error),
+    /// A file of a [`Folder`](crate::Folder) was not read, written or deleted.
+    Folder(io::Error),
+    /// A [`Folder`](crate::Folder) that is to be made, or its witness, is something else's. Nothing has changed.
+    FolderTaken,
     /// The thread of an asynchronous store has ended.
     Closed,
+}
+
+impl Error {
+    /// Returns what to do, or `None` if that is to call again, or to see to what the error is about: the disk, the path, the
+    /// release.
+    #[must_use]
+    pub const fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::Rollback { .. } | Self::Diverged { .. } | Self::OtherDatabase | Self::WitnessMissing => {
+                Some(Advice::RestoreBackup)
+            }
+            Self::OpenedBefore => Some(Advice::Acknowledge(Remedy::Ignore)),
+            Self::LogInUse => Some(Advice::Again),
+            Self::OfMessenger => Some(Advice::Correct),
+            _ => None,
+        }
+    }
 }
 
 /// Without the error of SQLite or of the witness, which is the [source](std::error::Error::source).
@@ -73,6 +95,8 @@ impl fmt::Display for Error {
             }
             Self::LogInUse => f.write_str("a reader keeps the write-ahead log"),
             Self::Lock(_) => f.write_str("the file of a lock was not opened or locked"),
+            Self::Folder(_) => f.write_str("a file of the device's folder was not read, written or deleted"),
+            Self::FolderTaken => f.write_str("the folder or its witness is something else's"),
             Self::Closed => f.write_str("the thread of the database has ended"),
         }
     }
@@ -82,7 +106,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Sqlite(error) => Some(error),
-            Self::Witness(error) | Self::Lock(error) => Some(error),
+            Self::Witness(error) | Self::Lock(error) | Self::Folder(error) => Some(error),
             _ => None,
         }
     }

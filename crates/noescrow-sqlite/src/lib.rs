@@ -4,6 +4,7 @@
 
 // The tables, and what is in them.
 mod messages;
+mod peer_data;
 mod schema;
 
 // One transaction a step, and deletion.
@@ -17,6 +18,7 @@ mod witness;
 mod asynchronous;
 mod blocking;
 mod error;
+mod folder;
 mod mailboxes;
 mod options;
 
@@ -24,9 +26,11 @@ mod options;
 pub use asynchronous::AsyncSqliteStore;
 pub use blocking::SqliteStore;
 pub use error::Error;
+pub use folder::Folder;
 pub use messages::{MESSAGE_ID_KEPT, message_id};
 pub use noescrow::durable::{InboxMessage, MessageId, OutboxMessage};
 pub use options::{Options, Synchronous};
+pub use peer_data::{PeerData, PeerValue};
 pub use rusqlite;
 pub use schema::SCHEMA_VERSION;
 pub use witness::{MARK_LEN, Mark, SideFile, Witness};

@@ -34,6 +34,8 @@ mod mailboxes;
 mod own_tables;
 #[path = "store/party.rs"]
 mod party;
+#[path = "store/peer_data.rs"]
+mod peer_data;
 #[path = "store/restoring.rs"]
 mod restoring;
 #[path = "store/rollback.rs"]
