@@ -48,12 +48,6 @@ pub trait Transport {
     fn exchange(&mut self, request: Request<'_>) -> Result<(u16, Vec<u8>), Failure>;
 }
 
-impl<T: Transport + ?Sized> Transport for Box<T> {
-    fn exchange(&mut self, request: Request<'_>) -> Result<(u16, Vec<u8>), Failure> {
-        (**self).exchange(request)
-    }
-}
-
 /// Knows from a store `S` what the peers have said of their mailboxes.
 pub trait AccessKeys<S> {
     /// Returns the access key that the peer has sent last.
@@ -87,7 +81,7 @@ impl Status {
 ///
 /// # Errors
 /// It is none, or tokens would be sent in the clear to another machine.
-pub(crate) fn encrypted_origin(url: &str) -> Result<String, Failure> {
+pub fn encrypted_origin(url: &str) -> Result<String, Failure> {
     let origin = origin(url).ok_or("not the URL of a server")?;
     let here = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
     let is_here =

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A client of the relay whose device records: a messenger, its store, and HTTP/1.1 with one connection a request.
 
-use getrandom::SysRng;
 use noescrow::attachment::{
     AttachmentKey, AttachmentOpener, AttachmentSealer, CHUNK_LEN, Download, HEADER_LEN, Upload,
 };
 use noescrow::messenger::exchange::{Connected, Delivery, Event};
 use noescrow::messenger::{Control, Peer, PeerId, Stored};
-use noescrow::{AccessKey, Device, StorageKey, UnixSeconds};
+use noescrow::{AccessKey, Device, StorageKey};
 use noescrow_audit::Tape;
 use noescrow_messenger::requests::{AccessKeys, Failure, Remote, Request, Transport};
-use noescrow_messenger::{Claim, FILE_ID_LEN, RECOVERY_CODE_LEN, account_path, sha256};
+use noescrow_messenger::{Claim, FILE_ID_LEN, RECOVERY_CODE_LEN, account_path, now, rng, sha256};
 use noescrow_recorder::Recorder;
 use noescrow_sqlite::{Options, SqliteStore};
-use rand_core::UnwrapErr;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -22,7 +20,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -97,14 +95,6 @@ pub struct User {
     wire: Wire,
     recorder: Recorder,
     folder: PathBuf,
-}
-
-fn now() -> UnixSeconds {
-    SystemTime::now().duration_since(UNIX_EPOCH).map(UnixSeconds::from).unwrap_or_default()
-}
-
-const fn rng() -> UnwrapErr<SysRng> {
-    UnwrapErr(SysRng)
 }
 
 /// An error with its cause, for another thread.

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A messenger on the command line. Each command is a process, which prints its events as JSON Lines.
 
+mod app;
 mod http;
 mod show;
 
-use clap::{Args, Parser, Subcommand};
-use http::Http;
-use noescrow::messenger::Advice;
-use noescrow::messenger::exchange::Event;
-use noescrow_messenger::device::{Device, Messenger, advice, now, options};
-use noescrow_messenger::home::Home;
+use app::App;
+use clap::{Parser, Subcommand};
+use noescrow::durable::LoadError;
+use noescrow::messenger::exchange::ExchangeFailed;
+use noescrow::messenger::{Advice, SealError};
 use noescrow_messenger::requests::Failure;
+use noescrow_messenger::{now, rng};
+use noescrow_sqlite::{Error, Folder, Options};
 use serde_json::json;
-use show::{Show, emit, hex};
+use show::{emit, hex};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -57,11 +59,11 @@ enum Command {
     /// Shows the safety numbers to compare with a peer.
     Safety { peer: String },
     /// Says that this safety number was compared.
-    Verify(Number),
-    /// Accepts the identity that claims to be the peer.
-    Accept(Number),
+    Verify { peer: String, number: String },
+    /// Accepts the identity that claims to be the peer and has this safety number.
+    Accept { peer: String, number: String },
     /// Keeps a peer's former identity.
-    Reject(Number),
+    Reject { peer: String, number: String },
     /// Deletes a peer, its sessions, its mail and its files.
     Forget { peer: String },
     /// Logs in, replaces the prekeys that are due, and sends what waits.
@@ -74,15 +76,8 @@ enum Command {
     DeleteAccount,
 }
 
-/// A peer's identity, by its safety number.
-#[derive(Args)]
-struct Number {
-    peer: String,
-    number: String,
-}
-
 fn main() -> ExitCode {
-    let Err(error) = run(&Arguments::parse()) else { return ExitCode::SUCCESS };
+    let Err(error) = run(Arguments::parse()) else { return ExitCode::SUCCESS };
     let advice = advice(&error);
     let (event, code) = match advice {
         Some(Advice::AskUser) => ("identity_changed", 3),
@@ -94,48 +89,53 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+/// What to do about an error, if that is more than to correct the command or to run it again.
+fn advice(error: &Failure) -> Option<Advice> {
+    match (error.downcast_ref::<ExchangeFailed<Failure, Error>>(), error.downcast_ref::<LoadError<Error>>()) {
+        (Some(error), _) => error.advice(),
+        (_, Some(LoadError::Store(error))) => error.advice(),
+        (_, Some(error)) => error.advice(),
+        _ => error.downcast_ref().map(SealError::advice),
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { home, server, witness, command, .. } = arguments;
-    let (server, witness) = (server.as_deref(), witness.as_deref());
-    let mut options = options(witness);
-    match command {
-        Command::Register { name } | Command::Recover { name, .. } => Home::create(home, name, server, witness, now())?,
+    let (folder, mut options) = (Folder::new(home, witness.as_deref()), Options::new());
+    match &command {
+        Command::Register { name } | Command::Recover { name, .. } => App::create(&folder, name, server.as_deref())?,
         Command::RestoreBackup => options = options.restored_backup(),
-        Command::DeleteAccount => return Device::delete(home, server, Http::new(), witness),
+        Command::DeleteAccount => return App::delete(folder, server.as_deref(), options),
         _ => {}
     }
-    let mut device = Device::open(home, server, Http::new(), options)?;
-    let mut show = Show::default();
-    let write_down = |code: &[u8; 16]| emit(&json!({"event": "recovery_code", "code": hex(code)}));
-    let events = &mut |stored: &mut Messenger, event: &Event<'_>| show.event(stored, event);
+    let mut app = App::open(folder, server.as_deref(), options)?;
     match command {
-        Command::Register { .. } => device.register(None, write_down)?,
-        Command::Recover { code, .. } => device.register(Some(code), write_down)?,
-        Command::Send { peer, text, count } => {
-            let numbered = (1..=count.unwrap_or_default()).map(|number| format!("{text} {number}"));
-            let once = count.is_none().then(|| text.clone());
-            if let Some(reason) = device.send(peer, once.into_iter().chain(numbered), events)? {
-                emit(&json!({"event": "new_session_wanted", "to": peer, "reason": format!("{reason:?}")}));
-            }
+        Command::Register { name } => app.register(&name, None)?,
+        Command::Recover { name, code } => app.register(&name, Some(&code))?,
+        Command::Send { peer, text, count: None } => app.send(&peer, [text])?,
+        Command::Send { peer, text, count: Some(count) } => {
+            app.send(&peer, (1..=count).map(|number| format!("{text} {number}")))?;
         }
-        Command::Receive => device.receive(events)?,
-        Command::Maintain => device.maintain(events)?,
-        Command::RestoreBackup => device.restore_backup(events)?,
-        Command::File { peer, path } => device.send_file(peer, path, events)?,
+        Command::Receive => app.receive()?,
+        Command::Maintain => app.maintain()?,
+        Command::RestoreBackup => app.restore_backup()?,
+        Command::File { peer, path } => app.send_file(&peer, &path)?,
         Command::Fetch { id, path } => {
-            let size = device.fetch_file(id, path)?;
+            let size = app.fetch_file(&id, &path)?;
             emit(&json!({"event": "fetched", "id": id, "path": path, "size": size}));
         }
-        Command::Safety { peer } => show::safety(device.messenger.messenger(), &device.peer(peer)?),
-        Command::Verify(of) => device.verify(&of.peer, &of.number)?,
-        Command::Accept(of) => device.accept(&of.peer, &of.number, |message| {
-            let id = hex(&message.message_id);
-            emit(&json!({"event": "undelivered", "to": of.peer, "id": id, "remedy": "send it again"}));
-        })?,
-        Command::Reject(of) => device.reject(&of.peer, &of.number)?,
-        Command::Forget { peer } => device.forget(peer)?,
-        Command::Status => show::status(&mut device.messenger)?,
+        Command::Safety { peer } => show::safety(app.stored.messenger(), &app.peer(&peer)?),
+        Command::Verify { peer, number } => app.stored.verify(&app.peer(&peer)?, &number, now(), &mut rng())?,
+        Command::Accept { peer, number } => {
+            app.stored.accept(&app.peer(&peer)?, &number, now(), &mut rng(), |message| {
+                let id = hex(&message.message_id);
+                emit(&json!({"event": "undelivered", "to": peer, "id": id, "remedy": "send it again"}));
+            })?;
+        }
+        Command::Reject { peer, number } => app.stored.reject(&app.peer(&peer)?, &number, now(), &mut rng())?,
+        Command::Forget { peer } => app.forget(&peer)?,
+        Command::Status => show::status(&mut app.stored)?,
         Command::DeleteAccount => {}
     }
-    show.outcome.map_or(Ok(()), Err)
+    app.show.outcome.map_or(Ok(()), Err)
 }
