@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Error`]: why the database was not opened, read or written.
 
-use noescrow::messenger::{Advice, Remedy};
+use noescrow::attachment::StreamError;
+use noescrow::durable::LoadError;
+use noescrow::messenger::exchange::ExchangeFailed;
+use noescrow::messenger::{Advice, PeerError, Remedy, SealError};
 use std::fmt;
 use std::io;
 
@@ -53,6 +56,10 @@ pub enum Error {
     Folder(io::Error),
     /// A [`Folder`](crate::Folder) that is to be made, or its witness, is something else's. Nothing has changed.
     FolderTaken,
+    /// An [`Attachment`](crate::Attachment) was not sealed, opened, read or written.
+    Attachment(StreamError),
+    /// There is no such peer.
+    NoPeer,
     /// The thread of an asynchronous store has ended.
     Closed,
 }
@@ -68,10 +75,28 @@ impl Error {
             }
             Self::OpenedBefore => Some(Advice::Acknowledge(Remedy::Ignore)),
             Self::LogInUse => Some(Advice::Again),
-            Self::OfMessenger => Some(Advice::Correct),
+            Self::OfMessenger | Self::NoPeer => Some(Advice::Correct),
             _ => None,
         }
     }
+}
+
+/// Returns what to do about an error that a program has boxed: of a messenger with a store of this crate, or of its exchange
+/// with a server whose error is `V`. `None` if it is another error, or one that is remedied by calling again.
+#[must_use]
+pub fn advice<V: fmt::Debug + fmt::Display + 'static>(error: &(dyn std::error::Error + 'static)) -> Option<Advice> {
+    if let Some(error) = error.downcast_ref::<ExchangeFailed<V, Error>>() {
+        return error.advice();
+    }
+    match error.downcast_ref::<LoadError<Error>>() {
+        Some(LoadError::Store(error)) => return error.advice(),
+        Some(error) => return error.advice(),
+        None => {}
+    }
+    let store = error.downcast_ref().and_then(Error::advice);
+    store
+        .or_else(|| error.downcast_ref().map(SealError::advice))
+        .or_else(|| error.downcast_ref().map(PeerError::advice))
 }
 
 /// Without the error of SQLite or of the witness, which is the [source](std::error::Error::source).
@@ -97,6 +122,8 @@ impl fmt::Display for Error {
             Self::Lock(_) => f.write_str("the file of a lock was not opened or locked"),
             Self::Folder(_) => f.write_str("a file of the device's folder was not read, written or deleted"),
             Self::FolderTaken => f.write_str("the folder or its witness is something else's"),
+            Self::Attachment(error) => error.fmt(f),
+            Self::NoPeer => f.write_str("there is no such peer"),
             Self::Closed => f.write_str("the thread of the database has ended"),
         }
     }

@@ -150,17 +150,20 @@ impl Folder {
         Ok(files.join(name))
     }
 
-    /// Deletes the application's files that are no peer's, as those of a peer that was forgotten.
+    /// Erases what was deleted: the application's files that are no peer's, as those of a peer that was forgotten, and then
+    /// [what is in the database](SqliteStore::erase_deleted).
     ///
     /// # Errors
-    /// [`Error`].
-    pub fn remove_files_of_no_peer(&self, store: &SqliteStore) -> Result<(), Error> {
+    /// [`Error`]: call again.
+    pub fn erase_deleted(&self, store: &mut SqliteStore) -> Result<(), Error> {
+        // Not while a file is sealed whose key is not yet kept.
+        let _lock = store.exclusively("files")?;
         for path in entries(&self.path.join(FILES))? {
             if store.data_of_peers(name_of(&path))?.is_empty() {
                 fs::remove_file(path).map_err(Error::Folder)?;
             }
         }
-        Ok(())
+        store.erase_deleted()
     }
 
     /// Deletes the witness, and what the other functions have made in the folder, the key last. If something else is in

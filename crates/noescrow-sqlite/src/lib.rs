@@ -16,6 +16,7 @@ mod witness;
 // The stores.
 #[cfg(feature = "tokio")]
 mod asynchronous;
+mod attachments;
 mod blocking;
 mod error;
 mod folder;
@@ -24,8 +25,9 @@ mod options;
 
 #[cfg(feature = "tokio")]
 pub use asynchronous::AsyncSqliteStore;
+pub use attachments::{ATTACHMENT_ID_LEN, Attachment};
 pub use blocking::SqliteStore;
-pub use error::Error;
+pub use error::{Error, advice};
 pub use folder::Folder;
 pub use messages::{MESSAGE_ID_KEPT, message_id};
 pub use noescrow::durable::{InboxMessage, MessageId, OutboxMessage};

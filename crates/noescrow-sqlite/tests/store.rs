@@ -11,6 +11,8 @@
     reason = "a test states its expectations"
 )]
 
+#[path = "store/attachments.rs"]
+mod attachments;
 #[path = "store/backend.rs"]
 #[macro_use]
 mod backend;

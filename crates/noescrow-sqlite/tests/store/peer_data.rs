@@ -101,15 +101,15 @@ fn files_of_a_forgotten_peer_are_removed() {
     });
     let [(alice, of_alice), (carol, of_carol)] = peers;
     assert!(stored.store().peer_data(&alice, "alice").unwrap().is_some());
-    folder.remove_files_of_no_peer(stored.store()).unwrap();
+    folder.erase_deleted(stored.store()).unwrap();
     assert!(of_alice.exists() && of_carol.exists());
     stored.forget(&alice, NOW, rng).unwrap();
-    folder.remove_files_of_no_peer(stored.store()).unwrap();
+    folder.erase_deleted(stored.store()).unwrap();
     assert!(!of_alice.exists());
     // Control: the other peer's stays, until its data end.
     assert!(of_carol.exists());
     assert!(stored.store().remove_peer_data(&carol, "carol").unwrap());
-    folder.remove_files_of_no_peer(stored.store()).unwrap();
+    folder.erase_deleted(stored.store()).unwrap();
     assert!(!of_carol.exists());
 }
 
