@@ -39,7 +39,7 @@
 //! `--now` is the time in seconds since 1970, in place of the clock's.
 
 use crate::content::Content;
-use crate::requests::{AccessKeys, Failure, Remote, Status, Transport};
+use crate::requests::{Failure, Remote, Status, Transport};
 use getrandom::SysRng;
 use getrandom::rand_core::UnwrapErr;
 use noescrow::attachment::{Download, Upload};
@@ -52,6 +52,7 @@ use noescrow::messenger::{LOGIN_NONCE_LEN, Peer, PeerId, Stored};
 use noescrow::{Bundle, Identity, PrekeyId, Publication, UnixSeconds};
 use noescrow_sqlite::rusqlite::Connection;
 use noescrow_sqlite::{Error, Options, SqliteStore};
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::env::{args, var};
 use std::io;
@@ -210,6 +211,12 @@ impl Mailboxes for FaultyStore {
     }
 }
 
+impl Borrow<SqliteStore> for FaultyStore {
+    fn borrow(&self) -> &SqliteStore {
+        &self.inner
+    }
+}
+
 /// What the client does with its own tables does not fail.
 impl Deref for FaultyStore {
     type Target = SqliteStore;
@@ -274,7 +281,7 @@ impl<T> DerefMut for FaultyServer<T> {
     }
 }
 
-impl<T: Transport + AccessKeys<FaultyStore>> exchange::Server<FaultyStore> for FaultyServer<T> {
+impl<T: Transport> exchange::Server<FaultyStore> for FaultyServer<T> {
     type Error = Failure;
 
     fn log_in(

@@ -4,19 +4,16 @@
 use crate::http::Http;
 use crate::show::{Show, emit, hex, name};
 use data_encoding::HEXLOWER;
-use getrandom::rand_core::Rng as _;
-use noescrow::attachment::{AttachmentKey, Download, Upload};
-use noescrow::durable::{LoadError, Mailboxes as _};
+use noescrow::durable::LoadError;
 use noescrow::messenger::exchange::{Connected, ExchangeError};
-use noescrow::messenger::{Failed, Peer, PeerError, PeerId, Stored};
+use noescrow::messenger::{Failed, PeerError, PeerId, Stored};
 use noescrow::{AccessKey, Device, Payload};
 use noescrow_messenger::content::{Attached, Content};
-use noescrow_messenger::requests::{AccessKeys, Failure, Remote, Status, encrypted_origin};
-use noescrow_messenger::{Claim, FILE_ID_LEN, MAX_FILE_LEN, RECOVERY_CODE_LEN, now, rng, sha256};
-use noescrow_sqlite::{Error, Folder, Options, PeerData as _};
+use noescrow_messenger::requests::{Failure, Remote, Status, encrypted_origin};
+use noescrow_messenger::{MAX_FILE_LEN, now, rng};
+use noescrow_sqlite::{Error, Folder, Options};
 use serde::{Deserialize, Serialize};
 use serde_json::{from_slice, json, to_vec};
-use std::fs;
 use std::path::Path;
 
 #[cfg(feature = "faults")]
@@ -26,8 +23,6 @@ pub use {noescrow_messenger::requests::Remote as Server, noescrow_sqlite::Sqlite
 
 /// Short texts are as long as longer ones.
 const MIN_PADDED_LEN: usize = 512;
-/// Under this name, the access key of a peer's mailbox is kept.
-pub const ACCESS: &str = "access";
 
 /// The folder's document.
 #[derive(Serialize, Deserialize)]
@@ -46,49 +41,43 @@ pub struct App {
 }
 
 impl App {
-    /// Makes a device, unless an earlier attempt has.
-    pub fn create(folder: &Folder, name: &str, server: Option<&str>) -> Result<(), Failure> {
-        if folder.document().is_err() {
+    /// Opens the device, or makes one for a new account, unless an earlier attempt has.
+    pub fn open(folder: Folder, server: Option<&str>, new: Option<&str>, options: Options) -> Result<Self, Failure> {
+        if let Some(name) = new.filter(|_| folder.document().is_err()) {
             let server = server.ok_or("--server is missing")?;
             encrypted_origin(server)?;
             let access = *AccessKey::generate(&mut rng()).expose();
             let account = Account { name: name.into(), server: server.into(), access };
             folder.create(&to_vec(&account)?, Device::generate(now(), &mut rng()), &mut rng())?;
         }
-        Ok(())
-    }
-
-    pub fn open(folder: Folder, server: Option<&str>, options: Options) -> Result<Self, Failure> {
+        let account: Account = from_slice(&folder.document()?)?;
+        if new.is_some_and(|name| name != account.name) {
+            return Err("the folder has another account".into());
+        }
         #[cfg(feature = "faults")]
         let options = noescrow_messenger::faults::options(options);
-        let account: Account = from_slice(&folder.document()?)?;
         let stored = folder.open_as(options.clock(now), &mut rng())?;
         let server = Remote::new(Http::new(), server.unwrap_or(&account.server), &account.name)?.into();
         Ok(Self { account, folder, stored, server, show: Show::default() })
     }
 
-    /// Opens the account, or takes it over with a recovery code, unless an earlier attempt has done it.
-    pub fn register(&mut self, name: &str, code: Option<&str>) -> Result<(), Failure> {
-        if self.account.name != name {
-            return Err("the folder has another account".into());
-        }
+    fn connect(&mut self) -> Result<(Connected<'_, Server<Http>, Store>, &Account, &Folder, &mut Show), Failure> {
+        let link = self.stored.connect(&mut self.server, now(), &mut rng())?;
+        Ok((link, &self.account, &self.folder, &mut self.show))
+    }
+
+    /// Opens the account, or takes it over with a recovery code, unless an earlier attempt has.
+    pub fn register(&mut self, code: Option<&str>) -> Result<(), Failure> {
         match self.stored.connect(&mut self.server, now(), &mut rng()) {
             Err(Failed::Step(ExchangeError::Server(error))) if matches!(Status::of(&error), Some(401 | 404)) => {}
             connected => return Ok(connected.map(drop)?),
         }
-        let mut next = [0; RECOVERY_CODE_LEN];
-        rng().fill_bytes(&mut next);
-        // Before it is valid: afterwards the process may have ended.
-        emit(&json!({"event": "recovery_code", "code": hex(&next)}));
-        let publication = &self.stored.maintain(&[], now(), &mut rng())?.publication.to_bytes()[..];
-        let access = &AccessKey::from_bytes(self.account.access).hash().to_bytes();
-        let old_code = code.map(|code| HEXLOWER.decode(code.as_bytes())).transpose()?;
-        let claim = match &old_code {
-            None => Claim::Open { access, code: &sha256(&next), publication },
-            Some(old) => Claim::Recover { old_code: old[..].try_into()?, access, code: &sha256(&next), publication },
-        };
-        self.server.claim(&claim, |challenge| self.stored.messenger().sign_login(challenge))?;
-        Ok(self.stored.connect(&mut self.server, now(), &mut rng()).map(drop)?)
+        let code = code.map(|code| HEXLOWER.decode(code.as_bytes())).transpose()?;
+        let code = code.as_deref().map(TryInto::try_into).transpose()?;
+        let write_down = |code: &[u8]| emit(&json!({"event": "recovery_code", "code": hex(code)}));
+        let access = AccessKey::from_bytes(self.account.access);
+        self.server.register(&mut self.stored, &access, code, write_down)?;
+        self.connect().map(drop)
     }
 
     /// The peer of this name, or of this id in hexadecimal after a `#`.
@@ -102,19 +91,19 @@ impl App {
     }
 
     pub fn send(&mut self, to: &str, texts: impl IntoIterator<Item = String>) -> Result<(), Failure> {
-        let mut link = self.stored.connect(&mut self.server, now(), &mut rng())?;
+        let (mut link, account, _, show) = self.connect()?;
         let peer = link.peer_of_account(to.as_bytes(), now(), &mut rng())?;
-        texts.into_iter().try_for_each(|text| say(&mut link, &mut self.show, &self.account, &peer, Some(text), None))
+        texts.into_iter().try_for_each(|text| say(&mut link, show, account, &peer, Some(text), None))
     }
 
     pub fn receive(&mut self) -> Result<(), Failure> {
-        let mut link = self.stored.connect(&mut self.server, now(), &mut rng())?;
-        Ok(link.receive(None, now(), &mut rng(), |stored, event| self.show.event(stored, &event))?)
+        let (mut link, _, _, show) = self.connect()?;
+        Ok(link.receive(None, now(), &mut rng(), |stored, event| show.event(stored, &event))?)
     }
 
     pub fn maintain(&mut self) -> Result<(), Failure> {
-        let mut link = self.stored.connect(&mut self.server, now(), &mut rng())?;
-        Ok(link.flush(now(), &mut rng(), |stored, event| self.show.event(stored, &event))?)
+        let (mut link, _, _, show) = self.connect()?;
+        Ok(link.flush(now(), &mut rng(), |stored, event| show.event(stored, &event))?)
     }
 
     pub fn restore_backup(&mut self) -> Result<(), Failure> {
@@ -124,47 +113,27 @@ impl App {
         self.maintain()
     }
 
-    /// Seals a file, uploads it, and sends the message that names it. A process that was cut is continued.
     pub fn send_file(&mut self, to: &str, path: &Path) -> Result<(), Failure> {
-        let _lock = self.stored.store().exclusively("files")?;
-        let metadata = fs::metadata(path)?;
-        let source = format!("{to} {path:?} {} {:?}", metadata.len(), metadata.modified()?);
-        let source = format!("sent-{}", hex(&sha256(source.as_bytes())));
-        let sealed = self.folder.file(&source)?;
-        let mut link = self.stored.connect(&mut self.server, now(), &mut rng())?;
+        let (mut link, account, folder, show) = self.connect()?;
         let peer = link.peer_of_account(to.as_bytes(), now(), &mut rng())?;
-        let begun = link.stored().store().peer_data(&peer, &source)?;
-        let file = match begun.map(|begun| from_slice(&begun)).transpose()? {
-            Some(file) => file,
-            None => {
-                let (mut id, size) = ([0; FILE_ID_LEN], u32::try_from(metadata.len())?);
-                rng().fill_bytes(&mut id);
-                let key = Upload::prepare(path, &sealed, MAX_FILE_LEN, &mut rng())?.to_bytes();
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let file = Attached { id, key, name, size };
-                link.stored().store().set_peer_data(&peer, &source, &to_vec(&file)?)?;
-                file
-            }
-        };
-        link.server().upload(&file.id, &mut Upload::open(&sealed)?)?;
-        // The message is saved and the file forgotten in one transaction, so that the message is sent once.
-        link.stored().store().with_next(move |sql, batch| {
-            Ok(batch.sent.as_ref().is_some_and(|sent| !sent.is_control) && sql.remove_peer_data(&peer, &source)?)
-        });
-        say(&mut link, &mut self.show, &self.account, &peer, None, Some(file))?;
-        Ok(fs::remove_file(sealed)?)
+        let file = folder.attach(link.stored().store(), &peer, path, MAX_FILE_LEN, &mut rng())?;
+        link.server().upload(&file.id, &mut file.upload()?)?;
+        file.sent_with_next(link.stored().store());
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let attached = Attached { id: file.id, key: file.key.to_bytes(), name, size: file.content_len.try_into()? };
+        say(&mut link, show, account, &peer, None, Some(attached))?;
+        Ok(file.remove()?)
     }
 
-    /// Downloads the rest of a file that was received, and opens it.
-    pub fn fetch_file(&mut self, id: &str, path: &Path) -> Result<u64, Failure> {
-        let received = self.stored.store().data_of_peers(id)?;
-        let (peer, file) = received.first().ok_or("no such file was received, or it was fetched before")?;
-        let file: Attached = from_slice(file)?;
-        let mut download = Download::open(&self.folder.file(id)?, file.size.into())?;
-        self.server.download(&file.id, &mut download)?;
-        let len = download.finish(&AttachmentKey::from_bytes(file.key), path, &format!(".{id}.part"))?;
-        self.stored.store().remove_peer_data(peer, id)?;
-        Ok(len)
+    pub fn fetch_file(&mut self, id: &str, path: &Path) -> Result<(), Failure> {
+        let file_id = HEXLOWER.decode(id.as_bytes())?[..].try_into()?;
+        let file = self.folder.attachment(self.stored.store(), &file_id)?;
+        let file = file.ok_or("no such file was received, or it was fetched before")?;
+        let mut download = file.download()?;
+        self.server.download(&file_id, &mut download)?;
+        let size = file.finish(self.stored.store(), download, path)?;
+        emit(&json!({"event": "fetched", "id": id, "path": path, "size": size}));
+        Ok(())
     }
 
     /// Deletes a peer. Called again after a crash, it erases what the first call has deleted.
@@ -173,15 +142,13 @@ impl App {
         if let Ok(peer) = &peer {
             self.stored.forget(peer, now(), &mut rng())?;
         }
-        let _lock = self.stored.store().exclusively("files")?;
-        self.folder.remove_files_of_no_peer(self.stored.store())?;
-        self.stored.store().erase_deleted()?;
+        self.folder.erase_deleted(self.stored.store())?;
         peer.map(drop)
     }
 
     /// Deletes the account at the server, then in the store, then the folder. After a crash, it continues.
     pub fn delete(folder: Folder, server: Option<&str>, options: Options) -> Result<(), Failure> {
-        match Self::open(folder.clone(), server, options) {
+        match Self::open(folder.clone(), server, None, options) {
             Err(error) if matches!(error.downcast_ref(), Some(LoadError::<Error>::Missing)) => {}
             app => {
                 let Self { stored, mut server, .. } = app?;
@@ -197,23 +164,17 @@ impl App {
 fn say(
     link: &mut Connected<'_, Server<Http>, Store>,
     show: &mut Show,
-    account: &Account,
+    Account { name: from, access, .. }: &Account,
     peer: &PeerId,
     text: Option<String>,
     file: Option<Attached>,
 ) -> Result<(), Failure> {
-    let plaintext = to_vec(&Content { from: account.name.clone(), access: account.access, text, file })?;
+    let plaintext = to_vec(&Content { from: from.clone(), access: *access, text, file })?;
     let payload = Payload { plaintext: &plaintext, min_padded_len: MIN_PADDED_LEN, ..Payload::default() };
     let sealed = link.send(peer, payload, now(), &mut rng(), |stored, event| show.event(stored, &event))?;
     if let Some(reason) = sealed.wanted {
-        let to = name(link.stored().messenger(), peer);
+        let to = name(link.stored().messenger(), Some(*peer));
         emit(&json!({"event": "new_session_wanted", "to": to, "reason": format!("{reason:?}")}));
     }
     Ok(())
-}
-
-impl AccessKeys<Store> for Http {
-    fn access_key(&mut self, store: &mut Store, peer: &Peer<'_>) -> Result<Option<[u8; 32]>, Failure> {
-        Ok(store.peer_data(&peer.id, ACCESS)?.and_then(|key| key[..].try_into().ok()))
-    }
 }

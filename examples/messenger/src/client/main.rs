@@ -7,12 +7,10 @@ mod show;
 
 use app::App;
 use clap::{Parser, Subcommand};
-use noescrow::durable::LoadError;
-use noescrow::messenger::exchange::ExchangeFailed;
-use noescrow::messenger::{Advice, SealError};
+use noescrow::messenger::Advice;
 use noescrow_messenger::requests::Failure;
 use noescrow_messenger::{now, rng};
-use noescrow_sqlite::{Error, Folder, Options};
+use noescrow_sqlite::{Folder, Options, advice};
 use serde_json::json;
 use show::{emit, hex};
 use std::path::PathBuf;
@@ -78,7 +76,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let Err(error) = run(Arguments::parse()) else { return ExitCode::SUCCESS };
-    let advice = advice(&error);
+    let advice = advice::<Failure>(&*error);
     let (event, code) = match advice {
         Some(Advice::AskUser) => ("identity_changed", 3),
         Some(Advice::RestoreBackup) => ("suspect", 3),
@@ -89,29 +87,19 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// What to do about an error, if that is more than to correct the command or to run it again.
-fn advice(error: &Failure) -> Option<Advice> {
-    match (error.downcast_ref::<ExchangeFailed<Failure, Error>>(), error.downcast_ref::<LoadError<Error>>()) {
-        (Some(error), _) => error.advice(),
-        (_, Some(LoadError::Store(error))) => error.advice(),
-        (_, Some(error)) => error.advice(),
-        _ => error.downcast_ref().map(SealError::advice),
-    }
-}
-
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { home, server, witness, command, .. } = arguments;
-    let (folder, mut options) = (Folder::new(home, witness.as_deref()), Options::new());
-    match &command {
-        Command::Register { name } | Command::Recover { name, .. } => App::create(&folder, name, server.as_deref())?,
-        Command::RestoreBackup => options = options.restored_backup(),
-        Command::DeleteAccount => return App::delete(folder, server.as_deref(), options),
-        _ => {}
-    }
-    let mut app = App::open(folder, server.as_deref(), options)?;
+    let (folder, server, options) = (Folder::new(home, witness.as_deref()), server.as_deref(), Options::new());
+    let (new, options) = match &command {
+        Command::Register { name } | Command::Recover { name, .. } => (Some(&**name), options),
+        Command::RestoreBackup => (None, options.restored_backup()),
+        Command::DeleteAccount => return App::delete(folder, server, options),
+        _ => (None, options),
+    };
+    let mut app = App::open(folder, server, new, options)?;
     match command {
-        Command::Register { name } => app.register(&name, None)?,
-        Command::Recover { name, code } => app.register(&name, Some(&code))?,
+        Command::Register { .. } => app.register(None)?,
+        Command::Recover { code, .. } => app.register(Some(&code))?,
         Command::Send { peer, text, count: None } => app.send(&peer, [text])?,
         Command::Send { peer, text, count: Some(count) } => {
             app.send(&peer, (1..=count).map(|number| format!("{text} {number}")))?;
@@ -120,10 +108,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Maintain => app.maintain()?,
         Command::RestoreBackup => app.restore_backup()?,
         Command::File { peer, path } => app.send_file(&peer, &path)?,
-        Command::Fetch { id, path } => {
-            let size = app.fetch_file(&id, &path)?;
-            emit(&json!({"event": "fetched", "id": id, "path": path, "size": size}));
-        }
+        Command::Fetch { id, path } => app.fetch_file(&id, &path)?,
         Command::Safety { peer } => show::safety(app.stored.messenger(), &app.peer(&peer)?),
         Command::Verify { peer, number } => app.stored.verify(&app.peer(&peer)?, &number, now(), &mut rng())?,
         Command::Accept { peer, number } => {

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the user sees.
 
-use crate::app::{ACCESS, Store};
+use crate::app::Store;
 use data_encoding::HEXLOWER;
+use noescrow::attachment::AttachmentKey;
 use noescrow::durable::{InboxMessage, MessageId, Subject};
 use noescrow::messenger::exchange::Event;
 use noescrow::messenger::{Control, Messenger, NewSession, PeerId, SealError, Stored};
 use noescrow_messenger::content::Content;
-use noescrow_messenger::requests::Failure;
-use noescrow_sqlite::PeerData as _;
+use noescrow_messenger::requests::{ACCESS, Failure};
+use noescrow_sqlite::{Attachment, PeerData as _};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::fmt::Debug;
 
 pub fn hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(bytes)
@@ -18,6 +20,16 @@ pub fn hex(bytes: &[u8]) -> String {
 
 pub fn emit(event: &Value) {
     println!("{event}");
+}
+
+fn debug(value: impl Debug) -> String {
+    format!("{value:?}")
+}
+
+/// The name of a peer, unless it is a stranger.
+pub fn name(messenger: &Messenger, peer: Option<PeerId>) -> Option<String> {
+    let peer = messenger.peer(&peer?).filter(|peer| !peer.name.is_empty())?;
+    Some(String::from_utf8_lossy(peer.name).into_owned())
 }
 
 /// Shows the events of an exchange.
@@ -36,23 +48,21 @@ impl Show {
             return Ok(());
         }
         let messenger = stored.messenger();
-        let to = |of: &Option<Subject>| of.as_ref().and_then(PeerId::from_subject).and_then(|of| name(messenger, &of));
+        let name_of = |peer: &Option<Subject>| name(messenger, peer.as_ref().and_then(PeerId::from_subject));
         match event {
-            Event::Received(message) => return received(stored, message),
-            Event::Refused(refused) => {
-                let (reason, remedy) = (format!("{:?}", refused.reason), format!("{:?}", refused.reason.remedy()));
-                let from = refused.author.and_then(|author| name(messenger, &author));
-                emit(&json!({"event": "refused", "reason": reason, "remedy": remedy, "from": from}));
-            }
+            Event::Received(message) => received(stored, message)?,
+            Event::Refused(of) => emit(&json!({
+                "event": "refused", "reason": debug(of.reason), "remedy": debug(of.reason.remedy()),
+                "from": name(messenger, of.author),
+            })),
             Event::Deferred(until) => emit(&json!({"event": "deferred", "until": until.0})),
-            Event::Sealed(_, message) => self.reasons.extend(message.recovers_from.map(|of| (message.message_id, of))),
-            Event::Sent(message) if !message.is_control => {
-                let reason = self.reasons.get(&message.message_id).map(|reason| format!("{reason:?}"));
-                let (to, id) = (to(&message.peer), hex(&message.message_id));
-                emit(&json!({"event": "sent", "to": to, "id": id, "recovers_from": reason}));
-            }
-            Event::Undelivered(message, delivery) => {
-                let (to, id) = (to(&message.peer), hex(&message.message_id));
+            Event::Sealed(_, of) => self.reasons.extend(of.recovers_from.map(|reason| (of.message_id, reason))),
+            Event::Sent(of) if !of.is_control => emit(&json!({
+                "event": "sent", "to": name_of(&of.peer), "id": hex(&of.message_id),
+                "recovers_from": self.reasons.get(&of.message_id).map(debug),
+            })),
+            Event::Undelivered(of, delivery) => {
+                let (to, id) = (name_of(&of.peer), hex(&of.message_id));
                 emit(&json!({"event": "undelivered", "to": to, "id": id, "remedy": delivery.to_string()}));
                 self.outcome.get_or_insert_with(|| "the server has not taken every message".into());
             }
@@ -66,18 +76,17 @@ impl Show {
 /// Shows a message, and keeps what it says of its author's mailbox and of a file. The name that it says is a claim.
 fn received(stored: &mut Stored<Store>, message: &InboxMessage) -> Result<(), Failure> {
     let Some(peer) = message.peer.as_ref().and_then(PeerId::from_subject) else { return Ok(()) };
-    let (id, from, flags) = (hex(&message.message_id), name(stored.messenger(), &peer), message.flags);
-    let content = match (message.control, Content::parse(&message.plaintext)) {
-        (Some(Control::Receipt(receipt)), _) => {
-            let (id, reason) = (hex(&receipt.message_id), format!("{:?}", receipt.reason));
-            return Ok(emit(&json!({"event": "receipt", "from": from, "id": id, "reason": reason})));
+    let (id, from, flags) = (hex(&message.message_id), name(stored.messenger(), Some(peer)), message.flags);
+    if let Some(control) = message.control {
+        if let Control::Receipt(of) = control {
+            let (id, reason) = (hex(&of.message_id), debug(of.reason));
+            emit(&json!({"event": "receipt", "from": from, "id": id, "reason": reason}));
         }
-        (Some(_), _) => return Ok(()),
-        (None, None) => {
-            let refused = json!({"event": "refused", "reason": "Content", "remedy": "Ignore", "from": from, "id": id});
-            return Ok(emit(&refused));
-        }
-        (None, Some(content)) => content,
+        return Ok(());
+    }
+    let Some(content) = Content::parse(&message.plaintext) else {
+        emit(&json!({"event": "refused", "reason": "Content", "remedy": "Ignore", "from": from, "id": id}));
+        return Ok(());
     };
     let file = content.file.as_ref();
     emit(&json!({
@@ -88,30 +97,22 @@ fn received(stored: &mut Stored<Store>, message: &InboxMessage) -> Result<(), Fa
         "new_identity": flags.is_new_identity, "probation": flags.is_on_probation,
         "former_identity": flags.is_former_identity,
     }));
-    let kept = file.map(|file| serde_json::to_vec(file).map(|row| (hex(&file.id), row))).transpose()?;
     stored.store().take_into(&message.message_id, |sql, _| {
-        // A former device of the peer says nothing of its mailbox.
-        if !flags.is_former_identity {
-            sql.set_peer_data(&peer, ACCESS, &content.access)?;
+        if let Some(file) = file {
+            Attachment::keep(sql, &peer, &file.id, &AttachmentKey::from_bytes(file.key), file.size.into())?;
         }
-        kept.map_or(Ok(()), |(id, file)| sql.set_peer_data(&peer, &id, &file).map(drop))
+        // A former device of the peer says nothing of its mailbox.
+        if flags.is_former_identity { Ok(()) } else { sql.set_peer_data(&peer, ACCESS, &content.access).map(drop) }
     })?;
     Ok(())
-}
-
-/// The name of a peer, unless it is a stranger.
-pub fn name(messenger: &Messenger, peer: &PeerId) -> Option<String> {
-    let peer = messenger.peer(peer).filter(|peer| !peer.name.is_empty())?;
-    Some(String::from_utf8_lossy(peer.name).into_owned())
 }
 
 /// Shows the number of each identity of a peer.
 pub fn safety(messenger: &Messenger, peer: &PeerId) {
     let identities = messenger.peer(peer).map_or([None; 2], |peer| [peer.identity, peer.claimed]);
     for (identity, claimed) in identities.into_iter().zip([false, true]) {
-        if let Some(number) = identity.map(|identity| messenger.safety_number(identity).to_string()) {
-            emit(&json!({"event": "safety", "number": number, "claimed": claimed}));
-        }
+        let number = identity.map(|identity| messenger.safety_number(identity).to_string());
+        number.inspect(|number| emit(&json!({"event": "safety", "number": number, "claimed": claimed})));
     }
 }
 
@@ -120,12 +121,13 @@ pub fn status(stored: &mut Stored<Store>) -> Result<(), Failure> {
     let (outbox, inbox) = (stored.store().outbox(usize::MAX)?.len(), stored.store().inbox(usize::MAX)?.len());
     let messenger = stored.messenger();
     for peer in messenger.peers() {
-        let (name, id) = (name(messenger, &peer.id), hex(peer.id.as_bytes()));
-        let (trust, claimed) = (format!("{:?}", peer.trust), peer.claimed.is_some());
-        emit(&json!({"event": "peer", "name": name, "peer": id, "trust": trust, "identity_changed": claimed}));
+        emit(&json!({
+            "event": "peer", "name": name(messenger, Some(peer.id)), "peer": hex(peer.id.as_bytes()),
+            "trust": debug(peer.trust), "identity_changed": peer.claimed.is_some(),
+        }));
     }
-    let refused = messenger.counters().iter().map(|(reason, count)| (format!("{reason:?}"), count));
-    let (refused, suspicion) = (refused.collect::<HashMap<_, _>>(), messenger.suspicion().map(|of| of.to_string()));
+    let refused: HashMap<_, _> = messenger.counters().iter().map(|(reason, count)| (debug(reason), count)).collect();
+    let suspicion = messenger.suspicion().map(|of| of.to_string());
     emit(&json!({"event": "status", "outbox": outbox, "inbox": inbox, "refused": refused, "suspicion": suspicion}));
     Ok(())
 }
