@@ -5,14 +5,17 @@ mod app;
 mod http;
 mod show;
 
-use app::App;
+use app::{App, Store};
 use clap::{Parser, Subcommand};
-use noescrow::messenger::Advice;
+use noescrow::durable::LoadError;
+use noescrow::messenger::exchange::Event;
+use noescrow::messenger::{Advice, Stored};
+use noescrow_messenger::content::Attached;
 use noescrow_messenger::requests::Failure;
-use noescrow_messenger::{now, rng};
-use noescrow_sqlite::{Folder, Options, advice};
+use noescrow_messenger::{MAX_FILE_LEN, now, rng};
+use noescrow_sqlite::{Error, Folder, Options, advice};
 use serde_json::json;
-use show::{emit, hex};
+use show::{Show, emit, hex};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -89,38 +92,79 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { home, server, witness, command, .. } = arguments;
-    let (folder, server, options) = (Folder::new(home, witness.as_deref()), server.as_deref(), Options::new());
+    let (folder, options) = (Folder::new(home, witness.as_deref()), Options::new());
     let (new, options) = match &command {
         Command::Register { name } | Command::Recover { name, .. } => (Some(&**name), options),
         Command::RestoreBackup => (None, options.restored_backup()),
-        Command::DeleteAccount => return App::delete(folder, server, options),
         _ => (None, options),
     };
-    let mut app = App::open(folder, server, new, options)?;
-    match command {
-        Command::Register { .. } => app.register(None)?,
-        Command::Recover { code, .. } => app.register(Some(&code))?,
-        Command::Send { peer, text, count: None } => app.send(&peer, [text])?,
-        Command::Send { peer, text, count: Some(count) } => {
-            app.send(&peer, (1..=count).map(|number| format!("{text} {number}")))?;
+    let mut app = match (App::open(&folder, server.as_deref(), new, options), &command) {
+        (Err(error), Command::DeleteAccount) if matches!(error.downcast_ref(), Some(LoadError::<Error>::Missing)) => {
+            return Ok(folder.erase()?);
         }
-        Command::Receive => app.receive()?,
-        Command::Maintain => app.maintain()?,
-        Command::RestoreBackup => app.restore_backup()?,
-        Command::File { peer, path } => app.send_file(&peer, &path)?,
-        Command::Fetch { id, path } => app.fetch_file(&id, &path)?,
-        Command::Safety { peer } => show::safety(app.stored.messenger(), &app.peer(&peer)?),
-        Command::Verify { peer, number } => app.stored.verify(&app.peer(&peer)?, &number, now(), &mut rng())?,
+        (app, _) => app?,
+    };
+    // What needs no login.
+    match &command {
+        Command::Register { .. } => app.register(None)?,
+        Command::Recover { code, .. } => app.register(Some(code))?,
+        Command::RestoreBackup => {
+            // First the messenger, and then the store, so that a crash between the two leaves it suspect.
+            app.stored.restore_backup(&mut app.server, now(), &mut rng())?;
+            app.stored.store().accept_restored_backup()?;
+        }
+        Command::Fetch { id, path } => return app.fetch(&folder, id, path),
+        Command::Safety { peer } => return show::safety(app.stored.messenger(), &app.peer(peer)?),
+        Command::Verify { peer, number } => {
+            return Ok(app.stored.verify(&app.peer(peer)?, number, now(), &mut rng())?);
+        }
         Command::Accept { peer, number } => {
-            app.stored.accept(&app.peer(&peer)?, &number, now(), &mut rng(), |message| {
+            return Ok(app.stored.accept(&app.peer(peer)?, number, now(), &mut rng(), |message| {
                 let id = hex(&message.message_id);
                 emit(&json!({"event": "undelivered", "to": peer, "id": id, "remedy": "send it again"}));
-            })?;
+            })?);
         }
-        Command::Reject { peer, number } => app.stored.reject(&app.peer(&peer)?, &number, now(), &mut rng())?,
-        Command::Forget { peer } => app.forget(&peer)?,
-        Command::Status => show::status(&mut app.stored)?,
-        Command::DeleteAccount => {}
+        Command::Reject { peer, number } => {
+            return Ok(app.stored.reject(&app.peer(peer)?, number, now(), &mut rng())?);
+        }
+        Command::Forget { peer } => {
+            let peer = app.peer(peer);
+            peer.as_ref().map_or(Ok(()), |peer| app.stored.forget(peer, now(), &mut rng()))?;
+            // Also what an earlier attempt has deleted.
+            folder.erase_deleted(app.stored.store())?;
+            return peer.map(drop);
+        }
+        Command::Status => return show::status(&mut app.stored),
+        Command::DeleteAccount => {
+            app.server.delete(|challenge| app.stored.messenger().sign_login(challenge))?;
+            app.stored.delete(now(), &mut rng())?.erase_deleted()?;
+            return Ok(folder.erase()?);
+        }
+        Command::Send { .. } | Command::Receive | Command::File { .. } | Command::Maintain => {}
     }
-    app.show.outcome.map_or(Ok(()), Err)
+    let mut show = Show::default();
+    let mut events = |stored: &mut Stored<Store>, event: Event<'_>| show.event(stored, &event);
+    let mut link = app.stored.connect(&mut app.server, now(), &mut rng())?;
+    match command {
+        Command::Send { peer, text, count } => {
+            let peer = link.peer_of_account(peer.as_bytes(), now(), &mut rng())?;
+            let numbered = (1..=count.unwrap_or_default()).map(|number| format!("{text} {number}"));
+            for text in count.is_none().then(|| text.clone()).into_iter().chain(numbered) {
+                app.account.say(&mut link, &peer, Some(text), None, &mut events)?;
+            }
+        }
+        Command::File { peer, path } => {
+            let peer = link.peer_of_account(peer.as_bytes(), now(), &mut rng())?;
+            let file = folder.attach(link.stored().store(), &peer, &path, MAX_FILE_LEN, &mut rng())?;
+            link.server().upload(&file.id, &mut file.upload()?)?;
+            file.sent_with_next(link.stored().store());
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let attached = Attached { id: file.id, key: file.key.to_bytes(), name, size: file.content_len.try_into()? };
+            app.account.say(&mut link, &peer, None, Some(attached), &mut events)?;
+            file.remove()?;
+        }
+        Command::Receive => link.receive(None, now(), &mut rng(), events)?,
+        _ => link.flush(now(), &mut rng(), events)?,
+    }
+    show.outcome.map_or(Ok(()), Err)
 }

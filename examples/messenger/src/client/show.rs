@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use noescrow::attachment::AttachmentKey;
 use noescrow::durable::{InboxMessage, MessageId, Subject};
 use noescrow::messenger::exchange::Event;
-use noescrow::messenger::{Control, Messenger, NewSession, PeerId, SealError, Stored};
+use noescrow::messenger::{Control, Messenger, NewSession, PeerError, PeerId, SealError, Stored};
 use noescrow_messenger::content::Content;
 use noescrow_messenger::requests::{ACCESS, Failure};
 use noescrow_sqlite::{Attachment, PeerData as _};
@@ -108,12 +108,13 @@ fn received(stored: &mut Stored<Store>, message: &InboxMessage) -> Result<(), Fa
 }
 
 /// Shows the number of each identity of a peer.
-pub fn safety(messenger: &Messenger, peer: &PeerId) {
-    let identities = messenger.peer(peer).map_or([None; 2], |peer| [peer.identity, peer.claimed]);
-    for (identity, claimed) in identities.into_iter().zip([false, true]) {
+pub fn safety(messenger: &Messenger, peer: &PeerId) -> Result<(), Failure> {
+    let peer = messenger.peer(peer).ok_or(PeerError::UnknownPeer)?;
+    for (identity, claimed) in [(peer.identity, false), (peer.claimed, true)] {
         let number = identity.map(|identity| messenger.safety_number(identity).to_string());
         number.inspect(|number| emit(&json!({"event": "safety", "number": number, "claimed": claimed})));
     }
+    Ok(())
 }
 
 /// Shows what is saved.
