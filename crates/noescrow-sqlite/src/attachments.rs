@@ -18,8 +18,10 @@ use zeroize::Zeroizing;
 
 /// Length in bytes of an attachment's id.
 pub const ATTACHMENT_ID_LEN: usize = 16;
-/// The lock under which files are sealed and removed.
-const FILES: &str = "files";
+/// The lock under which a file is sent.
+pub(crate) const SENDING: &str = "files";
+/// The lock under which a file is fetched.
+const FETCHING: &str = "fetch";
 
 /// A file that is being sent to a peer, or was received from one. Its key is [data](PeerData) of the peer, and its sealed
 /// bytes are a [file](Folder::file) of the same name, so that both end with the peer.
@@ -60,7 +62,7 @@ impl Folder {
         max_len: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Attachment, Error> {
-        let lock = store.exclusively(FILES)?;
+        let lock = store.exclusively(SENDING)?;
         let metadata = fs::metadata(content).map_err(Error::Folder)?;
         let changed = metadata.modified().map_err(Error::Folder)?;
         let source = format!("{content:?} {} {changed:?}", metadata.len());
@@ -81,7 +83,8 @@ impl Folder {
     }
 
     /// Returns a file that was [received](Attachment::keep) and not yet [finished](Attachment::finish). If several peers
-    /// have sent one of this id, it is the first one's.
+    /// have sent one of this id, it is the first one's. Another process that fetches a file waits while this attachment is
+    /// used.
     ///
     /// # Errors
     /// [`Error`].
@@ -90,7 +93,7 @@ impl Folder {
         store: &mut SqliteStore,
         id: &[u8; ATTACHMENT_ID_LEN],
     ) -> Result<Option<Attachment>, Error> {
-        let (lock, name) = (store.exclusively(FILES)?, hexadecimal(id));
+        let (lock, name) = (store.exclusively(FETCHING)?, hexadecimal(id));
         let received = store.data_of_peers(&name)?;
         let Some((peer, value)) = received.first() else { return Ok(None) };
         let sealed = self.file(&name)?;

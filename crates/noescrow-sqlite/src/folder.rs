@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Folder`]: the files of one device.
 
+use crate::attachments::SENDING;
 use crate::blocking::SqliteStore;
 use crate::error::Error;
 use crate::options::Options;
@@ -157,7 +158,7 @@ impl Folder {
     /// [`Error`]: call again.
     pub fn erase_deleted(&self, store: &mut SqliteStore) -> Result<(), Error> {
         // Not while a file is sealed whose key is not yet kept.
-        let _lock = store.exclusively("files")?;
+        let _lock = store.exclusively(SENDING)?;
         for path in entries(&self.path.join(FILES))? {
             if store.data_of_peers(name_of(&path))?.is_empty() {
                 fs::remove_file(path).map_err(Error::Folder)?;

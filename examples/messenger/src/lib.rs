@@ -5,6 +5,7 @@
 pub mod content;
 #[cfg(feature = "faults")]
 pub mod faults;
+pub mod http;
 pub mod requests;
 
 use getrandom::SysRng;

@@ -10,8 +10,8 @@ use getrandom::rand_core::Rng as _;
 use noescrow::attachment::{Download, Upload};
 use noescrow::device::login_challenge;
 use noescrow::durable::{Mailboxes, OutboxMessage};
-use noescrow::messenger::exchange::{Delivery, Server};
-use noescrow::messenger::{LOGIN_NONCE_LEN, Peer, Stored};
+use noescrow::messenger::exchange::{Delivery, ExchangeError, Server};
+use noescrow::messenger::{Failed, LOGIN_NONCE_LEN, Peer, Stored};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{AccessKey, BUNDLE_LEN, Bundle, IDENTITY_LEN, Identity, PrekeyId, Publication};
 use noescrow_sqlite::SqliteStore;
@@ -127,28 +127,35 @@ impl<T: Transport> Remote<T> {
         }
     }
 
-    /// Opens the account, or takes it over with a recovery code. `write_down` gets the next recovery code, which is stored
-    /// nowhere, before it is valid: afterwards the process may have ended.
+    /// Opens the account, or takes it over with a recovery code in hexadecimal, unless an earlier attempt has done it, and logs
+    /// in. `write_down` gets the next recovery code, which is stored nowhere, before it is valid: afterwards the process may
+    /// have ended.
     ///
     /// # Errors
     /// 409 if the account exists, 401 if the recovery code is another one; errors of the transport and of the store.
-    pub fn register<S: Mailboxes<Error: Error + 'static>, P: Primitives>(
+    pub fn register<S: Mailboxes<Error: Error + 'static> + Borrow<SqliteStore>, P: Primitives>(
         &mut self,
         stored: &mut Stored<S, P>,
         access: &AccessKey,
-        old_code: Option<&[u8; RECOVERY_CODE_LEN]>,
-        write_down: impl FnOnce(&[u8]),
+        old_code: Option<&str>,
+        write_down: impl FnOnce(&[u8; RECOVERY_CODE_LEN]),
     ) -> Result<(), Failure> {
+        match stored.connect(self, now(), &mut rng()) {
+            Err(Failed::Step(ExchangeError::Server(error))) if matches!(Status::of(&error), Some(401 | 404)) => {}
+            connected => return Ok(connected.map(drop)?),
+        }
         let mut next = [0; RECOVERY_CODE_LEN];
         rng().fill_bytes(&mut next);
         write_down(&next);
         let publication = &stored.maintain(&[], now(), &mut rng())?.publication.to_bytes()[..];
         let (access, code) = (&access.hash().to_bytes(), &sha256(&next));
-        let claim = match old_code {
+        let old_code = old_code.map(|code| HEXLOWER.decode(code.as_bytes())).transpose()?;
+        let claim = match &old_code {
             None => Claim::Open { access, code, publication },
-            Some(old_code) => Claim::Recover { old_code, access, code, publication },
+            Some(old_code) => Claim::Recover { old_code: old_code[..].try_into()?, access, code, publication },
         };
-        self.claim(&claim, |challenge| stored.messenger().sign_login(challenge))
+        self.claim(&claim, |challenge| stored.messenger().sign_login(challenge))?;
+        Ok(stored.connect(self, now(), &mut rng()).map(drop)?)
     }
 
     fn claim(&mut self, claim: &Claim<'_>, sign: impl FnOnce(&[u8; 32]) -> [u8; 64]) -> Result<(), Failure> {
@@ -376,12 +383,6 @@ mod tests {
         }
     }
 
-    impl AccessKeys<()> for Mock {
-        fn access_key(&mut self, (): &mut (), _: &Peer<'_>) -> Result<Option<[u8; ACCESS_KEY_LEN]>, Failure> {
-            Ok(None)
-        }
-    }
-
     fn remote(status: u16) -> (Remote<Mock>, Asked) {
         let asked = Asked::default();
         let mut remote = Remote::new(Mock(asked.clone(), status), "https://a.example", "bob").unwrap();
@@ -406,23 +407,23 @@ mod tests {
     #[test]
     fn what_anybody_may_ask_names_nobody() {
         let (mut remote, asked) = remote(404);
-        let server: &mut dyn Server<(), Error = Failure> = &mut remote;
+        let server: &mut dyn Server<SqliteStore, Error = Failure> = &mut remote;
         assert!(server.bundle(b"eve").unwrap().is_none());
         assert!(server.identity(b"eve").unwrap().is_none());
-        for (_, header, is_owners) in asked.borrow().iter() {
+        for (_, header, is_owners) in RefCell::borrow(&asked).iter() {
             assert!(!header.contains("secret") && !is_owners);
         }
         // Control: what the owner asks for has the token.
         assert_eq!(Status::of(&server.prekeys().unwrap_err()), Some(404));
         let last =
             ("GET https://a.example/accounts/bob/prekeys".to_owned(), "authorization: Bearer secret".to_owned(), true);
-        assert_eq!(asked.borrow().last(), Some(&last));
+        assert_eq!(RefCell::borrow(&asked).last(), Some(&last));
     }
 
     #[test]
     fn a_server_that_fails_hands_out_no_bundle() {
         let (mut remote, _) = remote(503);
-        let server: &mut dyn Server<(), Error = Failure> = &mut remote;
+        let server: &mut dyn Server<SqliteStore, Error = Failure> = &mut remote;
         // A message goes on the session that there is.
         assert!(server.bundle(b"eve").unwrap().is_none());
         // Control: other answers of such a server are errors.

@@ -128,9 +128,7 @@ impl User {
         };
         fs::create_dir_all(&user.folder)?;
         // The second login shows the nonce of the first one.
-        for _ in 0..2 {
-            let _ = user.connect()?;
-        }
+        let _ = user.connect()?;
         Ok(user)
     }
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The device with its account.
 
-use crate::http::Http;
-use crate::show::{emit, hex, name};
+use crate::show::{Show, emit, hex, name};
 use data_encoding::HEXLOWER;
-use noescrow::messenger::exchange::{Connected, Event, ExchangeError};
-use noescrow::messenger::{Failed, PeerError, PeerId, Stored};
+use noescrow::messenger::exchange::Connected;
+use noescrow::messenger::{PeerError, PeerId, Stored};
 use noescrow::{AccessKey, Device, Payload};
-use noescrow_messenger::content::{Attached, Content};
-use noescrow_messenger::requests::{Failure, Remote, Status, encrypted_origin};
+use noescrow_messenger::content::Content;
+use noescrow_messenger::http::Http;
+use noescrow_messenger::requests::{Failure, Remote, encrypted_origin};
 use noescrow_messenger::{now, rng};
 use noescrow_sqlite::{Folder, Options};
 use serde::{Deserialize, Serialize};
@@ -20,15 +20,18 @@ pub use noescrow_messenger::faults::{FaultyServer as Server, FaultyStore as Stor
 #[cfg(not(feature = "faults"))]
 pub use {noescrow_messenger::requests::Remote as Server, noescrow_sqlite::SqliteStore as Store};
 
+/// The device, when it has logged in.
+type Link<'a> = Connected<'a, Server<Http>, Store>;
+
 /// Short texts are as long as longer ones.
 const MIN_PADDED_LEN: usize = 512;
 
 /// The folder's document.
 #[derive(Serialize, Deserialize)]
 pub struct Account {
-    name: String,
+    pub name: String,
     server: String,
-    access: [u8; 32],
+    pub access: [u8; 32],
 }
 
 pub struct App {
@@ -54,19 +57,13 @@ impl App {
         #[cfg(feature = "faults")]
         let options = noescrow_messenger::faults::options(options);
         let stored = folder.open_as(options.clock(now), &mut rng())?;
-        let server = Remote::new(Http::new(), server.unwrap_or(&account.server), &account.name)?.into();
+        let server = Remote::new(Http::default(), server.unwrap_or(&account.server), &account.name)?.into();
         Ok(Self { account, stored, server })
     }
 
     /// Opens the account, or takes it over with a recovery code, unless an earlier attempt has.
     pub fn register(&mut self, code: Option<&str>) -> Result<(), Failure> {
-        match self.stored.connect(&mut self.server, now(), &mut rng()) {
-            Err(Failed::Step(ExchangeError::Server(error))) if matches!(Status::of(&error), Some(401 | 404)) => {}
-            connected => return Ok(connected.map(drop)?),
-        }
-        let code = code.map(|code| HEXLOWER.decode(code.as_bytes())).transpose()?;
-        let code = code.as_deref().map(TryInto::try_into).transpose()?;
-        let write_down = |code: &[u8]| emit(&json!({"event": "recovery_code", "code": hex(code)}));
+        let write_down = |code: &[u8; 16]| emit(&json!({"event": "recovery_code", "code": hex(code)}));
         self.server.register(&mut self.stored, &AccessKey::from_bytes(self.account.access), code, write_down)
     }
 
@@ -93,22 +90,14 @@ impl App {
     }
 }
 
-impl Account {
-    /// Seals a message, saves it, and sends it.
-    pub fn say(
-        &self,
-        link: &mut Connected<'_, Server<Http>, Store>,
-        peer: &PeerId,
-        text: Option<String>,
-        file: Option<Attached>,
-        events: impl FnMut(&mut Stored<Store>, Event<'_>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let plaintext = to_vec(&Content { from: self.name.clone(), access: self.access, text, file })?;
-        let payload = Payload { plaintext: &plaintext, min_padded_len: MIN_PADDED_LEN, ..Payload::default() };
-        if let Some(reason) = link.send(peer, payload, now(), &mut rng(), events)?.wanted {
-            let to = name(link.stored().messenger(), Some(*peer));
-            emit(&json!({"event": "new_session_wanted", "to": to, "reason": format!("{reason:?}")}));
-        }
-        Ok(())
+/// Seals a message, saves it, and sends it.
+pub fn say(link: &mut Link<'_>, peer: &PeerId, content: &Content, show: &mut Show) -> Result<(), Failure> {
+    let plaintext = to_vec(content)?;
+    let payload = Payload { plaintext: &plaintext, min_padded_len: MIN_PADDED_LEN, ..Payload::default() };
+    let sealed = link.send(peer, payload, now(), &mut rng(), |stored, event| show.event(stored, &event))?;
+    if let Some(reason) = sealed.wanted {
+        let to = name(link.stored().messenger(), Some(*peer));
+        emit(&json!({"event": "new_session_wanted", "to": to, "reason": format!("{reason:?}")}));
     }
+    Ok(())
 }

@@ -2,15 +2,13 @@
 //! A messenger on the command line. Each command is a process, which prints its events as JSON Lines.
 
 mod app;
-mod http;
 mod show;
 
-use app::{App, Store};
+use app::{Account, App, say};
 use clap::{Parser, Subcommand};
 use noescrow::durable::LoadError;
-use noescrow::messenger::exchange::Event;
-use noescrow::messenger::{Advice, Stored};
-use noescrow_messenger::content::Attached;
+use noescrow::messenger::Advice;
+use noescrow_messenger::content::{Attached, Content};
 use noescrow_messenger::requests::Failure;
 use noescrow_messenger::{MAX_FILE_LEN, now, rng};
 use noescrow_sqlite::{Error, Folder, Options, advice};
@@ -104,7 +102,6 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         (app, _) => app?,
     };
-    // What needs no login.
     match &command {
         Command::Register { .. } => app.register(None)?,
         Command::Recover { code, .. } => app.register(Some(code))?,
@@ -112,59 +109,61 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             // First the messenger, and then the store, so that a crash between the two leaves it suspect.
             app.stored.restore_backup(&mut app.server, now(), &mut rng())?;
             app.stored.store().accept_restored_backup()?;
+            exchange(&mut app, &folder, &command)?;
         }
-        Command::Fetch { id, path } => return app.fetch(&folder, id, path),
-        Command::Safety { peer } => return show::safety(app.stored.messenger(), &app.peer(peer)?),
-        Command::Verify { peer, number } => {
-            return Ok(app.stored.verify(&app.peer(peer)?, number, now(), &mut rng())?);
-        }
+        Command::Fetch { id, path } => app.fetch(&folder, id, path)?,
+        Command::Safety { peer } => show::safety(app.stored.messenger(), &app.peer(peer)?)?,
+        Command::Verify { peer, number } => app.stored.verify(&app.peer(peer)?, number, now(), &mut rng())?,
         Command::Accept { peer, number } => {
-            return Ok(app.stored.accept(&app.peer(peer)?, number, now(), &mut rng(), |message| {
+            app.stored.accept(&app.peer(peer)?, number, now(), &mut rng(), |message| {
                 let id = hex(&message.message_id);
                 emit(&json!({"event": "undelivered", "to": peer, "id": id, "remedy": "send it again"}));
-            })?);
+            })?;
         }
-        Command::Reject { peer, number } => {
-            return Ok(app.stored.reject(&app.peer(peer)?, number, now(), &mut rng())?);
-        }
+        Command::Reject { peer, number } => app.stored.reject(&app.peer(peer)?, number, now(), &mut rng())?,
         Command::Forget { peer } => {
             let peer = app.peer(peer);
             peer.as_ref().map_or(Ok(()), |peer| app.stored.forget(peer, now(), &mut rng()))?;
             // Also what an earlier attempt has deleted.
             folder.erase_deleted(app.stored.store())?;
-            return peer.map(drop);
+            peer?;
         }
-        Command::Status => return show::status(&mut app.stored),
+        Command::Status => show::status(&mut app.stored)?,
         Command::DeleteAccount => {
             app.server.delete(|challenge| app.stored.messenger().sign_login(challenge))?;
             app.stored.delete(now(), &mut rng())?.erase_deleted()?;
-            return Ok(folder.erase()?);
+            folder.erase()?;
         }
-        Command::Send { .. } | Command::Receive | Command::File { .. } | Command::Maintain => {}
+        _ => exchange(&mut app, &folder, &command)?,
     }
-    let mut show = Show::default();
-    let mut events = |stored: &mut Stored<Store>, event: Event<'_>| show.event(stored, &event);
-    let mut link = app.stored.connect(&mut app.server, now(), &mut rng())?;
+    Ok(())
+}
+
+/// Does what needs a login.
+fn exchange(app: &mut App, folder: &Folder, command: &Command) -> Result<(), Failure> {
+    let App { account: Account { name, access, .. }, stored, server } = app;
+    let (mut link, mut show) = (stored.connect(server, now(), &mut rng())?, Show::default());
+    let content = Content { from: name.clone(), access: *access, text: None, file: None };
     match command {
         Command::Send { peer, text, count } => {
             let peer = link.peer_of_account(peer.as_bytes(), now(), &mut rng())?;
-            let numbered = (1..=count.unwrap_or_default()).map(|number| format!("{text} {number}"));
-            for text in count.is_none().then(|| text.clone()).into_iter().chain(numbered) {
-                app.account.say(&mut link, &peer, Some(text), None, &mut events)?;
+            for number in 1..=count.unwrap_or(1) {
+                let text = count.map_or_else(|| text.clone(), |_| format!("{text} {number}"));
+                say(&mut link, &peer, &Content { text: Some(text), ..content.clone() }, &mut show)?;
             }
         }
         Command::File { peer, path } => {
             let peer = link.peer_of_account(peer.as_bytes(), now(), &mut rng())?;
-            let file = folder.attach(link.stored().store(), &peer, &path, MAX_FILE_LEN, &mut rng())?;
+            let file = folder.attach(link.stored().store(), &peer, path, MAX_FILE_LEN, &mut rng())?;
             link.server().upload(&file.id, &mut file.upload()?)?;
             file.sent_with_next(link.stored().store());
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let attached = Attached { id: file.id, key: file.key.to_bytes(), name, size: file.content_len.try_into()? };
-            app.account.say(&mut link, &peer, None, Some(attached), &mut events)?;
+            say(&mut link, &peer, &Content { file: Some(attached), ..content }, &mut show)?;
             file.remove()?;
         }
-        Command::Receive => link.receive(None, now(), &mut rng(), events)?,
-        _ => link.flush(now(), &mut rng(), events)?,
+        Command::Receive => link.receive(None, now(), &mut rng(), |stored, event| show.event(stored, &event))?,
+        _ => link.flush(now(), &mut rng(), |stored, event| show.event(stored, &event))?,
     }
     show.outcome.map_or(Ok(()), Err)
 }

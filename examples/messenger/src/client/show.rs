@@ -12,7 +12,6 @@ use noescrow_messenger::requests::{ACCESS, Failure};
 use noescrow_sqlite::{Attachment, PeerData as _};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::fmt::Debug;
 
 pub fn hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(bytes)
@@ -20,10 +19,6 @@ pub fn hex(bytes: &[u8]) -> String {
 
 pub fn emit(event: &Value) {
     println!("{event}");
-}
-
-fn debug(value: impl Debug) -> String {
-    format!("{value:?}")
 }
 
 /// The name of a peer, unless it is a stranger.
@@ -50,16 +45,20 @@ impl Show {
         let messenger = stored.messenger();
         let name_of = |peer: &Option<Subject>| name(messenger, peer.as_ref().and_then(PeerId::from_subject));
         match event {
-            Event::Received(message) => received(stored, message)?,
+            Event::Received(message) if message.control.is_none() => received(stored, message)?,
+            Event::Received(InboxMessage { control: Some(Control::Receipt(of)), peer, .. }) => emit(&json!({
+                "event": "receipt", "from": name_of(peer), "id": hex(&of.message_id), "reason": format!("{:?}", of.reason),
+            })),
             Event::Refused(of) => emit(&json!({
-                "event": "refused", "reason": debug(of.reason), "remedy": debug(of.reason.remedy()),
+                "event": "refused", "reason": format!("{:?}", of.reason),
+                "remedy": format!("{:?}", of.reason.remedy()),
                 "from": name(messenger, of.author),
             })),
             Event::Deferred(until) => emit(&json!({"event": "deferred", "until": until.0})),
             Event::Sealed(_, of) => self.reasons.extend(of.recovers_from.map(|reason| (of.message_id, reason))),
             Event::Sent(of) if !of.is_control => emit(&json!({
                 "event": "sent", "to": name_of(&of.peer), "id": hex(&of.message_id),
-                "recovers_from": self.reasons.get(&of.message_id).map(debug),
+                "recovers_from": self.reasons.get(&of.message_id).map(|reason| format!("{reason:?}")),
             })),
             Event::Undelivered(of, delivery) => {
                 let (to, id) = (name_of(&of.peer), hex(&of.message_id));
@@ -77,13 +76,6 @@ impl Show {
 fn received(stored: &mut Stored<Store>, message: &InboxMessage) -> Result<(), Failure> {
     let Some(peer) = message.peer.as_ref().and_then(PeerId::from_subject) else { return Ok(()) };
     let (id, from, flags) = (hex(&message.message_id), name(stored.messenger(), Some(peer)), message.flags);
-    if let Some(control) = message.control {
-        if let Control::Receipt(of) = control {
-            let (id, reason) = (hex(&of.message_id), debug(of.reason));
-            emit(&json!({"event": "receipt", "from": from, "id": id, "reason": reason}));
-        }
-        return Ok(());
-    }
     let Some(content) = Content::parse(&message.plaintext) else {
         emit(&json!({"event": "refused", "reason": "Content", "remedy": "Ignore", "from": from, "id": id}));
         return Ok(());
@@ -124,10 +116,11 @@ pub fn status(stored: &mut Stored<Store>) -> Result<(), Failure> {
     for peer in messenger.peers() {
         emit(&json!({
             "event": "peer", "name": name(messenger, Some(peer.id)), "peer": hex(peer.id.as_bytes()),
-            "trust": debug(peer.trust), "identity_changed": peer.claimed.is_some(),
+            "trust": format!("{:?}", peer.trust), "identity_changed": peer.claimed.is_some(),
         }));
     }
-    let refused: HashMap<_, _> = messenger.counters().iter().map(|(reason, count)| (debug(reason), count)).collect();
+    let refused = messenger.counters().iter().map(|(reason, count)| (format!("{reason:?}"), count));
+    let refused: HashMap<_, _> = refused.collect();
     let suspicion = messenger.suspicion().map(|of| of.to_string());
     emit(&json!({"event": "status", "outbox": outbox, "inbox": inbox, "refused": refused, "suspicion": suspicion}));
     Ok(())
