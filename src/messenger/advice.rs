@@ -2,8 +2,8 @@
 //! [`Advice`]: what to do about an error, for programs as a variant and for people as a sentence.
 
 use super::error::{OpenError, PeerError, Remedy, SealError, Suspicion};
-use crate::durable::StepError;
-use crate::error::{EncryptError, InitiateError};
+use crate::durable::{LoadError, StepError};
+use crate::error::{EncryptError, InitiateError, RestoreError};
 use crate::time::UnixSeconds;
 use core::fmt;
 
@@ -128,6 +128,18 @@ impl StepError<Suspicion> {
         match self {
             Self::NotSaved => Advice::Reload,
             Self::Failed(suspicion) => suspicion.advice(),
+        }
+    }
+}
+
+impl<E> LoadError<E> {
+    /// Returns what to do, or `None` if the store's error says so, or if there is nothing to load.
+    #[must_use]
+    pub const fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::Store(_) | Self::Missing => None,
+            Self::Refused(RestoreError::Rollback) => Some(Advice::RestoreBackup),
+            Self::Refused(_) => Some(Advice::Damaged),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::erasure;
 use crate::error::Error;
 use crate::messages;
 use crate::part::NextPart;
+use crate::peer_data;
 use crate::schema;
 use crate::witness::{HISTORY_LEN, Mark, Witness};
 use noescrow::UnixSeconds;
@@ -173,6 +174,7 @@ impl Database {
         }
         for (former, present) in &batch.merged {
             messages::merge_peers(transaction, former, present)?;
+            peer_data::merge(transaction, former, present)?;
         }
         delete_ended(transaction, &batch.ended)?;
         for change in &batch.changes {
@@ -203,6 +205,7 @@ fn delete_ended(transaction: &Transaction<'_>, ended: &[Subject]) -> Result<(), 
         // A session ends without its peer, too: then its messages stay.
         if PeerId::from_subject(subject).is_some() {
             messages::forget_peer(transaction, subject)?;
+            peer_data::forget(transaction, subject)?;
         }
     }
     Ok(())

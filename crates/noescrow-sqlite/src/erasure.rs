@@ -13,12 +13,13 @@ use noescrow::messenger::PeerId;
 use rusqlite::{Connection, Transaction};
 
 /// Where a table names the subject of a row.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     ("noescrow_row", "subject"),
     ("noescrow_inbox", "session"),
     ("noescrow_outbox", "session"),
     ("noescrow_message_id", "session"),
     ("noescrow_sent_id", "session"),
+    ("noescrow_peer_data", "peer"),
 ];
 
 /// Deletes everything of the local identity of a subject. Returns the number of rows.

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Error`]: why the database was not opened, read or written.
 
+use noescrow::attachment::StreamError;
+use noescrow::durable::LoadError;
+use noescrow::messenger::exchange::ExchangeFailed;
+use noescrow::messenger::{Advice, PeerError, Remedy, SealError};
 use std::fmt;
 use std::io;
 
@@ -48,8 +52,51 @@ pub enum Error {
     LogInUse,
     /// The file of an advisory lock was not opened or locked.
     Lock(io::Error),
+    /// A file of a [`Folder`](crate::Folder) was not read, written or deleted.
+    Folder(io::Error),
+    /// A [`Folder`](crate::Folder) that is to be made, or its witness, is something else's. Nothing has changed.
+    FolderTaken,
+    /// An [`Attachment`](crate::Attachment) was not sealed, opened, read or written.
+    Attachment(StreamError),
+    /// There is no such peer.
+    NoPeer,
     /// The thread of an asynchronous store has ended.
     Closed,
+}
+
+impl Error {
+    /// Returns what to do, or `None` if that is to call again, or to see to what the error is about: the disk, the path, the
+    /// release.
+    #[must_use]
+    pub const fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::Rollback { .. } | Self::Diverged { .. } | Self::OtherDatabase | Self::WitnessMissing => {
+                Some(Advice::RestoreBackup)
+            }
+            Self::OpenedBefore => Some(Advice::Acknowledge(Remedy::Ignore)),
+            Self::LogInUse => Some(Advice::Again),
+            Self::OfMessenger | Self::NoPeer => Some(Advice::Correct),
+            _ => None,
+        }
+    }
+}
+
+/// Returns what to do about an error that a program has boxed: of a messenger with a store of this crate, or of its exchange
+/// with a server whose error is `V`. `None` if it is another error, or one that is remedied by calling again.
+#[must_use]
+pub fn advice<V: fmt::Debug + fmt::Display + 'static>(error: &(dyn std::error::Error + 'static)) -> Option<Advice> {
+    if let Some(error) = error.downcast_ref::<ExchangeFailed<V, Error>>() {
+        return error.advice();
+    }
+    match error.downcast_ref::<LoadError<Error>>() {
+        Some(LoadError::Store(error)) => return error.advice(),
+        Some(error) => return error.advice(),
+        None => {}
+    }
+    let store = error.downcast_ref().and_then(Error::advice);
+    store
+        .or_else(|| error.downcast_ref().map(SealError::advice))
+        .or_else(|| error.downcast_ref().map(PeerError::advice))
 }
 
 /// Without the error of SQLite or of the witness, which is the [source](std::error::Error::source).
@@ -73,6 +120,10 @@ impl fmt::Display for Error {
             }
             Self::LogInUse => f.write_str("a reader keeps the write-ahead log"),
             Self::Lock(_) => f.write_str("the file of a lock was not opened or locked"),
+            Self::Folder(_) => f.write_str("a file of the device's folder was not read, written or deleted"),
+            Self::FolderTaken => f.write_str("the folder or its witness is something else's"),
+            Self::Attachment(error) => error.fmt(f),
+            Self::NoPeer => f.write_str("there is no such peer"),
             Self::Closed => f.write_str("the thread of the database has ended"),
         }
     }
@@ -82,7 +133,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Sqlite(error) => Some(error),
-            Self::Witness(error) | Self::Lock(error) => Some(error),
+            Self::Witness(error) | Self::Lock(error) | Self::Folder(error) => Some(error),
             _ => None,
         }
     }

@@ -95,6 +95,14 @@ impl Options {
         self
     }
 
+    /// Sets the witness, unless the application has chosen.
+    pub(crate) fn default_witness(self, witness: SideFile) -> Self {
+        match self.witness {
+            WitnessChoice::Beside => self.witness(witness),
+            WitnessChoice::Given(_) | WitnessChoice::None => self,
+        }
+    }
+
     /// Opens without a witness, so that a restored backup is not noticed.
     pub fn without_witness(mut self) -> Self {
         self.witness = WitnessChoice::None;

@@ -9,6 +9,7 @@
 //! noescrow_outbox      messages that were sealed, until the server has acknowledged them
 //! noescrow_message_id  the ids of the messages that were opened in the last 30 days
 //! noescrow_sent_id     the ids of the messages that were acknowledged in the last 30 days
+//! noescrow_peer_data   what the application keeps of the peers of messengers
 //! ```
 
 use crate::error::Error;
@@ -60,7 +61,8 @@ const MIGRATIONS: [&str; 3] = [
     ALTER TABLE noescrow_outbox ADD COLUMN peer BLOB CHECK (length(peer) = 97);
     ALTER TABLE noescrow_message_id ADD COLUMN peer BLOB CHECK (length(peer) = 97);
 ",
-    // What an opened message is, which sealed ones are control messages, and the ids of those that were acknowledged.
+    // What an opened message is, which sealed ones are control messages, the ids of those that were acknowledged, and
+    // what the application keeps of peers.
     "
     ALTER TABLE noescrow_inbox ADD COLUMN flags INTEGER NOT NULL DEFAULT 0 CHECK (flags >= 0);
     ALTER TABLE noescrow_inbox ADD COLUMN control BLOB CHECK (length(control) IN (1, 18));
@@ -72,6 +74,13 @@ const MIGRATIONS: [&str; 3] = [
         peer BLOB CHECK (length(peer) = 97)
     ) STRICT;
     CREATE INDEX noescrow_sent_id_time ON noescrow_sent_id (acknowledged_at);
+    CREATE TABLE noescrow_peer_data (
+        position INTEGER PRIMARY KEY,
+        peer BLOB NOT NULL CHECK (length(peer) = 97),
+        name TEXT NOT NULL,
+        value BLOB NOT NULL,
+        UNIQUE (name, peer)
+    ) STRICT;
 ",
 ];
 

@@ -11,6 +11,8 @@
     reason = "a test states its expectations"
 )]
 
+#[path = "store/attachments.rs"]
+mod attachments;
 #[path = "store/backend.rs"]
 #[macro_use]
 mod backend;
@@ -34,6 +36,8 @@ mod mailboxes;
 mod own_tables;
 #[path = "store/party.rs"]
 mod party;
+#[path = "store/peer_data.rs"]
+mod peer_data;
 #[path = "store/restoring.rs"]
 mod restoring;
 #[path = "store/rollback.rs"]

@@ -52,12 +52,12 @@ use noescrow::messenger::{LOGIN_NONCE_LEN, Peer, PeerId, Stored};
 use noescrow::{Bundle, Identity, PrekeyId, Publication, UnixSeconds};
 use noescrow_sqlite::rusqlite::Connection;
 use noescrow_sqlite::{Error, Options, SqliteStore};
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::env::{args, var};
 use std::io;
 use std::mem::{replace, swap};
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
 use std::process::abort;
 use std::sync::OnceLock;
 use std::time::SystemTime;
@@ -95,19 +95,21 @@ pub struct FaultyStore {
     unsaved: Option<Batch>,
 }
 
-impl FaultyStore {
-    /// Opens the store.
-    ///
-    /// # Errors
-    /// As [`Options::open`].
-    pub fn open(options: Options, path: &Path) -> Result<Self, Error> {
-        let options = if without("witness") { options.without_witness() } else { options };
+/// How the client opens its store.
+pub fn options(options: Options) -> Options {
+    if without("witness") { options.without_witness() } else { options }
+}
+
+impl From<SqliteStore> for FaultyStore {
+    fn from(inner: SqliteStore) -> Self {
         let fault = var("NOESCROW_FAULT").ok();
         let fault = fault.as_deref().and_then(|fault| fault.split_once(':'));
         let fault = fault.and_then(|(kind, number)| Some((kind.to_owned(), number.parse().ok()?)));
-        Ok(Self { inner: options.open(path)?, fault, commits: 0, sealed: BTreeSet::new(), unsaved: None })
+        Self { inner, fault, commits: 0, sealed: BTreeSet::new(), unsaved: None }
     }
+}
 
+impl FaultyStore {
     fn save_unsaved(&mut self) -> Result<(), CommitError<Error>> {
         self.unsaved.take().map_or(Ok(()), |batch| self.commit_or_fail(batch))
     }
@@ -209,6 +211,12 @@ impl Mailboxes for FaultyStore {
     }
 }
 
+impl Borrow<SqliteStore> for FaultyStore {
+    fn borrow(&self) -> &SqliteStore {
+        &self.inner
+    }
+}
+
 /// What the client does with its own tables does not fail.
 impl Deref for FaultyStore {
     type Target = SqliteStore;
@@ -224,22 +232,20 @@ impl DerefMut for FaultyStore {
     }
 }
 
-type Inner = Remote<Box<dyn Transport>>;
-
 /// The server, and a client that leaves out what it should do there.
-pub struct FaultyServer {
-    inner: Inner,
+pub struct FaultyServer<T> {
+    inner: Remote<T>,
     /// False after a login that has failed and is taken for one.
     has_logged_in: bool,
 }
 
-impl FaultyServer {
-    /// Wraps the server.
-    #[must_use]
-    pub const fn new(inner: Inner) -> Self {
+impl<T> From<Remote<T>> for FaultyServer<T> {
+    fn from(inner: Remote<T>) -> Self {
         Self { inner, has_logged_in: true }
     }
+}
 
+impl<T: Transport> FaultyServer<T> {
     pub fn upload(&mut self, id: &[u8; 16], file: &mut Upload) -> Result<(), Failure> {
         if without("resume") {
             // What the server has is sent once more, which it refuses.
@@ -256,26 +262,26 @@ impl FaultyServer {
     }
 
     /// Requests as the owner fail without a login.
-    fn logged_in<T: Default>(&mut self, made: impl FnOnce(&mut Inner) -> Result<T, Failure>) -> Result<T, Failure> {
-        if self.has_logged_in { made(&mut self.inner) } else { Ok(T::default()) }
+    fn logged_in<R: Default>(&mut self, made: impl FnOnce(&mut Remote<T>) -> Result<R, Failure>) -> Result<R, Failure> {
+        if self.has_logged_in { made(&mut self.inner) } else { Ok(R::default()) }
     }
 }
 
-impl Deref for FaultyServer {
-    type Target = Inner;
+impl<T> Deref for FaultyServer<T> {
+    type Target = Remote<T>;
 
-    fn deref(&self) -> &Inner {
+    fn deref(&self) -> &Remote<T> {
         &self.inner
     }
 }
 
-impl DerefMut for FaultyServer {
-    fn deref_mut(&mut self) -> &mut Inner {
+impl<T> DerefMut for FaultyServer<T> {
+    fn deref_mut(&mut self) -> &mut Remote<T> {
         &mut self.inner
     }
 }
 
-impl exchange::Server<FaultyStore> for FaultyServer {
+impl<T: Transport> exchange::Server<FaultyStore> for FaultyServer<T> {
     type Error = Failure;
 
     fn log_in(
@@ -290,7 +296,7 @@ impl exchange::Server<FaultyStore> for FaultyServer {
     }
 
     fn set_nonce(&mut self, nonce: &[u8; LOGIN_NONCE_LEN]) -> Result<(), Failure> {
-        self.logged_in(|inner: &mut Inner| exchange::Server::<FaultyStore>::set_nonce(inner, nonce))
+        self.logged_in(|inner: &mut Remote<T>| exchange::Server::<FaultyStore>::set_nonce(inner, nonce))
     }
 
     fn prekeys(&mut self) -> Result<Vec<PrekeyId>, Failure> {

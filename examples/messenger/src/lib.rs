@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What server and client of this example share: the requests of README.md's table, as functions that both sides use. And
-//! what a client needs besides a user interface, in the modules.
+//! What server and clients of this example share: the requests of README.md's table, as functions that both sides use, and
+//! in the modules the clients' half and what is inside a message.
 
 pub mod content;
-pub mod device;
 #[cfg(feature = "faults")]
 pub mod faults;
-pub mod home;
+pub mod http;
 pub mod requests;
-pub mod tables;
 
+use getrandom::SysRng;
+use getrandom::rand_core::UnwrapErr;
 use noescrow::PUBLICATION_LEN;
+#[cfg(not(feature = "faults"))]
+use noescrow::UnixSeconds;
 use noescrow::device::CHALLENGE_NONCE_LEN;
 use noescrow::messenger::LOGIN_NONCE_LEN;
 use noescrow::relay::MAX_ENVELOPE_LEN;
 use sha2::{Digest, Sha256};
+#[cfg(not(feature = "faults"))]
+use std::time::SystemTime;
 use ureq::http::Uri;
 
 /// Header with the access key of the addressed account, in hexadecimal.
@@ -44,6 +48,23 @@ pub const PAGE_LEN: usize = 8 << 20;
 pub const MAX_PAGE: u16 = 1_000;
 /// Length in bytes of the longest answer: a page whose last message is as long as one can be.
 pub const MAX_ANSWER_LEN: usize = PAGE_LEN + MAX_ENVELOPE_LEN + 12 * MAX_PAGE as usize;
+
+#[cfg(feature = "faults")]
+pub use faults::now;
+
+/// The time.
+#[cfg(not(feature = "faults"))]
+#[must_use]
+pub fn now() -> UnixSeconds {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map(UnixSeconds::from).unwrap_or_default()
+}
+
+/// The system's random numbers.
+#[must_use]
+pub const fn rng() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}
 
 /// Returns SHA-256 of `bytes`.
 #[must_use]

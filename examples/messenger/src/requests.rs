@@ -2,17 +2,20 @@
 //! The client's half of README.md's table, for every HTTP client: what is asked for is here, a [`Transport`] moves it.
 
 use crate::{
-    ACCESS_KEY, Claim, FILE_ID_LEN, MAX_ANSWER_LEN, MAX_PAGE, PART_LEN, account_path, decode_ids, decode_len,
-    decode_logged_in, decode_messages, encode_ids, encode_login, encode_numbers, origin,
+    ACCESS_KEY, Claim, FILE_ID_LEN, MAX_ANSWER_LEN, MAX_PAGE, PART_LEN, RECOVERY_CODE_LEN, account_path, decode_ids,
+    decode_len, decode_logged_in, decode_messages, encode_ids, encode_login, encode_numbers, now, origin, rng, sha256,
 };
 use data_encoding::HEXLOWER;
+use getrandom::rand_core::Rng as _;
 use noescrow::attachment::{Download, Upload};
 use noescrow::device::login_challenge;
-use noescrow::durable::OutboxMessage;
-use noescrow::messenger::exchange::{Delivery, Server};
-use noescrow::messenger::{LOGIN_NONCE_LEN, Peer};
-use noescrow::primitives::RustCrypto;
-use noescrow::{ACCESS_KEY_LEN, BUNDLE_LEN, Bundle, IDENTITY_LEN, Identity, PrekeyId, Publication};
+use noescrow::durable::{Mailboxes, OutboxMessage};
+use noescrow::messenger::exchange::{Delivery, ExchangeError, Server};
+use noescrow::messenger::{Failed, LOGIN_NONCE_LEN, Peer, Stored};
+use noescrow::primitives::{Primitives, RustCrypto};
+use noescrow::{AccessKey, BUNDLE_LEN, Bundle, IDENTITY_LEN, Identity, PrekeyId, Publication};
+use noescrow_sqlite::SqliteStore;
+use std::borrow::Borrow;
 use std::error::Error;
 use std::fmt;
 
@@ -48,20 +51,8 @@ pub trait Transport {
     fn exchange(&mut self, request: Request<'_>) -> Result<(u16, Vec<u8>), Failure>;
 }
 
-impl<T: Transport + ?Sized> Transport for Box<T> {
-    fn exchange(&mut self, request: Request<'_>) -> Result<(u16, Vec<u8>), Failure> {
-        (**self).exchange(request)
-    }
-}
-
-/// Knows from a store `S` what the peers have said of their mailboxes.
-pub trait AccessKeys<S> {
-    /// Returns the access key that the peer has sent last.
-    ///
-    /// # Errors
-    /// The store's own error.
-    fn access_key(&mut self, store: &mut S, peer: &Peer<'_>) -> Result<Option<[u8; ACCESS_KEY_LEN]>, Failure>;
-}
+/// The name under which a store keeps the access key of a peer's mailbox, which the peer has sent last.
+pub const ACCESS: &str = "access";
 
 /// The server, as one account uses it.
 pub struct Remote<T> {
@@ -87,7 +78,7 @@ impl Status {
 ///
 /// # Errors
 /// It is none, or tokens would be sent in the clear to another machine.
-pub(crate) fn encrypted_origin(url: &str) -> Result<String, Failure> {
+pub fn encrypted_origin(url: &str) -> Result<String, Failure> {
     let origin = origin(url).ok_or("not the URL of a server")?;
     let here = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
     let is_here =
@@ -136,11 +127,38 @@ impl<T: Transport> Remote<T> {
         }
     }
 
-    /// Opens or recovers the account.
+    /// Opens the account, or takes it over with a recovery code in hexadecimal, unless an earlier attempt has done it, and logs
+    /// in. `write_down` gets the next recovery code, which is stored nowhere, before it is valid: afterwards the process may
+    /// have ended.
     ///
     /// # Errors
-    /// 409 if it exists, 401 if the recovery code is another one, or an error of the transport.
-    pub fn claim(&mut self, claim: &Claim<'_>, sign: impl FnOnce(&[u8; 32]) -> [u8; 64]) -> Result<(), Failure> {
+    /// 409 if the account exists, 401 if the recovery code is another one; errors of the transport and of the store.
+    pub fn register<S: Mailboxes<Error: Error + 'static> + Borrow<SqliteStore>, P: Primitives>(
+        &mut self,
+        stored: &mut Stored<S, P>,
+        access: &AccessKey,
+        old_code: Option<&str>,
+        write_down: impl FnOnce(&[u8; RECOVERY_CODE_LEN]),
+    ) -> Result<(), Failure> {
+        match stored.connect(self, now(), &mut rng()) {
+            Err(Failed::Step(ExchangeError::Server(error))) if matches!(Status::of(&error), Some(401 | 404)) => {}
+            connected => return Ok(connected.map(drop)?),
+        }
+        let mut next = [0; RECOVERY_CODE_LEN];
+        rng().fill_bytes(&mut next);
+        write_down(&next);
+        let publication = &stored.maintain(&[], now(), &mut rng())?.publication.to_bytes()[..];
+        let (access, code) = (&access.hash().to_bytes(), &sha256(&next));
+        let old_code = old_code.map(|code| HEXLOWER.decode(code.as_bytes())).transpose()?;
+        let claim = match &old_code {
+            None => Claim::Open { access, code, publication },
+            Some(old_code) => Claim::Recover { old_code: old_code[..].try_into()?, access, code, publication },
+        };
+        self.claim(&claim, |challenge| stored.messenger().sign_login(challenge))?;
+        Ok(stored.connect(self, now(), &mut rng()).map(drop)?)
+    }
+
+    fn claim(&mut self, claim: &Claim<'_>, sign: impl FnOnce(&[u8; 32]) -> [u8; 64]) -> Result<(), Failure> {
         let (method, what) = match claim {
             Claim::Open { .. } => ("PUT", ""),
             Claim::Recover { .. } => ("POST", "/recover"),
@@ -236,7 +254,7 @@ impl<T: Transport> Remote<T> {
     }
 }
 
-impl<T: Transport + AccessKeys<S>, S> Server<S> for Remote<T> {
+impl<T: Transport, S: Borrow<SqliteStore>> Server<S> for Remote<T> {
     type Error = Failure;
 
     fn log_in(
@@ -282,7 +300,7 @@ impl<T: Transport + AccessKeys<S>, S> Server<S> for Remote<T> {
     }
 
     fn deliver(&mut self, store: &mut S, to: &Peer<'_>, message: &OutboxMessage) -> Result<Delivery, Failure> {
-        let key = self.transport.access_key(store, to)?.map(|key| HEXLOWER.encode(&key)).unwrap_or_default();
+        let key = (*store).borrow().peer_data(&to.id, ACCESS)?.map(|key| HEXLOWER.encode(&key)).unwrap_or_default();
         let url = format!("{}/messages", account_path(std::str::from_utf8(to.name)?));
         let (header, body) = ((ACCESS_KEY, key), &message.message[..]);
         match self.request(Request { method: "POST", url, header, is_owners: false, body, max_answer_len: 0 }) {
@@ -365,12 +383,6 @@ mod tests {
         }
     }
 
-    impl AccessKeys<()> for Mock {
-        fn access_key(&mut self, (): &mut (), _: &Peer<'_>) -> Result<Option<[u8; ACCESS_KEY_LEN]>, Failure> {
-            Ok(None)
-        }
-    }
-
     fn remote(status: u16) -> (Remote<Mock>, Asked) {
         let asked = Asked::default();
         let mut remote = Remote::new(Mock(asked.clone(), status), "https://a.example", "bob").unwrap();
@@ -395,23 +407,23 @@ mod tests {
     #[test]
     fn what_anybody_may_ask_names_nobody() {
         let (mut remote, asked) = remote(404);
-        let server: &mut dyn Server<(), Error = Failure> = &mut remote;
+        let server: &mut dyn Server<SqliteStore, Error = Failure> = &mut remote;
         assert!(server.bundle(b"eve").unwrap().is_none());
         assert!(server.identity(b"eve").unwrap().is_none());
-        for (_, header, is_owners) in asked.borrow().iter() {
+        for (_, header, is_owners) in RefCell::borrow(&asked).iter() {
             assert!(!header.contains("secret") && !is_owners);
         }
         // Control: what the owner asks for has the token.
         assert_eq!(Status::of(&server.prekeys().unwrap_err()), Some(404));
         let last =
             ("GET https://a.example/accounts/bob/prekeys".to_owned(), "authorization: Bearer secret".to_owned(), true);
-        assert_eq!(asked.borrow().last(), Some(&last));
+        assert_eq!(RefCell::borrow(&asked).last(), Some(&last));
     }
 
     #[test]
     fn a_server_that_fails_hands_out_no_bundle() {
         let (mut remote, _) = remote(503);
-        let server: &mut dyn Server<(), Error = Failure> = &mut remote;
+        let server: &mut dyn Server<SqliteStore, Error = Failure> = &mut remote;
         // A message goes on the session that there is.
         assert!(server.bundle(b"eve").unwrap().is_none());
         // Control: other answers of such a server are errors.

@@ -5,7 +5,7 @@ use super::super::advice::Advice;
 use super::super::error::{OpenError, PeerError, SealError, Suspicion};
 use super::super::failed::Failed;
 use super::Server;
-use crate::durable::{StepError, Store};
+use crate::durable::{CommitError, StepError, Store};
 use core::convert::Infallible;
 use core::fmt;
 
@@ -41,6 +41,19 @@ impl<V> ExchangeError<V> {
             Self::Seal(error) => Some(error.advice()),
             Self::Open(error) => Some(error.advice()),
             Self::Peer(error) => Some(error.advice()),
+        }
+    }
+}
+
+impl<V, S> ExchangeFailed<V, S> {
+    /// Returns what to do, or `None` if the error of the store, of the server or of the application says so.
+    #[must_use]
+    pub const fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::Step(error) => error.advice(),
+            Self::Load(error) => error.advice(),
+            Self::Save(CommitError::Stale) => Some(Advice::Again),
+            Self::Save(CommitError::NotCommitted(_) | CommitError::Unknown(_)) => None,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::identity::Identity;
 use crate::prekeys::{Bundle, PrekeyId, Publication};
 use crate::primitives::SIGNATURE_LEN;
 use alloc::vec::Vec;
+use core::fmt;
 
 /// What a server does for one account, over any transport. `S` is the store, in which the application may keep what a
 /// delivery needs, such as access keys.
@@ -101,4 +102,31 @@ pub enum Delivery {
     KeyRefused,
     /// Not this message, or there is no such account. It is removed from the outbox.
     Never,
+}
+
+/// One sentence for the user, if the message was not taken.
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Taken => "the server has the message",
+            Self::Later => "the message waits here: try again later",
+            Self::KeyRefused => "the message waits here: receive, because the peer may have sent a new access key",
+            Self::Never => "the server does not take the message: send it in another way",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Delivery;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_message_waits_unless_the_server_has_it_or_never_takes_it() {
+        let waits = |delivery: Delivery| delivery.to_string().contains("waits here");
+        assert!(waits(Delivery::Later) && waits(Delivery::KeyRefused));
+        assert_ne!(Delivery::Later.to_string(), Delivery::KeyRefused.to_string());
+        // Control: of these nothing is left in the outbox.
+        assert!(!waits(Delivery::Taken) && !waits(Delivery::Never));
+    }
 }

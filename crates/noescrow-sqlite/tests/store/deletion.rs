@@ -8,8 +8,8 @@ use leakscan::{Evidence, Needles};
 use noescrow::durable::CommitError;
 use noescrow::messenger::{Messenger, OpenError, PeerId};
 use noescrow::{Bundle, Device, Identity, Payload, StorageKey};
-use noescrow_sqlite::rusqlite::Connection;
-use noescrow_sqlite::{Options, message_id};
+use noescrow_sqlite::rusqlite::{Connection, Transaction};
+use noescrow_sqlite::{Options, PeerData, message_id};
 use rand_chacha::ChaCha20Rng;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -123,6 +123,11 @@ async fn talk<S: Backend>(bob: &mut User<S>, name: &str, seed: u64) -> (PeerId, 
     let id = bob.add(name.as_bytes(), peer.messenger.identity()).await;
     let bobs = peer.add(b"bob, as his peer calls him", bob.messenger.identity()).await;
     let mut values = Values::new();
+    // What the application keeps of the peer, and nothing else has.
+    let kept = message_id(format!("kept of {name}").as_bytes());
+    let keep = move |transaction: &Transaction<'_>| transaction.set_peer_data(&id, "access", &kept);
+    assert!(bob.store.transact(keep).await.unwrap());
+    values.insert(kept.to_vec());
     values.extend([name.as_bytes().to_vec(), id.as_bytes().to_vec(), peer.messenger.identity().to_bytes().to_vec()]);
     for number in 0..7 {
         let bundle = if number % 2 == 0 { peer.bundle().await } else { bob.bundle().await };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The fixtures are databases of each schema version, as text. They stay when the schema changes. Version 1: a device,
 //! a session with skipped keys, and a message in each box. Version 2: a messenger with a peer and a session, and
-//! messages in both boxes. Version 3: the same, a control message in each box, and a message that was acknowledged.
+//! messages in both boxes. Version 3: the same, a control message in each box, a message that was acknowledged,
+//! and data of the peer.
 
 use super::backend::{Backend, Blocking, run};
 use super::party::{NOW, database, key, load, rng, save, texts};
@@ -9,8 +10,8 @@ use super::steps::{Party, greet, party_on};
 use noescrow::durable::OpenedFlags;
 use noescrow::messenger::{Control, Messenger, PeerId};
 use noescrow::{Device, Session, StorageKey};
-use noescrow_sqlite::rusqlite::Connection;
-use noescrow_sqlite::{Error, Options, SCHEMA_VERSION};
+use noescrow_sqlite::rusqlite::{Connection, Transaction};
+use noescrow_sqlite::{Error, Options, PeerData, SCHEMA_VERSION};
 use std::path::Path;
 
 both!(
@@ -102,6 +103,8 @@ async fn a_messenger_of_version_3_keeps_what_messages_are<S: Backend>() {
     let rng = &mut rng(6);
     let mut alice = Messenger::load_async(&mut store, &key(), subject, 0, rng).await.unwrap();
     let peer = subjects.iter().find_map(PeerId::from_subject).unwrap();
+    let kept = move |transaction: &Transaction<'_>| transaction.peer_data(&peer, "access");
+    assert!(store.transact(kept).await.unwrap().is_some_and(|value| value[..] == b"a key"[..]));
     let loaded = alice.route_to(&peer).unwrap().load_async(&mut store).await.unwrap();
     save(alice.seal(&peer, b"from version 3", loaded, NOW, rng).unwrap(), &mut store).await;
     // One message is acknowledged: its id is in the log.
@@ -142,6 +145,7 @@ async fn a_database_of_a_later_version_is_refused_unchanged<S: Backend>() {
 
 /// Makes a database of the present version one of version 2.
 const TO_VERSION_2: &str = "
+    DROP TABLE noescrow_peer_data;
     DROP TABLE noescrow_sent_id;
     ALTER TABLE noescrow_outbox DROP COLUMN is_control;
     ALTER TABLE noescrow_inbox DROP COLUMN control;
@@ -186,6 +190,8 @@ fn write_the_fixture() {
         save(alice.messenger.seal_answer(&of_bob, loaded, NOW, rng).unwrap(), &mut alice.store).await;
         let first = alice.store.outbox().await.unwrap()[0].message_id;
         assert!(alice.store.acknowledge(&first).await);
+        let keep = |transaction: &Transaction<'_>| transaction.set_peer_data(&of_bob, "access", b"a key");
+        assert!(alice.store.0.transact(keep).unwrap());
     });
     write(SCHEMA_VERSION, &Connection::open(database(alice.folder.path())).unwrap());
 }

@@ -6,14 +6,15 @@ use super::party::{self, NOW, key, pair, save, texts};
 use noescrow::durable::{CommitError, Durable, RowName};
 use noescrow::messenger::{Messenger, PeerId};
 use noescrow::{Bundle, Device, UnixSeconds};
-use noescrow_sqlite::{Error, MESSAGE_ID_KEPT, Options, message_id, rusqlite};
+use noescrow_sqlite::rusqlite::Transaction;
+use noescrow_sqlite::{Error, MESSAGE_ID_KEPT, Options, PeerData, message_id, rusqlite};
 use rand_chacha::ChaCha20Rng;
 use tempfile::TempDir;
 
 both!(
     what_a_messenger_forgets_leaves_no_row_and_no_message,
     the_store_forgets_no_peer_and_no_messenger_by_itself,
-    the_mail_of_a_merged_peer_is_kept,
+    the_mail_and_the_data_of_a_merged_peer_are_kept,
     a_step_and_its_message_survive_a_restart_together,
     the_outbox_has_the_same_bytes_until_they_are_acknowledged,
     a_duplicate_is_answered_for_thirty_days,
@@ -249,18 +250,32 @@ async fn the_store_forgets_no_peer_and_no_messenger_by_itself<S: Backend>() {
     assert!(bob.store.subjects().await.unwrap().is_empty());
 }
 
-async fn the_mail_of_a_merged_peer_is_kept<S: Backend>() {
+async fn the_mail_and_the_data_of_a_merged_peer_are_kept<S: Backend>() {
     let rng = &mut party::rng(4);
     let (mut alice, mut bob) = (party::<S>(rng).await, party::<S>(rng).await);
     let stranger = greet(&mut alice, &mut bob, b"hello", rng).await;
     let identity = *alice.messenger.identity();
     let peer = save(bob.messenger.add_peer(b"alice", None, NOW, rng).unwrap(), &mut bob.store).await;
     save(bob.messenger.claim_identity(&peer, &identity, NOW).unwrap(), &mut bob.store).await;
+    // What the application keeps of either.
+    let keep = move |transaction: &Transaction<'_>| {
+        transaction.set_peer_data(&peer, "access", b"the peer's")?;
+        transaction.set_peer_data(&peer, "colour", b"red")?;
+        transaction.set_peer_data(&stranger, "access", b"the stranger's")
+    };
+    assert!(bob.store.transact(keep).await.unwrap());
+    let access = |transaction: &Transaction<'_>| transaction.data_of_peers("access");
+    assert_eq!(bob.store.transact(access).await.unwrap().len(), 2);
     // Control: until it is accepted, the mail is the stranger's.
     let of = |message: &noescrow_sqlite::InboxMessage| message.peer.as_ref().and_then(PeerId::from_subject);
     assert_eq!(of(&bob.store.inbox().await.unwrap()[0]), Some(stranger));
     save(bob.messenger.accept_identity(&peer, &identity, NOW).unwrap(), &mut bob.store).await;
     let inbox = bob.store.inbox().await.unwrap();
     assert_eq!((inbox.len(), of(&inbox[0])), (1, Some(peer)));
+    // The newer value of one name replaces the other; another name's stays.
+    let access = bob.store.transact(access).await.unwrap();
+    assert!(matches!(&access[..], [(of, value)] if *of == peer && value[..] == b"the stranger's"[..]));
+    let colour = move |transaction: &Transaction<'_>| transaction.peer_data(&peer, "colour");
+    assert!(bob.store.transact(colour).await.unwrap().is_some());
     assert_eq!(bob.store.subjects().await.unwrap().len(), 4);
 }

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A client of the relay whose device records: a messenger, its store, and HTTP/1.1 with one connection a request.
 
-use getrandom::SysRng;
 use noescrow::attachment::{
     AttachmentKey, AttachmentOpener, AttachmentSealer, CHUNK_LEN, Download, HEADER_LEN, Upload,
 };
 use noescrow::messenger::exchange::{Connected, Delivery, Event};
-use noescrow::messenger::{Control, Peer, PeerId, Stored};
-use noescrow::{AccessKey, Device, StorageKey, UnixSeconds};
+use noescrow::messenger::{Control, PeerId, Stored};
+use noescrow::{AccessKey, Device, StorageKey};
 use noescrow_audit::Tape;
-use noescrow_messenger::requests::{AccessKeys, Failure, Remote, Request, Transport};
-use noescrow_messenger::{Claim, FILE_ID_LEN, RECOVERY_CODE_LEN, account_path, sha256};
+use noescrow_messenger::requests::{ACCESS, Failure, Remote, Request, Transport};
+use noescrow_messenger::{FILE_ID_LEN, account_path, now, rng};
 use noescrow_recorder::Recorder;
 use noescrow_sqlite::{Options, SqliteStore};
-use rand_core::UnwrapErr;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -22,7 +20,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -83,12 +81,6 @@ impl Transport for Wire {
     }
 }
 
-impl AccessKeys<SqliteStore> for Wire {
-    fn access_key(&mut self, _: &mut SqliteStore, peer: &Peer<'_>) -> Result<Option<[u8; 32]>, Failure> {
-        Ok(self.0.keys.borrow().get(peer.name).copied())
-    }
-}
-
 /// A device with its account.
 pub struct User {
     pub account: &'static str,
@@ -97,14 +89,6 @@ pub struct User {
     wire: Wire,
     recorder: Recorder,
     folder: PathBuf,
-}
-
-fn now() -> UnixSeconds {
-    SystemTime::now().duration_since(UNIX_EPOCH).map(UnixSeconds::from).unwrap_or_default()
-}
-
-const fn rng() -> UnwrapErr<SysRng> {
-    UnwrapErr(SysRng)
 }
 
 /// An error with its cause, for another thread.
@@ -124,22 +108,16 @@ impl User {
     ) -> Outcome<Self> {
         let recorder = Recorder::device(tape, name)?;
         let mut key = [0; 32];
-        let mut code = [0; RECOVERY_CODE_LEN];
         getrandom::fill(&mut key)?;
-        getrandom::fill(&mut code)?;
-        // Neither may be at the server: of the code it has a hash.
         recorder.given(&key);
-        recorder.given(&code);
         let store = Options::new().open(folder.join(account))?;
         let device = Device::<Recorder>::generate_with(recorder.clone(), now(), &mut rng());
         let mut stored = Stored::create(device, store, &StorageKey::new(key), &mut rng()).map_err(said)?;
-        let publication = stored.maintain(&[], now(), &mut rng()).map_err(said)?.publication.to_bytes();
         let mut remote = Remote::new(wire.clone(), server, account).map_err(said)?;
         let access = AccessKey::generate(&mut rng());
         wire.0.keys.borrow_mut().insert(account.into(), *access.expose());
-        let (access, code) = (access.hash().to_bytes(), sha256(&code));
-        let claim = Claim::Open { access: &access, code: &code, publication: &publication };
-        remote.claim(&claim, |challenge| stored.messenger().sign_login(challenge)).map_err(said)?;
+        // Neither it nor the storage key may be at the server, which has a hash of it.
+        remote.register(&mut stored, &access, None, |code| recorder.given(code)).map_err(said)?;
         let mut user = Self {
             account,
             stored,
@@ -150,9 +128,7 @@ impl User {
         };
         fs::create_dir_all(&user.folder)?;
         // The second login shows the nonce of the first one.
-        for _ in 0..2 {
-            let _ = user.connect()?;
-        }
+        let _ = user.connect()?;
         Ok(user)
     }
 
@@ -161,7 +137,10 @@ impl User {
     }
 
     fn peer(&mut self, account: &str) -> Outcome<PeerId> {
-        self.stored.find_or_add_peer(account.as_bytes(), now(), &mut rng()).map_err(said)
+        let peer = self.stored.find_or_add_peer(account.as_bytes(), now(), &mut rng()).map_err(said)?;
+        let key = self.wire.0.keys.borrow().get(account.as_bytes()).copied().ok_or("no access key")?;
+        self.stored.store().set_peer_data(&peer, ACCESS, &key)?;
+        Ok(peer)
     }
 
     /// Sends a text. Returns whether the server has taken it.
@@ -180,6 +159,7 @@ impl User {
     /// Receives what is waiting, and acknowledges it: the server deletes it. Strangers are named `from`.
     pub fn receive(&mut self, from: &str) -> Outcome<Vec<Vec<u8>>> {
         let mut received = Vec::new();
+        let key = self.wire.0.keys.borrow().get(from.as_bytes()).copied().ok_or("no access key")?;
         let mut connected = self.connect()?;
         let all = connected.receive(None, now(), &mut rng(), |stored, event| {
             match event {
@@ -188,6 +168,7 @@ impl User {
                     let author = message.peer.as_ref().and_then(PeerId::from_subject).ok_or("no author")?;
                     if stored.messenger().peer(&author).is_some_and(|peer| peer.name.is_empty()) {
                         stored.name_peer(&author, from.as_bytes(), now(), &mut rng())?;
+                        stored.store().set_peer_data(&author, ACCESS, &key)?;
                     }
                 }
                 Event::Received(message) if matches!(message.control, Some(Control::Receipt(_))) => {

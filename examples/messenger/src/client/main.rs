@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A messenger on the command line. Each command is a process, which prints its events as JSON Lines.
 
-mod http;
+mod app;
 mod show;
 
-use clap::{Args, Parser, Subcommand};
-use http::Http;
+use app::{Account, App, say};
+use clap::{Parser, Subcommand};
+use noescrow::durable::LoadError;
 use noescrow::messenger::Advice;
-use noescrow::messenger::exchange::Event;
-use noescrow_messenger::device::{Device, Messenger, advice, now, options};
-use noescrow_messenger::home::Home;
+use noescrow_messenger::content::{Attached, Content};
 use noescrow_messenger::requests::Failure;
+use noescrow_messenger::{MAX_FILE_LEN, now, rng};
+use noescrow_sqlite::{Error, Folder, Options, advice};
 use serde_json::json;
 use show::{Show, emit, hex};
 use std::path::PathBuf;
@@ -57,11 +58,11 @@ enum Command {
     /// Shows the safety numbers to compare with a peer.
     Safety { peer: String },
     /// Says that this safety number was compared.
-    Verify(Number),
-    /// Accepts the identity that claims to be the peer.
-    Accept(Number),
+    Verify { peer: String, number: String },
+    /// Accepts the identity that claims to be the peer and has this safety number.
+    Accept { peer: String, number: String },
     /// Keeps a peer's former identity.
-    Reject(Number),
+    Reject { peer: String, number: String },
     /// Deletes a peer, its sessions, its mail and its files.
     Forget { peer: String },
     /// Logs in, replaces the prekeys that are due, and sends what waits.
@@ -74,16 +75,9 @@ enum Command {
     DeleteAccount,
 }
 
-/// A peer's identity, by its safety number.
-#[derive(Args)]
-struct Number {
-    peer: String,
-    number: String,
-}
-
 fn main() -> ExitCode {
-    let Err(error) = run(&Arguments::parse()) else { return ExitCode::SUCCESS };
-    let advice = advice(&error);
+    let Err(error) = run(Arguments::parse()) else { return ExitCode::SUCCESS };
+    let advice = advice::<Failure>(&*error);
     let (event, code) = match advice {
         Some(Advice::AskUser) => ("identity_changed", 3),
         Some(Advice::RestoreBackup) => ("suspect", 3),
@@ -94,48 +88,82 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run(arguments: &Arguments) -> Result<(), Failure> {
+fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { home, server, witness, command, .. } = arguments;
-    let (server, witness) = (server.as_deref(), witness.as_deref());
-    let mut options = options(witness);
-    match command {
-        Command::Register { name } | Command::Recover { name, .. } => Home::create(home, name, server, witness, now())?,
-        Command::RestoreBackup => options = options.restored_backup(),
-        Command::DeleteAccount => return Device::delete(home, server, Http::new(), witness),
-        _ => {}
+    let (folder, options) = (Folder::new(home, witness.as_deref()), Options::new());
+    let (new, options) = match &command {
+        Command::Register { name } | Command::Recover { name, .. } => (Some(&**name), options),
+        Command::RestoreBackup => (None, options.restored_backup()),
+        _ => (None, options),
+    };
+    let mut app = match (App::open(&folder, server.as_deref(), new, options), &command) {
+        (Err(error), Command::DeleteAccount) if matches!(error.downcast_ref(), Some(LoadError::<Error>::Missing)) => {
+            return Ok(folder.erase()?);
+        }
+        (app, _) => app?,
+    };
+    match &command {
+        Command::Register { .. } => app.register(None)?,
+        Command::Recover { code, .. } => app.register(Some(code))?,
+        Command::RestoreBackup => {
+            // First the messenger, and then the store, so that a crash between the two leaves it suspect.
+            app.stored.restore_backup(&mut app.server, now(), &mut rng())?;
+            app.stored.store().accept_restored_backup()?;
+            exchange(&mut app, &folder, &command)?;
+        }
+        Command::Fetch { id, path } => app.fetch(&folder, id, path)?,
+        Command::Safety { peer } => show::safety(app.stored.messenger(), &app.peer(peer)?)?,
+        Command::Verify { peer, number } => app.stored.verify(&app.peer(peer)?, number, now(), &mut rng())?,
+        Command::Accept { peer, number } => {
+            app.stored.accept(&app.peer(peer)?, number, now(), &mut rng(), |message| {
+                let id = hex(&message.message_id);
+                emit(&json!({"event": "undelivered", "to": peer, "id": id, "remedy": "send it again"}));
+            })?;
+        }
+        Command::Reject { peer, number } => app.stored.reject(&app.peer(peer)?, number, now(), &mut rng())?,
+        Command::Forget { peer } => {
+            let peer = app.peer(peer);
+            peer.as_ref().map_or(Ok(()), |peer| app.stored.forget(peer, now(), &mut rng()))?;
+            // Also what an earlier attempt has deleted.
+            folder.erase_deleted(app.stored.store())?;
+            peer?;
+        }
+        Command::Status => show::status(&mut app.stored)?,
+        Command::DeleteAccount => {
+            app.server.delete(|challenge| app.stored.messenger().sign_login(challenge))?;
+            app.stored.delete(now(), &mut rng())?.erase_deleted()?;
+            folder.erase()?;
+        }
+        _ => exchange(&mut app, &folder, &command)?,
     }
-    let mut device = Device::open(home, server, Http::new(), options)?;
-    let mut show = Show::default();
-    let write_down = |code: &[u8; 16]| emit(&json!({"event": "recovery_code", "code": hex(code)}));
-    let events = &mut |stored: &mut Messenger, event: &Event<'_>| show.event(stored, event);
+    Ok(())
+}
+
+/// Does what needs a login.
+fn exchange(app: &mut App, folder: &Folder, command: &Command) -> Result<(), Failure> {
+    let App { account: Account { name, access, .. }, stored, server } = app;
+    let (mut link, mut show) = (stored.connect(server, now(), &mut rng())?, Show::default());
+    let content = Content { from: name.clone(), access: *access, text: None, file: None };
     match command {
-        Command::Register { .. } => device.register(None, write_down)?,
-        Command::Recover { code, .. } => device.register(Some(code), write_down)?,
         Command::Send { peer, text, count } => {
-            let numbered = (1..=count.unwrap_or_default()).map(|number| format!("{text} {number}"));
-            let once = count.is_none().then(|| text.clone());
-            if let Some(reason) = device.send(peer, once.into_iter().chain(numbered), events)? {
-                emit(&json!({"event": "new_session_wanted", "to": peer, "reason": format!("{reason:?}")}));
+            let peer = link.peer_of_account(peer.as_bytes(), now(), &mut rng())?;
+            for number in 1..=count.unwrap_or(1) {
+                let text = count.map_or_else(|| text.clone(), |_| format!("{text} {number}"));
+                say(&mut link, &peer, &Content { text: Some(text), ..content.clone() }, &mut show)?;
             }
         }
-        Command::Receive => device.receive(events)?,
-        Command::Maintain => device.maintain(events)?,
-        Command::RestoreBackup => device.restore_backup(events)?,
-        Command::File { peer, path } => device.send_file(peer, path, events)?,
-        Command::Fetch { id, path } => {
-            let size = device.fetch_file(id, path)?;
-            emit(&json!({"event": "fetched", "id": id, "path": path, "size": size}));
+        Command::File { peer, path } => {
+            let peer = link.peer_of_account(peer.as_bytes(), now(), &mut rng())?;
+            let file = folder.attach(link.stored().store(), &peer, path, MAX_FILE_LEN, &mut rng())?;
+            link.server().upload(&file.id, &mut file.upload()?)?;
+            file.sent_with_next(link.stored().store());
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let attached = Attached { id: file.id, key: file.key.to_bytes(), name, size: file.content_len.try_into()? };
+            say(&mut link, &peer, &Content { file: Some(attached), ..content }, &mut show)?;
+            file.remove()?;
         }
-        Command::Safety { peer } => show::safety(device.messenger.messenger(), &device.peer(peer)?),
-        Command::Verify(of) => device.verify(&of.peer, &of.number)?,
-        Command::Accept(of) => device.accept(&of.peer, &of.number, |message| {
-            let id = hex(&message.message_id);
-            emit(&json!({"event": "undelivered", "to": of.peer, "id": id, "remedy": "send it again"}));
-        })?,
-        Command::Reject(of) => device.reject(&of.peer, &of.number)?,
-        Command::Forget { peer } => device.forget(peer)?,
-        Command::Status => show::status(&mut device.messenger)?,
-        Command::DeleteAccount => {}
+        Command::Receive => link.receive(None, now(), &mut rng(), |stored, event| show.event(stored, &event))?,
+        _ => link.flush(now(), &mut rng(), |stored, event| show.event(stored, &event))?,
     }
     show.outcome.map_or(Ok(()), Err)
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the user sees.
 
+use crate::app::Store;
 use data_encoding::HEXLOWER;
+use noescrow::attachment::AttachmentKey;
 use noescrow::durable::{InboxMessage, MessageId, Subject};
-use noescrow::messenger::exchange::{Delivery, Event};
-use noescrow::messenger::{Control, Messenger, NewSession, Peer, PeerId, SealError};
+use noescrow::messenger::exchange::Event;
+use noescrow::messenger::{Control, Messenger, NewSession, PeerError, PeerId, SealError, Stored};
 use noescrow_messenger::content::Content;
-use noescrow_messenger::device::Messenger as Stored;
-use noescrow_messenger::requests::Failure;
+use noescrow_messenger::requests::{ACCESS, Failure};
+use noescrow_sqlite::{Attachment, PeerData as _};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -17,6 +19,12 @@ pub fn hex(bytes: &[u8]) -> String {
 
 pub fn emit(event: &Value) {
     println!("{event}");
+}
+
+/// The name of a peer, unless it is a stranger.
+pub fn name(messenger: &Messenger, peer: Option<PeerId>) -> Option<String> {
+    let peer = messenger.peer(&peer?).filter(|peer| !peer.name.is_empty())?;
+    Some(String::from_utf8_lossy(peer.name).into_owned())
 }
 
 /// Shows the events of an exchange.
@@ -29,25 +37,32 @@ pub struct Show {
 }
 
 impl Show {
-    pub fn event(&mut self, stored: &mut Stored, event: &Event<'_>) -> Result<(), Failure> {
-        let name = |of: &Option<Subject>| name(stored.messenger(), of.as_ref().and_then(PeerId::from_subject));
+    pub fn event(&mut self, stored: &mut Stored<Store>, event: &Event<'_>) -> Result<(), Failure> {
+        #[cfg(feature = "faults")]
+        if noescrow_messenger::faults::act(stored, event)? {
+            return Ok(());
+        }
+        let messenger = stored.messenger();
+        let name_of = |peer: &Option<Subject>| name(messenger, peer.as_ref().and_then(PeerId::from_subject));
         match event {
-            Event::Received(message) => received(stored.messenger(), message),
-            Event::Refused(refused) => {
-                let (reason, remedy) = (format!("{:?}", refused.reason), format!("{:?}", refused.reason.remedy()));
-                let from = self::name(stored.messenger(), refused.author);
-                emit(&json!({"event": "refused", "reason": reason, "remedy": remedy, "from": from}));
-            }
+            Event::Received(message) if message.control.is_none() => received(stored, message)?,
+            Event::Received(InboxMessage { control: Some(Control::Receipt(of)), peer, .. }) => emit(&json!({
+                "event": "receipt", "from": name_of(peer), "id": hex(&of.message_id), "reason": format!("{:?}", of.reason),
+            })),
+            Event::Refused(of) => emit(&json!({
+                "event": "refused", "reason": format!("{:?}", of.reason),
+                "remedy": format!("{:?}", of.reason.remedy()),
+                "from": name(messenger, of.author),
+            })),
             Event::Deferred(until) => emit(&json!({"event": "deferred", "until": until.0})),
-            Event::Sealed(_, message) => self.reasons.extend(message.recovers_from.map(|of| (message.message_id, of))),
-            Event::Sent(message) if !message.is_control => {
-                let reason = self.reasons.get(&message.message_id).map(|reason| format!("{reason:?}"));
-                let (to, id) = (name(&message.peer), hex(&message.message_id));
-                emit(&json!({"event": "sent", "to": to, "id": id, "recovers_from": reason}));
-            }
-            Event::Undelivered(message, delivery) => {
-                let (to, id) = (name(&message.peer), hex(&message.message_id));
-                emit(&json!({"event": "undelivered", "to": to, "id": id, "remedy": remedy(*delivery)}));
+            Event::Sealed(_, of) => self.reasons.extend(of.recovers_from.map(|reason| (of.message_id, reason))),
+            Event::Sent(of) if !of.is_control => emit(&json!({
+                "event": "sent", "to": name_of(&of.peer), "id": hex(&of.message_id),
+                "recovers_from": self.reasons.get(&of.message_id).map(|reason| format!("{reason:?}")),
+            })),
+            Event::Undelivered(of, delivery) => {
+                let (to, id) = (name_of(&of.peer), hex(&of.message_id));
+                emit(&json!({"event": "undelivered", "to": to, "id": id, "remedy": delivery.to_string()}));
                 self.outcome.get_or_insert_with(|| "the server has not taken every message".into());
             }
             Event::Claimed(_) => self.outcome = Some(SealError::IdentityChanged.into()),
@@ -57,69 +72,56 @@ impl Show {
     }
 }
 
-/// What the user does about a message that the server has not taken.
-const fn remedy(delivery: Delivery) -> &'static str {
-    match delivery {
-        Delivery::Never => "send it again, in another way: the server never takes it",
-        Delivery::KeyRefused => "it waits here: `receive` may bring the peer's new access key",
-        _ => "it waits here: run any command again later",
-    }
-}
-
-/// Shows a message. The name that it says is a claim.
-fn received(messenger: &Messenger, message: &InboxMessage) {
-    let (id, peer) = (hex(&message.message_id), message.peer.as_ref().and_then(PeerId::from_subject));
-    let from = name(messenger, peer);
-    match (&message.control, Content::parse(&message.plaintext)) {
-        (Some(Control::Receipt(receipt)), _) => {
-            let (id, reason) = (hex(&receipt.message_id), format!("{:?}", receipt.reason));
-            emit(&json!({"event": "receipt", "from": from, "id": id, "reason": reason}));
+/// Shows a message, and keeps what it says of its author's mailbox and of a file. The name that it says is a claim.
+fn received(stored: &mut Stored<Store>, message: &InboxMessage) -> Result<(), Failure> {
+    let Some(peer) = message.peer.as_ref().and_then(PeerId::from_subject) else { return Ok(()) };
+    let (id, from, flags) = (hex(&message.message_id), name(stored.messenger(), Some(peer)), message.flags);
+    let Some(content) = Content::parse(&message.plaintext) else {
+        emit(&json!({"event": "refused", "reason": "Content", "remedy": "Ignore", "from": from, "id": id}));
+        return Ok(());
+    };
+    let file = content.file.as_ref();
+    emit(&json!({
+        "event": "received", "from": from, "claims": from.is_none().then_some(&content.from),
+        "peer": hex(peer.as_bytes()), "id": id, "text": content.text,
+        "file": file.map(|file| json!({"id": hex(&file.id), "name": file.name, "size": file.size})),
+        "session": message.session.session_id().map(|id| hex(id)), "new_session": flags.is_new_session,
+        "new_identity": flags.is_new_identity, "probation": flags.is_on_probation,
+        "former_identity": flags.is_former_identity,
+    }));
+    stored.store().take_into(&message.message_id, |sql, _| {
+        if let Some(file) = file {
+            Attachment::keep(sql, &peer, &file.id, &AttachmentKey::from_bytes(file.key), file.size.into())?;
         }
-        (Some(_), _) => {}
-        (None, None) => {
-            emit(&json!({"event": "refused", "reason": "Content", "remedy": "Ignore", "from": from, "id": id}))
-        }
-        (None, Some(content)) => {
-            let (claims, flags) = (from.is_none().then_some(&content.from), message.flags);
-            let file = content.file.as_ref();
-            emit(&json!({
-                "event": "received", "from": from, "claims": claims, "peer": peer.map(|peer| hex(peer.as_bytes())),
-                "id": id, "text": content.text,
-                "file": file.map(|file| json!({"id": hex(&file.id), "name": file.name, "size": file.size})),
-                "session": message.session.session_id().map(|id| hex(id)), "new_session": flags.is_new_session,
-                "new_identity": flags.is_new_identity, "probation": flags.is_on_probation,
-                "former_identity": flags.is_former_identity,
-            }));
-        }
-    }
-}
-
-/// The name of a peer, unless it is a stranger.
-fn name(messenger: &Messenger, peer: Option<PeerId>) -> Option<String> {
-    let peer = messenger.peer(&peer?)?;
-    (!peer.name.is_empty()).then(|| String::from_utf8_lossy(peer.name).into_owned())
+        // A former device of the peer says nothing of its mailbox.
+        if flags.is_former_identity { Ok(()) } else { sql.set_peer_data(&peer, ACCESS, &content.access).map(drop) }
+    })?;
+    Ok(())
 }
 
 /// Shows the number of each identity of a peer.
-pub fn safety(messenger: &Messenger, peer: &Peer<'_>) {
+pub fn safety(messenger: &Messenger, peer: &PeerId) -> Result<(), Failure> {
+    let peer = messenger.peer(peer).ok_or(PeerError::UnknownPeer)?;
     for (identity, claimed) in [(peer.identity, false), (peer.claimed, true)] {
-        if let Some(number) = identity.map(|identity| messenger.safety_number(identity).to_string()) {
-            emit(&json!({"event": "safety", "number": number, "claimed": claimed}));
-        }
+        let number = identity.map(|identity| messenger.safety_number(identity).to_string());
+        number.inspect(|number| emit(&json!({"event": "safety", "number": number, "claimed": claimed})));
     }
+    Ok(())
 }
 
 /// Shows what is saved.
-pub fn status(stored: &mut Stored) -> Result<(), Failure> {
+pub fn status(stored: &mut Stored<Store>) -> Result<(), Failure> {
     let (outbox, inbox) = (stored.store().outbox(usize::MAX)?.len(), stored.store().inbox(usize::MAX)?.len());
     let messenger = stored.messenger();
     for peer in messenger.peers() {
-        let (name, id) = (name(messenger, Some(peer.id)), hex(peer.id.as_bytes()));
-        let (trust, claimed) = (format!("{:?}", peer.trust), peer.claimed.is_some());
-        emit(&json!({"event": "peer", "name": name, "peer": id, "trust": trust, "identity_changed": claimed}));
+        emit(&json!({
+            "event": "peer", "name": name(messenger, Some(peer.id)), "peer": hex(peer.id.as_bytes()),
+            "trust": format!("{:?}", peer.trust), "identity_changed": peer.claimed.is_some(),
+        }));
     }
     let refused = messenger.counters().iter().map(|(reason, count)| (format!("{reason:?}"), count));
-    let (refused, suspicion) = (refused.collect::<HashMap<_, _>>(), messenger.suspicion().map(|of| of.to_string()));
+    let refused: HashMap<_, _> = refused.collect();
+    let suspicion = messenger.suspicion().map(|of| of.to_string());
     emit(&json!({"event": "status", "outbox": outbox, "inbox": inbox, "refused": refused, "suspicion": suspicion}));
     Ok(())
 }

@@ -25,7 +25,7 @@ pub(crate) const FORGOTTEN: Scenario = Scenario {
 fn rows(world: &World, client: &str) -> Result<usize> {
     let database = world.open_copy(client)?;
     let tables = "SELECT name FROM sqlite_master WHERE type = 'table'
-        AND (name IN ('access', 'attached', 'files') OR name LIKE 'noescrow%box')";
+        AND (name = 'noescrow_peer_data' OR name LIKE 'noescrow%box')";
     let tables: Vec<String> = database.prepare(tables)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     tables.iter().try_fold(0_usize, |sum, table| {
         let count: i64 = database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;

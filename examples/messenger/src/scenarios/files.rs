@@ -186,6 +186,5 @@ fn files(world: &mut World, _: &Setup) -> Verdict {
 
 /// A sealed file that has one part.
 fn get_file(world: &World, id: &str) -> Result<Vec<u8>> {
-    let url = format!("http://{}/files/{id}?offset=0", world.relay.address());
-    Ok(ureq::get(url).call()?.body_mut().read_to_vec()?)
+    crate::stranger::get_url(format!("http://{}/files/{id}?offset=0", world.relay.address()))
 }

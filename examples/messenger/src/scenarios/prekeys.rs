@@ -12,18 +12,13 @@ use std::collections::BTreeSet;
 
 /// Fetches a bundle of Bob's, as a stranger does.
 pub(crate) fn fetch_bundle(server: &str) -> Result<Vec<u8>> {
-    let mut answer = ureq::get(format!("{server}/accounts/bob/bundle")).call()?;
-    Ok(answer.body_mut().read_to_vec()?)
+    crate::stranger::get_url(format!("{server}/accounts/bob/bundle"))
 }
 
 /// Posts a message, as a stranger does. Returns the status.
 pub(crate) fn post(world: &World, account: &str, message: &[u8]) -> Result<u16> {
     let url = format!("http://{}/accounts/{account}/messages", world.relay.address());
-    match ureq::post(url).send(message) {
-        Ok(answer) => Ok(answer.status().as_u16()),
-        Err(ureq::Error::StatusCode(status)) => Ok(status),
-        Err(error) => Err(error.into()),
-    }
+    Ok(crate::stranger::request("POST", url, message)?.0)
 }
 
 fn relay_url(world: &World) -> String {

@@ -98,9 +98,9 @@ fn remedies(world: &mut World, _: &Setup) -> Verdict {
 const NAME_TAKEN: &str = "the account exists";
 const NO_ACCOUNT: &str = "choose another peer or another name";
 const UNREACHABLE: &str = "run it again";
-const LATER: &str = "it waits here: run any command again later";
-const ACCESS_KEY: &str = "it waits here: `receive`";
+const LATER: &str = "waits here: try again later";
+const ACCESS_KEY: &str = "waits here: receive";
 const FAILED: &str = LATER;
-const NEVER: &str = "send it again, in another way";
+const NEVER: &str = "send it in another way";
 const NO_SPACE: &str = "run it again";
 const OTHER_DEVICE: &str = "the account has another device now";

@@ -10,6 +10,9 @@ use noescrow::durable::CommitError;
 use noescrow::messenger::Messenger;
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, Device, StorageKey, UnixSeconds};
+use noescrow_messenger::MAX_ANSWER_LEN;
+use noescrow_messenger::http::Http;
+use noescrow_messenger::requests::{Request, Transport as _};
 use serde_json::{Value, json};
 use std::convert::Infallible;
 
@@ -64,8 +67,22 @@ impl Stranger {
 /// Fetches something of an account, as anybody can.
 pub(crate) fn get(world: &World, account: &str, what: &str) -> Result<Vec<u8>> {
     let url = format!("http://{}/accounts/{account}/{what}", world.relay.address());
-    let mut answer = ureq::get(url).call().with_context(|| format!("{what} of {account}"))?;
-    Ok(answer.body_mut().read_to_vec()?)
+    get_url(url).with_context(|| format!("{what} of {account}"))
+}
+
+/// Fetches what anybody can.
+pub(crate) fn get_url(url: String) -> Result<Vec<u8>> {
+    match request("GET", url, b"")? {
+        (200..300, body) => Ok(body),
+        (status, _) => Err(anyhow!("status {status}")),
+    }
+}
+
+/// Makes a request that anybody can make.
+pub(crate) fn request(method: &'static str, url: String, body: &[u8]) -> Result<(u16, Vec<u8>)> {
+    let header = ("accept", "*/*".into());
+    let request = Request { method, url, header, is_owners: false, body, max_answer_len: MAX_ANSWER_LEN };
+    Http::default().exchange(request).map_err(|error| anyhow!("{error}"))
 }
 
 /// The `#ID` of the author of the first message that a run shows of a stranger.

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! HTTP, by ureq.
+//! HTTP, by ureq: for the client, and for the strangers of the scenarios.
 
-use noescrow_messenger::requests::{Failure, Request, Transport};
+use crate::requests::{Failure, Request, Transport};
 use std::time::Duration;
 use ureq::{Agent, http};
 
 /// A server that does not move for so long is not reachable.
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(30));
 
+/// A transport over HTTP.
+#[derive(Debug)]
 pub struct Http {
     /// For requests as the account.
     own: Agent,
@@ -15,8 +17,8 @@ pub struct Http {
     anonymous: Agent,
 }
 
-impl Http {
-    pub fn new() -> Self {
+impl Default for Http {
+    fn default() -> Self {
         let agent = |connections| {
             let config = Agent::config_builder().http_status_as_error(false).max_redirects(0);
             let config = config.timeout_connect(PATIENCE).timeout_recv_response(PATIENCE);
