@@ -205,6 +205,9 @@ pub enum NewSession {
     Unheard,
     /// Nothing has come from the peer for [a week](super::policy::SILENCE) since a message was sent to it.
     Silence,
+    /// The server has refused a message on the session, because this device does not have the access key of the peer's
+    /// mailbox, such as after it had forgotten the peer. A first message needs none.
+    AccessRefused,
     /// Too many of the peer's messages have not arrived.
     TooManySkipped,
     /// The session's post-quantum ratchet has failed, or the application has [ended](super::Messenger::end_session) the

@@ -22,7 +22,8 @@ use crate::payload::Payload;
 use crate::primitives::{Primitives, RustCrypto};
 use crate::snapshot::Subject;
 use crate::time::UnixSeconds;
-use alloc::collections::BTreeSet;
+use crate::wire::is_first_message;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 use error::{converted, failed};
@@ -189,7 +190,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
     ) -> Exchanged<(), V, S> {
         let Self { stored, server } = self;
         // The peers whose messages wait, so that they arrive in their order.
-        let mut waiting = BTreeSet::new();
+        let mut waiting = BTreeMap::new();
         let _lock = stored.store.exclusively(OUTBOX).map_err(Failed::unread)?;
         stored.refresh(rng).map_err(Failed::Load)?;
         let mut after = None;
@@ -199,7 +200,10 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
             after = Some(last.position);
             for message in messages {
                 let peer = message.peer.as_ref().and_then(PeerId::from_subject);
-                let Some(peer) = peer.filter(|peer| !waiting.contains(peer)) else { continue };
+                let is_first = is_first_message(&message.message).unwrap_or_default();
+                // A first message needs no access key.
+                let waits = |peer: &PeerId| waiting.get(peer).is_some_and(|at| *at == Delivery::Later || !is_first);
+                let Some(peer) = peer.filter(|peer| !waits(peer)) else { continue };
                 // What is sealed for a device that may be gone waits for the user's decision.
                 let to = stored.messenger.peer(&peer).filter(|peer| peer.claimed.is_none());
                 let Some(to) = to else { continue };
@@ -213,9 +217,20 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
                         stored.acknowledge(&message)?;
                     }
                     Delivery::Later | Delivery::KeyRefused => {
-                        waiting.insert(peer);
+                        waiting.insert(peer, delivery);
+                        let is_refused = delivery == Delivery::KeyRefused;
+                        let is_claimed = is_refused && Self::compare(stored, server, &peer, now, rng)?;
+                        if is_refused && !is_claimed && !is_first {
+                            stored.messenger.note_access_refused(&peer);
+                            // If another process has saved a step, the next time notes it.
+                            if stored.save_notes(now)? && message.is_control {
+                                // It is of use on its session only, and the next message begins another one.
+                                stored.acknowledge(&message)?;
+                                continue;
+                            }
+                        }
                         event(stored, Event::Undelivered(&message, delivery)).map_err(failed)?;
-                        if delivery == Delivery::KeyRefused && Self::compare(stored, server, &peer, now, rng)? {
+                        if is_claimed {
                             event(stored, Event::Claimed(peer)).map_err(failed)?;
                         }
                     }

@@ -173,7 +173,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
 
     /// Saves what a step that has failed has noted in memory, if there is anything. Returns `false` if another process has
     /// saved a step, so that the step is to be made again.
-    fn save_notes<E>(&mut self, now: UnixSeconds) -> Result<bool, Failed<E, S::Error>> {
+    pub(super) fn save_notes<E>(&mut self, now: UnixSeconds) -> Result<bool, Failed<E, S::Error>> {
         if !self.messenger.has_notes() {
             return Ok(true);
         }

@@ -65,6 +65,18 @@ impl<P: Primitives> Messenger<P> {
         }
     }
 
+    /// Notes that the server of the peer's mailbox has refused a message that is no first one, for want of its access key.
+    /// The next message to the peer demands a new session, whose messages are first ones until the peer answers.
+    /// [`save_notes`](Self::save_notes) then.
+    ///
+    /// Not if the account has another device: [`claim_identity`](Self::claim_identity).
+    pub fn note_access_refused(&mut self, peer: &PeerId) {
+        let Some(record) = self.peers.get_mut(peer) else { return };
+        if record.inner.note_reason(NewSession::AccessRefused) {
+            self.changed.insert(*peer);
+        }
+    }
+
     /// Does the same for a first message. It has no session, so that each opening is a reason once.
     pub(super) fn note_refused_opening(&mut self, reason: Refusal, author: PeerId, opening: Option<[u8; 32]>) {
         let Some((reason, peer)) = remedied(reason).zip(self.peers.get_mut(&author)) else { return };
@@ -99,11 +111,12 @@ impl NewSession {
         match self {
             Self::Silence => 0,
             Self::Unheard => 1,
-            Self::None => 2,
-            Self::Abandoned => 3,
-            Self::TooManySkipped => 4,
-            Self::ForkSuspected => 5,
-            Self::Restored => 6,
+            Self::AccessRefused => 2,
+            Self::None => 3,
+            Self::Abandoned => 4,
+            Self::TooManySkipped => 5,
+            Self::ForkSuspected => 6,
+            Self::Restored => 7,
         }
     }
 }

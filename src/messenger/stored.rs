@@ -52,6 +52,7 @@ impl NewSession {
             Some(Self::Abandoned) => 5,
             Some(Self::ForkSuspected) => 6,
             Some(Self::Restored) => 7,
+            Some(Self::AccessRefused) => 8,
         }
     }
 
@@ -65,6 +66,7 @@ impl NewSession {
             5 => Self::Abandoned,
             6 => Self::ForkSuspected,
             7 => Self::Restored,
+            8 => Self::AccessRefused,
             _ => return Err(DecodeError::Refused),
         }))
     }

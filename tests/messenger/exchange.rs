@@ -4,7 +4,7 @@
 use super::disk::Broken;
 use super::hub::{Account, Cut, Down, Hub, Line};
 use super::shared::Shared;
-use super::user::{NOW, User, key};
+use super::user::{HOUR, NOW, User, key};
 use noescrow::durable::{Mailboxes, Subject};
 use noescrow::messenger::exchange::{Delivery, Event, ExchangeError, ExchangeFailed};
 use noescrow::messenger::{Failed, PeerError, PeerId, Stored, Suspicion};
@@ -405,4 +405,68 @@ fn a_probe_goes_before_a_text_and_is_answered() {
     bob.send("alice", b"5", NOW).unwrap();
     alice.receive(NOW).unwrap();
     assert_eq!(alice.events.last(), Some(&"received 5".to_owned()));
+}
+
+#[test]
+fn after_forgetting_a_peer_both_talk_again() {
+    let (hub, mut alice, mut bob) = parties();
+    alice.send("bob", b"1", NOW).unwrap();
+    bob.receive(NOW).unwrap();
+    let alices_peer = bob.stored.messenger().peers().next().unwrap().id;
+    bob.stored.name_peer(&alices_peer, b"alice", NOW, &mut bob.rng).unwrap();
+    bob.send("alice", b"2", NOW).unwrap();
+    alice.receive(NOW).unwrap();
+    // Alice forgets Bob, and the access key of his mailbox.
+    let peer = alice.peer("bob");
+    alice.stored.forget(&peer, NOW, &mut alice.rng).unwrap();
+    let has_key = |has: bool| hub.borrow_mut().accounts.get_mut(&b"bob"[..]).unwrap().is_without_key = !has;
+    has_key(false);
+    for text in [&b"3"[..], b"4"] {
+        // Control: first messages need no key, and demand no further session.
+        alice.send("bob", text, NOW).unwrap();
+        assert_eq!(alice.stored.messenger().needs_bundle(&alice.peer("bob"), NOW), Ok(None));
+    }
+    bob.receive(NOW).unwrap();
+    bob.send("alice", b"lost", NOW).unwrap();
+    alice.events.clear();
+    alice.receive(NOW).unwrap();
+    // The answer is not taken, and not kept.
+    assert_eq!(alice.events, ["control of bob", "sealed Answer", "refused NoSuchSession"]);
+    assert_eq!(alice.outbox(), 0);
+    let later = UnixSeconds(NOW.0 + 2 * HOUR);
+    alice.restart();
+    alice.send("bob", b"5", later).unwrap();
+    bob.receive(later).unwrap();
+    assert_eq!(bob.events.last(), Some(&"received 5".to_owned()));
+    bob.send("alice", b"6", later).unwrap();
+    alice.receive(later).unwrap();
+    assert!(alice.events.contains(&"received 6".to_owned()), "{:?}", alice.events);
+    // Bob's message has brought the access key.
+    has_key(true);
+    alice.send("bob", b"7", later).unwrap();
+    bob.receive(later).unwrap();
+    assert_eq!((alice.outbox(), bob.events.last()), (0, Some(&"received 7".to_owned())));
+}
+
+#[test]
+fn a_message_waits_for_the_access_key_and_a_first_message_goes_before_it() {
+    let (hub, mut alice, mut bob) = parties();
+    alice.send("bob", b"1", NOW).unwrap();
+    bob.receive(NOW).unwrap();
+    let alices_peer = bob.stored.messenger().peers().next().unwrap().id;
+    bob.stored.name_peer(&alices_peer, b"alice", NOW, &mut bob.rng).unwrap();
+    bob.send("alice", b"2", NOW).unwrap();
+    alice.receive(NOW).unwrap();
+    let has_key = |has: bool| hub.borrow_mut().accounts.get_mut(&b"bob"[..]).unwrap().is_without_key = !has;
+    has_key(false);
+    alice.send("bob", b"3", NOW).unwrap();
+    assert_eq!((alice.outbox(), alice.events.last().unwrap().as_str()), (1, "KeyRefused to bob"));
+    let later = UnixSeconds(NOW.0 + 2 * HOUR);
+    alice.send("bob", b"4", later).unwrap();
+    assert_eq!(alice.outbox(), 1);
+    has_key(true);
+    alice.receive(later).unwrap();
+    bob.receive(later).unwrap();
+    // Control: both arrive, and the one that waited last.
+    assert!(bob.events.ends_with(&["received 4", "received 3"].map(String::from)), "{:?}", bob.events);
 }

@@ -6,7 +6,7 @@ use noescrow::durable::OutboxMessage;
 use noescrow::messenger::exchange::{Delivery, Server};
 use noescrow::messenger::{LOGIN_NONCE_LEN, Peer};
 use noescrow::primitives::RustCrypto;
-use noescrow::{Bundle, Identity, Prekey, PrekeyId, Publication};
+use noescrow::{Bundle, Identity, Prekey, PrekeyId, Publication, is_first_message};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -44,6 +44,8 @@ pub struct Account {
     pub uploaded: usize,
     /// What the server says of messages to this account, if it does not take them.
     pub refuses: Option<Delivery>,
+    /// Whose messages, besides first ones, it takes for want of the access key: nobody's.
+    pub is_without_key: bool,
 }
 
 #[derive(Default)]
@@ -139,6 +141,9 @@ impl Server<Shared> for Line {
             let Some(account) = hub.accounts.get_mut(to.name) else { return Delivery::Never };
             if let Some(refuses) = account.refuses {
                 return refuses;
+            }
+            if account.is_without_key && !is_first_message(&message.message).unwrap() {
+                return Delivery::KeyRefused;
             }
             if !account.mail.iter().any(|(_, held)| *held == message.message) {
                 hub.next += 1;

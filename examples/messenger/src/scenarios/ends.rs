@@ -52,8 +52,8 @@ fn forgotten(world: &mut World, _: &Setup) -> Verdict {
     // A second time there is nobody to forget.
     let run = world.run("alice", &["forget", "bob"])?;
     world.demand(run.code == Some(1), Kind::Silent, "nobody was forgotten, in silence");
-    // They can meet again. He forgets her, too: otherwise he would keep her new session on probation, and she could not
-    // answer his probe, because she has forgotten his access key.
+    // They can meet again. He forgets her, too: otherwise what he sends on the old session, until she begins a second new
+    // one, would be lost.
     world.run("bob", &["forget", "alice"])?.succeeded("forget")?;
     world.greet("alice", "bob", "have we met?")?;
     world.settle(&["alice", "bob"])?;
