@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What server and clients of this example share: the requests of README.md's table, as functions that both sides use, and
-//! in the modules the clients' half and what is inside a message.
+//! in the modules the clients' half, what is inside a message, and what the client prints.
 
 pub mod content;
+pub mod events;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod http;
@@ -50,7 +51,9 @@ pub const MAX_PAGE: u16 = 1_000;
 pub const MAX_ANSWER_LEN: usize = PAGE_LEN + MAX_ENVELOPE_LEN + 12 * MAX_PAGE as usize;
 
 #[cfg(feature = "faults")]
-pub use faults::now;
+pub use faults::{FaultyServer as Server, FaultyStore as Store, now};
+#[cfg(not(feature = "faults"))]
+pub use {noescrow_sqlite::SqliteStore as Store, requests::Remote as Server};
 
 /// The time.
 #[cfg(not(feature = "faults"))]

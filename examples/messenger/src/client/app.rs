@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The device with its account.
+//! The device with its account, and what is shown and kept of an exchange.
 
-use crate::show::{Show, emit, hex, name};
 use data_encoding::HEXLOWER;
-use noescrow::messenger::exchange::Connected;
-use noescrow::messenger::{PeerError, PeerId, Stored};
+use noescrow::attachment::AttachmentKey;
+use noescrow::durable::InboxMessage;
+use noescrow::messenger::exchange::{Connected, Event};
+use noescrow::messenger::{PeerError, PeerId, SealError, Stored};
 use noescrow::{AccessKey, Device, Payload};
 use noescrow_messenger::content::Content;
+use noescrow_messenger::events::{Lines, Printed};
 use noescrow_messenger::http::Http;
-use noescrow_messenger::requests::{Failure, Remote, encrypted_origin};
-use noescrow_messenger::{now, rng};
-use noescrow_sqlite::{Folder, Options};
+use noescrow_messenger::requests::{ACCESS, Failure, Remote, encrypted_origin};
+use noescrow_messenger::{Server, Store, now, rng};
+use noescrow_sqlite::{Attachment, Folder, Options, PeerData as _};
 use serde::{Deserialize, Serialize};
-use serde_json::{from_slice, json, to_vec};
+use serde_json::{from_slice, to_vec};
 use std::path::Path;
-
-#[cfg(feature = "faults")]
-pub use noescrow_messenger::faults::{FaultyServer as Server, FaultyStore as Store};
-#[cfg(not(feature = "faults"))]
-pub use {noescrow_messenger::requests::Remote as Server, noescrow_sqlite::SqliteStore as Store};
 
 /// The device, when it has logged in.
 type Link<'a> = Connected<'a, Server<Http>, Store>;
@@ -63,8 +60,8 @@ impl App {
 
     /// Opens the account, or takes it over with a recovery code, unless an earlier attempt has.
     pub fn register(&mut self, code: Option<&str>) -> Result<(), Failure> {
-        let write_down = |code: &[u8; 16]| emit(&json!({"event": "recovery_code", "code": hex(code)}));
-        self.server.register(&mut self.stored, &AccessKey::from_bytes(self.account.access), code, write_down)
+        let access = AccessKey::from_bytes(self.account.access);
+        self.server.register(&mut self.stored, &access, code, |code| emit(&Printed::recovery_code(code)))
     }
 
     /// The peer of this name, or of this id in hexadecimal after a `#`.
@@ -85,9 +82,55 @@ impl App {
         let mut download = file.download()?;
         self.server.download(&file_id, &mut download)?;
         let size = file.finish(self.stored.store(), download, path)?;
-        emit(&json!({"event": "fetched", "id": id, "path": path, "size": size}));
+        emit(&Printed::Fetched { id: id.into(), path: path.to_string_lossy().into_owned(), size });
         Ok(())
     }
+}
+
+pub fn emit(event: &Printed) {
+    println!("{event}");
+}
+
+/// Shows the events of an exchange.
+#[derive(Default)]
+pub struct Show {
+    lines: Lines,
+    /// What the user has to know at the end.
+    pub outcome: Option<Failure>,
+}
+
+impl Show {
+    pub fn event(&mut self, stored: &mut Stored<Store>, event: &Event<'_>) -> Result<(), Failure> {
+        #[cfg(feature = "faults")]
+        if noescrow_messenger::faults::act(stored, event)? {
+            return Ok(());
+        }
+        self.lines.line(event, stored.messenger()).iter().for_each(emit);
+        match event {
+            Event::Received(message) if message.control.is_none() => keep(stored, message)?,
+            Event::Undelivered(..) => {
+                self.outcome.get_or_insert_with(|| "the server has not taken every message".into());
+            }
+            Event::Claimed(_) => self.outcome = Some(SealError::IdentityChanged.into()),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Keeps what a message says of its author's mailbox and of a file.
+fn keep(stored: &mut Stored<Store>, message: &InboxMessage) -> Result<(), Failure> {
+    let Some(peer) = message.peer.as_ref().and_then(PeerId::from_subject) else { return Ok(()) };
+    let Some(content) = Content::parse(&message.plaintext) else { return Ok(()) };
+    stored.store().take_into(&message.message_id, |sql, _| {
+        if let Some(file) = content.file {
+            Attachment::keep(sql, &peer, &file.id, &AttachmentKey::from_bytes(file.key), file.size.into())?;
+        }
+        // A former device of the peer says nothing of its mailbox.
+        let is_former = message.flags.is_former_identity;
+        if is_former { Ok(()) } else { sql.set_peer_data(&peer, ACCESS, &content.access).map(drop) }
+    })?;
+    Ok(())
 }
 
 /// Seals a message, saves it, and sends it.
@@ -96,8 +139,7 @@ pub fn say(link: &mut Link<'_>, peer: &PeerId, content: &Content, show: &mut Sho
     let payload = Payload { plaintext: &plaintext, min_padded_len: MIN_PADDED_LEN, ..Payload::default() };
     let sealed = link.send(peer, payload, now(), &mut rng(), |stored, event| show.event(stored, &event))?;
     if let Some(reason) = sealed.wanted {
-        let to = name(link.stored().messenger(), Some(*peer));
-        emit(&json!({"event": "new_session_wanted", "to": to, "reason": format!("{reason:?}")}));
+        emit(&Printed::new_session_wanted(link.stored().messenger(), *peer, reason));
     }
     Ok(())
 }

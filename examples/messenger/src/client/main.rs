@@ -2,18 +2,15 @@
 //! A messenger on the command line. Each command is a process, which prints its events as JSON Lines.
 
 mod app;
-mod show;
 
-use app::{Account, App, say};
+use app::{Account, App, Show, emit, say};
 use clap::{Parser, Subcommand};
 use noescrow::durable::LoadError;
-use noescrow::messenger::Advice;
 use noescrow_messenger::content::{Attached, Content};
+use noescrow_messenger::events::Printed;
 use noescrow_messenger::requests::Failure;
 use noescrow_messenger::{MAX_FILE_LEN, now, rng};
 use noescrow_sqlite::{Error, Folder, Options, advice};
-use serde_json::json;
-use show::{Show, emit, hex};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -77,15 +74,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let Err(error) = run(Arguments::parse()) else { return ExitCode::SUCCESS };
-    let advice = advice::<Failure>(&*error);
-    let (event, code) = match advice {
-        Some(Advice::AskUser) => ("identity_changed", 3),
-        Some(Advice::RestoreBackup) => ("suspect", 3),
-        _ => ("error", 1),
-    };
-    let remedy = advice.map_or_else(|| "correct the command, or run it again".into(), |advice| advice.to_string());
-    emit(&json!({"event": event, "error": error.to_string(), "remedy": remedy}));
-    ExitCode::from(code)
+    let failure = Printed::failure(&error, advice::<Failure>(&*error));
+    emit(&failure);
+    ExitCode::from(failure.exit_code())
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -112,12 +103,11 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             exchange(&mut app, &folder, &command)?;
         }
         Command::Fetch { id, path } => app.fetch(&folder, id, path)?,
-        Command::Safety { peer } => show::safety(app.stored.messenger(), &app.peer(peer)?)?,
+        Command::Safety { peer } => Printed::safety(app.stored.messenger(), &app.peer(peer)?).iter().for_each(emit),
         Command::Verify { peer, number } => app.stored.verify(&app.peer(peer)?, number, now(), &mut rng())?,
         Command::Accept { peer, number } => {
             app.stored.accept(&app.peer(peer)?, number, now(), &mut rng(), |message| {
-                let id = hex(&message.message_id);
-                emit(&json!({"event": "undelivered", "to": peer, "id": id, "remedy": "send it again"}));
+                emit(&Printed::undelivered(Some(peer.clone()), &message.message_id, "send it again"));
             })?;
         }
         Command::Reject { peer, number } => app.stored.reject(&app.peer(peer)?, number, now(), &mut rng())?,
@@ -128,7 +118,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             folder.erase_deleted(app.stored.store())?;
             peer?;
         }
-        Command::Status => show::status(&mut app.stored)?,
+        Command::Status => Printed::status(&mut app.stored)?.iter().for_each(emit),
         Command::DeleteAccount => {
             app.server.delete(|challenge| app.stored.messenger().sign_login(challenge))?;
             app.stored.delete(now(), &mut rng())?.erase_deleted()?;

@@ -6,6 +6,7 @@ use crate::proxy::Action;
 use crate::world::{DAY, How, Run, World, copy_folder, put_back, require};
 use crate::{Control, ONCE, Scenario, Setup, When, Without};
 use anyhow::Result;
+use noescrow_messenger::events::Printed;
 
 pub(crate) const CLIENT: Scenario = Scenario {
     name: "yesterday's backup of the client",
@@ -55,7 +56,7 @@ fn restored(world: &mut World) -> Verdict {
         world.oracle().destroyed([Message::new("bob", "alice", "on the old session")]);
     }
     let run = world.send("alice", "bob", "I was restored")?;
-    let is_new = run.says("sent", "recovers_from", "Restored");
+    let is_new = run.recoveries().contains(&"Restored");
     world.demand(is_new, Kind::Silent, format!("the new session was not shown: {:?}", run.events));
     world.receive("bob")?;
     world.say("bob", "alice", "I see")?;
@@ -122,7 +123,7 @@ fn cut_login(world: &mut World, _: &Setup) -> Verdict {
     if is_suspect(world, "alice", &run) {
         // The next process knows it, whatever the server says.
         let run = world.run("alice", &["status"])?;
-        let is_shown = run.of("status").any(|event| event.get("suspicion").is_some_and(|of| !of.is_null()));
+        let is_shown = run.events.iter().any(|event| matches!(event, Printed::Status { suspicion: Some(_), .. }));
         world.demand(is_shown, Kind::Silent, format!("the suspicion was forgotten: {:?}", run.events));
         world.run("alice", &["restore-backup"])?.succeeded("restore-backup")?;
     }
@@ -181,8 +182,7 @@ fn server(world: &mut World, _: &Setup) -> Verdict {
         }
         let run = world.receive(client)?;
         if client == "bob" {
-            let repeated = run.of("refused").filter(|event| event.get("reason") == Some(&"AlreadyOpened".into()));
-            let count = repeated.count();
+            let count = run.refused("AlreadyOpened").len();
             world.demand(count == 3, Kind::Silent, format!("{count} of 3 messages shown as opened before"));
         }
     }

@@ -7,7 +7,6 @@ use crate::stranger::get;
 use crate::world::{How, Run, World};
 use crate::{Control, RACE, Scenario, Setup, When, Without};
 use anyhow::{Context, Result};
-use serde_json::Value;
 use std::collections::HashMap;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -56,14 +55,14 @@ impl Killer {
         Ok(run)
     }
 
-    /// Does so, and runs it again if it was killed. Returns the events of both.
-    fn repeat(&mut self, world: &mut World, client: &str, command: &[&str]) -> Result<Vec<Value>> {
+    /// Does so, and runs it again if it was killed. Returns the run, with the events of both.
+    fn repeat(&mut self, world: &mut World, client: &str, command: &[&str]) -> Result<Run> {
         let mut run = self.strike(world, client, command)?;
         if run.code.is_none() && !world.lacks("running it again") {
             let again = world.run(client, command)?;
             run.events.extend(again.events);
         }
-        Ok(run.events)
+        Ok(run)
     }
 }
 
@@ -139,12 +138,12 @@ fn file(world: &mut World, killer: &mut Killer, round: u32) -> Result<()> {
     // The user sees whether it has arrived. Sent again, it would be another message.
     world.run("alice", &["maintain"])?;
     let mut received = world.receive("bob")?;
-    if received.of("received").find_map(file_id).is_none() && !world.lacks("running it again") {
+    if received.received().find_map(file_id).is_none() && !world.lacks("running it again") {
         world.demand(run.code.is_none(), Kind::Lost, format!("{name} was sent, and has not arrived"));
         world.run("alice", &command)?.succeeded("file")?;
         received = world.receive("bob")?;
     }
-    let Some(id) = received.of("received").find_map(file_id) else {
+    let Some(id) = received.received().find_map(file_id) else {
         world.demand(false, Kind::Kept, format!("{name} has not arrived"));
         return Ok(());
     };
@@ -163,9 +162,8 @@ fn file(world: &mut World, killer: &mut Killer, round: u32) -> Result<()> {
 /// Bob has another device, and Alice accepts it. Returns the next recovery code.
 fn reinstall(world: &mut World, killer: &mut Killer, code: &str, text: &str) -> Result<String> {
     fs::remove_dir_all(world.home("bob"))?;
-    let events = killer.repeat(world, "bob", &["recover", "bob", code])?;
-    let next = events.iter().rev().find_map(|event| event.get("code")?.as_str());
-    let next = next.unwrap_or(code).to_owned();
+    let run = killer.repeat(world, "bob", &["recover", "bob", code])?;
+    let next = run.recovery_code().unwrap_or(code).to_owned();
     world.refuses("alice", "bob", text, 3, "identity_changed", Kind::Kept)?;
     let Some(number) = world.safety("alice", "bob")?.claimed else { return Ok(next) };
     killer.repeat(world, "alice", &["accept", "bob", &number])?;

@@ -41,7 +41,7 @@ fn forgotten(world: &mut World, _: &Setup) -> Verdict {
     let picture = picture.to_str().context("a path")?;
     world.send_file("bob", "alice", picture)?;
     let run = world.receive("alice")?;
-    let id = run.of("received").find_map(crate::files::file_id).context("no file was received")?;
+    let id = run.received().find_map(crate::files::file_id).context("no file was received")?;
     if !world.lacks("forget") {
         world.run("alice", &["forget", "bob"])?.succeeded("forget")?;
     }

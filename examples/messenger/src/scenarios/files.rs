@@ -8,6 +8,7 @@ use crate::world::{Run, World};
 use crate::{Control, ONCE, Scenario, Setup, When, Without};
 use anyhow::{Context, Result, ensure};
 use noescrow_messenger::MAX_FILE_LEN;
+use noescrow_messenger::events::{File, Received};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::Path;
@@ -50,7 +51,7 @@ fn file(world: &mut World, _: &Setup) -> Verdict {
     world.oracle().due(message);
     let uploaded = world.proxy.bytes_sent("PUT", UP);
     let run = world.receive("bob")?;
-    let id = run.of("received").find_map(file_id).context("no file was received")?;
+    let id = run.received().find_map(file_id).context("no file was received")?;
     let copy = world.folder.join("copy");
     let copy_path = copy.to_str().context("a path")?;
     let down = transfer(world, "bob", &["fetch", &id, copy_path], "GET", DOWN, |cut| match cut {
@@ -97,8 +98,8 @@ fn transfer(
 }
 
 /// The id of a file that was received.
-pub(crate) fn file_id(event: &serde_json::Value) -> Option<String> {
-    Some(event.get("file")?.get("id")?.as_str()?.to_owned())
+pub(crate) fn file_id(message: &Received) -> Option<String> {
+    Some(message.file.as_ref()?.id.clone())
 }
 
 pub(crate) const FILES: Scenario = Scenario {
@@ -143,7 +144,7 @@ fn files(world: &mut World, _: &Setup) -> Verdict {
 
     // What comes is damaged, or ends too early. Nothing of it is left, and the user's own files are.
     let run = world.receive("bob")?;
-    let id = run.of("received").find_map(file_id).context("no file was received")?;
+    let id = run.received().find_map(file_id).context("no file was received")?;
     let copy = path("copy");
     let own = ["copy.part", "copy.sealed"].map(path);
     own.iter().try_for_each(|own| fs::write(own, "the user's own"))?;
@@ -174,10 +175,10 @@ fn files(world: &mut World, _: &Setup) -> Verdict {
     }
     in_parallel(&names, |name| world.send_file("alice", "bob", &as_text(&path(name))?).map(drop))?;
     let run = world.receive("bob")?;
-    for received in run.of("received") {
-        let (id, name) = (file_id(received).context("no file")?, received["file"]["name"].as_str().unwrap_or_default());
+    for received in run.received() {
+        let File { id, name, .. } = received.file.as_ref().context("no file")?;
         let copy = path(&format!("{name}.copy"));
-        world.run("bob", &["fetch", &id, &as_text(&copy)?])?.succeeded("fetch")?;
+        world.run("bob", &["fetch", id, &as_text(&copy)?])?.succeeded("fetch")?;
         world.demand(fs::read(&copy)? == fs::read(path(name))?, Kind::Lost, format!("{name} is another file"));
     }
     world.settle(&["alice", "bob"])?;

@@ -40,7 +40,7 @@ fn reinstall(world: &mut World, _: &Setup) -> Verdict {
     let run = world.refuses("carol", "bob", "are you there?", 3, "identity_changed", Kind::Unasked)?;
     accept(world, "carol", &run)?;
     let run = world.receive("carol")?;
-    let is_marked = run.says("received", "former_identity", true);
+    let is_marked = run.received().any(|message| message.former_identity);
     world.demand(is_marked, Kind::Foreign, format!("the old phone's message looks like a new one: {:?}", run.events));
     world.greet("carol", "bob", "are you there now?")?;
     world.settle(&["alice", "bob", "carol"])?;
@@ -62,8 +62,7 @@ impl World {
     pub(crate) fn register_with_code(&self, client: &str) -> Result<String> {
         let run = self.run(client, &["register", client])?;
         run.succeeded(client)?;
-        let printed = run.of("recovery_code").last().and_then(|event| event.get("code")?.as_str());
-        Ok(printed.context("no recovery code")?.to_owned())
+        Ok(run.recovery_code().context("no recovery code")?.to_owned())
     }
 
     /// The user decides about the identity that claims to be a peer, after comparing its safety number.

@@ -64,11 +64,11 @@ fn thirty_thousand(world: &mut World, _: &Setup) -> Verdict {
     lose(world, 30_000)?;
     world.is_whole = false;
     let run = world.say("alice", "bob", "after the loss")?;
-    let is_shown = run.says("refused", "reason", "TooManySkipped") && run.says("refused", "remedy", "NewSession");
+    let is_shown = run.refused("TooManySkipped").contains(&"NewSession");
     world.demand(is_shown, Kind::Silent, format!("the refusal was not shown: {:?}", run.events));
     world.oracle().destroyed([Message::new("alice", "bob", "after the loss")]);
     let run = world.send("bob", "alice", "on a new session")?;
-    let is_new = run.of("sent").any(|sent| sent.get("recovers_from").is_some_and(|reason| !reason.is_null()));
+    let is_new = !run.recoveries().is_empty();
     world.demand(is_new, Kind::Silent, format!("no new session was begun: {:?}", run.events));
     world.receive("alice")?;
     world.send("alice", "bob", "here I am again")?;

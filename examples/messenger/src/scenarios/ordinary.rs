@@ -72,9 +72,9 @@ fn crossing(world: &mut World, _: &Setup) -> Verdict {
     let second = [world.receive("alice")?, world.receive("bob")?];
     world.settle(&["alice", "bob"])?;
     // Without another round trip, both have chosen the same session.
-    let begun = first.iter().chain(&second).flat_map(|run| run.of("received"));
-    let begun = begun.filter(|event| event.get("new_session") == Some(&true.into())).count();
-    let session = |run: &Run| run.of("received").last().and_then(|event| event.get("session")).cloned();
+    let begun = first.iter().chain(&second).flat_map(|run| run.received());
+    let begun = begun.filter(|message| message.new_session).count();
+    let session = |run: &Run| run.received().last().and_then(|message| message.session.clone());
     let [at_alice, at_bob] = second.each_ref().map(session);
     let what = format!("{begun} sessions begun, in the end {at_alice:?} and {at_bob:?}");
     world.demand(begun == 2 && at_alice.is_some() && at_alice == at_bob, Kind::Repeated, what);

@@ -21,9 +21,7 @@ pub(crate) const REMEDIES: Scenario = Scenario {
 
 /// Demands that a run has failed, and has said this of it: in an error, or in its remedy.
 fn advises(world: &World, run: &Run, wanted: &str) {
-    let members =
-        ["error", "remedy"].into_iter().flat_map(|name| run.events.iter().filter_map(move |of| of.get(name)?.as_str()));
-    let said: Vec<_> = members.collect();
+    let said: Vec<_> = run.events.iter().flat_map(|event| [event.error(), event.remedy()]).flatten().collect();
     let is_told = run.code == Some(1) && said.iter().any(|said| said.contains(wanted));
     world.demand(is_told, Kind::Silent, format!("not \"{wanted}\", but {said:?} with {:?}", run.code));
 }

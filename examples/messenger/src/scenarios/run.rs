@@ -2,7 +2,7 @@
 //! One run of a client: a process, what happens to it, and what it has printed.
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use noescrow_messenger::events::{Printed, Received};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
@@ -46,7 +46,7 @@ impl How<'_> {
 /// A client that has ended.
 #[derive(Debug)]
 pub(crate) struct Run {
-    pub(crate) events: Vec<Value>,
+    pub(crate) events: Vec<Printed>,
     /// `None` if it was ended by a signal.
     pub(crate) code: Option<i32>,
     /// What it has printed to its error output.
@@ -76,14 +76,42 @@ impl Run {
     }
 
     /// The events of this name.
-    pub(crate) fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.events.iter().filter(move |event| is_named(event, name))
+    pub(crate) fn of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Printed> {
+        self.events.iter().filter(move |event| event.name() == name)
     }
 
-    /// Whether an event of this name has this value of a member.
-    pub(crate) fn says(&self, name: &str, member: &str, value: impl Into<Value>) -> bool {
-        let value = value.into();
-        self.of(name).any(|event| event.get(member) == Some(&value))
+    /// The messages that it has shown.
+    pub(crate) fn received(&self) -> impl Iterator<Item = &Received> {
+        self.events.iter().filter_map(|event| match event {
+            Printed::Received(message) => Some(message),
+            _ => None,
+        })
+    }
+
+    /// The remedies of the messages that it has refused for this reason.
+    pub(crate) fn refused(&self, wanted: &str) -> Vec<&str> {
+        let remedies = self.events.iter().filter_map(|event| match event {
+            Printed::Refused { reason, remedy, .. } if reason == wanted => Some(remedy.as_str()),
+            _ => None,
+        });
+        remedies.collect()
+    }
+
+    /// Why messages that it has sent have begun new sessions.
+    pub(crate) fn recoveries(&self) -> Vec<&str> {
+        let reasons = self.events.iter().filter_map(|event| match event {
+            Printed::Sent { recovers_from, .. } => recovers_from.as_deref(),
+            _ => None,
+        });
+        reasons.collect()
+    }
+
+    /// The last recovery code that it has printed.
+    pub(crate) fn recovery_code(&self) -> Option<&str> {
+        self.events.iter().rev().find_map(|event| match event {
+            Printed::RecoveryCode { code } => Some(code.as_str()),
+            _ => None,
+        })
     }
 
     pub(crate) fn succeeded(&self, what: &str) -> Result<()> {
@@ -92,12 +120,8 @@ impl Run {
     }
 }
 
-fn is_named(event: &Value, name: &str) -> bool {
-    event.get("event").and_then(Value::as_str) == Some(name)
-}
-
 /// Reads the events that a process prints. A line that is cut off by its end is none.
-fn read_lines(output: impl Read + Send + 'static) -> JoinHandle<Result<Vec<Value>>> {
+fn read_lines(output: impl Read + Send + 'static) -> JoinHandle<Result<Vec<Printed>>> {
     thread::spawn(move || {
         let mut events = Vec::new();
         let mut reader = BufReader::new(output);

@@ -11,9 +11,10 @@ use noescrow::messenger::Messenger;
 use noescrow::primitives::RustCrypto;
 use noescrow::{Bundle, Device, StorageKey, UnixSeconds};
 use noescrow_messenger::MAX_ANSWER_LEN;
+use noescrow_messenger::content::Content;
+use noescrow_messenger::events::Received;
 use noescrow_messenger::http::Http;
 use noescrow_messenger::requests::{Request, Transport as _};
-use serde_json::{Value, json};
 use std::convert::Infallible;
 
 /// Of a message from somebody who only claims to have this name.
@@ -56,8 +57,8 @@ impl Stranger {
     pub(crate) fn claim(&mut self, world: &World, from: &str, to: &str, text: &str) -> Result<()> {
         let message = Message::new(&format!("{CLAIMS}{from}"), to, text);
         world.oracle().ask(message.clone());
-        let content = json!({"from": from, "access": "00".repeat(32), "text": text});
-        let status = self.write(world, to, content.to_string().as_bytes())?;
+        let content = Content { from: from.into(), access: [0; 32], text: Some(text.into()), file: None };
+        let status = self.write(world, to, &serde_json::to_vec(&content)?)?;
         ensure!(status == 201, "the relay refused the stranger: {status}");
         world.oracle().due(message);
         Ok(())
@@ -86,8 +87,7 @@ pub(crate) fn request(method: &'static str, url: String, body: &[u8]) -> Result<
 }
 
 /// The `#ID` of the author of the first message that a run shows of a stranger.
-pub(crate) fn id_of<'a>(events: impl IntoIterator<Item = &'a Value>) -> Result<String> {
-    let mut strangers = events.into_iter().filter(|event| event.get("from").is_some_and(Value::is_null));
-    let id = strangers.find_map(|event| event.get("peer")?.as_str().map(str::to_owned)).context("no stranger")?;
-    Ok(if id.starts_with('#') { id } else { format!("#{id}") })
+pub(crate) fn id_of<'a>(messages: impl IntoIterator<Item = &'a Received>) -> Result<String> {
+    let stranger = messages.into_iter().find(|message| message.from.is_none()).context("no stranger")?;
+    Ok(format!("#{}", stranger.peer))
 }

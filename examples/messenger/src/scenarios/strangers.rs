@@ -5,6 +5,7 @@ use crate::oracle::{Kind, Verdict};
 use crate::stranger::{Stranger, id_of};
 use crate::world::{World, require};
 use crate::{Control, ONCE, Scenario, Setup, When, Without};
+use noescrow_messenger::events::Printed;
 
 pub(crate) const CLAIMED_NAME: Scenario = Scenario {
     name: "stranger who claims a name",
@@ -30,11 +31,11 @@ fn claimed_name(world: &mut World, _: &Setup) -> Verdict {
         let run = world.receive(client)?;
         // Nothing that Bob is told goes to Mallory, and nothing is held back.
         world.say(client, "bob", "is that your address?")?;
-        if let Ok(id) = id_of(run.of("received")) {
+        if let Ok(id) = id_of(run.received()) {
             world.run(client, &["forget", &id])?.succeeded("forget")?;
         }
         let run = world.run(client, &["status"])?;
-        let strangers = run.of("peer").filter(|peer| peer.get("name").is_none_or(serde_json::Value::is_null)).count();
+        let strangers = run.events.iter().filter(|event| matches!(event, Printed::Peer { name: None, .. })).count();
         world.demand(strangers == 0, Kind::Kept, format!("{client} keeps {strangers} strangers"));
     }
     let after = world.safety("alice", "bob")?;
@@ -92,7 +93,7 @@ fn malformed(world: &mut World, _: &Setup) -> Verdict {
     let run = world.receive("alice")?;
     world.demand(run.code == Some(0), Kind::Silent, format!("malformed content: {:?}", run.events.last()));
     world.greet("alice", "bob", "what was that?")?;
-    let refused = world.count_of("refused", "reason", "Content");
+    let refused = world.refused("Content");
     let what = format!("{refused} of {} shown", contents.len());
     world.demand(refused == contents.len(), Kind::Silent, what);
     world.settle(&["alice", "bob"])?;

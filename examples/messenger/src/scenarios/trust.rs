@@ -33,7 +33,7 @@ fn first_use(world: &mut World, _: &Setup) -> Verdict {
     world.oracle().destroyed([Message::new("alice", "bob", "a secret")]);
     world.proxy.clear();
     let run = world.say("bob", "alice", "it does not open")?;
-    let bob = id_of(run.of("received"))?;
+    let bob = id_of(run.received())?;
     // Bob reads his number to Alice.
     let at_bob = world.safety("bob", "alice")?.number.context("Bob has no number")?;
     let at_alice = world.safety("alice", "bob")?.number.context("Alice has no number")?;

@@ -11,7 +11,7 @@ use crate::{Control, Setup, Without};
 use anyhow::{Context, Result, ensure};
 use data_encoding::HEXLOWER;
 use noescrow_messenger::account_path;
-use serde_json::Value;
+use noescrow_messenger::events::{Printed, Received};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub(crate) struct World {
     oracle: Mutex<Oracle>,
     runs: AtomicUsize,
     /// Every event.
-    events: Mutex<Vec<Value>>,
+    events: Mutex<Vec<Printed>>,
 }
 
 /// What a client's home has after a crash.
@@ -204,27 +204,22 @@ impl World {
         let mut oracle = self.oracle();
         let was_interrupted = run.code.is_none() || how.is_concurrent;
         for event in &run.events {
-            let text = |key: &str| event.get(key).and_then(Value::as_str).unwrap_or_default();
-            match text("event") {
-                "received" => {
-                    oracle.shown(received(client, event), text("id"), number, was_interrupted);
+            match event {
+                Printed::Received(message) => {
+                    oracle.shown(received(client, message), &message.id, number, was_interrupted);
                 }
-                "sent" => oracle.saved(client, text("to"), text("id")),
-                "refused" | "error" => {
-                    let is_complete = !text("remedy").is_empty();
-                    oracle.demand(is_complete, Kind::Silent, format!("{client}: {event}, without a remedy"));
-                }
+                Printed::Sent { to, id, .. } => oracle.saved(client, to.as_deref().unwrap_or_default(), id),
                 _ => {}
             }
-            let is_forbidden = self.forbidden.contains(&text("event"));
+            let is_complete = event.remedy().is_none_or(|remedy| !remedy.is_empty());
+            oracle.demand(is_complete, Kind::Silent, format!("{client}: {event}, without a remedy"));
+            let is_forbidden = self.forbidden.contains(&event.name());
             oracle.demand(!is_forbidden, Kind::Repeated, format!("{client} {arguments:?}: {event}"));
         }
         let is_shown = match run.code {
             Some(0) => true,
             // `refused` alone is no failure of the command.
-            Some(1) => run.has(&["error"]),
-            Some(3) => run.has(&["identity_changed", "suspect"]),
-            Some(_) => false,
+            Some(code) => run.events.iter().any(|event| i32::from(event.exit_code()) == code),
             None => how.may_end(),
         };
         let complaints = run.complaints.trim();
@@ -232,11 +227,10 @@ impl World {
         oracle.demand(is_shown, Kind::Silent, what());
     }
 
-    /// Number of events so far of this name with this value of a member.
-    pub(crate) fn count_of(&self, name: &str, member: &str, value: &str) -> usize {
-        let has = |event: &Value, key: &str, value: &str| event.get(key).and_then(Value::as_str) == Some(value);
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        events.iter().filter(|event| has(event, "event", name) && has(event, member, value)).count()
+    /// Number of messages so far that were refused for this reason.
+    pub(crate) fn refused(&self, wanted: &str) -> usize {
+        let is_such = |event: &&Printed| matches!(event, Printed::Refused { reason, .. } if reason == wanted);
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(is_such).count()
     }
 
     /// The time of the clients and of the relay, in seconds.
@@ -324,10 +318,11 @@ impl World {
     pub(crate) fn safety(&self, client: &str, peer: &str) -> Result<Safety> {
         let run = self.run(client, &["safety", peer])?;
         run.succeeded("safety")?;
-        let number = |claimed: bool| {
-            let is_claimed = |event: &&Value| event.get("claimed").and_then(Value::as_bool).unwrap_or(false);
-            let mut such = run.of("safety").filter(|event| is_claimed(event) == claimed);
-            such.next()?.get("number")?.as_str().map(str::to_owned)
+        let number = |wanted: bool| {
+            run.events.iter().find_map(|event| match event {
+                Printed::Safety { number, claimed } if *claimed == wanted => Some(number.clone()),
+                _ => None,
+            })
         };
         Ok(Safety { number: number(false), claimed: number(true) })
     }
@@ -335,9 +330,11 @@ impl World {
     /// How far a client trusts a peer's identity, by its name.
     pub(crate) fn trust(&self, client: &str, peer: &str) -> Result<String> {
         let run = self.run(client, &["status"])?;
-        let mut such = run.of("peer").filter(|event| event.get("name").and_then(Value::as_str) == Some(peer));
-        let trust = such.next().and_then(|event| event.get("trust")?.as_str()).unwrap_or("none");
-        Ok(trust.to_owned())
+        let trust = run.events.iter().find_map(|event| match event {
+            Printed::Peer { name, trust, .. } if name.as_deref() == Some(peer) => Some(trust.clone()),
+            _ => None,
+        });
+        Ok(trust.unwrap_or_else(|| "none".into()))
     }
 
     /// Lets the clients send what is in their outboxes and receive what waits for them, until everything has arrived that
@@ -425,12 +422,12 @@ pub(crate) fn numbered(text: &str, count: usize) -> Vec<String> {
 }
 
 /// The message of a `received` event. Of a stranger it is from `?NAME`.
-fn received(at: &str, event: &Value) -> Message {
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let claims = || text(event, "claims").map(|name| format!("{CLAIMS}{name}"));
-    let from = text(event, "from").or_else(claims).unwrap_or_default();
-    let file = event.get("file").and_then(|file| text(file, "name")).map(|name| format!("file {name}"));
-    Message::new(&from, at, &text(event, "text").or(file).unwrap_or_default())
+fn received(at: &str, message: &Received) -> Message {
+    let Received { from, claims, text, file, .. } = message;
+    let claims = claims.as_ref().map(|name| format!("{CLAIMS}{name}"));
+    let file = file.as_ref().map(|file| format!("file {}", file.name));
+    let (from, text) = (from.clone().or(claims), text.clone().or(file));
+    Message::new(&from.unwrap_or_default(), at, &text.unwrap_or_default())
 }
 
 /// The system's time, in seconds.
