@@ -54,6 +54,7 @@ impl App {
         #[cfg(feature = "faults")]
         let options = noescrow_messenger::faults::options(options);
         let stored = folder.open_as(options.clock(now), &mut rng())?;
+        #[cfg_attr(not(feature = "faults"), expect(clippy::useless_conversion, reason = "the suite's server wraps it"))]
         let server = Remote::new(Http::default(), server.unwrap_or(&account.server), &account.name)?.into();
         Ok(Self { account, stored, server })
     }
