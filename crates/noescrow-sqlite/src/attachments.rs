@@ -130,8 +130,9 @@ impl Attachment {
     pub fn sent_with_next(&self, store: &mut SqliteStore) {
         let (peer, name) = (self.peer, self.name.clone());
         store.with_next(move |transaction, batch| {
-            let is_it = batch.sent.as_ref().is_some_and(|sent| !sent.is_control);
-            Ok(is_it && transaction.remove_peer_data(&peer, &name)?)
+            let sent = batch.sent.as_ref().filter(|sent| !sent.is_control);
+            let to = sent.and_then(|sent| PeerId::from_subject(sent.peer.as_ref()?));
+            Ok(to == Some(peer) && transaction.remove_peer_data(&peer, &name)?)
         });
     }
 

@@ -2,9 +2,9 @@
 //! [`Error`]: why the database was not opened, read or written.
 
 use noescrow::attachment::StreamError;
-use noescrow::durable::LoadError;
+use noescrow::durable::{CommitError, LoadError};
 use noescrow::messenger::exchange::ExchangeFailed;
-use noescrow::messenger::{Advice, PeerError, Remedy, SealError};
+use noescrow::messenger::{Advice, Failed, PeerError, Remedy, SealError};
 use std::fmt;
 use std::io;
 
@@ -85,8 +85,13 @@ impl Error {
 /// with a server whose error is `V`. `None` if it is another error, or one that is remedied by calling again.
 #[must_use]
 pub fn advice<V: fmt::Debug + fmt::Display + 'static>(error: &(dyn std::error::Error + 'static)) -> Option<Advice> {
-    if let Some(error) = error.downcast_ref::<ExchangeFailed<V, Error>>() {
-        return error.advice();
+    match error.downcast_ref::<ExchangeFailed<V, Error>>() {
+        Some(
+            Failed::Load(LoadError::Store(error))
+            | Failed::Save(CommitError::NotCommitted(error) | CommitError::Unknown(error)),
+        ) => return error.advice(),
+        Some(error) => return error.advice(),
+        None => {}
     }
     match error.downcast_ref::<LoadError<Error>>() {
         Some(LoadError::Store(error)) => return error.advice(),

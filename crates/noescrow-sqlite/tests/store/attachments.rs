@@ -3,6 +3,7 @@
 
 use super::party::{NOW, rng};
 use noescrow::Device;
+use noescrow::durable::CommitError;
 use noescrow::messenger::exchange::ExchangeFailed;
 use noescrow::messenger::{Advice, PeerError, PeerId, SealError, Stored};
 use noescrow_sqlite::{Attachment, Error, Folder, Options, SqliteStore, advice};
@@ -71,6 +72,26 @@ fn a_file_that_was_begun_is_continued_until_its_message_is_saved() {
     again.remove().unwrap();
     let another = alice.attach();
     assert!(another.id != id && another.key.to_bytes() != key);
+}
+
+#[test]
+fn a_message_to_another_peer_does_not_forget_the_file() {
+    let mut alice = User::new();
+    let begun = alice.attach();
+    let id = begun.id;
+    begun.sent_with_next(alice.stored.store());
+    drop(begun);
+    // Its own message was not sealed.
+    let carol = alice.stored.find_or_add_peer(b"carol", NOW, &mut alice.rng).unwrap();
+    let mut device = Device::generate(NOW, &mut alice.rng);
+    let published = device.replenish(NOW, &[], &mut alice.rng);
+    let bundle = noescrow::Bundle::new(published.identity, published.signed_prekey, None).unwrap();
+    alice.stored.seal(&carol, b"a text", Some(bundle), NOW, &mut alice.rng).unwrap();
+    assert_eq!(alice.attach().id, id);
+    // Control: one to the peer does.
+    alice.attach().sent_with_next(alice.stored.store());
+    alice.seal();
+    assert_ne!(alice.attach().id, id);
 }
 
 #[test]
@@ -143,6 +164,10 @@ fn an_error_that_was_boxed_is_advised() {
     assert_eq!(advised(Error::WitnessMissing.into()), Some(Advice::RestoreBackup));
     let load = noescrow::durable::LoadError::Store(Error::Rollback { database: 1, witness: 2 });
     assert_eq!(advised(load.into()), Some(Advice::RestoreBackup));
+    // The store's own advice, also through an exchange.
+    let save = CommitError::NotCommitted(Error::WitnessMissing);
+    let exchange: ExchangeFailed<String, Error> = noescrow::messenger::Failed::Save(save);
+    assert_eq!(advised(exchange.into()), Some(Advice::RestoreBackup));
     // Control: of other errors nothing is known.
     assert_eq!(advised(Error::NoWriteAheadLog.into()), None);
     assert_eq!(advised("another error".into()), None);
