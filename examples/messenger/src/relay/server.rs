@@ -5,6 +5,7 @@ use super::challenge::ChallengeKey;
 use super::sql::{self, Answer, Database, Failure, Sql};
 use super::state;
 use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State};
+use axum::http::Method;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -102,10 +103,13 @@ impl Server {
 }
 
 impl Counts {
-    /// Counts a request by its method and its route, which has no names.
+    /// Counts a request by its method and its route, which has no names. Anybody can invent a method: those are counted
+    /// together.
     pub async fn count(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
         let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        let kind = (now() / state::DAY, format!("{} {route}", request.method()));
+        let known = [Method::GET, Method::PUT, Method::POST, Method::DELETE];
+        let method = known.iter().find(|method| *method == request.method()).map_or("other", Method::as_str);
+        let kind = (now() / state::DAY, format!("{method} {route}"));
         *server.counts.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default() += 1;
         next.run(request).await
     }

@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use noescrow::device::login_challenge;
 use noescrow::relay::MAX_STRANGERS_BYTES;
 use noescrow_messenger::{Claim, MAX_CLAIM_LEN, account_path, decode_logged_in, encode_login};
+use std::io::{Read, Write};
 use std::sync::Arc;
 use ureq::http::Request;
 
@@ -324,4 +325,26 @@ fn the_log_counts_requests_and_names_nobody() {
     assert!(!written.contains("bob") && !written.contains("127.0.0.1"));
     // Control.
     assert!(written.contains(" POST /accounts/{name}/login 1\n"));
+}
+
+#[test]
+fn a_method_that_is_made_up_is_neither_kept_nor_logged() {
+    let running = Running::start(ORIGIN);
+    let path = account_path("bob");
+    let address = running.base.trim_start_matches("http://");
+    for method in ["SECRET", "SECRETER"] {
+        let mut connection = std::net::TcpStream::connect(address).unwrap();
+        write!(connection, "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+    }
+    // Control: a request that there is, is counted by its own method.
+    assert_eq!(running.status("DELETE", &path, None, b""), 401);
+    let log = running.folder.path().join("relay.log");
+    let tomorrow = now() / state::DAY + 1;
+    running.server.counts.write(tomorrow, &mut std::fs::File::create(&log).unwrap()).unwrap();
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(!log.contains("SECRET") && log.contains("other /accounts/{name} 2\n"), "{log}");
+    assert!(log.contains("DELETE /accounts/{name} 1\n"), "{log}");
 }
