@@ -42,7 +42,7 @@ nothing! {
 impl<Z: ZeroizeOnDrop, const N: usize> ZeroizeOnDrop for [Z; N] {}
 impl<Z: ZeroizeOnDrop> ZeroizeOnDrop for Option<Z> {}
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zeroizing<Z>(Z);
 
 impl<Z> Zeroizing<Z> {
