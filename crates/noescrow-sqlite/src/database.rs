@@ -20,7 +20,7 @@ pub(crate) struct Database {
     pub(crate) witness: Option<Box<dyn Witness>>,
     pub(crate) clock: Box<dyn Fn() -> UnixSeconds + Send>,
     /// Whether the database is not the newest and is open nevertheless. No commit raises its generation or moves the
-    /// witness, so that the next process finds it behind its witness, too.
+    /// witness, so that the next process finds it older than its witness, too.
     pub(crate) is_suspect: bool,
     /// The application's part of the next commit.
     pub(crate) next: NextPart,

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 both!(a_restored_backup_is_suspect_until_it_is_accepted, messages_of_a_suspect_store_have_places_of_their_own,);
 
-/// A folder whose database was put back, and is behind its witness.
+/// A folder whose database was put back, and is older than its witness.
 struct PutBack {
     folder: TempDir,
     subject: Subject,
