@@ -11,6 +11,8 @@
     reason = "a test states its expectations"
 )]
 
+#[path = "messenger/answers.rs"]
+mod answers;
 #[path = "messenger/clock.rs"]
 mod clock;
 #[path = "messenger/demands.rs"]

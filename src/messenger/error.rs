@@ -180,8 +180,8 @@ pub enum SealError {
     NoProbation,
     /// There is nothing authentic to report about this message.
     NoReceipt,
-    /// The last receipt to this peer, or the last probe on this session, is less than [an
-    /// hour](super::policy::RECEIPT_INTERVAL) old.
+    /// The last answer or receipt to this peer, or the last probe on this session, is less than [an
+    /// hour](super::policy::ANSWER_INTERVAL) old.
     TooSoon {
         /// When the next one is permitted.
         until: UnixSeconds,

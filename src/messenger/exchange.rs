@@ -5,9 +5,12 @@
 //! There is no clock, no task and no connection in here: every method returns when the server's methods that it calls
 //! have returned. To receive at once what a server announces, call [`Connected::receive`] again.
 
+mod answers;
 mod error;
 mod server;
 
+pub use answers::Answers;
+pub(super) use answers::is_any_to;
 pub use error::{ExchangeError, ExchangeFailed, Exchanged};
 pub use server::{Delivery, Server};
 
@@ -34,7 +37,7 @@ const LOGIN: &str = "login";
 /// The lock under which a process sends.
 const OUTBOX: &str = "outbox";
 /// Number of messages of the outbox in memory.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// Why a message was sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,7 +146,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
     /// Shows what is in the inbox, answers what asks for it, and takes it.
     fn show<V: Server<S>>(
         &mut self,
-        answer: Option<Payload<'_>>,
+        answers: Answers<'_>,
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
         event: &mut impl FnMut(&mut Self, Event<'_>) -> Result<(), V::Error>,
@@ -151,8 +154,8 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         for message in self.store.inbox(usize::MAX).map_err(Failed::unread)? {
             event(self, Event::Received(&message)).map_err(failed)?;
             let author = message.peer.as_ref().and_then(PeerId::from_subject);
-            if let Some(author) = author.filter(|_| message.flags.should_answer)
-                && let Some(sealed) = self.answer(&author, answer, now, rng).map_err(converted)?
+            if let Some(author) = author.filter(|_| message.flags.should_answer && answers.are_sent())
+                && let Some(sealed) = self.answer(&author, answers.payload(), now, rng).map_err(converted)?
             {
                 event(self, Event::Sealed(Purpose::Answer, &sealed)).map_err(failed)?;
             }
@@ -271,19 +274,19 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
     /// Sends the outbox, fetches mail until nothing new comes, and sends the outbox again. Each message is opened and
     /// saved, then shown, then acknowledged to the server. What an earlier process has left in the inbox is shown first.
     ///
-    /// `answer` is sent to peers who have written so much that an [answer](super::Opened::should_answer) is due. Without it a
-    /// message without content is. Strangers get none.
+    /// `answers` says what is sent to peers whose messages [ask for an answer](super::Opened::should_answer), and to the
+    /// authors of messages that do not open.
     ///
     /// # Errors
     /// [`ExchangeFailed`].
     pub fn receive(
         &mut self,
-        answer: Option<Payload<'_>>,
+        answers: Answers<'_>,
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
         mut event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
     ) -> Exchanged<(), V, S> {
-        self.stored.show::<V>(answer, now, rng, &mut event)?;
+        self.stored.show::<V>(answers, now, rng, &mut event)?;
         self.flush(now, rng, &mut event)?;
         let (mut seen, mut after) = (BTreeSet::new(), None);
         loop {
@@ -309,11 +312,13 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
                         if let Some(evicted) = opened.evicted {
                             event(self.stored, Event::Evicted(evicted)).map_err(failed)?;
                         }
-                        self.stored.show::<V>(answer, now, rng, &mut event)?;
+                        self.stored.show::<V>(answers, now, rng, &mut event)?;
                     }
                     Mail::Refused(refused) => {
                         event(self.stored, Event::Refused(&refused)).map_err(failed)?;
-                        if let Some(sealed) = self.stored.report(&refused, now, rng).map_err(converted)? {
+                        if answers.are_sent()
+                            && let Some(sealed) = self.stored.report(&refused, now, rng).map_err(converted)?
+                        {
                             event(self.stored, Event::Sealed(Purpose::Receipt, &sealed)).map_err(failed)?;
                         }
                     }

@@ -52,8 +52,10 @@ pub const ALL_RECOVERIES_A_DAY: u32 = 100;
 pub const REFUSED_OPENINGS: usize = 16;
 /// Time between two probes on one session.
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(HOUR);
-/// Time between two receipts to one peer.
-pub const RECEIPT_INTERVAL: Duration = Duration::from_secs(HOUR);
+/// Time between two messages to one peer that its own messages cause: answers and receipts. An honest peer asks for one
+/// [an hour](PROBE_INTERVAL) at most. A peer that asks without end learns no more than once an hour that this device is
+/// there.
+pub const ANSWER_INTERVAL: Duration = Duration::from_secs(HOUR);
 /// Time for which prekeys are kept that are older than the last restoring: as long as a signed prekey after its
 /// replacement.
 pub const OLD_PREKEYS_KEPT: Duration = Duration::from_secs(14 * DAY);

@@ -5,11 +5,12 @@
 
 use super::error::SealError;
 use super::index::SessionAt;
-use super::policy::PROBE_INTERVAL;
+use super::policy::{ANSWER_INTERVAL, PROBE_INTERVAL};
 use super::prefix::{Kind, Prefix};
 use super::record::{PeerRecord, Probe, SessionRecord, State};
 use super::routing::{Loaded, Route, Target};
-use super::sealing::Outgoing;
+use super::sealing::{Outgoing, Sending};
+use super::trust::Trust;
 use super::{Messenger, PeerId};
 use crate::durable::Unsaved;
 use crate::payload::Payload;
@@ -60,14 +61,18 @@ impl<P: Primitives> Messenger<P> {
         // If the session's epoch is beyond the bound, the peer keeps it.
         let epoch = session.probe.map_or(record.next_epoch().max(session.epoch), |probe| probe.epoch);
         let prefix = Prefix { kind: Kind::Probe, epoch, heard: record.heard };
-        self.seal_on(at, prefix, Payload::default(), loaded, now, rng)
+        self.seal_on(Sending { at, prefix, is_answer: false }, Payload::default(), loaded, now, rng)
     }
 
     /// Seals a message without content: the answer to a probe, and to so many messages that
     /// [`Session::should_answer`](crate::Session::should_answer) asks for one. Any other message answers as well.
     ///
+    /// One answer or [receipt](Self::seal_receipt) [an hour](super::policy::ANSWER_INTERVAL) can be sealed for a peer, so
+    /// that it cannot ask as often as it likes whether this device is there (attack G11). What the user sends is not
+    /// counted.
+    ///
     /// # Errors
-    /// [`SealError`]; nothing that is stored has changed.
+    /// [`SealError`], with [`TooSoon`](SealError::TooSoon) within that time; nothing that is stored has changed.
     pub fn seal_answer(
         &mut self,
         peer: &PeerId,
@@ -75,8 +80,50 @@ impl<P: Primitives> Messenger<P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
-        let (at, prefix) = self.sending_to(peer, Kind::Answer)?;
-        self.seal_on(at, prefix, Payload::default(), loaded, now, rng)
+        let sending = self.answering_to(peer, Kind::Answer, now)?;
+        self.seal_on(sending, Payload::default(), loaded, now, rng)
+    }
+
+    /// Seals an answer as [`seal_answer`](Self::seal_answer) does, with a payload of the application.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn seal_answer_with<'p>(
+        &mut self,
+        peer: &PeerId,
+        payload: impl Into<Payload<'p>>,
+        loaded: Loaded,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Unsaved<'_, Outgoing>, SealError> {
+        let sending = self.answering_to(peer, Kind::Payload, now)?;
+        self.seal_on(sending, payload.into(), loaded, now, rng)
+    }
+
+    /// Checks that an answer or a receipt to this peer is not too soon after the last one.
+    pub(super) fn check_answer(&self, peer: &PeerId, reading: UnixSeconds) -> Result<(), SealError> {
+        let (record, now) = (self.check_peer(peer)?, self.time(reading));
+        // A time after `now` is one that a wrong clock has left.
+        let next = record.answered_at.filter(|at| *at <= now).map(|at| at.saturating_add(ANSWER_INTERVAL));
+        match next.filter(|next| *next > now) {
+            Some(next) => Err(SealError::TooSoon { until: reading.saturating_add(next.saturating_since(now)) }),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns whether an answer or a receipt may be sealed for this peer, as far as the messenger knows: the peer is no
+    /// stranger, and the last one is not too recent.
+    pub(super) fn may_answer(&self, peer: &PeerId, now: UnixSeconds) -> bool {
+        let is_stranger = self.peer(peer).is_none_or(|peer| peer.trust == Trust::Unknown);
+        !is_stranger && !matches!(self.check_answer(peer, now), Err(SealError::TooSoon { .. }))
+    }
+
+    /// Returns on which session an answer or a receipt goes to this peer, if that is not too soon after the last one.
+    pub(super) fn answering_to(&mut self, peer: &PeerId, kind: Kind, now: UnixSeconds) -> Result<Sending, SealError> {
+        self.check_step()?;
+        self.read_clock(now);
+        self.check_answer(peer, now)?;
+        Ok(Sending { is_answer: true, ..self.sending_to(peer, kind)? })
     }
 }
 

@@ -2,11 +2,11 @@
 //! [`Control`], and among it receipts of decryption failures: the application may tell an author that its message did
 //! not open. Only of authentic facts, and rarely.
 
+use super::Messenger;
 use super::error::{Refusal, Refused, SealError};
 use super::prefix::Kind;
 use super::routing::Loaded;
 use super::sealing::Outgoing;
-use super::{Messenger, policy};
 use crate::durable::{MESSAGE_ID_LEN, MessageId, Unsaved};
 use crate::error::DecodeError;
 use crate::payload::Payload;
@@ -121,7 +121,8 @@ const fn code(reason: Refusal) -> Option<u8> {
 
 impl<P: Primitives> Messenger<P> {
     /// Seals a receipt about a message that was refused, on the session on which messages are sent to its author.
-    /// `loaded` is what [`route_to`](Self::route_to) the author has loaded.
+    /// `loaded` is what [`route_to`](Self::route_to) the author has loaded. One receipt or
+    /// [answer](Self::seal_answer) [an hour](super::policy::ANSWER_INTERVAL) can be sealed for a peer.
     ///
     /// # Errors
     /// [`SealError::NoReceipt`] for a message that anybody can have written, [`SealError::TooSoon`], or as
@@ -135,16 +136,8 @@ impl<P: Primitives> Messenger<P> {
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
         let receipt = Receipt { reason: refused.reason, message_id: refused.message_id };
         let (Some(peer), Some(bytes)) = (refused.author, receipt.to_bytes()) else { return Err(SealError::NoReceipt) };
-        self.check_step()?;
-        self.read_clock(reading);
-        let record = self.check_peer(&peer)?;
-        let now = self.time(reading);
-        let next = record.receipt_at.filter(|at| *at <= now).map(|at| at.saturating_add(policy::RECEIPT_INTERVAL));
-        if let Some(next) = next.filter(|next| *next > now) {
-            return Err(SealError::TooSoon { until: reading.saturating_add(next.saturating_since(now)) });
-        }
-        let (at, prefix) = self.sending_to(&peer, Kind::Receipt)?;
-        self.seal_on(at, prefix, Payload::from(&bytes), loaded, reading, rng)
+        let sending = self.answering_to(&peer, Kind::Receipt, reading)?;
+        self.seal_on(sending, Payload::from(&bytes), loaded, reading, rng)
     }
 }
 

@@ -49,7 +49,8 @@ pub(super) struct PeerRecord<P> {
     pub(super) recoveries: Recent<{ policy::RECOVERIES_A_DAY }>,
     /// Since when a message waits for anything from the peer.
     pub(super) awaiting_since: Option<UnixSeconds>,
-    pub(super) receipt_at: Option<UnixSeconds>,
+    /// When the last answer or receipt was sealed for the peer, which no user has asked for.
+    pub(super) answered_at: Option<UnixSeconds>,
     /// When the peer was last heard or written to.
     pub(super) active_at: UnixSeconds,
     pub(super) log: Log,
@@ -227,7 +228,7 @@ impl<P> PeerRecord<P> {
             recovery: None,
             recoveries: Recent(None),
             awaiting_since: None,
-            receipt_at: None,
+            answered_at: None,
             active_at: now,
             log: Log::default(),
         }
@@ -313,7 +314,7 @@ impl<P> PeerRecord<P> {
             session.succeeded_at.iter_mut().chain([&mut session.heard_at]).chain(probe)
         });
         let handshakes = self.handshakes.0.iter_mut().flatten().chain(self.recoveries.0.iter_mut().flatten());
-        let handshakes = handshakes.chain(&mut self.awaiting_since).chain(&mut self.receipt_at);
+        let handshakes = handshakes.chain(&mut self.awaiting_since).chain(&mut self.answered_at);
         let ended = self.ended_openings.iter_mut().map(|(_, since)| since);
         apply_to(&mut of_sessions.chain(handshakes).chain(ended).chain([&mut self.active_at]))
     }

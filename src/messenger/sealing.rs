@@ -83,8 +83,8 @@ impl<P: Primitives> Messenger<P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
-        let (at, prefix) = self.sending_to(peer, Kind::Payload)?;
-        self.seal_on(at, prefix, payload.into(), loaded, now, rng)
+        let sending = self.sending_to(peer, Kind::Payload)?;
+        self.seal_on(sending, payload.into(), loaded, now, rng)
     }
 
     /// Begins a new session from the peer's bundle, and seals a payload on it. The bundle is used up.
@@ -163,8 +163,9 @@ impl<P: Primitives> Messenger<P> {
             }
             record.sessions.push(SessionRecord::new(&session, prefix.epoch, true, State::Live, now));
         }
-        let sealed = Sealed { kind: prefix.kind, epoch: prefix.epoch, message, is_new_session: true, recovers_from };
-        Ok(self.sealed(at, Durable { inner: session, ledger }, sealed, reading))
+        let sealed = Sealed { message, is_new_session: true, recovers_from };
+        let sending = Sending { at, prefix, is_answer: false };
+        Ok(self.sealed(sending, Durable { inner: session, ledger }, sealed, reading))
     }
 
     /// Checks that a message can be sent to this peer.
@@ -175,28 +176,29 @@ impl<P: Primitives> Messenger<P> {
     }
 
     /// Returns on which session a message goes to this peer, and its prefix.
-    pub(super) fn sending_to(&self, peer: &PeerId, kind: Kind) -> Result<(SessionAt, Prefix), SealError> {
+    pub(super) fn sending_to(&self, peer: &PeerId, kind: Kind) -> Result<Sending, SealError> {
         let record = self.check_peer(peer)?;
         let session = record.sending().ok_or(SealError::NeedsBundle(NewSession::None))?;
         let at = SessionAt { peer: *peer, session: session.id };
-        Ok((at, Prefix { kind, epoch: session.epoch, heard: record.heard }))
+        let prefix = Prefix { kind, epoch: session.epoch, heard: record.heard };
+        Ok(Sending { at, prefix, is_answer: false })
     }
 
     /// Seals on a session that the caller has loaded.
     pub(super) fn seal_on(
         &mut self,
-        at: SessionAt,
-        prefix: Prefix,
+        sending: Sending,
         payload: Payload<'_>,
         Loaded { target, rows }: Loaded,
         reading: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Unsaved<'_, Outgoing>, SealError> {
         self.read_clock(reading);
+        let Sending { at, prefix, .. } = &sending;
         let record = self.peers.get(&at.peer).and_then(|peer| peer.inner.session(&at.session));
         let generation = record.map_or(0, |record| record.generation);
         // Of another session there are other rows, which would be refused, or none.
-        let rows = if target == Target::SealOn(at) { rows } else { Vec::new() };
+        let rows = if target == Target::SealOn(*at) { rows } else { Vec::new() };
         let subject = self.subject().of_session(at.session);
         let mut loaded = self.restore_session(&subject, rows, generation).map_err(SealError::Stored)?;
         let plaintext = prefix.join(payload.plaintext);
@@ -207,17 +209,16 @@ impl<P: Primitives> Messenger<P> {
         };
         let message = sealed.map_err(SealError::Encrypt)?;
         self.progress = Progress::Stepping;
-        let (is_new_session, recovers_from) = (false, None);
-        let sealed = Sealed { kind: prefix.kind, epoch: prefix.epoch, message, is_new_session, recovers_from };
-        Ok(self.sealed(at, loaded, sealed, reading))
+        let sealed = Sealed { message, is_new_session: false, recovers_from: None };
+        Ok(self.sealed(sending, loaded, sealed, reading))
     }
 
     /// Records a sealed message, and hands it out to be saved.
     fn sealed(
         &mut self,
-        at: SessionAt,
+        Sending { at, prefix: Prefix { kind, epoch, .. }, is_answer }: Sending,
         mut session: Durable<Session<P>>,
-        Sealed { kind, epoch, message, is_new_session, recovers_from }: Sealed,
+        Sealed { message, is_new_session, recovers_from }: Sealed,
         reading: UnixSeconds,
     ) -> Unsaved<'_, Outgoing> {
         let (now, message_id) = (self.time(reading), message_id(&message));
@@ -234,8 +235,8 @@ impl<P: Primitives> Messenger<P> {
             if kind == Kind::Payload {
                 peer.awaiting_since.get_or_insert(now);
             }
-            if kind == Kind::Receipt {
-                peer.receipt_at = Some(now);
+            if is_answer {
+                peer.answered_at = Some(now);
             }
             if let Some(record) = peer.session_mut(&at.session) {
                 self.index.remove_session(record);
@@ -256,10 +257,16 @@ impl<P: Primitives> Messenger<P> {
     }
 }
 
-/// A message that was sealed, and what it is.
+/// Where a message goes, and what it is.
+pub(super) struct Sending {
+    pub(super) at: SessionAt,
+    pub(super) prefix: Prefix,
+    /// Whether a message of the peer has caused it: it is an answer or a receipt.
+    pub(super) is_answer: bool,
+}
+
+/// A message that was sealed.
 struct Sealed {
-    kind: Kind,
-    epoch: u32,
     message: Vec<u8>,
     is_new_session: bool,
     recovers_from: Option<NewSession>,

@@ -2,13 +2,13 @@
 //! The steps of a [`Stored`] messenger: each is that of [`Messenger`], loaded, made and saved.
 
 use super::error::{NewSession, OpenError, PeerError, Refused, SealError, Suspicion};
+use super::exchange::{AT_ONCE, is_any_to};
 use super::failed::Failed;
 use super::kept::Stored;
 use super::opening::{Author, Opened};
 use super::peers::PeerId;
 use super::restored::LOGIN_NONCE_LEN;
 use super::sealing::Outgoing;
-use super::trust::Trust;
 use crate::durable::{Mailboxes, OutboxMessage, StepError};
 use crate::identity::Identity;
 use crate::payload::Payload;
@@ -150,9 +150,11 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         Ok(Sealed { outgoing, wanted, probe })
     }
 
-    /// Seals an answer to a peer whose message [asks for one](Opened::should_answer), unless it is a stranger: the
-    /// payload, or else a message without content. Afterwards it is in the outbox. What cannot be sealed now is not an
-    /// error: a later message answers as well.
+    /// Seals an answer to a peer whose message [asks for one](Opened::should_answer): the payload, or else a message
+    /// without content. Afterwards it is in the outbox. There is none for a stranger, none within [an
+    /// hour](super::policy::ANSWER_INTERVAL) after another answer or a receipt to the peer, and none while a message to the
+    /// peer waits in the outbox: a peer that asks without end, and has nothing delivered, fills no outbox. That is not an
+    /// error, nor is what cannot be sealed now: a later message answers as well.
     ///
     /// # Errors
     /// [`SealError::Suspect`], or an error of the store.
@@ -163,20 +165,20 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Option<Outgoing>, Failed<SealError, S::Error>> {
-        if self.is_stranger(peer) {
+        if !self.may_answer(peer, now)? {
             return Ok(None);
         }
         unasked(self.step(now, rng, |messenger, store, rng| {
             let loaded = messenger.route_to(peer)?.load(store).map_err(Failed::unread)?;
             Ok(match payload {
-                Some(payload) => messenger.seal_on_session(peer, payload, loaded, now, rng)?,
+                Some(payload) => messenger.seal_answer_with(peer, payload, loaded, now, rng)?,
                 None => messenger.seal_answer(peer, loaded, now, rng)?,
             })
         }))
     }
 
-    /// Seals a receipt about a message that was refused, if that is [possible](Refused::is_reportable), not too soon
-    /// after the last one, and its author is no stranger. Afterwards it is in the outbox.
+    /// Seals a receipt about a message that was refused, if that is [possible](Refused::is_reportable), on the same
+    /// conditions as an [answer](Self::answer) to its author. Afterwards it is in the outbox.
     ///
     /// # Errors
     /// [`SealError::Suspect`], or an error of the store.
@@ -186,9 +188,10 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Option<Outgoing>, Failed<SealError, S::Error>> {
-        let Some(author) = refused.author.filter(|author| refused.is_reportable() && !self.is_stranger(author)) else {
+        let Some(author) = refused.author.filter(|_| refused.is_reportable()) else { return Ok(None) };
+        if !self.may_answer(&author, now)? {
             return Ok(None);
-        };
+        }
         unasked(self.step(now, rng, |messenger, store, rng| {
             let loaded = messenger.route_to(&author)?.load(store).map_err(Failed::unread)?;
             Ok(messenger.seal_receipt(refused, loaded, now, rng)?)
@@ -452,8 +455,20 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         }))
     }
 
-    fn is_stranger(&self, peer: &PeerId) -> bool {
-        self.messenger.peer(peer).is_none_or(|peer| peer.trust == Trust::Unknown)
+    /// Returns whether an answer or a receipt to this peer may be sealed.
+    fn may_answer<E>(&mut self, peer: &PeerId, now: UnixSeconds) -> Result<bool, Failed<E, S::Error>> {
+        if !self.messenger.may_answer(peer, now) {
+            return Ok(false);
+        }
+        let mut after = None;
+        loop {
+            let page = self.store.outbox_after(after, AT_ONCE).map_err(Failed::unread)?;
+            let Some(last) = page.last() else { return Ok(true) };
+            if is_any_to(peer, &page) {
+                return Ok(false);
+            }
+            after = Some(last.position);
+        }
     }
 }
 

@@ -211,7 +211,7 @@ impl<P: Primitives> PeerRecord<P> {
             recovery: NewSession::from_code(reader.u8()?)?,
             recoveries: Recent::load(reader)?,
             awaiting_since: load_time(reader)?,
-            receipt_at: load_time(reader)?,
+            answered_at: load_time(reader)?,
             active_at: UnixSeconds(reader.u64()?),
             log: Log::default(),
         };
@@ -284,7 +284,7 @@ impl<P: Primitives> Stored<P> for PeerRecord<P> {
         writer.u8(NewSession::code(self.recovery))?;
         self.recoveries.store(writer)?;
         store_time(self.awaiting_since, writer)?;
-        store_time(self.receipt_at, writer)?;
+        store_time(self.answered_at, writer)?;
         writer.u64(self.active_at.0)?;
         writer.u8(len_u8(self.sessions.len())?)?;
         self.sessions.iter().try_for_each(|session| session.store(writer))?;

@@ -6,7 +6,7 @@ use super::hub::{Account, Cut, Down, Hub, Line};
 use super::shared::Shared;
 use super::user::{HOUR, NOW, User, key};
 use noescrow::durable::{Mailboxes, Subject};
-use noescrow::messenger::exchange::{Delivery, Event, ExchangeError, ExchangeFailed};
+use noescrow::messenger::exchange::{Answers, Delivery, Event, ExchangeError, ExchangeFailed};
 use noescrow::messenger::{Failed, PeerError, PeerId, Stored, Suspicion};
 use noescrow::{Device, Prekey, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
@@ -20,6 +20,8 @@ pub struct Party {
     pub stored: Stored<Shared>,
     pub line: Line,
     pub rng: ChaCha20Rng,
+    /// What it sends without the user.
+    pub answers: Answers<'static>,
     /// What was shown, in words.
     pub events: Vec<String>,
 }
@@ -35,7 +37,8 @@ impl Party {
         let (subject, mut line) = (stored.messenger().subject(), Line::new(hub, name));
         line.locks = store.locks.clone();
         drop(stored.connect(&mut line, NOW, &mut rng).unwrap());
-        Self { name: name.into(), subject, store, stored, line, rng, events: Vec::new() }
+        let answers = Answers::AtOnce;
+        Self { name: name.into(), subject, store, stored, line, rng, answers, events: Vec::new() }
     }
 
     /// The process ends, and another one begins.
@@ -54,17 +57,22 @@ impl Party {
     }
 
     pub fn receive(&mut self, now: UnixSeconds) -> Result<(), ExchangeFailed<Down, Broken>> {
-        let Self { stored, line, rng, events, .. } = self;
+        let Self { stored, line, rng, answers, events, .. } = self;
         let mut connected = stored.connect(line, now, rng)?;
-        connected.receive(None, now, rng, |stored, event| note(events, stored, &event))
+        connected.receive(*answers, now, rng, |stored, event| note(events, stored, &event))
     }
 
-    fn outbox(&mut self) -> usize {
+    pub fn outbox(&mut self) -> usize {
         self.store.outbox_ids().len()
     }
 
-    fn peer(&self, name: &str) -> PeerId {
+    pub fn peer(&self, name: &str) -> PeerId {
         self.stored.messenger().peer_named(name.as_bytes()).unwrap().id
+    }
+
+    /// Number of events that begin with this.
+    pub fn count(&self, event: &str) -> usize {
+        self.events.iter().filter(|of| of.starts_with(event)).count()
     }
 }
 
@@ -91,7 +99,7 @@ fn note(events: &mut Vec<String>, stored: &mut Stored<Shared>, event: &Event<'_>
     Ok(())
 }
 
-fn parties() -> (Rc<RefCell<Hub>>, Party, Party) {
+pub fn parties() -> (Rc<RefCell<Hub>>, Party, Party) {
     let hub = Rc::default();
     let (alice, bob) = (Party::new(&hub, "alice", 1), Party::new(&hub, "bob", 2));
     (hub, alice, bob)

@@ -3,7 +3,7 @@
 //! none of it. [`User::open`] checks it at every message of these tests.
 
 use super::recovery::{answer, probe, receipt, rolled_back};
-use super::user::{User, friends, is_entry_of};
+use super::user::{HOUR, User, friends, is_entry_of};
 use noescrow::durable::{Batch, InboxMessage, Mailboxes, MessageId, OpenedFlags, OutboxMessage, Row, Store, Subject};
 use noescrow::durable::{CommitError, Received, Revision, RowName};
 use noescrow::error::DecodeError;
@@ -39,6 +39,7 @@ fn the_inbox_has_receipts_and_probes_as_what_they_are() {
     let answers = answer(&mut bob, &of_alice);
     assert!(alice.open(&answers.message).unwrap().ends_probation && entry(&alice).flags.ends_probation);
     let text = alice.send(&mut bob, &[b'x'; 9_000]);
+    bob.now.0 += HOUR;
     assert!(!alice.disk.last.1.as_ref().unwrap().is_control);
     let Err(OpenError::Refused(refused)) = bob.open(&damaged(&text.message)) else { panic!("opened") };
     let sent = receipt(&mut bob, &refused).unwrap();
