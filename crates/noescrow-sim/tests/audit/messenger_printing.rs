@@ -7,7 +7,7 @@ use crate::run::{ALICE, BOB, NOW, Run, Setup};
 use noescrow::durable::{
     Batch, CommitError, InboxMessage, Mailboxes, MessageId, OutboxMessage, Row, RowName, Store, Subject,
 };
-use noescrow::messenger::exchange::{Delivery, Event, ExchangeError, Server};
+use noescrow::messenger::exchange::{Answers, Delivery, Event, ExchangeError, Server};
 use noescrow::messenger::{
     Author, Control, Failed, LOGIN_NONCE_LEN, NewSession, OpenError, Peer, Receipt, SealError, Stored, Suspicion,
 };
@@ -177,7 +177,7 @@ fn f8_g20_no_public_type_of_the_messenger_prints_a_secret() {
     assert_eq!(&bob.store().inbox[0].plaintext[..], payload);
     let mut connected = bob.connect(&mut bobs, NOW, &mut run.source).unwrap();
     let mut refused = None;
-    let received = connected.receive(None, NOW, &mut run.source, |_, event| {
+    let received = connected.receive(Answers::AtOnce, NOW, &mut run.source, |_, event| {
         if let Event::Refused(of) = &event {
             refused = Some((*of).clone());
         }
@@ -185,6 +185,8 @@ fn f8_g20_no_public_type_of_the_messenger_prints_a_secret() {
         Ok(())
     });
     received.unwrap();
+    let answers = Answers::With(payload[..].into());
+    log.push(("Answers", format!("{answers:?} {answers:#?}")));
     log.push(("Author", author.take()));
     log.push(("Mail", format!("{opened:?} {opened:#?}")));
     let noescrow::messenger::Mail::Opened(opened) = opened else { panic!("a genuine message was not opened") };

@@ -4,7 +4,7 @@
 use noescrow::attachment::{
     AttachmentKey, AttachmentOpener, AttachmentSealer, CHUNK_LEN, Download, HEADER_LEN, Upload,
 };
-use noescrow::messenger::exchange::{Connected, Delivery, Event};
+use noescrow::messenger::exchange::{Answers, Connected, Delivery, Event};
 use noescrow::messenger::{Control, PeerId, Stored};
 use noescrow::{AccessKey, Device, StorageKey};
 use noescrow_audit::Tape;
@@ -161,7 +161,7 @@ impl User {
         let mut received = Vec::new();
         let key = self.wire.0.keys.borrow().get(from.as_bytes()).copied().ok_or("no access key")?;
         let mut connected = self.connect()?;
-        let all = connected.receive(None, now(), &mut rng(), |stored, event| {
+        let all = connected.receive(Answers::AtOnce, now(), &mut rng(), |stored, event| {
             match event {
                 Event::Received(message) if message.control.is_none() => {
                     received.push(message.plaintext.to_vec());

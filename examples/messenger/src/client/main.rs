@@ -6,6 +6,7 @@ mod app;
 use app::{Account, App, Show, emit, say};
 use clap::{Parser, Subcommand};
 use noescrow::durable::LoadError;
+use noescrow::messenger::exchange::Answers;
 use noescrow_messenger::content::{Attached, Content};
 use noescrow_messenger::events::Printed;
 use noescrow_messenger::requests::Failure;
@@ -152,7 +153,7 @@ fn exchange(app: &mut App, folder: &Folder, command: &Command) -> Result<(), Fai
             say(&mut link, &peer, &Content { file: Some(attached), ..content }, &mut show)?;
             file.remove()?;
         }
-        Command::Receive => link.receive(None, now(), &mut rng(), |stored, event| show.event(stored, &event))?,
+        Command::Receive => link.receive(Answers::AtOnce, now(), &mut rng(), |stored, event| show.event(stored, &event))?,
         _ => link.flush(now(), &mut rng(), |stored, event| show.event(stored, &event))?,
     }
     show.outcome.map_or(Ok(()), Err)
