@@ -10,7 +10,7 @@ mod error;
 mod server;
 
 pub use answers::Answers;
-pub(super) use answers::is_any_to;
+pub(super) use answers::is_to;
 pub use error::{ExchangeError, ExchangeFailed, Exchanged};
 pub use server::{Delivery, Server};
 
@@ -35,7 +35,7 @@ use rand_core::CryptoRng;
 /// The lock under which a process logs in.
 const LOGIN: &str = "login";
 /// The lock under which a process sends.
-const OUTBOX: &str = "outbox";
+pub(super) const OUTBOX: &str = "outbox";
 /// Number of messages of the outbox in memory.
 pub(super) const AT_ONCE: usize = 64;
 

@@ -2,7 +2,7 @@
 //! The steps of a [`Stored`] messenger: each is that of [`Messenger`], loaded, made and saved.
 
 use super::error::{NewSession, OpenError, PeerError, Refused, SealError, Suspicion};
-use super::exchange::{AT_ONCE, is_any_to};
+use super::exchange::{AT_ONCE, OUTBOX, is_to};
 use super::failed::Failed;
 use super::kept::Stored;
 use super::opening::{Author, Opened};
@@ -332,7 +332,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
     /// Accepts the identity that claims to be this peer, as
     /// [`Messenger::accept_identity`](super::Messenger::accept_identity) does, if this is its safety number. Messages
     /// in the outbox, which are for the device that the peer had, are removed: `undelivered` shows each to the user
-    /// first, who may send it again.
+    /// first, who may send it again. No process sends meanwhile, by the [lock](Mailboxes::exclusively) of the outbox.
     ///
     /// # Errors
     /// [`PeerError::OtherIdentity`] if it is not the number of that identity, another [`PeerError`], or an error of the
@@ -345,14 +345,12 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
         mut undelivered: impl FnMut(&OutboxMessage),
     ) -> Result<(), Failed<PeerError, S::Error>> {
+        let _lock = self.store.exclusively(OUTBOX).map_err(Failed::unread)?;
         self.refresh(rng).map_err(Failed::Load)?;
-        let identity = self.messenger.identity_numbered(peer, number)?;
-        if self.messenger.peer(peer).and_then(|peer| peer.claimed).is_none_or(|of| of.keys() != identity.keys()) {
-            return Err(Failed::Step(PeerError::OtherIdentity));
-        }
+        let identity = self.messenger.identity_to_accept(peer, number)?;
         // They are removed first: after a crash between the two, nothing goes to a device that cannot open it.
         for message in self.store.outbox(usize::MAX).map_err(Failed::unread)? {
-            if message.peer.as_ref().and_then(PeerId::from_subject) == Some(*peer) {
+            if is_to(peer, &message) {
                 undelivered(&message);
                 self.store.acknowledge(&message.message_id).map_err(Failed::unread)?;
             }
@@ -464,7 +462,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         loop {
             let page = self.store.outbox_after(after, AT_ONCE).map_err(Failed::unread)?;
             let Some(last) = page.last() else { return Ok(true) };
-            if is_any_to(peer, &page) {
+            if page.iter().any(|message| is_to(peer, message)) {
                 return Ok(false);
             }
             after = Some(last.position);

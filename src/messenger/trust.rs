@@ -167,6 +167,16 @@ impl<P: Primitives> Messenger<P> {
         known.copied().find(|identity| is_numbered(&identity)).ok_or(PeerError::OtherIdentity)
     }
 
+    /// Returns the identity that claims to be this peer, if it has this safety number and
+    /// [`accept_identity`](Self::accept_identity) would accept it now.
+    pub(super) fn identity_to_accept(&self, peer: &PeerId, number: &str) -> Result<Identity, PeerError> {
+        let identity = self.identity_numbered(peer, number)?;
+        if self.check(peer)?.claimed.is_none_or(|claimed| claimed.keys() != identity.keys()) {
+            return Err(PeerError::OtherIdentity);
+        }
+        self.check_not_taken(peer, &identity).map(|_| identity)
+    }
+
     /// Changes a peer's record if the identity that `of` returns is this one.
     fn change_if(
         &mut self,

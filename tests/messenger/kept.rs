@@ -278,6 +278,33 @@ fn another_identity_of_a_bundle_is_saved_before_it_is_returned() {
 }
 
 #[test]
+fn an_accept_that_is_refused_leaves_the_outbox() {
+    let ([alice, mut bob], mut phone) = (friends(), User::new(7));
+    // A stranger writes. Bob answers it, so that its identity is a peer's, and it claims to be Alice.
+    let of_bob = phone.add("bob");
+    let hello = phone.seal_with(&of_bob, b"I have a new phone", bob.bundle()).unwrap();
+    let stranger = bob.open(&hello.message).unwrap().peer;
+    let (mut stored, mut rng) = process(&Shared::new(bob.disk.clone()), &bob);
+    let peer = bob.peer(&alice);
+    stored.seal(&peer, b"waits", None, NOW, &mut rng).unwrap();
+    stored.claim_identity(&peer, &phone.identity(), NOW, &mut rng).unwrap();
+    stored.seal(&stranger, b"who are you?", None, NOW, &mut rng).unwrap();
+    let number = stored.messenger().safety_number(&phone.identity()).to_string();
+    let (mut given_up, locks) = (0, stored.store().locks.clone());
+    let refused = stored.accept(&peer, &number, NOW, &mut rng, |_| given_up += 1);
+    assert!(matches!(refused, Err(Failed::Step(PeerError::Taken))));
+    assert_eq!((given_up, stored.store().outbox_ids().len()), (0, 2));
+    // Control: one that is accepted removes what waits for the peer, and nothing else, and nobody sends meanwhile.
+    stored.forget(&stranger, NOW, &mut rng).unwrap();
+    let accepted = stored.accept(&peer, &number, NOW, &mut rng, |_| {
+        given_up += 1;
+        assert!(locks.lock().unwrap().contains("outbox"));
+    });
+    accepted.unwrap();
+    assert_eq!((given_up, stored.store().outbox_ids().len()), (1, 0));
+}
+
+#[test]
 fn a_suspicion_is_saved_before_it_is_returned() {
     let (_, mut bob, mut stored, mut rng, _) = friend();
     assert!(stored.login(None, NOW, &mut rng).is_ok());

@@ -43,9 +43,9 @@ impl<'a> Answers<'a> {
     }
 }
 
-/// Whether a message to this peer is among these of the outbox.
-pub(crate) fn is_any_to(peer: &PeerId, messages: &[OutboxMessage]) -> bool {
-    messages.iter().any(|message| message.peer.as_ref().and_then(PeerId::from_subject) == Some(*peer))
+/// Whether a message of the outbox is for this peer.
+pub(crate) fn is_to(peer: &PeerId, message: &OutboxMessage) -> bool {
+    message.peer.as_ref().and_then(PeerId::from_subject) == Some(*peer)
 }
 
 /// Does not show the payload.
