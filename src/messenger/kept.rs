@@ -30,6 +30,9 @@ const MADE_AGAIN: usize = 64;
 pub struct Stored<S, P: Primitives = RustCrypto> {
     pub(super) messenger: Messenger<P>,
     pub(super) store: S,
+    /// The newest generation that is known to be in the store. A step that is not saved does not count: a
+    /// [witness](Self::check_witness) may have raised its generation by any number.
+    saved: u64,
 }
 
 impl<S: Mailboxes> Stored<S> {
@@ -59,7 +62,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
     ) -> Result<Self, CommitError<S::Error>> {
         let messenger = save(Messenger::new(device, key, rng), &mut store)?;
-        Ok(Self { messenger, store })
+        Ok(Self { saved: messenger.generation(), messenger, store })
     }
 
     /// Loads the messenger `subject`, in one transaction. Draws 16 bytes from `rng`.
@@ -78,7 +81,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         let messenger = store
             .reading(|store| Messenger::load_with(primitives, store, key, subject, 0, rng))
             .map_err(LoadError::Store)??;
-        Ok(Self { messenger, store })
+        Ok(Self { saved: messenger.generation(), messenger, store })
     }
 
     /// Returns the messenger, to read from.
@@ -93,7 +96,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
 
     /// Returns messenger and store.
     pub fn into_parts(self) -> (Messenger<P>, S) {
-        let Self { messenger, store } = self;
+        let Self { messenger, store, saved: _ } = self;
         (messenger, store)
     }
 
@@ -129,7 +132,10 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         for _ in 0..MADE_AGAIN {
             let unsaved = match make(&mut self.messenger, &mut self.store, rng) {
                 Ok(step) => match save_again(step, &mut self.store) {
-                    Ok(outcome) => return Ok(outcome),
+                    Ok(outcome) => {
+                        self.saved = self.messenger.generation();
+                        return Ok(outcome);
+                    }
                     Err(SaveFailed { unsaved, error: CommitError::Stale }) => unsaved,
                     Err(failed) => return Err(Failed::Save(failed.error)),
                 },
@@ -149,6 +155,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
                 None => false,
             };
             if is_sent && let Ok(outcome) = unsaved.settle(Ok::<(), CommitError<Infallible>>(())) {
+                self.saved = self.messenger.generation();
                 // If this fails, the next step is stale and loads it.
                 let _ = self.reload(rng);
                 return Ok(outcome);
@@ -160,14 +167,13 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
 
     /// Loads the messenger, which must not be older than what is known to be saved.
     fn reload(&mut self, rng: &mut impl CryptoRng) -> Result<(), LoadError<S::Error>> {
-        let Self { messenger, store } = self;
+        let Self { messenger, store, saved } = self;
         let (primitives, subject) = (messenger.primitives().clone(), messenger.subject());
-        // The last step is not saved, or it is not known whether it is.
-        let newest = messenger.generation().saturating_sub(u64::from(!messenger.is_saved()));
         let key = messenger.key.duplicate();
         *messenger = store
-            .reading(|store| Messenger::load_with(primitives, store, &key, &subject, newest, rng))
+            .reading(|store| Messenger::load_with(primitives, store, &key, &subject, *saved, rng))
             .map_err(LoadError::Store)??;
+        *saved = messenger.generation();
         Ok(())
     }
 
@@ -179,7 +185,10 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         }
         let Ok(notes) = self.messenger.save_notes(now) else { return Ok(false) };
         match save_again(notes, &mut self.store) {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                self.saved = self.messenger.generation();
+                Ok(true)
+            }
             Err(SaveFailed { error: CommitError::Stale, .. }) => Ok(false),
             Err(failed) => Err(Failed::Save(failed.error)),
         }
@@ -207,7 +216,7 @@ fn save<T, S: Store>(step: Unsaved<'_, T>, store: &mut S) -> Result<T, CommitErr
 /// Shows counts only.
 impl<S, P: Primitives> fmt::Debug for Stored<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { messenger, store: _ } = self;
+        let Self { messenger, store: _, saved: _ } = self;
         f.debug_struct("Stored").field("messenger", messenger).finish_non_exhaustive()
     }
 }

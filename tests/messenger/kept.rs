@@ -330,6 +330,33 @@ fn a_suspicion_is_saved_before_it_is_returned() {
 }
 
 #[test]
+fn a_check_of_the_witness_whose_save_fails_can_be_followed_by_restore_backup() {
+    let (_, bob, mut stored, mut rng, _) = friend();
+    let witness = stored.messenger().generation() + 1_000;
+    for fault in [Fault::Refuses, Fault::LosesTheBatch] {
+        stored.store().set_faults(&[fault; 9]);
+        assert!(matches!(stored.check_witness(witness, NOW, &mut rng), Err(Failed::Save(_))));
+        stored.store().set_faults(&[]);
+        // The step loads what is in the store, which is as old as it was.
+        assert!(stored.check_witness(0, NOW, &mut rng).is_ok());
+        stored.find_or_add_peer(format!("{fault:?}").as_bytes(), NOW, &mut rng).unwrap();
+    }
+    // A process without the witness saves a step before the suspicion is saved.
+    stored.store().after(0, move |store| {
+        let (mut other, mut rng) = process(store, &bob);
+        other.find_or_add_peer(b"carol", NOW, &mut rng).unwrap();
+    });
+    assert_eq!(stored.check_witness(witness, NOW, &mut rng).unwrap(), Some(Suspicion::Witness));
+    stored.renew(NOW, &mut rng).unwrap();
+    assert!(stored.messenger().generation() > witness);
+    // Control: what is known to be saved is not given up.
+    let copy = stored.store().database.borrow().disk.clone();
+    stored.find_or_add_peer(b"dave", NOW, &mut rng).unwrap();
+    stored.store().database.borrow_mut().disk = copy;
+    assert!(matches!(stored.find_or_add_peer(b"erin", NOW, &mut rng), Err(Failed::Load(_))));
+}
+
+#[test]
 fn a_stranger_gets_no_answer_before_the_user_writes() {
     let [mut alice, mut carol] = [User::new(1), User::new(3)];
     let (mut stored, mut rng) = process(&Shared::new(carol.disk.clone()), &carol);
