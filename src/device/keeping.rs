@@ -80,8 +80,13 @@ impl<P: Primitives, C: Capacities> Device<P, C> {
     /// than such a server could have handed out. It offers them again, and of two people who get the same prekey one
     /// sends a first message that cannot be opened.
     pub fn upload_succeeded(&mut self) {
+        self.uploaded(|_| true);
+    }
+
+    /// Notes that the server has these prekeys of those that were last offered to it.
+    pub(crate) fn uploaded(&mut self, is_uploaded: impl Fn(PrekeyId) -> bool) {
         for prekey in self.one_time_prekeys.iter_mut() {
-            if prekey.seen == Seen::Never {
+            if prekey.seen == Seen::Never && is_uploaded(prekey.pair.id) {
                 prekey.seen = Seen::Listed;
             }
         }

@@ -32,8 +32,9 @@ use core::fmt;
 use error::{converted, failed};
 use rand_core::CryptoRng;
 
-/// The lock under which a process logs in.
-const LOGIN: &str = "login";
+/// The [lock](Mailboxes::exclusively) under which a process logs in. An application that opens an account takes it, too,
+/// from [`Stored::maintain`] to the end of the upload.
+pub const LOGIN: &str = "login";
 /// The lock under which a process sends.
 pub(super) const OUTBOX: &str = "outbox";
 /// Number of messages of the outbox in memory.
@@ -118,12 +119,12 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
             server.withdraw(&withdraw).map_err(failed)?;
         }
         server.publish(&publication).map_err(failed)?;
-        self.published(now, rng).map_err(converted)?;
+        self.published(&publication, now, rng).map_err(converted)?;
         Ok(Connected { stored: self, server })
     }
 
     /// Renews the messenger after its store was put back: has the server withdraw every one-time prekey, and replaces
-    /// every session. [`connect`](Self::connect) then.
+    /// every session. [`connect`](Self::connect) then. One process at a time does either.
     ///
     /// # Errors
     /// [`ExchangeFailed`]. Repeat it then.
@@ -133,6 +134,8 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Exchanged<(), V, S> {
+        // Another process may be uploading prekeys, which are old ones from then on.
+        let _lock = self.store.exclusively(LOGIN).map_err(Failed::unread)?;
         // Only the session at the server is needed: a suspect messenger does not exchange its nonce.
         let _ = server.log_in(&mut |challenge| self.messenger.sign_login(challenge)).map_err(failed)?;
         let listed = server.prekeys().map_err(failed)?;

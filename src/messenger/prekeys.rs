@@ -5,9 +5,10 @@ use super::error::Suspicion;
 use super::record::PeerRecord;
 use super::{Messenger, PeerId, Step};
 use crate::durable::{Durable, Progress, StepError, Unsaved};
-use crate::prekeys::{PrekeyId, Publication};
+use crate::prekeys::{Prekey, PrekeyId, Publication};
 use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use rand_core::CryptoRng;
 
@@ -37,15 +38,21 @@ impl<P: Primitives> Messenger<P> {
         Ok(self.hand_out(publication, step, now))
     }
 
-    /// Records that the server has taken the publication, as [`Device::upload_succeeded`](crate::Device::upload_succeeded)
-    /// does. Until then its prekeys are offered again.
+    /// Records that the server has taken this publication, as [`Device::upload_succeeded`](crate::Device::upload_succeeded)
+    /// does. Until then its prekeys are offered again. Those that were made since, as by another process or a
+    /// [restoring](Self::restore_backup), are not in it, and are offered again.
     ///
     /// # Errors
     /// [`StepError`]; nothing has changed.
-    pub fn mark_published(&mut self, now: UnixSeconds) -> Result<Unsaved<'_, ()>, StepError<Suspicion>> {
+    pub fn mark_published(
+        &mut self,
+        publication: &Publication,
+        now: UnixSeconds,
+    ) -> Result<Unsaved<'_, ()>, StepError<Suspicion>> {
         self.check_step()?;
         self.progress = Progress::Stepping;
-        self.device.inner.upload_succeeded();
+        let ids: BTreeSet<PrekeyId> = publication.one_time_prekeys.iter().map(Prekey::id).collect();
+        self.device.inner.uploaded(|id| ids.contains(&id));
         Ok(self.hand_out((), Step { is_device_changed: true, ..Step::default() }, now))
     }
 

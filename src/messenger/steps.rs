@@ -252,16 +252,17 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         Ok(Upkeep { withdraw, publication })
     }
 
-    /// Takes note that the server has taken the publication.
+    /// Takes note that the server has taken this publication.
     ///
     /// # Errors
     /// [`StepError::Failed`] if the messenger is suspect, or an error of the store.
     pub fn published(
         &mut self,
+        publication: &Publication,
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<StepError<Suspicion>, S::Error>> {
-        self.step(now, rng, |messenger, _, _| Ok(messenger.mark_published(now)?))
+        self.step(now, rng, |messenger, _, _| Ok(messenger.mark_published(publication, now)?))
     }
 
     /// Returns the peer with this name, a new one if there is none.

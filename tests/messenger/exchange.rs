@@ -287,6 +287,7 @@ fn a_device_that_was_put_back_sends_nothing() {
     assert!(suspect(alice.receive(NOW)));
     alice.stored.restore_backup(&mut alice.line, NOW, &mut alice.rng).unwrap();
     alice.send("bob", b"4", NOW).unwrap();
+    assert!(alice.line.requests.iter().all(|(request, locks)| *request != "withdraw" || locks == &["login"]));
     let accounts = &hub.borrow().accounts;
     assert!(accounts[&b"alice"[..]].one_time_prekeys.iter().all(|prekey| !old.contains(&prekey.id())));
     assert_eq!(accounts[&b"bob"[..]].mail.len(), 2);

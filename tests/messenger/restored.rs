@@ -2,10 +2,10 @@
 //! Stores that were put back to an earlier state: what shows it, what does not, and that one call puts it right.
 
 use super::disk::Fault;
-use super::user::{DAY, HOUR, User, friends, is_stale, key, subject_of};
-use noescrow::Prekey;
+use super::user::{DAY, HOUR, NOW, User, friends, is_stale, key, subject_of};
 use noescrow::durable::{RowName, Subject};
 use noescrow::messenger::{Messenger, NewSession, OpenError, PeerId, Refusal, SealError, Suspicion};
+use noescrow::{Prekey, Publication};
 use std::collections::BTreeSet;
 
 /// Puts the user's store back to `backup`. The server keeps what it has.
@@ -68,9 +68,10 @@ fn a_crash_before_the_witness_is_written_is_harmless() {
 #[test]
 fn a_store_older_than_asked_for_does_not_load() {
     let [mut alice, mut bob] = friends();
+    let published = bob.messenger.maintain(bob.now, &[], &mut bob.rng).unwrap().save(&mut bob.disk).unwrap();
     let backup = bob.disk.clone();
     talk(&mut alice, &mut bob);
-    bob.messenger.mark_published(bob.now).unwrap().save(&mut bob.disk).unwrap();
+    bob.messenger.mark_published(&published, bob.now).unwrap().save(&mut bob.disk).unwrap();
     let (subject, newest) = (bob.messenger.subject(), bob.messenger.generation());
     let mut load = |disk: &super::disk::Disk| {
         Messenger::load(&mut disk.clone(), &key(), &subject, newest, &mut bob.rng).map(|_| ())
@@ -303,18 +304,39 @@ fn one_round_trip_after_a_backup_no_message_shows_that_it_was_put_back() {
 fn prekeys_of_a_lost_upload_are_offered_until_they_are_published() {
     let mut bob = User::new(1);
     let first: BTreeSet<u32> = bob.one_time_prekeys.iter().map(Prekey::id).collect();
-    let offered = |bob: &mut User, server_has: &[u32]| -> BTreeSet<u32> {
+    let ids = |of: &Publication| -> BTreeSet<u32> { of.one_time_prekeys.iter().map(Prekey::id).collect() };
+    let offered = |bob: &mut User, server_has: &[u32]| {
         let step = bob.messenger.maintain(bob.now, server_has, &mut bob.rng).unwrap();
-        step.save(&mut bob.disk).unwrap().one_time_prekeys.iter().map(Prekey::id).collect()
+        step.save(&mut bob.disk).unwrap()
     };
-    assert_eq!(offered(&mut bob, &[]), first);
+    assert_eq!(ids(&offered(&mut bob, &[])), first);
     bob.restart();
-    assert_eq!(offered(&mut bob, &[]), first);
+    let publication = offered(&mut bob, &[]);
+    assert_eq!(ids(&publication), first);
     // Control: when they are published, and then handed out, new ones are made.
-    bob.messenger.mark_published(bob.now).unwrap().save(&mut bob.disk).unwrap();
+    bob.messenger.mark_published(&publication, bob.now).unwrap().save(&mut bob.disk).unwrap();
     bob.now.0 += DAY;
-    let second = offered(&mut bob, &[]);
+    let second = ids(&offered(&mut bob, &[]));
     assert!(!second.is_empty() && second.is_disjoint(&first));
+}
+
+#[test]
+fn a_publication_from_before_a_restoring_is_not_marked_as_the_new_one() {
+    let ids = |of: &Publication| -> BTreeSet<u32> { of.one_time_prekeys.iter().map(Prekey::id).collect() };
+    // One process uploads the old prekeys while another one restores, and says so after it; then it uploads the new ones.
+    for is_old in [true, false] {
+        let mut bob = User::new(1);
+        let old = bob.messenger.maintain(NOW, &[], &mut bob.rng).unwrap().save(&mut bob.disk).unwrap();
+        let new = bob.messenger.restore_backup(NOW, &mut bob.rng).unwrap().save(&mut bob.disk).unwrap();
+        let uploaded = if is_old { &old } else { &new };
+        bob.messenger.mark_published(uploaded, NOW).unwrap().save(&mut bob.disk).unwrap();
+        bob.restart();
+        let offered = bob.messenger.maintain(NOW, &[], &mut bob.rng).unwrap();
+        let offered = ids(&offered.save(&mut bob.disk).unwrap());
+        // Control: the new ones, when they were uploaded and fetched, are not offered once more.
+        assert_eq!(ids(&new).is_subset(&offered), is_old);
+        assert_eq!(ids(&new).is_disjoint(&offered), !is_old);
+    }
 }
 
 #[test]

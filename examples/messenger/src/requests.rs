@@ -10,7 +10,7 @@ use getrandom::rand_core::Rng as _;
 use noescrow::attachment::{Download, Upload};
 use noescrow::device::login_challenge;
 use noescrow::durable::{Mailboxes, OutboxMessage};
-use noescrow::messenger::exchange::{Delivery, ExchangeError, Server};
+use noescrow::messenger::exchange::{Delivery, ExchangeError, LOGIN, Server};
 use noescrow::messenger::{Failed, LOGIN_NONCE_LEN, Peer, Stored};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{AccessKey, BUNDLE_LEN, Bundle, IDENTITY_LEN, Identity, PrekeyId, Publication};
@@ -147,6 +147,7 @@ impl<T: Transport> Remote<T> {
         let mut next = [0; RECOVERY_CODE_LEN];
         rng().fill_bytes(&mut next);
         write_down(&next);
+        let lock = stored.store().exclusively(LOGIN)?;
         let publication = &stored.maintain(&[], now(), &mut rng())?.publication.to_bytes()[..];
         let (access, code) = (&access.hash().to_bytes(), &sha256(&next));
         let old_code = old_code.map(|code| HEXLOWER.decode(code.as_bytes())).transpose()?;
@@ -155,6 +156,7 @@ impl<T: Transport> Remote<T> {
             Some(old_code) => Claim::Recover { old_code: old_code[..].try_into()?, access, code, publication },
         };
         self.claim(&claim, |challenge| stored.messenger().sign_login(challenge))?;
+        drop(lock);
         Ok(stored.connect(self, now(), &mut rng()).map(drop)?)
     }
 
