@@ -33,6 +33,8 @@ mod kept;
 mod mailboxes;
 #[path = "messenger/rank.rs"]
 mod rank;
+#[path = "messenger/receiving.rs"]
+mod receiving;
 #[path = "messenger/recovery.rs"]
 mod recovery;
 #[path = "messenger/refusals.rs"]

@@ -3,18 +3,21 @@
 //! in which nothing is lost. The application implements [`Server`], which moves bytes, and shows [`Event`]s.
 //!
 //! There is no clock, no task and no connection in here: every method returns when the server's methods that it calls
-//! have returned. To receive at once what a server announces, call [`Connected::receive`] again.
+//! have returned, and calls them a bounded number of times. To receive at once what a server announces, call
+//! [`Connected::receive`] again.
 
 mod answers;
 mod error;
+mod reception;
 mod server;
 
 pub use answers::Answers;
 pub(super) use answers::is_to;
 pub use error::{ExchangeError, ExchangeFailed, Exchanged};
+pub use reception::{Fetched, RECEIVED_AT_ONCE};
 pub use server::{Delivery, Server};
 
-use super::error::Refused;
+use super::error::{Refusal, Refused};
 use super::failed::Failed;
 use super::kept::Stored;
 use super::peers::PeerId;
@@ -26,17 +29,20 @@ use crate::primitives::{Primitives, RustCrypto};
 use crate::snapshot::Subject;
 use crate::time::UnixSeconds;
 use crate::wire::is_first_message;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 use error::{converted, failed};
 use rand_core::CryptoRng;
+use reception::Reception;
 
 /// The [lock](Mailboxes::exclusively) under which a process logs in. An application that opens an account takes it, too,
 /// from [`Stored::maintain`] to the end of the upload.
 pub const LOGIN: &str = "login";
 /// The lock under which a process sends.
 pub(super) const OUTBOX: &str = "outbox";
+/// The lock under which a process shows what is in the inbox, and takes it.
+const INBOX: &str = "inbox";
 /// Number of messages of the outbox in memory.
 pub(super) const AT_ONCE: usize = 64;
 
@@ -92,6 +98,8 @@ pub enum Event<'a> {
 pub struct Connected<'a, V, S, P: Primitives = RustCrypto> {
     stored: &'a mut Stored<S, P>,
     server: &'a mut V,
+    /// After which number the next mail is fetched, if the last call has left some.
+    after: Option<u64>,
 }
 
 impl<S: Mailboxes, P: Primitives> Stored<S, P> {
@@ -120,7 +128,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         }
         server.publish(&publication).map_err(failed)?;
         self.published(&publication, now, rng).map_err(converted)?;
-        Ok(Connected { stored: self, server })
+        Ok(Connected { stored: self, server, after: None })
     }
 
     /// Renews the messenger after its store was put back: has the server withdraw every one-time prekey, and replaces
@@ -154,6 +162,8 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
         event: &mut impl FnMut(&mut Self, Event<'_>) -> Result<(), V::Error>,
     ) -> Exchanged<(), V, S> {
+        // Another process would show the same message before it is taken.
+        let _lock = self.store.exclusively(INBOX).map_err(Failed::unread)?;
         for message in self.store.inbox(usize::MAX).map_err(Failed::unread)? {
             event(self, Event::Received(&message)).map_err(failed)?;
             let author = message.peer.as_ref().and_then(PeerId::from_subject);
@@ -165,6 +175,46 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
             self.store.take(&message.message_id).map_err(Failed::unread)?;
         }
         Ok(())
+    }
+
+    /// Opens a message, and shows it. Returns whether the server is to delete it.
+    fn open_and_show<V: Server<S>>(
+        &mut self,
+        message: &[u8],
+        answers: Answers<'_>,
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+        event: &mut impl FnMut(&mut Self, Event<'_>) -> Result<(), V::Error>,
+    ) -> Exchanged<bool, V, S> {
+        match self.open(message, now, rng).map_err(converted)? {
+            Mail::Deferred { until } => {
+                event(self, Event::Deferred(until)).map_err(failed)?;
+                return Ok(false);
+            }
+            Mail::Damaged { peer, session } => {
+                event(self, Event::Damaged { peer, session }).map_err(failed)?;
+                return Ok(false);
+            }
+            Mail::Opened(opened) => {
+                if let Some(evicted) = opened.evicted {
+                    event(self, Event::Evicted(evicted)).map_err(failed)?;
+                }
+                self.show::<V>(answers, now, rng, event)?;
+            }
+            Mail::Refused(refused) => {
+                // An earlier commit, whose result did not arrive, may have opened it, or another process.
+                if refused.reason == Refusal::AlreadyOpened {
+                    self.show::<V>(answers, now, rng, event)?;
+                }
+                event(self, Event::Refused(&refused)).map_err(failed)?;
+                if answers.are_sent()
+                    && let Some(sealed) = self.report(&refused, now, rng).map_err(converted)?
+                {
+                    event(self, Event::Sealed(Purpose::Receipt, &sealed)).map_err(failed)?;
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Removes a message from the outbox. Returns whether it was there.
@@ -194,7 +244,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         rng: &mut impl CryptoRng,
         mut event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
     ) -> Exchanged<(), V, S> {
-        let Self { stored, server } = self;
+        let Self { stored, server, .. } = self;
         // The peers whose messages wait, so that they arrive in their order.
         let mut waiting = BTreeMap::new();
         let _lock = stored.store.exclusively(OUTBOX).map_err(Failed::unread)?;
@@ -258,7 +308,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         rng: &mut impl CryptoRng,
         mut event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
     ) -> Exchanged<Sealed, V, S> {
-        let Self { stored, server } = self;
+        let Self { stored, server, .. } = self;
         stored.refresh(rng).map_err(Failed::Load)?;
         let wanted = stored.messenger.needs_bundle(peer, now).map_err(|error| Failed::Step(error.into()))?;
         let bundle = match stored.messenger.peer(peer).filter(|_| wanted.is_some()) {
@@ -276,6 +326,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
 
     /// Sends the outbox, fetches mail until nothing new comes, and sends the outbox again. Each message is opened and
     /// saved, then shown, then acknowledged to the server. What an earlier process has left in the inbox is shown first.
+    /// After [`RECEIVED_AT_ONCE`] messages it sends the outbox, and returns [`Fetched::More`].
     ///
     /// `answers` says what is sent to peers whose messages [ask for an answer](super::Opened::should_answer), and to the
     /// authors of messages that do not open.
@@ -288,53 +339,32 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
         mut event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
-    ) -> Exchanged<(), V, S> {
+    ) -> Exchanged<Fetched, V, S> {
         self.stored.show::<V>(answers, now, rng, &mut event)?;
         self.flush(now, rng, &mut event)?;
-        let (mut seen, mut after) = (BTreeSet::new(), None);
+        let mut reception = Reception::beginning(self.after.take());
         loop {
-            let mut done = Vec::new();
-            let mut is_over = true;
-            for (number, message) in self.server.mail(after).map_err(failed)? {
-                if !seen.insert(number) {
+            let (mut done, before) = (Vec::new(), reception.len());
+            for (number, message) in self.server.mail(reception.after()).map_err(failed)? {
+                if !reception.admits(number) {
                     continue;
                 }
-                is_over = false;
-                match self.stored.open(&message, now, rng).map_err(converted)? {
-                    Mail::Deferred { until } => {
-                        after = Some(number);
-                        event(self.stored, Event::Deferred(until)).map_err(failed)?;
-                        continue;
-                    }
-                    Mail::Damaged { peer, session } => {
-                        after = Some(number);
-                        event(self.stored, Event::Damaged { peer, session }).map_err(failed)?;
-                        continue;
-                    }
-                    Mail::Opened(opened) => {
-                        if let Some(evicted) = opened.evicted {
-                            event(self.stored, Event::Evicted(evicted)).map_err(failed)?;
-                        }
-                        self.stored.show::<V>(answers, now, rng, &mut event)?;
-                    }
-                    Mail::Refused(refused) => {
-                        event(self.stored, Event::Refused(&refused)).map_err(failed)?;
-                        if answers.are_sent()
-                            && let Some(sealed) = self.stored.report(&refused, now, rng).map_err(converted)?
-                        {
-                            event(self.stored, Event::Sealed(Purpose::Receipt, &sealed)).map_err(failed)?;
-                        }
-                    }
+                match self.stored.open_and_show::<V>(&message, answers, now, rng, &mut event)? {
+                    true => done.push(number),
+                    false => reception.leave(number),
                 }
-                done.push(number);
-            }
-            if is_over {
-                return self.flush(now, rng, event);
             }
             if !done.is_empty() {
                 self.server.acknowledge(&done).map_err(failed)?;
             }
+            if reception.is_full() || reception.len() == before {
+                break;
+            }
         }
+        let fetched;
+        (fetched, self.after) = reception.end();
+        self.flush(now, rng, event)?;
+        Ok(fetched)
     }
 
     /// Compares the identity that the server has for a peer with the pinned one. Returns whether another one claims to be
@@ -364,7 +394,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
 /// Shows counts only.
 impl<V, S, P: Primitives> fmt::Debug for Connected<'_, V, S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stored, server: _ } = self;
+        let Self { stored, server: _, after: _ } = self;
         f.debug_tuple("Connected").field(stored).finish()
     }
 }

@@ -14,7 +14,7 @@ fn after(hours: u64) -> UnixSeconds {
 }
 
 /// Alice was restored, so that Bob may probe her.
-fn probed() -> (Rc<RefCell<Hub>>, Party, Party) {
+pub fn probed() -> (Rc<RefCell<Hub>>, Party, Party) {
     let (hub, mut alice, mut bob) = parties();
     let backup = alice.store.database.borrow().disk.clone();
     alice.send("bob", b"1", NOW).unwrap();
@@ -33,7 +33,7 @@ fn probed() -> (Rc<RefCell<Hub>>, Party, Party) {
 }
 
 /// Bob, whose clock does not count, probes Alice.
-fn probe(bob: &mut Party, hour: u64) {
+pub fn probe(bob: &mut Party, hour: u64) {
     let peer = bob.peer("alice");
     let Party { stored, line, rng, .. } = bob;
     let step = stored.step(after(hour), rng, |messenger, store, rng| {

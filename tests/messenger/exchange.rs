@@ -6,7 +6,7 @@ use super::hub::{Account, Cut, Down, Hub, Line};
 use super::shared::Shared;
 use super::user::{HOUR, NOW, User, key};
 use noescrow::durable::{Mailboxes, Subject};
-use noescrow::messenger::exchange::{Answers, Delivery, Event, ExchangeError, ExchangeFailed};
+use noescrow::messenger::exchange::{Answers, Delivery, Event, ExchangeError, ExchangeFailed, Fetched};
 use noescrow::messenger::{Failed, PeerError, PeerId, Stored, Suspicion};
 use noescrow::{Device, Prekey, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
@@ -57,6 +57,11 @@ impl Party {
     }
 
     pub fn receive(&mut self, now: UnixSeconds) -> Result<(), ExchangeFailed<Down, Broken>> {
+        self.fetch(now).map(drop)
+    }
+
+    /// Receives once.
+    pub fn fetch(&mut self, now: UnixSeconds) -> Result<Fetched, ExchangeFailed<Down, Broken>> {
         let Self { stored, line, rng, answers, events, .. } = self;
         let mut connected = stored.connect(line, now, rng)?;
         connected.receive(*answers, now, rng, |stored, event| note(events, stored, &event))
@@ -77,7 +82,7 @@ impl Party {
 }
 
 /// Notes an event in words. A message that says so is not shown.
-fn note(events: &mut Vec<String>, stored: &mut Stored<Shared>, event: &Event<'_>) -> Result<(), Down> {
+pub fn note(events: &mut Vec<String>, stored: &mut Stored<Shared>, event: &Event<'_>) -> Result<(), Down> {
     let name = |peer: Option<PeerId>| {
         let peer = peer.and_then(|peer| stored.messenger().peer(&peer));
         peer.map(|peer| String::from_utf8_lossy(peer.name).into_owned()).unwrap_or_default()

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Reception`]: which of the messages that a server lists one call handles, so that it ends.
+
+use alloc::collections::BTreeSet;
+
+/// Number of messages that one [`receive`](super::Connected::receive) handles: seconds of work. A server that always has
+/// one more, or a peer that goes on writing, does not keep the call from sending what the messages ask for, nor from
+/// returning.
+pub const RECEIVED_AT_ONCE: usize = 1_000;
+
+/// Whether a call has fetched all mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use = "there may be more"]
+pub enum Fetched {
+    /// The server had nothing else that is new.
+    All,
+    /// There may be more than [`RECEIVED_AT_ONCE`] messages. Receive again.
+    More,
+}
+
+/// The messages that one call has handled.
+pub(crate) struct Reception {
+    after: Option<u64>,
+    handled: BTreeSet<u64>,
+}
+
+impl Reception {
+    /// Begins with the messages after this number, or with all.
+    pub(crate) const fn beginning(after: Option<u64>) -> Self {
+        Self { after, handled: BTreeSet::new() }
+    }
+
+    /// After which number to fetch.
+    pub(crate) const fn after(&self) -> Option<u64> {
+        self.after
+    }
+
+    /// Takes note of a message that is listed. Returns whether it is to be handled: it is new to this call, which has not
+    /// handled too many.
+    pub(crate) fn admits(&mut self, number: u64) -> bool {
+        !self.is_full() && self.handled.insert(number)
+    }
+
+    /// Takes note that a message stays at the server: the next page begins after it.
+    pub(crate) const fn leave(&mut self, number: u64) {
+        self.after = Some(number);
+    }
+
+    /// How many messages were handled.
+    pub(crate) fn len(&self) -> usize {
+        self.handled.len()
+    }
+
+    /// Whether no further message is handled.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() >= RECEIVED_AT_ONCE
+    }
+
+    /// Whether all was fetched, and if not, after which number the next call continues.
+    pub(crate) fn end(self) -> (Fetched, Option<u64>) {
+        if self.is_full() { (Fetched::More, self.after) } else { (Fetched::All, None) }
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Receiving ends, and shows each message once, whatever server, peers and other processes do.
+
+use super::answers::{probe, probed};
+use super::disk::Fault;
+use super::exchange::{note, parties};
+use super::hub::Line;
+use super::user::{NOW, key};
+use noescrow::messenger::Stored;
+use noescrow::messenger::exchange::{Answers, Event, Fetched, RECEIVED_AT_ONCE};
+use std::cell::RefCell;
+
+#[test]
+fn a_server_that_always_has_one_more_message_does_not_hold_receive() {
+    let (hub, mut alice, mut bob) = probed();
+    probe(&mut bob, 0);
+    let endless = 5_000;
+    hub.borrow_mut().makes_up = endless;
+    assert_eq!(alice.fetch(NOW).unwrap(), Fetched::More);
+    assert_eq!(alice.count("refused Damaged"), RECEIVED_AT_ONCE - 1);
+    // What the messages ask for is sent although the server is not done.
+    assert_eq!((alice.count("sealed Answer"), alice.count("sent to bob"), alice.outbox()), (1, 1, 0));
+    // Control: the mail of a server that stops is fetched.
+    let mut calls = 1;
+    while alice.fetch(NOW).unwrap() == Fetched::More {
+        calls += 1;
+    }
+    assert_eq!((calls, alice.count("refused Damaged")), (5, usize::try_from(endless).unwrap()));
+    assert!(hub.borrow().accounts[&b"alice"[..]].mail.is_empty());
+}
+
+#[test]
+fn a_call_continues_after_the_messages_that_the_last_one_left() {
+    let (hub, mut alice, mut bob) = parties();
+    alice.send("bob", b"hello", NOW).unwrap();
+    bob.receive(NOW).unwrap();
+    // More messages than one call handles are deferred, and a text is behind them.
+    let junk = (0..1_200_u16).map(|number| {
+        let [high, low] = number.to_be_bytes();
+        (1_000 + u64::from(number), [0x12, high, low, 1, 1, 1, 1, 1, 1].repeat(40))
+    });
+    hub.borrow_mut().accounts.get_mut(&b"bob"[..]).unwrap().mail.extend(junk);
+    hub.borrow_mut().next = 5_000;
+    alice.send("bob", b"after", NOW).unwrap();
+    bob.events.clear();
+    let (Fetched::More, false) = (bob.fetch(NOW).unwrap(), bob.events.contains(&"received after".into())) else {
+        panic!("all was fetched")
+    };
+    let (stored, line, rng, events) = (&mut bob.stored, &mut bob.line, &mut bob.rng, &mut bob.events);
+    let mut connected = stored.connect(line, NOW, rng).unwrap();
+    let mut receive = || connected.receive(Answers::Never, NOW, rng, |stored, event| note(events, stored, &event));
+    assert_eq!([receive().unwrap(), receive().unwrap()], [Fetched::More, Fetched::All]);
+    // Control: the next call begins with the oldest again.
+    assert_eq!(receive().unwrap(), Fetched::More);
+    assert_eq!(bob.count("received after"), 1);
+}
+
+#[test]
+fn two_processes_show_each_message_once() {
+    let (hub, mut alice, mut bob) = parties();
+    for text in [b"1", b"2", b"3", b"4"] {
+        alice.send("bob", text, NOW).unwrap();
+    }
+    let (subject, locks, mut rng) = (bob.subject, bob.store.locks.clone(), bob.store.rng());
+    let mut other = Stored::load(bob.store.of_another_process(), &key(), &subject, &mut rng).unwrap();
+    let (mut line, shown) = (Line::new(&hub, "bob"), RefCell::new(Vec::new()));
+    let show = |stored: &mut Stored<_>, event: &Event<'_>| note(&mut shown.borrow_mut(), stored, event);
+    let mut receive_elsewhere = || {
+        let mut connected = other.connect(&mut line, NOW, &mut rng).unwrap();
+        connected.receive(Answers::Never, NOW, &mut rng, |stored, event| show(stored, &event)).unwrap()
+    };
+    let mut waits = false;
+    let mut connected = bob.stored.connect(&mut bob.line, NOW, &mut bob.rng).unwrap();
+    let received = connected.receive(Answers::Never, NOW, &mut bob.rng, |stored, event| {
+        show(stored, &event)?;
+        // The other process waits for the lock, or receives at the worst moment.
+        waits = locks.lock().unwrap().contains("inbox");
+        if !waits && matches!(event, Event::Received(_)) {
+            let _ = receive_elsewhere();
+        }
+        Ok(())
+    });
+    assert_eq!((received.unwrap(), receive_elsewhere()), (Fetched::All, Fetched::All));
+    assert_eq!(shown.take(), ["received 1", "received 2", "received 3", "received 4"]);
+    // Control: it was another process that would have had the same message.
+    assert!(waits);
+}
+
+#[test]
+fn a_message_whose_commit_was_unknown_is_shown_by_the_same_receive() {
+    for has_followed in [true, false] {
+        let (_, mut alice, mut bob) = parties();
+        alice.send("bob", b"hello", NOW).unwrap();
+        let subject = bob.subject;
+        // After the three steps of logging in, the message is opened.
+        bob.store.set_faults(&[Fault::None, Fault::None, Fault::None, Fault::CommitsAndFails]);
+        bob.store.after(4, move |store| {
+            let mut rng = store.rng();
+            let mut other = Stored::load(store.of_another_process(), &key(), &subject, &mut rng).unwrap();
+            if has_followed {
+                other.find_or_add_peer(b"carol", NOW, &mut rng).unwrap();
+            }
+        });
+        assert_eq!(bob.fetch(NOW).unwrap(), Fetched::All);
+        assert_eq!(bob.count("received hello"), 1);
+        // Control: only the step that another one has followed is made again.
+        assert_eq!(bob.count("refused AlreadyOpened"), usize::from(has_followed));
+    }
+}
