@@ -30,6 +30,9 @@ pub enum Advice {
     Acknowledge(Remedy),
     /// Pass another peer, another name or a shorter payload.
     Correct,
+    /// The message is in the outbox, or was delivered. Do not seal it again: [connect](super::Stored::connect), and
+    /// [send](super::exchange::Connected::flush) what is in the outbox.
+    Flush,
     /// Save the last step, or load the messenger again.
     Reload,
     /// Load the messenger again. If the error stays, the session's rows are damaged: [end the
@@ -55,6 +58,7 @@ impl fmt::Display for Advice {
                 "acknowledge the message, and answer its author: the answer begins a new session if one is needed"
             }
             Self::Correct => "choose another peer or another name, or send less",
+            Self::Flush => "the message waits here: do not send it again, but log in and send what waits",
             Self::Reload => "save the last step, or load the messenger again",
             Self::Damaged => "load the messenger again; if the error stays, end the session",
             Self::RestoreBackup => "this device or the server was put back to an earlier state: restore the backup",
@@ -190,6 +194,7 @@ mod tests {
             Advice::WrongBundle,
             Advice::AskUser,
             Advice::Correct,
+            Advice::Flush,
             Advice::Reload,
             Advice::Damaged,
             Advice::RestoreBackup,

@@ -17,7 +17,7 @@ pub use error::{ExchangeError, ExchangeFailed, Exchanged};
 pub use reception::{Fetched, RECEIVED_AT_ONCE};
 pub use server::{Delivery, Server};
 
-use super::error::{Refusal, Refused};
+use super::error::{PeerError, Refusal, Refused};
 use super::failed::Failed;
 use super::kept::Stored;
 use super::peers::PeerId;
@@ -32,7 +32,7 @@ use crate::wire::is_first_message;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
-use error::{converted, failed};
+use error::{converted, failed, waiting};
 use rand_core::CryptoRng;
 use reception::Reception;
 
@@ -258,7 +258,8 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
                 let peer = message.peer.as_ref().and_then(PeerId::from_subject);
                 let is_first = is_first_message(&message.message).unwrap_or_default();
                 // A first message needs no access key.
-                let waits = |peer: &PeerId| waiting.get(peer).is_some_and(|at| *at == Delivery::Later || !is_first);
+                let waits =
+                    |peer: &PeerId| waiting.get(peer).is_some_and(|at| *at != Delivery::KeyRefused || !is_first);
                 let Some(peer) = peer.filter(|peer| !waits(peer)) else { continue };
                 // What is sealed for a device that may be gone waits for the user's decision.
                 let to = stored.messenger.peer(&peer).filter(|peer| peer.claimed.is_none());
@@ -272,11 +273,17 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
                         event(stored, Event::Undelivered(&message, delivery)).map_err(failed)?;
                         stored.acknowledge(&message)?;
                     }
-                    Delivery::Later | Delivery::KeyRefused => {
+                    Delivery::Later | Delivery::KeyRefused | Delivery::OtherIdentity => {
+                        let is_later = delivery == Delivery::Later;
+                        let account = match is_later {
+                            true => AccountOf::Peer,
+                            false => Self::compare(stored, server, &peer, now, rng)?,
+                        };
+                        // A new access key is of no use then.
+                        let is_other = account != AccountOf::Peer;
+                        let delivery = if is_other { Delivery::OtherIdentity } else { delivery };
                         waiting.insert(peer, delivery);
-                        let is_refused = delivery == Delivery::KeyRefused;
-                        let is_claimed = is_refused && Self::compare(stored, server, &peer, now, rng)?;
-                        if is_refused && !is_claimed && !is_first {
+                        if !is_later && !is_other && !is_first {
                             stored.messenger.note_access_refused(&peer);
                             // If another process has saved a step, the next time notes it.
                             if stored.save_notes(now)? && message.is_control {
@@ -286,7 +293,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
                             }
                         }
                         event(stored, Event::Undelivered(&message, delivery)).map_err(failed)?;
-                        if is_claimed {
+                        if account == AccountOf::Claimant {
                             event(stored, Event::Claimed(peer)).map_err(failed)?;
                         }
                     }
@@ -298,8 +305,9 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
     /// Seals a payload for a peer, from a fetched bundle if a new session is needed, and sends the outbox.
     ///
     /// # Errors
-    /// [`ExchangeFailed`]. If it is [`ExchangeError::Seal`], the message was not sealed, and the outbox was not sent.
-    /// After an error of the server the message may be in the outbox: [`Event::Sealed`] has said so.
+    /// [`ExchangeFailed`]. If it is [`ExchangeError::Seal`] or [`ExchangeError::Server`], the message was not sealed, and the
+    /// outbox was not sent. If it is [`ExchangeError::Waiting`], it is in the outbox: do not send it again. After an error of
+    /// the store it may be there: [`Event::Sealed`] has said so, unless the commit had an unknown result.
     pub fn send<'p>(
         &mut self,
         peer: &PeerId,
@@ -317,10 +325,10 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         };
         let sealed = stored.seal(peer, payload, bundle, now, rng).map_err(converted)?;
         if let Some(probe) = &sealed.probe {
-            event(stored, Event::Sealed(Purpose::Probe, probe)).map_err(failed)?;
+            event(stored, Event::Sealed(Purpose::Probe, probe)).map_err(failed).map_err(waiting)?;
         }
-        event(stored, Event::Sealed(Purpose::Payload, &sealed.outgoing)).map_err(failed)?;
-        self.flush(now, rng, event)?;
+        event(stored, Event::Sealed(Purpose::Payload, &sealed.outgoing)).map_err(failed).map_err(waiting)?;
+        self.flush(now, rng, event).map_err(waiting)?;
         Ok(sealed)
     }
 
@@ -367,28 +375,40 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         Ok(fetched)
     }
 
-    /// Compares the identity that the server has for a peer with the pinned one. Returns whether another one claims to be
-    /// the peer from now on.
+    /// Compares the identity that the server has for a peer with the pinned one. If it is another one, it claims to be the
+    /// peer from now on.
     fn compare(
         stored: &mut Stored<S, P>,
         server: &mut V,
         peer: &PeerId,
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
-    ) -> Exchanged<bool, V, S> {
-        let Some(record) = stored.messenger.peer(peer) else { return Ok(false) };
-        let Some(identity) = server.identity(record.name).map_err(failed)? else { return Ok(false) };
+    ) -> Exchanged<AccountOf, V, S> {
+        let Some(record) = stored.messenger.peer(peer) else { return Ok(AccountOf::Peer) };
+        let Some(identity) = server.identity(record.name).map_err(failed)? else { return Ok(AccountOf::Peer) };
         if record.identity.is_none_or(|pinned| pinned.keys() == identity.keys()) {
-            return Ok(false);
+            return Ok(AccountOf::Peer);
         }
         match stored.claim_identity(peer, &identity, now, rng) {
-            Ok(()) => Ok(true),
-            // Such as one that is another peer's.
-            Err(Failed::Step(_)) => Ok(false),
+            Ok(()) => Ok(AccountOf::Claimant),
+            // It is another peer's, or the user has rejected it.
+            Err(Failed::Step(PeerError::Taken | PeerError::Rejected)) => Ok(AccountOf::Other),
+            Err(Failed::Step(_)) => Ok(AccountOf::Peer),
             Err(Failed::Save(error)) => Err(Failed::Save(error)),
             Err(Failed::Load(error)) => Err(Failed::Load(error)),
         }
     }
+}
+
+/// Who has the account of a peer, says the server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AccountOf {
+    /// The peer, as far as is known.
+    Peer,
+    /// Another identity, about which the user decides.
+    Claimant,
+    /// Another identity, which does not claim to be the peer.
+    Other,
 }
 
 /// Shows counts only.

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a device sends without its user: one message an hour to a peer, if the application permits it.
+//! What a device sends: to a peer that asks for it, one message an hour, if the application permits it; and what the user
+//! has sent, once.
 
+use super::disk::Broken;
 use super::exchange::{Party, parties};
-use super::hub::Hub;
+use super::hub::{Cut, Down, Hub};
 use super::user::{HOUR, NOW};
-use noescrow::messenger::exchange::{Answers, Delivery};
+use noescrow::messenger::exchange::{Answers, Delivery, ExchangeError, ExchangeFailed};
+use noescrow::messenger::{Advice, Failed};
 use noescrow::{Payload, UnixSeconds};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -105,4 +108,26 @@ fn the_application_chooses_whether_and_with_what_peers_are_answered() {
     damaged(&mut bob, &mut alice, 4);
     damaged(&mut bob, &mut alice, 4);
     assert_eq!((alice.count("refused Body"), alice.count("sealed Receipt")), (3, 1));
+}
+
+#[test]
+fn a_send_whose_delivery_was_cut_is_remedied_by_flush_and_arrives_once() {
+    let advice = |error: &ExchangeFailed<Down, Broken>| error.advice();
+    for cut in [Cut::Request, Cut::Answer] {
+        let (_, mut alice, mut bob) = parties();
+        // After the four requests of logging in, and the one for a bundle.
+        alice.line.cuts = [None, None, None, None, None, Some(cut)].into();
+        let error = alice.send("bob", b"once", NOW).unwrap_err();
+        assert!(matches!(error, Failed::Step(ExchangeError::Waiting(Down))), "{error}");
+        assert_eq!((advice(&error), alice.outbox()), (Some(Advice::Flush), 1));
+        let Party { stored, line, rng, .. } = &mut alice;
+        stored.connect(line, NOW, rng).unwrap().flush(NOW, rng, |_, _| Ok(())).unwrap();
+        bob.receive(NOW).unwrap();
+        assert_eq!((bob.count("received once"), alice.outbox()), (1, 0));
+        // Control: before the message is sealed, it is no such error, and nothing waits.
+        alice.line.cuts = [Some(cut)].into();
+        let error = alice.send("bob", b"once", NOW).unwrap_err();
+        assert!(matches!(error, Failed::Step(ExchangeError::Server(Down))), "{error}");
+        assert_eq!((advice(&error), alice.outbox()), (None, 0));
+    }
 }

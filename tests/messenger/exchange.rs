@@ -251,7 +251,7 @@ fn a_refused_access_key_shows_another_device_of_the_peer() {
     assert_eq!(alice.events, ["sealed Payload", "KeyRefused to bob"]);
     hub.borrow_mut().accounts.get_mut(&b"bob"[..]).unwrap().identity = Some(User::new(9).identity());
     alice.receive(NOW).unwrap();
-    assert_eq!(alice.events.iter().filter(|event| *event == "claimed bob").count(), 1);
+    assert_eq!(alice.events[2..], ["OtherIdentity to bob", "claimed bob"]);
     alice.restart();
     let bob = alice.peer("bob");
     assert!(alice.stored.messenger().peer(&bob).unwrap().claimed.is_some());
@@ -263,6 +263,11 @@ fn a_refused_access_key_shows_another_device_of_the_peer() {
     assert_eq!(alice.outbox(), 1);
     let number = alice.stored.messenger().safety_number(&User::new(9).identity()).to_string();
     alice.stored.reject(&bob, &number, NOW, &mut alice.rng).unwrap();
+    // An identity that was rejected does not claim to be Bob again, and a message of Bob would bring no key for it.
+    hub.borrow_mut().accounts.get_mut(&b"bob"[..]).unwrap().refuses = Some(Delivery::KeyRefused);
+    alice.receive(NOW).unwrap();
+    assert_eq!((alice.outbox(), alice.events.last().unwrap().as_str()), (1, "OtherIdentity to bob"));
+    hub.borrow_mut().accounts.get_mut(&b"bob"[..]).unwrap().refuses = None;
     alice.receive(NOW).unwrap();
     assert_eq!((alice.outbox(), alice.events.last().unwrap().as_str()), (0, "sent to bob"));
 }

@@ -15,6 +15,9 @@ use core::fmt;
 pub enum ExchangeError<V> {
     /// An error of the server, or of the application's event function.
     Server(V),
+    /// Such an error after [`send`](super::Connected::send) has sealed the message: it waits in the outbox, or was delivered
+    /// already. If it were sealed again, the peer would get it twice.
+    Waiting(V),
     /// The store seems to have been put back: [`restore_backup`](super::super::Stored::restore_backup).
     Suspect(Suspicion),
     /// A message was not sealed.
@@ -37,6 +40,7 @@ impl<V> ExchangeError<V> {
     pub const fn advice(&self) -> Option<Advice> {
         match self {
             Self::Server(_) => None,
+            Self::Waiting(_) => Some(Advice::Flush),
             Self::Suspect(suspicion) => Some(suspicion.advice()),
             Self::Seal(error) => Some(error.advice()),
             Self::Open(error) => Some(error.advice()),
@@ -61,6 +65,14 @@ impl<V, S> ExchangeFailed<V, S> {
 /// An error of the server, or of the application.
 pub(super) const fn failed<V, S>(error: V) -> ExchangeFailed<V, S> {
     Failed::Step(ExchangeError::Server(error))
+}
+
+/// The same error after the message was sealed.
+pub(super) fn waiting<V, S>(error: ExchangeFailed<V, S>) -> ExchangeFailed<V, S> {
+    error.map(|error| match error {
+        ExchangeError::Server(error) => ExchangeError::Waiting(error),
+        error => error,
+    })
 }
 
 /// An error of a step.
@@ -114,6 +126,7 @@ impl<V: fmt::Display> fmt::Display for ExchangeError<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Server(error) => error.fmt(f),
+            Self::Waiting(error) => write!(f, "the message is sealed, and waits: {error}"),
             Self::Suspect(suspicion) => suspicion.fmt(f),
             Self::Seal(error) => error.fmt(f),
             Self::Open(error) => error.fmt(f),

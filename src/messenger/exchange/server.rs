@@ -100,6 +100,9 @@ pub enum Delivery {
     /// Not with this access key, or without one. The same, and the peer's account may have another device: its identity
     /// is compared.
     KeyRefused,
+    /// The account has another identity than the peer. [`flush`](super::Connected::flush) reports it after a comparison; a
+    /// server that knows it may say so at once. The message stays in the outbox, and those behind it to this peer.
+    OtherIdentity,
     /// Not this message, or there is no such account. It is removed from the outbox.
     Never,
 }
@@ -111,6 +114,9 @@ impl fmt::Display for Delivery {
             Self::Taken => "the server has the message",
             Self::Later => "the message waits here: try again later",
             Self::KeyRefused => "the message waits here: receive, because the peer may have sent a new access key",
+            Self::OtherIdentity => {
+                "the message waits here: the account has another identity: compare the safety number with the peer"
+            }
             Self::Never => "the server does not take the message: send it in another way",
         })
     }
@@ -119,13 +125,15 @@ impl fmt::Display for Delivery {
 #[cfg(test)]
 mod tests {
     use super::Delivery;
+    use alloc::collections::BTreeSet;
     use alloc::string::ToString;
 
     #[test]
     fn a_message_waits_unless_the_server_has_it_or_never_takes_it() {
         let waits = |delivery: Delivery| delivery.to_string().contains("waits here");
-        assert!(waits(Delivery::Later) && waits(Delivery::KeyRefused));
-        assert_ne!(Delivery::Later.to_string(), Delivery::KeyRefused.to_string());
+        let waiting = [Delivery::Later, Delivery::KeyRefused, Delivery::OtherIdentity];
+        assert!(waiting.into_iter().all(waits));
+        assert_eq!(waiting.map(|delivery| delivery.to_string()).into_iter().collect::<BTreeSet<_>>().len(), 3);
         // Control: of these nothing is left in the outbox.
         assert!(!waits(Delivery::Taken) && !waits(Delivery::Never));
     }
