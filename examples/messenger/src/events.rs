@@ -4,10 +4,10 @@
 use crate::content::Content;
 use data_encoding::HEXLOWER;
 use noescrow::durable::{InboxMessage, Mailboxes, MessageId, Subject};
-use noescrow::messenger::exchange::Event;
+use noescrow::messenger::exchange::{Delivery, Event, Fetched, Purpose};
 use noescrow::messenger::{Advice, Control, Messenger, NewSession, Peer, PeerId, Stored};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 /// A line. Ids are in lower-case hexadecimal; reasons and remedies are the texts of `noescrow::messenger`. The name of a
@@ -36,6 +36,8 @@ pub enum Printed {
     },
     /// A message stays at the server until this time, in seconds since 1970.
     Deferred { until: u64 },
+    /// There is more mail: receive again.
+    More,
     /// The peer could not open one of our messages.
     Receipt { from: Option<String>, id: String, reason: String },
     /// The server has not taken a message.
@@ -54,6 +56,11 @@ pub enum Printed {
     Status { outbox: usize, inbox: usize, refused: BTreeMap<String, u64>, suspicion: Option<String> },
     /// A file was fetched, `size` bytes.
     Fetched { id: String, path: String, size: u64 },
+}
+
+/// Prints a line.
+pub fn emit(event: &Printed) {
+    println!("{event}");
 }
 
 /// A message that was received.
@@ -112,12 +119,17 @@ fn name_of(messenger: &Messenger, peer: Option<PeerId>) -> Option<String> {
 pub struct Lines {
     /// Why messages have begun new sessions.
     reasons: HashMap<MessageId, NewSession>,
+    /// The messages of the user that were sealed, and that the server has not taken.
+    waiting: HashSet<MessageId>,
 }
 
 impl Lines {
     /// The line of an event, if it has one.
     pub fn line(&mut self, event: &Event<'_>, messenger: &Messenger) -> Option<Printed> {
         let name = |peer: &Option<Subject>| name_of(messenger, peer.as_ref().and_then(PeerId::from_subject));
+        if let Event::Sent(of) | Event::Undelivered(of, Delivery::Never) = event {
+            self.waiting.remove(&of.message_id);
+        }
         Some(match event {
             Event::Received(message) if message.control.is_none() => return Printed::received(message, messenger),
             Event::Received(InboxMessage { control: Some(Control::Receipt(of)), peer, .. }) => {
@@ -130,7 +142,8 @@ impl Lines {
                 id: None,
             },
             Event::Deferred(until) => Printed::Deferred { until: until.0 },
-            Event::Sealed(_, of) => {
+            Event::Sealed(purpose, of) => {
+                self.waiting.extend((*purpose == Purpose::Payload).then_some(of.message_id));
                 self.reasons.extend(of.recovers_from.map(|reason| (of.message_id, reason)));
                 return None;
             }
@@ -143,9 +156,22 @@ impl Lines {
             _ => return None,
         })
     }
+
+    /// The line of a failure. If it was the delivery of a message, whatever has failed, the command is not to be repeated.
+    #[must_use]
+    pub fn failure(&self, error: &dyn fmt::Display, advice: Option<Advice>) -> Printed {
+        let waits = !self.waiting.is_empty() && matches!(advice, None | Some(Advice::Again));
+        Printed::failure(error, if waits { Some(Advice::Flush) } else { advice })
+    }
 }
 
 impl Printed {
+    /// The line of mail that one command has left at the server.
+    #[must_use]
+    pub fn more(fetched: Fetched) -> Option<Self> {
+        (fetched == Fetched::More).then_some(Self::More)
+    }
+
     /// The line of a message from a peer.
     fn received(message: &InboxMessage, messenger: &Messenger) -> Option<Self> {
         let peer = message.peer.as_ref().and_then(PeerId::from_subject)?;
@@ -190,7 +216,11 @@ impl Printed {
     #[must_use]
     pub fn failure(error: &dyn fmt::Display, advice: Option<Advice>) -> Self {
         let error = error.to_string();
-        let remedy = advice.map_or_else(|| "correct the command, or run it again".into(), |advice| advice.to_string());
+        let remedy = match advice {
+            None => "correct the command, or run it again".into(),
+            Some(Advice::Flush) => "the message waits here: run `maintain`, and do not send it again".into(),
+            Some(advice) => advice.to_string(),
+        };
         match advice {
             Some(Advice::AskUser) => Self::IdentityChanged { error, remedy },
             Some(Advice::RestoreBackup) => Self::Suspect { error, remedy },
@@ -235,6 +265,7 @@ impl Printed {
             Self::NewSessionWanted { .. } => "new_session_wanted",
             Self::Refused { .. } => "refused",
             Self::Deferred { .. } => "deferred",
+            Self::More => "more",
             Self::Receipt { .. } => "receipt",
             Self::Undelivered { .. } => "undelivered",
             Self::IdentityChanged { .. } => "identity_changed",
@@ -302,6 +333,7 @@ mod tests {
             r#"{"event":"recovery_code","code":"00"}"#,
             r#"{"event":"new_session_wanted","to":"bob","reason":"Restored"}"#,
             r#"{"event":"deferred","until":7}"#,
+            r#"{"event":"more"}"#,
             r#"{"event":"receipt","from":"bob","id":"00","reason":"PrekeyGone"}"#,
             r#"{"event":"undelivered","to":"bob","id":"00","remedy":"a"}"#,
             r#"{"event":"identity_changed","error":"a","remedy":"b"}"#,
@@ -331,5 +363,17 @@ mod tests {
     fn a_command_ends_with_3_only_where_the_user_decides() {
         let code = |advice| Printed::failure(&"a", advice).exit_code();
         assert_eq!([Some(Advice::AskUser), Some(Advice::RestoreBackup), None].map(code), [3, 3, 1]);
+    }
+
+    #[test]
+    fn a_command_whose_message_waits_is_not_to_be_repeated() {
+        let (mut lines, again) = (Lines::default(), [None, Some(Advice::Again)]);
+        let repeats = |lines: &Lines, advice| !lines.failure(&"a", advice).remedy().unwrap().contains("`maintain`");
+        // Control: nothing waits.
+        assert!(again.into_iter().all(|advice| repeats(&lines, advice)));
+        lines.waiting.insert([7; 16]);
+        assert!(!again.into_iter().any(|advice| repeats(&lines, advice)));
+        // What the user decides comes first.
+        assert_eq!(lines.failure(&"a", Some(Advice::RestoreBackup)).exit_code(), 3);
     }
 }

@@ -16,6 +16,7 @@ use noescrow::PUBLICATION_LEN;
 use noescrow::UnixSeconds;
 use noescrow::device::CHALLENGE_NONCE_LEN;
 use noescrow::messenger::LOGIN_NONCE_LEN;
+use noescrow::messenger::exchange::Answers;
 use noescrow::relay::MAX_ENVELOPE_LEN;
 use sha2::{Digest, Sha256};
 #[cfg(not(feature = "faults"))]
@@ -49,6 +50,9 @@ pub const PAGE_LEN: usize = 8 << 20;
 pub const MAX_PAGE: u16 = 1_000;
 /// Length in bytes of the longest answer: a page whose last message is as long as one can be.
 pub const MAX_ANSWER_LEN: usize = PAGE_LEN + MAX_ENVELOPE_LEN + 12 * MAX_PAGE as usize;
+
+/// What the client sends to peers without its user, who has agreed by receiving mail on the command line.
+pub const ANSWERS: Answers<'_> = Answers::AtOnce;
 
 #[cfg(feature = "faults")]
 pub use faults::{FaultyServer as Server, FaultyStore as Store, now};

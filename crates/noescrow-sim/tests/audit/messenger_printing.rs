@@ -184,7 +184,7 @@ fn f8_g20_no_public_type_of_the_messenger_prints_a_secret() {
         print(event);
         Ok(())
     });
-    received.unwrap();
+    log.push(("Fetched", format!("{:?}", received.unwrap())));
     let answers = Answers::With(payload[..].into());
     log.push(("Answers", format!("{answers:?} {answers:#?}")));
     log.push(("Author", author.take()));

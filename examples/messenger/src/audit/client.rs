@@ -179,7 +179,7 @@ impl User {
             }
             Ok(())
         });
-        all.map_err(said)?;
+        let _ = all.map_err(said)?;
         received.retain(|text| !text.is_empty());
         Ok(received)
     }

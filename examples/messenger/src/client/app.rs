@@ -8,7 +8,7 @@ use noescrow::messenger::exchange::{Connected, Event};
 use noescrow::messenger::{PeerError, PeerId, SealError, Stored};
 use noescrow::{AccessKey, Device, Payload};
 use noescrow_messenger::content::Content;
-use noescrow_messenger::events::{Lines, Printed};
+use noescrow_messenger::events::{Lines, Printed, emit};
 use noescrow_messenger::http::Http;
 use noescrow_messenger::requests::{ACCESS, Failure, Remote, encrypted_origin};
 use noescrow_messenger::{Server, Store, now, rng};
@@ -88,14 +88,10 @@ impl App {
     }
 }
 
-pub fn emit(event: &Printed) {
-    println!("{event}");
-}
-
 /// Shows the events of an exchange.
 #[derive(Default)]
 pub struct Show {
-    lines: Lines,
+    pub lines: Lines,
     /// What the user has to know at the end.
     pub outcome: Option<Failure>,
 }

@@ -3,14 +3,13 @@
 
 mod app;
 
-use app::{Account, App, Show, emit, say};
+use app::{Account, App, Show, say};
 use clap::{Parser, Subcommand};
 use noescrow::durable::LoadError;
-use noescrow::messenger::exchange::Answers;
 use noescrow_messenger::content::{Attached, Content};
-use noescrow_messenger::events::Printed;
+use noescrow_messenger::events::{Printed, emit};
 use noescrow_messenger::requests::Failure;
-use noescrow_messenger::{MAX_FILE_LEN, now, rng};
+use noescrow_messenger::{ANSWERS, MAX_FILE_LEN, now, rng};
 use noescrow_sqlite::{Error, Folder, Options, advice};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -74,13 +73,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Err(error) = run(Arguments::parse()) else { return ExitCode::SUCCESS };
-    let failure = Printed::failure(&error, advice::<Failure>(&*error));
+    let mut show = Show::default();
+    let Err(error) = run(Arguments::parse(), &mut show) else { return ExitCode::SUCCESS };
+    let failure = show.lines.failure(&error, advice::<Failure>(&*error));
     emit(&failure);
     ExitCode::from(failure.exit_code())
 }
 
-fn run(arguments: Arguments) -> Result<(), Failure> {
+fn run(arguments: Arguments, show: &mut Show) -> Result<(), Failure> {
     let Arguments { home, server, witness, command, .. } = arguments;
     let (folder, options) = (Folder::new(home, witness.as_deref()), Options::new());
     let (new, options) = match &command {
@@ -101,7 +101,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             // First the messenger, and then the store, so that a crash between the two leaves it suspect.
             app.stored.restore_backup(&mut app.server, now(), &mut rng())?;
             app.stored.store().accept_restored_backup()?;
-            exchange(&mut app, &folder, &command)?;
+            exchange(&mut app, &folder, &command, show)?;
         }
         Command::Fetch { id, path } => app.fetch(&folder, id, path)?,
         Command::Safety { peer } => Printed::safety(app.stored.messenger(), &app.peer(peer)?).iter().for_each(emit),
@@ -125,22 +125,22 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             app.stored.delete(now(), &mut rng())?.erase_deleted()?;
             folder.erase()?;
         }
-        _ => exchange(&mut app, &folder, &command)?,
+        _ => exchange(&mut app, &folder, &command, show)?,
     }
     Ok(())
 }
 
 /// Does what needs a login.
-fn exchange(app: &mut App, folder: &Folder, command: &Command) -> Result<(), Failure> {
+fn exchange(app: &mut App, folder: &Folder, command: &Command, show: &mut Show) -> Result<(), Failure> {
     let App { account: Account { name, access, .. }, stored, server } = app;
-    let (mut link, mut show) = (stored.connect(server, now(), &mut rng())?, Show::default());
+    let mut link = stored.connect(server, now(), &mut rng())?;
     let content = Content { from: name.clone(), access: *access, text: None, file: None };
     match command {
         Command::Send { peer, text, count } => {
             let peer = link.peer_of_account(peer.as_bytes(), now(), &mut rng())?;
             for number in 1..=count.unwrap_or(1) {
                 let text = count.map_or_else(|| text.clone(), |_| format!("{text} {number}"));
-                say(&mut link, &peer, &Content { text: Some(text), ..content.clone() }, &mut show)?;
+                say(&mut link, &peer, &Content { text: Some(text), ..content.clone() }, show)?;
             }
         }
         Command::File { peer, path } => {
@@ -150,11 +150,14 @@ fn exchange(app: &mut App, folder: &Folder, command: &Command) -> Result<(), Fai
             file.sent_with_next(link.stored().store());
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let attached = Attached { id: file.id, key: file.key.to_bytes(), name, size: file.content_len.try_into()? };
-            say(&mut link, &peer, &Content { file: Some(attached), ..content }, &mut show)?;
+            say(&mut link, &peer, &Content { file: Some(attached), ..content }, show)?;
             file.remove()?;
         }
-        Command::Receive => link.receive(Answers::AtOnce, now(), &mut rng(), |stored, event| show.event(stored, &event))?,
+        Command::Receive => {
+            let fetched = link.receive(ANSWERS, now(), &mut rng(), |stored, event| show.event(stored, &event))?;
+            Printed::more(fetched).iter().for_each(emit);
+        }
         _ => link.flush(now(), &mut rng(), |stored, event| show.event(stored, &event))?,
     }
-    show.outcome.map_or(Ok(()), Err)
+    show.outcome.take().map_or(Ok(()), Err)
 }

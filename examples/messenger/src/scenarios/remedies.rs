@@ -71,6 +71,16 @@ fn remedies(world: &mut World, _: &Setup) -> Verdict {
         world.oracle().due(Message::new("alice", "bob", &text));
         world.receive("bob")?;
     }
+    // The connection is cut while the message is delivered, before the server has it or after.
+    for (action, text) in [(Action::CutBefore, "cut before"), (Action::CutAfter, "cut after")] {
+        world.proxy.once("POST", "/accounts/bob/messages", action);
+        let run = world.send("alice", "bob", text)?;
+        world.proxy.clear();
+        advises(world, &run, WAITS);
+        follow(world, "alice", &["maintain"])?;
+        world.oracle().due(Message::new("alice", "bob", text));
+        world.receive("bob")?;
+    }
     // The server never takes it, and takes the others.
     let run = answered(world, 413, "answered with 413")?;
     advises(world, &run, NEVER);
@@ -99,6 +109,7 @@ const UNREACHABLE: &str = "run it again";
 const LATER: &str = "waits here: try again later";
 const ACCESS_KEY: &str = "waits here: receive";
 const FAILED: &str = LATER;
+const WAITS: &str = "run `maintain`, and do not send it again";
 const NEVER: &str = "send it in another way";
 const NO_SPACE: &str = "run it again";
 const OTHER_DEVICE: &str = "the account has another device now";
