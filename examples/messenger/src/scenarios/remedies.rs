@@ -100,7 +100,7 @@ fn remedies(world: &mut World, _: &Setup) -> Verdict {
     let run = world.run("old-bob", &["receive"])?;
     advises(world, &run, OTHER_DEVICE);
     world.settle(&["alice"])?;
-    world.judge(8)
+    world.judge(10)
 }
 
 const NAME_TAKEN: &str = "the account exists";
