@@ -105,7 +105,7 @@
 //! | [`SealError::IdentityChanged`] | shows the safety number; with the one that the user has compared, [`identity_numbered`](Messenger::identity_numbered), then [`accept_identity`](Messenger::accept_identity) or [`reject_identity`](Messenger::reject_identity) |
 //! | [`Opened::is_new_identity`] | shows a stranger; if it is a known person with a new device, [`claim_identity`](Messenger::claim_identity) |
 //! | [`Opened::is_on_probation`] | when the user writes, [`seal_probe`](Messenger::seal_probe) |
-//! | [`Opened::should_answer`] | sends a message, or [`seal_answer`](Messenger::seal_answer) |
+//! | [`Opened::should_answer`] | if the user permits, sends a message, or [`seal_answer`](Messenger::seal_answer) |
 //! | [`Messenger::suspicion`] | [`save_notes`](Messenger::save_notes); tells the user; [`restore_backup`](Messenger::restore_backup) |
 //! | [`Opened::evicted`] | drops what it shows of that stranger |
 //! | any other error | what [its advice](Advice) says |

@@ -36,6 +36,8 @@ pub enum Printed {
     },
     /// A message stays at the server until this time, in seconds since 1970.
     Deferred { until: u64 },
+    /// The peer's messages have asked for an answer, or did not open, and it is told.
+    Answered { to: Option<String> },
     /// There is more mail: receive again.
     More,
     /// The peer could not open one of our messages.
@@ -145,7 +147,10 @@ impl Lines {
             Event::Sealed(purpose, of) => {
                 self.waiting.extend((*purpose == Purpose::Payload).then_some(of.message_id));
                 self.reasons.extend(of.recovers_from.map(|reason| (of.message_id, reason)));
-                return None;
+                match purpose {
+                    Purpose::Answer | Purpose::Receipt => Printed::Answered { to: name_of(messenger, Some(of.peer)) },
+                    _ => return None,
+                }
             }
             Event::Sent(of) if !of.is_control => Printed::Sent {
                 to: name(&of.peer),
@@ -265,6 +270,7 @@ impl Printed {
             Self::NewSessionWanted { .. } => "new_session_wanted",
             Self::Refused { .. } => "refused",
             Self::Deferred { .. } => "deferred",
+            Self::Answered { .. } => "answered",
             Self::More => "more",
             Self::Receipt { .. } => "receipt",
             Self::Undelivered { .. } => "undelivered",
@@ -333,6 +339,7 @@ mod tests {
             r#"{"event":"recovery_code","code":"00"}"#,
             r#"{"event":"new_session_wanted","to":"bob","reason":"Restored"}"#,
             r#"{"event":"deferred","until":7}"#,
+            r#"{"event":"answered","to":"bob"}"#,
             r#"{"event":"more"}"#,
             r#"{"event":"receipt","from":"bob","id":"00","reason":"PrekeyGone"}"#,
             r#"{"event":"undelivered","to":"bob","id":"00","remedy":"a"}"#,

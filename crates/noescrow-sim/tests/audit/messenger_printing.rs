@@ -185,7 +185,7 @@ fn f8_g20_no_public_type_of_the_messenger_prints_a_secret() {
         Ok(())
     });
     log.push(("Fetched", format!("{:?}", received.unwrap())));
-    let answers = Answers::With(payload[..].into());
+    let answers = Answers::With(noescrow::Payload::from(&payload[..]));
     log.push(("Answers", format!("{answers:?} {answers:#?}")));
     log.push(("Author", author.take()));
     log.push(("Mail", format!("{opened:?} {opened:#?}")));
