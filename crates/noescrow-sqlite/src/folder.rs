@@ -14,7 +14,7 @@ use noescrow::{Device, StorageKey};
 use rand_core::CryptoRng;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -258,7 +258,8 @@ impl Folder {
     /// database; nothing has changed.
     ///
     /// # Security
-    /// The files are removed, not overwritten. Delete the account and [erase](SqliteStore::erase_deleted) it before.
+    /// The files are overwritten with zeros, if that does not fail, and removed, except those of the application, which are
+    /// removed. Copies that the file system or the disk has made are out of reach.
     pub fn erase(&self) -> Result<(), Error> {
         self.erase_by(&mut remove)
     }
@@ -361,8 +362,22 @@ fn is_at(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Removes a file or a folder. What is in a file is overwritten before, unless that fails.
 fn remove(path: &Path) -> io::Result<()> {
-    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_dir() {
+        return fs::remove_dir_all(path);
+    }
+    if metadata.is_file() {
+        let _ = overwrite(path, metadata.len());
+    }
+    fs::remove_file(path)
+}
+
+fn overwrite(path: &Path, len: u64) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).open(path)?;
+    io::copy(&mut io::repeat(0).take(len), &mut file)?;
+    file.sync_data()
 }
 
 /// Removes a file, unless that was done.

@@ -6,6 +6,7 @@ use crate::attachments::ATTACHMENT_ID_LEN;
 use crate::peer_data::HAS_ID;
 use noescrow::UnixSeconds;
 use noescrow::attachment::{ATTACHMENT_KEY_LEN, AttachmentKey};
+use noescrow::durable::Subject;
 use noescrow::messenger::PeerId;
 use noescrow::primitives::{Primitives, RustCrypto};
 use rusqlite::{Connection, OptionalExtension};
@@ -117,7 +118,7 @@ pub(crate) fn begun(sql: &Connection, peer: &PeerId, source: &[u8; 32]) -> rusql
     find(sql, peer, Direction::Sent, SOURCE, source)
 }
 
-/// The newest of a peer whose field is this one. After a merger, the peer may have two.
+/// The newest of a peer whose field is this one.
 fn find(sql: &Connection, peer: &PeerId, of: Direction, field: &str, is: &[u8]) -> rusqlite::Result<Found> {
     let query = format!(
         "SELECT name, value FROM noescrow_peer_data
@@ -150,6 +151,16 @@ pub(crate) fn limit(sql: &Connection, peer: &PeerId) -> rusqlite::Result<()> {
              ORDER BY position DESC LIMIT -1 OFFSET {MAX_RECEIVED_ATTACHMENTS})"
     );
     sql.prepare_cached(&delete)?.execute((peer.as_bytes(), Direction::Received.pattern()))?;
+    Ok(())
+}
+
+/// Before what is kept of one peer becomes another's: of two files of one id, the former one's stays, as of other data.
+pub(crate) fn merge(sql: &Connection, former: &Subject, present: &Subject) -> rusqlite::Result<()> {
+    let delete = format!(
+        "DELETE FROM noescrow_peer_data WHERE peer = ?2 AND name GLOB ?3 AND {ID} IN (
+             SELECT {ID} FROM noescrow_peer_data WHERE peer = ?1 AND name GLOB ?3)"
+    );
+    sql.prepare_cached(&delete)?.execute((former.to_bytes(), present.to_bytes(), Direction::Received.pattern()))?;
     Ok(())
 }
 

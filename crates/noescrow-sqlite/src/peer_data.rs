@@ -4,6 +4,7 @@
 use crate::blocking::SqliteStore;
 use crate::database::subject_of;
 use crate::error::Error;
+use crate::kept;
 use noescrow::durable::Subject;
 use noescrow::messenger::PeerId;
 use rusqlite::{Connection, OptionalExtension, Transaction};
@@ -107,6 +108,7 @@ fn subject_of_peer(connection: &Connection, peer: &PeerId) -> rusqlite::Result<O
 
 /// Makes what is kept of one peer another's.
 pub(crate) fn merge(transaction: &Transaction<'_>, former: &Subject, present: &Subject) -> Result<(), Error> {
+    kept::merge(transaction, former, present)?;
     let mut update =
         transaction.prepare_cached("UPDATE OR REPLACE noescrow_peer_data SET peer = ?2 WHERE peer = ?1")?;
     update.execute([former.to_bytes(), present.to_bytes()])?;

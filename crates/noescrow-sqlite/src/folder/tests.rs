@@ -289,7 +289,7 @@ fn a_folder_is_on_the_disk_before_it_has_its_name() {
     assert_eq!((&**inner, &**outer), (&*suffixed(&folder.path, ".new"), temporary.path()));
     // So is the folder of files, and that nothing is left of an erasure before its mark goes.
     folder.file("photo").unwrap();
-    assert_eq!(SYNCED.take(), [folder.path.clone()]);
+    assert_eq!(SYNCED.take(), std::slice::from_ref(&folder.path));
     folder.erase().unwrap();
     assert_eq!(SYNCED.take(), [folder.path.clone(), folder.path.clone()]);
     // Control: a file of a folder that is there is not.
@@ -310,4 +310,25 @@ fn a_folder_with_a_slash_at_its_end_is_the_same() {
     assert_eq!(names(temporary.path()), ["home"]);
     // Control: what is beside it is not in it.
     assert!(!names(&path).iter().any(|name| name.ends_with(".new")));
+}
+
+#[test]
+fn what_is_erased_is_overwritten() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (folder, _) = used(temporary.path());
+    // Other names of the files show what is on the disk.
+    let linked = |name: &str| {
+        let link = temporary.path().join(format!("{name} on the disk"));
+        fs::hard_link(folder.path.join(name), &link).unwrap();
+        (fs::read(&link).unwrap(), link)
+    };
+    let files = [KEY, DOCUMENT, DATABASE].map(linked);
+    let (letter, link) = linked("a letter");
+    folder.erase().unwrap();
+    for (before, link) in files {
+        assert!(before.iter().any(|byte| *byte != 0), "{link:?}");
+        assert_eq!(fs::read(&link).unwrap(), vec![0; before.len()], "{link:?}");
+    }
+    // Control: what is not its own is as it was.
+    assert_eq!(fs::read(link).unwrap(), letter);
 }

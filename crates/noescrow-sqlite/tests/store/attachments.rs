@@ -5,7 +5,7 @@ use super::party::{NOW, rng};
 use noescrow::attachment::AttachmentKey;
 use noescrow::durable::{CommitError, InboxMessage};
 use noescrow::messenger::exchange::ExchangeFailed;
-use noescrow::messenger::{Advice, PeerError, PeerId, SealError, Stored};
+use noescrow::messenger::{Advice, Failed, PeerError, PeerId, SealError, Stored};
 use noescrow::{Bundle, Device, UnixSeconds};
 use noescrow_sqlite::{
     ATTACHMENT_KEPT, Attachment, Error, Folder, MAX_RECEIVED_ATTACHMENTS, Options, SqliteStore, advice,
@@ -236,7 +236,7 @@ fn a_former_device_does_not_replace_a_file_of_the_present_one() {
 }
 
 #[test]
-fn a_file_of_a_stranger_is_fetched_from_the_peer_he_becomes() {
+fn a_file_of_a_stranger_is_that_of_the_peer_he_becomes() {
     const ID: [u8; 16] = [5; 16];
     let (mut alice, mut bob) = (User::new(), User::new_with(2));
     let to_alice = bob.add(b"alice");
@@ -246,15 +246,21 @@ fn a_file_of_a_stranger_is_fetched_from_the_peer_he_becomes() {
     alice.stored.open(&message, NOW, &mut alice.rng).unwrap();
     let message = alice.stored.store().inbox(9).unwrap().pop().unwrap();
     let stranger = message.peer.as_ref().and_then(PeerId::from_subject).unwrap();
-    assert!(alice.keeps(&message, ID, 1, NOW));
-    // She writes to the name whose account has his identity.
-    let robert = alice.add(b"robert");
+    let peer = alice.peer;
+    assert!(alice.keeps(&message, ID, 1, NOW) && alice.keeps(&message, [6; 16], 2, NOW));
+    // A thief of the peer's former device has named the same, later.
+    assert!(alice.names(&peer, ID, 3, NOW) && alice.names(&peer, [7; 16], 4, NOW));
+    // The stranger's identity is the peer's new one, and she accepts it.
     let bundle = bob.bundle();
-    alice.stored.seal(&robert, b"is it you?", Some(bundle), NOW, &mut alice.rng).unwrap();
-    assert_eq!((alice.key(&robert, ID), alice.key(&stranger, ID)), (Some(1), None));
-    // Control: another peer has no such file.
-    let other = alice.peer;
-    assert_eq!(alice.key(&other, ID), None);
+    let refused = alice.stored.seal(&peer, b"is it you?", Some(bundle), NOW, &mut alice.rng).map(drop);
+    assert!(matches!(refused, Err(Failed::Step(SealError::IdentityChanged))), "{refused:?}");
+    assert_eq!(alice.key(&peer, ID), Some(3));
+    let messenger = alice.stored.messenger();
+    let number = messenger.safety_number(messenger.peer(&peer).unwrap().claimed.unwrap()).to_string();
+    alice.stored.accept(&peer, &number, NOW, &mut alice.rng, |_| {}).unwrap();
+    assert_eq!([ID, [6; 16]].map(|id| alice.key(&peer, id)), [Some(1), Some(2)]);
+    // Control: what only the former device has named is there, and nothing is the stranger's any more.
+    assert_eq!((alice.key(&peer, [7; 16]), alice.key(&stranger, ID)), (Some(4), None));
 }
 
 #[test]
