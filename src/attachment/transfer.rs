@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRng;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 /// A sealed file that is being uploaded. It is sealed once, so that a transfer that was cut continues with the same bytes.
@@ -21,7 +21,8 @@ pub struct Upload {
 
 impl Upload {
     /// Seals the file `content` to the new file `sealed` under a new key, drawn from `rng`, and returns the key. The file
-    /// has its name when all of it is on the disk; until then it is `sealed` with `.part` appended, which is overwritten.
+    /// has its name when all of it is on the disk; until then it is `sealed` with `.part` appended, which is overwritten, and
+    /// deleted after an error.
     ///
     /// # Errors
     /// [`StreamError`]. `TooLong` if the sealed file would have more than `max_len` bytes, before anything is written.
@@ -36,9 +37,11 @@ impl Upload {
         sealed_len(content_len).filter(|len| *len <= max_len).ok_or(AttachmentError::TooLong)?;
         let part = with_suffix(sealed, ".part");
         let writer = File::create(&part).map_err(StreamError::Write)?;
-        let key = seal_stream(content_len, reader, &writer, rng)?;
-        writer.sync_all().and_then(|()| fs::rename(&part, sealed)).map_err(StreamError::Write)?;
-        Ok(key)
+        let key = seal_stream(content_len, reader, &writer, rng).and_then(|key| {
+            let named = writer.sync_all().and_then(|()| rename(&part, sealed));
+            named.map(|()| key).map_err(StreamError::Write)
+        });
+        key.inspect_err(|_| drop(fs::remove_file(&part)))
     }
 
     /// Opens a file that [`prepare`](Self::prepare) has sealed.
@@ -127,7 +130,7 @@ impl Download {
         let part = with_suffix(content, suffix);
         let opened = self.open_to(key, &part);
         let finished = match opened {
-            Ok(len) => fs::rename(&part, content).map(|()| len).map_err(StreamError::Write),
+            Ok(len) => rename(&part, content).map(|()| len).map_err(StreamError::Write),
             Err(error) => {
                 let _ = fs::remove_file(&part);
                 Err(error)
@@ -154,6 +157,24 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
+}
+
+/// Gives a file its name, which a power cut does not take away afterwards.
+fn rename(part: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(part, path)?;
+    #[cfg(test)]
+    tests::note_sync(path);
+    sync_folder(path)
+}
+
+/// Has the names in the folder of `path` reach the disk, where the system can do that with a folder.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(folder) = File::open(folder) else { return Ok(()) };
+    match folder.sync_all() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
 }
 
 #[cfg(test)]

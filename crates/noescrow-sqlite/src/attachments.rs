@@ -3,35 +3,43 @@
 
 use crate::blocking::SqliteStore;
 use crate::error::Error;
-use crate::folder::Folder;
+use crate::folder::{Folder, remove_if_there};
+use crate::kept::{self, Direction, Found, Kept, Of};
 use crate::peer_data::PeerData;
-use noescrow::attachment::{ATTACHMENT_KEY_LEN, AttachmentKey, Download, Upload};
-use noescrow::durable::{Exclusive, Mailboxes};
+use noescrow::UnixSeconds;
+use noescrow::attachment::{AttachmentKey, Download, Upload, sealed_len};
+use noescrow::durable::{Exclusive, InboxMessage, Mailboxes};
 use noescrow::messenger::PeerId;
 use noescrow::primitives::{Primitives, RustCrypto};
 use rand_core::CryptoRng;
 use rusqlite::Connection;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use zeroize::Zeroizing;
 
 /// Length in bytes of an attachment's id.
 pub const ATTACHMENT_ID_LEN: usize = 16;
 /// The lock under which a file is sent.
 pub(crate) const SENDING: &str = "files";
 /// The lock under which a file is fetched.
-const FETCHING: &str = "fetch";
+pub(crate) const FETCHING: &str = "fetch";
 
 /// A file that is being sent to a peer, or was received from one. Its key is [data](PeerData) of the peer, and its sealed
-/// bytes are a [file](Folder::file) of the same name, so that both end with the peer.
+/// bytes are a [file](Folder::file) of the same name, so that both end with the peer. If they are not finished, they end
+/// after [`ATTACHMENT_KEPT`](crate::ATTACHMENT_KEPT): when a folder is opened, and when another file is sent or received.
 ///
 /// To send one: [`Folder::attach`], [`upload`](Self::upload) what the server lacks, [`sent_with_next`](Self::sent_with_next),
 /// seal the message that has id, key and length, and [`remove`](Self::remove). A process that was cut calls the same again:
 /// the file is sealed once, and the message is saved once.
 ///
 /// To receive one: [`keep`](Self::keep) it in the transaction that takes the message out of the inbox, later
-/// [`Folder::attachment`], [`download`](Self::download) the rest, and [`finish`](Self::finish).
+/// [`Folder::attachment`], [`download`](Self::download) the rest, and [`finish`](Self::finish). Of a peer's messages at most
+/// [`MAX_RECEIVED_ATTACHMENTS`](crate::MAX_RECEIVED_ATTACHMENTS) are kept, the newest ones.
+///
+/// # Security
+/// A file is looked up by its peer and its id. Any peer can name the id of another one's file, which the server knows as
+/// well: show from whom a file is, and pass that peer.
 pub struct Attachment {
     /// Its random id, by which the server knows it.
     pub id: [u8; ATTACHMENT_ID_LEN],
@@ -50,7 +58,9 @@ impl Folder {
     /// Begins to send a file to a peer, or continues: seals it, and keeps its key, unless that was done. The sealed file has
     /// at most `max_len` bytes. Another process that sends a file waits while this attachment is used.
     ///
-    /// A file counts as the same while path, length and time of the last change are.
+    /// A file counts as the same while its absolute path, its length and the time of its last change are; on Unix also its
+    /// number and the time when its metadata changed last. If the sealed file is gone or not whole, the file is sealed anew,
+    /// with another id and key.
     ///
     /// # Errors
     /// [`Error::Attachment`], [`Error::Folder`], or another one of the store. [`Error::NoPeer`].
@@ -63,58 +73,111 @@ impl Folder {
         rng: &mut impl CryptoRng,
     ) -> Result<Attachment, Error> {
         let lock = store.exclusively(SENDING)?;
-        let metadata = fs::metadata(content).map_err(Error::Folder)?;
-        let changed = metadata.modified().map_err(Error::Folder)?;
-        let source = format!("{content:?} {} {changed:?}", metadata.len());
-        let source = RustCrypto.sha256(&[peer.as_bytes(), source.as_bytes()]);
-        let name = format!("sent-{}", hexadecimal(&source));
-        let sealed = self.file(&name)?;
-        if let Some(begun) = store.peer_data(peer, &name)? {
-            return Attachment::decode(&begun, *peer, name, sealed, lock);
+        self.remove_unfinished(store, Direction::Sent)?;
+        let content = fs::canonicalize(content).map_err(Error::Folder)?;
+        let metadata = fs::metadata(&content).map_err(Error::Folder)?;
+        let source = source_of(&content, &metadata).map_err(Error::Folder)?;
+        let begun = kept::begun(&store.connection, peer, &source)?;
+        let former = begun.as_ref().map(|(name, _)| name.clone());
+        if let Some((name, kept)) = readable(begun)? {
+            let sealed = self.file(&name)?;
+            let len = fs::metadata(&sealed).ok().map(|metadata| metadata.len());
+            if len.is_some() && len == sealed_len(kept.content_len) {
+                return Ok(Attachment::new(kept, *peer, name, sealed, lock));
+            }
         }
         let mut id = [0; ATTACHMENT_ID_LEN];
         rng.fill_bytes(&mut id);
-        let key = Upload::prepare(content, &sealed, max_len, rng).map_err(Error::Attachment)?;
-        if !store.set_peer_data(peer, &name, &encode(&id, &key, metadata.len()))? {
-            fs::remove_file(sealed).map_err(Error::Folder)?;
-            return Err(Error::NoPeer);
-        }
-        Ok(Attachment { id, key, content_len: metadata.len(), peer: *peer, name, sealed, _lock: lock })
+        let name = kept::name_of_sent(&id);
+        let sealed = self.file(&name)?;
+        let key = Upload::prepare(&content, &sealed, max_len, rng).map_err(Error::Attachment)?;
+        let (time, of) = ((store.database.clock)(), Of::Source(source));
+        let kept = Kept { id, key, content_len: metadata.len(), time, of };
+        let is_kept = store.transact(|transaction| {
+            former.as_ref().map_or(Ok(false), |former| transaction.remove_peer_data(peer, former))?;
+            transaction.set_peer_data(peer, &name, &kept.encode())
+        })?;
+        // The sealed file of what is replaced; if there is no such peer, this one.
+        self.remove_unfinished(store, Direction::Sent)?;
+        if is_kept { Ok(Attachment::new(kept, *peer, name, sealed, lock)) } else { Err(Error::NoPeer) }
     }
 
-    /// Returns a file that was [received](Attachment::keep) and not yet [finished](Attachment::finish). If several peers
-    /// have sent one of this id, it is the first one's. Another process that fetches a file waits while this attachment is
-    /// used.
+    /// Returns a file of this id that was [received](Attachment::keep) from this peer and not yet
+    /// [finished](Attachment::finish). Another process that fetches a file waits while this attachment is used.
     ///
     /// # Errors
     /// [`Error`].
     pub fn attachment(
         &self,
         store: &mut SqliteStore,
+        peer: &PeerId,
         id: &[u8; ATTACHMENT_ID_LEN],
     ) -> Result<Option<Attachment>, Error> {
-        let (lock, name) = (store.exclusively(FETCHING)?, hexadecimal(id));
-        let received = store.data_of_peers(&name)?;
-        let Some((peer, value)) = received.first() else { return Ok(None) };
+        let lock = store.exclusively(FETCHING)?;
+        self.remove_unfinished(store, Direction::Received)?;
+        let Some((name, kept)) = readable(kept::received(&store.connection, peer, id)?)? else { return Ok(None) };
         let sealed = self.file(&name)?;
-        Attachment::decode(value, *peer, name, sealed, lock).map(Some)
+        Ok(Some(Attachment::new(kept, *peer, name, sealed, lock)))
     }
 }
 
+fn readable(found: Found) -> Result<Option<(String, Kept)>, Error> {
+    let Some((name, kept)) = found else { return Ok(None) };
+    Ok(Some((name, kept.ok_or(Error::Damaged("an attachment"))?)))
+}
+
+/// Tells a file from others, and from what it was before a change.
+fn source_of(content: &Path, metadata: &fs::Metadata) -> io::Result<[u8; 32]> {
+    let changed = format!("{:?}", metadata.modified()?);
+    #[cfg(unix)]
+    let number = {
+        use std::os::unix::fs::MetadataExt;
+        [
+            metadata.dev().to_be_bytes(),
+            metadata.ino().to_be_bytes(),
+            metadata.ctime().to_be_bytes(),
+            metadata.ctime_nsec().to_be_bytes(),
+        ]
+        .concat()
+    };
+    #[cfg(not(unix))]
+    let number = [];
+    let len = metadata.len().to_be_bytes();
+    let parts = [&len[..], &number, changed.as_bytes(), content.as_os_str().as_encoded_bytes()];
+    let hashes = parts.map(|part| RustCrypto.sha256(&[part]));
+    Ok(RustCrypto.sha256(&hashes.each_ref().map(|hash| &hash[..])))
+}
+
 impl Attachment {
-    /// Keeps the key of a file that a message of this peer names, in a transaction of the store. Returns whether there is
-    /// such a peer.
+    /// Keeps the key of a file that a message of the inbox names, in a transaction of the store. Another one of this id that
+    /// the same peer has named is replaced, except by a message of an identity that the peer had before. Returns whether it is
+    /// kept: not if the message is no peer's. Deletes what has expired, and what is too much of this peer.
     ///
     /// # Errors
     /// Those of SQLite.
     pub fn keep(
         transaction: &Connection,
-        peer: &PeerId,
+        message: &InboxMessage,
         id: &[u8; ATTACHMENT_ID_LEN],
         key: &AttachmentKey,
         content_len: u64,
+        now: UnixSeconds,
     ) -> rusqlite::Result<bool> {
-        transaction.set_peer_data(peer, &hexadecimal(id), &encode(id, key, content_len))
+        let Some(peer) = message.peer.as_ref().and_then(PeerId::from_subject) else { return Ok(false) };
+        let is_former_identity = message.flags.is_former_identity;
+        kept::expire(transaction, Direction::Received, now)?;
+        if let Some((name, earlier)) = kept::received(transaction, &peer, id)? {
+            let is_of_present = earlier.is_some_and(|of| matches!(of.of, Of::Message { is_former_identity: false }));
+            if is_former_identity && is_of_present {
+                return Ok(false);
+            }
+            transaction.remove_peer_data(&peer, &name)?;
+        }
+        let (key, of) = (AttachmentKey::from_bytes(key.to_bytes()), Of::Message { is_former_identity });
+        let value = Kept { id: *id, key, content_len, time: now, of }.encode();
+        let is_kept = transaction.set_peer_data(&peer, &kept::name_of_received(&peer, id), &value)?;
+        kept::limit(transaction, &peer)?;
+        Ok(is_kept)
     }
 
     /// Opens the sealed file to upload it.
@@ -141,7 +204,7 @@ impl Attachment {
     /// # Errors
     /// [`Error::Folder`].
     pub fn remove(self) -> Result<(), Error> {
-        fs::remove_file(&self.sealed).map_err(Error::Folder)
+        remove_if_there(&self.sealed)
     }
 
     /// Begins or continues the download.
@@ -164,23 +227,10 @@ impl Attachment {
         Ok(len)
     }
 
-    fn decode(value: &[u8], peer: PeerId, name: String, sealed: PathBuf, lock: Exclusive) -> Result<Self, Error> {
-        let fields = value.split_first_chunk().and_then(|(id, rest)| {
-            let (key, len) = rest.split_first_chunk::<ATTACHMENT_KEY_LEN>()?;
-            Some((*id, AttachmentKey::from_bytes(*key), u64::from_be_bytes(len.try_into().ok()?)))
-        });
-        let (id, key, content_len) = fields.ok_or(Error::Damaged("an attachment"))?;
-        Ok(Self { id, key, content_len, peer, name, sealed, _lock: lock })
+    fn new(kept: Kept, peer: PeerId, name: String, sealed: PathBuf, lock: Exclusive) -> Self {
+        let Kept { id, key, content_len, .. } = kept;
+        Self { id, key, content_len, peer, name, sealed, _lock: lock }
     }
-}
-
-/// Id, key and length, as they are kept.
-fn encode(id: &[u8; ATTACHMENT_ID_LEN], key: &AttachmentKey, content_len: u64) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new([&id[..], &key.to_bytes(), &content_len.to_be_bytes()].concat())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Shows the length only.

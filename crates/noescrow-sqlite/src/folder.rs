@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Folder`]: the files of one device.
 
-use crate::attachments::SENDING;
+use crate::attachments::{FETCHING, SENDING};
 use crate::blocking::SqliteStore;
+use crate::database::Database;
 use crate::error::Error;
+use crate::kept::{self, Direction};
 use crate::options::Options;
-use crate::witness::{SideFile, open_private};
+use crate::witness::{SideFile, open_private, sync_folder};
 use noescrow::durable::{CommitError, LoadError, Mailboxes};
 use noescrow::messenger::Stored;
 use noescrow::{Device, StorageKey};
 use rand_core::CryptoRng;
-use std::fs;
-use std::io::{self, Write};
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -23,6 +26,8 @@ const DATABASE: &str = "messenger.db";
 const DOCUMENT: &str = "account";
 /// The folder of the application's files.
 const FILES: &str = "files";
+/// While it is there, the folder is being erased: what else is in it does not count.
+const ERASING: &str = "messenger.erasing";
 
 /// The folder of a device with a messenger: its storage key, its database, the application's document about the account,
 /// and the application's files, as attachments that are being transferred. On Unix only their owner can read them.
@@ -59,27 +64,38 @@ impl Folder {
     /// The folder at `path`, whether it is there or not. Its [`SideFile`] is at `witness`, or beside the database.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, witness: Option<&Path>) -> Self {
-        Self { path: path.into(), witness: witness.map(Path::to_path_buf) }
+        // Without a slash at the end: names are appended.
+        Self { path: path.into().components().collect(), witness: witness.map(Path::to_path_buf) }
     }
 
     /// Makes the folder, with a new storage key, a messenger of `device` and the application's document about it. Returns
     /// false if the folder is there already. It is built as `PATH.new`, so that it has its name when it is whole; what an
-    /// earlier call has left of that is deleted. Draws 48 bytes from `rng`.
+    /// earlier call has left of that is deleted, and so is a folder whose erasure was begun. Of several processes that call it
+    /// at once, one makes the folder: meanwhile the others wait, at the file `PATH.lock`. Draws 48 bytes from `rng`.
     ///
     /// # Errors
     /// [`Error::FolderTaken`] if there is a witness or a folder which no earlier call has made; nothing of it is changed.
     pub fn create(&self, document: &[u8], device: Device, rng: &mut impl CryptoRng) -> Result<bool, Error> {
+        if let Some(parent) = self.path.parent() {
+            make_private(parent).map_err(Error::Folder)?;
+        }
+        let _lock = Lock::of(&self.path).map_err(Error::Folder)?;
+        if self.is_being_erased() {
+            self.erase_files(&mut remove)?;
+        }
         if self.path.join(DOCUMENT).exists() {
             return Ok(false);
         }
-        let new = Self { path: suffixed(&self.path, ".new"), witness: self.witness.clone() };
-        let is_left = new.path.exists();
+        let new = self.unfinished();
         let has_witness = self.witness.as_ref().is_some_and(|witness| witness.exists());
-        if (has_witness && !is_left) || !is_free(&self.path)? {
+        if (has_witness && !new.is_made()) || !is_free(&self.path)? || !(new.is_made() || is_free(&new.path)?) {
             return Err(Error::FolderTaken);
         }
-        new.erase()?;
-        make_private(&new.path).map_err(Error::Folder)?;
+        new.erase_files(&mut remove)?;
+        if !is_free(&new.path)? {
+            return Err(Error::FolderTaken);
+        }
+        make_private(&new.path).and_then(|()| sync_folder(&new.path)).map_err(Error::Folder)?;
         let mut key = Zeroizing::new([0; 32]);
         rng.fill_bytes(&mut *key);
         write_private(&new.path.join(KEY), &*key).map_err(Error::Folder)?;
@@ -89,20 +105,39 @@ impl Folder {
             CommitError::NotCommitted(error) | CommitError::Unknown(error) => error,
         })?;
         drop(stored);
-        write_private(&new.path.join(DOCUMENT), document).map_err(Error::Folder)?;
-        fs::rename(&new.path, &self.path).map_err(Error::Folder)?;
+        let document_path = new.path.join(DOCUMENT);
+        write_private(&document_path, document).and_then(|()| sync_folder(&document_path)).map_err(Error::Folder)?;
+        fs::rename(&new.path, &self.path).and_then(|()| sync_folder(&self.path)).map_err(Error::Folder)?;
         Ok(true)
+    }
+
+    /// The folder while it is made.
+    fn unfinished(&self) -> Self {
+        Self { path: suffixed(&self.path, ".new"), witness: self.witness.clone() }
+    }
+
+    /// Whether this crate has made the folder, as a whole or in part.
+    fn is_made(&self) -> bool {
+        self.path.join(KEY).exists() || self.is_being_erased()
+    }
+
+    fn is_being_erased(&self) -> bool {
+        self.path.join(ERASING).exists()
     }
 
     /// Reads the application's document.
     ///
     /// # Errors
-    /// [`Error::Folder`] if there is none.
+    /// [`Error::Folder`] if there is none, also if the folder is [deleted](Self::is_deleted) in part.
     pub fn document(&self) -> Result<Vec<u8>, Error> {
+        if self.is_being_erased() {
+            return Err(Error::Folder(io::ErrorKind::NotFound.into()));
+        }
         fs::read(self.path.join(DOCUMENT)).map_err(Error::Folder)
     }
 
-    /// Opens the database and loads its messenger. The witness of `options` is the folder's, unless it was turned off.
+    /// Opens the database and loads its messenger. The witness of `options` is the folder's, unless it was turned off. Removes
+    /// [attachments](crate::Attachment) that have expired, and what a crash has left of others, unless that fails.
     ///
     /// # Errors
     /// [`LoadError::Missing`] if the messenger was deleted; [`LoadError::Store`] with [`Error`], as [`Options::open`].
@@ -119,6 +154,9 @@ impl Folder {
         options: Options,
         rng: &mut impl CryptoRng,
     ) -> Result<Stored<S>, LoadError<Error>> {
+        if self.is_being_erased() {
+            return Err(LoadError::Missing);
+        }
         let store = |error| LoadError::Store(Error::Folder(error));
         let bytes = Zeroizing::new(fs::read(self.path.join(KEY)).map_err(store)?);
         let key = bytes[..].try_into().map_err(|_| LoadError::Store(Error::Damaged("the storage key")))?;
@@ -126,6 +164,12 @@ impl Folder {
         let mut store = self.options(options).open(self.path.join(DATABASE)).map_err(LoadError::Store)?;
         let subjects = store.subjects().map_err(LoadError::Store)?;
         let messenger = subjects.iter().find(|subject| subject.is_messenger()).ok_or(LoadError::Missing)?;
+        // What cannot be removed now is removed the next time.
+        for (name, direction) in [(SENDING, Direction::Sent), (FETCHING, Direction::Received)] {
+            if let Ok(Some(_lock)) = store.try_exclusively(name) {
+                let _ = self.remove_unfinished(&mut store, direction);
+            }
+        }
         Stored::load(S::from(store), &key, messenger, rng)
     }
 
@@ -147,8 +191,22 @@ impl Folder {
             return Err(Error::Folder(io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file")));
         }
         let files = self.path.join(FILES);
-        make_private(&files).map_err(Error::Folder)?;
+        if !files.exists() {
+            make_private(&files).and_then(|()| sync_folder(&files)).map_err(Error::Folder)?;
+        }
         Ok(files.join(name))
+    }
+
+    /// Deletes attachments that have expired, and sealed files whose key is not kept. The caller has the lock of these
+    /// attachments.
+    pub(crate) fn remove_unfinished(&self, store: &mut SqliteStore, direction: Direction) -> Result<(), Error> {
+        kept::expire(&store.connection, direction, (store.database.clock)())?;
+        for path in entries(&self.path.join(FILES))? {
+            if name_of(&path).starts_with(direction.prefix()) && store.data_of_peers(name_of(&path))?.is_empty() {
+                remove_if_there(&path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Erases what was deleted: the application's files that are no peer's, as those of a peer that was forgotten, and then
@@ -159,35 +217,174 @@ impl Folder {
     pub fn erase_deleted(&self, store: &mut SqliteStore) -> Result<(), Error> {
         // Not while a file is sealed whose key is not yet kept.
         let _lock = store.exclusively(SENDING)?;
+        for direction in [Direction::Sent, Direction::Received] {
+            kept::expire(&store.connection, direction, (store.database.clock)())?;
+        }
         for path in entries(&self.path.join(FILES))? {
             if store.data_of_peers(name_of(&path))?.is_empty() {
-                fs::remove_file(path).map_err(Error::Folder)?;
+                remove_if_there(&path)?;
             }
         }
         store.erase_deleted()
     }
 
-    /// Deletes the witness, and what the other functions have made in the folder, the key last. If something else is in
-    /// it, that and the folder stay. What is not there is deleted already.
+    /// Returns whether everything of the device was deleted, and at most [`erase`](Self::erase) is left to do: it was begun,
+    /// the database has no messenger any more, or nothing that the other functions have made is in the folder. False if there
+    /// is no folder. The witness does not matter.
     ///
     /// # Errors
-    /// [`Error::Folder`] if something was not deleted: call again.
+    /// [`Error`].
+    pub fn is_deleted(&self) -> Result<bool, Error> {
+        let (is_new, is_free) = (self.unfinished().is_made(), self.own_entries()?.is_empty());
+        if self.is_being_erased() || is_free {
+            return Ok(is_new || self.path.exists());
+        }
+        let database = self.path.join(DATABASE);
+        if !database.exists() {
+            return Ok(self.is_made());
+        }
+        let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        Ok(!Database::subjects(&connection)?.iter().any(|subject| subject.is_messenger()))
+    }
+
+    /// Deletes the witness, and what the other functions have made in the folder, the key first. If something else is in it,
+    /// that and the folder stay. What is not there is deleted already.
+    ///
+    /// The decision is written down first, as the file `messenger.erasing`: after a crash the folder counts as
+    /// [deleted](Self::is_deleted), whatever is left, and this function or [`create`](Self::create) deletes the rest.
+    ///
+    /// # Errors
+    /// [`Error::Folder`] if something was not deleted: call again. [`Error::FolderTaken`] if the folder has neither a key nor a
+    /// database; nothing has changed.
     ///
     /// # Security
-    /// The files are removed, not overwritten. Delete the account and [erase](SqliteStore::erase_deleted) it before.
+    /// The files are overwritten with zeros, if that does not fail, and removed, except those of the application, which are
+    /// removed. Copies that the file system or the disk has made are out of reach.
     pub fn erase(&self) -> Result<(), Error> {
-        if let Some(witness) = self.witness.as_ref().filter(|witness| witness.exists()) {
-            fs::remove_file(witness).map_err(Error::Folder)?;
+        self.erase_by(&mut remove)
+    }
+
+    fn erase_by(&self, remove: &mut dyn FnMut(&Path) -> io::Result<()>) -> Result<(), Error> {
+        let _lock = match Lock::of(&self.path) {
+            // Who cannot make a file beside the folder makes no other one there.
+            Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied].contains(&error.kind()) => None,
+            lock => Some(lock.map_err(Error::Folder)?),
+        };
+        let is_taken = !self.is_made() && !self.path.join(DATABASE).exists() && !self.own_entries()?.is_empty();
+        if is_taken {
+            return Err(Error::FolderTaken);
         }
+        let new = self.unfinished();
+        if new.is_made() {
+            new.erase_files(remove)?;
+        }
+        self.erase_files(remove)
+    }
+
+    /// Everything that the other functions have made in the folder.
+    fn own_entries(&self) -> Result<Vec<PathBuf>, Error> {
         let mut paths = entries(&self.path)?;
         paths.retain(|path| is_own(name_of(path)));
-        paths.sort_by_key(|path| name_of(path) == KEY);
-        for path in paths {
-            if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.map_err(Error::Folder)?;
+        Ok(paths)
+    }
+
+    /// Deletes the files by `remove`, under the lock.
+    fn erase_files(&self, remove: &mut dyn FnMut(&Path) -> io::Result<()>) -> Result<(), Error> {
+        let mut remove = |path: &Path| match remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Folder(error)),
+            _ => Ok(()),
+        };
+        let (mark, mut paths) = (self.path.join(ERASING), self.own_entries()?);
+        if !paths.is_empty() {
+            write_private(&mark, b"").and_then(|()| sync_folder(&mark)).map_err(Error::Folder)?;
+        }
+        // Without the key, nobody opens what a crash leaves of the rest.
+        paths.sort_by_key(|path| name_of(path) != KEY);
+        for path in paths.iter().chain(&self.witness) {
+            remove(path)?;
+        }
+        if mark.exists() {
+            // Before the mark, also on the disk. A witness that never was has perhaps no folder.
+            for path in self.witness.iter().filter(|path| path.parent().is_some_and(Path::exists)).chain([&mark]) {
+                sync_folder(path).map_err(Error::Folder)?;
+            }
+            remove(&mark)?;
         }
         // It fails if the folder has something else.
         let _ = fs::remove_dir(&self.path);
         Ok(())
+    }
+}
+
+/// Keeps other processes from making and erasing a folder.
+struct Lock {
+    _file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Waits until no other process has the lock of the folder `path`.
+    fn of(path: &Path) -> io::Result<Self> {
+        let path = suffixed(path, ".lock");
+        loop {
+            let file = open_private(&path)?;
+            file.lock()?;
+            // The process that had the lock has removed its file.
+            if is_at(&file, &path)? {
+                return Ok(Self { _file: file, path });
+            }
+        }
+    }
+}
+
+/// Removes the file while it is locked. Where it cannot be told from another one, it stays.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if cfg!(unix) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether the file at `path` is this one.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let number = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        there => Ok(number(there?) == number(file.metadata()?)),
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Removes a file or a folder. What is in a file is overwritten before, unless that fails.
+fn remove(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_dir() {
+        return fs::remove_dir_all(path);
+    }
+    if metadata.is_file() {
+        let _ = overwrite(path, metadata.len());
+    }
+    fs::remove_file(path)
+}
+
+fn overwrite(path: &Path, len: u64) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).open(path)?;
+    io::copy(&mut io::repeat(0).take(len), &mut file)?;
+    file.sync_data()
+}
+
+/// Removes a file, unless that was done.
+pub(crate) fn remove_if_there(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::Folder(error)),
+        _ => Ok(()),
     }
 }
 
@@ -230,124 +427,10 @@ fn make_private(folder: &Path) -> io::Result<()> {
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = open_private(path)?;
+    file.set_len(0)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use noescrow::UnixSeconds;
-    use rand_chacha::ChaCha20Rng;
-    use rand_chacha::rand_core::SeedableRng;
-
-    const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
-
-    fn rng() -> ChaCha20Rng {
-        ChaCha20Rng::seed_from_u64(1)
-    }
-
-    fn create(folder: &Folder, document: &[u8]) -> Result<bool, Error> {
-        folder.create(document, Device::generate(NOW, &mut rng()), &mut rng())
-    }
-
-    fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> = entries(folder).unwrap().iter().map(|path| name_of(path).to_owned()).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn a_device_is_made_in_a_new_folder_only() {
-        let temporary = tempfile::tempdir().unwrap();
-        let (path, witness) = (temporary.path().join("home"), temporary.path().join("witness"));
-        let folder = Folder::new(&path, Some(&witness));
-        // Of something else, nothing is touched.
-        fs::create_dir(&path).unwrap();
-        fs::write(path.join(KEY), b"another program's").unwrap();
-        assert!(matches!(create(&folder, b"bob"), Err(Error::FolderTaken)));
-        assert_eq!(
-            (names(&path), fs::read(path.join(KEY)).unwrap()),
-            (vec![KEY.into()], b"another program's".to_vec())
-        );
-        fs::remove_file(path.join(KEY)).unwrap();
-        fs::write(&witness, b"another account's").unwrap();
-        assert!(matches!(create(&folder, b"bob"), Err(Error::FolderTaken)));
-        assert_eq!(fs::read(&witness).unwrap(), b"another account's");
-        fs::remove_file(&witness).unwrap();
-        assert!(!suffixed(&path, ".new").exists());
-        // Control: in a folder that is empty, it is, and not a second time.
-        assert!(create(&folder, b"bob").unwrap());
-        let key = fs::read(path.join(KEY)).unwrap();
-        assert!(!create(&folder, b"eve").unwrap());
-        assert_eq!((fs::read(path.join(KEY)).unwrap(), &folder.document().unwrap()[..]), (key, &b"bob"[..]));
-        assert!(folder.open(Options::new(), &mut rng()).is_ok() && witness.exists());
-    }
-
-    #[test]
-    fn what_a_crash_has_left_is_replaced() {
-        let temporary = tempfile::tempdir().unwrap();
-        let (path, witness) = (temporary.path().join("home"), temporary.path().join("witness"));
-        let folder = Folder::new(&path, Some(&witness));
-        assert!(create(&folder, b"bob").unwrap());
-        // A crash before the last step: no folder has its name. Before that, no document is there.
-        let new = suffixed(&path, ".new");
-        fs::rename(&path, &new).unwrap();
-        fs::remove_file(new.join(DOCUMENT)).unwrap();
-        let key = fs::read(new.join(KEY)).unwrap();
-        let other = Device::generate(NOW, &mut ChaCha20Rng::seed_from_u64(2));
-        assert!(folder.create(b"eve", other, &mut ChaCha20Rng::seed_from_u64(2)).unwrap());
-        assert!(!new.exists() && fs::read(path.join(KEY)).unwrap() != key);
-        assert!(folder.open(Options::new(), &mut rng()).is_ok());
-        // Control: without what is left, the witness is another account's.
-        folder.erase().unwrap();
-        fs::write(&witness, b"another account's").unwrap();
-        assert!(matches!(create(&folder, b"bob"), Err(Error::FolderTaken)));
-    }
-
-    #[test]
-    fn only_what_the_folder_has_made_is_erased() {
-        let temporary = tempfile::tempdir().unwrap();
-        let folder = Folder::new(temporary.path().join("home"), None);
-        assert!(create(&folder, b"bob").unwrap());
-        fs::write(folder.file("photo").unwrap(), b"sealed").unwrap();
-        fs::write(folder.path.join("a letter"), b"of the user").unwrap();
-        folder.erase().unwrap();
-        assert_eq!(names(&folder.path), ["a letter"]);
-        // Control: without it, nothing is left, and a second time nothing is to be done.
-        fs::remove_file(folder.path.join("a letter")).unwrap();
-        folder.erase().unwrap();
-        assert!(!folder.path.exists());
-        folder.erase().unwrap();
-    }
-
-    #[test]
-    fn a_file_has_the_name_of_a_file() {
-        let temporary = tempfile::tempdir().unwrap();
-        let folder = Folder::new(temporary.path(), None);
-        for name in ["", "..", ".", "/etc/passwd", "../storage.key", "a/b"] {
-            assert!(matches!(folder.file(name), Err(Error::Folder(_))), "{name}");
-        }
-        // Control: other names are.
-        assert_eq!(folder.file("..a").unwrap(), temporary.path().join(FILES).join("..a"));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn only_the_owner_reads_the_folder() {
-        use std::os::unix::fs::PermissionsExt;
-        let temporary = tempfile::tempdir().unwrap();
-        let folder = Folder::new(temporary.path().join("home"), None);
-        assert!(create(&folder, b"bob").unwrap());
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o77;
-        assert_eq!(mode(&folder.path), 0);
-        for path in entries(&folder.path).unwrap() {
-            assert_eq!(mode(&path), 0, "{path:?}");
-        }
-        // Control: a file that the standard library makes is for others, too, unless the process forbids that.
-        let other = temporary.path().join("other");
-        fs::write(&other, b"").unwrap();
-        fs::set_permissions(&other, fs::Permissions::from_mode(0o644)).unwrap();
-        assert_ne!(mode(&other), 0);
-    }
-}
+mod tests;

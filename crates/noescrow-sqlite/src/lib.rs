@@ -20,6 +20,7 @@ mod attachments;
 mod blocking;
 mod error;
 mod folder;
+mod kept;
 mod mailboxes;
 mod options;
 
@@ -29,6 +30,7 @@ pub use attachments::{ATTACHMENT_ID_LEN, Attachment};
 pub use blocking::SqliteStore;
 pub use error::{Error, advice};
 pub use folder::Folder;
+pub use kept::{ATTACHMENT_KEPT, MAX_RECEIVED_ATTACHMENTS};
 pub use messages::{MESSAGE_ID_KEPT, message_id};
 pub use noescrow::durable::{InboxMessage, MessageId, OutboxMessage};
 pub use options::{Options, Synchronous};

@@ -8,6 +8,7 @@ use crate::part::NextPart;
 use crate::witness::open_private;
 use noescrow::durable::{Batch, Exclusive, InboxMessage, Mailboxes, MessageId, OutboxMessage};
 use rusqlite::{Connection, Transaction};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -99,14 +100,31 @@ fn path_of(connection: &Connection) -> Option<&Path> {
     connection.path().filter(|path| !path.is_empty()).map(Path::new)
 }
 
+impl SqliteStore {
+    /// Takes the same lock, unless another process has it.
+    pub(crate) fn try_exclusively(&self, name: &str) -> Result<Option<Exclusive>, Error> {
+        let Some(path) = self.database.path.as_deref() else { return Ok(None) };
+        let file = lock_file(path, name).map_err(Error::Lock)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Exclusive::holding(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(Error::Lock(error)),
+        }
+    }
+}
+
 fn lock(database: &Path, name: &str) -> io::Result<Exclusive> {
+    let file = lock_file(database, name)?;
+    file.lock()?;
+    // Closing the file releases it, however the process ends.
+    Ok(Exclusive::holding(file))
+}
+
+fn lock_file(database: &Path, name: &str) -> io::Result<File> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name of a lock is letters and digits"));
     }
     let mut path = database.as_os_str().to_owned();
     path.push(format!("-{name}.lock"));
-    let file = open_private(&PathBuf::from(path))?;
-    file.lock()?;
-    // Closing the file releases it, however the process ends.
-    Ok(Exclusive::holding(file))
+    open_private(&PathBuf::from(path))
 }

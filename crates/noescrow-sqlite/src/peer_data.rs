@@ -4,6 +4,7 @@
 use crate::blocking::SqliteStore;
 use crate::database::subject_of;
 use crate::error::Error;
+use crate::kept;
 use noescrow::durable::Subject;
 use noescrow::messenger::PeerId;
 use rusqlite::{Connection, OptionalExtension, Transaction};
@@ -22,8 +23,11 @@ pub type PeerValue = Zeroizing<Vec<u8>>;
 /// These are methods of the transactions that [`SqliteStore::transact`], [`SqliteStore::take_into`] and
 /// [`SqliteStore::with_next`] pass, and of the same of the asynchronous store. [`SqliteStore`] has them for one value.
 ///
+/// Names that begin with `noescrow-` are this crate's, for [attachments](crate::Attachment).
+///
 /// # Security
-/// Values are not encrypted, like the inbox.
+/// Values are not encrypted, like the inbox. What a peer sends does not choose a name: it could be that of another value, and
+/// there would be no bound.
 pub trait PeerData {
     /// Returns the value of this name of a peer.
     ///
@@ -32,6 +36,10 @@ pub trait PeerData {
     fn peer_data(&self, peer: &PeerId, name: &str) -> rusqlite::Result<Option<PeerValue>>;
 
     /// Returns the values of this name of all peers, the oldest first.
+    ///
+    /// # Security
+    /// If a peer or a server has chosen what is looked for, as an id, use [`peer_data`](Self::peer_data): another peer may have
+    /// sent the same.
     ///
     /// # Errors
     /// Those of SQLite.
@@ -51,7 +59,7 @@ pub trait PeerData {
 }
 
 /// The id of a peer within its subject. SQLite counts from 1.
-const HAS_ID: &str = "substr(peer, 66, 16)";
+pub(crate) const HAS_ID: &str = "substr(peer, 66, 16)";
 
 impl PeerData for Connection {
     fn peer_data(&self, peer: &PeerId, name: &str) -> rusqlite::Result<Option<PeerValue>> {
@@ -100,6 +108,7 @@ fn subject_of_peer(connection: &Connection, peer: &PeerId) -> rusqlite::Result<O
 
 /// Makes what is kept of one peer another's.
 pub(crate) fn merge(transaction: &Transaction<'_>, former: &Subject, present: &Subject) -> Result<(), Error> {
+    kept::merge(transaction, former, present)?;
     let mut update =
         transaction.prepare_cached("UPDATE OR REPLACE noescrow_peer_data SET peer = ?2 WHERE peer = ?1")?;
     update.execute([former.to_bytes(), present.to_bytes()])?;

@@ -125,6 +125,21 @@ pub(crate) fn open_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// Has the names in the folder of `path` reach the disk, so that a power cut does not take them away.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    #[cfg(test)]
+    SYNCED.with_borrow_mut(|synced| synced.push(folder.into()));
+    // Not every system can open a folder.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+#[cfg(test)]
+std::thread_local! {
+    /// The folders that were synced.
+    pub(crate) static SYNCED: std::cell::RefCell<Vec<PathBuf>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
 impl SideFile {
     /// The witness in the file at `path`, which is made when a new database is.
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -150,12 +165,7 @@ impl SideFile {
     fn create(&self) -> io::Result<File> {
         let file = open_private(&self.path)?;
         file.sync_all()?;
-        // Not every system can open a directory.
-        #[cfg(unix)]
-        match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all()?,
-            _ => File::open(".")?.sync_all()?,
-        }
+        sync_folder(&self.path)?;
         Ok(file)
     }
 

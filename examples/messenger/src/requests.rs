@@ -150,7 +150,7 @@ impl<T: Transport> Remote<T> {
         let lock = stored.store().exclusively(LOGIN)?;
         let publication = &stored.maintain(&[], now(), &mut rng())?.publication.to_bytes()[..];
         let (access, code) = (&access.hash().to_bytes(), &sha256(&next));
-        let old_code = old_code.map(|code| HEXLOWER.decode(code.as_bytes())).transpose()?;
+        let old_code = old_code.map(|code| HEXLOWER.decode(code.trim().as_bytes())).transpose()?;
         let claim = match &old_code {
             None => Claim::Open { access, code, publication },
             Some(old_code) => Claim::Recover { old_code: old_code[..].try_into()?, access, code, publication },
@@ -169,14 +169,14 @@ impl<T: Transport> Remote<T> {
         self.own(method, what, &body, 0).map(drop)
     }
 
-    /// Deletes the account. One that is not there is deleted.
+    /// Deletes the account, unless it is not this device's: it is deleted, or has another device.
     ///
     /// # Errors
     /// Those of the transport, and of the server.
     pub fn delete(&mut self, mut sign: impl FnMut(&[u8; 32]) -> [u8; 64]) -> Result<(), Failure> {
         match self.sign_in(&mut sign).and_then(|_| self.own("DELETE", "", b"", 0)) {
-            Err(error) if Status::of(&error) != Some(404) => Err(error),
-            _ => Ok(()),
+            Err(error) if matches!(Status::of(&error), Some(401 | 404)) => Ok(()),
+            deleted => deleted.map(drop),
         }
     }
 
@@ -420,6 +420,14 @@ mod tests {
         let last =
             ("GET https://a.example/accounts/bob/prekeys".to_owned(), "authorization: Bearer secret".to_owned(), true);
         assert_eq!(RefCell::borrow(&asked).last(), Some(&last));
+    }
+
+    #[test]
+    fn an_account_of_another_device_is_not_this_ones_to_delete() {
+        let delete = |status| remote(status).0.delete(|_| [0; 64]).is_ok();
+        assert!(delete(401) && delete(404));
+        // Control: other answers leave open whether it is there.
+        assert_eq!([403, 429, 500].map(delete), [false; 3]);
     }
 
     #[test]

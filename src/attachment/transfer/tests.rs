@@ -5,6 +5,18 @@ use super::*;
 use alloc::{format, vec};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
+use std::cell::RefCell;
+
+std::thread_local! {
+    /// The names that were in a folder each time that it was synced.
+    static SYNCED: RefCell<Vec<Vec<OsString>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A rename is synced, in the folder of `path`.
+pub(super) fn note_sync(path: &Path) {
+    let names = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+    SYNCED.with_borrow_mut(|synced| synced.push(names.collect()));
+}
 
 /// A folder of one test, deleted on drop.
 struct Folder(PathBuf);
@@ -97,4 +109,33 @@ fn a_file_that_is_too_long_is_not_sealed() {
     // Control.
     prepare(len).unwrap();
     assert!(Upload::open(&sealed).unwrap().part_after(len + 1, PART_LEN).is_err());
+}
+
+#[test]
+fn a_file_is_named_on_the_disk_before_its_source_is_deleted() {
+    let folder = Folder::new("synced");
+    let (key, server) = uploaded(&folder);
+    let mut download = Download::open(&folder.at("down"), CONTENT_LEN).unwrap();
+    download.put(&server).unwrap();
+    download.finish(&key, &folder.at("copy"), ".part").unwrap();
+    let synced = SYNCED.take();
+    let has = |names: &[OsString], name: &str| names.iter().any(|of| of == name);
+    assert!(synced.len() == 2 && has(&synced[0], "sealed"), "{synced:?}");
+    assert!(has(&synced[1], "copy") && has(&synced[1], "down"), "{synced:?}");
+    // Control: afterwards it is deleted.
+    assert!(!folder.at("down").exists());
+}
+
+#[test]
+fn a_file_that_cannot_be_sealed_leaves_nothing() {
+    let folder = Folder::new("unsealed");
+    uploaded(&folder);
+    // A folder is in the way.
+    fs::create_dir_all(folder.at("taken/inner")).unwrap();
+    let prepare =
+        |name| Upload::prepare(&folder.at("content"), &folder.at(name), u64::MAX, &mut ChaCha20Rng::seed_from_u64(2));
+    assert!(matches!(prepare("taken"), Err(StreamError::Write(_))));
+    assert!(!folder.at("taken.part").exists());
+    // Control.
+    prepare("free").unwrap();
 }

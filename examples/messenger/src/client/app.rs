@@ -75,11 +75,11 @@ impl App {
         Ok(found.ok_or(PeerError::UnknownPeer)?.id)
     }
 
-    /// Downloads the rest of a file that was received, and opens it.
-    pub fn fetch(&mut self, folder: &Folder, id: &str, path: &Path) -> Result<(), Failure> {
-        let file_id = HEXLOWER.decode(id.as_bytes())?[..].try_into()?;
-        let file = folder.attachment(self.stored.store(), &file_id)?;
-        let file = file.ok_or("no such file was received, or it was fetched before")?;
+    /// Downloads the rest of a file that was received from this peer, and opens it. Another peer may name the same id.
+    pub fn fetch(&mut self, folder: &Folder, peer: &str, id: &str, path: &Path) -> Result<(), Failure> {
+        let (peer, file_id) = (self.peer(peer)?, HEXLOWER.decode(id.as_bytes())?[..].try_into()?);
+        let file = folder.attachment(self.stored.store(), &peer, &file_id)?;
+        let file = file.ok_or("no such file was received from this peer, or it was fetched before")?;
         let mut download = file.download()?;
         self.server.download(&file_id, &mut download)?;
         let size = file.finish(self.stored.store(), download, path)?;
@@ -119,9 +119,9 @@ impl Show {
 fn keep(stored: &mut Stored<Store>, message: &InboxMessage) -> Result<(), Failure> {
     let Some(peer) = message.peer.as_ref().and_then(PeerId::from_subject) else { return Ok(()) };
     let Some(content) = Content::parse(&message.plaintext) else { return Ok(()) };
-    stored.store().take_into(&message.message_id, |sql, _| {
+    stored.store().take_into(&message.message_id, |sql, message| {
         if let Some(file) = content.file {
-            Attachment::keep(sql, &peer, &file.id, &AttachmentKey::from_bytes(file.key), file.size.into())?;
+            Attachment::keep(sql, message, &file.id, &AttachmentKey::from_bytes(file.key), file.size.into(), now())?;
         }
         // A former device of the peer says nothing of its mailbox.
         let is_former = message.flags.is_former_identity;

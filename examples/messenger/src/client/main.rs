@@ -5,12 +5,12 @@ mod app;
 
 use app::{Account, App, Show, say};
 use clap::{Parser, Subcommand};
-use noescrow::durable::LoadError;
 use noescrow_messenger::content::{Attached, Content};
 use noescrow_messenger::events::{Printed, emit};
 use noescrow_messenger::requests::Failure;
 use noescrow_messenger::{ANSWERS, MAX_FILE_LEN, now, rng};
-use noescrow_sqlite::{Error, Folder, Options, advice};
+use noescrow_sqlite::{Folder, Options, advice};
+use std::io::stdin;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,8 +37,8 @@ struct Arguments {
 enum Command {
     /// Makes an account.
     Register { name: String },
-    /// Makes this the device of an account whose device is lost.
-    Recover { name: String, code: String },
+    /// Makes this the device of an account whose device is lost. The first line of standard input is the recovery code.
+    Recover { name: String },
     /// Sends a text, or several with numbers.
     Send {
         peer: String,
@@ -50,8 +50,8 @@ enum Command {
     Receive,
     /// Sends a file.
     File { peer: String, path: PathBuf },
-    /// Fetches a file that was received.
-    Fetch { id: String, path: PathBuf },
+    /// Fetches a file that was received from this peer.
+    Fetch { peer: String, id: String, path: PathBuf },
     /// Shows the safety numbers to compare with a peer.
     Safety { peer: String },
     /// Says that this safety number was compared.
@@ -68,8 +68,12 @@ enum Command {
     RestoreBackup,
     /// Shows what is saved.
     Status,
-    /// Deletes the account at the server, and everything here.
-    DeleteAccount,
+    /// Deletes the account at the server, if it is this device's, and everything here.
+    DeleteAccount {
+        /// Deletes everything here, and asks no server.
+        #[arg(long)]
+        local: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -84,26 +88,24 @@ fn run(arguments: Arguments, show: &mut Show) -> Result<(), Failure> {
     let Arguments { home, server, witness, command, .. } = arguments;
     let (folder, options) = (Folder::new(home, witness.as_deref()), Options::new());
     let (new, options) = match &command {
-        Command::Register { name } | Command::Recover { name, .. } => (Some(&**name), options),
+        Command::Register { name } | Command::Recover { name } => (Some(&**name), options),
         Command::RestoreBackup => (None, options.restored_backup()),
         _ => (None, options),
     };
-    let mut app = match (App::open(&folder, server.as_deref(), new, options), &command) {
-        (Err(error), Command::DeleteAccount) if matches!(error.downcast_ref(), Some(LoadError::<Error>::Missing)) => {
-            return Ok(folder.erase()?);
-        }
-        (app, _) => app?,
-    };
+    if matches!(command, Command::DeleteAccount { local } if local || folder.is_deleted()?) {
+        return Ok(folder.erase()?);
+    }
+    let mut app = App::open(&folder, server.as_deref(), new, options)?;
     match &command {
         Command::Register { .. } => app.register(None)?,
-        Command::Recover { code, .. } => app.register(Some(code))?,
+        Command::Recover { .. } => app.register(Some(&stdin().lines().next().ok_or("no recovery code")??))?,
         Command::RestoreBackup => {
             // First the messenger, and then the store, so that a crash between the two leaves it suspect.
             app.stored.restore_backup(&mut app.server, now(), &mut rng())?;
             app.stored.store().accept_restored_backup()?;
             exchange(&mut app, &folder, &command, show)?;
         }
-        Command::Fetch { id, path } => app.fetch(&folder, id, path)?,
+        Command::Fetch { peer, id, path } => app.fetch(&folder, peer, id, path)?,
         Command::Safety { peer } => Printed::safety(app.stored.messenger(), &app.peer(peer)?).iter().for_each(emit),
         Command::Verify { peer, number } => app.stored.verify(&app.peer(peer)?, number, now(), &mut rng())?,
         Command::Accept { peer, number } => {
@@ -120,7 +122,7 @@ fn run(arguments: Arguments, show: &mut Show) -> Result<(), Failure> {
             peer?;
         }
         Command::Status => Printed::status(&mut app.stored)?.iter().for_each(emit),
-        Command::DeleteAccount => {
+        Command::DeleteAccount { .. } => {
             app.server.delete(|challenge| app.stored.messenger().sign_login(challenge))?;
             app.stored.delete(now(), &mut rng())?.erase_deleted()?;
             folder.erase()?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `kill -9` of every command, at random moments. The user runs it again.
 
-use crate::files::file_id;
+use crate::files::named_file;
 use crate::oracle::{Kind, Message, Verdict};
 use crate::stranger::get;
 use crate::world::{How, Run, World};
@@ -138,18 +138,18 @@ fn file(world: &mut World, killer: &mut Killer, round: u32) -> Result<()> {
     // The user sees whether it has arrived. Sent again, it would be another message.
     world.run("alice", &["maintain"])?;
     let mut received = world.receive("bob")?;
-    if received.received().find_map(file_id).is_none() && !world.lacks("running it again") {
+    if received.received().find_map(named_file).is_none() && !world.lacks("running it again") {
         world.demand(run.code.is_none(), Kind::Lost, format!("{name} was sent, and has not arrived"));
         world.run("alice", &command)?.succeeded("file")?;
         received = world.receive("bob")?;
     }
-    let Some(id) = received.received().find_map(file_id) else {
+    let Some([from, id]) = received.received().find_map(named_file) else {
         world.demand(false, Kind::Kept, format!("{name} has not arrived"));
         return Ok(());
     };
     world.oracle().due(message);
     let copy = world.folder.join(format!("{name}.copy"));
-    let command = ["fetch", &id, copy.to_str().context("a path")?];
+    let command = ["fetch", &from, &id, copy.to_str().context("a path")?];
     let run = killer.strike(world, "bob", &command)?;
     if run.code.is_none() && !copy.exists() && !world.lacks("running it again") {
         world.run("bob", &command)?.succeeded("fetch")?;
@@ -162,7 +162,7 @@ fn file(world: &mut World, killer: &mut Killer, round: u32) -> Result<()> {
 /// Bob has another device, and Alice accepts it. Returns the next recovery code.
 fn reinstall(world: &mut World, killer: &mut Killer, code: &str, text: &str) -> Result<String> {
     fs::remove_dir_all(world.home("bob"))?;
-    let run = killer.repeat(world, "bob", &["recover", "bob", code])?;
+    let run = killer.repeat(world, "bob", &["recover", "bob", "<", code])?;
     let next = run.recovery_code().unwrap_or(code).to_owned();
     world.refuses("alice", "bob", text, 3, "identity_changed", Kind::Kept)?;
     let Some(number) = world.safety("alice", "bob")?.claimed else { return Ok(next) };

@@ -41,13 +41,13 @@ fn forgotten(world: &mut World, _: &Setup) -> Verdict {
     let picture = picture.to_str().context("a path")?;
     world.send_file("bob", "alice", picture)?;
     let run = world.receive("alice")?;
-    let id = run.received().find_map(crate::files::file_id).context("no file was received")?;
+    let [from, id] = run.received().find_map(crate::files::named_file).context("no file was received")?;
     if !world.lacks("forget") {
         world.run("alice", &["forget", "bob"])?.succeeded("forget")?;
     }
     let (left, trust) = (rows(world, "alice")?, world.trust("alice", "bob")?);
     world.demand(left == 0 && trust == "none", Kind::Kept, format!("{left} rows of Bob, who is {trust}"));
-    let run = world.run("alice", &["fetch", &id, world.folder.join("copy").to_str().context("a path")?])?;
+    let run = world.run("alice", &["fetch", &from, &id, world.folder.join("copy").to_str().context("a path")?])?;
     world.demand(run.code == Some(1), Kind::Kept, "the key of a forgotten peer's file is there");
     // A second time there is nobody to forget.
     let run = world.run("alice", &["forget", "bob"])?;

@@ -51,10 +51,10 @@ fn file(world: &mut World, _: &Setup) -> Verdict {
     world.oracle().due(message);
     let uploaded = world.proxy.bytes_sent("PUT", UP);
     let run = world.receive("bob")?;
-    let id = run.received().find_map(file_id).context("no file was received")?;
+    let [from, id] = run.received().find_map(named_file).context("no file was received")?;
     let copy = world.folder.join("copy");
     let copy_path = copy.to_str().context("a path")?;
-    let down = transfer(world, "bob", &["fetch", &id, copy_path], "GET", DOWN, |cut| match cut {
+    let down = transfer(world, "bob", &["fetch", &from, &id, copy_path], "GET", DOWN, |cut| match cut {
         0 => Action::CutBefore,
         1 => Action::CutAnswer(300_000),
         _ => Action::CutAfter,
@@ -97,9 +97,9 @@ fn transfer(
     Ok(cuts)
 }
 
-/// The id of a file that was received.
-pub(crate) fn file_id(message: &Received) -> Option<String> {
-    Some(message.file.as_ref()?.id.clone())
+/// Peer and id of a file that was received, as `fetch` has them.
+pub(crate) fn named_file(message: &Received) -> Option<[String; 2]> {
+    Some([format!("#{}", message.peer), message.file.as_ref()?.id.clone()])
 }
 
 pub(crate) const FILES: Scenario = Scenario {
@@ -144,11 +144,11 @@ fn files(world: &mut World, _: &Setup) -> Verdict {
 
     // What comes is damaged, or ends too early. Nothing of it is left, and the user's own files are.
     let run = world.receive("bob")?;
-    let id = run.received().find_map(file_id).context("no file was received")?;
+    let [from, id] = run.received().find_map(named_file).context("no file was received")?;
     let copy = path("copy");
     let own = ["copy.part", "copy.sealed"].map(path);
     own.iter().try_for_each(|own| fs::write(own, "the user's own"))?;
-    let fetch = ["fetch", &id, &as_text(&copy)?];
+    let fetch = ["fetch", &from, &id, &as_text(&copy)?];
     let whole = get_file(world, &id)?;
     let mut damaged = whole.clone();
     *damaged.get_mut(1_000).context("a short file")? ^= 1;
@@ -176,9 +176,10 @@ fn files(world: &mut World, _: &Setup) -> Verdict {
     in_parallel(&names, |name| world.send_file("alice", "bob", &as_text(&path(name))?).map(drop))?;
     let run = world.receive("bob")?;
     for received in run.received() {
-        let File { id, name, .. } = received.file.as_ref().context("no file")?;
+        let [from, id] = named_file(received).context("no file")?;
+        let File { name, .. } = received.file.as_ref().context("no file")?;
         let copy = path(&format!("{name}.copy"));
-        world.run("bob", &["fetch", id, &as_text(&copy)?])?.succeeded("fetch")?;
+        world.run("bob", &["fetch", &from, &id, &as_text(&copy)?])?.succeeded("fetch")?;
         world.demand(fs::read(&copy)? == fs::read(path(name))?, Kind::Lost, format!("{name} is another file"));
     }
     world.settle(&["alice", "bob"])?;

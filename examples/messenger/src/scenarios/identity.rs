@@ -28,7 +28,7 @@ fn reinstall(world: &mut World, _: &Setup) -> Verdict {
     // It waits while Carol accepts his next device.
     world.send("bob", "carol", "from the old phone")?;
     fs::remove_dir_all(world.home("bob"))?;
-    world.run("bob", &["recover", "bob", &code])?.succeeded("recover")?;
+    world.run("bob", &["recover", "bob", "<", &code])?.succeeded("recover")?;
 
     // Alice hears from the new device first.
     world.say("bob", "alice", "I have a new phone")?;

@@ -40,9 +40,9 @@ fn names(world: &mut World, _: &Setup) -> Verdict {
     fs::write(&file, "a photo")?;
     world.send_file(BORIS, ZOE, file.to_str().context("a path")?)?;
     let run = world.receive(ZOE)?;
-    let id = run.received().find_map(crate::files::file_id).context("no file was received")?;
+    let [from, id] = run.received().find_map(crate::files::named_file).context("no file was received")?;
     let copy = world.folder.join("copy");
-    world.run(ZOE, &["fetch", &id, copy.to_str().context("a path")?])?.succeeded("fetch")?;
+    world.run(ZOE, &["fetch", &from, &id, copy.to_str().context("a path")?])?.succeeded("fetch")?;
     world.demand(fs::read(&copy)? == b"a photo", Kind::Lost, "the file has not arrived as it was sent");
     world.settle(&["alice", ZOE, BORIS])?;
     world.check_stock(ZOE)?;

@@ -3,6 +3,7 @@
 
 use crate::oracle::{Kind, Message, Verdict};
 use crate::proxy::Action;
+use crate::stranger::get;
 use crate::world::{How, Run, World, copy_folder};
 use crate::{Control, ONCE, Scenario, Setup, When, Without};
 use anyhow::Result;
@@ -96,9 +97,13 @@ fn remedies(world: &mut World, _: &Setup) -> Verdict {
     let old = world.home("old-bob");
     copy_folder(&world.home("bob"), &old)?;
     std::fs::remove_dir_all(world.home("bob"))?;
-    world.run("bob", &["recover", "bob", &code])?.succeeded("recover")?;
+    world.run("bob", &["recover", "bob", "<", &code])?.succeeded("recover")?;
     let run = world.run("old-bob", &["receive"])?;
     advises(world, &run, OTHER_DEVICE);
+    // What the old one has is deleted there, and the account stays.
+    follow(world, "old-bob", &["delete-account"])?;
+    let is_right = world.lacks("following") || !old.exists() && get(world, "bob", "bundle").is_ok();
+    world.demand(is_right, Kind::Kept, format!("the old device is there: {}", old.exists()));
     world.settle(&["alice"])?;
     world.judge(10)
 }

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use noescrow_messenger::events::{Printed, Received};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -54,9 +54,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// Runs a process until it ends or is killed.
-    pub(crate) fn of_process(command: &mut Command, kill_after: Option<Duration>) -> Result<Self> {
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    /// Runs a process with this input until it ends or is killed.
+    pub(crate) fn of_process(command: &mut Command, input: &str, kill_after: Option<Duration>) -> Result<Self> {
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        // It may have ended before it has read that.
+        let _ = process.stdin.take().context("no input")?.write_all(input.as_bytes());
         let events = read_lines(process.stdout.take().context("no output")?);
         let complaints = read_all(process.stderr.take().context("no error output")?);
         let code = wait(&mut process, kill_after)?;

@@ -142,12 +142,17 @@ impl World {
         self.folder.join(client)
     }
 
-    /// Runs a command of a client, and enters what it prints into the oracle.
+    /// Runs a command of a client, and enters what it prints into the oracle. As in a shell, what follows `<` is no argument:
+    /// here it is the standard input itself.
     pub(crate) fn run_as(&self, client: &str, arguments: &[&str], how: &How<'_>) -> Result<Run> {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let mut command = self.command(client, how)?;
+        let (arguments, input) = match arguments {
+            [arguments @ .., "<", input] => (arguments, *input),
+            _ => (arguments, ""),
+        };
         command.args(arguments);
-        let run = Run::of_process(&mut command, how.kill_after);
+        let run = Run::of_process(&mut command, input, how.kill_after);
         let run = run.with_context(|| format!("{client}: {arguments:?}"))?;
         self.note(client, arguments, how, number, &run);
         self.log(client, arguments, &run)?;
