@@ -155,7 +155,7 @@ mod sweep;
 mod trust;
 
 pub use self::core::Counters;
-pub use advice::Advice;
+pub use advice::{Advice, Advised};
 pub use error::{NewSession, OpenError, PeerError, Refusal, Refused, Remedy, SealError, SealFailed, Suspicion};
 pub use failed::Failed;
 pub use kept::Stored;

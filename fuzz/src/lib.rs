@@ -30,7 +30,7 @@ pub use audit::{
     evidence_gzip, evidence_hex, evidence_hex_integers, evidence_integers, evidence_latin1, evidence_percent,
     evidence_utf16_be, evidence_utf16_le, evidence_zip, evidence_zlib, evidence_zstd,
 };
-pub use network::{accept, bundle, decrypt, identity_and_prekey};
+pub use network::{accept, bundle, decrypt, identity_and_prekey, publication};
 pub use stored::snapshot;
 
 use noescrow::skipped::Inline;

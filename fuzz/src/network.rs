@@ -12,10 +12,11 @@ use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::primitives::{DhPublicKey, Primitives, RustCrypto};
 use noescrow::relay::{AccountName, Envelope};
 use noescrow::{
-    Bundle, Capacity, IDENTITY_LEN, Identity, InitiateOptions, PREKEY_LEN, Prekey, SafetyNumber, Secret, Session,
-    StorageKey, device, hazmat,
+    Bundle, Capacity, IDENTITY_LEN, Identity, InitiateOptions, PREKEY_LEN, Prekey, Publication, SafetyNumber, Secret,
+    Session, StorageKey, device, hazmat,
 };
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 /// The storage key with which `support` takes states.
@@ -269,6 +270,48 @@ pub fn bundle(bytes: &[u8], bug: Bug) {
         let mut rng = rng(8);
         let alice = device::Device::<Mock, Capacity<1, 1>>::generate_with(gullible(), NOW, &mut rng);
         let _ = alice.initiate(decoded, b"hi", InitiateOptions::unverified(NOW), &mut rng);
+    }
+}
+
+/// A publication from a device, which the server parses before it stores it: decoded publications encode to the same bytes,
+/// and every part of one that decodes is a genuine one. First byte: with how many one-time prekeys (bits 0 and 1, at most
+/// two); bit 2: the rest is the publication, else an edit of the genuine one. With bit 3 every signature passes, as if the
+/// device were hostile: no two prekeys have one id, and the server can build a bundle of every one-time prekey.
+///
+/// The planted bug: it encodes to other bytes.
+pub fn publication(bytes: &[u8], bug: Bug) {
+    /// Length in bytes of identity and signed prekey, and of the number of one-time prekeys after them.
+    const BEFORE: usize = IDENTITY_LEN + PREKEY_LEN;
+    const COUNT: usize = 4;
+    let Some((&mode, script)) = bytes.split_first() else { return };
+    static GENUINE: OnceLock<[Vec<u8>; 3]> = OnceLock::new();
+    let genuine = GENUINE.get_or_init(|| {
+        let mut rng = rng(10);
+        let (mut bob, _) = mock_device(&mut rng);
+        [0, 1, 2].map(|one_time| bob.publish(one_time, NOW, &mut rng).unwrap().to_bytes())
+    });
+    let genuine = &genuine[usize::from(mode & 3).min(2)];
+    let forged = forged(genuine, mode & 4 != 0, script);
+    let decoded = Publication::from_bytes(&RustCrypto, &forged);
+    assert!(decoded.is_ok() || &forged != genuine, "the genuine publication was refused");
+    if let Ok(decoded) = decoded {
+        // A one-time prekey that is left out is missed by nobody.
+        let known = genuine[BEFORE + COUNT..].as_chunks::<PREKEY_LEN>().0;
+        let is_genuine = decoded.one_time_prekeys.iter().all(|prekey| known.contains(&prekey.to_bytes()));
+        assert!(is_genuine && forged[..BEFORE] == genuine[..BEFORE], "a forged publication decodes");
+        same_bytes(decoded.to_bytes(), &forged, bug);
+    }
+    if mode & 8 != 0
+        && let Ok(decoded) = Publication::from_bytes(&gullible(), &forged)
+    {
+        same_bytes(decoded.to_bytes(), &forged, bug);
+        let Publication { identity, signed_prekey, one_time_prekeys } = decoded;
+        let ids: BTreeSet<_> = one_time_prekeys.iter().chain([&signed_prekey]).map(Prekey::id).collect();
+        assert_eq!(ids.len(), one_time_prekeys.len() + 1, "two prekeys have one id");
+        for prekey in one_time_prekeys {
+            let bundle = Bundle::new(identity, signed_prekey.clone(), Some(prekey)).unwrap();
+            assert!(Bundle::from_bytes(&gullible(), &bundle.to_bytes()).is_ok(), "a bundle does not decode");
+        }
     }
 }
 

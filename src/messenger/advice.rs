@@ -2,10 +2,17 @@
 //! [`Advice`]: what to do about an error, for programs as a variant and for people as a sentence.
 
 use super::error::{OpenError, PeerError, Remedy, SealError, Suspicion};
-use crate::durable::{LoadError, StepError};
+use crate::durable::{CommitError, LoadError, StepError};
 use crate::error::{EncryptError, InitiateError, RestoreError};
 use crate::time::UnixSeconds;
+use core::convert::Infallible;
 use core::fmt;
+
+/// An error of a messenger's step. [`Failed`](super::Failed) asks it for advice.
+pub trait Advised {
+    /// Returns what to do, or `None` if an error of the store, of the server or of the application says so.
+    fn advice(&self) -> Option<Advice>;
+}
 
 /// What to do about an error. It is displayed as one sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +33,8 @@ pub enum Advice {
     WrongBundle,
     /// Ask the user whether the peer has a new identity, and accept or reject that.
     AskUser,
+    /// Ask the user to compare the safety number again: the one that was passed is that of no identity in question.
+    CompareAgain,
     /// Acknowledge the message to the server, and follow the remedy.
     Acknowledge(Remedy),
     /// Pass another peer, another name or a shorter payload.
@@ -38,6 +47,11 @@ pub enum Advice {
     /// Load the messenger again. If the error stays, the session's rows are damaged: [end the
     /// session](super::Messenger::end_session).
     Damaged,
+    /// Load it again. If the error stays, the storage key is the wrong one, or the rows of the messenger itself are damaged:
+    /// restore a backup of the store, or make a new device.
+    Unreadable,
+    /// Ask the user to install the newer release that has written the rows.
+    Update,
     /// Tell the user, and [restore](super::Messenger::restore_backup).
     RestoreBackup,
 }
@@ -52,6 +66,7 @@ impl fmt::Display for Advice {
             Self::PeerOffline => "try again when the peer's device has been online",
             Self::WrongBundle => "the server offers a wrong bundle: compare the safety number with the peer",
             Self::AskUser => "compare the safety number with the peer, and accept or reject its new identity",
+            Self::CompareAgain => "this is not the safety number: compare it with the peer again",
             Self::Acknowledge(Remedy::Ignore) => "acknowledge the message; there is nothing else to do",
             Self::Acknowledge(Remedy::AskAgain) => "acknowledge the message, and ask its author to send it again",
             Self::Acknowledge(Remedy::NewSession) => {
@@ -61,6 +76,11 @@ impl fmt::Display for Advice {
             Self::Flush => "the message waits here: do not send it again, but log in and send what waits",
             Self::Reload => "save the last step, or load the messenger again",
             Self::Damaged => "load the messenger again; if the error stays, end the session",
+            Self::Unreadable => {
+                "load it again; if the error stays, the storage key is wrong or the data is damaged: restore a backup of the \
+                 data, or set up a new device"
+            }
+            Self::Update => "a newer release has written this data: install it",
             Self::RestoreBackup => "this device or the server was put back to an earlier state: restore the backup",
         })
     }
@@ -76,7 +96,7 @@ impl OpenError {
             Self::Deferred { until } => Advice::Later(*until),
             Self::RouteAgain => Advice::Again,
             Self::Refused(refused) => Advice::Acknowledge(refused.reason.remedy()),
-            Self::Stored(_) => Advice::Damaged,
+            Self::Stored(error) => of_session(*error),
         }
     }
 }
@@ -96,7 +116,7 @@ impl SealError {
             Self::NoProbation | Self::NoReceipt => Advice::Nothing,
             Self::Bundle(error) => of_bundle(*error),
             Self::Encrypt(error) => of_encrypting(*error),
-            Self::Stored(_) => Advice::Damaged,
+            Self::Stored(error) => of_session(*error),
         }
     }
 }
@@ -108,7 +128,7 @@ impl PeerError {
         match self {
             Self::NotSaved => Advice::Reload,
             Self::UnknownPeer | Self::UnknownSession | Self::Taken | Self::Name => Advice::Correct,
-            Self::OtherIdentity => Advice::AskUser,
+            Self::OtherIdentity => Advice::CompareAgain,
             // The user has decided.
             Self::Rejected => Advice::Nothing,
         }
@@ -143,8 +163,68 @@ impl<E> LoadError<E> {
         match self {
             Self::Store(_) | Self::Missing => None,
             Self::Refused(RestoreError::Rollback) => Some(Advice::RestoreBackup),
-            Self::Refused(_) => Some(Advice::Damaged),
+            Self::Refused(RestoreError::NewerVersion) => Some(Advice::Update),
+            // Without the messenger no session can be ended.
+            Self::Refused(RestoreError::Refused) => Some(Advice::Unreadable),
         }
+    }
+}
+
+impl<E> CommitError<E> {
+    /// Returns what to do, or `None` if the store's error says so.
+    #[must_use]
+    pub const fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::Stale => Some(Advice::Again),
+            Self::NotCommitted(_) | Self::Unknown(_) => None,
+        }
+    }
+}
+
+impl Advised for OpenError {
+    fn advice(&self) -> Option<Advice> {
+        Some(self.advice())
+    }
+}
+
+impl Advised for SealError {
+    fn advice(&self) -> Option<Advice> {
+        Some(self.advice())
+    }
+}
+
+impl Advised for PeerError {
+    fn advice(&self) -> Option<Advice> {
+        Some(self.advice())
+    }
+}
+
+impl Advised for Suspicion {
+    fn advice(&self) -> Option<Advice> {
+        Some(self.advice())
+    }
+}
+
+impl Advised for Infallible {
+    fn advice(&self) -> Option<Advice> {
+        match *self {}
+    }
+}
+
+impl<E: Advised> Advised for StepError<E> {
+    fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::NotSaved => Some(Advice::Reload),
+            Self::Failed(error) => error.advice(),
+        }
+    }
+}
+
+/// The advice about a session whose rows were refused.
+const fn of_session(error: RestoreError) -> Advice {
+    match error {
+        RestoreError::NewerVersion => Advice::Update,
+        RestoreError::Refused | RestoreError::Rollback => Advice::Damaged,
     }
 }
 
@@ -193,15 +273,29 @@ mod tests {
             Advice::PeerOffline,
             Advice::WrongBundle,
             Advice::AskUser,
+            Advice::CompareAgain,
             Advice::Correct,
             Advice::Flush,
             Advice::Reload,
             Advice::Damaged,
+            Advice::Unreadable,
+            Advice::Update,
             Advice::RestoreBackup,
         ];
         let all: BTreeSet<_> = remedies.iter().chain(&others).map(Advice::to_string).collect();
         assert_eq!(all.len(), remedies.len() + others.len());
         assert!(all.iter().all(|sentence| !sentence.is_empty() && !sentence.contains('\n')));
+    }
+
+    #[test]
+    fn rows_of_a_newer_release_are_not_called_damaged() {
+        let newer = RestoreError::NewerVersion;
+        assert_eq!(LoadError::<()>::Refused(newer).advice(), Some(Advice::Update));
+        assert_eq!(OpenError::Stored(newer).advice(), Advice::Update);
+        assert_eq!(SealError::Stored(newer).advice(), Advice::Update);
+        // Control.
+        assert_eq!(LoadError::<()>::Refused(RestoreError::Refused).advice(), Some(Advice::Unreadable));
+        assert_eq!(SealError::Stored(RestoreError::Refused).advice(), Advice::Damaged);
     }
 
     #[test]

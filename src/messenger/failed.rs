@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Failed`]: why a step of a messenger with a store has failed.
 
+use super::advice::{Advice, Advised};
 use crate::durable::{CommitError, LoadError};
 use core::fmt;
 
@@ -27,6 +28,33 @@ impl<E, S> Failed<E, S> {
             Self::Step(error) => Failed::Step(convert(error)),
             Self::Save(error) => Failed::Save(error),
             Self::Load(error) => Failed::Load(error),
+        }
+    }
+}
+
+impl<E, S> Failed<E, S> {
+    /// Returns the store's own error, if that is the reason.
+    #[must_use]
+    pub const fn store_error(&self) -> Option<&S> {
+        match self {
+            Self::Save(CommitError::NotCommitted(error) | CommitError::Unknown(error))
+            | Self::Load(LoadError::Store(error)) => Some(error),
+            Self::Step(_) | Self::Save(CommitError::Stale) | Self::Load(LoadError::Missing | LoadError::Refused(_)) => {
+                None
+            }
+        }
+    }
+}
+
+impl<E: Advised, S> Failed<E, S> {
+    /// Returns what to do, or `None` if the error of the [store](Self::store_error), of the server or of the application says
+    /// so.
+    #[must_use]
+    pub fn advice(&self) -> Option<Advice> {
+        match self {
+            Self::Step(error) => error.advice(),
+            Self::Save(error) => error.advice(),
+            Self::Load(error) => error.advice(),
         }
     }
 }

@@ -19,7 +19,8 @@ pub enum RelayError {
     TooManyPrekeys,
     /// The bytes are not a message: its version or kind is unknown, or it is shorter than any message of that kind.
     BadEnvelope,
-    /// The message is longer than [`MAX_ENVELOPE_LEN`](super::MAX_ENVELOPE_LEN).
+    /// The message is longer than [`MAX_ENVELOPE_LEN`](super::MAX_ENVELOPE_LEN), or, without the account's access key, than
+    /// [`MAX_STRANGERS_BYTES`](super::MAX_STRANGERS_BYTES).
     EnvelopeTooLong,
     /// The envelope is not a first message, and came without the account's access key or with another key. Its sender
     /// fetches mail, which has the new key unless the owner blocked the sender.
@@ -41,7 +42,7 @@ impl core::fmt::Display for RelayError {
             Self::BadPublication => "prekeys of the wrong kind or of another identity, or two with one id",
             Self::TooManyPrekeys => "too many one-time prekeys",
             Self::BadEnvelope => "not a message",
-            Self::EnvelopeTooLong => "message longer than 16 MiB",
+            Self::EnvelopeTooLong => "message longer than 16 MiB, or than 1 MiB without the access key",
             Self::AccessKeyRequired => "the account's access key is required",
             Self::MailboxFull => "mailbox full",
         })

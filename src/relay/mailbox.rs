@@ -103,6 +103,10 @@ impl Mailbox {
         if !with_key && !envelope.is_first_message() {
             return Err(RelayError::AccessKeyRequired);
         }
+        // Not a full mailbox: it will never be taken without the key.
+        if !with_key && envelope.0.len() > MAX_STRANGERS_BYTES {
+            return Err(RelayError::EnvelopeTooLong);
+        }
         let (most, most_bytes) = match with_key {
             true => (MAX_QUEUE_LEN, MAX_QUEUE_BYTES),
             false => (MAX_STRANGERS_LEN, MAX_STRANGERS_BYTES),

@@ -223,7 +223,8 @@ impl Relay {
     /// are still distinct, but reveal the order.
     ///
     /// # Errors
-    /// [`RelayError`], if there is no such account, the access key is missing, or the quota is used up.
+    /// [`RelayError`], if there is no such account, the access key is missing, the envelope is longer than what strangers may
+    /// send, or the quota is used up.
     ///
     /// # Leaks
     /// Whether the key is the account's. The time does not depend on where it differs.

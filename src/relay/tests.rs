@@ -290,6 +290,20 @@ fn a_mailbox_is_bounded_in_number_and_in_bytes() {
     assert_eq!(deliver(&mut relay, first_message(2_000), None, &mut rng), Err(RelayError::MailboxFull));
 }
 
+#[test]
+fn a_message_that_no_key_admits_and_no_mailbox_holds_is_too_long() {
+    let (mut relay, _, mut rng) = relay_with(0);
+    let long = || first_message(MAX_STRANGERS_BYTES + 1);
+    let other = AccessKey::from_bytes([9; 32]);
+    for key in [None, Some(&other)] {
+        assert_eq!(relay.deliver(&bob(), long(), key, NOW, &mut rng), Err(RelayError::EnvelopeTooLong));
+    }
+    // Control: with the key, and one byte shorter.
+    assert_eq!(relay.deliver(&bob(), long(), Some(&KEY), NOW, &mut rng), Ok(()));
+    let longest = first_message(MAX_STRANGERS_BYTES);
+    assert_eq!(relay.deliver(&bob(), longest, None, NOW, &mut rng), Ok(()));
+}
+
 /// The answer to a correspondent after somebody sent ten thousand messages of both kinds.
 fn after_a_flood(flood_key: Option<&AccessKey>) -> Result<(), RelayError> {
     let (mut relay, _, mut rng) = relay_with(0);
@@ -391,7 +405,10 @@ fn only_a_message_is_an_envelope() {
 #[test]
 fn the_error_of_a_long_envelope_names_its_length() {
     let error = Envelope::new(vec![0x12; MAX_ENVELOPE_LEN + 1]).unwrap_err();
-    assert_eq!((error, &*error.to_string()), (RelayError::EnvelopeTooLong, "message longer than 16 MiB"));
+    assert_eq!(
+        (error, &*error.to_string()),
+        (RelayError::EnvelopeTooLong, "message longer than 16 MiB, or than 1 MiB without the access key")
+    );
     assert_eq!(MAX_ENVELOPE_LEN, 16 << 20);
     // Control.
     assert!(Envelope::new(vec![0x12; MAX_ENVELOPE_LEN]).is_ok());

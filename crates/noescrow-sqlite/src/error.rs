@@ -2,9 +2,12 @@
 //! [`Error`]: why the database was not opened, read or written.
 
 use noescrow::attachment::StreamError;
-use noescrow::durable::{CommitError, LoadError};
-use noescrow::messenger::exchange::ExchangeFailed;
-use noescrow::messenger::{Advice, Failed, PeerError, Remedy, SealError};
+use noescrow::durable::{CommitError, LoadError, StepError};
+use noescrow::messenger::exchange::{ExchangeError, ExchangeFailed};
+use noescrow::messenger::{Advice, Advised, Failed, OpenError, PeerError, Remedy, SealError, Suspicion};
+use std::any::Any;
+use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
@@ -65,14 +68,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns what to do, or `None` if that is to call again, or to see to what the error is about: the disk, the path, the
-    /// release.
+    /// Returns what to do, or `None` if that is to call again, or to see to what the error is about: the disk, the path.
     #[must_use]
     pub const fn advice(&self) -> Option<Advice> {
         match self {
             Self::Rollback { .. } | Self::Diverged { .. } | Self::OtherDatabase | Self::WitnessMissing => {
                 Some(Advice::RestoreBackup)
             }
+            Self::NewerSchema(_) => Some(Advice::Update),
             Self::OpenedBefore => Some(Advice::Acknowledge(Remedy::Ignore)),
             Self::LogInUse => Some(Advice::Again),
             Self::OfMessenger | Self::NoPeer => Some(Advice::Correct),
@@ -82,26 +85,55 @@ impl Error {
 }
 
 /// Returns what to do about an error that a program has boxed: of a messenger with a store of this crate, or of its exchange
-/// with a server whose error is `V`. `None` if it is another error, or one that is remedied by calling again.
+/// with a server whose error is `V`. If `V` is a boxed error, also about those that the application has boxed in it. `None`
+/// if it is another error, or one that is remedied by calling again.
 #[must_use]
-pub fn advice<V: fmt::Debug + fmt::Display + 'static>(error: &(dyn std::error::Error + 'static)) -> Option<Advice> {
-    match error.downcast_ref::<ExchangeFailed<V, Error>>() {
-        Some(
-            Failed::Load(LoadError::Store(error))
-            | Failed::Save(CommitError::NotCommitted(error) | CommitError::Unknown(error)),
-        ) => return error.advice(),
-        Some(error) => return error.advice(),
-        None => {}
-    }
-    match error.downcast_ref::<LoadError<Error>>() {
-        Some(LoadError::Store(error)) => return error.advice(),
-        Some(error) => return error.advice(),
-        None => {}
-    }
-    let store = error.downcast_ref().and_then(Error::advice);
-    store
+pub fn advice<V: fmt::Debug + fmt::Display + 'static>(error: &(dyn StdError + 'static)) -> Option<Advice> {
+    let of_exchange = |error: &ExchangeFailed<V, Error>| match error {
+        Failed::Step(ExchangeError::Server(error)) => of_server(error),
+        error => of_failed(error),
+    };
+    error
+        .downcast_ref()
+        .and_then(of_exchange)
+        .or_else(|| error.downcast_ref().and_then(of_failed::<OpenError>))
+        .or_else(|| error.downcast_ref().and_then(of_failed::<SealError>))
+        .or_else(|| error.downcast_ref().and_then(of_failed::<PeerError>))
+        .or_else(|| error.downcast_ref().and_then(of_failed::<StepError<Suspicion>>))
+        .or_else(|| error.downcast_ref().and_then(of_failed::<StepError<Infallible>>))
+        .or_else(|| error.downcast_ref().and_then(of_loading))
+        .or_else(|| error.downcast_ref().and_then(of_saving))
+        .or_else(|| error.downcast_ref().and_then(Error::advice))
+        .or_else(|| error.downcast_ref().map(OpenError::advice))
         .or_else(|| error.downcast_ref().map(SealError::advice))
         .or_else(|| error.downcast_ref().map(PeerError::advice))
+}
+
+/// The advice of the step's error or of the store's, whichever is the reason.
+fn of_failed<E: Advised>(failed: &Failed<E, Error>) -> Option<Advice> {
+    failed.store_error().map_or_else(|| failed.advice(), Error::advice)
+}
+
+fn of_loading(error: &LoadError<Error>) -> Option<Advice> {
+    match error {
+        LoadError::Store(error) => error.advice(),
+        error => error.advice(),
+    }
+}
+
+fn of_saving(error: &CommitError<Error>) -> Option<Advice> {
+    match error {
+        CommitError::NotCommitted(error) | CommitError::Unknown(error) => error.advice(),
+        error @ CommitError::Stale => error.advice(),
+    }
+}
+
+/// The advice about an error of the server, or of the application's own function: perhaps of this store, in a box.
+fn of_server<V: fmt::Debug + fmt::Display + 'static>(error: &V) -> Option<Advice> {
+    let error: &dyn Any = error;
+    let boxed = || error.downcast_ref::<Box<dyn StdError>>().and_then(|error| advice::<V>(&**error));
+    let sent = || error.downcast_ref::<Box<dyn StdError + Send + Sync>>().and_then(|error| advice::<V>(&**error));
+    error.downcast_ref().and_then(Error::advice).or_else(boxed).or_else(sent)
 }
 
 /// Without the error of SQLite or of the witness, which is the [source](std::error::Error::source).
@@ -134,8 +166,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Sqlite(error) => Some(error),
             Self::Witness(error) | Self::Lock(error) | Self::Folder(error) => Some(error),

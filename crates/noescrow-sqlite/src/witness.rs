@@ -27,7 +27,7 @@ pub struct Mark {
 /// folder without backup, a TPM, or the side file of [`SideFile`].
 ///
 /// The store reads it when it is opened and at each commit, and advances it when it is opened and after each commit. If
-/// the database is ahead of the witness, the process was stopped between the two; if it is behind, it was rolled back.
+/// the database is ahead of the witness, the process was stopped between the two; if it is older, it was rolled back.
 ///
 /// # Security
 /// It notices backups that are restored, not an attacker who can write to the database's file and raise its generation.

@@ -11,6 +11,8 @@
     reason = "a test states its expectations"
 )]
 
+#[path = "store/advice.rs"]
+mod advice;
 #[path = "store/attachments.rs"]
 mod attachments;
 #[path = "store/backend.rs"]

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Why an exchange has ended.
 
-use super::super::advice::Advice;
+use super::super::advice::{Advice, Advised};
 use super::super::error::{OpenError, PeerError, SealError, Suspicion};
 use super::super::failed::Failed;
 use super::Server;
-use crate::durable::{CommitError, StepError, Store};
+use crate::durable::{StepError, Store};
 use core::convert::Infallible;
 use core::fmt;
 
@@ -49,16 +49,9 @@ impl<V> ExchangeError<V> {
     }
 }
 
-impl<V, S> ExchangeFailed<V, S> {
-    /// Returns what to do, or `None` if the error of the store, of the server or of the application says so.
-    #[must_use]
-    pub const fn advice(&self) -> Option<Advice> {
-        match self {
-            Self::Step(error) => error.advice(),
-            Self::Load(error) => error.advice(),
-            Self::Save(CommitError::Stale) => Some(Advice::Again),
-            Self::Save(CommitError::NotCommitted(_) | CommitError::Unknown(_)) => None,
-        }
+impl<V> Advised for ExchangeError<V> {
+    fn advice(&self) -> Option<Advice> {
+        self.advice()
     }
 }
 

@@ -55,6 +55,7 @@ corpora! {
     a_refused_message_changes_no_session: decrypt;
     a_refused_first_message_changes_no_device: accept;
     a_bundle_that_decodes_encodes_to_the_same_bytes: bundle;
+    a_publication_that_decodes_encodes_to_the_same_bytes: publication;
     identities_and_prekeys_that_decode_encode_to_the_same_bytes: identity_and_prekey;
     a_forged_state_is_refused_or_harmless: snapshot;
     schedules_do_what_the_oracle_says: schedule;
