@@ -2,12 +2,14 @@
 //! [`Mailboxes`] of [`SqliteStore`], and the application's own tables in the same transactions.
 
 use crate::blocking::SqliteStore;
+use crate::database::Database;
 use crate::error::Error;
 use crate::messages;
 use crate::part::NextPart;
 use crate::witness::open_private;
 use noescrow::durable::{Batch, Exclusive, InboxMessage, Mailboxes, MessageId, OutboxMessage};
 use rusqlite::{Connection, Transaction};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -87,10 +89,10 @@ impl Mailboxes for SqliteStore {
     /// Locks the file `DATABASE-NAME.lock` beside the database; in memory, nothing. Two stores of one thread that want
     /// one lock wait for each other forever.
     fn exclusively(&mut self, name: &str) -> Result<Exclusive, Error> {
-        match self.database.path.as_deref().or_else(|| path_of(&self.connection)) {
-            Some(path) => lock(path, name).map_err(Error::Lock),
-            None => Ok(Exclusive::nothing()),
-        }
+        let Some(file) = lock_file(&self.connection, &self.database, name)? else { return Ok(Exclusive::nothing()) };
+        file.lock().map_err(Error::Lock)?;
+        // Closing the file releases it, however the process ends.
+        Ok(Exclusive::holding(file))
     }
 }
 
@@ -99,14 +101,17 @@ fn path_of(connection: &Connection) -> Option<&Path> {
     connection.path().filter(|path| !path.is_empty()).map(Path::new)
 }
 
-fn lock(database: &Path, name: &str) -> io::Result<Exclusive> {
+/// The file that is locked, or `None` for a database in memory.
+pub(crate) fn lock_file(connection: &Connection, database: &Database, name: &str) -> Result<Option<File>, Error> {
+    let path = database.path.as_deref().or_else(|| path_of(connection));
+    path.map(|path| open_lock(path, name).map_err(Error::Lock)).transpose()
+}
+
+fn open_lock(database: &Path, name: &str) -> io::Result<File> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name of a lock is letters and digits"));
     }
     let mut path = database.as_os_str().to_owned();
     path.push(format!("-{name}.lock"));
-    let file = open_private(&PathBuf::from(path))?;
-    file.lock()?;
-    // Closing the file releases it, however the process ends.
-    Ok(Exclusive::holding(file))
+    open_private(&PathBuf::from(path))
 }
