@@ -125,15 +125,19 @@
 //! sessions, and the sizes of messages without content, unless the application pads all alike.
 
 mod advice;
+mod asynchronous;
 mod core;
 mod deletion;
 mod directory;
+mod driver;
 mod ending;
 mod error;
 pub mod exchange;
 mod failed;
 mod index;
+mod io;
 mod kept;
+mod loading;
 mod log;
 mod opening;
 mod peers;
@@ -171,10 +175,7 @@ pub use trust::Trust;
 use self::core::Core;
 use crate::device::clock::Clock;
 use crate::device::{Device, LOGIN_CHALLENGE_LEN};
-use crate::durable::{
-    AsyncStore, Batch, Change, Durable, Ledger, LoadError, MessageId, Progress, Received, Row, Sent, Store, Unsaved,
-    draw_writer,
-};
+use crate::durable::{Batch, Change, Durable, Ledger, MessageId, Progress, Received, Row, Sent, Unsaved, draw_writer};
 use crate::error::RestoreError;
 use crate::identity::{Identity, SafetyNumber};
 use crate::primitives::{Primitives, RustCrypto, SIGNATURE_LEN};
@@ -222,36 +223,6 @@ struct Step {
     sent: Option<Sent>,
 }
 
-impl Messenger {
-    /// Restores the messenger `subject` from a store: calls [`load_with`](Self::load_with) with the default primitives.
-    ///
-    /// # Errors
-    /// [`LoadError`], as in [`load_with`](Self::load_with).
-    pub fn load<S: Store>(
-        store: &mut S,
-        key: &StorageKey,
-        subject: &Subject,
-        newest: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, LoadError<S::Error>> {
-        Self::load_with(RustCrypto, store, key, subject, newest, rng)
-    }
-
-    /// Calls [`load_async_with`](Self::load_async_with) with the default primitives.
-    ///
-    /// # Errors
-    /// [`LoadError`], as in [`load_with`](Self::load_with).
-    pub async fn load_async<S: AsyncStore>(
-        store: &mut S,
-        key: &StorageKey,
-        subject: &Subject,
-        newest: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, LoadError<S::Error>> {
-        Self::load_async_with(RustCrypto, store, key, subject, newest, rng).await
-    }
-}
-
 impl<P: Primitives> Messenger<P> {
     /// Makes a messenger of a new device, and saves both under `key`. Draws 16 bytes from `rng`.
     ///
@@ -270,81 +241,6 @@ impl<P: Primitives> Messenger<P> {
         Unsaved::owning(messenger, Batch { changes, ..Batch::default() })
     }
 
-    /// Restores the messenger `subject` from a store. `newest` is the newest [`generation`](Self::generation) that the
-    /// caller knows to have been saved. Draws 16 bytes from `rng`.
-    ///
-    /// Reads in one transaction, by [`Store::reading`].
-    ///
-    /// # Errors
-    /// [`LoadError`], with [`RestoreError::Rollback`] if the store is older than `newest`.
-    pub fn load_with<S: Store>(
-        primitives: P,
-        store: &mut S,
-        key: &StorageKey,
-        subject: &Subject,
-        newest: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, LoadError<S::Error>> {
-        let read = store.reading(|store| {
-            let mut load = |subject: &Subject| store.load(subject).map_err(LoadError::Store);
-            let (core, device) = (load(subject)?, load(&subject.of_device())?);
-            let mut messenger = Self::restore(primitives, core, device, key, subject, newest, rng)?;
-            let peers: Vec<PeerId> = messenger.core.inner.peers().collect();
-            for peer in peers {
-                let rows = load(&subject.of_peer(&peer.0))?;
-                messenger.restore_peer(peer, rows).map_err(LoadError::Refused)?;
-            }
-            Ok(messenger)
-        });
-        read.map_err(LoadError::Store)?
-    }
-
-    /// Does the same as [`load_with`](Self::load_with) with a store whose operations are futures. It reads subject by
-    /// subject: if another process uses the store, a state that is refused is loaded again.
-    ///
-    /// # Errors
-    /// [`LoadError`], as in [`load_with`](Self::load_with).
-    pub async fn load_async_with<S: AsyncStore>(
-        primitives: P,
-        store: &mut S,
-        key: &StorageKey,
-        subject: &Subject,
-        newest: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, LoadError<S::Error>> {
-        let core = store.load(subject).await.map_err(LoadError::Store)?;
-        let device = store.load(&subject.of_device()).await.map_err(LoadError::Store)?;
-        let mut messenger = Self::restore(primitives, core, device, key, subject, newest, rng)?;
-        let peers: Vec<PeerId> = messenger.core.inner.peers().collect();
-        for peer in peers {
-            let rows = store.load(&subject.of_peer(&peer.0)).await.map_err(LoadError::Store)?;
-            messenger.restore_peer(peer, rows).map_err(LoadError::Refused)?;
-        }
-        Ok(messenger)
-    }
-
-    /// Restores the messenger without its peers.
-    fn restore<E>(
-        primitives: P,
-        core: Vec<Row>,
-        device: Vec<Row>,
-        key: &StorageKey,
-        subject: &Subject,
-        newest: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, LoadError<E>> {
-        let writer = draw_writer(rng);
-        if core.is_empty() {
-            return Err(LoadError::Missing);
-        }
-        let core = Durable::<Core<P>>::restore_as(primitives.clone(), writer, core, key, subject, newest);
-        let core = core.map_err(LoadError::Refused)?;
-        let newest = core.inner.device_generation;
-        let device = Durable::<Device<P>>::restore_as(primitives, writer, device, key, &subject.of_device(), newest);
-        let device = device.map_err(LoadError::Refused)?;
-        Ok(Self::without_peers(key, writer, core, device))
-    }
-
     fn without_peers(key: &StorageKey, writer: [u8; 16], core: Durable<Core<P>>, device: Durable<Device<P>>) -> Self {
         Self {
             key: key.duplicate(),
@@ -358,18 +254,6 @@ impl<P: Primitives> Messenger<P> {
             sweeps: Sweeps::default(),
             progress: Progress::Saved,
         }
-    }
-
-    fn restore_peer(&mut self, id: PeerId, rows: Vec<Row>) -> Result<(), RestoreError> {
-        let subject = self.core.inner.subject.of_peer(&id.0);
-        let peer =
-            Durable::<PeerRecord<P>>::restore_as(self.primitives().clone(), self.writer, rows, &self.key, &subject, 0)?;
-        if peer.inner.subject != subject {
-            return Err(RestoreError::Refused);
-        }
-        self.index.enter(&peer.inner);
-        self.peers.insert(id, peer);
-        Ok(())
     }
 
     /// Returns the name under which the messenger is stored, which [`load`](Self::load) asks for.

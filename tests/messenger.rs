@@ -6,13 +6,16 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
+    clippy::duplicate_mod,
     dead_code,
     unreachable_pub,
     reason = "a test states its expectations"
 )]
 
-#[path = "messenger/answers.rs"]
-mod answers;
+#[path = "messenger/asynchronous.rs"]
+mod asynchronous;
+#[path = "messenger/blocking.rs"]
+mod blocking;
 #[path = "messenger/clock.rs"]
 mod clock;
 #[path = "messenger/demands.rs"]
@@ -21,20 +24,12 @@ mod demands;
 mod disk;
 #[path = "messenger/ending.rs"]
 mod ending;
-#[path = "messenger/exchange.rs"]
-mod exchange;
-#[path = "messenger/exchanges.rs"]
-mod exchanges;
 #[path = "messenger/hub.rs"]
 mod hub;
-#[path = "messenger/kept.rs"]
-mod kept;
 #[path = "messenger/mailboxes.rs"]
 mod mailboxes;
 #[path = "messenger/rank.rs"]
 mod rank;
-#[path = "messenger/receiving.rs"]
-mod receiving;
 #[path = "messenger/recovery.rs"]
 mod recovery;
 #[path = "messenger/refusals.rs"]
@@ -55,3 +50,5 @@ mod strangers;
 mod trust;
 #[path = "messenger/user.rs"]
 mod user;
+#[path = "messenger/waiting.rs"]
+mod waiting;

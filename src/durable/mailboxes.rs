@@ -152,8 +152,7 @@ pub trait Mailboxes: Store {
     }
 }
 
-/// [`Mailboxes`] if the operations are futures. It has no lock: an asynchronous program that has several processes
-/// takes one of its own.
+/// [`Mailboxes`] if the operations are futures. They must be `Send`.
 pub trait AsyncMailboxes: AsyncStore {
     /// Does what [`Mailboxes::inbox`] does.
     fn inbox(&mut self, limit: usize) -> impl Future<Output = Result<Vec<InboxMessage>, Self::Error>> + Send;
@@ -173,6 +172,14 @@ pub trait AsyncMailboxes: AsyncStore {
 
     /// Does what [`Mailboxes::was_sealed`] does.
     fn was_sealed(&mut self, message_id: &MessageId) -> impl Future<Output = Result<bool, Self::Error>> + Send;
+
+    /// Does what [`Mailboxes::exclusively`] does. A future that is dropped does not keep the lock.
+    ///
+    /// The default locks nothing, for a database that has one process and one task.
+    fn exclusively(&mut self, name: &str) -> impl Future<Output = Result<Exclusive, Self::Error>> + Send {
+        let _ = name;
+        async { Ok(Exclusive::nothing()) }
+    }
 }
 
 impl OpenedFlags {

@@ -208,7 +208,7 @@ impl Row {
         snapshot::revision(&self.sealed)
     }
 
-    fn revision_of_core(rows: &[Self]) -> Option<Revision> {
+    pub(crate) fn revision_of_core(rows: &[Self]) -> Option<Revision> {
         rows.iter().find(|row| row.name == RowName::CORE).and_then(Self::revision)
     }
 }

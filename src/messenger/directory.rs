@@ -1,14 +1,44 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whom a name means: the server is the directory, and a name that a message claims is none.
 
+use super::driver::{self, Exchange};
 use super::error::PeerError;
-use super::exchange::{Connected, ExchangeError, ExchangeFailed, Server};
+use super::exchange::{AsyncServer, Connected, ExchangeError, ExchangeFailed, Server, failed};
 use super::failed::Failed;
+use super::io::{self, Blocking, Futures, MailboxIo, ServerIo};
 use super::peers::PeerId;
-use crate::durable::Mailboxes;
+use crate::durable::{AsyncMailboxes, Mailboxes};
 use crate::primitives::Primitives;
 use crate::time::UnixSeconds;
 use rand_core::CryptoRng;
+
+impl<M: MailboxIo<S> + ServerIo<V, S, P>, V, S, P: Primitives> Exchange<'_, M, V, S, P> {
+    async fn peer_of_account(
+        &mut self,
+        name: &[u8],
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> driver::Exchanged<PeerId, M, V, S, P> {
+        let Self { driver, server } = self;
+        driver.refresh(rng).await.map_err(Failed::Load)?;
+        if let Some(peer) = driver.stored.messenger.peer_named(name) {
+            return Ok(peer.id);
+        }
+        let identity = M::identity(server, name).await.map_err(failed)?;
+        let identity = identity.ok_or(Failed::Step(ExchangeError::Peer(PeerError::UnknownPeer)))?;
+        let same = driver.stored.messenger.peer_of(&identity);
+        let stranger = same.filter(|peer| peer.name.is_empty()).map(|peer| peer.id);
+        let found = match stranger {
+            Some(stranger) => driver.name_peer(&stranger, name, now, rng).await.map(|()| stranger),
+            None => driver.step(now, rng, |messenger, rng| messenger.add_peer(name, Some(&identity), now, rng)).await,
+        };
+        match (found, driver.stored.messenger.peer_named(name)) {
+            // Another process has added it meanwhile.
+            (Err(Failed::Step(PeerError::Taken)), Some(peer)) => Ok(peer.id),
+            (found, _) => found.map_err(|error| error.map(ExchangeError::Peer)),
+        }
+    }
+}
 
 impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
     /// Returns the peer of this name, to write to. If there is none, the server says which identity the account of this
@@ -27,24 +57,24 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<PeerId, ExchangeFailed<V::Error, S::Error>> {
-        self.stored().refresh(rng).map_err(Failed::Load)?;
-        if let Some(peer) = self.stored().messenger().peer_named(name) {
-            return Ok(peer.id);
-        }
-        let identity = self.server().identity(name).map_err(|error| Failed::Step(ExchangeError::Server(error)))?;
-        let identity = identity.ok_or(Failed::Step(ExchangeError::Peer(PeerError::UnknownPeer)))?;
-        let stored = self.stored();
-        let stranger = stored.messenger().peer_of(&identity).filter(|peer| peer.name.is_empty()).map(|peer| peer.id);
-        let found = match stranger {
-            Some(stranger) => stored.name_peer(&stranger, name, now, rng).map(|()| stranger),
-            None => {
-                stored.step(now, rng, |messenger, _, rng| Ok(messenger.add_peer(name, Some(&identity), now, rng)?))
-            }
-        };
-        match (found, self.stored().messenger().peer_named(name)) {
-            // Another process has added it meanwhile.
-            (Err(Failed::Step(PeerError::Taken)), Some(peer)) => Ok(peer.id),
-            (found, _) => found.map_err(|error| error.map(ExchangeError::Peer)),
-        }
+        io::now(self.exchange::<Blocking>().peer_of_account(name, now, rng))
+    }
+}
+
+impl<V: AsyncServer<S>, S: AsyncMailboxes, P: Primitives + Sync> Connected<'_, V, S, P> {
+    /// Does what [`peer_of_account`](Self::peer_of_account) does.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Security
+    /// As there.
+    pub async fn peer_of_account_async(
+        &mut self,
+        name: &[u8],
+        now: UnixSeconds,
+        rng: &mut impl CryptoRng,
+    ) -> Result<PeerId, ExchangeFailed<V::Error, S::Error>> {
+        self.exchange::<Futures>().peer_of_account(name, now, rng).await
     }
 }

@@ -2,8 +2,8 @@
 //! The steps of a [`Stored`] messenger: each is that of [`Messenger`], loaded, made and saved.
 
 use super::error::{NewSession, OpenError, PeerError, Refused, SealError, Suspicion};
-use super::exchange::{AT_ONCE, OUTBOX, is_to};
 use super::failed::Failed;
+use super::io;
 use super::kept::Stored;
 use super::opening::{Author, Opened};
 use super::peers::PeerId;
@@ -77,7 +77,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Mail, Failed<OpenError, S::Error>> {
-        self.open_with(message, now, rng, |_| Vec::new())
+        io::now(self.blocking().open(message, now, rng, |_| Vec::new()))
     }
 
     /// Opens a message as [`open`](Self::open) does. `associated_data` returns what the author has passed to
@@ -92,21 +92,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
         associated_data: impl Fn(&Author<'_>) -> Vec<u8>,
     ) -> Result<Mail, Failed<OpenError, S::Error>> {
-        let opened = self.step(now, rng, |messenger, store, _| {
-            let loaded = messenger.route(message, now)?.load(store).map_err(Failed::unread)?;
-            Ok(messenger.open_with(message, loaded, now, &associated_data)?)
-        });
-        match opened {
-            Ok(opened) => Ok(Mail::Opened(Box::new(opened))),
-            Err(Failed::Step(OpenError::Refused(refused))) => Ok(Mail::Refused(refused)),
-            Err(Failed::Step(OpenError::Deferred { until })) => Ok(Mail::Deferred { until }),
-            Err(Failed::Step(error @ OpenError::Stored(_))) => {
-                let route = self.messenger.route(message, now).ok();
-                let session = route.and_then(|route| Some((route.peer()?, *route.subject()?)));
-                session.map(|(peer, session)| Mail::Damaged { peer, session }).ok_or(Failed::Step(error))
-            }
-            Err(error) => Err(error),
-        }
+        io::now(self.blocking().open(message, now, rng, associated_data))
     }
 
     /// Seals a payload for a peer. Afterwards it is in the outbox. If the peer has a session on probation, a probe is
@@ -127,27 +113,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Sealed, Failed<SealError, S::Error>> {
-        let (payload, mut wanted) = (payload.into(), None);
-        let probe = self.probe(peer, now, rng)?;
-        let outgoing = self.step(now, rng, |messenger, store, rng| {
-            wanted = messenger.needs_bundle(peer, now)?;
-            let can_send = messenger.peer(peer).is_some_and(|peer| peer.can_send);
-            let bundle = bundle.as_ref().filter(|bundle| !can_send || messenger.is_usable(peer, bundle, now));
-            if wanted.is_some()
-                && let Some(bundle) = bundle
-            {
-                wanted = None;
-                // A step that is repeated was not saved, and so the bundle was not used.
-                let sealed = messenger.seal_with_bundle(peer, payload, bundle.duplicate(), now, rng);
-                return Ok(sealed.map_err(SealError::from)?);
-            }
-            let loaded = messenger.route_to(peer)?.load(store).map_err(Failed::unread)?;
-            Ok(match can_send {
-                true => messenger.seal_on_session(peer, payload, loaded, now, rng)?,
-                false => messenger.seal(peer, payload, loaded, now, rng)?,
-            })
-        })?;
-        Ok(Sealed { outgoing, wanted, probe })
+        io::now(self.blocking().seal(peer, payload.into(), bundle, now, rng))
     }
 
     /// Seals an answer to a peer whose message [asks for one](Opened::should_answer): the payload, or else a message
@@ -165,16 +131,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Option<Outgoing>, Failed<SealError, S::Error>> {
-        if !self.may_answer(peer, now)? {
-            return Ok(None);
-        }
-        unasked(self.step(now, rng, |messenger, store, rng| {
-            let loaded = messenger.route_to(peer)?.load(store).map_err(Failed::unread)?;
-            Ok(match payload {
-                Some(payload) => messenger.seal_answer_with(peer, payload, loaded, now, rng)?,
-                None => messenger.seal_answer(peer, loaded, now, rng)?,
-            })
-        }))
+        io::now(self.blocking().answer(peer, payload, now, rng))
     }
 
     /// Seals a receipt about a message that was refused, if that is [possible](Refused::is_reportable), on the same
@@ -188,14 +145,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Option<Outgoing>, Failed<SealError, S::Error>> {
-        let Some(author) = refused.author.filter(|_| refused.is_reportable()) else { return Ok(None) };
-        if !self.may_answer(&author, now)? {
-            return Ok(None);
-        }
-        unasked(self.step(now, rng, |messenger, store, rng| {
-            let loaded = messenger.route_to(&author)?.load(store).map_err(Failed::unread)?;
-            Ok(messenger.seal_receipt(refused, loaded, now, rng)?)
-        }))
+        io::now(self.blocking().report(refused, now, rng))
     }
 
     /// Compares the login nonce that the server has, and returns the one to give it in exchange, as
@@ -209,7 +159,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<[u8; LOGIN_NONCE_LEN], Failed<StepError<Suspicion>, S::Error>> {
-        self.step(now, rng, |messenger, _, rng| Ok(messenger.login(server_has, now, rng)?))
+        io::now(self.blocking().login(server_has, now, rng))
     }
 
     /// Compares the store with a witness that the application keeps, as
@@ -223,13 +173,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Option<Suspicion>, Failed<StepError<Infallible>, S::Error>> {
-        if self.messenger.suspicion().is_some() || self.messenger.check_witness(witness).is_none() {
-            return Ok(self.messenger.suspicion());
-        }
-        self.step(now, rng, |messenger, _, _| {
-            let _ = messenger.check_witness(witness);
-            Ok(messenger.save_notes(now)?)
-        })
+        io::now(self.blocking().check_witness(witness, now, rng))
     }
 
     /// Makes and deletes the prekeys that are due, and says what to do at the server, which lists `server_has`, as
@@ -243,13 +187,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Upkeep, Failed<StepError<Suspicion>, S::Error>> {
-        let mut withdraw = Vec::new();
-        let publication = self.step(now, rng, |messenger, _, rng| {
-            // If they are another process's, this step is stale and runs again.
-            withdraw = messenger.unknown_one_time_prekeys(server_has).collect();
-            Ok(messenger.maintain(now, server_has, rng)?)
-        })?;
-        Ok(Upkeep { withdraw, publication })
+        io::now(self.blocking().maintain(server_has, now, rng))
     }
 
     /// Takes note that the server has taken this publication.
@@ -262,7 +200,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<StepError<Suspicion>, S::Error>> {
-        self.step(now, rng, |messenger, _, _| Ok(messenger.mark_published(publication, now)?))
+        io::now(self.blocking().published(publication, now, rng))
     }
 
     /// Returns the peer with this name, a new one if there is none.
@@ -275,11 +213,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<PeerId, Failed<PeerError, S::Error>> {
-        let added = self.step(now, rng, |messenger, _, rng| Ok(messenger.add_peer(name, None, now, rng)?));
-        match (added, self.messenger.peer_named(name)) {
-            (Err(Failed::Step(PeerError::Taken)), Some(peer)) => Ok(peer.id),
-            (added, _) => added,
-        }
+        io::now(self.blocking().find_or_add_peer(name, now, rng))
     }
 
     /// Names a peer, as [`Messenger::name_peer`](super::Messenger::name_peer) does.
@@ -293,7 +227,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        self.step(now, rng, |messenger, _, _| Ok(messenger.name_peer(peer, name, now)?))
+        io::now(self.blocking().name_peer(peer, name, now, rng))
     }
 
     /// Takes note that another identity claims to be this peer, as
@@ -308,7 +242,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        self.step(now, rng, |messenger, _, _| Ok(messenger.claim_identity(peer, identity, now)?))
+        io::now(self.blocking().claim_identity(peer, identity, now, rng))
     }
 
     /// Takes note that the user has compared this safety number with the peer, as
@@ -324,10 +258,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        self.step(now, rng, |messenger, _, _| {
-            let identity = messenger.identity_numbered(peer, number)?;
-            Ok(messenger.set_verified(peer, &identity, now)?)
-        })
+        io::now(self.blocking().verify(peer, number, now, rng))
     }
 
     /// Accepts the identity that claims to be this peer, as
@@ -344,19 +275,9 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         number: &str,
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
-        mut undelivered: impl FnMut(&OutboxMessage),
+        undelivered: impl FnMut(&OutboxMessage),
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        let _lock = self.store.exclusively(OUTBOX).map_err(Failed::unread)?;
-        self.refresh(rng).map_err(Failed::Load)?;
-        let identity = self.messenger.identity_to_accept(peer, number)?;
-        // They are removed first: after a crash between the two, nothing goes to a device that cannot open it.
-        for message in self.store.outbox(usize::MAX).map_err(Failed::unread)? {
-            if is_to(peer, &message) {
-                undelivered(&message);
-                self.store.acknowledge(&message.message_id).map_err(Failed::unread)?;
-            }
-        }
-        self.step(now, rng, |messenger, _, _| Ok(messenger.accept_identity(peer, &identity, now)?))
+        io::now(self.blocking().accept(peer, number, now, rng, undelivered))
     }
 
     /// Rejects the identity that claims to be this peer, as
@@ -371,10 +292,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        self.step(now, rng, |messenger, _, _| {
-            let identity = messenger.identity_numbered(peer, number)?;
-            Ok(messenger.reject_identity(peer, &identity, now)?)
-        })
+        io::now(self.blocking().reject(peer, number, now, rng))
     }
 
     /// Ends a session of a peer, as [`Messenger::end_session`](super::Messenger::end_session) does: the one that
@@ -389,10 +307,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        self.step(now, rng, |messenger, _, _| {
-            let session = session.session_id().ok_or(PeerError::UnknownSession)?;
-            Ok(messenger.end_session(peer, session, now)?)
-        })
+        io::now(self.blocking().end_session(peer, session, now, rng))
     }
 
     /// Forgets a peer with everything that the store keeps of it, as [`Messenger::forget`](super::Messenger::forget)
@@ -406,7 +321,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        self.step(now, rng, |messenger, _, _| Ok(messenger.forget(peer, now)?))
+        io::now(self.blocking().forget(peer, now, rng))
     }
 
     /// Deletes the account from the store, as [`Messenger::delete`](super::Messenger::delete) does. Returns the store,
@@ -420,7 +335,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<S, Failed<StepError<Infallible>, S::Error>> {
-        self.step(now, rng, |messenger, _, _| Ok(messenger.delete()?))?;
+        io::now(self.blocking().delete(now, rng))?;
         Ok(self.store)
     }
 
@@ -435,47 +350,6 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Publication, Failed<StepError<Infallible>, S::Error>> {
-        self.step(now, rng, |messenger, _, rng| Ok(messenger.restore_backup(now, rng)?))
-    }
-
-    /// Seals a probe if one is due.
-    fn probe(
-        &mut self,
-        peer: &PeerId,
-        now: UnixSeconds,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Option<Outgoing>, Failed<SealError, S::Error>> {
-        if self.messenger.route_to_probe(peer).is_err() {
-            return Ok(None);
-        }
-        unasked(self.step(now, rng, |messenger, store, rng| {
-            let loaded = messenger.route_to_probe(peer)?.load(store).map_err(Failed::unread)?;
-            Ok(messenger.seal_probe(peer, loaded, now, rng)?)
-        }))
-    }
-
-    /// Returns whether an answer or a receipt to this peer may be sealed.
-    fn may_answer<E>(&mut self, peer: &PeerId, now: UnixSeconds) -> Result<bool, Failed<E, S::Error>> {
-        if !self.messenger.may_answer(peer, now) {
-            return Ok(false);
-        }
-        let mut after = None;
-        loop {
-            let page = self.store.outbox_after(after, AT_ONCE).map_err(Failed::unread)?;
-            let Some(last) = page.last() else { return Ok(true) };
-            if page.iter().any(|message| is_to(peer, message)) {
-                return Ok(false);
-            }
-            after = Some(last.position);
-        }
-    }
-}
-
-/// A message that nobody has asked for. If it cannot be sealed now, nothing is lost.
-fn unasked<S>(sealed: Result<Outgoing, Failed<SealError, S>>) -> Result<Option<Outgoing>, Failed<SealError, S>> {
-    match sealed {
-        Ok(sealed) => Ok(Some(sealed)),
-        Err(Failed::Step(error)) if !matches!(error, SealError::Suspect(_)) => Ok(None),
-        Err(error) => Err(error),
+        io::now(self.blocking().renew(now, rng))
     }
 }

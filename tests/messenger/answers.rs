@@ -39,10 +39,12 @@ pub fn probed() -> (Rc<RefCell<Hub>>, Party, Party) {
 pub fn probe(bob: &mut Party, hour: u64) {
     let peer = bob.peer("alice");
     let Party { stored, line, rng, .. } = bob;
-    let step = stored.step(after(hour), rng, |messenger, store, rng| {
-        let loaded = messenger.route_to_probe(&peer)?.load(store).unwrap();
-        Ok(messenger.seal_probe(&peer, loaded, after(hour), rng)?)
-    });
+    let step = stored.step_on(
+        after(hour),
+        rng,
+        |messenger| messenger.route_to_probe(&peer),
+        |messenger, loaded, rng| messenger.seal_probe(&peer, loaded, after(hour), rng),
+    );
     step.unwrap();
     stored.connect(line, after(hour), rng).unwrap().flush(after(hour), rng, |_, _| Ok(())).unwrap();
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The exchange with a server: what it sends, shows and acknowledges, and in which order.
 
+use super::Stored;
 use super::disk::Broken;
 use super::hub::{Account, Cut, Down, Hub, Line};
 use super::shared::Shared;
 use super::user::{HOUR, NOW, User, key};
 use noescrow::durable::{Mailboxes, Subject};
 use noescrow::messenger::exchange::{Answers, Delivery, Event, ExchangeError, ExchangeFailed, Fetched};
-use noescrow::messenger::{Failed, PeerError, PeerId, Stored, Suspicion};
+use noescrow::messenger::{Failed, Messenger, PeerError, PeerId, Suspicion};
 use noescrow::{Device, Prekey, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use std::cell::RefCell;
@@ -36,6 +37,7 @@ impl Party {
         let mut stored = Stored::create(device, store.clone(), &key(), &mut rng).unwrap();
         let (subject, mut line) = (stored.messenger().subject(), Line::new(hub, name));
         line.locks = store.locks.clone();
+        line.gate = store.gate.clone();
         drop(stored.connect(&mut line, NOW, &mut rng).unwrap());
         let answers = Answers::AtOnce;
         Self { name: name.into(), subject, store, stored, line, rng, answers, events: Vec::new() }
@@ -53,7 +55,7 @@ impl Party {
             .find_or_add_peer(to.as_bytes(), now, rng)
             .map_err(|error| error.map(|_| ExchangeError::Server(Down)))?;
         let mut connected = stored.connect(line, now, rng)?;
-        connected.send(&peer, text, now, rng, |stored, event| note(events, stored, &event)).map(drop)
+        connected.send(&peer, text, now, rng, |stored, event| note(events, stored.messenger(), &event)).map(drop)
     }
 
     pub fn receive(&mut self, now: UnixSeconds) -> Result<(), ExchangeFailed<Down, Broken>> {
@@ -64,7 +66,7 @@ impl Party {
     pub fn fetch(&mut self, now: UnixSeconds) -> Result<Fetched, ExchangeFailed<Down, Broken>> {
         let Self { stored, line, rng, answers, events, .. } = self;
         let mut connected = stored.connect(line, now, rng)?;
-        connected.receive(*answers, now, rng, |stored, event| note(events, stored, &event))
+        connected.receive(*answers, now, rng, |stored, event| note(events, stored.messenger(), &event))
     }
 
     pub fn outbox(&mut self) -> usize {
@@ -82,9 +84,9 @@ impl Party {
 }
 
 /// Notes an event in words. A message that says so is not shown.
-pub fn note(events: &mut Vec<String>, stored: &mut Stored<Shared>, event: &Event<'_>) -> Result<(), Down> {
+pub fn note(events: &mut Vec<String>, messenger: &Messenger, event: &Event<'_>) -> Result<(), Down> {
     let name = |peer: Option<PeerId>| {
-        let peer = peer.and_then(|peer| stored.messenger().peer(&peer));
+        let peer = peer.and_then(|peer| messenger.peer(&peer));
         peer.map(|peer| String::from_utf8_lossy(peer.name).into_owned()).unwrap_or_default()
     };
     let of = |subject: Option<Subject>| name(subject.as_ref().and_then(PeerId::from_subject));

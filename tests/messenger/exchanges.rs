@@ -2,12 +2,12 @@
 //! Two devices that talk through a server, each with two processes, under arbitrary failures of the store and of the
 //! connection. The oracle: every text that was sealed is shown exactly once.
 
+use super::Stored;
 use super::disk::Fault;
 use super::exchange::Party;
 use super::hub::{Cut, Hub};
 use super::user::{NOW, key};
 use noescrow::UnixSeconds;
-use noescrow::messenger::Stored;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::cell::RefCell;

@@ -2,6 +2,7 @@
 //! [`Hub`]: a server in memory, and [`Line`], the connection of one account to it, with faults.
 
 use super::shared::Shared;
+use super::waiting::Gate;
 use noescrow::durable::OutboxMessage;
 use noescrow::messenger::exchange::{Delivery, Server};
 use noescrow::messenger::{LOGIN_NONCE_LEN, Peer};
@@ -69,11 +70,20 @@ pub struct Line {
     pub requests: Vec<(&'static str, Vec<String>)>,
     /// The locks of the store.
     pub locks: Arc<Mutex<BTreeSet<String>>>,
+    /// What its requests pass, if they are futures.
+    pub gate: Rc<Gate>,
 }
 
 impl Line {
     pub fn new(hub: &Rc<RefCell<Hub>>, name: &str) -> Self {
-        Self { hub: hub.clone(), name: name.into(), cuts: VecDeque::new(), requests: Vec::new(), locks: Arc::default() }
+        Self {
+            hub: hub.clone(),
+            name: name.into(),
+            cuts: VecDeque::new(),
+            requests: Vec::new(),
+            locks: Arc::default(),
+            gate: Rc::default(),
+        }
     }
 
     fn request<T>(&mut self, of: &'static str, act: impl FnOnce(&mut Hub, &[u8]) -> T) -> Result<T, Down> {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Stored`]: every step is saved before it returns, however the store fails and whatever other processes do.
 
+use super::Stored;
 use super::disk::Fault;
 use super::shared::Shared;
 use super::user::{DAY, NOW, User, friends, key, strangers};
 use noescrow::durable::{CommitError, Mailboxes};
-use noescrow::messenger::{Failed, Mail, NewSession, PeerError, PeerId, Refusal, SealError, Stored, Suspicion, Trust};
+use noescrow::messenger::{Failed, Mail, NewSession, PeerError, PeerId, Refusal, SealError, Suspicion, Trust};
 use noescrow::{Bundle, Device, UnixSeconds};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Receiving ends, and shows each message once, whatever server, peers and other processes do.
 
+use super::Stored;
 use super::answers::{probe, probed};
 use super::disk::Fault;
 use super::exchange::{note, parties};
 use super::hub::Line;
 use super::user::{NOW, key};
-use noescrow::messenger::Stored;
+use noescrow::messenger::Messenger;
 use noescrow::messenger::exchange::{Answers, Event, Fetched, RECEIVED_AT_ONCE};
 use std::cell::RefCell;
 
@@ -48,7 +49,8 @@ fn a_call_continues_after_the_messages_that_the_last_one_left() {
     };
     let (stored, line, rng, events) = (&mut bob.stored, &mut bob.line, &mut bob.rng, &mut bob.events);
     let mut connected = stored.connect(line, NOW, rng).unwrap();
-    let mut receive = || connected.receive(Answers::Never, NOW, rng, |stored, event| note(events, stored, &event));
+    let mut receive =
+        || connected.receive(Answers::Never, NOW, rng, |stored, event| note(events, stored.messenger(), &event));
     assert_eq!([receive().unwrap(), receive().unwrap()], [Fetched::More, Fetched::All]);
     // Control: the next call begins with the oldest again.
     assert_eq!(receive().unwrap(), Fetched::More);
@@ -64,15 +66,15 @@ fn two_processes_show_each_message_once() {
     let (subject, locks, mut rng) = (bob.subject, bob.store.locks.clone(), bob.store.rng());
     let mut other = Stored::load(bob.store.of_another_process(), &key(), &subject, &mut rng).unwrap();
     let (mut line, shown) = (Line::new(&hub, "bob"), RefCell::new(Vec::new()));
-    let show = |stored: &mut Stored<_>, event: &Event<'_>| note(&mut shown.borrow_mut(), stored, event);
+    let show = |messenger: &Messenger, event: &Event<'_>| note(&mut shown.borrow_mut(), messenger, event);
     let mut receive_elsewhere = || {
         let mut connected = other.connect(&mut line, NOW, &mut rng).unwrap();
-        connected.receive(Answers::Never, NOW, &mut rng, |stored, event| show(stored, &event)).unwrap()
+        connected.receive(Answers::Never, NOW, &mut rng, |stored, event| show(stored.messenger(), &event)).unwrap()
     };
     let mut waits = false;
     let mut connected = bob.stored.connect(&mut bob.line, NOW, &mut bob.rng).unwrap();
     let received = connected.receive(Answers::Never, NOW, &mut bob.rng, |stored, event| {
-        show(stored, &event)?;
+        show(stored.messenger(), &event)?;
         // The other process waits for the lock, or receives at the worst moment.
         waits = locks.lock().unwrap().contains("inbox");
         if !waits && matches!(event, Event::Received(_)) {

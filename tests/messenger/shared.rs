@@ -2,6 +2,7 @@
 //! [`Shared`]: a database with inbox and outbox that several processes have open, with faults.
 
 use super::disk::{Broken, Disk, Fault};
+use super::waiting::Gate;
 use noescrow::durable::{
     Batch, Change, CommitError, Exclusive, InboxMessage, MESSAGE_ID_LEN, Mailboxes, OutboxMessage, Revision, Row,
     RowName, Store, Subject,
@@ -35,6 +36,8 @@ pub struct Shared {
     pub loads: Rc<Cell<usize>>,
     /// The locks that are held.
     pub locks: Arc<Mutex<BTreeSet<String>>>,
+    /// What its operations pass, if they are futures.
+    pub gate: Rc<Gate>,
     /// Control: the store does not know what it has sent.
     pub forgets_what_it_sent: bool,
 }

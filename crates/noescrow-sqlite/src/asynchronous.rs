@@ -4,18 +4,23 @@
 use crate::blocking::SqliteStore;
 use crate::database::Database;
 use crate::error::Error;
+use crate::mailboxes::lock_file;
 use crate::messages;
 use crate::options::Options;
 use crate::part::NextPart;
 use crate::schema;
 use noescrow::UnixSeconds;
 use noescrow::durable::{
-    AsyncMailboxes, AsyncStore, Batch, CommitError, InboxMessage, MessageId, OutboxMessage, Revision, Row, Subject,
+    AsyncMailboxes, AsyncStore, Batch, CommitError, Exclusive, InboxMessage, MessageId, OutboxMessage, Revision, Row,
+    Subject,
 };
 use rusqlite::{Connection, Transaction};
 use std::fmt;
+use std::fs::TryLockError;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use tokio::sync::oneshot;
 
 /// [`SqliteStore`] for asynchronous programs: its connection has a thread of its own, which does one thing after the
 /// other. It needs no runtime. A clone uses the same connection.
@@ -264,6 +269,27 @@ impl AsyncMailboxes for AsyncSqliteStore {
     async fn was_sealed(&mut self, message_id: &MessageId) -> Result<bool, Error> {
         let message_id = *message_id;
         self.call(move |connection| messages::was_sealed(connection, &message_id)).await
+    }
+
+    /// Locks the file that [`SqliteStore`] locks. Two tasks exclude each other as two processes do. Whoever has to wait
+    /// does so on a thread of its own, and the store does other things meanwhile.
+    async fn exclusively(&mut self, name: &str) -> Result<Exclusive, Error> {
+        let (name, database) = (name.to_owned(), Arc::clone(&self.database));
+        let open = move |connection: &mut Connection| lock(&database, |of| lock_file(connection, of, &name));
+        let Some(file) = self.call(open).await? else { return Ok(Exclusive::nothing()) };
+        match file.try_lock() {
+            Ok(()) => return Ok(Exclusive::holding(file)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(Error::Lock(error)),
+        }
+        let (sender, receiver) = oneshot::channel();
+        let wait = move || {
+            // If nobody waits any more, the file comes back, and closing it releases the lock.
+            let _ = sender.send(file.lock().map(|()| file));
+        };
+        thread::Builder::new().name("noescrow lock".to_owned()).spawn(wait).map_err(Error::Lock)?;
+        let file = receiver.await.map_err(|_| Error::Closed)?.map_err(Error::Lock)?;
+        Ok(Exclusive::holding(file))
     }
 }
 

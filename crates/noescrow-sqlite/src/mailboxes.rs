@@ -2,6 +2,7 @@
 //! [`Mailboxes`] of [`SqliteStore`], and the application's own tables in the same transactions.
 
 use crate::blocking::SqliteStore;
+use crate::database::Database;
 use crate::error::Error;
 use crate::messages;
 use crate::part::NextPart;
@@ -88,10 +89,10 @@ impl Mailboxes for SqliteStore {
     /// Locks the file `DATABASE-NAME.lock` beside the database; in memory, nothing. Two stores of one thread that want
     /// one lock wait for each other forever.
     fn exclusively(&mut self, name: &str) -> Result<Exclusive, Error> {
-        match self.database.path.as_deref().or_else(|| path_of(&self.connection)) {
-            Some(path) => lock(path, name).map_err(Error::Lock),
-            None => Ok(Exclusive::nothing()),
-        }
+        let Some(file) = lock_file(&self.connection, &self.database, name)? else { return Ok(Exclusive::nothing()) };
+        file.lock().map_err(Error::Lock)?;
+        // Closing the file releases it, however the process ends.
+        Ok(Exclusive::holding(file))
     }
 }
 
@@ -103,8 +104,7 @@ fn path_of(connection: &Connection) -> Option<&Path> {
 impl SqliteStore {
     /// Takes the same lock, unless another process has it.
     pub(crate) fn try_exclusively(&self, name: &str) -> Result<Option<Exclusive>, Error> {
-        let Some(path) = self.database.path.as_deref() else { return Ok(None) };
-        let file = lock_file(path, name).map_err(Error::Lock)?;
+        let Some(file) = lock_file(&self.connection, &self.database, name)? else { return Ok(None) };
         match file.try_lock() {
             Ok(()) => Ok(Some(Exclusive::holding(file))),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -113,14 +113,13 @@ impl SqliteStore {
     }
 }
 
-fn lock(database: &Path, name: &str) -> io::Result<Exclusive> {
-    let file = lock_file(database, name)?;
-    file.lock()?;
-    // Closing the file releases it, however the process ends.
-    Ok(Exclusive::holding(file))
+/// The file that is locked, or `None` for a database in memory.
+pub(crate) fn lock_file(connection: &Connection, database: &Database, name: &str) -> Result<Option<File>, Error> {
+    let path = database.path.as_deref().or_else(|| path_of(connection));
+    path.map(|path| open_lock(path, name).map_err(Error::Lock)).transpose()
 }
 
-fn lock_file(database: &Path, name: &str) -> io::Result<File> {
+fn open_lock(database: &Path, name: &str) -> io::Result<File> {
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name of a lock is letters and digits"));
     }

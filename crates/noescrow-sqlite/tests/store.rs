@@ -48,3 +48,5 @@ mod rollback;
 mod schema;
 #[path = "store/steps.rs"]
 mod steps;
+#[path = "store/stored.rs"]
+mod stored;

@@ -4,8 +4,8 @@
 use super::super::advice::{Advice, Advised};
 use super::super::error::{OpenError, PeerError, SealError, Suspicion};
 use super::super::failed::Failed;
-use super::Server;
-use crate::durable::{StepError, Store};
+use super::{AsyncServer, Server};
+use crate::durable::{AsyncStore, StepError, Store};
 use core::convert::Infallible;
 use core::fmt;
 
@@ -30,6 +30,9 @@ pub enum ExchangeError<V> {
 
 /// The outcome of an exchange with the server `V` and the store `S`.
 pub type Exchanged<T, V, S> = Result<T, ExchangeFailed<<V as Server<S>>::Error, <S as Store>::Error>>;
+
+/// The outcome of an exchange with the server `V` and the store `S`, whose operations are futures.
+pub type AsyncExchanged<T, V, S> = Result<T, ExchangeFailed<<V as AsyncServer<S>>::Error, <S as AsyncStore>::Error>>;
 
 /// The error of an exchange: with the server's error `V` and the store's error `S`.
 pub type ExchangeFailed<V, S> = Failed<ExchangeError<V>, S>;
@@ -56,12 +59,12 @@ impl<V> Advised for ExchangeError<V> {
 }
 
 /// An error of the server, or of the application.
-pub(super) const fn failed<V, S>(error: V) -> ExchangeFailed<V, S> {
+pub(in crate::messenger) const fn failed<V, S>(error: V) -> ExchangeFailed<V, S> {
     Failed::Step(ExchangeError::Server(error))
 }
 
 /// The same error after the message was sealed.
-pub(super) fn waiting<V, S>(error: ExchangeFailed<V, S>) -> ExchangeFailed<V, S> {
+pub(in crate::messenger) fn waiting<V, S>(error: ExchangeFailed<V, S>) -> ExchangeFailed<V, S> {
     error.map(|error| match error {
         ExchangeError::Server(error) => ExchangeError::Waiting(error),
         error => error,
@@ -69,7 +72,7 @@ pub(super) fn waiting<V, S>(error: ExchangeFailed<V, S>) -> ExchangeFailed<V, S>
 }
 
 /// An error of a step.
-pub(super) fn converted<V, E: Into<ExchangeError<V>>, S>(error: Failed<E, S>) -> ExchangeFailed<V, S> {
+pub(in crate::messenger) fn converted<V, E: Into<ExchangeError<V>>, S>(error: Failed<E, S>) -> ExchangeFailed<V, S> {
     error.map(E::into)
 }
 

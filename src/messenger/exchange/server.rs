@@ -10,6 +10,7 @@ use crate::prekeys::{Bundle, PrekeyId, Publication};
 use crate::primitives::SIGNATURE_LEN;
 use alloc::vec::Vec;
 use core::fmt;
+use core::future::Future;
 
 /// What a server does for one account, over any transport. `S` is the store, in which the application may keep what a
 /// delivery needs, such as access keys.
@@ -88,6 +89,53 @@ pub trait Server<S> {
     /// # Errors
     /// The server's own error.
     fn acknowledge(&mut self, numbers: &[u64]) -> Result<(), Self::Error>;
+}
+
+/// [`Server`] if the operations are futures. They must be `Send`.
+pub trait AsyncServer<S> {
+    /// As [`Server::Error`].
+    type Error;
+
+    /// Does what [`Server::log_in`] does.
+    ///
+    /// # Security
+    /// As there.
+    fn log_in(
+        &mut self,
+        sign: &mut (dyn FnMut(&[u8; LOGIN_CHALLENGE_LEN]) -> [u8; SIGNATURE_LEN] + Send),
+    ) -> impl Future<Output = Result<Option<[u8; LOGIN_NONCE_LEN]>, Self::Error>> + Send;
+
+    /// Does what [`Server::set_nonce`] does.
+    fn set_nonce(&mut self, nonce: &[u8; LOGIN_NONCE_LEN]) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Does what [`Server::prekeys`] does.
+    fn prekeys(&mut self) -> impl Future<Output = Result<Vec<PrekeyId>, Self::Error>> + Send;
+
+    /// Does what [`Server::withdraw`] does.
+    fn withdraw(&mut self, ids: &[PrekeyId]) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Does what [`Server::publish`] does.
+    fn publish(&mut self, publication: &Publication) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Does what [`Server::bundle`] does.
+    fn bundle(&mut self, name: &[u8]) -> impl Future<Output = Result<Option<Bundle>, Self::Error>> + Send;
+
+    /// Does what [`Server::identity`] does.
+    fn identity(&mut self, name: &[u8]) -> impl Future<Output = Result<Option<Identity>, Self::Error>> + Send;
+
+    /// Does what [`Server::deliver`] does.
+    fn deliver(
+        &mut self,
+        store: &mut S,
+        to: &Peer<'_>,
+        message: &OutboxMessage,
+    ) -> impl Future<Output = Result<Delivery, Self::Error>> + Send;
+
+    /// Does what [`Server::mail`] does.
+    fn mail(&mut self, after: Option<u64>) -> impl Future<Output = Result<Vec<(u64, Vec<u8>)>, Self::Error>> + Send;
+
+    /// Does what [`Server::acknowledge`] does.
+    fn acknowledge(&mut self, numbers: &[u64]) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
 /// What a server says of one message.

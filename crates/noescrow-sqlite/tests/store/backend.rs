@@ -2,7 +2,9 @@
 //! [`Backend`]: what both stores can do, so that one body tests both.
 
 use noescrow::UnixSeconds;
-use noescrow::durable::{AsyncMailboxes, AsyncStore, Batch, CommitError, Mailboxes, Revision, Row, Store, Subject};
+use noescrow::durable::{
+    AsyncMailboxes, AsyncStore, Batch, CommitError, Exclusive, Mailboxes, Revision, Row, Store, Subject,
+};
 use noescrow_sqlite::rusqlite::Transaction;
 use noescrow_sqlite::{AsyncSqliteStore, Error, InboxMessage, Options, OutboxMessage, SqliteStore};
 use std::path::Path;
@@ -38,6 +40,7 @@ pub trait Backend: AsyncStore<Error = Error> + Sized {
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T, Error>;
+    async fn exclusively(&mut self, name: &str) -> Result<Exclusive, Error>;
     async fn accept(&mut self) -> Result<(), Error>;
     async fn forget(&mut self, subject: &Subject) -> Result<bool, Error>;
     async fn erase(&mut self) -> Result<(), Error>;
@@ -116,6 +119,9 @@ impl Backend for Blocking {
     ) -> Result<T, Error> {
         self.0.transact(work)
     }
+    async fn exclusively(&mut self, name: &str) -> Result<Exclusive, Error> {
+        self.0.exclusively(name)
+    }
     async fn accept(&mut self) -> Result<(), Error> {
         self.0.accept_restored_backup()
     }
@@ -182,6 +188,9 @@ impl Backend for AsyncSqliteStore {
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T, Error> {
         AsyncSqliteStore::transact(self, work).await
+    }
+    async fn exclusively(&mut self, name: &str) -> Result<Exclusive, Error> {
+        AsyncMailboxes::exclusively(self, name).await
     }
     async fn accept(&mut self) -> Result<(), Error> {
         AsyncSqliteStore::accept_restored_backup(self).await

@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 /// Polls a future once, and drops it.
-async fn poll_once(future: impl Future) {
+pub async fn poll_once(future: impl Future) {
     let mut future = pin!(future);
     poll_fn(|context| {
         assert!(future.as_mut().poll(context).is_pending());

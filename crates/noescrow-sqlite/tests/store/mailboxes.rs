@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 both!(
+    a_lock_excludes_others_until_it_is_dropped,
     the_id_of_a_sent_message_is_kept_thirty_days,
     a_position_in_the_outbox_is_given_once,
     the_revision_is_that_of_the_core_row,
@@ -238,26 +239,26 @@ fn is_free(folder: &std::path::Path, name: &str) -> bool {
     }
 }
 
-#[test]
-fn a_lock_excludes_others_until_it_is_dropped() {
+async fn a_lock_excludes_others_until_it_is_dropped<S: Backend>() {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = SqliteStore::open(database(folder.path())).unwrap();
-    let held = store.exclusively("login").unwrap();
+    let mut store = S::open(&database(folder.path()), Options::new()).await.unwrap();
+    let held = store.exclusively("login").await.unwrap();
     assert!(!is_free(folder.path(), "login"));
     // Control: another name is another lock.
-    drop(store.exclusively("other").unwrap());
+    drop(store.exclusively("other").await.unwrap());
     assert!(is_free(folder.path(), "other"));
     drop(held);
     assert!(is_free(folder.path(), "login"));
     // A name that is a path is refused; a database in memory has one process.
     for name in ["", "../login", "a b"] {
-        assert!(matches!(store.exclusively(name), Err(Error::Lock(_))));
+        assert!(matches!(store.exclusively(name).await, Err(Error::Lock(_))));
     }
-    let mut memory = Options::new().open_connection(Connection::open_in_memory().unwrap()).unwrap();
-    assert!(format!("{:?}", memory.exclusively("login").unwrap()).contains("false"));
+    let mut memory = S::of(Options::new().open_connection(Connection::open_in_memory().unwrap()).unwrap());
+    assert!(format!("{:?}", memory.exclusively("login").await.unwrap()).contains("false"));
     // A connection that the application has opened has the same lock.
-    let mut given = Options::new().open_connection(Connection::open(database(folder.path())).unwrap()).unwrap();
-    let _held = given.exclusively("login").unwrap();
+    let given = Connection::open(database(folder.path())).unwrap();
+    let mut given = S::of(Options::new().open_connection(given).unwrap());
+    let _held = given.exclusively("login").await.unwrap();
     assert!(!is_free(folder.path(), "login"));
 }
 
