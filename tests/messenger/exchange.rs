@@ -38,7 +38,7 @@ impl Party {
         let (subject, mut line) = (stored.messenger().subject(), Line::new(hub, name));
         line.locks = store.locks.clone();
         line.gate = store.gate.clone();
-        drop(stored.connect(&mut line, NOW, &mut rng).unwrap());
+        let _ = stored.connect(&mut line, NOW, &mut rng).unwrap();
         let answers = Answers::AtOnce;
         Self { name: name.into(), subject, store, stored, line, rng, answers, events: Vec::new() }
     }

@@ -15,6 +15,9 @@ use std::cell::{Cell, RefCell};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+/// What another process does.
+pub type Meanwhile = Box<dyn FnOnce()>;
+
 /// Where an operation waits forever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stuck {
@@ -32,7 +35,7 @@ pub struct Gate {
     /// Which one waits forever.
     pub stuck: Cell<Option<(usize, Stuck)>>,
     /// What another process does before one of them.
-    pub meanwhile: RefCell<Option<(usize, Box<dyn FnOnce()>)>>,
+    pub meanwhile: RefCell<Option<(usize, Meanwhile)>>,
 }
 
 /// An operation that was called.

@@ -150,8 +150,11 @@ impl<M: MailboxIo<S>, S, P: Primitives> Driver<'_, M, S, P> {
         if messenger.suspicion().is_some() || messenger.check_witness(witness).is_none() {
             return Ok(messenger.suspicion());
         }
-        let check = |messenger: &mut Messenger<P>| _ = messenger.check_witness(witness);
-        self.step_on(now, rng, |messenger| Ok(check(messenger)), |messenger, (), _| messenger.save_notes(now)).await
+        let check = self.step(now, rng, |messenger, _| {
+            let _ = messenger.check_witness(witness);
+            messenger.save_notes(now)
+        });
+        check.await
     }
 
     pub(in crate::messenger) async fn maintain(
