@@ -82,7 +82,7 @@ fn decisions(world: &mut World, _: &Setup) -> Verdict {
 
     // Somebody else has Bob's account now.
     fs::rename(world.home("bob"), world.home("old-bob"))?;
-    world.run("bob", &["recover", "bob", &code])?.succeeded("recover")?;
+    world.run("bob", &["recover", "bob", "<", &code])?.succeeded("recover")?;
     world.refuses("alice", "bob", "is it you?", 3, "identity_changed", Kind::Unasked)?;
     let shown = world.safety("alice", "bob")?;
     let claimed = shown.claimed.context("no number of the new identity")?;
