@@ -34,6 +34,7 @@
 //! | `login` | a login that fails is taken for one |
 //! | `claims` | a stranger gets the name that he claims |
 //! | `content` | content that does not parse ends the command |
+//! | `access` | a message whose access key is refused is given up |
 //! | `resume` | a transfer that was cut begins again |
 //!
 //! `--now` is the time in seconds since 1970, in place of the clock's.
@@ -91,11 +92,11 @@ pub struct FaultyStore {
     commits: u64,
     /// Ids of the messages that this process has sealed.
     sealed: BTreeSet<MessageId>,
-    /// What is sent before it is saved.
+    /// The step that is saved after its message is sent, without `save-before-send`.
     unsaved: Option<Batch>,
 }
 
-/// How the client opens its store.
+/// Returns the options with which the client opens its store.
 pub fn options(options: Options) -> Options {
     if without("witness") { options.without_witness() } else { options }
 }
@@ -142,7 +143,7 @@ impl noescrow::durable::Store for FaultyStore {
     }
 
     fn reading<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Result<T, Error> {
-        // The store's own transaction, and in it this store around it.
+        // In the inner store's transaction, `read` needs this store: the two change places, and back.
         let placeholder = Options::new().open_connection(Connection::open_in_memory()?)?;
         let mut inner = replace(&mut self.inner, placeholder);
         let result = inner.reading(|inner| {
@@ -217,7 +218,7 @@ impl Borrow<SqliteStore> for FaultyStore {
     }
 }
 
-/// What the client does with its own tables does not fail.
+/// For the client's own tables, which do not fail.
 impl Deref for FaultyStore {
     type Target = SqliteStore;
 
@@ -331,7 +332,8 @@ impl<T: Transport> exchange::Server<FaultyStore> for FaultyServer<T> {
         to: &Peer<'_>,
         message: &OutboxMessage,
     ) -> Result<Delivery, Failure> {
-        self.inner.deliver(store, to, message)
+        let delivery = self.inner.deliver(store, to, message)?;
+        Ok(if delivery == Delivery::KeyRefused && without("access") { Delivery::Never } else { delivery })
     }
 
     fn mail(&mut self, after: Option<u64>) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
@@ -348,7 +350,7 @@ impl<T: Transport> exchange::Server<FaultyStore> for FaultyServer<T> {
     }
 }
 
-/// What a client does that decides for its user. Returns whether the user does not see the event.
+/// Decides for the user, as a faulty client does. Returns whether the event is hidden from the user.
 ///
 /// # Errors
 /// Content that does not parse, without `content`; those of the store.

@@ -424,7 +424,7 @@ mod tests {
     fn a_server_that_fails_hands_out_no_bundle() {
         let (mut remote, _) = remote(503);
         let server: &mut dyn Server<SqliteStore, Error = Failure> = &mut remote;
-        // A message goes on the session that there is.
+        // The message is then sent on the existing session.
         assert!(server.bundle(b"eve").unwrap().is_none());
         // Control: other answers of such a server are errors.
         assert!(server.identity(b"eve").is_err());

@@ -7,7 +7,7 @@ use super::server::{Counts, Owner, Server, now};
 use super::sql::{Answer, Failure};
 use super::{files, mailbox, state};
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::handler::Handler;
 use axum::http::{HeaderMap, StatusCode};
@@ -18,12 +18,14 @@ use data_encoding::HEXLOWER;
 use noescrow::device::login_challenge;
 use noescrow::primitives::RustCrypto;
 use noescrow::relay::{AccountName, Envelope, MAX_ENVELOPE_LEN, MAX_STRANGERS_BYTES};
-use noescrow::{AccessKey, AccessKeyHash, IDENTITY_LEN, Identity, PUBLICATION_LEN, Publication};
+use noescrow::{AccessKey, AccessKeyHash, IDENTITY_LEN, Identity, PUBLICATION_LEN, Publication, is_first_message};
 use noescrow_messenger::{
     ACCESS_KEY, Claim, FILE_ID_LEN, HASH_LEN, LOGIN_LEN, MAX_CLAIM_LEN, MAX_PAGE, PART_LEN, SIGNATURE_LEN, TOKEN_LEN,
     decode_ids, decode_login, decode_numbers, encode_ids, encode_logged_in, encode_messages, sha256,
 };
 use serde::Deserialize;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 
 type Shared = State<Arc<Server>>;
@@ -215,15 +217,47 @@ async fn deliver(State(server): Shared, Path(account): Name, headers: HeaderMap,
     let account = name(&account)?;
     let key = headers.get(ACCESS_KEY).and_then(|value| HEXLOWER.decode(value.as_bytes()).ok());
     let key = key.and_then(|bytes| Some(AccessKey::from_bytes(bytes.try_into().ok()?)));
-    // Strangers' mail is as long as their quota at most.
-    let most = if key.is_some() { MAX_ENVELOPE_LEN } else { MAX_STRANGERS_BYTES };
-    let body = axum::body::to_bytes(body, most).await.map_err(|_| Failure::TooLong)?;
-    let envelope = Envelope::new(body.into()).map_err(|_| Failure::Malformed)?;
+    // Before the body is read. The key is checked again in the transaction.
+    let check = move |server: &Server| {
+        let is_admitted = server.run(|sql| mailbox::admits(sql, &account, key.as_ref()))?;
+        Ok((is_admitted, account, key))
+    };
+    let checked = server.clone().wait(check).await;
+    let envelope = message(body, matches!(checked, Ok((true, ..)))).await;
+    let ((_, account, key), envelope) = (checked?, envelope?);
     let number = u64::from_be_bytes(random()?);
     let deliver = move |server: &Server| {
         server.run(|sql| mailbox::deliver(sql, &account, &envelope, key.as_ref(), number, now()))
     };
     server.wait(deliver).await.map(|()| StatusCode::CREATED)
+}
+
+/// Reads a message. One that no key admits, and that is longer than strangers' mailbox, will never be taken: its sender
+/// must not try again later.
+async fn message(body: Body, is_admitted: bool) -> Answer<Envelope> {
+    let most = if is_admitted { MAX_ENVELOPE_LEN } else { MAX_STRANGERS_BYTES };
+    let (kept, len) = read(body, most).await?;
+    match is_first_message(&kept) {
+        Ok(false) if !is_admitted => Err(Failure::AccessKey),
+        _ if len > most => Err(Failure::TooLong),
+        _ => Envelope::new(kept).map_err(|_| Failure::Malformed),
+    }
+}
+
+/// Reads a body. Returns its first bytes, `most` of them, and its length. The rest is read as well: a sender whose request is
+/// not read to its end may not see the answer.
+pub async fn read(mut body: Body, most: usize) -> Answer<(Vec<u8>, usize)> {
+    let (mut kept, mut len) = (Vec::new(), 0_usize);
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let Ok(data) = frame.map_err(|_| Failure::Malformed)?.into_data() else { continue };
+        len = len.saturating_add(data.len());
+        if len > MAX_ENVELOPE_LEN {
+            return Err(Failure::TooLong);
+        }
+        let room = most.saturating_sub(kept.len()).min(data.len());
+        kept.extend_from_slice(&data[..room]);
+    }
+    Ok((kept, len))
 }
 
 #[derive(Deserialize)]

@@ -3,10 +3,17 @@
 //! for strangers' first messages.
 
 use super::sql::{Answer, Failure, Sql, Value};
-use super::state::{DAY, count, forget_requests, lock, text};
+use super::state::{DAY, count, forget_requests, lock, one, text};
 use noescrow::relay::{AccountName, Envelope, MAX_QUEUE_BYTES, MAX_QUEUE_LEN, MAX_STRANGERS_BYTES, MAX_STRANGERS_LEN};
 use noescrow::{AccessKey, AccessKeyHash, is_first_message};
 use noescrow_messenger::{Numbered, PAGE_LEN, sha256};
+
+/// Returns whether this is the account's access key.
+pub fn admits(sql: &mut dyn Sql, account: &AccountName, key: Option<&AccessKey>) -> Answer<bool> {
+    let known = one(sql.query("SELECT access FROM accounts WHERE name = $1", &[text(account)])?)?;
+    let access = AccessKeyHash::from_bytes(known.array(0)?);
+    Ok(key.is_some_and(|key| access.admits(key)))
+}
 
 /// Queues a message, once. `number` is random.
 pub fn deliver(

@@ -91,7 +91,7 @@ fn main() -> Outcome<()> {
     std::process::exit(i32::from(served.is_err()))
 }
 
-/// Returns an error, or when it is told to end and all requests are served, or have had [`ENDING`].
+/// Serves until the process is asked to end, and then the requests that have begun, for [`ENDING`] at most.
 async fn serve(server: &Arc<Server>, listener: TcpListener, options: &Options) -> Outcome<()> {
     let mut log = File::options().append(true).create(true).open(options.folder.join("relay.log"))?;
     let routes = api::routes(server.clone());
@@ -106,16 +106,19 @@ async fn serve(server: &Arc<Server>, listener: TcpListener, options: &Options) -
     let serving = axum::serve(listener, routes).with_graceful_shutdown(async move { ending.notified().await });
     let forgetting = async {
         loop {
-            let forgotten = server.clone().wait(|server| server.forget(now())).await;
-            if forgotten.is_err() || server.counts.write(now() / state::DAY, &mut log).is_err() {
-                eprintln!("relay: old entries were not deleted, or counts not written: {forgotten:?}");
+            let (forgotten, written) = server.upkeep(now(), &mut log).await;
+            if let Err(failure) = forgotten {
+                eprintln!("relay: old entries were not deleted: {failure:?}");
+            }
+            if let Err(error) = written {
+                eprintln!("relay: counts were not written: {error}");
             }
             tokio::time::sleep(FORGETTING).await;
         }
     };
     let mut terminated = signal(SignalKind::terminate())?;
     let mut input = tokio::io::stdin();
-    let told_to_end = async {
+    let asked_to_end = async {
         match options.listen {
             Some(_) => drop(terminated.recv().await),
             None => while input.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {},
@@ -126,7 +129,7 @@ async fn serve(server: &Arc<Server>, listener: TcpListener, options: &Options) -
     tokio::select! {
         result = serving.into_future() => result?,
         () = forgetting => {}
-        () = told_to_end => {}
+        () = asked_to_end => {}
     }
     Ok(())
 }

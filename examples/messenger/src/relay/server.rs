@@ -87,6 +87,13 @@ impl Server {
         if self.names.iter().any(is_for) { Ok(()) } else { Err(Failure::Unauthorized) }
     }
 
+    /// Does what is due each hour: deletes what need not be held any longer, and writes the counts of past days. If one of
+    /// the two fails, the other is done.
+    pub async fn upkeep(self: &Arc<Self>, now: i64, log: &mut File) -> (Answer<()>, std::io::Result<()>) {
+        let forgotten = self.clone().wait(move |server| server.forget(now)).await;
+        (forgotten, self.counts.write(now / state::DAY, log))
+    }
+
     /// Deletes what need not be held any longer, account by account.
     pub fn forget(&self, now: i64) -> Answer<()> {
         let mut last = String::new();

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 pub struct Sqlite(Mutex<Connection>);
 
 impl Sqlite {
-    /// Opens or makes the database. What a client was told is on disk. What is deleted is overwritten in the database at
+    /// Opens or makes the database. What the server has confirmed to a client is on disk. What is deleted is overwritten in the database at
     /// once, and in its log by [`erase`](Database::erase).
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
         let mut connection = Connection::open(path)?;

@@ -133,6 +133,19 @@ impl Bob {
 }
 
 #[test]
+fn an_error_of_the_database_names_no_account() {
+    on_each_database(|bob| {
+        let twice = "INSERT INTO accounts SELECT * FROM accounts WHERE name = $1";
+        let failure = bob.run(|sql, name| sql.query(twice, &[name.as_str().into()])).map(drop).unwrap_err();
+        let Failure::Database(error) = &failure else { panic!("{failure:?}") };
+        let printed = format!("{error} {failure:?}");
+        assert!(!printed.contains(bob.name.as_str()), "{printed}");
+        // Control: it is the name that the database refuses, which PostgreSQL quotes.
+        assert!(["accounts.name", "23505"].iter().any(|reason| printed.contains(reason)), "{printed}");
+    });
+}
+
+#[test]
 fn a_one_time_prekey_is_handed_out_once_by_servers_at_once() {
     on_each_database(|bob| {
         let many = bob.publication(20);

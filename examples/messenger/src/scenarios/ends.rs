@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is deleted: a peer, and an account.
 
-use crate::oracle::{Kind, Verdict};
+use crate::oracle::{Kind, Message, Verdict};
 use crate::proxy::Action;
 use crate::stranger::get;
 use crate::world::World;
 use crate::{Control, ONCE, Scenario, Setup, When, Without};
 use anyhow::{Context, Result};
 use std::fs;
+
+/// Between two sessions that are begun to recover, in seconds.
+const RECOVERY: u64 = 3_601;
 
 pub(crate) const FORGOTTEN: Scenario = Scenario {
     name: "forgotten peer",
@@ -52,12 +55,49 @@ fn forgotten(world: &mut World, _: &Setup) -> Verdict {
     // A second time there is nobody to forget.
     let run = world.run("alice", &["forget", "bob"])?;
     world.demand(run.code == Some(1), Kind::Silent, "nobody was forgotten, in silence");
-    // They can meet again. He forgets her, too: otherwise what he sends on the old session, until she begins a second new
-    // one, would be lost.
+    // They can meet again. He forgets her, too.
     world.run("bob", &["forget", "alice"])?.succeeded("forget")?;
     world.greet("alice", "bob", "have we met?")?;
     world.settle(&["alice", "bob"])?;
     world.judge(5)
+}
+
+pub(crate) const FORGOTTEN_BY_ONE: Scenario = Scenario {
+    name: "peer forgotten by one side",
+    when: When::Always,
+    run: forgotten_by_one,
+    controls: &[Control {
+        says: "a refused access key begins no session",
+        without: Without::Client("access"),
+        expects: Kind::Lost,
+        tries: ONCE,
+    }],
+};
+
+/// Alice forgets Bob, and with him the access key of his mailbox. He keeps the session that she no longer has, and probes
+/// her new one: the server refuses her answer, which has no key and is no first message.
+fn forgotten_by_one(world: &mut World, _: &Setup) -> Verdict {
+    world.register_all(&["alice", "bob"])?;
+    world.greet("alice", "bob", "hello")?;
+    world.run("alice", &["forget", "bob"])?.succeeded("forget")?;
+    world.say("alice", "bob", "have we met?")?;
+    let run = world.say("bob", "alice", "on the old session")?;
+    world.demand(
+        !run.refused("NoSuchSession").is_empty(),
+        Kind::Silent,
+        "a message of the old session was not refused",
+    );
+    world.oracle().destroyed([Message::new("bob", "alice", "on the old session")]);
+    // Because of the refusal her next message begins a session that he sends on. His answer has the access key.
+    world.pass(RECOVERY)?;
+    let run = world.send("alice", "bob", "once more")?;
+    let reasons = run.recoveries();
+    world.demand(reasons == ["AccessRefused"], Kind::Silent, format!("a new session because of {reasons:?}"));
+    world.receive("bob")?;
+    world.say("bob", "alice", "on the new session")?;
+    world.say("alice", "bob", "with the access key")?;
+    world.settle(&["alice", "bob"])?;
+    world.judge(6)
 }
 
 pub(crate) const DELETED: Scenario = Scenario {

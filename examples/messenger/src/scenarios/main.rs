@@ -73,7 +73,7 @@ pub(crate) struct Setup {
 /// What a control lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Without {
-    /// Remedies of the client, by the names in `client/faults.rs`.
+    /// Remedies of the client, by the names in `faults.rs`.
     Client(&'static str),
     /// What the scenario itself leaves out, or adds, by this name: a user who does not decide, or a client that acts as if
     /// it lacked a remedy of the library.
@@ -110,7 +110,7 @@ pub(crate) struct Scenario {
 }
 
 /// The longest first, so that none is left running alone.
-const SCENARIOS: [&Scenario; 30] = [
+const SCENARIOS: [&Scenario; 31] = [
     &loss::THIRTY_THOUSAND,
     &kills::KILLS,
     &stores::STORES,
@@ -136,6 +136,7 @@ const SCENARIOS: [&Scenario; 30] = [
     &trust::FIRST_USE,
     &trust::DECISIONS,
     &ends::FORGOTTEN,
+    &ends::FORGOTTEN_BY_ONE,
     &ends::DELETED,
     &strangers::CLAIMED_NAME,
     &ordinary::NORMAL,

@@ -9,7 +9,7 @@ use std::thread;
 
 /// Number of one-time prekeys that a device keeps at the server.
 pub(crate) const AT_SERVER: usize = 100;
-/// Events that tell of a failure.
+/// Events that report a failure.
 const FAILURES: &[&str] = &["error", "refused", "deferred", "receipt", "undelivered", "identity_changed", "suspect"];
 
 pub(crate) const NORMAL: Scenario = Scenario {

@@ -221,11 +221,11 @@ fn serve(mut client: TcpStream, state: &Mutex<State>) -> Result<()> {
 /// Replaces each escape of a head by the byte that it stands for.
 fn unescape(head: &[u8]) -> Vec<u8> {
     let (mut plain, mut rest) = (Vec::new(), head);
-    while let Some((first, behind)) = rest.split_first() {
-        let hex = behind.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+    while let Some((first, after)) = rest.split_first() {
+        let hex = after.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
         let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
         plain.push(byte.unwrap_or(*first));
-        rest = if byte.is_some() { behind.get(2..).unwrap_or_default() } else { behind };
+        rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
     }
     plain
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the user is told after a failure, and whether that helps: each remedy is followed.
+//! After a failure the client prints a remedy. The scenario checks the text, does what it says, and checks that this helps.
 
 use crate::oracle::{Kind, Message, Verdict};
 use crate::proxy::Action;
@@ -19,14 +19,14 @@ pub(crate) const REMEDIES: Scenario = Scenario {
     }],
 };
 
-/// Demands that a run has failed, and has said this of it: in an error, or in its remedy.
+/// Demands that a run has failed, and that an error or a remedy that it has printed contains `wanted`.
 fn advises(world: &World, run: &Run, wanted: &str) {
     let said: Vec<_> = run.events.iter().flat_map(|event| [event.error(), event.remedy()]).flatten().collect();
-    let is_told = run.code == Some(1) && said.iter().any(|said| said.contains(wanted));
-    world.demand(is_told, Kind::Silent, format!("not \"{wanted}\", but {said:?} with {:?}", run.code));
+    let is_advised = run.code == Some(1) && said.iter().any(|said| said.contains(wanted));
+    world.demand(is_advised, Kind::Silent, format!("not \"{wanted}\", but {said:?} with {:?}", run.code));
 }
 
-/// Bob's server answers a message like this, once. Returns how Alice's client ends.
+/// Sends a message from Alice to Bob, which the server answers once with `status`. Returns how her client ends.
 fn answered(world: &World, status: u16, text: &str) -> Result<Run> {
     world.proxy.once("POST", "/accounts/bob/messages", Action::Answer(status, Vec::new()));
     let run = world.send("alice", "bob", text)?;

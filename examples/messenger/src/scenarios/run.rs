@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How often a client that runs is looked at.
 const GLANCE: Duration = Duration::from_millis(2);
-/// What a client prints to its error output when a fault that it was told of has come.
+/// What a client prints to standard error when the fault that the scenario asked for has happened.
 const FIRED: &str = "fault: ";
 
 /// How a client is run.
@@ -65,8 +65,8 @@ impl Run {
         Ok(Self { events, code, complaints })
     }
 
-    /// Whether the fault has come that the client was told of.
-    pub(crate) fn has_failed_as_told(&self) -> bool {
+    /// Whether the fault that the scenario asked for has happened.
+    pub(crate) fn has_failed_on_demand(&self) -> bool {
         self.complaints.contains(FIRED)
     }
 

@@ -41,7 +41,7 @@ struct Faults {
 impl Faults {
     fn count(&mut self, is_due: bool, run: &Run) {
         self.due = self.due.saturating_add(usize::from(is_due));
-        self.come = self.come.saturating_add(usize::from(is_due && run.has_failed_as_told()));
+        self.come = self.come.saturating_add(usize::from(is_due && run.has_failed_on_demand()));
     }
 }
 

@@ -255,7 +255,7 @@ impl World {
         let messages = || texts.iter().map(|text| Message::new(from, to, text));
         messages().for_each(|message| self.oracle().ask(message));
         let run = self.run_as(from, arguments, how)?;
-        let fired = run.has_failed_as_told() || how.relay_dies || run.code.is_none();
+        let fired = run.has_failed_on_demand() || how.relay_dies || run.code.is_none();
         match run.code {
             Some(0) => messages().for_each(|message| self.oracle().due(message)),
             _ if fired => messages().for_each(|message| self.oracle().interrupted(message)),

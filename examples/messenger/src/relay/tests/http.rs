@@ -6,8 +6,13 @@ use super::super::server::{Counts, Server, now};
 use super::*;
 use data_encoding::HEXLOWER;
 use noescrow::device::login_challenge;
-use noescrow::relay::MAX_STRANGERS_BYTES;
+use noescrow::messenger::Stored;
+use noescrow::messenger::exchange::{Connected, Delivery, Event};
+use noescrow::relay::{MAX_ENVELOPE_LEN, MAX_STRANGERS_BYTES};
+use noescrow_messenger::http::Http;
+use noescrow_messenger::requests::{ACCESS, Remote};
 use noescrow_messenger::{Claim, MAX_CLAIM_LEN, account_path, decode_logged_in, encode_login};
+use noescrow_sqlite::{Folder, Options};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use ureq::http::Request;
@@ -39,10 +44,11 @@ impl Running {
         let folder = tempfile::tempdir().unwrap();
         let database: Box<dyn Database> = Box::new(Sqlite::open(&folder.path().join("relay.db")).unwrap());
         let challenges = ChallengeKey(run(&*database, state::challenge_key).unwrap());
-        let server = Server { database, challenges, names: vec![name.to_owned()], counts: Counts::default() };
-        let (server, runtime) = (Arc::new(server), tokio::runtime::Runtime::new().unwrap());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
+        let names = vec![name.to_owned(), base.clone()];
+        let server = Arc::new(Server { database, challenges, names, counts: Counts::default() });
         let routes = api::routes(server.clone());
         runtime.spawn(async move { axum::serve(listener, routes).await });
         // A server that refuses a request before its body was read closes the connection.
@@ -180,11 +186,101 @@ fn each_route_takes_no_longer_body_than_it_needs() {
         // Control.
         assert_ne!(status(most), 413, "{method} {path}");
     }
-    // The control of the limits above: with an access key, mail may be longer.
-    let long = Request::builder().method("POST").uri(format!("{}/accounts/bob/messages", relay.base));
-    let long = long.header(noescrow_messenger::ACCESS_KEY, "00".repeat(32));
-    let answer = relay.agent.run(long.body(&vec![0; MAX_STRANGERS_BYTES + 1][..]).unwrap()).unwrap();
-    assert_eq!(answer.status().as_u16(), 400);
+}
+
+#[test]
+fn only_the_right_access_key_admits_long_messages() {
+    let mut relay = Running::start(ORIGIN);
+    let bob = relay.owner("bob");
+    let status = |account: &str, key: Option<[u8; 32]>, first: u8, len: usize| {
+        let request = Request::builder().method("POST").uri(format!("{}/accounts/{account}/messages", relay.base));
+        let key = key.map(|key| HEXLOWER.encode(&key)).unwrap_or_default();
+        let body = [&[first][..], &vec![0; len - 1]].concat();
+        let request = request.header(noescrow_messenger::ACCESS_KEY, key).body(&body[..]).unwrap();
+        relay.agent.run(request).unwrap().status().as_u16()
+    };
+    // The first bytes of messages of both kinds, of which this is the only part that is looked at.
+    let (first, ordinary) = (0x11, 0x12);
+    let (right, wrong) = (Some(*bob.key.expose()), Some([0; 32]));
+    for key in [None, wrong] {
+        // Each is read to its end, so that its sender sees the answer: a first message will never be taken, and the author
+        // of another one gets a new key.
+        for len in [MAX_STRANGERS_BYTES + 1, MAX_ENVELOPE_LEN] {
+            assert_eq!(status("bob", key, first, len), 413, "{len}");
+            assert_eq!(status("bob", key, ordinary, len), 403, "{len}");
+            assert_eq!(status("nobody", key, first, len), 404, "{len}");
+        }
+        assert_eq!(status("bob", key, ordinary, 2_000), 403);
+    }
+    assert_eq!(status("bob", right, first, MAX_ENVELOPE_LEN + 1), 413);
+    // Control.
+    for len in [MAX_STRANGERS_BYTES + 1, MAX_ENVELOPE_LEN] {
+        assert_eq!((status("bob", right, first, len), status("bob", right, ordinary, len)), (201, 201));
+    }
+    assert_eq!(status("bob", wrong, first, MAX_STRANGERS_BYTES), 201);
+}
+
+#[test]
+fn no_more_is_kept_of_a_message_than_its_sender_may_send() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let read = |len: usize, most| {
+        let read = runtime.block_on(api::read(vec![7; len].into(), most));
+        read.map(|(kept, len)| (kept.len(), len))
+    };
+    assert_eq!(read(3_000, 1_000).unwrap(), (1_000, 3_000));
+    assert!(matches!(read(MAX_ENVELOPE_LEN + 1, 1_000), Err(Failure::TooLong)));
+    // Control.
+    assert_eq!(read(1_000, 1_000).unwrap(), (1_000, 1_000));
+}
+
+#[test]
+fn a_long_first_message_with_a_wrong_key_does_not_block_the_queue() {
+    let mut relay = Running::start(ORIGIN);
+    let bob = relay.owner("bob");
+    let (at, rng) = (UnixSeconds(now().cast_unsigned()), &mut relay.rng);
+    let folder = Folder::new(relay.folder.path().join("alice"), None);
+    folder.create(b"", Device::generate(at, rng), rng).unwrap();
+    let mut stored = folder.open(Options::new(), rng).unwrap();
+    let mut remote = Remote::new(Http::default(), &relay.base, "alice").unwrap();
+    remote.register(&mut stored, &AccessKey::generate(rng), None, |_| {}).unwrap();
+    let mut link = stored.connect(&mut remote, at, rng).unwrap();
+    let peer = link.peer_of_account(b"bob", at, rng).unwrap();
+    // Bob has another key by now.
+    link.stored().store().set_peer_data(&peer, ACCESS, &[0; 32]).unwrap();
+    let (mut outcomes, long) = (Vec::new(), vec![0; 2 * MAX_STRANGERS_BYTES]);
+    let mut send = |link: &mut Connected<'_, _, _>, text: &[u8]| {
+        let outcome = |_: &mut Stored<_>, event: Event<'_>| {
+            match event {
+                Event::Sent(_) => outcomes.push(Delivery::Taken),
+                Event::Undelivered(_, delivery) => outcomes.push(delivery),
+                _ => {}
+            }
+            Ok(())
+        };
+        drop(link.send(&peer, text, at, rng, outcome).unwrap());
+    };
+    send(&mut link, &long);
+    send(&mut link, b"short");
+    // Control: with Bob's key the long one is taken.
+    link.stored().store().set_peer_data(&peer, ACCESS, bob.key.expose()).unwrap();
+    send(&mut link, &long);
+    assert_eq!(outcomes, [Delivery::Never, Delivery::Taken, Delivery::Taken]);
+}
+
+#[test]
+fn counts_are_written_even_if_nothing_can_be_deleted() {
+    let relay = Running::start(ORIGIN);
+    relay.status("GET", "/accounts/nobody/identity", None, b"");
+    let path = relay.folder.path().join("relay.log");
+    let mut log = std::fs::File::create(&path).unwrap();
+    let mut upkeep = |now| relay.runtime.block_on(relay.server.upkeep(now, &mut log));
+    // Control: the day is not over.
+    assert!(matches!(upkeep(now()), (Ok(()), Ok(()))));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+    run(&*relay.server.database, |sql| sql.query("DROP TABLE accounts", &[]).map(drop)).unwrap();
+    let (forgotten, written) = upkeep(now() + DAY);
+    assert!(forgotten.is_err() && written.is_ok());
+    assert!(std::fs::read_to_string(&path).unwrap().ends_with(" GET /accounts/{name}/identity 1\n"));
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn without_the_access_key_only_first_messages_are_queued_up_to_a_bound() {
         }
         let mut bytes = first.as_bytes().to_vec();
         for number in 0..MAX_STRANGERS_LEN {
-            // Another message of the same length; the relay cannot tell that it opens nowhere.
+            // Another message of the same length; the relay cannot know that nobody can open it.
             *bytes.last_mut().unwrap() = u8::try_from(number % 256).unwrap();
             bytes[100] = u8::try_from(number / 256).unwrap();
             bob.deliver(&Envelope::new(bytes.clone()).unwrap(), None, number as u64).unwrap();
