@@ -68,7 +68,7 @@ mod tests {
         spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
-                stream.read(&mut [0; 1024]).unwrap();
+                assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
                 write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {LEN}\r\n\r\n").unwrap();
                 // Until the client has left.
                 (0..LEN).try_for_each(|_| stream.write_all(b"a").map(|()| sleep(Duration::from_millis(10)))).ok();
