@@ -214,7 +214,7 @@ fn f8_g20_no_public_type_of_the_messenger_prints_a_secret() {
     let upkeep = alice.maintain(&[], NOW, &mut run.source).unwrap();
     log.push(("Upkeep", format!("{upkeep:?} {upkeep:#?}")));
     alice
-        .step(NOW, &mut run.source, |messenger, _, rng| -> Result<_, Failed<SealError, Infallible>> {
+        .step(NOW, &mut run.source, |messenger, rng| -> Result<_, Failed<SealError, Infallible>> {
             let failed = messenger
                 .seal_with_bundle(&peer, payload, noescrow::hazmat::duplicate_bundle(&bundle), NOW, rng)
                 .unwrap_err();
