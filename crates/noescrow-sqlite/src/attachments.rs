@@ -5,10 +5,11 @@ use crate::blocking::SqliteStore;
 use crate::error::Error;
 use crate::folder::{Folder, remove_if_there};
 use crate::kept::{self, Direction, Found, Kept, Of};
+use crate::messages;
 use crate::peer_data::PeerData;
 use noescrow::UnixSeconds;
 use noescrow::attachment::{AttachmentKey, Download, Upload, sealed_len};
-use noescrow::durable::{Exclusive, InboxMessage, Mailboxes};
+use noescrow::durable::{Exclusive, InboxMessage, Mailboxes, MessageId};
 use noescrow::messenger::PeerId;
 use noescrow::primitives::{Primitives, RustCrypto};
 use rand_core::CryptoRng;
@@ -30,8 +31,9 @@ pub(crate) const FETCHING: &str = "fetch";
 /// after [`ATTACHMENT_KEPT`](crate::ATTACHMENT_KEPT): when a folder is opened, and when another file is sent or received.
 ///
 /// To send one: [`Folder::attach`], [`upload`](Self::upload) what the server lacks, [`sent_with_next`](Self::sent_with_next),
-/// seal the message that has id, key and length, and [`remove`](Self::remove). A process that was cut calls the same again:
-/// the file is sealed once, and the message is saved once.
+/// seal the message that has id, key and length, send it, and [`remove`](Self::remove). A process that was cut calls the same
+/// again: the file is sealed once, and so is the message. If [`message_id`](Self::message_id) is there, it was sealed: then
+/// only send what is in the outbox, and `remove`.
 ///
 /// To receive one: [`keep`](Self::keep) it in the transaction that takes the message out of the inbox, later
 /// [`Folder::attachment`], [`download`](Self::download) the rest, and [`finish`](Self::finish). Of a peer's messages at most
@@ -43,8 +45,10 @@ pub(crate) const FETCHING: &str = "fetch";
 pub struct Attachment {
     /// Its random id, by which the server knows it.
     pub id: [u8; ATTACHMENT_ID_LEN],
-    /// What opens it.
-    pub key: AttachmentKey,
+    /// What opens it. It is not there any more when the message is sealed that has it.
+    pub key: Option<AttachmentKey>,
+    /// The message that was sealed and has the key, if [`attach`](Folder::attach) has found one.
+    pub message_id: Option<MessageId>,
     /// Length in bytes of the content.
     pub content_len: u64,
     peer: PeerId,
@@ -61,6 +65,11 @@ impl Folder {
     /// A file counts as the same while its absolute path, its length and the time of its last change are; on Unix also its
     /// number and the time when its metadata changed last. If the sealed file is gone or not whole, the file is sealed anew,
     /// with another id and key.
+    ///
+    /// If its message is sealed, and waits in the outbox or is in the log of sent ids, and the attachment was not
+    /// [removed](Attachment::remove), this one has the message's id and no key. Nothing tells a command that is repeated from
+    /// a file that is meant to be sent a second time, nor a message that was sent from one that was given up since: show the
+    /// user that it was sealed before, and `remove` the attachment. The next call begins another one.
     ///
     /// # Errors
     /// [`Error::Attachment`], [`Error::Folder`], or another one of the store. [`Error::NoPeer`].
@@ -82,7 +91,12 @@ impl Folder {
         if let Some((name, kept)) = readable(begun)? {
             let sealed = self.file(&name)?;
             let len = fs::metadata(&sealed).ok().map(|metadata| metadata.len());
-            if len.is_some() && len == sealed_len(kept.content_len) {
+            // A message that is no longer known is sealed anew, and the file with it.
+            let continues = match kept.message_id() {
+                Some(message_id) => messages::was_sealed(&store.connection, &message_id)?,
+                None => len.is_some() && len == sealed_len(kept.content_len),
+            };
+            if continues {
                 return Ok(Attachment::new(kept, *peer, name, sealed, lock));
             }
         }
@@ -91,7 +105,7 @@ impl Folder {
         let name = kept::name_of_sent(&id);
         let sealed = self.file(&name)?;
         let key = Upload::prepare(&content, &sealed, max_len, rng).map_err(Error::Attachment)?;
-        let (time, of) = ((store.database.clock)(), Of::Source(source));
+        let (time, of) = ((store.database.clock)(), Of::Source { source, message_id: None });
         let kept = Kept { id, key, content_len: metadata.len(), time, of };
         let is_kept = store.transact(|transaction| {
             former.as_ref().map_or(Ok(false), |former| transaction.remove_peer_data(peer, former))?;
@@ -183,28 +197,33 @@ impl Attachment {
     /// Opens the sealed file to upload it.
     ///
     /// # Errors
-    /// [`Error::Attachment`].
+    /// [`Error::Attachment`]; also when its message was sealed.
     pub fn upload(&self) -> Result<Upload, Error> {
         Upload::open(&self.sealed).map_err(Error::Attachment)
     }
 
-    /// Has the next message to this peer that is sealed forget the file in its own transaction: [`attach`](Folder::attach)
-    /// begins another one then. Control messages do not. It is the store's [part](SqliteStore::with_next).
+    /// Has the next message to this peer that is sealed replace the key by its id, in its own transaction: it is the message of
+    /// which [`attach`](Folder::attach) tells then. Control messages do not. It is the store's [part](SqliteStore::with_next).
     pub fn sent_with_next(&self, store: &mut SqliteStore) {
         let (peer, name) = (self.peer, self.name.clone());
         store.with_next(move |transaction, batch| {
             let sent = batch.sent.as_ref().filter(|sent| !sent.is_control);
             let to = sent.and_then(|sent| PeerId::from_subject(sent.peer.as_ref()?));
-            Ok(to == Some(peer) && transaction.remove_peer_data(&peer, &name)?)
+            Ok(match sent {
+                Some(sent) if to == Some(peer) => kept::seal(transaction, &peer, &name, sent.message_id)?,
+                _ => false,
+            })
         });
     }
 
-    /// Removes the sealed file, when it was sent.
+    /// Removes the sealed file, and forgets the attachment: when its message was sent, or to give it up. While the message waits
+    /// in the outbox it is not forgotten, so that [`attach`](Folder::attach) seals no other one.
     ///
     /// # Errors
-    /// [`Error::Folder`].
-    pub fn remove(self) -> Result<(), Error> {
-        remove_if_there(&self.sealed)
+    /// [`Error::Folder`], or another one of the store: call again.
+    pub fn remove(&self, store: &mut SqliteStore) -> Result<(), Error> {
+        remove_if_there(&self.sealed)?;
+        Ok(kept::end(&store.connection, &self.name)?)
     }
 
     /// Begins or continues the download.
@@ -222,21 +241,24 @@ impl Attachment {
     /// [`Error::Attachment`]; then the download begins again. Others of the store.
     pub fn finish(self, store: &mut SqliteStore, download: Download, content: &Path) -> Result<u64, Error> {
         let suffix = format!(".{}.part", self.name);
-        let len = download.finish(&self.key, content, &suffix).map_err(Error::Attachment)?;
+        let key = self.key.as_ref().ok_or(Error::Damaged("an attachment"))?;
+        let len = download.finish(key, content, &suffix).map_err(Error::Attachment)?;
         store.remove_peer_data(&self.peer, &self.name)?;
         Ok(len)
     }
 
     fn new(kept: Kept, peer: PeerId, name: String, sealed: PathBuf, lock: Exclusive) -> Self {
+        let message_id = kept.message_id();
         let Kept { id, key, content_len, .. } = kept;
-        Self { id, key, content_len, peer, name, sealed, _lock: lock }
+        let key = message_id.is_none().then_some(key);
+        Self { id, key, message_id, content_len, peer, name, sealed, _lock: lock }
     }
 }
 
 /// Shows the length only.
 impl fmt::Debug for Attachment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id: _, key: _, content_len, peer: _, name: _, sealed: _, _lock: _ } = self;
+        let Self { id: _, key: _, message_id: _, content_len, peer: _, name: _, sealed: _, _lock: _ } = self;
         f.debug_struct("Attachment").field("content_len", content_len).finish_non_exhaustive()
     }
 }

@@ -202,7 +202,7 @@ impl Folder {
     pub(crate) fn remove_unfinished(&self, store: &mut SqliteStore, direction: Direction) -> Result<(), Error> {
         kept::expire(&store.connection, direction, (store.database.clock)())?;
         for path in entries(&self.path.join(FILES))? {
-            if name_of(&path).starts_with(direction.prefix()) && store.data_of_peers(name_of(&path))?.is_empty() {
+            if name_of(&path).starts_with(direction.prefix()) && !kept::needs_file(&store.connection, name_of(&path))? {
                 remove_if_there(&path)?;
             }
         }

@@ -3,10 +3,10 @@
 //! what is in the value, never by an id alone: ids are chosen by peers, and known to the server.
 
 use crate::attachments::ATTACHMENT_ID_LEN;
-use crate::peer_data::HAS_ID;
+use crate::peer_data::{HAS_ID, PeerData};
 use noescrow::UnixSeconds;
 use noescrow::attachment::{ATTACHMENT_KEY_LEN, AttachmentKey};
-use noescrow::durable::Subject;
+use noescrow::durable::{MessageId, Subject};
 use noescrow::messenger::PeerId;
 use noescrow::primitives::{Primitives, RustCrypto};
 use rusqlite::{Connection, OptionalExtension};
@@ -23,7 +23,9 @@ const _: () = assert!(ATTACHMENT_ID_LEN == 16);
 /// Where the time and the last field begin in a value. SQLite counts from 1.
 const TIME: &str = "substr(value, 57, 8)";
 const ID: &str = "substr(value, 1, 16)";
-const SOURCE: &str = "substr(value, 65)";
+const SOURCE: &str = "substr(value, 65, 32)";
+/// Where the id of the message begins that has been sealed, if one has.
+const MESSAGE_ID: &str = "substr(value, 97)";
 
 /// Whether an attachment is sent or received. Each has names of its own, so that one is not taken for the other.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,21 +60,22 @@ pub(crate) struct Kept {
 
 /// What else is kept.
 pub(crate) enum Of {
-    /// A file that is sent: a hash of its path, length and times.
-    Source([u8; 32]),
+    /// A file that is sent: a hash of its path, length and times, and the message that was sealed, which has the key.
+    Source { source: [u8; 32], message_id: Option<MessageId> },
     /// A file that was received: whether from an identity that the peer had before.
     Message { is_former_identity: bool },
 }
 
 impl Kept {
-    /// The value: id (16), key (32), length (8), time (8), and source (32) or one byte. Numbers are big-endian.
+    /// The value: id (16), key (32), length (8), time (8), and one byte, or source (32) and the message's id (32) if there is
+    /// one. Then the key is zeros. Numbers are big-endian.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let (key, len, time) = (self.key.to_bytes(), self.content_len.to_be_bytes(), self.time.0.to_be_bytes());
-        let last = match &self.of {
-            Of::Source(source) => &source[..],
-            Of::Message { is_former_identity } => &[u8::from(*is_former_identity)],
+        let (last, message_id) = match &self.of {
+            Of::Source { source, message_id } => (&source[..], message_id.as_ref().map_or(&[][..], |id| &id[..])),
+            Of::Message { is_former_identity } => (&[u8::from(*is_former_identity)][..], &[][..]),
         };
-        Zeroizing::new([&self.id[..], &key[..], &len, &time, last].concat())
+        Zeroizing::new([&self.id[..], &key[..], &len, &time, last, message_id].concat())
     }
 
     fn decode(value: &[u8]) -> Option<Self> {
@@ -82,7 +85,11 @@ impl Kept {
         let (time, last) = rest.split_first_chunk()?;
         let of = match last {
             [is_former @ (0 | 1)] => Of::Message { is_former_identity: *is_former == 1 },
-            source => Of::Source(source.try_into().ok()?),
+            _ => {
+                let (source, message_id) = last.split_first_chunk()?;
+                let message_id = if message_id.is_empty() { None } else { Some(message_id.try_into().ok()?) };
+                Of::Source { source: *source, message_id }
+            }
         };
         Some(Self {
             id: *id,
@@ -91,6 +98,14 @@ impl Kept {
             time: UnixSeconds(u64::from_be_bytes(*time)),
             of,
         })
+    }
+
+    /// The message that has the key.
+    pub(crate) const fn message_id(&self) -> Option<MessageId> {
+        match self.of {
+            Of::Source { message_id, .. } => message_id,
+            Of::Message { .. } => None,
+        }
     }
 }
 
@@ -116,6 +131,33 @@ pub(crate) fn received(sql: &Connection, peer: &PeerId, id: &[u8; ATTACHMENT_ID_
 /// Returns what was begun to send to this peer of this source.
 pub(crate) fn begun(sql: &Connection, peer: &PeerId, source: &[u8; 32]) -> rusqlite::Result<Found> {
     find(sql, peer, Direction::Sent, SOURCE, source)
+}
+
+/// A message to this peer is sealed: the key of what was begun under this name is replaced by the message's id. Returns
+/// whether there was one.
+pub(crate) fn seal(sql: &Connection, peer: &PeerId, name: &str, message_id: MessageId) -> rusqlite::Result<bool> {
+    let kept = sql.peer_data(peer, name)?.and_then(|value| Kept::decode(&value));
+    let Some(Kept { id, content_len, time, of: Of::Source { source, message_id: None }, .. }) = kept else {
+        return Ok(false);
+    };
+    let (key, of) = (AttachmentKey::from_bytes([0; _]), Of::Source { source, message_id: Some(message_id) });
+    sql.set_peer_data(peer, name, &Kept { id, key, content_len, time, of }.encode())
+}
+
+/// Whether the sealed file of this name is still to be sent or received.
+pub(crate) fn needs_file(sql: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let query = format!("SELECT EXISTS (SELECT 1 FROM noescrow_peer_data WHERE name = ?1 AND {MESSAGE_ID} = x'')");
+    sql.prepare_cached(&query)?.query_row([name], |row| row.get(0))
+}
+
+/// Deletes what has this name, whoever's it is now, unless its message waits in the outbox.
+pub(crate) fn end(sql: &Connection, name: &str) -> rusqlite::Result<()> {
+    let delete = format!(
+        "DELETE FROM noescrow_peer_data
+         WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM noescrow_outbox WHERE message_id = {MESSAGE_ID})"
+    );
+    sql.prepare_cached(&delete)?.execute([name])?;
+    Ok(())
 }
 
 /// The newest of a peer whose field is this one.

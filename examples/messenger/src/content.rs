@@ -5,8 +5,11 @@ use crate::{FILE_ID_LEN, MAX_FILE_LEN};
 use data_encoding::HEXLOWER;
 use noescrow::ACCESS_KEY_LEN;
 use noescrow::attachment::ATTACHMENT_KEY_LEN;
+use noescrow_sqlite::Attachment;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::num::TryFromIntError;
+use std::path::Path;
 
 /// The content of a message.
 #[derive(Clone, Serialize, Deserialize)]
@@ -37,6 +40,18 @@ pub struct Attached {
     pub name: String,
     /// Length in bytes of the content.
     pub size: u32,
+}
+
+impl Attached {
+    /// What the message of a file has. `None` if the message is sealed, and the key gone.
+    ///
+    /// # Errors
+    /// The file is longer than 4 GiB.
+    pub fn of(file: &Attachment, path: &Path) -> Result<Option<Self>, TryFromIntError> {
+        let Some(key) = &file.key else { return Ok(None) };
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Some(Self { id: file.id, key: key.to_bytes(), name, size: file.content_len.try_into()? }))
+    }
 }
 
 impl Content {

@@ -24,6 +24,8 @@ pub enum Printed {
     Received(Received),
     /// The server has a message. `recovers_from` says why it has begun a new session.
     Sent { to: Option<String>, id: String, recovers_from: Option<String> },
+    /// An earlier run of the command has sealed the message `id`. No other one was sealed.
+    AlreadySealed { id: String },
     /// A message went on a session that should be replaced.
     NewSessionWanted { to: Option<String>, reason: String },
     /// A message does not open, or its content does not parse, which has its `id`.
@@ -205,10 +207,17 @@ impl Printed {
         Self::Undelivered { to, id: hex(id), remedy: remedy.to_string() }
     }
 
-    /// The line of a session that should be replaced.
+    /// The line of a message that an earlier run has sealed.
     #[must_use]
-    pub fn new_session_wanted(messenger: &Messenger, peer: PeerId, reason: NewSession) -> Self {
-        Self::NewSessionWanted { to: name_of(messenger, Some(peer)), reason: format!("{reason:?}") }
+    pub fn already_sealed(message_id: Option<MessageId>) -> Option<Self> {
+        message_id.map(|id| Self::AlreadySealed { id: hex(&id) })
+    }
+
+    /// The line of a session that should be replaced, if there is a reason.
+    #[must_use]
+    pub fn new_session_wanted(messenger: &Messenger, peer: PeerId, reason: Option<NewSession>) -> Option<Self> {
+        let to = name_of(messenger, Some(peer));
+        reason.map(|reason| Self::NewSessionWanted { to, reason: format!("{reason:?}") })
     }
 
     /// The line of a recovery code.
@@ -267,6 +276,7 @@ impl Printed {
             Self::RecoveryCode { .. } => "recovery_code",
             Self::Received(_) => "received",
             Self::Sent { .. } => "sent",
+            Self::AlreadySealed { .. } => "already_sealed",
             Self::NewSessionWanted { .. } => "new_session_wanted",
             Self::Refused { .. } => "refused",
             Self::Deferred { .. } => "deferred",

@@ -3,7 +3,7 @@
 
 use super::party::{NOW, rng};
 use noescrow::attachment::AttachmentKey;
-use noescrow::durable::{CommitError, InboxMessage};
+use noescrow::durable::{CommitError, InboxMessage, MessageId, SENT_ID_KEPT};
 use noescrow::messenger::exchange::ExchangeFailed;
 use noescrow::messenger::{Advice, PeerError, PeerId, SealError, Stored};
 use noescrow::{Bundle, Device, UnixSeconds};
@@ -76,7 +76,7 @@ impl User {
     /// The first byte of the key of a file that was received.
     fn key(&mut self, peer: &PeerId, id: [u8; 16]) -> Option<u8> {
         let attachment = self.folder.attachment(self.stored.store(), peer, &id).unwrap();
-        attachment.map(|attachment| attachment.key.to_bytes()[0])
+        attachment.map(|attachment| key_of(&attachment)[0])
     }
 
     /// Number of files.
@@ -101,18 +101,64 @@ impl User {
     fn seal(&mut self) {
         self.stored.seal(&self.peer, b"a file", None, NOW, &mut self.rng).unwrap();
     }
+
+    /// The ids of the outbox.
+    fn waiting(&mut self) -> Vec<MessageId> {
+        self.stored.store().outbox(9).unwrap().iter().map(|message| message.message_id).collect()
+    }
+
+    /// The server takes the outbox.
+    fn deliver(&mut self) {
+        for message_id in self.waiting() {
+            assert!(self.stored.store().acknowledge(&message_id).unwrap());
+        }
+    }
+
+    /// What the command that sends a file does, until its process ends at this point.
+    fn send_file(&mut self, ends: Ends) -> [u8; 16] {
+        let file = self.attach();
+        if file.message_id.is_none() {
+            file.upload().unwrap();
+            file.sent_with_next(self.stored.store());
+            if ends == Ends::Uploaded {
+                self.stored.store().cancel_next();
+                return file.id;
+            }
+            self.seal();
+        }
+        if ends > Ends::Sealed {
+            self.deliver();
+        }
+        if ends > Ends::Delivered {
+            file.remove(self.stored.store()).unwrap();
+        }
+        file.id
+    }
+}
+
+/// After what a process ends.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+enum Ends {
+    Uploaded,
+    Sealed,
+    Delivered,
+    Removed,
+}
+
+fn key_of(attachment: &Attachment) -> [u8; 32] {
+    attachment.key.as_ref().unwrap().to_bytes()
 }
 
 #[test]
 fn a_file_that_was_begun_is_continued_until_its_message_is_saved() {
     let mut alice = User::new();
     let begun = alice.attach();
-    let (id, key) = (begun.id, begun.key.to_bytes());
+    let (id, key) = (begun.id, key_of(&begun));
     let bytes = begun.upload().unwrap().part_after(0, 1 << 20).unwrap().unwrap();
     drop(begun);
     // After a crash: the same id, key and bytes.
     let again = alice.attach();
-    assert_eq!((again.id, again.key.to_bytes(), again.content_len), (id, key, PHOTO.len() as u64));
+    assert_eq!((again.id, key_of(&again), again.content_len), (id, key, PHOTO.len() as u64));
     assert_eq!(again.upload().unwrap().part_after(0, 1 << 20).unwrap().unwrap(), bytes);
     drop(again);
     // Control: a message that is sealed without the part does not end it.
@@ -121,10 +167,72 @@ fn a_file_that_was_begun_is_continued_until_its_message_is_saved() {
     assert_eq!(again.id, id);
     again.sent_with_next(alice.stored.store());
     alice.seal();
-    // The message is saved: the next attachment is another one.
-    again.remove().unwrap();
+    // The message is saved and sent: the next attachment is another one.
+    alice.deliver();
+    again.remove(alice.stored.store()).unwrap();
+    drop(again);
     let another = alice.attach();
-    assert!(another.id != id && another.key.to_bytes() != key);
+    assert!(another.id != id && key_of(&another) != key);
+}
+
+#[test]
+fn a_file_whose_delivery_was_cut_is_sent_once() {
+    for ends in [Ends::Uploaded, Ends::Sealed, Ends::Delivered, Ends::Removed] {
+        let mut alice = User::new();
+        alice.deliver();
+        let id = alice.send_file(ends);
+        let waits = alice.waiting();
+        assert_eq!(waits.len(), usize::from(ends == Ends::Sealed), "{ends:?}");
+        let file = alice.attach();
+        // The key is gone when the message is sealed.
+        let is_sealed = matches!(ends, Ends::Sealed | Ends::Delivered);
+        assert_eq!((file.key.is_none(), file.message_id.is_some()), (is_sealed, is_sealed), "{ends:?}");
+        assert!(ends != Ends::Sealed || file.message_id == waits.first().copied());
+        drop(file);
+        // The command is run again: another file, and another message, only if the first run has done everything.
+        assert_eq!(alice.send_file(Ends::Sealed) == id, ends != Ends::Removed, "{ends:?}");
+        assert_eq!(alice.waiting().len(), usize::from(ends != Ends::Delivered), "{ends:?}");
+        assert_eq!(alice.send_file(Ends::Removed) == id, ends != Ends::Removed, "{ends:?}");
+        assert_eq!((alice.waiting().len(), alice.files()), (0, 0), "{ends:?}");
+        // Control: then the user sends it a second time.
+        assert_ne!(alice.send_file(Ends::Sealed), id, "{ends:?}");
+        assert_eq!(alice.waiting().len(), 1, "{ends:?}");
+    }
+}
+
+#[test]
+fn a_file_whose_message_waits_is_not_forgotten_by_removing_it() {
+    let mut alice = User::new();
+    let id = alice.send_file(Ends::Sealed);
+    let file = alice.attach();
+    file.remove(alice.stored.store()).unwrap();
+    drop(file);
+    let file = alice.attach();
+    assert!(file.id == id && file.message_id.is_some() && file.upload().is_err());
+    // Control: when it was sent, it is, and so is one that is given up.
+    alice.deliver();
+    file.remove(alice.stored.store()).unwrap();
+    drop(file);
+    let begun = alice.attach();
+    assert!(begun.id != id && begun.message_id.is_none());
+    begun.remove(alice.stored.store()).unwrap();
+    let id = begun.id;
+    drop(begun);
+    assert_ne!(alice.attach().id, id);
+}
+
+#[test]
+fn a_file_whose_message_is_no_longer_known_is_sealed_anew() {
+    let mut alice = User::new();
+    let id = alice.send_file(Ends::Delivered);
+    // Control.
+    assert_eq!(alice.attach().id, id);
+    // The log of sent ids ends what is older when another message is sent.
+    alice.open_again(UnixSeconds(NOW.0 + SENT_ID_KEPT.as_secs() + 1));
+    alice.seal();
+    alice.deliver();
+    let anew = alice.attach();
+    assert!(anew.id != id && anew.key.is_some() && anew.message_id.is_none());
 }
 
 #[test]
@@ -144,7 +252,8 @@ fn a_message_to_another_peer_does_not_forget_the_file() {
     // Control: one to the peer does.
     alice.attach().sent_with_next(alice.stored.store());
     alice.seal();
-    assert_ne!(alice.attach().id, id);
+    let sealed = alice.attach();
+    assert!(sealed.id == id && sealed.message_id == alice.waiting().pop());
 }
 
 #[test]
@@ -167,7 +276,7 @@ fn a_file_that_was_received_is_fetched_once() {
     let mut alice = User::new();
     let sent = alice.attach();
     let sealed = sent.upload().unwrap().part_after(0, 1 << 20).unwrap().unwrap();
-    let (id, key, len, peer) = (sent.id, sent.key.to_bytes(), sent.content_len, alice.peer);
+    let (id, key, len, peer) = (sent.id, key_of(&sent), sent.content_len, alice.peer);
     drop(sent);
     let key = AttachmentKey::from_bytes(key);
     // What is being sent was not received.
@@ -268,15 +377,15 @@ fn a_file_whose_sealed_copy_is_gone_is_sealed_anew_under_another_key() {
         [|path| fs::remove_file(path).unwrap(), |path| fs::write(path, b"cut").unwrap()];
     for damage in damage {
         let begun = alice.attach();
-        let (id, key) = (begun.id, begun.key.to_bytes());
+        let (id, key) = (begun.id, key_of(&begun));
         drop(begun);
         let files = fs::read_dir(alice.temporary.path().join("home/files")).unwrap();
         files.for_each(|file| damage(&file.unwrap().path()));
         let anew = alice.attach();
-        assert!(anew.id != id && anew.key.to_bytes() != key);
+        assert!(anew.id != id && key_of(&anew) != key);
         let sealed = anew.upload().unwrap().part_after(0, 1 << 20).unwrap().unwrap();
         let mut opened = Vec::new();
-        noescrow::attachment::open_stream(&anew.key, &sealed[..], &mut opened).unwrap();
+        noescrow::attachment::open_stream(anew.key.as_ref().unwrap(), &sealed[..], &mut opened).unwrap();
         assert_eq!(opened, PHOTO);
         // Control: one that is there is continued, and nothing else is left.
         let id = anew.id;
@@ -297,7 +406,7 @@ fn a_sealed_file_of_another_key_is_not_sent() {
     let cut = fs::read_dir(alice.temporary.path().join("home/files")).unwrap().next().unwrap().unwrap().path();
     fs::write(cut, b"cut").unwrap();
     let today = alice.attach();
-    let key = today.key.to_bytes();
+    let key = key_of(&today);
     drop(today);
     drop(std::mem::replace(&mut alice.stored, alice.folder.open(Options::new(), &mut alice.rng).unwrap()));
     for (bytes, path) in backup {
@@ -307,7 +416,7 @@ fn a_sealed_file_of_another_key_is_not_sent() {
     alice.stored = alice.folder.open(Options::new().without_witness(), &mut alice.rng).unwrap();
     let anew = alice.attach();
     let sealed = anew.upload().unwrap().part_after(0, 1 << 20).unwrap().unwrap();
-    noescrow::attachment::open_stream(&anew.key, &sealed[..], &mut Vec::new()).unwrap();
+    noescrow::attachment::open_stream(anew.key.as_ref().unwrap(), &sealed[..], &mut Vec::new()).unwrap();
     // Control: under the key of another sealing it does not open.
     let other = AttachmentKey::from_bytes(key);
     assert!(noescrow::attachment::open_stream(&other, &sealed[..], &mut Vec::new()).is_err());
@@ -420,6 +529,7 @@ fn sealed_files_that_a_kill_has_left_are_removed() {
     let mut held = alice.folder.open(Options::new(), &mut alice.rng).unwrap();
     assert_eq!(alice.files(), 1);
     // Control: not while another process sends.
+    fs::write(&alice.photo, b"another photograph").unwrap();
     let id = alice.attach().id;
     let lock = noescrow::durable::Mailboxes::exclusively(held.store(), "files").unwrap();
     fs::write(&part, b"a part").unwrap();

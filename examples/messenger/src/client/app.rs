@@ -135,8 +135,6 @@ pub fn say(link: &mut Link<'_>, peer: &PeerId, content: &Content, show: &mut Sho
     let plaintext = to_vec(content)?;
     let payload = Payload { plaintext: &plaintext, min_padded_len: MIN_PADDED_LEN, ..Payload::default() };
     let sealed = link.send(peer, payload, now(), &mut rng(), |stored, event| show.event(stored, &event))?;
-    if let Some(reason) = sealed.wanted {
-        emit(&Printed::new_session_wanted(link.stored().messenger(), *peer, reason));
-    }
+    Printed::new_session_wanted(link.stored().messenger(), *peer, sealed.wanted).iter().for_each(emit);
     Ok(())
 }

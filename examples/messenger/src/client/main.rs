@@ -148,12 +148,16 @@ fn exchange(app: &mut App, folder: &Folder, command: &Command, show: &mut Show) 
         Command::File { peer, path } => {
             let peer = link.peer_of_account(peer.as_bytes(), now(), &mut rng())?;
             let file = folder.attach(link.stored().store(), &peer, path, MAX_FILE_LEN, &mut rng())?;
-            link.server().upload(&file.id, &mut file.upload()?)?;
-            file.sent_with_next(link.stored().store());
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let attached = Attached { id: file.id, key: file.key.to_bytes(), name, size: file.content_len.try_into()? };
-            say(&mut link, &peer, &Content { file: Some(attached), ..content }, show)?;
-            file.remove()?;
+            if let Some(attached) = Attached::of(&file, path)? {
+                link.server().upload(&file.id, &mut file.upload()?)?;
+                file.sent_with_next(link.stored().store());
+                say(&mut link, &peer, &Content { file: Some(attached), ..content }, show)?;
+            } else {
+                // An earlier run has sealed its message.
+                Printed::already_sealed(file.message_id).iter().for_each(emit);
+                link.flush(now(), &mut rng(), |stored, event| show.event(stored, &event))?;
+            }
+            file.remove(link.stored().store())?;
         }
         Command::Receive => {
             let fetched = link.receive(ANSWERS, now(), &mut rng(), |stored, event| show.event(stored, &event))?;

@@ -135,14 +135,12 @@ fn file(world: &mut World, killer: &mut Killer, round: u32) -> Result<()> {
     world.oracle().ask(message.clone());
     let command = ["file", "bob", path.to_str().context("a path")?];
     let run = killer.strike(world, "alice", &command)?;
-    // The user sees whether it has arrived. Sent again, it would be another message.
-    world.run("alice", &["maintain"])?;
-    let mut received = world.receive("bob")?;
-    if received.received().find_map(named_file).is_none() && !world.lacks("running it again") {
-        world.demand(run.code.is_none(), Kind::Lost, format!("{name} was sent, and has not arrived"));
+    // A user who does not see that it was sent runs it again, which seals no other message.
+    if !run.has(&["sent"]) && !world.lacks("running it again") {
+        world.demand(run.code.is_none(), Kind::Silent, format!("{name} was not sent, in silence"));
         world.run("alice", &command)?.succeeded("file")?;
-        received = world.receive("bob")?;
     }
+    let received = world.receive("bob")?;
     let Some([from, id]) = received.received().find_map(named_file) else {
         world.demand(false, Kind::Kept, format!("{name} has not arrived"));
         return Ok(());

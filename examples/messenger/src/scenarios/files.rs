@@ -106,12 +106,20 @@ pub(crate) const FILES: Scenario = Scenario {
     name: "files refused, at once, and damaged",
     when: When::Always,
     run: files,
-    controls: &[Control {
-        says: "a damaged file is not fetched again",
-        without: Without::Scenario("fetching it again"),
-        expects: Kind::Lost,
-        tries: ONCE,
-    }],
+    controls: &[
+        Control {
+            says: "a damaged file is not fetched again",
+            without: Without::Scenario("fetching it again"),
+            expects: Kind::Lost,
+            tries: ONCE,
+        },
+        Control {
+            says: "a file that was cut is saved anew and sent again",
+            without: Without::Scenario("the same file"),
+            expects: Kind::Twice,
+            tries: ONCE,
+        },
+    ],
 };
 
 fn files(world: &mut World, _: &Setup) -> Verdict {
@@ -168,6 +176,8 @@ fn files(world: &mut World, _: &Setup) -> Verdict {
     let are_kept = own.iter().all(|own| fs::read(own).is_ok_and(|own| own == b"the user's own"));
     world.demand(are_kept, Kind::Kept, "the user's own files were changed");
 
+    a_file_whose_delivery_was_cut_is_sent_once(world)?;
+
     // Two at once.
     let names = ["one", "two"];
     for (number, name) in (1..).zip(names) {
@@ -183,7 +193,37 @@ fn files(world: &mut World, _: &Setup) -> Verdict {
         world.demand(fs::read(&copy)? == fs::read(path(name))?, Kind::Lost, format!("{name} is another file"));
     }
     world.settle(&["alice", "bob"])?;
-    world.judge(7)
+    world.judge(9)
+}
+
+/// The delivery of a file's message is cut, before the server has it or after, and the user runs the command again: at once,
+/// or when another command has sent the outbox.
+fn a_file_whose_delivery_was_cut_is_sent_once(world: &World) -> Result<()> {
+    for (action, name, is_sent) in [(Action::CutBefore, "cut", false), (Action::CutAfter, "cut late", true)] {
+        let (path, content) = (world.folder.join(name), vec![5; 70_000]);
+        fs::write(&path, &content)?;
+        let command = ["file", "bob", path.to_str().context("a path")?];
+        let message = Message::new("alice", "bob", &format!("file {name}"));
+        world.oracle().ask(message.clone());
+        world.proxy.once("POST", "/accounts/bob/messages", action);
+        let run = world.run("alice", &command)?;
+        world.proxy.clear();
+        world.demand(run.code == Some(1), Kind::Silent, format!("a file that was cut ended with {:?}", run.code));
+        if is_sent {
+            world.run("alice", &["maintain"])?.succeeded("maintain")?;
+        }
+        if world.lacks("the same file") {
+            fs::write(&path, &content)?;
+        }
+        let uploaded = world.proxy.bytes_sent("PUT", UP);
+        let run = world.run("alice", &command)?;
+        run.succeeded("file")?;
+        let again = world.proxy.bytes_sent("PUT", UP).saturating_sub(uploaded);
+        let is_once = again == 0 && run.has(&["already_sealed"]);
+        world.demand(is_once, Kind::Repeated, format!("{again} bytes uploaded again, {:?}", run.events));
+        world.oracle().due(message);
+    }
+    world.receive("bob").map(drop)
 }
 
 /// A sealed file that has one part.
