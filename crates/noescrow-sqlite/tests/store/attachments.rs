@@ -222,6 +222,30 @@ fn a_file_whose_message_waits_is_not_forgotten_by_removing_it() {
 }
 
 #[test]
+fn a_file_that_another_device_does_not_get_is_sent_again() {
+    let mut alice = User::new();
+    let (peer, id) = (alice.peer, alice.send_file(Ends::Sealed));
+    // Control: while its message waits, and for another peer, nothing is forgotten.
+    let carol = alice.add(b"carol");
+    Attachment::forget_sealed(alice.stored.store(), &peer).unwrap();
+    assert_eq!(alice.attach().id, id);
+    let identity = *User::new_with(2).stored.messenger().identity();
+    alice.stored.claim_identity(&peer, &identity, NOW, &mut alice.rng).unwrap();
+    let number = alice.stored.messenger().safety_number(&identity).to_string();
+    alice.stored.accept(&peer, &number, NOW, &mut alice.rng, |_| {}).unwrap();
+    Attachment::forget_sealed(alice.stored.store(), &carol).unwrap();
+    assert!(alice.waiting().is_empty() && alice.attach().id == id);
+    Attachment::forget_sealed(alice.stored.store(), &peer).unwrap();
+    let anew = alice.attach();
+    assert!(anew.id != id && anew.key.is_some() && anew.message_id.is_none());
+    // Nor is one that was only begun.
+    let id = anew.id;
+    drop(anew);
+    Attachment::forget_sealed(alice.stored.store(), &peer).unwrap();
+    assert_eq!(alice.attach().id, id);
+}
+
+#[test]
 fn a_file_whose_message_is_no_longer_known_is_sealed_anew() {
     let mut alice = User::new();
     let id = alice.send_file(Ends::Delivered);
