@@ -69,7 +69,8 @@ impl Folder {
     /// If its message is sealed, and waits in the outbox or is in the log of sent ids, and the attachment was not
     /// [removed](Attachment::remove), this one has the message's id and no key. Nothing tells a command that is repeated from
     /// a file that is meant to be sent a second time, nor a message that was sent from one that was given up since: show the
-    /// user that it was sealed before, and `remove` the attachment. The next call begins another one.
+    /// user that it was sealed before, and `remove` the attachment. The next call begins another one. After a peer's other device
+    /// was accepted, [`Attachment::forget_sealed`] does that.
     ///
     /// # Errors
     /// [`Error::Attachment`], [`Error::Folder`], or another one of the store. [`Error::NoPeer`].
@@ -224,6 +225,15 @@ impl Attachment {
     pub fn remove(&self, store: &mut SqliteStore) -> Result<(), Error> {
         remove_if_there(&self.sealed)?;
         Ok(kept::end(&store.connection, &self.name)?)
+    }
+
+    /// Forgets the files of messages to this peer that are not in the outbox, so that each can be sent again: after
+    /// [`Stored::accept`](noescrow::messenger::Stored::accept), which gives up what has waited for another device.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn forget_sealed(store: &mut SqliteStore, peer: &PeerId) -> Result<(), Error> {
+        Ok(kept::end_sealed(&store.connection, peer)?)
     }
 
     /// Begins or continues the download.

@@ -160,6 +160,16 @@ pub(crate) fn end(sql: &Connection, name: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Deletes what was sent to this peer and has a message that does not wait in the outbox.
+pub(crate) fn end_sealed(sql: &Connection, peer: &PeerId) -> rusqlite::Result<()> {
+    let delete = format!(
+        "DELETE FROM noescrow_peer_data WHERE {HAS_ID} = ?1 AND name GLOB ?2 AND {MESSAGE_ID} <> x''
+         AND NOT EXISTS (SELECT 1 FROM noescrow_outbox WHERE message_id = {MESSAGE_ID})"
+    );
+    sql.prepare_cached(&delete)?.execute((peer.as_bytes(), Direction::Sent.pattern()))?;
+    Ok(())
+}
+
 /// The newest of a peer whose field is this one.
 fn find(sql: &Connection, peer: &PeerId, of: Direction, field: &str, is: &[u8]) -> rusqlite::Result<Found> {
     let query = format!(

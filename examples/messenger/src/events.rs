@@ -3,7 +3,7 @@
 
 use crate::content::Content;
 use data_encoding::HEXLOWER;
-use noescrow::durable::{InboxMessage, Mailboxes, MessageId, Subject};
+use noescrow::durable::{InboxMessage, Mailboxes, MessageId, OutboxMessage, Subject};
 use noescrow::messenger::exchange::{Delivery, Event, Fetched, Purpose};
 use noescrow::messenger::{Advice, Control, Messenger, NewSession, Peer, PeerId, Stored};
 use serde::{Deserialize, Serialize};
@@ -211,6 +211,12 @@ impl Printed {
     #[must_use]
     pub fn already_sealed(message_id: Option<MessageId>) -> Option<Self> {
         message_id.map(|id| Self::AlreadySealed { id: hex(&id) })
+    }
+
+    /// The line of a message to a peer of this name that is given up, because it was sealed for another device.
+    #[must_use]
+    pub fn send_again(to: &str, of: &OutboxMessage) -> Self {
+        Self::undelivered(Some(to.to_owned()), &of.message_id, "send it again")
     }
 
     /// The line of a session that should be replaced, if there is a reason.

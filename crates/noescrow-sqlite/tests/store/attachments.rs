@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files that are sent and received across crashes: each is sealed once and its message saved once.
 
+mod sent_once;
+
 use super::party::{NOW, rng};
 use noescrow::attachment::AttachmentKey;
-use noescrow::durable::{CommitError, InboxMessage, MessageId, SENT_ID_KEPT};
+use noescrow::durable::{CommitError, InboxMessage, MessageId};
 use noescrow::messenger::exchange::ExchangeFailed;
 use noescrow::messenger::{Advice, PeerError, PeerId, SealError, Stored};
 use noescrow::{Bundle, Device, UnixSeconds};
@@ -113,36 +115,6 @@ impl User {
             assert!(self.stored.store().acknowledge(&message_id).unwrap());
         }
     }
-
-    /// What the command that sends a file does, until its process ends at this point.
-    fn send_file(&mut self, ends: Ends) -> [u8; 16] {
-        let file = self.attach();
-        if file.message_id.is_none() {
-            file.upload().unwrap();
-            file.sent_with_next(self.stored.store());
-            if ends == Ends::Uploaded {
-                self.stored.store().cancel_next();
-                return file.id;
-            }
-            self.seal();
-        }
-        if ends > Ends::Sealed {
-            self.deliver();
-        }
-        if ends > Ends::Delivered {
-            file.remove(self.stored.store()).unwrap();
-        }
-        file.id
-    }
-}
-
-/// After what a process ends.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-enum Ends {
-    Uploaded,
-    Sealed,
-    Delivered,
-    Removed,
 }
 
 fn key_of(attachment: &Attachment) -> [u8; 32] {
@@ -173,66 +145,6 @@ fn a_file_that_was_begun_is_continued_until_its_message_is_saved() {
     drop(again);
     let another = alice.attach();
     assert!(another.id != id && key_of(&another) != key);
-}
-
-#[test]
-fn a_file_whose_delivery_was_cut_is_sent_once() {
-    for ends in [Ends::Uploaded, Ends::Sealed, Ends::Delivered, Ends::Removed] {
-        let mut alice = User::new();
-        alice.deliver();
-        let id = alice.send_file(ends);
-        let waits = alice.waiting();
-        assert_eq!(waits.len(), usize::from(ends == Ends::Sealed), "{ends:?}");
-        let file = alice.attach();
-        // The key is gone when the message is sealed.
-        let is_sealed = matches!(ends, Ends::Sealed | Ends::Delivered);
-        assert_eq!((file.key.is_none(), file.message_id.is_some()), (is_sealed, is_sealed), "{ends:?}");
-        assert!(ends != Ends::Sealed || file.message_id == waits.first().copied());
-        drop(file);
-        // The command is run again: another file, and another message, only if the first run has done everything.
-        assert_eq!(alice.send_file(Ends::Sealed) == id, ends != Ends::Removed, "{ends:?}");
-        assert_eq!(alice.waiting().len(), usize::from(ends != Ends::Delivered), "{ends:?}");
-        assert_eq!(alice.send_file(Ends::Removed) == id, ends != Ends::Removed, "{ends:?}");
-        assert_eq!((alice.waiting().len(), alice.files()), (0, 0), "{ends:?}");
-        // Control: then the user sends it a second time.
-        assert_ne!(alice.send_file(Ends::Sealed), id, "{ends:?}");
-        assert_eq!(alice.waiting().len(), 1, "{ends:?}");
-    }
-}
-
-#[test]
-fn a_file_whose_message_waits_is_not_forgotten_by_removing_it() {
-    let mut alice = User::new();
-    let id = alice.send_file(Ends::Sealed);
-    let file = alice.attach();
-    file.remove(alice.stored.store()).unwrap();
-    drop(file);
-    let file = alice.attach();
-    assert!(file.id == id && file.message_id.is_some() && file.upload().is_err());
-    // Control: when it was sent, it is, and so is one that is given up.
-    alice.deliver();
-    file.remove(alice.stored.store()).unwrap();
-    drop(file);
-    let begun = alice.attach();
-    assert!(begun.id != id && begun.message_id.is_none());
-    begun.remove(alice.stored.store()).unwrap();
-    let id = begun.id;
-    drop(begun);
-    assert_ne!(alice.attach().id, id);
-}
-
-#[test]
-fn a_file_whose_message_is_no_longer_known_is_sealed_anew() {
-    let mut alice = User::new();
-    let id = alice.send_file(Ends::Delivered);
-    // Control.
-    assert_eq!(alice.attach().id, id);
-    // The log of sent ids ends what is older when another message is sent.
-    alice.open_again(UnixSeconds(NOW.0 + SENT_ID_KEPT.as_secs() + 1));
-    alice.seal();
-    alice.deliver();
-    let anew = alice.attach();
-    assert!(anew.id != id && anew.key.is_some() && anew.message_id.is_none());
 }
 
 #[test]

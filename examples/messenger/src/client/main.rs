@@ -9,7 +9,7 @@ use noescrow_messenger::content::{Attached, Content};
 use noescrow_messenger::events::{Printed, emit};
 use noescrow_messenger::requests::Failure;
 use noescrow_messenger::{ANSWERS, MAX_FILE_LEN, now, rng};
-use noescrow_sqlite::{Folder, Options, advice};
+use noescrow_sqlite::{Attachment, Folder, Options, advice};
 use std::io::stdin;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -109,9 +109,9 @@ fn run(arguments: Arguments, show: &mut Show) -> Result<(), Failure> {
         Command::Safety { peer } => Printed::safety(app.stored.messenger(), &app.peer(peer)?).iter().for_each(emit),
         Command::Verify { peer, number } => app.stored.verify(&app.peer(peer)?, number, now(), &mut rng())?,
         Command::Accept { peer, number } => {
-            app.stored.accept(&app.peer(peer)?, number, now(), &mut rng(), |message| {
-                emit(&Printed::undelivered(Some(peer.clone()), &message.message_id, "send it again"));
-            })?;
+            let (id, show) = (app.peer(peer)?, |of: &_| emit(&Printed::send_again(peer, of)));
+            app.stored.accept(&id, number, now(), &mut rng(), show)?;
+            Attachment::forget_sealed(app.stored.store(), &id)?;
         }
         Command::Reject { peer, number } => app.stored.reject(&app.peer(peer)?, number, now(), &mut rng())?,
         Command::Forget { peer } => {
