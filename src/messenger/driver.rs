@@ -126,7 +126,7 @@ impl<M: MailboxIo<S>, S, P: Primitives> Driver<'_, M, S, P> {
         mut make: impl for<'m> FnMut(&'m mut Messenger<P>, N::Found, &mut R) -> Result<Unsaved<'m, T>, E>,
     ) -> Result<T, Failed<E, M::Error>> {
         for _ in 0..MADE_AGAIN {
-            let Stored { messenger, store, saved } = &mut *self.stored;
+            let Stored { messenger, store, saved, .. } = &mut *self.stored;
             let found = match route(messenger) {
                 Ok(need) => load::<M, S, N>(need, store).await.map_err(Failed::unread),
                 Err(error) => Err(Failed::Step(error)),
@@ -168,7 +168,7 @@ impl<M: MailboxIo<S>, S, P: Primitives> Driver<'_, M, S, P> {
 
     /// Loads the messenger, which must not be older than what is known to be saved.
     async fn reload(&mut self, rng: &mut impl CryptoRng) -> Result<(), LoadError<M::Error>> {
-        let Stored { messenger, store, saved } = &mut *self.stored;
+        let Stored { messenger, store, saved, .. } = &mut *self.stored;
         let (primitives, subject) = (messenger.primitives().clone(), messenger.subject());
         let rows = M::rows(&primitives, store, &messenger.key, &subject).await?;
         let restored = Messenger::restore(primitives, rows, &messenger.key, &subject, *saved, rng);
@@ -180,7 +180,7 @@ impl<M: MailboxIo<S>, S, P: Primitives> Driver<'_, M, S, P> {
     /// Saves what a step that has failed has noted in memory, if there is anything. Returns `false` if another process has
     /// saved a step, so that the step is to be made again.
     pub(super) async fn save_notes<E>(&mut self, now: UnixSeconds) -> Result<bool, Failed<E, M::Error>> {
-        let Stored { messenger, store, saved } = &mut *self.stored;
+        let Stored { messenger, store, saved, .. } = &mut *self.stored;
         if !messenger.has_notes() {
             return Ok(true);
         }

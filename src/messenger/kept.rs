@@ -32,6 +32,19 @@ pub struct Stored<S, P: Primitives = RustCrypto> {
     /// The newest generation that is known to be in the store. A step that is not saved does not count: a
     /// [witness](Self::check_witness) may have raised its generation by any number.
     pub(super) saved: u64,
+    /// Whether an exchange of this messenger has the lock of the outbox.
+    pub(super) outbox: OutboxLock,
+}
+
+/// The lock of the outbox, as far as this messenger has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OutboxLock {
+    /// It has none.
+    Free,
+    /// An exchange that delivers has it.
+    Held,
+    /// Such an exchange has it, and an event function has removed messages from the outbox meanwhile.
+    Changed,
 }
 
 impl<S, P: Primitives> Stored<S, P> {
@@ -47,7 +60,7 @@ impl<S, P: Primitives> Stored<S, P> {
 
     /// Returns messenger and store.
     pub fn into_parts(self) -> (Messenger<P>, S) {
-        let Self { messenger, store, saved: _ } = self;
+        let Self { messenger, store, saved: _, outbox: _ } = self;
         (messenger, store)
     }
 }
@@ -80,7 +93,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
     ) -> Result<Self, CommitError<S::Error>> {
         let step = Messenger::new(device, key, rng);
         let messenger = io::now(driver::save_again::<Blocking, S, _>(step, &mut store))?;
-        Ok(Self { saved: messenger.generation(), messenger, store })
+        Ok(Self { saved: messenger.generation(), messenger, store, outbox: OutboxLock::Free })
     }
 
     /// Loads the messenger `subject`, in one transaction. Draws 16 bytes from `rng`.
@@ -97,7 +110,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
     ) -> Result<Self, LoadError<S::Error>> {
         let messenger = Messenger::load_with(primitives, &mut store, key, subject, 0, rng)?;
-        Ok(Self { saved: messenger.generation(), messenger, store })
+        Ok(Self { saved: messenger.generation(), messenger, store, outbox: OutboxLock::Free })
     }
 
     /// Loads the messenger again if another process has saved a step, or if the last one of this process is not saved.
@@ -176,7 +189,7 @@ impl<S: AsyncMailboxes, P: Primitives> Stored<S, P> {
     ) -> Result<Self, CommitError<S::Error>> {
         let step = Messenger::new(device, key, rng);
         let messenger = driver::save_again::<Futures, S, _>(step, &mut store).await?;
-        Ok(Self { saved: messenger.generation(), messenger, store })
+        Ok(Self { saved: messenger.generation(), messenger, store, outbox: OutboxLock::Free })
     }
 
     /// Does what [`load_with`](Self::load_with) does. If another process saves a step meanwhile, it loads again.
@@ -191,7 +204,7 @@ impl<S: AsyncMailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
     ) -> Result<Self, LoadError<S::Error>> {
         let messenger = Messenger::load_async_with(primitives, &mut store, key, subject, 0, rng).await?;
-        Ok(Self { saved: messenger.generation(), messenger, store })
+        Ok(Self { saved: messenger.generation(), messenger, store, outbox: OutboxLock::Free })
     }
 
     /// Does what [`refresh`](Self::refresh) does.
@@ -237,7 +250,7 @@ impl<S: AsyncMailboxes, P: Primitives> Stored<S, P> {
 /// Shows counts only.
 impl<S, P: Primitives> fmt::Debug for Stored<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { messenger, store: _, saved: _ } = self;
+        let Self { messenger, store: _, saved: _, outbox: _ } = self;
         f.debug_struct("Stored").field("messenger", messenger).finish_non_exhaustive()
     }
 }

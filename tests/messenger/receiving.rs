@@ -4,11 +4,11 @@
 use super::Stored;
 use super::answers::{probe, probed};
 use super::disk::Fault;
-use super::exchange::{note, parties};
+use super::exchange::{Party, note, parties};
 use super::hub::Line;
-use super::user::{NOW, key};
+use super::user::{NOW, User, key};
 use noescrow::messenger::Messenger;
-use noescrow::messenger::exchange::{Answers, Event, Fetched, RECEIVED_AT_ONCE};
+use noescrow::messenger::exchange::{Answers, Delivery, Event, Fetched, RECEIVED_AT_ONCE};
 use std::cell::RefCell;
 
 #[test]
@@ -108,4 +108,38 @@ fn a_message_whose_commit_was_unknown_is_shown_by_the_same_receive() {
         // Control: only the step that another one has followed is made again.
         assert_eq!(bob.count("refused AlreadyOpened"), usize::from(has_followed));
     }
+}
+
+#[test]
+fn an_identity_accepted_by_an_event_function_gets_nothing_sealed_before() {
+    let (hub, mut alice, _) = parties();
+    let carol = Party::new(&hub, "carol", 6);
+    let refuses = |name: &str, how| hub.borrow_mut().accounts.get_mut(name.as_bytes()).unwrap().refuses = how;
+    refuses("carol", Some(Delivery::Later));
+    refuses("bob", Some(Delivery::KeyRefused));
+    alice.send("carol", b"waits before", NOW).unwrap();
+    alice.send("bob", b"sealed for the former device", NOW).unwrap();
+    let phone = User::new(9).identity();
+    hub.borrow_mut().accounts.get_mut(&b"bob"[..]).unwrap().identity = Some(phone);
+    alice.receive(NOW).unwrap();
+    assert_eq!((alice.count("claimed bob"), alice.outbox()), (1, 2));
+    refuses("carol", None);
+    refuses("bob", None);
+    let (bob, number) = (alice.peer("bob"), alice.stored.messenger().safety_number(&phone).to_string());
+    let (mut given_up, mut others) = (0, alice.store.rng());
+    let Party { stored, line, rng, .. } = &mut alice;
+    let mut connected = stored.connect(line, NOW, rng).unwrap();
+    let flushed = connected.flush(NOW, rng, |stored, event| {
+        if matches!(event, Event::Sent(_)) {
+            stored.accept(&bob, &number, NOW, &mut others, |_| given_up += 1).unwrap();
+        }
+        Ok(())
+    });
+    flushed.unwrap();
+    assert_eq!((given_up, alice.outbox()), (1, 0));
+    let mail = |name: &str| hub.borrow().accounts[name.as_bytes()].mail.len();
+    assert_eq!((mail("bob"), mail(&carol.name)), (0, 1));
+    // Control: the lock is free again, and what is sealed now is delivered.
+    alice.stored.verify(&bob, &number, NOW, &mut alice.rng).unwrap();
+    assert!(alice.store.locks.lock().unwrap().is_empty());
 }

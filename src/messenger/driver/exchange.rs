@@ -3,7 +3,7 @@
 //! [`Connected`](crate::messenger::exchange::Connected).
 
 use super::Driver;
-use crate::durable::OutboxMessage;
+use crate::durable::{Exclusive, OutboxMessage};
 use crate::messenger::error::{PeerError, Refusal};
 use crate::messenger::exchange::{
     AT_ONCE, Answers, Delivery, Event, ExchangeError, Fetched, INBOX, LOGIN, OUTBOX, Purpose, Reception, converted,
@@ -11,7 +11,7 @@ use crate::messenger::exchange::{
 };
 use crate::messenger::failed::Failed;
 use crate::messenger::io::{EventIo, MailboxIo, ServerIo, StoreIo};
-use crate::messenger::kept::Stored;
+use crate::messenger::kept::{OutboxLock, Stored};
 use crate::messenger::peers::PeerId;
 use crate::messenger::steps::{Mail, Sealed, Upkeep};
 use crate::payload::Payload;
@@ -20,6 +20,7 @@ use crate::time::UnixSeconds;
 use crate::wire::is_first_message;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::{Deref, DerefMut};
 use rand_core::CryptoRng;
 
 /// A stored messenger and a server.
@@ -31,6 +32,40 @@ pub(in crate::messenger) struct Exchange<'a, M, V, S, P: Primitives> {
 /// The outcome of an exchange.
 pub(in crate::messenger) type Exchanged<T, M, V, S, P> =
     Result<T, Failed<ExchangeError<<M as ServerIo<V, S, P>>::ServerError>, <M as StoreIo<S>>::Error>>;
+
+/// An exchange that delivers, and has the lock of the outbox. An event function may [accept](Stored::accept) an identity,
+/// which wants the same lock: two locks of one store would wait for each other forever.
+struct HoldsOutbox<'e, 'a, M, V, S, P: Primitives> {
+    exchange: &'e mut Exchange<'a, M, V, S, P>,
+    _lock: Exclusive,
+}
+
+impl<'e, 'a, M, V, S, P: Primitives> HoldsOutbox<'e, 'a, M, V, S, P> {
+    const fn new(exchange: &'e mut Exchange<'a, M, V, S, P>, lock: Exclusive) -> Self {
+        exchange.driver.stored.outbox = OutboxLock::Held;
+        Self { exchange, _lock: lock }
+    }
+}
+
+impl<'a, M, V, S, P: Primitives> Deref for HoldsOutbox<'_, 'a, M, V, S, P> {
+    type Target = Exchange<'a, M, V, S, P>;
+
+    fn deref(&self) -> &Self::Target {
+        self.exchange
+    }
+}
+
+impl<M, V, S, P: Primitives> DerefMut for HoldsOutbox<'_, '_, M, V, S, P> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.exchange
+    }
+}
+
+impl<M, V, S, P: Primitives> Drop for HoldsOutbox<'_, '_, M, V, S, P> {
+    fn drop(&mut self) {
+        self.exchange.driver.stored.outbox = OutboxLock::Free;
+    }
+}
 
 impl<'a, M, V, S, P: Primitives> Exchange<'a, M, V, S, P> {
     pub(in crate::messenger) const fn of(stored: &'a mut Stored<S, P>, server: &'a mut V) -> Self {
@@ -154,63 +189,72 @@ impl<M: MailboxIo<S> + ServerIo<V, S, P>, V, S, P: Primitives> Exchange<'_, M, V
     ) -> Exchanged<(), M, V, S, P> {
         // The peers whose messages wait, so that they arrive in their order.
         let mut held = BTreeMap::new();
-        let _lock = M::exclusively(&mut self.driver.stored.store, OUTBOX).await.map_err(Failed::unread)?;
-        self.driver.refresh(rng).await.map_err(Failed::Load)?;
+        let lock = M::exclusively(&mut self.driver.stored.store, OUTBOX).await.map_err(Failed::unread)?;
+        let mut this = HoldsOutbox::new(self, lock);
+        this.driver.refresh(rng).await.map_err(Failed::Load)?;
         let mut after = None;
         loop {
-            let store = &mut self.driver.stored.store;
+            let store = &mut this.driver.stored.store;
             let messages = M::outbox_after(store, after, AT_ONCE).await.map_err(Failed::unread)?;
-            let Some(last) = messages.last() else { return Ok(()) };
-            after = Some(last.position);
+            if messages.is_empty() {
+                return Ok(());
+            }
             for message in messages {
+                if this.driver.stored.outbox == OutboxLock::Changed {
+                    // What was read may be gone.
+                    this.driver.stored.outbox = OutboxLock::Held;
+                    break;
+                }
+                after = Some(message.position);
                 let peer = message.peer.as_ref().and_then(PeerId::from_subject);
                 let is_first = is_first_message(&message.message).unwrap_or_default();
                 // A first message needs no access key.
                 let waits = |peer: &PeerId| held.get(peer).is_some_and(|at| *at != Delivery::KeyRefused || !is_first);
                 let Some(peer) = peer.filter(|peer| !waits(peer)) else { continue };
                 // What is sealed for a device that may be gone waits for the user's decision.
-                let Stored { messenger, store, .. } = &mut *self.driver.stored;
+                let Exchange { driver, server } = &mut *this;
+                let Stored { messenger, store, .. } = &mut *driver.stored;
                 let to = messenger.peer(&peer).filter(|peer| peer.claimed.is_none());
                 let Some(to) = to else { continue };
-                let delivery = M::deliver(self.server, store, &to, &message).await.map_err(failed)?;
+                let delivery = M::deliver(server, store, &to, &message).await.map_err(failed)?;
                 match delivery {
                     // Another process may have sent it at the same time, and shown that.
-                    Delivery::Taken if !self.acknowledge(&message).await? => {}
+                    Delivery::Taken if !this.acknowledge(&message).await? => {}
                     Delivery::Taken => {
-                        events.show(self.driver.stored, Event::Sent(&message)).await.map_err(failed)?;
+                        events.show(this.driver.stored, Event::Sent(&message)).await.map_err(failed)?;
                     }
                     Delivery::Never => {
                         events
-                            .show(self.driver.stored, Event::Undelivered(&message, delivery))
+                            .show(this.driver.stored, Event::Undelivered(&message, delivery))
                             .await
                             .map_err(failed)?;
-                        self.acknowledge(&message).await?;
+                        this.acknowledge(&message).await?;
                     }
                     Delivery::Later | Delivery::KeyRefused | Delivery::OtherIdentity => {
                         let is_later = delivery == Delivery::Later;
                         let account = match is_later {
                             true => AccountOf::Peer,
-                            false => self.compare(&peer, now, rng).await?,
+                            false => this.compare(&peer, now, rng).await?,
                         };
                         // A new access key is of no use then.
                         let is_other = account != AccountOf::Peer;
                         let delivery = if is_other { Delivery::OtherIdentity } else { delivery };
                         held.insert(peer, delivery);
                         if !is_later && !is_other && !is_first {
-                            self.driver.stored.messenger.note_access_refused(&peer);
+                            this.driver.stored.messenger.note_access_refused(&peer);
                             // If another process has saved a step, the next time notes it.
-                            if self.driver.save_notes(now).await? && message.is_control {
+                            if this.driver.save_notes(now).await? && message.is_control {
                                 // It is of use on its session only, and the next message begins another one.
-                                self.acknowledge(&message).await?;
+                                this.acknowledge(&message).await?;
                                 continue;
                             }
                         }
                         events
-                            .show(self.driver.stored, Event::Undelivered(&message, delivery))
+                            .show(this.driver.stored, Event::Undelivered(&message, delivery))
                             .await
                             .map_err(failed)?;
                         if account == AccountOf::Claimant {
-                            events.show(self.driver.stored, Event::Claimed(peer)).await.map_err(failed)?;
+                            events.show(this.driver.stored, Event::Claimed(peer)).await.map_err(failed)?;
                         }
                     }
                 }

@@ -9,6 +9,7 @@ use crate::messenger::error::{OpenError, PeerError, Refused, SealError, Suspicio
 use crate::messenger::exchange::{AT_ONCE, OUTBOX, is_to};
 use crate::messenger::failed::Failed;
 use crate::messenger::io::MailboxIo;
+use crate::messenger::kept::OutboxLock;
 use crate::messenger::opening::Author;
 use crate::messenger::peers::PeerId;
 use crate::messenger::restored::LOGIN_NONCE_LEN;
@@ -194,7 +195,14 @@ impl<M: MailboxIo<S>, S, P: Primitives> Driver<'_, M, S, P> {
         rng: &mut impl CryptoRng,
         mut undelivered: impl FnMut(&OutboxMessage),
     ) -> Result<(), Failed<PeerError, M::Error>> {
-        let _lock = M::exclusively(&mut self.stored.store, OUTBOX).await.map_err(Failed::unread)?;
+        // An event function of an exchange that delivers is under the lock already.
+        let _lock = match self.stored.outbox {
+            OutboxLock::Free => Some(M::exclusively(&mut self.stored.store, OUTBOX).await.map_err(Failed::unread)?),
+            OutboxLock::Held | OutboxLock::Changed => {
+                self.stored.outbox = OutboxLock::Changed;
+                None
+            }
+        };
         self.refresh(rng).await.map_err(Failed::Load)?;
         let Stored { messenger, store, .. } = &mut *self.stored;
         let identity = messenger.identity_to_accept(peer, number)?;
