@@ -21,7 +21,7 @@ pub use asynchronous::AsyncEvents;
 pub use error::{AsyncExchanged, ExchangeError, ExchangeFailed, Exchanged};
 pub(super) use error::{converted, failed, waiting};
 pub(super) use reception::Reception;
-pub use reception::{Fetched, RECEIVED_AT_ONCE};
+pub use reception::{Fetched, LEFT_AT_ONCE, RECEIVED_AT_ONCE};
 pub use server::{AsyncServer, Delivery, Server};
 
 use super::driver::Exchange;
@@ -64,6 +64,9 @@ pub enum Purpose {
 }
 
 /// What an application shows, or keeps. It is saved already.
+///
+/// It is shown while the exchange has a lock of the store: other processes wait. Show it and return; ask the user after the
+/// exchange.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -71,7 +74,8 @@ pub enum Event<'a> {
     /// of the same database does both in one transaction here. A [control](InboxMessage::control) is not shown as a
     /// message.
     Received(&'a InboxMessage),
-    /// A [stranger](super::Opened::evicted) was evicted, with everything that the store has of it.
+    /// A [stranger](super::Opened::evicted) was evicted, with everything that the store has of it. Not shown if the process
+    /// ended, or the commit was unknown, after it was saved: the stranger is then missing among the peers.
     Evicted(PeerId),
     /// A message does not open. It is removed from the server.
     Refused(&'a Refused),
@@ -101,8 +105,6 @@ pub enum Event<'a> {
 pub struct Connected<'a, V, S, P: Primitives = RustCrypto> {
     stored: &'a mut Stored<S, P>,
     server: &'a mut V,
-    /// After which number the next mail is fetched, if the last call has left some.
-    after: Option<u64>,
 }
 
 impl<S: Mailboxes, P: Primitives> Stored<S, P> {
@@ -120,7 +122,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
     ) -> Exchanged<Connected<'a, V, S, P>, V, S> {
         io::now(Exchange::<Blocking, V, S, P>::of(self, server).connect(now, rng))?;
-        Ok(Connected { stored: self, server, after: None })
+        Ok(Connected { stored: self, server })
     }
 
     /// Renews the messenger after its store was put back: has the server withdraw every one-time prekey, and replaces
@@ -187,7 +189,9 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
 
     /// Sends the outbox, fetches mail until nothing new comes, and sends the outbox again. Each message is opened and
     /// saved, then shown, then acknowledged to the server. What an earlier process has left in the inbox is shown first.
-    /// After [`RECEIVED_AT_ONCE`] messages it sends the outbox, and returns [`Fetched::More`].
+    /// After [`RECEIVED_AT_ONCE`] messages, or [`LEFT_AT_ONCE`] that stay at the server, it sends the outbox and returns
+    /// [`Fetched::More`]. The next call of this `Stored` continues after those that stay. A call that has fetched all lets
+    /// the next one begin with the oldest again.
     ///
     /// `answers` says what is sent to peers whose messages [ask for an answer](super::Opened::should_answer), and to the
     /// authors of messages that do not open.
@@ -201,15 +205,15 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         rng: &mut impl CryptoRng,
         event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
     ) -> Exchanged<Fetched, V, S> {
-        let Self { stored, server, after } = self;
-        io::now(Exchange::<Blocking, V, S, P>::of(stored, server).receive(after, answers, now, rng, &mut Called(event)))
+        let Self { stored, server } = self;
+        io::now(Exchange::<Blocking, V, S, P>::of(stored, server).receive(answers, now, rng, &mut Called(event)))
     }
 }
 
 /// Shows counts only.
 impl<V, S, P: Primitives> fmt::Debug for Connected<'_, V, S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { stored, server: _, after: _ } = self;
+        let Self { stored, server: _ } = self;
         f.debug_tuple("Connected").field(stored).finish()
     }
 }

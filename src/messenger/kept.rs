@@ -24,7 +24,7 @@ use rand_core::CryptoRng;
 /// may be in the outbox.
 ///
 /// If the store's operations are futures, the methods have the suffix `_async`. A future that is dropped leaves its step
-/// saved or not, like an error of the store. None holds a copy of the messenger.
+/// saved or not, like an error of the store.
 #[must_use = "the messenger is in the store"]
 pub struct Stored<S, P: Primitives = RustCrypto> {
     pub(super) messenger: Messenger<P>,
@@ -34,6 +34,8 @@ pub struct Stored<S, P: Primitives = RustCrypto> {
     pub(super) saved: u64,
     /// Whether an exchange of this messenger has the lock of the outbox.
     pub(super) outbox: OutboxLock,
+    /// After which number mail is fetched, if the last call has left some at the server and not come to the end.
+    pub(super) mail_after: Option<u64>,
 }
 
 /// The lock of the outbox, as far as this messenger has it.
@@ -60,7 +62,7 @@ impl<S, P: Primitives> Stored<S, P> {
 
     /// Returns messenger and store.
     pub fn into_parts(self) -> (Messenger<P>, S) {
-        let Self { messenger, store, saved: _, outbox: _ } = self;
+        let Self { messenger, store, saved: _, outbox: _, mail_after: _ } = self;
         (messenger, store)
     }
 }
@@ -93,7 +95,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
     ) -> Result<Self, CommitError<S::Error>> {
         let step = Messenger::new(device, key, rng);
         let messenger = io::now(driver::save_again::<Blocking, S, _>(step, &mut store))?;
-        Ok(Self { saved: messenger.generation(), messenger, store, outbox: OutboxLock::Free })
+        Ok(Self { saved: messenger.generation(), messenger, store, outbox: OutboxLock::Free, mail_after: None })
     }
 
     /// Loads the messenger `subject`, in one transaction. Draws 16 bytes from `rng`.
@@ -110,7 +112,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
     ) -> Result<Self, LoadError<S::Error>> {
         let messenger = Messenger::load_with(primitives, &mut store, key, subject, 0, rng)?;
-        Ok(Self { saved: messenger.generation(), messenger, store, outbox: OutboxLock::Free })
+        Ok(Self { saved: messenger.generation(), messenger, store, outbox: OutboxLock::Free, mail_after: None })
     }
 
     /// Loads the messenger again if another process has saved a step, or if the last one of this process is not saved.
@@ -189,7 +191,7 @@ impl<S: AsyncMailboxes, P: Primitives> Stored<S, P> {
     ) -> Result<Self, CommitError<S::Error>> {
         let step = Messenger::new(device, key, rng);
         let messenger = driver::save_again::<Futures, S, _>(step, &mut store).await?;
-        Ok(Self { saved: messenger.generation(), messenger, store, outbox: OutboxLock::Free })
+        Ok(Self { saved: messenger.generation(), messenger, store, outbox: OutboxLock::Free, mail_after: None })
     }
 
     /// Does what [`load_with`](Self::load_with) does. If another process saves a step meanwhile, it loads again.
@@ -204,7 +206,7 @@ impl<S: AsyncMailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
     ) -> Result<Self, LoadError<S::Error>> {
         let messenger = Messenger::load_async_with(primitives, &mut store, key, subject, 0, rng).await?;
-        Ok(Self { saved: messenger.generation(), messenger, store, outbox: OutboxLock::Free })
+        Ok(Self { saved: messenger.generation(), messenger, store, outbox: OutboxLock::Free, mail_after: None })
     }
 
     /// Does what [`refresh`](Self::refresh) does.
@@ -250,7 +252,7 @@ impl<S: AsyncMailboxes, P: Primitives> Stored<S, P> {
 /// Shows counts only.
 impl<S, P: Primitives> fmt::Debug for Stored<S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { messenger, store: _, saved: _, outbox: _ } = self;
+        let Self { messenger, store: _, saved: _, outbox: _, mail_after: _ } = self;
         f.debug_struct("Stored").field("messenger", messenger).finish_non_exhaustive()
     }
 }

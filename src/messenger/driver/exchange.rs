@@ -191,7 +191,6 @@ impl<M: MailboxIo<S> + ServerIo<V, S, P>, V, S, P: Primitives> Exchange<'_, M, V
         let mut held = BTreeMap::new();
         let lock = M::exclusively(&mut self.driver.stored.store, OUTBOX).await.map_err(Failed::unread)?;
         let mut this = HoldsOutbox::new(self, lock);
-        this.driver.refresh(rng).await.map_err(Failed::Load)?;
         let mut after = None;
         loop {
             let store = &mut this.driver.stored.store;
@@ -206,6 +205,8 @@ impl<M: MailboxIo<S> + ServerIo<V, S, P>, V, S, P: Primitives> Exchange<'_, M, V
                     break;
                 }
                 after = Some(message.position);
+                // Another process may have forgotten the peer, or seen another identity of it.
+                this.driver.refresh(rng).await.map_err(Failed::Load)?;
                 let peer = message.peer.as_ref().and_then(PeerId::from_subject);
                 let is_first = is_first_message(&message.message).unwrap_or_default();
                 // A first message needs no access key.
@@ -291,10 +292,8 @@ impl<M: MailboxIo<S> + ServerIo<V, S, P>, V, S, P: Primitives> Exchange<'_, M, V
         Ok(sealed)
     }
 
-    /// `after` is after which number the next mail is fetched.
     pub(in crate::messenger) async fn receive(
         &mut self,
-        after: &mut Option<u64>,
         answers: Answers<'_>,
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
@@ -302,7 +301,7 @@ impl<M: MailboxIo<S> + ServerIo<V, S, P>, V, S, P: Primitives> Exchange<'_, M, V
     ) -> Exchanged<Fetched, M, V, S, P> {
         self.show(answers, now, rng, events).await?;
         self.flush(now, rng, events).await?;
-        let mut reception = Reception::beginning(after.take());
+        let mut reception = Reception::beginning(self.driver.stored.mail_after);
         loop {
             let (mut done, before) = (Vec::new(), reception.len());
             for (number, message) in M::mail(self.server, reception.after()).await.map_err(failed)? {
@@ -311,7 +310,11 @@ impl<M: MailboxIo<S> + ServerIo<V, S, P>, V, S, P: Primitives> Exchange<'_, M, V
                 }
                 match self.open_and_show(&message, answers, now, rng, events).await? {
                     true => done.push(number),
-                    false => reception.leave(number),
+                    false => {
+                        reception.leave(number);
+                        // Also if this call does not come to its end.
+                        self.driver.stored.mail_after = Some(number);
+                    }
                 }
             }
             if !done.is_empty() {
@@ -321,10 +324,12 @@ impl<M: MailboxIo<S> + ServerIo<V, S, P>, V, S, P: Primitives> Exchange<'_, M, V
                 break;
             }
         }
-        let fetched;
-        (fetched, *after) = reception.end();
+        let is_full = reception.is_full();
+        if !is_full {
+            self.driver.stored.mail_after = None;
+        }
         self.flush(now, rng, events).await?;
-        Ok(fetched)
+        Ok(if is_full { Fetched::More } else { Fetched::All })
     }
 
     /// Compares the identity that the server has for a peer with the pinned one. If it is another one, it claims to be the

@@ -39,7 +39,7 @@ impl<S: AsyncMailboxes, P: Primitives + Sync> Stored<S, P> {
         rng: &mut impl CryptoRng,
     ) -> AsyncExchanged<Connected<'a, V, S, P>, V, S> {
         Exchange::<Futures, V, S, P>::of(self, server).connect(now, rng).await?;
-        Ok(Connected { stored: self, server, after: None })
+        Ok(Connected { stored: self, server })
     }
 
     /// Does what [`restore_backup`](Self::restore_backup) does.
@@ -96,7 +96,7 @@ impl<V: AsyncServer<S>, S: AsyncMailboxes, P: Primitives + Sync> Connected<'_, V
         rng: &mut impl CryptoRng,
         events: &mut impl AsyncEvents<S, V::Error, P>,
     ) -> AsyncExchanged<Fetched, V, S> {
-        let Self { stored, server, after } = self;
-        Exchange::<Futures, V, S, P>::of(stored, server).receive(after, answers, now, rng, &mut Awaited(events)).await
+        let Self { stored, server } = self;
+        Exchange::<Futures, V, S, P>::of(stored, server).receive(answers, now, rng, &mut Awaited(events)).await
     }
 }

@@ -3,10 +3,14 @@
 
 use alloc::collections::BTreeSet;
 
-/// Number of messages that one [`receive`](super::Connected::receive) handles: seconds of work. A server that always has
-/// one more, or a peer that goes on writing, does not keep the call from sending what the messages ask for, nor from
-/// returning.
+/// Number of messages that one [`receive`](super::Connected::receive) removes from the server: seconds of work. A server that
+/// always has one more, or a peer that goes on writing, does not keep the call from sending what the messages ask for, nor
+/// from returning.
 pub const RECEIVED_AT_ONCE: usize = 1_000;
+
+/// Number of messages that may stay at the server beside them: a message that stays costs a look-up, and must not hide
+/// those after it. No server of this library keeps so many for an account.
+pub const LEFT_AT_ONCE: usize = 10_000;
 
 /// Whether a call has fetched all mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,7 +18,7 @@ pub const RECEIVED_AT_ONCE: usize = 1_000;
 pub enum Fetched {
     /// The server had nothing else that is new.
     All,
-    /// There may be more than [`RECEIVED_AT_ONCE`] messages. Receive again.
+    /// The call has handled as many messages as one call does, and there may be more. Receive again.
     More,
 }
 
@@ -22,12 +26,13 @@ pub enum Fetched {
 pub(crate) struct Reception {
     after: Option<u64>,
     handled: BTreeSet<u64>,
+    left: usize,
 }
 
 impl Reception {
     /// Begins with the messages after this number, or with all.
     pub(crate) const fn beginning(after: Option<u64>) -> Self {
-        Self { after, handled: BTreeSet::new() }
+        Self { after, handled: BTreeSet::new(), left: 0 }
     }
 
     /// After which number to fetch.
@@ -44,6 +49,7 @@ impl Reception {
     /// Takes note that a message stays at the server: the next page begins after it.
     pub(crate) const fn leave(&mut self, number: u64) {
         self.after = Some(number);
+        self.left = self.left.saturating_add(1);
     }
 
     /// How many messages were handled.
@@ -53,11 +59,6 @@ impl Reception {
 
     /// Whether no further message is handled.
     pub(crate) fn is_full(&self) -> bool {
-        self.len() >= RECEIVED_AT_ONCE
-    }
-
-    /// Whether all was fetched, and if not, after which number the next call continues.
-    pub(crate) fn end(self) -> (Fetched, Option<u64>) {
-        if self.is_full() { (Fetched::More, self.after) } else { (Fetched::All, None) }
+        self.len().saturating_sub(self.left) >= RECEIVED_AT_ONCE || self.left >= LEFT_AT_ONCE
     }
 }
