@@ -153,17 +153,19 @@ fn a_message_to_another_peer_does_not_forget_the_file() {
     let begun = alice.attach();
     let id = begun.id;
     begun.sent_with_next(alice.stored.store());
-    drop(begun);
     // Its own message was not sealed.
     let carol = alice.stored.find_or_add_peer(b"carol", NOW, &mut alice.rng).unwrap();
     let mut device = Device::generate(NOW, &mut alice.rng);
     let published = device.replenish(NOW, &[], &mut alice.rng);
     let bundle = noescrow::Bundle::new(published.identity, published.signed_prekey, None).unwrap();
     alice.stored.seal(&carol, b"a text", Some(bundle), NOW, &mut alice.rng).unwrap();
-    assert_eq!(alice.attach().id, id);
+    drop(begun);
+    let again = alice.attach();
+    assert!(again.id == id && again.message_id.is_none());
     // Control: one to the peer does.
-    alice.attach().sent_with_next(alice.stored.store());
+    again.sent_with_next(alice.stored.store());
     alice.seal();
+    drop(again);
     let sealed = alice.attach();
     assert!(sealed.id == id && sealed.message_id == alice.waiting().pop());
 }

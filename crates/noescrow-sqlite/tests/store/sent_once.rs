@@ -24,7 +24,6 @@ impl User {
             file.upload().unwrap();
             file.sent_with_next(self.stored.store());
             if ends == Ends::Uploaded {
-                self.stored.store().cancel_next();
                 return file.id;
             }
             self.seal();
@@ -121,4 +120,19 @@ fn a_file_whose_message_is_no_longer_known_is_sealed_anew() {
     alice.deliver();
     let anew = alice.attach();
     assert!(anew.id != id && anew.key.is_some() && anew.message_id.is_none());
+}
+
+#[test]
+fn a_later_text_to_the_same_peer_is_not_the_files_message() {
+    let mut alice = User::new();
+    // Its message is not sealed: the connection is cut before, and the command ends with an error.
+    let id = alice.send_file(Ends::Uploaded);
+    alice.seal();
+    let again = alice.attach();
+    assert!(again.id == id && again.key.is_some() && again.message_id.is_none() && again.upload().is_ok());
+    // Control: the message that is sealed while the attachment is there is the file's.
+    again.sent_with_next(alice.stored.store());
+    alice.seal();
+    drop(again);
+    assert!(alice.attach().message_id.is_some_and(|message_id| alice.waiting().last() == Some(&message_id)));
 }
