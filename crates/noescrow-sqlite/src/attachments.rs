@@ -71,10 +71,10 @@ impl Folder {
     /// with another id and key.
     ///
     /// If its message is sealed, and waits in the outbox or is in the log of sent ids, and the attachment was not
-    /// [removed](Attachment::remove), this one has the message's id and no key. Nothing tells a command that is repeated from
-    /// a file that is meant to be sent a second time, nor a message that was sent from one that was given up since: show the
-    /// user that it was sealed before, and `remove` the attachment. The next call begins another one. After a peer's other device
-    /// was accepted, [`Attachment::forget_sealed`] does that.
+    /// [removed](Attachment::remove), this one has the message's id and no key. The store cannot know whether the command is
+    /// repeated or the file is to be sent a second time, nor whether the message was delivered or given up: show the user that
+    /// it was sealed before, and `remove` the attachment. The next call begins another one. After
+    /// [`accept`](noescrow::messenger::Stored::accept), [`Attachment::forget_sealed`] does that for every file of the peer.
     ///
     /// # Errors
     /// [`Error::Attachment`], [`Error::Folder`], or another one of the store. [`Error::NoPeer`].
