@@ -18,6 +18,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Length in bytes of an attachment's id.
 pub const ATTACHMENT_ID_LEN: usize = 16;
@@ -31,7 +32,8 @@ pub(crate) const FETCHING: &str = "fetch";
 /// after [`ATTACHMENT_KEPT`](crate::ATTACHMENT_KEPT): when a folder is opened, and when another file is sent or received.
 ///
 /// To send one: [`Folder::attach`], [`upload`](Self::upload) what the server lacks, [`sent_with_next`](Self::sent_with_next),
-/// seal the message that has id, key and length, send it, and [`remove`](Self::remove). A process that was cut calls the same
+/// seal the message that has id, key and length, send it, and [`remove`](Self::remove). Hold the attachment until the message is
+/// sealed; drop it if that fails. A process that was cut calls the same
 /// again: the file is sealed once, and so is the message. If [`message_id`](Self::message_id) is there, it was sealed: then
 /// only send what is in the outbox, and `remove`.
 ///
@@ -55,6 +57,8 @@ pub struct Attachment {
     /// Of the data and of the sealed file.
     name: String,
     sealed: PathBuf,
+    /// What waits for the message of this attachment ends with it.
+    held: Arc<()>,
     _lock: Exclusive,
 }
 
@@ -67,10 +71,10 @@ impl Folder {
     /// with another id and key.
     ///
     /// If its message is sealed, and waits in the outbox or is in the log of sent ids, and the attachment was not
-    /// [removed](Attachment::remove), this one has the message's id and no key. Nothing tells a command that is repeated from
-    /// a file that is meant to be sent a second time, nor a message that was sent from one that was given up since: show the
-    /// user that it was sealed before, and `remove` the attachment. The next call begins another one. After a peer's other device
-    /// was accepted, [`Attachment::forget_sealed`] does that.
+    /// [removed](Attachment::remove), this one has the message's id and no key. The store cannot know whether the command is
+    /// repeated or the file is to be sent a second time, nor whether the message was delivered or given up: show the user that
+    /// it was sealed before, and `remove` the attachment. The next call begins another one. After
+    /// [`accept`](noescrow::messenger::Stored::accept), [`Attachment::forget_sealed`] does that for every file of the peer.
     ///
     /// # Errors
     /// [`Error::Attachment`], [`Error::Folder`], or another one of the store. [`Error::NoPeer`].
@@ -204,11 +208,14 @@ impl Attachment {
     }
 
     /// Has the next message to this peer that is sealed replace the key by its id, in its own transaction: it is the message of
-    /// which [`attach`](Folder::attach) tells then. Control messages do not. It is the store's [part](SqliteStore::with_next).
+    /// which [`attach`](Folder::attach) tells then. Control messages do not. It is the store's [part](SqliteStore::with_next),
+    /// and it ends with the attachment: if the message is not sealed, drop the attachment before another message to this peer
+    /// is, or that one is taken for the file's.
     pub fn sent_with_next(&self, store: &mut SqliteStore) {
-        let (peer, name) = (self.peer, self.name.clone());
+        let (peer, name, held) = (self.peer, self.name.clone(), Arc::downgrade(&self.held));
         store.with_next(move |transaction, batch| {
-            let sent = batch.sent.as_ref().filter(|sent| !sent.is_control);
+            let is_held = held.strong_count() > 0;
+            let sent = batch.sent.as_ref().filter(|sent| is_held && !sent.is_control);
             let to = sent.and_then(|sent| PeerId::from_subject(sent.peer.as_ref()?));
             Ok(match sent {
                 Some(sent) if to == Some(peer) => kept::seal(transaction, &peer, &name, sent.message_id)?,
@@ -261,14 +268,14 @@ impl Attachment {
         let message_id = kept.message_id();
         let Kept { id, key, content_len, .. } = kept;
         let key = message_id.is_none().then_some(key);
-        Self { id, key, message_id, content_len, peer, name, sealed, _lock: lock }
+        Self { id, key, message_id, content_len, peer, name, sealed, held: Arc::new(()), _lock: lock }
     }
 }
 
 /// Shows the length only.
 impl fmt::Debug for Attachment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id: _, key: _, message_id: _, content_len, peer: _, name: _, sealed: _, _lock: _ } = self;
+        let Self { id: _, key: _, message_id: _, content_len, peer: _, name: _, sealed: _, held: _, _lock: _ } = self;
         f.debug_struct("Attachment").field("content_len", content_len).finish_non_exhaustive()
     }
 }

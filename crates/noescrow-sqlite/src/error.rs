@@ -91,6 +91,10 @@ impl Error {
 pub fn advice<V: fmt::Debug + fmt::Display + 'static>(error: &(dyn StdError + 'static)) -> Option<Advice> {
     let of_exchange = |error: &ExchangeFailed<V, Error>| match error {
         Failed::Step(ExchangeError::Server(error)) => of_server(error),
+        // What waits is not sent before that.
+        Failed::Step(ExchangeError::Waiting(error)) if of_server(error) == Some(Advice::RestoreBackup) => {
+            Some(Advice::RestoreBackup)
+        }
         error => of_failed(error),
     };
     error
@@ -107,6 +111,9 @@ pub fn advice<V: fmt::Debug + fmt::Display + 'static>(error: &(dyn StdError + 's
         .or_else(|| error.downcast_ref().map(OpenError::advice))
         .or_else(|| error.downcast_ref().map(SealError::advice))
         .or_else(|| error.downcast_ref().map(PeerError::advice))
+        .or_else(|| error.downcast_ref().map(Suspicion::advice))
+        .or_else(|| error.downcast_ref::<StepError<Suspicion>>().and_then(Advised::advice))
+        .or_else(|| error.downcast_ref::<StepError<Infallible>>().and_then(Advised::advice))
 }
 
 /// The advice of the step's error or of the store's, whichever is the reason.

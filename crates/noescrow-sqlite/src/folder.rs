@@ -248,14 +248,15 @@ impl Folder {
     }
 
     /// Deletes the witness, and what the other functions have made in the folder, the key first. If something else is in it,
-    /// that and the folder stay. What is not there is deleted already.
+    /// that and the folder stay. If nothing that they have made is there, it was deleted already, or the path is a wrong one:
+    /// the witness stays, too.
     ///
     /// The decision is written down first, as the file `messenger.erasing`: after a crash the folder counts as
     /// [deleted](Self::is_deleted), whatever is left, and this function or [`create`](Self::create) deletes the rest.
     ///
     /// # Errors
-    /// [`Error::Folder`] if something was not deleted: call again. [`Error::FolderTaken`] if the folder has neither a key nor a
-    /// database; nothing has changed.
+    /// [`Error::Folder`] if something was not deleted: call again. [`Error::FolderTaken`] if the folder has a document or
+    /// files of these names, and neither a key nor a database; nothing has changed.
     ///
     /// # Security
     /// The files are overwritten with zeros, if that does not fail, and removed, except those of the application, which are
@@ -266,17 +267,20 @@ impl Folder {
 
     fn erase_by(&self, remove: &mut dyn FnMut(&Path) -> io::Result<()>) -> Result<(), Error> {
         let _lock = match Lock::of(&self.path) {
-            // Who cannot make a file beside the folder makes no other one there.
+            // Without its file there is no lock. Nor can another process of this user make a folder there.
             Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied].contains(&error.kind()) => None,
             lock => Some(lock.map_err(Error::Folder)?),
         };
-        let is_taken = !self.is_made() && !self.path.join(DATABASE).exists() && !self.own_entries()?.is_empty();
-        if is_taken {
+        let (new, is_free) = (self.unfinished(), self.own_entries()?.is_empty());
+        if !self.is_made() && !self.path.join(DATABASE).exists() && !is_free {
             return Err(Error::FolderTaken);
         }
-        let new = self.unfinished();
         if new.is_made() {
             new.erase_files(remove)?;
+        } else if is_free && !self.is_being_erased() {
+            // The witness was erased already, or it is another device's.
+            let _ = fs::remove_dir(&self.path);
+            return Ok(());
         }
         self.erase_files(remove)
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// How long an attachment is kept that is not finished: a day longer than servers keep what waits.
+/// One whose message was sealed is kept for longer, while the message waits or its id is in the log of sent ids.
 pub const ATTACHMENT_KEPT: Duration = Duration::from_secs(31 * 86_400);
 /// Number of received attachments that are kept of a peer, some 200 kB. Of more, the oldest are deleted.
 pub const MAX_RECEIVED_ATTACHMENTS: usize = 1_000;
@@ -67,7 +68,7 @@ pub(crate) enum Of {
 }
 
 impl Kept {
-    /// The value: id (16), key (32), length (8), time (8), and one byte, or source (32) and the message's id (32) if there is
+    /// The value: id (16), key (32), length (8), time (8), and one byte, or source (32) and the message's id (16) if there is
     /// one. Then the key is zeros. Numbers are big-endian.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
         let (key, len, time) = (self.key.to_bytes(), self.content_len.to_be_bytes(), self.time.0.to_be_bytes());
@@ -182,10 +183,15 @@ fn find(sql: &Connection, peer: &PeerId, of: Direction, field: &str, is: &[u8]) 
     Ok(found.map(|(name, value)| (name, Kept::decode(&value))))
 }
 
-/// Deletes what has expired.
+/// Deletes what has expired. What has a message that waits or was sent is kept while that is known: otherwise a command that
+/// is repeated would send a second one.
 pub(crate) fn expire(sql: &Connection, of: Direction, now: UnixSeconds) -> rusqlite::Result<()> {
     let oldest = now.0.saturating_sub(ATTACHMENT_KEPT.as_secs()).to_be_bytes();
-    let condition = format!("name GLOB ?1 AND {TIME} < ?2");
+    let condition = format!(
+        "name GLOB ?1 AND {TIME} < ?2
+         AND NOT EXISTS (SELECT 1 FROM noescrow_outbox WHERE message_id = {MESSAGE_ID})
+         AND NOT EXISTS (SELECT 1 FROM noescrow_sent_id WHERE message_id = {MESSAGE_ID})"
+    );
     // Nothing is written when there is nothing.
     let exists = format!("SELECT EXISTS (SELECT 1 FROM noescrow_peer_data WHERE {condition})");
     if sql.prepare_cached(&exists)?.query_row((of.pattern(), oldest), |row| row.get(0))? {

@@ -11,7 +11,7 @@ use noescrow::attachment::{Download, Upload};
 use noescrow::device::login_challenge;
 use noescrow::durable::{Mailboxes, OutboxMessage};
 use noescrow::messenger::exchange::{Delivery, ExchangeError, LOGIN, Server};
-use noescrow::messenger::{Failed, LOGIN_NONCE_LEN, Peer, Stored};
+use noescrow::messenger::{Failed, LOGIN_NONCE_LEN, Messenger, Peer, Stored};
 use noescrow::primitives::{Primitives, RustCrypto};
 use noescrow::{AccessKey, BUNDLE_LEN, Bundle, IDENTITY_LEN, Identity, PrekeyId, Publication};
 use noescrow_sqlite::SqliteStore;
@@ -65,6 +65,21 @@ pub struct Remote<T> {
 /// An answer that is not a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub u16);
+
+/// The server has refused the login of a device whose identity the account has: it is not reached under a name of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoginRefused;
+
+impl fmt::Display for LoginRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "the account is this device's, and the server refuses the login: pass the server's own URL with `--server`; \
+             `--local` deletes what is here, and leaves the account",
+        )
+    }
+}
+
+impl Error for LoginRefused {}
 
 impl Status {
     /// Returns the status that an error is about.
@@ -172,12 +187,27 @@ impl<T: Transport> Remote<T> {
     /// Deletes the account, unless it is not this device's: it is deleted, or has another device.
     ///
     /// # Errors
-    /// Those of the transport, and of the server.
-    pub fn delete(&mut self, mut sign: impl FnMut(&[u8; 32]) -> [u8; 64]) -> Result<(), Failure> {
-        match self.sign_in(&mut sign).and_then(|_| self.own("DELETE", "", b"", 0)) {
-            Err(error) if matches!(Status::of(&error), Some(401 | 404)) => Ok(()),
-            deleted => deleted.map(drop),
+    /// Those of the transport, and of the server. [`LoginRefused`] if the server refuses the login of this device, and the
+    /// account has its identity.
+    pub fn delete<P: Primitives>(&mut self, messenger: &Messenger<P>) -> Result<(), Failure> {
+        let mut sign = |challenge: &_| messenger.sign_login(challenge);
+        let deleted = self.sign_in(&mut sign).and_then(|_| self.own("DELETE", "", b"", 0));
+        match deleted.as_ref().err().and_then(Status::of) {
+            Some(404) => Ok(()),
+            Some(401) => match self.identity_of(&self.account.clone())? {
+                Some(identity) if identity == *messenger.identity() => Err(LoginRefused.into()),
+                _ => Ok(()),
+            },
+            _ => deleted.map(drop),
         }
+    }
+
+    fn identity_of(&mut self, account: &str) -> Result<Option<Identity>, Failure> {
+        let Some(bytes) = self.get(format!("{}/identity", account_path(account)), IDENTITY_LEN)? else {
+            return Ok(None);
+        };
+        let bytes = bytes.try_into().map_err(|_| "not an identity")?;
+        Ok(Some(Identity::from_bytes(&RustCrypto, &bytes)?))
     }
 
     /// Uploads what the server lacks of a file. Log in before.
@@ -295,10 +325,7 @@ impl<T: Transport, S: Borrow<SqliteStore>> Server<S> for Remote<T> {
     }
 
     fn identity(&mut self, name: &[u8]) -> Result<Option<Identity>, Failure> {
-        let url = format!("{}/identity", account_path(std::str::from_utf8(name)?));
-        let Some(bytes) = self.get(url, IDENTITY_LEN)? else { return Ok(None) };
-        let bytes = bytes.try_into().map_err(|_| "not an identity")?;
-        Ok(Some(Identity::from_bytes(&RustCrypto, &bytes)?))
+        self.identity_of(std::str::from_utf8(name)?)
     }
 
     fn deliver(&mut self, store: &mut S, to: &Peer<'_>, message: &OutboxMessage) -> Result<Delivery, Failure> {
@@ -368,18 +395,23 @@ impl fmt::Debug for Request<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use noescrow::{Device, StorageKey};
+    use noescrow_sqlite::Options;
     use std::cell::RefCell;
     use std::rc::Rc;
 
     /// What was asked for: method, URL, header, and whether as the owner.
     type Asked = Rc<RefCell<Vec<(String, String, bool)>>>;
 
-    /// A server that answers each request like this.
-    struct Mock(Asked, u16);
+    /// A server that answers each request like this, but knows the account's identity if one is given.
+    struct Mock(Asked, u16, Option<Identity>);
 
     impl Transport for Mock {
         fn exchange(&mut self, request: Request<'_>) -> Result<(u16, Vec<u8>), Failure> {
             let Request { method, url, header: (name, value), is_owners, .. } = request;
+            if let Some(identity) = self.2.filter(|_| url.ends_with("/identity")) {
+                return Ok((200, identity.to_bytes().to_vec()));
+            }
             self.0.borrow_mut().push((format!("{method} {url}"), format!("{name}: {value}"), is_owners));
             Ok((self.1, Vec::new()))
         }
@@ -387,14 +419,14 @@ mod tests {
 
     fn remote(status: u16) -> (Remote<Mock>, Asked) {
         let asked = Asked::default();
-        let mut remote = Remote::new(Mock(asked.clone(), status), "https://a.example", "bob").unwrap();
+        let mut remote = Remote::new(Mock(asked.clone(), status, None), "https://a.example", "bob").unwrap();
         remote.token = "secret".into();
         (remote, asked)
     }
 
     #[test]
     fn tokens_go_to_no_other_machine_in_the_clear() {
-        let new = |url| Remote::new(Mock(Asked::default(), 200), url, "bob").is_ok();
+        let new = |url| Remote::new(Mock(Asked::default(), 200, None), url, "bob").is_ok();
         for url in
             ["http://a.example", "http://127.0.0.1.a.example", "http://localhost@a.example", "ftp://a.example", ""]
         {
@@ -424,10 +456,22 @@ mod tests {
 
     #[test]
     fn an_account_of_another_device_is_not_this_ones_to_delete() {
-        let delete = |status| remote(status).0.delete(|_| [0; 64]).is_ok();
-        assert!(delete(401) && delete(404));
-        // Control: other answers leave open whether it is there.
-        assert_eq!([403, 429, 500].map(delete), [false; 3]);
+        let device = || {
+            let store = Options::new().open_connection(rusqlite::Connection::open_in_memory().unwrap()).unwrap();
+            Stored::create(Device::generate(now(), &mut rng()), store, &StorageKey::new([7; 32]), &mut rng()).unwrap()
+        };
+        let (this, other) = (device(), device());
+        let delete = |status, identity: Option<&Stored<_>>| {
+            let mut remote = remote(status).0;
+            remote.transport.2 = identity.map(|of| *of.messenger().identity());
+            remote.delete(this.messenger())
+        };
+        assert!(delete(401, Some(&other)).is_ok() && delete(404, None).is_ok());
+        // Control: it is this one's, whatever the server says of its login; the message names the way out.
+        let refused = delete(401, Some(&this)).unwrap_err();
+        assert!(refused.is::<LoginRefused>() && refused.to_string().contains("--local"));
+        // Other answers leave open whether it is there.
+        assert!([401, 403, 429, 500].into_iter().all(|status| delete(status, None).is_err()));
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //! The client's program, as its user runs it, against servers that answer everything in one way.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test states its expectations")]
 
+use noescrow::{Device, Identity};
+use noescrow_messenger::{now, rng};
+use noescrow_sqlite::{Folder, Options};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,17 +15,23 @@ use tempfile::TempDir;
 
 /// Starts a server that answers each request with this status. Returns its URL. It ends with the test.
 fn server(status: u16) -> String {
+    server_of(status, None)
+}
+
+/// The same, which knows the identity of each account if one is given.
+fn server_of(status: u16, identity: Option<Identity>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || listener.incoming().for_each(|stream| drop(answer(&stream.unwrap(), status))));
+    thread::spawn(move || listener.incoming().for_each(|stream| drop(answer(&stream.unwrap(), status, identity))));
     url
 }
 
-fn answer(mut stream: &TcpStream, status: u16) -> std::io::Result<()> {
-    let (mut request, mut len) = (BufReader::new(stream), 0);
+fn answer(mut stream: &TcpStream, status: u16, identity: Option<Identity>) -> std::io::Result<()> {
+    let (mut request, mut len, mut known) = (BufReader::new(stream), 0, None);
     loop {
         let mut line = String::new();
         request.read_line(&mut line)?;
+        known = known.or(identity.filter(|_| line.contains("/identity ")));
         match line.trim().to_lowercase().split_once(": ") {
             Some(("content-length", value)) => len = value.parse().unwrap_or_default(),
             None if line.trim().is_empty() => break,
@@ -30,7 +39,9 @@ fn answer(mut stream: &TcpStream, status: u16) -> std::io::Result<()> {
         }
     }
     request.take(len).read_to_end(&mut Vec::new())?;
-    write!(stream, "HTTP/1.1 {status} Mock\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+    let (status, body) = known.map_or((status, Vec::new()), |identity| (200, identity.to_bytes().to_vec()));
+    write!(stream, "HTTP/1.1 {status} Mock\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len())?;
+    stream.write_all(&body)
 }
 
 /// Where nothing listens.
@@ -80,16 +91,32 @@ impl User {
 
 #[test]
 fn a_device_whose_account_was_recovered_elsewhere_deletes_what_it_has() {
-    for status in [401, 404] {
+    let other = server_of(401, Some(*Device::generate(now(), &mut rng()).identity()));
+    for url in [&other, &server(404)] {
         let user = User::new();
-        assert!(user.deletes(&server(status), &[]) && user.is_gone(), "{status}");
+        assert!(user.deletes(url, &[]) && user.is_gone(), "{url}");
     }
     // Control: while it is not known whether the account is there, everything stays here.
     let user = User::new();
-    for url in [&server(500), NOWHERE] {
+    for url in [&server(500), &server(401), NOWHERE] {
         assert!(!user.deletes(url, &[]) && user.home().join("storage.key").exists());
     }
-    assert!(user.deletes(&server(401), &[]) && user.is_gone());
+    assert!(user.deletes(&other, &[]) && user.is_gone());
+}
+
+#[test]
+fn a_refused_login_of_this_devices_account_deletes_nothing() {
+    let user = User::new();
+    let folder = Folder::new(user.home(), Some(&user.witness()));
+    let identity = *folder.open(Options::new(), &mut rng()).unwrap().messenger().identity();
+    // The server is not reached under a name of its own.
+    let run = user.run(&server_of(401, Some(identity)), &["delete-account"], "");
+    assert_eq!(run.status.code(), Some(1));
+    assert!(String::from_utf8(run.stdout).unwrap().contains("`--local`"));
+    assert!(user.home().join("storage.key").exists() && user.witness().exists());
+    assert!(folder.open(Options::new(), &mut rng()).is_ok());
+    // Control: what the message names deletes it.
+    assert!(user.deletes(NOWHERE, &["--local"]) && user.is_gone());
 }
 
 #[test]

@@ -210,6 +210,25 @@ fn a_folder_whose_messenger_is_gone_is_deleted_whatever_is_missing() {
 }
 
 #[test]
+fn without_a_folder_nothing_is_erased_not_even_the_witness() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (folder, witness) = used(temporary.path());
+    let before = fs::read(&witness).unwrap();
+    // The path is a wrong one: nothing is there, or only a letter.
+    let absent = Folder::new(temporary.path().join("hone"), Some(&witness));
+    absent.erase().unwrap();
+    assert_eq!(names(temporary.path()), ["home", "witness"]);
+    fs::create_dir(&absent.path).unwrap();
+    fs::write(absent.path.join("a letter"), b"of the user").unwrap();
+    absent.erase().unwrap();
+    assert_eq!((names(&absent.path), fs::read(&witness).unwrap()), (vec!["a letter".into()], before));
+    assert!(folder.open(Options::new(), &mut rng()).is_ok());
+    // Control: with the folder it goes.
+    folder.erase().unwrap();
+    assert!(!witness.exists());
+}
+
+#[test]
 fn what_a_crash_of_making_has_left_is_erased() {
     let temporary = tempfile::tempdir().unwrap();
     let (folder, witness) = used(temporary.path());

@@ -79,6 +79,31 @@ fn an_error_of_the_event_function_has_the_advice_of_its_cause() {
 }
 
 #[test]
+fn an_error_after_the_message_was_sealed_hides_no_restored_store() {
+    let failed = |error: Boxed| ExchangeFailed::<Boxed, Error>::Step(ExchangeError::Waiting(error));
+    let waiting = |error: Boxed| advised(failed(error));
+    let restored = Some(Advice::RestoreBackup);
+    assert_eq!(waiting(Error::Rollback { database: 1, witness: 2 }.into()), restored);
+    assert_eq!(waiting(Failed::<_, Error>::Step(OpenError::Suspect(Suspicion::Witness)).into()), restored);
+    // In a box within a box, too.
+    assert_eq!(waiting(failed(Error::WitnessMissing.into()).into()), restored);
+    // Control: whatever else has failed, the message is not to be sealed again.
+    for error in ["the server has failed".into(), Error::NoPeer.into(), Error::LogInUse.into()] {
+        assert_eq!(waiting(error), Some(Advice::Flush));
+    }
+}
+
+#[test]
+fn an_error_of_a_step_that_is_not_of_stored_is_advised() {
+    assert_eq!(advised(Suspicion::Witness), Some(Advice::RestoreBackup));
+    assert_eq!(advised(StepError::Failed(Suspicion::LoginNonce)), Some(Advice::RestoreBackup));
+    assert_eq!(advised(StepError::<Suspicion>::NotSaved), Some(Advice::Reload));
+    assert_eq!(advised(StepError::<Infallible>::NotSaved), Some(Advice::Reload));
+    // Control: of others nothing is known.
+    assert_eq!(advised(std::fmt::Error), None);
+}
+
+#[test]
 fn a_messenger_that_does_not_load_is_not_told_to_end_a_session() {
     let (temporary, mut rng) = (tempfile::tempdir().unwrap(), rng(1));
     let home = temporary.path().join("home");

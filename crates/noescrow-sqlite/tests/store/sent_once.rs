@@ -5,7 +5,7 @@ use super::super::party::NOW;
 use super::User;
 use noescrow::UnixSeconds;
 use noescrow::durable::SENT_ID_KEPT;
-use noescrow_sqlite::Attachment;
+use noescrow_sqlite::{ATTACHMENT_KEPT, Attachment};
 
 /// After what a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
@@ -24,7 +24,6 @@ impl User {
             file.upload().unwrap();
             file.sent_with_next(self.stored.store());
             if ends == Ends::Uploaded {
-                self.stored.store().cancel_next();
                 return file.id;
             }
             self.seal();
@@ -121,4 +120,42 @@ fn a_file_whose_message_is_no_longer_known_is_sealed_anew() {
     alice.deliver();
     let anew = alice.attach();
     assert!(anew.id != id && anew.key.is_some() && anew.message_id.is_none());
+}
+
+#[test]
+fn a_later_text_to_the_same_peer_is_not_the_files_message() {
+    let mut alice = User::new();
+    // Its message is not sealed: the connection is cut before, and the command ends with an error.
+    let id = alice.send_file(Ends::Uploaded);
+    alice.seal();
+    let again = alice.attach();
+    assert!(again.id == id && again.key.is_some() && again.message_id.is_none() && again.upload().is_ok());
+    // Control: the message that is sealed while the attachment is there is the file's.
+    again.sent_with_next(alice.stored.store());
+    alice.seal();
+    drop(again);
+    assert!(alice.attach().message_id.is_some_and(|message_id| alice.waiting().last() == Some(&message_id)));
+}
+
+#[test]
+fn a_file_that_expires_is_kept_while_its_message_is_known() {
+    let mut alice = User::new();
+    let after = |days: u64| UnixSeconds(NOW.0 + ATTACHMENT_KEPT.as_secs() + days * 86_400);
+    // It was begun long ago, and its message waits, as for a peer whose identity is in question.
+    let id = alice.send_file(Ends::Sealed);
+    alice.open_again(after(9));
+    assert_eq!((alice.send_file(Ends::Sealed), alice.waiting().len()), (id, 2));
+    // It is delivered at last, and the command is run again.
+    alice.deliver();
+    alice.open_again(after(10));
+    assert_eq!((alice.send_file(Ends::Sealed), alice.waiting().len()), (id, 0));
+    // Control: one that was not sealed expires, and so does one whose message is known no more.
+    alice.open_again(UnixSeconds(after(9).0 + SENT_ID_KEPT.as_secs() + 1));
+    alice.seal();
+    alice.deliver();
+    alice.open_again(UnixSeconds(after(9).0 + SENT_ID_KEPT.as_secs() + 2));
+    assert_eq!(alice.data(), 0);
+    let begun = alice.send_file(Ends::Uploaded);
+    alice.open_again(UnixSeconds(after(10).0 + SENT_ID_KEPT.as_secs() + ATTACHMENT_KEPT.as_secs()));
+    assert_ne!(alice.send_file(Ends::Uploaded), begun);
 }

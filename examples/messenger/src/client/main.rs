@@ -123,7 +123,7 @@ fn run(arguments: Arguments, show: &mut Show) -> Result<(), Failure> {
         }
         Command::Status => Printed::status(&mut app.stored)?.iter().for_each(emit),
         Command::DeleteAccount { .. } => {
-            app.server.delete(|challenge| app.stored.messenger().sign_login(challenge))?;
+            app.server.delete(app.stored.messenger())?;
             app.stored.delete(now(), &mut rng())?.erase_deleted()?;
             folder.erase()?;
         }

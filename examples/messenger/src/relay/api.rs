@@ -223,7 +223,12 @@ async fn deliver(State(server): Shared, Path(account): Name, headers: HeaderMap,
         Ok((is_admitted, account, key))
     };
     let checked = server.clone().wait(check).await;
-    let envelope = message(body, matches!(checked, Ok((true, ..)))).await;
+    let access = match &checked {
+        Ok((true, ..)) => Access::Right,
+        Ok((false, _, Some(_))) => Access::Wrong,
+        _ => Access::None,
+    };
+    let envelope = message(body, access).await;
     let ((_, account, key), envelope) = (checked?, envelope?);
     let number = u64::from_be_bytes(random()?);
     let deliver = move |server: &Server| {
@@ -232,13 +237,22 @@ async fn deliver(State(server): Shared, Path(account): Name, headers: HeaderMap,
     server.wait(deliver).await.map(|()| StatusCode::CREATED)
 }
 
-/// Reads a message. One that no key admits, and that is longer than strangers' mailbox, will never be taken: its sender
-/// must not try again later.
-async fn message(body: Body, is_admitted: bool) -> Answer<Envelope> {
-    let most = if is_admitted { MAX_ENVELOPE_LEN } else { MAX_STRANGERS_BYTES };
+/// The access key with which a message comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Right,
+    Wrong,
+    None,
+}
+
+/// Reads a message. A stranger's that is longer than strangers' mailbox will never be taken: its sender must not try again
+/// later. Who has a wrong key may get the right one, with which it is.
+async fn message(body: Body, access: Access) -> Answer<Envelope> {
+    let most = if access == Access::Right { MAX_ENVELOPE_LEN } else { MAX_STRANGERS_BYTES };
     let (kept, len) = read(body, most).await?;
-    match is_first_message(&kept) {
-        Ok(false) if !is_admitted => Err(Failure::AccessKey),
+    match (is_first_message(&kept), access) {
+        (Ok(false), Access::Wrong | Access::None) => Err(Failure::AccessKey),
+        (Ok(true), Access::Wrong) if len > most => Err(Failure::AccessKey),
         _ if len > most => Err(Failure::TooLong),
         _ => Envelope::new(kept).map_err(|_| Failure::Malformed),
     }

@@ -203,10 +203,10 @@ fn only_the_right_access_key_admits_long_messages() {
     let (first, ordinary) = (0x11, 0x12);
     let (right, wrong) = (Some(*bob.key.expose()), Some([0; 32]));
     for key in [None, wrong] {
-        // Each is read to its end, so that its sender sees the answer: a first message will never be taken, and the author
-        // of another one gets a new key.
+        // Each is read to its end, so that its sender sees the answer: a stranger's first message will never be taken, and
+        // who has a wrong key gets the right one.
         for len in [MAX_STRANGERS_BYTES + 1, MAX_ENVELOPE_LEN] {
-            assert_eq!(status("bob", key, first, len), 413, "{len}");
+            assert_eq!(status("bob", key, first, len), if key.is_some() { 403 } else { 413 }, "{len}");
             assert_eq!(status("bob", key, ordinary, len), 403, "{len}");
             assert_eq!(status("nobody", key, first, len), 404, "{len}");
         }
@@ -234,7 +234,7 @@ fn no_more_is_kept_of_a_message_than_its_sender_may_send() {
 }
 
 #[test]
-fn a_long_first_message_with_a_wrong_key_does_not_block_the_queue() {
+fn a_long_first_message_with_a_wrong_key_waits_for_the_right_one() {
     let mut relay = Running::start(ORIGIN);
     let bob = relay.owner("bob");
     let (at, rng) = (UnixSeconds(now().cast_unsigned()), &mut relay.rng);
@@ -260,11 +260,17 @@ fn a_long_first_message_with_a_wrong_key_does_not_block_the_queue() {
         drop(link.send(&peer, text, at, rng, outcome).unwrap());
     };
     send(&mut link, &long);
+    // It does not block the queue.
     send(&mut link, b"short");
-    // Control: with Bob's key the long one is taken.
+    // With Bob's key both long ones are taken.
     link.stored().store().set_peer_data(&peer, ACCESS, bob.key.expose()).unwrap();
     send(&mut link, &long);
-    assert_eq!(outcomes, [Delivery::Never, Delivery::Taken, Delivery::Taken]);
+    // Control: without a key a long one never is.
+    assert!(link.stored().store().remove_peer_data(&peer, ACCESS).unwrap());
+    send(&mut link, &long);
+    let taken = Delivery::Taken;
+    // The first one is tried again with the short one.
+    assert_eq!(outcomes, [Delivery::KeyRefused, Delivery::KeyRefused, taken, taken, taken, Delivery::Never]);
 }
 
 #[test]
