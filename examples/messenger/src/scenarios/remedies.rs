@@ -62,16 +62,6 @@ fn remedies(world: &mut World, _: &Setup) -> Verdict {
     advises(world, &run, UNREACHABLE);
     world.restart_relay()?;
     world.send("alice", "bob", "with a server")?;
-    // The mailbox is full; the access key is another; the server has failed: the message waits in the outbox.
-    for (status, remedy, command) in [(429, LATER, "maintain"), (403, ACCESS_KEY, "receive"), (500, FAILED, "maintain")]
-    {
-        let text = format!("answered with {status}");
-        let run = answered(world, status, &text)?;
-        advises(world, &run, remedy);
-        follow(world, "alice", &[command])?;
-        world.oracle().due(Message::new("alice", "bob", &text));
-        world.receive("bob")?;
-    }
     // The connection is cut while the message is delivered, before the server has it or after.
     for (action, text) in [(Action::CutBefore, "cut before"), (Action::CutAfter, "cut after")] {
         world.proxy.once("POST", "/accounts/bob/messages", action);
@@ -80,6 +70,17 @@ fn remedies(world: &mut World, _: &Setup) -> Verdict {
         advises(world, &run, WAITS);
         follow(world, "alice", &["maintain"])?;
         world.oracle().due(Message::new("alice", "bob", text));
+        world.receive("bob")?;
+    }
+    world.say("alice", "bob", "after the cuts")?;
+    // The mailbox is full; the access key is another; the server has failed: the message waits in the outbox.
+    for (status, remedy, command) in [(429, LATER, "maintain"), (403, ACCESS_KEY, "receive"), (500, FAILED, "maintain")]
+    {
+        let text = format!("answered with {status}");
+        let run = answered(world, status, &text)?;
+        advises(world, &run, remedy);
+        follow(world, "alice", &[command])?;
+        world.oracle().due(Message::new("alice", "bob", &text));
         world.receive("bob")?;
     }
     // The server never takes it, and takes the others.
@@ -105,7 +106,7 @@ fn remedies(world: &mut World, _: &Setup) -> Verdict {
     let is_right = world.lacks("following") || !old.exists() && get(world, "bob", "bundle").is_ok();
     world.demand(is_right, Kind::Kept, format!("the old device is there: {}", old.exists()));
     world.settle(&["alice"])?;
-    world.judge(10)
+    world.judge(11)
 }
 
 const NAME_TAKEN: &str = "the account exists";
