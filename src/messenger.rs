@@ -3,7 +3,8 @@
 //! message belongs to, on which one to send, when a new one is needed, and what to save.
 //!
 //! A step has three parts. Ask which session it needs, and load it; make the step; save what it has changed. Nothing is
-//! released before it is saved, as in [`durable`](crate::durable), which also shows what a [`Store`] does.
+//! released before it is saved, as in [`durable`](crate::durable), which also shows what a
+//! [`Store`](crate::durable::Store) does.
 //!
 //! ```
 //! use noescrow::messenger::{Messenger, OpenError, Trust};
