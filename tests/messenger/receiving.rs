@@ -159,3 +159,34 @@ fn an_identity_accepted_by_an_event_function_gets_nothing_sealed_before() {
     alice.stored.verify(&bob, &number, NOW, &mut alice.rng).unwrap();
     assert!(alice.store.locks.lock().unwrap().is_empty());
 }
+
+#[test]
+fn nothing_is_sent_to_a_peer_that_another_process_has_forgotten_meanwhile() {
+    for is_forgotten in [true, false] {
+        let (hub, mut alice, _) = parties();
+        let _carol = Party::new(&hub, "carol", 6);
+        let refuses = |name: &str, how| hub.borrow_mut().accounts.get_mut(name.as_bytes()).unwrap().refuses = how;
+        for name in ["carol", "bob"] {
+            refuses(name, Some(Delivery::Later));
+            alice.send(name, b"waits", NOW).unwrap();
+        }
+        ["carol", "bob"].into_iter().for_each(|name| refuses(name, None));
+        assert_eq!(alice.outbox(), 2);
+        let (bob, mut rng) = (alice.peer("bob"), alice.store.rng());
+        let mut other =
+            noescrow::messenger::Stored::load(alice.store.clone(), &key(), &alice.subject, &mut rng).unwrap();
+        let Party { stored, line, rng: source, .. } = &mut alice;
+        let mut connected = stored.connect(line, NOW, source).unwrap();
+        let flushed = connected.flush(NOW, source, |_, event| {
+            if matches!(event, Event::Sent(_)) && is_forgotten {
+                other.forget(&bob, NOW, &mut rng).unwrap();
+            }
+            Ok(())
+        });
+        // The message to Bob was read from the outbox together with that to Carol, before he was forgotten.
+        flushed.unwrap();
+        let mail = |name: &str| hub.borrow().accounts[name.as_bytes()].mail.len();
+        // Control: without another process it is delivered.
+        assert_eq!((mail("carol"), mail("bob")), (1, usize::from(!is_forgotten)));
+    }
+}
