@@ -19,6 +19,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Length in bytes of an attachment's id.
 pub const ATTACHMENT_ID_LEN: usize = 16;
@@ -192,7 +193,8 @@ impl Attachment {
             }
             transaction.remove_peer_data(&peer, &name)?;
         }
-        let (key, of) = (AttachmentKey::from_bytes(key.to_bytes()), Of::Message { is_former_identity });
+        let (key, of) =
+            (AttachmentKey::from_bytes(*Zeroizing::new(key.to_bytes())), Of::Message { is_former_identity });
         let value = Kept { id: *id, key, content_len, time: now, of }.encode();
         let is_kept = transaction.set_peer_data(&peer, &kept::name_of_received(&peer, id), &value)?;
         kept::limit(transaction, &peer)?;

@@ -71,7 +71,8 @@ impl Kept {
     /// The value: id (16), key (32), length (8), time (8), and one byte, or source (32) and the message's id (16) if there is
     /// one. Then the key is zeros. Numbers are big-endian.
     pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let (key, len, time) = (self.key.to_bytes(), self.content_len.to_be_bytes(), self.time.0.to_be_bytes());
+        let key = Zeroizing::new(self.key.to_bytes());
+        let (len, time) = (self.content_len.to_be_bytes(), self.time.0.to_be_bytes());
         let (last, message_id) = match &self.of {
             Of::Source { source, message_id } => (&source[..], message_id.as_ref().map_or(&[][..], |id| &id[..])),
             Of::Message { is_former_identity } => (&[u8::from(*is_former_identity)][..], &[][..]),
