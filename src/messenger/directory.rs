@@ -57,7 +57,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<PeerId, ExchangeFailed<V::Error, S::Error>> {
-        io::now(self.exchange::<Blocking>().peer_of_account(name, now, rng))
+        io::completed(self.exchange::<Blocking>().peer_of_account(name, now, rng))
     }
 }
 

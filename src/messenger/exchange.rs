@@ -121,7 +121,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Exchanged<Connected<'a, V, S, P>, V, S> {
-        io::now(Exchange::<Blocking, V, S, P>::of(self, server).connect(now, rng))?;
+        io::completed(Exchange::<Blocking, V, S, P>::of(self, server).connect(now, rng))?;
         Ok(Connected { stored: self, server })
     }
 
@@ -136,7 +136,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Exchanged<(), V, S> {
-        io::now(Exchange::<Blocking, V, S, P>::of(self, server).restore_backup(now, rng))
+        io::completed(Exchange::<Blocking, V, S, P>::of(self, server).restore_backup(now, rng))
     }
 }
 
@@ -167,7 +167,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         rng: &mut impl CryptoRng,
         event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
     ) -> Exchanged<(), V, S> {
-        io::now(self.exchange::<Blocking>().flush(now, rng, &mut Called(event)))
+        io::completed(self.exchange::<Blocking>().flush(now, rng, &mut Called(event)))
     }
 
     /// Seals a payload for a peer, from a fetched bundle if a new session is needed, and sends the outbox.
@@ -184,7 +184,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         rng: &mut impl CryptoRng,
         event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
     ) -> Exchanged<Sealed, V, S> {
-        io::now(self.exchange::<Blocking>().send(peer, payload.into(), now, rng, &mut Called(event)))
+        io::completed(self.exchange::<Blocking>().send(peer, payload.into(), now, rng, &mut Called(event)))
     }
 
     /// Sends the outbox, fetches mail until nothing new comes, and sends the outbox again. Each message is opened and
@@ -206,7 +206,7 @@ impl<V: Server<S>, S: Mailboxes, P: Primitives> Connected<'_, V, S, P> {
         event: impl FnMut(&mut Stored<S, P>, Event<'_>) -> Result<(), V::Error>,
     ) -> Exchanged<Fetched, V, S> {
         let Self { stored, server } = self;
-        io::now(Exchange::<Blocking, V, S, P>::of(stored, server).receive(answers, now, rng, &mut Called(event)))
+        io::completed(Exchange::<Blocking, V, S, P>::of(stored, server).receive(answers, now, rng, &mut Called(event)))
     }
 }
 

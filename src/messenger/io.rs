@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How the steps of a [`Stored`](super::Stored) messenger wait. They are written once, as futures over these traits.
 //! [`Futures`] is a store and a server whose operations are futures. Those of [`Blocking`] are done when they are
-//! called, so that [`now`] completes a step when it polls it for the first time.
+//! called, so that [`completed`] returns a step when it polls it for the first time.
 //!
 //! Every future in here holds rows as the store has them, which are sealed, and no key: the memory of a task is not
 //! wiped.
@@ -43,7 +43,7 @@ pub(super) struct Rows {
 }
 
 /// Completes a future whose operations block. It never waits, so the first poll completes it.
-pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn completed<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -198,7 +198,7 @@ impl<S: Store> StoreIo<S> for Blocking {
         key: &StorageKey,
         subject: &Subject,
     ) -> Result<Rows, LoadError<S::Error>> {
-        let read = |store: &mut S| now(rows_of::<Self, S, P>(primitives, store, key, subject));
+        let read = |store: &mut S| completed(rows_of::<Self, S, P>(primitives, store, key, subject));
         store.reading(read).map_err(LoadError::Store)?
     }
 }

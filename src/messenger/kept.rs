@@ -94,7 +94,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
     ) -> Result<Self, CommitError<S::Error>> {
         let step = Messenger::new(device, key, rng);
-        let messenger = io::now(driver::save_again::<Blocking, S, _>(step, &mut store))?;
+        let messenger = io::completed(driver::save_again::<Blocking, S, _>(step, &mut store))?;
         Ok(Self { saved: messenger.generation(), messenger, store, outbox: OutboxLock::Free, mail_after: None })
     }
 
@@ -121,7 +121,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
     /// # Errors
     /// [`LoadError`].
     pub fn refresh(&mut self, rng: &mut impl CryptoRng) -> Result<bool, LoadError<S::Error>> {
-        io::now(self.blocking().refresh(rng))
+        io::completed(self.blocking().refresh(rng))
     }
 
     /// Makes a step and saves it. `make` runs again if another process has saved a step, so it must not have an effect
@@ -138,7 +138,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut R,
         make: impl for<'a> FnMut(&'a mut Messenger<P>, &mut R) -> Result<Unsaved<'a, T>, E>,
     ) -> Result<T, Failed<E, S::Error>> {
-        io::now(self.blocking().step(now, rng, make))
+        io::completed(self.blocking().step(now, rng, make))
     }
 
     /// Makes a step that needs a session, and saves it: `route` says which session, and `make` gets its rows. Both may
@@ -155,7 +155,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         route: impl FnMut(&mut Messenger<P>) -> Result<Route, E>,
         make: impl for<'a> FnMut(&'a mut Messenger<P>, Loaded, &mut R) -> Result<Unsaved<'a, T>, E>,
     ) -> Result<T, Failed<E, S::Error>> {
-        io::now(self.blocking().step_on(now, rng, route, make))
+        io::completed(self.blocking().step_on(now, rng, route, make))
     }
 
     pub(super) const fn blocking(&mut self) -> Driver<'_, Blocking, S, P> {

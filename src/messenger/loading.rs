@@ -2,7 +2,7 @@
 //! Restoring a messenger from a store.
 
 use super::core::Core;
-use super::io::{Blocking, Futures, Rows, StoreIo, now};
+use super::io::{Blocking, Futures, Rows, StoreIo, completed};
 use super::record::PeerRecord;
 use super::{Messenger, PeerId};
 use crate::device::Device;
@@ -59,7 +59,7 @@ impl<P: Primitives> Messenger<P> {
         newest: u64,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, LoadError<S::Error>> {
-        let rows = now(Blocking::rows(&primitives, store, key, subject))?;
+        let rows = completed(Blocking::rows(&primitives, store, key, subject))?;
         Self::restore(primitives, rows, key, subject, newest, rng).map_err(LoadError::Refused)
     }
 

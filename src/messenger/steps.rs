@@ -77,7 +77,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Mail, Failed<OpenError, S::Error>> {
-        io::now(self.blocking().open(message, now, rng, |_| Vec::new()))
+        io::completed(self.blocking().open(message, now, rng, |_| Vec::new()))
     }
 
     /// Opens a message as [`open`](Self::open) does. `associated_data` returns what the author has passed to
@@ -92,7 +92,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
         associated_data: impl Fn(&Author<'_>) -> Vec<u8>,
     ) -> Result<Mail, Failed<OpenError, S::Error>> {
-        io::now(self.blocking().open(message, now, rng, associated_data))
+        io::completed(self.blocking().open(message, now, rng, associated_data))
     }
 
     /// Seals a payload for a peer. Afterwards it is in the outbox. If the peer has a session on probation, a probe is
@@ -113,7 +113,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Sealed, Failed<SealError, S::Error>> {
-        io::now(self.blocking().seal(peer, payload.into(), bundle, now, rng))
+        io::completed(self.blocking().seal(peer, payload.into(), bundle, now, rng))
     }
 
     /// Seals an answer to a peer whose message [asks for one](Opened::should_answer): the payload, or else a message
@@ -131,7 +131,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Option<Outgoing>, Failed<SealError, S::Error>> {
-        io::now(self.blocking().answer(peer, payload, now, rng))
+        io::completed(self.blocking().answer(peer, payload, now, rng))
     }
 
     /// Seals a receipt about a message that was refused, if that is [possible](Refused::is_reportable), on the same
@@ -145,7 +145,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Option<Outgoing>, Failed<SealError, S::Error>> {
-        io::now(self.blocking().report(refused, now, rng))
+        io::completed(self.blocking().report(refused, now, rng))
     }
 
     /// Compares the login nonce that the server has, and returns the one to give it in exchange, as
@@ -159,7 +159,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<[u8; LOGIN_NONCE_LEN], Failed<StepError<Suspicion>, S::Error>> {
-        io::now(self.blocking().login(server_has, now, rng))
+        io::completed(self.blocking().login(server_has, now, rng))
     }
 
     /// Compares the store with a witness that the application keeps, as
@@ -173,7 +173,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Option<Suspicion>, Failed<StepError<Infallible>, S::Error>> {
-        io::now(self.blocking().check_witness(witness, now, rng))
+        io::completed(self.blocking().check_witness(witness, now, rng))
     }
 
     /// Makes and deletes the prekeys that are due, and says what to do at the server, which lists `server_has`, as
@@ -187,7 +187,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Upkeep, Failed<StepError<Suspicion>, S::Error>> {
-        io::now(self.blocking().maintain(server_has, now, rng))
+        io::completed(self.blocking().maintain(server_has, now, rng))
     }
 
     /// Takes note that the server has taken this publication.
@@ -200,7 +200,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<StepError<Suspicion>, S::Error>> {
-        io::now(self.blocking().published(publication, now, rng))
+        io::completed(self.blocking().published(publication, now, rng))
     }
 
     /// Returns the peer with this name, a new one if there is none.
@@ -213,7 +213,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<PeerId, Failed<PeerError, S::Error>> {
-        io::now(self.blocking().find_or_add_peer(name, now, rng))
+        io::completed(self.blocking().find_or_add_peer(name, now, rng))
     }
 
     /// Names a peer, as [`Messenger::name_peer`](super::Messenger::name_peer) does.
@@ -227,7 +227,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        io::now(self.blocking().name_peer(peer, name, now, rng))
+        io::completed(self.blocking().name_peer(peer, name, now, rng))
     }
 
     /// Takes note that another identity claims to be this peer, as
@@ -242,7 +242,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        io::now(self.blocking().claim_identity(peer, identity, now, rng))
+        io::completed(self.blocking().claim_identity(peer, identity, now, rng))
     }
 
     /// Takes note that the user has compared this safety number with the peer, as
@@ -258,7 +258,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        io::now(self.blocking().verify(peer, number, now, rng))
+        io::completed(self.blocking().verify(peer, number, now, rng))
     }
 
     /// Accepts the identity that claims to be this peer, as
@@ -277,7 +277,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         rng: &mut impl CryptoRng,
         undelivered: impl FnMut(&OutboxMessage),
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        io::now(self.blocking().accept(peer, number, now, rng, undelivered))
+        io::completed(self.blocking().accept(peer, number, now, rng, undelivered))
     }
 
     /// Rejects the identity that claims to be this peer, as
@@ -292,7 +292,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        io::now(self.blocking().reject(peer, number, now, rng))
+        io::completed(self.blocking().reject(peer, number, now, rng))
     }
 
     /// Ends a session of a peer, as [`Messenger::end_session`](super::Messenger::end_session) does: the one that
@@ -307,7 +307,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        io::now(self.blocking().end_session(peer, session, now, rng))
+        io::completed(self.blocking().end_session(peer, session, now, rng))
     }
 
     /// Forgets a peer with everything that the store keeps of it, as [`Messenger::forget`](super::Messenger::forget)
@@ -321,7 +321,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<PeerError, S::Error>> {
-        io::now(self.blocking().forget(peer, now, rng))
+        io::completed(self.blocking().forget(peer, now, rng))
     }
 
     /// Deletes the account from the store, as [`Messenger::delete`](super::Messenger::delete) does. Returns the store,
@@ -335,7 +335,7 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<S, Failed<StepError<Infallible>, S::Error>> {
-        io::now(self.blocking().delete(now, rng))?;
+        io::completed(self.blocking().delete(now, rng))?;
         Ok(self.store)
     }
 
@@ -350,6 +350,6 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Publication, Failed<StepError<Infallible>, S::Error>> {
-        io::now(self.blocking().renew(now, rng))
+        io::completed(self.blocking().renew(now, rng))
     }
 }

@@ -2,12 +2,14 @@
 //! The same scenarios, with a store and a server whose operations are futures; and what only futures can do.
 
 use super::{disk, hub, shared, user, waiting};
-use twin::Stored;
+use counterpart::Stored;
 
 #[path = "answers.rs"]
 mod answers;
 #[path = "cancelled.rs"]
 mod cancelled;
+#[path = "counterpart.rs"]
+mod counterpart;
 #[path = "exchange.rs"]
 mod exchange;
 #[path = "exchanges.rs"]
@@ -16,5 +18,3 @@ mod exchanges;
 mod kept;
 #[path = "receiving.rs"]
 mod receiving;
-#[path = "twin.rs"]
-mod twin;

@@ -98,7 +98,7 @@ fn cut(interrupted: Act, at: usize, stuck: Stuck, restarts: bool, lies: bool) ->
     if party.line.requests.iter().any(|(request, _)| *request == "withdraw") {
         return Err("a prekey was published that is not saved".into());
     }
-    // Nothing is lost: the device goes on, and every sealed text arrives once.
+    // Nothing is lost: the device still sends, and every sealed text arrives once.
     let sealed = sealed.len();
     alice.send("bob", b"next", NOW).map_err(|error| format!("not sent: {error}"))?;
     bob.receive(NOW).map_err(|error| format!("not received: {error}"))?;

@@ -112,8 +112,8 @@ impl Stored<Shared> {
 }
 
 /// Methods that are called by these names with these arguments, `now` and `rng`.
-macro_rules! twins {
-    ($($name:ident = $twin:ident($($argument:ident: $type:ty),*) -> $output:ty, $error:ty;)*) => {
+macro_rules! counterparts {
+    ($($name:ident = $counterpart:ident($($argument:ident: $type:ty),*) -> $output:ty, $error:ty;)*) => {
         impl Stored<Shared> {
             $(pub fn $name(
                 &mut self,
@@ -121,13 +121,13 @@ macro_rules! twins {
                 now: UnixSeconds,
                 rng: &mut ChaCha20Rng,
             ) -> Result<$output, Failed<$error, Broken>> {
-                block_on(self.0.$twin($($argument,)* now, rng))
+                block_on(self.0.$counterpart($($argument,)* now, rng))
             })*
         }
     };
 }
 
-twins! {
+counterparts! {
     open = open_async(message: &[u8]) -> Mail, OpenError;
     answer = answer_async(peer: &PeerId, payload: Option<Payload<'_>>) -> Option<Outgoing>, SealError;
     report = report_async(refused: &Refused) -> Option<Outgoing>, SealError;

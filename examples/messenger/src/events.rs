@@ -38,7 +38,7 @@ pub enum Printed {
     },
     /// A message stays at the server until this time, in seconds since 1970.
     Deferred { until: u64 },
-    /// The peer's messages have asked for an answer, or did not open, and it is told.
+    /// An answer or a receipt to the peer is in the outbox: its messages asked for one, or did not open.
     Answered { to: Option<String> },
     /// There is more mail: receive again.
     More,

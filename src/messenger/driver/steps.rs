@@ -219,7 +219,6 @@ impl<M: MailboxIo<S>, S, P: Primitives> Driver<'_, M, S, P> {
     pub(in crate::messenger) async fn published(
         &mut self,
         publication: &Publication,
-
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<StepError<Suspicion>, M::Error>> {
@@ -299,7 +298,6 @@ impl<M: MailboxIo<S>, S, P: Primitives> Driver<'_, M, S, P> {
 
     pub(in crate::messenger) async fn delete(
         &mut self,
-
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<(), Failed<StepError<Infallible>, M::Error>> {
@@ -308,7 +306,6 @@ impl<M: MailboxIo<S>, S, P: Primitives> Driver<'_, M, S, P> {
 
     pub(in crate::messenger) async fn renew(
         &mut self,
-
         now: UnixSeconds,
         rng: &mut impl CryptoRng,
     ) -> Result<Publication, Failed<StepError<Infallible>, M::Error>> {

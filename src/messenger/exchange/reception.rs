@@ -3,13 +3,12 @@
 
 use alloc::collections::BTreeSet;
 
-/// Number of messages that one [`receive`](super::Connected::receive) removes from the server: seconds of work. A server that
-/// always has one more, or a peer that goes on writing, does not keep the call from sending what the messages ask for, nor
-/// from returning.
+/// Number of messages that one [`receive`](super::Connected::receive) removes from the server: seconds of work. The call then
+/// sends what the messages ask for and returns, even if the server always has one more.
 pub const RECEIVED_AT_ONCE: usize = 1_000;
 
 /// Number of messages that may stay at the server beside them: a message that stays costs a look-up, and must not hide
-/// those after it. No server of this library keeps so many for an account.
+/// those after it. The relay of this library keeps at most as many for an account.
 pub const LEFT_AT_ONCE: usize = 10_000;
 
 /// Whether a call has fetched all mail.

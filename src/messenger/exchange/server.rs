@@ -143,13 +143,13 @@ pub trait AsyncServer<S> {
 pub enum Delivery {
     /// It has the message, or had it before.
     Taken,
-    /// Not now, such as because the mailbox is full. The message stays in the outbox, and those behind it to this peer.
+    /// Not now, such as because the mailbox is full. The message stays in the outbox, and so do those after it to this peer.
     Later,
     /// Not with this access key, or without one. The same, and the peer's account may have another device: its identity
     /// is compared.
     KeyRefused,
     /// The account has another identity than the peer. [`flush`](super::Connected::flush) reports it after a comparison; a
-    /// server that knows it may say so at once. The message stays in the outbox, and those behind it to this peer.
+    /// server that knows it may say so at once. The message stays in the outbox, and so do those after it to this peer.
     OtherIdentity,
     /// Not this message, or there is no such account. It is removed from the outbox.
     Never,
