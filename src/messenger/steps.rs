@@ -99,8 +99,8 @@ impl<S: Mailboxes, P: Primitives> Stored<S, P> {
     /// sealed before it.
     ///
     /// Ask [`Messenger::needs_bundle`](super::Messenger::needs_bundle) first. If a new session is needed, pass a bundle
-    /// of the peer, or `None` if the server has none: then the message goes on the session that there is, and
-    /// [`Sealed::wanted`] says why that is not the best. So does a bundle whose signed prekey has expired.
+    /// of the peer, or `None` if the server has none: then the message is sealed in the existing session, and
+    /// [`Sealed::wanted`] says why that is not the best. A bundle with an expired signed prekey does the same.
     ///
     /// # Errors
     /// [`SealError`], with [`NeedsBundle`](SealError::NeedsBundle) if there is neither a bundle nor a session, or an
