@@ -92,7 +92,7 @@ impl fmt::Display for Encoding {
 
 /// The set of encodings that a search looks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Encodings(u32);
+pub struct Encodings(u64);
 
 impl Default for Encodings {
     fn default() -> Self {
@@ -102,7 +102,7 @@ impl Default for Encodings {
 
 impl Encodings {
     /// The set of all encodings.
-    pub const ALL: Self = Self(u32::MAX);
+    pub const ALL: Self = Self(u64::MAX);
 
     /// The set without this encoding: for a control that must find nothing.
     #[must_use]
