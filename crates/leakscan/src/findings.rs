@@ -5,6 +5,7 @@ use super::chain::Chain;
 use super::encoding::{Encoding, Encodings};
 use super::index::needles::Index;
 use super::index::probe::Match;
+use super::printable::printable;
 use core::fmt;
 use core::ops::Range;
 use std::collections::HashMap;
@@ -40,7 +41,8 @@ impl fmt::Display for Hit {
     /// `value 7, bytes 0 to 32: database at 1234, gzip > base64 > raw`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, source, offset, end: _, encoding, range, whole: _ } = self;
-        write!(f, "value {id}, bytes {} to {}: {source} at {offset}, ", range.start, range.end)?;
+        let (from, to, source) = (range.start, range.end, printable(source));
+        write!(f, "value {id}, bytes {from} to {to}: {source} at {offset}, ")?;
         for (depth, step) in encoding.iter().enumerate() {
             if depth > 0 {
                 f.write_str(" > ")?;
@@ -70,7 +72,8 @@ pub struct Statistics {
     pub unlisted_hits: u64,
     /// The encodings that were looked for.
     pub encodings: Encodings,
-    /// What was not searched and why, such as an unreadable file or a limit; the first [`NAMED_OMISSIONS`].
+    /// What was not searched and why, such as an unreadable file or a limit; the first [`NAMED_OMISSIONS`]. Names in
+    /// them are [printable].
     pub omissions: Vec<String>,
     /// The number of all omissions.
     pub omitted: u64,
@@ -81,7 +84,7 @@ impl Statistics {
     pub(crate) fn omit(&mut self, what: impl FnOnce() -> String) {
         self.omitted = self.omitted.saturating_add(1);
         if self.omissions.len() < NAMED_OMISSIONS {
-            self.omissions.push(what());
+            self.omissions.push(printable(&what()).to_string());
         }
     }
 }

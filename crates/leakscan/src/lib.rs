@@ -16,6 +16,7 @@
 //! containers/         compressed streams and HTTP chunks: recognises them, decodes them
 //! sink.rs             where decoders report what they decoded, to be searched by scan.rs (pool.rs: their buffers)
 //! findings.rs         hits and statistics (chain.rs: the nested encodings of a hit)
+//! printable.rs        names from the evidence, as text that is safe to show
 //! encoders.rs         writes the encodings, for controls of a search
 //! ```
 
@@ -34,6 +35,7 @@ mod findings;
 mod index;
 mod pool;
 mod prefilter;
+mod printable;
 mod scan;
 mod simd;
 mod sink;
@@ -45,5 +47,6 @@ pub use encoding::{Encoding, Encodings};
 pub use findings::{Findings, HITS_PER_VALUE, Hit, NAMED_OMISSIONS, Statistics};
 pub use index::needles::{DENSE, FRAGMENT, Index, LONG_FRAGMENT, Needles, TooManyNeedles};
 pub use index::windows::is_distinctive;
+pub use printable::printable;
 pub use scan::SearchLimits;
 pub use sources::{Evidence, EvidenceError};

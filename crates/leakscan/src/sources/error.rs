@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`EvidenceError`]: a source cannot be searched.
 
+use super::super::printable::printable;
 use core::fmt;
 use std::io;
 
@@ -33,9 +34,9 @@ pub enum EvidenceError {
 impl fmt::Display for EvidenceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io { source, error } => write!(f, "cannot read {source}: {error}"),
-            Self::ProcessEnded { source } => write!(f, "{source} ended while its memory was read"),
-            Self::Capture { source, what } => write!(f, "{source} is not a capture, or damaged: {what}"),
+            Self::Io { source, error } => write!(f, "cannot read {}: {error}", printable(source)),
+            Self::ProcessEnded { source } => write!(f, "{} ended while its memory was read", printable(source)),
+            Self::Capture { source, what } => write!(f, "{} is not a capture, or damaged: {what}", printable(source)),
         }
     }
 }

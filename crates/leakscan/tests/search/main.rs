@@ -12,6 +12,7 @@
 
 mod encode;
 mod fragments;
+mod names;
 mod process;
 mod properties;
 mod sources;
