@@ -2,6 +2,7 @@
 //! The result of a search: hits, merged and limited in number, and statistics.
 
 use super::chain::Chain;
+use super::coverage::Coverage;
 use super::encoding::{Encoding, Encodings};
 use super::index::needles::Index;
 use super::index::probe::Match;
@@ -70,6 +71,9 @@ pub struct Statistics {
     pub hits: u64,
     /// The number of hits beyond [`HITS_PER_VALUE`].
     pub unlisted_hits: u64,
+    /// The number of hits of rank zero ([`Evidence::search_ranked`](crate::Evidence::search_ranked)), which are not
+    /// listed.
+    pub unranked_hits: u64,
     /// The encodings that were looked for.
     pub encodings: Encodings,
     /// What was not searched and why, such as an unreadable file or a limit; the first [`NAMED_OMISSIONS`]. Names in
@@ -99,7 +103,20 @@ pub struct Findings {
     pub statistics: Statistics,
 }
 
+/// What becomes of the matches of a search.
+#[derive(Default)]
+pub(crate) enum Report<'r> {
+    /// The first hits of each value are listed.
+    #[default]
+    First,
+    /// The hits of the highest rank are listed, those of rank zero are not.
+    Ranked(&'r dyn Fn(u32, Range<usize>) -> u64),
+    /// No hit is listed; the fragments of each value that occur are recorded.
+    Cover(Coverage),
+}
+
 struct Record {
+    rank: u64,
     source: u32,
     chain: Chain,
     reversed: bool,
@@ -115,15 +132,21 @@ struct HitsOfValue {
 }
 
 #[derive(Default)]
-pub(crate) struct Hits {
+pub(crate) struct Hits<'r> {
+    report: Report<'r>,
     by_value: HashMap<u32, HitsOfValue>,
     unlisted: u64,
+    unranked: u64,
     sources: Vec<String>,
     /// The source that is being searched.
     current: u32,
 }
 
-impl Hits {
+impl<'r> Hits<'r> {
+    pub(crate) fn new(report: Report<'r>) -> Self {
+        Self { report, ..Self::default() }
+    }
+
     pub(crate) fn begin(&mut self, source: String) -> u32 {
         self.current = u32::try_from(self.sources.len()).unwrap_or(u32::MAX);
         self.sources.push(source);
@@ -140,7 +163,25 @@ impl Hits {
 
     /// Adds a hit in the source that is being searched. It is merged with a hit of the same value that it touches, both
     /// in the source and in the value, since blocks overlap.
-    pub(crate) fn add(&mut self, found: Match, chain: Chain, bytes: Range<u64>) {
+    ///
+    /// A match is ranked before it is merged: what two blocks have in common is longer than any match that is not
+    /// worth to be listed, and within a compressed stream all matches are at one place.
+    pub(crate) fn add(&mut self, index: &Index, found: Match, chain: Chain, bytes: Range<u64>) {
+        let id = || index.describe(found.value).map_or(u32::MAX, |(value, _)| value.id);
+        let rank = match &mut self.report {
+            Report::First => 0,
+            Report::Ranked(rank) => match rank(id(), found.range.clone()) {
+                0 => {
+                    self.unranked = self.unranked.saturating_add(1);
+                    return;
+                }
+                rank => rank,
+            },
+            Report::Cover(coverage) => {
+                coverage.insert(id(), found.range);
+                return;
+            }
+        };
         let source = self.current;
         let of_value = self.by_value.entry(found.value).or_default();
         let same = of_value.listed.iter_mut().rev().find(|record| {
@@ -155,10 +196,17 @@ impl Hits {
         if let Some(record) = same {
             record.bytes = record.bytes.start.min(bytes.start)..record.bytes.end.max(bytes.end);
             record.range = record.range.start.min(found.range.start)..record.range.end.max(found.range.end);
-        } else if of_value.listed.len() < HITS_PER_VALUE {
-            let (reversed, range) = (found.reversed, found.range);
-            of_value.listed.push(Record { source, chain, reversed, bytes, range });
+            record.rank = record.rank.max(rank);
+            return;
+        }
+        let record = Record { rank, source, chain, reversed: found.reversed, bytes: bytes.clone(), range: found.range };
+        if of_value.listed.len() < HITS_PER_VALUE {
+            of_value.listed.push(record);
         } else {
+            if let Some(least) = of_value.listed.iter_mut().min_by_key(|record| record.rank).filter(|of| of.rank < rank)
+            {
+                *least = record;
+            }
             if !of_value.unlisted_end.is_some_and(|(last, end)| last == source && bytes.start <= end) {
                 self.unlisted = self.unlisted.saturating_add(1);
             }
@@ -174,7 +222,7 @@ impl Hits {
         by_value.sort_unstable_by_key(|&(value, _)| value);
         for (number, of_value) in by_value {
             let Some((value, len)) = index.describe(number) else { continue };
-            for Record { source, chain, reversed, bytes, range } in of_value.listed {
+            for Record { rank: _, source, chain, reversed, bytes, range } in of_value.listed {
                 if value.anchored && range.start != 0 {
                     continue;
                 }
@@ -192,7 +240,17 @@ impl Hits {
         }
         statistics.hits = hits.len() as u64;
         statistics.unlisted_hits = self.unlisted;
+        statistics.unranked_hits = self.unranked;
         statistics.sources = self.sources.len() as u64;
         Findings { hits, statistics }
+    }
+
+    /// The fragments that were recorded, and the number of sources.
+    pub(crate) fn into_coverage(self) -> (Coverage, u64) {
+        let sources = self.sources.len() as u64;
+        match self.report {
+            Report::Cover(coverage) => (coverage, sources),
+            Report::First | Report::Ranked(_) => (Coverage::default(), sources),
+        }
     }
 }

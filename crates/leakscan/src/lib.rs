@@ -17,6 +17,7 @@
 //! sink.rs             where decoders report what they decoded, to be searched by scan.rs (pool.rs: their buffers)
 //! findings.rs         hits and statistics (chain.rs: the nested encodings of a hit)
 //! printable.rs        names from the evidence, as text that is safe to show
+//! coverage.rs         the fragments of values that occur somewhere
 //! encoders.rs         writes the encodings, for controls of a search
 //! ```
 
@@ -26,6 +27,7 @@ mod blocks;
 mod byte_class;
 mod chain;
 mod containers;
+mod coverage;
 #[doc(hidden)]
 pub mod decode;
 pub mod encoders;
@@ -43,6 +45,7 @@ mod sources;
 mod text;
 
 pub use chain::MAX_DEPTH;
+pub use coverage::Coverage;
 pub use encoding::{Encoding, Encodings};
 pub use findings::{Findings, HITS_PER_VALUE, Hit, NAMED_OMISSIONS, Statistics};
 pub use index::needles::{DENSE, FRAGMENT, Index, LONG_FRAGMENT, Needles, TooManyNeedles};

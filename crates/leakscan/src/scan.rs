@@ -15,8 +15,9 @@ use super::blocks::{Blocks, SMALL_BLOCK};
 use super::chain::{Chain, MAX_DEPTH};
 use super::containers::formats::{self, Format};
 use super::containers::stream::Stream;
+use super::coverage::Coverage;
 use super::encoding::{Encoding, Encodings};
-use super::findings::{Findings, Hits, Statistics};
+use super::findings::{Findings, Hits, Report, Statistics};
 use super::index::needles::{FRAGMENT, Index};
 use super::index::probe;
 use super::index::windows::is_distinctive;
@@ -44,6 +45,9 @@ impl Default for SearchLimits {
     }
 }
 
+/// Gets bytes of sources as they are read.
+type Sample<'i> = &'i mut dyn FnMut(&[u8]);
+
 /// The origin of the bytes that are searched.
 struct Frame<'a> {
     chain: Chain,
@@ -59,7 +63,9 @@ pub(crate) struct Search<'i> {
     encodings: Encodings,
     limits: SearchLimits,
     pub(crate) statistics: Statistics,
-    hits: Hits,
+    hits: Hits<'i>,
+    /// Gets the bytes of all sources as they are read.
+    sample: Option<Sample<'i>>,
     /// Bytes that may still be decompressed in this source.
     source_budget: u64,
     /// Bytes that the outermost open stream may still decompress to.
@@ -70,14 +76,15 @@ pub(crate) struct Search<'i> {
 }
 
 impl<'i> Search<'i> {
-    pub(crate) fn new(index: &'i Index, encodings: Encodings, limits: SearchLimits) -> Self {
+    pub(crate) fn new(index: &'i Index, encodings: Encodings, limits: SearchLimits, report: Report<'i>) -> Self {
         let statistics = Statistics { encodings, ..Statistics::default() };
         Self {
             index,
             encodings,
             limits,
             statistics,
-            hits: Hits::default(),
+            hits: Hits::new(report),
+            sample: None,
             source_budget: 0,
             stream_budget: 0,
             in_stream: false,
@@ -97,22 +104,40 @@ impl<'i> Search<'i> {
         self.hits.resume(source);
     }
 
+    /// Has all bytes that are read passed on.
+    pub(crate) fn with_sample(mut self, sample: Sample<'i>) -> Self {
+        self.sample = Some(sample);
+        self
+    }
+
+    /// Passes on bytes that have been read.
+    pub(crate) fn pass_on(&mut self, bytes: &[u8]) {
+        if let Some(sample) = &mut self.sample {
+            sample(bytes);
+        }
+    }
+
     pub(crate) fn finish(self) -> Findings {
         self.hits.finish(self.index, self.statistics)
+    }
+
+    pub(crate) fn into_coverage(self) -> (Coverage, Statistics) {
+        let (coverage, sources) = self.hits.into_coverage();
+        (coverage, Statistics { sources, ..self.statistics })
     }
 
     /// Searches bytes for values, as they are; no hit crosses a border.
     fn look_up(&mut self, bytes: &[u8], borders: &[usize], frame: &Frame<'_>) {
         let (forwards, backwards) =
             (self.encodings.contains(Encoding::Raw), self.encodings.contains(Encoding::Reversed));
-        let hits = &mut self.hits;
-        probe::matches(self.index, bytes, |found| {
+        let (hits, index) = (&mut self.hits, self.index);
+        probe::matches(index, bytes, |found| {
             if if found.reversed { backwards } else { forwards } {
                 found.split(borders, bytes, |found| {
                     let last = found.at.saturating_add(found.range.len()).saturating_sub(1);
                     let place = (frame.place)(found.at)..(frame.place)(last).saturating_add(1);
                     if !(frame.is_literal)(found.at, found.range.len()) {
-                        hits.add(found, frame.chain, place);
+                        hits.add(index, found, frame.chain, place);
                     }
                 });
             }

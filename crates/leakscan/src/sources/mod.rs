@@ -16,11 +16,13 @@ mod files;
 mod memory;
 mod progress;
 
+use super::coverage::Coverage;
 use super::encoding::Encodings;
-use super::findings::Findings;
+use super::findings::{Findings, Report, Statistics};
 use super::index::needles::Index;
 use super::scan::{Search, SearchLimits};
 use core::fmt;
+use core::ops::Range;
 pub use error::EvidenceError;
 use progress::Progress;
 use std::fs::{self, File};
@@ -129,14 +131,47 @@ impl<'a> Evidence<'a> {
 
     /// As [`search`](Self::search), but returns the errors beside the findings: those in the other sources, and in the
     /// part of a source that was read before it failed.
-    pub fn search_all(self, index: &Index, mut progress: impl FnMut(u64, u64)) -> (Findings, Vec<EvidenceError>) {
+    pub fn search_all(self, index: &Index, progress: impl FnMut(u64, u64)) -> (Findings, Vec<EvidenceError>) {
+        let mut search = Search::new(index, self.encodings, self.limits, Report::First);
+        let failed = self.examine(&mut search, progress);
+        (search.finish(), failed)
+    }
+
+    /// As [`search_all`](Self::search_all), but `rank` decides which hits are listed: it gets the value's number and
+    /// the part of it that was found. A hit of rank zero is counted and not listed; of a value with more than
+    /// [`HITS_PER_VALUE`](crate::HITS_PER_VALUE) others, those with the highest rank are.
+    pub fn search_ranked(
+        self,
+        index: &Index,
+        rank: &dyn Fn(u32, Range<usize>) -> u64,
+        progress: impl FnMut(u64, u64),
+    ) -> (Findings, Vec<EvidenceError>) {
+        let mut search = Search::new(index, self.encodings, self.limits, Report::Ranked(rank));
+        let failed = self.examine(&mut search, progress);
+        (search.finish(), failed)
+    }
+
+    /// Searches all sources as [`search_all`](Self::search_all) does, and records which fragments of the values occur,
+    /// rather than where. `sample` gets the bytes of all sources as they are read.
+    pub fn cover(
+        self,
+        index: &Index,
+        sample: &mut dyn FnMut(&[u8]),
+        progress: impl FnMut(u64, u64),
+    ) -> (Coverage, Statistics, Vec<EvidenceError>) {
+        let report = Report::Cover(Coverage::default());
+        let mut search = Search::new(index, self.encodings, self.limits, report).with_sample(sample);
+        let failed = self.examine(&mut search, progress);
+        let (coverage, statistics) = search.into_coverage();
+        (coverage, statistics, failed)
+    }
+
+    /// Searches all sources; returns those that failed.
+    fn examine(self, search: &mut Search<'_>, mut progress: impl FnMut(u64, u64)) -> Vec<EvidenceError> {
         let total = self.sources.iter().map(|(_, source)| source.len()).fold(0, u64::saturating_add);
         let mut progress = Progress::new(&mut progress, total);
-        let mut search = Search::new(index, self.encodings, self.limits);
         let sources = self.sources.into_iter();
-        let failed = sources.filter_map(|(name, source)| source.examine(&mut search, &mut progress, name).err());
-        let failed = failed.collect();
-        (search.finish(), failed)
+        sources.filter_map(|(name, source)| source.examine(search, &mut progress, name).err()).collect()
     }
 }
 

@@ -30,6 +30,7 @@ impl<'p> Progress<'p> {
 /// Searches bytes of a source as they are read.
 pub(super) fn examine(search: &mut Search<'_>, progress: &mut Progress<'_>, layer: &mut Layer, bytes: &[u8]) {
     search.statistics.bytes = search.statistics.bytes.saturating_add(bytes.len() as u64);
+    search.pass_on(bytes);
     layer.push(search, bytes);
     progress.advance(bytes.len());
 }

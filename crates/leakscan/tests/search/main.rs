@@ -10,6 +10,7 @@
     reason = "a test that panics fails, as it should"
 )]
 
+mod coverage;
 mod encode;
 mod fragments;
 mod names;
