@@ -59,7 +59,7 @@ impl fmt::Display for Hit {
 #[non_exhaustive]
 pub struct Statistics {
     /// The number of sources: a directory counts once for each file, a process once for each contiguous range of
-    /// memory, a capture once for its bytes and once for each direction of each flow.
+    /// memory, a capture once for its bytes and once for each direction of each flow. Names are not counted.
     pub sources: u64,
     /// The number of bytes of the sources.
     pub bytes: u64,
@@ -81,6 +81,11 @@ pub struct Statistics {
     pub omissions: Vec<String>,
     /// The number of all omissions.
     pub omitted: u64,
+    /// What a reader should know about the evidence and is no omission, such as a link that was not followed; the first
+    /// [`NAMED_OMISSIONS`]. As in omissions, names are [printable].
+    pub notes: Vec<String>,
+    /// The number of all notes.
+    pub noted: u64,
 }
 
 impl Statistics {
@@ -89,6 +94,14 @@ impl Statistics {
         self.omitted = self.omitted.saturating_add(1);
         if self.omissions.len() < NAMED_OMISSIONS {
             self.omissions.push(printable(&what()).to_string());
+        }
+    }
+
+    /// Counts a note, and keeps it up to [`NAMED_OMISSIONS`].
+    pub(crate) fn note(&mut self, what: impl FnOnce() -> String) {
+        self.noted = self.noted.saturating_add(1);
+        if self.notes.len() < NAMED_OMISSIONS {
+            self.notes.push(printable(&what()).to_string());
         }
     }
 }
@@ -140,6 +153,10 @@ pub(crate) struct Hits<'r> {
     sources: Vec<String>,
     /// The source that is being searched.
     current: u32,
+    /// The source of the last hit.
+    last_hit: Option<u32>,
+    /// Sources that are names.
+    names: u64,
 }
 
 impl<'r> Hits<'r> {
@@ -155,6 +172,15 @@ impl<'r> Hits<'r> {
 
     pub(crate) const fn resume(&mut self, source: u32) {
         self.current = source;
+    }
+
+    /// Ends a source that is a name. Millions of names without a hit would take memory for nothing.
+    pub(crate) fn end_name(&mut self, source: u32) {
+        if self.last_hit == Some(source) {
+            self.names = self.names.saturating_add(1);
+        } else {
+            self.sources.truncate(source as usize);
+        }
     }
 
     pub(crate) fn source(&self) -> &str {
@@ -183,6 +209,7 @@ impl<'r> Hits<'r> {
             }
         };
         let source = self.current;
+        self.last_hit = Some(source);
         let of_value = self.by_value.entry(found.value).or_default();
         let same = of_value.listed.iter_mut().rev().find(|record| {
             record.source == source
@@ -241,7 +268,7 @@ impl<'r> Hits<'r> {
         statistics.hits = hits.len() as u64;
         statistics.unlisted_hits = self.unlisted;
         statistics.unranked_hits = self.unranked;
-        statistics.sources = self.sources.len() as u64;
+        statistics.sources = (self.sources.len() as u64).saturating_sub(self.names);
         Findings { hits, statistics }
     }
 

@@ -3,6 +3,9 @@
 
 use flate2::Decompress;
 
+/// Buffers that are kept: as many as are used at once. Each source returns one, and there may be millions of sources.
+const MAX_KEPT: usize = 64;
+
 #[derive(Default)]
 pub(crate) struct Pool {
     buffers: Vec<Vec<u8>>,
@@ -19,8 +22,10 @@ impl Pool {
     }
 
     pub(crate) fn return_buffer(&mut self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        self.buffers.push(buffer);
+        if self.buffers.len() < MAX_KEPT {
+            buffer.clear();
+            self.buffers.push(buffer);
+        }
     }
 
     /// A buffer with the length and the content that it had when it was returned.

@@ -99,6 +99,11 @@ impl<'i> Search<'i> {
         self.hits.begin(source)
     }
 
+    /// Ends a source that is a name, which is dropped if nothing was found in it.
+    pub(crate) fn end_name(&mut self, source: u32) {
+        self.hits.end_name(source);
+    }
+
     /// Returns to a source that began before.
     pub(crate) const fn resume(&mut self, source: u32) {
         self.hits.resume(source);

@@ -36,6 +36,8 @@ pub struct Examined {
     pub controls_found: usize,
     /// What could not be examined, and why.
     pub not_examined: Vec<String>,
+    /// What a reader should know about the evidence and leaves nothing out, such as links that were not followed.
+    pub notes: Vec<String>,
 }
 
 impl Examined {
@@ -48,6 +50,11 @@ impl Examined {
         let unnamed = statistics.omitted.saturating_sub(u64::try_from(statistics.omissions.len()).unwrap_or(u64::MAX));
         if unnamed > 0 {
             self.not_examined.push(format!("{unnamed} more"));
+        }
+        self.notes.extend(statistics.notes.iter().cloned());
+        let unnamed = statistics.noted.saturating_sub(u64::try_from(statistics.notes.len()).unwrap_or(u64::MAX));
+        if unnamed > 0 {
+            self.notes.push(format!("{unnamed} more"));
         }
     }
 

@@ -106,6 +106,9 @@ impl fmt::Display for Verdict {
         for what in &examined.not_examined {
             writeln!(f, "  NOT examined: {what}")?;
         }
+        for note in &examined.notes {
+            writeln!(f, "  note: {note}")?;
+        }
         writeln!(f, "\nNot shown by this audit:")?;
         not_shown.iter().try_for_each(|line| writeln!(f, "  - {line}"))
     }

@@ -86,6 +86,31 @@ fn exit_code_reports_whether_the_claim_holds() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn links_are_notes_and_special_files_are_refused() {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+    let folder = Folder::new("special files");
+    symlink("wire", folder.path("server/latest")).unwrap();
+    symlink("/", folder.path("server/root")).unwrap();
+    let (code, out, _) = folder.audit(&["--evidence", "server"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(
+        out.contains("note: server/root: a link out of the evidence")
+            && out.contains("searched there: 1, the first server/latest")
+    );
+    // The path of a socket has at most 108 bytes.
+    let path = std::env::temp_dir().join(format!("noescrow-audit-{}", std::process::id()));
+    let socket = UnixListener::bind(&path).unwrap();
+    for special in [path.to_str().unwrap(), "/dev/zero"] {
+        let (code, out, _) = folder.audit(&["--evidence", "server", special]);
+        assert_eq!(code, 2, "{out}");
+        assert!(out.contains("is no evidence: copy what it delivers to a file"), "{out}");
+    }
+    drop(socket);
+    fs::remove_file(path).unwrap();
+}
+
 #[test]
 fn without_a_profile_every_derived_value_is_secret() {
     let folder = Folder::new("no profile");

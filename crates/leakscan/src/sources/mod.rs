@@ -4,16 +4,22 @@
 //! ```text
 //! error.rs      why a source cannot be searched
 //! progress.rs   what all sources share: bytes that have been read are searched, counted and reported
-//! files.rs      bytes in memory, readers, files and directories
+//! files.rs      bytes in memory, and readers
+//! open.rs       files, up to their size; what is not a file
+//! directory.rs  the files of a directory and of those below it, and its links
+//! names.rs      names of files, targets of links, extended attributes
 //! memory.rs     the memory of a process
 //! capture/      captures of traffic, their packets, and the streams of their flows
 //! ```
 
 mod capture;
+mod directory;
 mod error;
 mod files;
 #[cfg(target_os = "linux")]
 mod memory;
+mod names;
+mod open;
 mod progress;
 
 use super::coverage::Coverage;
@@ -25,7 +31,7 @@ use core::fmt;
 use core::ops::Range;
 pub use error::EvidenceError;
 use progress::Progress;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -80,14 +86,16 @@ impl<'a> Evidence<'a> {
         self.with(name, Source::Bytes(bytes))
     }
 
-    /// Adds a file.
+    /// Adds a file: its content up to the size that it has when it is opened, its name and its extended attributes. A
+    /// FIFO, a socket or a character device is an error, since it may have no end.
     #[must_use]
     pub fn file(self, name: &str, path: impl Into<PathBuf>) -> Self {
         self.with(name, Source::File(path.into()))
     }
 
-    /// Adds all regular files in a directory and in its subdirectories. Symbolic links are not followed; they and
-    /// special files are omissions.
+    /// Adds all regular files in a directory and in its subdirectories, and the names of all that is in them. Symbolic
+    /// links are not followed, but their targets are searched as names; links out of the evidence and special files are
+    /// noted in [`Statistics::notes`](super::Statistics::notes).
     #[must_use]
     pub fn directory(self, name: &str, path: impl Into<PathBuf>) -> Self {
         self.with(name, Source::Directory(path.into()))
@@ -170,26 +178,45 @@ impl<'a> Evidence<'a> {
     fn examine(self, search: &mut Search<'_>, mut progress: impl FnMut(u64, u64)) -> Vec<EvidenceError> {
         let total = self.sources.iter().map(|(_, source)| source.len()).fold(0, u64::saturating_add);
         let mut progress = Progress::new(&mut progress, total);
+        let roots: Vec<PathBuf> = self.sources.iter().filter_map(|(_, source)| source.root()).collect();
         let sources = self.sources.into_iter();
-        sources.filter_map(|(name, source)| source.examine(search, &mut progress, name).err()).collect()
+        sources.filter_map(|(name, source)| source.examine(search, &mut progress, name, &roots).err()).collect()
     }
 }
 
 impl Source<'_> {
-    fn examine(self, search: &mut Search<'_>, progress: &mut Progress<'_>, name: String) -> Result<(), EvidenceError> {
+    fn examine(
+        self,
+        search: &mut Search<'_>,
+        progress: &mut Progress<'_>,
+        name: String,
+        roots: &[PathBuf],
+    ) -> Result<(), EvidenceError> {
         let examined = match self {
             Self::Bytes(bytes) => {
                 files::bytes(search, progress, name, bytes);
                 return Ok(());
             }
-            Self::Reader(reader) => files::stream(search, progress, name.clone(), reader),
-            Self::File(path) => File::open(path).and_then(|file| files::stream(search, progress, name.clone(), file)),
-            Self::Directory(path) => files::directory(search, progress, &name, &path),
+            Self::Reader(reader) => files::stream(search, progress, name.clone(), reader).map(|_| ()),
+            Self::File(path) => {
+                names::name(search, &[], path.file_name().unwrap_or_default().as_encoded_bytes(), &name);
+                names::attributes(search, &path, &name);
+                open::file(search, progress, &name, &path)
+            }
+            Self::Directory(path) => directory::directory(search, progress, &name, &path, roots),
             #[cfg(target_os = "linux")]
             Self::Process(pid) => return memory::process(search, progress, &name, pid),
             Self::Capture(reader) => return capture::capture(search, progress, &name, reader),
         };
         examined.map_err(|error| EvidenceError::Io { source: name, error })
+    }
+
+    /// The path of a file or directory, without links.
+    fn root(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(path) | Self::Directory(path) => fs::canonicalize(path).ok(),
+            _ => None,
+        }
     }
 
     fn len(&self) -> u64 {

@@ -187,13 +187,19 @@ fn add_evidence<'a>(mut audit: Audit<'a>, path: &Path) -> Result<Audit<'a>, Box<
 }
 
 fn add_capture<'a>(audit: Audit<'a>, path: &Path) -> Result<Audit<'a>, Box<dyn Error>> {
-    let file = BufReader::new(File::open(path).map_err(|error| named(path, &error))?);
+    let file = File::open(path).map_err(|error| named(path, &error))?;
+    // A capture may grow while it is read.
+    let len = file.metadata().map_err(|error| named(path, &error))?.len();
     let name = path.to_string_lossy().into_owned();
-    Ok(audit.with(|evidence| evidence.capture(&name, file)))
+    Ok(audit.with(|evidence| evidence.capture(&name, BufReader::new(file.take(len)))))
 }
 
 /// Whether a file begins like pcap, in either byte order and with either clock, or like pcapng.
 fn is_capture(path: &Path) -> io::Result<bool> {
+    // Opening a FIFO would wait for somebody who writes to it.
+    if !fs::metadata(path)?.is_file() {
+        return Ok(false);
+    }
     let mut start = Vec::new();
     File::open(path)?.take(4).read_to_end(&mut start)?;
     let magics = [0xA1B2_C3D4u32, 0xD4C3_B2A1, 0xA1B2_3C4D, 0x4D3C_B2A1, 0x0A0D_0D0A];

@@ -63,6 +63,9 @@ fn examined_html(examined: &Examined) -> String {
     for what in &examined.not_examined {
         let _ = write!(html, "<li class=\"finding\">not examined: {}</li>", escape(what));
     }
+    for note in &examined.notes {
+        let _ = write!(html, "<li>note: {}</li>", escape(note));
+    }
     html.push_str("</ul></section>");
     html
 }
