@@ -14,6 +14,7 @@ mod coverage;
 mod encode;
 mod fragments;
 mod names;
+mod network;
 mod process;
 mod properties;
 mod sources;

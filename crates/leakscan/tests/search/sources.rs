@@ -53,9 +53,9 @@ fn a_directory_is_searched_recursively_and_links_are_not_followed() {
     assert!(matches!(gone, Err(EvidenceError::Io { .. })));
 }
 
-const SYN: u8 = 2;
+pub(crate) const SYN: u8 = 2;
 
-fn ethernet(v6: bool, tagged: bool, protocol: u8, transport: &[u8]) -> Vec<u8> {
+pub(crate) fn ethernet(v6: bool, tagged: bool, protocol: u8, transport: &[u8]) -> Vec<u8> {
     let mut packet = vec![2; 12];
     if tagged {
         packet.extend([0x81, 0, 0, 7]);
@@ -67,7 +67,7 @@ fn ethernet(v6: bool, tagged: bool, protocol: u8, transport: &[u8]) -> Vec<u8> {
     packet
 }
 
-fn ip(v6: bool, protocol: u8, transport: &[u8]) -> Vec<u8> {
+pub(crate) fn ip(v6: bool, protocol: u8, transport: &[u8]) -> Vec<u8> {
     let len = u16::try_from(transport.len()).unwrap();
     if v6 {
         let mut packet = vec![0x60, 0, 0, 0];
@@ -83,19 +83,19 @@ fn ip(v6: bool, protocol: u8, transport: &[u8]) -> Vec<u8> {
     [packet, transport.to_vec()].concat()
 }
 
-fn tcp(sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn tcp(sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
     let mut segment = vec![0x30, 0x39, 0x01, 0xBB];
     segment.extend(sequence.to_be_bytes());
     segment.extend([0, 0, 0, 0, 0x50, flags, 0, 0, 0, 0, 0, 0]);
     [segment, payload.to_vec()].concat()
 }
 
-fn udp(payload: &[u8]) -> Vec<u8> {
+pub(crate) fn udp(payload: &[u8]) -> Vec<u8> {
     let len = u16::try_from(payload.len() + 8).unwrap().to_be_bytes();
     [&[0x30, 0x39, 0x01, 0xBB, len[0], len[1], 0, 0], payload].concat()
 }
 
-fn pcap(link: u32, packets: &[Vec<u8>], big: bool) -> Vec<u8> {
+pub(crate) fn pcap(link: u32, packets: &[Vec<u8>], big: bool) -> Vec<u8> {
     let u32 = |n: u32| if big { n.to_be_bytes() } else { n.to_le_bytes() };
     let mut file = [u32(0xA1B2_C3D4), u32(0x0004_0002), u32(0), u32(0), u32(65535), u32(link)].concat();
     for packet in packets {
@@ -106,7 +106,7 @@ fn pcap(link: u32, packets: &[Vec<u8>], big: bool) -> Vec<u8> {
     file
 }
 
-fn pcapng(link: u16, packets: &[Vec<u8>], big: bool) -> Vec<u8> {
+pub(crate) fn pcapng(link: u16, packets: &[Vec<u8>], big: bool) -> Vec<u8> {
     let u32 = |n: u32| if big { n.to_be_bytes() } else { n.to_le_bytes() };
     let block = |kind: u32, body: &[u8]| {
         let padded = [body, &vec![0; body.len().wrapping_neg() % 4]].concat();

@@ -4,6 +4,7 @@
 
 use super::super::super::blocks::SMALL_BLOCK;
 use super::super::super::scan::{Layer, Search};
+use super::encrypted::{Detector, Encrypted};
 use super::packets::{Flow, Segment, Transport};
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,6 +26,9 @@ struct Direction {
     /// The number of bytes of the stream so far, with those that were lost.
     position: u64,
     last_seen: u64,
+    detector: Detector,
+    /// The protocol that encrypts its payload.
+    encrypted: Option<Encrypted>,
 }
 
 pub(super) struct Flows {
@@ -32,11 +36,19 @@ pub(super) struct Flows {
     directions: HashMap<Flow, Direction>,
     clock: u64,
     lost: u64,
+    /// Flows that are encrypted, with the first of them.
+    encrypted: BTreeMap<Encrypted, (u64, Flow)>,
 }
 
 impl Flows {
     pub(super) fn new(capture: &str) -> Self {
-        Self { capture: String::from(capture), directions: HashMap::new(), clock: 0, lost: 0 }
+        Self {
+            capture: String::from(capture),
+            directions: HashMap::new(),
+            clock: 0,
+            lost: 0,
+            encrypted: BTreeMap::new(),
+        }
     }
 
     /// Adds a segment or datagram.
@@ -62,10 +74,24 @@ impl Flows {
         }
         if let Some(direction) = self.directions.get_mut(&flow) {
             direction.last_seen = self.clock;
+            let before = direction.encrypted;
             search.resume(direction.source);
             match flow.transport {
                 Transport::Tcp => self.lost = self.lost.saturating_add(direction.segment(search, segment)),
-                Transport::Udp => direction.layer.push(search, segment.payload),
+                Transport::Udp => {
+                    direction.layer.push(search, segment.payload);
+                    if direction.encrypted.is_none() {
+                        direction.encrypted = direction.detector.datagram(segment.payload);
+                    }
+                }
+            }
+            // Both directions are one flow.
+            let reverse = Flow { from: flow.to, to: flow.from, ..flow };
+            let now = if before.is_none() { direction.encrypted } else { None };
+            let is_counted = || self.directions.get(&reverse).is_some_and(|reverse| reverse.encrypted == now);
+            if let Some(protocol) = now.filter(|_| !is_counted()) {
+                let (count, _) = self.encrypted.entry(protocol).or_insert((0, flow));
+                *count = count.saturating_add(1);
             }
         }
         if segment.resets {
@@ -90,6 +116,12 @@ impl Flows {
         for flow in left {
             self.end(search, &flow);
         }
+        for (protocol, (count, first)) in &self.encrypted {
+            let (capture, flows) = (&self.capture, if *count == 1 { "flow" } else { "flows" });
+            search.statistics.omit(|| {
+                format!("{capture}: {count} {flows} of {protocol}, whose content is encrypted; the first: {first}")
+            });
+        }
         if self.lost > 0 {
             let (capture, lost) = (&self.capture, self.lost);
             search.statistics.omit(|| format!("{capture}: {lost} gaps in TCP streams"));
@@ -100,7 +132,18 @@ impl Flows {
 impl Direction {
     fn new(source: u32) -> Self {
         let layer = Layer::source(0, SMALL_BLOCK);
-        Self { layer, source, next: None, pending: BTreeMap::new(), pending_len: 0, position: 0, last_seen: 0 }
+        let (pending, detector) = (BTreeMap::new(), Detector::default());
+        Self {
+            layer,
+            source,
+            next: None,
+            pending,
+            pending_len: 0,
+            position: 0,
+            last_seen: 0,
+            detector,
+            encrypted: None,
+        }
     }
 
     /// Adds a segment in its place. Returns the number of gaps that were given up.
@@ -137,6 +180,9 @@ impl Direction {
 
     fn deliver(&mut self, search: &mut Search<'_>, bytes: &[u8]) {
         self.layer.push(search, bytes);
+        if self.encrypted.is_none() {
+            self.encrypted = self.detector.stream(bytes);
+        }
         self.position = self.position.saturating_add(bytes.len() as u64);
         self.next = self.next.map(|next| next.wrapping_add(bytes.len() as u32));
     }
@@ -158,6 +204,7 @@ impl Direction {
         let Some((&place, _)) = self.pending.first_key_value() else { return false };
         let missing = place.saturating_sub(self.position);
         self.layer.skip(search, missing);
+        self.detector.skip();
         self.position = place;
         self.next = self.next.map(|next| next.wrapping_add(missing as u32));
         self.deliver_pending(search);

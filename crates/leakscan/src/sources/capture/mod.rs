@@ -4,6 +4,7 @@
 //! ```text
 //! packets.rs   a packet's headers, down to the segment or datagram of a flow
 //! flows.rs     the stream of each direction of each flow
+//! encrypted.rs recognises flows that are encrypted, which are omissions
 //! ```
 //!
 //! The capture's own bytes are searched as well, so that headers, fragments and unknown protocols count if a value lies
@@ -15,6 +16,7 @@
 //! 0.21.0 reports why it stops at a header of IP, TCP or UDP, but does not read BSD loopback (0, 108) and Linux "any"
 //! version 2 (276), so that the link layer and its control protocols would stay here, and only some 60 lines would go.
 
+mod encrypted;
 mod flows;
 mod packets;
 
@@ -33,6 +35,7 @@ const MAX_BLOCK: usize = 1 << 24;
 const MAGIC_MICROSECONDS: u32 = 0xA1B2_C3D4;
 const MAGIC_NANOSECONDS: u32 = 0xA1B2_3C4D;
 const SECTION_HEADER: u32 = 0x0A0D_0D0A;
+const DECRYPTION_SECRETS: u32 = 10;
 const BYTE_ORDER: u32 = 0x1A2B_3C4D;
 
 /// A capture that is being read; its bytes are searched as they are read.
@@ -49,6 +52,8 @@ struct Capture<'r, 's, 'i, 'p> {
     buffer: Vec<u8>,
     /// The packets that are not, or not completely, part of a flow, by reason.
     omitted: BTreeMap<NoFlow, u64>,
+    /// Blocks of pcapng with secrets by which flows could be decrypted.
+    secrets: u64,
 }
 
 enum Failure {
@@ -73,11 +78,19 @@ pub(super) fn capture(
     let layer = Layer::source(0, BLOCK);
     let flows = Flows::new(name);
     let (big_endian, buffer, omitted) = (false, Vec::new(), BTreeMap::new());
-    let mut capture = Capture { from: &mut from, search, progress, layer, source, flows, big_endian, buffer, omitted };
+    let from = &mut from;
+    let mut capture = Capture { from, search, progress, layer, source, flows, big_endian, buffer, omitted, secrets: 0 };
     let result = capture.read();
     capture.search.resume(source);
     capture.layer.finish(capture.search);
     capture.flows.finish(capture.search);
+    if capture.secrets > 0 {
+        let count = capture.secrets;
+        capture
+            .search
+            .statistics
+            .omit(|| format!("{name}: blocks with secrets of sessions, by which no flow was decrypted: {count}"));
+    }
     for (why, count) in capture.omitted {
         capture.search.statistics.omit(|| format!("{name}: {count} {why}: searched only as they are"));
     }
@@ -187,6 +200,10 @@ impl Capture<'_, '_, '_, '_> {
                 6 => {
                     let interface = self.u32_at(&block, 0) as usize;
                     Some((interface, self.u32_at(&block, 12) as usize, self.u32_at(&block, 16), 20))
+                }
+                DECRYPTION_SECRETS => {
+                    self.secrets = self.secrets.saturating_add(1);
+                    None
                 }
                 _ => None,
             };
