@@ -115,7 +115,7 @@ fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     for (number, disclosure) in disclosures.iter().enumerate() {
         fs::write(options.out.join(format!("disclosure-{number}.json")), serde_json::to_vec_pretty(disclosure)?)?;
     }
-    exchange.tape.flush().map_err(|error| format!("cannot write {}: {error}", trace.display()))?;
+    exchange.tape.finish().map_err(|error| format!("cannot write {}: {error}", trace.display()))?;
     let outcome = Outcome {
         bytes,
         messages: exchange.server.messages,

@@ -28,15 +28,26 @@ fn plaintext_of(profile: &Profile, operation: &Operation<'_>, bytes: &[u8]) -> (
 }
 
 impl Ledger {
-    /// Reads a trace and ingests all its operations. Participants of different traces are different ones.
+    /// Reads a trace and ingests all its operations. Participants of different traces are different ones. What a trace
+    /// has that ends early may show a leak, so that it is ingested, and that the trace ends early is remembered.
     pub(crate) fn ingest_trace(&mut self, trace: impl Read) -> Result<(), TraceError> {
         self.begin_trace();
         let mut recomputer = Recomputer::new();
-        TraceReader::new(trace)?.for_each_record(|record| match record {
+        let read = TraceReader::new(trace)?.for_each_record(|record| match record {
             Record::Participant(participant) => self.participants.push(participant.clone()),
             Record::Operation(operation) => self.ingest_recomputed(&operation, &recomputer.recompute(&operation)),
-        })?;
-        Ok(())
+            Record::End => {}
+        });
+        match read {
+            Err(error @ TraceError::EndsEarly { .. }) => {
+                self.incomplete_traces.push(format!(
+                    "what the devices of trace {} did last: {error}. Call Tape::finish after the run",
+                    self.traces.len()
+                ));
+                Ok(())
+            }
+            read => read.map(drop),
+        }
     }
 
     /// Ingests an operation, given the result of recomputing it. Outputs that do not follow from the inputs are a flaw.

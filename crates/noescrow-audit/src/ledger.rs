@@ -151,6 +151,8 @@ pub struct Ledger {
     pub(crate) rows: RowStores,
     /// The first operation of each trace.
     pub(crate) traces: Vec<u32>,
+    /// For each trace that ends early, what is missing.
+    pub(crate) incomplete_traces: Vec<String>,
     /// Padded plaintexts whose text has been ingested: most occur twice, sealed and opened.
     pub(super) unpadded: HashSet<Id>,
     /// Uses of secrets. Their origin is checked once all operations are known.

@@ -42,6 +42,7 @@ pub(super) fn search<'a>(ledger: &Ledger, evidence: Evidence<'a>, progress: impl
         ..Examined::default()
     };
     let needles = needles(ledger, &mut examined);
+    examined.not_examined.extend(ledger.incomplete_traces.iter().cloned());
     if !ledger.profile.describes_storing() {
         let what = "secrets in stored states that no operation used: no profile describes how the devices store states";
         examined.not_examined.push(what.into());

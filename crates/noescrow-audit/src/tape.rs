@@ -21,7 +21,9 @@ struct Inner {
     /// Why the trace is incomplete. Nothing is written after the error: a trace with a gap could be read as another
     /// run.
     failed: Option<io::Error>,
-    operations: u64,
+    /// Whether the end was written. What is recorded after it is written too: a reader then refuses the trace, which is
+    /// better than one that looks complete and is not.
+    is_finished: bool,
     recent: Recent<()>,
 }
 
@@ -45,16 +47,20 @@ impl Tape {
     }
 
     /// Streams the trace to `writer` and holds at most 64 KiB and one operation of it, and 44 bytes for each long value
-    /// among the last 8,192 operations to which the trace may refer. The rest is written when the
-    /// last of the tape's clones and tracks is dropped, but only [`flush`](Self::flush) returns whether everything was
-    /// written.
+    /// among the last 8,192 operations to which the trace may refer.
+    ///
+    /// Call [`finish`](Self::finish) after the run: it writes the rest and the record that marks a trace as complete.
+    /// The same happens when the last of the tape's clones and tracks is dropped, but then nobody learns of an error,
+    /// and a tape in a `static`, or in a process that ends by `process::exit` or a signal, is never dropped. No verdict
+    /// on a trace without that record holds.
     #[must_use]
     pub fn to_writer(writer: impl Write + Send + 'static) -> Self {
         Self::with(Some(Box::new(writer)))
     }
 
     fn with(writer: Option<Box<dyn Write + Send>>) -> Self {
-        let inner = Inner { trace: TraceWriter::new(), writer, failed: None, operations: 0, recent: Recent::default() };
+        let inner =
+            Inner { trace: TraceWriter::new(), writer, failed: None, is_finished: false, recent: Recent::default() };
         Self(Arc::new(Mutex::new(inner)))
     }
 
@@ -82,14 +88,17 @@ impl Tape {
     /// The number of operations so far.
     #[must_use]
     pub fn operations(&self) -> u64 {
-        self.lock().operations
+        self.lock().trace.operations()
     }
 
-    /// The trace so far; empty for a tape with a writer.
+    /// The trace so far, complete as it is; empty for a tape with a writer.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let inner = self.lock();
-        if inner.writer.is_some() { Vec::new() } else { inner.trace.buffer.clone() }
+        match inner.writer {
+            Some(_) => Vec::new(),
+            None => inner.trace.buffer.iter().copied().chain(inner.trace.end()).collect(),
+        }
     }
 
     /// Whether the trace goes to a writer, so that [`bytes`](Self::bytes) is empty.
@@ -98,15 +107,26 @@ impl Tape {
         self.lock().writer.is_some()
     }
 
-    /// Writes what is still in memory to the writer.
+    /// Writes what is still in memory to the writer. The trace stays incomplete until [`finish`](Self::finish).
     ///
     /// # Errors
     /// The writer's first error, on this and every later call: the trace is incomplete and stays so.
     pub fn flush(&self) -> io::Result<()> {
         let mut inner = self.lock();
-        inner.drain();
-        inner.fallible(|writer| writer.flush());
-        inner.failed.as_ref().map_or(Ok(()), |error| Err(io::Error::new(error.kind(), error.to_string())))
+        inner.flush();
+        inner.result()
+    }
+
+    /// Completes the trace: writes what is still in memory, and the end, which has the number of operations and a
+    /// digest of the trace. Call it when the devices have done everything. A tape in memory needs no end.
+    ///
+    /// # Errors
+    /// The writer's first error, on this and every later call, or that an operation was recorded after the tape was
+    /// finished: no verdict on such a trace holds.
+    pub fn finish(&self) -> io::Result<()> {
+        let mut inner = self.lock();
+        inner.finish();
+        inner.result()
     }
 
     /// If a writer panicked, it is unknown how much it wrote: the trace counts as failed.
@@ -146,21 +166,47 @@ impl fmt::Debug for Sealed<'_> {
 impl Inner {
     fn record<'a>(&mut self, participant: u8, step: &str, kind: Kind, fields: impl Iterator<Item = Field<'a>> + Clone) {
         self.trace.operation(participant, step, kind, fields);
-        self.operations = self.operations.saturating_add(1);
-        if self.writer.is_some() && self.trace.buffer.len() >= BUFFER {
+        if self.is_finished {
+            // At once, because the process may end at any moment, and the trace would stay complete.
+            self.flush();
+            self.failed.get_or_insert_with(|| io::Error::other("an operation was recorded after the end"));
+        } else if self.trace.buffer.len() >= BUFFER {
             self.drain();
         }
     }
 
+    /// Writes what is in memory, if there is a writer.
     fn drain(&mut self) {
-        let mut bytes = core::mem::take(&mut self.trace.buffer);
-        self.fallible(|writer| writer.write_all(&bytes));
-        if self.writer.is_some() {
-            bytes.clear();
-            // Frees the large buffer that the operations on a large attachment needed.
-            bytes.shrink_to(2 * BUFFER);
+        if self.writer.is_none() {
+            return;
         }
+        let mut bytes = self.trace.take();
+        self.fallible(|writer| writer.write_all(&bytes));
+        bytes.clear();
+        // Frees the large buffer that the operations on a large attachment needed.
+        bytes.shrink_to(2 * BUFFER);
         self.trace.buffer = bytes;
+    }
+
+    fn flush(&mut self) {
+        self.drain();
+        self.fallible(|writer| writer.flush());
+    }
+
+    /// Writes the end, once. The sum is that of the bytes that were to be written, so that the end does not match what
+    /// a writer lost.
+    fn finish(&mut self) {
+        self.drain();
+        if self.writer.is_some() && !self.is_finished {
+            let end = self.trace.end();
+            self.fallible(|writer| writer.write_all(&end));
+            self.is_finished = true;
+        }
+        self.fallible(|writer| writer.flush());
+    }
+
+    fn result(&self) -> io::Result<()> {
+        self.failed.as_ref().map_or(Ok(()), |error| Err(io::Error::new(error.kind(), error.to_string())))
     }
 
     /// Calls `act` with the writer, if there is one and it has not failed.
@@ -173,8 +219,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.drain();
-        self.fallible(|writer| writer.flush());
+        self.finish();
     }
 }
 

@@ -2,13 +2,14 @@
 //! A trace: the operations of devices, as a stream of bytes that one process writes and another reads.
 //!
 //! ```text
-//! trace       = "noescrow trace" || version (u8, 2) || record*
+//! trace       = "noescrow trace" || version (u8, 3) || record* || end
 //! record      = participant | operation
 //! participant = 0x80 || number (u8: 0, 1, ... in this order) || side (u8: 0 device, 1 server) || name
 //! operation   = label? || kind (u8) || participant (u8) || step (u16) || count (varint) || field*count
 //! label       = 0x81 || step (u16) || name
 //! field       = role (u8; bit 7: output) || length (varint) || bytes
 //! name        = length (u8) || UTF-8
+//! end         = 0x82 || number of operations (u64) || SHA-256 of the trace up to here (32)
 //! ```
 //!
 //! Integers are big-endian. Varints are LEB128 of at most five bytes and at most [`MAX_FIELD_LEN`]; a count is at most
@@ -19,19 +20,25 @@
 //! Long associated data may stand as a reference to an earlier operation, `length (u32) || SHA-256 (32)`; `recent.rs`
 //! says to what. [`TraceReader::for_each`] resolves it.
 //!
-//! A trace may end after any record: it is then the trace of a shorter run. A trace that ends within a record is
-//! damaged. The bytes do not show whether a run is complete; [`Tape::flush`](super::Tape::flush) does.
+//! Nothing follows the end, and a trace without one ends early ([`TraceError::EndsEarly`]): the process ended before it
+//! wrote the rest, or the disk was full. An audit reads such a trace, but its verdict is at best "could not examine".
+//! With the end, the reader refuses a trace of which any byte was changed, removed, repeated or moved, and two traces
+//! one after the other. [`Tape::finish`](super::Tape::finish) writes the end.
 //!
 //! A trace holds every secret of the run: it is for tests. Writer and reader stream it, so that neither holds more than
 //! one record.
 
+mod end;
+
 use super::operation::{Field, Kind, Operation, Role};
 use super::recompute::Recomputer;
 use core::fmt;
+pub(crate) use end::END_LEN;
+use end::{END, Sum};
 use std::io::{self, Read};
 
 /// The beginning of a trace: name and version.
-const MAGIC: &[u8] = b"noescrow trace\x02";
+const MAGIC: &[u8] = b"noescrow trace\x03";
 const PARTICIPANT: u8 = 0x80;
 const LABEL: u8 = 0x81;
 /// Bytes of the longest field: the longest padded plaintext, 12.5 % above 2^30, with room.
@@ -62,6 +69,13 @@ pub enum TraceError {
     Io(io::Error),
     /// The tape does not hold its trace: it has a writer.
     WrittenElsewhere,
+    /// The trace has no end: it lacks what came last. Everything before has been read.
+    EndsEarly {
+        /// The number of operations that it has whole.
+        operations: u64,
+        /// The byte at which the last whole record ends.
+        offset: u64,
+    },
     /// The bytes are not a trace of this version, or damaged.
     Malformed {
         /// What is wrong.
@@ -76,6 +90,12 @@ impl fmt::Display for TraceError {
         match self {
             Self::Io(error) => write!(f, "cannot read the trace: {error}"),
             Self::WrittenElsewhere => f.write_str("this tape has a writer: read what it wrote with Audit::read"),
+            Self::EndsEarly { operations, offset } => {
+                write!(
+                    f,
+                    "the trace ends early, after {operations} operations and {offset} bytes: it has no end record"
+                )
+            }
             Self::Malformed { what, offset } => write!(f, "not a trace, or damaged: {what} at byte {offset}"),
         }
     }
@@ -93,6 +113,8 @@ impl From<io::Error> for TraceError {
 #[derive(Debug)]
 pub(crate) struct TraceWriter {
     pub(crate) buffer: Vec<u8>,
+    /// What was taken out of the buffer, and the operations of all.
+    taken: Sum,
     participants: usize,
     /// Labels with a number, which is index + 1.
     steps: Vec<String>,
@@ -102,7 +124,25 @@ pub(crate) struct TraceWriter {
 
 impl TraceWriter {
     pub(crate) fn new() -> Self {
-        Self { buffer: MAGIC.to_owned(), participants: 0, steps: Vec::new(), latest: 0 }
+        Self { buffer: MAGIC.to_owned(), taken: Sum::default(), participants: 0, steps: Vec::new(), latest: 0 }
+    }
+
+    /// Takes the bytes that are in the buffer, which are those after the ones that were taken before.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        self.taken.add(&self.buffer);
+        core::mem::take(&mut self.buffer)
+    }
+
+    /// The record that makes what was written so far a complete trace.
+    pub(crate) fn end(&self) -> [u8; END_LEN] {
+        let mut sum = self.taken.clone();
+        sum.add(&self.buffer);
+        sum.record()
+    }
+
+    /// The number of operations so far.
+    pub(crate) const fn operations(&self) -> u64 {
+        self.taken.operations
     }
 
     /// Adds a participant and returns its number. `None` if there are 256 already, because a number is one byte.
@@ -122,6 +162,7 @@ impl TraceWriter {
         kind: Kind,
         fields: impl Iterator<Item = Field<'a>> + Clone,
     ) {
+        self.taken.count_operation();
         let [high, low] = self.step(cut(step)).to_be_bytes();
         self.buffer.extend([kind as u8, participant, high, low]);
         self.varint(fields.clone().count());
@@ -188,6 +229,8 @@ fn cut(name: &str) -> &str {
 /// is present.
 pub struct TraceReader<R> {
     from: R,
+    /// What was read so far.
+    sum: Sum,
     offset: u64,
     /// The byte at which the current record begins.
     start: u64,
@@ -208,6 +251,8 @@ impl<R> fmt::Debug for TraceReader<R> {
 pub(crate) enum Record<'a> {
     Participant(&'a Participant),
     Operation(Operation<'a>),
+    /// The trace is complete, and nothing follows.
+    End,
 }
 
 struct Head {
@@ -224,6 +269,7 @@ impl<R: Read> TraceReader<R> {
     pub fn new(from: R) -> Result<Self, TraceError> {
         let mut reader = Self {
             from,
+            sum: Sum::default(),
             offset: 0,
             start: 0,
             participants: Vec::new(),
@@ -249,7 +295,7 @@ impl<R: Read> TraceReader<R> {
     /// at an earlier operation is whole; a reference that resolves to nothing stays as it is.
     ///
     /// # Errors
-    /// [`TraceError`].
+    /// [`TraceError`]; [`TraceError::EndsEarly`] after the last operation of a trace that is incomplete.
     pub fn for_each(self, mut visit: impl FnMut(&Operation<'_>)) -> Result<Vec<Participant>, TraceError> {
         let mut recomputer = Recomputer::new();
         self.for_each_as_written(|operation| recomputer.resolve(operation, &mut visit))
@@ -269,36 +315,65 @@ impl<R: Read> TraceReader<R> {
 
     /// As [`for_each_as_written`](Self::for_each_as_written), with the records of participants in their places.
     pub(crate) fn for_each_record(mut self, mut visit: impl FnMut(Record<'_>)) -> Result<Vec<Participant>, TraceError> {
-        while let Some(first) = self.first()? {
-            if first == PARTICIPANT {
-                visit(Record::Participant(self.read_participant()?));
-                continue;
+        loop {
+            match self.first()? {
+                PARTICIPANT => {
+                    visit(Record::Participant(self.read_participant()?));
+                    continue;
+                }
+                END => {
+                    self.read_end()?;
+                    visit(Record::End);
+                    return Ok(self.participants);
+                }
+                first => self.visit_operation(first, &mut visit)?,
             }
-            let Head { kind, participant, step } = self.read_operation(first)?;
-            let fields: Vec<Field<'_>> = self
-                .layout
-                .iter()
-                .map(|&(role, is_output, from, to)| Field {
-                    role,
-                    is_output,
-                    bytes: self.body.get(from..to).unwrap_or_default(),
-                })
-                .collect();
-            let label = usize::from(step).checked_sub(1).and_then(|at| self.steps.get(at));
-            let step = label.map_or("", String::as_str);
-            visit(Record::Operation(Operation { participant, step, kind, fields: &fields }));
         }
-        Ok(self.participants)
     }
 
-    /// The first byte of the next record; `None` at the end of the trace.
-    fn first(&mut self) -> Result<Option<u8>, TraceError> {
+    fn visit_operation(&mut self, first: u8, visit: &mut impl FnMut(Record<'_>)) -> Result<(), TraceError> {
+        let Head { kind, participant, step } = self.read_operation(first)?;
+        self.sum.count_operation();
+        let fields: Vec<Field<'_>> = self
+            .layout
+            .iter()
+            .map(|&(role, is_output, from, to)| Field {
+                role,
+                is_output,
+                bytes: self.body.get(from..to).unwrap_or_default(),
+            })
+            .collect();
+        let label = usize::from(step).checked_sub(1).and_then(|at| self.steps.get(at));
+        let step = label.map_or("", String::as_str);
+        visit(Record::Operation(Operation { participant, step, kind, fields: &fields }));
+        Ok(())
+    }
+
+    /// The first byte of the next record.
+    fn first(&mut self) -> Result<u8, TraceError> {
         self.start = self.offset;
         self.body.clear();
         self.layout.clear();
-        let read = self.from.by_ref().take(1).read_to_end(&mut self.body)?;
-        self.offset = self.offset.saturating_add(u64::try_from(read).unwrap_or_default());
-        Ok(self.body.pop())
+        let first = self.unsummed_byte()?;
+        // The end's digest is of what comes before the end, so that the reader sums that alone.
+        if first != END {
+            self.sum.add(&[first]);
+        }
+        Ok(first)
+    }
+
+    /// Reads the rest of the end, whose first byte has been read, and checks that nothing follows it.
+    fn read_end(&mut self) -> Result<(), TraceError> {
+        let expected = self.sum.record();
+        self.append(u64::try_from(expected.len().saturating_sub(1)).unwrap_or_default())?;
+        if expected.get(1..) != Some(&self.body[..]) {
+            return Err(self.malformed("an end that does not match what comes before it"));
+        }
+        match self.first() {
+            Err(TraceError::EndsEarly { .. }) => Ok(()),
+            Ok(_) => Err(self.malformed("bytes after the end")),
+            Err(error) => Err(error),
+        }
     }
 
     fn read_participant(&mut self) -> Result<&Participant, TraceError> {
@@ -385,8 +460,17 @@ impl<R: Read> TraceReader<R> {
     }
 
     fn byte(&mut self) -> Result<u8, TraceError> {
+        let byte = self.unsummed_byte()?;
+        self.sum.add(&[byte]);
+        Ok(byte)
+    }
+
+    fn unsummed_byte(&mut self) -> Result<u8, TraceError> {
         let mut byte = [0];
-        self.from.read_exact(&mut byte)?;
+        self.from.read_exact(&mut byte).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.ends_early(),
+            _ => TraceError::Io(error),
+        })?;
         self.offset = self.offset.saturating_add(1);
         let [byte] = byte;
         Ok(byte)
@@ -400,12 +484,18 @@ impl<R: Read> TraceReader<R> {
     /// length.
     fn append(&mut self, len: u64) -> Result<(), TraceError> {
         self.body.reserve(usize::try_from(len.min(READ_AHEAD)).unwrap_or_default());
+        let from = self.body.len();
         let read = self.from.by_ref().take(len).read_to_end(&mut self.body)?;
+        self.sum.add(self.body.get(from..).unwrap_or_default());
         self.offset = self.offset.saturating_add(len);
         match u64::try_from(read) == Ok(len) {
             true => Ok(()),
-            false => Err(TraceError::Io(io::ErrorKind::UnexpectedEof.into())),
+            false => Err(self.ends_early()),
         }
+    }
+
+    const fn ends_early(&self) -> TraceError {
+        TraceError::EndsEarly { operations: self.sum.operations, offset: self.start }
     }
 
     const fn malformed(&self, what: &'static str) -> TraceError {

@@ -32,7 +32,7 @@ impl Folder {
         fs::create_dir_all(folder.path("server")).unwrap();
         let tape = Tape::to_writer(File::create(folder.path("run.trace")).unwrap());
         let run = toy::run(tape);
-        run.tape.flush().unwrap();
+        run.tape.finish().unwrap();
         folder.write("profile.json", toy::PROFILE.as_bytes());
         folder.write("server/wire", &run.wire);
         folder.write("leak", &run.chain_keys[1]);
@@ -176,7 +176,7 @@ fn matrix_is_refused_without_format_or_snapshot() {
     }
     let tape = Tape::to_writer(File::create(folder.path("short.trace")).unwrap());
     tape.device("Alice").unwrap().given("", &toy::SHARED);
-    tape.flush().unwrap();
+    tape.finish().unwrap();
     // Without a theft there is no matrix; that hides no finding.
     let arguments = ["--trace", "short.trace", "--profile", "profile.json", "--matrix", "matrix.svg", "--evidence"];
     folder.write("shared", &toy::SHARED);
@@ -215,22 +215,47 @@ fn same_trace_twice_is_refused() {
     // Control: two traces of two runs are accepted.
     let tape = Tape::to_writer(File::create(folder.path("other.trace")).unwrap());
     tape.device("Bob").unwrap().given("", &[0x42; 32]);
-    tape.flush().unwrap();
+    tape.finish().unwrap();
     let (code, out, err) =
         folder.program(&["--trace", "run.trace", "other.trace", "--profile", "profile.json", "--evidence", "server"]);
     assert!(code == 0 && out.starts_with("HOLDS"), "{out}{err}");
+}
+
+/// The process ended before it wrote the rest, or the disk was full: whatever the rest was about may have leaked.
+#[test]
+fn no_verdict_on_a_trace_that_ends_early_holds() {
+    let folder = Folder::new("cut trace");
+    let trace = fs::read(folder.path("run.trace")).unwrap();
+    let arguments = ["--trace", "cut.trace", "--profile", "profile.json", "--evidence", "server"];
+    for missing in [1, 41, 42, 100] {
+        folder.write("cut.trace", &trace[..trace.len() - missing]);
+        let (code, out, err) = folder.program(&arguments);
+        assert!(code == 2 && out.starts_with("NOT SHOWN"), "{missing}: {out}{err}");
+        assert!(
+            out.contains("NOT examined: what the devices of trace 1 did last: the trace ends early, after"),
+            "{out}"
+        );
+        // What the trace does have is searched for.
+        let (code, out, err) = folder.program(&[&arguments[..], &["leak"]].concat());
+        assert!(code == 1 && out.starts_with("DOES NOT HOLD"), "{missing}: {out}{err}");
+    }
+    // Control: the whole trace.
+    folder.write("cut.trace", &trace);
+    assert_eq!(folder.program(&arguments).0, 0);
 }
 
 #[test]
 fn bad_files_are_refused_with_their_name() {
     let folder = Folder::new("bad files");
     let trace = fs::read(folder.path("run.trace")).unwrap();
-    folder.write("cut.trace", &trace[..trace.len() - 1]);
+    folder.write("cut.trace", &trace[..10]);
+    folder.write("two.trace", &[&trace[..], &trace].concat());
     folder.write("bad.json", b"{}");
     for (arguments, reason) in [
         (&["--trace", "absent", "--evidence", "server"][..], "absent: "),
         (&["--trace", "server/wire", "--evidence", "leak"], "server/wire: not a trace"),
-        (&["--trace", "cut.trace", "--evidence", "server"], "cut.trace: cannot read the trace"),
+        (&["--trace", "cut.trace", "--evidence", "server"], "cut.trace: the trace ends early, after 0 operations"),
+        (&["--trace", "two.trace", "--evidence", "server"], "two.trace: not a trace, or damaged: bytes after the end"),
         (&["--trace", "run.trace", "--evidence", "absent"], "absent: "),
         (&["--trace", "run.trace", "--evidence", "server", "--profile", "absent"], "absent: "),
         (&["--trace", "run.trace", "--evidence", "server", "--profile", "bad.json"], "bad.json: not a profile"),

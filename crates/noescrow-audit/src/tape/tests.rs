@@ -2,7 +2,7 @@
 //! A tape writes the whole trace in order and in bounded memory, and reports an error of its writer.
 
 use super::*;
-use crate::{TraceReader, fuzz};
+use crate::{TraceError, TraceReader, fuzz};
 use sha2::Digest;
 use std::sync::mpsc;
 
@@ -55,11 +55,14 @@ fn tape_to_a_writer_gives_the_same_bytes_in_bounded_chunks() {
     let longest_operation = 256;
     assert!(tape.lock().trace.buffer.capacity() <= 2 * BUFFER);
     assert!(tape.bytes().is_empty());
-    tape.flush().unwrap();
+    assert_eq!(tape.operations(), 4 * 4 * 255);
+    tape.finish().unwrap();
     let chunks: Vec<_> = receiver.try_iter().collect();
     assert_eq!(chunks.concat(), in_memory.bytes());
+    tape.finish().unwrap();
+    drop(tape);
+    assert_eq!(receiver.iter().count(), 0, "one end");
     assert!(chunks.len() > 2 && chunks.iter().all(|chunk| chunk.len() <= BUFFER + longest_operation));
-    assert_eq!(tape.operations(), 4 * 4 * 255);
     assert_eq!(fuzz::trace_reader(&in_memory.bytes()).unwrap(), 4 * 4 * 255);
 }
 
@@ -135,7 +138,10 @@ fn failed_writer_is_reported_at_every_flush_and_not_used_again() {
         work(&tape, 1);
     }
     drop(tape);
-    assert_eq!(receiver.iter().count(), 1, "a trace with a gap is worse than one that ends");
+    let written: Vec<_> = receiver.iter().collect();
+    assert_eq!(written.len(), 1, "a trace with a gap is worse than one that ends");
+    let read = TraceReader::new(&*written.concat()).unwrap().for_each(|_| {});
+    assert!(matches!(read, Err(TraceError::EndsEarly { operations: 4, .. })), "{read:?}");
     // Control: the same writer without the failure.
     let (kept, receiver) = mpsc::channel();
     let tape = Tape::to_writer(Failing { chunks: 0, fails: 0..0, kept });
@@ -183,7 +189,41 @@ fn rest_is_written_when_the_last_track_is_dropped() {
     record(&device, "", Kind::Fresh, &[(Role::Value, true, b"value")]);
     assert_eq!(receiver.try_iter().count(), 0);
     drop(device);
-    assert_eq!(fuzz::trace_reader(&receiver.iter().collect::<Vec<_>>().concat()).unwrap(), 1);
+    let trace = receiver.iter().collect::<Vec<_>>().concat();
+    TraceReader::new(&*trace).unwrap().for_each(|_| {}).unwrap();
+    assert_eq!(fuzz::trace_reader(&trace).unwrap(), 1);
+}
+
+/// A tape in a `static`, and one in a process that ends by `process::exit`, is never dropped.
+#[test]
+fn trace_that_was_flushed_but_not_finished_ends_early() {
+    let (sender, receiver) = mpsc::channel();
+    let tape = Tape::to_writer(Chunks(sender));
+    work(&tape, 2);
+    tape.flush().unwrap();
+    let mut trace = receiver.try_iter().collect::<Vec<_>>().concat();
+    let read = |trace: &[u8]| TraceReader::new(trace).unwrap().for_each(|_| {}).map(drop);
+    assert!(matches!(read(&trace), Err(TraceError::EndsEarly { operations: 8, .. })));
+    // Control: the same trace, finished.
+    tape.finish().unwrap();
+    trace.extend(receiver.try_iter().flatten());
+    read(&trace).unwrap();
+}
+
+#[test]
+fn operation_after_the_end_is_an_error_and_makes_the_trace_unreadable() {
+    let (sender, receiver) = mpsc::channel();
+    let tape = Tape::to_writer(Chunks(sender));
+    let device = tape.device("Alice").unwrap();
+    device.given("", b"before");
+    tape.finish().unwrap();
+    device.given("", b"after");
+    // Without a flush: the process may end now.
+    let trace = receiver.try_iter().collect::<Vec<_>>().concat();
+    let read = TraceReader::new(&*trace).unwrap().for_each(|_| {});
+    assert!(matches!(read, Err(TraceError::Malformed { what: "bytes after the end", .. })), "{read:?}");
+    assert_eq!(tape.finish().unwrap_err().to_string(), "an operation was recorded after the end");
+    assert_eq!(tape.flush().unwrap_err().to_string(), "an operation was recorded after the end");
 }
 
 #[test]

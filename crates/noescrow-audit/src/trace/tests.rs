@@ -4,6 +4,7 @@
 use super::*;
 use crate::fuzz;
 use proptest::prelude::*;
+use sha2::Digest;
 
 type OwnedField = (Role, bool, Vec<u8>);
 type Owned = (u8, String, Kind, Vec<OwnedField>);
@@ -21,6 +22,18 @@ fn read(bytes: &[u8]) -> Result<(Vec<Participant>, Vec<Owned>), TraceError> {
         all.push((operation.participant, operation.step.to_owned(), operation.kind, fields));
     })?;
     Ok((participants, all))
+}
+
+/// What was written so far, as a complete trace.
+fn complete(writer: &TraceWriter) -> Vec<u8> {
+    [&writer.buffer[..], &writer.end()].concat()
+}
+
+/// These records, which are `operations` operations, with the end that is right for them.
+fn ended(records: &[u8], operations: u64) -> Vec<u8> {
+    let head = [&[END][..], &operations.to_be_bytes()].concat();
+    let digest = sha2::Sha256::digest([records, &head].concat());
+    [records, &head, &digest].concat()
 }
 
 fn operation(participant: u8, step: &str, kind: Kind, fields: &[(Role, bool, &[u8])]) -> Owned {
@@ -45,10 +58,10 @@ fn sample() -> (Vec<u8>, Vec<Owned>) {
         }
         write(&mut writer, operation);
     }
-    (writer.buffer, operations.to_vec())
+    (complete(&writer), operations.to_vec())
 }
 
-/// Where the records of [`sample`] end, computed from the format's description.
+/// Where the records of [`sample`] end, without the last, computed from the format's description.
 fn boundaries() -> Vec<usize> {
     let (head, label, name) = (5, 3 + 6, 3 + 6);
     let records = [name, head + 2 + 5, label + head + 2 + 3 + 130, name, head, label + head + 3, head];
@@ -86,7 +99,7 @@ fn bytes_are_those_of_the_described_format() {
     write(&mut writer, &operation(1, "", Kind::Refused, &[]));
     let expected: &[&[u8]] = &[
         b"noescrow trace",
-        &[2],
+        &[3],
         &[0x80, 0, 0, 1, b'A'],
         &[0x80, 1, 1, 2, 0xC3, 0xA9],
         &[0x81, 0, 1, 1, b'S'],
@@ -97,41 +110,89 @@ fn bytes_are_those_of_the_described_format() {
         &[18, 1, 0, 1, 0],
         &[18, 1, 0, 0, 0],
     ];
-    assert_eq!(writer.buffer, expected.concat());
+    assert_eq!(complete(&writer), ended(&expected.concat(), 3));
 }
 
+/// The reader says how much it read: all records that are whole.
 #[test]
-fn trace_may_end_after_a_record_and_nowhere_else() {
+fn truncated_trace_is_detected_at_every_byte() {
     let (bytes, operations) = sample();
-    let ends: Vec<_> = (0..=bytes.len()).filter(|end| read(&bytes[..*end]).is_ok()).collect();
-    assert_eq!(ends, boundaries());
-    assert_eq!(ends.last(), Some(&bytes.len()));
-    for end in ends {
-        let (_, read) = read(&bytes[..end]).unwrap();
-        assert_eq!(read, operations[..read.len()]);
+    let boundaries = boundaries();
+    for end in 0..bytes.len() {
+        let cut = &bytes[..end];
+        let Err(TraceError::EndsEarly { operations: count, offset }) = read(cut) else { panic!("{end}") };
+        let whole = boundaries.iter().rev().find(|boundary| **boundary <= end).copied().unwrap_or_default();
+        assert_eq!(offset, whole as u64, "{end}");
+        // What was read before is that of the complete trace.
+        let mut visited = 0;
+        let visit = |operation: &Operation<'_>| {
+            assert_eq!(operation.kind, operations[visited].2);
+            visited += 1;
+        };
+        if let Ok(reader) = TraceReader::new(cut) {
+            reader.for_each(visit).unwrap_err();
+        }
+        assert_eq!(visited as u64, count);
+        assert_eq!(fuzz::trace_reader(cut).is_ok(), boundaries.contains(&end), "{end}");
     }
-    let cut = read(&bytes[..bytes.len() - 1]).unwrap_err();
-    assert!(matches!(cut, TraceError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof));
+    assert_eq!(read(&bytes).unwrap().1, operations);
+    assert_eq!(bytes.len(), boundaries.last().unwrap() + 41);
 }
 
 #[test]
-fn changed_byte_gives_an_error_or_another_trace() {
-    let (bytes, operations) = sample();
-    let mut refused = 0;
+fn changed_byte_is_refused() {
+    let (bytes, _) = sample();
     for at in 0..bytes.len() {
         for mask in 1..=u8::MAX {
             let mut changed = bytes.clone();
             changed[at] ^= mask;
-            match read(&changed) {
-                Ok((participants, read)) => {
-                    assert!(read != operations || participants != self::read(&bytes).unwrap().0, "{at} {mask}");
-                    fuzz::trace_reader(&changed).unwrap();
-                }
-                Err(_) => refused += 1,
-            }
+            assert!(read(&changed).is_err(), "{at} {mask}");
         }
     }
-    assert!(refused > 10_000, "{refused}");
+}
+
+/// Each altered trace consists of records that a reader without the digest would accept.
+#[test]
+fn removed_repeated_moved_or_appended_records_are_refused() {
+    let (bytes, _) = sample();
+    let boundaries = boundaries();
+    let records = *boundaries.last().unwrap();
+    let (before, end) = bytes.split_at(records);
+    let [a, b, c] = *boundaries.last_chunk().unwrap();
+    let (second_last, last) = (&before[a..b], &before[b..c]);
+    let other = {
+        let mut writer = TraceWriter::new();
+        writer.participant("Alice", false).unwrap();
+        write(&mut writer, &operation(0, "", Kind::Refused, &[]));
+        complete(&writer)
+    };
+    let with_end = |records: &[&[u8]]| [&records.concat(), end].concat();
+    for (what, altered, reason) in [
+        ("removed", with_end(&[&before[..b]]), "an end that does not match what comes before it"),
+        ("repeated", with_end(&[before, last]), "an end that does not match what comes before it"),
+        ("moved", with_end(&[&before[..a], last, second_last]), ""),
+        ("two traces", [&bytes[..], &other].concat(), "bytes after the end"),
+        ("a record after the end", [&bytes[..], last].concat(), "bytes after the end"),
+        ("two ends", [&bytes[..], end].concat(), "bytes after the end"),
+        (
+            "the end of another trace",
+            [before, &other[other.len() - 41..]].concat(),
+            "an end that does not match what comes before it",
+        ),
+        ("another count", ended(before, 4), "an end that does not match what comes before it"),
+        ("no records", with_end(&[&before[..boundaries[0]]]), "an end that does not match what comes before it"),
+    ] {
+        match read(&altered) {
+            Err(TraceError::Malformed { what: found, .. }) => {
+                assert!(reason.is_empty() || found == reason, "{what}: {found}")
+            }
+            read => panic!("{what}: {read:?}"),
+        }
+    }
+    // Control: the end that is right for what was removed and repeated, computed from the format's description.
+    read(&ended(&before[..b], 4)).unwrap();
+    read(&ended(&[before, last].concat(), 6)).unwrap();
+    read(&ended(before, 5)).unwrap();
 }
 
 /// The beginning of a trace, one participant, then `records`.
@@ -157,7 +218,8 @@ fn other_encodings_are_refused_each_with_its_reason() {
         (&[&[PARTICIPANT, 1, 0, 1, 0xFF]], "a name that is not text"),
         (&[&[0, 0, 0, 0, 0]], "an unknown kind"),
         (&[&[23, 0, 0, 0, 0]], "an unknown kind"),
-        (&[&[0x82]], "an unknown kind"),
+        (&[&[0x83]], "an unknown kind"),
+        (&[&[END], &[0; 40]], "an end that does not match what comes before it"),
         (&[&[18, 1, 0, 0, 0]], "an unknown participant"),
         (&[&[18, 0, 0, 1, 0]], "an unknown step"),
         (&[&first, &again, &first, &again], "a label out of order, empty or known"),
@@ -183,15 +245,15 @@ fn other_encodings_are_refused_each_with_its_reason() {
             Err(TraceError::Malformed { what, offset }) => {
                 assert_eq!(what, *reason, "{records:?}");
                 // The offset is that of a record: everything before it can be read.
-                assert!(read(&bytes[..usize::try_from(offset).unwrap()]).is_ok());
+                fuzz::trace_reader(&bytes[..usize::try_from(offset).unwrap()]).unwrap();
             }
             other => panic!("{records:?}: {other:?}"),
         }
     }
     // Control: the correct encoding of each is read.
     let right: &[&[u8]] = &[&[PARTICIPANT, 1, 1, 0], &first, &again, &other, &[18, 1, 0, 2, 0], &again, REFUSED];
-    assert_eq!(read(&trace(right)).unwrap().1.len(), 4);
-    for beginning in [&b""[..], b"noescrow trac", b"noescrow trace\x01", b"noescrow trace\x03", b"noescrow_trace\x02"] {
+    assert_eq!(read(&ended(&trace(right), 4)).unwrap().1.len(), 4);
+    for beginning in [&b""[..], b"noescrow trac", b"noescrow trace\x02", b"noescrow trace\x04", b"noescrow_trace\x03"] {
         assert!(TraceReader::new(beginning).is_err(), "{beginning:?}");
     }
 }
@@ -203,7 +265,7 @@ fn number_of_fields_is_bounded() {
         writer.participant("A", false).unwrap();
         let parts: Vec<(Role, bool, &[u8])> = vec![(Role::Context, false, b"part"); fields];
         write(&mut writer, &operation(0, "", Kind::Sha256, &parts));
-        read(&writer.buffer).map(|(_, operations)| operations[0].3.len())
+        read(&complete(&writer)).map(|(_, operations)| operations[0].3.len())
     };
     let most = usize::try_from(MAX_FIELDS).unwrap();
     assert_eq!(of(most).unwrap(), most);
@@ -218,7 +280,7 @@ fn steps_beyond_the_bound_have_no_number() {
     for label in &labels {
         write(&mut writer, &operation(0, label, Kind::Refused, &[]));
     }
-    let (_, operations) = read(&writer.buffer).unwrap();
+    let (_, operations) = read(&complete(&writer)).unwrap();
     let known = operations.iter().filter(|(_, step, ..)| !step.is_empty()).count();
     assert_eq!((known, operations.len()), (MAX_STEPS, MAX_STEPS + 1));
     let number = u16::try_from(MAX_STEPS + 1).unwrap();
@@ -239,7 +301,7 @@ fn participants_are_bounded_and_names_cut_between_characters() {
     for step in &steps {
         write(&mut writer, &operation(255, step, Kind::Refused, &[]));
     }
-    let (participants, operations) = read(&writer.buffer).unwrap();
+    let (participants, operations) = read(&complete(&writer)).unwrap();
     assert_eq!(participants.len(), 256);
     assert_eq!(participants[0].name, "é".repeat(127));
     assert!(operations.iter().all(|(_, step, ..)| *step == participants[0].name));
@@ -253,11 +315,11 @@ fn claimed_length_of_a_gibibyte_is_not_allocated() {
         let head = [&[1, 0, 0, 0, 1, 0x81][..], &gibibyte, &vec![7; there]].concat();
         let bytes = trace(&[&head]);
         let mut reader = TraceReader::new(&bytes[..]).unwrap();
-        assert_eq!(reader.first().unwrap(), Some(PARTICIPANT));
+        assert_eq!(reader.first().unwrap(), PARTICIPANT);
         reader.read_participant().unwrap();
-        let first = reader.first().unwrap().unwrap();
+        let first = reader.first().unwrap();
         let error = reader.read_operation(first).map(drop).unwrap_err();
-        assert!(matches!(error, TraceError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof));
+        assert!(matches!(error, TraceError::EndsEarly { .. }));
         assert!(reader.body.capacity() <= 4 * usize::try_from(READ_AHEAD).unwrap(), "{}", reader.body.capacity());
     }
     // The same for a count of fields that are missing.
@@ -266,7 +328,7 @@ fn claimed_length_of_a_gibibyte_is_not_allocated() {
     let mut reader = TraceReader::new(&bytes[..]).unwrap();
     reader.first().unwrap();
     reader.read_participant().unwrap();
-    let first = reader.first().unwrap().unwrap();
+    let first = reader.first().unwrap();
     reader.read_operation(first).map(drop).unwrap_err();
     assert!(reader.layout.capacity() < 1000 && reader.body.capacity() <= 1 << 18);
 }
@@ -312,7 +374,7 @@ fn any_trace() -> impl Strategy<Value = (Vec<u8>, Vec<Owned>)> {
             writer.participant(name, is_server).unwrap();
         }
         operations.iter().for_each(|operation| write(&mut writer, operation));
-        (writer.buffer, operations)
+        (complete(&writer), operations)
     })
 }
 
@@ -327,10 +389,12 @@ proptest! {
 
     #[test]
     fn readable_bytes_have_one_encoding(
-        (mut bytes, _) in any_trace(),
+        (complete, _) in any_trace(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         tail in prop::collection::vec(any::<u8>(), 0..12),
     ) {
+        // Without the end, which no edited trace has.
+        let mut bytes = complete[..complete.len() - END_LEN].to_vec();
         for (at, byte) in edits {
             let at = at.index(bytes.len());
             bytes[at] = byte;

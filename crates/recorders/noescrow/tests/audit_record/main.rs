@@ -88,7 +88,7 @@ fn traces_of_one_conversation_are_equal_in_memory_and_file() {
     let file = Tape::to_writer(std::fs::File::create(&path).unwrap());
     let [alice, bob] = ["Alice", "Bob"].map(|name| Recorder::device(&file, name).unwrap());
     conversation(alice, bob, 1);
-    file.flush().unwrap();
+    file.finish().unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), tape.bytes());
     std::fs::remove_file(&path).unwrap();
 }
