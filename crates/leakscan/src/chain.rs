@@ -24,10 +24,6 @@ impl Chain {
         Some(self)
     }
 
-    pub(crate) fn has(&self, step: Encoding) -> bool {
-        self.steps().any(|other| other == step)
-    }
-
     /// Whether the innermost `count` steps are `step`.
     pub(crate) fn ends_in(&self, step: Encoding, count: usize) -> bool {
         let from = self.len.saturating_sub(count);

@@ -89,6 +89,11 @@ pub struct Statistics {
 }
 
 impl Statistics {
+    /// Whether the next omission is named.
+    pub(crate) const fn is_naming(&self) -> bool {
+        self.omissions.len() < NAMED_OMISSIONS
+    }
+
     /// Counts an omission, and names it up to [`NAMED_OMISSIONS`].
     pub(crate) fn omit(&mut self, what: impl FnOnce() -> String) {
         self.omitted = self.omitted.saturating_add(1);

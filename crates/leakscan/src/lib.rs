@@ -9,12 +9,14 @@
 //! index/              the values that are searched for, the index over them, and look-ups in it
 //! sources/            evidence: bytes, files, directories, readers, the memory of a process, captures of traffic
 //! blocks.rs           cuts a source into blocks
-//! scan.rs             searches each block and, recursively, what is decoded from it
+//! scan.rs             searches bytes and, recursively, what is decoded from them
+//! layers.rs           the bytes of a source and the content of each compressed stream, searched block by block
 //! prefilter.rs        the places in a block that decoders have to look at (simd.rs, byte_class.rs)
 //! false_positives.rs  random matches, rejected before they cost work
 //! text/, decode/      text: finds the encoded runs, decodes them
 //! containers/         compressed streams and HTTP chunks: recognises them, decodes them
 //! sink.rs             where decoders report what they decoded, to be searched by scan.rs (pool.rs: their buffers)
+//! omissions.rs        what was not searched, kept back until it is known whether another copy of it was
 //! findings.rs         hits and statistics (chain.rs: the nested encodings of a hit)
 //! printable.rs        names from the evidence, as text that is safe to show
 //! coverage.rs         the fragments of values that occur somewhere
@@ -35,6 +37,8 @@ mod encoding;
 mod false_positives;
 mod findings;
 mod index;
+mod layers;
+mod omissions;
 mod pool;
 mod prefilter;
 mod printable;

@@ -33,6 +33,9 @@ pub(crate) enum Format {
 /// The most bytes by which a beginning is recognised: the header of a ZIP entry.
 pub(crate) const BEGINNING: usize = 30;
 
+/// The bytes that all formats with a longer beginning than two bytes have in common at least.
+pub(crate) const MAGIC: usize = 4;
+
 impl Format {
     /// `None` for a format without a decoder.
     pub(crate) const fn encoding(self) -> Option<Encoding> {
@@ -44,6 +47,11 @@ impl Format {
             Self::Chunked => Some(Encoding::Chunked),
             Self::Undecoded(_) => None,
         }
+    }
+
+    /// Whether random bytes begin like it so often that what looks like a stream may be none.
+    pub(crate) const fn is_often_random(self) -> bool {
+        matches!(self, Self::Zlib)
     }
 
     pub(crate) const fn name(self) -> &'static str {

@@ -86,6 +86,10 @@ pub(crate) struct Ending {
     pub(crate) is_counted: bool,
     /// Why a part of it could not be searched.
     pub(crate) failure: Option<&'static str>,
+    /// Whether all of it was read.
+    pub(crate) is_whole: bool,
+    /// Whether this is no random match.
+    pub(crate) is_one: bool,
 }
 
 impl Stream {
@@ -126,12 +130,16 @@ impl Stream {
                 self.read_header(sink, format, header, false);
             }
         }
+        self.is_open()
+    }
+
+    /// Whether it takes more.
+    pub(crate) const fn is_open(&self) -> bool {
         !matches!(self.state, State::Done)
     }
 
-    /// Ends the stream. An incomplete stream is a failure, except a small one that is `cut` by the end of a block of
-    /// text: the next block has all of it.
-    pub(crate) fn finish(&mut self, sink: &mut impl StreamSink, cut: bool) -> Ending {
+    /// Ends the stream. An incomplete stream is a failure.
+    pub(crate) fn finish(&mut self, sink: &mut impl StreamSink) -> Ending {
         match &mut self.state {
             State::Header(format, header) => {
                 let (format, header) = (*format, core::mem::take(header));
@@ -140,13 +148,15 @@ impl Stream {
             State::Frame(..) => self.decode_blocks(sink, true),
             State::Deflate(_) | State::Trailer(_) | State::Line(..) | State::Chunk(_) | State::Done => {}
         }
-        let is_one = if cut && self.fate == Fate::Open { self.is_plausible() } else { self.is_recognised() };
+        let is_one = self.is_recognised();
         let failure = match self.fate {
             Fate::Open if self.format != Format::Chunked => Some("ends too early"),
             Fate::Broken => Some("cannot be decompressed"),
             Fate::Open | Fate::Complete | Fate::Limited => None,
         };
-        Ending { is_counted: self.out >= PLAUSIBLE, failure: failure.filter(|_| is_one) }
+        let is_whole = self.fate == Fate::Complete;
+        let failure = failure.filter(|_| is_one);
+        Ending { is_counted: self.out >= PLAUSIBLE, failure, is_whole, is_one: is_whole || self.is_recognised() }
     }
 
     /// Whether this is too unlikely to be a random match.

@@ -2,7 +2,8 @@
 //! Bytes in memory, and readers.
 
 use super::super::blocks::BLOCK;
-use super::super::scan::{Layer, Search};
+use super::super::layers::Layer;
+use super::super::scan::Search;
 use super::progress::{Progress, examine};
 use std::io::{self, ErrorKind, Read};
 

@@ -10,7 +10,8 @@
 //! has is missed: stop the process first (`SIGSTOP`) where that matters.
 
 use super::super::blocks::BLOCK;
-use super::super::scan::{Layer, Search};
+use super::super::layers::Layer;
+use super::super::scan::Search;
 use super::error::EvidenceError;
 use super::progress::{Progress, examine};
 use core::ops::Range;

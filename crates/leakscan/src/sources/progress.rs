@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What all sources share: bytes that have been read are searched, counted and reported.
 
-use super::super::scan::{Layer, Search};
+use super::super::layers::Layer;
+use super::super::scan::Search;
 
 /// Reports how far a search is.
 pub(super) struct Progress<'p> {

@@ -17,6 +17,7 @@ mod names;
 mod network;
 mod process;
 mod properties;
+mod silent;
 mod sources;
 
 use encode::{WAYS, Way};

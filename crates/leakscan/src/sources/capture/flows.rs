@@ -3,7 +3,8 @@
 //! the order of their packets, each byte once.
 
 use super::super::super::blocks::SMALL_BLOCK;
-use super::super::super::scan::{Layer, Search};
+use super::super::super::layers::Layer;
+use super::super::super::scan::Search;
 use super::encrypted::{Detector, Encrypted};
 use super::packets::{Flow, Segment, Transport};
 use std::collections::{BTreeMap, HashMap};

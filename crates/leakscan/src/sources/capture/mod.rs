@@ -21,7 +21,8 @@ mod flows;
 mod packets;
 
 use super::super::blocks::BLOCK;
-use super::super::scan::{Layer, Search};
+use super::super::layers::Layer;
+use super::super::scan::Search;
 use super::error::EvidenceError;
 use super::progress::{Progress, examine};
 use flows::Flows;

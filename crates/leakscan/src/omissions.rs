@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The omissions of compressed streams, kept back until it is known whether they are any.
+//!
+//! A stream may be read more than once: where it lies; in a copy of the bytes around an escape, which is shorter; and
+//! again in the next block. It was searched if one of these was read to its end, and it is listed once if none was. And
+//! what was not searched within a stream is an omission only if that stream is one: random bytes that begin like a zlib
+//! stream inflate to repetitive bytes, in which much looks like a stream.
+
+use super::containers::formats::Format;
+use super::findings::Statistics;
+use std::collections::VecDeque;
+
+/// Omissions that are kept back; with more, all are reported. As many as are named.
+const MAX_PENDING: usize = super::findings::NAMED_OMISSIONS;
+/// Streams that were read to their end and are remembered. The copies of a stream are in the same block as its
+/// beginning, or in the next one, and a block of text has fewer streams that end.
+const MAX_WHOLE: usize = 4096;
+
+/// What was not searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A stream of a format.
+    Stream(Format),
+    /// An encoding within the deepest encodings that are decoded.
+    Depth,
+    /// The rest of a stream beyond a limit.
+    Limit,
+    /// A stream that began while too many others were open.
+    TooMany,
+}
+
+/// A place at which something was not searched: the byte at an offset of a layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spot {
+    /// The number of the layer; no two layers of a search have the same.
+    pub(crate) layer: u64,
+    pub(crate) at: u64,
+    pub(crate) kind: Kind,
+}
+
+/// Offsets by which two readings of one text may differ: `\x1f` is an escape from its first byte on, and hexadecimal from
+/// its third. Streams are longer.
+const NEAR: u64 = 3;
+
+impl Spot {
+    /// Whether both are the same thing.
+    fn is_same(&self, other: &Self) -> bool {
+        self.layer == other.layer && self.at.abs_diff(other.at) <= NEAR && self.kind == other.kind
+    }
+}
+
+struct Pending {
+    spot: Spot,
+    /// The layer of the innermost stream around it that may be a random match; 0 if there is none.
+    holder: u64,
+    what: String,
+}
+
+/// The omissions that are kept back.
+#[derive(Default)]
+pub(crate) struct Omissions {
+    pending: Vec<Pending>,
+    whole: VecDeque<Spot>,
+}
+
+impl Omissions {
+    /// Something was not searched.
+    pub(crate) fn add(&mut self, statistics: &mut Statistics, spot: Spot, holder: u64, what: impl FnOnce() -> String) {
+        let mut known = self.pending.iter().map(|pending| &pending.spot).chain(&self.whole);
+        if known.any(|known| known.is_same(&spot)) {
+            return;
+        }
+        if self.pending.len() >= MAX_PENDING {
+            self.report(statistics);
+        }
+        // Those that are counted only need no name.
+        let what = if statistics.is_naming() { what() } else { String::new() };
+        self.pending.push(Pending { spot, holder, what });
+    }
+
+    /// A stream was read to its end: whatever failed there is none, and what fails there later.
+    pub(crate) fn read_whole(&mut self, spot: Spot) {
+        self.pending.retain(|pending| !pending.spot.is_same(&spot));
+        if self.whole.len() >= MAX_WHOLE {
+            self.whole.pop_front();
+        }
+        self.whole.push_back(spot);
+    }
+
+    /// The stream whose content is the layer `holder` has ended. What was not searched in it is an omission if the
+    /// stream `is_one`, and the next stream around it that may be a random match, `outer`, is one as well.
+    pub(crate) fn settle(&mut self, holder: u64, is_one: bool, outer: u64) {
+        if is_one {
+            let held = self.pending.iter_mut().filter(|pending| pending.holder == holder);
+            held.for_each(|pending| pending.holder = outer);
+        } else {
+            self.pending.retain(|pending| pending.holder != holder);
+        }
+    }
+
+    /// Reports all that are kept back.
+    pub(crate) fn report(&mut self, statistics: &mut Statistics) {
+        self.pending.drain(..).for_each(|pending| statistics.omit(|| pending.what));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPOT: Spot = Spot { layer: 1, at: 7, kind: Kind::Stream(Format::Gzip) };
+
+    fn reported(steps: impl FnOnce(&mut Omissions, &mut Statistics)) -> u64 {
+        let (mut omissions, mut statistics) = (Omissions::default(), Statistics::default());
+        steps(&mut omissions, &mut statistics);
+        omissions.report(&mut statistics);
+        assert_eq!(statistics.omissions.len() as u64, statistics.omitted.min(MAX_PENDING as u64));
+        statistics.omitted
+    }
+
+    fn add(omissions: &mut Omissions, statistics: &mut Statistics, spot: Spot, holder: u64) {
+        omissions.add(statistics, spot, holder, || String::from("what"));
+    }
+
+    #[test]
+    fn a_stream_that_was_read_whole_once_is_no_omission() {
+        let others = [Spot { layer: 2, ..SPOT }, Spot { at: 11, ..SPOT }, Spot { kind: Kind::Depth, ..SPOT }];
+        let same = [SPOT, Spot { at: 5, ..SPOT }];
+        for (other, expected) in same.map(|same| (same, 0)).into_iter().chain(others.map(|other| (other, 1))) {
+            let before = reported(|omissions, statistics| {
+                omissions.read_whole(other);
+                add(omissions, statistics, SPOT, 0);
+                add(omissions, statistics, SPOT, 0);
+            });
+            let after = reported(|omissions, statistics| {
+                add(omissions, statistics, SPOT, 0);
+                omissions.read_whole(other);
+            });
+            assert_eq!((before, after), (expected, expected), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_random_match_contains_is_no_omission() {
+        for (inner, outer, expected) in [(true, true, 1), (true, false, 0), (false, true, 0), (false, false, 0)] {
+            let count = reported(|omissions, statistics| {
+                add(omissions, statistics, SPOT, 5);
+                omissions.settle(5, inner, 4);
+                omissions.settle(4, outer, 0);
+            });
+            assert_eq!(count, expected, "{inner} {outer}");
+        }
+    }
+
+    #[test]
+    fn all_are_counted_and_few_are_kept() {
+        let count = reported(|omissions, statistics| {
+            for at in 0..3000 {
+                add(omissions, statistics, Spot { at: at * 10, ..SPOT }, 0);
+                assert!(omissions.pending.len() <= MAX_PENDING);
+            }
+            (0..9000).for_each(|at| omissions.read_whole(Spot { layer: 2, at, ..SPOT }));
+            assert!(omissions.whole.len() <= MAX_WHOLE);
+        });
+        assert_eq!(count, 3000);
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is an omission and what is none: each test has a variant that must be one, and one that must not.
+
+use super::encode::{base64, escaped, gzip, hex, zlib, zstd};
+use super::{BLOCK, index_of, random, search};
+use leakscan::{Encoding, Findings};
+
+type Encode = fn(&[u8]) -> Vec<u8>;
+
+fn omissions(evidence: &[u8]) -> Vec<String> {
+    let findings = search(evidence, &index_of(&[&random(1, 32)]));
+    assert_eq!(findings.statistics.omitted as usize, findings.statistics.omissions.len());
+    findings.statistics.omissions
+}
+
+/// `secret` in Base64 as many times.
+fn nested(secret: &[u8], times: usize) -> Vec<u8> {
+    (0..times).fold(secret.to_vec(), |bytes, _| base64(&bytes, false, true, 0))
+}
+
+#[test]
+fn an_encoding_nested_too_deep_is_an_omission_with_its_place() {
+    let secret = random(1, 32);
+    for (times, found, expected) in [(6, true, 0), (7, false, 1), (8, false, 1)] {
+        let evidence = [b"token: ", &nested(&secret, times)[..], b"\n"].concat();
+        let Findings { hits, statistics, .. } = search(&evidence, &index_of(&[&secret]));
+        assert_eq!((hits.len(), statistics.omissions.len()), (usize::from(found), expected), "{times} {statistics:?}");
+        let name = "bytes, byte 7: encodings nested too deep";
+        assert!(statistics.omissions.iter().all(|omission| omission == name), "{:?}", statistics.omissions);
+    }
+    // A stream in encodings that are as many.
+    for (times, expected) in [(5, 0), (6, 1)] {
+        assert_eq!(omissions(&nested(&gzip(&secret), times)).len(), expected, "{times}");
+    }
+}
+
+#[test]
+fn rows_of_backslashes_are_no_omission() {
+    for many in 0..200 {
+        let row = vec![b'\\'; many];
+        for after in [&b"\0../ssl/record/ssl3_record.c"[..], b"x41", b"/usr/lib/ssl/record/methods", b"n %41 abcd"] {
+            let evidence = [b"\0\0", &row[..], after, b"\0\0\x02 /usr/share/doc/libssl/changelog.Debian"].concat();
+            assert_eq!(omissions(&evidence), [""; 0], "{many} before {after:?}");
+        }
+    }
+    // Control: of another encoding, as many are one.
+    assert_eq!(omissions(&nested(b"/usr/lib/ssl/record/methods", 7)).len(), 1);
+}
+
+/// Streams with bytes that look like an escape: their copies, in which that is decoded, are broken.
+#[test]
+fn a_stream_that_is_broken_in_a_copy_and_whole_below_is_no_omission() {
+    let mut looked_like_one = 0;
+    for seed in 0..3000 {
+        let text: Vec<u8> = random(seed, 200).iter().map(|byte| b'a' + byte % 16).collect();
+        for (number, encode) in [gzip as Encode, zlib, zstd].into_iter().enumerate() {
+            let stream = encode(&text);
+            let escape = |pair: &[u8]| pair[0] == b'\\' && b"\\\"'/0123abefnrtvZ".contains(&pair[1]);
+            if !stream.windows(2).any(escape) {
+                continue;
+            }
+            looked_like_one += 1;
+            let findings = search(&stream, &index_of(&[&text[..32]]));
+            assert_eq!(findings.statistics.omissions, [""; 0], "{seed} {number}");
+            assert!(!findings.hits.is_empty());
+            if number == 1 {
+                continue;
+            }
+            // Control: a stream that is damaged is an omission, and only one.
+            let mut damaged = stream.clone();
+            let last = damaged.len() - 5;
+            damaged.truncate(last);
+            assert_eq!(omissions(&damaged).len(), 1, "{seed} {number}: {:?}", omissions(&damaged));
+        }
+    }
+    assert!(looked_like_one > 20, "{looked_like_one}");
+}
+
+/// Text within which a stream lies across the ends of blocks.
+#[test]
+fn a_stream_in_long_text_is_read_to_its_end() {
+    let secret = random(1, 32);
+    let index = index_of(&[&secret]);
+    for len in [100_000, 700_000] {
+        let noise = random(77, len);
+        let content = [&noise[..], &secret].concat();
+        let lines = |bytes: &[u8]| base64(bytes, false, true, 76);
+        let octal = |bytes: &[u8]| escaped(bytes, |byte| format!("\\{byte:03o}"));
+        for (name, first, text) in [
+            ("base64", Encoding::Base64, base64(&gzip(&content), false, true, 0)),
+            ("lines", Encoding::Base64, lines(&gzip(&content))),
+            ("hex", Encoding::Hex, hex(&zstd(&content), "", "")),
+            ("octal", Encoding::Escapes, octal(&gzip(&content))),
+            ("base64 twice", Encoding::Base64, lines(&lines(&gzip(&content)))),
+        ] {
+            for at in [3, BLOCK - 10, BLOCK - 5000] {
+                let evidence = [&vec![b'\n'; at][..], &text, b"\n--\n"].concat();
+                let findings = search(&evidence, &index);
+                let is_it = |hit: &leakscan::Hit| hit.whole && hit.encoding[0] == first && hit.offset < (at + 8) as u64;
+                assert_eq!(findings.hits.iter().filter(|hit| is_it(hit)).count(), 1, "{name} {len} {at}: {findings:?}");
+                assert_eq!(findings.statistics.omissions, [""; 0], "{name} {len} {at}");
+            }
+            // Controls: a stream that ends too early is an omission, once.
+            let cut = &text[..text.len() * 9 / 10];
+            assert_eq!(omissions(cut).len(), 1, "{name} {len}: {:?}", omissions(cut));
+            let cut = [cut, b"\n--\n", &random(3, 5000)].concat();
+            assert_eq!(omissions(&cut).len(), 1, "{name} {len}: {:?}", omissions(&cut));
+        }
+    }
+}
+
+#[test]
+fn an_incomplete_stream_in_any_text_is_an_omission() {
+    let text = |byte: u8| b"the quick brown fox jumps over"[usize::from(byte % 30)];
+    let content: Vec<u8> = random(5, 3000).into_iter().map(text).collect();
+    for (number, encode) in [gzip as Encode, zstd].into_iter().enumerate() {
+        let whole = encode(&content);
+        let cut = &whole[..whole.len() - 20];
+        let ways: [Encode; 5] = [
+            |bytes| base64(bytes, false, true, 0),
+            |bytes| hex(bytes, "", ""),
+            |bytes| escaped(bytes, |byte| format!("\\x{byte:02x}")),
+            |bytes| super::encode::percent(bytes, false),
+            |bytes| super::encode::integers(bytes, ", ", |byte| byte.to_string()),
+        ];
+        for (way, write) in ways.into_iter().enumerate() {
+            assert_eq!(omissions(&[b"id=", &write(cut)[..], b"\n"].concat()).len(), 1, "{number} {way}");
+            // Control: the whole stream is none.
+            assert_eq!(omissions(&[b"id=", &write(&whole)[..], b"\n"].concat()), [""; 0], "{number} {way}");
+        }
+    }
+}
