@@ -6,6 +6,8 @@
 //! that it cannot write are hand-written: lists of integers, percent-encoding and escapes (a prefix before each byte),
 //! the headers of Zstandard and ZIP, and HTTP chunks.
 
+mod alphabets;
+
 use super::encoding::Encoding;
 use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
@@ -31,6 +33,9 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
         Encoding::Utf16Be => HEXLOWER.encode(bytes).encode_utf16().flat_map(u16::to_be_bytes).collect(),
         Encoding::Escapes => each(&|byte| format!("\\x{byte:02x}")).concat().into_bytes(),
         Encoding::Latin1 => bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes(),
+        Encoding::Base32 | Encoding::Base36 | Encoding::Base58 | Encoding::Base62 | Encoding::Decimal => {
+            alphabets::encode(bytes, encoding)
+        }
         Encoding::Gzip => finished(GzEncoder::new(Vec::new(), Compression::default()), bytes, GzEncoder::finish),
         Encoding::Zlib => finished(ZlibEncoder::new(Vec::new(), Compression::default()), bytes, ZlibEncoder::finish),
         Encoding::Zstd => zstd(bytes),

@@ -39,11 +39,21 @@ pub enum Encoding {
     Zip,
     /// HTTP/1.1 chunks.
     Chunked,
+    /// Base32, in the alphabets of RFC 4648, Crockford, z-base-32, Bech32, Geohash and Nix.
+    Base32,
+    /// One number of digits and letters of one case.
+    Base36,
+    /// One number in the base58 of Bitcoin, Flickr or Ripple, or blocks of Monero's.
+    Base58,
+    /// One number of digits and letters of both cases.
+    Base62,
+    /// One decimal number.
+    Decimal,
 }
 
 impl Encoding {
     /// All encodings.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -60,6 +70,11 @@ impl Encoding {
         Self::Latin1,
         Self::Zip,
         Self::Chunked,
+        Self::Base32,
+        Self::Base36,
+        Self::Base58,
+        Self::Base62,
+        Self::Decimal,
     ];
 
     const fn name(self) -> &'static str {
@@ -80,6 +95,11 @@ impl Encoding {
             Self::Latin1 => "latin-1 in utf-8",
             Self::Zip => "zip entry",
             Self::Chunked => "http chunks",
+            Self::Base32 => "base32",
+            Self::Base36 => "base36",
+            Self::Base58 => "base58",
+            Self::Base62 => "base62",
+            Self::Decimal => "decimal",
         }
     }
 }

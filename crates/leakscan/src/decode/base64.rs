@@ -63,7 +63,7 @@ fn read(text: &[u8], out: &mut Vec<u8>) -> usize {
 
 /// The length of a line break with the indentation after it, or of what precedes a symbol in a JSON string: an escaped
 /// line break, or the backslash before a slash.
-fn separator(text: &[u8]) -> usize {
+pub fn separator(text: &[u8]) -> usize {
     match text {
         [b'\n' | b'\r', rest @ ..] => {
             rest.iter().take_while(|byte| matches!(byte, b'\n' | b'\r' | b' ' | b'\t')).count().saturating_add(1)

@@ -2,12 +2,14 @@
 //! Decoders of text. Each reads the run at the beginning of some bytes and returns its length. A value may begin
 //! anywhere in a run, so that every alignment is decoded. Output is never longer than input.
 
+pub mod base32;
 pub mod base64;
 pub mod escapes;
 pub mod hex;
 pub mod integers;
 pub mod latin1;
 pub mod percent;
+pub mod radix;
 pub mod symbols;
 pub mod utf16;
 pub mod wide;

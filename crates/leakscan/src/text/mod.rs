@@ -4,12 +4,14 @@
 //! ```text
 //! runs.rs      text that is encoded as a whole: Base64, hexadecimal, lists of integers, percent-encoding, UTF-16
 //! escaped.rs   bytes of which some are encoded and the others are as they are: escapes, Latin-1 in UTF-8, 16-bit bytes
+//! tokens.rs    letters and digits in other alphabets: base32, and whole numbers
 //! batch.rs     short decoded runs, collected and handed on together
 //! ```
 
 mod batch;
 mod escaped;
 mod runs;
+mod tokens;
 
 use super::prefilter::Prefilter;
 use super::sink::Sink;

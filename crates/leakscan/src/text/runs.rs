@@ -11,6 +11,7 @@ use super::super::encoding::Encoding;
 use super::super::prefilter::{LANE, Prefilter};
 use super::super::sink::{Decoded, Sink};
 use super::batch::Batch;
+use super::tokens::{self, Tokens};
 use core::ops::Range;
 
 const WORD: usize = 8;
@@ -23,6 +24,7 @@ const EVEN_BYTES: u64 = 0x00FF_00FF_00FF_00FF;
 struct Progress {
     base64_batch: Batch,
     hex_batch: Batch,
+    tokens: Tokens,
     base64: usize,
     hex: usize,
     integers: usize,
@@ -34,7 +36,8 @@ struct Progress {
 impl Progress {
     fn new() -> Self {
         let (base64_batch, hex_batch) = (Batch::new(Encoding::Base64), Batch::new(Encoding::Hex));
-        Self { base64_batch, hex_batch, base64: 0, hex: 0, integers: 0, hex_integers: 0, percent: 0, utf16: 0 }
+        let tokens = Tokens::new();
+        Self { base64_batch, hex_batch, tokens, base64: 0, hex: 0, integers: 0, hex_integers: 0, percent: 0, utf16: 0 }
     }
 }
 
@@ -71,6 +74,7 @@ pub(super) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) 
     }
     read.base64_batch.flush(sink, bytes);
     read.hex_batch.flush(sink, bytes);
+    read.tokens.flush(sink, bytes);
 }
 
 /// Reads the words of a lane. `after_bare` is whether the word before the first may belong to a percent-encoded run;
@@ -122,9 +126,7 @@ fn decode_lane(sink: &mut impl Sink, bytes: &[u8], lane: usize, mut after_bare: 
 }
 
 fn decode_base64(sink: &mut impl Sink, bytes: &[u8], seed: usize, read: &mut Progress) {
-    if !sink.wants(Encoding::Base64) {
-        return;
-    }
+    let is_wanted = sink.wants(Encoding::Base64);
     let mut from = run_start(bytes, seed, read.base64, BASE64);
     let mut symbols = sink.pool().take_buffer();
     // Bytes of the class before a run (a lone backslash) may end another run.
@@ -132,8 +134,12 @@ fn decode_base64(sink: &mut impl Sink, bytes: &[u8], seed: usize, read: &mut Pro
         symbols.clear();
         let run = bytes.get(from..).unwrap_or_default();
         let len = base64::symbols(run, &mut symbols);
-        if symbols.len() >= base64::MIN_SYMBOLS && !base64::is_hex(&symbols) {
-            read.base64_batch.add(sink, &symbols, from..from.saturating_add(len), bytes);
+        if symbols.len() >= tokens::MIN_SYMBOLS {
+            let (is_hex, text) = (base64::is_hex(&symbols), from..from.saturating_add(len));
+            read.tokens.add(sink, (&symbols, is_hex), text.clone(), bytes);
+            if symbols.len() >= base64::MIN_SYMBOLS && is_wanted && !is_hex {
+                read.base64_batch.add(sink, &symbols, text, bytes);
+            }
         }
         from = from.saturating_add(len).saturating_add(1);
     }

@@ -10,6 +10,7 @@
     reason = "a test that panics fails, as it should"
 )]
 
+mod alphabets;
 mod coverage;
 mod encode;
 mod fragments;
