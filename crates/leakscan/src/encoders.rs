@@ -29,6 +29,7 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
         Encoding::Integers => format!("[{}]", each(&|byte| format!("{byte}")).join(", ")).into_bytes(),
         Encoding::HexIntegers => format!("[{}]", each(&|byte| format!("{byte:#x}")).join(", ")).into_bytes(),
         Encoding::Percent => each(&|byte| format!("%{byte:02X}")).concat().into_bytes(),
+        Encoding::Entities => each(&|byte| format!("&#{byte};")).concat().into_bytes(),
         Encoding::Utf16Le => HEXLOWER.encode(bytes).encode_utf16().flat_map(u16::to_le_bytes).collect(),
         Encoding::Utf16Be => HEXLOWER.encode(bytes).encode_utf16().flat_map(u16::to_be_bytes).collect(),
         Encoding::Escapes => each(&|byte| format!("\\x{byte:02x}")).concat().into_bytes(),

@@ -49,11 +49,13 @@ pub enum Encoding {
     Base62,
     /// One decimal number.
     Decimal,
+    /// Entities of HTML and XML: characters by number or name.
+    Entities,
 }
 
 impl Encoding {
     /// All encodings.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -75,6 +77,7 @@ impl Encoding {
         Self::Base58,
         Self::Base62,
         Self::Decimal,
+        Self::Entities,
     ];
 
     const fn name(self) -> &'static str {
@@ -100,6 +103,7 @@ impl Encoding {
             Self::Base58 => "base58",
             Self::Base62 => "base62",
             Self::Decimal => "decimal",
+            Self::Entities => "entities",
         }
     }
 }

@@ -4,6 +4,8 @@
 
 pub mod base32;
 pub mod base64;
+pub mod characters;
+mod entity_names;
 pub mod escapes;
 pub mod hex;
 pub mod integers;

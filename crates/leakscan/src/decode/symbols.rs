@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Text in which one symbol of one or more characters encodes each byte: escapes, percent-encoding, Latin-1 in UTF-8.
 
+use super::characters::TextSymbol;
 use core::cell::Cell;
 
 /// The byte that the symbol at the beginning of some text encodes, and the symbol's length; `None` at the end of a run.
@@ -51,28 +52,58 @@ impl Cursor {
     }
 }
 
+/// Symbols of one byte each, or of a character each.
+#[derive(Clone, Copy, Debug)]
+pub enum AnySymbol {
+    /// Of one byte each.
+    Byte(Symbol),
+    /// Of one byte or one character each.
+    Text(TextSymbol),
+}
+
+impl AnySymbol {
+    /// The number of bytes that the symbol at the beginning of a text encodes, and its own length.
+    fn lens(self, text: &[u8]) -> Option<(usize, usize)> {
+        match self {
+            Self::Byte(symbol) => symbol(text).map(|(_, len)| (1, len)),
+            Self::Text(symbol) => symbol(text).map(|(utf8, len)| (utf8.bytes().len(), len)),
+        }
+    }
+}
+
 /// The indices in a run of the symbols of its bytes.
 #[derive(Debug)]
 pub struct Places<'a> {
-    symbol: Symbol,
+    symbol: AnySymbol,
     run: &'a [u8],
-    cursor: Cursor,
+    /// Of the last symbol that was located: the index of its first byte, and its own.
+    last: Cell<(usize, usize)>,
 }
 
 impl<'a> Places<'a> {
-    /// The places of a run of these symbols.
+    /// The places of a run of symbols of one byte each.
     pub fn new(symbol: Symbol, run: &'a [u8]) -> Self {
-        Self { symbol, run, cursor: Cursor::default() }
+        Self::any(AnySymbol::Byte(symbol), run)
     }
 
-    /// The index of the symbol of the byte at `index`; the end of the run for an index after the last byte.
+    /// The places of a run of these symbols.
+    pub const fn any(symbol: AnySymbol, run: &'a [u8]) -> Self {
+        Self { symbol, run, last: Cell::new((0, 0)) }
+    }
+
+    /// The index of the symbol of the byte at `index`; the end of the run for an index after the last byte. Look-ups in
+    /// ascending order walk through the run once.
     pub fn of(&self, index: usize) -> usize {
-        self.cursor.of(index, |(known, mut at), index| {
-            for _ in known..index {
-                let Some((_, len)) = (self.symbol)(self.run.get(at..).unwrap_or_default()) else { break };
-                at = at.saturating_add(len);
+        let last = self.last.get();
+        let (mut first, mut at) = if last.0 <= index { last } else { (0, 0) };
+        while let Some((bytes, len)) = self.symbol.lens(self.run.get(at..).unwrap_or_default()) {
+            let next = first.saturating_add(bytes);
+            if next > index {
+                break;
             }
-            at
-        })
+            (first, at) = (next, at.saturating_add(len));
+        }
+        self.last.set((first, at));
+        at
     }
 }

@@ -4,7 +4,7 @@
 //! Bytes that are as they are have been searched where they are; only the surroundings of encoded bytes are decoded.
 
 use super::super::containers::formats::PAIRS;
-use super::super::decode::symbols::{Places, Symbol};
+use super::super::decode::symbols::{AnySymbol, Places};
 use super::super::decode::{escapes, latin1, wide};
 use super::super::encoding::Encoding;
 use super::super::false_positives::{NEAR, ends_text};
@@ -33,9 +33,8 @@ pub(super) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) 
 }
 
 fn decode_escapes(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
-    let mut runs = EscapedRuns::new(sink, Encoding::Escapes, escapes::symbol, escapes::byte_of);
-    let mut lone =
-        EscapedRuns { is_lone: true, ..EscapedRuns::new(sink, Encoding::Escapes, escapes::symbol, escapes::byte_of) };
+    let mut runs = EscapedRuns::new(sink, Encoding::Escapes, AnySymbol::Byte(escapes::symbol), escapes::byte_of);
+    let mut lone = EscapedRuns::new(sink, Encoding::Escapes, AnySymbol::Byte(escapes::symbol), escapes::byte_of).lone();
     let places = prefilter.escapes.iter().map(|&at| at as usize);
     let mut all =
         places.filter_map(|at| Some((at, at.saturating_add(escapes::escape(bytes.get(at..)?)?.1)))).peekable();
@@ -63,7 +62,7 @@ fn decode_escapes(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
 }
 
 fn decode_latin1(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
-    let mut runs = EscapedRuns::new(sink, Encoding::Latin1, latin1::symbol, |_, at| at);
+    let mut runs = EscapedRuns::new(sink, Encoding::Latin1, AnySymbol::Byte(latin1::symbol), |_, at| at);
     let mut done = 0usize;
     for first in prefilter.latin1.iter().map(|&at| at as usize) {
         if first < done || !latin1::may_be_fragment(bytes, first) {
@@ -133,12 +132,12 @@ fn is_lone(bytes: &[u8], first: usize) -> bool {
 }
 
 /// The index in a run of the byte that the symbol at an index encodes, if that byte is in the symbol as it is.
-type ByteOf = fn(&[u8], usize) -> usize;
+pub(super) type ByteOf = fn(&[u8], usize) -> usize;
 
 /// Runs of one encoding, decoded one after the other and searched together: most have a few dozen bytes.
-struct EscapedRuns<'a> {
+pub(super) struct EscapedRuns<'a> {
     encoding: Encoding,
-    symbol: Symbol,
+    symbol: AnySymbol,
     byte_of: ByteOf,
     decoded: Vec<u8>,
     /// For each run: where it begins, its bytes, and where its symbols are.
@@ -149,7 +148,7 @@ struct EscapedRuns<'a> {
 }
 
 impl<'a> EscapedRuns<'a> {
-    fn new(sink: &mut impl Sink, encoding: Encoding, symbol: Symbol, byte_of: ByteOf) -> Self {
+    pub(super) fn new(sink: &mut impl Sink, encoding: Encoding, symbol: AnySymbol, byte_of: ByteOf) -> Self {
         Self {
             encoding,
             symbol,
@@ -161,8 +160,19 @@ impl<'a> EscapedRuns<'a> {
         }
     }
 
+    /// The same, but what is decoded is not decoded again.
+    pub(super) fn lone(self) -> Self {
+        Self { is_lone: true, ..self }
+    }
+
     /// Decodes a run that begins at `from`, if the result may hold a fragment.
-    fn add(&mut self, sink: &mut impl Sink, run: &'a [u8], from: usize, decode: impl Fn(&[u8], &mut Vec<u8>)) {
+    pub(super) fn add(
+        &mut self,
+        sink: &mut impl Sink,
+        run: &'a [u8],
+        from: usize,
+        decode: impl Fn(&[u8], &mut Vec<u8>),
+    ) {
         let end = self.decoded.len();
         if !self.runs.is_empty() {
             self.decoded.push(BORDER);
@@ -177,7 +187,7 @@ impl<'a> EscapedRuns<'a> {
         if !self.runs.is_empty() {
             self.borders.push(end);
         }
-        self.runs.push((from, run, Places::new(self.symbol, run)));
+        self.runs.push((from, run, Places::any(self.symbol, run)));
         if self.decoded.len() >= BATCH_LEN {
             self.flush(sink);
         }
@@ -212,7 +222,7 @@ impl<'a> EscapedRuns<'a> {
         self.borders.clear();
     }
 
-    fn finish(mut self, sink: &mut impl Sink) {
+    pub(super) fn finish(mut self, sink: &mut impl Sink) {
         self.flush(sink);
         sink.pool().return_buffer(self.decoded);
     }

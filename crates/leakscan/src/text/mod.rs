@@ -5,10 +5,12 @@
 //! runs.rs      text that is encoded as a whole: Base64, hexadecimal, lists of integers, percent-encoding, UTF-16
 //! escaped.rs   bytes of which some are encoded and the others are as they are: escapes, Latin-1 in UTF-8, 16-bit bytes
 //! tokens.rs    letters and digits in other alphabets: base32, and whole numbers
+//! characters.rs characters by number or name: `\u0412`, `&uuml;`, `%u0412`
 //! batch.rs     short decoded runs, collected and handed on together
 //! ```
 
 mod batch;
+mod characters;
 mod escaped;
 mod runs;
 mod tokens;
@@ -20,4 +22,5 @@ use super::sink::Sink;
 pub(crate) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
     runs::decode(sink, bytes, prefilter);
     escaped::decode(sink, bytes, prefilter);
+    characters::decode(sink, bytes, prefilter);
 }

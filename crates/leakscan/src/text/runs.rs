@@ -11,6 +11,7 @@ use super::super::encoding::Encoding;
 use super::super::prefilter::{LANE, Prefilter};
 use super::super::sink::{Decoded, Sink};
 use super::batch::Batch;
+use super::characters::decode_percent as decode_units;
 use super::tokens::{self, Tokens};
 use core::ops::Range;
 
@@ -30,6 +31,8 @@ struct Progress {
     integers: usize,
     hex_integers: usize,
     percent: usize,
+    /// The end of what was decoded as percent-encoded units of UTF-16.
+    percent_units: usize,
     utf16: usize,
 }
 
@@ -37,7 +40,18 @@ impl Progress {
     fn new() -> Self {
         let (base64_batch, hex_batch) = (Batch::new(Encoding::Base64), Batch::new(Encoding::Hex));
         let tokens = Tokens::new();
-        Self { base64_batch, hex_batch, tokens, base64: 0, hex: 0, integers: 0, hex_integers: 0, percent: 0, utf16: 0 }
+        Self {
+            base64_batch,
+            hex_batch,
+            tokens,
+            base64: 0,
+            hex: 0,
+            integers: 0,
+            hex_integers: 0,
+            percent: 0,
+            percent_units: 0,
+            utf16: 0,
+        }
     }
 }
 
@@ -222,6 +236,7 @@ fn decode_percent(sink: &mut impl Sink, bytes: &[u8], seed: usize, read: &mut Pr
     if !sink.wants(Encoding::Percent) {
         return;
     }
+    read.percent_units = decode_units(sink, bytes, seed, read.percent_units).unwrap_or(read.percent_units);
     let end_of_seed = seed.saturating_add(WORD).min(bytes.len());
     let mut from = run_start(bytes, seed.max(read.percent), read.percent, PERCENT);
     let mut decoded = sink.pool().take_buffer();

@@ -48,8 +48,9 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_a_decoder_fail_or_grow(bytes in prop::collection::vec(any::<u8>(), 0..600), text in "[0-9a-fx, %\\\\n-]{0,300}") {
-        use leakscan::decode::symbols::{self, Places, Symbol};
+    fn no_bytes_make_a_decoder_fail_or_grow(bytes in prop::collection::vec(any::<u8>(), 0..600), text in "[0-9a-fxuU, %&#;{}\\\\n-]{0,300}") {
+        use leakscan::decode::characters::{self, TextSymbol};
+        use leakscan::decode::symbols::{self, AnySymbol, Places, Symbol};
         use leakscan::decode::{base64, escapes, hex, integers, latin1, percent, utf16, wide};
         for input in [bytes.as_slice(), text.as_bytes()] {
             let mut out = Vec::new();
@@ -87,6 +88,20 @@ proptest! {
                 // In another order of look-ups, the places are the same.
                 let backwards: Vec<usize> = (0..out.len()).rev().map(|at| places.of(at)).collect();
                 prop_assert!(backwards.iter().rev().copied().eq((0..out.len()).map(|at| Places::new(symbol, input).of(at))));
+            }
+            for (symbol, marker) in
+                [(characters::escape as TextSymbol, b'\\'), (characters::entity, b'&'), (characters::entity_byte, b'&'), (characters::percent, b'%')]
+            {
+                out.clear();
+                characters::decode(symbol, marker, input, &mut out);
+                prop_assert!(out.len() <= input.len());
+                let places = Places::any(AnySymbol::Text(symbol), input);
+                let mut at = 0;
+                while let Some((utf8, len)) = input.get(at..).filter(|rest| !rest.is_empty()).and_then(symbol) {
+                    at += len;
+                    prop_assert!(len > 0 && at <= input.len() && !utf8.bytes().is_empty());
+                }
+                prop_assert_eq!(places.of(out.len()), input.len());
             }
             for seed in 0..input.len() {
                 let (run, _) = wide::run(input, seed, 0);
