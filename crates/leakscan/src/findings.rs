@@ -4,9 +4,11 @@
 use super::chain::Chain;
 use super::coverage::Coverage;
 use super::encoding::{Encoding, Encodings};
+use super::forms::Form;
 use super::index::needles::Index;
 use super::index::probe::Match;
 use super::printable::printable;
+use super::records::{HitsOfValue, Maps, Record};
 use core::fmt;
 use core::ops::Range;
 use std::collections::HashMap;
@@ -32,16 +34,18 @@ pub struct Hit {
     pub end: u64,
     /// The encodings from the source inwards; the last is [`Encoding::Raw`] or [`Encoding::Reversed`].
     pub encoding: Vec<Encoding>,
-    /// The part of the value that was found.
+    /// The form of the text that was found, if it is not the text itself.
+    pub form: Option<Form>,
+    /// The part of the value that was found, in bytes of the value itself.
     pub range: Range<usize>,
     /// Whether that part is the whole value.
     pub whole: bool,
 }
 
 impl fmt::Display for Hit {
-    /// `value 7, bytes 0 to 32: database at 1234, gzip > base64 > raw`
+    /// `value 7, bytes 0 to 32: database at 1234, gzip > base64 > raw`; of a text, `raw, as windows-1251`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, source, offset, end: _, encoding, range, whole: _ } = self;
+        let Self { id, source, offset, end: _, encoding, form, range, whole: _ } = self;
         let (from, to, source) = (range.start, range.end, printable(source));
         write!(f, "value {id}, bytes {from} to {to}: {source} at {offset}, ")?;
         for (depth, step) in encoding.iter().enumerate() {
@@ -50,7 +54,7 @@ impl fmt::Display for Hit {
             }
             write!(f, "{step}")?;
         }
-        Ok(())
+        form.map_or(Ok(()), |form| write!(f, ", as {form}"))
     }
 }
 
@@ -133,22 +137,6 @@ pub(crate) enum Report<'r> {
     Cover(Coverage),
 }
 
-struct Record {
-    rank: u64,
-    source: u32,
-    chain: Chain,
-    reversed: bool,
-    bytes: Range<u64>,
-    range: Range<usize>,
-}
-
-#[derive(Default)]
-struct HitsOfValue {
-    listed: Vec<Record>,
-    /// The source and the end of the last hit that is not listed, so that it is counted once.
-    unlisted_end: Option<(u32, u64)>,
-}
-
 #[derive(Default)]
 pub(crate) struct Hits<'r> {
     report: Report<'r>,
@@ -162,6 +150,7 @@ pub(crate) struct Hits<'r> {
     last_hit: Option<u32>,
     /// Sources that are names.
     names: u64,
+    maps: Maps,
 }
 
 impl<'r> Hits<'r> {
@@ -198,10 +187,18 @@ impl<'r> Hits<'r> {
     /// A match is ranked before it is merged: what two blocks have in common is longer than any match that is not
     /// worth to be listed, and within a compressed stream all matches are at one place.
     pub(crate) fn add(&mut self, index: &Index, found: Match, chain: Chain, bytes: Range<u64>) {
-        let id = || index.describe(found.value).map_or(u32::MAX, |(value, _)| value.id);
+        let Match { value: number, range, at: _, reversed } = found;
+        let Some((value, _)) = index.describe(number) else { return };
+        let (text, range) = match value.form {
+            Form::ITSELF => (number, range),
+            _ => match self.maps.original(index, (number, &range), chain) {
+                Some(original) => (index.text_of(number), original),
+                None => return,
+            },
+        };
         let rank = match &mut self.report {
             Report::First => 0,
-            Report::Ranked(rank) => match rank(id(), found.range.clone()) {
+            Report::Ranked(rank) => match rank(value.id, range.clone()) {
                 0 => {
                     self.unranked = self.unranked.saturating_add(1);
                     return;
@@ -209,40 +206,15 @@ impl<'r> Hits<'r> {
                 rank => rank,
             },
             Report::Cover(coverage) => {
-                coverage.insert(id(), found.range);
+                coverage.insert(value.id, range);
                 return;
             }
         };
         let source = self.current;
         self.last_hit = Some(source);
-        let of_value = self.by_value.entry(found.value).or_default();
-        let same = of_value.listed.iter_mut().rev().find(|record| {
-            record.source == source
-                && record.reversed == found.reversed
-                && record.chain == chain
-                && record.bytes.start <= bytes.end
-                && bytes.start <= record.bytes.end
-                && record.range.start <= found.range.end
-                && found.range.start <= record.range.end
-        });
-        if let Some(record) = same {
-            record.bytes = record.bytes.start.min(bytes.start)..record.bytes.end.max(bytes.end);
-            record.range = record.range.start.min(found.range.start)..record.range.end.max(found.range.end);
-            record.rank = record.rank.max(rank);
-            return;
-        }
-        let record = Record { rank, source, chain, reversed: found.reversed, bytes: bytes.clone(), range: found.range };
-        if of_value.listed.len() < HITS_PER_VALUE {
-            of_value.listed.push(record);
-        } else {
-            if let Some(least) = of_value.listed.iter_mut().min_by_key(|record| record.rank).filter(|of| of.rank < rank)
-            {
-                *least = record;
-            }
-            if !of_value.unlisted_end.is_some_and(|(last, end)| last == source && bytes.start <= end) {
-                self.unlisted = self.unlisted.saturating_add(1);
-            }
-            of_value.unlisted_end = Some((source, bytes.end));
+        let record = Record { rank, source, chain, reversed, form: value.form, bytes, range };
+        if self.by_value.entry(text).or_default().add(record) {
+            self.unlisted = self.unlisted.saturating_add(1);
         }
     }
 
@@ -254,7 +226,7 @@ impl<'r> Hits<'r> {
         by_value.sort_unstable_by_key(|&(value, _)| value);
         for (number, of_value) in by_value {
             let Some((value, len)) = index.describe(number) else { continue };
-            for Record { rank: _, source, chain, reversed, bytes, range } in of_value.listed {
+            for Record { rank: _, source, chain, reversed, form, bytes, range } in of_value.listed {
                 if value.anchored && range.start != 0 {
                     continue;
                 }
@@ -265,6 +237,7 @@ impl<'r> Hits<'r> {
                     offset: bytes.start,
                     end: bytes.end,
                     encoding: chain.steps().chain([last]).collect(),
+                    form: (form != Form::ITSELF).then_some(form),
                     whole: range == (0..len),
                     range,
                 });

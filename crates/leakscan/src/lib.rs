@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! encoding.rs         the encodings
+//! forms/              the charsets and other forms in which a text is searched for
 //! index/              the values that are searched for, the index over them, and look-ups in it
 //! sources/            evidence: bytes, files, directories, readers, the memory of a process, captures of traffic
 //! blocks.rs           cuts a source into blocks
@@ -17,6 +18,7 @@
 //! containers/         compressed streams and HTTP chunks: recognises them, decodes them
 //! sink.rs             where decoders report what they decoded, to be searched by scan.rs (pool.rs: their buffers)
 //! omissions.rs        what was not searched, kept back until it is known whether another copy of it was
+//! records.rs          the hits of one value, merged
 //! findings.rs         hits and statistics (chain.rs: the nested encodings of a hit)
 //! printable.rs        names from the evidence, as text that is safe to show
 //! coverage.rs         the fragments of values that occur somewhere
@@ -36,12 +38,14 @@ pub mod encoders;
 mod encoding;
 mod false_positives;
 mod findings;
+mod forms;
 mod index;
 mod layers;
 mod omissions;
 mod pool;
 mod prefilter;
 mod printable;
+mod records;
 mod scan;
 mod simd;
 mod sink;
@@ -52,6 +56,7 @@ pub use chain::MAX_DEPTH;
 pub use coverage::Coverage;
 pub use encoding::{Encoding, Encodings};
 pub use findings::{Findings, HITS_PER_VALUE, Hit, NAMED_OMISSIONS, Statistics};
+pub use forms::Form;
 pub use index::needles::{DENSE, FRAGMENT, Index, LONG_FRAGMENT, Needles, TooManyNeedles};
 pub use index::windows::is_distinctive;
 pub use printable::printable;

@@ -15,6 +15,7 @@
 //! arena     the values, one after the other
 //! ```
 
+use super::super::forms::{Form, Map, forms_of, may_have_forms, texts_in};
 use super::filter::{Filter, reduce};
 use super::pages::{Pages, fetch};
 use super::windows::{SPAN, WINDOW, canonical, hash, is_ascii, is_distinctive, is_repetitive, window};
@@ -34,6 +35,10 @@ const STRETCH: usize = (LONG_FRAGMENT - FRAGMENT) / 2;
 /// The number of entries of one window. If more values share a window (a common prefix of plaintexts), the windows
 /// around it are looked up as well, and a fragment that they all share is reported for this many values.
 pub(super) const MAX_SHARED: usize = 32;
+/// The number of bytes that the forms of all texts may take; those beyond are counted, and not searched for. The index
+/// takes six to seven times as much. A Russian text has about twenty forms, and those have 25 times its bytes: this is
+/// enough for 40,000 messages of 250 bytes.
+const FORMS: usize = 1 << 28;
 /// Entries of a bucket, on average: as many as a cache line holds.
 const BUCKET: usize = 16;
 
@@ -55,6 +60,9 @@ pub(crate) struct Value {
     pub(super) start: u32,
     /// Only a hit that begins with the value's first byte counts.
     pub(crate) anchored: bool,
+    /// The form of a text in which this value is; the text itself is the last value before with
+    /// [`Form::ITSELF`].
+    pub(crate) form: Form,
 }
 
 /// The values that are searched for.
@@ -64,6 +72,10 @@ pub struct Needles {
     values: Vec<Value>,
     too_short: u64,
     overflow: bool,
+    ignoring_case: bool,
+    /// Bytes of forms in the arena, and the number of texts whose forms found no room.
+    forms: usize,
+    without_forms: u64,
 }
 
 impl fmt::Debug for Needles {
@@ -84,16 +96,48 @@ impl Needles {
     /// fragment of [`LONG_FRAGMENT`] bytes. A value shorter than a fragment is counted ([`Index::too_short`]), and not
     /// searched for. Hits carry `id`.
     pub fn add_secret(&mut self, id: u32, bytes: &[u8]) {
-        self.add(id, bytes, false);
+        self.add(id, bytes, false, Form::ITSELF);
+    }
+
+    /// Adds a secret, as [`add_secret`](Self::add_secret) does, that is a text or contains one: of its valid UTF-8, the
+    /// forms are added in which a server may write it: other charsets, the normal forms C and D, doubled quotes. The
+    /// range of a hit refers to the bytes that are given here, and [`Hit::form`](crate::Hit::form) names the form. A
+    /// fragment of [`FRAGMENT`] bytes in a form is found if it stands for as many bytes of UTF-8.
+    pub fn add_text(&mut self, id: u32, bytes: &[u8]) {
+        self.add(id, bytes, false, Form::ITSELF);
+        if bytes.len() < FRAGMENT {
+            return;
+        }
+        let ignoring_case = self.ignoring_case;
+        let texts = texts_in(bytes).map(|(_, text)| text);
+        for text in texts.filter(|text| text.len() >= FRAGMENT && may_have_forms(text, ignoring_case)) {
+            let forms = forms_of(text, ignoring_case);
+            let len = forms.iter().fold(self.forms, |sum, (_, written)| sum.saturating_add(written.len()));
+            if len > FORMS {
+                self.without_forms = self.without_forms.saturating_add(1);
+                continue;
+            }
+            self.forms = len;
+            for (form, written) in forms.iter().filter(|(_, written)| written.len() >= FRAGMENT) {
+                self.add(id, written, false, *form);
+            }
+        }
+    }
+
+    /// Adds the texts that follow in upper and in lower case as well, character by character.
+    #[must_use]
+    pub const fn ignoring_case(mut self) -> Self {
+        self.ignoring_case = true;
+        self
     }
 
     /// Adds a value that is found only from its first byte on, by its first [`FRAGMENT`] bytes: a public value, of
     /// which a fragment shows nothing. The hit's range shows how much of it is there.
     pub fn add_anchored(&mut self, id: u32, bytes: &[u8]) {
-        self.add(id, bytes, true);
+        self.add(id, bytes, true, Form::ITSELF);
     }
 
-    fn add(&mut self, id: u32, bytes: &[u8], anchored: bool) {
+    fn add(&mut self, id: u32, bytes: &[u8], anchored: bool, form: Form) {
         if bytes.len() < FRAGMENT {
             self.too_short = self.too_short.saturating_add(1);
             return;
@@ -101,7 +145,7 @@ impl Needles {
         let end = self.arena.len().saturating_add(bytes.len());
         match (u32::try_from(self.arena.len()), u32::try_from(end)) {
             (Ok(start), Ok(_)) => {
-                self.values.push(Value { id, start, anchored });
+                self.values.push(Value { id, start, anchored, form });
                 self.arena.extend_from_slice(bytes);
             }
             _ => self.overflow = true,
@@ -141,6 +185,7 @@ impl Needles {
                 .unwrap_or(0)
                 .wrapping_sub(1),
             too_short: self.too_short,
+            without_forms: self.without_forms,
             repetitive_windows: repetitive,
         };
         index.fill(&self);
@@ -188,6 +233,7 @@ pub struct Index {
     /// The low bits of an entry, an offset into the arena. The bits above are a tag.
     offset_mask: u32,
     too_short: u64,
+    without_forms: u64,
     repetitive_windows: u64,
 }
 
@@ -198,10 +244,10 @@ impl fmt::Debug for Index {
 }
 
 impl Index {
-    /// The number of values that are searched for.
+    /// The number of values that are searched for; a text counts once, whatever its forms.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.values.len()
+        self.values.iter().filter(|value| value.form == Form::ITSELF).count()
     }
 
     /// Whether there are no values to search for.
@@ -216,6 +262,12 @@ impl Index {
         self.too_short
     }
 
+    /// The number of texts that are searched for only as they are, since the forms of all texts take too much memory.
+    #[must_use]
+    pub const fn without_forms(&self) -> u64 {
+        self.without_forms
+    }
+
     /// The number of windows of six bytes with one or two distinct values, which have no entry in the index. A fragment
     /// of sixteen bytes without any other window has fewer than five distinct values.
     #[must_use]
@@ -226,7 +278,7 @@ impl Index {
     /// The number of bytes of memory that the index takes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let Self { arena, values, filter, starts, entries, offset_mask: _, too_short: _, repetitive_windows: _ } = self;
+        let Self { arena, values, filter, starts, entries, .. } = self;
         let tables = filter.memory().saturating_add(starts.len()).saturating_add(entries.len());
         tables.saturating_add(arena.capacity()).saturating_add(values.capacity().saturating_mul(size_of::<Value>()))
     }
@@ -288,6 +340,24 @@ impl Index {
         let value = *self.values.get(number as usize)?;
         let (_, span) = self.value_at(value.start as usize)?;
         Some((value, span.len()))
+    }
+
+    /// The number of the text of which this value is a form, or its own number.
+    pub(crate) fn text_of(&self, number: u32) -> u32 {
+        let is_text = |text: &u32| self.values.get(*text as usize).is_some_and(|value| value.form == Form::ITSELF);
+        (0..=number).rev().find(is_text).unwrap_or(number)
+    }
+
+    /// The bytes of the value with this number.
+    pub(crate) fn bytes(&self, number: u32) -> Option<&[u8]> {
+        let start = self.values.get(number as usize)?.start as usize;
+        self.arena.get(self.value_at(start)?.1)
+    }
+
+    /// Where the bytes of a form are in its text.
+    pub(crate) fn map_of(&self, number: u32) -> Option<Map> {
+        let form = self.values.get(number as usize)?.form;
+        Map::of(form, self.bytes(self.text_of(number))?, self.bytes(number)?)
     }
 
     const fn tag(&self, hash: u64) -> u32 {

@@ -20,6 +20,7 @@ mod process;
 mod properties;
 mod silent;
 mod sources;
+mod texts;
 
 use encode::{WAYS, Way};
 use leakscan::{
