@@ -9,8 +9,6 @@ pub(crate) const BASE64: u8 = 2;
 pub(crate) const NUMBERS: u8 = 4;
 /// The characters of percent-encoded text.
 pub(crate) const PERCENT: u8 = 8;
-/// Every byte that does not separate the numbers of a list.
-pub(crate) const SOLID: u8 = 16;
 
 /// The classes of each byte.
 static CLASSES: [u8; 256] = classes();
@@ -33,7 +31,9 @@ const fn classes() -> [u8; 256] {
         {
             class |= PERCENT;
         }
-        class |= if matches!(byte, b' ' | b',' | b'\t' | b'\n' | b'\r') { NUMBERS } else { SOLID };
+        if matches!(byte, b'\t' | b'\n' | b'\r') {
+            class |= NUMBERS;
+        }
         #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
         {
             classes[byte as usize] = class;

@@ -7,6 +7,7 @@
 //! the headers of Zstandard and ZIP, and HTTP chunks.
 
 mod alphabets;
+mod arrays;
 
 use super::encoding::Encoding;
 use data_encoding::{BASE64_NOPAD, HEXLOWER};
@@ -47,6 +48,8 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
             let chunks = chunks.collect::<Vec<_>>().concat();
             [b"Transfer-Encoding: chunked\r\n\r\n", &chunks[..], b"0\r\n\r\n"].concat()
         }
+        Encoding::WideIntegers => arrays::wide_integers(bytes),
+        Encoding::Dump => arrays::dump(bytes),
     }
 }
 

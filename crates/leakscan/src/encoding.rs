@@ -15,7 +15,7 @@ pub enum Encoding {
     Hex,
     /// Base64, in the standard or the URL-safe alphabet.
     Base64,
-    /// A list of decimal integers, signed or not.
+    /// A list of decimal integers, signed or not, or of octal or binary ones.
     Integers,
     /// A list of hexadecimal integers of one or two digits.
     HexIntegers,
@@ -51,11 +51,15 @@ pub enum Encoding {
     Decimal,
     /// Entities of HTML and XML: characters by number or name.
     Entities,
+    /// A list of integers of 16, 32 or 64 bits, in decimal or hexadecimal, in either byte order.
+    WideIntegers,
+    /// A dump of memory: lines with an address and groups of bytes in hexadecimal, octal, decimal or binary.
+    Dump,
 }
 
 impl Encoding {
     /// All encodings.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -78,6 +82,8 @@ impl Encoding {
         Self::Base62,
         Self::Decimal,
         Self::Entities,
+        Self::WideIntegers,
+        Self::Dump,
     ];
 
     const fn name(self) -> &'static str {
@@ -104,6 +110,8 @@ impl Encoding {
             Self::Base62 => "base62",
             Self::Decimal => "decimal",
             Self::Entities => "entities",
+            Self::WideIntegers => "wide integers",
+            Self::Dump => "dump",
         }
     }
 }

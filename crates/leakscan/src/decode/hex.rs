@@ -18,7 +18,7 @@ const CHUNK: usize = 32;
 /// The value of a digit; 16 or more for other bytes. By comparisons, not from a table, so that the vector units convert
 /// many at once.
 #[inline(always)]
-pub(super) fn value(byte: u8) -> u8 {
+pub(crate) fn value(byte: u8) -> u8 {
     // One more than the value of a digit in a range, and zero for other bytes.
     let range = |number: u8, len: u8, value: u8| {
         let is_within = u8::from(number < len).wrapping_neg();

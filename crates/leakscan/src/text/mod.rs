@@ -2,7 +2,8 @@
 //! Finds the encoded text in some bytes, decodes it and hands it to the sink.
 //!
 //! ```text
-//! runs.rs      text that is encoded as a whole: Base64, hexadecimal, lists of integers, percent-encoding, UTF-16
+//! runs.rs      text that is encoded as a whole: Base64, hexadecimal, percent-encoding, UTF-16
+//! integers/    lists of integers in text, and dumps of memory
 //! escaped.rs   bytes of which some are encoded and the others are as they are: escapes, Latin-1 in UTF-8, 16-bit bytes
 //! tokens.rs    letters and digits in other alphabets: base32, and whole numbers
 //! characters.rs characters by number or name: `\u0412`, `&uuml;`, `%u0412`
@@ -12,6 +13,7 @@
 mod batch;
 mod characters;
 mod escaped;
+mod integers;
 mod runs;
 mod tokens;
 
@@ -21,6 +23,7 @@ use super::sink::Sink;
 /// Decodes what text there is in `bytes`; `prefilter` is theirs.
 pub(crate) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
     runs::decode(sink, bytes, prefilter);
+    integers::decode(sink, bytes, prefilter);
     escaped::decode(sink, bytes, prefilter);
     characters::decode(sink, bytes, prefilter);
 }

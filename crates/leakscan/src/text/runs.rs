@@ -4,9 +4,9 @@
 //! Every run that is long enough to encode a fragment covers a word at a multiple of eight bytes. A word whose bytes
 //! are all of one class seeds a run, which is then followed to both ends.
 
-use super::super::byte_class::{BASE64, NUMBERS, PERCENT, SOLID, TEXT, class, run_start};
-use super::super::decode::symbols::{self, Cursor, Places};
-use super::super::decode::{base64, hex, integers, percent, utf16};
+use super::super::byte_class::{BASE64, NUMBERS, PERCENT, TEXT, class, run_start};
+use super::super::decode::symbols::{self, Places};
+use super::super::decode::{base64, hex, percent, utf16};
 use super::super::encoding::Encoding;
 use super::super::prefilter::{LANE, Prefilter};
 use super::super::sink::{Decoded, Sink};
@@ -28,8 +28,6 @@ struct Progress {
     tokens: Tokens,
     base64: usize,
     hex: usize,
-    integers: usize,
-    hex_integers: usize,
     percent: usize,
     /// The end of what was decoded as percent-encoded units of UTF-16.
     percent_units: usize,
@@ -40,18 +38,7 @@ impl Progress {
     fn new() -> Self {
         let (base64_batch, hex_batch) = (Batch::new(Encoding::Base64), Batch::new(Encoding::Hex));
         let tokens = Tokens::new();
-        Self {
-            base64_batch,
-            hex_batch,
-            tokens,
-            base64: 0,
-            hex: 0,
-            integers: 0,
-            hex_integers: 0,
-            percent: 0,
-            percent_units: 0,
-            utf16: 0,
-        }
+        Self { base64_batch, hex_batch, tokens, base64: 0, hex: 0, percent: 0, percent_units: 0, utf16: 0 }
     }
 }
 
@@ -127,8 +114,8 @@ fn decode_lane(sink: &mut impl Sink, bytes: &[u8], lane: usize, mut after_bare: 
         if at >= read.base64 && classes & BASE64 != 0 {
             decode_base64(sink, bytes, at, read);
         }
-        if classes & NUMBERS != 0 {
-            decode_numbers(sink, bytes, at, classes & SOLID == 0, read);
+        if at >= read.hex && classes & NUMBERS != 0 {
+            decode_hex(sink, bytes, at, read);
         }
         let bare = classes & PERCENT != 0;
         if has_percent(value) || (has_percent(before) && bare && !after_bare) {
@@ -161,21 +148,6 @@ fn decode_base64(sink: &mut impl Sink, bytes: &[u8], seed: usize, read: &mut Pro
     sink.pool().return_buffer(symbols);
 }
 
-/// `separated`: whether every byte of the word may separate the numbers of a list or be part of one.
-fn decode_numbers(sink: &mut impl Sink, bytes: &[u8], at: usize, separated: bool, read: &mut Progress) {
-    if at >= read.hex {
-        decode_hex(sink, bytes, at, read);
-    }
-    // Numbers of a list have at most four characters, so that each word contains a separator.
-    if (at >= read.integers || at >= read.hex_integers) && separated {
-        for (encoding, radix) in
-            [(Encoding::Integers, integers::Radix::Decimal), (Encoding::HexIntegers, integers::Radix::Hex)]
-        {
-            decode_integers(sink, bytes, at, (encoding, radix), read);
-        }
-    }
-}
-
 fn decode_hex(sink: &mut impl Sink, bytes: &[u8], seed: usize, read: &mut Progress) {
     if !sink.wants(Encoding::Hex) {
         read.hex = usize::MAX;
@@ -194,42 +166,6 @@ fn decode_hex(sink: &mut impl Sink, bytes: &[u8], seed: usize, read: &mut Progre
     }
     read.hex = from.saturating_sub(1);
     sink.pool().return_buffer(symbols);
-}
-
-fn decode_integers(
-    sink: &mut impl Sink,
-    bytes: &[u8],
-    seed: usize,
-    (encoding, radix): (Encoding, integers::Radix),
-    read: &mut Progress,
-) {
-    let done = match radix {
-        integers::Radix::Decimal => &mut read.integers,
-        integers::Radix::Hex => &mut read.hex_integers,
-    };
-    if seed < *done {
-        return;
-    }
-    if !sink.wants(encoding) {
-        *done = usize::MAX;
-        return;
-    }
-    let mut from = run_start(bytes, seed, *done, NUMBERS);
-    let mut decoded = sink.pool().take_buffer();
-    while from <= seed {
-        decoded.clear();
-        let run = bytes.get(from..).unwrap_or_default();
-        let len = integers::decode(run, radix, &mut decoded);
-        if decoded.len() >= integers::MIN_NUMBERS {
-            let run = run.get(..len).unwrap_or_default();
-            let cursor = Cursor::default();
-            let walk = |at| cursor.of(at, |known, at| integers::position(run, radix, known, at));
-            sink.descend(&Decoded::run(&decoded, encoding, &|at| from.saturating_add(walk(at))));
-        }
-        from = from.saturating_add(len.max(1));
-    }
-    *done = from;
-    sink.pool().return_buffer(decoded);
 }
 
 fn decode_percent(sink: &mut impl Sink, bytes: &[u8], seed: usize, read: &mut Progress) {

@@ -11,7 +11,9 @@
 )]
 
 mod alphabets;
+mod arrays;
 mod coverage;
+mod dumps;
 mod encode;
 mod fragments;
 mod names;

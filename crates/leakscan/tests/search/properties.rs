@@ -51,7 +51,7 @@ proptest! {
     fn no_bytes_make_a_decoder_fail_or_grow(bytes in prop::collection::vec(any::<u8>(), 0..600), text in "[0-9a-fxuU, %&#;{}\\\\n-]{0,300}") {
         use leakscan::decode::characters::{self, TextSymbol};
         use leakscan::decode::symbols::{self, AnySymbol, Places, Symbol};
-        use leakscan::decode::{base64, escapes, hex, integers, latin1, percent, utf16, wide};
+        use leakscan::decode::{base64, escapes, hex, latin1, numerals, percent, utf16, wide};
         for input in [bytes.as_slice(), text.as_bytes()] {
             let mut out = Vec::new();
             prop_assert!(base64::symbols(input, &mut out) <= input.len() && out.len() <= input.len());
@@ -71,8 +71,14 @@ proptest! {
                 prop_assert_eq!(&out, &joined(symbols.get(alignment..).unwrap_or_default(), 4));
             }
             out.clear();
-            for radix in [integers::Radix::Decimal, integers::Radix::Hex] {
-                prop_assert!(integers::decode(input, radix, &mut out) <= input.len());
+            for (at, len, digits) in (0..input.len()).flat_map(|at| [(at, 1, 1), (at, 9, 3), (at, 600, 9), (at, 4, 5)]) {
+                if let numerals::Decimal::Integer(_, start) = numerals::decimal(input, at, len, digits) {
+                    prop_assert!(start + 1 >= at);
+                }
+                _ = numerals::hexadecimal(input, at, len);
+                let word = &input[at..(at + len).min(input.len())];
+                prop_assert!(numerals::binary(word).is_none_or(|value| word.len() >= 64 || value >> word.len() == 0));
+                prop_assert!(numerals::octal(word).is_none_or(|value| word.len() > 4 || value < 1 << 12));
             }
             out.clear();
             for symbol in [percent::symbol as Symbol, escapes::symbol, latin1::symbol] {

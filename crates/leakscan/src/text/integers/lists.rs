@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Lists of integers, as programs write the bytes of a value: any numerals with filler between them that has no digits.
+//!
+//! A list is read as bytes, or as integers of 16, 32 or 64 bits in either byte order if its numbers need as many. If
+//! the numbers of every second, third or fourth place count the others, they are left out.
+
+use super::super::super::decode::numerals::{self, Decimal, Integer};
+use super::super::super::encoding::Encoding;
+use super::super::super::sink::Sink;
+use super::collected::Collected;
+use super::words::{MAX_GAP, Token};
+
+/// Bytes of a fragment.
+const FRAGMENT: usize = 16;
+/// The widths in bytes of integers that are not bytes.
+const WIDTHS: [u32; 3] = [2, 4, 8];
+/// Numbers of a row, of which one may count the rows.
+const MAX_COLUMNS: usize = 4;
+/// Rows after which a column counts them: a fragment in integers of 32 bits.
+const COUNTED_ROWS: usize = 4;
+/// Rows after which a column is constant, or holds no bytes: in tables of numbers, fewer often are.
+const STEADY_ROWS: usize = 12;
+
+/// A number of a list, and the index of its first character.
+#[derive(Clone, Copy)]
+struct Number {
+    integer: Integer,
+    at: usize,
+}
+
+/// The lists that have not been handed on.
+pub(super) struct Lists {
+    decimal: Collected,
+    hexadecimal: Collected,
+    wide: Collected,
+    numbers: Vec<Number>,
+    column: Vec<Number>,
+}
+
+impl Lists {
+    pub(super) const fn new() -> Self {
+        Self {
+            decimal: Collected::new(Encoding::Integers),
+            hexadecimal: Collected::new(Encoding::HexIntegers),
+            wide: Collected::new(Encoding::WideIntegers),
+            numbers: Vec::new(),
+            column: Vec::new(),
+        }
+    }
+
+    pub(super) fn flush(&mut self, sink: &mut impl Sink) {
+        for collected in [&mut self.decimal, &mut self.hexadecimal, &mut self.wide] {
+            collected.flush(sink);
+        }
+    }
+
+    /// Adds the lists in a sequence of tokens.
+    pub(super) fn add(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
+        self.add_decimal(sink, bytes, tokens);
+        self.add_hexadecimal(sink, bytes, tokens);
+        let count = |is_such: fn(&Token) -> bool| tokens.iter().filter(|token| is_such(token)).count();
+        if count(|token| token.is_hex() && token.len <= 2) >= FRAGMENT {
+            let short = |token: &Token, word: &[u8]| if token.len <= 2 { numerals::digits(word, 16) } else { None };
+            self.add_words(sink, bytes, tokens, Encoding::HexIntegers, short);
+        }
+        if count(|token| token.is_hex() && matches!(token.len, 4 | 8 | 16)) > 1 {
+            self.add_hex_words(sink, bytes, tokens);
+        }
+        if count(|token| token.digits > 0 && token.len >= 3) >= FRAGMENT / 2 {
+            self.add_words(sink, bytes, tokens, Encoding::Integers, |_, word| numerals::octal(word));
+            // Of a fixed length, with zeros before shorter numbers: bytes, and integers of 16 bits.
+            self.add_words(sink, bytes, tokens, Encoding::Integers, |token, word| {
+                if token.len == 3 { numerals::digits(word, 8) } else { None }
+            });
+            self.add_words(sink, bytes, tokens, Encoding::Integers, |token, word| {
+                if token.len == 6 { numerals::digits(word, 8) } else { None }
+            });
+            self.add_words(sink, bytes, tokens, Encoding::Integers, |_, word| numerals::binary(word));
+        }
+    }
+
+    /// Adds the decimal lists. Words that are no decimal numerals may be between their numbers.
+    fn add_decimal(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
+        let mut end = 0;
+        for token in tokens.iter().filter(|token| token.digits > 0) {
+            if token.start().saturating_sub(end) > MAX_GAP {
+                self.finish(sink, Encoding::Integers);
+            }
+            end = token.end();
+            match numerals::decimal(bytes, token.start(), token.len.into(), token.digits.into()) {
+                Decimal::Integer(integer, at) => self.numbers.push(Number { integer, at }),
+                Decimal::Filler => {}
+                Decimal::Other => self.finish(sink, Encoding::Integers),
+            }
+        }
+        self.finish(sink, Encoding::Integers);
+    }
+
+    /// Adds the lists of hexadecimal numerals whose radix is written. Anything else may be between their numbers.
+    fn add_hexadecimal(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
+        let mut end = 0;
+        for token in tokens {
+            let Some(integer) = numerals::hexadecimal(bytes, token.start(), token.len.into()) else { continue };
+            if token.start().saturating_sub(end) > MAX_GAP {
+                self.finish(sink, Encoding::HexIntegers);
+            }
+            end = token.end();
+            self.numbers.push(Number { integer, at: token.start() });
+        }
+        self.finish(sink, Encoding::HexIntegers);
+    }
+
+    /// Adds the lists of words that `read` reads. Another word that may be a numeral ends a list.
+    fn add_words(
+        &mut self,
+        sink: &mut impl Sink,
+        bytes: &[u8],
+        tokens: &[Token],
+        encoding: Encoding,
+        read: impl Fn(&Token, &[u8]) -> Option<u64>,
+    ) {
+        for token in tokens {
+            match read(token, bytes.get(token.start()..token.end()).unwrap_or_default()) {
+                Some(magnitude) => {
+                    let integer = Integer { magnitude, is_negative: false };
+                    self.numbers.push(Number { integer, at: token.start() });
+                }
+                None => self.finish(sink, encoding),
+            }
+        }
+        self.finish(sink, encoding);
+    }
+
+    /// Adds the lists of hexadecimal integers of a fixed length, in the byte order in which hexadecimal text is not.
+    fn add_hex_words(&mut self, sink: &mut impl Sink, bytes: &[u8], tokens: &[Token]) {
+        for words in tokens.chunk_by(|one, next| one.len == next.len && one.is_hex() && next.is_hex()) {
+            let Some(len) = words.first().map(|word| usize::from(word.len)).filter(|len| matches!(len, 4 | 8 | 16))
+            else {
+                continue;
+            };
+            if words.len().saturating_mul(len) < 2 * FRAGMENT {
+                continue;
+            }
+            self.wide.begin(sink);
+            for token in words {
+                let value = bytes.get(token.start()..token.end()).and_then(|word| numerals::digits(word, 16));
+                for byte in value.unwrap_or_default().to_le_bytes().iter().take(len / 2) {
+                    self.wide.push(*byte, token.start());
+                }
+            }
+        }
+    }
+
+    /// Adds the numbers of a list, which is at its end.
+    fn finish(&mut self, sink: &mut impl Sink, encoding: Encoding) {
+        let numbers = core::mem::take(&mut self.numbers);
+        if numbers.len() > 1 {
+            self.add_numbers(sink, &numbers, encoding);
+            self.add_columns(sink, &numbers, encoding);
+        }
+        self.numbers = numbers;
+        self.numbers.clear();
+    }
+
+    /// Adds numbers as bytes, and as wider integers.
+    fn add_numbers(&mut self, sink: &mut impl Sink, numbers: &[Number], encoding: Encoding) {
+        for list in numbers.split(|number| !number.integer.fits(1)).filter(|list| list.len() >= FRAGMENT) {
+            let collected = if encoding == Encoding::Integers { &mut self.decimal } else { &mut self.hexadecimal };
+            collected.begin(sink);
+            for Number { integer, at } in list {
+                let [byte, ..] = integer.bytes();
+                collected.push(byte, *at);
+            }
+        }
+        for width in WIDTHS {
+            for list in numbers.split(|number| !number.integer.fits(width)) {
+                if list.len().saturating_mul(width as usize) >= FRAGMENT {
+                    self.add_wide(sink, list, width);
+                }
+            }
+        }
+    }
+
+    /// Adds the parts of a list that need so many bytes for each number. A random number of 16 bits needs eight with
+    /// probability 1/256; two such numbers in a row are of another width. Of 32 bits, it needs 16 with probability
+    /// 2^-16: where the numbers between wider ones are narrow, they are indices.
+    fn add_wide(&mut self, sink: &mut impl Sink, list: &[Number], width: u32) {
+        let is_narrow = |number: &Number| !number.integer.is_wide(width);
+        let is_enough = |count: usize| count.saturating_mul(width as usize) >= FRAGMENT;
+        for part in list.chunk_by(|one, next| !(is_narrow(one) && is_narrow(next))) {
+            if is_enough(part.len()) {
+                self.push_wide(sink, part.iter(), width);
+            }
+            let wide = || part.iter().filter(|number| !is_narrow(number));
+            if width > 2 && is_enough(wide().count()) && part.iter().any(is_narrow) {
+                self.push_wide(sink, wide(), width);
+            }
+        }
+    }
+
+    /// Adds numbers in either byte order.
+    fn push_wide<'a>(&mut self, sink: &mut impl Sink, list: impl Iterator<Item = &'a Number> + Clone, width: u32) {
+        for is_little in [true, false] {
+            self.wide.begin(sink);
+            for Number { integer, at } in list.clone() {
+                let bytes = integer.bytes();
+                let bytes = bytes.get(..width as usize).unwrap_or_default();
+                let mut push = |byte: &u8| self.wide.push(*byte, *at);
+                if is_little { bytes.iter().for_each(&mut push) } else { bytes.iter().rev().for_each(&mut push) }
+            }
+        }
+    }
+
+    /// Adds the columns of rows of numbers beside a column that counts the rows, is constant, or holds no bytes.
+    fn add_columns(&mut self, sink: &mut impl Sink, numbers: &[Number], encoding: Encoding) {
+        let mut column = core::mem::take(&mut self.column);
+        for columns in 2..=MAX_COLUMNS {
+            for index in 0..columns {
+                let mut first = index;
+                while let Some(rows) = index_rows(numbers.get(first..).unwrap_or_default(), columns) {
+                    let next = first.saturating_add(rows.count.saturating_mul(columns));
+                    if rows.is_index {
+                        // The row before the first may lie partly in the list, and the one after the last as well.
+                        let end = next.saturating_add(columns).min(numbers.len());
+                        for distance in 1..columns {
+                            column.clear();
+                            let at = first.saturating_add(distance);
+                            let from = at.checked_sub(columns).unwrap_or(at);
+                            column.extend(numbers.get(from..end).unwrap_or_default().iter().step_by(columns));
+                            self.add_numbers(sink, &column, encoding);
+                        }
+                    }
+                    first = next;
+                }
+            }
+        }
+        self.column = column;
+    }
+}
+
+/// The first rows of a list.
+struct Rows {
+    count: usize,
+    /// Whether their first number is no part of a value.
+    is_index: bool,
+}
+
+/// The rows at the beginning of a list whose first number goes on as it begins; `None` at the end of the list.
+fn index_rows(numbers: &[Number], columns: usize) -> Option<Rows> {
+    let step = |one: &Number, next: &Number| match (one.integer, next.integer) {
+        (one, next) if one.is_negative || next.is_negative => None,
+        (one, next) => match next.magnitude.checked_sub(one.magnitude) {
+            Some(step @ 0..=1) => Some(step),
+            _ => (!one.fits(1) && !next.fits(1)).then_some(2),
+        },
+    };
+    let mut firsts = numbers.iter().step_by(columns);
+    let mut one = firsts.next()?;
+    let mut kind = None;
+    let mut count = 1usize;
+    for next in firsts {
+        let step = step(one, next);
+        if step.is_none() || kind.is_some() && step != kind {
+            break;
+        }
+        kind = step;
+        count = count.saturating_add(1);
+        one = next;
+    }
+    let enough = if kind == Some(1) { COUNTED_ROWS } else { STEADY_ROWS };
+    Some(Rows { count, is_index: kind.is_some() && count >= enough })
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Integers in text: finds the words that may be numerals, and hands them to the readers of lists and of dumps.
+//!
+//! ```text
+//! words.rs      words that may be numerals, in sequences
+//! lists.rs      lists of integers
+//! dumps.rs      dumps of memory (records.rs: in the records of Intel HEX and S-records)
+//! collected.rs  decoded runs, each byte with its place, handed to the sink together
+//! ```
+
+mod collected;
+mod dumps;
+mod lists;
+mod records;
+mod words;
+
+use super::super::encoding::Encoding;
+use super::super::prefilter::Prefilter;
+use super::super::sink::Sink;
+use dumps::Dumps;
+use lists::Lists;
+
+/// The encodings that are decoded here.
+const ENCODINGS: [Encoding; 4] = [Encoding::Integers, Encoding::HexIntegers, Encoding::WideIntegers, Encoding::Dump];
+
+/// Finds and decodes the integers in `bytes`.
+pub(super) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) {
+    if prefilter.text.is_empty() || !ENCODINGS.iter().any(|&encoding| sink.wants(encoding)) {
+        return;
+    }
+    let (mut lists, mut dumps) = (Lists::new(), Dumps::new());
+    let mut tokens = Vec::new();
+    words::sequences(bytes, prefilter, &mut tokens, |tokens| {
+        lists.add(sink, bytes, tokens);
+        dumps.add(sink, bytes, tokens);
+    });
+    lists.flush(sink);
+    dumps.flush(sink);
+}
