@@ -72,6 +72,11 @@ impl Blocks {
         len.saturating_sub(kept)
     }
 
+    /// The offset of the next byte.
+    pub(crate) const fn end(&self) -> u64 {
+        self.base.saturating_add(self.buffer.len() as u64)
+    }
+
     /// Ends the stream: `examine` gets the last block, which is shorter. Returns the buffer.
     pub(crate) fn finish(&mut self, examine: impl FnOnce(u64, &[u8])) -> Vec<u8> {
         let buffer = core::mem::take(&mut self.buffer);

@@ -42,6 +42,7 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
         Encoding::Zlib => finished(ZlibEncoder::new(Vec::new(), Compression::default()), bytes, ZlibEncoder::finish),
         Encoding::Zstd => zstd(bytes),
         Encoding::Zip => zip(bytes),
+        Encoding::WebSocket => websocket(bytes),
         Encoding::Chunked => {
             let chunks =
                 bytes.chunks(CHUNK).map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
@@ -51,6 +52,14 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
         Encoding::WideIntegers => arrays::wide_integers(bytes),
         Encoding::Dump => arrays::dump(bytes),
     }
+}
+
+/// An upgrade, and one client's frame with the mask of RFC 6455, 5.7.
+fn websocket(bytes: &[u8]) -> Vec<u8> {
+    let mask = [0x37, 0xFA, 0x21, 0x3D];
+    let masked: Vec<u8> = bytes.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    let len = 0x80 | u8::try_from(bytes.len()).unwrap_or(0).min(125);
+    [b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n\x82", &[len][..], &mask, &masked].concat()
 }
 
 fn finished<W: Write>(mut encoder: W, bytes: &[u8], finish: fn(W) -> std::io::Result<Vec<u8>>) -> Vec<u8> {

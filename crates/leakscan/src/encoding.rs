@@ -55,11 +55,13 @@ pub enum Encoding {
     WideIntegers,
     /// A dump of memory: lines with an address and groups of bytes in hexadecimal, octal, decimal or binary.
     Dump,
+    /// Frames of WebSocket: masked, fragmented or deflated messages.
+    WebSocket,
 }
 
 impl Encoding {
     /// All encodings.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -84,6 +86,7 @@ impl Encoding {
         Self::Entities,
         Self::WideIntegers,
         Self::Dump,
+        Self::WebSocket,
     ];
 
     const fn name(self) -> &'static str {
@@ -112,6 +115,7 @@ impl Encoding {
             Self::Entities => "entities",
             Self::WideIntegers => "wide integers",
             Self::Dump => "dump",
+            Self::WebSocket => "websocket",
         }
     }
 }

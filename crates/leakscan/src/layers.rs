@@ -6,6 +6,8 @@ use super::blocks::{Blocks, SMALL_BLOCK};
 use super::chain::Chain;
 use super::containers::formats;
 use super::containers::stream::Stream;
+use super::messages::{ConnectionLevel, Message};
+use super::network::{self, Connections};
 use super::omissions::{Kind, Spot};
 use super::pool::Pool;
 use super::scan::{Frame, Level, Search, Within};
@@ -124,19 +126,20 @@ struct Streams {
     /// The end of the last HTTP chunks. A stream that chunks cut in pieces is broken in the bytes around them, and
     /// whole in their content.
     chunks_end: u64,
+    connections: Connections<Message>,
 }
 
 impl Layer {
     /// The bytes of a source, or of a flow in it.
     pub(crate) const fn source(base: u64, block: usize) -> Self {
         let within = Within { layer: 0, holder: 0, origin: None };
-        let streams = Streams { chain: Chain::EMPTY, within, unread: 0, open: Vec::new(), chunks_end: 0 };
+        let streams = Streams::new(Chain::EMPTY, within);
         Self { blocks: Blocks::new(base, block, Vec::new()), streams }
     }
 
     /// The content of a compressed stream.
     pub(crate) const fn nested(chain: Chain, within: Within, buffer: Vec<u8>) -> Self {
-        let streams = Streams { chain, within, unread: 0, open: Vec::new(), chunks_end: 0 };
+        let streams = Streams::new(chain, within);
         Self { blocks: Blocks::new(0, SMALL_BLOCK, buffer), streams }
     }
 
@@ -148,6 +151,11 @@ impl Layer {
     pub(crate) fn push(&mut self, search: &mut Search<'_>, bytes: &[u8]) {
         let Self { blocks, streams } = self;
         blocks.push(bytes, |base, block| streams.examine(search, base, block, false));
+    }
+
+    /// Marks the next byte as one at which frames of a connection may begin.
+    pub(crate) fn mark(&mut self) {
+        self.streams.connections.mark(self.blocks.end());
     }
 
     /// Continues `missing` bytes further on, after the bytes before the gap have been searched to their end.
@@ -169,6 +177,10 @@ impl Layer {
 }
 
 impl Streams {
+    const fn new(chain: Chain, within: Within) -> Self {
+        Self { chain, within, unread: 0, open: Vec::new(), chunks_end: 0, connections: Connections::new() }
+    }
+
     /// Searches a block that begins at `base`, feeds it to the open streams and opens those that begin in it. Returns
     /// the offset of the first stream within text that the end of the block cuts.
     fn examine(&mut self, search: &mut Search<'_>, base: u64, block: &[u8], last: bool) -> Option<u64> {
@@ -222,6 +234,9 @@ impl Streams {
             }
         }
         self.open = open;
+        let mut sink = ConnectionLevel { search, chain: self.chain, within: self.within, place: &|at| at };
+        let block = network::Block { base, bytes: block, is_last: last, places: &prefilter.streams };
+        self.connections.examine(&mut sink, &block);
         search.prefilters.push(prefilter);
         core::mem::replace(&mut search.cut, outer_cut)
     }

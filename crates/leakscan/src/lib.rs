@@ -16,6 +16,7 @@
 //! false_positives.rs  random matches, rejected before they cost work
 //! text/, decode/      text: finds the encoded runs, decodes them
 //! containers/         compressed streams and HTTP chunks: recognises them, decodes them
+//! network/            connections of HTTP and WebSocket: puts their messages together (messages.rs: searches these)
 //! sink.rs             where decoders report what they decoded, to be searched by scan.rs (pool.rs: their buffers)
 //! omissions.rs        what was not searched, kept back until it is known whether another copy of it was
 //! records.rs          the hits of one value, merged
@@ -41,6 +42,8 @@ mod findings;
 mod forms;
 mod index;
 mod layers;
+mod messages;
+mod network;
 mod omissions;
 mod pool;
 mod prefilter;

@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Depth,
     /// The rest of a stream beyond a limit.
     Limit,
+    /// A part of a connection.
+    Connection,
     /// A stream that began while too many others were open.
     TooMany,
 }

@@ -23,6 +23,8 @@ use super::index::probe;
 use super::index::windows::is_distinctive;
 pub(crate) use super::layers::Layer;
 use super::layers::OpenStream;
+use super::messages::ConnectionLevel;
+use super::network;
 use super::omissions::{Kind, Omissions, Spot};
 use super::pool::Pool;
 use super::prefilter::Prefilter;
@@ -99,6 +101,8 @@ pub(crate) struct Search<'i> {
     pub(crate) cut: Option<u64>,
     /// The number of the last layer.
     layers: u64,
+    /// What cannot be searched in the bytes that are being read is searched elsewhere.
+    is_silent: bool,
 }
 
 impl<'i> Search<'i> {
@@ -119,6 +123,7 @@ impl<'i> Search<'i> {
             omissions: Omissions::default(),
             cut: None,
             layers: 0,
+            is_silent: false,
         }
     }
 
@@ -225,6 +230,9 @@ impl<'i> Search<'i> {
             }
             chunks_end = chunks_end.max(at.saturating_add(stream.decoder.chunks_len()));
         }
+        let place = |at: u64| place(usize::try_from(at).unwrap_or(usize::MAX));
+        let mut sink = ConnectionLevel { search: self, chain: frame.chain, within: frame.within, place: &place };
+        network::examine_runs(&mut sink, bytes, borders, &prefilter.streams);
         self.prefilters.push(prefilter);
     }
 
@@ -267,8 +275,17 @@ impl<'i> Search<'i> {
 
     /// The same for something that begins in the source at `offset`.
     pub(crate) fn omit_at(&mut self, spot: Spot, holder: u64, offset: u64, what: &str) {
+        if self.is_silent {
+            return;
+        }
         let hits = &self.hits;
         self.omissions.add(&mut self.statistics, spot, holder, || format!("{}, byte {offset}: {what}", hits.source()));
+    }
+
+    /// Reports no omissions in what follows, or again: what the packets of a capture cut in its own bytes is whole in the
+    /// flows.
+    pub(crate) const fn silence(&mut self, is_silent: bool) {
+        self.is_silent = is_silent;
     }
 
     /// The number of a new layer.
@@ -307,6 +324,16 @@ impl<'i> Search<'i> {
         let decoder = Stream::new(format, &mut self.pool);
         let (budget, outer) = (self.limits.stream, frame.within.holder);
         Some(OpenStream { decoder, layer, spot, outer, budget, fed: 0, is_silent: false, is_one: false })
+    }
+
+    /// The content of something that may be a random match has ended, see [`Omissions::settle`].
+    pub(crate) fn settle(&mut self, holder: u64, is_one: bool, outer: u64) {
+        self.omissions.settle(holder, is_one, outer);
+    }
+
+    /// The most bytes that something outermost may decode to.
+    pub(crate) const fn stream_limit(&self) -> u64 {
+        self.limits.stream
     }
 
     /// A stream has ended, see [`Omissions::read_whole`] and [`Omissions::settle`].

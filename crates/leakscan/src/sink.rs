@@ -45,3 +45,28 @@ pub(crate) trait StreamSink {
     /// Descends into the next bytes of the stream's content. Returns false if a limit ends the stream here.
     fn descend(&mut self, content: &[u8]) -> bool;
 }
+
+/// The sink of the decoders of network protocols, which put the messages of a connection together.
+pub(crate) trait ConnectionSink {
+    /// A message that is being searched.
+    type Value;
+
+    /// Whether the search looks for frames of WebSocket.
+    fn wants_frames(&self) -> bool;
+
+    fn pool(&mut self) -> &mut Pool;
+
+    /// Begins a message that begins at an offset in what is decoded, and lies there in this encoding. `None` if the
+    /// search does not look for that, or if the encodings are nested too deep; of a protocol that is no random match,
+    /// the latter is reported.
+    fn open(&mut self, encoding: Encoding, at: u64, is_certain: bool) -> Option<Self::Value>;
+
+    /// Descends into the next bytes of a message. Returns false if a limit ends it here.
+    fn push(&mut self, value: &mut Self::Value, content: &[u8]) -> bool;
+
+    /// Ends a message. What could not be searched in it is reported unless the protocol may be a random match.
+    fn close(&mut self, value: Self::Value, is_certain: bool);
+
+    /// Reports that something at an offset could not be searched.
+    fn omit(&mut self, at: u64, what: &str);
+}

@@ -12,7 +12,7 @@ pub const MAX_FINDINGS: usize = 1_000;
 
 /// What an audit does not show. Every verdict states it.
 pub const NOT_SHOWN: [&str; 9] = [
-    "values hidden by operations other than the recorded primitives, such as XOR with a mask or a cipher of the server's own",
+    "values hidden by operations other than the recorded primitives, such as XOR with a mask (except in WebSocket) or a cipher of the server's own",
     "values and fragments of fewer than 16 bytes or of fewer than five distinct ones, and values spread over places that no decoder joins",
     "fragments of fewer than 512 bytes after the first 4096 bytes of a text, and parts of a device's state that are not keys",
     "encodings, formats and compressions that the search does not know (base85, UTF-32, brotli, LZO, LZMA alone), and data that the server has encrypted",

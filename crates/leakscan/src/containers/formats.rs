@@ -145,7 +145,9 @@ fn is_complete_code(block: u128) -> bool {
 }
 
 /// The first two bytes of all formats.
-pub(crate) const PAIRS: [[u8; 2]; 15] = [
+pub(crate) const PAIRS: [[u8; 2]; 16] = [
+    // The end of `HTTP/1.1`: a connection, see network.
+    *b"P/",
     [0x1F, 0x8B],
     [0x78, 0x01],
     [0x78, 0x5E],

@@ -4,7 +4,7 @@
 
 use super::sources::{ethernet, pcap, pcapng, tcp, udp};
 use super::{index_of, random};
-use leakscan::{Evidence, Findings, Index};
+use leakscan::{Encoding, Encodings, Evidence, Findings, Hit, Index};
 
 /// A capture of one direction of a TCP flow, a segment for each payload.
 fn flow(segments: &[Vec<u8>]) -> Vec<u8> {
@@ -108,4 +108,143 @@ fn secrets_of_sessions_in_a_capture_are_named() {
     capture.extend([&10u32.to_le_bytes()[..], &len, b"KSLT", &[0; 4], &len].concat());
     let found = search(&capture, &index).statistics.omissions;
     assert!(found.len() == 1 && found[0].contains("blocks with secrets of sessions"), "{found:?}");
+}
+
+const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
+const UPGRADE: &[u8] = b"GET /chat HTTP/1.1\r\nHost: relay\r\nupgrade: WebSocket\r\nConnection: Upgrade\r\n\r\n";
+
+/// A frame (RFC 6455, 5.2) with this first byte.
+fn frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+    let bit = if mask.is_some() { 0x80 } else { 0 };
+    let mut frame = vec![first];
+    match payload.len() {
+        len @ ..126 => frame.push(bit | len as u8),
+        len @ 126..0x1_0000 => frame.extend([&[bit | 126][..], &(len as u16).to_be_bytes()].concat()),
+        len => frame.extend([&[bit | 127][..], &(len as u64).to_be_bytes()].concat()),
+    }
+    frame.extend(mask.unwrap_or_default().iter().take(if mask.is_some() { 4 } else { 0 }));
+    frame.extend(payload.iter().zip(mask.unwrap_or_default().iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+/// The hits within frames, by offset; none without the decoder.
+fn in_frames(evidence: &[u8], is_capture: bool, index: &Index) -> Vec<(u64, bool)> {
+    let find = |encodings| {
+        let sources = Evidence::new().with_encodings(encodings);
+        let sources = if is_capture { sources.capture("wire", evidence) } else { sources.bytes("bytes", evidence) };
+        let hits = sources.search(index, |_, _| {}).unwrap().hits;
+        // Those in the capture's own bytes may be in one piece as well.
+        let is_own = |hit: &Hit| hit.source == "wire";
+        let hits = hits.into_iter().filter(|hit| hit.encoding.contains(&Encoding::WebSocket) && !is_own(hit));
+        hits.map(|hit| (hit.offset, hit.whole)).collect::<Vec<_>>()
+    };
+    assert_eq!(find(Encodings::ALL.without(Encoding::WebSocket)), []);
+    find(Encodings::ALL)
+}
+
+#[test]
+fn a_key_in_a_masked_frame_is_found_in_captures_files_and_text() {
+    let secret = random(330, 32);
+    let index = index_of(&[&secret]);
+    for payload in
+        [secret.clone(), [&secret[..], &random(331, 900)].concat(), [random(332, 70_000), secret.clone()].concat()]
+    {
+        for first in [0x81, 0x82, 0x89].into_iter().filter(|first| *first != 0x89 || payload.len() < 126) {
+            let one = frame(first, Some(MASK), &payload);
+            // A capture by a proxy after TLS, with and without the handshake, in segments of any size.
+            for size in [1000, 33, 100_000] {
+                let segments = |bytes: &[u8]| bytes.chunks(size.min(1400)).map(<[u8]>::to_vec).collect::<Vec<_>>();
+                assert_eq!(in_frames(&flow(&segments(&one)), true, &index), [(0, true)]);
+                let with = [UPGRADE, &one].concat();
+                let at = UPGRADE.len() as u64;
+                assert_eq!(in_frames(&flow(&segments(&with)), true, &index), [(at, true)]);
+                // From a segment in the middle of a flow on, after what is none.
+                let later = [vec![random(333, 77)], segments(&one)].concat();
+                assert_eq!(in_frames(&flow(&later), true, &index), [(77, true)]);
+            }
+            // Files: a dump of a connection, its handshake somewhere, and hexadecimal or Base64 of a frame.
+            assert_eq!(in_frames(&one, false, &index), [(0, true)]);
+            let log = [&random(334, 300_000), UPGRADE, &frame(0x81, Some(MASK), b"{}"), &one].concat();
+            let at = log.len() - one.len();
+            assert_eq!(in_frames(&log, false, &index), [(at as u64, true)]);
+            if payload.len() < 2000 {
+                let text = format!("frame: {}\n", data_encoding::HEXLOWER.encode(&one));
+                assert_eq!(in_frames(text.as_bytes(), false, &index).len(), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_that_frames_cut_is_found() {
+    let secret = random(340, 32);
+    let index = index_of(&[&secret]);
+    for mask in [None, Some(MASK)] {
+        let frames = [
+            frame(0x02, mask, &secret[..11]),
+            frame(0x89, mask, b"ping"),
+            frame(0x00, mask, &secret[11..20]),
+            frame(0x80, mask, &secret[20..]),
+        ];
+        let at = UPGRADE.len() as u64;
+        assert_eq!(in_frames(&[UPGRADE, &frames.concat()].concat(), false, &index), [(at, true)]);
+        assert_eq!(in_frames(&flow(&frames), true, &index), [(0, true)]);
+        // The control: in another order they are no message.
+        let wrong = [&frames[0][..], &frames[3], &frames[2]].concat();
+        assert_eq!(in_frames(&wrong, false, &index), []);
+    }
+}
+
+/// What wsproto 1.3.2 sends as a client: a handshake with permessage-deflate, and twice the same object but for its
+/// number. The second message refers to the first.
+/// ```python
+/// c, s = WSConnection(CLIENT), WSConnection(SERVER)
+/// out = c.send(Request(host="relay", target="/chat", extensions=[PerMessageDeflate()])); s.receive_data(out)
+/// c.receive_data(s.send(AcceptConnection(extensions=[PerMessageDeflate()])))
+/// out += b"".join(c.send(TextMessage('{"type":"prekey","number":%d,"key":"%s"}' % (n, key))) for n in (1, 2))
+/// ```
+const DEFLATED: [u8; 111] = hex_literal::hex!(
+    "c1daee146301fadc520f6d246f043eaf1b6766252d9d32d2523ee5164205edbe19f6447b1f1e54cb70d506a8d3e04b9d"
+    "ed6601accbf0aaeb0b955430b6e39bd0e19bceb6355771b74399cb7fd4e5f49aa28aba91ea5a427785237fcd517c9114"
+    "c18931b1c6dd9b77af542044eadc31"
+);
+
+#[test]
+fn deflated_messages_are_read_with_those_before() {
+    let secret: Vec<u8> = (0..32).map(|i: u32| (i * 37 + 11) as u8).collect();
+    let index = index_of(&[&secret]);
+    let at = UPGRADE.len() as u64;
+    let connection = [UPGRADE, &DEFLATED].concat();
+    let second = at + DEFLATED.len() as u64 - 15;
+    assert_eq!(in_frames(&connection, false, &index), [(at, true), (second, true)]);
+    assert_eq!(in_frames(&flow(&[UPGRADE.to_vec(), DEFLATED.to_vec()]), true, &index), [(at, true), (second, true)]);
+    assert_eq!(search(&flow(&[connection]), &index).statistics.omitted, 0);
+    // In the middle of a connection, the second cannot be read; many of them are an omission.
+    let later = DEFLATED[DEFLATED.len() - 15..].to_vec();
+    assert_eq!(in_frames(&flow(std::slice::from_ref(&later)), true, &index), []);
+    let omitted = search(&flow(&vec![later; 10]), &index).statistics.omissions;
+    assert!(omitted.len() == 1 && omitted[0].contains("before the beginning of the flow"), "{omitted:?}");
+    // A broken message after a handshake is one, and random bytes are none.
+    let broken = [UPGRADE, &frame(0xC2, Some(MASK), &[0xFF; 40])].concat();
+    let omitted = search(&flow(&[broken]), &index).statistics.omissions;
+    assert!(
+        omitted.len() == 1 && omitted[0].ends_with("a WebSocket message that cannot be decompressed"),
+        "{omitted:?}"
+    );
+}
+
+#[test]
+fn a_stream_that_packets_cut_is_no_omission() {
+    let index = index_of(&[&random(350, 32)]);
+    let packed = super::encode::gzip(&random(351, 20_000).iter().map(|byte| byte & 15).collect::<Vec<_>>());
+    let segments: Vec<Vec<u8>> = packed.chunks(1000).map(<[u8]>::to_vec).collect();
+    let whole = search(&flow(&segments), &index).statistics;
+    assert_eq!((whole.omitted, whole.streams > 0), (0, true), "{:?}", whole.omissions);
+    // The control: a flow of which the end was not captured, and one in which a byte is wrong.
+    let mut broken = segments.clone();
+    broken[4][7] ^= 1;
+    for segments in [&segments[..5], &broken] {
+        let omissions = search(&flow(segments), &index).statistics.omissions;
+        assert!(omissions.len() == 1 && omissions[0].starts_with("wire: TCP"), "{omissions:?}");
+    }
 }

@@ -180,6 +180,7 @@ impl Direction {
     }
 
     fn deliver(&mut self, search: &mut Search<'_>, bytes: &[u8]) {
+        self.layer.mark();
         self.layer.push(search, bytes);
         if self.encrypted.is_none() {
             self.encrypted = self.detector.stream(bytes);

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The capture's own bytes are searched as well, so that headers, fragments and unknown protocols count if a value lies
-//! in them in one piece. Packets that are only searched in this way are an omission.
+//! in them in one piece; a compressed stream that the packets cut in them is whole in its flow. Packets that are only searched in this way are an omission.
 //!
 //! Container and headers are parsed here, since the two crates that could do it do not report all that they leave out.
 //! `pcap-parser` 0.17.0 has no decoder for the packet block of type 2, returns the same error for a packet longer than
@@ -83,7 +83,9 @@ pub(super) fn capture(
     let mut capture = Capture { from, search, progress, layer, source, flows, big_endian, buffer, omitted, secrets: 0 };
     let result = capture.read();
     capture.search.resume(source);
+    capture.search.silence(true);
     capture.layer.finish(capture.search);
+    capture.search.silence(false);
     capture.flows.finish(capture.search);
     if capture.secrets > 0 {
         let count = capture.secrets;
@@ -108,7 +110,9 @@ impl Capture<'_, '_, '_, '_> {
         bytes.clear();
         Read::by_ref(&mut self.from).take(len as u64).read_to_end(&mut bytes)?;
         self.search.resume(self.source);
+        self.search.silence(true);
         examine(self.search, self.progress, &mut self.layer, &bytes);
+        self.search.silence(false);
         Ok(bytes)
     }
 

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Protocols that hide in the open: what a connection carries is neither encrypted nor in the evidence as it is.
+//!
+//! ```text
+//! connection.rs  one connection: the header of a message of HTTP/1.1, and what follows it
+//! websocket.rs   the frames of WebSocket
+//! deflate.rs     inflates what protocols deflate without a header of its own
+//! ```
+//!
+//! A connection is recognised by the first line of a message of HTTP/1.1, wherever it lies. Frames of WebSocket are also
+//! read without the handshake where they may begin: at the beginning of a file, of a segment of a flow, of decoded text.
+
+mod connection;
+mod deflate;
+mod websocket;
+
+use super::sink::ConnectionSink;
+use connection::Connection;
+
+/// Connections that are read at once in one layer. Those of a file follow one another.
+const MAX_CONNECTIONS: usize = 16;
+/// Bytes by which a beginning is recognised: the header of a frame, or `P/1.1 200 `.
+const BEGINNING: usize = 14;
+
+/// A block of a layer.
+pub(crate) struct Block<'a> {
+    /// The offset of its first byte.
+    pub(crate) base: u64,
+    pub(crate) bytes: &'a [u8],
+    /// There are no more bytes.
+    pub(crate) is_last: bool,
+    /// The places at which some format may begin.
+    pub(crate) places: &'a [u32],
+}
+
+/// The connections of a layer.
+pub(crate) struct Connections<V> {
+    open: Vec<Connection<V>>,
+    /// The offset after the last byte that was read.
+    fed: u64,
+    /// The offset from which on beginnings have not been looked for.
+    unread: u64,
+    /// Offsets at which frames may begin.
+    marks: Vec<u64>,
+    is_begun: bool,
+}
+
+impl<V> Connections<V> {
+    pub(crate) const fn new() -> Self {
+        Self { open: Vec::new(), fed: 0, unread: 0, marks: Vec::new(), is_begun: false }
+    }
+
+    /// Marks an offset that has not been examined as one at which frames may begin.
+    pub(crate) fn mark(&mut self, at: u64) {
+        self.marks.push(at);
+    }
+
+    /// Feeds a block to the open connections, and opens those that begin in it.
+    pub(crate) fn examine<S: ConnectionSink<Value = V>>(&mut self, sink: &mut S, block: &Block<'_>) {
+        let block_end = block.base.saturating_add(block.bytes.len() as u64);
+        if !core::mem::replace(&mut self.is_begun, true) {
+            (self.fed, self.unread) = (block.base, block.base);
+            self.marks.push(block.base);
+        }
+        if !self.open.is_empty() {
+            let new = block.from(self.fed);
+            let from = self.fed.max(block.base);
+            self.open.retain_mut(|connection| connection.feed(sink, new, from));
+        }
+        self.fed = block_end;
+        let cut = if block.is_last { 0 } else { BEGINNING as u64 };
+        let (fresh, until) = (self.unread, block_end.saturating_sub(cut).max(self.unread));
+        self.unread = until;
+        for &place in block.places {
+            let at = block.base.saturating_add(u64::from(place));
+            if (fresh..until).contains(&at) && connection::may_begin(block.from(at)) {
+                self.begin(sink, block, at, Connection::http());
+            }
+        }
+        if self.marks.first().is_some_and(|&at| at < until) {
+            let later = self.marks.iter().position(|&at| at >= until).unwrap_or(self.marks.len());
+            let marks: Vec<u64> = self.marks.drain(..later).collect();
+            for at in marks {
+                self.begin_frames(sink, block, at);
+            }
+        }
+        if block.is_last {
+            self.open.drain(..).for_each(|connection| connection.finish(sink));
+            self.is_begun = false;
+            self.marks.clear();
+        }
+    }
+
+    /// Reads frames from an offset on, if they may begin there and no other connection has its own.
+    pub(crate) fn begin_frames<S: ConnectionSink<Value = V>>(&mut self, sink: &mut S, block: &Block<'_>, at: u64) {
+        let is_known = self.open.iter().any(Connection::is_certain);
+        if !is_known && sink.wants_frames() && websocket::may_begin(block.from(at)) {
+            self.begin(sink, block, at, Connection::frames(at));
+        }
+    }
+
+    fn begin<S: ConnectionSink<Value = V>>(
+        &mut self,
+        sink: &mut S,
+        block: &Block<'_>,
+        at: u64,
+        mut connection: Connection<V>,
+    ) {
+        if !connection.feed(sink, block.from(at), at) {
+            return;
+        }
+        if self.open.len() >= MAX_CONNECTIONS {
+            // The longest open one is a random match, or one that the evidence does not continue.
+            let oldest = self.open.remove(0);
+            oldest.finish(sink);
+        }
+        self.open.push(connection);
+    }
+}
+
+/// Looks for connections in runs of decoded bytes, between which is one byte each, at `borders`.
+pub(crate) fn examine_runs<S: ConnectionSink>(sink: &mut S, bytes: &[u8], borders: &[usize], places: &[u32]) {
+    let mut connections = Connections::new();
+    let starts = [0].into_iter().chain(borders.iter().map(|border| border.saturating_add(1)));
+    let ends = borders.iter().copied().chain([bytes.len()]);
+    let mut places = places
+        .iter()
+        .copied()
+        .filter(|&at| connection::may_begin(bytes.get(at as usize..).unwrap_or_default()))
+        .peekable();
+    for (start, end) in starts.zip(ends) {
+        let run = bytes.get(..end).unwrap_or_default();
+        let block = Block { base: 0, bytes: run, is_last: true, places: &[] };
+        connections.begin_frames(sink, &block, start as u64);
+        while let Some(at) = places.next_if(|&at| (at as usize) < end) {
+            connections.begin(sink, &block, u64::from(at), Connection::http());
+        }
+        connections.open.drain(..).for_each(|connection| connection.finish(sink));
+    }
+}
+
+impl Block<'_> {
+    /// The bytes from an offset on.
+    fn from(&self, at: u64) -> &[u8] {
+        let at = usize::try_from(at.saturating_sub(self.base)).unwrap_or(usize::MAX);
+        self.bytes.get(at..).unwrap_or_default()
+    }
+}
