@@ -10,6 +10,7 @@ mod alphabets;
 mod arrays;
 
 use super::encoding::Encoding;
+use super::pages::encode as pages;
 use data_encoding::{BASE64_NOPAD, HEXLOWER};
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use flate2::{Compression, Crc};
@@ -43,6 +44,8 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
         Encoding::Zstd => zstd(bytes),
         Encoding::Zip => zip(bytes),
         Encoding::WebSocket => websocket(bytes),
+        Encoding::Varlena => pages::varlena(bytes),
+        Encoding::Toast => pages::toast(bytes),
         Encoding::Chunked => {
             let chunks =
                 bytes.chunks(CHUNK).map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());

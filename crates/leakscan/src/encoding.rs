@@ -57,11 +57,15 @@ pub enum Encoding {
     Dump,
     /// Frames of WebSocket: masked, fragmented or deflated messages.
     WebSocket,
+    /// A compressed value of PostgreSQL, by pglz or LZ4.
+    Varlena,
+    /// A value of PostgreSQL in the chunks of a TOAST table, or a large object in its pages.
+    Toast,
 }
 
 impl Encoding {
     /// All encodings.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -87,6 +91,8 @@ impl Encoding {
         Self::WideIntegers,
         Self::Dump,
         Self::WebSocket,
+        Self::Varlena,
+        Self::Toast,
     ];
 
     const fn name(self) -> &'static str {
@@ -116,6 +122,8 @@ impl Encoding {
             Self::WideIntegers => "wide integers",
             Self::Dump => "dump",
             Self::WebSocket => "websocket",
+            Self::Varlena => "postgresql compression",
+            Self::Toast => "postgresql chunks",
         }
     }
 }

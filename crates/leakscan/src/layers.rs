@@ -9,10 +9,12 @@ use super::containers::stream::Stream;
 use super::messages::{ConnectionLevel, Message};
 use super::network::{self, Connections};
 use super::omissions::{Kind, Spot};
+use super::pages::{self, Block, Pages};
 use super::pool::Pool;
 use super::scan::{Frame, Level, Search, Within};
 use super::sink::StreamSink;
 use super::text;
+use super::values::PageLevel;
 
 /// Streams that are decompressed at once in one layer. Real streams do not overlap, and random matches soon fail.
 const MAX_STREAMS: usize = 8;
@@ -127,6 +129,7 @@ struct Streams {
     /// whole in their content.
     chunks_end: u64,
     connections: Connections<Message>,
+    pages: Pages,
 }
 
 impl Layer {
@@ -178,7 +181,15 @@ impl Layer {
 
 impl Streams {
     const fn new(chain: Chain, within: Within) -> Self {
-        Self { chain, within, unread: 0, open: Vec::new(), chunks_end: 0, connections: Connections::new() }
+        Self {
+            chain,
+            within,
+            unread: 0,
+            open: Vec::new(),
+            chunks_end: 0,
+            connections: Connections::new(),
+            pages: Pages::new(),
+        }
     }
 
     /// Searches a block that begins at `base`, feeds it to the open streams and opens those that begin in it. Returns
@@ -226,7 +237,7 @@ impl Streams {
                 continue;
             }
             let Some(mut stream) = search.open(format, &frame, at) else { continue };
-            stream.is_silent = start < self.chunks_end;
+            stream.is_silent = start < self.chunks_end || pages::joins(block, at, &prefilter);
             let more = stream.feed_block(search, block.get(at..).unwrap_or_default(), block_end);
             self.chunks_end = self.chunks_end.max(start.saturating_add(stream.decoder.chunks_len() as u64));
             if more {
@@ -235,8 +246,15 @@ impl Streams {
         }
         self.open = open;
         let mut sink = ConnectionLevel { search, chain: self.chain, within: self.within, place: &|at| at };
-        let block = network::Block { base, bytes: block, is_last: last, places: &prefilter.streams };
-        self.connections.examine(&mut sink, &block);
+        let bytes = network::Block { base, bytes: block, is_last: last, places: &prefilter.streams };
+        self.connections.examine(&mut sink, &bytes);
+        let (chain, within) = (self.chain, self.within);
+        let place = move |at: u64| within.origin.unwrap_or(at);
+        let mut sink = PageLevel { search, chain, within, place: &place };
+        self.pages.examine(&mut sink, &Block { base, bytes: block, is_last: last, prefilter: &prefilter });
+        if last {
+            self.pages.finish(&mut sink);
+        }
         search.prefilters.push(prefilter);
         core::mem::replace(&mut search.cut, outer_cut)
     }

@@ -17,6 +17,7 @@
 //! text/, decode/      text: finds the encoded runs, decodes them
 //! containers/         compressed streams and HTTP chunks: recognises them, decodes them
 //! network/            connections of HTTP and WebSocket: puts their messages together (messages.rs: searches these)
+//! pages/              pages of databases: puts their values together, decompresses them (values.rs: their sink)
 //! sink.rs             where decoders report what they decoded, to be searched by scan.rs (pool.rs: their buffers)
 //! omissions.rs        what was not searched, kept back until it is known whether another copy of it was
 //! records.rs          the hits of one value, merged
@@ -45,6 +46,7 @@ mod layers;
 mod messages;
 mod network;
 mod omissions;
+mod pages;
 mod pool;
 mod prefilter;
 mod printable;
@@ -54,6 +56,7 @@ mod simd;
 mod sink;
 mod sources;
 mod text;
+mod values;
 
 pub use chain::MAX_DEPTH;
 pub use coverage::Coverage;

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Connection,
     /// A stream that began while too many others were open.
     TooMany,
+    /// A value in the pages of a database.
+    Value,
 }
 
 /// A place at which something was not searched: the byte at an offset of a layer.

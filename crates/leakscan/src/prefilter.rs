@@ -33,6 +33,12 @@ pub(crate) struct Prefilter {
     pub(crate) entities: Vec<u32>,
     /// Each first byte of the two bytes that begin a compressed stream.
     pub(crate) streams: Vec<u32>,
+    /// Each first byte of what may be the header of a compressed value of PostgreSQL, the lower two bits of which are
+    /// 10 and its upper half zero, before a length below 2^24 and a method (`pages/varlena.rs`).
+    pub(crate) varlenas: Vec<u32>,
+    /// Each first byte of two zero bytes that may be the upper half of the number of a chunk, eight bytes after a header
+    /// of 24 bytes (`pages/toast.rs`).
+    pub(crate) chunks: Vec<u32>,
 }
 
 /// Sets of pairs of bytes, one bit for each set: a pair is in a set if both halves of both bytes are. The pairs that
@@ -114,7 +120,8 @@ impl Prefilter {
     /// Replaces the places by those in `bytes`, of which there are fewer than 2^32: a search goes block by block.
     pub(crate) fn scan(&mut self, bytes: &[u8]) {
         self.text.clear();
-        for places in [&mut self.wide, &mut self.escapes, &mut self.latin1, &mut self.entities, &mut self.streams] {
+        let Self { text: _, wide, escapes, latin1, entities, streams, varlenas, chunks } = self;
+        for places in [wide, escapes, latin1, entities, streams, varlenas, chunks] {
             places.clear();
         }
         dispatch!(level(), simd => simd.vectorize(#[inline(always)] || self.scan_lanes(simd, bytes)));
@@ -214,7 +221,32 @@ impl Prefilter {
         if zeros.count_ones() >= 4 && (has_byte(zeros & EVEN, EVEN as u8) || has_byte(zeros & !EVEN, !EVEN as u8)) {
             self.wide.push(at as u32);
         }
+        // Two zero bytes; of the second, the lane may not have it.
+        let zero_pairs = zeros & (zeros >> 1 | 1 << 63);
+        if zero_pairs != 0 {
+            self.scan_zero_pairs(one, zeros, zero_pairs, at as u32);
+        }
         pairs
+    }
+
+    /// Adds the places of a lane that have two zero bytes. What lies before and after the lane may be anything.
+    #[inline(always)]
+    #[allow(clippy::arithmetic_side_effects, reason = "shifts by less than 64")]
+    fn scan_zero_pairs<S: Simd>(&mut self, lane: u8x64<S>, zeros: u64, zero_pairs: u64, at: u32) {
+        let compressed = (lane & 3).simd_eq(2).to_bitmask();
+        let methods = (lane & 0xBF).simd_eq(0).to_bitmask();
+        let mut varlenas = zero_pairs & (compressed << 2 | 0b11) & (methods >> 5 | 0b11111 << 59);
+        while varlenas != 0 {
+            let place = at.wrapping_add(varlenas.trailing_zeros());
+            varlenas &= varlenas.wrapping_sub(1);
+            self.varlenas.extend(place.checked_sub(2));
+        }
+        let header_lens = lane.simd_eq(24).to_bitmask();
+        let mut chunks = zero_pairs & (header_lens << 8 | 0xFF) & (zeros << 7 | 0x7F);
+        while chunks != 0 {
+            self.chunks.push(at.wrapping_add(chunks.trailing_zeros()));
+            chunks &= chunks.wrapping_sub(1);
+        }
     }
 }
 
@@ -259,9 +291,17 @@ mod tests {
     #[test]
     fn prefilter_agrees_with_a_search_byte_by_byte() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let alphabets: [&[u8]; 6] =
-            [&[], b"\\x\xC2\xC3\x80\xBF\x7F\xC1", &[0, 1, 0x80], b"abc \0", b"0:&#a\xE1", &[0, 0, 0, 0, 7]];
+        let alphabets: [&[u8]; 7] = [
+            &[],
+            &[0, 0, 0, 24, 2, 0x40],
+            b"\\x\xC2\xC3\x80\xBF\x7F\xC1",
+            &[0, 1, 0x80],
+            b"abc \0",
+            b"0:&#a\xE1",
+            &[0, 0, 0, 0, 7],
+        ];
         let (mut seen, mut numbers, mut entities, mut streams, mut scanned) = ([0; 5], 0, 0, 0, 0);
+        let (mut headers, mut chunks) = (0, 0);
         for round in 0..2_000 {
             let mut bytes = vec![0; round % 300];
             rng.fill_bytes(&mut bytes);
@@ -291,6 +331,17 @@ mod tests {
                 assert!(lane.1 >> (number % 8) & 1 == 1, "word {number}: {lane:?}");
                 numbers += 1;
             }
+            // A place of both kinds has its bytes in the block.
+            let pattern = |at: u32, is_such: &dyn Fn(&[u8]) -> bool| bytes.get(at as usize..).is_some_and(is_such);
+            let places = 0..u32::try_from(bytes.len()).unwrap();
+            let is_varlena = |rest: &[u8]| matches!(rest, [low, _, 0, 0, _, _, _, 0 | 0x40, ..] if low & 3 == 2);
+            let is_chunk = |rest: &[u8]| matches!(rest, [24, 0, _, _, _, _, _, _, 0, 0, ..]);
+            for at in places {
+                assert!(!pattern(at, &is_varlena) || prefilter.varlenas.contains(&at), "{at} {bytes:x?}");
+                assert!(!pattern(at, &is_chunk) || prefilter.chunks.contains(&(at + 8)), "{at} {bytes:x?}");
+                headers += usize::from(pattern(at, &is_varlena));
+                chunks += usize::from(pattern(at, &is_chunk));
+            }
             let wide = lanes(&bytes, |word| wide::seed(word).is_some());
             assert!(wide.iter().all(|at| prefilter.wide.contains(at)), "{wide:?} {:?}", prefilter.wide);
             for (seen, places) in seen.iter_mut().zip([&prefilter.escapes, &prefilter.latin1, &begins, &text, &wide]) {
@@ -305,6 +356,7 @@ mod tests {
             seen.iter().all(|&seen| seen > 500) && numbers > 500 && entities > 500,
             "{seen:?} {numbers} {entities}"
         );
+        assert!(headers > 500 && chunks > 500, "{headers} {chunks}");
         assert!(streams * 100 < scanned, "{streams} of {scanned}");
     }
 }

@@ -26,10 +26,12 @@ use super::layers::OpenStream;
 use super::messages::ConnectionLevel;
 use super::network;
 use super::omissions::{Kind, Omissions, Spot};
+use super::pages::{self, Block, Pages};
 use super::pool::Pool;
 use super::prefilter::Prefilter;
 use super::sink::{Decoded, Sink};
 use super::text;
+use super::values::PageLevel;
 
 /// Limits of a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +85,8 @@ pub(crate) struct Within {
 /// A search in progress.
 pub(crate) struct Search<'i> {
     index: &'i Index,
-    encodings: Encodings,
-    limits: SearchLimits,
+    pub(crate) encodings: Encodings,
+    pub(crate) limits: SearchLimits,
     pub(crate) statistics: Statistics,
     hits: Hits<'i>,
     /// Gets the bytes of all sources as they are read.
@@ -217,7 +219,7 @@ impl<'i> Search<'i> {
             let next = borders.partition_point(|&border| border < at);
             let end = borders.get(next).copied().unwrap_or(bytes.len());
             let rest = bytes.get(at..end).unwrap_or_default();
-            stream.is_silent = at < chunks_end;
+            stream.is_silent = at < chunks_end || pages::joins(bytes, at, &prefilter);
             // Text that reaches the end of the block may continue in the next one, which begins some bytes before the
             // stream: the symbol in which it begins may belong to a group.
             let (first, last) = (place(at), place(at.saturating_add(rest.len()).saturating_sub(1)));
@@ -233,6 +235,12 @@ impl<'i> Search<'i> {
         let place = |at: u64| place(usize::try_from(at).unwrap_or(usize::MAX));
         let mut sink = ConnectionLevel { search: self, chain: frame.chain, within: frame.within, place: &place };
         network::examine_runs(&mut sink, bytes, borders, &prefilter.streams);
+        let (chain, within) = (frame.chain, frame.within);
+        let place = |at: u64| frame.offset(usize::try_from(at).unwrap_or(usize::MAX));
+        let mut sink = PageLevel { search: self, chain, within, place: &place };
+        let mut pages = Pages::new();
+        pages.examine(&mut sink, &Block { base: 0, bytes, is_last: true, prefilter: &prefilter });
+        pages.finish(&mut sink);
         self.prefilters.push(prefilter);
     }
 

@@ -70,3 +70,35 @@ pub(crate) trait ConnectionSink {
     /// Reports that something at an offset could not be searched.
     fn omit(&mut self, at: u64, what: &str);
 }
+
+/// The sink of the decoders of pages, which put values together.
+pub(crate) trait PageSink {
+    /// A value that is being searched.
+    type Value;
+
+    /// Whether the search looks for this encoding.
+    fn wants(&self, encoding: Encoding) -> bool;
+
+    fn pool(&mut self) -> &mut Pool;
+
+    /// Begins a value that begins at an offset in what is decoded, and lies there in these encodings. `None` if they
+    /// are nested too deep.
+    fn open(&mut self, steps: &[Encoding], at: u64) -> Option<Self::Value>;
+
+    /// Descends into the next bytes of a value. Returns false if a limit ends it here.
+    fn push(&mut self, value: &mut Self::Value, content: &[u8]) -> bool;
+
+    /// Ends a value.
+    fn close(&mut self, value: Self::Value);
+
+    /// Records that something at an offset could not be searched.
+    fn omit(&mut self, at: u64, what: &str);
+
+    /// Descends into a value that is put together already.
+    fn value(&mut self, steps: &[Encoding], at: u64, content: &[u8]) {
+        if let Some(mut value) = self.open(steps, at) {
+            self.push(&mut value, content);
+            self.close(value);
+        }
+    }
+}

@@ -13,6 +13,7 @@
 mod alphabets;
 mod arrays;
 mod coverage;
+mod databases;
 mod dumps;
 mod encode;
 mod fragments;
