@@ -2,7 +2,7 @@
 //! The audit of what the relay held, and what is exposed to an attacker who also stole a device.
 
 use crate::Progress;
-use noescrow_audit::{Audit, SecrecyMatrix, Thief, Verdict};
+use noescrow_audit::{Audit, Evidence, SecrecyMatrix, Thief, Verdict};
 use noescrow_recorder::profile;
 use std::error::Error;
 use std::fs::{self, File};
@@ -31,6 +31,8 @@ impl Hearing {
         let mut progress: Option<Progress> = None;
         let examination = audit
             .server_files(held)
+            // The relay stores nothing but what the devices sent: no software, and no text of others.
+            .known(Evidence::new())
             .on_progress(move |done, all| {
                 let progress = progress.get_or_insert_with(|| Progress::new("searched", all));
                 progress.total = all;

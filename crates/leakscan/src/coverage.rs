@@ -40,6 +40,15 @@ impl Coverage {
         }
     }
 
+    /// Adds all fragments of another coverage.
+    pub fn merge(&mut self, other: Self) {
+        for (id, found) in other.starts {
+            let words = self.starts.entry(id).or_default();
+            words.resize(words.len().max(found.len()), 0);
+            words.iter_mut().zip(found).for_each(|(word, found)| *word |= found);
+        }
+    }
+
     /// Whether a fragment that begins with this byte of a value occurs.
     #[must_use]
     pub fn contains(&self, id: u32, start: usize) -> bool {

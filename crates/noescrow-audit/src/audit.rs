@@ -17,6 +17,7 @@ use std::path::Path;
 pub struct Audit<'a> {
     ledger: Ledger,
     evidence: Evidence<'a>,
+    known: Option<Vec<Evidence<'a>>>,
     progress: Box<dyn FnMut(u64, u64) + 'a>,
 }
 
@@ -44,7 +45,7 @@ impl<'a> Audit<'a> {
     /// [`TraceError`] if it is not a trace.
     pub fn read(profile: Profile, trace: impl Read) -> Result<Self, TraceError> {
         let progress = Box::new(|_, _| {});
-        Self { ledger: Ledger::new(profile), evidence: Evidence::new(), progress }.and_trace(trace)
+        Self { ledger: Ledger::new(profile), evidence: Evidence::new(), known: None, progress }.and_trace(trace)
     }
 
     /// Adds the trace of another run, or of another device of the same run: the evidence of one may leak secrets of the
@@ -80,6 +81,23 @@ impl<'a> Audit<'a> {
         self
     }
 
+    /// Adds a baseline: software and files that were there before the run, such as the server's image and its system's
+    /// libraries. People write what others wrote, and send files that begin as others do, so that parts of a text are
+    /// in most systems. What the baseline contains is no leak of a *text*; it explains no key.
+    ///
+    /// Without any baseline, texts in the evidence alone are not a finding: the verdict lists them, and is
+    /// [`Outcome::CouldNotExamine`](crate::Outcome::CouldNotExamine). With an empty one, `Evidence::new()`, the caller
+    /// states that the evidence contains no software and no text of others: every part of a text is a finding.
+    ///
+    /// # Security
+    /// A baseline that was taken after the run hides leaked texts. One that contains a key of the run, or a public value
+    /// that the run computed, is not used, and the verdict says so.
+    #[must_use]
+    pub fn known(mut self, baseline: Evidence<'a>) -> Self {
+        self.known.get_or_insert_default().push(baseline);
+        self
+    }
+
     /// Calls `progress` during the search with the number of bytes done and the total, as far as it is known.
     #[must_use]
     pub fn on_progress(mut self, progress: impl FnMut(u64, u64) + 'a) -> Self {
@@ -97,7 +115,7 @@ impl<'a> Audit<'a> {
     pub fn examine(mut self) -> Examination {
         self.ledger.finish();
         self.ledger.find_leaking_draws();
-        let searched = search(&self.ledger, self.evidence, self.progress);
+        let searched = search(&self.ledger, self.evidence, self.known, self.progress);
         Examination::new(self.ledger, searched)
     }
 }

@@ -93,12 +93,22 @@ impl Examination {
             (true, true) => Outcome::Holds,
             (true, false) => Outcome::CouldNotExamine,
         };
+        let unjudged = searched.unjudged.iter().filter(|(id, _)| !closure.knows(**id)).take(MAX_FINDINGS);
+        let unjudged = unjudged.map(|(id, places)| Finding {
+            kind: FindingKind::TextMayHaveLeaked,
+            what: derivations.name(*id),
+            why: "the evidence contains it, or a part of it that is not ordinary language".into(),
+            places: places.clone(),
+            derivation: Vec::new(),
+        });
+        let unjudged = unjudged.collect();
         let findings_not_listed = findings.len().saturating_sub(MAX_FINDINGS);
         findings.truncate(MAX_FINDINGS);
         Verdict {
             outcome,
             findings,
             findings_not_listed,
+            unjudged,
             examined: searched.examined.clone(),
             not_shown: NOT_SHOWN.to_vec(),
         }

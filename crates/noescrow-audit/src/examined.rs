@@ -34,6 +34,14 @@ pub struct Examined {
     pub controls_planted: usize,
     /// Halves of secrets among them that the search found.
     pub controls_found: usize,
+    /// Whether a baseline was given: software and files that were there before the run.
+    pub has_baseline: bool,
+    /// Sources of the baseline.
+    pub baseline_sources: u64,
+    /// Bytes of the baseline.
+    pub baseline_bytes: u64,
+    /// Places of parts of texts that are not counted as leaks: ordinary language, or parts that the baseline has.
+    pub ordinary_hits: u64,
     /// What could not be examined, and why.
     pub not_examined: Vec<String>,
     /// What a reader should know about the evidence and leaves nothing out, such as links that were not followed.
@@ -59,7 +67,7 @@ impl Examined {
     }
 
     /// What was examined, a line for each aspect, for people.
-    pub(crate) fn lines(&self) -> [String; 7] {
+    pub(crate) fn lines(&self) -> [String; 9] {
         [
             format!("{} bytes of evidence from {} sources", self.bytes, self.sources),
             format!("{} bytes decoded from them", self.bytes_decoded),
@@ -74,6 +82,14 @@ impl Examined {
                 "control: {} of {} planted halves of secrets found by the same search",
                 self.controls_found, self.controls_planted
             ),
+            match (self.has_baseline, self.baseline_sources) {
+                (false, _) => "no baseline: no software is known that was there before the run".into(),
+                (true, 0) => "no baseline: the evidence is said to contain no software or text of others".into(),
+                (true, sources) => {
+                    format!("baseline of {} bytes from {sources} sources, which explains texts", self.baseline_bytes)
+                }
+            },
+            format!("{} places of parts of texts that are ordinary language or in the baseline", self.ordinary_hits),
         ]
     }
 }

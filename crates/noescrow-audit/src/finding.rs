@@ -30,6 +30,9 @@ pub enum FindingKind {
     UnknownOrigin,
     /// A recorded output does not follow from the recorded inputs.
     DoesNotRecompute,
+    /// The evidence contains a text or a part of one. Whether it leaked is not known, because there is no baseline: this
+    /// is no finding, and listed apart.
+    TextMayHaveLeaked,
 }
 
 impl fmt::Display for FindingKind {
@@ -45,6 +48,7 @@ impl fmt::Display for FindingKind {
             Self::ServerInKey => "server's value used in a key",
             Self::UnknownOrigin => "secret of unknown origin",
             Self::DoesNotRecompute => "recorded output that does not recompute",
+            Self::TextMayHaveLeaked => "text that may have leaked",
         })
     }
 }

@@ -34,7 +34,8 @@
 //! | ledger | `class`, `well_known`, `value`, `ledger` | every value once, with its class and origin |
 //! | clauses | `clauses`, `expanded`, `ingest` | what each operation adds: values, and which value follows from which |
 //! | | `substring`, `finish` | what is added once all operations are known |
-//! | search | `finding`, `examined`, `control`, `public_values`, `search` | finds the values in the evidence |
+//! | texts | `rarity`, `idioms`, `texts` | whether a part of a text is a leak, or ordinary language |
+//! | search | `finding`, `examined`, `control`, `public_values`, `baseline`, `search` | finds the values in the evidence |
 //! | closure | `closure`, `derivation` | everything that follows from what was found, with the reasons |
 //! | verdict | `verdict`, `examination`, `audit` | puts it together |
 //! | | `secrecy_matrix`, `compromise` | what is exposed if a device is stolen as well |
@@ -71,6 +72,11 @@ mod finish;
 mod ingest;
 mod substring;
 
+mod idioms;
+mod rarity;
+mod texts;
+
+mod baseline;
 mod control;
 mod examined;
 mod finding;

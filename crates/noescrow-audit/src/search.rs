@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Searches the evidence for the values of a ledger, and decides which hits count.
 
+use super::baseline;
 use super::class::Class;
 use super::control::control;
 use super::examined::Examined;
 use super::finding::EvidencePlace;
 use super::ledger::{Ledger, MAX_KEPT};
 use super::public_values::{PublicCoverage, leaks_in_public_values};
+use super::texts::{Basis, Judgement, Texts, is_text};
 use super::value::{Id, PLAINTEXT};
 use super::well_known::is_well_known;
 use leakscan::{Encoding, Evidence, FRAGMENT, HITS_PER_VALUE, Hit, Needles};
@@ -25,6 +27,8 @@ pub(super) struct Searched {
     pub(super) fragments: BTreeMap<Id, Vec<EvidencePlace>>,
     /// Places of parts of keys within public values of the run.
     pub(super) public_leaks: BTreeMap<Id, Vec<EvidencePlace>>,
+    /// Places of texts that may have leaked, or be ordinary language: without a baseline that is not known.
+    pub(super) unjudged: BTreeMap<Id, Vec<EvidencePlace>>,
     /// Texts that consist of public values.
     pub(super) public_texts: BTreeSet<Id>,
     /// What the server knows: the facts of the run, and the values that the evidence has whole.
@@ -33,7 +37,12 @@ pub(super) struct Searched {
 }
 
 /// Searches the evidence for the values of a ledger that is [finished](Ledger::finish).
-pub(super) fn search<'a>(ledger: &Ledger, evidence: Evidence<'a>, progress: impl FnMut(u64, u64) + 'a) -> Searched {
+pub(super) fn search<'a>(
+    ledger: &Ledger,
+    evidence: Evidence<'a>,
+    known: Option<Vec<Evidence<'a>>>,
+    mut progress: impl FnMut(u64, u64) + 'a,
+) -> Searched {
     let mut searched = Searched { facts: ledger.facts.clone(), ..Searched::default() };
     let mut examined = Examined {
         operations: ledger.operation_count(),
@@ -56,13 +65,16 @@ pub(super) fn search<'a>(ledger: &Ledger, evidence: Evidence<'a>, progress: impl
     }
     match needles.build() {
         Ok(index) => {
-            let (found, failed) = evidence.search_all(&index, progress);
+            let texts = baseline::read(ledger, known, &mut examined, &mut progress);
+            let (found, failed) = evidence.search_ranked(&index, &|id, part| texts.rank(id, part), progress);
             (examined.controls_planted, examined.controls_found) = control(ledger, &index, found.statistics.encodings);
             examined.not_examined.extend(failed.iter().map(|error| format!("{error}")));
             examined.add_statistics(&found.statistics);
             let mut coverage = PublicCoverage::of(ledger);
             searched.public_leaks = leaks_in_public_values(ledger, &index, &mut coverage);
-            searched.sort(ledger, found.hits, &mut coverage);
+            searched.sort(ledger, found.hits, &mut coverage, &texts);
+            examined.ordinary_hits = found.statistics.unranked_hits;
+            searched.report_unjudged(&mut examined);
         }
         Err(error) => examined.not_examined.push(format!("{error}")),
     }
@@ -103,7 +115,7 @@ fn needles(ledger: &Ledger, examined: &mut Examined) -> Needles {
 
 impl Searched {
     /// Sorts hits by their values: values that the evidence has whole become facts, the others are fragments.
-    fn sort(&mut self, ledger: &Ledger, hits: Vec<Hit>, coverage: &mut PublicCoverage<'_>) {
+    fn sort(&mut self, ledger: &Ledger, hits: Vec<Hit>, coverage: &mut PublicCoverage<'_>, texts: &Texts<'_>) {
         let mut places: BTreeMap<Id, Vec<EvidencePlace>> = BTreeMap::new();
         for hit in hits {
             places.entry(hit.id).or_default().push(EvidencePlace::of(hit));
@@ -113,7 +125,15 @@ impl Searched {
             if value.what == PLAINTEXT && coverage.covers(id, 0..value.len) {
                 self.public_texts.insert(id);
             }
-            match join_to_whole(&places, if value.kept == 0 { value.len } else { value.kept }) {
+            let is_text = is_text(ledger, value);
+            let whole = |place: &EvidencePlace| matches!(texts.judge(id, place.from..place.to), Judgement::Whole(_));
+            let is_whole = is_text && places.iter().any(whole)
+                || join_to_whole(&places, if value.kept == 0 { value.len } else { value.kept });
+            if is_text && texts.basis == Basis::None && !self.public_texts.contains(&id) {
+                self.unjudged.insert(id, places);
+                continue;
+            }
+            match is_whole {
                 true => {
                     self.facts.push(id);
                     self.whole.insert(id, places);
@@ -155,6 +175,17 @@ impl Searched {
                 |place: &EvidencePlace| is_in_whole_secret(place) || coverage.covers(*id, place.from..place.to);
             places.len() >= HITS_PER_VALUE || !places.iter().all(&mut is_explained)
         });
+    }
+
+    /// States that there are texts that may have leaked.
+    fn report_unjudged(&self, examined: &mut Examined) {
+        if !self.unjudged.is_empty() {
+            examined.not_examined.push(format!(
+                "{} texts that may have leaked: without a baseline, software and files that were there before the run, the \
+                 audit cannot tell them from ordinary language",
+                self.unjudged.len()
+            ));
+        }
     }
 
     /// Counts the public values of the run in the evidence, and states what leaves the examination incomplete.

@@ -47,6 +47,9 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// The number of findings beyond [`MAX_FINDINGS`].
     pub findings_not_listed: usize,
+    /// Texts that may have leaked, or be ordinary language: without a baseline ([`Audit::known`](crate::Audit::known))
+    /// that is not known.
+    pub unjudged: Vec<Finding>,
     /// What was examined.
     pub examined: Examined,
     /// What an audit does not show.
@@ -75,7 +78,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { outcome, findings, findings_not_listed, examined, not_shown } = self;
+        let Self { outcome, findings, findings_not_listed, unjudged, examined, not_shown } = self;
         match outcome {
             Outcome::Holds => writeln!(f, "HOLDS: no server-held key exists in what was examined.")?,
             Outcome::Finding => {
@@ -100,6 +103,13 @@ impl fmt::Display for Verdict {
         }
         if *findings_not_listed > 0 {
             writeln!(f, "\nand {findings_not_listed} more.")?;
+        }
+        if !unjudged.is_empty() {
+            writeln!(f, "\nTexts that may have leaked, or be ordinary language (there is no baseline):")?;
+        }
+        for Finding { what, why, places, .. } in unjudged {
+            writeln!(f, "  {what}: {why}")?;
+            places.iter().try_for_each(|place| writeln!(f, "    in {place}"))?;
         }
         writeln!(f, "\nExamined:")?;
         examined.lines().iter().try_for_each(|line| writeln!(f, "  {line}"))?;

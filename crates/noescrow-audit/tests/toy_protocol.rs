@@ -12,11 +12,18 @@
 mod toy;
 
 use noescrow_audit::engine::{Class, Ledger, recompute};
-use noescrow_audit::{Audit, Cell, FindingKind, Operation, Outcome, Profile, Tape, Thief, TraceReader, Verdict};
+use noescrow_audit::{
+    Audit, Cell, Evidence, FindingKind, Operation, Outcome, Profile, Tape, Thief, TraceReader, Verdict,
+};
 use toy::{Run, TEXTS, profile, restore, run};
 
 fn audit(run: &Run, held: &[u8]) -> Verdict {
-    Audit::of(profile(), &run.tape).unwrap().server_saw("wire", &run.wire).server_saw("disk", held).verdict()
+    Audit::of(profile(), &run.tape)
+        .unwrap()
+        .server_saw("wire", &run.wire)
+        .server_saw("disk", held)
+        .known(Evidence::new())
+        .verdict()
 }
 
 fn findings(verdict: &Verdict) -> Vec<(FindingKind, &str)> {

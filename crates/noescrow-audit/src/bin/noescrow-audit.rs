@@ -3,13 +3,14 @@
 //! searches everything that the server holds, and prints the verdict.
 //!
 //! ```sh
-//! noescrow-audit --trace run.trace --profile profile.json --evidence dump.sql logs/ wire.pcap --pid 4711
+//! noescrow-audit --trace run.trace --profile profile.json --known image/ \
+//!     --evidence dump.sql logs/ wire.pcap --pid 4711
 //! ```
 #![allow(clippy::arithmetic_side_effects, reason = "a program may panic")]
 
 use clap::{Parser, ValueHint};
 use indicatif::{ProgressBar, ProgressStyle};
-use noescrow_audit::{Audit, Examination, Outcome, Profile, SecrecyMatrix, Thief, Verdict};
+use noescrow_audit::{Audit, Evidence, Examination, Outcome, Profile, SecrecyMatrix, Thief, Verdict};
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
@@ -59,6 +60,12 @@ struct Options {
     /// recognised)
     #[arg(long, value_name = "PATH", required_unless_present = "pid", num_args = 1..)]
     evidence: Vec<PathBuf>,
+
+    /// What was there before the run, for texts: the server's image, its system's files (files, directories with all
+    /// their files). `none` states that the evidence contains no software and no text of others. Without this option,
+    /// texts in the evidence alone are exit code 2
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    known: Vec<PathBuf>,
 
     /// The memory of running processes, by process id (Linux; may need root)
     #[arg(long, value_name = "N", num_args = 1..)]
@@ -121,6 +128,7 @@ fn run(options: &Options) -> Result<u8, Box<dyn Error>> {
         check_separate(path, &options.trace)?;
         audit = add_evidence(audit, path)?;
     }
+    audit = add_baseline(audit, options)?;
     for &pid in &options.pid {
         audit = add_process(audit, pid)?;
     }
@@ -163,6 +171,34 @@ fn check_separate(evidence: &Path, traces: &[PathBuf]) -> Result<(), Box<dyn Err
         }
     }
     Ok(())
+}
+
+/// Adds what was there before the run. A path that is evidence as well is refused: what has leaked there would explain
+/// itself.
+fn add_baseline<'a>(mut audit: Audit<'a>, options: &Options) -> Result<Audit<'a>, Box<dyn Error>> {
+    if options.known == [Path::new("none")] {
+        return Ok(audit.known(Evidence::new()));
+    }
+    for path in &options.known {
+        check_separate(path, &options.trace)?;
+        let known = fs::canonicalize(path).map_err(|error| named(path, &error))?;
+        for evidence in &options.evidence {
+            let other = fs::canonicalize(evidence).map_err(|error| named(evidence, &error))?;
+            if known.starts_with(&other) || other.starts_with(&known) {
+                let (known, other) = (path.display(), evidence.display());
+                return Err(format!(
+                    "{known} is known from before the run, but is, contains or lies in the evidence {other}"
+                )
+                .into());
+            }
+        }
+        let name = path.to_string_lossy();
+        audit = audit.known(match path.is_dir() {
+            true => Evidence::new().directory(&name, path),
+            false => Evidence::new().file(&name, path),
+        });
+    }
+    Ok(audit)
 }
 
 /// Adds a file, or a directory with all its files. Traffic captures are also searched flow by flow.

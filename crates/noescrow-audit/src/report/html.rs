@@ -35,6 +35,7 @@ impl Verdict {
         if self.findings_not_listed > 0 {
             let _ = writeln!(page, "<p>And {} more.</p>", self.findings_not_listed);
         }
+        page.push_str(&unjudged_html(&self.unjudged));
         if let Some(matrix) = matrix {
             let _ = writeln!(
                 page,
@@ -53,6 +54,24 @@ impl Verdict {
         page.push_str("</ul></section>\n</body></html>\n");
         page
     }
+}
+
+fn unjudged_html(unjudged: &[Finding]) -> String {
+    if unjudged.is_empty() {
+        return String::new();
+    }
+    let mut html = String::from(
+        "<section><h2>Texts that may have leaked</h2><p>Or that are ordinary language: there is no baseline.</p><ul>",
+    );
+    for finding in unjudged {
+        let _ = write!(html, "<li><b>{}</b>: {}<ul>", escape(&finding.what), escape(&finding.why));
+        for place in &finding.places {
+            let _ = write!(html, "<li>in <code>{}</code></li>", escape(&format!("{place}")));
+        }
+        html.push_str("</ul></li>");
+    }
+    html.push_str("</ul></section>\n");
+    html
 }
 
 fn examined_html(examined: &Examined) -> String {

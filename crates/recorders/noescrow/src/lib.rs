@@ -8,7 +8,7 @@
 //! ```
 //! use noescrow::error::AcceptError;
 //! use noescrow::{Bundle, Device, InitiateOptions, Session, UnixSeconds};
-//! use noescrow_audit::{Audit, Tape};
+//! use noescrow_audit::{Audit, Evidence, Outcome, Tape};
 //! use noescrow_recorder::{Recorder, profile};
 //! # use rand_chacha::rand_core::SeedableRng;
 //! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(0);
@@ -30,7 +30,8 @@
 //!
 //! // The same server with a log that should not exist.
 //! let audit = Audit::of(profile(), &tape)?.server_saw("wire", &wire).server_saw("log", b"got: hi Bob, a secret");
-//! assert!(!audit.verdict().holds());
+//! // Nothing that others wrote is in the evidence, so that a part of a text there has leaked.
+//! assert_eq!(audit.known(Evidence::new()).verdict().outcome, Outcome::Finding);
 //! # let _: (Session<Recorder>, _) = (session, opened);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -16,7 +16,7 @@ mod server;
 
 use client::Outcome;
 use conversation::Helps;
-use noescrow_audit::{Audit, Finding, FindingKind, Tape, Verdict};
+use noescrow_audit::{Audit, Evidence, Finding, FindingKind, Tape, Verdict};
 use noescrow_recorder::profile;
 use proxy::Proxy;
 use server::{Cluster, Relay};
@@ -157,7 +157,9 @@ impl Case {
         drop(connection);
         let mut audit = Audit::of(profile(), &tape)?
             .server_files(&evidence)
-            .with(|evidence| evidence.process("memory of the relay", relay.pid()));
+            .with(|evidence| evidence.process("memory of the relay", relay.pid()))
+            // The texts of this run are like no other software's: any part of one that is found has leaked.
+            .known(Evidence::new());
         if let Some(cluster) = &cluster {
             audit = audit.server_files(&cluster.data());
         }

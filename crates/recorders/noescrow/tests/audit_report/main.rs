@@ -14,7 +14,7 @@ use data_encoding::HEXLOWER;
 use hex_literal::hex;
 use noescrow::hazmat::AcceptFromAnyone;
 use noescrow::{Bundle, Capacity, InitiateOptions, StorageKey, UnixSeconds, device, session};
-use noescrow_audit::{Audit, Cell, FindingKind, NOT_SHOWN, Outcome, SecrecyMatrix, Tape, Thief, Verdict};
+use noescrow_audit::{Audit, Cell, Evidence, FindingKind, NOT_SHOWN, Outcome, SecrecyMatrix, Tape, Thief, Verdict};
 use noescrow_recorder::{Recorder, profile};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -70,7 +70,7 @@ fn talk() -> Talk {
 
 impl Talk {
     fn audit(&self) -> Audit<'_> {
-        Audit::of(profile(), &self.tape).unwrap().server_saw("wire", &self.wire)
+        Audit::of(profile(), &self.tape).unwrap().server_saw("wire", &self.wire).known(Evidence::new())
     }
 
     fn honest(&self) -> Verdict {

@@ -14,7 +14,7 @@
 
 mod talk;
 
-use noescrow_audit::{Audit, Finding, FindingKind, Kind, Operation, Role, TraceReader, Verdict};
+use noescrow_audit::{Audit, Evidence, Finding, FindingKind, Kind, Operation, Role, TraceReader, Verdict};
 use noescrow_recorder::profile;
 use std::sync::LazyLock;
 use talk::Talk;
@@ -27,7 +27,7 @@ static TALK: LazyLock<Talk> = LazyLock::new(|| {
 
 /// The verdict on a server that saw every bundle and message, and has this as well.
 fn verdict(held: &[u8]) -> Verdict {
-    let audit = Audit::of(profile(), &TALK.tape).unwrap().server_saw("wire", &TALK.wire);
+    let audit = Audit::of(profile(), &TALK.tape).unwrap().server_saw("wire", &TALK.wire).known(Evidence::new());
     audit.server_saw("log", held).verdict()
 }
 

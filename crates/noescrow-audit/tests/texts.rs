@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Texts in the evidence: a leak is a finding, ordinary language and what was there before the run is not.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test states what it expects"
+)]
+
+use noescrow_audit::{Audit, Evidence, Field, FindingKind, Kind, Outcome, Profile, Role, Tape, Verdict};
+
+/// Two random numbers of SHA-256, as a key of the run and as a public value of it.
+const KEY: [u8; 32] = *b"\x2c\xf2\x4d\xba\x5f\xb0\xa3\x0e\x26\xe8\x3b\x2a\xc5\xb9\xe2\x9e\x1b\x16\x1e\x5c\x1f\xa7\x42\x5e\x73\x04\x33\x62\x93\x8b\x98\x24";
+const NONCE: [u8; 12] = [7; 12];
+
+/// A run in which a device sends these texts. Returns the tape, and what the server sees.
+fn sent(texts: &[&[u8]]) -> (Tape, Vec<u8>) {
+    use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+    use aws_lc_rs::hmac::{self, HMAC_SHA256};
+    let tape = Tape::in_memory();
+    let alice = tape.device("Alice").unwrap();
+    alice.given("", &KEY);
+    let mut wire = Vec::new();
+    for (number, text) in (0u8..).zip(texts) {
+        let key = hmac::sign(&hmac::Key::new(HMAC_SHA256, &KEY), &[number, b'k']);
+        let label = [number, b'k'];
+        let fields =
+            [(Role::KdfKey, false, &KEY[..]), (Role::Context, false, &label), (Role::KdfOutput, true, key.as_ref())];
+        alice.record("", Kind::Hmac, fields.iter().map(|&(role, is_output, bytes)| Field { role, is_output, bytes }));
+        let aead = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key.as_ref()).unwrap());
+        let mut sealed = text.to_vec();
+        aead.seal_in_place_append_tag(Nonce::assume_unique_for_key(NONCE), Aad::from(b""), &mut sealed).unwrap();
+        let (_, tag) = sealed.split_at(text.len());
+        let fields = [
+            (Role::AeadKey, false, key.as_ref()),
+            (Role::Nonce, false, &NONCE),
+            (Role::AssociatedData, false, b""),
+            (Role::Plaintext, false, text),
+            (Role::Tag, true, tag),
+        ];
+        alice.record("", Kind::Seal, fields.iter().map(|&(role, is_output, bytes)| Field { role, is_output, bytes }));
+        wire.extend(sealed);
+    }
+    (tape, wire)
+}
+
+fn profile() -> Profile {
+    let json = r#"{"format": "noescrow-audit profile", "version": 1, "protocol": "", "kdf": [], "plaintexts": [],
+        "messages": [], "layouts": {}, "stored": "never"}"#;
+    Profile::from_json(json.as_bytes()).unwrap()
+}
+
+/// The verdict if one text is sent, and the server has this, with and without a baseline.
+fn verdict(text: &[u8], held: &[u8], known: Option<&[u8]>) -> Verdict {
+    let (tape, wire) = sent(&[text]);
+    let audit = Audit::of(profile(), &tape).unwrap().server_saw("wire", &wire).server_saw("disk", held);
+    match known {
+        Some(known) => audit.known(Evidence::new().bytes("image", known)).verdict(),
+        None => audit.verdict(),
+    }
+}
+
+const MESSAGE: &str = "Please call me back as soon as possible, the plumber found three silver spoons under the floor.";
+/// What a library says.
+const LIBRARY: &[u8] = b"\0the connection will be closed as soon as possible\0it is used in the same way\0";
+
+#[test]
+fn ordinary_language_is_no_leak_and_the_message_is() {
+    for known in [None, Some(&b"lib: other words in a library"[..]), Some(LIBRARY)] {
+        let clean = verdict(MESSAGE.as_bytes(), LIBRARY, known);
+        assert_eq!(clean.outcome, Outcome::Holds, "{clean}");
+        assert_eq!(clean.examined.ordinary_hits, 1, "{clean}");
+    }
+    for held in [MESSAGE, &MESSAGE[5..], "INFO the plumber found three silver spoons under the floor"] {
+        let held = [LIBRARY, held.as_bytes()].concat();
+        let found = verdict(MESSAGE.as_bytes(), &held, Some(LIBRARY));
+        assert_eq!(found.outcome, Outcome::Finding, "{found}");
+        // Without a baseline it is listed, with its place.
+        let unjudged = verdict(MESSAGE.as_bytes(), &held, None);
+        assert_eq!((unjudged.outcome, unjudged.findings.len()), (Outcome::CouldNotExamine, 0));
+        assert_eq!((unjudged.unjudged.len(), unjudged.unjudged[0].places.len()), (1, 1), "{unjudged}");
+        assert_eq!(unjudged.unjudged[0].kind, FindingKind::TextMayHaveLeaked);
+        assert!(unjudged.examined.not_examined.iter().any(|line| line.starts_with("1 texts that may")), "{unjudged}");
+        for page in [unjudged.to_string(), unjudged.to_html(None), unjudged.to_json()] {
+            assert!(page.contains("disk"), "{page}");
+        }
+    }
+    // With an empty baseline, which states that there is no other software, a fragment is a finding.
+    let (tape, wire) = sent(&[MESSAGE.as_bytes()]);
+    let audit = Audit::of(profile(), &tape).unwrap().server_saw("wire", &wire).server_saw("disk", LIBRARY);
+    let strict = audit.known(Evidence::new()).verdict();
+    assert_eq!(strict.of_kind(FindingKind::FragmentInEvidence).count(), 1, "{strict}");
+}
+
+/// A text has many chance hits before the one that counts.
+#[test]
+fn a_leak_after_a_thousand_chance_hits_is_found() {
+    let held = [LIBRARY.repeat(1000), MESSAGE.as_bytes().to_vec()].concat();
+    let found = verdict(MESSAGE.as_bytes(), &held, Some(LIBRARY));
+    assert_eq!(found.of_kind(FindingKind::PlaintextInEvidence).count(), 1, "{found}");
+    // Control.
+    assert!(verdict(MESSAGE.as_bytes(), &LIBRARY.repeat(1000), Some(LIBRARY)).holds());
+}
+
+#[test]
+fn a_text_that_the_baseline_has_is_no_leak() {
+    let license = b"Permission is hereby granted, free of charge, to any person obtaining a copy of this software";
+    for baseline in [&license[..], &gzip(license)] {
+        let clean = verdict(license, license, Some(baseline));
+        assert_eq!(clean.outcome, Outcome::Holds, "{clean}");
+    }
+    let found = verdict(license, license, Some(&license[..60]));
+    assert_eq!(found.of_kind(FindingKind::PlaintextInEvidence).count(), 1, "{found}");
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn files_that_begin_alike_are_no_leak_and_their_content_is() {
+    let content = gzip(&(0..2000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>());
+    let head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\0\0\0\x02\0\x08\x06\0\0\0\xF4x\xD4\xFA\0\0\x20\0IDAT";
+    let png = [&head[..], &content].concat();
+    let logo = [&head[..], &[0x5A; 300]].concat();
+    assert_eq!(verdict(&png, &logo, None).outcome, Outcome::Holds);
+    let found = verdict(&png, &[&logo[..], &png[60..100]].concat(), Some(&logo));
+    assert_eq!(found.of_kind(FindingKind::FragmentInEvidence).count(), 1, "{found}");
+    // Twenty bytes of binary content are a leak, as of a key.
+    assert_eq!(verdict(&png, &png[100..120], Some(&logo)).outcome, Outcome::Finding);
+
+    for (text, common) in [
+        ("We met on 2026-11-30T19:44:21.123456Z at the bridge", "2026-11-30T19:44:21.123456Z GET /health"),
+        ("see https://www.youtube.com/watch?v=dQw4w9WgXcQ", "https://www.youtube.com/watch?v="),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\r\n{\"secret\":true}",
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\r\n",
+        ),
+    ] {
+        let clean = verdict(text.as_bytes(), common.as_bytes(), None);
+        assert_eq!(clean.outcome, Outcome::Holds, "{clean}");
+        // Control: the text itself.
+        let found = verdict(text.as_bytes(), text.as_bytes(), Some(common.as_bytes()));
+        assert_eq!(found.outcome, Outcome::Finding, "{found}");
+    }
+}
+
+#[test]
+fn a_key_is_a_finding_whatever_the_baseline_contains() {
+    let found = verdict(MESSAGE.as_bytes(), &KEY, Some(b"an image"));
+    assert!(found.of_kind(FindingKind::SecretInEvidence).count() > 0, "{found}");
+    for held in [&KEY[..], MESSAGE.as_bytes()] {
+        let verdict = verdict(MESSAGE.as_bytes(), held, Some(&[&KEY[..16], MESSAGE.as_bytes()].concat()));
+        assert!(!verdict.holds() && verdict.unjudged.len() + verdict.findings.len() > 0, "{verdict}");
+        let is_reported = |line: &String| line.starts_with("the baseline contains a value of this run");
+        assert!(verdict.examined.not_examined.iter().any(is_reported), "{verdict}");
+    }
+}
+
+/// A baseline that was taken after the run contains what the devices sent.
+#[test]
+fn a_baseline_with_a_message_of_the_run_explains_nothing() {
+    let (tape, wire) = sent(&[MESSAGE.as_bytes()]);
+    let of = |known: &[u8]| {
+        let audit =
+            Audit::of(profile(), &tape).unwrap().server_saw("wire", &wire).server_saw("disk", MESSAGE.as_bytes());
+        audit.known(Evidence::new().bytes("image", known)).verdict()
+    };
+    let late = [MESSAGE.as_bytes(), &wire].concat();
+    assert_eq!((of(&late).outcome, of(&late).unjudged.len()), (Outcome::CouldNotExamine, 1), "{}", of(&late));
+    // Control: from before the run, the same text is explained.
+    assert!(of(MESSAGE.as_bytes()).holds());
+}
+
+#[test]
+fn a_baseline_that_cannot_be_read_is_reported() {
+    let (tape, wire) = sent(&[MESSAGE.as_bytes()]);
+    let audit = Audit::of(profile(), &tape).unwrap().server_saw("wire", &wire);
+    let verdict = audit.known(Evidence::new().file("image", "/does/not/exist")).verdict();
+    assert_eq!(verdict.outcome, Outcome::CouldNotExamine);
+    assert!(verdict.examined.not_examined.iter().any(|line| line.starts_with("baseline: ")), "{verdict}");
+}
