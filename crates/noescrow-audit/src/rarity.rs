@@ -17,7 +17,7 @@ const LONGEST: usize = 6;
 /// context, but only once, is expected with a third of the probability.
 const SHORTER: f32 = 2.0;
 /// Parts of a bit in which surprise is given.
-pub(super) const PARTS: u32 = 64;
+pub(super) const PARTS: u64 = 64;
 /// The most that a byte can surprise by, in bits: as much as a random one.
 const MOST: f32 = 8.0;
 /// Bits of a slot that identify the sequence; the others count it.
@@ -141,8 +141,8 @@ const fn key(last: u64, len: usize) -> (u64, u32) {
 mod tests {
     use super::*;
 
-    fn bits(model: &Model, text: &str) -> u32 {
-        model.surprise(text.as_bytes()).iter().sum::<u32>() / PARTS
+    fn bits(model: &Model, text: &str) -> u64 {
+        model.surprise(text.as_bytes()).into_iter().map(u64::from).sum::<u64>() / PARTS
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
         }
         // Random bytes have eight bits each, nearly.
         let random: Vec<u8> = (0..200u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8 | 0x80).collect();
-        let sum = model.surprise(&random).iter().sum::<u32>() / PARTS;
+        let sum = model.surprise(&random).into_iter().map(u64::from).sum::<u64>() / PARTS;
         assert!((1_000..=1_600).contains(&sum), "{sum}");
     }
 
@@ -170,7 +170,7 @@ mod tests {
         // Georgian and Amharic are not in the corpus.
         for text in ["გამარჯობა, როგორ ხარ დღეს", "ሰላም እንዴት ነህ ዛሬ ጠዋት"]
         {
-            let characters = text.chars().count() as u32;
+            let characters = text.chars().count() as u64;
             assert!((2 * characters..=6 * characters).contains(&bits(&without, text)), "{}", bits(&without, text));
         }
     }

@@ -144,7 +144,7 @@ impl<'l> Texts<'l> {
             [0].into_iter().chain(model.surprise(bytes).into_iter().scan(0, sum)).collect()
         });
         let at = |at: usize| sums.get(at).or(sums.last()).copied().unwrap_or(0);
-        at(part.end).saturating_sub(at(part.start)) / u64::from(PARTS)
+        at(part.end).saturating_sub(at(part.start)) / PARTS
     }
 }
 
