@@ -32,6 +32,7 @@ pub(super) fn read<'l>(
     for (id, value) in ledger.values() {
         let Some(bytes) = ledger.beginning(id).filter(|bytes| bytes.len() >= FRAGMENT) else { continue };
         match value.class {
+            _ if is_text(ledger, value) => needles.add_secret(id, bytes),
             Class::Secret if !is_well_known(bytes) => needles.add_secret(id, bytes),
             Class::Public if value.is_computed => needles.add_anchored(id, bytes),
             _ => {}
@@ -61,8 +62,9 @@ pub(super) fn read<'l>(
 fn impossible<'l>(ledger: &'l Ledger, coverage: &Coverage) -> Option<(Id, &'l str)> {
     let found = coverage.ids().filter_map(|id| Some((id, ledger.value(id)?)));
     let new = found.filter(|(id, value)| match value.class {
+        _ if is_text(ledger, value) => false,
         Class::Public => coverage.contains(*id, 0),
-        _ => value.of_device && !is_text(ledger, value),
+        _ => value.of_device,
     });
     new.min_by_key(|(id, _)| *id).map(|(id, value)| (id, ledger.describe(value.what)))
 }

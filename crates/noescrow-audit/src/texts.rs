@@ -82,7 +82,7 @@ impl<'l> Texts<'l> {
     fn add_idioms(&mut self) {
         let mut needles = Needles::new();
         for (id, value) in self.ledger.values() {
-            let Some(bytes) = self.ledger.bytes(id).filter(|_| is_text(self.ledger, value)) else { continue };
+            let Some(bytes) = self.ledger.beginning(id).filter(|_| is_text(self.ledger, value)) else { continue };
             needles.add_secret(id, bytes);
             formed(bytes).into_iter().for_each(|part| self.known.insert(id, part));
         }
@@ -95,7 +95,8 @@ impl<'l> Texts<'l> {
 
     /// Judges a part of a text that is in one place.
     pub(super) fn judge(&self, id: Id, part: Range<usize>) -> Judgement {
-        let len = self.ledger.value(id).map_or(0, |value| value.len);
+        // Of a padded text, only the beginning may have been kept.
+        let len = self.ledger.beginning(id).map_or(0, <[u8]>::len);
         let is_whole = part.len().saturating_mul(100) >= len.saturating_mul(WHOLE_PERCENT);
         if self.basis == Basis::Nothing {
             return if part.len() >= len { Judgement::Whole(u64::MAX) } else { Judgement::Part(u64::MAX) };
@@ -108,7 +109,7 @@ impl<'l> Texts<'l> {
         if is_whole && all >= WHOLE_BITS {
             return Judgement::Whole(all);
         }
-        let bytes = self.ledger.bytes(id).unwrap_or_default();
+        let bytes = self.ledger.beginning(id).unwrap_or_default();
         let is_leak = |starts: &Range<usize>| {
             let fragments = starts.start..starts.end.saturating_add(FRAGMENT).saturating_sub(1);
             let bits = self.bits(id, fragments.clone());
@@ -136,7 +137,7 @@ impl<'l> Texts<'l> {
         let mut sums = self.sums.borrow_mut();
         let sums = sums.entry(id).or_insert_with(|| {
             let model = self.model.get_or_init(|| Model::of(&self.sample));
-            let bytes = self.ledger.bytes(id).unwrap_or_default();
+            let bytes = self.ledger.beginning(id).unwrap_or_default();
             let sum = |sum: &mut u64, parts: u32| {
                 *sum = sum.saturating_add(u64::from(parts));
                 Some(*sum)

@@ -291,3 +291,40 @@ fn process_that_does_not_exist_leaves_the_claim_unshown() {
     let (code, out, _) = folder.audit(&["--evidence", "server", "--pid", "4294967294"]);
     assert!(code == 2 && out.starts_with("NOT SHOWN") && out.contains("process 4294967294"), "{out}");
 }
+
+#[test]
+fn a_baseline_decides_whether_a_text_is_a_finding() {
+    let folder = Folder::new("baseline");
+    fs::create_dir_all(folder.path("image")).unwrap();
+    folder.write("image/library", b"a library with other words in it");
+    folder.write("text", toy::TEXTS[0]);
+    for (known, code, beginning) in [
+        (&[][..], 2, "NOT SHOWN: "),
+        (&["--known", "none"], 1, "DOES NOT HOLD: "),
+        (&["--known", "image"], 1, "DOES NOT HOLD: "),
+        (&["--known", "image", "image/library"], 1, "DOES NOT HOLD: "),
+    ] {
+        let (exit, out, err) = folder.audit(&[known, &["--evidence", "server", "text"]].concat());
+        assert_eq!((exit, err.as_str()), (code, ""), "{known:?}: {out}");
+        assert!(out.starts_with(beginning) && out.contains("in text, byte 0"), "{known:?}: {out}");
+        // Control: without the text.
+        assert_eq!(folder.audit(&[known, &["--evidence", "server"]].concat()).0, 0);
+    }
+    folder.write("image/text", toy::TEXTS[0]);
+    let (exit, out, _) = folder.audit(&["--known", "image", "--evidence", "server", "text"]);
+    assert!(exit == 0 && out.contains("baseline of 67 bytes from 2 sources"), "{out}");
+}
+
+#[test]
+fn a_baseline_that_is_evidence_is_refused() {
+    let folder = Folder::new("baseline in evidence");
+    fs::create_dir_all(folder.path("server/image")).unwrap();
+    let common = ["--trace", "run.trace", "--evidence", "server"];
+    for known in ["server", "server/wire", "server/image", ".", "image/../server/wire"] {
+        fs::create_dir_all(folder.path("image")).unwrap();
+        let reason = if known == "." { "contains every secret" } else { "lies in the evidence" };
+        folder.refused(&[&common[..], &["--known", known]].concat(), reason);
+    }
+    folder.refused(&[&common[..], &["--known", "absent"]].concat(), "absent: ");
+    folder.refused(&[&common[..], &["--known", "run.trace"]].concat(), "contains every secret");
+}
