@@ -8,6 +8,7 @@
 
 mod alphabets;
 mod arrays;
+mod marks;
 
 use super::encoding::Encoding;
 use super::pages::encode as pages;
@@ -38,6 +39,9 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
         Encoding::Latin1 => bytes.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes(),
         Encoding::Base32 | Encoding::Base36 | Encoding::Base58 | Encoding::Base62 | Encoding::Decimal => {
             alphabets::encode(bytes, encoding)
+        }
+        Encoding::QuotedPrintable | Encoding::HashEscapes | Encoding::CaretNotation | Encoding::Form => {
+            marks::encode(bytes, encoding)
         }
         Encoding::Gzip => finished(GzEncoder::new(Vec::new(), Compression::default()), bytes, GzEncoder::finish),
         Encoding::Zlib => finished(ZlibEncoder::new(Vec::new(), Compression::default()), bytes, ZlibEncoder::finish),

@@ -61,11 +61,19 @@ pub enum Encoding {
     Varlena,
     /// A value of PostgreSQL in the chunks of a TOAST table, or a large object in its pages.
     Toast,
+    /// Quoted-printable: `=C3`, with soft line breaks.
+    QuotedPrintable,
+    /// The escapes of syslog daemons: `#303`.
+    HashEscapes,
+    /// The notations of `cat -v` and `vis`: `^A`, `M-a`, `\M-a`.
+    CaretNotation,
+    /// A form: percent-encoding in which a plus is a space.
+    Form,
 }
 
 impl Encoding {
     /// All encodings.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -93,7 +101,16 @@ impl Encoding {
         Self::WebSocket,
         Self::Varlena,
         Self::Toast,
+        Self::QuotedPrintable,
+        Self::HashEscapes,
+        Self::CaretNotation,
+        Self::Form,
     ];
+
+    /// Whether it writes the value as one number, of which every symbol depends on all bytes.
+    pub(crate) const fn is_number(self) -> bool {
+        matches!(self, Self::Base36 | Self::Base58 | Self::Base62 | Self::Decimal)
+    }
 
     const fn name(self) -> &'static str {
         match self {
@@ -124,6 +141,10 @@ impl Encoding {
             Self::WebSocket => "websocket",
             Self::Varlena => "postgresql compression",
             Self::Toast => "postgresql chunks",
+            Self::QuotedPrintable => "quoted-printable",
+            Self::HashEscapes => "hash escapes",
+            Self::CaretNotation => "caret notation",
+            Self::Form => "form",
         }
     }
 }

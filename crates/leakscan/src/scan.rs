@@ -257,6 +257,10 @@ impl<'i> Search<'i> {
         if decoded.encoding == Encoding::Escapes && parent.chain.ends_in(Encoding::Escapes, MAX_DEPTH / 2) {
             return;
         }
+        // Every word with a digit is a number in some base: at this depth, such an omission would be false.
+        if decoded.encoding.is_number() {
+            return;
+        }
         let starts = [0].into_iter().chain(decoded.borders.iter().map(|border| border.saturating_add(1)));
         let ends = decoded.borders.iter().copied().chain([decoded.bytes.len()]);
         // What is as it is in the bytes that it was decoded from was decoded from those.

@@ -9,6 +9,7 @@ mod entity_names;
 pub mod escapes;
 pub mod hex;
 pub mod latin1;
+pub mod marks;
 pub mod numerals;
 pub mod percent;
 pub mod radix;

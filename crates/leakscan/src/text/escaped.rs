@@ -15,7 +15,7 @@ use super::batch::{BATCH_LEN, BORDER, run_at};
 
 /// Bytes before the first and after the last escape that are decoded with them: a fragment of sixteen bytes, each an
 /// escape that is escaped once more (`\u00e9` within a string whose backslashes are doubled).
-const CONTEXT: usize = escapes::MIN_BYTES * (escapes::MAX_LEN + 1);
+pub(super) const CONTEXT: usize = escapes::MIN_BYTES * (escapes::MAX_LEN + 1);
 /// The length of a fragment, the same in each of these encodings.
 const MIN_BYTES: usize = escapes::MIN_BYTES;
 const _: () = assert!(latin1::MIN_BYTES == MIN_BYTES);

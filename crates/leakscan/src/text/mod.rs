@@ -5,6 +5,7 @@
 //! runs.rs      text that is encoded as a whole: Base64, hexadecimal, percent-encoding, UTF-16
 //! integers/    lists of integers in text, and dumps of memory
 //! escaped.rs   bytes of which some are encoded and the others are as they are: escapes, Latin-1 in UTF-8, 16-bit bytes
+//! marks.rs     the same with other marks: quoted-printable, syslog's escapes, caret notation, forms
 //! tokens.rs    letters and digits in other alphabets: base32, and whole numbers
 //! characters.rs characters by number or name: `\u0412`, `&uuml;`, `%u0412`
 //! batch.rs     short decoded runs, collected and handed on together
@@ -14,6 +15,7 @@ mod batch;
 mod characters;
 mod escaped;
 mod integers;
+mod marks;
 mod runs;
 mod tokens;
 
@@ -26,4 +28,5 @@ pub(crate) fn decode(sink: &mut impl Sink, bytes: &[u8], prefilter: &Prefilter) 
     integers::decode(sink, bytes, prefilter);
     escaped::decode(sink, bytes, prefilter);
     characters::decode(sink, bytes, prefilter);
+    marks::decode(sink, bytes, prefilter);
 }
