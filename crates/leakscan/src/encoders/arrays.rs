@@ -14,5 +14,6 @@ pub(super) fn dump(bytes: &[u8]) -> Vec<u8> {
         let groups = line.chunks(4).map(group).collect::<Vec<_>>().join(" ");
         format!("{:08x}: {groups}  ........\n", number.saturating_mul(8))
     };
-    bytes.chunks(8).enumerate().map(line).collect::<String>().into_bytes()
+    let lines: String = bytes.chunks(8).enumerate().map(line).collect();
+    format!("\n{lines}").into_bytes()
 }
