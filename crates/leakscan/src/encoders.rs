@@ -50,6 +50,10 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
         Encoding::WebSocket => websocket(bytes),
         Encoding::Varlena => pages::varlena(bytes),
         Encoding::Toast => pages::toast(bytes),
+        Encoding::HttpBody => {
+            let body = finished(DeflateEncoder::new(Vec::new(), Compression::default()), bytes, DeflateEncoder::finish);
+            [b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n", &body[..]].concat()
+        }
         Encoding::Chunked => {
             let chunks =
                 bytes.chunks(CHUNK).map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());

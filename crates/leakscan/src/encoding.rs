@@ -55,6 +55,8 @@ pub enum Encoding {
     WideIntegers,
     /// A dump of memory: lines with an address and groups of bytes in hexadecimal, octal, decimal or binary.
     Dump,
+    /// The body of an HTTP message in Brotli or deflate, or in chunks that are announced in an unusual spelling.
+    HttpBody,
     /// Frames of WebSocket: masked, fragmented or deflated messages.
     WebSocket,
     /// A compressed value of PostgreSQL, by pglz or LZ4.
@@ -73,7 +75,7 @@ pub enum Encoding {
 
 impl Encoding {
     /// All encodings.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -105,6 +107,7 @@ impl Encoding {
         Self::HashEscapes,
         Self::CaretNotation,
         Self::Form,
+        Self::HttpBody,
     ];
 
     /// Whether it writes the value as one number, of which every symbol depends on all bytes.
@@ -145,6 +148,7 @@ impl Encoding {
             Self::HashEscapes => "hash escapes",
             Self::CaretNotation => "caret notation",
             Self::Form => "form",
+            Self::HttpBody => "http body",
         }
     }
 }

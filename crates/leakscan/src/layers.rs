@@ -222,6 +222,11 @@ impl Streams {
             }
             more
         });
+        // Before the streams that chunks cut in pieces.
+        let mut sink = ConnectionLevel { search, chain: self.chain, within: self.within, place: &|at| at };
+        let whole = network::Block { base, bytes: block, is_last: last, places: &prefilter.streams };
+        self.connections.examine(&mut sink, &whole);
+        self.chunks_end = self.chunks_end.max(self.connections.chunks_end());
         // A beginning that the end of the block cuts is recognised in the next block.
         let cut = if last { 0 } else { formats::BEGINNING.saturating_sub(1) as u64 };
         let (fresh, unread) = (index_of(self.unread, base), block_end.saturating_sub(cut).max(self.unread));
@@ -245,9 +250,6 @@ impl Streams {
             }
         }
         self.open = open;
-        let mut sink = ConnectionLevel { search, chain: self.chain, within: self.within, place: &|at| at };
-        let bytes = network::Block { base, bytes: block, is_last: last, places: &prefilter.streams };
-        self.connections.examine(&mut sink, &bytes);
         let (chain, within) = (self.chain, self.within);
         let place = move |at: u64| within.origin.unwrap_or(at);
         let mut sink = PageLevel { search, chain, within, place: &place };

@@ -2,10 +2,11 @@
 //! One connection: the header of a message of HTTP/1.1 (RFC 9112), and what follows it.
 
 use super::super::sink::ConnectionSink;
+use super::body::{self, Body};
 use super::websocket::WebSocket;
 
 /// Bytes of the header of an HTTP message: servers' usual limit.
-const MAX_HEADER: usize = 1 << 14;
+pub(super) const MAX_HEADER: usize = 1 << 14;
 
 /// A connection that is read.
 pub(super) struct Connection<V> {
@@ -16,6 +17,7 @@ enum State<V> {
     /// What has been read of the header of a message.
     Header(Vec<u8>),
     Frames(WebSocket<V>),
+    Body(Body<V>),
 }
 
 /// Whether these bytes are the end of the first line of a request, or the beginning of that of a response, from the last
@@ -43,8 +45,16 @@ impl<V> Connection<V> {
     /// Whether it is no random match.
     pub(super) const fn is_certain(&self) -> bool {
         match &self.state {
-            State::Header(_) => false,
+            State::Header(_) | State::Body(_) => false,
             State::Frames(frames) => frames.is_certain(),
+        }
+    }
+
+    /// The offset after the last byte of chunks that were read.
+    pub(super) fn chunks_end(&self) -> u64 {
+        match &self.state {
+            State::Body(body) => body.chunks_end(),
+            State::Header(_) | State::Frames(_) => 0,
         }
     }
 
@@ -52,6 +62,7 @@ impl<V> Connection<V> {
     pub(super) fn feed<S: ConnectionSink<Value = V>>(&mut self, sink: &mut S, bytes: &[u8], at: u64) -> bool {
         let more = match &mut self.state {
             State::Frames(frames) => frames.feed(sink, bytes, at),
+            State::Body(body) => body.feed(sink, bytes),
             State::Header(header) => {
                 let known = header.len();
                 header.extend_from_slice(bytes.get(..MAX_HEADER).unwrap_or(bytes));
@@ -60,27 +71,28 @@ impl<V> Connection<V> {
                 let Some(end) = end else { return header.len() < MAX_HEADER };
                 let len = from.saturating_add(end).saturating_add(4);
                 let body = len.saturating_sub(known);
-                let Some(next) = follows(header.get(..len).unwrap_or_default(), at) else { return false };
-                self.state = next;
                 let body_at = at.saturating_add(body as u64);
+                let Some(next) = follows(header.get(..len).unwrap_or_default(), body_at) else { return false };
+                self.state = next;
                 return self.feed(sink, bytes.get(body..).unwrap_or_default(), body_at);
             }
         };
         if !more {
-            self.end(sink);
+            self.end(sink, false);
         }
         more
     }
 
     /// There are no more bytes.
     pub(super) fn finish<S: ConnectionSink<Value = V>>(mut self, sink: &mut S) {
-        self.end(sink);
+        self.end(sink, true);
     }
 
-    fn end<S: ConnectionSink<Value = V>>(&mut self, sink: &mut S) {
+    fn end<S: ConnectionSink<Value = V>>(&mut self, sink: &mut S, is_cut: bool) {
         match &mut self.state {
             State::Header(_) => {}
             State::Frames(frames) => frames.finish(sink),
+            State::Body(body) => body.finish(sink, is_cut),
         }
     }
 }
@@ -90,11 +102,15 @@ fn follows<V>(header: &[u8], at: u64) -> Option<State<V>> {
     let is_upgrade = fields(header).any(|(name, value)| {
         name.eq_ignore_ascii_case(b"upgrade") && tokens(value).any(|token| token.eq_ignore_ascii_case(b"websocket"))
     });
-    is_upgrade.then(|| State::Frames(WebSocket::new(at, true)))
+    if is_upgrade {
+        return Some(State::Frames(WebSocket::new(at, true)));
+    }
+    let (coding, is_chunked) = body::hidden(header)?;
+    Some(State::Body(Body::new(coding, is_chunked, at)))
 }
 
 /// The fields of a header after its first line: names, and values without the white space around them.
-fn fields(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(super) fn fields(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     header.split(|&byte| byte == b'\n').skip(1).filter_map(|line| {
         let colon = line.iter().position(|&byte| byte == b':')?;
         let (name, value) = line.split_at_checked(colon)?;
@@ -103,7 +119,7 @@ fn fields(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// The elements of a list, without parameters.
-fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     let elements = list.split(|&byte| byte == b',');
     let without = |element: &[u8]| element.iter().position(|&byte| byte == b';').unwrap_or(element.len());
     elements.map(move |element| element.get(..without(element)).unwrap_or_default().trim_ascii())

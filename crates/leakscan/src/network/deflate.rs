@@ -26,6 +26,11 @@ pub(super) enum Inflated {
 }
 
 impl Inflater {
+    /// Of one stream, with the header of zlib or without.
+    pub(super) fn new(pool: &mut Pool, zlib: bool) -> Self {
+        Self { inflater: pool.take_inflater(zlib), restarts: false }
+    }
+
     /// Of messages in one stream without header. The last block of one may end the stream, and the next begin another.
     pub(super) fn of_messages(pool: &mut Pool) -> Self {
         Self { inflater: pool.take_inflater(false), restarts: true }

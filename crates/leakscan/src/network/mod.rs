@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! connection.rs  one connection: the header of a message of HTTP/1.1, and what follows it
+//! body.rs        bodies of HTTP/1.1 (coding.rs: their codings)
 //! websocket.rs   the frames of WebSocket
 //! deflate.rs     inflates what protocols deflate without a header of its own
 //! ```
@@ -10,6 +11,8 @@
 //! A connection is recognised by the first line of a message of HTTP/1.1, wherever it lies. Frames of WebSocket are also
 //! read without the handshake where they may begin: at the beginning of a file, of a segment of a flow, of decoded text.
 
+mod body;
+mod coding;
 mod connection;
 mod deflate;
 mod websocket;
@@ -43,11 +46,29 @@ pub(crate) struct Connections<V> {
     /// Offsets at which frames may begin.
     marks: Vec<u64>,
     is_begun: bool,
+    /// The end of the last header, and whether it was read.
+    header_end: u64,
+    is_header_read: bool,
+    chunks_end: u64,
 }
 
 impl<V> Connections<V> {
     pub(crate) const fn new() -> Self {
-        Self { open: Vec::new(), fed: 0, unread: 0, marks: Vec::new(), is_begun: false }
+        Self {
+            open: Vec::new(),
+            fed: 0,
+            unread: 0,
+            marks: Vec::new(),
+            is_begun: false,
+            header_end: 0,
+            chunks_end: 0,
+            is_header_read: false,
+        }
+    }
+
+    /// The offset after the last byte of a body in chunks: a stream that they cut is whole in the body.
+    pub(crate) const fn chunks_end(&self) -> u64 {
+        self.chunks_end
     }
 
     /// Marks an offset that has not been examined as one at which frames may begin.
@@ -65,7 +86,11 @@ impl<V> Connections<V> {
         if !self.open.is_empty() {
             let new = block.from(self.fed);
             let from = self.fed.max(block.base);
-            self.open.retain_mut(|connection| connection.feed(sink, new, from));
+            self.open.retain_mut(|connection| {
+                let more = connection.feed(sink, new, from);
+                self.chunks_end = self.chunks_end.max(connection.chunks_end());
+                more
+            });
         }
         self.fed = block_end;
         let cut = if block.is_last { 0 } else { BEGINNING as u64 };
@@ -73,7 +98,7 @@ impl<V> Connections<V> {
         self.unread = until;
         for &place in block.places {
             let at = block.base.saturating_add(u64::from(place));
-            if (fresh..until).contains(&at) && connection::may_begin(block.from(at)) {
+            if (fresh..until).contains(&at) && connection::may_begin(block.from(at)) && self.is_new_header(block, at) {
                 self.begin(sink, block, at, Connection::http());
             }
         }
@@ -99,6 +124,19 @@ impl<V> Connections<V> {
         }
     }
 
+    /// Whether the header that begins at an offset is not the rest of one that was read, nor too long. Otherwise lines
+    /// that look like the first of a header would each be read together with all that follow.
+    fn is_new_header(&mut self, block: &Block<'_>, at: u64) -> bool {
+        if self.header_end <= at {
+            let end = block.from(at).windows(4).position(|window| window == b"\r\n\r\n");
+            self.header_end = at.saturating_add(end.unwrap_or(block.from(at).len()) as u64).saturating_add(1);
+            self.is_header_read = false;
+        }
+        let is_new = !self.is_header_read && self.header_end.saturating_sub(at) <= connection::MAX_HEADER as u64;
+        self.is_header_read |= is_new;
+        is_new
+    }
+
     fn begin<S: ConnectionSink<Value = V>>(
         &mut self,
         sink: &mut S,
@@ -106,7 +144,9 @@ impl<V> Connections<V> {
         at: u64,
         mut connection: Connection<V>,
     ) {
-        if !connection.feed(sink, block.from(at), at) {
+        let more = connection.feed(sink, block.from(at), at);
+        self.chunks_end = self.chunks_end.max(connection.chunks_end());
+        if !more {
             return;
         }
         if self.open.len() >= MAX_CONNECTIONS {
@@ -133,7 +173,9 @@ pub(crate) fn examine_runs<S: ConnectionSink>(sink: &mut S, bytes: &[u8], border
         let block = Block { base: 0, bytes: run, is_last: true, places: &[] };
         connections.begin_frames(sink, &block, start as u64);
         while let Some(at) = places.next_if(|&at| (at as usize) < end) {
-            connections.begin(sink, &block, u64::from(at), Connection::http());
+            if connections.is_new_header(&block, u64::from(at)) {
+                connections.begin(sink, &block, u64::from(at), Connection::http());
+            }
         }
         connections.open.drain(..).for_each(|connection| connection.finish(sink));
     }

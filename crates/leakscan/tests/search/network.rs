@@ -248,3 +248,109 @@ fn a_stream_that_packets_cut_is_no_omission() {
         assert!(omissions.len() == 1 && omissions[0].starts_with("wire: TCP"), "{omissions:?}");
     }
 }
+
+fn brotli(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = Vec::new();
+    let options = brotli::enc::BrotliEncoderParams::default();
+    brotli::BrotliCompress(&mut &bytes[..], &mut packed, &options).unwrap();
+    packed
+}
+
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Chunks with an extension and a trailer (RFC 9112, 7.1).
+fn chunked(bytes: &[u8], size: usize) -> Vec<u8> {
+    let chunks =
+        bytes.chunks(size).map(|chunk| [format!("{:X};a=\"b\"\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+    [chunks.collect::<Vec<_>>().concat(), b"0\r\nDigest: none\r\n\r\n".to_vec()].concat()
+}
+
+/// A text that compresses, with a secret in hexadecimal in its middle.
+fn document(secret: &[u8]) -> Vec<u8> {
+    let around = "{\"type\":\"prekey\",\"name\":\"a device of a user\"},\n".repeat(40);
+    [around.as_bytes(), data_encoding::HEXLOWER.encode(secret).as_bytes(), around.as_bytes()].concat()
+}
+
+#[test]
+fn bodies_are_decoded_by_their_header_in_any_spelling() {
+    let secret = random(360, 32);
+    let index = index_of(&[&secret]);
+    let body = document(&secret);
+    let zlib = super::encode::zlib(&body);
+    for (fields, packed) in [
+        ("Content-Encoding: br", brotli(&body)),
+        ("content-encoding:BR", brotli(&body)),
+        ("Content-Encoding: deflate", deflate(&body)),
+        ("Content-Encoding: deflate", zlib.clone()),
+        ("Content-Encoding: identity, deflate", deflate(&body)),
+        ("Content-Encoding: br\r\nTransfer-Encoding: chunked", chunked(&brotli(&body), 50)),
+        ("transfer-encoding: Chunked\r\nVary: a\r\ncontent-encoding: br", chunked(&brotli(&body), 7)),
+        ("Transfer-Encoding: deflate, chunked", chunked(&deflate(&body), 9)),
+        ("TRANSFER-ENCODING:\tCHUNKED ", chunked(&body, 11)),
+        ("Transfer-Encoding: CHUNKED", chunked(&super::encode::gzip(&body), 90)),
+        ("Content-Encoding: gzip, br", brotli(&super::encode::gzip(&body))),
+        ("Transfer-Encoding: gzip, Chunked", chunked(&super::encode::gzip(&body), 90)),
+        ("Content-Encoding: gzip\r\nTransfer-Encoding:chunked", chunked(&super::encode::gzip(&body), 90)),
+    ] {
+        let response = [format!("HTTP/1.1 200 OK\r\nServer: a\r\n{fields}\r\n\r\n").as_bytes(), &packed].concat();
+        let next =
+            b"HTTP/1.1 204 No Content\r\nContent-Encoding: br\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+        let both = [&response[..], next].concat();
+        let segments: Vec<Vec<u8>> = both.chunks(100).map(<[u8]>::to_vec).collect();
+        let is_found = |findings: &Findings| findings.hits.iter().any(|hit| hit.whole);
+        let found = search(&flow(&segments), &index);
+        assert!(is_found(&found), "{fields:?}: {:?}", found.hits);
+        assert_eq!(found.statistics.omitted, 0, "{fields:?}: {:?}", found.statistics.omissions);
+        // In a dump, after other bytes; and in a request.
+        let dump = [&random(361, 100_000)[..], &response].concat();
+        assert!(is_found(&Evidence::new().bytes("dump", &dump).search(&index, |_, _| {}).unwrap()), "{fields:?}");
+        let request = [format!("POST /key HTTP/1.1\r\n{fields}\r\n\r\n").as_bytes(), &packed].concat();
+        assert!(is_found(&search(&flow(&[request]), &index)), "{fields:?}");
+        // The control: without the header, nothing is found but what is recognised by its first bytes, which Brotli may
+        // store as it is.
+        let bare = search(&flow(&[packed]), &index);
+        let by_magic = fields.contains("zip") || response.ends_with(&zlib);
+        assert!(
+            !is_found(&bare) || by_magic && !fields.to_lowercase().contains("chunked"),
+            "{fields:?}: {:?}",
+            bare.hits
+        );
+        // A flow that is cut is an omission.
+        let cut = search(&flow(&[response[..response.len() * 2 / 3].to_vec()]), &index).statistics;
+        let is_coded = !fields.contains("CHUNKED");
+        assert!(!is_coded || cut.omitted > 0, "{fields:?}");
+    }
+}
+
+#[test]
+fn bodies_that_cannot_be_decoded_are_omissions_and_texts_are_not() {
+    let index = index_of(&[&random(370, 32)]);
+    let omissions = |fields: &str, body: &[u8]| {
+        let message = [format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n").as_bytes(), body].concat();
+        search(&flow(&[message]), &index).statistics.omissions
+    };
+    let body = document(&random(371, 32));
+    let mut broken = brotli(&body);
+    broken[30..60].copy_from_slice(&random(372, 30));
+    for (fields, body, what) in [
+        ("Content-Encoding: br", &broken, "cannot be decompressed"),
+        ("Content-Encoding: br, gzip", &super::encode::gzip(&brotli(&body)), "in a coding that is not decoded"),
+        ("Content-Encoding: compress", &random(373, 90), "in a coding that is not decoded"),
+    ] {
+        let found = omissions(fields, body);
+        assert!(found.iter().any(|omission| omission.contains(what)), "{fields:?}: {found:?}");
+    }
+    // Controls: a log of headers, a response to HEAD, and no coding at all.
+    for (fields, body) in [
+        ("Content-Encoding: br", &b"12:00:01 request done in 5 ms\r\n"[..]),
+        ("Content-Encoding: br", b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n"),
+        ("Content-Encoding: compress", b""),
+        ("Content-Length: 90", &random(374, 90)),
+    ] {
+        assert_eq!(omissions(fields, body), [""; 0], "{fields:?}");
+    }
+}
