@@ -50,6 +50,7 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
         Encoding::WebSocket => websocket(bytes),
         Encoding::Varlena => pages::varlena(bytes),
         Encoding::Toast => pages::toast(bytes),
+        Encoding::Http2 => http2(bytes),
         Encoding::HttpBody => {
             let body = finished(DeflateEncoder::new(Vec::new(), Compression::default()), bytes, DeflateEncoder::finish);
             [b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\n\r\n", &body[..]].concat()
@@ -63,6 +64,15 @@ pub fn encode(bytes: &[u8], encoding: Encoding) -> Vec<u8> {
         Encoding::WideIntegers => arrays::wide_integers(bytes),
         Encoding::Dump => arrays::dump(bytes),
     }
+}
+
+/// The preface and two frames of the content of one stream.
+fn http2(bytes: &[u8]) -> Vec<u8> {
+    let frames = bytes.chunks(CHUNK).map(|chunk| {
+        let len = u8::try_from(chunk.len()).unwrap_or_default();
+        [&[0, 0, len, 0, 0, 0, 0, 0, 1], chunk].concat()
+    });
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frames.collect::<Vec<_>>().concat()].concat()
 }
 
 /// An upgrade, and one client's frame with the mask of RFC 6455, 5.7.

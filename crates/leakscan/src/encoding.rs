@@ -57,6 +57,8 @@ pub enum Encoding {
     Dump,
     /// The body of an HTTP message in Brotli or deflate, or in chunks that are announced in an unusual spelling.
     HttpBody,
+    /// Frames of HTTP/2: header fields, and the content of a stream.
+    Http2,
     /// Frames of WebSocket: masked, fragmented or deflated messages.
     WebSocket,
     /// A compressed value of PostgreSQL, by pglz or LZ4.
@@ -75,7 +77,7 @@ pub enum Encoding {
 
 impl Encoding {
     /// All encodings.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Raw,
         Self::Reversed,
         Self::Hex,
@@ -108,6 +110,7 @@ impl Encoding {
         Self::CaretNotation,
         Self::Form,
         Self::HttpBody,
+        Self::Http2,
     ];
 
     /// Whether it writes the value as one number, of which every symbol depends on all bytes.
@@ -149,6 +152,7 @@ impl Encoding {
             Self::CaretNotation => "caret notation",
             Self::Form => "form",
             Self::HttpBody => "http body",
+            Self::Http2 => "http/2",
         }
     }
 }

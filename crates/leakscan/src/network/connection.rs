@@ -3,6 +3,7 @@
 
 use super::super::sink::ConnectionSink;
 use super::body::{self, Body};
+use super::http2::{self, Http2};
 use super::websocket::WebSocket;
 
 /// Bytes of the header of an HTTP message: servers' usual limit.
@@ -18,6 +19,7 @@ enum State<V> {
     Header(Vec<u8>),
     Frames(WebSocket<V>),
     Body(Body<V>),
+    Http2(Box<Http2<V>>),
 }
 
 /// Whether these bytes are the end of the first line of a request, or the beginning of that of a response, from the last
@@ -27,14 +29,29 @@ pub(super) fn may_begin(bytes: &[u8]) -> bool {
         [b'P', b'/', b'1', b'.', b'0' | b'1', rest @ ..] => {
             rest.starts_with(b"\r\n") || matches!(rest, [b' ', b'1'..=b'9', b'0'..=b'9', b'0'..=b'9', ..])
         }
-        _ => false,
+        _ => is_preface(bytes),
     }
+}
+
+/// Whether these bytes begin a connection of HTTP/2, from the same letter on.
+pub(super) fn is_preface(bytes: &[u8]) -> bool {
+    bytes.starts_with(http2::PREFACE)
 }
 
 impl<V> Connection<V> {
     /// From a message of HTTP/1.1.
     pub(super) const fn http() -> Self {
         Self { state: State::Header(Vec::new()) }
+    }
+
+    /// From the preface of HTTP/2.
+    pub(super) fn http2(at: u64) -> Self {
+        Self { state: State::Http2(Box::new(Http2::with_preface(at))) }
+    }
+
+    /// From a frame of HTTP/2, the first of these bytes.
+    pub(super) fn http2_frames(at: u64, bytes: &[u8]) -> Self {
+        Self { state: State::Http2(Box::new(Http2::from_frame(at, bytes))) }
     }
 
     /// From a frame of WebSocket.
@@ -47,13 +64,15 @@ impl<V> Connection<V> {
         match &self.state {
             State::Header(_) | State::Body(_) => false,
             State::Frames(frames) => frames.is_certain(),
+            State::Http2(frames) => frames.is_certain(),
         }
     }
 
-    /// The offset after the last byte of chunks that were read.
+    /// The offset after the last byte of chunks or frames that were read, which cut their content in pieces.
     pub(super) fn chunks_end(&self) -> u64 {
         match &self.state {
             State::Body(body) => body.chunks_end(),
+            State::Http2(frames) => frames.end(),
             State::Header(_) | State::Frames(_) => 0,
         }
     }
@@ -63,6 +82,7 @@ impl<V> Connection<V> {
         let more = match &mut self.state {
             State::Frames(frames) => frames.feed(sink, bytes, at),
             State::Body(body) => body.feed(sink, bytes),
+            State::Http2(frames) => frames.feed(sink, bytes, at),
             State::Header(header) => {
                 let known = header.len();
                 header.extend_from_slice(bytes.get(..MAX_HEADER).unwrap_or(bytes));
@@ -93,6 +113,7 @@ impl<V> Connection<V> {
             State::Header(_) => {}
             State::Frames(frames) => frames.finish(sink),
             State::Body(body) => body.finish(sink, is_cut),
+            State::Http2(frames) => frames.finish(sink),
         }
     }
 }

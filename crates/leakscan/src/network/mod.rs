@@ -4,6 +4,7 @@
 //! ```text
 //! connection.rs  one connection: the header of a message of HTTP/1.1, and what follows it
 //! body.rs        bodies of HTTP/1.1 (coding.rs: their codings)
+//! http2.rs       the frames of HTTP/2 (hpack.rs: their header fields)
 //! websocket.rs   the frames of WebSocket
 //! deflate.rs     inflates what protocols deflate without a header of its own
 //! ```
@@ -15,6 +16,9 @@ mod body;
 mod coding;
 mod connection;
 mod deflate;
+mod hpack;
+mod hpack_tables;
+mod http2;
 mod websocket;
 
 use super::sink::ConnectionSink;
@@ -22,8 +26,8 @@ use connection::Connection;
 
 /// Connections that are read at once in one layer. Those of a file follow one another.
 const MAX_CONNECTIONS: usize = 16;
-/// Bytes by which a beginning is recognised: the header of a frame, or `P/1.1 200 `.
-const BEGINNING: usize = 14;
+/// Bytes by which a beginning is recognised: the header of a frame, `P/1.1 200 `, or the preface of HTTP/2.
+const BEGINNING: usize = 15;
 
 /// A block of a layer.
 pub(crate) struct Block<'a> {
@@ -98,8 +102,8 @@ impl<V> Connections<V> {
         self.unread = until;
         for &place in block.places {
             let at = block.base.saturating_add(u64::from(place));
-            if (fresh..until).contains(&at) && connection::may_begin(block.from(at)) && self.is_new_header(block, at) {
-                self.begin(sink, block, at, Connection::http());
+            if (fresh..until).contains(&at) && connection::may_begin(block.from(at)) {
+                self.begin_message(sink, block, at);
             }
         }
         if self.marks.first().is_some_and(|&at| at < until) {
@@ -116,10 +120,25 @@ impl<V> Connections<V> {
         }
     }
 
+    /// Reads a message of HTTP/1.1, or a connection of HTTP/2, whose first line is at an offset.
+    fn begin_message<S: ConnectionSink<Value = V>>(&mut self, sink: &mut S, block: &Block<'_>, at: u64) {
+        if connection::is_preface(block.from(at)) {
+            self.begin(sink, block, at, Connection::http2(at));
+        } else if self.is_new_header(block, at) {
+            self.begin(sink, block, at, Connection::http());
+        }
+    }
+
     /// Reads frames from an offset on, if they may begin there and no other connection has its own.
     pub(crate) fn begin_frames<S: ConnectionSink<Value = V>>(&mut self, sink: &mut S, block: &Block<'_>, at: u64) {
         let is_known = self.open.iter().any(Connection::is_certain);
-        if !is_known && sink.wants_frames() && websocket::may_begin(block.from(at)) {
+        if is_known {
+            return;
+        }
+        let bytes = block.from(at);
+        if http2::may_begin(bytes) {
+            self.begin(sink, block, at, Connection::http2_frames(at, bytes));
+        } else if sink.wants_frames() && websocket::may_begin(bytes) {
             self.begin(sink, block, at, Connection::frames(at));
         }
     }
@@ -173,9 +192,7 @@ pub(crate) fn examine_runs<S: ConnectionSink>(sink: &mut S, bytes: &[u8], border
         let block = Block { base: 0, bytes: run, is_last: true, places: &[] };
         connections.begin_frames(sink, &block, start as u64);
         while let Some(at) = places.next_if(|&at| (at as usize) < end) {
-            if connections.is_new_header(&block, u64::from(at)) {
-                connections.begin(sink, &block, u64::from(at), Connection::http());
-            }
+            connections.begin_message(sink, &block, u64::from(at));
         }
         connections.open.drain(..).for_each(|connection| connection.finish(sink));
     }

@@ -127,18 +127,22 @@ fn frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The hits within frames, by offset; none without the decoder.
+/// The hits within frames of WebSocket, by offset; none without the decoder.
 fn in_frames(evidence: &[u8], is_capture: bool, index: &Index) -> Vec<(u64, bool)> {
+    decoded(Encoding::WebSocket, evidence, is_capture, index)
+}
+
+fn decoded(encoding: Encoding, evidence: &[u8], is_capture: bool, index: &Index) -> Vec<(u64, bool)> {
     let find = |encodings| {
         let sources = Evidence::new().with_encodings(encodings);
         let sources = if is_capture { sources.capture("wire", evidence) } else { sources.bytes("bytes", evidence) };
         let hits = sources.search(index, |_, _| {}).unwrap().hits;
         // Those in the capture's own bytes may be in one piece as well.
         let is_own = |hit: &Hit| hit.source == "wire";
-        let hits = hits.into_iter().filter(|hit| hit.encoding.contains(&Encoding::WebSocket) && !is_own(hit));
+        let hits = hits.into_iter().filter(|hit| hit.encoding.contains(&encoding) && !is_own(hit));
         hits.map(|hit| (hit.offset, hit.whole)).collect::<Vec<_>>()
     };
-    assert_eq!(find(Encodings::ALL.without(Encoding::WebSocket)), []);
+    assert_eq!(find(Encodings::ALL.without(encoding)), []);
     find(Encodings::ALL)
 }
 
@@ -353,4 +357,78 @@ fn bodies_that_cannot_be_decoded_are_omissions_and_texts_are_not() {
     ] {
         assert_eq!(omissions(fields, body), [""; 0], "{fields:?}");
     }
+}
+
+/// What h2 4.4.1 sends as a client: a key in a header field, which HPACK codes, and in two frames of one stream; and a
+/// request whose fields are all in the table.
+/// ```python
+/// c = H2Connection(H2Configuration(client_side=True)); c.initiate_connection()
+/// fields = [(':method', 'POST'), (':scheme', 'https'), (':authority', 'relay'), (':path', '/keys'), ('x-key', key.hex())]
+/// c.send_headers(1, fields); c.send_data(1, key[:13]); c.send_data(1, key[13:], end_stream=True)
+/// c.send_headers(3, fields, end_stream=True); out = c.data_to_send()
+/// ```
+const HTTP2: [u8; 214] = hex_literal::hex!(
+    "505249202a20485454502f322e300d0a0d0a534d0d0a0d0a00002a040000000000000100001000000200000001000400"
+    "00ffff00050000400000080000000000030000006400060001000000004201040000000183874184b0b40fd7448463a9"
+    "7d234084f2b752faad046c81b6dd1bf291a2be02b2cb6f3b20c4474a4085971b8de00db20cb285a65f6caf32378924a2"
+    "0bac91c0bce700000d0000000000010b30557a9fc4e90e33587da2c7000013000100000001ec11365b80a5caef14395e"
+    "83a8cdf2173c61860000050105000000038387c0bfbe"
+);
+
+#[test]
+fn header_fields_and_content_of_http2_are_found() {
+    let secret: Vec<u8> = (0..32).map(|i: u32| (i * 37 + 11) as u8).collect();
+    let index = index_of(&[&secret]);
+    let (fields, content) = (75, 150);
+    for size in [7, 60, 500] {
+        let segments: Vec<Vec<u8>> = HTTP2.chunks(size).map(<[u8]>::to_vec).collect();
+        let hits = decoded(Encoding::Http2, &flow(&segments), true, &index);
+        assert_eq!(hits, [(fields, true), (content, true)], "{size}");
+        assert_eq!(search(&flow(&segments), &index).statistics.omitted, 0);
+    }
+    // In a dump; and of a connection that begins before, of which the last request cannot be read.
+    let dump = [&random(380, 200_000)[..], &HTTP2].concat();
+    assert_eq!(decoded(Encoding::Http2, &dump, false, &index), [(200_075, true), (200_150, true)]);
+    let later = HTTP2[content as usize..].to_vec();
+    assert_eq!(decoded(Encoding::Http2, &flow(std::slice::from_ref(&later)), true, &index), [(0, true)]);
+    let omitted = search(&flow(&[[&later[..], &later].concat()]), &index).statistics.omissions;
+    assert!(omitted.len() == 1 && omitted[0].contains("before the beginning of the flow"), "{omitted:?}");
+}
+
+/// A frame of stream 1.
+fn http2_frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let len = (payload.len() as u32).to_be_bytes();
+    [&[len[1], len[2], len[3], kind, flags, 0, 0, 0, 1], payload].concat()
+}
+
+#[test]
+fn content_of_http2_is_decoded_by_its_header() {
+    let secret = random(390, 32);
+    let index = index_of(&[&secret]);
+    let body = document(&secret);
+    let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100];
+    for (coding, packed) in
+        [("br", brotli(&body)), ("deflate", deflate(&body)), ("gzip", super::encode::gzip(&body)), ("", secret.clone())]
+    {
+        // A status of the static table, and a field that is written out, in two frames with padding and priority.
+        let literal = [&[0x88, 0, 16][..], b"content-encoding", &[coding.len() as u8], coding.as_bytes()].concat();
+        let (one, two) = literal.split_at(9);
+        let headers = [http2_frame(1, 0x28, &[&[2, 0, 0, 0, 0, 9][..], one, &[0, 0]].concat()), http2_frame(9, 4, two)];
+        let data = |flags: u8| move |part: &[u8]| http2_frame(0, 8 | flags, &[&[3][..], part, &[0xAA; 3]].concat());
+        let content: Vec<u8> = packed.chunks(11).flat_map(data(0)).collect();
+        let all = [&settings[..], &headers.concat(), &content, &http2_frame(0, 1, &[])].concat();
+        let hits = decoded(Encoding::Http2, &flow(std::slice::from_ref(&all)), true, &index);
+        assert!(hits.iter().any(|(_, whole)| *whole), "{coding}: {hits:?}");
+        let omissions = search(&flow(std::slice::from_ref(&all)), &index).statistics.omissions;
+        // A gzip member that frames cut is broken in the flow itself, and whole in the content.
+        assert_eq!(omissions, [""; 0], "{coding}");
+    }
+    // Controls: a coding without a decoder is an omission; random bytes are none.
+    let fields = [&[0x88, 0, 16][..], b"content-encoding", &[3], b"dcb"].concat();
+    let foreign = [&settings[..], &http2_frame(1, 4, &fields), &http2_frame(0, 1, &random(391, 50))].concat();
+    let omitted = search(&flow(&[foreign]), &index).statistics.omissions;
+    assert!(omitted.len() == 1 && omitted[0].ends_with("in a coding that is not decoded"), "{omitted:?}");
+    let noise: Vec<Vec<u8>> =
+        (0..300).map(|seed| [&http2_frame(0, 0, b"x"), &random(seed, 900)[..]].concat()).collect();
+    assert_eq!(search(&flow(&noise), &index).statistics.omitted, 0);
 }
